@@ -1,0 +1,20 @@
+//! The bounds that the registry's packed representations impose.
+
+use std::time::Duration;
+
+/// The most relays that one registry can be built for.
+///
+/// A registry's tables are sized once, when it is built, so the bound is a
+/// matter of address space and not of growth.
+pub const MAX_RELAYS: usize = 8_000_000;
+
+/// The largest capacity a relay may declare: 1,048,575 leases.
+///
+/// Load and capacity share one atomic word, so that a single compare-and-swap
+/// decides a reservation; this is the largest number that fits its share.
+pub const MAX_CAPACITY: u32 = (1 << 20) - 1;
+
+/// The longest round trip that counts as a measurement: 10 seconds.
+///
+/// A longer one says that the peer is unreachable, not that it is far away.
+pub const MAX_RTT: Duration = Duration::from_secs(10);

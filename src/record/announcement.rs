@@ -1,0 +1,21 @@
+//! What a relay said of itself when it registered: the part of a record that
+//! is replaced as a whole.
+//!
+//! An announcement never changes once published. A renewal that says anything
+//! new publishes another one and swings the record's lifecycle word to it,
+//! together with the new deadline; the old one is retired. So whoever read the
+//! word sees an endpoint, a capacity and a deadline that belong together.
+
+use crate::relay::{Endpoint, NatType};
+use std::time::Duration;
+
+/// The terms under which a relay is registered.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Announcement {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) capacity: u32,
+    pub(crate) ttl: Duration,
+    pub(crate) nat: Option<NatType>,
+    /// Nanoseconds from the registry's origin to the first registration.
+    pub(crate) registered_at: u64,
+}

@@ -1,0 +1,213 @@
+//! The word that decides every reservation.
+//!
+//! ```text
+//!  63       62       61          60     59      40 39      20 19       0
+//! +--------+--------+-----------+------+----------+----------+----------+
+//! |draining|orphaned|unreachable|closed| capacity | reported |  leases  |
+//! +--------+--------+-----------+------+----------+----------+----------+
+//! ```
+//!
+//! A lease is taken by one compare-and-swap of the whole word, so it is decided
+//! at once against the last free unit, a renewal that lowers the capacity, a
+//! fresh load report, draining, and the relay's departure.
+
+use crate::limits::MAX_CAPACITY;
+use std::fmt;
+
+const FIELD_BITS: u32 = 20;
+const FIELD_MASK: u64 = (1 << FIELD_BITS) - 1;
+const REPORTED_SHIFT: u32 = FIELD_BITS;
+const CAPACITY_SHIFT: u32 = 2 * FIELD_BITS;
+
+const _: () = assert!(MAX_CAPACITY as u64 == FIELD_MASK);
+
+/// Leases, reported load, capacity and flags of one relay.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Load(u64);
+
+/// Why a unit of capacity was not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The relay left.
+    Closed,
+    /// The relay takes no new leases.
+    Draining,
+    /// All units are taken.
+    Full,
+}
+
+impl Load {
+    /// The record left the table; no lease is given any more.
+    pub(crate) const CLOSED: u64 = 1 << 60;
+    /// No thread can come upon the record any more; only leases name it.
+    pub(crate) const UNREACHABLE: u64 = 1 << 61;
+    /// The registry is gone; the last lease lets go of the record's memory.
+    pub(crate) const ORPHANED: u64 = 1 << 62;
+    /// The relay takes no new leases.
+    pub(crate) const DRAINING: u64 = 1 << 63;
+    /// One lease.
+    pub(crate) const LEASE: u64 = 1;
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// An idle relay of `capacity` units, at most [`MAX_CAPACITY`].
+    pub(crate) fn idle(capacity: u32) -> Self {
+        debug_assert!(capacity <= MAX_CAPACITY);
+        Self(u64::from(capacity) << CAPACITY_SHIFT)
+    }
+
+    /// Leases given by this registry and not yet released.
+    #[inline]
+    pub(crate) fn leases(self) -> u32 {
+        (self.0 & FIELD_MASK) as u32
+    }
+
+    /// Load that others put on the relay, as of its last report.
+    #[inline]
+    pub(crate) fn reported(self) -> u32 {
+        (self.0 >> REPORTED_SHIFT & FIELD_MASK) as u32
+    }
+
+    #[inline]
+    pub(crate) fn capacity(self) -> u32 {
+        (self.0 >> CAPACITY_SHIFT & FIELD_MASK) as u32
+    }
+
+    /// The relay's whole load.
+    #[inline]
+    pub(crate) fn total(self) -> u32 {
+        self.leases() + self.reported()
+    }
+
+    pub(crate) fn is_closed(self) -> bool {
+        self.has(Self::CLOSED)
+    }
+
+    pub(crate) fn is_draining(self) -> bool {
+        self.has(Self::DRAINING)
+    }
+
+    pub(crate) fn has(self, flag: u64) -> bool {
+        self.0 & flag != 0
+    }
+
+    /// Why a lease would be refused now, if it would.
+    #[inline]
+    pub(crate) fn refusal(self) -> Option<Refusal> {
+        if self.is_closed() {
+            Some(Refusal::Closed)
+        } else if self.is_draining() {
+            Some(Refusal::Draining)
+        } else if self.total() >= self.capacity() {
+            Some(Refusal::Full)
+        } else {
+            None
+        }
+    }
+
+    /// With one lease more.
+    #[inline]
+    pub(crate) fn with_lease(self) -> Result<Self, Refusal> {
+        match self.refusal() {
+            // Below the capacity, so the count cannot leave its field.
+            None => Ok(Self(self.0 + Self::LEASE)),
+            Some(refusal) => Err(refusal),
+        }
+    }
+
+    /// With one lease less; refused once the record left the reach of all but
+    /// its leases, when the last of them has more to do.
+    #[inline]
+    pub(crate) fn without_lease(self) -> Result<Self, Refusal> {
+        if self.has(Self::UNREACHABLE | Self::ORPHANED) {
+            return Err(Refusal::Closed);
+        }
+        Ok(Self(self.0 - Self::LEASE))
+    }
+
+    /// With what the relay says of its total load: what exceeds this
+    /// registry's own leases was put there by others.
+    pub(crate) fn with_report(self, total: u32) -> Self {
+        let others = total.saturating_sub(self.leases()).min(MAX_CAPACITY);
+        Self(self.0 & !(FIELD_MASK << REPORTED_SHIFT) | u64::from(others) << REPORTED_SHIFT)
+    }
+
+    pub(crate) fn with_capacity(self, capacity: u32) -> Self {
+        Self(self.0 & !(FIELD_MASK << CAPACITY_SHIFT) | Self::idle(capacity).0)
+    }
+
+    pub(crate) fn with_draining(self, draining: bool) -> Self {
+        if draining {
+            Self(self.0 | Self::DRAINING)
+        } else {
+            Self(self.0 & !Self::DRAINING)
+        }
+    }
+}
+
+impl fmt::Debug for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Load")
+            .field("leases", &self.leases())
+            .field("reported", &self.reported())
+            .field("capacity", &self.capacity())
+            .field("flags", &(self.0 >> 60))
+            .finish()
+    }
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leases_stop_at_the_capacity() {
+        let mut load = Load::idle(2);
+        load = load.with_lease().unwrap().with_lease().unwrap();
+        assert_eq!(load.with_lease(), Err(Refusal::Full));
+        assert_eq!(load.with_capacity(1).with_lease(), Err(Refusal::Full));
+        assert_eq!(load.with_capacity(3).with_lease().unwrap().leases(), 3);
+    }
+
+    #[test]
+    fn fields_hold_their_maximum_side_by_side() {
+        let mut load = Load::idle(MAX_CAPACITY).with_report(u32::MAX);
+        assert_eq!(load.reported(), MAX_CAPACITY);
+        load = load.with_report(0);
+        for _ in 0..MAX_CAPACITY {
+            load = load.with_lease().unwrap();
+        }
+        assert_eq!(load.with_lease(), Err(Refusal::Full));
+        load = load.with_report(u32::MAX);
+        assert_eq!(
+            (load.leases(), load.reported()),
+            (MAX_CAPACITY, MAX_CAPACITY)
+        );
+        assert_eq!(load.capacity(), MAX_CAPACITY);
+        assert!(!load.is_closed() && !load.is_draining());
+    }
+
+    #[test]
+    fn a_report_counts_what_others_put_there() {
+        let load = Load::idle(10).with_lease().unwrap();
+        assert_eq!(load.with_report(4).total(), 4);
+        assert_eq!(load.with_report(0).total(), 1, "own leases always count");
+        let later = load.with_report(4).with_lease().unwrap();
+        assert_eq!(later.total(), 5, "own picks since the report add up");
+    }
+
+    #[test]
+    fn flags_refuse_in_the_order_of_finality() {
+        let full = Load::idle(1).with_lease().unwrap().with_draining(true);
+        assert_eq!(full.refusal(), Some(Refusal::Draining));
+        let closed = Load::from_bits(full.bits() | Load::CLOSED);
+        assert_eq!(closed.refusal(), Some(Refusal::Closed));
+        assert_eq!(full.with_draining(false).refusal(), Some(Refusal::Full));
+    }
+}

@@ -1,0 +1,323 @@
+//! The shared record of one relay: its identity and the atomics that change.
+//!
+//! A record fills two cache lines. The first both identifies and decides: it
+//! is all that a look-up, a selection or a reservation reads. The second is
+//! for long identities and bookkeeping.
+//!
+//! ```text
+//! line 0: identity[0..32] | lifecycle | load | generation | rtt | len | inbox link
+//! line 1: RTT window | identity[32..63] | pool link
+//! ```
+//!
+//! # The life of a record
+//!
+//! Records lie in a pool that is never returned to the allocator while anyone
+//! could look, and are used again. One life goes
+//!
+//! 1. *private*: taken from the pool by one registrant, who alone writes it;
+//! 2. *pending*: named by its bucket, the wheel and an arrivals run, but no
+//!    look-up or selection accepts it;
+//! 3. *live*: admitted, by the compare-and-swap that clears the pending bit;
+//! 4. *departed*: the compare-and-swap to zero decides who dismantles it:
+//!    closes the load word, takes it out of its bucket, raises the generation
+//!    and retires it;
+//! 5. *unreachable*: every thread that was pinned at that time has unpinned,
+//!    so no reference is left but leases. With none of those it is private
+//!    again, to whoever takes it.
+//!
+//! # Invariants
+//!
+//! - **Identity** is written only while private. A thread that is pinned and
+//!   came upon the record through its bucket, or through a handle whose
+//!   generation matches, may read it until it unpins: both are cut before the
+//!   record is retired, so such a thread holds off the next life.
+//! - **Generation** counts lives. Handles kept outside the table (in snapshots
+//!   and runs) carry it; a departed record matches none of them.
+//! - **The last lease** of an unreachable record, or the collector if there is
+//!   no lease, returns it to the pool: `Load` decides between the two.
+
+mod announcement;
+mod lifecycle;
+mod load;
+
+pub(crate) use announcement::Announcement;
+pub(crate) use lifecycle::Lifecycle;
+pub(crate) use load::{Load, Refusal};
+
+use crate::limits::MAX_CAPACITY;
+use crate::relay::NodeId;
+use crate::rtt::RttWindow;
+use crate::sync::{AtomicU32, AtomicU64, Ordering, UnsafeCell, Zeroable};
+use std::convert::Infallible;
+
+/// Identity and changing state of one relay.
+#[repr(C, align(64))]
+pub(crate) struct Record {
+    identity_head: UnsafeCell<[u8; 32]>,
+    lifecycle: AtomicU64,
+    load: AtomicU64,
+    generation: AtomicU32,
+    rtt: AtomicU32,
+    identity_len: UnsafeCell<u8>,
+    inbox_link: AtomicU32,
+    window: RttWindow,
+    identity_tail: UnsafeCell<[u8; 31]>,
+    pool_link: AtomicU32,
+}
+
+#[cfg(not(relay_loom))]
+const _: () = assert!(size_of::<Record>() == 128);
+
+// SAFETY: the cells are written only while the record is private to one
+// thread, and read only under the protection that `matches` and `identity`
+// demand of their callers; everything else is atomic.
+unsafe impl Sync for Record {}
+// SAFETY: nothing in a record belongs to a thread.
+unsafe impl Send for Record {}
+
+// SAFETY: integers, byte arrays and atomics of integers, for which all zeros
+// are valid: departed, idle, without leases, identity or samples.
+unsafe impl Zeroable for Record {
+    fn vacant() -> Self {
+        Self {
+            identity_head: UnsafeCell::new([0; 32]),
+            lifecycle: AtomicU64::default(),
+            load: AtomicU64::default(),
+            generation: AtomicU32::default(),
+            rtt: AtomicU32::default(),
+            identity_len: UnsafeCell::new(0),
+            inbox_link: AtomicU32::default(),
+            window: RttWindow::default(),
+            identity_tail: UnsafeCell::new([0; 31]),
+            pool_link: AtomicU32::default(),
+        }
+    }
+}
+
+/// Stands for *not measured* in the RTT word, which is zero in that case.
+const UNMEASURED: u32 = 0;
+
+impl Record {
+    /// Begins a new life: writes everything but the lifecycle and generation.
+    ///
+    /// # Safety
+    ///
+    /// The record is private to this thread.
+    pub(crate) unsafe fn begin(&self, id: &NodeId, capacity: u32, rtt_seed: Option<u32>) {
+        // SAFETY: private, so nobody reads or writes beside us.
+        self.identity_head
+            .with_mut(|head| unsafe { *head = id.head() });
+        // SAFETY: as above.
+        self.identity_tail
+            .with_mut(|tail| unsafe { *tail = id.tail() });
+        // SAFETY: as above.
+        self.identity_len
+            .with_mut(|len| unsafe { *len = id.len_u8() });
+        self.window.clear();
+        // Relaxed: published with the bucket entry or the handle.
+        self.rtt
+            .store(rtt_seed.unwrap_or(UNMEASURED), Ordering::Relaxed);
+        self.load
+            .store(Load::idle(capacity).bits(), Ordering::Relaxed);
+    }
+
+    /// Whether this is the record of `id`.
+    ///
+    /// # Safety
+    ///
+    /// The caller is pinned and came upon the record through its bucket or a
+    /// handle of the record's present generation, or the record is private.
+    #[inline]
+    pub(crate) unsafe fn matches(&self, id: &NodeId) -> bool {
+        // SAFETY: the identity is not written while the caller may look.
+        let (head, len) = unsafe {
+            (
+                self.identity_head.with(|head| *head),
+                self.identity_len.with(|len| *len),
+            )
+        };
+        // SAFETY: as above.
+        head == id.head()
+            && len == id.len_u8()
+            && (len <= 32 || unsafe { self.identity_tail.with(|tail| *tail) } == id.tail())
+    }
+
+    /// The id of the relay.
+    ///
+    /// # Safety
+    ///
+    /// As for [`matches`](Self::matches).
+    #[inline]
+    pub(crate) unsafe fn identity(&self) -> NodeId {
+        // SAFETY: the identity is not written while the caller may look.
+        unsafe {
+            NodeId::from_parts(
+                self.identity_head.with(|head| *head),
+                self.identity_tail.with(|tail| *tail),
+                self.identity_len.with(|len| *len),
+            )
+        }
+    }
+
+    /// The lifecycle word.
+    #[inline]
+    pub(crate) fn lifecycle(&self) -> Lifecycle {
+        // Acquire: with it come the announcement it names and the identity.
+        Lifecycle::from_bits(self.lifecycle.load(Ordering::Acquire))
+    }
+
+    /// Sets the lifecycle of a private record.
+    pub(crate) fn set_lifecycle(&self, word: Lifecycle) {
+        // Release: publishes the announcement and the identity.
+        self.lifecycle.store(word.bits(), Ordering::Release);
+    }
+
+    /// Replaces the lifecycle word if it is still `current`.
+    #[inline]
+    pub(crate) fn transition(&self, current: Lifecycle, next: Lifecycle) -> bool {
+        // AcqRel: publishes a new announcement, takes over what the last
+        // transition published. Failure leads to a fresh load.
+        self.lifecycle
+            .compare_exchange(
+                current.bits(),
+                next.bits(),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    }
+
+    /// The link of the pool's stack.
+    pub(crate) fn pool_link(&self) -> &AtomicU32 {
+        &self.pool_link
+    }
+
+    /// The link of the wheel's inbox.
+    pub(crate) fn inbox_link(&self) -> &AtomicU32 {
+        &self.inbox_link
+    }
+
+    /// The number of the present life.
+    #[inline]
+    pub(crate) fn generation(&self) -> u32 {
+        // Acquire: a matching generation comes with the identity of that life.
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Makes every handle of the ending life stale; dismantler only.
+    pub(crate) fn end_generation(&self) {
+        // Release: the next life's identity is written after this, and a
+        // reader that still sees the old number is pinned since before.
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// The load word.
+    #[inline]
+    pub(crate) fn load(&self) -> Load {
+        // Relaxed: decisions are made by compare-and-swap.
+        Load::from_bits(self.load.load(Ordering::Relaxed))
+    }
+
+    /// Takes one unit of capacity, or says why not.
+    #[inline]
+    pub(crate) fn take_lease(&self) -> Result<(), Refusal> {
+        self.update_load(Load::with_lease)
+    }
+
+    /// Gives one unit back, unless the lease may be the last thing that knows
+    /// of this record: then nothing changes and the answer is false.
+    #[inline]
+    pub(crate) fn release_lease(&self) -> bool {
+        self.update_load(Load::without_lease).is_ok()
+    }
+
+    /// Gives one unit back in any case; returns the word as it was before.
+    pub(crate) fn release_lease_of_departed(&self) -> Load {
+        // AcqRel: the last lease passes the record on after all others.
+        Load::from_bits(self.load.fetch_sub(Load::LEASE, Ordering::AcqRel))
+    }
+
+    /// Sets flags and returns the word as it was before.
+    pub(crate) fn raise(&self, flags: u64) -> Load {
+        // AcqRel: decides against releases on the same word.
+        Load::from_bits(self.load.fetch_or(flags, Ordering::AcqRel))
+    }
+
+    /// Notes what the relay says of its total load.
+    pub(crate) fn report_load(&self, total: u32) {
+        self.change_load(|load| load.with_report(total));
+    }
+
+    /// Starts or ends draining.
+    pub(crate) fn set_draining(&self, draining: bool) {
+        self.change_load(|load| load.with_draining(draining));
+    }
+
+    /// Brings a changed capacity into force.
+    pub(crate) fn set_capacity(&self, capacity: u32) {
+        debug_assert!((1..=MAX_CAPACITY).contains(&capacity));
+        self.change_load(|load| load.with_capacity(capacity));
+    }
+
+    #[inline]
+    fn update_load<E>(&self, next: impl Fn(Load) -> Result<Load, E>) -> Result<(), E> {
+        let mut seen = self.load.load(Ordering::Relaxed);
+        loop {
+            let wanted = next(Load::from_bits(seen))?.bits();
+            // AcqRel: a unit is taken after its former holder released it.
+            match self
+                .load
+                .compare_exchange_weak(seen, wanted, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => return Ok(()),
+                Err(current) => seen = current,
+            }
+        }
+    }
+
+    fn change_load(&self, next: impl Fn(Load) -> Load) {
+        let Ok(()) = self.update_load(|load| Ok::<_, Infallible>(next(load)));
+    }
+
+    /// The round-trip time from here, in microseconds, or the seed of one.
+    #[inline]
+    pub(crate) fn rtt_micros(&self) -> Option<u32> {
+        // Relaxed: a figure that carries nothing but itself.
+        match self.rtt.load(Ordering::Relaxed) {
+            UNMEASURED => None,
+            micros => Some(micros),
+        }
+    }
+
+    /// Takes in a measurement; true when the figure in force changed.
+    pub(crate) fn record_rtt(&self, elapsed_nanos: u64, micros: u32) -> bool {
+        self.window.record(elapsed_nanos, micros);
+        self.settle_rtt(elapsed_nanos, None)
+    }
+
+    /// Takes in a figure that holds until the first measurement.
+    pub(crate) fn seed_rtt(&self, elapsed_nanos: u64, micros: u32) -> bool {
+        self.settle_rtt(elapsed_nanos, Some(micros))
+    }
+
+    /// Brings the RTT in force in line with the window, or else with `seed`.
+    ///
+    /// Whoever stores last looks at the window once more after its store, so
+    /// the two agree as soon as nobody is inside here.
+    fn settle_rtt(&self, elapsed_nanos: u64, seed: Option<u32>) -> bool {
+        let mut changed = false;
+        loop {
+            let Some(wanted) = self.window.minimum(elapsed_nanos).or(seed) else {
+                return changed;
+            };
+            // Relaxed: equal is equal, whoever wrote it.
+            if self.rtt.load(Ordering::Relaxed) == wanted {
+                return changed;
+            }
+            // AcqRel: what the one before us saw of the window, we see too
+            // when we look again.
+            self.rtt.swap(wanted, Ordering::AcqRel);
+            changed = true;
+        }
+    }
+}

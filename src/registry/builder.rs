@@ -1,0 +1,176 @@
+//! [`RegistryBuilder`]: the settings of a registry, judged when it is built.
+
+use crate::errors::BuildError;
+use crate::limits::MAX_RELAYS;
+use crate::registry::Registry;
+use crate::registry::core::{Core, Settings};
+use crate::registry::registration::is_countable;
+use crate::relay::{AddressPolicy, NodeId};
+use crate::rtt::sane_micros;
+use crate::table::Table;
+use crate::time::{Clock, MonotonicClock, Timeline, nanos};
+use std::fmt;
+use std::time::Duration;
+
+/// Who does the housekeeping: expiry, sorting by round-trip time, reclamation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Maintenance {
+    /// A thread named `relay-registry`, started by
+    /// [`build`](RegistryBuilder::build) and joined when the last handle is
+    /// dropped. It makes a pass every tick and spends at most an eighth of its
+    /// time on sorting, so at hundreds of thousands of relays a changed
+    /// round-trip time takes longer than a tick to show in the order.
+    #[default]
+    Thread,
+    /// The embedder, by calling [`Registry::maintain`]. Until it does, expired
+    /// relays are handed out to nobody (their deadline is judged against the
+    /// current tick, which registrations raise, too), but take up memory.
+    Manual,
+}
+
+/// Settings of a [`Registry`]; see [`Registry::builder`].
+#[must_use = "a builder does nothing until built"]
+pub struct RegistryBuilder {
+    max_relays: usize,
+    ttl: Duration,
+    tick: Duration,
+    maintenance: Maintenance,
+    clock: Box<dyn Clock>,
+    local_id: Option<NodeId>,
+    address_policy: AddressPolicy,
+    assumed_rtt: Duration,
+}
+
+impl RegistryBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            max_relays: 1_000,
+            ttl: Duration::from_secs(600),
+            tick: Duration::from_millis(100),
+            maintenance: Maintenance::default(),
+            clock: Box::new(MonotonicClock::new()),
+            local_id: None,
+            address_policy: AddressPolicy::default(),
+            assumed_rtt: Duration::from_millis(100),
+        }
+    }
+
+    /// The most relays held at once: 1 to [`MAX_RELAYS`], by default 1,000.
+    ///
+    /// The address space for twice as many (and 1,024 more) is set aside when
+    /// the registry is built; the memory, about 250 bytes a relay, is used as
+    /// relays arrive.
+    pub fn max_relays(mut self, relays: usize) -> Self {
+        self.max_relays = relays;
+        self
+    }
+
+    /// How long a relay stays without being renewed, unless it says otherwise:
+    /// at least a tick, by default 600 s.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// The unit in which expiry is judged: at least 1 ms, by default 100 ms.
+    ///
+    /// A relay expires never early, and at most one tick late once the tick has
+    /// advanced.
+    pub fn tick(mut self, tick: Duration) -> Self {
+        self.tick = tick;
+        self
+    }
+
+    /// Who does the housekeeping, by default [`Maintenance::Thread`].
+    pub fn maintenance(mut self, maintenance: Maintenance) -> Self {
+        self.maintenance = maintenance;
+        self
+    }
+
+    /// The source of time, by default the operating system's monotonic clock.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// The id of the node that embeds the registry. It may be registered, but
+    /// is never handed out.
+    pub fn local_id(mut self, id: NodeId) -> Self {
+        self.local_id = Some(id);
+        self
+    }
+
+    /// Which addresses may be registered, by default any that can be dialled.
+    pub fn address_policy(mut self, policy: AddressPolicy) -> Self {
+        self.address_policy = policy;
+        self
+    }
+
+    /// What a leg that nobody measured is ranked at: above zero, up to
+    /// [`MAX_RTT`](crate::MAX_RTT), by default 100 ms.
+    ///
+    /// It stands for the round trip to a relay not yet measured, and for the
+    /// leg from each relay to the target.
+    pub fn assumed_rtt(mut self, rtt: Duration) -> Self {
+        self.assumed_rtt = rtt;
+        self
+    }
+
+    /// Builds the registry.
+    ///
+    /// # Errors
+    ///
+    /// A [`BuildError`] that names the setting that is out of its range, or
+    /// says that memory or the maintenance thread was not to be had.
+    pub fn build(self) -> Result<Registry, BuildError> {
+        let settings = self.check()?;
+        let table = Table::new(self.max_relays).ok_or(BuildError::OutOfMemory)?;
+        let timeline = Timeline::new(self.clock, self.tick);
+        Registry::start(Core::new(settings, timeline, table))
+            .map_err(|error| BuildError::Thread { kind: error.kind() })
+    }
+
+    fn check(&self) -> Result<Settings, BuildError> {
+        let &Self {
+            max_relays,
+            ttl,
+            tick,
+            assumed_rtt,
+            ..
+        } = self;
+        if !(1..=MAX_RELAYS).contains(&max_relays) {
+            return Err(BuildError::InvalidMaxRelays { max_relays });
+        }
+        if tick < Duration::from_millis(1) || nanos(tick) == u64::MAX {
+            return Err(BuildError::InvalidTick { tick });
+        }
+        if !is_countable(ttl, tick) {
+            return Err(BuildError::InvalidTtl { ttl });
+        }
+        let assumed_rtt_micros =
+            sane_micros(assumed_rtt).ok_or(BuildError::InvalidAssumedRtt { assumed_rtt })?;
+        Ok(Settings {
+            ttl,
+            tick,
+            local_id: self.local_id,
+            address_policy: self.address_policy,
+            assumed_rtt_micros,
+            has_keeper: self.maintenance == Maintenance::Thread,
+        })
+    }
+}
+
+impl fmt::Debug for RegistryBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryBuilder")
+            .field("max_relays", &self.max_relays)
+            .field("ttl", &self.ttl)
+            .field("tick", &self.tick)
+            .field("maintenance", &self.maintenance)
+            .field("local_id", &self.local_id)
+            .field("address_policy", &self.address_policy)
+            .field("assumed_rtt", &self.assumed_rtt)
+            .finish_non_exhaustive()
+    }
+}

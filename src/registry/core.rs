@@ -1,0 +1,173 @@
+//! What all handles of one registry share.
+
+use crate::record::Lifecycle;
+use crate::registry::housekeeping::LastSort;
+use crate::registry::stats::Counters;
+use crate::relay::{AddressPolicy, NodeId, RelayInfo};
+use crate::select::{Candidate, Publication};
+use crate::sync::epoch::{self, Guard};
+use crate::sync::{AtomicU64, Mutex, Ordering, Padded};
+use crate::table::{RecordRef, Table};
+use crate::time::{Tick, Timeline};
+use crate::wheel::{Inbox, Wheel};
+use std::cmp::Reverse;
+use std::fmt;
+use std::time::Duration;
+
+/// The rooms that the operations of a registry go through.
+pub(crate) struct Core {
+    pub(super) settings: Settings,
+    pub(super) timeline: Timeline,
+    pub(super) table: Table,
+    pub(super) publication: Publication,
+    pub(super) inbox: Inbox,
+    pub(super) wheel: Mutex<Wheel>,
+    pub(super) counters: Counters,
+    pub(super) last_sort: LastSort,
+    /// All that was due at this tick has departed.
+    swept: Padded<AtomicU64>,
+}
+
+/// How the registry was built.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(super) ttl: Duration,
+    pub(super) tick: Duration,
+    pub(super) local_id: Option<NodeId>,
+    pub(super) address_policy: AddressPolicy,
+    pub(super) assumed_rtt_micros: u32,
+    /// Whether a thread of our own does the housekeeping.
+    pub(super) has_keeper: bool,
+}
+
+/// How many records are visited under one pin.
+const PER_PIN: u32 = 1024;
+
+impl Core {
+    pub(super) fn new(settings: Settings, timeline: Timeline, table: Table) -> Self {
+        Self {
+            settings,
+            timeline,
+            table,
+            publication: Publication::new(),
+            inbox: Inbox::default(),
+            wheel: Mutex::new(Wheel::new()),
+            counters: Counters::default(),
+            last_sort: LastSort::default(),
+            swept: Padded(AtomicU64::default()),
+        }
+    }
+
+    /// The tick up to which everything due has departed.
+    pub(super) fn swept(&self) -> Tick {
+        // Acquire: those departures are seen, too.
+        Tick(self.swept.load(Ordering::Acquire))
+    }
+
+    pub(super) fn note_swept(&self, tick: Tick) {
+        // Release: see `swept`.
+        self.swept.fetch_max(tick.0, Ordering::Release);
+    }
+
+    /// The record of `id`, if it is live now, and its lifecycle word.
+    #[inline]
+    pub(super) fn find_live<'g>(
+        &'g self,
+        id: &NodeId,
+        guard: &'g Guard,
+    ) -> Option<(RecordRef<'g>, Lifecycle)> {
+        let record = self.table.find(id, guard)?;
+        let word = record.lifecycle();
+        word.is_live_at(self.timeline.tick())
+            .then_some((record, word))
+    }
+
+    /// Does something with the record of `id`; false if it is not live.
+    #[inline]
+    pub(super) fn with_live(&self, id: &NodeId, act: impl FnOnce(RecordRef<'_>)) -> bool {
+        let guard = epoch::pin();
+        self.find_live(id, &guard)
+            .map(|(record, _)| act(record))
+            .is_some()
+    }
+
+    /// Visits every record that is live throughout the visit, and none that
+    /// never was, without staying pinned for long.
+    pub(super) fn for_each_live(&self, mut visit: impl FnMut(RecordRef<'_>, Lifecycle)) {
+        let tick = self.timeline.tick();
+        let reach = self.table.reach();
+        for start in (0..reach).step_by(PER_PIN as usize) {
+            let guard = epoch::pin();
+            for index in start..reach.min(start + PER_PIN) {
+                if let Some(record) = self.table.occupant(index, &guard) {
+                    let word = record.lifecycle();
+                    if word.is_live_at(tick) {
+                        visit(record, word);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Live relays.
+    pub(super) fn relay_count(&self) -> usize {
+        if self.swept() >= self.timeline.tick() {
+            return self.table.count();
+        }
+        // Some that are counted may be due: look at each.
+        let mut count = 0;
+        self.for_each_live(|_, _| count += 1);
+        count
+    }
+
+    pub(super) fn relays(&self) -> Vec<RelayInfo> {
+        let before = self.table.admissions();
+        let mut relays = Vec::with_capacity(self.table.count());
+        self.for_each_live(|record, word| relays.push(self.describe(&record, word)));
+        if self.table.admissions() != before {
+            keep_latest_of_each_id(&mut relays);
+        }
+        relays
+    }
+
+    /// A copy of what `word`, read from the record, and the record say.
+    #[inline]
+    pub(super) fn describe(&self, record: &RecordRef<'_>, word: Lifecycle) -> RelayInfo {
+        let announcement = record.announcement(word);
+        let load = record.load();
+        RelayInfo {
+            node_id: record.identity(),
+            endpoint: announcement.endpoint.clone(),
+            capacity: announcement.capacity,
+            current_load: load.total(),
+            latency: record
+                .rtt_micros()
+                .map(|micros| Duration::from_micros(micros.into())),
+            registered_at: self.timeline.wall_time(announcement.registered_at),
+            expires_at: self.timeline.wall_time_of(word.deadline()),
+            nat: announcement.nat,
+            draining: load.is_draining(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn describe_candidate(&self, candidate: &Candidate<'_>) -> RelayInfo {
+        self.describe(&candidate.record, candidate.word)
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("settings", &self.settings)
+            .field("timeline", &self.timeline)
+            .field("table", &self.table)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A relay that left and came back while all were visited is seen twice.
+fn keep_latest_of_each_id(relays: &mut Vec<RelayInfo>) {
+    relays.sort_by_key(|relay| (relay.node_id, Reverse(relay.registered_at)));
+    relays.dedup_by_key(|relay| relay.node_id);
+}

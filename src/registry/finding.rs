@@ -1,0 +1,91 @@
+//! Finding a relay, and taking a unit of it.
+
+use crate::errors::{FindError, LeaseError};
+use crate::record::Refusal;
+use crate::registry::core::Core;
+use crate::registry::lease::Lease;
+use crate::relay::{NodeId, RelayInfo};
+use crate::select::{Candidate, Criteria, FindOptions, Walk};
+use crate::sync::epoch;
+
+impl Core {
+    #[inline]
+    pub(super) fn find_relay(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+    ) -> Result<RelayInfo, FindError> {
+        self.walk(target, options, |walk| match walk.best() {
+            Some(best) => Ok(self.describe_candidate(&best)),
+            None => Err(none_available(walk)),
+        })
+    }
+
+    pub(super) fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
+        let describe = |candidate: &Candidate<'_>| self.describe_candidate(candidate);
+        self.walk(target, options, |walk| {
+            walk.best_of(options.max_results)
+                .iter()
+                .map(describe)
+                .collect()
+        })
+    }
+
+    #[inline]
+    pub(super) fn reserve(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+    ) -> Result<Lease, FindError> {
+        self.walk(target, options, |walk| match walk.lease() {
+            Some((candidate, unit)) => Ok(Lease::new(self.describe_candidate(&candidate), unit)),
+            None => Err(none_available(walk)),
+        })
+    }
+
+    pub(super) fn lease(&self, relay: &NodeId) -> Result<Lease, LeaseError> {
+        let guard = epoch::pin();
+        let (record, word) = self
+            .find_live(relay, &guard)
+            .ok_or(LeaseError::UnknownRelay)?;
+        match record.lease() {
+            Ok(unit) => Ok(Lease::new(self.describe(&record, word), unit)),
+            Err(Refusal::Closed) => Err(LeaseError::UnknownRelay),
+            Err(Refusal::Draining) => Err(LeaseError::Draining),
+            Err(Refusal::Full) => Err(LeaseError::Full {
+                capacity: record.announcement(word).capacity,
+            }),
+        }
+    }
+
+    /// Looks at the present snapshot with the eyes of one caller.
+    #[inline]
+    fn walk<R>(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+        look: impl FnOnce(&Walk<'_>) -> R,
+    ) -> R {
+        let guard = epoch::pin();
+        let snapshot = self.publication.load();
+        look(&Walk {
+            table: &self.table,
+            guard: &guard,
+            snapshot: &snapshot,
+            criteria: Criteria {
+                target,
+                local: self.settings.local_id.as_ref(),
+                options,
+                tick: self.timeline.tick(),
+                assumed_rtt_micros: self.settings.assumed_rtt_micros,
+            },
+        })
+    }
+}
+
+#[cold]
+fn none_available(walk: &Walk<'_>) -> FindError {
+    FindError::NoRelaysAvailable {
+        passed_over: walk.passed_over(),
+    }
+}

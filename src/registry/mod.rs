@@ -1,0 +1,359 @@
+//! The public face: each operation is a short story over the rooms below.
+
+mod builder;
+mod core;
+mod finding;
+mod housekeeping;
+mod keeper;
+mod lease;
+mod registration;
+mod stats;
+
+pub use builder::{Maintenance, RegistryBuilder};
+pub use housekeeping::Maintained;
+pub use lease::Lease;
+pub use registration::Registration;
+pub use stats::Stats;
+
+use crate::errors::{FindError, LeaseError, RegisterError};
+use crate::relay::{Endpoint, NodeId, RegisterOptions, RelayInfo};
+use crate::rtt::sane_micros;
+use crate::select::FindOptions;
+use crate::sync::{Arc, epoch};
+use core::Core;
+use housekeeping::Sorting;
+use keeper::Keeper;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// A registry of relays: which peers can relay, how loaded each is, how far
+/// away, and which to use now.
+///
+/// This is a handle. Clones share one registry; any number of threads may use
+/// it at once. See the [crate's description](crate) for what it guarantees.
+///
+/// ```
+/// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registration, Registry};
+/// use std::time::Duration;
+///
+/// let registry = Registry::new();
+/// let relay = NodeId::from([1; 32]);
+/// let options = RegisterOptions::new().capacity(2);
+/// let registered = registry.register_with(relay, "192.0.2.1:4433".parse::<relay_registry::Endpoint>()?, &options)?;
+/// assert_eq!(registered, Registration::New);
+/// registry.record_rtt(&relay, Duration::from_millis(18));
+///
+/// let target = NodeId::from([9; 32]);
+/// let lease = registry.reserve(&target, &FindOptions::new())?;
+/// assert_eq!(lease.relay().latency(), Some(Duration::from_millis(18)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Registry {
+    shared: Arc<Shared>,
+}
+
+/// Fields are dropped in order: the maintenance thread ends before its work
+/// does.
+struct Shared {
+    keeper: Option<Keeper>,
+    core: Arc<Core>,
+}
+
+impl Registry {
+    /// A registry with default settings: at most 1,000 relays, a TTL of 600 s,
+    /// ticks of 100 ms and a maintenance thread.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system gives neither the memory (1 MiB) nor a thread.
+    /// [`builder`](Self::builder) reports that as an error.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder()
+            .build()
+            .expect("default settings are valid, and memory and a thread to be had")
+    }
+
+    /// The settings of a registry, to change before it is built.
+    ///
+    /// ```
+    /// use relay_registry::{Maintenance, ManualClock, Registry};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let registry = Registry::builder()
+    ///     .max_relays(100_000)
+    ///     .ttl(Duration::from_secs(120))
+    ///     .maintenance(Maintenance::Manual)
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// # Ok::<(), relay_registry::BuildError>(())
+    /// ```
+    pub fn builder() -> RegistryBuilder {
+        RegistryBuilder::new()
+    }
+
+    fn start(core: Core) -> io::Result<Self> {
+        let core = Arc::new(core);
+        let keeper = core
+            .settings
+            .has_keeper
+            .then(|| Keeper::start(Arc::clone(&core)))
+            .transpose()?;
+        Ok(Self {
+            shared: Arc::new(Shared { keeper, core }),
+        })
+    }
+
+    #[inline]
+    fn core(&self) -> &Core {
+        &self.shared.core
+    }
+
+    /// Registers a relay, or renews it, with default options; see
+    /// [`register_with`](Self::register_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`register_with`](Self::register_with).
+    pub fn register(
+        &self,
+        id: NodeId,
+        endpoint: impl Into<Endpoint>,
+    ) -> Result<Registration, RegisterError> {
+        self.register_with(id, endpoint, &RegisterOptions::new())
+    }
+
+    /// Registers a relay, or renews it if it is held already.
+    ///
+    /// Renewing replaces deadline and endpoint, and what else the options set;
+    /// load, leases and measured round trips stay. It succeeds also when the
+    /// registry is full. When this returns, the relay is a candidate for every
+    /// call that starts later, on any thread.
+    ///
+    /// # Errors
+    ///
+    /// A [`RegisterError`] that says what was wrong; nothing has changed then.
+    ///
+    /// # Concurrency and cost
+    ///
+    /// Lock-free; linearizable with the other operations on the same id. The
+    /// bound on the number of relays is never exceeded, not for a moment, and
+    /// nobody is refused for a registration that does not come about. Reads
+    /// the clock. A renewal that changes nothing but the deadline is one
+    /// compare-and-swap and does not allocate. At the bound, a new relay first
+    /// sweeps those that are due; without a maintenance thread, a registration
+    /// now and then sorts the arrivals in, at a constant cost on average.
+    pub fn register_with(
+        &self,
+        id: NodeId,
+        endpoint: impl Into<Endpoint>,
+        options: &RegisterOptions,
+    ) -> Result<Registration, RegisterError> {
+        let registration = self.core().register(id, endpoint.into(), options)?;
+        if registration == Registration::New && self.core().tend_arrivals() {
+            if let Some(keeper) = &self.shared.keeper {
+                keeper.wake();
+            }
+        }
+        Ok(registration)
+    }
+
+    /// Removes a relay; whether it was there.
+    ///
+    /// When this returns, the relay is handed out to no call that starts
+    /// later. Leases on it stay valid. Lock-free; linearizable with the other
+    /// operations on the same id.
+    pub fn unregister(&self, id: &NodeId) -> bool {
+        self.core().unregister(id)
+    }
+
+    /// The best relay for a path to `target`; see
+    /// [`find_relay_with`](Self::find_relay_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`find_relay_with`](Self::find_relay_with).
+    #[inline]
+    pub fn find_relay(&self, target: &NodeId) -> Result<RelayInfo, FindError> {
+        const PLAIN: &FindOptions = &FindOptions::new();
+        self.core().find_relay(target, PLAIN)
+    }
+
+    /// The best relay for a path to `target` that meets the options.
+    ///
+    /// The score is `e / (1 - u^4)`, lower is better: `e` the expected round
+    /// trip of the path, `u` the relay's utilisation. A relay whose round trip
+    /// is unknown ranks at the assumed one. Among many that are practically
+    /// equal a few are drawn at random and the best of them is taken, so
+    /// callers do not herd. Only relays that are live, have capacity left and
+    /// do not drain are handed out; never the target, nor this node.
+    ///
+    /// # Errors
+    ///
+    /// [`FindError::NoRelaysAvailable`] only if there was no moment during the
+    /// call's look at all relays at which one would do; it counts the reasons.
+    ///
+    /// # Concurrency and cost
+    ///
+    /// Lock-free, without allocation or system call (a thread's first call
+    /// allocates its epoch handle). It writes nothing that threads share. It
+    /// looks at about a dozen relays, however many there are; at more while
+    /// most are full or excluded, at all before it says none. Load, draining
+    /// and departure count as they are at that moment; the order by round trip
+    /// may be one housekeeping pass old.
+    #[inline]
+    pub fn find_relay_with(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+    ) -> Result<RelayInfo, FindError> {
+        self.core().find_relay(target, options)
+    }
+
+    /// The best relays for a path to `target`, best first and distinct: at most
+    /// [`max_results`](FindOptions::max_results), fewer only if no more will
+    /// do.
+    ///
+    /// Lock-free; allocates the answer. Walks the relays in order of round
+    /// trip until no better can come, at most 64 beyond the first that fill
+    /// the answer.
+    #[must_use]
+    pub fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
+        self.core().find_relays(target, options)
+    }
+
+    /// Finds the best relay and takes a unit of its capacity, as one step.
+    ///
+    /// The capacity is never exceeded by leases, under any interleaving, also
+    /// against renewals that lower it. Otherwise as
+    /// [`find_relay_with`](Self::find_relay_with); it writes the relay's load.
+    ///
+    /// # Errors
+    ///
+    /// As [`find_relay_with`](Self::find_relay_with).
+    #[inline]
+    pub fn reserve(&self, target: &NodeId, options: &FindOptions) -> Result<Lease, FindError> {
+        self.core().reserve(target, options)
+    }
+
+    /// Takes a unit of capacity of a named relay.
+    ///
+    /// Lock-free, without allocation; one compare-and-swap decides against the
+    /// last unit, draining and departure.
+    ///
+    /// # Errors
+    ///
+    /// A [`LeaseError`]: the relay is not held, full, or draining.
+    pub fn lease(&self, relay: &NodeId) -> Result<Lease, LeaseError> {
+        self.core().lease(relay)
+    }
+
+    /// All live relays, in no particular order.
+    ///
+    /// Weakly consistent: every relay that is live throughout the call is in
+    /// it, none that was dead throughout is, and none is in it twice. Visits
+    /// all records and allocates the answer; holds nobody up.
+    #[must_use]
+    pub fn relays(&self) -> Vec<RelayInfo> {
+        self.core().relays()
+    }
+
+    /// How many relays are live; consistent as [`relays`](Self::relays) is.
+    ///
+    /// One load when everything due has been swept, else it visits all records.
+    #[must_use]
+    pub fn relay_count(&self) -> usize {
+        self.core().relay_count()
+    }
+
+    /// Whether a relay is live.
+    ///
+    /// Lock-free, linearizable, two cache lines. Expiry is judged against the
+    /// current tick.
+    #[inline]
+    #[must_use]
+    pub fn is_relay(&self, id: &NodeId) -> bool {
+        self.core().with_live(id, |_| ())
+    }
+
+    /// What is known of a relay, if it is live. Consistency and cost as
+    /// [`is_relay`](Self::is_relay), and a copy.
+    #[inline]
+    #[must_use]
+    pub fn relay(&self, id: &NodeId) -> Option<RelayInfo> {
+        let guard = epoch::pin();
+        let (record, word) = self.core().find_live(id, &guard)?;
+        Some(self.core().describe(&record, word))
+    }
+
+    /// Takes in a round-trip time measured from here; false, and nothing
+    /// changed, if the relay is not held or the value is zero or above
+    /// [`MAX_RTT`](crate::MAX_RTT).
+    ///
+    /// What counts is the least of the last five minutes. It counts in scores
+    /// at once, in the order of relays after the next housekeeping pass.
+    /// Lock-free, without allocation or system call.
+    pub fn record_rtt(&self, relay: &NodeId, rtt: Duration) -> bool {
+        let core = self.core();
+        sane_micros(rtt).is_some_and(|micros| {
+            core.with_live(relay, |record| {
+                if record.record_rtt(core.timeline.elapsed_nanos(), micros) {
+                    core.publication.note_reordering();
+                }
+            })
+        })
+    }
+
+    /// Takes in what a relay says of its total load, leases of this registry
+    /// included; false if it is not held.
+    ///
+    /// What the report counts beyond this registry's own leases at that moment
+    /// was put there by others, and is added to the leases from then on. Totals
+    /// beyond [`MAX_CAPACITY`](crate::MAX_CAPACITY) count as that. Lock-free,
+    /// without allocation.
+    pub fn report_load(&self, relay: &NodeId, load: u32) -> bool {
+        self.core()
+            .with_live(relay, |record| record.report_load(load))
+    }
+
+    /// Starts or ends the draining of a relay: while it drains it keeps its
+    /// leases and gets no new ones. False if it is not held. Outlives renewals.
+    ///
+    /// Lock-free; when this returns, no lease is given that was not yet.
+    pub fn set_draining(&self, relay: &NodeId, draining: bool) -> bool {
+        self.core()
+            .with_live(relay, |record| record.set_draining(draining))
+    }
+
+    /// One housekeeping pass: raises the tick, removes what is due, sorts the
+    /// relays by round-trip time if anything changed, reclaims memory.
+    ///
+    /// Needed with [`Maintenance::Manual`] only, once a tick or as seldom as
+    /// stale order and memory are acceptable. Takes the housekeeping locks, so
+    /// passes run one after another; no other operation waits for them.
+    pub fn maintain(&self) -> Maintained {
+        self.core().maintain(Sorting::Eager)
+    }
+
+    /// Counters and gauges. Visits all records to count leases, and waits for
+    /// a sweep that is under way: for a metrics endpoint, not for a hot path.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.core().stats()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.core.fmt(f)
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,303 @@
+//! Registering, renewing and leaving.
+
+use crate::errors::RegisterError;
+use crate::limits::MAX_CAPACITY;
+use crate::record::{Announcement, Lifecycle};
+use crate::registry::core::Core;
+use crate::relay::{Endpoint, NatType, NodeId, RegisterOptions};
+use crate::rtt::sane_micros;
+use crate::sync::epoch::{self, Guard};
+use crate::table::{Exhausted, RecordRef, Verdict};
+use crate::time::{Moment, Tick, nanos};
+use std::time::Duration;
+
+/// What a successful registration was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// The relay was not held, or had expired.
+    New,
+    /// The relay was held: its deadline and endpoint were replaced, and what
+    /// else the options set. Load, leases and measurements stay.
+    Renewed,
+}
+
+/// The capacity of a relay that does not declare one.
+const DEFAULT_CAPACITY: u32 = 100;
+
+/// A checked request to register.
+struct Request<'a> {
+    id: NodeId,
+    endpoint: Endpoint,
+    options: &'a RegisterOptions,
+    rtt_seed: Option<u32>,
+    now: Moment,
+}
+
+/// Why an attempt to register did not come to its end.
+enum Obstacle {
+    /// Another thread changed what the attempt built on.
+    Overtaken,
+    /// No record or announcement is to be had before more is reclaimed.
+    Exhausted,
+    /// It cannot be.
+    Refused(RegisterError),
+}
+
+impl From<Exhausted> for Obstacle {
+    fn from(_: Exhausted) -> Self {
+        Self::Exhausted
+    }
+}
+
+impl Core {
+    pub(super) fn register(
+        &self,
+        id: NodeId,
+        endpoint: Endpoint,
+        options: &RegisterOptions,
+    ) -> Result<Registration, RegisterError> {
+        let outcome = self.check(&endpoint, options).and_then(|rtt_seed| {
+            let now = self.timeline.advance();
+            self.register_checked(&Request {
+                id,
+                endpoint,
+                options,
+                rtt_seed,
+                now,
+            })
+        });
+        self.counters.count_registration(&outcome);
+        outcome
+    }
+
+    /// Judges everything that does not depend on what is held.
+    fn check(
+        &self,
+        endpoint: &Endpoint,
+        options: &RegisterOptions,
+    ) -> Result<Option<u32>, RegisterError> {
+        endpoint.check(self.settings.address_policy)?;
+        check_reachable(endpoint, options.nat)?;
+        if let Some(capacity) = options.capacity
+            && !(1..=MAX_CAPACITY).contains(&capacity)
+        {
+            return Err(RegisterError::InvalidCapacity { capacity });
+        }
+        if let Some(ttl) = options.ttl
+            && !is_countable(ttl, self.settings.tick)
+        {
+            return Err(RegisterError::InvalidTtl { ttl });
+        }
+        options
+            .latency
+            .map(|latency| sane_micros(latency).ok_or(RegisterError::InvalidLatency { latency }))
+            .transpose()
+    }
+
+    fn register_checked(&self, request: &Request<'_>) -> Result<Registration, RegisterError> {
+        let mut helped = false;
+        loop {
+            match self.try_register(request, &epoch::pin()) {
+                Ok(registration) => return Ok(registration),
+                Err(Obstacle::Overtaken) => {}
+                Err(Obstacle::Refused(error)) => return Err(error),
+                Err(Obstacle::Exhausted) if helped => {
+                    let awaiting_reclamation = self.table.awaiting_reclamation();
+                    return Err(RegisterError::Backlogged {
+                        awaiting_reclamation,
+                    });
+                }
+                Err(Obstacle::Exhausted) => {
+                    epoch::collect();
+                    helped = true;
+                }
+            }
+        }
+    }
+
+    fn try_register(&self, request: &Request<'_>, guard: &Guard) -> Result<Registration, Obstacle> {
+        match self.table.find(&request.id, guard) {
+            Some(record) => self.renew(record, request, guard),
+            None => self.enter(request, guard),
+        }
+    }
+
+    /// Replaces deadline, endpoint and what else is new; or clears away a
+    /// record that has expired.
+    fn renew(
+        &self,
+        record: RecordRef<'_>,
+        request: &Request<'_>,
+        guard: &Guard,
+    ) -> Result<Registration, Obstacle> {
+        let word = record.lifecycle();
+        if !word.is_live() {
+            return Err(Obstacle::Overtaken);
+        }
+        if !word.is_live_at(self.timeline.tick()) {
+            self.expire(record, word, guard);
+            return Err(Obstacle::Overtaken);
+        }
+        let current = record.announcement(word);
+        let amended = amended(current, request);
+        if let Some(amended) = &amended {
+            check_reachable(&amended.endpoint, amended.nat)?;
+        }
+        let ttl = amended.as_ref().map_or(current.ttl, |amended| amended.ttl);
+        let deadline = self.deadline(request.now, ttl)?;
+        let new_capacity = amended
+            .as_ref()
+            .is_some_and(|amended| amended.capacity != current.capacity);
+        if !record.renew(word, deadline, amended)? {
+            return Err(Obstacle::Overtaken);
+        }
+        if new_capacity {
+            bring_capacity_into_force(&record);
+        }
+        if let Some(seed) = request.rtt_seed
+            && record.seed_rtt(request.now.nanos, seed)
+        {
+            self.publication.note_reordering();
+        }
+        if deadline < word.deadline() {
+            self.inbox.push(record.index(), record.inbox_link());
+        }
+        Ok(Registration::Renewed)
+    }
+
+    /// Lets a new relay in, if there is room.
+    ///
+    /// It is in the arrivals and in the wheel's inbox before it is admitted, so
+    /// the moment that makes it a relay is also the one from which it is found,
+    /// handed out and due.
+    fn enter(&self, request: &Request<'_>, guard: &Guard) -> Result<Registration, Obstacle> {
+        self.ensure_room(request, guard)?;
+        let announcement = first_announcement(request, self.settings.ttl);
+        let deadline = self.deadline(request.now, announcement.ttl)?;
+        let staged =
+            self.table
+                .stage(&request.id, announcement, deadline, request.rtt_seed, guard)?;
+        let record = staged.record();
+        self.publication.append(record.handle());
+        self.inbox.push(record.index(), record.inbox_link());
+        match self.table.admit(&staged, &request.id, guard) {
+            Verdict::Admitted => Ok(Registration::New),
+            Verdict::Held | Verdict::Full => {
+                self.table.withdraw(&staged);
+                Err(Obstacle::Overtaken)
+            }
+        }
+    }
+
+    /// Refuses a newcomer when the table is full of relays that live.
+    fn ensure_room(&self, request: &Request<'_>, guard: &Guard) -> Result<(), Obstacle> {
+        if self.table.is_full_without(&request.id, guard) {
+            self.make_room(request.now.tick);
+            if self.table.is_full_without(&request.id, guard) {
+                let max = self.table.max_relays();
+                return Err(Obstacle::Refused(RegisterError::Full { max }));
+            }
+        }
+        Ok(())
+    }
+
+    fn deadline(&self, now: Moment, ttl: Duration) -> Result<Tick, Obstacle> {
+        let deadline = self.timeline.deadline(now, ttl);
+        if deadline > Lifecycle::LAST_DEADLINE {
+            return Err(Obstacle::Refused(RegisterError::ClockExhausted));
+        }
+        Ok(deadline)
+    }
+
+    pub(super) fn unregister(&self, id: &NodeId) -> bool {
+        let guard = epoch::pin();
+        while let Some((record, word)) = self.find_live(id, &guard) {
+            if self.table.depart(record, word) {
+                self.counters.count_unregistration();
+                // Nothing may lie in this thread's bag for as long as it idles.
+                guard.flush();
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Makes an expired record depart, unless another thread was faster.
+    pub(super) fn expire(&self, record: RecordRef<'_>, word: Lifecycle, guard: &Guard) -> bool {
+        let departed = self.table.depart(record, word);
+        if departed {
+            self.counters.count_expiration();
+            guard.flush();
+        }
+        departed
+    }
+}
+
+impl From<RegisterError> for Obstacle {
+    fn from(error: RegisterError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Whether a span is at least a tick, and leaves room to count deadlines.
+pub(super) fn is_countable(ttl: Duration, tick: Duration) -> bool {
+    let longest_in_ticks = Lifecycle::LAST_DEADLINE.0 / 2;
+    ttl >= tick
+        && nanos(ttl) / nanos(tick).max(1) <= longest_in_ticks
+        && ttl < Duration::from_nanos(u64::MAX)
+}
+
+/// A peer that strangers cannot reach cannot relay.
+fn check_reachable(endpoint: &Endpoint, nat: Option<NatType>) -> Result<(), RegisterError> {
+    match nat {
+        Some(nat) if !nat.can_relay() => Err(RegisterError::NotReachable { nat }),
+        Some(nat @ NatType::PublicIp) if endpoint.is_private_address() => {
+            Err(RegisterError::NotReachable { nat })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn first_announcement(request: &Request<'_>, default_ttl: Duration) -> Announcement {
+    let options = request.options;
+    Announcement {
+        endpoint: request.endpoint.clone(),
+        capacity: options.capacity.unwrap_or(DEFAULT_CAPACITY),
+        ttl: options.ttl.unwrap_or(default_ttl),
+        nat: options.nat,
+        registered_at: request.now.nanos,
+    }
+}
+
+/// The announcement after a renewal, if it says anything new.
+fn amended(current: &Announcement, request: &Request<'_>) -> Option<Announcement> {
+    let options = request.options;
+    let is_new = request.endpoint != current.endpoint
+        || options.capacity.is_some_and(|new| new != current.capacity)
+        || options.ttl.is_some_and(|new| new != current.ttl)
+        || options.nat.is_some_and(|new| current.nat != Some(new));
+    is_new.then(|| Announcement {
+        endpoint: request.endpoint.clone(),
+        capacity: options.capacity.unwrap_or(current.capacity),
+        ttl: options.ttl.unwrap_or(current.ttl),
+        nat: options.nat.or(current.nat),
+        registered_at: current.registered_at,
+    })
+}
+
+/// Copies the announced capacity to where leases are decided.
+///
+/// Of several renewals at once, the last to store looks again and finds its
+/// own figure in force or that of a later one.
+fn bring_capacity_into_force(record: &RecordRef<'_>) {
+    loop {
+        let word = record.lifecycle();
+        if word.is_departed() {
+            return;
+        }
+        record.set_capacity(record.announcement(word).capacity);
+        if record.lifecycle().announcement() == word.announcement() {
+            return;
+        }
+    }
+}

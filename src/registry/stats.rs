@@ -1,0 +1,125 @@
+//! Counters and gauges.
+
+use crate::errors::RegisterError;
+use crate::registry::registration::Registration;
+use crate::sync::{AtomicU64, Ordering, Padded, stripe};
+use std::time::Duration;
+
+/// What a registry has done so far, and what it holds now.
+///
+/// Each figure is right on its own; together they are no snapshot, for the
+/// registry goes on while they are gathered.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// New relays registered.
+    pub registrations: u64,
+    /// Renewals of relays already held.
+    pub renewals: u64,
+    /// Relays that were unregistered.
+    pub unregistrations: u64,
+    /// Relays that were removed past their deadline.
+    pub expirations: u64,
+    /// Registrations and renewals refused, for any reason.
+    pub refused: u64,
+    /// Live relays.
+    pub relays: usize,
+    /// Leases held, also those on relays that left.
+    pub leases: usize,
+    /// Records that departed and may still be seen by a thread; while one is
+    /// stalled inside a call they add up, to `2 x max_relays + 1024` at most.
+    pub awaiting_reclamation: usize,
+    /// Time since relays were last sorted, counted in ticks.
+    pub snapshot_age: Duration,
+    /// Relays in sorted order, including those departed since.
+    pub snapshot_len: usize,
+    /// Relays that arrived since and are not yet sorted in.
+    pub arrivals: usize,
+    /// Records on the timer wheel.
+    pub wheel_len: usize,
+    /// Housekeeping passes completed.
+    pub maintenance_passes: u64,
+    /// Passes of the maintenance thread that ended in a panic, which the clock
+    /// can cause; the thread goes on with the next.
+    pub maintenance_panics: u64,
+}
+
+const STRIPES: usize = 8;
+
+/// Counters, striped so that threads seldom meet on a cache line.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    stripes: [Padded<Stripe>; STRIPES],
+    pub(super) passes: AtomicU64,
+    pub(super) panics: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Stripe {
+    registrations: AtomicU64,
+    renewals: AtomicU64,
+    unregistrations: AtomicU64,
+    expirations: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// Sums of the striped counters.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    pub(super) registrations: u64,
+    pub(super) renewals: u64,
+    pub(super) unregistrations: u64,
+    pub(super) expirations: u64,
+    pub(super) refused: u64,
+}
+
+impl Counters {
+    pub(super) fn count_registration(&self, outcome: &Result<Registration, RegisterError>) {
+        let stripe = self.stripe();
+        add_one(match outcome {
+            Ok(Registration::New) => &stripe.registrations,
+            Ok(Registration::Renewed) => &stripe.renewals,
+            Err(_) => &stripe.refused,
+        });
+    }
+
+    pub(super) fn count_unregistration(&self) {
+        add_one(&self.stripe().unregistrations);
+    }
+
+    pub(super) fn count_expiration(&self) {
+        add_one(&self.stripe().expirations);
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for stripe in &self.stripes {
+            totals.registrations += get(&stripe.registrations);
+            totals.renewals += get(&stripe.renewals);
+            totals.unregistrations += get(&stripe.unregistrations);
+            totals.expirations += get(&stripe.expirations);
+            totals.refused += get(&stripe.refused);
+        }
+        totals
+    }
+
+    /// Relays that left or expired.
+    pub(super) fn departures(&self) -> u64 {
+        let totals = self.totals();
+        totals.unregistrations + totals.expirations
+    }
+
+    fn stripe(&self) -> &Stripe {
+        &self.stripes[stripe(STRIPES)]
+    }
+}
+
+/// Relaxed: counters order nothing.
+pub(super) fn add_one(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Relaxed: counters order nothing.
+pub(super) fn get(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}

@@ -1,0 +1,358 @@
+//! [`NodeId`]: who a peer is.
+
+use std::cmp::min;
+use std::error::Error;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+
+const HEAD_LEN: usize = 32;
+const TAIL_LEN: usize = NodeId::MAX_LEN - HEAD_LEN;
+
+/// The identity of a node: 1 to 63 opaque bytes, most often a public key or
+/// its hash.
+///
+/// The bytes are held inline, so an id is copied and compared without touching
+/// the heap. As text it is lower-case hexadecimal; parsing accepts either case.
+/// Ids are ordered as their bytes are.
+///
+/// ```
+/// use relay_registry::NodeId;
+///
+/// let key = NodeId::from([7; 32]);
+/// assert_eq!(key.as_bytes(), [7; 32]);
+///
+/// let short: NodeId = "C0FFEE".parse()?;
+/// assert_eq!(short, NodeId::from_bytes(&[0xc0, 0xff, 0xee])?);
+/// assert_eq!(short.to_string(), "c0ffee");
+/// # Ok::<(), relay_registry::NodeIdError>(())
+/// ```
+// The bytes beyond `len` are zero and `len` comes last: so the derived equality
+// is that of the ids, and the derived order that of `as_bytes` (a proper prefix
+// ties with, or precedes, what it is padded against, and then `len` decides).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(C)]
+pub struct NodeId {
+    bytes: [u8; NodeId::MAX_LEN],
+    len: u8,
+}
+
+impl NodeId {
+    /// The greatest length of an id, in bytes: with its length, an id fills
+    /// 64 bytes.
+    pub const MAX_LEN: usize = 63;
+
+    /// Makes an id of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeIdError::Empty`] or [`NodeIdError::TooLong`] unless there are 1 to
+    /// [`MAX_LEN`](Self::MAX_LEN) bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, NodeIdError> {
+        let mut id = Self::zeroed(bytes.len())?;
+        id.bytes[..bytes.len()].copy_from_slice(bytes);
+        Ok(id)
+    }
+
+    /// The bytes of the id.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        // Only parts that do not belong together can exceed the maximum; the
+        // bound is cheaper than the branch that would panic on them.
+        &self.bytes[..min(usize::from(self.len), Self::MAX_LEN)]
+    }
+
+    /// An id of `len` zero bytes, to be filled in.
+    fn zeroed(len: usize) -> Result<Self, NodeIdError> {
+        match u8::try_from(len) {
+            Ok(0) => Err(NodeIdError::Empty),
+            Ok(short) if len <= Self::MAX_LEN => Ok(Self {
+                bytes: [0; Self::MAX_LEN],
+                len: short,
+            }),
+            _ => Err(NodeIdError::TooLong { len }),
+        }
+    }
+
+    /// The first 32 bytes, zero padded: all of a usual id.
+    pub(crate) fn head(&self) -> [u8; HEAD_LEN] {
+        let mut head = [0; HEAD_LEN];
+        head.copy_from_slice(&self.bytes[..HEAD_LEN]);
+        head
+    }
+
+    /// The 31 bytes after the [`head`](Self::head), zero padded.
+    pub(crate) fn tail(&self) -> [u8; TAIL_LEN] {
+        let mut tail = [0; TAIL_LEN];
+        tail.copy_from_slice(&self.bytes[HEAD_LEN..]);
+        tail
+    }
+
+    /// The number of bytes, 1 to 63.
+    pub(crate) const fn len_u8(&self) -> u8 {
+        self.len
+    }
+
+    /// The inverse of [`head`](Self::head), [`tail`](Self::tail) and
+    /// [`len_u8`](Self::len_u8).
+    ///
+    /// Parts that do not belong together make a wrong id, but one that can be
+    /// held, compared and printed: they may be read first and validated
+    /// afterwards.
+    pub(crate) fn from_parts(head: [u8; HEAD_LEN], tail: [u8; TAIL_LEN], len: u8) -> Self {
+        let mut bytes = [0; Self::MAX_LEN];
+        bytes[..HEAD_LEN].copy_from_slice(&head);
+        bytes[HEAD_LEN..].copy_from_slice(&tail);
+        Self { bytes, len }
+    }
+}
+
+impl From<[u8; 32]> for NodeId {
+    fn from(key: [u8; 32]) -> Self {
+        Self::from_parts(key, [0; TAIL_LEN], 32)
+    }
+}
+
+impl TryFrom<&[u8]> for NodeId {
+    type Error = NodeIdError;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, NodeIdError> {
+        Self::from_bytes(bytes)
+    }
+}
+
+impl AsRef<[u8]> for NodeId {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+/// Hashes the bytes in use only: the padding says nothing and would double the
+/// work for a key of 32 bytes. The length goes first, so that no id's input is
+/// a prefix of another's and ids can stand side by side in a larger key.
+impl Hash for NodeId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u8(self.len);
+        state.write(self.as_bytes());
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_bytes()
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeId({self})")
+    }
+}
+
+impl FromStr for NodeId {
+    type Err = NodeIdError;
+
+    /// Parses hexadecimal digits of either case, two to a byte.
+    fn from_str(text: &str) -> Result<Self, NodeIdError> {
+        let digits = text.as_bytes();
+        if digits.len() % 2 != 0 {
+            return Err(NodeIdError::OddLength { len: digits.len() });
+        }
+        let mut id = Self::zeroed(digits.len() / 2)?;
+        for (index, &digit) in digits.iter().enumerate() {
+            let nibble = nibble(digit).ok_or(NodeIdError::InvalidDigit { index })?;
+            let byte = &mut id.bytes[index / 2];
+            *byte = *byte << 4 | nibble;
+        }
+        Ok(id)
+    }
+}
+
+/// The value of a hexadecimal digit.
+const fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// Why bytes or text are not a [`NodeId`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeIdError {
+    /// There is nothing there.
+    Empty,
+    /// There are more than [`NodeId::MAX_LEN`] bytes.
+    TooLong {
+        /// How many bytes there are, or the text stands for.
+        len: usize,
+    },
+    /// The text has an odd number of digits, so its last byte is incomplete.
+    OddLength {
+        /// The length of the text, in bytes.
+        len: usize,
+    },
+    /// The text contains something other than a hexadecimal digit.
+    InvalidDigit {
+        /// Where it starts, in bytes from the start of the text.
+        index: usize,
+    },
+}
+
+impl fmt::Display for NodeIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("a node id cannot be empty"),
+            Self::TooLong { len } => write!(
+                f,
+                "a node id has at most {} bytes, not {len}",
+                NodeId::MAX_LEN
+            ),
+            Self::OddLength { len } => write!(
+                f,
+                "a node id is written with two digits to a byte, not with {len} in all"
+            ),
+            Self::InvalidDigit { index } => {
+                write!(f, "no hexadecimal digit at byte {index} of the node id")
+            }
+        }
+    }
+}
+
+impl Error for NodeIdError {}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher, RandomState};
+
+    use super::*;
+
+    fn id(bytes: &[u8]) -> NodeId {
+        NodeId::from_bytes(bytes).unwrap()
+    }
+
+    #[test]
+    fn fills_one_cache_line() {
+        assert_eq!(size_of::<NodeId>(), 64);
+    }
+
+    #[test]
+    fn every_length_from_1_to_63_is_kept() {
+        for len in 1..=NodeId::MAX_LEN {
+            let bytes = vec![0xa5; len];
+            assert_eq!(id(&bytes).as_bytes(), bytes);
+            assert_eq!(NodeId::try_from(&bytes[..]), Ok(id(&bytes)));
+            assert_eq!(id(&bytes).as_ref(), bytes);
+        }
+    }
+
+    #[test]
+    fn other_lengths_are_refused() {
+        assert_eq!(NodeId::from_bytes(&[]), Err(NodeIdError::Empty));
+        for len in [64, 255, 256, 257, 100_000] {
+            let refused = NodeId::from_bytes(&vec![0; len]);
+            assert_eq!(refused, Err(NodeIdError::TooLong { len }));
+        }
+    }
+
+    #[test]
+    fn zero_bytes_count() {
+        assert_ne!(id(&[1]), id(&[1, 0]));
+        assert_ne!(id(&[0]), id(&[0, 0]));
+    }
+
+    #[test]
+    fn order_is_that_of_the_bytes() {
+        let ids: [&[u8]; 8] = [
+            &[0],
+            &[0, 0],
+            &[0, 1],
+            &[1],
+            &[1, 0],
+            &[1, 0, 5],
+            &[2],
+            &[2; 63],
+        ];
+        for a in ids {
+            for b in ids {
+                assert_eq!(id(a).cmp(&id(b)), a.cmp(b), "{a:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn hash_tells_neighbours_apart() {
+        let state = RandomState::new();
+        let split = |a: &[u8], b: &[u8]| state.hash_one((id(a), id(b)));
+        assert_eq!(split(&[1], &[2, 3]), split(&[1], &[2, 3]));
+        assert_ne!(split(&[1], &[2, 3]), split(&[1, 2], &[3]));
+        assert_ne!(state.hash_one(id(&[0])), state.hash_one(id(&[0, 0])));
+    }
+
+    #[test]
+    fn parts_make_the_whole() {
+        for len in [1, 31, 32, 33, 63] {
+            let bytes: Vec<u8> = (1..=len).collect();
+            let whole = id(&bytes);
+            let parts = NodeId::from_parts(whole.head(), whole.tail(), whole.len_u8());
+            assert_eq!(parts, whole);
+            assert_eq!(whole.len_u8(), len);
+        }
+    }
+
+    #[test]
+    fn parts_that_do_not_belong_together_are_harmless() {
+        for len in [0, 64, 255] {
+            let odd = NodeId::from_parts([0xff; 32], [0xff; 31], len);
+            assert!(odd.as_bytes().len() <= NodeId::MAX_LEN);
+            let _ = (odd.to_string(), RandomState::new().hash_one(odd));
+        }
+    }
+
+    #[test]
+    fn text_is_lower_case_hexadecimal() {
+        let peer = id(&[0x00, 0x1f, 0xa0, 0xff]);
+        assert_eq!(peer.to_string(), "001fa0ff");
+        assert_eq!(format!("{peer:?}"), "NodeId(001fa0ff)");
+        for text in ["001fa0ff", "001FA0FF", "001Fa0fF"] {
+            assert_eq!(text.parse(), Ok(peer));
+        }
+    }
+
+    #[test]
+    fn malformed_text_is_refused_with_its_reason() {
+        let refusal = |text: &str| text.parse::<NodeId>().unwrap_err();
+        assert_eq!(refusal(""), NodeIdError::Empty);
+        assert_eq!(refusal("abc"), NodeIdError::OddLength { len: 3 });
+        assert_eq!(refusal(&"0".repeat(128)), NodeIdError::TooLong { len: 64 });
+        assert_eq!(refusal("0x12"), NodeIdError::InvalidDigit { index: 1 });
+        assert_eq!(refusal("12 4"), NodeIdError::InvalidDigit { index: 2 });
+        assert_eq!(refusal("+1"), NodeIdError::InvalidDigit { index: 0 });
+        assert_eq!(refusal("12é"), NodeIdError::InvalidDigit { index: 2 });
+        for near in ["/0", ":0", "@0", "G0", "`0", "g0"] {
+            assert_eq!(refusal(near), NodeIdError::InvalidDigit { index: 0 });
+        }
+    }
+
+    #[test]
+    fn errors_explain_themselves() {
+        let say = |error: NodeIdError| error.to_string();
+        assert_eq!(say(NodeIdError::Empty), "a node id cannot be empty");
+        assert_eq!(
+            say(NodeIdError::TooLong { len: 64 }),
+            "a node id has at most 63 bytes, not 64"
+        );
+        assert_eq!(
+            say(NodeIdError::OddLength { len: 3 }),
+            "a node id is written with two digits to a byte, not with 3 in all"
+        );
+        assert_eq!(
+            say(NodeIdError::InvalidDigit { index: 2 }),
+            "no hexadecimal digit at byte 2 of the node id"
+        );
+    }
+}

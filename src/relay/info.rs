@@ -1,0 +1,87 @@
+//! [`RelayInfo`]: what the registry tells of a relay.
+
+use super::{Endpoint, NatType, NodeId};
+use std::time::{Duration, SystemTime};
+
+/// A relay as it was when the registry was asked: a plain copy.
+///
+/// Endpoint, capacity and expiry come from one registration. Load and latency
+/// were sampled beside them and may have changed since. Copying one does not
+/// allocate: an IP address is held inline, a DNS name is shared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RelayInfo {
+    pub(crate) node_id: NodeId,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) capacity: u32,
+    pub(crate) current_load: u32,
+    pub(crate) latency: Option<Duration>,
+    pub(crate) registered_at: SystemTime,
+    pub(crate) expires_at: SystemTime,
+    pub(crate) nat: Option<NatType>,
+    pub(crate) draining: bool,
+}
+
+impl RelayInfo {
+    /// The relay's id.
+    #[must_use]
+    pub fn node_id(&self) -> NodeId {
+        self.node_id
+    }
+
+    /// Where the relay listens.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// How many leases the relay serves at a time.
+    #[must_use]
+    pub fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    /// The relay's load: this registry's leases on it, and what others put
+    /// there as of its last report.
+    ///
+    /// It exceeds the capacity only where a report says so, or after a renewal
+    /// that lowered the capacity.
+    #[must_use]
+    pub fn current_load(&self) -> u32 {
+        self.current_load
+    }
+
+    /// The round-trip time from here: the least of the last five minutes of
+    /// measurements, or before the first of them what was given at
+    /// registration. `None` if it is not known.
+    #[must_use]
+    pub fn latency(&self) -> Option<Duration> {
+        self.latency
+    }
+
+    /// When the relay was registered, not counting renewals; on the calendar
+    /// that was in force when the registry was built.
+    #[must_use]
+    pub fn registered_at(&self) -> SystemTime {
+        self.registered_at
+    }
+
+    /// When the relay expires unless it is renewed, rounded up to the
+    /// registry's tick; on the calendar that was in force when the registry
+    /// was built.
+    #[must_use]
+    pub fn expires_at(&self) -> SystemTime {
+        self.expires_at
+    }
+
+    /// What kind of NAT the relay declared to be behind, if it did.
+    #[must_use]
+    pub fn nat(&self) -> Option<NatType> {
+        self.nat
+    }
+
+    /// Whether the relay takes no new leases.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+}

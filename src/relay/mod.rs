@@ -1,0 +1,14 @@
+//! What a relay is: its identity, where it listens, and what it declares.
+
+mod endpoint;
+mod id;
+mod info;
+mod nat;
+mod options;
+mod reach;
+
+pub use endpoint::{Endpoint, EndpointError, Host};
+pub use id::{NodeId, NodeIdError};
+pub use info::RelayInfo;
+pub use nat::{AddressPolicy, NatType, NatTypeError};
+pub use options::RegisterOptions;

@@ -1,0 +1,117 @@
+//! [`RegisterOptions`]: what a relay declares besides its endpoint.
+
+use std::time::Duration;
+
+use super::NatType;
+
+/// What a relay declares of itself when it registers, besides its identity and
+/// endpoint.
+///
+/// What is not set takes its default for a new relay, and stays as it is when
+/// a relay is renewed. Values are judged by `register_with`, not here.
+///
+/// ```
+/// use std::time::Duration;
+/// use relay_registry::{NatType, RegisterOptions};
+///
+/// let options = RegisterOptions::new()
+///     .capacity(250)
+///     .nat(NatType::FullCone)
+///     .ttl(Duration::from_secs(120));
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[must_use]
+pub struct RegisterOptions {
+    pub(crate) capacity: Option<u32>,
+    pub(crate) latency: Option<Duration>,
+    pub(crate) nat: Option<NatType>,
+    pub(crate) ttl: Option<Duration>,
+}
+
+impl RegisterOptions {
+    /// Options that leave everything at its default.
+    pub const fn new() -> Self {
+        Self {
+            capacity: None,
+            latency: None,
+            nat: None,
+            ttl: None,
+        }
+    }
+
+    /// How many leases the relay serves at a time: 1 to
+    /// [`MAX_CAPACITY`](crate::MAX_CAPACITY), by default 100.
+    ///
+    /// Others are refused with
+    /// [`RegisterError::InvalidCapacity`](crate::RegisterError::InvalidCapacity).
+    /// A renewal that lowers it below the present load revokes no lease.
+    pub const fn capacity(mut self, leases: u32) -> Self {
+        self.capacity = Some(leases);
+        self
+    }
+
+    /// The round trip to the relay, as far as it is known beforehand: above
+    /// zero, up to [`MAX_RTT`](crate::MAX_RTT). It is kept to the microsecond
+    /// and counts until the first measurement.
+    ///
+    /// By default the latency is unknown, and the relay ranks at the
+    /// registry's assumed round trip. Others are refused with
+    /// [`RegisterError::InvalidLatency`](crate::RegisterError::InvalidLatency).
+    pub const fn latency(mut self, rtt: Duration) -> Self {
+        self.latency = Some(rtt);
+        self
+    }
+
+    /// What kind of address translation the relay sits behind, by default
+    /// unknown.
+    ///
+    /// One that keeps strangers out, or [`NatType::PublicIp`] with an address
+    /// that is not public, is refused with
+    /// [`RegisterError::NotReachable`](crate::RegisterError::NotReachable).
+    pub const fn nat(mut self, nat: NatType) -> Self {
+        self.nat = Some(nat);
+        self
+    }
+
+    /// How long the relay stays registered without being renewed: one tick of
+    /// the registry or longer, by default the registry's own TTL.
+    ///
+    /// Others are refused with
+    /// [`RegisterError::InvalidTtl`](crate::RegisterError::InvalidTtl).
+    pub const fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_set_at_first() {
+        assert_eq!(RegisterOptions::new(), RegisterOptions::default());
+        let RegisterOptions {
+            capacity,
+            latency,
+            nat,
+            ttl,
+        } = RegisterOptions::new();
+        assert_eq!((capacity, latency, nat, ttl), (None, None, None, None));
+    }
+
+    #[test]
+    fn each_setter_sets_its_own_field_and_the_last_call_wins() {
+        let options = RegisterOptions::new()
+            .capacity(1)
+            .capacity(2)
+            .latency(Duration::from_millis(3))
+            .nat(NatType::Symmetric)
+            .ttl(Duration::from_secs(4));
+        assert_eq!(options.capacity, Some(2));
+        assert_eq!(options.latency, Some(Duration::from_millis(3)));
+        assert_eq!(options.nat, Some(NatType::Symmetric));
+        assert_eq!(options.ttl, Some(Duration::from_secs(4)));
+    }
+}

@@ -1,0 +1,42 @@
+//! Round-trip times.
+
+mod window;
+
+pub(crate) use window::RttWindow;
+
+use crate::limits::MAX_RTT;
+use std::time::Duration;
+
+/// A round-trip time in whole microseconds, rounded up; `None` for zero, which
+/// nothing measured, and for anything above [`MAX_RTT`].
+pub(crate) fn sane_micros(rtt: Duration) -> Option<u32> {
+    if rtt.is_zero() || rtt > MAX_RTT {
+        return None;
+    }
+    u32::try_from(rtt.as_nanos().div_ceil(1_000)).ok()
+}
+
+/// The whole microseconds within a bound.
+pub(crate) fn micros_at_most(bound: Duration) -> u32 {
+    u32::try_from(bound.as_micros()).unwrap_or(u32::MAX)
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_sane_values_are_taken_to_the_microsecond() {
+        assert_eq!(sane_micros(Duration::ZERO), None);
+        assert_eq!(sane_micros(Duration::from_nanos(1)), Some(1));
+        assert_eq!(sane_micros(Duration::from_nanos(1_001)), Some(2));
+        assert_eq!(sane_micros(MAX_RTT), Some(10_000_000));
+        assert_eq!(sane_micros(MAX_RTT + Duration::from_nanos(1)), None);
+    }
+
+    #[test]
+    fn a_bound_beyond_all_round_trips_admits_them_all() {
+        assert_eq!(micros_at_most(Duration::from_millis(80)), 80_000);
+        assert_eq!(micros_at_most(Duration::MAX), u32::MAX);
+    }
+}

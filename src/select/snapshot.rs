@@ -1,0 +1,291 @@
+//! The view that selection walks: a sorted base and the runs of arrivals since,
+//! swapped as a whole.
+//!
+//! Registration appends to the newest run, in constant time and visible at
+//! once. Housekeeping merges runs into a new base, sorted by round-trip time as
+//! it is then, and leaves out records that departed meanwhile. Nothing that
+//! arrives during a merge is lost or waits:
+//!
+//! 1. publish { base, old runs, fresh run }: arrivals go to the fresh run;
+//! 2. seal the old runs: what they hold is final;
+//! 3. sort base and old runs into a new base;
+//! 4. publish { new base, fresh run, runs added meanwhile }.
+//!
+//! Whoever merges is pinned, so no record that departs during a merge begins
+//! another life before it ends: what piles up in runs meanwhile is bounded by
+//! the number of records.
+//!
+//! A handle in the base could only be mistaken for a later life of its record
+//! after 2^32 lives within one snapshot; each life adds an arrival, and runs
+//! are merged long before.
+
+use crate::select::run::Run;
+use crate::sync::epoch::Guard;
+use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, Swap};
+use crate::table::Handle;
+use std::ops::Range;
+
+/// One relay in the sorted base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// The round trip it was sorted by, in microseconds.
+    pub(crate) rtt_micros: u32,
+    pub(crate) relay: Handle,
+}
+
+/// Relays in ascending order of round-trip time.
+#[derive(Debug, Default)]
+pub(crate) struct Base {
+    pub(crate) entries: Box<[Entry]>,
+    /// Where each band of practically equal entries ends.
+    band_ends: Box<[u32]>,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) base: Arc<Base>,
+    /// Oldest first; only the last one takes arrivals.
+    pub(crate) runs: Vec<Arc<Run>>,
+}
+
+/// The published snapshot, and the right to merge.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    current: Swap<Snapshot>,
+    /// Set when the base no longer is in the order of the RTTs in force.
+    reordered: AtomicBool,
+    merger: Mutex<Merger>,
+}
+
+/// What the one who merges takes care of: everything replaced that a reader may
+/// still hold is kept until nobody does, so that no reader ever frees a base or
+/// a run. (A shell of a few pointers, replaced by a registrant that found its
+/// run full, it may.)
+#[derive(Debug, Default)]
+pub(crate) struct Merger {
+    snapshots: Vec<Arc<Snapshot>>,
+    bases: Vec<Arc<Base>>,
+    runs: Vec<Arc<Run>>,
+}
+
+/// Arrivals beyond these are merged by registrants, if nobody else does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backlog {
+    /// Few arrivals, compared to the base.
+    Light,
+    /// Time for a merge.
+    Due,
+    /// So many that finding a relay suffers.
+    Overdue,
+}
+
+impl Base {
+    /// Entries whose round trip is within this of the first of their band are
+    /// as good as it: a 32nd of the path, at the least.
+    fn band_width(first_micros: u32, other_leg_micros: u32) -> u32 {
+        (first_micros + other_leg_micros) / 32
+    }
+
+    fn new(mut entries: Vec<Entry>, other_leg_micros: u32) -> Self {
+        entries.sort_by_key(|entry| (entry.rtt_micros, entry.relay.index));
+        let mut band_ends = Vec::new();
+        let mut start = 0;
+        while let Some(first) = entries.get(start) {
+            let width = Self::band_width(first.rtt_micros, other_leg_micros);
+            let limit = first.rtt_micros + width;
+            start += entries[start..].partition_point(|entry| entry.rtt_micros <= limit);
+            band_ends.push(start as u32);
+        }
+        Self {
+            entries: entries.into_boxed_slice(),
+            band_ends: band_ends.into_boxed_slice(),
+        }
+    }
+
+    /// Ranges of practically equal entries, nearest first.
+    pub(crate) fn bands(&self) -> impl Iterator<Item = Range<usize>> {
+        let mut start = 0;
+        self.band_ends.iter().map(move |&end| {
+            let end = end as usize;
+            std::mem::replace(&mut start, end)..end
+        })
+    }
+}
+
+impl Snapshot {
+    /// Arrivals in all runs; some may be void.
+    pub(crate) fn arrivals(&self) -> usize {
+        self.runs.iter().map(|run| run.len()).sum()
+    }
+
+    /// All relays, those in the base first, nearest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Handle> {
+        let arrivals = self.runs.iter().flat_map(|run| run.iter());
+        self.base
+            .entries
+            .iter()
+            .map(|entry| entry.relay)
+            .chain(arrivals)
+    }
+
+    fn fresh_run(&self) -> Arc<Run> {
+        let capacity = (self.base.entries.len() / 4).clamp(RUN_MIN, RUN_MAX);
+        Arc::new(Run::new(capacity))
+    }
+
+    fn newest_run(&self) -> &Run {
+        self.runs.last().expect("a snapshot has a run")
+    }
+
+    fn with_fresh_run(&self) -> Self {
+        let mut runs = self.runs.clone();
+        runs.push(self.fresh_run());
+        Self {
+            base: Arc::clone(&self.base),
+            runs,
+        }
+    }
+}
+
+const RUN_MIN: usize = if cfg!(relay_loom) { 1 } else { 256 };
+const RUN_MAX: usize = 1 << 18;
+
+impl Publication {
+    pub(crate) fn new() -> Self {
+        Self {
+            current: Swap::new(Arc::new(Snapshot {
+                base: Arc::default(),
+                runs: vec![Arc::new(Run::new(RUN_MIN))],
+            })),
+            reordered: AtomicBool::new(false),
+            merger: Mutex::new(Merger::default()),
+        }
+    }
+
+    /// The current snapshot; not to be held beyond the caller's operation.
+    #[inline]
+    pub(crate) fn load(&self) -> impl std::ops::Deref<Target = Arc<Snapshot>> + '_ {
+        self.current.load()
+    }
+
+    /// Makes a relay visible to every selection that starts later.
+    pub(crate) fn append(&self, arrival: Handle) {
+        loop {
+            let snapshot = self.load();
+            if snapshot.newest_run().push(arrival) {
+                return;
+            }
+            // Full, or sealed by a merge that has published a fresh one.
+            self.replace(&snapshot, snapshot.with_fresh_run());
+        }
+    }
+
+    /// How urgently the arrivals want merging.
+    pub(crate) fn backlog(&self) -> Backlog {
+        let snapshot = self.load();
+        let (arrivals, base) = (snapshot.arrivals(), snapshot.base.entries.len());
+        match arrivals {
+            _ if arrivals < RUN_MIN.max(base / 4) => Backlog::Light,
+            _ if arrivals < (4 * RUN_MIN).max(base) => Backlog::Due,
+            _ => Backlog::Overdue,
+        }
+    }
+
+    /// Notes that an RTT changed. Written only by the first to do so since the
+    /// last merge, so that measuring does not contend.
+    #[inline]
+    pub(crate) fn note_reordering(&self) {
+        // Relaxed: a hint; the RTTs themselves are read at the merge.
+        if !self.reordered.load(Ordering::Relaxed) {
+            self.reordered.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a merge would change anything but drop departed relays.
+    pub(crate) fn wants_merge(&self) -> bool {
+        self.reordered.load(Ordering::Relaxed) || self.load().arrivals() > 0
+    }
+
+    /// The right to merge, after waiting for whoever has it.
+    pub(crate) fn merger(&self) -> MutexGuard<'_, Merger> {
+        self.merger.lock()
+    }
+
+    /// The right to merge, if nobody has it.
+    pub(crate) fn try_merger(&self) -> Option<MutexGuard<'_, Merger>> {
+        self.merger.try_lock()
+    }
+
+    /// Sorts all relays that `rank` gives a round trip into a new base.
+    ///
+    /// `rank` answers `None` for a record that departed; `other_leg_micros` is
+    /// what every path has beside the round trip.
+    pub(crate) fn merge(
+        &self,
+        merger: &mut Merger,
+        _pinned: &Guard,
+        other_leg_micros: u32,
+        mut rank: impl FnMut(Handle) -> Option<u32>,
+    ) {
+        // Before the RTTs are read, so that a later change is not forgotten.
+        self.reordered.store(false, Ordering::Relaxed);
+        let before = self.with_old_runs_closed(merger);
+        let old_runs = before.runs.len() - 1;
+        let arrivals = before.runs[..old_runs].iter().flat_map(|run| run.iter());
+        let relays = before.base.entries.iter().map(|entry| entry.relay);
+        let mut entries = Vec::with_capacity(before.base.entries.len() + before.arrivals());
+        entries.extend(relays.chain(arrivals).filter_map(|relay| {
+            let rtt_micros = rank(relay)?;
+            Some(Entry { rtt_micros, relay })
+        }));
+        let base = Arc::new(Base::new(entries, other_leg_micros));
+        loop {
+            let snapshot = Arc::clone(&self.load());
+            let next = Snapshot {
+                base: Arc::clone(&base),
+                runs: snapshot.runs[old_runs..].to_vec(),
+            };
+            if let Some(previous) = self.replace(&snapshot, next) {
+                merger.snapshots.push(previous);
+                break;
+            }
+        }
+        merger.bases.push(Arc::clone(&before.base));
+        merger.runs.extend_from_slice(&before.runs[..old_runs]);
+        drop(before);
+        merger.sweep();
+    }
+
+    /// Publishes a fresh run unless the newest one is still empty; seals all
+    /// before it.
+    fn with_old_runs_closed(&self, merger: &mut Merger) -> Arc<Snapshot> {
+        let snapshot = loop {
+            let snapshot = Arc::clone(&self.load());
+            if snapshot.newest_run().len() == 0 {
+                break snapshot;
+            }
+            if let Some(previous) = self.replace(&snapshot, snapshot.with_fresh_run()) {
+                merger.snapshots.push(previous);
+            }
+        };
+        let (_, old) = snapshot.runs.split_last().expect("a snapshot has a run");
+        for run in old {
+            run.seal();
+        }
+        snapshot
+    }
+
+    fn replace(&self, current: &Arc<Snapshot>, next: Snapshot) -> Option<Arc<Snapshot>> {
+        self.current.replace(current, Arc::new(next))
+    }
+}
+
+impl Merger {
+    /// Drops what nobody else holds any more.
+    fn sweep(&mut self) {
+        self.snapshots.retain(|kept| Arc::strong_count(kept) > 1);
+        self.bases.retain(|kept| Arc::strong_count(kept) > 1);
+        self.runs.retain(|kept| Arc::strong_count(kept) > 1);
+    }
+}

@@ -1,0 +1,56 @@
+//! The only place that names a synchronisation primitive.
+//!
+//! Everything else in the crate takes its atomics, cells, locks, epochs and
+//! random numbers from here, so that the model checker sees every one of them:
+//!
+//! | build | atomics, cells, locks | reclamation | swapped pointer |
+//! |---|---|---|---|
+//! | ordinary | `std`, `parking_lot` | `crossbeam-epoch`, a collector of our own | `arc-swap` |
+//! | `--cfg relay_loom` | `loom` | a mock: what is deferred never runs | `loom::RwLock<Arc<T>>` |
+//! | `--cfg relay_loom --cfg crossbeam_loom` | `loom` | `crossbeam-epoch` under loom | `loom::RwLock<Arc<T>>` |
+
+use std::ops::Deref;
+
+#[cfg(not(relay_loom))]
+mod native;
+#[cfg(not(relay_loom))]
+pub(crate) use native::*;
+
+#[cfg(relay_loom)]
+mod model;
+#[cfg(relay_loom)]
+pub(crate) use model::*;
+
+pub(crate) use std::sync::Arc;
+pub(crate) use std::sync::atomic::Ordering;
+
+/// Keeps its content on cache lines of its own.
+///
+/// 128 bytes, because the adjacent-line prefetcher of common x86 processors
+/// and the cache lines of some ARM ones work in that unit.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Padded<T>(pub(crate) T);
+
+impl<T> Deref for Padded<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// A type that memory full of zeros is a valid, vacant value of.
+///
+/// Tables for millions of relays are allocated at once and at their full size;
+/// zeroed pages cost nothing until they are touched.
+///
+/// # Safety
+///
+/// The all-zero bit pattern is a valid value, and equals what
+/// [`vacant`](Self::vacant) returns.
+pub(crate) unsafe trait Zeroable: Sized {
+    /// The value that zeroed memory holds.
+    #[cfg_attr(not(relay_loom), allow(dead_code))]
+    fn vacant() -> Self;
+}

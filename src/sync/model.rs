@@ -1,0 +1,262 @@
+//! What the model checker synchronises with.
+
+use super::{Arc, Ordering, Zeroable};
+use std::ops::Deref;
+
+pub(crate) use loom::cell::UnsafeCell;
+
+/// Makes the operation that follows visible to the scheduler.
+///
+/// loom does not switch threads between a load and the same thread's own
+/// compare-and-swap of that location, so it would never show a value that
+/// changed in between (tokio-rs/loom#166). A relaxed step on one shared
+/// counter before each operation cures that. It could in turn hide a missing
+/// fence, so every model is also run without it: `RELAY_LOOM_STEPS=0`.
+fn step() {
+    loom::lazy_static! {
+        static ref STEPS: loom::sync::atomic::AtomicUsize =
+            loom::sync::atomic::AtomicUsize::new(0);
+    }
+    static ENABLED: std::sync::LazyLock<bool> =
+        std::sync::LazyLock::new(|| std::env::var_os("RELAY_LOOM_STEPS").is_none_or(|v| v != "0"));
+    if *ENABLED {
+        STEPS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+macro_rules! stepped_atomic {
+    ($name:ident, $value:ty) => {
+        #[derive(Debug, Default)]
+        pub(crate) struct $name(loom::sync::atomic::$name);
+
+        #[allow(dead_code)]
+        impl $name {
+            pub(crate) fn new(value: $value) -> Self {
+                Self(loom::sync::atomic::$name::new(value))
+            }
+
+            pub(crate) fn load(&self, order: Ordering) -> $value {
+                step();
+                self.0.load(order)
+            }
+
+            pub(crate) fn store(&self, value: $value, order: Ordering) {
+                step();
+                self.0.store(value, order);
+            }
+
+            pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
+                step();
+                self.0.swap(value, order)
+            }
+
+            pub(crate) fn compare_exchange(
+                &self,
+                current: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                step();
+                self.0.compare_exchange(current, new, success, failure)
+            }
+
+            pub(crate) fn compare_exchange_weak(
+                &self,
+                current: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                self.compare_exchange(current, new, success, failure)
+            }
+        }
+    };
+    ($name:ident, $value:ty, arithmetic) => {
+        stepped_atomic!($name, $value);
+
+        #[allow(dead_code)]
+        impl $name {
+            pub(crate) fn fetch_add(&self, value: $value, order: Ordering) -> $value {
+                step();
+                self.0.fetch_add(value, order)
+            }
+
+            pub(crate) fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
+                step();
+                self.0.fetch_sub(value, order)
+            }
+
+            pub(crate) fn fetch_or(&self, value: $value, order: Ordering) -> $value {
+                step();
+                self.0.fetch_or(value, order)
+            }
+
+            pub(crate) fn fetch_and(&self, value: $value, order: Ordering) -> $value {
+                step();
+                self.0.fetch_and(value, order)
+            }
+
+            pub(crate) fn fetch_max(&self, value: $value, order: Ordering) -> $value {
+                step();
+                self.0.fetch_max(value, order)
+            }
+        }
+    };
+}
+
+stepped_atomic!(AtomicBool, bool);
+stepped_atomic!(AtomicU32, u32, arithmetic);
+stepped_atomic!(AtomicU64, u64, arithmetic);
+
+#[derive(Debug)]
+pub(crate) struct AtomicPtr<T>(loom::sync::atomic::AtomicPtr<T>);
+
+#[allow(dead_code)]
+impl<T> AtomicPtr<T> {
+    pub(crate) fn new(value: *mut T) -> Self {
+        Self(loom::sync::atomic::AtomicPtr::new(value))
+    }
+
+    pub(crate) fn load(&self, order: Ordering) -> *mut T {
+        step();
+        self.0.load(order)
+    }
+
+    pub(crate) fn compare_exchange(
+        &self,
+        current: *mut T,
+        new: *mut T,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<*mut T, *mut T> {
+        step();
+        self.0.compare_exchange(current, new, success, failure)
+    }
+}
+
+/// loom's mutex with the interface of `parking_lot`'s.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+pub(crate) type MutexGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
+
+#[allow(dead_code)]
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0
+            .lock()
+            .expect("a model that panics has failed already")
+    }
+
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.0.try_lock().ok()
+    }
+}
+
+/// Allocates `len` vacant values.
+pub(crate) fn zeroed_slice<T: Zeroable>(len: usize) -> Option<Box<[T]>> {
+    Some((0..len).map(|_| T::vacant()).collect())
+}
+
+/// The swapped pointer as a lock that loom can see.
+#[derive(Debug)]
+pub(crate) struct Swap<T>(loom::sync::RwLock<Arc<T>>);
+
+pub(crate) struct Loaded<T>(Arc<T>);
+
+impl<T> Deref for Loaded<T> {
+    type Target = Arc<T>;
+
+    fn deref(&self) -> &Arc<T> {
+        &self.0
+    }
+}
+
+impl<T> Swap<T> {
+    pub(crate) fn new(value: Arc<T>) -> Self {
+        Self(loom::sync::RwLock::new(value))
+    }
+
+    pub(crate) fn load(&self) -> Loaded<T> {
+        Loaded(Arc::clone(&self.0.read().expect("never poisoned")))
+    }
+
+    pub(crate) fn replace(&self, current: &Arc<T>, next: Arc<T>) -> Option<Arc<T>> {
+        let mut value = self.0.write().expect("never poisoned");
+        Arc::ptr_eq(&value, current).then(|| std::mem::replace(&mut *value, next))
+    }
+}
+
+/// Models must not depend on chance.
+pub(crate) fn random_below(_bound: u32) -> u32 {
+    0
+}
+
+/// Models must hash alike in every execution.
+pub(crate) fn random_hasher() -> ahash::RandomState {
+    ahash::RandomState::with_seeds(1, 2, 3, 4)
+}
+
+/// Models count in one place.
+pub(crate) fn stripe(_stripes: usize) -> usize {
+    0
+}
+
+/// Models have no time: parked is parked.
+pub(crate) fn park_timeout(_timeout: std::time::Duration) {
+    loom::thread::park();
+}
+
+/// Epochs that nothing ever leaves: what is deferred does not run, so memory
+/// that was retired stays as it was and a late access shows in its content.
+#[cfg(not(crossbeam_loom))]
+pub(crate) mod epoch {
+    #[derive(Debug)]
+    pub(crate) struct Guard(());
+
+    pub(crate) fn pin() -> Guard {
+        Guard(())
+    }
+
+    impl Guard {
+        pub(crate) fn defer(&self, free: impl FnOnce() + Send + 'static) {
+            std::mem::forget(free);
+        }
+
+        pub(crate) fn flush(&self) {}
+    }
+
+    pub(crate) fn collect() {}
+}
+
+/// The real epochs, run by loom.
+#[cfg(crossbeam_loom)]
+pub(crate) mod epoch {
+    #[derive(Debug)]
+    pub(crate) struct Guard(crossbeam_epoch::Guard);
+
+    pub(crate) fn pin() -> Guard {
+        Guard(crossbeam_epoch::pin())
+    }
+
+    impl Guard {
+        pub(crate) fn defer(&self, free: impl FnOnce() + Send + 'static) {
+            self.0.defer(free);
+        }
+
+        pub(crate) fn flush(&self) {
+            self.0.flush();
+        }
+    }
+
+    pub(crate) fn collect() {
+        for _ in 0..4 {
+            pin().flush();
+        }
+    }
+}

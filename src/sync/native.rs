@@ -1,0 +1,147 @@
+//! What the ordinary build synchronises with.
+
+use super::{Arc, Zeroable};
+
+pub(crate) use parking_lot::{Mutex, MutexGuard};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
+pub(crate) use std::thread::park_timeout;
+
+/// A cell that is read and written through closures, as loom's is.
+#[derive(Debug, Default)]
+#[repr(transparent)]
+pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    #[allow(dead_code)]
+    pub(crate) const fn new(value: T) -> Self {
+        Self(std::cell::UnsafeCell::new(value))
+    }
+
+    /// Hands out the address for reading.
+    #[inline(always)]
+    pub(crate) fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+        read(self.0.get())
+    }
+
+    /// Hands out the address for writing.
+    #[inline(always)]
+    pub(crate) fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+        write(self.0.get())
+    }
+}
+
+/// Allocates `len` vacant values without touching their memory; `None` when
+/// the allocator refuses.
+pub(crate) fn zeroed_slice<T: Zeroable>(len: usize) -> Option<Box<[T]>> {
+    let layout = std::alloc::Layout::array::<T>(len).ok()?;
+    assert!(layout.size() > 0, "never asked for nothing");
+    // SAFETY: the layout has a size above zero.
+    let start = unsafe { std::alloc::alloc_zeroed(layout) };
+    if start.is_null() {
+        return None;
+    }
+    let slice = std::ptr::slice_from_raw_parts_mut(start.cast::<T>(), len);
+    // SAFETY: allocated by the global allocator with the layout of this very
+    // slice, and all zeros is a valid `T` by the promise of `Zeroable`.
+    Some(unsafe { Box::from_raw(slice) })
+}
+
+/// A shared pointer that is read without waiting and replaced as a whole.
+#[derive(Debug)]
+pub(crate) struct Swap<T>(arc_swap::ArcSwap<T>);
+
+impl<T> Swap<T> {
+    pub(crate) fn new(value: Arc<T>) -> Self {
+        Self(arc_swap::ArcSwap::new(value))
+    }
+
+    /// The current value; the guard must not outlive the caller's operation.
+    #[inline]
+    pub(crate) fn load(&self) -> arc_swap::Guard<Arc<T>> {
+        self.0.load()
+    }
+
+    /// Replaces `current` by `next` and returns what was replaced, or `None`
+    /// when `current` was no longer the value.
+    pub(crate) fn replace(&self, current: &Arc<T>, next: Arc<T>) -> Option<Arc<T>> {
+        let previous = self.0.compare_and_swap(current, next);
+        Arc::ptr_eq(&previous, current).then(|| arc_swap::Guard::into_inner(previous))
+    }
+}
+
+/// A number below `bound`, from a generator of this thread's own.
+#[inline]
+pub(crate) fn random_below(bound: u32) -> u32 {
+    fastrand::u32(..bound)
+}
+
+/// Hash keys that nobody outside this process can foresee.
+pub(crate) fn random_hasher() -> ahash::RandomState {
+    ahash::RandomState::new()
+}
+
+/// A number below `stripes`, a power of two, that differs between threads as
+/// far as it goes.
+#[inline]
+pub(crate) fn stripe(stripes: usize) -> usize {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
+    }
+    THREAD.try_with(|thread| *thread).unwrap_or(0) & (stripes - 1)
+}
+
+/// Epochs of a collector private to this crate: a long pin in another library
+/// must not hold back what we retire.
+pub(crate) mod epoch {
+    use crossbeam_epoch::{Collector, LocalHandle};
+    use std::sync::OnceLock;
+
+    static COLLECTOR: OnceLock<Collector> = OnceLock::new();
+
+    thread_local! {
+        static HANDLE: LocalHandle = collector().register();
+    }
+
+    fn collector() -> &'static Collector {
+        COLLECTOR.get_or_init(Collector::new)
+    }
+
+    /// While one lives, nothing that its thread could still see is recycled.
+    #[derive(Debug)]
+    pub(crate) struct Guard(crossbeam_epoch::Guard);
+
+    /// Pins this thread; in the teardown of a thread, through a handle that
+    /// lives for this one pin.
+    #[inline]
+    pub(crate) fn pin() -> Guard {
+        Guard(
+            HANDLE
+                .try_with(LocalHandle::pin)
+                .unwrap_or_else(|_| collector().register().pin()),
+        )
+    }
+
+    impl Guard {
+        /// Runs `free` once no thread that is pinned now remains pinned.
+        pub(crate) fn defer(&self, free: impl FnOnce() + Send + 'static) {
+            self.0.defer(free);
+        }
+
+        /// Hands what this thread deferred to whoever collects next.
+        pub(crate) fn flush(&self) {
+            self.0.flush();
+        }
+    }
+
+    /// Pushes reclamation as far as it goes without waiting for anyone.
+    ///
+    /// The epoch advances at most one step per pin, and what was deferred in
+    /// one epoch is free two steps later.
+    pub(crate) fn collect() {
+        for _ in 0..4 {
+            pin().flush();
+        }
+    }
+}

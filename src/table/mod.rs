@@ -1,0 +1,416 @@
+//! The sharded, epoch-reclaimed table of all relays.
+//!
+//! All of the crate's `unsafe` is in this folder and in [`crate::record`], but
+//! for the zeroed allocation in [`crate::sync`]. The rules that it relies on
+//! stand at the top of `record`, [`pool`], [`reclaim`] and [`unit`].
+//!
+//! Looking up an id touches two cache lines: its bucket and its record. No
+//! operation here waits for another thread: whoever meets an admission that is
+//! decided but not carried out finishes it.
+
+mod admission;
+mod bucket;
+mod pool;
+mod reclaim;
+mod shard;
+mod unit;
+
+#[cfg(all(test, relay_loom))]
+mod models;
+
+pub(crate) use reclaim::Exhausted;
+pub(crate) use unit::Unit;
+
+use crate::limits::MAX_RELAYS;
+use crate::record::{Announcement, Lifecycle, Load, Record, Refusal};
+use crate::relay::NodeId;
+use crate::sync::epoch::Guard;
+use crate::sync::{Arc, AtomicU32, random_hasher};
+use crate::time::Tick;
+use admission::Admission;
+use reclaim::Store;
+use shard::{Hash, Shard};
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+
+const _: () = assert!(MAX_RELAYS <= admission::MAX_COUNT);
+const _: () = assert!(2 * MAX_RELAYS + 1024 <= Lifecycle::ANNOUNCEMENTS);
+
+/// At least so many relays are in a shard of a full table.
+const RELAYS_PER_SHARD: usize = 1024;
+const MAX_SHARDS: usize = 64;
+
+/// Relays by id.
+pub(crate) struct Table {
+    shards: Box<[Shard]>,
+    hasher: ahash::RandomState,
+    admission: Admission,
+    max_relays: usize,
+    store: ManuallyDrop<Arc<Store>>,
+}
+
+/// Names one life of a record, for keeping where no thread is pinned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Handle {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+/// A record that cannot begin another life while its guard lives.
+///
+/// Only made from what makes `Record::identity` safe to call: the record was
+/// found pending or live, or under its present generation, by a pinned thread.
+#[derive(Clone, Copy)]
+pub(crate) struct RecordRef<'g> {
+    record: &'g Record,
+    index: u32,
+    store: &'g Arc<Store>,
+    guard: &'g Guard,
+}
+
+/// A record that is written and named in its bucket, awaiting admission.
+pub(crate) struct Staged<'g> {
+    record: RecordRef<'g>,
+    hash: Hash,
+}
+
+/// What became of a record that asked for admission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Admitted,
+    /// A live record of this id, perhaps past its deadline, is there already.
+    Held,
+    /// As many records as the table may hold are admitted.
+    Full,
+}
+
+impl<'g> RecordRef<'g> {
+    #[inline]
+    pub(crate) fn identity(&self) -> NodeId {
+        // SAFETY: pinned; see the type.
+        unsafe { self.record.identity() }
+    }
+
+    #[inline]
+    pub(crate) fn is_of(&self, id: &NodeId) -> bool {
+        // SAFETY: pinned; see the type.
+        unsafe { self.record.matches(id) }
+    }
+
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        Handle {
+            index: self.index,
+            generation: self.record.generation(),
+        }
+    }
+
+    /// The announcement that `word`, read from this record, names.
+    #[inline]
+    pub(crate) fn announcement(&self, word: Lifecycle) -> &'g Announcement {
+        debug_assert!(!word.is_departed());
+        // SAFETY: read from this record's lifecycle word under the guard.
+        unsafe { self.store.announcement(word.announcement(), self.guard) }
+    }
+
+    /// Replaces deadline and, if given, announcement; false when `current` is
+    /// no longer the lifecycle word.
+    pub(crate) fn renew(
+        &self,
+        current: Lifecycle,
+        deadline: Tick,
+        announcement: Option<Announcement>,
+    ) -> Result<bool, Exhausted> {
+        let Some(announcement) = announcement else {
+            let next = Lifecycle::live(deadline, current.announcement());
+            return Ok(self.record.transition(current, next));
+        };
+        let index = self.store.put_announcement(announcement, self.guard)?;
+        let renewed = self
+            .record
+            .transition(current, Lifecycle::live(deadline, index));
+        if renewed {
+            self.store
+                .retire_announcement(current.announcement(), self.guard);
+        } else {
+            self.store.return_announcement(index);
+        }
+        Ok(renewed)
+    }
+
+    /// Takes one unit of capacity, or says why not.
+    #[inline]
+    pub(crate) fn lease(&self) -> Result<Unit, Refusal> {
+        self.record.take_lease()?;
+        Ok(Unit::taken(self.store, self.index))
+    }
+}
+
+impl<'g> Staged<'g> {
+    pub(crate) fn record(&self) -> RecordRef<'g> {
+        self.record
+    }
+}
+
+impl Deref for RecordRef<'_> {
+    type Target = Record;
+
+    #[inline]
+    fn deref(&self) -> &Record {
+        self.record
+    }
+}
+
+impl Table {
+    /// A table for at most `max_relays` relays, 1 to [`MAX_RELAYS`]; `None`
+    /// when the memory is not to be had.
+    pub(crate) fn new(max_relays: usize) -> Option<Self> {
+        let shards = (max_relays / RELAYS_PER_SHARD).clamp(1, MAX_SHARDS);
+        let shards = 1 << shards.ilog2();
+        Some(Self {
+            shards: (0..shards)
+                .map(|_| Shard::new(max_relays.div_ceil(shards)))
+                .collect::<Option<_>>()?,
+            hasher: random_hasher(),
+            admission: Admission::default(),
+            max_relays,
+            store: ManuallyDrop::new(Arc::new(Store::new(max_relays)?)),
+        })
+    }
+
+    pub(crate) fn max_relays(&self) -> usize {
+        self.max_relays
+    }
+
+    /// Records admitted and not yet dismantled, live or past their deadline.
+    pub(crate) fn count(&self) -> usize {
+        let gate = self.admission.read();
+        // A pending record is not live before someone carries it out.
+        gate.count() - usize::from(gate.pending().is_some())
+    }
+
+    /// Whether there is no room for `id`, which is not among those held.
+    pub(crate) fn is_full_without(&self, id: &NodeId, guard: &Guard) -> bool {
+        loop {
+            let gate = self.settled_gate(guard);
+            if gate.count() < self.max_relays || self.find(id, guard).is_some() {
+                return false;
+            }
+            if self.admission.read() == gate {
+                return true;
+            }
+        }
+    }
+
+    /// Changes with every admission.
+    pub(crate) fn admissions(&self) -> impl PartialEq {
+        self.admission.read()
+    }
+
+    pub(crate) fn awaiting_reclamation(&self) -> usize {
+        self.store.awaiting_reclamation()
+    }
+
+    /// Leases out, on live and departed relays; visits every record.
+    pub(crate) fn leases(&self) -> usize {
+        (0..self.store.reach())
+            .map(|index| self.store.record(index).load().leases() as usize)
+            .sum()
+    }
+
+    /// The record of `id`; its deadline may have passed.
+    #[inline]
+    pub(crate) fn find<'g>(&'g self, id: &NodeId, guard: &'g Guard) -> Option<RecordRef<'g>> {
+        self.find_hashed(self.hash(id), id, guard)
+    }
+
+    #[inline]
+    fn find_hashed<'g>(
+        &'g self,
+        hash: Hash,
+        id: &NodeId,
+        guard: &'g Guard,
+    ) -> Option<RecordRef<'g>> {
+        self.shard(hash).find(hash, |index| {
+            let record = self.at(index, guard);
+            (record.lifecycle().is_live() && record.is_of(id)).then_some(record)
+        })
+    }
+
+    /// The record that `handle` names, in the life that it names.
+    #[inline]
+    pub(crate) fn resolve<'g>(&'g self, handle: Handle, guard: &'g Guard) -> Option<RecordRef<'g>> {
+        let record = self.at(handle.index, guard);
+        (record.generation() == handle.generation).then_some(record)
+    }
+
+    /// The record at `index`, if it is pending or live.
+    pub(crate) fn occupant<'g>(&'g self, index: u32, guard: &'g Guard) -> Option<RecordRef<'g>> {
+        let record = self.at(index, guard);
+        (!record.lifecycle().is_departed()).then_some(record)
+    }
+
+    /// All records that are live throughout the iteration, perhaps past their
+    /// deadline; none that never was.
+    pub(crate) fn iter<'g>(&'g self, guard: &'g Guard) -> impl Iterator<Item = RecordRef<'g>> {
+        (0..self.store.reach())
+            .filter_map(|index| self.occupant(index, guard))
+            .filter(|record| record.lifecycle().is_live())
+    }
+
+    /// The link by which the wheel's inbox holds the record at `index`.
+    pub(crate) fn inbox_link(&self, index: u32) -> &AtomicU32 {
+        self.store.record(index).inbox_link()
+    }
+
+    /// Records lie at indices below this.
+    pub(crate) fn reach(&self) -> u32 {
+        self.store.reach()
+    }
+
+    /// Writes a record of `id` and names it in its bucket, pending.
+    pub(crate) fn stage<'g>(
+        &'g self,
+        id: &NodeId,
+        announcement: Announcement,
+        deadline: Tick,
+        rtt_seed: Option<u32>,
+        guard: &'g Guard,
+    ) -> Result<Staged<'g>, Exhausted> {
+        let index = self.store.take_record(guard)?;
+        let capacity = announcement.capacity;
+        let announcement = match self.store.put_announcement(announcement, guard) {
+            Ok(announcement) => announcement,
+            Err(exhausted) => {
+                self.store.return_record(index);
+                return Err(exhausted);
+            }
+        };
+        let record = self.at(index, guard);
+        // SAFETY: taken above, and private until it is named below.
+        unsafe { record.begin(id, capacity, rtt_seed) };
+        record.set_lifecycle(Lifecycle::pending(deadline, announcement));
+        let hash = self.hash(id);
+        if !self.shard(hash).insert(hash, index) {
+            record.set_lifecycle(Lifecycle::DEPARTED);
+            self.store.return_announcement(announcement);
+            self.store.return_record(index);
+            return Err(Exhausted);
+        }
+        Ok(Staged { record, hash })
+    }
+
+    /// Lets a staged record in, unless its id is held or the table is full.
+    pub(crate) fn admit<'g>(
+        &'g self,
+        staged: &Staged<'g>,
+        id: &NodeId,
+        guard: &'g Guard,
+    ) -> Verdict {
+        let Handle { index, generation } = staged.record.handle();
+        loop {
+            let gate = self.settled_gate(guard);
+            if self.find_hashed(staged.hash, id, guard).is_some() {
+                return Verdict::Held;
+            }
+            if gate.count() < self.max_relays {
+                if self.admission.admit(gate, index, generation) {
+                    self.settled_gate(guard);
+                    return Verdict::Admitted;
+                }
+            } else if self.admission.read() == gate {
+                return Verdict::Full;
+            }
+        }
+    }
+
+    /// Reads the admission word, after carrying out what is pending in it.
+    fn settled_gate<'g>(&'g self, guard: &'g Guard) -> admission::Gate {
+        loop {
+            let gate = self.admission.read();
+            let Some(index) = gate.pending() else {
+                return gate;
+            };
+            // Admitted while we are pinned, so still in that life.
+            let record = self.at(index, guard);
+            let word = record.lifecycle();
+            if word.is_pending() {
+                record.transition(word, word.admitted());
+            }
+            self.admission.settle(gate);
+        }
+    }
+
+    /// Takes back a record that was not admitted.
+    pub(crate) fn withdraw(&self, staged: &Staged<'_>) {
+        let word = staged.record.lifecycle();
+        debug_assert!(word.is_pending());
+        staged.record.set_lifecycle(Lifecycle::DEPARTED);
+        self.dismantle(staged.record, word.announcement(), || ());
+    }
+
+    /// Ends the life of a record, if `word` is still its lifecycle: the one
+    /// decision between departure, expiry and renewal.
+    pub(crate) fn depart(&self, record: RecordRef<'_>, word: Lifecycle) -> bool {
+        debug_assert!(word.is_live());
+        let departed = record.transition(word, Lifecycle::DEPARTED);
+        if departed {
+            self.dismantle(record, word.announcement(), || self.admission.dismiss());
+        }
+        departed
+    }
+
+    /// Clears away a departed record; only for whoever made it depart.
+    fn dismantle(&self, record: RecordRef<'_>, announcement: u32, free_place: impl FnOnce()) {
+        record.raise(Load::CLOSED);
+        let hash = self.hash(&record.identity());
+        self.shard(hash).remove(hash, record.index);
+        record.end_generation();
+        free_place();
+        self.store.retire(record.index, announcement, record.guard);
+    }
+
+    /// The caller's guard protects the record only as `RecordRef` says.
+    #[inline]
+    fn at<'g>(&'g self, index: u32, guard: &'g Guard) -> RecordRef<'g> {
+        RecordRef {
+            record: self.store.record(index),
+            index,
+            store: &self.store,
+            guard,
+        }
+    }
+
+    #[inline]
+    fn hash(&self, id: &NodeId) -> Hash {
+        Hash(self.hasher.hash_one(id))
+    }
+
+    #[inline]
+    fn shard(&self, hash: Hash) -> &Shard {
+        &self.shards[hash.shard(self.shards.len())]
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table")
+            .field("relays", &self.count())
+            .field("max_relays", &self.max_relays)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // SAFETY: taken once, here, and not used afterwards.
+        let store = unsafe { ManuallyDrop::take(&mut self.store) };
+        // SAFETY: we have the table to ourselves.
+        unsafe { store.orphan() };
+        crate::sync::epoch::collect();
+    }
+}

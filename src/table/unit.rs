@@ -1,0 +1,64 @@
+//! One leased unit of capacity: the right to it, and the duty to release it.
+
+use crate::record::{Load, Record};
+use crate::sync::{Arc, epoch};
+use crate::table::reclaim::Store;
+
+/// One unit of a relay's capacity, released once, when dropped, from any
+/// thread.
+///
+/// It keeps the memory of its record; it keeps neither the relay registered nor
+/// the registry alive. Releasing is lock-free, and one compare-and-swap as long
+/// as the relay is registered.
+pub(crate) struct Unit {
+    store: *const Store,
+    index: u32,
+}
+
+// SAFETY: a store is `Sync`, and a lease may be released from any thread.
+unsafe impl Send for Unit {}
+// SAFETY: a shared unit offers nothing.
+unsafe impl Sync for Unit {}
+
+impl Unit {
+    /// Stands for a lease that the caller took on the record at `index`.
+    pub(crate) fn taken(store: &Arc<Store>, index: u32) -> Self {
+        Self {
+            store: Arc::as_ptr(store),
+            index,
+        }
+    }
+
+    /// The last lease of a record may have to give it back, or to let go of
+    /// the store that an ended registry left to it.
+    #[cold]
+    fn release_departed(&self, record: &Record) {
+        // Pinned: from the moment our lease is gone, only this holds off the
+        // end of the store.
+        let _guard = epoch::pin();
+        let before = record.release_lease_of_departed();
+        if before.leases() > 1 {
+            return;
+        }
+        if before.has(Load::ORPHANED) {
+            // SAFETY: the registry left one reference to each orphaned record
+            // with leases, and we were its last lease.
+            unsafe { Arc::decrement_strong_count(self.store) };
+        } else if before.has(Load::UNREACHABLE) {
+            // SAFETY: pinned, and not orphaned when we let go, so the registry's
+            // reference is dropped after we unpin at the earliest.
+            unsafe { &*self.store }.on_last_lease(self.index);
+        }
+    }
+}
+
+impl Drop for Unit {
+    fn drop(&mut self) {
+        // SAFETY: our lease is counted, so the registry holds the store or has
+        // left a reference to it with the record.
+        let record = unsafe { &*self.store }.record(self.index);
+        if !record.release_lease() {
+            self.release_departed(record);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Clocks, and the coarse tick that expiry is judged by.
+//!
+//! A registry counts whole ticks since it was built. Its current tick is one
+//! atomic word that only rises: operations that change things read the clock
+//! and raise it, operations on the hot path only load it.
+
+use crate::sync::{AtomicU64, Ordering, Padded};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// A source of monotonic time.
+///
+/// The registry reads it when something is registered or maintained, never
+/// when something is looked up. Readings that go backwards are ignored.
+///
+/// A clock that panics does so in the thread that called the registry, before
+/// anything has changed; the maintenance thread survives it and counts it in
+/// [`Stats::maintenance_panics`](crate::Stats::maintenance_panics).
+pub trait Clock: Send + Sync + 'static {
+    /// Time passed since an origin that is fixed for this clock.
+    fn now(&self) -> Duration;
+}
+
+/// The operating system's monotonic clock.
+#[derive(Debug)]
+pub(crate) struct MonotonicClock(Instant);
+
+impl MonotonicClock {
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for MonotonicClock {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// A clock that moves only when told to, for tests and simulations.
+///
+/// Clones share the same time.
+///
+/// ```
+/// use relay_registry::{Clock, ManualClock};
+/// use std::time::Duration;
+///
+/// let clock = ManualClock::new();
+/// clock.clone().advance(Duration::from_secs(3));
+/// assert_eq!(clock.now(), Duration::from_secs(3));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock(Arc<std::sync::atomic::AtomicU64>);
+
+impl ManualClock {
+    /// A clock that stands at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves the time forward. It is kept in nanoseconds and stops at their
+    /// 64-bit maximum, after 584 years.
+    pub fn advance(&self, by: Duration) {
+        // Relaxed: the time is all this word tells.
+        let _ = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
+                Some(now.saturating_add(nanos(by)))
+            });
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Duration {
+        // Relaxed: the time is all this word tells.
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A moment in units of the registry's tick, counted from when it was built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tick(pub(crate) u64);
+
+/// One reading of the clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// Nanoseconds since the registry was built.
+    pub(crate) nanos: u64,
+    /// The current tick once this reading was taken into account.
+    pub(crate) tick: Tick,
+}
+
+/// The registry's time: a clock, an origin and the current tick.
+pub(crate) struct Timeline {
+    clock: Box<dyn Clock>,
+    origin: Duration,
+    wall_origin: SystemTime,
+    tick_nanos: u64,
+    current: Padded<AtomicU64>,
+}
+
+impl Timeline {
+    /// Starts at the clock's present reading; `tick` must not be zero.
+    pub(crate) fn new(clock: Box<dyn Clock>, tick: Duration) -> Self {
+        Self {
+            origin: clock.now(),
+            clock,
+            wall_origin: SystemTime::now(),
+            tick_nanos: nanos(tick).max(1),
+            current: Padded(AtomicU64::new(0)),
+        }
+    }
+
+    /// The current tick: one load.
+    #[inline]
+    pub(crate) fn tick(&self) -> Tick {
+        // Acquire: whoever sees a tick also sees what was done before it was
+        // raised, so a record found expired is expired for all that follows.
+        Tick(self.current.load(Ordering::Acquire))
+    }
+
+    /// Reads the clock and raises the current tick to it.
+    pub(crate) fn advance(&self) -> Moment {
+        let reading = nanos(self.clock.now().saturating_sub(self.origin));
+        let read_tick = reading / self.tick_nanos;
+        let mut tick = self.tick().0;
+        if tick < read_tick {
+            // AcqRel: see `tick`; on one word, so the tick only rises.
+            tick = self
+                .current
+                .fetch_max(read_tick, Ordering::AcqRel)
+                .max(read_tick);
+        }
+        Moment {
+            // A reading from before the current tick went backwards.
+            nanos: reading.max(tick.saturating_mul(self.tick_nanos)),
+            tick: Tick(tick),
+        }
+    }
+
+    /// The first tick by which `ttl` has fully passed since `now`.
+    pub(crate) fn deadline(&self, now: Moment, ttl: Duration) -> Tick {
+        Tick(
+            now.nanos
+                .saturating_add(nanos(ttl))
+                .div_ceil(self.tick_nanos),
+        )
+    }
+
+    /// Nanoseconds that the registry has counted in whole ticks.
+    pub(crate) fn elapsed_nanos(&self) -> u64 {
+        self.tick().0.saturating_mul(self.tick_nanos)
+    }
+
+    /// The same as a duration.
+    pub(crate) fn elapsed(&self) -> Duration {
+        Duration::from_nanos(self.elapsed_nanos())
+    }
+
+    /// The calendar time of a tick.
+    pub(crate) fn wall_time_of(&self, tick: Tick) -> SystemTime {
+        self.wall_time(tick.0.saturating_mul(self.tick_nanos))
+    }
+
+    /// The calendar time of a moment, given in nanoseconds since the origin.
+    pub(crate) fn wall_time(&self, nanos: u64) -> SystemTime {
+        self.wall_origin
+            .checked_add(Duration::from_nanos(nanos))
+            .unwrap_or(self.wall_origin)
+    }
+}
+
+impl fmt::Debug for Timeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timeline")
+            .field("tick", &self.tick())
+            .field("tick_nanos", &self.tick_nanos)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A duration in nanoseconds, at most 584 years.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    fn timeline(tick_millis: u64) -> (ManualClock, Timeline) {
+        let clock = ManualClock::new();
+        clock.advance(Duration::from_secs(1_000));
+        let timeline = Timeline::new(Box::new(clock.clone()), Duration::from_millis(tick_millis));
+        (clock, timeline)
+    }
+
+    #[test]
+    fn ticks_count_from_the_moment_of_building() {
+        let (clock, timeline) = timeline(100);
+        assert_eq!(timeline.advance().tick, Tick(0));
+        clock.advance(Duration::from_millis(250));
+        assert_eq!(timeline.tick(), Tick(0), "only advancing raises the tick");
+        assert_eq!(timeline.advance().tick, Tick(2));
+        assert_eq!(timeline.tick(), Tick(2));
+    }
+
+    #[test]
+    fn a_deadline_is_rounded_up_never_early() {
+        let (clock, timeline) = timeline(100);
+        clock.advance(Duration::from_millis(1));
+        let now = timeline.advance();
+        assert_eq!(timeline.deadline(now, Duration::from_millis(100)), Tick(2));
+        assert_eq!(timeline.deadline(now, Duration::from_millis(99)), Tick(1));
+    }
+
+    #[test]
+    fn readings_that_go_backwards_are_ignored() {
+        struct Backwards(std::sync::atomic::AtomicU64);
+        impl Clock for Backwards {
+            fn now(&self) -> Duration {
+                Duration::from_secs(self.0.load(Ordering::Relaxed))
+            }
+        }
+        static READING: std::sync::OnceLock<&'static Backwards> = std::sync::OnceLock::new();
+        struct Shared;
+        impl Clock for Shared {
+            fn now(&self) -> Duration {
+                READING.get().expect("set below").now()
+            }
+        }
+        let clock: &'static Backwards = Box::leak(Box::new(Backwards(0.into())));
+        READING.set(clock).ok();
+        let timeline = Timeline::new(Box::new(Shared), Duration::from_secs(1));
+        clock.0.store(10, Ordering::Relaxed);
+        assert_eq!(timeline.advance().tick, Tick(10));
+        clock.0.store(3, Ordering::Relaxed);
+        let now = timeline.advance();
+        assert_eq!(now.tick, Tick(10));
+        assert_eq!(timeline.deadline(now, Duration::from_secs(5)), Tick(15));
+    }
+}
