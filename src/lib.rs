@@ -1,5 +1,8 @@
 //! placeholder
 
+#![deny(missing_docs, unsafe_op_in_unsafe_fn)]
+#![warn(unreachable_pub)]
+
 mod errors;
 mod limits;
 mod record;

@@ -140,13 +140,11 @@ impl Timeline {
         }
     }
 
-    /// The first tick by which `ttl` has fully passed since `now`.
-    pub(crate) fn deadline(&self, now: Moment, ttl: Duration) -> Tick {
-        Tick(
-            now.nanos
-                .saturating_add(nanos(ttl))
-                .div_ceil(self.tick_nanos),
-        )
+    /// The first tick by which `ttl` has fully passed since `now`; `None` beyond
+    /// what can be counted.
+    pub(crate) fn deadline(&self, now: Moment, ttl: Duration) -> Option<Tick> {
+        let end = now.nanos.checked_add(nanos(ttl))?;
+        Some(Tick(end.div_ceil(self.tick_nanos)))
     }
 
     /// Nanoseconds that the registry has counted in whole ticks.
@@ -212,8 +210,14 @@ mod tests {
         let (clock, timeline) = timeline(100);
         clock.advance(Duration::from_millis(1));
         let now = timeline.advance();
-        assert_eq!(timeline.deadline(now, Duration::from_millis(100)), Tick(2));
-        assert_eq!(timeline.deadline(now, Duration::from_millis(99)), Tick(1));
+        assert_eq!(
+            timeline.deadline(now, Duration::from_millis(100)),
+            Some(Tick(2))
+        );
+        assert_eq!(
+            timeline.deadline(now, Duration::from_millis(99)),
+            Some(Tick(1))
+        );
     }
 
     #[test]
@@ -239,6 +243,9 @@ mod tests {
         clock.0.store(3, Ordering::Relaxed);
         let now = timeline.advance();
         assert_eq!(now.tick, Tick(10));
-        assert_eq!(timeline.deadline(now, Duration::from_secs(5)), Tick(15));
+        assert_eq!(
+            timeline.deadline(now, Duration::from_secs(5)),
+            Some(Tick(15))
+        );
     }
 }

@@ -7,17 +7,20 @@
 //! +----------------+-------+------------------------+
 //! ```
 //!
-//! Zero is *departed* (and *vacant*: a record not in use). Otherwise the word
-//! names the announcement (endpoint, capacity, TTL, ..) that is in force and
-//! the tick at which the relay expires, so that one load shows both as they
-//! were set together, and one compare-and-swap decides a renewal against an
-//! expiry, a departure or another renewal. A record starts *pending*, seen by
-//! nobody but registrants, and lives once it is admitted.
+//! The word names the announcement (endpoint, capacity, TTL, ..) that is in
+//! force and the tick at which the relay expires, so that one load shows both
+//! as they were set together, and one compare-and-swap decides a renewal against
+//! an expiry, a departure or another renewal.
+//!
+//! A record starts *pending*, seen by nobody but registrants, and is *live* once
+//! admitted. From then on it counts towards the bound on relays. Without a
+//! deadline it is *departing*, dead but still counted, while the pending bit is
+//! set, and *departed* (or vacant: not in use) when the word is zero.
 
 use crate::time::Tick;
 use std::fmt;
 
-/// The state of a record: departed, pending or live, in one word.
+/// The state of a record, in one word.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lifecycle(u64);
 
@@ -62,24 +65,35 @@ impl Lifecycle {
         Self(self.0 & !PENDING)
     }
 
-    pub(crate) fn is_departed(self) -> bool {
-        self == Self::DEPARTED
+    /// The same record, dead, but still counted.
+    pub(crate) fn departing(self) -> Self {
+        Self(self.0 & !DEADLINE_MASK | PENDING)
+    }
+
+    /// Neither pending nor live any more.
+    pub(crate) fn is_over(self) -> bool {
+        self.deadline() == Tick(0)
+    }
+
+    pub(crate) fn is_departing(self) -> bool {
+        self.is_over() && self.0 & PENDING != 0
     }
 
     pub(crate) fn is_pending(self) -> bool {
-        self.0 & PENDING != 0
+        !self.is_over() && self.0 & PENDING != 0
     }
 
     /// Admitted and not departed; its deadline may have passed.
+    #[inline]
     pub(crate) fn is_live(self) -> bool {
-        !self.is_departed() && !self.is_pending()
+        !self.is_over() && self.0 & PENDING == 0
     }
 
     /// Live at `tick`.
     #[inline]
     pub(crate) fn is_live_at(self, tick: Tick) -> bool {
-        // Departed has deadline 0, which no tick precedes.
-        !self.is_pending() && self.deadline() > tick
+        // What is over has deadline 0, which no tick precedes.
+        self.0 & PENDING == 0 && self.deadline() > tick
     }
 
     pub(crate) fn deadline(self) -> Tick {
@@ -95,7 +109,7 @@ impl fmt::Debug for Lifecycle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lifecycle")
             .field("deadline", &self.deadline().0)
-            .field("pending", &self.is_pending())
+            .field("pending", &(self.0 & PENDING != 0))
             .field("announcement", &self.announcement())
             .finish()
     }
@@ -116,7 +130,12 @@ mod tests {
             assert!(word.is_live());
             assert_eq!(word.deadline(), deadline);
             assert_eq!(word.announcement(), announcement);
+            let word = word.departing();
+            assert!(word.is_over() && word.is_departing());
+            assert!(!word.is_live() && !word.is_pending());
+            assert_eq!(word.announcement(), announcement);
         }
+        assert!(Lifecycle::DEPARTED.is_over() && !Lifecycle::DEPARTED.is_departing());
     }
 
     #[test]
@@ -125,6 +144,7 @@ mod tests {
         assert!(word.is_live_at(Tick(4)));
         assert!(!word.is_live_at(Tick(5)));
         assert!(!Lifecycle::DEPARTED.is_live_at(Tick(0)));
+        assert!(!word.departing().is_live_at(Tick(0)));
         assert!(!Lifecycle::pending(Tick(5), 7).is_live_at(Tick(0)));
     }
 }

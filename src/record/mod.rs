@@ -18,10 +18,11 @@
 //! 2. *pending*: named by its bucket, the wheel and an arrivals run, but no
 //!    look-up or selection accepts it;
 //! 3. *live*: admitted, by the compare-and-swap that clears the pending bit;
-//! 4. *departed*: the compare-and-swap to zero decides who dismantles it:
-//!    closes the load word, takes it out of its bucket, raises the generation
-//!    and retires it;
-//! 5. *unreachable*: every thread that was pinned at that time has unpinned,
+//! 4. *departing*: the compare-and-swap that takes the deadline away decides who
+//!    dismantles it: closes the load word, takes it out of its bucket, raises
+//!    the generation;
+//! 5. *departed*: it no longer counts towards the bound, and is retired;
+//! 6. *unreachable*: every thread that was pinned at that time has unpinned,
 //!    so no reference is left but leases. With none of those it is private
 //!    again, to whoever takes it.
 //!

@@ -83,7 +83,7 @@ impl Core {
             if word.is_live_at(tick) {
                 return Some(word.deadline());
             }
-            if word.is_live() && self.expire(record, word, &guard) {
+            if word.is_live() && self.expire(record, word) {
                 *expired += 1;
                 return None;
             }
@@ -107,7 +107,7 @@ impl Core {
         let guard = epoch::pin();
         self.table.iter(&guard).any(|record| {
             let word = record.lifecycle();
-            word.is_live() && !word.is_live_at(tick) && self.expire(record, word, &guard)
+            word.is_live() && !word.is_live_at(tick) && self.expire(record, word)
         });
     }
 

@@ -7,6 +7,7 @@ use crate::registry::core::Core;
 use crate::relay::{Endpoint, NatType, NodeId, RegisterOptions};
 use crate::rtt::sane_micros;
 use crate::sync::epoch::{self, Guard};
+use crate::sync::yield_now;
 use crate::table::{Exhausted, RecordRef, Verdict};
 use crate::time::{Moment, Tick, nanos};
 use std::time::Duration;
@@ -23,6 +24,9 @@ pub enum Registration {
 
 /// The capacity of a relay that does not declare one.
 const DEFAULT_CAPACITY: u32 = 100;
+
+/// How often a registration helps to reclaim before it gives up.
+const PATIENCE: usize = 64;
 
 /// A checked request to register.
 struct Request<'a> {
@@ -95,21 +99,24 @@ impl Core {
     }
 
     fn register_checked(&self, request: &Request<'_>) -> Result<Registration, RegisterError> {
-        let mut helped = false;
+        let mut patience = PATIENCE;
         loop {
             match self.try_register(request, &epoch::pin()) {
                 Ok(registration) => return Ok(registration),
                 Err(Obstacle::Overtaken) => {}
                 Err(Obstacle::Refused(error)) => return Err(error),
-                Err(Obstacle::Exhausted) if helped => {
+                Err(Obstacle::Exhausted) if patience == 0 => {
                     let awaiting_reclamation = self.table.awaiting_reclamation();
                     return Err(RegisterError::Backlogged {
                         awaiting_reclamation,
                     });
                 }
                 Err(Obstacle::Exhausted) => {
+                    // A thread that was preempted inside a call holds the epoch
+                    // back: give it a chance to finish.
+                    yield_now();
                     epoch::collect();
-                    helped = true;
+                    patience -= 1;
                 }
             }
         }
@@ -117,7 +124,7 @@ impl Core {
 
     fn try_register(&self, request: &Request<'_>, guard: &Guard) -> Result<Registration, Obstacle> {
         match self.table.find(&request.id, guard) {
-            Some(record) => self.renew(record, request, guard),
+            Some(record) => self.renew(record, request),
             None => self.enter(request, guard),
         }
     }
@@ -128,14 +135,13 @@ impl Core {
         &self,
         record: RecordRef<'_>,
         request: &Request<'_>,
-        guard: &Guard,
     ) -> Result<Registration, Obstacle> {
         let word = record.lifecycle();
         if !word.is_live() {
             return Err(Obstacle::Overtaken);
         }
         if !word.is_live_at(self.timeline.tick()) {
-            self.expire(record, word, guard);
+            self.expire(record, word);
             return Err(Obstacle::Overtaken);
         }
         let current = record.announcement(word);
@@ -191,22 +197,23 @@ impl Core {
 
     /// Refuses a newcomer when the table is full of relays that live.
     fn ensure_room(&self, request: &Request<'_>, guard: &Guard) -> Result<(), Obstacle> {
-        if self.table.is_full_without(&request.id, guard) {
+        while let Some(full) = self.table.full_without(&request.id, guard) {
             self.make_room(request.now.tick);
-            if self.table.is_full_without(&request.id, guard) {
+            self.table.help_departures(guard);
+            // Unchanged, so it was full when nothing due or departing was left.
+            if self.table.full_without(&request.id, guard) == Some(full) {
                 let max = self.table.max_relays();
-                return Err(Obstacle::Refused(RegisterError::Full { max }));
+                return Err(RegisterError::Full { max }.into());
             }
         }
         Ok(())
     }
 
     fn deadline(&self, now: Moment, ttl: Duration) -> Result<Tick, Obstacle> {
-        let deadline = self.timeline.deadline(now, ttl);
-        if deadline > Lifecycle::LAST_DEADLINE {
-            return Err(Obstacle::Refused(RegisterError::ClockExhausted));
-        }
-        Ok(deadline)
+        self.timeline
+            .deadline(now, ttl)
+            .filter(|&deadline| deadline <= Lifecycle::LAST_DEADLINE)
+            .ok_or(Obstacle::Refused(RegisterError::ClockExhausted))
     }
 
     pub(super) fn unregister(&self, id: &NodeId) -> bool {
@@ -214,8 +221,6 @@ impl Core {
         while let Some((record, word)) = self.find_live(id, &guard) {
             if self.table.depart(record, word) {
                 self.counters.count_unregistration();
-                // Nothing may lie in this thread's bag for as long as it idles.
-                guard.flush();
                 return true;
             }
         }
@@ -223,11 +228,10 @@ impl Core {
     }
 
     /// Makes an expired record depart, unless another thread was faster.
-    pub(super) fn expire(&self, record: RecordRef<'_>, word: Lifecycle, guard: &Guard) -> bool {
+    pub(super) fn expire(&self, record: RecordRef<'_>, word: Lifecycle) -> bool {
         let departed = self.table.depart(record, word);
         if departed {
             self.counters.count_expiration();
-            guard.flush();
         }
         departed
     }
@@ -292,7 +296,7 @@ fn amended(current: &Announcement, request: &Request<'_>) -> Option<Announcement
 fn bring_capacity_into_force(record: &RecordRef<'_>) {
     loop {
         let word = record.lifecycle();
-        if word.is_departed() {
+        if word.is_over() {
             return;
         }
         record.set_capacity(record.announcement(word).capacity);

@@ -2,7 +2,7 @@
 //!
 //! The base is in ascending order of round-trip time, and no relay scores below
 //! its path, so a walk that has found one may stop at the first entry whose
-//! path alone is no better: exact, and short when loads come from elsewhere.
+//! path alone is worse: exact, and short when loads come from elsewhere.
 //!
 //! It is long when the registry itself makes the loads, for its choices even
 //! out all scores; and it would lead every caller to the same relay wherever
@@ -56,6 +56,8 @@ pub(crate) struct Walk<'g> {
 struct Search<'w, 'g> {
     walk: &'w Walk<'g>,
     best: Option<Candidate<'g>>,
+    /// How many have scored as the best does.
+    ties: u32,
     looked_at: usize,
 }
 
@@ -65,6 +67,7 @@ impl<'g> Walk<'g> {
         let mut search = Search {
             walk: self,
             best: None,
+            ties: 0,
             looked_at: 0,
         };
         search.arrivals();
@@ -164,8 +167,16 @@ impl<'g> Search<'_, 'g> {
         let Ok(candidate) = self.walk.judge(relay) else {
             return false;
         };
-        if candidate.score < self.best_score() {
+        let best_score = self.best_score();
+        if candidate.score < best_score {
             self.best = Some(candidate);
+            self.ties = 1;
+        } else if candidate.score == best_score {
+            // Each of those that tie is taken as likely as any other.
+            self.ties += 1;
+            if random_below(self.ties) == 0 {
+                self.best = Some(candidate);
+            }
         }
         true
     }
@@ -175,11 +186,11 @@ impl<'g> Search<'_, 'g> {
         self.best.map_or(f32::INFINITY, |best| best.score)
     }
 
-    /// Whether an entry at this place of the base could win.
+    /// Whether an entry at this place of the base could win, or tie.
     #[inline]
     fn could_win(&self, place: usize) -> bool {
         let rtt_micros = self.walk.snapshot.base.entries[place].rtt_micros;
-        self.walk.criteria.least_score(rtt_micros) < self.best_score()
+        self.walk.criteria.least_score(rtt_micros) <= self.best_score()
     }
 
     fn consider_entry(&mut self, place: usize) -> bool {

@@ -4,6 +4,7 @@ use super::{Arc, Ordering, Zeroable};
 use std::ops::Deref;
 
 pub(crate) use loom::cell::UnsafeCell;
+pub(crate) use loom::thread::yield_now;
 
 /// Makes the operation that follows visible to the scheduler.
 ///
@@ -259,4 +260,31 @@ pub(crate) mod epoch {
             pin().flush();
         }
     }
+}
+
+/// Explores `model` with at most so many preemptions, or as many as
+/// `RELAY_LOOM_PREEMPTIONS` says, and prints how many executions that took.
+///
+/// A single execution means that nothing in it was seen to be shared: the
+/// model has lost its subject.
+#[cfg(test)]
+pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    use std::sync::atomic::AtomicUsize;
+
+    let asked = std::env::var("RELAY_LOOM_PREEMPTIONS").ok();
+    let executions = std::sync::Arc::new(AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&executions);
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = asked
+        .and_then(|asked| asked.parse().ok())
+        .or(Some(preemptions));
+    builder.max_branches = 100_000;
+    builder.check(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        model();
+    });
+    let executions = executions.load(Ordering::Relaxed);
+    let name = std::thread::current().name().map(str::to_owned);
+    println!("{}: {executions} executions", name.unwrap_or_default());
+    assert!(executions > 1, "nothing to explore");
 }

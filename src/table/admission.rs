@@ -1,23 +1,24 @@
-//! The word through which every new record enters.
+//! The word through which every record enters, and is counted out.
 //!
 //! ```text
-//!  63       41   40     39        32 31         0
-//! +-----------+-------+-------------+------------+
-//! |   count   |pending| generation  |   index    |
-//! +-----------+-------+-------------+------------+
+//!  63       41   40      39      38        32 31         0
+//! +-----------+-------+---------+------------+------------+
+//! |   count   |pending|departure| generation |   index    |
+//! +-----------+-------+---------+------------+------------+
 //! ```
 //!
-//! `count` is how many records were admitted and not yet dismantled; `index`
-//! and `generation` name the one that was admitted last. Admission is one
-//! compare-and-swap that raises the count and names the newcomer, with
-//! *pending* set; then its lifecycle turns live, then *pending* is cleared. Any
-//! thread that finds *pending* set does the rest itself before going on, so
-//! nobody waits for anybody.
+//! `count` is how many records are admitted and not yet counted out; the rest
+//! names the record that was counted in or out last. Either is one
+//! compare-and-swap that changes the count and names the record, with *pending*
+//! set; then the record's lifecycle is brought in line (live, or departed), then
+//! *pending* is cleared. Any thread that finds *pending* set does the rest itself
+//! before going on, so nobody waits for anybody.
 //!
 //! This decides three things at once, for good:
 //!
 //! - the bound: the count never exceeds `max_relays`, and nobody is turned away
-//!   by a registration that is later undone, for none is;
+//!   by a registration that is later undone, for none is, nor by a relay that is
+//!   gone, for whoever finds one still counted counts it out;
 //! - uniqueness: a registrant looks for a record of its id *after* it read the
 //!   word and enters only if the word has not changed, so no other record was
 //!   admitted in between;
@@ -25,12 +26,14 @@
 //!
 //! # Why the word cannot come round
 //!
-//! A registrant is pinned from its read to its swap. A record that is retired
-//! meanwhile cannot begin another life before it unpins, so each index is
-//! admitted at most twice in that time (once in a life that began before), and
-//! under different generations. Eight bits of those tell them apart.
+//! Whoever changes the word is pinned from its read to its swap. A record that
+//! is retired meanwhile cannot begin another life before it unpins, so in that
+//! time each index is named for the end of one life and for one more at most,
+//! each life once in and once out. Seven bits of the generation and the
+//! departure bit tell these apart.
 
 use crate::sync::{AtomicU64, Ordering, Padded};
+use crate::table::Handle;
 
 /// See the module's description.
 #[derive(Debug, Default)]
@@ -41,6 +44,8 @@ pub(crate) struct Admission(Padded<AtomicU64>);
 pub(crate) struct Gate(u64);
 
 const GENERATION_SHIFT: u32 = 32;
+const GENERATION_MASK: u32 = 0x7f;
+const DEPARTURE: u64 = 1 << 39;
 const PENDING: u64 = 1 << 40;
 const COUNT_SHIFT: u32 = 41;
 const ONE: u64 = 1 << COUNT_SHIFT;
@@ -50,19 +55,24 @@ const NAME_MASK: u64 = PENDING - 1;
 pub(crate) const MAX_COUNT: usize = (1 << (u64::BITS - COUNT_SHIFT)) - 1;
 
 impl Gate {
-    /// Records admitted and not yet dismantled.
+    /// Records admitted and not yet counted out.
     pub(crate) fn count(self) -> usize {
         (self.0 >> COUNT_SHIFT) as usize
     }
 
-    /// The record whose admission is decided but not yet carried out.
+    /// The record that is counted in or out, and not yet brought in line.
     pub(crate) fn pending(self) -> Option<u32> {
         (self.0 & PENDING != 0).then_some(self.0 as u32)
     }
 
-    fn admitting(self, index: u32, generation: u32) -> Self {
-        let name = u64::from(generation & 0xff) << GENERATION_SHIFT | u64::from(index);
-        Self((self.0 & !NAME_MASK | name | PENDING) + ONE)
+    /// Whether an admission is decided that is not yet carried out.
+    pub(crate) fn is_admitting(self) -> bool {
+        self.0 & (PENDING | DEPARTURE) == PENDING
+    }
+
+    fn naming(self, name: Handle) -> u64 {
+        let generation = u64::from(name.generation & GENERATION_MASK);
+        self.0 & !NAME_MASK | PENDING | generation << GENERATION_SHIFT | u64::from(name.index)
     }
 }
 
@@ -73,38 +83,28 @@ impl Admission {
         Gate(self.0.load(Ordering::Acquire))
     }
 
-    /// Admits a record if nothing was admitted or dismantled since `seen`.
-    pub(crate) fn admit(&self, seen: Gate, index: u32, generation: u32) -> bool {
+    /// Counts a record in, unless the word has changed since `seen`.
+    pub(crate) fn admit(&self, seen: Gate, record: Handle) -> bool {
         debug_assert!(seen.pending().is_none() && seen.count() < MAX_COUNT);
-        let next = seen.admitting(index, generation);
-        // AcqRel: helpers see the pending record; we saw what came before.
-        self.0
-            .compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
+        self.change(seen, seen.naming(record) + ONE)
     }
 
-    /// Notes that the admission of the record named in `seen` is carried out.
+    /// Counts a record out, unless the word has changed since `seen`.
+    pub(crate) fn dismiss(&self, seen: Gate, record: Handle) -> bool {
+        debug_assert!(seen.pending().is_none() && seen.count() > 0);
+        self.change(seen, (seen.naming(record) | DEPARTURE) - ONE)
+    }
+
+    /// Notes that the record which `seen` names was brought in line.
     pub(crate) fn settle(&self, seen: Gate) {
-        let mut current = seen;
-        while current.pending().is_some() && current.0 & NAME_MASK == seen.0 & NAME_MASK {
-            // Release: the record was made live before. The count may change
-            // beside us, hence the loop.
-            match self.0.compare_exchange_weak(
-                current.0,
-                current.0 & !PENDING,
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return,
-                Err(word) => current = Gate(word),
-            }
-        }
+        self.change(seen, seen.0 & !PENDING);
     }
 
-    /// Notes that a record was dismantled.
-    pub(crate) fn dismiss(&self) {
-        // Release: the record is out of its bucket before its place is free.
-        self.0.fetch_sub(ONE, Ordering::Release);
+    fn change(&self, seen: Gate, next: u64) -> bool {
+        // AcqRel: helpers see what led here; we saw what came before.
+        self.0
+            .compare_exchange(seen.0, next, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 }
 
@@ -112,18 +112,29 @@ impl Admission {
 mod tests {
     use super::*;
 
+    fn record(index: u32, generation: u32) -> Handle {
+        Handle { index, generation }
+    }
+
+    fn settle(admission: &Admission) {
+        admission.settle(admission.read());
+        assert_eq!(admission.read().pending(), None);
+    }
+
     #[test]
     fn count_and_name_share_the_word_without_touching() {
         let admission = Admission::default();
-        for (index, generation) in [(u32::MAX, 255), (0, 256), (7, 3)] {
-            let seen = admission.read();
-            assert!(admission.admit(seen, index, generation));
+        for (index, generation) in [(u32::MAX, u32::MAX), (0, 256), (7, 3)] {
+            assert!(admission.admit(admission.read(), record(index, generation)));
             assert_eq!(admission.read().pending(), Some(index));
-            admission.settle(admission.read());
-            assert_eq!(admission.read().pending(), None);
+            assert!(admission.read().is_admitting());
+            settle(&admission);
         }
         assert_eq!(admission.read().count(), 3);
-        admission.dismiss();
+        assert!(admission.dismiss(admission.read(), record(u32::MAX, u32::MAX)));
+        assert_eq!(admission.read().pending(), Some(u32::MAX));
+        assert!(!admission.read().is_admitting());
+        settle(&admission);
         assert_eq!(admission.read().count(), 2);
     }
 
@@ -131,19 +142,34 @@ mod tests {
     fn nobody_enters_on_an_old_reading() {
         let admission = Admission::default();
         let seen = admission.read();
-        assert!(admission.admit(seen, 1, 0));
-        admission.settle(admission.read());
-        admission.dismiss();
-        assert!(!admission.admit(seen, 2, 0), "count equal, name not");
+        assert!(admission.admit(seen, record(1, 0)));
+        settle(&admission);
+        assert!(admission.dismiss(admission.read(), record(1, 0)));
+        settle(&admission);
+        assert_eq!(admission.read().count(), seen.count());
+        assert!(!admission.admit(seen, record(2, 0)), "the name has changed");
     }
 
     #[test]
-    fn a_settled_admission_is_not_settled_twice() {
+    fn one_life_is_named_differently_in_and_out() {
         let admission = Admission::default();
-        assert!(admission.admit(admission.read(), 1, 0));
+        assert!(admission.admit(admission.read(), record(1, 0)));
+        settle(&admission);
+        assert!(admission.admit(admission.read(), record(2, 0)));
+        settle(&admission);
+        let seen = admission.read();
+        assert!(admission.dismiss(seen, record(2, 0)));
+        settle(&admission);
+        assert_ne!(admission.read().0 & NAME_MASK, seen.0 & NAME_MASK);
+    }
+
+    #[test]
+    fn what_is_settled_is_not_settled_twice() {
+        let admission = Admission::default();
+        assert!(admission.admit(admission.read(), record(1, 0)));
         let late = admission.read();
-        admission.settle(late);
-        assert!(admission.admit(admission.read(), 2, 0));
+        settle(&admission);
+        assert!(admission.admit(admission.read(), record(2, 0)));
         admission.settle(late);
         assert_eq!(admission.read().pending(), Some(2));
     }

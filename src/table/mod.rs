@@ -25,7 +25,7 @@ use crate::limits::MAX_RELAYS;
 use crate::record::{Announcement, Lifecycle, Load, Record, Refusal};
 use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, AtomicU32, random_hasher};
+use crate::sync::{Arc, AtomicU32, Ordering, Padded, random_hasher};
 use crate::time::Tick;
 use admission::Admission;
 use reclaim::Store;
@@ -46,6 +46,8 @@ pub(crate) struct Table {
     shards: Box<[Shard]>,
     hasher: ahash::RandomState,
     admission: Admission,
+    /// Departures under way: begun, and not yet counted out.
+    departing: Padded<AtomicU32>,
     max_relays: usize,
     store: ManuallyDrop<Arc<Store>>,
 }
@@ -112,7 +114,7 @@ impl<'g> RecordRef<'g> {
     /// The announcement that `word`, read from this record, names.
     #[inline]
     pub(crate) fn announcement(&self, word: Lifecycle) -> &'g Announcement {
-        debug_assert!(!word.is_departed());
+        debug_assert!(!word.is_over());
         // SAFETY: read from this record's lifecycle word under the guard.
         unsafe { self.store.announcement(word.announcement(), self.guard) }
     }
@@ -136,6 +138,7 @@ impl<'g> RecordRef<'g> {
         if renewed {
             self.store
                 .retire_announcement(current.announcement(), self.guard);
+            self.guard.flush();
         } else {
             self.store.return_announcement(index);
         }
@@ -177,6 +180,7 @@ impl Table {
                 .collect::<Option<_>>()?,
             hasher: random_hasher(),
             admission: Admission::default(),
+            departing: Padded::default(),
             max_relays,
             store: ManuallyDrop::new(Arc::new(Store::new(max_relays)?)),
         })
@@ -189,19 +193,20 @@ impl Table {
     /// Records admitted and not yet dismantled, live or past their deadline.
     pub(crate) fn count(&self) -> usize {
         let gate = self.admission.read();
-        // A pending record is not live before someone carries it out.
-        gate.count() - usize::from(gate.pending().is_some())
+        // What is being admitted is not live before someone carries it out.
+        gate.count() - usize::from(gate.is_admitting())
     }
 
-    /// Whether there is no room for `id`, which is not among those held.
-    pub(crate) fn is_full_without(&self, id: &NodeId, guard: &Guard) -> bool {
+    /// Evidence that there was no room, and that `id` was not among those held;
+    /// `None` if there is room, or it is.
+    pub(crate) fn full_without(&self, id: &NodeId, guard: &Guard) -> Option<impl PartialEq> {
         loop {
             let gate = self.settled_gate(guard);
             if gate.count() < self.max_relays || self.find(id, guard).is_some() {
-                return false;
+                return None;
             }
             if self.admission.read() == gate {
-                return true;
+                return Some(gate);
             }
         }
     }
@@ -251,7 +256,7 @@ impl Table {
     /// The record at `index`, if it is pending or live.
     pub(crate) fn occupant<'g>(&'g self, index: u32, guard: &'g Guard) -> Option<RecordRef<'g>> {
         let record = self.at(index, guard);
-        (!record.lifecycle().is_departed()).then_some(record)
+        (!record.lifecycle().is_over()).then_some(record)
     }
 
     /// All records that are live throughout the iteration, perhaps past their
@@ -311,14 +316,14 @@ impl Table {
         id: &NodeId,
         guard: &'g Guard,
     ) -> Verdict {
-        let Handle { index, generation } = staged.record.handle();
+        let newcomer = staged.record.handle();
         loop {
             let gate = self.settled_gate(guard);
             if self.find_hashed(staged.hash, id, guard).is_some() {
                 return Verdict::Held;
             }
             if gate.count() < self.max_relays {
-                if self.admission.admit(gate, index, generation) {
+                if self.admission.admit(gate, newcomer) {
                     self.settled_gate(guard);
                     return Verdict::Admitted;
                 }
@@ -335,13 +340,47 @@ impl Table {
             let Some(index) = gate.pending() else {
                 return gate;
             };
-            // Admitted while we are pinned, so still in that life.
+            // Named while we are pinned, so still in that life.
             let record = self.at(index, guard);
             let word = record.lifecycle();
-            if word.is_pending() {
-                record.transition(word, word.admitted());
+            if gate.is_admitting() {
+                if word.is_pending() {
+                    record.transition(word, word.admitted());
+                }
+            } else if word.is_departing() {
+                record.transition(word, Lifecycle::DEPARTED);
             }
             self.admission.settle(gate);
+        }
+    }
+
+    /// Counts a departing record out, unless somebody else does.
+    fn count_out(&self, record: RecordRef<'_>) {
+        let handle = record.handle();
+        loop {
+            let gate = self.settled_gate(record.guard);
+            if !record.lifecycle().is_departing() {
+                return;
+            }
+            if self.admission.dismiss(gate, handle) {
+                self.settled_gate(record.guard);
+                return;
+            }
+        }
+    }
+
+    /// Counts out what others are about to, so that no relay which is gone
+    /// keeps a newcomer out.
+    pub(crate) fn help_departures(&self, guard: &Guard) {
+        // Acquire: a departure that was seen anywhere is seen here.
+        if self.departing.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        for index in 0..self.store.reach() {
+            let record = self.at(index, guard);
+            if record.lifecycle().is_departing() {
+                self.count_out(record);
+            }
         }
     }
 
@@ -350,28 +389,41 @@ impl Table {
         let word = staged.record.lifecycle();
         debug_assert!(word.is_pending());
         staged.record.set_lifecycle(Lifecycle::DEPARTED);
-        self.dismantle(staged.record, word.announcement(), || ());
+        self.unname(staged.record);
+        self.retire(staged.record, word);
     }
 
     /// Ends the life of a record, if `word` is still its lifecycle: the one
     /// decision between departure, expiry and renewal.
     pub(crate) fn depart(&self, record: RecordRef<'_>, word: Lifecycle) -> bool {
         debug_assert!(word.is_live());
-        let departed = record.transition(word, Lifecycle::DEPARTED);
-        if departed {
-            self.dismantle(record, word.announcement(), || self.admission.dismiss());
+        // Release: raised before anyone can see the departure.
+        self.departing.fetch_add(1, Ordering::AcqRel);
+        let departs = record.transition(word, word.departing());
+        if departs {
+            self.count_out(record);
         }
-        departed
+        self.departing.fetch_sub(1, Ordering::AcqRel);
+        if departs {
+            self.unname(record);
+            self.retire(record, word);
+        }
+        departs
     }
 
-    /// Clears away a departed record; only for whoever made it depart.
-    fn dismantle(&self, record: RecordRef<'_>, announcement: u32, free_place: impl FnOnce()) {
+    /// Takes a record away from wherever it could be come upon; only for
+    /// whoever made it depart.
+    fn unname(&self, record: RecordRef<'_>) {
         record.raise(Load::CLOSED);
         let hash = self.hash(&record.identity());
         self.shard(hash).remove(hash, record.index);
         record.end_generation();
-        free_place();
-        self.store.retire(record.index, announcement, record.guard);
+    }
+
+    fn retire(&self, record: RecordRef<'_>, last: Lifecycle) {
+        self.store
+            .retire(record.index, last.announcement(), record.guard);
+        record.guard.flush();
     }
 
     /// The caller's guard protects the record only as `RecordRef` says.

@@ -1,7 +1,9 @@
 //! The storage of all records and announcements, and their way back into it.
 //!
 //! What leaves the table is *retired*: handed to the epoch collector, which
-//! gives it back to its pool once no pinned thread can still see it. A record
+//! gives it back to its pool once no pinned thread can still see it. Whoever
+//! retires also flushes, so that nothing lies in a thread's own bag while that
+//! thread idles. A record
 //! with leases stays out until the last of them is dropped.
 //!
 //! # Bounds
@@ -238,7 +240,7 @@ impl Store {
         for index in 0..self.reach() {
             let record = self.record(index);
             let last = record.lifecycle();
-            if !last.is_departed() {
+            if !last.is_over() {
                 record.set_lifecycle(Lifecycle::DEPARTED);
                 self.return_announcement(last.announcement());
             }

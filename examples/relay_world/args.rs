@@ -1,0 +1,217 @@
+//! The command line: what can be set, within which bounds, and the help text.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::thread;
+
+use lexopt::{Arg, Parser};
+
+use crate::error::Failure;
+use crate::matrix::MAX_NODES;
+
+pub const HELP: &str = "\
+relay_world: the relay registry at work in a simulated world, then at full speed
+
+Usage: cargo run --release --example relay_world -- [OPTIONS]
+
+Options:
+  --rtt FILE             measured round-trip times: a square matrix in ms, one
+                         row per line, whitespace between values, -1 = missing
+                         [default: a built-in world of 60 cities, 6 sites each]
+  --relays N             how many nodes are relays [default: a tenth of all]
+  --registries N         embedding nodes, each with a registry of its own; they
+                         share the relays [default: 8]
+  --load F               offered load, as a share of the capacity of the relays
+                         that are up: 0.001 to 1.5 [default: 0.6]
+  --report-interval F    seconds between a relay's reports of its total load to
+                         every registry: 0.01 to 3600 [default: 1]
+  --seconds S            simulated seconds, the first fifth of which warms up
+                         and is not measured: 1 to 86400 [default: 1800]
+  --threads T            threads that ask at full speed: 1 to 256
+                         [default: as many as the machine runs at once]
+  --seed K               the same seed gives the same simulation [default: 1]
+  --json                 print one JSON object instead of tables
+  -h, --help             print this help
+";
+
+const NUMBER: &str = "a number";
+const WHOLE: &str = "a whole number";
+const THREADS: RangeInclusive<usize> = 1..=256;
+
+/// What one run is asked to do. `None` is "as the world suggests".
+#[derive(Debug, Clone, PartialEq)]
+pub struct Args {
+    pub rtt: Option<PathBuf>,
+    pub relays: Option<usize>,
+    pub registries: Option<usize>,
+    pub load: f64,
+    pub report_interval: f64,
+    pub seconds: u64,
+    pub threads: usize,
+    pub seed: u64,
+    pub json: bool,
+}
+
+#[derive(Debug, PartialEq)]
+pub enum Command {
+    Help,
+    Run(Args),
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        Self {
+            rtt: None,
+            relays: None,
+            registries: None,
+            load: 0.6,
+            report_interval: 1.0,
+            seconds: 1800,
+            threads: thread::available_parallelism()
+                .map_or(1, NonZeroUsize::get)
+                .min(*THREADS.end()),
+            seed: 1,
+            json: false,
+        }
+    }
+}
+
+/// Reads a command line, the program's name first.
+pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, Failure> {
+    let mut args = Args::default();
+    let mut parser = Parser::from_iter(line);
+    while let Some(option) = parser.next().map_err(usage)? {
+        let Some(name) = long_name(&option) else {
+            return Err(usage(option.unexpected()));
+        };
+        match name.as_str() {
+            "help" => return Ok(Command::Help),
+            "json" => args.json = true,
+            _ => set(&mut args, &name, &mut parser)?,
+        }
+    }
+    Ok(Command::Run(args))
+}
+
+/// Sets an option that takes a value.
+fn set(args: &mut Args, name: &str, parser: &mut Parser) -> Result<(), Failure> {
+    match name {
+        "rtt" => args.rtt = Some(value(name, parser)?.into()),
+        "relays" => args.relays = Some(number(name, parser, WHOLE, 1..=MAX_NODES)?),
+        "registries" => args.registries = Some(number(name, parser, WHOLE, 1..=MAX_NODES)?),
+        "load" => args.load = number(name, parser, NUMBER, 0.001..=1.5)?,
+        "report-interval" => args.report_interval = number(name, parser, NUMBER, 0.01..=3600.0)?,
+        "seconds" => args.seconds = number(name, parser, WHOLE, 1..=86_400)?,
+        "threads" => args.threads = number(name, parser, WHOLE, THREADS)?,
+        "seed" => args.seed = number(name, parser, WHOLE, 0..=u64::MAX)?,
+        _ => return Err(usage(Arg::Long(name).unexpected())),
+    }
+    Ok(())
+}
+
+fn long_name(option: &Arg<'_>) -> Option<String> {
+    match option {
+        Arg::Short('h') => Some("help".to_owned()),
+        Arg::Long(name) => Some((*name).to_owned()),
+        _ => None,
+    }
+}
+
+fn value(name: &str, parser: &mut Parser) -> Result<OsString, Failure> {
+    parser
+        .value()
+        .map_err(|_| usage(format_args!("--{name} needs a value")))
+}
+
+fn number<T>(
+    name: &str,
+    parser: &mut Parser,
+    kind: &str,
+    bounds: RangeInclusive<T>,
+) -> Result<T, Failure>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    let text = value(name, parser)?;
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    number
+        .filter(|number| bounds.contains(number))
+        .ok_or_else(|| {
+            let (least, most) = (bounds.start(), bounds.end());
+            usage(format_args!(
+                "--{name} {text:?} is not {kind} from {least} to {most}"
+            ))
+        })
+}
+
+fn usage(what: impl Display) -> Failure {
+    Failure::Usage(what.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &[&str]) -> Result<Command, String> {
+        let words = std::iter::once("relay_world").chain(line.iter().copied());
+        parse(words.map(OsString::from)).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn every_option_is_read() {
+        let line = "--rtt m.txt --relays 7 --registries 2 --load 0.85 --report-interval 0.25 \
+                    --seconds 30 --threads 3 --seed 42 --json";
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let expected = Args {
+            rtt: Some("m.txt".into()),
+            relays: Some(7),
+            registries: Some(2),
+            load: 0.85,
+            report_interval: 0.25,
+            seconds: 30,
+            threads: 3,
+            seed: 42,
+            json: true,
+        };
+        assert_eq!(read(&words), Ok(Command::Run(expected)));
+    }
+
+    #[test]
+    fn nothing_said_means_the_defaults_and_help_wins() {
+        assert_eq!(read(&[]), Ok(Command::Run(Args::default())));
+        assert_eq!(read(&["--json", "-h"]), Ok(Command::Help));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_name() {
+        for (line, part) in [
+            (
+                &["--load", "0"][..],
+                "\"0\" is not a number from 0.001 to 1.5",
+            ),
+            (&["--load", "1.6"], "--load \"1.6\" is not"),
+            (&["--load", "NaN"], "--load \"NaN\" is not"),
+            (&["--load", "-1"], "--load \"-1\" is not"),
+            (
+                &["--seconds", "1.5"],
+                "is not a whole number from 1 to 86400",
+            ),
+            (&["--seconds", "86401"], "--seconds \"86401\" is not"),
+            (&["--threads", "0"], "--threads \"0\" is not"),
+            (&["--relays", "many"], "--relays \"many\" is not"),
+            (&["--report-interval", "0"], "from 0.01 to 3600"),
+            (&["--seed"], "--seed needs a value"),
+            (&["--frob", "1"], "'--frob'"),
+            (&["stray"], "\"stray\""),
+            (&["--json=yes"], "--json"),
+        ] {
+            let refused = read(line).expect_err(part);
+            assert!(refused.contains(part), "{refused}");
+            assert!(!refused.contains('\n'), "{refused}");
+        }
+    }
+}

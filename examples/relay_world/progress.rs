@@ -1,0 +1,44 @@
+//! One bar on standard error, silent when that is not a terminal.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// How much of the bar the full-speed run takes, in simulated seconds' worth.
+const FULL_SPEED_SHARE: f64 = 0.4;
+
+pub struct Progress {
+    bar: ProgressBar,
+    simulated: u64,
+    full_speed: u64,
+}
+
+impl Progress {
+    pub fn new(simulated_seconds: u64) -> Self {
+        let full_speed = (simulated_seconds as f64 * FULL_SPEED_SHARE).ceil() as u64;
+        let bar = ProgressBar::new(simulated_seconds + full_speed);
+        if let Ok(style) = ProgressStyle::with_template("{msg:>12} [{bar:40}] {percent:>3} %") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Self {
+            bar,
+            simulated: simulated_seconds,
+            full_speed,
+        }
+    }
+
+    /// So many seconds have been simulated.
+    pub fn simulated(&self, seconds: u64) {
+        self.bar.set_message("simulating");
+        self.bar.set_position(seconds);
+    }
+
+    /// So much of the full-speed run is over, from 0 to 1.
+    pub fn raced(&self, share: f64) {
+        self.bar.set_message("full speed");
+        let raced = (self.full_speed as f64 * share) as u64;
+        self.bar.set_position(self.simulated + raced);
+    }
+
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,100 @@
+//! Sessions, and what the registries hand out for them.
+
+use relay_registry::{FindOptions, Lease};
+
+use super::queue::micros;
+use super::truth::Presence;
+use super::{Event, Simulation, TICK};
+
+const MEAN_SESSION: f64 = 60.0;
+
+impl Simulation<'_> {
+    pub(super) fn arrive(&mut self) {
+        let up = self.relays.iter().filter(|relay| relay.is_up());
+        let capacity: u32 = up.map(|relay| relay.capacity).sum();
+        if capacity == 0 {
+            // Nothing to offer a load to: look again in a second.
+            return self.after(1.0, Event::Arrive);
+        }
+        let gap = self.random(MEAN_SESSION / (self.args.load * f64::from(capacity)));
+        self.after(gap, Event::Arrive);
+        let home = self.rng.usize(..self.world.homes.len());
+        let target = self
+            .world
+            .random_target(self.world.homes[home], &mut self.rng);
+        self.requests.made += 1;
+        match self.request(home, target) {
+            Some((relay, lease)) => self.start(home, target, relay, lease),
+            None => self.requests.refused += 1,
+        }
+    }
+
+    /// Asks until a relay takes the session, or none is left to ask.
+    fn request(&mut self, home: usize, target: usize) -> Option<(usize, Lease)> {
+        let mut options = FindOptions::new();
+        for _ in 0..self.relays.len() {
+            let found = self.registries[home].reserve(&self.world.id(target), &options);
+            let lease = found.ok()?;
+            let id = lease.relay().node_id();
+            self.requests.tries += 1;
+            if let Some(relay) = self.check(home, target, &lease) {
+                let truth = &self.relays[relay];
+                match truth.presence {
+                    Presence::Up if !truth.is_full() => return Some((relay, lease)),
+                    Presence::Up => self.requests.found_full += 1,
+                    Presence::Left | Presence::Down => self.requests.found_down += 1,
+                }
+            }
+            options = options.exclude([id]);
+        }
+        None
+    }
+
+    /// Holds a hand-out against what the registry promises. Answers with the
+    /// relay, if it is one.
+    fn check(&mut self, home: usize, target: usize, lease: &Lease) -> Option<usize> {
+        let info = lease.relay();
+        self.checks.handed_out += 1;
+        self.checks.target += u64::from(info.node_id() == self.world.id(target));
+        let Some(relay) = self.world.relay_of(&info.node_id()) else {
+            self.checks.departed += 1;
+            return None;
+        };
+        let own = self.sessions.own_leases(home, relay) + 1;
+        let truth = &self.relays[relay];
+        let exceeded = own > truth.capacity || info.current_load() > info.capacity();
+        self.checks.capacity_exceeded += u64::from(exceeded);
+        self.checks.departed += u64::from(truth.presence == Presence::Left);
+        let deadline = truth.deadline.div_ceil(micros(TICK));
+        let tick_read = self.shown / micros(TICK);
+        self.checks.expired += u64::from(deadline < tick_read);
+        Some(relay)
+    }
+
+    fn start(&mut self, home: usize, target: usize, relay: usize, lease: Lease) {
+        let session = self.sessions.open(home, relay, lease);
+        self.relays[relay].take_session(self.now);
+        let length = self.random(MEAN_SESSION);
+        self.after(length, Event::End(session));
+        let stretch = self.stretch(self.world.homes[home], target, relay);
+        self.requests.stretches.extend(stretch);
+    }
+
+    pub(super) fn end(&mut self, session: u64) {
+        if let Some(session) = self.sessions.close(session) {
+            self.relays[session.relay].end_session(self.now);
+        }
+    }
+
+    /// The path through a relay over the best path through any relay that is up,
+    /// however loaded. None where round trips are missing.
+    fn stretch(&self, home: usize, target: usize, relay: usize) -> Option<f32> {
+        let path = self.world.path_ms(home, relay, target)?;
+        let itself = self.world.relay_at(target);
+        let best = (0..self.relays.len())
+            .filter(|&other| self.relays[other].is_up() && itself != Some(other))
+            .filter_map(|other| self.world.path_ms(home, other, target))
+            .min_by(f32::total_cmp)?;
+        (best > 0.0).then_some(path / best)
+    }
+}

@@ -1,0 +1,93 @@
+//! The sessions under way in the simulation, and the leases they hold.
+
+use std::collections::BTreeMap;
+
+use relay_registry::{Lease, Registration};
+
+/// One session: the lease is given back when this is dropped.
+pub struct Session {
+    pub relay: usize,
+    home: usize,
+    /// Which record of the relay the lease is on.
+    record: u32,
+    _lease: Lease,
+}
+
+/// How many leases one registry holds on its present record of one relay.
+#[derive(Debug, Clone, Copy, Default)]
+struct Own {
+    record: u32,
+    leases: u32,
+}
+
+/// All sessions, and what each registry's own leases add up to, counted here
+/// and not by asking the registry.
+pub struct Sessions {
+    open: BTreeMap<u64, Session>,
+    opened: u64,
+    relays: usize,
+    own: Vec<Own>,
+}
+
+impl Sessions {
+    pub fn new(registries: usize, relays: usize) -> Self {
+        Self {
+            open: BTreeMap::new(),
+            opened: 0,
+            relays,
+            own: vec![Own::default(); registries * relays],
+        }
+    }
+
+    /// A relay was registered; a new record starts with no leases.
+    pub fn registered(&mut self, home: usize, relay: usize, registration: Registration) {
+        if registration == Registration::New {
+            let own = self.own(home, relay);
+            own.record += 1;
+            own.leases = 0;
+        }
+    }
+
+    /// The leases that a registry holds on its present record of a relay.
+    pub fn own_leases(&mut self, home: usize, relay: usize) -> u32 {
+        self.own(home, relay).leases
+    }
+
+    /// Begins a session, and answers with its number.
+    pub fn open(&mut self, home: usize, relay: usize, lease: Lease) -> u64 {
+        let own = self.own(home, relay);
+        own.leases += 1;
+        let session = Session {
+            relay,
+            home,
+            record: own.record,
+            _lease: lease,
+        };
+        self.opened += 1;
+        self.open.insert(self.opened, session);
+        self.opened
+    }
+
+    /// Ends a session, unless it died before its time.
+    pub fn close(&mut self, number: u64) -> Option<Session> {
+        let session = self.open.remove(&number)?;
+        let own = self.own(session.home, session.relay);
+        if own.record == session.record {
+            own.leases -= 1;
+        }
+        Some(session)
+    }
+
+    /// The numbers of all sessions on a relay.
+    pub fn on(&self, relay: usize) -> Vec<u64> {
+        let on_it = self
+            .open
+            .iter()
+            .filter(|(_, session)| session.relay == relay);
+        on_it.map(|(&number, _)| number).collect()
+    }
+
+    fn own(&mut self, home: usize, relay: usize) -> &mut Own {
+        &mut self.own[home * self.relays + relay]
+    }
+}

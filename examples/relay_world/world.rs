@@ -1,0 +1,215 @@
+//! Who is who: which nodes are relays and how large, and where the registries are.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use fastrand::Rng;
+use relay_registry::NodeId;
+
+use crate::args::Args;
+use crate::error::Failure;
+use crate::matrix::Matrix;
+
+const CAPACITIES: [u32; 4] = [20, 40, 80, 160];
+const DEFAULT_REGISTRIES: usize = 8;
+/// Ids are as long as public keys; the node's number comes first.
+const ID_LEN: usize = 32;
+const NUMBER_LEN: usize = 4;
+
+/// A node that forwards for others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Relay {
+    pub node: usize,
+    pub capacity: u32,
+}
+
+pub struct World {
+    matrix: Matrix,
+    pub relays: Vec<Relay>,
+    /// The embedding nodes: where registries are, and sessions begin.
+    pub homes: Vec<usize>,
+    /// For each node, which relay it is.
+    relay_at: Vec<Option<usize>>,
+    ids: Vec<NodeId>,
+}
+
+impl World {
+    /// Deals the roles out by the seed.
+    pub fn new(matrix: Matrix, args: &Args) -> Result<Self, Failure> {
+        let (relays, homes) = head_counts(matrix.nodes(), args)?;
+        let mut rng = Rng::with_seed(args.seed);
+        let mut nodes: Vec<usize> = (0..matrix.nodes()).collect();
+        rng.shuffle(&mut nodes);
+        let homes = nodes[relays..relays + homes].to_vec();
+        let relays: Vec<Relay> = nodes[..relays]
+            .iter()
+            .map(|&node| Relay {
+                node,
+                capacity: CAPACITIES[rng.usize(..CAPACITIES.len())],
+            })
+            .collect();
+        let mut relay_at = vec![None; matrix.nodes()];
+        for (index, relay) in relays.iter().enumerate() {
+            relay_at[relay.node] = Some(index);
+        }
+        Ok(Self {
+            ids: (0..matrix.nodes()).map(node_id).collect(),
+            matrix,
+            relays,
+            homes,
+            relay_at,
+        })
+    }
+
+    pub fn nodes(&self) -> usize {
+        self.matrix.nodes()
+    }
+
+    pub fn capacity(&self) -> u32 {
+        self.relays.iter().map(|relay| relay.capacity).sum()
+    }
+
+    pub fn id(&self, node: usize) -> NodeId {
+        self.ids[node]
+    }
+
+    pub fn relay_id(&self, relay: usize) -> NodeId {
+        self.id(self.relays[relay].node)
+    }
+
+    /// Which relay this node is, if any.
+    pub fn relay_at(&self, node: usize) -> Option<usize> {
+        self.relay_at.get(node).copied().flatten()
+    }
+
+    /// Which relay has this id, if any.
+    pub fn relay_of(&self, id: &NodeId) -> Option<usize> {
+        let number = id.as_bytes().first_chunk::<NUMBER_LEN>()?;
+        let node = usize::try_from(u32::from_be_bytes(*number)).ok()?;
+        let relay = self.relay_at(node)?;
+        (self.id(node) == *id).then_some(relay)
+    }
+
+    /// What an embedding node measures to a relay when nothing disturbs.
+    pub fn measured(&self, home: usize, relay: usize) -> Option<Duration> {
+        let rtt = self.matrix.rtt_ms(home, self.relays[relay].node)?;
+        // A round trip takes some time, even where the table was rounded to 0.
+        Some(Duration::from_secs_f32(rtt / 1e3).max(Duration::from_micros(1)))
+    }
+
+    /// The round trip from one node to another through a relay, in ms.
+    pub fn path_ms(&self, from: usize, relay: usize, to: usize) -> Option<f32> {
+        let node = self.relays[relay].node;
+        Some(self.matrix.rtt_ms(from, node)? + self.matrix.rtt_ms(node, to)?)
+    }
+
+    /// A peer to be reached: any node but the one that asks, relays included.
+    pub fn random_target(&self, home: usize, rng: &mut Rng) -> usize {
+        let node = rng.usize(..self.nodes() - 1);
+        if node < home { node } else { node + 1 }
+    }
+}
+
+/// The id of a node: its number, and then bytes that look like those of a key.
+fn node_id(node: usize) -> NodeId {
+    let mut id = [0; ID_LEN];
+    Rng::with_seed(node as u64).fill(&mut id);
+    id[..NUMBER_LEN].copy_from_slice(&(node as u32).to_be_bytes());
+    NodeId::from(id)
+}
+
+/// Where a relay says it can be reached: in the range reserved for benchmarks.
+pub fn endpoint(relay: usize, port: u16) -> SocketAddr {
+    let address = u32::from(Ipv4Addr::new(198, 18, 0, 1)) + relay as u32;
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::from(address)), port)
+}
+
+/// How many relays and how many embedding nodes, as asked for or as fits.
+fn head_counts(nodes: usize, args: &Args) -> Result<(usize, usize), Failure> {
+    if nodes < 2 {
+        let what = format!("a world of {nodes} nodes is too small: a relay and a node that asks");
+        return Err(Failure::Usage(what));
+    }
+    let relays = args.relays.unwrap_or((nodes / 10).max(1));
+    if relays >= nodes {
+        let what = format!("--relays {relays}: of {nodes} nodes at least one must not be a relay");
+        return Err(Failure::Usage(what));
+    }
+    let others = nodes - relays;
+    let homes = args.registries.unwrap_or(DEFAULT_REGISTRIES.min(others));
+    if homes > others {
+        let what = format!("--registries {homes}: only {others} of {nodes} nodes are not relays");
+        return Err(Failure::Usage(what));
+    }
+    Ok((relays, homes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world(nodes: usize, args: &Args) -> Result<World, Failure> {
+        World::new(Matrix::from_fn(nodes, |a, b| a.abs_diff(b) as f32), args)
+    }
+
+    #[test]
+    fn a_tenth_are_relays_and_registries_are_elsewhere() {
+        let world = world(100, &Args::default()).unwrap();
+        assert_eq!((world.relays.len(), world.homes.len()), (10, 8));
+        for (index, relay) in world.relays.iter().enumerate() {
+            assert!(!world.homes.contains(&relay.node));
+            assert_eq!(world.relay_of(&world.relay_id(index)), Some(index));
+        }
+        for &home in &world.homes {
+            assert_eq!(world.relay_of(&world.id(home)), None);
+        }
+    }
+
+    #[test]
+    fn roles_follow_from_the_seed() {
+        let with_seed = |seed| {
+            let args = Args {
+                seed,
+                ..Args::default()
+            };
+            let world = world(100, &args).unwrap();
+            (world.relays, world.homes)
+        };
+        assert_eq!(with_seed(3), with_seed(3));
+        assert_ne!(with_seed(3), with_seed(4));
+    }
+
+    #[test]
+    fn a_target_is_never_the_one_who_asks() {
+        let world = world(3, &Args::default()).unwrap();
+        let mut rng = Rng::with_seed(1);
+        for home in 0..3 {
+            let mut seen = [0; 3];
+            for _ in 0..100 {
+                seen[world.random_target(home, &mut rng)] += 1;
+            }
+            assert_eq!(seen[home], 0);
+            assert_eq!(seen.iter().filter(|&&times| times > 0).count(), 2);
+        }
+    }
+
+    #[test]
+    fn worlds_that_cannot_be_are_refused() {
+        let refused = |nodes, relays, registries| {
+            let args = Args {
+                relays,
+                registries,
+                ..Args::default()
+            };
+            world(nodes, &args).err().map(|failure| failure.to_string())
+        };
+        assert_eq!(refused(2, None, None), None);
+        assert!(refused(1, None, None).unwrap().contains("too small"));
+        assert!(refused(5, Some(5), None).unwrap().contains("--relays 5"));
+        assert!(
+            refused(5, Some(3), Some(3))
+                .unwrap()
+                .contains("--registries 3")
+        );
+    }
+}

@@ -1,0 +1,224 @@
+//! A small world for the tests: a registry on a clock that only the test moves.
+#![allow(dead_code, reason = "each test crate uses its own part of the world")]
+
+use relay_registry::{
+    Endpoint, FindError, FindOptions, Lease, Maintenance, ManualClock, NodeId, PassedOver,
+    RegisterOptions, Registration, Registry, RegistryBuilder, RelayInfo,
+};
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::time::Duration;
+
+/// The registry's default tick and TTL.
+pub const TICK: Duration = Duration::from_millis(100);
+pub const TTL: Duration = Duration::from_secs(600);
+
+/// `assert_is!(value, pattern)`: for errors that only the registry can make.
+#[macro_export]
+macro_rules! assert_is {
+    ($value:expr, $pattern:pat $(if $guard:expr)?) => {
+        match $value {
+            $pattern $(if $guard)? => {}
+            other => panic!("{other:?} is not {}", stringify!($pattern $(if $guard)?)),
+        }
+    };
+}
+
+pub const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+pub const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// The node with this number.
+pub fn id(n: u32) -> NodeId {
+    let mut bytes = [0x5a; 32];
+    bytes[..4].copy_from_slice(&n.to_be_bytes());
+    NodeId::from(bytes)
+}
+
+/// The number of a node made by [`id`].
+pub fn number(id: NodeId) -> u32 {
+    let head = id.as_bytes()[..4].try_into().expect("four bytes");
+    u32::from_be_bytes(head)
+}
+
+/// A node that is looked for and is no relay.
+pub fn stranger() -> NodeId {
+    id(u32::MAX)
+}
+
+/// A public address of the node with this number.
+pub fn endpoint(n: u32) -> Endpoint {
+    let [_, a, b, c] = n.to_be_bytes();
+    Endpoint::from(SocketAddr::from(([9, a, b, c], 4_000)))
+}
+
+pub fn options() -> RegisterOptions {
+    RegisterOptions::new()
+}
+
+pub fn capacity(units: u32) -> RegisterOptions {
+    options().capacity(units)
+}
+
+pub fn ttl(ttl: Duration) -> RegisterOptions {
+    options().ttl(ttl)
+}
+
+pub fn latency(rtt: Duration) -> RegisterOptions {
+    options().latency(rtt)
+}
+
+/// Find options that exclude the nodes with these numbers.
+pub fn excluding(numbers: impl IntoIterator<Item = u32>) -> FindOptions {
+    FindOptions::new().exclude(numbers.into_iter().map(id))
+}
+
+pub fn within(max_latency: Duration) -> FindOptions {
+    FindOptions::new().max_latency(max_latency)
+}
+
+/// Every relay, best first.
+pub fn all() -> FindOptions {
+    FindOptions::new().max_results(usize::MAX)
+}
+
+pub fn numbers(relays: &[RelayInfo]) -> Vec<u32> {
+    relays.iter().map(|relay| number(relay.node_id())).collect()
+}
+
+pub struct World {
+    pub registry: Registry,
+    pub clock: ManualClock,
+}
+
+/// A world with the registry's defaults.
+pub fn world() -> World {
+    world_with(|builder| builder)
+}
+
+pub fn world_with(configure: impl FnOnce(RegistryBuilder) -> RegistryBuilder) -> World {
+    let clock = ManualClock::new();
+    let builder = Registry::builder()
+        .maintenance(Maintenance::Manual)
+        .clock(clock.clone());
+    let registry = configure(builder).build().expect("a valid registry");
+    World { registry, clock }
+}
+
+pub fn world_of(max_relays: usize) -> World {
+    world_with(|builder| builder.max_relays(max_relays))
+}
+
+impl Deref for World {
+    type Target = Registry;
+
+    fn deref(&self) -> &Registry {
+        &self.registry
+    }
+}
+
+impl World {
+    /// Registers a relay that must be new.
+    #[track_caller]
+    pub fn join(&self, n: u32) {
+        self.join_with(n, &options());
+    }
+
+    #[track_caller]
+    pub fn join_with(&self, n: u32, options: &RegisterOptions) {
+        let outcome = self.register_with(id(n), endpoint(n), options);
+        assert_eq!(outcome, Ok(Registration::New), "relay {n}");
+    }
+
+    /// Registers a relay that must be held already.
+    #[track_caller]
+    pub fn renew(&self, n: u32) {
+        self.renew_with(n, &options());
+    }
+
+    #[track_caller]
+    pub fn renew_with(&self, n: u32, options: &RegisterOptions) {
+        let outcome = self.register_with(id(n), endpoint(n), options);
+        assert_eq!(outcome, Ok(Registration::Renewed), "relay {n}");
+    }
+
+    #[track_caller]
+    pub fn leave(&self, n: u32) {
+        assert!(self.unregister(&id(n)), "relay {n} was not there");
+    }
+
+    #[track_caller]
+    pub fn measure(&self, n: u32, rtt: Duration) {
+        assert!(self.record_rtt(&id(n), rtt), "relay {n}: {rtt:?} refused");
+    }
+
+    #[track_caller]
+    pub fn report(&self, n: u32, load: u32) {
+        assert!(self.report_load(&id(n), load), "relay {n} was not there");
+    }
+
+    #[track_caller]
+    pub fn drain(&self, n: u32) {
+        assert!(self.set_draining(&id(n), true), "relay {n} was not there");
+    }
+
+    /// Takes units of the relay with this number.
+    #[track_caller]
+    pub fn take(&self, n: u32, units: usize) -> Vec<Lease> {
+        let take = |_| self.lease(&id(n)).expect("a free unit");
+        (0..units).map(take).collect()
+    }
+
+    #[track_caller]
+    pub fn info(&self, n: u32) -> RelayInfo {
+        let relay = self.relay(&id(n));
+        relay.unwrap_or_else(|| panic!("relay {n} is not there"))
+    }
+
+    #[track_caller]
+    pub fn load(&self, n: u32) -> u32 {
+        self.info(n).current_load()
+    }
+
+    pub fn has(&self, n: u32) -> bool {
+        self.is_relay(&id(n))
+    }
+
+    /// The number of the relay that a search for the stranger is given.
+    pub fn found(&self) -> Option<u32> {
+        self.found_with(&FindOptions::new())
+    }
+
+    pub fn found_with(&self, options: &FindOptions) -> Option<u32> {
+        let relay = self.find_relay_with(&stranger(), options).ok()?;
+        Some(number(relay.node_id()))
+    }
+
+    /// The numbers of all relays that may be handed out, best first.
+    pub fn ranking(&self) -> Vec<u32> {
+        numbers(&self.find_relays(&stranger(), &all()))
+    }
+
+    /// Why nothing is found.
+    #[track_caller]
+    pub fn passed_over(&self, options: &FindOptions) -> PassedOver {
+        match self.find_relay_with(&stranger(), options) {
+            Err(FindError::NoRelaysAvailable { passed_over, .. }) => passed_over,
+            other => panic!("expected to find nothing, not {other:?}"),
+        }
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// Lets time pass and the registry notice it; returns how many relays expired.
+    pub fn pass(&self, by: Duration) -> usize {
+        self.advance(by);
+        self.maintain().expired
+    }
+}

@@ -1,0 +1,169 @@
+//! Rule 11: memory is bounded by `max_relays`, whatever the churn, and without a maintenance pass.
+//!
+//! In a process of their own and one after another: a thread that another test left preempted
+//! inside a call would hold back reclamation here, as rule 11 says it may.
+
+#[path = "common/mod.rs"]
+mod common;
+
+use common::*;
+use relay_registry::RegisterError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const MAX_RELAYS: usize = 8;
+/// The permits of a registry: as many records exist from admission until freed, and no more.
+const PERMITS: usize = 2 * MAX_RELAYS + 1_024;
+/// What holds entries instead of records may hold a few for each.
+const ENTRIES: usize = 4 * PERMITS;
+
+/// Joins and leaves in turns, without maintenance, and looks at the gauges now and then.
+fn churn(world: &World, cycles: u32, mut cycle: impl FnMut(u32)) {
+    for n in 0..cycles {
+        cycle(n);
+        if n % 1_000 == 0 {
+            assert_bounded(world);
+        }
+    }
+    assert_bounded(world);
+}
+
+#[track_caller]
+fn assert_bounded(world: &World) {
+    let stats = world.stats();
+    assert!(stats.awaiting_reclamation <= PERMITS, "{stats:?}");
+    assert!(stats.wheel_len <= ENTRIES, "{stats:?}");
+    assert!(stats.snapshot_len <= ENTRIES, "{stats:?}");
+    assert!(stats.arrivals <= ENTRIES, "{stats:?}");
+}
+
+#[test]
+fn s11_churn_of_one_id_leaves_nothing_behind() {
+    let _alone = alone();
+    let world = world_of(MAX_RELAYS);
+    churn(&world, 200_000, |_| {
+        world.join(1);
+        world.leave(1);
+    });
+    assert_eq!(world.stats().registrations, 200_000);
+    assert_eq!(world.relay_count(), 0);
+}
+
+#[test]
+fn s11_churn_of_many_ids_at_the_bound_leaves_nothing_behind() {
+    let _alone = alone();
+    let world = world_of(MAX_RELAYS);
+    let max = MAX_RELAYS as u32;
+    (0..max).for_each(|n| world.join(n));
+    churn(&world, 100_000, |n| {
+        world.leave(n);
+        world.join(n + max);
+    });
+    assert_eq!(world.relay_count(), MAX_RELAYS);
+    assert_eq!(world.ranking().len(), MAX_RELAYS);
+}
+
+#[test]
+fn s11_long_lives_cut_short_do_not_pile_up() {
+    let _alone = alone();
+    let world = world_of(MAX_RELAYS);
+    let month = ttl(secs(30 * 86_400));
+    churn(&world, 50_000, |n| {
+        world.join_with(n, &month);
+        world.advance(ms(10));
+        world.leave(n);
+    });
+}
+
+#[test]
+fn s11_churn_by_expiry_leaves_nothing_behind() {
+    let _alone = alone();
+    let world = world_of(MAX_RELAYS);
+    churn(&world, 50_000, |n| {
+        world.join_with(n, &ttl(TICK));
+        world.advance(TICK);
+    });
+    world.maintain();
+    let stats = world.stats();
+    assert_eq!((stats.relays, stats.expirations), (0, 50_000));
+}
+
+#[test]
+fn s11_renewals_leave_nothing_behind() {
+    let _alone = alone();
+    let world = world_of(MAX_RELAYS);
+    world.join(1);
+    churn(&world, 100_000, |n| {
+        let life = ttl(secs(600 + u64::from(n % 7)));
+        let renewed = world.register_with(id(1), endpoint(n), &life);
+        assert!(renewed.is_ok(), "{renewed:?}");
+        world.advance(ms(1));
+    });
+    assert_eq!(world.relay_count(), 1);
+}
+
+#[test]
+fn s11_refused_newcomers_leave_nothing_behind() {
+    let _alone = alone();
+    let world = world_of(1);
+    world.join(0);
+    churn(&world, 50_000, |n| {
+        let refused = world.register(id(n + 1), endpoint(n + 1));
+        assert_is!(refused, Err(RegisterError::Full { max: 1, .. }));
+    });
+    world.leave(0);
+    world.join(1);
+}
+
+#[test]
+fn s11_leases_on_departed_relays_do_not_use_up_the_permits() {
+    let _alone = alone();
+    let world = world_of(MAX_RELAYS);
+    let mut leases = Vec::new();
+    churn(&world, 3 * PERMITS as u32, |n| {
+        world.join(n);
+        leases.extend(world.take(n, 1));
+        world.leave(n);
+    });
+    world.join(u32::MAX - 1);
+    assert_eq!(world.found(), Some(u32::MAX - 1));
+    for (n, lease) in leases.iter().enumerate() {
+        assert_eq!(lease.relay().node_id(), id(n as u32));
+    }
+    drop(leases);
+    assert_eq!(world.load(u32::MAX - 1), 0);
+    assert_bounded(&world);
+}
+
+#[test]
+fn s11_maintenance_reclaims_what_departed() {
+    let _alone = alone();
+    let world = world_of(1_000);
+    (0..1_000).for_each(|n| world.join(n));
+    (0..1_000).for_each(|n| world.leave(n));
+    for _ in 0..10 {
+        world.maintain();
+    }
+    let stats = world.stats();
+    assert_eq!(
+        (stats.relays, stats.snapshot_len, stats.arrivals),
+        (0, 0, 0)
+    );
+    assert_eq!(world.passed_over(&all()).total(), 0);
+}
+
+#[test]
+fn s11_registries_come_and_go() {
+    let _alone = alone();
+    for round in 0..2_000 {
+        let world = world_of(4);
+        world.join(round);
+        let lease = world.lease(&id(round)).expect("a free unit");
+        drop(world);
+        assert_eq!(number(lease.relay().node_id()), round);
+    }
+}

@@ -1,0 +1,426 @@
+//! The registry's rules, said as plainly as possible: one map, one clock reading at a time, no sharing.
+//!
+//! The model speaks in plain types only, so that it depends on nothing it is meant to judge.
+//! Between two calls it holds live relays only: the tick rises in [`Model::register`] and
+//! [`Model::maintain`] alone, and both sweep at once what has become due.
+
+mod address;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+pub use address::{Address, AddressFault, Nat};
+use address::{address_fault, can_relay};
+
+pub const DEFAULT_CAPACITY: u32 = 100;
+pub const CAPACITY_CEILING: u32 = (1 << 20) - 1;
+pub const RTT_CEILING: Duration = Duration::from_secs(10);
+
+/// The window of an RTT minimum: six slices of fifty seconds.
+const SLICE: Duration = Duration::from_secs(50);
+const SLICES: u64 = 6;
+
+#[derive(Clone, Debug)]
+pub struct Settings<K> {
+    pub max_relays: usize,
+    pub ttl: Duration,
+    pub tick: Duration,
+    pub local: Option<K>,
+    pub public_only: bool,
+    pub assumed_rtt: Duration,
+}
+
+/// What a registration sets; `None` leaves the default or, on renewal, what was there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Change {
+    pub capacity: Option<u32>,
+    pub latency: Option<Duration>,
+    pub nat: Option<Nat>,
+    pub ttl: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query<K> {
+    pub max_results: usize,
+    pub excluded: BTreeSet<K>,
+    pub max_latency: Option<Duration>,
+    pub allow_unmeasured: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    New,
+    Renewed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    Full,
+    NotReachable(Nat),
+    Address(AddressFault),
+    Capacity(u32),
+    Ttl(Duration),
+    Latency(Duration),
+}
+
+/// Why a live relay is not handed out, or not leased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    Excluded,
+    Draining,
+    Full,
+    TooFar,
+    Unmeasured,
+}
+
+/// A lease names one record of a relay, so that a later record under the same id is not touched by it.
+#[derive(Clone, Debug)]
+pub struct Held<K> {
+    pub id: K,
+    serial: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    pub registrations: u64,
+    pub renewals: u64,
+    pub unregistrations: u64,
+    pub expirations: u64,
+    pub refused: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Record<E> {
+    pub endpoint: E,
+    pub capacity: u32,
+    pub nat: Option<Nat>,
+    pub draining: bool,
+    /// The clock's reading when this record was first registered.
+    pub registered: Duration,
+    /// The tick from which on the relay is dead.
+    pub deadline: u64,
+    ttl: Duration,
+    serial: u64,
+    leases: u32,
+    /// What the relay reported beyond our own leases.
+    base: u32,
+    seed: Option<u64>,
+    window: Window,
+}
+
+impl<E> Record<E> {
+    pub fn load(&self) -> u32 {
+        self.leases.saturating_add(self.base)
+    }
+
+    pub fn leases(&self) -> u32 {
+        self.leases
+    }
+
+    pub fn latency(&self) -> Option<Duration> {
+        let micros = self.window.minimum().or(self.seed);
+        micros.map(Duration::from_micros)
+    }
+
+    fn is_full(&self) -> bool {
+        self.load() >= self.capacity
+    }
+
+    /// Lower is better; only asked of relays that are not full.
+    pub fn score(&self, assumed_rtt: Duration) -> f64 {
+        let path = self.latency().unwrap_or(assumed_rtt) + assumed_rtt;
+        let utilisation = f64::from(self.load()) / f64::from(self.capacity);
+        path.as_secs_f64() / (1.0 - utilisation.powi(4))
+    }
+}
+
+/// The minimum of recent round trips; it slides when a sample arrives, not when time passes.
+#[derive(Clone, Debug, Default)]
+struct Window {
+    minima: BTreeMap<u64, u64>,
+}
+
+impl Window {
+    fn sample(&mut self, slice: u64, micros: u64) {
+        let minimum = self.minima.entry(slice).or_insert(micros);
+        *minimum = micros.min(*minimum);
+        self.minima.retain(|&s, _| s + SLICES > slice);
+    }
+
+    fn minimum(&self) -> Option<u64> {
+        self.minima.values().min().copied()
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Model<K, E> {
+    settings: Settings<K>,
+    tick: u64,
+    relays: BTreeMap<K, Record<E>>,
+    serials: u64,
+    counters: Counters,
+}
+
+impl<K: Copy + Ord, E: Address> Model<K, E> {
+    pub fn new(settings: Settings<K>) -> Self {
+        Self {
+            settings,
+            tick: 0,
+            relays: BTreeMap::new(),
+            serials: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    // --- changes -------------------------------------------------------------------------------
+
+    /// All reasons for a refusal are returned, because which one is named first is not promised.
+    pub fn register(
+        &mut self,
+        now: Duration,
+        id: K,
+        endpoint: E,
+        change: &Change,
+    ) -> Result<Admission, Vec<Refusal>> {
+        let faults = self.faults(&endpoint, change);
+        if !faults.is_empty() {
+            self.counters.refused += 1;
+            return Err(faults);
+        }
+        let now = self.raise(now);
+        self.sweep();
+        if let Some(held) = self.relays.get(&id) {
+            let ttl = change.ttl.unwrap_or(held.ttl);
+            let deadline = self.deadline(now, ttl);
+            let record = self.relays.get_mut(&id).expect("just seen");
+            record.renew(endpoint, change, ttl, deadline);
+            self.counters.renewals += 1;
+            return Ok(Admission::Renewed);
+        }
+        if self.relays.len() >= self.settings.max_relays {
+            self.counters.refused += 1;
+            return Err(vec![Refusal::Full]);
+        }
+        let record = self.admit(now, endpoint, change);
+        self.relays.insert(id, record);
+        self.counters.registrations += 1;
+        Ok(Admission::New)
+    }
+
+    pub fn unregister(&mut self, id: &K) -> bool {
+        let was_there = self.relays.remove(id).is_some();
+        self.counters.unregistrations += u64::from(was_there);
+        was_there
+    }
+
+    pub fn record_rtt(&mut self, id: &K, rtt: Duration) -> bool {
+        if !is_sane(rtt) {
+            return false;
+        }
+        let slice = slice_of(self.settings.tick, self.tick);
+        self.change(id, |relay| relay.window.sample(slice, whole_micros(rtt)))
+    }
+
+    pub fn report_load(&mut self, id: &K, total: u32) -> bool {
+        self.change(id, |relay| relay.base = total.saturating_sub(relay.leases))
+    }
+
+    pub fn set_draining(&mut self, id: &K, draining: bool) -> bool {
+        self.change(id, |relay| relay.draining = draining)
+    }
+
+    /// Takes one unit, or says everything that stands in the way; nothing at all for an unknown relay.
+    pub fn lease(&mut self, id: &K) -> Result<Held<K>, Vec<Obstacle>> {
+        let Some(relay) = self.relays.get_mut(id) else {
+            return Err(Vec::new());
+        };
+        let mut obstacles = Vec::new();
+        obstacles.extend(relay.draining.then_some(Obstacle::Draining));
+        obstacles.extend(relay.is_full().then_some(Obstacle::Full));
+        if !obstacles.is_empty() {
+            return Err(obstacles);
+        }
+        relay.leases += 1;
+        Ok(Held {
+            id: *id,
+            serial: relay.serial,
+        })
+    }
+
+    pub fn release(&mut self, held: &Held<K>) {
+        if let Some(relay) = self.relays.get_mut(&held.id) {
+            if relay.serial == held.serial {
+                relay.leases -= 1;
+            }
+        }
+    }
+
+    /// Returns how many relays it removed.
+    pub fn maintain(&mut self, now: Duration) -> usize {
+        self.raise(now);
+        self.sweep()
+    }
+
+    // --- questions -----------------------------------------------------------------------------
+
+    pub fn relay(&self, id: &K) -> Option<&Record<E>> {
+        self.relays.get(id)
+    }
+
+    pub fn relays(&self) -> &BTreeMap<K, Record<E>> {
+        &self.relays
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    pub fn tick(&self) -> u64 {
+        self.tick
+    }
+
+    /// The relays that may be handed out with their scores, best first.
+    pub fn eligible(&self, target: &K, query: &Query<K>) -> Vec<(K, f64)> {
+        let mut eligible: Vec<_> = self
+            .relays
+            .iter()
+            .filter(|(id, relay)| self.obstacles(id, relay, target, query).is_empty())
+            .map(|(id, relay)| (*id, relay.score(self.settings.assumed_rtt)))
+            .collect();
+        eligible.sort_by(|a, b| a.1.total_cmp(&b.1));
+        eligible
+    }
+
+    /// Everything that keeps one live relay from being handed out.
+    pub fn obstacles(
+        &self,
+        id: &K,
+        relay: &Record<E>,
+        target: &K,
+        query: &Query<K>,
+    ) -> Vec<Obstacle> {
+        let excluded =
+            id == target || self.settings.local == Some(*id) || query.excluded.contains(id);
+        let distance = match (query.max_latency, relay.latency()) {
+            (Some(max), Some(latency)) if latency > max => Some(Obstacle::TooFar),
+            (Some(_), None) if !query.allow_unmeasured => Some(Obstacle::Unmeasured),
+            _ => None,
+        };
+        let mut obstacles = Vec::new();
+        obstacles.extend(excluded.then_some(Obstacle::Excluded));
+        obstacles.extend(relay.draining.then_some(Obstacle::Draining));
+        obstacles.extend(relay.is_full().then_some(Obstacle::Full));
+        obstacles.extend(distance);
+        obstacles
+    }
+
+    // --- rules ---------------------------------------------------------------------------------
+
+    fn faults(&self, endpoint: &E, change: &Change) -> Vec<Refusal> {
+        let mut faults = Vec::new();
+        let address = address_fault(endpoint, self.settings.public_only);
+        faults.extend(address.map(Refusal::Address));
+        faults.extend(
+            change
+                .nat
+                .filter(|&nat| !can_relay(nat, endpoint))
+                .map(Refusal::NotReachable),
+        );
+        faults.extend(
+            change
+                .capacity
+                .filter(|capacity| !(1..=CAPACITY_CEILING).contains(capacity))
+                .map(Refusal::Capacity),
+        );
+        faults.extend(
+            change
+                .ttl
+                .filter(|ttl| *ttl < self.settings.tick)
+                .map(Refusal::Ttl),
+        );
+        faults.extend(
+            change
+                .latency
+                .filter(|latency| !is_sane(*latency))
+                .map(Refusal::Latency),
+        );
+        faults
+    }
+
+    /// Raises the tick and returns the clock's reading, or the tick's time if the clock went backward.
+    fn raise(&mut self, now: Duration) -> Duration {
+        let reading = (now.as_nanos() / self.settings.tick.as_nanos()) as u64;
+        self.tick = self.tick.max(reading);
+        now.max(time_of(self.settings.tick, self.tick))
+    }
+
+    fn sweep(&mut self) -> usize {
+        let before = self.relays.len();
+        self.relays.retain(|_, relay| self.tick < relay.deadline);
+        let expired = before - self.relays.len();
+        self.counters.expirations += expired as u64;
+        expired
+    }
+
+    fn deadline(&self, now: Duration, ttl: Duration) -> u64 {
+        let end = now.as_nanos() + ttl.as_nanos();
+        let ticks = end.div_ceil(self.settings.tick.as_nanos());
+        u64::try_from(ticks).unwrap_or(u64::MAX)
+    }
+
+    fn admit(&mut self, now: Duration, endpoint: E, change: &Change) -> Record<E> {
+        self.serials += 1;
+        let ttl = change.ttl.unwrap_or(self.settings.ttl);
+        Record {
+            endpoint,
+            capacity: change.capacity.unwrap_or(DEFAULT_CAPACITY),
+            nat: change.nat,
+            draining: false,
+            registered: now,
+            deadline: self.deadline(now, ttl),
+            ttl,
+            serial: self.serials,
+            leases: 0,
+            base: 0,
+            seed: change.latency.map(whole_micros),
+            window: Window::default(),
+        }
+    }
+
+    fn change(&mut self, id: &K, apply: impl FnOnce(&mut Record<E>)) -> bool {
+        self.relays.get_mut(id).map(apply).is_some()
+    }
+}
+
+impl<E> Record<E> {
+    fn renew(&mut self, endpoint: E, change: &Change, ttl: Duration, deadline: u64) {
+        self.endpoint = endpoint;
+        self.ttl = ttl;
+        self.deadline = deadline;
+        self.capacity = change.capacity.unwrap_or(self.capacity);
+        self.nat = change.nat.or(self.nat);
+        self.seed = change.latency.map(whole_micros).or(self.seed);
+    }
+}
+
+/// The time at which a tick begins.
+pub fn time_of(tick_length: Duration, tick: u64) -> Duration {
+    nanoseconds(tick_length.as_nanos() * u128::from(tick))
+}
+
+fn slice_of(tick_length: Duration, tick: u64) -> u64 {
+    (time_of(tick_length, tick).as_nanos() / SLICE.as_nanos()) as u64
+}
+
+fn nanoseconds(total: u128) -> Duration {
+    const SECOND: u128 = 1_000_000_000;
+    Duration::new((total / SECOND) as u64, (total % SECOND) as u32)
+}
+
+fn is_sane(rtt: Duration) -> bool {
+    !rtt.is_zero() && rtt <= RTT_CEILING
+}
+
+fn whole_micros(rtt: Duration) -> u64 {
+    rtt.as_nanos().div_ceil(1_000) as u64
+}

@@ -1,0 +1,211 @@
+//! Rule 12: never "none" while one relay may be handed out, and a reason for each that was passed over.
+
+use crate::common::*;
+use relay_registry::{FindError, FindOptions, PassedOver, Registry};
+
+const CROWD: u32 = 2_000;
+
+/// Ways in which everyone but one relay is not to be had.
+#[derive(Clone, Copy, Debug)]
+enum Others {
+    Full,
+    Draining,
+    Excluded,
+    Departed,
+    Expired,
+    TooFar,
+    Unmeasured,
+}
+
+const WAYS: [Others; 7] = [
+    Others::Full,
+    Others::Draining,
+    Others::Excluded,
+    Others::Departed,
+    Others::Expired,
+    Others::TooFar,
+    Others::Unmeasured,
+];
+
+/// How far the relays are, so that the one to be found is first, last, or one of a band of equals.
+#[derive(Clone, Copy, Debug)]
+enum Distances {
+    Equal,
+    Rising,
+}
+
+const ALL_DISTANCES: [Distances; 2] = [Distances::Equal, Distances::Rising];
+
+/// Holds a crowd of which one may be handed out; returns the options to ask with.
+fn crowd_but_one(world: &World, others: Others, distances: Distances, one: u32) -> FindOptions {
+    for n in 0..CROWD {
+        let rtt = match distances {
+            Distances::Equal => ms(20),
+            Distances::Rising => ms(20) + std::time::Duration::from_micros(u64::from(n) * 10),
+        };
+        let rtt = match others {
+            Others::TooFar if n != one => rtt + ms(1_000),
+            _ => rtt,
+        };
+        let seeded = match others {
+            Others::Unmeasured if n != one => options(),
+            _ => latency(rtt),
+        };
+        let life = match others {
+            Others::Expired if n != one => secs(1),
+            _ => TTL,
+        };
+        world.join_with(n, &seeded.ttl(life));
+    }
+    let crowd = || (0..CROWD).filter(move |&n| n != one);
+    match others {
+        Others::Full => crowd().for_each(|n| world.report(n, 100)),
+        Others::Draining => crowd().for_each(|n| world.drain(n)),
+        Others::Excluded => return excluding(crowd()),
+        Others::Departed => crowd().for_each(|n| world.leave(n)),
+        Others::Expired => {
+            world.advance(secs(1));
+            world.renew(one);
+        }
+        Others::TooFar | Others::Unmeasured => return within(ms(500)),
+    }
+    FindOptions::new()
+}
+
+#[track_caller]
+fn assert_found_in_every_way(world: &World, options: &FindOptions, one: u32, context: &str) {
+    for _ in 0..3 {
+        assert_eq!(world.found_with(options), Some(one), "{context}");
+        let lease = world.reserve(&stranger(), options);
+        let reserved = lease.map(|lease| number(lease.relay().node_id()));
+        assert_eq!(reserved, Ok(one), "{context}");
+        let list = world.find_relays(&stranger(), options);
+        assert_eq!(numbers(&list), [one], "{context}");
+    }
+}
+
+#[test]
+fn s12_the_one_relay_left_is_found_whatever_keeps_the_others_away() {
+    for others in WAYS {
+        for distances in ALL_DISTANCES {
+            for one in [0, CROWD / 2 + 1, CROWD - 1] {
+                let world = world_of(CROWD as usize);
+                let options = crowd_but_one(&world, others, distances, one);
+                let context = format!("{one} beside {others:?}, {distances:?}");
+                assert_found_in_every_way(&world, &options, one, &context);
+                world.maintain();
+                assert_found_in_every_way(&world, &options, one, &format!("{context}, merged"));
+            }
+        }
+    }
+}
+
+#[test]
+fn s12_the_one_relay_that_frees_a_unit_is_found() {
+    let world = world_of(300);
+    (0..300).for_each(|n| world.join_with(n, &capacity(1)));
+    world.maintain();
+    let mut leases: Vec<_> = (0..300).map(|n| world.take(n, 1)).collect();
+    assert_eq!(world.found(), None);
+    for n in [0, 150, 299] {
+        leases[n].clear();
+        assert_eq!(world.found(), Some(n as u32));
+        leases[n] = world.take(n as u32, 1);
+        assert_eq!(world.found(), None);
+    }
+}
+
+#[test]
+fn s12_an_empty_registry_passes_no_one_over() {
+    let world = world();
+    let passed_over = world.passed_over(&FindOptions::new());
+    assert_eq!(passed_over, PassedOver::default());
+    assert_eq!(passed_over.total(), 0);
+}
+
+/// One world with a different number of relays for every reason, and none to be had.
+fn world_of_reasons() -> (World, FindOptions) {
+    let world = world_with(|builder| builder.local_id(id(0)));
+    let near = latency(ms(20));
+    world.join_with(0, &near); // this node
+    (1..=2).for_each(|n| world.join_with(n, &near)); // excluded
+    (10..13).for_each(|n| world.join_with(n, &near)); // to leave
+    (20..24).for_each(|n| world.join_with(n, &near.clone().capacity(1)));
+    (30..35).for_each(|n| world.join_with(n, &near));
+    (40..46).for_each(|n| world.join_with(n, &latency(ms(51))));
+    (50..57).for_each(|n| world.join(n));
+    world.maintain();
+    (10..13).for_each(|n| world.leave(n));
+    (20..24).for_each(|n| world.report(n, 1));
+    (30..35).for_each(|n| world.drain(n));
+    (world, excluding([1, 2]).max_latency(ms(50)))
+}
+
+fn assert_reasons(passed_over: PassedOver, excluded: usize, departed: usize) {
+    let PassedOver {
+        full,
+        draining,
+        too_far,
+        unmeasured,
+        ..
+    } = passed_over;
+    assert_eq!((full, draining, too_far, unmeasured), (4, 5, 6, 7));
+    assert_eq!(passed_over.excluded, excluded);
+    assert_eq!(passed_over.departed, departed);
+    assert_eq!(passed_over.total(), 4 + 5 + 6 + 7 + excluded + departed);
+}
+
+#[test]
+fn s12_every_relay_passed_over_is_counted_under_its_reason() {
+    let (world, options) = world_of_reasons();
+    assert_reasons(world.passed_over(&options), 3, 3);
+    match world.reserve(&stranger(), &options) {
+        Err(FindError::NoRelaysAvailable { passed_over, .. }) => assert_reasons(passed_over, 3, 3),
+        other => panic!("{other:?}"),
+    }
+    world.maintain();
+    assert_reasons(world.passed_over(&options), 3, 0);
+}
+
+#[test]
+fn s12_the_target_counts_as_excluded_once() {
+    let (world, options) = world_of_reasons();
+    world.maintain();
+    let reasons =
+        |target: u32, options: &FindOptions| match world.find_relay_with(&id(target), options) {
+            Err(FindError::NoRelaysAvailable { passed_over, .. }) => passed_over,
+            other => panic!("{other:?}"),
+        };
+    assert_reasons(reasons(1, &options), 3, 0); // excluded already
+    let only_one = excluding([1]).max_latency(ms(50));
+    assert_reasons(reasons(2, &only_one), 3, 0);
+    let also_unknown = options.clone().exclude([id(999), id(1_000)]);
+    assert_reasons(reasons(u32::MAX, &also_unknown), 3, 0);
+}
+
+#[test]
+fn s12_relays_that_lapsed_count_as_departed() {
+    let world = world();
+    (0..4).for_each(|n| world.join_with(n, &ttl(secs(1))));
+    world.join(4);
+    world.maintain();
+    world.advance(secs(1));
+    world.renew(4);
+    let passed_over = world.passed_over(&excluding([4]));
+    assert_eq!((passed_over.departed, passed_over.excluded), (4, 1));
+    assert_eq!(passed_over.total(), 5);
+}
+
+#[test]
+fn s12_many_passed_over_are_all_counted() {
+    let world = world_of(CROWD as usize);
+    (0..CROWD).for_each(|n| world.join(n));
+    (0..CROWD).for_each(|n| world.drain(n));
+    let count = |registry: &Registry| match registry.find_relay(&stranger()) {
+        Err(FindError::NoRelaysAvailable { passed_over, .. }) => passed_over.draining,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(count(&world), CROWD as usize);
+    world.maintain();
+    assert_eq!(count(&world), CROWD as usize);
+}

@@ -1,0 +1,112 @@
+//! Rule 8: membership of one id; the threads' side of it is in `tests/threads.rs`.
+
+use crate::common::*;
+use relay_registry::NatType;
+
+#[test]
+fn s08_each_operation_sees_what_the_one_before_has_done() {
+    let world = world();
+    for _ in 0..50 {
+        assert!(!world.has(1));
+        assert_eq!(world.relay(&id(1)), None);
+        assert!(!world.unregister(&id(1)));
+        world.join(1);
+        assert!(world.has(1));
+        assert!(world.relay(&id(1)).is_some());
+        world.renew(1);
+        assert!(world.unregister(&id(1)));
+        assert!(!world.unregister(&id(1)));
+    }
+    assert_eq!(world.stats().unregistrations, 50);
+}
+
+#[test]
+fn s08_a_relay_that_expired_was_not_there_to_leave() {
+    let world = world();
+    world.join_with(1, &ttl(secs(1)));
+    world.join(2);
+    world.advance(secs(1));
+    world.renew(2); // raises the tick; relay 1 is due, though perhaps not swept
+    assert!(!world.has(1));
+    assert_eq!(world.relay(&id(1)), None);
+    assert!(!world.set_draining(&id(1), true));
+    assert!(!world.unregister(&id(1)));
+    world.maintain();
+    let stats = world.stats();
+    assert_eq!((stats.unregistrations, stats.expirations), (0, 1));
+}
+
+/// Registers relay 1 with everything set, lets it vanish, and registers it again with nothing set.
+fn come_back(vanish: impl FnOnce(&World)) {
+    let world = world();
+    let all_set = capacity(7).latency(ms(9)).nat(NatType::FullCone);
+    world.join_with(1, &all_set.ttl(secs(5)));
+    let first = world.info(1);
+    world.measure(1, ms(11));
+    world.report(1, 3);
+    world.drain(1);
+    vanish(&world);
+    world.advance(secs(1));
+    world.join(1);
+    let second = world.info(1);
+    assert_eq!(second.capacity(), 100);
+    assert_eq!(second.current_load(), 0);
+    assert_eq!(second.latency(), None);
+    assert_eq!(second.nat(), None);
+    assert!(!second.is_draining());
+    assert!(second.registered_at() > first.registered_at());
+    let life = second.expires_at().duration_since(second.registered_at());
+    assert!(life.is_ok_and(|life| life >= TTL), "the old TTL came back");
+}
+
+#[test]
+fn s08_a_relay_that_left_and_came_back_is_a_new_record() {
+    come_back(|world| world.leave(1));
+}
+
+#[test]
+fn s08_a_relay_that_expired_and_came_back_is_a_new_record() {
+    come_back(|world| assert_eq!(world.pass(secs(5)), 1));
+}
+
+#[test]
+fn s08_a_relay_that_is_found_dead_is_a_new_record() {
+    come_back(|world| world.advance(secs(5)));
+}
+
+#[test]
+fn s08_an_info_is_what_was_registered() {
+    let world = world();
+    world.join_with(1, &capacity(9).nat(NatType::PublicIp).latency(ms(30)));
+    world.maintain();
+    let info = world.info(1);
+    assert_eq!(info.node_id(), id(1));
+    assert_eq!(info.endpoint(), &endpoint(1));
+    assert_eq!(info.capacity(), 9);
+    assert_eq!(info.nat(), Some(NatType::PublicIp));
+    assert_eq!(info.latency(), Some(ms(30)));
+    assert_eq!(world.find_relay(&stranger()), Ok(info.clone()));
+    assert_eq!(
+        world.find_relays(&stranger(), &all()),
+        std::slice::from_ref(&info)
+    );
+    assert_eq!(world.relays(), [info]);
+}
+
+#[test]
+fn s08_ids_that_differ_in_length_only_are_different_relays() {
+    use relay_registry::{NodeId, Registration};
+    let world = world();
+    let ids: Vec<NodeId> = (1..=NodeId::MAX_LEN)
+        .map(|len| NodeId::from_bytes(&vec![0; len]).expect("a valid length"))
+        .collect();
+    for id in &ids {
+        assert_eq!(world.register(*id, endpoint(1)), Ok(Registration::New));
+    }
+    assert_eq!(world.relay_count(), ids.len());
+    for id in &ids {
+        assert_eq!(world.relay(id).map(|relay| relay.node_id()), Some(*id));
+        assert!(world.unregister(id));
+    }
+    assert_eq!(world.relay_count(), 0);
+}

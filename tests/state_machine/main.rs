@@ -1,0 +1,41 @@
+//! Random histories of all operations and of time, against a plain model of the rules.
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../model/mod.rs"]
+#[allow(dead_code, reason = "the model offers more than is asked here")]
+mod model;
+
+mod operations;
+mod system;
+
+use operations::{History, history};
+use proptest::test_runner::FileFailurePersistence;
+use proptest::{prelude::*, test_runner::Config};
+use system::System;
+
+/// Two thousand histories, or as many more as `PROPTEST_CASES` asks for.
+fn config() -> Config {
+    let asked = Config::default();
+    Config {
+        cases: asked.cases.max(2_000),
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
+            "tests/state_machine/regressions.txt",
+        ))),
+        ..asked
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn any_history_goes_as_the_model_says(history in history()) {
+        let History { settings, operations } = history;
+        let mut system = System::new(settings);
+        for operation in operations {
+            system.perform(operation);
+            system.check_every_view();
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! What may happen in a history, and how likely.
+
+use crate::common::{ms, secs};
+use crate::model::{CAPACITY_CEILING, Change, Nat, Query, RTT_CEILING, Settings};
+use proptest::collection::{btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+use relay_registry::NodeId;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// So few nodes that they meet each other all the time.
+pub const NODES: usize = 8;
+
+/// The nodes' ids, of different lengths and with common beginnings.
+pub fn node(index: usize) -> NodeId {
+    let lengths = [32, 1, 63, 2, 8, 33, 16, 62];
+    let mut bytes = vec![7; lengths[index]];
+    bytes[0] = index as u8 / 2;
+    NodeId::from_bytes(&bytes).expect("a valid length")
+}
+
+#[derive(Clone, Debug)]
+pub struct History {
+    pub settings: Settings<NodeId>,
+    pub operations: Vec<Operation>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// With `Change::default()` also by the shorter `register`.
+    Register(NodeId, SocketAddr, Change),
+    Unregister(NodeId),
+    Lease(NodeId),
+    /// Gives back one of the leases held, counted around.
+    DropLease(usize),
+    Reserve(NodeId, Query<NodeId>),
+    /// With no wishes also by the shorter `find_relay`.
+    Find(NodeId, Query<NodeId>),
+    FindMany(NodeId, Query<NodeId>),
+    RecordRtt(NodeId, Duration),
+    ReportLoad(NodeId, u32),
+    SetDraining(NodeId, bool),
+    Maintain,
+    Advance(Step),
+}
+
+/// A step in time, in the measure of the registry's settings.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    WithinTick { permille: u32 },
+    Tick,
+    JustBelowTtl,
+    Ttl,
+    Slice,
+    Far { days: u32 },
+}
+
+impl Step {
+    pub fn duration(self, settings: &Settings<NodeId>) -> Duration {
+        match self {
+            Step::WithinTick { permille } => settings.tick * permille / 1_000,
+            Step::Tick => settings.tick,
+            Step::JustBelowTtl => settings.ttl - Duration::from_nanos(1),
+            Step::Ttl => settings.ttl,
+            Step::Slice => secs(50),
+            Step::Far { days } => secs(86_400) * days,
+        }
+    }
+}
+
+/// What every wish in a query defaults to.
+pub fn no_wishes() -> Query<NodeId> {
+    Query {
+        max_results: 3,
+        excluded: [].into(),
+        max_latency: None,
+        allow_unmeasured: false,
+    }
+}
+
+pub fn history() -> impl Strategy<Value = History> {
+    settings().prop_flat_map(|settings| {
+        let operations = vec(operation(settings.clone()), 1..80);
+        operations.prop_map(move |operations| History {
+            settings: settings.clone(),
+            operations,
+        })
+    })
+}
+
+fn settings() -> impl Strategy<Value = Settings<NodeId>> {
+    let pace = prop_oneof![
+        3 => Just((ms(100), secs(600))),
+        2 => Just((secs(1), secs(3_600))),
+        2 => Just((ms(1), ms(5))),
+        1 => Just((ms(7), ms(100))),
+        1 => Just((ms(100), ms(100))),
+    ];
+    let local = option::weighted(0.2, any_node());
+    let assumed = prop_oneof![3 => Just(ms(100)), 1 => Just(ms(7))];
+    (1..=8_usize, pace, local, any::<bool>(), assumed).prop_map(
+        |(max_relays, (tick, ttl), local, public_only, assumed_rtt)| Settings {
+            max_relays,
+            ttl,
+            tick,
+            local,
+            public_only,
+            assumed_rtt,
+        },
+    )
+}
+
+fn operation(settings: Settings<NodeId>) -> impl Strategy<Value = Operation> {
+    use Operation::*;
+    let register =
+        registration(&settings).prop_map(|(id, address, change)| Register(id, address, change));
+    prop_oneof![
+        14 => register,
+        3 => any_node().prop_map(Unregister),
+        5 => any_node().prop_map(Lease),
+        6 => any::<usize>().prop_map(DropLease),
+        6 => (any_node(), query()).prop_map(|(target, query)| Reserve(target, query)),
+        5 => (any_node(), query()).prop_map(|(target, query)| Find(target, query)),
+        4 => (any_node(), query()).prop_map(|(target, query)| FindMany(target, query)),
+        5 => (any_node(), rtt()).prop_map(|(id, rtt)| RecordRtt(id, rtt)),
+        4 => (any_node(), load()).prop_map(|(id, load)| ReportLoad(id, load)),
+        3 => (any_node(), any::<bool>()).prop_map(|(id, draining)| SetDraining(id, draining)),
+        5 => Just(Maintain),
+        8 => step().prop_map(Advance),
+    ]
+}
+
+/// The first few nodes are the busiest.
+fn any_node() -> impl Strategy<Value = NodeId> {
+    prop_oneof![3 => 0..3_usize, 2 => 0..NODES].prop_map(node)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1..1_000_u32).prop_map(|permille| Step::WithinTick { permille }),
+        4 => Just(Step::Tick),
+        2 => Just(Step::JustBelowTtl),
+        2 => Just(Step::Ttl),
+        4 => Just(Step::Slice),
+        1 => (1..=40_u32).prop_map(|days| Step::Far { days }),
+    ]
+}
+
+fn registration(
+    settings: &Settings<NodeId>,
+) -> impl Strategy<Value = (NodeId, SocketAddr, Change)> + use<> {
+    let plain = public_address().prop_map(|address| (address, Change::default()));
+    (any_node(), prop_oneof![2 => plain, 3 => detailed(settings)])
+        .prop_map(|(id, (address, change))| (id, address, change))
+}
+
+fn detailed(settings: &Settings<NodeId>) -> impl Strategy<Value = (SocketAddr, Change)> + use<> {
+    let capacity = option::of(prop_oneof![
+        12 => 1..=4_u32,
+        1 => Just(CAPACITY_CEILING),
+        1 => prop_oneof![Just(0), Just(CAPACITY_CEILING + 1), Just(u32::MAX)],
+    ]);
+    let (tick, life) = (settings.tick, settings.ttl);
+    let ttl = option::of(prop_oneof![
+        6 => (1..=3_u32).prop_map(move |ticks| tick * ticks),
+        6 => (1..=2_u32).prop_map(move |lives| life * lives),
+        2 => Just(secs(30 * 86_400)),
+        1 => prop_oneof![Just(Duration::ZERO), Just(tick - Duration::from_nanos(1))],
+    ]);
+    (address_and_nat(), capacity, option::of(rtt()), ttl).prop_map(
+        |((address, nat), capacity, latency, ttl)| {
+            let change = Change {
+                capacity,
+                latency,
+                nat,
+                ttl,
+            };
+            (address, change)
+        },
+    )
+}
+
+fn public_address() -> impl Strategy<Value = SocketAddr> {
+    prop_oneof![
+        (1..=9_u8, 1..=u16::MAX).prop_map(|(host, port)| ([9, 9, 9, host], port).into()),
+        Just(socket("[2620:fe::fe]:53")),
+    ]
+}
+
+/// A private address always comes with a NAT type: what a renewal without one means for a relay that
+/// was registered as public is not promised.
+fn address_and_nat() -> impl Strategy<Value = (SocketAddr, Option<Nat>)> {
+    const PRIVATE: &[&str] = &["192.168.0.7:4000", "127.0.0.1:4000", "[fd00::7]:4000"];
+    const INVALID: &[&str] = &[
+        "9.9.9.9:0",
+        "0.0.0.0:4000",
+        "[::]:4000",
+        "224.0.0.1:4000",
+        "[ff02::1]:4000",
+        "255.255.255.255:4000",
+    ];
+    prop_oneof![
+        16 => (public_address(), option::of(nat())),
+        3 => (proptest::sample::select(PRIVATE).prop_map(socket), nat().prop_map(Some)),
+        1 => (proptest::sample::select(INVALID).prop_map(socket), option::of(nat())),
+    ]
+}
+
+fn socket(text: &str) -> SocketAddr {
+    text.parse().expect("a socket address")
+}
+
+fn nat() -> impl Strategy<Value = Nat> {
+    prop_oneof![
+        6 => Just(Nat::PublicIp),
+        6 => Just(Nat::FullCone),
+        1 => prop_oneof![
+            Just(Nat::RestrictedCone),
+            Just(Nat::PortRestrictedCone),
+            Just(Nat::Symmetric),
+        ],
+    ]
+}
+
+fn rtt() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        6 => prop_oneof![Just(ms(10)), Just(ms(20)), Just(ms(100)), Just(ms(101))],
+        6 => (1..300_000_000_u64).prop_map(Duration::from_nanos),
+        1 => Just(RTT_CEILING),
+        1 => prop_oneof![Just(Duration::ZERO), Just(RTT_CEILING + Duration::from_nanos(1))],
+    ]
+}
+
+fn load() -> impl Strategy<Value = u32> {
+    prop_oneof![10 => 0..6_u32, 2 => 0..120_u32, 1 => 0..=CAPACITY_CEILING]
+}
+
+fn query() -> impl Strategy<Value = Query<NodeId>> {
+    let wishes = (
+        0..=NODES + 1,
+        btree_set(any_node(), 0..4),
+        option::of(prop_oneof![
+            Just(ms(10)),
+            Just(ms(100)),
+            (1..300_u64).prop_map(ms)
+        ]),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(max_results, excluded, max_latency, allow_unmeasured)| Query {
+                max_results,
+                excluded,
+                max_latency,
+                allow_unmeasured,
+            },
+        );
+    prop_oneof![1 => Just(no_wishes()), 2 => wishes]
+}

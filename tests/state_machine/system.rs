@@ -1,0 +1,420 @@
+//! The registry and its model side by side: each operation is done to both, and every answer compared.
+
+use crate::model::{
+    self, AddressFault, Admission, Change, Counters, Held, Model, Nat, Obstacle, Query, Record,
+    Refusal, Settings,
+};
+use crate::operations::{NODES, Operation, no_wishes, node};
+use relay_registry::{
+    AddressPolicy, EndpointError, FindError, FindOptions, Lease, LeaseError, Maintenance,
+    ManualClock, NatType, NodeId, PassedOver, RegisterError, RegisterOptions, Registration,
+    Registry, RelayInfo,
+};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+/// How far, relatively, the score of a relay handed out may be from the best one's.
+const TOLERANCE: f64 = 1e-6;
+
+pub struct System {
+    settings: Settings<NodeId>,
+    clock: ManualClock,
+    now: Duration,
+    registry: Registry,
+    model: Model<NodeId, SocketAddr>,
+    leases: Vec<(Lease, Held<NodeId>)>,
+    /// The time of day at the clock's origin, as the first relay seen tells it.
+    origin: Option<SystemTime>,
+    /// No round trip has changed since the last maintenance pass, so that order must be exact.
+    settled: bool,
+    /// The model's counters at the last maintenance pass.
+    counted: Counters,
+}
+
+impl System {
+    pub fn new(settings: Settings<NodeId>) -> Self {
+        let clock = ManualClock::new();
+        let mut builder = Registry::builder()
+            .max_relays(settings.max_relays)
+            .ttl(settings.ttl)
+            .tick(settings.tick)
+            .assumed_rtt(settings.assumed_rtt)
+            .maintenance(Maintenance::Manual)
+            .clock(clock.clone());
+        if let Some(local) = settings.local {
+            builder = builder.local_id(local);
+        }
+        if settings.public_only {
+            builder = builder.address_policy(AddressPolicy::PublicOnly);
+        }
+        Self {
+            model: Model::new(settings.clone()),
+            registry: builder.build().expect("valid settings"),
+            settings,
+            clock,
+            now: Duration::ZERO,
+            leases: Vec::new(),
+            origin: None,
+            settled: true,
+            counted: Counters::default(),
+        }
+    }
+
+    pub fn perform(&mut self, operation: Operation) {
+        match operation {
+            Operation::Register(id, address, change) => self.register(id, address, &change),
+            Operation::Unregister(id) => {
+                let was_there = self.registry.unregister(&id);
+                assert_eq!(was_there, self.model.unregister(&id));
+            }
+            Operation::Lease(id) => self.lease(id),
+            Operation::DropLease(index) => self.drop_lease(index),
+            Operation::Reserve(target, query) => self.reserve(target, &query),
+            Operation::Find(target, query) => self.find(target, &query),
+            Operation::FindMany(target, query) => self.find_many(target, &query),
+            Operation::RecordRtt(id, rtt) => {
+                let taken = self.registry.record_rtt(&id, rtt);
+                assert_eq!(taken, self.model.record_rtt(&id, rtt));
+                self.settled &= !taken;
+            }
+            Operation::ReportLoad(id, load) => {
+                let taken = self.registry.report_load(&id, load);
+                assert_eq!(taken, self.model.report_load(&id, load));
+            }
+            Operation::SetDraining(id, draining) => {
+                let taken = self.registry.set_draining(&id, draining);
+                assert_eq!(taken, self.model.set_draining(&id, draining));
+            }
+            Operation::Maintain => self.maintain(),
+            Operation::Advance(step) => {
+                let step = step.duration(&self.settings);
+                self.clock.advance(step);
+                self.now += step;
+            }
+        }
+    }
+
+    // --- changes -------------------------------------------------------------------------------
+
+    fn register(&mut self, id: NodeId, address: SocketAddr, change: &Change) {
+        let outcome = if *change == Change::default() {
+            self.registry.register(id, address)
+        } else {
+            let options = register_options(change);
+            self.registry.register_with(id, address, &options)
+        };
+        let expected = self.model.register(self.now, id, address, change);
+        match (outcome, expected) {
+            (Ok(Registration::New), Ok(Admission::New)) => {}
+            (Ok(Registration::Renewed), Ok(Admission::Renewed)) => {
+                self.settled &= change.latency.is_none();
+            }
+            (Err(RegisterError::Full { max, .. }), Err(reasons)) if reasons == [Refusal::Full] => {
+                assert_eq!(max, self.settings.max_relays);
+            }
+            (Err(error), Err(reasons)) => {
+                let reason = refusal(&error);
+                assert!(reasons.contains(&reason), "{error:?}, not {reasons:?}");
+                // Whether a registration refused for its arguments raises the tick is not promised.
+                self.maintain();
+            }
+            (outcome, expected) => panic!("{outcome:?}, not {expected:?}"),
+        }
+    }
+
+    fn lease(&mut self, id: NodeId) {
+        match (self.registry.lease(&id), self.model.lease(&id)) {
+            (Ok(lease), Ok(held)) => self.hold(lease, held),
+            (Err(LeaseError::UnknownRelay), Err(reasons)) => assert_eq!(reasons, []),
+            (Err(LeaseError::Draining), Err(reasons)) => {
+                assert!(reasons.contains(&Obstacle::Draining), "{reasons:?}");
+            }
+            (Err(LeaseError::Full { capacity, .. }), Err(reasons)) => {
+                assert!(reasons.contains(&Obstacle::Full), "{reasons:?}");
+                assert_eq!(self.model.relay(&id).map(|r| r.capacity), Some(capacity));
+            }
+            (outcome, expected) => panic!("{outcome:?}, not {expected:?}"),
+        }
+    }
+
+    fn reserve(&mut self, target: NodeId, query: &Query<NodeId>) {
+        match self.registry.reserve(&target, &find_options(query)) {
+            Ok(lease) => {
+                let relay = lease.relay().node_id();
+                self.check_choice(relay, &target, query);
+                let held = self.model.lease(&relay).expect("an eligible relay");
+                self.hold(lease, held);
+            }
+            Err(error) => self.check_none(&error, &target, query),
+        }
+    }
+
+    /// Whether the load told by a lease includes the lease itself is not promised.
+    fn hold(&mut self, lease: Lease, held: Held<NodeId>) {
+        let told = lease.relay();
+        let record = self.model.relay(&held.id).expect("just leased");
+        let after = record.load();
+        let load = told.current_load();
+        assert!(load == after || load + 1 == after, "{load}, not {after}");
+        check_info(told, &held.id, record, load);
+        self.leases.push((lease, held));
+    }
+
+    fn drop_lease(&mut self, index: usize) {
+        if self.leases.is_empty() {
+            return;
+        }
+        let (lease, held) = self.leases.swap_remove(index % self.leases.len());
+        assert_eq!(lease.relay().node_id(), held.id);
+        drop(lease);
+        self.model.release(&held);
+    }
+
+    fn maintain(&mut self) {
+        let expired = self.registry.maintain().expired as u64;
+        self.model.maintain(self.now);
+        let counters = self.model.counters();
+        let due = counters.expirations - self.counted.expirations;
+        assert!(expired <= due, "{expired} expired, of {due} due");
+        self.counted = counters;
+        self.settled = true;
+        self.check_stats();
+    }
+
+    // --- searches ------------------------------------------------------------------------------
+
+    fn find(&mut self, target: NodeId, query: &Query<NodeId>) {
+        let outcome = if *query == no_wishes() {
+            self.registry.find_relay(&target)
+        } else {
+            let options = find_options(query);
+            self.registry.find_relay_with(&target, &options)
+        };
+        match outcome {
+            Ok(info) => {
+                self.check_choice(info.node_id(), &target, query);
+                self.check_relay(&info);
+            }
+            Err(error) => self.check_none(&error, &target, query),
+        }
+    }
+
+    fn find_many(&mut self, target: NodeId, query: &Query<NodeId>) {
+        let found = self.registry.find_relays(&target, &find_options(query));
+        let eligible = self.model.eligible(&target, query);
+        let scores: BTreeMap<NodeId, f64> = eligible.iter().copied().collect();
+        assert_eq!(found.len(), eligible.len().min(query.max_results));
+        let mut seen = Vec::new();
+        for (info, (_, best)) in found.iter().zip(&eligible) {
+            let id = info.node_id();
+            assert!(!seen.contains(&id), "{id:?} twice");
+            seen.push(id);
+            let score = *scores.get(&id).expect("an eligible relay");
+            if self.settled {
+                assert!(
+                    is_as_good(score, *best),
+                    "{score} where {best} was to be had"
+                );
+            }
+            self.check_relay(info);
+        }
+    }
+
+    fn check_choice(&self, relay: NodeId, target: &NodeId, query: &Query<NodeId>) {
+        let eligible = self.model.eligible(target, query);
+        let chosen = eligible.iter().find(|(id, _)| *id == relay);
+        let (_, score) = chosen.unwrap_or_else(|| panic!("{relay:?} is not eligible"));
+        let (_, best) = eligible[0];
+        if self.settled {
+            assert!(
+                is_as_good(*score, best),
+                "{score} where {best} was to be had"
+            );
+        }
+    }
+
+    /// Each live relay must be passed over once, for one of the reasons that hold; how long those that
+    /// departed are still met with is not promised, but no longer than to the next maintenance pass.
+    fn check_none(&self, error: &FindError, target: &NodeId, query: &Query<NodeId>) {
+        assert_eq!(self.model.eligible(target, query), []);
+        let FindError::NoRelaysAvailable { passed_over, .. } = error else {
+            panic!("{error:?}");
+        };
+        let reasons: Vec<Vec<Obstacle>> = self
+            .model
+            .relays()
+            .iter()
+            .map(|(id, relay)| self.model.obstacles(id, relay, target, query))
+            .collect();
+        assert_eq!(passed_over.total() - passed_over.departed, reasons.len());
+        for (obstacle, count) in counts(passed_over) {
+            let possible = reasons.iter().filter(|of_one| of_one.contains(&obstacle));
+            let certain = reasons.iter().filter(|of_one| **of_one == [obstacle]);
+            let bounds = certain.count()..=possible.count();
+            assert!(
+                bounds.contains(&count),
+                "{count} {obstacle:?}, not {bounds:?}"
+            );
+        }
+        let departed = self.departed_since_maintenance();
+        assert!(passed_over.departed as u64 <= departed, "{passed_over:?}");
+    }
+
+    fn departed_since_maintenance(&self) -> u64 {
+        let gone = |counters: Counters| counters.unregistrations + counters.expirations;
+        gone(self.model.counters()) - gone(self.counted)
+    }
+
+    // --- views ---------------------------------------------------------------------------------
+
+    /// Membership, infos, the list and the count, for every node there is.
+    pub fn check_every_view(&mut self) {
+        for id in (0..NODES).map(node) {
+            let info = self.registry.relay(&id);
+            let is_held = self.model.relay(&id).is_some();
+            assert_eq!(info.is_some(), is_held, "{id:?}");
+            assert_eq!(self.registry.is_relay(&id), is_held, "{id:?}");
+            info.iter().for_each(|info| self.check_relay(info));
+        }
+        let listed = self.registry.relays();
+        assert_eq!(listed.len(), self.model.relays().len());
+        assert_eq!(self.registry.relay_count(), listed.len());
+        let mut ids: Vec<_> = listed.iter().map(RelayInfo::node_id).collect();
+        ids.sort_unstable();
+        assert!(ids.iter().eq(self.model.relays().keys()), "{ids:?}");
+        listed.iter().for_each(|info| self.check_relay(info));
+    }
+
+    fn check_relay(&mut self, info: &RelayInfo) {
+        let id = info.node_id();
+        let record = self.model.relay(&id).expect("a relay that is held");
+        check_info(info, &id, record, record.load());
+        self.check_times(info);
+    }
+
+    /// Times of day are the clock's times and deadlines, counted from one origin.
+    fn check_times(&mut self, info: &RelayInfo) {
+        let record = self.model.relay(&info.node_id()).expect("just seen");
+        let deadline = model::time_of(self.settings.tick, record.deadline);
+        let expiry = info.expires_at();
+        let origin = *self.origin.get_or_insert_with(|| expiry - deadline);
+        assert_eq!(expiry, origin + deadline);
+        let earliest = origin + record.registered.saturating_sub(self.settings.tick);
+        let registered = earliest..=origin + record.registered;
+        assert!(registered.contains(&info.registered_at()), "{info:?}");
+    }
+
+    /// Counters are exact after a maintenance pass; leases on departed relays may count or not.
+    fn check_stats(&self) {
+        let stats = self.registry.stats();
+        let counters = Counters {
+            registrations: stats.registrations,
+            renewals: stats.renewals,
+            unregistrations: stats.unregistrations,
+            expirations: stats.expirations,
+            refused: stats.refused,
+        };
+        assert_eq!(counters, self.model.counters());
+        assert_eq!(stats.relays, self.model.relays().len());
+        let live = self.model.relays().values().map(|relay| relay.leases());
+        let leases = live.sum::<u32>() as usize..=self.leases.len();
+        assert!(
+            leases.contains(&stats.leases),
+            "{} of {leases:?}",
+            stats.leases
+        );
+    }
+}
+
+fn check_info(info: &RelayInfo, id: &NodeId, record: &Record<SocketAddr>, load: u32) {
+    assert_eq!(info.node_id(), *id);
+    assert_eq!(info.endpoint().socket_addr(), Some(record.endpoint));
+    assert_eq!(info.capacity(), record.capacity);
+    assert_eq!(info.current_load(), load);
+    assert_eq!(info.latency(), record.latency());
+    assert_eq!(info.nat(), record.nat.map(nat_type));
+    assert_eq!(info.is_draining(), record.draining);
+}
+
+fn is_as_good(score: f64, best: f64) -> bool {
+    score <= best * (1.0 + TOLERANCE)
+}
+
+fn counts(passed_over: &PassedOver) -> [(Obstacle, usize); 5] {
+    [
+        (Obstacle::Excluded, passed_over.excluded),
+        (Obstacle::Draining, passed_over.draining),
+        (Obstacle::Full, passed_over.full),
+        (Obstacle::TooFar, passed_over.too_far),
+        (Obstacle::Unmeasured, passed_over.unmeasured),
+    ]
+}
+
+// --- the model's words in the registry's ------------------------------------------------------
+
+fn register_options(change: &Change) -> RegisterOptions {
+    let mut options = RegisterOptions::new();
+    if let Some(capacity) = change.capacity {
+        options = options.capacity(capacity);
+    }
+    if let Some(latency) = change.latency {
+        options = options.latency(latency);
+    }
+    if let Some(nat) = change.nat {
+        options = options.nat(nat_type(nat));
+    }
+    if let Some(ttl) = change.ttl {
+        options = options.ttl(ttl);
+    }
+    options
+}
+
+fn find_options(query: &Query<NodeId>) -> FindOptions {
+    let options = FindOptions::new()
+        .max_results(query.max_results)
+        .exclude(query.excluded.iter().copied())
+        .allow_unmeasured(query.allow_unmeasured);
+    match query.max_latency {
+        Some(max) => options.max_latency(max),
+        None => options,
+    }
+}
+
+fn nat_type(nat: Nat) -> NatType {
+    match nat {
+        Nat::PublicIp => NatType::PublicIp,
+        Nat::FullCone => NatType::FullCone,
+        Nat::RestrictedCone => NatType::RestrictedCone,
+        Nat::PortRestrictedCone => NatType::PortRestrictedCone,
+        Nat::Symmetric => NatType::Symmetric,
+    }
+}
+
+fn refusal(error: &RegisterError) -> Refusal {
+    match error {
+        RegisterError::NotReachable { nat, .. } => {
+            let nats = [
+                Nat::PublicIp,
+                Nat::FullCone,
+                Nat::RestrictedCone,
+                Nat::PortRestrictedCone,
+                Nat::Symmetric,
+            ];
+            let named = nats.into_iter().find(|&known| nat_type(known) == *nat);
+            Refusal::NotReachable(named.expect("a known NAT type"))
+        }
+        RegisterError::InvalidCapacity { capacity, .. } => Refusal::Capacity(*capacity),
+        RegisterError::InvalidTtl { ttl, .. } => Refusal::Ttl(*ttl),
+        RegisterError::InvalidLatency { latency, .. } => Refusal::Latency(*latency),
+        RegisterError::InvalidEndpoint(fault) => Refusal::Address(match fault {
+            EndpointError::ZeroPort => AddressFault::ZeroPort,
+            EndpointError::Unspecified => AddressFault::Unspecified,
+            EndpointError::Multicast => AddressFault::Multicast,
+            EndpointError::Broadcast => AddressFault::Broadcast,
+            EndpointError::NotPublic => AddressFault::NotPublic,
+            other => panic!("an unexpected fault of an address: {other:?}"),
+        }),
+        other => panic!("an unexpected refusal: {other:?}"),
+    }
+}

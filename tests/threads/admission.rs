@@ -1,0 +1,185 @@
+//! The bound on relays is strict, and membership of one id is decided once, under any concurrency.
+
+use crate::common::*;
+use crate::{at_once, join, register_patiently};
+use relay_registry::{RegisterError, Registration};
+use std::time::Duration;
+
+const THREADS: u32 = 4;
+
+/// How many of the outcomes are this one.
+fn count(outcomes: &[Result<Registration, RegisterError>], wanted: Registration) -> usize {
+    let is_wanted = |outcome: &&Result<_, _>| **outcome == Ok(wanted);
+    outcomes.iter().filter(is_wanted).count()
+}
+
+#[test]
+fn distinct_newcomers_fill_the_registry_to_its_bound_and_no_further() {
+    const MAX: usize = 5;
+    for round in 0..150 {
+        let world = world_of(MAX);
+        let outcomes: Vec<_> = at_once(THREADS, |thread| {
+            let newcomers = (0..MAX as u32).map(|n| thread * 100 + n);
+            newcomers
+                .map(|n| {
+                    let outcome = world.register(id(n), endpoint(n));
+                    let count = world.relay_count();
+                    assert!(count <= MAX, "{count} relays where {MAX} are allowed");
+                    outcome
+                })
+                .collect::<Vec<_>>()
+        })
+        .concat();
+        let admitted = count(&outcomes, Registration::New);
+        assert_eq!(admitted, MAX, "round {round}: {outcomes:?}");
+        let is_full =
+            |outcome: &&Result<_, _>| matches!(outcome, Err(RegisterError::Full { max: MAX, .. }));
+        let refused = outcomes.iter().filter(is_full).count();
+        assert_eq!(
+            admitted + refused,
+            outcomes.len(),
+            "round {round}: {outcomes:?}"
+        );
+        assert_eq!(world.relay_count(), MAX);
+    }
+}
+
+#[test]
+fn one_id_is_new_to_exactly_one_of_many() {
+    for max_relays in [1, 2, 100] {
+        let world = world_of(max_relays);
+        for round in 0..150 {
+            let outcomes = at_once(THREADS, |_| world.register(id(round), endpoint(round)));
+            assert_eq!(count(&outcomes, Registration::New), 1, "{outcomes:?}");
+            assert_eq!(
+                count(&outcomes, Registration::Renewed),
+                THREADS as usize - 1,
+                "{outcomes:?}"
+            );
+            assert_eq!(world.relay_count(), 1);
+            world.leave(round);
+        }
+    }
+}
+
+#[test]
+fn two_who_race_for_one_id_do_not_take_a_third_ones_place() {
+    let world = world_of(2);
+    for round in 0..500 {
+        let outcomes = at_once(3, |thread| {
+            let n = if thread == 2 { 1 } else { 0 };
+            world.register(id(n), endpoint(n))
+        });
+        assert_eq!(outcomes[2], Ok(Registration::New), "round {round}");
+        assert_eq!(count(&outcomes[..2], Registration::New), 1, "{outcomes:?}");
+        assert_eq!(
+            count(&outcomes[..2], Registration::Renewed),
+            1,
+            "{outcomes:?}"
+        );
+        world.leave(0);
+        world.leave(1);
+    }
+}
+
+#[test]
+fn one_departure_is_seen_by_exactly_one_of_many() {
+    let world = world();
+    for n in 0..300 {
+        world.join(n);
+        let gone = at_once(THREADS, |_| world.unregister(&id(n)));
+        let seen = gone.into_iter().filter(|&gone| gone).count();
+        assert_eq!(seen, 1, "relay {n}");
+        assert!(!world.has(n));
+    }
+    assert_eq!(world.stats().unregistrations, 300);
+}
+
+#[test]
+fn joins_and_departures_of_one_id_balance() {
+    let world = world_of(2);
+    let totals = at_once(THREADS, |thread| {
+        let mut balance = 0_i64;
+        for turn in 0..2_000 {
+            if (turn + thread) % 2 == 0 {
+                let outcome = register_patiently(&world, 0, endpoint(thread), &options());
+                balance += i64::from(outcome.expect("room for one") == Registration::New);
+            } else {
+                balance -= i64::from(world.unregister(&id(0)));
+            }
+        }
+        balance
+    });
+    let balance: i64 = totals.into_iter().sum();
+    assert_eq!(balance, i64::from(world.has(0)));
+    assert_eq!(world.relay_count() as i64, balance);
+}
+
+#[test]
+fn a_place_given_up_can_be_taken_at_once() {
+    let world = world_of(THREADS as usize);
+    at_once(THREADS, |thread| {
+        for turn in 0..1_000 {
+            let n = thread * 10_000 + turn;
+            join(&world, n); // each thread holds one of the places, so this is never refused
+            world.leave(n);
+        }
+    });
+    assert_eq!(world.relay_count(), 0);
+}
+
+#[test]
+fn many_newcomers_share_the_places_of_relays_that_are_due() {
+    const MAX: u32 = 8;
+    for round in 0..100 {
+        let world = world_of(MAX as usize);
+        (0..MAX).for_each(|n| world.join_with(n, &ttl(secs(1))));
+        world.advance(secs(1));
+        let outcomes: Vec<_> = at_once(THREADS, |thread| {
+            let newcomers = (0..MAX / 2).map(|n| 100 * (thread + 1) + n);
+            newcomers
+                .map(|n| world.register(id(n), endpoint(n)))
+                .collect::<Vec<_>>()
+        })
+        .concat();
+        assert_eq!(
+            count(&outcomes, Registration::New),
+            MAX as usize,
+            "round {round}: {outcomes:?}"
+        );
+        assert_eq!(world.relay_count(), MAX as usize);
+    }
+}
+
+#[test]
+fn a_renewal_that_races_with_expiry_never_leads_to_removal_at_the_old_deadline() {
+    const OLD: Duration = Duration::from_secs(1);
+    const NEW: Duration = Duration::from_secs(60);
+    for round in 0..500 {
+        let world = world_of(1);
+        world.join_with(0, &ttl(OLD));
+        let _lease = world.take(0, 1);
+        let outcomes = at_once(2, |thread| {
+            if thread == 0 {
+                world.advance(OLD);
+                world.maintain();
+                return None;
+            }
+            let outcome = world.register_with(id(0), endpoint(1), &ttl(NEW));
+            Some(outcome.expect("either way there is room"))
+        });
+        let info = world.info(0);
+        let load = match outcomes[1] {
+            Some(Registration::Renewed) => 1,
+            _ => 0,
+        };
+        assert_eq!(info.current_load(), load, "round {round}: {outcomes:?}");
+        assert_eq!(info.endpoint(), &endpoint(1));
+        world.pass(NEW - OLD - TICK);
+        assert!(world.has(0), "round {round}: {outcomes:?}");
+        let expired = world.pass(OLD + TICK);
+        assert_eq!(expired, 1, "round {round}: {outcomes:?}");
+        let stats = world.stats();
+        assert_eq!(stats.registrations - stats.expirations, 0, "{stats:?}");
+    }
+}

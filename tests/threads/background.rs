@@ -1,0 +1,208 @@
+//! The maintenance thread: it keeps house by itself, survives a panicking clock, and ends in time.
+
+use crate::PATIENCE;
+use crate::common::*;
+use relay_registry::{Clock, Maintenance, ManualClock, Registration, Registry, Stats};
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+/// Waits for what a background thread does in its own time.
+#[track_caller]
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        thread::sleep(ms(1));
+    }
+}
+
+/// A manual clock that can be told to panic on any thread but the test's own.
+struct Fragile {
+    time: ManualClock,
+    home: ThreadId,
+    broken: AtomicBool,
+}
+
+#[derive(Clone)]
+struct SharedClock(Arc<Fragile>);
+
+impl SharedClock {
+    fn new() -> Self {
+        Self(Arc::new(Fragile {
+            time: ManualClock::new(),
+            home: thread::current().id(),
+            broken: AtomicBool::new(false),
+        }))
+    }
+
+    /// How many hold this clock, the test itself included.
+    fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
+    fn set_broken(&self, broken: bool) {
+        self.0.broken.store(broken, Ordering::SeqCst);
+    }
+}
+
+impl Clock for SharedClock {
+    fn now(&self) -> Duration {
+        let away = thread::current().id() != self.0.home;
+        if away && self.0.broken.load(Ordering::SeqCst) {
+            resume_unwind(Box::new("a broken clock")); // as a panic, without its message
+        }
+        self.0.time.now()
+    }
+}
+
+/// A registry that is maintained by its own thread, on a clock moved by the test.
+fn maintained() -> (Registry, SharedClock) {
+    let clock = SharedClock::new();
+    let registry = Registry::builder()
+        .tick(ms(2))
+        .maintenance(Maintenance::Thread)
+        .clock(clock.clone())
+        .build()
+        .expect("a valid registry");
+    (registry, clock)
+}
+
+fn join(registry: &Registry, n: u32, life: Duration) {
+    let outcome = registry.register_with(id(n), endpoint(n), &ttl(life));
+    assert_eq!(outcome, Ok(Registration::New));
+}
+
+/// Waits until so many more passes were made, each of which read the clock after this call began.
+#[track_caller]
+fn await_passes(registry: &Registry, passes: u64) -> Stats {
+    let wanted = registry.stats().maintenance_passes + passes + 1;
+    eventually("more maintenance passes", || {
+        registry.stats().maintenance_passes >= wanted
+    });
+    registry.stats()
+}
+
+#[test]
+fn the_maintenance_thread_keeps_house_by_itself() {
+    let (registry, clock) = maintained();
+    join(&registry, 1, secs(10));
+    join(&registry, 2, secs(20));
+    await_passes(&registry, 2);
+    assert_eq!(registry.relay_count(), 2, "no time has passed on the clock");
+
+    clock.0.time.advance(secs(10));
+    eventually("relay 1 expires", || !registry.is_relay(&id(1)));
+    let stats = await_passes(&registry, 2);
+    assert_eq!((stats.relays, stats.expirations), (1, 1));
+    assert!(registry.is_relay(&id(2)));
+    assert_eq!(stats.maintenance_panics, 0);
+}
+
+#[test]
+fn the_last_handle_ends_the_maintenance_thread() {
+    let (registry, clock) = maintained();
+    let other = registry.clone();
+    await_passes(&registry, 1);
+    drop(registry);
+    join(&other, 1, secs(10));
+    await_passes(&other, 1); // one handle keeps it going
+    assert!(clock.holders() > 1);
+    drop(other);
+    eventually("the clock is let go", || clock.holders() == 1);
+}
+
+#[test]
+fn a_lease_does_not_keep_the_registry_or_its_thread() {
+    let (registry, clock) = maintained();
+    join(&registry, 1, secs(10));
+    let lease = registry.lease(&id(1)).expect("a free unit");
+    drop(registry);
+    eventually("the clock is let go", || clock.holders() == 1);
+    assert_eq!(lease.relay().node_id(), id(1));
+    drop(lease);
+}
+
+#[test]
+fn the_last_handle_may_be_dropped_on_any_thread() {
+    let (registry, clock) = maintained();
+    let elsewhere = thread::spawn(move || drop(registry));
+    elsewhere.join().expect("no panic");
+    eventually("the clock is let go", || clock.holders() == 1);
+}
+
+#[test]
+fn registries_end_as_fast_as_they_begin() {
+    for _ in 0..50 {
+        let (registry, clock) = maintained();
+        drop(registry); // perhaps before its thread has begun
+        eventually("the clock is let go", || clock.holders() == 1);
+    }
+}
+
+#[test]
+fn a_slow_tick_does_not_delay_the_end() {
+    let clock = SharedClock::new();
+    let registry = Registry::builder()
+        .tick(PATIENCE * 100)
+        .ttl(PATIENCE * 1_000)
+        .clock(clock.clone())
+        .build()
+        .expect("a valid registry");
+    drop(registry);
+    eventually("the clock is let go", || clock.holders() == 1);
+}
+
+#[test]
+fn the_maintenance_thread_survives_a_panicking_clock_and_says_so() {
+    let (registry, clock) = maintained();
+    join(&registry, 1, secs(10));
+    clock.set_broken(true);
+    eventually("a panic is counted", || {
+        registry.stats().maintenance_panics >= 2
+    });
+    assert!(registry.is_relay(&id(1)));
+    assert!(registry.find_relay(&stranger()).is_ok());
+    join(&registry, 2, secs(20));
+
+    clock.set_broken(false);
+    clock.0.time.advance(secs(10));
+    eventually("relay 1 expires", || !registry.is_relay(&id(1)));
+    let stats = await_passes(&registry, 2);
+    assert_eq!((stats.relays, stats.expirations), (1, 1));
+    drop(registry);
+    eventually("the clock is let go", || clock.holders() == 1);
+}
+
+#[test]
+fn a_broken_clock_does_not_keep_the_thread_from_ending() {
+    let (registry, clock) = maintained();
+    clock.set_broken(true);
+    eventually("a panic is counted", || {
+        registry.stats().maintenance_panics >= 1
+    });
+    drop(registry);
+    eventually("the clock is let go", || clock.holders() == 1);
+}
+
+#[test]
+fn without_a_maintenance_thread_nothing_happens_by_itself() {
+    let clock = SharedClock::new();
+    let registry = Registry::builder()
+        .tick(ms(1))
+        .maintenance(Maintenance::Manual)
+        .clock(clock.clone())
+        .build()
+        .expect("a valid registry");
+    clock.set_broken(true); // on any thread but this one
+    let passes = registry.stats().maintenance_passes;
+    registry.maintain();
+    registry.maintain();
+    let stats = registry.stats();
+    assert_eq!(stats.maintenance_passes, passes + 2);
+    assert_eq!(stats.maintenance_panics, 0);
+    drop(registry);
+    assert_eq!(clock.holders(), 1);
+}

@@ -1,0 +1,214 @@
+//! No relay ever carries more than its capacity, and every unit comes back.
+
+use crate::assert_is;
+use crate::common::*;
+use crate::{at_once, join, register_patiently, while_running};
+use relay_registry::{FindOptions, Lease, LeaseError, Registration, RelayInfo};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+const THREADS: u32 = 6;
+
+/// An account of held leases kept beside the registry's own.
+///
+/// A lease is entered after it was taken and struck out before it is given back, so that the account
+/// never shows more than is truly held.
+struct Account {
+    held: Vec<AtomicU32>,
+    capacity: u32,
+    /// Which entry of the account a lease belongs to.
+    entry: fn(&RelayInfo) -> u32,
+}
+
+impl Account {
+    fn new(entries: u32, capacity: u32, entry: fn(&RelayInfo) -> u32) -> Self {
+        let held = (0..entries).map(|_| AtomicU32::new(0)).collect();
+        Self {
+            held,
+            capacity,
+            entry,
+        }
+    }
+
+    fn of_relays(relays: u32, capacity: u32) -> Self {
+        Self::new(relays, capacity, |relay| number(relay.node_id()))
+    }
+
+    fn of(&self, lease: &Lease) -> &AtomicU32 {
+        &self.held[(self.entry)(lease.relay()) as usize]
+    }
+
+    fn enter(&self, lease: &Lease) {
+        let held = self.of(lease).fetch_add(1, Ordering::SeqCst) + 1;
+        let capacity = self.capacity;
+        assert!(
+            held <= capacity,
+            "{held} leases where {capacity} are allowed"
+        );
+    }
+
+    fn give_back(&self, lease: Lease) {
+        self.of(&lease).fetch_sub(1, Ordering::SeqCst);
+        drop(lease);
+    }
+}
+
+/// Takes and gives back leases, holding a few at a time so that the relays are mostly full.
+fn take_and_give_back(world: &World, account: &Account, seed: u32) {
+    let mut held = VecDeque::new();
+    for turn in seed..seed + 4_000 {
+        let lease = match turn % 3 {
+            0 => world.lease(&id(turn % 4)).ok(),
+            _ => world.reserve(&stranger(), &FindOptions::new()).ok(),
+        };
+        lease.iter().for_each(|lease| account.enter(lease));
+        held.extend(lease);
+        if held.len() > 3 || turn % 2 == 0 {
+            let oldest = held.pop_front();
+            oldest
+                .into_iter()
+                .for_each(|lease| account.give_back(lease));
+        }
+    }
+    held.into_iter().for_each(|lease| account.give_back(lease));
+}
+
+#[test]
+fn capacity_is_never_exceeded_by_many_reservers() {
+    let world = world();
+    (0..4).for_each(|n| world.join_with(n, &capacity(3)));
+    let account = Account::of_relays(4, 3);
+    at_once(THREADS, |seed| take_and_give_back(&world, &account, seed));
+    (0..4).for_each(|n| assert_eq!(world.load(n), 0, "relay {n} lost a unit"));
+    assert_eq!(world.stats().leases, 0);
+}
+
+#[test]
+fn capacity_is_never_exceeded_while_renewals_and_reports_change_it() {
+    let world = world();
+    (0..4).for_each(|n| world.join_with(n, &capacity(3)));
+    let account = Account::of_relays(4, 3);
+    let mut turn = 0;
+    let unsettle = || {
+        turn += 1;
+        let n = turn % 4;
+        world.renew_with(n, &capacity(1 + turn % 3));
+        world.report(n, turn % 5);
+        world.maintain();
+    };
+    while_running(unsettle, || {
+        at_once(THREADS, |seed| take_and_give_back(&world, &account, seed))
+    });
+    for n in 0..4 {
+        world.report(n, 0);
+        assert_eq!(world.load(n), 0, "relay {n} lost a unit");
+    }
+}
+
+#[test]
+fn capacity_is_never_exceeded_while_the_relay_leaves_and_comes_back() {
+    const LIVES: u32 = 1_500;
+    let world = world();
+    // Each life of relay 0 has an endpoint of its own, by which its leases are told apart.
+    let life_of: fn(&RelayInfo) -> u32 = |relay| {
+        let lives = (0..LIVES).find(|&life| *relay.endpoint() == endpoint(life));
+        lives.expect("one of its lives")
+    };
+    let account = Account::new(LIVES, 3, life_of);
+    at_once(THREADS, |thread| {
+        if thread == 0 {
+            for life in 0..LIVES {
+                let joined = register_patiently(&world, 0, endpoint(life), &capacity(3));
+                assert_eq!(joined, Ok(Registration::New));
+                thread::yield_now();
+                world.leave(0);
+            }
+            return;
+        }
+        take_and_give_back(&world, &account, thread);
+    });
+    world.join(0);
+    assert_eq!(world.load(0), 0, "an old lease touched the new record");
+}
+
+#[test]
+fn the_last_unit_goes_to_exactly_one() {
+    let world = world();
+    world.join_with(0, &capacity(2));
+    let held = world.take(0, 1);
+    for round in 0..300 {
+        let outcomes = at_once(3, |n| match n {
+            0 => world.reserve(&stranger(), &all()).ok(),
+            _ => world.lease(&id(0)).ok(),
+        });
+        let winners = outcomes.iter().flatten().count();
+        assert_eq!(winners, 1, "round {round}");
+        assert_is!(world.lease(&id(0)), Err(LeaseError::Full { .. }));
+    }
+    drop(held);
+    assert_eq!(world.load(0), 0);
+}
+
+#[test]
+fn every_unit_is_found_by_many_reservers_together() {
+    let world = world();
+    (0..40).for_each(|n| world.join_with(n, &capacity(5)));
+    let take_all = |_| {
+        let reserve = || world.reserve(&stranger(), &FindOptions::new()).ok();
+        std::iter::from_fn(reserve).collect::<Vec<Lease>>()
+    };
+    let leases = at_once(THREADS, take_all);
+    assert_eq!(leases.iter().map(Vec::len).sum::<usize>(), 40 * 5);
+    (0..40).for_each(|n| assert_eq!(world.load(n), 5, "relay {n}"));
+}
+
+#[test]
+fn leases_are_sent_to_other_threads_and_dropped_there() {
+    let world = world();
+    (0..8).for_each(|n| world.join(n));
+    let (send, receive) = mpsc::channel::<Lease>();
+    thread::scope(|scope| {
+        scope.spawn(move || receive.into_iter().for_each(drop));
+        for _ in 0..4 {
+            let send = send.clone();
+            let world = &world;
+            scope.spawn(move || {
+                for _ in 0..500 {
+                    let lease = world.reserve(&stranger(), &all());
+                    let send = |lease| send.send(lease).expect("a receiver");
+                    lease.into_iter().for_each(send); // none while all are full
+                }
+            });
+        }
+        drop(send);
+    });
+    (0..8).for_each(|n| assert_eq!(world.load(n), 0, "relay {n} lost a unit"));
+    assert_eq!(world.stats().leases, 0);
+}
+
+#[test]
+fn leases_on_relays_that_left_are_dropped_on_other_threads() {
+    let world = world();
+    let (send, receive) = mpsc::channel::<Lease>();
+    thread::scope(|scope| {
+        scope.spawn(move || receive.into_iter().for_each(drop));
+        for n in 0..2_000 {
+            join(&world, n % 3);
+            for lease in world.take(n % 3, 2) {
+                send.send(lease).expect("a receiver");
+            }
+            world.leave(n % 3);
+        }
+        drop(send);
+    });
+    (0..3).for_each(|n| {
+        world.join(n);
+        assert_eq!(
+            world.load(n),
+            0,
+            "an old lease touched the new record of {n}"
+        );
+    });
+}

@@ -1,0 +1,86 @@
+//! The rules under real threads: capacity, admission, visibility, expiry, and the maintenance thread.
+//!
+//! A test never sleeps and hopes: threads meet at barriers and channels, and only what a background
+//! thread does in its own time is polled for, until a generous deadline.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod admission;
+mod background;
+mod capacity;
+mod visibility;
+
+use common::{World, endpoint, id, options};
+use relay_registry::{Endpoint, RegisterError, RegisterOptions, Registration};
+use std::sync::Barrier;
+use std::sync::mpsc::{TryRecvError, channel};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long to wait for what must happen in the end.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs `work(0) .. work(threads - 1)` at once, each on its own thread, and returns what they return.
+fn at_once<T: Send>(threads: u32, work: impl Fn(u32) -> T + Sync) -> Vec<T> {
+    let start = Barrier::new(threads as usize);
+    let run = |n| {
+        start.wait();
+        work(n)
+    };
+    thread::scope(|scope| {
+        let spawn = |n| scope.spawn(move || run(n));
+        let running: Vec<_> = (0..threads).map(spawn).collect();
+        let join = |thread: ScopedJoinHandle<'_, T>| thread.join().expect("no panic");
+        running.into_iter().map(join).collect()
+    })
+}
+
+/// Runs `background` on a thread of its own, again and again, until `foreground` is done.
+fn while_running<T>(mut background: impl FnMut() + Send, foreground: impl FnOnce() -> T) -> T {
+    let start = Barrier::new(2);
+    let (stop, stopped) = channel::<()>();
+    thread::scope(|scope| {
+        let start = &start;
+        scope.spawn(move || {
+            start.wait();
+            while stopped.try_recv() == Err(TryRecvError::Empty) {
+                background();
+            }
+        });
+        let _stop = stop; // dropped when the foreground is done, also when it panics
+        start.wait();
+        foreground()
+    })
+}
+
+/// Registers relay `n`, again if need be: while another thread is held up in the middle of a read,
+/// the records that left meanwhile cannot be reclaimed, and a registry may ask for patience.
+fn register_patiently(
+    world: &World,
+    n: u32,
+    address: Endpoint,
+    options: &RegisterOptions,
+) -> Result<Registration, RegisterError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match world.register_with(id(n), address.clone(), options) {
+            Err(RegisterError::Backlogged { .. }) if Instant::now() < deadline => {
+                thread::yield_now();
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Registers a relay that must be new.
+#[track_caller]
+fn join_with(world: &World, n: u32, options: &RegisterOptions) {
+    let outcome = register_patiently(world, n, endpoint(n), options);
+    assert_eq!(outcome, Ok(Registration::New), "relay {n}");
+}
+
+#[track_caller]
+fn join(world: &World, n: u32) {
+    join_with(world, n, &options());
+}

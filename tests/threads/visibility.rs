@@ -1,0 +1,226 @@
+//! What one thread has been told is done, every call that starts later on another thread sees.
+
+use crate::common::*;
+use crate::{at_once, join, join_with, while_running};
+use relay_registry::{FindOptions, NatType, RegisterOptions};
+use std::collections::BTreeSet;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+/// What the searching thread is told.
+enum News {
+    Joined(u32),
+    Left(u32),
+}
+
+/// One thread joins and leaves, another searches as soon as it is told, others stir up the registry.
+fn tell_of_joining_and_leaving(crowd: u32) {
+    const STIRRERS: u32 = 16;
+    const FIRST: u32 = 1_000_000;
+    let world = world_of((crowd + STIRRERS + 1) as usize);
+    (0..crowd).for_each(|n| world.join(n));
+    (0..crowd).for_each(|n| world.drain(n));
+    let stirring = crowd..crowd + STIRRERS;
+    let options = excluding(stirring.clone());
+
+    let mut stirrers = stirring.clone().cycle();
+    let stir = || {
+        let n = stirrers.next().expect("an endless cycle");
+        join(&world, n);
+        world.leave(n);
+        if n % 5 == 0 {
+            world.maintain();
+        }
+    };
+    let (tell, told) = sync_channel::<News>(0);
+    let (answer, answered) = sync_channel::<()>(0);
+    let search = || {
+        let (answer, told) = (answer, told);
+        for news in told {
+            let found = world.found_with(&options);
+            match news {
+                News::Joined(n) => assert_eq!(found, Some(n), "it has joined"),
+                News::Left(n) => assert_eq!(found, None, "{n} has left"),
+            }
+            answer.send(()).expect("someone who asks");
+        }
+    };
+    while_running(stir, || {
+        thread::scope(|scope| {
+            scope.spawn(search);
+            let tell = tell;
+            let ask = |news| {
+                tell.send(news).expect("someone who searches");
+                answered.recv().expect("the right relay");
+            };
+            for n in FIRST..FIRST + 500 {
+                join(&world, n);
+                ask(News::Joined(n));
+                world.leave(n);
+                ask(News::Left(n));
+            }
+        })
+    });
+}
+
+#[test]
+fn joining_and_leaving_are_seen_by_other_threads_at_once() {
+    tell_of_joining_and_leaving(0);
+}
+
+#[test]
+fn joining_and_leaving_are_seen_by_other_threads_at_once_in_a_crowd() {
+    tell_of_joining_and_leaving(300);
+}
+
+#[test]
+fn finding_goes_on_through_churn() {
+    const STABLE: u32 = 3;
+    let world = world_of(64);
+    (0..STABLE).for_each(|n| world.join(n));
+    let mut turn = 0;
+    let churn = || {
+        turn += 1;
+        let n = STABLE + turn % 50;
+        if world.register(id(n), endpoint(n)).is_ok() && turn % 3 != 0 {
+            world.unregister(&id(n));
+        }
+        if turn % 64 == 0 {
+            world.maintain();
+        }
+    };
+    let find = |thread: u32| {
+        for turn in 0..1_500 {
+            let target = id((thread + turn) % STABLE);
+            let found = world.find_relay(&target).expect("a stable one at least");
+            assert_ne!(found.node_id(), target);
+            let lease = world.reserve(&target, &FindOptions::new());
+            assert_ne!(lease.expect("room").relay().node_id(), target);
+            let list = world.find_relays(&target, &all());
+            let distinct: BTreeSet<_> = list.iter().map(|relay| relay.node_id()).collect();
+            assert_eq!(distinct.len(), list.len(), "handed out twice");
+            assert!(!distinct.contains(&target));
+        }
+    };
+    while_running(churn, || at_once(3, find));
+}
+
+#[test]
+fn listing_and_counting_never_miss_a_relay_that_stays() {
+    const STABLE: u32 = 40;
+    let world = world_of(128);
+    (0..STABLE).for_each(|n| world.join(n));
+    let mut turn = 0;
+    let churn = || {
+        turn += 1;
+        let n = STABLE + turn % 80;
+        join(&world, n);
+        world.leave(n);
+    };
+    let list = |_| {
+        for _ in 0..300 {
+            let listed: BTreeSet<u32> = numbers(&world.relays()).into_iter().collect();
+            assert!((0..STABLE).all(|n| listed.contains(&n)), "{listed:?}");
+            assert!(listed.iter().all(|&n| n < STABLE + 80));
+            assert!(world.relay_count() >= STABLE as usize);
+        }
+    };
+    while_running(churn, || at_once(2, list));
+    assert_eq!(world.relay_count(), STABLE as usize);
+}
+
+/// Two registrations of relay 0 that differ in everything.
+fn faces() -> [(u32, RegisterOptions); 2] {
+    [
+        (1, capacity(11).ttl(secs(100)).nat(NatType::PublicIp)),
+        (2, capacity(22).ttl(secs(200)).nat(NatType::FullCone)),
+    ]
+}
+
+#[test]
+fn endpoint_capacity_and_expiry_come_from_one_registration() {
+    let world = world();
+    let register = |face: usize| {
+        let (address, options) = &faces()[face];
+        let outcome = world.register_with(id(0), endpoint(*address), options);
+        assert!(outcome.is_ok(), "{outcome:?}");
+        let info = world.info(0);
+        (info.endpoint().clone(), info.capacity(), info.expires_at())
+    };
+    let whole = [register(0), register(1)];
+    assert!(whole[0].1 != whole[1].1 && whole[0].2 != whole[1].2);
+    let mut turn = 0;
+    let renew = || {
+        turn += 1;
+        let (address, options) = &faces()[turn % 2];
+        world
+            .register_with(id(0), endpoint(*address), options)
+            .expect("a renewal");
+    };
+    let look = |thread| {
+        for _ in 0..5_000 {
+            let info = match thread {
+                0 => world.info(0),
+                _ => world.find_relay(&stranger()).expect("one relay"),
+            };
+            let seen = (info.endpoint().clone(), info.capacity(), info.expires_at());
+            assert!(
+                whole.contains(&seen),
+                "torn: {seen:?}, not one of {whole:?}"
+            );
+        }
+    };
+    while_running(renew, || at_once(2, look));
+}
+
+#[test]
+fn expired_relays_are_handed_out_to_no_search_that_starts_later() {
+    const LIVES: [Duration; 3] = [ms(100), ms(300), ms(500)];
+    let world = world_of(256);
+    // One relay that never leaves tells how the clock's time is shown to people.
+    world.join_with(0, &ttl(secs(86_400)));
+    let origin: SystemTime = world.info(0).expires_at() - secs(86_400);
+    let noticed = AtomicU64::new(0); // ms on the clock that the registry has noticed for sure
+    let done = AtomicBool::new(false);
+    let start = Barrier::new(3);
+
+    let find = || {
+        start.wait();
+        while !done.load(Ordering::Relaxed) {
+            let before = origin + ms(noticed.load(Ordering::SeqCst));
+            let list = world.find_relays(&stranger(), &all());
+            let one = world.find_relay_with(&stranger(), &excluding([0])).ok();
+            let reserved = world.reserve(&stranger(), &excluding([0])).ok();
+            let reserved = reserved.as_ref().map(|lease| lease.relay().clone());
+            for relay in list.into_iter().chain(one).chain(reserved) {
+                let expiry = relay.expires_at();
+                assert!(
+                    expiry > before,
+                    "expired at {expiry:?}, asked after {before:?}"
+                );
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let finders = [scope.spawn(find), scope.spawn(find)];
+        let (mut now, mut next) = (0, 1);
+        start.wait();
+        while now < 120_000 && finders.iter().all(|finder| !finder.is_finished()) {
+            for life in LIVES {
+                join_with(&world, next, &ttl(life));
+                next += 1;
+            }
+            now += 100;
+            world.advance(ms(100));
+            match now % 200 {
+                0 => assert!(world.maintain().expired > 0),
+                _ => world.renew_with(0, &ttl(secs(86_400))),
+            }
+            noticed.store(now, Ordering::SeqCst);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
