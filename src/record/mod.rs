@@ -40,6 +40,8 @@
 mod announcement;
 mod lifecycle;
 mod load;
+#[cfg(all(test, relay_loom))]
+mod models;
 
 pub(crate) use announcement::Announcement;
 pub(crate) use lifecycle::Lifecycle;

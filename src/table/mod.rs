@@ -199,7 +199,11 @@ impl Table {
 
     /// Evidence that there was no room, and that `id` was not among those held;
     /// `None` if there is room, or it is.
-    pub(crate) fn full_without(&self, id: &NodeId, guard: &Guard) -> Option<impl PartialEq> {
+    pub(crate) fn full_without(
+        &self,
+        id: &NodeId,
+        guard: &Guard,
+    ) -> Option<impl PartialEq + use<>> {
         loop {
             let gate = self.settled_gate(guard);
             if gate.count() < self.max_relays || self.find(id, guard).is_some() {
@@ -212,7 +216,7 @@ impl Table {
     }
 
     /// Changes with every admission.
-    pub(crate) fn admissions(&self) -> impl PartialEq {
+    pub(crate) fn admissions(&self) -> impl PartialEq + use<> {
         self.admission.read()
     }
 

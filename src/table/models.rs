@@ -33,17 +33,24 @@ fn table(max_relays: usize) -> Arc<Table> {
 /// What a registration does to the table.
 fn register(table: &Table, n: u8, capacity: u32) -> Verdict {
     let guard = epoch::pin();
-    if table.full_without(&id(n), &guard).is_some() {
-        return Verdict::Full;
+    while let Some(full) = table.full_without(&id(n), &guard) {
+        table.help_departures(&guard);
+        if table.full_without(&id(n), &guard) == Some(full) {
+            return Verdict::Full;
+        }
     }
-    let staged = table
-        .stage(&id(n), announcement(capacity), LATER, None, &guard)
-        .expect("there are records");
+    let staged = stage(table, n, capacity, &guard);
     let verdict = table.admit(&staged, &id(n), &guard);
     if verdict != Verdict::Admitted {
         table.withdraw(&staged);
     }
     verdict
+}
+
+fn stage<'g>(table: &'g Table, n: u8, capacity: u32, guard: &'g Guard) -> Staged<'g> {
+    table
+        .stage(&id(n), announcement(capacity), LATER, None, guard)
+        .expect("there are records")
 }
 
 fn unregister(table: &Table, n: u8) -> bool {
@@ -105,18 +112,39 @@ fn the_last_place_is_given_once() {
     });
 }
 
-/// Two threads race one id while a third wants the only other place.
+/// Two threads race one id, and then there is one other place.
 #[test]
 fn nobody_is_refused_for_a_registration_that_does_not_come_about() {
     check(1, || {
         let table = table(2);
-        let [first, second] = [Arc::clone(&table), Arc::clone(&table)];
-        let first = thread::spawn(move || register(&first, 1, 1));
-        let second = thread::spawn(move || register(&second, 1, 1));
+        let guard = epoch::pin();
+        let staged = stage(&table, 1, 1, &guard);
+        let other = Arc::clone(&table);
+        let racing = thread::spawn(move || register(&other, 1, 1));
+        if table.admit(&staged, &id(1), &guard) != Verdict::Admitted {
+            table.withdraw(&staged);
+        }
+        drop(guard);
         assert_eq!(register(&table, 2, 1), Verdict::Admitted);
-        first.join().unwrap();
-        second.join().unwrap();
+        racing.join().unwrap();
         assert_eq!((live(&table), table.count()), (2, 2));
+    });
+}
+
+/// Whoever has seen that a relay is gone may take its place, also while it is
+/// still being cleared away.
+#[test]
+fn nobody_is_refused_for_a_relay_that_is_gone() {
+    check(2, || {
+        let table = table(1);
+        register(&table, 1, 1);
+        let other = Arc::clone(&table);
+        let leaving = thread::spawn(move || unregister(&other, 1));
+        let gone = !holds(&table, 1);
+        let verdict = register(&table, 2, 1);
+        assert!(!gone || verdict == Verdict::Admitted);
+        assert!(leaving.join().unwrap());
+        assert_eq!(table.count(), usize::from(verdict == Verdict::Admitted));
     });
 }
 

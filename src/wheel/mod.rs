@@ -14,6 +14,8 @@
 //! announce records to it through the lock-free [`Inbox`].
 
 mod inbox;
+#[cfg(all(test, relay_loom))]
+mod models;
 
 pub(crate) use inbox::Inbox;
 

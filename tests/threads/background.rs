@@ -198,6 +198,7 @@ fn without_a_maintenance_thread_nothing_happens_by_itself() {
         .expect("a valid registry");
     clock.set_broken(true); // on any thread but this one
     let passes = registry.stats().maintenance_passes;
+    thread::sleep(ms(50)); // fifty ticks, in which a thread would have shown itself
     registry.maintain();
     registry.maintain();
     let stats = registry.stats();

@@ -65,6 +65,9 @@ fn take_and_give_back(world: &World, account: &Account, seed: u32) {
         };
         lease.iter().for_each(|lease| account.enter(lease));
         held.extend(lease);
+        if turn % 8 == 0 {
+            thread::yield_now();
+        }
         if held.len() > 3 || turn % 2 == 0 {
             let oldest = held.pop_front();
             oldest
@@ -107,9 +110,14 @@ fn capacity_is_never_exceeded_while_renewals_and_reports_change_it() {
     }
 }
 
+/// Gives other threads a turn or two.
+fn step_aside() {
+    (0..8).for_each(|_| thread::yield_now());
+}
+
 #[test]
 fn capacity_is_never_exceeded_while_the_relay_leaves_and_comes_back() {
-    const LIVES: u32 = 1_500;
+    const LIVES: u32 = 1_000;
     let world = world();
     // Each life of relay 0 has an endpoint of its own, by which its leases are told apart.
     let life_of: fn(&RelayInfo) -> u32 = |relay| {
@@ -122,7 +130,7 @@ fn capacity_is_never_exceeded_while_the_relay_leaves_and_comes_back() {
             for life in 0..LIVES {
                 let joined = register_patiently(&world, 0, endpoint(life), &capacity(3));
                 assert_eq!(joined, Ok(Registration::New));
-                thread::yield_now();
+                step_aside();
                 world.leave(0);
             }
             return;

@@ -4,8 +4,7 @@ use crate::common::*;
 use crate::{at_once, join, join_with, while_running};
 use relay_registry::{FindOptions, NatType, RegisterOptions};
 use std::collections::BTreeSet;
-use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -184,43 +183,34 @@ fn expired_relays_are_handed_out_to_no_search_that_starts_later() {
     world.join_with(0, &ttl(secs(86_400)));
     let origin: SystemTime = world.info(0).expires_at() - secs(86_400);
     let noticed = AtomicU64::new(0); // ms on the clock that the registry has noticed for sure
-    let done = AtomicBool::new(false);
-    let start = Barrier::new(3);
 
     let find = || {
-        start.wait();
-        while !done.load(Ordering::Relaxed) {
-            let before = origin + ms(noticed.load(Ordering::SeqCst));
-            let list = world.find_relays(&stranger(), &all());
-            let one = world.find_relay_with(&stranger(), &excluding([0])).ok();
-            let reserved = world.reserve(&stranger(), &excluding([0])).ok();
-            let reserved = reserved.as_ref().map(|lease| lease.relay().clone());
-            for relay in list.into_iter().chain(one).chain(reserved) {
-                let expiry = relay.expires_at();
-                assert!(
-                    expiry > before,
-                    "expired at {expiry:?}, asked after {before:?}"
-                );
-            }
+        let before = origin + ms(noticed.load(Ordering::SeqCst));
+        let list = world.find_relays(&stranger(), &all());
+        let one = world.find_relay_with(&stranger(), &excluding([0])).ok();
+        let reserved = world.reserve(&stranger(), &excluding([0])).ok();
+        let reserved = reserved.as_ref().map(|lease| lease.relay().clone());
+        for relay in list.into_iter().chain(one).chain(reserved) {
+            let expiry = relay.expires_at();
+            assert!(
+                expiry > before,
+                "expired at {expiry:?}, asked after {before:?}"
+            );
         }
     };
-    thread::scope(|scope| {
-        let finders = [scope.spawn(find), scope.spawn(find)];
-        let (mut now, mut next) = (0, 1);
-        start.wait();
-        while now < 120_000 && finders.iter().all(|finder| !finder.is_finished()) {
-            for life in LIVES {
-                join_with(&world, next, &ttl(life));
-                next += 1;
+    let let_time_pass = || {
+        for tick in 1..=1_200_u32 {
+            for (kind, life) in LIVES.into_iter().enumerate() {
+                join_with(&world, tick * 10 + kind as u32, &ttl(life));
             }
-            now += 100;
-            world.advance(ms(100));
-            match now % 200 {
-                0 => assert!(world.maintain().expired > 0),
-                _ => world.renew_with(0, &ttl(secs(86_400))),
+            world.advance(TICK);
+            if tick % 2 == 0 {
+                world.maintain();
+            } else {
+                world.renew_with(0, &ttl(secs(86_400)));
             }
-            noticed.store(now, Ordering::SeqCst);
+            noticed.store(u64::from(tick) * 100, Ordering::SeqCst);
         }
-        done.store(true, Ordering::Relaxed);
-    });
+    };
+    while_running(find, || while_running(find, let_time_pass));
 }

@@ -1,0 +1,122 @@
+//! `find_relay`, and `reserve` with the lease dropped, at three sizes: with no
+//! round trip measured, and with measured ones and loads that come from
+//! elsewhere.
+//!
+//! A single registry flatters, for its best relay may be found at once, so
+//! each figure is over several, filled at random. Batches are timed as a
+//! whole; a percentile is one of batches, not of calls.
+//!
+//! ```text
+//! cargo bench --bench find [-- RELAYS...]
+//! ```
+
+use fastrand::Rng;
+use relay_registry::{FindOptions, Maintenance, ManualClock, NodeId, RegisterOptions, Registry};
+use std::hint::black_box;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Calls timed at once, and how many such batches each registry gets.
+const BATCH: usize = 1_000;
+const BATCHES: usize = 200;
+const CAPACITY: u32 = 1_000;
+
+#[derive(Clone, Copy, PartialEq)]
+enum World {
+    Unmeasured,
+    Independent,
+}
+
+fn main() {
+    let sizes: Vec<usize> = std::env::args()
+        .filter_map(|arg| arg.parse().ok())
+        .collect();
+    let sizes = if sizes.is_empty() {
+        vec![10, 1_000, 100_000]
+    } else {
+        sizes
+    };
+    println!("ns per call; batches of {BATCH} calls");
+    println!(
+        "{:>8}  {:<12} {:<16} {:>9} {:>9}",
+        "relays", "round trips", "call", "median", "p99"
+    );
+    for relays in sizes {
+        for world in [World::Unmeasured, World::Independent] {
+            measure(relays, world);
+        }
+    }
+}
+
+fn measure(relays: usize, world: World) {
+    let registries = (2_000 / relays).clamp(3, 20) as u64;
+    let (mut found, mut reserved) = (Vec::new(), Vec::new());
+    for seed in 0..registries {
+        let mut rng = Rng::with_seed(seed);
+        let registry = registry(relays, world, &mut rng);
+        let target = random_id(&mut rng);
+        let options = FindOptions::new();
+        let find = || _ = black_box(registry.find_relay(black_box(&target)));
+        let reserve = || _ = black_box(registry.reserve(black_box(&target), &options));
+        time(find, &mut Vec::new());
+        for _ in 0..BATCHES {
+            time(find, &mut found);
+            time(reserve, &mut reserved);
+        }
+    }
+    let round_trips = match world {
+        World::Unmeasured => "unmeasured",
+        World::Independent => "measured",
+    };
+    for (call, times) in [("find_relay", found), ("reserve + drop", reserved)] {
+        let [median, p99] = percentiles(times);
+        println!("{relays:>8}  {round_trips:<12} {call:<16} {median:>9.1} {p99:>9.1}");
+    }
+}
+
+/// Loads as if others made them, at 0.6 of the capacity on average.
+fn registry(relays: usize, world: World, rng: &mut Rng) -> Registry {
+    let registry = Registry::builder()
+        .max_relays(relays)
+        .maintenance(Maintenance::Manual)
+        .clock(ManualClock::new())
+        .build()
+        .expect("valid settings");
+    let options = RegisterOptions::new().capacity(CAPACITY);
+    for _ in 0..relays {
+        let id = random_id(rng);
+        let endpoint = SocketAddr::from(([192, 0, 2, 1], 4433));
+        registry
+            .register_with(id, endpoint, &options)
+            .expect("there is room");
+        registry.report_load(&id, rng.u32(CAPACITY / 5..CAPACITY));
+        if world == World::Independent {
+            registry.record_rtt(&id, Duration::from_micros(rng.u64(1_000..300_000)));
+        }
+    }
+    registry.maintain();
+    registry
+}
+
+fn random_id(rng: &mut Rng) -> NodeId {
+    let mut id = [0; 32];
+    rng.fill(&mut id);
+    id.into()
+}
+
+fn time(act: impl Fn(), times: &mut Vec<Duration>) {
+    let start = Instant::now();
+    for _ in 0..BATCH {
+        act();
+    }
+    times.push(start.elapsed());
+}
+
+/// Median and 99th percentile, in nanoseconds per call.
+fn percentiles(mut times: Vec<Duration>) -> [f64; 2] {
+    times.sort_unstable();
+    [50, 99].map(|percent| {
+        let time = times[(times.len() - 1) * percent / 100];
+        time.as_secs_f64() * 1e9 / BATCH as f64
+    })
+}

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Proves that the main job does what it promises, in a small world: one JSON
+# object, no promise broken, the same simulation for the same seed; and one
+# clear line on stderr for a bad argument or file.
+#
+#   ci/example.sh [SECONDS [OPTION...]]    simulated seconds (default 60), and
+#                                          further options for the example
+source "$(dirname "$0")/common.sh"
+need python3 python3
+
+seconds=${1:-60}
+shift $(($# > 0 ? 1 : 0))
+run cargo build --release --example relay_world
+relay_world=$target/release/examples/relay_world
+answers=$(mktemp -d)
+trap 'rm -rf "$answers"' EXIT
+
+for answer in first second; do
+    run "$relay_world" --seconds "$seconds" --registries 4 --threads 2 --seed 1 --json "$@" \
+        >"$answers/$answer"
+done
+cat "$answers/first"
+python3 - "$answers/first" "$answers/second" <<'PYTHON'
+import json
+import sys
+
+first, second = (json.load(open(path)) for path in sys.argv[1:])
+broken = [
+    f"{name} is {answer.get(name)}, not 0"
+    for answer in (first, second)
+    for name in ("capacity_exceeded", "expired_handed_out", "target_handed_out")
+    if answer.get(name) != 0
+]
+for name in ("requests", "relays", "finds_per_second"):
+    if not first.get(name, 0) > 0:
+        broken.append(f"{name} is {first.get(name)}")
+for name in ("requests", "refused", "stretch_p50", "stretch_p90", "saturated_share"):
+    if first.get(name) != second.get(name):
+        broken.append(f"{name} differs: {first.get(name)} and {second.get(name)}")
+if broken:
+    sys.exit("\n".join(broken))
+PYTHON
+
+# One line on stderr, nothing on stdout, and an exit code other than 0.
+refuses() {
+    if run "$relay_world" "$@" >"$answers/out" 2>"$answers/err"; then
+        fail "accepted: $*"
+    fi
+    cat "$answers/err"
+    [[ $(wc -l <"$answers/err") -eq 1 && ! -s $answers/out ]] || fail "not one line: $*"
+}
+echo "1 2 three" >"$answers/matrix"
+refuses --frob
+refuses --load minus-one
+refuses --rtt "$answers/absent"
+refuses --rtt "$answers/matrix"

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Proves that all Rust code is formatted by rustfmt: the crate, the fuzz
+# targets and the benchmarks against peers. No arguments.
+source "$(dirname "$0")/common.sh"
+
+run cargo fmt --check
+run cargo fmt --check --manifest-path fuzz/Cargo.toml
+run cargo fmt --check --manifest-path benches/peers/Cargo.toml

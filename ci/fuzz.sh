@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Proves, as far as luck goes, that no input breaks the crate: `operations`
+# compares sequences of operations with a plain model, `parsing` parses what
+# it is given and prints it again. Both run under AddressSanitizer.
+#
+#   ci/fuzz.sh [--minutes M] [TARGET...]    M minutes for each target instead
+#                                           of 20 seconds; by default for all
+source "$(dirname "$0")/common.sh"
+
+seconds=20
+if [[ ${1:-} == --minutes ]]; then
+    seconds=$(($2 * 60))
+    shift 2
+fi
+targets=("$@")
+[[ $# -gt 0 ]] || targets=(operations parsing)
+
+need g++ g++
+if ! cargo fuzz --version >/dev/null 2>&1; then
+    run cargo install --locked cargo-fuzz
+fi
+
+# The sanitizer's flags are for nightly only, or for those who say they know.
+export RUSTC_BOOTSTRAP=1
+host=$(rustc -vV | sed -n 's/^host: //p')
+for fuzz_target in "${targets[@]}"; do
+    # What is found goes to a copy, so that the committed corpus stays small.
+    found=$target/fuzz-corpus/$fuzz_target
+    mkdir -p "$found"
+    run cargo fuzz run --target "$host" --target-dir "$target/fuzz" "$fuzz_target" \
+        "$found" "fuzz/corpus/$fuzz_target" -- \
+        -max_total_time="$seconds" -max_len=1024 -timeout=20 -rss_limit_mb=2048 \
+        -verbosity=0 -print_final_stats=1
+done

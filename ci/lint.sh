@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Proves that clippy has nothing to say about the crate with its tests,
+# examples and benchmarks, nor about the loom models. No arguments.
+source "$(dirname "$0")/common.sh"
+
+run cargo clippy --all-targets --all-features -- -D warnings
+# `--profile test` checks the library as its unit tests see it.
+run env RUSTFLAGS="--cfg relay_loom" CARGO_TARGET_DIR="$target/loom" \
+    cargo clippy --lib --profile test -- -D warnings

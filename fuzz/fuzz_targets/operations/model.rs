@@ -1,0 +1,336 @@
+//! A registry as plain as can be: a map, and a time that moves when told to.
+//!
+//! A relay past its deadline is forgotten at once. Figures that the registry
+//! may choose within bounds (the window of round trips) are taken from it once
+//! they were seen to lie within them.
+
+use crate::operations::{Address, Asked, Declared};
+use relay_registry::{
+    AddressPolicy, Endpoint, LeaseError, MAX_CAPACITY, MAX_RTT, NatType, NodeId, RegisterError,
+    Registration, RelayInfo,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The last tick that can be a deadline.
+const LAST_DEADLINE: u64 = (1 << 39) - 1;
+
+/// What a registration came to; errors by what tells them apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done(Registration),
+    Refused(RegisterError),
+    Full { max: usize },
+    NotReachable { nat: NatType },
+    InvalidCapacity { capacity: u32 },
+    InvalidTtl { ttl: Duration },
+    InvalidLatency { latency: Duration },
+}
+
+impl From<Result<Registration, RegisterError>> for Outcome {
+    fn from(result: Result<Registration, RegisterError>) -> Self {
+        match result {
+            Ok(registration) => Self::Done(registration),
+            Err(RegisterError::Full { max, .. }) => Self::Full { max },
+            Err(RegisterError::NotReachable { nat, .. }) => Self::NotReachable { nat },
+            Err(RegisterError::InvalidCapacity { capacity, .. }) => {
+                Self::InvalidCapacity { capacity }
+            }
+            Err(RegisterError::InvalidTtl { ttl, .. }) => Self::InvalidTtl { ttl },
+            Err(RegisterError::InvalidLatency { latency, .. }) => Self::InvalidLatency { latency },
+            Err(other) => Self::Refused(other),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Relay {
+    /// Tells the lives of one id apart.
+    pub life: u64,
+    endpoint: Endpoint,
+    is_private: bool,
+    capacity: u32,
+    leases: u32,
+    reported: u32,
+    nat: Option<NatType>,
+    ttl: Duration,
+    deadline: u64,
+    registered_at: u64,
+    is_draining: bool,
+    seed: Option<Duration>,
+    /// When round trips were measured, in nanoseconds, and what they were.
+    samples: Vec<(u64, Duration)>,
+    /// What the registry made of that.
+    latency: Option<Duration>,
+}
+
+impl Relay {
+    fn load(&self) -> u32 {
+        self.leases + self.reported
+    }
+
+    /// Lower is better.
+    fn score(&self, assumed_rtt: Duration) -> f64 {
+        let path = to_micros(self.latency.unwrap_or(assumed_rtt)) + to_micros(assumed_rtt);
+        let utilisation = f64::from(self.load()) / f64::from(self.capacity);
+        path.as_secs_f64() / (1.0 - utilisation.powi(4))
+    }
+
+    /// The least and the most that the latency can be: a sample counts for at
+    /// least 200 seconds and at most 300 before the latest one.
+    fn latency_bounds(&self) -> Option<(Duration, Duration)> {
+        let Some(&(latest, _)) = self.samples.last() else {
+            return self.seed.map(|seed| (seed, seed));
+        };
+        let least_within = |seconds: u64| {
+            let since = latest.saturating_sub(seconds * 1_000_000_000);
+            let within = self.samples.iter().filter(|&&(at, _)| at >= since);
+            within.map(|&(_, rtt)| rtt).min().expect("the latest")
+        };
+        Some((least_within(300), least_within(200)))
+    }
+}
+
+#[derive(Debug)]
+pub struct Model {
+    pub max_relays: usize,
+    pub policy: AddressPolicy,
+    pub local: Option<NodeId>,
+    pub assumed_rtt: Duration,
+    pub ttl: Duration,
+    pub tick_len: Duration,
+    pub relays: BTreeMap<NodeId, Relay>,
+    /// Nanoseconds since the registry was built.
+    pub now: u64,
+    tick: u64,
+    pub lives: u64,
+    pub expired: u64,
+    /// Whether no round trip changed since the last housekeeping pass.
+    pub is_sorted: bool,
+}
+
+impl Model {
+    pub fn new(max_relays: usize, ttl: Duration, tick_len: Duration) -> Self {
+        Self {
+            max_relays,
+            policy: AddressPolicy::Any,
+            local: None,
+            assumed_rtt: Duration::from_millis(100),
+            ttl,
+            tick_len,
+            relays: BTreeMap::new(),
+            now: 0,
+            tick: 0,
+            lives: 0,
+            expired: 0,
+            is_sorted: true,
+        }
+    }
+
+    pub fn raise_tick(&mut self) {
+        self.tick = self.now / nanos(self.tick_len);
+        let before = self.relays.len();
+        self.relays.retain(|_, relay| relay.deadline > self.tick);
+        self.expired += (before - self.relays.len()) as u64;
+    }
+
+    pub fn register(&mut self, id: NodeId, address: Address, declared: &Declared) -> Outcome {
+        if let Err(refusal) = self.check(address, declared) {
+            return refusal;
+        }
+        self.raise_tick();
+        let held = self.relays.get(&id);
+        let nat = declared.nat().or(held.and_then(|relay| relay.nat));
+        if let Some(nat) = unreachable(address, nat) {
+            return Outcome::NotReachable { nat };
+        }
+        if held.is_none() && self.relays.len() == self.max_relays {
+            let max = self.max_relays;
+            return Outcome::Full { max };
+        }
+        let ttl = declared.ttl().or(held.map(|relay| relay.ttl));
+        let ttl = ttl.unwrap_or(self.ttl);
+        let expires_at = self.now.checked_add(nanos(ttl));
+        let deadline = expires_at.map(|at| at.div_ceil(nanos(self.tick_len)));
+        let Some(deadline) = deadline.filter(|&deadline| deadline <= LAST_DEADLINE) else {
+            return Outcome::Refused(RegisterError::ClockExhausted);
+        };
+        let registration = match held {
+            Some(_) => Registration::Renewed,
+            None => Registration::New,
+        };
+        self.lives += u64::from(registration == Registration::New);
+        let relay = self.relays.entry(id).or_insert(Relay {
+            life: self.lives,
+            endpoint: address.endpoint(),
+            is_private: address.is_private(),
+            capacity: 100,
+            leases: 0,
+            reported: 0,
+            nat,
+            ttl,
+            deadline,
+            registered_at: self.now,
+            is_draining: false,
+            seed: None,
+            samples: Vec::new(),
+            latency: None,
+        });
+        relay.endpoint = address.endpoint();
+        relay.is_private = address.is_private();
+        relay.capacity = declared.capacity().unwrap_or(relay.capacity);
+        (relay.nat, relay.ttl, relay.deadline) = (nat, ttl, deadline);
+        if let Some(latency) = declared.latency() {
+            relay.seed = Some(to_micros(latency));
+            self.is_sorted &= registration == Registration::New;
+        }
+        Outcome::Done(registration)
+    }
+
+    /// What is wrong whatever is held.
+    fn check(&self, address: Address, declared: &Declared) -> Result<(), Outcome> {
+        if let Some(error) = address.error(self.policy) {
+            return Err(Outcome::Refused(RegisterError::InvalidEndpoint(error)));
+        }
+        if let Some(nat) = unreachable(address, declared.nat()) {
+            return Err(Outcome::NotReachable { nat });
+        }
+        if let Some(capacity) = declared.capacity()
+            && !(1..=MAX_CAPACITY).contains(&capacity)
+        {
+            return Err(Outcome::InvalidCapacity { capacity });
+        }
+        if let Some(ttl) = declared.ttl()
+            && !is_countable(ttl, self.tick_len)
+        {
+            return Err(Outcome::InvalidTtl { ttl });
+        }
+        if let Some(latency) = declared.latency()
+            && !is_sane(latency)
+        {
+            return Err(Outcome::InvalidLatency { latency });
+        }
+        Ok(())
+    }
+
+    pub fn lease(&mut self, id: &NodeId) -> Result<u64, LeaseError> {
+        let relay = self.relays.get_mut(id).ok_or(LeaseError::UnknownRelay)?;
+        if relay.is_draining {
+            return Err(LeaseError::Draining);
+        }
+        assert!(relay.load() < relay.capacity, "full: see the caller");
+        relay.leases += 1;
+        Ok(relay.life)
+    }
+
+    pub fn is_full(&self, id: &NodeId) -> bool {
+        let relay = self.relays.get(id);
+        relay.is_some_and(|relay| !relay.is_draining && relay.load() >= relay.capacity)
+    }
+
+    pub fn release(&mut self, id: &NodeId, life: u64) {
+        if let Some(relay) = self.relays.get_mut(id).filter(|relay| relay.life == life) {
+            relay.leases -= 1;
+        }
+    }
+
+    pub fn record_rtt(&mut self, id: &NodeId, rtt: Duration) -> bool {
+        let at = self.tick.saturating_mul(nanos(self.tick_len));
+        let relay = self.relays.get_mut(id).filter(|_| is_sane(rtt));
+        if let Some(relay) = relay {
+            relay.samples.push((at, to_micros(rtt)));
+            self.is_sorted = false;
+            return true;
+        }
+        false
+    }
+
+    pub fn report_load(&mut self, id: &NodeId, total: u32) -> bool {
+        let relay = self.relays.get_mut(id);
+        relay.is_some_and(|relay| {
+            relay.reported = total.saturating_sub(relay.leases).min(MAX_CAPACITY);
+            true
+        })
+    }
+
+    pub fn set_draining(&mut self, id: &NodeId, draining: bool) -> bool {
+        let relay = self.relays.get_mut(id);
+        relay.is_some_and(|relay| {
+            relay.is_draining = draining;
+            true
+        })
+    }
+
+    /// Scores, ascending, and ids of the relays that may be handed out.
+    pub fn eligible(&self, target: &NodeId, asked: &Asked) -> Vec<(f64, NodeId)> {
+        let is_eligible = |id: &NodeId, relay: &Relay| {
+            let is_near = match (asked.max_latency(), relay.latency) {
+                (None, _) => true,
+                (Some(most), Some(latency)) => latency <= most,
+                (Some(_), None) => asked.allow_unmeasured,
+            };
+            id != target
+                && Some(*id) != self.local
+                && asked.excluded().all(|excluded| excluded != *id)
+                && relay.load() < relay.capacity
+                && !relay.is_draining
+                && is_near
+        };
+        let mut eligible: Vec<_> = self
+            .relays
+            .iter()
+            .filter(|(id, relay)| is_eligible(id, relay))
+            .map(|(id, relay)| (relay.score(self.assumed_rtt), *id))
+            .collect();
+        eligible.sort_by(|a, b| a.0.total_cmp(&b.0));
+        eligible
+    }
+
+    /// Judges what the registry says of a relay, and takes in its latency.
+    pub fn compare(&mut self, id: &NodeId, info: Option<&RelayInfo>) {
+        let relay = self.relays.get_mut(id);
+        let (relay, info) = match (relay, info) {
+            (None, None) => return,
+            (Some(relay), Some(info)) => (relay, info),
+            (relay, info) => panic!("{id}: {relay:?}, but the registry has {info:?}"),
+        };
+        assert_eq!(info.node_id(), *id);
+        assert_eq!(info.endpoint(), &relay.endpoint);
+        assert_eq!(info.capacity(), relay.capacity);
+        assert_eq!(info.current_load(), relay.load());
+        assert_eq!(info.nat(), relay.nat);
+        assert_eq!(info.is_draining(), relay.is_draining);
+        let lifetime = info.expires_at().duration_since(info.registered_at());
+        let expires_at = relay.deadline.saturating_mul(nanos(self.tick_len));
+        let expected = Duration::from_nanos(expires_at - relay.registered_at);
+        assert_eq!(lifetime.ok(), Some(expected), "{id}: a deadline");
+        match (relay.latency_bounds(), info.latency()) {
+            (None, None) => {}
+            (Some((least, most)), Some(latency)) if (least..=most).contains(&latency) => {}
+            (bounds, latency) => panic!("{id}: {latency:?} is not within {bounds:?}"),
+        }
+        relay.latency = info.latency();
+    }
+}
+
+/// The declared NAT, if it means that strangers cannot reach the relay.
+fn unreachable(address: Address, nat: Option<NatType>) -> Option<NatType> {
+    nat.filter(|&nat| !nat.can_relay() || nat == NatType::PublicIp && address.is_private())
+}
+
+pub fn is_countable(ttl: Duration, tick: Duration) -> bool {
+    let is_told = ttl.as_nanos() < u64::MAX.into();
+    is_told && ttl >= tick && ttl.as_nanos() / tick.as_nanos() <= u128::from(LAST_DEADLINE / 2)
+}
+
+pub fn is_sane(rtt: Duration) -> bool {
+    !rtt.is_zero() && rtt <= MAX_RTT
+}
+
+fn to_micros(rtt: Duration) -> Duration {
+    Duration::from_micros(rtt.as_nanos().div_ceil(1_000) as u64)
+}
+
+pub fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,231 @@
+//! What a fuzzing input says: how a registry is set up, and what is done to it.
+
+use arbitrary::Arbitrary;
+use relay_registry::{
+    AddressPolicy, Endpoint, EndpointError, FindOptions, NatType, NodeId, RegisterOptions,
+};
+use std::net::{Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+#[derive(Arbitrary, Debug)]
+pub struct Case {
+    pub setup: Setup,
+    pub operations: Vec<Operation>,
+}
+
+#[derive(Arbitrary, Debug)]
+pub struct Setup {
+    pub max_relays: u8,
+    pub ttl: Span,
+    pub tick: Span,
+    pub clock_starts_at: Span,
+    pub local: Option<Peer>,
+    pub public_only: bool,
+    pub assumed_rtt: Option<Span>,
+}
+
+#[derive(Arbitrary, Debug)]
+pub enum Operation {
+    Register(Peer, Address, Declared),
+    Unregister(Peer),
+    Lease(Peer),
+    /// Drops one of the leases held.
+    Release(u8),
+    Reserve(Peer, Asked),
+    Find(Peer, Asked),
+    FindSome(Peer, Asked),
+    RecordRtt(Peer, Span),
+    ReportLoad(Peer, u32),
+    SetDraining(Peer, bool),
+    Maintain,
+    Advance(Span),
+}
+
+/// A few peers, so that operations meet; ids of all lengths, most of which
+/// differ in their last byte only.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub struct Peer(u8);
+
+impl Peer {
+    const COUNT: u8 = 24;
+
+    pub fn all() -> impl Iterator<Item = NodeId> {
+        (0..Self::COUNT).map(|peer| Self(peer).id())
+    }
+
+    pub fn id(self) -> NodeId {
+        let peer = self.0 % Self::COUNT;
+        let mut bytes = [0xa5; NodeId::MAX_LEN];
+        let len = [1, 31, 32, 33, NodeId::MAX_LEN][usize::from(peer) % 5];
+        bytes[len - 1] = peer;
+        NodeId::from_bytes(&bytes[..len]).expect("of a valid length")
+    }
+}
+
+/// A length of time, from a nanosecond to beyond what a clock can tell.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Span {
+    Nanos(u16),
+    Millis(u8),
+    Seconds(u8),
+    Years(u16),
+    Any(u64, u32),
+    Longest,
+}
+
+impl Span {
+    pub fn duration(self) -> Duration {
+        const YEAR: u64 = 365 * 24 * 60 * 60;
+        match self {
+            Self::Nanos(nanos) => Duration::from_nanos(nanos.into()),
+            Self::Millis(millis) => Duration::from_millis(millis.into()),
+            Self::Seconds(seconds) => Duration::from_secs(seconds.into()),
+            Self::Years(years) => Duration::from_secs(YEAR * u64::from(years)),
+            Self::Any(seconds, nanos) => Duration::new(seconds, nanos % 1_000_000_000),
+            Self::Longest => Duration::MAX,
+        }
+    }
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Address {
+    Public(u8),
+    PublicV6(u8),
+    Name(u8),
+    Private(u8),
+    Loopback(u8),
+    PortZero(u8),
+    Unspecified,
+    Multicast,
+    Broadcast,
+}
+
+impl Address {
+    pub fn endpoint(self) -> Endpoint {
+        let at = |ip: [u8; 4], port| SocketAddr::from((ip, port)).into();
+        match self {
+            Self::Public(n) => at([9, 8, 7, n], 4433),
+            Self::PublicV6(n) => {
+                let ip = Ipv6Addr::new(0x2606, 0x4700, 0, 0, 0, 0, 0, n.into());
+                SocketAddr::from((ip, 443)).into()
+            }
+            Self::Name(n) => {
+                Endpoint::from_name(&format!("relay-{n}.peers.io"), 443).expect("a hostname")
+            }
+            Self::Private(n) => at([10, 0, 0, n], 4433),
+            Self::Loopback(n) => at([127, 0, 0, n], 4433),
+            Self::PortZero(n) => at([9, 8, 7, n], 0),
+            Self::Unspecified => at([0, 0, 0, 0], 1),
+            Self::Multicast => at([224, 0, 0, 1], 1),
+            Self::Broadcast => at([255, 255, 255, 255], 1),
+        }
+    }
+
+    /// Why a relay cannot be registered here, if it cannot.
+    pub fn error(self, policy: AddressPolicy) -> Option<EndpointError> {
+        match self {
+            Self::PortZero(_) => Some(EndpointError::ZeroPort),
+            Self::Unspecified => Some(EndpointError::Unspecified),
+            Self::Multicast => Some(EndpointError::Multicast),
+            Self::Broadcast => Some(EndpointError::Broadcast),
+            _ if self.is_private() && policy == AddressPolicy::PublicOnly => {
+                Some(EndpointError::NotPublic)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it means nothing to strangers.
+    pub fn is_private(self) -> bool {
+        matches!(self, Self::Private(_) | Self::Loopback(_))
+    }
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Nat {
+    PublicIp,
+    FullCone,
+    Symmetric,
+}
+
+/// What a relay declares.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub struct Declared {
+    capacity: Option<u32>,
+    is_small: bool,
+    latency: Option<Span>,
+    nat: Option<Nat>,
+    ttl: Option<Span>,
+}
+
+impl Declared {
+    pub fn capacity(&self) -> Option<u32> {
+        self.capacity.map(|capacity| match self.is_small {
+            true => capacity % 5,
+            false => capacity,
+        })
+    }
+
+    pub fn latency(&self) -> Option<Duration> {
+        self.latency.map(Span::duration)
+    }
+
+    pub fn ttl(&self) -> Option<Duration> {
+        self.ttl.map(Span::duration)
+    }
+
+    pub fn nat(&self) -> Option<NatType> {
+        self.nat.map(|nat| match nat {
+            Nat::PublicIp => NatType::PublicIp,
+            Nat::FullCone => NatType::FullCone,
+            Nat::Symmetric => NatType::Symmetric,
+        })
+    }
+
+    pub fn options(&self) -> RegisterOptions {
+        let mut options = RegisterOptions::new();
+        if let Some(capacity) = self.capacity() {
+            options = options.capacity(capacity);
+        }
+        if let Some(latency) = self.latency() {
+            options = options.latency(latency);
+        }
+        if let Some(nat) = self.nat() {
+            options = options.nat(nat);
+        }
+        if let Some(ttl) = self.ttl() {
+            options = options.ttl(ttl);
+        }
+        options
+    }
+}
+
+/// What a requester asks.
+#[derive(Arbitrary, Clone, Debug)]
+pub struct Asked {
+    pub max_results: u8,
+    excluded: [Option<Peer>; 3],
+    max_latency: Option<Span>,
+    pub allow_unmeasured: bool,
+}
+
+impl Asked {
+    pub fn excluded(&self) -> impl Iterator<Item = NodeId> {
+        self.excluded.iter().flatten().map(|peer| peer.id())
+    }
+
+    pub fn max_latency(&self) -> Option<Duration> {
+        self.max_latency.map(Span::duration)
+    }
+
+    pub fn options(&self) -> FindOptions {
+        let options = FindOptions::new()
+            .max_results(self.max_results.into())
+            .exclude(self.excluded())
+            .allow_unmeasured(self.allow_unmeasured);
+        match self.max_latency() {
+            Some(rtt) => options.max_latency(rtt),
+            None => options,
+        }
+    }
+}

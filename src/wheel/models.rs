@@ -1,0 +1,71 @@
+//! Models of the inbox: no announcement is lost.
+
+use super::Inbox;
+use crate::sync::{Arc, AtomicU32, AtomicU64, Ordering, check};
+use loom::thread;
+
+/// Two records with deadlines, and the inbox that they are announced by.
+#[derive(Default)]
+struct World {
+    inbox: Inbox,
+    links: [AtomicU32; 2],
+    deadlines: [AtomicU64; 2],
+}
+
+impl World {
+    fn set(&self, index: u32, deadline: u64) {
+        self.deadlines[index as usize].store(deadline, Ordering::Relaxed);
+        self.inbox.push(index, &self.links[index as usize]);
+    }
+
+    /// What the wheel's keeper learns of each record.
+    fn drain(&self, known: &mut [u64; 2]) {
+        self.inbox.drain(
+            |index| &self.links[index as usize],
+            |index| {
+                known[index as usize] = self.deadlines[index as usize].load(Ordering::Relaxed);
+            },
+        );
+    }
+}
+
+#[test]
+fn the_wheel_hears_of_the_last_deadline_of_each_record() {
+    check(3, || {
+        let world = Arc::new(World::default());
+        let other = Arc::clone(&world);
+        let announcing = thread::spawn(move || {
+            other.set(0, 10);
+            other.set(1, 20);
+            other.set(0, 5);
+        });
+        let mut known = [0; 2];
+        world.drain(&mut known);
+        announcing.join().unwrap();
+        world.drain(&mut known);
+        assert_eq!(known, [5, 20]);
+    });
+}
+
+/// An announcer that finds its record queued already relies on the keeper.
+#[test]
+fn an_announcement_of_a_queued_record_is_not_lost() {
+    check(3, || {
+        let world = Arc::new(World::default());
+        world.set(0, 10);
+        let other = Arc::clone(&world);
+        let announcing = thread::spawn(move || other.set(0, 5));
+        let mut known = [0; 2];
+        world.drain(&mut known);
+        // Join without the order that joining brings, by a second keeper.
+        let last = Arc::clone(&world);
+        let keeper = thread::spawn(move || {
+            last.drain(&mut known);
+            known
+        });
+        announcing.join().unwrap();
+        let mut known = keeper.join().unwrap();
+        world.drain(&mut known);
+        assert_eq!(known[0], 5);
+    });
+}
