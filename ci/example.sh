@@ -43,7 +43,8 @@ PYTHON
 
 # One line on stderr, nothing on stdout, and an exit code other than 0.
 refuses() {
-    if run "$relay_world" "$@" >"$answers/out" 2>"$answers/err"; then
+    printf '+ %s\n' "$relay_world $*" >&2
+    if "$relay_world" "$@" >"$answers/out" 2>"$answers/err"; then
         fail "accepted: $*"
     fi
     cat "$answers/err"

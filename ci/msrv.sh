@@ -25,9 +25,9 @@ def number(version):
     return tuple(int(part) for part in (version.split("-")[0] + ".0.0").split(".")[:3])
 
 
-# Reached only by `--cfg relay_loom`, which is for the project's own models.
+# What only a cfg for loom switches on is for the project's own models.
 def is_needed(kind):
-    return kind["kind"] != "dev" and "relay_loom" not in (kind["target"] or "")
+    return kind["kind"] != "dev" and "_loom" not in (kind["target"] or "")
 
 
 root = metadata["resolve"]["root"]

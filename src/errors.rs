@@ -50,11 +50,13 @@ pub enum RegisterError {
         /// What was declared.
         latency: Duration,
     },
-    /// Relays have left faster than their memory could be reclaimed, and the
-    /// bound on it is reached. Try again shortly.
+    /// Relays left, or changed what they announce, faster than the memory could
+    /// be reclaimed, and the bound on it is reached: a thread is stalled inside a
+    /// call. Try again shortly. A renewal that changes nothing but the deadline
+    /// is never refused for this.
     #[non_exhaustive]
     Backlogged {
-        /// How many departed relays still hold memory.
+        /// How many departed relays and replaced announcements hold memory.
         awaiting_reclamation: usize,
     },
     /// The clock stands so late that the deadline is beyond what ticks can
@@ -88,7 +90,7 @@ impl fmt::Display for RegisterError {
                 awaiting_reclamation,
             } => write!(
                 f,
-                "{awaiting_reclamation} departed relays await the reclamation of their memory"
+                "{awaiting_reclamation} departed or renewed records await the reclamation of their memory"
             ),
             Self::ClockExhausted => f.write_str("the clock has no room left for a deadline"),
         }
@@ -326,7 +328,7 @@ mod tests {
                 RegisterError::Backlogged {
                     awaiting_reclamation: 3024,
                 },
-                "3024 departed relays await the reclamation of their memory",
+                "3024 departed or renewed records await the reclamation of their memory",
             ),
             (
                 RegisterError::ClockExhausted,

@@ -221,9 +221,9 @@ impl Record {
         Load::from_bits(self.load.load(Ordering::Relaxed))
     }
 
-    /// Takes one unit of capacity, or says why not.
+    /// Takes one unit of capacity, or says why not; the word with the lease.
     #[inline]
-    pub(crate) fn take_lease(&self) -> Result<(), Refusal> {
+    pub(crate) fn take_lease(&self) -> Result<Load, Refusal> {
         self.update_load(Load::with_lease)
     }
 
@@ -263,23 +263,25 @@ impl Record {
     }
 
     #[inline]
-    fn update_load<E>(&self, next: impl Fn(Load) -> Result<Load, E>) -> Result<(), E> {
+    fn update_load<E>(&self, next: impl Fn(Load) -> Result<Load, E>) -> Result<Load, E> {
         let mut seen = self.load.load(Ordering::Relaxed);
         loop {
-            let wanted = next(Load::from_bits(seen))?.bits();
+            let wanted = next(Load::from_bits(seen))?;
             // AcqRel: a unit is taken after its former holder released it.
-            match self
-                .load
-                .compare_exchange_weak(seen, wanted, Ordering::AcqRel, Ordering::Relaxed)
-            {
-                Ok(_) => return Ok(()),
+            match self.load.compare_exchange_weak(
+                seen,
+                wanted.bits(),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Ok(wanted),
                 Err(current) => seen = current,
             }
         }
     }
 
     fn change_load(&self, next: impl Fn(Load) -> Load) {
-        let Ok(()) = self.update_load(|load| Ok::<_, Infallible>(next(load)));
+        let Ok(_) = self.update_load(|load| Ok::<_, Infallible>(next(load)));
     }
 
     /// The round-trip time from here, in microseconds, or the seed of one.

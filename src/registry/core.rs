@@ -6,7 +6,7 @@ use crate::registry::stats::Counters;
 use crate::relay::{AddressPolicy, NodeId, RelayInfo};
 use crate::select::{Candidate, Publication};
 use crate::sync::epoch::{self, Guard};
-use crate::sync::{AtomicU64, Mutex, Ordering, Padded};
+use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, Padded};
 use crate::table::{RecordRef, Table};
 use crate::time::{Tick, Timeline};
 use crate::wheel::{Inbox, Wheel};
@@ -26,6 +26,21 @@ pub(crate) struct Core {
     pub(super) last_sort: LastSort,
     /// All that was due at this tick has departed.
     swept: Padded<AtomicU64>,
+    /// Registrations under way whose deadline the wheel may not have heard of.
+    in_flight: Padded<AtomicU32>,
+    /// Where the next search for an expired relay begins.
+    pub(super) search_start: AtomicU32,
+}
+
+/// Keeps sweeps from being declared complete while a deadline is on its way to
+/// the wheel.
+pub(super) struct InFlight<'a>(&'a AtomicU32);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        // Release: the wheel has been told by now.
+        self.0.fetch_sub(1, Ordering::Release);
+    }
 }
 
 /// How the registry was built.
@@ -53,8 +68,10 @@ impl Core {
             inbox: Inbox::default(),
             wheel: Mutex::new(Wheel::new()),
             counters: Counters::default(),
-            last_sort: LastSort::default(),
+            last_sort: LastSort::new(),
             swept: Padded(AtomicU64::default()),
+            in_flight: Padded(AtomicU32::default()),
+            search_start: AtomicU32::default(),
         }
     }
 
@@ -62,6 +79,22 @@ impl Core {
     pub(super) fn swept(&self) -> Tick {
         // Acquire: those departures are seen, too.
         Tick(self.swept.load(Ordering::Acquire))
+    }
+
+    /// To be held from before the tick is read for a deadline until the wheel
+    /// was told of it.
+    pub(super) fn in_flight(&self) -> InFlight<'_> {
+        // AcqRel: see `none_in_flight`.
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        InFlight(&self.in_flight)
+    }
+
+    /// Whether the wheel will be told by now of every deadline up to the
+    /// current tick: a registration that begins later sees that tick.
+    pub(super) fn none_in_flight(&self) -> bool {
+        // A read-modify-write, so that it and each registration's are in one
+        // order: those before are over, those after see what we did before.
+        self.in_flight.fetch_add(0, Ordering::AcqRel) == 0
     }
 
     pub(super) fn note_swept(&self, tick: Tick) {
@@ -111,18 +144,23 @@ impl Core {
 
     /// Live relays.
     pub(super) fn relay_count(&self) -> usize {
-        if self.swept() >= self.timeline.tick() {
-            return self.table.count();
+        let swept = self.swept() >= self.timeline.tick();
+        if let Some(count) = swept.then(|| self.table.count(&epoch::pin())).flatten() {
+            return count;
         }
-        // Some that are counted may be due: look at each.
+        // Some that are counted may be due or departing: look at each.
+        let before = self.table.admissions();
         let mut count = 0;
         self.for_each_live(|_, _| count += 1);
-        count
+        if self.table.admissions() == before {
+            return count;
+        }
+        self.relays().len()
     }
 
     pub(super) fn relays(&self) -> Vec<RelayInfo> {
         let before = self.table.admissions();
-        let mut relays = Vec::with_capacity(self.table.count());
+        let mut relays = Vec::with_capacity(self.table.estimate());
         self.for_each_live(|record, word| relays.push(self.describe(&record, word)));
         if self.table.admissions() != before {
             keep_latest_of_each_id(&mut relays);

@@ -8,9 +8,10 @@ use crate::registry::core::Core;
 use crate::registry::stats::{Stats, add_one, get};
 use crate::select::{Backlog, Merger};
 use crate::sync::{AtomicU64, Ordering, epoch};
-use crate::time::Tick;
+use crate::table::sweep_buried;
+use crate::time::{Tick, nanos};
 use crate::wheel::Wheel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What one housekeeping pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +35,10 @@ pub(crate) enum Sorting {
 }
 
 /// The part of its time that the maintenance thread sorts for is one in this.
-const SORTING_SHARE: u64 = 8;
+const SORTING_SHARE: u32 = 8;
+
+/// It rests no longer than this, also after a sort during which it was held up.
+const LONGEST_REST: Duration = Duration::from_secs(2);
 
 impl Core {
     /// One housekeeping pass.
@@ -42,10 +46,11 @@ impl Core {
         let now = self.timeline.advance();
         let expired = self.sweep(&mut self.wheel.lock(), now.tick);
         let is_time = sorting == Sorting::Eager
-            || now.nanos >= self.last_sort.next_at()
+            || self.last_sort.may_sort_again()
             || self.publication.backlog() == Backlog::Overdue;
         let sorted = is_time && self.sort();
-        epoch::collect();
+        self.table.reclaim();
+        sweep_buried();
         add_one(&self.counters.passes);
         Maintained {
             expired,
@@ -56,6 +61,7 @@ impl Core {
 
     /// Makes all that is due at `tick` depart; how many did.
     fn sweep(&self, wheel: &mut Wheel, tick: Tick) -> usize {
+        let none_in_flight = self.none_in_flight();
         let mut expired = 0;
         let mut visit = |index| self.visit(index, tick, &mut expired);
         self.inbox.drain(
@@ -66,7 +72,9 @@ impl Core {
             },
         );
         wheel.advance(tick, visit);
-        self.note_swept(tick);
+        if none_in_flight {
+            self.note_swept(tick);
+        }
         expired
     }
 
@@ -103,27 +111,34 @@ impl Core {
         }
     }
 
+    /// Goes on where the last search found one: while many are due, the next is
+    /// near.
     fn expire_any(&self, tick: Tick) {
         let guard = epoch::pin();
-        self.table.iter(&guard).any(|record| {
-            let word = record.lifecycle();
-            word.is_live() && !word.is_live_at(tick) && self.expire(record, word)
+        let reach = self.table.reach();
+        let start = self.search_start.load(Ordering::Relaxed).min(reach);
+        let found = (start..reach).chain(0..start).find(|&index| {
+            self.table.occupant(index, &guard).is_some_and(|record| {
+                let word = record.lifecycle();
+                word.is_live() && !word.is_live_at(tick) && self.expire(record, word)
+            })
         });
+        self.search_start
+            .store(found.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// After an arrival: has the arrivals merged when they are many. Returns
     /// whether the maintenance thread should look at them now.
     pub(super) fn tend_arrivals(&self) -> bool {
-        let backlog = self.publication.backlog();
-        let is_ours = match backlog {
+        let has_keeper = self.settings.has_keeper;
+        match self.publication.backlog() {
             Backlog::Light => false,
-            Backlog::Due => !self.settings.has_keeper,
-            Backlog::Overdue => true,
-        };
-        if is_ours {
-            self.try_sort();
+            Backlog::Due if has_keeper => self.last_sort.may_sort_again(),
+            Backlog::Due | Backlog::Overdue => {
+                self.try_sort();
+                false
+            }
         }
-        backlog == Backlog::Due && self.settings.has_keeper
     }
 
     /// Sorts all relays anew, if anything changed.
@@ -145,26 +160,26 @@ impl Core {
     }
 
     fn merge(&self, merger: &mut Merger) {
-        let begun = self.timeline.advance();
+        let begun = Instant::now();
+        let elapsed_nanos = self.timeline.elapsed_nanos();
         let departures = self.counters.departures();
         let assumed_rtt_micros = self.settings.assumed_rtt_micros;
         let guard = epoch::pin();
         self.publication
             .merge(merger, &guard, assumed_rtt_micros, |relay| {
+                // What is past its deadline stays until it departs: somebody may
+                // be renewing it.
                 let record = self.table.resolve(relay, &guard)?;
-                let word = record.lifecycle();
-                let stays = word.is_pending() || word.is_live_at(begun.tick);
+                let stays = !record.lifecycle().is_over();
                 stays.then(|| record.rtt_micros().unwrap_or(assumed_rtt_micros))
             });
-        drop(guard);
-        let ended = self.timeline.advance();
-        self.last_sort.note(departures, begun.nanos, ended.nanos);
+        self.last_sort.note(departures, elapsed_nanos, begun);
     }
 
     pub(super) fn stats(&self) -> Stats {
         let totals = self.counters.totals();
         let snapshot = self.publication.load();
-        let sorted_at = Duration::from_nanos(self.last_sort.begun_at());
+        let sorted_at = Duration::from_nanos(self.last_sort.elapsed_nanos());
         Stats {
             registrations: totals.registrations,
             renewals: totals.renewals,
@@ -185,36 +200,47 @@ impl Core {
 }
 
 /// The last time that relays were sorted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct LastSort {
     departures: AtomicU64,
-    begun_at: AtomicU64,
+    elapsed_nanos: AtomicU64,
+    /// Nanoseconds of real time from `origin` until a paced pass may sort again.
     next_at: AtomicU64,
+    origin: Instant,
 }
 
 impl LastSort {
+    pub(super) fn new() -> Self {
+        Self {
+            departures: AtomicU64::default(),
+            elapsed_nanos: AtomicU64::default(),
+            next_at: AtomicU64::default(),
+            origin: Instant::now(),
+        }
+    }
+
     /// The departures that the base takes into account.
     fn departures(&self) -> u64 {
         get(&self.departures)
     }
 
-    /// Nanoseconds from the registry's origin.
-    fn begun_at(&self) -> u64 {
-        get(&self.begun_at)
+    /// When it was, in the registry's time.
+    fn elapsed_nanos(&self) -> u64 {
+        get(&self.elapsed_nanos)
     }
 
-    /// When a paced pass may sort again.
-    fn next_at(&self) -> u64 {
-        get(&self.next_at)
+    /// Whether it was long enough ago for a paced pass to sort again.
+    fn may_sort_again(&self) -> bool {
+        nanos(self.origin.elapsed()) >= get(&self.next_at)
     }
 
     /// Only for whoever holds the merger.
-    fn note(&self, departures: u64, begun_at: u64, ended_at: u64) {
-        let rest = (ended_at - begun_at).saturating_mul(SORTING_SHARE - 1);
+    fn note(&self, departures: u64, elapsed_nanos: u64, begun: Instant) {
+        let rest = begun.elapsed() * (SORTING_SHARE - 1);
+        let next_at = self.origin.elapsed() + rest.min(LONGEST_REST);
         // Relaxed: these pace the work and order nothing.
         self.departures.store(departures, Ordering::Relaxed);
-        self.begun_at.store(begun_at, Ordering::Relaxed);
-        self.next_at
-            .store(ended_at.saturating_add(rest), Ordering::Relaxed);
+        self.elapsed_nanos.store(elapsed_nanos, Ordering::Relaxed);
+        self.next_at.store(nanos(next_at), Ordering::Relaxed);
     }
 }

@@ -14,39 +14,57 @@ use std::thread::{self, JoinHandle};
 /// A running maintenance thread; dropping this ends it.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    stop: Arc<AtomicBool>,
+    signals: Arc<Signals>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the handles tell the thread.
+#[derive(Debug, Default)]
+struct Signals {
+    stop: AtomicBool,
+    woken: AtomicBool,
 }
 
 impl Keeper {
     /// Starts the thread, which makes a pass at least once a tick.
     pub(super) fn start(core: Arc<Core>) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let told_to_stop = Arc::clone(&stop);
+        let signals = Arc::new(Signals::default());
+        let heard = Arc::clone(&signals);
         let thread = thread::Builder::new()
             .name("relay-registry".into())
-            .spawn(move || keep(&core, &told_to_stop))?;
+            .spawn(move || keep(&core, &heard))?;
         Ok(Self {
-            stop,
+            signals,
             thread: Some(thread),
         })
     }
 
-    /// Has the next pass made now; lock-free.
+    /// Has the next pass made now, unless that was asked already; lock-free.
     pub(super) fn wake(&self) {
+        // Relaxed: at worst a pass is made too many, or a tick later.
+        if !self.signals.woken.swap(true, Ordering::Relaxed) {
+            self.unpark();
+        }
+    }
+
+    fn unpark(&self) {
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
         }
     }
 }
 
-fn keep(core: &Core, stop: &AtomicBool) {
+fn keep(core: &Core, signals: &Signals) {
     // Acquire: pairs with the last handle's word to stop.
-    while !stop.load(Ordering::Acquire) {
+    while !signals.stop.load(Ordering::Acquire) {
+        signals.woken.store(false, Ordering::Relaxed);
         // The clock is the embedder's and may panic; it is read before
         // anything changes, so the next pass goes on from a sound state.
-        if catch_unwind(AssertUnwindSafe(|| core.maintain(Sorting::Paced))).is_err() {
+        let pass = catch_unwind(AssertUnwindSafe(|| core.maintain(Sorting::Paced)));
+        if let Err(payload) = pass {
             add_one(&core.counters.panics);
+            // Dropping it could panic again.
+            std::mem::forget(payload);
         }
         park_timeout(core.settings.tick);
     }
@@ -55,8 +73,8 @@ fn keep(core: &Core, stop: &AtomicBool) {
 impl Drop for Keeper {
     fn drop(&mut self) {
         // Release: the thread sees all that the handles did.
-        self.stop.store(true, Ordering::Release);
-        self.wake();
+        self.signals.stop.store(true, Ordering::Release);
+        self.unpark();
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != thread::current().id()
         {

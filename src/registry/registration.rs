@@ -26,7 +26,7 @@ pub enum Registration {
 const DEFAULT_CAPACITY: u32 = 100;
 
 /// How often a registration helps to reclaim before it gives up.
-const PATIENCE: usize = 64;
+const PATIENCE: usize = 256;
 
 /// A checked request to register.
 struct Request<'a> {
@@ -34,7 +34,6 @@ struct Request<'a> {
     endpoint: Endpoint,
     options: &'a RegisterOptions,
     rtt_seed: Option<u32>,
-    now: Moment,
 }
 
 /// Why an attempt to register did not come to its end.
@@ -61,13 +60,11 @@ impl Core {
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
         let outcome = self.check(&endpoint, options).and_then(|rtt_seed| {
-            let now = self.timeline.advance();
             self.register_checked(&Request {
                 id,
                 endpoint,
                 options,
                 rtt_seed,
-                now,
             })
         });
         self.counters.count_registration(&outcome);
@@ -101,12 +98,15 @@ impl Core {
     fn register_checked(&self, request: &Request<'_>) -> Result<Registration, RegisterError> {
         let mut patience = PATIENCE;
         loop {
-            match self.try_register(request, &epoch::pin()) {
+            // The guard ends with this statement: whoever helps must not be
+            // pinned.
+            let outcome = self.try_register(request, &epoch::pin());
+            match outcome {
                 Ok(registration) => return Ok(registration),
                 Err(Obstacle::Overtaken) => {}
                 Err(Obstacle::Refused(error)) => return Err(error),
                 Err(Obstacle::Exhausted) if patience == 0 => {
-                    let awaiting_reclamation = self.table.awaiting_reclamation();
+                    let awaiting_reclamation = self.table.backlog();
                     return Err(RegisterError::Backlogged {
                         awaiting_reclamation,
                     });
@@ -115,7 +115,7 @@ impl Core {
                     // A thread that was preempted inside a call holds the epoch
                     // back: give it a chance to finish.
                     yield_now();
-                    epoch::collect();
+                    self.table.reclaim();
                     patience -= 1;
                 }
             }
@@ -123,8 +123,9 @@ impl Core {
     }
 
     fn try_register(&self, request: &Request<'_>, guard: &Guard) -> Result<Registration, Obstacle> {
+        let now = self.timeline.advance();
         match self.table.find(&request.id, guard) {
-            Some(record) => self.renew(record, request),
+            Some(record) => self.renew(record, request, now),
             None => self.enter(request, guard),
         }
     }
@@ -135,13 +136,10 @@ impl Core {
         &self,
         record: RecordRef<'_>,
         request: &Request<'_>,
+        now: Moment,
     ) -> Result<Registration, Obstacle> {
         let word = record.lifecycle();
         if !word.is_live() {
-            return Err(Obstacle::Overtaken);
-        }
-        if !word.is_live_at(self.timeline.tick()) {
-            self.expire(record, word);
             return Err(Obstacle::Overtaken);
         }
         let current = record.announcement(word);
@@ -150,22 +148,31 @@ impl Core {
             check_reachable(&amended.endpoint, amended.nat)?;
         }
         let ttl = amended.as_ref().map_or(current.ttl, |amended| amended.ttl);
-        let deadline = self.deadline(request.now, ttl)?;
-        let new_capacity = amended
-            .as_ref()
-            .is_some_and(|amended| amended.capacity != current.capacity);
-        if !record.renew(word, deadline, amended)? {
+        let mut deadline = self.deadline(now, ttl)?;
+        if ttl == current.ttl {
+            // A renewal that was held up takes nothing from a later one.
+            deadline = deadline.max(word.deadline());
+        }
+        let is_sooner = deadline < word.deadline();
+        let _in_flight = is_sooner.then(|| self.in_flight());
+        let tick = self.timeline.tick();
+        if !word.is_live_at(tick) {
+            self.expire(record, word);
             return Err(Obstacle::Overtaken);
         }
-        if new_capacity {
+        if deadline <= tick || !record.renew(word, deadline, amended)? {
+            return Err(Obstacle::Overtaken);
+        }
+        if announced_capacity(&record).is_some_and(|capacity| capacity != record.load().capacity())
+        {
             bring_capacity_into_force(&record);
         }
         if let Some(seed) = request.rtt_seed
-            && record.seed_rtt(request.now.nanos, seed)
+            && record.seed_rtt(now.nanos, seed)
         {
             self.publication.note_reordering();
         }
-        if deadline < word.deadline() {
+        if is_sooner {
             self.inbox.push(record.index(), record.inbox_link());
         }
         Ok(Registration::Renewed)
@@ -178,8 +185,10 @@ impl Core {
     /// handed out and due.
     fn enter(&self, request: &Request<'_>, guard: &Guard) -> Result<Registration, Obstacle> {
         self.ensure_room(request, guard)?;
-        let announcement = first_announcement(request, self.settings.ttl);
-        let deadline = self.deadline(request.now, announcement.ttl)?;
+        let _in_flight = self.in_flight();
+        let now = self.timeline.advance();
+        let announcement = first_announcement(request, now, self.settings.ttl);
+        let deadline = self.deadline(now, announcement.ttl)?;
         let staged =
             self.table
                 .stage(&request.id, announcement, deadline, request.rtt_seed, guard)?;
@@ -198,7 +207,7 @@ impl Core {
     /// Refuses a newcomer when the table is full of relays that live.
     fn ensure_room(&self, request: &Request<'_>, guard: &Guard) -> Result<(), Obstacle> {
         while let Some(full) = self.table.full_without(&request.id, guard) {
-            self.make_room(request.now.tick);
+            self.make_room(self.timeline.tick());
             self.table.help_departures(guard);
             // Unchanged, so it was full when nothing due or departing was left.
             if self.table.full_without(&request.id, guard) == Some(full) {
@@ -262,14 +271,14 @@ fn check_reachable(endpoint: &Endpoint, nat: Option<NatType>) -> Result<(), Regi
     }
 }
 
-fn first_announcement(request: &Request<'_>, default_ttl: Duration) -> Announcement {
+fn first_announcement(request: &Request<'_>, now: Moment, default_ttl: Duration) -> Announcement {
     let options = request.options;
     Announcement {
         endpoint: request.endpoint.clone(),
         capacity: options.capacity.unwrap_or(DEFAULT_CAPACITY),
         ttl: options.ttl.unwrap_or(default_ttl),
         nat: options.nat,
-        registered_at: request.now.nanos,
+        registered_at: now.nanos,
     }
 }
 
@@ -292,16 +301,19 @@ fn amended(current: &Announcement, request: &Request<'_>) -> Option<Announcement
 /// Copies the announced capacity to where leases are decided.
 ///
 /// Of several renewals at once, the last to store looks again and finds its
-/// own figure in force or that of a later one.
+/// own figure in force or that of a later one. Until then a lease that the old
+/// figure let through is given back; see `RecordRef::lease`.
 fn bring_capacity_into_force(record: &RecordRef<'_>) {
-    loop {
-        let word = record.lifecycle();
-        if word.is_over() {
-            return;
-        }
-        record.set_capacity(record.announcement(word).capacity);
-        if record.lifecycle().announcement() == word.announcement() {
+    while let Some(capacity) = announced_capacity(record) {
+        record.set_capacity(capacity);
+        if announced_capacity(record) == Some(capacity) {
             return;
         }
     }
+}
+
+/// The capacity in the announcement that is in force; `None` once departed.
+fn announced_capacity(record: &RecordRef<'_>) -> Option<u32> {
+    let word = record.lifecycle();
+    (!word.is_over()).then(|| record.announcement(word).capacity)
 }

@@ -17,8 +17,8 @@
 //! +--------------+----------------+----------------+
 //! ```
 //!
-//! The pair number is stored plus one, modulo 2^16 - 1: two visits to a word
-//! 38 days apart would be mistaken for one. A minimum of zero is *no sample*.
+//! The pair number is stored plus one, modulo 2^16 - 1: a sample that is 38 days old is taken
+//! for new. A minimum of zero is *no sample*.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -94,7 +94,9 @@ fn with_sample(word: u64, slice: u64, micros: u64) -> u64 {
 fn slices(word: u64, now: u64) -> impl Iterator<Item = (u64, u32)> {
     let stamp = word >> PAIR_SHIFT;
     // Pairs since the word was written, by the stamps' circle.
-    let age_in_pairs = (pair_stamp(now / 2) + PAIRS - stamp) % PAIRS;
+    let behind = (pair_stamp(now / 2) + PAIRS - stamp) % PAIRS;
+    // Ahead of a `now` that was read a little earlier is as good as now.
+    let age_in_pairs = if behind >= PAIRS - 2 { 0 } else { behind };
     (0..2).filter_map(move |half| {
         let micros = (word >> (half as u32 * VALUE_BITS) & VALUE_MASK) as u32;
         let age = (2 * age_in_pairs + now % 2).saturating_sub(half);

@@ -29,6 +29,17 @@ pub(crate) struct Candidate<'g> {
     pub(crate) score: f32,
 }
 
+impl Candidate<'_> {
+    /// Whether there is room also by what the relay announces.
+    ///
+    /// A renewal changes the announcement first, and the word that judging looks
+    /// at after that; in between, the word may show room that is no more.
+    #[inline]
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.record.has_room(self.word)
+    }
+}
+
 /// Why a relay is not handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rejection {

@@ -176,8 +176,11 @@ impl Publication {
             if snapshot.newest_run().push(arrival) {
                 return;
             }
-            // Full, or sealed by a merge that has published a fresh one.
-            self.replace(&snapshot, snapshot.with_fresh_run());
+            // Full, or sealed by a merge that has published a fresh one. Others
+            // may have added one, too: look before allocating.
+            if Arc::ptr_eq(&snapshot, &self.load()) {
+                self.replace(&snapshot, snapshot.with_fresh_run());
+            }
         }
     }
 

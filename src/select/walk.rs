@@ -24,6 +24,7 @@ use crate::select::snapshot::Snapshot;
 use crate::sync::epoch::Guard;
 use crate::sync::random_below;
 use crate::table::{Handle, Table, Unit};
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// Up to so many entries or arrivals are all looked at.
@@ -39,6 +40,8 @@ const TAIL: usize = 4;
 const ARRIVALS: usize = 6;
 /// Entries tried anywhere before everything is looked at.
 const ANYWHERE: usize = 64;
+/// Up to so many results are kept in order during the walk.
+const FEW: usize = 32;
 /// How much further a walk goes once it has enough to answer with.
 const BEYOND: usize = 64;
 /// Choices lost to other callers before the first relay that fits is taken.
@@ -59,17 +62,14 @@ struct Search<'w, 'g> {
     /// How many have scored as the best does.
     ties: u32,
     looked_at: usize,
+    /// Whether each candidate's room is checked against its announcement.
+    only_confirmed: bool,
 }
 
 impl<'g> Walk<'g> {
     /// The best relay, exactly or nearly so; `None` only if there is none.
     pub(crate) fn best(&self) -> Option<Candidate<'g>> {
-        let mut search = Search {
-            walk: self,
-            best: None,
-            ties: 0,
-            looked_at: 0,
-        };
+        let mut search = Search::new(self);
         search.arrivals();
         search.base();
         if search.best.is_none() {
@@ -78,15 +78,24 @@ impl<'g> Walk<'g> {
         if search.best.is_none() {
             search.everything();
         }
-        search.best
+        search.best.filter(Candidate::is_confirmed).or_else(|| {
+            // A renewal that lowers the capacity is under way.
+            search.best?;
+            search = Search::new(self);
+            search.only_confirmed = true;
+            search.everything();
+            search.best
+        })
     }
 
-    /// The best `count` relays, best first; fewer only if there are no more.
+    /// The best `count` relays, best first and distinct; fewer only if there
+    /// are no more.
     pub(crate) fn best_of(&self, count: usize) -> Vec<Candidate<'g>> {
         match count {
             0 => Vec::new(),
             1 => self.best().into_iter().collect(),
-            _ => self.complete(count),
+            _ if count <= FEW => self.complete(count),
+            _ => self.sorted(count),
         }
     }
 
@@ -111,7 +120,8 @@ impl<'g> Walk<'g> {
         let mut passed_over = PassedOver::default();
         for relay in self.snapshot.iter() {
             match self.judge(relay) {
-                Ok(_) => continue,
+                Ok(candidate) if candidate.is_confirmed() => continue,
+                Ok(_) => passed_over.full += 1,
                 Err(Rejection::Departed) => passed_over.departed += 1,
                 Err(Rejection::Excluded) => passed_over.excluded += 1,
                 Err(Rejection::Draining) => passed_over.draining += 1,
@@ -129,17 +139,17 @@ impl<'g> Walk<'g> {
         self.criteria.judge(record.ok_or(Rejection::Departed)?)
     }
 
+    fn judge_confirmed(&self, relay: Handle) -> Option<Candidate<'g>> {
+        self.judge(relay).ok().filter(Candidate::is_confirmed)
+    }
+
     /// Looks at everything in order until no better can come, or until it has
     /// `count` and has gone some way beyond.
     fn complete(&self, count: usize) -> Vec<Candidate<'g>> {
-        let mut best: Vec<Candidate<'g>> = Vec::new();
+        let mut best: Vec<Candidate<'g>> = Vec::with_capacity(count);
         let mut keep = |relay| {
-            if let Ok(candidate) = self.judge(relay) {
-                let place = best.partition_point(|better| better.score <= candidate.score);
-                if place < count {
-                    best.truncate(count - 1);
-                    best.insert(place, candidate);
-                }
+            if let Some(candidate) = self.judge_confirmed(relay) {
+                keep_best(&mut best, candidate, count);
             }
             (best.len() == count).then(|| best[count - 1].score)
         };
@@ -157,6 +167,44 @@ impl<'g> Walk<'g> {
         }
         best
     }
+
+    /// Sorts all that will do: for an answer so long that keeping it in order
+    /// all the while would cost more.
+    fn sorted(&self, count: usize) -> Vec<Candidate<'g>> {
+        let relays = self.snapshot.iter();
+        let mut all: Vec<_> = relays
+            .filter_map(|relay| self.judge_confirmed(relay))
+            .collect();
+        all.sort_by(|one, other| one.score.total_cmp(&other.score));
+        let mut seen = HashSet::with_capacity(all.len());
+        all.retain(|candidate| seen.insert(candidate.record.identity()));
+        all.truncate(count);
+        all
+    }
+}
+
+/// Inserts a candidate in its order among the best, if it is one of them.
+///
+/// A relay that left and came back during the walk may be met in both lives.
+fn keep_best<'g>(best: &mut Vec<Candidate<'g>>, candidate: Candidate<'g>, count: usize) {
+    let place = best.partition_point(|better| better.score <= candidate.score);
+    let id = candidate.record.identity();
+    if place < count && !best.iter().any(|kept| kept.record.is_of(&id)) {
+        best.truncate(count - 1);
+        best.insert(place, candidate);
+    }
+}
+
+impl<'w, 'g> Search<'w, 'g> {
+    fn new(walk: &'w Walk<'g>) -> Self {
+        Self {
+            walk,
+            best: None,
+            ties: 0,
+            looked_at: 0,
+            only_confirmed: false,
+        }
+    }
 }
 
 impl<'g> Search<'_, 'g> {
@@ -167,6 +215,9 @@ impl<'g> Search<'_, 'g> {
         let Ok(candidate) = self.walk.judge(relay) else {
             return false;
         };
+        if self.only_confirmed && !candidate.is_confirmed() {
+            return false;
+        }
         let best_score = self.best_score();
         if candidate.score < best_score {
             self.best = Some(candidate);

@@ -2,7 +2,8 @@
 //!
 //! All of the crate's `unsafe` is in this folder and in [`crate::record`], but
 //! for the zeroed allocation in [`crate::sync`]. The rules that it relies on
-//! stand at the top of `record`, [`pool`], [`reclaim`] and [`unit`].
+//! stand at the top of `record`, [`admission`], [`pool`], [`store`], [`reclaim`]
+//! and [`unit`].
 //!
 //! Looking up an id touches two cache lines: its bucket and its record. No
 //! operation here waits for another thread: whoever meets an admission that is
@@ -10,32 +11,37 @@
 
 mod admission;
 mod bucket;
+mod departures;
 mod pool;
 mod reclaim;
 mod shard;
+mod stack;
+mod store;
 mod unit;
 
 #[cfg(all(test, relay_loom))]
 mod models;
 
-pub(crate) use reclaim::Exhausted;
+pub(crate) use reclaim::sweep_buried;
+pub(crate) use store::Exhausted;
 pub(crate) use unit::Unit;
 
 use crate::limits::MAX_RELAYS;
 use crate::record::{Announcement, Lifecycle, Load, Record, Refusal};
 use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, AtomicU32, Ordering, Padded, random_hasher};
+use crate::sync::{Arc, AtomicU32, random_hasher};
 use crate::time::Tick;
 use admission::Admission;
-use reclaim::Store;
+use departures::Departures;
 use shard::{Hash, Shard};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
+use store::Store;
 
 const _: () = assert!(MAX_RELAYS <= admission::MAX_COUNT);
-const _: () = assert!(2 * MAX_RELAYS + 1024 <= Lifecycle::ANNOUNCEMENTS);
+const _: () = assert!(store::announcements(MAX_RELAYS) <= Lifecycle::ANNOUNCEMENTS);
 
 /// At least so many relays are in a shard of a full table.
 const RELAYS_PER_SHARD: usize = 1024;
@@ -46,8 +52,7 @@ pub(crate) struct Table {
     shards: Box<[Shard]>,
     hasher: ahash::RandomState,
     admission: Admission,
-    /// Departures under way: begun, and not yet counted out.
-    departing: Padded<AtomicU32>,
+    departures: Departures,
     max_relays: usize,
     store: ManuallyDrop<Arc<Store>>,
 }
@@ -138,7 +143,6 @@ impl<'g> RecordRef<'g> {
         if renewed {
             self.store
                 .retire_announcement(current.announcement(), self.guard);
-            self.guard.flush();
         } else {
             self.store.return_announcement(index);
         }
@@ -146,10 +150,28 @@ impl<'g> RecordRef<'g> {
     }
 
     /// Takes one unit of capacity, or says why not.
+    ///
+    /// A renewal changes the announcement first and the load word after that. A
+    /// lease that slipped in between is given back before anyone has it, so
+    /// none is held beyond the capacity that was announced when it was taken.
     #[inline]
     pub(crate) fn lease(&self) -> Result<Unit, Refusal> {
-        self.record.take_lease()?;
-        Ok(Unit::taken(self.store, self.index))
+        let load = self.record.take_lease()?;
+        let unit = Unit::taken(self.store, self.index);
+        let word = self.record.lifecycle();
+        if !word.is_over() && load.total() > self.announcement(word).capacity {
+            return Err(Refusal::Full);
+        }
+        Ok(unit)
+    }
+
+    /// Whether its load is below the capacity announced by now; `word` was read
+    /// from it before.
+    #[inline]
+    pub(crate) fn has_room(&self, word: Lifecycle) -> bool {
+        let now = self.record.lifecycle();
+        let word = if now.is_over() { word } else { now };
+        self.record.load().total() < self.announcement(word).capacity
     }
 }
 
@@ -180,7 +202,7 @@ impl Table {
                 .collect::<Option<_>>()?,
             hasher: random_hasher(),
             admission: Admission::default(),
-            departing: Padded::default(),
+            departures: Departures::default(),
             max_relays,
             store: ManuallyDrop::new(Arc::new(Store::new(max_relays)?)),
         })
@@ -190,11 +212,17 @@ impl Table {
         self.max_relays
     }
 
-    /// Records admitted and not yet dismantled, live or past their deadline.
-    pub(crate) fn count(&self) -> usize {
-        let gate = self.admission.read();
-        // What is being admitted is not live before someone carries it out.
-        gate.count() - usize::from(gate.is_admitting())
+    /// Records that are live or past their deadline; `None` while some depart,
+    /// for those cannot be told apart without looking at them.
+    pub(crate) fn count(&self, guard: &Guard) -> Option<usize> {
+        self.departures
+            .are_none()
+            .then(|| self.settled_gate(guard).count())
+    }
+
+    /// About as many as there are records.
+    pub(crate) fn estimate(&self) -> usize {
+        self.admission.read().count()
     }
 
     /// Evidence that there was no room, and that `id` was not among those held;
@@ -220,8 +248,19 @@ impl Table {
         self.admission.read()
     }
 
+    /// Departed records that a thread may still see.
     pub(crate) fn awaiting_reclamation(&self) -> usize {
         self.store.awaiting_reclamation()
+    }
+
+    /// Pushes reclamation as far as it goes without waiting for anyone.
+    pub(crate) fn reclaim(&self) {
+        self.store.reclaim();
+    }
+
+    /// Those, and announcements that were replaced.
+    pub(crate) fn backlog(&self) -> usize {
+        self.store.awaiting_reclamation() + self.store.superseded()
     }
 
     /// Leases out, on live and departed relays; visits every record.
@@ -261,14 +300,6 @@ impl Table {
     pub(crate) fn occupant<'g>(&'g self, index: u32, guard: &'g Guard) -> Option<RecordRef<'g>> {
         let record = self.at(index, guard);
         (!record.lifecycle().is_over()).then_some(record)
-    }
-
-    /// All records that are live throughout the iteration, perhaps past their
-    /// deadline; none that never was.
-    pub(crate) fn iter<'g>(&'g self, guard: &'g Guard) -> impl Iterator<Item = RecordRef<'g>> {
-        (0..self.store.reach())
-            .filter_map(|index| self.occupant(index, guard))
-            .filter(|record| record.lifecycle().is_live())
     }
 
     /// The link by which the wheel's inbox holds the record at `index`.
@@ -344,7 +375,8 @@ impl Table {
             let Some(index) = gate.pending() else {
                 return gate;
             };
-            // Named while we are pinned, so still in that life.
+            // Nothing is retired while the gate names it pending, so what we
+            // read of it, pinned, is of the life that it names.
             let record = self.at(index, guard);
             let word = record.lifecycle();
             if gate.is_admitting() {
@@ -364,6 +396,9 @@ impl Table {
         loop {
             let gate = self.settled_gate(record.guard);
             if !record.lifecycle().is_departing() {
+                // Somebody else did, but may have to settle it yet; until then
+                // the gate names the record, which must not be retired.
+                self.settled_gate(record.guard);
                 return;
             }
             if self.admission.dismiss(gate, handle) {
@@ -376,15 +411,15 @@ impl Table {
     /// Counts out what others are about to, so that no relay which is gone
     /// keeps a newcomer out.
     pub(crate) fn help_departures(&self, guard: &Guard) {
-        // Acquire: a departure that was seen anywhere is seen here.
-        if self.departing.load(Ordering::Acquire) == 0 {
-            return;
-        }
-        for index in 0..self.store.reach() {
+        let help = |index| {
             let record = self.at(index, guard);
             if record.lifecycle().is_departing() {
                 self.count_out(record);
             }
+        };
+        self.departures.noted().for_each(help);
+        if self.departures.are_more() {
+            (0..self.store.reach()).for_each(help);
         }
     }
 
@@ -401,13 +436,12 @@ impl Table {
     /// decision between departure, expiry and renewal.
     pub(crate) fn depart(&self, record: RecordRef<'_>, word: Lifecycle) -> bool {
         debug_assert!(word.is_live());
-        // Release: raised before anyone can see the departure.
-        self.departing.fetch_add(1, Ordering::AcqRel);
+        let noted = self.departures.begin(record.index);
         let departs = record.transition(word, word.departing());
         if departs {
             self.count_out(record);
         }
-        self.departing.fetch_sub(1, Ordering::AcqRel);
+        self.departures.end(noted);
         if departs {
             self.unname(record);
             self.retire(record, word);
@@ -427,7 +461,6 @@ impl Table {
     fn retire(&self, record: RecordRef<'_>, last: Lifecycle) {
         self.store
             .retire(record.index, last.announcement(), record.guard);
-        record.guard.flush();
     }
 
     /// The caller's guard protects the record only as `RecordRef` says.
@@ -455,7 +488,7 @@ impl Table {
 impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Table")
-            .field("relays", &self.count())
+            .field("relays", &self.estimate())
             .field("max_relays", &self.max_relays)
             .finish_non_exhaustive()
     }
@@ -467,6 +500,6 @@ impl Drop for Table {
         let store = unsafe { ManuallyDrop::take(&mut self.store) };
         // SAFETY: we have the table to ourselves.
         unsafe { store.orphan() };
-        crate::sync::epoch::collect();
+        reclaim::bury(store);
     }
 }

@@ -9,9 +9,9 @@
 //!
 //! - An index handed out by [`take`](Pool::take) belongs to its taker alone
 //!   until given back, and its segment exists.
-//! - The head of the stack carries a tag that changes at every pop. A popper is
-//!   pinned and items are given back only once unreachable, so during one pop
-//!   there are fewer pops than items, and the tag cannot come round.
+//! - The head of the stack carries a tag that changes at every pop, so that a
+//!   popper that was held up does not link in what lay below the top before. It
+//!   would have to sleep through exactly 2^32 pops to be deceived.
 
 use crate::sync::epoch::Guard;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, Padded, Zeroable, zeroed_slice};

@@ -1,257 +1,143 @@
-//! The storage of all records and announcements, and their way back into it.
+//! The way of retired records and announcements back to their pools.
 //!
-//! What leaves the table is *retired*: handed to the epoch collector, which
-//! gives it back to its pool once no pinned thread can still see it. Whoever
-//! retires also flushes, so that nothing lies in a thread's own bag while that
-//! thread idles. A record
-//! with leases stays out until the last of them is dropped.
+//! What leaves the table is pushed to the store's stacks of retired items. A
+//! *round* takes all of them and hands the epoch collector one function, which
+//! gives them back once no thread that was pinned then still is. There is one
+//! round at a time, so however many items a stalled thread holds up, the
+//! collector holds one function.
 //!
-//! # Bounds
-//!
-//! Every record holds one of `2 x max_relays + spare` permits from when it is
-//! taken until it is given back or only leases hold it; announcements have a
-//! pool of that size. When a stalled thread keeps the epoch from advancing,
-//! permits or announcements run out and registration says so: memory does not
-//! grow. Records that only leases hold are the holders' memory and hold no
-//! permit.
+//! Deferred functions run on whatever thread happens to collect, which may be
+//! one that looks for a relay in another registry. So that none of those ever
+//! pays for freeing a whole store, deferred functions do not own it: a store
+//! whose registry was dropped is *buried*, and freed by whoever builds, drops or
+//! maintains a registry once a last round has passed.
 //!
 //! # Invariants
 //!
-//! - A closed record is retired once: by the thread whose compare-and-swap made
-//!   it depart.
-//! - An unreachable record without leases is given back once: by the collector,
-//!   if it finds no lease while raising the flag, or by the last lease, which
-//!   finds the flag.
-//! - A lease may outlive the registry. The registry's last act, under no epoch,
-//!   is to mark every record orphaned; for each that has leases it leaves one
-//!   reference to the store, which the record's last lease drops.
+//! - A store with a round under way is held by its registry, or buried.
+//! - The last thing that a round's function does to its store is to say that the
+//!   round is over.
+//! - A buried store is let go only after a round that began after its registry
+//!   ended: a thread that was releasing the last lease of a record then, pinned,
+//!   has finished with the store.
 
-use crate::record::{Announcement, Lifecycle, Load, Record};
 use crate::sync::epoch::{self, Guard};
-use crate::sync::{Arc, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
-use crate::table::pool::{Growth, Pool, Pooled};
-use std::mem::MaybeUninit;
+use crate::sync::{Arc, Ordering};
+use crate::table::store::{Retired, Store};
 
-/// Permits beyond two for each relay. Models have few, for their scheduler
-/// visits each record.
-const SPARE_PERMITS: usize = if cfg!(relay_loom) { 1 } else { 1024 };
+/// A store that a round's function refers to.
+struct InRound(*const Store);
 
-/// Records and announcements of one registry.
-pub(crate) struct Store {
-    records: Pool<Record>,
-    announcements: Pool<AnnouncementCell>,
-    /// Records that hold a permit.
-    permits: Padded<AtomicU32>,
-    permit_limit: u32,
-    /// Records retired and not yet unreachable.
-    awaiting: Padded<AtomicU32>,
-}
+// SAFETY: a store is `Sync`.
+unsafe impl Send for InRound {}
 
-/// All records or announcements wait for a thread that stays pinned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Exhausted;
-
-impl Pooled for Record {
-    fn pool_link(&self) -> &AtomicU32 {
-        Record::pool_link(self)
-    }
-}
-
-struct AnnouncementCell {
-    content: UnsafeCell<MaybeUninit<Announcement>>,
-    pool_link: AtomicU32,
-}
-
-// SAFETY: uninitialised content has no invalid bit pattern; the link is an
-// atomic integer.
-unsafe impl Zeroable for AnnouncementCell {
-    fn vacant() -> Self {
-        Self {
-            content: UnsafeCell::new(MaybeUninit::uninit()),
-            pool_link: AtomicU32::default(),
-        }
-    }
-}
-
-// SAFETY: content is written only by the one thread that took the cell, before
-// it is published, and dropped only once unreachable; in between it is shared
-// for reading, and an announcement is `Sync`.
-unsafe impl Sync for AnnouncementCell {}
-// SAFETY: an announcement is `Send`.
-unsafe impl Send for AnnouncementCell {}
-
-impl Pooled for AnnouncementCell {
-    fn pool_link(&self) -> &AtomicU32 {
-        &self.pool_link
+impl InRound {
+    /// Runs when no thread can come upon what was retired any more.
+    fn finish(self, retired: Retired) {
+        // SAFETY: a round is under way, so the store is held; see the module.
+        let store = unsafe { &*self.0 };
+        store.free(retired);
+        // Release: the round is over, and with it our use of the store.
+        store.round.store(false, Ordering::Release);
     }
 }
 
 impl Store {
-    /// Room for `max_relays` live relays and those in reclamation; `None` when
-    /// the memory is not to be had.
-    pub(crate) fn new(max_relays: usize) -> Option<Self> {
-        let limit = u32::try_from(2 * max_relays + SPARE_PERMITS).ok()?;
-        Some(Self {
-            records: Pool::new(limit, Growth::Doubling)?,
-            announcements: Pool::new(limit, Growth::Fixed)?,
-            permits: Padded(AtomicU32::default()),
-            permit_limit: limit,
-            awaiting: Padded(AtomicU32::default()),
-        })
-    }
-
-    /// The record at an index that was handed out.
-    #[inline]
-    pub(crate) fn record(&self, index: u32) -> &Record {
-        self.records.get(index)
-    }
-
-    /// All indices ever handed out lie below.
-    pub(crate) fn reach(&self) -> u32 {
-        self.records.reach()
-    }
-
-    /// Records retired and not yet unreachable.
-    pub(crate) fn awaiting_reclamation(&self) -> usize {
-        self.awaiting.load(Ordering::Relaxed) as usize
-    }
-
-    /// Takes a record, private to the caller until published.
-    pub(crate) fn take_record(&self, guard: &Guard) -> Result<u32, Exhausted> {
-        self.take_permit()?;
-        self.records.take(guard).ok_or_else(|| {
-            self.return_permit();
-            Exhausted
-        })
-    }
-
-    fn take_permit(&self) -> Result<(), Exhausted> {
-        let mut held = self.permits.load(Ordering::Relaxed);
-        while held < self.permit_limit {
-            // Relaxed: a count that carries nothing but itself.
-            match self.permits.compare_exchange_weak(
-                held,
-                held + 1,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return Ok(()),
-                Err(current) => held = current,
-            }
+    /// Begins a round with what is retired by now, unless one is under way.
+    pub(super) fn begin_round(&self, guard: &Guard) {
+        // Acquire: a new round sees what the last one did.
+        if self.round.load(Ordering::Relaxed) || self.round.swap(true, Ordering::Acquire) {
+            return;
         }
-        Err(Exhausted)
+        let retired = self.take_retired();
+        let store = InRound(self);
+        guard.defer(move || store.finish(retired));
+        // Nothing may lie in this thread's bag while it idles.
+        guard.flush();
     }
 
-    fn return_permit(&self) {
-        self.permits.fetch_sub(1, Ordering::Relaxed);
+    /// Pushes reclamation as far as it goes without waiting for anyone.
+    pub(crate) fn reclaim(&self) {
+        if self.has_retired() {
+            self.begin_round(&epoch::pin());
+        }
+        epoch::collect();
     }
 
-    /// Gives back a record that was never published.
-    pub(crate) fn return_record(&self, index: u32) {
-        self.records.give(index);
-        self.return_permit();
+    fn is_at_rest(&self) -> bool {
+        // Acquire: the last round is over.
+        !self.round.load(Ordering::Acquire)
+    }
+}
+
+/// Takes over a store whose registry has ended.
+pub(super) fn bury(store: Arc<Store>) {
+    graveyard::bury(store);
+    for _ in 0..4 {
+        graveyard::sweep();
+        epoch::collect();
+    }
+    graveyard::sweep();
+}
+
+/// Frees the buried stores that nothing refers to any more but leases.
+pub(crate) fn sweep_buried() {
+    graveyard::sweep();
+}
+
+#[cfg(not(relay_loom))]
+mod graveyard {
+    use super::{Arc, Store, epoch};
+    use crate::sync::Mutex;
+
+    struct Buried {
+        store: Arc<Store>,
+        /// The round that began after the registry's end is under way or over.
+        last_round_began: bool,
     }
 
-    /// Stores an announcement; the caller publishes or returns it.
-    pub(crate) fn put_announcement(
-        &self,
-        announcement: Announcement,
-        guard: &Guard,
-    ) -> Result<u32, Exhausted> {
-        let index = self.announcements.take(guard).ok_or(Exhausted)?;
-        self.announcements.get(index).content.with_mut(|content| {
-            // SAFETY: the cell was taken from the pool, so it is this
-            // thread's alone and its former content was dropped.
-            unsafe { (*content).write(announcement) };
-        });
-        Ok(index)
-    }
+    static BURIED: Mutex<Vec<Buried>> = Mutex::new(Vec::new());
 
-    /// The announcement that a record's lifecycle word names.
-    ///
-    /// # Safety
-    ///
-    /// `index` was read from a lifecycle word under `_guard`, or the
-    /// announcement was put by this thread and not yet published.
-    #[inline]
-    pub(crate) unsafe fn announcement<'g>(
-        &'g self,
-        index: u32,
-        _guard: &'g Guard,
-    ) -> &'g Announcement {
-        self.announcements.get(index).content.with(|content| {
-            // SAFETY: it was filled before it was published, and is not
-            // dropped while a thread is pinned that read the word.
-            unsafe { (*content).assume_init_ref() }
-        })
-    }
-
-    /// Gives back an announcement that was never published.
-    pub(crate) fn return_announcement(&self, index: u32) {
-        self.announcements.get(index).content.with_mut(|content| {
-            // SAFETY: filled, and no other thread can come upon it: never
-            // published, or unreachable (the only other caller's case).
-            unsafe { (*content).assume_init_drop() };
-        });
-        self.announcements.give(index);
-    }
-
-    /// Retires an announcement that no lifecycle word names any more.
-    pub(crate) fn retire_announcement(self: &Arc<Self>, index: u32, guard: &Guard) {
-        let store = Arc::clone(self);
-        guard.defer(move || store.return_announcement(index));
-    }
-
-    /// Retires a closed record and its last announcement; once per life, by
-    /// the thread that made it depart.
-    pub(crate) fn retire(self: &Arc<Self>, record: u32, announcement: u32, guard: &Guard) {
-        self.awaiting.fetch_add(1, Ordering::Relaxed);
-        let store = Arc::clone(self);
-        guard.defer(move || {
-            store.return_announcement(announcement);
-            store.on_unreachable(record);
+    pub(super) fn bury(store: Arc<Store>) {
+        BURIED.lock().push(Buried {
+            store,
+            last_round_began: false,
         });
     }
 
-    /// No thread can come upon the record any more.
-    pub(crate) fn on_unreachable(&self, index: u32) {
-        let before = self.record(index).raise(Load::UNREACHABLE);
-        debug_assert!(before.is_closed());
-        self.awaiting.fetch_sub(1, Ordering::Relaxed);
-        self.return_permit();
-        if before.leases() == 0 {
-            self.records.give(index);
-        }
+    pub(super) fn sweep() {
+        let Some(mut buried) = BURIED.try_lock() else {
+            return;
+        };
+        let (done, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut *buried)
+            .into_iter()
+            .partition(|buried| buried.last_round_began && buried.store.is_at_rest());
+        *buried = waiting;
+        buried.iter_mut().for_each(Buried::begin_last_round);
+        drop(buried);
+        // The stores are freed here, unless leases hold them.
+        drop(done);
     }
 
-    /// The last lease of an unreachable record is gone.
-    pub(crate) fn on_last_lease(&self, index: u32) {
-        self.records.give(index);
-    }
-
-    /// The registry is being dropped: departs every record, frees what nobody
-    /// else needs, and leaves a reference to each record that has leases.
-    ///
-    /// # Safety
-    ///
-    /// No registry operation is under way or begins later; releases of leases
-    /// and deferred reclamation may be.
-    pub(crate) unsafe fn orphan(self: Arc<Self>) {
-        for index in 0..self.reach() {
-            let record = self.record(index);
-            let last = record.lifecycle();
-            if !last.is_over() {
-                record.set_lifecycle(Lifecycle::DEPARTED);
-                self.return_announcement(last.announcement());
-            }
-            if record.raise(Load::CLOSED | Load::ORPHANED).leases() > 0 {
-                // The record's last lease drops this reference.
-                std::mem::forget(Arc::clone(&self));
+    impl Buried {
+        /// Begins it as soon as the one before is over.
+        fn begin_last_round(&mut self) {
+            if !self.last_round_began && self.store.is_at_rest() {
+                self.last_round_began = true;
+                self.store.begin_round(&epoch::pin());
             }
         }
-        // A lease that was released before its record was marked may still be
-        // giving it back, pinned.
-        let guard = epoch::pin();
-        guard.defer(move || drop(self));
     }
+}
+
+/// Models end with their execution: what is buried stays.
+#[cfg(relay_loom)]
+mod graveyard {
+    use super::{Arc, Store};
+
+    pub(super) fn bury(store: Arc<Store>) {
+        std::mem::forget(store);
+    }
+
+    pub(super) fn sweep() {}
 }

@@ -9,6 +9,10 @@
 use crate::sync::zeroed_slice;
 use crate::table::bucket::{Bucket, Entry};
 
+/// Places for registrations and departures under way, which are few, but not
+/// fewer in a small table.
+const SPARE_PLACES: usize = if cfg!(relay_loom) { 0 } else { 64 };
+
 /// See the module's description.
 pub(crate) struct Shard {
     buckets: Box<[Bucket]>,
@@ -40,7 +44,8 @@ impl Shard {
     /// Room for twice as many as `relays`; `None` when the memory is not to
     /// be had.
     pub(crate) fn new(relays: usize) -> Option<Self> {
-        let buckets = (2 * relays).div_ceil(Bucket::WAYS).next_power_of_two();
+        let places = 2 * relays + SPARE_PLACES;
+        let buckets = places.div_ceil(Bucket::WAYS).next_power_of_two();
         Some(Self {
             buckets: zeroed_slice(buckets)?,
         })

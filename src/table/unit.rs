@@ -2,7 +2,7 @@
 
 use crate::record::{Load, Record};
 use crate::sync::{Arc, epoch};
-use crate::table::reclaim::Store;
+use crate::table::store::Store;
 
 /// One unit of a relay's capacity, released once, when dropped, from any
 /// thread.
@@ -45,8 +45,8 @@ impl Unit {
             // with leases, and we were its last lease.
             unsafe { Arc::decrement_strong_count(self.store) };
         } else if before.has(Load::UNREACHABLE) {
-            // SAFETY: pinned, and not orphaned when we let go, so the registry's
-            // reference is dropped after we unpin at the earliest.
+            // SAFETY: pinned, and not orphaned when we let go, so the store is
+            // held for a round that begins later, and that ends after we unpin.
             unsafe { &*self.store }.on_last_lease(self.index);
         }
     }

@@ -97,7 +97,8 @@ fn capacity_is_never_exceeded_while_renewals_and_reports_change_it() {
     let unsettle = || {
         turn += 1;
         let n = turn % 4;
-        world.renew_with(n, &capacity(1 + turn % 3));
+        let renewed = register_patiently(&world, n, endpoint(n), &capacity(1 + turn % 3));
+        assert_eq!(renewed, Ok(Registration::Renewed));
         world.report(n, turn % 5);
         world.maintain();
     };

@@ -1,0 +1,307 @@
+//! The storage of all records and announcements of one registry.
+//!
+//! # Bounds
+//!
+//! Every record holds one of `2 x max_relays + spare` permits from when it is
+//! taken until it is given back or only leases hold it; announcements, which
+//! renewals replace more often, have a pool of that size and a little more. When
+//! a stalled thread keeps the epoch from advancing, permits or announcements run
+//! out and registration says so: memory does not grow. Records that only leases
+//! hold are the holders' memory and hold no permit.
+//!
+//! # Invariants
+//!
+//! - A closed record is retired once: by the thread whose compare-and-swap made
+//!   it depart.
+//! - An unreachable record without leases is given back once: by the round of
+//!   [`reclaim`](super::reclaim) that found it so, or by the last lease, which
+//!   finds the flag that the round raised.
+//! - A lease may outlive the registry. For each record that has leases then, one
+//!   reference to the store is left, which the record's last lease drops.
+
+use crate::record::{Announcement, Lifecycle, Load, Record};
+use crate::sync::epoch::Guard;
+use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
+use crate::table::pool::{Growth, Pool, Pooled};
+use crate::table::stack::{Stack, Taken};
+use std::mem::MaybeUninit;
+
+/// Permits beyond two for each relay. Models have few, for their scheduler
+/// visits each record.
+const SPARE_PERMITS: usize = if cfg!(relay_loom) { 1 } else { 1024 };
+
+/// Announcements beyond those of all records that hold a permit: what renewals
+/// may replace while a thread is preempted inside a call.
+const SPARE_ANNOUNCEMENTS: usize = if cfg!(relay_loom) { 1 } else { 8192 };
+
+/// The most announcements that a table for so many relays holds at once.
+pub(crate) const fn announcements(max_relays: usize) -> usize {
+    2 * max_relays + SPARE_PERMITS + SPARE_ANNOUNCEMENTS
+}
+
+/// Records and announcements of one registry.
+pub(crate) struct Store {
+    records: Pool<Record>,
+    announcements: Pool<AnnouncementCell>,
+    /// Records that hold a permit.
+    permits: Padded<AtomicU32>,
+    permit_limit: u32,
+    /// Records retired and not yet unreachable.
+    awaiting: Padded<AtomicU32>,
+    /// Announcements that no word names any more, likewise.
+    superseded: Padded<AtomicU32>,
+    retired_records: Stack,
+    retired_announcements: Stack,
+    /// Whether a round of reclamation is under way.
+    pub(super) round: AtomicBool,
+}
+
+/// What was retired before a round began.
+pub(super) struct Retired {
+    records: Taken,
+    announcements: Taken,
+}
+
+/// All records or announcements wait for a thread that stays pinned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Exhausted;
+
+impl Pooled for Record {
+    fn pool_link(&self) -> &AtomicU32 {
+        Record::pool_link(self)
+    }
+}
+
+struct AnnouncementCell {
+    content: UnsafeCell<MaybeUninit<Announcement>>,
+    pool_link: AtomicU32,
+}
+
+// SAFETY: uninitialised content has no invalid bit pattern; the link is an
+// atomic integer.
+unsafe impl Zeroable for AnnouncementCell {
+    fn vacant() -> Self {
+        Self {
+            content: UnsafeCell::new(MaybeUninit::uninit()),
+            pool_link: AtomicU32::default(),
+        }
+    }
+}
+
+// SAFETY: content is written only by the one thread that took the cell, before
+// it is published, and dropped only once unreachable; in between it is shared
+// for reading, and an announcement is `Sync`.
+unsafe impl Sync for AnnouncementCell {}
+// SAFETY: an announcement is `Send`.
+unsafe impl Send for AnnouncementCell {}
+
+impl Pooled for AnnouncementCell {
+    fn pool_link(&self) -> &AtomicU32 {
+        &self.pool_link
+    }
+}
+
+impl Store {
+    /// Room for `max_relays` live relays and those in reclamation; `None` when
+    /// the memory is not to be had.
+    pub(crate) fn new(max_relays: usize) -> Option<Self> {
+        let limit = u32::try_from(2 * max_relays + SPARE_PERMITS).ok()?;
+        let announcements = u32::try_from(announcements(max_relays)).ok()?;
+        Some(Self {
+            records: Pool::new(limit, Growth::Doubling)?,
+            announcements: Pool::new(announcements, Growth::Fixed)?,
+            permits: Padded(AtomicU32::default()),
+            permit_limit: limit,
+            awaiting: Padded(AtomicU32::default()),
+            superseded: Padded(AtomicU32::default()),
+            retired_records: Stack::default(),
+            retired_announcements: Stack::default(),
+            round: AtomicBool::default(),
+        })
+    }
+
+    /// The record at an index that was handed out.
+    #[inline]
+    pub(crate) fn record(&self, index: u32) -> &Record {
+        self.records.get(index)
+    }
+
+    /// All indices ever handed out lie below.
+    pub(crate) fn reach(&self) -> u32 {
+        self.records.reach()
+    }
+
+    /// Records retired and not yet unreachable.
+    pub(crate) fn awaiting_reclamation(&self) -> usize {
+        self.awaiting.load(Ordering::Relaxed) as usize
+    }
+
+    /// Announcements that no word names any more and a thread may still see.
+    pub(crate) fn superseded(&self) -> usize {
+        self.superseded.load(Ordering::Relaxed) as usize
+    }
+
+    /// Takes a record, private to the caller until published.
+    pub(crate) fn take_record(&self, guard: &Guard) -> Result<u32, Exhausted> {
+        self.take_permit()?;
+        self.records.take(guard).ok_or_else(|| {
+            self.return_permit();
+            Exhausted
+        })
+    }
+
+    fn take_permit(&self) -> Result<(), Exhausted> {
+        let mut held = self.permits.load(Ordering::Relaxed);
+        while held < self.permit_limit {
+            // Relaxed: a count that carries nothing but itself.
+            match self.permits.compare_exchange_weak(
+                held,
+                held + 1,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Ok(()),
+                Err(current) => held = current,
+            }
+        }
+        Err(Exhausted)
+    }
+
+    fn return_permit(&self) {
+        self.permits.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Gives back a record that was never published.
+    pub(crate) fn return_record(&self, index: u32) {
+        self.records.give(index);
+        self.return_permit();
+    }
+
+    /// Stores an announcement; the caller publishes or returns it.
+    pub(crate) fn put_announcement(
+        &self,
+        announcement: Announcement,
+        guard: &Guard,
+    ) -> Result<u32, Exhausted> {
+        let index = self.announcements.take(guard).ok_or(Exhausted)?;
+        self.announcements.get(index).content.with_mut(|content| {
+            // SAFETY: the cell was taken from the pool, so it is this
+            // thread's alone and its former content was dropped.
+            unsafe { (*content).write(announcement) };
+        });
+        Ok(index)
+    }
+
+    /// The announcement that a record's lifecycle word names.
+    ///
+    /// # Safety
+    ///
+    /// `index` was read from a lifecycle word under `_guard`, or the
+    /// announcement was put by this thread and not yet published.
+    #[inline]
+    pub(crate) unsafe fn announcement<'g>(
+        &'g self,
+        index: u32,
+        _guard: &'g Guard,
+    ) -> &'g Announcement {
+        self.announcements.get(index).content.with(|content| {
+            // SAFETY: it was filled before it was published, and is not
+            // dropped while a thread is pinned that read the word.
+            unsafe { (*content).assume_init_ref() }
+        })
+    }
+
+    /// Gives back an announcement that was never published.
+    pub(crate) fn return_announcement(&self, index: u32) {
+        self.announcements.get(index).content.with_mut(|content| {
+            // SAFETY: filled, and no other thread can come upon it: never
+            // published, or unreachable (the only other caller's case).
+            unsafe { (*content).assume_init_drop() };
+        });
+        self.announcements.give(index);
+    }
+
+    /// Retires an announcement that no lifecycle word names any more.
+    pub(crate) fn retire_announcement(&self, index: u32, guard: &Guard) {
+        self.superseded.fetch_add(1, Ordering::Relaxed);
+        let link = self.announcements.get(index).pool_link();
+        self.retired_announcements.push(index, link);
+        self.begin_round(guard);
+    }
+
+    /// Retires a closed record and its last announcement; once per life, by
+    /// the thread that made it depart.
+    pub(crate) fn retire(&self, record: u32, announcement: u32, guard: &Guard) {
+        self.awaiting.fetch_add(1, Ordering::Relaxed);
+        let link = self.records.get(record).pool_link();
+        self.retired_records.push(record, link);
+        self.retire_announcement(announcement, guard);
+    }
+
+    pub(super) fn has_retired(&self) -> bool {
+        !(self.retired_records.is_empty() && self.retired_announcements.is_empty())
+    }
+
+    /// Takes all that is retired so far.
+    pub(super) fn take_retired(&self) -> Retired {
+        Retired {
+            records: self.retired_records.take_all(),
+            announcements: self.retired_announcements.take_all(),
+        }
+    }
+
+    /// Gives back what no thread can come upon any more.
+    pub(super) fn free(&self, retired: Retired) {
+        retired.records.for_each(
+            |index| self.records.get(index).pool_link(),
+            |index| {
+                self.on_unreachable(index);
+            },
+        );
+        retired.announcements.for_each(
+            |index| self.announcements.get(index).pool_link(),
+            |index| {
+                self.return_announcement(index);
+                self.superseded.fetch_sub(1, Ordering::Relaxed);
+            },
+        );
+    }
+
+    /// No thread can come upon the record any more.
+    pub(super) fn on_unreachable(&self, index: u32) {
+        let before = self.record(index).raise(Load::UNREACHABLE);
+        debug_assert!(before.is_closed());
+        self.awaiting.fetch_sub(1, Ordering::Relaxed);
+        self.return_permit();
+        if before.leases() == 0 {
+            self.records.give(index);
+        }
+    }
+
+    /// The last lease of an unreachable record is gone.
+    pub(super) fn on_last_lease(&self, index: u32) {
+        self.records.give(index);
+    }
+
+    /// The registry is being dropped: departs every record, and leaves a
+    /// reference to each that has leases.
+    ///
+    /// # Safety
+    ///
+    /// No registry operation is under way or begins later; releases of leases
+    /// and deferred reclamation may be.
+    pub(super) unsafe fn orphan(self: &Arc<Self>) {
+        for index in 0..self.reach() {
+            let record = self.record(index);
+            let last = record.lifecycle();
+            if !last.is_over() {
+                record.set_lifecycle(Lifecycle::DEPARTED);
+                self.return_announcement(last.announcement());
+            }
+            if record.raise(Load::CLOSED | Load::ORPHANED).leases() > 0 {
+                // The record's last lease drops this reference.
+                std::mem::forget(Arc::clone(self));
+            }
+        }
+    }
+}
