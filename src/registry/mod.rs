@@ -6,6 +6,8 @@ mod finding;
 mod housekeeping;
 mod keeper;
 mod lease;
+#[cfg(all(test, relay_loom))]
+mod models;
 mod registration;
 mod stats;
 

@@ -214,6 +214,24 @@ fn a_look_up_sees_the_relay_it_asked_for() {
     });
 }
 
+/// As above, for a visitor that comes by index, not by the bucket.
+#[test]
+fn a_visit_to_all_records_sees_them_whole() {
+    check(2, || {
+        let table = table(1);
+        let other = Arc::clone(&table);
+        let arriving = thread::spawn(move || register(&other, 1, 7));
+        let guard = epoch::pin();
+        for record in (0..table.reach()).filter_map(|index| table.occupant(index, &guard)) {
+            let word = record.lifecycle();
+            assert_eq!(record.identity(), id(1));
+            assert_eq!(record.announcement(word).capacity, 7);
+        }
+        drop(guard);
+        arriving.join().unwrap();
+    });
+}
+
 /// As above, by a handle from before.
 #[test]
 fn a_handle_names_one_life_of_a_record() {

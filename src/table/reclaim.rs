@@ -64,6 +64,7 @@ impl Store {
         epoch::collect();
     }
 
+    #[cfg(not(relay_loom))]
     fn is_at_rest(&self) -> bool {
         // Acquire: the last round is over.
         !self.round.load(Ordering::Acquire)

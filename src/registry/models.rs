@@ -1,0 +1,106 @@
+//! Models of whole operations against housekeeping and each other.
+
+use super::{FindOptions, Registration, Registry};
+use crate::registry::Maintenance;
+use crate::relay::{Endpoint, NodeId, RegisterOptions};
+use crate::sync::check;
+use crate::time::ManualClock;
+use loom::thread;
+use std::time::Duration;
+
+const TTL: Duration = Duration::from_secs(10);
+
+fn id(n: u8) -> NodeId {
+    NodeId::from([n; 32])
+}
+
+fn endpoint() -> Endpoint {
+    std::net::SocketAddr::from(([192, 0, 2, 1], 4433)).into()
+}
+
+fn registry() -> (ManualClock, Registry) {
+    let clock = ManualClock::new();
+    let registry = Registry::builder()
+        .max_relays(1)
+        .ttl(TTL)
+        .tick(TTL)
+        .maintenance(Maintenance::Manual)
+        .clock(clock.clone())
+        .build()
+        .expect("valid settings");
+    (clock, registry)
+}
+
+fn register(registry: &Registry, n: u8) -> Result<Registration, crate::RegisterError> {
+    registry.register(id(n), endpoint())
+}
+
+fn with_capacity(registry: &Registry, capacity: u32) {
+    let options = RegisterOptions::new().capacity(capacity);
+    let registered = registry.register_with(id(1), endpoint(), &options);
+    assert!(registered.is_ok(), "{registered:?}");
+}
+
+fn is_found(registry: &Registry) -> bool {
+    registry
+        .find_relay_with(&id(9), &FindOptions::new())
+        .is_ok()
+}
+
+/// A renewal that raises the capacity and is held up does not let leases beyond
+/// the lower one that a later renewal announced.
+#[test]
+fn the_capacity_in_force_is_the_one_announced() {
+    check(1, || {
+        let (_, registry) = registry();
+        with_capacity(&registry, 1);
+        let other = registry.clone();
+        let raising = thread::spawn(move || with_capacity(&other, 3));
+        with_capacity(&registry, 2);
+        let leases: Vec<_> = (0..3).map_while(|_| registry.lease(&id(1)).ok()).collect();
+        raising.join().unwrap();
+        let announced = registry.relay(&id(1)).unwrap().capacity();
+        assert!(leases.len() as u32 <= announced.max(2));
+        if announced == 2 {
+            assert_eq!(leases.len(), 2);
+            assert!(registry.lease(&id(1)).is_err() && !is_found(&registry));
+        }
+    });
+}
+
+/// A relay that is renewed at the very tick of its deadline is found, or is
+/// gone, but not held without being found.
+#[test]
+fn a_relay_that_is_renewed_beside_housekeeping_is_found() {
+    check(1, || {
+        let (clock, registry) = registry();
+        register(&registry, 1).unwrap();
+        let other = registry.clone();
+        let renewing = thread::spawn(move || register(&other, 1).is_ok());
+        clock.advance(TTL);
+        registry.maintain();
+        assert!(renewing.join().unwrap());
+        assert_eq!(registry.is_relay(&id(1)), is_found(&registry));
+        assert_eq!(registry.relay_count(), usize::from(is_found(&registry)));
+    });
+}
+
+/// What is due is not counted, and makes room, whoever sweeps.
+#[test]
+fn a_relay_that_is_due_makes_room_beside_a_sweep() {
+    check(1, || {
+        let (clock, registry) = registry();
+        register(&registry, 1).unwrap();
+        clock.advance(TTL);
+        let other = registry.clone();
+        let sweeping = thread::spawn(move || other.maintain().expired);
+        let registered = register(&registry, 2);
+        assert_eq!(registered, Ok(Registration::New));
+        sweeping.join().unwrap();
+        assert_eq!(
+            (registry.relay_count(), registry.is_relay(&id(1))),
+            (1, false)
+        );
+        assert!(is_found(&registry));
+    });
+}
