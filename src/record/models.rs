@@ -12,6 +12,18 @@ fn idle(capacity: u32) -> Arc<Record> {
 }
 
 #[test]
+fn the_last_unit_of_a_record_is_taken_once() {
+    check(3, || {
+        let record = idle(1);
+        let other = Arc::clone(&record);
+        let taking = thread::spawn(move || other.take_lease().is_ok());
+        let ours = record.take_lease().is_ok();
+        assert!(ours ^ taking.join().unwrap());
+        assert_eq!(record.load().leases(), 1);
+    });
+}
+
+#[test]
 fn a_report_beside_a_lease_counts_neither_twice() {
     check(3, || {
         let record = idle(10);

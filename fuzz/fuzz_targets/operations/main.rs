@@ -47,18 +47,19 @@ struct Counts {
 impl System {
     /// `None` when the setup is to be refused, and was.
     fn build(setup: &Setup) -> Option<Self> {
-        let (ttl, tick) = (setup.ttl.duration(), setup.tick.duration());
+        let tick = setup.tick.duration(Duration::from_millis(1));
+        let ttl = setup.ttl.duration(tick);
         let mut model = Model::new(usize::from(setup.max_relays % 17), ttl, tick);
         model.local = setup.local.map(Peer::id);
         if setup.public_only {
             model.policy = AddressPolicy::PublicOnly;
         }
         if let Some(assumed_rtt) = setup.assumed_rtt {
-            model.assumed_rtt = assumed_rtt.duration();
+            model.assumed_rtt = assumed_rtt.duration(tick);
         }
         let clock = ManualClock::new();
-        clock.advance(setup.clock_starts_at.duration());
-        let origin = nanos(setup.clock_starts_at.duration());
+        clock.advance(setup.clock_starts_at.duration(tick));
+        let origin = nanos(setup.clock_starts_at.duration(tick));
         let mut builder = Registry::builder()
             .max_relays(model.max_relays)
             .ttl(ttl)
@@ -91,10 +92,11 @@ impl System {
         let Self {
             registry, model, ..
         } = self;
+        let tick = model.tick_len;
         match *operation {
             Operation::Register(peer, address, ref declared) => {
                 let expected = model.register(peer.id(), address, declared);
-                let options = declared.options();
+                let options = declared.options(tick);
                 let result = registry.register_with(peer.id(), address.endpoint(), &options);
                 let outcome = Outcome::from(result);
                 assert_eq!(outcome, expected);
@@ -119,29 +121,32 @@ impl System {
             }
             Operation::Reserve(target, ref asked) => self.reserve(&target.id(), asked),
             Operation::Find(target, ref asked) => {
-                let found = registry.find_relay_with(&target.id(), &asked.options());
+                let found = registry.find_relay_with(&target.id(), &asked.options(tick));
                 self.judge(&target.id(), asked, &found);
             }
             Operation::FindSome(target, ref asked) => self.find_some(&target.id(), asked),
             Operation::RecordRtt(peer, rtt) => assert_eq!(
-                registry.record_rtt(&peer.id(), rtt.duration()),
-                model.record_rtt(&peer.id(), rtt.duration())
+                registry.record_rtt(&peer.id(), rtt.duration(tick)),
+                model.record_rtt(&peer.id(), rtt.duration(tick))
             ),
-            Operation::ReportLoad(peer, load) => assert_eq!(
-                registry.report_load(&peer.id(), load),
-                model.report_load(&peer.id(), load)
-            ),
+            Operation::ReportLoad(peer, load) => self.report_load(&peer.id(), load.into()),
+            Operation::ReportAnyLoad(peer, load) => self.report_load(&peer.id(), load),
             Operation::SetDraining(peer, draining) => assert_eq!(
                 registry.set_draining(&peer.id(), draining),
                 model.set_draining(&peer.id(), draining)
             ),
             Operation::Maintain => self.maintain(),
             Operation::Advance(by) => {
-                self.clock.advance(by.duration());
-                self.time = self.time.saturating_add(nanos(by.duration()));
+                self.clock.advance(by.duration(tick));
+                self.time = self.time.saturating_add(nanos(by.duration(tick)));
                 model.now = self.time - self.origin;
             }
         }
+    }
+
+    fn report_load(&mut self, id: &NodeId, load: u32) {
+        let is_known = self.model.report_load(id, load);
+        assert_eq!(self.registry.report_load(id, load), is_known);
     }
 
     fn lease(&mut self, id: &NodeId) {
@@ -162,7 +167,9 @@ impl System {
     }
 
     fn reserve(&mut self, target: &NodeId, asked: &Asked) {
-        let reserved = self.registry.reserve(target, &asked.options());
+        let reserved = self
+            .registry
+            .reserve(target, &asked.options(self.model.tick_len));
         let relay = match &reserved {
             Ok(lease) => Ok(lease.relay().clone()),
             Err(error) => Err(error.clone()),
@@ -201,7 +208,9 @@ impl System {
     /// The best few, best first, each once.
     fn find_some(&self, target: &NodeId, asked: &Asked) {
         let eligible = self.model.eligible(target, asked);
-        let found = self.registry.find_relays(target, &asked.options());
+        let found = self
+            .registry
+            .find_relays(target, &asked.options(self.model.tick_len));
         assert_eq!(found.len(), eligible.len().min(asked.max_results.into()));
         let mut scores = Vec::new();
         let mut rest = eligible.clone();

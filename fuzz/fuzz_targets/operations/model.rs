@@ -148,7 +148,7 @@ impl Model {
             let max = self.max_relays;
             return Outcome::Full { max };
         }
-        let ttl = declared.ttl().or(held.map(|relay| relay.ttl));
+        let ttl = declared.ttl(self.tick_len).or(held.map(|relay| relay.ttl));
         let ttl = ttl.unwrap_or(self.ttl);
         let expires_at = self.now.checked_add(nanos(ttl));
         let deadline = expires_at.map(|at| at.div_ceil(nanos(self.tick_len)));
@@ -180,7 +180,7 @@ impl Model {
         relay.is_private = address.is_private();
         relay.capacity = declared.capacity().unwrap_or(relay.capacity);
         (relay.nat, relay.ttl, relay.deadline) = (nat, ttl, deadline);
-        if let Some(latency) = declared.latency() {
+        if let Some(latency) = declared.latency(self.tick_len) {
             relay.seed = Some(to_micros(latency));
             self.is_sorted &= registration == Registration::New;
         }
@@ -200,12 +200,12 @@ impl Model {
         {
             return Err(Outcome::InvalidCapacity { capacity });
         }
-        if let Some(ttl) = declared.ttl()
+        if let Some(ttl) = declared.ttl(self.tick_len)
             && !is_countable(ttl, self.tick_len)
         {
             return Err(Outcome::InvalidTtl { ttl });
         }
-        if let Some(latency) = declared.latency()
+        if let Some(latency) = declared.latency(self.tick_len)
             && !is_sane(latency)
         {
             return Err(Outcome::InvalidLatency { latency });
@@ -264,7 +264,7 @@ impl Model {
     /// Scores, ascending, and ids of the relays that may be handed out.
     pub fn eligible(&self, target: &NodeId, asked: &Asked) -> Vec<(f64, NodeId)> {
         let is_eligible = |id: &NodeId, relay: &Relay| {
-            let is_near = match (asked.max_latency(), relay.latency) {
+            let is_near = match (asked.max_latency(self.tick_len), relay.latency) {
                 (None, _) => true,
                 (Some(most), Some(latency)) => latency <= most,
                 (Some(_), None) => asked.allow_unmeasured,

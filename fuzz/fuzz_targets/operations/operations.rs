@@ -35,36 +35,45 @@ pub enum Operation {
     Find(Peer, Asked),
     FindSome(Peer, Asked),
     RecordRtt(Peer, Span),
-    ReportLoad(Peer, u32),
+    ReportLoad(Peer, u8),
+    ReportAnyLoad(Peer, u32),
     SetDraining(Peer, bool),
     Maintain,
     Advance(Span),
 }
 
-/// A few peers, so that operations meet; ids of all lengths, most of which
-/// differ in their last byte only.
+/// A few peers, some of them more often than others, so that operations meet;
+/// ids of all lengths, most of which differ in their last byte only.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub struct Peer(u8);
 
 impl Peer {
-    const COUNT: u8 = 24;
+    const COUNT: u8 = 20;
 
     pub fn all() -> impl Iterator<Item = NodeId> {
-        (0..Self::COUNT).map(|peer| Self(peer).id())
+        (0..Self::COUNT).map(id)
     }
 
     pub fn id(self) -> NodeId {
-        let peer = self.0 % Self::COUNT;
-        let mut bytes = [0xa5; NodeId::MAX_LEN];
-        let len = [1, 31, 32, 33, NodeId::MAX_LEN][usize::from(peer) % 5];
-        bytes[len - 1] = peer;
-        NodeId::from_bytes(&bytes[..len]).expect("of a valid length")
+        match self.0 {
+            0..160 => id(self.0 % 4),
+            _ => id(self.0 % Self::COUNT),
+        }
     }
+}
+
+fn id(peer: u8) -> NodeId {
+    let mut bytes = [0xa5; NodeId::MAX_LEN];
+    let len = [1, 31, 32, 33, NodeId::MAX_LEN][usize::from(peer) % 5];
+    bytes[len - 1] = peer;
+    NodeId::from_bytes(&bytes[..len]).expect("of a valid length")
 }
 
 /// A length of time, from a nanosecond to beyond what a clock can tell.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Span {
+    /// One tick and so many more.
+    Ticks(u8),
     Nanos(u16),
     Millis(u8),
     Seconds(u8),
@@ -74,9 +83,10 @@ pub enum Span {
 }
 
 impl Span {
-    pub fn duration(self) -> Duration {
+    pub fn duration(self, tick: Duration) -> Duration {
         const YEAR: u64 = 365 * 24 * 60 * 60;
         match self {
+            Self::Ticks(more) => tick.saturating_mul(u32::from(more) + 1),
             Self::Nanos(nanos) => Duration::from_nanos(nanos.into()),
             Self::Millis(millis) => Duration::from_millis(millis.into()),
             Self::Seconds(seconds) => Duration::from_secs(seconds.into()),
@@ -94,7 +104,13 @@ pub enum Address {
     Name(u8),
     Private(u8),
     Loopback(u8),
-    PortZero(u8),
+    Unfit(Unfit),
+}
+
+/// What cannot be dialled.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Unfit {
+    PortZero,
     Unspecified,
     Multicast,
     Broadcast,
@@ -114,20 +130,20 @@ impl Address {
             }
             Self::Private(n) => at([10, 0, 0, n], 4433),
             Self::Loopback(n) => at([127, 0, 0, n], 4433),
-            Self::PortZero(n) => at([9, 8, 7, n], 0),
-            Self::Unspecified => at([0, 0, 0, 0], 1),
-            Self::Multicast => at([224, 0, 0, 1], 1),
-            Self::Broadcast => at([255, 255, 255, 255], 1),
+            Self::Unfit(Unfit::PortZero) => at([9, 8, 7, 6], 0),
+            Self::Unfit(Unfit::Unspecified) => at([0, 0, 0, 0], 1),
+            Self::Unfit(Unfit::Multicast) => at([224, 0, 0, 1], 1),
+            Self::Unfit(Unfit::Broadcast) => at([255, 255, 255, 255], 1),
         }
     }
 
     /// Why a relay cannot be registered here, if it cannot.
     pub fn error(self, policy: AddressPolicy) -> Option<EndpointError> {
         match self {
-            Self::PortZero(_) => Some(EndpointError::ZeroPort),
-            Self::Unspecified => Some(EndpointError::Unspecified),
-            Self::Multicast => Some(EndpointError::Multicast),
-            Self::Broadcast => Some(EndpointError::Broadcast),
+            Self::Unfit(Unfit::PortZero) => Some(EndpointError::ZeroPort),
+            Self::Unfit(Unfit::Unspecified) => Some(EndpointError::Unspecified),
+            Self::Unfit(Unfit::Multicast) => Some(EndpointError::Multicast),
+            Self::Unfit(Unfit::Broadcast) => Some(EndpointError::Broadcast),
             _ if self.is_private() && policy == AddressPolicy::PublicOnly => {
                 Some(EndpointError::NotPublic)
             }
@@ -148,11 +164,19 @@ pub enum Nat {
     Symmetric,
 }
 
+/// Mostly small ones, so that relays fill up.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Capacity {
+    Unset,
+    Small(u8),
+    Smaller(bool),
+    Any(u32),
+}
+
 /// What a relay declares.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub struct Declared {
-    capacity: Option<u32>,
-    is_small: bool,
+    capacity: Capacity,
     latency: Option<Span>,
     nat: Option<Nat>,
     ttl: Option<Span>,
@@ -160,18 +184,20 @@ pub struct Declared {
 
 impl Declared {
     pub fn capacity(&self) -> Option<u32> {
-        self.capacity.map(|capacity| match self.is_small {
-            true => capacity % 5,
-            false => capacity,
-        })
+        match self.capacity {
+            Capacity::Unset => None,
+            Capacity::Small(leases) => Some(leases.into()),
+            Capacity::Smaller(is_larger) => Some(1 + u32::from(is_larger)),
+            Capacity::Any(leases) => Some(leases),
+        }
     }
 
-    pub fn latency(&self) -> Option<Duration> {
-        self.latency.map(Span::duration)
+    pub fn latency(&self, tick: Duration) -> Option<Duration> {
+        self.latency.map(|latency| latency.duration(tick))
     }
 
-    pub fn ttl(&self) -> Option<Duration> {
-        self.ttl.map(Span::duration)
+    pub fn ttl(&self, tick: Duration) -> Option<Duration> {
+        self.ttl.map(|ttl| ttl.duration(tick))
     }
 
     pub fn nat(&self) -> Option<NatType> {
@@ -182,18 +208,18 @@ impl Declared {
         })
     }
 
-    pub fn options(&self) -> RegisterOptions {
+    pub fn options(&self, tick: Duration) -> RegisterOptions {
         let mut options = RegisterOptions::new();
         if let Some(capacity) = self.capacity() {
             options = options.capacity(capacity);
         }
-        if let Some(latency) = self.latency() {
+        if let Some(latency) = self.latency(tick) {
             options = options.latency(latency);
         }
         if let Some(nat) = self.nat() {
             options = options.nat(nat);
         }
-        if let Some(ttl) = self.ttl() {
+        if let Some(ttl) = self.ttl(tick) {
             options = options.ttl(ttl);
         }
         options
@@ -214,16 +240,16 @@ impl Asked {
         self.excluded.iter().flatten().map(|peer| peer.id())
     }
 
-    pub fn max_latency(&self) -> Option<Duration> {
-        self.max_latency.map(Span::duration)
+    pub fn max_latency(&self, tick: Duration) -> Option<Duration> {
+        self.max_latency.map(|rtt| rtt.duration(tick))
     }
 
-    pub fn options(&self) -> FindOptions {
+    pub fn options(&self, tick: Duration) -> FindOptions {
         let options = FindOptions::new()
             .max_results(self.max_results.into())
             .exclude(self.excluded())
             .allow_unmeasured(self.allow_unmeasured);
-        match self.max_latency() {
+        match self.max_latency(tick) {
             Some(rtt) => options.max_latency(rtt),
             None => options,
         }

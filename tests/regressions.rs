@@ -1,0 +1,132 @@
+//! Defects that were found and mended, each by the name of what broke.
+//!
+//! Those that need an interleaving which no public call can force are models in
+//! `src/**/models.rs`.
+
+#[path = "common/mod.rs"]
+mod common;
+
+use common::*;
+use relay_registry::{Clock, FindOptions, Maintenance, ManualClock, Registration, Registry};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+type Interruption = Box<dyn FnOnce() + Send>;
+
+/// A clock whose next reader is held up between reading and using the time,
+/// while something else happens.
+#[derive(Clone, Default)]
+struct HeldUp {
+    clock: ManualClock,
+    meanwhile: Arc<Mutex<Option<Interruption>>>,
+}
+
+impl Clock for HeldUp {
+    fn now(&self) -> Duration {
+        let reading = self.clock.now();
+        let meanwhile = self.meanwhile.lock().unwrap().take();
+        if let Some(interruption) = meanwhile {
+            interruption();
+        }
+        reading
+    }
+}
+
+fn held_up(ttl: Duration) -> (HeldUp, Registry) {
+    let clock = HeldUp::default();
+    let registry = Registry::builder()
+        .ttl(ttl)
+        .maintenance(Maintenance::Manual)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    (clock, registry)
+}
+
+#[test]
+fn a_renewal_that_was_held_up_takes_nothing_from_a_later_one() {
+    let (clock, registry) = held_up(secs(10));
+    registry.register(id(1), endpoint(1)).unwrap();
+    let (later, time) = (registry.clone(), clock.clone());
+    *clock.meanwhile.lock().unwrap() = Some(Box::new(move || {
+        time.clock.advance(secs(9));
+        let renewed = later.register(id(1), endpoint(1));
+        assert_eq!(renewed, Ok(Registration::Renewed));
+    }));
+    let renewed = registry.register(id(1), endpoint(1));
+    assert_eq!(renewed, Ok(Registration::Renewed));
+    clock.clock.advance(secs(9));
+    registry.maintain();
+    assert!(registry.is_relay(&id(1)), "renewed at 9 s for 10 s");
+    clock.clock.advance(secs(1));
+    registry.maintain();
+    assert!(!registry.is_relay(&id(1)));
+}
+
+#[test]
+fn a_registration_that_was_held_up_beyond_its_ttl_is_neither_counted_nor_in_the_way() {
+    let (clock, registry) = held_up(secs(1));
+    let (sweeper, time) = (registry.clone(), clock.clone());
+    *clock.meanwhile.lock().unwrap() = Some(Box::new(move || {
+        time.clock.advance(secs(5));
+        sweeper.maintain();
+    }));
+    registry.register(id(1), endpoint(1)).unwrap();
+    let listed = registry.relays().len();
+    assert_eq!(registry.relay_count(), listed);
+    assert_eq!(registry.is_relay(&id(1)), listed == 1);
+}
+
+/// The clock goes back by less than a tick, which its coarse reading hides.
+#[test]
+fn housekeeping_goes_on_after_a_small_step_backwards() {
+    struct Shaking(Mutex<(Duration, bool)>);
+    impl Clock for Shaking {
+        fn now(&self) -> Duration {
+            let mut state = self.0.lock().unwrap();
+            state.1 = !state.1;
+            let (now, ahead) = *state;
+            if ahead { now + ms(3) } else { now }
+        }
+    }
+    let registry = Registry::builder()
+        .maintenance(Maintenance::Manual)
+        .clock(Shaking(Mutex::new((secs(7), true))))
+        .build()
+        .unwrap();
+    for n in 0..10 {
+        registry.register(id(n), endpoint(n)).unwrap();
+        registry.record_rtt(&id(n), ms(100 - u64::from(n)));
+        assert!(registry.maintain().sorted);
+        let best = registry.find_relay(&stranger()).unwrap();
+        assert_eq!(best.node_id(), id(n), "the latest is the nearest");
+    }
+}
+
+#[test]
+fn long_answers_are_sorted_and_distinct_as_short_ones_are() {
+    let world = world_of(500);
+    (0..500).for_each(|n| {
+        world.join_with(n, &latency(ms(1 + u64::from(n * 7 % 500))));
+    });
+    world.maintain();
+    let all = world.find_relays(&stranger(), &FindOptions::new().max_results(usize::MAX));
+    assert_eq!(all.len(), 500);
+    let latencies: Vec<_> = all.iter().map(|relay| relay.latency()).collect();
+    assert!(latencies.is_sorted());
+    let few = world.find_relays(&stranger(), &FindOptions::new().max_results(20));
+    assert_eq!(numbers(&few), numbers(&all[..20]));
+}
+
+/// A renewal that repeats what another one announced, and has yet to bring into
+/// force, brings it into force itself.
+#[test]
+fn a_lowered_capacity_is_in_force_when_its_renewal_returns() {
+    let world = world();
+    world.join_with(1, &capacity(5));
+    for units in [3, 1, 4, 1] {
+        world.renew_with(1, &capacity(units));
+        let leases: Vec<_> = std::iter::from_fn(|| world.lease(&id(1)).ok()).collect();
+        assert_eq!(leases.len() as u32, units);
+    }
+}
