@@ -110,7 +110,7 @@ MUTANTS = [
      "a_merge_loses_no_arrival"),
     ("lease not checked against the announcement", "src/table/mod.rs",
      "load.total() > self.announcement(word).capacity", "load.total() > 9",
-     "the_capacity_in_force_is_the_one_announced"),
+     "a_capacity_that_lags_behind_lets_no_lease_through"),
     ("merge drops what may still be renewed", "src/registry/housekeeping.rs",
      "let stays = !record.lifecycle().is_over();",
      "let stays = record.lifecycle().is_live_at(self.timeline.tick());",

@@ -295,6 +295,26 @@ fn no_unit_is_leased_beyond_a_lowered_capacity() {
     });
 }
 
+/// The tail of a renewal that was held up: it brings a capacity into force that
+/// a later renewal has lowered, and then looks again.
+#[test]
+fn a_capacity_that_lags_behind_lets_no_lease_through() {
+    check(3, || {
+        let table = table(1);
+        register(&table, 1, 1);
+        let other = Arc::clone(&table);
+        let lagging = thread::spawn(move || {
+            let guard = epoch::pin();
+            let record = other.find(&id(1), &guard).unwrap();
+            record.set_capacity(3);
+            record.set_capacity(1);
+        });
+        let leases = [lease(&table, 1), lease(&table, 1)];
+        assert_eq!(leases.iter().flatten().count(), 1);
+        lagging.join().unwrap();
+    });
+}
+
 /// Whichever comes first, the record is given back once: not while leased, not
 /// twice, and not never.
 #[test]
