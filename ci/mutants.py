@@ -28,10 +28,6 @@ MUTANTS = [
      "self.lifecycle.store(word.bits(), Ordering::Release);",
      "self.lifecycle.store(word.bits(), Ordering::Relaxed);",
      "a_visit_to_all_records_sees_them_whole"),
-    ("bucket entry set without release", "src/table/bucket.rs",
-     ".compare_exchange(VACANT, entry.0, Ordering::Release, Ordering::Relaxed)",
-     ".compare_exchange(VACANT, entry.0, Ordering::Relaxed, Ordering::Relaxed)",
-     "of_two_registrations_of_one_id_one_is_new"),
     ("admission without looking for the id", "src/table/mod.rs",
      "if self.find_hashed(staged.hash, id, guard).is_some() {",
      "if false {",
@@ -140,7 +136,7 @@ def build_copy():
 
 
 def run(model):
-    """Whether the model passes; None if it does not build."""
+    """Whether the model passes; None if it does not build or end."""
     env = dict(os.environ, RUSTFLAGS="--cfg relay_loom",
                CARGO_TARGET_DIR=str(SCRATCH / "target"))
     command = ["cargo", "test", "--quiet", "--release", "--lib"]
@@ -150,10 +146,12 @@ def run(model):
         print(built.stderr.decode())
         return None
     try:
-        ran = subprocess.run(command + ["--", "--exact", model], cwd=where, env=env,
-                             capture_output=True, timeout=300)
+        bound = {"RELAY_LOOM_PREEMPTIONS": "2"} if "registry::" in model else {}
+        ran = subprocess.run(command + ["--", "--exact", model], cwd=where,
+                             env=env | bound, capture_output=True, timeout=500)
     except subprocess.TimeoutExpired:
-        return False  # a loop that never ends is a failure as well
+        print("timed out, which proves nothing")
+        return None
     if b"1 passed" in ran.stdout:
         return True
     return False
@@ -182,7 +180,7 @@ def main():
         place.write_text(source.replace(text, replacement))
         passed = run(path_of(model))
         place.write_text(source)
-        verdict = {True: "SURVIVES", False: "killed", None: "NO BUILD"}[passed]
+        verdict = {True: "SURVIVES", False: "killed", None: "UNPROVEN"}[passed]
         survivors += passed is not False
         print(f"{verdict:9} {name} ({model})", flush=True)
     sys.exit(1 if survivors else 0)
