@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Proves that the crate keeps to the rust-version it declares: the standard
 # library by clippy, the dependencies by what they declare themselves, and all
-# of it by a build if that toolchain is installed. No arguments.
+# of it, tests and examples included, by a build with that compiler. No
+# arguments.
 source "$(dirname "$0")/common.sh"
 need python3 python3
 
@@ -50,8 +51,31 @@ print(ours)
 PYTHON
 )
 
+# A build with that very version: from rustup if it is installed, else with the
+# compiler of Debian's package rustc-web, unpacked beside the build.
 if cargo "+$version" --version >/dev/null 2>&1; then
-    run cargo "+$version" check --all-features --locked --target-dir "$target/msrv"
-else
-    echo "Rust $version is not installed: no build with it (rustup toolchain install $version)"
+    run cargo "+$version" check --all-targets --all-features --locked --target-dir "$target/msrv"
+    exit
 fi
+debian=$target/msrv-debian
+if [[ ! -x $debian/rustc ]]; then
+    mkdir -p "$debian/packages"
+    apt-get update -qq
+    full=$(apt-cache madison rustc-web | awk -v v="$version" '$3 ~ "^"v"[.]" {print $3; exit}')
+    [[ -n $full ]] || fail "Rust $version is neither with rustup nor with Debian"
+    (
+        cd "$debian/packages"
+        run apt-get download -qq "rustc-web=$full" "libstd-rust-web-dev=$full" \
+            "libstd-rust-web-$version=$full" libllvm19
+        for package in *.deb; do dpkg -x "$package" ..; done
+    )
+    cat >"$debian/rustc" <<WRAPPER
+#!/usr/bin/env bash
+export LD_LIBRARY_PATH="$debian/usr/lib/x86_64-linux-gnu:$debian/usr/lib/llvm-19/lib"
+exec "$debian/usr/bin/rustc" "\$@"
+WRAPPER
+    chmod +x "$debian/rustc"
+fi
+run "$debian/rustc" --version
+run env RUSTC="$debian/rustc" cargo check --all-targets --all-features --locked \
+    --target-dir "$target/msrv"

@@ -75,9 +75,8 @@ impl Drop for Keeper {
         // Release: the thread sees all that the handles did.
         self.signals.stop.store(true, Ordering::Release);
         self.unpark();
-        if let Some(thread) = self.thread.take()
-            && thread.thread().id() != thread::current().id()
-        {
+        let others = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
+        if let Some(thread) = self.thread.take().filter(others) {
             // A panic of its own was counted, and is nothing to pass on here.
             let _ = thread.join();
         }

@@ -79,20 +79,24 @@ impl Core {
     ) -> Result<Option<u32>, RegisterError> {
         endpoint.check(self.settings.address_policy)?;
         check_reachable(endpoint, options.nat)?;
-        if let Some(capacity) = options.capacity
-            && !(1..=MAX_CAPACITY).contains(&capacity)
-        {
-            return Err(RegisterError::InvalidCapacity { capacity });
+        match *options {
+            RegisterOptions {
+                capacity: Some(capacity),
+                ..
+            } if !(1..=MAX_CAPACITY).contains(&capacity) => {
+                Err(RegisterError::InvalidCapacity { capacity })
+            }
+            RegisterOptions { ttl: Some(ttl), .. } if !is_countable(ttl, self.settings.tick) => {
+                Err(RegisterError::InvalidTtl { ttl })
+            }
+            RegisterOptions {
+                latency: Some(latency),
+                ..
+            } => sane_micros(latency)
+                .map(Some)
+                .ok_or(RegisterError::InvalidLatency { latency }),
+            _ => Ok(None),
         }
-        if let Some(ttl) = options.ttl
-            && !is_countable(ttl, self.settings.tick)
-        {
-            return Err(RegisterError::InvalidTtl { ttl });
-        }
-        options
-            .latency
-            .map(|latency| sane_micros(latency).ok_or(RegisterError::InvalidLatency { latency }))
-            .transpose()
     }
 
     fn register_checked(&self, request: &Request<'_>) -> Result<Registration, RegisterError> {
@@ -167,9 +171,8 @@ impl Core {
         {
             bring_capacity_into_force(&record);
         }
-        if let Some(seed) = request.rtt_seed
-            && record.seed_rtt(now.nanos, seed)
-        {
+        let seed = request.rtt_seed;
+        if seed.is_some_and(|seed| record.seed_rtt(now.nanos, seed)) {
             self.publication.note_reordering();
         }
         if is_sooner {

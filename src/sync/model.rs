@@ -224,6 +224,11 @@ pub(crate) mod epoch {
         Guard(())
     }
 
+    /// Like the real one it does something when dropped, if only in name.
+    impl Drop for Guard {
+        fn drop(&mut self) {}
+    }
+
     impl Guard {
         pub(crate) fn defer(&self, free: impl FnOnce() + Send + 'static) {
             std::mem::forget(free);
