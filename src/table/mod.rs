@@ -3,7 +3,7 @@
 //! All of the crate's `unsafe` is in this folder and in [`crate::record`], but
 //! for the zeroed allocation in [`crate::sync`]. The rules that it relies on
 //! stand at the top of `record`, [`admission`], [`pool`], [`store`], [`reclaim`]
-//! and [`unit`].
+//! and [`mod@unit`].
 //!
 //! Looking up an id touches two cache lines: its bucket and its record. No
 //! operation here waits for another thread: whoever meets an admission that is
