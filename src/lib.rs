@@ -55,9 +55,12 @@
 //! # Concurrency
 //!
 //! Finding, reserving, releasing, looking up, renewing, measuring: all of it is
-//! lock-free, allocates nothing and makes no system call (reading the monotonic
-//! clock to renew is none on common platforms; a thread's first call sets up its
-//! epoch handle). A find writes nothing that threads share. New registrations
+//! lock-free, allocates nothing and makes no system call of its own. Three things
+//! beneath it may, and are bounded: a thread's first call sets up its handles;
+//! every 128th call lends the epoch collector a hand with what departed, which
+//! frees and sometimes allocates a small node; and to renew reads the monotonic
+//! clock, which is no system call on common platforms. A find writes nothing that
+//! threads share. New registrations
 //! and departures are lock-free as well. Locks guard the housekeeping alone,
 //! which no other operation waits for; see [`Maintenance`].
 //!

@@ -167,3 +167,25 @@ fn s11_registries_come_and_go() {
         assert_eq!(number(lease.relay().node_id()), round);
     }
 }
+
+/// Tables are set aside at once and touched as they fill, so the largest registry can be built.
+#[test]
+fn s11_the_largest_registry_takes_up_memory_only_as_it_fills() {
+    let _alone = alone();
+    let world = world_of(relay_registry::MAX_RELAYS);
+    (0..1_000).for_each(|n| world.join(n));
+    (0..1_000).for_each(|n| assert!(world.has(n)));
+    assert_eq!(world.relay_count(), 1_000);
+    world.maintain();
+    assert!(world.found().is_some());
+}
+
+#[test]
+fn s11_a_registry_of_more_relays_than_can_be_named_is_not_built() {
+    for max_relays in [0, relay_registry::MAX_RELAYS + 1, usize::MAX] {
+        let built = relay_registry::Registry::builder()
+            .max_relays(max_relays)
+            .build();
+        assert!(built.is_err(), "{max_relays}");
+    }
+}

@@ -60,7 +60,8 @@ impl RegistryBuilder {
     ///
     /// The address space for twice as many (and 1,024 more) is set aside when
     /// the registry is built; the memory, about 250 bytes a relay, is used as
-    /// relays arrive.
+    /// relays arrive (where the system hands out huge pages, an eighth of that
+    /// soon after the first ones).
     pub fn max_relays(mut self, relays: usize) -> Self {
         self.max_relays = relays;
         self
