@@ -30,5 +30,5 @@ for fuzz_target in "${targets[@]}"; do
     run cargo fuzz run --target "$host" --target-dir "$target/fuzz" "$fuzz_target" \
         "$found" "fuzz/corpus/$fuzz_target" -- \
         -max_total_time="$seconds" -max_len=1024 -timeout=20 -rss_limit_mb=2048 \
-        -verbosity=0 -print_final_stats=1
+        -verbosity=0 -print_funcs=0 -print_final_stats=1
 done

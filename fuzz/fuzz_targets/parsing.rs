@@ -35,7 +35,8 @@ fn identity_of_bytes(bytes: &[u8]) {
 fn identity_of_text(text: &str) {
     let accepted = round_trip::<NodeId>(text);
     let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let is_sized = text.len() % 2 == 0 && (1..=NodeId::MAX_LEN).contains(&(text.len() / 2));
+    let is_sized =
+        text.len().is_multiple_of(2) && (1..=NodeId::MAX_LEN).contains(&(text.len() / 2));
     assert_eq!(accepted.is_some(), is_hex && is_sized);
     if let Some(id) = accepted {
         assert_eq!(id.to_string(), text.to_ascii_lowercase());
