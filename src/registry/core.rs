@@ -155,7 +155,7 @@ impl Core {
         if self.table.admissions() == before {
             return count;
         }
-        self.relays().len()
+        self.relays().len().min(self.table.max_relays())
     }
 
     pub(super) fn relays(&self) -> Vec<RelayInfo> {

@@ -61,6 +61,8 @@ impl Core {
 
     /// Makes all that is due at `tick` depart; how many did.
     fn sweep(&self, wheel: &mut Wheel, tick: Tick) -> usize {
+        // A keeper that was held up goes on from where others have got to.
+        let tick = tick.max(wheel.now());
         let none_in_flight = self.none_in_flight();
         let mut expired = 0;
         let mut visit = |index| self.visit(index, tick, &mut expired);
@@ -84,12 +86,14 @@ impl Core {
         loop {
             let record = self.table.occupant(index, &guard)?;
             let word = record.lifecycle();
-            if word.is_pending() {
-                // Its registrant has yet to say whether it lives.
-                return Some(word.deadline().max(Tick(tick.0 + 1)));
-            }
-            if word.is_live_at(tick) {
+            if word.deadline() > tick {
                 return Some(word.deadline());
+            }
+            if word.is_pending() {
+                // Due before its registrant has said whether it lives; which is
+                // in flight, so the next sweep looks again.
+                self.inbox.push(index, record.inbox_link());
+                return None;
             }
             if word.is_live() && self.expire(record, word) {
                 *expired += 1;
@@ -104,10 +108,13 @@ impl Core {
         if self.swept() >= tick {
             return;
         }
-        match self.wheel.try_lock() {
-            Some(mut wheel) => _ = self.sweep(&mut wheel, tick),
-            // Somebody is sweeping: free one place beside them.
-            None => self.expire_any(tick),
+        if let Some(mut wheel) = self.wheel.try_lock() {
+            self.sweep(&mut wheel, tick);
+        }
+        if self.swept() < tick {
+            // Somebody is sweeping, or has yet to tell the wheel of a deadline:
+            // free one place beside them.
+            self.expire_any(tick);
         }
     }
 

@@ -146,6 +146,11 @@ impl Core {
         if !word.is_live() {
             return Err(Obstacle::Overtaken);
         }
+        if !word.is_live_at(now.tick) {
+            // What the dead relay announced binds nobody.
+            self.expire(record, word);
+            return Err(Obstacle::Overtaken);
+        }
         let current = record.announcement(word);
         let amended = amended(current, request);
         if let Some(amended) = &amended {
@@ -160,17 +165,11 @@ impl Core {
         let is_sooner = deadline < word.deadline();
         let _in_flight = is_sooner.then(|| self.in_flight());
         let tick = self.timeline.tick();
-        if !word.is_live_at(tick) {
-            self.expire(record, word);
+        let in_time = word.is_live_at(tick) && deadline > tick;
+        if !in_time || !record.renew(word, deadline, amended)? {
             return Err(Obstacle::Overtaken);
         }
-        if deadline <= tick || !record.renew(word, deadline, amended)? {
-            return Err(Obstacle::Overtaken);
-        }
-        if announced_capacity(&record).is_some_and(|capacity| capacity != record.load().capacity())
-        {
-            bring_capacity_into_force(&record);
-        }
+        record.bring_capacity_into_force();
         let seed = request.rtt_seed;
         if seed.is_some_and(|seed| record.seed_rtt(now.nanos, seed)) {
             self.publication.note_reordering();
@@ -299,24 +298,4 @@ fn amended(current: &Announcement, request: &Request<'_>) -> Option<Announcement
         nat: options.nat.or(current.nat),
         registered_at: current.registered_at,
     })
-}
-
-/// Copies the announced capacity to where leases are decided.
-///
-/// Of several renewals at once, the last to store looks again and finds its
-/// own figure in force or that of a later one. Until then a lease that the old
-/// figure let through is given back; see `RecordRef::lease`.
-fn bring_capacity_into_force(record: &RecordRef<'_>) {
-    while let Some(capacity) = announced_capacity(record) {
-        record.set_capacity(capacity);
-        if announced_capacity(record) == Some(capacity) {
-            return;
-        }
-    }
-}
-
-/// The capacity in the announcement that is in force; `None` once departed.
-fn announced_capacity(record: &RecordRef<'_>) -> Option<u32> {
-    let word = record.lifecycle();
-    (!word.is_over()).then(|| record.announcement(word).capacity)
 }

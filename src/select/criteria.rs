@@ -1,6 +1,6 @@
 //! Which relays may be handed out to a caller, and what they are worth to it.
 
-use crate::record::{Lifecycle, Refusal};
+use crate::record::{Lifecycle, Load, Refusal};
 use crate::relay::NodeId;
 use crate::rtt::micros_at_most;
 use crate::select::FindOptions;
@@ -31,9 +31,6 @@ pub(crate) struct Candidate<'g> {
 
 impl Candidate<'_> {
     /// Whether there is room also by what the relay announces.
-    ///
-    /// A renewal changes the announcement first, and the word that judging looks
-    /// at after that; in between, the word may show room that is no more.
     #[inline]
     pub(crate) fn is_confirmed(&self) -> bool {
         self.record.has_room(self.word)
@@ -52,9 +49,33 @@ pub(crate) enum Rejection {
 }
 
 impl Criteria<'_> {
-    /// Whether a relay may be handed out, and how good it is.
+    /// Whether a relay may be handed out, and how good it is; from its first
+    /// cache line.
+    ///
+    /// A renewal changes what is announced first, and the capacity in that line
+    /// after that; in between, the two differ.
     #[inline]
     pub(crate) fn judge<'g>(&self, record: RecordRef<'g>) -> Result<Candidate<'g>, Rejection> {
+        self.judge_by(record, |_| record.load())
+    }
+
+    /// The same, by the capacity that the relay announces.
+    pub(crate) fn judge_announced<'g>(
+        &self,
+        record: RecordRef<'g>,
+    ) -> Result<Candidate<'g>, Rejection> {
+        self.judge_by(record, |word| {
+            let capacity = record.announcement(word).capacity;
+            record.load().with_capacity(capacity)
+        })
+    }
+
+    #[inline]
+    fn judge_by<'g>(
+        &self,
+        record: RecordRef<'g>,
+        load: impl FnOnce(Lifecycle) -> Load,
+    ) -> Result<Candidate<'g>, Rejection> {
         let word = record.lifecycle();
         if !word.is_live_at(self.tick) {
             return Err(Rejection::Departed);
@@ -62,7 +83,7 @@ impl Criteria<'_> {
         if self.excludes(&record) {
             return Err(Rejection::Excluded);
         }
-        let load = record.load();
+        let load = load(word);
         if let Some(refusal) = load.refusal() {
             return Err(refusal.into());
         }

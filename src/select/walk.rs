@@ -62,8 +62,6 @@ struct Search<'w, 'g> {
     /// How many have scored as the best does.
     ties: u32,
     looked_at: usize,
-    /// Whether each candidate's room is checked against its announcement.
-    only_confirmed: bool,
 }
 
 impl<'g> Walk<'g> {
@@ -75,17 +73,10 @@ impl<'g> Walk<'g> {
         if search.best.is_none() {
             search.anywhere();
         }
-        if search.best.is_none() {
-            search.everything();
-        }
-        search.best.filter(Candidate::is_confirmed).or_else(|| {
-            // A renewal that lowers the capacity is under way.
-            search.best?;
-            search = Search::new(self);
-            search.only_confirmed = true;
-            search.everything();
-            search.best
-        })
+        search
+            .best
+            .filter(Candidate::is_confirmed)
+            .or_else(|| Search::new(self).everything())
     }
 
     /// The best `count` relays, best first and distinct; fewer only if there
@@ -109,7 +100,7 @@ impl<'g> Walk<'g> {
         }
         // Others keep taking what we choose: take what comes first.
         self.snapshot.iter().find_map(|relay| {
-            let candidate = self.judge(relay).ok()?;
+            let candidate = self.judge_announced(relay).ok()?;
             let unit = candidate.record.lease().ok()?;
             Some((candidate, unit))
         })
@@ -119,9 +110,8 @@ impl<'g> Walk<'g> {
     pub(crate) fn passed_over(&self) -> PassedOver {
         let mut passed_over = PassedOver::default();
         for relay in self.snapshot.iter() {
-            match self.judge(relay) {
-                Ok(candidate) if candidate.is_confirmed() => continue,
-                Ok(_) => passed_over.full += 1,
+            match self.judge_announced(relay) {
+                Ok(_) => continue,
                 Err(Rejection::Departed) => passed_over.departed += 1,
                 Err(Rejection::Excluded) => passed_over.excluded += 1,
                 Err(Rejection::Draining) => passed_over.draining += 1,
@@ -139,8 +129,10 @@ impl<'g> Walk<'g> {
         self.criteria.judge(record.ok_or(Rejection::Departed)?)
     }
 
-    fn judge_confirmed(&self, relay: Handle) -> Option<Candidate<'g>> {
-        self.judge(relay).ok().filter(Candidate::is_confirmed)
+    fn judge_announced(&self, relay: Handle) -> Result<Candidate<'g>, Rejection> {
+        let record = self.table.resolve(relay, self.guard);
+        self.criteria
+            .judge_announced(record.ok_or(Rejection::Departed)?)
     }
 
     /// Looks at everything in order until no better can come, or until it has
@@ -148,7 +140,7 @@ impl<'g> Walk<'g> {
     fn complete(&self, count: usize) -> Vec<Candidate<'g>> {
         let mut best: Vec<Candidate<'g>> = Vec::with_capacity(count);
         let mut keep = |relay| {
-            if let Some(candidate) = self.judge_confirmed(relay) {
+            if let Ok(candidate) = self.judge_announced(relay) {
                 keep_best(&mut best, candidate, count);
             }
             (best.len() == count).then(|| best[count - 1].score)
@@ -173,7 +165,7 @@ impl<'g> Walk<'g> {
     fn sorted(&self, count: usize) -> Vec<Candidate<'g>> {
         let relays = self.snapshot.iter();
         let mut all: Vec<_> = relays
-            .filter_map(|relay| self.judge_confirmed(relay))
+            .filter_map(|relay| self.judge_announced(relay).ok())
             .collect();
         all.sort_by(|one, other| one.score.total_cmp(&other.score));
         let mut seen = HashSet::with_capacity(all.len());
@@ -202,7 +194,6 @@ impl<'w, 'g> Search<'w, 'g> {
             best: None,
             ties: 0,
             looked_at: 0,
-            only_confirmed: false,
         }
     }
 }
@@ -212,12 +203,14 @@ impl<'g> Search<'_, 'g> {
     #[inline]
     fn consider(&mut self, relay: Handle) -> bool {
         self.looked_at += 1;
-        let Ok(candidate) = self.walk.judge(relay) else {
+        self.keep_better(self.walk.judge(relay))
+    }
+
+    #[inline]
+    fn keep_better(&mut self, judged: Result<Candidate<'g>, Rejection>) -> bool {
+        let Ok(candidate) = judged else {
             return false;
         };
-        if self.only_confirmed && !candidate.is_confirmed() {
-            return false;
-        }
         let best_score = self.best_score();
         if candidate.score < best_score {
             self.best = Some(candidate);
@@ -320,20 +313,24 @@ impl<'g> Search<'_, 'g> {
         }
     }
 
-    /// All arrivals, and the base until some way beyond the first that will do.
-    fn everything(&mut self) {
+    /// All arrivals, and the base until some way beyond the first that will do;
+    /// by what the relays announce.
+    fn everything(mut self) -> Option<Candidate<'g>> {
         let snapshot = self.walk.snapshot;
         for run in &snapshot.runs {
-            run.iter().for_each(|relay| _ = self.consider(relay));
+            for relay in run.iter() {
+                self.keep_better(self.walk.judge_announced(relay));
+            }
         }
         let mut beyond = 0;
-        for place in 0..snapshot.base.entries.len() {
+        for (place, entry) in snapshot.base.entries.iter().enumerate() {
             beyond += usize::from(self.best.is_some());
             if beyond > BEYOND || !self.could_win(place) {
-                return;
+                break;
             }
-            self.consider_entry(place);
+            self.keep_better(self.walk.judge_announced(entry.relay));
         }
+        self.best
     }
 
     /// Entries from anywhere in the base, until one is eligible.

@@ -153,16 +153,47 @@ impl<'g> RecordRef<'g> {
     ///
     /// A renewal changes the announcement first and the load word after that. A
     /// lease that slipped in between is given back before anyone has it, so
-    /// none is held beyond the capacity that was announced when it was taken.
+    /// none is held beyond the capacity that was announced when it was taken;
+    /// and none is refused below it.
     #[inline]
     pub(crate) fn lease(&self) -> Result<Unit, Refusal> {
-        let load = self.record.take_lease()?;
+        let load = loop {
+            match self.record.take_lease() {
+                Ok(load) => break load,
+                Err(Refusal::Full) if self.bring_capacity_into_force() => {}
+                Err(refusal) => return Err(refusal),
+            }
+        };
         let unit = Unit::taken(self.store, self.index);
-        let word = self.record.lifecycle();
-        if !word.is_over() && load.total() > self.announcement(word).capacity {
-            return Err(Refusal::Full);
+        match self.announced_capacity() {
+            Some(capacity) if load.total() > capacity => Err(Refusal::Full),
+            _ => Ok(unit),
         }
-        Ok(unit)
+    }
+
+    /// Copies the announced capacity to where leases are decided; whether that
+    /// changed anything.
+    ///
+    /// Of several renewals at once, the last to store looks again and finds its
+    /// own figure in force or that of a later one. What [`lease`](Self::lease)
+    /// does meanwhile goes by the announcement.
+    pub(crate) fn bring_capacity_into_force(&self) -> bool {
+        let mut changed = false;
+        while let Some(capacity) = self.announced_capacity() {
+            if self.record.load().capacity() == capacity {
+                break;
+            }
+            self.record.set_capacity(capacity);
+            changed = true;
+        }
+        changed
+    }
+
+    /// The capacity in the announcement that is in force; `None` once departed.
+    #[inline]
+    fn announced_capacity(&self) -> Option<u32> {
+        let word = self.record.lifecycle();
+        (!word.is_over()).then(|| self.announcement(word).capacity)
     }
 
     /// Whether its load is below the capacity announced by now; `word` was read

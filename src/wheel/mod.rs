@@ -69,6 +69,11 @@ impl Wheel {
         }
     }
 
+    /// The tick that it has moved on to.
+    pub(crate) fn now(&self) -> Tick {
+        self.now
+    }
+
     /// How many records are on the wheel.
     pub(crate) fn len(&self) -> usize {
         self.len
