@@ -298,10 +298,20 @@ impl Store {
                 record.set_lifecycle(Lifecycle::DEPARTED);
                 self.return_announcement(last.announcement());
             }
+            // There before the flag is: a lease may drop it at once.
+            let reference = Arc::clone(self);
             if record.raise(Load::CLOSED | Load::ORPHANED).leases() > 0 {
-                // The record's last lease drops this reference.
-                std::mem::forget(Arc::clone(self));
+                // The record's last lease drops it.
+                std::mem::forget(reference);
             }
         }
+    }
+}
+
+/// Models keep what is buried, so whatever frees a store there does so early.
+#[cfg(all(test, relay_loom))]
+impl Drop for Store {
+    fn drop(&mut self) {
+        panic!("a store was freed that was yet to be buried");
     }
 }
