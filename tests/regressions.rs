@@ -130,3 +130,23 @@ fn a_lowered_capacity_is_in_force_when_its_renewal_returns() {
         assert_eq!(leases.len() as u32, units);
     }
 }
+
+/// The record of a lease was marked as orphaned before it had its reference to the store, so a
+/// release in between freed the store under everybody's feet.
+#[test]
+fn leases_that_are_released_while_their_registry_ends_free_nothing_twice() {
+    for round in 0..3_000 {
+        let world = world_of(4);
+        (0..4).for_each(|n| world.join(n));
+        let leases: Vec<_> = (0..4)
+            .map(|n| world.lease(&id(n)).expect("a free unit"))
+            .collect();
+        std::thread::scope(|scope| {
+            scope.spawn(move || drop(leases));
+            if round % 2 == 0 {
+                std::thread::yield_now();
+            }
+            drop(world);
+        });
+    }
+}

@@ -284,7 +284,10 @@ fn no_unit_is_leased_beyond_a_lowered_capacity() {
         let other = Arc::clone(&table);
         let second = thread::spawn(move || lease(&other, 1));
         let guard = epoch::pin();
-        table.find(&id(1), &guard).unwrap().set_capacity(1);
+        let record = table.find(&id(1), &guard).unwrap();
+        let renewed = record.renew(record.lifecycle(), Tick(20), Some(announcement(1)));
+        assert_eq!(renewed, Ok(true));
+        record.bring_capacity_into_force();
         drop(guard);
         let third = lease(&table, 1);
         assert!(third.is_none(), "lowered before");
@@ -355,10 +358,8 @@ fn a_release_and_the_end_of_the_registry_agree_on_who_frees_the_store() {
         register(&table, 1, 2);
         let units = [lease(&table, 1).unwrap(), lease(&table, 1).unwrap()];
         let store = Arc::downgrade(&table.store);
-        let [first, second] = units;
-        let releasing = thread::spawn(move || drop(first));
+        let releasing = thread::spawn(move || drop(units));
         drop(table);
-        drop(second);
         releasing.join().unwrap();
         collect_all();
         // Models keep what is buried.
