@@ -202,7 +202,8 @@ impl Registry {
     ///
     /// Lock-free, without allocation or system call of its own (see the
     /// [crate's description](crate#concurrency) for what the epoch collector
-    /// adds now and then). It writes nothing that threads share. It looks at about a dozen relays, however many there are; at more while
+    /// adds now and then). It writes nothing that threads share. It looks at
+    /// about a dozen relays, however many there are; at more while
     /// most are full or excluded, at all before it says none. Load, draining
     /// and departure count as they are at that moment; the order by round trip
     /// may be one housekeeping pass old.

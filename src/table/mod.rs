@@ -200,9 +200,10 @@ impl<'g> RecordRef<'g> {
     /// from it before.
     #[inline]
     pub(crate) fn has_room(&self, word: Lifecycle) -> bool {
-        let now = self.record.lifecycle();
-        let word = if now.is_over() { word } else { now };
-        self.record.load().total() < self.announcement(word).capacity
+        let capacity = self
+            .announced_capacity()
+            .unwrap_or_else(|| self.announcement(word).capacity);
+        self.record.load().total() < capacity
     }
 }
 

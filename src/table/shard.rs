@@ -51,7 +51,7 @@ impl Shard {
         })
     }
 
-    /// Fetches the home bucket of a hash ahead of its use.
+    /// The home bucket of a hash, or one at a distance behind it.
     #[inline]
     fn bucket(&self, hash: Hash, distance: usize) -> &Bucket {
         &self.buckets[hash.bucket().wrapping_add(distance) & (self.buckets.len() - 1)]
