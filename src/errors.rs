@@ -60,6 +60,12 @@ pub enum RegisterError {
         /// How many departed relays and replaced announcements hold memory.
         awaiting_reclamation: usize,
     },
+    /// The failure domain's label is empty or above 63 bytes. Shorten it.
+    #[non_exhaustive]
+    InvalidFailureDomain {
+        /// How many bytes it has.
+        len: usize,
+    },
     /// The clock stands so late that the deadline is beyond what ticks can
     /// count. Only a faulty clock gets there; build a registry with another.
     ClockExhausted,
@@ -93,6 +99,9 @@ impl fmt::Display for RegisterError {
                 f,
                 "{awaiting_reclamation} departed or renewed records await the reclamation of their memory"
             ),
+            Self::InvalidFailureDomain { len } => {
+                write!(f, "the failure domain's label has {len} bytes, not 1 to 63")
+            }
             Self::ClockExhausted => f.write_str("the clock has no room left for a deadline"),
         }
     }
@@ -153,6 +162,10 @@ pub struct PassedOver {
     pub full: usize,
     /// Draining: they take no new leases.
     pub draining: usize,
+    /// Failed lately, and not yet due for a trial.
+    pub backing_off: usize,
+    /// Banned by the operator.
+    pub banned: usize,
     /// The target, this node, and those excluded by the options.
     pub excluded: usize,
     /// Measured, and beyond the maximum latency.
@@ -170,11 +183,13 @@ impl PassedOver {
             .fold(0, |total, (count, _)| total.saturating_add(count))
     }
 
-    fn reasons(&self) -> [(usize, &'static str); 6] {
+    fn reasons(&self) -> [(usize, &'static str); 8] {
         [
             (self.departed, "departed"),
             (self.full, "full"),
             (self.draining, "draining"),
+            (self.backing_off, "backing off"),
+            (self.banned, "banned"),
             (self.excluded, "excluded"),
             (self.too_far, "too far"),
             (self.unmeasured, "unmeasured"),
@@ -198,6 +213,8 @@ pub enum LeaseError {
     },
     /// The relay is draining: it serves the leases it has and takes no more.
     Draining,
+    /// The relay is banned for the time being.
+    Banned,
 }
 
 impl fmt::Display for LeaseError {
@@ -208,11 +225,73 @@ impl fmt::Display for LeaseError {
                 write!(f, "the relay is full at its capacity of {capacity}")
             }
             Self::Draining => f.write_str("the relay is draining"),
+            Self::Banned => f.write_str("the relay is banned"),
         }
     }
 }
 
 impl Error for LeaseError {}
+
+/// Why a peer's view was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PeerViewError {
+    /// The round trip is 0 or above [`MAX_RTT`]. Leave the relay out.
+    #[non_exhaustive]
+    InvalidRtt {
+        /// What was given.
+        rtt: Duration,
+    },
+    /// The view holds as many relays as it can. Give the nearest ones.
+    Full,
+}
+
+impl fmt::Display for PeerViewError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidRtt { rtt } => {
+                write!(
+                    f,
+                    "the RTT is {rtt:?}, not above zero and up to {MAX_RTT:?}"
+                )
+            }
+            Self::Full => f.write_str("the view holds three relays already"),
+        }
+    }
+}
+
+impl Error for PeerViewError {}
+
+/// Why a relay was not banned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BanError {
+    /// The end of the ban is beyond what ticks can count. Choose a nearer one.
+    #[non_exhaustive]
+    TooLong {
+        /// What was asked for.
+        duration: Duration,
+    },
+    /// As many relays are banned as the registry keeps in mind. Lift a ban.
+    #[non_exhaustive]
+    TooMany {
+        /// How many those are.
+        max: usize,
+    },
+}
+
+impl fmt::Display for BanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong { duration } => {
+                write!(f, "a ban of {duration:?} is beyond what ticks can count")
+            }
+            Self::TooMany { max } => write!(f, "{max} relays are banned already"),
+        }
+    }
+}
+
+impl Error for BanError {}
 
 /// Why a registry was not built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,6 +323,9 @@ pub enum BuildError {
         /// What was asked for.
         assumed_rtt: Duration,
     },
+    /// The share of relays that may be ejected at once is not within 0 and 1.
+    /// Choose one within.
+    InvalidMaxEjected,
     /// The memory for tables of this size is not to be had. Choose fewer relays.
     OutOfMemory,
     /// The operating system did not start the maintenance thread. Try again,
@@ -274,6 +356,9 @@ impl fmt::Display for BuildError {
                 f,
                 "the assumed RTT is {assumed_rtt:?}, not above zero and up to {MAX_RTT:?}"
             ),
+            Self::InvalidMaxEjected => {
+                f.write_str("the share of relays ejected at once is not within 0 and 1")
+            }
             Self::OutOfMemory => f.write_str("there is no memory for tables of this size"),
             Self::Thread { kind } => write!(f, "the maintenance thread did not start: {kind}"),
         }
@@ -475,13 +560,15 @@ mod tests {
             excluded: 4,
             too_far: 5,
             unmeasured: 6,
+            backing_off: 7,
+            banned: 8,
         };
         assert_eq!(
             say(all),
-            "no relay is available: 1 departed, 2 full, 3 draining, 4 excluded, 5 too far, \
-             6 unmeasured"
+            "no relay is available: 1 departed, 2 full, 3 draining, 7 backing off, 8 banned, \
+             4 excluded, 5 too far, 6 unmeasured"
         );
-        assert_eq!(all.total(), 21);
+        assert_eq!(all.total(), 36);
     }
 
     #[test]
@@ -495,8 +582,30 @@ mod tests {
     }
 
     #[test]
+    fn view_and_ban_errors_explain_themselves() {
+        let rtt = Duration::from_secs(11);
+        assert_eq!(
+            PeerViewError::InvalidRtt { rtt }.to_string(),
+            "the RTT is 11s, not above zero and up to 10s"
+        );
+        assert_eq!(
+            PeerViewError::Full.to_string(),
+            "the view holds three relays already"
+        );
+        assert_eq!(
+            BanError::TooLong { duration: rtt }.to_string(),
+            "a ban of 11s is beyond what ticks can count"
+        );
+        assert_eq!(
+            BanError::TooMany { max: 7 }.to_string(),
+            "7 relays are banned already"
+        );
+    }
+
+    #[test]
     fn lease_errors_explain_themselves() {
         for (error, says) in [
+            (LeaseError::Banned, "the relay is banned"),
             (LeaseError::UnknownRelay, "the relay is not registered"),
             (
                 LeaseError::Full { capacity: 8 },

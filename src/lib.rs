@@ -108,16 +108,18 @@ mod time;
 mod wheel;
 
 pub use errors::{
-    BuildError, CoordinateError, FindError, LeaseError, ObserveError, PassedOver, RegisterError,
+    BanError, BuildError, CoordinateError, FindError, LeaseError, ObserveError, PassedOver,
+    PeerViewError, RegisterError,
 };
 pub use limits::{MAX_CAPACITY, MAX_RELAYS, MAX_RTT};
+pub use record::Failure;
 pub use registry::{
     Lease, Maintained, Maintenance, Registration, Registry, RegistryBuilder, Stats,
 };
 pub use relay::{
-    AddressPolicy, Endpoint, EndpointError, Host, NatType, NatTypeError, NodeId, NodeIdError,
-    RegisterOptions, RelayInfo,
+    AddressPolicy, CircuitState, Endpoint, EndpointError, Host, NatType, NatTypeError, NodeId,
+    NodeIdError, RegisterOptions, RelayInfo,
 };
 pub use rtt::{Coordinate, Landmark, Vivaldi};
-pub use select::FindOptions;
+pub use select::{Explained, Explanation, FindOptions, LegSource, PeerView, Verdict};
 pub use time::{Clock, ManualClock};

@@ -31,10 +31,6 @@ struct Charted {
 const _: () = assert!(size_of::<Charted>() <= 64);
 
 impl Atlas {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
     /// Where this node is, as far as it knows.
     pub(crate) fn own(&self) -> Coordinate {
         self.own.coordinate()

@@ -7,10 +7,8 @@
 //! those of one registry. Where a stranger has no coordinate, the [`triangle`]
 //! makes do with the round trips it knows.
 
-#[allow(dead_code, reason = "awaits its use by the registry")]
 mod atlas;
 mod coordinate;
-#[allow(dead_code, reason = "the atlas awaits its use by the registry")]
 mod landmark;
 mod spring;
 mod triangle;
@@ -21,7 +19,6 @@ pub use coordinate::Coordinate;
 pub use landmark::Landmark;
 pub use vivaldi::Vivaldi;
 
-#[allow(unused_imports, reason = "awaits its use by the registry")]
 pub(crate) use atlas::Atlas;
 pub(crate) use triangle::Triangle;
 pub(crate) use window::RttWindow;
