@@ -10,11 +10,14 @@
 //! `--load` of the capacity of the relays that are up, and last 60 s on average. A
 //! relay that is in truth full, since others filled it after its last report, says
 //! so; one that is down does not answer. The one who asked then gives the lease
-//! back and asks again without that relay, until none is left.
+//! back and asks again without that relay, until none is left. By which rule a
+//! relay is chosen is `--rule`'s affair, all else is the same.
 
 mod asking;
+mod choosing;
 mod comings;
 mod queue;
+mod rule;
 mod sessions;
 mod truth;
 
@@ -26,9 +29,11 @@ use relay_registry::{Maintenance, ManualClock, Registry};
 use crate::args::Args;
 use crate::checks::Checks;
 use crate::error::Failure;
+use crate::figures::quantile;
 use crate::progress::Progress;
 use crate::world::World;
 use queue::{Micros, Queue, SECOND, seconds};
+pub use rule::Rule;
 use sessions::Sessions;
 use truth::{Meter, TrueRelay};
 
@@ -77,13 +82,30 @@ pub struct Comings {
 pub struct Requests {
     pub made: u64,
     pub refused: u64,
+    /// Of these, the ones that a relay would have taken.
+    pub failed: u64,
     /// Relays that were tried, by all requests together.
     pub tries: u64,
     /// Tries that found the relay full, or down.
     pub found_full: u64,
     pub found_down: u64,
-    /// Path over the best possible path, where both are known.
+    /// Path over the best possible path, where both are known; sorted at the end.
     pub stretches: Vec<f32>,
+}
+
+impl Requests {
+    /// The stretch that this share of the sessions does not exceed.
+    pub fn stretch(&self, share: f64) -> f64 {
+        quantile(&self.stretches, share)
+    }
+
+    pub fn tries_mean(&self) -> f64 {
+        self.tries as f64 / self.made as f64
+    }
+
+    pub fn failed_share(&self) -> f64 {
+        self.failed as f64 / self.made as f64
+    }
 }
 
 struct Simulation<'a> {
@@ -228,6 +250,7 @@ impl<'a> Simulation<'a> {
             .first()
             .map(|first| first.stats().expirations);
         self.comings.expired = expired.unwrap_or(0);
+        self.requests.stretches.sort_by(f32::total_cmp);
         Outcome {
             measured_seconds: self.args.seconds as f64 * (1.0 - WARM_UP_SHARE),
             checks: self.checks,
@@ -243,12 +266,12 @@ mod tests {
     use super::*;
     use crate::cities;
 
-    fn simulate(args: &Args) -> Outcome {
+    pub(super) fn simulate(args: &Args) -> Outcome {
         let world = World::new(cities::matrix(), args).unwrap();
         run(&world, args, &Progress::new(args.seconds)).unwrap()
     }
 
-    fn args(seed: u64, load: f64) -> Args {
+    pub(super) fn args(seed: u64, load: f64) -> Args {
         Args {
             seed,
             load,
@@ -259,8 +282,15 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_figures() {
-        assert_eq!(simulate(&args(7, 0.6)), simulate(&args(7, 0.6)));
-        assert_ne!(simulate(&args(7, 0.6)), simulate(&args(8, 0.6)));
+        for rule in Rule::ALL {
+            let with_seed = |seed| Args {
+                rule,
+                ..args(seed, 0.6)
+            };
+            let first = simulate(&with_seed(7));
+            assert_eq!(first, simulate(&with_seed(7)), "{}", rule.name());
+            assert_ne!(first, simulate(&with_seed(8)), "{}", rule.name());
+        }
     }
 
     #[test]
