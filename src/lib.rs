@@ -107,7 +107,9 @@ mod table;
 mod time;
 mod wheel;
 
-pub use errors::{BuildError, FindError, LeaseError, PassedOver, RegisterError};
+pub use errors::{
+    BuildError, CoordinateError, FindError, LeaseError, ObserveError, PassedOver, RegisterError,
+};
 pub use limits::{MAX_CAPACITY, MAX_RELAYS, MAX_RTT};
 pub use registry::{
     Lease, Maintained, Maintenance, Registration, Registry, RegistryBuilder, Stats,
@@ -116,5 +118,6 @@ pub use relay::{
     AddressPolicy, Endpoint, EndpointError, Host, NatType, NatTypeError, NodeId, NodeIdError,
     RegisterOptions, RelayInfo,
 };
+pub use rtt::{Coordinate, Landmark, Vivaldi};
 pub use select::FindOptions;
 pub use time::{Clock, ManualClock};
