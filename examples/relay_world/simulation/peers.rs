@@ -71,7 +71,7 @@ impl Simulation<'_> {
     pub(super) fn probe(&mut self, node: usize) {
         let registry = self.peers.rng.usize(..self.registries.len());
         let mut answered = Vec::new();
-        for (relay, info) in self.to_probe(node, registry) {
+        for (relay, info) in self.relays_to_probe(node, registry) {
             let rtt = self.ask(node, relay, &info);
             answered.extend(rtt.map(|rtt| (relay, rtt)));
         }
@@ -80,7 +80,7 @@ impl Simulation<'_> {
     }
 
     /// Random relays of those that a registry knows, and those that are nearest.
-    fn to_probe(&mut self, node: usize, registry: usize) -> Vec<(usize, RelayInfo)> {
+    fn relays_to_probe(&mut self, node: usize, registry: usize) -> Vec<(usize, RelayInfo)> {
         let mut relays = self.relays_of(registry);
         relays.retain(|(relay, _)| self.world.relays[*relay].node != node);
         self.peers.rng.shuffle(&mut relays);
@@ -182,7 +182,7 @@ mod tests {
     fn with_views(views: Views) -> Outcome {
         simulate(&Args {
             views,
-            seconds: 300,
+            seconds: 150,
             ..args(5, 0.3)
         })
     }
