@@ -12,7 +12,7 @@ use lexopt::{Arg, Parser};
 
 use crate::error::Failure;
 use crate::matrix::MAX_NODES;
-use crate::simulation::Rule;
+use crate::simulation::{Rule, Views};
 
 pub const HELP: &str = "\
 relay_world: the relay registry at work in a simulated world, then at full speed
@@ -34,6 +34,9 @@ Options:
                          hold it against random, nearest (to the one who asks),
                          p2c (the less utilised of two random ones) or oracle
                          (knows all round trips and loads) [default: registry]
+  --views NAME           what targets tell of themselves: none, coordinates, or
+                         published (and their round trips to the three relays
+                         nearest to them) [default: none]
   --seconds S            simulated seconds, the first fifth of which warms up
                          and is not measured: 1 to 86400 [default: 1800]
   --threads T            threads that ask at full speed, or with --compare how
@@ -63,6 +66,7 @@ pub struct Args {
     pub load: f64,
     pub report_interval: f64,
     pub rule: Rule,
+    pub views: Views,
     pub seconds: u64,
     pub threads: usize,
     pub seed: u64,
@@ -86,6 +90,7 @@ impl Default for Args {
             load: 0.6,
             report_interval: 1.0,
             rule: Rule::Registry,
+            views: Views::None,
             seconds: 1800,
             threads: thread::available_parallelism()
                 .map_or(1, NonZeroUsize::get)
@@ -124,7 +129,8 @@ fn set(args: &mut Args, name: &str, parser: &mut Parser) -> Result<(), Failure> 
         "registries" => args.registries = Some(number(name, parser, WHOLE, 1..=MAX_NODES)?),
         "load" => args.load = number(name, parser, NUMBER, 0.001..=1.5)?,
         "report-interval" => args.report_interval = number(name, parser, NUMBER, 0.01..=3600.0)?,
-        "rule" => args.rule = rule(name, parser)?,
+        "rule" => args.rule = one_of(name, parser, &Rule::ALL, Rule::name)?,
+        "views" => args.views = one_of(name, parser, &Views::ALL, Views::name)?,
         "seconds" => args.seconds = number(name, parser, WHOLE, 1..=86_400)?,
         "threads" => args.threads = number(name, parser, WHOLE, THREADS)?,
         "seed" => args.seed = number(name, parser, WHOLE, 0..=u64::MAX)?,
@@ -148,11 +154,17 @@ fn value(name: &str, parser: &mut Parser) -> Result<OsString, Failure> {
         .map_err(|_| usage(format_args!("--{name} needs a value")))
 }
 
-fn rule(name: &str, parser: &mut Parser) -> Result<Rule, Failure> {
+fn one_of<T: Copy>(
+    name: &str,
+    parser: &mut Parser,
+    all: &[T],
+    name_of: fn(T) -> &'static str,
+) -> Result<T, Failure> {
     let text = value(name, parser)?;
-    let mut rules = Rule::ALL.into_iter();
-    rules.find(|rule| text == rule.name()).ok_or_else(|| {
-        let names = Rule::ALL.map(Rule::name).join(", ");
+    let mut choices = all.iter().copied();
+    choices.find(|&it| text == name_of(it)).ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(|&it| name_of(it)).collect();
+        let names = names.join(", ");
         usage(format_args!("--{name} {text:?} is none of {names}"))
     })
 }
@@ -194,7 +206,7 @@ mod tests {
     #[test]
     fn every_option_is_read() {
         let line = "--rtt m.txt --relays 7 --registries 2 --load 0.85 --report-interval 0.25 \
-                    --rule p2c --seconds 30 --threads 3 --seed 42 --compare --seeds 9 --json";
+                    --rule p2c --views published --seconds 30 --threads 3 --seed 42 --compare --seeds 9 --json";
         let words: Vec<&str> = line.split_whitespace().collect();
         let expected = Args {
             rtt: Some("m.txt".into()),
@@ -203,6 +215,7 @@ mod tests {
             load: 0.85,
             report_interval: 0.25,
             rule: Rule::PowerOfTwo,
+            views: Views::Published,
             seconds: 30,
             threads: 3,
             seed: 42,
@@ -238,6 +251,7 @@ mod tests {
             (&["--relays", "many"], "--relays \"many\" is not"),
             (&["--report-interval", "0"], "from 0.01 to 3600"),
             (&["--rule", "best"], "--rule \"best\" is none of registry, "),
+            (&["--views", "all"], "none of none, coordinates, published"),
             (&["--rule"], "--rule needs a value"),
             (&["--seeds", "0"], "from 1 to 1000"),
             (&["--seed"], "--seed needs a value"),

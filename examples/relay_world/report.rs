@@ -92,7 +92,7 @@ pub fn setting(args: &Args, world: &World) -> Vec<Figure> {
         ),
         word(
             "views",
-            "none",
+            args.views.name(),
             "what the registries know of the way from a relay to the target",
         ),
         share(

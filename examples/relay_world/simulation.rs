@@ -11,15 +11,19 @@
 //! relay that is in truth full, since others filled it after its last report, says
 //! so; one that is down does not answer. The one who asked then gives the lease
 //! back and asks again without that relay, until none is left. By which rule a
-//! relay is chosen is `--rule`'s affair, all else is the same.
+//! relay is chosen is `--rule`'s affair, all else is the same. Each try's end is
+//! reported to the registry that was asked. With `--views` the nodes without a
+//! registry measure relays too, and tell of it.
 
 mod asking;
 mod choosing;
 mod comings;
+mod peers;
 mod queue;
 mod rule;
 mod sessions;
 mod truth;
+mod views;
 
 use std::time::Duration;
 
@@ -32,10 +36,12 @@ use crate::error::Failure;
 use crate::figures::quantile;
 use crate::progress::Progress;
 use crate::world::World;
+use peers::Peers;
 use queue::{Micros, Queue, SECOND, seconds};
 pub use rule::Rule;
 use sessions::Sessions;
 use truth::{Meter, TrueRelay};
+pub use views::Views;
 
 const TICK: Duration = Duration::from_millis(100);
 const TTL: Duration = Duration::from_secs(60);
@@ -56,6 +62,7 @@ enum Event {
     Renew(usize, u32),
     Report(usize, u32),
     Go(usize, u32),
+    Probe(usize),
 }
 
 /// What came of it. Checks and comings and goings cover the whole run, the rest
@@ -120,6 +127,7 @@ struct Simulation<'a> {
     registries: Vec<Registry>,
     relays: Vec<TrueRelay>,
     sessions: Sessions,
+    peers: Peers,
     checks: Checks,
     comings: Comings,
     requests: Requests,
@@ -170,6 +178,7 @@ impl<'a> Simulation<'a> {
             registries,
             relays: relays.map(|relay| TrueRelay::new(relay.capacity)).collect(),
             sessions: Sessions::new(world.homes.len(), world.relays.len()),
+            peers: Peers::new(world.nodes(), args.seed),
             checks: Checks::default(),
             comings: Comings::default(),
             requests: Requests::default(),
@@ -187,6 +196,7 @@ impl<'a> Simulation<'a> {
             self.after(delay, Event::Join(relay));
         }
         self.after(first_joins, Event::Arrive);
+        self.begin_probing();
     }
 
     fn advance(&mut self, to: Micros) {
@@ -201,7 +211,7 @@ impl<'a> Simulation<'a> {
 
     /// A random time with this mean: exponential, without memory.
     fn random(&mut self, mean: f64) -> f64 {
-        -mean * (1.0 - self.rng.f64()).ln()
+        exponential(&mut self.rng, mean)
     }
 
     fn handle(&mut self, event: Event) -> Result<(), Failure> {
@@ -214,6 +224,7 @@ impl<'a> Simulation<'a> {
             Event::Renew(relay, stay) if self.is_in(relay, stay) => self.renew(relay)?,
             Event::Report(relay, stay) if self.is_in(relay, stay) => self.report(relay),
             Event::Go(relay, stay) if self.is_in(relay, stay) => self.go(relay),
+            Event::Probe(node) => self.probe(node),
             Event::Renew(..) | Event::Report(..) | Event::Go(..) => {}
         }
         Ok(())
@@ -259,6 +270,11 @@ impl<'a> Simulation<'a> {
             meter,
         }
     }
+}
+
+/// A random value with this mean, without memory.
+fn exponential(rng: &mut Rng, mean: f64) -> f64 {
+    -mean * (1.0 - rng.f64()).ln()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Sessions, and what the registries hand out for them.
 
-use relay_registry::Lease;
+use relay_registry::{Failure, Lease};
 
 use super::choosing::Request;
 use super::queue::micros;
@@ -29,6 +29,7 @@ impl Simulation<'_> {
         let mut request = Request {
             home,
             target,
+            view: self.view_of(target),
             tried: Vec::new(),
         };
         match self.request(&mut request) {
@@ -42,15 +43,26 @@ impl Simulation<'_> {
         for _ in 0..self.relays.len() {
             let lease = self.choose(request)?;
             self.requests.tries += 1;
+            let id = lease.relay().node_id();
             if let Some(relay) = self.check(request, &lease) {
+                let registry = &self.registries[request.home];
                 let truth = &self.relays[relay];
                 match truth.presence {
-                    Presence::Up if !truth.is_full() => return Some((relay, lease)),
-                    Presence::Up => self.requests.found_full += 1,
-                    Presence::Left | Presence::Down => self.requests.found_down += 1,
+                    Presence::Up if !truth.is_full() => {
+                        registry.report_success(&id);
+                        return Some((relay, lease));
+                    }
+                    Presence::Up => {
+                        self.requests.found_full += 1;
+                        registry.report_failure(&id, Failure::Refused);
+                    }
+                    Presence::Left | Presence::Down => {
+                        self.requests.found_down += 1;
+                        registry.report_failure(&id, Failure::TimedOut);
+                    }
                 }
             }
-            request.tried.push(lease.relay().node_id());
+            request.tried.push(id);
         }
         None
     }

@@ -6,7 +6,7 @@
 //! the registry: the same seed brings the same relays, requests and sessions
 //! under every rule.
 
-use relay_registry::{FindOptions, Lease, NodeId, RelayInfo};
+use relay_registry::{FindOptions, Lease, NodeId, PeerView, RelayInfo};
 
 use super::{Rule, Simulation};
 
@@ -17,6 +17,8 @@ const ASSUMED_MS: f32 = 100.0;
 pub(super) struct Request {
     pub home: usize,
     pub target: usize,
+    /// What the target tells of itself.
+    pub view: Option<PeerView>,
     /// Relays that did not take the session.
     pub tried: Vec<NodeId>,
 }
@@ -54,7 +56,10 @@ impl Simulation<'_> {
     }
 
     fn reserve(&self, request: &Request) -> Option<Lease> {
-        let options = FindOptions::new().exclude(request.tried.iter().copied());
+        let mut options = FindOptions::new().exclude(request.tried.iter().copied());
+        if let Some(view) = &request.view {
+            options = options.target_view(view.clone());
+        }
         let target = self.world.id(request.target);
         let reserved = self.registries[request.home].reserve(&target, &options);
         reserved.ok()
@@ -62,21 +67,25 @@ impl Simulation<'_> {
 
     /// The relays with room that the registry knows of.
     fn known(&self, request: &Request) -> Vec<Candidate> {
-        let relays = self.registries[request.home].relays();
-        let with_room = relays
+        let relays = self.relays_of(request.home);
+        relays
             .iter()
-            .filter(|info| info.current_load() < info.capacity())
-            .filter(|info| !request.tried.contains(&info.node_id()));
-        let mut known: Vec<Candidate> = with_room
-            .filter_map(|info| {
-                let relay = self.world.relay_of(&info.node_id())?;
-                Some(Candidate::known(relay, info))
-            })
-            .filter(|candidate| self.is_to_serve(candidate.relay, request))
+            .filter(|(_, info)| info.current_load() < info.capacity())
+            .filter(|(_, info)| !request.tried.contains(&info.node_id()))
+            .filter(|(relay, _)| self.is_to_serve(*relay, request))
+            .map(|(relay, info)| Candidate::known(*relay, info))
+            .collect()
+    }
+
+    /// All relays that a registry knows of, and which they are.
+    pub(super) fn relays_of(&self, registry: usize) -> Vec<(usize, RelayInfo)> {
+        let infos = self.registries[registry].relays().into_iter();
+        let mut relays: Vec<_> = infos
+            .filter_map(|info| Some((self.world.relay_of(&info.node_id())?, info)))
             .collect();
-        // The registry lists its relays in no order.
-        known.sort_unstable_by_key(|candidate| candidate.relay);
-        known
+        // The registry lists them in no order.
+        relays.sort_unstable_by_key(|&(relay, _)| relay);
+        relays
     }
 
     /// The relays that are up and have room, whatever the registry believes.
