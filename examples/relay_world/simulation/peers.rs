@@ -72,7 +72,8 @@ impl Simulation<'_> {
         let registry = self.peers.rng.usize(..self.registries.len());
         let mut answered = Vec::new();
         for (relay, info) in self.relays_to_probe(node, registry) {
-            let rtt = self.ask(node, relay, &info);
+            let position = self.registries[registry].relay_coordinate(&info.node_id());
+            let rtt = self.ask(node, relay, position);
             answered.extend(rtt.map(|rtt| (relay, rtt)));
         }
         self.publish(node, &answered);
@@ -94,7 +95,7 @@ impl Simulation<'_> {
     }
 
     /// Measures the round trip to a relay, unless it does not answer.
-    fn ask(&mut self, node: usize, relay: usize, info: &RelayInfo) -> Option<Duration> {
+    fn ask(&mut self, node: usize, relay: usize, position: Option<Coordinate>) -> Option<Duration> {
         let queueing = exponential(&mut self.peers.rng, MEAN_QUEUEING);
         let peer = &mut self.peers.nodes[node];
         let answered = self.relays[relay].is_up();
@@ -104,7 +105,7 @@ impl Simulation<'_> {
         };
         let rtt = rtt + Duration::from_secs_f64(queueing);
         peer.measured.insert(relay, rtt);
-        if let Some(position) = info.coordinate() {
+        if let Some(position) = position {
             // An outlier is rightly left out.
             let _ = peer.vivaldi.observe(&position, rtt);
         }
@@ -118,7 +119,7 @@ impl Simulation<'_> {
         let view = PeerView::new().coordinate(coordinate);
         let view = self.with_round_trips(view, answered);
         for registry in &self.registries {
-            registry.learn(&view);
+            registry.learn(&self.world.id(node), &view);
         }
     }
 
@@ -159,7 +160,9 @@ impl Simulation<'_> {
     fn with_round_trips(&self, view: PeerView, round_trips: &[(usize, Duration)]) -> PeerView {
         let told = round_trips.iter().take(TOLD);
         told.fold(view, |view, &(relay, rtt)| {
-            view.measured(self.world.relay_id(relay), rtt)
+            // One that is too long to be true is not told.
+            let more = view.measured(self.world.relay_id(relay), rtt);
+            more.unwrap_or(view)
         })
     }
 }
