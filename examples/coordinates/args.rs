@@ -30,6 +30,9 @@ Options:
   -h, --help     print this help
 ";
 
+/// How many pairs of peers ask for a relay.
+const REQUESTS: usize = 40_000;
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Args {
     pub rtt: Option<PathBuf>,
@@ -65,6 +68,7 @@ impl From<&Args> for Setting {
             liars: args.liars,
             probes: args.probes,
             rounds: args.rounds,
+            requests: REQUESTS,
             seed: args.seed,
         }
     }

@@ -13,8 +13,6 @@ use crate::rule::{RULES, View};
 
 /// So many are two relays and peers enough.
 pub const LEAST_NODES: usize = 20;
-/// How many requests are judged.
-const REQUESTS: usize = 40_000;
 /// How many round trips a target publishes.
 const PUBLISHED: usize = 3;
 
@@ -23,6 +21,8 @@ pub struct Setting {
     pub liars: f64,
     pub probes: usize,
     pub rounds: usize,
+    /// How many pairs of peers ask for a relay in the end.
+    pub requests: usize,
     pub seed: u64,
 }
 
@@ -62,7 +62,7 @@ pub fn run(matrix: &Matrix, setting: &Setting) -> Outcome {
         }
     }
     Outcome {
-        stretches: world.stretches(&mut rng),
+        stretches: world.stretches(setting.requests, &mut rng),
         errors: world.errors(),
         refused: world.refused as f64 / world.samples as f64,
     }
@@ -144,12 +144,12 @@ impl<'a> World<'a> {
 
     /// Random pairs of honest peers ask for a relay: how much longer the path by
     /// the one chosen is than by the best, for each rule.
-    fn stretches(&self, rng: &mut Rng) -> Vec<Vec<f32>> {
+    fn stretches(&self, requests: usize, rng: &mut Rng) -> Vec<Vec<f32>> {
         let places = self.places();
         let honest = self.honest();
         let views: Vec<View> = honest.iter().map(|&peer| self.view(peer)).collect();
         let mut stretches = vec![Vec::new(); RULES.len()];
-        for _ in 0..REQUESTS {
+        for _ in 0..requests {
             let (from, to) = (rng.usize(..honest.len()), rng.usize(..honest.len()));
             let legs: Vec<_> = (0..self.relays.len())
                 .filter_map(|relay| {
