@@ -93,3 +93,115 @@ fn chart(relays: &mut Vec<Charted>, relay: Handle) -> &mut Landmark {
     }
     &mut charted.landmark
 }
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    fn relay(index: u32) -> Handle {
+        Handle {
+            index,
+            generation: 1,
+        }
+    }
+
+    /// A point of a plane, in us, and the height above it.
+    type Site = (f32, f32, f32);
+
+    fn rtt(a: Site, b: Site) -> u32 {
+        ((a.0 - b.0).hypot(a.1 - b.1) + a.2 + b.2) as u32
+    }
+
+    fn sites(count: usize, seed: u64) -> Vec<Site> {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut site = || {
+            let mut micros = |most: f32| rng.f32() * most;
+            (
+                micros(150_000.0),
+                micros(100_000.0),
+                500.0 + micros(5_000.0),
+            )
+        };
+        (0..count).map(|_| site()).collect()
+    }
+
+    #[test]
+    fn a_world_unfolds_from_the_origin() {
+        fastrand::seed(1);
+        let (relays, peers) = (sites(12, 1), sites(30, 2));
+        let (own_site, mut own) = ((40_000.0, 60_000.0, 1_000.0), Atlas::new());
+        let mut nodes = vec![Vivaldi::new(); peers.len()];
+        for round in 0..400 {
+            for (node, &site) in nodes.iter_mut().zip(&peers) {
+                let probed = fastrand::usize(..relays.len());
+                let micros = rtt(site, relays[probed]);
+                let handle = relay(probed as u32);
+                if let Some(at) = own.provisional(handle) {
+                    let _ = node.take_in(at, micros);
+                }
+                let _ = own.learn(handle, &node.coordinate(), micros);
+            }
+            let probed = round % relays.len();
+            let _ = own.measured(relay(probed as u32), rtt(own_site, relays[probed]));
+        }
+        let mut errors: Vec<f32> = Vec::new();
+        for (index, &at) in relays.iter().enumerate() {
+            let position = own.position(relay(index as u32)).expect("settled");
+            let mut compare = |from: &Coordinate, truth: u32| {
+                errors.push(position.micros_to(from).abs_diff(truth) as f32 / truth as f32);
+            };
+            compare(&own.own(), rtt(own_site, at));
+            for (node, &site) in nodes.iter().zip(&peers) {
+                compare(&node.coordinate(), rtt(site, at));
+            }
+        }
+        errors.sort_by(f32::total_cmp);
+        assert!(
+            errors[errors.len() / 2] < 0.03,
+            "{}",
+            errors[errors.len() / 2]
+        );
+        assert!(
+            errors[errors.len() * 9 / 10] < 0.12,
+            "{}",
+            errors[errors.len() * 9 / 10]
+        );
+    }
+
+    #[test]
+    fn another_life_of_a_record_starts_afresh() {
+        let mut atlas = Atlas::new();
+        let (old, new) = (
+            relay(3),
+            Handle {
+                generation: 2,
+                ..relay(3)
+            },
+        );
+        atlas.measured(old, 20_000).unwrap();
+        assert!(atlas.provisional(old).is_some());
+        assert_eq!(atlas.provisional(new), None);
+        atlas.learn(new, &Coordinate::ORIGIN, 20_000).unwrap();
+        assert_eq!(atlas.provisional(old), None);
+        assert!(atlas.provisional(new).is_some());
+    }
+
+    #[test]
+    fn what_was_never_measured_has_no_position() {
+        let mut atlas = Atlas::new();
+        assert_eq!(atlas.own(), Coordinate::ORIGIN);
+        atlas.measured(relay(5), 20_000).unwrap();
+        for never in [0, 4, 6, u32::MAX] {
+            assert_eq!(atlas.provisional(relay(never)), None);
+            assert_eq!(atlas.position(relay(never)), None);
+        }
+        assert_ne!(atlas.own(), Coordinate::ORIGIN);
+    }
+
+    #[test]
+    fn strangers_do_not_move_this_node() {
+        let mut atlas = Atlas::new();
+        atlas.learn(relay(0), &Coordinate::ORIGIN, 20_000).unwrap();
+        assert_eq!(atlas.own(), Coordinate::ORIGIN);
+    }
+}
