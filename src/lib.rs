@@ -95,6 +95,8 @@
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 #![warn(unreachable_pub)]
 
+pub mod dht;
+
 mod errors;
 mod limits;
 mod record;

@@ -1,0 +1,20 @@
+//! Relays that this node never heard of: how they announce themselves to
+//! strangers, and why strangers can believe it.
+//!
+//! A relay signs a [`RelayRecord`] with its [`SecretKey`]. The
+//! [`SignedRecord`] is self-certifying: its [`NodeId`](crate::NodeId) *is* the
+//! public key that verifies it, so it can pass through any number of hands that
+//! nobody trusts. What a signature cannot say is whether a record is the
+//! relay's latest word; that is for a [`SequenceMemory`] to judge. The
+//! [`format`](mod@format) is described in full, with test vectors.
+
+mod record;
+
+pub use record::{
+    Announcement, CborError, FailureDomain, KeyError, Load, MAX_RECORD_LEN, MAX_SKEW, MAX_TTL,
+    MAX_VALUE_LEN, Network, RecordError, RelayRecord, SecretKey, SequenceMemory, SignedRecord,
+    Verdict, next_sequence,
+};
+
+#[doc = include_str!("record/format.md")]
+pub mod format {}

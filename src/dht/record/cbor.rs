@@ -1,0 +1,473 @@
+//! Deterministic CBOR: what is accepted, how it is read and written.
+//!
+//! RFC 8949, section 4.2.1, gives each value one encoding: shortest lengths and
+//! numbers, definite lengths, keys in the order of their bytes. What a decoder
+//! is lenient about, two implementations read differently; so anything else is
+//! refused. `cbor4ii` reads and writes the items; each item that is read is
+//! written again and must come out as it was.
+//!
+//! Numbers, byte and text strings, arrays, maps, booleans and null are enough
+//! for records. Floating point numbers and tags have too many spellings of one
+//! meaning to be worth their rules.
+
+use std::cmp::Ordering;
+use std::convert::Infallible;
+use std::fmt;
+
+use cbor4ii::core::dec::{Decode, Error, Read, Reference, if_major, low};
+use cbor4ii::core::enc::{self, Encode, Write};
+use cbor4ii::core::{major, marker, types};
+
+use super::CborError;
+
+/// How deep arrays and maps may be nested, the outermost map included.
+const MAX_DEPTH: usize = 8;
+
+/// An entry of the outermost map: its key, and the encoding of its value.
+pub(super) type Entry<'a> = (u64, &'a [u8]);
+
+/// The entries of `bytes`, in ascending order of their keys, if the bytes are
+/// one deterministic map with unsigned keys and nothing else.
+pub(super) fn entries(bytes: &[u8]) -> Result<Vec<Entry<'_>>, CborError> {
+    let mut reader = Reader { bytes, at: 0 };
+    if reader
+        .peek()
+        .is_some_and(|byte| if_major(byte) != major::MAP)
+    {
+        return Err(CborError::NotAMap);
+    }
+    let mut entries = Vec::new();
+    reader.map(1, |key_at, key, value| {
+        let key = decode(key).ok_or(CborError::NotAnIntegerKey { at: key_at })?;
+        entries.push((key, value));
+        Ok(())
+    })?;
+    reader.end()?;
+    Ok(entries)
+}
+
+/// Whether `bytes` are one deterministic item, nested as deep as the value of an
+/// [`Entry`] may be.
+pub(super) fn check_value(bytes: &[u8]) -> Result<(), CborError> {
+    let mut reader = Reader { bytes, at: 0 };
+    reader.item(2)?;
+    reader.end()
+}
+
+/// The value of the item that `bytes` are, if it is of the type.
+pub(super) fn decode<'a, T: Decode<'a>>(bytes: &'a [u8]) -> Option<T> {
+    T::decode(&mut Reader { bytes, at: 0 }).ok()
+}
+
+/// A place in the bytes.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    fn since(&self, start: usize) -> &'a [u8] {
+        self.bytes.get(start..self.at).unwrap_or_default()
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.rest().first().copied()
+    }
+
+    fn end(&self) -> Result<(), CborError> {
+        match self.rest() {
+            [] => Ok(()),
+            _ => Err(CborError::TrailingBytes { at: self.at }),
+        }
+    }
+
+    /// Reads past the item that starts here. `depth` is that of an array or map
+    /// here: at most as many calls are on the stack.
+    fn item(&mut self, depth: usize) -> Result<(), CborError> {
+        let at = self.at;
+        let Some(first) = self.peek() else {
+            return Err(CborError::Truncated { at });
+        };
+        match if_major(first) {
+            major::UNSIGNED => self.scalar::<u64>(),
+            major::NEGATIVE => self.scalar::<types::Negative<u64>>(),
+            major::BYTES => self.scalar::<types::Bytes<&[u8]>>(),
+            major::STRING => self.scalar::<&str>(),
+            major::ARRAY => self.array(depth),
+            major::MAP => self.map(depth, |_, _, _| Ok(())),
+            major::SIMPLE if matches!(first, marker::FALSE | marker::TRUE | marker::NULL) => {
+                self.advance(1);
+                Ok(())
+            }
+            _ => Err(CborError::Unsupported { at }),
+        }
+    }
+
+    fn scalar<T: Decode<'a> + Encode>(&mut self) -> Result<(), CborError> {
+        let at = self.at;
+        self.definite()?;
+        let value = T::decode(self).map_err(|error| reason(&error, at))?;
+        self.is_shortest(at, |expected| value.encode(expected))
+    }
+
+    fn array(&mut self, depth: usize) -> Result<(), CborError> {
+        let at = self.at;
+        let len = self.length(depth, types::Array::len)?;
+        self.is_shortest(at, |expected| types::Array::bounded(len, expected))?;
+        (0..len).try_for_each(|_| self.item(depth + 1))
+    }
+
+    /// Reads past a map and hands each entry to `entry`: where its key stands,
+    /// the encoding of the key, and that of the value.
+    fn map(
+        &mut self,
+        depth: usize,
+        mut entry: impl FnMut(usize, &'a [u8], &'a [u8]) -> Result<(), CborError>,
+    ) -> Result<(), CborError> {
+        let at = self.at;
+        let len = self.length(depth, types::Map::len)?;
+        self.is_shortest(at, |expected| types::Map::bounded(len, expected))?;
+        let mut previous: Option<&[u8]> = None;
+        for _ in 0..len {
+            let at = self.at;
+            self.item(depth + 1)?;
+            let key = self.since(at);
+            match previous.map(|previous| previous.cmp(key)) {
+                None | Some(Ordering::Less) => previous = Some(key),
+                Some(Ordering::Equal) => return Err(CborError::DuplicateKey { at }),
+                Some(Ordering::Greater) => return Err(CborError::Disordered { at }),
+            }
+            let value_at = self.at;
+            self.item(depth + 1)?;
+            entry(at, key, self.since(value_at))?;
+        }
+        Ok(())
+    }
+
+    /// The length of the array or map that starts here.
+    fn length(
+        &mut self,
+        depth: usize,
+        len: impl FnOnce(&mut Self) -> Result<Option<usize>, Error<Infallible>>,
+    ) -> Result<usize, CborError> {
+        let at = self.at;
+        if depth > MAX_DEPTH {
+            return Err(CborError::TooDeep { at });
+        }
+        self.definite()?;
+        match len(self) {
+            Ok(Some(len)) => Ok(len),
+            Ok(None) => Err(CborError::Indefinite { at }),
+            Err(error) => Err(reason(&error, at)),
+        }
+    }
+
+    /// Refuses an indefinite length; a number that says so is of no type.
+    fn definite(&self) -> Result<(), CborError> {
+        let at = self.at;
+        match self.peek() {
+            Some(byte) if low(byte) == marker::START => match if_major(byte) {
+                major::UNSIGNED | major::NEGATIVE => Err(CborError::Unsupported { at }),
+                _ => Err(CborError::Indefinite { at }),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether what was read since `start` is what `encode` writes.
+    fn is_shortest(
+        &self,
+        start: usize,
+        encode: impl FnOnce(&mut Expected<'a>) -> Result<(), enc::Error<Differs>>,
+    ) -> Result<(), CborError> {
+        let mut expected = Expected(self.since(start));
+        match encode(&mut expected) {
+            Ok(()) if expected.0.is_empty() => Ok(()),
+            _ => Err(CborError::NotShortest { at: start }),
+        }
+    }
+}
+
+impl<'a> Read<'a> for Reader<'a> {
+    type Error = Infallible;
+
+    fn fill<'short>(&'short mut self, want: usize) -> Result<Reference<'a, 'short>, Infallible> {
+        let rest = self.rest();
+        Ok(Reference::Long(rest.get(..want).unwrap_or(rest)))
+    }
+
+    fn advance(&mut self, n: usize) {
+        self.at += n.min(self.rest().len());
+    }
+}
+
+fn reason(error: &Error<Infallible>, at: usize) -> CborError {
+    match error {
+        Error::Mismatch { .. } | Error::Unsupported { .. } => CborError::Unsupported { at },
+        Error::RequireUtf8 { .. } => CborError::InvalidText { at },
+        _ => CborError::Truncated { at },
+    }
+}
+
+/// What should be written, and fails as soon as anything else is.
+struct Expected<'a>(&'a [u8]);
+
+#[derive(Debug)]
+struct Differs;
+
+impl fmt::Display for Differs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("other bytes were written")
+    }
+}
+
+impl std::error::Error for Differs {}
+
+impl Write for Expected<'_> {
+    type Error = Differs;
+
+    fn push(&mut self, written: &[u8]) -> Result<(), Differs> {
+        self.0 = self.0.strip_prefix(written).ok_or(Differs)?;
+        Ok(())
+    }
+}
+
+/// Writes the entries of one map, which must come in ascending order of their
+/// keys.
+#[derive(Default)]
+pub(super) struct MapWriter {
+    len: usize,
+    entries: Buffer,
+}
+
+impl MapWriter {
+    pub(super) fn entry(&mut self, key: u64, value: impl Encode) {
+        self.key(key);
+        written(value.encode(&mut self.entries));
+    }
+
+    /// As [`entry`](Self::entry), with the encoding of the value.
+    pub(super) fn encoded_entry(&mut self, key: u64, value: &[u8]) {
+        self.key(key);
+        self.entries.0.extend_from_slice(value);
+    }
+
+    fn key(&mut self, key: u64) {
+        self.len += 1;
+        written(key.encode(&mut self.entries));
+    }
+
+    pub(super) fn finish(self) -> Vec<u8> {
+        let mut map = Buffer::default();
+        written(types::Map::bounded(self.len, &mut map));
+        map.0.extend_from_slice(&self.entries.0);
+        map.0
+    }
+}
+
+#[derive(Default)]
+struct Buffer(Vec<u8>);
+
+impl Write for Buffer {
+    type Error = Infallible;
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// Memory takes whatever is written to it.
+fn written(result: Result<(), enc::Error<Infallible>>) {
+    debug_assert!(result.is_ok());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(bytes: &[u8]) -> CborError {
+        entries(bytes).expect_err("not deterministic")
+    }
+
+    #[test]
+    fn entries_come_with_their_encodings() {
+        assert_eq!(entries(&[0xa0]), Ok(vec![]));
+        let map = [0xa2, 0x00, 0x18, 0x18, 0x19, 0x01, 0x00, 0x82, 0x20, 0xf6];
+        assert_eq!(
+            entries(&map),
+            Ok(vec![(0, &[0x18, 0x18][..]), (256, &[0x82, 0x20, 0xf6])])
+        );
+    }
+
+    #[test]
+    fn every_supported_type_is_accepted() {
+        for value in [
+            &[0x17][..],
+            &[0x1b, 0, 0, 0, 1, 0, 0, 0, 0],
+            &[0x37],
+            &[0x3b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+            &[0x40],
+            &[0x42, 0xff, 0x00],
+            &[0x60],
+            &[0x62, 0xc3, 0xbc],
+            &[0x80],
+            &[0xa2, 0x01, 0x02, 0x61, 0x61, 0xa0],
+            &[0xf4],
+            &[0xf5],
+            &[0xf6],
+        ] {
+            assert_eq!(check_value(value), Ok(()), "{value:02x?}");
+        }
+    }
+
+    #[test]
+    fn other_types_are_refused() {
+        for value in [
+            &[0xf7][..],                           // undefined
+            &[0xe0],                               // simple(0)
+            &[0xf8, 0xff],                         // simple(255)
+            &[0xf9, 0x3c, 0x00],                   // 1.0
+            &[0xfa, 0x47, 0xc3, 0x50, 0x00],       // 100000.0
+            &[0xfb, 0x3f, 0xf1, 0, 0, 0, 0, 0, 0], // a double
+            &[0xc1, 0x00],                         // a tag
+            &[0xff],                               // a break
+            &[0x1f],                               // of no type
+            &[0x1c],                               // reserved
+            &[0x3d],                               // reserved
+        ] {
+            let unsupported = Err(CborError::Unsupported { at: 0 });
+            assert_eq!(check_value(value), unsupported, "{value:02x?}");
+        }
+    }
+
+    #[test]
+    fn longer_encodings_are_refused_wherever_they_are() {
+        let long: [&[u8]; 12] = [
+            &[0x18, 0x17],
+            &[0x19, 0x00, 0xff],
+            &[0x1a, 0x00, 0x00, 0xff, 0xff],
+            &[0x1b, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff],
+            &[0x38, 0x00],
+            &[0x58, 0x01, 0x00],
+            &[0x78, 0x01, 0x61],
+            &[0x79, 0x00, 0x01, 0x61],
+            &[0x98, 0x00],
+            &[0x99, 0x00, 0x01, 0x00],
+            &[0xb8, 0x00],
+            &[0xba, 0, 0, 0, 0],
+        ];
+        for long in long {
+            assert_eq!(check_value(long), Err(CborError::NotShortest { at: 0 }));
+            let nested = [&[0xa1, 0x00, 0x81], long].concat();
+            assert_eq!(refusal(&nested), CborError::NotShortest { at: 3 });
+        }
+        assert_eq!(
+            refusal(&[0xa1, 0x18, 0x01, 0x00]),
+            CborError::NotShortest { at: 1 }
+        );
+        assert_eq!(refusal(&[0xb8, 0x00]), CborError::NotShortest { at: 0 });
+    }
+
+    #[test]
+    fn indefinite_lengths_are_refused() {
+        let chunks: [&[u8]; 4] = [
+            &[0x5f, 0x41, 0x00, 0xff],
+            &[0x7f, 0x61, 0x61, 0xff],
+            &[0x9f, 0xff],
+            &[0xbf, 0xff],
+        ];
+        for chunks in chunks {
+            assert_eq!(check_value(chunks), Err(CborError::Indefinite { at: 0 }));
+        }
+        assert_eq!(refusal(&[0xbf, 0xff]), CborError::Indefinite { at: 0 });
+    }
+
+    #[test]
+    fn keys_are_ascending_and_single() {
+        let order = |keys: [u8; 2]| refusal(&[0xa2, keys[0], 0x00, keys[1], 0x00]);
+        assert_eq!(order([0x01, 0x01]), CborError::DuplicateKey { at: 3 });
+        assert_eq!(order([0x02, 0x01]), CborError::Disordered { at: 3 });
+        // The bytes of a key decide, in maps within as well: 10 before -1.
+        let inner = [0xa1, 0x00, 0xa2, 0x20, 0x00, 0x0a, 0x00];
+        assert_eq!(refusal(&inner), CborError::Disordered { at: 5 });
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        let whole = [
+            0xa2, 0x01, 0x82, 0x19, 0x01, 0x00, 0x62, 0x61, 0x62, 0x02, 0xa1, 0x41, 0x00, 0x20,
+        ];
+        assert!(entries(&whole).is_ok());
+        for len in 0..whole.len() {
+            let refused = refusal(&whole[..len]);
+            assert!(matches!(refused, CborError::Truncated { .. }), "{refused}");
+        }
+        let mut more = whole.to_vec();
+        more.push(0xa0);
+        assert_eq!(refusal(&more), CborError::TrailingBytes { at: whole.len() });
+    }
+
+    #[test]
+    fn lengths_beyond_all_memory_are_truncations() {
+        for major in [0x5b, 0x7b, 0x9b, 0xbb] {
+            let mut huge = vec![major];
+            huge.extend([0xff; 8]);
+            let truncated = check_value(&huge);
+            assert!(matches!(truncated, Err(CborError::Truncated { .. })));
+        }
+    }
+
+    #[test]
+    fn the_outermost_item_is_a_map_of_unsigned_keys() {
+        for other in [0x00, 0x40, 0x80, 0xf6] {
+            assert_eq!(refusal(&[other]), CborError::NotAMap);
+        }
+        for key in [0x20, 0x40, 0x60, 0x80, 0xf5] {
+            let map = [0xa1, key, 0x00];
+            assert_eq!(refusal(&map), CborError::NotAnIntegerKey { at: 1 });
+        }
+    }
+
+    #[test]
+    fn texts_are_utf_8() {
+        let text = [0xa1, 0x00, 0x61, 0xff];
+        assert_eq!(refusal(&text), CborError::InvalidText { at: 2 });
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth| {
+            let mut value = vec![0x81; depth];
+            value.push(0x00);
+            value
+        };
+        assert_eq!(check_value(&nested(MAX_DEPTH - 1)), Ok(()));
+        let deep = check_value(&nested(MAX_DEPTH));
+        assert_eq!(deep, Err(CborError::TooDeep { at: MAX_DEPTH - 1 }));
+        let deep = check_value(&nested(100_000));
+        assert_eq!(deep, Err(CborError::TooDeep { at: MAX_DEPTH - 1 }));
+
+        let entry = [vec![0xa1, 0x00], nested(MAX_DEPTH - 1)].concat();
+        assert!(entries(&entry).is_ok());
+        let entry = [vec![0xa1, 0x00], nested(MAX_DEPTH)].concat();
+        assert_eq!(refusal(&entry), CborError::TooDeep { at: MAX_DEPTH + 1 });
+    }
+
+    #[test]
+    fn what_is_written_is_deterministic() {
+        let mut map = MapWriter::default();
+        map.entry(1, "a");
+        map.encoded_entry(24, &[0xf6]);
+        let bytes = map.finish();
+        assert_eq!(bytes, [0xa2, 0x01, 0x61, 0x61, 0x18, 0x18, 0xf6]);
+        assert_eq!(
+            entries(&bytes),
+            Ok(vec![(1, &[0x61, 0x61][..]), (24, &[0xf6])])
+        );
+    }
+}

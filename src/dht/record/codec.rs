@@ -1,0 +1,190 @@
+//! The signed value of a record: a map of integer keys. See `format.md`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use cbor4ii::core::dec::Decode;
+use cbor4ii::core::types::Bytes;
+
+use super::cbor::{Entry, MapWriter, decode, entries};
+use super::contents::Unknown;
+use super::{Announcement, FailureDomain, Load, MAX_VALUE_LEN, RecordError, RelayRecord, micros};
+use crate::relay::{Endpoint, Host, NatType};
+
+const VERSION: u64 = 0;
+const KIND: u64 = 1;
+const ISSUED_AT: u64 = 2;
+const TTL: u64 = 3;
+const HOST: u64 = 4;
+const PORT: u64 = 5;
+const CAPACITY: u64 = 6;
+const NAT: u64 = 7;
+const LOAD: u64 = 8;
+const FAILURE_DOMAIN: u64 = 9;
+
+/// The version that this code reads and writes.
+const THIS_VERSION: u64 = 1;
+
+const KIND_ANNOUNCEMENT: u64 = 0;
+const KIND_WITHDRAWAL: u64 = 1;
+
+/// In the order of their codes.
+const NAT_TYPES: [NatType; 5] = [
+    NatType::PublicIp,
+    NatType::FullCone,
+    NatType::RestrictedCone,
+    NatType::PortRestrictedCone,
+    NatType::Symmetric,
+];
+
+pub(super) fn encode_value(record: &RelayRecord) -> Vec<u8> {
+    let mut map = MapWriter::default();
+    map.entry(VERSION, THIS_VERSION);
+    map.entry(
+        KIND,
+        match record.announcement() {
+            Some(_) => KIND_ANNOUNCEMENT,
+            None => KIND_WITHDRAWAL,
+        },
+    );
+    map.entry(ISSUED_AT, micros(record.issued_at()));
+    map.entry(TTL, record.ttl().as_millis() as u64);
+    if let Some(announcement) = record.announcement() {
+        encode_announcement(&mut map, announcement);
+    }
+    for (key, value) in record.unknown() {
+        map.encoded_entry(key, value);
+    }
+    map.finish()
+}
+
+fn encode_announcement(map: &mut MapWriter, announcement: &Announcement) {
+    let endpoint = announcement.endpoint();
+    match endpoint.host() {
+        Host::Ip(IpAddr::V4(ip)) => map.entry(HOST, Bytes(&ip.octets()[..])),
+        Host::Ip(IpAddr::V6(ip)) => map.entry(HOST, Bytes(&ip.octets()[..])),
+        Host::Name(name) => map.entry(HOST, name),
+    }
+    map.entry(PORT, endpoint.port());
+    map.entry(CAPACITY, announcement.capacity());
+    if let Some(nat) = announcement.nat() {
+        let code = NAT_TYPES.iter().position(|known| *known == nat);
+        map.entry(NAT, code.unwrap_or_default() as u64);
+    }
+    if let Some(load) = announcement.load() {
+        map.entry(LOAD, load.sixteenths());
+    }
+    if let Some(domain) = announcement.failure_domain() {
+        map.entry(FAILURE_DOMAIN, domain.as_str());
+    }
+}
+
+/// What the value of a record says, if it is the one way to say that.
+pub(super) fn decode_value(value: &[u8], sequence: u64) -> Result<RelayRecord, RecordError> {
+    if value.len() > MAX_VALUE_LEN {
+        return Err(RecordError::TooLarge {
+            len: value.len(),
+            max: MAX_VALUE_LEN,
+        });
+    }
+    let mut fields = Fields(entries(value)?);
+    let record = decode_fields(&mut fields, sequence)?;
+    let record = record.with_unknown(fields.into_unknown()?);
+    // Deterministic CBOR has one encoding of each value, but fields such as
+    // hosts have several values for one meaning.
+    if encode_value(&record) != value {
+        return Err(RecordError::OtherSpelling);
+    }
+    Ok(record)
+}
+
+fn decode_fields(fields: &mut Fields<'_>, sequence: u64) -> Result<RelayRecord, RecordError> {
+    let version = fields.required(VERSION)?;
+    if version != THIS_VERSION {
+        return Err(RecordError::UnsupportedVersion { version });
+    }
+    let kind = fields.required(KIND)?;
+    let issued_at = Duration::from_micros(fields.required(ISSUED_AT)?);
+    let ttl = Duration::from_millis(fields.required(TTL)?);
+    let announcement = match kind {
+        KIND_ANNOUNCEMENT => Some(decode_announcement(fields)?),
+        KIND_WITHDRAWAL => None,
+        kind => return Err(RecordError::UnsupportedKind { kind }),
+    };
+    RelayRecord::new(announcement, sequence, issued_at, ttl)
+}
+
+fn decode_announcement(fields: &mut Fields<'_>) -> Result<Announcement, RecordError> {
+    let host = fields
+        .take(HOST)
+        .ok_or(RecordError::Missing { key: HOST })?;
+    let port: u64 = fields.required(PORT)?;
+    let endpoint = decode_endpoint(host, port)?;
+    let capacity: u64 = fields.required(CAPACITY)?;
+    let capacity =
+        u32::try_from(capacity).map_err(|_| RecordError::InvalidCapacity { capacity })?;
+    let nat = fields.optional(NAT)?.map(decode_nat).transpose()?;
+    let load = fields.optional(LOAD)?.map(Load::from_sixteenths);
+    let domain = fields.optional(FAILURE_DOMAIN)?.map(FailureDomain::new);
+    Ok(Announcement::new(endpoint, capacity)?
+        .with_nat(nat)
+        .with_load(load.transpose()?)
+        .with_failure_domain(domain.transpose()?))
+}
+
+fn decode_endpoint(host: &[u8], port: u64) -> Result<Endpoint, RecordError> {
+    let port = u16::try_from(port).map_err(|_| RecordError::WrongType { key: PORT })?;
+    if let Some(name) = decode::<&str>(host) {
+        return Ok(Endpoint::from_name(name, port)?);
+    }
+    let Some(Bytes(ip)) = decode::<Bytes<&[u8]>>(host) else {
+        return Err(RecordError::WrongType { key: HOST });
+    };
+    if let Ok(v4) = <[u8; 4]>::try_from(ip) {
+        Ok(SocketAddr::from((Ipv4Addr::from(v4), port)).into())
+    } else if let Ok(v6) = <[u8; 16]>::try_from(ip) {
+        Ok(SocketAddr::from((Ipv6Addr::from(v6), port)).into())
+    } else {
+        Err(RecordError::WrongType { key: HOST })
+    }
+}
+
+fn decode_nat(code: u64) -> Result<NatType, RecordError> {
+    usize::try_from(code)
+        .ok()
+        .and_then(|code| NAT_TYPES.get(code))
+        .copied()
+        .ok_or(RecordError::InvalidNat { code })
+}
+
+/// The fields not read yet.
+struct Fields<'a>(Vec<Entry<'a>>);
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, key: u64) -> Option<&'a [u8]> {
+        let place = self.0.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+        Some(self.0.remove(place).1)
+    }
+
+    fn optional<T: Decode<'a>>(&mut self, key: u64) -> Result<Option<T>, RecordError> {
+        self.take(key)
+            .map(|value| decode(value).ok_or(RecordError::WrongType { key }))
+            .transpose()
+    }
+
+    fn required<T: Decode<'a>>(&mut self, key: u64) -> Result<T, RecordError> {
+        self.optional(key)?.ok_or(RecordError::Missing { key })
+    }
+
+    /// What is left, if no field among it is one of another kind of record.
+    fn into_unknown(self) -> Result<Vec<Unknown>, RecordError> {
+        match self.0.first() {
+            Some(&(key, _)) if key <= FAILURE_DOMAIN => Err(RecordError::Unexpected { key }),
+            _ => Ok(self
+                .0
+                .into_iter()
+                .map(|(key, value)| (key, value.into()))
+                .collect()),
+        }
+    }
+}
