@@ -7,9 +7,14 @@
 //! nobody trusts. What a signature cannot say is whether a record is the
 //! relay's latest word; that is for a [`SequenceMemory`] to judge. The
 //! [`format`](mod@format) is described in full, with test vectors.
+//!
+//! What carries records between nodes is an engine: anything that implements
+//! [`RelayDht`]. [`Memory`] carries them within the process.
 
+mod engine;
 mod record;
 
+pub use engine::*;
 pub use record::{
     Announcement, CborError, FailureDomain, KeyError, Load, MAX_RECORD_LEN, MAX_SKEW, MAX_TTL,
     MAX_VALUE_LEN, Network, RecordError, RelayRecord, SecretKey, SequenceMemory, SignedRecord,
