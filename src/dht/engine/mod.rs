@@ -8,6 +8,8 @@ mod limits;
 // The engines wait on clocks, sockets and each other, which the model checker
 // does not follow: its builds do without them.
 #[cfg(not(relay_loom))]
+mod kad;
+#[cfg(not(relay_loom))]
 mod memory;
 #[cfg(not(relay_loom))]
 mod turns;
@@ -21,6 +23,8 @@ use crate::relay::NodeId;
 
 pub use answer::{Answer, Candidate, CandidateError, Coverage, Member, Put};
 pub use error::DhtError;
+#[cfg(not(relay_loom))]
+pub use kad::{Kad, RawKad, RawMemory, ValueSink};
 pub use limits::Limits;
 #[cfg(not(relay_loom))]
 pub use memory::{Faults, Hang, Lie, Memory, MemoryBuilder};
