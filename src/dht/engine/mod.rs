@@ -9,6 +9,8 @@ mod limits;
 // does not follow: its builds do without them.
 #[cfg(not(relay_loom))]
 mod kad;
+#[cfg(all(feature = "mainline", not(relay_loom)))]
+mod mainline;
 #[cfg(not(relay_loom))]
 mod memory;
 #[cfg(not(relay_loom))]
@@ -26,6 +28,8 @@ pub use error::DhtError;
 #[cfg(not(relay_loom))]
 pub use kad::{Kad, RawKad, RawMemory, ValueSink};
 pub use limits::Limits;
+#[cfg(all(feature = "mainline", not(relay_loom)))]
+pub use mainline::{Mainline, MainlineBuilder};
 #[cfg(not(relay_loom))]
 pub use memory::{Faults, Hang, Lie, Memory, MemoryBuilder};
 

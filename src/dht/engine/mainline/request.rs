@@ -1,0 +1,183 @@
+//! One request on its turn: lookups and writes, one after the other.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use futures_core::Stream;
+use mainline::async_dht::GetStream;
+use mainline::errors::{ConcurrencyError, PutMutableError, PutQueryError};
+use mainline::{GetMutableOutcome, MutableItem, PutOutcome};
+
+use super::super::turns::Turn;
+use super::super::{Answer, DhtError, Put};
+use super::Mainline;
+use super::waiting::{NoResult, Pending, Unwanted, contained, wait_until};
+
+/// The most distinct items that are looked at in one lookup.
+const MAX_ITEMS: usize = 64;
+
+/// Holds a turn, until the deadline passes or the reader has enough: then what
+/// still runs in the actor keeps it.
+pub(super) struct Request<'a> {
+    engine: &'a Mainline,
+    turn: Option<Turn<'a>>,
+    deadline: Instant,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn start(engine: &'a Mainline, deadline: Instant) -> Result<Self, DhtError> {
+        if engine.closed.load(Ordering::Relaxed) {
+            return Err(DhtError::Closed);
+        }
+        if deadline <= Instant::now() {
+            return Err(DhtError::Timeout);
+        }
+        Ok(Self {
+            engine,
+            turn: Some(engine.turns.take(deadline)?),
+            deadline,
+        })
+    }
+
+    /// Hands each distinct item under `key` and `salt` to `sink`. The actor has
+    /// verified their signatures.
+    pub(super) fn look_up(
+        &mut self,
+        key: &[u8; 32],
+        salt: &[u8],
+        newer_than: Option<i64>,
+        mut sink: impl FnMut(&MutableItem) -> ControlFlow<()>,
+    ) -> Result<Answer, DhtError> {
+        self.check_turn()?;
+        let lookup = contained(|| {
+            let dht = &self.engine.dht;
+            let detailed = dht.get_mutable_detailed(key, Some(salt), newer_than);
+            Lookup {
+                items: Some(detailed.items),
+                outcome: Box::pin(detailed.outcome.recv()),
+            }
+        });
+        let mut lookup = lookup.map_err(|_| self.closed())?;
+        let mut seen = HashSet::new();
+        loop {
+            let step = wait_until(self.deadline, |context| lookup.poll_step(context));
+            match step {
+                Ok(Step::Item(item)) => {
+                    if seen.insert(*item.signature())
+                        && (sink(&item).is_break() || seen.len() >= MAX_ITEMS)
+                    {
+                        return Ok(self.cut_short(lookup, seen.len()));
+                    }
+                }
+                Ok(Step::Ended(outcome)) => return Ok(answer(&outcome)),
+                Err(NoResult::Late) => return Ok(self.cut_short(lookup, seen.len())),
+                Err(NoResult::Dead) => return Err(self.closed()),
+            }
+        }
+    }
+
+    /// Leaves the rest of a lookup to itself.
+    fn cut_short(&mut self, lookup: Lookup, answered: usize) -> Answer {
+        self.leave_behind(lookup.outcome);
+        let answered = u32::try_from(answered).unwrap_or(u32::MAX);
+        Answer::partial(answered, answered)
+    }
+
+    /// Stores `item`, with compare-and-swap where `cas` names what it replaces.
+    pub(super) fn store(&mut self, item: MutableItem, cas: Option<i64>) -> Result<Put, DhtError> {
+        self.check_turn()?;
+        let dht = self.engine.dht.clone();
+        let mut put: Pending<_> = Box::pin(async move { dht.put_mutable(item, cas).await });
+        match wait_until(self.deadline, |context| put.as_mut().poll(context)) {
+            Ok(result) => result.map(stored).map_err(refused),
+            Err(NoResult::Late) => {
+                self.leave_behind(put);
+                Err(DhtError::Timeout)
+            }
+            Err(NoResult::Dead) => Err(self.closed()),
+        }
+    }
+
+    /// What is left of the time.
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Without a turn, what came before is still running.
+    fn check_turn(&self) -> Result<(), DhtError> {
+        match self.turn {
+            Some(_) => Ok(()),
+            None => Err(DhtError::Timeout),
+        }
+    }
+
+    fn leave_behind<T: 'static>(&mut self, pending: Pending<T>) {
+        if let Some(turn) = self.turn.take() {
+            turn.leave_behind(Box::new(Unwanted(pending)));
+        }
+    }
+
+    /// Remembers that the actor is dead: whatever is asked of it panics, and
+    /// once is enough.
+    fn closed(&self) -> DhtError {
+        self.engine.closed.store(true, Ordering::Relaxed);
+        DhtError::Closed
+    }
+}
+
+/// A lookup: items as they come, then how it went.
+struct Lookup {
+    items: Option<GetStream<MutableItem>>,
+    outcome: Pending<GetMutableOutcome>,
+}
+
+enum Step {
+    Item(MutableItem),
+    Ended(GetMutableOutcome),
+}
+
+impl Lookup {
+    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Step> {
+        if let Some(items) = &mut self.items {
+            match ready!(Pin::new(items).poll_next(context)) {
+                Some(item) => return Poll::Ready(Step::Item(item)),
+                None => self.items = None,
+            }
+        }
+        self.outcome.as_mut().poll(context).map(Step::Ended)
+    }
+}
+
+/// A lookup is complete when more than half of the nodes on its way answered:
+/// in a DHT some are always gone.
+fn answer(outcome: &GetMutableOutcome) -> Answer {
+    let (asked, answered) = (outcome.queried, outcome.valid_responses());
+    if answered > asked / 2 {
+        Answer::complete(asked, answered)
+    } else {
+        Answer::partial(asked, answered)
+    }
+}
+
+/// The actor does not say how many it asked.
+fn stored(outcome: PutOutcome) -> Put {
+    Put::new(outcome.stored_at, outcome.stored_at)
+}
+
+fn refused(error: PutMutableError) -> DhtError {
+    match error {
+        PutMutableError::Concurrency(ConcurrencyError::NotMostRecent) => {
+            DhtError::Superseded { stored: None }
+        }
+        PutMutableError::Concurrency(_) => DhtError::Conflict,
+        PutMutableError::Query(PutQueryError::NoClosestNodes) => DhtError::Unreachable,
+        PutMutableError::Query(PutQueryError::Timeout) => DhtError::Timeout,
+        PutMutableError::Query(PutQueryError::ErrorResponse(error)) => {
+            DhtError::rejected(&error.description)
+        }
+    }
+}
