@@ -11,6 +11,8 @@
 //! What carries records between nodes is an engine: anything that implements
 //! [`RelayDht`]. [`Memory`] carries them within the process.
 
+#[cfg(all(feature = "conformance", not(relay_loom)))]
+pub mod conformance;
 mod engine;
 mod record;
 

@@ -60,6 +60,9 @@ pub struct Mainline {
     limits: Limits,
     directory: SigningKey,
     turns: Turns,
+    /// Who writes the directory: two at once would overwrite each other, and of
+    /// those elsewhere there are enough.
+    directory_turn: Turns,
     closed: AtomicBool,
 }
 
@@ -91,6 +94,7 @@ impl Mainline {
             limits,
             directory,
             turns: Turns::new(limits.max_in_flight),
+            directory_turn: Turns::new(1),
             closed: AtomicBool::new(false),
         }
     }
@@ -141,6 +145,7 @@ impl Mainline {
         self.check(record)?;
         let salt = self.salt_of(shard)?;
         let key = record.public_key();
+        let _directory_turn = self.directory_turn.take(deadline)?;
         let mut request = Request::start(self, deadline)?;
         let mut written: Option<(Directory, Put)> = None;
         for attempt in 0..ATTEMPTS {
