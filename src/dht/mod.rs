@@ -9,7 +9,10 @@
 //! [`format`](mod@format) is described in full, with test vectors.
 //!
 //! What carries records between nodes is an engine: anything that implements
-//! [`RelayDht`]. [`Memory`] carries them within the process.
+//! [`RelayDht`]. [`Memory`] carries them within the process, [`Kad`] over any raw
+//! Kademlia store, `Mainline` (feature `mainline`) through BitTorrent's DHT. The
+//! [`guide`] shows how to write another, and says what an engine can and cannot
+//! do to those who use it; `conformance` (feature `conformance`) tests one.
 
 #[cfg(all(feature = "conformance", not(relay_loom)))]
 pub mod conformance;
@@ -25,3 +28,6 @@ pub use record::{
 
 #[doc = include_str!("record/format.md")]
 pub mod format {}
+
+#[doc = include_str!("guide.md")]
+pub mod guide {}

@@ -4,5 +4,7 @@
 //! is among them, on a network of its own on this machine.
 
 mod conformance;
+mod faults;
 #[cfg(feature = "mainline")]
 mod mainline;
+mod relays;

@@ -1,9 +1,15 @@
 //! BitTorrent's DHT, on nodes of its own on this machine.
 
 use mainline::{Dht, Testnet};
-use relay_registry::dht::{Mainline, Network, conformance};
+use relay_registry::NodeId;
+use relay_registry::dht::{
+    Coverage, DhtError, Mainline, Network, RelayDht, SignedRecord, conformance,
+};
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use crate::relays::{announced, withdrawn};
 
 /// Nodes on loopback that know only each other.
 struct Net {
@@ -21,6 +27,11 @@ impl Net {
             nodes: testnet.nodes,
             bootstrap: testnet.bootstrap,
         }
+    }
+
+    /// Stops so many of the nodes.
+    fn stop(&mut self, nodes: usize) {
+        self.nodes.drain(..nodes);
     }
 
     fn join(&self, network: Network) -> Mainline {
@@ -41,4 +52,106 @@ fn mainline_conforms() {
     let network = Network::new(b"conformance").expect("a short tag");
     conformance::check(|| net.join(network), &network);
     assert_eq!(net.nodes.len(), 16);
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+fn read(dht: &Mainline, node: &NodeId, by: Instant) -> (Vec<SignedRecord>, Coverage) {
+    let mut found = Vec::new();
+    let answer = dht
+        .get(node, None, by, &mut |candidate| {
+            found.extend(candidate.open(node, &Network::default()));
+            ControlFlow::Continue(())
+        })
+        .expect("a read");
+    (found, answer.coverage())
+}
+
+#[test]
+fn records_outlive_half_of_the_nodes_and_a_dead_network_is_unreachable() {
+    let mut net = Net::new();
+    let (writer, reader) = (net.join(Network::default()), net.join(Network::default()));
+    let record = announced(1, 1);
+    writer.put(&record, soon()).expect("it is stored");
+    writer.join(3, &record, soon()).expect("it joins");
+    net.stop(8);
+    let (found, _) = read(&reader, &record.node_id(), soon());
+    assert_eq!(found, [record.clone()]);
+    net.stop(8);
+    drop(writer);
+    let nobody = announced(2, 1).node_id();
+    // The nodes' threads take a moment to notice that they are stopped.
+    let is_unreachable = (0..20).any(|_| {
+        let (found, coverage) = read(&reader, &nobody, soon());
+        assert_eq!(found, []);
+        coverage == Coverage::Unreachable
+    });
+    assert!(is_unreachable);
+    assert!(matches!(
+        reader.put(&announced(2, 1), soon()),
+        Err(DhtError::Unreachable | DhtError::Timeout)
+    ));
+}
+
+/// Requests that nobody waits for any more hold their turns until they end;
+/// then everything goes on.
+#[test]
+fn what_was_abandoned_keeps_its_turn_until_it_ends() {
+    let net = Net::new();
+    let dht = net.join(Network::default());
+    for relay in 1..=8 {
+        let by = Instant::now() + Duration::from_millis(1);
+        let node = announced(relay, 1).node_id();
+        let answer = dht.get(&node, None, by, &mut |_| ControlFlow::Continue(()));
+        let is_cut_short = match &answer {
+            Ok(answer) => !answer.is_complete(),
+            Err(error) => matches!(
+                error,
+                DhtError::Busy { max_in_flight: 4 } | DhtError::Timeout
+            ),
+        };
+        assert!(is_cut_short, "{answer:?}");
+    }
+    let record = announced(1, 1);
+    dht.put(&record, soon()).expect("turns come free");
+    assert_eq!(read(&dht, &record.node_id(), soon()).0, [record]);
+}
+
+#[test]
+fn a_record_of_another_network_is_not_sent() {
+    let net = Net::new();
+    let dht = net.join(Network::new(b"other").expect("a short tag"));
+    assert!(matches!(
+        dht.put(&announced(1, 1), soon()),
+        Err(DhtError::Unsupported { .. })
+    ));
+}
+
+/// Anybody can take everybody out of the directory; relays rejoin.
+#[test]
+fn a_directory_that_was_emptied_is_mended_by_rejoining() {
+    let net = Net::new();
+    let dht = net.join(Network::default());
+    let listed = || {
+        let mut listed = 0;
+        dht.members(0, soon(), &mut |_| {
+            listed += 1;
+            ControlFlow::Continue(())
+        })
+        .expect("a read");
+        listed
+    };
+    for relay in 1..=3 {
+        dht.join(0, &announced(relay, 1), soon()).expect("it joins");
+    }
+    assert_eq!(listed(), 3);
+    for relay in 1..=3 {
+        dht.leave(0, &withdrawn(relay, 2), soon())
+            .expect("it leaves");
+    }
+    assert_eq!(listed(), 0);
+    dht.join(0, &announced(2, 3), soon()).expect("it rejoins");
+    assert_eq!(listed(), 1);
 }

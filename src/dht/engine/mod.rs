@@ -70,7 +70,8 @@ pub type MemberSink<'a> = dyn FnMut(Member<'_>) -> ControlFlow<()> + 'a;
 ///
 /// What an engine must *not* be trusted with is all that is verified anyway:
 /// it sees no secret key, and a lying one can withhold, delay and replay, but
-/// not forge.
+/// not forge. The [guide](crate::dht::guide) works an adaptor through; `conformance`
+/// (feature `conformance`) tests one.
 pub trait RelayDht: Send + Sync + 'static {
     /// What the engine can carry. Asked once; does not block.
     fn limits(&self) -> Limits;
