@@ -1,6 +1,5 @@
 //! BitTorrent's DHT, on nodes of its own on this machine.
 
-use mainline::{Dht, Testnet};
 use relay_registry::NodeId;
 use relay_registry::dht::{
     Coverage, DhtError, Mainline, Network, RelayDht, SignedRecord, conformance,
@@ -13,19 +12,19 @@ use crate::relays::{announced, withdrawn};
 
 /// Nodes on loopback that know only each other.
 struct Net {
-    nodes: Vec<Dht>,
+    nodes: Vec<Mainline>,
     bootstrap: Vec<String>,
 }
 
 impl Net {
     fn new() -> Self {
-        let testnet = Testnet::builder(16)
-            .seeded(false)
-            .build()
-            .expect("sockets on loopback");
+        let first = start(Network::default(), &[]);
+        let address = first.local_addr(soon()).expect("it listens");
+        let bootstrap = vec![address.to_string()];
+        let others = (1..16).map(|_| start(Network::default(), &bootstrap));
         Self {
-            nodes: testnet.nodes,
-            bootstrap: testnet.bootstrap,
+            nodes: std::iter::once(first).chain(others).collect(),
+            bootstrap,
         }
     }
 
@@ -35,15 +34,20 @@ impl Net {
     }
 
     fn join(&self, network: Network) -> Mainline {
-        Mainline::builder(network)
-            .bootstrap(&self.bootstrap)
-            .bind_address(Ipv4Addr::LOCALHOST)
-            .port(0)
-            .request_timeout(Duration::from_millis(300))
-            .server_mode()
-            .build()
-            .expect("a socket on loopback")
+        start(network, &self.bootstrap)
     }
+}
+
+/// A node on any port: those that are stopped must not be met again.
+fn start(network: Network, bootstrap: &[String]) -> Mainline {
+    Mainline::builder(network)
+        .bootstrap(bootstrap)
+        .bind_address(Ipv4Addr::LOCALHOST)
+        .port(0)
+        .request_timeout(Duration::from_millis(300))
+        .server_mode()
+        .build()
+        .expect("a socket on loopback")
 }
 
 #[test]

@@ -33,7 +33,8 @@ impl MainlineBuilder {
     }
 
     /// Where to enter the DHT: `host:port` of nodes that are in it. They are
-    /// looked up while this is called. Default: the usual public ones.
+    /// looked up while this is called. None at all starts a DHT of one's own.
+    /// Default: the usual public ones.
     pub fn bootstrap<S: AsRef<str>>(mut self, nodes: impl IntoIterator<Item = S>) -> Self {
         let nodes: Vec<String> = nodes.into_iter().map(|node| node.as_ref().into()).collect();
         self.dht.bootstrap(&nodes);

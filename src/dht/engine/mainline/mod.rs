@@ -6,8 +6,9 @@ mod request;
 mod waiting;
 
 use std::fmt;
+use std::net::SocketAddrV4;
 use std::ops::ControlFlow;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mainline::async_dht::AsyncDht;
@@ -22,6 +23,7 @@ use crate::dht::{Network, SignedRecord};
 use crate::relay::NodeId;
 use directory::{Directory, Stamp};
 use request::Request;
+use waiting::{NoResult, Pending, wait_until};
 
 pub use builder::MainlineBuilder;
 
@@ -43,7 +45,9 @@ pub use builder::MainlineBuilder;
 /// panics by which the crate says so are caught, though the process's panic hook
 /// sees them.
 ///
-/// Storage nodes forget what was least recently used, and never by time.
+/// Storage nodes forget what was least recently used, and never by time. A node
+/// in [server mode](MainlineBuilder::server_mode) is one of them and asks itself
+/// as well, so it needs two others to tell an answer from its own.
 ///
 /// ```no_run
 /// use relay_registry::dht::{Mainline, Network};
@@ -64,6 +68,13 @@ pub struct Mainline {
     /// those elsewhere there are enough.
     directory_turn: Turns,
     closed: AtomicBool,
+}
+
+/// What the actor says of its own node.
+struct LocalNode {
+    address: SocketAddrV4,
+    /// Whether it answers requests.
+    serves: bool,
 }
 
 /// At eight at once a third of the packets was lost.
@@ -99,6 +110,47 @@ impl Mainline {
         }
     }
 
+    /// The address that this node listens on, which others can bootstrap from.
+    ///
+    /// # Errors
+    ///
+    /// [`DhtError::Timeout`] and [`DhtError::Closed`].
+    pub fn local_addr(&self, deadline: Instant) -> Result<SocketAddrV4, DhtError> {
+        self.node(deadline).map(|node| node.address)
+    }
+
+    fn node(&self, deadline: Instant) -> Result<LocalNode, DhtError> {
+        self.check_open()?;
+        let dht = self.dht.clone();
+        let mut node: Pending<_> = Box::pin(async move {
+            let info = dht.info().await;
+            LocalNode {
+                address: info.local_addr(),
+                serves: info.server_mode(),
+            }
+        });
+        match wait_until(deadline, |context| node.as_mut().poll(context)) {
+            Ok(node) => Ok(node),
+            Err(NoResult::Late) => Err(DhtError::Timeout),
+            Err(NoResult::Dead) => Err(self.close()),
+        }
+    }
+
+    fn check_open(&self) -> Result<(), DhtError> {
+        // Relaxed: the flag is all there is to see.
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(DhtError::Closed);
+        }
+        Ok(())
+    }
+
+    /// Remembers that the actor is dead: whatever is asked of it panics, and
+    /// once is enough.
+    fn close(&self) -> DhtError {
+        self.closed.store(true, Ordering::Relaxed);
+        DhtError::Closed
+    }
+
     /// A bad signature or a long value would come back as silence; the first
     /// cannot be in a [`SignedRecord`].
     fn check(&self, record: &SignedRecord) -> Result<(), DhtError> {
@@ -121,7 +173,7 @@ impl Mainline {
         let sequence = as_seq(record.sequence());
         let mut verdict = Ok(());
         let older = Some(sequence - 1);
-        request.look_up(record.public_key(), record.salt(), older, |item| {
+        let answer = request.look_up(record.public_key(), record.salt(), older, |item| {
             if item.seq() > sequence {
                 verdict = Err(DhtError::Superseded {
                     stored: u64::try_from(item.seq()).ok(),
@@ -131,6 +183,10 @@ impl Mainline {
             }
             ControlFlow::Continue(())
         })?;
+        // Nobody but this node would store it.
+        if answer.answered() == 0 {
+            return Err(request.unanswered());
+        }
         verdict
     }
 
@@ -182,7 +238,7 @@ impl Mainline {
         })?;
         // To write without having read would wipe what is there.
         if answer.answered() == 0 {
-            return Err(DhtError::Unreachable);
+            return Err(request.unanswered());
         }
         Ok((directory, newest))
     }

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -30,9 +29,7 @@ pub(super) struct Request<'a> {
 
 impl<'a> Request<'a> {
     pub(super) fn start(engine: &'a Mainline, deadline: Instant) -> Result<Self, DhtError> {
-        if engine.closed.load(Ordering::Relaxed) {
-            return Err(DhtError::Closed);
-        }
+        engine.check_open()?;
         if deadline <= Instant::now() {
             return Err(DhtError::Timeout);
         }
@@ -61,7 +58,7 @@ impl<'a> Request<'a> {
                 outcome: Box::pin(detailed.outcome.recv()),
             }
         });
-        let mut lookup = lookup.map_err(|_| self.closed())?;
+        let mut lookup = lookup.map_err(|_| self.engine.close())?;
         let mut seen = HashSet::new();
         loop {
             let step = wait_until(self.deadline, |context| lookup.poll_step(context));
@@ -73,10 +70,40 @@ impl<'a> Request<'a> {
                         return Ok(self.cut_short(lookup, seen.len()));
                     }
                 }
-                Ok(Step::Ended(outcome)) => return Ok(answer(&outcome)),
+                Ok(Step::Ended(outcome)) => return self.answer(&outcome),
                 Err(NoResult::Late) => return Ok(self.cut_short(lookup, seen.len())),
-                Err(NoResult::Dead) => return Err(self.closed()),
+                Err(NoResult::Dead) => return Err(self.engine.close()),
             }
+        }
+    }
+
+    /// A lookup is complete when more than half of the nodes on its way answered:
+    /// in a DHT some are always gone. A node that serves others also asks itself,
+    /// so to have heard from one is to have heard from nobody.
+    fn answer(&self, outcome: &GetMutableOutcome) -> Result<Answer, DhtError> {
+        let (asked, answered) = (outcome.queried, outcome.valid_responses());
+        Ok(if answered == 1 && self.serves()? {
+            Answer::unreachable(asked)
+        } else if answered > asked / 2 {
+            Answer::complete(asked, answered)
+        } else {
+            Answer::partial(asked, answered)
+        })
+    }
+
+    /// Whether this node answers requests, as far as can be told in time.
+    fn serves(&self) -> Result<bool, DhtError> {
+        match self.engine.node(self.deadline) {
+            Err(DhtError::Timeout) => Ok(true),
+            node => node.map(|node| node.serves),
+        }
+    }
+
+    /// Why nobody answered: there was nobody, or not enough time.
+    pub(super) fn unanswered(&self) -> DhtError {
+        match self.turn {
+            Some(_) => DhtError::Unreachable,
+            None => DhtError::Timeout,
         }
     }
 
@@ -98,7 +125,7 @@ impl<'a> Request<'a> {
                 self.leave_behind(put);
                 Err(DhtError::Timeout)
             }
-            Err(NoResult::Dead) => Err(self.closed()),
+            Err(NoResult::Dead) => Err(self.engine.close()),
         }
     }
 
@@ -119,13 +146,6 @@ impl<'a> Request<'a> {
         if let Some(turn) = self.turn.take() {
             turn.leave_behind(Box::new(Unwanted(pending)));
         }
-    }
-
-    /// Remembers that the actor is dead: whatever is asked of it panics, and
-    /// once is enough.
-    fn closed(&self) -> DhtError {
-        self.engine.closed.store(true, Ordering::Relaxed);
-        DhtError::Closed
     }
 }
 
@@ -149,17 +169,6 @@ impl Lookup {
             }
         }
         self.outcome.as_mut().poll(context).map(Step::Ended)
-    }
-}
-
-/// A lookup is complete when more than half of the nodes on its way answered:
-/// in a DHT some are always gone.
-fn answer(outcome: &GetMutableOutcome) -> Answer {
-    let (asked, answered) = (outcome.queried, outcome.valid_responses());
-    if answered > asked / 2 {
-        Answer::complete(asked, answered)
-    } else {
-        Answer::partial(asked, answered)
     }
 }
 
