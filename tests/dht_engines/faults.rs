@@ -91,7 +91,10 @@ fn half_of_the_messages_lost_still_finds_what_is_there() {
     let record = announced(1, 1);
     dht.put(&record, soon()).expect("some hear of it");
     for _ in 0..20 {
-        assert_eq!(read(&dht, &record.node_id()).0, [record.clone()]);
+        assert_eq!(
+            read(&dht, &record.node_id()).0,
+            std::slice::from_ref(&record)
+        );
     }
 }
 
@@ -239,7 +242,10 @@ fn half_of_the_raw_nodes_may_go() {
     dht.put(&record, soon()).expect("all is well");
     dht.join(0, &record, soon()).expect("all is well");
     raw.stop(0..10);
-    assert_eq!(read(&dht, &record.node_id()).0, [record.clone()]);
+    assert_eq!(
+        read(&dht, &record.node_id()).0,
+        std::slice::from_ref(&record)
+    );
     assert_eq!(members(&dht, 0), [record.node_id()]);
     raw.stop(0..20);
     assert_eq!(

@@ -43,10 +43,10 @@ impl Suite {
         let relay = self.relay();
         let record = relay.first();
         assert_eq!(self.found(&relay.id(), None), [], "before it was stored");
-        self.store(&record);
-        assert_eq!(self.found(&relay.id(), None), [record.clone()]);
-        self.store(&record);
-        assert_eq!(self.found(&relay.id(), None), [record], "stored again");
+        for _ in 0..2 {
+            self.store(&record);
+            assert_eq!(self.found(&relay.id(), None), std::slice::from_ref(&record));
+        }
     }
 
     /// A later sequence counts, in whatever order they come.
