@@ -133,6 +133,42 @@ fn a_record_of_another_network_is_not_sent() {
     ));
 }
 
+/// Each relay from a node of its own, all at once, as after a power cut.
+#[test]
+fn relays_that_join_at_once_are_all_found_after_a_refresh() {
+    const RELAYS: u8 = 20;
+    let net = Net::new();
+    let engines: Vec<Mainline> = (0..RELAYS).map(|_| net.join(Network::default())).collect();
+    let shard_of = |record: &SignedRecord| engines[0].limits().shard_of(&record.node_id());
+    for _refresh in 0..2 {
+        std::thread::scope(|scope| {
+            for (engine, relay) in engines.iter().zip(1..) {
+                scope.spawn(move || {
+                    let record = announced(relay, 1);
+                    let shard = engine.limits().shard_of(&record.node_id());
+                    // Whoever loses too often tries again at the next refresh.
+                    let _ = engine.join(shard.expect("there are shards"), &record, soon());
+                });
+            }
+        });
+    }
+    let newcomer = net.join(Network::default());
+    let mut found = Vec::new();
+    for shard in 0..newcomer.limits().shards {
+        newcomer
+            .members(shard, soon(), &mut |member| {
+                found.push(member.node);
+                ControlFlow::Continue(())
+            })
+            .expect("a read");
+    }
+    for relay in 1..=RELAYS {
+        let record = announced(relay, 1);
+        let is_found = found.contains(&record.node_id());
+        assert!(is_found, "relay {relay} of shard {:?}", shard_of(&record));
+    }
+}
+
 /// Anybody can take everybody out of the directory; relays rejoin.
 #[test]
 fn a_directory_that_was_emptied_is_mended_by_rejoining() {
