@@ -1,0 +1,512 @@
+//! [`Memory`]: storage nodes within the process, and faults on the way to them.
+
+mod faults;
+mod link;
+mod node;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::{ControlFlow, Range};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::turns::Turns;
+use super::{
+    Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, NO_SUCH_SHARD, Put,
+    RelayDht,
+};
+use crate::dht::{MAX_VALUE_LEN, SignedRecord};
+use crate::relay::NodeId;
+use crate::time::{Clock, MonotonicClock};
+use link::{Fate, Link};
+use node::{Node, Room, Says};
+
+pub use faults::{Faults, Hang, Lie};
+
+/// A DHT within the process: a few storage nodes that behave as good nodes of
+/// BitTorrent's DHT do, shared by as many registries as
+/// [connect](Self::connect) to it.
+///
+/// Each node keeps the record of the highest sequence, refuses another value
+/// under the same one, and forgets the least recently used when it is full.
+/// Every node is asked for everything, so what one of them misses the others
+/// have. A read is complete when more than half of the nodes answered.
+///
+/// Use it where all registries are in one process, and in tests: every handle
+/// has its own [`Faults`], which can be switched while it is in use, and nodes
+/// can be [stopped](Self::stop). A handle is cheap to clone; clones share their
+/// faults.
+///
+/// ```
+/// use relay_registry::dht::{Memory, RelayDht};
+/// use relay_registry::NodeId;
+/// use std::ops::ControlFlow;
+/// use std::time::{Duration, Instant};
+///
+/// let dht = Memory::new();
+/// let deadline = Instant::now() + Duration::from_secs(1);
+/// let stranger = NodeId::from([7; 32]);
+/// let answer = dht.get(&stranger, None, deadline, &mut |_| ControlFlow::Continue(()))?;
+/// assert!(answer.is_complete()); // so there is nothing
+/// # Ok::<(), relay_registry::dht::DhtError>(())
+/// ```
+#[derive(Clone)]
+pub struct Memory {
+    net: Arc<Net>,
+    link: Arc<Link>,
+}
+
+/// What all handles of one network share.
+struct Net {
+    limits: Limits,
+    nodes: Vec<Mutex<Option<Node>>>,
+    room: Room,
+    turns: Turns,
+    clock: Box<dyn Clock>,
+    seed: u64,
+    handles: AtomicU64,
+}
+
+/// The longest noise that a lying node sends: longer than any record.
+const MAX_NOISE: usize = 2_000;
+
+impl Memory {
+    /// A network of eight nodes with all defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// To build a network with other figures.
+    pub fn builder() -> MemoryBuilder {
+        MemoryBuilder::default()
+    }
+
+    /// Another handle to the same network, with faults of its own, and none yet.
+    #[must_use]
+    pub fn connect(&self) -> Self {
+        Self::to(&self.net)
+    }
+
+    fn to(net: &Arc<Net>) -> Self {
+        // Relaxed: it only tells handles apart.
+        let number = net.handles.fetch_add(1, Ordering::Relaxed);
+        Self {
+            net: Arc::clone(net),
+            link: Arc::new(Link::new(net.seed.wrapping_add(number))),
+        }
+    }
+
+    /// Changes what goes wrong for this handle and its clones, also for calls
+    /// that hang at this moment: they come back.
+    pub fn set_faults(&self, faults: Faults) {
+        self.link.set_faults(faults);
+    }
+
+    /// What goes wrong for this handle.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        self.link.faults()
+    }
+
+    /// How many nodes the network was built with.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.net.nodes.len()
+    }
+
+    /// Stops the nodes of these numbers, for all handles. What they had is
+    /// lost.
+    pub fn stop(&self, nodes: Range<usize>) {
+        for node in self.net.nodes.iter().take(nodes.end).skip(nodes.start) {
+            *lock(node) = None;
+        }
+    }
+
+    /// Starts those of these nodes that are stopped, empty.
+    pub fn start(&self, nodes: Range<usize>) {
+        for node in self.net.nodes.iter().take(nodes.end).skip(nodes.start) {
+            lock(node).get_or_insert_with(|| self.net.vacant_node());
+        }
+    }
+
+    /// Asks every node to write, and sums up what they say.
+    fn write(
+        &self,
+        record: &SignedRecord,
+        deadline: Instant,
+        write: impl Fn(&mut Node) -> Says,
+    ) -> Result<Put, DhtError> {
+        let (size, max) = (record.value().len(), self.net.limits.max_value);
+        if size > max {
+            return Err(DhtError::TooLarge { size, max });
+        }
+        let _turn = self.net.turns.take(deadline)?;
+        self.link.pass(deadline)?;
+        let mut tally = Tally::default();
+        for number in self.link.order(self.nodes()) {
+            if self.link.fate(number) == Fate::Lost {
+                continue;
+            }
+            if let Some(node) = lock(&self.net.nodes[number]).as_mut() {
+                tally.count(write(node));
+            }
+        }
+        tally.sum_up(self.nodes(), self.net.room)
+    }
+
+    /// Asks one node after the other until `ask` breaks off. `ask` says what
+    /// one node answers to a message of that fate.
+    fn read(
+        &self,
+        deadline: Instant,
+        mut ask: impl FnMut(&Mutex<Option<Node>>, Fate) -> ControlFlow<()>,
+    ) -> Result<Answer, DhtError> {
+        let _turn = self.net.turns.take(deadline)?;
+        self.link.pass(deadline)?;
+        let (mut asked, mut answered) = (0, 0);
+        for number in self.link.order(self.nodes()) {
+            asked += 1;
+            let node = &self.net.nodes[number];
+            let fate = self.link.fate(number);
+            if fate == Fate::Lost || lock(node).is_none() {
+                continue;
+            }
+            answered += 1;
+            if ask(node, fate).is_break() {
+                return Ok(Answer::partial(asked, answered));
+            }
+        }
+        Ok(if answered > asked / 2 {
+            Answer::complete(asked, answered)
+        } else {
+            Answer::partial(asked, answered)
+        })
+    }
+
+    /// What a node answers for `id` when the message has this `fate`.
+    fn version(
+        &self,
+        node: &Mutex<Option<Node>>,
+        fate: Fate,
+        id: &NodeId,
+        newer_than: Option<u64>,
+    ) -> Option<Arc<[u8]>> {
+        let mut node = lock(node);
+        let node = node.as_mut()?;
+        match fate {
+            Fate::Answered => node
+                .get(id)
+                .filter(|(sequence, _)| newer_than.is_none_or(|least| *sequence > least))
+                .map(|(_, bytes)| bytes),
+            // A node that lags behind does not know that the reader is ahead.
+            Fate::AnsweredStale => node.previous(id).map(|(_, bytes)| bytes),
+            Fate::AnsweredWith(Lie::Garbage | Lie::Flood) => {
+                Some(self.link.noise(MAX_NOISE).into())
+            }
+            Fate::AnsweredWith(Lie::Forged) => {
+                let truth = node.get(id).map(|(_, bytes)| bytes);
+                Some(self.link.forge(truth.as_deref()).into())
+            }
+            Fate::AnsweredWith(Lie::Foreign) => node.foreign(id),
+            Fate::AnsweredWith(Lie::Nothing) | Fate::Lost => None,
+        }
+    }
+
+    /// Whom a node lists when the message has this `fate`.
+    fn listed(
+        &self,
+        node: &Mutex<Option<Node>>,
+        fate: Fate,
+        shard: u16,
+    ) -> Vec<(NodeId, Arc<[u8]>)> {
+        let truth = || {
+            lock(node)
+                .as_ref()
+                .map(|node| node.members(shard, self.net.clock.now()))
+                .unwrap_or_default()
+        };
+        match fate {
+            Fate::Answered | Fate::AnsweredStale => truth(),
+            Fate::AnsweredWith(Lie::Garbage | Lie::Flood) => vec![self.invented()],
+            Fate::AnsweredWith(Lie::Forged) => truth()
+                .into_iter()
+                .map(|(id, bytes)| (id, self.link.forge(Some(&bytes)).into()))
+                .collect(),
+            // Everyone under the name of the next.
+            Fate::AnsweredWith(Lie::Foreign) => {
+                let (mut ids, records): (Vec<_>, Vec<_>) = truth().into_iter().unzip();
+                let one = ids.len().min(1);
+                ids.rotate_left(one);
+                ids.into_iter().zip(records).collect()
+            }
+            Fate::AnsweredWith(Lie::Nothing) | Fate::Lost => Vec::new(),
+        }
+    }
+
+    /// A relay that never was.
+    fn invented(&self) -> (NodeId, Arc<[u8]>) {
+        let mut id = [0; 32];
+        for (to, from) in id.iter_mut().zip(self.link.noise(MAX_NOISE)) {
+            *to = from;
+        }
+        (NodeId::from(id), self.link.noise(MAX_NOISE).into())
+    }
+
+    fn check_shard(&self, shard: u16) -> Result<(), DhtError> {
+        if shard < self.net.limits.shards {
+            Ok(())
+        } else {
+            Err(NO_SUCH_SHARD)
+        }
+    }
+}
+
+impl RelayDht for Memory {
+    fn limits(&self) -> Limits {
+        self.net.limits
+    }
+
+    fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
+        self.write(record, deadline, |node| node.put(record))
+    }
+
+    fn get(
+        &self,
+        id: &NodeId,
+        newer_than: Option<u64>,
+        deadline: Instant,
+        sink: &mut CandidateSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        let mut given = HashSet::new();
+        self.read(deadline, |node, fate| {
+            let answer = || self.version(node, fate, id, newer_than);
+            while_flooding(fate, deadline, || match answer() {
+                Some(bytes) if fate == Fate::AnsweredWith(Lie::Flood) => {
+                    sink(Candidate::Encoded(&bytes))
+                }
+                Some(bytes) if given.insert(Arc::clone(&bytes)) => sink(Candidate::Encoded(&bytes)),
+                _ => ControlFlow::Continue(()),
+            })
+        })
+    }
+
+    fn join(&self, shard: u16, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
+        self.check_shard(shard)?;
+        let now = self.net.clock.now();
+        self.write(record, deadline, |node| {
+            node.enlist(shard, record, false, now)
+        })
+    }
+
+    fn leave(
+        &self,
+        shard: u16,
+        tombstone: &SignedRecord,
+        deadline: Instant,
+    ) -> Result<Put, DhtError> {
+        self.check_shard(shard)?;
+        let now = self.net.clock.now();
+        self.write(tombstone, deadline, |node| {
+            node.enlist(shard, tombstone, true, now)
+        })
+    }
+
+    fn members(
+        &self,
+        shard: u16,
+        deadline: Instant,
+        sink: &mut MemberSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        self.check_shard(shard)?;
+        self.read(deadline, |node, fate| {
+            while_flooding(fate, deadline, || {
+                self.listed(node, fate, shard)
+                    .iter()
+                    .try_for_each(|(id, bytes)| {
+                        sink(Member {
+                            node: *id,
+                            record: Some(Candidate::Encoded(bytes)),
+                        })
+                    })
+            })
+        })
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory")
+            .field("limits", &self.net.limits)
+            .field("nodes", &self.nodes())
+            .field("link", &self.link)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Net {
+    fn vacant_node(&self) -> Node {
+        Node::new(self.room, self.limits.shards)
+    }
+}
+
+/// Does it once; in a flood, until it breaks off or the deadline passes.
+fn while_flooding(
+    fate: Fate,
+    deadline: Instant,
+    mut answer: impl FnMut() -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    answer()?;
+    while fate == Fate::AnsweredWith(Lie::Flood) && Instant::now() < deadline {
+        answer()?;
+    }
+    ControlFlow::Continue(())
+}
+
+fn lock(node: &Mutex<Option<Node>>) -> MutexGuard<'_, Option<Node>> {
+    // A node's own code does not panic, and nobody else's runs under its lock.
+    node.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the nodes said to a write.
+#[derive(Default)]
+struct Tally {
+    stored: u32,
+    newest: Option<u64>,
+    conflict: bool,
+    full: bool,
+}
+
+impl Tally {
+    fn count(&mut self, says: Says) {
+        match says {
+            Says::Stored => self.stored += 1,
+            Says::Superseded(stored) => self.newest = self.newest.max(Some(stored)),
+            Says::Conflict => self.conflict = true,
+            Says::Full => self.full = true,
+        }
+    }
+
+    /// A single node that knows better outweighs those that do not.
+    fn sum_up(self, asked: usize, room: Room) -> Result<Put, DhtError> {
+        match self {
+            Self {
+                newest: Some(_), ..
+            } => Err(DhtError::Superseded {
+                stored: self.newest,
+            }),
+            Self { conflict: true, .. } => Err(DhtError::Conflict),
+            Self { stored: 1.., .. } => Ok(Put::new(
+                u32::try_from(asked).unwrap_or(u32::MAX),
+                self.stored,
+            )),
+            Self { full: true, .. } => Err(DhtError::Full { max: room.members }),
+            _ => Err(DhtError::Unreachable),
+        }
+    }
+}
+
+/// Builds a [`Memory`] network; figures beyond reason are brought within it.
+#[must_use = "a builder does nothing until it builds"]
+pub struct MemoryBuilder {
+    nodes: usize,
+    records: usize,
+    members: usize,
+    limits: Limits,
+    clock: Box<dyn Clock>,
+    seed: u64,
+}
+
+impl Default for MemoryBuilder {
+    fn default() -> Self {
+        Self {
+            nodes: 8,
+            records: 65_536,
+            members: 8_192,
+            limits: Limits::new(MAX_VALUE_LEN, 16, Duration::from_secs(3_600), 8),
+            clock: Box::new(MonotonicClock::new()),
+            seed: 0,
+        }
+    }
+}
+
+impl MemoryBuilder {
+    /// How many storage nodes there are, 1 to 1,000. Default: 8.
+    pub fn nodes(mut self, nodes: usize) -> Self {
+        self.nodes = nodes.clamp(1, 1_000);
+        self
+    }
+
+    /// How many records each node keeps, at least 1. Default: 65,536.
+    pub fn records(mut self, records: usize) -> Self {
+        self.records = records.max(1);
+        self
+    }
+
+    /// How many members each shard has room for, at least 1, those included
+    /// that left of late. Default: 8,192.
+    pub fn members(mut self, members: usize) -> Self {
+        self.members = members.max(1);
+        self
+    }
+
+    /// What the engine declares and keeps to; see [`Limits::clamped`]. A
+    /// membership lasts for two periods of refresh. Default: records of any
+    /// length, 16 requests at once, a refresh every hour, 8 shards.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits.clamped();
+        self
+    }
+
+    /// By which clock memberships end. Default: the monotonic system clock.
+    /// Deadlines of calls follow the system's clock all the same.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// What the random numbers of the faults start from. Default: 0.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Builds the network and the first handle to it.
+    #[must_use]
+    pub fn build(self) -> Memory {
+        let room = Room {
+            records: self.records,
+            members: self.members,
+            membership: self.limits.refresh * 2,
+        };
+        let nodes = (0..self.nodes)
+            .map(|_| Mutex::new(Some(Node::new(room, self.limits.shards))))
+            .collect();
+        Memory::to(&Arc::new(Net {
+            limits: self.limits,
+            nodes,
+            room,
+            turns: Turns::new(self.limits.max_in_flight),
+            clock: self.clock,
+            seed: self.seed,
+            handles: AtomicU64::new(0),
+        }))
+    }
+}
+
+impl fmt::Debug for MemoryBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryBuilder")
+            .field("nodes", &self.nodes)
+            .field("limits", &self.limits)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
