@@ -1,6 +1,6 @@
 //! [`Coordinate`]: where a node is in the space of round-trip times.
 
-use super::{MAX_MICROS, Triangle, sane_micros};
+use super::{MAX_MICROS, Vicinity, sane_micros};
 use crate::errors::CoordinateError;
 use crate::sync::random_below;
 use std::time::Duration;
@@ -106,6 +106,16 @@ impl Coordinate {
         })
     }
 
+    /// A place in the core of the network, without a link of its own.
+    pub(super) fn at_core(position: [f32; Self::DIMENSIONS]) -> Self {
+        Self {
+            position,
+            height: 0.0,
+            adjustment: 0.0,
+            error: 0.0,
+        }
+    }
+
     /// The position in the core of the network, in microseconds.
     #[must_use]
     pub fn position(&self) -> [f32; Self::DIMENSIONS] {
@@ -156,13 +166,18 @@ impl Coordinate {
     /// repository's ARCHITECTURE.md for how well that does.
     #[must_use]
     pub fn rtt_by(&self, landmarks: &[(Self, Duration)]) -> Option<Duration> {
-        let mut route = Triangle::new(self);
-        for (landmark, rtt) in landmarks {
-            route.add(landmark, sane_micros(*rtt)?);
-        }
-        route
-            .micros()
-            .map(|micros| Duration::from_micros(micros.into()))
+        let sane = |(_, rtt): &(Self, Duration)| sane_micros(*rtt);
+        let micros: Vec<u32> = landmarks.iter().map(sane).collect::<Option<_>>()?;
+        let places = landmarks.iter().map(|(at, _)| at);
+        let vicinity = Vicinity::new(places.zip(micros.iter().copied()))?;
+        Some(Duration::from_micros(vicinity.micros_to(self).into()))
+    }
+
+    /// What estimates from here are longer at the least than those from `other`,
+    /// in microseconds, whatever they go to; as a rule below zero.
+    pub(crate) fn least_lead_over(&self, other: &Self) -> i64 {
+        let own = (self.height - other.height) + (self.adjustment - other.adjustment);
+        (own - self.core_distance(other)) as i64
     }
 
     /// The distance without adjustments.

@@ -4,14 +4,14 @@
 //! the leg from a relay to a stranger, is estimated between [`coordinate`]s. A
 //! node finds its own by [`vivaldi`]; a relay's is learned as that of a
 //! [`landmark`], from round trips that others measured to it; the [`atlas`] has
-//! those of one registry. Where a stranger has no coordinate, the [`triangle`]
-//! makes do with the round trips it knows.
+//! those of one registry. Where a stranger has no coordinate, its
+//! [`vicinity`] makes do with the round trips it knows.
 
 mod atlas;
 mod coordinate;
 mod landmark;
 mod spring;
-mod triangle;
+mod vicinity;
 mod vivaldi;
 mod window;
 
@@ -20,7 +20,7 @@ pub use landmark::Landmark;
 pub use vivaldi::Vivaldi;
 
 pub(crate) use atlas::Atlas;
-pub(crate) use triangle::Triangle;
+pub(crate) use vicinity::Vicinity;
 pub(crate) use window::RttWindow;
 
 use crate::limits::MAX_RTT;

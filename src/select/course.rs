@@ -15,11 +15,11 @@ pub(crate) struct Course<'a> {
 }
 
 impl<'a> Course<'a> {
-    /// An order that was made for a place so far from the peer.
-    fn around(order: &'a Order, off_micros: u32) -> Self {
+    /// An order that was made for a place near the peer.
+    fn around(order: &'a Order, lead_micros: i64) -> Self {
         Self {
             order,
-            beyond_micros: -i64::from(off_micros),
+            beyond_micros: lead_micros,
         }
     }
 
@@ -62,11 +62,12 @@ impl Base {
         let around = |view: Option<&View>| self.districts.around(view?.whereabouts()?);
         match (views.requester(), views.target()) {
             (None, target) => [
-                around(target).map(|(orders, off)| Course::around(&orders.by_path, off)),
+                around(target).map(|(orders, lead)| Course::around(&orders.by_path, lead)),
                 None,
             ],
-            (requester, target) => [requester, target]
-                .map(|view| around(view).map(|(orders, off)| Course::around(&orders.by_leg, off))),
+            (requester, target) => [requester, target].map(|view| {
+                around(view).map(|(orders, lead)| Course::around(&orders.by_leg, lead))
+            }),
         }
     }
 }

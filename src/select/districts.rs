@@ -53,16 +53,16 @@ pub(crate) struct Orders {
 }
 
 impl Districts {
-    /// The orders for a peer at `coordinate`, if they are ready, and how far
-    /// the peer is from the middle they were made for.
-    pub(crate) fn around(&self, coordinate: &Coordinate) -> Option<(&Orders, u32)> {
-        let distances = self
-            .districts
-            .iter()
-            .map(|d| d.middle.micros_to(coordinate));
-        let (number, distance) = distances.enumerate().min_by_key(|&(_, micros)| micros)?;
+    /// The orders for a peer at `coordinate`, if they are ready, and what the
+    /// peer's legs are longer at the least than those that they were made for.
+    pub(crate) fn around(&self, coordinate: &Coordinate) -> Option<(&Orders, i64)> {
+        let square = |district: &District| district.middle.square_to(coordinate);
+        let numbered = self.districts.iter().map(square).enumerate();
+        let (number, _) = numbered.min_by(|(_, one), (_, other)| one.total_cmp(other))?;
         self.note_use(number);
-        Some((self.districts[number].orders.as_deref()?, distance))
+        let district = &self.districts[number];
+        let lead = coordinate.least_lead_over(&district.middle);
+        Some((district.orders.as_deref()?, lead))
     }
 
     /// Written only by the first to use a district since the last merge, so

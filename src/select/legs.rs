@@ -6,7 +6,7 @@
 //! learned, the leg is estimated. What is left is assumed. Nothing that a relay
 //! says of itself comes in here.
 
-use crate::rtt::{Coordinate, Triangle};
+use crate::rtt::{Coordinate, Vicinity};
 use crate::select::positions::Positions;
 use crate::select::view::PeerView;
 use crate::sync::epoch::Guard;
@@ -39,7 +39,7 @@ pub(crate) struct Views<'a> {
 pub(crate) struct View {
     published: [Published; PeerView::MAX_MEASURED],
     len: usize,
-    coordinate: Option<Coordinate>,
+    place: Option<Place>,
     /// What a leg to a relay that the peer does not name is not shorter than:
     /// those that it names are the nearest.
     pub(crate) farthest_micros: u32,
@@ -50,7 +50,12 @@ pub(crate) struct View {
 struct Published {
     index: u32,
     micros: u32,
-    position: Option<Coordinate>,
+}
+
+/// Where a peer is, as far as it says.
+enum Place {
+    At(Coordinate),
+    Near(Vicinity),
 }
 
 impl Leg {
@@ -121,19 +126,23 @@ impl View {
         let mut resolved = Self {
             published: Default::default(),
             len: 0,
-            coordinate: view.coordinate,
+            place: view.coordinate.map(Place::At),
             farthest_micros: 0,
         };
+        let mut landmarks = [None; PeerView::MAX_MEASURED];
         for (relay, micros) in view.pairs() {
             if let Some(record) = table.find(relay, guard) {
-                resolved.published[resolved.len] = Published {
-                    index: record.index(),
-                    micros,
-                    position: positions.of(record.handle()).copied(),
-                };
+                let index = record.index();
+                let position = || positions.of(record.handle());
+                landmarks[resolved.len] = position().map(|position| (position, micros));
+                resolved.published[resolved.len] = Published { index, micros };
                 resolved.len += 1;
                 resolved.farthest_micros = resolved.farthest_micros.max(micros);
             }
+        }
+        if resolved.place.is_none() {
+            let landmarks = landmarks.iter().copied().flatten();
+            resolved.place = Vicinity::new(landmarks).map(Place::Near);
         }
         resolved
     }
@@ -147,21 +156,11 @@ impl View {
         if let Some(pair) = self.published().iter().find(|pair| pair.index == index) {
             return Some(Leg::Published(pair.micros));
         }
-        self.estimate(position()?).map(Leg::Estimated)
-    }
-
-    #[inline]
-    fn estimate(&self, place: &Coordinate) -> Option<u32> {
-        if let Some(coordinate) = &self.coordinate {
-            return Some(coordinate.micros_to(place).max(self.farthest_micros));
-        }
-        let mut triangle = Triangle::new(place);
-        for pair in self.published() {
-            if let Some(landmark) = &pair.position {
-                triangle.add(landmark, pair.micros);
-            }
-        }
-        triangle.micros()
+        let estimate = match self.place.as_ref()? {
+            Place::At(coordinate) => coordinate.micros_to(position()?),
+            Place::Near(vicinity) => vicinity.micros_to(position()?),
+        };
+        Some(Leg::Estimated(estimate.max(self.farthest_micros)))
     }
 
     #[inline]
@@ -169,13 +168,11 @@ impl View {
         &self.published[..self.len]
     }
 
-    /// Where the peer is, or at least the nearest to it that is known.
+    /// Where the peer is, or about where.
     pub(crate) fn whereabouts(&self) -> Option<&Coordinate> {
-        let located = self
-            .published()
-            .iter()
-            .filter(|pair| pair.position.is_some());
-        let nearest = || located.min_by_key(|pair| pair.micros)?.position.as_ref();
-        self.coordinate.as_ref().or_else(nearest)
+        Some(match self.place.as_ref()? {
+            Place::At(coordinate) => coordinate,
+            Place::Near(vicinity) => vicinity.centre(),
+        })
     }
 }
