@@ -166,17 +166,31 @@ mod tests {
         });
     }
 
+    /// Says when it is asked whether it has ended.
+    struct Asked(std::sync::mpsc::Sender<()>);
+
+    impl LeftBehind for Asked {
+        fn has_ended(&mut self) -> bool {
+            self.0.send(()).is_ok()
+        }
+    }
+
     #[test]
-    fn who_waits_already_gets_the_turn_of_what_is_left_behind_then() {
+    fn who_waits_already_looks_after_what_is_left_behind_then() {
         let turns = Turns::new(1);
         let turn = turns.take(Instant::now()).expect("the only turn is free");
+        let (sender, asked) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
-            let waiter =
-                scope.spawn(|| turns.take(Instant::now() + Duration::from_secs(10)).is_ok());
+            let waiter = scope.spawn(|| {
+                let far = Instant::now() + Duration::from_secs(30);
+                turns.take(far).is_ok()
+            });
             while turns.lock().waits == 0 {
                 std::thread::yield_now();
             }
-            turn.leave_behind(Box::new(Flag(Arc::new(AtomicBool::new(true)))));
+            turn.leave_behind(Box::new(Asked(sender)));
+            let long_before = Duration::from_secs(10);
+            assert!(asked.recv_timeout(long_before).is_ok(), "nobody looked");
             assert!(waiter.join().expect("it does not panic"));
         });
     }
