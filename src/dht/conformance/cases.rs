@@ -1,4 +1,4 @@
-//! The cases of the suite, each a rule of [`RelayDht`](crate::dht::RelayDht).
+//! The cases of the suite, each a rule of [`RelayDht`].
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
