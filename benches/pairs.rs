@@ -20,8 +20,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 const CAPACITY: u32 = 1_000;
-const TARGETS: usize = 500;
-const ROUNDS: usize = 40;
+const TARGETS: usize = 100;
+const ROUNDS: usize = 200;
 const REGISTRIES: u64 = 5;
 const AXES: usize = Coordinate::DIMENSIONS;
 

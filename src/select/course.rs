@@ -1,6 +1,7 @@
 //! Which orders a search follows, and what their lengths say of the paths.
 
 use crate::select::criteria::Criteria;
+use crate::select::districts::{Located, LocatedOrder};
 use crate::select::legs::{View, Views};
 use crate::select::order::{Entry, Order};
 use crate::select::score::least_score;
@@ -10,15 +11,18 @@ use crate::select::snapshot::Base;
 #[derive(Clone, Copy)]
 pub(crate) struct Course<'a> {
     pub(crate) order: &'a Order,
+    /// What the paths through the first relays are estimated from, if anything.
+    pub(crate) head: &'a [Located],
     /// What a path has at the least beyond the length that it was sorted by.
     beyond_micros: i64,
 }
 
 impl<'a> Course<'a> {
     /// An order that was made for a place near the peer.
-    fn around(order: &'a Order, lead_micros: i64) -> Self {
+    fn around(located: &'a LocatedOrder, lead_micros: i64) -> Self {
         Self {
-            order,
+            order: &located.order,
+            head: &located.head,
             beyond_micros: lead_micros,
         }
     }
@@ -43,6 +47,7 @@ impl Base {
         };
         Course {
             order: &self.order,
+            head: &self.head,
             beyond_micros,
         }
     }

@@ -21,6 +21,8 @@ use crate::sync::{Arc, AtomicU64, Ordering};
 const DISTRICTS: usize = 32;
 /// Relays in an order at most.
 const PER_ORDER: usize = 256;
+/// Of these, how many are estimated before any is looked at.
+const PER_HEAD: usize = 32;
 /// Relays that the middles of districts are chosen from.
 const SURVEYED: usize = 1024;
 /// Merges without any use after which a district's orders are dropped.
@@ -47,9 +49,25 @@ pub(crate) struct District {
 #[derive(Debug)]
 pub(crate) struct Orders {
     /// By the path from this node through the relay to the middle.
-    pub(crate) by_path: Order,
+    pub(crate) by_path: LocatedOrder,
     /// By the leg from the relay to the middle.
-    pub(crate) by_leg: Order,
+    pub(crate) by_leg: LocatedOrder,
+}
+
+/// An order, and beside it what paths through its first relays are estimated
+/// from, so that this takes no look at their records.
+#[derive(Debug)]
+pub(crate) struct LocatedOrder {
+    pub(crate) order: Order,
+    pub(crate) head: Box<[Located]>,
+}
+
+/// A relay as of the last merge.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Located {
+    /// The round trip from this node.
+    pub(crate) own_micros: u32,
+    pub(crate) position: Option<Coordinate>,
 }
 
 impl Districts {
@@ -170,29 +188,36 @@ impl Orders {
             .map(|(entry, position)| {
                 let leg = middle.micros_to(&position);
                 let path = entry.micros + leg;
-                let Entry { relay, .. } = entry;
-                (
-                    Entry {
-                        micros: path,
-                        relay,
-                    },
-                    Entry { micros: leg, relay },
-                )
+                ((path, entry, position), (leg, entry, position))
             })
             .unzip();
         Self {
-            by_path: shortest(by_path),
-            by_leg: shortest(by_leg),
+            by_path: LocatedOrder::shortest(by_path),
+            by_leg: LocatedOrder::shortest(by_leg),
         }
     }
 }
 
-fn shortest(mut entries: Vec<Entry>) -> Order {
-    if entries.len() > PER_ORDER {
-        entries.select_nth_unstable_by_key(PER_ORDER, |entry| entry.micros);
-        entries.truncate(PER_ORDER);
+impl LocatedOrder {
+    /// The shortest of relays that are given with what to sort them by.
+    fn shortest(mut relays: Vec<(u32, Entry, Coordinate)>) -> Self {
+        let key = |&(micros, entry, _): &(u32, Entry, Coordinate)| (micros, entry.relay.index);
+        if relays.len() > PER_ORDER {
+            relays.select_nth_unstable_by_key(PER_ORDER, key);
+            relays.truncate(PER_ORDER);
+        }
+        relays.sort_unstable_by_key(key);
+        let entry =
+            |&(micros, Entry { relay, .. }, _): &(u32, Entry, Coordinate)| Entry { micros, relay };
+        let located = |&(_, entry, position): &(u32, Entry, Coordinate)| Located {
+            own_micros: entry.micros,
+            position: Some(position),
+        };
+        Self {
+            order: Order::new(relays.iter().map(entry).collect(), 0),
+            head: relays.iter().take(PER_HEAD).map(located).collect(),
+        }
     }
-    Order::new(entries, 0)
 }
 
 /// Positions of which each is, in its turn, the farthest from those before.

@@ -7,6 +7,7 @@
 //! says of itself comes in here.
 
 use crate::rtt::{Coordinate, Vicinity};
+use crate::select::districts::Located;
 use crate::select::positions::Positions;
 use crate::select::view::PeerView;
 use crate::sync::epoch::Guard;
@@ -114,6 +115,15 @@ impl<'a> Views<'a> {
         view.leg(record.index(), || self.positions.of(record.handle()))
     }
 
+    /// The path through a relay as of the last merge.
+    #[inline]
+    pub(crate) fn estimate(&self, relay: &Located, assumed_micros: u32) -> u32 {
+        let estimate = |view: &View| view.estimate(relay.position.as_ref()?);
+        let leg = |view: &View| estimate(view).unwrap_or(assumed_micros);
+        let requester = self.requester.as_ref().map_or(relay.own_micros, leg);
+        requester + self.target.as_ref().map_or(assumed_micros, leg)
+    }
+
     /// The relays that either peer measured.
     pub(crate) fn published(&self) -> impl Iterator<Item = u32> {
         let views = self.requester.iter().chain(&self.target);
@@ -156,11 +166,16 @@ impl View {
         if let Some(pair) = self.published().iter().find(|pair| pair.index == index) {
             return Some(Leg::Published(pair.micros));
         }
+        self.estimate(position()?).map(Leg::Estimated)
+    }
+
+    #[inline]
+    fn estimate(&self, position: &Coordinate) -> Option<u32> {
         let estimate = match self.place.as_ref()? {
-            Place::At(coordinate) => coordinate.micros_to(position()?),
-            Place::Near(vicinity) => vicinity.micros_to(position()?),
+            Place::At(coordinate) => coordinate.micros_to(position),
+            Place::Near(vicinity) => vicinity.micros_to(position),
         };
-        Some(Leg::Estimated(estimate.max(self.farthest_micros)))
+        Some(estimate.max(self.farthest_micros))
     }
 
     #[inline]

@@ -20,6 +20,8 @@
 
 use crate::select::course::Course;
 use crate::select::criteria::{Candidate, Rejection};
+use crate::select::legs::Views;
+use crate::select::score::least_score;
 use crate::select::walk::Walk;
 use crate::sync::random_below;
 use crate::table::Handle;
@@ -66,12 +68,8 @@ impl<'g> Search<'_, 'g> {
     pub(crate) fn some(mut self) -> Option<Candidate<'g>> {
         self.arrivals();
         self.published();
-        let detours = self.walk.detours();
-        for course in detours.iter().flatten() {
-            self.follow(course);
-        }
-        if self.best.is_none() || detours.iter().all(Option::is_none) {
-            self.follow(&self.walk.main_course());
+        if !self.detours() || self.best.is_none() {
+            self.main_course();
         }
         if self.best.is_none() {
             self.anywhere();
@@ -161,6 +159,46 @@ impl<'g> Search<'_, 'g> {
         }
     }
 
+    fn main_course(&mut self) {
+        let course = self.walk.main_course();
+        match self.walk.criteria.views {
+            Some(views) if !course.head.is_empty() => self.best_estimates(views, &course),
+            _ => self.follow(&course),
+        }
+    }
+
+    /// Follows the orders prepared for where the peers are, if there are any.
+    #[inline]
+    fn detours(&mut self) -> bool {
+        let Some(views) = self.walk.criteria.views else {
+            return false;
+        };
+        let detours = self.walk.snapshot.base.detours(views);
+        for course in detours.iter().flatten() {
+            self.best_estimates(views, course);
+        }
+        detours.iter().any(Option::is_some)
+    }
+
+    /// The first entries of an order, those with the shortest estimated path
+    /// first, as long as they could win; and a few of the others, if none of
+    /// them stands out.
+    fn best_estimates(&mut self, views: &Views<'_>, course: &Course<'_>) {
+        let mut estimates = [u32::MAX; EXACT];
+        for (estimate, relay) in estimates.iter_mut().zip(course.head) {
+            *estimate = views.estimate(relay, self.walk.criteria.assumed_rtt_micros);
+        }
+        for _ in course.head {
+            let (place, path_micros) = shortest(&estimates);
+            if least_score(path_micros) > self.best_score() {
+                return;
+            }
+            estimates[place] = u32::MAX;
+            self.consider(course.order.entries[place].relay);
+        }
+        self.tail(course, course.head.len());
+    }
+
     fn follow(&mut self, course: &Course<'_>) {
         let order = course.order;
         if order.entries.len() <= EXACT {
@@ -232,4 +270,10 @@ impl<'g> Search<'_, 'g> {
             }
         }
     }
+}
+
+fn shortest(paths_micros: &[u32; EXACT]) -> (usize, u32) {
+    let least = paths_micros.iter().copied().fold(u32::MAX, u32::min);
+    let place = paths_micros.iter().position(|&path| path == least);
+    (place.unwrap_or(0), least)
 }

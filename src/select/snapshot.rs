@@ -20,7 +20,7 @@
 //! are merged long before.
 
 use crate::rtt::Coordinate;
-use crate::select::districts::Districts;
+use crate::select::districts::{Districts, Located};
 use crate::select::order::{Entry, Order};
 use crate::select::positions::Positions;
 use crate::select::run::Run;
@@ -35,6 +35,9 @@ pub(crate) struct Base {
     /// By the round trip from here.
     pub(crate) order: Order,
     pub(crate) positions: Positions,
+    /// All relays, in that order, where they are few and positions are known.
+    pub(crate) head: Box<[Located]>,
+    /// Where they are many, orders of some for where the peers are.
     pub(crate) districts: Districts,
 }
 
@@ -103,15 +106,29 @@ impl Base {
             relay,
         };
         let order = Order::new(surveyed.iter().map(entry).collect(), other_leg_micros);
-        let districts = match order.entries.len() {
-            ..=EXACT => Districts::default(),
-            _ => previous.districts.next(&order.entries, &positions),
-        };
-        Self {
+        let mut base = Self {
             order,
             positions,
-            districts,
+            ..Self::default()
+        };
+        if base.len() <= EXACT {
+            base.head = base.located();
+        } else {
+            let entries = &base.order.entries;
+            base.districts = previous.districts.next(entries, &base.positions);
         }
+        base
+    }
+
+    fn located(&self) -> Box<[Located]> {
+        if self.positions.is_empty() {
+            return Box::default();
+        }
+        let located = |entry: &Entry| Located {
+            own_micros: entry.micros,
+            position: self.positions.of(entry.relay).copied(),
+        };
+        self.order.entries.iter().map(located).collect()
     }
 }
 
