@@ -343,6 +343,19 @@ fn beyond_the_share_the_longest_ejected_is_a_last_resort() {
     }
 }
 
+/// What is past its deadline, and not yet swept, is neither alive nor ejected.
+#[test]
+fn relays_that_expired_while_ejected_do_not_make_others_a_last_resort() {
+    let world = world();
+    (0..2).for_each(|n| world.join_with(n, &ttl(secs(1))));
+    (2..4).for_each(|n| world.join(n));
+    (0..3).for_each(|n| world.fail(n, Failure::TimedOut));
+    world.advance(secs(1));
+    world.renew(3);
+    assert_eq!(world.relay_count(), 2);
+    assert_eq!(world.found_with(&excluding([3])), None, "one of two failed");
+}
+
 #[test]
 fn a_last_resort_is_handed_out_only_when_nothing_else_will_do() {
     let world = with_failing(4, 3, 0.5);
