@@ -166,19 +166,36 @@ impl View {
 
     /// Where the peer is, or at least the nearest to it that is known.
     pub(crate) fn whereabouts(&self) -> Option<&Coordinate> {
-        let located = self
-            .published()
-            .iter()
-            .filter(|pair| pair.position.is_some());
-        let nearest = || located.min_by_key(|pair| pair.micros)?.position.as_ref();
+        let nearest = || {
+            self.located()
+                .min_by_key(|pair| pair.micros)?
+                .position
+                .as_ref()
+        };
         self.coordinate.as_ref().or_else(nearest)
     }
 
-    /// What a leg to a relay that the peer does not name is not shorter than:
-    /// those that it names are the nearest.
-    #[inline]
-    pub(crate) fn farthest_micros(&self) -> u32 {
-        let published = self.published().iter().map(|pair| pair.micros);
-        published.max().unwrap_or(0)
+    /// What no estimate to a relay that the peer does not name is below: those
+    /// that it names, and that the estimate is made by, are the nearest.
+    pub(crate) fn least_estimate(&self) -> u32 {
+        match self.coordinate {
+            Some(_) => self.farthest_micros(),
+            None => farthest(self.located()),
+        }
     }
+
+    #[inline]
+    fn farthest_micros(&self) -> u32 {
+        farthest(self.published().iter())
+    }
+
+    fn located(&self) -> impl Iterator<Item = &Published> {
+        let published = self.published().iter();
+        published.filter(|pair| pair.position.is_some())
+    }
+}
+
+#[inline]
+fn farthest<'a>(pairs: impl Iterator<Item = &'a Published>) -> u32 {
+    pairs.map(|pair| pair.micros).max().unwrap_or(0)
 }
