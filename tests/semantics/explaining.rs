@@ -2,7 +2,9 @@
 
 use crate::common::*;
 use proptest::prelude::*;
-use relay_registry::{Explained, Explanation, Failure, FindOptions, LegSource, Verdict};
+use relay_registry::{
+    Coordinate, Explained, Explanation, Failure, FindOptions, LegSource, Verdict,
+};
 
 const TARGET: u32 = 90;
 const LOCAL: u32 = 91;
@@ -233,6 +235,8 @@ fn an_empty_registry_has_little_to_explain() {
 #[derive(Clone, Copy, Debug)]
 struct Fate {
     rtt: Option<u64>,
+    /// Where peers found it to be, in milliseconds from the middle of the world.
+    place: Option<i8>,
     load: u32,
     is_draining: bool,
     is_banned: bool,
@@ -243,6 +247,7 @@ struct Fate {
 fn fate() -> impl Strategy<Value = Fate> {
     (
         prop::option::of(1..200_000_u64),
+        prop::option::of(any::<i8>()),
         prop_oneof![3 => Just(0), 3 => 0..=10_u32, 1 => Just(10)],
         prop::bool::weighted(0.1),
         prop::bool::weighted(0.1),
@@ -254,8 +259,9 @@ fn fate() -> impl Strategy<Value = Fate> {
         0..3_u32,
     )
         .prop_map(
-            |(rtt, load, is_draining, is_banned, failure, successes)| Fate {
+            |(rtt, place, load, is_draining, is_banned, failure, successes)| Fate {
                 rtt,
+                place,
                 load,
                 is_draining,
                 is_banned,
@@ -272,6 +278,9 @@ fn world_of_fates(fates: &[Fate], max_ejected: f64) -> World {
         if let Some(rtt) = fate.rtt {
             world.measure(n, std::time::Duration::from_micros(rtt));
         }
+        if let Some(at) = fate.place {
+            teach(&world, n, place(at.into(), 0.0));
+        }
         world.report(n, fate.load);
         world.set_draining(&id(n), fate.is_draining);
         if let Some(failure) = fate.failure {
@@ -285,10 +294,24 @@ fn world_of_fates(fates: &[Fate], max_ejected: f64) -> World {
     world
 }
 
+/// Peers all around tell their true round trips to a relay.
+fn teach(world: &World, n: u32, relay: Coordinate) {
+    for turn in 0..40 {
+        let around = turn as f32 * 2.4;
+        let peer = place(100.0 * around.sin(), 100.0 * around.cos());
+        let view = published([(n, peer.rtt_to(&relay))]).coordinate(peer);
+        world.learn(&stranger(), &view);
+    }
+}
+
 fn wishes() -> impl Strategy<Value = FindOptions> {
     let view = || {
-        prop::option::of(prop::collection::vec((0..14_u32, 1..150_u64), 0..3))
-            .prop_map(|pairs| pairs.map(|pairs| published(pairs.into_iter().map(in_ms))))
+        let pairs = prop::collection::vec((0..14_u32, 1..150_u64), 0..3);
+        let view = (pairs, prop::option::of(any::<i8>())).prop_map(|(pairs, at)| {
+            let view = published(pairs.into_iter().map(in_ms));
+            at.map_or(view, |at| view.coordinate(place(at.into(), 5.0)))
+        });
+        prop::option::of(view)
     };
     (
         prop::collection::vec(0..12_u32, 0..3),
@@ -333,7 +356,7 @@ proptest! {
         fates in prop::collection::vec(fate(), 0..12),
         options in wishes(),
         max_ejected in prop_oneof![Just(0.0), Just(0.5), Just(1.0)],
-        merged in any::<bool>(),
+        merged in prop::bool::weighted(0.8),
     ) {
         let world = world_of_fates(&fates, max_ejected);
         if merged {

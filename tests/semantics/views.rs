@@ -4,6 +4,7 @@ use crate::assert_is;
 use crate::common::*;
 use relay_registry::{
     Coordinate, Explained, Failure, FindOptions, LegSource, MAX_RTT, PeerView, PeerViewError,
+    Verdict,
 };
 use std::time::Duration;
 
@@ -253,7 +254,7 @@ fn place_of(n: u32) -> Coordinate {
 
 /// Relays that peers all over have measured, often enough to be sure.
 fn located(relays: u32) -> World {
-    let world = world_of(relays as usize);
+    let world = world_of(relays as usize + 1);
     (0..relays).for_each(|n| world.join(n));
     for round in 0..150_u32 {
         for n in 0..relays {
@@ -339,6 +340,39 @@ fn legs_are_estimated_by_published_pairs_alone() {
     assert!((ms(10)..ms(35)).contains(&near), "{near:?}");
     let (far, _) = legs[3];
     assert!((ms(70)..ms(95)).contains(&far), "{far:?}");
+}
+
+/// A relay whose place nobody knows is assumed to be nearer to the target than those it calls its
+/// nearest, and is no less found for that.
+#[test]
+fn a_relay_without_a_place_is_found_beside_far_ones_that_are_published() {
+    for relays in [20, 100] {
+        let world = located(relays);
+        world.measure(0, ms(10));
+        world.join_with(500, &latency(ms(20)));
+        world.maintain();
+        // 10 + 150 against 20 + 100.
+        let far = published([(0, ms(150))]);
+        for view in [far, far.coordinate(place(0.0, 0.0))] {
+            assert_eq!(world.verdict_with(500, &towards(view)), Verdict::Chosen);
+            assert_eq!(world.found_with(&towards(view)), Some(500), "of {relays}");
+        }
+    }
+}
+
+/// A published relay without a place says nothing of how near those with one are.
+#[test]
+fn a_far_relay_without_a_place_hides_no_near_one() {
+    let world = located(20);
+    world.join_with(500, &latency(ms(1)));
+    for n in 0..20 {
+        world.measure(n, ms(if n == 5 { 90 } else { 30 }));
+    }
+    world.maintain();
+    // 1 + 190, 90 + 5, or 30 + about 10 for the neighbours of 5.
+    let options = towards(published([(500, ms(190)), (5, ms(5))]));
+    let found = world.found_with(&options);
+    assert!([Some(4), Some(6)].contains(&found), "{found:?}");
 }
 
 #[test]
