@@ -4,9 +4,9 @@ use crate::common::*;
 use relay_registry::{Coordinate, FindOptions, PeerView};
 
 /// Measurements of each relay by peers, enough to be sure of its place.
-const SAMPLES: usize = 80;
+const SAMPLES: usize = 60;
 /// Pairs asked for in each way.
-const PAIRS: usize = 100;
+const PAIRS: usize = 60;
 /// Side of the square that all live in, in milliseconds.
 const SIDE: f32 = 200.0;
 
@@ -172,12 +172,14 @@ fn the_choice_for_a_pair_is_the_best_of_few() {
     assert_close_to_best(64, limits);
 }
 
-/// Of a district's order only some entries are looked at, so the best is missed now and then: seen were medians of 1.00 to 1.01 and a p90 of 1.02 to 1.06; 1.05 and 1.14 for a requester
-/// alone, whose district is all there is to go by.
+/// Of a district's order only some entries are looked at, so the best is missed now and then. Seen were
+/// medians of 1.00 and a p90 of 1.02 to 1.03; 1.09 to 1.14 where both are elsewhere; and a median of 1.03
+/// to 1.06 and a p90 of 1.11 to 1.16 for a requester alone. Without districts these last two were 1.2 and 3,
+/// and 1.5 and 1.8.
 const CLOSE: Limits = Limits {
-    target: (1.02, 1.05),
-    both: (1.02, 1.10),
-    requester: (1.08, 1.20),
+    target: (1.03, 1.08),
+    both: (1.03, 1.30),
+    requester: (1.12, 1.30),
 };
 
 #[test]
