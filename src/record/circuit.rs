@@ -239,7 +239,7 @@ impl BackOff {
     /// The length of a back-off: that of its level, give or take a quarter,
     /// so that those who learnt of a fault together do not return together.
     fn ticks(self, level: u64) -> u64 {
-        let nominal = SHORTEST_NANOS << level.saturating_sub(1);
+        let nominal = (SHORTEST_NANOS << level.saturating_sub(1)).min(LONGEST_NANOS);
         let jittered = nominal / 512 * (384 + u64::from(self.jitter));
         jittered
             .clamp(SHORTEST_NANOS, LONGEST_NANOS)
@@ -395,6 +395,8 @@ mod tests {
             let failed = Circuit::CLOSED.with_failure(Failure::TimedOut, back_off);
             assert_eq!(failed.ejected_at(back_off), Tick(0));
         }
+        let shortest = BackOff { jitter: 0, ..at(0) };
+        assert_eq!(shortest.ticks(11), 4500, "also of the longest");
     }
 
     #[test]

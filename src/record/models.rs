@@ -1,7 +1,8 @@
-//! Models of one record: its load word and its round-trip time.
+//! Models of one record: its load word, its round-trip time, its circuit.
 
-use super::{Load, Record};
+use super::{Access, BackOff, Circuit, Failure, Load, Record};
 use crate::sync::{Arc, Zeroable, check};
+use crate::time::Tick;
 use loom::thread;
 
 fn idle(capacity: u32) -> Arc<Record> {
@@ -86,5 +87,90 @@ fn a_seed_never_hides_a_measurement() {
         record.seed_rtt(0, 20);
         measuring.join().unwrap();
         assert_eq!(record.rtt_micros(), Some(30));
+    });
+}
+
+const TICK_NANOS: u64 = 100_000_000;
+
+fn at(tick: u64) -> BackOff {
+    BackOff {
+        now: Tick(tick),
+        tick_nanos: TICK_NANOS,
+        jitter: 128,
+    }
+}
+
+/// Since tick 0, for two seconds.
+fn opened() -> Circuit {
+    Circuit::CLOSED.with_failure(Failure::TimedOut, at(0))
+}
+
+/// A record whose relay did not answer at tick 0.
+fn failing() -> Arc<Record> {
+    let record = idle(1);
+    record.change_circuit(|_| opened());
+    record
+}
+
+fn try_it(record: &Record, back_off: BackOff) -> bool {
+    let seen = record.circuit();
+    seen.access(back_off.now) == Access::OnTrial && record.claim_trial(seen, back_off)
+}
+
+#[test]
+fn of_two_callers_one_gets_the_trial() {
+    check(3, || {
+        let record = failing();
+        let other = Arc::clone(&record);
+        let trying = thread::spawn(move || try_it(&other, at(20)));
+        let ours = try_it(&record, at(20));
+        assert!(ours ^ trying.join().unwrap());
+        assert_eq!(record.circuit(), opened().with_trial(at(20)));
+    });
+}
+
+#[test]
+fn of_two_failures_one_counts() {
+    check(3, || {
+        let record = idle(1);
+        let other = Arc::clone(&record);
+        let fail = |record: &Record, failure| {
+            record.change_circuit(|circuit| circuit.with_failure(failure, at(0)));
+        };
+        let failing = thread::spawn(move || fail(&other, Failure::Refused));
+        fail(&record, Failure::TimedOut);
+        failing.join().unwrap();
+        let either = [Failure::Refused, Failure::TimedOut]
+            .map(|failure| Circuit::CLOSED.with_failure(failure, at(0)));
+        assert!(either.contains(&record.circuit()), "{:?}", record.circuit());
+    });
+}
+
+#[test]
+fn a_ban_beside_a_failure_holds() {
+    check(3, || {
+        let record = idle(1);
+        let other = Arc::clone(&record);
+        let failing = thread::spawn(move || {
+            other.change_circuit(|circuit| circuit.with_failure(Failure::TimedOut, at(1)));
+        });
+        record.change_circuit(|circuit| circuit.with_ban(Tick(90)));
+        failing.join().unwrap();
+        assert_eq!(record.circuit().access(Tick(89)), Access::Banned);
+        assert_ne!(record.circuit().access(Tick(90)), Access::Banned);
+    });
+}
+
+#[test]
+fn a_success_beside_a_trial_counts() {
+    check(3, || {
+        let record = failing();
+        let other = Arc::clone(&record);
+        let trying = thread::spawn(move || try_it(&other, at(20)));
+        record.change_circuit(|circuit| circuit.with_success(at(20)));
+        trying.join().unwrap();
+        let once = opened().with_success(at(20));
+        let then_tried = once.with_trial(at(20));
+        assert!([once, then_tried].contains(&record.circuit()));
     });
 }

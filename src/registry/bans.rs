@@ -77,3 +77,42 @@ impl fmt::Debug for Bans {
         f.debug_tuple("Bans").field(&self.0.load().len()).finish()
     }
 }
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    fn id(n: usize) -> NodeId {
+        NodeId::from_bytes(&n.to_be_bytes()).unwrap()
+    }
+
+    /// As many as there can be: half of them up to tick 10, the others up to 20.
+    fn full() -> Bans {
+        let until = |n| Tick(if n < Bans::MAX / 2 { 10 } else { 20 });
+        let mut map = Map::with_hasher(random_hasher());
+        map.extend((0..Bans::MAX).map(|n| (id(n), until(n))));
+        Bans(Swap::new(Arc::new(map)))
+    }
+
+    #[test]
+    fn one_more_than_there_can_be_is_refused_and_the_others_stay() {
+        let bans = full();
+        let refused = bans.insert(id(Bans::MAX), Tick(30), Tick(0));
+        assert_eq!(refused, Err(BanError::TooMany { max: 65_536 }));
+        assert_eq!(bans.all(Tick(0)).len(), Bans::MAX);
+        assert_eq!(bans.until(&id(Bans::MAX), Tick(0)), None);
+        assert_eq!(bans.insert(id(7), Tick(30), Tick(0)), Ok(()), "one of them");
+        assert_eq!(bans.until(&id(7), Tick(0)), Some(Tick(30)));
+    }
+
+    #[test]
+    fn bans_that_are_over_or_lifted_make_room() {
+        let bans = full();
+        assert!(bans.remove(&id(0), Tick(0)));
+        assert_eq!(bans.insert(id(Bans::MAX), Tick(30), Tick(0)), Ok(()));
+        assert!(bans.insert(id(0), Tick(30), Tick(9)).is_err());
+        assert_eq!(bans.insert(id(0), Tick(30), Tick(10)), Ok(()));
+        assert_eq!(bans.0.load().len(), Bans::MAX / 2 + 2, "none that is over");
+        assert!(!bans.remove(&id(1), Tick(10)), "over");
+    }
+}

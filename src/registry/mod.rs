@@ -253,7 +253,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// A [`LeaseError`]: the relay is not held, full, or draining.
+    /// A [`LeaseError`]: the relay is not held, banned, full, or draining.
     pub fn lease(&self, relay: &NodeId) -> Result<Lease, LeaseError> {
         self.core().lease(relay)
     }

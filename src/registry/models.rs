@@ -104,3 +104,46 @@ fn a_relay_that_is_due_makes_room_beside_a_sweep() {
         assert!(is_found(&registry));
     });
 }
+
+/// Whichever comes first, once both are done the relay is banned.
+#[test]
+fn a_ban_beside_a_registration_holds() {
+    check(1, || {
+        let (_, registry) = registry();
+        let other = registry.clone();
+        let registering = thread::spawn(move || register(&other, 1));
+        assert_eq!(registry.ban(&id(1), TTL / 2), Ok(()));
+        assert_eq!(registering.join().unwrap(), Ok(Registration::New));
+        assert!(registry.relay(&id(1)).unwrap().is_banned());
+        assert!(!is_found(&registry) && registry.lease(&id(1)).is_err());
+    });
+}
+
+#[test]
+fn a_ban_lifted_beside_a_registration_is_lifted() {
+    check(1, || {
+        let (_, registry) = registry();
+        registry.ban(&id(1), TTL / 2).unwrap();
+        let other = registry.clone();
+        let registering = thread::spawn(move || register(&other, 1));
+        assert!(registry.unban(&id(1)));
+        assert_eq!(registering.join().unwrap(), Ok(Registration::New));
+        assert!(!registry.relay(&id(1)).unwrap().is_banned());
+        assert!(is_found(&registry));
+    });
+}
+
+/// Of a ban and its end at once, the record and the list of bans agree which came last.
+#[test]
+fn a_record_agrees_with_the_bans() {
+    check(1, || {
+        let (_, registry) = registry();
+        register(&registry, 1).unwrap();
+        let other = registry.clone();
+        let banning = thread::spawn(move || other.ban(&id(1), TTL / 2));
+        registry.unban(&id(1));
+        assert_eq!(banning.join().unwrap(), Ok(()));
+        let is_banned = registry.relay(&id(1)).unwrap().is_banned();
+        assert_eq!(is_banned, registry.banned().len() == 1);
+    });
+}

@@ -199,14 +199,12 @@ impl Walk<'_> {
     fn chosen(&self, count: usize) -> Vec<(NodeId, Verdict)> {
         let all = self.sorted(usize::MAX);
         let Some(best) = all.first().copied() else {
-            let last_resort = self.last_resort().filter(|_| count > 0);
-            let last_resort = last_resort.map(|candidate| candidate.record.identity());
+            let last_resort = self.last_resort().into_iter();
             return last_resort
-                .map(|id| (id, Verdict::LastResort))
-                .into_iter()
+                .map(|candidate| (candidate.record.identity(), Verdict::LastResort))
                 .collect();
         };
-        if count == 1 {
+        if count <= 1 {
             return vec![match self.preferred_over(&best) {
                 Some(kept) => (kept.record.identity(), Verdict::Kept),
                 None => (best.record.identity(), Verdict::Chosen),

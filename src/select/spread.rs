@@ -21,7 +21,7 @@ pub(crate) fn spread<'g>(
 ) -> Vec<Candidate<'g>> {
     let mut chosen: Vec<Candidate<'g>> = Vec::with_capacity(count);
     while chosen.len() < count && !pool.is_empty() {
-        let longest = f64::from(pool[0].path_micros) * (1.0 + cost);
+        let longest = (f64::from(pool[0].path_micros) * (1.0 + cost)).round();
         let is_apart = |candidate: &Candidate<'_>| {
             f64::from(candidate.path_micros) <= longest
                 && !chosen.iter().any(|other| share_domain(candidate, other))

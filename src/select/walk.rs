@@ -134,7 +134,10 @@ impl<'g> Walk<'g> {
             let Some(record) = self.table.resolve(relay, self.guard) else {
                 continue;
             };
-            live += usize::from(record.lifecycle().is_live_at(tick));
+            if !record.lifecycle().is_live_at(tick) {
+                continue;
+            }
+            live += 1;
             if record.circuit().access(tick) != Access::BackingOff {
                 continue;
             }

@@ -2,8 +2,9 @@
 #![allow(dead_code, reason = "each test crate uses its own part of the world")]
 
 use relay_registry::{
-    Endpoint, FindError, FindOptions, Lease, Maintenance, ManualClock, NodeId, PassedOver,
-    RegisterOptions, Registration, Registry, RegistryBuilder, RelayInfo,
+    CircuitState, Coordinate, Endpoint, Failure, FindError, FindOptions, Lease, Maintenance,
+    ManualClock, NodeId, PassedOver, PeerView, RegisterOptions, Registration, Registry,
+    RegistryBuilder, RelayInfo, Verdict,
 };
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -79,6 +80,20 @@ pub fn excluding(numbers: impl IntoIterator<Item = u32>) -> FindOptions {
 
 pub fn within(max_latency: Duration) -> FindOptions {
     FindOptions::new().max_latency(max_latency)
+}
+
+/// The view of a peer that measured the relays with these numbers.
+pub fn published(pairs: impl IntoIterator<Item = (u32, Duration)>) -> PeerView {
+    pairs.into_iter().fold(PeerView::new(), |view, (n, rtt)| {
+        view.measured(id(n), rtt).expect("a sane round trip")
+    })
+}
+
+/// A coordinate in a plane, in milliseconds, of a node that is sure of it.
+pub fn place(x: f32, y: f32) -> Coordinate {
+    let mut position = [0.0; Coordinate::DIMENSIONS];
+    (position[0], position[1]) = (x * 1e3, y * 1e3);
+    Coordinate::new(position, 10.0, 0.0, 0.1).expect("a sane coordinate")
 }
 
 /// Every relay, best first.
@@ -164,6 +179,39 @@ impl World {
     #[track_caller]
     pub fn drain(&self, n: u32) {
         assert!(self.set_draining(&id(n), true), "relay {n} was not there");
+    }
+
+    #[track_caller]
+    pub fn fail(&self, n: u32, failure: Failure) {
+        assert!(self.report_failure(&id(n), failure), "relay {n} is unknown");
+    }
+
+    #[track_caller]
+    pub fn succeed(&self, n: u32) {
+        assert!(self.report_success(&id(n)), "relay {n} is unknown");
+    }
+
+    #[track_caller]
+    pub fn ban_for(&self, n: u32, duration: Duration) {
+        assert_eq!(self.ban(&id(n), duration), Ok(()), "relay {n}");
+    }
+
+    #[track_caller]
+    pub fn circuit(&self, n: u32) -> CircuitState {
+        self.info(n).circuit()
+    }
+
+    /// What would become of a relay now, without a hand on it.
+    #[track_caller]
+    pub fn verdict(&self, n: u32) -> Verdict {
+        self.verdict_with(n, &FindOptions::new().max_results(1))
+    }
+
+    #[track_caller]
+    pub fn verdict_with(&self, n: u32, options: &FindOptions) -> Verdict {
+        let explanation = self.explain(&stranger(), options);
+        let explained = explanation.of(&id(n));
+        explained.expect("a relay that is held").verdict
     }
 
     /// Takes units of the relay with this number.

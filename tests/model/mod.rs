@@ -5,12 +5,14 @@
 //! [`Model::maintain`] alone, and both sweep at once what has become due.
 
 mod address;
+mod circuit;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use address::{Address, AddressFault, Nat};
 use address::{address_fault, can_relay};
+pub use circuit::{Access, Circuit, Fault, Trust};
 
 pub const DEFAULT_CAPACITY: u32 = 100;
 pub const CAPACITY_CEILING: u32 = (1 << 20) - 1;
@@ -28,6 +30,7 @@ pub struct Settings<K> {
     pub local: Option<K>,
     pub public_only: bool,
     pub assumed_rtt: Duration,
+    pub max_ejected: f64,
 }
 
 /// What a registration sets; `None` leaves the default or, on renewal, what was there.
@@ -67,6 +70,8 @@ pub enum Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
     Excluded,
+    Banned,
+    BackingOff,
     Draining,
     Full,
     TooFar,
@@ -95,6 +100,7 @@ pub struct Record<E> {
     pub capacity: u32,
     pub nat: Option<Nat>,
     pub draining: bool,
+    pub circuit: Circuit,
     /// The clock's reading when this record was first registered.
     pub registered: Duration,
     /// The tick from which on the relay is dead.
@@ -157,6 +163,8 @@ pub struct Model<K, E> {
     settings: Settings<K>,
     tick: u64,
     relays: BTreeMap<K, Record<E>>,
+    /// Until which tick who is banned, held or not.
+    bans: BTreeMap<K, u64>,
     serials: u64,
     counters: Counters,
 }
@@ -167,6 +175,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             settings,
             tick: 0,
             relays: BTreeMap::new(),
+            bans: BTreeMap::new(),
             serials: 0,
             counters: Counters::default(),
         }
@@ -201,7 +210,10 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             self.counters.refused += 1;
             return Err(vec![Refusal::Full]);
         }
-        let record = self.admit(now, endpoint, change);
+        let mut record = self.admit(now, endpoint, change);
+        if let Some(&until) = self.bans.get(&id) {
+            record.circuit.ban(until);
+        }
         self.relays.insert(id, record);
         self.counters.registrations += 1;
         Ok(Admission::New)
@@ -229,12 +241,56 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         self.change(id, |relay| relay.draining = draining)
     }
 
+    pub fn report_failure(&mut self, id: &K, fault: Fault) -> bool {
+        let (tick, length) = (self.tick, self.settings.tick);
+        self.change(id, |relay| relay.circuit.fail(fault, tick, length))
+    }
+
+    pub fn report_success(&mut self, id: &K) -> bool {
+        let tick = self.tick;
+        self.change(id, |relay| relay.circuit.succeed(tick))
+    }
+
+    /// Somebody was handed the relay by a search, for trial if it is to be tried.
+    pub fn hand_out(&mut self, id: &K) {
+        let (tick, length) = (self.tick, self.settings.tick);
+        self.change(id, |relay| relay.circuit.hand_out(tick, length));
+    }
+
+    /// Takes in what the registry gave away of a relay's back-off.
+    pub fn observe(&mut self, id: &K, is_backing_off: bool) {
+        let tick = self.tick;
+        self.change(id, |relay| relay.circuit.observe(tick, is_backing_off));
+    }
+
+    pub fn ban(&mut self, now: Duration, id: K, duration: Duration) {
+        let now = self.raise(now);
+        self.sweep();
+        let until = self.deadline(now, duration);
+        if until > self.tick {
+            self.bans.insert(id, until);
+            self.change(&id, |relay| relay.circuit.ban(until));
+        } else {
+            self.unban(&id);
+        }
+    }
+
+    pub fn unban(&mut self, id: &K) -> bool {
+        let tick = self.tick;
+        let was_banned = self.bans.remove(id).is_some();
+        self.change(id, |relay| relay.circuit.lift_ban(tick));
+        was_banned
+    }
+
     /// Takes one unit, or says everything that stands in the way; nothing at all for an unknown relay.
     pub fn lease(&mut self, id: &K) -> Result<Held<K>, Vec<Obstacle>> {
+        let tick = self.tick;
         let Some(relay) = self.relays.get_mut(id) else {
             return Err(Vec::new());
         };
         let mut obstacles = Vec::new();
+        let is_banned = relay.circuit.is_banned_at(tick);
+        obstacles.extend(is_banned.then_some(Obstacle::Banned));
         obstacles.extend(relay.draining.then_some(Obstacle::Draining));
         obstacles.extend(relay.is_full().then_some(Obstacle::Full));
         if !obstacles.is_empty() {
@@ -291,6 +347,25 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         eligible
     }
 
+    /// The relays of which any may be handed out although it is backing off: those that have been for
+    /// longest, when too many are.
+    pub fn last_resorts(&self, target: &K, query: &Query<K>) -> Vec<K> {
+        let ejected = |relay: &&Record<E>| relay.circuit.access(self.tick) == Access::BackingOff;
+        let ejected = self.relays.values().filter(ejected).count();
+        if ejected as f64 <= self.settings.max_ejected * self.relays.len() as f64 {
+            return Vec::new();
+        }
+        let stands_aside = |(id, relay): &(&K, &Record<E>)| {
+            self.obstacles(id, relay, target, query) == [Obstacle::BackingOff]
+        };
+        let candidates = || self.relays.iter().filter(stands_aside);
+        let longest = candidates().map(|(_, relay)| relay.circuit.since).min();
+        candidates()
+            .filter(|(_, relay)| Some(relay.circuit.since) == longest)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
     /// Everything that keeps one live relay from being handed out.
     pub fn obstacles(
         &self,
@@ -308,6 +383,11 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         };
         let mut obstacles = Vec::new();
         obstacles.extend(excluded.then_some(Obstacle::Excluded));
+        obstacles.extend(match relay.circuit.access(self.tick) {
+            Access::Banned => Some(Obstacle::Banned),
+            Access::BackingOff => Some(Obstacle::BackingOff),
+            _ => None,
+        });
         obstacles.extend(relay.draining.then_some(Obstacle::Draining));
         obstacles.extend(relay.is_full().then_some(Obstacle::Full));
         obstacles.extend(distance);
@@ -351,6 +431,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     fn raise(&mut self, now: Duration) -> Duration {
         let reading = (now.as_nanos() / self.settings.tick.as_nanos()) as u64;
         self.tick = self.tick.max(reading);
+        self.bans.retain(|_, until| *until > self.tick);
         now.max(time_of(self.settings.tick, self.tick))
     }
 
@@ -376,6 +457,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             capacity: change.capacity.unwrap_or(DEFAULT_CAPACITY),
             nat: change.nat,
             draining: false,
+            circuit: Circuit::new(),
             registered: now,
             deadline: self.deadline(now, ttl),
             ttl,

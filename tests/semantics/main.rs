@@ -1,4 +1,5 @@
-//! One or more tests for each numbered rule of the registry, named after it.
+//! One or more tests for each numbered rule of the registry, named after it, and for what a choice is
+//! made by beyond the rules.
 //!
 //! Rule 11 has a file beside this folder. All run on a clock that only the test moves, without a maintenance thread.
 
@@ -6,13 +7,21 @@
 mod common;
 
 mod addresses;
+mod bans;
 mod completeness;
+mod districts;
 mod eligibility;
 mod expiry;
+mod explaining;
+mod failures;
 mod latency;
 mod leases;
 mod listing;
 mod load;
 mod membership;
+mod outage;
 mod renewal;
+mod standbys;
+mod stickiness;
+mod views;
 mod visibility;

@@ -1,7 +1,7 @@
 //! What may happen in a history, and how likely.
 
 use crate::common::{ms, secs};
-use crate::model::{CAPACITY_CEILING, Change, Nat, Query, RTT_CEILING, Settings};
+use crate::model::{CAPACITY_CEILING, Change, Fault, Nat, Query, RTT_CEILING, Settings};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -41,6 +41,10 @@ pub enum Operation {
     RecordRtt(NodeId, Duration),
     ReportLoad(NodeId, u32),
     SetDraining(NodeId, bool),
+    ReportFailure(NodeId, Fault),
+    ReportSuccess(NodeId),
+    Ban(NodeId, Duration),
+    Unban(NodeId),
     Maintain,
     Advance(Step),
 }
@@ -53,6 +57,7 @@ pub enum Step {
     JustBelowTtl,
     Ttl,
     Slice,
+    BackOff { millis: u32 },
     Far { days: u32 },
 }
 
@@ -64,6 +69,7 @@ impl Step {
             Step::JustBelowTtl => settings.ttl - Duration::from_nanos(1),
             Step::Ttl => settings.ttl,
             Step::Slice => secs(50),
+            Step::BackOff { millis } => ms(millis.into()),
             Step::Far { days } => secs(86_400) * days,
         }
     }
@@ -99,14 +105,16 @@ fn settings() -> impl Strategy<Value = Settings<NodeId>> {
     ];
     let local = option::weighted(0.2, any_node());
     let assumed = prop_oneof![3 => Just(ms(100)), 1 => Just(ms(7))];
-    (1..=8_usize, pace, local, any::<bool>(), assumed).prop_map(
-        |(max_relays, (tick, ttl), local, public_only, assumed_rtt)| Settings {
+    let ejected = prop_oneof![1 => Just(0.0), 3 => Just(0.5), 1 => Just(1.0)];
+    (1..=8_usize, pace, local, any::<bool>(), assumed, ejected).prop_map(
+        |(max_relays, (tick, ttl), local, public_only, assumed_rtt, max_ejected)| Settings {
             max_relays,
             ttl,
             tick,
             local,
             public_only,
             assumed_rtt,
+            max_ejected,
         },
     )
 }
@@ -126,6 +134,10 @@ fn operation(settings: Settings<NodeId>) -> impl Strategy<Value = Operation> {
         5 => (any_node(), rtt()).prop_map(|(id, rtt)| RecordRtt(id, rtt)),
         4 => (any_node(), load()).prop_map(|(id, load)| ReportLoad(id, load)),
         3 => (any_node(), any::<bool>()).prop_map(|(id, draining)| SetDraining(id, draining)),
+        6 => (any_node(), fault()).prop_map(|(id, fault)| ReportFailure(id, fault)),
+        5 => any_node().prop_map(ReportSuccess),
+        2 => (any_node(), ban(settings.tick)).prop_map(|(id, duration)| Ban(id, duration)),
+        1 => any_node().prop_map(Unban),
         5 => Just(Maintain),
         8 => step().prop_map(Advance),
     ]
@@ -143,6 +155,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::JustBelowTtl),
         2 => Just(Step::Ttl),
         4 => Just(Step::Slice),
+        6 => prop_oneof![500..5_000_u32, 5_000..700_000_u32].prop_map(|millis| Step::BackOff { millis }),
         1 => (1..=40_u32).prop_map(|days| Step::Far { days }),
     ]
 }
@@ -229,6 +242,18 @@ fn rtt() -> impl Strategy<Value = Duration> {
         6 => (1..300_000_000_u64).prop_map(Duration::from_nanos),
         1 => Just(RTT_CEILING),
         1 => prop_oneof![Just(Duration::ZERO), Just(RTT_CEILING + Duration::from_nanos(1))],
+    ]
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![Just(Fault::Refused), Just(Fault::TimedOut)]
+}
+
+fn ban(tick: Duration) -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        4 => Just(secs(60)),
+        4 => (1..3_000_u32).prop_map(move |permille| tick * permille / 1_000),
+        1 => Just(Duration::ZERO),
     ]
 }
 

@@ -1,14 +1,15 @@
 //! The registry and its model side by side: each operation is done to both, and every answer compared.
 
+use crate::common::stranger;
 use crate::model::{
-    self, AddressFault, Admission, Change, Counters, Held, Model, Nat, Obstacle, Query, Record,
-    Refusal, Settings,
+    self, Access, AddressFault, Admission, Change, Counters, Fault, Held, Model, Nat, Obstacle,
+    Query, Record, Refusal, Settings, Trust,
 };
 use crate::operations::{NODES, Operation, no_wishes, node};
 use relay_registry::{
-    AddressPolicy, EndpointError, FindError, FindOptions, Lease, LeaseError, Maintenance,
-    ManualClock, NatType, NodeId, PassedOver, RegisterError, RegisterOptions, Registration,
-    Registry, RelayInfo,
+    AddressPolicy, CircuitState, EndpointError, Failure, FindError, FindOptions, Lease, LeaseError,
+    Maintenance, ManualClock, NatType, NodeId, PassedOver, RegisterError, RegisterOptions,
+    Registration, Registry, RelayInfo, Verdict,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -40,6 +41,7 @@ impl System {
             .ttl(settings.ttl)
             .tick(settings.tick)
             .assumed_rtt(settings.assumed_rtt)
+            .max_ejected(settings.max_ejected)
             .maintenance(Maintenance::Manual)
             .clock(clock.clone());
         if let Some(local) = settings.local {
@@ -86,6 +88,24 @@ impl System {
                 let taken = self.registry.set_draining(&id, draining);
                 assert_eq!(taken, self.model.set_draining(&id, draining));
             }
+            // This node's own back-off shows in no explanation.
+            Operation::ReportFailure(id, _) if self.settings.local == Some(id) => {}
+            Operation::ReportFailure(id, fault) => {
+                let taken = self.registry.report_failure(&id, failure(fault));
+                assert_eq!(taken, self.model.report_failure(&id, fault));
+            }
+            Operation::ReportSuccess(id) => {
+                let taken = self.registry.report_success(&id);
+                assert_eq!(taken, self.model.report_success(&id));
+            }
+            Operation::Ban(id, duration) => {
+                assert_eq!(self.registry.ban(&id, duration), Ok(()));
+                self.model.ban(self.now, id, duration);
+            }
+            Operation::Unban(id) => {
+                let was_banned = self.registry.unban(&id);
+                assert_eq!(was_banned, self.model.unban(&id));
+            }
             Operation::Maintain => self.maintain(),
             Operation::Advance(step) => {
                 let step = step.duration(&self.settings);
@@ -127,6 +147,9 @@ impl System {
         match (self.registry.lease(&id), self.model.lease(&id)) {
             (Ok(lease), Ok(held)) => self.hold(lease, held),
             (Err(LeaseError::UnknownRelay), Err(reasons)) => assert_eq!(reasons, []),
+            (Err(LeaseError::Banned), Err(reasons)) => {
+                assert!(reasons.contains(&Obstacle::Banned), "{reasons:?}");
+            }
             (Err(LeaseError::Draining), Err(reasons)) => {
                 assert!(reasons.contains(&Obstacle::Draining), "{reasons:?}");
             }
@@ -145,6 +168,7 @@ impl System {
                 self.check_choice(relay, &target, query);
                 let held = self.model.lease(&relay).expect("an eligible relay");
                 self.hold(lease, held);
+                self.model.hand_out(&relay);
             }
             Err(error) => self.check_none(&error, &target, query),
         }
@@ -195,6 +219,7 @@ impl System {
             Ok(info) => {
                 self.check_choice(info.node_id(), &target, query);
                 self.check_relay(&info);
+                self.model.hand_out(&info.node_id());
             }
             Err(error) => self.check_none(&error, &target, query),
         }
@@ -203,6 +228,9 @@ impl System {
     fn find_many(&mut self, target: NodeId, query: &Query<NodeId>) {
         let found = self.registry.find_relays(&target, &find_options(query));
         let eligible = self.model.eligible(&target, query);
+        if eligible.is_empty() && query.max_results > 0 {
+            return self.check_last_resort_in(&found, &target, query);
+        }
         let scores: BTreeMap<NodeId, f64> = eligible.iter().copied().collect();
         assert_eq!(found.len(), eligible.len().min(query.max_results));
         let mut seen = Vec::new();
@@ -219,10 +247,30 @@ impl System {
             }
             self.check_relay(info);
         }
+        seen.iter().for_each(|id| self.model.hand_out(id));
+    }
+
+    fn check_last_resort_in(
+        &mut self,
+        found: &[RelayInfo],
+        target: &NodeId,
+        query: &Query<NodeId>,
+    ) {
+        let last_resorts = self.model.last_resorts(target, query);
+        assert_eq!(found.len(), last_resorts.len().min(1));
+        for info in found {
+            assert!(last_resorts.contains(&info.node_id()));
+            self.check_relay(info);
+            self.model.hand_out(&info.node_id());
+        }
     }
 
     fn check_choice(&self, relay: NodeId, target: &NodeId, query: &Query<NodeId>) {
         let eligible = self.model.eligible(target, query);
+        if eligible.is_empty() {
+            let last_resorts = self.model.last_resorts(target, query);
+            return assert!(last_resorts.contains(&relay), "not {relay:?}");
+        }
         let chosen = eligible.iter().find(|(id, _)| *id == relay);
         let (_, score) = chosen.unwrap_or_else(|| panic!("{relay:?} is not eligible"));
         let (_, best) = eligible[0];
@@ -238,6 +286,7 @@ impl System {
     /// departed are still met with is not promised, but no longer than to the next maintenance pass.
     fn check_none(&self, error: &FindError, target: &NodeId, query: &Query<NodeId>) {
         assert_eq!(self.model.eligible(target, query), []);
+        assert_eq!(self.model.last_resorts(target, query), []);
         let FindError::NoRelaysAvailable { passed_over, .. } = error else {
             panic!("{error:?}");
         };
@@ -270,6 +319,7 @@ impl System {
 
     /// Membership, infos, the list and the count, for every node there is.
     pub fn check_every_view(&mut self) {
+        self.check_circuits();
         for id in (0..NODES).map(node) {
             let info = self.registry.relay(&id);
             let is_held = self.model.relay(&id).is_some();
@@ -286,11 +336,50 @@ impl System {
         listed.iter().for_each(|info| self.check_relay(info));
     }
 
+    /// Who is banned, and who is backing off: where the model does not know, an explanation tells it.
+    fn check_circuits(&mut self) {
+        let explanation = self.registry.explain(&stranger(), &FindOptions::new());
+        let tick = self.model.tick();
+        for explained in explanation.relays() {
+            let (id, verdict) = (explained.relay, explained.verdict);
+            if verdict == Verdict::Excluded {
+                assert_eq!(self.settings.local, Some(id));
+                continue;
+            }
+            let is_backing_off = matches!(verdict, Verdict::BackingOff | Verdict::LastResort);
+            let Some(record) = self.model.relay(&id) else {
+                assert_eq!(verdict, Verdict::Departed);
+                continue;
+            };
+            match record.circuit.access(tick) {
+                Access::Unknown => self.model.observe(&id, is_backing_off),
+                access => {
+                    assert_eq!(is_backing_off, access == Access::BackingOff, "{record:?}");
+                    assert_eq!(verdict == Verdict::Banned, access == Access::Banned);
+                }
+            }
+        }
+    }
+
     fn check_relay(&mut self, info: &RelayInfo) {
         let id = info.node_id();
         let record = self.model.relay(&id).expect("a relay that is held");
         check_info(info, &id, record, record.load());
+        self.check_trust(info);
         self.check_times(info);
+    }
+
+    fn check_trust(&self, info: &RelayInfo) {
+        let tick = self.model.tick();
+        let circuit = &self
+            .model
+            .relay(&info.node_id())
+            .expect("just seen")
+            .circuit;
+        assert_eq!(info.is_banned(), circuit.is_banned_at(tick));
+        if let Some(trust) = circuit.trust(tick).filter(|_| !info.is_banned()) {
+            assert_eq!(info.circuit(), circuit_state(trust), "{circuit:?}");
+        }
     }
 
     /// Times of day are the clock's times and deadlines, counted from one origin.
@@ -341,9 +430,11 @@ fn is_as_good(score: f64, best: f64) -> bool {
     score <= best * (1.0 + TOLERANCE)
 }
 
-fn counts(passed_over: &PassedOver) -> [(Obstacle, usize); 5] {
+fn counts(passed_over: &PassedOver) -> [(Obstacle, usize); 7] {
     [
         (Obstacle::Excluded, passed_over.excluded),
+        (Obstacle::Banned, passed_over.banned),
+        (Obstacle::BackingOff, passed_over.backing_off),
         (Obstacle::Draining, passed_over.draining),
         (Obstacle::Full, passed_over.full),
         (Obstacle::TooFar, passed_over.too_far),
@@ -379,6 +470,21 @@ fn find_options(query: &Query<NodeId>) -> FindOptions {
     match query.max_latency {
         Some(max) => options.max_latency(max),
         None => options,
+    }
+}
+
+fn failure(fault: Fault) -> Failure {
+    match fault {
+        Fault::Refused => Failure::Refused,
+        Fault::TimedOut => Failure::TimedOut,
+    }
+}
+
+fn circuit_state(trust: Trust) -> CircuitState {
+    match trust {
+        Trust::Closed => CircuitState::Closed,
+        Trust::Open => CircuitState::Open,
+        Trust::HalfOpen => CircuitState::HalfOpen,
     }
 }
 

@@ -1,4 +1,5 @@
-//! The rules under real threads: capacity, admission, visibility, expiry, and the maintenance thread.
+//! The rules under real threads: capacity, admission, visibility, expiry, trials, bans, and the
+//! maintenance thread.
 //!
 //! A test never sleeps and hopes: threads meet at barriers and channels, and only what a background
 //! thread does in its own time is polled for, until a generous deadline.
@@ -8,7 +9,9 @@ mod common;
 
 mod admission;
 mod background;
+mod bans;
 mod capacity;
+mod trials;
 mod visibility;
 
 use common::{World, endpoint, id, options};

@@ -1,0 +1,425 @@
+//! Circuit breakers: how long a relay is left alone after failures, who tries it again, and when it is
+//! a last resort.
+
+use crate::common::*;
+use relay_registry::{BuildError, CircuitState, Failure, FindOptions, Registry, Verdict};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const REGISTRIES: usize = 24;
+
+/// A relay that outlives the longest back-off, in a registry without last resorts.
+fn lone_relay() -> World {
+    let world = without_last_resort();
+    world.join(1);
+    world
+}
+
+fn without_last_resort() -> World {
+    world_with(|builder| builder.max_ejected(1.0).ttl(secs(86_400)))
+}
+
+/// Lets time pass until the relay may be tried, and says how long that took.
+fn back_off(world: &World, n: u32) -> Duration {
+    let mut waited = Duration::ZERO;
+    while world.verdict(n) == Verdict::BackingOff {
+        world.pass(TICK);
+        waited += TICK;
+        assert!(waited < secs(700), "never to be tried again");
+    }
+    waited
+}
+
+/// Fails each trial of a relay; how long it was left alone after each.
+fn back_offs(failure: Failure, count: usize) -> Vec<Duration> {
+    let world = lone_relay();
+    let after_each = |_| {
+        world.fail(1, failure);
+        let waited = back_off(&world, 1);
+        assert_eq!(world.found(), Some(1), "on trial");
+        waited
+    };
+    (0..count).map(after_each).collect()
+}
+
+/// A quarter more or less than nominal, 1 s to 10 min, rounded up to a tick.
+fn is_near(length: Duration, nominal: Duration) -> bool {
+    let least = (nominal * 3 / 4).clamp(secs(1), secs(600));
+    let most = (nominal * 5 / 4).clamp(secs(1), secs(600));
+    (least..=most + TICK).contains(&length)
+}
+
+#[track_caller]
+fn assert_grows(failure: Failure, nominal_secs: &[u64]) -> Vec<BTreeSet<Duration>> {
+    let mut seen = vec![BTreeSet::new(); nominal_secs.len()];
+    for _ in 0..REGISTRIES {
+        let lengths = back_offs(failure, nominal_secs.len());
+        for ((length, nominal), seen) in lengths.iter().zip(nominal_secs).zip(&mut seen) {
+            let nominal = secs(*nominal);
+            assert!(is_near(*length, nominal), "{length:?}, not {nominal:?}");
+            seen.insert(*length);
+        }
+    }
+    seen
+}
+
+#[test]
+fn back_off_from_a_silent_relay_grows_fourfold_to_ten_minutes() {
+    let seen = assert_grows(Failure::TimedOut, &[2, 8, 32, 128, 512, 600, 600]);
+    for (round, lengths) in seen.iter().enumerate() {
+        assert!(lengths.len() > 1, "no jitter in round {round}: {lengths:?}");
+    }
+}
+
+#[test]
+fn back_off_from_a_refusing_relay_doubles_to_half_a_minute() {
+    let seen = assert_grows(Failure::Refused, &[1, 2, 4, 8, 16, 32, 32, 32]);
+    for (round, lengths) in seen.iter().enumerate() {
+        assert!(lengths.len() > 1, "no jitter in round {round}: {lengths:?}");
+    }
+}
+
+#[test]
+fn jitter_differs_between_the_relays_of_a_registry() {
+    let world = without_last_resort();
+    (0..32).for_each(|n| world.join(n));
+    (0..32).for_each(|n| world.fail(n, Failure::TimedOut));
+    let mut returns = BTreeSet::new();
+    for tick in 1..=26 {
+        world.pass(TICK);
+        if (0..32).any(|n| world.verdict(n) != Verdict::BackingOff) {
+            returns.insert(tick);
+        }
+    }
+    assert_eq!(
+        returns.first(),
+        Some(&returns.iter().copied().min().unwrap())
+    );
+    assert!(returns.len() > 1, "{returns:?}");
+    assert!(returns.first() >= Some(&15), "{returns:?}");
+    assert!((0..32).all(|n| world.verdict(n) != Verdict::BackingOff));
+}
+
+#[test]
+fn a_refusal_does_not_shorten_what_silence_earned() {
+    let world = lone_relay();
+    for _ in 0..3 {
+        world.fail(1, Failure::TimedOut);
+        back_off(&world, 1);
+        assert_eq!(world.found(), Some(1));
+    }
+    world.fail(1, Failure::Refused);
+    let after_refusal = back_off(&world, 1);
+    assert!(is_near(after_refusal, secs(32)), "{after_refusal:?}");
+}
+
+#[test]
+fn failures_of_one_fault_count_once() {
+    let world = lone_relay();
+    for _ in 0..50 {
+        world.fail(1, Failure::TimedOut);
+    }
+    world.pass(secs(1));
+    world.fail(1, Failure::TimedOut);
+    world.fail(1, Failure::Refused);
+    let waited = back_off(&world, 1);
+    assert!(is_near(waited + secs(1), secs(2)), "{waited:?}");
+    assert_eq!(world.found(), Some(1));
+    world.fail(1, Failure::TimedOut);
+    let second = back_off(&world, 1);
+    assert!(is_near(second, secs(8)), "{second:?}");
+}
+
+#[test]
+fn a_failing_relay_is_given_to_nobody_and_counted_as_backing_off() {
+    let world = lone_relay();
+    world.fail(1, Failure::Refused);
+    let passed_over = world.passed_over(&FindOptions::new());
+    assert_eq!((passed_over.backing_off, passed_over.total()), (1, 1));
+    assert!(world.reserve(&stranger(), &FindOptions::new()).is_err());
+    assert_eq!(world.ranking(), []);
+    world.join(2);
+    for _ in 0..20 {
+        assert_eq!(world.found(), Some(2));
+    }
+    assert_eq!(world.ranking(), [2]);
+}
+
+#[test]
+fn one_caller_at_a_time_tries_a_relay_whose_back_off_is_over() {
+    let ways: [fn(&Registry) -> bool; 3] = [
+        |registry| registry.find_relay(&stranger()).is_ok(),
+        |registry| registry.reserve(&stranger(), &FindOptions::new()).is_ok(),
+        |registry| !registry.find_relays(&stranger(), &all()).is_empty(),
+    ];
+    for try_it in ways {
+        let world = lone_relay();
+        world.fail(1, Failure::TimedOut);
+        back_off(&world, 1);
+        for _ in 0..3 {
+            assert!(try_it(&world), "a trial is due");
+            assert!(ways.iter().all(|other| !other(&world)), "a second trial");
+            assert_eq!(world.passed_over(&FindOptions::new()).backing_off, 1);
+            // The one who tried it never said how that went: another may try.
+            let waited = back_off(&world, 1);
+            assert!(is_near(waited, secs(2)), "{waited:?}");
+        }
+    }
+}
+
+#[test]
+fn an_explanation_is_no_trial() {
+    let world = lone_relay();
+    world.fail(1, Failure::TimedOut);
+    back_off(&world, 1);
+    for _ in 0..3 {
+        assert_eq!(world.verdict(1), Verdict::Chosen);
+    }
+    assert_eq!(world.found(), Some(1));
+    assert_eq!(world.verdict(1), Verdict::BackingOff);
+}
+
+#[test]
+fn only_sustained_success_closes_the_circuit() {
+    let world = lone_relay();
+    assert_eq!(world.circuit(1), CircuitState::Closed);
+    world.fail(1, Failure::TimedOut);
+    assert_eq!(world.circuit(1), CircuitState::Open);
+    back_off(&world, 1);
+    assert_eq!(world.circuit(1), CircuitState::HalfOpen);
+    for _ in 0..3 {
+        let relay = world.find_relay(&stranger()).expect("on trial");
+        assert_eq!(relay.circuit(), CircuitState::HalfOpen);
+        assert_eq!(
+            world.found(),
+            None,
+            "one at a time until it has proved itself"
+        );
+        world.succeed(1);
+    }
+    assert_eq!(world.circuit(1), CircuitState::Closed);
+    for _ in 0..10 {
+        assert_eq!(world.found(), Some(1));
+    }
+}
+
+#[test]
+fn a_failure_among_successes_opens_the_circuit_for_longer() {
+    let world = lone_relay();
+    world.fail(1, Failure::Refused);
+    back_off(&world, 1);
+    for _ in 0..2 {
+        assert_eq!(world.found(), Some(1));
+        world.succeed(1);
+    }
+    assert_eq!(world.found(), Some(1));
+    world.fail(1, Failure::Refused);
+    assert_eq!(world.circuit(1), CircuitState::Open);
+    let second = back_off(&world, 1);
+    assert!(is_near(second, secs(2)), "{second:?}");
+    for _ in 0..2 {
+        assert_eq!(world.found(), Some(1));
+        world.succeed(1);
+        assert_eq!(
+            world.circuit(1),
+            CircuitState::HalfOpen,
+            "successes start over"
+        );
+    }
+}
+
+#[test]
+fn a_sign_of_life_ends_the_back_off() {
+    let world = lone_relay();
+    world.fail(1, Failure::TimedOut);
+    assert_eq!(world.found(), None);
+    world.succeed(1);
+    assert_eq!(world.circuit(1), CircuitState::HalfOpen);
+    assert_eq!(world.found(), Some(1));
+    assert_eq!(world.found(), None);
+}
+
+/// Three timeouts, then closed for so long: what the next failure costs.
+fn back_off_after_closed_for(minutes: u64) -> Duration {
+    let world = lone_relay();
+    for _ in 0..3 {
+        world.fail(1, Failure::TimedOut);
+        back_off(&world, 1);
+        assert_eq!(world.found(), Some(1));
+    }
+    (0..3).for_each(|_| world.succeed(1));
+    assert_eq!(world.circuit(1), CircuitState::Closed);
+    world.pass(secs(60 * minutes));
+    world.fail(1, Failure::TimedOut);
+    back_off(&world, 1)
+}
+
+#[test]
+fn penalties_decay_while_the_circuit_is_closed() {
+    for (minutes, nominal) in [(0, 128), (1, 64), (2, 32), (4, 8), (6, 2), (600, 2)] {
+        let length = back_off_after_closed_for(minutes);
+        assert!(
+            is_near(length, secs(nominal)),
+            "{length:?} after {minutes} minutes, not {nominal} s"
+        );
+    }
+}
+
+#[test]
+fn a_renewal_does_not_close_the_circuit() {
+    let world = lone_relay();
+    world.fail(1, Failure::TimedOut);
+    world.renew_with(1, &capacity(7).latency(ms(1)));
+    assert_eq!(world.circuit(1), CircuitState::Open);
+    assert_eq!(world.found(), None);
+}
+
+#[test]
+fn outcomes_of_relays_that_are_not_held_are_refused() {
+    let world = world();
+    world.join_with(1, &ttl(secs(1)));
+    world.join(2);
+    world.leave(2);
+    world.pass(secs(1));
+    for n in 1..=3 {
+        assert!(!world.report_failure(&id(n), Failure::TimedOut), "{n}");
+        assert!(!world.report_success(&id(n)), "{n}");
+    }
+}
+
+#[test]
+fn success_of_a_relay_that_works_changes_nothing() {
+    let world = lone_relay();
+    world.succeed(1);
+    assert_eq!(world.circuit(1), CircuitState::Closed);
+    world.fail(1, Failure::Refused);
+    assert!(is_near(back_off(&world, 1), secs(1)));
+}
+
+// --- last resort -------------------------------------------------------------------------------
+
+/// So many relays of which the first few failed, one tick after another.
+fn with_failing(relays: u32, failing: u32, max_ejected: f64) -> World {
+    let world = world_with(|builder| builder.max_ejected(max_ejected).ttl(secs(86_400)));
+    (0..relays).for_each(|n| world.join(n));
+    for n in 0..failing {
+        world.fail(n, Failure::TimedOut);
+        world.pass(TICK);
+    }
+    world
+}
+
+#[test]
+fn beyond_the_share_the_longest_ejected_is_a_last_resort() {
+    for (relays, failing, max_ejected, is_last_resort) in [
+        (4, 1, 0.5, false),
+        (4, 2, 0.5, false),
+        (4, 3, 0.5, true),
+        (5, 2, 0.5, false),
+        (5, 3, 0.5, true),
+        (10, 1, 0.1, false),
+        (10, 2, 0.1, true),
+        (10, 1, 0.0, true),
+        (1, 1, 0.99, true),
+        (1, 1, 1.0, false),
+        (4, 4, 1.0, false),
+    ] {
+        let case = format!("{failing} of {relays} at {max_ejected}");
+        let world = with_failing(relays, failing, max_ejected);
+        let others = excluding(failing..relays).max_results(1);
+        let expected = is_last_resort.then_some(0);
+        let verdict = world.verdict_with(0, &others);
+        let expected_verdict = match is_last_resort {
+            true => Verdict::LastResort,
+            false => Verdict::BackingOff,
+        };
+        assert_eq!(verdict, expected_verdict, "{case}");
+        let found = world.find_relay_with(&stranger(), &others);
+        if let Ok(relay) = &found {
+            assert_eq!(relay.circuit(), CircuitState::Open, "{case}");
+        }
+        let found = found.ok().map(|relay| number(relay.node_id()));
+        assert_eq!(found, expected, "{case}");
+    }
+}
+
+/// What is past its deadline, and not yet swept, is neither alive nor ejected.
+#[test]
+fn relays_that_expired_while_ejected_do_not_make_others_a_last_resort() {
+    let world = world();
+    (0..2).for_each(|n| world.join_with(n, &ttl(secs(1))));
+    (2..4).for_each(|n| world.join(n));
+    (0..3).for_each(|n| world.fail(n, Failure::TimedOut));
+    world.advance(secs(1));
+    world.renew(3);
+    assert_eq!(world.relay_count(), 2);
+    assert_eq!(world.found_with(&excluding([3])), None, "one of two failed");
+}
+
+#[test]
+fn a_last_resort_is_handed_out_only_when_nothing_else_will_do() {
+    let world = with_failing(4, 3, 0.5);
+    for _ in 0..20 {
+        assert_eq!(world.found(), Some(3));
+    }
+    assert_eq!(world.ranking(), [3]);
+    world.drain(3);
+    assert_eq!(world.found(), Some(0));
+}
+
+#[test]
+fn last_resorts_take_turns() {
+    let world = with_failing(3, 3, 0.5);
+    for expected in [0, 1, 2, 0, 1, 2] {
+        assert_eq!(world.found(), Some(expected));
+        world.pass(TICK);
+    }
+}
+
+#[test]
+fn reservations_and_lists_know_the_last_resort_too() {
+    let world = with_failing(3, 3, 0.5);
+    let lease = world.reserve(&stranger(), &FindOptions::new());
+    assert_eq!(lease.map(|lease| lease.relay().node_id()), Ok(id(0)));
+    world.pass(TICK);
+    let list = world.find_relays(&stranger(), &all());
+    assert_eq!(numbers(&list), [1]);
+}
+
+#[test]
+fn a_last_resort_meets_every_other_condition() {
+    let world = with_failing(8, 8, 0.5);
+    world.drain(0);
+    world.ban_for(1, secs(3_600));
+    world.report(2, 100);
+    world.measure(3, ms(500));
+    let options = excluding([4]).max_latency(ms(80)).max_results(1);
+    assert_eq!(world.found_with(&options), None, "5 to 7 are unmeasured");
+    let passed_over = world.passed_over(&options);
+    assert_eq!(passed_over.total(), 8);
+    let options = options.allow_unmeasured(true);
+    for expected in [5, 6, 7] {
+        assert_eq!(world.found_with(&options), Some(expected));
+        world.pass(TICK);
+    }
+    assert_eq!(world.verdict_with(1, &options), Verdict::Banned);
+}
+
+#[test]
+fn a_last_resort_that_works_is_trusted_again() {
+    let world = with_failing(2, 2, 0.5);
+    assert_eq!(world.found(), Some(0));
+    (0..3).for_each(|_| world.succeed(0));
+    assert_eq!(world.circuit(0), CircuitState::Closed);
+    for _ in 0..10 {
+        assert_eq!(world.found(), Some(0));
+    }
+}
+
+#[test]
+fn a_share_that_is_none_is_refused() {
+    for share in [-0.01, 1.01, f64::NAN, f64::INFINITY] {
+        let built = Registry::builder().max_ejected(share).build();
+        assert_eq!(built.err(), Some(BuildError::InvalidMaxEjected), "{share}");
+    }
+}

@@ -1,0 +1,258 @@
+//! Several relays that do not fail together, as long as that costs little.
+
+use crate::assert_is;
+use crate::common::*;
+use relay_registry::{Endpoint, FindOptions, RegisterError, RegisterOptions, Registration};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// What the leg to the target counts as: next to nothing, so that paths are round trips.
+const NEXT_TO_NOTHING: Duration = Duration::from_micros(1);
+
+/// Relays numbered from 0, each at an address, a round trip in microseconds, and under a label.
+fn relays(relays: &[(&str, u64, Option<&str>)]) -> World {
+    let world = world_with(|builder| builder.assumed_rtt(NEXT_TO_NOTHING));
+    for (n, (address, micros, label)) in (0..).zip(relays) {
+        let mut options = latency(Duration::from_micros(micros - 1));
+        if let Some(label) = *label {
+            options = options.failure_domain(label);
+        }
+        enter(&world, n, address, &options);
+    }
+    world.maintain();
+    world
+}
+
+fn enter(world: &World, n: u32, address: &str, options: &RegisterOptions) {
+    let address: Endpoint = address.parse().expect("an address");
+    let registered = world.register_with(id(n), address, options);
+    assert_eq!(registered, Ok(Registration::New), "{n}");
+}
+
+fn best_two(world: &World, options: FindOptions) -> Vec<u32> {
+    numbers(&world.find_relays(&stranger(), &options.max_results(2)))
+}
+
+#[track_caller]
+fn assert_second(second: (&str, Option<&str>), third: (&str, Option<&str>), is_apart: bool) {
+    let world = relays(&[
+        ("9.1.1.1:1", 100_000, Some("first")),
+        (second.0, 101_000, second.1),
+        (third.0, 102_000, third.1),
+    ]);
+    let expected = if is_apart { [0, 1] } else { [0, 2] };
+    assert_eq!(best_two(&world, FindOptions::new()), expected);
+}
+
+#[test]
+fn the_second_is_in_another_network_or_under_another_label() {
+    let elsewhere = ("9.9.9.9:1", None);
+    assert_second(("9.1.1.254:9", None), elsewhere, false);
+    assert_second(("9.1.2.1:1", None), elsewhere, true);
+    assert_second(("9.1.2.1:1", Some("first")), elsewhere, false);
+    assert_second(("9.1.2.1:1", Some("second")), elsewhere, true);
+    assert_second(("9.1.1.2:1", Some("second")), elsewhere, false);
+    assert_second(("[2620:fe::1]:1", None), elsewhere, true);
+    assert_second(("relay.example:1", None), elsewhere, true);
+    assert_second(("relay.example:1", Some("first")), elsewhere, false);
+}
+
+#[test]
+fn ipv6_networks_are_48_bits_long() {
+    for (other, is_apart) in [
+        ("[2620:fe:1:ffff::2]:1", false),
+        ("[2620:fe:2::1]:1", true),
+        ("[2620:ff:1::1]:1", true),
+    ] {
+        let world = relays(&[
+            ("[2620:fe:1::1]:1", 100_000, None),
+            (other, 101_000, None),
+            ("9.9.9.9:1", 102_000, None),
+        ]);
+        let expected = if is_apart { [0, 1] } else { [0, 2] };
+        assert_eq!(best_two(&world, FindOptions::new()), expected, "{other}");
+    }
+}
+
+#[test]
+fn one_name_is_one_domain_whatever_the_port() {
+    for (other, is_apart) in [
+        ("a.example:9", false),
+        ("A.EXAMPLE:1", false),
+        ("b.example:1", true),
+    ] {
+        let world = relays(&[
+            ("a.example:1", 100_000, None),
+            (other, 101_000, None),
+            ("9.9.9.9:1", 102_000, None),
+        ]);
+        let expected = if is_apart { [0, 1] } else { [0, 2] };
+        assert_eq!(best_two(&world, FindOptions::new()), expected, "{other}");
+    }
+}
+
+/// The same network at 100 ms twice, and another at so many microseconds.
+fn another_at(micros: u64) -> World {
+    relays(&[
+        ("9.1.1.1:1", 100_000, None),
+        ("9.1.1.2:1", 100_000, None),
+        ("9.9.9.9:1", micros, None),
+    ])
+}
+
+#[test]
+fn a_standby_costs_fifteen_percent_at_most() {
+    assert_eq!(best_two(&another_at(115_000), FindOptions::new())[1], 2);
+    assert_ne!(best_two(&another_at(115_001), FindOptions::new())[1], 2);
+}
+
+#[test]
+fn the_cost_of_a_standby_can_be_chosen() {
+    let second = |micros, cost| {
+        let options = FindOptions::new().spread_cost(cost);
+        best_two(&another_at(micros), options)[1]
+    };
+    assert_eq!(second(125_000, 0.25), 2);
+    assert_ne!(second(125_001, 0.25), 2);
+    assert_eq!(second(200_000, 1.0), 2);
+    assert_eq!(second(200_000, f64::INFINITY), 2, "taken to be 1");
+    assert_ne!(second(200_001, f64::INFINITY), 2, "taken to be 1");
+    for none in [0.0, -1.0, f64::NAN] {
+        assert_ne!(second(100_001, none), 2, "{none}");
+    }
+}
+
+#[test]
+fn the_first_is_always_the_best() {
+    for cost in [0.0, 0.15, 1.0] {
+        for best in 0..6_u64 {
+            let world = world();
+            for n in 0..6_u64 {
+                let rtt = ms(if n == best { 49 } else { 50 });
+                world.join_with(n as u32, &latency(rtt));
+            }
+            for k in [1, 2, 6] {
+                let options = FindOptions::new().max_results(k).spread_cost(cost);
+                let list = numbers(&world.find_relays(&stranger(), &options));
+                assert_eq!((list[0], list.len()), (best as u32, k));
+            }
+        }
+    }
+}
+
+#[test]
+fn where_all_fail_together_the_best_are_taken() {
+    let world = world();
+    for n in 0..10 {
+        let options = latency(ms(10 + u64::from(n))).failure_domain("one rack");
+        world.join_with(n, &options);
+    }
+    let list = world.find_relays(&stranger(), &FindOptions::new().max_results(4));
+    assert_eq!(numbers(&list), [0, 1, 2, 3]);
+}
+
+#[test]
+fn each_further_result_is_apart_from_all_before() {
+    let world = world();
+    for n in 0..12 {
+        let label = ["red", "green", "blue"][n as usize / 4];
+        let options = latency(ms(10 + u64::from(n))).failure_domain(label);
+        enter(&world, n, &format!("9.{n}.1.1:1"), &options);
+    }
+    world.maintain();
+    let list = world.find_relays(&stranger(), &FindOptions::new().max_results(3));
+    assert_eq!(numbers(&list), [0, 4, 8]);
+    let list = world.find_relays(&stranger(), &FindOptions::new().max_results(5));
+    assert_eq!(numbers(&list), [0, 4, 8, 1, 2]);
+}
+
+/// Of a thousand relays, ten in each network, whatever number is asked for.
+#[test]
+fn lists_of_any_length_are_distinct_and_as_long_as_can_be() {
+    let world = world();
+    for n in 0..1_000_u32 {
+        let options = latency(Duration::from_micros(20_000 + u64::from(n) * 7));
+        enter(&world, n, &format!("9.1.{}.{}:1", n / 10, n % 10), &options);
+    }
+    for merged in [false, true] {
+        if merged {
+            world.maintain();
+        }
+        for k in [
+            0,
+            1,
+            2,
+            16,
+            31,
+            32,
+            33,
+            34,
+            100,
+            999,
+            1_000,
+            1_001,
+            usize::MAX,
+        ] {
+            let options = FindOptions::new().max_results(k);
+            let list = numbers(&world.find_relays(&stranger(), &options));
+            assert_eq!(list.len(), k.min(1_000), "of {k}");
+            let distinct: BTreeSet<_> = list.iter().collect();
+            assert_eq!(distinct.len(), list.len(), "of {k}");
+            if merged && (1..=8).contains(&(k / 2)) {
+                let networks: BTreeSet<_> = list.iter().map(|n| n / 10).collect();
+                assert!(networks.len() > list.len() / 4, "of {k}: {list:?}");
+            }
+            if k > 32 {
+                assert!(list.is_sorted(), "beyond 32 it is the score alone");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_list_is_not_cut_short_for_the_sake_of_domains() {
+    let world = world();
+    for n in 0..3 {
+        world.join_with(n, &latency(ms(10)).failure_domain("one"));
+    }
+    world.join_with(3, &latency(ms(900)));
+    let list = world.find_relays(&stranger(), &FindOptions::new().max_results(4));
+    assert_eq!(list.len(), 4);
+}
+
+#[test]
+fn a_label_outlives_renewal_until_another_is_given() {
+    let world = relays(&[
+        ("9.1.1.1:1", 100_000, Some("a")),
+        ("9.2.1.1:1", 101_000, Some("a")),
+        ("9.3.1.1:1", 102_000, None),
+    ]);
+    assert_eq!(best_two(&world, FindOptions::new()), [0, 2]);
+    let renew = |options: &RegisterOptions| {
+        let address: Endpoint = "9.2.1.1:1".parse().expect("an address");
+        let renewed = world.register_with(id(1), address, options);
+        assert_eq!(renewed, Ok(Registration::Renewed));
+    };
+    renew(&options());
+    assert_eq!(best_two(&world, FindOptions::new()), [0, 2]);
+    renew(&options().failure_domain("b"));
+    assert_eq!(best_two(&world, FindOptions::new()), [0, 1]);
+}
+
+#[test]
+fn labels_out_of_bounds_are_refused_and_change_nothing() {
+    let world = world();
+    for len in [0, 64, 1 << 20] {
+        let options = options().failure_domain("x".repeat(len));
+        for n in [1, 2] {
+            assert_is!(
+                world.register_with(id(n), endpoint(n), &options),
+                Err(RegisterError::InvalidFailureDomain { len: told, .. }) if told == len
+            );
+        }
+        assert_eq!(world.relay_count(), 0);
+    }
+    for len in [1, 63] {
+        world.join_with(len, &options().failure_domain("x".repeat(len as usize)));
+    }
+}
