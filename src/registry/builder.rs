@@ -123,9 +123,10 @@ impl RegistryBuilder {
     /// Which share of the relays may back off after failures at once, within 0
     /// and 1, by default a half.
     ///
-    /// Beyond it, those that failed longest ago are a last resort: handed out,
-    /// one at a time, when nothing else will do. When so many fail, it is likely
-    /// that they are not to blame. (Envoy's `max_ejection_percent`.)
+    /// Beyond it, those that failed longest ago are a last resort: handed out in
+    /// turn when nothing else will do. When so many fail, it is likely that they
+    /// are not to blame. (Envoy's `max_ejection_percent`.) To find that one, a
+    /// call then looks at all relays.
     pub fn max_ejected(mut self, share: f64) -> Self {
         self.max_ejected = share;
         self

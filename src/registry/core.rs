@@ -1,6 +1,6 @@
 //! What all handles of one registry share.
 
-use crate::record::{Circuit, Lifecycle};
+use crate::record::{Access, Circuit, Lifecycle};
 use crate::registry::bans::Bans;
 use crate::registry::geography::Geography;
 use crate::registry::housekeeping::LastSort;
@@ -191,7 +191,10 @@ impl Core {
 
     #[inline]
     pub(super) fn describe_candidate(&self, candidate: &Candidate<'_>) -> RelayInfo {
-        self.describe_as(&candidate.record, candidate.word, candidate.circuit)
+        let (record, circuit) = (&candidate.record, candidate.circuit);
+        let mut info = self.describe_as(record, candidate.word, circuit);
+        info.last_resort = circuit.access(self.timeline.tick()) == Access::BackingOff;
+        info
     }
 
     #[inline]
@@ -213,6 +216,7 @@ impl Core {
             draining: load.is_draining(),
             banned: circuit.is_banned(tick),
             circuit: circuit.public_state(tick),
+            last_resort: false,
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::registry::core::Core;
 use crate::registry::stats::{Stats, add_one, get};
-use crate::select::{Backlog, Merger, Survey};
+use crate::select::{Backlog, Merger, Surveyed};
 use crate::sync::{AtomicU64, Ordering, epoch};
 use crate::table::sweep_buried;
 use crate::time::{Tick, nanos};
@@ -181,8 +181,9 @@ impl Core {
                 // be renewing it.
                 let record = self.table.resolve(relay, &guard)?;
                 let stays = !record.lifecycle().is_over();
-                stays.then(|| Survey {
-                    rtt_micros: record.rtt_micros().unwrap_or(assumed_rtt_micros),
+                stays.then(|| Surveyed {
+                    relay,
+                    own_micros: record.rtt_micros().unwrap_or(assumed_rtt_micros),
                     position: atlas
                         .as_ref()
                         .and_then(|atlas| atlas.position(&record.identity()).copied()),

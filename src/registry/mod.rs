@@ -401,8 +401,7 @@ impl Registry {
     /// on the [`Failure`]: from 1 s up to 10 minutes, longer each time, give or
     /// take a quarter. What fails while it is open counts no more: those
     /// attempts were under way. Three [successes](Self::report_success) close
-    /// it; a penalty that grew over several failures is forgotten by one failure
-    /// a minute. When more than a share of all relays
+    /// it; what several failures added up to is taken back by a step a minute. When more than a share of all relays
     /// ([`max_ejected`](RegistryBuilder::max_ejected)) are failing, those that
     /// failed longest ago are a last resort.
     ///

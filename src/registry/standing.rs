@@ -69,6 +69,8 @@ impl Core {
                 None => circuit.without_ban(now),
             });
             enforced = Some(until);
+            // The next look at the bans comes after what was stored.
+            self.see_registrations();
         }
     }
 

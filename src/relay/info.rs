@@ -21,6 +21,7 @@ pub struct RelayInfo {
     pub(crate) draining: bool,
     pub(crate) banned: bool,
     pub(crate) circuit: CircuitState,
+    pub(crate) last_resort: bool,
 }
 
 /// How far a relay is trusted after failures; the states of a circuit breaker.
@@ -106,10 +107,17 @@ impl RelayInfo {
         self.banned
     }
 
-    /// How far the relay is trusted after failures. One that was handed out
-    /// although its circuit is [open](CircuitState::Open) is a last resort.
+    /// How far the relay is trusted after failures.
     #[must_use]
     pub fn circuit(&self) -> CircuitState {
         self.circuit
+    }
+
+    /// Whether the relay was handed out although it failed lately and its
+    /// back-off is not over: for nothing else would do, and too many relays have
+    /// failed to blame them all.
+    #[must_use]
+    pub fn is_last_resort(&self) -> bool {
+        self.last_resort
     }
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::NatType;
 
-/// What a relay declares of itself when it registers, besides its identity and
-/// endpoint.
+/// What is said of a relay when it registers, besides its identity and endpoint.
 ///
 /// What is not set takes its default for a new relay, and stays as it is when
 /// a relay is renewed. Values are judged by `register_with`, not here.
@@ -58,7 +57,9 @@ impl RegisterOptions {
     /// zero, up to [`MAX_RTT`](crate::MAX_RTT). It is kept to the microsecond
     /// and counts until the first measurement.
     ///
-    /// By default the latency is unknown, and the relay ranks at the
+    /// It must come from this node, such as a probe or an earlier run: never
+    /// pass on a relay's own word, for the nearest are chosen. By default the
+    /// latency is unknown, and the relay ranks at the
     /// registry's assumed round trip. Others are refused with
     /// [`RegisterError::InvalidLatency`](crate::RegisterError::InvalidLatency).
     pub const fn latency(mut self, rtt: Duration) -> Self {

@@ -58,6 +58,11 @@ impl Vicinity {
         &self.centre
     }
 
+    /// What no estimate is below.
+    pub(crate) fn least_micros(&self) -> u32 {
+        self.least_micros as u32
+    }
+
     /// The estimated round trip between the node and a place.
     #[inline]
     pub(crate) fn micros_to(&self, place: &Coordinate) -> u32 {

@@ -1,7 +1,7 @@
 //! Which orders a search follows, and what their lengths say of the paths.
 
 use crate::select::criteria::Criteria;
-use crate::select::districts::{Located, LocatedOrder};
+use crate::select::districts::{LocatedOrder, Surveyed};
 use crate::select::legs::{View, Views};
 use crate::select::order::{Entry, Order};
 use crate::select::score::least_score;
@@ -12,7 +12,7 @@ use crate::select::snapshot::Base;
 pub(crate) struct Course<'a> {
     pub(crate) order: &'a Order,
     /// What the paths through the first relays are estimated from, if anything.
-    pub(crate) head: &'a [Located],
+    pub(crate) head: &'a [Surveyed],
     /// What a path has at the least beyond the length that it was sorted by.
     beyond_micros: i64,
 }
@@ -54,10 +54,9 @@ impl Base {
 
     /// What no leg that a view does not publish is shorter than.
     fn least_leg(&self, view: Option<&View>, assumed: u32) -> u32 {
-        match view {
-            Some(view) if view.whereabouts().is_some() && !self.positions.is_empty() => {
-                view.farthest_micros.min(assumed)
-            }
+        let estimate = view.and_then(View::least_estimate);
+        match estimate {
+            Some(estimate) if !self.positions.is_empty() => estimate.min(assumed),
             _ => assumed,
         }
     }

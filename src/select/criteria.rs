@@ -40,6 +40,12 @@ pub(crate) struct Candidate<'g> {
 const BUSY: f32 = 0.9;
 
 impl Candidate<'_> {
+    /// Whether it failed lately, so that it is handed out to one at a time.
+    #[inline]
+    pub(crate) fn is_on_trial(&self) -> bool {
+        self.circuit.is_failing()
+    }
+
     pub(crate) fn is_busy(&self) -> bool {
         self.record.announced_load(self.word).utilisation() > BUSY
     }

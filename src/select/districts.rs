@@ -16,6 +16,7 @@ use crate::rtt::Coordinate;
 use crate::select::order::{Entry, Order};
 use crate::select::positions::Positions;
 use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::table::Handle;
 
 /// Districts there are at most: a bit each in a word.
 const DISTRICTS: usize = 32;
@@ -59,12 +60,13 @@ pub(crate) struct Orders {
 #[derive(Debug)]
 pub(crate) struct LocatedOrder {
     pub(crate) order: Order,
-    pub(crate) head: Box<[Located]>,
+    pub(crate) head: Box<[Surveyed]>,
 }
 
 /// A relay as of the last merge.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Located {
+pub(crate) struct Surveyed {
+    pub(crate) relay: Handle,
     /// The round trip from this node.
     pub(crate) own_micros: u32,
     pub(crate) position: Option<Coordinate>,
@@ -105,26 +107,35 @@ impl Districts {
         self.used.load(Ordering::Relaxed) >> number & 1 != 0
     }
 
-    /// The districts after a merge into `entries`, sorted by round trip.
-    pub(crate) fn next(&self, entries: &[Entry], positions: &Positions) -> Self {
+    /// The districts after a merge into `entries`, sorted by round trip; a leg
+    /// that cannot be estimated counts as `assumed_micros`.
+    pub(crate) fn next(
+        &self,
+        entries: &[Entry],
+        positions: &Positions,
+        assumed_micros: u32,
+    ) -> Self {
         if positions.is_empty() {
             return Self::default();
         }
-        let located = || {
-            let position = |entry: &Entry| positions.of(entry.relay).copied();
-            entries
-                .iter()
-                .filter_map(move |entry| Some((*entry, position(entry)?)))
+        let surveyed = || {
+            entries.iter().map(|entry| Surveyed {
+                relay: entry.relay,
+                own_micros: entry.micros,
+                position: positions.of(entry.relay).copied(),
+            })
         };
+        let located = || surveyed().filter_map(|relay| relay.position);
         let count = located().count();
         let mut next = if self.still_fit(count) {
             self.aged()
         } else {
-            self.laid_out_anew(located().map(|(_, position)| position), count)
+            self.laid_out_anew(located(), count)
         };
         for district in &mut next.districts {
-            let wanted = district.idle_merges < IDLE_MERGES;
-            district.orders = wanted.then(|| Arc::new(Orders::new(district.middle, located())));
+            let is_wanted = district.idle_merges < IDLE_MERGES;
+            let orders = || Orders::new(&district.middle, surveyed(), assumed_micros);
+            district.orders = is_wanted.then(|| Arc::new(orders()));
         }
         next
     }
@@ -182,41 +193,55 @@ impl Districts {
 }
 
 impl Orders {
-    /// Of relays given with their round trip from here and their position.
-    fn new(middle: Coordinate, located: impl Iterator<Item = (Entry, Coordinate)>) -> Self {
-        let (by_path, by_leg) = located
-            .map(|(entry, position)| {
-                let leg = middle.micros_to(&position);
-                let path = entry.micros + leg;
-                ((path, entry, position), (leg, entry, position))
-            })
-            .unzip();
+    fn new(
+        middle: &Coordinate,
+        surveyed: impl Iterator<Item = Surveyed>,
+        assumed_micros: u32,
+    ) -> Self {
+        let (mut by_path, mut by_leg) = (Shortest::default(), Shortest::default());
+        for relay in surveyed {
+            let leg = |position: &Coordinate| middle.micros_to(position);
+            let leg = relay.position.as_ref().map_or(assumed_micros, leg);
+            by_path.add(relay.own_micros + leg, relay);
+            by_leg.add(leg, relay);
+        }
         Self {
-            by_path: LocatedOrder::shortest(by_path),
-            by_leg: LocatedOrder::shortest(by_leg),
+            by_path: by_path.into_order(),
+            by_leg: by_leg.into_order(),
         }
     }
 }
 
-impl LocatedOrder {
-    /// The shortest of relays that are given with what to sort them by.
-    fn shortest(mut relays: Vec<(u32, Entry, Coordinate)>) -> Self {
-        let key = |&(micros, entry, _): &(u32, Entry, Coordinate)| (micros, entry.relay.index);
-        if relays.len() > PER_ORDER {
-            relays.select_nth_unstable_by_key(PER_ORDER, key);
-            relays.truncate(PER_ORDER);
+/// The relays with the least lengths of all that are added.
+#[derive(Default)]
+struct Shortest(Vec<(u32, Surveyed)>);
+
+impl Shortest {
+    fn add(&mut self, micros: u32, relay: Surveyed) {
+        self.0.push((micros, relay));
+        if self.0.len() == 2 * PER_ORDER {
+            self.0.select_nth_unstable_by_key(PER_ORDER, Self::key);
+            self.0.truncate(PER_ORDER);
         }
-        relays.sort_unstable_by_key(key);
-        let entry =
-            |&(micros, Entry { relay, .. }, _): &(u32, Entry, Coordinate)| Entry { micros, relay };
-        let located = |&(_, entry, position): &(u32, Entry, Coordinate)| Located {
-            own_micros: entry.micros,
-            position: Some(position),
-        };
-        Self {
-            order: Order::new(relays.iter().map(entry).collect(), 0),
-            head: relays.iter().take(PER_HEAD).map(located).collect(),
+    }
+
+    fn into_order(mut self) -> LocatedOrder {
+        self.0.sort_unstable_by_key(Self::key);
+        self.0.truncate(PER_ORDER);
+        let entry = |&(micros, Surveyed { relay, .. }): &(u32, Surveyed)| Entry { micros, relay };
+        LocatedOrder {
+            head: self
+                .0
+                .iter()
+                .take(PER_HEAD)
+                .map(|(_, relay)| *relay)
+                .collect(),
+            order: Order::new(self.0.iter().map(entry).collect(), 0),
         }
+    }
+
+    fn key(&(micros, relay): &(u32, Surveyed)) -> (u32, u32) {
+        (micros, relay.relay.index)
     }
 }
 

@@ -1,10 +1,10 @@
 //! [`Explanation`]: why which relay would be handed out, and which not.
 
-use crate::relay::NodeId;
+use crate::relay::{CircuitState, NodeId};
 use crate::select::criteria::Rejection;
 use crate::select::legs::Leg;
 use crate::select::score::penalty;
-use crate::select::walk::Walk;
+use crate::select::walk::{Walk, put_trials_last};
 use std::cmp::Ordering;
 use std::fmt;
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub struct Explained {
     pub target_leg_source: LegSource,
     /// Load over capacity.
     pub utilisation: f64,
+    /// How far it is trusted after failures.
+    pub circuit: CircuitState,
     /// What the path is multiplied by for the load: `1 / (1 - u^4)`; infinite
     /// for a relay that is full.
     pub penalty: f64,
@@ -180,6 +182,7 @@ impl Walk<'_> {
                 target_leg: Duration::from_micros(legs.target.micros().into()),
                 target_leg_source: legs.target.into(),
                 utilisation: load.utilisation().into(),
+                circuit: record.circuit().public_state(self.criteria.tick),
                 penalty: penalty(load).into(),
             });
         }
@@ -197,7 +200,7 @@ impl Walk<'_> {
 
     /// What would be handed out, and as what.
     fn chosen(&self, count: usize) -> Vec<(NodeId, Verdict)> {
-        let all = self.sorted(usize::MAX);
+        let mut all = self.sorted();
         let Some(best) = all.first().copied() else {
             let last_resort = self.last_resort().into_iter();
             return last_resort
@@ -210,6 +213,7 @@ impl Walk<'_> {
                 None => (best.record.identity(), Verdict::Chosen),
             }];
         }
+        put_trials_last(&mut all);
         let chosen = self.spread(all, count).into_iter();
         chosen
             .map(|candidate| (candidate.record.identity(), Verdict::Chosen))
@@ -304,6 +308,10 @@ impl fmt::Display for Explained {
         } else {
             write!(f, "  {:>7}  {:>8}", "-", "-")?;
         }
-        write!(f, "  {}", self.verdict)
+        write!(f, "  {}", self.verdict)?;
+        match self.circuit {
+            CircuitState::HalfOpen if self.verdict.is_handed_out() => f.write_str(", on trial"),
+            _ => Ok(()),
+        }
     }
 }

@@ -7,7 +7,7 @@
 //! says of itself comes in here.
 
 use crate::rtt::{Coordinate, Vicinity};
-use crate::select::districts::Located;
+use crate::select::districts::Surveyed;
 use crate::select::positions::Positions;
 use crate::select::view::PeerView;
 use crate::sync::epoch::Guard;
@@ -41,9 +41,8 @@ pub(crate) struct View {
     published: [Published; PeerView::MAX_MEASURED],
     len: usize,
     place: Option<Place>,
-    /// What a leg to a relay that the peer does not name is not shorter than:
-    /// those that it names are the nearest.
-    pub(crate) farthest_micros: u32,
+    /// The longest of the round trips published.
+    farthest_micros: u32,
 }
 
 /// A relay that the peer measured.
@@ -117,7 +116,7 @@ impl<'a> Views<'a> {
 
     /// The path through a relay as of the last merge.
     #[inline]
-    pub(crate) fn estimate(&self, relay: &Located, assumed_micros: u32) -> u32 {
+    pub(crate) fn estimate(&self, relay: &Surveyed, assumed_micros: u32) -> u32 {
         let estimate = |view: &View| view.estimate(relay.position.as_ref()?);
         let leg = |view: &View| estimate(view).unwrap_or(assumed_micros);
         let requester = self.requester.as_ref().map_or(relay.own_micros, leg);
@@ -171,11 +170,18 @@ impl View {
 
     #[inline]
     fn estimate(&self, position: &Coordinate) -> Option<u32> {
-        let estimate = match self.place.as_ref()? {
-            Place::At(coordinate) => coordinate.micros_to(position),
+        Some(match self.place.as_ref()? {
+            Place::At(coordinate) => coordinate.micros_to(position).max(self.farthest_micros),
             Place::Near(vicinity) => vicinity.micros_to(position),
-        };
-        Some(estimate.max(self.farthest_micros))
+        })
+    }
+
+    /// What no estimate is below: the relays that the peer names are the nearest.
+    pub(crate) fn least_estimate(&self) -> Option<u32> {
+        Some(match self.place.as_ref()? {
+            Place::At(_) => self.farthest_micros,
+            Place::Near(vicinity) => vicinity.least_micros(),
+        })
     }
 
     #[inline]

@@ -25,6 +25,7 @@ pub use options::FindOptions;
 pub use view::PeerView;
 
 pub(crate) use criteria::{Candidate, Criteria};
+pub(crate) use districts::Surveyed;
 pub(crate) use legs::Views;
-pub(crate) use snapshot::{Backlog, Merger, Publication, Survey};
+pub(crate) use snapshot::{Backlog, Merger, Publication};
 pub(crate) use walk::Walk;

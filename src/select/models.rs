@@ -1,6 +1,7 @@
 //! Models of the snapshot: arrivals against merges and against each other.
 
-use super::snapshot::{Publication, Survey};
+use super::districts::Surveyed;
+use super::snapshot::Publication;
 use crate::sync::{Arc, check, epoch};
 use crate::table::Handle;
 use loom::thread;
@@ -18,8 +19,9 @@ fn merge(publication: &Publication) {
     let mut merger = publication.merger();
     let guard = epoch::pin();
     publication.merge(&mut merger, &guard, OTHER_LEG, |relay| {
-        Some(Survey {
-            rtt_micros: relay.index,
+        Some(Surveyed {
+            relay,
+            own_micros: relay.index,
             position: None,
         })
     });

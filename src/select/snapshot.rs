@@ -19,8 +19,7 @@
 //! after 2^32 lives within one snapshot; each life adds an arrival, and runs
 //! are merged long before.
 
-use crate::rtt::Coordinate;
-use crate::select::districts::{Districts, Located};
+use crate::select::districts::{Districts, Surveyed};
 use crate::select::order::{Entry, Order};
 use crate::select::positions::Positions;
 use crate::select::run::Run;
@@ -36,17 +35,9 @@ pub(crate) struct Base {
     pub(crate) order: Order,
     pub(crate) positions: Positions,
     /// All relays, in that order, where they are few and positions are known.
-    pub(crate) head: Box<[Located]>,
+    pub(crate) head: Box<[Surveyed]>,
     /// Where they are many, orders of some for where the peers are.
     pub(crate) districts: Districts,
-}
-
-/// What a merge learns of one relay.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Survey {
-    /// The round trip from here that it is sorted by, in microseconds.
-    pub(crate) rtt_micros: u32,
-    pub(crate) position: Option<Coordinate>,
 }
 
 /// See the module's description.
@@ -98,37 +89,35 @@ impl Base {
         self.order.entries.iter().map(|entry| entry.relay)
     }
 
-    fn new(surveyed: Vec<(Handle, Survey)>, other_leg_micros: u32, previous: &Self) -> Self {
-        let position = |&(relay, survey): &(Handle, Survey)| Some((relay, survey.position?));
+    fn new(surveyed: Vec<Surveyed>, assumed_micros: u32, previous: &Self) -> Self {
+        let position = |relay: &Surveyed| Some((relay.relay, relay.position?));
         let positions = Positions::new(surveyed.iter().filter_map(position));
-        let entry = |&(relay, survey): &(Handle, Survey)| Entry {
-            micros: survey.rtt_micros,
-            relay,
+        let entry = |relay: &Surveyed| Entry {
+            micros: relay.own_micros,
+            relay: relay.relay,
         };
-        let order = Order::new(surveyed.iter().map(entry).collect(), other_leg_micros);
+        let entries = surveyed.iter().map(entry).collect();
         let mut base = Self {
-            order,
+            order: Order::new(entries, assumed_micros),
             positions,
             ..Self::default()
         };
-        if base.len() <= EXACT {
-            base.head = base.located();
-        } else {
-            let entries = &base.order.entries;
-            base.districts = previous.districts.next(entries, &base.positions);
+        if base.len() > EXACT {
+            let (entries, positions) = (&base.order.entries, &base.positions);
+            base.districts = previous.districts.next(entries, positions, assumed_micros);
+        } else if !base.positions.is_empty() {
+            base.head = base.surveyed();
         }
         base
     }
 
-    fn located(&self) -> Box<[Located]> {
-        if self.positions.is_empty() {
-            return Box::default();
-        }
-        let located = |entry: &Entry| Located {
+    fn surveyed(&self) -> Box<[Surveyed]> {
+        let surveyed = |entry: &Entry| Surveyed {
+            relay: entry.relay,
             own_micros: entry.micros,
             position: self.positions.of(entry.relay).copied(),
         };
-        self.order.entries.iter().map(located).collect()
+        self.order.entries.iter().map(surveyed).collect()
     }
 }
 
@@ -248,7 +237,7 @@ impl Publication {
         merger: &mut Merger,
         _pinned: &Guard,
         other_leg_micros: u32,
-        mut survey: impl FnMut(Handle) -> Option<Survey>,
+        survey: impl FnMut(Handle) -> Option<Surveyed>,
     ) {
         // Before the RTTs are read, so that a later change is not forgotten.
         self.reordered.store(false, Ordering::Relaxed);
@@ -257,7 +246,7 @@ impl Publication {
         let arrivals = before.runs[..old_runs].iter().flat_map(|run| run.iter());
         let relays = before.base.relays().chain(arrivals);
         let mut surveyed = Vec::with_capacity(before.base.len() + before.arrivals());
-        surveyed.extend(relays.filter_map(|relay| Some((relay, survey(relay)?))));
+        surveyed.extend(relays.filter_map(survey));
         let base = Arc::new(Base::new(surveyed, other_leg_micros, &before.base));
         loop {
             let snapshot = Arc::clone(&self.load());

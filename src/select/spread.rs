@@ -4,7 +4,8 @@
 //! (an IPv4 /24 or an IPv6 /48), their names are the same, or the embedder gave
 //! them the same label. Of several relays asked for, each next one is the best
 //! that shares no domain with those before, unless its path is too much longer
-//! than that of the best one left: then it is that. (Tor's path selection and
+//! than that of the best one left: then it is that. Nor is one preferred for its
+//! domain that is nearly full or failed lately: it would be no standby. (Tor's path selection and
 //! Kademlia's lookups spread over prefixes for the same reason.)
 
 use crate::record::Announcement;
@@ -24,12 +25,18 @@ pub(crate) fn spread<'g>(
         let longest = (f64::from(pool[0].path_micros) * (1.0 + cost)).round();
         let is_apart = |candidate: &Candidate<'_>| {
             f64::from(candidate.path_micros) <= longest
+                && is_standby(candidate)
                 && !chosen.iter().any(|other| share_domain(candidate, other))
         };
         let place = pool.iter().position(is_apart).unwrap_or(0);
         chosen.push(pool.remove(place));
     }
     chosen
+}
+
+/// Whether it is likely to be of use when it is needed.
+fn is_standby(candidate: &Candidate<'_>) -> bool {
+    !candidate.is_on_trial() && !candidate.is_busy()
 }
 
 fn share_domain(one: &Candidate<'_>, other: &Candidate<'_>) -> bool {

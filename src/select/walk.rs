@@ -48,16 +48,22 @@ impl<'g> Walk<'g> {
 
     /// The best `count` relays, best first and distinct; fewer only if there
     /// are no more.
+    ///
+    /// Only the first may be on trial, as long as there are enough others.
     pub(crate) fn best_of(&self, count: usize) -> Vec<Candidate<'g>> {
-        let mut best = match count {
-            0 => Vec::new(),
+        let mut pool = match count {
+            0 => return Vec::new(),
             1 => return self.best().into_iter().collect(),
-            _ if count <= FEW => self.spread_of(count),
-            _ => self.sorted(count),
+            _ if count <= FEW => self.complete(count + TO_CHOOSE_FROM),
+            _ => self.sorted(),
         };
-        best.retain(|candidate| self.claim(candidate));
-        if best.is_empty() && count > 0 {
-            best.extend(self.best());
+        put_trials_last(&mut pool);
+        while pool.first().is_some_and(|first| !self.claim(first)) {
+            pool.remove(0);
+        }
+        let best = self.spread(pool, count);
+        if best.is_empty() {
+            return self.best().into_iter().collect();
         }
         best
     }
@@ -106,7 +112,7 @@ impl<'g> Walk<'g> {
         let record = self.table.find(&preference.relay, self.guard)?;
         let current = self.criteria.judge_announced(record).ok()?;
         let (current_micros, best_micros) = self.criteria.known_micros(&current, best);
-        let keeps = !current.circuit.is_failing()
+        let keeps = !current.is_on_trial()
             && !current.is_busy()
             && !preference.is_worth_leaving(current_micros, best_micros);
         keeps.then_some(current)
@@ -116,7 +122,7 @@ impl<'g> Walk<'g> {
     /// other caller before the trial is over.
     #[inline]
     fn claim(&self, candidate: &Candidate<'g>) -> bool {
-        if !candidate.circuit.is_failing() {
+        if !candidate.is_on_trial() {
             return true;
         }
         let record = candidate.record;
@@ -230,7 +236,7 @@ impl<'g> Walk<'g> {
 
     /// Sorts all that will do: for an answer so long that keeping it in order
     /// all the while would cost more.
-    pub(crate) fn sorted(&self, count: usize) -> Vec<Candidate<'g>> {
+    pub(crate) fn sorted(&self) -> Vec<Candidate<'g>> {
         let relays = self.snapshot.iter();
         let mut all: Vec<_> = relays
             .filter_map(|relay| self.judge_announced(relay).ok())
@@ -238,22 +244,11 @@ impl<'g> Walk<'g> {
         all.sort_by(|one, other| one.score.total_cmp(&other.score));
         let mut seen = HashSet::with_capacity(all.len());
         all.retain(|candidate| seen.insert(candidate.record.identity()));
-        all.truncate(count);
         all
     }
 
-    /// The best `count`, so that where it costs little no two fail together.
-    fn spread_of(&self, count: usize) -> Vec<Candidate<'g>> {
-        let spreads = self.criteria.options.spread_cost > 0.0;
-        let pool = if spreads {
-            count + TO_CHOOSE_FROM
-        } else {
-            count
-        };
-        self.spread(self.complete(pool), count)
-    }
-
-    /// Chooses from relays in the order of their scores.
+    /// Chooses from relays, the best first, so that where it costs little no two
+    /// fail together.
     pub(crate) fn spread(&self, mut pool: Vec<Candidate<'g>>, count: usize) -> Vec<Candidate<'g>> {
         let cost = self.criteria.options.spread_cost;
         if cost > 0.0 && count <= FEW {
@@ -262,6 +257,13 @@ impl<'g> Walk<'g> {
         }
         pool.truncate(count);
         pool
+    }
+}
+
+/// Puts those on trial behind the others, but for the best of all.
+pub(crate) fn put_trials_last(best_first: &mut [Candidate<'_>]) {
+    if let [_, others @ ..] = best_first {
+        others.sort_by_key(Candidate::is_on_trial);
     }
 }
 

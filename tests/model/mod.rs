@@ -347,6 +347,14 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         eligible
     }
 
+    /// The same for a list that begins with `first`: of the others, those on trial stand last.
+    pub fn listed_after(&self, first: &K, target: &K, query: &Query<K>) -> Vec<(K, f64)> {
+        let mut others = self.eligible(target, query);
+        others.retain(|(id, _)| id != first);
+        others.sort_by_key(|(id, _)| self.relays[id].circuit.access(self.tick) != Access::Free);
+        others
+    }
+
     /// The relays of which any may be handed out although it is backing off: those that have been for
     /// longest, when too many are.
     pub fn last_resorts(&self, target: &K, query: &Query<K>) -> Vec<K> {

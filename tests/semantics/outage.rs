@@ -125,3 +125,15 @@ impl Recovery {
         false
     }
 }
+
+#[test]
+fn a_last_resort_shows_as_such_each_time() {
+    let world = world();
+    world.join(1);
+    world.fail(1, Failure::TimedOut);
+    for _ in 0..3 {
+        assert!(world.find_relay(&stranger()).unwrap().is_last_resort());
+    }
+    world.join(2);
+    assert!(!world.find_relay(&stranger()).unwrap().is_last_resort());
+}

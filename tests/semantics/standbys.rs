@@ -2,7 +2,9 @@
 
 use crate::assert_is;
 use crate::common::*;
-use relay_registry::{Endpoint, FindOptions, RegisterError, RegisterOptions, Registration};
+use relay_registry::{
+    Endpoint, Failure, FindOptions, RegisterError, RegisterOptions, Registration,
+};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -255,4 +257,48 @@ fn labels_out_of_bounds_are_refused_and_change_nothing() {
     for len in [1, 63] {
         world.join_with(len, &options().failure_domain("x".repeat(len as usize)));
     }
+}
+
+#[test]
+fn a_relay_that_is_nearly_full_is_no_standby() {
+    let world = world();
+    for (n, rtt, net) in [(1, 10, 1), (2, 11, 1), (3, 11, 2)] {
+        let at: Endpoint = format!("9.9.{net}.{n}:1").parse().unwrap();
+        world.register_with(id(n), at, &latency(ms(rtt))).unwrap();
+    }
+    let options = FindOptions::new().max_results(2);
+    let list = || numbers(&world.find_relays(&stranger(), &options));
+    assert_eq!(list(), [1, 3]);
+    world.report(3, 91);
+    assert_eq!(list(), [1, 2]);
+}
+
+/// A list once used up the trials of all relays on it, also of those that its
+/// caller had no need of.
+#[test]
+fn a_list_uses_up_one_trial_at_most() {
+    let world = world_with(|b| b.max_ejected(1.0));
+    (1..=3).for_each(|n| {
+        world.join(n);
+        world.fail(n, Failure::TimedOut);
+    });
+    world.pass(secs(3));
+    assert_eq!(world.ranking().len(), 3);
+    assert!(world.found().is_some());
+}
+
+#[test]
+fn relays_on_trial_stand_behind_those_that_work() {
+    let world = world_with(|b| b.max_ejected(1.0));
+    for n in 1..=4 {
+        world.join_with(n, &latency(ms(10 * u64::from(n))));
+    }
+    world.fail(2, Failure::Refused);
+    world.pass(secs(2));
+    let options = FindOptions::new().max_results(3).spread_cost(0.0);
+    let list = world.find_relays(&stranger(), &options);
+    assert_eq!(numbers(&list), [1, 3, 4]);
+    let options = options.max_results(4);
+    let list = world.find_relays(&stranger(), &options);
+    assert_eq!(numbers(&list), [1, 3, 4, 2]);
 }

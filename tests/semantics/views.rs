@@ -403,18 +403,17 @@ fn a_view_without_a_coordinate_teaches_nothing() {
 }
 
 #[test]
-fn positions_do_not_outlive_the_relay() {
+fn a_relay_that_comes_back_is_where_it_was() {
     let world = located(20);
     let options = towards(PeerView::new().coordinate(place(30.0, 0.0)));
-    assert_eq!(target_leg(&world, 5, &options).1, LegSource::Estimated);
+    let leg = target_leg(&world, 5, &options);
+    assert_eq!(leg.1, LegSource::Estimated);
     world.leave(5);
     assert_eq!(world.relay_coordinate(&id(5)), None);
     world.join(5);
-    assert_eq!(world.relay_coordinate(&id(5)), None);
-    for _ in 0..2 {
-        assert_eq!(target_leg(&world, 5, &options).1, LegSource::Assumed);
-        world.maintain();
-    }
+    assert!(world.relay_coordinate(&id(5)).is_some());
+    world.maintain();
+    assert_eq!(target_leg(&world, 5, &options), leg);
 }
 
 #[test]
@@ -456,6 +455,8 @@ fn measured() -> World {
 
 /// How many finds for peers all over pick the liar.
 fn picks_of_the_liar(world: &World) -> usize {
+    // Where several tie, chance decides: the same each time.
+    fastrand::seed(7);
     let coordinate = |seed: u32| {
         let (x, y) = (seed * 17 % 200, seed * 7 % 20);
         PeerView::new().coordinate(place(x as f32, y as f32))

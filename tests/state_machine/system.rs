@@ -233,8 +233,13 @@ impl System {
         }
         let scores: BTreeMap<NodeId, f64> = eligible.iter().copied().collect();
         assert_eq!(found.len(), eligible.len().min(query.max_results));
+        let Some(first) = found.first().map(RelayInfo::node_id) else {
+            return;
+        };
+        let others = self.model.listed_after(&first, &target, query);
+        let expected = eligible.iter().take(1).chain(&others);
         let mut seen = Vec::new();
-        for (info, (_, best)) in found.iter().zip(&eligible) {
+        for (info, (_, best)) in found.iter().zip(expected) {
             let id = info.node_id();
             assert!(!seen.contains(&id), "{id:?} twice");
             seen.push(id);
@@ -247,7 +252,7 @@ impl System {
             }
             self.check_relay(info);
         }
-        seen.iter().for_each(|id| self.model.hand_out(id));
+        self.model.hand_out(&first);
     }
 
     fn check_last_resort_in(
