@@ -19,6 +19,7 @@ mod cities;
 #[allow(dead_code, reason = "shared with another example")]
 #[path = "../relay_world/error.rs"]
 mod error;
+#[allow(dead_code, reason = "what the other example needs beyond this one")]
 #[path = "../relay_world/figures.rs"]
 mod figures;
 mod liars;

@@ -58,7 +58,7 @@ impl Simulation<'_> {
     fn reserve(&self, request: &Request) -> Option<Lease> {
         let mut options = FindOptions::new().exclude(request.tried.iter().copied());
         if let Some(view) = &request.view {
-            options = options.target_view(view.clone());
+            options = options.target_view(*view);
         }
         let target = self.world.id(request.target);
         let reserved = self.registries[request.home].reserve(&target, &options);
