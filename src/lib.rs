@@ -27,15 +27,49 @@
 //! let target = NodeId::from([9; 32]);
 //! let lease = registry.reserve(&target, &FindOptions::new())?;
 //! println!("meet at {}", lease.relay().endpoint());
+//!
+//! // Did it work? What fails is left alone for a while.
+//! registry.report_success(&relay); // or report_failure
 //! drop(lease); // and give it back
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Choosing
+//!
+//! The best relay has the least `e / (1 - u^4)`: `e` the expected round trip from
+//! the requester over the relay to the target, `u` the relay's utilisation.
+//!
+//! - **Both legs count.** What this node [measured](Registry::record_rtt) is exact,
+//!   and so is what the peers [publish](PeerView) of the few relays near them.
+//!   The rest is estimated between network [coordinates](Coordinate), where peers
+//!   have one and the registry [learned](Registry::learn) where its relays are.
+//!   What nobody knows is [assumed](RegistryBuilder::assumed_rtt), never zero.
+//!   A relay's own word counts for nothing.
+//! - **Failures count.** [`Registry::report_failure`] opens a circuit breaker on the
+//!   relay; it is handed out on trial after a back-off that grows, and trusted
+//!   after a few successes. When too many fail at once, those that failed
+//!   longest ago are a last resort rather than no answer.
+//! - **A relay in use is kept**, if the requester [says so](FindOptions::prefer),
+//!   until another is clearly better.
+//! - **Several results fail apart**: [`Registry::find_relays`] prefers standbys in
+//!   other networks and [domains](RegisterOptions::failure_domain) where that
+//!   costs little.
+//! - **The operator has a hand in it**: [draining](Registry::set_draining) and
+//!   [banning](Registry::ban) outlive renewals, and [`Registry::explain`] says for
+//!   each relay why it would be handed out or not.
+//!
+//! On a measured matrix of 490 nodes, with relays that come, go and crash, the paths
+//! so chosen are within 1.07 times the best at the median and 1.27 at the worst
+//! tenth with a load of 0.6, where the nearest relay with room gives 1.18 and 1.92
+//! and is saturated for 45 % of the time. The repository's ARCHITECTURE.md has
+//! the tables, and the commands that make them.
+//!
 //! # What it guarantees
 //!
 //! - **A relay that is handed out is live, has room and is allowed**: not
-//!   expired, below its capacity, not draining, not the target, not this node,
-//!   not excluded, within the latency asked for. It is handed out to every call
+//!   expired, below its capacity, not draining, not banned, not backing off after
+//!   failures (but for a [last resort](RelayInfo::is_last_resort)), not the
+//!   target, not this node, not excluded, within the latency asked for. It is handed out to every call
 //!   that starts after its registration returned, and to none that starts after
 //!   its departure or deadline.
 //! - **Capacity is never exceeded** by [leases](Lease), under any interleaving.
@@ -54,7 +88,7 @@
 //!
 //! # Concurrency
 //!
-//! Finding, reserving, releasing, looking up, renewing, measuring: all of it is
+//! Finding, reserving, releasing, looking up, renewing, measuring, reporting: all of it is
 //! lock-free, allocates nothing and makes no system call of its own. Three things
 //! beneath it may, and are bounded: a thread's first call sets up its handles;
 //! every 128th call lends the epoch collector a hand with what departed, which
@@ -75,9 +109,17 @@
 //!
 //! - At most [`MAX_RELAYS`] relays of at most [`MAX_CAPACITY`] units, round
 //!   trips of at most [`MAX_RTT`], ids of at most [`NodeId::MAX_LEN`] bytes.
-//! - The leg from a relay to the target is not known to the registry yet; each
-//!   counts as [`assumed_rtt`](RegistryBuilder::assumed_rtt). Nor does it learn
-//!   from failures by itself: exclude what failed, or let it drain.
+//! - Where targets tell nothing of themselves, the leg from a relay to each counts
+//!   as [`assumed_rtt`](RegistryBuilder::assumed_rtt): half of the paths are then
+//!   within 1.2 times the best, a tenth beyond 2.
+//! - Beyond 64 relays, a find for a pair looks at the relays that a housekeeping
+//!   pass found best for about where the peers are. The first finds for a part of
+//!   the world, before such a pass, are ordered by this node's leg alone.
+//! - A registry's coordinates are in a frame of its own, shared with those peers
+//!   that find themselves by [its relays](Registry::relay_coordinate). They are
+//!   robust while fewer than half of what it [learns](Registry::learn) are lies:
+//!   let no peer teach more often than others.
+//! - Failures are forgotten when a relay leaves; one that comes back starts afresh.
 //! - Expiry is judged in [ticks](RegistryBuilder::tick), which only
 //!   housekeeping and registrations advance.
 //! - A thread that stalls *inside* a call holds up the reuse of memory. When
