@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::limits::{MAX_CAPACITY, MAX_RELAYS, MAX_RTT};
 use crate::relay::{EndpointError, NatType};
+use crate::rtt::Coordinate;
 
 /// Why a relay was not registered. A relay already held stays as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,12 @@ pub enum RegisterError {
         /// How many departed relays and replaced announcements hold memory.
         awaiting_reclamation: usize,
     },
+    /// The failure domain's label is empty or above 63 bytes. Shorten it.
+    #[non_exhaustive]
+    InvalidFailureDomain {
+        /// How many bytes it has.
+        len: usize,
+    },
     /// The clock stands so late that the deadline is beyond what ticks can
     /// count. Only a faulty clock gets there; build a registry with another.
     ClockExhausted,
@@ -92,6 +99,9 @@ impl fmt::Display for RegisterError {
                 f,
                 "{awaiting_reclamation} departed or renewed records await the reclamation of their memory"
             ),
+            Self::InvalidFailureDomain { len } => {
+                write!(f, "the failure domain's label has {len} bytes, not 1 to 63")
+            }
             Self::ClockExhausted => f.write_str("the clock has no room left for a deadline"),
         }
     }
@@ -152,6 +162,10 @@ pub struct PassedOver {
     pub full: usize,
     /// Draining: they take no new leases.
     pub draining: usize,
+    /// Failed lately, and not yet due for a trial.
+    pub backing_off: usize,
+    /// Banned by the operator.
+    pub banned: usize,
     /// The target, this node, and those excluded by the options.
     pub excluded: usize,
     /// Measured, and beyond the maximum latency.
@@ -169,11 +183,13 @@ impl PassedOver {
             .fold(0, |total, (count, _)| total.saturating_add(count))
     }
 
-    fn reasons(&self) -> [(usize, &'static str); 6] {
+    fn reasons(&self) -> [(usize, &'static str); 8] {
         [
             (self.departed, "departed"),
             (self.full, "full"),
             (self.draining, "draining"),
+            (self.backing_off, "backing off"),
+            (self.banned, "banned"),
             (self.excluded, "excluded"),
             (self.too_far, "too far"),
             (self.unmeasured, "unmeasured"),
@@ -197,6 +213,8 @@ pub enum LeaseError {
     },
     /// The relay is draining: it serves the leases it has and takes no more.
     Draining,
+    /// The relay is banned for the time being.
+    Banned,
 }
 
 impl fmt::Display for LeaseError {
@@ -207,11 +225,73 @@ impl fmt::Display for LeaseError {
                 write!(f, "the relay is full at its capacity of {capacity}")
             }
             Self::Draining => f.write_str("the relay is draining"),
+            Self::Banned => f.write_str("the relay is banned"),
         }
     }
 }
 
 impl Error for LeaseError {}
+
+/// Why a peer's view was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PeerViewError {
+    /// The round trip is 0 or above [`MAX_RTT`]. Leave the relay out.
+    #[non_exhaustive]
+    InvalidRtt {
+        /// What was given.
+        rtt: Duration,
+    },
+    /// The view holds as many relays as it can. Give the nearest ones.
+    Full,
+}
+
+impl fmt::Display for PeerViewError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidRtt { rtt } => {
+                write!(
+                    f,
+                    "the RTT is {rtt:?}, not above zero and up to {MAX_RTT:?}"
+                )
+            }
+            Self::Full => f.write_str("the view holds three relays already"),
+        }
+    }
+}
+
+impl Error for PeerViewError {}
+
+/// Why a relay was not banned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BanError {
+    /// The end of the ban is beyond what ticks can count. Choose a nearer one.
+    #[non_exhaustive]
+    TooLong {
+        /// What was asked for.
+        duration: Duration,
+    },
+    /// As many relays are banned as the registry keeps in mind. Lift a ban.
+    #[non_exhaustive]
+    TooMany {
+        /// How many those are.
+        max: usize,
+    },
+}
+
+impl fmt::Display for BanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong { duration } => {
+                write!(f, "a ban of {duration:?} is beyond what ticks can count")
+            }
+            Self::TooMany { max } => write!(f, "{max} relays are banned already"),
+        }
+    }
+}
+
+impl Error for BanError {}
 
 /// Why a registry was not built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -243,6 +323,9 @@ pub enum BuildError {
         /// What was asked for.
         assumed_rtt: Duration,
     },
+    /// The share of relays that may be ejected at once is not within 0 and 1.
+    /// Choose one within.
+    InvalidMaxEjected,
     /// The memory for tables of this size is not to be had. Choose fewer relays.
     OutOfMemory,
     /// The operating system did not start the maintenance thread. Try again,
@@ -273,6 +356,9 @@ impl fmt::Display for BuildError {
                 f,
                 "the assumed RTT is {assumed_rtt:?}, not above zero and up to {MAX_RTT:?}"
             ),
+            Self::InvalidMaxEjected => {
+                f.write_str("the share of relays ejected at once is not within 0 and 1")
+            }
             Self::OutOfMemory => f.write_str("there is no memory for tables of this size"),
             Self::Thread { kind } => write!(f, "the maintenance thread did not start: {kind}"),
         }
@@ -280,6 +366,112 @@ impl fmt::Display for BuildError {
 }
 
 impl Error for BuildError {}
+
+/// Why numbers are not a coordinate: the first part that is not a number or is
+/// out of its range. Take nothing from the node that sent it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum CoordinateError {
+    /// An axis of the position is further than [`MAX_RTT`] from 0.
+    #[non_exhaustive]
+    Position {
+        /// Which axis, from 0.
+        axis: usize,
+        /// What was given, in microseconds.
+        value: f32,
+    },
+    /// The height is below 0 or above [`MAX_RTT`].
+    #[non_exhaustive]
+    Height {
+        /// What was given, in microseconds.
+        value: f32,
+    },
+    /// The adjustment is further than [`MAX_RTT`] from 0.
+    #[non_exhaustive]
+    Adjustment {
+        /// What was given, in microseconds.
+        value: f32,
+    },
+    /// The error is below 0 or above [`Coordinate::MAX_ERROR`].
+    #[non_exhaustive]
+    Error {
+        /// What was given.
+        value: f32,
+    },
+}
+
+impl fmt::Display for CoordinateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let most = MAX_RTT.as_micros();
+        match self {
+            Self::Position { axis, value } => write!(
+                f,
+                "axis {axis} of the position is {value} us, not -{most} to {most}"
+            ),
+            Self::Height { value } => write!(f, "the height is {value} us, not 0 to {most}"),
+            Self::Adjustment { value } => {
+                write!(f, "the adjustment is {value} us, not -{most} to {most}")
+            }
+            Self::Error { value } => {
+                write!(
+                    f,
+                    "the error is {value}, not 0 to {}",
+                    Coordinate::MAX_ERROR
+                )
+            }
+        }
+    }
+}
+
+impl Error for CoordinateError {}
+
+/// Why a round trip does not count towards a coordinate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ObserveError {
+    /// The round trip is 0 or above [`MAX_RTT`]. Nothing measured that.
+    #[non_exhaustive]
+    InvalidRtt {
+        /// What was given.
+        rtt: Duration,
+    },
+    /// The round trip is further from the estimate than those before it give
+    /// reason to expect: the peer lies, or the network has changed. Go on; if it
+    /// has changed, later samples will be taken.
+    #[non_exhaustive]
+    Outlier {
+        /// What was measured.
+        rtt: Duration,
+        /// What was estimated.
+        expected: Duration,
+    },
+}
+
+impl ObserveError {
+    pub(crate) fn outlier(micros: u32, expected: u32) -> Self {
+        Self::Outlier {
+            rtt: Duration::from_micros(micros.into()),
+            expected: Duration::from_micros(expected.into()),
+        }
+    }
+}
+
+impl fmt::Display for ObserveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidRtt { rtt } => write!(
+                f,
+                "the round trip is {rtt:?}, not above zero and up to {MAX_RTT:?}"
+            ),
+            Self::Outlier { rtt, expected } => write!(
+                f,
+                "the round trip is {rtt:?} where about {expected:?} was expected"
+            ),
+        }
+    }
+}
+
+impl Error for ObserveError {}
 
 #[cfg(test)]
 mod tests {
@@ -368,13 +560,15 @@ mod tests {
             excluded: 4,
             too_far: 5,
             unmeasured: 6,
+            backing_off: 7,
+            banned: 8,
         };
         assert_eq!(
             say(all),
-            "no relay is available: 1 departed, 2 full, 3 draining, 4 excluded, 5 too far, \
-             6 unmeasured"
+            "no relay is available: 1 departed, 2 full, 3 draining, 7 backing off, 8 banned, \
+             4 excluded, 5 too far, 6 unmeasured"
         );
-        assert_eq!(all.total(), 21);
+        assert_eq!(all.total(), 36);
     }
 
     #[test]
@@ -388,8 +582,30 @@ mod tests {
     }
 
     #[test]
+    fn view_and_ban_errors_explain_themselves() {
+        let rtt = Duration::from_secs(11);
+        assert_eq!(
+            PeerViewError::InvalidRtt { rtt }.to_string(),
+            "the RTT is 11s, not above zero and up to 10s"
+        );
+        assert_eq!(
+            PeerViewError::Full.to_string(),
+            "the view holds three relays already"
+        );
+        assert_eq!(
+            BanError::TooLong { duration: rtt }.to_string(),
+            "a ban of 11s is beyond what ticks can count"
+        );
+        assert_eq!(
+            BanError::TooMany { max: 7 }.to_string(),
+            "7 relays are banned already"
+        );
+    }
+
+    #[test]
     fn lease_errors_explain_themselves() {
         for (error, says) in [
+            (LeaseError::Banned, "the relay is banned"),
             (LeaseError::UnknownRelay, "the relay is not registered"),
             (
                 LeaseError::Full { capacity: 8 },
@@ -431,6 +647,51 @@ mod tests {
                     kind: io::ErrorKind::WouldBlock,
                 },
                 "the maintenance thread did not start: operation would block",
+            ),
+        ] {
+            assert_eq!(error.to_string(), says);
+        }
+    }
+
+    #[test]
+    fn coordinate_errors_name_the_part_and_the_value() {
+        for (error, says) in [
+            (
+                CoordinateError::Position {
+                    axis: 7,
+                    value: f32::NAN,
+                },
+                "axis 7 of the position is NaN us, not -10000000 to 10000000",
+            ),
+            (
+                CoordinateError::Height { value: -1.0 },
+                "the height is -1 us, not 0 to 10000000",
+            ),
+            (
+                CoordinateError::Adjustment { value: 2e7 },
+                "the adjustment is 20000000 us, not -10000000 to 10000000",
+            ),
+            (
+                CoordinateError::Error { value: 2.0 },
+                "the error is 2, not 0 to 1.5",
+            ),
+        ] {
+            assert_eq!(error.to_string(), says);
+        }
+    }
+
+    #[test]
+    fn observe_errors_tell_what_was_expected() {
+        for (error, says) in [
+            (
+                ObserveError::InvalidRtt {
+                    rtt: Duration::ZERO,
+                },
+                "the round trip is 0ns, not above zero and up to 10s",
+            ),
+            (
+                ObserveError::outlier(900_000, 30_500),
+                "the round trip is 900ms where about 30.5ms was expected",
             ),
         ] {
             assert_eq!(error.to_string(), says);

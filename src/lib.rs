@@ -109,14 +109,19 @@ mod table;
 mod time;
 mod wheel;
 
-pub use errors::{BuildError, FindError, LeaseError, PassedOver, RegisterError};
+pub use errors::{
+    BanError, BuildError, CoordinateError, FindError, LeaseError, ObserveError, PassedOver,
+    PeerViewError, RegisterError,
+};
 pub use limits::{MAX_CAPACITY, MAX_RELAYS, MAX_RTT};
+pub use record::Failure;
 pub use registry::{
     Lease, Maintained, Maintenance, Registration, Registry, RegistryBuilder, Stats,
 };
 pub use relay::{
-    AddressPolicy, Endpoint, EndpointError, Host, NatType, NatTypeError, NodeId, NodeIdError,
-    RegisterOptions, RelayInfo,
+    AddressPolicy, CircuitState, Endpoint, EndpointError, Host, NatType, NatTypeError, NodeId,
+    NodeIdError, RegisterOptions, RelayInfo,
 };
-pub use select::FindOptions;
+pub use rtt::{Coordinate, Landmark, Vivaldi};
+pub use select::{Explained, Explanation, FindOptions, LegSource, PeerView, Verdict};
 pub use time::{Clock, ManualClock};

@@ -147,6 +147,12 @@ impl Timeline {
         Some(Tick(end.div_ceil(self.tick_nanos)))
     }
 
+    /// The length of a tick.
+    #[inline]
+    pub(crate) fn tick_nanos(&self) -> u64 {
+        self.tick_nanos
+    }
+
     /// Nanoseconds that the registry has counted in whole ticks.
     pub(crate) fn elapsed_nanos(&self) -> u64 {
         self.tick().0.saturating_mul(self.tick_nanos)

@@ -7,6 +7,7 @@
 //! word sees an endpoint, a capacity and a deadline that belong together.
 
 use crate::relay::{Endpoint, NatType};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The terms under which a relay is registered.
@@ -16,6 +17,7 @@ pub(crate) struct Announcement {
     pub(crate) capacity: u32,
     pub(crate) ttl: Duration,
     pub(crate) nat: Option<NatType>,
+    pub(crate) failure_domain: Option<Arc<str>>,
     /// Nanoseconds from the registry's origin to the first registration.
     pub(crate) registered_at: u64,
 }

@@ -85,6 +85,13 @@ impl Load {
         self.leases() + self.reported()
     }
 
+    /// The share of the capacity that is in use; above one where a report or a
+    /// lowered capacity says so.
+    #[inline]
+    pub(crate) fn utilisation(self) -> f32 {
+        self.total() as f32 / self.capacity() as f32
+    }
+
     pub(crate) fn is_closed(self) -> bool {
         self.has(Self::CLOSED)
     }

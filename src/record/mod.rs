@@ -5,8 +5,8 @@
 //! for long identities and bookkeeping.
 //!
 //! ```text
-//! line 0: identity[0..32] | lifecycle | load | generation | rtt | len | inbox link
-//! line 1: RTT window | identity[32..63] | pool link
+//! line 0: identity[0..32] | lifecycle | load | circuit | life | rtt
+//! line 1: RTT window | identity[32..63] | inbox link | pool link
 //! ```
 //!
 //! # The life of a record
@@ -32,18 +32,23 @@
 //!   came upon the record through its bucket, or through a handle whose
 //!   generation matches, may read it until it unpins: both are cut before the
 //!   record is retired, so such a thread holds off the next life.
-//! - **Generation** counts lives. Handles kept outside the table (in snapshots
-//!   and runs) carry it; a departed record matches none of them.
+//! - **Generation** counts lives, in the upper bits of the life word; the lower
+//!   ones hold the length of the identity, by the rule of the identity. Handles
+//!   kept outside the table (in snapshots and runs) carry the generation; a
+//!   departed record matches none of them.
 //! - **The last lease** of an unreachable record, or the collector if there is
 //!   no lease, returns it to the pool: `Load` decides between the two.
 
 mod announcement;
+mod circuit;
 mod lifecycle;
 mod load;
 #[cfg(all(test, relay_loom))]
 mod models;
 
 pub(crate) use announcement::Announcement;
+pub use circuit::Failure;
+pub(crate) use circuit::{Access, BackOff, Circuit};
 pub(crate) use lifecycle::Lifecycle;
 pub(crate) use load::{Load, Refusal};
 
@@ -59,12 +64,12 @@ pub(crate) struct Record {
     identity_head: UnsafeCell<[u8; 32]>,
     lifecycle: AtomicU64,
     load: AtomicU64,
-    generation: AtomicU32,
+    circuit: AtomicU64,
+    life: AtomicU32,
     rtt: AtomicU32,
-    identity_len: UnsafeCell<u8>,
-    inbox_link: AtomicU32,
     window: RttWindow,
     identity_tail: UnsafeCell<[u8; 31]>,
+    inbox_link: AtomicU32,
     pool_link: AtomicU32,
 }
 
@@ -86,12 +91,12 @@ unsafe impl Zeroable for Record {
             identity_head: UnsafeCell::new([0; 32]),
             lifecycle: AtomicU64::default(),
             load: AtomicU64::default(),
-            generation: AtomicU32::default(),
+            circuit: AtomicU64::default(),
+            life: AtomicU32::default(),
             rtt: AtomicU32::default(),
-            identity_len: UnsafeCell::new(0),
-            inbox_link: AtomicU32::default(),
             window: RttWindow::default(),
             identity_tail: UnsafeCell::new([0; 31]),
+            inbox_link: AtomicU32::default(),
             pool_link: AtomicU32::default(),
         }
     }
@@ -99,6 +104,12 @@ unsafe impl Zeroable for Record {
 
 /// Stands for *not measured* in the RTT word, which is zero in that case.
 const UNMEASURED: u32 = 0;
+
+/// The part of the life word that holds the length of the identity.
+const LEN_BITS: u32 = 6;
+const LEN_MASK: u32 = (1 << LEN_BITS) - 1;
+
+const _: () = assert!(NodeId::MAX_LEN as u32 <= LEN_MASK);
 
 impl Record {
     /// Begins a new life: writes everything but the lifecycle and generation.
@@ -113,15 +124,19 @@ impl Record {
         // SAFETY: as above.
         self.identity_tail
             .with_mut(|tail| unsafe { *tail = id.tail() });
-        // SAFETY: as above.
-        self.identity_len
-            .with_mut(|len| unsafe { *len = id.len_u8() });
+        // Relaxed: published with the identity that it belongs to. The
+        // generation was raised by whoever retired the last life.
+        let life = self.life.load(Ordering::Relaxed);
+        self.life
+            .store(life & !LEN_MASK | u32::from(id.len_u8()), Ordering::Relaxed);
         self.window.clear();
         // Relaxed: published with the bucket entry or the handle.
         self.rtt
             .store(rtt_seed.unwrap_or(UNMEASURED), Ordering::Relaxed);
         self.load
             .store(Load::idle(capacity).bits(), Ordering::Relaxed);
+        self.circuit
+            .store(Circuit::CLOSED.bits(), Ordering::Relaxed);
     }
 
     /// Whether this is the record of `id`.
@@ -133,12 +148,8 @@ impl Record {
     #[inline]
     pub(crate) unsafe fn matches(&self, id: &NodeId) -> bool {
         // SAFETY: the identity is not written while the caller may look.
-        let (head, len) = unsafe {
-            (
-                self.identity_head.with(|head| *head),
-                self.identity_len.with(|len| *len),
-            )
-        };
+        let head = self.identity_head.with(|head| unsafe { *head });
+        let len = self.identity_len();
         // SAFETY: as above.
         head == id.head()
             && len == id.len_u8()
@@ -157,9 +168,15 @@ impl Record {
             NodeId::from_parts(
                 self.identity_head.with(|head| *head),
                 self.identity_tail.with(|tail| *tail),
-                self.identity_len.with(|len| *len),
+                self.identity_len(),
             )
         }
+    }
+
+    #[inline]
+    fn identity_len(&self) -> u8 {
+        // Relaxed: published with the identity.
+        (self.life.load(Ordering::Relaxed) & LEN_MASK) as u8
     }
 
     /// The lifecycle word.
@@ -204,14 +221,52 @@ impl Record {
     #[inline]
     pub(crate) fn generation(&self) -> u32 {
         // Acquire: a matching generation comes with the identity of that life.
-        self.generation.load(Ordering::Acquire)
+        self.life.load(Ordering::Acquire) >> LEN_BITS
     }
 
     /// Makes every handle of the ending life stale; dismantler only.
     pub(crate) fn end_generation(&self) {
         // Release: the next life's identity is written after this, and a
         // reader that still sees the old number is pinned since before.
-        self.generation.fetch_add(1, Ordering::Release);
+        self.life.fetch_add(1 << LEN_BITS, Ordering::Release);
+    }
+
+    /// The circuit word.
+    #[inline]
+    pub(crate) fn circuit(&self) -> Circuit {
+        // Relaxed: it decides about nothing but itself.
+        Circuit::from_bits(self.circuit.load(Ordering::Relaxed))
+    }
+
+    /// Brings the circuit forward by one event; not written when that changes
+    /// nothing.
+    pub(crate) fn change_circuit(&self, next: impl Fn(Circuit) -> Circuit) {
+        let mut seen = self.circuit();
+        while next(seen) != seen {
+            match self.try_change_circuit(seen, next(seen)) {
+                Ok(()) => return,
+                Err(current) => seen = current,
+            }
+        }
+    }
+
+    /// Claims the trial that `seen` allows; false if it is no longer so.
+    pub(crate) fn claim_trial(&self, seen: Circuit, back_off: BackOff) -> bool {
+        self.try_change_circuit(seen, seen.with_trial(back_off))
+            .is_ok()
+    }
+
+    fn try_change_circuit(&self, seen: Circuit, next: Circuit) -> Result<(), Circuit> {
+        // Relaxed: as for reading it. One word, so events are in one order.
+        self.circuit
+            .compare_exchange(
+                seen.bits(),
+                next.bits(),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            )
+            .map(drop)
+            .map_err(Circuit::from_bits)
     }
 
     /// The load word.

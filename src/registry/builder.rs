@@ -40,6 +40,7 @@ pub struct RegistryBuilder {
     local_id: Option<NodeId>,
     address_policy: AddressPolicy,
     assumed_rtt: Duration,
+    max_ejected: f64,
 }
 
 impl RegistryBuilder {
@@ -53,6 +54,7 @@ impl RegistryBuilder {
             local_id: None,
             address_policy: AddressPolicy::default(),
             assumed_rtt: Duration::from_millis(100),
+            max_ejected: 0.5,
         }
     }
 
@@ -118,6 +120,17 @@ impl RegistryBuilder {
         self
     }
 
+    /// Which share of the relays may back off after failures at once, within 0
+    /// and 1, by default a half.
+    ///
+    /// Beyond it, those that failed longest ago are a last resort: handed out,
+    /// one at a time, when nothing else will do. When so many fail, it is likely
+    /// that they are not to blame. (Envoy's `max_ejection_percent`.)
+    pub fn max_ejected(mut self, share: f64) -> Self {
+        self.max_ejected = share;
+        self
+    }
+
     /// Builds the registry.
     ///
     /// # Errors
@@ -149,6 +162,9 @@ impl RegistryBuilder {
         if !is_countable(ttl, tick) {
             return Err(BuildError::InvalidTtl { ttl });
         }
+        if !(0.0..=1.0).contains(&self.max_ejected) {
+            return Err(BuildError::InvalidMaxEjected);
+        }
         let assumed_rtt_micros =
             sane_micros(assumed_rtt).ok_or(BuildError::InvalidAssumedRtt { assumed_rtt })?;
         Ok(Settings {
@@ -157,6 +173,7 @@ impl RegistryBuilder {
             local_id: self.local_id,
             address_policy: self.address_policy,
             assumed_rtt_micros,
+            max_ejected: self.max_ejected,
             has_keeper: self.maintenance == Maintenance::Thread,
         })
     }
@@ -172,6 +189,7 @@ impl fmt::Debug for RegistryBuilder {
             .field("local_id", &self.local_id)
             .field("address_policy", &self.address_policy)
             .field("assumed_rtt", &self.assumed_rtt)
+            .field("max_ejected", &self.max_ejected)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,8 @@
 //! What all handles of one registry share.
 
-use crate::record::Lifecycle;
+use crate::record::{Circuit, Lifecycle};
+use crate::registry::bans::Bans;
+use crate::registry::geography::Geography;
 use crate::registry::housekeeping::LastSort;
 use crate::registry::stats::Counters;
 use crate::relay::{AddressPolicy, NodeId, RelayInfo};
@@ -22,6 +24,8 @@ pub(crate) struct Core {
     pub(super) publication: Publication,
     pub(super) inbox: Inbox,
     pub(super) wheel: Mutex<Wheel>,
+    pub(super) bans: Bans,
+    pub(super) geography: Geography,
     pub(super) counters: Counters,
     pub(super) last_sort: LastSort,
     /// All that was due at this tick has departed.
@@ -38,8 +42,8 @@ pub(super) struct InFlight<'a>(&'a AtomicU32);
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        // Release: the wheel has been told by now.
-        self.0.fetch_sub(1, Ordering::Release);
+        // AcqRel: the wheel has been told by now; and see `see_registrations`.
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -51,6 +55,8 @@ pub(crate) struct Settings {
     pub(super) local_id: Option<NodeId>,
     pub(super) address_policy: AddressPolicy,
     pub(super) assumed_rtt_micros: u32,
+    /// A share: beyond it, those backing off are a last resort.
+    pub(super) max_ejected: f64,
     /// Whether a thread of our own does the housekeeping.
     pub(super) has_keeper: bool,
 }
@@ -67,6 +73,8 @@ impl Core {
             publication: Publication::new(),
             inbox: Inbox::default(),
             wheel: Mutex::new(Wheel::new()),
+            bans: Bans::new(),
+            geography: Geography::default(),
             counters: Counters::default(),
             last_sort: LastSort::new(),
             swept: Padded(AtomicU64::default()),
@@ -95,6 +103,13 @@ impl Core {
         // A read-modify-write, so that it and each registration's are in one
         // order: those before are over, those after see what we did before.
         self.in_flight.fetch_add(0, Ordering::AcqRel) == 0
+    }
+
+    /// Registrations that end later see what we did before; those that have
+    /// ended, we see.
+    pub(super) fn see_registrations(&self) {
+        // A read-modify-write, so that it and the end of each are in one order.
+        self.in_flight.fetch_add(0, Ordering::AcqRel);
     }
 
     pub(super) fn note_swept(&self, tick: Tick) {
@@ -171,8 +186,19 @@ impl Core {
     /// A copy of what `word`, read from the record, and the record say.
     #[inline]
     pub(super) fn describe(&self, record: &RecordRef<'_>, word: Lifecycle) -> RelayInfo {
+        self.describe_as(record, word, record.circuit())
+    }
+
+    #[inline]
+    pub(super) fn describe_candidate(&self, candidate: &Candidate<'_>) -> RelayInfo {
+        self.describe_as(&candidate.record, candidate.word, candidate.circuit)
+    }
+
+    #[inline]
+    fn describe_as(&self, record: &RecordRef<'_>, word: Lifecycle, circuit: Circuit) -> RelayInfo {
         let announcement = record.announcement(word);
         let load = record.load();
+        let tick = self.timeline.tick();
         RelayInfo {
             node_id: record.identity(),
             endpoint: announcement.endpoint.clone(),
@@ -185,12 +211,9 @@ impl Core {
             expires_at: self.timeline.wall_time_of(word.deadline()),
             nat: announcement.nat,
             draining: load.is_draining(),
+            banned: circuit.is_banned(tick),
+            circuit: circuit.public_state(tick),
         }
-    }
-
-    #[inline]
-    pub(super) fn describe_candidate(&self, candidate: &Candidate<'_>) -> RelayInfo {
-        self.describe(&candidate.record, candidate.word)
     }
 }
 

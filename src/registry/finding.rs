@@ -5,7 +5,7 @@ use crate::record::Refusal;
 use crate::registry::core::Core;
 use crate::registry::lease::Lease;
 use crate::relay::{NodeId, RelayInfo};
-use crate::select::{Candidate, Criteria, FindOptions, Walk};
+use crate::select::{Candidate, Criteria, Explanation, FindOptions, Views, Walk};
 use crate::sync::epoch;
 
 impl Core {
@@ -48,6 +48,9 @@ impl Core {
         let (record, word) = self
             .find_live(relay, &guard)
             .ok_or(LeaseError::UnknownRelay)?;
+        if record.circuit().is_banned(self.timeline.tick()) {
+            return Err(LeaseError::Banned);
+        }
         match record.lease() {
             Ok(unit) => Ok(Lease::new(self.describe(&record, word), unit)),
             Err(Refusal::Closed) => Err(LeaseError::UnknownRelay),
@@ -68,6 +71,11 @@ impl Core {
     ) -> R {
         let guard = epoch::pin();
         let snapshot = self.publication.load();
+        let views = options.has_views().then(|| {
+            let (requester, target) = (&options.requester_view, &options.target_view);
+            let positions = &snapshot.base.positions;
+            Views::resolve(requester, target, &self.table, positions, &guard)
+        });
         look(&Walk {
             table: &self.table,
             guard: &guard,
@@ -76,10 +84,17 @@ impl Core {
                 target,
                 local: self.settings.local_id.as_ref(),
                 options,
+                views: views.as_ref(),
                 tick: self.timeline.tick(),
                 assumed_rtt_micros: self.settings.assumed_rtt_micros,
             },
+            tick_nanos: self.timeline.tick_nanos(),
+            max_ejected: self.settings.max_ejected,
         })
+    }
+
+    pub(super) fn explain(&self, target: &NodeId, options: &FindOptions) -> Explanation {
+        self.walk(target, options, |walk| walk.explain(options.max_results))
     }
 }
 

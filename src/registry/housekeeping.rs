@@ -6,7 +6,7 @@
 
 use crate::registry::core::Core;
 use crate::registry::stats::{Stats, add_one, get};
-use crate::select::{Backlog, Merger};
+use crate::select::{Backlog, Merger, Survey};
 use crate::sync::{AtomicU64, Ordering, epoch};
 use crate::table::sweep_buried;
 use crate::time::{Tick, nanos};
@@ -48,6 +48,7 @@ impl Core {
         let is_time = sorting == Sorting::Eager
             || self.last_sort.may_sort_again()
             || self.publication.backlog() == Backlog::Overdue;
+        self.survey();
         let sorted = is_time && self.sort();
         self.table.reclaim();
         sweep_buried();
@@ -172,13 +173,20 @@ impl Core {
         let departures = self.counters.departures();
         let assumed_rtt_micros = self.settings.assumed_rtt_micros;
         let guard = epoch::pin();
+        let geography = &self.geography;
+        let atlas = geography.is_in_use().then(|| geography.atlas.lock());
         self.publication
             .merge(merger, &guard, assumed_rtt_micros, |relay| {
                 // What is past its deadline stays until it departs: somebody may
                 // be renewing it.
                 let record = self.table.resolve(relay, &guard)?;
                 let stays = !record.lifecycle().is_over();
-                stays.then(|| record.rtt_micros().unwrap_or(assumed_rtt_micros))
+                stays.then(|| Survey {
+                    rtt_micros: record.rtt_micros().unwrap_or(assumed_rtt_micros),
+                    position: atlas
+                        .as_ref()
+                        .and_then(|atlas| atlas.position(relay).copied()),
+                })
             });
         self.last_sort.note(departures, elapsed_nanos, begun);
     }
@@ -197,7 +205,7 @@ impl Core {
             leases: self.table.leases(),
             awaiting_reclamation: self.table.awaiting_reclamation(),
             snapshot_age: self.timeline.elapsed().saturating_sub(sorted_at),
-            snapshot_len: snapshot.base.entries.len(),
+            snapshot_len: snapshot.base.len(),
             arrivals: snapshot.arrivals(),
             wheel_len: self.wheel.lock().len(),
             maintenance_passes: get(&self.counters.passes),

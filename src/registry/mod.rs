@@ -1,14 +1,17 @@
 //! The public face: each operation is a short story over the rooms below.
 
+mod bans;
 mod builder;
 mod core;
 mod finding;
+mod geography;
 mod housekeeping;
 mod keeper;
 mod lease;
 #[cfg(all(test, relay_loom))]
 mod models;
 mod registration;
+mod standing;
 mod stats;
 
 pub use builder::{Maintenance, RegistryBuilder};
@@ -17,17 +20,18 @@ pub use lease::Lease;
 pub use registration::Registration;
 pub use stats::Stats;
 
-use crate::errors::{FindError, LeaseError, RegisterError};
+use crate::errors::{BanError, FindError, LeaseError, RegisterError};
+use crate::record::Failure;
 use crate::relay::{Endpoint, NodeId, RegisterOptions, RelayInfo};
-use crate::rtt::sane_micros;
-use crate::select::FindOptions;
+use crate::rtt::{Coordinate, sane_micros};
+use crate::select::{Explanation, FindOptions, PeerView};
 use crate::sync::{Arc, epoch};
 use core::Core;
 use housekeeping::Sorting;
 use keeper::Keeper;
 use std::fmt;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A registry of relays: which peers can relay, how loaded each is, how far
 /// away, and which to use now.
@@ -37,7 +41,7 @@ use std::time::Duration;
 ///
 /// ```
 /// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registration, Registry};
-/// use std::time::Duration;
+/// use std::time::{Duration, SystemTime};
 ///
 /// let registry = Registry::new();
 /// let relay = NodeId::from([1; 32]);
@@ -82,7 +86,7 @@ impl Registry {
     ///
     /// ```
     /// use relay_registry::{Maintenance, ManualClock, Registry};
-    /// use std::time::Duration;
+    /// use std::time::{Duration, SystemTime};
     ///
     /// let clock = ManualClock::new();
     /// let registry = Registry::builder()
@@ -306,8 +310,66 @@ impl Registry {
                 if record.record_rtt(core.timeline.elapsed_nanos(), micros) {
                     core.publication.note_reordering();
                 }
+                core.geography.probed(record.handle(), micros);
             })
         })
+    }
+
+    /// Where this node is, in the frame of the relays that it measures and of the
+    /// peers that it [learns](Self::learn) from.
+    ///
+    /// It follows from the round trips that are [recorded](Self::record_rtt), a
+    /// housekeeping pass later. A registry keeps positions from the first call
+    /// to this, [`relay_coordinate`](Self::relay_coordinate) or
+    /// [`learn`](Self::learn) on. Waits for whoever else is at it: not for a hot
+    /// path.
+    #[must_use]
+    pub fn coordinate(&self) -> Coordinate {
+        self.core().coordinate()
+    }
+
+    /// Where a relay is, to the best of what is known: for peers to find their
+    /// own coordinate by (see [`Vivaldi`](crate::Vivaldi)). `None` if it is not
+    /// held, or nobody measured it.
+    ///
+    /// It is learned from round trips that this node and others measured to the
+    /// relay; a relay says nothing of its own place. Waits for whoever else is
+    /// at it: not for a hot path.
+    #[must_use]
+    pub fn relay_coordinate(&self, relay: &NodeId) -> Option<Coordinate> {
+        self.core().relay_coordinate(relay)
+    }
+
+    /// Learns from what a peer measured where relays are; how many of its round
+    /// trips were taken in.
+    ///
+    /// A view without a coordinate teaches nothing, nor does what a relay says
+    /// of itself. What does not fit with what others say is left out, and no
+    /// single view moves a relay far. It counts in finds after the next
+    /// housekeeping pass. Waits for whoever else is at it: not for a hot path.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, PeerView, Registry, Vivaldi};
+    /// # use std::net::SocketAddr;
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    ///
+    /// // What a peer keeps, and sends along when it asks or renews.
+    /// let coordinates = Vivaldi::new();
+    /// let rtt = Duration::from_millis(12);
+    /// let view = PeerView::new()
+    ///     .measured(relay, rtt)?
+    ///     .coordinate(coordinates.coordinate());
+    ///
+    /// let peer = NodeId::from([9; 32]);
+    /// assert_eq!(registry.learn(&peer, &view), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn learn(&self, peer: &NodeId, view: &PeerView) -> usize {
+        self.core().learn(peer, view)
     }
 
     /// Takes in what a relay says of its total load, leases of this registry
@@ -329,6 +391,107 @@ impl Registry {
     pub fn set_draining(&self, relay: &NodeId, draining: bool) -> bool {
         self.core()
             .with_live(relay, |record| record.set_draining(draining))
+    }
+
+    /// Takes in that an attempt to use a relay failed: it is handed out to
+    /// nobody for a while, and then on trial, to one caller at a time. False if
+    /// it is not held.
+    ///
+    /// This is a circuit breaker for each relay. How long it stays open depends
+    /// on the [`Failure`]: from 1 s up to 10 minutes, longer each time, give or
+    /// take a quarter. What fails while it is open counts no more: those
+    /// attempts were under way. Three [successes](Self::report_success) close
+    /// it; a penalty that grew over several failures is forgotten by one failure
+    /// a minute. When more than a share of all relays
+    /// ([`max_ejected`](RegistryBuilder::max_ejected)) are failing, those that
+    /// failed longest ago are a last resort.
+    ///
+    /// Report what your own attempts tell, and think twice about what peers say
+    /// of others. Lock-free, without allocation or system call; one
+    /// compare-and-swap.
+    ///
+    /// ```
+    /// use relay_registry::{CircuitState, Failure, NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    ///
+    /// registry.report_failure(&relay, Failure::TimedOut);
+    /// assert_eq!(registry.relay(&relay).unwrap().circuit(), CircuitState::Open);
+    /// registry.report_success(&relay); // a sign of life
+    /// assert_eq!(registry.relay(&relay).unwrap().circuit(), CircuitState::HalfOpen);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn report_failure(&self, relay: &NodeId, failure: Failure) -> bool {
+        self.core().report_failure(relay, failure)
+    }
+
+    /// Takes in that a relay was used with success; false if it is not held.
+    ///
+    /// Writes nothing, unless the relay [failed](Self::report_failure) lately.
+    /// Lock-free, without allocation or system call.
+    pub fn report_success(&self, relay: &NodeId) -> bool {
+        self.core().report_success(relay)
+    }
+
+    /// Bans a relay for some time from now, rounded up to a tick: it is handed
+    /// out to nobody and no [lease](Self::lease) on it is given, whether it is
+    /// registered now, renews, or leaves and comes back. Leases given stay. A
+    /// ban that is in force is replaced.
+    ///
+    /// When this returns, no call that starts later hands the relay out; one
+    /// that is just being registered, none that starts after that has returned.
+    /// Lock-free; copies the list of bans, of which there can be 65,536.
+    ///
+    /// # Errors
+    ///
+    /// A [`BanError`]: too long, or too many.
+    pub fn ban(&self, relay: &NodeId, duration: Duration) -> Result<(), BanError> {
+        self.core().ban(relay, duration)
+    }
+
+    /// Lifts the ban of a relay; whether there was one. One that was failing
+    /// before is handed out on trial.
+    ///
+    /// Lock-free; copies the list of bans.
+    pub fn unban(&self, relay: &NodeId) -> bool {
+        self.core().unban(relay)
+    }
+
+    /// The relays banned, registered or not, and when each ban ends, on the
+    /// calendar that was in force when the registry was built.
+    #[must_use]
+    pub fn banned(&self) -> Vec<(NodeId, SystemTime)> {
+        self.core().banned()
+    }
+
+    /// Says for every relay whether it would be handed out for a path to
+    /// `target` now, and why: with [`find_relays`](Self::find_relays), or, if at
+    /// most one result is asked for, with [`find_relay_with`](Self::find_relay_with).
+    ///
+    /// Judges all relays by their exact scores and hands none out. Among many
+    /// that are practically equal a find may take another. Lock-free; allocates
+    /// the answer: for people, not for a hot path.
+    ///
+    /// ```
+    /// use relay_registry::{FindOptions, NodeId, Registry, Verdict};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    /// registry.set_draining(&relay, true);
+    ///
+    /// let explanation = registry.explain(&NodeId::from([9; 32]), &FindOptions::new());
+    /// assert_eq!(explanation.of(&relay).unwrap().verdict, Verdict::Draining);
+    /// println!("{explanation}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn explain(&self, target: &NodeId, options: &FindOptions) -> Explanation {
+        self.core().explain(target, options)
     }
 
     /// One housekeeping pass: raises the tick, removes what is due, sorts the

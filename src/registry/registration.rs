@@ -25,6 +25,9 @@ pub enum Registration {
 /// The capacity of a relay that does not declare one.
 const DEFAULT_CAPACITY: u32 = 100;
 
+/// The longest label of a failure domain, in bytes.
+const MAX_LABEL: usize = 63;
+
 /// How often a registration helps to reclaim before it gives up.
 const PATIENCE: usize = 256;
 
@@ -88,6 +91,12 @@ impl Core {
             }
             RegisterOptions { ttl: Some(ttl), .. } if !is_countable(ttl, self.settings.tick) => {
                 Err(RegisterError::InvalidTtl { ttl })
+            }
+            RegisterOptions {
+                failure_domain: Some(ref label),
+                ..
+            } if !(1..=MAX_LABEL).contains(&label.len()) => {
+                Err(RegisterError::InvalidFailureDomain { len: label.len() })
             }
             RegisterOptions {
                 latency: Some(latency),
@@ -187,7 +196,7 @@ impl Core {
     /// handed out and due.
     fn enter(&self, request: &Request<'_>, guard: &Guard) -> Result<Registration, Obstacle> {
         self.ensure_room(request, guard)?;
-        let _in_flight = self.in_flight();
+        let in_flight = self.in_flight();
         let now = self.timeline.advance();
         let announcement = first_announcement(request, now, self.settings.ttl);
         let deadline = self.deadline(now, announcement.ttl)?;
@@ -195,15 +204,31 @@ impl Core {
             self.table
                 .stage(&request.id, announcement, deadline, request.rtt_seed, guard)?;
         let record = staged.record();
+        let enters_banned = self.note_ban(&record, request);
         self.publication.append(record.handle());
         self.inbox.push(record.index(), record.inbox_link());
         match self.table.admit(&staged, &request.id, guard) {
-            Verdict::Admitted => Ok(Registration::New),
+            Verdict::Admitted => {
+                drop(in_flight);
+                if enters_banned || self.bans.until(&request.id, now.tick).is_some() {
+                    self.enforce_ban(&request.id);
+                }
+                Ok(Registration::New)
+            }
             Verdict::Held | Verdict::Full => {
                 self.table.withdraw(&staged);
                 Err(Obstacle::Overtaken)
             }
         }
+    }
+
+    /// One who is banned comes in as such.
+    fn note_ban(&self, record: &RecordRef<'_>, request: &Request<'_>) -> bool {
+        let until = self.bans.until(&request.id, self.timeline.tick());
+        if let Some(until) = until {
+            record.change_circuit(|circuit| circuit.with_ban(until));
+        }
+        until.is_some()
     }
 
     /// Refuses a newcomer when the table is full of relays that live.
@@ -280,6 +305,7 @@ fn first_announcement(request: &Request<'_>, now: Moment, default_ttl: Duration)
         capacity: options.capacity.unwrap_or(DEFAULT_CAPACITY),
         ttl: options.ttl.unwrap_or(default_ttl),
         nat: options.nat,
+        failure_domain: options.failure_domain.clone(),
         registered_at: now.nanos,
     }
 }
@@ -290,12 +316,18 @@ fn amended(current: &Announcement, request: &Request<'_>) -> Option<Announcement
     let is_new = request.endpoint != current.endpoint
         || options.capacity.is_some_and(|new| new != current.capacity)
         || options.ttl.is_some_and(|new| new != current.ttl)
-        || options.nat.is_some_and(|new| current.nat != Some(new));
+        || options.nat.is_some_and(|new| current.nat != Some(new))
+        || (options.failure_domain.is_some() && options.failure_domain != current.failure_domain);
     is_new.then(|| Announcement {
         endpoint: request.endpoint.clone(),
         capacity: options.capacity.unwrap_or(current.capacity),
         ttl: options.ttl.unwrap_or(current.ttl),
         nat: options.nat.or(current.nat),
+        failure_domain: options
+            .failure_domain
+            .as_ref()
+            .or(current.failure_domain.as_ref())
+            .cloned(),
         registered_at: current.registered_at,
     })
 }

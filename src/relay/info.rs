@@ -19,6 +19,21 @@ pub struct RelayInfo {
     pub(crate) expires_at: SystemTime,
     pub(crate) nat: Option<NatType>,
     pub(crate) draining: bool,
+    pub(crate) banned: bool,
+    pub(crate) circuit: CircuitState,
+}
+
+/// How far a relay is trusted after failures; the states of a circuit breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CircuitState {
+    /// It works, as far as is known.
+    Closed,
+    /// It failed lately: it is handed out as a last resort only, when too many
+    /// others have failed as well.
+    Open,
+    /// It failed, and its back-off is over: it is handed out on trial, to one
+    /// caller at a time, until it has proved itself.
+    HalfOpen,
 }
 
 impl RelayInfo {
@@ -83,5 +98,18 @@ impl RelayInfo {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.draining
+    }
+
+    /// Whether the operator banned the relay for the time being.
+    #[must_use]
+    pub fn is_banned(&self) -> bool {
+        self.banned
+    }
+
+    /// How far the relay is trusted after failures. One that was handed out
+    /// although its circuit is [open](CircuitState::Open) is a last resort.
+    #[must_use]
+    pub fn circuit(&self) -> CircuitState {
+        self.circuit
     }
 }

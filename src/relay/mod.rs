@@ -9,6 +9,6 @@ mod reach;
 
 pub use endpoint::{Endpoint, EndpointError, Host};
 pub use id::{NodeId, NodeIdError};
-pub use info::RelayInfo;
+pub use info::{CircuitState, RelayInfo};
 pub use nat::{AddressPolicy, NatType, NatTypeError};
 pub use options::RegisterOptions;

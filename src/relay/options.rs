@@ -1,5 +1,6 @@
 //! [`RegisterOptions`]: what a relay declares besides its endpoint.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::NatType;
@@ -27,6 +28,7 @@ pub struct RegisterOptions {
     pub(crate) latency: Option<Duration>,
     pub(crate) nat: Option<NatType>,
     pub(crate) ttl: Option<Duration>,
+    pub(crate) failure_domain: Option<Arc<str>>,
 }
 
 impl RegisterOptions {
@@ -37,6 +39,7 @@ impl RegisterOptions {
             latency: None,
             nat: None,
             ttl: None,
+            failure_domain: None,
         }
     }
 
@@ -83,6 +86,18 @@ impl RegisterOptions {
         self.ttl = Some(ttl);
         self
     }
+
+    /// What the relay may fail together with, such as the name of its rack, site
+    /// or operator: 1 to 63 bytes, by default nothing beyond its network.
+    ///
+    /// Of several relays asked for, those in different domains are preferred;
+    /// see [`FindOptions::spread_cost`](crate::FindOptions::spread_cost). Others
+    /// are refused with
+    /// [`RegisterError::InvalidFailureDomain`](crate::RegisterError::InvalidFailureDomain).
+    pub fn failure_domain(mut self, label: impl Into<Arc<str>>) -> Self {
+        self.failure_domain = Some(label.into());
+        self
+    }
 }
 
 #[cfg(test)]
@@ -97,8 +112,10 @@ mod tests {
             latency,
             nat,
             ttl,
+            failure_domain,
         } = RegisterOptions::new();
         assert_eq!((capacity, latency, nat, ttl), (None, None, None, None));
+        assert_eq!(failure_domain, None);
     }
 
     #[test]

@@ -1,11 +1,33 @@
-//! Round-trip times.
+//! Round-trip times: measured, and estimated.
+//!
+//! What is measured here stays in a [`window`]. What nobody here can measure,
+//! the leg from a relay to a stranger, is estimated between [`coordinate`]s. A
+//! node finds its own by [`vivaldi`]; a relay's is learned as that of a
+//! [`landmark`], from round trips that others measured to it; the [`atlas`] has
+//! those of one registry. Where a stranger has no coordinate, the [`triangle`]
+//! makes do with the round trips it knows.
 
+mod atlas;
+mod coordinate;
+mod landmark;
+mod spring;
+mod triangle;
+mod vivaldi;
 mod window;
 
+pub use coordinate::Coordinate;
+pub use landmark::Landmark;
+pub use vivaldi::Vivaldi;
+
+pub(crate) use atlas::Atlas;
+pub(crate) use triangle::Triangle;
 pub(crate) use window::RttWindow;
 
 use crate::limits::MAX_RTT;
 use std::time::Duration;
+
+/// [`MAX_RTT`] in microseconds. Whole numbers up to here are exact in `f32`.
+const MAX_MICROS: f32 = MAX_RTT.as_secs() as f32 * 1e6;
 
 /// A round-trip time in whole microseconds, rounded up; `None` for zero, which
 /// nothing measured, and for anything above [`MAX_RTT`].

@@ -1,19 +1,23 @@
 //! Which relays may be handed out to a caller, and what they are worth to it.
 
-use crate::record::{Lifecycle, Load, Refusal};
+use crate::errors::PassedOver;
+use crate::record::{Access, Circuit, Lifecycle, Load, Refusal};
 use crate::relay::NodeId;
 use crate::rtt::micros_at_most;
 use crate::select::FindOptions;
-use crate::select::score::{least_score, score};
+use crate::select::legs::{Leg, Legs, Views};
+use crate::select::score::score;
 use crate::table::RecordRef;
 use crate::time::Tick;
 
 /// What one call asks for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Criteria<'a> {
     pub(crate) target: &'a NodeId,
     pub(crate) local: Option<&'a NodeId>,
     pub(crate) options: &'a FindOptions,
+    /// What is known of the pair, where the options say anything.
+    pub(crate) views: Option<&'a Views<'a>>,
     /// What was live at this tick is live.
     pub(crate) tick: Tick,
     /// What a leg that nobody measured is ranked at.
@@ -26,10 +30,20 @@ pub(crate) struct Candidate<'g> {
     pub(crate) record: RecordRef<'g>,
     /// Its lifecycle when it was judged, which names what to hand out.
     pub(crate) word: Lifecycle,
+    /// Its circuit then, which says whether it is on trial.
+    pub(crate) circuit: Circuit,
+    pub(crate) path_micros: u32,
     pub(crate) score: f32,
 }
 
+/// A relay above this utilisation is not worth staying with.
+const BUSY: f32 = 0.9;
+
 impl Candidate<'_> {
+    pub(crate) fn is_busy(&self) -> bool {
+        self.record.announced_load(self.word).utilisation() > BUSY
+    }
+
     /// Whether there is room also by what the relay announces.
     #[inline]
     pub(crate) fn is_confirmed(&self) -> bool {
@@ -42,6 +56,8 @@ impl Candidate<'_> {
 pub(crate) enum Rejection {
     Departed,
     Excluded,
+    Banned,
+    BackingOff,
     Draining,
     Full,
     TooFar,
@@ -56,7 +72,7 @@ impl Criteria<'_> {
     /// after that; in between, the two differ.
     #[inline]
     pub(crate) fn judge<'g>(&self, record: RecordRef<'g>) -> Result<Candidate<'g>, Rejection> {
-        self.judge_by(record, |_| record.load())
+        self.judge_by(record, |_| record.load(), check_access)
     }
 
     /// The same, by the capacity that the relay announces.
@@ -64,10 +80,19 @@ impl Criteria<'_> {
         &self,
         record: RecordRef<'g>,
     ) -> Result<Candidate<'g>, Rejection> {
-        self.judge_by(record, |word| {
-            let capacity = record.announcement(word).capacity;
-            record.load().with_capacity(capacity)
-        })
+        self.judge_by(record, |word| record.announced_load(word), check_access)
+    }
+
+    /// The same, whether or not it is backing off.
+    pub(crate) fn judge_as_last_resort<'g>(
+        &self,
+        record: RecordRef<'g>,
+    ) -> Result<Candidate<'g>, Rejection> {
+        let check = |access| match check_access(access) {
+            Err(Rejection::BackingOff) => Ok(()),
+            checked => checked,
+        };
+        self.judge_by(record, |word| record.announced_load(word), check)
     }
 
     #[inline]
@@ -75,6 +100,7 @@ impl Criteria<'_> {
         &self,
         record: RecordRef<'g>,
         load: impl FnOnce(Lifecycle) -> Load,
+        check_access: impl FnOnce(Access) -> Result<(), Rejection>,
     ) -> Result<Candidate<'g>, Rejection> {
         let word = record.lifecycle();
         if !word.is_live_at(self.tick) {
@@ -83,30 +109,63 @@ impl Criteria<'_> {
         if self.excludes(&record) {
             return Err(Rejection::Excluded);
         }
+        let circuit = record.circuit();
+        check_access(circuit.access(self.tick))?;
         let load = load(word);
         if let Some(refusal) = load.refusal() {
             return Err(refusal.into());
         }
-        let rtt = record.rtt_micros();
-        self.check_latency(rtt)?;
-        let path = self.path_micros(rtt.unwrap_or(self.assumed_rtt_micros));
+        let path_micros = match self.views {
+            None => self.own_path_micros(record.rtt_micros())?,
+            Some(_) => self.checked_legs(&record)?.path_micros(),
+        };
         Ok(Candidate {
             record,
             word,
-            score: score(path, load),
+            circuit,
+            path_micros,
+            score: score(path_micros, load),
         })
     }
 
-    /// The least score of any relay at this round trip from here.
+    /// The path from this node, when nothing is known of the other leg.
     #[inline]
-    pub(crate) fn least_score(&self, rtt_micros: u32) -> f32 {
-        least_score(self.path_micros(rtt_micros))
+    fn own_path_micros(&self, rtt_micros: Option<u32>) -> Result<u32, Rejection> {
+        self.check_latency(rtt_micros)?;
+        Ok(rtt_micros.unwrap_or(self.assumed_rtt_micros) + self.assumed_rtt_micros)
     }
 
-    /// The whole path; nothing is known of the leg from relay to target.
-    #[inline]
-    fn path_micros(&self, rtt_micros: u32) -> u32 {
-        rtt_micros + self.assumed_rtt_micros
+    fn checked_legs(&self, record: &RecordRef<'_>) -> Result<Legs, Rejection> {
+        let legs = self.legs(record);
+        self.check_latency(legs.requester.measured())?;
+        Ok(legs)
+    }
+
+    /// What is known of the path through a relay.
+    pub(crate) fn legs(&self, record: &RecordRef<'_>) -> Legs {
+        let own = || record.rtt_micros().map(Leg::Measured);
+        let (requester, target) = match self.views {
+            None => (own(), None),
+            Some(views) => (
+                views
+                    .requester()
+                    .map_or_else(own, |view| views.leg(view, record)),
+                views.target().and_then(|view| views.leg(view, record)),
+            ),
+        };
+        let assumed = Leg::Assumed(self.assumed_rtt_micros);
+        Legs {
+            requester: requester.unwrap_or(assumed),
+            target: target.unwrap_or(assumed),
+        }
+    }
+
+    /// The paths through two relays, without a leg that is assumed for both.
+    pub(crate) fn known_micros(&self, one: &Candidate<'_>, other: &Candidate<'_>) -> (u32, u32) {
+        let (one, other) = (self.legs(&one.record), self.legs(&other.record));
+        let requester = without_assumed(one.requester, other.requester);
+        let target = without_assumed(one.target, other.target);
+        (requester.0 + target.0, requester.1 + target.1)
     }
 
     #[inline]
@@ -127,6 +186,38 @@ impl Criteria<'_> {
             None if self.options.allow_unmeasured => Ok(()),
             None => Err(Rejection::Unmeasured),
         }
+    }
+}
+
+fn without_assumed(one: Leg, other: Leg) -> (u32, u32) {
+    match (one, other) {
+        (Leg::Assumed(_), Leg::Assumed(_)) => (0, 0),
+        _ => (one.micros(), other.micros()),
+    }
+}
+
+#[inline]
+fn check_access(access: Access) -> Result<(), Rejection> {
+    match access {
+        Access::Free | Access::OnTrial => Ok(()),
+        Access::BackingOff => Err(Rejection::BackingOff),
+        Access::Banned => Err(Rejection::Banned),
+    }
+}
+
+impl Rejection {
+    /// Where it is counted.
+    pub(crate) fn count_in(self, passed_over: &mut PassedOver) {
+        *match self {
+            Self::Departed => &mut passed_over.departed,
+            Self::Excluded => &mut passed_over.excluded,
+            Self::Banned => &mut passed_over.banned,
+            Self::BackingOff => &mut passed_over.backing_off,
+            Self::Draining => &mut passed_over.draining,
+            Self::Full => &mut passed_over.full,
+            Self::TooFar => &mut passed_over.too_far,
+            Self::Unmeasured => &mut passed_over.unmeasured,
+        } += 1;
     }
 }
 

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::relay::NodeId;
+use crate::rtt::micros_at_most;
+use crate::select::PeerView;
 
 /// What a requester asks of a relay, beyond that it is live, has room, and is
 /// neither the target nor this node.
@@ -27,16 +29,49 @@ pub struct FindOptions {
     pub(crate) exclude: Vec<NodeId>,
     pub(crate) max_latency: Option<Duration>,
     pub(crate) allow_unmeasured: bool,
+    pub(crate) requester_view: Option<PeerView>,
+    pub(crate) target_view: Option<PeerView>,
+    pub(crate) preference: Option<Preference>,
+    pub(crate) spread_cost: f64,
+}
+
+/// A relay that the requester would rather keep.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Preference {
+    pub(crate) relay: NodeId,
+    pub(crate) least_gain: Duration,
+    pub(crate) least_share: f64,
+}
+
+impl Preference {
+    /// Whether a path is so much better than that of the relay in use that it
+    /// pays to change.
+    pub(crate) fn is_worth_leaving(&self, current_micros: u32, best_micros: u32) -> bool {
+        let gain = current_micros.saturating_sub(best_micros);
+        gain >= micros_at_most(self.least_gain)
+            && f64::from(gain) >= f64::from(current_micros) * self.least_share
+    }
 }
 
 impl FindOptions {
-    /// At most three results, nothing excluded, any latency.
+    /// Whether anything is known of the pair.
+    #[inline]
+    pub(crate) const fn has_views(&self) -> bool {
+        self.requester_view.is_some() || self.target_view.is_some()
+    }
+
+    /// At most three results, nothing excluded, any latency, nothing known of
+    /// the pair, no preference.
     pub const fn new() -> Self {
         Self {
             max_results: 3,
             exclude: Vec::new(),
             max_latency: None,
             allow_unmeasured: false,
+            requester_view: None,
+            target_view: None,
+            preference: None,
+            spread_cost: 0.15,
         }
     }
 
@@ -57,12 +92,79 @@ impl FindOptions {
         self
     }
 
-    /// The longest round trip to the relay that will do, by default any.
+    /// The longest round trip from the requester to the relay that will do, by
+    /// default any.
     ///
     /// A relay whose round trip is unknown does not meet it, unless
     /// [`allow_unmeasured`](Self::allow_unmeasured) says so.
     pub const fn max_latency(mut self, rtt: Duration) -> Self {
         self.max_latency = Some(rtt);
+        self
+    }
+
+    /// What the target knows of its own distance to relays, by default nothing:
+    /// then the leg from each relay to it counts as the
+    /// [assumed](crate::RegistryBuilder::assumed_rtt) round trip.
+    ///
+    /// A relay that the view names is judged by the round trip that it gives. The
+    /// others are estimated between the view's coordinate, or else the nearest
+    /// relay that it names, and the position that the registry
+    /// [learned](crate::Registry::learn) of each.
+    pub const fn target_view(mut self, view: PeerView) -> Self {
+        self.target_view = Some(view);
+        self
+    }
+
+    /// What a requester other than this node knows of its own distance to
+    /// relays. By default the requester is this node, and its round trips are
+    /// those that it [measured](crate::Registry::record_rtt).
+    ///
+    /// A [`max_latency`](Self::max_latency) is then met by relays that the view
+    /// names, and by no others unless unmeasured ones are allowed.
+    pub const fn requester_view(mut self, view: PeerView) -> Self {
+        self.requester_view = Some(view);
+        self
+    }
+
+    /// A relay to keep, such as the one in use: it is handed out unless the best
+    /// is better by at least 10 ms and a third (the rule of Tailscale and iroh;
+    /// see [`prefer_unless`](Self::prefer_unless)).
+    ///
+    /// It is never a reason to hand out a relay that would not be otherwise, nor
+    /// one on trial after failures, nor one above nine tenths of its capacity.
+    /// Counts where a single relay is asked for.
+    pub const fn prefer(mut self, relay: NodeId) -> Self {
+        self.preference = Some(Preference {
+            relay,
+            least_gain: Duration::from_millis(10),
+            least_share: 1.0 / 3.0,
+        });
+        self
+    }
+
+    /// By how much the best must be better than the preferred relay to be handed
+    /// out in its place: by a time and by a share of the preferred path, which
+    /// is taken to be within 0 and 1. Without a [`prefer`](Self::prefer) before
+    /// it makes no difference.
+    ///
+    /// Compared are the expected paths, without a leg that is assumed for both.
+    pub fn prefer_unless(mut self, gain: Duration, share: f64) -> Self {
+        if let Some(preference) = &mut self.preference {
+            preference.least_gain = gain;
+            preference.least_share = unit_interval(share);
+        }
+        self
+    }
+
+    /// How much longer the path of a further result may be, as a share, for it
+    /// to be in another failure domain than those before; by default 0.15, with
+    /// 0 domains do not matter. Taken to be within 0 and 1.
+    ///
+    /// A failure domain is an IPv4 /24, an IPv6 /48, a DNS name, or a
+    /// [label](crate::RegisterOptions::failure_domain). It is looked at for up to
+    /// 32 results.
+    pub fn spread_cost(mut self, share: f64) -> Self {
+        self.spread_cost = unit_interval(share);
         self
     }
 
@@ -73,6 +175,11 @@ impl FindOptions {
         self.allow_unmeasured = allow;
         self
     }
+}
+
+/// Also for what is not a number.
+fn unit_interval(share: f64) -> f64 {
+    if share > 0.0 { share.min(1.0) } else { 0.0 }
 }
 
 impl Default for FindOptions {

@@ -15,9 +15,16 @@ use crate::record::Load;
 /// The load must be below the capacity.
 #[inline]
 pub(crate) fn score(path_micros: u32, load: Load) -> f32 {
-    let utilisation = load.total() as f32 / load.capacity() as f32;
+    path_micros as f32 * penalty(load)
+}
+
+/// What a path is multiplied by for the load of its relay; infinite at the
+/// capacity and above.
+#[inline]
+pub(crate) fn penalty(load: Load) -> f32 {
+    let utilisation = load.utilisation().min(1.0);
     let square = utilisation * utilisation;
-    path_micros as f32 / (1.0 - square * square)
+    1.0 / (1.0 - square * square)
 }
 
 /// The least score that any relay at the end of a path can have.

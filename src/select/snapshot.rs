@@ -19,26 +19,31 @@
 //! after 2^32 lives within one snapshot; each life adds an arrival, and runs
 //! are merged long before.
 
+use crate::rtt::Coordinate;
+use crate::select::districts::Districts;
+use crate::select::order::{Entry, Order};
+use crate::select::positions::Positions;
 use crate::select::run::Run;
+use crate::select::search::EXACT;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, Swap};
 use crate::table::Handle;
-use std::ops::Range;
 
-/// One relay in the sorted base.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    /// The round trip it was sorted by, in microseconds.
-    pub(crate) rtt_micros: u32,
-    pub(crate) relay: Handle,
-}
-
-/// Relays in ascending order of round-trip time.
+/// What a merge knew of the relays.
 #[derive(Debug, Default)]
 pub(crate) struct Base {
-    pub(crate) entries: Box<[Entry]>,
-    /// Where each band of practically equal entries ends.
-    band_ends: Box<[u32]>,
+    /// By the round trip from here.
+    pub(crate) order: Order,
+    pub(crate) positions: Positions,
+    pub(crate) districts: Districts,
+}
+
+/// What a merge learns of one relay.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Survey {
+    /// The round trip from here that it is sorted by, in microseconds.
+    pub(crate) rtt_micros: u32,
+    pub(crate) position: Option<Coordinate>,
 }
 
 /// See the module's description.
@@ -81,35 +86,32 @@ pub(crate) enum Backlog {
 }
 
 impl Base {
-    /// Entries whose round trip is within this of the first of their band are
-    /// as good as it: a 32nd of the path, at the least.
-    fn band_width(first_micros: u32, other_leg_micros: u32) -> u32 {
-        (first_micros + other_leg_micros) / 32
+    pub(crate) fn len(&self) -> usize {
+        self.order.entries.len()
     }
 
-    fn new(mut entries: Vec<Entry>, other_leg_micros: u32) -> Self {
-        entries.sort_by_key(|entry| (entry.rtt_micros, entry.relay.index));
-        let mut band_ends = Vec::new();
-        let mut start = 0;
-        while let Some(first) = entries.get(start) {
-            let width = Self::band_width(first.rtt_micros, other_leg_micros);
-            let limit = first.rtt_micros + width;
-            start += entries[start..].partition_point(|entry| entry.rtt_micros <= limit);
-            band_ends.push(start as u32);
-        }
+    /// All relays in it, nearest first.
+    pub(crate) fn relays(&self) -> impl Iterator<Item = Handle> {
+        self.order.entries.iter().map(|entry| entry.relay)
+    }
+
+    fn new(surveyed: Vec<(Handle, Survey)>, other_leg_micros: u32, previous: &Self) -> Self {
+        let position = |&(relay, survey): &(Handle, Survey)| Some((relay, survey.position?));
+        let positions = Positions::new(surveyed.iter().filter_map(position));
+        let entry = |&(relay, survey): &(Handle, Survey)| Entry {
+            micros: survey.rtt_micros,
+            relay,
+        };
+        let order = Order::new(surveyed.iter().map(entry).collect(), other_leg_micros);
+        let districts = match order.entries.len() {
+            ..=EXACT => Districts::default(),
+            _ => previous.districts.next(&order.entries, &positions),
+        };
         Self {
-            entries: entries.into_boxed_slice(),
-            band_ends: band_ends.into_boxed_slice(),
+            order,
+            positions,
+            districts,
         }
-    }
-
-    /// Ranges of practically equal entries, nearest first.
-    pub(crate) fn bands(&self) -> impl Iterator<Item = Range<usize>> {
-        let mut start = 0;
-        self.band_ends.iter().map(move |&end| {
-            let end = end as usize;
-            std::mem::replace(&mut start, end)..end
-        })
     }
 }
 
@@ -122,15 +124,11 @@ impl Snapshot {
     /// All relays, those in the base first, nearest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Handle> {
         let arrivals = self.runs.iter().flat_map(|run| run.iter());
-        self.base
-            .entries
-            .iter()
-            .map(|entry| entry.relay)
-            .chain(arrivals)
+        self.base.relays().chain(arrivals)
     }
 
     fn fresh_run(&self) -> Arc<Run> {
-        let capacity = (self.base.entries.len() / 4).clamp(RUN_MIN, RUN_MAX);
+        let capacity = (self.base.len() / 4).clamp(RUN_MIN, RUN_MAX);
         Arc::new(Run::new(capacity))
     }
 
@@ -187,7 +185,7 @@ impl Publication {
     /// How urgently the arrivals want merging.
     pub(crate) fn backlog(&self) -> Backlog {
         let snapshot = self.load();
-        let (arrivals, base) = (snapshot.arrivals(), snapshot.base.entries.len());
+        let (arrivals, base) = (snapshot.arrivals(), snapshot.base.len());
         match arrivals {
             _ if arrivals < RUN_MIN.max(base / 4) => Backlog::Light,
             _ if arrivals < (4 * RUN_MIN).max(base) => Backlog::Due,
@@ -207,7 +205,11 @@ impl Publication {
 
     /// Whether a merge would change anything but drop departed relays.
     pub(crate) fn wants_merge(&self) -> bool {
-        self.reordered.load(Ordering::Relaxed) || self.load().arrivals() > 0
+        if self.reordered.load(Ordering::Relaxed) {
+            return true;
+        }
+        let snapshot = self.load();
+        snapshot.arrivals() > 0 || snapshot.base.districts.are_wanted()
     }
 
     /// The right to merge, after waiting for whoever has it.
@@ -220,29 +222,26 @@ impl Publication {
         self.merger.try_lock()
     }
 
-    /// Sorts all relays that `rank` gives a round trip into a new base.
+    /// Sorts all relays that `survey` knows of into a new base.
     ///
-    /// `rank` answers `None` for a record that departed; `other_leg_micros` is
-    /// what every path has beside the round trip.
+    /// It answers `None` for a record that departed; `other_leg_micros` is what
+    /// every path has beside the round trip.
     pub(crate) fn merge(
         &self,
         merger: &mut Merger,
         _pinned: &Guard,
         other_leg_micros: u32,
-        mut rank: impl FnMut(Handle) -> Option<u32>,
+        mut survey: impl FnMut(Handle) -> Option<Survey>,
     ) {
         // Before the RTTs are read, so that a later change is not forgotten.
         self.reordered.store(false, Ordering::Relaxed);
         let before = self.with_old_runs_closed(merger);
         let old_runs = before.runs.len() - 1;
         let arrivals = before.runs[..old_runs].iter().flat_map(|run| run.iter());
-        let relays = before.base.entries.iter().map(|entry| entry.relay);
-        let mut entries = Vec::with_capacity(before.base.entries.len() + before.arrivals());
-        entries.extend(relays.chain(arrivals).filter_map(|relay| {
-            let rtt_micros = rank(relay)?;
-            Some(Entry { rtt_micros, relay })
-        }));
-        let base = Arc::new(Base::new(entries, other_leg_micros));
+        let relays = before.base.relays().chain(arrivals);
+        let mut surveyed = Vec::with_capacity(before.base.len() + before.arrivals());
+        surveyed.extend(relays.filter_map(|relay| Some((relay, survey(relay)?))));
+        let base = Arc::new(Base::new(surveyed, other_leg_micros, &before.base));
         loop {
             let snapshot = Arc::clone(&self.load());
             let next = Snapshot {

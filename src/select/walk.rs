@@ -1,49 +1,21 @@
-//! Finding the best relay without looking at all of them.
-//!
-//! The base is in ascending order of round-trip time, and no relay scores below
-//! its path, so a walk that has found one may stop at the first entry whose
-//! path alone is worse: exact, and short when loads come from elsewhere.
-//!
-//! It is long when the registry itself makes the loads, for its choices even
-//! out all scores; and it would lead every caller to the same relay wherever
-//! many are equally far. So beyond a small table the walk takes
-//!
-//! - from each *band* of practically equal entries, a few at random, of which
-//!   the least loaded wins (Mitzenmacher's power of d choices), and all of a
-//!   band that is small;
-//! - after a dozen entries, a few more spread evenly over the rest of what
-//!   could still win;
-//! - a few of the arrivals that no merge has sorted yet.
-//!
-//! All that is for speed. When nothing was found, and only then, everything is
-//! looked at in order, so that the answer "none" is never wrong.
+//! One caller's look at the relays: choosing, and taking what was chosen.
 
 use crate::PassedOver;
+use crate::record::{Access, BackOff};
+use crate::select::course::Course;
 use crate::select::criteria::{Candidate, Criteria, Rejection};
+use crate::select::search::{BEYOND, Search};
 use crate::select::snapshot::Snapshot;
+use crate::select::spread::spread;
 use crate::sync::epoch::Guard;
-use crate::sync::random_below;
 use crate::table::{Handle, Table, Unit};
+use crate::time::Tick;
 use std::collections::HashSet;
-use std::ops::Range;
 
-/// Up to so many entries or arrivals are all looked at.
-const EXACT: usize = 64;
-/// Entries looked at before the rest is only sampled.
-const HEAD: usize = 12;
-/// Eligible relays wanted from each band, and how many entries they may cost.
-const PER_BAND: usize = 4;
-const TRIES_PER_BAND: usize = 8;
-/// Entries sampled from the rest that could still win.
-const TAIL: usize = 4;
-/// Arrivals looked at, when there are many.
-const ARRIVALS: usize = 6;
-/// Entries tried anywhere before everything is looked at.
-const ANYWHERE: usize = 64;
 /// Up to so many results are kept in order during the walk.
 const FEW: usize = 32;
-/// How much further a walk goes once it has enough to answer with.
-const BEYOND: usize = 64;
+/// So many more than asked for are looked at, for the sake of other domains.
+const TO_CHOOSE_FROM: usize = 48;
 /// Choices lost to other callers before the first relay that fits is taken.
 const LOST_CHOICES: usize = 4;
 
@@ -53,116 +25,210 @@ pub(crate) struct Walk<'g> {
     pub(crate) guard: &'g Guard,
     pub(crate) snapshot: &'g Snapshot,
     pub(crate) criteria: Criteria<'g>,
-}
-
-/// The best of what was looked at.
-struct Search<'w, 'g> {
-    walk: &'w Walk<'g>,
-    best: Option<Candidate<'g>>,
-    /// How many have scored as the best does.
-    ties: u32,
-    looked_at: usize,
+    pub(crate) tick_nanos: u64,
+    /// Up to this share of relays may be backing off before the first of them
+    /// are a last resort.
+    pub(crate) max_ejected: f64,
 }
 
 impl<'g> Walk<'g> {
     /// The best relay, exactly or nearly so; `None` only if there is none.
+    #[inline]
     pub(crate) fn best(&self) -> Option<Candidate<'g>> {
-        let mut search = Search::new(self);
-        search.arrivals();
-        search.base();
-        if search.best.is_none() {
-            search.anywhere();
-        }
-        search
-            .best
-            .filter(Candidate::is_confirmed)
-            .or_else(|| Search::new(self).everything())
+        self.first_taken(|candidate| self.claim(candidate).then_some(*candidate))
+    }
+
+    /// Takes a unit of the best relay that gives one.
+    pub(crate) fn lease(&self) -> Option<(Candidate<'g>, Unit)> {
+        self.first_taken(|candidate| {
+            let unit = candidate.record.lease().ok()?;
+            self.claim(candidate).then_some((*candidate, unit))
+        })
     }
 
     /// The best `count` relays, best first and distinct; fewer only if there
     /// are no more.
     pub(crate) fn best_of(&self, count: usize) -> Vec<Candidate<'g>> {
-        match count {
+        let mut best = match count {
             0 => Vec::new(),
-            1 => self.best().into_iter().collect(),
-            _ if count <= FEW => self.complete(count),
+            1 => return self.best().into_iter().collect(),
+            _ if count <= FEW => self.spread_of(count),
             _ => self.sorted(count),
+        };
+        best.retain(|candidate| self.claim(candidate));
+        if best.is_empty() && count > 0 {
+            best.extend(self.best());
         }
-    }
-
-    /// Takes a unit of the best relay that gives one.
-    pub(crate) fn lease(&self) -> Option<(Candidate<'g>, Unit)> {
-        for _ in 0..LOST_CHOICES {
-            let best = self.best()?;
-            if let Ok(unit) = best.record.lease() {
-                return Some((best, unit));
-            }
-        }
-        // Others keep taking what we choose: take what comes first.
-        self.snapshot.iter().find_map(|relay| {
-            let candidate = self.judge_announced(relay).ok()?;
-            let unit = candidate.record.lease().ok()?;
-            Some((candidate, unit))
-        })
+        best
     }
 
     /// Counts why each relay is passed over.
     pub(crate) fn passed_over(&self) -> PassedOver {
         let mut passed_over = PassedOver::default();
         for relay in self.snapshot.iter() {
-            match self.judge_announced(relay) {
-                Ok(_) => continue,
-                Err(Rejection::Departed) => passed_over.departed += 1,
-                Err(Rejection::Excluded) => passed_over.excluded += 1,
-                Err(Rejection::Draining) => passed_over.draining += 1,
-                Err(Rejection::Full) => passed_over.full += 1,
-                Err(Rejection::TooFar) => passed_over.too_far += 1,
-                Err(Rejection::Unmeasured) => passed_over.unmeasured += 1,
+            if let Err(rejection) = self.judge_announced(relay) {
+                rejection.count_in(&mut passed_over);
             }
         }
         passed_over
     }
 
     #[inline]
-    fn judge(&self, relay: Handle) -> Result<Candidate<'g>, Rejection> {
+    fn first_taken<T>(&self, take: impl Fn(&Candidate<'g>) -> Option<T>) -> Option<T> {
+        for _ in 0..LOST_CHOICES {
+            if let Some(taken) = take(&self.choose()?) {
+                return Some(taken);
+            }
+        }
+        // Others keep taking what we choose: take what comes first.
+        self.snapshot
+            .iter()
+            .find_map(|relay| take(&self.judge_announced(relay).ok()?))
+            .or_else(|| take(&self.last_resort()?))
+    }
+
+    /// What to hand out, unless somebody takes it first.
+    #[inline]
+    fn choose(&self) -> Option<Candidate<'g>> {
+        let best = Search::new(self)
+            .some()
+            .filter(Candidate::is_confirmed)
+            .or_else(|| Search::new(self).everything())
+            .or_else(|| self.last_resort())?;
+        Some(self.preferred_over(&best).unwrap_or(best))
+    }
+
+    /// The relay that the requester would rather keep, if `best` is not so much
+    /// better, and if it could be had as well as any.
+    #[inline]
+    pub(crate) fn preferred_over(&self, best: &Candidate<'g>) -> Option<Candidate<'g>> {
+        let preference = self.criteria.options.preference.as_ref()?;
+        let record = self.table.find(&preference.relay, self.guard)?;
+        let current = self.criteria.judge_announced(record).ok()?;
+        let (current_micros, best_micros) = self.criteria.known_micros(&current, best);
+        let keeps = !current.circuit.is_failing()
+            && !current.is_busy()
+            && !preference.is_worth_leaving(current_micros, best_micros);
+        keeps.then_some(current)
+    }
+
+    /// Makes sure that a relay on trial, or of last resort, is handed out to no
+    /// other caller before the trial is over.
+    #[inline]
+    fn claim(&self, candidate: &Candidate<'g>) -> bool {
+        if !candidate.circuit.is_failing() {
+            return true;
+        }
+        let record = candidate.record;
+        record.claim_trial(candidate.circuit, self.back_off(record.index()))
+    }
+
+    /// When so many relays are backing off that it may well be our own fault:
+    /// the one that has been for longest.
+    #[cold]
+    pub(crate) fn last_resort(&self) -> Option<Candidate<'g>> {
+        let tick = self.criteria.tick;
+        let (mut live, mut ejected) = (0_usize, 0_usize);
+        let mut oldest: Option<(Tick, Candidate<'g>)> = None;
+        for relay in self.snapshot.iter() {
+            let Some(record) = self.table.resolve(relay, self.guard) else {
+                continue;
+            };
+            live += usize::from(record.lifecycle().is_live_at(tick));
+            if record.circuit().access(tick) != Access::BackingOff {
+                continue;
+            }
+            ejected += 1;
+            let Ok(candidate) = self.criteria.judge_as_last_resort(record) else {
+                continue;
+            };
+            let since = candidate.circuit.ejected_at(self.back_off(relay.index));
+            if oldest.is_none_or(|(before, _)| since < before) {
+                oldest = Some((since, candidate));
+            }
+        }
+        let too_many = ejected as f64 > self.max_ejected * live as f64;
+        oldest.filter(|_| too_many).map(|(_, candidate)| candidate)
+    }
+
+    fn back_off(&self, index: u32) -> BackOff {
+        BackOff {
+            now: self.criteria.tick,
+            tick_nanos: self.tick_nanos,
+            jitter: self.table.jitter(index),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn judge(&self, relay: Handle) -> Result<Candidate<'g>, Rejection> {
         let record = self.table.resolve(relay, self.guard);
         self.criteria.judge(record.ok_or(Rejection::Departed)?)
     }
 
-    fn judge_announced(&self, relay: Handle) -> Result<Candidate<'g>, Rejection> {
+    /// The same of the record at an index, found there under this guard.
+    pub(crate) fn judge_at(&self, index: u32) -> Result<Candidate<'g>, Rejection> {
+        let record = self.table.occupant(index, self.guard);
+        self.criteria
+            .judge_announced(record.ok_or(Rejection::Departed)?)
+    }
+
+    pub(crate) fn judge_announced(&self, relay: Handle) -> Result<Candidate<'g>, Rejection> {
         let record = self.table.resolve(relay, self.guard);
         self.criteria
             .judge_announced(record.ok_or(Rejection::Departed)?)
     }
 
+    /// All relays, by the round trip from this node.
+    #[inline]
+    pub(crate) fn main_course(&self) -> Course<'g> {
+        self.snapshot.base.course(&self.criteria)
+    }
+
+    /// The best relays for where the peers are, if that has been prepared.
+    #[inline]
+    pub(crate) fn detours(&self) -> [Option<Course<'g>>; 2] {
+        match self.criteria.views {
+            None => [None, None],
+            Some(views) => self.snapshot.base.detours(views),
+        }
+    }
+
     /// Looks at everything in order until no better can come, or until it has
     /// `count` and has gone some way beyond.
     fn complete(&self, count: usize) -> Vec<Candidate<'g>> {
-        let mut best: Vec<Candidate<'g>> = Vec::with_capacity(count);
-        let mut keep = |relay| {
-            if let Ok(candidate) = self.judge_announced(relay) {
-                keep_best(&mut best, candidate, count);
-            }
-            (best.len() == count).then(|| best[count - 1].score)
-        };
+        let mut best = Best::new(count);
         let arrivals = self.snapshot.runs.iter().flat_map(|run| run.iter());
-        let mut worst_kept = arrivals.fold(None, |_, relay| keep(relay));
+        arrivals.for_each(|relay| best.keep(self.judge_announced(relay)));
+        if let Some(views) = self.criteria.views {
+            for index in views.published() {
+                best.keep(self.judge_at(index));
+            }
+        }
+        for course in self.detours().iter().flatten() {
+            self.follow(course, &mut best);
+        }
+        if best.worst_score().is_none() || self.detours().iter().all(Option::is_none) {
+            self.follow(&self.main_course(), &mut best);
+        }
+        best.kept
+    }
+
+    fn follow(&self, course: &Course<'_>, best: &mut Best<'g>) {
         let mut beyond = 0;
-        for entry in &self.snapshot.base.entries {
-            if let Some(worst) = worst_kept {
+        for entry in &course.order.entries {
+            if let Some(worst) = best.worst_score() {
                 beyond += 1;
-                if beyond > BEYOND || self.criteria.least_score(entry.rtt_micros) >= worst {
+                if beyond > BEYOND || course.least_score(entry) >= worst {
                     break;
                 }
             }
-            worst_kept = keep(entry.relay);
+            best.keep(self.judge_announced(entry.relay));
         }
-        best
     }
 
     /// Sorts all that will do: for an answer so long that keeping it in order
     /// all the while would cost more.
-    fn sorted(&self, count: usize) -> Vec<Candidate<'g>> {
+    pub(crate) fn sorted(&self, count: usize) -> Vec<Candidate<'g>> {
         let relays = self.snapshot.iter();
         let mut all: Vec<_> = relays
             .filter_map(|relay| self.judge_announced(relay).ok())
@@ -173,176 +239,64 @@ impl<'g> Walk<'g> {
         all.truncate(count);
         all
     }
-}
 
-/// Inserts a candidate in its order among the best, if it is one of them.
-///
-/// A relay that left and came back during the walk may be met in both lives.
-fn keep_best<'g>(best: &mut Vec<Candidate<'g>>, candidate: Candidate<'g>, count: usize) {
-    let place = best.partition_point(|better| better.score <= candidate.score);
-    let id = candidate.record.identity();
-    if place < count && !best.iter().any(|kept| kept.record.is_of(&id)) {
-        best.truncate(count - 1);
-        best.insert(place, candidate);
-    }
-}
-
-impl<'w, 'g> Search<'w, 'g> {
-    fn new(walk: &'w Walk<'g>) -> Self {
-        Self {
-            walk,
-            best: None,
-            ties: 0,
-            looked_at: 0,
-        }
-    }
-}
-
-impl<'g> Search<'_, 'g> {
-    /// Looks at one relay; whether it is eligible.
-    #[inline]
-    fn consider(&mut self, relay: Handle) -> bool {
-        self.looked_at += 1;
-        self.keep_better(self.walk.judge(relay))
-    }
-
-    #[inline]
-    fn keep_better(&mut self, judged: Result<Candidate<'g>, Rejection>) -> bool {
-        let Ok(candidate) = judged else {
-            return false;
+    /// The best `count`, so that where it costs little no two fail together.
+    fn spread_of(&self, count: usize) -> Vec<Candidate<'g>> {
+        let spreads = self.criteria.options.spread_cost > 0.0;
+        let pool = if spreads {
+            count + TO_CHOOSE_FROM
+        } else {
+            count
         };
-        let best_score = self.best_score();
-        if candidate.score < best_score {
-            self.best = Some(candidate);
-            self.ties = 1;
-        } else if candidate.score == best_score {
-            // Each of those that tie is taken as likely as any other.
-            self.ties += 1;
-            if random_below(self.ties) == 0 {
-                self.best = Some(candidate);
-            }
+        self.spread(self.complete(pool), count)
+    }
+
+    /// Chooses from relays in the order of their scores.
+    pub(crate) fn spread(&self, mut pool: Vec<Candidate<'g>>, count: usize) -> Vec<Candidate<'g>> {
+        let cost = self.criteria.options.spread_cost;
+        if cost > 0.0 && count <= FEW {
+            pool.truncate(count + TO_CHOOSE_FROM);
+            return spread(pool, count, cost);
         }
-        true
+        pool.truncate(count);
+        pool
     }
+}
 
-    #[inline]
-    fn best_score(&self) -> f32 {
-        self.best.map_or(f32::INFINITY, |best| best.score)
-    }
+/// The best of what was looked at, in order.
+struct Best<'g> {
+    kept: Vec<Candidate<'g>>,
+    count: usize,
+}
 
-    /// Whether an entry at this place of the base could win, or tie.
-    #[inline]
-    fn could_win(&self, place: usize) -> bool {
-        let rtt_micros = self.walk.snapshot.base.entries[place].rtt_micros;
-        self.walk.criteria.least_score(rtt_micros) <= self.best_score()
-    }
-
-    fn consider_entry(&mut self, place: usize) -> bool {
-        self.consider(self.walk.snapshot.base.entries[place].relay)
-    }
-
-    fn arrivals(&mut self) {
-        for run in &self.walk.snapshot.runs {
-            let arrivals = run.len();
-            if arrivals <= EXACT {
-                run.iter().for_each(|relay| _ = self.consider(relay));
-            } else {
-                for _ in 0..ARRIVALS {
-                    let place = random_below(arrivals as u32) as usize;
-                    run.get(place).map(|relay| self.consider(relay));
-                }
-            }
+impl<'g> Best<'g> {
+    fn new(count: usize) -> Self {
+        Self {
+            kept: Vec::with_capacity(count),
+            count,
         }
     }
 
-    fn base(&mut self) {
-        let base = &self.walk.snapshot.base;
-        if base.entries.len() <= EXACT {
-            return self.all_of(0..base.entries.len());
-        }
-        self.looked_at = 0;
-        for band in base.bands() {
-            if !self.could_win(band.start) {
-                return;
-            }
-            if self.looked_at >= HEAD {
-                return self.tail(band.start);
-            }
-            if band.len() <= TRIES_PER_BAND {
-                self.all_of(band);
-            } else {
-                self.some_of(band);
-            }
-        }
+    /// The score to beat, once there are enough.
+    fn worst_score(&self) -> Option<f32> {
+        let last = self.kept.get(self.count - 1)?;
+        Some(last.score)
     }
 
-    /// All entries of a range, as long as they could win.
-    fn all_of(&mut self, range: Range<usize>) {
-        for place in range {
-            if !self.could_win(place) {
-                return;
-            }
-            self.consider_entry(place);
-        }
-    }
-
-    /// A few eligible entries of a range, at random.
-    fn some_of(&mut self, range: Range<usize>) {
-        let mut eligible = 0;
-        for _ in 0..TRIES_PER_BAND {
-            let place = range.start + random_below(range.len() as u32) as usize;
-            eligible += usize::from(self.consider_entry(place));
-            if eligible == PER_BAND {
-                return;
-            }
-        }
-    }
-
-    /// A few entries spread over all from `start` that could win.
-    fn tail(&mut self, start: usize) {
-        let entries = &self.walk.snapshot.base.entries[start..];
-        let best_score = self.best_score();
-        let promising = entries
-            .partition_point(|entry| self.walk.criteria.least_score(entry.rtt_micros) < best_score);
-        for stratum in 0..TAIL {
-            let from = promising * stratum / TAIL;
-            let len = promising * (stratum + 1) / TAIL - from;
-            if len > 0 {
-                self.consider_entry(start + from + random_below(len as u32) as usize);
-            }
-        }
-    }
-
-    /// All arrivals, and the base until some way beyond the first that will do;
-    /// by what the relays announce.
-    fn everything(mut self) -> Option<Candidate<'g>> {
-        let snapshot = self.walk.snapshot;
-        for run in &snapshot.runs {
-            for relay in run.iter() {
-                self.keep_better(self.walk.judge_announced(relay));
-            }
-        }
-        let mut beyond = 0;
-        for (place, entry) in snapshot.base.entries.iter().enumerate() {
-            beyond += usize::from(self.best.is_some());
-            if beyond > BEYOND || !self.could_win(place) {
-                break;
-            }
-            self.keep_better(self.walk.judge_announced(entry.relay));
-        }
-        self.best
-    }
-
-    /// Entries from anywhere in the base, until one is eligible.
-    fn anywhere(&mut self) {
-        let entries = self.walk.snapshot.base.entries.len() as u32;
-        if entries as usize <= EXACT {
+    /// Inserts a candidate in its order, if it is one of the best.
+    ///
+    /// A relay that left and came back during the walk may be met in both lives.
+    fn keep(&mut self, judged: Result<Candidate<'g>, Rejection>) {
+        let Ok(candidate) = judged else {
             return;
-        }
-        for _ in 0..ANYWHERE {
-            if self.consider_entry(random_below(entries) as usize) {
-                return;
-            }
+        };
+        let place = self
+            .kept
+            .partition_point(|better| better.score <= candidate.score);
+        let id = candidate.record.identity();
+        if place < self.count && !self.kept.iter().any(|kept| kept.record.is_of(&id)) {
+            self.kept.truncate(self.count - 1);
+            self.kept.insert(place, candidate);
         }
     }
 }

@@ -196,6 +196,12 @@ impl<'g> RecordRef<'g> {
         (!word.is_over()).then(|| self.announcement(word).capacity)
     }
 
+    /// Its load, by the capacity that `word`, read from it, announces.
+    pub(crate) fn announced_load(&self, word: Lifecycle) -> Load {
+        let capacity = self.announcement(word).capacity;
+        self.record.load().with_capacity(capacity)
+    }
+
     /// Whether its load is below the capacity announced by now; `word` was read
     /// from it before.
     #[inline]
@@ -337,6 +343,12 @@ impl Table {
     /// The link by which the wheel's inbox holds the record at `index`.
     pub(crate) fn inbox_link(&self, index: u32) -> &AtomicU32 {
         self.store.record(index).inbox_link()
+    }
+
+    /// A number that differs between the relays of a registry, and between
+    /// registries.
+    pub(crate) fn jitter(&self, index: u32) -> u8 {
+        self.hasher.hash_one(index) as u8
     }
 
     /// Records lie at indices below this.

@@ -1,0 +1,82 @@
+//! What keeps a relay that is there from being used: failures, bans.
+
+use crate::errors::BanError;
+use crate::record::{BackOff, Failure, Lifecycle};
+use crate::registry::core::Core;
+use crate::relay::NodeId;
+use crate::sync::epoch;
+use crate::table::RecordRef;
+use std::time::{Duration, SystemTime};
+
+impl Core {
+    pub(super) fn report_failure(&self, relay: &NodeId, failure: Failure) -> bool {
+        self.with_live(relay, |record| {
+            let back_off = self.back_off(&record);
+            record.change_circuit(|circuit| circuit.with_failure(failure, back_off));
+        })
+    }
+
+    pub(super) fn report_success(&self, relay: &NodeId) -> bool {
+        self.with_live(relay, |record| {
+            if record.circuit().is_failing() {
+                let back_off = self.back_off(&record);
+                record.change_circuit(|circuit| circuit.with_success(back_off));
+            }
+        })
+    }
+
+    pub(super) fn ban(&self, relay: &NodeId, duration: Duration) -> Result<(), BanError> {
+        let now = self.timeline.advance();
+        let until = self
+            .timeline
+            .deadline(now, duration)
+            .filter(|&until| until <= Lifecycle::LAST_DEADLINE)
+            .ok_or(BanError::TooLong { duration })?;
+        self.bans.insert(*relay, until, now.tick)?;
+        self.see_registrations();
+        self.enforce_ban(relay);
+        Ok(())
+    }
+
+    pub(super) fn unban(&self, relay: &NodeId) -> bool {
+        let was_banned = self.bans.remove(relay, self.timeline.tick());
+        self.see_registrations();
+        self.enforce_ban(relay);
+        was_banned
+    }
+
+    pub(super) fn banned(&self) -> Vec<(NodeId, SystemTime)> {
+        let bans = self.bans.all(self.timeline.tick()).into_iter();
+        bans.map(|(relay, until)| (relay, self.timeline.wall_time_of(until)))
+            .collect()
+    }
+
+    /// Brings the record of a relay in line with what is decided about it.
+    ///
+    /// Whoever stores last looks once more, so the two agree as soon as nobody
+    /// is inside here.
+    pub(super) fn enforce_ban(&self, relay: &NodeId) {
+        let guard = epoch::pin();
+        let now = self.timeline.tick();
+        let mut enforced = None;
+        while let Some(record) = self.table.find(relay, &guard) {
+            let until = self.bans.until(relay, now);
+            if enforced == Some(until) {
+                return;
+            }
+            record.change_circuit(|circuit| match until {
+                Some(until) => circuit.with_ban(until),
+                None => circuit.without_ban(now),
+            });
+            enforced = Some(until);
+        }
+    }
+
+    fn back_off(&self, record: &RecordRef<'_>) -> BackOff {
+        BackOff {
+            now: self.timeline.tick(),
+            tick_nanos: self.timeline.tick_nanos(),
+            jitter: self.table.jitter(record.index()),
+        }
+    }
+}

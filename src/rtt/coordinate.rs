@@ -1,0 +1,238 @@
+//! [`Coordinate`]: where a node is in the space of round-trip times.
+
+use super::{MAX_MICROS, Triangle, sane_micros};
+use crate::errors::CoordinateError;
+use crate::sync::random_below;
+use std::time::Duration;
+
+/// Where a node is, such that the distance between two is the round trip
+/// between them.
+///
+/// In the manner of Vivaldi (Dabek, Cox, Kaashoek and Morris, "Vivaldi: a
+/// decentralized network coordinate system", SIGCOMM 2004) and of HashiCorp's
+/// Serf: a Euclidean position for the core of the network, a *height* above it
+/// for the node's own access link, which every round trip goes up and down, and
+/// an *adjustment* for what neither can express (Ledlie, Gardner and Seltzer,
+/// "Network coordinates in the wild", NSDI 2007; Chen et al., "Phoenix", 2009).
+/// The *error* says how far the node's estimates are off, relative to what it
+/// measured.
+///
+/// **Units:** positions, heights and adjustments are in microseconds; the error
+/// is a ratio. All that can be had is finite and in range:
+///
+/// | part | range |
+/// |---|---|
+/// | position, each axis | within [`MAX_RTT`](crate::MAX_RTT) of 0 |
+/// | height | 0 to [`MAX_RTT`](crate::MAX_RTT) |
+/// | adjustment | within [`MAX_RTT`](crate::MAX_RTT) of 0 |
+/// | error | 0 to [`MAX_ERROR`](Self::MAX_ERROR) |
+///
+/// Coordinates mean something only beside others of the same frame: of nodes
+/// that measured each other, or the same relays.
+///
+/// ```
+/// use relay_registry::Coordinate;
+/// use std::time::Duration;
+///
+/// let mut position = [0.0; Coordinate::DIMENSIONS];
+/// let here = Coordinate::new(position, 1_000.0, 0.0, 0.1)?;
+/// position[0] = 30_000.0;
+/// let there = Coordinate::new(position, 4_000.0, 0.0, 0.1)?;
+/// assert_eq!(here.rtt_to(&there), Duration::from_millis(35));
+/// # Ok::<(), relay_registry::CoordinateError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Coordinate {
+    position: [f32; Self::DIMENSIONS],
+    height: f32,
+    adjustment: f32,
+    error: f32,
+}
+
+impl Coordinate {
+    /// The number of axes of a position.
+    ///
+    /// As many as Serf has. On measured matrices six choose nearly as well, and
+    /// four give 3 % longer paths in the worst tenth.
+    pub const DIMENSIONS: usize = 8;
+
+    /// The largest error, which is that of a node that knows nothing yet
+    /// (`VivaldiErrorMax` of Serf).
+    pub const MAX_ERROR: f32 = 1.5;
+
+    /// The lowest height that updates lead to: 10 us (`HeightMin` of Serf).
+    pub(super) const MIN_HEIGHT: f32 = 10.0;
+
+    /// Nowhere yet: at the origin of its frame.
+    pub(super) const ORIGIN: Self = Self {
+        position: [0.0; Self::DIMENSIONS],
+        height: Self::MIN_HEIGHT,
+        adjustment: 0.0,
+        error: Self::MAX_ERROR,
+    };
+
+    /// A coordinate as another node sent it, in microseconds.
+    ///
+    /// # Errors
+    ///
+    /// The first part that is not a number or not in its range.
+    pub fn new(
+        position: [f32; Self::DIMENSIONS],
+        height: f32,
+        adjustment: f32,
+        error: f32,
+    ) -> Result<Self, CoordinateError> {
+        // A NaN is in no range.
+        let around_zero = -MAX_MICROS..=MAX_MICROS;
+        let astray = |value: &f32| !around_zero.contains(value);
+        if let Some(axis) = position.iter().position(astray) {
+            let value = position[axis];
+            return Err(CoordinateError::Position { axis, value });
+        }
+        if !(0.0..=MAX_MICROS).contains(&height) {
+            return Err(CoordinateError::Height { value: height });
+        }
+        if astray(&adjustment) {
+            return Err(CoordinateError::Adjustment { value: adjustment });
+        }
+        if !(0.0..=Self::MAX_ERROR).contains(&error) {
+            return Err(CoordinateError::Error { value: error });
+        }
+        Ok(Self {
+            position,
+            height,
+            adjustment,
+            error,
+        })
+    }
+
+    /// The position in the core of the network, in microseconds.
+    #[must_use]
+    pub fn position(&self) -> [f32; Self::DIMENSIONS] {
+        self.position
+    }
+
+    /// The height above the core, in microseconds.
+    #[must_use]
+    pub fn height(&self) -> f32 {
+        self.height
+    }
+
+    /// What is added to each estimate, in microseconds.
+    #[must_use]
+    pub fn adjustment(&self) -> f32 {
+        self.adjustment
+    }
+
+    /// How far the node's estimates are off, relative to its measurements.
+    #[must_use]
+    pub fn error(&self) -> f32 {
+        self.error
+    }
+
+    /// The estimated round trip between two nodes: the same both ways, above
+    /// zero, at most [`MAX_RTT`](crate::MAX_RTT).
+    #[must_use]
+    pub fn rtt_to(&self, other: &Self) -> Duration {
+        Duration::from_micros(self.micros_to(other).into())
+    }
+
+    /// [`rtt_to`](Self::rtt_to) in microseconds.
+    #[inline]
+    pub(crate) fn micros_to(&self, other: &Self) -> u32 {
+        let plain = self.plain_distance(other);
+        let adjusted = plain + (self.adjustment + other.adjustment);
+        // An adjustment that eats up the whole distance is worth nothing.
+        let estimate = if adjusted > 0.0 { adjusted } else { plain };
+        estimate.clamp(1.0, MAX_MICROS) as u32
+    }
+
+    /// The estimated round trip between here and a node of which no coordinate
+    /// is known, only its round trips to some `landmarks` near it. `None`
+    /// without any, or where one is zero or above [`MAX_RTT`](crate::MAX_RTT).
+    ///
+    /// The landmarks must be the nearest to the node of those among which this
+    /// place would be: nothing else is nearer than they. See the table in the
+    /// repository's ARCHITECTURE.md for how well that does.
+    #[must_use]
+    pub fn rtt_by(&self, landmarks: &[(Self, Duration)]) -> Option<Duration> {
+        let mut route = Triangle::new(self);
+        for (landmark, rtt) in landmarks {
+            route.add(landmark, sane_micros(*rtt)?);
+        }
+        route
+            .micros()
+            .map(|micros| Duration::from_micros(micros.into()))
+    }
+
+    /// The distance without adjustments.
+    #[inline]
+    pub(super) fn plain_distance(&self, other: &Self) -> f32 {
+        self.core_distance(other) + (self.height + other.height)
+    }
+
+    /// The distance of the positions alone.
+    ///
+    /// Summed in halves: in the order of the axes, it could not be vectorised.
+    #[inline]
+    fn core_distance(&self, other: &Self) -> f32 {
+        const HALF: usize = Coordinate::DIMENSIONS / 2;
+        let [a, b, c, d]: [f32; HALF] = std::array::from_fn(|axis| {
+            let near = self.position[axis] - other.position[axis];
+            let far = self.position[axis + HALF] - other.position[axis + HALF];
+            near * near + far * far
+        });
+        ((a + b) + (c + d)).sqrt()
+    }
+
+    /// Moves by `force` away from `other` if it is above zero, else towards
+    /// it, in the space of positions and heights; two positions that coincide
+    /// part in a random direction.
+    ///
+    /// The force is shared out as in section 5.4 of the paper, so that no part
+    /// moves further than it says (in Serf, heights may).
+    pub(super) fn push(&mut self, other: &Self, force: f32) {
+        let core = self.core_distance(other);
+        let heights = self.height + other.height;
+        if core < COINCIDENT {
+            self.shift(random_direction(), force);
+            return;
+        }
+        let per_micro = force / (core + heights);
+        let from_other = std::array::from_fn(|axis| self.position[axis] - other.position[axis]);
+        self.shift(from_other, per_micro);
+        self.height = (self.height + heights * per_micro).clamp(Self::MIN_HEIGHT, MAX_MICROS);
+    }
+
+    fn shift(&mut self, direction: [f32; Self::DIMENSIONS], factor: f32) {
+        for (axis, component) in self.position.iter_mut().zip(direction) {
+            *axis = (*axis + component * factor).clamp(-MAX_MICROS, MAX_MICROS);
+        }
+    }
+
+    pub(super) fn set_error(&mut self, error: f32) {
+        self.error = error.clamp(MIN_ERROR, Self::MAX_ERROR);
+    }
+
+    pub(super) fn set_adjustment(&mut self, adjustment: f32) {
+        self.adjustment = adjustment.clamp(-MAX_MICROS, MAX_MICROS);
+    }
+}
+
+/// Nobody is ever quite certain; also keeps weights defined.
+const MIN_ERROR: f32 = 0.001;
+/// Closer than this, in microseconds, the direction is a matter of chance.
+const COINCIDENT: f32 = 1.0;
+
+/// A vector of length 1.
+fn random_direction() -> [f32; Coordinate::DIMENSIONS] {
+    const STEPS: u32 = 1 << 20;
+    loop {
+        let vector: [f32; Coordinate::DIMENSIONS] =
+            std::array::from_fn(|_| random_below(STEPS) as f32 / STEPS as f32 - 0.5);
+        let length = vector.iter().map(|part| part * part).sum::<f32>().sqrt();
+        if length > 0.1 {
+            return vector.map(|part| part / length);
+        }
+    }
+}

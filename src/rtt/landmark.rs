@@ -1,0 +1,163 @@
+//! [`Landmark`]: where a node is that does not say so itself.
+
+use super::spring::{believed_error, relax};
+use super::vivaldi::outlier_bound;
+use super::{Coordinate, sane_micros};
+use crate::errors::ObserveError;
+use std::time::Duration;
+
+/// The position of a node that is learned from round trips that *others*
+/// measured to it, such as a relay's.
+///
+/// Its own word is never asked for. It can answer late, and so look farther from
+/// those it is late to; to look nearer it would have to answer before it was
+/// asked. (Late to some and not to others, it can shift its position towards
+/// the others; those who measure it near that place shift it back.)
+///
+/// What peers say is not believed either, but weighed: a peer's error counts as
+/// 0.2 at least; a sample counts for no more than twice the usual deviation, nor
+/// moves the position by more than 100 ms; beyond three scaled deviations from
+/// the running median it is refused as an [outlier](ObserveError::Outlier). The
+/// running median and the median absolute deviation take two words (Ma,
+/// Muthukrishnan and Sandler, "Frugal streaming for estimating quantiles", 2013);
+/// refused samples move them, so that a node that has moved is found again.
+///
+/// That resists liars as long as fewer than half of the samples are theirs: let
+/// no peer report more often than others.
+///
+/// A landmark takes 60 bytes at most. It settles after some hundred samples from
+/// different places; from fewer than three places its direction is chance.
+///
+/// ```
+/// use relay_registry::{Coordinate, Landmark};
+/// use std::time::Duration;
+///
+/// let mut relay = Landmark::new();
+/// assert_eq!(relay.coordinate(), None);
+/// let peer = Coordinate::new([0.0; Coordinate::DIMENSIONS], 500.0, 0.0, 0.3)?;
+/// for _ in 0..100 {
+///     relay.observe(&peer, Duration::from_millis(40))?;
+/// }
+/// let estimate = relay.coordinate().map(|at| at.rtt_to(&peer));
+/// assert!(estimate.is_some_and(|rtt| rtt.abs_diff(Duration::from_millis(40)).as_millis() < 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Landmark {
+    coordinate: Coordinate,
+    /// The running median of what strangers' samples were off by, in us.
+    centre: f32,
+    /// The running median of how far from `centre` they were, in us.
+    deviation: f32,
+    /// How many samples moved it; stops at the maximum.
+    samples: u16,
+    /// How many of these were strangers'; stops at the maximum.
+    heard: u16,
+}
+
+impl Landmark {
+    /// A node of which nothing is known.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            coordinate: Coordinate::ORIGIN,
+            centre: 0.0,
+            deviation: FIRST_DEVIATION,
+            samples: 0,
+            heard: 0,
+        }
+    }
+
+    /// Where the node is, after a first sample; how well that is known, its
+    /// [error](Coordinate::error) says.
+    #[must_use]
+    pub fn coordinate(&self) -> Option<Coordinate> {
+        (self.samples > 0).then_some(self.coordinate)
+    }
+
+    /// Takes in a round trip that a peer at `peer` says it measured to the node.
+    ///
+    /// # Errors
+    ///
+    /// [`ObserveError`] says why the sample does not count; the position then
+    /// stays as it was.
+    pub fn observe(&mut self, peer: &Coordinate, rtt: Duration) -> Result<(), ObserveError> {
+        let micros = sane_micros(rtt).ok_or(ObserveError::InvalidRtt { rtt })?;
+        self.hear(peer, micros)
+    }
+
+    /// [`observe`](Self::observe) with a round trip that is known to be sane.
+    pub(super) fn hear(&mut self, peer: &Coordinate, micros: u32) -> Result<(), ObserveError> {
+        let expected = self.coordinate.micros_to(peer);
+        let residual = micros as f32 - expected as f32;
+        let usual = self.deviation;
+        let off = (residual - self.centre).abs();
+        self.follow(residual, off);
+        if self.heard >= TRUSTING && off > outlier_bound(usual) {
+            return Err(ObserveError::outlier(micros, expected));
+        }
+        let most = FEW_DEVIATIONS * usual;
+        let residual = residual.clamp(-most, most);
+        relax(
+            &mut self.coordinate,
+            peer,
+            believed_error(peer),
+            micros,
+            residual,
+        );
+        self.heard = self.heard.saturating_add(1);
+        self.samples = self.samples.saturating_add(1);
+        Ok(())
+    }
+
+    /// Takes in a round trip that this very node measured, from where it is: it
+    /// is never refused, counts in full, and with what this node's error really is.
+    pub(super) fn measure(&mut self, own: &Coordinate, micros: u32) {
+        let residual = micros as f32 - self.coordinate.micros_to(own) as f32;
+        relax(&mut self.coordinate, own, own.error(), micros, residual);
+        self.samples = self.samples.saturating_add(1);
+    }
+
+    /// The coordinate, once enough peers had their say and agree.
+    #[inline]
+    pub(super) fn settled(&self) -> Option<&Coordinate> {
+        (self.heard >= SETTLED && self.coordinate.error() <= SETTLED_ERROR)
+            .then_some(&self.coordinate)
+    }
+
+    pub(super) fn provisional(&self) -> Option<&Coordinate> {
+        (self.samples > 0).then_some(&self.coordinate)
+    }
+
+    /// Moves the running medians a small step towards a sample.
+    fn follow(&mut self, residual: f32, off: f32) {
+        let step = if off > self.deviation {
+            1.0 + STEP
+        } else {
+            1.0 - STEP
+        };
+        let reach = STEP * self.deviation;
+        self.centre += (STEP * (residual - self.centre)).clamp(-reach, reach);
+        self.deviation = (self.deviation * step).clamp(LEAST_DEVIATION, MOST_DEVIATION);
+    }
+}
+
+impl Default for Landmark {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How fast the running medians move, per sample.
+const STEP: f32 = 0.05;
+/// In microseconds: the deviation expected beforehand, and what it is kept within.
+const FIRST_DEVIATION: f32 = 50_000.0;
+const LEAST_DEVIATION: f32 = 500.0;
+const MOST_DEVIATION: f32 = 5e6;
+/// How many of the usual deviations one sample counts for at most.
+const FEW_DEVIATIONS: f32 = 2.0;
+/// So many samples of strangers are taken before any is called an outlier.
+const TRUSTING: u16 = 8;
+/// So many samples of strangers, and no more error, make a position usable.
+const SETTLED: u16 = 16;
+const SETTLED_ERROR: f32 = 0.5;

@@ -1,0 +1,184 @@
+//! The two legs of a path: from the requester to the relay, and from the relay
+//! to the target.
+//!
+//! A leg that this node measured, or that a peer did and published, is exact.
+//! Where a peer is described by a coordinate, and the relay's position has been
+//! learned, the leg is estimated. What is left is assumed. Nothing that a relay
+//! says of itself comes in here.
+
+use crate::rtt::{Coordinate, Triangle};
+use crate::select::positions::Positions;
+use crate::select::view::PeerView;
+use crate::sync::epoch::Guard;
+use crate::table::{RecordRef, Table};
+
+/// One leg in microseconds, by how it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leg {
+    Measured(u32),
+    Published(u32),
+    Estimated(u32),
+    Assumed(u32),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Legs {
+    pub(crate) requester: Leg,
+    pub(crate) target: Leg,
+}
+
+/// What is known of the peers at the ends of a path.
+pub(crate) struct Views<'a> {
+    /// `None` when this node is the requester.
+    requester: Option<View>,
+    target: Option<View>,
+    positions: &'a Positions,
+}
+
+/// What a peer says it measured, in terms of this registry's records.
+pub(crate) struct View {
+    published: [Published; PeerView::MAX_MEASURED],
+    len: usize,
+    coordinate: Option<Coordinate>,
+}
+
+/// A relay that the peer measured.
+#[derive(Clone, Copy, Default)]
+struct Published {
+    index: u32,
+    micros: u32,
+    position: Option<Coordinate>,
+}
+
+impl Leg {
+    pub(crate) fn micros(self) -> u32 {
+        let (Self::Measured(micros)
+        | Self::Published(micros)
+        | Self::Estimated(micros)
+        | Self::Assumed(micros)) = self;
+        micros
+    }
+
+    /// The leg, if somebody measured it.
+    pub(crate) fn measured(self) -> Option<u32> {
+        match self {
+            Self::Measured(micros) | Self::Published(micros) => Some(micros),
+            Self::Estimated(_) | Self::Assumed(_) => None,
+        }
+    }
+}
+
+impl Legs {
+    /// The whole path.
+    pub(crate) fn path_micros(self) -> u32 {
+        self.requester.micros() + self.target.micros()
+    }
+}
+
+impl<'a> Views<'a> {
+    pub(crate) fn resolve(
+        requester: &Option<PeerView>,
+        target: &Option<PeerView>,
+        table: &Table,
+        positions: &'a Positions,
+        guard: &Guard,
+    ) -> Self {
+        let resolve = |view: &PeerView| View::resolve(view, table, positions, guard);
+        Self {
+            requester: requester.as_ref().map(resolve),
+            target: target.as_ref().map(resolve),
+            positions,
+        }
+    }
+
+    /// The requester, unless it is this node.
+    pub(crate) fn requester(&self) -> Option<&View> {
+        self.requester.as_ref()
+    }
+
+    pub(crate) fn target(&self) -> Option<&View> {
+        self.target.as_ref()
+    }
+
+    /// What a peer's view says of its leg to a relay.
+    #[inline]
+    pub(crate) fn leg(&self, view: &View, record: &RecordRef<'_>) -> Option<Leg> {
+        view.leg(record.index(), || self.positions.of(record.handle()))
+    }
+
+    /// The relays that either peer measured.
+    pub(crate) fn published(&self) -> impl Iterator<Item = u32> {
+        let views = self.requester.iter().chain(&self.target);
+        views.flat_map(|view| view.published().iter().map(|pair| pair.index))
+    }
+}
+
+impl View {
+    fn resolve(view: &PeerView, table: &Table, positions: &Positions, guard: &Guard) -> Self {
+        let mut resolved = Self {
+            published: Default::default(),
+            len: 0,
+            coordinate: view.coordinate,
+        };
+        for (relay, micros) in view.pairs() {
+            if let Some(record) = table.find(relay, guard) {
+                resolved.published[resolved.len] = Published {
+                    index: record.index(),
+                    micros,
+                    position: positions.of(record.handle()).copied(),
+                };
+                resolved.len += 1;
+            }
+        }
+        resolved
+    }
+
+    #[inline]
+    fn leg<'p>(
+        &self,
+        index: u32,
+        position: impl FnOnce() -> Option<&'p Coordinate>,
+    ) -> Option<Leg> {
+        if let Some(pair) = self.published().iter().find(|pair| pair.index == index) {
+            return Some(Leg::Published(pair.micros));
+        }
+        self.estimate(position()?).map(Leg::Estimated)
+    }
+
+    #[inline]
+    fn estimate(&self, place: &Coordinate) -> Option<u32> {
+        if let Some(coordinate) = &self.coordinate {
+            return Some(coordinate.micros_to(place).max(self.farthest_micros()));
+        }
+        let mut triangle = Triangle::new(place);
+        for pair in self.published() {
+            if let Some(landmark) = &pair.position {
+                triangle.add(landmark, pair.micros);
+            }
+        }
+        triangle.micros()
+    }
+
+    #[inline]
+    fn published(&self) -> &[Published] {
+        &self.published[..self.len]
+    }
+
+    /// Where the peer is, or at least the nearest to it that is known.
+    pub(crate) fn whereabouts(&self) -> Option<&Coordinate> {
+        let located = self
+            .published()
+            .iter()
+            .filter(|pair| pair.position.is_some());
+        let nearest = || located.min_by_key(|pair| pair.micros)?.position.as_ref();
+        self.coordinate.as_ref().or_else(nearest)
+    }
+
+    /// What a leg to a relay that the peer does not name is not shorter than:
+    /// those that it names are the nearest.
+    #[inline]
+    pub(crate) fn farthest_micros(&self) -> u32 {
+        let published = self.published().iter().map(|pair| pair.micros);
+        published.max().unwrap_or(0)
+    }
+}

@@ -1,0 +1,113 @@
+//! Choosing relays that do not fail together.
+//!
+//! Two relays share a *failure domain* when their addresses lie in one network
+//! (an IPv4 /24 or an IPv6 /48), their names are the same, or the embedder gave
+//! them the same label. Of several relays asked for, each next one is the best
+//! that shares no domain with those before, unless its path is too much longer
+//! than that of the best one left: then it is that. (Tor's path selection and
+//! Kademlia's lookups spread over prefixes for the same reason.)
+
+use crate::record::Announcement;
+use crate::relay::Host;
+use crate::select::criteria::Candidate;
+use std::net::IpAddr;
+
+/// Chooses `count` from a pool that is sorted, best first. A path may be longer
+/// by `cost`, a share, for the sake of another domain.
+pub(crate) fn spread<'g>(
+    mut pool: Vec<Candidate<'g>>,
+    count: usize,
+    cost: f64,
+) -> Vec<Candidate<'g>> {
+    let mut chosen: Vec<Candidate<'g>> = Vec::with_capacity(count);
+    while chosen.len() < count && !pool.is_empty() {
+        let longest = f64::from(pool[0].path_micros) * (1.0 + cost);
+        let is_apart = |candidate: &Candidate<'_>| {
+            f64::from(candidate.path_micros) <= longest
+                && !chosen.iter().any(|other| share_domain(candidate, other))
+        };
+        let place = pool.iter().position(is_apart).unwrap_or(0);
+        chosen.push(pool.remove(place));
+    }
+    chosen
+}
+
+fn share_domain(one: &Candidate<'_>, other: &Candidate<'_>) -> bool {
+    let one = one.record.announcement(one.word);
+    share(one, other.record.announcement(other.word))
+}
+
+fn share(one: &Announcement, other: &Announcement) -> bool {
+    let labels = one
+        .failure_domain
+        .as_ref()
+        .zip(other.failure_domain.as_ref());
+    labels.is_some_and(|(one, other)| one == other)
+        || match (one.endpoint.host(), other.endpoint.host()) {
+            (Host::Ip(one), Host::Ip(other)) => is_one_network(one, other),
+            (one, other) => one == other,
+        }
+}
+
+fn is_one_network(one: IpAddr, other: IpAddr) -> bool {
+    match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => one.octets()[..3] == other.octets()[..3],
+        (IpAddr::V6(one), IpAddr::V6(other)) => one.segments()[..3] == other.segments()[..3],
+        _ => false,
+    }
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn at(endpoint: &str, failure_domain: Option<&str>) -> Announcement {
+        Announcement {
+            endpoint: endpoint.parse().unwrap(),
+            capacity: 1,
+            ttl: Duration::from_secs(1),
+            nat: None,
+            failure_domain: failure_domain.map(Into::into),
+            registered_at: 0,
+        }
+    }
+
+    #[test]
+    fn networks_names_and_labels_are_shared() {
+        for (one, other, shared) in [
+            (at("192.0.2.1:1", None), at("192.0.2.254:9", None), true),
+            (at("192.0.2.1:1", None), at("192.0.3.1:1", None), false),
+            (
+                at("[2001:db8:1::1]:1", None),
+                at("[2001:db8:1:9::1]:1", None),
+                true,
+            ),
+            (
+                at("[2001:db8:1::1]:1", None),
+                at("[2001:db8:2::1]:1", None),
+                false,
+            ),
+            (at("a.example:1", None), at("a.example:2", None), true),
+            (at("a.example:1", None), at("b.example:1", None), false),
+            (at("a.example:1", None), at("192.0.2.1:1", None), false),
+            (
+                at("192.0.2.1:1", Some("rack")),
+                at("198.51.100.1:1", Some("rack")),
+                true,
+            ),
+            (
+                at("192.0.2.1:1", Some("rack")),
+                at("198.51.100.1:1", Some("other")),
+                false,
+            ),
+            (
+                at("192.0.2.1:1", Some("rack")),
+                at("192.0.2.2:1", Some("other")),
+                true,
+            ),
+        ] {
+            assert_eq!(share(&one, &other), shared, "{one:?} {other:?}");
+        }
+    }
+}
