@@ -285,3 +285,189 @@ impl Write for Buffer {
 fn written(result: Result<(), enc::Error<Infallible>>) {
     debug_assert!(result.is_ok());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(bytes: &[u8]) -> CborError {
+        entries(bytes).expect_err("not deterministic")
+    }
+
+    #[test]
+    fn entries_come_with_their_encodings() {
+        assert_eq!(entries(&[0xa0]), Ok(vec![]));
+        let map = [0xa2, 0x00, 0x18, 0x18, 0x19, 0x01, 0x00, 0x82, 0x20, 0xf6];
+        assert_eq!(
+            entries(&map),
+            Ok(vec![(0, &[0x18, 0x18][..]), (256, &[0x82, 0x20, 0xf6])])
+        );
+    }
+
+    #[test]
+    fn every_supported_type_is_accepted() {
+        for value in [
+            &[0x17][..],
+            &[0x1b, 0, 0, 0, 1, 0, 0, 0, 0],
+            &[0x37],
+            &[0x3b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+            &[0x40],
+            &[0x42, 0xff, 0x00],
+            &[0x60],
+            &[0x62, 0xc3, 0xbc],
+            &[0x80],
+            &[0xa2, 0x01, 0x02, 0x61, 0x61, 0xa0],
+            &[0xf4],
+            &[0xf5],
+            &[0xf6],
+        ] {
+            assert_eq!(check_value(value), Ok(()), "{value:02x?}");
+        }
+    }
+
+    #[test]
+    fn other_types_are_refused() {
+        for value in [
+            &[0xf7][..],                           // undefined
+            &[0xe0],                               // simple(0)
+            &[0xf8, 0xff],                         // simple(255)
+            &[0xf9, 0x3c, 0x00],                   // 1.0
+            &[0xfa, 0x47, 0xc3, 0x50, 0x00],       // 100000.0
+            &[0xfb, 0x3f, 0xf1, 0, 0, 0, 0, 0, 0], // a double
+            &[0xc1, 0x00],                         // a tag
+            &[0xff],                               // a break
+            &[0x1f],                               // of no type
+            &[0x1c],                               // reserved
+            &[0x3d],                               // reserved
+        ] {
+            let unsupported = Err(CborError::Unsupported { at: 0 });
+            assert_eq!(check_value(value), unsupported, "{value:02x?}");
+        }
+    }
+
+    #[test]
+    fn longer_encodings_are_refused_wherever_they_are() {
+        let long: [&[u8]; 12] = [
+            &[0x18, 0x17],
+            &[0x19, 0x00, 0xff],
+            &[0x1a, 0x00, 0x00, 0xff, 0xff],
+            &[0x1b, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff],
+            &[0x38, 0x00],
+            &[0x58, 0x01, 0x00],
+            &[0x78, 0x01, 0x61],
+            &[0x79, 0x00, 0x01, 0x61],
+            &[0x98, 0x00],
+            &[0x99, 0x00, 0x01, 0x00],
+            &[0xb8, 0x00],
+            &[0xba, 0, 0, 0, 0],
+        ];
+        for long in long {
+            assert_eq!(check_value(long), Err(CborError::NotShortest { at: 0 }));
+            let nested = [&[0xa1, 0x00, 0x81], long].concat();
+            assert_eq!(refusal(&nested), CborError::NotShortest { at: 3 });
+        }
+        assert_eq!(
+            refusal(&[0xa1, 0x18, 0x01, 0x00]),
+            CborError::NotShortest { at: 1 }
+        );
+        assert_eq!(refusal(&[0xb8, 0x00]), CborError::NotShortest { at: 0 });
+    }
+
+    #[test]
+    fn indefinite_lengths_are_refused() {
+        let chunks: [&[u8]; 4] = [
+            &[0x5f, 0x41, 0x00, 0xff],
+            &[0x7f, 0x61, 0x61, 0xff],
+            &[0x9f, 0xff],
+            &[0xbf, 0xff],
+        ];
+        for chunks in chunks {
+            assert_eq!(check_value(chunks), Err(CborError::Indefinite { at: 0 }));
+        }
+        assert_eq!(refusal(&[0xbf, 0xff]), CborError::Indefinite { at: 0 });
+    }
+
+    #[test]
+    fn keys_are_ascending_and_single() {
+        let order = |keys: [u8; 2]| refusal(&[0xa2, keys[0], 0x00, keys[1], 0x00]);
+        assert_eq!(order([0x01, 0x01]), CborError::DuplicateKey { at: 3 });
+        assert_eq!(order([0x02, 0x01]), CborError::Disordered { at: 3 });
+        // The bytes of a key decide, in maps within as well: 10 before -1.
+        let inner = [0xa1, 0x00, 0xa2, 0x20, 0x00, 0x0a, 0x00];
+        assert_eq!(refusal(&inner), CborError::Disordered { at: 5 });
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        let whole = [
+            0xa2, 0x01, 0x82, 0x19, 0x01, 0x00, 0x62, 0x61, 0x62, 0x02, 0xa1, 0x41, 0x00, 0x20,
+        ];
+        assert!(entries(&whole).is_ok());
+        for len in 0..whole.len() {
+            let refused = refusal(&whole[..len]);
+            assert!(matches!(refused, CborError::Truncated { .. }), "{refused}");
+        }
+        let mut more = whole.to_vec();
+        more.push(0xa0);
+        assert_eq!(refusal(&more), CborError::TrailingBytes { at: whole.len() });
+    }
+
+    #[test]
+    fn lengths_beyond_all_memory_are_truncations() {
+        for major in [0x5b, 0x7b, 0x9b, 0xbb] {
+            let mut huge = vec![major];
+            huge.extend([0xff; 8]);
+            let truncated = check_value(&huge);
+            assert!(matches!(truncated, Err(CborError::Truncated { .. })));
+        }
+    }
+
+    #[test]
+    fn the_outermost_item_is_a_map_of_unsigned_keys() {
+        for other in [0x00, 0x40, 0x80, 0xf6] {
+            assert_eq!(refusal(&[other]), CborError::NotAMap);
+        }
+        for key in [0x20, 0x40, 0x60, 0x80, 0xf5] {
+            let map = [0xa1, key, 0x00];
+            assert_eq!(refusal(&map), CborError::NotAnIntegerKey { at: 1 });
+        }
+    }
+
+    #[test]
+    fn texts_are_utf_8() {
+        let text = [0xa1, 0x00, 0x61, 0xff];
+        assert_eq!(refusal(&text), CborError::InvalidText { at: 2 });
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth| {
+            let mut value = vec![0x81; depth];
+            value.push(0x00);
+            value
+        };
+        assert_eq!(check_value(&nested(MAX_DEPTH - 1)), Ok(()));
+        let deep = check_value(&nested(MAX_DEPTH));
+        assert_eq!(deep, Err(CborError::TooDeep { at: MAX_DEPTH - 1 }));
+        let deep = check_value(&nested(100_000));
+        assert_eq!(deep, Err(CborError::TooDeep { at: MAX_DEPTH - 1 }));
+
+        let entry = [vec![0xa1, 0x00], nested(MAX_DEPTH - 1)].concat();
+        assert!(entries(&entry).is_ok());
+        let entry = [vec![0xa1, 0x00], nested(MAX_DEPTH)].concat();
+        assert_eq!(refusal(&entry), CborError::TooDeep { at: MAX_DEPTH + 1 });
+    }
+
+    #[test]
+    fn what_is_written_is_deterministic() {
+        let mut map = MapWriter::default();
+        map.entry(1, "a");
+        map.encoded_entry(24, &[0xf6]);
+        let bytes = map.finish();
+        assert_eq!(bytes, [0xa2, 0x01, 0x61, 0x61, 0x18, 0x18, 0xf6]);
+        assert_eq!(
+            entries(&bytes),
+            Ok(vec![(1, &[0x61, 0x61][..]), (24, &[0xf6])])
+        );
+    }
+}

@@ -45,7 +45,8 @@ pub enum Verdict {
         withdrawn: bool,
     },
     /// Nothing is remembered of the node, and this is too old to tell whether
-    /// something newer was ever heard. The node's next record will do.
+    /// something newer was ever heard. The node's next record will do. (Who still
+    /// holds the node's last record can compare sequences.)
     #[non_exhaustive]
     Forgotten {
         /// The lowest sequence that is believed of an unknown node.
@@ -85,9 +86,10 @@ impl Verdict {
 /// is full, the entry with the lowest sequence is forgotten, and from then on
 /// nodes that it does not hold must show a record newer than that one. So a
 /// flood of strangers can delay how soon an unknown relay is believed (until the
-/// relay's next record), but an older record never wins, and a withdrawn one
-/// never returns. Give it several times as many nodes as the registry may learn;
-/// each takes about 250 bytes.
+/// relay's next record, and in the worst case in the order in which relays
+/// sign), but an older record never wins, and a withdrawn one never returns.
+/// Give it several times as many nodes as the registry may learn; each takes
+/// about 250 bytes.
 ///
 /// The time is passed in, as the time since the Unix epoch. Should that clock
 /// step ahead and back again, records may be refused that a correct clock would
@@ -186,8 +188,9 @@ impl SequenceMemory {
     /// Judges `record`, heard at `now`, and remembers it if it is
     /// [news](Verdict::is_news).
     ///
-    /// Whatever is acted upon must be remembered. What is refused for another
-    /// reason (a quota, an address) need not be; a withdrawal always should.
+    /// Whatever is acted upon must be remembered, and so must the withdrawal of a
+    /// node that is. What is refused for another reason (a quota, an address) is
+    /// better only [judged](Self::judge): nobody should fill the memory for free.
     pub fn observe(&mut self, record: &SignedRecord, now: Duration) -> Verdict {
         self.forget_expired(now);
         let verdict = self.judge(record, now);

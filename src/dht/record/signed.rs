@@ -81,7 +81,7 @@ impl SignedRecord {
         let value = encode_value(record);
         // What is signed is what readers will read.
         let record = decode_value(&value, record.sequence())?;
-        let signature = key.sign(&signable(network, record.sequence(), &value));
+        let signature = key.sign(&signable(network.salt(), record.sequence(), &value));
         Ok(Self(Arc::new(Inner {
             record,
             value: value.into(),
@@ -150,7 +150,8 @@ impl SignedRecord {
     ) -> Result<Self, RecordError> {
         let sequence = u64::try_from(sequence).map_err(|_| RecordError::InvalidSequence)?;
         let record = decode_value(value, sequence)?;
-        verify(&public_key, &signable(network, sequence, value), &signature)?;
+        let message = signable(network.salt(), sequence, value);
+        verify(&public_key, &message, &signature)?;
         Ok(Self(Arc::new(Inner {
             record,
             value: value.into(),
@@ -254,8 +255,7 @@ impl fmt::Debug for SignedRecord {
 
 /// The bytes that are signed, as BEP 44 has them: the bencoded `salt`, `seq` and
 /// `v` one after the other, in the order of a dictionary but not in one.
-fn signable(network: &Network, sequence: u64, value: &[u8]) -> Vec<u8> {
-    let salt = network.salt();
+fn signable(salt: &[u8], sequence: u64, value: &[u8]) -> Vec<u8> {
     let mut bytes = format!("4:salt{}:", salt.len()).into_bytes();
     bytes.extend_from_slice(salt);
     bytes.extend_from_slice(format!("3:seqi{sequence}e1:v{}:", value.len()).as_bytes());
@@ -285,5 +285,33 @@ fn split<const N: usize>(bytes: &[u8], len: usize) -> Result<([u8; N], &[u8]), R
     match bytes.split_first_chunk() {
         Some((first, rest)) => Ok((*first, rest)),
         None => Err(RecordError::TooShort { len }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::NodeId;
+
+    fn bytes<const N: usize>(hex: [&str; 2]) -> [u8; N] {
+        let halves = hex.map(|half| half.parse::<NodeId>().unwrap());
+        let all: Vec<u8> = halves.iter().flat_map(NodeId::as_bytes).copied().collect();
+        all.try_into().unwrap()
+    }
+
+    /// "Test vectors", test 2, of BEP 44.
+    #[test]
+    fn what_is_signed_is_what_bep_44_signs() {
+        let key = bytes([
+            "77ff84905a91936367c01360803104f9",
+            "2432fcd904a43511876df5cdf3e7e548",
+        ]);
+        let signature = bytes([
+            "6834284b6b24c3204eb2fea824d82f88883a3d95e8b4a21b8c0ded553d17d17d",
+            "df9a8a7104b1258f30bed3787e6cb896fca78c58f8e03b5f18f14951a87d9a08",
+        ]);
+        let message = signable(b"foobar", 1, b"Hello World!");
+        assert_eq!(message, b"4:salt6:foobar3:seqi1e1:v12:Hello World!");
+        assert_eq!(verify(&key, &message, &signature), Ok(()));
     }
 }
