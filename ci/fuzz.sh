@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Proves, as far as luck goes, that no input breaks the crate: `operations`
 # compares sequences of operations with a plain model, `parsing` parses what
-# it is given and prints it again. Both run under AddressSanitizer.
+# it is given and prints it again, `records` reads and judges what strangers
+# sign. All run under AddressSanitizer.
 #
 #   ci/fuzz.sh [--minutes M] [TARGET...]    M minutes for each target instead
 #                                           of 20 seconds; by default for all
@@ -13,7 +14,7 @@ if [[ ${1:-} == --minutes ]]; then
     shift 2
 fi
 targets=("$@")
-[[ $# -gt 0 ]] || targets=(operations parsing)
+[[ $# -gt 0 ]] || targets=(operations parsing records)
 
 need g++ g++
 if ! cargo fuzz --version >/dev/null 2>&1; then

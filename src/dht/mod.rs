@@ -9,7 +9,10 @@
 //! [`format`](mod@format) is described in full, with test vectors.
 //!
 //! What carries records between nodes is an engine: anything that implements
-//! [`RelayDht`]. [`Memory`] carries them within the process.
+//! [`RelayDht`]. [`Memory`] carries them within the process, [`Kad`] over any raw
+//! Kademlia store, `Mainline` (feature `mainline`) through BitTorrent's DHT. The
+//! [`guide`] shows how to write another, and says what an engine can and cannot
+//! do to those who use it; `conformance` (feature `conformance`) tests one.
 //!
 //! A registry that is [given](crate::RegistryBuilder::dht) an engine publishes
 //! the relay that this node is, and learns of others: see [`DhtOptions`], and
@@ -17,6 +20,8 @@
 
 mod admission;
 mod bell;
+#[cfg(all(feature = "conformance", not(relay_loom)))]
+pub mod conformance;
 mod discovery;
 mod distribution;
 mod engine;
@@ -37,6 +42,11 @@ pub use admission::Offered;
 pub use engine::*;
 pub use options::{DhtOptions, DhtOptionsError};
 pub use probe::{Probe, ProbeError};
+pub use record::{
+    Announcement, CborError, FailureDomain, KeyError, Load, MAX_RECORD_LEN, MAX_SKEW, MAX_TTL,
+    MAX_VALUE_LEN, Network, RecordError, RelayRecord, SecretKey, SequenceMemory, SignedRecord,
+    Verdict, next_sequence,
+};
 pub use refused::Refused;
 pub use stats::DhtStats;
 
@@ -49,14 +59,11 @@ fn latest_credible(wall: Duration) -> u64 {
     u64::try_from(wall.saturating_add(MAX_SKEW).as_micros()).unwrap_or(u64::MAX)
 }
 
-pub use record::{
-    Announcement, CborError, FailureDomain, KeyError, Load, MAX_RECORD_LEN, MAX_SKEW, MAX_TTL,
-    MAX_VALUE_LEN, Network, RecordError, RelayRecord, SecretKey, SequenceMemory, SignedRecord,
-    Verdict, next_sequence,
-};
-
 #[doc = include_str!("record/format.md")]
 pub mod format {}
+
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 
 #[doc = include_str!("threats.md")]
 pub mod threats {}

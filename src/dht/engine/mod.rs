@@ -9,6 +9,8 @@ mod limits;
 // does not follow: its builds do without them.
 #[cfg(not(relay_loom))]
 mod kad;
+#[cfg(all(feature = "mainline", not(relay_loom)))]
+mod mainline;
 #[cfg(not(relay_loom))]
 mod memory;
 #[cfg(not(relay_loom))]
@@ -26,6 +28,8 @@ pub use error::DhtError;
 #[cfg(not(relay_loom))]
 pub use kad::{Kad, RawKad, RawMemory, ValueSink};
 pub use limits::Limits;
+#[cfg(all(feature = "mainline", not(relay_loom)))]
+pub use mainline::{Mainline, MainlineBuilder};
 #[cfg(not(relay_loom))]
 pub use memory::{Faults, Hang, Lie, Memory, MemoryBuilder};
 
@@ -66,7 +70,8 @@ pub type MemberSink<'a> = dyn FnMut(Member<'_>) -> ControlFlow<()> + 'a;
 ///
 /// What an engine must *not* be trusted with is all that is verified anyway:
 /// it sees no secret key, and a lying one can withhold, delay and replay, but
-/// not forge.
+/// not forge. The [guide](crate::dht::guide) works an adaptor through; `conformance`
+/// (feature `conformance`) tests one.
 pub trait RelayDht: Send + Sync + 'static {
     /// What the engine can carry. Asked once; does not block.
     fn limits(&self) -> Limits;

@@ -25,6 +25,8 @@ pub(super) struct Turns {
 struct State {
     free: usize,
     left_behind: Vec<Box<dyn LeftBehind>>,
+    #[cfg(test)]
+    waits: u32,
 }
 
 impl Turns {
@@ -34,6 +36,8 @@ impl Turns {
             state: Mutex::new(State {
                 free: max,
                 left_behind: Vec::new(),
+                #[cfg(test)]
+                waits: 0,
             }),
             given_back: Condvar::new(),
         }
@@ -59,6 +63,10 @@ impl Turns {
             } else {
                 left.min(LOOK_AGAIN)
             };
+            #[cfg(test)]
+            {
+                state.waits += 1;
+            }
             state = self
                 .given_back
                 .wait_timeout(state, pause)
@@ -92,6 +100,8 @@ impl Turn<'_> {
     #[cfg_attr(not(any(test, feature = "mainline")), allow(dead_code))]
     pub(super) fn leave_behind(self, request: Box<dyn LeftBehind>) {
         self.turns.lock().left_behind.push(request);
+        // Those who wait must from now on look whether it has ended.
+        self.turns.given_back.notify_all();
         std::mem::forget(self);
     }
 }
@@ -152,6 +162,35 @@ mod tests {
             let waiter =
                 scope.spawn(|| turns.take(Instant::now() + Duration::from_secs(60)).is_ok());
             drop(turn);
+            assert!(waiter.join().expect("it does not panic"));
+        });
+    }
+
+    /// Says when it is asked whether it has ended.
+    struct Asked(std::sync::mpsc::Sender<()>);
+
+    impl LeftBehind for Asked {
+        fn has_ended(&mut self) -> bool {
+            self.0.send(()).is_ok()
+        }
+    }
+
+    #[test]
+    fn who_waits_already_looks_after_what_is_left_behind_then() {
+        let turns = Turns::new(1);
+        let turn = turns.take(Instant::now()).expect("the only turn is free");
+        let (sender, asked) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let far = Instant::now() + Duration::from_secs(30);
+                turns.take(far).is_ok()
+            });
+            while turns.lock().waits == 0 {
+                std::thread::yield_now();
+            }
+            turn.leave_behind(Box::new(Asked(sender)));
+            let long_before = Duration::from_secs(10);
+            assert!(asked.recv_timeout(long_before).is_ok(), "nobody looked");
             assert!(waiter.join().expect("it does not panic"));
         });
     }

@@ -7,6 +7,7 @@ use cbor4ii::core::dec::Decode;
 use cbor4ii::core::types::Bytes;
 
 use super::cbor::{Entry, MapWriter, decode, entries};
+use super::contents::Unknown;
 use super::{Announcement, FailureDomain, Load, MAX_VALUE_LEN, RecordError, RelayRecord, micros};
 use crate::relay::{Endpoint, Host, NatType};
 
@@ -176,7 +177,7 @@ impl<'a> Fields<'a> {
     }
 
     /// What is left, if no field among it is one of another kind of record.
-    fn into_unknown(self) -> Result<Vec<(u64, Box<[u8]>)>, RecordError> {
+    fn into_unknown(self) -> Result<Vec<Unknown>, RecordError> {
         match self.0.first() {
             Some(&(key, _)) if key <= FAILURE_DOMAIN => Err(RecordError::Unexpected { key }),
             _ => Ok(self

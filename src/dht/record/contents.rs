@@ -34,10 +34,12 @@ pub struct RelayRecord {
     issued_at: Duration,
     ttl: Duration,
     announcement: Option<Announcement>,
-    /// Keys and deterministic encodings, in ascending order; no key is one that
-    /// this version knows.
-    unknown: Vec<(u64, Box<[u8]>)>,
+    /// In ascending order of the keys.
+    unknown: Vec<Unknown>,
 }
+
+/// What this version does not know: its key, and the encoding of its value.
+pub(super) type Unknown = (u64, Box<[u8]>);
 
 impl RelayRecord {
     /// The greatest sequence: that of BEP 44, a signed 64-bit number.
@@ -136,7 +138,7 @@ impl RelayRecord {
         }
     }
 
-    pub(super) fn with_unknown(mut self, unknown: Vec<(u64, Box<[u8]>)>) -> Self {
+    pub(super) fn with_unknown(mut self, unknown: Vec<Unknown>) -> Self {
         self.unknown = unknown;
         self
     }

@@ -64,9 +64,9 @@ pub enum RecordError {
     /// The value is not deterministic CBOR; the [source](Error::source) says
     /// why not, and where.
     NotCanonical(CborError),
-    /// A field stands where it does not, in other words than the ones it is
-    /// written in: an IPv4 address wrapped in an IPv6 one, for instance, or a
-    /// name in capitals.
+    /// A field says what it does in another way than the one it is written in:
+    /// by an IPv4 address wrapped in an IPv6 one, for instance, or by a name in
+    /// capitals.
     OtherSpelling,
     /// The record is of a later version, which changed the meaning of what this
     /// one knows.

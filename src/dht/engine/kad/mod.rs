@@ -91,6 +91,9 @@ pub struct Kad<K> {
     network: Network,
     limits: Limits,
     turns: Turns,
+    /// Who writes a list: two at once would overwrite each other, and of those
+    /// elsewhere there are enough.
+    list_turn: Turns,
     clock: Option<Box<dyn Clock>>,
 }
 
@@ -123,6 +126,7 @@ impl<K: RawKad> Kad<K> {
             network,
             limits,
             turns: Turns::new(limits.max_in_flight),
+            list_turn: Turns::new(1),
             clock: None,
         }
     }
@@ -190,6 +194,7 @@ impl<K: RawKad> Kad<K> {
     ) -> Result<Put, DhtError> {
         self.check_shard(shard)?;
         self.check_size(record)?;
+        let _list_turn = self.list_turn.take(deadline)?;
         let _turn = self.turns.take(deadline)?;
         let key = keys::of_list(shard);
         let mut written = None;

@@ -42,11 +42,13 @@ const MAX_VALUES: usize = 65_536;
 #[derive(Clone, Debug)]
 pub struct RawMemory(Arc<[Node]>);
 
+type Values = HashMap<[u8; 32], Box<[u8]>>;
+
 #[derive(Debug)]
 struct Node {
     id: [u8; 32],
     /// Nothing while it is stopped.
-    values: Mutex<Option<HashMap<[u8; 32], Box<[u8]>>>>,
+    values: Mutex<Option<Values>>,
 }
 
 impl RawMemory {
@@ -95,7 +97,7 @@ impl RawMemory {
 }
 
 impl Node {
-    fn change<R>(&self, change: impl FnOnce(&mut Option<HashMap<[u8; 32], Box<[u8]>>>) -> R) -> R {
+    fn change<R>(&self, change: impl FnOnce(&mut Option<Values>) -> R) -> R {
         change(&mut self.values.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -79,7 +79,6 @@ impl Memory {
     }
 
     /// To build a network with other figures.
-    #[must_use]
     pub fn builder() -> MemoryBuilder {
         MemoryBuilder::default()
     }

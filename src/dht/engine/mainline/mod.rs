@@ -1,0 +1,391 @@
+//! [`Mainline`]: BitTorrent's DHT.
+
+mod builder;
+mod directory;
+mod request;
+mod waiting;
+
+use std::fmt;
+use std::net::SocketAddrV4;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mainline::async_dht::AsyncDht;
+use mainline::{Dht, MutableItem, SigningKey};
+
+use super::turns::Turns;
+use super::{
+    Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, NO_SUCH_SHARD, Put,
+    RelayDht,
+};
+use crate::dht::{Network, SignedRecord};
+use crate::relay::NodeId;
+use directory::{Directory, Stamp};
+use request::Request;
+use waiting::{NoResult, Pending, wait_until};
+
+pub use builder::MainlineBuilder;
+
+/// BitTorrent's Mainline DHT as an engine, over IPv4, through the [`mainline`]
+/// crate.
+///
+/// A record is a mutable item of [BEP 44] under the relay's own key, so storage
+/// nodes check its signature and keep its highest sequence. The directory is
+/// eight more items under a key that all relays of a network share, each with up
+/// to 28 relays (224 in all), written with compare-and-swap. Anybody who knows
+/// that key can blank or fill it: it is a hint, and relays rejoin at every
+/// refresh. Its default is derived from the tag of the network, which is public;
+/// closed networks set [a secret](MainlineBuilder::directory_secret).
+///
+/// It sends at most four requests at once, for the nodes' answers overrun the
+/// socket beyond that. A request that outlived its deadline, or whose reader had
+/// enough, runs on in the crate's own thread and keeps its turn until it has
+/// ended. Should that thread die, this is [`Closed`](DhtError::Closed); the
+/// panics by which the crate says so are caught, though the process's panic hook
+/// sees them.
+///
+/// Storage nodes forget what was least recently used, and never by time. A node
+/// in [server mode](MainlineBuilder::server_mode) is one of them and asks itself
+/// as well, so it needs two others to tell an answer from its own.
+///
+/// ```no_run
+/// use relay_registry::dht::{Mainline, Network};
+///
+/// let dht = Mainline::builder(Network::new(b"my-app")?).build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// [`mainline`]: https://docs.rs/mainline
+/// [BEP 44]: https://www.bittorrent.org/beps/bep_0044.html
+pub struct Mainline {
+    dht: AsyncDht,
+    network: Network,
+    limits: Limits,
+    directory: SigningKey,
+    turns: Turns,
+    /// Who writes the directory: two at once would overwrite each other, and of
+    /// those elsewhere there are enough.
+    directory_turn: Turns,
+    closed: AtomicBool,
+}
+
+/// What the actor says of its own node.
+struct LocalNode {
+    address: SocketAddrV4,
+    /// Whether it answers requests.
+    serves: bool,
+}
+
+/// At eight at once a third of the packets was lost.
+const MAX_IN_FLIGHT: usize = 4;
+
+const SHARDS: u16 = 8;
+
+/// How often a shard is written that others write at the same time.
+const ATTEMPTS: u32 = 6;
+
+/// How many of these compare and swap. Where nodes hold different versions none
+/// that is named is theirs, and only a later sequence brings them together.
+const COMPARING_ATTEMPTS: u32 = 3;
+
+/// The longest pause before the second attempt; it doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+impl Mainline {
+    /// To join the DHT with the records of `network`.
+    pub fn builder(network: Network) -> MainlineBuilder {
+        MainlineBuilder::new(network)
+    }
+
+    fn over(dht: Dht, network: Network, limits: Limits, directory: SigningKey) -> Self {
+        Self {
+            dht: dht.as_async(),
+            network,
+            limits,
+            directory,
+            turns: Turns::new(limits.max_in_flight),
+            directory_turn: Turns::new(1),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// The address that this node listens on, which others can bootstrap from.
+    ///
+    /// # Errors
+    ///
+    /// [`DhtError::Timeout`] and [`DhtError::Closed`].
+    pub fn local_addr(&self, deadline: Instant) -> Result<SocketAddrV4, DhtError> {
+        self.node(deadline).map(|node| node.address)
+    }
+
+    fn node(&self, deadline: Instant) -> Result<LocalNode, DhtError> {
+        self.check_open()?;
+        let dht = self.dht.clone();
+        let mut node: Pending<_> = Box::pin(async move {
+            let info = dht.info().await;
+            LocalNode {
+                address: info.local_addr(),
+                serves: info.server_mode(),
+            }
+        });
+        match wait_until(deadline, |context| node.as_mut().poll(context)) {
+            Ok(node) => Ok(node),
+            Err(NoResult::Late) => Err(DhtError::Timeout),
+            Err(NoResult::Dead) => Err(self.close()),
+        }
+    }
+
+    fn check_open(&self) -> Result<(), DhtError> {
+        // Relaxed: the flag is all there is to see.
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(DhtError::Closed);
+        }
+        Ok(())
+    }
+
+    /// Remembers that the actor is dead: whatever is asked of it panics, and
+    /// once is enough.
+    fn close(&self) -> DhtError {
+        self.closed.store(true, Ordering::Relaxed);
+        DhtError::Closed
+    }
+
+    /// A bad signature or a long value would come back as silence; the first
+    /// cannot be in a [`SignedRecord`].
+    fn check(&self, record: &SignedRecord) -> Result<(), DhtError> {
+        let (size, max) = (record.value().len(), self.limits.max_value);
+        if size > max {
+            return Err(DhtError::TooLarge { size, max });
+        }
+        if *record.network() != self.network {
+            return Err(DhtError::Unsupported {
+                what: "records of another network",
+            });
+        }
+        Ok(())
+    }
+
+    /// Nodes would accept a second value under one sequence, and the network
+    /// would split over it; so look first. The write that follows goes to the
+    /// nodes that were found by this.
+    fn check_newest(request: &mut Request<'_>, record: &SignedRecord) -> Result<(), DhtError> {
+        let sequence = as_seq(record.sequence());
+        let mut verdict = Ok(());
+        let older = Some(sequence - 1);
+        let answer = request.look_up(record.public_key(), record.salt(), older, |item| {
+            if item.seq() > sequence {
+                verdict = Err(DhtError::Superseded {
+                    stored: u64::try_from(item.seq()).ok(),
+                });
+            } else if item.seq() == sequence && item.value() != record.value() {
+                verdict = verdict.clone().and(Err(DhtError::Conflict));
+            }
+            ControlFlow::Continue(())
+        })?;
+        // Nobody but this node would store it.
+        if answer.answered() == 0 {
+            return Err(request.unanswered());
+        }
+        verdict
+    }
+
+    /// Brings a word on a relay into a shard, until it is found there.
+    fn enlist(
+        &self,
+        shard: u16,
+        record: &SignedRecord,
+        left: bool,
+        deadline: Instant,
+    ) -> Result<Put, DhtError> {
+        self.check(record)?;
+        let salt = self.salt_of(shard)?;
+        let key = record.public_key();
+        let _directory_turn = self.directory_turn.take(deadline)?;
+        let mut request = Request::start(self, deadline)?;
+        let mut written: Option<(Directory, Put)> = None;
+        for attempt in 0..ATTEMPTS {
+            let (mut found, newest) = self.read_shard(&mut request, &salt)?;
+            match written.take() {
+                Some((wanted, put)) if found.agrees(&wanted, key) => return Ok(put),
+                _ => found.set(*key, left)?,
+            }
+            let cas = newest.filter(|_| attempt < COMPARING_ATTEMPTS);
+            let item = self.shard_item(&found, newest, &salt)?;
+            match request.store(item, cas) {
+                Ok(put) => written = Some((found, put)),
+                Err(DhtError::Conflict | DhtError::Superseded { .. }) => {
+                    pause(attempt, request.deadline())?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(DhtError::Conflict)
+    }
+
+    /// What all versions of a shard come to, and the highest of their sequences.
+    fn read_shard(
+        &self,
+        request: &mut Request<'_>,
+        salt: &[u8],
+    ) -> Result<(Directory, Option<i64>), DhtError> {
+        let mut directory = self.vacant_directory();
+        let mut newest = None;
+        let answer = request.look_up(&self.directory_key(), salt, None, |item| {
+            newest = newest.max(Some(item.seq()));
+            directory.merge(item.value(), |_| ());
+            ControlFlow::Continue(())
+        })?;
+        // To write without having read would wipe what is there.
+        if answer.answered() == 0 {
+            return Err(request.unanswered());
+        }
+        Ok((directory, newest))
+    }
+
+    fn shard_item(
+        &self,
+        directory: &Directory,
+        newest: Option<i64>,
+        salt: &[u8],
+    ) -> Result<MutableItem, DhtError> {
+        let after = newest.unwrap_or(0).checked_add(1);
+        let after = after.ok_or_else(|| DhtError::rejected("someone used up all sequences"))?;
+        let now = i64::try_from(since_epoch().as_micros()).unwrap_or(i64::MAX);
+        Ok(MutableItem::new(
+            self.directory.clone(),
+            &directory.encode(),
+            after.max(now),
+            Some(salt),
+        ))
+    }
+
+    fn vacant_directory(&self) -> Directory {
+        Directory::new(Stamp::of(since_epoch()), self.limits.refresh * 2)
+    }
+
+    fn directory_key(&self) -> [u8; 32] {
+        self.directory.verifying_key().to_bytes()
+    }
+
+    /// The salt of a shard: that of the network and the shard's number.
+    fn salt_of(&self, shard: u16) -> Result<Vec<u8>, DhtError> {
+        if shard >= self.limits.shards {
+            return Err(NO_SUCH_SHARD);
+        }
+        let mut salt = self.network.salt().to_vec();
+        salt.extend_from_slice(format!("/{shard}").as_bytes());
+        Ok(salt)
+    }
+}
+
+impl RelayDht for Mainline {
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
+        self.check(record)?;
+        let mut request = Request::start(self, deadline)?;
+        Self::check_newest(&mut request, record)?;
+        let item = MutableItem::new_signed_unchecked(
+            *record.public_key(),
+            *record.signature(),
+            record.value(),
+            as_seq(record.sequence()),
+            Some(record.salt()),
+        );
+        request.store(item, None)
+    }
+
+    fn get(
+        &self,
+        node: &NodeId,
+        newer_than: Option<u64>,
+        deadline: Instant,
+        sink: &mut CandidateSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        let Ok(public_key) = <&[u8; 32]>::try_from(node.as_bytes()) else {
+            return Err(DhtError::Unsupported {
+                what: "ids that are no public keys",
+            });
+        };
+        let mut request = Request::start(self, deadline)?;
+        let newer_than = newer_than.map(as_seq);
+        request.look_up(public_key, self.network.salt(), newer_than, |item| {
+            sink(Candidate::Bep44 {
+                public_key: item.key(),
+                value: item.value(),
+                sequence: item.seq(),
+                signature: item.signature(),
+            })
+        })
+    }
+
+    fn join(&self, shard: u16, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
+        self.enlist(shard, record, false, deadline)
+    }
+
+    fn leave(
+        &self,
+        shard: u16,
+        tombstone: &SignedRecord,
+        deadline: Instant,
+    ) -> Result<Put, DhtError> {
+        self.enlist(shard, tombstone, true, deadline)
+    }
+
+    fn members(
+        &self,
+        shard: u16,
+        deadline: Instant,
+        sink: &mut MemberSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        let salt = self.salt_of(shard)?;
+        let mut request = Request::start(self, deadline)?;
+        let mut directory = self.vacant_directory();
+        request.look_up(&self.directory_key(), &salt, None, |item| {
+            let mut flow = ControlFlow::Continue(());
+            directory.merge(item.value(), |key| {
+                if flow.is_continue() {
+                    flow = sink(Member {
+                        node: NodeId::from(key),
+                        record: None,
+                    });
+                }
+            });
+            flow
+        })
+    }
+}
+
+impl fmt::Debug for Mainline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mainline")
+            .field("network", &self.network)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// BEP 44 counts in 63 bits, and a record's sequence fits.
+fn as_seq(sequence: u64) -> i64 {
+    i64::try_from(sequence).unwrap_or(i64::MAX)
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// Waits a random while, so that those who wrote at once do not again.
+fn pause(attempt: u32, deadline: Instant) -> Result<(), DhtError> {
+    let longest = FIRST_PAUSE * (1 << attempt.min(6));
+    let pause = longest.mul_f64(fastrand::f64());
+    if pause > deadline.saturating_duration_since(Instant::now()) {
+        return Err(DhtError::Timeout);
+    }
+    std::thread::sleep(pause);
+    Ok(())
+}

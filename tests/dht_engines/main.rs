@@ -1,0 +1,10 @@
+//! Every engine that comes with the crate does what an engine must.
+//!
+//! Needs the feature `conformance`; with `mainline` as well, BitTorrent's DHT
+//! is among them, on a network of its own on this machine.
+
+mod conformance;
+mod faults;
+#[cfg(feature = "mainline")]
+mod mainline;
+mod relays;

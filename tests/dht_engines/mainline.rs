@@ -1,0 +1,197 @@
+//! BitTorrent's DHT, on nodes of its own on this machine.
+
+use relay_registry::NodeId;
+use relay_registry::dht::{
+    Coverage, DhtError, Mainline, Network, RelayDht, SignedRecord, conformance,
+};
+use std::net::Ipv4Addr;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use crate::relays::{announced, withdrawn};
+
+/// Nodes on loopback that know only each other.
+struct Net {
+    nodes: Vec<Mainline>,
+    bootstrap: Vec<String>,
+}
+
+impl Net {
+    fn new() -> Self {
+        let first = start(Network::default(), &[]);
+        let address = first.local_addr(soon()).expect("it listens");
+        let bootstrap = vec![address.to_string()];
+        let others = (1..16).map(|_| start(Network::default(), &bootstrap));
+        Self {
+            nodes: std::iter::once(first).chain(others).collect(),
+            bootstrap,
+        }
+    }
+
+    /// Stops so many of the nodes.
+    fn stop(&mut self, nodes: usize) {
+        self.nodes.drain(..nodes);
+    }
+
+    fn join(&self, network: Network) -> Mainline {
+        start(network, &self.bootstrap)
+    }
+}
+
+/// A node on any port: those that are stopped must not be met again.
+fn start(network: Network, bootstrap: &[String]) -> Mainline {
+    Mainline::builder(network)
+        .bootstrap(bootstrap)
+        .bind_address(Ipv4Addr::LOCALHOST)
+        .port(0)
+        .request_timeout(Duration::from_millis(300))
+        .server_mode()
+        .build()
+        .expect("a socket on loopback")
+}
+
+#[test]
+fn mainline_conforms() {
+    let net = Net::new();
+    let network = Network::new(b"conformance").expect("a short tag");
+    conformance::check(|| net.join(network), &network);
+    assert_eq!(net.nodes.len(), 16);
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+fn read(dht: &Mainline, node: &NodeId, by: Instant) -> (Vec<SignedRecord>, Coverage) {
+    let mut found = Vec::new();
+    let answer = dht
+        .get(node, None, by, &mut |candidate| {
+            found.extend(candidate.open(node, &Network::default()));
+            ControlFlow::Continue(())
+        })
+        .expect("a read");
+    (found, answer.coverage())
+}
+
+#[test]
+fn records_outlive_half_of_the_nodes_and_a_dead_network_is_unreachable() {
+    let mut net = Net::new();
+    let (writer, reader) = (net.join(Network::default()), net.join(Network::default()));
+    let record = announced(1, 1);
+    writer.put(&record, soon()).expect("it is stored");
+    writer.join(3, &record, soon()).expect("it joins");
+    net.stop(8);
+    let (found, _) = read(&reader, &record.node_id(), soon());
+    assert_eq!(found, std::slice::from_ref(&record));
+    net.stop(8);
+    drop(writer);
+    let nobody = announced(2, 1).node_id();
+    // The nodes' threads take a moment to notice that they are stopped.
+    let is_unreachable = (0..20).any(|_| {
+        let (found, coverage) = read(&reader, &nobody, soon());
+        assert_eq!(found, []);
+        coverage == Coverage::Unreachable
+    });
+    assert!(is_unreachable);
+    assert!(matches!(
+        reader.put(&announced(2, 1), soon()),
+        Err(DhtError::Unreachable | DhtError::Timeout)
+    ));
+}
+
+/// Requests that nobody waits for any more hold their turns until they end;
+/// then everything goes on.
+#[test]
+fn what_was_abandoned_keeps_its_turn_until_it_ends() {
+    let net = Net::new();
+    let dht = net.join(Network::default());
+    for relay in 1..=8 {
+        let by = Instant::now() + Duration::from_millis(1);
+        let node = announced(relay, 1).node_id();
+        let answer = dht.get(&node, None, by, &mut |_| ControlFlow::Continue(()));
+        let is_cut_short = match &answer {
+            Ok(answer) => !answer.is_complete(),
+            Err(error) => matches!(
+                error,
+                DhtError::Busy { max_in_flight: 4 } | DhtError::Timeout
+            ),
+        };
+        assert!(is_cut_short, "{answer:?}");
+    }
+    let record = announced(1, 1);
+    dht.put(&record, soon()).expect("turns come free");
+    assert_eq!(read(&dht, &record.node_id(), soon()).0, [record]);
+}
+
+#[test]
+fn a_record_of_another_network_is_not_sent() {
+    let net = Net::new();
+    let dht = net.join(Network::new(b"other").expect("a short tag"));
+    assert!(matches!(
+        dht.put(&announced(1, 1), soon()),
+        Err(DhtError::Unsupported { .. })
+    ));
+}
+
+/// Each relay from a node of its own, all at once, as after a power cut.
+#[test]
+fn relays_that_join_at_once_are_all_found_after_a_refresh() {
+    const RELAYS: u8 = 20;
+    let net = Net::new();
+    let engines: Vec<Mainline> = (0..RELAYS).map(|_| net.join(Network::default())).collect();
+    let shard_of = |record: &SignedRecord| engines[0].limits().shard_of(&record.node_id());
+    for _refresh in 0..2 {
+        std::thread::scope(|scope| {
+            for (engine, relay) in engines.iter().zip(1..) {
+                scope.spawn(move || {
+                    let record = announced(relay, 1);
+                    let shard = engine.limits().shard_of(&record.node_id());
+                    // Whoever loses too often tries again at the next refresh.
+                    let _ = engine.join(shard.expect("there are shards"), &record, soon());
+                });
+            }
+        });
+    }
+    let newcomer = net.join(Network::default());
+    let mut found = Vec::new();
+    for shard in 0..newcomer.limits().shards {
+        newcomer
+            .members(shard, soon(), &mut |member| {
+                found.push(member.node);
+                ControlFlow::Continue(())
+            })
+            .expect("a read");
+    }
+    for relay in 1..=RELAYS {
+        let record = announced(relay, 1);
+        let is_found = found.contains(&record.node_id());
+        assert!(is_found, "relay {relay} of shard {:?}", shard_of(&record));
+    }
+}
+
+/// Anybody can take everybody out of the directory; relays rejoin.
+#[test]
+fn a_directory_that_was_emptied_is_mended_by_rejoining() {
+    let net = Net::new();
+    let dht = net.join(Network::default());
+    let listed = || {
+        let mut listed = 0;
+        dht.members(0, soon(), &mut |_| {
+            listed += 1;
+            ControlFlow::Continue(())
+        })
+        .expect("a read");
+        listed
+    };
+    for relay in 1..=3 {
+        dht.join(0, &announced(relay, 1), soon()).expect("it joins");
+    }
+    assert_eq!(listed(), 3);
+    for relay in 1..=3 {
+        dht.leave(0, &withdrawn(relay, 2), soon())
+            .expect("it leaves");
+    }
+    assert_eq!(listed(), 0);
+    dht.join(0, &announced(2, 3), soon()).expect("it rejoins");
+    assert_eq!(listed(), 1);
+}
