@@ -34,11 +34,24 @@ broken = [
 for name in ("requests", "relays", "finds_per_second"):
     if not first.get(name, 0) > 0:
         broken.append(f"{name} is {first.get(name)}")
-for name in ("requests", "refused", "stretch_p50", "stretch_p90", "saturated_share"):
+measures = ("stretch_p50", "stretch_p90", "saturated_share", "tries_mean", "failed_share")
+for name in ("requests", "refused", *measures):
     if first.get(name) != second.get(name):
         broken.append(f"{name} differs: {first.get(name)} and {second.get(name)}")
 if broken:
     sys.exit("\n".join(broken))
+PYTHON
+
+# Every rule beside the others, in the order in which they are to be shown.
+run "$relay_world" --compare --seeds 2 --seconds "$seconds" --json "$@" >"$answers/rules"
+cat "$answers/rules"
+python3 - "$answers/rules" <<'PYTHON'
+import json
+import sys
+
+rules = [line["rule"] for line in json.load(open(sys.argv[1]))]
+if rules != ["registry", "random", "nearest", "p2c", "oracle"]:
+    sys.exit(f"compared {rules}")
 PYTHON
 
 # One line on stderr, nothing on stdout, and an exit code other than 0.
@@ -53,5 +66,6 @@ refuses() {
 echo "1 2 three" >"$answers/matrix"
 refuses --frob
 refuses --load minus-one
+refuses --rule best
 refuses --rtt "$answers/absent"
 refuses --rtt "$answers/matrix"

@@ -12,6 +12,7 @@ use lexopt::{Arg, Parser};
 
 use crate::error::Failure;
 use crate::matrix::MAX_NODES;
+use crate::simulation::{Rule, Views};
 
 pub const HELP: &str = "\
 relay_world: the relay registry at work in a simulated world, then at full speed
@@ -29,18 +30,32 @@ Options:
                          that are up: 0.001 to 1.5 [default: 0.6]
   --report-interval F    seconds between a relay's reports of its total load to
                          every registry: 0.01 to 3600 [default: 1]
+  --rule NAME            how a relay is chosen in the simulation: registry, or to
+                         hold it against random, nearest (to the one who asks),
+                         p2c (the less utilised of two random ones) or oracle
+                         (knows all round trips and loads) [default: registry]
+  --views NAME           what targets tell of themselves: none, coordinates, or
+                         published (and their round trips to the three relays
+                         nearest to them) [default: none]
   --seconds S            simulated seconds, the first fifth of which warms up
                          and is not measured: 1 to 86400 [default: 1800]
-  --threads T            threads that ask at full speed: 1 to 256
+  --threads T            threads that ask at full speed, or with --compare how
+                         many simulations run at a time: 1 to 256
                          [default: as many as the machine runs at once]
   --seed K               the same seed gives the same simulation [default: 1]
-  --json                 print one JSON object instead of tables
+  --compare              simulate with every rule instead of one, and print the
+                         median over several seeds, a line per rule; nothing
+                         runs at full speed
+  --seeds N              --compare takes seeds 1 to N: 1 to 1000 [default: 5]
+  --json                 print one JSON object instead of tables, or with
+                         --compare an array of one object per rule
   -h, --help             print this help
 ";
 
 const NUMBER: &str = "a number";
 const WHOLE: &str = "a whole number";
 const THREADS: RangeInclusive<usize> = 1..=256;
+const SEEDS: RangeInclusive<u64> = 1..=1_000;
 
 /// What one run is asked to do. `None` is "as the world suggests".
 #[derive(Debug, Clone, PartialEq)]
@@ -50,9 +65,13 @@ pub struct Args {
     pub registries: Option<usize>,
     pub load: f64,
     pub report_interval: f64,
+    pub rule: Rule,
+    pub views: Views,
     pub seconds: u64,
     pub threads: usize,
     pub seed: u64,
+    pub compare: bool,
+    pub seeds: u64,
     pub json: bool,
 }
 
@@ -70,11 +89,15 @@ impl Default for Args {
             registries: None,
             load: 0.6,
             report_interval: 1.0,
+            rule: Rule::Registry,
+            views: Views::None,
             seconds: 1800,
             threads: thread::available_parallelism()
                 .map_or(1, NonZeroUsize::get)
                 .min(*THREADS.end()),
             seed: 1,
+            compare: false,
+            seeds: 5,
             json: false,
         }
     }
@@ -91,6 +114,7 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, Failur
         match name.as_str() {
             "help" => return Ok(Command::Help),
             "json" => args.json = true,
+            "compare" => args.compare = true,
             _ => set(&mut args, &name, &mut parser)?,
         }
     }
@@ -105,9 +129,12 @@ fn set(args: &mut Args, name: &str, parser: &mut Parser) -> Result<(), Failure> 
         "registries" => args.registries = Some(number(name, parser, WHOLE, 1..=MAX_NODES)?),
         "load" => args.load = number(name, parser, NUMBER, 0.001..=1.5)?,
         "report-interval" => args.report_interval = number(name, parser, NUMBER, 0.01..=3600.0)?,
+        "rule" => args.rule = one_of(name, parser, &Rule::ALL, Rule::name)?,
+        "views" => args.views = one_of(name, parser, &Views::ALL, Views::name)?,
         "seconds" => args.seconds = number(name, parser, WHOLE, 1..=86_400)?,
         "threads" => args.threads = number(name, parser, WHOLE, THREADS)?,
         "seed" => args.seed = number(name, parser, WHOLE, 0..=u64::MAX)?,
+        "seeds" => args.seeds = number(name, parser, WHOLE, SEEDS)?,
         _ => return Err(usage(Arg::Long(name).unexpected())),
     }
     Ok(())
@@ -125,6 +152,21 @@ fn value(name: &str, parser: &mut Parser) -> Result<OsString, Failure> {
     parser
         .value()
         .map_err(|_| usage(format_args!("--{name} needs a value")))
+}
+
+fn one_of<T: Copy>(
+    name: &str,
+    parser: &mut Parser,
+    all: &[T],
+    name_of: fn(T) -> &'static str,
+) -> Result<T, Failure> {
+    let text = value(name, parser)?;
+    let mut choices = all.iter().copied();
+    choices.find(|&it| text == name_of(it)).ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(|&it| name_of(it)).collect();
+        let names = names.join(", ");
+        usage(format_args!("--{name} {text:?} is none of {names}"))
+    })
 }
 
 fn number<T>(
@@ -164,7 +206,7 @@ mod tests {
     #[test]
     fn every_option_is_read() {
         let line = "--rtt m.txt --relays 7 --registries 2 --load 0.85 --report-interval 0.25 \
-                    --seconds 30 --threads 3 --seed 42 --json";
+                    --rule p2c --views published --seconds 30 --threads 3 --seed 42 --compare --seeds 9 --json";
         let words: Vec<&str> = line.split_whitespace().collect();
         let expected = Args {
             rtt: Some("m.txt".into()),
@@ -172,9 +214,13 @@ mod tests {
             registries: Some(2),
             load: 0.85,
             report_interval: 0.25,
+            rule: Rule::PowerOfTwo,
+            views: Views::Published,
             seconds: 30,
             threads: 3,
             seed: 42,
+            compare: true,
+            seeds: 9,
             json: true,
         };
         assert_eq!(read(&words), Ok(Command::Run(expected)));
@@ -204,6 +250,10 @@ mod tests {
             (&["--threads", "0"], "--threads \"0\" is not"),
             (&["--relays", "many"], "--relays \"many\" is not"),
             (&["--report-interval", "0"], "from 0.01 to 3600"),
+            (&["--rule", "best"], "--rule \"best\" is none of registry, "),
+            (&["--views", "all"], "none of none, coordinates, published"),
+            (&["--rule"], "--rule needs a value"),
+            (&["--seeds", "0"], "from 1 to 1000"),
             (&["--seed"], "--seed needs a value"),
             (&["--frob", "1"], "'--frob'"),
             (&["stray"], "\"stray\""),

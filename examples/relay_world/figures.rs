@@ -1,6 +1,6 @@
 //! Figures, and how they are shown: as tables for a person, or as one JSON object.
 
-use comfy_table::presets::NOTHING;
+use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 use serde_json::{Map, Value, json};
 
@@ -14,7 +14,8 @@ pub struct Section {
     pub figures: Vec<Figure>,
 }
 
-/// One number, by the name it has in the JSON object.
+/// One figure, by the name it has in the JSON object.
+#[derive(Clone)]
 pub struct Figure {
     name: &'static str,
     value: Value,
@@ -47,13 +48,53 @@ impl Section {
 /// All figures as one JSON object, on one line.
 pub fn object(sections: &[Section]) -> String {
     let figures = sections.iter().flat_map(|section| &section.figures);
+    to_object(figures).to_string()
+}
+
+/// Lines of figures as a JSON array of objects.
+pub fn array(lines: &[Vec<Figure>]) -> String {
+    let objects = lines.iter().map(to_object).collect();
+    Value::Array(objects).to_string()
+}
+
+fn to_object<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> Value {
+    let figures = figures.into_iter();
     let object: Map<String, Value> = figures
         .map(|figure| (figure.name.to_owned(), figure.value.clone()))
         .collect();
-    Value::Object(object).to_string()
+    Value::Object(object)
+}
+
+/// Lines of the same figures as a Markdown table, and below it what they mean.
+pub fn side_by_side(lines: &[Vec<Figure>]) -> String {
+    let mut table = Table::new();
+    table.load_preset(ASCII_MARKDOWN);
+    let Some(first) = lines.first() else {
+        return String::new();
+    };
+    table.set_header(first.iter().map(|figure| figure.name));
+    for line in lines {
+        table.add_row(line.iter().map(|figure| shown(&figure.value)));
+    }
+    let numbers = table.column_iter_mut().skip(1);
+    numbers.for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    let meanings: Vec<String> = first
+        .iter()
+        .map(|figure| format!("{:22}  {}", figure.name, figure.meaning))
+        .collect();
+    format!("{}\n\n{}", table.trim_fmt(), meanings.join("\n"))
 }
 
 pub fn whole(name: &'static str, value: u64, meaning: &'static str) -> Figure {
+    Figure {
+        name,
+        value: json!(value),
+        meaning,
+    }
+}
+
+/// What is not a number.
+pub fn word(name: &'static str, value: &'static str, meaning: &'static str) -> Figure {
     Figure {
         name,
         value: json!(value),
@@ -73,6 +114,7 @@ pub fn share(name: &'static str, value: f64, meaning: &'static str) -> Figure {
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
+        Value::String(word) => word.clone(),
         value => value.to_string(),
     }
 }
@@ -104,6 +146,9 @@ mod tests {
             figures: vec![share("a", f64::NAN, "?"), whole("b", 3, "?")],
         };
         assert!(section.table().contains("none"));
+        let lines = [vec![word("c", "x", "?"), share("a", f64::NAN, "?")]];
+        assert!(side_by_side(&lines).contains("| x | none |"));
+        assert_eq!(array(&lines), r#"[{"a":null,"c":"x"}]"#);
         assert_eq!(object(&[section]), r#"{"a":null,"b":3}"#);
     }
 }

@@ -5,18 +5,24 @@
 //! them, each through a registry of its own, and sessions hold leases. Then one
 //! registry at full speed, asked by real threads while another thread churns it.
 //!
+//! Or, with `--compare`, the simulation alone, once for each rule by which a
+//! relay can be chosen and for each of several seeds, and a line per rule.
+//!
 //! ```text
 //! cargo run --release --example relay_world
+//! cargo run --release --example relay_world -- --compare --load 0.85
 //! cargo run --release --example relay_world -- --help
 //! ```
 
 mod args;
 mod checks;
 mod cities;
+mod comparison;
 mod error;
 mod figures;
 mod full_speed;
 mod matrix;
+mod measures;
 mod progress;
 mod report;
 mod simulation;
@@ -27,6 +33,7 @@ use std::process::ExitCode;
 
 use args::{Args, Command};
 use error::Failure;
+use matrix::Matrix;
 use progress::Progress;
 use report::Report;
 use world::World;
@@ -49,16 +56,22 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Failure> {
     match args::parse(std::env::args_os())? {
         Command::Help => print(args::HELP),
-        Command::Run(args) => print(&play(&args)?),
+        Command::Run(args) => {
+            let matrix = match &args.rtt {
+                Some(path) => matrix::load(path)?,
+                None => cities::matrix(),
+            };
+            print(&if args.compare {
+                comparison::run(&matrix, &args)?
+            } else {
+                play(matrix, &args)?
+            })
+        }
     }
 }
 
 /// Builds the world, runs both runs in it and says what came of it.
-fn play(args: &Args) -> Result<String, Failure> {
-    let matrix = match &args.rtt {
-        Some(path) => matrix::load(path)?,
-        None => cities::matrix(),
-    };
+fn play(matrix: Matrix, args: &Args) -> Result<String, Failure> {
     let world = World::new(matrix, args)?;
     let progress = Progress::new(args.seconds);
     let simulated = simulation::run(&world, args, &progress)?;

@@ -9,6 +9,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::error::Failure;
 
@@ -22,12 +23,12 @@ const MAX_VALUE_LEN: usize = 32;
 const MAX_FILE_LEN: u64 = 256 << 20;
 const MISSING: f32 = -1.0;
 
-/// Round-trip times between all pairs of `nodes` nodes.
+/// Round-trip times between all pairs of `nodes` nodes. Copies share them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Matrix {
     nodes: usize,
     /// Row by row, in ms; `MISSING` where nothing was measured.
-    values: Vec<f32>,
+    values: Arc<[f32]>,
 }
 
 impl Matrix {
@@ -183,7 +184,10 @@ pub fn parse(text: &str) -> Result<Matrix, MatrixError> {
     if nodes == 1 {
         return Err(MatrixError::OneNode);
     }
-    Ok(Matrix { nodes, values })
+    Ok(Matrix {
+        nodes,
+        values: values.into(),
+    })
 }
 
 /// Appends the values of one row, and says how many they were.

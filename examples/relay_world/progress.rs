@@ -14,15 +14,35 @@ pub struct Progress {
 impl Progress {
     pub fn new(simulated_seconds: u64) -> Self {
         let full_speed = (simulated_seconds as f64 * FULL_SPEED_SHARE).ceil() as u64;
-        let bar = ProgressBar::new(simulated_seconds + full_speed);
-        if let Ok(style) = ProgressStyle::with_template("{msg:>12} [{bar:40}] {percent:>3} %") {
-            bar.set_style(style.progress_chars("=> "));
-        }
         Self {
-            bar,
+            bar: bar(simulated_seconds + full_speed),
             simulated: simulated_seconds,
             full_speed,
         }
+    }
+
+    /// Of so many simulations, some of them at the same time.
+    pub fn of_simulations(count: usize) -> Self {
+        Self {
+            bar: bar(count as u64),
+            simulated: 0,
+            full_speed: 0,
+        }
+    }
+
+    /// For one of many.
+    pub fn silent() -> Self {
+        Self {
+            bar: ProgressBar::hidden(),
+            simulated: 0,
+            full_speed: 0,
+        }
+    }
+
+    /// One more simulation is over.
+    pub fn one_over(&self) {
+        self.bar.set_message("comparing");
+        self.bar.inc(1);
     }
 
     /// So many seconds have been simulated.
@@ -41,4 +61,12 @@ impl Progress {
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+fn bar(length: u64) -> ProgressBar {
+    let bar = ProgressBar::new(length);
+    if let Ok(style) = ProgressStyle::with_template("{msg:>12} [{bar:40}] {percent:>3} %") {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
 }

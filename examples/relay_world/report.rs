@@ -2,7 +2,8 @@
 
 use crate::args::Args;
 use crate::checks::Checks;
-use crate::figures::{self, Section, quantile, share, whole};
+use crate::figures::{self, Figure, Section, share, whole, word};
+use crate::measures::MEASURES;
 use crate::world::World;
 use crate::{full_speed, simulation};
 
@@ -21,7 +22,10 @@ impl Report {
         Self {
             intro: intro(args, world, raced),
             sections: vec![
-                setting(args, world),
+                Section {
+                    title: "The setting",
+                    figures: [dealt(args, world), setting(args, world)].concat(),
+                },
                 promises(simulated.checks, raced.tally.checks),
                 choices(simulated),
                 comings(simulated),
@@ -45,63 +49,85 @@ impl Report {
 }
 
 fn intro(args: &Args, world: &World, raced: &full_speed::Outcome) -> String {
-    let source = match &args.rtt {
-        Some(path) => format!("measured round trips from {}", path.display()),
-        None => "the built-in cities, round trips from their distances".to_owned(),
-    };
     format!(
-        "A world of {} nodes: {source}.\n\
-         {} relays, shared by {} registries at nodes elsewhere.\n\
+        "{}\n\
          Simulated {} seconds, then {} threads at full speed for {:.1} seconds.",
-        world.nodes(),
-        world.relays.len(),
-        world.homes.len(),
+        whereabouts(args, world),
         args.seconds,
         raced.threads,
         raced.seconds,
     )
 }
 
-fn setting(args: &Args, world: &World) -> Section {
+/// Where the figures come from.
+pub fn whereabouts(args: &Args, world: &World) -> String {
+    let source = match &args.rtt {
+        Some(path) => format!("measured round trips from {}", path.display()),
+        None => "the built-in cities, round trips from their distances".to_owned(),
+    };
+    format!(
+        "A world of {} nodes: {source}.\n\
+         {} relays, shared by {} registries at nodes elsewhere.",
+        world.nodes(),
+        world.relays.len(),
+        world.homes.len(),
+    )
+}
+
+/// What every simulation in a world like this has in common.
+pub fn setting(args: &Args, world: &World) -> Vec<Figure> {
     let warm_up = args.seconds as f64 * simulation::WARM_UP_SHARE;
-    Section {
-        title: "The setting",
-        figures: vec![
-            whole("seed", args.seed, "the same seed gives the same simulation"),
-            whole("nodes", world.nodes() as u64, "places in the world"),
-            whole("relays", world.relays.len() as u64, "nodes that are relays"),
-            whole(
-                "capacity",
-                world.capacity().into(),
-                "sessions that all relays together can carry",
-            ),
-            whole(
-                "registries",
-                world.homes.len() as u64,
-                "embedding nodes, each with a registry of its own",
-            ),
-            share(
-                "load",
-                args.load,
-                "offered load, as a share of the capacity that is up",
-            ),
-            share(
-                "report_interval",
-                args.report_interval,
-                "seconds between a relay's reports of its total load",
-            ),
-            whole(
-                "simulated_seconds",
-                args.seconds,
-                "length of the simulation",
-            ),
-            share(
-                "warm_up_seconds",
-                warm_up,
-                "of these, not measured: the load was still growing",
-            ),
-        ],
-    }
+    vec![
+        whole("nodes", world.nodes() as u64, "places in the world"),
+        whole("relays", world.relays.len() as u64, "nodes that are relays"),
+        whole(
+            "registries",
+            world.homes.len() as u64,
+            "embedding nodes, each with a registry of its own",
+        ),
+        share(
+            "load",
+            args.load,
+            "offered load, as a share of the capacity that is up",
+        ),
+        word(
+            "views",
+            args.views.name(),
+            "what the registries know of the way from a relay to the target",
+        ),
+        share(
+            "report_interval",
+            args.report_interval,
+            "seconds between a relay's reports of its total load",
+        ),
+        whole(
+            "simulated_seconds",
+            args.seconds,
+            "length of the simulation",
+        ),
+        share(
+            "warm_up_seconds",
+            warm_up,
+            "of these, not measured: the load was still growing",
+        ),
+    ]
+}
+
+/// What is this simulation's own.
+fn dealt(args: &Args, world: &World) -> Vec<Figure> {
+    vec![
+        whole("seed", args.seed, "the same seed gives the same simulation"),
+        word(
+            "rule",
+            args.rule.name(),
+            "by which relays are chosen in the simulation",
+        ),
+        whole(
+            "capacity",
+            world.capacity().into(),
+            "sessions that all relays together can carry",
+        ),
+    ]
 }
 
 fn promises(simulated: Checks, raced: Checks) -> Section {
@@ -136,59 +162,39 @@ fn promises(simulated: Checks, raced: Checks) -> Section {
 
 fn choices(simulated: &simulation::Outcome) -> Section {
     let requests = &simulated.requests;
-    let mut stretches = requests.stretches.clone();
-    stretches.sort_by(f32::total_cmp);
-    let tries = requests.tries as f64 / requests.made as f64;
+    let mut figures = vec![
+        whole(
+            "hand_outs",
+            simulated.checks.handed_out,
+            "relays handed out and checked, warm-up included",
+        ),
+        whole("requests", requests.made, "sessions that asked for a relay"),
+        whole(
+            "refused",
+            requests.refused,
+            "of these, found none that would take them",
+        ),
+        whole(
+            "found_full",
+            requests.found_full,
+            "tries that found the relay full, filled since its last report",
+        ),
+        whole(
+            "found_down",
+            requests.found_down,
+            "tries that found the relay down, before its time to live ran out",
+        ),
+    ];
+    let measured = MEASURES.map(|measure| measure.figure((measure.of)(simulated)));
+    figures.extend(measured);
+    figures.push(share(
+        "utilisation_mean",
+        simulated.meter.utilisation(),
+        "load over capacity of the relays that were up",
+    ));
     Section {
         title: "How well it chose (simulation, after the warm-up)",
-        figures: vec![
-            whole(
-                "hand_outs",
-                simulated.checks.handed_out,
-                "relays handed out and checked, warm-up included",
-            ),
-            whole("requests", requests.made, "sessions that asked for a relay"),
-            whole(
-                "refused",
-                requests.refused,
-                "of these, found none that would take them",
-            ),
-            share(
-                "tries_mean",
-                tries,
-                "relays tried per request: 1 when the first took it",
-            ),
-            whole(
-                "found_full",
-                requests.found_full,
-                "tries that found the relay full, filled since its last report",
-            ),
-            whole(
-                "found_down",
-                requests.found_down,
-                "tries that found the relay down, before its time to live ran out",
-            ),
-            share(
-                "stretch_p50",
-                quantile(&stretches, 0.5),
-                "round trip through the relay chosen, over that through the best one however loaded: median; the registry knew the first leg only",
-            ),
-            share(
-                "stretch_p90",
-                quantile(&stretches, 0.9),
-                "the same, for all but the worst tenth",
-            ),
-            share(
-                "saturated_share",
-                simulated.meter.saturated_share(),
-                "share of relay-time at 95 % of capacity or more",
-            ),
-            share(
-                "utilisation_mean",
-                simulated.meter.utilisation(),
-                "load over capacity of the relays that were up",
-            ),
-        ],
+        figures,
     }
 }
 

@@ -10,13 +10,20 @@
 //! `--load` of the capacity of the relays that are up, and last 60 s on average. A
 //! relay that is in truth full, since others filled it after its last report, says
 //! so; one that is down does not answer. The one who asked then gives the lease
-//! back and asks again without that relay, until none is left.
+//! back and asks again without that relay, until none is left. By which rule a
+//! relay is chosen is `--rule`'s affair, all else is the same. Each try's end is
+//! reported to the registry that was asked. With `--views` the nodes without a
+//! registry measure relays too, and tell of it.
 
 mod asking;
+mod choosing;
 mod comings;
+mod peers;
 mod queue;
+mod rule;
 mod sessions;
 mod truth;
+mod views;
 
 use std::time::Duration;
 
@@ -26,11 +33,15 @@ use relay_registry::{Maintenance, ManualClock, Registry};
 use crate::args::Args;
 use crate::checks::Checks;
 use crate::error::Failure;
+use crate::figures::quantile;
 use crate::progress::Progress;
 use crate::world::World;
+use peers::Peers;
 use queue::{Micros, Queue, SECOND, seconds};
+pub use rule::Rule;
 use sessions::Sessions;
 use truth::{Meter, TrueRelay};
+pub use views::Views;
 
 const TICK: Duration = Duration::from_millis(100);
 const TTL: Duration = Duration::from_secs(60);
@@ -51,6 +62,7 @@ enum Event {
     Renew(usize, u32),
     Report(usize, u32),
     Go(usize, u32),
+    Probe(usize),
 }
 
 /// What came of it. Checks and comings and goings cover the whole run, the rest
@@ -77,13 +89,30 @@ pub struct Comings {
 pub struct Requests {
     pub made: u64,
     pub refused: u64,
+    /// Of these, the ones that a relay would have taken.
+    pub failed: u64,
     /// Relays that were tried, by all requests together.
     pub tries: u64,
     /// Tries that found the relay full, or down.
     pub found_full: u64,
     pub found_down: u64,
-    /// Path over the best possible path, where both are known.
+    /// Path over the best possible path, where both are known; sorted at the end.
     pub stretches: Vec<f32>,
+}
+
+impl Requests {
+    /// The stretch that this share of the sessions does not exceed.
+    pub fn stretch(&self, share: f64) -> f64 {
+        quantile(&self.stretches, share)
+    }
+
+    pub fn tries_mean(&self) -> f64 {
+        self.tries as f64 / self.made as f64
+    }
+
+    pub fn failed_share(&self) -> f64 {
+        self.failed as f64 / self.made as f64
+    }
 }
 
 struct Simulation<'a> {
@@ -98,6 +127,7 @@ struct Simulation<'a> {
     registries: Vec<Registry>,
     relays: Vec<TrueRelay>,
     sessions: Sessions,
+    peers: Peers,
     checks: Checks,
     comings: Comings,
     requests: Requests,
@@ -148,6 +178,7 @@ impl<'a> Simulation<'a> {
             registries,
             relays: relays.map(|relay| TrueRelay::new(relay.capacity)).collect(),
             sessions: Sessions::new(world.homes.len(), world.relays.len()),
+            peers: Peers::new(world.nodes(), args.seed),
             checks: Checks::default(),
             comings: Comings::default(),
             requests: Requests::default(),
@@ -165,6 +196,7 @@ impl<'a> Simulation<'a> {
             self.after(delay, Event::Join(relay));
         }
         self.after(first_joins, Event::Arrive);
+        self.begin_probing();
     }
 
     fn advance(&mut self, to: Micros) {
@@ -179,7 +211,7 @@ impl<'a> Simulation<'a> {
 
     /// A random time with this mean: exponential, without memory.
     fn random(&mut self, mean: f64) -> f64 {
-        -mean * (1.0 - self.rng.f64()).ln()
+        exponential(&mut self.rng, mean)
     }
 
     fn handle(&mut self, event: Event) -> Result<(), Failure> {
@@ -192,6 +224,7 @@ impl<'a> Simulation<'a> {
             Event::Renew(relay, stay) if self.is_in(relay, stay) => self.renew(relay)?,
             Event::Report(relay, stay) if self.is_in(relay, stay) => self.report(relay),
             Event::Go(relay, stay) if self.is_in(relay, stay) => self.go(relay),
+            Event::Probe(node) => self.probe(node),
             Event::Renew(..) | Event::Report(..) | Event::Go(..) => {}
         }
         Ok(())
@@ -228,6 +261,7 @@ impl<'a> Simulation<'a> {
             .first()
             .map(|first| first.stats().expirations);
         self.comings.expired = expired.unwrap_or(0);
+        self.requests.stretches.sort_by(f32::total_cmp);
         Outcome {
             measured_seconds: self.args.seconds as f64 * (1.0 - WARM_UP_SHARE),
             checks: self.checks,
@@ -238,17 +272,22 @@ impl<'a> Simulation<'a> {
     }
 }
 
+/// A random value with this mean, without memory.
+fn exponential(rng: &mut Rng, mean: f64) -> f64 {
+    -mean * (1.0 - rng.f64()).ln()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cities;
 
-    fn simulate(args: &Args) -> Outcome {
+    pub(super) fn simulate(args: &Args) -> Outcome {
         let world = World::new(cities::matrix(), args).unwrap();
         run(&world, args, &Progress::new(args.seconds)).unwrap()
     }
 
-    fn args(seed: u64, load: f64) -> Args {
+    pub(super) fn args(seed: u64, load: f64) -> Args {
         Args {
             seed,
             load,
@@ -259,8 +298,15 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_figures() {
-        assert_eq!(simulate(&args(7, 0.6)), simulate(&args(7, 0.6)));
-        assert_ne!(simulate(&args(7, 0.6)), simulate(&args(8, 0.6)));
+        for rule in Rule::ALL {
+            let with_seed = |seed| Args {
+                rule,
+                ..args(seed, 0.6)
+            };
+            let first = simulate(&with_seed(7));
+            assert_eq!(first, simulate(&with_seed(7)), "{}", rule.name());
+            assert_ne!(first, simulate(&with_seed(8)), "{}", rule.name());
+        }
     }
 
     #[test]

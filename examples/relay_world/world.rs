@@ -30,6 +30,8 @@ pub struct World {
     pub homes: Vec<usize>,
     /// For each node, which relay it is.
     relay_at: Vec<Option<usize>>,
+    /// For each node, which embedding node it is.
+    home_at: Vec<Option<usize>>,
     ids: Vec<NodeId>,
 }
 
@@ -52,12 +54,17 @@ impl World {
         for (index, relay) in relays.iter().enumerate() {
             relay_at[relay.node] = Some(index);
         }
+        let mut home_at = vec![None; matrix.nodes()];
+        for (index, &home) in homes.iter().enumerate() {
+            home_at[home] = Some(index);
+        }
         Ok(Self {
             ids: (0..matrix.nodes()).map(node_id).collect(),
             matrix,
             relays,
             homes,
             relay_at,
+            home_at,
         })
     }
 
@@ -90,9 +97,14 @@ impl World {
         (self.id(node) == *id).then_some(relay)
     }
 
-    /// What an embedding node measures to a relay when nothing disturbs.
-    pub fn measured(&self, home: usize, relay: usize) -> Option<Duration> {
-        let rtt = self.matrix.rtt_ms(home, self.relays[relay].node)?;
+    /// Which embedding node this node is, if any.
+    pub fn home_at(&self, node: usize) -> Option<usize> {
+        self.home_at[node]
+    }
+
+    /// What a node measures to a relay when nothing disturbs.
+    pub fn measured(&self, node: usize, relay: usize) -> Option<Duration> {
+        let rtt = self.matrix.rtt_ms(node, self.relays[relay].node)?;
         // A round trip takes some time, even where the table was rounded to 0.
         Some(Duration::from_secs_f32(rtt / 1e3).max(Duration::from_micros(1)))
     }
@@ -160,8 +172,9 @@ mod tests {
             assert!(!world.homes.contains(&relay.node));
             assert_eq!(world.relay_of(&world.relay_id(index)), Some(index));
         }
-        for &home in &world.homes {
+        for (index, &home) in world.homes.iter().enumerate() {
             assert_eq!(world.relay_of(&world.id(home)), None);
+            assert_eq!(world.home_at(home), Some(index));
         }
     }
 

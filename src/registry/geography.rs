@@ -10,7 +10,8 @@ use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::rtt::{Atlas, Coordinate};
 use crate::select::PeerView;
-use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, epoch};
+use crate::sync::epoch::{self, Guard};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::table::Handle;
 
 /// The atlas, and what is on its way there.
@@ -100,9 +101,9 @@ impl Core {
     pub(super) fn relay_coordinate(&self, relay: &NodeId) -> Option<Coordinate> {
         self.geography.take_into_use();
         let guard = epoch::pin();
-        let (record, _) = self.find_live(relay, &guard)?;
+        self.find_live(relay, &guard)?;
         let atlas = self.geography.atlas.lock();
-        atlas.provisional(record.handle()).copied()
+        atlas.provisional(relay).copied()
     }
 
     pub(super) fn learn(&self, peer: &NodeId, view: &PeerView) -> usize {
@@ -113,13 +114,11 @@ impl Core {
         let guard = epoch::pin();
         let mut atlas = self.geography.atlas.lock();
         let others = view.pairs().filter(|(relay, _)| *relay != peer);
-        let taken_in = others.filter(|(relay, micros)| {
-            self.find_live(relay, &guard).is_some_and(|(record, _)| {
-                let learnt = atlas.learn(record.handle(), coordinate, *micros);
-                learnt.is_ok()
-            })
-        });
-        let taken_in = taken_in.count();
+        let held = others.filter(|(relay, _)| self.find_live(relay, &guard).is_some());
+        let taken_in = held
+            .filter(|(relay, micros)| atlas.learn(relay, coordinate, *micros).is_ok())
+            .count();
+        self.limit(&mut atlas, &guard);
         if taken_in > 0 {
             self.publication.note_reordering();
         }
@@ -140,9 +139,15 @@ impl Core {
             let relay = record.handle();
             if relay.generation as u16 == generation {
                 // An outlier is left out, and that is that.
-                let _ = atlas.measured(relay, micros);
+                let _ = atlas.measured(&record.identity(), micros);
                 self.publication.note_reordering();
             }
         }
+        self.limit(&mut atlas, &guard);
+    }
+
+    fn limit(&self, atlas: &mut Atlas, guard: &Guard) {
+        let most = 2 * self.table.max_relays() + 1024;
+        atlas.limit(most, |relay| self.table.find(relay, guard).is_some());
     }
 }

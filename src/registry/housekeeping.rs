@@ -185,7 +185,7 @@ impl Core {
                     rtt_micros: record.rtt_micros().unwrap_or(assumed_rtt_micros),
                     position: atlas
                         .as_ref()
-                        .and_then(|atlas| atlas.position(relay).copied()),
+                        .and_then(|atlas| atlas.position(&record.identity()).copied()),
                 })
             });
         self.last_sort.note(departures, elapsed_nanos, begun);

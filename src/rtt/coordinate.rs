@@ -172,17 +172,24 @@ impl Coordinate {
     }
 
     /// The distance of the positions alone.
+    #[inline]
+    fn core_distance(&self, other: &Self) -> f32 {
+        self.square_to(other).sqrt()
+    }
+
+    /// The square of the distance of the positions alone: enough to tell which
+    /// of two is nearer.
     ///
     /// Summed in halves: in the order of the axes, it could not be vectorised.
     #[inline]
-    fn core_distance(&self, other: &Self) -> f32 {
+    pub(crate) fn square_to(&self, other: &Self) -> f32 {
         const HALF: usize = Coordinate::DIMENSIONS / 2;
         let [a, b, c, d]: [f32; HALF] = std::array::from_fn(|axis| {
             let near = self.position[axis] - other.position[axis];
             let far = self.position[axis + HALF] - other.position[axis + HALF];
             near * near + far * far
         });
-        ((a + b) + (c + d)).sqrt()
+        (a + b) + (c + d)
     }
 
     /// Moves by `force` away from `other` if it is above zero, else towards
@@ -234,5 +241,92 @@ fn random_direction() -> [f32; Coordinate::DIMENSIONS] {
         if length > 0.1 {
             return vector.map(|part| part / length);
         }
+    }
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    fn at(x: f32, height: f32) -> Coordinate {
+        let mut position = [0.0; Coordinate::DIMENSIONS];
+        position[5] = x;
+        Coordinate::new(position, height, 0.0, 0.5).unwrap()
+    }
+
+    #[test]
+    fn each_part_is_judged_by_its_range() {
+        let judge = |axis: f32, height, adjustment, error| {
+            let mut position = [0.0; Coordinate::DIMENSIONS];
+            position[3] = axis;
+            Coordinate::new(position, height, adjustment, error).map_err(|error| error.to_string())
+        };
+        assert!(judge(MAX_MICROS, MAX_MICROS, -MAX_MICROS, 1.5).is_ok());
+        assert!(judge(-MAX_MICROS, 0.0, MAX_MICROS, 0.0).is_ok());
+        for wrong in [f32::NAN, f32::INFINITY, -f32::INFINITY, 1.1e7, -1.1e7] {
+            for (judged, part) in [
+                (judge(wrong, 0.0, 0.0, 0.0), "axis 3 of the position is"),
+                (judge(0.0, wrong, 0.0, 0.0), "the height is"),
+                (judge(0.0, 0.0, wrong, 0.0), "the adjustment is"),
+                (judge(0.0, 0.0, 0.0, wrong), "the error is"),
+            ] {
+                let refused = judged.unwrap_err();
+                assert!(refused.starts_with(part), "{refused}");
+            }
+        }
+        assert!(judge(0.0, -0.1, 0.0, 0.0).is_err());
+        assert!(judge(0.0, 0.0, 0.0, -0.1).is_err());
+        assert!(judge(0.0, 0.0, 0.0, 1.6).is_err());
+    }
+
+    #[test]
+    fn an_estimate_is_above_zero_and_within_bounds() {
+        let here = at(0.0, 0.0);
+        assert_eq!(here.micros_to(&here), 1);
+        let far = Coordinate::new(
+            [MAX_MICROS; Coordinate::DIMENSIONS],
+            MAX_MICROS,
+            MAX_MICROS,
+            0.0,
+        );
+        let opposite = Coordinate::new([-MAX_MICROS; Coordinate::DIMENSIONS], 0.0, 0.0, 0.0);
+        assert_eq!(
+            far.unwrap().rtt_to(&opposite.unwrap()),
+            crate::limits::MAX_RTT
+        );
+    }
+
+    #[test]
+    fn an_adjustment_never_makes_two_nodes_one() {
+        let mut here = at(0.0, 1_000.0);
+        let there = at(9_000.0, 2_000.0);
+        here.set_adjustment(-2_000.0);
+        assert_eq!(here.micros_to(&there), 10_000);
+        here.set_adjustment(-12_000.0);
+        assert_eq!(here.micros_to(&there), 12_000, "as if there were none");
+    }
+
+    #[test]
+    fn a_push_lengthens_the_distance_by_its_force() {
+        for force in [20_000.0, 5.0, -7_000.0] {
+            let mut here = at(40_000.0, 4_000.0);
+            let there = at(10_000.0, 2_000.0);
+            here.push(&there, force);
+            let distance = here.plain_distance(&there);
+            assert!((distance - 36_000.0 - force).abs() < 1.0, "{distance}");
+        }
+    }
+
+    #[test]
+    fn the_same_seed_parts_the_coinciding_in_the_same_direction() {
+        let parted = |seed| {
+            fastrand::seed(seed);
+            let mut here = at(0.0, 10.0);
+            here.push(&at(0.0, 10.0), 5_000.0);
+            here
+        };
+        assert!((parted(1).core_distance(&at(0.0, 10.0)) - 5_000.0).abs() < 1.0);
+        assert_eq!(parted(1), parted(1));
+        assert_ne!(parted(1), parted(2));
     }
 }

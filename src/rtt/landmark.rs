@@ -16,7 +16,7 @@ use std::time::Duration;
 ///
 /// What peers say is not believed either, but weighed: a peer's error counts as
 /// 0.2 at least; a sample counts for no more than twice the usual deviation, nor
-/// moves the position by more than 100 ms; beyond three scaled deviations from
+/// moves the position by more than 100 ms; beyond 3.5 scaled deviations from
 /// the running median it is refused as an [outlier](ObserveError::Outlier). The
 /// running median and the median absolute deviation take two words (Ma,
 /// Muthukrishnan and Sandler, "Frugal streaming for estimating quantiles", 2013);
@@ -161,3 +161,151 @@ const TRUSTING: u16 = 8;
 /// So many samples of strangers, and no more error, make a position usable.
 const SETTLED: u16 = 16;
 const SETTLED_ERROR: f32 = 0.5;
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+    use crate::limits::MAX_RTT;
+
+    fn at(x: f32, y: f32) -> Coordinate {
+        let mut position = [0.0; Coordinate::DIMENSIONS];
+        (position[0], position[4]) = (x, y);
+        Coordinate::new(position, 1_000.0, 0.0, 0.2).unwrap()
+    }
+
+    /// Twenty peers on a circle of 50 ms.
+    fn circle() -> Vec<Coordinate> {
+        let angle = |n: u8| f32::from(n) * std::f32::consts::TAU / 20.0;
+        let peer = |n| at(50_000.0 * angle(n).cos(), 50_000.0 * angle(n).sin());
+        (0..20).map(peer).collect()
+    }
+
+    /// Whose true place is this, as the peers say that `rtt` is to each.
+    fn heard(peers: &[Coordinate], rtt: impl Fn(&Coordinate) -> u32) -> Landmark {
+        fastrand::seed(3);
+        let mut landmark = Landmark::new();
+        for _ in 0..200 {
+            for peer in peers {
+                let _ = landmark.hear(peer, rtt(peer));
+            }
+        }
+        landmark
+    }
+
+    fn place() -> Coordinate {
+        at(20_000.0, -10_000.0)
+    }
+
+    #[test]
+    fn a_landmark_is_found_by_those_who_measure_it() {
+        let landmark = heard(&circle(), |peer| peer.micros_to(&place()));
+        let found = landmark.settled().unwrap();
+        for peer in circle() {
+            let (estimate, truth) = (found.micros_to(&peer), place().micros_to(&peer));
+            assert!(estimate.abs_diff(truth) < truth / 20, "{estimate} {truth}");
+        }
+    }
+
+    #[test]
+    fn one_liar_among_twenty_drags_it_nowhere() {
+        let mut peers = circle();
+        let honest = heard(&peers, |peer| peer.micros_to(&place()));
+        for (lair, said) in [
+            (at(900_000.0, 0.0), 10),
+            (at(0.0, 0.0), 1_000_000),
+            (at(-60_000.0, 0.0), 10),
+        ] {
+            peers[0] = lair;
+            let dragged = heard(&peers, |peer| {
+                if *peer == lair {
+                    said
+                } else {
+                    peer.micros_to(&place())
+                }
+            });
+            for peer in &peers[1..] {
+                let [was, is] = [honest, dragged].map(|at| at.coordinate.micros_to(peer));
+                assert!(is.abs_diff(was) < was / 20, "{is} {was}");
+            }
+        }
+    }
+
+    #[test]
+    fn delaying_answers_makes_it_look_farther_from_everywhere() {
+        let prompt = heard(&circle(), |peer| peer.micros_to(&place()));
+        let late = heard(&circle(), |peer| peer.micros_to(&place()) + 40_000);
+        for from in circle()
+            .into_iter()
+            .chain([at(0.0, 0.0), at(200_000.0, 90_000.0)])
+        {
+            let (prompt, late) = (&prompt.coordinate, &late.coordinate);
+            assert!(late.micros_to(&from) > prompt.micros_to(&from) + 25_000);
+        }
+    }
+
+    #[test]
+    fn it_is_usable_once_enough_strangers_agree() {
+        let mut landmark = Landmark::new();
+        assert_eq!(landmark.coordinate(), None);
+        for _ in 0..1_000 {
+            landmark.measure(&place(), 30_000);
+        }
+        assert!(landmark.coordinate().is_some());
+        assert_eq!(landmark.settled(), None, "one place tells no direction");
+        for peer in circle().iter().take(usize::from(SETTLED)) {
+            assert_eq!(landmark.settled(), None);
+            landmark
+                .hear(peer, landmark.coordinate.micros_to(peer))
+                .unwrap();
+        }
+        assert!(landmark.settled().is_some());
+        landmark.coordinate.set_error(0.6);
+        assert_eq!(landmark.settled(), None);
+    }
+
+    #[test]
+    fn what_this_node_measured_weighs_more_than_what_strangers_say() {
+        let mut settled = heard(&circle(), |peer| peer.micros_to(&place()));
+        settled.coordinate.set_error(0.2);
+        let own = at(-30_000.0, 0.0);
+        let before = settled.coordinate.micros_to(&own);
+        let moved = |landmark: Landmark| landmark.coordinate.micros_to(&own) - before;
+
+        let (mut measured, mut told) = (settled, settled);
+        measured.measure(&own, before + 2_500);
+        told.hear(&own, before + 2_500).unwrap();
+        assert!(moved(measured) > 2 * moved(told));
+
+        let (mut measured, mut told) = (settled, settled);
+        measured.measure(&own, before + 20_000);
+        told.hear(&own, before + 20_000).unwrap_err();
+        assert!(moved(measured) > 1_000 && moved(told) == 0);
+    }
+
+    #[test]
+    fn a_landmark_that_has_moved_is_found_again() {
+        let mut landmark = heard(&circle(), |peer| peer.micros_to(&place()));
+        let moved = at(-80_000.0, 70_000.0);
+        let mut refused = 0;
+        for _ in 0..100 {
+            for peer in circle() {
+                refused += u32::from(landmark.hear(&peer, peer.micros_to(&moved)).is_err());
+            }
+        }
+        assert!(refused > 0);
+        for peer in circle() {
+            let (estimate, truth) = (landmark.coordinate.micros_to(&peer), moved.micros_to(&peer));
+            assert!(estimate.abs_diff(truth) < truth / 10, "{estimate} {truth}");
+        }
+    }
+
+    #[test]
+    fn what_nothing_measured_is_refused() {
+        let mut landmark = Landmark::new();
+        for rtt in [Duration::ZERO, MAX_RTT + Duration::from_nanos(1)] {
+            let refused = landmark.observe(&place(), rtt);
+            assert_eq!(refused, Err(ObserveError::InvalidRtt { rtt }));
+        }
+        assert_eq!(landmark, Landmark::new());
+    }
+}

@@ -51,3 +51,53 @@ impl<'a> Triangle<'a> {
         })
     }
 }
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    fn at(x: f32) -> Coordinate {
+        let mut position = [0.0; Coordinate::DIMENSIONS];
+        position[0] = x;
+        Coordinate::new(position, 0.0, 0.0, 0.1).unwrap()
+    }
+
+    #[test]
+    fn one_landmark_makes_a_right_angle() {
+        let place = at(0.0);
+        let mut triangle = Triangle::new(&place);
+        assert_eq!(triangle.micros(), None);
+        triangle.add(&at(40_000.0), 30_000);
+        assert_eq!(triangle.micros(), Some(50_000));
+    }
+
+    #[test]
+    fn no_place_is_nearer_than_the_nearest_landmarks() {
+        let place = at(0.0);
+        let mut triangle = Triangle::new(&place);
+        triangle.add(&at(1.0), 10_000);
+        triangle.add(&at(1.0), 90_000);
+        assert_eq!(triangle.micros(), Some(90_000));
+    }
+
+    #[test]
+    fn the_landmark_next_to_the_node_knows_best() {
+        let place = at(0.0);
+        let mut triangle = Triangle::new(&place);
+        triangle.add(&at(100_000.0), 1_000);
+        triangle.add(&at(300_000.0), 50_000);
+        let estimate = triangle.micros().unwrap();
+        assert!((100_000..110_000).contains(&estimate), "{estimate}");
+    }
+
+    #[test]
+    fn whatever_is_added_the_estimate_is_a_round_trip() {
+        let place = at(-MAX_MICROS);
+        let mut triangle = Triangle::new(&place);
+        for micros in [0, 1, u32::MAX] {
+            triangle.add(&at(MAX_MICROS), micros);
+            let estimate = triangle.micros().unwrap();
+            assert!((1..=MAX_MICROS as u32).contains(&estimate));
+        }
+    }
+}

@@ -27,9 +27,9 @@ use std::time::Duration;
 ///   honest peer;
 /// - one sample moves the coordinate by 100 ms at most;
 /// - a sample whose residual (measured less estimated) is further from the
-///   median of the last 20 than three times their scaled median absolute
+///   median of the last 50 than 3.5 times their scaled median absolute
 ///   deviation, plus 1 ms, is refused as an [outlier](ObserveError::Outlier).
-///   It is still counted among the last 20: when the network has changed, or the
+///   It is still counted among the last 50: when the network has changed, or the
 ///   coordinate is wrong, it is the refused ones that soon make up the median.
 ///
 /// That resists liars as long as fewer than half of the samples are theirs:
@@ -56,9 +56,9 @@ use std::time::Duration;
 pub struct Vivaldi {
     coordinate: Coordinate,
     /// What estimates were off by, adjustments included.
-    residuals: Recent,
+    residuals: Recent<JUDGED_BY>,
     /// What they were off by without adjustments.
-    plain_residuals: Recent,
+    plain_residuals: Recent<ADJUSTED_BY>,
 }
 
 impl Vivaldi {
@@ -115,14 +115,14 @@ impl Vivaldi {
     fn adjust(&mut self, left_over: f32) {
         self.plain_residuals.push(left_over);
         self.coordinate
-            .set_adjustment(self.plain_residuals.sum() / (2 * WINDOW) as f32);
+            .set_adjustment(self.plain_residuals.sum() / (2 * ADJUSTED_BY) as f32);
     }
 
     /// Draws the coordinate towards the origin, the more so the further off it
-    /// is; 2 us per sample at 200 ms.
+    /// is: 2 us per sample at 200 ms.
     fn gravitate(&mut self) {
         let distance = self.coordinate.plain_distance(&Coordinate::ORIGIN);
-        let pull = -(distance / GRAVITY_RHO_MICROS) * (distance / MICROS_PER_SECOND / GRAVITY_RHO);
+        let pull = -(distance / GRAVITY_RHO) * (distance / GRAVITY_RHO_MICROS);
         self.coordinate.push(&Coordinate::ORIGIN, pull);
     }
 }
@@ -133,17 +133,20 @@ impl Default for Vivaldi {
     }
 }
 
-/// `AdjustmentWindowSize` of Serf; outliers are judged by as many.
-const WINDOW: usize = 20;
+/// `AdjustmentWindowSize` of Serf.
+const ADJUSTED_BY: usize = 20;
+/// By how many residuals outliers are judged. With 30 % of liars among those a
+/// node probes, chance gives them half of 20 samples in one of 20 windows, and
+/// half of 50 in one of 500.
+const JUDGED_BY: usize = 50;
 /// So many residuals make a median.
-const ENOUGH: usize = WINDOW / 2;
+const ENOUGH: usize = 10;
 /// `GravityRho` of Serf, in seconds.
 const GRAVITY_RHO: f32 = 150.0;
-const GRAVITY_RHO_MICROS: f32 = GRAVITY_RHO * MICROS_PER_SECOND;
-const MICROS_PER_SECOND: f32 = 1e6;
-/// How many standard deviations are too far; 3 is the convention (Leys et al.,
-/// "Detecting outliers", J. Experimental Social Psychology 49, 2013).
-const OUTLIER_DEVIATIONS: f32 = 3.0;
+const GRAVITY_RHO_MICROS: f32 = GRAVITY_RHO * 1e6;
+/// How many standard deviations are too far (Iglewicz and Hoaglin, "How to detect
+/// and handle outliers", ASQC 1993).
+const OUTLIER_DEVIATIONS: f32 = 3.5;
 /// From a median absolute deviation to a standard deviation, where errors are
 /// normally distributed.
 const MAD_TO_SIGMA: f32 = 1.4826;
@@ -152,13 +155,13 @@ const JITTER: f32 = 1_000.0;
 
 /// The last few residuals, in the order of a ring.
 #[derive(Clone, Debug)]
-struct Recent {
+struct Recent<const WINDOW: usize> {
     values: [f32; WINDOW],
     len: usize,
     next: usize,
 }
 
-impl Recent {
+impl<const WINDOW: usize> Recent<WINDOW> {
     const fn new() -> Self {
         Self {
             values: [0.0; WINDOW],
@@ -188,8 +191,9 @@ impl Recent {
         for value in known.iter_mut() {
             *value = (*value - centre).abs();
         }
-        let bound = outlier_bound(median(known));
-        (value - centre).abs() > bound
+        // A median far from zero says that it is the coordinate that is wrong.
+        let deviation = median(known).max(centre.abs());
+        (value - centre).abs() > outlier_bound(deviation)
     }
 }
 
@@ -202,4 +206,122 @@ fn median(values: &mut [f32]) -> f32 {
 /// How far from the median is too far, given the median absolute deviation.
 pub(super) fn outlier_bound(deviation: f32) -> f32 {
     OUTLIER_DEVIATIONS * MAD_TO_SIGMA * deviation + JITTER
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+    use crate::limits::MAX_RTT;
+
+    fn at(x: f32) -> Coordinate {
+        let mut position = [0.0; Coordinate::DIMENSIONS];
+        position[1] = x;
+        Coordinate::new(position, 1_000.0, 0.0, 0.1).unwrap()
+    }
+
+    /// A node that found its place between peers at -`span` and `span`.
+    fn settled(span: f32) -> Vivaldi {
+        fastrand::seed(7);
+        let mut node = Vivaldi::new();
+        for _ in 0..100 {
+            for peer in [at(-span), at(span)] {
+                node.take_in(&peer, span as u32 + 3_000).unwrap();
+            }
+        }
+        node
+    }
+
+    #[test]
+    fn the_error_falls_and_the_estimate_converges() {
+        let node = settled(30_000.0).coordinate();
+        assert!(node.error() < 0.05, "{}", node.error());
+        assert!(node.micros_to(&at(30_000.0)).abs_diff(33_000) < 1_500);
+        assert!(node.micros_to(&at(-30_000.0)).abs_diff(33_000) < 1_500);
+    }
+
+    #[test]
+    fn what_nothing_measured_is_refused() {
+        let mut node = settled(30_000.0);
+        let before = node.coordinate();
+        for rtt in [Duration::ZERO, MAX_RTT + Duration::from_nanos(1)] {
+            let refused = node.observe(&at(0.0), rtt);
+            assert_eq!(refused, Err(ObserveError::InvalidRtt { rtt }));
+        }
+        assert_eq!(node.coordinate(), before);
+    }
+
+    #[test]
+    fn an_outlier_moves_nothing_and_says_what_was_expected() {
+        let mut node = settled(30_000.0);
+        let before = node.coordinate();
+        let expected = before.micros_to(&at(30_000.0));
+        let refused = node.take_in(&at(30_000.0), 900_000);
+        assert_eq!(refused, Err(ObserveError::outlier(900_000, expected)));
+        assert_eq!(node.coordinate(), before);
+    }
+
+    #[test]
+    fn a_network_that_has_changed_is_believed_before_long() {
+        let mut node = settled(30_000.0);
+        let refused = (0..JUDGED_BY)
+            .filter(|_| node.take_in(&at(30_000.0), 90_000).is_err())
+            .count();
+        assert!((1..=JUDGED_BY / 2 + 1).contains(&refused), "{refused}");
+        for _ in 0..100 {
+            let _ = node.take_in(&at(30_000.0), 90_000);
+        }
+        assert!(node.coordinate().micros_to(&at(30_000.0)).abs_diff(90_000) < 9_000);
+    }
+
+    #[test]
+    fn one_sample_moves_a_node_by_a_tenth_of_a_second_at_most() {
+        let mut node = Vivaldi::new();
+        node.take_in(&Coordinate::ORIGIN, 10_000_000).unwrap();
+        let moved = node.coordinate().plain_distance(&Coordinate::ORIGIN);
+        assert!((90_000.0..101_000.0).contains(&moved), "{moved}");
+    }
+
+    #[test]
+    fn a_claim_of_certainty_gains_nothing() {
+        let moved_by = |error| {
+            let mut node = settled(30_000.0);
+            let peer = Coordinate::new([0.0; Coordinate::DIMENSIONS], 0.0, 0.0, error).unwrap();
+            let micros = node.coordinate().micros_to(&peer) + 1_000;
+            node.take_in(&peer, micros).unwrap();
+            node.coordinate()
+        };
+        assert_eq!(moved_by(0.0), moved_by(0.2));
+        assert_ne!(moved_by(0.0), moved_by(0.3));
+    }
+
+    #[test]
+    fn gravity_draws_to_the_origin() {
+        let mut node = Vivaldi::new();
+        node.coordinate.push(&Coordinate::ORIGIN, 1e6);
+        let before = node.coordinate().plain_distance(&Coordinate::ORIGIN);
+        node.gravitate();
+        let after = node.coordinate().plain_distance(&Coordinate::ORIGIN);
+        let pull = before - after;
+        assert!(
+            (40.0..50.0).contains(&pull),
+            "(1 s / 150 s)^2 is 44 us: {pull}"
+        );
+    }
+
+    #[test]
+    fn outliers_are_judged_once_there_are_enough_and_by_the_median() {
+        let mut recent = Recent::<20>::new();
+        for value in 0..ENOUGH as u16 {
+            assert!(!recent.is_outlier(1e6));
+            recent.push(f32::from(value) * 1_000.0);
+        }
+        // Median 5,000, deviation 3,000, but the median itself is off by 5,000:
+        // the bound is 26,946 from it.
+        assert!(!recent.is_outlier(31_900.0) && !recent.is_outlier(-21_900.0));
+        assert!(recent.is_outlier(32_000.0) && recent.is_outlier(-22_000.0));
+        for _ in 0..20 {
+            recent.push(50_000.0);
+        }
+        assert_eq!((recent.len, recent.sum()), (20, 1e6), "old ones make room");
+    }
 }

@@ -51,7 +51,7 @@ impl Base {
     fn least_leg(&self, view: Option<&View>, assumed: u32) -> u32 {
         match view {
             Some(view) if view.whereabouts().is_some() && !self.positions.is_empty() => {
-                view.farthest_micros()
+                view.farthest_micros
             }
             _ => assumed,
         }

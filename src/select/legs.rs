@@ -40,6 +40,9 @@ pub(crate) struct View {
     published: [Published; PeerView::MAX_MEASURED],
     len: usize,
     coordinate: Option<Coordinate>,
+    /// What a leg to a relay that the peer does not name is not shorter than:
+    /// those that it names are the nearest.
+    pub(crate) farthest_micros: u32,
 }
 
 /// A relay that the peer measured.
@@ -119,6 +122,7 @@ impl View {
             published: Default::default(),
             len: 0,
             coordinate: view.coordinate,
+            farthest_micros: 0,
         };
         for (relay, micros) in view.pairs() {
             if let Some(record) = table.find(relay, guard) {
@@ -128,6 +132,7 @@ impl View {
                     position: positions.of(record.handle()).copied(),
                 };
                 resolved.len += 1;
+                resolved.farthest_micros = resolved.farthest_micros.max(micros);
             }
         }
         resolved
@@ -148,7 +153,7 @@ impl View {
     #[inline]
     fn estimate(&self, place: &Coordinate) -> Option<u32> {
         if let Some(coordinate) = &self.coordinate {
-            return Some(coordinate.micros_to(place).max(self.farthest_micros()));
+            return Some(coordinate.micros_to(place).max(self.farthest_micros));
         }
         let mut triangle = Triangle::new(place);
         for pair in self.published() {
@@ -172,13 +177,5 @@ impl View {
             .filter(|pair| pair.position.is_some());
         let nearest = || located.min_by_key(|pair| pair.micros)?.position.as_ref();
         self.coordinate.as_ref().or_else(nearest)
-    }
-
-    /// What a leg to a relay that the peer does not name is not shorter than:
-    /// those that it names are the nearest.
-    #[inline]
-    pub(crate) fn farthest_micros(&self) -> u32 {
-        let published = self.published().iter().map(|pair| pair.micros);
-        published.max().unwrap_or(0)
     }
 }

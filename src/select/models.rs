@@ -1,6 +1,6 @@
 //! Models of the snapshot: arrivals against merges and against each other.
 
-use super::snapshot::Publication;
+use super::snapshot::{Publication, Survey};
 use crate::sync::{Arc, check, epoch};
 use crate::table::Handle;
 use loom::thread;
@@ -17,7 +17,12 @@ fn arrival(index: u32) -> Handle {
 fn merge(publication: &Publication) {
     let mut merger = publication.merger();
     let guard = epoch::pin();
-    publication.merge(&mut merger, &guard, OTHER_LEG, |relay| Some(relay.index));
+    publication.merge(&mut merger, &guard, OTHER_LEG, |relay| {
+        Some(Survey {
+            rtt_micros: relay.index,
+            position: None,
+        })
+    });
 }
 
 /// All arrivals, in ascending order of index.

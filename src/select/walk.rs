@@ -168,8 +168,7 @@ impl<'g> Walk<'g> {
     /// The same of the record at an index, found there under this guard.
     pub(crate) fn judge_at(&self, index: u32) -> Result<Candidate<'g>, Rejection> {
         let record = self.table.occupant(index, self.guard);
-        self.criteria
-            .judge_announced(record.ok_or(Rejection::Departed)?)
+        self.criteria.judge(record.ok_or(Rejection::Departed)?)
     }
 
     pub(crate) fn judge_announced(&self, relay: Handle) -> Result<Candidate<'g>, Rejection> {

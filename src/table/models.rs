@@ -22,6 +22,7 @@ fn announcement(capacity: u32) -> Announcement {
         capacity,
         ttl: std::time::Duration::from_secs(1),
         nat: None,
+        failure_domain: None,
         registered_at: 0,
     }
 }

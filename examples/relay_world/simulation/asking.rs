@@ -1,7 +1,8 @@
 //! Sessions, and what the registries hand out for them.
 
-use relay_registry::{FindOptions, Lease};
+use relay_registry::{Failure, Lease};
 
+use super::choosing::Request;
 use super::queue::micros;
 use super::truth::Presence;
 use super::{Event, Simulation, TICK};
@@ -22,45 +23,61 @@ impl Simulation<'_> {
         let target = self
             .world
             .random_target(self.world.homes[home], &mut self.rng);
+        // Drawn whether or not a relay is found: what follows is the same for all rules.
+        let length = self.random(MEAN_SESSION);
         self.requests.made += 1;
-        match self.request(home, target) {
-            Some((relay, lease)) => self.start(home, target, relay, lease),
-            None => self.requests.refused += 1,
+        let mut request = Request {
+            home,
+            target,
+            view: self.view_of(target),
+            tried: Vec::new(),
+        };
+        match self.request(&mut request) {
+            Some((relay, lease)) => self.start(&request, relay, lease, length),
+            None => self.refuse(&request),
         }
     }
 
     /// Asks until a relay takes the session, or none is left to ask.
-    fn request(&mut self, home: usize, target: usize) -> Option<(usize, Lease)> {
-        let mut options = FindOptions::new();
+    fn request(&mut self, request: &mut Request) -> Option<(usize, Lease)> {
         for _ in 0..self.relays.len() {
-            let found = self.registries[home].reserve(&self.world.id(target), &options);
-            let lease = found.ok()?;
-            let id = lease.relay().node_id();
+            let lease = self.choose(request)?;
             self.requests.tries += 1;
-            if let Some(relay) = self.check(home, target, &lease) {
+            let id = lease.relay().node_id();
+            if let Some(relay) = self.check(request, &lease) {
+                let registry = &self.registries[request.home];
                 let truth = &self.relays[relay];
                 match truth.presence {
-                    Presence::Up if !truth.is_full() => return Some((relay, lease)),
-                    Presence::Up => self.requests.found_full += 1,
-                    Presence::Left | Presence::Down => self.requests.found_down += 1,
+                    Presence::Up if !truth.is_full() => {
+                        registry.report_success(&id);
+                        return Some((relay, lease));
+                    }
+                    Presence::Up => {
+                        self.requests.found_full += 1;
+                        registry.report_failure(&id, Failure::Refused);
+                    }
+                    Presence::Left | Presence::Down => {
+                        self.requests.found_down += 1;
+                        registry.report_failure(&id, Failure::TimedOut);
+                    }
                 }
             }
-            options = options.exclude([id]);
+            request.tried.push(id);
         }
         None
     }
 
     /// Holds a hand-out against what the registry promises. Answers with the
     /// relay, if it is one.
-    fn check(&mut self, home: usize, target: usize, lease: &Lease) -> Option<usize> {
+    fn check(&mut self, request: &Request, lease: &Lease) -> Option<usize> {
         let info = lease.relay();
         self.checks.handed_out += 1;
-        self.checks.target += u64::from(info.node_id() == self.world.id(target));
+        self.checks.target += u64::from(info.node_id() == self.world.id(request.target));
         let Some(relay) = self.world.relay_of(&info.node_id()) else {
             self.checks.departed += 1;
             return None;
         };
-        let own = self.sessions.own_leases(home, relay) + 1;
+        let own = self.sessions.own_leases(request.home, relay) + 1;
         let truth = &self.relays[relay];
         let exceeded = own > truth.capacity || info.current_load() > info.capacity();
         self.checks.capacity_exceeded += u64::from(exceeded);
@@ -71,13 +88,19 @@ impl Simulation<'_> {
         Some(relay)
     }
 
-    fn start(&mut self, home: usize, target: usize, relay: usize, lease: Lease) {
-        let session = self.sessions.open(home, relay, lease);
+    fn start(&mut self, request: &Request, relay: usize, lease: Lease, length: f64) {
+        let session = self.sessions.open(request.home, relay, lease);
         self.relays[relay].take_session(self.now);
-        let length = self.random(MEAN_SESSION);
         self.after(length, Event::End(session));
-        let stretch = self.stretch(self.world.homes[home], target, relay);
+        let stretch = self.stretch(request, relay);
         self.requests.stretches.extend(stretch);
+    }
+
+    fn refuse(&mut self, request: &Request) {
+        self.requests.refused += 1;
+        let mut relays = 0..self.relays.len();
+        let failed = relays.any(|relay| self.would_serve(relay, request));
+        self.requests.failed += u64::from(failed);
     }
 
     pub(super) fn end(&mut self, session: u64) {
@@ -88,7 +111,8 @@ impl Simulation<'_> {
 
     /// The path through a relay over the best path through any relay that is up,
     /// however loaded. None where round trips are missing.
-    fn stretch(&self, home: usize, target: usize, relay: usize) -> Option<f32> {
+    fn stretch(&self, request: &Request, relay: usize) -> Option<f32> {
+        let (home, target) = (self.world.homes[request.home], request.target);
         let path = self.world.path_ms(home, relay, target)?;
         let itself = self.world.relay_at(target);
         let best = (0..self.relays.len())

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use relay_registry::RegisterOptions;
 
+use super::peers::MEAN_QUEUEING;
 use super::queue::micros;
 use super::truth::Presence;
 use super::{Event, Simulation, TTL};
@@ -13,8 +14,6 @@ use crate::world::endpoint;
 const RENEW_EVERY: f64 = 20.0;
 const MEAN_STAY: f64 = 600.0;
 const MEAN_ABSENCE: f64 = 90.0;
-/// What queues add to a measured round trip, on average.
-const MEAN_QUEUEING: f64 = 0.001;
 const PORT: u16 = 4000;
 
 impl Simulation<'_> {

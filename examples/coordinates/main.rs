@@ -1,0 +1,85 @@
+//! How well network coordinates estimate round trips, and relays chosen by them
+//! do, with and without liars.
+//!
+//! Two worlds on one matrix of round-trip times. In the first every node probes
+//! every other, as Vivaldi is usually studied. In the second a tenth of the
+//! nodes are relays, whose positions are learned from what the others measured
+//! to them, and the leg from relay to target is estimated from those.
+//!
+//! ```text
+//! cargo run --release --example coordinates
+//! cargo run --release --example coordinates -- --help
+//! ```
+
+mod all_to_all;
+mod args;
+mod bipartite;
+#[path = "../relay_world/cities.rs"]
+mod cities;
+#[allow(dead_code, reason = "shared with another example")]
+#[path = "../relay_world/error.rs"]
+mod error;
+#[path = "../relay_world/figures.rs"]
+mod figures;
+mod liars;
+#[path = "../relay_world/matrix.rs"]
+mod matrix;
+mod report;
+mod round_trip;
+mod rule;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use args::{Args, Command};
+use error::Failure;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads our output may stop early (`| head`): not a failure.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            // With standard error gone too there is nobody left to tell.
+            let _ = writeln!(io::stderr(), "coordinates: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    match args::parse(std::env::args_os())? {
+        Command::Help => print(args::HELP),
+        Command::Run(args) => print(&study(&args)?),
+    }
+}
+
+/// Lets both worlds settle, and says how well they did.
+fn study(args: &Args) -> Result<String, Failure> {
+    let matrix = match &args.rtt {
+        Some(path) => matrix::load(path)?,
+        None => cities::matrix(),
+    };
+    if matrix.nodes() < bipartite::LEAST_NODES {
+        let least = bipartite::LEAST_NODES;
+        return Err(Failure::Usage(format!("--rtt needs {least} nodes or more")));
+    }
+    let everyone = all_to_all::run(&matrix, args.liars, args.rounds, args.seed);
+    let relayed = bipartite::run(&matrix, &args.into());
+    let sections = report::sections(args, &matrix, &everyone, &relayed);
+    Ok(if args.json {
+        figures::object(&sections)
+    } else {
+        let tables = sections.iter().map(figures::Section::table);
+        tables.collect::<Vec<_>>().join("\n\n")
+    })
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", text.trim_end())
+        .and_then(|()| out.flush())
+        .map_err(Failure::Output)
+}

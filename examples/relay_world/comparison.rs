@@ -1,0 +1,162 @@
+//! Every rule in the same worlds, side by side.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread::{self, Builder};
+
+use crate::args::Args;
+use crate::error::Failure;
+use crate::figures::{self, Figure, whole, word};
+use crate::matrix::Matrix;
+use crate::measures::MEASURES;
+use crate::progress::Progress;
+use crate::report;
+use crate::simulation::{self, Rule};
+use crate::world::World;
+
+/// What one simulation came to, in the order of the measures.
+type Measured = [f64; MEASURES.len()];
+
+/// Simulates every rule with every seed, and shows the medians over the seeds.
+pub fn run(matrix: &Matrix, args: &Args) -> Result<String, Failure> {
+    // One of the worlds speaks for all: only the roles are dealt out differently.
+    let world = World::new(matrix.clone(), args)?;
+    let measured = simulate_all(matrix, &plans(args), args.threads)?;
+    let of_rules = Rule::ALL.iter().zip(measured.chunks(args.seeds as usize));
+    let lines = of_rules.map(|(&rule, of_seeds)| line(rule, of_seeds));
+    if args.json {
+        let objects: Vec<_> = lines.map(|line| with_setting(line, args, &world)).collect();
+        return Ok(figures::array(&objects));
+    }
+    let lines: Vec<_> = lines.collect();
+    let table = figures::side_by_side(&lines);
+    Ok(format!("{}\n\n{table}", intro(args, &world)))
+}
+
+/// Rule by rule, what is to be simulated.
+fn plans(args: &Args) -> Vec<Args> {
+    let of_rule = |rule| {
+        (1..=args.seeds).map(move |seed| Args {
+            rule,
+            seed,
+            ..args.clone()
+        })
+    };
+    Rule::ALL.into_iter().flat_map(of_rule).collect()
+}
+
+/// Carries out all plans, so many at a time, and answers in their order.
+fn simulate_all(matrix: &Matrix, plans: &[Args], threads: usize) -> Result<Vec<Measured>, Failure> {
+    let progress = Progress::of_simulations(plans.len());
+    let outcomes: Vec<_> = plans.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let plans = plans.iter().zip(&outcomes);
+        let claim = || plans.clone().nth(next.fetch_add(1, Relaxed));
+        for (plan, outcome) in std::iter::from_fn(claim) {
+            // Each is claimed once.
+            let _ = outcome.set(simulate(matrix, plan));
+            progress.one_over();
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            // A thread that cannot be had is not needed: the others do its work.
+            let _ = Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
+    progress.finish();
+    outcomes
+        .into_iter()
+        .filter_map(OnceLock::into_inner)
+        .collect()
+}
+
+fn simulate(matrix: &Matrix, args: &Args) -> Result<Measured, Failure> {
+    let world = World::new(matrix.clone(), args)?;
+    let outcome = simulation::run(&world, args, &Progress::silent())?;
+    Ok(MEASURES.map(|measure| (measure.of)(&outcome)))
+}
+
+fn line(rule: Rule, of_seeds: &[Measured]) -> Vec<Figure> {
+    let rule = word("rule", rule.name(), "by which relays were chosen");
+    let medians = MEASURES.iter().enumerate().map(|(place, measure)| {
+        let values = of_seeds.iter().map(|measured| measured[place]);
+        measure.figure(median(values.collect()))
+    });
+    std::iter::once(rule).chain(medians).collect()
+}
+
+/// The value in the middle, or half-way between the two in the middle.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 {
+        values[middle]
+    } else {
+        (values[middle - 1] + values[middle]) / 2.0
+    }
+}
+
+fn intro(args: &Args, world: &World) -> String {
+    format!(
+        "{}\n\
+         Load {}, a report every {} s, {} seconds simulated: medians of seeds 1 to {}.",
+        report::whereabouts(args, world),
+        args.load,
+        args.report_interval,
+        args.seconds,
+        args.seeds,
+    )
+}
+
+/// A line that says by itself what was simulated, for the JSON array.
+fn with_setting(mut line: Vec<Figure>, args: &Args, world: &World) -> Vec<Figure> {
+    let seeds = whole("seeds", args.seeds, "seeds 1 to this were taken");
+    line.push(seeds);
+    line.extend(report::setting(args, world));
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cities;
+
+    fn args(threads: usize) -> Args {
+        Args {
+            seconds: 60,
+            seeds: 2,
+            threads,
+            json: true,
+            ..Args::default()
+        }
+    }
+
+    #[test]
+    fn a_line_per_rule_and_the_same_by_any_number_of_threads() {
+        let alone = run(&cities::matrix(), &args(1)).unwrap();
+        assert_eq!(alone, run(&cities::matrix(), &args(3)).unwrap());
+        for rule in Rule::ALL {
+            let name = format!("\"rule\":\"{}\"", rule.name());
+            assert_eq!(alone.matches(&name).count(), 1, "{alone}");
+        }
+    }
+
+    #[test]
+    fn a_world_that_cannot_be_is_refused_before_it_is_simulated() {
+        let too_many = Args {
+            relays: Some(360),
+            ..args(1)
+        };
+        let refused = run(&cities::matrix(), &too_many).unwrap_err();
+        assert!(matches!(refused, Failure::Usage(_)), "{refused}");
+    }
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(vec![5.0, 1.0, 3.0]), 3.0);
+        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), 2.5);
+    }
+}

@@ -1,0 +1,34 @@
+//! Network coordinates through the public API: what no input can break, and how
+//! well they do on the built-in world of cities, with and without liars.
+//!
+//! The worlds are those of the example `coordinates`, which has the same on any
+//! other matrix.
+
+#[path = "../../examples/coordinates/all_to_all.rs"]
+mod all_to_all;
+#[allow(dead_code, reason = "shared with the examples")]
+#[path = "../../examples/coordinates/bipartite.rs"]
+mod bipartite;
+#[path = "../../examples/relay_world/cities.rs"]
+mod cities;
+#[allow(dead_code, reason = "shared with the examples")]
+#[path = "../../examples/relay_world/error.rs"]
+mod error;
+#[path = "../../examples/coordinates/liars.rs"]
+mod liars;
+#[allow(dead_code, reason = "shared with the examples")]
+#[path = "../../examples/relay_world/matrix.rs"]
+mod matrix;
+#[path = "../../examples/coordinates/round_trip.rs"]
+mod round_trip;
+#[path = "../../examples/coordinates/rule.rs"]
+mod rule;
+
+mod attacks;
+mod choices;
+mod properties;
+
+/// The value that this share of the sorted values does not exceed.
+fn quantile(sorted: &[f32], share: f32) -> f32 {
+    sorted[(sorted.len() as f32 * share) as usize]
+}
