@@ -89,7 +89,7 @@ fn an_absence_is_remembered_for_a_while() {
 #[test]
 fn no_lie_becomes_a_relay() {
     for lie in [Lie::Garbage, Lie::Forged, Lie::Foreign, Lie::Nothing] {
-        let world = World::new();
+        let world = World::with_shards(1);
         let relays = [world.relay(1), world.relay(2)];
         let reader = world.reader();
         reader.dht.set_faults(Faults::new().lie(lie, 1.0));

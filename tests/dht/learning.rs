@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use relay_registry::dht::{DhtOptions, DhtOptionsError, Memory, Offered, Refused, RelayDht};
-use relay_registry::{BuildError, FindOptions, NodeId, RegisterOptions, Registration, Registry};
+use relay_registry::{
+    BuildError, CircuitState, FindOptions, NodeId, RegisterOptions, Registration, Registry,
+};
 
 use crate::world::{RTT, TTL, World, home, id, secs, stranger, until};
 
@@ -61,7 +63,8 @@ fn a_relay_that_fails_its_probes_is_not_handed_out_and_leaves() {
     world.breaks(1);
     world.advance(secs(60));
     reader.work();
-    assert_eq!(reader.finds(), None);
+    let failing = reader.registry.relay(&id(1)).unwrap();
+    assert_eq!(failing.circuit(), CircuitState::Open);
     until(&world, &[&relay, &reader], || !reader.knows(1));
 }
 
@@ -244,6 +247,7 @@ fn a_local_registration_replaces_what_was_learned() {
         (&endpoint, 7, 0)
     );
     // What strangers say of it does not matter from now on.
+    world.advance(secs(1));
     assert_eq!(
         reader.registry.offer(&world.says(1, "5.6.1.9:1")),
         Err(Refused::HeldLocally)

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use relay_registry::dht::{
-    Announcement, DhtOptions, DhtStats, Memory, Network, ProbeError, RelayRecord, SecretKey,
-    SignedRecord, next_sequence,
+    Announcement, DhtOptions, DhtStats, Limits, MAX_VALUE_LEN, Memory, Network, ProbeError,
+    RelayRecord, SecretKey, SignedRecord, next_sequence,
 };
 use relay_registry::{
     Endpoint, FindOptions, Maintenance, ManualClock, NodeId, Registry, RegistryBuilder,
@@ -54,10 +54,18 @@ pub struct Node {
 
 impl World {
     pub fn new() -> Self {
+        Self::with_shards(8)
+    }
+
+    pub fn with_shards(shards: u16) -> Self {
+        let limits = Limits::new(MAX_VALUE_LEN, 16, secs(3_600), shards);
         let (clock, wall) = (ManualClock::new(), ManualClock::new());
         wall.advance(EPOCH);
         Self {
-            dht: Memory::builder().clock(clock.clone()).build(),
+            dht: Memory::builder()
+                .clock(clock.clone())
+                .limits(limits)
+                .build(),
             clock,
             wall,
             broken: Arc::default(),

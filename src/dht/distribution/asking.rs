@@ -8,6 +8,7 @@ use super::{Shared, contained};
 use crate::dht::discovery::{Ending, Question};
 use crate::dht::{Answer, Candidate, Coverage, DhtError, Member, Refused};
 use crate::relay::NodeId;
+use crate::sync::random_hasher;
 
 /// So much worthless content ends a read: each costs a signature check.
 const MAX_WORTHLESS: u32 = 64;
@@ -22,6 +23,10 @@ struct Reading<'a> {
     left: u32,
     found: bool,
     seen: BTreeSet<NodeId>,
+    /// Fingerprints of what was judged, with a key that nobody outside knows: many
+    /// nodes hand out the same, and each check of a signature costs.
+    judged: BTreeSet<u64>,
+    hasher: ahash::RandomState,
 }
 
 impl Shared {
@@ -69,6 +74,8 @@ impl<'a> Reading<'a> {
             left: MAX_MEMBERS,
             found: false,
             seen: BTreeSet::new(),
+            judged: BTreeSet::new(),
+            hasher: random_hasher(),
         }
     }
 
@@ -102,6 +109,9 @@ impl<'a> Reading<'a> {
     fn candidate(&mut self, node: &NodeId, candidate: &Candidate<'_>) -> ControlFlow<()> {
         self.flow()?;
         self.left -= 1;
+        if !self.judged.insert(self.fingerprint(node, candidate)) {
+            return self.flow();
+        }
         let shared = self.shared;
         match candidate.open(node, &shared.options.network) {
             Ok(record) => match shared.offer(&record) {
@@ -119,6 +129,20 @@ impl<'a> Reading<'a> {
             }
         }
         self.flow()
+    }
+
+    fn fingerprint(&self, node: &NodeId, candidate: &Candidate<'_>) -> u64 {
+        match *candidate {
+            Candidate::Encoded(bytes) => self.hasher.hash_one((node, bytes)),
+            Candidate::Bep44 {
+                public_key,
+                value,
+                sequence,
+                signature,
+            } => self
+                .hasher
+                .hash_one((node, public_key, value, sequence, signature)),
+        }
     }
 
     /// Whom the shard used to list and no longer does may have withdrawn: ask.
