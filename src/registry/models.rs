@@ -1,6 +1,7 @@
 //! Models of whole operations against housekeeping and each other.
 
-use super::{FindOptions, Registration, Registry};
+use super::{FindOptions, Registration, Registry, RegistryBuilder};
+use crate::dht::{Announcement, Entry, Ground};
 use crate::registry::Maintenance;
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::check;
@@ -19,16 +20,19 @@ fn endpoint() -> Endpoint {
 }
 
 fn registry() -> (ManualClock, Registry) {
+    let (clock, builder) = builder();
+    (clock, builder.build().expect("valid settings"))
+}
+
+fn builder() -> (ManualClock, RegistryBuilder) {
     let clock = ManualClock::new();
-    let registry = Registry::builder()
+    let builder = Registry::builder()
         .max_relays(1)
         .ttl(TTL)
         .tick(TTL)
         .maintenance(Maintenance::Manual)
-        .clock(clock.clone())
-        .build()
-        .expect("valid settings");
-    (clock, registry)
+        .clock(clock.clone());
+    (clock, builder)
 }
 
 fn register(registry: &Registry, n: u8) -> Result<Registration, crate::RegisterError> {
@@ -102,5 +106,45 @@ fn a_relay_that_is_due_makes_room_beside_a_sweep() {
             (1, false)
         );
         assert!(is_found(&registry));
+    });
+}
+
+/// A relay that strangers tell of and take back, beside a local registration of
+/// the same id: the local one is there when `register` has returned, and stays.
+#[test]
+fn a_local_registration_holds_against_learning() {
+    check(1, || {
+        let registry = builder().1.build_to_learn();
+        let other = registry.clone();
+        let learning = thread::spawn(move || {
+            let said = Announcement::new(endpoint(), 1).unwrap();
+            let entered = other.core().enter(&id(1), &said, 1, TTL);
+            other.core().leave(&id(1));
+            entered
+        });
+        register(&registry, 1).unwrap();
+        assert!(registry.is_relay(&id(1)));
+        let entered = learning.join().unwrap();
+        assert!(matches!(entered, Entry::Entered | Entry::HeldLocally));
+        assert!(registry.core().is_local(&id(1)));
+        assert!(is_found(&registry) && registry.relay_count() == 1);
+    });
+}
+
+/// A learned relay in the last place gives way to a local one, and to no other
+/// learned one.
+#[test]
+fn a_learned_relay_gives_way_to_a_local_one() {
+    check(1, || {
+        let registry = builder().1.build_to_learn();
+        let other = registry.clone();
+        let learning = thread::spawn(move || {
+            let said = Announcement::new(endpoint(), 1).unwrap();
+            other.core().enter(&id(2), &said, 1, TTL);
+        });
+        assert_eq!(register(&registry, 1), Ok(Registration::New));
+        assert!(registry.is_relay(&id(1)));
+        learning.join().unwrap();
+        assert!(registry.is_relay(&id(1)) && !registry.is_relay(&id(2)));
     });
 }
