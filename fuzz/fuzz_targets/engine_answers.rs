@@ -72,7 +72,10 @@ impl Said {
 }
 
 impl Hostile {
-    fn draw<R>(&self, draw: impl FnOnce(&mut Unstructured<'_>) -> arbitrary::Result<R>) -> Option<R> {
+    fn draw<R>(
+        &self,
+        draw: impl FnOnce(&mut Unstructured<'_>) -> arbitrary::Result<R>,
+    ) -> Option<R> {
         let mut bytes = self.0.lock().unwrap();
         let mut input = Unstructured::new(&bytes);
         let drawn = draw(&mut input);
@@ -85,7 +88,9 @@ impl Hostile {
     fn error(&self) -> Option<DhtError> {
         let drawn = self.draw(|input| {
             Ok(match input.int_in_range(0..=23)? {
-                0 => Some(DhtError::Superseded { stored: input.arbitrary()? }),
+                0 => Some(DhtError::Superseded {
+                    stored: input.arbitrary()?,
+                }),
                 1 => Some(DhtError::Conflict),
                 2 => Some(DhtError::TooLarge { size: 2, max: 1 }),
                 3 => Some(DhtError::Full { max: 1 }),
@@ -116,7 +121,9 @@ impl Hostile {
         for _ in 0..count {
             let flow = self.draw(|input| {
                 Ok(match Value::arbitrary(input)? {
-                    Value::Signed(said) => said.sign().map(|it| give(Candidate::Encoded(&it.encode()))),
+                    Value::Signed(said) => {
+                        said.sign().map(|it| give(Candidate::Encoded(&it.encode())))
+                    }
                     Value::Forged(said, at) => said.sign().map(|it| {
                         let mut bytes = it.encode();
                         let bit = usize::from(at) % (bytes.len() * 8);
@@ -144,7 +151,9 @@ impl Hostile {
         if let Some(error) = self.error() {
             return Err(error);
         }
-        let answered = self.draw(|input| input.arbitrary()).unwrap_or((0, 0, false));
+        let answered = self
+            .draw(|input| input.arbitrary())
+            .unwrap_or((0, 0, false));
         Ok(match answered {
             (asked, answered, true) => Answer::complete(asked, answered),
             (asked, answered, false) => Answer::partial(asked, answered),
@@ -157,7 +166,12 @@ impl RelayDht for Hostile {
         let drawn = self.draw(|input| input.arbitrary::<(u16, u8, u32, u8)>());
         let (max_value, in_flight, refresh, shards) = drawn.unwrap_or((900, 4, 3_600, 4));
         let refresh = Duration::from_secs(refresh.into());
-        Limits::new(max_value.into(), in_flight.into(), refresh, (shards % 8).into())
+        Limits::new(
+            max_value.into(),
+            in_flight.into(),
+            refresh,
+            (shards % 8).into(),
+        )
     }
 
     fn put(&self, _: &SignedRecord, _: Instant) -> Result<Put, DhtError> {
@@ -183,7 +197,9 @@ impl RelayDht for Hostile {
     }
 
     fn members(&self, _: u16, _: Instant, sink: &mut MemberSink<'_>) -> Result<Answer, DhtError> {
-        let node = self.draw(|input| input.int_in_range(0..=RELAYS)).unwrap_or(0);
+        let node = self
+            .draw(|input| input.int_in_range(0..=RELAYS))
+            .unwrap_or(0);
         let node = SecretKey::from_seed([node; 32]).node_id();
         let _ = sink(Member { node, record: None });
         self.read(|candidate| {
@@ -263,7 +279,10 @@ fuzz_target!(|input: (Vec<Step>, Vec<u8>)| {
                 continue;
             }
             let at = (id, relay.endpoint().clone());
-            assert!(probed.lock().unwrap().contains(&at), "nobody probed it there");
+            assert!(
+                probed.lock().unwrap().contains(&at),
+                "nobody probed it there"
+            );
             let second = relay.endpoint().port();
             let latest = heard.entry(id).or_default();
             assert!(second.max(1) >= (*latest).max(1), "an older record won");
