@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::dht::DhtOptionsError;
 use crate::limits::{MAX_CAPACITY, MAX_RELAYS, MAX_RTT};
 use crate::relay::{EndpointError, NatType};
 use crate::rtt::Coordinate;
@@ -328,13 +329,22 @@ pub enum BuildError {
     InvalidMaxEjected,
     /// The memory for tables of this size is not to be had. Choose fewer relays.
     OutOfMemory,
-    /// The operating system did not start the maintenance thread. Try again,
-    /// or choose manual maintenance and do without the thread.
+    /// The operating system did not start a thread. Try again, or choose manual
+    /// maintenance and no workers, and do without threads.
     #[non_exhaustive]
     Thread {
         /// What the operating system said.
         kind: io::ErrorKind,
     },
+    /// The options of the distribution are not taken; the
+    /// [source](Error::source) says why not.
+    InvalidDht(DhtOptionsError),
+}
+
+impl From<DhtOptionsError> for BuildError {
+    fn from(reason: DhtOptionsError) -> Self {
+        Self::InvalidDht(reason)
+    }
 }
 
 impl fmt::Display for BuildError {
@@ -360,12 +370,20 @@ impl fmt::Display for BuildError {
                 f.write_str("the share of relays ejected at once is not within 0 and 1")
             }
             Self::OutOfMemory => f.write_str("there is no memory for tables of this size"),
-            Self::Thread { kind } => write!(f, "the maintenance thread did not start: {kind}"),
+            Self::Thread { kind } => write!(f, "a thread did not start: {kind}"),
+            Self::InvalidDht(_) => f.write_str("the options of the distribution are not valid"),
         }
     }
 }
 
-impl Error for BuildError {}
+impl Error for BuildError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::InvalidDht(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
 
 /// Why numbers are not a coordinate: the first part that is not a number or is
 /// out of its range. Take nothing from the node that sent it.
@@ -646,7 +664,7 @@ mod tests {
                 BuildError::Thread {
                     kind: io::ErrorKind::WouldBlock,
                 },
-                "the maintenance thread did not start: operation would block",
+                "a thread did not start: operation would block",
             ),
         ] {
             assert_eq!(error.to_string(), says);

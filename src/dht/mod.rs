@@ -13,21 +13,57 @@
 //! Kademlia store, `Mainline` (feature `mainline`) through BitTorrent's DHT. The
 //! [`guide`] shows how to write another, and says what an engine can and cannot
 //! do to those who use it; `conformance` (feature `conformance`) tests one.
+//!
+//! A registry that is [given](crate::RegistryBuilder::dht) an engine publishes
+//! the relay that this node is, and learns of others: see [`DhtOptions`], and
+//! [`threats`](mod@threats) for what is defended and what is not.
 
+mod admission;
+mod bell;
 #[cfg(all(feature = "conformance", not(relay_loom)))]
 pub mod conformance;
+mod discovery;
+mod distribution;
 mod engine;
+mod ground;
+#[cfg(all(test, relay_loom))]
+mod models;
+mod options;
+mod pace;
+mod probe;
+mod publisher;
 mod record;
+mod refused;
+mod stats;
 
+use std::time::Duration;
+
+pub use admission::Offered;
 pub use engine::*;
+pub use options::{DhtOptions, DhtOptionsError};
+pub use probe::{Probe, ProbeError};
 pub use record::{
     Announcement, CborError, FailureDomain, KeyError, Load, MAX_RECORD_LEN, MAX_SKEW, MAX_TTL,
     MAX_VALUE_LEN, Network, RecordError, RelayRecord, SecretKey, SequenceMemory, SignedRecord,
     Verdict, next_sequence,
 };
+pub use refused::Refused;
+pub use stats::DhtStats;
+
+pub(crate) use bell::Bell;
+pub(crate) use distribution::Distribution;
+pub(crate) use ground::{Entry, Ground};
+
+/// The highest sequence that can be believed at `wall`.
+fn latest_credible(wall: Duration) -> u64 {
+    u64::try_from(wall.saturating_add(MAX_SKEW).as_micros()).unwrap_or(u64::MAX)
+}
 
 #[doc = include_str!("record/format.md")]
 pub mod format {}
 
 #[doc = include_str!("guide.md")]
 pub mod guide {}
+
+#[doc = include_str!("threats.md")]
+pub mod threats {}

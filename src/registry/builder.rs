@@ -1,12 +1,15 @@
 //! [`RegistryBuilder`]: the settings of a registry, judged when it is built.
 
+use crate::dht::{Bell, DhtOptions, DhtOptionsError, Distribution, RelayDht};
 use crate::errors::BuildError;
 use crate::limits::MAX_RELAYS;
 use crate::registry::Registry;
 use crate::registry::core::{Core, Settings};
+use crate::registry::distribution::Link;
 use crate::registry::registration::is_countable;
 use crate::relay::{AddressPolicy, NodeId};
 use crate::rtt::sane_micros;
+use crate::sync::Arc;
 use crate::table::Table;
 use crate::time::{Clock, MonotonicClock, Timeline, nanos};
 use std::fmt;
@@ -41,6 +44,7 @@ pub struct RegistryBuilder {
     address_policy: AddressPolicy,
     assumed_rtt: Duration,
     max_ejected: f64,
+    dht: Option<(Arc<dyn RelayDht>, DhtOptions)>,
 }
 
 impl RegistryBuilder {
@@ -55,6 +59,7 @@ impl RegistryBuilder {
             address_policy: AddressPolicy::default(),
             assumed_rtt: Duration::from_millis(100),
             max_ejected: 0.5,
+            dht: None,
         }
     }
 
@@ -132,18 +137,52 @@ impl RegistryBuilder {
         self
     }
 
+    /// Publishes this node's relay to `engine`, and learns of others from it, as
+    /// the options say. By default a registry is alone.
+    ///
+    /// Threads of its own do that, which end with the registry; no caller ever
+    /// waits for the engine. See [`dht`](crate::dht) for how strangers are kept
+    /// honest, and what is not defended.
+    pub fn dht(mut self, engine: impl RelayDht, options: DhtOptions) -> Self {
+        self.dht = Some((Arc::new(engine), options));
+        self
+    }
+
     /// Builds the registry.
     ///
     /// # Errors
     ///
     /// A [`BuildError`] that names the setting that is out of its range, or
-    /// says that memory or the maintenance thread was not to be had.
-    pub fn build(self) -> Result<Registry, BuildError> {
+    /// says that memory or a thread was not to be had.
+    pub fn build(mut self) -> Result<Registry, BuildError> {
         let settings = self.check()?;
+        let distribution = self
+            .dht
+            .take()
+            .map(|(engine, options)| {
+                Distribution::prepare(engine, options, self.max_relays, self.tick)
+            })
+            .transpose()?;
+        let bell = distribution.as_ref().map(Distribution::bell);
+        let core = self.core(settings, bell)?;
+        Registry::start(core, distribution)
+            .map_err(|error| BuildError::Thread { kind: error.kind() })
+    }
+
+    /// What the handles will share; whoever answers the bell may have it learn.
+    fn core(self, settings: Settings, bell: Option<Arc<Bell>>) -> Result<Core, BuildError> {
         let table = Table::new(self.max_relays).ok_or(BuildError::OutOfMemory)?;
         let timeline = Timeline::new(self.clock, self.tick);
-        Registry::start(Core::new(settings, timeline, table))
-            .map_err(|error| BuildError::Thread { kind: error.kind() })
+        let link = bell.map(|bell| Link::new(bell, settings.own, self.max_relays));
+        Ok(Core::new(settings, timeline, table, link))
+    }
+
+    /// A registry that a model makes learn.
+    #[cfg(all(test, relay_loom))]
+    pub(super) fn build_to_learn(self) -> Registry {
+        let settings = self.check().expect("valid settings");
+        let core = self.core(settings, Some(Arc::new(Bell::new())));
+        Registry::start(core.expect("memory"), None).expect("no threads")
     }
 
     fn check(&self) -> Result<Settings, BuildError> {
@@ -168,15 +207,28 @@ impl RegistryBuilder {
         }
         let assumed_rtt_micros =
             sane_micros(assumed_rtt).ok_or(BuildError::InvalidAssumedRtt { assumed_rtt })?;
+        let own = self.own()?;
         Ok(Settings {
             ttl,
             tick,
-            local_id: self.local_id,
+            local_id: self.local_id.or(own),
+            own,
             address_policy: self.address_policy,
             assumed_rtt_micros,
             max_ejected: self.max_ejected,
             has_keeper: self.maintenance == Maintenance::Thread,
         })
+    }
+
+    /// Whose registration is published: the key's.
+    fn own(&self) -> Result<Option<NodeId>, BuildError> {
+        let own = self.dht.as_ref().and_then(|(_, options)| options.own());
+        match (own, self.local_id) {
+            (Some(of_key), Some(local)) if of_key != local => {
+                Err(DhtOptionsError::OtherLocalId { of_key }.into())
+            }
+            _ => Ok(own),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::record::{Access, Circuit, Lifecycle};
 use crate::registry::bans::Bans;
+use crate::registry::distribution::Link;
 use crate::registry::geography::Geography;
 use crate::registry::housekeeping::LastSort;
 use crate::registry::stats::Counters;
@@ -28,6 +29,8 @@ pub(crate) struct Core {
     pub(super) geography: Geography,
     pub(super) counters: Counters,
     pub(super) last_sort: LastSort,
+    /// To whoever distributes this registry's relays, and learns of others.
+    pub(super) link: Option<Link>,
     /// All that was due at this tick has departed.
     swept: Padded<AtomicU64>,
     /// Registrations under way whose deadline the wheel may not have heard of.
@@ -53,6 +56,8 @@ pub(crate) struct Settings {
     pub(super) ttl: Duration,
     pub(super) tick: Duration,
     pub(super) local_id: Option<NodeId>,
+    /// Whose registration is published.
+    pub(super) own: Option<NodeId>,
     pub(super) address_policy: AddressPolicy,
     pub(super) assumed_rtt_micros: u32,
     /// A share: beyond it, those backing off are a last resort.
@@ -65,7 +70,12 @@ pub(crate) struct Settings {
 const PER_PIN: u32 = 1024;
 
 impl Core {
-    pub(super) fn new(settings: Settings, timeline: Timeline, table: Table) -> Self {
+    pub(super) fn new(
+        settings: Settings,
+        timeline: Timeline,
+        table: Table,
+        link: Option<Link>,
+    ) -> Self {
         Self {
             settings,
             timeline,
@@ -77,6 +87,7 @@ impl Core {
             geography: Geography::default(),
             counters: Counters::default(),
             last_sort: LastSort::new(),
+            link,
             swept: Padded(AtomicU64::default()),
             in_flight: Padded(AtomicU32::default()),
             search_start: AtomicU32::default(),

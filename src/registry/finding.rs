@@ -17,18 +17,22 @@ impl Core {
     ) -> Result<RelayInfo, FindError> {
         self.walk(target, options, |walk| match walk.best() {
             Some(best) => Ok(self.describe_candidate(&best)),
-            None => Err(none_available(walk)),
+            None => Err(self.none_available(walk)),
         })
     }
 
     pub(super) fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
         let describe = |candidate: &Candidate<'_>| self.describe_candidate(candidate);
-        self.walk(target, options, |walk| {
+        let found: Vec<RelayInfo> = self.walk(target, options, |walk| {
             walk.best_of(options.max_results)
                 .iter()
                 .map(describe)
                 .collect()
-        })
+        });
+        if found.is_empty() {
+            self.note_miss();
+        }
+        found
     }
 
     #[inline]
@@ -39,7 +43,7 @@ impl Core {
     ) -> Result<Lease, FindError> {
         self.walk(target, options, |walk| match walk.lease() {
             Some((candidate, unit)) => Ok(Lease::new(self.describe_candidate(&candidate), unit)),
-            None => Err(none_available(walk)),
+            None => Err(self.none_available(walk)),
         })
     }
 
@@ -93,14 +97,15 @@ impl Core {
         })
     }
 
+    #[cold]
+    fn none_available(&self, walk: &Walk<'_>) -> FindError {
+        self.note_miss();
+        FindError::NoRelaysAvailable {
+            passed_over: walk.passed_over(),
+        }
+    }
+
     pub(super) fn explain(&self, target: &NodeId, options: &FindOptions) -> Explanation {
         self.walk(target, options, |walk| walk.explain(options.max_results))
-    }
-}
-
-#[cold]
-fn none_available(walk: &Walk<'_>) -> FindError {
-    FindError::NoRelaysAvailable {
-        passed_over: walk.passed_over(),
     }
 }

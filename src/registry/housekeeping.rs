@@ -211,6 +211,7 @@ impl Core {
             wheel_len: self.wheel.lock().len(),
             maintenance_passes: get(&self.counters.passes),
             maintenance_panics: get(&self.counters.panics),
+            dht: None,
         }
     }
 }

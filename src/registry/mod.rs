@@ -3,6 +3,7 @@
 mod bans;
 mod builder;
 mod core;
+mod distribution;
 mod finding;
 mod geography;
 mod housekeeping;
@@ -20,18 +21,20 @@ pub use lease::Lease;
 pub use registration::Registration;
 pub use stats::Stats;
 
+use crate::dht::{Distribution, Ground, Offered, Refused, SignedRecord};
 use crate::errors::{BanError, FindError, LeaseError, RegisterError};
 use crate::record::Failure;
 use crate::relay::{Endpoint, NodeId, RegisterOptions, RelayInfo};
-use crate::rtt::{Coordinate, sane_micros};
+use crate::rtt::Coordinate;
 use crate::select::{Explanation, FindOptions, PeerView};
-use crate::sync::{Arc, epoch};
+use crate::sync::{Arc, epoch, park_timeout};
 use core::Core;
 use housekeeping::Sorting;
 use keeper::Keeper;
 use std::fmt;
 use std::io;
-use std::time::{Duration, SystemTime};
+use std::sync::Weak;
+use std::time::{Duration, Instant, SystemTime};
 
 /// A registry of relays: which peers can relay, how loaded each is, how far
 /// away, and which to use now.
@@ -60,9 +63,9 @@ pub struct Registry {
     shared: Arc<Shared>,
 }
 
-/// Fields are dropped in order: the maintenance thread ends before its work
-/// does.
+/// Fields are dropped in order: the threads end before their work does.
 struct Shared {
+    distribution: Option<Distribution>,
     keeper: Option<Keeper>,
     core: Arc<Core>,
 }
@@ -101,15 +104,23 @@ impl Registry {
         RegistryBuilder::new()
     }
 
-    fn start(core: Core) -> io::Result<Self> {
+    fn start(core: Core, mut distribution: Option<Distribution>) -> io::Result<Self> {
         let core = Arc::new(core);
         let keeper = core
             .settings
             .has_keeper
             .then(|| Keeper::start(Arc::clone(&core)))
             .transpose()?;
+        if let Some(distribution) = &mut distribution {
+            let core: Weak<Core> = Arc::downgrade(&core);
+            distribution.start(core as Weak<dyn Ground>)?;
+        }
         Ok(Self {
-            shared: Arc::new(Shared { keeper, core }),
+            shared: Arc::new(Shared {
+                distribution,
+                keeper,
+                core,
+            }),
         })
     }
 
@@ -304,15 +315,7 @@ impl Registry {
     /// at once, in the order of relays after the next housekeeping pass.
     /// Lock-free, without allocation or system call.
     pub fn record_rtt(&self, relay: &NodeId, rtt: Duration) -> bool {
-        let core = self.core();
-        sane_micros(rtt).is_some_and(|micros| {
-            core.with_live(relay, |record| {
-                if record.record_rtt(core.timeline.elapsed_nanos(), micros) {
-                    core.publication.note_reordering();
-                }
-                core.geography.probed(record.handle(), micros);
-            })
-        })
+        self.core().record_rtt(relay, rtt)
     }
 
     /// Where this node is, in the frame of the relays that it measures and of the
@@ -507,7 +510,120 @@ impl Registry {
     /// a sweep that is under way: for a metrics endpoint, not for a hot path.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.core().stats()
+        let mut stats = self.core().stats();
+        stats.dht = self.distribution().map(Distribution::stats);
+        stats
+    }
+
+    /// The best relay for a path to `target` that meets the options, for which
+    /// this waits up to `longest`.
+    ///
+    /// Returns as soon as [`find_relay_with`](Self::find_relay_with) has an
+    /// answer, whatever brought it about: a relay learned (a miss asks for that),
+    /// registered, given back. Without a distribution, it is local changes that
+    /// are waited for. It looks again when a relay was learned, and every 10 ms
+    /// or so.
+    ///
+    /// # Errors
+    ///
+    /// As [`find_relay_with`](Self::find_relay_with), once the time is over.
+    pub fn find_relay_wait(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+        longest: Duration,
+    ) -> Result<RelayInfo, FindError> {
+        let first = self.find_relay_with(target, options);
+        if first.is_ok() || longest.is_zero() {
+            return first;
+        }
+        let _waiting = Waiting::new(self.distribution());
+        let begun = Instant::now();
+        loop {
+            let found = self.find_relay_with(target, options);
+            let left = longest.saturating_sub(begun.elapsed());
+            if found.is_ok() || left.is_zero() {
+                return found;
+            }
+            park_timeout(left.min(LOOK_AGAIN));
+        }
+    }
+
+    /// Has a named relay asked for, in the background: one that a peer says it
+    /// uses, say. Whether it will be; not without a distribution that learns,
+    /// nor while it is known to have no record, or too many are waited for.
+    ///
+    /// When its record is found and a probe of it succeeds, it enters the
+    /// registry. Takes a short lock: not for a hot path.
+    pub fn look_up(&self, relay: &NodeId) -> bool {
+        self.distribution()
+            .is_some_and(|distribution| distribution.look_up(relay))
+    }
+
+    /// Takes in a record that a peer handed over, as if the engine had brought
+    /// it: judged, and its relay probed before it is handed out.
+    ///
+    /// Takes a short lock: not for a hot path.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refused`]: why it does not count.
+    pub fn offer(&self, record: &SignedRecord) -> Result<Offered, Refused> {
+        match self.distribution() {
+            Some(distribution) => distribution.offer(record),
+            None => Err(Refused::NotLearning),
+        }
+    }
+
+    /// What this node last said of its own relay and the engine has stored: an
+    /// announcement or a withdrawal, for peers to be [offered](Self::offer).
+    #[must_use]
+    pub fn own_record(&self) -> Option<SignedRecord> {
+        self.distribution().and_then(Distribution::own_record)
+    }
+
+    /// The relays that were learned and are registered, or were until just now.
+    #[must_use]
+    pub fn learned(&self) -> Vec<NodeId> {
+        self.distribution()
+            .map(Distribution::learned)
+            .unwrap_or_default()
+    }
+
+    /// Publishes, asks and probes whatever is due, on this thread; how many
+    /// things that were.
+    ///
+    /// Needed without [workers](crate::dht::DhtOptions::workers) only. It waits
+    /// for the engine and the probe as long as they take.
+    pub fn distribute(&self) -> usize {
+        self.distribution().map_or(0, Distribution::run_due)
+    }
+
+    fn distribution(&self) -> Option<&Distribution> {
+        self.shared.distribution.as_ref()
+    }
+}
+
+/// How long [`Registry::find_relay_wait`] sleeps at most.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// A thread that waits for a relay to be learned.
+struct Waiting<'a>(Option<&'a Distribution>);
+
+impl<'a> Waiting<'a> {
+    fn new(distribution: Option<&'a Distribution>) -> Self {
+        if let Some(distribution) = distribution {
+            distribution.wait();
+        }
+        Self(distribution)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(distribution) = self.0 {
+            distribution.leave();
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::errors::RegisterError;
 use crate::limits::MAX_CAPACITY;
 use crate::record::{Announcement, Lifecycle};
 use crate::registry::core::Core;
+use crate::registry::distribution::{Origin, Unlearned};
 use crate::relay::{Endpoint, NatType, NodeId, RegisterOptions};
 use crate::rtt::sane_micros;
 use crate::sync::epoch::{self, Guard};
@@ -26,7 +27,7 @@ pub enum Registration {
 const DEFAULT_CAPACITY: u32 = 100;
 
 /// The longest label of a failure domain, in bytes.
-const MAX_LABEL: usize = 63;
+pub(super) const MAX_LABEL: usize = 63;
 
 /// How often a registration helps to reclaim before it gives up.
 const PATIENCE: usize = 256;
@@ -37,6 +38,7 @@ struct Request<'a> {
     endpoint: Endpoint,
     options: &'a RegisterOptions,
     rtt_seed: Option<u32>,
+    origin: Origin,
 }
 
 /// Why an attempt to register did not come to its end.
@@ -68,10 +70,51 @@ impl Core {
                 endpoint,
                 options,
                 rtt_seed,
+                origin: Origin::Local,
             })
         });
         self.counters.count_registration(&outcome);
+        if outcome.is_ok() {
+            self.note_change(&id);
+        }
         outcome
+    }
+
+    /// Registers or renews a relay that strangers told of; a local registration
+    /// of the same id stays as it is.
+    pub(super) fn learn_relay(
+        &self,
+        id: NodeId,
+        endpoint: Endpoint,
+        options: &RegisterOptions,
+    ) -> Result<Registration, Unlearned> {
+        let rtt_seed = self.check(&endpoint, options)?;
+        let request = Request {
+            id,
+            endpoint,
+            options,
+            rtt_seed,
+            origin: Origin::Learned,
+        };
+        loop {
+            if self.is_held(&id, Origin::Local) {
+                return Err(Unlearned::HeldLocally);
+            }
+            let outcome = self.try_register(&request, &epoch::pin());
+            match outcome {
+                Ok(registration) => {
+                    self.counters.count_registration(&Ok(registration));
+                    if registration == Registration::New {
+                        // The maintenance thread comes by soon enough.
+                        self.tend_arrivals();
+                    }
+                    return Ok(registration);
+                }
+                Err(Obstacle::Overtaken) => {}
+                Err(Obstacle::Exhausted) => return Err(Unlearned::NoRoom),
+                Err(Obstacle::Refused(error)) => return Err(error.into()),
+            }
+        }
     }
 
     /// Judges everything that does not depend on what is held.
@@ -160,6 +203,15 @@ impl Core {
             self.expire(record, word);
             return Err(Obstacle::Overtaken);
         }
+        match (self.origin(&record), request.origin) {
+            (Origin::Learned, Origin::Local) => {
+                // What a stranger claimed binds nobody.
+                self.remove_record(record);
+                return Err(Obstacle::Overtaken);
+            }
+            (Origin::Local, Origin::Learned) => return Err(Obstacle::Overtaken),
+            _ => {}
+        }
         let current = record.announcement(word);
         let amended = amended(current, request);
         if let Some(amended) = &amended {
@@ -204,6 +256,10 @@ impl Core {
             self.table
                 .stage(&request.id, announcement, deadline, request.rtt_seed, guard)?;
         let record = staged.record();
+        if !self.note_origin(&record, request.origin) {
+            self.table.withdraw(&staged);
+            return Err(Obstacle::Exhausted);
+        }
         let enters_banned = self.note_ban(&record, request);
         self.publication.append(record.handle());
         self.inbox.push(record.index(), record.inbox_link());
@@ -238,6 +294,9 @@ impl Core {
             self.table.help_departures(guard);
             // Unchanged, so it was full when nothing due or departing was left.
             if self.table.full_without(&request.id, guard) == Some(full) {
+                if request.origin == Origin::Local && self.evict_learned(guard) {
+                    continue;
+                }
                 let max = self.table.max_relays();
                 return Err(RegisterError::Full { max }.into());
             }
@@ -257,6 +316,7 @@ impl Core {
         while let Some((record, word)) = self.find_live(id, &guard) {
             if self.table.depart(record, word) {
                 self.counters.count_unregistration();
+                self.note_change(id);
                 return true;
             }
         }

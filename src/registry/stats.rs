@@ -1,5 +1,6 @@
 //! Counters and gauges.
 
+use crate::dht::DhtStats;
 use crate::errors::RegisterError;
 use crate::registry::registration::Registration;
 use crate::sync::{AtomicU64, Ordering, Padded, stripe};
@@ -42,6 +43,9 @@ pub struct Stats {
     /// Passes of the maintenance thread that ended in a panic, which the clock
     /// can cause; the thread goes on with the next.
     pub maintenance_panics: u64,
+    /// What is published and learned; `None` without
+    /// [`dht`](crate::RegistryBuilder::dht).
+    pub dht: Option<DhtStats>,
 }
 
 const STRIPES: usize = 8;

@@ -1,0 +1,479 @@
+//! Strangers at the door: what it takes for a relay that others told us of to be
+//! handed out.
+//!
+//! A record that verifies says who announces a relay, and nothing else. It is
+//! judged by what can be told from it (addresses, quotas, whether it is the
+//! relay's latest word), then waits as a *candidate*, which no caller sees,
+//! until the embedder's [`Probe`](crate::dht::Probe) found it to work. Only then
+//! does it enter the registry. It is probed again and again, and leaves when its
+//! probes fail, its record ends, or it is withdrawn.
+//!
+//! ```text
+//! record ──judged──> candidate ──probe──> verified: in the registry ──┐
+//!            │           │  ▲                 │  └── probed again <───┘
+//!         refused     fails │ moved        fails, ends, withdrawn ──> out
+//! ```
+//!
+//! [`Admission`] is plain data, driven by the time that is passed in.
+
+mod pool;
+mod quotas;
+mod terms;
+#[cfg(all(test, not(relay_loom)))]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+pub(super) use quotas::PerPrefix;
+pub(super) use terms::Terms;
+
+use super::discovery::Absences;
+use super::ground::{Entry as Entrance, Ground};
+use super::pace::a_little_less;
+use super::publisher::Now;
+use super::{Announcement, ProbeError, Refused, SequenceMemory, SignedRecord, Verdict};
+use crate::limits::MAX_RTT;
+use crate::relay::{Endpoint, NodeId};
+use pool::Pool;
+
+/// What became of a record that was believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Offered {
+    /// Its relay is a candidate now, and handed out once a probe succeeded.
+    Candidate,
+    /// It renews what was known of its relay.
+    Renewed,
+    /// It was known already.
+    Known,
+    /// It withdraws its relay, which is gone.
+    Withdrawn,
+}
+
+/// How many withdrawals of relays that were never heard of are remembered.
+const MAX_STRANGERS_GONE: usize = 4_096;
+
+/// How many relays that failed are remembered as such.
+const MAX_SHUNNED: usize = 4_096;
+
+/// Who waits, who is in, and what was heard of all of them.
+#[derive(Debug)]
+pub(super) struct Admission {
+    terms: Terms,
+    pool: Pool,
+    /// What was heard of those that are, or were, in the pool.
+    memory: SequenceMemory,
+    /// Withdrawals of others. Anyone can make up any number of those, so they
+    /// must not drive anything out of `memory`.
+    strangers_gone: SequenceMemory,
+    shunned: Absences,
+}
+
+impl Admission {
+    pub(super) fn new(terms: Terms, per_prefix: PerPrefix) -> Self {
+        let places = terms.max_candidates.saturating_add(terms.most_learned());
+        Self {
+            pool: Pool::new(per_prefix),
+            memory: SequenceMemory::new(places.saturating_mul(4).max(1_024)),
+            strangers_gone: SequenceMemory::new(MAX_STRANGERS_GONE),
+            shunned: Absences::new(MAX_SHUNNED),
+            terms,
+        }
+    }
+
+    /// Relays that wait for a probe to succeed.
+    pub(super) fn candidates(&self) -> usize {
+        self.pool.candidates()
+    }
+
+    /// Relays in the registry.
+    pub(super) fn verified(&self) -> usize {
+        self.pool.verified()
+    }
+
+    /// The sequence above which anything said of a relay that is here is news.
+    pub(super) fn highest(&self, id: &NodeId) -> Option<u64> {
+        self.memory.highest(id).filter(|_| self.knows(id))
+    }
+
+    /// Whether a relay is here, in the registry or not.
+    pub(super) fn knows(&self, id: &NodeId) -> bool {
+        self.pool.get(id).is_some()
+    }
+
+    /// Whether half of the time of a relay's record is over, or there is none.
+    pub(super) fn is_aging(&self, id: &NodeId, wall: Duration) -> bool {
+        self.pool.get(id).is_none_or(|entry| {
+            let record = entry.record.record();
+            wall >= record.issued_at().saturating_add(record.ttl() / 2)
+        })
+    }
+
+    /// A shard of the directory was read; who was in it before, and is not among
+    /// those `seen`.
+    pub(super) fn listed(&mut self, shard: u16, seen: &BTreeSet<NodeId>) -> Vec<NodeId> {
+        for id in seen {
+            if let Some(entry) = self.pool.get_mut(id) {
+                entry.shard = Some(shard);
+            }
+        }
+        self.pool.missing(shard, seen)
+    }
+
+    /// Judges a record, whoever handed it over, and takes it in if it is to be
+    /// believed.
+    pub(super) fn offer(
+        &mut self,
+        record: &SignedRecord,
+        ground: &dyn Ground,
+        now: Now,
+    ) -> Result<Offered, Refused> {
+        self.terms.check_author(record)?;
+        let Some(announcement) = record.record().announcement() else {
+            return self.withdraw(record, ground, now);
+        };
+        self.terms.check_announcement(announcement)?;
+        let verdict = self.judge(record, now)?;
+        let id = record.node_id();
+        if ground.is_local(&id) {
+            self.pool.remove(&id);
+            return Err(Refused::HeldLocally);
+        }
+        let endpoint = announcement.endpoint();
+        if self.pool.get(&id).is_none() {
+            self.make_room(&id, endpoint, ground, now)?;
+            self.take_in(record, endpoint, now);
+            return Ok(Offered::Candidate);
+        }
+        if verdict == Verdict::Same {
+            return Ok(Offered::Known);
+        }
+        self.count_news(&id, now.at)?;
+        self.amend(record, announcement, ground, now)
+    }
+
+    /// Whether a record is its relay's latest word, as far as was ever heard.
+    fn judge(&self, record: &SignedRecord, now: Now) -> Result<Verdict, Refused> {
+        let verdict = self.memory.judge(record, now.wall);
+        if let Some(refused) = Refused::by(verdict) {
+            return Err(refused);
+        }
+        match self.strangers_gone.judge(record, now.wall) {
+            Verdict::Stale { .. } => Err(Refused::Withdrawn),
+            Verdict::Conflict { .. } => Err(Refused::Conflict),
+            // What that memory forgot, it forgot for lack of room.
+            _ => Ok(verdict),
+        }
+    }
+
+    fn withdraw(
+        &mut self,
+        tombstone: &SignedRecord,
+        ground: &dyn Ground,
+        now: Now,
+    ) -> Result<Offered, Refused> {
+        let id = tombstone.node_id();
+        let is_known = self.memory.highest(&id).is_some();
+        let memory = if is_known {
+            &mut self.memory
+        } else {
+            &mut self.strangers_gone
+        };
+        let verdict = memory.observe(tombstone, now.wall);
+        if let Some(refused) = Refused::by(verdict) {
+            return Err(refused);
+        }
+        if verdict == Verdict::Same {
+            return Ok(Offered::Known);
+        }
+        self.dismiss(&id, ground);
+        Ok(Offered::Withdrawn)
+    }
+
+    /// Finds a place for a newcomer, if need be by making one.
+    fn make_room(
+        &mut self,
+        id: &NodeId,
+        endpoint: &Endpoint,
+        ground: &dyn Ground,
+        now: Now,
+    ) -> Result<(), Refused> {
+        if self.shunned.contains(id, now.at) {
+            return Err(Refused::FailedProbes);
+        }
+        if !self.pool.has_room(id, endpoint) {
+            let victim = self.victim(endpoint, now.at);
+            self.dismiss(&victim.ok_or(Refused::TooManyOfPrefix)?, ground);
+        }
+        if self.pool.candidates() >= self.terms.max_candidates {
+            let victim = self.pool.worst_candidate(None);
+            self.dismiss(&victim.ok_or(Refused::Full)?, ground);
+        }
+        Ok(())
+    }
+
+    /// Who gives way to a newcomer of the same prefix: candidates first, then
+    /// those that nobody could measure for long.
+    fn victim(&self, endpoint: &Endpoint, now: Duration) -> Option<NodeId> {
+        self.pool.worst_candidate(Some(endpoint)).or_else(|| {
+            let longest = self.pool.longest_unmeasured(Some(endpoint));
+            self.overdue(longest, now)
+        })
+    }
+
+    fn overdue(&self, longest: Option<(NodeId, Duration)>, now: Duration) -> Option<NodeId> {
+        let (id, measured_at) = longest?;
+        let patience = self.terms.probe_every.saturating_mul(2);
+        (now.saturating_sub(measured_at) > patience).then_some(id)
+    }
+
+    fn take_in(&mut self, record: &SignedRecord, endpoint: &Endpoint, now: Now) {
+        self.memory.observe(record, now.wall);
+        self.pool.put(record, endpoint.clone(), now.at);
+    }
+
+    /// Counts something new that a relay says; only so much a minute is heeded.
+    fn count_news(&mut self, id: &NodeId, now: Duration) -> Result<(), Refused> {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let Some(entry) = self.pool.get_mut(id) else {
+            return Ok(());
+        };
+        let (since, count) = &mut entry.news;
+        if now.saturating_sub(*since) >= MINUTE {
+            (*since, *count) = (now, 0);
+        }
+        if *count >= self.terms.news_per_minute {
+            return Err(Refused::TooOften);
+        }
+        *count += 1;
+        Ok(())
+    }
+
+    /// Takes in what a relay that is known says anew. One that moved is a
+    /// candidate again.
+    fn amend(
+        &mut self,
+        record: &SignedRecord,
+        announcement: &Announcement,
+        ground: &dyn Ground,
+        now: Now,
+    ) -> Result<Offered, Refused> {
+        let id = record.node_id();
+        let endpoint = announcement.endpoint();
+        let stays = (self.pool.get(&id)).is_some_and(|entry| entry.endpoint == *endpoint);
+        if !stays {
+            if !self.pool.has_room(&id, endpoint) {
+                return Err(Refused::TooManyOfPrefix);
+            }
+            ground.leave(&id);
+        }
+        self.take_in(record, endpoint, now);
+        let is_verified = self.pool.get(&id).is_some_and(|entry| entry.is_verified);
+        if is_verified {
+            self.enter(&id, ground, now)?;
+        }
+        Ok(if stays {
+            Offered::Renewed
+        } else {
+            Offered::Candidate
+        })
+    }
+
+    /// Registers a relay whose probe succeeded, or renews it.
+    fn enter(&mut self, id: &NodeId, ground: &dyn Ground, now: Now) -> Result<(), Refused> {
+        let Some(record) = self.pool.get(id).map(|entry| entry.record.record().clone()) else {
+            return Ok(());
+        };
+        let Some(announcement) = record.announcement() else {
+            return Ok(());
+        };
+        let ttl = record.expires_at().saturating_sub(now.wall);
+        let capacity = announcement.capacity().min(self.terms.max_capacity);
+        match ground.enter(id, announcement, capacity, ttl) {
+            Entrance::Entered => self.pool.set_verified(id),
+            Entrance::NoRoom => self.step_back(id, ground, now),
+            Entrance::HeldLocally => {
+                self.pool.remove(id);
+                return Err(Refused::HeldLocally);
+            }
+            Entrance::Refused => {
+                self.shun(id, ground, now.at);
+                return Err(Refused::NotReachable);
+            }
+        }
+        Ok(())
+    }
+
+    /// One that finds no room in the registry is a candidate again.
+    fn step_back(&mut self, id: &NodeId, ground: &dyn Ground, now: Now) {
+        ground.leave(id);
+        if let Some(entry) = self.pool.remove(id) {
+            self.pool.put(&entry.record, entry.endpoint, now.at);
+            let later = now.at.saturating_add(self.terms.probe_every);
+            self.pool.probe_again(id, later);
+        }
+    }
+
+    /// Who is to be probed now, and where. Each probe must be
+    /// [ended](Self::probed).
+    pub(super) fn next_probe(&mut self, now: Duration) -> Option<(NodeId, Endpoint)> {
+        self.pool.begin_probe(now)
+    }
+
+    /// Takes in how a probe ended; whether a relay has entered by it.
+    pub(super) fn probed(
+        &mut self,
+        id: &NodeId,
+        endpoint: &Endpoint,
+        outcome: Result<Duration, ProbeError>,
+        ground: &dyn Ground,
+        now: Now,
+        random: &mut Rng,
+    ) -> bool {
+        let Some(entry) = self
+            .pool
+            .get(id)
+            .filter(|entry| entry.endpoint == *endpoint)
+        else {
+            return false; // It left, or moved, and waits for another probe.
+        };
+        let was_verified = entry.is_verified;
+        if ground.is_local(id) {
+            self.pool.remove(id);
+            return false;
+        }
+        if was_verified && !ground.is_learned(id) {
+            // The embedder took it out, or the registry made room.
+            self.shun(id, ground, now.at);
+            return false;
+        }
+        match outcome {
+            Ok(rtt) if rtt <= MAX_RTT => {
+                let rtt = rtt.max(Duration::from_micros(1));
+                self.succeeded(id, rtt, ground, now, random) && !was_verified
+            }
+            Ok(_) => {
+                self.failed(id, ProbeError::Unreachable, ground, now.at, random);
+                false
+            }
+            Err(error) => {
+                self.failed(id, error, ground, now.at, random);
+                false
+            }
+        }
+    }
+
+    fn succeeded(
+        &mut self,
+        id: &NodeId,
+        rtt: Duration,
+        ground: &dyn Ground,
+        now: Now,
+        random: &mut Rng,
+    ) -> bool {
+        let next = a_little_less(self.terms.probe_every, random);
+        self.pool.probe_again(id, now.at.saturating_add(next));
+        let is_verified = match self.pool.get_mut(id) {
+            Some(entry) => {
+                entry.failures = 0;
+                entry.measured_at = Some(now.at);
+                entry.is_verified
+            }
+            None => return false,
+        };
+        if !is_verified {
+            if !self.has_place(ground, now.at) || self.enter(id, ground, now).is_err() {
+                return false;
+            }
+            if !self.pool.get(id).is_some_and(|entry| entry.is_verified) {
+                return false;
+            }
+        }
+        ground.measured(id, rtt);
+        true
+    }
+
+    /// Whether one more may enter the registry; one that nobody could measure
+    /// for long gives way.
+    fn has_place(&mut self, ground: &dyn Ground, now: Duration) -> bool {
+        if self.pool.verified() < self.places(ground) {
+            return true;
+        }
+        let longest = self.pool.longest_unmeasured(None);
+        match self.overdue(longest, now) {
+            Some(victim) => {
+                self.dismiss(&victim, ground);
+                self.pool.verified() < self.places(ground)
+            }
+            None => false,
+        }
+    }
+
+    /// How many learned relays there may be at present.
+    fn places(&self, ground: &dyn Ground) -> usize {
+        let locals = ground.held().saturating_sub(self.pool.verified());
+        self.terms.places(locals)
+    }
+
+    fn failed(
+        &mut self,
+        id: &NodeId,
+        error: ProbeError,
+        ground: &dyn Ground,
+        now: Duration,
+        random: &mut Rng,
+    ) {
+        let Some(entry) = self.pool.get_mut(id) else {
+            return;
+        };
+        entry.failures = entry.failures.saturating_add(1);
+        let failures = entry.failures;
+        if error == ProbeError::WrongIdentity || failures >= self.terms.patience {
+            self.shun(id, ground, now);
+            return;
+        }
+        if entry.is_verified {
+            ground.failed(id);
+        }
+        let wait = (self.terms.probe_every / 8).saturating_mul(1 << failures.min(3));
+        let wait = a_little_less(wait.min(self.terms.probe_every), random);
+        self.pool.probe_again(id, now.saturating_add(wait));
+    }
+
+    /// Removes a relay, and does not take it in again for a while.
+    fn shun(&mut self, id: &NodeId, ground: &dyn Ground, now: Duration) {
+        self.dismiss(id, ground);
+        let until = now.saturating_add(self.terms.probe_every.saturating_mul(2));
+        self.shunned.insert(*id, until);
+    }
+
+    /// Removes a relay here and from the registry.
+    fn dismiss(&mut self, id: &NodeId, ground: &dyn Ground) {
+        self.pool.remove(id);
+        ground.leave(id);
+    }
+
+    /// What time brings: records end, and local relays need the room.
+    pub(super) fn tidy(&mut self, ground: &dyn Ground, now: Now) {
+        self.memory.forget_expired(now.wall);
+        self.strangers_gone.forget_expired(now.wall);
+        while let Some(id) = self.pool.pop_expired(now.wall) {
+            ground.leave(&id);
+        }
+        let places = self.places(ground);
+        while self.pool.verified() > places {
+            let Some((id, _)) = self.pool.longest_unmeasured(None) else {
+                return;
+            };
+            self.dismiss(&id, ground);
+        }
+    }
+
+    /// Those in the registry.
+    pub(super) fn all_verified(&self) -> impl Iterator<Item = &NodeId> {
+        self.pool.all_verified()
+    }
+}

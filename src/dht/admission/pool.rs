@@ -1,0 +1,201 @@
+//! The relays of strangers: candidates, and those whose probes succeed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::quotas::{PerPrefix, Prefix, Quotas};
+use crate::dht::SignedRecord;
+use crate::relay::{Endpoint, NodeId};
+
+/// What is known of one relay of a stranger.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) record: SignedRecord,
+    pub(super) endpoint: Endpoint,
+    prefix: Prefix,
+    /// Whether it is in the registry.
+    pub(super) is_verified: bool,
+    pub(super) is_probing: bool,
+    probe_at: Duration,
+    /// Probes that failed since the last that succeeded.
+    pub(super) failures: u32,
+    /// When a probe last succeeded.
+    pub(super) measured_at: Option<Duration>,
+    /// Its place in the order of arrival.
+    arrival: u64,
+    /// Where in the directory it was last seen.
+    pub(super) shard: Option<u16>,
+    /// The minute that news are counted in, and how many came in it.
+    pub(super) news: (Duration, u32),
+}
+
+/// A bounded number of entries, in order of what is due.
+#[derive(Debug)]
+pub(super) struct Pool {
+    entries: BTreeMap<NodeId, Entry>,
+    by_probe: BTreeSet<(Duration, NodeId)>,
+    /// By the end of validity, since the Unix epoch.
+    by_end: BTreeSet<(Duration, NodeId)>,
+    quotas: Quotas,
+    verified: usize,
+    arrivals: u64,
+}
+
+impl Pool {
+    pub(super) const fn new(per_prefix: PerPrefix) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            by_probe: BTreeSet::new(),
+            by_end: BTreeSet::new(),
+            quotas: Quotas::new(per_prefix),
+            verified: 0,
+            arrivals: 0,
+        }
+    }
+
+    pub(super) fn get(&self, id: &NodeId) -> Option<&Entry> {
+        self.entries.get(id)
+    }
+
+    /// For anything but what the other methods keep in order.
+    pub(super) fn get_mut(&mut self, id: &NodeId) -> Option<&mut Entry> {
+        self.entries.get_mut(id)
+    }
+
+    pub(super) fn candidates(&self) -> usize {
+        self.entries.len() - self.verified
+    }
+
+    pub(super) fn verified(&self) -> usize {
+        self.verified
+    }
+
+    /// Whether one more of the prefix of `endpoint` may come in, `id` being left
+    /// out of account.
+    pub(super) fn has_room(&self, id: &NodeId, endpoint: &Endpoint) -> bool {
+        let prefix = Prefix::of(endpoint);
+        let is_there = |entry: &Entry| entry.prefix == prefix;
+        self.entries.get(id).is_some_and(is_there) || self.quotas.has_room(&prefix)
+    }
+
+    /// Takes in a record, in place of what there is: a candidate, to be probed
+    /// at once, unless it only renews what is verified.
+    pub(super) fn put(&mut self, record: &SignedRecord, endpoint: Endpoint, now: Duration) {
+        let id = record.node_id();
+        let before = self.remove(&id);
+        let prefix = Prefix::of(&endpoint);
+        self.quotas.add(&prefix);
+        self.by_end.insert((record.record().expires_at(), id));
+        let mut entry = Entry {
+            record: record.clone(),
+            endpoint,
+            prefix,
+            is_verified: false,
+            is_probing: false,
+            probe_at: now,
+            failures: 0,
+            measured_at: None,
+            arrival: self.arrivals,
+            shard: None,
+            news: (now, 0),
+        };
+        self.arrivals += 1;
+        if let Some(before) = before {
+            entry.arrival = before.arrival;
+            entry.news = before.news;
+            entry.shard = before.shard;
+            if before.endpoint == entry.endpoint {
+                entry.is_verified = before.is_verified;
+                entry.is_probing = before.is_probing;
+                entry.probe_at = before.probe_at;
+                entry.failures = before.failures;
+                entry.measured_at = before.measured_at;
+            }
+        }
+        self.verified += usize::from(entry.is_verified);
+        if !entry.is_probing {
+            self.by_probe.insert((entry.probe_at, id));
+        }
+        self.entries.insert(id, entry);
+    }
+
+    pub(super) fn remove(&mut self, id: &NodeId) -> Option<Entry> {
+        let entry = self.entries.remove(id)?;
+        self.by_probe.remove(&(entry.probe_at, *id));
+        self.by_end
+            .remove(&(entry.record.record().expires_at(), *id));
+        self.quotas.remove(&entry.prefix);
+        self.verified -= usize::from(entry.is_verified);
+        Some(entry)
+    }
+
+    pub(super) fn set_verified(&mut self, id: &NodeId) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            self.verified += usize::from(!entry.is_verified);
+            entry.is_verified = true;
+        }
+    }
+
+    /// Who is to be probed now.
+    pub(super) fn begin_probe(&mut self, now: Duration) -> Option<(NodeId, Endpoint)> {
+        let &(due, id) = self.by_probe.first().filter(|(due, _)| *due <= now)?;
+        self.by_probe.remove(&(due, id));
+        let entry = self.entries.get_mut(&id)?;
+        entry.is_probing = true;
+        Some((id, entry.endpoint.clone()))
+    }
+
+    pub(super) fn probe_again(&mut self, id: &NodeId, at: Duration) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            self.by_probe.remove(&(entry.probe_at, *id));
+            entry.is_probing = false;
+            entry.probe_at = at;
+            self.by_probe.insert((at, *id));
+        }
+    }
+
+    /// Takes out whose record ends first, if it has ended at `wall`.
+    pub(super) fn pop_expired(&mut self, wall: Duration) -> Option<NodeId> {
+        let &(_, id) = self.by_end.first().filter(|(end, _)| *end <= wall)?;
+        self.remove(&id);
+        Some(id)
+    }
+
+    /// The candidate that is least worth its place: who failed most probes, then
+    /// who came first. One that had no chance yet keeps its place.
+    pub(super) fn worst_candidate(&self, of: Option<&Endpoint>) -> Option<NodeId> {
+        let prefix = of.map(Prefix::of);
+        self.entries
+            .iter()
+            .filter(|(_, entry)| !entry.is_verified && entry.failures > 0)
+            .filter(|(_, entry)| prefix.as_ref().is_none_or(|prefix| *prefix == entry.prefix))
+            .min_by_key(|(id, entry)| (u32::MAX - entry.failures, entry.arrival, **id))
+            .map(|(id, _)| *id)
+    }
+
+    /// The verified relay that was not measured for longest.
+    pub(super) fn longest_unmeasured(&self, of: Option<&Endpoint>) -> Option<(NodeId, Duration)> {
+        let prefix = of.map(Prefix::of);
+        self.entries
+            .iter()
+            .filter(|(_, entry)| entry.is_verified)
+            .filter(|(_, entry)| prefix.as_ref().is_none_or(|prefix| *prefix == entry.prefix))
+            .map(|(id, entry)| (*id, entry.measured_at.unwrap_or_default()))
+            .min_by_key(|&(id, measured_at)| (measured_at, id))
+    }
+
+    /// Who was in a shard and is not among those `seen`.
+    pub(super) fn missing(&self, shard: u16, seen: &BTreeSet<NodeId>) -> Vec<NodeId> {
+        self.entries
+            .iter()
+            .filter(|(id, entry)| entry.shard == Some(shard) && !seen.contains(id))
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// Those in the registry.
+    pub(super) fn all_verified(&self) -> impl Iterator<Item = &NodeId> {
+        let verified = self.entries.iter().filter(|(_, entry)| entry.is_verified);
+        verified.map(|(id, _)| id)
+    }
+}

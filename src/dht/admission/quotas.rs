@@ -1,0 +1,118 @@
+//! How many relays of one network prefix are known.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::relay::{Endpoint, Host};
+
+/// What one operator can have many addresses of: an IPv4 /24, an IPv6 /48, or
+/// the last two labels of a name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Prefix {
+    V4([u8; 3]),
+    V6([u8; 6]),
+    Site(Box<str>),
+}
+
+impl Prefix {
+    pub(super) fn of(endpoint: &Endpoint) -> Self {
+        match endpoint.host() {
+            Host::Ip(IpAddr::V4(ip)) => {
+                let [a, b, c, _] = ip.octets();
+                Self::V4([a, b, c])
+            }
+            Host::Ip(IpAddr::V6(ip)) => {
+                let mut prefix = [0; 6];
+                prefix.copy_from_slice(&ip.octets()[..6]);
+                Self::V6(prefix)
+            }
+            Host::Name(name) => {
+                let from = name
+                    .rmatch_indices('.')
+                    .nth(1)
+                    .map_or(0, |(dot, _)| dot + 1);
+                Self::Site(name[from..].into())
+            }
+        }
+    }
+}
+
+/// The most relays of one prefix, by its kind.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::dht) struct PerPrefix {
+    pub(in crate::dht) v4: usize,
+    pub(in crate::dht) v6: usize,
+}
+
+/// How many of each prefix there are. No larger than what it counts.
+#[derive(Debug)]
+pub(super) struct Quotas {
+    most: PerPrefix,
+    counts: BTreeMap<Prefix, usize>,
+}
+
+impl Quotas {
+    pub(super) const fn new(most: PerPrefix) -> Self {
+        Self {
+            most,
+            counts: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn has_room(&self, prefix: &Prefix) -> bool {
+        let most = match prefix {
+            Prefix::V4(_) | Prefix::Site(_) => self.most.v4,
+            Prefix::V6(_) => self.most.v6,
+        };
+        self.counts.get(prefix).copied().unwrap_or(0) < most
+    }
+
+    pub(super) fn add(&mut self, prefix: &Prefix) {
+        *self.counts.entry(prefix.clone()).or_default() += 1;
+    }
+
+    pub(super) fn remove(&mut self, prefix: &Prefix) {
+        if let Some(count) = self.counts.get_mut(prefix) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(prefix);
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    fn prefix(endpoint: &str) -> Prefix {
+        Prefix::of(&endpoint.parse().unwrap())
+    }
+
+    #[test]
+    fn neighbours_share_a_prefix() {
+        for (one, other, alike) in [
+            ("1.2.3.4:1", "1.2.3.250:2", true),
+            ("1.2.3.4:1", "1.2.4.4:1", false),
+            ("[2a00:1:2:3::1]:1", "[2a00:1:2:9::7]:1", true),
+            ("[2a00:1:2:3::1]:1", "[2a00:1:3:3::1]:1", false),
+            ("a.b.example.org:1", "example.org:1", true),
+            ("example.org:1", "other.org:1", false),
+        ] {
+            assert_eq!(prefix(one) == prefix(other), alike, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn places_are_given_back() {
+        let mut quotas = Quotas::new(PerPrefix { v4: 2, v6: 1 });
+        let block = prefix("1.2.3.4:1");
+        quotas.add(&block);
+        quotas.add(&block);
+        assert!(!quotas.has_room(&block) && quotas.has_room(&prefix("1.2.4.4:1")));
+        quotas.remove(&block);
+        assert!(quotas.has_room(&block));
+        quotas.remove(&block);
+        assert!(quotas.counts.is_empty());
+    }
+}

@@ -1,0 +1,72 @@
+//! What can be told from a record by itself.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::dht::{Announcement, Network, Refused, SignedRecord};
+use crate::relay::{AddressPolicy, Host, NatType, NodeId};
+
+/// Whom and what to take in, and how many.
+#[derive(Clone, Debug)]
+pub(in crate::dht) struct Terms {
+    pub(in crate::dht) network: Network,
+    pub(in crate::dht) own: Option<NodeId>,
+    pub(in crate::dht) allowed: Option<BTreeSet<NodeId>>,
+    pub(in crate::dht) addresses: AddressPolicy,
+    pub(in crate::dht) names: bool,
+    /// The bound of the registry.
+    pub(in crate::dht) max_relays: usize,
+    /// Of these, so many are kept for local relays.
+    pub(in crate::dht) reserve: usize,
+    pub(in crate::dht) max_candidates: usize,
+    /// More than this is not believed.
+    pub(in crate::dht) max_capacity: u32,
+    pub(in crate::dht) news_per_minute: u32,
+    pub(in crate::dht) probe_every: Duration,
+    /// So many failed probes in a row are one too many.
+    pub(in crate::dht) patience: u32,
+}
+
+impl Terms {
+    /// The most that can ever be learned.
+    pub(super) fn most_learned(&self) -> usize {
+        self.max_relays.saturating_sub(self.reserve)
+    }
+
+    /// How many learned relays there may be beside so many local ones: a
+    /// sixteenth of all places stays free for the next of those.
+    pub(super) fn places(&self, locals: usize) -> usize {
+        let ahead = locals.saturating_add(self.max_relays / 16);
+        self.max_relays.saturating_sub(ahead.max(self.reserve))
+    }
+
+    /// Whose record it is.
+    pub(super) fn check_author(&self, record: &SignedRecord) -> Result<(), Refused> {
+        let id = record.node_id();
+        if *record.network() != self.network {
+            Err(Refused::Invalid)
+        } else if self.own == Some(id) {
+            Err(Refused::Own)
+        } else if self.allowed.as_ref().is_some_and(|ids| !ids.contains(&id)) {
+            Err(Refused::NotAllowed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What it announces.
+    pub(super) fn check_announcement(&self, announcement: &Announcement) -> Result<(), Refused> {
+        let endpoint = announcement.endpoint();
+        if matches!(endpoint.host(), Host::Name(_)) && !self.names {
+            return Err(Refused::Name);
+        }
+        if endpoint.check(self.addresses).is_err() {
+            return Err(Refused::PrivateAddress);
+        }
+        match announcement.nat() {
+            Some(nat) if !nat.can_relay() => Err(Refused::NotReachable),
+            Some(NatType::PublicIp) if endpoint.is_private_address() => Err(Refused::NotReachable),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! What to ask the engine for, and when: one question at a time for each shard
+//! of the directory and for each relay.
+//!
+//! Every shard is swept now and then, at random times, so that the sweeps of
+//! many nodes do not meet and no order can be foreseen. A caller who found no
+//! relay makes all of them due. Relays that a directory only names are asked for
+//! one by one. What a *complete* answer did not bring is left alone for a while;
+//! from one that reached nobody nothing follows, and it is asked again after a
+//! back-off.
+
+mod absences;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use fastrand::Rng;
+
+pub(super) use absences::Absences;
+
+use super::pace::{BackOff, a_little_less};
+use crate::relay::NodeId;
+
+/// How many relays wait to be asked for at most.
+const MAX_WAITING: usize = 1_024;
+
+/// How many absences are remembered.
+const MAX_ABSENT: usize = 4_096;
+
+/// When things are asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rhythm {
+    /// How often each shard is swept.
+    pub(super) sweep_every: Duration,
+    /// How soon after one sweep of a shard a miss can cause the next.
+    pub(super) hurry: Duration,
+    /// How long an absence is believed.
+    pub(super) absent_for: Duration,
+}
+
+/// What to ask next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    /// Who is in this shard? If `first_will_do`, whoever waits waits for anyone.
+    Sweep(u16),
+    /// What does this relay say? If the flag is set, its first good answer ends
+    /// the read.
+    Fetch { node: NodeId, first_will_do: bool },
+}
+
+/// How a question ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Whatever there is was found.
+    Complete { found: bool },
+    /// There may be more.
+    Partial { found: bool },
+    /// Nobody answered, or the engine failed.
+    Failed,
+    /// There is no such thing, and will not be.
+    Never,
+}
+
+#[derive(Debug)]
+struct Shard {
+    due: Duration,
+    asked_at: Option<Duration>,
+    in_flight: bool,
+    back_off: BackOff,
+}
+
+/// What is waited for, what is under way, and what is not there.
+#[derive(Debug)]
+pub(super) struct Discovery {
+    rhythm: Rhythm,
+    shards: Vec<Shard>,
+    waiting: VecDeque<NodeId>,
+    /// All that wait or are under way: whether the first answer will do.
+    wanted: BTreeMap<NodeId, bool>,
+    absent: Absences,
+}
+
+impl Discovery {
+    pub(super) fn new(shards: u16, rhythm: Rhythm) -> Self {
+        let shard = || Shard {
+            due: Duration::ZERO,
+            asked_at: None,
+            in_flight: false,
+            back_off: BackOff::new(Duration::from_secs(1), rhythm.sweep_every),
+        };
+        Self {
+            rhythm,
+            shards: (0..shards).map(|_| shard()).collect(),
+            waiting: VecDeque::new(),
+            wanted: BTreeMap::new(),
+            absent: Absences::new(MAX_ABSENT),
+        }
+    }
+
+    /// Somebody found no relay: look everywhere, but where one looked just now.
+    pub(super) fn hurry(&mut self, now: Duration) {
+        for shard in &mut self.shards {
+            let soonest = shard
+                .asked_at
+                .map_or(now, |at| at.saturating_add(self.rhythm.hurry));
+            shard.due = shard.due.min(soonest.max(now));
+        }
+    }
+
+    /// Has a relay asked for, unless that is under way, or it is known not to be
+    /// there; whether it will be asked for.
+    pub(super) fn want(&mut self, node: NodeId, first_will_do: bool, now: Duration) -> bool {
+        if let Some(first) = self.wanted.get_mut(&node) {
+            *first |= first_will_do;
+            return true;
+        }
+        if self.wanted.len() >= MAX_WAITING || self.absent.contains(&node, now) {
+            return false;
+        }
+        self.wanted.insert(node, first_will_do);
+        self.waiting.push_back(node);
+        true
+    }
+
+    /// What to ask at `now`, if anything. Each question must be
+    /// [ended](Self::ended).
+    pub(super) fn next(&mut self, now: Duration, random: &mut Rng) -> Option<Question> {
+        if let Some(node) = self.waiting.pop_front() {
+            let first_will_do = self.wanted.get(&node).copied().unwrap_or(false);
+            return Some(Question::Fetch {
+                node,
+                first_will_do,
+            });
+        }
+        let is_due = |(_, shard): &(usize, &Shard)| !shard.in_flight && shard.due <= now;
+        let due: Vec<usize> = self
+            .shards
+            .iter()
+            .enumerate()
+            .filter(is_due)
+            .map(|(number, _)| number)
+            .collect();
+        let number = *random.choice(&due)?;
+        let shard = &mut self.shards[number];
+        shard.in_flight = true;
+        shard.asked_at = Some(now);
+        u16::try_from(number).ok().map(Question::Sweep)
+    }
+
+    /// Takes in how a question ended.
+    pub(super) fn ended(
+        &mut self,
+        question: &Question,
+        ending: Ending,
+        now: Duration,
+        random: &mut Rng,
+    ) {
+        match question {
+            Question::Sweep(number) => self.swept(*number, ending, now, random),
+            Question::Fetch { node, .. } => {
+                self.wanted.remove(node);
+                if matches!(ending, Ending::Complete { found: false } | Ending::Never) {
+                    let until = now.saturating_add(self.rhythm.absent_for);
+                    self.absent.insert(*node, until);
+                }
+            }
+        }
+    }
+
+    fn swept(&mut self, number: u16, ending: Ending, now: Duration, random: &mut Rng) {
+        let Some(shard) = self.shards.get_mut(usize::from(number)) else {
+            return;
+        };
+        shard.in_flight = false;
+        let rest = match ending {
+            Ending::Complete { .. } | Ending::Partial { found: true } => {
+                shard.back_off.reset();
+                a_little_less(self.rhythm.sweep_every, random)
+            }
+            Ending::Partial { found: false } | Ending::Failed => shard.back_off.fail(random),
+            Ending::Never => Duration::MAX,
+        };
+        shard.due = now.saturating_add(rest);
+    }
+
+    /// How many relays are asked for or wait to be.
+    pub(super) fn wanted(&self) -> usize {
+        self.wanted.len()
+    }
+
+    /// How many relays are known not to be there.
+    pub(super) fn absent(&self) -> usize {
+        self.absent.len()
+    }
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    fn id(n: u16) -> NodeId {
+        NodeId::from_bytes(&n.to_be_bytes()).unwrap()
+    }
+
+    fn discovery(shards: u16) -> (Discovery, Rng) {
+        let rhythm = Rhythm {
+            sweep_every: S(60),
+            hurry: S(2),
+            absent_for: S(30),
+        };
+        (Discovery::new(shards, rhythm), Rng::with_seed(1))
+    }
+
+    fn all(discovery: &mut Discovery, now: Duration, random: &mut Rng) -> Vec<Question> {
+        std::iter::from_fn(|| discovery.next(now, random)).collect()
+    }
+
+    #[test]
+    fn each_shard_is_asked_once_at_a_time_in_random_order() {
+        let (mut discovery, mut random) = discovery(16);
+        let asked = all(&mut discovery, S(0), &mut random);
+        let mut sorted = asked.clone();
+        sorted.sort_by_key(|question| match question {
+            Question::Sweep(shard) => *shard,
+            Question::Fetch { .. } => u16::MAX,
+        });
+        assert_eq!(sorted, (0..16).map(Question::Sweep).collect::<Vec<_>>());
+        assert_ne!(asked, sorted);
+        discovery.hurry(S(500));
+        assert_eq!(all(&mut discovery, S(500), &mut random), []);
+    }
+
+    #[test]
+    fn a_miss_makes_shards_due_but_not_those_asked_just_now() {
+        let (mut discovery, mut random) = discovery(1);
+        let sweep = Question::Sweep(0);
+        let complete = Ending::Complete { found: true };
+        assert_eq!(discovery.next(S(0), &mut random), Some(sweep));
+        discovery.ended(&sweep, complete, S(0), &mut random);
+        assert_eq!(discovery.next(S(10), &mut random), None);
+        discovery.hurry(S(1));
+        assert_eq!(discovery.next(S(1), &mut random), None);
+        assert_eq!(discovery.next(S(2), &mut random), Some(sweep));
+        discovery.ended(&sweep, complete, S(2), &mut random);
+        assert_eq!(discovery.next(S(62), &mut random), Some(sweep));
+    }
+
+    #[test]
+    fn a_shard_that_nobody_answered_for_is_asked_again_soon() {
+        let (mut discovery, mut random) = discovery(1);
+        let sweep = Question::Sweep(0);
+        for ending in [Ending::Failed, Ending::Partial { found: false }] {
+            assert_eq!(discovery.next(S(100), &mut random), Some(sweep));
+            discovery.ended(&sweep, ending, S(98), &mut random);
+        }
+        assert_eq!(discovery.next(S(100), &mut random), Some(sweep));
+        discovery.ended(&sweep, Ending::Never, S(98), &mut random);
+        assert_eq!(discovery.next(S(1_000_000), &mut random), None);
+    }
+
+    #[test]
+    fn a_relay_is_asked_for_once_at_a_time() {
+        let (mut discovery, mut random) = discovery(0);
+        assert!(discovery.want(id(1), false, S(0)) && discovery.want(id(1), true, S(0)));
+        let fetch = Question::Fetch {
+            node: id(1),
+            first_will_do: true,
+        };
+        assert_eq!(all(&mut discovery, S(0), &mut random), [fetch]);
+        assert!(discovery.want(id(1), false, S(0)));
+        assert_eq!(all(&mut discovery, S(0), &mut random), []);
+    }
+
+    #[test]
+    fn only_a_complete_answer_says_that_a_relay_is_not_there() {
+        let (mut discovery, mut random) = discovery(0);
+        for (ending, absent) in [
+            (Ending::Failed, false),
+            (Ending::Partial { found: false }, false),
+            (Ending::Complete { found: true }, false),
+            (Ending::Complete { found: false }, true),
+        ] {
+            assert!(discovery.want(id(1), false, S(0)), "before {ending:?}");
+            let fetch = discovery.next(S(0), &mut random).unwrap();
+            discovery.ended(&fetch, ending, S(0), &mut random);
+            assert_eq!(discovery.absent(), usize::from(absent), "{ending:?}");
+        }
+        assert!(!discovery.want(id(1), true, S(29)));
+        assert!(discovery.want(id(1), true, S(30)));
+    }
+
+    #[test]
+    fn a_directory_full_of_names_cannot_fill_the_memory() {
+        let (mut discovery, mut random) = discovery(0);
+        let taken = (0..u16::MAX).filter(|&n| discovery.want(id(n), false, S(0)));
+        assert_eq!(taken.count(), MAX_WAITING);
+        assert_eq!(discovery.wanted(), MAX_WAITING);
+        for question in all(&mut discovery, S(0), &mut random) {
+            discovery.ended(&question, Ending::Failed, S(0), &mut random);
+        }
+        assert_eq!(discovery.wanted(), 0);
+    }
+}

@@ -1,0 +1,177 @@
+//! Questions to an engine, and what is made of its answers: nothing in them is
+//! trusted, and only so much of them is looked at.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use super::{Shared, contained};
+use crate::dht::discovery::{Ending, Question};
+use crate::dht::{Answer, Candidate, Coverage, DhtError, Member, Refused};
+use crate::relay::NodeId;
+use crate::sync::random_hasher;
+
+/// So much worthless content ends a read: each costs a signature check.
+const MAX_WORTHLESS: u32 = 64;
+
+/// No more members of one shard are looked at in one sweep.
+const MAX_MEMBERS: u32 = 16_384;
+
+/// One read: how much more of it is looked at, and what it has brought.
+struct Reading<'a> {
+    shared: &'a Shared,
+    worthless_left: u32,
+    left: u32,
+    found: bool,
+    seen: BTreeSet<NodeId>,
+    /// Fingerprints of what was judged, with a key that nobody outside knows: many
+    /// nodes hand out the same, and each check of a signature costs.
+    judged: BTreeSet<u64>,
+    hasher: ahash::RandomState,
+}
+
+impl Shared {
+    /// Asks; how that ended, and whether the engine panicked.
+    pub(super) fn ask(
+        &self,
+        question: &Question,
+        newer_than: Option<u64>,
+    ) -> (Result<Ending, DhtError>, bool) {
+        let deadline = self.options.deadline(self.options.request_deadline);
+        let mut reading = Reading::new(self);
+        let answer = contained(|| match *question {
+            Question::Sweep(shard) => {
+                let mut sink = |member: Member<'_>| reading.member(&member);
+                self.engine.members(shard, deadline, &mut sink)
+            }
+            Question::Fetch {
+                node,
+                first_will_do,
+            } => {
+                let mut sink = |candidate: Candidate<'_>| {
+                    let flow = reading.candidate(&node, &candidate);
+                    if first_will_do && reading.found {
+                        return ControlFlow::Break(());
+                    }
+                    flow
+                };
+                self.engine.get(&node, newer_than, deadline, &mut sink)
+            }
+        });
+        let panicked = answer.is_err();
+        let answer = answer.unwrap_or(Err(DhtError::Closed));
+        if let (Question::Sweep(shard), Ok(_)) = (question, &answer) {
+            reading.note_seen(*shard);
+        }
+        (answer.map(|answer| reading.ending(&answer)), panicked)
+    }
+}
+
+impl<'a> Reading<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        Self {
+            shared,
+            worthless_left: MAX_WORTHLESS,
+            left: MAX_MEMBERS,
+            found: false,
+            seen: BTreeSet::new(),
+            judged: BTreeSet::new(),
+            hasher: random_hasher(),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.left == 0 || self.worthless_left == 0
+    }
+
+    fn flow(&self) -> ControlFlow<()> {
+        if self.is_over() || self.shared.bell.is_stopped() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn member(&mut self, member: &Member<'_>) -> ControlFlow<()> {
+        if let Some(candidate) = &member.record {
+            return self.candidate(&member.node, candidate);
+        }
+        self.flow()?;
+        self.left -= 1;
+        self.found = true;
+        self.seen.insert(member.node);
+        let shared = self.shared;
+        if let Some(now) = shared.ground().and_then(|ground| shared.now(&*ground)) {
+            shared.desk.lock().want_member(member.node, now);
+        }
+        self.flow()
+    }
+
+    fn candidate(&mut self, node: &NodeId, candidate: &Candidate<'_>) -> ControlFlow<()> {
+        self.flow()?;
+        self.left -= 1;
+        if !self.judged.insert(self.fingerprint(node, candidate)) {
+            return self.flow();
+        }
+        let shared = self.shared;
+        match candidate.open(node, &shared.options.network) {
+            Ok(record) => match shared.offer(&record) {
+                Some(Ok(_)) => {
+                    self.found = true;
+                    self.seen.insert(*node);
+                }
+                // What is refused for lack of room or trust is good content.
+                Some(Err(reason)) if !is_worthless(reason) => {}
+                _ => self.worthless_left -= 1,
+            },
+            Err(error) => {
+                shared.desk.lock().refuse(Refused::from(&error));
+                self.worthless_left -= 1;
+            }
+        }
+        self.flow()
+    }
+
+    fn fingerprint(&self, node: &NodeId, candidate: &Candidate<'_>) -> u64 {
+        match *candidate {
+            Candidate::Encoded(bytes) => self.hasher.hash_one((node, bytes)),
+            Candidate::Bep44 {
+                public_key,
+                value,
+                sequence,
+                signature,
+            } => self
+                .hasher
+                .hash_one((node, public_key, value, sequence, signature)),
+        }
+    }
+
+    /// Whom the shard used to list and no longer does may have withdrawn: ask.
+    fn note_seen(&self, shard: u16) {
+        let shared = self.shared;
+        if let Some(now) = shared.ground().and_then(|ground| shared.now(&*ground)) {
+            let is_whole = !self.is_over();
+            shared.desk.lock().listed(shard, &self.seen, is_whole, now);
+        }
+    }
+
+    fn ending(&self, answer: &Answer) -> Ending {
+        let found = self.found;
+        match answer.coverage() {
+            Coverage::Complete if !self.is_over() => Ending::Complete { found },
+            Coverage::Complete | Coverage::Partial => Ending::Partial { found },
+            Coverage::Unreachable => Ending::Failed,
+        }
+    }
+}
+
+/// Whether whoever stored this should not have.
+fn is_worthless(reason: Refused) -> bool {
+    matches!(
+        reason,
+        Refused::Replayed
+            | Refused::Withdrawn
+            | Refused::Expired
+            | Refused::FromTheFuture
+            | Refused::Conflict
+    )
+}

@@ -1,0 +1,327 @@
+//! What the workers share behind one lock: the three state machines, and what
+//! is counted. Nothing here calls an engine or a probe.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::dht::admission::{Admission, Offered};
+use crate::dht::bell::Rings;
+use crate::dht::discovery::{Discovery, Ending, Question};
+use crate::dht::ground::Ground;
+use crate::dht::pace::Breaker;
+use crate::dht::publisher::{Act, Now, Publisher};
+use crate::dht::{DhtError, DhtOptions, DhtStats, Limits, ProbeError, Refused, SignedRecord};
+use crate::relay::{Endpoint, NodeId};
+use crate::sync::{Thread, current_thread};
+
+/// Something to do that may take long, and is done without the lock.
+#[derive(Clone, Debug)]
+pub(super) enum Job {
+    Publish(Act),
+    Ask {
+        question: Question,
+        newer_than: Option<u64>,
+    },
+    Probe(NodeId, Endpoint),
+}
+
+/// What a thread does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Engine,
+    Prober,
+    Both,
+}
+
+/// The state of a registry's distribution.
+pub(super) struct Desk {
+    own: Option<NodeId>,
+    publisher: Option<Publisher>,
+    discovery: Option<Discovery>,
+    admission: Option<Admission>,
+    breaker: Breaker,
+    random: Rng,
+    stats: DhtStats,
+    /// Who waits for a relay to enter.
+    waiting: Vec<Thread>,
+}
+
+/// Whether a relay that is known should be asked for again.
+fn admission_is_aging(admission: &Option<Admission>, relay: &NodeId, now: Now) -> bool {
+    (admission.as_ref()).is_some_and(|it| it.knows(relay) && it.is_aging(relay, now.wall))
+}
+
+impl Desk {
+    pub(super) fn new(options: &DhtOptions, limits: Limits, max_relays: usize) -> Self {
+        let publisher = options.key.clone().map(|key| {
+            let rhythm = options.publisher_rhythm(limits);
+            Publisher::new(key, options.network, limits, rhythm)
+        });
+        let learns = options.probe.is_some();
+        let discovery = || Discovery::new(limits.shards, options.discovery_rhythm());
+        let admission = || Admission::new(options.terms(max_relays), options.per_prefix());
+        Self {
+            own: options.own(),
+            stats: DhtStats {
+                publishes: publisher.is_some(),
+                learns,
+                ..DhtStats::default()
+            },
+            publisher,
+            discovery: learns.then(discovery),
+            admission: learns.then(admission),
+            breaker: Breaker::new(),
+            random: options.seed.map_or_else(Rng::new, Rng::with_seed),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Takes in what was rung, and how the registry and the clocks stand.
+    pub(super) fn look_around(&mut self, rings: Rings, ground: &dyn Ground, now: Now) {
+        if let (Some(own), Some(publisher)) = (&self.own, &mut self.publisher) {
+            publisher.observe(ground.local(own), now.at);
+        }
+        if let Some(discovery) = self.discovery.as_mut().filter(|_| rings.missed()) {
+            discovery.hurry(now.at);
+        }
+        if let Some(admission) = &mut self.admission {
+            admission.tidy(ground, now);
+        }
+    }
+
+    /// What to do next in this role.
+    pub(super) fn next(&mut self, role: Role, now: Now) -> Option<Job> {
+        let engine = || role != Role::Prober;
+        let prober = || role != Role::Engine;
+        (engine().then(|| self.next_request(now)).flatten())
+            .or_else(|| prober().then(|| self.next_probe(now)).flatten())
+    }
+
+    fn next_request(&mut self, now: Now) -> Option<Job> {
+        if !self.breaker.permits(now.at) {
+            return None;
+        }
+        let publisher = self.publisher.as_mut();
+        let act = publisher.and_then(|publisher| publisher.next(now, &mut self.random));
+        let job = match act {
+            Some(act) => Job::Publish(act),
+            None => {
+                let question = self.discovery.as_mut()?.next(now.at, &mut self.random)?;
+                Job::Ask {
+                    question,
+                    newer_than: self.newest_heard(&question),
+                }
+            }
+        };
+        self.breaker.begin(now.at);
+        Some(job)
+    }
+
+    fn newest_heard(&self, question: &Question) -> Option<u64> {
+        match question {
+            Question::Fetch { node, .. } => self.admission.as_ref()?.highest(node),
+            Question::Sweep(_) => None,
+        }
+    }
+
+    fn next_probe(&mut self, now: Now) -> Option<Job> {
+        let (relay, endpoint) = self.admission.as_mut()?.next_probe(now.at)?;
+        Some(Job::Probe(relay, endpoint))
+    }
+
+    /// Judges a record from elsewhere.
+    pub(super) fn offer(
+        &mut self,
+        record: &SignedRecord,
+        ground: &dyn Ground,
+        now: Now,
+    ) -> Result<Offered, Refused> {
+        let admission = self.admission.as_mut().ok_or(Refused::NotLearning);
+        let outcome = admission.and_then(|admission| admission.offer(record, ground, now));
+        match outcome {
+            Ok(Offered::Candidate | Offered::Renewed) => self.stats.accepted += 1,
+            Ok(Offered::Withdrawn) => self.stats.withdrawn += 1,
+            Ok(Offered::Known) => {}
+            Err(reason) => self.stats.refuse(reason),
+        }
+        outcome
+    }
+
+    pub(super) fn refuse(&mut self, reason: Refused) {
+        self.stats.refuse(reason);
+    }
+
+    /// A directory names a relay without its record, or an embedder asks for it.
+    pub(super) fn want(&mut self, node: NodeId, first_will_do: bool, now: Duration) -> bool {
+        let is_own = self.own == Some(node);
+        let discovery = self.discovery.as_mut().filter(|_| !is_own);
+        discovery.is_some_and(|discovery| discovery.want(node, first_will_do, now))
+    }
+
+    /// A directory names a relay and says no more: what is not known of it, or
+    /// may have changed, is asked for.
+    pub(super) fn want_member(&mut self, node: NodeId, now: Now) {
+        let is_aging = |admission: &Admission| admission.is_aging(&node, now.wall);
+        if self.admission.as_ref().is_some_and(is_aging) {
+            let first_will_do = !self.waiting.is_empty();
+            self.want(node, first_will_do, now.at);
+        }
+    }
+
+    /// A shard was read, and listed these. Who was there before and is not now
+    /// may have withdrawn.
+    pub(super) fn listed(&mut self, shard: u16, seen: &BTreeSet<NodeId>, is_whole: bool, now: Now) {
+        let Some(admission) = &mut self.admission else {
+            return;
+        };
+        let missing = admission.listed(shard, seen);
+        if is_whole {
+            for node in missing {
+                self.want(node, false, now.at);
+            }
+        }
+    }
+
+    pub(super) fn published(
+        &mut self,
+        act: &Act,
+        outcome: &Result<(), DhtError>,
+        panicked: bool,
+        now: Now,
+    ) {
+        self.judge_engine(outcome.as_ref().err(), panicked, now.at);
+        if outcome.is_ok() && matches!(act, Act::Put(_)) {
+            self.stats.puts += 1;
+        }
+        if let Some(publisher) = &mut self.publisher {
+            publisher.done(act, outcome, now, &mut self.random);
+        }
+    }
+
+    pub(super) fn asked(
+        &mut self,
+        question: &Question,
+        outcome: Result<Ending, DhtError>,
+        panicked: bool,
+        now: Duration,
+    ) {
+        let unanswered = (outcome == Ok(Ending::Failed)).then_some(DhtError::Unreachable);
+        let error = outcome.as_ref().err().or(unanswered.as_ref());
+        self.judge_engine(error, panicked, now);
+        match question {
+            Question::Sweep(_) => self.stats.sweeps += 1,
+            Question::Fetch { .. } => self.stats.fetches += 1,
+        }
+        let ending = match outcome {
+            Ok(ending) => ending,
+            Err(DhtError::Unsupported { .. }) => Ending::Never,
+            Err(_) => Ending::Failed,
+        };
+        if let Some(discovery) = &mut self.discovery {
+            discovery.ended(question, ending, now, &mut self.random);
+        }
+    }
+
+    /// Some errors are the engine's, others are about what it was asked.
+    fn judge_engine(&mut self, error: Option<&DhtError>, panicked: bool, now: Duration) {
+        self.stats.panics += u64::from(panicked);
+        match error {
+            Some(
+                DhtError::Timeout
+                | DhtError::Unreachable
+                | DhtError::Busy { .. }
+                | DhtError::Closed,
+            ) => {
+                self.stats.engine_failures += 1;
+                self.breaker.fail(now, &mut self.random);
+            }
+            _ => self.breaker.succeed(),
+        }
+    }
+
+    pub(super) fn probed(
+        &mut self,
+        relay: &NodeId,
+        endpoint: &Endpoint,
+        outcome: Result<Duration, ProbeError>,
+        panicked: bool,
+        ground: &dyn Ground,
+        now: Now,
+    ) {
+        self.stats.panics += u64::from(panicked);
+        self.stats.probes += u64::from(outcome.is_ok());
+        self.stats.failed_probes += u64::from(outcome.is_err());
+        let Some(admission) = &mut self.admission else {
+            return;
+        };
+        if admission.probed(relay, endpoint, outcome, ground, now, &mut self.random) {
+            self.stats.admitted += 1;
+            self.wake_waiting();
+        }
+        if admission_is_aging(&self.admission, relay, now) {
+            self.want(*relay, false, now.at);
+        }
+    }
+
+    /// A clock panicked.
+    pub(super) fn count_panic(&mut self) {
+        self.stats.panics += 1;
+    }
+
+    /// Wakes the current thread when a relay enters.
+    pub(super) fn wait(&mut self) {
+        self.waiting.push(current_thread());
+    }
+
+    /// The current thread waits no longer.
+    pub(super) fn leave(&mut self) {
+        let me = current_thread().id();
+        self.waiting.retain(|thread| thread.id() != me);
+    }
+
+    fn wake_waiting(&self) {
+        for thread in &self.waiting {
+            thread.unpark();
+        }
+    }
+
+    /// The last word of this node, if it has said anything.
+    pub(super) fn farewell(&mut self, wall: Duration) -> Option<(SignedRecord, Vec<u16>)> {
+        self.publisher.take()?.farewell(wall)
+    }
+
+    /// What this node's relay last said that was stored.
+    pub(super) fn own_record(&self) -> Option<SignedRecord> {
+        self.publisher.as_ref()?.published().cloned()
+    }
+
+    /// The learned relays in the registry.
+    pub(super) fn learned(&self) -> Vec<NodeId> {
+        let admission = self.admission.iter();
+        admission
+            .flat_map(Admission::all_verified)
+            .copied()
+            .collect()
+    }
+
+    pub(super) fn stats(&self) -> DhtStats {
+        let mut stats = self.stats.clone();
+        stats.breaker_open = self.breaker.is_open();
+        if let Some(publisher) = &self.publisher {
+            stats.pending = !publisher.is_settled();
+            stats.published = publisher
+                .published()
+                .is_some_and(|record| !record.is_tombstone());
+        }
+        if let Some(discovery) = &self.discovery {
+            (stats.wanted, stats.absent) = (discovery.wanted(), discovery.absent());
+        }
+        if let Some(admission) = &self.admission {
+            stats.learned = admission.verified();
+            stats.candidates = admission.candidates();
+        }
+        stats
+    }
+}

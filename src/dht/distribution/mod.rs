@@ -1,0 +1,375 @@
+//! The distribution of one registry: threads around three state machines.
+//!
+//! ```text
+//! callers ──bell──> desk: publisher, discovery, admission ──jobs──> engine, probe
+//!                     └────────────── ground ──────────> registry
+//! ```
+//!
+//! All that decides is on the [`Desk`], behind one lock that no caller of a hot
+//! operation takes. All that may take long (the engine, the probe) is done by
+//! worker threads without the lock. They hold the registry weakly, and not at
+//! all while they are outside: one that hangs there for ever keeps the desk, and
+//! nothing of the registry.
+
+mod asking;
+mod desk;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{OnceLock, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::admission::Offered;
+use super::bell::Bell;
+use super::ground::Ground;
+use super::publisher::{Act, Now};
+use super::{
+    DhtError, DhtOptions, DhtOptionsError, DhtStats, Limits, ProbeError, Refused, RelayDht,
+    SignedRecord,
+};
+use crate::relay::NodeId;
+use crate::sync::{Arc, Mutex, park_timeout};
+use desk::{Desk, Job, Role};
+
+/// A running distribution; dropping this ends it.
+pub(crate) struct Distribution {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    /// Disconnected once all threads have ended.
+    alive: Mutex<Option<Receiver<()>>>,
+}
+
+/// What the threads share.
+struct Shared {
+    engine: Arc<dyn RelayDht>,
+    options: DhtOptions,
+    bell: Arc<Bell>,
+    desk: Mutex<Desk>,
+    ground: OnceLock<Weak<dyn Ground>>,
+    /// How long a thread sleeps at most: the clocks may be the embedder's.
+    poll: Duration,
+}
+
+/// What came of one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Did,
+    Idle,
+    Over,
+}
+
+/// The most that one call of [`Distribution::run_due`] does.
+const MAX_STEPS: usize = 100_000;
+
+impl Distribution {
+    /// Makes everything ready for a registry of `max_relays`.
+    pub(crate) fn prepare(
+        engine: Arc<dyn RelayDht>,
+        options: DhtOptions,
+        max_relays: usize,
+        tick: Duration,
+    ) -> Result<Self, DhtOptionsError> {
+        options.check(max_relays)?;
+        let limits = contained(|| engine.limits()).map_err(|()| DhtOptionsError::EnginePanicked)?;
+        let limits = limits.clamped();
+        let desk = Desk::new(&options, limits, max_relays);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                engine,
+                options: within(options, limits),
+                bell: Arc::new(Bell::new()),
+                desk: Mutex::new(desk),
+                ground: OnceLock::new(),
+                poll: tick.clamp(Duration::from_millis(1), Duration::from_millis(100)),
+            }),
+            threads: Vec::new(),
+            alive: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn bell(&self) -> Arc<Bell> {
+        Arc::clone(&self.shared.bell)
+    }
+
+    /// Starts to work for a registry.
+    pub(crate) fn start(&mut self, ground: Weak<dyn Ground>) -> io::Result<()> {
+        let _ = self.shared.ground.set(ground);
+        let (alive, ended) = channel();
+        *self.alive.lock() = Some(ended);
+        let options = &self.shared.options;
+        if options.workers == 0 {
+            return Ok(());
+        }
+        let probers = if options.probe.is_some() {
+            options.probers
+        } else {
+            0
+        };
+        let engine = std::iter::repeat_n(Role::Engine, options.workers);
+        for role in engine.chain(std::iter::repeat_n(Role::Prober, probers)) {
+            // A thread that cannot be had ends those there are: we are dropped.
+            let thread = self.spawn(role, alive.clone())?;
+            self.threads.push(thread);
+        }
+        self.have_woken();
+        Ok(())
+    }
+
+    #[cfg(not(relay_loom))]
+    fn have_woken(&self) {
+        let sleepers = self.threads.iter().map(|thread| thread.thread().clone());
+        self.shared.bell.wakes(sleepers);
+    }
+
+    /// Models ring bells for threads of their own.
+    #[cfg(relay_loom)]
+    fn have_woken(&self) {}
+
+    fn spawn(&self, role: Role, alive: Sender<()>) -> io::Result<JoinHandle<()>> {
+        let shared = Arc::clone(&self.shared);
+        thread::Builder::new()
+            .name("relay-registry-dht".into())
+            .spawn(move || {
+                shared.work(role);
+                drop(alive);
+            })
+    }
+
+    /// Does all that is due, on this thread; how much that was.
+    pub(crate) fn run_due(&self) -> usize {
+        let steps = std::iter::repeat_with(|| self.shared.step(Role::Both));
+        steps
+            .take(MAX_STEPS)
+            .take_while(|step| *step == Step::Did)
+            .count()
+    }
+
+    /// Judges a record that a peer handed over.
+    pub(crate) fn offer(&self, record: &SignedRecord) -> Result<Offered, Refused> {
+        self.shared
+            .offer(record)
+            .unwrap_or(Err(Refused::NotLearning))
+    }
+
+    /// Has a relay asked for; whether it will be.
+    pub(crate) fn look_up(&self, relay: &NodeId) -> bool {
+        let shared = &self.shared;
+        let Some(now) = shared.ground().and_then(|ground| shared.now(&*ground)) else {
+            return false;
+        };
+        let is_wanted = shared.desk.lock().want(*relay, true, now.at);
+        shared.bell.more_work();
+        is_wanted
+    }
+
+    /// Has this thread woken when a relay enters, until [`leave`](Self::leave).
+    pub(crate) fn wait(&self) {
+        self.shared.desk.lock().wait();
+    }
+
+    pub(crate) fn leave(&self) {
+        self.shared.desk.lock().leave();
+    }
+
+    pub(crate) fn own_record(&self) -> Option<SignedRecord> {
+        self.shared.desk.lock().own_record()
+    }
+
+    pub(crate) fn learned(&self) -> Vec<NodeId> {
+        self.shared.desk.lock().learned()
+    }
+
+    pub(crate) fn stats(&self) -> DhtStats {
+        self.shared.desk.lock().stats()
+    }
+
+    fn is_one_of_us(&self) -> bool {
+        let me = thread::current().id();
+        self.threads.iter().any(|thread| thread.thread().id() == me)
+    }
+
+    /// Whether all threads have ended by then.
+    fn have_ended(&self, until: Instant) -> bool {
+        let Some(alive) = self.alive.lock().take() else {
+            return true;
+        };
+        let left = until.saturating_duration_since(Instant::now());
+        alive.recv_timeout(left) == Err(RecvTimeoutError::Disconnected)
+    }
+}
+
+impl Drop for Distribution {
+    fn drop(&mut self) {
+        self.shared.bell.stop();
+        for thread in &self.threads {
+            thread.thread().unpark();
+        }
+        if self.is_one_of_us() {
+            return;
+        }
+        if self.have_ended(self.shared.options.deadline(self.shared.options.farewell)) {
+            for thread in self.threads.drain(..) {
+                // It ended; a panic of its own is nothing to pass on here.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn ground(&self) -> Option<Arc<dyn Ground>> {
+        self.ground.get()?.upgrade()
+    }
+
+    /// Reads both clocks, which are the embedder's and may panic.
+    fn now(&self, ground: &dyn Ground) -> Option<Now> {
+        let now = contained(|| Now {
+            at: ground.now(),
+            wall: self.options.wall_clock.now(),
+        });
+        if now.is_err() {
+            self.desk.lock().count_panic();
+        }
+        now.ok()
+    }
+
+    fn work(&self, role: Role) {
+        while !self.bell.is_stopped() {
+            match self.step(role) {
+                Step::Did => {}
+                Step::Idle if !self.bell.is_silent() => {}
+                Step::Idle => park_timeout(self.poll),
+                Step::Over => return,
+            }
+        }
+        if role != Role::Prober {
+            self.say_farewell();
+        }
+    }
+
+    /// Looks around and does one thing, if there is one to do.
+    fn step(&self, role: Role) -> Step {
+        let Some(ground) = self.ground() else {
+            return Step::Over;
+        };
+        let rings = self.bell.answer();
+        let Some(now) = self.now(&*ground) else {
+            return Step::Idle;
+        };
+        let job = {
+            let mut desk = self.desk.lock();
+            desk.look_around(rings, &*ground, now);
+            desk.next(role, now)
+        };
+        drop(ground);
+        if rings.are_for_the_engine() && role == Role::Prober {
+            self.bell.more_work();
+        }
+        match job {
+            Some(job) => {
+                self.run(job, now);
+                Step::Did
+            }
+            None => Step::Idle,
+        }
+    }
+
+    /// Does what may take long.
+    fn run(&self, job: Job, begun: Now) {
+        match job {
+            Job::Publish(act) => {
+                let (outcome, panicked) = self.publish(&act, self.options.request_deadline);
+                let now = self.later(begun);
+                self.desk.lock().published(&act, &outcome, panicked, now);
+            }
+            Job::Ask {
+                question,
+                newer_than,
+            } => {
+                let (outcome, panicked) = self.ask(&question, newer_than);
+                let now = self.later(begun);
+                self.desk.lock().asked(&question, outcome, panicked, now.at);
+            }
+            Job::Probe(relay, endpoint) => {
+                let deadline = self.options.probe_deadline;
+                let probe = self.options.probe.as_ref();
+                let outcome = contained(|| match probe {
+                    Some(probe) => probe.probe(&relay, &endpoint, deadline),
+                    None => Err(ProbeError::Unreachable),
+                });
+                let panicked = outcome.is_err();
+                let outcome = outcome.unwrap_or(Err(ProbeError::Unreachable));
+                if let Some(ground) = self.ground() {
+                    let now = self.now(&*ground).unwrap_or(begun);
+                    let mut desk = self.desk.lock();
+                    desk.probed(&relay, &endpoint, outcome, panicked, &*ground, now);
+                }
+            }
+        }
+    }
+
+    /// What time it is now, as far as it can be told.
+    fn later(&self, before: Now) -> Now {
+        self.ground()
+            .and_then(|ground| self.now(&*ground))
+            .unwrap_or(before)
+    }
+
+    fn publish(&self, act: &Act, span: Duration) -> (Result<(), DhtError>, bool) {
+        let deadline = self.options.deadline(span);
+        let engine = &self.engine;
+        let outcome = contained(|| match act {
+            Act::Put(record) => engine.put(record, deadline),
+            Act::Join(shard, record) => engine.join(*shard, record, deadline),
+            Act::Leave(shard, tombstone) => engine.leave(*shard, tombstone, deadline),
+        });
+        match outcome {
+            Ok(outcome) => (outcome.map(|_| ()), false),
+            Err(()) => (Err(DhtError::Closed), true),
+        }
+    }
+
+    fn offer(&self, record: &SignedRecord) -> Option<Result<Offered, Refused>> {
+        let ground = self.ground()?;
+        let now = self.now(&*ground)?;
+        let offered = self.desk.lock().offer(record, &*ground, now);
+        if offered == Ok(Offered::Candidate) {
+            self.bell.more_work();
+        }
+        Some(offered)
+    }
+
+    /// Takes back what this node has said, as far as that goes: whoever comes
+    /// first.
+    fn say_farewell(&self) {
+        let Ok(wall) = contained(|| self.options.wall_clock.now()) else {
+            return;
+        };
+        let Some((tombstone, shards)) = self.desk.lock().farewell(wall) else {
+            return;
+        };
+        let until = self.options.deadline(self.options.farewell);
+        let put = Act::Put(tombstone.clone());
+        let leave = |shard| Act::Leave(shard, tombstone.clone());
+        for act in std::iter::once(put).chain(shards.into_iter().map(leave)) {
+            let left = until.saturating_duration_since(Instant::now());
+            let _ = self.publish(&act, left);
+        }
+    }
+}
+
+/// What `risky` returns, unless it panics.
+fn contained<R>(risky: impl FnOnce() -> R) -> Result<R, ()> {
+    catch_unwind(AssertUnwindSafe(risky)).map_err(|payload| {
+        // Dropping it could panic again.
+        std::mem::forget(payload);
+    })
+}
+
+/// No more threads than the engine carries requests.
+fn within(mut options: DhtOptions, limits: Limits) -> DhtOptions {
+    options.workers = options.workers.min(limits.max_in_flight);
+    options
+}

@@ -1,0 +1,56 @@
+//! What the distribution asks of the registry that it belongs to.
+
+use std::time::Duration;
+
+use crate::dht::Announcement;
+use crate::relay::NodeId;
+
+/// The registry, as its distribution sees it: learned relays, which it may let
+/// in and take out, and local ones, which it may only read.
+pub(crate) trait Ground: Send + Sync {
+    /// The registry's monotonic time.
+    fn now(&self) -> Duration;
+
+    /// What a local registration of `id` says at this moment.
+    fn local(&self, id: &NodeId) -> Option<Announcement>;
+
+    /// Whether `id` is registered, and locally.
+    fn is_local(&self, id: &NodeId) -> bool;
+
+    /// Whether `id` is registered, and learned.
+    fn is_learned(&self, id: &NodeId) -> bool;
+
+    /// Registers or renews a learned relay for so long.
+    fn enter(
+        &self,
+        id: &NodeId,
+        announcement: &Announcement,
+        capacity: u32,
+        ttl: Duration,
+    ) -> Entry;
+
+    /// A probe of a learned relay took so long.
+    fn measured(&self, id: &NodeId, rtt: Duration);
+
+    /// A probe of a learned relay failed.
+    fn failed(&self, id: &NodeId);
+
+    /// Removes a relay if it is a learned one.
+    fn leave(&self, id: &NodeId) -> bool;
+
+    /// How many relays are registered, about, whoever brought them.
+    fn held(&self) -> usize;
+}
+
+/// How an attempt to let a learned relay in ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// It is in.
+    Entered,
+    /// It is registered locally, and that counts.
+    HeldLocally,
+    /// There is no room for it at present.
+    NoRoom,
+    /// The registry would not have it from anyone.
+    Refused,
+}

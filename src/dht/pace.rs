@@ -1,0 +1,167 @@
+//! How soon to try again: back-off with full jitter, and the breaker that
+//! leaves a failing engine alone.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+/// Delays that double with each failure, drawn at random from all that is below
+/// ("full jitter": Brooker, *Exponential Backoff and Jitter*, AWS 2015), but for
+/// an eighth of the first one, lest a run of luck make a storm.
+#[derive(Clone, Debug)]
+pub(super) struct BackOff {
+    base: Duration,
+    cap: Duration,
+    failures: u32,
+}
+
+impl BackOff {
+    pub(super) const fn new(base: Duration, cap: Duration) -> Self {
+        Self {
+            base,
+            cap,
+            failures: 0,
+        }
+    }
+
+    /// Counts a failure; how long to wait.
+    pub(super) fn fail(&mut self, random: &mut Rng) -> Duration {
+        let ceiling = self.base.saturating_mul(1 << self.failures.min(20));
+        self.failures = self.failures.saturating_add(1);
+        jittered(ceiling.min(self.cap), self.base / 8, random)
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// A time between `least` and `most`.
+fn jittered(most: Duration, least: Duration, random: &mut Rng) -> Duration {
+    most.mul_f64(random.f64()).max(least)
+}
+
+/// `span`, or up to a quarter less: so that those who started together do not
+/// stay together.
+pub(super) fn a_little_less(span: Duration, random: &mut Rng) -> Duration {
+    span.mul_f64(0.75 + 0.25 * random.f64())
+}
+
+/// Leaves an engine alone that fails time and again (Nygard, *Release It!*,
+/// 2007). What is asked next, once it may, is a trial: one request, and the
+/// others wait for how it ends.
+#[derive(Clone, Debug)]
+pub(super) struct Breaker {
+    /// Failures since the last success.
+    failures: u32,
+    open_until: Option<Duration>,
+    trial_since: Option<Duration>,
+    back_off: BackOff,
+}
+
+/// So many failures in a row open the breaker.
+const TOLERATED: u32 = 5;
+
+/// A trial that has taken this long no longer holds up another.
+const LONGEST_TRIAL: Duration = Duration::from_secs(120);
+
+impl Breaker {
+    pub(super) const fn new() -> Self {
+        Self {
+            failures: 0,
+            open_until: None,
+            trial_since: None,
+            back_off: BackOff::new(Duration::from_secs(2), Duration::from_secs(60)),
+        }
+    }
+
+    /// Whether a request may be made now.
+    pub(super) fn permits(&self, now: Duration) -> bool {
+        let Some(until) = self.open_until else {
+            return true;
+        };
+        let trial = self
+            .trial_since
+            .is_some_and(|since| now.saturating_sub(since) < LONGEST_TRIAL);
+        now >= until && !trial
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open_until.is_some()
+    }
+
+    /// A permitted request begins.
+    pub(super) fn begin(&mut self, now: Duration) {
+        if self.is_open() {
+            self.trial_since = Some(now);
+        }
+    }
+
+    /// The engine did what it was asked, or had a reason not to.
+    pub(super) fn succeed(&mut self) {
+        *self = Self::new();
+    }
+
+    pub(super) fn fail(&mut self, now: Duration, random: &mut Rng) {
+        self.trial_since = None;
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= TOLERATED {
+            let wait = self.back_off.fail(random);
+            self.open_until = Some(now.saturating_add(wait));
+        }
+    }
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    #[test]
+    fn delays_double_up_to_a_cap_and_are_spread() {
+        let mut random = Rng::with_seed(1);
+        let mut longest = [Duration::ZERO; 8];
+        for _ in 0..500 {
+            let mut back_off = BackOff::new(S(1), S(30));
+            for longest in &mut longest {
+                let wait = back_off.fail(&mut random);
+                assert!(wait >= S(1) / 8);
+                *longest = wait.max(*longest);
+            }
+        }
+        for (longest, ceiling) in longest.into_iter().zip([1, 2, 4, 8, 16, 30, 30, 30]) {
+            assert!(longest <= S(ceiling) && longest > S(ceiling) * 9 / 10);
+        }
+    }
+
+    #[test]
+    fn a_failing_engine_is_left_alone_and_then_tried_once() {
+        let mut random = Rng::with_seed(1);
+        let mut breaker = Breaker::new();
+        for _ in 0..TOLERATED {
+            assert!(breaker.permits(S(0)));
+            breaker.begin(S(0));
+            breaker.fail(S(0), &mut random);
+        }
+        assert!(!breaker.permits(S(0)));
+        assert!(breaker.permits(S(60)));
+        breaker.begin(S(60));
+        assert!(!breaker.permits(S(60)), "one trial at a time");
+        breaker.fail(S(60), &mut random);
+        assert!(!breaker.permits(S(60)));
+        breaker.begin(S(120));
+        breaker.succeed();
+        assert!(breaker.permits(S(120)) && !breaker.is_open());
+    }
+
+    #[test]
+    fn a_trial_that_never_ends_does_not_close_the_door_for_good() {
+        let mut random = Rng::with_seed(1);
+        let mut breaker = Breaker::new();
+        (0..TOLERATED).for_each(|_| breaker.fail(S(0), &mut random));
+        breaker.begin(S(60));
+        assert!(!breaker.permits(S(100)));
+        assert!(breaker.permits(S(60) + LONGEST_TRIAL));
+    }
+}

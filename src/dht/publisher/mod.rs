@@ -1,0 +1,249 @@
+//! What this node says of itself, and when: an outbox of one latest value.
+//!
+//! A node can sign for itself only, so what it publishes is the relay whose id
+//! is its key's, for as long as that is registered locally. [`Publisher`] is
+//! told what the registry holds ([`observe`](Publisher::observe)), as often as
+//! anybody likes: it looks at differences, not at events, and so none can be
+//! lost and none piles up. It says what to do next ([`next`](Publisher::next)),
+//! one thing at a time, and is told how that ended.
+//!
+//! ```text
+//! wanted ──debounce──> signed statement ──put──> stored ──join──> listed ─┐
+//!            ▲                 ▲  └──superseded: sign above it            │
+//!            └── registry      └───────────── refresh, load ──────────────┘
+//! ```
+
+mod statement;
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::pace::{BackOff, a_little_less};
+use super::{Announcement, DhtError, Limits, Network, SecretKey, SignedRecord};
+use crate::sync::Arc;
+use statement::Statement;
+
+/// When things are said.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rhythm {
+    /// How long a change rests before it is signed.
+    pub(super) debounce: Duration,
+    /// The TTL of what is signed.
+    pub(super) ttl: Duration,
+    /// How soon it is said again.
+    pub(super) refresh: Duration,
+    /// How often a changed load is reason enough.
+    pub(super) load_every: Duration,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    Put(SignedRecord),
+    Join(u16, SignedRecord),
+    Leave(u16, SignedRecord),
+}
+
+/// The two clocks at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    /// The registry's: decides when.
+    pub(super) at: Duration,
+    /// Since the Unix epoch: goes into what is signed.
+    pub(super) wall: Duration,
+}
+
+/// The outbox and its schedule.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    key: Arc<SecretKey>,
+    network: Network,
+    limits: Limits,
+    rhythm: Rhythm,
+    /// What the registry holds.
+    wanted: Option<Announcement>,
+    /// Since when that differs from what was said, in more than the load.
+    changed_at: Option<Duration>,
+    said: Option<Statement>,
+    /// Until when something that is withdrawn could still be believed.
+    withdrawn_until: Duration,
+    last_sequence: Option<u64>,
+    in_flight: bool,
+    not_before: Duration,
+    back_off: BackOff,
+}
+
+impl Publisher {
+    pub(super) fn new(
+        key: Arc<SecretKey>,
+        network: Network,
+        limits: Limits,
+        rhythm: Rhythm,
+    ) -> Self {
+        Self {
+            key,
+            network,
+            limits,
+            rhythm,
+            wanted: None,
+            changed_at: None,
+            said: None,
+            withdrawn_until: Duration::ZERO,
+            last_sequence: None,
+            in_flight: false,
+            not_before: Duration::ZERO,
+            back_off: BackOff::new(Duration::from_secs(1), Duration::from_secs(300)),
+        }
+    }
+
+    /// Takes in what the registry holds at `now`.
+    pub(super) fn observe(&mut self, wanted: Option<Announcement>, now: Duration) {
+        self.wanted = wanted;
+        let said = self.said.as_ref().and_then(Statement::announcement);
+        self.changed_at = if is_alike(self.wanted.as_ref(), said) {
+            None
+        } else {
+            // Further changes rest no longer for it.
+            self.changed_at.or(Some(now))
+        };
+    }
+
+    /// Whether everything that is to be said has been said.
+    pub(super) fn is_settled(&self) -> bool {
+        self.changed_at.is_none() && self.said.as_ref().is_none_or(Statement::is_done)
+    }
+
+    /// What was last said, and has been stored.
+    pub(super) fn published(&self) -> Option<&SignedRecord> {
+        let said = self.said.as_ref().filter(|said| said.is_stored())?;
+        Some(said.record())
+    }
+
+    /// What to do at `now`, if anything. Each act must be [ended](Self::done)
+    /// before there is another.
+    pub(super) fn next(&mut self, now: Now, random: &mut Rng) -> Option<Act> {
+        if self.in_flight || now.at < self.not_before {
+            return None;
+        }
+        if self.signing_due(now.at).is_some_and(|due| due <= now.at) {
+            self.sign(now, random);
+        }
+        let act = self.said.as_ref()?.next();
+        self.in_flight = act.is_some();
+        act
+    }
+
+    /// When the next statement is due.
+    fn signing_due(&self, now: Duration) -> Option<Duration> {
+        if let Some(changed_at) = self.changed_at {
+            return Some(changed_at.saturating_add(self.rhythm.debounce));
+        }
+        let said = self.said.as_ref()?;
+        if said.is_void() {
+            return Some(Duration::ZERO);
+        }
+        match &self.wanted {
+            Some(wanted) if said.announcement() != Some(wanted) => Some(
+                said.refresh_at()
+                    .min(said.signed_at().saturating_add(self.rhythm.load_every)),
+            ),
+            Some(_) => Some(said.refresh_at()),
+            // A withdrawal is repeated while what it withdraws could turn up.
+            None => (now < self.withdrawn_until).then_some(said.refresh_at()),
+        }
+    }
+
+    fn sign(&mut self, now: Now, random: &mut Rng) {
+        let shards = self.said.take().map(Statement::into_shards);
+        let own = self.key.node_id();
+        let Some(record) = self.statement(self.wanted.clone(), now.wall) else {
+            // The clocks are beyond what records can say: later, perhaps.
+            self.not_before = now.at.saturating_add(self.rhythm.refresh);
+            return;
+        };
+        if self.wanted.is_some() {
+            self.withdrawn_until = now.at.saturating_add(self.rhythm.ttl);
+        }
+        let refresh = a_little_less(self.rhythm.refresh, random);
+        self.changed_at = None;
+        self.said = Some(Statement::new(
+            record,
+            now.at,
+            now.at.saturating_add(refresh),
+            shards.unwrap_or_else(|| statement::Shards::new(self.limits, &own)),
+        ));
+    }
+
+    fn statement(
+        &mut self,
+        announcement: Option<Announcement>,
+        wall: Duration,
+    ) -> Option<SignedRecord> {
+        let sequence = super::next_sequence(self.last_sequence, wall);
+        let ttl = self.rhythm.ttl;
+        let record = match announcement {
+            Some(announcement) => {
+                super::RelayRecord::announce(announcement, sequence, wall, ttl).ok()?
+            }
+            None => super::RelayRecord::withdraw(sequence, wall, ttl).ok()?,
+        };
+        let signed = SignedRecord::sign(&record, &self.key, &self.network).ok()?;
+        self.last_sequence = Some(sequence);
+        Some(signed)
+    }
+
+    /// Takes in how `act` ended.
+    pub(super) fn done(
+        &mut self,
+        act: &Act,
+        outcome: &Result<(), DhtError>,
+        now: Now,
+        random: &mut Rng,
+    ) {
+        self.in_flight = false;
+        let Some(said) = self.said.as_mut().filter(|said| said.is_of(act)) else {
+            return;
+        };
+        match outcome {
+            Ok(()) => {
+                said.succeeded(act);
+                self.back_off.reset();
+                return;
+            }
+            Err(DhtError::Superseded { stored }) => {
+                let latest = super::latest_credible(now.wall);
+                let stored = stored.filter(|stored| *stored <= latest);
+                self.last_sequence = self.last_sequence.max(stored);
+                said.void();
+            }
+            Err(DhtError::Conflict) => said.void(),
+            Err(DhtError::Full { .. }) if matches!(act, Act::Join(..)) && said.move_on() => return,
+            Err(error) if error.is_transient() || *error == DhtError::Closed => {}
+            // The same again would meet with the same: leave it until the next.
+            Err(_) => said.gave_up(act),
+        }
+        self.not_before = now.at.saturating_add(self.back_off.fail(random));
+    }
+
+    /// The last word, if there is anything to take back: a tombstone, and the
+    /// shards to leave.
+    pub(super) fn farewell(&mut self, wall: Duration) -> Option<(SignedRecord, Vec<u16>)> {
+        let said = self.said.as_ref()?;
+        if said.announcement().is_none() && said.is_done() {
+            return None;
+        }
+        let shards = said.joined().to_vec();
+        let tombstone = self.statement(None, wall)?;
+        Some((tombstone, shards))
+    }
+}
+
+/// Whether two say the same, but for the load.
+fn is_alike(one: Option<&Announcement>, other: Option<&Announcement>) -> bool {
+    let bare = |announcement: &Announcement| announcement.clone().with_load(None);
+    one.map(bare) == other.map(bare)
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests;

@@ -1,0 +1,184 @@
+//! One signed statement on its way: stored, then listed.
+
+use std::time::Duration;
+
+use super::Act;
+use crate::dht::{Announcement, Limits, SignedRecord};
+use crate::relay::NodeId;
+
+/// Where in the directory this node is, or tries to be.
+#[derive(Clone, Debug)]
+pub(super) struct Shards {
+    count: u16,
+    current: Option<u16>,
+    /// How many were found full, one after the other.
+    full: u16,
+    /// Those that may list this node.
+    joined: Vec<u16>,
+}
+
+impl Shards {
+    pub(super) fn new(limits: Limits, own: &NodeId) -> Self {
+        Self {
+            count: limits.shards,
+            current: limits.shard_of(own),
+            full: 0,
+            joined: Vec::new(),
+        }
+    }
+}
+
+/// A statement, and how far it has come.
+#[derive(Clone, Debug)]
+pub(super) struct Statement {
+    record: SignedRecord,
+    signed_at: Duration,
+    refresh_at: Duration,
+    put: Step,
+    list: Step,
+    void: bool,
+    shards: Shards,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Open,
+    Done,
+    GivenUp,
+}
+
+impl Statement {
+    pub(super) fn new(
+        record: SignedRecord,
+        signed_at: Duration,
+        refresh_at: Duration,
+        shards: Shards,
+    ) -> Self {
+        let mut shards = shards;
+        shards.full = 0;
+        if let (false, Some(current)) = (record.is_tombstone(), shards.current) {
+            // From the first attempt on: one that failed may have worked.
+            if !shards.joined.contains(&current) {
+                shards.joined.push(current);
+            }
+        }
+        Self {
+            record,
+            signed_at,
+            refresh_at,
+            put: Step::Open,
+            list: Step::Open,
+            void: false,
+            shards,
+        }
+    }
+
+    pub(super) fn record(&self) -> &SignedRecord {
+        &self.record
+    }
+
+    pub(super) fn announcement(&self) -> Option<&Announcement> {
+        self.record.record().announcement()
+    }
+
+    pub(super) fn signed_at(&self) -> Duration {
+        self.signed_at
+    }
+
+    pub(super) fn refresh_at(&self) -> Duration {
+        self.refresh_at
+    }
+
+    pub(super) fn is_stored(&self) -> bool {
+        self.put == Step::Done
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.put != Step::Open && self.open_list().is_none()
+    }
+
+    /// Something newer is stored: another must be signed.
+    pub(super) fn void(&mut self) {
+        self.void = true;
+    }
+
+    pub(super) fn is_void(&self) -> bool {
+        self.void
+    }
+
+    /// The shards that may list this node.
+    pub(super) fn joined(&self) -> &[u16] {
+        &self.shards.joined
+    }
+
+    pub(super) fn into_shards(self) -> Shards {
+        self.shards
+    }
+
+    pub(super) fn next(&self) -> Option<Act> {
+        if self.void {
+            return None;
+        }
+        if self.put == Step::Open {
+            return Some(Act::Put(self.record.clone()));
+        }
+        let shard = self.open_list()?;
+        Some(if self.record.is_tombstone() {
+            Act::Leave(shard, self.record.clone())
+        } else {
+            Act::Join(shard, self.record.clone())
+        })
+    }
+
+    /// The shard to join or leave next.
+    fn open_list(&self) -> Option<u16> {
+        if self.list != Step::Open {
+            None
+        } else if self.record.is_tombstone() {
+            self.shards.joined.first().copied()
+        } else {
+            self.shards.current
+        }
+    }
+
+    pub(super) fn is_of(&self, act: &Act) -> bool {
+        let (Act::Put(record) | Act::Join(_, record) | Act::Leave(_, record)) = act;
+        *record == self.record
+    }
+
+    pub(super) fn succeeded(&mut self, act: &Act) {
+        match act {
+            Act::Put(_) => self.put = Step::Done,
+            Act::Join(..) => self.list = Step::Done,
+            Act::Leave(shard, _) => self.shards.joined.retain(|joined| joined != shard),
+        }
+    }
+
+    pub(super) fn gave_up(&mut self, act: &Act) {
+        match act {
+            Act::Put(_) => self.put = Step::GivenUp,
+            Act::Join(..) => self.list = Step::GivenUp,
+            Act::Leave(shard, _) => self.shards.joined.retain(|joined| joined != shard),
+        }
+    }
+
+    /// The current shard is full: on to the next one, unless all were.
+    pub(super) fn move_on(&mut self) -> bool {
+        let Shards {
+            count,
+            current,
+            full,
+            joined,
+        } = &mut self.shards;
+        *full += 1;
+        let Some(shard) = current.filter(|_| *full < *count) else {
+            *full = 0;
+            return false;
+        };
+        joined.retain(|joined| *joined != shard);
+        let next = if shard + 1 < *count { shard + 1 } else { 0 };
+        *current = Some(next);
+        joined.push(next);
+        true
+    }
+}

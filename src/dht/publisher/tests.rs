@@ -1,0 +1,268 @@
+use super::*;
+use crate::dht::{Load, SequenceMemory, Verdict};
+
+const S: fn(u64) -> Duration = Duration::from_secs;
+const WALL: Duration = Duration::from_secs(1_800_000_000);
+
+struct Desk {
+    publisher: Publisher,
+    random: Rng,
+    at: Duration,
+}
+
+impl Desk {
+    fn new(shards: u16) -> Self {
+        let rhythm = Rhythm {
+            debounce: S(1),
+            ttl: S(1_800),
+            refresh: S(800),
+            load_every: S(60),
+        };
+        let limits = Limits::new(900, 4, S(800), shards);
+        let key = Arc::new(SecretKey::from_seed([7; 32]));
+        Self {
+            publisher: Publisher::new(key, Network::default(), limits, rhythm),
+            random: Rng::with_seed(1),
+            at: S(0),
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            at: self.at,
+            wall: WALL + self.at,
+        }
+    }
+
+    fn holds(&mut self, at: u64, capacity: impl Into<Option<u32>>) {
+        self.holds_loaded(at, capacity, 0);
+    }
+
+    fn holds_loaded(&mut self, at: u64, capacity: impl Into<Option<u32>>, load: u32) {
+        self.at = S(at);
+        let wanted = capacity.into().map(|capacity| {
+            Announcement::new("192.0.2.1:1".parse().unwrap(), capacity)
+                .unwrap()
+                .with_load(Load::of(load, capacity))
+        });
+        self.publisher.observe(wanted, self.at);
+    }
+
+    fn next(&mut self, at: u64) -> Option<Act> {
+        self.at = S(at);
+        self.publisher.next(self.now(), &mut self.random)
+    }
+
+    fn done(&mut self, act: &Act, outcome: Result<(), DhtError>) {
+        let now = self.now();
+        self.publisher.done(act, &outcome, now, &mut self.random);
+    }
+
+    /// Does all there is to do at `at`.
+    fn all(&mut self, at: u64) -> Vec<Act> {
+        let mut acts = Vec::new();
+        while let Some(act) = self.next(at) {
+            self.done(&act, Ok(()));
+            acts.push(act);
+        }
+        acts
+    }
+
+    fn put(&mut self, at: u64) -> SignedRecord {
+        match self.next(at) {
+            Some(Act::Put(record)) => record,
+            other => panic!("no put: {other:?}"),
+        }
+    }
+}
+
+fn capacity(record: &SignedRecord) -> Option<u32> {
+    record.record().announcement().map(Announcement::capacity)
+}
+
+#[test]
+fn what_is_registered_is_stored_and_listed() {
+    let mut desk = Desk::new(8);
+    assert_eq!(desk.next(0), None);
+    desk.holds(0, 5);
+    assert_eq!(desk.next(0), None, "it rests first");
+    let acts = desk.all(1);
+    assert!(
+        matches!(&acts[..], [Act::Put(put), Act::Join(shard, join)]
+            if put == join && *shard < 8 && capacity(put) == Some(5)),
+        "{acts:?}"
+    );
+    assert!(desk.publisher.is_settled());
+    assert!(desk.publisher.published().is_some());
+}
+
+#[test]
+fn what_comes_and_goes_within_a_rest_is_never_said() {
+    let mut desk = Desk::new(8);
+    desk.holds(0, 5);
+    desk.holds(0, None);
+    assert_eq!(desk.next(100), None);
+    assert_eq!(desk.publisher.farewell(WALL), None);
+}
+
+#[test]
+fn a_change_during_a_put_is_not_lost_and_the_latest_wins() {
+    let mut desk = Desk::new(0);
+    desk.holds(0, 5);
+    let first = desk.put(1);
+    for newer in 6..=9 {
+        desk.holds(2, newer);
+    }
+    assert_eq!(desk.next(100), None, "one at a time");
+    desk.done(&Act::Put(first.clone()), Ok(()));
+    let acts = desk.all(100);
+    let [Act::Put(second)] = &acts[..] else {
+        panic!("{acts:?}");
+    };
+    assert_eq!(capacity(second), Some(9));
+    assert!(second.sequence() > first.sequence());
+}
+
+#[test]
+fn it_is_said_again_before_it_expires_with_a_new_sequence() {
+    let mut desk = Desk::new(0);
+    desk.holds(0, 5);
+    let first = desk.put(1);
+    desk.done(&Act::Put(first.clone()), Ok(()));
+    assert_eq!(desk.next(600), None);
+    let second = desk.put(801);
+    assert!(second.sequence() > first.sequence());
+    assert!(S(801) + WALL < first.record().expires_at());
+}
+
+#[test]
+fn a_changed_load_is_said_once_a_minute_at_most() {
+    let mut desk = Desk::new(0);
+    desk.holds_loaded(0, 100, 0);
+    desk.all(1);
+    let mut said = 0;
+    for second in 2..=121 {
+        desk.holds_loaded(second, 100, second as u32 % 100);
+        said += desk.all(second).len();
+    }
+    assert_eq!(said, 2);
+    desk.holds_loaded(400, 100, 50);
+    desk.all(400);
+    desk.holds_loaded(470, 100, 49);
+    assert_eq!(desk.all(470), [], "the same in sixteenths");
+}
+
+#[test]
+fn what_is_unregistered_is_withdrawn_and_its_shard_left() {
+    let mut desk = Desk::new(8);
+    desk.holds(0, 5);
+    desk.all(1);
+    desk.holds(10, None);
+    let acts = desk.all(11);
+    assert!(
+        matches!(&acts[..], [Act::Put(put), Act::Leave(_, leave)]
+            if put == leave && put.is_tombstone()),
+        "{acts:?}"
+    );
+    assert!(matches!(&desk.all(900)[..], [Act::Put(again)] if again.is_tombstone()));
+    assert_eq!(desk.all(1_801), [], "nothing is left to withdraw");
+    assert_eq!(desk.publisher.farewell(WALL), None);
+}
+
+#[test]
+fn failures_are_tried_again_ever_more_seldom() {
+    let mut desk = Desk::new(0);
+    desk.holds(0, 5);
+    let mut attempts = 0;
+    for second in 1..=600 {
+        if let Some(act) = desk.next(second) {
+            attempts += 1;
+            desk.done(&act, Err(DhtError::Timeout));
+        }
+    }
+    assert!((5..=30).contains(&attempts), "{attempts}");
+}
+
+#[test]
+fn a_put_that_failed_may_have_worked_and_is_withdrawn() {
+    let mut desk = Desk::new(8);
+    desk.holds(0, 5);
+    let act = desk.next(1).unwrap();
+    desk.done(&act, Err(DhtError::Timeout));
+    desk.holds(1, None);
+    let acts = desk.all(400);
+    assert!(
+        matches!(&acts[..], [Act::Put(put), Act::Leave(..)] if put.is_tombstone()),
+        "{acts:?}"
+    );
+}
+
+#[test]
+fn a_newer_record_elsewhere_is_signed_above_unless_it_is_absurd() {
+    for (ahead, learns) in [(S(60), true), (S(3_600), false)] {
+        let mut desk = Desk::new(0);
+        desk.holds(0, 5);
+        let record = desk.put(1);
+        let stored = u64::try_from((WALL + ahead).as_micros()).unwrap();
+        let superseded = DhtError::Superseded {
+            stored: Some(stored),
+        };
+        desk.done(&Act::Put(record), Err(superseded));
+        let again = desk.put(3);
+        assert_eq!(again.sequence() > stored, learns);
+        let mut memory = SequenceMemory::new(1);
+        assert_eq!(memory.observe(&again, WALL), Verdict::Fresh);
+    }
+}
+
+#[test]
+fn a_conflict_is_signed_anew() {
+    let mut desk = Desk::new(0);
+    desk.holds(0, 5);
+    let first = desk.put(1);
+    desk.done(&Act::Put(first.clone()), Err(DhtError::Conflict));
+    assert!(desk.put(3).sequence() > first.sequence());
+}
+
+#[test]
+fn a_full_shard_is_passed_over() {
+    let mut desk = Desk::new(4);
+    desk.holds(0, 5);
+    let put = desk.put(1);
+    desk.done(&Act::Put(put), Ok(()));
+    let mut shards = Vec::new();
+    while let Some(act) = desk.next(1) {
+        let Act::Join(shard, _) = &act else {
+            panic!("{act:?}");
+        };
+        shards.push(*shard);
+        desk.done(&act, Err(DhtError::Full { max: 1 }));
+    }
+    shards.sort_unstable();
+    assert_eq!(shards, [0, 1, 2, 3], "each once, and then a rest");
+    assert!(matches!(desk.next(400), Some(Act::Join(..))));
+}
+
+#[test]
+fn what_an_engine_will_never_take_is_not_tried_over_and_over() {
+    let mut desk = Desk::new(8);
+    desk.holds(0, 5);
+    let put = desk.put(1);
+    let never = DhtError::TooLarge { size: 2, max: 1 };
+    desk.done(&Act::Put(put), Err(never));
+    let join = desk.next(10).unwrap();
+    desk.done(&join, Err(DhtError::Unsupported { what: "directory" }));
+    assert_eq!(desk.next(590), None);
+    assert!(desk.next(900).is_some(), "until the next refresh");
+}
+
+#[test]
+fn the_last_word_takes_back_what_was_said() {
+    let mut desk = Desk::new(8);
+    desk.holds(0, 5);
+    desk.all(1);
+    let said = desk.publisher.published().unwrap().sequence();
+    let (tombstone, shards) = desk.publisher.farewell(WALL).unwrap();
+    assert!(tombstone.is_tombstone() && tombstone.sequence() > said);
+    assert_eq!(shards.len(), 1);
+}

@@ -1,0 +1,174 @@
+//! Engines that fail, panic and lie.
+
+use relay_registry::dht::{DhtError, Faults, Lie, Refused};
+
+use crate::world::{World, home, id, secs, until};
+
+#[test]
+fn a_failing_engine_is_left_alone_and_used_again_when_it_works() {
+    let world = World::new();
+    let node = world.node(1);
+    node.dht
+        .set_faults(Faults::new().fail(DhtError::Unreachable));
+    node.registry.register(id(1), home(1)).unwrap();
+    for _ in 0..120 {
+        node.work();
+        world.advance(secs(1));
+    }
+    let stats = node.stats();
+    assert!(stats.pending && !stats.published && stats.breaker_open);
+    assert!((5..60).contains(&stats.engine_failures), "{stats:?}");
+    node.dht.set_faults(Faults::new());
+    until(&world, &[&node], || node.stats().published);
+    assert!(!node.stats().breaker_open);
+}
+
+#[test]
+fn a_panicking_engine_is_contained_counted_and_used_again() {
+    let world = World::new();
+    let other = world.relay(2);
+    let node = world.node(1);
+    node.dht.set_faults(Faults::new().panic());
+    node.registry.register(id(1), home(1)).unwrap();
+    for _ in 0..60 {
+        node.work();
+        world.advance(secs(1));
+    }
+    assert!(node.stats().panics >= 5 && node.knows(1));
+    node.dht.set_faults(Faults::new());
+    until(&world, &[&node, &other], || {
+        node.stats().published && node.knows(2)
+    });
+}
+
+#[test]
+fn a_panicking_probe_is_a_failed_one() {
+    let world = World::new();
+    let _relay = world.relay(1);
+    let node = world.node_with(world.options().probe(
+        |_: &_, _: &_, _| -> Result<_, relay_registry::dht::ProbeError> { panic!("a bad probe") },
+    ));
+    node.work();
+    let stats = node.stats();
+    assert_eq!(
+        (stats.panics, stats.failed_probes, stats.learned),
+        (1, 1, 0)
+    );
+}
+
+#[test]
+fn a_partition_is_not_an_absence() {
+    let world = World::new();
+    let _relay = world.relay(1);
+    let reader = world.reader();
+    reader.dht.set_faults(Faults::new().partition(0..0));
+    assert!(reader.registry.look_up(&id(1)));
+    for _ in 0..10 {
+        reader.work();
+        world.advance(secs(1));
+    }
+    assert!(!reader.knows(1));
+    assert_eq!(reader.stats().absent, 0);
+    reader.dht.set_faults(Faults::new());
+    assert!(reader.registry.look_up(&id(1)), "it may be there after all");
+    until(&world, &[&reader], || reader.knows(1));
+}
+
+#[test]
+fn an_absence_is_remembered_for_a_while() {
+    let world = World::new();
+    let reader = world.reader();
+    assert!(reader.registry.look_up(&id(1)));
+    reader.work();
+    assert_eq!(reader.stats().absent, 1);
+    assert!(!reader.registry.look_up(&id(1)));
+    world.advance(secs(30));
+    assert!(reader.registry.look_up(&id(1)));
+}
+
+#[test]
+fn no_lie_becomes_a_relay() {
+    for lie in [Lie::Garbage, Lie::Forged, Lie::Foreign, Lie::Nothing] {
+        let world = World::with_shards(1);
+        let relays = [world.relay(1), world.relay(2)];
+        let reader = world.reader();
+        reader.dht.set_faults(Faults::new().lie(lie, 1.0));
+        for _ in 0..20 {
+            reader.registry.look_up(&id(1));
+            reader.work();
+            world.advance(secs(30));
+        }
+        assert_eq!(reader.registry.relays(), [], "{lie:?}");
+        assert_eq!(reader.stats().accepted, 0);
+        let refused =
+            reader.stats().refused(Refused::Invalid) + reader.stats().refused(Refused::WrongNode);
+        assert_eq!(refused > 0, lie != Lie::Nothing, "{lie:?}");
+        reader.dht.set_faults(Faults::new());
+        let nodes = [&relays[0], &relays[1], &reader];
+        relays.iter().zip(1..).for_each(|(relay, n)| {
+            relay.registry.register(id(n), home(n)).unwrap();
+        });
+        until(&world, &nodes, || reader.knows(1) && reader.knows(2));
+    }
+}
+
+#[test]
+fn a_flood_ends_the_read_and_not_the_reader() {
+    let world = World::new();
+    let _relay = world.relay(1);
+    let options = world.options().request_deadline(secs(3_600));
+    let reader = world.node_with(options);
+    reader.dht.set_faults(Faults::new().lie(Lie::Flood, 1.0));
+    reader.work(); // returns long before the deadline, or never
+    let stats = reader.stats();
+    assert!(stats.refused(Refused::Invalid) >= 64 && stats.learned == 0);
+}
+
+#[test]
+fn half_liars_hide_nobody() {
+    let world = World::new();
+    let relays: Vec<_> = (1..=5).map(|n| world.relay(n)).collect();
+    let reader = world.reader();
+    reader
+        .dht
+        .set_faults(Faults::new().lie(Lie::Forged, 0.5).stale(0.2).loss(0.2));
+    let nodes: Vec<_> = relays.iter().chain([&reader]).collect();
+    until(&world, &nodes, || reader.registry.relay_count() == 5);
+}
+
+#[test]
+fn stale_answers_do_not_replace_newer_ones() {
+    let world = World::new();
+    let relay = world.relay(1);
+    let reader = world.reader();
+    let moved: relay_registry::Endpoint = "5.6.1.2:1".parse().unwrap();
+    relay.registry.register(id(1), moved.clone()).unwrap();
+    until(&world, &[&relay, &reader], || {
+        let known = reader.registry.relay(&id(1));
+        known.is_some_and(|known| known.endpoint() == &moved)
+    });
+    reader.dht.set_faults(Faults::new().stale(1.0));
+    for _ in 0..10 {
+        reader.registry.look_up(&id(1));
+        reader.work();
+        world.advance(secs(20));
+        let known = reader.registry.relay(&id(1));
+        assert!(known.is_none_or(|known| known.endpoint() == &moved));
+    }
+    assert!(reader.stats().refused(Refused::Replayed) > 0);
+}
+
+#[test]
+fn a_clock_that_went_back_does_not_silence_a_relay() {
+    let world = World::new();
+    let first = world.relay(1);
+    let said = first.registry.own_record().unwrap().sequence();
+    drop(first);
+    // The process starts anew, four minutes in the past.
+    let behind = relay_registry::ManualClock::new();
+    behind.advance(crate::world::EPOCH - secs(240));
+    let again = world.node_with(world.options().key(crate::world::key(1)).wall_clock(behind));
+    again.registry.register(id(1), home(1)).unwrap();
+    until(&world, &[&again], || again.stats().published);
+    assert!(again.registry.own_record().unwrap().sequence() > said);
+}

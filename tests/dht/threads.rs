@@ -1,0 +1,243 @@
+//! Callers beside engines that hang: held by a gate that the test opens, so
+//! that nothing here depends on how long anything takes.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use relay_registry::dht::{
+    Answer, CandidateSink, DhtError, DhtOptions, Limits, Memory, Put, RelayDht, SignedRecord,
+};
+use relay_registry::{Clock, Endpoint, FindOptions, NodeId, Registry};
+
+use crate::world::{RTT, home, id, key, secs, stranger};
+
+/// An engine that says when it is entered, and returns when the gate is open.
+struct Gated {
+    entered: Mutex<Sender<()>>,
+    gate: Arc<Gate>,
+}
+
+#[derive(Default)]
+struct Gate {
+    is_open: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn open(&self) {
+        *self.is_open.lock().unwrap() = true;
+        self.opened.notify_all();
+    }
+
+    fn is_open(&self) -> bool {
+        *self.is_open.lock().unwrap()
+    }
+
+    fn pass(&self) {
+        let mut is_open = self.is_open.lock().unwrap();
+        while !*is_open {
+            is_open = self.opened.wait(is_open).unwrap();
+        }
+    }
+}
+
+impl Gated {
+    fn new() -> (Self, Receiver<()>, Arc<Gate>) {
+        let ((entered, entries), gate) = (channel(), Arc::new(Gate::default()));
+        let engine = Self {
+            entered: Mutex::new(entered),
+            gate: Arc::clone(&gate),
+        };
+        (engine, entries, gate)
+    }
+
+    fn hang(&self) {
+        let _ = self.entered.lock().unwrap().send(());
+        self.gate.pass();
+    }
+}
+
+impl RelayDht for Gated {
+    fn limits(&self) -> Limits {
+        Limits::new(900, 2, secs(60), 4)
+    }
+
+    fn put(&self, _: &SignedRecord, _: Instant) -> Result<Put, DhtError> {
+        self.hang();
+        Err(DhtError::Timeout)
+    }
+
+    fn get(
+        &self,
+        _: &NodeId,
+        _: Option<u64>,
+        _: Instant,
+        _: &mut CandidateSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        self.hang();
+        Err(DhtError::Timeout)
+    }
+
+    fn members(
+        &self,
+        _: u16,
+        _: Instant,
+        _: &mut relay_registry::dht::MemberSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        self.hang();
+        Err(DhtError::Timeout)
+    }
+}
+
+fn options() -> DhtOptions {
+    DhtOptions::new()
+        .key(key(1))
+        .debounce(Duration::ZERO)
+        .probe(|_: &NodeId, _: &Endpoint, _| Ok(RTT))
+}
+
+/// A registry all of whose workers hang in the engine.
+fn hanging(builder: relay_registry::RegistryBuilder) -> (Registry, Arc<Gate>) {
+    let (engine, entries, gate) = Gated::new();
+    let registry = builder.dht(engine, options()).build().unwrap();
+    (0..2).for_each(|_| entries.recv().unwrap());
+    (registry, gate)
+}
+
+#[test]
+fn callers_go_on_while_the_engine_hangs() {
+    let (registry, gate) = hanging(Registry::builder());
+    for n in 1..=50 {
+        assert!(registry.find_relay(&stranger()).is_err() || n > 1);
+        registry.register(NodeId::from([n; 32]), home(n)).unwrap();
+        registry.register(id(1), home(1)).unwrap();
+        assert!(registry.find_relay(&stranger()).is_ok());
+        assert!(registry.reserve(&stranger(), &FindOptions::new()).is_ok());
+        assert!(registry.unregister(&id(1)));
+    }
+    let full = FindOptions::new().max_latency(Duration::from_micros(1));
+    for _ in 0..1_000 {
+        assert!(registry.find_relay_with(&stranger(), &full).is_err());
+    }
+    let stats = registry.stats().dht.unwrap();
+    assert_eq!((stats.puts, stats.engine_failures), (0, 0));
+    assert!(!gate.is_open(), "all of it beside an engine that hangs");
+    gate.open();
+}
+
+#[test]
+fn a_registry_ends_beside_an_engine_that_hangs_and_leaves_nothing_behind() {
+    struct Counted {
+        _alive: Arc<()>,
+    }
+    impl Clock for Counted {
+        fn now(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+    let alive = Arc::new(());
+    let builder = Registry::builder().clock(Counted {
+        _alive: Arc::clone(&alive),
+    });
+    let (registry, gate) = hanging(builder);
+    registry.register(id(1), home(1)).unwrap();
+    drop(registry);
+    assert!(!gate.is_open());
+    // Prober threads may be looking around at this moment; they end.
+    while Arc::strong_count(&alive) > 1 {
+        std::thread::yield_now();
+    }
+    gate.open();
+}
+
+#[test]
+fn dropping_the_last_handle_withdraws_the_relay() {
+    let dht = Memory::new();
+    let registry = Registry::builder()
+        .dht(dht.connect(), options().farewell(secs(60)))
+        .build()
+        .unwrap();
+    registry.register(id(1), home(1)).unwrap();
+    while registry.own_record().is_none() {
+        std::thread::yield_now();
+    }
+    drop(registry);
+    let mut last = None;
+    dht.get(&id(1), None, Instant::now() + secs(60), &mut |candidate| {
+        last = candidate.open(&id(1), &Default::default()).ok();
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert!(last.unwrap().is_tombstone());
+}
+
+#[test]
+fn a_caller_can_wait_for_the_first_relay() {
+    let dht = Memory::new();
+    let publisher = Registry::builder()
+        .dht(dht.connect(), options())
+        .build()
+        .unwrap();
+    let newcomer = Registry::builder()
+        .dht(dht.connect(), options().key(key(2)))
+        .build()
+        .unwrap();
+    let waiting = std::thread::spawn(move || {
+        newcomer.find_relay_wait(&stranger(), &FindOptions::new(), secs(600))
+    });
+    publisher.register(id(1), home(1)).unwrap();
+    assert_eq!(waiting.join().unwrap().unwrap().node_id(), id(1));
+}
+
+#[test]
+fn a_caller_can_wait_for_a_local_relay() {
+    let registry = Registry::new();
+    let other = registry.clone();
+    let waiting = std::thread::spawn(move || {
+        other.find_relay_wait(&stranger(), &FindOptions::new(), secs(600))
+    });
+    registry.register(id(1), home(1)).unwrap();
+    assert_eq!(waiting.join().unwrap().unwrap().node_id(), id(1));
+}
+
+/// Of a relay that is learned, withdrawn and learned again over and over, and
+/// registered locally beside that, the local registration is there whenever
+/// `register` has returned.
+#[test]
+fn a_local_registration_holds_against_learning_beside_it() {
+    let registry = Registry::builder()
+        .dht(Memory::new(), options().max_news_per_minute(u32::MAX))
+        .build()
+        .unwrap();
+    let local: Endpoint = "10.0.0.1:1".parse().unwrap();
+    let strangers = registry.clone();
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is_done = Arc::clone(&done);
+    let learning = std::thread::spawn(move || {
+        let mut world = crate::world::World::new();
+        world.wall = relay_registry::ManualClock::new();
+        let now = std::time::SystemTime::now();
+        world
+            .wall
+            .advance(now.duration_since(std::time::UNIX_EPOCH).unwrap() - secs(60));
+        while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+            world.wall.advance(Duration::from_micros(2));
+            let _ = strangers.offer(&world.says(2, "5.6.2.1:1"));
+            std::thread::yield_now();
+            world.wall.advance(Duration::from_micros(2));
+            let _ = strangers.offer(&world.withdraws(2));
+        }
+    });
+    for _ in 0..2_000 {
+        registry.register(id(2), local.clone()).unwrap();
+        let held = registry
+            .relay(&id(2))
+            .expect("registered, and not unregistered");
+        assert_eq!(held.endpoint(), &local);
+        assert!(registry.unregister(&id(2)));
+        std::thread::yield_now();
+    }
+    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    learning.join().unwrap();
+}
