@@ -56,7 +56,12 @@ impl Search {
     }
 
     /// The clock starts before the newcomer has so much as a socket.
-    fn arrive(&self, relays: &BTreeSet<NodeId>, net: &dyn Net, seed: u64) -> Result<Newcomer, Failure> {
+    fn arrive(
+        &self,
+        relays: &BTreeSet<NodeId>,
+        net: &dyn Net,
+        seed: u64,
+    ) -> Result<Newcomer, Failure> {
         let begun = Instant::now();
         let options = rhythm::options(self.network, seed)
             .workers(4)

@@ -38,16 +38,31 @@ impl Outcome {
     /// What did not come true of that which must.
     pub fn broken_promises(&self) -> Vec<String> {
         let promises = [
-            (self.published == self.registries, "not all relays were published"),
-            (self.discovered_share >= 1.0, "not all relays were discovered"),
-            (self.after_kill_share >= 1.0, "not all relays were found after the kill"),
+            (
+                self.published == self.registries,
+                "not all relays were published",
+            ),
+            (
+                self.discovered_share >= 1.0,
+                "not all relays were discovered",
+            ),
+            (
+                self.after_kill_share >= 1.0,
+                "not all relays were found after the kill",
+            ),
             (self.withdrawn_in.is_some(), "the withdrawn relay stayed"),
-            (self.withdrawn_seen == 0, "the withdrawn relay was seen after a refresh"),
+            (
+                self.withdrawn_seen == 0,
+                "the withdrawn relay was seen after a refresh",
+            ),
             (self.renewed, "what a relay said anew was not heard"),
             (self.forged_offered > 0, "nothing forged was offered"),
             (self.forged_accepted == 0, "a forged record was accepted"),
             (self.replayed_offered > 0, "nothing was replayed"),
-            (self.replayed_accepted == 0, "a replayed record was accepted"),
+            (
+                self.replayed_accepted == 0,
+                "a replayed record was accepted",
+            ),
         ];
         let broken = promises.into_iter().filter(|(is_kept, _)| !is_kept);
         broken.map(|(_, what)| what.to_owned()).collect()

@@ -83,12 +83,7 @@ pub fn run(args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
 }
 
 /// Starts so many relays, a few at a time.
-fn start(
-    relays: usize,
-    net: &dyn Net,
-    network: Network,
-    seed: u64,
-) -> Result<Vec<Relay>, Failure> {
+fn start(relays: usize, net: &dyn Net, network: Network, seed: u64) -> Result<Vec<Relay>, Failure> {
     let numbers: Vec<u64> = (0..relays as u64).collect();
     thread::scope(|scope| {
         let starters: Vec<_> = numbers

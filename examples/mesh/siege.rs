@@ -66,6 +66,7 @@ impl<'a> Siege<'a> {
         let loot: Vec<SignedRecord> = relays.iter().filter_map(Relay::last_word).collect();
         let forged = self.attacker.forge(&loot)?;
         self.attacker.strike(self.net, forged, self.newcomers);
+        self.attacker.name(self.newcomers);
         self.watch(FORGING, || ());
 
         progress.begin("a relay withdraws", self.newcomers.len());
@@ -85,6 +86,7 @@ impl<'a> Siege<'a> {
         let replays = Attacker::replay(&before);
         self.attacker.strike(self.net, replays, self.newcomers);
         let newcomers = self.newcomers;
+        self.attacker.name(newcomers);
         self.watch(REFRESH.max(SWEEP * 3), || {
             for newcomer in newcomers {
                 let registry = &newcomer.registry;

@@ -1,5 +1,6 @@
 //! What the attacker's nodes answer with.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,12 +77,22 @@ impl Arsenal {
     /// From now on only those of such kinds.
     pub fn keep(&self, is_kept: impl Fn(Kind) -> bool) {
         let kept = self.loaded();
-        self.load(kept.iter().filter(|shot| is_kept(shot.kind)).cloned().collect());
+        self.load(
+            kept.iter()
+                .filter(|shot| is_kept(shot.kind))
+                .cloned()
+                .collect(),
+        );
     }
 
     /// Adds to what there is.
     pub fn add(&self, shots: Vec<Shot>) {
         self.load(self.loaded().iter().cloned().chain(shots).collect());
+    }
+
+    /// Under whose names there is something.
+    pub fn names(&self) -> BTreeSet<NodeId> {
+        self.loaded().iter().map(|shot| shot.under).collect()
     }
 
     fn loaded(&self) -> Arc<[Shot]> {

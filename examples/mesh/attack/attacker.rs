@@ -1,10 +1,11 @@
 //! The attacker at work: forges, stores, and hands around.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use relay_registry::dht::{Network, Offered, RelayDht, SecretKey, SignedRecord};
 use relay_registry::Endpoint;
+use relay_registry::dht::{Network, Offered, RelayDht, SecretKey, SignedRecord};
 
 use super::{Arsenal, Kind, Shot, forgery};
 use crate::error::Failure;
@@ -16,6 +17,9 @@ use crate::service::Service;
 /// Of so many relays all kinds of forgeries are made; of the others, those of
 /// their records alone.
 const MAX_VICTIMS: usize = 8;
+
+/// So many of each kind are stored past the engine.
+const MAX_RAW: u32 = 4;
 
 /// What became of what was offered.
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,7 +89,9 @@ impl Attacker {
                 }
             }
         }
-        let victim = loot.first().and_then(|victim| victim.record().announcement());
+        let victim = loot
+            .first()
+            .and_then(|victim| victim.record().announcement());
         if let Some(victim) = victim {
             shots.push(forgery::impostor(impostor, victim.endpoint(), network)?);
         }
@@ -101,17 +107,32 @@ impl Attacker {
     /// past it, to newcomers by hand; and has its nodes answer with them from
     /// now on.
     pub fn strike(&mut self, net: &dyn Net, shots: Vec<Shot>, newcomers: &[Newcomer]) {
+        let mut raw = BTreeMap::new();
         for shot in &shots {
             let record = SignedRecord::decode(&shot.bytes, &self.network).ok();
             if let Some(record) = record.filter(|record| record.node_id() == shot.under) {
                 self.store(shot.kind, &record);
                 self.hand_over(shot.kind, &record, newcomers);
             }
+            let before = raw.entry(shot.kind).or_insert(0);
+            *before += 1;
+            if *before > MAX_RAW {
+                continue;
+            }
             if let Some(is_stored) = net.store_raw(&shot.under, &shot.bytes) {
                 self.count(shot.kind, is_stored);
             }
         }
         self.arsenal.add(shots);
+    }
+
+    /// Names to newcomers whom it forged, or replays, so that they ask for them.
+    pub fn name(&self, newcomers: &[Newcomer]) {
+        for under in self.arsenal.names() {
+            for newcomer in newcomers {
+                newcomer.registry.look_up(&under);
+            }
+        }
     }
 
     /// Puts it, and enters it in the directory, so that newcomers ask for it.

@@ -6,4 +6,4 @@ mod attacker;
 mod forgery;
 
 pub use arsenal::{Arsenal, Kind, Shot};
-pub use attacker::{Attacker};
+pub use attacker::Attacker;

@@ -48,9 +48,10 @@ impl<E: RelayDht> RelayDht for Infiltrated<E> {
         deadline: Instant,
         sink: &mut CandidateSink<'_>,
     ) -> Result<Answer, DhtError> {
-        let enough = self
-            .arsenal
-            .fire(|under| under == node, |shot| sink(Candidate::Encoded(&shot.bytes)));
+        let enough = self.arsenal.fire(
+            |under| under == node,
+            |shot| sink(Candidate::Encoded(&shot.bytes)),
+        );
         match enough {
             ControlFlow::Break(()) => Ok(cut_short()),
             ControlFlow::Continue(()) => self.engine.get(node, newer_than, deadline, sink),

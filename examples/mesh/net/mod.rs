@@ -34,7 +34,11 @@ pub trait Net: Sync {
 
 /// Starts the DHT that the arguments ask for. What is in the arsenal is what the
 /// attacker's nodes answer.
-pub fn start(args: &Args, network: Network, arsenal: Arc<Arsenal>) -> Result<Box<dyn Net>, Failure> {
+pub fn start(
+    args: &Args,
+    network: Network,
+    arsenal: Arc<Arsenal>,
+) -> Result<Box<dyn Net>, Failure> {
     Ok(match args.engine {
         Engine::Memory => Box::new(memory::MemoryNet::start(args.nodes, args.seed, arsenal)),
         Engine::Kad => Box::new(kad::KadNet::start(args.nodes, network, arsenal)),
