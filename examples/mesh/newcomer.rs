@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use relay_registry::dht::{DhtStats, Network};
+use relay_registry::dht::DhtStats;
 use relay_registry::{FindOptions, NodeId, Registry};
 
 use crate::error::Failure;
 use crate::net::Net;
-use crate::rhythm;
+use crate::rhythm::Rhythm;
 use crate::service;
 
 /// How often it is looked whether all were found.
@@ -27,7 +27,7 @@ pub struct Newcomer {
 
 /// How newcomers look for relays.
 pub struct Search {
-    pub network: Network,
+    pub rhythm: Rhythm,
     pub deadline: Duration,
     pub newcomers: usize,
 }
@@ -63,7 +63,9 @@ impl Search {
         seed: u64,
     ) -> Result<Newcomer, Failure> {
         let begun = Instant::now();
-        let options = rhythm::options(self.network, seed)
+        let options = self
+            .rhythm
+            .options(seed)
             .workers(4)
             .probers(4)
             .probe(service::probe);

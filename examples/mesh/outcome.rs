@@ -7,6 +7,8 @@ use relay_registry::dht::Refused;
 /// All that the report is made of.
 #[derive(Debug, Default)]
 pub struct Outcome {
+    /// How often relays say again that they are there.
+    pub refresh: Duration,
     pub registries: usize,
     pub published: usize,
     pub published_in: Duration,

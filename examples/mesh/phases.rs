@@ -17,6 +17,7 @@ use crate::newcomer::{Newcomer, Search};
 use crate::outcome::Outcome;
 use crate::progress::Progress;
 use crate::relay::Relay;
+use crate::rhythm::Rhythm;
 use crate::siege::Siege;
 
 /// How often it is looked who is published.
@@ -29,23 +30,25 @@ const AT_ONCE: usize = 8;
 pub fn run(args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
     let begun = Instant::now();
     let network = Network::new(b"mesh").map_err(Failure::registry)?;
+    let rhythm = Rhythm::of(args.engine, network);
     let arsenal = Arc::<Arsenal>::default();
     let mut outcome = Outcome {
+        refresh: rhythm.refresh,
         registries: args.relays,
         ..Outcome::default()
     };
 
     progress.begin("the DHT starts", args.nodes);
-    let mut net = net::start(args, network, Arc::clone(&arsenal))?;
+    let mut net = net::start(args, rhythm, Arc::clone(&arsenal))?;
     progress.begin("relays publish themselves", args.relays);
-    let relays = start(args.relays, &*net, network, args.seed)?;
+    let relays = start(args.relays, &*net, rhythm, args.seed)?;
     outcome.published = wait_for_publication(&relays, args.deadline, progress);
     outcome.published_in = begun.elapsed();
 
     let mut census = Census::of(relays.iter().map(|relay| (relay.id(), relay.address())));
     let mut expected: BTreeSet<NodeId> = relays.iter().map(Relay::id).collect();
     let search = Search {
-        network,
+        rhythm,
         deadline: args.deadline,
         newcomers: args.newcomers,
     };
@@ -56,7 +59,7 @@ pub fn run(args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
     outcome.all_relays = slowest(&newcomers, |newcomer| newcomer.all);
 
     net.infiltrate()?;
-    let mut siege = Siege::lay(&*net, network, &arsenal, args.seed, &newcomers, &mut census)?;
+    let mut siege = Siege::lay(&*net, rhythm, &arsenal, args.seed, &newcomers, &mut census)?;
     let gone = siege.run(&relays, progress, &mut outcome)?;
 
     progress.begin("half of the nodes die", args.newcomers);
@@ -83,7 +86,7 @@ pub fn run(args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
 }
 
 /// Starts so many relays, a few at a time.
-fn start(relays: usize, net: &dyn Net, network: Network, seed: u64) -> Result<Vec<Relay>, Failure> {
+fn start(relays: usize, net: &dyn Net, rhythm: Rhythm, seed: u64) -> Result<Vec<Relay>, Failure> {
     let numbers: Vec<u64> = (0..relays as u64).collect();
     thread::scope(|scope| {
         let starters: Vec<_> = numbers
@@ -92,7 +95,7 @@ fn start(relays: usize, net: &dyn Net, network: Network, seed: u64) -> Result<Ve
                 let relay = move |number: &u64| {
                     // Seeds of one run do not meet those of the next.
                     let seed = (seed << 16).wrapping_add(*number);
-                    Relay::start(net, network, seed)
+                    Relay::start(net, rhythm, seed)
                 };
                 scope.spawn(move || numbers.iter().map(relay).collect::<Result<Vec<_>, _>>())
             })
@@ -106,14 +109,16 @@ fn start(relays: usize, net: &dyn Net, network: Network, seed: u64) -> Result<Ve
     })
 }
 
-/// How many are published, as soon as all are or the deadline passed.
+/// How many were published, as soon as all were or the deadline passed. (Once it
+/// was, a relay is soon about to say the next thing.)
 fn wait_for_publication(relays: &[Relay], deadline: Duration, progress: &Progress) -> usize {
     let begun = Instant::now();
+    let mut waiting: Vec<&Relay> = relays.iter().collect();
     loop {
-        let published = relays.iter().filter(|relay| relay.is_published()).count();
-        progress.reached(published);
-        if published == relays.len() || begun.elapsed() > deadline {
-            return published;
+        waiting.retain(|relay| !relay.is_published());
+        progress.reached(relays.len() - waiting.len());
+        if waiting.is_empty() || begun.elapsed() > deadline {
+            return relays.len() - waiting.len();
         }
         thread::sleep(LOOK);
     }

@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 
 use crate::args::Args;
 use crate::outcome::Outcome;
-use crate::rhythm::REFRESH;
 
 const WIDTH: u16 = 100;
 
@@ -32,7 +31,7 @@ pub fn table(args: &Args, outcome: &Outcome) -> String {
         args.relays,
         args.newcomers,
         outcome.seconds,
-        REFRESH.as_secs(),
+        outcome.refresh.as_secs(),
     );
     let figures = figures(outcome).into_iter();
     let lines = figures.map(|(name, value, meaning)| {

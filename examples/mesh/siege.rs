@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use relay_registry::NodeId;
-use relay_registry::dht::{Network, SignedRecord};
+use relay_registry::dht::SignedRecord;
 
 use crate::attack::{Arsenal, Attacker};
 use crate::census::{Census, hands_out};
@@ -16,29 +16,23 @@ use crate::newcomer::Newcomer;
 use crate::outcome::Outcome;
 use crate::progress::Progress;
 use crate::relay::{CAPACITY, Relay};
-use crate::rhythm::{REFRESH, SWEEP, TTL};
+use crate::rhythm::Rhythm;
 
 /// How often it is looked what newcomers believe.
 const LOOK: Duration = Duration::from_millis(10);
-
-/// How long records are forged: two sweeps and more.
-const FORGING: Duration = Duration::from_millis(4_000);
-
-/// How long newcomers may take to hear what is new, whatever the engine: some
-/// ask only when half of a record's time is over.
-const PATIENCE: Duration = Duration::from_secs(2 * TTL.as_secs());
 
 pub struct Siege<'a> {
     net: &'a dyn Net,
     attacker: Attacker,
     newcomers: &'a [Newcomer],
     census: &'a mut Census,
+    rhythm: Rhythm,
 }
 
 impl<'a> Siege<'a> {
     pub fn lay(
         net: &'a dyn Net,
-        network: Network,
+        rhythm: Rhythm,
         arsenal: &Arc<Arsenal>,
         seed: u64,
         newcomers: &'a [Newcomer],
@@ -46,9 +40,10 @@ impl<'a> Siege<'a> {
     ) -> Result<Self, Failure> {
         Ok(Self {
             net,
-            attacker: Attacker::start(net, network, arsenal, seed)?,
+            attacker: Attacker::start(net, rhythm.network, arsenal, seed)?,
             newcomers,
             census,
+            rhythm,
         })
     }
 
@@ -67,7 +62,7 @@ impl<'a> Siege<'a> {
         let forged = self.attacker.forge(&loot)?;
         self.attacker.strike(self.net, forged, self.newcomers);
         self.attacker.name(self.newcomers);
-        self.watch(FORGING, || ());
+        self.watch(self.rhythm.sweep * 5 / 2, || ());
 
         progress.begin("a relay withdraws", self.newcomers.len());
         let before: Vec<SignedRecord> = [gone, renewed]
@@ -80,19 +75,19 @@ impl<'a> Siege<'a> {
         self.wait_for_news(gone, renewed, withdrawn_at, progress, outcome);
 
         progress.begin("old records are replayed", 1);
-        // Not before a refresh is over does it count that it is seen.
-        let rest = (withdrawn_at + REFRESH).saturating_duration_since(Instant::now());
-        self.watch(rest, || ());
         let replays = Attacker::replay(&before);
         self.attacker.strike(self.net, replays, self.newcomers);
         let newcomers = self.newcomers;
         self.attacker.name(newcomers);
-        self.watch(REFRESH.max(SWEEP * 3), || {
+        let refresh = self.rhythm.refresh;
+        let rest = refresh.saturating_sub(withdrawn_at.elapsed());
+        self.watch(rest + self.rhythm.sweep * 2, || {
+            let is_late = withdrawn_at.elapsed() > refresh;
             for newcomer in newcomers {
-                let registry = &newcomer.registry;
-                outcome.withdrawn_seen += u64::from(hands_out(registry, &gone.id()));
-                let is_back = has_capacity(newcomer, renewed, CAPACITY);
-                outcome.replayed_accepted += u64::from(is_back || registry.is_relay(&gone.id()));
+                let is_back = hands_out(&newcomer.registry, &gone.id());
+                outcome.withdrawn_seen += u64::from(is_late && is_back);
+                let is_believed = is_back || has_capacity(newcomer, renewed, CAPACITY);
+                outcome.replayed_accepted += u64::from(is_believed);
             }
         });
         let tally = self.attacker.tally;
@@ -112,17 +107,24 @@ impl<'a> Siege<'a> {
         progress: &Progress,
         outcome: &mut Outcome,
     ) {
-        while since.elapsed() < PATIENCE && !(outcome.renewed && outcome.withdrawn_in.is_some()) {
-            let all = |is_so: &dyn Fn(&Newcomer) -> bool| self.newcomers.iter().all(is_so);
-            let is_gone = |newcomer: &Newcomer| !hands_out(&newcomer.registry, &gone.id());
-            if outcome.withdrawn_in.is_none() && all(&is_gone) {
-                outcome.withdrawn_in = Some(since.elapsed());
+        let newcomers = self.newcomers;
+        let is_gone = |it: &&Newcomer| !hands_out(&it.registry, &gone.id());
+        let is_over = |outcome: &Outcome| outcome.renewed && outcome.withdrawn_in.is_some();
+        while since.elapsed() < self.rhythm.ttl && !is_over(outcome) {
+            let rid = newcomers.iter().filter(is_gone).count();
+            progress.reached(rid);
+            if rid == newcomers.len() {
+                outcome.withdrawn_in.get_or_insert(since.elapsed());
+            } else if since.elapsed() > self.rhythm.refresh {
+                outcome.withdrawn_seen += (newcomers.len() - rid) as u64;
             }
-            outcome.renewed = all(&|newcomer| has_capacity(newcomer, renewed, CAPACITY + 1));
-            progress.reached(self.newcomers.iter().filter(|it| is_gone(it)).count());
-            if since.elapsed() > REFRESH {
-                let seen = self.newcomers.iter().filter(|it| !is_gone(it)).count();
-                outcome.withdrawn_seen += seen as u64;
+            outcome.renewed = newcomers
+                .iter()
+                .all(|it| has_capacity(it, renewed, CAPACITY + 1));
+            for newcomer in newcomers {
+                // Where a directory has no more than names, it would be asked for
+                // when half of its record's time is over.
+                newcomer.registry.look_up(&renewed.id());
             }
             self.watch(LOOK, || ());
         }

@@ -12,7 +12,9 @@ use relay_registry::{Endpoint, NodeId};
 
 use super::{Kind, Shot};
 use crate::error::Failure;
-use crate::rhythm::TTL;
+
+/// For how long what the attacker signs is valid.
+const VALID: Duration = Duration::from_secs(60);
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -97,7 +99,7 @@ pub fn announced(
 ) -> Result<SignedRecord, Failure> {
     let announcement = Announcement::new(at.clone(), 666).map_err(Failure::registry)?;
     let sequence = next_sequence(None, issued_at);
-    RelayRecord::announce(announcement, sequence, issued_at, TTL)
+    RelayRecord::announce(announcement, sequence, issued_at, VALID)
         .and_then(|record| SignedRecord::sign(&record, key, network))
         .map_err(Failure::registry)
 }

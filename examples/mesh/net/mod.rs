@@ -9,11 +9,12 @@ mod memory;
 use std::sync::Arc;
 
 use relay_registry::NodeId;
-use relay_registry::dht::{Network, RelayDht};
+use relay_registry::dht::RelayDht;
 
 use crate::args::{Args, Engine};
 use crate::attack::Arsenal;
 use crate::error::Failure;
+use crate::rhythm::Rhythm;
 
 /// A DHT, of which the attacker runs a few nodes beside all the others.
 pub trait Net: Sync {
@@ -34,16 +35,14 @@ pub trait Net: Sync {
 
 /// Starts the DHT that the arguments ask for. What is in the arsenal is what the
 /// attacker's nodes answer.
-pub fn start(
-    args: &Args,
-    network: Network,
-    arsenal: Arc<Arsenal>,
-) -> Result<Box<dyn Net>, Failure> {
+pub fn start(args: &Args, rhythm: Rhythm, arsenal: Arc<Arsenal>) -> Result<Box<dyn Net>, Failure> {
     Ok(match args.engine {
-        Engine::Memory => Box::new(memory::MemoryNet::start(args.nodes, args.seed, arsenal)),
-        Engine::Kad => Box::new(kad::KadNet::start(args.nodes, network, arsenal)),
+        Engine::Memory => Box::new(memory::MemoryNet::start(
+            args.nodes, rhythm, args.seed, arsenal,
+        )),
+        Engine::Kad => Box::new(kad::KadNet::start(args.nodes, rhythm.network, arsenal)),
         #[cfg(feature = "mainline")]
-        Engine::Mainline => Box::new(mainline::MainlineNet::start(args.nodes, network, arsenal)?),
+        Engine::Mainline => Box::new(mainline::MainlineNet::start(args.nodes, rhythm, arsenal)?),
         #[cfg(not(feature = "mainline"))]
         Engine::Mainline => {
             let what = "this program was built without the feature mainline".to_owned();

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use mainline::Dht;
 use mainline::async_dht::AsyncDht;
 use relay_registry::NodeId;
-use relay_registry::dht::{Mainline, MainlineBuilder, Network, RelayDht};
+use relay_registry::dht::{Mainline, MainlineBuilder, RelayDht};
 
 use super::Net;
 use crate::attack::Arsenal;
 use crate::error::Failure;
-use crate::rhythm::REFRESH;
+use crate::rhythm::Rhythm;
 use item::Item;
 use liar::Liar;
 
@@ -27,7 +27,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_millis(300);
 const HONEST_PER_LIAR: usize = 5;
 
 pub struct MainlineNet {
-    network: Network,
+    rhythm: Rhythm,
     /// The first is the one that everybody starts from, and lives on.
     nodes: Vec<Mainline>,
     bootstrap: SocketAddrV4,
@@ -38,13 +38,13 @@ pub struct MainlineNet {
 }
 
 impl MainlineNet {
-    pub fn start(nodes: usize, network: Network, arsenal: Arc<Arsenal>) -> Result<Self, Failure> {
-        let first = serve(builder(network, None))?;
+    pub fn start(nodes: usize, rhythm: Rhythm, arsenal: Arc<Arsenal>) -> Result<Self, Failure> {
+        let first = serve(builder(rhythm, None))?;
         let soon = Instant::now() + Duration::from_secs(5);
         let bootstrap = first.local_addr(soon).map_err(Failure::registry)?;
         let mut all = vec![first];
         for _ in 1..nodes {
-            all.push(serve(builder(network, Some(bootstrap)))?);
+            all.push(serve(builder(rhythm, Some(bootstrap)))?);
         }
         let raw = Dht::builder()
             .bootstrap(&[bootstrap])
@@ -54,7 +54,7 @@ impl MainlineNet {
             .build()
             .map_err(Failure::system("the attacker's own node"))?;
         Ok(Self {
-            network,
+            rhythm,
             nodes: all,
             bootstrap,
             arsenal,
@@ -65,13 +65,13 @@ impl MainlineNet {
 }
 
 /// A node on loopback that knows one other, or begins a DHT.
-fn builder(network: Network, bootstrap: Option<SocketAddrV4>) -> MainlineBuilder {
-    Mainline::builder(network)
+fn builder(rhythm: Rhythm, bootstrap: Option<SocketAddrV4>) -> MainlineBuilder {
+    Mainline::builder(rhythm.network)
         .bootstrap(bootstrap.map(|address| address.to_string()))
         .bind_address(Ipv4Addr::LOCALHOST)
         .port(0)
         .request_timeout(REQUEST_TIMEOUT)
-        .refresh(REFRESH)
+        .refresh(rhythm.refresh)
 }
 
 fn serve(node: MainlineBuilder) -> Result<Mainline, Failure> {
@@ -82,7 +82,7 @@ fn serve(node: MainlineBuilder) -> Result<Mainline, Failure> {
 
 impl Net for MainlineNet {
     fn join(&self) -> Result<Arc<dyn RelayDht>, Failure> {
-        let engine = builder(self.network, Some(self.bootstrap))
+        let engine = builder(self.rhythm, Some(self.bootstrap))
             .build()
             .map_err(Failure::system("a way into the DHT"))?;
         Ok(Arc::new(engine))
@@ -90,8 +90,12 @@ impl Net for MainlineNet {
 
     fn infiltrate(&mut self) -> Result<(), Failure> {
         for _ in 0..self.nodes.len().div_ceil(HONEST_PER_LIAR) {
-            let liar = Liar::start(self.bootstrap, self.network, Arc::clone(&self.arsenal))
-                .map_err(Failure::system("one of the attacker's nodes"))?;
+            let liar = Liar::start(
+                self.bootstrap,
+                self.rhythm.network,
+                Arc::clone(&self.arsenal),
+            )
+            .map_err(Failure::system("one of the attacker's nodes"))?;
             self.liars.push(liar);
         }
         Ok(())
@@ -99,7 +103,7 @@ impl Net for MainlineNet {
 
     /// As anybody can put anything: nodes check signatures, sequences and sizes.
     fn store_raw(&self, node: &NodeId, bytes: &[u8]) -> Option<bool> {
-        let item = Item::of(node, bytes)?.signed(&self.network);
+        let item = Item::of(node, bytes)?.signed(&self.rhythm.network);
         Some(pollster::block_on(self.raw.put_mutable(item, None)).is_ok())
     }
 
