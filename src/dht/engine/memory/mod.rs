@@ -1,27 +1,31 @@
 //! [`Memory`]: storage nodes within the process, and faults on the way to them.
 
+mod builder;
 mod faults;
 mod link;
 mod node;
+mod tally;
 
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::turns::Turns;
 use super::{
     Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, NO_SUCH_SHARD, Put,
     RelayDht,
 };
-use crate::dht::{MAX_VALUE_LEN, SignedRecord};
+use crate::dht::SignedRecord;
 use crate::relay::NodeId;
-use crate::time::{Clock, MonotonicClock};
+use crate::time::Clock;
 use link::{Fate, Link};
 use node::{Node, Room, Says};
+use tally::Tally;
 
+pub use builder::MemoryBuilder;
 pub use faults::{Faults, Hang, Lie};
 
 /// A DHT within the process: a few storage nodes that behave as good nodes of
@@ -42,7 +46,7 @@ pub use faults::{Faults, Hang, Lie};
 /// use relay_registry::dht::{Memory, RelayDht};
 /// use relay_registry::NodeId;
 /// use std::ops::ControlFlow;
-/// use std::time::{Duration, Instant};
+/// use std::time::Instant;
 ///
 /// let dht = Memory::new();
 /// let deadline = Instant::now() + Duration::from_secs(1);
@@ -373,140 +377,4 @@ fn while_flooding(
 fn lock(node: &Mutex<Option<Node>>) -> MutexGuard<'_, Option<Node>> {
     // A node's own code does not panic, and nobody else's runs under its lock.
     node.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What the nodes said to a write.
-#[derive(Default)]
-struct Tally {
-    stored: u32,
-    newest: Option<u64>,
-    conflict: bool,
-    full: bool,
-}
-
-impl Tally {
-    fn count(&mut self, says: Says) {
-        match says {
-            Says::Stored => self.stored += 1,
-            Says::Superseded(stored) => self.newest = self.newest.max(Some(stored)),
-            Says::Conflict => self.conflict = true,
-            Says::Full => self.full = true,
-        }
-    }
-
-    /// A single node that knows better outweighs those that do not.
-    fn sum_up(self, asked: usize, room: Room) -> Result<Put, DhtError> {
-        match self {
-            Self {
-                newest: Some(_), ..
-            } => Err(DhtError::Superseded {
-                stored: self.newest,
-            }),
-            Self { conflict: true, .. } => Err(DhtError::Conflict),
-            Self { stored: 1.., .. } => Ok(Put::new(
-                u32::try_from(asked).unwrap_or(u32::MAX),
-                self.stored,
-            )),
-            Self { full: true, .. } => Err(DhtError::Full { max: room.members }),
-            _ => Err(DhtError::Unreachable),
-        }
-    }
-}
-
-/// Builds a [`Memory`] network; figures beyond reason are brought within it.
-#[must_use = "a builder does nothing until it builds"]
-pub struct MemoryBuilder {
-    nodes: usize,
-    records: usize,
-    members: usize,
-    limits: Limits,
-    clock: Box<dyn Clock>,
-    seed: u64,
-}
-
-impl Default for MemoryBuilder {
-    fn default() -> Self {
-        Self {
-            nodes: 8,
-            records: 65_536,
-            members: 8_192,
-            limits: Limits::new(MAX_VALUE_LEN, 16, Duration::from_secs(3_600), 8),
-            clock: Box::new(MonotonicClock::new()),
-            seed: 0,
-        }
-    }
-}
-
-impl MemoryBuilder {
-    /// How many storage nodes there are, 1 to 1,000. Default: 8.
-    pub fn nodes(mut self, nodes: usize) -> Self {
-        self.nodes = nodes.clamp(1, 1_000);
-        self
-    }
-
-    /// How many records each node keeps, at least 1. Default: 65,536.
-    pub fn records(mut self, records: usize) -> Self {
-        self.records = records.max(1);
-        self
-    }
-
-    /// How many members each shard has room for, at least 1, those included
-    /// that left of late. Default: 8,192.
-    pub fn members(mut self, members: usize) -> Self {
-        self.members = members.max(1);
-        self
-    }
-
-    /// What the engine declares and keeps to; see [`Limits::clamped`]. A
-    /// membership lasts for two periods of refresh. Default: records of any
-    /// length, 16 requests at once, a refresh every hour, 8 shards.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits.clamped();
-        self
-    }
-
-    /// By which clock memberships end. Default: the monotonic system clock.
-    /// Deadlines of calls follow the system's clock all the same.
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Box::new(clock);
-        self
-    }
-
-    /// What the random numbers of the faults start from. Default: 0.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// Builds the network and the first handle to it.
-    #[must_use]
-    pub fn build(self) -> Memory {
-        let room = Room {
-            records: self.records,
-            members: self.members,
-            membership: self.limits.refresh * 2,
-        };
-        let nodes = (0..self.nodes)
-            .map(|_| Mutex::new(Some(Node::new(room, self.limits.shards))))
-            .collect();
-        Memory::to(&Arc::new(Net {
-            limits: self.limits,
-            nodes,
-            room,
-            turns: Turns::new(self.limits.max_in_flight),
-            clock: self.clock,
-            seed: self.seed,
-            handles: AtomicU64::new(0),
-        }))
-    }
-}
-
-impl fmt::Debug for MemoryBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryBuilder")
-            .field("nodes", &self.nodes)
-            .field("limits", &self.limits)
-            .field("seed", &self.seed)
-            .finish_non_exhaustive()
-    }
 }

@@ -1,0 +1,84 @@
+//! A DHT with relays that publish themselves, newcomers that find them, and an
+//! attacker.
+//!
+//! A DHT of its own is started, as large as `--nodes` says. Relays, each with a
+//! registry and a key, publish themselves through it. Newcomers, who know one
+//! bootstrap address and nothing else, find them all. Then things go wrong:
+//! records are forged, one relay withdraws and another says something new, what
+//! they said before is replayed, and half of the DHT's nodes die.
+//!
+//! ```text
+//! cargo run --release --example mesh --features mainline
+//! cargo run --release --example mesh -- --engine kad
+//! cargo run --release --example mesh -- --help
+//! ```
+
+mod args;
+mod attack;
+mod census;
+mod error;
+mod net;
+mod newcomer;
+mod outcome;
+mod phases;
+mod progress;
+mod relay;
+mod report;
+mod rhythm;
+mod service;
+mod siege;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use args::{Args, Command};
+use error::Failure;
+use progress::Progress;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads our output may stop early (`| head`): not a failure.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            // With standard error gone too there is nobody left to tell.
+            let _ = writeln!(io::stderr(), "mesh: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    match args::parse(std::env::args_os())? {
+        Command::Help => print(args::HELP),
+        Command::Run(args) => play(&args),
+    }
+}
+
+/// Runs all phases, says what came of them, and fails if a promise was broken.
+fn play(args: &Args) -> Result<(), Failure> {
+    let progress = Progress::new();
+    let outcome = phases::run(args, &progress);
+    progress.finish();
+    let outcome = outcome?;
+    print(&if args.json {
+        report::json(&outcome)
+    } else {
+        report::table(args, &outcome)
+    })?;
+    let broken = outcome.broken_promises();
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Broken(broken))
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", text.trim_end())
+        .and_then(|()| out.flush())
+        .map_err(Failure::Output)
+}

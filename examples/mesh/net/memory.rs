@@ -1,0 +1,50 @@
+//! Storage nodes within the process. Nobody can write past the engine.
+
+use std::sync::Arc;
+
+use relay_registry::NodeId;
+use relay_registry::dht::{Limits, MAX_VALUE_LEN, Memory, RelayDht};
+
+use super::Net;
+use super::infiltrated::Infiltrated;
+use crate::attack::Arsenal;
+use crate::error::Failure;
+use crate::rhythm::Rhythm;
+
+pub struct MemoryNet {
+    dht: Memory,
+    arsenal: Arc<Arsenal>,
+}
+
+impl MemoryNet {
+    pub fn start(nodes: usize, rhythm: Rhythm, seed: u64, arsenal: Arc<Arsenal>) -> Self {
+        let limits = Limits::new(MAX_VALUE_LEN, 16, rhythm.refresh, 8);
+        let dht = Memory::builder()
+            .nodes(nodes)
+            .limits(limits)
+            .seed(seed)
+            .build();
+        Self { dht, arsenal }
+    }
+}
+
+impl Net for MemoryNet {
+    fn join(&self) -> Result<Arc<dyn RelayDht>, Failure> {
+        let engine = self.dht.connect();
+        Ok(Arc::new(Infiltrated::new(engine, &self.arsenal)))
+    }
+
+    fn infiltrate(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn store_raw(&self, _: &NodeId, _: &[u8]) -> Option<bool> {
+        None
+    }
+
+    fn kill_half(&mut self) -> usize {
+        let half = self.dht.nodes() / 2;
+        self.dht.stop(0..half);
+        half
+    }
+}

@@ -1,0 +1,205 @@
+//! What is said at the end: a table for a person, or one JSON object.
+
+use std::time::Duration;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+use serde_json::{Map, Value, json};
+
+use crate::args::Args;
+use crate::outcome::Outcome;
+
+const WIDTH: u16 = 100;
+
+/// One figure, by the name it has in the JSON object.
+type Figure = (&'static str, Value, &'static str);
+
+pub fn json(outcome: &Outcome) -> String {
+    let object: Map<String, Value> = figures(outcome)
+        .into_iter()
+        .map(|(name, value, _)| (name.to_owned(), value))
+        .collect();
+    Value::Object(object).to_string()
+}
+
+pub fn table(args: &Args, outcome: &Outcome) -> String {
+    let intro = format!(
+        "A DHT of {} nodes ({}), {} relays and {} newcomers; it took {:.1} seconds.\n\
+         Everybody says again every {} seconds at the latest that they are there.",
+        args.nodes,
+        args.engine.name(),
+        args.relays,
+        args.newcomers,
+        outcome.seconds,
+        outcome.refresh.as_secs(),
+    );
+    let figures = figures(outcome).into_iter();
+    let lines = figures.map(|(name, value, meaning)| {
+        let value = match value {
+            Value::Null => "never".to_owned(),
+            value => value.to_string(),
+        };
+        [name.to_owned(), value, meaning.to_owned()]
+    });
+    let refusals = outcome
+        .refused
+        .iter()
+        .map(|(reason, count)| [String::new(), count.to_string(), reason.to_string()]);
+    format!(
+        "{intro}\n\n{}\n\nWhat newcomers refused, and why\n{}",
+        aligned(lines),
+        aligned(refusals)
+    )
+}
+
+fn aligned(lines: impl Iterator<Item = [String; 3]>) -> String {
+    let mut table = Table::new();
+    table
+        .load_preset(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(WIDTH);
+    for line in lines {
+        table.add_row(line);
+    }
+    if let Some(values) = table.column_mut(1) {
+        values.set_cell_alignment(CellAlignment::Right);
+    }
+    table.trim_fmt()
+}
+
+fn figures(outcome: &Outcome) -> Vec<Figure> {
+    let refused: u64 = outcome.refused.iter().map(|(_, count)| count).sum();
+    vec![
+        whole(
+            "registries",
+            outcome.registries as u64,
+            "relays, each with a registry of its own",
+        ),
+        whole(
+            "published",
+            outcome.published as u64,
+            "of these, published themselves through the DHT",
+        ),
+        millis(
+            "published_ms",
+            Some(outcome.published_in),
+            "until all were, the start of the DHT included",
+        ),
+        share(
+            "discovered_share",
+            outcome.discovered_share,
+            "of the relays, found by each newcomer (must be 1)",
+        ),
+        millis(
+            "first_relay_ms",
+            outcome.first_relay,
+            "until the slowest newcomer was handed a relay",
+        ),
+        millis(
+            "all_relays_ms",
+            outcome.all_relays,
+            "until the slowest newcomer had found all of them",
+        ),
+        millis(
+            "withdrawn_ms",
+            outcome.withdrawn_in,
+            "until no newcomer handed out the relay that withdrew",
+        ),
+        whole(
+            "withdrawn_seen",
+            outcome.withdrawn_seen,
+            "times it was handed out later than one refresh (must be 0)",
+        ),
+        whole(
+            "killed",
+            outcome.killed as u64,
+            "nodes of the DHT that died",
+        ),
+        share(
+            "after_kill_share",
+            outcome.after_kill_share,
+            "of the relays, found by each newcomer that came later (must be 1)",
+        ),
+        millis(
+            "after_kill_ms",
+            outcome.after_kill,
+            "until the slowest of them had found all",
+        ),
+        whole(
+            "forged_offered",
+            outcome.forged_offered,
+            "forged records offered: to the DHT, by its nodes, by hand",
+        ),
+        whole(
+            "forged_accepted",
+            outcome.forged_accepted,
+            "forged records that a newcomer believed (must be 0)",
+        ),
+        whole(
+            "replayed_offered",
+            outcome.replayed_offered,
+            "old records offered, after newer ones and a withdrawal",
+        ),
+        whole(
+            "replayed_accepted",
+            outcome.replayed_accepted,
+            "of these, believed (must be 0)",
+        ),
+        whole(
+            "attacks_stored",
+            outcome.stored,
+            "of all these, stored by the DHT",
+        ),
+        whole(
+            "attacks_not_stored",
+            outcome.not_stored,
+            "of all these, refused by the DHT already",
+        ),
+        whole("attacks_refused", refused, "records that newcomers refused"),
+    ]
+}
+
+fn whole(name: &'static str, value: u64, meaning: &'static str) -> Figure {
+    (name, json!(value), meaning)
+}
+
+fn share(name: &'static str, value: f64, meaning: &'static str) -> Figure {
+    (name, json!((value * 1e4).round() / 1e4), meaning)
+}
+
+/// Whole milliseconds, or null for what never came true.
+fn millis(name: &'static str, value: Option<Duration>, meaning: &'static str) -> Figure {
+    let value = value.map(|value| u64::try_from(value.as_millis()).unwrap_or(u64::MAX));
+    (name, json!(value), meaning)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_promised_is_in_the_object() {
+        let object: Value = serde_json::from_str(&json(&Outcome::default())).expect("an object");
+        for name in [
+            "registries",
+            "published",
+            "discovered_share",
+            "first_relay_ms",
+            "all_relays_ms",
+            "after_kill_share",
+            "withdrawn_seen",
+            "forged_offered",
+            "forged_accepted",
+            "replayed_accepted",
+        ] {
+            assert!(object.get(name).is_some(), "{name}");
+        }
+        assert_eq!(object["all_relays_ms"], Value::Null);
+    }
+
+    #[test]
+    fn what_never_came_true_is_said_so() {
+        let table = table(&Args::default(), &Outcome::default());
+        assert!(table.contains("never"), "{table}");
+    }
+}

@@ -1,0 +1,141 @@
+//! What a relay does at its endpoint, as far as newcomers can tell: it proves
+//! that it has its key.
+//!
+//! A newcomer sends a datagram with a nonce; the relay answers with its
+//! signature of the nonce, which verifies with the relay's node id. (In earnest
+//! a probe would also have something relayed.)
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use relay_registry::dht::{ProbeError, SecretKey};
+use relay_registry::{Endpoint, NodeId};
+
+/// What is signed: this, then the nonce.
+const PURPOSE: &[u8] = b"relay-registry mesh probe ";
+const NONCE_LEN: usize = 32;
+
+/// How often the thread looks whether it is to end.
+const LOOK_UP: Duration = Duration::from_millis(200);
+
+/// A thread that answers probes, until it is dropped.
+pub struct Service {
+    address: SocketAddr,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Service {
+    pub fn start(key: &SecretKey) -> io::Result<Self> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.set_read_timeout(Some(LOOK_UP))?;
+        let address = socket.local_addr()?;
+        let key = SigningKey::from_bytes(key.expose_seed());
+        let is_over = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&is_over);
+        let thread = thread::Builder::new()
+            .name("mesh-relay".into())
+            .spawn(move || answer(&socket, &key, &until))?;
+        Ok(Self {
+            address,
+            is_over,
+            thread: Some(thread),
+        })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.is_over.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // Its panic was reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn answer(socket: &UdpSocket, key: &SigningKey, is_over: &AtomicBool) {
+    let mut question = [0; NONCE_LEN + 1];
+    while !is_over.load(Relaxed) {
+        // Nothing came yet, or an answer found nobody.
+        let Ok((len, from)) = socket.recv_from(&mut question) else {
+            continue;
+        };
+        if len == NONCE_LEN {
+            let signature = key.sign(&[PURPOSE, &question[..len]].concat());
+            let _ = socket.send_to(&signature.to_bytes(), from);
+        }
+    }
+}
+
+/// Finds out whether the relay at `endpoint` has the key of `relay`, and how
+/// long that takes.
+pub fn probe(
+    relay: &NodeId,
+    endpoint: &Endpoint,
+    deadline: Duration,
+) -> Result<Duration, ProbeError> {
+    let address = endpoint.socket_addr().ok_or(ProbeError::Unreachable)?;
+    let mut nonce = [0; NONCE_LEN];
+    fastrand::fill(&mut nonce);
+    let begun = Instant::now();
+    let signature = ask(address, &nonce, deadline).map_err(|_| ProbeError::Unreachable)?;
+    let rtt = begun.elapsed();
+    if is_of(relay, &nonce, &signature) {
+        Ok(rtt)
+    } else {
+        Err(ProbeError::WrongIdentity)
+    }
+}
+
+fn ask(address: SocketAddr, nonce: &[u8], deadline: Duration) -> io::Result<[u8; 64]> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.connect(address)?;
+    socket.set_read_timeout(Some(deadline))?;
+    socket.send(nonce)?;
+    let mut signature = [0; 64];
+    let len = socket.recv(&mut signature)?;
+    if len == signature.len() {
+        Ok(signature)
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+fn is_of(relay: &NodeId, nonce: &[u8], signature: &[u8; 64]) -> bool {
+    let Ok(bytes) = <&[u8; 32]>::try_from(relay.as_bytes()) else {
+        return false;
+    };
+    let message = [PURPOSE, nonce].concat();
+    VerifyingKey::from_bytes(bytes).is_ok_and(|key| {
+        key.verify_strict(&message, &Signature::from_bytes(signature))
+            .is_ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_has_the_key_passes() {
+        let [key, other] = [1, 2].map(|seed| SecretKey::from_seed([seed; 32]));
+        let service = Service::start(&key).expect("a socket");
+        let endpoint = Endpoint::from(service.address());
+        let deadline = Duration::from_secs(10);
+        assert!(probe(&key.node_id(), &endpoint, deadline).is_ok());
+        assert_eq!(
+            probe(&other.node_id(), &endpoint, deadline),
+            Err(ProbeError::WrongIdentity)
+        );
+    }
+}

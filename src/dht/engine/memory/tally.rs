@@ -1,0 +1,42 @@
+//! What many nodes say to one write.
+
+use super::node::{Room, Says};
+use super::{DhtError, Put};
+
+/// What the nodes said to a write.
+#[derive(Default)]
+pub(super) struct Tally {
+    stored: u32,
+    newest: Option<u64>,
+    conflict: bool,
+    full: bool,
+}
+
+impl Tally {
+    pub(super) fn count(&mut self, says: Says) {
+        match says {
+            Says::Stored => self.stored += 1,
+            Says::Superseded(stored) => self.newest = self.newest.max(Some(stored)),
+            Says::Conflict => self.conflict = true,
+            Says::Full => self.full = true,
+        }
+    }
+
+    /// A single node that knows better outweighs those that do not.
+    pub(super) fn sum_up(self, asked: usize, room: Room) -> Result<Put, DhtError> {
+        match self {
+            Self {
+                newest: Some(_), ..
+            } => Err(DhtError::Superseded {
+                stored: self.newest,
+            }),
+            Self { conflict: true, .. } => Err(DhtError::Conflict),
+            Self { stored: 1.., .. } => Ok(Put::new(
+                u32::try_from(asked).unwrap_or(u32::MAX),
+                self.stored,
+            )),
+            Self { full: true, .. } => Err(DhtError::Full { max: room.members }),
+            _ => Err(DhtError::Unreachable),
+        }
+    }
+}
