@@ -64,6 +64,17 @@
 //! and is saturated for 45 % of the time. The repository's ARCHITECTURE.md has
 //! the tables, and the commands that make them.
 //!
+//! # Distribution
+//!
+//! A registry can publish the relay that its node is, and learn of relays that it
+//! never heard of, through a distributed hash table: see [`dht`]. Engines are in
+//! the process ([`dht::Memory`]), over any raw Kademlia store ([`dht::Kad`]), or
+//! BitTorrent's DHT (`dht::Mainline`, with the feature `mainline`); others
+//! implement a [trait](dht::RelayDht). Records are signed by the relay they speak
+//! of. Strangers are candidates until a [probe](dht::Probe) of yours reaches them.
+//! All of that is done by threads of its own: no call on a registry waits for an
+//! engine, but for [`Registry::find_relay_wait`].
+//!
 //! # What it guarantees
 //!
 //! - **A relay that is handed out is live, has room and is allowed**: not
@@ -131,8 +142,18 @@
 //! - Choices among equals are drawn from `fastrand`'s generator of the calling
 //!   thread: seed it to repeat a simulation.
 //!
-//! Nothing here opens a socket, and nothing is authenticated: who may register
-//! a relay is for the embedder to decide before it calls.
+//! Nothing here opens a socket, unless it is given the engine `dht::Mainline`.
+//! What is registered locally is not authenticated: who may register a relay is
+//! for the embedder to decide before it calls. What comes through an engine is
+//! signed, and [`dht::threats`] says what that defends against and what not.
+//!
+//! # Features
+//!
+//! All off by default.
+//!
+//! - `mainline`: `dht::Mainline`, an engine over BitTorrent's DHT.
+//! - `conformance`: `dht::conformance`, the suite that every engine passes, for
+//!   authors of others.
 
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 #![warn(unreachable_pub)]
