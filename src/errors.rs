@@ -664,7 +664,7 @@ mod tests {
                 BuildError::Thread {
                     kind: io::ErrorKind::WouldBlock,
                 },
-                "the maintenance thread did not start: operation would block",
+                "a thread did not start: operation would block",
             ),
         ] {
             assert_eq!(error.to_string(), says);

@@ -1,6 +1,6 @@
 //! [`RegistryBuilder`]: the settings of a registry, judged when it is built.
 
-use crate::dht::{DhtOptions, DhtOptionsError, Distribution, RelayDht};
+use crate::dht::{Bell, DhtOptions, DhtOptionsError, Distribution, RelayDht};
 use crate::errors::BuildError;
 use crate::limits::MAX_RELAYS;
 use crate::registry::Registry;
@@ -153,22 +153,35 @@ impl RegistryBuilder {
     ///
     /// A [`BuildError`] that names the setting that is out of its range, or
     /// says that memory or a thread was not to be had.
-    pub fn build(self) -> Result<Registry, BuildError> {
+    pub fn build(mut self) -> Result<Registry, BuildError> {
         let settings = self.check()?;
         let distribution = self
             .dht
+            .take()
             .map(|(engine, options)| {
                 Distribution::prepare(engine, options, self.max_relays, self.tick)
             })
             .transpose()?;
-        let own = settings.own;
-        let link = distribution
-            .as_ref()
-            .map(|distribution| Link::new(distribution.bell(), own, self.max_relays));
+        let bell = distribution.as_ref().map(Distribution::bell);
+        let core = self.core(settings, bell)?;
+        Registry::start(core, distribution)
+            .map_err(|error| BuildError::Thread { kind: error.kind() })
+    }
+
+    /// What the handles will share; whoever answers the bell may have it learn.
+    fn core(self, settings: Settings, bell: Option<Arc<Bell>>) -> Result<Core, BuildError> {
         let table = Table::new(self.max_relays).ok_or(BuildError::OutOfMemory)?;
         let timeline = Timeline::new(self.clock, self.tick);
-        Registry::start(Core::new(settings, timeline, table, link), distribution)
-            .map_err(|error| BuildError::Thread { kind: error.kind() })
+        let link = bell.map(|bell| Link::new(bell, settings.own, self.max_relays));
+        Ok(Core::new(settings, timeline, table, link))
+    }
+
+    /// A registry that a model makes learn.
+    #[cfg(all(test, relay_loom))]
+    pub(super) fn build_to_learn(self) -> Registry {
+        let settings = self.check().expect("valid settings");
+        let core = self.core(settings, Some(Arc::new(Bell::new())));
+        Registry::start(core.expect("memory"), None).expect("no threads")
     }
 
     fn check(&self) -> Result<Settings, BuildError> {

@@ -12,6 +12,7 @@ use crate::dht::{Announcement, Bell, Entry, FailureDomain, Ground, Load};
 use crate::errors::RegisterError;
 use crate::record::Failure;
 use crate::registry::core::Core;
+use crate::registry::registration::MAX_LABEL;
 use crate::relay::{NodeId, RegisterOptions};
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, AtomicU64, Ordering};
@@ -231,8 +232,9 @@ impl Ground for Core {
         if let Some(nat) = announcement.nat() {
             options = options.nat(nat);
         }
-        if let Some(domain) = announcement.failure_domain() {
-            options = options.failure_domain(domain.as_str());
+        let domain = announcement.failure_domain().map(FailureDomain::as_str);
+        if let Some(domain) = domain.filter(|domain| domain.len() <= MAX_LABEL) {
+            options = options.failure_domain(domain);
         }
         let endpoint = announcement.endpoint().clone();
         // The clock is the embedder's, and is read before anything changes.

@@ -1,6 +1,7 @@
 //! Models of whole operations against housekeeping and each other.
 
-use super::{FindOptions, Registration, Registry};
+use super::{FindOptions, Registration, Registry, RegistryBuilder};
+use crate::dht::{Announcement, Entry, Ground};
 use crate::registry::Maintenance;
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::check;
@@ -19,16 +20,19 @@ fn endpoint() -> Endpoint {
 }
 
 fn registry() -> (ManualClock, Registry) {
+    let (clock, builder) = builder();
+    (clock, builder.build().expect("valid settings"))
+}
+
+fn builder() -> (ManualClock, RegistryBuilder) {
     let clock = ManualClock::new();
-    let registry = Registry::builder()
+    let builder = Registry::builder()
         .max_relays(1)
         .ttl(TTL)
         .tick(TTL)
         .maintenance(Maintenance::Manual)
-        .clock(clock.clone())
-        .build()
-        .expect("valid settings");
-    (clock, registry)
+        .clock(clock.clone());
+    (clock, builder)
 }
 
 fn register(registry: &Registry, n: u8) -> Result<Registration, crate::RegisterError> {
@@ -102,5 +106,57 @@ fn a_relay_that_is_due_makes_room_beside_a_sweep() {
             (1, false)
         );
         assert!(is_found(&registry));
+    });
+}
+
+fn learn(registry: &Registry, n: u8) -> Entry {
+    let said = Announcement::new(endpoint(), 1).unwrap();
+    registry.core().enter(&id(n), &said, 1, TTL)
+}
+
+/// A relay that strangers tell of, beside a local registration of the same id:
+/// what is held in the end is the local one.
+#[test]
+fn a_local_registration_holds_against_learning() {
+    check(1, || {
+        let registry = builder().1.build_to_learn();
+        let other = registry.clone();
+        let learning = thread::spawn(move || learn(&other, 1));
+        register(&registry, 1).unwrap();
+        assert!(registry.core().is_local(&id(1)));
+        let entered = learning.join().unwrap();
+        assert!(matches!(entered, Entry::Entered | Entry::HeldLocally));
+        assert!(registry.core().is_local(&id(1)));
+    });
+}
+
+/// A learned relay that is taken out, beside a local registration of the same
+/// id: the local one stays.
+#[test]
+fn taking_out_a_learned_relay_never_hits_a_local_one() {
+    check(1, || {
+        let registry = builder().1.build_to_learn();
+        assert_eq!(learn(&registry, 1), Entry::Entered);
+        let other = registry.clone();
+        let leaving = thread::spawn(move || other.core().leave(&id(1)));
+        assert_eq!(register(&registry, 1), Ok(Registration::New));
+        assert!(registry.core().is_local(&id(1)));
+        leaving.join().unwrap();
+        assert!(registry.core().is_local(&id(1)));
+    });
+}
+
+/// A learned relay in the last place gives way to a local one, and to no other
+/// learned one.
+#[test]
+fn a_learned_relay_gives_way_to_a_local_one() {
+    check(1, || {
+        let registry = builder().1.build_to_learn();
+        let other = registry.clone();
+        let learning = thread::spawn(move || learn(&other, 2));
+        assert_eq!(register(&registry, 1), Ok(Registration::New));
+        assert!(registry.is_relay(&id(1)));
+        learning.join().unwrap();
+        assert!(registry.is_relay(&id(1)) && !registry.is_relay(&id(2)));
     });
 }

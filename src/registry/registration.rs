@@ -27,7 +27,7 @@ pub enum Registration {
 const DEFAULT_CAPACITY: u32 = 100;
 
 /// The longest label of a failure domain, in bytes.
-const MAX_LABEL: usize = 63;
+pub(super) const MAX_LABEL: usize = 63;
 
 /// How often a registration helps to reclaim before it gives up.
 const PATIENCE: usize = 256;
@@ -102,7 +102,14 @@ impl Core {
             }
             let outcome = self.try_register(&request, &epoch::pin());
             match outcome {
-                Ok(registration) => return Ok(registration),
+                Ok(registration) => {
+                    self.counters.count_registration(&Ok(registration));
+                    if registration == Registration::New {
+                        // The maintenance thread comes by soon enough.
+                        self.tend_arrivals();
+                    }
+                    return Ok(registration);
+                }
                 Err(Obstacle::Overtaken) => {}
                 Err(Obstacle::Exhausted) => return Err(Unlearned::NoRoom),
                 Err(Obstacle::Refused(error)) => return Err(error.into()),
