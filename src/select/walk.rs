@@ -90,7 +90,18 @@ impl<'g> Walk<'g> {
         self.snapshot
             .iter()
             .find_map(|relay| take(&self.judge_announced(relay).ok()?))
-            .or_else(|| take(&self.last_resort()?))
+            .or_else(|| self.take_last_resort(take))
+    }
+
+    /// Whenever another caller takes the one that was about to be taken, it has
+    /// come that much further, so this ends.
+    #[cold]
+    fn take_last_resort<T>(&self, take: impl Fn(&Candidate<'g>) -> Option<T>) -> Option<T> {
+        loop {
+            if let Some(taken) = take(&self.last_resort()?) {
+                return Some(taken);
+            }
+        }
     }
 
     /// What to hand out, unless somebody takes it first.
