@@ -197,19 +197,24 @@ impl Core {
     /// A copy of what `word`, read from the record, and the record say.
     #[inline]
     pub(super) fn describe(&self, record: &RecordRef<'_>, word: Lifecycle) -> RelayInfo {
-        self.describe_as(record, word, record.circuit())
+        self.describe_as(record, word, record.circuit(), false)
     }
 
     #[inline]
     pub(super) fn describe_candidate(&self, candidate: &Candidate<'_>) -> RelayInfo {
         let (record, circuit) = (&candidate.record, candidate.circuit);
-        let mut info = self.describe_as(record, candidate.word, circuit);
-        info.last_resort = circuit.access(self.timeline.tick()) == Access::BackingOff;
-        info
+        let is_last_resort = circuit.access(self.timeline.tick()) == Access::BackingOff;
+        self.describe_as(record, candidate.word, circuit, is_last_resort)
     }
 
     #[inline]
-    fn describe_as(&self, record: &RecordRef<'_>, word: Lifecycle, circuit: Circuit) -> RelayInfo {
+    fn describe_as(
+        &self,
+        record: &RecordRef<'_>,
+        word: Lifecycle,
+        circuit: Circuit,
+        last_resort: bool,
+    ) -> RelayInfo {
         let announcement = record.announcement(word);
         let load = record.load();
         let tick = self.timeline.tick();
@@ -227,7 +232,7 @@ impl Core {
             draining: load.is_draining(),
             banned: circuit.is_banned(tick),
             circuit: circuit.public_state(tick),
-            last_resort: false,
+            last_resort,
         }
     }
 }

@@ -175,11 +175,13 @@ impl Core {
         let guard = epoch::pin();
         let geography = &self.geography;
         let atlas = geography.is_in_use().then(|| geography.atlas.lock());
+        let pinned = &guard;
+        // With the survey the atlas is let go of, before anything is sorted.
         self.publication
-            .merge(merger, &guard, assumed_rtt_micros, |relay| {
+            .merge(merger, pinned, assumed_rtt_micros, move |relay| {
                 // What is past its deadline stays until it departs: somebody may
                 // be renewing it.
-                let record = self.table.resolve(relay, &guard)?;
+                let record = self.table.resolve(relay, pinned)?;
                 let stays = !record.lifecycle().is_over();
                 stays.then(|| Surveyed {
                     relay,

@@ -217,7 +217,10 @@ impl Registry {
     ///
     /// Lock-free, without allocation or system call of its own (see the
     /// [crate's description](crate#concurrency) for what the epoch collector
-    /// adds now and then). It writes nothing that threads share. It looks at
+    /// adds now and then). It writes nothing that threads share, but for the
+    /// trial that it may use up of a relay that [failed](Self::report_failure),
+    /// and a bit where it is the first since the last housekeeping pass to ask
+    /// for peers around some place. It looks at
     /// about a dozen relays, however many there are; at more while
     /// most are full or excluded, at all before it says none. Load, draining
     /// and departure count as they are at that moment; the order by round trip
@@ -348,7 +351,8 @@ impl Registry {
     ///
     /// A view without a coordinate teaches nothing, nor does what a relay says
     /// of itself. What does not fit with what others say is left out, and no
-    /// single view moves a relay far. It counts in finds after the next
+    /// single view moves a relay far; many views of one peer do: see to it that
+    /// none is heard more often than others. It counts in finds after the next
     /// housekeeping pass. Waits for whoever else is at it: not for a hot path.
     ///
     /// ```

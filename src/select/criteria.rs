@@ -174,7 +174,7 @@ impl Criteria<'_> {
         (requester.0 + target.0, requester.1 + target.1)
     }
 
-    #[inline]
+    #[inline(always)]
     fn excludes(&self, record: &RecordRef<'_>) -> bool {
         record.is_of(self.target)
             || self.local.is_some_and(|local| record.is_of(local))

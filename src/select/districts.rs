@@ -2,9 +2,9 @@
 //!
 //! The base is sorted by the round trip from this node, which says little about
 //! the path to a target far away. So the space of network coordinates is cut
-//! into *districts*, each around the position of some relay, the districts as
-//! far from each other as can be (Gonzalez, *Clustering to minimize the maximum
-//! intercluster distance*, 1985). For each that peers in use are in, a merge
+//! into *districts*, each around the position of some relay, far from each other
+//! (after Gonzalez, *Clustering to minimize the maximum intercluster distance*,
+//! 1985, but half of them without regard to the farthest tenth). For each that peers in use are in, a merge
 //! prepares two orders of the best few hundred relays: by the path from here to
 //! the middle of the district, and by the distance to it alone, for requesters
 //! elsewhere.
@@ -176,9 +176,10 @@ impl Districts {
             .collect();
         for (number, district) in self.districts.iter().enumerate() {
             if self.is_used(number) || district.orders.is_some() {
+                let square = |other: &District| other.middle.square_to(&district.middle);
                 let nearest = districts
                     .iter_mut()
-                    .min_by_key(|other| other.middle.micros_to(&district.middle));
+                    .min_by(|one, other| square(one).total_cmp(&square(other)));
                 if let Some(nearest) = nearest {
                     nearest.idle_merges = 0;
                 }
@@ -245,17 +246,28 @@ impl Shortest {
     }
 }
 
-/// Positions of which each is, in its turn, the farthest from those before.
+/// Positions that are far from each other, by turns the farthest from those
+/// before, and one that is farther than nine tenths of all: relays can delay
+/// their answers and so look as far away as they like, but those that do are few.
 fn far_apart(surveyed: &[Coordinate]) -> Vec<Coordinate> {
     let mut middles: Vec<Coordinate> = surveyed.first().copied().into_iter().collect();
-    let mut to_nearest = vec![u32::MAX; surveyed.len()];
+    let mut to_nearest: Vec<(f32, usize)> = (0..surveyed.len())
+        .map(|place| (f32::INFINITY, place))
+        .collect();
     while middles.len() < DISTRICTS.min(surveyed.len()) {
         let newest = middles[middles.len() - 1];
-        for (distance, position) in to_nearest.iter_mut().zip(surveyed) {
-            *distance = newest.micros_to(position).min(*distance);
+        for (square, place) in &mut to_nearest {
+            *square = newest.square_to(&surveyed[*place]).min(*square);
         }
-        let farthest = (0..surveyed.len()).max_by_key(|&place| to_nearest[place]);
-        middles.extend(farthest.map(|place| surveyed[place]));
+        let last = to_nearest.len() - 1;
+        let rank = if middles.len() % 2 == 0 {
+            last
+        } else {
+            last * 9 / 10
+        };
+        let by_distance = |one: &(f32, usize), other: &(f32, usize)| one.0.total_cmp(&other.0);
+        let (_, &mut (_, farthest), _) = to_nearest.select_nth_unstable_by(rank, by_distance);
+        middles.push(surveyed[farthest]);
     }
     middles
 }

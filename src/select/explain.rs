@@ -6,6 +6,7 @@ use crate::select::legs::Leg;
 use crate::select::score::penalty;
 use crate::select::walk::{Walk, put_trials_last};
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -156,7 +157,11 @@ impl Walk<'_> {
     /// Judges every relay, exactly, and hands none out.
     pub(crate) fn explain(&self, count: usize) -> Explanation {
         let chosen = self.chosen(count);
-        let place = |relay: &NodeId| chosen.iter().position(|(id, _)| id == relay);
+        let places: HashMap<NodeId, usize> = (0..)
+            .zip(&chosen)
+            .map(|(place, (relay, _))| (*relay, place))
+            .collect();
+        let place = |relay: &NodeId| places.get(relay).copied();
         let mut relays: Vec<Explained> = Vec::new();
         for relay in self.snapshot.iter() {
             let Some(record) = self.table.resolve(relay, self.guard) else {

@@ -15,16 +15,21 @@ use crate::record::Load;
 /// The load must be below the capacity.
 #[inline]
 pub(crate) fn score(path_micros: u32, load: Load) -> f32 {
-    path_micros as f32 * penalty(load)
+    path_micros as f32 / headroom(load.utilisation())
 }
 
 /// What a path is multiplied by for the load of its relay; infinite at the
 /// capacity and above.
 #[inline]
 pub(crate) fn penalty(load: Load) -> f32 {
-    let utilisation = load.utilisation().min(1.0);
+    1.0 / headroom(load.utilisation().min(1.0))
+}
+
+/// What the penalty divides by.
+#[inline]
+fn headroom(utilisation: f32) -> f32 {
     let square = utilisation * utilisation;
-    1.0 / (1.0 - square * square)
+    1.0 - square * square
 }
 
 /// The least score that any relay at the end of a path can have.

@@ -105,7 +105,7 @@ impl<'g> Search<'_, 'g> {
         self.keep_better(self.walk.judge(relay))
     }
 
-    #[inline]
+    #[inline(always)]
     fn keep_better(&mut self, judged: Result<Candidate<'g>, Rejection>) -> bool {
         let Ok(candidate) = judged else {
             return false;

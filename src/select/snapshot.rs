@@ -16,7 +16,7 @@
 //! the number of records.
 //!
 //! A handle in the base could only be mistaken for a later life of its record
-//! after 2^32 lives within one snapshot; each life adds an arrival, and runs
+//! after 2^26 lives within one snapshot; each life adds an arrival, and runs
 //! are merged long before.
 
 use crate::select::districts::{Districts, Surveyed};

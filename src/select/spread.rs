@@ -28,8 +28,9 @@ pub(crate) fn spread<'g>(
                 && is_standby(candidate)
                 && !chosen.iter().any(|other| share_domain(candidate, other))
         };
-        let place = pool.iter().position(is_apart).unwrap_or(0);
-        chosen.push(pool.remove(place));
+        let is_first = chosen.is_empty();
+        let next = pool.iter().position(|one| is_first || is_apart(one));
+        chosen.push(pool.remove(next.unwrap_or(0)));
     }
     chosen
 }

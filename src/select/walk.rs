@@ -35,6 +35,16 @@ impl<'g> Walk<'g> {
     /// The best relay, exactly or nearly so; `None` only if there is none.
     #[inline]
     pub(crate) fn best(&self) -> Option<Candidate<'g>> {
+        let chosen = self.choose()?;
+        if self.claim(&chosen) {
+            return Some(chosen);
+        }
+        self.best_not_taken()
+    }
+
+    /// The same, where another caller took the trial of the relay chosen.
+    #[cold]
+    fn best_not_taken(&self) -> Option<Candidate<'g>> {
         self.first_taken(|candidate| self.claim(candidate).then_some(*candidate))
     }
 
@@ -90,23 +100,41 @@ impl<'g> Walk<'g> {
         self.snapshot
             .iter()
             .find_map(|relay| take(&self.judge_announced(relay).ok()?))
-            .or_else(|| take(&self.last_resort()?))
+            .or_else(|| self.take_last_resort(take))
+    }
+
+    /// Whenever another caller takes the one that was about to be taken, it has
+    /// come that much further, so this ends.
+    #[cold]
+    fn take_last_resort<T>(&self, take: impl Fn(&Candidate<'g>) -> Option<T>) -> Option<T> {
+        loop {
+            if let Some(taken) = take(&self.last_resort()?) {
+                return Some(taken);
+            }
+        }
     }
 
     /// What to hand out, unless somebody takes it first.
     #[inline]
     fn choose(&self) -> Option<Candidate<'g>> {
-        let best = Search::new(self)
-            .some()
-            .filter(Candidate::is_confirmed)
-            .or_else(|| Search::new(self).everything())
-            .or_else(|| self.last_resort())?;
-        Some(self.preferred_over(&best).unwrap_or(best))
+        let best = match Search::new(self).some() {
+            Some(best) if best.is_confirmed() => best,
+            _ => self.best_of_all()?,
+        };
+        if self.criteria.options.preference.is_some() {
+            return Some(self.preferred_over(&best).unwrap_or(best));
+        }
+        Some(best)
+    }
+
+    #[cold]
+    fn best_of_all(&self) -> Option<Candidate<'g>> {
+        let best = Search::new(self).everything();
+        best.or_else(|| self.last_resort())
     }
 
     /// The relay that the requester would rather keep, if `best` is not so much
     /// better, and if it could be had as well as any.
-    #[inline]
     pub(crate) fn preferred_over(&self, best: &Candidate<'g>) -> Option<Candidate<'g>> {
         let preference = self.criteria.options.preference.as_ref()?;
         let record = self.table.find(&preference.relay, self.guard)?;

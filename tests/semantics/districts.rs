@@ -36,15 +36,26 @@ struct Square {
 impl Square {
     /// Relays all over, measured by this node in a corner and by peers anywhere.
     fn new(relays: u32, seed: u64) -> Self {
+        Self::with_liars(relays, 0, seed)
+    }
+
+    /// The same, the first of them liars that answer as if they were far outside of the square, each in
+    /// another direction.
+    fn with_liars(relays: u32, liars: u32, seed: u64) -> Self {
         let world = world_of(relays as usize);
         let mut places = Places(seed);
         let here = place(-SIDE / 2.0, -SIDE / 2.0);
         let mut square = Vec::new();
         for n in 0..relays {
             let (x, y) = places.next();
+            let at = if n < liars {
+                far_out(n as f32 / liars as f32)
+            } else {
+                place(x, y)
+            };
             world.join(n);
-            world.measure(n, here.rtt_to(&place(x, y)));
-            square.push(place(x, y));
+            world.measure(n, here.rtt_to(&at));
+            square.push(at);
         }
         for _ in 0..SAMPLES {
             for n in 0..relays {
@@ -119,6 +130,12 @@ impl Ratios {
     }
 }
 
+/// A place 1 s from the middle of the square, in a direction that is given as a share of all.
+fn far_out(direction: f32) -> Coordinate {
+    let (y, x) = (direction * std::f32::consts::TAU).sin_cos();
+    place(1_000.0 * x, 1_000.0 * y)
+}
+
 fn by_coordinate(at: Coordinate) -> PeerView {
     PeerView::new().coordinate(at)
 }
@@ -133,7 +150,11 @@ struct Limits {
 
 #[track_caller]
 fn assert_close_to_best(relays: u32, limits: Limits) {
-    let mut square = Square::new(relays, 7);
+    assert_close_to_best_in(Square::new(relays, 7), limits);
+}
+
+#[track_caller]
+fn assert_close_to_best_in(mut square: Square, limits: Limits) {
     let ratios = square.ratios(|square| {
         let target = by_coordinate(square.somewhere());
         FindOptions::new().target_view(target).max_results(1)
@@ -190,4 +211,12 @@ fn the_choice_for_a_pair_is_close_to_the_best_of_a_thousand() {
 #[test]
 fn the_choice_for_a_pair_is_close_to_the_best_of_five_thousand() {
     assert_close_to_best(5_000, CLOSE);
+}
+
+/// Relays that delay their answers, to each as it suits them, can look as far away as they like. The
+/// districts were once laid out around the farthest relays, whoever they were, so that thirty of a thousand
+/// left all others a single one.
+#[test]
+fn relays_that_pretend_to_be_far_away_leave_the_others_their_districts() {
+    assert_close_to_best_in(Square::with_liars(1_000, 31, 7), CLOSE);
 }

@@ -302,3 +302,26 @@ fn relays_on_trial_stand_behind_those_that_work() {
     let list = world.find_relays(&stranger(), &options);
     assert_eq!(numbers(&list), [1, 3, 4, 2]);
 }
+
+/// A list once began with another relay for the sake of a standby that works, after it had used up the
+/// trial of the best one.
+#[test]
+fn a_list_begins_with_the_relay_whose_trial_it_used_up() {
+    let world = world();
+    for (n, rtt) in [(1, 10), (2, 11), (3, 12)] {
+        let at: Endpoint = format!("9.9.{n}.1:1").parse().unwrap();
+        world.register_with(id(n), at, &latency(ms(rtt))).unwrap();
+    }
+    world.fail(1, Failure::Refused);
+    world.pass(secs(2));
+    let options = FindOptions::new().max_results(2);
+    let explained = world.explain(&stranger(), &options);
+    let explained: Vec<_> = explained
+        .chosen()
+        .map(|relay| number(relay.relay))
+        .collect();
+    assert_eq!(explained, [1, 2]);
+    let list = || numbers(&world.find_relays(&stranger(), &options));
+    assert_eq!(list(), [1, 2]);
+    assert_eq!(list(), [2, 3], "while the trial is under way");
+}

@@ -73,3 +73,19 @@ fn successes_reported_at_once_all_count() {
         assert_eq!(world.circuit(1), CircuitState::Closed);
     }
 }
+
+/// When all relays failed, whoever asks gets one of them, also when others take those they were about to get.
+#[test]
+fn callers_at_once_all_get_a_last_resort() {
+    let world = world_with(|builder| builder.ttl(secs(86_400)));
+    for n in 1..=400 {
+        world.join(n);
+        world.fail(n, Failure::TimedOut);
+    }
+    let found_all = |_| (0..200).all(|_| world.find_relay(&stranger()).is_ok());
+    for round in 0..50 {
+        world.pass(TICK);
+        let found = at_once(THREADS, found_all);
+        assert!(found.iter().all(|&found| found), "round {round}");
+    }
+}
