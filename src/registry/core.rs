@@ -1,6 +1,6 @@
 //! What all handles of one registry share.
 
-use crate::record::{Access, Circuit, Lifecycle};
+use crate::record::{Circuit, Lifecycle};
 use crate::registry::bans::Bans;
 use crate::registry::distribution::Link;
 use crate::registry::geography::Geography;
@@ -203,8 +203,8 @@ impl Core {
     #[inline]
     pub(super) fn describe_candidate(&self, candidate: &Candidate<'_>) -> RelayInfo {
         let (record, circuit) = (&candidate.record, candidate.circuit);
-        let is_last_resort = circuit.access(self.timeline.tick()) == Access::BackingOff;
-        self.describe_as(record, candidate.word, circuit, is_last_resort)
+        let is_last_resort = candidate.is_last_resort;
+        self.describe_as(record, candidate.worth.word, circuit, is_last_resort)
     }
 
     #[inline]

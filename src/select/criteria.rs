@@ -24,22 +24,47 @@ pub(crate) struct Criteria<'a> {
     pub(crate) assumed_rtt_micros: u32,
 }
 
-/// A relay that meets the criteria.
+/// What a relay that meets the criteria is worth; small, for searches keep
+/// the best of many.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Worth {
+    /// Its lifecycle when it was judged, which names what to hand out.
+    pub(crate) word: Lifecycle,
+    pub(crate) path_micros: u32,
+    pub(crate) score: f32,
+}
+
+/// A relay that may be handed out.
 #[derive(Clone, Copy)]
 pub(crate) struct Candidate<'g> {
     pub(crate) record: RecordRef<'g>,
-    /// Its lifecycle when it was judged, which names what to hand out.
-    pub(crate) word: Lifecycle,
-    /// Its circuit then, which says whether it is on trial.
+    pub(crate) worth: Worth,
+    /// Its circuit, which says whether it is on trial.
     pub(crate) circuit: Circuit,
-    pub(crate) path_micros: u32,
-    pub(crate) score: f32,
+    pub(crate) is_last_resort: bool,
 }
 
 /// A relay above this utilisation is not worth staying with.
 const BUSY: f32 = 0.9;
 
-impl Candidate<'_> {
+impl<'g> Candidate<'g> {
+    #[inline]
+    pub(crate) fn new(record: RecordRef<'g>, worth: Worth) -> Self {
+        Self {
+            record,
+            worth,
+            circuit: record.circuit(),
+            is_last_resort: false,
+        }
+    }
+
+    pub(crate) fn last_resort(record: RecordRef<'g>, worth: Worth) -> Self {
+        Self {
+            is_last_resort: true,
+            ..Self::new(record, worth)
+        }
+    }
+
     /// Whether it failed lately, so that it is handed out to one at a time.
     #[inline]
     pub(crate) fn is_on_trial(&self) -> bool {
@@ -47,13 +72,13 @@ impl Candidate<'_> {
     }
 
     pub(crate) fn is_busy(&self) -> bool {
-        self.record.announced_load(self.word).utilisation() > BUSY
+        self.record.announced_load(self.worth.word).utilisation() > BUSY
     }
 
     /// Whether there is room also by what the relay announces.
     #[inline]
     pub(crate) fn is_confirmed(&self) -> bool {
-        self.record.has_room(self.word)
+        self.record.has_room(self.worth.word)
     }
 }
 
@@ -77,23 +102,17 @@ impl Criteria<'_> {
     /// A renewal changes what is announced first, and the capacity in that line
     /// after that; in between, the two differ.
     #[inline]
-    pub(crate) fn judge<'g>(&self, record: RecordRef<'g>) -> Result<Candidate<'g>, Rejection> {
+    pub(crate) fn judge(&self, record: &RecordRef<'_>) -> Result<Worth, Rejection> {
         self.judge_by(record, |_| record.load(), check_access)
     }
 
     /// The same, by the capacity that the relay announces.
-    pub(crate) fn judge_announced<'g>(
-        &self,
-        record: RecordRef<'g>,
-    ) -> Result<Candidate<'g>, Rejection> {
+    pub(crate) fn judge_announced(&self, record: &RecordRef<'_>) -> Result<Worth, Rejection> {
         self.judge_by(record, |word| record.announced_load(word), check_access)
     }
 
     /// The same, whether or not it is backing off.
-    pub(crate) fn judge_as_last_resort<'g>(
-        &self,
-        record: RecordRef<'g>,
-    ) -> Result<Candidate<'g>, Rejection> {
+    pub(crate) fn judge_as_last_resort(&self, record: &RecordRef<'_>) -> Result<Worth, Rejection> {
         let check = |access| match check_access(access) {
             Err(Rejection::BackingOff) => Ok(()),
             checked => checked,
@@ -101,34 +120,31 @@ impl Criteria<'_> {
         self.judge_by(record, |word| record.announced_load(word), check)
     }
 
-    #[inline]
-    fn judge_by<'g>(
+    #[inline(always)]
+    fn judge_by(
         &self,
-        record: RecordRef<'g>,
+        record: &RecordRef<'_>,
         load: impl FnOnce(Lifecycle) -> Load,
         check_access: impl FnOnce(Access) -> Result<(), Rejection>,
-    ) -> Result<Candidate<'g>, Rejection> {
+    ) -> Result<Worth, Rejection> {
         let word = record.lifecycle();
         if !word.is_live_at(self.tick) {
             return Err(Rejection::Departed);
         }
-        if self.excludes(&record) {
+        if self.excludes(record) {
             return Err(Rejection::Excluded);
         }
-        let circuit = record.circuit();
-        check_access(circuit.access(self.tick))?;
+        check_access(record.circuit().access(self.tick))?;
         let load = load(word);
         if let Some(refusal) = load.refusal() {
             return Err(refusal.into());
         }
         let path_micros = match self.views {
             None => self.own_path_micros(record.rtt_micros())?,
-            Some(_) => self.checked_legs(&record)?.path_micros(),
+            Some(_) => self.checked_legs(record)?.path_micros(),
         };
-        Ok(Candidate {
-            record,
+        Ok(Worth {
             word,
-            circuit,
             path_micros,
             score: score(path_micros, load),
         })

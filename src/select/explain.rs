@@ -4,7 +4,7 @@ use crate::relay::{CircuitState, NodeId};
 use crate::select::criteria::Rejection;
 use crate::select::legs::Leg;
 use crate::select::score::penalty;
-use crate::select::walk::{Walk, put_trials_last};
+use crate::select::walk::Walk;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
@@ -168,7 +168,7 @@ impl Walk<'_> {
                 continue;
             };
             let id = record.identity();
-            let verdict = match (place(&id), self.criteria.judge_announced(record)) {
+            let verdict = match (place(&id), self.criteria.judge_announced(&record)) {
                 (Some(place), _) => chosen[place].1,
                 (None, Ok(_)) => Verdict::Worse,
                 (None, Err(rejection)) => rejection.into(),
@@ -205,7 +205,7 @@ impl Walk<'_> {
 
     /// What would be handed out, and as what.
     fn chosen(&self, count: usize) -> Vec<(NodeId, Verdict)> {
-        let mut all = self.sorted();
+        let all = self.sorted();
         let Some(best) = all.first().copied() else {
             let last_resort = self.last_resort().into_iter();
             return last_resort
@@ -218,7 +218,6 @@ impl Walk<'_> {
                 None => (best.record.identity(), Verdict::Chosen),
             }];
         }
-        put_trials_last(&mut all);
         let chosen = self.spread(all, count).into_iter();
         chosen
             .map(|candidate| (candidate.record.identity(), Verdict::Chosen))

@@ -15,21 +15,19 @@ use crate::record::Load;
 /// The load must be below the capacity.
 #[inline]
 pub(crate) fn score(path_micros: u32, load: Load) -> f32 {
-    path_micros as f32 / headroom(load.utilisation())
+    let utilisation = load.utilisation();
+    let square = utilisation * utilisation;
+    path_micros as f32 / (1.0 - square * square)
 }
 
 /// What a path is multiplied by for the load of its relay; infinite at the
 /// capacity and above.
-#[inline]
 pub(crate) fn penalty(load: Load) -> f32 {
-    1.0 / headroom(load.utilisation().min(1.0))
-}
-
-/// What the penalty divides by.
-#[inline]
-fn headroom(utilisation: f32) -> f32 {
-    let square = utilisation * utilisation;
-    1.0 - square * square
+    if load.total() < load.capacity() {
+        score(1, load)
+    } else {
+        f32::INFINITY
+    }
 }
 
 /// The least score that any relay at the end of a path can have.

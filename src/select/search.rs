@@ -19,7 +19,7 @@
 //! looked at in order, so that the answer "none" is never wrong.
 
 use crate::select::course::Course;
-use crate::select::criteria::{Candidate, Rejection};
+use crate::select::criteria::{Candidate, Rejection, Worth};
 use crate::select::legs::Views;
 use crate::select::score::least_score;
 use crate::select::walk::Walk;
@@ -46,10 +46,17 @@ pub(crate) const BEYOND: usize = 64;
 /// The best of what was looked at.
 pub(crate) struct Search<'w, 'g> {
     walk: &'w Walk<'g>,
-    best: Option<Candidate<'g>>,
+    best: Option<Best>,
     /// How many have scored as the best does.
     ties: u32,
     looked_at: usize,
+}
+
+/// Where the best is, and what it is worth.
+#[derive(Clone, Copy)]
+struct Best {
+    index: u32,
+    worth: Worth,
 }
 
 impl<'w, 'g> Search<'w, 'g> {
@@ -74,7 +81,7 @@ impl<'g> Search<'_, 'g> {
         if self.best.is_none() {
             self.anywhere();
         }
-        self.best
+        self.found()
     }
 
     /// The best of all arrivals, and of the base until some way beyond the
@@ -83,7 +90,7 @@ impl<'g> Search<'_, 'g> {
         let snapshot = self.walk.snapshot;
         for run in &snapshot.runs {
             for relay in run.iter() {
-                self.keep_better(self.walk.judge_announced(relay));
+                self.keep_better(relay.index, self.walk.judge_announced(relay));
             }
         }
         let course = self.walk.main_course();
@@ -93,32 +100,39 @@ impl<'g> Search<'_, 'g> {
             if beyond > BEYOND || !self.could_win(&course, place) {
                 break;
             }
-            self.keep_better(self.walk.judge_announced(entry.relay));
+            self.keep_better(entry.relay.index, self.walk.judge_announced(entry.relay));
         }
-        self.best
+        self.found()
+    }
+
+    #[inline]
+    fn found(&self) -> Option<Candidate<'g>> {
+        let best = self.best?;
+        let record = self.walk.table.revisit(best.index, self.walk.guard);
+        Some(Candidate::new(record, best.worth))
     }
 
     /// Looks at one relay; whether it is eligible.
     #[inline]
     fn consider(&mut self, relay: Handle) -> bool {
         self.looked_at += 1;
-        self.keep_better(self.walk.judge(relay))
+        self.keep_better(relay.index, self.walk.judge(relay))
     }
 
     #[inline(always)]
-    fn keep_better(&mut self, judged: Result<Candidate<'g>, Rejection>) -> bool {
-        let Ok(candidate) = judged else {
+    fn keep_better(&mut self, index: u32, judged: Result<Worth, Rejection>) -> bool {
+        let Ok(worth) = judged else {
             return false;
         };
         let best_score = self.best_score();
-        if candidate.score < best_score {
-            self.best = Some(candidate);
+        if worth.score < best_score {
+            self.best = Some(Best { index, worth });
             self.ties = 1;
-        } else if candidate.score == best_score {
+        } else if worth.score == best_score {
             // Each of those that tie is taken as likely as any other.
             self.ties += 1;
             if random_below(self.ties) == 0 {
-                self.best = Some(candidate);
+                self.best = Some(Best { index, worth });
             }
         }
         true
@@ -126,7 +140,7 @@ impl<'g> Search<'_, 'g> {
 
     #[inline]
     fn best_score(&self) -> f32 {
-        self.best.map_or(f32::INFINITY, |best| best.score)
+        self.best.map_or(f32::INFINITY, |best| best.worth.score)
     }
 
     /// Whether an entry at this place could win, or tie.
@@ -154,7 +168,7 @@ impl<'g> Search<'_, 'g> {
     fn published(&mut self) {
         if let Some(views) = self.walk.criteria.views {
             for index in views.published() {
-                self.keep_better(self.walk.judge_at(index));
+                self.keep_better(index, self.walk.judge_at(index));
             }
         }
     }

@@ -3,8 +3,8 @@
 //! Two relays share a *failure domain* when their addresses lie in one network
 //! (an IPv4 /24 or an IPv6 /48), their names are the same, or the embedder gave
 //! them the same label. Of several relays asked for, each next one is the best
-//! that shares no domain with those before, unless its path is too much longer
-//! than that of the best one left: then it is that. Nor is one preferred for its
+//! that shares no domain with those before, unless its path is too much longer, or
+//! its score too much worse, than that of the best one left: then it is that. Nor is one preferred for its
 //! domain that is nearly full or failed lately: it would be no standby. (Tor's path selection and
 //! Kademlia's lookups spread over prefixes for the same reason.)
 
@@ -22,9 +22,11 @@ pub(crate) fn spread<'g>(
 ) -> Vec<Candidate<'g>> {
     let mut chosen: Vec<Candidate<'g>> = Vec::with_capacity(count);
     while chosen.len() < count && !pool.is_empty() {
-        let longest = (f64::from(pool[0].path_micros) * (1.0 + cost)).round();
+        let longest = (f64::from(pool[0].worth.path_micros) * (1.0 + cost)).round();
+        let worst = pool[0].worth.score * (1.0 + cost as f32);
         let is_apart = |candidate: &Candidate<'_>| {
-            f64::from(candidate.path_micros) <= longest
+            f64::from(candidate.worth.path_micros) <= longest
+                && candidate.worth.score <= worst
                 && is_standby(candidate)
                 && !chosen.iter().any(|other| share_domain(candidate, other))
         };
@@ -41,8 +43,8 @@ fn is_standby(candidate: &Candidate<'_>) -> bool {
 }
 
 fn share_domain(one: &Candidate<'_>, other: &Candidate<'_>) -> bool {
-    let one = one.record.announcement(one.word);
-    share(one, other.record.announcement(other.word))
+    let one = one.record.announcement(one.worth.word);
+    share(one, other.record.announcement(other.worth.word))
 }
 
 fn share(one: &Announcement, other: &Announcement) -> bool {

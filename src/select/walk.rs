@@ -3,7 +3,7 @@
 use crate::PassedOver;
 use crate::record::{Access, BackOff};
 use crate::select::course::Course;
-use crate::select::criteria::{Candidate, Criteria, Rejection};
+use crate::select::criteria::{Candidate, Criteria, Rejection, Worth};
 use crate::select::search::{BEYOND, Search};
 use crate::select::snapshot::Snapshot;
 use crate::select::spread::spread;
@@ -14,7 +14,7 @@ use std::collections::HashSet;
 
 /// Up to so many results are kept in order during the walk.
 const FEW: usize = 32;
-/// So many more than asked for are looked at, for the sake of other domains.
+/// So many more than asked for are kept at most, for the sake of other domains.
 const TO_CHOOSE_FROM: usize = 48;
 /// Choices lost to other callers before the first relay that fits is taken.
 const LOST_CHOICES: usize = 4;
@@ -64,10 +64,9 @@ impl<'g> Walk<'g> {
         let mut pool = match count {
             0 => return Vec::new(),
             1 => return self.best().into_iter().collect(),
-            _ if count <= FEW => self.complete(count + TO_CHOOSE_FROM),
+            _ if count <= FEW => self.complete(count),
             _ => self.sorted(),
         };
-        put_trials_last(&mut pool);
         while pool.first().is_some_and(|first| !self.claim(first)) {
             pool.remove(0);
         }
@@ -99,7 +98,7 @@ impl<'g> Walk<'g> {
         // Others keep taking what we choose: take what comes first.
         self.snapshot
             .iter()
-            .find_map(|relay| take(&self.judge_announced(relay).ok()?))
+            .find_map(|relay| take(&self.candidate(relay)?))
             .or_else(|| self.take_last_resort(take))
     }
 
@@ -138,7 +137,8 @@ impl<'g> Walk<'g> {
     pub(crate) fn preferred_over(&self, best: &Candidate<'g>) -> Option<Candidate<'g>> {
         let preference = self.criteria.options.preference.as_ref()?;
         let record = self.table.find(&preference.relay, self.guard)?;
-        let current = self.criteria.judge_announced(record).ok()?;
+        let worth = self.criteria.judge_announced(&record).ok()?;
+        let current = Candidate::new(record, worth);
         let (current_micros, best_micros) = self.criteria.known_micros(&current, best);
         let keeps = !current.is_on_trial()
             && !current.is_busy()
@@ -150,9 +150,16 @@ impl<'g> Walk<'g> {
     /// other caller before the trial is over.
     #[inline]
     fn claim(&self, candidate: &Candidate<'g>) -> bool {
-        if !candidate.is_on_trial() {
-            return true;
+        match candidate.circuit.access(self.criteria.tick) {
+            Access::Free => true,
+            Access::OnTrial => self.begin_trial(candidate),
+            Access::BackingOff if candidate.is_last_resort => self.begin_trial(candidate),
+            Access::BackingOff | Access::Banned => false,
         }
+    }
+
+    #[cold]
+    fn begin_trial(&self, candidate: &Candidate<'g>) -> bool {
         let record = candidate.record;
         record.claim_trial(candidate.circuit, self.back_off(record.index()))
     }
@@ -176,9 +183,10 @@ impl<'g> Walk<'g> {
                 continue;
             }
             ejected += 1;
-            let Ok(candidate) = self.criteria.judge_as_last_resort(record) else {
+            let Ok(worth) = self.criteria.judge_as_last_resort(&record) else {
                 continue;
             };
+            let candidate = Candidate::last_resort(record, worth);
             let since = candidate.circuit.ejected_at(self.back_off(relay.index));
             if oldest.is_none_or(|(before, _)| since < before) {
                 oldest = Some((since, candidate));
@@ -197,21 +205,27 @@ impl<'g> Walk<'g> {
     }
 
     #[inline]
-    pub(crate) fn judge(&self, relay: Handle) -> Result<Candidate<'g>, Rejection> {
+    pub(crate) fn judge(&self, relay: Handle) -> Result<Worth, Rejection> {
         let record = self.table.resolve(relay, self.guard);
-        self.criteria.judge(record.ok_or(Rejection::Departed)?)
+        self.criteria.judge(&record.ok_or(Rejection::Departed)?)
     }
 
     /// The same of the record at an index, found there under this guard.
-    pub(crate) fn judge_at(&self, index: u32) -> Result<Candidate<'g>, Rejection> {
+    pub(crate) fn judge_at(&self, index: u32) -> Result<Worth, Rejection> {
         let record = self.table.occupant(index, self.guard);
-        self.criteria.judge(record.ok_or(Rejection::Departed)?)
+        self.criteria.judge(&record.ok_or(Rejection::Departed)?)
     }
 
-    pub(crate) fn judge_announced(&self, relay: Handle) -> Result<Candidate<'g>, Rejection> {
+    pub(crate) fn judge_announced(&self, relay: Handle) -> Result<Worth, Rejection> {
         let record = self.table.resolve(relay, self.guard);
         self.criteria
-            .judge_announced(record.ok_or(Rejection::Departed)?)
+            .judge_announced(&record.ok_or(Rejection::Departed)?)
+    }
+
+    fn candidate(&self, relay: Handle) -> Option<Candidate<'g>> {
+        let worth = self.judge_announced(relay).ok()?;
+        let record = self.table.revisit(relay.index, self.guard);
+        Some(Candidate::new(record, worth))
     }
 
     /// All relays, by the round trip from this node.
@@ -229,36 +243,46 @@ impl<'g> Walk<'g> {
         }
     }
 
-    /// Looks at everything in order until no better can come, or until it has
-    /// `count` and has gone some way beyond.
+    /// Looks at everything in order until nothing can come that would be in an
+    /// answer of `count`, or until it has that and has gone some way beyond.
     fn complete(&self, count: usize) -> Vec<Candidate<'g>> {
-        let mut best = Best::new(count);
+        let mut pool = Pool::new(count, self.criteria.options.spread_cost);
         let arrivals = self.snapshot.runs.iter().flat_map(|run| run.iter());
-        arrivals.for_each(|relay| best.keep(self.judge_announced(relay)));
+        arrivals.for_each(|relay| self.offer(relay.index, self.judge_announced(relay), &mut pool));
         if let Some(views) = self.criteria.views {
             for index in views.published() {
-                best.keep(self.judge_at(index));
+                self.offer(index, self.judge_at(index), &mut pool);
             }
         }
-        for course in self.detours().iter().flatten() {
-            self.follow(course, &mut best);
+        let detours = self.detours();
+        for course in detours.iter().flatten() {
+            self.follow(course, &mut pool);
         }
-        if best.worst_score().is_none() || self.detours().iter().all(Option::is_none) {
-            self.follow(&self.main_course(), &mut best);
+        if !pool.is_full() || detours.iter().all(Option::is_none) {
+            self.follow(&self.main_course(), &mut pool);
         }
-        best.kept
+        pool.into_list()
     }
 
-    fn follow(&self, course: &Course<'_>, best: &mut Best<'g>) {
+    fn follow(&self, course: &Course<'_>, pool: &mut Pool<'g>) {
         let mut beyond = 0;
         for entry in &course.order.entries {
-            if let Some(worst) = best.worst_score() {
+            if pool.is_full() {
                 beyond += 1;
-                if beyond > BEYOND || course.least_score(entry) >= worst {
+                if beyond > BEYOND || !pool.is_wanted(course.least_score(entry)) {
                     break;
                 }
             }
-            best.keep(self.judge_announced(entry.relay));
+            self.offer(entry.relay.index, self.judge_announced(entry.relay), pool);
+        }
+    }
+
+    fn offer(&self, index: u32, judged: Result<Worth, Rejection>, pool: &mut Pool<'g>) {
+        if let Ok(worth) = judged {
+            if pool.is_wanted(worth.score) {
+                let record = self.table.revisit(index, self.guard);
+                pool.keep(Candidate::new(record, worth));
+            }
         }
     }
 
@@ -266,12 +290,11 @@ impl<'g> Walk<'g> {
     /// all the while would cost more.
     pub(crate) fn sorted(&self) -> Vec<Candidate<'g>> {
         let relays = self.snapshot.iter();
-        let mut all: Vec<_> = relays
-            .filter_map(|relay| self.judge_announced(relay).ok())
-            .collect();
-        all.sort_by(|one, other| one.score.total_cmp(&other.score));
+        let mut all: Vec<_> = relays.filter_map(|relay| self.candidate(relay)).collect();
+        all.sort_by(|one, other| one.worth.score.total_cmp(&other.worth.score));
         let mut seen = HashSet::with_capacity(all.len());
         all.retain(|candidate| seen.insert(candidate.record.identity()));
+        put_trials_last(&mut all);
         all
     }
 
@@ -288,47 +311,76 @@ impl<'g> Walk<'g> {
     }
 }
 
+/// The best of what was looked at, in order, and what an answer may be made of
+/// instead for the sake of other domains.
+struct Pool<'g> {
+    kept: Vec<Candidate<'g>>,
+    on_trial: Vec<Candidate<'g>>,
+    count: usize,
+    /// How much worse than the last of the best a standby may be, as a factor.
+    slack: f32,
+}
+
+impl<'g> Pool<'g> {
+    fn new(count: usize, spread_cost: f64) -> Self {
+        Self {
+            kept: Vec::with_capacity(count + TO_CHOOSE_FROM + 1),
+            on_trial: Vec::new(),
+            count,
+            slack: 1.0 + spread_cost as f32,
+        }
+    }
+
+    /// Whether there is enough for an answer.
+    fn is_full(&self) -> bool {
+        self.kept.len() >= self.count
+    }
+
+    /// Whether a relay of this score could be in the answer.
+    fn is_wanted(&self, score: f32) -> bool {
+        let last = self.kept.get(self.count - 1);
+        let enough = self.kept.len() == self.count + TO_CHOOSE_FROM;
+        last.is_none_or(|last| score <= last.worth.score * self.slack)
+            && !(enough && score >= self.kept[self.kept.len() - 1].worth.score)
+    }
+
+    fn keep(&mut self, candidate: Candidate<'g>) {
+        if candidate.is_on_trial() {
+            insert(&mut self.on_trial, candidate, self.count);
+        } else {
+            insert(&mut self.kept, candidate, self.count + TO_CHOOSE_FROM);
+        }
+    }
+
+    /// Those on trial last, but for the best of all.
+    fn into_list(self) -> Vec<Candidate<'g>> {
+        let mut list = self.kept;
+        let mut on_trial = self.on_trial.into_iter().peekable();
+        let best = list.first().map_or(f32::INFINITY, |best| best.worth.score);
+        if let Some(first) = on_trial.next_if(|first| first.worth.score < best) {
+            list.insert(0, first);
+        }
+        list.extend(on_trial);
+        list
+    }
+}
+
+/// Inserts a candidate among the best in its order.
+///
+/// A relay that left and came back during the walk may be met in both lives.
+fn insert<'g>(best_first: &mut Vec<Candidate<'g>>, candidate: Candidate<'g>, most: usize) {
+    let score = candidate.worth.score;
+    let place = best_first.partition_point(|better| better.worth.score <= score);
+    let id = candidate.record.identity();
+    if !best_first.iter().any(|kept| kept.record.is_of(&id)) {
+        best_first.insert(place, candidate);
+        best_first.truncate(most);
+    }
+}
+
 /// Puts those on trial behind the others, but for the best of all.
-pub(crate) fn put_trials_last(best_first: &mut [Candidate<'_>]) {
+fn put_trials_last(best_first: &mut [Candidate<'_>]) {
     if let [_, others @ ..] = best_first {
         others.sort_by_key(Candidate::is_on_trial);
-    }
-}
-
-/// The best of what was looked at, in order.
-struct Best<'g> {
-    kept: Vec<Candidate<'g>>,
-    count: usize,
-}
-
-impl<'g> Best<'g> {
-    fn new(count: usize) -> Self {
-        Self {
-            kept: Vec::with_capacity(count),
-            count,
-        }
-    }
-
-    /// The score to beat, once there are enough.
-    fn worst_score(&self) -> Option<f32> {
-        let last = self.kept.get(self.count - 1)?;
-        Some(last.score)
-    }
-
-    /// Inserts a candidate in its order, if it is one of the best.
-    ///
-    /// A relay that left and came back during the walk may be met in both lives.
-    fn keep(&mut self, judged: Result<Candidate<'g>, Rejection>) {
-        let Ok(candidate) = judged else {
-            return;
-        };
-        let place = self
-            .kept
-            .partition_point(|better| better.score <= candidate.score);
-        let id = candidate.record.identity();
-        if place < self.count && !self.kept.iter().any(|kept| kept.record.is_of(&id)) {
-            self.kept.truncate(self.count - 1);
-            self.kept.insert(place, candidate);
-        }
     }
 }

@@ -334,6 +334,13 @@ impl Table {
         (record.generation() == handle.generation).then_some(record)
     }
 
+    /// The record at `index`, which was come upon under this very guard before,
+    /// in any of the ways that make a `RecordRef`; it may have departed since.
+    #[inline]
+    pub(crate) fn revisit<'g>(&'g self, index: u32, guard: &'g Guard) -> RecordRef<'g> {
+        self.at(index, guard)
+    }
+
     /// The record at `index`, if it is pending or live.
     pub(crate) fn occupant<'g>(&'g self, index: u32, guard: &'g Guard) -> Option<RecordRef<'g>> {
         let record = self.at(index, guard);
