@@ -17,7 +17,7 @@ use crate::table::Handle;
 /// The atlas, and what is on its way there.
 #[derive(Debug, Default)]
 pub(crate) struct Geography {
-    pub(super) atlas: Mutex<Atlas>,
+    atlas: Mutex<Atlas>,
     in_use: AtomicBool,
     probes: ProbeBox,
 }
@@ -80,7 +80,12 @@ impl Geography {
         }
     }
 
-    pub(super) fn is_in_use(&self) -> bool {
+    /// The atlas, if anybody asked for it so far.
+    pub(super) fn in_use(&self) -> Option<&Mutex<Atlas>> {
+        self.is_in_use().then_some(&self.atlas)
+    }
+
+    fn is_in_use(&self) -> bool {
         // Relaxed: those who see it late miss a measurement.
         self.in_use.load(Ordering::Relaxed)
     }

@@ -6,8 +6,9 @@
 
 use crate::registry::core::Core;
 use crate::registry::stats::{Stats, add_one, get};
+use crate::rtt::Atlas;
 use crate::select::{Backlog, Merger, Surveyed};
-use crate::sync::{AtomicU64, Ordering, epoch};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, epoch};
 use crate::table::sweep_buried;
 use crate::time::{Tick, nanos};
 use crate::wheel::Wheel;
@@ -155,26 +156,30 @@ impl Core {
         let is_stale = self.publication.wants_merge()
             || self.counters.departures() != self.last_sort.departures();
         if is_stale {
-            self.merge(&mut merger);
+            let atlas = self.geography.in_use().map(Mutex::lock);
+            self.merge(&mut merger, atlas);
         }
         is_stale
     }
 
-    /// The same, unless somebody else is at it.
+    /// The same, unless somebody else is at it, or at the atlas.
     fn try_sort(&self) {
-        if let Some(mut merger) = self.publication.try_merger() {
-            self.merge(&mut merger);
+        let Some(mut merger) = self.publication.try_merger() else {
+            return;
+        };
+        match self.geography.in_use().map(Mutex::try_lock) {
+            None => self.merge(&mut merger, None),
+            Some(Some(atlas)) => self.merge(&mut merger, Some(atlas)),
+            Some(None) => {}
         }
     }
 
-    fn merge(&self, merger: &mut Merger) {
+    fn merge(&self, merger: &mut Merger, atlas: Option<MutexGuard<'_, Atlas>>) {
         let begun = Instant::now();
         let elapsed_nanos = self.timeline.elapsed_nanos();
         let departures = self.counters.departures();
         let assumed_rtt_micros = self.settings.assumed_rtt_micros;
         let guard = epoch::pin();
-        let geography = &self.geography;
-        let atlas = geography.is_in_use().then(|| geography.atlas.lock());
         let pinned = &guard;
         // With the survey the atlas is let go of, before anything is sorted.
         self.publication

@@ -238,9 +238,15 @@ impl Registry {
     /// [`max_results`](FindOptions::max_results), fewer only if no more will
     /// do.
     ///
+    /// After the first, each is the best that is in another
+    /// [failure domain](FindOptions::spread_cost) than those before, where that
+    /// costs little; so the second is a standby. Of relays on trial, only the
+    /// first place claims one, and others come last.
+    ///
     /// Lock-free; allocates the answer. Walks the relays in order of round
-    /// trip until no better can come, at most 64 beyond the first that fill
-    /// the answer.
+    /// trip until none can come that would be in the answer, at most 64 beyond
+    /// the first that fill it: a few microseconds, where a find takes a few
+    /// hundred nanoseconds.
     #[must_use]
     pub fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
         self.core().find_relays(target, options)

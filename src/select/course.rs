@@ -4,7 +4,6 @@ use crate::select::criteria::Criteria;
 use crate::select::districts::{LocatedOrder, Surveyed};
 use crate::select::legs::{View, Views};
 use crate::select::order::{Entry, Order};
-use crate::select::score::least_score;
 use crate::select::snapshot::Base;
 
 /// An order to follow.
@@ -30,8 +29,8 @@ impl<'a> Course<'a> {
     /// The least score of any relay from this entry on.
     #[inline]
     pub(crate) fn least_score(&self, entry: &Entry) -> f32 {
-        let least = i64::from(entry.micros) + self.beyond_micros;
-        least_score(least.max(0) as u32)
+        // Without load, a score is the path; as one, this may be below zero.
+        (i64::from(entry.micros) + self.beyond_micros) as f32
     }
 }
 

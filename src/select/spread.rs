@@ -13,8 +13,8 @@ use crate::relay::Host;
 use crate::select::criteria::Candidate;
 use std::net::IpAddr;
 
-/// Chooses `count` from a pool that is sorted, best first. A path may be longer
-/// by `cost`, a share, for the sake of another domain.
+/// Chooses `count` from a pool that is sorted, best first, none twice. A path may
+/// be longer by `cost`, a share, for the sake of another domain.
 pub(crate) fn spread<'g>(
     mut pool: Vec<Candidate<'g>>,
     count: usize,
@@ -22,19 +22,32 @@ pub(crate) fn spread<'g>(
 ) -> Vec<Candidate<'g>> {
     let mut chosen: Vec<Candidate<'g>> = Vec::with_capacity(count);
     while chosen.len() < count && !pool.is_empty() {
-        let longest = (f64::from(pool[0].worth.path_micros) * (1.0 + cost)).round();
-        let worst = pool[0].worth.score * (1.0 + cost as f32);
-        let is_apart = |candidate: &Candidate<'_>| {
-            f64::from(candidate.worth.path_micros) <= longest
-                && candidate.worth.score <= worst
-                && is_standby(candidate)
-                && !chosen.iter().any(|other| share_domain(candidate, other))
-        };
-        let is_first = chosen.is_empty();
-        let next = pool.iter().position(|one| is_first || is_apart(one));
-        chosen.push(pool.remove(next.unwrap_or(0)));
+        let next = next(&pool, &chosen, cost);
+        let candidate = pool.remove(next);
+        // A relay that left and came back meanwhile may be met in both lives.
+        let id = candidate.record.identity();
+        if !chosen.iter().any(|other| other.record.is_of(&id)) {
+            chosen.push(candidate);
+        }
     }
     chosen
+}
+
+/// The place in the pool of the one to choose next.
+fn next(pool: &[Candidate<'_>], chosen: &[Candidate<'_>], cost: f64) -> usize {
+    if chosen.is_empty() || cost == 0.0 {
+        return 0;
+    }
+    let best = pool[0].worth;
+    let longest = (f64::from(best.path_micros) * (1.0 + cost)).round();
+    let worst = best.score * (1.0 + cost as f32);
+    let is_apart = |candidate: &Candidate<'_>| {
+        f64::from(candidate.worth.path_micros) <= longest
+            && candidate.worth.score <= worst
+            && is_standby(candidate)
+            && !chosen.iter().any(|other| share_domain(candidate, other))
+    };
+    pool.iter().position(is_apart).unwrap_or(0)
 }
 
 /// Whether it is likely to be of use when it is needed.

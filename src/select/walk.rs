@@ -248,10 +248,11 @@ impl<'g> Walk<'g> {
     fn complete(&self, count: usize) -> Vec<Candidate<'g>> {
         let mut pool = Pool::new(count, self.criteria.options.spread_cost);
         let arrivals = self.snapshot.runs.iter().flat_map(|run| run.iter());
-        arrivals.for_each(|relay| self.offer(relay.index, self.judge_announced(relay), &mut pool));
+        arrivals.for_each(|relay| self.offer(relay, &mut pool));
         if let Some(views) = self.criteria.views {
             for index in views.published() {
-                self.offer(index, self.judge_at(index), &mut pool);
+                let record = self.table.revisit(index, self.guard);
+                self.offer(record.handle(), &mut pool);
             }
         }
         let detours = self.detours();
@@ -273,15 +274,21 @@ impl<'g> Walk<'g> {
                     break;
                 }
             }
-            self.offer(entry.relay.index, self.judge_announced(entry.relay), pool);
+            self.offer(entry.relay, pool);
         }
     }
 
-    fn offer(&self, index: u32, judged: Result<Worth, Rejection>, pool: &mut Pool<'g>) {
-        if let Ok(worth) = judged {
-            if pool.is_wanted(worth.score) {
-                let record = self.table.revisit(index, self.guard);
-                pool.keep(Candidate::new(record, worth));
+    fn offer(&self, relay: Handle, pool: &mut Pool<'g>) {
+        let judged = match self.judge(relay) {
+            // It may have announced more room just now.
+            Err(Rejection::Full) => self.judge_announced(relay),
+            judged => judged,
+        };
+        if let Some(worth) = judged.ok().filter(|worth| pool.is_wanted(worth.score)) {
+            let record = self.table.revisit(relay.index, self.guard);
+            let candidate = Candidate::new(record, worth);
+            if candidate.is_confirmed() {
+                pool.keep(candidate);
             }
         }
     }
@@ -302,12 +309,12 @@ impl<'g> Walk<'g> {
     /// fail together.
     pub(crate) fn spread(&self, mut pool: Vec<Candidate<'g>>, count: usize) -> Vec<Candidate<'g>> {
         let cost = self.criteria.options.spread_cost;
-        if cost > 0.0 && count <= FEW {
-            pool.truncate(count + TO_CHOOSE_FROM);
-            return spread(pool, count, cost);
+        if count > FEW {
+            pool.truncate(count);
+            return pool;
         }
-        pool.truncate(count);
-        pool
+        pool.truncate(count + TO_CHOOSE_FROM);
+        spread(pool, count, cost)
     }
 }
 
@@ -365,14 +372,12 @@ impl<'g> Pool<'g> {
     }
 }
 
-/// Inserts a candidate among the best in its order.
-///
-/// A relay that left and came back during the walk may be met in both lives.
+/// Inserts a candidate among the best in its order, unless it is there.
 fn insert<'g>(best_first: &mut Vec<Candidate<'g>>, candidate: Candidate<'g>, most: usize) {
     let score = candidate.worth.score;
     let place = best_first.partition_point(|better| better.worth.score <= score);
-    let id = candidate.record.identity();
-    if !best_first.iter().any(|kept| kept.record.is_of(&id)) {
+    let index = candidate.record.index();
+    if !best_first.iter().any(|kept| kept.record.index() == index) {
         best_first.insert(place, candidate);
         best_first.truncate(most);
     }
