@@ -15,6 +15,8 @@ pub(super) struct Entry {
     prefix: Prefix,
     /// Whether it is in the registry.
     pub(super) is_verified: bool,
+    /// Whether it ever was.
+    pub(super) was_verified: bool,
     pub(super) is_probing: bool,
     probe_at: Duration,
     /// Probes that failed since the last that succeeded.
@@ -91,6 +93,7 @@ impl Pool {
             endpoint,
             prefix,
             is_verified: false,
+            was_verified: false,
             is_probing: false,
             probe_at: now,
             failures: 0,
@@ -104,6 +107,7 @@ impl Pool {
             entry.arrival = before.arrival;
             entry.news = before.news;
             entry.shard = before.shard;
+            entry.was_verified = before.was_verified;
             if before.endpoint == entry.endpoint {
                 entry.is_verified = before.is_verified;
                 entry.is_probing = before.is_probing;
@@ -133,6 +137,15 @@ impl Pool {
         if let Some(entry) = self.entries.get_mut(id) {
             self.verified += usize::from(!entry.is_verified);
             entry.is_verified = true;
+            entry.was_verified = true;
+        }
+    }
+
+    /// One that was verified is a candidate again.
+    pub(super) fn set_candidate(&mut self, id: &NodeId) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            self.verified -= usize::from(entry.is_verified);
+            entry.is_verified = false;
         }
     }
 
@@ -154,11 +167,10 @@ impl Pool {
         }
     }
 
-    /// Takes out whose record ends first, if it has ended at `wall`.
-    pub(super) fn pop_expired(&mut self, wall: Duration) -> Option<NodeId> {
-        let &(_, id) = self.by_end.first().filter(|(end, _)| *end <= wall)?;
-        self.remove(&id);
-        Some(id)
+    /// Whose record ends first, if it has ended at `wall`.
+    pub(super) fn first_expired(&self, wall: Duration) -> Option<NodeId> {
+        let (_, id) = self.by_end.first().filter(|(end, _)| *end <= wall)?;
+        Some(*id)
     }
 
     /// The candidate that is least worth its place: who failed most probes, then

@@ -255,7 +255,7 @@ fn what_a_record_says_can_keep_it_out() {
     assert_eq!(door.offer(&at_home(1, 0)), Err(Refused::Expired));
     assert_eq!(door.admission.candidates(), 0);
     assert!(
-        door.admission.memory.is_empty(),
+        door.admission.gone.is_empty() && door.admission.strangers_gone.is_empty(),
         "none of it filled the memory"
     );
 }
@@ -277,7 +277,7 @@ fn a_withdrawal_that_comes_before_its_relay_counts() {
     let mut door = Door::new(terms());
     assert_eq!(door.offer(&withdraws(1, 5)), Ok(Offered::Withdrawn));
     assert_eq!(door.offer(&at_home(1, 0)), Err(Refused::Withdrawn));
-    assert!(door.admission.memory.is_empty());
+    assert!(door.admission.gone.is_empty());
 }
 
 #[test]
@@ -516,4 +516,60 @@ fn who_is_missing_from_its_shard_is_noticed() {
     assert_eq!(door.admission.listed(5, &[a, b].into()), []);
     assert_eq!(door.admission.listed(6, &[c].into()), []);
     assert_eq!(door.admission.listed(5, &[b].into()), [a]);
+}
+
+/// What one of very many made-up relays says: that it serves, and that it does
+/// no more, as far ahead in time as is believed.
+fn made_up(n: u16, at: u64) -> [SignedRecord; 2] {
+    let mut seed = [0xee; 32];
+    seed[..2].copy_from_slice(&n.to_be_bytes());
+    let key = SecretKey::from_seed(seed);
+    let issued = WALL + S(at + 290);
+    let sequence = crate::dht::next_sequence(None, issued);
+    let announcement = Announcement::new("5.6.250.1:1".parse().unwrap(), 1).unwrap();
+    let said = RelayRecord::announce(announcement, sequence, issued, S(TTL)).unwrap();
+    let gone = RelayRecord::withdraw(sequence + 1, issued, S(TTL)).unwrap();
+    [said, gone].map(|record| SignedRecord::sign(&record, &key, &Network::default()).unwrap())
+}
+
+/// They come and go without a probe, all in one prefix; they used to fill the
+/// memory of what others said, until nobody else was believed.
+#[test]
+fn candidates_that_come_and_go_leave_others_as_believable_as_before() {
+    let mut door = Door::new(terms());
+    (1..=2).for_each(|n| door.learn(n));
+    door.at(10);
+    assert_eq!(door.offer(&withdraws(2, 5)), Ok(Offered::Withdrawn));
+    for n in 0..1_100 {
+        let [said, gone] = made_up(n, 10);
+        assert_eq!(door.offer(&said), Ok(Offered::Candidate));
+        assert_eq!(door.offer(&gone), Ok(Offered::Withdrawn));
+    }
+    door.at(20);
+    assert_eq!(door.offer(&at_home(1, 20)), Ok(Offered::Renewed));
+    assert_eq!(door.offer(&at_home(3, 20)), Ok(Offered::Candidate));
+    assert_eq!(door.offer(&at_home(2, 4)), Err(Refused::Withdrawn));
+    assert_eq!(door.offer(&withdraws(1, 21)), Ok(Offered::Withdrawn));
+}
+
+#[test]
+fn a_relay_that_left_with_its_record_is_not_heard_with_an_older_one() {
+    for is_verified in [false, true] {
+        let mut door = Door::new(terms());
+        door.at = 1_000;
+        assert_eq!(door.offer(&at_home(1, 5)), Ok(Offered::Candidate));
+        door.probe(|_| is_verified);
+        door.at(TTL + 5);
+        assert_eq!(door.admission.candidates() + door.admission.verified(), 0);
+        let issued = WALL;
+        let announcement = Announcement::new("5.6.1.1:1".parse().unwrap(), 1).unwrap();
+        let sequence = crate::dht::next_sequence(None, issued);
+        let lasting = RelayRecord::announce(announcement, sequence, issued, S(86_400)).unwrap();
+        let lasting = SignedRecord::sign(&lasting, &key(1), &Network::default()).unwrap();
+        assert_eq!(
+            door.offer(&lasting),
+            Err(Refused::Replayed),
+            "{is_verified}"
+        );
+    }
 }
