@@ -573,3 +573,22 @@ fn a_relay_that_left_with_its_record_is_not_heard_with_an_older_one() {
         );
     }
 }
+
+/// It took as long as all of them together until a relay in the registry that
+/// had died was found out.
+#[test]
+fn a_crowd_of_candidates_holds_up_no_probe_of_a_relay_that_is_in() {
+    let mut door = Door::new(terms());
+    door.learn(1);
+    door.at(10);
+    for n in 2..50 {
+        assert_eq!(door.offer(&at_home(n, 10)), Ok(Offered::Candidate));
+    }
+    let now = door.at(100).now();
+    let first = [(); 2].map(|()| door.admission.next_probe(now.at).unwrap().0);
+    assert!(first.contains(&id(1)));
+    assert!(
+        first.iter().any(|probed| *probed != id(1)),
+        "they take turns"
+    );
+}
