@@ -38,6 +38,7 @@ use super::{Announcement, ProbeError, Refused, SequenceMemory, SignedRecord, Ver
 use crate::limits::MAX_RTT;
 use crate::relay::{Endpoint, NodeId};
 use pool::Pool;
+use quotas::Prefix;
 
 /// What became of a record that was believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub enum Offered {
 /// How many relays that were never in the registry are remembered.
 const MAX_STRANGERS_GONE: usize = 4_096;
 
-/// How many relays that failed are remembered as such.
+/// How many relays that failed are remembered as such, and how many prefixes.
 const MAX_SHUNNED: usize = 4_096;
 
 /// Who waits, who is in, and what was heard of all of them.
@@ -71,6 +72,9 @@ pub(super) struct Admission {
     /// anything out of `gone`, nor raise what is believed of others.
     strangers_gone: SequenceMemory,
     shunned: Absences,
+    /// Prefixes where a newcomer was not found: the next ones there wait a while,
+    /// lest this node be made to knock at somebody's door without end.
+    resting: Absences<Prefix>,
 }
 
 impl Admission {
@@ -81,6 +85,7 @@ impl Admission {
             gone: SequenceMemory::new(places.saturating_mul(4).max(1_024)),
             strangers_gone: SequenceMemory::new(MAX_STRANGERS_GONE),
             shunned: Absences::new(MAX_SHUNNED),
+            resting: Absences::new(MAX_SHUNNED),
             terms,
         }
     }
@@ -147,6 +152,7 @@ impl Admission {
         if self.pool.get(&id).is_none() {
             self.make_room(&id, endpoint, ground, now)?;
             self.pool.put(record, endpoint.clone(), now.at);
+            self.let_rest(&id, endpoint, now.at);
             return Ok(Offered::Candidate);
         }
         if verdict == Verdict::Same {
@@ -245,6 +251,13 @@ impl Admission {
         (now.saturating_sub(measured_at) > patience).then_some(id)
     }
 
+    /// Puts off the first probe of a relay where others were not found just now.
+    fn let_rest(&mut self, id: &NodeId, endpoint: &Endpoint, now: Duration) {
+        if let Some(until) = self.resting.end(&Prefix::of(endpoint), now) {
+            self.pool.probe_again(id, until);
+        }
+    }
+
     /// Counts something new that a relay says; only so much a minute is heeded.
     fn count_news(&mut self, id: &NodeId, now: Duration) -> Result<(), Refused> {
         const MINUTE: Duration = Duration::from_secs(60);
@@ -281,6 +294,9 @@ impl Admission {
             ground.leave(&id);
         }
         self.pool.put(record, endpoint.clone(), now.at);
+        if !stays {
+            self.let_rest(&id, endpoint, now.at);
+        }
         let is_verified = self.pool.get(&id).is_some_and(|entry| entry.is_verified);
         if is_verified {
             self.enter(&id, ground, now)?;
@@ -439,6 +455,10 @@ impl Admission {
         };
         entry.failures = entry.failures.saturating_add(1);
         let failures = entry.failures;
+        if !entry.was_verified {
+            let until = now.saturating_add(self.terms.probe_every / 8);
+            self.resting.insert(Prefix::of(&entry.endpoint), until);
+        }
         if error == ProbeError::WrongIdentity || failures >= self.terms.patience {
             self.shun(id, ground, now);
             return;

@@ -402,7 +402,8 @@ fn a_prefix_has_so_many_places_and_failing_candidates_give_way() {
         door.offer(&says(5, 0, "5.6.7.5:1")),
         Err(Refused::TooManyOfPrefix)
     );
-    door.probe(|_| true);
+    // Where one failed, the next is not probed at once.
+    door.at(8).probe(|_| true);
     assert!(door.registry.get(1).is_none() && door.registry.get(3).is_some());
 }
 
@@ -591,4 +592,27 @@ fn a_crowd_of_candidates_holds_up_no_probe_of_a_relay_that_is_in() {
         first.iter().any(|probed| *probed != id(1)),
         "they take turns"
     );
+}
+
+/// Each made-up relay that failed made room for the next one at the same address,
+/// which was probed at once: as many probes a second as there were records.
+#[test]
+fn made_up_relays_do_not_draw_probe_after_probe_to_one_prefix() {
+    let mut door = Door::new(terms());
+    let records: Vec<_> = (0..100).map(|n| made_up(n, 0)[0].clone()).collect();
+    let mut probes = 0;
+    for second in 0..30 {
+        door.at(second);
+        for record in &records {
+            let _ = door.offer(record);
+            probes += door.probe(|_| false);
+        }
+    }
+    // Two at a time, every 7.5 s.
+    assert!((4..=10).contains(&probes), "{probes}");
+    door.at(60).probe(|_| false);
+    let honest = says(1, 60, "5.6.250.7:1");
+    assert_eq!(door.offer(&honest), Ok(Offered::Candidate));
+    door.at(68).probe(|probed| *probed == id(1));
+    assert!(door.registry.holds(&id(1), false));
 }
