@@ -357,6 +357,11 @@ impl Admission {
         now: Now,
         random: &mut Rng,
     ) -> bool {
+        let is_stranger = self.pool.get(id).is_none_or(|entry| !entry.was_verified);
+        if is_stranger && outcome.is_err() {
+            let until = now.at.saturating_add(self.terms.probe_every / 8);
+            self.resting.insert(Prefix::of(endpoint), until);
+        }
         let Some(entry) = self
             .pool
             .get(id)
@@ -455,10 +460,6 @@ impl Admission {
         };
         entry.failures = entry.failures.saturating_add(1);
         let failures = entry.failures;
-        if !entry.was_verified {
-            let until = now.saturating_add(self.terms.probe_every / 8);
-            self.resting.insert(Prefix::of(&entry.endpoint), until);
-        }
         if error == ProbeError::WrongIdentity || failures >= self.terms.patience {
             self.shun(id, ground, now);
             return;

@@ -616,3 +616,26 @@ fn made_up_relays_do_not_draw_probe_after_probe_to_one_prefix() {
     door.at(68).probe(|probed| *probed == id(1));
     assert!(door.registry.holds(&id(1), false));
 }
+
+#[test]
+fn who_withdraws_while_it_is_probed_draws_no_other_probe() {
+    let mut door = Door::new(terms());
+    for n in 0..3 {
+        let [said, gone] = made_up(n, 0);
+        assert_eq!(door.offer(&said), Ok(Offered::Candidate));
+        let probe = door.admission.next_probe(S(0));
+        assert_eq!(probe.is_some(), n == 0);
+        assert_eq!(door.offer(&gone), Ok(Offered::Withdrawn));
+        if let Some((id, endpoint)) = probe {
+            let (failed, now) = (Err(ProbeError::Unreachable), door.now());
+            door.admission.probed(
+                &id,
+                &endpoint,
+                failed,
+                &door.registry,
+                now,
+                &mut door.random,
+            );
+        }
+    }
+}
