@@ -504,11 +504,8 @@ impl Admission {
         while let Some(id) = self.pool.first_expired(now.wall) {
             self.dismiss(&id, ground);
         }
-        let places = self.places(ground);
-        while self.pool.verified() > places {
-            let Some((id, _)) = self.pool.longest_unmeasured(None) else {
-                return;
-            };
+        let excess = self.pool.verified().saturating_sub(self.places(ground));
+        for id in self.pool.longest_unmeasured_of_all(excess) {
             self.dismiss(&id, ground);
         }
     }

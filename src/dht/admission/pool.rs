@@ -206,6 +206,19 @@ impl Pool {
             .min_by_key(|&(id, measured_at)| (measured_at, id))
     }
 
+    /// So many verified relays that were not measured for longest.
+    pub(super) fn longest_unmeasured_of_all(&self, count: usize) -> Vec<NodeId> {
+        if count == 0 {
+            return Vec::new();
+        }
+        let verified = self.entries.iter().filter(|(_, entry)| entry.is_verified);
+        let mut order: Vec<_> = verified
+            .map(|(id, entry)| (entry.measured_at.unwrap_or_default(), *id))
+            .collect();
+        order.sort_unstable();
+        order.into_iter().take(count).map(|(_, id)| id).collect()
+    }
+
     /// Who was in a shard and is not among those `seen`.
     pub(super) fn missing(&self, shard: u16, seen: &BTreeSet<NodeId>) -> Vec<NodeId> {
         self.entries
