@@ -526,7 +526,7 @@ fn made_up(n: u16, at: u64) -> [SignedRecord; 2] {
     seed[..2].copy_from_slice(&n.to_be_bytes());
     let key = SecretKey::from_seed(seed);
     let issued = WALL + S(at + 290);
-    let sequence = crate::dht::next_sequence(None, issued);
+    let sequence = crate::dht::next_sequence(None, issued) + 2 * u64::from(n);
     let announcement = Announcement::new("5.6.250.1:1".parse().unwrap(), 1).unwrap();
     let said = RelayRecord::announce(announcement, sequence, issued, S(TTL)).unwrap();
     let gone = RelayRecord::withdraw(sequence + 1, issued, S(TTL)).unwrap();
@@ -638,4 +638,25 @@ fn who_withdraws_while_it_is_probed_draws_no_other_probe() {
             );
         }
     }
+}
+
+/// Relays that work and leave drive others that left out of memory, and unknown
+/// ones with old records out of belief, but nobody who is in.
+#[test]
+fn relays_that_work_and_leave_cannot_make_those_that_are_in_unbelievable() {
+    let mut door = Door::new(terms());
+    door.learn(1);
+    door.at(10);
+    for n in 0..1_100 {
+        let [said, gone] = made_up(n, 10);
+        assert_eq!(door.offer(&said), Ok(Offered::Candidate));
+        assert_eq!(door.probe(|_| true), 1);
+        assert_eq!(door.offer(&gone), Ok(Offered::Withdrawn));
+    }
+    door.at(20);
+    assert_eq!(door.offer(&at_home(3, 20)), Err(Refused::Forgotten));
+    assert_eq!(door.offer(&at_home(1, 20)), Ok(Offered::Renewed));
+    assert_eq!(door.offer(&at_home(1, 15)), Err(Refused::Replayed));
+    assert_eq!(door.offer(&withdraws(1, 21)), Ok(Offered::Withdrawn));
+    assert!(door.offer(&at_home(1, 20)).is_err());
 }
