@@ -359,8 +359,11 @@ impl Admission {
     ) -> bool {
         let is_stranger = self.pool.get(id).is_none_or(|entry| !entry.was_verified);
         if is_stranger && outcome.is_err() {
-            let until = now.at.saturating_add(self.terms.probe_every / 8);
-            self.resting.insert(Prefix::of(endpoint), until);
+            // The more may be known of a prefix, the more may be tried.
+            let prefix = Prefix::of(endpoint);
+            let most = u32::try_from(self.pool.most_of(&prefix)).unwrap_or(u32::MAX);
+            let rest = self.terms.probe_every / most.saturating_mul(2).max(1);
+            self.resting.insert(prefix, now.at.saturating_add(rest));
         }
         let Some(entry) = self
             .pool

@@ -84,6 +84,11 @@ impl Pool {
         self.entries.get(id).is_some_and(is_there) || self.quotas.has_room(&prefix)
     }
 
+    /// How many of the prefix there may be.
+    pub(super) const fn most_of(&self, prefix: &Prefix) -> usize {
+        self.quotas.most_of(prefix)
+    }
+
     /// Takes in a record, in place of what there is: a candidate, to be probed
     /// at once, unless it only renews what is verified.
     pub(super) fn put(&mut self, record: &SignedRecord, endpoint: Endpoint, now: Duration) {
