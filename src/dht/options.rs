@@ -417,6 +417,7 @@ impl DhtOptions {
             ttl: self.ttl,
             refresh: self.refresh_every().min(limits.refresh),
             load_every: self.load_every,
+            patience: self.request_deadline.saturating_mul(2),
         }
     }
 
@@ -425,6 +426,7 @@ impl DhtOptions {
             sweep_every: self.sweep_every,
             hurry: self.sweep_every.min(Duration::from_secs(2)),
             absent_for: self.absent_for,
+            patience: self.request_deadline.saturating_mul(2),
         }
     }
 

@@ -146,12 +146,25 @@ impl Core {
         let Some(link) = &self.link else {
             return false;
         };
+        let victim = self.victim_among(link.learned.indices(), guard);
+        // One that left in between has made room, too.
+        victim.map(|record| self.remove_record(record)).is_some()
+    }
+
+    /// Who is to give way, of the learned relays at these indices.
+    fn victim_among<'g>(
+        &'g self,
+        indices: impl Iterator<Item = u32>,
+        guard: &'g Guard,
+    ) -> Option<RecordRef<'g>> {
         let live = |index: u32| {
             let record = self.table.occupant(index, guard)?;
-            record.lifecycle().is_live().then_some(record)
+            // The place may be another's by now: its origin is to be asked for
+            // once it is seen to live.
+            (record.lifecycle().is_live() && self.is_learned_record(&record)).then_some(record)
         };
-        let mut victim: Option<RecordRef<'_>> = None;
-        for record in link.learned.indices().filter_map(live) {
+        let mut victim = None;
+        for record in indices.filter_map(live) {
             let is_unmeasured = record.rtt_micros().is_none();
             if victim.is_none() || is_unmeasured {
                 victim = Some(record);
@@ -160,7 +173,7 @@ impl Core {
                 break;
             }
         }
-        victim.is_some_and(|record| self.remove_record(record))
+        victim
     }
 
     /// Makes this very record depart, and no other of the same id.
@@ -281,6 +294,100 @@ impl From<RegisterError> for Unlearned {
         match error {
             RegisterError::Full { .. } | RegisterError::Backlogged { .. } => Self::NoRoom,
             _ => Self::Refused,
+        }
+    }
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+    use crate::dht::{DhtOptions, Memory};
+    use crate::registry::{Maintenance, Registry};
+    use std::net::SocketAddr;
+    use std::sync::Barrier;
+    use std::thread;
+
+    fn id(n: u8) -> NodeId {
+        NodeId::from([n; 32])
+    }
+
+    fn endpoint() -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1], 4433))
+    }
+
+    fn registry(max_relays: usize) -> Registry {
+        let options = DhtOptions::new()
+            .workers(0)
+            .probe(|_: &_, _: &_, _| Ok(Duration::from_millis(1)));
+        Registry::builder()
+            .max_relays(max_relays)
+            .maintenance(Maintenance::Manual)
+            .dht(Memory::new(), options)
+            .build()
+            .unwrap()
+    }
+
+    fn learn(registry: &Registry, n: u8) -> Entry {
+        let said = Announcement::new(endpoint().into(), 1).unwrap();
+        let ttl = Duration::from_secs(600);
+        registry.core().enter(&id(n), &said, 1, ttl)
+    }
+
+    /// A place that was a learned relay's when somebody looked, and a local one's
+    /// when they came for it.
+    #[test]
+    fn a_local_relay_in_the_place_of_a_learned_one_does_not_give_way() {
+        let registry = registry(1);
+        let core = registry.core();
+        assert_eq!(learn(&registry, 1), Entry::Entered);
+        let learned = &core.link.as_ref().unwrap().learned;
+        let seen: Vec<u32> = learned.indices().collect();
+        assert!(core.leave(&id(1)));
+        let local = (2..100).find(|&n| {
+            registry.maintain();
+            registry.register(id(n), endpoint()).unwrap();
+            let (record, _) = core
+                .find_live(&id(n), &epoch::pin())
+                .map(|(record, word)| (record.index(), word))
+                .unwrap();
+            let is_there = seen.contains(&record);
+            if !is_there {
+                registry.unregister(&id(n));
+            }
+            is_there
+        });
+        assert!(local.is_some(), "places are used again");
+        let guard = epoch::pin();
+        assert!(core.victim_among(seen.into_iter(), &guard).is_none());
+    }
+
+    #[test]
+    fn local_relays_that_come_at_once_all_find_room_among_learned_ones() {
+        for _ in 0..300 {
+            let registry = registry(8);
+            for n in 1..=8 {
+                assert_eq!(learn(&registry, n), Entry::Entered);
+            }
+            let together = Barrier::new(4);
+            let refused = thread::scope(|scope| {
+                let threads: Vec<_> = (0..4_u8)
+                    .map(|number| {
+                        let (registry, together) = (&registry, &together);
+                        scope.spawn(move || {
+                            together.wait();
+                            (0..2).find_map(|n| {
+                                registry
+                                    .register(id(100 + number * 2 + n), endpoint())
+                                    .err()
+                            })
+                        })
+                    })
+                    .collect();
+                threads
+                    .into_iter()
+                    .find_map(|thread| thread.join().unwrap())
+            });
+            assert_eq!(refused, None);
         }
     }
 }

@@ -38,6 +38,7 @@ use super::{Announcement, ProbeError, Refused, SequenceMemory, SignedRecord, Ver
 use crate::limits::MAX_RTT;
 use crate::relay::{Endpoint, NodeId};
 use pool::Pool;
+use quotas::Prefix;
 
 /// What became of a record that was believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +54,10 @@ pub enum Offered {
     Withdrawn,
 }
 
-/// How many withdrawals of relays that were never heard of are remembered.
+/// How many relays that were never in the registry are remembered.
 const MAX_STRANGERS_GONE: usize = 4_096;
 
-/// How many relays that failed are remembered as such.
+/// How many relays that failed are remembered as such, and how many prefixes.
 const MAX_SHUNNED: usize = 4_096;
 
 /// Who waits, who is in, and what was heard of all of them.
@@ -64,12 +65,16 @@ const MAX_SHUNNED: usize = 4_096;
 pub(super) struct Admission {
     terms: Terms,
     pool: Pool,
-    /// What was heard of those that are, or were, in the pool.
-    memory: SequenceMemory,
-    /// Withdrawals of others. Anyone can make up any number of those, so they
-    /// must not drive anything out of `memory`.
+    /// The last word of those that were in the registry and are here no more.
+    gone: SequenceMemory,
+    /// The last word of those that left before a probe of them succeeded, or were
+    /// never here. Anyone can make up any number of those, so they must not drive
+    /// anything out of `gone`, nor raise what is believed of others.
     strangers_gone: SequenceMemory,
     shunned: Absences,
+    /// Prefixes where a newcomer was not found: the next ones there wait a while,
+    /// lest this node be made to knock at somebody's door without end.
+    resting: Absences<Prefix>,
 }
 
 impl Admission {
@@ -77,9 +82,10 @@ impl Admission {
         let places = terms.max_candidates.saturating_add(terms.most_learned());
         Self {
             pool: Pool::new(per_prefix),
-            memory: SequenceMemory::new(places.saturating_mul(4).max(1_024)),
+            gone: SequenceMemory::new(places.saturating_mul(4).max(1_024)),
             strangers_gone: SequenceMemory::new(MAX_STRANGERS_GONE),
             shunned: Absences::new(MAX_SHUNNED),
+            resting: Absences::new(MAX_SHUNNED),
             terms,
         }
     }
@@ -96,7 +102,7 @@ impl Admission {
 
     /// The sequence above which anything said of a relay that is here is news.
     pub(super) fn highest(&self, id: &NodeId) -> Option<u64> {
-        self.memory.highest(id).filter(|_| self.knows(id))
+        Some(self.pool.get(id)?.record.sequence())
     }
 
     /// Whether a relay is here, in the registry or not.
@@ -139,13 +145,14 @@ impl Admission {
         let verdict = self.judge(record, now)?;
         let id = record.node_id();
         if ground.is_local(&id) {
-            self.pool.remove(&id);
+            self.release(&id);
             return Err(Refused::HeldLocally);
         }
         let endpoint = announcement.endpoint();
         if self.pool.get(&id).is_none() {
             self.make_room(&id, endpoint, ground, now)?;
-            self.take_in(record, endpoint, now);
+            self.pool.put(record, endpoint.clone(), now.at);
+            self.let_rest(&id, endpoint, now.at);
             return Ok(Offered::Candidate);
         }
         if verdict == Verdict::Same {
@@ -157,15 +164,26 @@ impl Admission {
 
     /// Whether a record is its relay's latest word, as far as was ever heard.
     fn judge(&self, record: &SignedRecord, now: Now) -> Result<Verdict, Refused> {
-        let verdict = self.memory.judge(record, now.wall);
-        if let Some(refused) = Refused::by(verdict) {
+        let held = self.pool.get(&record.node_id()).map(|entry| &entry.record);
+        let of_gone = self.gone.judge(record, now.wall);
+        // What the other memory forgot, it forgot for lack of room.
+        let of_strangers = match self.strangers_gone.judge(record, now.wall) {
+            Verdict::Forgotten { .. } => of_gone,
+            verdict => verdict,
+        };
+        let verdicts = match held {
+            // Whose last word is at hand was not forgotten.
+            Some(_) if matches!(of_gone, Verdict::Forgotten { .. }) => [of_strangers; 2],
+            _ => [of_gone, of_strangers],
+        };
+        if let Some(refused) = verdicts.into_iter().find_map(Refused::by) {
             return Err(refused);
         }
-        match self.strangers_gone.judge(record, now.wall) {
-            Verdict::Stale { .. } => Err(Refused::Withdrawn),
-            Verdict::Conflict { .. } => Err(Refused::Conflict),
-            // What that memory forgot, it forgot for lack of room.
-            _ => Ok(verdict),
+        match held {
+            Some(held) if record.sequence() < held.sequence() => Err(Refused::Replayed),
+            Some(held) if record == held => Ok(Verdict::Same),
+            Some(held) if record.sequence() == held.sequence() => Err(Refused::Conflict),
+            _ => Ok(of_gone),
         }
     }
 
@@ -176,20 +194,23 @@ impl Admission {
         now: Now,
     ) -> Result<Offered, Refused> {
         let id = tombstone.node_id();
-        let is_known = self.memory.highest(&id).is_some();
-        let memory = if is_known {
-            &mut self.memory
+        let is_known = self.knows(&id) || self.gone.highest(&id).is_some();
+        let verdict = if is_known {
+            self.judge(tombstone, now)?
         } else {
-            &mut self.strangers_gone
+            let verdict = self.strangers_gone.judge(tombstone, now.wall);
+            Refused::by(verdict).map_or(Ok(verdict), Err)?
         };
-        let verdict = memory.observe(tombstone, now.wall);
-        if let Some(refused) = Refused::by(verdict) {
-            return Err(refused);
-        }
         if verdict == Verdict::Same {
             return Ok(Offered::Known);
         }
+        let was_verified = self.pool.get(&id).map(|entry| entry.was_verified);
         self.dismiss(&id, ground);
+        if was_verified.unwrap_or(is_known) {
+            self.gone.remember_latest(tombstone);
+        } else {
+            self.strangers_gone.remember_latest(tombstone);
+        }
         Ok(Offered::Withdrawn)
     }
 
@@ -230,9 +251,11 @@ impl Admission {
         (now.saturating_sub(measured_at) > patience).then_some(id)
     }
 
-    fn take_in(&mut self, record: &SignedRecord, endpoint: &Endpoint, now: Now) {
-        self.memory.observe(record, now.wall);
-        self.pool.put(record, endpoint.clone(), now.at);
+    /// Puts off the first probe of a relay where others were not found just now.
+    fn let_rest(&mut self, id: &NodeId, endpoint: &Endpoint, now: Duration) {
+        if let Some(until) = self.resting.end(&Prefix::of(endpoint), now) {
+            self.pool.probe_again(id, until);
+        }
     }
 
     /// Counts something new that a relay says; only so much a minute is heeded.
@@ -270,7 +293,10 @@ impl Admission {
             }
             ground.leave(&id);
         }
-        self.take_in(record, endpoint, now);
+        self.pool.put(record, endpoint.clone(), now.at);
+        if !stays {
+            self.let_rest(&id, endpoint, now.at);
+        }
         let is_verified = self.pool.get(&id).is_some_and(|entry| entry.is_verified);
         if is_verified {
             self.enter(&id, ground, now)?;
@@ -296,7 +322,7 @@ impl Admission {
             Entrance::Entered => self.pool.set_verified(id),
             Entrance::NoRoom => self.step_back(id, ground, now),
             Entrance::HeldLocally => {
-                self.pool.remove(id);
+                self.release(id);
                 return Err(Refused::HeldLocally);
             }
             Entrance::Refused => {
@@ -310,11 +336,9 @@ impl Admission {
     /// One that finds no room in the registry is a candidate again.
     fn step_back(&mut self, id: &NodeId, ground: &dyn Ground, now: Now) {
         ground.leave(id);
-        if let Some(entry) = self.pool.remove(id) {
-            self.pool.put(&entry.record, entry.endpoint, now.at);
-            let later = now.at.saturating_add(self.terms.probe_every);
-            self.pool.probe_again(id, later);
-        }
+        self.pool.set_candidate(id);
+        let later = now.at.saturating_add(self.terms.probe_every);
+        self.pool.probe_again(id, later);
     }
 
     /// Who is to be probed now, and where. Each probe must be
@@ -333,6 +357,14 @@ impl Admission {
         now: Now,
         random: &mut Rng,
     ) -> bool {
+        let is_stranger = self.pool.get(id).is_none_or(|entry| !entry.was_verified);
+        if is_stranger && outcome.is_err() {
+            // The more may be known of a prefix, the more may be tried.
+            let prefix = Prefix::of(endpoint);
+            let most = u32::try_from(self.pool.most_of(&prefix)).unwrap_or(u32::MAX);
+            let rest = self.terms.probe_every / most.saturating_mul(2).max(1);
+            self.resting.insert(prefix, now.at.saturating_add(rest));
+        }
         let Some(entry) = self
             .pool
             .get(id)
@@ -342,7 +374,7 @@ impl Admission {
         };
         let was_verified = entry.is_verified;
         if ground.is_local(id) {
-            self.pool.remove(id);
+            self.release(id);
             return false;
         }
         if was_verified && !ground.is_learned(id) {
@@ -452,22 +484,31 @@ impl Admission {
 
     /// Removes a relay here and from the registry.
     fn dismiss(&mut self, id: &NodeId, ground: &dyn Ground) {
-        self.pool.remove(id);
+        self.release(id);
         ground.leave(id);
+    }
+
+    /// Gives up a relay's place here, and keeps its last word.
+    fn release(&mut self, id: &NodeId) {
+        if let Some(entry) = self.pool.remove(id) {
+            let memory = if entry.was_verified {
+                &mut self.gone
+            } else {
+                &mut self.strangers_gone
+            };
+            memory.remember_latest(&entry.record);
+        }
     }
 
     /// What time brings: records end, and local relays need the room.
     pub(super) fn tidy(&mut self, ground: &dyn Ground, now: Now) {
-        self.memory.forget_expired(now.wall);
+        self.gone.forget_expired(now.wall);
         self.strangers_gone.forget_expired(now.wall);
-        while let Some(id) = self.pool.pop_expired(now.wall) {
-            ground.leave(&id);
+        while let Some(id) = self.pool.first_expired(now.wall) {
+            self.dismiss(&id, ground);
         }
-        let places = self.places(ground);
-        while self.pool.verified() > places {
-            let Some((id, _)) = self.pool.longest_unmeasured(None) else {
-                return;
-            };
+        let excess = self.pool.verified().saturating_sub(self.places(ground));
+        for id in self.pool.longest_unmeasured_of_all(excess) {
             self.dismiss(&id, ground);
         }
     }

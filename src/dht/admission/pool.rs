@@ -15,6 +15,8 @@ pub(super) struct Entry {
     prefix: Prefix,
     /// Whether it is in the registry.
     pub(super) is_verified: bool,
+    /// Whether it ever was.
+    pub(super) was_verified: bool,
     pub(super) is_probing: bool,
     probe_at: Duration,
     /// Probes that failed since the last that succeeded.
@@ -33,7 +35,10 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Pool {
     entries: BTreeMap<NodeId, Entry>,
-    by_probe: BTreeSet<(Duration, NodeId)>,
+    /// By when they are to be probed: candidates, then those that are verified.
+    by_probe: [BTreeSet<(Duration, NodeId)>; 2],
+    /// Whose turn it is among those two.
+    turn: usize,
     /// By the end of validity, since the Unix epoch.
     by_end: BTreeSet<(Duration, NodeId)>,
     quotas: Quotas,
@@ -45,7 +50,8 @@ impl Pool {
     pub(super) const fn new(per_prefix: PerPrefix) -> Self {
         Self {
             entries: BTreeMap::new(),
-            by_probe: BTreeSet::new(),
+            by_probe: [BTreeSet::new(), BTreeSet::new()],
+            turn: 0,
             by_end: BTreeSet::new(),
             quotas: Quotas::new(per_prefix),
             verified: 0,
@@ -78,6 +84,11 @@ impl Pool {
         self.entries.get(id).is_some_and(is_there) || self.quotas.has_room(&prefix)
     }
 
+    /// How many of the prefix there may be.
+    pub(super) const fn most_of(&self, prefix: &Prefix) -> usize {
+        self.quotas.most_of(prefix)
+    }
+
     /// Takes in a record, in place of what there is: a candidate, to be probed
     /// at once, unless it only renews what is verified.
     pub(super) fn put(&mut self, record: &SignedRecord, endpoint: Endpoint, now: Duration) {
@@ -91,6 +102,7 @@ impl Pool {
             endpoint,
             prefix,
             is_verified: false,
+            was_verified: false,
             is_probing: false,
             probe_at: now,
             failures: 0,
@@ -104,6 +116,7 @@ impl Pool {
             entry.arrival = before.arrival;
             entry.news = before.news;
             entry.shard = before.shard;
+            entry.was_verified = before.was_verified;
             if before.endpoint == entry.endpoint {
                 entry.is_verified = before.is_verified;
                 entry.is_probing = before.is_probing;
@@ -114,14 +127,14 @@ impl Pool {
         }
         self.verified += usize::from(entry.is_verified);
         if !entry.is_probing {
-            self.by_probe.insert((entry.probe_at, id));
+            self.by_probe[queue_of(&entry)].insert((entry.probe_at, id));
         }
         self.entries.insert(id, entry);
     }
 
     pub(super) fn remove(&mut self, id: &NodeId) -> Option<Entry> {
         let entry = self.entries.remove(id)?;
-        self.by_probe.remove(&(entry.probe_at, *id));
+        self.by_probe[queue_of(&entry)].remove(&(entry.probe_at, *id));
         self.by_end
             .remove(&(entry.record.record().expires_at(), *id));
         self.quotas.remove(&entry.prefix);
@@ -130,35 +143,49 @@ impl Pool {
     }
 
     pub(super) fn set_verified(&mut self, id: &NodeId) {
-        if let Some(entry) = self.entries.get_mut(id) {
-            self.verified += usize::from(!entry.is_verified);
+        let verified = &mut self.verified;
+        requeue(&mut self.entries, &mut self.by_probe, id, |entry| {
+            *verified += usize::from(!entry.is_verified);
             entry.is_verified = true;
-        }
+            entry.was_verified = true;
+        });
     }
 
-    /// Who is to be probed now.
+    /// One that was verified is a candidate again.
+    pub(super) fn set_candidate(&mut self, id: &NodeId) {
+        let verified = &mut self.verified;
+        requeue(&mut self.entries, &mut self.by_probe, id, |entry| {
+            *verified -= usize::from(entry.is_verified);
+            entry.is_verified = false;
+        });
+    }
+
+    /// Who is to be probed now. Candidates and those that are verified take
+    /// turns, so that however many there are of the ones, the others are probed.
     pub(super) fn begin_probe(&mut self, now: Duration) -> Option<(NodeId, Endpoint)> {
-        let &(due, id) = self.by_probe.first().filter(|(due, _)| *due <= now)?;
-        self.by_probe.remove(&(due, id));
+        let is_due = |queue: &usize| {
+            let first = self.by_probe[*queue].first();
+            first.is_some_and(|(due, _)| *due <= now)
+        };
+        let queue = [self.turn, 1 - self.turn].into_iter().find(is_due)?;
+        self.turn = 1 - queue;
+        let (_, id) = self.by_probe[queue].pop_first()?;
         let entry = self.entries.get_mut(&id)?;
         entry.is_probing = true;
         Some((id, entry.endpoint.clone()))
     }
 
     pub(super) fn probe_again(&mut self, id: &NodeId, at: Duration) {
-        if let Some(entry) = self.entries.get_mut(id) {
-            self.by_probe.remove(&(entry.probe_at, *id));
+        requeue(&mut self.entries, &mut self.by_probe, id, |entry| {
             entry.is_probing = false;
             entry.probe_at = at;
-            self.by_probe.insert((at, *id));
-        }
+        });
     }
 
-    /// Takes out whose record ends first, if it has ended at `wall`.
-    pub(super) fn pop_expired(&mut self, wall: Duration) -> Option<NodeId> {
-        let &(_, id) = self.by_end.first().filter(|(end, _)| *end <= wall)?;
-        self.remove(&id);
-        Some(id)
+    /// Whose record ends first, if it has ended at `wall`.
+    pub(super) fn first_expired(&self, wall: Duration) -> Option<NodeId> {
+        let (_, id) = self.by_end.first().filter(|(end, _)| *end <= wall)?;
+        Some(*id)
     }
 
     /// The candidate that is least worth its place: who failed most probes, then
@@ -184,6 +211,19 @@ impl Pool {
             .min_by_key(|&(id, measured_at)| (measured_at, id))
     }
 
+    /// So many verified relays that were not measured for longest.
+    pub(super) fn longest_unmeasured_of_all(&self, count: usize) -> Vec<NodeId> {
+        if count == 0 {
+            return Vec::new();
+        }
+        let verified = self.entries.iter().filter(|(_, entry)| entry.is_verified);
+        let mut order: Vec<_> = verified
+            .map(|(id, entry)| (entry.measured_at.unwrap_or_default(), *id))
+            .collect();
+        order.sort_unstable();
+        order.into_iter().take(count).map(|(_, id)| id).collect()
+    }
+
     /// Who was in a shard and is not among those `seen`.
     pub(super) fn missing(&self, shard: u16, seen: &BTreeSet<NodeId>) -> Vec<NodeId> {
         self.entries
@@ -197,5 +237,25 @@ impl Pool {
     pub(super) fn all_verified(&self) -> impl Iterator<Item = &NodeId> {
         let verified = self.entries.iter().filter(|(_, entry)| entry.is_verified);
         verified.map(|(id, _)| id)
+    }
+}
+
+fn queue_of(entry: &Entry) -> usize {
+    usize::from(entry.is_verified)
+}
+
+/// Changes what decides when an entry is probed.
+fn requeue(
+    entries: &mut BTreeMap<NodeId, Entry>,
+    by_probe: &mut [BTreeSet<(Duration, NodeId)>; 2],
+    id: &NodeId,
+    change: impl FnOnce(&mut Entry),
+) {
+    if let Some(entry) = entries.get_mut(id) {
+        by_probe[queue_of(entry)].remove(&(entry.probe_at, *id));
+        change(entry);
+        if !entry.is_probing {
+            by_probe[queue_of(entry)].insert((entry.probe_at, *id));
+        }
     }
 }

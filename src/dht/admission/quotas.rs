@@ -60,11 +60,14 @@ impl Quotas {
     }
 
     pub(super) fn has_room(&self, prefix: &Prefix) -> bool {
-        let most = match prefix {
+        self.counts.get(prefix).copied().unwrap_or(0) < self.most_of(prefix)
+    }
+
+    pub(super) const fn most_of(&self, prefix: &Prefix) -> usize {
+        match prefix {
             Prefix::V4(_) | Prefix::Site(_) => self.most.v4,
             Prefix::V6(_) => self.most.v6,
-        };
-        self.counts.get(prefix).copied().unwrap_or(0) < most
+        }
     }
 
     pub(super) fn add(&mut self, prefix: &Prefix) {

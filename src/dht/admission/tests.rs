@@ -255,7 +255,7 @@ fn what_a_record_says_can_keep_it_out() {
     assert_eq!(door.offer(&at_home(1, 0)), Err(Refused::Expired));
     assert_eq!(door.admission.candidates(), 0);
     assert!(
-        door.admission.memory.is_empty(),
+        door.admission.gone.is_empty() && door.admission.strangers_gone.is_empty(),
         "none of it filled the memory"
     );
 }
@@ -277,7 +277,7 @@ fn a_withdrawal_that_comes_before_its_relay_counts() {
     let mut door = Door::new(terms());
     assert_eq!(door.offer(&withdraws(1, 5)), Ok(Offered::Withdrawn));
     assert_eq!(door.offer(&at_home(1, 0)), Err(Refused::Withdrawn));
-    assert!(door.admission.memory.is_empty());
+    assert!(door.admission.gone.is_empty());
 }
 
 #[test]
@@ -402,7 +402,8 @@ fn a_prefix_has_so_many_places_and_failing_candidates_give_way() {
         door.offer(&says(5, 0, "5.6.7.5:1")),
         Err(Refused::TooManyOfPrefix)
     );
-    door.probe(|_| true);
+    // Where one failed, the next is not probed at once.
+    door.at(15).probe(|_| true);
     assert!(door.registry.get(1).is_none() && door.registry.get(3).is_some());
 }
 
@@ -516,4 +517,146 @@ fn who_is_missing_from_its_shard_is_noticed() {
     assert_eq!(door.admission.listed(5, &[a, b].into()), []);
     assert_eq!(door.admission.listed(6, &[c].into()), []);
     assert_eq!(door.admission.listed(5, &[b].into()), [a]);
+}
+
+/// What one of very many made-up relays says: that it serves, and that it does
+/// no more, as far ahead in time as is believed.
+fn made_up(n: u16, at: u64) -> [SignedRecord; 2] {
+    let mut seed = [0xee; 32];
+    seed[..2].copy_from_slice(&n.to_be_bytes());
+    let key = SecretKey::from_seed(seed);
+    let issued = WALL + S(at + 290);
+    let sequence = crate::dht::next_sequence(None, issued) + 2 * u64::from(n);
+    let announcement = Announcement::new("5.6.250.1:1".parse().unwrap(), 1).unwrap();
+    let said = RelayRecord::announce(announcement, sequence, issued, S(TTL)).unwrap();
+    let gone = RelayRecord::withdraw(sequence + 1, issued, S(TTL)).unwrap();
+    [said, gone].map(|record| SignedRecord::sign(&record, &key, &Network::default()).unwrap())
+}
+
+/// They come and go without a probe, all in one prefix; they used to fill the
+/// memory of what others said, until nobody else was believed.
+#[test]
+fn candidates_that_come_and_go_leave_others_as_believable_as_before() {
+    let mut door = Door::new(terms());
+    (1..=2).for_each(|n| door.learn(n));
+    door.at(10);
+    assert_eq!(door.offer(&withdraws(2, 5)), Ok(Offered::Withdrawn));
+    for n in 0..1_100 {
+        let [said, gone] = made_up(n, 10);
+        assert_eq!(door.offer(&said), Ok(Offered::Candidate));
+        assert_eq!(door.offer(&gone), Ok(Offered::Withdrawn));
+    }
+    door.at(20);
+    assert_eq!(door.offer(&at_home(1, 20)), Ok(Offered::Renewed));
+    assert_eq!(door.offer(&at_home(3, 20)), Ok(Offered::Candidate));
+    assert_eq!(door.offer(&at_home(2, 4)), Err(Refused::Withdrawn));
+    assert_eq!(door.offer(&withdraws(1, 21)), Ok(Offered::Withdrawn));
+}
+
+#[test]
+fn a_relay_that_left_with_its_record_is_not_heard_with_an_older_one() {
+    for is_verified in [false, true] {
+        let mut door = Door::new(terms());
+        door.at = 1_000;
+        assert_eq!(door.offer(&at_home(1, 5)), Ok(Offered::Candidate));
+        door.probe(|_| is_verified);
+        door.at(TTL + 5);
+        assert_eq!(door.admission.candidates() + door.admission.verified(), 0);
+        let issued = WALL;
+        let announcement = Announcement::new("5.6.1.1:1".parse().unwrap(), 1).unwrap();
+        let sequence = crate::dht::next_sequence(None, issued);
+        let lasting = RelayRecord::announce(announcement, sequence, issued, S(86_400)).unwrap();
+        let lasting = SignedRecord::sign(&lasting, &key(1), &Network::default()).unwrap();
+        assert_eq!(
+            door.offer(&lasting),
+            Err(Refused::Replayed),
+            "{is_verified}"
+        );
+    }
+}
+
+/// It took as long as all of them together until a relay in the registry that
+/// had died was found out.
+#[test]
+fn a_crowd_of_candidates_holds_up_no_probe_of_a_relay_that_is_in() {
+    let mut door = Door::new(terms());
+    door.learn(1);
+    door.at(10);
+    for n in 2..50 {
+        assert_eq!(door.offer(&at_home(n, 10)), Ok(Offered::Candidate));
+    }
+    let now = door.at(100).now();
+    let first = [(); 2].map(|()| door.admission.next_probe(now.at).unwrap().0);
+    assert!(first.contains(&id(1)));
+    assert!(
+        first.iter().any(|probed| *probed != id(1)),
+        "they take turns"
+    );
+}
+
+/// Each made-up relay that failed made room for the next one at the same address,
+/// which was probed at once: as many probes a second as there were records.
+#[test]
+fn made_up_relays_do_not_draw_probe_after_probe_to_one_prefix() {
+    let mut door = Door::new(terms());
+    let records: Vec<_> = (0..100).map(|n| made_up(n, 0)[0].clone()).collect();
+    let mut probes = 0;
+    for second in 0..30 {
+        door.at(second);
+        for record in &records {
+            let _ = door.offer(record);
+            probes += door.probe(|_| false);
+        }
+    }
+    // Two at a time, every 15 s.
+    assert!((2..=10).contains(&probes), "{probes}");
+    door.at(60).probe(|_| false);
+    let honest = says(1, 60, "5.6.250.7:1");
+    assert_eq!(door.offer(&honest), Ok(Offered::Candidate));
+    door.at(75).probe(|probed| *probed == id(1));
+    assert!(door.registry.holds(&id(1), false));
+}
+
+#[test]
+fn who_withdraws_while_it_is_probed_draws_no_other_probe() {
+    let mut door = Door::new(terms());
+    for n in 0..3 {
+        let [said, gone] = made_up(n, 0);
+        assert_eq!(door.offer(&said), Ok(Offered::Candidate));
+        let probe = door.admission.next_probe(S(0));
+        assert_eq!(probe.is_some(), n == 0);
+        assert_eq!(door.offer(&gone), Ok(Offered::Withdrawn));
+        if let Some((id, endpoint)) = probe {
+            let (failed, now) = (Err(ProbeError::Unreachable), door.now());
+            door.admission.probed(
+                &id,
+                &endpoint,
+                failed,
+                &door.registry,
+                now,
+                &mut door.random,
+            );
+        }
+    }
+}
+
+/// Relays that work and leave drive others that left out of memory, and unknown
+/// ones with old records out of belief, but nobody who is in.
+#[test]
+fn relays_that_work_and_leave_cannot_make_those_that_are_in_unbelievable() {
+    let mut door = Door::new(terms());
+    door.learn(1);
+    door.at(10);
+    for n in 0..1_100 {
+        let [said, gone] = made_up(n, 10);
+        assert_eq!(door.offer(&said), Ok(Offered::Candidate));
+        assert_eq!(door.probe(|_| true), 1);
+        assert_eq!(door.offer(&gone), Ok(Offered::Withdrawn));
+    }
+    door.at(20);
+    assert_eq!(door.offer(&at_home(3, 20)), Err(Refused::Forgotten));
+    assert_eq!(door.offer(&at_home(1, 20)), Ok(Offered::Renewed));
+    assert_eq!(door.offer(&at_home(1, 15)), Err(Refused::Replayed));
+    assert_eq!(door.offer(&withdraws(1, 21)), Ok(Offered::Withdrawn));
+    assert!(door.offer(&at_home(1, 20)).is_err());
 }

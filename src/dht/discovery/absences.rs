@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use crate::relay::NodeId;
 
-/// Nodes that are not worth asking for until some time; a bounded number of
+/// Nodes, or whatever else, that are not worth asking for until some time; a bounded number of
 /// them, of which those whose time ends first are forgotten first.
 #[derive(Clone, Debug)]
-pub(in crate::dht) struct Absences {
-    until: BTreeMap<NodeId, Duration>,
-    by_end: BTreeSet<(Duration, NodeId)>,
+pub(in crate::dht) struct Absences<K = NodeId> {
+    until: BTreeMap<K, Duration>,
+    by_end: BTreeSet<(Duration, K)>,
     capacity: usize,
 }
 
-impl Absences {
+impl<K: Ord + Clone> Absences<K> {
     pub(in crate::dht) const fn new(capacity: usize) -> Self {
         Self {
             until: BTreeMap::new(),
@@ -23,26 +23,31 @@ impl Absences {
         }
     }
 
-    pub(in crate::dht) fn insert(&mut self, node: NodeId, until: Duration) {
+    pub(in crate::dht) fn insert(&mut self, node: K, until: Duration) {
         self.remove(&node);
-        self.until.insert(node, until);
+        self.until.insert(node.clone(), until);
         self.by_end.insert((until, node));
         while self.until.len() > self.capacity {
             self.forget_first();
         }
     }
 
-    pub(in crate::dht) fn remove(&mut self, node: &NodeId) {
+    pub(in crate::dht) fn remove(&mut self, node: &K) {
         if let Some(until) = self.until.remove(node) {
-            self.by_end.remove(&(until, *node));
+            self.by_end.remove(&(until, node.clone()));
         }
     }
 
-    pub(in crate::dht) fn contains(&mut self, node: &NodeId, now: Duration) -> bool {
-        while self.by_end.first().is_some_and(|&(until, _)| until <= now) {
+    pub(in crate::dht) fn contains(&mut self, node: &K, now: Duration) -> bool {
+        self.end(node, now).is_some()
+    }
+
+    /// Until when, if it is not over.
+    pub(in crate::dht) fn end(&mut self, node: &K, now: Duration) -> Option<Duration> {
+        while self.by_end.first().is_some_and(|(until, _)| *until <= now) {
             self.forget_first();
         }
-        self.until.contains_key(node)
+        self.until.get(node).copied()
     }
 
     fn forget_first(&mut self) {

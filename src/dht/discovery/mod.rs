@@ -35,6 +35,8 @@ pub(super) struct Rhythm {
     pub(super) hurry: Duration,
     /// How long an absence is believed.
     pub(super) absent_for: Duration,
+    /// A sweep that has taken this long no longer holds up the next of its shard.
+    pub(super) patience: Duration,
 }
 
 /// What to ask next.
@@ -131,7 +133,11 @@ impl Discovery {
                 first_will_do,
             });
         }
-        let is_due = |(_, shard): &(usize, &Shard)| !shard.in_flight && shard.due <= now;
+        let is_held_up = |shard: &Shard| {
+            let since = shard.asked_at.filter(|_| shard.in_flight);
+            since.is_some_and(|since| now.saturating_sub(since) < self.rhythm.patience)
+        };
+        let is_due = |(_, shard): &(usize, &Shard)| !is_held_up(shard) && shard.due <= now;
         let due: Vec<usize> = self
             .shards
             .iter()
@@ -208,6 +214,7 @@ mod tests {
             sweep_every: S(60),
             hurry: S(2),
             absent_for: S(30),
+            patience: S(1_000),
         };
         (Discovery::new(shards, rhythm), Rng::with_seed(1))
     }
@@ -257,6 +264,16 @@ mod tests {
         assert_eq!(discovery.next(S(100), &mut random), Some(sweep));
         discovery.ended(&sweep, Ending::Never, S(98), &mut random);
         assert_eq!(discovery.next(S(1_000_000), &mut random), None);
+    }
+
+    #[test]
+    fn a_sweep_that_never_ends_does_not_hold_up_the_next_for_good() {
+        let (mut discovery, mut random) = discovery(1);
+        let sweep = Question::Sweep(0);
+        assert_eq!(discovery.next(S(0), &mut random), Some(sweep));
+        assert_eq!(discovery.next(S(999), &mut random), None);
+        assert_eq!(discovery.next(S(1_000), &mut random), Some(sweep));
+        assert_eq!(discovery.next(S(1_001), &mut random), None);
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(super) struct Rhythm {
     pub(super) refresh: Duration,
     /// How often a changed load is reason enough.
     pub(super) load_every: Duration,
+    /// An act that has taken this long no longer holds up the next.
+    pub(super) patience: Duration,
 }
 
 /// What to do next.
@@ -69,7 +71,7 @@ pub(super) struct Publisher {
     /// Until when something that is withdrawn could still be believed.
     withdrawn_until: Duration,
     last_sequence: Option<u64>,
-    in_flight: bool,
+    in_flight_since: Option<Duration>,
     not_before: Duration,
     back_off: BackOff,
 }
@@ -91,7 +93,7 @@ impl Publisher {
             said: None,
             withdrawn_until: Duration::ZERO,
             last_sequence: None,
-            in_flight: false,
+            in_flight_since: None,
             not_before: Duration::ZERO,
             back_off: BackOff::new(Duration::from_secs(1), Duration::from_secs(300)),
         }
@@ -120,17 +122,20 @@ impl Publisher {
         Some(said.record())
     }
 
-    /// What to do at `now`, if anything. Each act must be [ended](Self::done)
-    /// before there is another.
+    /// What to do at `now`, if anything. There is another when this was
+    /// [ended](Self::done), or an engine that never returns is waited for no more.
     pub(super) fn next(&mut self, now: Now, random: &mut Rng) -> Option<Act> {
-        if self.in_flight || now.at < self.not_before {
+        let is_held_up = self
+            .in_flight_since
+            .is_some_and(|since| now.at.saturating_sub(since) < self.rhythm.patience);
+        if is_held_up || now.at < self.not_before {
             return None;
         }
         if self.signing_due(now.at).is_some_and(|due| due <= now.at) {
             self.sign(now, random);
         }
         let act = self.said.as_ref()?.next();
-        self.in_flight = act.is_some();
+        self.in_flight_since = act.is_some().then_some(now.at);
         act
     }
 
@@ -201,7 +206,7 @@ impl Publisher {
         now: Now,
         random: &mut Rng,
     ) {
-        self.in_flight = false;
+        self.in_flight_since = None;
         let Some(said) = self.said.as_mut().filter(|said| said.is_of(act)) else {
             return;
         };

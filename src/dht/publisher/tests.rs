@@ -17,6 +17,7 @@ impl Desk {
             ttl: S(1_800),
             refresh: S(800),
             load_every: S(60),
+            patience: S(200),
         };
         let limits = Limits::new(900, 4, S(800), shards);
         let key = Arc::new(SecretKey::from_seed([7; 32]));
@@ -265,4 +266,17 @@ fn the_last_word_takes_back_what_was_said() {
     let (tombstone, shards) = desk.publisher.farewell(WALL).unwrap();
     assert!(tombstone.is_tombstone() && tombstone.sequence() > said);
     assert_eq!(shards.len(), 1);
+}
+
+/// One put that never returned used to be the last.
+#[test]
+fn a_put_that_never_ends_does_not_hold_up_the_next_for_good() {
+    let mut desk = Desk::new(0);
+    desk.holds(0, 5);
+    let hung = desk.put(1);
+    assert_eq!(desk.next(200), None);
+    assert_eq!(desk.put(201), hung);
+    assert_eq!(desk.next(202), None);
+    desk.done(&Act::Put(hung), Ok(()));
+    assert!(desk.publisher.is_settled());
 }

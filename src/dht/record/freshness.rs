@@ -212,6 +212,15 @@ impl SequenceMemory {
         }
     }
 
+    /// Remembers a record that was the latest word of its node, whatever the time,
+    /// unless something newer was heard.
+    pub(in crate::dht) fn remember_latest(&mut self, record: &SignedRecord) {
+        let highest = self.highest(&record.node_id());
+        if highest.is_none_or(|highest| highest < record.sequence()) {
+            self.remember(record);
+        }
+    }
+
     fn remember(&mut self, record: &SignedRecord) {
         let key = *record.public_key();
         let heard = Heard {
