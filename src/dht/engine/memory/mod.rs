@@ -46,7 +46,7 @@ pub use faults::{Faults, Hang, Lie};
 /// use relay_registry::dht::{Memory, RelayDht};
 /// use relay_registry::NodeId;
 /// use std::ops::ControlFlow;
-/// use std::time::Instant;
+/// use std::time::{Duration, Instant};
 ///
 /// let dht = Memory::new();
 /// let deadline = Instant::now() + Duration::from_secs(1);
