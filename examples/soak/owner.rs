@@ -14,7 +14,7 @@ use relay_registry::{
 
 use crate::book::{BLURRED, Book, Page, micros};
 use crate::clock;
-use crate::relays::{self, CAPACITIES, Face};
+use crate::relays::{self, CAPACITIES, Face, ROOMY};
 use crate::tally::Tally;
 
 pub const TICK: Duration = Duration::from_millis(5);
@@ -25,6 +25,8 @@ const BACK_OFFS: [(Failure, Duration); 2] = [
     (Failure::Refused, Duration::from_millis(740)),
     (Failure::TimedOut, Duration::from_millis(1_490)),
 ];
+/// How long who has no relay in the registry waits for room.
+const NO_PLACE: Duration = Duration::from_millis(1);
 const STALL_MS: RangeInclusive<u64> = 5..=120;
 
 pub struct Owner<'a> {
@@ -46,6 +48,7 @@ struct Owned {
     face: Face,
     is_draining: bool,
     is_banned: bool,
+    is_failing: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,6 +73,7 @@ impl<'a> Owner<'a> {
             face: Face { life: 0, terms: 0 },
             is_draining: false,
             is_banned: false,
+            is_failing: false,
         };
         Self {
             book,
@@ -113,21 +117,24 @@ impl<'a> Owner<'a> {
     /// Any relay; while there is no room, mostly one that is there.
     fn pick(&mut self) -> usize {
         let any = self.rng.usize(..self.owned.len());
-        let insists = self.rng.u32(..8) == 0;
+        let insists = self.rng.u32(..32) == 0;
         if !self.is_full || insists {
             return any;
         }
         let around = (any..self.owned.len()).chain(0..any);
         let mut present = around.filter(|&n| self.owned[n].standing == Standing::Present);
-        present.next().unwrap_or(any)
+        present.next().unwrap_or_else(|| {
+            thread::sleep(NO_PLACE);
+            any
+        })
     }
 
     fn rule(&mut self, index: usize) {
         let relay = self.owned[index].relay;
         let id = relays::id(relay);
         match self.rng.u32(..100) {
-            0..45 => self.renew(index),
-            45..53 => self.leave(index),
+            0..40 => self.renew(index),
+            40..53 => self.leave(index),
             53..56 => {
                 self.owned[index].standing = Standing::Lapsing;
                 self.tally.lapsed += 1;
@@ -146,7 +153,7 @@ impl<'a> Owner<'a> {
             83..87 => self.ban_or_not(index),
             87..91 => self.fail(index),
             91..95 => {
-                self.page(index).failing.strike();
+                self.forget_failure(index);
                 self.tally.successes += 1;
                 self.registry.report_success(&id);
             }
@@ -194,11 +201,9 @@ impl<'a> Owner<'a> {
     fn settle(&mut self, index: usize) {
         self.owned[index].standing = Standing::Present;
         self.owned[index].is_draining = false;
-        let page = self.page(index);
-        page.draining.strike();
-        page.failing.strike();
-        page.held.enter(self.book);
-        if self.rng.u32(..16) == 0 {
+        self.owned[index].is_failing = false;
+        self.page(index).held.enter(self.book);
+        if self.owned[index].face.terms == ROOMY {
             self.expect_to_find(index);
         }
         if self.rng.u32(..3) == 0 {
@@ -214,7 +219,7 @@ impl<'a> Owner<'a> {
         let outcome = self.announce(index);
         let was_held = self.book.now() < expires_from;
         match outcome {
-            Ok(Registration::Renewed) => {}
+            Ok(Registration::Renewed) => self.enter_again(index),
             Ok(Registration::New) if was_held => {
                 self.fault(index, format_args!("new while held"));
             }
@@ -230,12 +235,27 @@ impl<'a> Owner<'a> {
         }
     }
 
+    /// A renewal changed nothing of what was ruled.
+    fn enter_again(&self, index: usize) {
+        let page = self.page(index);
+        if self.owned[index].is_draining {
+            page.draining.enter(self.book);
+        }
+        if self.owned[index].is_failing {
+            page.failing.enter(self.book);
+        }
+    }
+
     /// Registers a relay under any of the terms, and enters its deadline.
     fn announce(&mut self, index: usize) -> Result<Registration, RegisterError> {
         let page = self.page(index);
         let owned = &mut self.owned[index];
         if self.rng.bool() {
-            owned.face.terms = self.rng.u16(..CAPACITIES.len() as u16);
+            // Room for all is rare, or nothing would ever be full.
+            owned.face.terms = match self.rng.u32(..32) {
+                0 => ROOMY,
+                _ => self.rng.u16(..ROOMY),
+            };
         }
         let capacity = CAPACITIES[usize::from(owned.face.terms)];
         page.raise_ceiling(owned.face.life, capacity);
@@ -246,6 +266,9 @@ impl<'a> Owner<'a> {
         let endpoint = relays::endpoint(owned.relay, owned.face);
         let (before_from, before_by) = (page.expires_from(), page.expired_by());
         page.strike_expiry();
+        // It may turn out to be a new record, of which nothing of this is true.
+        page.draining.strike();
+        page.failing.strike();
         let began = self.book.now();
         let outcome = self
             .registry
@@ -327,7 +350,7 @@ impl<'a> Owner<'a> {
         let id = relays::id(self.owned[index].relay);
         let bans = !self.owned[index].is_banned;
         page.banned.strike();
-        page.failing.strike();
+        self.forget_failure(index);
         if bans {
             match self.registry.ban(&id, BAN) {
                 Ok(()) => page.banned.enter(self.book),
@@ -343,7 +366,7 @@ impl<'a> Owner<'a> {
     fn fail(&mut self, index: usize) {
         let page = self.page(index);
         let (failure, back_off) = BACK_OFFS[self.rng.usize(..BACK_OFFS.len())];
-        page.failing.strike();
+        self.forget_failure(index);
         let began = self.book.now();
         let id = relays::id(self.owned[index].relay);
         self.tally.failures += 1;
@@ -356,7 +379,13 @@ impl<'a> Owner<'a> {
         if self.registry.report_failure(&id, failure) && is_closed {
             page.set_failing_until(began + micros(back_off));
             page.failing.enter(self.book);
+            self.owned[index].is_failing = true;
         }
+    }
+
+    fn forget_failure(&mut self, index: usize) {
+        self.page(index).failing.strike();
+        self.owned[index].is_failing = false;
     }
 
     /// What must be refused, and change nothing.
@@ -396,8 +425,11 @@ impl<'a> Owner<'a> {
             .find_relay_with(&relays::stranger(), &self.only(index));
         self.tally.visibility += 1;
         if let Err(FindError::NoRelaysAvailable { passed_over, .. }) = found {
-            if !stays_out && passed_over.full == 0 && self.book.is_held(relay, &mark) {
-                self.fault(index, format_args!("not found once it had come"));
+            if !stays_out && self.book.is_held(relay, &mark) {
+                self.fault(
+                    index,
+                    format_args!("not found once it had come: {passed_over:?}"),
+                );
             }
         } else if stays_out {
             self.fault(index, format_args!("found though banned or this node"));

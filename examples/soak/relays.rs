@@ -1,6 +1,6 @@
 //! The relays of the soak: their names, and what their endpoints tell.
 //!
-//! A port tells under which of three capacities an endpoint was announced, and in
+//! A port tells under which capacity an endpoint was announced, and in
 //! which life of the relay. Every other relay has a name instead of an address,
 //! which is memory of its own to be freed.
 
@@ -15,8 +15,9 @@ use crate::book::{Book, LIVES};
 
 /// Relays that stay throughout, far away and never full: there is always one.
 pub const STEADFAST: u32 = 3;
-/// What relays may announce.
-pub const CAPACITIES: [u32; 3] = [2, 5, 9];
+/// What relays may announce; the last is more than all threads together hold.
+pub const CAPACITIES: [u32; 4] = [2, 5, 9, 100_000];
+pub const ROOMY: u16 = 3;
 /// What steadfast relays announce, on the port of life 0.
 pub const BOUNDLESS: u32 = relay_registry::MAX_CAPACITY;
 

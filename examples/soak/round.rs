@@ -31,6 +31,8 @@ pub struct Outcome {
     pub told: Vec<String>,
     /// Bytes that the process held at most.
     pub peak_bytes: usize,
+    /// The least that it held in the second half: what did not go away.
+    pub floor_bytes: usize,
 }
 
 /// What the threads of a round share.
@@ -70,7 +72,7 @@ pub fn run(
     };
     let registry = round.build()?;
     round.settle_steadfast(&registry);
-    let mut peak_bytes = 0;
+    let (mut peak_bytes, mut floor_bytes) = (0, usize::MAX);
     thread::scope(|scope| {
         let hands = scope.spawn(|| round.give_back());
         let mut running = round.start(scope, &registry, args.threads);
@@ -78,7 +80,11 @@ pub fn run(
         let begun = Instant::now();
         while begun.elapsed() < length {
             thread::sleep(LOOK_EVERY);
-            peak_bytes = peak_bytes.max(memory::live_bytes());
+            let bytes = memory::live_bytes();
+            peak_bytes = peak_bytes.max(bytes);
+            if begun.elapsed() > length / 2 {
+                floor_bytes = floor_bytes.min(bytes);
+            }
             round.stop_or_resume(begun.elapsed());
             round.replace_askers(scope, &registry, args.threads / 2, &mut askers, &mut tally);
             look();
@@ -105,6 +111,7 @@ pub fn run(
         faults,
         told,
         peak_bytes,
+        floor_bytes,
     })
 }
 
