@@ -8,6 +8,11 @@
 #    gives false alarms. What is suppressed is in thread-sanitizer.supp, each with
 #    its reason.
 #
+# That they can fail was seen with three bugs, seeded one at a time: records given
+# back to the pool without waiting for the epoch (run 2: a race in `Record::begin`),
+# no reference to the store left with leases that outlive their registry (run 1: use
+# after free), and one that is never dropped (run 1: leaks).
+#
 # A compiler from rustup will do: RUSTC_BOOTSTRAP lets it use the sanitizers that
 # it comes with. The standard library is not instrumented.
 #
