@@ -13,59 +13,57 @@ mod recorder;
 mod relay;
 mod subjects;
 
-use checker::is_linearizable;
-use common::{World, world_of};
-use recorder::{Capacity, RELAYS, Subject, record};
+use checker::{Call, is_linearizable};
+use common::world_of;
+use recorder::{Capacity, Subject, record};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use subjects::{CheckThenAct, InRegistry, Locked};
 
-const HISTORIES: u64 = 4_000;
+const HISTORIES: u32 = 5_000;
 
-/// Whether all of so many histories are linearizable; else shows the first that is not.
+/// One test at a time, so that its threads have the machine to themselves.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether all that happened is linearizable; else shows the first history that is not.
 #[track_caller]
-fn assert_linearizable<S: Subject>(subject: impl Fn(u64) -> S, capacity: Capacity) {
+fn assert_linearizable(subject: &impl Subject, capacity: Capacity) {
+    let _alone = alone();
     let mut overlaps = 0;
-    for seed in 0..HISTORIES {
-        let subject = subject(seed);
-        for mut history in record(&subject, capacity, seed) {
-            history.sort_by_key(|call| call.began);
-            overlaps += history
-                .windows(2)
-                .filter(|pair| pair[1].began < pair[0].ended)
-                .count();
-            assert!(is_linearizable(&history), "seed {seed}: {history:#?}");
-        }
+    for mut history in record(subject, capacity, HISTORIES) {
+        history.sort_by_key(|call| call.began);
+        let overlap = |pair: &&[Call<_>]| pair[1].began < pair[0].ended;
+        overlaps += history.windows(2).filter(overlap).count();
+        assert!(is_linearizable(&history), "{history:#?}");
     }
     assert!(overlaps > 0, "nothing ever happened at once");
 }
 
-fn in_registry(world: &World, round: u64) -> InRegistry<'_> {
-    InRegistry::new(world, round as u32 * RELAYS)
-}
-
 #[test]
 fn a_relay_is_linearizable() {
-    let world = world_of(64);
-    assert_linearizable(|round| in_registry(&world, round), Capacity::Fixed);
+    assert_linearizable(&InRegistry(world_of(64)), Capacity::Fixed);
 }
 
 #[test]
 fn a_relay_is_linearizable_while_renewals_change_its_capacity() {
-    let world = world_of(64);
-    assert_linearizable(|round| in_registry(&world, round), Capacity::Changing);
+    assert_linearizable(&InRegistry(world_of(64)), Capacity::Changing);
 }
 
 /// What cannot be wrong is not found wrong.
 #[test]
 fn the_specification_behind_a_lock_is_linearizable() {
-    assert_linearizable(|_| Locked::default(), Capacity::Changing);
+    assert_linearizable(&Locked::new(HISTORIES), Capacity::Changing);
 }
 
 /// The recorder and the checker together find what is wrong with what looks, then acts.
 #[test]
 fn what_looks_and_then_acts_is_found_out() {
-    let is_found_out = (0..50 * HISTORIES).any(|seed| {
-        let subject = CheckThenAct::default();
-        let histories = record(&subject, Capacity::Fixed, seed);
+    let _alone = alone();
+    let is_found_out = (0..50).any(|_| {
+        let subject = CheckThenAct(Locked::new(HISTORIES));
+        let histories = record(&subject, Capacity::Fixed, HISTORIES);
         !histories.iter().all(|history| is_linearizable(history))
     });
     assert!(is_found_out);

@@ -12,9 +12,12 @@ const OPERATIONS: u32 = 4;
 pub const RELAYS: u32 = 2;
 const CAPACITIES: [u32; 3] = [1, 2, 3];
 
-/// What is recorded: some relays, and leases on them.
+/// What is recorded: relays, numbered throughout all histories, and leases on them.
 pub trait Subject: Sync {
     type Lease: Send;
+
+    /// A history is over, in which this relay played a part.
+    fn forget(&self, relay: u32);
 
     /// Does an operation on one of the relays; with the lease, if one was taken.
     fn act(
@@ -32,49 +35,57 @@ pub enum Capacity {
     Changing,
 }
 
-/// Where threads meet without going to sleep, so that they start at the same moment.
-struct Gate {
-    arrived: AtomicUsize,
-}
+/// How long a thread looks whether the others are there before it lets another one run.
+const SPINS: u32 = 200;
+
+/// Where threads meet without going to sleep, so that they go on at the same moment.
+struct Gate(AtomicUsize);
 
 impl Gate {
-    fn pass(&self) {
-        self.arrived.fetch_add(1, Ordering::SeqCst);
-        while self.arrived.load(Ordering::SeqCst) < THREADS {
-            thread::yield_now();
+    /// The threads' meetings are numbered from 1.
+    fn pass(&self, meeting: usize) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let mut spins = 0;
+        while self.0.load(Ordering::SeqCst) < meeting * THREADS {
+            spins += 1;
+            match spins % SPINS {
+                0 => thread::yield_now(),
+                _ => hint::spin_loop(),
+            }
         }
     }
 }
 
-/// What one thread of one history does.
+/// One of the threads.
 struct Actor<'a, S: Subject> {
     subject: &'a S,
     time: &'a AtomicU64,
     capacity: Capacity,
     rng: fastrand::Rng,
+    /// The first relay of the present history.
+    first: u32,
     next_token: Token,
     held: Vec<(u32, Token, S::Lease)>,
-    history: Vec<(u32, Call<Relay>)>,
+    calls: Vec<(u32, Call<Relay>)>,
 }
 
 impl<S: Subject> Actor<'_, S> {
-    fn run(mut self) -> Vec<(u32, Call<Relay>)> {
+    /// Plays its part in one history.
+    fn play(&mut self) {
         for _ in 0..OPERATIONS {
-            let pause = self.rng.u32(..60);
-            match pause {
-                0..20 => thread::yield_now(),
-                _ => (0..pause).for_each(|_| hint::spin_loop()),
+            match self.rng.u32(..60) {
+                0..10 => thread::yield_now(),
+                spins => (10..spins).for_each(|_| hint::spin_loop()),
             }
             self.act();
         }
         while let Some(held) = self.held.pop() {
             self.release(held);
         }
-        self.history
     }
 
     fn act(&mut self) {
-        let relay = self.rng.u32(..RELAYS);
+        let relay = self.first + self.rng.u32(..RELAYS);
         self.next_token += 1;
         let operation = match self.rng.u32(..20) {
             0..5 => Operation::Register(self.terms(relay)),
@@ -96,7 +107,7 @@ impl<S: Subject> Actor<'_, S> {
 
     fn terms(&mut self, relay: u32) -> Terms {
         let capacity = match self.capacity {
-            Capacity::Fixed => CAPACITIES[relay as usize],
+            Capacity::Fixed => CAPACITIES[(relay % RELAYS) as usize],
             Capacity::Changing => CAPACITIES[self.rng.usize(..CAPACITIES.len())],
         };
         Terms {
@@ -116,6 +127,9 @@ impl<S: Subject> Actor<'_, S> {
         returned: Option<S::Lease>,
     ) -> Option<S::Lease> {
         let began = self.time.fetch_add(1, Ordering::SeqCst);
+        if self.rng.u32(..8) == 0 {
+            thread::yield_now(); // so that calls overlap on any machine
+        }
         let (answer, lease) = self.subject.act(relay, operation, returned);
         let ended = self.time.fetch_add(1, Ordering::SeqCst);
         let call = Call {
@@ -124,41 +138,51 @@ impl<S: Subject> Actor<'_, S> {
             answer,
             ended,
         };
-        self.history.push((relay, call));
+        self.calls.push((relay, call));
         lease
     }
 }
 
-/// Has all threads act at once, and returns what happened to each relay.
-pub fn record<S: Subject>(subject: &S, capacity: Capacity, seed: u64) -> Vec<Vec<Call<Relay>>> {
+/// Has all threads act at once, history after history, and returns what happened to each relay.
+pub fn record<S: Subject>(
+    subject: &S,
+    capacity: Capacity,
+    histories: u32,
+) -> Vec<Vec<Call<Relay>>> {
     let time = AtomicU64::new(0);
-    let gate = Gate {
-        arrived: AtomicUsize::new(0),
-    };
+    let gate = Gate(AtomicUsize::new(0));
     let actor = |thread: usize| Actor {
         subject,
         time: &time,
         capacity,
-        rng: fastrand::Rng::with_seed(seed * THREADS as u64 + thread as u64),
-        next_token: thread as u32 * 1_000,
+        rng: fastrand::Rng::with_seed(thread as u64),
+        first: 0,
+        next_token: thread as u32 * (u32::MAX / THREADS as u32),
         held: Vec::new(),
-        history: Vec::new(),
+        calls: Vec::new(),
     };
-    let calls: Vec<_> = thread::scope(|scope| {
-        let start = |thread| {
-            let (gate, actor) = (&gate, actor(thread));
-            scope.spawn(move || {
-                gate.pass();
-                actor.run()
-            })
-        };
-        let running: Vec<_> = (0..THREADS).map(start).collect();
-        let join = |thread: thread::ScopedJoinHandle<'_, _>| thread.join().expect("no panic");
-        running.into_iter().flat_map(join).collect::<Vec<_>>()
+    let run = |thread| {
+        let mut actor = actor(thread);
+        for history in 0..histories {
+            actor.first = history * RELAYS;
+            gate.pass(2 * history as usize + 1);
+            actor.play();
+            gate.pass(2 * history as usize + 2);
+            if thread == 0 {
+                (actor.first..actor.first + RELAYS).for_each(|relay| subject.forget(relay));
+            }
+        }
+        actor.calls
+    };
+    let mut of_relays = vec![Vec::new(); (histories * RELAYS) as usize];
+    thread::scope(|scope| {
+        let run = &run;
+        let running: Vec<_> = (0..THREADS).map(|n| scope.spawn(move || run(n))).collect();
+        for thread in running {
+            for (relay, call) in thread.join().expect("no panic") {
+                of_relays[relay as usize].push(call);
+            }
+        }
     });
-    let of_relay = |relay| {
-        let its_own = calls.iter().filter(|(on, _)| *on == relay);
-        its_own.map(|(_, call)| call.clone()).collect()
-    };
-    (0..RELAYS).map(of_relay).collect()
+    of_relays
 }

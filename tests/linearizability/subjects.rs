@@ -10,32 +10,14 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::thread;
 
-/// A few relays of a registry that nobody else uses; they leave in the end.
-pub struct InRegistry<'a> {
-    world: &'a World,
-    /// The number of the first.
-    first: u32,
-}
+/// Relays in a registry that nobody else uses.
+pub struct InRegistry(pub World);
 
-impl<'a> InRegistry<'a> {
-    pub fn new(world: &'a World, first: u32) -> Self {
-        Self { world, first }
-    }
-
-    /// What only the given relay can answer.
-    fn only(&self, relay: u32) -> FindOptions {
-        let others = (0..RELAYS).filter(|other| *other != relay);
-        FindOptions::new().exclude(others.map(|other| id(self.first + other)))
-    }
-}
-
-impl Drop for InRegistry<'_> {
-    fn drop(&mut self) {
-        for relay in 0..RELAYS {
-            self.world.unregister(&id(self.first + relay));
-        }
-        self.world.maintain();
-    }
+/// What only the given relay can answer, of those in the same history.
+fn only(relay: u32) -> FindOptions {
+    let first = relay - relay % RELAYS;
+    let others = (first..first + RELAYS).filter(|other| *other != relay);
+    FindOptions::new().exclude(others.map(id))
 }
 
 fn endpoint(port: u16) -> Endpoint {
@@ -57,8 +39,13 @@ fn seen(info: Option<RelayInfo>) -> Answer {
     info.map_or(Answer::Unseen, |info| Answer::Seen(terms(&info)))
 }
 
-impl Subject for InRegistry<'_> {
+impl Subject for InRegistry {
     type Lease = Lease;
+
+    fn forget(&self, relay: u32) {
+        self.0.unregister(&id(relay));
+        self.0.maintain();
+    }
 
     fn act(
         &self,
@@ -66,8 +53,8 @@ impl Subject for InRegistry<'_> {
         operation: Operation,
         returned: Option<Lease>,
     ) -> (Answer, Option<Lease>) {
-        let world = self.world;
-        let id = id(self.first + relay);
+        let world = &self.0;
+        let id = id(relay);
         let answer = match operation {
             Operation::Register(Terms { port, capacity }) => {
                 let options = RegisterOptions::new().capacity(capacity).ttl(secs(600));
@@ -80,14 +67,14 @@ impl Subject for InRegistry<'_> {
             Operation::Unregister => yes_or_no(world.unregister(&id)),
             Operation::IsRelay => yes_or_no(world.is_relay(&id)),
             Operation::Relay => seen(world.relay(&id)),
-            Operation::Find => seen(world.find_relay_with(&stranger(), &self.only(relay)).ok()),
+            Operation::Find => seen(world.find_relay_with(&stranger(), &only(relay)).ok()),
             Operation::Lease(_) => match world.lease(&id) {
                 Ok(lease) => return (Answer::Leased, Some(lease)),
                 Err(LeaseError::UnknownRelay) => Answer::Unknown,
                 Err(LeaseError::Full { .. }) => Answer::Full,
                 Err(error) => panic!("nobody said so: {error}"),
             },
-            Operation::Reserve(_) => match world.reserve(&stranger(), &self.only(relay)) {
+            Operation::Reserve(_) => match world.reserve(&stranger(), &only(relay)) {
                 Ok(lease) => return (Answer::Leased, Some(lease)),
                 Err(_) => Answer::Unseen,
             },
@@ -101,11 +88,19 @@ impl Subject for InRegistry<'_> {
 }
 
 /// The specification itself, behind a lock; which is what the registry must be as good as.
-#[derive(Default)]
-pub struct Locked([Mutex<Relay>; RELAYS as usize]);
+pub struct Locked(Vec<Mutex<Relay>>);
+
+impl Locked {
+    pub fn new(histories: u32) -> Self {
+        let relays = 0..histories * RELAYS;
+        Self(relays.map(|_| Mutex::default()).collect())
+    }
+}
 
 impl Subject for Locked {
     type Lease = ();
+
+    fn forget(&self, _: u32) {}
 
     fn act(&self, relay: u32, operation: Operation, _: Option<()>) -> (Answer, Option<()>) {
         let mut state = self.0[relay as usize].lock().expect("no panic");
@@ -116,11 +111,12 @@ impl Subject for Locked {
 }
 
 /// The same with a fault: it looks, and acts on what it saw a moment later.
-#[derive(Default)]
-pub struct CheckThenAct(Locked);
+pub struct CheckThenAct(pub Locked);
 
 impl Subject for CheckThenAct {
     type Lease = ();
+
+    fn forget(&self, _: u32) {}
 
     fn act(&self, relay: u32, operation: Operation, _: Option<()>) -> (Answer, Option<()>) {
         let state = &self.0.0[relay as usize];
