@@ -48,8 +48,8 @@ for name in threads memory; do
     bounded "$newest" --quiet
 done
 
-# Suppressions go by v0 names. Without the cfgs the fences in crossbeam-epoch, which ThreadSanitizer does not
-# understand, would look like races.
+# Suppressions go by v0 names. Without the cfgs the fences in crossbeam-epoch, which
+# ThreadSanitizer does not understand, would look like races.
 flags="-Csymbol-mangling-version=v0 -Cunsafe-allow-abi-mismatch=sanitizer --cfg crossbeam_sanitize --cfg crossbeam_sanitize_thread"
 export TSAN_OPTIONS="$common:history_size=4:suppressions=$PWD/ci/thread-sanitizer.supp"
 sanitized thread "$flags" build --example soak
