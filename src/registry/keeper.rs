@@ -7,6 +7,7 @@ use crate::registry::core::Core;
 use crate::registry::housekeeping::Sorting;
 use crate::registry::stats::add_one;
 use crate::sync::{Arc, AtomicBool, Ordering, park_timeout};
+use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
@@ -63,10 +64,17 @@ fn keep(core: &Core, signals: &Signals) {
         let pass = catch_unwind(AssertUnwindSafe(|| core.maintain(Sorting::Paced)));
         if let Err(payload) = pass {
             add_one(&core.counters.panics);
-            // Dropping it could panic again.
-            std::mem::forget(payload);
+            let_go(payload);
         }
         park_timeout(core.settings.tick);
+    }
+}
+
+/// Drops what a panic carried. That may panic again; what the second one carries
+/// is left alone.
+fn let_go(payload: Box<dyn Any + Send>) {
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
     }
 }
 

@@ -24,6 +24,8 @@ struct Fragile {
     time: ManualClock,
     home: ThreadId,
     broken: AtomicBool,
+    /// What its panics carry.
+    payload: Arc<()>,
 }
 
 #[derive(Clone)]
@@ -35,6 +37,7 @@ impl SharedClock {
             time: ManualClock::new(),
             home: thread::current().id(),
             broken: AtomicBool::new(false),
+            payload: Arc::new(()),
         }))
     }
 
@@ -52,7 +55,7 @@ impl Clock for SharedClock {
     fn now(&self) -> Duration {
         let away = thread::current().id() != self.0.home;
         if away && self.0.broken.load(Ordering::SeqCst) {
-            resume_unwind(Box::new("a broken clock")); // as a panic, without its message
+            resume_unwind(Box::new(Arc::clone(&self.0.payload))); // as a panic, without a message
         }
         self.0.time.now()
     }
@@ -174,6 +177,19 @@ fn the_maintenance_thread_survives_a_panicking_clock_and_says_so() {
     assert_eq!((stats.relays, stats.expirations), (1, 1));
     drop(registry);
     eventually("the clock is let go", || clock.holders() == 1);
+}
+
+/// Once leaked: a clock that panics at every reading would have used up memory without bound.
+#[test]
+fn what_a_panic_of_the_clock_carries_is_freed() {
+    let (registry, clock) = maintained();
+    clock.set_broken(true);
+    eventually("a panic is counted", || {
+        registry.stats().maintenance_panics >= 3
+    });
+    clock.set_broken(false);
+    await_passes(&registry, 1);
+    assert_eq!(Arc::strong_count(&clock.0.payload), 1);
 }
 
 #[test]

@@ -1,0 +1,98 @@
+//! A soak: everything the registry can do, at once and for long, with every answer
+//! checked against what is certain.
+//!
+//! Time is cut into rounds. In each, a registry of its own, with a maintenance
+//! thread or without, is used by threads that own relays and make them come, renew,
+//! lapse, leave, drain, fail and be banned, more of them than it has room for; by
+//! threads that ask all that can be asked and live for a moment; by one that is
+//! held up inside its calls; while housekeeping stands still now and then. Then it
+//! is looked through at rest, or dropped while other threads give back leases, and
+//! every record must be freed. Over the rounds, memory must not grow.
+//!
+//! ```text
+//! cargo run --release --example soak -- --minutes 30
+//! cargo run --release --example soak -- --help
+//! ```
+
+mod args;
+mod asker;
+mod book;
+mod clock;
+mod memory;
+mod owner;
+mod relays;
+mod report;
+mod round;
+mod tally;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use args::{Args, Command};
+use report::Report;
+
+#[global_allocator]
+static ALLOCATOR: memory::Counting = memory::Counting;
+
+const SHORTEST_ROUND: Duration = Duration::from_secs(2);
+/// Rounds that a long soak has.
+const ROUNDS: u32 = 40;
+
+fn main() -> ExitCode {
+    match args::parse(std::env::args_os()) {
+        Ok(Command::Help) => print(args::HELP, true),
+        Ok(Command::Run(args)) => match soak(&args) {
+            Ok(report) => {
+                let text = if args.json {
+                    report.json()
+                } else {
+                    report.table()
+                };
+                print(&text, report.is_faultless())
+            }
+            Err(what) => fail(&what, 1),
+        },
+        Err(what) => fail(&format!("{what} (try --help)"), 2),
+    }
+}
+
+fn soak(args: &Args) -> Result<Report, String> {
+    let bar = ProgressBar::new(args.length.as_secs());
+    if let Ok(style) = ProgressStyle::with_template("soaking [{bar:40}] {percent:>3} %") {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    let mut report = Report::default();
+    let begun = Instant::now();
+    let length = SHORTEST_ROUND.max(args.length / ROUNDS).min(args.length);
+    for number in 0.. {
+        let look = || bar.set_position(begun.elapsed().as_secs());
+        report.add(round::run(number, args, length, look)?);
+        if begun.elapsed() >= args.length {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    report.finish(begun.elapsed());
+    Ok(report)
+}
+
+fn print(text: &str, is_success: bool) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
+        // Whoever reads our output may stop early (`| head`): not a failure.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            fail(&format!("standard output: {error}"), 1)
+        }
+        _ if is_success => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn fail(what: &str, code: u8) -> ExitCode {
+    // With standard error gone too there is nobody left to tell.
+    let _ = writeln!(io::stderr(), "soak: {what}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,115 @@
+//! The relays of the soak: their names, and what their endpoints tell.
+//!
+//! A port tells under which capacity an endpoint was announced, and in
+//! which life of the relay. Every other relay has a name instead of an address,
+//! which is memory of its own to be freed.
+
+use std::net::SocketAddr;
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use relay_registry::{Endpoint, NodeId, RelayInfo};
+
+use crate::book::{Book, LIVES};
+
+/// Relays that stay throughout, far away and never full: there is always one.
+pub const STEADFAST: u32 = 3;
+/// What relays may announce; the last is more than all threads together hold.
+pub const CAPACITIES: [u32; 4] = [2, 5, 9, 100_000];
+pub const ROOMY: u16 = 3;
+/// What steadfast relays announce, on the port of life 0.
+pub const BOUNDLESS: u32 = relay_registry::MAX_CAPACITY;
+
+const FIRST_PORT: u16 = 1024;
+
+/// What an endpoint tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Face {
+    pub life: u16,
+    /// Which of the capacities.
+    pub terms: u16,
+}
+
+pub fn id(relay: u32) -> NodeId {
+    let mut bytes = [0x5a; 32];
+    bytes[..4].copy_from_slice(&relay.to_be_bytes());
+    NodeId::from(bytes)
+}
+
+pub fn number(id: &NodeId) -> u32 {
+    let head = id.as_bytes().first_chunk().copied().unwrap_or_default();
+    u32::from_be_bytes(head)
+}
+
+/// The relay that is the embedding node itself.
+pub fn local(book: &Book) -> u32 {
+    book.relays() - 1
+}
+
+/// A node that is no relay.
+pub fn stranger() -> NodeId {
+    id(u32::MAX)
+}
+
+/// A round trip to a relay: below `NEAR` for two in three, and above it for the
+/// others, always.
+pub fn rtt(relay: u32, rng: &mut Rng) -> Duration {
+    let least = if relay % 3 == 0 {
+        200
+    } else {
+        10 + u64::from(relay % 40)
+    };
+    Duration::from_micros(1_000 * least + rng.u64(..20_000))
+}
+
+pub const NEAR: Duration = Duration::from_millis(100);
+
+pub fn name(relay: u32) -> String {
+    format!("relay {relay}")
+}
+
+pub fn endpoint(relay: u32, face: Face) -> Endpoint {
+    let port = FIRST_PORT + face.terms * LIVES + face.life;
+    let [_, a, b, c] = relay.to_be_bytes();
+    let by_address = || Endpoint::from(SocketAddr::from(([9, a, b, c], port)));
+    if relay % 2 == 0 {
+        return by_address();
+    }
+    let host = format!("relay-{relay}.soak.example");
+    Endpoint::from_name(&host, port).unwrap_or_else(|_| by_address())
+}
+
+pub fn face(info: &RelayInfo) -> Face {
+    let said = info.endpoint().port().saturating_sub(FIRST_PORT);
+    Face {
+        life: said % LIVES,
+        terms: said / LIVES,
+    }
+}
+
+/// The capacity announced with an endpoint of this relay.
+pub fn capacity(relay: u32, terms: u16) -> Option<u32> {
+    if relay < STEADFAST {
+        return Some(BOUNDLESS);
+    }
+    CAPACITIES.get(usize::from(terms)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_tells_life_and_terms() {
+        let registry = relay_registry::Registry::new();
+        for (relay, life, terms) in [(7, LIVES - 1, 2), (8, 0, 0), (9, 1, 1)] {
+            let face = Face { life, terms };
+            let registered = registry.register(id(relay), endpoint(relay, face));
+            assert!(registered.is_ok());
+            let info = registry.relay(&id(relay)).unwrap();
+            assert_eq!(super::face(&info), face);
+            assert_eq!(number(&info.node_id()), relay);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What is said at the end: what was done, and whether all was as it must be.
+
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, Table, presets::NOTHING};
+use serde_json::{Map, Value, json};
+
+use crate::memory;
+use crate::round::Outcome;
+use crate::tally::Tally;
+
+/// Rounds until memory is judged.
+const WARM_UP: usize = 4;
+/// What chance may add: one small registry more that waits to be freed.
+const FLOOR_SLACK: usize = 4 << 20;
+/// What threads and tables of the process may hold between rounds.
+const REST_SLACK: usize = 128 << 10;
+const KEPT_FAULTS: usize = 20;
+
+#[derive(Default)]
+pub struct Report {
+    tally: Tally,
+    faults: u64,
+    told: Vec<String>,
+    memory: Memory,
+    seconds: f64,
+}
+
+/// Bytes that the process held at most, at least in each round, and after it.
+#[derive(Default)]
+struct Memory {
+    peak: usize,
+    floors: Vec<usize>,
+    rests: Vec<usize>,
+}
+
+impl Memory {
+    fn add(&mut self, peak: usize, floor: usize) {
+        // Before the vectors grow: they count as well.
+        let rest = memory::live_bytes();
+        self.peak = self.peak.max(peak);
+        self.floors.push(floor);
+        self.rests.push(rest);
+    }
+
+    /// What grew after the warm-up.
+    fn growth(&self) -> Vec<String> {
+        let judged = [
+            ("in a round", &self.floors, FLOOR_SLACK),
+            ("between rounds", &self.rests, REST_SLACK),
+        ];
+        let grew = judged.into_iter().filter_map(|(when, bytes, slack)| {
+            let (warm, later) = bytes.split_at_checked(WARM_UP)?;
+            let (before, after) = (warm.iter().max()?, later.iter().max()?);
+            (*after > before + before / 4 + slack)
+                .then(|| format!("memory {when} grew from {before} to {after} bytes"))
+        });
+        grew.collect()
+    }
+}
+
+impl Report {
+    pub fn add(&mut self, outcome: Outcome) {
+        self.tally += outcome.tally;
+        self.faults += outcome.faults;
+        let room = KEPT_FAULTS.saturating_sub(self.told.len());
+        self.told.extend(outcome.told.into_iter().take(room));
+        self.memory.add(outcome.peak_bytes, outcome.floor_bytes);
+    }
+
+    pub fn finish(&mut self, elapsed: Duration) {
+        self.seconds = elapsed.as_secs_f64();
+        let growth = self.memory.growth();
+        self.faults += growth.len() as u64;
+        self.told.extend(growth);
+    }
+
+    pub fn is_faultless(&self) -> bool {
+        self.faults == 0
+    }
+
+    fn figures(&self) -> Vec<(&'static str, u64, &'static str)> {
+        let most = |bytes: &[usize]| bytes.iter().max().copied().unwrap_or(0) as u64;
+        let mut figures = self.tally.figures();
+        figures.extend([
+            (
+                "peak_bytes",
+                self.memory.peak as u64,
+                "bytes held in a round, at most",
+            ),
+            (
+                "floor_bytes",
+                most(&self.memory.floors),
+                "bytes that did not go away in a round, at most",
+            ),
+            (
+                "rest_bytes",
+                most(&self.memory.rests),
+                "bytes held between rounds, at most",
+            ),
+            (
+                "faults",
+                self.faults,
+                "answers that were not as they must be, and memory not freed",
+            ),
+        ]);
+        figures
+    }
+
+    pub fn json(&self) -> String {
+        let figures = self.figures().into_iter();
+        let mut object: Map<String, Value> = figures
+            .map(|(name, figure, _)| (name.to_owned(), json!(figure)))
+            .collect();
+        object.insert("seconds".to_owned(), json!(self.seconds));
+        object.insert("told".to_owned(), json!(self.told));
+        Value::Object(object).to_string()
+    }
+
+    pub fn table(&self) -> String {
+        let mut table = Table::new();
+        table.load_preset(NOTHING);
+        for (name, figure, meaning) in self.figures() {
+            table.add_row([name.to_owned(), figure.to_string(), meaning.to_owned()]);
+        }
+        if let Some(column) = table.column_mut(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let verdict = match self.faults {
+            0 => "All was as it must be.".to_owned(),
+            faults => format!("{faults} FAULTS; the first:\n{}", self.told.join("\n")),
+        };
+        format!(
+            "{table}\n\nSoaked for {:.1} seconds. {verdict}",
+            self.seconds
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_grows_is_a_fault() {
+        let mut rests = vec![1 << 20; WARM_UP];
+        let memory = |rests: &[usize]| Memory {
+            peak: 0,
+            floors: Vec::new(),
+            rests: rests.to_vec(),
+        };
+        assert_eq!(memory(&rests).growth(), [""; 0]);
+        rests.push(1 << 20);
+        assert_eq!(memory(&rests).growth(), [""; 0]);
+        rests.push(2 << 20);
+        assert_eq!(memory(&rests).growth().len(), 1);
+    }
+}

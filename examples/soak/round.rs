@@ -1,0 +1,408 @@
+//! One round: a registry is built, used by all threads at once, looked through at
+//! rest or dropped while leases are out, and all its memory has to come back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use relay_registry::{FindOptions, Maintenance, RegisterOptions, Registry};
+
+use crate::args::Args;
+use crate::asker::{self, Asker, Pile};
+use crate::book::{Book, micros};
+use crate::clock::HoldingClock;
+use crate::memory;
+use crate::owner::{Owner, TICK};
+use crate::relays::{self, BOUNDLESS, Face, STEADFAST};
+use crate::tally::Tally;
+
+/// How long one who asks lives, before another takes its place.
+const LIFE_OF_ASKER: Duration = Duration::from_millis(150);
+const PAUSE: Duration = Duration::from_millis(200);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Attempts to have all memory back; each is a step of the epoch.
+const PATIENCE: usize = 500;
+
+pub struct Outcome {
+    pub tally: Tally,
+    pub faults: u64,
+    pub told: Vec<String>,
+    /// Bytes that the process held at most.
+    pub peak_bytes: usize,
+    /// The least that it held in the second half: what did not go away.
+    pub floor_bytes: usize,
+}
+
+/// What the threads of a round share.
+struct Round {
+    number: u64,
+    book: Arc<Book>,
+    clock: HoldingClock,
+    pile: Arc<Pile>,
+    /// Held by every announcement of the registry, and by nothing else for long.
+    label: Arc<str>,
+    seeds: AtomicU64,
+    over: AtomicBool,
+}
+
+type Running<'scope> = ScopedJoinHandle<'scope, Tally>;
+
+pub fn run(
+    number: u64,
+    args: &Args,
+    length: Duration,
+    mut look: impl FnMut(),
+) -> Result<Outcome, String> {
+    let max_relays = args.relays as usize * 5 / 8;
+    let book = Arc::new(Book::new(args.relays, max_relays));
+    let round = Round {
+        number,
+        clock: HoldingClock::new(book.start()),
+        book,
+        pile: Arc::default(),
+        label: Arc::from("soak"),
+        seeds: AtomicU64::new(args.seed.wrapping_add(number << 20)),
+        over: AtomicBool::new(false),
+    };
+    let mut tally = Tally {
+        rounds: 1,
+        ..Tally::default()
+    };
+    let registry = round.build()?;
+    round.settle_steadfast(&registry);
+    let (mut peak_bytes, mut floor_bytes) = (0, usize::MAX);
+    thread::scope(|scope| {
+        let hands = scope.spawn(|| round.give_back());
+        let mut running = round.start(scope, &registry, args.threads);
+        let mut askers = Vec::new();
+        let begun = Instant::now();
+        while begun.elapsed() < length {
+            thread::sleep(LOOK_EVERY);
+            let bytes = memory::live_bytes();
+            peak_bytes = peak_bytes.max(bytes);
+            if begun.elapsed() > length / 2 {
+                floor_bytes = floor_bytes.min(bytes);
+            }
+            round.stop_or_resume(begun.elapsed());
+            round.replace_askers(scope, &registry, args.threads / 2, &mut askers, &mut tally);
+            look();
+        }
+        round.end();
+        running.append(&mut askers);
+        for thread in running {
+            join(&round.book, thread, &mut tally);
+        }
+        round.book.judge_leases();
+        tally.expired += registry.stats().expirations;
+        tally.passes += registry.stats().maintenance_passes;
+        if round.number % 2 == 0 {
+            round.take_inventory(&registry, &mut tally);
+        }
+        // In odd rounds leases are given back beside this, and after it.
+        drop(registry);
+        join(&round.book, hands, &mut tally);
+    });
+    round.await_reclamation();
+    let (faults, told) = round.book.faults();
+    Ok(Outcome {
+        tally,
+        faults,
+        told,
+        peak_bytes,
+        floor_bytes,
+    })
+}
+
+fn join(book: &Book, thread: Running<'_>, tally: &mut Tally) {
+    tally.threads += 1;
+    match thread.join() {
+        Ok(done) => *tally += done,
+        Err(_) => book.fault("a thread panicked".to_owned()),
+    }
+}
+
+/// Whether this round has a maintenance thread.
+const fn has_keeper(number: u64) -> bool {
+    number % 4 < 2
+}
+
+impl Round {
+    fn build(&self) -> Result<Registry, String> {
+        let maintenance = match has_keeper(self.number) {
+            true => Maintenance::Thread,
+            false => Maintenance::Manual,
+        };
+        let shares = [1.0, 0.5, 0.1];
+        Registry::builder()
+            .max_relays(self.book.max_relays())
+            .tick(TICK)
+            .maintenance(maintenance)
+            .clock(self.clock.clone())
+            .local_id(relays::id(relays::local(&self.book)))
+            .max_ejected(shares[(self.number % 3) as usize])
+            .build()
+            .map_err(|error| error.to_string())
+    }
+
+    fn rng(&self) -> Rng {
+        Rng::with_seed(self.seeds.fetch_add(1, Relaxed))
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Relaxed)
+    }
+
+    fn end(&self) {
+        self.over.store(true, Relaxed);
+        self.clock.stop_housekeeping(false);
+    }
+
+    /// Registers those that stay.
+    fn settle_steadfast(&self, registry: &Registry) {
+        let options = RegisterOptions::new()
+            .capacity(BOUNDLESS)
+            .ttl(Duration::from_secs(1_000_000))
+            .latency(Duration::from_millis(900))
+            .failure_domain(Arc::clone(&self.label));
+        for relay in 0..STEADFAST {
+            let face = Face { life: 0, terms: 0 };
+            let endpoint = relays::endpoint(relay, face);
+            let page = self.book.page(relay);
+            page.set_expiry(u64::MAX - 1, u64::MAX);
+            self.book.may_arrive();
+            match registry.register_with(relays::id(relay), endpoint, &options) {
+                Ok(_) => page.held.enter(&self.book),
+                Err(error) => self.book.fault(format!("not registered: {error}")),
+            }
+        }
+    }
+
+    /// Starts the threads that work throughout.
+    fn start<'scope>(
+        &'scope self,
+        scope: &'scope thread::Scope<'scope, '_>,
+        registry: &Registry,
+        threads: u32,
+    ) -> Vec<Running<'scope>> {
+        let owners = threads.div_ceil(2) + 1;
+        let mut running = Vec::new();
+        for owner in 0..owners {
+            let relays = (STEADFAST..self.book.relays()).filter(move |n| n % owners == owner);
+            let owner_of = Owner::new(
+                &self.book,
+                registry.clone(),
+                Arc::clone(&self.label),
+                relays,
+                self.rng().u64(..),
+            );
+            let mut owner = match owner {
+                0 => owner_of.stalling(),
+                _ => owner_of,
+            };
+            running.push(scope.spawn(move || {
+                while !self.is_over() {
+                    owner.turn();
+                }
+                owner.tally()
+            }));
+        }
+        if !has_keeper(self.number) {
+            let registry = registry.clone();
+            running.push(scope.spawn(move || self.keep_house(&registry)));
+        }
+        running.push(scope.spawn(|| self.build_and_drop()));
+        running
+    }
+
+    /// Housekeeping by hand, with pauses.
+    fn keep_house(&self, registry: &Registry) -> Tally {
+        let mut rng = self.rng();
+        let mut tally = Tally::default();
+        while !self.is_over() {
+            let began = self.book.now();
+            registry.maintain();
+            self.book.note_seen(began);
+            let is_pause = rng.u32(..40) == 0;
+            tally.pauses += u64::from(is_pause);
+            thread::sleep(if is_pause { PAUSE } else { TICK });
+        }
+        tally
+    }
+
+    /// The maintenance thread stands still in every other stretch of time.
+    fn stop_or_resume(&self, elapsed: Duration) {
+        let stretch = micros(elapsed) / micros(PAUSE);
+        let stops = has_keeper(self.number) && stretch % 2 == 1;
+        self.clock.stop_housekeeping(stops);
+    }
+
+    /// Fills up those who ask, who live for a short time only.
+    fn replace_askers<'scope>(
+        &'scope self,
+        scope: &'scope thread::Scope<'scope, '_>,
+        registry: &Registry,
+        wanted: u32,
+        askers: &mut Vec<Running<'scope>>,
+        tally: &mut Tally,
+    ) {
+        let (dead, alive) = askers.drain(..).partition(ScopedJoinHandle::is_finished);
+        *askers = alive;
+        let dead: Vec<_> = dead;
+        dead.into_iter()
+            .for_each(|asker| join(&self.book, asker, tally));
+        while askers.len() < wanted.max(1) as usize {
+            let mut asker = Asker::new(
+                Arc::clone(&self.book),
+                registry.clone(),
+                Arc::clone(&self.pile),
+                self.rng().u64(..),
+            );
+            askers.push(scope.spawn(move || {
+                let born = Instant::now();
+                while born.elapsed() < LIFE_OF_ASKER && !self.is_over() {
+                    asker.turn();
+                }
+                asker.finish()
+            }));
+        }
+    }
+
+    /// Gives back the leases of others, until all are back after the round's end.
+    fn give_back(&self) -> Tally {
+        let mut rng = self.rng();
+        let mut tally = Tally::default();
+        loop {
+            let is_over = self.is_over();
+            let given = asker::give_back(&self.pile, &mut rng);
+            if is_over {
+                tally.orphans += given as u64;
+                if given == 0 && Arc::strong_count(&self.book) == 1 {
+                    return tally;
+                }
+            }
+        }
+    }
+
+    /// Small registries, dropped while other threads hold leases on them.
+    fn build_and_drop(&self) -> Tally {
+        let mut rng = self.rng();
+        let mut tally = Tally::default();
+        while !self.is_over() {
+            self.one_of_a_day(&mut rng);
+            tally.ephemeral += 1;
+            thread::sleep(Duration::from_millis(rng.u64(..10)));
+        }
+        tally
+    }
+
+    fn one_of_a_day(&self, rng: &mut Rng) {
+        let built = Registry::builder()
+            .max_relays(8)
+            .maintenance(Maintenance::Manual)
+            .build();
+        let Ok(registry) = built else {
+            return self.book.fault("a small registry was not built".to_owned());
+        };
+        let options = RegisterOptions::new().failure_domain(Arc::clone(&self.label));
+        for relay in 0..8 {
+            let endpoint = relays::endpoint(relay, Face { life: 0, terms: 0 });
+            if let Err(error) = registry.register_with(relays::id(relay), endpoint, &options) {
+                self.book.fault(format!("refused by a small one: {error}"));
+            }
+        }
+        let reserve = |_| registry.reserve(&relays::stranger(), &FindOptions::new());
+        let leases: Vec<_> = (0..rng.u32(..32)).filter_map(|n| reserve(n).ok()).collect();
+        for relay in 0..rng.u32(..8) {
+            registry.unregister(&relays::id(relay));
+        }
+        thread::scope(|scope| {
+            let releasing = scope.spawn(move || drop(leases));
+            drop(registry);
+            if releasing.join().is_err() {
+                self.book.fault("releasing panicked".to_owned());
+            }
+        });
+    }
+
+    /// At rest everything is certain.
+    fn take_inventory(&self, registry: &Registry, tally: &mut Tally) {
+        tally.inventories += 1;
+        while self.pile.give_back(usize::MAX) > 0 || Arc::strong_count(&self.book) > 1 {
+            thread::yield_now();
+        }
+        registry.maintain();
+        let infos = registry.relays();
+        let stats = registry.stats();
+        let departed = stats.unregistrations + stats.expirations;
+        let balance = stats.registrations - departed;
+        let expected = [
+            ("counted", registry.relay_count() as u64, infos.len() as u64),
+            ("come and not gone", balance, infos.len() as u64),
+            ("leases", stats.leases as u64, 0),
+            (
+                "new",
+                stats.registrations,
+                tally.arrived + u64::from(STEADFAST),
+            ),
+            ("renewed", stats.renewals, tally.renewed),
+            ("left", stats.unregistrations, tally.unregistered),
+            (
+                "refused",
+                stats.refused,
+                tally.full + tally.backlogged + tally.impossible,
+            ),
+            ("panics", stats.maintenance_panics, 0),
+        ];
+        for (what, is, should) in expected {
+            // Housekeeping goes on beside this and may let another one go.
+            if is != should && !(has_keeper(self.number) && what.starts_with("co")) {
+                self.book
+                    .fault(format!("at rest: {what}: {is}, not {should}"));
+            }
+        }
+        self.check_loads(registry);
+    }
+
+    /// Load is what was reported, and what was leased since.
+    fn check_loads(&self, registry: &Registry) {
+        for info in registry.relays() {
+            let id = info.node_id();
+            let load_is = |wanted: u32, when: &str| {
+                let load = registry.relay(&id).map(|info| info.current_load());
+                if load.is_some_and(|load| load != wanted) {
+                    let relay = relays::name(relays::number(&id));
+                    self.book
+                        .fault(format!("{relay}: load {load:?} {when}, not {wanted}"));
+                }
+            };
+            if !registry.report_load(&id, 1) {
+                continue;
+            }
+            load_is(1, "as reported");
+            let lease = registry.lease(&id);
+            load_is(1 + u32::from(lease.is_ok()), "with a lease");
+            drop(lease);
+            load_is(1, "without it");
+        }
+    }
+
+    /// Every announcement that was ever made must be freed.
+    fn await_reclamation(&self) {
+        for _ in 0..PATIENCE {
+            if Arc::strong_count(&self.label) == 1 {
+                return;
+            }
+            // Whoever builds and drops a registry lends a hand with those before.
+            drop(
+                Registry::builder()
+                    .max_relays(1)
+                    .maintenance(Maintenance::Manual)
+                    .build(),
+            );
+        }
+        let left = Arc::strong_count(&self.label) - 1;
+        self.book.fault(format!("{left} records were never freed"));
+    }
+}

@@ -1,0 +1,166 @@
+//! Histories that are known to be linearizable, and such that are known not to be.
+
+use crate::checker::{Call, is_linearizable};
+use crate::relay::{Answer, Operation, Relay, Terms};
+
+const ONE: Terms = terms(1, 1);
+const TWO: Terms = terms(2, 2);
+
+const fn terms(port: u16, capacity: u32) -> Terms {
+    Terms { port, capacity }
+}
+
+type Step = (u64, Operation, Answer, u64);
+
+const JOIN: Step = (0, Operation::Register(ONE), Answer::New, 1);
+
+fn check(steps: &[Step]) -> bool {
+    let call = |&(began, operation, answer, ended): &Step| Call::<Relay> {
+        began,
+        operation,
+        answer,
+        ended,
+    };
+    is_linearizable(&steps.iter().map(call).collect::<Vec<_>>())
+}
+
+#[track_caller]
+fn assert_possible(steps: &[Step]) {
+    assert!(check(steps), "{steps:?}");
+}
+
+#[track_caller]
+fn assert_impossible(steps: &[Step]) {
+    assert!(!check(steps), "{steps:?}");
+}
+
+#[test]
+fn what_happens_one_after_another_is_possible() {
+    assert_possible(&[]);
+    assert_possible(&[
+        JOIN,
+        (2, Operation::Lease(7), Answer::Leased, 3),
+        (4, Operation::Lease(8), Answer::Full, 5),
+        (6, Operation::Find, Answer::Unseen, 7),
+        (8, Operation::Register(TWO), Answer::Renewed, 9),
+        (10, Operation::Reserve(8), Answer::Leased, 11),
+        (12, Operation::Release(7), Answer::Done, 13),
+        (14, Operation::Find, Answer::Seen(TWO), 15),
+        (16, Operation::Unregister, Answer::Yes, 17),
+        (18, Operation::Release(8), Answer::Done, 19),
+        (20, Operation::Lease(9), Answer::Unknown, 21),
+    ]);
+}
+
+#[test]
+fn what_overlaps_may_happen_in_either_order() {
+    for seen in [Answer::Yes, Answer::No] {
+        assert_possible(&[
+            (0, Operation::Register(ONE), Answer::New, 3),
+            (1, Operation::IsRelay, seen, 2),
+        ]);
+    }
+    // The later to begin comes first.
+    assert_possible(&[
+        (0, Operation::IsRelay, Answer::Yes, 3),
+        (1, Operation::Register(ONE), Answer::New, 2),
+    ]);
+}
+
+#[test]
+fn a_relay_is_there_once_its_registration_has_returned() {
+    assert_impossible(&[JOIN, (2, Operation::IsRelay, Answer::No, 3)]);
+    assert_impossible(&[JOIN, (2, Operation::Find, Answer::Unseen, 3)]);
+    assert_impossible(&[JOIN, (2, Operation::Lease(1), Answer::Unknown, 3)]);
+}
+
+#[test]
+fn a_relay_that_left_is_gone() {
+    let leave = (2, Operation::Unregister, Answer::Yes, 3);
+    assert_possible(&[JOIN, leave, (4, Operation::Relay, Answer::Unseen, 5)]);
+    assert_impossible(&[JOIN, leave, (4, Operation::Relay, Answer::Seen(ONE), 5)]);
+    assert_impossible(&[
+        JOIN,
+        leave,
+        (4, Operation::Register(ONE), Answer::Renewed, 5),
+    ]);
+}
+
+#[test]
+fn one_departure_does_not_happen_twice() {
+    assert_impossible(&[
+        JOIN,
+        (2, Operation::Unregister, Answer::Yes, 5),
+        (3, Operation::Unregister, Answer::Yes, 4),
+    ]);
+}
+
+#[test]
+fn two_registrations_at_once_are_not_both_new() {
+    let at_once = |second| {
+        [
+            (0, Operation::Register(ONE), Answer::New, 3),
+            (1, Operation::Register(TWO), second, 2),
+        ]
+    };
+    assert_possible(&at_once(Answer::Renewed));
+    assert_impossible(&at_once(Answer::New));
+}
+
+/// Two who look one after the other do not see the new before the old.
+#[test]
+fn what_was_seen_is_not_unseen() {
+    assert_impossible(&[
+        JOIN,
+        (2, Operation::Register(TWO), Answer::Renewed, 7),
+        (3, Operation::Relay, Answer::Seen(TWO), 4),
+        (5, Operation::Relay, Answer::Seen(ONE), 6),
+    ]);
+}
+
+#[test]
+fn the_last_unit_is_leased_once() {
+    let leases = |second| {
+        [
+            JOIN,
+            (2, Operation::Lease(1), Answer::Leased, 5),
+            (3, Operation::Reserve(2), second, 4),
+        ]
+    };
+    assert_possible(&leases(Answer::Unseen));
+    assert_impossible(&leases(Answer::Leased));
+}
+
+#[test]
+fn a_unit_that_was_given_back_is_free() {
+    let give_back = (4, Operation::Release(1), Answer::Done, 5);
+    let leased = (2, Operation::Lease(1), Answer::Leased, 3);
+    assert_possible(&[
+        JOIN,
+        leased,
+        give_back,
+        (6, Operation::Lease(2), Answer::Leased, 7),
+    ]);
+    assert_impossible(&[
+        JOIN,
+        leased,
+        give_back,
+        (6, Operation::Lease(2), Answer::Full, 7),
+    ]);
+}
+
+/// A lease on an earlier registration frees nothing of the present one.
+#[test]
+fn an_old_lease_does_not_touch_a_relay_that_came_back() {
+    let came_back = [
+        JOIN,
+        (2, Operation::Lease(1), Answer::Leased, 3),
+        (4, Operation::Unregister, Answer::Yes, 5),
+        (6, Operation::Register(ONE), Answer::New, 7),
+        (8, Operation::Lease(2), Answer::Leased, 9),
+        (10, Operation::Release(1), Answer::Done, 11),
+    ];
+    let with = |last| [&came_back[..], &[last]].concat();
+    assert_possible(&with((12, Operation::Lease(3), Answer::Full, 13)));
+    assert_impossible(&with((12, Operation::Lease(3), Answer::Leased, 13)));
+}
