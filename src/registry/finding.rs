@@ -5,7 +5,7 @@ use crate::record::Refusal;
 use crate::registry::core::Core;
 use crate::registry::lease::Lease;
 use crate::relay::{NodeId, RelayInfo};
-use crate::select::{Candidate, Criteria, Explanation, FindOptions, Views, Walk};
+use crate::select::{Candidate, Criteria, Explanation, FindOptions, Look, Views, Walk};
 use crate::sync::epoch;
 
 impl Core {
@@ -71,7 +71,7 @@ impl Core {
         &self,
         target: &NodeId,
         options: &FindOptions,
-        look: impl FnOnce(&Walk<'_>) -> R,
+        walk: impl FnOnce(&Walk<'_>) -> R,
     ) -> R {
         let guard = epoch::pin();
         let snapshot = self.publication.load();
@@ -80,17 +80,20 @@ impl Core {
             let positions = &snapshot.base.positions;
             Views::resolve(requester, target, &self.table, positions, &guard)
         });
-        look(&Walk {
-            table: &self.table,
-            guard: &guard,
-            snapshot: &snapshot,
-            criteria: Criteria {
-                target,
-                local: self.settings.local_id.as_ref(),
-                options,
-                views: views.as_ref(),
-                tick: self.timeline.tick(),
-                assumed_rtt_micros: self.settings.assumed_rtt_micros,
+        let criteria = Criteria {
+            target,
+            local: self.settings.local_id.as_ref(),
+            options,
+            views: views.as_ref(),
+            tick: self.timeline.tick(),
+            assumed_rtt_micros: self.settings.assumed_rtt_micros,
+        };
+        walk(&Walk {
+            look: Look {
+                table: &self.table,
+                guard: &guard,
+                snapshot: &snapshot,
+                criteria,
             },
             tick_nanos: self.timeline.tick_nanos(),
             max_ejected: self.settings.max_ejected,

@@ -163,12 +163,12 @@ impl Walk<'_> {
             .collect();
         let place = |relay: &NodeId| places.get(relay).copied();
         let mut relays: Vec<Explained> = Vec::new();
-        for relay in self.snapshot.iter() {
-            let Some(record) = self.table.resolve(relay, self.guard) else {
+        for relay in self.look.snapshot.iter() {
+            let Some(record) = self.look.table.resolve(relay, self.look.guard) else {
                 continue;
             };
             let id = record.identity();
-            let verdict = match (place(&id), self.criteria.judge_announced(&record)) {
+            let verdict = match (place(&id), self.look.criteria.judge_announced(&record)) {
                 (Some(place), _) => chosen[place].1,
                 (None, Ok(_)) => Verdict::Worse,
                 (None, Err(rejection)) => rejection.into(),
@@ -178,7 +178,7 @@ impl Walk<'_> {
                 continue;
             }
             let load = record.announced_load(word);
-            let legs = self.criteria.legs(&record);
+            let legs = self.look.criteria.legs(&record);
             relays.push(Explained {
                 relay: id,
                 verdict,
@@ -187,7 +187,7 @@ impl Walk<'_> {
                 target_leg: Duration::from_micros(legs.target.micros().into()),
                 target_leg_source: legs.target.into(),
                 utilisation: load.utilisation().into(),
-                circuit: record.circuit().public_state(self.criteria.tick),
+                circuit: record.circuit().public_state(self.look.criteria.tick),
                 penalty: penalty(load).into(),
             });
         }

@@ -4,6 +4,9 @@
 use crate::table::Handle;
 use std::ops::Range;
 
+/// Up to so many entries are all looked at, and need no other order.
+pub(crate) const EXACT: usize = 64;
+
 /// One relay in an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {

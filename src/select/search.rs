@@ -21,14 +21,13 @@
 use crate::select::course::Course;
 use crate::select::criteria::{Candidate, Rejection, Worth};
 use crate::select::legs::Views;
+use crate::select::look::Look;
+use crate::select::order::EXACT;
 use crate::select::score::least_score;
-use crate::select::walk::Walk;
 use crate::sync::random_below;
 use crate::table::Handle;
 use std::ops::Range;
 
-/// Up to so many entries or arrivals are all looked at.
-pub(crate) const EXACT: usize = 64;
 /// Entries looked at before the rest is only sampled.
 const HEAD: usize = 12;
 /// Eligible relays wanted from each band, and how many entries they may cost.
@@ -44,8 +43,8 @@ const ANYWHERE: usize = 64;
 pub(crate) const BEYOND: usize = 64;
 
 /// The best of what was looked at.
-pub(crate) struct Search<'w, 'g> {
-    walk: &'w Walk<'g>,
+pub(crate) struct Search<'l, 'g> {
+    look: &'l Look<'g>,
     best: Option<Best>,
     /// How many have scored as the best does.
     ties: u32,
@@ -59,10 +58,10 @@ struct Best {
     worth: Worth,
 }
 
-impl<'w, 'g> Search<'w, 'g> {
-    pub(crate) fn new(walk: &'w Walk<'g>) -> Self {
+impl<'l, 'g> Search<'l, 'g> {
+    pub(crate) fn new(look: &'l Look<'g>) -> Self {
         Self {
-            walk,
+            look,
             best: None,
             ties: 0,
             looked_at: 0,
@@ -87,20 +86,20 @@ impl<'g> Search<'_, 'g> {
     /// The best of all arrivals, and of the base until some way beyond the
     /// first that will do; by what the relays announce.
     pub(crate) fn everything(mut self) -> Option<Candidate<'g>> {
-        let snapshot = self.walk.snapshot;
+        let snapshot = self.look.snapshot;
         for run in &snapshot.runs {
             for relay in run.iter() {
-                self.keep_better(relay.index, self.walk.judge_announced(relay));
+                self.keep_better(relay.index, self.look.judge_announced(relay));
             }
         }
-        let course = self.walk.main_course();
+        let course = self.look.main_course();
         let mut beyond = 0;
         for (place, entry) in course.order.entries.iter().enumerate() {
             beyond += usize::from(self.best.is_some());
             if beyond > BEYOND || !self.could_win(&course, place) {
                 break;
             }
-            self.keep_better(entry.relay.index, self.walk.judge_announced(entry.relay));
+            self.keep_better(entry.relay.index, self.look.judge_announced(entry.relay));
         }
         self.found()
     }
@@ -108,7 +107,7 @@ impl<'g> Search<'_, 'g> {
     #[inline]
     fn found(&self) -> Option<Candidate<'g>> {
         let best = self.best?;
-        let record = self.walk.table.revisit(best.index, self.walk.guard);
+        let record = self.look.table.revisit(best.index, self.look.guard);
         Some(Candidate::new(record, best.worth))
     }
 
@@ -116,7 +115,7 @@ impl<'g> Search<'_, 'g> {
     #[inline]
     fn consider(&mut self, relay: Handle) -> bool {
         self.looked_at += 1;
-        self.keep_better(relay.index, self.walk.judge(relay))
+        self.keep_better(relay.index, self.look.judge(relay))
     }
 
     #[inline(always)]
@@ -150,7 +149,7 @@ impl<'g> Search<'_, 'g> {
     }
 
     fn arrivals(&mut self) {
-        for run in &self.walk.snapshot.runs {
+        for run in &self.look.snapshot.runs {
             let arrivals = run.len();
             if arrivals <= EXACT {
                 run.iter().for_each(|relay| _ = self.consider(relay));
@@ -166,16 +165,16 @@ impl<'g> Search<'_, 'g> {
     /// The relays that either peer knows to be near.
     #[inline]
     fn published(&mut self) {
-        if let Some(views) = self.walk.criteria.views {
+        if let Some(views) = self.look.criteria.views {
             for index in views.published() {
-                self.keep_better(index, self.walk.judge_at(index));
+                self.keep_better(index, self.look.judge_at(index));
             }
         }
     }
 
     fn main_course(&mut self) {
-        let course = self.walk.main_course();
-        match self.walk.criteria.views {
+        let course = self.look.main_course();
+        match self.look.criteria.views {
             Some(views) if !course.head.is_empty() => self.best_estimates(views, &course),
             _ => self.follow(&course),
         }
@@ -184,10 +183,10 @@ impl<'g> Search<'_, 'g> {
     /// Follows the orders prepared for where the peers are, if there are any.
     #[inline]
     fn detours(&mut self) -> bool {
-        let Some(views) = self.walk.criteria.views else {
+        let Some(views) = self.look.criteria.views else {
             return false;
         };
-        let detours = self.walk.snapshot.base.detours(views);
+        let detours = self.look.snapshot.base.detours(views);
         for course in detours.iter().flatten() {
             self.best_estimates(views, course);
         }
@@ -200,7 +199,7 @@ impl<'g> Search<'_, 'g> {
     fn best_estimates(&mut self, views: &Views<'_>, course: &Course<'_>) {
         let mut estimates = [u32::MAX; EXACT];
         for (estimate, relay) in estimates.iter_mut().zip(course.head) {
-            *estimate = views.estimate(relay, self.walk.criteria.assumed_rtt_micros);
+            *estimate = views.estimate(relay, self.look.criteria.assumed_rtt_micros);
         }
         for _ in course.head {
             let (place, path_micros) = shortest(&estimates);
@@ -273,7 +272,7 @@ impl<'g> Search<'_, 'g> {
 
     /// Entries from anywhere in the base, until one is eligible.
     fn anywhere(&mut self) {
-        let entries = &self.walk.snapshot.base.order.entries;
+        let entries = &self.look.snapshot.base.order.entries;
         if entries.len() <= EXACT {
             return;
         }

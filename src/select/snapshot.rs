@@ -20,10 +20,9 @@
 //! are merged long before.
 
 use crate::select::districts::{Districts, Surveyed};
-use crate::select::order::{Entry, Order};
+use crate::select::order::{EXACT, Entry, Order};
 use crate::select::positions::Positions;
 use crate::select::run::Run;
-use crate::select::search::EXACT;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, Swap};
 use crate::table::Handle;

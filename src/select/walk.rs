@@ -3,12 +3,11 @@
 use crate::PassedOver;
 use crate::record::{Access, BackOff};
 use crate::select::course::Course;
-use crate::select::criteria::{Candidate, Criteria, Rejection, Worth};
+use crate::select::criteria::{Candidate, Rejection};
+use crate::select::look::Look;
 use crate::select::search::{BEYOND, Search};
-use crate::select::snapshot::Snapshot;
 use crate::select::spread::spread;
-use crate::sync::epoch::Guard;
-use crate::table::{Handle, Table, Unit};
+use crate::table::{Handle, Unit};
 use crate::time::Tick;
 use std::collections::HashSet;
 
@@ -19,12 +18,9 @@ const TO_CHOOSE_FROM: usize = 48;
 /// Choices lost to other callers before the first relay that fits is taken.
 const LOST_CHOICES: usize = 4;
 
-/// One call's look at one snapshot.
+/// One call for one relay, or several.
 pub(crate) struct Walk<'g> {
-    pub(crate) table: &'g Table,
-    pub(crate) guard: &'g Guard,
-    pub(crate) snapshot: &'g Snapshot,
-    pub(crate) criteria: Criteria<'g>,
+    pub(crate) look: Look<'g>,
     pub(crate) tick_nanos: u64,
     /// Up to this share of relays may be backing off before the first of them
     /// are a last resort.
@@ -80,8 +76,8 @@ impl<'g> Walk<'g> {
     /// Counts why each relay is passed over.
     pub(crate) fn passed_over(&self) -> PassedOver {
         let mut passed_over = PassedOver::default();
-        for relay in self.snapshot.iter() {
-            if let Err(rejection) = self.judge_announced(relay) {
+        for relay in self.look.snapshot.iter() {
+            if let Err(rejection) = self.look.judge_announced(relay) {
                 rejection.count_in(&mut passed_over);
             }
         }
@@ -96,9 +92,10 @@ impl<'g> Walk<'g> {
             }
         }
         // Others keep taking what we choose: take what comes first.
-        self.snapshot
+        self.look
+            .snapshot
             .iter()
-            .find_map(|relay| take(&self.candidate(relay)?))
+            .find_map(|relay| take(&self.look.candidate(relay)?))
             .or_else(|| self.take_last_resort(take))
     }
 
@@ -116,11 +113,11 @@ impl<'g> Walk<'g> {
     /// What to hand out, unless somebody takes it first.
     #[inline]
     fn choose(&self) -> Option<Candidate<'g>> {
-        let best = match Search::new(self).some() {
+        let best = match Search::new(&self.look).some() {
             Some(best) if best.is_confirmed() => best,
             _ => self.best_of_all()?,
         };
-        if self.criteria.options.preference.is_some() {
+        if self.look.criteria.options.preference.is_some() {
             return Some(self.preferred_over(&best).unwrap_or(best));
         }
         Some(best)
@@ -128,18 +125,18 @@ impl<'g> Walk<'g> {
 
     #[cold]
     fn best_of_all(&self) -> Option<Candidate<'g>> {
-        let best = Search::new(self).everything();
+        let best = Search::new(&self.look).everything();
         best.or_else(|| self.last_resort())
     }
 
     /// The relay that the requester would rather keep, if `best` is not so much
     /// better, and if it could be had as well as any.
     pub(crate) fn preferred_over(&self, best: &Candidate<'g>) -> Option<Candidate<'g>> {
-        let preference = self.criteria.options.preference.as_ref()?;
-        let record = self.table.find(&preference.relay, self.guard)?;
-        let worth = self.criteria.judge_announced(&record).ok()?;
+        let preference = self.look.criteria.options.preference.as_ref()?;
+        let record = self.look.table.find(&preference.relay, self.look.guard)?;
+        let worth = self.look.criteria.judge_announced(&record).ok()?;
         let current = Candidate::new(record, worth);
-        let (current_micros, best_micros) = self.criteria.known_micros(&current, best);
+        let (current_micros, best_micros) = self.look.criteria.known_micros(&current, best);
         let keeps = !current.is_on_trial()
             && !current.is_busy()
             && !preference.is_worth_leaving(current_micros, best_micros);
@@ -150,7 +147,7 @@ impl<'g> Walk<'g> {
     /// other caller before the trial is over.
     #[inline]
     fn claim(&self, candidate: &Candidate<'g>) -> bool {
-        match candidate.circuit.access(self.criteria.tick) {
+        match candidate.circuit.access(self.look.criteria.tick) {
             Access::Free => true,
             Access::OnTrial => self.begin_trial(candidate),
             Access::BackingOff if candidate.is_last_resort => self.begin_trial(candidate),
@@ -168,11 +165,11 @@ impl<'g> Walk<'g> {
     /// the one that has been for longest.
     #[cold]
     pub(crate) fn last_resort(&self) -> Option<Candidate<'g>> {
-        let tick = self.criteria.tick;
+        let tick = self.look.criteria.tick;
         let (mut live, mut ejected) = (0_usize, 0_usize);
         let mut oldest: Option<(Tick, Candidate<'g>)> = None;
-        for relay in self.snapshot.iter() {
-            let Some(record) = self.table.resolve(relay, self.guard) else {
+        for relay in self.look.snapshot.iter() {
+            let Some(record) = self.look.table.resolve(relay, self.look.guard) else {
                 continue;
             };
             if !record.lifecycle().is_live_at(tick) {
@@ -183,7 +180,7 @@ impl<'g> Walk<'g> {
                 continue;
             }
             ejected += 1;
-            let Ok(worth) = self.criteria.judge_as_last_resort(&record) else {
+            let Ok(worth) = self.look.criteria.judge_as_last_resort(&record) else {
                 continue;
             };
             let candidate = Candidate::last_resort(record, worth);
@@ -198,69 +195,30 @@ impl<'g> Walk<'g> {
 
     fn back_off(&self, index: u32) -> BackOff {
         BackOff {
-            now: self.criteria.tick,
+            now: self.look.criteria.tick,
             tick_nanos: self.tick_nanos,
-            jitter: self.table.jitter(index),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn judge(&self, relay: Handle) -> Result<Worth, Rejection> {
-        let record = self.table.resolve(relay, self.guard);
-        self.criteria.judge(&record.ok_or(Rejection::Departed)?)
-    }
-
-    /// The same of the record at an index, found there under this guard.
-    pub(crate) fn judge_at(&self, index: u32) -> Result<Worth, Rejection> {
-        let record = self.table.occupant(index, self.guard);
-        self.criteria.judge(&record.ok_or(Rejection::Departed)?)
-    }
-
-    pub(crate) fn judge_announced(&self, relay: Handle) -> Result<Worth, Rejection> {
-        let record = self.table.resolve(relay, self.guard);
-        self.criteria
-            .judge_announced(&record.ok_or(Rejection::Departed)?)
-    }
-
-    fn candidate(&self, relay: Handle) -> Option<Candidate<'g>> {
-        let worth = self.judge_announced(relay).ok()?;
-        let record = self.table.revisit(relay.index, self.guard);
-        Some(Candidate::new(record, worth))
-    }
-
-    /// All relays, by the round trip from this node.
-    #[inline]
-    pub(crate) fn main_course(&self) -> Course<'g> {
-        self.snapshot.base.course(&self.criteria)
-    }
-
-    /// The best relays for where the peers are, if that has been prepared.
-    #[inline]
-    pub(crate) fn detours(&self) -> [Option<Course<'g>>; 2] {
-        match self.criteria.views {
-            None => [None, None],
-            Some(views) => self.snapshot.base.detours(views),
+            jitter: self.look.table.jitter(index),
         }
     }
 
     /// Looks at everything in order until nothing can come that would be in an
     /// answer of `count`, or until it has that and has gone some way beyond.
     fn complete(&self, count: usize) -> Vec<Candidate<'g>> {
-        let mut pool = Pool::new(count, self.criteria.options.spread_cost);
-        let arrivals = self.snapshot.runs.iter().flat_map(|run| run.iter());
+        let mut pool = Pool::new(count, self.look.criteria.options.spread_cost);
+        let arrivals = self.look.snapshot.runs.iter().flat_map(|run| run.iter());
         arrivals.for_each(|relay| self.offer(relay, &mut pool));
-        if let Some(views) = self.criteria.views {
+        if let Some(views) = self.look.criteria.views {
             for index in views.published() {
-                let record = self.table.revisit(index, self.guard);
+                let record = self.look.table.revisit(index, self.look.guard);
                 self.offer(record.handle(), &mut pool);
             }
         }
-        let detours = self.detours();
+        let detours = self.look.detours();
         for course in detours.iter().flatten() {
             self.follow(course, &mut pool);
         }
         if !pool.is_full() || detours.iter().all(Option::is_none) {
-            self.follow(&self.main_course(), &mut pool);
+            self.follow(&self.look.main_course(), &mut pool);
         }
         pool.into_list()
     }
@@ -279,13 +237,13 @@ impl<'g> Walk<'g> {
     }
 
     fn offer(&self, relay: Handle, pool: &mut Pool<'g>) {
-        let judged = match self.judge(relay) {
+        let judged = match self.look.judge(relay) {
             // It may have announced more room just now.
-            Err(Rejection::Full) => self.judge_announced(relay),
+            Err(Rejection::Full) => self.look.judge_announced(relay),
             judged => judged,
         };
         if let Some(worth) = judged.ok().filter(|worth| pool.is_wanted(worth.score)) {
-            let record = self.table.revisit(relay.index, self.guard);
+            let record = self.look.table.revisit(relay.index, self.look.guard);
             let candidate = Candidate::new(record, worth);
             if candidate.is_confirmed() {
                 pool.keep(candidate);
@@ -296,8 +254,10 @@ impl<'g> Walk<'g> {
     /// Sorts all that will do: for an answer so long that keeping it in order
     /// all the while would cost more.
     pub(crate) fn sorted(&self) -> Vec<Candidate<'g>> {
-        let relays = self.snapshot.iter();
-        let mut all: Vec<_> = relays.filter_map(|relay| self.candidate(relay)).collect();
+        let relays = self.look.snapshot.iter();
+        let mut all: Vec<_> = relays
+            .filter_map(|relay| self.look.candidate(relay))
+            .collect();
         all.sort_by(|one, other| one.worth.score.total_cmp(&other.worth.score));
         let mut seen = HashSet::with_capacity(all.len());
         all.retain(|candidate| seen.insert(candidate.record.identity()));
@@ -308,7 +268,7 @@ impl<'g> Walk<'g> {
     /// Chooses from relays, the best first, so that where it costs little no two
     /// fail together.
     pub(crate) fn spread(&self, mut pool: Vec<Candidate<'g>>, count: usize) -> Vec<Candidate<'g>> {
-        let cost = self.criteria.options.spread_cost;
+        let cost = self.look.criteria.options.spread_cost;
         if count > FEW {
             pool.truncate(count);
             return pool;
