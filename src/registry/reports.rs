@@ -1,0 +1,175 @@
+//! What an embedder tells a registry of its relays: measurements, loads, failures,
+//! and what the operator decides.
+
+use crate::errors::BanError;
+use crate::record::Failure;
+use crate::registry::Registry;
+use crate::relay::NodeId;
+use crate::rtt::Coordinate;
+use crate::select::PeerView;
+use std::time::{Duration, SystemTime};
+
+impl Registry {
+    /// Takes in a round-trip time measured from here; false, and nothing
+    /// changed, if the relay is not held or the value is zero or above
+    /// [`MAX_RTT`](crate::MAX_RTT).
+    ///
+    /// What counts is the least of the last five minutes. It counts in scores
+    /// at once, in the order of relays after the next housekeeping pass.
+    /// Lock-free, without allocation or system call.
+    pub fn record_rtt(&self, relay: &NodeId, rtt: Duration) -> bool {
+        self.core().record_rtt(relay, rtt)
+    }
+
+    /// Where this node is, in the frame of the relays that it measures and of the
+    /// peers that it [learns](Self::learn) from.
+    ///
+    /// It follows from the round trips that are [recorded](Self::record_rtt), a
+    /// housekeeping pass later. A registry keeps positions from the first call
+    /// to this, [`relay_coordinate`](Self::relay_coordinate) or
+    /// [`learn`](Self::learn) on. Waits for whoever else is at it: not for a hot
+    /// path.
+    #[must_use]
+    pub fn coordinate(&self) -> Coordinate {
+        self.core().coordinate()
+    }
+
+    /// Where a relay is, to the best of what is known: for peers to find their
+    /// own coordinate by (see [`Vivaldi`](crate::Vivaldi)). `None` if it is not
+    /// held, or nobody measured it.
+    ///
+    /// It is learned from round trips that this node and others measured to the
+    /// relay; a relay says nothing of its own place. Waits for whoever else is
+    /// at it: not for a hot path.
+    #[must_use]
+    pub fn relay_coordinate(&self, relay: &NodeId) -> Option<Coordinate> {
+        self.core().relay_coordinate(relay)
+    }
+
+    /// Learns from what a peer measured where relays are; how many of its round
+    /// trips were taken in.
+    ///
+    /// A view without a coordinate teaches nothing, nor does what a relay says
+    /// of itself. What does not fit with what others say is left out, and no
+    /// single view moves a relay far; many views of one peer do: see to it that
+    /// none is heard more often than others. It counts in finds after the next
+    /// housekeeping pass. Waits for whoever else is at it: not for a hot path.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, PeerView, Registry, Vivaldi};
+    /// # use std::net::SocketAddr;
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    ///
+    /// // What a peer keeps, and sends along when it asks or renews.
+    /// let coordinates = Vivaldi::new();
+    /// let rtt = Duration::from_millis(12);
+    /// let view = PeerView::new()
+    ///     .measured(relay, rtt)?
+    ///     .coordinate(coordinates.coordinate());
+    ///
+    /// let peer = NodeId::from([9; 32]);
+    /// assert_eq!(registry.learn(&peer, &view), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn learn(&self, peer: &NodeId, view: &PeerView) -> usize {
+        self.core().learn(peer, view)
+    }
+
+    /// Takes in what a relay says of its total load, leases of this registry
+    /// included; false if it is not held.
+    ///
+    /// What the report counts beyond this registry's own leases at that moment
+    /// was put there by others, and is added to the leases from then on. Totals
+    /// beyond [`MAX_CAPACITY`](crate::MAX_CAPACITY) count as that. Lock-free,
+    /// without allocation.
+    pub fn report_load(&self, relay: &NodeId, load: u32) -> bool {
+        self.core()
+            .with_live(relay, |record| record.report_load(load))
+    }
+
+    /// Starts or ends the draining of a relay: while it drains it keeps its
+    /// leases and gets no new ones. False if it is not held. Outlives renewals.
+    ///
+    /// Lock-free; when this returns, no lease is given that was not yet.
+    pub fn set_draining(&self, relay: &NodeId, draining: bool) -> bool {
+        self.core()
+            .with_live(relay, |record| record.set_draining(draining))
+    }
+
+    /// Takes in that an attempt to use a relay failed: it is handed out to
+    /// nobody for a while, and then on trial, to one caller at a time. False if
+    /// it is not held.
+    ///
+    /// This is a circuit breaker for each relay. How long it stays open depends
+    /// on the [`Failure`]: from 1 s up to 10 minutes, longer each time, give or
+    /// take a quarter. What fails while it is open counts no more: those
+    /// attempts were under way. Three [successes](Self::report_success) close
+    /// it; what several failures added up to is taken back by a step a minute. When more than a share of all relays
+    /// ([`max_ejected`](RegistryBuilder::max_ejected)) are failing, those that
+    /// failed longest ago are a last resort.
+    ///
+    /// Report what your own attempts tell, and think twice about what peers say
+    /// of others. Lock-free, without allocation or system call; one
+    /// compare-and-swap.
+    ///
+    /// ```
+    /// use relay_registry::{CircuitState, Failure, NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    ///
+    /// registry.report_failure(&relay, Failure::TimedOut);
+    /// assert_eq!(registry.relay(&relay).unwrap().circuit(), CircuitState::Open);
+    /// registry.report_success(&relay); // a sign of life
+    /// assert_eq!(registry.relay(&relay).unwrap().circuit(), CircuitState::HalfOpen);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn report_failure(&self, relay: &NodeId, failure: Failure) -> bool {
+        self.core().report_failure(relay, failure)
+    }
+
+    /// Takes in that a relay was used with success; false if it is not held.
+    ///
+    /// Writes nothing, unless the relay [failed](Self::report_failure) lately.
+    /// Lock-free, without allocation or system call.
+    pub fn report_success(&self, relay: &NodeId) -> bool {
+        self.core().report_success(relay)
+    }
+
+    /// Bans a relay for some time from now, rounded up to a tick: it is handed
+    /// out to nobody and no [lease](Self::lease) on it is given, whether it is
+    /// registered now, renews, or leaves and comes back. Leases given stay. A
+    /// ban that is in force is replaced.
+    ///
+    /// When this returns, no call that starts later hands the relay out; one
+    /// that is just being registered, none that starts after that has returned.
+    /// Lock-free; copies the list of bans, of which there can be 65,536.
+    ///
+    /// # Errors
+    ///
+    /// A [`BanError`]: too long, or too many.
+    pub fn ban(&self, relay: &NodeId, duration: Duration) -> Result<(), BanError> {
+        self.core().ban(relay, duration)
+    }
+
+    /// Lifts the ban of a relay; whether there was one. One that was failing
+    /// before is handed out on trial.
+    ///
+    /// Lock-free; copies the list of bans.
+    pub fn unban(&self, relay: &NodeId) -> bool {
+        self.core().unban(relay)
+    }
+
+    /// The relays banned, registered or not, and when each ban ends, on the
+    /// calendar that was in force when the registry was built.
+    #[must_use]
+    pub fn banned(&self) -> Vec<(NodeId, SystemTime)> {
+        self.core().banned()
+    }
+}
