@@ -139,12 +139,12 @@ impl<'a> Owner<'a> {
                 self.owned[index].standing = Standing::Lapsing;
                 self.tally.lapsed += 1;
             }
-            56..66 => {
+            56..66 if !relays::is_plain(relay) => {
                 let load = self.rng.u32(..12);
                 self.tally.reports += 1;
                 self.registry.report_load(&id, load);
             }
-            66..78 => {
+            56..78 => {
                 self.tally.measurements += 1;
                 self.registry
                     .record_rtt(&id, relays::rtt(relay, &mut self.rng));
@@ -250,7 +250,7 @@ impl<'a> Owner<'a> {
     fn announce(&mut self, index: usize) -> Result<Registration, RegisterError> {
         let page = self.page(index);
         let owned = &mut self.owned[index];
-        if self.rng.bool() {
+        if !relays::is_plain(owned.relay) && self.rng.bool() {
             // Room for all is rare, or nothing would ever be full.
             owned.face.terms = match self.rng.u32(..32) {
                 0 => ROOMY,
