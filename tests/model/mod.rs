@@ -18,9 +18,9 @@ pub const DEFAULT_CAPACITY: u32 = 100;
 pub const CAPACITY_CEILING: u32 = (1 << 20) - 1;
 pub const RTT_CEILING: Duration = Duration::from_secs(10);
 
-/// The window of an RTT minimum: six slices of fifty seconds.
+/// The window of an RTT minimum: three pairs of slices of fifty seconds, the last begun.
 const SLICE: Duration = Duration::from_secs(50);
-const SLICES: u64 = 6;
+const PAIRS: u64 = 3;
 
 #[derive(Clone, Debug)]
 pub struct Settings<K> {
@@ -150,7 +150,7 @@ impl Window {
     fn sample(&mut self, slice: u64, micros: u64) {
         let minimum = self.minima.entry(slice).or_insert(micros);
         *minimum = micros.min(*minimum);
-        self.minima.retain(|&s, _| s + SLICES > slice);
+        self.minima.retain(|&s, _| s / 2 + PAIRS > slice / 2);
     }
 
     fn minimum(&self) -> Option<u64> {
