@@ -18,6 +18,8 @@ use crate::tally::Tally;
 
 /// Leases that one thread holds at most.
 const QUOTA: usize = 24;
+/// Leases of one relay that are asked for at once: fewer than these.
+const SNATCHED: usize = 12;
 /// Leases that wait to be given back by another thread, at most.
 const PILE: usize = 512;
 
@@ -108,7 +110,7 @@ impl Asker {
             965..990 => self.learn(),
             _ => self.read_gauges(),
         }
-        if self.held.len() > QUOTA {
+        while self.held.len() > QUOTA {
             self.let_go();
         }
     }
@@ -223,20 +225,32 @@ impl Asker {
         }
     }
 
+    /// Takes all that one relay has, or what will do.
     fn lease_by_name(&mut self) {
         let relay = self.any_relay();
+        let wanted = self.rng.usize(1..SNATCHED);
+        for _ in 0..wanted {
+            if !self.lease_one(relay) {
+                break;
+            }
+        }
+    }
+
+    fn lease_one(&mut self, relay: u32) -> bool {
         let mark = self.book.mark();
         match self.registry.lease(&relays::id(relay)) {
             Ok(lease) => {
                 let info = lease.relay().clone();
                 self.take(lease);
                 self.judge(&info, &mark, "leased");
+                true
             }
             Err(error) => {
                 self.tally.lease_refused += 1;
                 if error == LeaseError::UnknownRelay && self.book.is_held(relay, &mark) {
                     self.fault(relay, "unknown to lease, though held");
                 }
+                false
             }
         }
     }

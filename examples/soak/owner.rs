@@ -27,7 +27,10 @@ const BACK_OFFS: [(Failure, Duration); 2] = [
 ];
 /// How long who has no relay in the registry waits for room.
 const NO_PLACE: Duration = Duration::from_millis(1);
-const STALL_MS: RangeInclusive<u64> = 5..=120;
+/// How long a thread is held up, in ms: briefly, or until newcomers are refused for
+/// want of memory that could be used again.
+pub const BRIEFLY: RangeInclusive<u64> = 5..=120;
+pub const FOR_LONG: RangeInclusive<u64> = 600..=1_200;
 
 pub struct Owner<'a> {
     book: &'a Book,
@@ -35,8 +38,8 @@ pub struct Owner<'a> {
     label: Arc<str>,
     owned: Vec<Owned>,
     rng: Rng,
-    /// Whether it is held up inside a call now and then.
-    stalls: bool,
+    /// How long it is held up inside a call now and then, in ms.
+    stalls: Option<RangeInclusive<u64>>,
     /// Whether the last newcomer found the registry full.
     is_full: bool,
     tally: Tally,
@@ -81,15 +84,15 @@ impl<'a> Owner<'a> {
             label,
             owned: relays.map(owned).collect(),
             rng: Rng::with_seed(seed),
-            stalls: false,
+            stalls: None,
             is_full: false,
             tally: Tally::default(),
         }
     }
 
     /// One that is held up while it reads the clock, in the middle of a call.
-    pub fn stalling(mut self) -> Self {
-        self.stalls = true;
+    pub fn stalling(mut self, millis: RangeInclusive<u64>) -> Self {
+        self.stalls = Some(millis);
         self
     }
 
@@ -103,8 +106,8 @@ impl<'a> Owner<'a> {
             return;
         }
         let index = self.pick();
-        if self.stalls && self.rng.u32(..64) == 0 {
-            clock::stall_next_reading(Duration::from_millis(self.rng.u64(STALL_MS)));
+        if let Some(millis) = self.stalls.clone().filter(|_| self.rng.u32(..64) == 0) {
+            clock::stall_next_reading(Duration::from_millis(self.rng.u64(millis)));
             self.tally.stalls += 1;
         }
         match self.owned[index].standing {
@@ -139,12 +142,12 @@ impl<'a> Owner<'a> {
                 self.owned[index].standing = Standing::Lapsing;
                 self.tally.lapsed += 1;
             }
-            56..66 => {
+            56..66 if !relays::is_plain(relay) => {
                 let load = self.rng.u32(..12);
                 self.tally.reports += 1;
                 self.registry.report_load(&id, load);
             }
-            66..78 => {
+            56..78 => {
                 self.tally.measurements += 1;
                 self.registry
                     .record_rtt(&id, relays::rtt(relay, &mut self.rng));
@@ -250,7 +253,7 @@ impl<'a> Owner<'a> {
     fn announce(&mut self, index: usize) -> Result<Registration, RegisterError> {
         let page = self.page(index);
         let owned = &mut self.owned[index];
-        if self.rng.bool() {
+        if !relays::is_plain(owned.relay) && self.rng.bool() {
             // Room for all is rare, or nothing would ever be full.
             owned.face.terms = match self.rng.u32(..32) {
                 0 => ROOMY,
@@ -286,7 +289,7 @@ impl<'a> Owner<'a> {
         }
         self.tally.registered(&outcome);
         // Who stalls comes back with an old reading.
-        if !self.stalls && outcome.is_ok() {
+        if self.stalls.is_none() && outcome.is_ok() {
             self.book.note_seen(began);
         }
         outcome

@@ -21,6 +21,12 @@ pub const ROOMY: u16 = 3;
 /// What steadfast relays announce, on the port of life 0.
 pub const BOUNDLESS: u32 = relay_registry::MAX_CAPACITY;
 
+/// Whether a relay keeps to its first terms and never reports a load: its capacity is
+/// used up by leases alone.
+pub const fn is_plain(relay: u32) -> bool {
+    relay % 4 == 0
+}
+
 const FIRST_PORT: u16 = 1024;
 
 /// What an endpoint tells.

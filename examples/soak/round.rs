@@ -1,6 +1,7 @@
 //! One round: a registry is built, used by all threads at once, looked through at
 //! rest or dropped while leases are out, and all its memory has to come back.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{self, ScopedJoinHandle};
@@ -14,7 +15,7 @@ use crate::asker::{self, Asker, Pile};
 use crate::book::{Book, micros};
 use crate::clock::HoldingClock;
 use crate::memory;
-use crate::owner::{Owner, TICK};
+use crate::owner::{BRIEFLY, FOR_LONG, Owner, TICK};
 use crate::relays::{self, BOUNDLESS, Face, STEADFAST};
 use crate::tally::Tally;
 
@@ -146,6 +147,14 @@ impl Round {
             .map_err(|error| error.to_string())
     }
 
+    /// How long the thread that is held up is.
+    fn stalls(&self) -> RangeInclusive<u64> {
+        match self.number % 5 {
+            3 => FOR_LONG,
+            _ => BRIEFLY,
+        }
+    }
+
     fn rng(&self) -> Rng {
         Rng::with_seed(self.seeds.fetch_add(1, Relaxed))
     }
@@ -198,7 +207,7 @@ impl Round {
                 self.rng().u64(..),
             );
             let mut owner = match owner {
-                0 => owner_of.stalling(),
+                0 => owner_of.stalling(self.stalls()),
                 _ => owner_of,
             };
             running.push(scope.spawn(move || {
@@ -212,7 +221,10 @@ impl Round {
             let registry = registry.clone();
             running.push(scope.spawn(move || self.keep_house(&registry)));
         }
-        running.push(scope.spawn(|| self.build_and_drop()));
+        // What is dropped while a thread is held up waits for it.
+        if self.stalls() == BRIEFLY {
+            running.push(scope.spawn(|| self.build_and_drop()));
+        }
         running
     }
 

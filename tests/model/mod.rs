@@ -18,9 +18,8 @@ pub const DEFAULT_CAPACITY: u32 = 100;
 pub const CAPACITY_CEILING: u32 = (1 << 20) - 1;
 pub const RTT_CEILING: Duration = Duration::from_secs(10);
 
-/// The window of an RTT minimum: six slices of fifty seconds.
+/// The window of an RTT minimum: three pairs of slices of fifty seconds, the last begun.
 const SLICE: Duration = Duration::from_secs(50);
-/// The window is made of pairs of slices.
 const PAIRS: u64 = 3;
 
 #[derive(Clone, Debug)]
