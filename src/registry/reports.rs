@@ -109,7 +109,7 @@ impl Registry {
     /// take a quarter. What fails while it is open counts no more: those
     /// attempts were under way. Three [successes](Self::report_success) close
     /// it; what several failures added up to is taken back by a step a minute. When more than a share of all relays
-    /// ([`max_ejected`](RegistryBuilder::max_ejected)) are failing, those that
+    /// ([`max_ejected`](crate::RegistryBuilder::max_ejected)) are failing, those that
     /// failed longest ago are a last resort.
     ///
     /// Report what your own attempts tell, and think twice about what peers say
