@@ -6,10 +6,10 @@
 # has a registry learn from a hostile engine. All run under AddressSanitizer.
 #
 #   ci/fuzz.sh [--minutes M] [TARGET...]    M minutes for each target instead
-#                                           of 20 seconds; by default for all
+#                                           of 10 seconds; by default for all
 source "$(dirname "$0")/common.sh"
 
-seconds=20
+seconds=10
 if [[ ${1:-} == --minutes ]]; then
     seconds=$(($2 * 60))
     shift 2
