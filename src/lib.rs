@@ -105,9 +105,9 @@
 //! every 128th call lends the epoch collector a hand with what departed, which
 //! frees and sometimes allocates a small node; and to renew reads the monotonic
 //! clock, which is no system call on common platforms. A find writes nothing that
-//! threads share. New registrations
-//! and departures are lock-free as well. Locks guard the housekeeping alone,
-//! which no other operation waits for; see [`Maintenance`].
+//! threads share, unless it hands out a relay on trial. New registrations and
+//! departures are lock-free as well. Locks guard the housekeeping, which no other
+//! operation waits for (see [`Maintenance`]), and what is learned of places.
 //!
 //! # Performance
 //!
