@@ -87,10 +87,7 @@ impl Core {
     }
 
     fn back_off(&self, record: &RecordRef<'_>) -> BackOff {
-        BackOff {
-            now: self.timeline.tick(),
-            tick_nanos: self.timeline.tick_nanos(),
-            jitter: self.table.jitter(record.index()),
-        }
+        let (now, tick_nanos) = (self.timeline.tick(), self.timeline.tick_nanos());
+        self.table.back_off(record.index(), now, tick_nanos)
     }
 }

@@ -194,11 +194,8 @@ impl<'g> Walk<'g> {
     }
 
     fn back_off(&self, index: u32) -> BackOff {
-        BackOff {
-            now: self.look.criteria.tick,
-            tick_nanos: self.tick_nanos,
-            jitter: self.look.table.jitter(index),
-        }
+        let now = self.look.criteria.tick;
+        self.look.table.back_off(index, now, self.tick_nanos)
     }
 
     /// Looks at everything in order until nothing can come that would be in an

@@ -27,7 +27,7 @@ pub(crate) use store::Exhausted;
 pub(crate) use unit::Unit;
 
 use crate::limits::MAX_RELAYS;
-use crate::record::{Announcement, Lifecycle, Load, Record, Refusal};
+use crate::record::{Announcement, BackOff, Lifecycle, Load, Record, Refusal};
 use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, random_hasher};
@@ -352,10 +352,15 @@ impl Table {
         self.store.record(index).inbox_link()
     }
 
-    /// A number that differs between the relays of a registry, and between
+    /// How long the record at `index` is left alone, counted from `now`: with a
+    /// jitter that differs between the relays of a registry, and between
     /// registries.
-    pub(crate) fn jitter(&self, index: u32) -> u8 {
-        self.hasher.hash_one(index) as u8
+    pub(crate) fn back_off(&self, index: u32, now: Tick, tick_nanos: u64) -> BackOff {
+        BackOff {
+            now,
+            tick_nanos,
+            jitter: self.hasher.hash_one(index) as u8,
+        }
     }
 
     /// Records lie at indices below this.
