@@ -268,6 +268,11 @@ pub(crate) mod epoch {
     }
 }
 
+/// Words, for a whole registry of loom's large atomics is built on this stack. The
+/// thread that loom starts itself has 4,096 of them, and no way to ask for more.
+#[cfg(test)]
+const STACK_WORDS: usize = 64 * 1024;
+
 /// Explores `model` with at most so many preemptions, or as many as
 /// `RELAY_LOOM_PREEMPTIONS` says, and prints how many executions that took.
 ///
@@ -278,6 +283,7 @@ pub(crate) mod epoch {
 pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     use std::sync::atomic::AtomicUsize;
 
+    let model = std::sync::Arc::new(model);
     let asked = std::env::var("RELAY_LOOM_PREEMPTIONS").ok();
     let executions = std::sync::Arc::new(AtomicUsize::new(0));
     let counted = std::sync::Arc::clone(&executions);
@@ -288,7 +294,10 @@ pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static
     builder.max_branches = 100_000;
     builder.check(move || {
         counted.fetch_add(1, Ordering::Relaxed);
-        model();
+        let model = std::sync::Arc::clone(&model);
+        let thread = loom::thread::Builder::new().stack_size(STACK_WORDS);
+        let ended = thread.spawn(move || model()).map(|model| model.join());
+        assert!(matches!(ended, Ok(Ok(()))));
     });
     let executions = executions.load(Ordering::Relaxed);
     let name = std::thread::current().name().map(str::to_owned);
