@@ -173,8 +173,7 @@ mod time;
 mod wheel;
 
 pub use errors::{
-    BanError, BuildError, CoordinateError, FindError, LeaseError, ObserveError, PassedOver,
-    PeerViewError, RegisterError,
+    BanError, BuildError, FindError, LeaseError, PassedOver, PeerViewError, RegisterError,
 };
 pub use limits::{MAX_CAPACITY, MAX_RELAYS, MAX_RTT};
 pub use record::Failure;
@@ -185,6 +184,6 @@ pub use relay::{
     AddressPolicy, CircuitState, Endpoint, EndpointError, Host, NatType, NatTypeError, NodeId,
     NodeIdError, RegisterOptions, RelayInfo,
 };
-pub use rtt::{Coordinate, Landmark, Vivaldi};
+pub use rtt::{Coordinate, CoordinateError, Landmark, ObserveError, Vivaldi};
 pub use select::{Explained, Explanation, FindOptions, LegSource, PeerView, Verdict};
 pub use time::{Clock, ManualClock};

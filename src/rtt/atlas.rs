@@ -1,7 +1,7 @@
 //! Where the relays of one registry are, and where the registry itself is.
 
+use super::ObserveError;
 use super::{Coordinate, Landmark, Vivaldi};
-use crate::errors::ObserveError;
 use crate::relay::NodeId;
 use crate::sync::random_hasher;
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! [`Coordinate`]: where a node is in the space of round-trip times.
 
+use super::CoordinateError;
 use super::{MAX_MICROS, Vicinity, sane_micros};
-use crate::errors::CoordinateError;
 use crate::sync::random_below;
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! [`Landmark`]: where a node is that does not say so itself.
 
+use super::ObserveError;
 use super::spring::{believed_error, relax};
 use super::vivaldi::outlier_bound;
 use super::{Coordinate, sane_micros};
-use crate::errors::ObserveError;
 use std::time::Duration;
 
 /// The position of a node that is learned from round trips that *others*

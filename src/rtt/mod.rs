@@ -9,6 +9,7 @@
 
 mod atlas;
 mod coordinate;
+mod error;
 mod landmark;
 mod spring;
 mod vicinity;
@@ -16,6 +17,7 @@ mod vivaldi;
 mod window;
 
 pub use coordinate::Coordinate;
+pub use error::{CoordinateError, ObserveError};
 pub use landmark::Landmark;
 pub use vivaldi::Vivaldi;
 

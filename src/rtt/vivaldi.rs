@@ -1,8 +1,8 @@
 //! [`Vivaldi`]: a node learns where it is from its own round trips.
 
+use super::ObserveError;
 use super::spring::{believed_error, relax};
 use super::{Coordinate, sane_micros};
-use crate::errors::ObserveError;
 use std::time::Duration;
 
 /// A node's own coordinate, moved by each round trip it measures.

@@ -1,0 +1,54 @@
+//! Why a relay was not banned.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+/// Why a relay was not banned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BanError {
+    /// The end of the ban is beyond what ticks can count. Choose a nearer one.
+    #[non_exhaustive]
+    TooLong {
+        /// What was asked for.
+        duration: Duration,
+    },
+    /// As many relays are banned as the registry keeps in mind. Lift a ban.
+    #[non_exhaustive]
+    TooMany {
+        /// How many those are.
+        max: usize,
+    },
+}
+
+impl fmt::Display for BanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong { duration } => {
+                write!(f, "a ban of {duration:?} is beyond what ticks can count")
+            }
+            Self::TooMany { max } => write!(f, "{max} relays are banned already"),
+        }
+    }
+}
+
+impl Error for BanError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ban_errors_explain_themselves() {
+        let duration = Duration::from_secs(11);
+        assert_eq!(
+            BanError::TooLong { duration }.to_string(),
+            "a ban of 11s is beyond what ticks can count"
+        );
+        assert_eq!(
+            BanError::TooMany { max: 7 }.to_string(),
+            "7 relays are banned already"
+        );
+    }
+}

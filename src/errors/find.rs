@@ -1,0 +1,122 @@
+//! Why no relay was found, and which were passed over for what.
+
+use std::error::Error;
+use std::fmt;
+
+/// Why no relay was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FindError {
+    /// No relay held meets the conditions. The counts say which condition to
+    /// relax; where they are all zero, no relay is held at all.
+    #[non_exhaustive]
+    NoRelaysAvailable {
+        /// How many relays were passed over, by reason.
+        passed_over: PassedOver,
+    },
+}
+
+impl fmt::Display for FindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::NoRelaysAvailable { passed_over } = self;
+        f.write_str("no relay is available")?;
+        let mut separator = ": ";
+        for (count, reason) in passed_over.reasons() {
+            if count != 0 {
+                write!(f, "{separator}{count} {reason}")?;
+                separator = ", ";
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Error for FindError {}
+
+/// How many relays were passed over, by the reason that ruled each out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PassedOver {
+    /// Unregistered or expired, but not yet merged away.
+    pub departed: usize,
+    /// At their capacity.
+    pub full: usize,
+    /// Draining: they take no new leases.
+    pub draining: usize,
+    /// Failed lately, and not yet due for a trial.
+    pub backing_off: usize,
+    /// Banned by the operator.
+    pub banned: usize,
+    /// The target, this node, and those excluded by the options.
+    pub excluded: usize,
+    /// Measured, and beyond the maximum latency.
+    pub too_far: usize,
+    /// Not measured, where a maximum latency was given.
+    pub unmeasured: usize,
+}
+
+impl PassedOver {
+    /// How many relays were passed over for any reason.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.reasons()
+            .into_iter()
+            .fold(0, |total, (count, _)| total.saturating_add(count))
+    }
+
+    fn reasons(&self) -> [(usize, &'static str); 8] {
+        [
+            (self.departed, "departed"),
+            (self.full, "full"),
+            (self.draining, "draining"),
+            (self.backing_off, "backing off"),
+            (self.banned, "banned"),
+            (self.excluded, "excluded"),
+            (self.too_far, "too far"),
+            (self.unmeasured, "unmeasured"),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn find_errors_name_only_what_counts() {
+        let say = |passed_over| FindError::NoRelaysAvailable { passed_over }.to_string();
+        assert_eq!(say(PassedOver::default()), "no relay is available");
+        let some = PassedOver {
+            full: 2,
+            too_far: 1,
+            ..PassedOver::default()
+        };
+        assert_eq!(say(some), "no relay is available: 2 full, 1 too far");
+        let all = PassedOver {
+            departed: 1,
+            full: 2,
+            draining: 3,
+            excluded: 4,
+            too_far: 5,
+            unmeasured: 6,
+            backing_off: 7,
+            banned: 8,
+        };
+        assert_eq!(
+            say(all),
+            "no relay is available: 1 departed, 2 full, 3 draining, 7 backing off, 8 banned, \
+             4 excluded, 5 too far, 6 unmeasured"
+        );
+        assert_eq!(all.total(), 36);
+    }
+
+    #[test]
+    fn totals_do_not_overflow() {
+        let passed_over = PassedOver {
+            departed: usize::MAX,
+            full: 1,
+            ..PassedOver::default()
+        };
+        assert_eq!(passed_over.total(), usize::MAX);
+    }
+}

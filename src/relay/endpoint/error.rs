@@ -1,0 +1,100 @@
+//! Why there is no endpoint, or none for a relay.
+
+use super::hostname::{MAX_LABEL_LEN, MAX_NAME_LEN};
+use std::error::Error;
+use std::fmt;
+
+/// Why text is not an [`Endpoint`](super::Endpoint), or a relay cannot be registered at one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndpointError {
+    /// No `:port` follows the host.
+    MissingPort,
+    /// The port is not a decimal number from 1 to 65535.
+    InvalidPort,
+    /// The port is 0, which cannot be dialled.
+    ZeroPort,
+    /// There is more than one colon outside brackets: an IPv6 address must be
+    /// put in brackets to be told from its port.
+    UnbracketedIpv6,
+    /// What follows the opening bracket is not an IPv6 address and a closing
+    /// one. A scope (`%eth0`) is not part of an address.
+    InvalidIpv6,
+    /// There is nothing where the host should be.
+    EmptyHost,
+    /// The name is longer than 253 bytes.
+    NameTooLong {
+        /// Its length, without a dot at its end.
+        len: usize,
+    },
+    /// Two dots follow each other, or one starts the name.
+    EmptyLabel,
+    /// A label, which is what stands between dots, is longer than 63 bytes.
+    LabelTooLong {
+        /// Its length.
+        len: usize,
+    },
+    /// The name contains something other than ASCII letters, digits, hyphens
+    /// and dots.
+    InvalidCharacter {
+        /// Where it starts, in bytes from the start of the name.
+        index: usize,
+    },
+    /// A label starts or ends with a hyphen.
+    HyphenAtEdge {
+        /// Where the hyphen is, in bytes from the start of the name.
+        index: usize,
+    },
+    /// The last label is a number, so the name is a malformed IPv4 address or
+    /// would be taken for one.
+    NumericName,
+    /// At registration: the address is `0.0.0.0` or `::`, which stands for
+    /// every address of the host that uses it. Register the one that peers
+    /// dial.
+    Unspecified,
+    /// At registration: the address is a multicast group.
+    Multicast,
+    /// At registration: the address is the broadcast address.
+    Broadcast,
+    /// At registration: the host cannot be reached across the internet, and
+    /// the policy is [`AddressPolicy::PublicOnly`](crate::AddressPolicy::PublicOnly).
+    NotPublic,
+}
+
+impl fmt::Display for EndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MissingPort => f.write_str("no port follows the host"),
+            Self::InvalidPort => f.write_str("the port is not a number from 1 to 65535"),
+            Self::ZeroPort => f.write_str("port 0 cannot be dialled"),
+            Self::UnbracketedIpv6 => f.write_str("an IPv6 address must be put in brackets"),
+            Self::InvalidIpv6 => f.write_str("no IPv6 address stands in the brackets"),
+            Self::EmptyHost => f.write_str("the host is empty"),
+            Self::NameTooLong { len } => {
+                write!(f, "a name has at most {MAX_NAME_LEN} bytes, not {len}")
+            }
+            Self::EmptyLabel => f.write_str("a label of the name is empty"),
+            Self::LabelTooLong { len } => write!(
+                f,
+                "a label of a name has at most {MAX_LABEL_LEN} bytes, not {len}"
+            ),
+            Self::InvalidCharacter { index } => write!(
+                f,
+                "a name has letters, digits, hyphens and dots only, not what is at byte {index}"
+            ),
+            Self::HyphenAtEdge { index } => write!(
+                f,
+                "no label of a name starts or ends with a hyphen, as at byte {index}"
+            ),
+            Self::NumericName => {
+                f.write_str("a name cannot end in a number, and this is no IPv4 address")
+            }
+            Self::Unspecified => f.write_str("the unspecified address cannot be dialled"),
+            Self::Multicast => f.write_str("a multicast address names no single host"),
+            Self::Broadcast => f.write_str("the broadcast address names no single host"),
+            Self::NotPublic => f.write_str("the host cannot be reached across the internet"),
+        }
+    }
+}
+
+impl Error for EndpointError {}

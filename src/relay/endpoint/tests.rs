@@ -1,0 +1,361 @@
+//! Endpoints: what is parsed, printed, refused and admitted.
+
+use std::net::SocketAddrV6;
+
+use super::hostname::MAX_LABEL_LEN;
+use super::*;
+
+fn endpoint(text: &str) -> Endpoint {
+    text.parse().unwrap()
+}
+
+fn refusal(text: &str) -> EndpointError {
+    text.parse::<Endpoint>().unwrap_err()
+}
+
+fn name_refusal(name: &str) -> EndpointError {
+    Endpoint::from_name(name, 1).unwrap_err()
+}
+
+/// A name of `len` bytes, of labels as long as they may be.
+fn name_of(len: usize) -> String {
+    let mut name = "a".repeat(len);
+    for dot in (MAX_LABEL_LEN..len - 1).step_by(MAX_LABEL_LEN + 1) {
+        name.replace_range(dot..=dot, ".");
+    }
+    name
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn takes_three_words() {
+    assert_eq!(size_of::<Endpoint>(), 24);
+    assert_eq!(size_of::<Option<Endpoint>>(), 24);
+}
+
+#[test]
+fn each_kind_shows_its_parts() {
+    let v4 = endpoint("192.0.2.1:80");
+    assert_eq!(v4.host(), Host::Ip([192, 0, 2, 1].into()));
+    assert_eq!(v4.port(), 80);
+    assert_eq!(v4.socket_addr(), "192.0.2.1:80".parse().ok());
+
+    let v6 = endpoint("[2001:db8::1]:65535");
+    assert_eq!(v6.host().to_string(), "2001:db8::1");
+    assert_eq!(v6.port(), 65535);
+    assert_eq!(v6.socket_addr(), "[2001:db8::1]:65535".parse().ok());
+
+    let name = endpoint("relay.example.com:1");
+    assert_eq!(name.host(), Host::Name("relay.example.com"));
+    assert_eq!(name.host().to_string(), "relay.example.com");
+    assert_eq!(name.port(), 1);
+    assert_eq!(name.socket_addr(), None);
+}
+
+#[test]
+fn each_endpoint_has_one_spelling() {
+    for (given, written) in [
+        ("192.0.2.1:80", "192.0.2.1:80"),
+        ("[2001:DB8:0:0::1]:80", "[2001:db8::1]:80"),
+        ("[::ffff:192.0.2.1]:80", "192.0.2.1:80"),
+        ("[::ffff:c000:201]:80", "192.0.2.1:80"),
+        ("Relay.EXAMPLE.com.:80", "relay.example.com:80"),
+        ("localhost:80", "localhost:80"),
+    ] {
+        assert_eq!(endpoint(given).to_string(), written);
+        assert_eq!(endpoint(given), endpoint(written));
+    }
+    let shown = format!("{:?}", endpoint("192.0.2.1:80"));
+    assert_eq!(shown, "Endpoint(192.0.2.1:80)");
+}
+
+#[test]
+fn different_endpoints_differ() {
+    let all = [
+        "192.0.2.1:80",
+        "192.0.2.1:81",
+        "192.0.2.2:80",
+        "[2001:db8::1]:80",
+        "[::192.0.2.1]:80",
+        "a.example:80",
+        "b.example:80",
+    ];
+    for (i, a) in all.iter().enumerate() {
+        for b in &all[i + 1..] {
+            assert_ne!(endpoint(a), endpoint(b));
+        }
+    }
+}
+
+#[test]
+fn mapped_addresses_are_ipv4_from_sockets_too() {
+    let mapped: SocketAddr = "[::ffff:10.0.0.1]:80".parse().unwrap();
+    assert_eq!(Endpoint::from(mapped), endpoint("10.0.0.1:80"));
+}
+
+#[test]
+fn scopes_are_dropped_from_sockets_and_refused_in_text() {
+    let ip = "fe80::1".parse().unwrap();
+    let scoped = SocketAddr::V6(SocketAddrV6::new(ip, 80, 7, 3));
+    assert_eq!(Endpoint::from(scoped), endpoint("[fe80::1]:80"));
+    for text in ["[fe80::1%3]:80", "[fe80::1%eth0]:80"] {
+        assert_eq!(refusal(text), EndpointError::InvalidIpv6);
+    }
+}
+
+#[test]
+fn ports_have_one_spelling() {
+    for text in [
+        "a",
+        "",
+        "192.0.2.1",
+        "a:",
+        "192.0.2.1:",
+        "[::1]",
+        "[::1]:",
+        "[::1]80",
+    ] {
+        assert_eq!(refusal(text), EndpointError::MissingPort, "{text:?}");
+    }
+    for port in [
+        "00",
+        "080",
+        "+80",
+        "-1",
+        " 80",
+        "80 ",
+        "8x",
+        "0x50",
+        "65536",
+        "99999999999",
+        "٣",
+    ] {
+        for host in ["a", "192.0.2.1", "[::1]"] {
+            let text = format!("{host}:{port}");
+            assert_eq!(refusal(&text), EndpointError::InvalidPort, "{text:?}");
+        }
+    }
+    assert_eq!(refusal("a:0"), EndpointError::ZeroPort);
+    assert_eq!(Endpoint::from_name("a", 0), Err(EndpointError::ZeroPort));
+}
+
+#[test]
+fn ipv6_stands_in_brackets() {
+    for text in ["::1", "::1:80", "2001:db8::1:80", "a:b:80", "::"] {
+        assert_eq!(refusal(text), EndpointError::UnbracketedIpv6, "{text:?}");
+    }
+    for text in [
+        "[",
+        "[]:80",
+        "[::1",
+        "[::1:80",
+        "[192.0.2.1]:80",
+        "[a]:80",
+        "[[::1]]:80",
+    ] {
+        assert_eq!(refusal(text), EndpointError::InvalidIpv6, "{text:?}");
+    }
+}
+
+#[test]
+fn ipv4_is_strict() {
+    for host in [
+        "192.0.2",
+        "192.0.2.256",
+        "192.0.2.01",
+        "192.0.2.1.",
+        "1.2.3.4.5",
+        "0x7f.1",
+        "127.0x1",
+        "a.0x",
+        "a.0XfF",
+        "1",
+        "0x7f000001",
+        "a.b.1",
+    ] {
+        let text = format!("{host}:80");
+        assert_eq!(refusal(&text), EndpointError::NumericName, "{host}");
+        assert_eq!(name_refusal(host), EndpointError::NumericName, "{host}");
+    }
+    assert_eq!(name_refusal("192.0.2.1"), EndpointError::NumericName);
+}
+
+#[test]
+fn hostnames_are_accepted() {
+    for name in [
+        "a",
+        "a.b",
+        "3com.example",
+        "1.2.3.a",
+        "a-b",
+        "a--b",
+        "xn--bcher-kva.example",
+        "0xg",
+        "a.0x1g",
+        "x0",
+    ] {
+        assert_eq!(
+            Endpoint::from_name(name, 1).unwrap().host(),
+            Host::Name(name)
+        );
+    }
+}
+
+#[test]
+fn lengths_are_those_of_rfc_1035() {
+    assert!(Endpoint::from_name(&name_of(253), 1).is_ok());
+    assert!(Endpoint::from_name(&format!("{}.", name_of(253)), 1).is_ok());
+    let long = EndpointError::NameTooLong { len: 254 };
+    assert_eq!(name_refusal(&name_of(254)), long);
+    assert_eq!(name_refusal(&format!("{}.", name_of(254))), long);
+
+    assert!(Endpoint::from_name(&"a".repeat(63), 1).is_ok());
+    let long = EndpointError::LabelTooLong { len: 64 };
+    assert_eq!(name_refusal(&format!("b.{}", "a".repeat(64))), long);
+}
+
+#[test]
+fn malformed_names_are_refused_with_their_reason() {
+    for text in [":80", ".:80"] {
+        assert_eq!(refusal(text), EndpointError::EmptyHost);
+    }
+    assert_eq!(name_refusal(""), EndpointError::EmptyHost);
+    for name in ["..", ".a", "a..b", "a.."] {
+        assert_eq!(name_refusal(name), EndpointError::EmptyLabel, "{name}");
+    }
+    for (name, index) in [
+        ("a_b", 1),
+        ("ab.c d", 4),
+        ("a.bücher", 3),
+        ("a/b", 1),
+        ("a%b", 1),
+        ("user@a", 4),
+        ("a\0", 1),
+        ("[::1]", 0),
+        (" a", 0),
+    ] {
+        let refused = EndpointError::InvalidCharacter { index };
+        assert_eq!(name_refusal(name), refused, "{name}");
+    }
+    for (name, index) in [("-a", 0), ("a-", 1), ("a.-b", 2), ("a.b-.c", 3), ("-", 0)] {
+        let refused = EndpointError::HyphenAtEdge { index };
+        assert_eq!(name_refusal(name), refused, "{name}");
+    }
+}
+
+#[test]
+fn what_names_no_single_host_is_refused_under_any_policy() {
+    for policy in [AddressPolicy::Any, AddressPolicy::PublicOnly] {
+        let check = |text| endpoint(text).check(policy);
+        for text in ["0.0.0.0:1", "[::]:1", "[::ffff:0.0.0.0]:1"] {
+            assert_eq!(check(text), Err(EndpointError::Unspecified));
+        }
+        for text in [
+            "224.0.0.1:1",
+            "239.255.255.255:1",
+            "[ff02::1]:1",
+            "[::ffff:224.0.0.1]:1",
+        ] {
+            assert_eq!(check(text), Err(EndpointError::Multicast));
+        }
+        for text in ["255.255.255.255:1", "[::ffff:255.255.255.255]:1"] {
+            assert_eq!(check(text), Err(EndpointError::Broadcast));
+        }
+        let zero = Endpoint::from(SocketAddr::from(([8, 8, 8, 8], 0)));
+        assert_eq!(zero.check(policy), Err(EndpointError::ZeroPort));
+    }
+}
+
+#[test]
+fn only_the_public_policy_refuses_private_hosts() {
+    for text in [
+        "10.0.0.1:1",
+        "127.0.0.1:1",
+        "[::ffff:10.0.0.1]:1",
+        "[::1]:1",
+        "[fd00::1]:1",
+        "localhost:1",
+        "printer.local:1",
+        "relay:1",
+    ] {
+        let private = endpoint(text);
+        assert_eq!(private.check(AddressPolicy::Any), Ok(()), "{text}");
+        let refused = private.check(AddressPolicy::PublicOnly);
+        assert_eq!(refused, Err(EndpointError::NotPublic), "{text}");
+    }
+    for text in ["8.8.8.8:1", "[2606:4700::1]:1", "relay.example.com:1"] {
+        assert_eq!(endpoint(text).check(AddressPolicy::PublicOnly), Ok(()));
+    }
+}
+
+#[test]
+fn a_private_address_is_an_address() {
+    for text in ["192.168.0.1:1", "[fe80::1]:1", "100.64.0.1:1"] {
+        assert!(endpoint(text).is_private_address(), "{text}");
+    }
+    for text in ["8.8.8.8:1", "[2606:4700::1]:1", "localhost:1"] {
+        assert!(!endpoint(text).is_private_address(), "{text}");
+    }
+}
+
+#[test]
+fn a_clone_shares_its_name() {
+    let (Repr::Name { name: a, .. }, Repr::Name { name: b, .. }) = ({
+        let named = endpoint("relay.example.com:1");
+        (named.clone().0, named.0)
+    }) else {
+        panic!("a name was given");
+    };
+    assert!(Arc::ptr_eq(&a, &b));
+}
+
+#[test]
+fn errors_explain_themselves() {
+    for (error, says) in [
+        (refusal("a"), "no port follows the host"),
+        (refusal("a:x"), "the port is not a number from 1 to 65535"),
+        (refusal("a:0"), "port 0 cannot be dialled"),
+        (refusal("::1"), "an IPv6 address must be put in brackets"),
+        (refusal("[a]:1"), "no IPv6 address stands in the brackets"),
+        (refusal(":1"), "the host is empty"),
+        (
+            name_refusal(&name_of(254)),
+            "a name has at most 253 bytes, not 254",
+        ),
+        (refusal("a..b:1"), "a label of the name is empty"),
+        (
+            name_refusal(&"a".repeat(64)),
+            "a label of a name has at most 63 bytes, not 64",
+        ),
+        (
+            refusal("a_b:1"),
+            "a name has letters, digits, hyphens and dots only, not what is at byte 1",
+        ),
+        (
+            refusal("a-:1"),
+            "no label of a name starts or ends with a hyphen, as at byte 1",
+        ),
+        (
+            refusal("1.2:1"),
+            "a name cannot end in a number, and this is no IPv4 address",
+        ),
+        (
+            EndpointError::Unspecified,
+            "the unspecified address cannot be dialled",
+        ),
+        (
+            EndpointError::Multicast,
+            "a multicast address names no single host",
+        ),
+        (
+            EndpointError::Broadcast,
+            "the broadcast address names no single host",
+        ),
+        (
+            EndpointError::NotPublic,
+            "the host cannot be reached across the internet",
+        ),
+    ] {
+        assert_eq!(error.to_string(), says);
+    }
+}

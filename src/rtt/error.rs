@@ -1,0 +1,163 @@
+//! Why numbers are not a coordinate, or a round trip does not count towards one.
+
+use super::Coordinate;
+use crate::limits::MAX_RTT;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+/// Why numbers are not a coordinate: the first part that is not a number or is
+/// out of its range. Take nothing from the node that sent it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum CoordinateError {
+    /// An axis of the position is further than [`MAX_RTT`] from 0.
+    #[non_exhaustive]
+    Position {
+        /// Which axis, from 0.
+        axis: usize,
+        /// What was given, in microseconds.
+        value: f32,
+    },
+    /// The height is below 0 or above [`MAX_RTT`].
+    #[non_exhaustive]
+    Height {
+        /// What was given, in microseconds.
+        value: f32,
+    },
+    /// The adjustment is further than [`MAX_RTT`] from 0.
+    #[non_exhaustive]
+    Adjustment {
+        /// What was given, in microseconds.
+        value: f32,
+    },
+    /// The error is below 0 or above [`Coordinate::MAX_ERROR`].
+    #[non_exhaustive]
+    Error {
+        /// What was given.
+        value: f32,
+    },
+}
+
+impl fmt::Display for CoordinateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let most = MAX_RTT.as_micros();
+        match self {
+            Self::Position { axis, value } => write!(
+                f,
+                "axis {axis} of the position is {value} us, not -{most} to {most}"
+            ),
+            Self::Height { value } => write!(f, "the height is {value} us, not 0 to {most}"),
+            Self::Adjustment { value } => {
+                write!(f, "the adjustment is {value} us, not -{most} to {most}")
+            }
+            Self::Error { value } => {
+                write!(
+                    f,
+                    "the error is {value}, not 0 to {}",
+                    Coordinate::MAX_ERROR
+                )
+            }
+        }
+    }
+}
+
+impl Error for CoordinateError {}
+
+/// Why a round trip does not count towards a coordinate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ObserveError {
+    /// The round trip is 0 or above [`MAX_RTT`]. Nothing measured that.
+    #[non_exhaustive]
+    InvalidRtt {
+        /// What was given.
+        rtt: Duration,
+    },
+    /// The round trip is further from the estimate than those before it give
+    /// reason to expect: the peer lies, or the network has changed. Go on; if it
+    /// has changed, later samples will be taken.
+    #[non_exhaustive]
+    Outlier {
+        /// What was measured.
+        rtt: Duration,
+        /// What was estimated.
+        expected: Duration,
+    },
+}
+
+impl ObserveError {
+    pub(crate) fn outlier(micros: u32, expected: u32) -> Self {
+        Self::Outlier {
+            rtt: Duration::from_micros(micros.into()),
+            expected: Duration::from_micros(expected.into()),
+        }
+    }
+}
+
+impl fmt::Display for ObserveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidRtt { rtt } => write!(
+                f,
+                "the round trip is {rtt:?}, not above zero and up to {MAX_RTT:?}"
+            ),
+            Self::Outlier { rtt, expected } => write!(
+                f,
+                "the round trip is {rtt:?} where about {expected:?} was expected"
+            ),
+        }
+    }
+}
+
+impl Error for ObserveError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coordinate_errors_name_the_part_and_the_value() {
+        for (error, says) in [
+            (
+                CoordinateError::Position {
+                    axis: 7,
+                    value: f32::NAN,
+                },
+                "axis 7 of the position is NaN us, not -10000000 to 10000000",
+            ),
+            (
+                CoordinateError::Height { value: -1.0 },
+                "the height is -1 us, not 0 to 10000000",
+            ),
+            (
+                CoordinateError::Adjustment { value: 2e7 },
+                "the adjustment is 20000000 us, not -10000000 to 10000000",
+            ),
+            (
+                CoordinateError::Error { value: 2.0 },
+                "the error is 2, not 0 to 1.5",
+            ),
+        ] {
+            assert_eq!(error.to_string(), says);
+        }
+    }
+
+    #[test]
+    fn observe_errors_tell_what_was_expected() {
+        for (error, says) in [
+            (
+                ObserveError::InvalidRtt {
+                    rtt: Duration::ZERO,
+                },
+                "the round trip is 0ns, not above zero and up to 10s",
+            ),
+            (
+                ObserveError::outlier(900_000, 30_500),
+                "the round trip is 900ms where about 30.5ms was expected",
+            ),
+        ] {
+            assert_eq!(error.to_string(), says);
+        }
+    }
+}
