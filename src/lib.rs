@@ -130,7 +130,8 @@
 //!   that find themselves by [its relays](Registry::relay_coordinate). They are
 //!   robust while fewer than half of what it [learns](Registry::learn) are lies:
 //!   let no peer teach more often than others.
-//! - Failures are forgotten when a relay leaves; one that comes back starts afresh.
+//! - Failures outlive leaving and coming back for some 65,536 relays that had failed
+//!   when they left, bans for 65,536; neither outlives the registry.
 //! - Expiry is judged in [ticks](RegistryBuilder::tick), which only
 //!   housekeeping and registrations advance.
 //! - A thread that stalls *inside* a call holds up the reuse of memory. When

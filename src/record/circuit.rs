@@ -78,6 +78,8 @@ const PASSED_MASK: u64 = 0x7;
 const STATE_SHIFT: u32 = 61;
 const STATE_MASK: u64 = 0x3;
 const BANNED: u64 = 1 << 63;
+/// The unused bits.
+const MARK_SHIFT: u32 = 39;
 
 /// Successes in a row that close a circuit.
 const SUSTAINED: u64 = 3;
@@ -98,6 +100,27 @@ impl Circuit {
 
     pub(crate) fn bits(self) -> u64 {
         self.0
+    }
+
+    /// What fits into the unused bits.
+    pub(crate) const MARK_MASK: u64 = (1 << 15) - 1;
+
+    /// The word with a mark in its unused bits.
+    pub(crate) fn marked(self, mark: u64) -> u64 {
+        self.0 | (mark & Self::MARK_MASK) << MARK_SHIFT
+    }
+
+    pub(crate) fn mark_of(marked: u64) -> u64 {
+        marked >> MARK_SHIFT & Self::MARK_MASK
+    }
+
+    pub(crate) fn from_marked(marked: u64) -> Self {
+        Self(marked & !(Self::MARK_MASK << MARK_SHIFT))
+    }
+
+    /// Whether it is failing, or would be left alone for longer at the next failure.
+    pub(crate) fn is_penalised(self) -> bool {
+        self.is_failing() || self.level() > 0
     }
 
     /// Whether the relay may be handed out at `now`.

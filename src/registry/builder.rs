@@ -6,6 +6,7 @@ use crate::limits::MAX_RELAYS;
 use crate::registry::Registry;
 use crate::registry::core::{Core, Settings};
 use crate::registry::distribution::Link;
+use crate::registry::failures::Failures;
 use crate::registry::registration::is_countable;
 use crate::relay::{AddressPolicy, NodeId};
 use crate::rtt::sane_micros;
@@ -174,7 +175,8 @@ impl RegistryBuilder {
         let table = Table::new(self.max_relays).ok_or(BuildError::OutOfMemory)?;
         let timeline = Timeline::new(self.clock, self.tick);
         let link = bell.map(|bell| Link::new(bell, settings.own, self.max_relays));
-        Ok(Core::new(settings, timeline, table, link))
+        let failures = Failures::new().ok_or(BuildError::OutOfMemory)?;
+        Ok(Core::new(settings, timeline, table, failures, link))
     }
 
     /// A registry that a model makes learn.

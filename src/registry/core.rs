@@ -3,6 +3,7 @@
 use crate::record::{Circuit, Lifecycle};
 use crate::registry::bans::Bans;
 use crate::registry::distribution::Link;
+use crate::registry::failures::Failures;
 use crate::registry::geography::Geography;
 use crate::registry::housekeeping::LastSort;
 use crate::registry::stats::Counters;
@@ -26,6 +27,7 @@ pub(crate) struct Core {
     pub(super) inbox: Inbox,
     pub(super) wheel: Mutex<Wheel>,
     pub(super) bans: Bans,
+    pub(super) failures: Failures,
     pub(super) geography: Geography,
     pub(super) counters: Counters,
     pub(super) last_sort: LastSort,
@@ -74,6 +76,7 @@ impl Core {
         settings: Settings,
         timeline: Timeline,
         table: Table,
+        failures: Failures,
         link: Option<Link>,
     ) -> Self {
         Self {
@@ -84,6 +87,7 @@ impl Core {
             inbox: Inbox::default(),
             wheel: Mutex::new(Wheel::new()),
             bans: Bans::new(),
+            failures,
             geography: Geography::default(),
             counters: Counters::default(),
             last_sort: LastSort::new(),

@@ -183,7 +183,7 @@ impl Core {
             if !word.is_live() {
                 return false;
             }
-            if self.table.depart(record, word) {
+            if self.depart(record, word) {
                 self.counters.count_unregistration();
                 return true;
             }

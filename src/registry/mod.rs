@@ -4,6 +4,7 @@ mod bans;
 mod builder;
 mod core;
 mod distribution;
+mod failures;
 mod finding;
 mod geography;
 mod housekeeping;

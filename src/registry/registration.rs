@@ -260,7 +260,7 @@ impl Core {
             self.table.withdraw(&staged);
             return Err(Obstacle::Exhausted);
         }
-        let enters_banned = self.note_ban(&record, request);
+        let enters_banned = self.note_standing(&record, request);
         self.publication.append(record.handle());
         self.inbox.push(record.index(), record.inbox_link());
         match self.table.admit(&staged, &request.id, guard) {
@@ -278,12 +278,20 @@ impl Core {
         }
     }
 
-    /// One who is banned comes in as such.
-    fn note_ban(&self, record: &RecordRef<'_>, request: &Request<'_>) -> bool {
-        let until = self.bans.until(&request.id, self.timeline.tick());
-        if let Some(until) = until {
-            record.change_circuit(|circuit| circuit.with_ban(until));
-        }
+    /// One who is banned comes in as such, and one who failed before it left as it
+    /// was then. Whether it is banned.
+    fn note_standing(&self, record: &RecordRef<'_>, request: &Request<'_>) -> bool {
+        let now = self.timeline.tick();
+        let until = self.bans.until(&request.id, now);
+        let earned = self.failures.of(&request.id);
+        record.change_circuit(|circuit| {
+            let earned = earned.unwrap_or(circuit);
+            match until {
+                Some(until) => earned.with_ban(until),
+                None if earned.is_banned(now) => earned.without_ban(now),
+                None => earned,
+            }
+        });
         until.is_some()
     }
 
@@ -314,7 +322,7 @@ impl Core {
     pub(super) fn unregister(&self, id: &NodeId) -> bool {
         let guard = epoch::pin();
         while let Some((record, word)) = self.find_live(id, &guard) {
-            if self.table.depart(record, word) {
+            if self.depart(record, word) {
                 self.counters.count_unregistration();
                 self.note_change(id);
                 return true;
@@ -323,9 +331,18 @@ impl Core {
         false
     }
 
+    /// Makes a record depart, unless another thread was faster.
+    pub(super) fn depart(&self, record: RecordRef<'_>, word: Lifecycle) -> bool {
+        let departed = self.table.depart(record, word);
+        if departed {
+            self.failures.note(&record.identity(), record.circuit());
+        }
+        departed
+    }
+
     /// Makes an expired record depart, unless another thread was faster.
     pub(super) fn expire(&self, record: RecordRef<'_>, word: Lifecycle) -> bool {
-        let departed = self.table.depart(record, word);
+        let departed = self.depart(record, word);
         if departed {
             self.counters.count_expiration();
         }

@@ -108,7 +108,11 @@ impl Registry {
     /// on the [`Failure`]: from 1 s up to 10 minutes, longer each time, give or
     /// take a quarter. What fails while it is open counts no more: those
     /// attempts were under way. Three [successes](Self::report_success) close
-    /// it; what several failures added up to is taken back by a step a minute. When more than a share of all relays
+    /// it; what several failures added up to is taken back by a step a minute.
+    /// A relay that leaves and comes back finds its circuit as it was: the
+    /// registry keeps the last 65,536 of those that had failed when they left.
+    ///
+    /// When more than a share of all relays
     /// ([`max_ejected`](crate::RegistryBuilder::max_ejected)) are failing, those that
     /// failed longest ago are a last resort.
     ///

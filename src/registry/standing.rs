@@ -88,6 +88,6 @@ impl Core {
 
     fn back_off(&self, record: &RecordRef<'_>) -> BackOff {
         let (now, tick_nanos) = (self.timeline.tick(), self.timeline.tick_nanos());
-        self.table.back_off(record.index(), now, tick_nanos)
+        self.table.back_off(record, now, tick_nanos)
     }
 }

@@ -7,7 +7,7 @@ use crate::select::criteria::{Candidate, Rejection};
 use crate::select::look::Look;
 use crate::select::search::{BEYOND, Search};
 use crate::select::spread::spread;
-use crate::table::{Handle, Unit};
+use crate::table::{Handle, RecordRef, Unit};
 use crate::time::Tick;
 use std::collections::HashSet;
 
@@ -158,7 +158,7 @@ impl<'g> Walk<'g> {
     #[cold]
     fn begin_trial(&self, candidate: &Candidate<'g>) -> bool {
         let record = candidate.record;
-        record.claim_trial(candidate.circuit, self.back_off(record.index()))
+        record.claim_trial(candidate.circuit, self.back_off(&record))
     }
 
     /// When so many relays are backing off that it may well be our own fault:
@@ -184,7 +184,7 @@ impl<'g> Walk<'g> {
                 continue;
             };
             let candidate = Candidate::last_resort(record, worth);
-            let since = candidate.circuit.ejected_at(self.back_off(relay.index));
+            let since = candidate.circuit.ejected_at(self.back_off(&record));
             if oldest.is_none_or(|(before, _)| since < before) {
                 oldest = Some((since, candidate));
             }
@@ -193,9 +193,9 @@ impl<'g> Walk<'g> {
         oldest.filter(|_| too_many).map(|(_, candidate)| candidate)
     }
 
-    fn back_off(&self, index: u32) -> BackOff {
+    fn back_off(&self, record: &RecordRef<'_>) -> BackOff {
         let now = self.look.criteria.tick;
-        self.look.table.back_off(index, now, self.tick_nanos)
+        self.look.table.back_off(record, now, self.tick_nanos)
     }
 
     /// Looks at everything in order until nothing can come that would be in an

@@ -54,3 +54,10 @@ pub(crate) unsafe trait Zeroable: Sized {
     #[cfg_attr(not(relay_loom), allow(dead_code))]
     fn vacant() -> Self;
 }
+
+// SAFETY: an atomic integer, for which zero is the default.
+unsafe impl Zeroable for AtomicU64 {
+    fn vacant() -> Self {
+        Self::default()
+    }
+}

@@ -352,14 +352,13 @@ impl Table {
         self.store.record(index).inbox_link()
     }
 
-    /// How long the record at `index` is left alone, counted from `now`: with a
-    /// jitter that differs between the relays of a registry, and between
-    /// registries.
-    pub(crate) fn back_off(&self, index: u32, now: Tick, tick_nanos: u64) -> BackOff {
+    /// How long a relay is left alone, counted from `now`: with a jitter that
+    /// differs between the relays of a registry, and between registries.
+    pub(crate) fn back_off(&self, record: &RecordRef<'_>, now: Tick, tick_nanos: u64) -> BackOff {
         BackOff {
             now,
             tick_nanos,
-            jitter: self.hasher.hash_one(index) as u8,
+            jitter: self.hash(&record.identity()).fingerprint() as u8,
         }
     }
 

@@ -165,6 +165,8 @@ pub struct Model<K, E> {
     relays: BTreeMap<K, Record<E>>,
     /// Until which tick who is banned, held or not.
     bans: BTreeMap<K, u64>,
+    /// The circuits of relays that left, as they were.
+    left: BTreeMap<K, Circuit>,
     serials: u64,
     counters: Counters,
 }
@@ -176,6 +178,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             tick: 0,
             relays: BTreeMap::new(),
             bans: BTreeMap::new(),
+            left: BTreeMap::new(),
             serials: 0,
             counters: Counters::default(),
         }
@@ -211,8 +214,13 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             return Err(vec![Refusal::Full]);
         }
         let mut record = self.admit(now, endpoint, change);
-        if let Some(&until) = self.bans.get(&id) {
-            record.circuit.ban(until);
+        if let Some(circuit) = self.left.remove(&id) {
+            record.circuit = circuit;
+        }
+        match self.bans.get(&id) {
+            Some(&until) => record.circuit.ban(until),
+            None if record.circuit.is_banned_at(self.tick) => record.circuit.lift_ban(self.tick),
+            None => {}
         }
         self.relays.insert(id, record);
         self.counters.registrations += 1;
@@ -220,7 +228,9 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     }
 
     pub fn unregister(&mut self, id: &K) -> bool {
-        let was_there = self.relays.remove(id).is_some();
+        let removed = self.relays.remove(id);
+        let was_there = removed.is_some();
+        self.left.extend(removed.map(|relay| (*id, relay.circuit)));
         self.counters.unregistrations += u64::from(was_there);
         was_there
     }
@@ -444,10 +454,18 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     }
 
     fn sweep(&mut self) -> usize {
-        let before = self.relays.len();
-        self.relays.retain(|_, relay| self.tick < relay.deadline);
-        let expired = before - self.relays.len();
-        self.counters.expirations += expired as u64;
+        let tick = self.tick;
+        let due = self
+            .relays
+            .iter()
+            .filter(|(_, relay)| relay.deadline <= tick);
+        let due: Vec<_> = due
+            .map(|(id, relay)| (*id, relay.circuit.clone()))
+            .collect();
+        self.relays.retain(|_, relay| tick < relay.deadline);
+        self.counters.expirations += due.len() as u64;
+        let expired = due.len();
+        self.left.extend(due);
         expired
     }
 

@@ -275,6 +275,51 @@ fn a_renewal_does_not_close_the_circuit() {
 }
 
 #[test]
+fn a_relay_that_leaves_and_comes_back_is_trusted_no_more_than_before() {
+    let gone: [fn(&World); 2] = [
+        |world| world.leave(1),
+        |world| assert_eq!(world.pass(secs(60)), 1, "expired"),
+    ];
+    for leave in gone {
+        let world = world_with(|builder| builder.max_ejected(1.0).ttl(secs(60)));
+        world.join(1);
+        for _ in 0..4 {
+            world.fail(1, Failure::TimedOut);
+            while world.verdict(1) == Verdict::BackingOff {
+                world.pass(secs(1));
+                world.renew(1);
+            }
+            assert_eq!(world.found(), Some(1), "on trial");
+        }
+        world.fail(1, Failure::TimedOut);
+        leave(&world);
+        world.join(1);
+        assert_eq!(world.verdict(1), Verdict::BackingOff);
+        assert_eq!(world.circuit(1), CircuitState::Open);
+        for _ in 0..3 {
+            world.succeed(1);
+        }
+        assert_eq!(world.circuit(1), CircuitState::Closed);
+        leave(&world);
+        world.join(1);
+        assert_eq!(world.found(), Some(1), "works again");
+    }
+}
+
+#[test]
+fn a_ban_that_was_lifted_while_the_relay_was_gone_leaves_it_on_trial() {
+    let world = lone_relay();
+    world.fail(1, Failure::Refused);
+    world.ban_for(1, secs(5_000));
+    world.leave(1);
+    assert!(world.unban(&id(1)));
+    world.join(1);
+    assert_eq!(world.circuit(1), CircuitState::HalfOpen);
+    assert_eq!(world.found(), Some(1), "on trial");
+    assert_eq!(world.found(), None, "one at a time");
+}
+
+#[test]
 fn outcomes_of_relays_that_are_not_held_are_refused() {
     let world = world();
     world.join_with(1, &ttl(secs(1)));

@@ -1,0 +1,131 @@
+//! What relays had earned by failing when they left, for when they come back: or
+//! else a relay would shed its penalties by leaving for a moment.
+//!
+//! Each is one word, the circuit's own with a mark of the id in its unused bits:
+//!
+//! ```text
+//!  63          54 53       39 38               0
+//! +--------------+-----------+------------------+
+//! | circuit      | mark      | circuit: until   |
+//! +--------------+-----------+------------------+
+//! ```
+//!
+//! It lies in one of four places that the keyed hash of the id names, and takes
+//! that of the one whose time is up first when all are taken. So nothing is ever
+//! searched and memory is bounded; of two that are noted at the same moment one
+//! may be lost; and one newcomer in 8,000, at the worst, is taken for another that
+//! failed, and tried before it is trusted.
+
+use crate::record::Circuit;
+use crate::relay::NodeId;
+use crate::sync::{AtomicU64, Ordering, random_hasher, zeroed_slice};
+
+const WAYS: usize = if cfg!(relay_loom) { 1 } else { 4 };
+const SETS: usize = if cfg!(relay_loom) { 1 } else { 1 << 14 };
+
+/// See the module's description.
+#[derive(Debug)]
+pub(crate) struct Failures {
+    places: Box<[AtomicU64]>,
+    hasher: ahash::RandomState,
+}
+
+impl Failures {
+    /// `None` when the memory is not to be had.
+    pub(super) fn new() -> Option<Self> {
+        Some(Self {
+            places: zeroed_slice(SETS * WAYS)?,
+            hasher: random_hasher(),
+        })
+    }
+
+    /// Notes the circuit of a relay that left.
+    pub(super) fn note(&self, relay: &NodeId, circuit: Circuit) {
+        if !circuit.is_penalised() {
+            return;
+        }
+        let (set, mark) = self.locate(relay);
+        // Relaxed throughout: a word that carries nothing but itself.
+        let words = || set.iter().map(|place| place.load(Ordering::Relaxed));
+        let place = words()
+            .position(|word| word != 0 && Circuit::mark_of(word) == mark)
+            .or_else(|| (0..WAYS).min_by_key(|&way| words().nth(way).map(ends_at)));
+        set[place.unwrap_or(0)].store(circuit.marked(mark), Ordering::Relaxed);
+    }
+
+    /// The circuit with which a relay left, unless it is forgotten.
+    pub(super) fn of(&self, relay: &NodeId) -> Option<Circuit> {
+        let (set, mark) = self.locate(relay);
+        let mut words = set.iter().map(|place| place.load(Ordering::Relaxed));
+        words
+            .find(|&word| word != 0 && Circuit::mark_of(word) == mark)
+            .map(Circuit::from_marked)
+    }
+
+    fn locate(&self, relay: &NodeId) -> (&[AtomicU64], u64) {
+        let hash = self.hasher.hash_one(relay);
+        let set = (hash >> 32) as usize % SETS;
+        (
+            &self.places[set * WAYS..][..WAYS],
+            hash & Circuit::MARK_MASK,
+        )
+    }
+}
+
+fn ends_at(word: u64) -> u64 {
+    Circuit::from_marked(word).until().0
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+    use crate::record::{BackOff, Failure};
+    use crate::time::Tick;
+
+    fn id(n: u32) -> NodeId {
+        NodeId::from_bytes(&n.to_be_bytes()).unwrap()
+    }
+
+    fn failed_at(tick: u64) -> Circuit {
+        let back_off = BackOff {
+            now: Tick(tick),
+            tick_nanos: 1_000_000,
+            jitter: 7,
+        };
+        Circuit::CLOSED.with_failure(Failure::TimedOut, back_off)
+    }
+
+    #[test]
+    fn a_circuit_comes_back_as_it_was() {
+        let failures = Failures::new().unwrap();
+        assert_eq!(failures.of(&id(1)), None);
+        failures.note(&id(1), failed_at(5));
+        assert_eq!(failures.of(&id(1)), Some(failed_at(5)));
+        assert_eq!(failures.of(&id(2)), None);
+        failures.note(&id(1), failed_at(9));
+        assert_eq!(failures.of(&id(1)), Some(failed_at(9)));
+    }
+
+    #[test]
+    fn one_without_penalties_takes_no_place() {
+        let failures = Failures::new().unwrap();
+        failures.note(&id(1), Circuit::CLOSED);
+        failures.note(&id(1), Circuit::CLOSED.with_ban(Tick(50)));
+        assert_eq!(failures.of(&id(1)), None);
+    }
+
+    #[test]
+    fn of_too_many_those_are_kept_that_last_longest() {
+        let failures = Failures::new().unwrap();
+        let crowd = 4 * (SETS * WAYS) as u32;
+        for n in 0..crowd {
+            failures.note(&id(n), failed_at(n.into()));
+        }
+        let kept = |range: std::ops::Range<u32>| {
+            let kept = range.filter(|&n| failures.of(&id(n)) == Some(failed_at(n.into())));
+            kept.count()
+        };
+        assert!(kept(0..crowd / 2) < crowd as usize / 8);
+        assert!(kept(crowd - crowd / 8..crowd) > crowd as usize / 10);
+    }
+}
