@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Proves that clippy has nothing to say about the crate with its tests,
-# examples and benchmarks, nor about the loom models. No arguments.
+# examples and benchmarks, nor about what instructions are counted of, nor
+# about the loom models. No arguments.
 source "$(dirname "$0")/common.sh"
 
 run cargo clippy --all-targets --all-features -- -D warnings
 # `--profile test` checks the library as its unit tests see it.
 run env RUSTFLAGS="--cfg relay_loom" CARGO_TARGET_DIR="$target/loom" \
     cargo clippy --lib --profile test -- -D warnings
+run env RUSTFLAGS='--cfg getrandom_backend="custom"' CARGO_TARGET_DIR="$target/instructions" \
+    cargo clippy --locked --manifest-path benches/instructions/Cargo.toml -- -D warnings

@@ -1,0 +1,146 @@
+//! Relays and peers in a made-up world with access links of their own, in which
+//! coordinates fit; loads come from elsewhere, at 0.6 of the capacity.
+
+use super::{empty_registry, endpoint, random_id};
+use fastrand::Rng;
+use relay_registry::{Coordinate, FindOptions, NodeId, PeerView, RegisterOptions, Registry};
+use std::time::Duration;
+
+const AXES: usize = Coordinate::DIMENSIONS;
+const CAPACITY: u32 = 1_000;
+
+/// A place in the world: coordinates, and the length of the access link.
+type Place = ([f32; AXES], f32);
+
+pub struct World {
+    pub registry: Registry,
+    home: Place,
+    relays: Vec<(NodeId, Place, u32)>,
+    targets: Vec<(NodeId, Place)>,
+}
+
+/// What a target tells of itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum View {
+    None,
+    Coordinate,
+    /// The round trips to the three relays nearest to it.
+    Published,
+    Both,
+}
+
+impl View {
+    pub const ALL: [Self; 4] = [Self::None, Self::Coordinate, Self::Published, Self::Both];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Coordinate => "coordinate",
+            Self::Published => "published",
+            Self::Both => "both",
+        }
+    }
+}
+
+impl World {
+    /// Peers all around, so many for each relay, have told how far it is.
+    pub fn new(relays: usize, targets: usize, witnesses: usize, seed: u64) -> Self {
+        let rng = &mut Rng::with_seed(seed);
+        let registry = empty_registry(relays);
+        let home = place(rng);
+        let relays: Vec<_> = (0..relays)
+            .map(|_| (random_id(rng), place(rng), rng.u32(CAPACITY / 5..CAPACITY)))
+            .collect();
+        let options = RegisterOptions::new().capacity(CAPACITY);
+        for (id, at, load) in &relays {
+            registry
+                .register_with(*id, endpoint(), &options)
+                .expect("there is room");
+            registry.report_load(id, *load);
+            registry.record_rtt(id, rtt(&home, at));
+        }
+        for (id, at, _) in &relays {
+            for _ in 0..witnesses {
+                let place = place(rng);
+                let view = coordinate_of(&place)
+                    .measured(*id, rtt(at, &place))
+                    .expect("a sane time");
+                registry.learn(&random_id(rng), &view);
+            }
+        }
+        registry.maintain();
+        Self {
+            registry,
+            home,
+            relays,
+            targets: (0..targets).map(|_| (random_id(rng), place(rng))).collect(),
+        }
+    }
+
+    /// A question for each target, with what it tells of itself; all have been
+    /// asked before, and housekeeping has prepared for where they are.
+    pub fn calls(&self, view: View) -> Vec<(NodeId, FindOptions)> {
+        let options = |place: &Place| match view {
+            View::None => FindOptions::new(),
+            View::Coordinate => FindOptions::new().target_view(coordinate_of(place)),
+            View::Published => FindOptions::new().target_view(self.nearest(place, PeerView::new())),
+            View::Both => FindOptions::new().target_view(self.nearest(place, coordinate_of(place))),
+        };
+        let targets = self.targets.iter();
+        let calls: Vec<_> = targets.map(|(id, place)| (*id, options(place))).collect();
+        for (target, options) in &calls {
+            _ = self.registry.find_relay_with(target, options);
+        }
+        self.registry.maintain();
+        calls
+    }
+
+    fn nearest(&self, place: &Place, view: PeerView) -> PeerView {
+        let mut relays: Vec<_> = self.relays.iter().collect();
+        relays.sort_by_key(|(_, at, _)| rtt(at, place));
+        relays.iter().take(3).fold(view, |view, (id, at, _)| {
+            view.measured(*id, rtt(at, place)).expect("a sane time")
+        })
+    }
+
+    /// The score of each choice over the best there is.
+    pub fn qualities(&self, calls: &[(NodeId, FindOptions)]) -> Vec<f64> {
+        let score = |relay: &(NodeId, Place, u32), target: &Place| {
+            let path = rtt(&self.home, &relay.1) + rtt(&relay.1, target);
+            let utilisation = f64::from(relay.2) / f64::from(CAPACITY);
+            path.as_secs_f64() / (1.0 - utilisation.powi(4))
+        };
+        let by_target = self.targets.iter().zip(calls);
+        by_target
+            .map(|((_, place), (target, options))| {
+                let found = self.registry.find_relay_with(target, options);
+                let id = found.expect("one with room").node_id();
+                let found = self.relays.iter().find(|relay| relay.0 == id);
+                let scores = self.relays.iter().map(|relay| score(relay, place));
+                let best = scores.min_by(f64::total_cmp).expect("a relay");
+                score(found.expect("a known relay"), place) / best
+            })
+            .collect()
+    }
+}
+
+/// A place in a world of three dimensions, some 100 ms across.
+fn place(rng: &mut Rng) -> Place {
+    let mut position = [0.0; AXES];
+    for axis in position.iter_mut().take(3) {
+        *axis = rng.f32() * 100_000.0;
+    }
+    (position, 500.0 + rng.f32().powi(3) * 20_000.0)
+}
+
+fn rtt(one: &Place, other: &Place) -> Duration {
+    let square = |(a, b): (&f32, &f32)| (a - b) * (a - b);
+    let core: f32 = one.0.iter().zip(&other.0).map(square).sum();
+    Duration::from_micros((core.sqrt() + one.1 + other.1) as u64)
+}
+
+/// What a peer at this place tells of itself.
+fn coordinate_of(place: &Place) -> PeerView {
+    let coordinate = Coordinate::new(place.0, place.1, 0.0, 0.05).expect("in range");
+    PeerView::new().coordinate(coordinate)
+}

@@ -1,0 +1,156 @@
+//! The registries that benches ask: how many relays, how far away, how loaded
+//! and by whom. All is drawn from seeds, so an instance can be made again.
+
+// Each bench uses a part of it.
+#![allow(dead_code, unused_imports)]
+
+mod equilibrium;
+pub mod geography;
+
+pub use equilibrium::{Sessions, share_full};
+
+use fastrand::Rng;
+use relay_registry::{Endpoint, Maintenance, ManualClock, NodeId, RegisterOptions, Registry};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A registry without a maintenance thread, on a clock that stands, and what is
+/// in it.
+pub struct Instance {
+    pub registry: Registry,
+    pub ids: Vec<NodeId>,
+    /// The sessions that make up the load, where the registry made it.
+    pub sessions: Sessions,
+}
+
+/// What an instance is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipe {
+    pub relays: usize,
+    pub capacity: u32,
+    pub round_trips: RoundTrips,
+    pub loads: Loads,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RoundTrips {
+    /// Nobody measured any.
+    Unmeasured,
+    /// All measured, all the same.
+    Equal,
+    /// From 1 to 300 ms, evenly.
+    Measured,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Loads {
+    /// Made elsewhere: spread evenly around this share of the capacity, as
+    /// widely as that goes.
+    Independent(f64),
+    /// Made by the registry's own reservations, which even out all scores, up
+    /// to this share of the capacity.
+    Equilibrium(f64),
+    /// No capacity left, but on one relay.
+    FullButOne,
+}
+
+impl Recipe {
+    /// Loads from elsewhere, at 0.6 of the capacity.
+    pub const fn new(relays: usize, round_trips: RoundTrips) -> Self {
+        Self {
+            relays,
+            capacity: 100,
+            round_trips,
+            loads: Loads::Independent(0.6),
+        }
+    }
+
+    pub const fn loads(mut self, loads: Loads) -> Self {
+        self.loads = loads;
+        self
+    }
+
+    pub const fn capacity(mut self, capacity: u32) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    pub fn build(&self, seed: u64) -> Instance {
+        let mut rng = Rng::with_seed(seed);
+        let registry = empty_registry(self.relays);
+        let ids = random_ids(self.relays, &mut rng);
+        let options = RegisterOptions::new().capacity(self.capacity);
+        for id in &ids {
+            registry
+                .register_with(*id, endpoint(), &options)
+                .expect("there is room");
+            if let Some(rtt) = self.round_trips.draw(&mut rng) {
+                registry.record_rtt(id, rtt);
+            }
+        }
+        registry.maintain();
+        let mut sessions = Sessions::default();
+        match self.loads {
+            Loads::Independent(share) => self.load_from_elsewhere(share, &registry, &ids, &mut rng),
+            Loads::Equilibrium(share) => {
+                let wanted = self.relays as f64 * f64::from(self.capacity) * share;
+                sessions = Sessions::settle(&registry, wanted as usize, &mut rng);
+            }
+            Loads::FullButOne => {
+                let spared = rng.usize(..ids.len());
+                for (place, id) in ids.iter().enumerate() {
+                    let load = if place == spared { 0 } else { self.capacity };
+                    registry.report_load(id, load);
+                }
+            }
+        }
+        Instance {
+            registry,
+            ids,
+            sessions,
+        }
+    }
+
+    fn load_from_elsewhere(&self, share: f64, registry: &Registry, ids: &[NodeId], rng: &mut Rng) {
+        let spread = share.min(1.0 - share);
+        let capacity = f64::from(self.capacity);
+        for id in ids {
+            let load = capacity * (share + spread * (2.0 * rng.f64() - 1.0));
+            registry.report_load(id, load as u32);
+        }
+    }
+}
+
+impl RoundTrips {
+    pub fn draw(self, rng: &mut Rng) -> Option<Duration> {
+        match self {
+            Self::Unmeasured => None,
+            Self::Equal => Some(Duration::from_millis(20)),
+            Self::Measured => Some(Duration::from_micros(rng.u64(1_000..300_000))),
+        }
+    }
+}
+
+/// Room for so many, kept in order by whoever asks for it only.
+pub fn empty_registry(relays: usize) -> Registry {
+    Registry::builder()
+        .max_relays(relays)
+        .maintenance(Maintenance::Manual)
+        .clock(ManualClock::new())
+        .build()
+        .expect("valid settings")
+}
+
+pub fn endpoint() -> Endpoint {
+    SocketAddr::from(([192, 0, 2, 1], 4433)).into()
+}
+
+pub fn random_ids(count: usize, rng: &mut Rng) -> Vec<NodeId> {
+    (0..count).map(|_| random_id(rng)).collect()
+}
+
+pub fn random_id(rng: &mut Rng) -> NodeId {
+    let mut id = [0; 32];
+    rng.fill(&mut id);
+    id.into()
+}

@@ -1,0 +1,150 @@
+//! The hot operations, for callgrind to count the instructions of.
+//!
+//! What is counted happens inside [`counted`]; the name of each operation, and
+//! how many calls of it there are, go to standard output in the same order. All
+//! randomness is fixed, so the counts are the same run after run.
+//! `ci/instructions.sh` runs it.
+
+#[path = "../../instances/mod.rs"]
+mod instances;
+mod randomness;
+
+use fastrand::Rng;
+use instances::geography::{View, World};
+use instances::{Instance, Loads, Recipe, RoundTrips, empty_registry, endpoint, random_ids};
+use relay_registry::{FindOptions, NodeId, RegisterOptions, Registration};
+use std::hint::black_box;
+use std::time::Duration;
+
+const RELAYS: usize = 1_000;
+/// Instances that a figure is over, and calls on each.
+const INSTANCES: u64 = 20;
+const CALLS: usize = 100;
+
+fn main() {
+    randomness::fix();
+    let targets = random_ids(CALLS, &mut Rng::with_seed(0));
+    let measured = instances(&Recipe::new(RELAYS, RoundTrips::Measured));
+    warm_up(&measured[0], &targets);
+    for it in &measured {
+        look_up(it, &targets);
+    }
+    for it in &measured {
+        find(it, &targets, "find_relay, independent");
+        find_several(it, &targets, "find_relays(3), independent");
+        reserve(it, &targets, "reserve + drop, independent");
+    }
+    for it in &instances(&Recipe::new(RELAYS, RoundTrips::Unmeasured)) {
+        find(it, &targets, "find_relay, unmeasured");
+    }
+    for it in &instances(&SETTLED) {
+        find(it, &targets, "find_relay, equilibrium");
+        reserve(it, &targets, "reserve + drop, equilibrium");
+    }
+    find_for_pairs();
+    for it in &measured {
+        change(it);
+    }
+    come_and_go();
+}
+
+/// A small capacity, so that it is soon used up.
+const SETTLED: Recipe = Recipe::new(RELAYS, RoundTrips::Measured)
+    .capacity(10)
+    .loads(Loads::Equilibrium(0.6));
+
+fn instances(recipe: &Recipe) -> Vec<Instance> {
+    (1..=INSTANCES).map(|seed| recipe.build(seed)).collect()
+}
+
+/// So that what a thread does once is not counted.
+fn warm_up(it: &Instance, targets: &[NodeId]) {
+    let lease = it.registry.reserve(&targets[0], &FindOptions::new());
+    assert!(lease.is_ok() && it.registry.is_relay(&it.ids[0]));
+}
+
+/// Runs what is counted.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn counted(act: &mut dyn FnMut()) {
+    act();
+}
+
+/// Counts one call for each key, and checks what it says.
+fn count<K>(name: &str, keys: &[K], mut act: impl FnMut(&K) -> bool) {
+    let mut done = 0;
+    counted(&mut || {
+        for key in keys {
+            done += usize::from(act(black_box(key)));
+        }
+    });
+    assert_eq!(done, keys.len(), "{name} does something else");
+    println!("{}\t{name}", keys.len());
+}
+
+fn look_up(Instance { registry, ids, .. }: &Instance, targets: &[NodeId]) {
+    count("is_relay, hit", ids, |id| registry.is_relay(id));
+    count("is_relay, miss", targets, |id| !registry.is_relay(id));
+    count("relay", ids, |id| registry.relay(id).is_some());
+}
+
+fn find(Instance { registry, .. }: &Instance, targets: &[NodeId], name: &str) {
+    count(name, targets, |target| {
+        black_box(registry.find_relay(target)).is_ok()
+    });
+}
+
+fn find_several(Instance { registry, .. }: &Instance, targets: &[NodeId], name: &str) {
+    let options = FindOptions::new().max_results(3);
+    count(name, targets, |target| {
+        registry.find_relays(target, &options).len() == 3
+    });
+}
+
+fn reserve(Instance { registry, .. }: &Instance, targets: &[NodeId], name: &str) {
+    let options = FindOptions::new();
+    count(name, targets, |target| {
+        black_box(registry.reserve(target, &options)).is_ok()
+    });
+}
+
+fn find_for_pairs() {
+    let world = World::new(RELAYS, CALLS, 8, 1);
+    for view in [View::Coordinate, View::Both] {
+        let name = format!("find_relay_with, target's view: {}", view.name());
+        count(&name, &world.calls(view), |(target, options)| {
+            black_box(world.registry.find_relay_with(target, options)).is_ok()
+        });
+    }
+}
+
+fn change(Instance { registry, ids, .. }: &Instance) {
+    let endpoint = endpoint();
+    count("register, renewal", ids, |id| {
+        registry.register(*id, endpoint.clone()) == Ok(Registration::Renewed)
+    });
+    count("record_rtt", ids, |id| {
+        registry.record_rtt(id, Duration::from_millis(30))
+    });
+    count("report_load", ids, |id| registry.report_load(id, 50));
+}
+
+/// With half as many there already.
+fn come_and_go() {
+    let mut rng = Rng::with_seed(1);
+    for _ in 0..INSTANCES {
+        let registry = empty_registry(RELAYS);
+        let endpoint = endpoint();
+        let options = RegisterOptions::new().capacity(10);
+        let register = |id: &NodeId| registry.register_with(*id, endpoint.clone(), &options);
+        for id in random_ids(RELAYS / 2, &mut rng) {
+            register(&id).expect("there is room");
+        }
+        registry.maintain();
+        let newcomers = random_ids(CALLS, &mut rng);
+        count("register, new", &newcomers, |id| {
+            register(id) == Ok(Registration::New)
+        });
+        count("unregister", &newcomers, |id| registry.unregister(id));
+    }
+}
