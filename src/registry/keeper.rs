@@ -20,7 +20,7 @@ pub(crate) struct Keeper {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the handles tell the thread. Whoever is told `true` has to wake it.
+/// What the handles tell the thread.
 #[derive(Debug, Default)]
 struct Signals {
     stop: AtomicBool,
@@ -28,17 +28,20 @@ struct Signals {
 }
 
 impl Signals {
-    /// Asks for a pass; whether nobody else had.
-    fn ask(&self) -> bool {
+    /// Asks for a pass, and wakes the thread unless it was asked before.
+    fn ask(&self, wake: impl FnOnce()) {
         // Release: see `heed`. A swap also when it was asked for already: a pass
         // that begins later must see what we did.
-        !self.woken.swap(true, Ordering::Release)
+        if !self.woken.swap(true, Ordering::Release) {
+            wake();
+        }
     }
 
     /// Has the thread end after the pass that it is making.
-    fn stop(&self) {
+    fn stop(&self, wake: impl FnOnce()) {
         // Release: the thread sees all that the handles did.
         self.stop.store(true, Ordering::Release);
+        wake();
     }
 
     /// Makes a pass whenever one was asked for, and after each pause, to the end.
@@ -71,9 +74,7 @@ impl Keeper {
 
     /// Has the next pass made now, unless that was asked already; lock-free.
     pub(super) fn wake(&self) {
-        if self.signals.ask() {
-            self.unpark();
-        }
+        self.signals.ask(|| self.unpark());
     }
 
     fn unpark(&self) {
@@ -103,8 +104,7 @@ fn let_go(payload: Box<dyn Any + Send>) {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.signals.stop();
-        self.unpark();
+        self.signals.stop(|| self.unpark());
         let others = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
         if let Some(thread) = self.thread.take().filter(others) {
             // A panic of its own was counted, and is nothing to pass on here.
@@ -137,8 +137,7 @@ mod models {
                 assert_eq!(read.load(Ordering::Relaxed), 1);
             });
             done.store(1, Ordering::Relaxed);
-            signals.stop();
-            keeper.thread().unpark();
+            signals.stop(|| keeper.thread().unpark());
             keeper.join().unwrap();
         });
     }
@@ -153,16 +152,13 @@ mod models {
             let keeper = thread::spawn(move || {
                 heard.heed(Duration::MAX, || {
                     if read.load(Ordering::Relaxed) == 2 {
-                        heard.stop();
-                        loom::thread::current().unpark();
+                        heard.stop(|| thread::current().unpark());
                     }
                 });
             });
             for pass in 1..=2 {
                 wanted.store(pass, Ordering::Relaxed);
-                if signals.ask() {
-                    keeper.thread().unpark();
-                }
+                signals.ask(|| keeper.thread().unpark());
             }
             keeper.join().unwrap();
         });
