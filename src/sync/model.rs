@@ -322,7 +322,7 @@ pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static
     let extent = if was_cut { "in part" } else { "completely" };
     let name = std::thread::current().name().map(str::to_owned);
     println!(
-        "{}: {executions} executions, explored {extent} at {preemptions} preemptions",
+        "{}: {executions} executions, explored {extent}, preemptions <= {preemptions}",
         name.unwrap_or_default()
     );
     assert!(executions > 1, "nothing to explore");
