@@ -3,7 +3,8 @@
 # compares sequences of operations with a plain model, `parsing` parses what
 # it is given and prints it again, `coordinates` moves network coordinates by
 # any numbers, `records` reads and judges what strangers sign, `engine_answers`
-# has a registry learn from a hostile engine. All run under AddressSanitizer.
+# has a registry learn from a hostile engine, `matrix` reads files of round trips
+# as the example `relay_world` does. All run under AddressSanitizer.
 #
 #   ci/fuzz.sh [--minutes M] [TARGET...]    M minutes for each target instead
 #                                           of 10 seconds; by default for all
@@ -15,7 +16,7 @@ if [[ ${1:-} == --minutes ]]; then
     shift 2
 fi
 targets=("$@")
-[[ $# -gt 0 ]] || targets=(operations parsing coordinates records engine_answers)
+[[ $# -gt 0 ]] || targets=(operations parsing coordinates records engine_answers matrix)
 
 need g++ g++
 if ! cargo fuzz --version >/dev/null 2>&1; then

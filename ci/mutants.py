@@ -1,20 +1,28 @@
-"""Seeded bugs, each of which a named model must find.
+"""Seeded bugs, each of which a named check must find.
 
-Every entry changes one piece of the source in a scratch copy; the model that
-guards it is then run and has to fail. A mutant whose text is no longer in the
-source, or that survives, is an error.
+Every entry changes one piece of the source in a scratch copy; the check that
+guards it is then run and has to fail. A check is a loom model, by its name, or
+a test of the ordinary build: `lib::PATH` or the name of a test program and of
+a test in it, such as `semantics::expiry::NAME`. A mutant whose text is no longer in the source, or that
+survives, is an error.
 """
 
+import os
 import pathlib
-import shutil
 import subprocess
 import sys
-import os
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SCRATCH = ROOT / "target" / "mutants"
+# Dependencies are those that other scripts have built.
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+SCRATCH = TARGET / "mutants"
+# A mutant is built once and runs until the first failure: the crate itself is not
+# worth optimising.
+QUICKLY = [f"--config=profile.release.package.relay-registry.{setting}"
+           for setting in ("opt-level=1", "codegen-units=64")]
 
-# name, file, text, replacement, model
+# name, file, text, replacement, check
 MUTANTS = [
     ("lifecycle swapped without release", "src/record/mod.rs",
      "                next.bits(),\n                Ordering::AcqRel,",
@@ -154,68 +162,168 @@ MUTANTS = [
      "            top = link_of(index).swap(0, Ordering::AcqRel) & !QUEUED;\n            visit(index);",
      "            visit(index);\n            top = link_of(index).swap(0, Ordering::AcqRel) & !QUEUED;",
      "an_announcement_of_a_queued_record_is_not_lost"),
+    ("keeper is not woken", "src/registry/keeper.rs",
+     "        if !self.woken.swap(true, Ordering::Release) {\n            wake();",
+     "        if !self.woken.swap(true, Ordering::Release) {\n            let _ = wake;",
+     "a_pass_that_is_asked_for_is_made"),
+    ("keeper forgets what was asked during a pass", "src/registry/keeper.rs",
+     "            self.woken.swap(false, Ordering::Acquire);\n            pass();",
+     "            pass();\n            self.woken.swap(false, Ordering::Acquire);",
+     "a_pass_that_is_asked_for_is_made"),
+    ("pass is made without what led to it", "src/registry/keeper.rs",
+     "self.woken.swap(false, Ordering::Acquire)", "self.woken.swap(false, Ordering::Relaxed)",
+     "a_pass_that_is_asked_for_is_made"),
+    ("keeper ends without what the handles did", "src/registry/keeper.rs",
+     "self.stop.store(true, Ordering::Release)", "self.stop.store(true, Ordering::Relaxed)",
+     "the_maintenance_thread_ends_when_told"),
+    ("last handle does not wake the keeper", "src/registry/keeper.rs",
+     "self.stop.store(true, Ordering::Release);\n        wake();",
+     "self.stop.store(true, Ordering::Release);\n        let _ = wake;",
+     "the_maintenance_thread_ends_when_told"),
+    ("ring wakes nobody", "src/dht/bell.rs",
+     "                sleeper.unpark();", "                let _ = sleeper;",
+     "a_change_during_a_publication_is_not_lost"),
+    ("ring is answered after the look", "src/dht/bell.rs",
+     "self.rings.fetch_and(Rings::STOP, Ordering::AcqRel)", "self.rings.fetch_and(Rings::STOP, Ordering::Relaxed)",
+     "a_change_during_a_publication_is_not_lost"),
+    ("end is forgotten with the other rings", "src/dht/bell.rs",
+     "self.rings.fetch_and(Rings::STOP, Ordering::AcqRel)", "self.rings.fetch_and(0, Ordering::AcqRel)",
+     "the_end_wakes_a_worker"),
+    ("records given back without waiting for the epoch", "src/table/reclaim.rs",
+     "        guard.defer(move || store.finish(retired));", "        store.finish(retired);",
+     "a_look_up_sees_the_relay_it_asked_for"),
+    ("round that does not say that it is over", "src/table/reclaim.rs",
+     "        store.round.store(false, Ordering::Release);", "        let _ = store;",
+     "memory::s11_churn_of_one_id_leaves_nothing_behind"),
+    ("retired record is lost", "src/table/store.rs",
+     "        self.retired_records.push(record, link);\n", "        let _ = link;\n",
+     "memory::s11_churn_by_expiry_leaves_nothing_behind"),
+    ("superseded announcement is lost", "src/table/store.rs",
+     "        self.retired_announcements.push(index, link);\n", "        let _ = link;\n",
+     "memory::s11_renewals_leave_nothing_behind"),
+    ("lease released twice", "src/table/unit.rs",
+     "        if !record.release_lease() {", "        record.release_lease();\n        if !record.release_lease() {",
+     "the_last_unit_is_leased_once"),
+    ("relay lives for a tick beyond its deadline", "src/record/lifecycle.rs",
+     "self.0 & PENDING == 0 && self.deadline() > tick", "self.0 & PENDING == 0 && self.deadline() >= tick",
+     "semantics::expiry::s09_never_early_and_at_most_one_tick_late"),
+    ("deadline rounded down", "src/time.rs",
+     "Some(Tick(end.div_ceil(self.tick_nanos)))", "Some(Tick(end / self.tick_nanos))",
+     "semantics::expiry::s09_a_deadline_is_rounded_up_to_the_tick"),
+    ("wheel a tick late", "src/wheel/mod.rs",
+     "while let Some((at, level)) = self.next_event().filter(|&(at, _)| at <= to) {",
+     "while let Some((at, level)) = self.next_event().filter(|&(at, _)| at < to) {",
+     "lib::wheel::tests::like_a_sorted_map"),
+    ("wheel without cascades", "src/wheel/mod.rs",
+     "                if let Some(deadline) = visit(record) {\n                    self.schedule(record, deadline);\n                }",
+     "                visit(record);",
+     "lib::wheel::tests::like_a_sorted_map"),
+    ("tick falls with the clock", "src/time.rs",
+     "        if tick < read_tick {\n", "        if tick != read_tick {\n            self.current.store(0, Ordering::Release);\n",
+     "lib::time::tests::readings_that_go_backwards_are_ignored"),
+    ("stale sequence accepted", "src/dht/record/freshness.rs",
+     "Some(heard) if sequence < heard.sequence => Verdict::Stale {", "Some(heard) if sequence + 1 < heard.sequence => Verdict::Stale {",
+     "records::freshness::an_older_record_never_wins_and_a_withdrawn_one_never_returns"),
+    ("stale sequence accepted once forgotten", "src/dht/record/freshness.rs",
+     "None if sequence < self.floor => Verdict::Forgotten { floor: self.floor },\n", "",
+     "records::freshness::an_older_record_never_wins_and_a_withdrawn_one_never_returns"),
 ]
 
 
 def build_copy():
-    shutil.rmtree(SCRATCH / "crate", ignore_errors=True)
-    for part in ["src", "tests", "examples", "benches"]:
-        if (ROOT / part).exists():
-            shutil.copytree(ROOT / part, SCRATCH / "crate" / part,
-                            ignore=shutil.ignore_patterns("target"))
-    for part in ["Cargo.toml", "Cargo.lock", "README.md"]:
-        shutil.copy(ROOT / part, SCRATCH / "crate" / part)
+    # What cargo finds unchanged it does not build again, so files that are alike
+    # are left alone.
+    for part in ["src", "tests", "examples", "benches", "README.md", "ARCHITECTURE.md",
+                 "Cargo.toml", "Cargo.lock"]:
+        here, there = ROOT / part, SCRATCH / "crate" / part
+        files = [here] if here.is_file() else [file for file in here.rglob("*") if file.is_file()]
+        wanted = {there / file.relative_to(here) if here.is_dir() else there for file in files}
+        if there.is_dir():
+            for file in there.rglob("*"):
+                if file.is_file() and file not in wanted:
+                    file.unlink()
+        for file in files:
+            copy = there / file.relative_to(here) if here.is_dir() else there
+            if not copy.exists() or copy.read_bytes() != file.read_bytes():
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(file.read_bytes())
 
 
-def run(model):
-    """Whether the model passes; None if it does not build or end."""
-    env = dict(os.environ, RUSTFLAGS="--cfg relay_loom",
-               CARGO_TARGET_DIR=str(SCRATCH / "target"))
-    command = ["cargo", "test", "--quiet", "--release", "--lib"]
+def command_of(check):
+    """The command that builds what holds the check, its name there, and its environment."""
+    program, _, name = check.partition("::")
+    if not name:
+        loom = {"RUSTFLAGS": "--cfg relay_loom", "CARGO_TARGET_DIR": str(TARGET / "loom")}
+        name = path_of(check)
+        if name.startswith("registry::models"):
+            loom["RELAY_LOOM_PREEMPTIONS"] = "2"
+        return ["cargo", "test", "--quiet", "--release", *QUICKLY, "--lib"], name, loom
+    which = ["--lib"] if program == "lib" else ["--test", program]
+    return ["cargo", "test", "--quiet", "--all-features", *which], name, {"CARGO_TARGET_DIR": str(TARGET)}
+
+
+def run(check, seconds=None):
+    """Whether the check passes, if it is a model in so many seconds; None if it does
+    not build or end, or if there is none."""
+    command, name, extra = command_of(check)
+    env = dict(os.environ, CARGO_INCREMENTAL="1", **extra)
+    if seconds:
+        env["RELAY_LOOM_SECONDS"] = str(seconds)
     where = SCRATCH / "crate"
     built = subprocess.run(command + ["--no-run"], cwd=where, env=env, capture_output=True)
     if built.returncode != 0:
         print(built.stderr.decode())
         return None
     try:
-        bound = {"RELAY_LOOM_PREEMPTIONS": "2"} if "registry::" in model else {}
-        ran = subprocess.run(command + ["--", "--exact", model], cwd=where,
-                             env=env | bound, capture_output=True, timeout=500)
+        ran = subprocess.run(command + ["--", "--exact", name], cwd=where,
+                             env=env, capture_output=True, timeout=500)
     except subprocess.TimeoutExpired:
         print("timed out, which proves nothing")
         return None
-    if b"1 passed" in ran.stdout:
-        return True
-    return False
+    if b"running 1 test\n" not in ran.stdout:
+        print(f"there is no test {name}")
+        return None
+    return b"1 passed" in ran.stdout
 
 
 def path_of(model):
-    for place in (ROOT / "src").rglob("models.rs"):
-        if f"fn {model}(" in place.read_text():
-            return f"{place.parent.name}::models::{model}"
+    """The path of a loom model; its file may be `models.rs`, or any with a module `models`."""
+    for place in sorted((ROOT / "src").rglob("*.rs")):
+        text = place.read_text()
+        if f"fn {model}(" in text and "use crate::sync::" in text and "check" in text:
+            parts = list(place.relative_to(ROOT / "src").with_suffix("").parts)
+            parts = parts if parts[-1] == "models" else parts + ["models"]
+            return "::".join(parts + [model])
     sys.exit(f"there is no model {model}")
 
 
 def main():
     wanted = sys.argv[1:]
+    chosen = [mutant for mutant in MUTANTS
+              if not wanted or any(word in mutant[0] for word in wanted)]
     build_copy()
-    survivors = 0
-    for name, file, text, replacement, model in MUTANTS:
-        if wanted and not any(word in name for word in wanted):
-            continue
+    verdicts = []
+    for name, file, text, replacement, check in chosen:
+        begun = time.monotonic()
         source = (ROOT / file).read_text()
-        if source.count(text) != 1:
-            print(f"STALE     {name}: its text is {source.count(text)} times in {file}")
-            survivors += 1
-            continue
         place = SCRATCH / "crate" / file
-        place.write_text(source.replace(text, replacement))
-        passed = run(path_of(model))
-        place.write_text(source)
-        verdict = {True: "SURVIVES", False: "killed", None: "UNPROVEN"}[passed]
-        survivors += passed is not False
-        print(f"{verdict:9} {name} ({model})", flush=True)
-    sys.exit(1 if survivors else 0)
+        if source.count(text) != 1:
+            print(f"its text is {source.count(text)} times in {file}")
+            verdict = "STALE"
+        else:
+            place.write_text(source.replace(text, replacement))
+            verdict = {True: "SURVIVES", False: "killed", None: "UNPROVEN"}[run(check)]
+            place.write_text(source)
+        verdicts.append(verdict)
+        print(f"{verdict:9} {name} ({check}, {time.monotonic() - begun:.0f} s)", flush=True)
+    # A check that fails without any bug has killed nothing.
+    for check in sorted({check for *_, check in chosen}):
+        if run(check, seconds=2) is not True:
+            verdicts.append("BROKEN")
+            print(f"BROKEN    {check} fails without a bug", flush=True)
+    killed = verdicts.count("killed")
+    print(f"{killed} of {len(chosen)} killed")
+    sys.exit(0 if killed == len(verdicts) else 1)
 
 
 main()

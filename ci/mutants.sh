@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Proves that the loom models can fail: each seeded bug in mutants.py must be
-# found by the model named beside it. Some five minutes; words as arguments run
-# only the mutants whose names contain one of them.
-set -euo pipefail
-cd "$(dirname "$0")/.."
+# Proves that the checks can fail: each seeded bug in mutants.py must be found by
+# the loom model or the test named beside it. Words as arguments run only the
+# mutants whose names contain one of them. Some fifteen minutes.
+#
+#   ci/mutants.sh [WORD...]
+source "$(dirname "$0")/common.sh"
+need python3 python3
 exec python3 ci/mutants.py "$@"

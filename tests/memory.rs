@@ -7,8 +7,44 @@
 mod common;
 
 use common::*;
-use relay_registry::RegisterError;
+use relay_registry::{FindOptions, RegisterError, Registration};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The system's allocator, which counts what each thread asks of it.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count_allocation() {
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: everything is left to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count_allocation();
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count_allocation();
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
@@ -188,4 +224,34 @@ fn s11_a_registry_of_more_relays_than_can_be_named_is_not_built() {
             .build();
         assert!(built.is_err(), "{max_relays}");
     }
+}
+
+/// Beyond a thread's first call, and while nothing departs that it could help to clear away.
+#[test]
+fn what_is_called_millions_of_times_does_not_allocate() {
+    let _alone = alone();
+    let world = world_of(200);
+    for n in 0..200 {
+        world.join_with(n, &latency(ms(u64::from(n) + 1)));
+    }
+    world.maintain();
+    let (plain, near) = (FindOptions::new(), within(ms(50)));
+    let all_of_it = || {
+        for n in 0..200 {
+            let renewed = world.register(id(n), endpoint(n));
+            assert_eq!(renewed, Ok(Registration::Renewed));
+            assert!(world.is_relay(&id(n)) && !world.is_relay(&id(1_000)));
+            world.measure(n, ms(u64::from(n) + 1));
+            world.report(n, 3);
+            assert_eq!(world.info(n).node_id(), id(n));
+            world.succeed(n);
+            drop(world.lease(&id(n)).expect("a free unit"));
+            drop(world.reserve(&id(n), &near).expect("near ones"));
+            assert!(world.found_with(&plain).is_some() && world.found().is_some());
+        }
+    };
+    all_of_it();
+    let before = ALLOCATIONS.get();
+    (0..20).for_each(|_| all_of_it());
+    assert_eq!(ALLOCATIONS.get() - before, 0);
 }

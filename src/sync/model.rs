@@ -273,25 +273,42 @@ pub(crate) mod epoch {
 #[cfg(test)]
 const STACK_WORDS: usize = 64 * 1024;
 
+/// A place in a model where the scheduler may switch threads also in the run
+/// without steps, in which it never does so before a thread that only loads.
+#[cfg(test)]
+pub(crate) fn crossing() {
+    loom::lazy_static! {
+        static ref CROSSINGS: loom::sync::atomic::AtomicUsize =
+            loom::sync::atomic::AtomicUsize::new(0);
+    }
+    CROSSINGS.fetch_add(1, Ordering::Relaxed);
+}
+
 /// Explores `model` with at most so many preemptions, or as many as
-/// `RELAY_LOOM_PREEMPTIONS` says, and prints how many executions that took.
+/// `RELAY_LOOM_PREEMPTIONS` says, for at most `RELAY_LOOM_SECONDS`; prints how
+/// many executions that took, and whether they were all.
 ///
 /// A single execution means that nothing in it was seen to be shared: the
-/// model has lost its subject. (Without steps, loom sees no more than that of
-/// a thread which only loads.)
+/// model has lost its subject.
 #[cfg(test)]
 pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     use std::sync::atomic::AtomicUsize;
+    use std::time::{Duration, Instant};
+
+    /// Loom looks at the time before each execution whose number this divides.
+    const BETWEEN_LOOKS: usize = 100;
 
     let model = std::sync::Arc::new(model);
-    let asked = std::env::var("RELAY_LOOM_PREEMPTIONS").ok();
     let executions = std::sync::Arc::new(AtomicUsize::new(0));
     let counted = std::sync::Arc::clone(&executions);
+    let preemptions = asked("RELAY_LOOM_PREEMPTIONS").unwrap_or(preemptions);
+    let limit = asked("RELAY_LOOM_SECONDS").map(|seconds| Duration::from_secs(seconds as u64));
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = asked
-        .and_then(|asked| asked.parse().ok())
-        .or(Some(preemptions));
+    builder.preemption_bound = Some(preemptions);
+    builder.max_duration = limit;
+    builder.checkpoint_interval = BETWEEN_LOOKS;
     builder.max_branches = 100_000;
+    let begun = Instant::now();
     builder.check(move || {
         counted.fetch_add(1, Ordering::Relaxed);
         let model = std::sync::Arc::clone(&model);
@@ -300,7 +317,19 @@ pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static
         assert!(matches!(ended, Ok(Ok(()))));
     });
     let executions = executions.load(Ordering::Relaxed);
+    let was_cut = limit.is_some_and(|limit| begun.elapsed() >= limit)
+        && (executions + 1).is_multiple_of(BETWEEN_LOOKS);
+    let extent = if was_cut { "in part" } else { "completely" };
     let name = std::thread::current().name().map(str::to_owned);
-    println!("{}: {executions} executions", name.unwrap_or_default());
-    assert!(executions > 1 || !*STEPPING, "nothing to explore");
+    println!(
+        "{}: {executions} executions, explored {extent}, preemptions <= {preemptions}",
+        name.unwrap_or_default()
+    );
+    assert!(executions > 1, "nothing to explore");
+}
+
+#[cfg(test)]
+fn asked(variable: &str) -> Option<usize> {
+    let value = std::env::var(variable).ok()?;
+    Some(value.parse().expect("a number"))
 }

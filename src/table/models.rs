@@ -7,7 +7,7 @@
 
 use super::*;
 use crate::record::Announcement;
-use crate::sync::{check, epoch};
+use crate::sync::{check, crossing, epoch};
 use loom::thread;
 
 const LATER: Tick = Tick(10);
@@ -147,7 +147,12 @@ fn nobody_is_refused_for_a_relay_that_is_gone() {
         let table = table(1);
         register(&table, 1, 1);
         let other = Arc::clone(&table);
-        let leaving = thread::spawn(move || unregister(&other, 1));
+        let leaving = thread::spawn(move || {
+            let was_there = unregister(&other, 1);
+            crossing();
+            was_there
+        });
+        crossing();
         let gone = !holds(&table, 1);
         let verdict = register(&table, 2, 1);
         assert!(!gone || verdict == Verdict::Admitted);
@@ -196,7 +201,9 @@ fn a_look_up_sees_the_relay_it_asked_for() {
             unregister(&other, 1);
             epoch::collect();
             register(&other, 2, 7);
+            crossing();
         });
+        crossing();
         let guard = epoch::pin();
         for n in [1, 2] {
             if let Some(record) = table.find(&id(n), &guard) {
@@ -221,7 +228,11 @@ fn a_visit_to_all_records_sees_them_whole() {
     check(2, || {
         let table = table(1);
         let other = Arc::clone(&table);
-        let arriving = thread::spawn(move || register(&other, 1, 7));
+        let arriving = thread::spawn(move || {
+            register(&other, 1, 7);
+            crossing();
+        });
+        crossing();
         let guard = epoch::pin();
         for record in (0..table.reach()).filter_map(|index| table.occupant(index, &guard)) {
             let word = record.lifecycle();
@@ -248,7 +259,9 @@ fn a_handle_names_one_life_of_a_record() {
             unregister(&other, 1);
             epoch::collect();
             register(&other, 2, 1);
+            crossing();
         });
+        crossing();
         let guard = epoch::pin();
         if let Some(record) = table.resolve(handle, &guard) {
             assert_eq!(record.identity(), id(1));
@@ -408,7 +421,9 @@ fn a_renewal_is_seen_whole() {
             let record = other.find(&id(1), &guard).unwrap();
             let renewed = record.renew(record.lifecycle(), Tick(20), Some(announcement(3)));
             assert_eq!(renewed, Ok(true));
+            crossing();
         });
+        crossing();
         let guard = epoch::pin();
         let record = table.find(&id(1), &guard).unwrap();
         let word = record.lifecycle();

@@ -19,6 +19,7 @@ mod leases;
 mod listing;
 mod load;
 mod membership;
+mod oracle;
 mod outage;
 mod renewal;
 mod standbys;
