@@ -430,7 +430,7 @@ impl DhtOptions {
         }
     }
 
-    pub(super) fn terms(&self, max_relays: usize) -> Terms {
+    pub(super) fn terms(&self, max_relays: usize, limits: Limits) -> Terms {
         Terms {
             network: self.network,
             own: self.own(),
@@ -443,6 +443,8 @@ impl DhtOptions {
             max_capacity: self.max_capacity,
             news_per_minute: self.news_per_minute,
             probe_every: self.probe_every,
+            // The rest of a refresh is for the way there and back.
+            ask_every: self.refresh_every().min(limits.refresh) * 3 / 4,
             patience: self.max_failed_probes,
         }
     }

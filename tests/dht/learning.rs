@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use relay_registry::dht::{DhtOptions, DhtOptionsError, Memory, Offered, Refused, RelayDht};
+use relay_registry::dht::{
+    DhtOptions, DhtOptionsError, Faults, Memory, Offered, Refused, RelayDht,
+};
 use relay_registry::{
     BuildError, CircuitState, FindOptions, NodeId, RegisterOptions, Registration, Registry,
 };
@@ -101,6 +103,49 @@ fn a_withdrawn_relay_vanishes_and_stays_away_under_replay() {
     );
 }
 
+/// Where most of a directory goes on listing a relay that left, readers ask the
+/// relay's own key, and hear of it within one refresh.
+#[test]
+fn a_withdrawal_that_most_nodes_missed_is_heard_within_a_refresh() {
+    let refresh = secs(300);
+    for reached in [0..1, 0..3, 0..8] {
+        let world = World::new();
+        let options = || world.options().refresh(refresh);
+        let relay = world.node_with(options().key(crate::world::key(1)));
+        relay.registry.register(id(1), home(1)).unwrap();
+        let reader = world.node_with(options());
+        until(&world, &[&relay, &reader], || reader.knows(1));
+        relay
+            .dht
+            .set_faults(Faults::new().partition(reached.clone()));
+        assert!(relay.registry.unregister(&id(1)));
+        let took = until(&world, &[&relay, &reader], || !reader.knows(1));
+        assert!(took <= refresh, "{reached:?}: {took:?}");
+    }
+}
+
+/// To be asked again and to have nothing new to say is no absence.
+#[test]
+fn relays_that_are_known_are_asked_again_and_stay() {
+    let world = World::new();
+    let relays: Vec<_> = (1..=5).map(|n| world.relay(n)).collect();
+    let options = world.options().refresh(secs(300));
+    let reader = world.node_with(options.sweep_interval(secs(86_400)));
+    reader.work();
+    let fetches = reader.stats().fetches;
+    for _ in 0..30 {
+        world.advance(secs(10));
+        reader.work();
+        assert_eq!(
+            (reader.registry.relay_count(), reader.stats().absent),
+            (5, 0)
+        );
+    }
+    let asked = reader.stats().fetches - fetches;
+    assert!((5..=10).contains(&asked), "each once or twice: {asked}");
+    drop(relays);
+}
+
 #[test]
 fn a_relay_that_died_without_a_word_is_forgotten_with_its_record() {
     let world = World::new();
@@ -197,9 +242,7 @@ fn a_record_that_a_peer_hands_over_is_as_good_as_any() {
     let world = World::new();
     let relay = world.relay(1);
     let reader = world.reader();
-    reader
-        .dht
-        .set_faults(relay_registry::dht::Faults::new().partition(0..0));
+    reader.dht.set_faults(Faults::new().partition(0..0));
     reader.work();
     assert!(!reader.knows(1));
     let record = relay.registry.own_record().unwrap();

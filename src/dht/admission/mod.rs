@@ -57,6 +57,9 @@ pub enum Offered {
 /// How many relays that were never in the registry are remembered.
 const MAX_STRANGERS_GONE: usize = 4_096;
 
+/// No relay is asked for again sooner, whatever the refresh.
+const LEAST_WAIT: Duration = Duration::from_millis(100);
+
 /// How many relays that failed are remembered as such, and how many prefixes.
 const MAX_SHUNNED: usize = 4_096;
 
@@ -75,10 +78,11 @@ pub(super) struct Admission {
     /// Prefixes where a newcomer was not found: the next ones there wait a while,
     /// lest this node be made to knock at somebody's door without end.
     resting: Absences<Prefix>,
+    random: Rng,
 }
 
 impl Admission {
-    pub(super) fn new(terms: Terms, per_prefix: PerPrefix) -> Self {
+    pub(super) fn new(terms: Terms, per_prefix: PerPrefix, random: Rng) -> Self {
         let places = terms.max_candidates.saturating_add(terms.most_learned());
         Self {
             pool: Pool::new(per_prefix),
@@ -87,6 +91,7 @@ impl Admission {
             shunned: Absences::new(MAX_SHUNNED),
             resting: Absences::new(MAX_SHUNNED),
             terms,
+            random,
         }
     }
 
@@ -110,12 +115,46 @@ impl Admission {
         self.pool.get(id).is_some()
     }
 
-    /// Whether half of the time of a relay's record is over, or there is none.
-    pub(super) fn is_aging(&self, id: &NodeId, wall: Duration) -> bool {
-        self.pool.get(id).is_none_or(|entry| {
-            let record = entry.record.record();
-            wall >= record.issued_at().saturating_add(record.ttl() / 2)
-        })
+    /// Who is to be asked again, whatever others say of it: it may have withdrawn.
+    /// How that goes is to be [told](Self::asked).
+    pub(super) fn next_to_ask(&mut self, now: Duration) -> Option<NodeId> {
+        let id = self.pool.first_to_ask(now)?;
+        // Should it come to nothing, it is its turn again all the same.
+        self.ask_later(&id, now, self.terms.ask_every / 2);
+        Some(id)
+    }
+
+    /// Takes in that a relay was asked for, and whether enough answered to know
+    /// its latest word.
+    pub(super) fn asked(&mut self, id: &NodeId, is_sure: bool, now: Now) {
+        if is_sure {
+            self.ask_in_time(id, now);
+        } else {
+            self.ask_later(id, now.at, self.terms.ask_every / 2);
+        }
+    }
+
+    /// Has a relay asked for again before a refresh is over; when half of its
+    /// record's time is, as there should be another by then.
+    fn ask_in_time(&mut self, id: &NodeId, now: Now) {
+        let Some(entry) = self.pool.get(id) else {
+            return;
+        };
+        let record = entry.record.record();
+        let half = record.ttl() / 2;
+        let wait = if entry.is_verified {
+            let most = self.terms.ask_every.min(half * 3 / 4);
+            let aging = record.issued_at().saturating_add(half);
+            aging.saturating_sub(now.wall).clamp(most / 8, most)
+        } else {
+            half
+        };
+        self.ask_later(id, now.at, wait);
+    }
+
+    fn ask_later(&mut self, id: &NodeId, now: Duration, wait: Duration) {
+        let wait = a_little_less(wait, &mut self.random).max(LEAST_WAIT);
+        self.pool.ask_again(id, now.saturating_add(wait));
     }
 
     /// A shard of the directory was read; who was in it before, and is not among
@@ -152,6 +191,7 @@ impl Admission {
         if self.pool.get(&id).is_none() {
             self.make_room(&id, endpoint, ground, now)?;
             self.pool.put(record, endpoint.clone(), now.at);
+            self.ask_in_time(&id, now);
             self.let_rest(&id, endpoint, now.at);
             return Ok(Offered::Candidate);
         }
@@ -294,6 +334,7 @@ impl Admission {
             ground.leave(&id);
         }
         self.pool.put(record, endpoint.clone(), now.at);
+        self.ask_in_time(&id, now);
         if !stays {
             self.let_rest(&id, endpoint, now.at);
         }
@@ -319,7 +360,10 @@ impl Admission {
         let ttl = record.expires_at().saturating_sub(now.wall);
         let capacity = announcement.capacity().min(self.terms.max_capacity);
         match ground.enter(id, announcement, capacity, ttl) {
-            Entrance::Entered => self.pool.set_verified(id),
+            Entrance::Entered => {
+                self.pool.set_verified(id);
+                self.ask_in_time(id, now);
+            }
             Entrance::NoRoom => self.step_back(id, ground, now),
             Entrance::HeldLocally => {
                 self.release(id);
@@ -355,7 +399,6 @@ impl Admission {
         outcome: Result<Duration, ProbeError>,
         ground: &dyn Ground,
         now: Now,
-        random: &mut Rng,
     ) -> bool {
         let is_stranger = self.pool.get(id).is_none_or(|entry| !entry.was_verified);
         if is_stranger && outcome.is_err() {
@@ -385,28 +428,21 @@ impl Admission {
         match outcome {
             Ok(rtt) if rtt <= MAX_RTT => {
                 let rtt = rtt.max(Duration::from_micros(1));
-                self.succeeded(id, rtt, ground, now, random) && !was_verified
+                self.succeeded(id, rtt, ground, now) && !was_verified
             }
             Ok(_) => {
-                self.failed(id, ProbeError::Unreachable, ground, now.at, random);
+                self.failed(id, ProbeError::Unreachable, ground, now.at);
                 false
             }
             Err(error) => {
-                self.failed(id, error, ground, now.at, random);
+                self.failed(id, error, ground, now.at);
                 false
             }
         }
     }
 
-    fn succeeded(
-        &mut self,
-        id: &NodeId,
-        rtt: Duration,
-        ground: &dyn Ground,
-        now: Now,
-        random: &mut Rng,
-    ) -> bool {
-        let next = a_little_less(self.terms.probe_every, random);
+    fn succeeded(&mut self, id: &NodeId, rtt: Duration, ground: &dyn Ground, now: Now) -> bool {
+        let next = a_little_less(self.terms.probe_every, &mut self.random);
         self.pool.probe_again(id, now.at.saturating_add(next));
         let is_verified = match self.pool.get_mut(id) {
             Some(entry) => {
@@ -450,14 +486,7 @@ impl Admission {
         self.terms.places(locals)
     }
 
-    fn failed(
-        &mut self,
-        id: &NodeId,
-        error: ProbeError,
-        ground: &dyn Ground,
-        now: Duration,
-        random: &mut Rng,
-    ) {
+    fn failed(&mut self, id: &NodeId, error: ProbeError, ground: &dyn Ground, now: Duration) {
         let Some(entry) = self.pool.get_mut(id) else {
             return;
         };
@@ -471,7 +500,7 @@ impl Admission {
             ground.failed(id);
         }
         let wait = (self.terms.probe_every / 8).saturating_mul(1 << failures.min(3));
-        let wait = a_little_less(wait.min(self.terms.probe_every), random);
+        let wait = a_little_less(wait.min(self.terms.probe_every), &mut self.random);
         self.pool.probe_again(id, now.saturating_add(wait));
     }
 

@@ -19,6 +19,7 @@ pub(super) struct Entry {
     pub(super) was_verified: bool,
     pub(super) is_probing: bool,
     probe_at: Duration,
+    ask_at: Duration,
     /// Probes that failed since the last that succeeded.
     pub(super) failures: u32,
     /// When a probe last succeeded.
@@ -39,6 +40,8 @@ pub(super) struct Pool {
     by_probe: [BTreeSet<(Duration, NodeId)>; 2],
     /// Whose turn it is among those two.
     turn: usize,
+    /// By when they are to be asked for again.
+    by_ask: BTreeSet<(Duration, NodeId)>,
     /// By the end of validity, since the Unix epoch.
     by_end: BTreeSet<(Duration, NodeId)>,
     quotas: Quotas,
@@ -52,6 +55,7 @@ impl Pool {
             entries: BTreeMap::new(),
             by_probe: [BTreeSet::new(), BTreeSet::new()],
             turn: 0,
+            by_ask: BTreeSet::new(),
             by_end: BTreeSet::new(),
             quotas: Quotas::new(per_prefix),
             verified: 0,
@@ -105,6 +109,7 @@ impl Pool {
             was_verified: false,
             is_probing: false,
             probe_at: now,
+            ask_at: now,
             failures: 0,
             measured_at: None,
             arrival: self.arrivals,
@@ -129,12 +134,14 @@ impl Pool {
         if !entry.is_probing {
             self.by_probe[queue_of(&entry)].insert((entry.probe_at, id));
         }
+        self.by_ask.insert((entry.ask_at, id));
         self.entries.insert(id, entry);
     }
 
     pub(super) fn remove(&mut self, id: &NodeId) -> Option<Entry> {
         let entry = self.entries.remove(id)?;
         self.by_probe[queue_of(&entry)].remove(&(entry.probe_at, *id));
+        self.by_ask.remove(&(entry.ask_at, *id));
         self.by_end
             .remove(&(entry.record.record().expires_at(), *id));
         self.quotas.remove(&entry.prefix);
@@ -180,6 +187,20 @@ impl Pool {
             entry.is_probing = false;
             entry.probe_at = at;
         });
+    }
+
+    /// Who is to be asked for again, if that is due.
+    pub(super) fn first_to_ask(&self, now: Duration) -> Option<NodeId> {
+        let (_, id) = self.by_ask.first().filter(|(due, _)| *due <= now)?;
+        Some(*id)
+    }
+
+    pub(super) fn ask_again(&mut self, id: &NodeId, at: Duration) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            self.by_ask.remove(&(entry.ask_at, *id));
+            entry.ask_at = at;
+            self.by_ask.insert((at, *id));
+        }
     }
 
     /// Whose record ends first, if it has ended at `wall`.

@@ -23,6 +23,8 @@ pub(in crate::dht) struct Terms {
     pub(in crate::dht) max_capacity: u32,
     pub(in crate::dht) news_per_minute: u32,
     pub(in crate::dht) probe_every: Duration,
+    /// How often a relay that is in is asked for again.
+    pub(in crate::dht) ask_every: Duration,
     /// So many failed probes in a row are one too many.
     pub(in crate::dht) patience: u32,
 }

@@ -134,7 +134,6 @@ fn at_home(n: u8, at: u64) -> SignedRecord {
 struct Door {
     admission: Admission,
     registry: Registry,
-    random: Rng,
     at: u64,
 }
 
@@ -151,6 +150,7 @@ fn terms() -> Terms {
         max_capacity: 100,
         news_per_minute: 3,
         probe_every: S(60),
+        ask_every: S(600),
         patience: 3,
     }
 }
@@ -162,8 +162,7 @@ impl Door {
                 max: terms.max_relays,
                 ..Registry::default()
             },
-            admission: Admission::new(terms, PerPrefix { v4: 2, v6: 2 }),
-            random: Rng::with_seed(1),
+            admission: Admission::new(terms, PerPrefix { v4: 2, v6: 2 }, Rng::with_seed(1)),
             at: 0,
         }
     }
@@ -200,10 +199,9 @@ impl Door {
             let Self {
                 admission,
                 registry,
-                random,
                 ..
             } = self;
-            admission.probed(&id, &endpoint, outcome, registry, now, random);
+            admission.probed(&id, &endpoint, outcome, registry, now);
             probed += 1;
         }
         probed
@@ -344,7 +342,7 @@ fn the_probe_of_an_address_that_was_left_counts_for_nothing() {
     let now = door.now();
     let entered = door
         .admission
-        .probed(&id, &left, Ok(RTT), &door.registry, now, &mut door.random);
+        .probed(&id, &left, Ok(RTT), &door.registry, now);
     assert!(!entered && door.registry.get(1).is_none());
     assert_eq!(door.probe(|_| true), 1);
 }
@@ -379,7 +377,7 @@ fn who_has_not_the_key_leaves_at_once() {
     let now = door.now();
     let wrong = Err(ProbeError::WrongIdentity);
     door.admission
-        .probed(&id, &endpoint, wrong, &door.registry, now, &mut door.random);
+        .probed(&id, &endpoint, wrong, &door.registry, now);
     assert_eq!(door.admission.candidates(), 0);
     assert_eq!(door.offer(&at_home(1, 0)), Err(Refused::FailedProbes));
 }
@@ -456,10 +454,9 @@ fn who_was_not_measured_for_longest_gives_way() {
             let Door {
                 admission,
                 registry,
-                random,
                 ..
             } = &mut door;
-            admission.probed(&probed, &endpoint, Ok(RTT), registry, now, random);
+            admission.probed(&probed, &endpoint, Ok(RTT), registry, now);
         }
     }
     assert_eq!(hanging, 1);
@@ -628,14 +625,8 @@ fn who_withdraws_while_it_is_probed_draws_no_other_probe() {
         assert_eq!(door.offer(&gone), Ok(Offered::Withdrawn));
         if let Some((id, endpoint)) = probe {
             let (failed, now) = (Err(ProbeError::Unreachable), door.now());
-            door.admission.probed(
-                &id,
-                &endpoint,
-                failed,
-                &door.registry,
-                now,
-                &mut door.random,
-            );
+            door.admission
+                .probed(&id, &endpoint, failed, &door.registry, now);
         }
     }
 }

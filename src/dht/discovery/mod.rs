@@ -6,7 +6,8 @@
 //! relay makes all of them due. Relays that a directory only names are asked for
 //! one by one. What a *complete* answer did not bring is left alone for a while;
 //! from one that reached nobody nothing follows, and it is asked again after a
-//! back-off.
+//! back-off. Those that are known take turns with all this, and are asked for
+//! again whatever a directory says of them.
 
 mod absences;
 
@@ -44,8 +45,8 @@ pub(super) struct Rhythm {
 pub(super) enum Question {
     /// Who is in this shard? If `first_will_do`, whoever waits waits for anyone.
     Sweep(u16),
-    /// What does this relay say? If the flag is set, its first good answer ends
-    /// the read.
+    /// What does this relay say? If the flag is set, the first good answer that
+    /// is not known ends the read.
     Fetch { node: NodeId, first_will_do: bool },
 }
 
@@ -54,6 +55,8 @@ pub(super) enum Question {
 pub(super) enum Ending {
     /// Whatever there is was found.
     Complete { found: bool },
+    /// What is known of the relay is its latest word.
+    NoNews,
     /// There may be more.
     Partial { found: bool },
     /// Nobody answered, or the engine failed.
@@ -79,6 +82,10 @@ pub(super) struct Discovery {
     /// All that wait or are under way: whether the first answer will do.
     wanted: BTreeMap<NodeId, bool>,
     absent: Absences,
+    /// Those that had nothing new to say just now.
+    silent: Absences,
+    /// Whether it is the turn of those that are known.
+    known_first: bool,
 }
 
 impl Discovery {
@@ -95,6 +102,8 @@ impl Discovery {
             waiting: VecDeque::new(),
             wanted: BTreeMap::new(),
             absent: Absences::new(MAX_ABSENT),
+            silent: Absences::new(MAX_ABSENT),
+            known_first: false,
         }
     }
 
@@ -109,13 +118,14 @@ impl Discovery {
     }
 
     /// Has a relay asked for, unless that is under way, or it is known not to be
-    /// there; whether it will be asked for.
+    /// there or to have no news; whether it will be asked for.
     pub(super) fn want(&mut self, node: NodeId, first_will_do: bool, now: Duration) -> bool {
         if let Some(first) = self.wanted.get_mut(&node) {
             *first |= first_will_do;
             return true;
         }
-        if self.wanted.len() >= MAX_WAITING || self.absent.contains(&node, now) {
+        let is_known = self.absent.contains(&node, now) || self.silent.contains(&node, now);
+        if is_known || self.wanted.len() >= MAX_WAITING {
             return false;
         }
         self.wanted.insert(node, first_will_do);
@@ -123,9 +133,35 @@ impl Discovery {
         true
     }
 
-    /// What to ask at `now`, if anything. Each question must be
-    /// [ended](Self::ended).
-    pub(super) fn next(&mut self, now: Duration, random: &mut Rng) -> Option<Question> {
+    /// What to ask at `now`, if anything, or whom of those that are `known`; these
+    /// take turns with all others. Each question must be [ended](Self::ended).
+    pub(super) fn next(
+        &mut self,
+        now: Duration,
+        random: &mut Rng,
+        mut known: impl FnMut() -> Option<NodeId>,
+    ) -> Option<Question> {
+        let known_first = std::mem::replace(&mut self.known_first, false);
+        if let Some(question) = known_first.then(|| self.again(&mut known)).flatten() {
+            return Some(question);
+        }
+        let question = self.next_unknown(now, random);
+        self.known_first = question.is_some();
+        question.or_else(|| self.again(&mut known))
+    }
+
+    /// Asks for one of those that are known, unless that is under way.
+    fn again(&mut self, known: impl FnMut() -> Option<NodeId>) -> Option<Question> {
+        let wanted = &mut self.wanted;
+        let node = std::iter::from_fn(known).find(|node| !wanted.contains_key(node))?;
+        wanted.insert(node, false);
+        Some(Question::Fetch {
+            node,
+            first_will_do: false,
+        })
+    }
+
+    fn next_unknown(&mut self, now: Duration, random: &mut Rng) -> Option<Question> {
         if let Some(node) = self.waiting.pop_front() {
             let first_will_do = self.wanted.get(&node).copied().unwrap_or(false);
             return Some(Question::Fetch {
@@ -164,9 +200,13 @@ impl Discovery {
             Question::Sweep(number) => self.swept(*number, ending, now, random),
             Question::Fetch { node, .. } => {
                 self.wanted.remove(node);
-                if matches!(ending, Ending::Complete { found: false } | Ending::Never) {
-                    let until = now.saturating_add(self.rhythm.absent_for);
-                    self.absent.insert(*node, until);
+                let until = now.saturating_add(self.rhythm.absent_for);
+                match ending {
+                    Ending::Complete { found: false } | Ending::Never => {
+                        self.absent.insert(*node, until);
+                    }
+                    Ending::NoNews => self.silent.insert(*node, until),
+                    Ending::Complete { found: true } | Ending::Partial { .. } | Ending::Failed => {}
                 }
             }
         }
@@ -178,7 +218,7 @@ impl Discovery {
         };
         shard.in_flight = false;
         let rest = match ending {
-            Ending::Complete { .. } | Ending::Partial { found: true } => {
+            Ending::Complete { .. } | Ending::NoNews | Ending::Partial { found: true } => {
                 shard.back_off.reset();
                 a_little_less(self.rhythm.sweep_every, random)
             }
@@ -220,7 +260,7 @@ mod tests {
     }
 
     fn all(discovery: &mut Discovery, now: Duration, random: &mut Rng) -> Vec<Question> {
-        std::iter::from_fn(|| discovery.next(now, random)).collect()
+        std::iter::from_fn(|| discovery.next(now, random, || None)).collect()
     }
 
     #[test]
@@ -243,14 +283,14 @@ mod tests {
         let (mut discovery, mut random) = discovery(1);
         let sweep = Question::Sweep(0);
         let complete = Ending::Complete { found: true };
-        assert_eq!(discovery.next(S(0), &mut random), Some(sweep));
+        assert_eq!(discovery.next(S(0), &mut random, || None), Some(sweep));
         discovery.ended(&sweep, complete, S(0), &mut random);
-        assert_eq!(discovery.next(S(10), &mut random), None);
+        assert_eq!(discovery.next(S(10), &mut random, || None), None);
         discovery.hurry(S(1));
-        assert_eq!(discovery.next(S(1), &mut random), None);
-        assert_eq!(discovery.next(S(2), &mut random), Some(sweep));
+        assert_eq!(discovery.next(S(1), &mut random, || None), None);
+        assert_eq!(discovery.next(S(2), &mut random, || None), Some(sweep));
         discovery.ended(&sweep, complete, S(2), &mut random);
-        assert_eq!(discovery.next(S(62), &mut random), Some(sweep));
+        assert_eq!(discovery.next(S(62), &mut random, || None), Some(sweep));
     }
 
     #[test]
@@ -258,22 +298,22 @@ mod tests {
         let (mut discovery, mut random) = discovery(1);
         let sweep = Question::Sweep(0);
         for ending in [Ending::Failed, Ending::Partial { found: false }] {
-            assert_eq!(discovery.next(S(100), &mut random), Some(sweep));
+            assert_eq!(discovery.next(S(100), &mut random, || None), Some(sweep));
             discovery.ended(&sweep, ending, S(98), &mut random);
         }
-        assert_eq!(discovery.next(S(100), &mut random), Some(sweep));
+        assert_eq!(discovery.next(S(100), &mut random, || None), Some(sweep));
         discovery.ended(&sweep, Ending::Never, S(98), &mut random);
-        assert_eq!(discovery.next(S(1_000_000), &mut random), None);
+        assert_eq!(discovery.next(S(1_000_000), &mut random, || None), None);
     }
 
     #[test]
     fn a_sweep_that_never_ends_does_not_hold_up_the_next_for_good() {
         let (mut discovery, mut random) = discovery(1);
         let sweep = Question::Sweep(0);
-        assert_eq!(discovery.next(S(0), &mut random), Some(sweep));
-        assert_eq!(discovery.next(S(999), &mut random), None);
-        assert_eq!(discovery.next(S(1_000), &mut random), Some(sweep));
-        assert_eq!(discovery.next(S(1_001), &mut random), None);
+        assert_eq!(discovery.next(S(0), &mut random, || None), Some(sweep));
+        assert_eq!(discovery.next(S(999), &mut random, || None), None);
+        assert_eq!(discovery.next(S(1_000), &mut random, || None), Some(sweep));
+        assert_eq!(discovery.next(S(1_001), &mut random, || None), None);
     }
 
     #[test]
@@ -299,7 +339,7 @@ mod tests {
             (Ending::Complete { found: false }, true),
         ] {
             assert!(discovery.want(id(1), false, S(0)), "before {ending:?}");
-            let fetch = discovery.next(S(0), &mut random).unwrap();
+            let fetch = discovery.next(S(0), &mut random, || None).unwrap();
             discovery.ended(&fetch, ending, S(0), &mut random);
             assert_eq!(discovery.absent(), usize::from(absent), "{ending:?}");
         }

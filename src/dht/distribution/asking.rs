@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use super::{Shared, contained};
 use crate::dht::discovery::{Ending, Question};
-use crate::dht::{Answer, Candidate, Coverage, DhtError, Member, Refused};
+use crate::dht::{Answer, Candidate, Coverage, DhtError, Member, Offered, Refused};
 use crate::relay::NodeId;
 use crate::sync::random_hasher;
 
@@ -22,6 +22,8 @@ struct Reading<'a> {
     worthless_left: u32,
     left: u32,
     found: bool,
+    /// Whether anything came that was not known.
+    has_news: bool,
     seen: BTreeSet<NodeId>,
     /// Fingerprints of what was judged, with a key that nobody outside knows: many
     /// nodes hand out the same, and each check of a signature costs.
@@ -49,7 +51,7 @@ impl Shared {
             } => {
                 let mut sink = |candidate: Candidate<'_>| {
                     let flow = reading.candidate(&node, &candidate);
-                    if first_will_do && reading.found {
+                    if first_will_do && reading.has_news {
                         return ControlFlow::Break(());
                     }
                     flow
@@ -73,6 +75,7 @@ impl<'a> Reading<'a> {
             worthless_left: MAX_WORTHLESS,
             left: MAX_MEMBERS,
             found: false,
+            has_news: false,
             seen: BTreeSet::new(),
             judged: BTreeSet::new(),
             hasher: random_hasher(),
@@ -115,8 +118,9 @@ impl<'a> Reading<'a> {
         let shared = self.shared;
         match candidate.open(node, &shared.options.network) {
             Ok(record) => match shared.offer(&record) {
-                Some(Ok(_)) => {
+                Some(Ok(offered)) => {
                     self.found = true;
+                    self.has_news |= offered != Offered::Known;
                     self.seen.insert(*node);
                 }
                 // What is refused for lack of room or trust is good content.

@@ -48,11 +48,6 @@ pub(super) struct Desk {
     waiting: Vec<Thread>,
 }
 
-/// Whether a relay that is known should be asked for again.
-fn admission_is_aging(admission: &Option<Admission>, relay: &NodeId, now: Now) -> bool {
-    (admission.as_ref()).is_some_and(|it| it.knows(relay) && it.is_aging(relay, now.wall))
-}
-
 impl Desk {
     pub(super) fn new(options: &DhtOptions, limits: Limits, max_relays: usize) -> Self {
         let publisher = options.key.clone().map(|key| {
@@ -61,7 +56,10 @@ impl Desk {
         });
         let learns = options.probe.is_some();
         let discovery = || Discovery::new(limits.shards, options.discovery_rhythm());
-        let admission = || Admission::new(options.terms(max_relays), options.per_prefix());
+        let mut random = options.seed.map_or_else(Rng::new, Rng::with_seed);
+        let lots = random.fork();
+        let terms = || options.terms(max_relays, limits);
+        let admission = || Admission::new(terms(), options.per_prefix(), lots);
         Self {
             own: options.own(),
             stats: DhtStats {
@@ -73,7 +71,7 @@ impl Desk {
             discovery: learns.then(discovery),
             admission: learns.then(admission),
             breaker: Breaker::new(),
-            random: options.seed.map_or_else(Rng::new, Rng::with_seed),
+            random,
             waiting: Vec::new(),
         }
     }
@@ -108,7 +106,7 @@ impl Desk {
         let job = match act {
             Some(act) => Job::Publish(act),
             None => {
-                let question = self.discovery.as_mut()?.next(now.at, &mut self.random)?;
+                let question = self.next_question(now)?;
                 Job::Ask {
                     question,
                     newer_than: self.newest_heard(&question),
@@ -117,6 +115,14 @@ impl Desk {
         };
         self.breaker.begin(now.at);
         Some(job)
+    }
+
+    fn next_question(&mut self, now: Now) -> Option<Question> {
+        let admission = &mut self.admission;
+        let known = || admission.as_mut()?.next_to_ask(now.at);
+        self.discovery
+            .as_mut()?
+            .next(now.at, &mut self.random, known)
     }
 
     fn newest_heard(&self, question: &Question) -> Option<u64> {
@@ -160,11 +166,10 @@ impl Desk {
         discovery.is_some_and(|discovery| discovery.want(node, first_will_do, now))
     }
 
-    /// A directory names a relay and says no more: what is not known of it, or
-    /// may have changed, is asked for.
+    /// A directory names a relay and says no more: one that is not known is asked
+    /// for.
     pub(super) fn want_member(&mut self, node: NodeId, now: Now) {
-        let is_aging = |admission: &Admission| admission.is_aging(&node, now.wall);
-        if self.admission.as_ref().is_some_and(is_aging) {
+        if self.admission.as_ref().is_some_and(|it| !it.knows(&node)) {
             let first_will_do = !self.waiting.is_empty();
             self.want(node, first_will_do, now.at);
         }
@@ -205,22 +210,41 @@ impl Desk {
         question: &Question,
         outcome: Result<Ending, DhtError>,
         panicked: bool,
-        now: Duration,
+        now: Now,
     ) {
         let unanswered = (outcome == Ok(Ending::Failed)).then_some(DhtError::Unreachable);
         let error = outcome.as_ref().err().or(unanswered.as_ref());
-        self.judge_engine(error, panicked, now);
-        match question {
-            Question::Sweep(_) => self.stats.sweeps += 1,
-            Question::Fetch { .. } => self.stats.fetches += 1,
-        }
+        self.judge_engine(error, panicked, now.at);
         let ending = match outcome {
             Ok(ending) => ending,
             Err(DhtError::Unsupported { .. }) => Ending::Never,
             Err(_) => Ending::Failed,
         };
+        let ending = match question {
+            Question::Sweep(_) => {
+                self.stats.sweeps += 1;
+                ending
+            }
+            Question::Fetch { node, .. } => {
+                self.stats.fetches += 1;
+                self.fetched(node, ending, now)
+            }
+        };
         if let Some(discovery) = &mut self.discovery {
-            discovery.ended(question, ending, now, &mut self.random);
+            discovery.ended(question, ending, now.at, &mut self.random);
+        }
+    }
+
+    /// A relay was asked for. Where one that is known had nothing new, that is no
+    /// absence.
+    fn fetched(&mut self, node: &NodeId, ending: Ending, now: Now) -> Ending {
+        let Some(admission) = self.admission.as_mut().filter(|it| it.knows(node)) else {
+            return ending;
+        };
+        admission.asked(node, matches!(ending, Ending::Complete { .. }), now);
+        match ending {
+            Ending::Complete { found: false } => Ending::NoNews,
+            ending => ending,
         }
     }
 
@@ -256,12 +280,9 @@ impl Desk {
         let Some(admission) = &mut self.admission else {
             return;
         };
-        if admission.probed(relay, endpoint, outcome, ground, now, &mut self.random) {
+        if admission.probed(relay, endpoint, outcome, ground, now) {
             self.stats.admitted += 1;
             self.wake_waiting();
-        }
-        if admission_is_aging(&self.admission, relay, now) {
-            self.want(*relay, false, now.at);
         }
     }
 

@@ -290,7 +290,7 @@ impl Shared {
             } => {
                 let (outcome, panicked) = self.ask(&question, newer_than);
                 let now = self.later(begun);
-                self.desk.lock().asked(&question, outcome, panicked, now.at);
+                self.desk.lock().asked(&question, outcome, panicked, now);
             }
             Job::Probe(relay, endpoint) => {
                 let deadline = self.options.probe_deadline;

@@ -68,8 +68,12 @@ pub(super) struct Publisher {
     /// Since when that differs from what was said, in more than the load.
     changed_at: Option<Duration>,
     said: Option<Statement>,
+    /// The latest that was stored: while the next is on its way, it still counts.
+    stored: Option<SignedRecord>,
     /// Until when something that is withdrawn could still be believed.
     withdrawn_until: Duration,
+    /// How often the present withdrawal was said.
+    withdrawals: u32,
     last_sequence: Option<u64>,
     in_flight_since: Option<Duration>,
     not_before: Duration,
@@ -91,7 +95,9 @@ impl Publisher {
             wanted: None,
             changed_at: None,
             said: None,
+            stored: None,
             withdrawn_until: Duration::ZERO,
+            withdrawals: 0,
             last_sequence: None,
             in_flight_since: None,
             not_before: Duration::ZERO,
@@ -116,10 +122,9 @@ impl Publisher {
         self.changed_at.is_none() && self.said.as_ref().is_none_or(Statement::is_done)
     }
 
-    /// What was last said, and has been stored.
+    /// What was stored last.
     pub(super) fn published(&self) -> Option<&SignedRecord> {
-        let said = self.said.as_ref().filter(|said| said.is_stored())?;
-        Some(said.record())
+        self.stored.as_ref()
     }
 
     /// What to do at `now`, if anything. There is another when this was
@@ -167,10 +172,7 @@ impl Publisher {
             self.not_before = now.at.saturating_add(self.rhythm.refresh);
             return;
         };
-        if self.wanted.is_some() {
-            self.withdrawn_until = now.at.saturating_add(self.rhythm.ttl);
-        }
-        let refresh = a_little_less(self.rhythm.refresh, random);
+        let refresh = a_little_less(self.next_refresh(now.at), random);
         self.changed_at = None;
         self.said = Some(Statement::new(
             record,
@@ -178,6 +180,20 @@ impl Publisher {
             now.at.saturating_add(refresh),
             shards.unwrap_or_else(|| statement::Shards::new(self.limits, &own)),
         ));
+    }
+
+    /// How long what is said now stands. A withdrawal is said again soon, then ever
+    /// more seldom: what others wrote at the same time may have undone it.
+    fn next_refresh(&mut self, now: Duration) -> Duration {
+        let refresh = self.rhythm.refresh;
+        if self.wanted.is_some() {
+            self.withdrawn_until = now.saturating_add(self.rhythm.ttl);
+            self.withdrawals = 0;
+            return refresh;
+        }
+        let soon = (refresh / 8).saturating_mul(1 << self.withdrawals.min(3));
+        self.withdrawals = self.withdrawals.saturating_add(1);
+        soon
     }
 
     fn statement(
@@ -212,6 +228,9 @@ impl Publisher {
         };
         match outcome {
             Ok(()) => {
+                if let Act::Put(record) = act {
+                    self.stored = Some(record.clone());
+                }
                 said.succeeded(act);
                 self.back_off.reset();
                 return;

@@ -13,7 +13,8 @@ pub(super) struct Shards {
     current: Option<u16>,
     /// How many were found full, one after the other.
     full: u16,
-    /// Those that may list this node.
+    /// Those that may list this node, also after it left: a directory that others
+    /// write can bring it back.
     joined: Vec<u16>,
 }
 
@@ -36,6 +37,8 @@ pub(super) struct Statement {
     refresh_at: Duration,
     put: Step,
     list: Step,
+    /// The shards that a withdrawal has yet to leave.
+    to_leave: Vec<u16>,
     void: bool,
     shards: Shards,
 }
@@ -62,19 +65,21 @@ impl Statement {
                 shards.joined.push(current);
             }
         }
+        let to_leave = if record.is_tombstone() {
+            shards.joined.clone()
+        } else {
+            Vec::new()
+        };
         Self {
             record,
             signed_at,
             refresh_at,
             put: Step::Open,
             list: Step::Open,
+            to_leave,
             void: false,
             shards,
         }
-    }
-
-    pub(super) fn record(&self) -> &SignedRecord {
-        &self.record
     }
 
     pub(super) fn announcement(&self) -> Option<&Announcement> {
@@ -87,10 +92,6 @@ impl Statement {
 
     pub(super) fn refresh_at(&self) -> Duration {
         self.refresh_at
-    }
-
-    pub(super) fn is_stored(&self) -> bool {
-        self.put == Step::Done
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -135,7 +136,7 @@ impl Statement {
         if self.list != Step::Open {
             None
         } else if self.record.is_tombstone() {
-            self.shards.joined.first().copied()
+            self.to_leave.first().copied()
         } else {
             self.shards.current
         }
@@ -150,7 +151,7 @@ impl Statement {
         match act {
             Act::Put(_) => self.put = Step::Done,
             Act::Join(..) => self.list = Step::Done,
-            Act::Leave(shard, _) => self.shards.joined.retain(|joined| joined != shard),
+            Act::Leave(shard, _) => self.to_leave.retain(|left| left != shard),
         }
     }
 
@@ -158,7 +159,7 @@ impl Statement {
         match act {
             Act::Put(_) => self.put = Step::GivenUp,
             Act::Join(..) => self.list = Step::GivenUp,
-            Act::Leave(shard, _) => self.shards.joined.retain(|joined| joined != shard),
+            Act::Leave(shard, _) => self.to_leave.retain(|left| left != shard),
         }
     }
 

@@ -132,6 +132,7 @@ fn it_is_said_again_before_it_expires_with_a_new_sequence() {
     desk.done(&Act::Put(first.clone()), Ok(()));
     assert_eq!(desk.next(600), None);
     let second = desk.put(801);
+    assert_eq!(desk.publisher.published(), Some(&first), "it still counts");
     assert!(second.sequence() > first.sequence());
     assert!(S(801) + WALL < first.record().expires_at());
 }
@@ -165,9 +166,31 @@ fn what_is_unregistered_is_withdrawn_and_its_shard_left() {
             if put == leave && put.is_tombstone()),
         "{acts:?}"
     );
-    assert!(matches!(&desk.all(900)[..], [Act::Put(again)] if again.is_tombstone()));
     assert_eq!(desk.all(1_801), [], "nothing is left to withdraw");
     assert_eq!(desk.publisher.farewell(WALL), None);
+}
+
+/// Those who write a directory at the same time can undo each other's words.
+#[test]
+fn a_withdrawal_is_said_again_soon_and_then_ever_more_seldom() {
+    let mut desk = Desk::new(8);
+    desk.holds(0, 5);
+    desk.all(1);
+    desk.holds(10, None);
+    desk.all(11);
+    let mut times = Vec::new();
+    for second in 12..=2_000 {
+        let acts = desk.all(second);
+        if acts.is_empty() {
+            continue;
+        }
+        assert!(matches!(&acts[..], [Act::Put(put), Act::Leave(_, leave)]
+            if put == leave && put.is_tombstone()));
+        times.push(second);
+    }
+    let within = |most| times.iter().filter(|at| **at <= most).count();
+    assert_eq!((within(111), within(811)), (1, 3), "{times:?}");
+    assert!(times.len() <= 5 && *times.last().unwrap() <= 1_801);
 }
 
 #[test]

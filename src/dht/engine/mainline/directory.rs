@@ -134,6 +134,11 @@ impl Directory {
         Ok(())
     }
 
+    /// Whether `key` is known to have left.
+    pub(super) fn has_left(&self, key: &[u8; KEY]) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.left)
+    }
+
     /// Whether the word of `other` on `key` is known here too.
     pub(super) fn agrees(&self, other: &Self, key: &[u8; KEY]) -> bool {
         self.entries.get(key) == other.entries.get(key)
@@ -148,6 +153,18 @@ impl Directory {
         }
         bytes
     }
+}
+
+/// Whether a version lists `key` as a member.
+pub(super) fn lists(version: &[u8], key: &[u8; KEY]) -> bool {
+    let Some((&VERSION, entries)) = version.split_first() else {
+        return false;
+    };
+    let mut entries = entries
+        .chunks_exact(KEY + STAMP)
+        .take(MAX_MEMBERS)
+        .map(read);
+    entries.any(|(other, entry)| other == *key && !entry.left)
 }
 
 /// Reads one entry, which has the length of one.

@@ -77,6 +77,18 @@ struct LocalNode {
     serves: bool,
 }
 
+/// What nodes hold of a shard.
+struct Shard {
+    /// What all versions come to.
+    directory: Directory,
+    /// The highest of their sequences.
+    newest: Option<i64>,
+    /// Whether any version lists the relay in question.
+    is_listed: bool,
+    /// How many nodes answered.
+    answered: u32,
+}
+
 /// At eight at once a third of the packets was lost.
 const MAX_IN_FLIGHT: usize = 4;
 
@@ -190,7 +202,8 @@ impl Mainline {
         verdict
     }
 
-    /// Brings a word on a relay into a shard, until it is found there.
+    /// Brings a word on a relay into a shard, until it is found there. That one
+    /// left is brought to all nodes: readers list whom any of them lists.
     fn enlist(
         &self,
         shard: u16,
@@ -205,12 +218,22 @@ impl Mainline {
         let mut request = Request::start(self, deadline)?;
         let mut written: Option<(Directory, Put)> = None;
         for attempt in 0..ATTEMPTS {
-            let (mut found, newest) = self.read_shard(&mut request, &salt)?;
+            let Shard {
+                directory: mut found,
+                newest,
+                is_listed,
+                answered,
+            } = self.read_shard(&mut request, &salt, key)?;
+            let has_left = left && found.has_left(key);
+            // One that lies may list it for ever.
+            if has_left && (!is_listed || attempt + 1 == ATTEMPTS) {
+                return Ok(Put::new(answered, answered));
+            }
             match written.take() {
-                Some((wanted, put)) if found.agrees(&wanted, key) => return Ok(put),
+                Some((wanted, put)) if !left && found.agrees(&wanted, key) => return Ok(put),
                 _ => found.set(*key, left)?,
             }
-            let cas = newest.filter(|_| attempt < COMPARING_ATTEMPTS);
+            let cas = newest.filter(|_| attempt < COMPARING_ATTEMPTS && !has_left);
             let item = self.shard_item(&found, newest, &salt)?;
             match request.store(item, cas) {
                 Ok(put) => written = Some((found, put)),
@@ -223,16 +246,19 @@ impl Mainline {
         Err(DhtError::Conflict)
     }
 
-    /// What all versions of a shard come to, and the highest of their sequences.
+    /// Reads all versions of a shard, for what they say of `key`.
     fn read_shard(
         &self,
         request: &mut Request<'_>,
         salt: &[u8],
-    ) -> Result<(Directory, Option<i64>), DhtError> {
+        key: &[u8; 32],
+    ) -> Result<Shard, DhtError> {
         let mut directory = self.vacant_directory();
         let mut newest = None;
+        let mut is_listed = false;
         let answer = request.look_up(&self.directory_key(), salt, None, |item| {
             newest = newest.max(Some(item.seq()));
+            is_listed |= directory::lists(item.value(), key);
             directory.merge(item.value(), |_| ());
             ControlFlow::Continue(())
         })?;
@@ -240,7 +266,12 @@ impl Mainline {
         if answer.answered() == 0 {
             return Err(request.unanswered());
         }
-        Ok((directory, newest))
+        Ok(Shard {
+            directory,
+            newest,
+            is_listed,
+            answered: answer.answered(),
+        })
     }
 
     fn shard_item(
