@@ -25,7 +25,7 @@ impl Rhythm {
     pub fn of(engine: Engine, network: Network) -> Self {
         let seconds = match engine {
             Engine::Memory | Engine::Kad => [5.0, 60.0, 1.5],
-            Engine::Mainline => [20.0, 60.0, 2.0],
+            Engine::Mainline => [10.0, 60.0, 2.0],
         };
         let [refresh, ttl, sweep] = seconds.map(Duration::from_secs_f64);
         Self {
