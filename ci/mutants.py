@@ -204,6 +204,15 @@ MUTANTS = [
     ("lease released twice", "src/table/unit.rs",
      "        if !record.release_lease() {", "        record.release_lease();\n        if !record.release_lease() {",
      "the_last_unit_is_leased_once"),
+    ("report counts own leases once more", "src/record/load.rs",
+     "total.saturating_sub(self.leases()).min(MAX_CAPACITY)", "total.min(MAX_CAPACITY)",
+     "lib::record::load::tests::a_report_counts_what_others_put_there"),
+    ("search that samples nothing answers none", "src/select/walk.rs",
+     "            _ => self.best_of_all()?,", "            _ => return None,",
+     "semantics::completeness::s12_the_one_relay_left_is_found_whatever_keeps_the_others_away"),
+    ("search stops at the first relay that will do", "src/select/search.rs",
+     "course.least_score(&course.order.entries[place]) <= self.best_score()", "self.best.is_none() || course.order.entries.len() == place",
+     "semantics::oracle::of_few_relays_the_best_is_found"),
     ("relay lives for a tick beyond its deadline", "src/record/lifecycle.rs",
      "self.0 & PENDING == 0 && self.deadline() > tick", "self.0 & PENDING == 0 && self.deadline() >= tick",
      "semantics::expiry::s09_never_early_and_at_most_one_tick_late"),
@@ -305,8 +314,8 @@ def main():
     verdicts = []
     for name, file, text, replacement, check in chosen:
         begun = time.monotonic()
-        source = (ROOT / file).read_text()
         place = SCRATCH / "crate" / file
+        source = place.read_text()
         if source.count(text) != 1:
             print(f"its text is {source.count(text)} times in {file}")
             verdict = "STALE"

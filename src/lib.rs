@@ -97,6 +97,8 @@
 //! - **No panics** on any input, and no unverified figure on the way: round
 //!   trips and loads are judged before they count.
 //!
+//! What shows it, and how to see it again, is in [`evidence`].
+//!
 //! # Concurrency
 //!
 //! Finding, reserving, releasing, looking up, renewing, measuring, reporting: all of it is
@@ -160,6 +162,9 @@
 #![warn(unreachable_pub)]
 
 pub mod dht;
+
+#[doc = include_str!("evidence.md")]
+pub mod evidence {}
 
 mod errors;
 mod limits;

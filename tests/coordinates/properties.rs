@@ -62,6 +62,29 @@ fn assert_sound(at: &Coordinate) {
     assert_eq!(made(parts_of(at)), Ok(*at));
 }
 
+/// What is out of all proportion to what came before is refused, with what was expected.
+#[test]
+fn a_sample_that_nothing_led_to_expect_is_an_outlier() {
+    let peer = Vivaldi::new().coordinate();
+    let (mut node, mut landmark) = (Vivaldi::new(), Landmark::new());
+    for _ in 0..60 {
+        let _ = node.observe(&peer, Duration::from_millis(20));
+        let _ = landmark.observe(&peer, Duration::from_millis(20));
+    }
+    for refused in [
+        node.observe(&peer, MAX_RTT),
+        landmark.observe(&peer, MAX_RTT),
+    ] {
+        let Err(ObserveError::Outlier { rtt, expected, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(
+            rtt == MAX_RTT && expected < Duration::from_millis(100),
+            "{expected:?}"
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn any_parts_make_a_coordinate_or_say_why_not(parts in parts()) {

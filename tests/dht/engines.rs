@@ -1,6 +1,13 @@
 //! Engines that fail, panic and lie.
 
-use relay_registry::dht::{DhtError, Faults, Lie, Refused};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use relay_registry::dht::{
+    Answer, CandidateSink, DhtError, DhtOptions, DhtOptionsError, Faults, Lie, Limits, ProbeError,
+    Put, Refused, RelayDht, SignedRecord,
+};
+use relay_registry::{BuildError, NodeId, Registry};
 
 use crate::world::{World, home, id, secs, until};
 
@@ -54,6 +61,53 @@ fn a_panicking_probe_is_a_failed_one() {
         (stats.panics, stats.failed_probes, stats.learned),
         (1, 1, 0)
     );
+}
+
+/// It is tried again, as one that nobody answered is.
+#[test]
+fn a_relay_that_would_not_serve_may_later() {
+    let world = World::new();
+    let _relay = world.relay(1);
+    let refusals = AtomicU32::new(1);
+    let node = world.node_with(world.options().probe(move |_: &_, _: &_, _| {
+        let refuses = refusals.swap(0, Ordering::Relaxed) > 0;
+        if refuses {
+            Err(ProbeError::Refused)
+        } else {
+            Ok(Duration::from_millis(1))
+        }
+    }));
+    node.work();
+    assert_eq!((node.stats().failed_probes, node.stats().learned), (1, 0));
+    until(&world, &[&node], || node.knows(1));
+}
+
+/// An engine that is asked for its limits while the registry is built.
+#[test]
+fn an_engine_that_panics_at_once_is_not_built_with() {
+    struct Broken;
+    impl RelayDht for Broken {
+        fn limits(&self) -> Limits {
+            panic!("no limits")
+        }
+        fn put(&self, _: &SignedRecord, _: Instant) -> Result<Put, DhtError> {
+            Err(DhtError::Closed)
+        }
+        fn get(
+            &self,
+            _: &NodeId,
+            _: Option<u64>,
+            _: Instant,
+            _: &mut CandidateSink<'_>,
+        ) -> Result<Answer, DhtError> {
+            Err(DhtError::Closed)
+        }
+    }
+    let built = Registry::builder().dht(Broken, DhtOptions::new()).build();
+    assert!(matches!(
+        built.err(),
+        Some(BuildError::InvalidDht(DhtOptionsError::EnginePanicked))
+    ));
 }
 
 #[test]

@@ -392,6 +392,10 @@ fn options_out_of_range_are_named() {
         build(options().sweep_interval(Duration::ZERO)),
         "sweep_interval"
     );
+    assert_eq!(build(options().load_interval(secs(0))), "load_interval");
+    assert_eq!(build(options().probe_interval(secs(0))), "probe_interval");
+    assert_eq!(build(options().probe_deadline(secs(0))), "probe_deadline");
+    assert_eq!(build(options().max_failed_probes(0)), "max_failed_probes");
     assert_eq!(build(options().farewell(secs(61))), "farewell");
     assert_eq!(
         build(options().reserve_for_local(1_001)),

@@ -2,15 +2,15 @@
 //! anybody writes.
 
 use relay_registry::dht::{
-    Candidate, Coverage, DhtError, Faults, Hang, Kad, Lie, Limits, Member, Memory, Network, Put,
-    RawKad, RawMemory, RelayDht, SignedRecord,
+    Candidate, CandidateError, Coverage, DhtError, Faults, Hang, Kad, Lie, Limits, Member, Memory,
+    Network, Put, RawKad, RawMemory, RecordError, RelayDht, SignedRecord,
 };
 use relay_registry::{ManualClock, NodeId};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::relays::{announced, key, withdrawn};
 
@@ -297,4 +297,72 @@ fn lists_written_at_the_same_time_by_many_come_together() {
         dht.join(0, &announced(relay, 1), soon()).expect("it joins");
     }
     assert_eq!(members(&dht, 0).len(), 8);
+}
+
+#[test]
+fn a_candidate_is_opened_for_its_own_node_and_network_only() {
+    let (record, other) = (announced(1, 1), announced(2, 1));
+    let bytes = record.encode();
+    let candidate = Candidate::Encoded(&bytes);
+    let network = Network::default();
+    assert_eq!(
+        candidate.open(&record.node_id(), &network),
+        Ok(record.clone())
+    );
+    let foreign = candidate.open(&other.node_id(), &network);
+    let is_of = |node| move |error: &CandidateError| matches!(error, CandidateError::WrongNode { node: of, .. } if *of == node);
+    assert!(
+        foreign.as_ref().is_err_and(is_of(record.node_id())),
+        "{foreign:?}"
+    );
+    let elsewhere = Network::new(b"elsewhere").expect("a short tag");
+    let invalid = candidate.open(&record.node_id(), &elsewhere);
+    assert_eq!(
+        invalid,
+        Err(CandidateError::Invalid(RecordError::BadSignature))
+    );
+}
+
+#[test]
+fn what_may_go_better_next_time_is_told_from_what_will_not() {
+    for error in [
+        DhtError::Full { max: 1 },
+        DhtError::Timeout,
+        DhtError::Unreachable,
+        DhtError::Busy { max_in_flight: 1 },
+    ] {
+        assert!(error.is_transient(), "{error}");
+    }
+    for error in [
+        DhtError::Superseded { stored: None },
+        DhtError::Conflict,
+        DhtError::TooLarge { size: 2, max: 1 },
+        DhtError::rejected("no"),
+        DhtError::Unsupported { what: "lists" },
+        DhtError::Closed,
+    ] {
+        assert!(!error.is_transient(), "{error}");
+    }
+}
+
+/// An entry ends with its record, by the clock that the engine was given.
+#[test]
+fn an_entry_of_a_list_ends_by_the_clock_given() {
+    let (raw, clock) = (RawMemory::new(20), ManualClock::new());
+    let kad = || Kad::new(raw.clone(), Network::default()).with_shards(1);
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970");
+    clock.advance(now);
+    let dht = kad().with_clock(clock.clone());
+    let record = announced(1, 1);
+    dht.join(0, &record, soon()).expect("it joins");
+    assert_eq!(members(&dht, 0), [record.node_id()]);
+    clock.advance(record.record().ttl() + Duration::from_secs(60));
+    assert_eq!(members(&dht, 0), []);
+    assert_eq!(
+        members(&kad(), 0),
+        [record.node_id()],
+        "by the system's clock it is there"
+    );
 }

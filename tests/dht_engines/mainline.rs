@@ -2,7 +2,7 @@
 
 use relay_registry::NodeId;
 use relay_registry::dht::{
-    Coverage, DhtError, Mainline, Network, RelayDht, SignedRecord, conformance,
+    Coverage, DhtError, Mainline, MainlineBuilder, Network, RelayDht, SignedRecord, conformance,
 };
 use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
@@ -40,14 +40,18 @@ impl Net {
 
 /// A node on any port: those that are stopped must not be met again.
 fn start(network: Network, bootstrap: &[String]) -> Mainline {
+    builder(network, bootstrap)
+        .build()
+        .expect("a socket on loopback")
+}
+
+fn builder(network: Network, bootstrap: &[String]) -> MainlineBuilder {
     Mainline::builder(network)
         .bootstrap(bootstrap)
         .bind_address(Ipv4Addr::LOCALHOST)
         .port(0)
         .request_timeout(Duration::from_millis(300))
         .server_mode()
-        .build()
-        .expect("a socket on loopback")
 }
 
 #[test]
@@ -194,4 +198,30 @@ fn a_directory_that_was_emptied_is_mended_by_rejoining() {
     assert_eq!(listed(), 0);
     dht.join(0, &announced(2, 3), soon()).expect("it rejoins");
     assert_eq!(listed(), 1);
+}
+
+/// Who does not know the secret neither finds the directory nor writes it.
+#[test]
+fn a_directory_with_a_secret_is_for_those_who_know_it() {
+    let net = Net::new();
+    let knowing = |secret| {
+        builder(Network::default(), &net.bootstrap)
+            .directory_secret(secret)
+            .build()
+            .expect("a socket on loopback")
+    };
+    let (member, other, stranger) = (knowing([1; 32]), knowing([1; 32]), knowing([2; 32]));
+    let record = announced(1, 1);
+    member.join(0, &record, soon()).expect("it joins");
+    let listed = |dht: &Mainline| {
+        let mut nodes = Vec::new();
+        dht.members(0, soon(), &mut |member| {
+            nodes.push(member.node);
+            ControlFlow::Continue(())
+        })
+        .expect("a read");
+        nodes
+    };
+    assert_eq!(listed(&other), [record.node_id()]);
+    assert_eq!(listed(&stranger), []);
 }

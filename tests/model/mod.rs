@@ -48,6 +48,8 @@ pub struct Query<K> {
     pub excluded: BTreeSet<K>,
     pub max_latency: Option<Duration>,
     pub allow_unmeasured: bool,
+    /// Kept where a single relay is asked for, if the best is not much better.
+    pub preferred: Option<K>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -357,7 +359,34 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         eligible
     }
 
-    /// The same for a list that begins with `first`: of the others, those on trial stand last.
+    /// What a search for one relay that found `best` hands out: that, or the preferred one.
+    pub fn handed_out(&self, best: &K, target: &K, query: &Query<K>) -> K {
+        let keeps = |preferred: &K| {
+            let relay = self.relays.get(preferred)?;
+            let may_stay = self.obstacles(preferred, relay, target, query).is_empty()
+                && relay.circuit.access(self.tick) == Access::Free
+                && f64::from(relay.load()) <= f64::from(relay.capacity) * 0.9;
+            (may_stay && !self.is_worth_leaving(relay, &self.relays[best])).then_some(())
+        };
+        query
+            .preferred
+            .filter(|preferred| keeps(preferred).is_some())
+            .unwrap_or(*best)
+    }
+
+    /// By 10 ms and a third, without legs that are assumed for both.
+    fn is_worth_leaving(&self, current: &Record<E>, best: &Record<E>) -> bool {
+        let (current, best) = match (current.latency(), best.latency()) {
+            (None, None) => return false,
+            legs => legs,
+        };
+        let micros = |leg: Option<Duration>| leg.unwrap_or(self.settings.assumed_rtt).as_micros();
+        let (current, best) = (micros(current), micros(best));
+        let gain = current.saturating_sub(best);
+        gain >= 10_000 && gain as f64 >= current as f64 * (1.0 / 3.0)
+    }
+
+    /// The relays of [`Model::eligible`] for a list that begins with `first`: of the others, those on trial stand last.
     pub fn listed_after(&self, first: &K, target: &K, query: &Query<K>) -> Vec<(K, f64)> {
         let mut others = self.eligible(target, query);
         others.retain(|(id, _)| id != first);

@@ -82,6 +82,7 @@ pub fn no_wishes() -> Query<NodeId> {
         excluded: [].into(),
         max_latency: None,
         allow_unmeasured: false,
+        preferred: None,
     }
 }
 
@@ -271,13 +272,15 @@ fn query() -> impl Strategy<Value = Query<NodeId>> {
             (1..300_u64).prop_map(ms)
         ]),
         any::<bool>(),
+        option::weighted(0.3, any_node()),
     )
         .prop_map(
-            |(max_results, excluded, max_latency, allow_unmeasured)| Query {
+            |(max_results, excluded, max_latency, allow_unmeasured, preferred)| Query {
                 max_results,
                 excluded,
                 max_latency,
                 allow_unmeasured,
+                preferred,
             },
         );
     prop_oneof![1 => Just(no_wishes()), 2 => wishes]

@@ -231,8 +231,13 @@ impl System {
         if eligible.is_empty() && query.max_results > 0 {
             return self.check_last_resort_in(&found, &target, query);
         }
-        let scores: BTreeMap<NodeId, f64> = eligible.iter().copied().collect();
         assert_eq!(found.len(), eligible.len().min(query.max_results));
+        if let (1, [info]) = (query.max_results, &found[..]) {
+            self.check_choice(info.node_id(), &target, query);
+            self.check_relay(info);
+            return self.model.hand_out(&info.node_id());
+        }
+        let scores: BTreeMap<NodeId, f64> = eligible.iter().copied().collect();
         let Some(first) = found.first().map(RelayInfo::node_id) else {
             return;
         };
@@ -279,10 +284,14 @@ impl System {
         let chosen = eligible.iter().find(|(id, _)| *id == relay);
         let (_, score) = chosen.unwrap_or_else(|| panic!("{relay:?} is not eligible"));
         let (_, best) = eligible[0];
+        let ties = eligible
+            .iter()
+            .filter(|(_, score)| is_as_good(*score, best));
+        let mut expected = ties.map(|(id, _)| self.model.handed_out(id, target, query));
         if self.settled {
             assert!(
-                is_as_good(*score, best),
-                "{score} where {best} was to be had"
+                expected.any(|id| id == relay),
+                "{relay:?} with {score} where {best} was to be had"
             );
         }
     }
@@ -472,8 +481,12 @@ fn find_options(query: &Query<NodeId>) -> FindOptions {
         .max_results(query.max_results)
         .exclude(query.excluded.iter().copied())
         .allow_unmeasured(query.allow_unmeasured);
-    match query.max_latency {
+    let options = match query.max_latency {
         Some(max) => options.max_latency(max),
+        None => options,
+    };
+    match query.preferred {
+        Some(preferred) => options.prefer(preferred),
         None => options,
     }
 }
