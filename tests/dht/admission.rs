@@ -12,10 +12,11 @@ fn of_one_prefix_only_so_many_are_taken() {
     let offer = |n: u8, endpoint: &str| reader.registry.offer(&world.says(n, endpoint));
     assert_eq!(offer(1, "5.6.7.1:1"), Ok(Offered::Candidate));
     assert_eq!(offer(2, "5.6.7.200:1"), Ok(Offered::Candidate));
-    assert_eq!(offer(3, "5.6.7.3:1"), Err(Refused::TooManyOfPrefix));
     assert_eq!(offer(4, "[2a00:1:2:3::1]:1"), Ok(Offered::Candidate));
-    assert_eq!(offer(5, "[2a00:1:2:4::1]:1"), Err(Refused::TooManyOfPrefix));
     assert_eq!(offer(6, "[2a00:1:3:4::1]:1"), Ok(Offered::Candidate));
+    reader.work();
+    assert_eq!(offer(3, "5.6.7.3:1"), Err(Refused::TooManyOfPrefix));
+    assert_eq!(offer(5, "[2a00:1:2:4::1]:1"), Err(Refused::TooManyOfPrefix));
     reader.work();
     assert_eq!(reader.registry.relay_count(), 4);
     assert_eq!(reader.stats().refused(Refused::TooManyOfPrefix), 2);

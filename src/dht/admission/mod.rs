@@ -16,13 +16,16 @@
 //!
 //! [`Admission`] is plain data, driven by the time that is passed in.
 
+mod asking;
+mod newcomers;
 mod pool;
+mod probing;
 mod quotas;
+mod room;
 mod terms;
 #[cfg(all(test, not(relay_loom)))]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -32,11 +35,10 @@ pub(super) use terms::Terms;
 
 use super::discovery::Absences;
 use super::ground::{Entry as Entrance, Ground};
-use super::pace::a_little_less;
 use super::publisher::Now;
-use super::{Announcement, ProbeError, Refused, SequenceMemory, SignedRecord, Verdict};
-use crate::limits::MAX_RTT;
-use crate::relay::{Endpoint, NodeId};
+use super::{Announcement, Refused, SequenceMemory, SignedRecord, Verdict};
+use crate::relay::NodeId;
+use newcomers::Newcomers;
 use pool::Pool;
 use quotas::Prefix;
 
@@ -56,9 +58,6 @@ pub enum Offered {
 
 /// How many relays that were never in the registry are remembered.
 const MAX_STRANGERS_GONE: usize = 4_096;
-
-/// No relay is asked for again sooner, whatever the refresh.
-const LEAST_WAIT: Duration = Duration::from_millis(100);
 
 /// How many relays that failed are remembered as such, and how many prefixes.
 const MAX_SHUNNED: usize = 4_096;
@@ -82,10 +81,10 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    pub(super) fn new(terms: Terms, per_prefix: PerPrefix, random: Rng) -> Self {
+    pub(super) fn new(terms: Terms, per_prefix: PerPrefix, mut random: Rng) -> Self {
         let places = terms.max_candidates.saturating_add(terms.most_learned());
         Self {
-            pool: Pool::new(per_prefix),
+            pool: Pool::new(per_prefix, Newcomers::new(terms.probe_every, &mut random)),
             gone: SequenceMemory::new(places.saturating_mul(4).max(1_024)),
             strangers_gone: SequenceMemory::new(MAX_STRANGERS_GONE),
             shunned: Absences::new(MAX_SHUNNED),
@@ -115,59 +114,6 @@ impl Admission {
         self.pool.get(id).is_some()
     }
 
-    /// Who is to be asked again, whatever others say of it: it may have withdrawn.
-    /// How that goes is to be [told](Self::asked).
-    pub(super) fn next_to_ask(&mut self, now: Duration) -> Option<NodeId> {
-        let id = self.pool.first_to_ask(now)?;
-        // Should it come to nothing, it is its turn again all the same.
-        self.ask_later(&id, now, self.terms.ask_every / 2);
-        Some(id)
-    }
-
-    /// Takes in that a relay was asked for, and whether enough answered to know
-    /// its latest word.
-    pub(super) fn asked(&mut self, id: &NodeId, is_sure: bool, now: Now) {
-        if is_sure {
-            self.ask_in_time(id, now);
-        } else {
-            self.ask_later(id, now.at, self.terms.ask_every / 2);
-        }
-    }
-
-    /// Has a relay asked for again before a refresh is over; when half of its
-    /// record's time is, as there should be another by then.
-    fn ask_in_time(&mut self, id: &NodeId, now: Now) {
-        let Some(entry) = self.pool.get(id) else {
-            return;
-        };
-        let record = entry.record.record();
-        let half = record.ttl() / 2;
-        let wait = if entry.is_verified {
-            let most = self.terms.ask_every.min(half * 3 / 4);
-            let aging = record.issued_at().saturating_add(half);
-            aging.saturating_sub(now.wall).clamp(most / 8, most)
-        } else {
-            half
-        };
-        self.ask_later(id, now.at, wait);
-    }
-
-    fn ask_later(&mut self, id: &NodeId, now: Duration, wait: Duration) {
-        let wait = a_little_less(wait, &mut self.random).max(LEAST_WAIT);
-        self.pool.ask_again(id, now.saturating_add(wait));
-    }
-
-    /// A shard of the directory was read; who was in it before, and is not among
-    /// those `seen`.
-    pub(super) fn listed(&mut self, shard: u16, seen: &BTreeSet<NodeId>) -> Vec<NodeId> {
-        for id in seen {
-            if let Some(entry) = self.pool.get_mut(id) {
-                entry.shard = Some(shard);
-            }
-        }
-        self.pool.missing(shard, seen)
-    }
-
     /// Judges a record, whoever handed it over, and takes it in if it is to be
     /// believed.
     pub(super) fn offer(
@@ -190,7 +136,8 @@ impl Admission {
         let endpoint = announcement.endpoint();
         if self.pool.get(&id).is_none() {
             self.make_room(&id, endpoint, ground, now)?;
-            self.pool.put(record, endpoint.clone(), now.at);
+            let returns = self.returns(&id);
+            self.pool.put(record, endpoint.clone(), returns, now.at);
             self.ask_in_time(&id, now);
             self.let_rest(&id, endpoint, now.at);
             return Ok(Offered::Candidate);
@@ -254,50 +201,6 @@ impl Admission {
         Ok(Offered::Withdrawn)
     }
 
-    /// Finds a place for a newcomer, if need be by making one.
-    fn make_room(
-        &mut self,
-        id: &NodeId,
-        endpoint: &Endpoint,
-        ground: &dyn Ground,
-        now: Now,
-    ) -> Result<(), Refused> {
-        if self.shunned.contains(id, now.at) {
-            return Err(Refused::FailedProbes);
-        }
-        if !self.pool.has_room(id, endpoint) {
-            let victim = self.victim(endpoint, now.at);
-            self.dismiss(&victim.ok_or(Refused::TooManyOfPrefix)?, ground);
-        }
-        if self.pool.candidates() >= self.terms.max_candidates {
-            let victim = self.pool.worst_candidate(None);
-            self.dismiss(&victim.ok_or(Refused::Full)?, ground);
-        }
-        Ok(())
-    }
-
-    /// Who gives way to a newcomer of the same prefix: candidates first, then
-    /// those that nobody could measure for long.
-    fn victim(&self, endpoint: &Endpoint, now: Duration) -> Option<NodeId> {
-        self.pool.worst_candidate(Some(endpoint)).or_else(|| {
-            let longest = self.pool.longest_unmeasured(Some(endpoint));
-            self.overdue(longest, now)
-        })
-    }
-
-    fn overdue(&self, longest: Option<(NodeId, Duration)>, now: Duration) -> Option<NodeId> {
-        let (id, measured_at) = longest?;
-        let patience = self.terms.probe_every.saturating_mul(2);
-        (now.saturating_sub(measured_at) > patience).then_some(id)
-    }
-
-    /// Puts off the first probe of a relay where others were not found just now.
-    fn let_rest(&mut self, id: &NodeId, endpoint: &Endpoint, now: Duration) {
-        if let Some(until) = self.resting.end(&Prefix::of(endpoint), now) {
-            self.pool.probe_again(id, until);
-        }
-    }
-
     /// Counts something new that a relay says; only so much a minute is heeded.
     fn count_news(&mut self, id: &NodeId, now: Duration) -> Result<(), Refused> {
         const MINUTE: Duration = Duration::from_secs(60);
@@ -333,7 +236,7 @@ impl Admission {
             }
             ground.leave(&id);
         }
-        self.pool.put(record, endpoint.clone(), now.at);
+        self.pool.put(record, endpoint.clone(), false, now.at);
         self.ask_in_time(&id, now);
         if !stays {
             self.let_rest(&id, endpoint, now.at);
@@ -383,125 +286,6 @@ impl Admission {
         self.pool.set_candidate(id);
         let later = now.at.saturating_add(self.terms.probe_every);
         self.pool.probe_again(id, later);
-    }
-
-    /// Who is to be probed now, and where. Each probe must be
-    /// [ended](Self::probed).
-    pub(super) fn next_probe(&mut self, now: Duration) -> Option<(NodeId, Endpoint)> {
-        self.pool.begin_probe(now)
-    }
-
-    /// Takes in how a probe ended; whether a relay has entered by it.
-    pub(super) fn probed(
-        &mut self,
-        id: &NodeId,
-        endpoint: &Endpoint,
-        outcome: Result<Duration, ProbeError>,
-        ground: &dyn Ground,
-        now: Now,
-    ) -> bool {
-        let is_stranger = self.pool.get(id).is_none_or(|entry| !entry.was_verified);
-        if is_stranger && outcome.is_err() {
-            // The more may be known of a prefix, the more may be tried.
-            let prefix = Prefix::of(endpoint);
-            let most = u32::try_from(self.pool.most_of(&prefix)).unwrap_or(u32::MAX);
-            let rest = self.terms.probe_every / most.saturating_mul(2).max(1);
-            self.resting.insert(prefix, now.at.saturating_add(rest));
-        }
-        let Some(entry) = self
-            .pool
-            .get(id)
-            .filter(|entry| entry.endpoint == *endpoint)
-        else {
-            return false; // It left, or moved, and waits for another probe.
-        };
-        let was_verified = entry.is_verified;
-        if ground.is_local(id) {
-            self.release(id);
-            return false;
-        }
-        if was_verified && !ground.is_learned(id) {
-            // The embedder took it out, or the registry made room.
-            self.shun(id, ground, now.at);
-            return false;
-        }
-        match outcome {
-            Ok(rtt) if rtt <= MAX_RTT => {
-                let rtt = rtt.max(Duration::from_micros(1));
-                self.succeeded(id, rtt, ground, now) && !was_verified
-            }
-            Ok(_) => {
-                self.failed(id, ProbeError::Unreachable, ground, now.at);
-                false
-            }
-            Err(error) => {
-                self.failed(id, error, ground, now.at);
-                false
-            }
-        }
-    }
-
-    fn succeeded(&mut self, id: &NodeId, rtt: Duration, ground: &dyn Ground, now: Now) -> bool {
-        let next = a_little_less(self.terms.probe_every, &mut self.random);
-        self.pool.probe_again(id, now.at.saturating_add(next));
-        let is_verified = match self.pool.get_mut(id) {
-            Some(entry) => {
-                entry.failures = 0;
-                entry.measured_at = Some(now.at);
-                entry.is_verified
-            }
-            None => return false,
-        };
-        if !is_verified {
-            if !self.has_place(ground, now.at) || self.enter(id, ground, now).is_err() {
-                return false;
-            }
-            if !self.pool.get(id).is_some_and(|entry| entry.is_verified) {
-                return false;
-            }
-        }
-        ground.measured(id, rtt);
-        true
-    }
-
-    /// Whether one more may enter the registry; one that nobody could measure
-    /// for long gives way.
-    fn has_place(&mut self, ground: &dyn Ground, now: Duration) -> bool {
-        if self.pool.verified() < self.places(ground) {
-            return true;
-        }
-        let longest = self.pool.longest_unmeasured(None);
-        match self.overdue(longest, now) {
-            Some(victim) => {
-                self.dismiss(&victim, ground);
-                self.pool.verified() < self.places(ground)
-            }
-            None => false,
-        }
-    }
-
-    /// How many learned relays there may be at present.
-    fn places(&self, ground: &dyn Ground) -> usize {
-        let locals = ground.held().saturating_sub(self.pool.verified());
-        self.terms.places(locals)
-    }
-
-    fn failed(&mut self, id: &NodeId, error: ProbeError, ground: &dyn Ground, now: Duration) {
-        let Some(entry) = self.pool.get_mut(id) else {
-            return;
-        };
-        entry.failures = entry.failures.saturating_add(1);
-        let failures = entry.failures;
-        if error == ProbeError::WrongIdentity || failures >= self.terms.patience {
-            self.shun(id, ground, now);
-            return;
-        }
-        if entry.is_verified {
-            ground.failed(id);
-        }
-        let wait = (self.terms.probe_every / 8).saturating_mul(1 << failures.min(3));
-        let wait = a_little_less(wait.min(self.terms.probe_every), &mut self.random);
-        self.pool.probe_again(id, now.saturating_add(wait));
     }
 
     /// Removes a relay, and does not take it in again for a while.

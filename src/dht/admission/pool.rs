@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::newcomers::{Newcomers, Ticket};
 use super::quotas::{PerPrefix, Prefix, Quotas};
 use crate::dht::SignedRecord;
 use crate::relay::{Endpoint, NodeId};
@@ -18,6 +19,10 @@ pub(super) struct Entry {
     /// Whether it ever was.
     pub(super) was_verified: bool,
     pub(super) is_probing: bool,
+    /// What it drew when it came.
+    ticket: Ticket,
+    /// Whether it waits among the newcomers, and not for an appointed time.
+    is_new: bool,
     probe_at: Duration,
     ask_at: Duration,
     /// Probes that failed since the last that succeeded.
@@ -32,13 +37,22 @@ pub(super) struct Entry {
     pub(super) news: (Duration, u32),
 }
 
+impl Entry {
+    /// Whether no probe of it has ended yet.
+    pub(super) fn is_untried(&self) -> bool {
+        !self.was_verified && self.failures == 0
+    }
+}
+
 /// A bounded number of entries, in order of what is due.
 #[derive(Debug)]
 pub(super) struct Pool {
     entries: BTreeMap<NodeId, Entry>,
-    /// By when they are to be probed: candidates, then those that are verified.
+    /// Those that are to be probed as soon as may be.
+    newcomers: Newcomers,
+    /// By when the others are to be probed: candidates, then those that are verified.
     by_probe: [BTreeSet<(Duration, NodeId)>; 2],
-    /// Whose turn it is among those two.
+    /// Whose turn it is among those three.
     turn: usize,
     /// By when they are to be asked for again.
     by_ask: BTreeSet<(Duration, NodeId)>,
@@ -50,9 +64,10 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) const fn new(per_prefix: PerPrefix) -> Self {
+    pub(super) const fn new(per_prefix: PerPrefix, newcomers: Newcomers) -> Self {
         Self {
             entries: BTreeMap::new(),
+            newcomers,
             by_probe: [BTreeSet::new(), BTreeSet::new()],
             turn: 0,
             by_ask: BTreeSet::new(),
@@ -94,8 +109,15 @@ impl Pool {
     }
 
     /// Takes in a record, in place of what there is: a candidate, to be probed
-    /// at once, unless it only renews what is verified.
-    pub(super) fn put(&mut self, record: &SignedRecord, endpoint: Endpoint, now: Duration) {
+    /// as soon as may be, unless it only renews what is verified. One that was in
+    /// the registry before is no newcomer.
+    pub(super) fn put(
+        &mut self,
+        record: &SignedRecord,
+        endpoint: Endpoint,
+        returns: bool,
+        now: Duration,
+    ) {
         let id = record.node_id();
         let before = self.remove(&id);
         let prefix = Prefix::of(&endpoint);
@@ -106,9 +128,11 @@ impl Pool {
             endpoint,
             prefix,
             is_verified: false,
-            was_verified: false,
+            was_verified: returns,
             is_probing: false,
-            probe_at: now,
+            ticket: self.newcomers.draw(&id, now),
+            is_new: !returns,
+            probe_at: if returns { Duration::ZERO } else { now },
             ask_at: now,
             failures: 0,
             measured_at: None,
@@ -122,6 +146,8 @@ impl Pool {
             entry.news = before.news;
             entry.shard = before.shard;
             entry.was_verified = before.was_verified;
+            entry.ticket = before.ticket;
+            entry.is_new = before.is_new;
             if before.endpoint == entry.endpoint {
                 entry.is_verified = before.is_verified;
                 entry.is_probing = before.is_probing;
@@ -131,16 +157,14 @@ impl Pool {
             }
         }
         self.verified += usize::from(entry.is_verified);
-        if !entry.is_probing {
-            self.by_probe[queue_of(&entry)].insert((entry.probe_at, id));
-        }
+        self.enqueue(&id, &entry);
         self.by_ask.insert((entry.ask_at, id));
         self.entries.insert(id, entry);
     }
 
     pub(super) fn remove(&mut self, id: &NodeId) -> Option<Entry> {
         let entry = self.entries.remove(id)?;
-        self.by_probe[queue_of(&entry)].remove(&(entry.probe_at, *id));
+        self.dequeue(id, &entry);
         self.by_ask.remove(&(entry.ask_at, *id));
         self.by_end
             .remove(&(entry.record.record().expires_at(), *id));
@@ -150,9 +174,7 @@ impl Pool {
     }
 
     pub(super) fn set_verified(&mut self, id: &NodeId) {
-        let verified = &mut self.verified;
-        requeue(&mut self.entries, &mut self.by_probe, id, |entry| {
-            *verified += usize::from(!entry.is_verified);
+        self.requeue(id, |entry| {
             entry.is_verified = true;
             entry.was_verified = true;
         });
@@ -160,33 +182,76 @@ impl Pool {
 
     /// One that was verified is a candidate again.
     pub(super) fn set_candidate(&mut self, id: &NodeId) {
-        let verified = &mut self.verified;
-        requeue(&mut self.entries, &mut self.by_probe, id, |entry| {
-            *verified -= usize::from(entry.is_verified);
-            entry.is_verified = false;
-        });
+        self.requeue(id, |entry| entry.is_verified = false);
     }
 
-    /// Who is to be probed now. Candidates and those that are verified take
-    /// turns, so that however many there are of the ones, the others are probed.
+    /// Who is to be probed now. Newcomers, other candidates and those that are
+    /// verified take turns, so that however many there are of the ones, the others
+    /// are probed.
     pub(super) fn begin_probe(&mut self, now: Duration) -> Option<(NodeId, Endpoint)> {
-        let is_due = |queue: &usize| {
-            let first = self.by_probe[*queue].first();
-            first.is_some_and(|(due, _)| *due <= now)
-        };
-        let queue = [self.turn, 1 - self.turn].into_iter().find(is_due)?;
-        self.turn = 1 - queue;
-        let (_, id) = self.by_probe[queue].pop_first()?;
+        let turn = self.turn;
+        let mut queues = (0..3).map(|ahead| (turn + ahead) % 3);
+        let (queue, id) = queues.find_map(|queue| Some((queue, self.pop_due(queue, now)?)))?;
+        self.turn = (queue + 1) % 3;
         let entry = self.entries.get_mut(&id)?;
+        entry.is_new = false;
         entry.is_probing = true;
         Some((id, entry.endpoint.clone()))
     }
 
+    fn pop_due(&mut self, queue: usize, now: Duration) -> Option<NodeId> {
+        let Some(queue) = queue.checked_sub(1) else {
+            return self.newcomers.pop();
+        };
+        let (_, id) = self.by_probe[queue]
+            .first()
+            .filter(|(due, _)| *due <= now)?;
+        let id = *id;
+        self.by_probe[queue].pop_first();
+        Some(id)
+    }
+
+    /// How many wait for their first probe.
+    pub(super) fn newcomers(&self) -> usize {
+        self.newcomers.len()
+    }
+
+    /// Appoints when a relay is to be probed next.
     pub(super) fn probe_again(&mut self, id: &NodeId, at: Duration) {
-        requeue(&mut self.entries, &mut self.by_probe, id, |entry| {
+        self.requeue(id, |entry| {
+            entry.is_new = false;
             entry.is_probing = false;
             entry.probe_at = at;
         });
+    }
+
+    /// Changes what decides when an entry is probed.
+    fn requeue(&mut self, id: &NodeId, change: impl FnOnce(&mut Entry)) {
+        let Some(mut entry) = self.entries.remove(id) else {
+            return;
+        };
+        self.dequeue(id, &entry);
+        self.verified -= usize::from(entry.is_verified);
+        change(&mut entry);
+        self.verified += usize::from(entry.is_verified);
+        self.enqueue(id, &entry);
+        self.entries.insert(*id, entry);
+    }
+
+    fn enqueue(&mut self, id: &NodeId, entry: &Entry) {
+        if entry.is_probing {
+            return;
+        }
+        if entry.is_new {
+            self.newcomers.insert(*id, entry.ticket);
+        } else {
+            self.by_probe[queue_of(entry)].insert((entry.probe_at, *id));
+        }
+    }
+
+    fn dequeue(&mut self, id: &NodeId, entry: &Entry) {
+        self.newcomers.remove(id, entry.ticket);
+        self.by_probe[queue_of(entry)].remove(&(entry.probe_at, *id));
     }
 
     /// Who is to be asked for again, if that is due.
@@ -219,6 +284,25 @@ impl Pool {
             .filter(|(_, entry)| prefix.as_ref().is_none_or(|prefix| *prefix == entry.prefix))
             .min_by_key(|(id, entry)| (u32::MAX - entry.failures, entry.arrival, **id))
             .map(|(id, _)| *id)
+    }
+
+    /// What `id` draws if it comes now.
+    pub(super) fn lot(&self, id: &NodeId, now: Duration) -> u64 {
+        self.newcomers.draw(id, now).lot
+    }
+
+    /// The stranger that nobody probed yet who drew the worst lot, if that is worse
+    /// than `lot`.
+    pub(super) fn unluckiest(&self, lot: u64, of: Option<&Endpoint>) -> Option<NodeId> {
+        let prefix = of.map(Prefix::of);
+        self.entries
+            .iter()
+            .filter(|(_, entry)| entry.is_untried() && !entry.is_probing)
+            .filter(|(_, entry)| prefix.as_ref().is_none_or(|prefix| *prefix == entry.prefix))
+            .map(|(id, entry)| (entry.ticket.lot, *id))
+            .max()
+            .filter(|(worst, _)| *worst > lot)
+            .map(|(_, id)| id)
     }
 
     /// The verified relay that was not measured for longest.
@@ -263,20 +347,4 @@ impl Pool {
 
 fn queue_of(entry: &Entry) -> usize {
     usize::from(entry.is_verified)
-}
-
-/// Changes what decides when an entry is probed.
-fn requeue(
-    entries: &mut BTreeMap<NodeId, Entry>,
-    by_probe: &mut [BTreeSet<(Duration, NodeId)>; 2],
-    id: &NodeId,
-    change: impl FnOnce(&mut Entry),
-) {
-    if let Some(entry) = entries.get_mut(id) {
-        by_probe[queue_of(entry)].remove(&(entry.probe_at, *id));
-        change(entry);
-        if !entry.is_probing {
-            by_probe[queue_of(entry)].insert((entry.probe_at, *id));
-        }
-    }
 }

@@ -19,6 +19,8 @@ pub(in crate::dht) struct Terms {
     /// Of these, so many are kept for local relays.
     pub(in crate::dht) reserve: usize,
     pub(in crate::dht) max_candidates: usize,
+    /// So many newcomers are no crowd yet.
+    pub(in crate::dht) crowd: usize,
     /// More than this is not believed.
     pub(in crate::dht) max_capacity: u32,
     pub(in crate::dht) news_per_minute: u32,

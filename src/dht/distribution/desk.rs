@@ -24,7 +24,11 @@ pub(super) enum Job {
         question: Question,
         newer_than: Option<u64>,
     },
-    Probe(NodeId, Endpoint),
+    Probe {
+        relay: NodeId,
+        endpoint: Endpoint,
+        is_hurried: bool,
+    },
 }
 
 /// What a thread does.
@@ -133,8 +137,13 @@ impl Desk {
     }
 
     fn next_probe(&mut self, now: Now) -> Option<Job> {
-        let (relay, endpoint) = self.admission.as_mut()?.next_probe(now.at)?;
-        Some(Job::Probe(relay, endpoint))
+        let admission = self.admission.as_mut()?;
+        let (relay, endpoint) = admission.next_probe(now.at)?;
+        Some(Job::Probe {
+            is_hurried: admission.is_hurried(&relay),
+            relay,
+            endpoint,
+        })
     }
 
     /// Judges a record from elsewhere.

@@ -292,8 +292,13 @@ impl Shared {
                 let now = self.later(begun);
                 self.desk.lock().asked(&question, outcome, panicked, now);
             }
-            Job::Probe(relay, endpoint) => {
+            Job::Probe {
+                relay,
+                endpoint,
+                is_hurried,
+            } => {
                 let deadline = self.options.probe_deadline;
+                let deadline = if is_hurried { deadline / 4 } else { deadline };
                 let probe = self.options.probe.as_ref();
                 let outcome = contained(|| match probe {
                     Some(probe) => probe.probe(&relay, &endpoint, deadline),

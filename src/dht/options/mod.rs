@@ -1,16 +1,18 @@
 //! [`DhtOptions`]: how a registry distributes and learns.
 
-use std::collections::BTreeSet;
-use std::error::Error;
-use std::fmt;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+mod check;
+mod derived;
 
-use super::admission::{PerPrefix, Terms};
-use super::{Limits, MAX_TTL, Network, Probe, SecretKey, discovery, publisher};
-use crate::limits::MAX_CAPACITY;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::{Network, Probe, SecretKey};
 use crate::relay::{AddressPolicy, NodeId};
 use crate::sync::Arc;
 use crate::time::Clock;
+
+pub use check::DhtOptionsError;
 
 /// How a registry publishes the relay that this node is, and learns of others;
 /// see [`RegistryBuilder::dht`](crate::RegistryBuilder::dht).
@@ -74,9 +76,6 @@ impl Clock for Calendar {
             .unwrap_or_default()
     }
 }
-
-/// The most threads of one kind.
-const MAX_THREADS: usize = 64;
 
 impl Default for DhtOptions {
     fn default() -> Self {
@@ -205,13 +204,13 @@ impl DhtOptions {
     }
 
     /// The most units of capacity that a stranger is believed to have: 1 to
-    /// [`MAX_CAPACITY`]. Default: 1,000.
+    /// [`MAX_CAPACITY`](crate::MAX_CAPACITY). Default: 1,000.
     pub fn max_claimed_capacity(mut self, units: u32) -> Self {
         self.max_capacity = units;
         self
     }
 
-    /// For how long what this node signs is valid: 1 s to [`MAX_TTL`]. As long
+    /// For how long what this node signs is valid: 1 s to [`MAX_TTL`](super::MAX_TTL). As long
     /// can others believe in a relay that died without a word. Default: 30
     /// minutes.
     pub fn record_ttl(mut self, ttl: Duration) -> Self {
@@ -269,7 +268,9 @@ impl DhtOptions {
         self
     }
 
-    /// How long a probe may take: above zero, at most an hour. Default: 5 s.
+    /// How long a probe may take: above zero, at most an hour. While more strangers
+    /// wait for their first probe than can be probed within a probe interval, that
+    /// one is given a quarter of it. Default: 5 s.
     pub fn probe_deadline(mut self, deadline: Duration) -> Self {
         self.probe_deadline = deadline;
         self
@@ -291,7 +292,7 @@ impl DhtOptions {
     }
 
     /// How many threads talk to the engine, at most as many as it
-    /// [carries](Limits::max_in_flight) and 64. With none, nothing happens until
+    /// [carries](super::Limits::max_in_flight) and 64. With none, nothing happens until
     /// [`Registry::distribute`](crate::Registry::distribute) is called, probes
     /// included, and dropping the registry withdraws nothing. Default: 2.
     pub fn workers(mut self, threads: usize) -> Self {
@@ -319,148 +320,6 @@ impl DhtOptions {
         self.seed = Some(seed);
         self
     }
-
-    /// Judges the options for a registry of `max_relays`.
-    pub(crate) fn check(&self, max_relays: usize) -> Result<(), DhtOptionsError> {
-        const DAY: Duration = Duration::from_secs(86_400);
-        const HOUR: Duration = Duration::from_secs(3_600);
-        const MINUTE: Duration = Duration::from_secs(60);
-        let nanosecond = Duration::from_nanos(1);
-        let times = [
-            ("record_ttl", self.ttl, Duration::from_secs(1), MAX_TTL),
-            ("refresh", self.refresh_every(), nanosecond, self.ttl / 2),
-            ("debounce", self.debounce, Duration::ZERO, MINUTE),
-            (
-                "load_interval",
-                self.load_every,
-                Duration::from_secs(1),
-                DAY,
-            ),
-            ("sweep_interval", self.sweep_every, nanosecond, DAY),
-            ("absent_for", self.absent_for, Duration::ZERO, DAY),
-            ("probe_interval", self.probe_every, nanosecond, DAY),
-            ("probe_deadline", self.probe_deadline, nanosecond, HOUR),
-            ("request_deadline", self.request_deadline, nanosecond, HOUR),
-            ("farewell", self.farewell, Duration::ZERO, MINUTE),
-        ];
-        for (option, given, least, most) in times {
-            if !(least..=most).contains(&given) {
-                return Err(DhtOptionsError::Time {
-                    option,
-                    given,
-                    least,
-                    most,
-                });
-            }
-        }
-        let most = usize::MAX;
-        let numbers = [
-            ("max_per_ipv4_24", self.per_v4, 1, most),
-            ("max_per_ipv6_48", self.per_v6, 1, most),
-            (
-                "max_news_per_minute",
-                self.news_per_minute as usize,
-                1,
-                most,
-            ),
-            ("reserve_for_local", self.reserve(max_relays), 0, max_relays),
-            ("max_candidates", self.candidates(max_relays), 1, 1 << 20),
-            (
-                "max_claimed_capacity",
-                self.max_capacity as usize,
-                1,
-                MAX_CAPACITY as usize,
-            ),
-            (
-                "max_failed_probes",
-                self.max_failed_probes as usize,
-                1,
-                most,
-            ),
-            ("workers", self.workers, 0, MAX_THREADS),
-            ("probers", self.probers, 1, MAX_THREADS),
-        ];
-        for (option, given, least, most) in numbers {
-            if !(least..=most).contains(&given) {
-                return Err(DhtOptionsError::Number {
-                    option,
-                    given,
-                    least,
-                    most,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn refresh_every(&self) -> Duration {
-        self.refresh.unwrap_or(self.ttl / 2)
-    }
-
-    fn reserve(&self, max_relays: usize) -> usize {
-        self.reserve.unwrap_or(max_relays / 4)
-    }
-
-    fn candidates(&self, max_relays: usize) -> usize {
-        self.max_candidates
-            .unwrap_or_else(|| max_relays.clamp(64, 4_096))
-    }
-
-    /// The identity of this node, if it has a key.
-    pub(crate) fn own(&self) -> Option<NodeId> {
-        self.key.as_ref().map(|key| key.node_id())
-    }
-
-    pub(super) fn publisher_rhythm(&self, limits: Limits) -> publisher::Rhythm {
-        publisher::Rhythm {
-            debounce: self.debounce,
-            ttl: self.ttl,
-            refresh: self.refresh_every().min(limits.refresh),
-            load_every: self.load_every,
-            patience: self.request_deadline.saturating_mul(2),
-        }
-    }
-
-    pub(super) fn discovery_rhythm(&self) -> discovery::Rhythm {
-        discovery::Rhythm {
-            sweep_every: self.sweep_every,
-            hurry: self.sweep_every.min(Duration::from_secs(2)),
-            absent_for: self.absent_for,
-            patience: self.request_deadline.saturating_mul(2),
-        }
-    }
-
-    pub(super) fn terms(&self, max_relays: usize, limits: Limits) -> Terms {
-        Terms {
-            network: self.network,
-            own: self.own(),
-            allowed: self.allowed.clone(),
-            addresses: self.addresses,
-            names: self.names,
-            max_relays,
-            reserve: self.reserve(max_relays),
-            max_candidates: self.candidates(max_relays),
-            max_capacity: self.max_capacity,
-            news_per_minute: self.news_per_minute,
-            probe_every: self.probe_every,
-            // The rest of a refresh is for the way there and back.
-            ask_every: self.refresh_every().min(limits.refresh) * 3 / 4,
-            patience: self.max_failed_probes,
-        }
-    }
-
-    /// So far from now.
-    pub(super) fn deadline(&self, span: Duration) -> Instant {
-        // Spans are an hour at most.
-        Instant::now() + span
-    }
-
-    pub(super) const fn per_prefix(&self) -> PerPrefix {
-        PerPrefix {
-            v4: self.per_v4,
-            v6: self.per_v6,
-        }
-    }
 }
 
 impl fmt::Debug for DhtOptions {
@@ -474,66 +333,3 @@ impl fmt::Debug for DhtOptions {
             .finish_non_exhaustive()
     }
 }
-
-/// Why [`DhtOptions`] are not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DhtOptionsError {
-    /// A span of time is out of its range.
-    #[non_exhaustive]
-    Time {
-        /// The option.
-        option: &'static str,
-        /// What was given.
-        given: Duration,
-        /// The least it may be.
-        least: Duration,
-        /// The most it may be.
-        most: Duration,
-    },
-    /// A number is out of its range.
-    #[non_exhaustive]
-    Number {
-        /// The option.
-        option: &'static str,
-        /// What was given.
-        given: usize,
-        /// The least it may be.
-        least: usize,
-        /// The most it may be.
-        most: usize,
-    },
-    /// The engine panicked when it was asked for its limits.
-    EnginePanicked,
-    /// The registry's local id is set, and not the key's node id.
-    #[non_exhaustive]
-    OtherLocalId {
-        /// The key's.
-        of_key: NodeId,
-    },
-}
-
-impl fmt::Display for DhtOptionsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Time {
-                option,
-                given,
-                least,
-                most,
-            } => write!(f, "{option} is {given:?}, not {least:?} to {most:?}"),
-            Self::Number {
-                option,
-                given,
-                least,
-                most,
-            } => write!(f, "{option} is {given}, not {least} to {most}"),
-            Self::EnginePanicked => f.write_str("the engine panicked when asked for its limits"),
-            Self::OtherLocalId { of_key } => {
-                write!(f, "the local id is not {of_key}, as the key has it")
-            }
-        }
-    }
-}
-
-impl Error for DhtOptionsError {}

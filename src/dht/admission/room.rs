@@ -1,0 +1,86 @@
+//! Who has a place, and who gives way.
+
+use std::time::Duration;
+
+use super::Admission;
+use crate::dht::Refused;
+use crate::dht::ground::Ground;
+use crate::dht::publisher::Now;
+use crate::relay::{Endpoint, NodeId};
+
+impl Admission {
+    /// Finds a place for a newcomer, if need be by making one.
+    pub(super) fn make_room(
+        &mut self,
+        id: &NodeId,
+        endpoint: &Endpoint,
+        ground: &dyn Ground,
+        now: Now,
+    ) -> Result<(), Refused> {
+        if self.shunned.contains(id, now.at) {
+            return Err(Refused::FailedProbes);
+        }
+        let lot = if self.returns(id) {
+            0
+        } else {
+            self.pool.lot(id, now.at)
+        };
+        if !self.pool.has_room(id, endpoint) {
+            let victim = self.victim(lot, endpoint, now.at);
+            self.dismiss(&victim.ok_or(Refused::TooManyOfPrefix)?, ground);
+        }
+        if self.pool.candidates() >= self.terms.max_candidates {
+            let worst = self.pool.worst_candidate(None);
+            let victim = worst.or_else(|| self.pool.unluckiest(lot, None));
+            self.dismiss(&victim.ok_or(Refused::Full)?, ground);
+        }
+        Ok(())
+    }
+
+    /// Who gives way to a newcomer of the same prefix: candidates that failed
+    /// first, then those that nobody could measure for long, then who drew a worse
+    /// lot than the newcomer.
+    fn victim(&self, lot: u64, endpoint: &Endpoint, now: Duration) -> Option<NodeId> {
+        self.pool
+            .worst_candidate(Some(endpoint))
+            .or_else(|| {
+                let longest = self.pool.longest_unmeasured(Some(endpoint));
+                self.overdue(longest, now)
+            })
+            .or_else(|| self.pool.unluckiest(lot, Some(endpoint)))
+    }
+
+    /// Whether a relay that is not here was in the registry before, as far as is
+    /// remembered: it goes before strangers.
+    pub(super) fn returns(&self, id: &NodeId) -> bool {
+        self.gone.highest(id).is_some()
+    }
+
+    fn overdue(&self, longest: Option<(NodeId, Duration)>, now: Duration) -> Option<NodeId> {
+        let (id, measured_at) = longest?;
+        let patience = self.terms.probe_every.saturating_mul(2);
+        (now.saturating_sub(measured_at) > patience).then_some(id)
+    }
+
+    /// Whether one more may enter the registry; one that nobody could measure
+    /// for long gives way.
+    pub(super) fn has_place(&mut self, ground: &dyn Ground, now: Duration) -> bool {
+        if self.pool.verified() < self.places(ground) {
+            return true;
+        }
+        let longest = self.pool.longest_unmeasured(None);
+        match self.overdue(longest, now) {
+            Some(victim) => {
+                self.dismiss(&victim, ground);
+                self.pool.verified() < self.places(ground)
+            }
+            None => false,
+        }
+    }
+
+    /// How many learned relays there may be at present.
+    pub(super) fn places(&self, ground: &dyn Ground) -> usize {
+        let locals = ground.held().saturating_sub(self.pool.verified());
+        self.terms.places(locals)
+    }
+}

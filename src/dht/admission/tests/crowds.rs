@@ -1,0 +1,275 @@
+//! What very many strangers can do to the others.
+
+use super::*;
+
+/// Number `n` of a crowd at addresses where nothing answers, in as many prefixes.
+fn black_hole(n: u32, at: u64) -> SignedRecord {
+    let mut seed = [0xbb; 32];
+    seed[..4].copy_from_slice(&n.to_be_bytes());
+    let [_, a, b, c] = n.to_be_bytes();
+    let endpoint = format!("{}.{b}.{c}.1:1", 20 + a);
+    let issued = WALL + S(at);
+    let announcement = Announcement::new(endpoint.parse().unwrap(), 1).unwrap();
+    let sequence = crate::dht::next_sequence(None, issued);
+    let record = RelayRecord::announce(announcement, sequence, issued, S(TTL)).unwrap();
+    let key = SecretKey::from_seed(seed);
+    SignedRecord::sign(&record, &key, &Network::default()).unwrap()
+}
+
+/// A crowd that is there already is passed over: who comes next is probed next,
+/// as soon as it is the newcomers' turn.
+#[test]
+fn a_crowd_that_came_earlier_does_not_hold_up_a_newcomer() {
+    let mut door = Door::new(terms());
+    for n in 0..90 {
+        assert_eq!(door.offer(&black_hole(n, 0)), Ok(Offered::Candidate));
+    }
+    door.at(60).probe_some(12, |_| false);
+    door.at(120);
+    assert_eq!(door.offer(&at_home(1, 120)), Ok(Offered::Candidate));
+    door.probe_some(6, |probed| *probed == id(1));
+    assert!(door.registry.get(1).is_some());
+}
+
+/// The minutes until a relay is in that is named once a minute, after so many new
+/// black holes, where 12 can be probed in a minute.
+fn minutes_beside_a_crowd(crowd: u32, seed: u64) -> u64 {
+    let few = Terms {
+        max_candidates: 20,
+        ..terms()
+    };
+    let mut door = Door::seeded(few, seed);
+    for minute in 1..1_000 {
+        door.at(minute * 60);
+        for n in 0..crowd {
+            // Black holes that were named before are named again.
+            let named = (minute as u32 * crowd / 2 + n, door.at);
+            let _ = door.offer(&black_hole(named.0, named.1));
+        }
+        let _ = door.offer(&at_home(1, door.at));
+        for n in 0..crowd {
+            let _ = door.offer(&black_hole(1_000_000 + minute as u32 * crowd + n, door.at));
+        }
+        door.probe_some(12, |probed| *probed == id(1));
+        if door.registry.get(1).is_some() {
+            return minute;
+        }
+    }
+    panic!("never")
+}
+
+/// Nobody can be kept out by being outnumbered: each minute is another draw, and
+/// the chance is as good as anybody's. A full room used to be closed to all but
+/// those who knocked the moment that somebody failed.
+#[test]
+fn an_honest_newcomer_has_its_share_of_the_probes_beside_any_crowd() {
+    for (crowd, bound) in [(10, 6), (40, 12)] {
+        let waits: Vec<u64> = (0..10)
+            .map(|seed| minutes_beside_a_crowd(crowd, seed))
+            .collect();
+        let mean = waits.iter().sum::<u64>() / waits.len() as u64;
+        assert!(mean <= bound, "{crowd} twice a minute: {waits:?}");
+    }
+}
+
+/// To knock again does not better a lot, and the lots are drawn anew.
+#[test]
+fn a_lot_counts_for_a_while_however_often_one_knocks() {
+    let mut door = Door::new(Terms {
+        max_candidates: 20,
+        ..terms()
+    });
+    let crowd: Vec<SignedRecord> = (0..100).map(|n| black_hole(n, 0)).collect();
+    for _ in 0..3 {
+        for record in &crowd {
+            let _ = door.offer(record);
+        }
+    }
+    let inside = |door: &Door| -> Vec<usize> {
+        let is_in = |n: &usize| door.admission.knows(&crowd[*n].node_id());
+        (0..100).filter(is_in).collect()
+    };
+    let first = inside(&door);
+    assert_eq!(first.len(), 20);
+    crowd.iter().rev().for_each(|record| {
+        let _ = door.offer(record);
+    });
+    assert_eq!(inside(&door), first, "in whatever order");
+    door.at(60);
+    crowd.iter().for_each(|record| {
+        let _ = door.offer(record);
+    });
+    assert_ne!(inside(&door), first);
+}
+
+#[test]
+fn who_was_in_before_goes_before_a_crowd() {
+    let mut door = Door::new(Terms {
+        max_candidates: 20,
+        ..terms()
+    });
+    door.learn(1);
+    door.at(10);
+    assert_eq!(door.offer(&withdraws(1, 10)), Ok(Offered::Withdrawn));
+    for n in 0..200 {
+        let _ = door.offer(&black_hole(n, 10));
+    }
+    door.at(20);
+    assert_eq!(door.offer(&at_home(1, 20)), Ok(Offered::Candidate));
+    door.probe_some(2, |probed| *probed == id(1));
+    assert!(door.registry.get(1).is_some());
+}
+
+#[test]
+fn first_probes_are_short_while_there_is_a_crowd() {
+    let mut door = Door::new(terms());
+    for (crowd, is_hurried) in [(10, false), (90, true)] {
+        for n in 0..crowd {
+            let _ = door.offer(&black_hole(n, 0));
+        }
+        let (probed, _) = door.admission.next_probe(S(0)).unwrap();
+        assert_eq!(door.admission.is_hurried(&probed), is_hurried);
+    }
+    let mut door = Door::new(terms());
+    door.learn(1);
+    for n in 0..90 {
+        let _ = door.offer(&black_hole(n, 0));
+    }
+    assert!(!door.admission.is_hurried(&id(1)), "it is no stranger");
+}
+
+/// What one of very many made-up relays says: that it serves, and that it does
+/// no more, as far ahead in time as is believed.
+fn made_up(n: u16, at: u64) -> [SignedRecord; 2] {
+    let mut seed = [0xee; 32];
+    seed[..2].copy_from_slice(&n.to_be_bytes());
+    let key = SecretKey::from_seed(seed);
+    let issued = WALL + S(at + 290);
+    let sequence = crate::dht::next_sequence(None, issued) + 2 * u64::from(n);
+    let announcement = Announcement::new("5.6.250.1:1".parse().unwrap(), 1).unwrap();
+    let said = RelayRecord::announce(announcement, sequence, issued, S(TTL)).unwrap();
+    let gone = RelayRecord::withdraw(sequence + 1, issued, S(TTL)).unwrap();
+    [said, gone].map(|record| SignedRecord::sign(&record, &key, &Network::default()).unwrap())
+}
+
+/// They come and go without a probe, all in one prefix; they used to fill the
+/// memory of what others said, until nobody else was believed.
+#[test]
+fn candidates_that_come_and_go_leave_others_as_believable_as_before() {
+    let mut door = Door::new(terms());
+    (1..=2).for_each(|n| door.learn(n));
+    door.at(10);
+    assert_eq!(door.offer(&withdraws(2, 5)), Ok(Offered::Withdrawn));
+    for n in 0..1_100 {
+        let [said, gone] = made_up(n, 10);
+        assert_eq!(door.offer(&said), Ok(Offered::Candidate));
+        assert_eq!(door.offer(&gone), Ok(Offered::Withdrawn));
+    }
+    door.at(20);
+    assert_eq!(door.offer(&at_home(1, 20)), Ok(Offered::Renewed));
+    assert_eq!(door.offer(&at_home(3, 20)), Ok(Offered::Candidate));
+    assert_eq!(door.offer(&at_home(2, 4)), Err(Refused::Withdrawn));
+    assert_eq!(door.offer(&withdraws(1, 21)), Ok(Offered::Withdrawn));
+}
+
+#[test]
+fn a_relay_that_left_with_its_record_is_not_heard_with_an_older_one() {
+    for is_verified in [false, true] {
+        let mut door = Door::new(terms());
+        door.at = 1_000;
+        assert_eq!(door.offer(&at_home(1, 5)), Ok(Offered::Candidate));
+        door.probe(|_| is_verified);
+        door.at(TTL + 5);
+        assert_eq!(door.admission.candidates() + door.admission.verified(), 0);
+        let issued = WALL;
+        let announcement = Announcement::new("5.6.1.1:1".parse().unwrap(), 1).unwrap();
+        let sequence = crate::dht::next_sequence(None, issued);
+        let lasting = RelayRecord::announce(announcement, sequence, issued, S(86_400)).unwrap();
+        let lasting = SignedRecord::sign(&lasting, &key(1), &Network::default()).unwrap();
+        assert_eq!(
+            door.offer(&lasting),
+            Err(Refused::Replayed),
+            "{is_verified}"
+        );
+    }
+}
+
+/// It took as long as all of them together until a relay in the registry that
+/// had died was found out.
+#[test]
+fn a_crowd_of_candidates_holds_up_no_probe_of_a_relay_that_is_in() {
+    let mut door = Door::new(terms());
+    door.learn(1);
+    door.at(10);
+    for n in 2..50 {
+        assert_eq!(door.offer(&at_home(n, 10)), Ok(Offered::Candidate));
+    }
+    let now = door.at(100).now();
+    let first = [(); 2].map(|()| door.admission.next_probe(now.at).unwrap().0);
+    assert!(first.contains(&id(1)));
+    assert!(
+        first.iter().any(|probed| *probed != id(1)),
+        "they take turns"
+    );
+}
+
+/// Each made-up relay that failed made room for the next one at the same address,
+/// which was probed at once: as many probes a second as there were records.
+#[test]
+fn made_up_relays_do_not_draw_probe_after_probe_to_one_prefix() {
+    let mut door = Door::new(terms());
+    let records: Vec<_> = (0..100).map(|n| made_up(n, 0)[0].clone()).collect();
+    let mut probes = 0;
+    for second in 0..30 {
+        door.at(second);
+        for record in &records {
+            let _ = door.offer(record);
+            probes += door.probe(|_| false);
+        }
+    }
+    // Two at a time, every 15 s.
+    assert!((2..=10).contains(&probes), "{probes}");
+    door.at(60).probe(|_| false);
+    let honest = says(1, 60, "5.6.250.7:1");
+    assert_eq!(door.offer(&honest), Ok(Offered::Candidate));
+    door.at(75).probe(|probed| *probed == id(1));
+    assert!(door.registry.holds(&id(1), false));
+}
+
+#[test]
+fn who_withdraws_while_it_is_probed_draws_no_other_probe() {
+    let mut door = Door::new(terms());
+    for n in 0..3 {
+        let [said, gone] = made_up(n, 0);
+        assert_eq!(door.offer(&said), Ok(Offered::Candidate));
+        let probe = door.admission.next_probe(S(0));
+        assert_eq!(probe.is_some(), n == 0);
+        assert_eq!(door.offer(&gone), Ok(Offered::Withdrawn));
+        if let Some((id, endpoint)) = probe {
+            let (failed, now) = (Err(ProbeError::Unreachable), door.now());
+            door.admission
+                .probed(&id, &endpoint, failed, &door.registry, now);
+        }
+    }
+}
+
+/// Relays that work and leave drive others that left out of memory, and unknown
+/// ones with old records out of belief, but nobody who is in.
+#[test]
+fn relays_that_work_and_leave_cannot_make_those_that_are_in_unbelievable() {
+    let mut door = Door::new(terms());
+    door.learn(1);
+    door.at(10);
+    for n in 0..1_100 {
+        let [said, gone] = made_up(n, 10);
+        assert_eq!(door.offer(&said), Ok(Offered::Candidate));
+        assert_eq!(door.probe(|_| true), 1);
+        assert_eq!(door.offer(&gone), Ok(Offered::Withdrawn));
+    }
+    door.at(20);
+    assert_eq!(door.offer(&at_home(3, 20)), Err(Refused::Forgotten));
+    assert_eq!(door.offer(&at_home(1, 20)), Ok(Offered::Renewed));
+    assert_eq!(door.offer(&at_home(1, 15)), Err(Refused::Replayed));
+    assert_eq!(door.offer(&withdraws(1, 21)), Ok(Offered::Withdrawn));
+    assert!(door.offer(&at_home(1, 20)).is_err());
+}

@@ -1,0 +1,239 @@
+//! A door to knock at, and a registry behind it.
+
+mod crowds;
+mod judging;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use super::*;
+use crate::dht::{Network, ProbeError, RelayRecord, SecretKey};
+use crate::relay::{AddressPolicy, NatType};
+
+const S: fn(u64) -> Duration = Duration::from_secs;
+const WALL: Duration = Duration::from_secs(1_800_000_000);
+const RTT: Duration = Duration::from_millis(20);
+const TTL: u64 = 1_800;
+
+/// A registry of so many places, in which some are local.
+#[derive(Default)]
+struct Registry {
+    max: usize,
+    relays: Mutex<BTreeMap<NodeId, Held>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Held {
+    local: bool,
+    capacity: u32,
+    ttl: Duration,
+    failed: bool,
+}
+
+impl Registry {
+    fn register(&self, n: u8) {
+        let held = Held {
+            local: true,
+            capacity: 1,
+            ttl: S(1),
+            failed: false,
+        };
+        self.relays.lock().unwrap().insert(id(n), held);
+    }
+
+    fn get(&self, n: u8) -> Option<Held> {
+        self.relays.lock().unwrap().get(&id(n)).cloned()
+    }
+
+    fn holds(&self, id: &NodeId, local: bool) -> bool {
+        let relays = self.relays.lock().unwrap();
+        relays.get(id).is_some_and(|held| held.local == local)
+    }
+}
+
+impl Ground for Registry {
+    fn now(&self) -> Duration {
+        S(0)
+    }
+
+    fn local(&self, _: &NodeId) -> Option<Announcement> {
+        None
+    }
+
+    fn is_local(&self, id: &NodeId) -> bool {
+        self.holds(id, true)
+    }
+
+    fn is_learned(&self, id: &NodeId) -> bool {
+        self.holds(id, false)
+    }
+
+    fn enter(&self, id: &NodeId, _: &Announcement, capacity: u32, ttl: Duration) -> Entrance {
+        if self.is_local(id) {
+            return Entrance::HeldLocally;
+        }
+        let mut relays = self.relays.lock().unwrap();
+        if !relays.contains_key(id) && relays.len() >= self.max {
+            return Entrance::NoRoom;
+        }
+        let held = Held {
+            local: false,
+            capacity,
+            ttl,
+            failed: false,
+        };
+        relays.insert(*id, held);
+        Entrance::Entered
+    }
+
+    fn measured(&self, _: &NodeId, _: Duration) {}
+
+    fn failed(&self, id: &NodeId) {
+        if let Some(held) = self.relays.lock().unwrap().get_mut(id) {
+            held.failed = true;
+        }
+    }
+
+    fn leave(&self, id: &NodeId) -> bool {
+        self.is_learned(id) && self.relays.lock().unwrap().remove(id).is_some()
+    }
+
+    fn held(&self) -> usize {
+        self.relays.lock().unwrap().len()
+    }
+}
+
+fn key(n: u8) -> SecretKey {
+    SecretKey::from_seed([n; 32])
+}
+
+fn id(n: u8) -> NodeId {
+    key(n).node_id()
+}
+
+/// What relay `n` says at so many seconds.
+fn says(n: u8, at: u64, endpoint: &str) -> SignedRecord {
+    says_all(n, at, endpoint, 10, None)
+}
+
+fn says_all(n: u8, at: u64, endpoint: &str, capacity: u32, nat: Option<NatType>) -> SignedRecord {
+    let issued = WALL + S(at);
+    let announcement = Announcement::new(endpoint.parse().unwrap(), capacity).unwrap();
+    let sequence = crate::dht::next_sequence(None, issued);
+    let record =
+        RelayRecord::announce(announcement.with_nat(nat), sequence, issued, S(TTL)).unwrap();
+    SignedRecord::sign(&record, &key(n), &Network::default()).unwrap()
+}
+
+fn withdraws(n: u8, at: u64) -> SignedRecord {
+    let issued = WALL + S(at);
+    let sequence = crate::dht::next_sequence(None, issued);
+    SignedRecord::tombstone(sequence, issued, S(1), &key(n), &Network::default()).unwrap()
+}
+
+/// Relay `n` at an address that shares no prefix with another's.
+fn at_home(n: u8, at: u64) -> SignedRecord {
+    says(n, at, &format!("5.6.{n}.1:1"))
+}
+
+struct Door {
+    admission: Admission,
+    registry: Registry,
+    at: u64,
+}
+
+fn terms() -> Terms {
+    Terms {
+        network: Network::default(),
+        own: Some(id(200)),
+        allowed: None,
+        addresses: AddressPolicy::PublicOnly,
+        names: false,
+        max_relays: 15,
+        reserve: 5,
+        max_candidates: 100,
+        crowd: 24,
+        max_capacity: 100,
+        news_per_minute: 3,
+        probe_every: S(60),
+        ask_every: S(600),
+        patience: 3,
+    }
+}
+
+impl Door {
+    fn new(terms: Terms) -> Self {
+        Self::seeded(terms, 1)
+    }
+
+    fn seeded(terms: Terms, seed: u64) -> Self {
+        Self {
+            registry: Registry {
+                max: terms.max_relays,
+                ..Registry::default()
+            },
+            admission: Admission::new(terms, PerPrefix { v4: 2, v6: 2 }, Rng::with_seed(seed)),
+            at: 0,
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            at: S(self.at),
+            wall: WALL + S(self.at),
+        }
+    }
+
+    fn at(&mut self, at: u64) -> &mut Self {
+        self.at = at;
+        let now = self.now();
+        self.admission.tidy(&self.registry, now);
+        self
+    }
+
+    fn offer(&mut self, record: &SignedRecord) -> Result<Offered, Refused> {
+        let now = self.now();
+        self.admission.offer(record, &self.registry, now)
+    }
+
+    /// Probes whoever is due; these and no others work.
+    fn probe(&mut self, works: impl Fn(&NodeId) -> bool) -> usize {
+        let mut probed = 0;
+        let now = self.now();
+        while let Some((id, endpoint)) = self.admission.next_probe(now.at) {
+            let outcome = if works(&id) {
+                Ok(RTT)
+            } else {
+                Err(ProbeError::Unreachable)
+            };
+            let Self {
+                admission,
+                registry,
+                ..
+            } = self;
+            admission.probed(&id, &endpoint, outcome, registry, now);
+            probed += 1;
+        }
+        probed
+    }
+
+    /// Makes so many probes that are due; these and no others work.
+    fn probe_some(&mut self, probes: usize, works: impl Fn(&NodeId) -> bool) {
+        let now = self.now();
+        for _ in 0..probes {
+            let Some((id, endpoint)) = self.admission.next_probe(now.at) else {
+                return;
+            };
+            let outcome = works(&id).then_some(RTT).ok_or(ProbeError::Unreachable);
+            self.admission
+                .probed(&id, &endpoint, outcome, &self.registry, now);
+        }
+    }
+
+    fn learn(&mut self, n: u8) {
+        let now = self.at;
+        assert_eq!(self.offer(&at_home(n, now)), Ok(Offered::Candidate));
+        self.probe(|_| true);
+        assert!(self.registry.holds(&id(n), false));
+    }
+}
