@@ -36,7 +36,10 @@ groups=("$@")
 [[ $# -gt 0 ]] || groups=(codec scoring options values)
 for group in "${groups[@]}"; do
     case $group in
-        codec) seed codec 'src/dht/record/{cbor,codec}.rs' --test records ;;
+        codec)
+            seed codec 'src/dht/record/{cbor,codec}.rs' \
+                --lib --test records -- record:: bytes:: vectors::
+            ;;
         scoring)
             seed scoring 'src/select/{score,criteria}.rs' \
                 --lib --test semantics -- --skip districts:: --skip relay:: --skip dht:: --skip rtt::
