@@ -7,10 +7,10 @@
 # as the example `relay_world` does. All run under AddressSanitizer.
 #
 #   ci/fuzz.sh [--minutes M] [TARGET...]    M minutes for each target instead
-#                                           of 10 seconds; by default for all
+#                                           of 8 seconds; by default for all
 source "$(dirname "$0")/common.sh"
 
-seconds=10
+seconds=8
 if [[ ${1:-} == --minutes ]]; then
     seconds=$(($2 * 60))
     shift 2

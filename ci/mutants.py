@@ -215,7 +215,7 @@ MUTANTS = [
      "semantics::oracle::of_few_relays_the_best_is_found"),
     ("relay lives for a tick beyond its deadline", "src/record/lifecycle.rs",
      "self.0 & PENDING == 0 && self.deadline() > tick", "self.0 & PENDING == 0 && self.deadline() >= tick",
-     "semantics::expiry::s09_never_early_and_at_most_one_tick_late"),
+     "semantics::expiry::s09_death_does_not_wait_for_the_sweep"),
     ("deadline rounded down", "src/time.rs",
      "Some(Tick(end.div_ceil(self.tick_nanos)))", "Some(Tick(end / self.tick_nanos))",
      "semantics::expiry::s09_a_deadline_is_rounded_up_to_the_tick"),

@@ -8,6 +8,6 @@ source "$(dirname "$0")/common.sh"
 
 seconds=${1:-20}
 shift $(($# > 0 ? 1 : 0))
-run cargo build --release --example soak
+run cargo build --release --all-features --example soak
 run timeout --kill-after=10 "$((seconds + 120))" \
     "$target/release/examples/soak" --seconds "$seconds" "$@"

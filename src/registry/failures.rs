@@ -21,7 +21,7 @@ use crate::relay::NodeId;
 use crate::sync::{AtomicU64, Ordering, random_hasher, zeroed_slice};
 
 const WAYS: usize = if cfg!(relay_loom) { 1 } else { 4 };
-const SETS: usize = if cfg!(relay_loom) { 1 } else { 1 << 14 };
+const SETS: usize = if cfg!(relay_loom) { 2 } else { 1 << 14 };
 
 /// See the module's description.
 #[derive(Debug)]

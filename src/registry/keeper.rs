@@ -119,7 +119,7 @@ mod models {
     //! not heard of at once is never heard of.
 
     use super::Signals;
-    use crate::sync::{Arc, AtomicU32, Ordering, check};
+    use crate::sync::{Arc, AtomicU32, Ordering, check, crossing};
     use loom::thread;
     use std::time::Duration;
 
@@ -132,12 +132,17 @@ mod models {
             let done = Arc::new(AtomicU32::new(0));
             let (heard, read) = (Arc::clone(&signals), Arc::clone(&done));
             let keeper = thread::spawn(move || {
-                heard.heed(Duration::MAX, || {});
+                heard.heed(Duration::MAX, crossing);
+                crossing();
                 // Relaxed: it is the word to stop that makes it seen.
                 assert_eq!(read.load(Ordering::Relaxed), 1);
             });
             done.store(1, Ordering::Relaxed);
-            signals.stop(|| keeper.thread().unpark());
+            signals.stop(|| {
+                // To be woken would show all that the handles did, too.
+                crossing();
+                keeper.thread().unpark();
+            });
             keeper.join().unwrap();
         });
     }

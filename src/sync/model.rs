@@ -277,11 +277,13 @@ const STACK_WORDS: usize = 64 * 1024;
 /// without steps, in which it never does so before a thread that only loads.
 #[cfg(test)]
 pub(crate) fn crossing() {
-    loom::lazy_static! {
-        static ref CROSSINGS: loom::sync::atomic::AtomicUsize =
-            loom::sync::atomic::AtomicUsize::new(0);
-    }
     CROSSINGS.fetch_add(1, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+loom::lazy_static! {
+    static ref CROSSINGS: loom::sync::atomic::AtomicUsize =
+        loom::sync::atomic::AtomicUsize::new(0);
 }
 
 /// Explores `model` with at most so many preemptions, or as many as
@@ -311,6 +313,10 @@ pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static
     let begun = Instant::now();
     builder.check(move || {
         counted.fetch_add(1, Ordering::Relaxed);
+        // Before there are threads: whoever comes upon a lazy static sees all that
+        // was done before it was made.
+        crossing();
+        step();
         let model = std::sync::Arc::clone(&model);
         let thread = loom::thread::Builder::new().stack_size(STACK_WORDS);
         let ended = thread.spawn(move || model()).map(|model| model.join());

@@ -452,6 +452,10 @@ mod tests {
         let deep = check_value(&nested(100_000));
         assert_eq!(deep, Err(CborError::TooDeep { at: MAX_DEPTH - 1 }));
 
+        // Keys may be maps with keys, too.
+        let deep = check_value(&vec![0xa1; 100_000]);
+        assert_eq!(deep, Err(CborError::TooDeep { at: MAX_DEPTH - 1 }));
+
         let entry = [vec![0xa1, 0x00], nested(MAX_DEPTH - 1)].concat();
         assert!(entries(&entry).is_ok());
         let entry = [vec![0xa1, 0x00], nested(MAX_DEPTH)].concat();
