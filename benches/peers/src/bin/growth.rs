@@ -22,7 +22,7 @@ const ROUNDS: usize = 100;
 const CHUNKS: usize = 64;
 const CALLS: usize = 64;
 /// Small, so that a million relays are soon loaded.
-const CAPACITY: u32 = 20;
+const CAPACITY: u32 = 10;
 
 fn main() {
     let many = results::sizes(&[1_000_000])[0];
