@@ -10,22 +10,17 @@
 //! cargo bench --bench find [-- RELAYS...]
 //! ```
 
+mod instances;
+
 use fastrand::Rng;
-use relay_registry::{FindOptions, Maintenance, ManualClock, NodeId, RegisterOptions, Registry};
+use instances::{Instance, Recipe, RoundTrips, random_id};
+use relay_registry::FindOptions;
 use std::hint::black_box;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Calls timed at once, and how many such batches each registry gets.
 const BATCH: usize = 1_000;
 const BATCHES: usize = 200;
-const CAPACITY: u32 = 1_000;
-
-#[derive(Clone, Copy, PartialEq)]
-enum World {
-    Unmeasured,
-    Independent,
-}
 
 fn main() {
     let sizes: Vec<usize> = std::env::args()
@@ -42,19 +37,18 @@ fn main() {
         "relays", "round trips", "call", "median", "p99"
     );
     for relays in sizes {
-        for world in [World::Unmeasured, World::Independent] {
-            measure(relays, world);
+        for round_trips in [RoundTrips::Unmeasured, RoundTrips::Measured] {
+            measure(&Recipe::new(relays, round_trips));
         }
     }
 }
 
-fn measure(relays: usize, world: World) {
-    let registries = (2_000 / relays).clamp(3, 20) as u64;
+fn measure(recipe: &Recipe) {
+    let registries = (2_000 / recipe.relays).clamp(3, 20) as u64;
     let (mut found, mut reserved) = (Vec::new(), Vec::new());
     for seed in 0..registries {
-        let mut rng = Rng::with_seed(seed);
-        let registry = registry(relays, world, &mut rng);
-        let target = random_id(&mut rng);
+        let Instance { registry, .. } = recipe.build(seed);
+        let target = random_id(&mut Rng::with_seed(seed));
         let options = FindOptions::new();
         let find = || _ = black_box(registry.find_relay(black_box(&target)));
         let reserve = || _ = black_box(registry.reserve(black_box(&target), &options));
@@ -64,44 +58,15 @@ fn measure(relays: usize, world: World) {
             time(reserve, &mut reserved);
         }
     }
-    let round_trips = match world {
-        World::Unmeasured => "unmeasured",
-        World::Independent => "measured",
+    let relays = recipe.relays;
+    let round_trips = match recipe.round_trips {
+        RoundTrips::Unmeasured => "unmeasured",
+        _ => "measured",
     };
     for (call, times) in [("find_relay", found), ("reserve + drop", reserved)] {
         let [median, p99] = percentiles(times);
         println!("{relays:>8}  {round_trips:<12} {call:<16} {median:>9.1} {p99:>9.1}");
     }
-}
-
-/// Loads as if others made them, at 0.6 of the capacity on average.
-fn registry(relays: usize, world: World, rng: &mut Rng) -> Registry {
-    let registry = Registry::builder()
-        .max_relays(relays)
-        .maintenance(Maintenance::Manual)
-        .clock(ManualClock::new())
-        .build()
-        .expect("valid settings");
-    let options = RegisterOptions::new().capacity(CAPACITY);
-    for _ in 0..relays {
-        let id = random_id(rng);
-        let endpoint = SocketAddr::from(([192, 0, 2, 1], 4433));
-        registry
-            .register_with(id, endpoint, &options)
-            .expect("there is room");
-        registry.report_load(&id, rng.u32(CAPACITY / 5..CAPACITY));
-        if world == World::Independent {
-            registry.record_rtt(&id, Duration::from_micros(rng.u64(1_000..300_000)));
-        }
-    }
-    registry.maintain();
-    registry
-}
-
-fn random_id(rng: &mut Rng) -> NodeId {
-    let mut id = [0; 32];
-    rng.fill(&mut id);
-    id.into()
 }
 
 fn time(act: impl Fn(), times: &mut Vec<Duration>) {

@@ -131,12 +131,18 @@ impl RoundTrips {
     }
 }
 
-/// Room for so many, kept in order by whoever asks for it only.
+/// Room for so many, kept in order by whoever asks for it only, on a clock that
+/// stands.
 pub fn empty_registry(relays: usize) -> Registry {
+    empty_registry_on(ManualClock::new(), relays)
+}
+
+/// The same, on a clock that somebody moves.
+pub fn empty_registry_on(clock: ManualClock, relays: usize) -> Registry {
     Registry::builder()
         .max_relays(relays)
         .maintenance(Maintenance::Manual)
-        .clock(ManualClock::new())
+        .clock(clock)
         .build()
         .expect("valid settings")
 }
