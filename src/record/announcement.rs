@@ -7,6 +7,7 @@
 //! word sees an endpoint, a capacity and a deadline that belong together.
 
 use crate::relay::{Endpoint, NatType};
+use crate::time::nanos;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +16,28 @@ use std::time::Duration;
 pub(crate) struct Announcement {
     pub(crate) endpoint: Endpoint,
     pub(crate) capacity: u32,
-    pub(crate) ttl: Duration,
     pub(crate) nat: Option<NatType>,
+    /// As long as a TTL can be.
+    pub(crate) ttl_nanos: u64,
     pub(crate) failure_domain: Option<Arc<str>>,
     /// Nanoseconds from the registry's origin to the first registration.
     pub(crate) registered_at: u64,
+}
+
+impl Announcement {
+    /// The least that can be announced.
+    pub(crate) fn new(endpoint: Endpoint, capacity: u32, ttl: Duration) -> Self {
+        Self {
+            endpoint,
+            capacity,
+            nat: None,
+            ttl_nanos: nanos(ttl),
+            failure_domain: None,
+            registered_at: 0,
+        }
+    }
+
+    pub(crate) fn ttl(&self) -> Duration {
+        Duration::from_nanos(self.ttl_nanos)
+    }
 }

@@ -1,12 +1,13 @@
 //! The shared record of one relay: its identity and the atomics that change.
 //!
-//! A record fills two cache lines. The first both identifies and decides: it
-//! is all that a look-up, a selection or a reservation reads. The second is
-//! for long identities and bookkeeping.
+//! A record is two cache lines. The first both identifies and decides: it is
+//! all that a look-up, a selection or a reservation reads. The second, its
+//! [`Extra`], is for long identities and bookkeeping, and lies elsewhere, so that
+//! the first ones lie close to each other.
 //!
 //! ```text
-//! line 0: identity[0..32] | lifecycle | load | circuit | life | rtt
-//! line 1: RTT window | identity[32..63] | inbox link | pool link
+//! record: identity[0..32] | lifecycle | load | circuit | life | rtt
+//! extra:  RTT window | identity[32..63] | inbox link
 //! ```
 //!
 //! # The life of a record
@@ -30,8 +31,9 @@
 //!
 //! - **Identity** is written only while private. A thread that is pinned and
 //!   came upon the record through its bucket, or through a handle whose
-//!   generation matches, may read it until it unpins: both are cut before the
-//!   record is retired, so such a thread holds off the next life.
+//!   generation matches, reads it whole until it unpins: both are cut before the
+//!   record is retired, so such a thread holds off the next life. One that is
+//!   not pinned looks at the generation before and after; see [`Record::glance`].
 //! - **Generation** counts lives, in the upper bits of the life word; the lower
 //!   ones hold the length of the identity, by the rule of the identity. Handles
 //!   kept outside the table (in snapshots and runs) carry the generation; a
@@ -45,6 +47,7 @@ mod lifecycle;
 mod load;
 #[cfg(all(test, relay_loom))]
 mod models;
+mod words;
 
 pub(crate) use announcement::Announcement;
 pub use circuit::Failure;
@@ -55,50 +58,62 @@ pub(crate) use load::{Load, Refusal};
 use crate::limits::MAX_CAPACITY;
 use crate::relay::NodeId;
 use crate::rtt::RttWindow;
-use crate::sync::{AtomicU32, AtomicU64, Ordering, UnsafeCell, Zeroable};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable, fence};
 use std::convert::Infallible;
+use words::Words;
 
-/// Identity and changing state of one relay.
+/// Identity and state of one relay.
 #[repr(C, align(64))]
 pub(crate) struct Record {
-    identity_head: UnsafeCell<[u8; 32]>,
+    identity_head: Words<4>,
     lifecycle: AtomicU64,
     load: AtomicU64,
     circuit: AtomicU64,
     life: AtomicU32,
     rtt: AtomicU32,
+}
+
+/// What goes with a record and is seldom read.
+#[repr(C, align(64))]
+pub(crate) struct Extra {
     window: RttWindow,
-    identity_tail: UnsafeCell<[u8; 31]>,
+    identity_tail: Words<4>,
     inbox_link: AtomicU32,
-    pool_link: AtomicU32,
 }
 
 #[cfg(not(relay_loom))]
-const _: () = assert!(size_of::<Record>() == 128);
+const _: () = assert!(size_of::<Record>() == 64 && size_of::<Extra>() == 64);
 
-// SAFETY: the cells are written only while the record is private to one
-// thread, and read only under the protection that `matches` and `identity`
-// demand of their callers; everything else is atomic.
-unsafe impl Sync for Record {}
-// SAFETY: nothing in a record belongs to a thread.
-unsafe impl Send for Record {}
-
-// SAFETY: integers, byte arrays and atomics of integers, for which all zeros
-// are valid: departed, idle, without leases, identity or samples.
+// SAFETY: atomics of integers, for which all zeros are valid: departed, idle,
+// without leases or identity.
 unsafe impl Zeroable for Record {
     fn vacant() -> Self {
         Self {
-            identity_head: UnsafeCell::new([0; 32]),
+            identity_head: Words::default(),
             lifecycle: AtomicU64::default(),
             load: AtomicU64::default(),
             circuit: AtomicU64::default(),
             life: AtomicU32::default(),
             rtt: AtomicU32::default(),
-            window: RttWindow::default(),
-            identity_tail: UnsafeCell::new([0; 31]),
-            inbox_link: AtomicU32::default(),
-            pool_link: AtomicU32::default(),
         }
+    }
+}
+
+// SAFETY: atomics of integers, for which all zeros are valid: no samples.
+unsafe impl Zeroable for Extra {
+    fn vacant() -> Self {
+        Self {
+            window: RttWindow::default(),
+            identity_tail: Words::default(),
+            inbox_link: AtomicU32::default(),
+        }
+    }
+}
+
+impl Extra {
+    /// The link of the wheel's inbox.
+    pub(crate) fn inbox_link(&self) -> &AtomicU32 {
+        &self.inbox_link
     }
 }
 
@@ -114,22 +129,19 @@ const _: () = assert!(NodeId::MAX_LEN as u32 <= LEN_MASK);
 impl Record {
     /// Begins a new life: writes everything but the lifecycle and generation.
     ///
-    /// # Safety
-    ///
-    /// The record is private to this thread.
-    pub(crate) unsafe fn begin(&self, id: &NodeId, capacity: u32, rtt_seed: Option<u32>) {
-        // SAFETY: private, so nobody reads or writes beside us.
-        self.identity_head
-            .with_mut(|head| unsafe { *head = id.head() });
-        // SAFETY: as above.
-        self.identity_tail
-            .with_mut(|tail| unsafe { *tail = id.tail() });
+    /// Only while the record is private to this thread. `extra` is the record's
+    /// own, here and below.
+    pub(crate) fn begin(&self, extra: &Extra, id: &NodeId, capacity: u32, rtt_seed: Option<u32>) {
+        // Release: who glances at what follows finds the last life ended.
+        fence(Ordering::Release);
+        self.identity_head.write(id.head());
+        extra.identity_tail.write(id.tail());
         // Relaxed: published with the identity that it belongs to. The
         // generation was raised by whoever retired the last life.
         let life = self.life.load(Ordering::Relaxed);
         self.life
             .store(life & !LEN_MASK | u32::from(id.len_u8()), Ordering::Relaxed);
-        self.window.clear();
+        extra.window.clear();
         // Relaxed: published with the bucket entry or the handle.
         self.rtt
             .store(rtt_seed.unwrap_or(UNMEASURED), Ordering::Relaxed);
@@ -139,44 +151,58 @@ impl Record {
             .store(Circuit::CLOSED.bits(), Ordering::Relaxed);
     }
 
-    /// Whether this is the record of `id`.
-    ///
-    /// # Safety
-    ///
-    /// The caller is pinned and came upon the record through its bucket or a
-    /// handle of the record's present generation, or the record is private.
+    /// Whether this is the record of `id`; for whoever holds off its next life.
     #[inline]
-    pub(crate) unsafe fn matches(&self, id: &NodeId) -> bool {
-        // SAFETY: the identity is not written while the caller may look.
-        let head = self.identity_head.with(|head| unsafe { *head });
-        let len = self.identity_len();
-        // SAFETY: as above.
-        head == id.head()
-            && len == id.len_u8()
-            && (len <= 32 || unsafe { self.identity_tail.with(|tail| *tail) } == id.tail())
+    pub(crate) fn matches<'a>(&self, extra: impl FnOnce() -> &'a Extra, id: &NodeId) -> bool {
+        self.is_named(extra, id, self.identity_len())
     }
 
-    /// The id of the relay.
-    ///
-    /// # Safety
-    ///
-    /// As for [`matches`](Self::matches).
     #[inline]
-    pub(crate) unsafe fn identity(&self) -> NodeId {
-        // SAFETY: the identity is not written while the caller may look.
-        unsafe {
-            NodeId::from_parts(
-                self.identity_head.with(|head| *head),
-                self.identity_tail.with(|tail| *tail),
-                self.identity_len(),
-            )
+    fn is_named<'a>(&self, extra: impl FnOnce() -> &'a Extra, id: &NodeId, len: u8) -> bool {
+        self.identity_head.are(id.head())
+            && len == id.len_u8()
+            && (len <= 32 || extra().identity_tail.are(id.tail()))
+    }
+
+    /// The lifecycle word, if the record is live and that of `id`; for anybody,
+    /// pinned or not.
+    ///
+    /// The generation is the same before and after, so what was read in between
+    /// is of one life: nothing of an earlier one, which had departed before its
+    /// generation ended, and nothing of a later one, which began after that.
+    #[inline]
+    pub(crate) fn glance<'a>(
+        &self,
+        extra: impl FnOnce() -> &'a Extra,
+        id: &NodeId,
+    ) -> Option<Lifecycle> {
+        // Acquire: the life before has departed.
+        let life = self.life.load(Ordering::Acquire);
+        let word = self.lifecycle();
+        if !(word.is_live() && self.is_named(extra, id, len_in(life))) {
+            return None;
         }
+        // Acquire: had we read anything of the next life, we would see now that
+        // this one has ended.
+        fence(Ordering::Acquire);
+        (self.life.load(Ordering::Relaxed) == life).then_some(word)
+    }
+
+    /// The id of the relay; for whoever holds off its next life.
+    #[inline]
+    pub(crate) fn identity<'a>(&self, extra: impl FnOnce() -> &'a Extra) -> NodeId {
+        let len = self.identity_len();
+        let tail = match len {
+            ..=32 => [0; 4],
+            _ => extra().identity_tail.read(),
+        };
+        NodeId::from_parts(self.identity_head.read(), tail, len)
     }
 
     #[inline]
     fn identity_len(&self) -> u8 {
         // Relaxed: published with the identity.
-        (self.life.load(Ordering::Relaxed) & LEN_MASK) as u8
+        len_in(self.life.load(Ordering::Relaxed))
     }
 
     /// The lifecycle word.
@@ -205,16 +231,6 @@ impl Record {
                 Ordering::Relaxed,
             )
             .is_ok()
-    }
-
-    /// The link of the pool's stack.
-    pub(crate) fn pool_link(&self) -> &AtomicU32 {
-        &self.pool_link
-    }
-
-    /// The link of the wheel's inbox.
-    pub(crate) fn inbox_link(&self) -> &AtomicU32 {
-        &self.inbox_link
     }
 
     /// The number of the present life.
@@ -350,24 +366,24 @@ impl Record {
     }
 
     /// Takes in a measurement; true when the figure in force changed.
-    pub(crate) fn record_rtt(&self, elapsed_nanos: u64, micros: u32) -> bool {
-        self.window.record(elapsed_nanos, micros);
-        self.settle_rtt(elapsed_nanos, None)
+    pub(crate) fn record_rtt(&self, extra: &Extra, elapsed_nanos: u64, micros: u32) -> bool {
+        extra.window.record(elapsed_nanos, micros);
+        self.settle_rtt(extra, elapsed_nanos, None)
     }
 
     /// Takes in a figure that holds until the first measurement.
-    pub(crate) fn seed_rtt(&self, elapsed_nanos: u64, micros: u32) -> bool {
-        self.settle_rtt(elapsed_nanos, Some(micros))
+    pub(crate) fn seed_rtt(&self, extra: &Extra, elapsed_nanos: u64, micros: u32) -> bool {
+        self.settle_rtt(extra, elapsed_nanos, Some(micros))
     }
 
     /// Brings the RTT in force in line with the window, or else with `seed`.
     ///
     /// Whoever stores last looks at the window once more after its store, so
     /// the two agree as soon as nobody is inside here.
-    fn settle_rtt(&self, elapsed_nanos: u64, seed: Option<u32>) -> bool {
+    fn settle_rtt(&self, extra: &Extra, elapsed_nanos: u64, seed: Option<u32>) -> bool {
         let mut changed = false;
         loop {
-            let Some(wanted) = self.window.minimum(elapsed_nanos).or(seed) else {
+            let Some(wanted) = extra.window.minimum(elapsed_nanos).or(seed) else {
                 return changed;
             };
             // Relaxed: equal is equal, whoever wrote it.
@@ -380,4 +396,10 @@ impl Record {
             changed = true;
         }
     }
+}
+
+/// The length of the identity in a life word.
+#[inline]
+fn len_in(life: u32) -> u8 {
+    (life & LEN_MASK) as u8
 }

@@ -1,15 +1,67 @@
 //! Models of one record: its load word, its round-trip time, its circuit.
 
-use super::{Access, BackOff, Circuit, Failure, Load, Record};
+use super::{Access, BackOff, Circuit, Extra, Failure, Lifecycle, Load, Record};
+use crate::relay::NodeId;
 use crate::sync::{Arc, Zeroable, check};
 use crate::time::Tick;
 use loom::thread;
+use std::ops::Deref;
 
-fn idle(capacity: u32) -> Arc<Record> {
-    let record = Record::vacant();
-    // SAFETY: not shared yet.
-    unsafe { record.begin(&[7; 32].into(), capacity, None) };
-    Arc::new(record)
+/// A record and what goes with it.
+struct Whole {
+    record: Record,
+    extra: Extra,
+}
+
+impl Deref for Whole {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.record
+    }
+}
+
+impl Whole {
+    fn of(id: &NodeId, capacity: u32) -> Self {
+        let (record, extra) = (Record::vacant(), Extra::vacant());
+        record.begin(&extra, id, capacity, None);
+        Self { record, extra }
+    }
+}
+
+fn idle(capacity: u32) -> Arc<Whole> {
+    Arc::new(Whole::of(&[7; 32].into(), capacity))
+}
+
+/// Whoever glances at a record that is used again meanwhile sees one life or the
+/// other, or neither; never some of both.
+#[test]
+fn a_glance_sees_one_life() {
+    check(3, || {
+        let [first, last, neither] = [[1, 1], [2, 2], [1, 2]].map(|[head, rest]| {
+            let mut id = [rest; 32];
+            id[..8].fill(head);
+            id.into()
+        });
+        let record = Whole::of(&first, 1);
+        record.set_lifecycle(Lifecycle::live(Tick(5), 0));
+        let record = Arc::new(record);
+        let other = Arc::clone(&record);
+        let churn = thread::spawn(move || {
+            other.set_lifecycle(Lifecycle::DEPARTED);
+            other.end_generation();
+            other.begin(&other.extra, &last, 1, None);
+            other.set_lifecycle(Lifecycle::live(Tick(9), 0));
+        });
+        assert_eq!(record.glance(|| &record.extra, &neither), None);
+        let seen = record
+            .glance(|| &record.extra, &first)
+            .map(Lifecycle::deadline);
+        assert!(seen.is_none_or(|deadline| deadline == Tick(5)), "{seen:?}");
+        churn.join().unwrap();
+        assert!(record.glance(|| &record.extra, &first).is_none());
+        assert!(record.glance(|| &record.extra, &last).is_some());
+    });
 }
 
 #[test]
@@ -71,8 +123,8 @@ fn the_round_trip_in_force_is_that_of_the_window() {
     check(3, || {
         let record = idle(10);
         let other = Arc::clone(&record);
-        let measuring = thread::spawn(move || other.record_rtt(0, 30));
-        record.record_rtt(0, 20);
+        let measuring = thread::spawn(move || other.record_rtt(&other.extra, 0, 30));
+        record.record_rtt(&record.extra, 0, 20);
         measuring.join().unwrap();
         assert_eq!(record.rtt_micros(), Some(20));
     });
@@ -83,8 +135,8 @@ fn a_seed_never_hides_a_measurement() {
     check(3, || {
         let record = idle(10);
         let other = Arc::clone(&record);
-        let measuring = thread::spawn(move || other.record_rtt(0, 30));
-        record.seed_rtt(0, 20);
+        let measuring = thread::spawn(move || other.record_rtt(&other.extra, 0, 30));
+        record.seed_rtt(&record.extra, 0, 20);
         measuring.join().unwrap();
         assert_eq!(record.rtt_micros(), Some(30));
     });
@@ -106,7 +158,7 @@ fn opened() -> Circuit {
 }
 
 /// A record whose relay did not answer at tick 0.
-fn failing() -> Arc<Record> {
+fn failing() -> Arc<Whole> {
     let record = idle(1);
     record.change_circuit(|_| opened());
     record

@@ -145,6 +145,13 @@ impl Core {
             .then_some((record, word))
     }
 
+    /// Whether a relay is live now.
+    #[inline]
+    pub(super) fn is_live(&self, id: &NodeId) -> bool {
+        let word = self.table.glance(id);
+        word.is_some_and(|word| word.is_live_at(self.timeline.tick()))
+    }
+
     /// Does something with the record of `id`; false if it is not live.
     #[inline]
     pub(super) fn with_live(&self, id: &NodeId, act: impl FnOnce(RecordRef<'_>)) -> bool {

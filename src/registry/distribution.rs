@@ -249,10 +249,10 @@ impl Ground for Core {
         if let Some(domain) = domain.filter(|domain| domain.len() <= MAX_LABEL) {
             options = options.failure_domain(domain);
         }
-        let endpoint = announcement.endpoint().clone();
+        let endpoint = announcement.endpoint();
         // The clock is the embedder's, and is read before anything changes.
         let learned = catch_unwind(AssertUnwindSafe(|| {
-            self.learn_relay(*id, endpoint, &options)
+            self.learn_relay(id, endpoint, &options)
         }));
         match learned {
             Ok(Ok(_)) => Entry::Entered,

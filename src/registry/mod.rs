@@ -169,7 +169,7 @@ impl Registry {
         endpoint: impl Into<Endpoint>,
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
-        let registration = self.core().register(id, endpoint.into(), options)?;
+        let registration = self.core().register(&id, &endpoint.into(), options)?;
         if registration == Registration::New && self.core().tend_arrivals() {
             if let Some(keeper) = &self.shared.keeper {
                 keeper.wake();
@@ -298,12 +298,12 @@ impl Registry {
 
     /// Whether a relay is live.
     ///
-    /// Lock-free, linearizable, two cache lines. Expiry is judged against the
-    /// current tick.
+    /// Wait-free, linearizable; reads two cache lines and writes none. Expiry is
+    /// judged against the current tick.
     #[inline]
     #[must_use]
     pub fn is_relay(&self, id: &NodeId) -> bool {
-        self.core().with_live(id, |_| ())
+        self.core().is_live(id)
     }
 
     /// What is known of a relay, if it is live. Consistency and cost as

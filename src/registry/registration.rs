@@ -34,8 +34,8 @@ const PATIENCE: usize = 256;
 
 /// A checked request to register.
 struct Request<'a> {
-    id: NodeId,
-    endpoint: Endpoint,
+    id: &'a NodeId,
+    endpoint: &'a Endpoint,
     options: &'a RegisterOptions,
     rtt_seed: Option<u32>,
     origin: Origin,
@@ -60,11 +60,11 @@ impl From<Exhausted> for Obstacle {
 impl Core {
     pub(super) fn register(
         &self,
-        id: NodeId,
-        endpoint: Endpoint,
+        id: &NodeId,
+        endpoint: &Endpoint,
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
-        let outcome = self.check(&endpoint, options).and_then(|rtt_seed| {
+        let outcome = self.check(endpoint, options).and_then(|rtt_seed| {
             self.register_checked(&Request {
                 id,
                 endpoint,
@@ -75,7 +75,7 @@ impl Core {
         });
         self.counters.count_registration(&outcome);
         if outcome.is_ok() {
-            self.note_change(&id);
+            self.note_change(id);
         }
         outcome
     }
@@ -84,11 +84,11 @@ impl Core {
     /// of the same id stays as it is.
     pub(super) fn learn_relay(
         &self,
-        id: NodeId,
-        endpoint: Endpoint,
+        id: &NodeId,
+        endpoint: &Endpoint,
         options: &RegisterOptions,
     ) -> Result<Registration, Unlearned> {
-        let rtt_seed = self.check(&endpoint, options)?;
+        let rtt_seed = self.check(endpoint, options)?;
         let request = Request {
             id,
             endpoint,
@@ -97,7 +97,7 @@ impl Core {
             origin: Origin::Learned,
         };
         loop {
-            if self.is_held(&id, Origin::Local) {
+            if self.is_held(id, Origin::Local) {
                 return Err(Unlearned::HeldLocally);
             }
             let outcome = self.try_register(&request, &epoch::pin());
@@ -180,7 +180,7 @@ impl Core {
 
     fn try_register(&self, request: &Request<'_>, guard: &Guard) -> Result<Registration, Obstacle> {
         let now = self.timeline.advance();
-        match self.table.find(&request.id, guard) {
+        match self.table.find(request.id, guard) {
             Some(record) => self.renew(record, request, now),
             None => self.enter(request, guard),
         }
@@ -217,9 +217,9 @@ impl Core {
         if let Some(amended) = &amended {
             check_reachable(&amended.endpoint, amended.nat)?;
         }
-        let ttl = amended.as_ref().map_or(current.ttl, |amended| amended.ttl);
+        let ttl = amended.as_ref().map_or(current.ttl(), Announcement::ttl);
         let mut deadline = self.deadline(now, ttl)?;
-        if ttl == current.ttl {
+        if ttl == current.ttl() {
             // A renewal that was held up takes nothing from a later one.
             deadline = deadline.max(word.deadline());
         }
@@ -251,10 +251,10 @@ impl Core {
         let in_flight = self.in_flight();
         let now = self.timeline.advance();
         let announcement = first_announcement(request, now, self.settings.ttl);
-        let deadline = self.deadline(now, announcement.ttl)?;
+        let deadline = self.deadline(now, announcement.ttl())?;
         let staged =
             self.table
-                .stage(&request.id, announcement, deadline, request.rtt_seed, guard)?;
+                .stage(request.id, announcement, deadline, request.rtt_seed, guard)?;
         let record = staged.record();
         if !self.note_origin(&record, request.origin) {
             self.table.withdraw(&staged);
@@ -263,11 +263,11 @@ impl Core {
         let enters_banned = self.note_standing(&record, request);
         self.publication.append(record.handle());
         self.inbox.push(record.index(), record.inbox_link());
-        match self.table.admit(&staged, &request.id, guard) {
+        match self.table.admit(&staged, request.id, guard) {
             Verdict::Admitted => {
                 drop(in_flight);
-                if enters_banned || self.bans.until(&request.id, now.tick).is_some() {
-                    self.enforce_ban(&request.id);
+                if enters_banned || self.bans.until(request.id, now.tick).is_some() {
+                    self.enforce_ban(request.id);
                 }
                 Ok(Registration::New)
             }
@@ -282,8 +282,8 @@ impl Core {
     /// was then. Whether it is banned.
     fn note_standing(&self, record: &RecordRef<'_>, request: &Request<'_>) -> bool {
         let now = self.timeline.tick();
-        let until = self.bans.until(&request.id, now);
-        let earned = self.failures.of(&request.id);
+        let until = self.bans.until(request.id, now);
+        let earned = self.failures.of(request.id);
         record.change_circuit(|circuit| {
             let earned = earned.unwrap_or(circuit);
             match until {
@@ -297,11 +297,11 @@ impl Core {
 
     /// Refuses a newcomer when the table is full of relays that live.
     fn ensure_room(&self, request: &Request<'_>, guard: &Guard) -> Result<(), Obstacle> {
-        while let Some(full) = self.table.full_without(&request.id, guard) {
+        while let Some(full) = self.table.full_without(request.id, guard) {
             self.make_room(self.timeline.tick());
             self.table.help_departures(guard);
             // Unchanged, so it was full when nothing due or departing was left.
-            if self.table.full_without(&request.id, guard) == Some(full) {
+            if self.table.full_without(request.id, guard) == Some(full) {
                 if request.origin == Origin::Local && self.evict_learned(guard) {
                     continue;
                 }
@@ -377,34 +377,34 @@ fn check_reachable(endpoint: &Endpoint, nat: Option<NatType>) -> Result<(), Regi
 
 fn first_announcement(request: &Request<'_>, now: Moment, default_ttl: Duration) -> Announcement {
     let options = request.options;
+    let capacity = options.capacity.unwrap_or(DEFAULT_CAPACITY);
+    let ttl = options.ttl.unwrap_or(default_ttl);
     Announcement {
-        endpoint: request.endpoint.clone(),
-        capacity: options.capacity.unwrap_or(DEFAULT_CAPACITY),
-        ttl: options.ttl.unwrap_or(default_ttl),
         nat: options.nat,
         failure_domain: options.failure_domain.clone(),
         registered_at: now.nanos,
+        ..Announcement::new(request.endpoint.clone(), capacity, ttl)
     }
 }
 
 /// The announcement after a renewal, if it says anything new.
 fn amended(current: &Announcement, request: &Request<'_>) -> Option<Announcement> {
     let options = request.options;
-    let is_new = request.endpoint != current.endpoint
+    let is_new = *request.endpoint != current.endpoint
         || options.capacity.is_some_and(|new| new != current.capacity)
-        || options.ttl.is_some_and(|new| new != current.ttl)
+        || options.ttl.is_some_and(|new| new != current.ttl())
         || options.nat.is_some_and(|new| current.nat != Some(new))
         || (options.failure_domain.is_some() && options.failure_domain != current.failure_domain);
-    is_new.then(|| Announcement {
-        endpoint: request.endpoint.clone(),
-        capacity: options.capacity.unwrap_or(current.capacity),
-        ttl: options.ttl.unwrap_or(current.ttl),
+    if !is_new {
+        return None;
+    }
+    let capacity = options.capacity.unwrap_or(current.capacity);
+    let ttl = options.ttl.unwrap_or(current.ttl());
+    let failure_domain = options.failure_domain.as_ref();
+    Some(Announcement {
         nat: options.nat.or(current.nat),
-        failure_domain: options
-            .failure_domain
-            .as_ref()
-            .or(current.failure_domain.as_ref())
-            .cloned(),
+        failure_domain: failure_domain.or(current.failure_domain.as_ref()).cloned(),
         registered_at: current.registered_at,
+        ..Announcement::new(request.endpoint.clone(), capacity, ttl)
     })
 }

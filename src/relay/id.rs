@@ -3,7 +3,7 @@
 use std::cmp::min;
 use std::error::Error;
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::str::FromStr;
 
 const HEAD_LEN: usize = 32;
@@ -74,21 +74,38 @@ impl NodeId {
         }
     }
 
-    /// The first 32 bytes, zero padded: all of a usual id.
-    pub(crate) fn head(&self) -> [u8; HEAD_LEN] {
-        let mut head = [0; HEAD_LEN];
-        head.copy_from_slice(&self.bytes[..HEAD_LEN]);
-        head
+    /// The first 32 bytes, zero padded, as words: all of a usual id.
+    #[inline]
+    pub(crate) fn head(&self) -> [u64; 4] {
+        words(&self.bytes[..HEAD_LEN])
     }
 
-    /// The 31 bytes after the [`head`](Self::head), zero padded.
-    pub(crate) fn tail(&self) -> [u8; TAIL_LEN] {
-        let mut tail = [0; TAIL_LEN];
-        tail.copy_from_slice(&self.bytes[HEAD_LEN..]);
-        tail
+    /// The 31 bytes after the [`head`](Self::head), zero padded, as words.
+    #[inline]
+    pub(crate) fn tail(&self) -> [u64; 4] {
+        let mut tail = [0; HEAD_LEN];
+        tail[..TAIL_LEN].copy_from_slice(&self.bytes[HEAD_LEN..]);
+        words(&tail)
+    }
+
+    /// A hash for tables whose keys are ids and nothing else.
+    ///
+    /// Takes in whole words, a usual id as two pairs of them, so it is several
+    /// times as fast as the general way of hashing; as safe from strangers who
+    /// do not know the keys of `state`.
+    #[inline]
+    pub(crate) fn keyed_hash(&self, state: &ahash::RandomState) -> u64 {
+        let mut hasher = state.build_hasher();
+        write_words(self.head(), &mut hasher);
+        if usize::from(self.len) != HEAD_LEN {
+            hasher.write_u8(self.len);
+            write_words(self.tail(), &mut hasher);
+        }
+        hasher.finish()
     }
 
     /// The number of bytes, 1 to 63.
+    #[inline]
     pub(crate) const fn len_u8(&self) -> u8 {
         self.len
     }
@@ -99,17 +116,40 @@ impl NodeId {
     /// Parts that do not belong together make a wrong id, but one that can be
     /// held, compared and printed: they may be read first and validated
     /// afterwards.
-    pub(crate) fn from_parts(head: [u8; HEAD_LEN], tail: [u8; TAIL_LEN], len: u8) -> Self {
+    #[inline]
+    pub(crate) fn from_parts(head: [u64; 4], tail: [u64; 4], len: u8) -> Self {
+        let mut padded = [0; 2 * HEAD_LEN];
+        for (place, word) in padded.chunks_exact_mut(8).zip(head.into_iter().chain(tail)) {
+            place.copy_from_slice(&word.to_ne_bytes());
+        }
         let mut bytes = [0; Self::MAX_LEN];
-        bytes[..HEAD_LEN].copy_from_slice(&head);
-        bytes[HEAD_LEN..].copy_from_slice(&tail);
+        bytes.copy_from_slice(&padded[..Self::MAX_LEN]);
         Self { bytes, len }
     }
 }
 
+/// 32 bytes as they lie in memory.
+#[inline]
+fn words(bytes: &[u8]) -> [u64; 4] {
+    std::array::from_fn(|word| {
+        let bytes = bytes[8 * word..][..8].try_into();
+        u64::from_ne_bytes(bytes.expect("eight of them"))
+    })
+}
+
+#[inline]
+fn write_words(words: [u64; 4], hasher: &mut impl Hasher) {
+    let pair = |low, high| u128::from(high) << 64 | u128::from(low);
+    hasher.write_u128(pair(words[0], words[1]));
+    hasher.write_u128(pair(words[2], words[3]));
+}
+
 impl From<[u8; 32]> for NodeId {
+    #[inline]
     fn from(key: [u8; 32]) -> Self {
-        Self::from_parts(key, [0; TAIL_LEN], 32)
+        let mut bytes = [0; Self::MAX_LEN];
+        bytes[..HEAD_LEN].copy_from_slice(&key);
+        Self { bytes, len: 32 }
     }
 }
 
@@ -227,7 +267,7 @@ impl Error for NodeIdError {}
 
 #[cfg(test)]
 mod tests {
-    use std::hash::{BuildHasher, RandomState};
+    use std::hash::RandomState;
 
     use super::*;
 
@@ -293,6 +333,24 @@ mod tests {
         assert_ne!(state.hash_one(id(&[0])), state.hash_one(id(&[0, 0])));
     }
 
+    /// Also where one is the other with zeros behind it, and where only the last
+    /// byte differs.
+    #[test]
+    fn keyed_hash_tells_neighbours_apart() {
+        let state = ahash::RandomState::new();
+        let mut ids: Vec<NodeId> = (1..=63).map(|len| id(&vec![0; len])).collect();
+        ids.extend((1..=63).map(|len| {
+            let mut bytes = vec![0; len];
+            bytes[len - 1] = 1;
+            id(&bytes)
+        }));
+        let mut hashes: Vec<u64> = ids.iter().map(|id| id.keyed_hash(&state)).collect();
+        assert_eq!(ids[31].keyed_hash(&state), hashes[31]);
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), ids.len());
+    }
+
     #[test]
     fn parts_make_the_whole() {
         for len in [1, 31, 32, 33, 63] {
@@ -307,7 +365,7 @@ mod tests {
     #[test]
     fn parts_that_do_not_belong_together_are_harmless() {
         for len in [0, 64, 255] {
-            let odd = NodeId::from_parts([0xff; 32], [0xff; 31], len);
+            let odd = NodeId::from_parts([u64::MAX; 4], [u64::MAX; 4], len);
             assert!(odd.as_bytes().len() <= NodeId::MAX_LEN);
             let _ = (odd.to_string(), RandomState::new().hash_one(odd));
         }

@@ -86,13 +86,10 @@ mod tests {
     use std::time::Duration;
 
     fn at(endpoint: &str, failure_domain: Option<&str>) -> Announcement {
+        let endpoint = endpoint.parse().unwrap();
         Announcement {
-            endpoint: endpoint.parse().unwrap(),
-            capacity: 1,
-            ttl: Duration::from_secs(1),
-            nat: None,
             failure_domain: failure_domain.map(Into::into),
-            registered_at: 0,
+            ..Announcement::new(endpoint, 1, Duration::from_secs(1))
         }
     }
 

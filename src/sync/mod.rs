@@ -56,6 +56,13 @@ pub(crate) unsafe trait Zeroable: Sized {
 }
 
 // SAFETY: an atomic integer, for which zero is the default.
+unsafe impl Zeroable for AtomicU32 {
+    fn vacant() -> Self {
+        Self::default()
+    }
+}
+
+// SAFETY: likewise.
 unsafe impl Zeroable for AtomicU64 {
     fn vacant() -> Self {
         Self::default()

@@ -4,6 +4,7 @@ use super::{Arc, Ordering, Zeroable};
 use std::ops::Deref;
 
 pub(crate) use loom::cell::UnsafeCell;
+pub(crate) use loom::sync::atomic::fence;
 pub(crate) use loom::thread::{Thread, current as current_thread, yield_now};
 
 /// Makes the operation that follows visible to the scheduler.

@@ -3,7 +3,7 @@
 use super::{Arc, Zeroable};
 
 pub(crate) use parking_lot::{Mutex, MutexGuard};
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, fence};
 pub(crate) use std::thread::{Thread, current as current_thread, park_timeout, yield_now};
 
 /// A cell that is read and written through closures, as loom's is.

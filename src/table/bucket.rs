@@ -1,37 +1,51 @@
 //! A cache line of fingerprints: where the records of nearby hashes are.
 //!
 //! ```text
-//! +---------+---------+---------+-   -+---------+
-//! | passed  | entry 0 | entry 1 | ... | entry 6 |     64 bytes
-//! +---------+---------+---------+-   -+---------+
-//!             entry: fingerprint (32) | index + 1 (32), or 0: vacant
+//! +-----------------+-----------------+--------+---------+-   -+---------+
+//! | fingerprints    | fingerprints    | passed | index 0 | ... |  index  |
+//! | 0 to 7, a byte  | 8 to 11         |  (32)  |   (32)  |     |   11    |
+//! +-----------------+-----------------+--------+---------+-   -+---------+
+//!  64 bytes          0: none                     index + 1, or 0: vacant
 //! ```
 //!
 //! A record that finds its bucket full goes to one of those after it and counts
 //! itself in the `passed` of each that it passed, so a look-up goes on behind a
-//! bucket only while something lies there (as in Folly's F14). Entries are set
-//! and cleared by single compare-and-swaps and never move.
+//! bucket only while something lies there (as in Folly's F14). Entries never
+//! move.
+//!
+//! Whoever changes a place from vacant by a compare-and-swap owns it until it
+//! is vacant again, and with it the byte of its fingerprint: that one is set
+//! after the place is taken and cleared before it is left. So of what is named
+//! here both are there, and whoever looks for it looks at all fingerprints at
+//! once. One in 255 of others' is the same; the record tells.
 
-use crate::sync::{AtomicU64, Ordering, Zeroable};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable};
 
 /// What a bucket remembers of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry(u64);
-
-const VACANT: u64 = 0;
-const WAYS: usize = 7;
-
-impl Entry {
-    pub(crate) fn new(fingerprint: u32, index: u32) -> Self {
-        Self(u64::from(fingerprint) << 32 | (u64::from(index) + 1))
-    }
+pub(crate) struct Entry {
+    fingerprint: Fingerprint,
+    index: u32,
 }
+
+/// Some bits of a hash; not zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fingerprint(u8);
+
+const VACANT: u32 = 0;
+const WAYS: usize = 12;
+/// Fingerprints in a word.
+const LANES: usize = 8;
+/// The count of those that passed is the upper half of the second word.
+const ONE_PASSED: u64 = 1 << 32;
+const LOWEST_BITS: u64 = u64::MAX / 0xff;
+const HIGHEST_BITS: u64 = LOWEST_BITS << 7;
 
 /// See the module's description.
 #[repr(C, align(64))]
 pub(crate) struct Bucket {
-    passed: AtomicU64,
-    entries: [AtomicU64; WAYS],
+    fingerprints: [AtomicU64; 2],
+    places: [AtomicU32; WAYS],
 }
 
 #[cfg(not(relay_loom))]
@@ -41,65 +55,207 @@ const _: () = assert!(size_of::<Bucket>() == 64);
 unsafe impl Zeroable for Bucket {
     fn vacant() -> Self {
         Self {
-            passed: AtomicU64::default(),
-            entries: std::array::from_fn(|_| AtomicU64::default()),
+            fingerprints: std::array::from_fn(|_| AtomicU64::default()),
+            places: std::array::from_fn(|_| AtomicU32::default()),
         }
+    }
+}
+
+/// What a look into a bucket came to.
+pub(crate) enum Look<R> {
+    Found(R),
+    /// It may lie further on.
+    Passed,
+    Nowhere,
+}
+
+impl Fingerprint {
+    #[inline]
+    pub(crate) fn new(bits: u8) -> Self {
+        Self(bits.max(1))
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(fingerprint: Fingerprint, index: u32) -> Self {
+        Self { fingerprint, index }
+    }
+
+    fn place(self) -> u32 {
+        self.index + 1
     }
 }
 
 impl Bucket {
     /// How many entries a bucket holds.
+    #[cfg(all(test, not(relay_loom)))]
     pub(crate) const WAYS: usize = WAYS;
 
-    /// Indices of the records in this bucket that have `fingerprint`.
-    #[inline]
-    pub(crate) fn candidates(&self, fingerprint: u32) -> impl Iterator<Item = u32> {
-        self.entries.iter().filter_map(move |entry| {
-            // Acquire: with the entry comes the record's identity.
-            let entry = entry.load(Ordering::Acquire);
-            let matches = (entry >> 32) as u32 == fingerprint && entry != VACANT;
-            matches.then(|| (entry as u32).wrapping_sub(1))
-        })
-    }
-
-    /// Whether a record that belongs here may lie further on.
-    #[inline]
-    pub(crate) fn was_passed(&self) -> bool {
-        // Acquire: see `pass`.
-        self.passed.load(Ordering::Acquire) != 0
+    /// The first of the records here with `fingerprint` that `accept` takes.
+    #[inline(always)]
+    pub(crate) fn find<R>(
+        &self,
+        fingerprint: Fingerprint,
+        mut accept: impl FnMut(u32) -> Option<R>,
+    ) -> Look<R> {
+        // Acquire: with a fingerprint comes its place, and with `passed` what
+        // lies further on.
+        let first = self.fingerprints[0].load(Ordering::Acquire);
+        let second = self.fingerprints[1].load(Ordering::Acquire);
+        let mut matches = Matches::new(first, second, fingerprint);
+        while let Some(way) = matches.next() {
+            // Acquire: with the place comes the record's identity.
+            let place = self.places[way].load(Ordering::Acquire);
+            if let Some(found) = place.checked_sub(1).and_then(&mut accept) {
+                return Look::Found(found);
+            }
+        }
+        if second < ONE_PASSED {
+            Look::Nowhere
+        } else {
+            Look::Passed
+        }
     }
 
     /// Counts a record that goes past this full bucket.
     pub(crate) fn pass(&self) {
         // Release: before its entry is set, so whoever knows of the record
         // finds the way to it.
-        self.passed.fetch_add(1, Ordering::Release);
+        self.fingerprints[1].fetch_add(ONE_PASSED, Ordering::Release);
     }
 
     /// Takes back a [`pass`](Self::pass), after the entry was cleared.
     pub(crate) fn unpass(&self) {
-        self.passed.fetch_sub(1, Ordering::Release);
+        self.fingerprints[1].fetch_sub(ONE_PASSED, Ordering::Release);
     }
 
     /// Sets a vacant entry; false when there is none.
     pub(crate) fn set(&self, entry: Entry) -> bool {
-        self.entries.iter().any(|place| {
+        let way = self.places.iter().position(|place| {
+            // Acquire: the fingerprint of who was here before is cleared.
             // Release: publishes the record's identity.
             place.load(Ordering::Relaxed) == VACANT
                 && place
-                    .compare_exchange(VACANT, entry.0, Ordering::Release, Ordering::Relaxed)
+                    .compare_exchange(VACANT, entry.place(), Ordering::AcqRel, Ordering::Relaxed)
                     .is_ok()
-        })
+        });
+        if let Some(way) = way {
+            let bits = u64::from(entry.fingerprint.0) << shift(way);
+            // Release: publishes the place.
+            self.fingerprints[way / LANES].fetch_or(bits, Ordering::Release);
+        }
+        way.is_some()
     }
 
     /// Clears an entry; false when it is not here.
     pub(crate) fn clear(&self, entry: Entry) -> bool {
-        self.entries.iter().any(|place| {
+        // Relaxed: whoever clears an entry has set it, or seen it.
+        let is_its = |place: &AtomicU32| place.load(Ordering::Relaxed) == entry.place();
+        let way = self.places.iter().position(is_its);
+        if let Some(way) = way {
+            let others = !(0xff << shift(way));
             // Release: the record departed before its entry went.
-            place.load(Ordering::Relaxed) == entry.0
-                && place
-                    .compare_exchange(entry.0, VACANT, Ordering::Release, Ordering::Relaxed)
-                    .is_ok()
-        })
+            self.fingerprints[way / LANES].fetch_and(others, Ordering::Release);
+            // Release: and its fingerprint before its place is taken again.
+            self.places[way].store(VACANT, Ordering::Release);
+        }
+        way.is_some()
+    }
+
+    #[cfg(all(test, not(relay_loom)))]
+    pub(crate) fn is_as_new(&self) -> bool {
+        let words = &self.fingerprints;
+        words.iter().all(|word| word.load(Ordering::Relaxed) == 0)
+    }
+}
+
+/// Where the fingerprint of a way is in its word.
+fn shift(way: usize) -> usize {
+    way % LANES * 8
+}
+
+/// The ways whose fingerprint is as wanted: a bit for each, in bit 7 of its byte
+/// if it is in the first word, in bit 3 if it is in the second.
+struct Matches(u64);
+
+impl Matches {
+    #[inline]
+    fn new(first: u64, second: u64, wanted: Fingerprint) -> Self {
+        let all = u64::from(wanted.0) * LOWEST_BITS;
+        let in_second = zero_bytes(second ^ all) & (HIGHEST_BITS >> 32);
+        Self(zero_bytes(first ^ all) | in_second >> 4)
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
+        }
+        let bit = self.0.trailing_zeros() as usize;
+        self.0 &= self.0 - 1;
+        Some(bit / 8 + if bit & 4 == 0 { LANES } else { 0 })
+    }
+}
+
+/// The highest bit of each byte that is zero, and perhaps of one that is 1 and
+/// lies above such a byte.
+#[inline]
+fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(LOWEST_BITS) & !word & HIGHEST_BITS
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    fn found(bucket: &Bucket, fingerprint: Fingerprint) -> Vec<u32> {
+        let mut all = Vec::new();
+        let look = bucket.find(fingerprint, |index| {
+            all.push(index);
+            None::<()>
+        });
+        assert!(matches!(look, Look::Nowhere));
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn each_way_is_found_by_its_own_fingerprint() {
+        let bucket = Bucket::vacant();
+        let of = |index: u32| Fingerprint::new(0x80 | index as u8);
+        for index in 0..WAYS as u32 {
+            assert!(bucket.set(Entry::new(of(index), index)));
+        }
+        assert!(!bucket.set(Entry::new(of(0), 99)), "full");
+        for index in 0..WAYS as u32 {
+            assert!(found(&bucket, of(index)).contains(&index));
+            assert!(found(&bucket, Fingerprint::new(0)).is_empty());
+        }
+        for index in 0..WAYS as u32 {
+            assert!(bucket.clear(Entry::new(of(index), index)));
+            assert!(!bucket.clear(Entry::new(of(index), index)));
+            assert!(!found(&bucket, of(index)).contains(&index));
+        }
+        assert!(bucket.is_as_new());
+    }
+
+    #[test]
+    fn one_fingerprint_may_be_that_of_all() {
+        let bucket = Bucket::vacant();
+        let same = Fingerprint::new(0xff);
+        for index in 0..WAYS as u32 {
+            assert!(bucket.set(Entry::new(same, index)));
+        }
+        let all: Vec<u32> = (0..WAYS as u32).collect();
+        assert_eq!(found(&bucket, same), all);
+        bucket.pass();
+        assert!(matches!(
+            bucket.find(Fingerprint::new(1), |_| None::<()>),
+            Look::Passed
+        ));
+        assert!(matches!(bucket.find(same, Some), Look::Found(_)));
+        bucket.unpass();
+        assert!(bucket.clear(Entry::new(same, 9)));
+        assert_eq!(found(&bucket, same).len(), WAYS - 1);
     }
 }

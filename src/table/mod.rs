@@ -1,4 +1,4 @@
-//! The sharded, epoch-reclaimed table of all relays.
+//! The epoch-reclaimed table of all relays.
 //!
 //! All of the crate's `unsafe` is in this folder and in [`crate::record`], but
 //! for the zeroed allocation in [`crate::sync`]. The rules that it relies on
@@ -8,13 +8,22 @@
 //! Looking up an id touches two cache lines: its bucket and its record. No
 //! operation here waits for another thread: whoever meets an admission that is
 //! decided but not carried out finishes it.
+//!
+//! # Looking without a pin
+//!
+//! Whether an id is held needs no pin: records are never returned to the
+//! allocator while the table lives, and [`Record::glance`] tells the lives of
+//! one apart. A relay that is live throughout a look is in one record and one
+//! bucket for as long, and is found; so where none is found, there was a moment
+//! at which none was live.
 
 mod admission;
 mod bucket;
 mod departures;
+mod index;
 mod pool;
 mod reclaim;
-mod shard;
+mod segments;
 mod stack;
 mod store;
 mod unit;
@@ -27,14 +36,14 @@ pub(crate) use store::Exhausted;
 pub(crate) use unit::Unit;
 
 use crate::limits::MAX_RELAYS;
-use crate::record::{Announcement, BackOff, Lifecycle, Load, Record, Refusal};
+use crate::record::{Announcement, BackOff, Extra, Lifecycle, Load, Record, Refusal};
 use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, random_hasher};
 use crate::time::Tick;
 use admission::Admission;
 use departures::Departures;
-use shard::{Hash, Shard};
+use index::{Hash, Index};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
@@ -43,13 +52,9 @@ use store::Store;
 const _: () = assert!(MAX_RELAYS <= admission::MAX_COUNT);
 const _: () = assert!(store::announcements(MAX_RELAYS) <= Lifecycle::ANNOUNCEMENTS);
 
-/// At least so many relays are in a shard of a full table.
-const RELAYS_PER_SHARD: usize = 1024;
-const MAX_SHARDS: usize = 64;
-
 /// Relays by id.
 pub(crate) struct Table {
-    shards: Box<[Shard]>,
+    index: Index,
     hasher: ahash::RandomState,
     admission: Admission,
     departures: Departures,
@@ -66,7 +71,7 @@ pub(crate) struct Handle {
 
 /// A record that cannot begin another life while its guard lives.
 ///
-/// Only made from what makes `Record::identity` safe to call: the record was
+/// Only made from what makes `Record::identity` read one life: the record was
 /// found pending or live, or under its present generation, by a pinned thread.
 #[derive(Clone, Copy)]
 pub(crate) struct RecordRef<'g> {
@@ -95,18 +100,36 @@ pub(crate) enum Verdict {
 impl<'g> RecordRef<'g> {
     #[inline]
     pub(crate) fn identity(&self) -> NodeId {
-        // SAFETY: pinned; see the type.
-        unsafe { self.record.identity() }
+        self.record.identity(|| self.extra())
     }
 
     #[inline]
     pub(crate) fn is_of(&self, id: &NodeId) -> bool {
-        // SAFETY: pinned; see the type.
-        unsafe { self.record.matches(id) }
+        self.record.matches(|| self.extra(), id)
+    }
+
+    #[inline]
+    fn extra(&self) -> &'g Extra {
+        self.store.extra(self.index)
     }
 
     pub(crate) fn index(&self) -> u32 {
         self.index
+    }
+
+    /// The link of the wheel's inbox.
+    pub(crate) fn inbox_link(&self) -> &'g AtomicU32 {
+        self.extra().inbox_link()
+    }
+
+    /// Takes in a measurement; true when the figure in force changed.
+    pub(crate) fn record_rtt(&self, elapsed_nanos: u64, micros: u32) -> bool {
+        self.record.record_rtt(self.extra(), elapsed_nanos, micros)
+    }
+
+    /// Takes in a figure that holds until the first measurement.
+    pub(crate) fn seed_rtt(&self, elapsed_nanos: u64, micros: u32) -> bool {
+        self.record.seed_rtt(self.extra(), elapsed_nanos, micros)
     }
 
     pub(crate) fn handle(&self) -> Handle {
@@ -232,12 +255,8 @@ impl Table {
     /// A table for at most `max_relays` relays, 1 to [`MAX_RELAYS`]; `None`
     /// when the memory is not to be had.
     pub(crate) fn new(max_relays: usize) -> Option<Self> {
-        let shards = (max_relays / RELAYS_PER_SHARD).clamp(1, MAX_SHARDS);
-        let shards = 1 << shards.ilog2();
         Some(Self {
-            shards: (0..shards)
-                .map(|_| Shard::new(max_relays.div_ceil(shards)))
-                .collect::<Option<_>>()?,
+            index: Index::new(max_relays)?,
             hasher: random_hasher(),
             admission: Admission::default(),
             departures: Departures::default(),
@@ -321,9 +340,19 @@ impl Table {
         id: &NodeId,
         guard: &'g Guard,
     ) -> Option<RecordRef<'g>> {
-        self.shard(hash).find(hash, |index| {
+        self.index.find(hash, |index| {
             let record = self.at(index, guard);
             (record.lifecycle().is_live() && record.is_of(id)).then_some(record)
+        })
+    }
+
+    /// The lifecycle word of the live record of `id`, for whoever wants to know
+    /// no more; its deadline may have passed.
+    #[inline]
+    pub(crate) fn glance(&self, id: &NodeId) -> Option<Lifecycle> {
+        let store = &*self.store;
+        self.index.find(self.hash(id), |index| {
+            store.record(index).glance(|| store.extra(index), id)
         })
     }
 
@@ -349,7 +378,7 @@ impl Table {
 
     /// The link by which the wheel's inbox holds the record at `index`.
     pub(crate) fn inbox_link(&self, index: u32) -> &AtomicU32 {
-        self.store.record(index).inbox_link()
+        self.store.extra(index).inbox_link()
     }
 
     /// How long a relay is left alone, counted from `now`: with a jitter that
@@ -358,7 +387,7 @@ impl Table {
         BackOff {
             now,
             tick_nanos,
-            jitter: self.hash(&record.identity()).fingerprint() as u8,
+            jitter: self.hash(&record.identity()).0 as u8,
         }
     }
 
@@ -386,11 +415,11 @@ impl Table {
             }
         };
         let record = self.at(index, guard);
-        // SAFETY: taken above, and private until it is named below.
-        unsafe { record.begin(id, capacity, rtt_seed) };
+        // It is private until it is named below.
+        record.begin(record.extra(), id, capacity, rtt_seed);
         record.set_lifecycle(Lifecycle::pending(deadline, announcement));
         let hash = self.hash(id);
-        if !self.shard(hash).insert(hash, index) {
+        if !self.index.insert(hash, index) {
             record.set_lifecycle(Lifecycle::DEPARTED);
             self.store.return_announcement(announcement);
             self.store.return_record(index);
@@ -509,7 +538,7 @@ impl Table {
     fn unname(&self, record: RecordRef<'_>) {
         record.raise(Load::CLOSED);
         let hash = self.hash(&record.identity());
-        self.shard(hash).remove(hash, record.index);
+        self.index.remove(hash, record.index);
         record.end_generation();
     }
 
@@ -531,12 +560,7 @@ impl Table {
 
     #[inline]
     fn hash(&self, id: &NodeId) -> Hash {
-        Hash(self.hasher.hash_one(id))
-    }
-
-    #[inline]
-    fn shard(&self, hash: Hash) -> &Shard {
-        &self.shards[hash.shard(self.shards.len())]
+        Hash(id.keyed_hash(&self.hasher))
     }
 }
 

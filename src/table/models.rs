@@ -17,14 +17,8 @@ fn id(n: u8) -> NodeId {
 }
 
 fn announcement(capacity: u32) -> Announcement {
-    Announcement {
-        endpoint: std::net::SocketAddr::from(([192, 0, 2, 1], 4433)).into(),
-        capacity,
-        ttl: std::time::Duration::from_secs(1),
-        nat: None,
-        failure_domain: None,
-        registered_at: 0,
-    }
+    let endpoint = std::net::SocketAddr::from(([192, 0, 2, 1], 4433));
+    Announcement::new(endpoint.into(), capacity, std::time::Duration::from_secs(1))
 }
 
 fn table(max_relays: usize) -> Arc<Table> {

@@ -19,10 +19,11 @@
 //! - A lease may outlive the registry. For each record that has leases then, one
 //!   reference to the store is left, which the record's last lease drops.
 
-use crate::record::{Announcement, Lifecycle, Load, Record};
+use crate::record::{Announcement, Extra, Lifecycle, Load, Record};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
-use crate::table::pool::{Growth, Pool, Pooled};
+use crate::table::pool::Pool;
+use crate::table::segments::Segments;
 use crate::table::stack::{Stack, Taken};
 use std::mem::MaybeUninit;
 
@@ -34,6 +35,9 @@ const SPARE_PERMITS: usize = if cfg!(relay_loom) { 1 } else { 1024 };
 /// may replace while a thread is preempted inside a call.
 const SPARE_ANNOUNCEMENTS: usize = if cfg!(relay_loom) { 1 } else { 8192 };
 
+/// Records that only leases hold are limited by the flag of the inbox alone.
+const INDICES: u32 = (1 << 31) - 1;
+
 /// The most announcements that a table for so many relays holds at once.
 pub(crate) const fn announcements(max_relays: usize) -> usize {
     2 * max_relays + SPARE_PERMITS + SPARE_ANNOUNCEMENTS
@@ -42,6 +46,8 @@ pub(crate) const fn announcements(max_relays: usize) -> usize {
 /// Records and announcements of one registry.
 pub(crate) struct Store {
     records: Pool<Record>,
+    /// One for each record.
+    extras: Segments<Extra>,
     announcements: Pool<AnnouncementCell>,
     /// Records that hold a permit.
     permits: Padded<AtomicU32>,
@@ -66,25 +72,16 @@ pub(super) struct Retired {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exhausted;
 
-impl Pooled for Record {
-    fn pool_link(&self) -> &AtomicU32 {
-        Record::pool_link(self)
-    }
-}
+#[repr(align(64))]
+struct AnnouncementCell(UnsafeCell<MaybeUninit<Announcement>>);
 
-struct AnnouncementCell {
-    content: UnsafeCell<MaybeUninit<Announcement>>,
-    pool_link: AtomicU32,
-}
+#[cfg(not(relay_loom))]
+const _: () = assert!(size_of::<AnnouncementCell>() == 64);
 
-// SAFETY: uninitialised content has no invalid bit pattern; the link is an
-// atomic integer.
+// SAFETY: uninitialised content has no invalid bit pattern.
 unsafe impl Zeroable for AnnouncementCell {
     fn vacant() -> Self {
-        Self {
-            content: UnsafeCell::new(MaybeUninit::uninit()),
-            pool_link: AtomicU32::default(),
-        }
+        Self(UnsafeCell::new(MaybeUninit::uninit()))
     }
 }
 
@@ -95,23 +92,20 @@ unsafe impl Sync for AnnouncementCell {}
 // SAFETY: an announcement is `Send`.
 unsafe impl Send for AnnouncementCell {}
 
-impl Pooled for AnnouncementCell {
-    fn pool_link(&self) -> &AtomicU32 {
-        &self.pool_link
-    }
-}
-
 impl Store {
     /// Room for `max_relays` live relays and those in reclamation; `None` when
     /// the memory is not to be had.
     pub(crate) fn new(max_relays: usize) -> Option<Self> {
-        let limit = u32::try_from(2 * max_relays + SPARE_PERMITS).ok()?;
+        // The others are allocated once so many are in reclamation or leased.
+        let usual = u32::try_from(max_relays + SPARE_PERMITS).ok()?;
+        let permits = u32::try_from(2 * max_relays + SPARE_PERMITS).ok()?;
         let announcements = u32::try_from(announcements(max_relays)).ok()?;
         Some(Self {
-            records: Pool::new(limit, Growth::Doubling)?,
-            announcements: Pool::new(announcements, Growth::Fixed)?,
+            records: Pool::new(usual, INDICES)?,
+            extras: Segments::new(usual)?,
+            announcements: Pool::new(usual, announcements)?,
             permits: Padded(AtomicU32::default()),
-            permit_limit: limit,
+            permit_limit: permits,
             awaiting: Padded(AtomicU32::default()),
             superseded: Padded(AtomicU32::default()),
             retired_records: Stack::default(),
@@ -124,6 +118,12 @@ impl Store {
     #[inline]
     pub(crate) fn record(&self, index: u32) -> &Record {
         self.records.get(index)
+    }
+
+    /// What goes with that record.
+    #[inline]
+    pub(crate) fn extra(&self, index: u32) -> &Extra {
+        self.extras.get(index)
     }
 
     /// All indices ever handed out lie below.
@@ -144,10 +144,15 @@ impl Store {
     /// Takes a record, private to the caller until published.
     pub(crate) fn take_record(&self, guard: &Guard) -> Result<u32, Exhausted> {
         self.take_permit()?;
-        self.records.take(guard).ok_or_else(|| {
+        let Some(index) = self.records.take(guard) else {
             self.return_permit();
-            Exhausted
-        })
+            return Err(Exhausted);
+        };
+        if self.extras.ensure(index).is_none() {
+            self.return_record(index);
+            return Err(Exhausted);
+        }
+        Ok(index)
     }
 
     fn take_permit(&self) -> Result<(), Exhausted> {
@@ -184,7 +189,7 @@ impl Store {
         guard: &Guard,
     ) -> Result<u32, Exhausted> {
         let index = self.announcements.take(guard).ok_or(Exhausted)?;
-        self.announcements.get(index).content.with_mut(|content| {
+        self.announcements.get(index).0.with_mut(|content| {
             // SAFETY: the cell was taken from the pool, so it is this
             // thread's alone and its former content was dropped.
             unsafe { (*content).write(announcement) };
@@ -204,7 +209,7 @@ impl Store {
         index: u32,
         _guard: &'g Guard,
     ) -> &'g Announcement {
-        self.announcements.get(index).content.with(|content| {
+        self.announcements.get(index).0.with(|content| {
             // SAFETY: it was filled before it was published, and is not
             // dropped while a thread is pinned that read the word.
             unsafe { (*content).assume_init_ref() }
@@ -213,7 +218,7 @@ impl Store {
 
     /// Gives back an announcement that was never published.
     pub(crate) fn return_announcement(&self, index: u32) {
-        self.announcements.get(index).content.with_mut(|content| {
+        self.announcements.get(index).0.with_mut(|content| {
             // SAFETY: filled, and no other thread can come upon it: never
             // published, or unreachable (the only other caller's case).
             unsafe { (*content).assume_init_drop() };
@@ -224,7 +229,7 @@ impl Store {
     /// Retires an announcement that no lifecycle word names any more.
     pub(crate) fn retire_announcement(&self, index: u32, guard: &Guard) {
         self.superseded.fetch_add(1, Ordering::Relaxed);
-        let link = self.announcements.get(index).pool_link();
+        let link = self.announcements.link(index);
         self.retired_announcements.push(index, link);
         self.begin_round(guard);
     }
@@ -233,7 +238,7 @@ impl Store {
     /// the thread that made it depart.
     pub(crate) fn retire(&self, record: u32, announcement: u32, guard: &Guard) {
         self.awaiting.fetch_add(1, Ordering::Relaxed);
-        let link = self.records.get(record).pool_link();
+        let link = self.records.link(record);
         self.retired_records.push(record, link);
         self.retire_announcement(announcement, guard);
     }
@@ -253,13 +258,13 @@ impl Store {
     /// Gives back what no thread can come upon any more.
     pub(super) fn free(&self, retired: Retired) {
         retired.records.for_each(
-            |index| self.records.get(index).pool_link(),
+            |index| self.records.link(index),
             |index| {
                 self.on_unreachable(index);
             },
         );
         retired.announcements.for_each(
-            |index| self.announcements.get(index).pool_link(),
+            |index| self.announcements.link(index),
             |index| {
                 self.return_announcement(index);
                 self.superseded.fetch_sub(1, Ordering::Relaxed);

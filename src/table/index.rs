@@ -1,0 +1,174 @@
+//! Where the record of an id may be: buckets, chosen by a hash.
+//!
+//! The upper half of a hash chooses the bucket, its lowest byte is the
+//! fingerprint. A record that finds its bucket full moves on to the next; of
+//! the places, four in seven are ever needed at once.
+
+use crate::sync::zeroed_slice;
+use crate::table::bucket::{Bucket, Entry, Fingerprint, Look};
+
+/// Places for registrations and departures under way, which are few, but not
+/// fewer in a small table.
+const SPARE_PLACES: usize = if cfg!(relay_loom) { 0 } else { 64 };
+
+/// How many records there are to a bucket in a full table: one in forty finds
+/// its bucket full then.
+const PER_BUCKET: usize = 7;
+
+/// See the module's description.
+pub(crate) struct Index {
+    buckets: Box<[Bucket]>,
+}
+
+/// A hash, cut into its parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hash(pub(crate) u64);
+
+impl Hash {
+    #[inline]
+    fn fingerprint(self) -> Fingerprint {
+        Fingerprint::new(self.0 as u8)
+    }
+
+    /// The home among so many buckets: the hash scaled down to their number.
+    #[inline]
+    fn home(self, buckets: usize) -> usize {
+        (((self.0 >> 32) * buckets as u64) >> 32) as usize
+    }
+}
+
+impl Index {
+    /// Room for `relays` and more; `None` when the memory is not to be had.
+    pub(crate) fn new(relays: usize) -> Option<Self> {
+        let buckets = (relays + SPARE_PLACES).div_ceil(PER_BUCKET);
+        Some(Self {
+            buckets: zeroed_slice(buckets)?,
+        })
+    }
+
+    /// The home bucket of a hash and those behind it.
+    fn path(&self, hash: Hash) -> impl Iterator<Item = &Bucket> {
+        let home = hash.home(self.buckets.len());
+        let (before, behind) = self.buckets.split_at(home);
+        behind.iter().chain(before)
+    }
+
+    /// The first of the records with the fingerprint of `hash` that `accept`
+    /// takes.
+    #[inline(always)]
+    pub(crate) fn find<R>(
+        &self,
+        hash: Hash,
+        mut accept: impl FnMut(u32) -> Option<R>,
+    ) -> Option<R> {
+        let home = &self.buckets[hash.home(self.buckets.len())];
+        match home.find(hash.fingerprint(), &mut accept) {
+            Look::Found(found) => Some(found),
+            Look::Nowhere => None,
+            Look::Passed => self.find_behind(hash, accept),
+        }
+    }
+
+    #[cold]
+    fn find_behind<R>(&self, hash: Hash, mut accept: impl FnMut(u32) -> Option<R>) -> Option<R> {
+        for bucket in self.path(hash).skip(1) {
+            match bucket.find(hash.fingerprint(), &mut accept) {
+                Look::Found(found) => return Some(found),
+                Look::Nowhere => return None,
+                Look::Passed => {}
+            }
+        }
+        None
+    }
+
+    /// Names the record at `index` in the bucket of `hash` or behind it; false
+    /// when there is no place at all.
+    pub(crate) fn insert(&self, hash: Hash, index: u32) -> bool {
+        let entry = Entry::new(hash.fingerprint(), index);
+        for bucket in self.path(hash) {
+            if bucket.set(entry) {
+                return true;
+            }
+            bucket.pass();
+        }
+        self.path(hash).for_each(Bucket::unpass);
+        false
+    }
+
+    /// Removes what [`insert`](Self::insert) named.
+    pub(crate) fn remove(&self, hash: Hash, index: u32) {
+        let entry = Entry::new(hash.fingerprint(), index);
+        let distance = self.path(hash).position(|bucket| bucket.clear(entry));
+        debug_assert!(distance.is_some(), "removed by whoever made it depart");
+        let passed = self.path(hash).take(distance.unwrap_or(0));
+        passed.for_each(Bucket::unpass);
+    }
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    fn found(table: &Index, hash: Hash) -> Vec<u32> {
+        let mut all = Vec::new();
+        let _ = table.find(hash, |index| {
+            all.push(index);
+            None::<()>
+        });
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn records_that_overflow_are_found_and_their_traces_removed() {
+        let table = Index::new(32).unwrap();
+        // The last bucket, so that the path goes round.
+        let hash = Hash(u64::MAX << 32 | 77);
+        for index in 0..40 {
+            assert!(table.insert(hash, index));
+        }
+        assert_eq!(found(&table, hash), (0..40).collect::<Vec<_>>());
+        for index in 0..40 {
+            table.remove(hash, index);
+            assert_eq!(found(&table, hash), (index + 1..40).collect::<Vec<_>>());
+        }
+        assert!(table.buckets.iter().all(Bucket::is_as_new));
+    }
+
+    #[test]
+    fn a_full_index_refuses_and_is_left_as_it_was() {
+        let table = Index::new(1).unwrap();
+        let hash = Hash(0);
+        let room = table.buckets.len() * Bucket::WAYS;
+        for index in 0..room as u32 {
+            assert!(table.insert(hash, index));
+        }
+        assert!(!table.insert(hash, 1_000));
+        table.remove(hash, 0);
+        assert!(table.insert(hash, 1_000));
+        assert_eq!(found(&table, hash).len(), room);
+    }
+
+    #[test]
+    fn every_bucket_is_the_home_of_some() {
+        let table = Index::new(1_000).unwrap();
+        let buckets = table.buckets.len();
+        let mut homes: Vec<usize> = (0..=u32::MAX)
+            .step_by(1 << 20)
+            .map(|upper| Hash(u64::from(upper) << 32).home(buckets))
+            .collect();
+        homes.dedup();
+        assert_eq!(homes, (0..buckets).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn other_fingerprints_are_not_looked_at() {
+        let table = Index::new(8).unwrap();
+        assert!(table.insert(Hash(5), 1));
+        assert!(
+            table.insert(Hash(0), 2),
+            "fingerprint zero is as good as any"
+        );
+        assert_eq!(found(&table, Hash(0)), [2]);
+    }
+}
