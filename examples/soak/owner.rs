@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use relay_registry::{
-    Endpoint, Failure, FindError, FindOptions, NatType, RegisterError, RegisterOptions,
-    Registration, Registry,
+    CircuitState, Endpoint, Failure, FindError, FindOptions, NatType, RegisterError,
+    RegisterOptions, Registration, Registry,
 };
 
 use crate::book::{BLURRED, Book, Page, micros};
@@ -52,6 +52,7 @@ struct Owned {
     is_draining: bool,
     is_banned: bool,
     is_failing: bool,
+    has_failed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,7 @@ impl<'a> Owner<'a> {
             is_draining: false,
             is_banned: false,
             is_failing: false,
+            has_failed: false,
         };
         Self {
             book,
@@ -375,15 +377,18 @@ impl<'a> Owner<'a> {
         self.tally.failures += 1;
         // A failure that is reported while it backs off counts no more, but then
         // it may come back sooner than from now.
-        let is_closed = self
-            .registry
-            .relay(&id)
-            .is_some_and(|info| info.circuit() == relay_registry::CircuitState::Closed);
+        let is_closed = self.circuit(index) == Some(CircuitState::Closed);
+        self.owned[index].has_failed = true;
         if self.registry.report_failure(&id, failure) && is_closed {
             page.set_failing_until(began + micros(back_off));
             page.failing.enter(self.book);
             self.owned[index].is_failing = true;
         }
+    }
+
+    fn circuit(&self, index: usize) -> Option<CircuitState> {
+        let info = self.registry.relay(&relays::id(self.owned[index].relay))?;
+        Some(info.circuit())
     }
 
     fn forget_failure(&mut self, index: usize) {
@@ -423,12 +428,18 @@ impl<'a> Owner<'a> {
         let mark = self.book.mark();
         let relay = self.owned[index].relay;
         let stays_out = self.owned[index].is_banned || relay == relays::local(self.book);
+        // Its failures outlived its absence; nobody else reports any.
+        let circuit = self.circuit(index);
+        let is_closed = circuit.is_none_or(|circuit| circuit == CircuitState::Closed);
+        if !is_closed && !self.owned[index].has_failed && !self.owned[index].is_banned {
+            self.fault(index, format_args!("{circuit:?} though it never failed"));
+        }
         let found = self
             .registry
             .find_relay_with(&relays::stranger(), &self.only(index));
         self.tally.visibility += 1;
         if let Err(FindError::NoRelaysAvailable { passed_over, .. }) = found {
-            if !stays_out && self.book.is_held(relay, &mark) {
+            if !stays_out && is_closed && self.book.is_held(relay, &mark) {
                 self.fault(
                     index,
                     format_args!("not found once it had come: {passed_over:?}"),
