@@ -18,15 +18,14 @@
 
 use crate::record::Circuit;
 use crate::relay::NodeId;
-use crate::sync::{AtomicU64, Ordering, random_hasher, zeroed_slice};
+use crate::sync::{AtomicU64, Ordering, ZeroedSlice, random_hasher};
 
 const WAYS: usize = if cfg!(relay_loom) { 1 } else { 4 };
 const SETS: usize = if cfg!(relay_loom) { 2 } else { 1 << 14 };
 
 /// See the module's description.
-#[derive(Debug)]
 pub(crate) struct Failures {
-    places: Box<[AtomicU64]>,
+    places: ZeroedSlice<AtomicU64>,
     hasher: ahash::RandomState,
 }
 
@@ -34,7 +33,7 @@ impl Failures {
     /// `None` when the memory is not to be had.
     pub(super) fn new() -> Option<Self> {
         Some(Self {
-            places: zeroed_slice(SETS * WAYS)?,
+            places: ZeroedSlice::new(SETS * WAYS)?,
             hasher: random_hasher(),
         })
     }

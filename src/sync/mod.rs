@@ -14,7 +14,9 @@ use std::ops::Deref;
 #[cfg(not(relay_loom))]
 mod native;
 #[cfg(not(relay_loom))]
-pub(crate) use native::*;
+mod zeroed;
+#[cfg(not(relay_loom))]
+pub(crate) use {native::*, zeroed::ZeroedSlice};
 
 #[cfg(relay_loom)]
 mod model;

@@ -161,9 +161,21 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Allocates `len` vacant values.
-pub(crate) fn zeroed_slice<T: Zeroable>(len: usize) -> Option<Box<[T]>> {
-    Some((0..len).map(|_| T::vacant()).collect())
+/// Vacant items, made one by one.
+pub(crate) struct ZeroedSlice<T>(Box<[T]>);
+
+impl<T: Zeroable> ZeroedSlice<T> {
+    pub(crate) fn new(len: usize) -> Option<Self> {
+        Some(Self((0..len).map(|_| T::vacant()).collect()))
+    }
+}
+
+impl<T> Deref for ZeroedSlice<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
 }
 
 /// The swapped pointer as a lock that loom can see.

@@ -1,6 +1,6 @@
 //! What the ordinary build synchronises with.
 
-use super::{Arc, Zeroable};
+use super::Arc;
 
 pub(crate) use parking_lot::{Mutex, MutexGuard};
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, fence};
@@ -28,22 +28,6 @@ impl<T> UnsafeCell<T> {
     pub(crate) fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
         write(self.0.get())
     }
-}
-
-/// Allocates `len` vacant values without touching their memory; `None` when
-/// the allocator refuses.
-pub(crate) fn zeroed_slice<T: Zeroable>(len: usize) -> Option<Box<[T]>> {
-    let layout = std::alloc::Layout::array::<T>(len).ok()?;
-    assert!(layout.size() > 0, "never asked for nothing");
-    // SAFETY: the layout has a size above zero.
-    let start = unsafe { std::alloc::alloc_zeroed(layout) };
-    if start.is_null() {
-        return None;
-    }
-    let slice = std::ptr::slice_from_raw_parts_mut(start.cast::<T>(), len);
-    // SAFETY: allocated by the global allocator with the layout of this very
-    // slice, and all zeros is a valid `T` by the promise of `Zeroable`.
-    Some(unsafe { Box::from_raw(slice) })
 }
 
 /// A shared pointer that is read without waiting and replaced as a whole.

@@ -4,7 +4,7 @@
 //! fingerprint. A record that finds its bucket full moves on to the next; of
 //! the places, four in seven are ever needed at once.
 
-use crate::sync::zeroed_slice;
+use crate::sync::ZeroedSlice;
 use crate::table::bucket::{Bucket, Entry, Fingerprint, Look};
 
 /// Places for registrations and departures under way, which are few, but not
@@ -17,7 +17,7 @@ const PER_BUCKET: usize = 7;
 
 /// See the module's description.
 pub(crate) struct Index {
-    buckets: Box<[Bucket]>,
+    buckets: ZeroedSlice<Bucket>,
 }
 
 /// A hash, cut into its parts.
@@ -42,7 +42,7 @@ impl Index {
     pub(crate) fn new(relays: usize) -> Option<Self> {
         let buckets = (relays + SPARE_PLACES).div_ceil(PER_BUCKET);
         Some(Self {
-            buckets: zeroed_slice(buckets)?,
+            buckets: ZeroedSlice::new(buckets)?,
         })
     }
 

@@ -3,16 +3,16 @@
 //! The first segment is allocated at once, zeroed, so its memory is touched only
 //! as far as it is used; each further one doubles the whole.
 
-use crate::sync::{AtomicPtr, Ordering, Zeroable, zeroed_slice};
+use crate::sync::{AtomicPtr, Ordering, Zeroable, ZeroedSlice};
 use std::ptr;
 
 const SEGMENTS: usize = 32;
 
 /// See the module's description.
 pub(crate) struct Segments<T> {
-    first: Box<[T]>,
+    first: ZeroedSlice<T>,
     /// Segment `k` starts at index `first.len() << k` and is as long as that.
-    further: [AtomicPtr<T>; SEGMENTS],
+    further: [AtomicPtr<ZeroedSlice<T>>; SEGMENTS],
 }
 
 impl<T: Zeroable> Segments<T> {
@@ -20,7 +20,7 @@ impl<T: Zeroable> Segments<T> {
     /// to be had.
     pub(crate) fn new(len: u32) -> Option<Self> {
         Some(Self {
-            first: zeroed_slice(len.max(1) as usize)?,
+            first: ZeroedSlice::new(len.max(1) as usize)?,
             further: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
         })
     }
@@ -38,11 +38,11 @@ impl<T: Zeroable> Segments<T> {
     fn get_further(&self, index: u32) -> &T {
         let (segment, offset) = self.locate(index);
         // Acquire: pairs with the publication of the segment.
-        let start = self.further[segment].load(Ordering::Acquire);
-        assert!(!start.is_null(), "there was never room for {index}");
-        // SAFETY: `locate` keeps the offset within the segment, which lives as
-        // long as `self`; items are only ever shared.
-        unsafe { &*start.add(offset) }
+        let items = self.further[segment].load(Ordering::Acquire);
+        assert!(!items.is_null(), "there was never room for {index}");
+        // SAFETY: published by `ensure_further`, and lives as long as `self`.
+        let items = unsafe { &*items };
+        &items[offset]
     }
 
     /// Segment and offset of an index beyond the first segment.
@@ -70,14 +70,11 @@ impl<T: Zeroable> Segments<T> {
         if !place.load(Ordering::Acquire).is_null() {
             return Some(());
         }
-        let items = Box::into_raw(zeroed_slice::<T>(self.first.len() << segment)?);
+        let items = ZeroedSlice::new(self.first.len() << segment)?;
+        let items = Box::into_raw(Box::new(items));
         // Release: publishes the items. Acquire: or takes over the winner's.
-        let published = place.compare_exchange(
-            ptr::null_mut(),
-            items.cast::<T>(),
-            Ordering::Release,
-            Ordering::Acquire,
-        );
+        let published =
+            place.compare_exchange(ptr::null_mut(), items, Ordering::Release, Ordering::Acquire);
         if published.is_err() {
             // SAFETY: made above by `Box::into_raw` and shared with nobody.
             drop(unsafe { Box::from_raw(items) });
@@ -88,13 +85,12 @@ impl<T: Zeroable> Segments<T> {
 
 impl<T> Drop for Segments<T> {
     fn drop(&mut self) {
-        for (segment, place) in self.further.iter().enumerate() {
-            let start = place.load(Ordering::Relaxed);
-            if !start.is_null() {
-                let len = self.first.len() << segment;
-                let items = ptr::slice_from_raw_parts_mut(start, len);
-                // SAFETY: published by `ensure_further` from a boxed slice of
-                // this length, and dropped only here.
+        for place in &self.further {
+            // Relaxed: whoever drops has synchronised with all others.
+            let items = place.load(Ordering::Relaxed);
+            if !items.is_null() {
+                // SAFETY: published by `ensure_further`, which made it by
+                // `Box::into_raw`, and dropped only here.
                 drop(unsafe { Box::from_raw(items) });
             }
         }

@@ -1,0 +1,119 @@
+//! Memory full of zeros that the operating system commits as it is touched.
+//!
+//! The standard library has the allocator hand out such memory only where it need
+//! not be aligned beyond a word or two; for items aligned to a cache line it would
+//! write the zeros itself, and commit it all. So more is asked for, aligned to
+//! words, and the items begin at the first boundary within.
+//!
+//! # Invariants
+//!
+//! - `memory` was allocated with `layout` and is given back once, by the drop.
+//! - From `items` on there are `len` valid items, aligned, within that memory.
+
+use super::Zeroable;
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ops::Deref;
+use std::ptr::NonNull;
+use std::slice;
+
+/// See the module's description.
+pub(crate) struct ZeroedSlice<T> {
+    items: NonNull<T>,
+    len: usize,
+    memory: NonNull<u8>,
+    layout: Layout,
+}
+
+// SAFETY: it owns its items, and hands them out by reference only.
+unsafe impl<T: Send> Send for ZeroedSlice<T> {}
+// SAFETY: likewise.
+unsafe impl<T: Sync> Sync for ZeroedSlice<T> {}
+
+impl<T: Zeroable> ZeroedSlice<T> {
+    /// So many vacant items, at least one; `None` when the memory is not to be had.
+    pub(crate) fn new(len: usize) -> Option<Self> {
+        let layout = with_room_to_align::<T>(len)?;
+        // SAFETY: the layout has a size above zero.
+        let memory = NonNull::new(unsafe { alloc_zeroed(layout) })?;
+        let to_boundary = memory.align_offset(align_of::<T>());
+        // SAFETY: a boundary is less than `align_of` away, and by so much the
+        // memory is longer than the items.
+        let items = unsafe { memory.add(to_boundary) }.cast();
+        Some(Self {
+            items,
+            len,
+            memory,
+            layout,
+        })
+    }
+}
+
+/// The layout of `len` items wherever it begins.
+fn with_room_to_align<T>(len: usize) -> Option<Layout> {
+    let items = Layout::array::<T>(len).ok()?;
+    assert!(items.size() > 0, "never asked for nothing");
+    let size = items.size().checked_add(items.align())?;
+    Layout::from_size_align(size, align_of::<usize>()).ok()
+}
+
+impl<T> Deref for ZeroedSlice<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        // SAFETY: valid, aligned items by the module's invariants; all zeros is a
+        // valid `T` by the promise of `Zeroable`, without which none is made.
+        unsafe { slice::from_raw_parts(self.items.as_ptr(), self.len) }
+    }
+}
+
+impl<T> Drop for ZeroedSlice<T> {
+    fn drop(&mut self) {
+        let items = NonNull::slice_from_raw_parts(self.items, self.len);
+        // SAFETY: the items are valid, and never used again.
+        unsafe { items.drop_in_place() };
+        // SAFETY: allocated with this layout by `new`.
+        unsafe { dealloc(self.memory.as_ptr(), self.layout) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::AtomicU32;
+
+    #[repr(align(512))]
+    struct Wide(AtomicU32);
+
+    // SAFETY: an atomic integer and padding.
+    unsafe impl Zeroable for Wide {
+        fn vacant() -> Self {
+            Self(AtomicU32::default())
+        }
+    }
+
+    #[test]
+    fn items_are_vacant_and_aligned() {
+        let slices = (1..40).map(|len| ZeroedSlice::<Wide>::new(len).unwrap());
+        for slice in slices.collect::<Vec<_>>() {
+            assert_eq!(slice.as_ptr().addr() % 512, 0);
+            assert!(
+                slice
+                    .iter()
+                    .all(|item| item.0.load(super::super::Ordering::Relaxed) == 0)
+            );
+        }
+    }
+
+    #[test]
+    fn more_than_there_can_be_is_refused() {
+        for len in [
+            usize::MAX,
+            usize::MAX / 512,
+            isize::MAX as usize / 512,
+            1 << 50,
+        ] {
+            assert!(ZeroedSlice::<Wide>::new(len).is_none(), "{len}");
+        }
+    }
+}
