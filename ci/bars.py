@@ -91,6 +91,8 @@ def looking_up(bars):
     for relays in SIZES:
         figure = bars.value("two threads", relays, OURS)
         bars.at_least("`is_relay`, two threads / one", relays, 1.8, figure)
+    control = bars.value("two threads", 1_000, "arithmetic alone")
+    bars.recorded("arithmetic that shares nothing, two threads / one", 1_000, control, "x")
     figure = bars.value("two threads", 1_000, "find_relay")
     bars.at_least("`find_relay` independent, two threads / one", 1_000, 1.8, figure)
 

@@ -115,6 +115,7 @@ def own_costs(part):
                 elif kind == "calls":
                     of_a_call = True
                 else:
+                    name = name.removeprefix(os.getcwd() + "/")
                     file = re.sub(r".*/(rustc/[0-9a-f]+/|index.crates.io-[^/]*/|src/(?=\w+/))", "", name)
             elif match := re.match(r"[0-9]+ ([0-9]+)$", line):
                 if not of_a_call:

@@ -6,7 +6,7 @@ use fastrand::Rng;
 use relay_registry::{FindOptions, Lease, Registry};
 
 /// How often each session is replaced, on average.
-const TURNOVERS: usize = 3;
+const TURNOVERS: usize = 2;
 
 /// Leases held, for targets drawn at random.
 #[derive(Default)]

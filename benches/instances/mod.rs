@@ -155,6 +155,11 @@ pub fn random_ids(count: usize, rng: &mut Rng) -> Vec<NodeId> {
     (0..count).map(|_| random_id(rng)).collect()
 }
 
+/// Targets that are no relays in any instance.
+pub fn strangers() -> Vec<NodeId> {
+    random_ids(1_024, &mut Rng::with_seed(u64::MAX))
+}
+
 pub fn random_id(rng: &mut Rng) -> NodeId {
     let mut id = [0; 32];
     rng.fill(&mut id);

@@ -144,11 +144,17 @@ impl TwoChoices {
 pub struct Pingora(LoadBalancer<Random>);
 
 impl Pingora {
-    pub fn of(relays: usize) -> Self {
+    /// `None` for more than it supports.
+    pub fn of(relays: usize) -> Option<Self> {
+        if relays >= 1 << 16 {
+            return None;
+        }
         let first = u32::from(Ipv4Addr::new(10, 0, 0, 0));
         let address = |number: u32| SocketAddr::from((Ipv4Addr::from(first + number), 4433));
         let addresses = (0..relays as u32).map(address);
-        Self(LoadBalancer::try_from_iter(addresses).expect("addresses"))
+        Some(Self(
+            LoadBalancer::try_from_iter(addresses).expect("addresses"),
+        ))
     }
 
     pub fn choose(&self) -> bool {

@@ -7,10 +7,7 @@
 //! ```
 
 use fastrand::Rng;
-use relay_registry::NodeId;
-use relay_registry_peers::instances::{
-    Instance, Loads, Recipe, RoundTrips, random_ids, share_full,
-};
+use relay_registry_peers::instances::{Instance, Loads, Recipe, RoundTrips, share_full, strangers};
 use relay_registry_peers::results;
 use relay_registry_peers::selectors::{Relay, relays_of};
 use relay_registry_peers::turns::{Contender, report, take_turns};
@@ -43,7 +40,7 @@ fn main() {
 }
 
 fn grow(world: &str, many: usize, recipe: impl Fn(usize) -> Recipe) {
-    let targets = random_ids(1_024, &mut Rng::with_seed(0));
+    let targets = strangers();
     let few: Vec<Instance> = (0..INSTANCES_OF_FEW)
         .map(|seed| recipe(FEW).build(seed))
         .collect();

@@ -11,9 +11,8 @@
 //! ```
 
 use arc_swap::ArcSwap;
-use fastrand::Rng;
 use relay_registry::{FindOptions, NodeId};
-use relay_registry_peers::instances::{Instance, Loads, Recipe, RoundTrips, random_ids};
+use relay_registry_peers::instances::{Instance, Loads, Recipe, RoundTrips, strangers};
 use relay_registry_peers::results;
 use relay_registry_peers::scaling;
 use relay_registry_peers::selectors::{Locked, Pingora, TwoChoices, relays_of};
@@ -95,7 +94,7 @@ fn group(recipe: &Recipe) -> String {
 }
 
 fn compare_on(Instance { registry, .. }: &Instance, rounds: usize) -> Vec<Outcome> {
-    let targets = random_ids(1_024, &mut Rng::with_seed(0));
+    let targets = strangers();
     let relays = relays_of(registry);
     let (options, several) = (FindOptions::new(), FindOptions::new().max_results(3));
     let locked = Locked::of(&relays);
@@ -104,7 +103,7 @@ fn compare_on(Instance { registry, .. }: &Instance, rounds: usize) -> Vec<Outcom
     let swap = ArcSwap::new(Arc::new(0_u64));
     // As many as take some tens of microseconds, but one call at least.
     let scans = 1_000 / relays.len();
-    let mut contenders = [
+    let mut contenders = vec![
         of_targets("find_relay", CALLS, &targets, |target| {
             registry.find_relay(target).is_ok()
         }),
@@ -130,10 +129,16 @@ fn compare_on(Instance { registry, .. }: &Instance, rounds: usize) -> Vec<Outcom
         Contender::of_calls("tower, P2C of Peak-EWMA, one thread", CHUNKS, CALLS, || {
             two_choices.choose()
         }),
-        Contender::of_calls("pingora, weighted random", CHUNKS, CALLS, || {
-            pingora.choose()
-        }),
     ];
+    if let Some(pingora) = &pingora {
+        let choose = || pingora.choose();
+        contenders.push(Contender::of_calls(
+            "pingora, weighted random",
+            CHUNKS,
+            CALLS,
+            choose,
+        ));
+    }
     take_turns(rounds, &mut contenders)
 }
 
@@ -155,7 +160,7 @@ fn of_targets<'a>(
 
 fn compare_threads(recipe: &Recipe) {
     let Instance { registry, .. } = recipe.build(1);
-    let targets = random_ids(1_024, &mut Rng::with_seed(0));
+    let targets = strangers();
     let scaling = scaling::of_two_threads(|_| {
         let mut queries = targets.iter().cycle();
         let (registry, calls) = (&registry, CALLS);

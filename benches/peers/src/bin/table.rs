@@ -195,6 +195,8 @@ impl Maps {
 
     fn compare_threads(&self) {
         println!("\ntwo threads over one, {} relays", self.relays());
+        let control = scaling::of_two_threads(|_| arithmetic);
+        results::note("two threads", self.relays(), "arithmetic alone", control);
         let scalings = each_map!(self, |map, keys| (name_of(map), scaling_of(map, keys)));
         for (name, scaling) in scalings {
             results::note("two threads", self.relays(), name, scaling);
@@ -228,6 +230,15 @@ fn visit_of<'a, M: Map>(map: &'a M, visitors: &[Id]) -> Box<dyn Fn(usize) + Send
         map.insert(visitors[step % VISITORS]);
         map.remove(&visitors[(step + VISITORS / 2) % VISITORS]);
     })
+}
+
+/// What shares nothing: as far as this machine goes.
+fn arithmetic() -> usize {
+    let mut number = black_box(1_u64);
+    for _ in 0..10 * CHUNK {
+        number = black_box(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number >> 29);
+    }
+    CHUNK
 }
 
 fn scaling_of<M: Map>(map: &M, keys: &[M::Key]) -> f64 {
