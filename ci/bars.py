@@ -202,8 +202,8 @@ def write(figures, rows):
     with open(PAGE) as file:
         page = file.read()
     for name, text in sections.items():
-        pattern = rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)"
-        page, count = re.subn(pattern, lambda match: match[1] + text + match[2], page, flags=re.DOTALL)
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+        page, count = re.subn(pattern, lambda match: match[1] + text + "\n" + match[2], page, flags=re.DOTALL)
         if count != 1:
             sys.exit(f"{PAGE} has no place for {name}")
     with open(PAGE, "w") as file:

@@ -17,7 +17,6 @@ results=$target/bars.tsv
 if [[ ${1:-} != --judge ]]; then
     build=(cargo build --release --locked --manifest-path benches/peers/Cargo.toml --target-dir "$target/peers")
     run "${build[@]}"
-    run cargo build --release --bench hanging_dht
     rm -f "$results"
     for bench in memory table registration growth tails selection; do
         BENCH_RESULTS=$results run "$target/peers/release/$bench"

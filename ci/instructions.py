@@ -13,6 +13,8 @@ from collections import Counter
 
 BASELINE = "benches/instructions/baseline.txt"
 TOLERANCE = 0.03
+# What the compiler and callgrind add to the name of a function.
+SUFFIX = r"::h[0-9a-f]{16}|'[0-9]+$"
 
 
 def compiler():
@@ -85,11 +87,11 @@ def compare(counts):
 def profile(folder, wanted):
     """Prints where the instructions of an operation are: in which function, as
     compiled, and in which source file, before inlining."""
-    functions, files, calls = Counter(), Counter(), 0
+    functions, files, entered, calls = Counter(), Counter(), Counter(), 0
     for part, times, operation in stretches(folder):
         if operation == wanted:
             calls += times
-            for function, file, instructions in own_costs(part):
+            for function, file, instructions in own_costs(part, entered):
                 functions[function] += instructions
                 files[file] += instructions
     if not calls:
@@ -98,21 +100,26 @@ def profile(folder, wanted):
         print(f"{'instructions':>12} {'share':>6}  per call in the {title}")
         for name, instructions in costs.most_common(12):
             share = instructions / costs.total()
-            print(f"{instructions / calls:12.1f} {share:6.1%}  {name}")
+            times = f", entered {entered[name] / calls:.1f} times" if name in entered else ""
+            print(f"{instructions / calls:12.1f} {share:6.1%}  {name}{times}")
 
 
-def own_costs(part):
+def own_costs(part, entered):
     """Function, source file and instructions of each line of a dump, without
-    what the functions that it calls execute."""
-    function = file = "?"
+    what the functions that it calls execute; counts how often those are
+    entered."""
+    function = file = callee = "?"
     of_a_call = False
     with open(part) as lines:
         for line in lines:
-            if match := re.match(r"(fl|fi|fe|fn|calls)=(.*)", line):
+            if match := re.match(r"(fl|fi|fe|fn|cfn|calls)=(.*)", line):
                 kind, name = match.groups()
                 if kind == "fn":
-                    function = re.sub(r"::h[0-9a-f]{16}|'[0-9]+$", "", name)
+                    function = re.sub(SUFFIX, "", name)
+                elif kind == "cfn":
+                    callee = re.sub(SUFFIX, "", name)
                 elif kind == "calls":
+                    entered[callee] += int(name.split()[0])
                     of_a_call = True
                 else:
                     name = name.removeprefix(os.getcwd() + "/")

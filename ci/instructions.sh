@@ -19,7 +19,7 @@ run env RUSTFLAGS='--cfg getrandom_backend="custom"' CARGO_TARGET_DIR="$target/i
 
 counts=$(mktemp -d)
 trap 'rm -rf "$counts"' EXIT
-run valgrind --tool=callgrind --toggle-collect=counted --dump-after=counted --compress-strings=no --compress-pos=no \
+run valgrind --tool=callgrind --toggle-collect=counted --zero-before=counted --dump-after=counted --compress-strings=no --compress-pos=no \
     --callgrind-out-file="$counts/part" "$program" >"$counts/calls" 2>"$counts/log" ||
     { cat "$counts/log" >&2; fail "$program failed under callgrind"; }
 python3 ci/instructions.py "$counts" "$@"

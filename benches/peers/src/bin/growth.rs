@@ -7,6 +7,7 @@
 //! ```
 
 use fastrand::Rng;
+use relay_registry::NodeId;
 use relay_registry_peers::instances::{Instance, Loads, Recipe, RoundTrips, share_full, strangers};
 use relay_registry_peers::results;
 use relay_registry_peers::selectors::{Relay, relays_of};
