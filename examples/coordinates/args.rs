@@ -1,15 +1,15 @@
 //! The command line: what can be set, within which bounds, and the help text.
 
+#[path = "../common/options.rs"]
+mod options;
+
 use std::ffi::OsString;
-use std::fmt::Display;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use lexopt::{Arg, Parser};
 
 use crate::bipartite::Setting;
-use crate::error::Failure;
+use options::{number, value, whole};
 
 pub const HELP: &str = "\
 coordinates: how well round trips are estimated, and relays chosen by estimates
@@ -75,48 +75,22 @@ impl From<&Args> for Setting {
 }
 
 /// Reads a command line, the program's name first.
-pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, Failure> {
+pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     let mut args = Args::default();
     let mut parser = Parser::from_iter(line);
-    while let Some(option) = parser.next().map_err(usage)? {
+    while let Some(option) = parser.next().map_err(|error| error.to_string())? {
         match option {
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
             Arg::Long("json") => args.json = true,
             Arg::Long("rtt") => args.rtt = Some(value("rtt", &mut parser)?.into()),
             Arg::Long("liars") => args.liars = number("liars", &mut parser, 0.0..=0.9)?,
-            Arg::Long("probes") => args.probes = number("probes", &mut parser, 1..=5_000)?,
-            Arg::Long("rounds") => args.rounds = number("rounds", &mut parser, 1..=100_000)?,
-            Arg::Long("seed") => args.seed = number("seed", &mut parser, 0..=u64::MAX)?,
-            other => return Err(usage(other.unexpected())),
+            Arg::Long("probes") => args.probes = whole("probes", &mut parser, 1..=5_000)?,
+            Arg::Long("rounds") => args.rounds = whole("rounds", &mut parser, 1..=100_000)?,
+            Arg::Long("seed") => args.seed = whole("seed", &mut parser, 0..=u64::MAX)?,
+            other => return Err(other.unexpected().to_string()),
         }
     }
     Ok(Command::Run(args))
-}
-
-fn value(name: &str, parser: &mut Parser) -> Result<OsString, Failure> {
-    parser
-        .value()
-        .map_err(|_| usage(format_args!("--{name} needs a value")))
-}
-
-fn number<T>(name: &str, parser: &mut Parser, bounds: RangeInclusive<T>) -> Result<T, Failure>
-where
-    T: FromStr + PartialOrd + Display,
-{
-    let text = value(name, parser)?;
-    let number = text.to_str().and_then(|text| text.parse().ok());
-    number
-        .filter(|number| bounds.contains(number))
-        .ok_or_else(|| {
-            let (least, most) = (bounds.start(), bounds.end());
-            usage(format_args!(
-                "--{name} {text:?} is not from {least} to {most}"
-            ))
-        })
-}
-
-fn usage(what: impl Display) -> Failure {
-    Failure::Usage(what.to_string())
 }
 
 #[cfg(test)]
@@ -125,7 +99,7 @@ mod tests {
 
     fn read(line: &[&str]) -> Result<Command, String> {
         let words = std::iter::once("coordinates").chain(line.iter().copied());
-        parse(words.map(OsString::from)).map_err(|failure| failure.to_string())
+        parse(words.map(OsString::from))
     }
 
     #[test]
@@ -148,7 +122,10 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_by_name() {
         for (line, part) in [
-            (&["--liars", "1"][..], "--liars \"1\" is not from 0 to 0.9"),
+            (
+                &["--liars", "1"][..],
+                "--liars \"1\" is not a number from 0 to 0.9",
+            ),
             (&["--liars", "NaN"], "--liars \"NaN\" is not"),
             (&["--probes", "0"], "--probes \"0\" is not"),
             (&["--rounds", "0"], "--rounds \"0\" is not"),

@@ -1,13 +1,14 @@
 //! The command line: what can be set, within which bounds, and the help text.
 
+#[path = "../common/options.rs"]
+mod options;
+
 use std::ffi::OsString;
-use std::fmt::Display;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use lexopt::{Arg, Parser};
 
-use crate::error::Failure;
+use options::{one_of, whole};
 
 pub const HELP: &str = "\
 mesh: relays that publish themselves through a DHT, newcomers that find them,
@@ -97,71 +98,40 @@ impl Default for Args {
 }
 
 /// Reads a command line, the program's name first.
-pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, Failure> {
+pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     let mut args = Args::default();
     let mut parser = Parser::from_iter(line);
-    while let Some(option) = parser.next().map_err(usage)? {
+    while let Some(option) = parser.next().map_err(|error| error.to_string())? {
         let name = match option {
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
             Arg::Long(name) => name.to_owned(),
-            _ => return Err(usage(option.unexpected())),
+            _ => return Err(option.unexpected().to_string()),
         };
         match name.as_str() {
             "json" => args.json = true,
             "engine" => args.engine = engine(&mut parser)?,
-            "relays" => args.relays = number(&name, &mut parser, 2..=200)?,
-            "newcomers" => args.newcomers = number(&name, &mut parser, 1..=50)?,
-            "nodes" => args.nodes = number(&name, &mut parser, 4..=200)?,
-            "seed" => args.seed = number(&name, &mut parser, 0..=u64::MAX)?,
+            "relays" => args.relays = whole(&name, &mut parser, 2..=200)?,
+            "newcomers" => args.newcomers = whole(&name, &mut parser, 1..=50)?,
+            "nodes" => args.nodes = whole(&name, &mut parser, 4..=200)?,
+            "seed" => args.seed = whole(&name, &mut parser, 0..=u64::MAX)?,
             "deadline" => {
-                args.deadline = Duration::from_secs(number(&name, &mut parser, 1..=600)?);
+                args.deadline = Duration::from_secs(whole(&name, &mut parser, 1..=600)?);
             }
-            _ => return Err(usage(Arg::Long(&name).unexpected())),
+            _ => return Err(Arg::Long(&name).unexpected().to_string()),
         }
     }
     Ok(Command::Run(args))
 }
 
-fn value(name: &str, parser: &mut Parser) -> Result<OsString, Failure> {
-    parser
-        .value()
-        .map_err(|_| usage(format_args!("--{name} needs a value")))
-}
-
-fn engine(parser: &mut Parser) -> Result<Engine, Failure> {
-    let text = value("engine", parser)?;
-    let chosen = Engine::ALL.into_iter().find(|it| text == it.name());
-    match chosen {
-        Some(engine) if engine.is_there() => Ok(engine),
-        Some(engine) => Err(usage(format_args!(
-            "--engine {0} needs the feature {0}: cargo run --release --example mesh --features {0}",
-            engine.name()
-        ))),
-        None => {
-            let names = Engine::ALL.map(Engine::name).join(", ");
-            Err(usage(format_args!("--engine {text:?} is none of {names}")))
-        }
+fn engine(parser: &mut Parser) -> Result<Engine, String> {
+    let engine = one_of("engine", parser, &Engine::ALL, Engine::name)?;
+    if engine.is_there() {
+        return Ok(engine);
     }
-}
-
-fn number<T>(name: &str, parser: &mut Parser, bounds: RangeInclusive<T>) -> Result<T, Failure>
-where
-    T: std::str::FromStr + PartialOrd + Display,
-{
-    let text = value(name, parser)?;
-    let number = text.to_str().and_then(|text| text.parse().ok());
-    number
-        .filter(|number| bounds.contains(number))
-        .ok_or_else(|| {
-            let (least, most) = (bounds.start(), bounds.end());
-            usage(format_args!(
-                "--{name} {text:?} is not a whole number from {least} to {most}"
-            ))
-        })
-}
-
-fn usage(what: impl Display) -> Failure {
-    Failure::Usage(what.to_string())
+    let name = engine.name();
+    Err(format!(
+        "--engine {name} needs the feature {name}: cargo run --release --example mesh --features {name}"
+    ))
 }
 
 #[cfg(test)]
@@ -170,7 +140,7 @@ mod tests {
 
     fn read(line: &[&str]) -> Result<Command, String> {
         let words = std::iter::once("mesh").chain(line.iter().copied());
-        parse(words.map(OsString::from)).map_err(|failure| failure.to_string())
+        parse(words.map(OsString::from))
     }
 
     #[test]

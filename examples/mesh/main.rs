@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Failure> {
-    match args::parse(std::env::args_os())? {
+    match args::parse(std::env::args_os()).map_err(Failure::Usage)? {
         Command::Help => print(args::HELP),
         Command::Run(args) => play(&args),
     }

@@ -1,18 +1,19 @@
 //! The command line: what can be set, within which bounds, and the help text.
 
+#[path = "../common/options.rs"]
+mod options;
+
 use std::ffi::OsString;
-use std::fmt::Display;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::thread;
 
 use lexopt::{Arg, Parser};
 
-use crate::error::Failure;
 use crate::matrix::MAX_NODES;
 use crate::simulation::{Rule, Views};
+use options::{number, one_of, value, whole};
 
 pub const HELP: &str = "\
 relay_world: the relay registry at work in a simulated world, then at full speed
@@ -52,8 +53,6 @@ Options:
   -h, --help             print this help
 ";
 
-const NUMBER: &str = "a number";
-const WHOLE: &str = "a whole number";
 const THREADS: RangeInclusive<usize> = 1..=256;
 const SEEDS: RangeInclusive<u64> = 1..=1_000;
 
@@ -104,12 +103,12 @@ impl Default for Args {
 }
 
 /// Reads a command line, the program's name first.
-pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, Failure> {
+pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     let mut args = Args::default();
     let mut parser = Parser::from_iter(line);
-    while let Some(option) = parser.next().map_err(usage)? {
+    while let Some(option) = parser.next().map_err(|error| error.to_string())? {
         let Some(name) = long_name(&option) else {
-            return Err(usage(option.unexpected()));
+            return Err(option.unexpected().to_string());
         };
         match name.as_str() {
             "help" => return Ok(Command::Help),
@@ -122,20 +121,20 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, Failur
 }
 
 /// Sets an option that takes a value.
-fn set(args: &mut Args, name: &str, parser: &mut Parser) -> Result<(), Failure> {
+fn set(args: &mut Args, name: &str, parser: &mut Parser) -> Result<(), String> {
     match name {
         "rtt" => args.rtt = Some(value(name, parser)?.into()),
-        "relays" => args.relays = Some(number(name, parser, WHOLE, 1..=MAX_NODES)?),
-        "registries" => args.registries = Some(number(name, parser, WHOLE, 1..=MAX_NODES)?),
-        "load" => args.load = number(name, parser, NUMBER, 0.001..=1.5)?,
-        "report-interval" => args.report_interval = number(name, parser, NUMBER, 0.01..=3600.0)?,
+        "relays" => args.relays = Some(whole(name, parser, 1..=MAX_NODES)?),
+        "registries" => args.registries = Some(whole(name, parser, 1..=MAX_NODES)?),
+        "load" => args.load = number(name, parser, 0.001..=1.5)?,
+        "report-interval" => args.report_interval = number(name, parser, 0.01..=3600.0)?,
         "rule" => args.rule = one_of(name, parser, &Rule::ALL, Rule::name)?,
         "views" => args.views = one_of(name, parser, &Views::ALL, Views::name)?,
-        "seconds" => args.seconds = number(name, parser, WHOLE, 1..=86_400)?,
-        "threads" => args.threads = number(name, parser, WHOLE, THREADS)?,
-        "seed" => args.seed = number(name, parser, WHOLE, 0..=u64::MAX)?,
-        "seeds" => args.seeds = number(name, parser, WHOLE, SEEDS)?,
-        _ => return Err(usage(Arg::Long(name).unexpected())),
+        "seconds" => args.seconds = whole(name, parser, 1..=86_400)?,
+        "threads" => args.threads = whole(name, parser, THREADS)?,
+        "seed" => args.seed = whole(name, parser, 0..=u64::MAX)?,
+        "seeds" => args.seeds = whole(name, parser, SEEDS)?,
+        _ => return Err(Arg::Long(name).unexpected().to_string()),
     }
     Ok(())
 }
@@ -148,59 +147,13 @@ fn long_name(option: &Arg<'_>) -> Option<String> {
     }
 }
 
-fn value(name: &str, parser: &mut Parser) -> Result<OsString, Failure> {
-    parser
-        .value()
-        .map_err(|_| usage(format_args!("--{name} needs a value")))
-}
-
-fn one_of<T: Copy>(
-    name: &str,
-    parser: &mut Parser,
-    all: &[T],
-    name_of: fn(T) -> &'static str,
-) -> Result<T, Failure> {
-    let text = value(name, parser)?;
-    let mut choices = all.iter().copied();
-    choices.find(|&it| text == name_of(it)).ok_or_else(|| {
-        let names: Vec<_> = all.iter().map(|&it| name_of(it)).collect();
-        let names = names.join(", ");
-        usage(format_args!("--{name} {text:?} is none of {names}"))
-    })
-}
-
-fn number<T>(
-    name: &str,
-    parser: &mut Parser,
-    kind: &str,
-    bounds: RangeInclusive<T>,
-) -> Result<T, Failure>
-where
-    T: FromStr + PartialOrd + Display,
-{
-    let text = value(name, parser)?;
-    let number = text.to_str().and_then(|text| text.parse().ok());
-    number
-        .filter(|number| bounds.contains(number))
-        .ok_or_else(|| {
-            let (least, most) = (bounds.start(), bounds.end());
-            usage(format_args!(
-                "--{name} {text:?} is not {kind} from {least} to {most}"
-            ))
-        })
-}
-
-fn usage(what: impl Display) -> Failure {
-    Failure::Usage(what.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(line: &[&str]) -> Result<Command, String> {
         let words = std::iter::once("relay_world").chain(line.iter().copied());
-        parse(words.map(OsString::from)).map_err(|failure| failure.to_string())
+        parse(words.map(OsString::from))
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! The command line: what can be set, within which bounds, and the help text.
 
+#[path = "../common/options.rs"]
+mod options;
+
 use std::ffi::OsString;
-use std::fmt::Display;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
 
 use lexopt::{Arg, Parser};
+
+use options::whole;
 
 pub const HELP: &str = "\
 soak: everything the registry can do, at once and for long, and every answer
@@ -72,34 +75,19 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, String
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
             Arg::Long("json") => args.json = true,
             Arg::Long("minutes") => {
-                let minutes: u64 = number("minutes", &mut parser, MINUTES)?;
+                let minutes: u64 = whole("minutes", &mut parser, MINUTES)?;
                 args.length = Duration::from_secs(60 * minutes);
             }
             Arg::Long("seconds") => {
-                args.length = Duration::from_secs(number("seconds", &mut parser, SECONDS)?);
+                args.length = Duration::from_secs(whole("seconds", &mut parser, SECONDS)?);
             }
-            Arg::Long("threads") => args.threads = number("threads", &mut parser, THREADS)?,
-            Arg::Long("relays") => args.relays = number("relays", &mut parser, RELAYS)?,
-            Arg::Long("seed") => args.seed = number("seed", &mut parser, 0..=u64::MAX)?,
+            Arg::Long("threads") => args.threads = whole("threads", &mut parser, THREADS)?,
+            Arg::Long("relays") => args.relays = whole("relays", &mut parser, RELAYS)?,
+            Arg::Long("seed") => args.seed = whole("seed", &mut parser, 0..=u64::MAX)?,
             other => return Err(other.unexpected().to_string()),
         }
     }
     Ok(Command::Run(args))
-}
-
-fn number<T>(name: &str, parser: &mut Parser, bounds: RangeInclusive<T>) -> Result<T, String>
-where
-    T: FromStr + PartialOrd + Display,
-{
-    let missing = |_| format!("--{name} needs a value");
-    let text = parser.value().map_err(missing)?;
-    let number = text.to_str().and_then(|text| text.parse().ok());
-    number
-        .filter(|number| bounds.contains(number))
-        .ok_or_else(|| {
-            let (least, most) = (bounds.start(), bounds.end());
-            format!("--{name} {text:?} is not a whole number from {least} to {most}")
-        })
 }
 
 #[cfg(test)]
