@@ -3,7 +3,7 @@
 use crate::common::*;
 use relay_registry::{FindError, FindOptions, PassedOver, Registry};
 
-const CROWD: u32 = 2_000;
+const CROWD: u32 = 700;
 
 /// Ways in which everyone but one relay is not to be had.
 #[derive(Clone, Copy, Debug)]

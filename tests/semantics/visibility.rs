@@ -2,7 +2,7 @@
 
 use crate::common::*;
 
-const CROWD: u32 = 1_500;
+const CROWD: u32 = 500;
 
 #[test]
 fn s02_each_arrival_is_a_candidate_at_once_whatever_the_size() {
