@@ -38,7 +38,7 @@ impl Chance {
         self.left -= 1;
         let bits = self.bits as u16;
         self.bits >>= u16::BITS;
-        (u64::from(bits) * u64::from(bound) >> u16::BITS) as u32
+        ((u64::from(bits) * u64::from(bound)) >> u16::BITS) as u32
     }
 
     /// The part of a band to sample now.
