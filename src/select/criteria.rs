@@ -273,3 +273,38 @@ impl From<Refusal> for Rejection {
         }
     }
 }
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+    use crate::record::Announcement;
+    use crate::relay::Endpoint;
+    use crate::sync::epoch;
+    use crate::table::Table;
+
+    /// What is announced lives no longer than the relay, to whoever looks later.
+    #[test]
+    fn of_a_relay_that_departs_during_the_look_nothing_more_is_read() {
+        let table = Table::new(1).unwrap();
+        let guard = epoch::pin();
+        let id = NodeId::from([1; 32]);
+        let endpoint = Endpoint::from_name("relay.example", 1).unwrap();
+        let announcement = Announcement::new(endpoint, 1, Duration::from_secs(1));
+        let staged = table.stage(&id, announcement, Tick(2), None, &guard);
+        let staged = staged.unwrap();
+        table.admit(&staged, &id, &guard);
+        let record = staged.record();
+        let criteria = Criteria {
+            target: &NodeId::from([2; 32]),
+            local: None,
+            options: &FindOptions::new(),
+            views: None,
+            tick: Tick(1),
+            assumed_rtt_micros: 1,
+        };
+        assert!(criteria.judge_announced(&record).is_ok());
+        assert!(table.depart(record, record.lifecycle()));
+        let judged = criteria.judge_announced(&record);
+        assert_eq!(judged.map(|_| ()), Err(Rejection::Departed));
+    }
+}
