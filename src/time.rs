@@ -4,6 +4,7 @@
 //! atomic word that only rises: operations that change things read the clock
 //! and raise it, operations on the hot path only load it.
 
+use crate::relay::calendar_time;
 use crate::sync::{AtomicU64, Ordering, Padded};
 use std::fmt;
 use std::sync::Arc;
@@ -155,7 +156,7 @@ impl Timeline {
 
     /// Nanoseconds that the registry has counted in whole ticks.
     pub(crate) fn elapsed_nanos(&self) -> u64 {
-        self.tick().0.saturating_mul(self.tick_nanos)
+        self.nanos_of(self.tick())
     }
 
     /// The same as a duration.
@@ -165,14 +166,19 @@ impl Timeline {
 
     /// The calendar time of a tick.
     pub(crate) fn wall_time_of(&self, tick: Tick) -> SystemTime {
-        self.wall_time(tick.0.saturating_mul(self.tick_nanos))
+        calendar_time(self.wall_origin, self.nanos_of(tick))
     }
 
-    /// The calendar time of a moment, given in nanoseconds since the origin.
-    pub(crate) fn wall_time(&self, nanos: u64) -> SystemTime {
+    /// When it started, on the calendar.
+    #[inline]
+    pub(crate) fn wall_origin(&self) -> SystemTime {
         self.wall_origin
-            .checked_add(Duration::from_nanos(nanos))
-            .unwrap_or(self.wall_origin)
+    }
+
+    /// The nanoseconds from its start to a tick.
+    #[inline]
+    pub(crate) fn nanos_of(&self, tick: Tick) -> u64 {
+        tick.0.saturating_mul(self.tick_nanos)
     }
 }
 

@@ -94,10 +94,12 @@ const NANOS_PER_LEVEL: u64 = 60 * SHORTEST_NANOS;
 impl Circuit {
     pub(crate) const CLOSED: Self = Self(0);
 
+    #[inline]
     pub(crate) fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
+    #[inline]
     pub(crate) fn bits(self) -> u64 {
         self.0
     }
@@ -148,11 +150,13 @@ impl Circuit {
     }
 
     /// When the ban or the back-off ends; meaningful for those only.
+    #[inline]
     pub(crate) fn until(self) -> Tick {
         Tick(self.0 & UNTIL_MASK)
     }
 
     /// Whether it is open or half open.
+    #[inline]
     pub(crate) fn is_failing(self) -> bool {
         self.state() != State::Closed
     }
@@ -234,6 +238,7 @@ impl Circuit {
         )
     }
 
+    #[inline]
     fn state(self) -> State {
         match self.0 >> STATE_SHIFT & STATE_MASK {
             0 => State::Closed,

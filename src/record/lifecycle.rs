@@ -38,10 +38,12 @@ impl Lifecycle {
     /// How many announcements can be told apart.
     pub(crate) const ANNOUNCEMENTS: usize = 1 << (u64::BITS - ANNOUNCEMENT_SHIFT);
 
+    #[inline]
     pub(crate) fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
+    #[inline]
     pub(crate) fn bits(self) -> u64 {
         self.0
     }
@@ -54,6 +56,7 @@ impl Lifecycle {
     }
 
     /// A record in force.
+    #[inline]
     pub(crate) fn live(deadline: Tick, announcement: u32) -> Self {
         debug_assert!((1..=DEADLINE_MASK).contains(&deadline.0));
         debug_assert!((announcement as usize) < Self::ANNOUNCEMENTS);
@@ -61,6 +64,7 @@ impl Lifecycle {
     }
 
     /// The same record, admitted.
+    #[inline]
     pub(crate) fn admitted(self) -> Self {
         Self(self.0 & !PENDING)
     }
@@ -71,14 +75,17 @@ impl Lifecycle {
     }
 
     /// Neither pending nor live any more.
+    #[inline]
     pub(crate) fn is_over(self) -> bool {
         self.deadline() == Tick(0)
     }
 
+    #[inline]
     pub(crate) fn is_departing(self) -> bool {
         self.is_over() && self.0 & PENDING != 0
     }
 
+    #[inline]
     pub(crate) fn is_pending(self) -> bool {
         !self.is_over() && self.0 & PENDING != 0
     }
@@ -96,10 +103,12 @@ impl Lifecycle {
         self.0 & PENDING == 0 && self.deadline() > tick
     }
 
+    #[inline]
     pub(crate) fn deadline(self) -> Tick {
         Tick(self.0 & DEADLINE_MASK)
     }
 
+    #[inline]
     pub(crate) fn announcement(self) -> u32 {
         (self.0 >> ANNOUNCEMENT_SHIFT) as u32
     }

@@ -48,15 +48,18 @@ impl Load {
     /// One lease.
     pub(crate) const LEASE: u64 = 1;
 
+    #[inline]
     pub(crate) fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
+    #[inline]
     pub(crate) fn bits(self) -> u64 {
         self.0
     }
 
     /// An idle relay of `capacity` units, at most [`MAX_CAPACITY`].
+    #[inline]
     pub(crate) fn idle(capacity: u32) -> Self {
         debug_assert!(capacity <= MAX_CAPACITY);
         Self(u64::from(capacity) << CAPACITY_SHIFT)
@@ -92,14 +95,17 @@ impl Load {
         self.total() as f32 / self.capacity() as f32
     }
 
+    #[inline]
     pub(crate) fn is_closed(self) -> bool {
         self.has(Self::CLOSED)
     }
 
+    #[inline]
     pub(crate) fn is_draining(self) -> bool {
         self.has(Self::DRAINING)
     }
 
+    #[inline]
     pub(crate) fn has(self, flag: u64) -> bool {
         self.0 & flag != 0
     }
@@ -145,6 +151,7 @@ impl Load {
         Self(self.0 & !(FIELD_MASK << REPORTED_SHIFT) | u64::from(others) << REPORTED_SHIFT)
     }
 
+    #[inline]
     pub(crate) fn with_capacity(self, capacity: u32) -> Self {
         Self(self.0 & !(FIELD_MASK << CAPACITY_SHIFT) | Self::idle(capacity).0)
     }

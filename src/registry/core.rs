@@ -206,19 +206,20 @@ impl Core {
     }
 
     /// A copy of what `word`, read from the record, and the record say.
-    #[inline]
+    #[inline(always)]
     pub(super) fn describe(&self, record: &RecordRef<'_>, word: Lifecycle) -> RelayInfo {
         self.describe_as(record, word, record.circuit(), false)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn describe_candidate(&self, candidate: &Candidate<'_>) -> RelayInfo {
         let (record, circuit) = (&candidate.record, candidate.circuit);
         let is_last_resort = candidate.is_last_resort;
         self.describe_as(record, candidate.worth.word, circuit, is_last_resort)
     }
 
-    #[inline]
+    /// Inlined, so that it is written where the caller wants it.
+    #[inline(always)]
     fn describe_as(
         &self,
         record: &RecordRef<'_>,
@@ -234,11 +235,10 @@ impl Core {
             endpoint: announcement.endpoint.clone(),
             capacity: announcement.capacity,
             current_load: load.total(),
-            latency: record
-                .rtt_micros()
-                .map(|micros| Duration::from_micros(micros.into())),
-            registered_at: self.timeline.wall_time(announcement.registered_at),
-            expires_at: self.timeline.wall_time_of(word.deadline()),
+            rtt_micros: record.rtt_micros(),
+            origin: self.timeline.wall_origin(),
+            registered_at: announcement.registered_at,
+            expires_at: self.timeline.nanos_of(word.deadline()),
             nat: announcement.nat,
             draining: load.is_draining(),
             banned: circuit.is_banned(tick),

@@ -5,46 +5,85 @@ use crate::record::Refusal;
 use crate::registry::core::Core;
 use crate::registry::lease::Lease;
 use crate::relay::{NodeId, RelayInfo};
-use crate::select::{Candidate, Criteria, Explanation, FindOptions, Look, Views, Walk};
-use crate::sync::epoch;
+use crate::select::{Candidate, Criteria, Explanation, FindOptions, Look, Snapshot, Views, Walk};
+use crate::sync::epoch::{self, Guard};
 
 impl Core {
-    #[inline]
     pub(super) fn find_relay(
         &self,
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<RelayInfo, FindError> {
-        self.walk(target, options, |walk| match walk.best() {
+        let guard = epoch::pin();
+        let snapshot = self.publication.load();
+        if options.is_plain() {
+            let walk = self.walk(target, options, None, &snapshot, &guard);
+            if let Some(best) = walk.glance() {
+                return Ok(self.describe_candidate(&best));
+            }
+        }
+        self.find_carefully(target, options, &snapshot, &guard)
+    }
+
+    #[inline(never)]
+    fn find_carefully(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+        snapshot: &Snapshot,
+        guard: &Guard,
+    ) -> Result<RelayInfo, FindError> {
+        let views = self.views(options, snapshot, guard);
+        let walk = self.walk(target, options, views.as_ref(), snapshot, guard);
+        match walk.best() {
             Some(best) => Ok(self.describe_candidate(&best)),
-            None => Err(self.none_available(walk)),
-        })
+            None => Err(self.none_available(&walk)),
+        }
     }
 
     pub(super) fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
-        let describe = |candidate: &Candidate<'_>| self.describe_candidate(candidate);
-        let found: Vec<RelayInfo> = self.walk(target, options, |walk| {
-            walk.best_of(options.max_results)
-                .iter()
-                .map(describe)
-                .collect()
-        });
-        if found.is_empty() {
+        let guard = epoch::pin();
+        let snapshot = self.publication.load();
+        let views = self.views(options, &snapshot, &guard);
+        let walk = self.walk(target, options, views.as_ref(), &snapshot, &guard);
+        let best = walk.best_of(options.max_results);
+        if best.is_empty() {
             self.note_miss();
         }
-        found
+        let describe = |candidate: &Candidate<'_>| self.describe_candidate(candidate);
+        best.iter().map(describe).collect()
     }
 
-    #[inline]
     pub(super) fn reserve(
         &self,
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<Lease, FindError> {
-        self.walk(target, options, |walk| match walk.lease() {
+        let guard = epoch::pin();
+        let snapshot = self.publication.load();
+        if options.is_plain() {
+            let walk = self.walk(target, options, None, &snapshot, &guard);
+            if let Some((candidate, unit)) = walk.lease_at_a_glance() {
+                return Ok(Lease::new(self.describe_candidate(&candidate), unit));
+            }
+        }
+        self.reserve_carefully(target, options, &snapshot, &guard)
+    }
+
+    #[inline(never)]
+    fn reserve_carefully(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+        snapshot: &Snapshot,
+        guard: &Guard,
+    ) -> Result<Lease, FindError> {
+        let views = self.views(options, snapshot, guard);
+        let walk = self.walk(target, options, views.as_ref(), snapshot, guard);
+        match walk.lease() {
             Some((candidate, unit)) => Ok(Lease::new(self.describe_candidate(&candidate), unit)),
-            None => Err(self.none_available(walk)),
-        })
+            None => Err(self.none_available(&walk)),
+        }
     }
 
     pub(super) fn lease(&self, relay: &NodeId) -> Result<Lease, LeaseError> {
@@ -65,39 +104,45 @@ impl Core {
         }
     }
 
-    /// Looks at the present snapshot with the eyes of one caller.
-    #[inline]
-    fn walk<R>(
+    fn views<'g>(
         &self,
-        target: &NodeId,
         options: &FindOptions,
-        walk: impl FnOnce(&Walk<'_>) -> R,
-    ) -> R {
-        let guard = epoch::pin();
-        let snapshot = self.publication.load();
-        let views = options.has_views().then(|| {
-            let (requester, target) = (&options.requester_view, &options.target_view);
-            let positions = &snapshot.base.positions;
-            Views::resolve(requester, target, &self.table, positions, &guard)
-        });
+        snapshot: &'g Snapshot,
+        guard: &Guard,
+    ) -> Option<Views<'g>> {
+        let positions = &snapshot.base.positions;
+        let resolve = || Views::resolve(options, &self.table, positions, guard);
+        options.has_views().then(resolve)
+    }
+
+    /// A look at the snapshot with the eyes of one caller.
+    #[inline(always)]
+    fn walk<'g>(
+        &'g self,
+        target: &'g NodeId,
+        options: &'g FindOptions,
+        views: Option<&'g Views<'g>>,
+        snapshot: &'g Snapshot,
+        guard: &'g Guard,
+    ) -> Walk<'g> {
         let criteria = Criteria {
             target,
             local: self.settings.local_id.as_ref(),
             options,
-            views: views.as_ref(),
+            views,
             tick: self.timeline.tick(),
             assumed_rtt_micros: self.settings.assumed_rtt_micros,
         };
-        walk(&Walk {
+        Walk {
             look: Look {
                 table: &self.table,
-                guard: &guard,
-                snapshot: &snapshot,
+                guard,
+                snapshot,
                 criteria,
             },
             tick_nanos: self.timeline.tick_nanos(),
             max_ejected: self.settings.max_ejected,
-        })
+        }
     }
 
     #[cold]
@@ -109,6 +154,10 @@ impl Core {
     }
 
     pub(super) fn explain(&self, target: &NodeId, options: &FindOptions) -> Explanation {
-        self.walk(target, options, |walk| walk.explain(options.max_results))
+        let guard = epoch::pin();
+        let snapshot = self.publication.load();
+        let views = self.views(options, &snapshot, &guard);
+        let walk = self.walk(target, options, views.as_ref(), &snapshot, &guard);
+        walk.explain(options.max_results)
     }
 }

@@ -7,7 +7,6 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::str::FromStr;
 
 const HEAD_LEN: usize = 32;
-const TAIL_LEN: usize = NodeId::MAX_LEN - HEAD_LEN;
 
 /// The identity of a node: 1 to 63 opaque bytes, most often a public key or
 /// its hash.
@@ -27,15 +26,16 @@ const TAIL_LEN: usize = NodeId::MAX_LEN - HEAD_LEN;
 /// assert_eq!(short.to_string(), "c0ffee");
 /// # Ok::<(), relay_registry::NodeIdError>(())
 /// ```
-// The bytes beyond `len` are zero and `len` comes last: so the derived equality
-// is that of the ids, and the derived order that of `as_bytes` (a proper prefix
-// ties with, or precedes, what it is padded against, and then `len` decides).
+// Padded with zeros, and the length comes last: so the derived equality is that
+// of the ids, and the derived order that of `as_bytes` (a proper prefix ties
+// with, or precedes, what it is padded against, and then the length decides).
+// One array, so that it is copied in steps of one size.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C)]
-pub struct NodeId {
-    bytes: [u8; NodeId::MAX_LEN],
-    len: u8,
-}
+pub struct NodeId([u8; NodeId::MAX_LEN + 1]);
+
+/// Where the length is.
+const LEN_AT: usize = NodeId::MAX_LEN;
 
 impl NodeId {
     /// The greatest length of an id, in bytes: with its length, an id fills
@@ -50,7 +50,7 @@ impl NodeId {
     /// [`MAX_LEN`](Self::MAX_LEN) bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NodeIdError> {
         let mut id = Self::zeroed(bytes.len())?;
-        id.bytes[..bytes.len()].copy_from_slice(bytes);
+        id.0[..bytes.len()].copy_from_slice(bytes);
         Ok(id)
     }
 
@@ -59,17 +59,18 @@ impl NodeId {
     pub fn as_bytes(&self) -> &[u8] {
         // Only parts that do not belong together can exceed the maximum; the
         // bound is cheaper than the branch that would panic on them.
-        &self.bytes[..min(usize::from(self.len), Self::MAX_LEN)]
+        &self.0[..min(usize::from(self.0[LEN_AT]), Self::MAX_LEN)]
     }
 
     /// An id of `len` zero bytes, to be filled in.
     fn zeroed(len: usize) -> Result<Self, NodeIdError> {
         match u8::try_from(len) {
             Ok(0) => Err(NodeIdError::Empty),
-            Ok(short) if len <= Self::MAX_LEN => Ok(Self {
-                bytes: [0; Self::MAX_LEN],
-                len: short,
-            }),
+            Ok(short) if len <= Self::MAX_LEN => {
+                let mut id = Self([0; Self::MAX_LEN + 1]);
+                id.0[LEN_AT] = short;
+                Ok(id)
+            }
             _ => Err(NodeIdError::TooLong { len }),
         }
     }
@@ -77,15 +78,15 @@ impl NodeId {
     /// The first 32 bytes, zero padded, as words: all of a usual id.
     #[inline]
     pub(crate) fn head(&self) -> [u64; 4] {
-        words(&self.bytes[..HEAD_LEN])
+        words(&self.0[..HEAD_LEN])
     }
 
     /// The 31 bytes after the [`head`](Self::head), zero padded, as words.
     #[inline]
     pub(crate) fn tail(&self) -> [u64; 4] {
-        let mut tail = [0; HEAD_LEN];
-        tail[..TAIL_LEN].copy_from_slice(&self.bytes[HEAD_LEN..]);
-        words(&tail)
+        let mut tail = words(&self.0[HEAD_LEN..]);
+        tail[3] ^= last_byte(self.len_u8());
+        tail
     }
 
     /// A hash for tables whose keys are ids and nothing else.
@@ -97,8 +98,9 @@ impl NodeId {
     pub(crate) fn keyed_hash(&self, state: &ahash::RandomState) -> u64 {
         let mut hasher = state.build_hasher();
         write_words(self.head(), &mut hasher);
-        if usize::from(self.len) != HEAD_LEN {
-            hasher.write_u8(self.len);
+        let len = self.len_u8();
+        if usize::from(len) != HEAD_LEN {
+            hasher.write_u8(len);
             write_words(self.tail(), &mut hasher);
         }
         hasher.finish()
@@ -107,7 +109,7 @@ impl NodeId {
     /// The number of bytes, 1 to 63.
     #[inline]
     pub(crate) const fn len_u8(&self) -> u8 {
-        self.len
+        self.0[LEN_AT]
     }
 
     /// The inverse of [`head`](Self::head), [`tail`](Self::tail) and
@@ -117,15 +119,20 @@ impl NodeId {
     /// held, compared and printed: they may be read first and validated
     /// afterwards.
     #[inline]
-    pub(crate) fn from_parts(head: [u64; 4], tail: [u64; 4], len: u8) -> Self {
-        let mut padded = [0; 2 * HEAD_LEN];
-        for (place, word) in padded.chunks_exact_mut(8).zip(head.into_iter().chain(tail)) {
+    pub(crate) fn from_parts(head: [u64; 4], mut tail: [u64; 4], len: u8) -> Self {
+        tail[3] |= last_byte(len);
+        let mut bytes = [0; Self::MAX_LEN + 1];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(head.into_iter().chain(tail)) {
             place.copy_from_slice(&word.to_ne_bytes());
         }
-        let mut bytes = [0; Self::MAX_LEN];
-        bytes.copy_from_slice(&padded[..Self::MAX_LEN]);
-        Self { bytes, len }
+        Self(bytes)
     }
+}
+
+/// The word whose last byte in memory is this one.
+#[inline]
+const fn last_byte(byte: u8) -> u64 {
+    u64::from_ne_bytes([0, 0, 0, 0, 0, 0, 0, byte])
 }
 
 /// 32 bytes as they lie in memory.
@@ -147,9 +154,10 @@ fn write_words(words: [u64; 4], hasher: &mut impl Hasher) {
 impl From<[u8; 32]> for NodeId {
     #[inline]
     fn from(key: [u8; 32]) -> Self {
-        let mut bytes = [0; Self::MAX_LEN];
+        let mut bytes = [0; Self::MAX_LEN + 1];
         bytes[..HEAD_LEN].copy_from_slice(&key);
-        Self { bytes, len: 32 }
+        bytes[LEN_AT] = 32;
+        Self(bytes)
     }
 }
 
@@ -172,7 +180,7 @@ impl AsRef<[u8]> for NodeId {
 /// a prefix of another's and ids can stand side by side in a larger key.
 impl Hash for NodeId {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u8(self.len);
+        state.write_u8(self.len_u8());
         state.write(self.as_bytes());
     }
 }
@@ -203,7 +211,7 @@ impl FromStr for NodeId {
         let mut id = Self::zeroed(digits.len() / 2)?;
         for (index, &digit) in digits.iter().enumerate() {
             let nibble = nibble(digit).ok_or(NodeIdError::InvalidDigit { index })?;
-            let byte = &mut id.bytes[index / 2];
+            let byte = &mut id.0[index / 2];
             *byte = *byte << 4 | nibble;
         }
         Ok(id)

@@ -1,6 +1,7 @@
 //! [`RelayInfo`]: what the registry tells of a relay.
 
 use super::{Endpoint, NatType, NodeId};
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 /// A relay as it was when the registry was asked: a plain copy.
@@ -8,15 +9,19 @@ use std::time::{Duration, SystemTime};
 /// Endpoint, capacity and expiry come from one registration. Load and latency
 /// were sampled beside them and may have changed since. Copying one does not
 /// allocate: an IP address is held inline, a DNS name is shared.
-#[derive(Clone, Debug, PartialEq)]
+// As it is kept in the registry: what few ask for is computed when they do.
+#[derive(Clone, PartialEq)]
 pub struct RelayInfo {
     pub(crate) node_id: NodeId,
     pub(crate) endpoint: Endpoint,
     pub(crate) capacity: u32,
     pub(crate) current_load: u32,
-    pub(crate) latency: Option<Duration>,
-    pub(crate) registered_at: SystemTime,
-    pub(crate) expires_at: SystemTime,
+    pub(crate) rtt_micros: Option<u32>,
+    /// When the registry was built, on the calendar.
+    pub(crate) origin: SystemTime,
+    /// In nanoseconds from there on.
+    pub(crate) registered_at: u64,
+    pub(crate) expires_at: u64,
     pub(crate) nat: Option<NatType>,
     pub(crate) draining: bool,
     pub(crate) banned: bool,
@@ -71,14 +76,15 @@ impl RelayInfo {
     /// registration. `None` if it is not known.
     #[must_use]
     pub fn latency(&self) -> Option<Duration> {
-        self.latency
+        self.rtt_micros
+            .map(|micros| Duration::from_micros(micros.into()))
     }
 
     /// When the relay was registered, not counting renewals; on the calendar
     /// that was in force when the registry was built.
     #[must_use]
     pub fn registered_at(&self) -> SystemTime {
-        self.registered_at
+        calendar_time(self.origin, self.registered_at)
     }
 
     /// When the relay expires unless it is renewed, rounded up to the
@@ -86,7 +92,7 @@ impl RelayInfo {
     /// was built.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
-        self.expires_at
+        calendar_time(self.origin, self.expires_at)
     }
 
     /// What kind of NAT the relay declared to be behind, if it did.
@@ -120,4 +126,31 @@ impl RelayInfo {
     pub fn is_last_resort(&self) -> bool {
         self.last_resort
     }
+}
+
+impl fmt::Debug for RelayInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RelayInfo")
+            .field("node_id", &self.node_id)
+            .field("endpoint", &self.endpoint)
+            .field("capacity", &self.capacity)
+            .field("current_load", &self.current_load)
+            .field("latency", &self.latency())
+            .field("registered_at", &self.registered_at())
+            .field("expires_at", &self.expires_at())
+            .field("nat", &self.nat)
+            .field("draining", &self.draining)
+            .field("banned", &self.banned)
+            .field("circuit", &self.circuit)
+            .field("last_resort", &self.last_resort)
+            .finish()
+    }
+}
+
+/// The time so many nanoseconds after `origin`; beyond the end of the calendar,
+/// `origin`.
+pub(crate) fn calendar_time(origin: SystemTime, nanos: u64) -> SystemTime {
+    origin
+        .checked_add(Duration::from_nanos(nanos))
+        .unwrap_or(origin)
 }

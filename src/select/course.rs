@@ -29,8 +29,14 @@ impl<'a> Course<'a> {
     /// The least score of any relay from this entry on.
     #[inline]
     pub(crate) fn least_score(&self, entry: &Entry) -> f32 {
+        self.least_score_from(entry.micros)
+    }
+
+    /// The least score of any relay that is as far as this in the order.
+    #[inline]
+    pub(crate) fn least_score_from(&self, micros: u32) -> f32 {
         // Without load, a score is the path; as one, this may be below zero.
-        (i64::from(entry.micros) + self.beyond_micros) as f32
+        (i64::from(micros) + self.beyond_micros) as f32
     }
 }
 

@@ -9,6 +9,7 @@ use crate::select::legs::{Leg, Legs, Views};
 use crate::select::score::score;
 use crate::table::RecordRef;
 use crate::time::Tick;
+use std::time::Duration;
 
 /// What one call asks for.
 #[derive(Clone, Copy)]
@@ -32,6 +33,17 @@ pub(crate) struct Worth {
     pub(crate) word: Lifecycle,
     pub(crate) path_micros: u32,
     pub(crate) score: f32,
+}
+
+impl Worth {
+    #[inline]
+    pub(crate) fn new(word: Lifecycle, path_micros: u32, load: Load) -> Self {
+        Self {
+            word,
+            path_micros,
+            score: score(path_micros, load),
+        }
+    }
 }
 
 /// A relay that may be handed out.
@@ -128,6 +140,20 @@ impl Criteria<'_> {
         check_access: impl FnOnce(Access) -> Result<(), Rejection>,
     ) -> Result<Worth, Rejection> {
         let word = record.lifecycle();
+        let load = self.admit(record, word, load, check_access)?;
+        Ok(Worth::new(word, self.path_micros(record), load))
+    }
+
+    /// The load of a relay with this lifecycle, which is looked up only if it is
+    /// live, or why it may not be handed out.
+    #[inline(always)]
+    pub(crate) fn admit(
+        &self,
+        record: &RecordRef<'_>,
+        word: Lifecycle,
+        load: impl FnOnce(Lifecycle) -> Load,
+        check_access: impl FnOnce(Access) -> Result<(), Rejection>,
+    ) -> Result<Load, Rejection> {
         if !word.is_live_at(self.tick) {
             return Err(Rejection::Departed);
         }
@@ -139,28 +165,22 @@ impl Criteria<'_> {
         if let Some(refusal) = load.refusal() {
             return Err(refusal.into());
         }
-        let path_micros = match self.views {
-            None => self.own_path_micros(record.rtt_micros())?,
-            Some(_) => self.checked_legs(record)?.path_micros(),
-        };
-        Ok(Worth {
-            word,
-            path_micros,
-            score: score(path_micros, load),
-        })
+        if let Some(max_latency) = self.options.max_latency {
+            self.check_latency(record, max_latency)?;
+        }
+        Ok(load)
     }
 
-    /// The path from this node, when nothing is known of the other leg.
-    #[inline]
-    fn own_path_micros(&self, rtt_micros: Option<u32>) -> Result<u32, Rejection> {
-        self.check_latency(rtt_micros)?;
-        Ok(rtt_micros.unwrap_or(self.assumed_rtt_micros) + self.assumed_rtt_micros)
-    }
-
-    fn checked_legs(&self, record: &RecordRef<'_>) -> Result<Legs, Rejection> {
-        let legs = self.legs(record);
-        self.check_latency(legs.requester.measured())?;
-        Ok(legs)
+    /// The expected round trip of the path through a relay.
+    #[inline(always)]
+    pub(crate) fn path_micros(&self, record: &RecordRef<'_>) -> u32 {
+        match self.views {
+            None => {
+                let own = record.rtt_micros().unwrap_or(self.assumed_rtt_micros);
+                own + self.assumed_rtt_micros
+            }
+            Some(_) => self.legs(record).path_micros(),
+        }
     }
 
     /// What is known of the path through a relay.
@@ -197,12 +217,13 @@ impl Criteria<'_> {
             || self.options.exclude.iter().any(|id| record.is_of(id))
     }
 
-    #[inline]
-    fn check_latency(&self, rtt_micros: Option<u32>) -> Result<(), Rejection> {
-        let Some(max_latency) = self.options.max_latency else {
-            return Ok(());
-        };
-        match rtt_micros {
+    #[cold]
+    fn check_latency(
+        &self,
+        record: &RecordRef<'_>,
+        max_latency: Duration,
+    ) -> Result<(), Rejection> {
+        match self.legs(record).requester.measured() {
             Some(rtt) if rtt <= micros_at_most(max_latency) => Ok(()),
             Some(_) => Err(Rejection::TooFar),
             None if self.options.allow_unmeasured => Ok(()),
@@ -219,7 +240,7 @@ fn without_assumed(one: Leg, other: Leg) -> (u32, u32) {
 }
 
 #[inline]
-fn check_access(access: Access) -> Result<(), Rejection> {
+pub(crate) fn check_access(access: Access) -> Result<(), Rejection> {
     match access {
         Access::Free | Access::OnTrial => Ok(()),
         Access::BackingOff => Err(Rejection::BackingOff),
@@ -250,5 +271,40 @@ impl From<Refusal> for Rejection {
             Refusal::Draining => Self::Draining,
             Refusal::Full => Self::Full,
         }
+    }
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+    use crate::record::Announcement;
+    use crate::relay::Endpoint;
+    use crate::sync::epoch;
+    use crate::table::Table;
+
+    /// What is announced lives no longer than the relay, to whoever looks later.
+    #[test]
+    fn of_a_relay_that_departs_during_the_look_nothing_more_is_read() {
+        let table = Table::new(1).unwrap();
+        let guard = epoch::pin();
+        let id = NodeId::from([1; 32]);
+        let endpoint = Endpoint::from_name("relay.example", 1).unwrap();
+        let announcement = Announcement::new(endpoint, 1, Duration::from_secs(1));
+        let staged = table.stage(&id, announcement, Tick(2), None, &guard);
+        let staged = staged.unwrap();
+        table.admit(&staged, &id, &guard);
+        let record = staged.record();
+        let criteria = Criteria {
+            target: &NodeId::from([2; 32]),
+            local: None,
+            options: &FindOptions::new(),
+            views: None,
+            tick: Tick(1),
+            assumed_rtt_micros: 1,
+        };
+        assert!(criteria.judge_announced(&record).is_ok());
+        assert!(table.depart(record, record.lifecycle()));
+        let judged = criteria.judge_announced(&record);
+        assert_eq!(judged.map(|_| ()), Err(Rejection::Departed));
     }
 }

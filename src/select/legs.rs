@@ -8,6 +8,7 @@
 
 use crate::rtt::{Coordinate, Vicinity};
 use crate::select::districts::Surveyed;
+use crate::select::options::FindOptions;
 use crate::select::positions::Positions;
 use crate::select::view::PeerView;
 use crate::sync::epoch::Guard;
@@ -85,16 +86,15 @@ impl Legs {
 
 impl<'a> Views<'a> {
     pub(crate) fn resolve(
-        requester: &Option<PeerView>,
-        target: &Option<PeerView>,
+        options: &FindOptions,
         table: &Table,
         positions: &'a Positions,
         guard: &Guard,
     ) -> Self {
         let resolve = |view: &PeerView| View::resolve(view, table, positions, guard);
         Self {
-            requester: requester.as_ref().map(resolve),
-            target: target.as_ref().map(resolve),
+            requester: options.requester_view.as_ref().map(resolve),
+            target: options.target_view.as_ref().map(resolve),
             positions,
         }
     }

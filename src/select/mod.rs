@@ -1,6 +1,7 @@
 //! Which relay to use: a sorted snapshot, and a walk that need not see all of
 //! it.
 
+mod chance;
 mod course;
 mod criteria;
 mod districts;
@@ -29,5 +30,5 @@ pub(crate) use criteria::{Candidate, Criteria};
 pub(crate) use districts::Surveyed;
 pub(crate) use legs::Views;
 pub(crate) use look::Look;
-pub(crate) use snapshot::{Backlog, Merger, Publication};
+pub(crate) use snapshot::{Backlog, Merger, Publication, Snapshot};
 pub(crate) use walk::Walk;

@@ -60,6 +60,12 @@ impl FindOptions {
         self.requester_view.is_some() || self.target_view.is_some()
     }
 
+    /// Whether relays differ in nothing but what this node knows of them.
+    #[inline]
+    pub(crate) const fn is_plain(&self) -> bool {
+        !self.has_views() && self.preference.is_none()
+    }
+
     /// At most three results, nothing excluded, any latency, nothing known of
     /// the pair, no preference.
     pub const fn new() -> Self {

@@ -19,8 +19,15 @@ pub(crate) struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Order {
     pub(crate) entries: Box<[Entry]>,
-    /// Where each band of practically equal entries ends.
-    band_ends: Box<[u32]>,
+    bands: Box<[Band]>,
+}
+
+/// Practically equal entries that follow each other.
+#[derive(Clone, Copy, Debug)]
+struct Band {
+    end: u32,
+    /// The length of the first entry.
+    micros: u32,
 }
 
 impl Order {
@@ -28,26 +35,39 @@ impl Order {
     /// are sorted by.
     pub(crate) fn new(mut entries: Vec<Entry>, rest_micros: u32) -> Self {
         entries.sort_unstable_by_key(|entry| (entry.micros, entry.relay.index));
-        let mut band_ends = Vec::new();
+        let mut bands = Vec::new();
         let mut start = 0;
-        while let Some(first) = entries.get(start) {
-            let limit = first.micros + band_width(first.micros + rest_micros);
+        while let Some(&Entry { micros, .. }) = entries.get(start) {
+            let limit = micros + band_width(micros + rest_micros);
             start += entries[start..].partition_point(|entry| entry.micros <= limit);
-            band_ends.push(start as u32);
+            let end = start as u32;
+            bands.push(Band { end, micros });
         }
         Self {
             entries: entries.into_boxed_slice(),
-            band_ends: band_ends.into_boxed_slice(),
+            bands: bands.into_boxed_slice(),
         }
     }
 
-    /// Ranges of practically equal entries, nearest first.
-    pub(crate) fn bands(&self) -> impl Iterator<Item = Range<usize>> {
+    /// Ranges of practically equal entries, nearest first, each with the length
+    /// of the first of them.
+    #[inline(always)]
+    pub(crate) fn bands(&self) -> impl Iterator<Item = (Range<usize>, u32)> {
         let mut start = 0;
-        self.band_ends.iter().map(move |&end| {
-            let end = end as usize;
-            std::mem::replace(&mut start, end)..end
+        self.bands.iter().map(move |band| {
+            let end = band.end as usize;
+            (std::mem::replace(&mut start, end)..end, band.micros)
         })
+    }
+
+    /// How many entries there are in the bands up to the last one that begins
+    /// with a length for which `wanted` holds, as it does for all shorter ones.
+    #[inline]
+    pub(crate) fn count_while(&self, wanted: impl Fn(u32) -> bool) -> usize {
+        let bands = self.bands.partition_point(|band| wanted(band.micros));
+        bands
+            .checked_sub(1)
+            .map_or(0, |last| self.bands[last].end as usize)
     }
 }
 

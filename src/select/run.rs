@@ -85,6 +85,7 @@ impl Run {
         (0..self.len()).filter_map(|place| self.get(place))
     }
 
+    #[inline]
     fn bounded(&self, claimed: u64) -> usize {
         ((claimed & !SEALED) as usize).min(self.places.len())
     }

@@ -18,14 +18,15 @@
 //! All that is for speed. When nothing was found, and only then, everything is
 //! looked at in order, so that the answer "none" is never wrong.
 
+use crate::select::chance::{Chance, Window};
 use crate::select::course::Course;
-use crate::select::criteria::{Candidate, Rejection, Worth};
+use crate::select::criteria::{Candidate, Rejection, Worth, check_access};
 use crate::select::legs::Views;
 use crate::select::look::Look;
 use crate::select::order::EXACT;
 use crate::select::score::least_score;
 use crate::sync::random_below;
-use crate::table::Handle;
+use crate::table::{Handle, RecordRef};
 use std::ops::Range;
 
 /// Entries looked at before the rest is only sampled.
@@ -35,6 +36,8 @@ const PER_BAND: usize = 4;
 const TRIES_PER_BAND: usize = 8;
 /// Entries sampled from the rest that could still win.
 const TAIL: usize = 4;
+/// Searches after which what is prepared will be looked at.
+const AHEAD: usize = 4;
 /// Arrivals looked at, when there are many.
 const ARRIVALS: usize = 6;
 /// Entries tried anywhere before everything is looked at.
@@ -46,9 +49,12 @@ pub(crate) const BEYOND: usize = 64;
 pub(crate) struct Search<'l, 'g> {
     look: &'l Look<'g>,
     best: Option<Best>,
+    /// That of the best, or else infinite.
+    best_score: f32,
     /// How many have scored as the best does.
     ties: u32,
     looked_at: usize,
+    chance: Chance,
 }
 
 /// Where the best is, and what it is worth.
@@ -59,30 +65,52 @@ struct Best {
 }
 
 impl<'l, 'g> Search<'l, 'g> {
+    #[inline]
     pub(crate) fn new(look: &'l Look<'g>) -> Self {
         Self {
             look,
             best: None,
+            best_score: f32::INFINITY,
             ties: 0,
             looked_at: 0,
+            chance: Chance::default(),
         }
     }
 }
 
-impl<'g> Search<'_, 'g> {
+impl<'l, 'g> Search<'l, 'g> {
     /// The best relay by a look at some, if any of those will do.
-    pub(crate) fn some(mut self) -> Option<Candidate<'g>> {
-        self.arrivals();
-        self.published();
-        if !self.detours() || self.best.is_none() {
-            self.main_course();
-        }
-        if self.best.is_none() {
-            self.anywhere();
-        }
-        self.found()
+    pub(crate) fn some(look: &'l Look<'g>) -> Option<Candidate<'g>> {
+        let Some(views) = look.criteria.views else {
+            return Self::glance(look).or_else(|| Self::new(look).anywhere());
+        };
+        let mut search = Self::new(look);
+        search.arrivals();
+        search.pair(views);
+        search.found().or_else(|| search.anywhere())
     }
 
+    /// The same, of those in the order of the round trip from this node: all
+    /// that most calls need.
+    #[inline(always)]
+    pub(crate) fn glance(look: &'l Look<'g>) -> Option<Candidate<'g>> {
+        let mut search = match look.snapshot.arrivals() {
+            0 => Self::new(look),
+            _ => Self::of_arrivals(look),
+        };
+        search.follow(&look.main_course());
+        search.found()
+    }
+
+    #[inline(never)]
+    fn of_arrivals(look: &'l Look<'g>) -> Self {
+        let mut search = Self::new(look);
+        search.arrivals();
+        search
+    }
+}
+
+impl<'g> Search<'_, 'g> {
     /// The best of all arrivals, and of the base until some way beyond the
     /// first that will do; by what the relays announce.
     pub(crate) fn everything(mut self) -> Option<Candidate<'g>> {
@@ -94,9 +122,9 @@ impl<'g> Search<'_, 'g> {
         }
         let course = self.look.main_course();
         let mut beyond = 0;
-        for (place, entry) in course.order.entries.iter().enumerate() {
+        for entry in &course.order.entries {
             beyond += usize::from(self.best.is_some());
-            if beyond > BEYOND || !self.could_win(&course, place) {
+            if beyond > BEYOND || course.least_score(entry) > self.best_score {
                 break;
             }
             self.keep_better(entry.relay.index, self.look.judge_announced(entry.relay));
@@ -104,48 +132,61 @@ impl<'g> Search<'_, 'g> {
         self.found()
     }
 
-    #[inline]
+    #[inline(always)]
     fn found(&self) -> Option<Candidate<'g>> {
         let best = self.best?;
         let record = self.look.table.revisit(best.index, self.look.guard);
         Some(Candidate::new(record, best.worth))
     }
 
-    /// Looks at one relay; whether it is eligible.
-    #[inline]
+    /// Looks at one relay; false if it turns out that it is not eligible.
+    #[inline(always)]
     fn consider(&mut self, relay: Handle) -> bool {
         self.looked_at += 1;
-        self.keep_better(relay.index, self.look.judge(relay))
+        match self.look.table.resolve(relay, self.look.guard) {
+            Some(record) => self.weigh(&record),
+            None => false,
+        }
+    }
+
+    /// Whether a relay is eligible need not be known of one that is worse than
+    /// the best, as most are.
+    #[inline(always)]
+    fn weigh(&mut self, record: &RecordRef<'_>) -> bool {
+        let criteria = &self.look.criteria;
+        let (word, load) = (record.lifecycle(), record.load());
+        let worth = Worth::new(word, criteria.path_micros(record), load);
+        if worth.score > self.best_score {
+            return true;
+        }
+        let admitted = criteria.admit(record, word, |_| load, check_access);
+        if admitted.is_ok() {
+            self.keep(record.index(), worth);
+        }
+        admitted.is_ok()
+    }
+
+    fn keep_better(&mut self, index: u32, judged: Result<Worth, Rejection>) {
+        if let Ok(worth) = judged {
+            self.keep(index, worth);
+        }
     }
 
     #[inline(always)]
-    fn keep_better(&mut self, index: u32, judged: Result<Worth, Rejection>) -> bool {
-        let Ok(worth) = judged else {
-            return false;
-        };
-        let best_score = self.best_score();
-        if worth.score < best_score {
-            self.best = Some(Best { index, worth });
+    fn keep(&mut self, index: u32, worth: Worth) {
+        if worth.score < self.best_score {
             self.ties = 1;
-        } else if worth.score == best_score {
+        } else if worth.score == self.best_score {
             // Each of those that tie is taken as likely as any other.
             self.ties += 1;
-            if random_below(self.ties) == 0 {
-                self.best = Some(Best { index, worth });
+            if self.chance.below(self.ties) != 0 {
+                return;
             }
+        } else {
+            return;
         }
-        true
-    }
-
-    #[inline]
-    fn best_score(&self) -> f32 {
-        self.best.map_or(f32::INFINITY, |best| best.worth.score)
-    }
-
-    /// Whether an entry at this place could win, or tie.
-    #[inline]
-    fn could_win(&self, course: &Course<'_>, place: usize) -> bool {
-        course.least_score(&course.order.entries[place]) <= self.best_score()
+        self.best = Some(Best { index, worth });
+        self.best_score = worth.score;
     }
 
     fn arrivals(&mut self) {
@@ -162,35 +203,24 @@ impl<'g> Search<'_, 'g> {
         }
     }
 
-    /// The relays that either peer knows to be near.
-    #[inline]
-    fn published(&mut self) {
-        if let Some(views) = self.look.criteria.views {
-            for index in views.published() {
-                self.keep_better(index, self.look.judge_at(index));
-            }
+    /// By what is known of the peers: the relays that either knows to be near,
+    /// and the orders prepared for where they are, or else all.
+    fn pair(&mut self, views: &Views<'_>) {
+        for index in views.published() {
+            self.keep_better(index, self.look.judge_at(index));
         }
-    }
-
-    fn main_course(&mut self) {
-        let course = self.look.main_course();
-        match self.look.criteria.views {
-            Some(views) if !course.head.is_empty() => self.best_estimates(views, &course),
-            _ => self.follow(&course),
-        }
-    }
-
-    /// Follows the orders prepared for where the peers are, if there are any.
-    #[inline]
-    fn detours(&mut self) -> bool {
-        let Some(views) = self.look.criteria.views else {
-            return false;
-        };
         let detours = self.look.snapshot.base.detours(views);
         for course in detours.iter().flatten() {
             self.best_estimates(views, course);
         }
-        detours.iter().any(Option::is_some)
+        if self.best.is_none() || detours.iter().all(Option::is_none) {
+            let course = self.look.main_course();
+            if course.head.is_empty() {
+                self.follow(&course);
+            } else {
+                self.best_estimates(views, &course);
+            }
+        }
     }
 
     /// The first entries of an order, those with the shortest estimated path
@@ -203,7 +233,7 @@ impl<'g> Search<'_, 'g> {
         }
         for _ in course.head {
             let (place, path_micros) = shortest(&estimates);
-            if least_score(path_micros) > self.best_score() {
+            if least_score(path_micros) > self.best_score {
                 return;
             }
             estimates[place] = u32::MAX;
@@ -212,14 +242,15 @@ impl<'g> Search<'_, 'g> {
         self.tail(course, course.head.len());
     }
 
+    #[inline(always)]
     fn follow(&mut self, course: &Course<'_>) {
         let order = course.order;
         if order.entries.len() <= EXACT {
             return self.all_of(course, 0..order.entries.len());
         }
         self.looked_at = 0;
-        for band in order.bands() {
-            if !self.could_win(course, band.start) {
+        for (band, micros) in order.bands() {
+            if course.least_score_from(micros) > self.best_score {
                 return;
             }
             if self.looked_at >= HEAD {
@@ -234,20 +265,26 @@ impl<'g> Search<'_, 'g> {
     }
 
     /// All entries of a range, as long as they could win.
+    #[inline(always)]
     fn all_of(&mut self, course: &Course<'_>, range: Range<usize>) {
-        for place in range {
-            if !self.could_win(course, place) {
+        for entry in &course.order.entries[range] {
+            if course.least_score(entry) > self.best_score {
                 return;
             }
-            self.consider(course.order.entries[place].relay);
+            self.consider(entry.relay);
         }
     }
 
     /// A few eligible entries of a range, at random.
+    #[inline(always)]
     fn some_of(&mut self, course: &Course<'_>, range: Range<usize>) {
+        let window = self.chance.window(range);
+        if window.is_moving() {
+            self.prepare(course, &window);
+        }
         let mut eligible = 0;
         for _ in 0..TRIES_PER_BAND {
-            let place = range.start + random_below(range.len() as u32) as usize;
+            let place = self.chance.place_in(&window);
             eligible += usize::from(self.consider(course.order.entries[place].relay));
             if eligible == PER_BAND {
                 return;
@@ -255,33 +292,46 @@ impl<'g> Search<'_, 'g> {
         }
     }
 
+    /// Has what will be in the window soon brought near.
+    #[inline(always)]
+    fn prepare(&self, course: &Course<'_>, window: &Window) {
+        let entrant = |searches| course.order.entries[window.entrant(searches)].relay;
+        self.look.table.prefetch(entrant(2 * AHEAD));
+        self.look.table.prefetch_announcement(entrant(AHEAD));
+    }
+
     /// A few entries spread over all from `start` that could win.
+    #[inline(always)]
     fn tail(&mut self, course: &Course<'_>, start: usize) {
-        let entries = &course.order.entries[start..];
-        let best_score = self.best_score();
-        let promising = entries.partition_point(|entry| course.least_score(entry) < best_score);
+        let best_score = self.best_score;
+        let wanted = |micros| course.least_score_from(micros) < best_score;
+        let promising = course.order.count_while(wanted).saturating_sub(start);
         for stratum in 0..TAIL {
-            let from = promising * stratum / TAIL;
-            let len = promising * (stratum + 1) / TAIL - from;
-            if len > 0 {
-                let place = from + random_below(len as u32) as usize;
-                self.consider(entries[place].relay);
+            let from = start + promising * stratum / TAIL;
+            let end = start + promising * (stratum + 1) / TAIL;
+            if from < end {
+                let window = self.chance.window(from..end);
+                if window.is_moving() {
+                    self.prepare(course, &window);
+                }
+                let place = self.chance.place_in(&window);
+                self.consider(course.order.entries[place].relay);
             }
         }
     }
 
     /// Entries from anywhere in the base, until one is eligible.
-    fn anywhere(&mut self) {
+    #[cold]
+    fn anywhere(mut self) -> Option<Candidate<'g>> {
         let entries = &self.look.snapshot.base.order.entries;
         if entries.len() <= EXACT {
-            return;
+            return None;
         }
-        for _ in 0..ANYWHERE {
+        (0..ANYWHERE).find(|_| {
             let place = random_below(entries.len() as u32) as usize;
-            if self.consider(entries[place].relay) {
-                return;
-            }
-        }
+            self.consider(entries[place].relay)
+        });
+        self.found()
     }
 }
 

@@ -122,6 +122,7 @@ impl Base {
 
 impl Snapshot {
     /// Arrivals in all runs; some may be void.
+    #[inline]
     pub(crate) fn arrivals(&self) -> usize {
         self.runs.iter().map(|run| run.len()).sum()
     }

@@ -28,19 +28,26 @@ pub(crate) struct Walk<'g> {
 }
 
 impl<'g> Walk<'g> {
-    /// The best relay, exactly or nearly so; `None` only if there is none.
-    #[inline]
-    pub(crate) fn best(&self) -> Option<Candidate<'g>> {
-        let chosen = self.choose()?;
-        if self.claim(&chosen) {
-            return Some(chosen);
-        }
-        self.best_not_taken()
+    /// The best relay, exactly or nearly so, where the options are plain and
+    /// nothing is to be considered but what it is worth.
+    #[inline(always)]
+    pub(crate) fn glance(&self) -> Option<Candidate<'g>> {
+        let best = Search::glance(&self.look)?;
+        (best.is_confirmed() && !best.is_on_trial()).then_some(best)
     }
 
-    /// The same, where another caller took the trial of the relay chosen.
-    #[cold]
-    fn best_not_taken(&self) -> Option<Candidate<'g>> {
+    /// Takes a unit of it.
+    #[inline(always)]
+    pub(crate) fn lease_at_a_glance(&self) -> Option<(Candidate<'g>, Unit)> {
+        let best = Search::glance(&self.look)?;
+        if best.is_on_trial() {
+            return None;
+        }
+        Some((best, best.record.lease().ok()?))
+    }
+
+    /// The best relay, exactly or nearly so; `None` only if there is none.
+    pub(crate) fn best(&self) -> Option<Candidate<'g>> {
         self.first_taken(|candidate| self.claim(candidate).then_some(*candidate))
     }
 
@@ -113,7 +120,7 @@ impl<'g> Walk<'g> {
     /// What to hand out, unless somebody takes it first.
     #[inline]
     fn choose(&self) -> Option<Candidate<'g>> {
-        let best = match Search::new(&self.look).some() {
+        let best = match Search::some(&self.look) {
             Some(best) if best.is_confirmed() => best,
             _ => self.best_of_all()?,
         };

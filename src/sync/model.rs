@@ -212,6 +212,16 @@ pub(crate) fn random_below(_bound: u32) -> u32 {
     0
 }
 
+pub(crate) fn random_bits() -> u64 {
+    0
+}
+
+pub(crate) fn turn() -> u32 {
+    0
+}
+
+pub(crate) fn prefetch<T>(_place: &T) {}
+
 /// Models must hash alike in every execution.
 pub(crate) fn random_hasher() -> ahash::RandomState {
     ahash::RandomState::with_seeds(1, 2, 3, 4)

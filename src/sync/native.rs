@@ -59,6 +59,45 @@ pub(crate) fn random_below(bound: u32) -> u32 {
     fastrand::u32(..bound)
 }
 
+/// Sixty-four random bits, from the same generator.
+#[inline]
+pub(crate) fn random_bits() -> u64 {
+    fastrand::u64(..)
+}
+
+/// A number that is one more with each call in the same thread, and begins
+/// anywhere.
+#[inline]
+pub(crate) fn turn() -> u32 {
+    use std::cell::Cell;
+    thread_local! {
+        /// Zero before the first.
+        static TURN: Cell<u32> = const { Cell::new(0) };
+    }
+    TURN.with(|turn| {
+        let this = match turn.get() {
+            0 => fastrand::u32(1..),
+            this => this,
+        };
+        turn.set(this.wrapping_add(1));
+        this
+    })
+}
+
+/// Asks for the first cache line of `place`, which will be read soon.
+#[inline]
+pub(crate) fn prefetch<T>(place: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint about memory that the reference says is there; every
+        // processor of this architecture has the instruction.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
 /// Hash keys that nobody outside this process can foresee.
 pub(crate) fn random_hasher() -> ahash::RandomState {
     ahash::RandomState::new()

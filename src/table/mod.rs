@@ -39,7 +39,7 @@ use crate::limits::MAX_RELAYS;
 use crate::record::{Announcement, BackOff, Extra, Lifecycle, Load, Record, Refusal};
 use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, AtomicU32, random_hasher};
+use crate::sync::{Arc, AtomicU32, prefetch, random_hasher};
 use crate::time::Tick;
 use admission::Admission;
 use departures::Departures;
@@ -113,6 +113,7 @@ impl<'g> RecordRef<'g> {
         self.store.extra(self.index)
     }
 
+    #[inline]
     pub(crate) fn index(&self) -> u32 {
         self.index
     }
@@ -132,6 +133,7 @@ impl<'g> RecordRef<'g> {
         self.record.seed_rtt(self.extra(), elapsed_nanos, micros)
     }
 
+    #[inline]
     pub(crate) fn handle(&self) -> Handle {
         Handle {
             index: self.index,
@@ -374,6 +376,19 @@ impl Table {
     pub(crate) fn occupant<'g>(&'g self, index: u32, guard: &'g Guard) -> Option<RecordRef<'g>> {
         let record = self.at(index, guard);
         (!record.lifecycle().is_over()).then_some(record)
+    }
+
+    /// Asks for what decides about a relay, to be looked at soon.
+    #[inline]
+    pub(crate) fn prefetch(&self, relay: Handle) {
+        prefetch(self.store.record(relay.index));
+    }
+
+    /// Asks for what a relay announces.
+    #[inline]
+    pub(crate) fn prefetch_announcement(&self, relay: Handle) {
+        let word = self.store.record(relay.index).lifecycle();
+        self.store.prefetch_announcement(word.announcement());
     }
 
     /// The link by which the wheel's inbox holds the record at `index`.
