@@ -227,7 +227,7 @@ MUTANTS = [
      "self.0 & PENDING == 0 && self.deadline() > tick", "self.0 & PENDING == 0 && self.deadline() >= tick",
      "semantics::expiry::s09_death_does_not_wait_for_the_sweep"),
     ("deadline rounded down", "src/time.rs",
-     "Some(Tick(end.div_ceil(self.tick_nanos)))", "Some(Tick(end / self.tick_nanos))",
+     "Some(Tick(ticks + u64::from(rest > 0)))", "Some(Tick(ticks))",
      "semantics::expiry::s09_a_deadline_is_rounded_up_to_the_tick"),
     ("wheel a tick late", "src/wheel/mod.rs",
      "while let Some((at, level)) = self.next_event().filter(|&(at, _)| at <= to) {",

@@ -99,17 +99,21 @@ pub(crate) struct Timeline {
     origin: Duration,
     wall_origin: SystemTime,
     tick_nanos: u64,
+    /// 2^64 / `tick_nanos`, rounded down, or one less.
+    ticks_per_64_bits: u64,
     current: Padded<AtomicU64>,
 }
 
 impl Timeline {
     /// Starts at the clock's present reading; `tick` must not be zero.
     pub(crate) fn new(clock: Box<dyn Clock>, tick: Duration) -> Self {
+        let tick_nanos = nanos(tick).max(1);
         Self {
             origin: clock.now(),
             clock,
             wall_origin: SystemTime::now(),
-            tick_nanos: nanos(tick).max(1),
+            tick_nanos,
+            ticks_per_64_bits: u64::MAX / tick_nanos,
             current: Padded(AtomicU64::new(0)),
         }
     }
@@ -122,10 +126,27 @@ impl Timeline {
         Tick(self.current.load(Ordering::Acquire))
     }
 
+    /// Whole ticks in `nanos`, and the nanoseconds beyond them: a division, by
+    /// multiplications.
+    ///
+    /// What is multiplied by is too small by less than a `2^64`th of a tick
+    /// for each nanosecond, so the first guess falls short by one tick at most.
+    #[inline]
+    fn whole_ticks(&self, nanos: u64) -> (u64, u64) {
+        let guess = (u128::from(nanos) * u128::from(self.ticks_per_64_bits)) >> 64;
+        let guess = guess as u64;
+        let rest = nanos - guess * self.tick_nanos;
+        match rest.checked_sub(self.tick_nanos) {
+            Some(rest) => (guess + 1, rest),
+            None => (guess, rest),
+        }
+    }
+
     /// Reads the clock and raises the current tick to it.
+    #[inline]
     pub(crate) fn advance(&self) -> Moment {
         let reading = nanos(self.clock.now().saturating_sub(self.origin));
-        let read_tick = reading / self.tick_nanos;
+        let (read_tick, _) = self.whole_ticks(reading);
         let mut tick = self.tick().0;
         if tick < read_tick {
             // AcqRel: see `tick`; on one word, so the tick only rises.
@@ -141,11 +162,12 @@ impl Timeline {
         }
     }
 
-    /// The first tick by which `ttl` has fully passed since `now`; `None` beyond
+    /// The first tick by which a TTL has fully passed since `now`; `None` beyond
     /// what can be counted.
-    pub(crate) fn deadline(&self, now: Moment, ttl: Duration) -> Option<Tick> {
-        let end = now.nanos.checked_add(nanos(ttl))?;
-        Some(Tick(end.div_ceil(self.tick_nanos)))
+    #[inline]
+    pub(crate) fn deadline(&self, now: Moment, ttl_nanos: u64) -> Option<Tick> {
+        let (ticks, rest) = self.whole_ticks(now.nanos.checked_add(ttl_nanos)?);
+        Some(Tick(ticks + u64::from(rest > 0)))
     }
 
     /// The length of a tick.
@@ -192,8 +214,12 @@ impl fmt::Debug for Timeline {
 }
 
 /// A duration in nanoseconds, at most 584 years.
+#[inline]
 pub(crate) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    let whole = duration.as_secs().checked_mul(1_000_000_000);
+    whole
+        .and_then(|nanos| nanos.checked_add(duration.subsec_nanos().into()))
+        .unwrap_or(u64::MAX)
 }
 
 #[cfg(all(test, not(relay_loom)))]
@@ -222,14 +248,27 @@ mod tests {
         let (clock, timeline) = timeline(100);
         clock.advance(Duration::from_millis(1));
         let now = timeline.advance();
-        assert_eq!(
-            timeline.deadline(now, Duration::from_millis(100)),
-            Some(Tick(2))
-        );
-        assert_eq!(
-            timeline.deadline(now, Duration::from_millis(99)),
-            Some(Tick(1))
-        );
+        assert_eq!(timeline.deadline(now, 100_000_000), Some(Tick(2)));
+        assert_eq!(timeline.deadline(now, 99_000_000), Some(Tick(1)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn ticks_are_counted_as_by_division(length in 1u64.., shift in 0u32..64, nanos: u64, near: u64) {
+            let length = (length >> shift).max(1);
+            let timeline = Timeline::new(Box::new(ManualClock::new()), Duration::from_nanos(length));
+            let edge = near / length * length;
+            for nanos in [nanos, edge, edge.wrapping_sub(1), edge.saturating_add(1), u64::MAX] {
+                proptest::prop_assert_eq!(timeline.whole_ticks(nanos), (nanos / length, nanos % length));
+            }
+        }
+
+        #[test]
+        fn nanoseconds_are_counted_up_to_their_maximum(secs: u64, shift in 0u32..64, part in 0u32..1_000_000_000) {
+            let span = Duration::new(secs >> shift, part);
+            let exact = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+            proptest::prop_assert_eq!(nanos(span), exact);
+        }
     }
 
     #[test]
@@ -255,9 +294,6 @@ mod tests {
         clock.0.store(3, Ordering::Relaxed);
         let now = timeline.advance();
         assert_eq!(now.tick, Tick(10));
-        assert_eq!(
-            timeline.deadline(now, Duration::from_secs(5)),
-            Some(Tick(15))
-        );
+        assert_eq!(timeline.deadline(now, 5_000_000_000), Some(Tick(15)));
     }
 }

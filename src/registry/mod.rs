@@ -13,6 +13,7 @@ mod lease;
 #[cfg(all(test, relay_loom))]
 mod models;
 mod registration;
+mod renewal;
 mod reports;
 mod standing;
 mod stats;

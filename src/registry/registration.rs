@@ -1,4 +1,4 @@
-//! Registering, renewing and leaving.
+//! Registering and leaving.
 
 use crate::errors::RegisterError;
 use crate::limits::MAX_CAPACITY;
@@ -33,16 +33,16 @@ pub(super) const MAX_LABEL: usize = 63;
 const PATIENCE: usize = 256;
 
 /// A checked request to register.
-struct Request<'a> {
-    id: &'a NodeId,
-    endpoint: &'a Endpoint,
-    options: &'a RegisterOptions,
-    rtt_seed: Option<u32>,
-    origin: Origin,
+pub(super) struct Request<'a> {
+    pub(super) id: &'a NodeId,
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) options: &'a RegisterOptions,
+    pub(super) rtt_seed: Option<u32>,
+    pub(super) origin: Origin,
 }
 
 /// Why an attempt to register did not come to its end.
-enum Obstacle {
+pub(super) enum Obstacle {
     /// Another thread changed what the attempt built on.
     Overtaken,
     /// No record or announcement is to be had before more is reclaimed.
@@ -64,20 +64,32 @@ impl Core {
         endpoint: &Endpoint,
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
-        let outcome = self.check(endpoint, options).and_then(|rtt_seed| {
-            self.register_checked(&Request {
-                id,
-                endpoint,
-                options,
-                rtt_seed,
-                origin: Origin::Local,
-            })
-        });
+        let outcome = if self.renew_as_announced(id, endpoint, options) {
+            Ok(Registration::Renewed)
+        } else {
+            self.register_anew(id, endpoint, options)
+        };
         self.counters.count_registration(&outcome);
         if outcome.is_ok() {
             self.note_change(id);
         }
         outcome
+    }
+
+    fn register_anew(
+        &self,
+        id: &NodeId,
+        endpoint: &Endpoint,
+        options: &RegisterOptions,
+    ) -> Result<Registration, RegisterError> {
+        let rtt_seed = self.check(endpoint, options)?;
+        self.register_checked(&Request {
+            id,
+            endpoint,
+            options,
+            rtt_seed,
+            origin: Origin::Local,
+        })
     }
 
     /// Registers or renews a relay that strangers told of; a local registration
@@ -186,61 +198,6 @@ impl Core {
         }
     }
 
-    /// Replaces deadline, endpoint and what else is new; or clears away a
-    /// record that has expired.
-    fn renew(
-        &self,
-        record: RecordRef<'_>,
-        request: &Request<'_>,
-        now: Moment,
-    ) -> Result<Registration, Obstacle> {
-        let word = record.lifecycle();
-        if !word.is_live() {
-            return Err(Obstacle::Overtaken);
-        }
-        if !word.is_live_at(now.tick) {
-            // What the dead relay announced binds nobody.
-            self.expire(record, word);
-            return Err(Obstacle::Overtaken);
-        }
-        match (self.origin(&record), request.origin) {
-            (Origin::Learned, Origin::Local) => {
-                // What a stranger claimed binds nobody.
-                self.remove_record(record);
-                return Err(Obstacle::Overtaken);
-            }
-            (Origin::Local, Origin::Learned) => return Err(Obstacle::Overtaken),
-            _ => {}
-        }
-        let current = record.announcement(word);
-        let amended = amended(current, request);
-        if let Some(amended) = &amended {
-            check_reachable(&amended.endpoint, amended.nat)?;
-        }
-        let ttl = amended.as_ref().map_or(current.ttl(), Announcement::ttl);
-        let mut deadline = self.deadline(now, ttl)?;
-        if ttl == current.ttl() {
-            // A renewal that was held up takes nothing from a later one.
-            deadline = deadline.max(word.deadline());
-        }
-        let is_sooner = deadline < word.deadline();
-        let _in_flight = is_sooner.then(|| self.in_flight());
-        let tick = self.timeline.tick();
-        let in_time = word.is_live_at(tick) && deadline > tick;
-        if !in_time || !record.renew(word, deadline, amended)? {
-            return Err(Obstacle::Overtaken);
-        }
-        record.bring_capacity_into_force();
-        let seed = request.rtt_seed;
-        if seed.is_some_and(|seed| record.seed_rtt(now.nanos, seed)) {
-            self.publication.note_reordering();
-        }
-        if is_sooner {
-            self.inbox.push(record.index(), record.inbox_link());
-        }
-        Ok(Registration::Renewed)
-    }
-
     /// Lets a new relay in, if there is room.
     ///
     /// It is in the arrivals and in the wheel's inbox before it is admitted, so
@@ -251,7 +208,7 @@ impl Core {
         let in_flight = self.in_flight();
         let now = self.timeline.advance();
         let announcement = first_announcement(request, now, self.settings.ttl);
-        let deadline = self.deadline(now, announcement.ttl())?;
+        let deadline = self.deadline(now, announcement.ttl_nanos)?;
         let staged =
             self.table
                 .stage(request.id, announcement, deadline, request.rtt_seed, guard)?;
@@ -312,9 +269,9 @@ impl Core {
         Ok(())
     }
 
-    fn deadline(&self, now: Moment, ttl: Duration) -> Result<Tick, Obstacle> {
+    pub(super) fn deadline(&self, now: Moment, ttl_nanos: u64) -> Result<Tick, Obstacle> {
         self.timeline
-            .deadline(now, ttl)
+            .deadline(now, ttl_nanos)
             .filter(|&deadline| deadline <= Lifecycle::LAST_DEADLINE)
             .ok_or(Obstacle::Refused(RegisterError::ClockExhausted))
     }
@@ -365,7 +322,10 @@ pub(super) fn is_countable(ttl: Duration, tick: Duration) -> bool {
 }
 
 /// A peer that strangers cannot reach cannot relay.
-fn check_reachable(endpoint: &Endpoint, nat: Option<NatType>) -> Result<(), RegisterError> {
+pub(super) fn check_reachable(
+    endpoint: &Endpoint,
+    nat: Option<NatType>,
+) -> Result<(), RegisterError> {
     match nat {
         Some(nat) if !nat.can_relay() => Err(RegisterError::NotReachable { nat }),
         Some(nat @ NatType::PublicIp) if endpoint.is_private_address() => {
@@ -385,26 +345,4 @@ fn first_announcement(request: &Request<'_>, now: Moment, default_ttl: Duration)
         registered_at: now.nanos,
         ..Announcement::new(request.endpoint.clone(), capacity, ttl)
     }
-}
-
-/// The announcement after a renewal, if it says anything new.
-fn amended(current: &Announcement, request: &Request<'_>) -> Option<Announcement> {
-    let options = request.options;
-    let is_new = *request.endpoint != current.endpoint
-        || options.capacity.is_some_and(|new| new != current.capacity)
-        || options.ttl.is_some_and(|new| new != current.ttl())
-        || options.nat.is_some_and(|new| current.nat != Some(new))
-        || (options.failure_domain.is_some() && options.failure_domain != current.failure_domain);
-    if !is_new {
-        return None;
-    }
-    let capacity = options.capacity.unwrap_or(current.capacity);
-    let ttl = options.ttl.unwrap_or(current.ttl());
-    let failure_domain = options.failure_domain.as_ref();
-    Some(Announcement {
-        nat: options.nat.or(current.nat),
-        failure_domain: failure_domain.or(current.failure_domain.as_ref()).cloned(),
-        registered_at: current.registered_at,
-        ..Announcement::new(request.endpoint.clone(), capacity, ttl)
-    })
 }

@@ -7,6 +7,7 @@ use crate::relay::NodeId;
 use crate::rtt::sane_micros;
 use crate::sync::epoch;
 use crate::table::RecordRef;
+use crate::time::nanos;
 use std::time::{Duration, SystemTime};
 
 impl Core {
@@ -41,7 +42,7 @@ impl Core {
         let now = self.timeline.advance();
         let until = self
             .timeline
-            .deadline(now, duration)
+            .deadline(now, nanos(duration))
             .filter(|&until| until <= Lifecycle::LAST_DEADLINE)
             .ok_or(BanError::TooLong { duration })?;
         self.bans.insert(*relay, until, now.tick)?;

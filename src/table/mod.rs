@@ -149,6 +149,13 @@ impl<'g> RecordRef<'g> {
         unsafe { self.store.announcement(word.announcement(), self.guard) }
     }
 
+    /// Replaces the deadline; false when `current` is no longer the lifecycle word.
+    #[inline]
+    pub(crate) fn postpone(&self, current: Lifecycle, deadline: Tick) -> bool {
+        let next = Lifecycle::live(deadline, current.announcement());
+        self.record.transition(current, next)
+    }
+
     /// Replaces deadline and, if given, announcement; false when `current` is
     /// no longer the lifecycle word.
     pub(crate) fn renew(
@@ -158,8 +165,7 @@ impl<'g> RecordRef<'g> {
         announcement: Option<Announcement>,
     ) -> Result<bool, Exhausted> {
         let Some(announcement) = announcement else {
-            let next = Lifecycle::live(deadline, current.announcement());
-            return Ok(self.record.transition(current, next));
+            return Ok(self.postpone(current, deadline));
         };
         let index = self.store.put_announcement(announcement, self.guard)?;
         let renewed = self

@@ -1,0 +1,129 @@
+//! Registering again: the deadline moves, and what else is new takes effect.
+
+use crate::record::{Announcement, Lifecycle};
+use crate::registry::core::Core;
+use crate::registry::distribution::Origin;
+use crate::registry::registration::{Obstacle, Registration, Request, check_reachable};
+use crate::relay::{Endpoint, NodeId, RegisterOptions};
+use crate::sync::epoch;
+use crate::table::RecordRef;
+use crate::time::{Moment, nanos};
+
+impl Core {
+    /// Renews a relay of which nothing is said but what it announced, as nearly
+    /// all renewals do; false, and nothing changed, where more is to be done.
+    ///
+    /// What was announced was judged when it came, so there is nothing to judge.
+    #[inline]
+    pub(super) fn renew_as_announced(
+        &self,
+        id: &NodeId,
+        endpoint: &Endpoint,
+        options: &RegisterOptions,
+    ) -> bool {
+        let guard = epoch::pin();
+        let Some(record) = self.table.find(id, &guard) else {
+            return false;
+        };
+        let now = self.timeline.advance();
+        let word = record.lifecycle();
+        if !word.is_live_at(now.tick) || self.origin(&record) != Origin::Local {
+            return false;
+        }
+        let current = record.announcement(word);
+        let says_no_more = options.latency.is_none() && !is_news(current, endpoint, options);
+        // A renewal that was held up takes nothing from a later one.
+        let deadline = self
+            .timeline
+            .deadline(now, current.ttl_nanos)
+            .filter(|&deadline| says_no_more && deadline <= Lifecycle::LAST_DEADLINE)
+            .map(|deadline| deadline.max(word.deadline()));
+        let tick = self.timeline.tick();
+        deadline.is_some_and(|deadline| {
+            word.is_live_at(tick) && deadline > tick && record.postpone(word, deadline)
+        })
+    }
+
+    /// Replaces deadline, endpoint and what else is new; or clears away a
+    /// record that has expired.
+    pub(super) fn renew(
+        &self,
+        record: RecordRef<'_>,
+        request: &Request<'_>,
+        now: Moment,
+    ) -> Result<Registration, Obstacle> {
+        let word = record.lifecycle();
+        if !word.is_live() {
+            return Err(Obstacle::Overtaken);
+        }
+        if !word.is_live_at(now.tick) {
+            // What the dead relay announced binds nobody.
+            self.expire(record, word);
+            return Err(Obstacle::Overtaken);
+        }
+        match (self.origin(&record), request.origin) {
+            (Origin::Learned, Origin::Local) => {
+                // What a stranger claimed binds nobody.
+                self.remove_record(record);
+                return Err(Obstacle::Overtaken);
+            }
+            (Origin::Local, Origin::Learned) => return Err(Obstacle::Overtaken),
+            _ => {}
+        }
+        let current = record.announcement(word);
+        let amended = amended(current, request);
+        if let Some(amended) = &amended {
+            check_reachable(&amended.endpoint, amended.nat)?;
+        }
+        let ttl_nanos = amended.as_ref().unwrap_or(current).ttl_nanos;
+        let mut deadline = self.deadline(now, ttl_nanos)?;
+        if ttl_nanos == current.ttl_nanos {
+            // A renewal that was held up takes nothing from a later one.
+            deadline = deadline.max(word.deadline());
+        }
+        let is_sooner = deadline < word.deadline();
+        let _in_flight = is_sooner.then(|| self.in_flight());
+        let tick = self.timeline.tick();
+        let in_time = word.is_live_at(tick) && deadline > tick;
+        if !in_time || !record.renew(word, deadline, amended)? {
+            return Err(Obstacle::Overtaken);
+        }
+        record.bring_capacity_into_force();
+        let seed = request.rtt_seed;
+        if seed.is_some_and(|seed| record.seed_rtt(now.nanos, seed)) {
+            self.publication.note_reordering();
+        }
+        if is_sooner {
+            self.inbox.push(record.index(), record.inbox_link());
+        }
+        Ok(Registration::Renewed)
+    }
+}
+
+/// The announcement after a renewal, if it says anything new.
+fn amended(current: &Announcement, request: &Request<'_>) -> Option<Announcement> {
+    let options = request.options;
+    if !is_news(current, request.endpoint, options) {
+        return None;
+    }
+    let capacity = options.capacity.unwrap_or(current.capacity);
+    let ttl = options.ttl.unwrap_or(current.ttl());
+    let failure_domain = options.failure_domain.as_ref();
+    Some(Announcement {
+        nat: options.nat.or(current.nat),
+        failure_domain: failure_domain.or(current.failure_domain.as_ref()).cloned(),
+        registered_at: current.registered_at,
+        ..Announcement::new(request.endpoint.clone(), capacity, ttl)
+    })
+}
+
+#[inline]
+fn is_news(current: &Announcement, endpoint: &Endpoint, options: &RegisterOptions) -> bool {
+    *endpoint != current.endpoint
+        || options.capacity.is_some_and(|new| new != current.capacity)
+        || options
+            .ttl
+            .is_some_and(|new| nanos(new) != current.ttl_nanos)
+        || options.nat.is_some_and(|new| current.nat != Some(new))
+        || (options.failure_domain.is_some() && options.failure_domain != current.failure_domain)
+}
