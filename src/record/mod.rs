@@ -111,6 +111,13 @@ unsafe impl Zeroable for Extra {
 }
 
 impl Extra {
+    /// Whether a long id goes on as `id` does.
+    #[cold]
+    #[inline(never)]
+    fn has_tail_of(&self, id: &NodeId) -> bool {
+        self.identity_tail.are(id.tail())
+    }
+
     /// The link of the wheel's inbox.
     pub(crate) fn inbox_link(&self) -> &AtomicU32 {
         &self.inbox_link
@@ -161,7 +168,7 @@ impl Record {
     fn is_named<'a>(&self, extra: impl FnOnce() -> &'a Extra, id: &NodeId, len: u8) -> bool {
         self.identity_head.are(id.head())
             && len == id.len_u8()
-            && (len <= 32 || extra().identity_tail.are(id.tail()))
+            && (len <= 32 || extra().has_tail_of(id))
     }
 
     /// The lifecycle word, if the record is live and that of `id`; for anybody,

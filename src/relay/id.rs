@@ -96,13 +96,21 @@ impl NodeId {
     /// do not know the keys of `state`.
     #[inline]
     pub(crate) fn keyed_hash(&self, state: &ahash::RandomState) -> u64 {
+        if usize::from(self.len_u8()) != HEAD_LEN {
+            return self.keyed_hash_with_tail(state);
+        }
         let mut hasher = state.build_hasher();
         write_words(self.head(), &mut hasher);
-        let len = self.len_u8();
-        if usize::from(len) != HEAD_LEN {
-            hasher.write_u8(len);
-            write_words(self.tail(), &mut hasher);
-        }
+        hasher.finish()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn keyed_hash_with_tail(&self, state: &ahash::RandomState) -> u64 {
+        let mut hasher = state.build_hasher();
+        write_words(self.head(), &mut hasher);
+        hasher.write_u8(self.len_u8());
+        write_words(self.tail(), &mut hasher);
         hasher.finish()
     }
 
