@@ -20,6 +20,7 @@
 //! once. One in 255 of others' is the same; the record tells.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable};
+use crate::table::lanes::equal_bytes;
 
 /// What a bucket remembers of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +39,6 @@ const WAYS: usize = 12;
 const LANES: usize = 8;
 /// The count of those that passed is the upper half of the second word.
 const ONE_PASSED: u64 = 1 << 32;
-const LOWEST_BITS: u64 = u64::MAX / 0xff;
-const HIGHEST_BITS: u64 = LOWEST_BITS << 7;
 
 /// See the module's description.
 #[repr(C, align(64))]
@@ -174,16 +173,13 @@ fn shift(way: usize) -> usize {
     way % LANES * 8
 }
 
-/// The ways whose fingerprint is as wanted: a bit for each, in bit 7 of its byte
-/// if it is in the first word, in bit 3 if it is in the second.
-struct Matches(u64);
+/// The ways whose fingerprint is as wanted: a bit for each.
+struct Matches(u32);
 
 impl Matches {
     #[inline]
     fn new(first: u64, second: u64, wanted: Fingerprint) -> Self {
-        let all = u64::from(wanted.0) * LOWEST_BITS;
-        let in_second = zero_bytes(second ^ all) & (HIGHEST_BITS >> 32);
-        Self(zero_bytes(first ^ all) | in_second >> 4)
+        Self(equal_bytes([first, second], wanted.0) & ((1 << WAYS) - 1))
     }
 
     #[inline]
@@ -191,17 +187,10 @@ impl Matches {
         if self.0 == 0 {
             return None;
         }
-        let bit = self.0.trailing_zeros() as usize;
+        let way = self.0.trailing_zeros() as usize;
         self.0 &= self.0 - 1;
-        Some(bit / 8 + if bit & 4 == 0 { LANES } else { 0 })
+        Some(way)
     }
-}
-
-/// The highest bit of each byte that is zero, and perhaps of one that is 1 and
-/// lies above such a byte.
-#[inline]
-fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(LOWEST_BITS) & !word & HIGHEST_BITS
 }
 
 #[cfg(all(test, not(relay_loom)))]

@@ -21,6 +21,7 @@ mod admission;
 mod bucket;
 mod departures;
 mod index;
+mod lanes;
 mod pool;
 mod reclaim;
 mod segments;
