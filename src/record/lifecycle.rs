@@ -28,6 +28,8 @@ const DEADLINE_BITS: u32 = 39;
 const PENDING: u64 = 1 << DEADLINE_BITS;
 const ANNOUNCEMENT_SHIFT: u32 = DEADLINE_BITS + 1;
 const DEADLINE_MASK: u64 = PENDING - 1;
+/// Shifts the pending bit to where a number has its sign.
+const SIGN_SHIFT: u32 = u64::BITS - ANNOUNCEMENT_SHIFT;
 
 impl Lifecycle {
     pub(crate) const DEPARTED: Self = Self(0);
@@ -99,8 +101,10 @@ impl Lifecycle {
     /// Live at `tick`.
     #[inline]
     pub(crate) fn is_live_at(self, tick: Tick) -> bool {
-        // What is over has deadline 0, which no tick precedes.
-        self.0 & PENDING == 0 && self.deadline() > tick
+        // With the pending bit for a sign, what is pending precedes all ticks;
+        // what is over has deadline 0, which no tick precedes.
+        let deadline = (self.0 << SIGN_SHIFT) as i64 >> SIGN_SHIFT;
+        deadline > tick.0 as i64
     }
 
     #[inline]

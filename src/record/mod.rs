@@ -164,29 +164,30 @@ impl Record {
         self.is_named(extra, id, self.identity_len())
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_named<'a>(&self, extra: impl FnOnce() -> &'a Extra, id: &NodeId, len: u8) -> bool {
-        self.identity_head.are(id.head())
-            && len == id.len_u8()
-            && (len <= 32 || extra().has_tail_of(id))
+        len == id.len_u8()
+            && self.identity_head.are(id.head())
+            && (id.len_u8() <= 32 || extra().has_tail_of(id))
     }
 
-    /// The lifecycle word, if the record is live and that of `id`; for anybody,
-    /// pinned or not.
+    /// The lifecycle word, if the record is that of `id` and `accept` takes it,
+    /// as it must take no record that is not live; for anybody, pinned or not.
     ///
     /// The generation is the same before and after, so what was read in between
     /// is of one life: nothing of an earlier one, which had departed before its
     /// generation ended, and nothing of a later one, which began after that.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn glance<'a>(
         &self,
         extra: impl FnOnce() -> &'a Extra,
         id: &NodeId,
+        accept: impl FnOnce(Lifecycle) -> bool,
     ) -> Option<Lifecycle> {
         // Acquire: the life before has departed.
         let life = self.life.load(Ordering::Acquire);
         let word = self.lifecycle();
-        if !(word.is_live() && self.is_named(extra, id, len_in(life))) {
+        if !(accept(word) && self.is_named(extra, id, len_in(life))) {
             return None;
         }
         // Acquire: had we read anything of the next life, we would see now that

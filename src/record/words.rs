@@ -30,11 +30,12 @@ impl<const N: usize> Words<N> {
         }
     }
 
-    /// Whether they are these; without a branch for each.
-    #[inline]
+    /// Whether they are these.
+    #[inline(always)]
     pub(super) fn are(&self, words: [u64; N]) -> bool {
-        let read = self.read();
-        let differing = (0..N).fold(0, |all, word| all | (read[word] ^ words[word]));
-        differing == 0
+        let places = self.0.iter().zip(words);
+        places.fold(true, |all, (place, word)| {
+            all && place.load(Ordering::Relaxed) == word
+        })
     }
 }

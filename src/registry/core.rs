@@ -148,8 +148,8 @@ impl Core {
     /// Whether a relay is live now.
     #[inline]
     pub(super) fn is_live(&self, id: &NodeId) -> bool {
-        let word = self.table.glance(id);
-        word.is_some_and(|word| word.is_live_at(self.timeline.tick()))
+        let is_live = |word: Lifecycle| word.is_live_at(self.timeline.tick());
+        self.table.holds(id, is_live)
     }
 
     /// Does something with the record of `id`; false if it is not live.

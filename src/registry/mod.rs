@@ -170,7 +170,21 @@ impl Registry {
         endpoint: impl Into<Endpoint>,
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
-        let registration = self.core().register(&id, &endpoint.into(), options)?;
+        let endpoint = endpoint.into();
+        if self.core().renew_as_announced(&id, &endpoint, options) {
+            return Ok(Registration::Renewed);
+        }
+        self.register_further(&id, &endpoint, options)
+    }
+
+    #[inline(never)]
+    fn register_further(
+        &self,
+        id: &NodeId,
+        endpoint: &Endpoint,
+        options: &RegisterOptions,
+    ) -> Result<Registration, RegisterError> {
+        let registration = self.core().register(id, endpoint, options)?;
         if registration == Registration::New && self.core().tend_arrivals() {
             if let Some(keeper) = &self.shared.keeper {
                 keeper.wake();

@@ -58,38 +58,28 @@ impl From<Exhausted> for Obstacle {
 }
 
 impl Core {
+    /// Registers a relay, or renews it where more is said of it than it
+    /// announced.
     pub(super) fn register(
         &self,
         id: &NodeId,
         endpoint: &Endpoint,
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
-        let outcome = if self.renew_as_announced(id, endpoint, options) {
-            Ok(Registration::Renewed)
-        } else {
-            self.register_anew(id, endpoint, options)
-        };
+        let outcome = self.check(endpoint, options).and_then(|rtt_seed| {
+            self.register_checked(&Request {
+                id,
+                endpoint,
+                options,
+                rtt_seed,
+                origin: Origin::Local,
+            })
+        });
         self.counters.count_registration(&outcome);
         if outcome.is_ok() {
             self.note_change(id);
         }
         outcome
-    }
-
-    fn register_anew(
-        &self,
-        id: &NodeId,
-        endpoint: &Endpoint,
-        options: &RegisterOptions,
-    ) -> Result<Registration, RegisterError> {
-        let rtt_seed = self.check(endpoint, options)?;
-        self.register_checked(&Request {
-            id,
-            endpoint,
-            options,
-            rtt_seed,
-            origin: Origin::Local,
-        })
     }
 
     /// Registers or renews a relay that strangers told of; a local registration

@@ -5,7 +5,7 @@ use crate::registry::core::Core;
 use crate::registry::distribution::Origin;
 use crate::registry::registration::{Obstacle, Registration, Request, check_reachable};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
-use crate::sync::epoch;
+use crate::sync::{epoch, prefetch};
 use crate::table::RecordRef;
 use crate::time::{Moment, nanos};
 
@@ -14,34 +14,51 @@ impl Core {
     /// all renewals do; false, and nothing changed, where more is to be done.
     ///
     /// What was announced was judged when it came, so there is nothing to judge.
-    #[inline]
     pub(super) fn renew_as_announced(
         &self,
         id: &NodeId,
         endpoint: &Endpoint,
         options: &RegisterOptions,
     ) -> bool {
+        let is_renewed = self.postpone_as_announced(id, endpoint, options);
+        if is_renewed {
+            self.counters.count_renewal();
+            self.note_change(id);
+        }
+        is_renewed
+    }
+
+    #[inline(always)]
+    fn postpone_as_announced(
+        &self,
+        id: &NodeId,
+        endpoint: &Endpoint,
+        options: &RegisterOptions,
+    ) -> bool {
         let guard = epoch::pin();
-        let Some(record) = self.table.find(id, &guard) else {
+        let Some(record) = self.table.find_to_renew(id, &guard) else {
             return false;
         };
-        let now = self.timeline.advance();
         let word = record.lifecycle();
-        if !word.is_live_at(now.tick) || self.origin(&record) != Origin::Local {
+        if !word.is_live() || self.origin(&record) != Origin::Local {
             return false;
         }
         let current = record.announcement(word);
-        let says_no_more = options.latency.is_none() && !is_news(current, endpoint, options);
+        prefetch(current);
+        let now = self.timeline.advance();
+        if options.latency.is_some() || is_news(current, endpoint, options) {
+            return false;
+        }
+        let Some(deadline) = self.timeline.deadline(now, current.ttl_nanos) else {
+            return false;
+        };
         // A renewal that was held up takes nothing from a later one.
-        let deadline = self
-            .timeline
-            .deadline(now, current.ttl_nanos)
-            .filter(|&deadline| says_no_more && deadline <= Lifecycle::LAST_DEADLINE)
-            .map(|deadline| deadline.max(word.deadline()));
+        let deadline = deadline.max(word.deadline());
         let tick = self.timeline.tick();
-        deadline.is_some_and(|deadline| {
-            word.is_live_at(tick) && deadline > tick && record.postpone(word, deadline)
-        })
+        word.is_live_at(tick)
+            && deadline > tick
+            && deadline <= Lifecycle::LAST_DEADLINE
+            && record.postpone(word, deadline)
     }
 
     /// Replaces deadline, endpoint and what else is new; or clears away a
@@ -117,7 +134,7 @@ fn amended(current: &Announcement, request: &Request<'_>) -> Option<Announcement
     })
 }
 
-#[inline]
+#[inline(always)]
 fn is_news(current: &Announcement, endpoint: &Endpoint, options: &RegisterOptions) -> bool {
     *endpoint != current.endpoint
         || options.capacity.is_some_and(|new| new != current.capacity)

@@ -87,6 +87,10 @@ impl Counters {
         });
     }
 
+    pub(super) fn count_renewal(&self) {
+        add_one(&self.stripe().renewals);
+    }
+
     pub(super) fn count_unregistration(&self) {
         add_one(&self.stripe().unregistrations);
     }

@@ -60,12 +60,11 @@ unsafe impl Zeroable for Bucket {
     }
 }
 
-/// What a look into a bucket came to.
-pub(crate) enum Look<R> {
-    Found(R),
-    /// It may lie further on.
-    Passed,
-    Nowhere,
+/// A look into a bucket: where its fingerprint is, and what is left to look at.
+pub(crate) struct Look<'b> {
+    bucket: &'b Bucket,
+    matches: Matches,
+    second: u64,
 }
 
 impl Fingerprint {
@@ -90,29 +89,17 @@ impl Bucket {
     #[cfg(all(test, not(relay_loom)))]
     pub(crate) const WAYS: usize = WAYS;
 
-    /// The first of the records here with `fingerprint` that `accept` takes.
+    /// Looks for the records with `fingerprint`.
     #[inline(always)]
-    pub(crate) fn find<R>(
-        &self,
-        fingerprint: Fingerprint,
-        mut accept: impl FnMut(u32) -> Option<R>,
-    ) -> Look<R> {
+    pub(crate) fn look(&self, fingerprint: Fingerprint) -> Look<'_> {
         // Acquire: with a fingerprint comes its place, and with `passed` what
         // lies further on.
         let first = self.fingerprints[0].load(Ordering::Acquire);
         let second = self.fingerprints[1].load(Ordering::Acquire);
-        let mut matches = Matches::new(first, second, fingerprint);
-        while let Some(way) = matches.next() {
-            // Acquire: with the place comes the record's identity.
-            let place = self.places[way].load(Ordering::Acquire);
-            if let Some(found) = place.checked_sub(1).and_then(&mut accept) {
-                return Look::Found(found);
-            }
-        }
-        if second < ONE_PASSED {
-            Look::Nowhere
-        } else {
-            Look::Passed
+        Look {
+            bucket: self,
+            matches: Matches::new(first, second, fingerprint),
+            second,
         }
     }
 
@@ -168,6 +155,29 @@ impl Bucket {
     }
 }
 
+impl Look<'_> {
+    /// The record at the next match, if it has not been taken away meanwhile.
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> Option<u32> {
+        let way = self.matches.next()?;
+        // Acquire: with the place comes the record's identity.
+        let place = self.bucket.places[way].load(Ordering::Acquire);
+        place.checked_sub(1)
+    }
+
+    /// Whether there is another match.
+    #[inline(always)]
+    pub(crate) fn goes_on(&self) -> bool {
+        self.matches.0 != 0
+    }
+
+    /// Whether something may lie behind this bucket.
+    #[inline(always)]
+    pub(crate) fn was_passed(&self) -> bool {
+        self.second >= ONE_PASSED
+    }
+}
+
 /// Where the fingerprint of a way is in its word.
 fn shift(way: usize) -> usize {
     way % LANES * 8
@@ -198,12 +208,11 @@ mod tests {
     use super::*;
 
     fn found(bucket: &Bucket, fingerprint: Fingerprint) -> Vec<u32> {
+        let mut look = bucket.look(fingerprint);
         let mut all = Vec::new();
-        let look = bucket.find(fingerprint, |index| {
-            all.push(index);
-            None::<()>
-        });
-        assert!(matches!(look, Look::Nowhere));
+        while look.goes_on() {
+            all.extend(look.next());
+        }
         all.sort_unstable();
         all
     }
@@ -237,12 +246,11 @@ mod tests {
         }
         let all: Vec<u32> = (0..WAYS as u32).collect();
         assert_eq!(found(&bucket, same), all);
+        assert!(!bucket.look(same).was_passed());
         bucket.pass();
-        assert!(matches!(
-            bucket.find(Fingerprint::new(1), |_| None::<()>),
-            Look::Passed
-        ));
-        assert!(matches!(bucket.find(same, Some), Look::Found(_)));
+        assert!(bucket.look(same).was_passed());
+        assert!(found(&bucket, Fingerprint::new(1)).is_empty());
+        assert_eq!(found(&bucket, same), all);
         bucket.unpass();
         assert!(bucket.clear(Entry::new(same, 9)));
         assert_eq!(found(&bucket, same).len(), WAYS - 1);

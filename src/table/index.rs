@@ -5,7 +5,7 @@
 //! the places, four in seven are ever needed at once.
 
 use crate::sync::ZeroedSlice;
-use crate::table::bucket::{Bucket, Entry, Fingerprint, Look};
+use crate::table::bucket::{Bucket, Entry, Fingerprint};
 
 /// Places for registrations and departures under way, which are few, but not
 /// fewer in a small table.
@@ -14,6 +14,16 @@ const SPARE_PLACES: usize = if cfg!(relay_loom) { 0 } else { 64 };
 /// How many records there are to a bucket in a full table: one in forty finds
 /// its bucket full then.
 const PER_BUCKET: usize = 7;
+
+/// Tells the record that is looked for in a table from others with its
+/// fingerprint.
+///
+/// A trait, for what a method may say of itself and a closure not: that it is
+/// worth inlining where it is nearly always called, and again where it seldom is.
+/// At most two words long, it need not be put in memory for the latter.
+pub(crate) trait Accept<T> {
+    fn accepts(&self, index: u32, table: &T) -> bool;
+}
 
 /// See the module's description.
 pub(crate) struct Index {
@@ -53,29 +63,37 @@ impl Index {
         behind.iter().chain(before)
     }
 
-    /// The first of the records with the fingerprint of `hash` that `accept`
-    /// takes.
+    /// The first record with the fingerprint of `hash` that is accepted.
+    ///
+    /// Of most ids held the first match is the one, and for most others there is
+    /// none; otherwise the search begins again, where it can take its time.
     #[inline(always)]
-    pub(crate) fn find<R>(
-        &self,
-        hash: Hash,
-        mut accept: impl FnMut(u32) -> Option<R>,
-    ) -> Option<R> {
+    pub(crate) fn find<T>(&self, hash: Hash, wanted: impl Accept<T>, table: &T) -> Option<u32> {
         let home = &self.buckets[hash.home(self.buckets.len())];
-        match home.find(hash.fingerprint(), &mut accept) {
-            Look::Found(found) => Some(found),
-            Look::Nowhere => None,
-            Look::Passed => self.find_behind(hash, accept),
+        let mut look = home.look(hash.fingerprint());
+        if look.goes_on() {
+            let first = look.next().filter(|&index| wanted.accepts(index, table));
+            if first.is_some() {
+                return first;
+            }
+        } else if !look.was_passed() {
+            return None;
         }
+        self.find_further(hash, wanted, table)
     }
 
     #[cold]
-    fn find_behind<R>(&self, hash: Hash, mut accept: impl FnMut(u32) -> Option<R>) -> Option<R> {
-        for bucket in self.path(hash).skip(1) {
-            match bucket.find(hash.fingerprint(), &mut accept) {
-                Look::Found(found) => return Some(found),
-                Look::Nowhere => return None,
-                Look::Passed => {}
+    #[inline(never)]
+    fn find_further<T>(&self, hash: Hash, wanted: impl Accept<T>, table: &T) -> Option<u32> {
+        for bucket in self.path(hash) {
+            let mut look = bucket.look(hash.fingerprint());
+            while look.goes_on() {
+                if let Some(index) = look.next().filter(|&index| wanted.accepts(index, table)) {
+                    return Some(index);
+                }
+            }
+            if !look.was_passed() {
+                return None;
             }
         }
         None
@@ -108,14 +126,26 @@ impl Index {
 #[cfg(all(test, not(relay_loom)))]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
+
+    /// Notes what it is shown, and takes nothing.
+    #[derive(Default)]
+    struct Shown(RefCell<Vec<u32>>);
+
+    impl Accept<()> for &Shown {
+        fn accepts(&self, index: u32, (): &()) -> bool {
+            self.0.borrow_mut().push(index);
+            false
+        }
+    }
 
     fn found(table: &Index, hash: Hash) -> Vec<u32> {
-        let mut all = Vec::new();
-        let _ = table.find(hash, |index| {
-            all.push(index);
-            None::<()>
-        });
+        let shown = Shown::default();
+        assert_eq!(table.find(hash, &shown, &()), None);
+        let mut all = shown.0.into_inner();
+        // The first is looked at again when there are more.
         all.sort_unstable();
+        all.dedup();
         all
     }
 

@@ -48,6 +48,12 @@ impl<T: Zeroable> Pool<T> {
         self.items.get(index)
     }
 
+    /// Asks for the item at an index, to be looked at soon, if there is one.
+    #[inline]
+    pub(crate) fn expect(&self, index: u32) {
+        self.items.expect(index);
+    }
+
     /// The link of an item, for whoever has it or its last owner: what the item
     /// is waiting for may be threaded through it.
     pub(crate) fn link(&self, index: u32) -> &AtomicU32 {

@@ -3,7 +3,7 @@
 //! The first segment is allocated at once, zeroed, so its memory is touched only
 //! as far as it is used; each further one doubles the whole.
 
-use crate::sync::{AtomicPtr, Ordering, Zeroable, ZeroedSlice};
+use crate::sync::{AtomicPtr, Ordering, Zeroable, ZeroedSlice, prefetch};
 use std::ptr;
 
 const SEGMENTS: usize = 32;
@@ -31,6 +31,15 @@ impl<T: Zeroable> Segments<T> {
         match self.first.get(index as usize) {
             Some(item) => item,
             None => self.get_further(index),
+        }
+    }
+
+    /// Asks for the item at an index, to be looked at soon, if it is in the first
+    /// segment.
+    #[inline]
+    pub(crate) fn expect(&self, index: u32) {
+        if let Some(item) = self.first.get(index as usize) {
+            prefetch(item);
         }
     }
 

@@ -223,6 +223,12 @@ impl Store {
         prefetch(self.announcements.get(index));
     }
 
+    /// Asks for the announcement at an index at which there may be none.
+    #[inline]
+    pub(crate) fn expect_announcement(&self, index: u32) {
+        self.announcements.expect(index);
+    }
+
     /// Gives back an announcement that was never published.
     pub(crate) fn return_announcement(&self, index: u32) {
         self.announcements.get(index).0.with_mut(|content| {

@@ -1,0 +1,47 @@
+//! What is looked for in the index: the record of an id, in one of three ways.
+
+use crate::record::Lifecycle;
+use crate::relay::NodeId;
+use crate::sync::epoch::Guard;
+use crate::table::Table;
+use crate::table::index::Accept;
+
+/// Looks for the live record of an id, pinned.
+pub(super) struct Held<'a> {
+    pub(super) id: &'a NodeId,
+    pub(super) guard: &'a Guard,
+}
+
+impl Accept<Table> for Held<'_> {
+    #[inline(always)]
+    fn accepts(&self, index: u32, table: &Table) -> bool {
+        let record = table.at(index, self.guard);
+        record.lifecycle().is_live() && record.is_of(self.id)
+    }
+}
+
+/// Looks for it, and for what it announces.
+pub(super) struct ToRenew<'a>(pub(super) Held<'a>);
+
+impl Accept<Table> for ToRenew<'_> {
+    #[inline(always)]
+    fn accepts(&self, index: u32, table: &Table) -> bool {
+        table.store.expect_announcement(index);
+        self.0.accepts(index, table)
+    }
+}
+
+/// Looks for it without a pin.
+pub(super) struct Glance<'a, F> {
+    pub(super) id: &'a NodeId,
+    pub(super) accept: F,
+}
+
+impl<F: Fn(Lifecycle) -> bool> Accept<Table> for Glance<'_, F> {
+    #[inline(always)]
+    fn accepts(&self, index: u32, table: &Table) -> bool {
+        let record = table.store.record(index);
+        let extra = || table.store.extra(index);
+        record.glance(extra, self.id, &self.accept).is_some()
+    }
+}
