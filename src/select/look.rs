@@ -16,13 +16,8 @@ pub(crate) struct Look<'g> {
 }
 
 impl<'g> Look<'g> {
-    #[inline]
-    pub(crate) fn judge(&self, relay: Handle) -> Result<Worth, Rejection> {
-        let record = self.table.resolve(relay, self.guard);
-        self.criteria.judge(&record.ok_or(Rejection::Departed)?)
-    }
-
-    /// The same of the record at an index, found there under this guard.
+    /// What the record at an index is worth, which was found there under this
+    /// guard.
     pub(crate) fn judge_at(&self, index: u32) -> Result<Worth, Rejection> {
         let record = self.table.occupant(index, self.guard);
         self.criteria.judge(&record.ok_or(Rejection::Departed)?)

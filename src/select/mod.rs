@@ -10,6 +10,7 @@ mod legs;
 mod look;
 mod options;
 mod order;
+mod pool;
 mod positions;
 mod run;
 mod score;

@@ -24,6 +24,9 @@ pub(crate) fn spread<'g>(
     while chosen.len() < count && !pool.is_empty() {
         let next = next(&pool, &chosen, cost);
         let candidate = pool.remove(next);
+        if !candidate.is_confirmed() {
+            continue;
+        }
         // A relay that left and came back meanwhile may be met in both lives.
         let id = candidate.record.identity();
         if !chosen.iter().any(|other| other.record.is_of(&id)) {
@@ -41,13 +44,15 @@ fn next(pool: &[Candidate<'_>], chosen: &[Candidate<'_>], cost: f64) -> usize {
     let best = pool[0].worth;
     let longest = (f64::from(best.path_micros) * (1.0 + cost)).round();
     let worst = best.score * (1.0 + cost as f32);
+    let is_near = |candidate: &Candidate<'_>| f64::from(candidate.worth.path_micros) <= longest;
     let is_apart = |candidate: &Candidate<'_>| {
-        f64::from(candidate.worth.path_micros) <= longest
-            && candidate.worth.score <= worst
-            && is_standby(candidate)
-            && !chosen.iter().any(|other| share_domain(candidate, other))
+        let terms = announcement(candidate);
+        !chosen.iter().any(|other| share(terms, announcement(other)))
     };
-    pool.iter().position(is_apart).unwrap_or(0)
+    pool.iter()
+        .take_while(|candidate| candidate.worth.score <= worst)
+        .position(|candidate| is_near(candidate) && is_apart(candidate) && is_standby(candidate))
+        .unwrap_or(0)
 }
 
 /// Whether it is likely to be of use when it is needed.
@@ -55,9 +60,8 @@ fn is_standby(candidate: &Candidate<'_>) -> bool {
     !candidate.is_on_trial() && !candidate.is_busy()
 }
 
-fn share_domain(one: &Candidate<'_>, other: &Candidate<'_>) -> bool {
-    let one = one.record.announcement(one.worth.word);
-    share(one, other.record.announcement(other.worth.word))
+fn announcement<'g>(candidate: &Candidate<'g>) -> &'g Announcement {
+    candidate.record.announcement(candidate.worth.word)
 }
 
 fn share(one: &Announcement, other: &Announcement) -> bool {
