@@ -3,6 +3,7 @@
 
 use crate::select::course::Course;
 use crate::select::criteria::{Candidate, Criteria, Rejection, Worth};
+use crate::select::recent::Best;
 use crate::select::snapshot::Snapshot;
 use crate::sync::epoch::Guard;
 use crate::table::{Handle, Table};
@@ -27,6 +28,11 @@ impl<'g> Look<'g> {
         let record = self.table.resolve(relay, self.guard);
         self.criteria
             .judge_announced(&record.ok_or(Rejection::Departed)?)
+    }
+
+    #[inline]
+    pub(crate) fn candidate_of(&self, best: &Best) -> Candidate<'g> {
+        Candidate::new(self.table.revisit(best.index, self.guard), best.worth)
     }
 
     pub(crate) fn candidate(&self, relay: Handle) -> Option<Candidate<'g>> {

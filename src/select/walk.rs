@@ -28,24 +28,6 @@ pub(crate) struct Walk<'g> {
 }
 
 impl<'g> Walk<'g> {
-    /// The best relay, exactly or nearly so, where the options are plain and
-    /// nothing is to be considered but what it is worth.
-    #[inline(always)]
-    pub(crate) fn glance(&self) -> Option<Candidate<'g>> {
-        let best = Search::glance(&self.look)?;
-        (best.is_confirmed() && !best.is_on_trial()).then_some(best)
-    }
-
-    /// Takes a unit of it.
-    #[inline(always)]
-    pub(crate) fn lease_at_a_glance(&self) -> Option<(Candidate<'g>, Unit)> {
-        let best = Search::glance(&self.look)?;
-        if best.is_on_trial() {
-            return None;
-        }
-        Some((best, best.record.lease().ok()?))
-    }
-
     /// The best relay, exactly or nearly so; `None` only if there is none.
     pub(crate) fn best(&self) -> Option<Candidate<'g>> {
         self.first_taken(|candidate| self.claim(candidate).then_some(*candidate))

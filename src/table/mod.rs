@@ -70,6 +70,22 @@ pub(crate) struct Handle {
     pub(crate) generation: u32,
 }
 
+impl Handle {
+    #[inline]
+    pub(crate) fn bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The inverse of [`bits`](Self::bits).
+    #[inline]
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self {
+            index: bits as u32,
+            generation: (bits >> 32) as u32,
+        }
+    }
+}
+
 /// A record that cannot begin another life while its guard lives.
 ///
 /// Only made from what makes `Record::identity` read one life: the record was
@@ -309,8 +325,9 @@ impl Table {
         }
     }
 
-    /// Changes with every admission.
-    pub(crate) fn admissions(&self) -> impl PartialEq + use<> {
+    /// Changes with every admission, and every departure.
+    #[inline]
+    pub(crate) fn admissions(&self) -> admission::Gate {
         self.admission.read()
     }
 
