@@ -78,12 +78,11 @@ impl<'g> Pool<'g> {
 
     fn note(&mut self, score: f32) {
         let best = &mut self.scores[..self.count];
-        let place = best.partition_point(|&better| better <= score);
-        if place < best.len() {
-            best[place..].rotate_right(1);
-            best[place] = score;
-            self.limit = self.limit.min(best[best.len() - 1] * self.slack);
+        let mut next = score;
+        for kept in best.iter_mut().filter(|kept| score < **kept) {
+            std::mem::swap(&mut next, kept);
         }
+        self.limit = self.limit.min(best[best.len() - 1] * self.slack);
     }
 
     /// Lets go of all but as many as may be kept.
@@ -95,14 +94,25 @@ impl<'g> Pool<'g> {
         self.kept.truncate(most);
     }
 
+    /// Those kept that could be in the answer.
+    fn best_first(&self) -> Vec<Candidate<'g>> {
+        let mut keys = [0; FEW + TO_CHOOSE_FROM + SLOP];
+        let mut len = 0;
+        for (place, candidate) in self.kept.iter().enumerate() {
+            if self.is_wanted(candidate.worth.score) {
+                keys[len] = key(candidate.worth.score, place);
+                len += 1;
+            }
+        }
+        keys[..len].sort_unstable();
+        let most = len.min(self.count + TO_CHOOSE_FROM);
+        let at = |&key: &u64| self.kept[key as u32 as usize];
+        keys[..most].iter().map(at).collect()
+    }
+
     /// Best first; those on trial last, but for the best of all.
     pub(crate) fn into_list(self) -> Vec<Candidate<'g>> {
-        let Self {
-            mut kept, limit, ..
-        } = self;
-        kept.retain(|candidate| candidate.worth.score <= limit);
-        kept.sort_unstable_by(by_score);
-        kept.truncate(self.count + TO_CHOOSE_FROM);
+        let mut kept = self.best_first();
         let mut on_trial = self.on_trial.into_iter().peekable();
         let best = kept.first().map_or(f32::INFINITY, |best| best.worth.score);
         if let Some(first) = on_trial.next_if(|first| first.worth.score < best) {
@@ -111,6 +121,11 @@ impl<'g> Pool<'g> {
         kept.extend(on_trial);
         kept
     }
+}
+
+/// A key that sorts by score, which is never negative, and names a place.
+fn key(score: f32, place: usize) -> u64 {
+    u64::from(score.to_bits()) << 32 | place as u64
 }
 
 fn by_score(one: &Candidate<'_>, other: &Candidate<'_>) -> std::cmp::Ordering {

@@ -43,15 +43,22 @@ pub(crate) struct Best {
 /// The last relays that scored about as the best did.
 #[derive(Debug, Default)]
 pub(crate) struct Near {
-    relays: [Option<Handle>; KEPT],
+    relays: [(Handle, f32); KEPT],
     met: usize,
 }
 
 impl Near {
     #[inline]
-    pub(crate) fn note(&mut self, relay: Handle) {
-        self.relays[self.met % KEPT] = Some(relay);
+    pub(crate) fn note(&mut self, relay: Handle, score: f32) {
+        self.relays[self.met % KEPT] = (relay, score);
         self.met += 1;
+    }
+
+    fn others_than(&self, best: Handle, enough: f32) -> impl Iterator<Item = Handle> {
+        let met = &self.relays[..self.met.min(KEPT)];
+        met.iter()
+            .filter(move |&&(relay, score)| relay != best && score <= enough)
+            .map(|&(relay, _)| relay)
     }
 }
 
@@ -110,15 +117,14 @@ impl Recent {
     ) {
         let place = &*self.0[stripe(STRIPES)];
         let best = table.revisit(found.index, guard).handle();
-        let others = near.relays.iter().flatten().copied();
-        let others = others.filter(|relay| *relay != best);
+        let enough = about(found.worth.score);
+        let others = near.others_than(best, enough);
         let mut len = 0;
         for (kept, relay) in place.relays.iter().zip(std::iter::once(best).chain(others)) {
             kept.store(relay.bits(), Ordering::Relaxed);
             len += 1;
         }
-        let enough = about(found.worth.score).to_bits();
-        place.enough.store(enough, Ordering::Relaxed);
+        place.enough.store(enough.to_bits(), Ordering::Relaxed);
         place.tick.store(criteria.tick.0, Ordering::Relaxed);
         let admissions = table.admissions().bits();
         place.admissions.store(admissions, Ordering::Relaxed);

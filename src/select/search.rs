@@ -156,7 +156,7 @@ impl<'g> Search<'_, 'g> {
         }
         let admitted = criteria.admit(record, word, |_| load, check_access);
         if admitted.is_ok() {
-            self.near.note(relay);
+            self.near.note(relay, worth.score);
             self.keep(record.index(), worth);
         }
         admitted.is_ok()

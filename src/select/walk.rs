@@ -293,7 +293,7 @@ impl<'g> Walk<'g> {
             return pool;
         }
         pool.truncate(count + TO_CHOOSE_FROM);
-        spread(pool, count, cost)
+        spread(&pool, count, cost)
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) struct Table {
 }
 
 /// Names one life of a record, for keeping where no thread is pinned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Handle {
     pub(crate) index: u32,
     pub(crate) generation: u32,
