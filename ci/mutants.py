@@ -226,7 +226,7 @@ MUTANTS = [
      "        self.recent.forget();\n", "",
      "semantics::again::a_relay_that_comes_nearer_is_found_once_it_is_sorted"),
     ("calls in a row hand out what was found, whatever became of it", "src/select/recent.rs",
-     "if worth.score < least\n                && criteria", "if worth.score < least\n                || criteria",
+     "if worth.score <= enough && admit().is_ok() {", "if worth.score <= enough || admit().is_ok() {",
      "semantics::again::what_may_not_be_handed_out_any_more_is_not"),
     ("calls in a row keep to a relay while it fills up", "src/select/recent.rs",
      "f32::from_bits(self.enough.load(Ordering::Relaxed))", "f32::INFINITY",

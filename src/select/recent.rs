@@ -2,13 +2,13 @@
 //!
 //! Nearly all of what a find costs is the search; what it finds is as good a
 //! moment later. So a search leaves a few relays that scored about as its best
-//! did, and the next calls of that thread choose from these, judging each anew,
+//! did, and the next calls of that thread take these in turn, judging each anew,
 //! as long as
 //!
-//! - they are few, in the same tick, and nobody came or left since, nor was
+//! - the calls are few, in the same tick, and nobody came or left since, nor was
 //!   anything sorted: so nothing better is missed for longer than that;
-//! - the best of them scores about as well as promised: so loads are evened out
-//!   as by a search.
+//! - the relay still scores about as well: so loads are evened out as by a
+//!   search.
 //!
 //! Small tables, which a search looks at as a whole, need none of this.
 //!
@@ -30,8 +30,6 @@ const STRIPES: usize = 16;
 const KEPT: usize = 4;
 /// Calls that choose from them.
 const CALLS: u32 = 15;
-/// Where the number of relays is, beside that of calls.
-const LEN_SHIFT: u32 = 8;
 
 /// Where a relay is, and what it is worth.
 #[derive(Clone, Copy)]
@@ -54,7 +52,7 @@ impl Near {
         self.met += 1;
     }
 
-    fn others_than(&self, best: Handle, enough: f32) -> impl Iterator<Item = Handle> {
+    fn others_than(&self, best: Handle, enough: f32) -> impl Iterator<Item = Handle> + Clone {
         let met = &self.relays[..self.met.min(KEPT)];
         met.iter()
             .filter(move |&&(relay, score)| relay != best && score <= enough)
@@ -73,13 +71,14 @@ struct Place {
     admissions: AtomicU64,
     /// The worst score to be content with, as its bits.
     enough: AtomicU32,
-    /// How many calls are left, and how many relays there are.
+    /// How many calls are left.
     calls: AtomicU32,
+    /// Some more than once, where there are fewer.
     relays: [AtomicU64; KEPT],
 }
 
 impl Recent {
-    /// The best of what was kept, if that will still do.
+    /// One of what was kept that will still do.
     #[inline(always)]
     pub(crate) fn recall(
         &self,
@@ -99,13 +98,11 @@ impl Recent {
         {
             return None;
         }
-        let last = calls & ((1 << LEN_SHIFT) - 1) == 1;
-        let left = if last { 0 } else { calls - 1 };
-        place.calls.store(left, Ordering::Relaxed);
-        place.best(calls, criteria, table, guard)
+        place.calls.store(calls - 1, Ordering::Relaxed);
+        place.next(calls, criteria, table, guard)
     }
 
-    /// Keeps what a search found, and others that are about as good.
+    /// Keeps what a search found, and others that scored about as well.
     #[inline(never)]
     pub(crate) fn keep(
         &self,
@@ -119,18 +116,15 @@ impl Recent {
         let best = table.revisit(found.index, guard).handle();
         let enough = about(found.worth.score);
         let others = near.others_than(best, enough);
-        let mut len = 0;
-        for (kept, relay) in place.relays.iter().zip(std::iter::once(best).chain(others)) {
+        let relays = std::iter::once(best).chain(others).cycle();
+        for (kept, relay) in place.relays.iter().zip(relays) {
             kept.store(relay.bits(), Ordering::Relaxed);
-            len += 1;
         }
         place.enough.store(enough.to_bits(), Ordering::Relaxed);
         place.tick.store(criteria.tick.0, Ordering::Relaxed);
         let admissions = table.admissions().bits();
         place.admissions.store(admissions, Ordering::Relaxed);
-        place
-            .calls
-            .store(CALLS | len << LEN_SHIFT, Ordering::Relaxed);
+        place.calls.store(CALLS, Ordering::Relaxed);
     }
 
     /// Lets go of all, when searches may find something else.
@@ -142,38 +136,31 @@ impl Recent {
 }
 
 impl Place {
-    /// The best of its relays, beginning with another one at each call.
+    /// The next of its relays that still scores about as well; each call begins
+    /// with another one, so that they share what comes.
     #[inline(always)]
-    fn best(
+    fn next(
         &self,
         calls: u32,
         criteria: &Criteria<'_>,
         table: &Table,
         guard: &Guard,
     ) -> Option<Best> {
-        let len = (calls >> LEN_SHIFT) as usize;
-        let mut at = calls as usize % KEPT;
-        let mut least = f32::from_bits(self.enough.load(Ordering::Relaxed));
-        let mut best = None;
-        for _ in 0..len {
-            at = if at < len { at } else { 0 };
-            let relay = self.relays[at % KEPT].load(Ordering::Relaxed);
-            at += 1;
-            let Some(record) = table.resolve(Handle::from_bits(relay), guard) else {
+        let enough = f32::from_bits(self.enough.load(Ordering::Relaxed));
+        for further in 0..KEPT {
+            let relay = &self.relays[(calls as usize + further) % KEPT];
+            let relay = Handle::from_bits(relay.load(Ordering::Relaxed));
+            let Some(record) = table.resolve(relay, guard) else {
                 continue;
             };
             let (word, load) = (record.lifecycle(), record.load());
             let worth = Worth::new(word, criteria.path_micros(&record), load);
-            if worth.score < least
-                && criteria
-                    .admit(&record, word, |_| load, check_access)
-                    .is_ok()
-            {
-                least = worth.score;
-                let index = record.index();
-                best = Some(Best { index, worth });
+            let admit = || criteria.admit(&record, word, |_| load, check_access);
+            if worth.score <= enough && admit().is_ok() {
+                let index = relay.index;
+                return Some(Best { index, worth });
             }
         }
-        best
+        None
     }
 }
