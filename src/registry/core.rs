@@ -8,7 +8,7 @@ use crate::registry::geography::Geography;
 use crate::registry::housekeeping::LastSort;
 use crate::registry::stats::Counters;
 use crate::relay::{AddressPolicy, NodeId, RelayInfo};
-use crate::select::{Candidate, Publication};
+use crate::select::{Candidate, Publication, Recent};
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, Padded};
 use crate::table::{RecordRef, Table};
@@ -24,6 +24,7 @@ pub(crate) struct Core {
     pub(super) timeline: Timeline,
     pub(super) table: Table,
     pub(super) publication: Publication,
+    pub(super) recent: Recent,
     pub(super) inbox: Inbox,
     pub(super) wheel: Mutex<Wheel>,
     pub(super) bans: Bans,
@@ -84,6 +85,7 @@ impl Core {
             timeline,
             table,
             publication: Publication::new(),
+            recent: Recent::new(),
             inbox: Inbox::default(),
             wheel: Mutex::new(Wheel::new()),
             bans: Bans::new(),

@@ -5,7 +5,9 @@ use crate::record::Refusal;
 use crate::registry::core::Core;
 use crate::registry::lease::Lease;
 use crate::relay::{NodeId, RelayInfo};
-use crate::select::{Candidate, Criteria, Explanation, FindOptions, Look, Snapshot, Views, Walk};
+use crate::select::{
+    Best, Candidate, Criteria, Explanation, FindOptions, Look, Search, Snapshot, Views, Walk,
+};
 use crate::sync::epoch::{self, Guard};
 
 impl Core {
@@ -15,14 +17,10 @@ impl Core {
         options: &FindOptions,
     ) -> Result<RelayInfo, FindError> {
         let guard = epoch::pin();
-        let snapshot = self.publication.load();
-        if options.is_plain() {
-            let walk = self.walk(target, options, None, &snapshot, &guard);
-            if let Some(best) = walk.glance() {
-                return Ok(self.describe_candidate(&best));
-            }
+        match self.glance(target, options, &guard) {
+            Some(best) if best.is_confirmed() => Ok(self.describe_candidate(&best)),
+            _ => self.find_carefully(target, options, &guard),
         }
-        self.find_carefully(target, options, &snapshot, &guard)
     }
 
     #[inline(never)]
@@ -30,11 +28,11 @@ impl Core {
         &self,
         target: &NodeId,
         options: &FindOptions,
-        snapshot: &Snapshot,
         guard: &Guard,
     ) -> Result<RelayInfo, FindError> {
-        let views = self.views(options, snapshot, guard);
-        let walk = self.walk(target, options, views.as_ref(), snapshot, guard);
+        let snapshot = self.publication.load();
+        let views = self.views(options, &snapshot, guard);
+        let walk = self.walk(target, options, views.as_ref(), &snapshot, guard);
         match walk.best() {
             Some(best) => Ok(self.describe_candidate(&best)),
             None => Err(self.none_available(&walk)),
@@ -60,14 +58,11 @@ impl Core {
         options: &FindOptions,
     ) -> Result<Lease, FindError> {
         let guard = epoch::pin();
-        let snapshot = self.publication.load();
-        if options.is_plain() {
-            let walk = self.walk(target, options, None, &snapshot, &guard);
-            if let Some((candidate, unit)) = walk.lease_at_a_glance() {
-                return Ok(Lease::new(self.describe_candidate(&candidate), unit));
-            }
+        let best = self.glance(target, options, &guard);
+        match best.and_then(|best| Some((best, best.record.lease().ok()?))) {
+            Some((best, unit)) => Ok(Lease::new(self.describe_candidate(&best), unit)),
+            None => self.reserve_carefully(target, options, &guard),
         }
-        self.reserve_carefully(target, options, &snapshot, &guard)
     }
 
     #[inline(never)]
@@ -75,11 +70,11 @@ impl Core {
         &self,
         target: &NodeId,
         options: &FindOptions,
-        snapshot: &Snapshot,
         guard: &Guard,
     ) -> Result<Lease, FindError> {
-        let views = self.views(options, snapshot, guard);
-        let walk = self.walk(target, options, views.as_ref(), snapshot, guard);
+        let snapshot = self.publication.load();
+        let views = self.views(options, &snapshot, guard);
+        let walk = self.walk(target, options, views.as_ref(), &snapshot, guard);
         match walk.lease() {
             Some((candidate, unit)) => Ok(Lease::new(self.describe_candidate(&candidate), unit)),
             None => Err(self.none_available(&walk)),
@@ -115,8 +110,66 @@ impl Core {
         options.has_views().then(resolve)
     }
 
-    /// A look at the snapshot with the eyes of one caller.
+    /// The best relay, exactly or nearly so, where relays differ in nothing but
+    /// what this node knows of them, and none has to be handed out with care.
     #[inline(always)]
+    fn glance<'g>(
+        &'g self,
+        target: &NodeId,
+        options: &FindOptions,
+        guard: &'g Guard,
+    ) -> Option<Candidate<'g>> {
+        if !options.is_plain() {
+            return None;
+        }
+        let criteria = self.criteria(target, options, None);
+        let recalled = match options.restricts() {
+            false => self.recent.recall(&criteria, &self.table, guard),
+            true => None,
+        };
+        let best = match recalled {
+            Some(best) => best,
+            None => self.search(&criteria, guard)?,
+        };
+        let best = Candidate::new(self.table.revisit(best.index, guard), best.worth);
+        (!best.is_on_trial()).then_some(best)
+    }
+
+    /// Looks at the snapshot, and remembers what may serve the next calls.
+    #[inline(never)]
+    fn search(&self, criteria: &Criteria<'_>, guard: &Guard) -> Option<Best> {
+        let snapshot = self.publication.load();
+        let look = Look {
+            table: &self.table,
+            guard,
+            snapshot: &snapshot,
+            criteria: *criteria,
+        };
+        let (best, near) = Search::glance(&look)?;
+        if !criteria.options.restricts() && snapshot.is_sampled() {
+            self.recent.keep(&best, &near, criteria, &self.table, guard);
+        }
+        Some(best)
+    }
+
+    #[inline(always)]
+    fn criteria<'a>(
+        &'a self,
+        target: &'a NodeId,
+        options: &'a FindOptions,
+        views: Option<&'a Views<'a>>,
+    ) -> Criteria<'a> {
+        Criteria {
+            target,
+            local: self.settings.local_id.as_ref(),
+            options,
+            views,
+            tick: self.timeline.tick(),
+            assumed_rtt_micros: self.settings.assumed_rtt_micros,
+        }
+    }
+
+    /// A look at the snapshot with the eyes of one caller.
     fn walk<'g>(
         &'g self,
         target: &'g NodeId,
@@ -125,20 +178,12 @@ impl Core {
         snapshot: &'g Snapshot,
         guard: &'g Guard,
     ) -> Walk<'g> {
-        let criteria = Criteria {
-            target,
-            local: self.settings.local_id.as_ref(),
-            options,
-            views,
-            tick: self.timeline.tick(),
-            assumed_rtt_micros: self.settings.assumed_rtt_micros,
-        };
         Walk {
             look: Look {
                 table: &self.table,
                 guard,
                 snapshot,
-                criteria,
+                criteria: self.criteria(target, options, views),
             },
             tick_nanos: self.timeline.tick_nanos(),
             max_ejected: self.settings.max_ejected,

@@ -196,6 +196,7 @@ impl Core {
                         .and_then(|atlas| atlas.position(&record.identity()).copied()),
                 })
             });
+        self.recent.forget();
         self.last_sort.note(departures, elapsed_nanos, begun);
     }
 

@@ -3,6 +3,7 @@
 
 use crate::select::course::Course;
 use crate::select::criteria::{Candidate, Criteria, Rejection, Worth};
+use crate::select::recent::Best;
 use crate::select::snapshot::Snapshot;
 use crate::sync::epoch::Guard;
 use crate::table::{Handle, Table};
@@ -16,13 +17,8 @@ pub(crate) struct Look<'g> {
 }
 
 impl<'g> Look<'g> {
-    #[inline]
-    pub(crate) fn judge(&self, relay: Handle) -> Result<Worth, Rejection> {
-        let record = self.table.resolve(relay, self.guard);
-        self.criteria.judge(&record.ok_or(Rejection::Departed)?)
-    }
-
-    /// The same of the record at an index, found there under this guard.
+    /// What the record at an index is worth, which was found there under this
+    /// guard.
     pub(crate) fn judge_at(&self, index: u32) -> Result<Worth, Rejection> {
         let record = self.table.occupant(index, self.guard);
         self.criteria.judge(&record.ok_or(Rejection::Departed)?)
@@ -32,6 +28,11 @@ impl<'g> Look<'g> {
         let record = self.table.resolve(relay, self.guard);
         self.criteria
             .judge_announced(&record.ok_or(Rejection::Departed)?)
+    }
+
+    #[inline]
+    pub(crate) fn candidate_of(&self, best: &Best) -> Candidate<'g> {
+        Candidate::new(self.table.revisit(best.index, self.guard), best.worth)
     }
 
     pub(crate) fn candidate(&self, relay: Handle) -> Option<Candidate<'g>> {

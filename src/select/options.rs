@@ -60,6 +60,12 @@ impl FindOptions {
         self.requester_view.is_some() || self.target_view.is_some()
     }
 
+    /// Whether some relays are ruled out that others may have.
+    #[inline]
+    pub(crate) fn restricts(&self) -> bool {
+        !self.exclude.is_empty() || self.max_latency.is_some()
+    }
+
     /// Whether relays differ in nothing but what this node knows of them.
     #[inline]
     pub(crate) const fn is_plain(&self) -> bool {

@@ -30,6 +30,12 @@ pub(crate) fn penalty(load: Load) -> f32 {
     }
 }
 
+/// The worst score that is about as good as this one.
+#[inline]
+pub(crate) fn about(score: f32) -> f32 {
+    score * (33.0 / 32.0)
+}
+
 /// The least score that any relay at the end of a path can have.
 #[inline]
 pub(crate) fn least_score(path_micros: u32) -> f32 {

@@ -24,7 +24,8 @@ use crate::select::criteria::{Candidate, Rejection, Worth, check_access};
 use crate::select::legs::Views;
 use crate::select::look::Look;
 use crate::select::order::EXACT;
-use crate::select::score::least_score;
+use crate::select::recent::{Best, Near};
+use crate::select::score::{about, least_score};
 use crate::sync::random_below;
 use crate::table::{Handle, RecordRef};
 use std::ops::Range;
@@ -51,17 +52,11 @@ pub(crate) struct Search<'l, 'g> {
     best: Option<Best>,
     /// That of the best, or else infinite.
     best_score: f32,
+    near: Near,
     /// How many have scored as the best does.
     ties: u32,
     looked_at: usize,
     chance: Chance,
-}
-
-/// Where the best is, and what it is worth.
-#[derive(Clone, Copy)]
-struct Best {
-    index: u32,
-    worth: Worth,
 }
 
 impl<'l, 'g> Search<'l, 'g> {
@@ -71,6 +66,7 @@ impl<'l, 'g> Search<'l, 'g> {
             look,
             best: None,
             best_score: f32::INFINITY,
+            near: Near::default(),
             ties: 0,
             looked_at: 0,
             chance: Chance::default(),
@@ -82,7 +78,8 @@ impl<'l, 'g> Search<'l, 'g> {
     /// The best relay by a look at some, if any of those will do.
     pub(crate) fn some(look: &'l Look<'g>) -> Option<Candidate<'g>> {
         let Some(views) = look.criteria.views else {
-            return Self::glance(look).or_else(|| Self::new(look).anywhere());
+            let best = Self::glance(look).map(|(best, _)| look.candidate_of(&best));
+            return best.or_else(|| Self::new(look).anywhere());
         };
         let mut search = Self::new(look);
         search.arrivals();
@@ -90,16 +87,16 @@ impl<'l, 'g> Search<'l, 'g> {
         search.found().or_else(|| search.anywhere())
     }
 
-    /// The same, of those in the order of the round trip from this node: all
-    /// that most calls need.
+    /// The best of those in the order of the round trip from this node, and what
+    /// is about as good: all that most calls need.
     #[inline(always)]
-    pub(crate) fn glance(look: &'l Look<'g>) -> Option<Candidate<'g>> {
+    pub(crate) fn glance(look: &'l Look<'g>) -> Option<(Best, Near)> {
         let mut search = match look.snapshot.arrivals() {
             0 => Self::new(look),
             _ => Self::of_arrivals(look),
         };
         search.follow(&look.main_course());
-        search.found()
+        search.best.map(|best| (best, search.near))
     }
 
     #[inline(never)]
@@ -134,9 +131,7 @@ impl<'g> Search<'_, 'g> {
 
     #[inline(always)]
     fn found(&self) -> Option<Candidate<'g>> {
-        let best = self.best?;
-        let record = self.look.table.revisit(best.index, self.look.guard);
-        Some(Candidate::new(record, best.worth))
+        self.best.map(|best| self.look.candidate_of(&best))
     }
 
     /// Looks at one relay; false if it turns out that it is not eligible.
@@ -144,23 +139,24 @@ impl<'g> Search<'_, 'g> {
     fn consider(&mut self, relay: Handle) -> bool {
         self.looked_at += 1;
         match self.look.table.resolve(relay, self.look.guard) {
-            Some(record) => self.weigh(&record),
+            Some(record) => self.weigh(relay, &record),
             None => false,
         }
     }
 
-    /// Whether a relay is eligible need not be known of one that is worse than
-    /// the best, as most are.
+    /// Whether a relay is eligible need not be known of one that is clearly worse
+    /// than the best, as most are.
     #[inline(always)]
-    fn weigh(&mut self, record: &RecordRef<'_>) -> bool {
+    fn weigh(&mut self, relay: Handle, record: &RecordRef<'_>) -> bool {
         let criteria = &self.look.criteria;
         let (word, load) = (record.lifecycle(), record.load());
         let worth = Worth::new(word, criteria.path_micros(record), load);
-        if worth.score > self.best_score {
+        if worth.score > about(self.best_score) {
             return true;
         }
         let admitted = criteria.admit(record, word, |_| load, check_access);
         if admitted.is_ok() {
+            self.near.note(relay, worth.score);
             self.keep(record.index(), worth);
         }
         admitted.is_ok()

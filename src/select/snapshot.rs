@@ -127,6 +127,12 @@ impl Snapshot {
         self.runs.iter().map(|run| run.len()).sum()
     }
 
+    /// Whether there are so many relays that searches look at some of them only.
+    #[inline]
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.base.len() > EXACT
+    }
+
     /// All relays, those in the base first, nearest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Handle> {
         let arrivals = self.runs.iter().flat_map(|run| run.iter());

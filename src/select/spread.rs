@@ -15,39 +15,65 @@ use std::net::IpAddr;
 
 /// Chooses `count` from a pool that is sorted, best first, none twice. A path may
 /// be longer by `cost`, a share, for the sake of another domain.
-pub(crate) fn spread<'g>(
-    mut pool: Vec<Candidate<'g>>,
-    count: usize,
-    cost: f64,
-) -> Vec<Candidate<'g>> {
-    let mut chosen: Vec<Candidate<'g>> = Vec::with_capacity(count);
-    while chosen.len() < count && !pool.is_empty() {
-        let next = next(&pool, &chosen, cost);
-        let candidate = pool.remove(next);
+pub(crate) fn spread<'g>(pool: &[Candidate<'g>], count: usize, cost: f64) -> Vec<Candidate<'g>> {
+    let mut chosen: Vec<Candidate<'g>> = Vec::with_capacity(count.min(pool.len()));
+    let mut fates = vec![Fate::Open; pool.len()];
+    while let Some(first) = fates.iter().position(|&fate| fate != Fate::Over) {
+        if chosen.len() == count {
+            break;
+        }
+        let next = match chosen.is_empty() || cost == 0.0 {
+            true => first,
+            false => apart(pool, first, &chosen, &mut fates, cost).unwrap_or(first),
+        };
+        fates[next] = Fate::Over;
+        let candidate = pool[next];
         // A relay that left and came back meanwhile may be met in both lives.
         let id = candidate.record.identity();
-        if !chosen.iter().any(|other| other.record.is_of(&id)) {
+        let is_new = !chosen.iter().any(|other| other.record.is_of(&id));
+        if is_new && candidate.is_confirmed() {
             chosen.push(candidate);
         }
     }
     chosen
 }
 
-/// The place in the pool of the one to choose next.
-fn next(pool: &[Candidate<'_>], chosen: &[Candidate<'_>], cost: f64) -> usize {
-    if chosen.is_empty() || cost == 0.0 {
-        return 0;
-    }
-    let best = pool[0].worth;
+/// What is known of a candidate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Open,
+    /// It shares a domain with one that was chosen.
+    Shares,
+    /// It was chosen, or will not do.
+    Over,
+}
+
+/// The place of the best that is apart from those chosen, if it is worth it.
+fn apart(
+    pool: &[Candidate<'_>],
+    first: usize,
+    chosen: &[Candidate<'_>],
+    fates: &mut [Fate],
+    cost: f64,
+) -> Option<usize> {
+    let best = pool[first].worth;
     let longest = (f64::from(best.path_micros) * (1.0 + cost)).round();
     let worst = best.score * (1.0 + cost as f32);
-    let is_apart = |candidate: &Candidate<'_>| {
-        f64::from(candidate.worth.path_micros) <= longest
-            && candidate.worth.score <= worst
-            && is_standby(candidate)
-            && !chosen.iter().any(|other| share_domain(candidate, other))
-    };
-    pool.iter().position(is_apart).unwrap_or(0)
+    for (place, candidate) in pool.iter().enumerate().skip(first) {
+        if candidate.worth.score > worst {
+            return None;
+        }
+        if fates[place] != Fate::Open || f64::from(candidate.worth.path_micros) > longest {
+            continue;
+        }
+        let terms = announcement(candidate);
+        if chosen.iter().any(|other| share(terms, announcement(other))) {
+            fates[place] = Fate::Shares;
+        } else if is_standby(candidate) {
+            return Some(place);
+        }
+    }
+    None
 }
 
 /// Whether it is likely to be of use when it is needed.
@@ -55,9 +81,8 @@ fn is_standby(candidate: &Candidate<'_>) -> bool {
     !candidate.is_on_trial() && !candidate.is_busy()
 }
 
-fn share_domain(one: &Candidate<'_>, other: &Candidate<'_>) -> bool {
-    let one = one.record.announcement(one.worth.word);
-    share(one, other.record.announcement(other.worth.word))
+fn announcement<'g>(candidate: &Candidate<'g>) -> &'g Announcement {
+    candidate.record.announcement(candidate.worth.word)
 }
 
 fn share(one: &Announcement, other: &Announcement) -> bool {

@@ -3,18 +3,18 @@
 use crate::PassedOver;
 use crate::record::{Access, BackOff};
 use crate::select::course::Course;
-use crate::select::criteria::{Candidate, Rejection};
+use crate::select::criteria::{Candidate, Rejection, Worth, check_access};
 use crate::select::look::Look;
+use crate::select::pool::{FEW, Pool, TO_CHOOSE_FROM};
 use crate::select::search::{BEYOND, Search};
 use crate::select::spread::spread;
 use crate::table::{Handle, RecordRef, Unit};
 use crate::time::Tick;
 use std::collections::HashSet;
 
-/// Up to so many results are kept in order during the walk.
-const FEW: usize = 32;
-/// So many more than asked for are kept at most, for the sake of other domains.
-const TO_CHOOSE_FROM: usize = 48;
+/// How much further a walk for several goes once it has enough: so much, and so
+/// much more for each relay asked for.
+const FURTHER: (usize, usize) = (16, 4);
 /// Choices lost to other callers before the first relay that fits is taken.
 const LOST_CHOICES: usize = 4;
 
@@ -28,24 +28,6 @@ pub(crate) struct Walk<'g> {
 }
 
 impl<'g> Walk<'g> {
-    /// The best relay, exactly or nearly so, where the options are plain and
-    /// nothing is to be considered but what it is worth.
-    #[inline(always)]
-    pub(crate) fn glance(&self) -> Option<Candidate<'g>> {
-        let best = Search::glance(&self.look)?;
-        (best.is_confirmed() && !best.is_on_trial()).then_some(best)
-    }
-
-    /// Takes a unit of it.
-    #[inline(always)]
-    pub(crate) fn lease_at_a_glance(&self) -> Option<(Candidate<'g>, Unit)> {
-        let best = Search::glance(&self.look)?;
-        if best.is_on_trial() {
-            return None;
-        }
-        Some((best, best.record.lease().ok()?))
-    }
-
     /// The best relay, exactly or nearly so; `None` only if there is none.
     pub(crate) fn best(&self) -> Option<Candidate<'g>> {
         self.first_taken(|candidate| self.claim(candidate).then_some(*candidate))
@@ -73,11 +55,29 @@ impl<'g> Walk<'g> {
         while pool.first().is_some_and(|first| !self.claim(first)) {
             pool.remove(0);
         }
-        let best = self.spread(pool, count);
+        let wanted = count.min(pool.len());
+        let mut best = self.spread(pool, count);
         if best.is_empty() {
             return self.best().into_iter().collect();
         }
+        if best.len() < wanted {
+            self.fill_up(&mut best, wanted);
+        }
         best
+    }
+
+    /// Replaces those that were chosen by a capacity that is no longer announced.
+    #[cold]
+    fn fill_up(&self, best: &mut Vec<Candidate<'g>>, count: usize) {
+        for candidate in self.sorted() {
+            if best.len() == count {
+                return;
+            }
+            let id = candidate.record.identity();
+            if !best.iter().any(|other| other.record.is_of(&id)) {
+                best.push(candidate);
+            }
+        }
     }
 
     /// Counts why each relay is passed over.
@@ -206,16 +206,21 @@ impl<'g> Walk<'g> {
     }
 
     /// Looks at everything in order until nothing can come that would be in an
-    /// answer of `count`, or until it has that and has gone some way beyond.
+    /// answer of `count`, or until it has that and has gone some way further.
     fn complete(&self, count: usize) -> Vec<Candidate<'g>> {
-        let mut pool = Pool::new(count, self.look.criteria.options.spread_cost);
+        let criteria = &self.look.criteria;
+        let mut pool = Pool::new(count, criteria.options.spread_cost);
         let arrivals = self.look.snapshot.runs.iter().flat_map(|run| run.iter());
         arrivals.for_each(|relay| self.offer(relay, &mut pool));
-        if let Some(views) = self.look.criteria.views {
-            for index in views.published() {
-                let record = self.look.table.revisit(index, self.look.guard);
-                self.offer(record.handle(), &mut pool);
-            }
+        let Some(views) = criteria.views else {
+            self.follow(&self.look.main_course(), &mut pool);
+            return pool.into_list();
+        };
+        // What is near the peers may be in several orders.
+        pool.expect_repetitions();
+        for index in views.published() {
+            let record = self.look.table.revisit(index, self.look.guard);
+            self.offer(record.handle(), &mut pool);
         }
         let detours = self.look.detours();
         for course in detours.iter().flatten() {
@@ -228,11 +233,12 @@ impl<'g> Walk<'g> {
     }
 
     fn follow(&self, course: &Course<'_>, pool: &mut Pool<'g>) {
-        let mut beyond = 0;
+        let most = BEYOND.min(FURTHER.0 + FURTHER.1 * pool.count());
+        let mut further = 0;
         for entry in &course.order.entries {
             if pool.is_full() {
-                beyond += 1;
-                if beyond > BEYOND || !pool.is_wanted(course.least_score(entry)) {
+                further += 1;
+                if further > most || !pool.is_wanted(course.least_score(entry)) {
                     break;
                 }
             }
@@ -240,18 +246,27 @@ impl<'g> Walk<'g> {
         }
     }
 
+    /// Whether a relay may be handed out need not be known of one that is worse
+    /// than those that are kept.
+    #[inline]
     fn offer(&self, relay: Handle, pool: &mut Pool<'g>) {
-        let judged = match self.look.judge(relay) {
+        let Some(record) = self.look.table.resolve(relay, self.look.guard) else {
+            return;
+        };
+        let criteria = &self.look.criteria;
+        let (word, load) = (record.lifecycle(), record.load());
+        let worth = Worth::new(word, criteria.path_micros(&record), load);
+        if !pool.is_wanted(worth.score) && load.refusal().is_none() {
+            return;
+        }
+        let judged = match criteria.admit(&record, word, |_| load, check_access) {
+            Ok(_) => Ok(worth),
             // It may have announced more room just now.
-            Err(Rejection::Full) => self.look.judge_announced(relay),
-            judged => judged,
+            Err(Rejection::Full) => criteria.judge_announced(&record),
+            Err(rejection) => Err(rejection),
         };
         if let Some(worth) = judged.ok().filter(|worth| pool.is_wanted(worth.score)) {
-            let record = self.look.table.revisit(relay.index, self.look.guard);
-            let candidate = Candidate::new(record, worth);
-            if candidate.is_confirmed() {
-                pool.keep(candidate);
-            }
+            pool.keep(Candidate::new(record, worth));
         }
     }
 
@@ -278,72 +293,7 @@ impl<'g> Walk<'g> {
             return pool;
         }
         pool.truncate(count + TO_CHOOSE_FROM);
-        spread(pool, count, cost)
-    }
-}
-
-/// The best of what was looked at, in order, and what an answer may be made of
-/// instead for the sake of other domains.
-struct Pool<'g> {
-    kept: Vec<Candidate<'g>>,
-    on_trial: Vec<Candidate<'g>>,
-    count: usize,
-    /// How much worse than the last of the best a standby may be, as a factor.
-    slack: f32,
-}
-
-impl<'g> Pool<'g> {
-    fn new(count: usize, spread_cost: f64) -> Self {
-        Self {
-            kept: Vec::with_capacity(count + TO_CHOOSE_FROM + 1),
-            on_trial: Vec::new(),
-            count,
-            slack: 1.0 + spread_cost as f32,
-        }
-    }
-
-    /// Whether there is enough for an answer.
-    fn is_full(&self) -> bool {
-        self.kept.len() >= self.count
-    }
-
-    /// Whether a relay of this score could be in the answer.
-    fn is_wanted(&self, score: f32) -> bool {
-        let last = self.kept.get(self.count - 1);
-        let enough = self.kept.len() == self.count + TO_CHOOSE_FROM;
-        last.is_none_or(|last| score <= last.worth.score * self.slack)
-            && !(enough && score >= self.kept[self.kept.len() - 1].worth.score)
-    }
-
-    fn keep(&mut self, candidate: Candidate<'g>) {
-        if candidate.is_on_trial() {
-            insert(&mut self.on_trial, candidate, self.count);
-        } else {
-            insert(&mut self.kept, candidate, self.count + TO_CHOOSE_FROM);
-        }
-    }
-
-    /// Those on trial last, but for the best of all.
-    fn into_list(self) -> Vec<Candidate<'g>> {
-        let mut list = self.kept;
-        let mut on_trial = self.on_trial.into_iter().peekable();
-        let best = list.first().map_or(f32::INFINITY, |best| best.worth.score);
-        if let Some(first) = on_trial.next_if(|first| first.worth.score < best) {
-            list.insert(0, first);
-        }
-        list.extend(on_trial);
-        list
-    }
-}
-
-/// Inserts a candidate among the best in its order, unless it is there.
-fn insert<'g>(best_first: &mut Vec<Candidate<'g>>, candidate: Candidate<'g>, most: usize) {
-    let score = candidate.worth.score;
-    let place = best_first.partition_point(|better| better.worth.score <= score);
-    let index = candidate.record.index();
-    if !best_first.iter().any(|kept| kept.record.index() == index) {
-        best_first.insert(place, candidate);
-        best_first.truncate(most);
+        spread(&pool, count, cost)
     }
 }
 

@@ -207,6 +207,11 @@ impl<T> Swap<T> {
     }
 }
 
+/// A model has one registry.
+pub(crate) fn serial_number() -> u64 {
+    1
+}
+
 /// Models must not depend on chance.
 pub(crate) fn random_below(_bound: u32) -> u32 {
     0

@@ -103,6 +103,13 @@ pub(crate) fn random_hasher() -> ahash::RandomState {
     ahash::RandomState::new()
 }
 
+/// A number above zero that no other call returns.
+pub(crate) fn serial_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    // Relaxed: it carries nothing but itself.
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
 /// A number below `stripes`, a power of two, that differs between threads as
 /// far as it goes.
 #[inline]

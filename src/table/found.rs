@@ -10,7 +10,7 @@ use crate::time::Tick;
 use std::ops::Deref;
 
 /// Names one life of a record, for keeping where no thread is pinned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Handle {
     pub(crate) index: u32,
     pub(crate) generation: u32,

@@ -140,8 +140,9 @@ impl Table {
         }
     }
 
-    /// Changes with every admission.
-    pub(crate) fn admissions(&self) -> impl PartialEq + use<> {
+    /// Changes with every admission, and every departure.
+    #[inline]
+    pub(crate) fn admissions(&self) -> admission::Gate {
         self.admission.read()
     }
 

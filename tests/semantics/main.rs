@@ -7,6 +7,7 @@
 mod common;
 
 mod addresses;
+mod again;
 mod bans;
 mod completeness;
 mod districts;

@@ -1,0 +1,96 @@
+//! Of many relays, calls in a row choose from what the first of them found; that never shows but in speed.
+
+use crate::common::*;
+use relay_registry::FindOptions;
+
+const MANY: u32 = 300;
+
+/// Relays that are as good as each other.
+fn crowd() -> World {
+    let world = world();
+    (0..MANY).for_each(|n| world.join_with(n, &latency(ms(50))));
+    world.maintain();
+    world
+}
+
+#[test]
+fn a_better_newcomer_is_found_at_once() {
+    let world = crowd();
+    for better in 0..20 {
+        assert!(world.found().is_some());
+        let n = MANY + better;
+        world.join_with(n, &latency(ms(40 - u64::from(better))));
+        assert_eq!(world.found(), Some(n));
+    }
+}
+
+#[test]
+fn a_relay_that_comes_nearer_is_found_once_it_is_sorted() {
+    let world = crowd();
+    for nearer in 0..20 {
+        assert!(world.found().is_some());
+        world.measure(nearer, ms(40 - u64::from(nearer)));
+        world.maintain();
+        assert_eq!(world.found(), Some(nearer));
+    }
+}
+
+#[test]
+fn what_may_not_be_handed_out_any_more_is_not() {
+    let world = crowd();
+    let ways: [fn(&World, u32); 5] = [
+        |world, n| world.drain(n),
+        |world, n| world.report(n, 100),
+        |world, n| world.ban_for(n, secs(60)),
+        |world, n| world.leave(n),
+        |world, n| world.fail(n, relay_registry::Failure::TimedOut),
+    ];
+    let mut gone = Vec::new();
+    for way in ways.iter().cycle().take(200) {
+        let n = world.found().expect("a relay");
+        assert!(!gone.contains(&n), "{n} again, after {gone:?}");
+        way(&world, n);
+        gone.push(n);
+    }
+}
+
+#[test]
+fn the_target_is_never_handed_out_as_a_relay() {
+    let world = crowd();
+    for _ in 0..200 {
+        let n = world.found().expect("a relay");
+        let other = world.find_relay(&id(n)).expect("a relay");
+        assert_ne!(other.node_id(), id(n));
+        let other = world.found_with(&excluding([n])).expect("a relay");
+        assert_ne!(other, n);
+    }
+}
+
+#[test]
+fn reservations_in_a_row_even_out() {
+    let world = world();
+    (0..MANY).for_each(|n| world.join_with(n, &latency(ms(50)).capacity(10)));
+    world.maintain();
+    let reserve = |_| world.reserve(&stranger(), &FindOptions::new());
+    let leases: Result<Vec<_>, _> = (0..MANY * 5).map(reserve).collect();
+    assert!(leases.is_ok());
+    let nearly_full = (0..MANY).filter(|&n| world.load(n) >= 8).count();
+    assert_eq!(nearly_full, 0, "with half of the capacity in use");
+}
+
+/// Of two registries that look the same from outside, but for one relay.
+#[test]
+fn what_was_found_in_another_registry_does_not_count() {
+    let (even, uneven) = (world(), world());
+    for n in 0..MANY {
+        even.join_with(n, &latency(ms(50)));
+        let nearest = if n == MANY / 2 { ms(5) } else { ms(50) };
+        uneven.join_with(n, &latency(nearest));
+    }
+    even.maintain();
+    uneven.maintain();
+    for _ in 0..100 {
+        assert!(even.found().is_some());
+        assert_eq!(uneven.found(), Some(MANY / 2));
+    }
+}
