@@ -19,7 +19,6 @@ use crate::select::score::about;
 use crate::sync::epoch::Guard;
 use crate::sync::{AtomicU64, Ordering, Padded, serial_number};
 use crate::table::{Handle, Table};
-use std::array;
 use std::cell::Cell;
 use std::iter;
 
@@ -81,7 +80,7 @@ struct Kept {
     /// The worst score to be content with.
     enough: Cell<f32>,
     /// Some more than once, where there are fewer.
-    relays: Cell<[Handle; KEPT]>,
+    relays: [Cell<Handle>; KEPT],
 }
 
 thread_local! {
@@ -90,7 +89,7 @@ thread_local! {
             occasion: Cell::new(Occasion { registry: 0, sortings: 0, admissions: 0, tick: 0 }),
             calls: Cell::new(0),
             enough: Cell::new(0.0),
-            relays: Cell::new([Handle { index: 0, generation: 0 }; KEPT]),
+            relays: [const { Cell::new(Handle { index: 0, generation: 0 }) }; KEPT],
         }
     };
 }
@@ -149,12 +148,13 @@ impl Recent {
         let best = table.revisit(found.index, guard).handle();
         let enough = about(found.worth.score);
         let others = near.others_than(best, enough);
-        let mut relays = iter::once(best).chain(others).cycle();
+        let relays = iter::once(best).chain(others).cycle();
         KEPT_HERE.with(|kept| {
             kept.occasion.set(self.occasion(criteria, table));
             kept.enough.set(enough);
-            kept.relays
-                .set(array::from_fn(|_| relays.next().unwrap_or(best)));
+            for (place, relay) in kept.relays.iter().zip(relays) {
+                place.set(relay);
+            }
             kept.calls.set(CALLS);
         });
     }
@@ -176,9 +176,9 @@ impl Kept {
         table: &Table,
         guard: &Guard,
     ) -> Option<Best> {
-        let (enough, relays) = (self.enough.get(), self.relays.get());
+        let enough = self.enough.get();
         for further in 0..KEPT {
-            let relay = relays[(calls as usize + further) % KEPT];
+            let relay = self.relays[(calls as usize + further) % KEPT].get();
             let Some(record) = table.resolve(relay, guard) else {
                 continue;
             };
