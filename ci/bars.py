@@ -105,6 +105,8 @@ def choosing(bars):
     ):
         figure = bars.ratio(group, 1_000, SWAP)
         bars.at_most(f"`find_relay` {world} / load of an `arc_swap`", 1_000, bar, figure)
+        alone = bars.value(group, 1_000, "find_relay, a search each") / bars.value(group, 1_000, "find_relay")
+        bars.recorded(f"`find_relay` {world}, a search each / calls in a row", 1_000, alone, "x")
     for world, group, bar in ("independent", INDEPENDENT, 1_500), ("equilibrium", EQUILIBRIUM, 400):
         figure = 1 / bars.ratio(group, 1_000, SORT)
         bars.at_least(f"clone-filter-sort / `find_relay` {world}", 1_000, bar, figure)

@@ -97,6 +97,8 @@ fn compare_on(Instance { registry, .. }: &Instance, rounds: usize) -> Vec<Outcom
     let targets = strangers();
     let relays = relays_of(registry);
     let (options, several) = (FindOptions::new(), FindOptions::new().max_results(3));
+    // With someone excluded, no call chooses from what the one before found.
+    let alone = FindOptions::new().exclude([targets[0]]);
     let locked = Locked::of(&relays);
     let mut two_choices = TwoChoices::of(&relays);
     let pingora = Pingora::of(relays.len());
@@ -106,6 +108,9 @@ fn compare_on(Instance { registry, .. }: &Instance, rounds: usize) -> Vec<Outcom
     let mut contenders = vec![
         of_targets("find_relay", CALLS, &targets, |target| {
             registry.find_relay(target).is_ok()
+        }),
+        of_targets("find_relay, a search each", CALLS, &targets, |target| {
+            registry.find_relay_with(target, &alone).is_ok()
         }),
         of_targets("reserve + drop", CALLS, &targets, |target| {
             registry.reserve(target, &options).is_ok()
