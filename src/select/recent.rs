@@ -113,7 +113,7 @@ impl Recent {
         }
     }
 
-    /// One of what was kept that will still do.
+    /// One of what was kept that still scores about as well.
     #[inline(always)]
     pub(crate) fn recall(
         &self,
@@ -121,14 +121,23 @@ impl Recent {
         table: &Table,
         guard: &Guard,
     ) -> Option<Best> {
-        KEPT_HERE.with(|kept| {
-            let calls = kept.calls.get();
-            if calls == 0 || kept.occasion.get() != self.occasion(criteria, table) {
-                return None;
+        let occasion = self.occasion(criteria, table);
+        let (calls, enough) = KEPT_HERE.with(|kept| kept.count_call(occasion))?;
+        // Each call begins with another one, so that they share what comes.
+        for further in 0..KEPT {
+            let relay = KEPT_HERE.with(|kept| kept.relay(calls as usize + further));
+            let Some(record) = table.resolve(relay, guard) else {
+                continue;
+            };
+            let (word, load) = (record.lifecycle(), record.load());
+            let worth = Worth::new(word, criteria.path_micros(&record), load);
+            let admit = || criteria.admit(&record, word, |_| load, check_access);
+            if worth.score <= enough && admit().is_ok() {
+                let index = relay.index;
+                return Some(Best { index, worth });
             }
-            kept.calls.set(calls - 1);
-            kept.next(calls, criteria, table, guard)
-        })
+        }
+        None
     }
 
     /// Keeps what a search found, and others that scored about as well.
@@ -166,30 +175,20 @@ impl Recent {
 }
 
 impl Kept {
-    /// The next of its relays that still scores about as well; each call begins
-    /// with another one, so that they share what comes.
+    /// Takes one of the calls that are left on this occasion; its number, and the
+    /// worst score to be content with.
     #[inline(always)]
-    fn next(
-        &self,
-        calls: u32,
-        criteria: &Criteria<'_>,
-        table: &Table,
-        guard: &Guard,
-    ) -> Option<Best> {
-        let enough = self.enough.get();
-        for further in 0..KEPT {
-            let relay = self.relays[(calls as usize + further) % KEPT].get();
-            let Some(record) = table.resolve(relay, guard) else {
-                continue;
-            };
-            let (word, load) = (record.lifecycle(), record.load());
-            let worth = Worth::new(word, criteria.path_micros(&record), load);
-            let admit = || criteria.admit(&record, word, |_| load, check_access);
-            if worth.score <= enough && admit().is_ok() {
-                let index = relay.index;
-                return Some(Best { index, worth });
-            }
+    fn count_call(&self, occasion: Occasion) -> Option<(u32, f32)> {
+        let calls = self.calls.get();
+        if calls == 0 || self.occasion.get() != occasion {
+            return None;
         }
-        None
+        self.calls.set(calls - 1);
+        Some((calls, self.enough.get()))
+    }
+
+    #[inline(always)]
+    fn relay(&self, at: usize) -> Handle {
+        self.relays[at % KEPT].get()
     }
 }
