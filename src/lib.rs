@@ -114,9 +114,10 @@
 //! # Performance
 //!
 //! Tables are sized once, so nothing is ever rehashed or copied to grow. A
-//! look-up touches two cache lines. [`Registry::find_relay`] looks at about a
-//! dozen relays, however many there are. The repository's `benches/` measure
-//! these beside other maps, and its README says where they lose.
+//! look-up touches two cache lines. A search for [`Registry::find_relay`] looks at
+//! about a dozen relays, however many there are, and serves the next few calls of
+//! its thread. The repository's `benches/` measure these beside other maps, and its
+//! BENCHMARKS.md says where they lose.
 //!
 //! # Limits
 //!
@@ -125,6 +126,9 @@
 //! - Where targets tell nothing of themselves, the leg from a relay to each counts
 //!   as [`assumed_rtt`](RegistryBuilder::assumed_rtt): half of the paths are then
 //!   within 1.2 times the best, a tenth beyond 2.
+//! - Beyond 64 relays, a search serves up to 15 more calls of its thread in the same
+//!   tick, while nobody comes or leaves: each relay is judged anew, but that another
+//!   has become better goes unnoticed for so long.
 //! - Beyond 64 relays, a find for a pair looks at the relays that a housekeeping
 //!   pass found best for about where the peers are. The first finds for a part of
 //!   the world, before such a pass, are ordered by this node's leg alone.
