@@ -12,8 +12,8 @@
 //! # Looking without a pin
 //!
 //! Whether an id is held needs no pin: records are never returned to the
-//! allocator while the table lives, and [`Record::glance`] tells the lives of
-//! one apart. A relay that is live throughout a look is in one record and one
+//! allocator while the table lives, and
+//! [`Record::glance`](crate::record::Record::glance) tells the lives of one apart. A relay that is live throughout a look is in one record and one
 //! bucket for as long, and is found; so where none is found, there was a moment
 //! at which none was live.
 
