@@ -237,9 +237,9 @@ impl Registry {
     /// adds now and then). It writes nothing that threads share, but for the
     /// trial that it may use up of a relay that [failed](Self::report_failure),
     /// and a bit where it is the first since the last housekeeping pass to ask
-    /// for peers around some place. It looks at
-    /// about a dozen relays, however many there are; at more while
-    /// most are full or excluded, at all before it says none. Load, draining
+    /// for peers around some place. A search looks at about a dozen relays, however
+    /// many there are; at more while most are full or excluded, at all before it
+    /// says none. Load, draining
     /// and departure count as they are at that moment; the order by round trip
     /// may be one housekeeping pass old.
     #[inline]
