@@ -143,3 +143,16 @@ fn what_a_dead_relay_announced_binds_nobody() {
     let private: relay_registry::Endpoint = "10.0.0.1:4433".parse().unwrap();
     assert_eq!(world.register(id(1), private), Ok(Registration::New));
 }
+
+/// The quick way to renew read the clock before it knew that there was nothing for it to do.
+#[test]
+fn a_registration_that_is_refused_changes_nothing_not_even_the_time() {
+    let world = world();
+    world.join_with(1, &ttl(secs(10)));
+    world.clock.advance(secs(10));
+    let refused = world.register_with(id(1), endpoint(1), &ttl(Duration::from_nanos(1)));
+    assert!(refused.is_err());
+    assert!(world.has(1), "nobody has looked at the clock");
+    assert!(world.register(id(2), endpoint(2)).is_ok());
+    assert!(!world.has(1));
+}

@@ -5,7 +5,7 @@ use crate::registry::core::Core;
 use crate::registry::distribution::Origin;
 use crate::registry::registration::{Obstacle, Registration, Request, check_reachable};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
-use crate::sync::{epoch, prefetch};
+use crate::sync::epoch;
 use crate::table::RecordRef;
 use crate::time::{Moment, nanos};
 
@@ -44,11 +44,11 @@ impl Core {
             return false;
         }
         let current = record.announcement(word);
-        prefetch(current);
-        let now = self.timeline.advance();
         if options.latency.is_some() || is_news(current, endpoint, options) {
+            // Before the clock is read, for it may yet be refused, and change nothing.
             return false;
         }
+        let now = self.timeline.advance();
         let Some(deadline) = self.timeline.deadline(now, current.ttl_nanos) else {
             return false;
         };
