@@ -247,6 +247,8 @@ impl Asked {
     pub fn options(&self, tick: Duration) -> FindOptions {
         let options = FindOptions::new()
             .max_results(self.max_results.into())
+            // By score alone: the model knows nothing of failure domains.
+            .spread_cost(0.0)
             .exclude(self.excluded())
             .allow_unmeasured(self.allow_unmeasured);
         match self.max_latency(tick) {
