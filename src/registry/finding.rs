@@ -6,7 +6,7 @@ use crate::registry::core::Core;
 use crate::registry::lease::Lease;
 use crate::relay::{NodeId, RelayInfo};
 use crate::select::{
-    Best, Candidate, Criteria, Explanation, FindOptions, Look, Search, Snapshot, Views, Walk,
+    Best, Candidate, Criteria, Explanation, FindOptions, Look, Search, Views, Walk,
 };
 use crate::sync::epoch::{self, Guard};
 
@@ -30,26 +30,22 @@ impl Core {
         options: &FindOptions,
         guard: &Guard,
     ) -> Result<RelayInfo, FindError> {
-        let snapshot = self.publication.load();
-        let views = self.views(options, &snapshot, guard);
-        let walk = self.walk(target, options, views.as_ref(), &snapshot, guard);
-        match walk.best() {
+        self.walk(target, options, guard, |walk| match walk.best() {
             Some(best) => Ok(self.describe_candidate(&best)),
-            None => Err(self.none_available(&walk)),
-        }
+            None => Err(self.none_available(walk)),
+        })
     }
 
     pub(super) fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
-        let guard = epoch::pin();
-        let snapshot = self.publication.load();
-        let views = self.views(options, &snapshot, &guard);
-        let walk = self.walk(target, options, views.as_ref(), &snapshot, &guard);
-        let best = walk.best_of(options.max_results);
-        if best.is_empty() {
+        let describe = |candidate: &Candidate<'_>| self.describe_candidate(candidate);
+        let found: Vec<RelayInfo> = self.walk(target, options, &epoch::pin(), |walk| {
+            let best = walk.best_of(options.max_results);
+            best.iter().map(describe).collect()
+        });
+        if found.is_empty() {
             self.note_miss();
         }
-        let describe = |candidate: &Candidate<'_>| self.describe_candidate(candidate);
-        best.iter().map(describe).collect()
+        found
     }
 
     pub(super) fn reserve(
@@ -72,13 +68,10 @@ impl Core {
         options: &FindOptions,
         guard: &Guard,
     ) -> Result<Lease, FindError> {
-        let snapshot = self.publication.load();
-        let views = self.views(options, &snapshot, guard);
-        let walk = self.walk(target, options, views.as_ref(), &snapshot, guard);
-        match walk.lease() {
+        self.walk(target, options, guard, |walk| match walk.lease() {
             Some((candidate, unit)) => Ok(Lease::new(self.describe_candidate(&candidate), unit)),
-            None => Err(self.none_available(&walk)),
-        }
+            None => Err(self.none_available(walk)),
+        })
     }
 
     pub(super) fn lease(&self, relay: &NodeId) -> Result<Lease, LeaseError> {
@@ -97,17 +90,6 @@ impl Core {
                 capacity: record.announcement(word).capacity,
             }),
         }
-    }
-
-    fn views<'g>(
-        &self,
-        options: &FindOptions,
-        snapshot: &'g Snapshot,
-        guard: &Guard,
-    ) -> Option<Views<'g>> {
-        let positions = &snapshot.base.positions;
-        let resolve = || Views::resolve(options, &self.table, positions, guard);
-        options.has_views().then(resolve)
     }
 
     /// The best relay, exactly or nearly so, where relays differ in nothing but
@@ -169,25 +151,28 @@ impl Core {
         }
     }
 
-    /// A look at the snapshot with the eyes of one caller.
-    fn walk<'g>(
-        &'g self,
-        target: &'g NodeId,
-        options: &'g FindOptions,
-        views: Option<&'g Views<'g>>,
-        snapshot: &'g Snapshot,
-        guard: &'g Guard,
-    ) -> Walk<'g> {
-        Walk {
+    /// Looks at the present snapshot with the eyes of one caller.
+    fn walk<R>(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+        guard: &Guard,
+        walk: impl FnOnce(&Walk<'_>) -> R,
+    ) -> R {
+        let snapshot = self.publication.load();
+        let positions = &snapshot.base.positions;
+        let resolve = || Views::resolve(options, &self.table, positions, guard);
+        let views = options.has_views().then(resolve);
+        walk(&Walk {
             look: Look {
                 table: &self.table,
                 guard,
-                snapshot,
-                criteria: self.criteria(target, options, views),
+                snapshot: &snapshot,
+                criteria: self.criteria(target, options, views.as_ref()),
             },
             tick_nanos: self.timeline.tick_nanos(),
             max_ejected: self.settings.max_ejected,
-        }
+        })
     }
 
     #[cold]
@@ -199,10 +184,7 @@ impl Core {
     }
 
     pub(super) fn explain(&self, target: &NodeId, options: &FindOptions) -> Explanation {
-        let guard = epoch::pin();
-        let snapshot = self.publication.load();
-        let views = self.views(options, &snapshot, &guard);
-        let walk = self.walk(target, options, views.as_ref(), &snapshot, &guard);
-        walk.explain(options.max_results)
+        let explain = |walk: &Walk<'_>| walk.explain(options.max_results);
+        self.walk(target, options, &epoch::pin(), explain)
     }
 }

@@ -34,5 +34,5 @@ pub(crate) use legs::Views;
 pub(crate) use look::Look;
 pub(crate) use recent::{Best, Recent};
 pub(crate) use search::Search;
-pub(crate) use snapshot::{Backlog, Merger, Publication, Snapshot};
+pub(crate) use snapshot::{Backlog, Merger, Publication};
 pub(crate) use walk::Walk;

@@ -256,7 +256,7 @@ impl Table {
     #[inline]
     pub(crate) fn prefetch_announcement(&self, relay: Handle) {
         let word = self.store.record(relay.index).lifecycle();
-        self.store.prefetch_announcement(word.announcement());
+        self.store.expect_announcement(word.announcement());
     }
 
     /// The link by which the wheel's inbox holds the record at `index`.

@@ -21,7 +21,7 @@
 
 use crate::record::{Announcement, Extra, Lifecycle, Load, Record};
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable, prefetch};
+use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
 use crate::table::pool::Pool;
 use crate::table::segments::Segments;
 use crate::table::stack::{Stack, Taken};
@@ -214,13 +214,6 @@ impl Store {
             // dropped while a thread is pinned that read the word.
             unsafe { (*content).assume_init_ref() }
         })
-    }
-
-    /// Asks for an announcement whose index was read from a lifecycle word; it
-    /// may be replaced already.
-    #[inline]
-    pub(crate) fn prefetch_announcement(&self, index: u32) {
-        prefetch(self.announcements.get(index));
     }
 
     /// Asks for the announcement at an index at which there may be none.
