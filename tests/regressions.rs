@@ -7,7 +7,9 @@
 mod common;
 
 use common::*;
-use relay_registry::{Clock, FindOptions, Maintenance, ManualClock, Registration, Registry};
+use relay_registry::{
+    CircuitState, Clock, Failure, FindOptions, Maintenance, ManualClock, Registration, Registry,
+};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -155,4 +157,19 @@ fn a_registration_that_is_refused_changes_nothing_not_even_the_time() {
     assert!(world.has(1), "nobody has looked at the clock");
     assert!(world.register(id(2), endpoint(2)).is_ok());
     assert!(!world.has(1));
+}
+
+/// A ban that was lifted at once ended the back-off of a relay that had expired and not yet been
+/// swept, and not that of one which had been.
+#[test]
+fn a_ban_on_a_relay_that_expired_leaves_what_it_had_earned() {
+    let world = world();
+    world.join_with(1, &ttl(secs(1)));
+    assert!(world.report_failure(&id(1), Failure::TimedOut));
+    world.advance(secs(1));
+    world.ban(&id(1), secs(60)).unwrap();
+    assert!(world.unban(&id(1)));
+    world.join(1);
+    let relay = world.relay(&id(1)).unwrap();
+    assert_eq!(relay.circuit(), CircuitState::Open);
 }

@@ -73,6 +73,12 @@ impl Core {
         let now = self.timeline.tick();
         let mut enforced = None;
         while let Some(record) = self.table.find(relay, &guard) {
+            let word = record.lifecycle();
+            if word.is_live() && !word.is_live_at(now) {
+                // It keeps what it had earned by its deadline.
+                self.expire(record, word);
+                continue;
+            }
             let until = self.bans.until(relay, now);
             if enforced == Some(until) {
                 return;
