@@ -161,14 +161,13 @@ impl Core {
     ) -> R {
         let snapshot = self.publication.load();
         let positions = &snapshot.base.positions;
-        let resolve = || Views::resolve(options, &self.table, positions, guard);
-        let views = options.has_views().then(resolve);
+        let views = Views::resolve(options, &self.table, positions, guard);
         walk(&Walk {
             look: Look {
                 table: &self.table,
                 guard,
                 snapshot: &snapshot,
-                criteria: self.criteria(target, options, views.as_ref()),
+                criteria: self.criteria(target, options, options.has_views().then_some(&views)),
             },
             tick_nanos: self.timeline.tick_nanos(),
             max_ejected: self.settings.max_ejected,

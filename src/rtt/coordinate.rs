@@ -1,7 +1,7 @@
 //! [`Coordinate`]: where a node is in the space of round-trip times.
 
 use super::CoordinateError;
-use super::{MAX_MICROS, Vicinity, sane_micros};
+use super::{Each, MAX_MICROS, Places, Vicinity, sane_micros};
 use crate::sync::random_below;
 use std::time::Duration;
 
@@ -151,10 +151,18 @@ impl Coordinate {
     #[inline]
     pub(crate) fn micros_to(&self, other: &Self) -> u32 {
         let plain = self.plain_distance(other);
-        let adjusted = plain + (self.adjustment + other.adjustment);
-        // An adjustment that eats up the whole distance is worth nothing.
-        let estimate = if adjusted > 0.0 { adjusted } else { plain };
-        estimate.clamp(1.0, MAX_MICROS) as u32
+        with_adjustment(plain, self.adjustment + other.adjustment) as u32
+    }
+
+    /// [`micros_to`](Self::micros_to) many, none of which is nearer than this.
+    #[inline]
+    pub(crate) fn micros_to_all(&self, places: &Places, least_micros: u32) -> Each {
+        let least = least_micros as f32;
+        places.each(self, |square, height, adjustment| {
+            let plain = square.sqrt() + (self.height + height);
+            let estimate = with_adjustment(plain, self.adjustment + adjustment);
+            if estimate < least { least } else { estimate }
+        })
     }
 
     /// The estimated round trip between here and a node of which no coordinate
@@ -194,17 +202,9 @@ impl Coordinate {
 
     /// The square of the distance of the positions alone: enough to tell which
     /// of two is nearer.
-    ///
-    /// Summed in halves: in the order of the axes, it could not be vectorised.
     #[inline]
     pub(crate) fn square_to(&self, other: &Self) -> f32 {
-        const HALF: usize = Coordinate::DIMENSIONS / 2;
-        let [a, b, c, d]: [f32; HALF] = std::array::from_fn(|axis| {
-            let near = self.position[axis] - other.position[axis];
-            let far = self.position[axis + HALF] - other.position[axis + HALF];
-            near * near + far * far
-        });
-        (a + b) + (c + d)
+        square(|axis| self.position[axis] - other.position[axis])
     }
 
     /// Moves by `force` away from `other` if it is above zero, else towards
@@ -239,6 +239,28 @@ impl Coordinate {
     pub(super) fn set_adjustment(&mut self, adjustment: f32) {
         self.adjustment = adjustment.clamp(-MAX_MICROS, MAX_MICROS);
     }
+}
+
+/// The square of a distance, by what it is along each axis.
+///
+/// Summed in halves: in the order of the axes, it could not be vectorised.
+#[inline(always)]
+pub(super) fn square(along: impl Fn(usize) -> f32) -> f32 {
+    const HALF: usize = Coordinate::DIMENSIONS / 2;
+    let [a, b, c, d]: [f32; HALF] = std::array::from_fn(|axis| {
+        let (near, far) = (along(axis), along(axis + HALF));
+        near * near + far * far
+    });
+    (a + b) + (c + d)
+}
+
+/// An estimate in microseconds. An adjustment that eats up the whole distance is
+/// worth nothing.
+#[inline(always)]
+fn with_adjustment(plain: f32, adjustment: f32) -> f32 {
+    let adjusted = plain + adjustment;
+    let estimate = if adjusted > 0.0 { adjusted } else { plain };
+    estimate.clamp(1.0, MAX_MICROS)
 }
 
 /// Nobody is ever quite certain; also keeps weights defined.

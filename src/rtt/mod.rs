@@ -4,13 +4,15 @@
 //! the leg from a relay to a stranger, is estimated between [`coordinate`]s. A
 //! node finds its own by [`vivaldi`]; a relay's is learned as that of a
 //! [`landmark`], from round trips that others measured to it; the [`atlas`] has
-//! those of one registry. Where a stranger has no coordinate, its
-//! [`vicinity`] makes do with the round trips it knows.
+//! those of one registry, and [`places`] are some of them, for estimates of all at
+//! once. Where a stranger has no coordinate, its [`vicinity`] makes do with the
+//! round trips it knows.
 
 mod atlas;
 mod coordinate;
 mod error;
 mod landmark;
+mod places;
 mod spring;
 mod vicinity;
 mod vivaldi;
@@ -22,6 +24,7 @@ pub use landmark::Landmark;
 pub use vivaldi::Vivaldi;
 
 pub(crate) use atlas::Atlas;
+pub(crate) use places::{Ascending, Each, Places};
 pub(crate) use vicinity::Vicinity;
 pub(crate) use window::RttWindow;
 

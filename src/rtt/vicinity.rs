@@ -1,6 +1,7 @@
 //! What is known of a node by its round trips to other places.
 
-use super::{Coordinate, MAX_MICROS};
+use super::coordinate::square;
+use super::{Coordinate, Each, MAX_MICROS, Places};
 
 /// Where a node is that is known by its round trips to some landmarks near it,
 /// for estimates from there to other places.
@@ -27,29 +28,32 @@ pub(crate) struct Vicinity {
 impl Vicinity {
     /// The surroundings of a node, by landmarks and its round trips to them, in
     /// microseconds; `None` without any.
+    #[inline]
     pub(crate) fn new<'a>(landmarks: impl Iterator<Item = (&'a Coordinate, u32)>) -> Option<Self> {
-        let (mut weights, mut squares, mut farthest) = (0.0, 0.0, 0);
+        let mut landmarks = landmarks.peekable();
+        // All is summed beside one of them: squares far from the origin leave
+        // little of their differences.
+        let first = landmarks.peek()?.0.position();
+        let (mut weights, mut squares, mut farthest) = (0.0, 0.0, 1.0_f32);
         let mut sums = [0.0; Coordinate::DIMENSIONS];
         for (at, micros) in landmarks {
-            let b = f64::from(micros.max(1));
+            let at = at.position();
+            let off = |axis: usize| at[axis] - first[axis];
+            let b = micros.max(1) as f32;
             let weight = 1.0 / b;
-            let mut square = b * b;
-            for (sum, axis) in sums.iter_mut().zip(at.position()) {
-                let axis = f64::from(axis);
-                *sum += weight * axis;
-                square += axis * axis;
+            for (axis, sum) in sums.iter_mut().enumerate() {
+                *sum += weight * off(axis);
             }
             weights += weight;
-            squares += weight * square;
-            farthest = farthest.max(micros.max(1));
+            squares += weight * square(off) + b;
+            farthest = farthest.max(b);
         }
-        let scale = 1.0 / weights;
-        let centre = sums.map(|sum| sum * scale);
-        let off_origin: f64 = centre.iter().map(|axis| axis * axis).sum();
-        (farthest > 0).then(|| Self {
-            centre: Coordinate::at_core(centre.map(|axis| axis as f32)),
-            spread: (squares * scale - off_origin).max(0.0) as f32,
-            least_micros: farthest as f32,
+        let off_first = sums.map(|sum| sum / weights);
+        let centre = std::array::from_fn(|axis| first[axis] + off_first[axis]);
+        Some(Self {
+            centre: Coordinate::at_core(centre),
+            spread: (squares / weights - square(|axis| off_first[axis])).max(0.0),
+            least_micros: farthest,
         })
     }
 
@@ -66,9 +70,30 @@ impl Vicinity {
     /// The estimated round trip between the node and a place.
     #[inline]
     pub(crate) fn micros_to(&self, place: &Coordinate) -> u32 {
-        let core = (self.centre.square_to(place) + self.spread).sqrt();
-        let estimate = core + place.height();
-        estimate.max(self.least_micros).min(MAX_MICROS) as u32
+        self.estimate(self.centre.square_to(place), place.height()) as u32
+    }
+
+    /// [`micros_to`](Self::micros_to) many places.
+    #[inline]
+    pub(crate) fn micros_to_all(&self, places: &Places) -> Each {
+        places.each(&self.centre, |square, height, _| {
+            self.estimate(square, height)
+        })
+    }
+
+    #[inline(always)]
+    fn estimate(&self, square: f32, height: f32) -> f32 {
+        let estimate = (square + self.spread).sqrt() + height;
+        let longer = if estimate < self.least_micros {
+            self.least_micros
+        } else {
+            estimate
+        };
+        if longer > MAX_MICROS {
+            MAX_MICROS
+        } else {
+            longer
+        }
     }
 }
 

@@ -1,17 +1,18 @@
 //! Which orders a search follows, and what their lengths say of the paths.
 
 use crate::select::criteria::Criteria;
-use crate::select::districts::{LocatedOrder, Surveyed};
+use crate::select::districts::LocatedOrder;
 use crate::select::legs::{View, Views};
 use crate::select::order::{Entry, Order};
 use crate::select::snapshot::Base;
+use crate::select::survey::Survey;
 
 /// An order to follow.
 #[derive(Clone, Copy)]
 pub(crate) struct Course<'a> {
     pub(crate) order: &'a Order,
     /// What the paths through the first relays are estimated from, if anything.
-    pub(crate) head: &'a [Surveyed],
+    pub(crate) head: &'a [Survey],
     /// What a path has at the least beyond the length that it was sorted by.
     beyond_micros: i64,
 }
@@ -21,7 +22,7 @@ impl<'a> Course<'a> {
     fn around(located: &'a LocatedOrder, lead_micros: i64) -> Self {
         Self {
             order: &located.order,
-            head: &located.head,
+            head: std::slice::from_ref(&located.head),
             beyond_micros: lead_micros,
         }
     }

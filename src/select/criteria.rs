@@ -108,19 +108,13 @@ pub(crate) enum Rejection {
 }
 
 impl Criteria<'_> {
-    /// Whether a relay may be handed out, and how good it is; from its first
-    /// cache line.
+    /// Whether a relay may be handed out, and how good it is, by the capacity that
+    /// it announces.
     ///
-    /// A renewal changes what is announced first, and the capacity in that line
-    /// after that; in between, the two differ.
-    #[inline]
-    pub(crate) fn judge(&self, record: &RecordRef<'_>) -> Result<Worth, Rejection> {
-        self.judge_by(record, |_| record.load(), check_access)
-    }
-
-    /// The same, by the capacity that the relay announces.
+    /// A renewal changes that first, and the capacity beside the load after it; in
+    /// between, the two differ.
     pub(crate) fn judge_announced(&self, record: &RecordRef<'_>) -> Result<Worth, Rejection> {
-        self.judge_by(record, |word| record.announced_load(word), check_access)
+        self.judge(record, check_access)
     }
 
     /// The same, whether or not it is backing off.
@@ -129,17 +123,16 @@ impl Criteria<'_> {
             Err(Rejection::BackingOff) => Ok(()),
             checked => checked,
         };
-        self.judge_by(record, |word| record.announced_load(word), check)
+        self.judge(record, check)
     }
 
-    #[inline(always)]
-    fn judge_by(
+    fn judge(
         &self,
         record: &RecordRef<'_>,
-        load: impl FnOnce(Lifecycle) -> Load,
         check_access: impl FnOnce(Access) -> Result<(), Rejection>,
     ) -> Result<Worth, Rejection> {
         let word = record.lifecycle();
+        let load = |word| record.announced_load(word);
         let load = self.admit(record, word, load, check_access)?;
         Ok(Worth::new(word, self.path_micros(record), load))
     }
@@ -175,12 +168,15 @@ impl Criteria<'_> {
     #[inline(always)]
     pub(crate) fn path_micros(&self, record: &RecordRef<'_>) -> u32 {
         match self.views {
-            None => {
-                let own = record.rtt_micros().unwrap_or(self.assumed_rtt_micros);
-                own + self.assumed_rtt_micros
-            }
+            None => self.own_micros(record) + self.assumed_rtt_micros,
             Some(_) => self.legs(record).path_micros(),
         }
+    }
+
+    /// The round trip from this node.
+    #[inline(always)]
+    pub(crate) fn own_micros(&self, record: &RecordRef<'_>) -> u32 {
+        record.rtt_micros().unwrap_or(self.assumed_rtt_micros)
     }
 
     /// What is known of the path through a relay.

@@ -12,18 +12,16 @@
 //! A find that meets a district without orders notes that it is wanted, makes do
 //! with the base, and leaves the rest to the next merge.
 
-use crate::rtt::Coordinate;
+use crate::rtt::{Coordinate, Places};
 use crate::select::order::{Entry, Order};
 use crate::select::positions::Positions;
+use crate::select::survey::{Survey, Surveyed};
 use crate::sync::{Arc, AtomicU64, Ordering};
-use crate::table::Handle;
 
 /// Districts there are at most: a bit each in a word.
-const DISTRICTS: usize = 32;
+const DISTRICTS: usize = Places::MANY;
 /// Relays in an order at most.
 const PER_ORDER: usize = 256;
-/// Of these, how many are estimated before any is looked at.
-const PER_HEAD: usize = 32;
 /// Relays that the middles of districts are chosen from.
 const SURVEYED: usize = 1024;
 /// Merges without any use after which a district's orders are dropped.
@@ -33,6 +31,7 @@ const IDLE_MERGES: u32 = 256;
 #[derive(Debug, Default)]
 pub(crate) struct Districts {
     districts: Box<[District]>,
+    middles: Places,
     /// Those in use since the last merge, a bit each.
     used: AtomicU64,
     /// How many relays had a position when the districts were laid out.
@@ -60,25 +59,14 @@ pub(crate) struct Orders {
 #[derive(Debug)]
 pub(crate) struct LocatedOrder {
     pub(crate) order: Order,
-    pub(crate) head: Box<[Surveyed]>,
-}
-
-/// A relay as of the last merge.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Surveyed {
-    pub(crate) relay: Handle,
-    /// The round trip from this node.
-    pub(crate) own_micros: u32,
-    pub(crate) position: Option<Coordinate>,
+    pub(crate) head: Survey,
 }
 
 impl Districts {
     /// The orders for a peer at `coordinate`, if they are ready, and what the
     /// peer's legs are longer at the least than those that they were made for.
     pub(crate) fn around(&self, coordinate: &Coordinate) -> Option<(&Orders, i64)> {
-        let square = |district: &District| district.middle.square_to(coordinate);
-        let numbered = self.districts.iter().map(square).enumerate();
-        let (number, _) = numbered.min_by(|(_, one), (_, other)| one.total_cmp(other))?;
+        let number = self.middles.nearest(coordinate)?;
         self.note_use(number);
         let district = &self.districts[number];
         let lead = coordinate.least_lead_over(&district.middle);
@@ -157,6 +145,7 @@ impl Districts {
         };
         Self {
             districts: self.districts.iter().enumerate().map(aged).collect(),
+            middles: self.middles.clone(),
             used: AtomicU64::default(),
             located: self.located,
         }
@@ -185,8 +174,10 @@ impl Districts {
                 }
             }
         }
+        let middles = Places::new(districts.iter().map(|district| Some(district.middle)));
         Self {
             districts,
+            middles,
             used: AtomicU64::default(),
             located,
         }
@@ -229,14 +220,15 @@ impl Shortest {
     fn into_order(mut self) -> LocatedOrder {
         self.0.sort_unstable_by_key(Self::key);
         self.0.truncate(PER_ORDER);
+        let first: Vec<_> = self
+            .0
+            .iter()
+            .take(Places::MANY)
+            .map(|(_, relay)| *relay)
+            .collect();
         let entry = |&(micros, Surveyed { relay, .. }): &(u32, Surveyed)| Entry { micros, relay };
         LocatedOrder {
-            head: self
-                .0
-                .iter()
-                .take(PER_HEAD)
-                .map(|(_, relay)| *relay)
-                .collect(),
+            head: Survey::new(&first),
             order: Order::new(self.0.iter().map(entry).collect(), 0),
         }
     }

@@ -6,8 +6,7 @@
 //! learned, the leg is estimated. What is left is assumed. Nothing that a relay
 //! says of itself comes in here.
 
-use crate::rtt::{Coordinate, Vicinity};
-use crate::select::districts::Surveyed;
+use crate::rtt::{Coordinate, Each, Places, Vicinity};
 use crate::select::options::FindOptions;
 use crate::select::positions::Positions;
 use crate::select::view::PeerView;
@@ -114,13 +113,22 @@ impl<'a> Views<'a> {
         view.leg(record.index(), || self.positions.of(record.handle()))
     }
 
-    /// The path through a relay as of the last merge.
+    /// The legs of peers to some relays, but for those that they published.
     #[inline]
-    pub(crate) fn estimate(&self, relay: &Surveyed, assumed_micros: u32) -> u32 {
-        let estimate = |view: &View| view.estimate(relay.position.as_ref()?);
-        let leg = |view: &View| estimate(view).unwrap_or(assumed_micros);
-        let requester = self.requester.as_ref().map_or(relay.own_micros, leg);
-        requester + self.target.as_ref().map_or(assumed_micros, leg)
+    pub(crate) fn estimates(&self, relays: &Places, assumed_micros: u32) -> Each {
+        let assumed = assumed_micros as f32;
+        let legs = |view: &View| view.estimates(relays, assumed);
+        let target = self.target.as_ref().map_or([assumed; Places::MANY], legs);
+        match &self.requester {
+            None => target,
+            Some(requester) => sums(&legs(requester), &target),
+        }
+    }
+
+    /// Whether either peer measured the relay at this index.
+    #[inline]
+    pub(crate) fn measured(&self, index: u32) -> bool {
+        self.published().any(|published| published == index)
     }
 
     /// The relays that either peer measured.
@@ -128,6 +136,16 @@ impl<'a> Views<'a> {
         let views = self.requester.iter().chain(&self.target);
         views.flat_map(|view| view.published().iter().map(|pair| pair.index))
     }
+}
+
+/// The sum for each.
+#[inline]
+pub(crate) fn sums(one: &Each, other: &Each) -> Each {
+    let mut sums = *one;
+    for (sum, other) in sums.iter_mut().zip(other) {
+        *sum += other;
+    }
+    sums
 }
 
 impl View {
@@ -142,8 +160,10 @@ impl View {
         for (relay, micros) in view.pairs() {
             if let Some(record) = table.find(relay, guard) {
                 let index = record.index();
-                let position = || positions.of(record.handle());
-                landmarks[resolved.len] = position().map(|position| (position, micros));
+                if view.coordinate.is_none() {
+                    let position = positions.of(record.handle());
+                    landmarks[resolved.len] = position.map(|position| (position, micros));
+                }
                 resolved.published[resolved.len] = Published { index, micros };
                 resolved.len += 1;
                 resolved.farthest_micros = resolved.farthest_micros.max(micros);
@@ -174,6 +194,24 @@ impl View {
             Place::At(coordinate) => coordinate.micros_to(position).max(self.farthest_micros),
             Place::Near(vicinity) => vicinity.micros_to(position),
         })
+    }
+
+    /// The legs to many places, or what is assumed where one is not known.
+    #[inline]
+    fn estimates(&self, places: &Places, assumed: f32) -> Each {
+        let mut estimates = match &self.place {
+            Some(Place::At(coordinate)) => coordinate.micros_to_all(places, self.farthest_micros),
+            Some(Place::Near(vicinity)) => vicinity.micros_to_all(places),
+            None => [f32::NAN; Places::MANY],
+        };
+        for estimate in &mut estimates {
+            *estimate = if estimate.is_nan() {
+                assumed
+            } else {
+                *estimate
+            };
+        }
+        estimates
     }
 
     /// What no estimate is below: the relays that the peer names are the nearest.

@@ -17,13 +17,6 @@ pub(crate) struct Look<'g> {
 }
 
 impl<'g> Look<'g> {
-    /// What the record at an index is worth, which was found there under this
-    /// guard.
-    pub(crate) fn judge_at(&self, index: u32) -> Result<Worth, Rejection> {
-        let record = self.table.occupant(index, self.guard);
-        self.criteria.judge(&record.ok_or(Rejection::Departed)?)
-    }
-
     pub(crate) fn judge_announced(&self, relay: Handle) -> Result<Worth, Rejection> {
         let record = self.table.resolve(relay, self.guard);
         self.criteria

@@ -18,6 +18,7 @@ mod score;
 mod search;
 mod snapshot;
 mod spread;
+mod survey;
 mod view;
 mod walk;
 
@@ -29,10 +30,10 @@ pub use options::FindOptions;
 pub use view::PeerView;
 
 pub(crate) use criteria::{Candidate, Criteria};
-pub(crate) use districts::Surveyed;
 pub(crate) use legs::Views;
 pub(crate) use look::Look;
 pub(crate) use recent::{Best, Recent};
 pub(crate) use search::Search;
 pub(crate) use snapshot::{Backlog, Merger, Publication};
+pub(crate) use survey::Surveyed;
 pub(crate) use walk::Walk;

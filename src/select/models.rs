@@ -1,7 +1,7 @@
 //! Models of the snapshot: arrivals against merges and against each other.
 
-use super::districts::Surveyed;
 use super::snapshot::Publication;
+use super::survey::Surveyed;
 use crate::sync::{Arc, check, epoch};
 use crate::table::Handle;
 use loom::thread;

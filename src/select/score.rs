@@ -36,12 +36,6 @@ pub(crate) fn about(score: f32) -> f32 {
     score * (33.0 / 32.0)
 }
 
-/// The least score that any relay at the end of a path can have.
-#[inline]
-pub(crate) fn least_score(path_micros: u32) -> f32 {
-    path_micros as f32
-}
-
 #[cfg(all(test, not(relay_loom)))]
 mod tests {
     use super::*;
@@ -52,7 +46,7 @@ mod tests {
 
     #[test]
     fn an_idle_relay_scores_its_path() {
-        assert_eq!(score(150_000, load(0)), least_score(150_000));
+        assert_eq!(score(150_000, load(0)), 150_000.0);
     }
 
     #[test]

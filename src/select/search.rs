@@ -18,6 +18,7 @@
 //! All that is for speed. When nothing was found, and only then, everything is
 //! looked at in order, so that the answer "none" is never wrong.
 
+use crate::rtt::{Ascending, Places};
 use crate::select::chance::{Chance, Window};
 use crate::select::course::Course;
 use crate::select::criteria::{Candidate, Rejection, Worth, check_access};
@@ -25,7 +26,7 @@ use crate::select::legs::Views;
 use crate::select::look::Look;
 use crate::select::order::EXACT;
 use crate::select::recent::{Best, Near};
-use crate::select::score::{about, least_score};
+use crate::select::score::about;
 use crate::sync::random_below;
 use crate::table::{Handle, RecordRef};
 use std::ops::Range;
@@ -139,18 +140,34 @@ impl<'g> Search<'_, 'g> {
     fn consider(&mut self, relay: Handle) -> bool {
         self.looked_at += 1;
         match self.look.table.resolve(relay, self.look.guard) {
-            Some(record) => self.weigh(relay, &record),
+            Some(record) => self.weigh(relay, &record, self.look.criteria.path_micros(&record)),
             None => false,
+        }
+    }
+
+    /// Looks at one relay by what is estimated of the peers' legs to it. Those
+    /// that they published have been looked at.
+    #[inline(always)]
+    fn consider_estimated(&mut self, views: &Views<'_>, relay: Handle, legs_micros: f32) {
+        if views.measured(relay.index) {
+            return;
+        }
+        if let Some(record) = self.look.table.resolve(relay, self.look.guard) {
+            let own = match views.requester() {
+                None => self.look.criteria.own_micros(&record),
+                Some(_) => 0,
+            };
+            self.weigh(relay, &record, own + legs_micros as u32);
         }
     }
 
     /// Whether a relay is eligible need not be known of one that is clearly worse
     /// than the best, as most are.
     #[inline(always)]
-    fn weigh(&mut self, relay: Handle, record: &RecordRef<'_>) -> bool {
+    fn weigh(&mut self, relay: Handle, record: &RecordRef<'_>, path_micros: u32) -> bool {
         let criteria = &self.look.criteria;
         let (word, load) = (record.lifecycle(), record.load());
-        let worth = Worth::new(word, criteria.path_micros(record), load);
+        let worth = Worth::new(word, path_micros, load);
         if worth.score > about(self.best_score) {
             return true;
         }
@@ -203,7 +220,9 @@ impl<'g> Search<'_, 'g> {
     /// and the orders prepared for where they are, or else all.
     fn pair(&mut self, views: &Views<'_>) {
         for index in views.published() {
-            self.keep_better(index, self.look.judge_at(index));
+            let record = self.look.table.revisit(index, self.look.guard);
+            let path_micros = self.look.criteria.path_micros(&record);
+            self.weigh(record.handle(), &record, path_micros);
         }
         let detours = self.look.snapshot.base.detours(views);
         for course in detours.iter().flatten() {
@@ -223,19 +242,25 @@ impl<'g> Search<'_, 'g> {
     /// first, as long as they could win; and a few of the others, if none of
     /// them stands out.
     fn best_estimates(&mut self, views: &Views<'_>, course: &Course<'_>) {
-        let mut estimates = [u32::MAX; EXACT];
-        for (estimate, relay) in estimates.iter_mut().zip(course.head) {
-            *estimate = views.estimate(relay, self.look.criteria.assumed_rtt_micros);
+        let assumed_micros = self.look.criteria.assumed_rtt_micros;
+        let mut stands_out = false;
+        for (relays, entries) in course
+            .head
+            .iter()
+            .zip(course.order.entries.chunks(Places::MANY))
+        {
+            let legs = views.estimates(&relays.places, assumed_micros);
+            stands_out = Ascending::new(&relays.paths(views, &legs)).any(|(place, micros)| {
+                let cannot_win = micros > self.best_score;
+                if !cannot_win {
+                    self.consider_estimated(views, entries[place].relay, legs[place]);
+                }
+                cannot_win
+            });
         }
-        for _ in course.head {
-            let (place, path_micros) = shortest(&estimates);
-            if least_score(path_micros) > self.best_score {
-                return;
-            }
-            estimates[place] = u32::MAX;
-            self.consider(course.order.entries[place].relay);
+        if !stands_out {
+            self.tail(course, course.head.len() * Places::MANY);
         }
-        self.tail(course, course.head.len());
     }
 
     #[inline(always)]
@@ -329,10 +354,4 @@ impl<'g> Search<'_, 'g> {
         });
         self.found()
     }
-}
-
-fn shortest(paths_micros: &[u32; EXACT]) -> (usize, u32) {
-    let least = paths_micros.iter().copied().fold(u32::MAX, u32::min);
-    let place = paths_micros.iter().position(|&path| path == least);
-    (place.unwrap_or(0), least)
 }

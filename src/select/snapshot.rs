@@ -19,10 +19,12 @@
 //! after 2^26 lives within one snapshot; each life adds an arrival, and runs
 //! are merged long before.
 
-use crate::select::districts::{Districts, Surveyed};
+use crate::rtt::Places;
+use crate::select::districts::Districts;
 use crate::select::order::{EXACT, Entry, Order};
 use crate::select::positions::Positions;
 use crate::select::run::Run;
+use crate::select::survey::{Survey, Surveyed};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, Swap};
 use crate::table::Handle;
@@ -34,7 +36,7 @@ pub(crate) struct Base {
     pub(crate) order: Order,
     pub(crate) positions: Positions,
     /// All relays, in that order, where they are few and positions are known.
-    pub(crate) head: Box<[Surveyed]>,
+    pub(crate) head: Box<[Survey]>,
     /// Where they are many, orders of some for where the peers are.
     pub(crate) districts: Districts,
 }
@@ -105,18 +107,19 @@ impl Base {
             let (entries, positions) = (&base.order.entries, &base.positions);
             base.districts = previous.districts.next(entries, positions, assumed_micros);
         } else if !base.positions.is_empty() {
-            base.head = base.surveyed();
+            base.head = base.surveys();
         }
         base
     }
 
-    fn surveyed(&self) -> Box<[Surveyed]> {
+    fn surveys(&self) -> Box<[Survey]> {
         let surveyed = |entry: &Entry| Surveyed {
             relay: entry.relay,
             own_micros: entry.micros,
             position: self.positions.of(entry.relay).copied(),
         };
-        self.order.entries.iter().map(surveyed).collect()
+        let relays: Vec<_> = self.order.entries.iter().map(surveyed).collect();
+        relays.chunks(Places::MANY).map(Survey::new).collect()
     }
 }
 
