@@ -18,7 +18,7 @@
 
 use crate::record::Circuit;
 use crate::relay::NodeId;
-use crate::sync::{AtomicU64, Ordering, ZeroedSlice, random_hasher};
+use crate::sync::{AtomicBool, AtomicU64, Ordering, ZeroedSlice, random_hasher};
 
 const WAYS: usize = if cfg!(relay_loom) { 1 } else { 4 };
 const SETS: usize = if cfg!(relay_loom) { 2 } else { 1 << 14 };
@@ -26,6 +26,8 @@ const SETS: usize = if cfg!(relay_loom) { 2 } else { 1 << 14 };
 /// See the module's description.
 pub(crate) struct Failures {
     places: ZeroedSlice<AtomicU64>,
+    /// Set for good with the first: where none ever failed, none is looked for.
+    are_any: AtomicBool,
     hasher: ahash::RandomState,
 }
 
@@ -34,6 +36,7 @@ impl Failures {
     pub(super) fn new() -> Option<Self> {
         Some(Self {
             places: ZeroedSlice::new(SETS * WAYS)?,
+            are_any: AtomicBool::new(false),
             hasher: random_hasher(),
         })
     }
@@ -44,16 +47,25 @@ impl Failures {
             return;
         }
         let (set, mark) = self.locate(relay);
-        // Relaxed throughout: a word that carries nothing but itself.
+        // Relaxed throughout: words that carry nothing but themselves.
         let words = || set.iter().map(|place| place.load(Ordering::Relaxed));
         let place = words()
             .position(|word| word != 0 && Circuit::mark_of(word) == mark)
             .or_else(|| (0..WAYS).min_by_key(|&way| words().nth(way).map(ends_at)));
         set[place.unwrap_or(0)].store(circuit.marked(mark), Ordering::Relaxed);
+        self.are_any.store(true, Ordering::Relaxed);
     }
 
     /// The circuit with which a relay left, unless it is forgotten.
+    #[inline]
     pub(super) fn of(&self, relay: &NodeId) -> Option<Circuit> {
+        if !self.are_any.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.look_up(relay)
+    }
+
+    fn look_up(&self, relay: &NodeId) -> Option<Circuit> {
         let (set, mark) = self.locate(relay);
         let mut words = set.iter().map(|place| place.load(Ordering::Relaxed));
         words

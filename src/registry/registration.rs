@@ -9,7 +9,7 @@ use crate::relay::{Endpoint, NatType, NodeId, RegisterOptions};
 use crate::rtt::sane_micros;
 use crate::sync::epoch::{self, Guard};
 use crate::sync::yield_now;
-use crate::table::{Exhausted, RecordRef, Verdict};
+use crate::table::{Exhausted, Hash, RecordRef, Verdict};
 use crate::time::{Moment, Tick, nanos};
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ const PATIENCE: usize = 256;
 /// A checked request to register.
 pub(super) struct Request<'a> {
     pub(super) id: &'a NodeId,
+    pub(super) hash: Hash,
     pub(super) endpoint: &'a Endpoint,
     pub(super) options: &'a RegisterOptions,
     pub(super) rtt_seed: Option<u32>,
@@ -69,6 +70,7 @@ impl Core {
         let outcome = self.check(endpoint, options).and_then(|rtt_seed| {
             self.register_checked(&Request {
                 id,
+                hash: self.table.hash(id),
                 endpoint,
                 options,
                 rtt_seed,
@@ -93,6 +95,7 @@ impl Core {
         let rtt_seed = self.check(endpoint, options)?;
         let request = Request {
             id,
+            hash: self.table.hash(id),
             endpoint,
             options,
             rtt_seed,
@@ -182,7 +185,7 @@ impl Core {
 
     fn try_register(&self, request: &Request<'_>, guard: &Guard) -> Result<Registration, Obstacle> {
         let now = self.timeline.advance();
-        match self.table.find(request.id, guard) {
+        match self.table.find_hashed(request.hash, request.id, guard) {
             Some(record) => self.renew(record, request, now),
             None => self.enter(request, guard),
         }
@@ -199,9 +202,13 @@ impl Core {
         let now = self.timeline.advance();
         let announcement = first_announcement(request, now, self.settings.ttl);
         let deadline = self.deadline(now, announcement.ttl_nanos)?;
-        let staged =
-            self.table
-                .stage(request.id, announcement, deadline, request.rtt_seed, guard)?;
+        let staged = self.table.stage(
+            (request.id, request.hash),
+            announcement,
+            deadline,
+            request.rtt_seed,
+            guard,
+        )?;
         let record = staged.record();
         if !self.note_origin(&record, request.origin) {
             self.table.withdraw(&staged);

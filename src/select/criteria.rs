@@ -286,7 +286,7 @@ mod tests {
         let id = NodeId::from([1; 32]);
         let endpoint = Endpoint::from_name("relay.example", 1).unwrap();
         let announcement = Announcement::new(endpoint, 1, Duration::from_secs(1));
-        let staged = table.stage(&id, announcement, Tick(2), None, &guard);
+        let staged = table.stage((&id, table.hash(&id)), announcement, Tick(2), None, &guard);
         let staged = staged.unwrap();
         table.admit(&staged, &id, &guard);
         let record = staged.record();

@@ -82,9 +82,15 @@ impl Index {
         self.find_further(hash, wanted, table)
     }
 
+    /// The same for whoever expects the first with the fingerprint to be another.
     #[cold]
     #[inline(never)]
-    fn find_further<T>(&self, hash: Hash, wanted: impl Accept<T>, table: &T) -> Option<u32> {
+    pub(crate) fn find_further<T>(
+        &self,
+        hash: Hash,
+        wanted: impl Accept<T>,
+        table: &T,
+    ) -> Option<u32> {
         for bucket in self.path(hash) {
             let mut look = bucket.look(hash.fingerprint());
             while look.goes_on() {

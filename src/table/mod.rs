@@ -35,6 +35,7 @@ mod wanted;
 mod models;
 
 pub(crate) use found::{Handle, RecordRef};
+pub(crate) use index::Hash;
 pub(crate) use reclaim::sweep_buried;
 pub(crate) use store::Exhausted;
 pub(crate) use unit::Unit;
@@ -47,7 +48,7 @@ use crate::sync::{Arc, AtomicU32, prefetch, random_hasher};
 use crate::time::Tick;
 use admission::Admission;
 use departures::Departures;
-use index::{Hash, Index};
+use index::Index;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use store::Store;
@@ -174,8 +175,9 @@ impl Table {
         self.find_hashed(self.hash(id), id, guard)
     }
 
+    /// The same, for whoever has hashed it.
     #[inline(always)]
-    fn find_hashed<'g>(
+    pub(crate) fn find_hashed<'g>(
         &'g self,
         hash: Hash,
         id: &NodeId,
@@ -279,10 +281,11 @@ impl Table {
         self.store.reach()
     }
 
-    /// Writes a record of `id` and names it in its bucket, pending.
+    /// Writes a record of `id`, which hashes to that, and names it in its bucket,
+    /// pending.
     pub(crate) fn stage<'g>(
         &'g self,
-        id: &NodeId,
+        (id, hash): (&NodeId, Hash),
         announcement: Announcement,
         deadline: Tick,
         rtt_seed: Option<u32>,
@@ -301,7 +304,6 @@ impl Table {
         // It is private until it is named below.
         record.begin(record.extra(), id, capacity, rtt_seed);
         record.set_lifecycle(Lifecycle::pending(deadline, announcement));
-        let hash = self.hash(id);
         if !self.index.insert(hash, index) {
             record.set_lifecycle(Lifecycle::DEPARTED);
             self.store.return_announcement(announcement);
@@ -321,7 +323,11 @@ impl Table {
         let newcomer = staged.record.handle();
         loop {
             let gate = self.settled_gate(guard);
-            if self.find_hashed(staged.hash, id, guard).is_some() {
+            // What it comes upon first is the newcomer itself.
+            let other = self
+                .index
+                .find_further(staged.hash, Held { id, guard }, self);
+            if other.is_some() {
                 return Verdict::Held;
             }
             if gate.count() < self.max_relays {
@@ -442,7 +448,7 @@ impl Table {
     }
 
     #[inline]
-    fn hash(&self, id: &NodeId) -> Hash {
+    pub(crate) fn hash(&self, id: &NodeId) -> Hash {
         Hash(id.keyed_hash(&self.hasher))
     }
 }

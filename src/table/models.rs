@@ -43,8 +43,10 @@ fn register(table: &Table, n: u8, capacity: u32) -> Verdict {
 }
 
 fn stage<'g>(table: &'g Table, n: u8, capacity: u32, guard: &'g Guard) -> Staged<'g> {
+    let id = id(n);
+    let hash = table.hash(&id);
     table
-        .stage(&id(n), announcement(capacity), LATER, None, guard)
+        .stage((&id, hash), announcement(capacity), LATER, None, guard)
         .expect("there are records")
 }
 
