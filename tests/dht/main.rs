@@ -2,6 +2,7 @@
 //! hostile one can and cannot do to them.
 
 mod admission;
+mod building;
 mod engines;
 mod freshness;
 mod learning;

@@ -12,7 +12,9 @@ fn memory_conforms() {
 #[test]
 fn memory_of_one_node_conforms() {
     let network = Memory::builder().nodes(1).build();
-    conformance::check(|| network.connect(), &Network::default());
+    conformance::Suite::new(|| network.connect(), &Network::default())
+        .patience(Duration::from_secs(10))
+        .check();
 }
 
 #[test]

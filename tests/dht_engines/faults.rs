@@ -366,3 +366,18 @@ fn an_entry_of_a_list_ends_by_the_clock_given() {
         "by the system's clock it is there"
     );
 }
+
+#[test]
+fn a_request_that_takes_longer_than_its_deadline_times_out() {
+    let dht = Memory::new();
+    let slow = Faults::new().delay(Duration::from_micros(1));
+    dht.set_faults(slow);
+    dht.put(&announced(1, 1), soon()).expect("in time");
+    let slower = Faults::new().delay(Duration::from_secs(3_600));
+    dht.set_faults(slower);
+    let by = Instant::now() + Duration::from_millis(1);
+    assert_eq!(dht.put(&announced(1, 2), by), Err(DhtError::Timeout));
+    assert!(format!("{:?}", dht.faults()).contains("3600s"));
+    dht.set_faults(Faults::new());
+    assert_eq!(read(&dht, &announced(1, 1).node_id()).0, [announced(1, 1)]);
+}

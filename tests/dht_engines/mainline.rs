@@ -55,6 +55,18 @@ fn builder(network: Network, bootstrap: &[String]) -> MainlineBuilder {
 }
 
 #[test]
+fn what_a_node_is_built_with_is_what_it_says() {
+    let refresh = Duration::from_secs(1_200);
+    let builder = builder(Network::default(), &[])
+        .public_ip(Ipv4Addr::LOCALHOST)
+        .refresh(refresh);
+    assert!(format!("{builder:?}").contains("1200s"), "{builder:?}");
+    let node = builder.build().expect("a socket on loopback");
+    assert_eq!(node.limits().refresh, refresh);
+    assert!(format!("{node:?}").contains("Mainline"));
+}
+
+#[test]
 fn mainline_conforms() {
     let net = Net::new();
     let network = Network::new(b"conformance").expect("a short tag");

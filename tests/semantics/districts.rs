@@ -36,12 +36,16 @@ struct Square {
 impl Square {
     /// Relays all over, measured by this node in a corner and by peers anywhere.
     fn new(relays: u32, seed: u64) -> Self {
-        Self::with_liars(relays, 0, seed)
+        Self::with(relays, 0, relays, seed)
     }
 
     /// The same, the first of them liars that answer as if they were far outside of the square, each in
     /// another direction.
     fn with_liars(relays: u32, liars: u32, seed: u64) -> Self {
+        Self::with(relays, liars, relays, seed)
+    }
+
+    fn with(relays: u32, liars: u32, located: u32, seed: u64) -> Self {
         let world = world_of(relays as usize);
         let mut places = Places(seed);
         let here = place(-SIDE / 2.0, -SIDE / 2.0);
@@ -57,20 +61,26 @@ impl Square {
             world.measure(n, here.rtt_to(&at));
             square.push(at);
         }
-        for _ in 0..SAMPLES {
-            for n in 0..relays {
-                let (x, y) = places.next();
-                let peer = place(x, y);
-                let rtt = peer.rtt_to(&square[n as usize]);
-                world.learn(&stranger(), &published([(n, rtt)]).coordinate(peer));
-            }
-        }
-        world.maintain();
-        Self {
+        let mut square = Self {
             world,
             places,
             relays: square,
+        };
+        square.locate(0..located);
+        square
+    }
+
+    /// Peers anywhere tell how far these relays are.
+    fn locate(&mut self, relays: std::ops::Range<u32>) {
+        for _ in 0..SAMPLES {
+            for n in relays.clone() {
+                let peer = self.somewhere();
+                let rtt = peer.rtt_to(&self.relays[n as usize]);
+                let view = published([(n, rtt)]).coordinate(peer);
+                self.world.learn(&stranger(), &view);
+            }
         }
+        self.world.maintain();
     }
 
     fn somewhere(&mut self) -> Coordinate {
@@ -96,6 +106,10 @@ impl Square {
             }
             self.world.pass(TICK);
         }
+        self.ratios_at_once(pair)
+    }
+
+    fn ratios_at_once(&mut self, mut pair: impl FnMut(&mut Self) -> FindOptions) -> Ratios {
         let ratio = |_| {
             let options = pair(self);
             let found = self.world.find_relay_with(&stranger(), &options);
@@ -211,6 +225,23 @@ fn the_choice_for_a_pair_is_close_to_the_best_of_a_thousand() {
 #[test]
 fn the_choice_for_a_pair_is_close_to_the_best_of_five_thousand() {
     assert_close_to_best(5_000, CLOSE);
+}
+
+/// When many more relays are located, districts are laid out anew; those that are in use stay so.
+#[test]
+fn districts_in_use_outlive_that_they_are_laid_out_anew() {
+    let mut square = Square::with(1_000, 0, 300, 7);
+    let pair = |square: &mut Square| {
+        let (requester, target) = (square.somewhere(), square.somewhere());
+        FindOptions::new()
+            .requester_view(by_coordinate(requester))
+            .target_view(by_coordinate(target))
+            .max_results(1)
+    };
+    square.ratios(pair);
+    square.locate(300..1_000);
+    let ratios = square.ratios_at_once(pair);
+    ratios.assert_within("both by coordinate", CLOSE.both);
 }
 
 /// Relays that delay their answers, to each as it suits them, can look as far away as they like. The

@@ -9,6 +9,7 @@ mod common;
 mod addresses;
 mod again;
 mod bans;
+mod building;
 mod completeness;
 mod districts;
 mod eligibility;

@@ -1,0 +1,267 @@
+//! What a distribution is built with, and what that changes.
+
+use std::error::Error;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use relay_registry::dht::{
+    Candidate, CandidateError, Coverage, DhtError, DhtOptions, DhtOptionsError, Kad, Limits,
+    Memory, Network, RawMemory, RelayDht, SignedRecord,
+};
+use relay_registry::{BuildError, Clock, FindOptions, ManualClock, RegisterOptions, Registry};
+
+use crate::world::{EPOCH, World, home, id, key, secs, stranger, until};
+
+#[test]
+fn what_is_printed_of_options_tells_no_key() {
+    let secret = format!("{:?}", [7_u8; 32]);
+    let options = || DhtOptions::default().key(key(7));
+    let builder = Registry::builder().dht(Memory::default(), options());
+    let printed = format!("{:?}", options());
+    assert!(
+        printed.contains(&id(7).to_string()),
+        "whose it is: {printed}"
+    );
+    for printed in [printed, format!("{builder:?}")] {
+        assert!(
+            !printed.contains(&secret[1..20]) && !printed.contains("070707"),
+            "{printed}"
+        );
+    }
+}
+
+#[test]
+fn an_error_in_the_options_is_the_source_of_the_one_in_building() {
+    let options = DhtOptions::new().workers(65);
+    let refused = Registry::builder().dht(Memory::new(), options).build();
+    let error = refused.unwrap_err();
+    let source = error.source().expect("a source");
+    assert!(source.is::<DhtOptionsError>(), "{source}");
+    let other = Registry::builder().max_relays(0).build().unwrap_err();
+    assert!(matches!(other, BuildError::InvalidMaxRelays { .. }) && other.source().is_none());
+}
+
+#[test]
+fn relays_of_another_network_are_none() {
+    let world = World::new();
+    let _relay = world.relay(1);
+    let other = Network::new(b"other").unwrap();
+    let reader = world.node_with(world.options().network(other));
+    let friend = world.node_with(world.options().network(other).key(key(2)));
+    friend.registry.register(id(2), home(2)).unwrap();
+    until(&world, &[&friend, &reader], || reader.knows(2));
+    assert!(!reader.knows(1));
+}
+
+#[test]
+fn no_more_wait_for_their_probe_than_there_is_room_for() {
+    let world = World::new();
+    let relays: Vec<_> = (1..=4).map(|n| world.relay(n)).collect();
+    (1..=4).for_each(|n| world.breaks(n));
+    let few = world.node_with(world.options().max_candidates(2));
+    let many = world.reader();
+    let mut most = 0;
+    for _ in 0..120 {
+        few.registry.distribute();
+        many.registry.distribute();
+        assert!(few.stats().candidates <= 2);
+        most = most.max(many.stats().candidates);
+        world.advance(secs(1));
+    }
+    assert!(most > 2);
+    drop(relays);
+}
+
+/// That a relay has no record is believed for a while.
+#[test]
+fn an_absence_is_remembered_for_as_long_as_is_said() {
+    let world = World::new();
+    let reader = world.node_with(world.options().absent_for(secs(100)));
+    let relay = world.node(1);
+    assert!(reader.registry.look_up(&id(1)));
+    reader.work();
+    assert_eq!(reader.stats().absent, 1);
+    world.advance(secs(99));
+    assert!(!reader.registry.look_up(&id(1)));
+    world.advance(secs(1));
+    relay.registry.register(id(1), home(1)).unwrap();
+    relay.work();
+    assert!(reader.registry.look_up(&id(1)));
+    until(&world, &[&relay, &reader], || reader.knows(1));
+}
+
+/// Relays of one label fail together wherever they are known.
+#[test]
+fn a_label_of_a_failure_domain_is_published_and_heard() {
+    let world = World::new();
+    let nodes: Vec<_> = (1..=3).map(|n| world.node(n)).collect();
+    for (n, node) in (1..).zip(&nodes) {
+        let options = match n {
+            3 => RegisterOptions::new(),
+            _ => RegisterOptions::new().failure_domain("one rack"),
+        };
+        node.registry
+            .register_with(id(n), home(n), &options)
+            .unwrap();
+        node.work();
+    }
+    world.advance(secs(1));
+    nodes.iter().for_each(|node| node.work());
+    let reader = world.reader();
+    until(&world, &[&reader], || (1..=3).all(|n| reader.knows(n)));
+    for _ in 0..32 {
+        let options = FindOptions::new().max_results(2);
+        let found = reader.registry.find_relays(&stranger(), &options);
+        assert!(
+            found.iter().any(|relay| relay.node_id() == id(3)),
+            "{found:?}"
+        );
+    }
+}
+
+/// A relay that works and finds no place waits for one.
+#[test]
+fn a_relay_without_a_place_takes_the_next_that_is_free() {
+    let world = World::new();
+    let (one, two) = (world.relay(1), world.relay(2));
+    let builder = world.builder().max_relays(1);
+    let options = world.options().reserve_for_local(0).max_candidates(4);
+    let reader = builder.dht(world.dht.connect(), options).build().unwrap();
+    let has = |n| reader.is_relay(&id(n));
+    for _ in 0..60 {
+        reader.distribute();
+        reader.maintain();
+        world.advance(secs(1));
+    }
+    assert!(has(1) != has(2), "one place");
+    let (held, waiting) = if has(1) { (&one, 2) } else { (&two, 1) };
+    held.registry.unregister(&id(3 - waiting));
+    for _ in 0..3_600 {
+        held.work();
+        reader.distribute();
+        reader.maintain();
+        if has(waiting) {
+            return;
+        }
+        world.advance(secs(1));
+    }
+    panic!("not within an hour");
+}
+
+/// A list of names alone, as the reference system's is: each is asked for.
+#[test]
+fn a_directory_of_names_is_as_good_as_one_of_records() {
+    let world = World::new();
+    let raw = RawMemory::new(8);
+    let engine = || Kad::new(raw.clone(), Network::default()).with_clock(world.wall.clone());
+    assert_eq!(engine().raw().nodes(), 8);
+    let build = |options| world.builder().dht(engine(), options).build().unwrap();
+    let relay = build(world.options().key(key(1)));
+    relay.register(id(1), home(1)).unwrap();
+    let reader = build(world.options());
+    for _ in 0..600 {
+        relay.distribute();
+        reader.distribute();
+        if reader.is_relay(&id(1)) {
+            return;
+        }
+        world.advance(secs(1));
+    }
+    panic!("not within ten minutes");
+}
+
+/// A clock of the embedder's that breaks for a while.
+#[test]
+fn a_panicking_clock_is_contained_and_counted() {
+    struct Breaking(ManualClock, Arc<AtomicBool>);
+    impl Clock for Breaking {
+        fn now(&self) -> Duration {
+            assert!(!self.1.load(Ordering::Relaxed), "a broken clock");
+            self.0.now()
+        }
+    }
+    let world = World::new();
+    let _relay = world.relay(1);
+    let is_broken = Arc::new(AtomicBool::new(false));
+    let wall = Breaking(world.wall.clone(), Arc::clone(&is_broken));
+    let node = world.node_with(world.options().wall_clock(wall));
+    is_broken.store(true, Ordering::Relaxed);
+    world.advance(secs(120));
+    node.work();
+    assert!(
+        node.stats().panics > 0 && !node.knows(1),
+        "{:?}",
+        node.stats()
+    );
+    is_broken.store(false, Ordering::Relaxed);
+    until(&world, &[&node], || node.knows(1));
+}
+
+#[test]
+fn an_engine_without_a_directory_says_so() {
+    let limits = Limits::new(1_000, 1, secs(3_600), 0);
+    let dht = Memory::builder().limits(limits).build();
+    assert!(!format!("{dht:?}{:?}", dht.faults()).is_empty());
+    struct Plain(Memory);
+    impl RelayDht for Plain {
+        fn limits(&self) -> Limits {
+            self.0.limits()
+        }
+        fn put(
+            &self,
+            record: &SignedRecord,
+            deadline: Instant,
+        ) -> Result<relay_registry::dht::Put, DhtError> {
+            self.0.put(record, deadline)
+        }
+        fn get(
+            &self,
+            node: &relay_registry::NodeId,
+            newer_than: Option<u64>,
+            deadline: Instant,
+            sink: &mut relay_registry::dht::CandidateSink<'_>,
+        ) -> Result<relay_registry::dht::Answer, DhtError> {
+            self.0.get(node, newer_than, deadline, sink)
+        }
+    }
+    let world = World::new();
+    let (announced, withdrawn) = (world.says(1, "5.6.1.1:1"), world.withdraws(1));
+    let plain = Plain(dht);
+    let soon = Instant::now() + secs(60);
+    let is_unsupported = |error| matches!(error, DhtError::Unsupported { .. });
+    assert!(is_unsupported(plain.join(0, &announced, soon).unwrap_err()));
+    assert!(is_unsupported(
+        plain.leave(0, &withdrawn, soon).unwrap_err()
+    ));
+    let members = plain.members(0, soon, &mut |_| ControlFlow::Continue(()));
+    assert!(is_unsupported(members.unwrap_err()));
+    plain.put(&announced, soon).unwrap();
+    let mut heard = 0;
+    let answer = plain.get(&id(1), None, soon, &mut |candidate: Candidate<'_>| {
+        heard += usize::from(candidate.open(&id(1), &Network::default()).is_ok());
+        let wrong = candidate.open(&id(2), &Network::default()).unwrap_err();
+        assert!(matches!(&wrong, CandidateError::WrongNode { node, .. } if *node == id(1)));
+        assert!(wrong.source().is_none() && wrong.to_string().contains(&id(1).to_string()));
+        let invalid = candidate.open(&id(1), &Network::new(b"other").unwrap());
+        let invalid = invalid.unwrap_err();
+        assert!(invalid.source().is_some() && invalid.to_string().contains("valid"));
+        ControlFlow::Continue(())
+    });
+    assert_eq!(answer.unwrap().coverage(), Coverage::Complete);
+    assert_eq!(heard, 1);
+    assert!(relay_registry::Clock::now(&world.wall) == EPOCH);
+}
+
+/// With an engine or without.
+#[test]
+fn a_wait_that_is_over_is_a_miss() {
+    let world = World::new();
+    let options = FindOptions::new();
+    for registry in [world.reader().registry, Registry::new()] {
+        let longest = Duration::from_micros(1);
+        let missed = registry.find_relay_wait(&stranger(), &options, longest);
+        assert!(missed.is_err());
+    }
+}
