@@ -9,6 +9,7 @@ use crate::select::legs::{Leg, Legs, Views};
 use crate::select::score::score;
 use crate::table::RecordRef;
 use crate::time::Tick;
+use std::cmp::Ordering;
 use std::time::Duration;
 
 /// What one call asks for.
@@ -87,6 +88,11 @@ impl<'g> Candidate<'g> {
         self.record.announced_load(self.worth.word).utilisation() > BUSY
     }
 
+    /// The better one first.
+    pub(crate) fn by_score(&self, other: &Self) -> Ordering {
+        self.worth.score.total_cmp(&other.worth.score)
+    }
+
     /// Whether there is room also by what the relay announces.
     #[inline]
     pub(crate) fn is_confirmed(&self) -> bool {
@@ -137,10 +143,30 @@ impl Criteria<'_> {
         Ok(Worth::new(word, self.path_micros(record), load))
     }
 
+    /// What a relay at the end of a path is worth, if it may be handed out; from
+    /// its first cache line.
+    #[inline(always)]
+    pub(crate) fn appraise(&self, record: &RecordRef<'_>, path_micros: u32) -> (Worth, Load) {
+        let (word, load) = (record.lifecycle(), record.load());
+        (Worth::new(word, path_micros, load), load)
+    }
+
+    /// Whether one that was appraised may be handed out, or why not.
+    #[inline(always)]
+    pub(crate) fn admits(
+        &self,
+        record: &RecordRef<'_>,
+        worth: &Worth,
+        load: Load,
+    ) -> Result<(), Rejection> {
+        self.admit(record, worth.word, |_| load, check_access)
+            .map(|_| ())
+    }
+
     /// The load of a relay with this lifecycle, which is looked up only if it is
     /// live, or why it may not be handed out.
     #[inline(always)]
-    pub(crate) fn admit(
+    fn admit(
         &self,
         record: &RecordRef<'_>,
         word: Lifecycle,
@@ -236,7 +262,7 @@ fn without_assumed(one: Leg, other: Leg) -> (u32, u32) {
 }
 
 #[inline]
-pub(crate) fn check_access(access: Access) -> Result<(), Rejection> {
+fn check_access(access: Access) -> Result<(), Rejection> {
     match access {
         Access::Free | Access::OnTrial => Ok(()),
         Access::BackingOff => Err(Rejection::BackingOff),

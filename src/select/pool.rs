@@ -89,7 +89,9 @@ impl<'g> Pool<'g> {
     #[cold]
     fn let_go(&mut self) {
         let most = self.count + TO_CHOOSE_FROM;
-        let (_, last, _) = self.kept.select_nth_unstable_by(most - 1, by_score);
+        let (_, last, _) = self
+            .kept
+            .select_nth_unstable_by(most - 1, Candidate::by_score);
         self.limit = self.limit.min(last.worth.score);
         self.kept.truncate(most);
     }
@@ -126,10 +128,6 @@ impl<'g> Pool<'g> {
 /// A key that sorts by score, which is never negative, and names a place.
 fn key(score: f32, place: usize) -> u64 {
     u64::from(score.to_bits()) << 32 | place as u64
-}
-
-fn by_score(one: &Candidate<'_>, other: &Candidate<'_>) -> std::cmp::Ordering {
-    one.worth.score.total_cmp(&other.worth.score)
 }
 
 fn holds(candidates: &[Candidate<'_>], candidate: &Candidate<'_>) -> bool {

@@ -14,7 +14,7 @@
 //! Small tables, which a search looks at as a whole, need none of this. What is
 //! kept is the thread's own: nothing that threads share is written for it.
 
-use crate::select::criteria::{Criteria, Worth, check_access};
+use crate::select::criteria::{Criteria, Worth};
 use crate::select::score::about;
 use crate::sync::epoch::Guard;
 use crate::sync::{AtomicU64, Ordering, Padded, serial_number};
@@ -129,10 +129,8 @@ impl Recent {
             let Some(record) = table.resolve(relay, guard) else {
                 continue;
             };
-            let (word, load) = (record.lifecycle(), record.load());
-            let worth = Worth::new(word, criteria.path_micros(&record), load);
-            let admit = || criteria.admit(&record, word, |_| load, check_access);
-            if worth.score <= enough && admit().is_ok() {
+            let (worth, load) = criteria.appraise(&record, criteria.path_micros(&record));
+            if worth.score <= enough && criteria.admits(&record, &worth, load).is_ok() {
                 let index = relay.index;
                 return Some(Best { index, worth });
             }

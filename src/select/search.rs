@@ -21,7 +21,7 @@
 use crate::rtt::{Ascending, Places};
 use crate::select::chance::{Chance, Window};
 use crate::select::course::Course;
-use crate::select::criteria::{Candidate, Rejection, Worth, check_access};
+use crate::select::criteria::{Candidate, Rejection, Worth};
 use crate::select::legs::Views;
 use crate::select::look::Look;
 use crate::select::order::EXACT;
@@ -166,12 +166,11 @@ impl<'g> Search<'_, 'g> {
     #[inline(always)]
     fn weigh(&mut self, relay: Handle, record: &RecordRef<'_>, path_micros: u32) -> bool {
         let criteria = &self.look.criteria;
-        let (word, load) = (record.lifecycle(), record.load());
-        let worth = Worth::new(word, path_micros, load);
+        let (worth, load) = criteria.appraise(record, path_micros);
         if worth.score > about(self.best_score) {
             return true;
         }
-        let admitted = criteria.admit(record, word, |_| load, check_access);
+        let admitted = criteria.admits(record, &worth, load);
         if admitted.is_ok() {
             self.near.note(relay, worth.score);
             self.keep(record.index(), worth);

@@ -3,7 +3,7 @@
 use crate::PassedOver;
 use crate::record::{Access, BackOff};
 use crate::select::course::Course;
-use crate::select::criteria::{Candidate, Rejection, Worth, check_access};
+use crate::select::criteria::{Candidate, Rejection};
 use crate::select::look::Look;
 use crate::select::pool::{FEW, Pool, TO_CHOOSE_FROM};
 use crate::select::search::{BEYOND, Search};
@@ -254,13 +254,12 @@ impl<'g> Walk<'g> {
             return;
         };
         let criteria = &self.look.criteria;
-        let (word, load) = (record.lifecycle(), record.load());
-        let worth = Worth::new(word, criteria.path_micros(&record), load);
+        let (worth, load) = criteria.appraise(&record, criteria.path_micros(&record));
         if !pool.is_wanted(worth.score) && load.refusal().is_none() {
             return;
         }
-        let judged = match criteria.admit(&record, word, |_| load, check_access) {
-            Ok(_) => Ok(worth),
+        let judged = match criteria.admits(&record, &worth, load) {
+            Ok(()) => Ok(worth),
             // It may have announced more room just now.
             Err(Rejection::Full) => criteria.judge_announced(&record),
             Err(rejection) => Err(rejection),
@@ -277,7 +276,7 @@ impl<'g> Walk<'g> {
         let mut all: Vec<_> = relays
             .filter_map(|relay| self.look.candidate(relay))
             .collect();
-        all.sort_by(|one, other| one.worth.score.total_cmp(&other.worth.score));
+        all.sort_by(Candidate::by_score);
         let mut seen = HashSet::with_capacity(all.len());
         all.retain(|candidate| seen.insert(candidate.record.identity()));
         put_trials_last(&mut all);

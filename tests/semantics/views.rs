@@ -375,6 +375,20 @@ fn a_far_relay_without_a_place_hides_no_near_one() {
     assert!([Some(4), Some(6)].contains(&found), "{found:?}");
 }
 
+/// Of a relay that is published and has no place, the one leg that is known counts, not what is assumed.
+#[test]
+fn a_far_relay_without_a_place_is_as_far_as_is_published() {
+    let world = located(20);
+    world.join_with(500, &latency(ms(1)));
+    for n in 0..20 {
+        world.measure(n, ms(30));
+    }
+    world.maintain();
+    // 1 + 400 against 30 + 200; 1 + 150 if it were assumed.
+    let options = towards(published([(500, ms(400)), (5, ms(200))]));
+    assert_ne!(world.found_with(&options), Some(500));
+}
+
 #[test]
 fn what_a_relay_says_of_itself_teaches_nothing() {
     let world = located(20);
