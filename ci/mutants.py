@@ -147,7 +147,7 @@ MUTANTS = [
      "semantics::districts::districts_in_use_outlive_that_they_are_laid_out_anew"),
     ("published legs are estimated anew", "src/select/legs.rs",
      "self.published().any(|published| published == index)", "self.published().any(|_| false) && index > 0",
-     "semantics::views::a_far_relay_without_a_place_is_as_far_as_is_published"),
+     "semantics::positions::a_far_relay_without_a_place_is_as_far_as_is_published"),
     ("ban enforced without looking again", "src/registry/standing.rs",
      "            enforced = Some(until);\n", "            enforced = Some(until);\n            if enforced.is_some() {\n                return;\n            }\n",
      "a_record_agrees_with_the_bans"),

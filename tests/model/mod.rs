@@ -6,6 +6,7 @@
 
 mod address;
 mod circuit;
+mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,14 +14,12 @@ use std::time::Duration;
 pub use address::{Address, AddressFault, Nat};
 use address::{address_fault, can_relay};
 pub use circuit::{Access, Circuit, Fault, Trust};
+pub use record::Record;
+use record::{Window, slice_of};
 
 pub const DEFAULT_CAPACITY: u32 = 100;
 pub const CAPACITY_CEILING: u32 = (1 << 20) - 1;
 pub const RTT_CEILING: Duration = Duration::from_secs(10);
-
-/// The window of an RTT minimum: three pairs of slices of fifty seconds, the last begun.
-const SLICE: Duration = Duration::from_secs(50);
-const PAIRS: u64 = 3;
 
 #[derive(Clone, Debug)]
 pub struct Settings<K> {
@@ -94,70 +93,6 @@ pub struct Counters {
     pub unregistrations: u64,
     pub expirations: u64,
     pub refused: u64,
-}
-
-#[derive(Clone, Debug)]
-pub struct Record<E> {
-    pub endpoint: E,
-    pub capacity: u32,
-    pub nat: Option<Nat>,
-    pub draining: bool,
-    pub circuit: Circuit,
-    /// The clock's reading when this record was first registered.
-    pub registered: Duration,
-    /// The tick from which on the relay is dead.
-    pub deadline: u64,
-    ttl: Duration,
-    serial: u64,
-    leases: u32,
-    /// What the relay reported beyond our own leases.
-    base: u32,
-    seed: Option<u64>,
-    window: Window,
-}
-
-impl<E> Record<E> {
-    pub fn load(&self) -> u32 {
-        self.leases.saturating_add(self.base)
-    }
-
-    pub fn leases(&self) -> u32 {
-        self.leases
-    }
-
-    pub fn latency(&self) -> Option<Duration> {
-        let micros = self.window.minimum().or(self.seed);
-        micros.map(Duration::from_micros)
-    }
-
-    fn is_full(&self) -> bool {
-        self.load() >= self.capacity
-    }
-
-    /// Lower is better; only asked of relays that are not full.
-    pub fn score(&self, assumed_rtt: Duration) -> f64 {
-        let path = self.latency().unwrap_or(assumed_rtt) + assumed_rtt;
-        let utilisation = f64::from(self.load()) / f64::from(self.capacity);
-        path.as_secs_f64() / (1.0 - utilisation.powi(4))
-    }
-}
-
-/// The minimum of recent round trips; it slides when a sample arrives, not when time passes.
-#[derive(Clone, Debug, Default)]
-struct Window {
-    minima: BTreeMap<u64, u64>,
-}
-
-impl Window {
-    fn sample(&mut self, slice: u64, micros: u64) {
-        let minimum = self.minima.entry(slice).or_insert(micros);
-        *minimum = micros.min(*minimum);
-        self.minima.retain(|&s, _| s / 2 + PAIRS > slice / 2);
-    }
-
-    fn minimum(&self) -> Option<u64> {
-        self.minima.values().min().copied()
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -529,24 +464,9 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     }
 }
 
-impl<E> Record<E> {
-    fn renew(&mut self, endpoint: E, change: &Change, ttl: Duration, deadline: u64) {
-        self.endpoint = endpoint;
-        self.ttl = ttl;
-        self.deadline = deadline;
-        self.capacity = change.capacity.unwrap_or(self.capacity);
-        self.nat = change.nat.or(self.nat);
-        self.seed = change.latency.map(whole_micros).or(self.seed);
-    }
-}
-
 /// The time at which a tick begins.
 pub fn time_of(tick_length: Duration, tick: u64) -> Duration {
     nanoseconds(tick_length.as_nanos() * u128::from(tick))
-}
-
-fn slice_of(tick_length: Duration, tick: u64) -> u64 {
-    (time_of(tick_length, tick).as_nanos() / SLICE.as_nanos()) as u64
 }
 
 fn nanoseconds(total: u128) -> Duration {

@@ -2,9 +2,9 @@
 
 use crate::assert_is;
 use crate::common::*;
+use crate::positions::located;
 use relay_registry::{
-    Coordinate, Explained, Failure, FindOptions, LegSource, MAX_RTT, PeerView, PeerViewError,
-    Verdict,
+    Explained, Failure, FindOptions, LegSource, MAX_RTT, PeerView, PeerViewError,
 };
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn crowd(relays: u32) -> World {
 
 const CROWDS: [u32; 3] = [4, 64, 1_000];
 
-fn explained(world: &World, n: u32, options: &FindOptions) -> Explained {
+pub fn explained(world: &World, n: u32, options: &FindOptions) -> Explained {
     let explanation = world.explain(&stranger(), options);
     explanation
         .of(&id(n))
@@ -28,21 +28,21 @@ fn explained(world: &World, n: u32, options: &FindOptions) -> Explained {
         .clone()
 }
 
-fn target_leg(world: &World, n: u32, options: &FindOptions) -> (Duration, LegSource) {
+pub fn target_leg(world: &World, n: u32, options: &FindOptions) -> (Duration, LegSource) {
     let explained = explained(world, n, options);
     (explained.target_leg, explained.target_leg_source)
 }
 
-fn requester_leg(world: &World, n: u32, options: &FindOptions) -> (Duration, LegSource) {
+pub fn requester_leg(world: &World, n: u32, options: &FindOptions) -> (Duration, LegSource) {
     let explained = explained(world, n, options);
     (explained.requester_leg, explained.requester_leg_source)
 }
 
-fn towards(view: PeerView) -> FindOptions {
+pub fn towards(view: PeerView) -> FindOptions {
     FindOptions::new().target_view(view).max_results(1)
 }
 
-fn from(view: PeerView) -> FindOptions {
+pub fn from(view: PeerView) -> FindOptions {
     FindOptions::new().requester_view(view).max_results(1)
 }
 
@@ -242,291 +242,6 @@ fn a_relay_that_came_back_is_the_one_that_is_published() {
         assert_eq!(world.found_with(&options), Some(1));
         world.pass(TICK);
         assert_eq!(world.found_with(&options), Some(1));
-    }
-}
-
-// --- positions ---------------------------------------------------------------------------------
-
-/// Where the relays of [`located`] are: in rows of twenty, 10 ms apart.
-fn place_of(n: u32) -> Coordinate {
-    place((n % 20) as f32 * 10.0, (n / 20) as f32 * 5.0)
-}
-
-/// Relays that peers all over have measured, often enough to be sure.
-fn located(relays: u32) -> World {
-    let world = world_of(relays as usize + 1);
-    (0..relays).for_each(|n| world.join(n));
-    for round in 0..150_u32 {
-        for n in 0..relays {
-            let x = (n * 7 + round * 13) as f32 * 11.0 % 200.0;
-            let y = if round % 2 == 0 { 35.0 } else { -15.0 };
-            teach(&world, n, x, y);
-        }
-    }
-    world.maintain();
-    world
-}
-
-/// A peer at a place tells its true round trip to a relay.
-fn teach(world: &World, n: u32, x: f32, y: f32) {
-    let peer = place(x, y);
-    let rtt = peer.rtt_to(&place_of(n));
-    let view = published([(n, rtt)]).coordinate(peer);
-    world.learn(&stranger(), &view);
-}
-
-#[track_caller]
-fn assert_estimated(leg: (Duration, LegSource), expected: Duration) {
-    let (rtt, source) = leg;
-    assert_eq!(source, LegSource::Estimated);
-    let off = rtt.abs_diff(expected);
-    assert!(off < ms(5), "{rtt:?}, not {expected:?}");
-}
-
-#[test]
-fn legs_are_estimated_between_coordinates() {
-    for relays in [20, 100] {
-        let world = located(relays);
-        let peer = place(42.0, 0.0);
-        let view = PeerView::new().coordinate(peer);
-        for n in [0, 3, 7, relays - 1] {
-            let expected = peer.rtt_to(&place_of(n));
-            assert_estimated(target_leg(&world, n, &towards(view)), expected);
-            assert_estimated(requester_leg(&world, n, &from(view)), expected);
-        }
-    }
-}
-
-#[test]
-fn positions_count_after_the_next_pass() {
-    let world = world();
-    world.join(1);
-    for round in 0..40 {
-        teach(&world, 1, round as f32 * 5.0, round as f32 % 7.0);
-    }
-    let options = towards(PeerView::new().coordinate(place(30.0, 0.0)));
-    assert_eq!(target_leg(&world, 1, &options).1, LegSource::Assumed);
-    assert!(world.maintain().sorted);
-    assert_eq!(target_leg(&world, 1, &options).1, LegSource::Estimated);
-}
-
-#[test]
-fn a_published_leg_is_worth_more_than_an_estimate() {
-    let world = located(20);
-    let view = published([(4, ms(77))]).coordinate(place(40.0, 0.0));
-    let leg = target_leg(&world, 4, &towards(view));
-    assert_eq!(leg, (ms(77), LegSource::Published));
-}
-
-#[test]
-fn nothing_is_estimated_nearer_than_what_a_peer_calls_its_nearest() {
-    let world = located(20);
-    let view = published([(4, ms(25))]).coordinate(place(40.0, 0.0));
-    let (leg, source) = target_leg(&world, 5, &towards(view));
-    assert_eq!((leg, source), (ms(25), LegSource::Estimated));
-}
-
-/// By the nearest relays that a peer names, others are ranked by their distance from those.
-#[test]
-fn legs_are_estimated_by_published_pairs_alone() {
-    let world = located(20);
-    let options = towards(published([(10, ms(5)), (11, ms(8)), (9, ms(9))]));
-    let legs: Vec<_> = [12, 14, 16, 18]
-        .map(|n| target_leg(&world, n, &options))
-        .into();
-    assert!(legs.iter().all(|leg| leg.1 == LegSource::Estimated));
-    assert!(legs.iter().is_sorted_by_key(|leg| leg.0), "{legs:?}");
-    let (near, _) = legs[0];
-    assert!((ms(10)..ms(35)).contains(&near), "{near:?}");
-    let (far, _) = legs[3];
-    assert!((ms(70)..ms(95)).contains(&far), "{far:?}");
-}
-
-/// A relay whose place nobody knows is assumed to be nearer to the target than those it calls its
-/// nearest, and is no less found for that.
-#[test]
-fn a_relay_without_a_place_is_found_beside_far_ones_that_are_published() {
-    for relays in [20, 100] {
-        let world = located(relays);
-        world.measure(0, ms(10));
-        world.join_with(500, &latency(ms(20)));
-        world.maintain();
-        // 10 + 150 against 20 + 100.
-        let far = published([(0, ms(150))]);
-        for view in [far, far.coordinate(place(0.0, 0.0))] {
-            assert_eq!(world.verdict_with(500, &towards(view)), Verdict::Chosen);
-            assert_eq!(world.found_with(&towards(view)), Some(500), "of {relays}");
-        }
-    }
-}
-
-/// A published relay without a place says nothing of how near those with one are.
-#[test]
-fn a_far_relay_without_a_place_hides_no_near_one() {
-    let world = located(20);
-    world.join_with(500, &latency(ms(1)));
-    for n in 0..20 {
-        world.measure(n, ms(if n == 5 { 90 } else { 30 }));
-    }
-    world.maintain();
-    // 1 + 190, 90 + 5, or 30 + about 10 for the neighbours of 5.
-    let options = towards(published([(500, ms(190)), (5, ms(5))]));
-    let found = world.found_with(&options);
-    assert!([Some(4), Some(6)].contains(&found), "{found:?}");
-}
-
-/// Of a relay that is published and has no place, the one leg that is known counts, not what is assumed.
-#[test]
-fn a_far_relay_without_a_place_is_as_far_as_is_published() {
-    let world = located(20);
-    world.join_with(500, &latency(ms(1)));
-    for n in 0..20 {
-        world.measure(n, ms(30));
-    }
-    world.maintain();
-    // 1 + 400 against 30 + 200; 1 + 150 if it were assumed.
-    let options = towards(published([(500, ms(400)), (5, ms(200))]));
-    assert_ne!(world.found_with(&options), Some(500));
-}
-
-#[test]
-fn what_a_relay_says_of_itself_teaches_nothing() {
-    let world = located(20);
-    let before = world.relay_coordinate(&id(5));
-    for _ in 0..200 {
-        let liar = published([(5, Duration::from_micros(1))]).coordinate(place(0.0, 0.0));
-        assert_eq!(world.learn(&id(5), &liar), 0);
-    }
-    assert_eq!(world.relay_coordinate(&id(5)), before);
-}
-
-#[test]
-fn a_view_without_a_coordinate_teaches_nothing() {
-    let world = world();
-    world.join(1);
-    assert_eq!(world.learn(&stranger(), &published([(1, ms(5))])), 0);
-    assert_eq!(world.relay_coordinate(&id(1)), None);
-    let view = published([(1, ms(5)), (2, ms(5))]).coordinate(place(0.0, 0.0));
-    assert_eq!(
-        world.learn(&stranger(), &view),
-        1,
-        "of the one that is held"
-    );
-    assert!(world.relay_coordinate(&id(1)).is_some());
-    assert_eq!(world.relay_coordinate(&id(2)), None);
-}
-
-#[test]
-fn a_relay_that_comes_back_is_where_it_was() {
-    let world = located(20);
-    let options = towards(PeerView::new().coordinate(place(30.0, 0.0)));
-    let leg = target_leg(&world, 5, &options);
-    assert_eq!(leg.1, LegSource::Estimated);
-    world.leave(5);
-    assert_eq!(world.relay_coordinate(&id(5)), None);
-    world.join(5);
-    assert!(world.relay_coordinate(&id(5)).is_some());
-    world.maintain();
-    assert_eq!(target_leg(&world, 5, &options), leg);
-}
-
-#[test]
-fn a_node_finds_its_own_place_by_what_it_measures() {
-    let world = located(20);
-    let _ = world.coordinate();
-    let here = place(60.0, 40.0);
-    for _ in 0..60 {
-        for n in 0..20 {
-            world.measure(n, here.rtt_to(&place_of(n)));
-        }
-        world.pass(TICK);
-    }
-    let own = world.coordinate();
-    for n in 0..20 {
-        let relay = world.relay_coordinate(&id(n)).expect("a place");
-        let expected = here.rtt_to(&place_of(n));
-        let off = own.rtt_to(&relay).abs_diff(expected);
-        assert!(off < expected / 5 + ms(5), "{n}: {off:?} off {expected:?}");
-    }
-}
-
-// --- liars -------------------------------------------------------------------------------------
-
-/// So few that each search looks at all of them.
-const WITH_A_LIAR: u32 = 60;
-const LIAR: u32 = 7;
-
-/// A world in which this node measured all relays as well.
-fn measured() -> World {
-    let world = located(WITH_A_LIAR);
-    let here = place(200.0, 60.0);
-    for n in 0..WITH_A_LIAR {
-        world.measure(n, here.rtt_to(&place_of(n)));
-    }
-    world.maintain();
-    world
-}
-
-/// How many finds for peers all over pick the liar.
-fn picks_of_the_liar(world: &World) -> usize {
-    // Where several tie, chance decides: the same each time.
-    fastrand::seed(7);
-    let coordinate = |seed: u32| {
-        let (x, y) = (seed * 17 % 200, seed * 7 % 20);
-        PeerView::new().coordinate(place(x as f32, y as f32))
-    };
-    let picks = |pair: u32| {
-        let from_here = towards(coordinate(pair * 5 + 3));
-        let options = [
-            from_here.clone(),
-            from_here.requester_view(coordinate(pair)),
-        ];
-        let is_liar = |options: &&FindOptions| world.found_with(options) == Some(LIAR);
-        options.iter().filter(is_liar).count()
-    };
-    (0..800).map(picks).sum()
-}
-
-#[test]
-fn a_relay_that_claims_to_be_everywhere_wins_no_more_picks_than_an_honest_one() {
-    let world = measured();
-    let honest = picks_of_the_liar(&world);
-    let next_to_nothing = Duration::from_micros(1);
-    world.renew_with(LIAR, &latency(next_to_nothing));
-    for x in 0..400 {
-        let view = published([(LIAR, next_to_nothing)]).coordinate(place(x as f32 / 2.0, 0.0));
-        assert_eq!(world.learn(&id(LIAR), &view), 0);
-    }
-    world.maintain();
-    assert_eq!(picks_of_the_liar(&world), honest);
-}
-
-/// It may say of others that they are far, as often as any honest peer says where they are.
-#[test]
-fn a_relay_that_says_the_others_are_far_wins_hardly_more_picks_than_an_honest_one() {
-    let world = measured();
-    let honest = picks_of_the_liar(&world);
-    for _ in 0..2 {
-        for n in (0..WITH_A_LIAR).filter(|&n| n != LIAR) {
-            let view = published([(n, MAX_RTT)]).coordinate(place_of(n));
-            world.learn(&id(LIAR), &view);
-        }
-    }
-    world.maintain();
-    let liar = picks_of_the_liar(&world);
-    assert!(
-        liar <= honest * 5 / 4 + 5,
-        "{liar} picks, honestly {honest}"
-    );
-}
-
-#[test]
-fn a_relay_that_claims_to_be_everywhere_through_its_targets_view_gains_nothing() {
-    let world = located(40);
-    let options = towards(published([(7, Duration::from_micros(1))]));
-    for _ in 0..10 {
-        let found = world.find_relay_with(&id(7), &options).expect("another");
-        assert_ne!(number(found.node_id()), 7);
     }
 }
 

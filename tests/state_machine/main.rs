@@ -8,6 +8,7 @@ mod model;
 
 mod operations;
 mod system;
+mod words;
 
 use operations::{History, history};
 use proptest::test_runner::FileFailurePersistence;

@@ -2,14 +2,14 @@
 
 use crate::common::stranger;
 use crate::model::{
-    self, Access, AddressFault, Admission, Change, Counters, Fault, Held, Model, Nat, Obstacle,
-    Query, Record, Refusal, Settings, Trust,
+    self, Access, Admission, Change, Counters, Held, Model, Obstacle, Query, Record, Refusal,
+    Settings,
 };
 use crate::operations::{NODES, Operation, no_wishes, node};
+use crate::words::*;
 use relay_registry::{
-    AddressPolicy, CircuitState, EndpointError, Failure, FindError, FindOptions, Lease, LeaseError,
-    Maintenance, ManualClock, NatType, NodeId, PassedOver, RegisterError, RegisterOptions,
-    Registration, Registry, RelayInfo, Verdict,
+    AddressPolicy, FindError, FindOptions, Lease, LeaseError, Maintenance, ManualClock, NodeId,
+    PassedOver, RegisterError, Registration, Registry, RelayInfo, Verdict,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -454,92 +454,4 @@ fn counts(passed_over: &PassedOver) -> [(Obstacle, usize); 7] {
         (Obstacle::TooFar, passed_over.too_far),
         (Obstacle::Unmeasured, passed_over.unmeasured),
     ]
-}
-
-// --- the model's words in the registry's ------------------------------------------------------
-
-fn register_options(change: &Change) -> RegisterOptions {
-    let mut options = RegisterOptions::new();
-    if let Some(capacity) = change.capacity {
-        options = options.capacity(capacity);
-    }
-    if let Some(latency) = change.latency {
-        options = options.latency(latency);
-    }
-    if let Some(nat) = change.nat {
-        options = options.nat(nat_type(nat));
-    }
-    if let Some(ttl) = change.ttl {
-        options = options.ttl(ttl);
-    }
-    options
-}
-
-fn find_options(query: &Query<NodeId>) -> FindOptions {
-    let options = FindOptions::new()
-        .spread_cost(0.0)
-        .max_results(query.max_results)
-        .exclude(query.excluded.iter().copied())
-        .allow_unmeasured(query.allow_unmeasured);
-    let options = match query.max_latency {
-        Some(max) => options.max_latency(max),
-        None => options,
-    };
-    match query.preferred {
-        Some(preferred) => options.prefer(preferred),
-        None => options,
-    }
-}
-
-fn failure(fault: Fault) -> Failure {
-    match fault {
-        Fault::Refused => Failure::Refused,
-        Fault::TimedOut => Failure::TimedOut,
-    }
-}
-
-fn circuit_state(trust: Trust) -> CircuitState {
-    match trust {
-        Trust::Closed => CircuitState::Closed,
-        Trust::Open => CircuitState::Open,
-        Trust::HalfOpen => CircuitState::HalfOpen,
-    }
-}
-
-fn nat_type(nat: Nat) -> NatType {
-    match nat {
-        Nat::PublicIp => NatType::PublicIp,
-        Nat::FullCone => NatType::FullCone,
-        Nat::RestrictedCone => NatType::RestrictedCone,
-        Nat::PortRestrictedCone => NatType::PortRestrictedCone,
-        Nat::Symmetric => NatType::Symmetric,
-    }
-}
-
-fn refusal(error: &RegisterError) -> Refusal {
-    match error {
-        RegisterError::NotReachable { nat, .. } => {
-            let nats = [
-                Nat::PublicIp,
-                Nat::FullCone,
-                Nat::RestrictedCone,
-                Nat::PortRestrictedCone,
-                Nat::Symmetric,
-            ];
-            let named = nats.into_iter().find(|&known| nat_type(known) == *nat);
-            Refusal::NotReachable(named.expect("a known NAT type"))
-        }
-        RegisterError::InvalidCapacity { capacity, .. } => Refusal::Capacity(*capacity),
-        RegisterError::InvalidTtl { ttl, .. } => Refusal::Ttl(*ttl),
-        RegisterError::InvalidLatency { latency, .. } => Refusal::Latency(*latency),
-        RegisterError::InvalidEndpoint(fault) => Refusal::Address(match fault {
-            EndpointError::ZeroPort => AddressFault::ZeroPort,
-            EndpointError::Unspecified => AddressFault::Unspecified,
-            EndpointError::Multicast => AddressFault::Multicast,
-            EndpointError::Broadcast => AddressFault::Broadcast,
-            EndpointError::NotPublic => AddressFault::NotPublic,
-            other => panic!("an unexpected fault of an address: {other:?}"),
-        }),
-        other => panic!("an unexpected refusal: {other:?}"),
-    }
 }

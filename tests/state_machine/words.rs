@@ -1,0 +1,93 @@
+//! The model's words in the registry's.
+
+use crate::model::{AddressFault, Change, Fault, Nat, Query, Refusal, Trust};
+use relay_registry::{
+    CircuitState, EndpointError, Failure, FindOptions, NatType, NodeId, RegisterError,
+    RegisterOptions,
+};
+
+pub fn register_options(change: &Change) -> RegisterOptions {
+    let mut options = RegisterOptions::new();
+    if let Some(capacity) = change.capacity {
+        options = options.capacity(capacity);
+    }
+    if let Some(latency) = change.latency {
+        options = options.latency(latency);
+    }
+    if let Some(nat) = change.nat {
+        options = options.nat(nat_type(nat));
+    }
+    if let Some(ttl) = change.ttl {
+        options = options.ttl(ttl);
+    }
+    options
+}
+
+pub fn find_options(query: &Query<NodeId>) -> FindOptions {
+    let options = FindOptions::new()
+        .spread_cost(0.0)
+        .max_results(query.max_results)
+        .exclude(query.excluded.iter().copied())
+        .allow_unmeasured(query.allow_unmeasured);
+    let options = match query.max_latency {
+        Some(max) => options.max_latency(max),
+        None => options,
+    };
+    match query.preferred {
+        Some(preferred) => options.prefer(preferred),
+        None => options,
+    }
+}
+
+pub fn failure(fault: Fault) -> Failure {
+    match fault {
+        Fault::Refused => Failure::Refused,
+        Fault::TimedOut => Failure::TimedOut,
+    }
+}
+
+pub fn circuit_state(trust: Trust) -> CircuitState {
+    match trust {
+        Trust::Closed => CircuitState::Closed,
+        Trust::Open => CircuitState::Open,
+        Trust::HalfOpen => CircuitState::HalfOpen,
+    }
+}
+
+pub fn nat_type(nat: Nat) -> NatType {
+    match nat {
+        Nat::PublicIp => NatType::PublicIp,
+        Nat::FullCone => NatType::FullCone,
+        Nat::RestrictedCone => NatType::RestrictedCone,
+        Nat::PortRestrictedCone => NatType::PortRestrictedCone,
+        Nat::Symmetric => NatType::Symmetric,
+    }
+}
+
+pub fn refusal(error: &RegisterError) -> Refusal {
+    match error {
+        RegisterError::NotReachable { nat, .. } => {
+            let nats = [
+                Nat::PublicIp,
+                Nat::FullCone,
+                Nat::RestrictedCone,
+                Nat::PortRestrictedCone,
+                Nat::Symmetric,
+            ];
+            let named = nats.into_iter().find(|&known| nat_type(known) == *nat);
+            Refusal::NotReachable(named.expect("a known NAT type"))
+        }
+        RegisterError::InvalidCapacity { capacity, .. } => Refusal::Capacity(*capacity),
+        RegisterError::InvalidTtl { ttl, .. } => Refusal::Ttl(*ttl),
+        RegisterError::InvalidLatency { latency, .. } => Refusal::Latency(*latency),
+        RegisterError::InvalidEndpoint(fault) => Refusal::Address(match fault {
+            EndpointError::ZeroPort => AddressFault::ZeroPort,
+            EndpointError::Unspecified => AddressFault::Unspecified,
+            EndpointError::Multicast => AddressFault::Multicast,
+            EndpointError::Broadcast => AddressFault::Broadcast,
+            EndpointError::NotPublic => AddressFault::NotPublic,
+            other => panic!("an unexpected fault of an address: {other:?}"),
+        }),
+        other => panic!("an unexpected refusal: {other:?}"),
+    }
+}
