@@ -1,4 +1,6 @@
-//! The only place that names a synchronisation primitive.
+//! The only place that names a synchronisation primitive, but for the engines of
+//! the DHT: these use plain locks, which whoever asks them may wait for, and are
+//! not built for the model checker.
 //!
 //! Everything else in the crate takes its atomics, cells, locks, epochs and
 //! random numbers from here, so that the model checker sees every one of them:
