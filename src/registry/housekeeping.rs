@@ -151,7 +151,7 @@ impl Core {
     }
 
     /// Sorts all relays anew, if anything changed.
-    fn sort(&self) -> bool {
+    pub(super) fn sort(&self) -> bool {
         let mut merger = self.publication.merger();
         let is_stale = self.publication.wants_merge()
             || self.counters.departures() != self.last_sort.departures();
