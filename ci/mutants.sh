@@ -29,9 +29,11 @@ seed() {
     for word in $3; do args+=("--cargo-arg=$word"); done
     set +f
     shift 3
-    mkdir -p "$CARGO_TARGET_DIR/$group"
-    run cargo mutants --colors never --baseline skip --timeout 300 --output "$CARGO_TARGET_DIR/$group" \
-        "${args[@]}" -- -- "$@" || alive=1
+    local out=$CARGO_TARGET_DIR/$group
+    mkdir -p "$out"
+    # A bug with which the tests do not end (status 3) is found, too.
+    run cargo mutants --colors never --baseline skip --timeout 300 --output "$out" "${args[@]}" -- -- "$@" ||
+        [[ $? -eq 3 && ! -s $out/mutants.out/missed.txt ]] || alive=1
 }
 
 groups=("$@")
