@@ -1,7 +1,8 @@
 """Seeded bugs, each of which a named check must find.
 
 Every entry changes one piece of the source in a scratch copy; the check that
-guards it is then run and has to fail. A check is a loom model, by its name, or
+guards it is then run and has to fail. A check is a loom model, by its name (with
+`without steps` behind it where that finds the bug sooner, see loom.sh), or
 a test of the ordinary build: `lib::PATH` or the name of a test program and of
 a test in it, such as `semantics::expiry::NAME`. A mutant whose text is no longer in the source, or that
 survives, is an error.
@@ -9,6 +10,7 @@ survives, is an error.
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -171,7 +173,7 @@ MUTANTS = [
     ("merge drops what may still be renewed", "src/registry/housekeeping.rs",
      "let stays = !record.lifecycle().is_over();",
      "let stays = record.lifecycle().is_live_at(self.timeline.tick());",
-     "a_relay_that_is_renewed_beside_housekeeping_is_found"),
+     "a_relay_that_is_renewed_beside_housekeeping_is_found without steps"),
     ("nobody helps a sweep", "src/registry/housekeeping.rs",
      "            self.expire_any(tick);", "",
      "a_relay_that_is_due_makes_room_beside_a_sweep"),
@@ -300,7 +302,9 @@ def command_of(check):
     program, _, name = check.partition("::")
     if not name:
         loom = {"RUSTFLAGS": "--cfg relay_loom", "CARGO_TARGET_DIR": str(TARGET / "loom")}
-        name = path_of(check)
+        model, _, way = check.partition(" ")
+        name = path_of(model)
+        loom["RELAY_LOOM_STEPS"] = "0" if way == "without steps" else "1"
         if name.startswith("registry::models"):
             loom["RELAY_LOOM_PREEMPTIONS"] = "2"
         return ["cargo", "test", "--quiet", "--release", *QUICKLY, "--lib"], name, loom
@@ -320,16 +324,19 @@ def run(check, seconds=None):
     if built.returncode != 0:
         print(built.stderr.decode())
         return None
+    # In a session of its own, so that what cargo has begun ends with it.
+    ran = subprocess.Popen(command + ["--", "--exact", name], cwd=where, env=env,
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        ran = subprocess.run(command + ["--", "--exact", name], cwd=where,
-                             env=env, capture_output=True, timeout=500)
+        printed, _ = ran.communicate(timeout=500)
     except subprocess.TimeoutExpired:
+        os.killpg(ran.pid, signal.SIGKILL)
         print("timed out, which proves nothing")
         return None
-    if b"running 1 test\n" not in ran.stdout:
+    if b"running 1 test\n" not in printed:
         print(f"there is no test {name}")
         return None
-    return b"1 passed" in ran.stdout
+    return b"1 passed" in printed
 
 
 def path_of(model):

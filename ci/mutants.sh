@@ -16,20 +16,24 @@ fi
 shift
 cargo mutants --version >/dev/null 2>&1 || run cargo install --locked cargo-mutants
 
-# One build directory for all, so that a bug costs the crate and its tests alone.
+# One build directory for all, so that a bug costs the crate and its tests alone. A
+# little optimised, the tests take a tenth of the time, and check what they did.
 export CARGO_TARGET_DIR=$target/mutants-values
-export CARGO_INCREMENTAL=1 CARGO_PROFILE_DEV_DEBUG=0
+export CARGO_INCREMENTAL=1 CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_OPT_LEVEL=1
 alive=0
-# A group, its files, and what cargo test is given.
+# A group, its files, the programs that test it (no others are built), and what is given to them.
 seed() {
-    local group=$1 file files=()
+    local group=$1 word args=()
     set -f
-    for file in $2; do files+=(--file "$file"); done
+    for word in $2; do args+=(--file "$word"); done
+    for word in $3; do args+=("--cargo-arg=$word"); done
     set +f
-    shift 2
-    mkdir -p "$CARGO_TARGET_DIR/$group"
-    run cargo mutants --colors never --baseline skip --timeout 120 --output "$CARGO_TARGET_DIR/$group" \
-        "${files[@]}" -- "$@" || alive=1
+    shift 3
+    local out=$CARGO_TARGET_DIR/$group
+    mkdir -p "$out"
+    # A bug with which the tests do not end (status 3) is found, too.
+    run cargo mutants --colors never --baseline skip --timeout 300 --output "$out" "${args[@]}" -- -- "$@" ||
+        [[ $? -eq 3 && ! -s $out/mutants.out/missed.txt ]] || alive=1
 }
 
 groups=("$@")
@@ -37,21 +41,21 @@ groups=("$@")
 for group in "${groups[@]}"; do
     case $group in
         codec)
-            seed codec 'src/dht/record/{cbor,codec}.rs' \
-                --lib --test records -- record:: bytes:: vectors::
+            seed codec 'src/dht/record/{cbor,codec}.rs' '--lib --test records' record:: bytes:: vectors::
             ;;
         scoring)
-            seed scoring 'src/select/{score,criteria}.rs' \
-                --lib --test semantics -- --skip districts:: --skip relay:: --skip dht:: --skip rtt::
+            seed scoring 'src/select/{score,criteria}.rs' '--lib --test semantics' \
+                --skip relay:: --skip dht:: --skip rtt::
             ;;
         options)
-            seed options 'src/{select,relay}/options.rs' \
-                --lib --test semantics -- --skip districts:: --skip dht:: --skip rtt::
+            seed options 'src/{select,relay}/options.rs' '--lib --test semantics' \
+                --skip districts:: --skip dht:: --skip rtt::
             ;;
         values)
             seed values 'src/relay/{id,nat,info,reach}.rs src/relay/endpoint/*.rs' \
-                --lib --test values --test semantics -- \
-                --skip districts:: --skip explaining:: --skip oracle:: --skip dht:: --skip rtt:: --skip select::
+                '--lib --test values --test semantics' \
+                --skip districts:: --skip explaining:: --skip oracle:: --skip visibility:: --skip outage:: \
+                --skip completeness:: --skip failures:: --skip views:: --skip bans:: --skip dht:: --skip rtt:: --skip select::
             ;;
         *) fail "no group $group" ;;
     esac

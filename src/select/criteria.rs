@@ -304,9 +304,8 @@ mod tests {
     use crate::sync::epoch;
     use crate::table::Table;
 
-    /// What is announced lives no longer than the relay, to whoever looks later.
-    #[test]
-    fn of_a_relay_that_departs_during_the_look_nothing_more_is_read() {
+    /// A table with a relay of one unit in it, and what every caller asks for.
+    fn with_a_relay(look: impl FnOnce(&Table, Criteria<'_>, RecordRef<'_>)) {
         let table = Table::new(1).unwrap();
         let guard = epoch::pin();
         let id = NodeId::from([1; 32]);
@@ -315,7 +314,6 @@ mod tests {
         let staged = table.stage((&id, table.hash(&id)), announcement, Tick(2), None, &guard);
         let staged = staged.unwrap();
         table.admit(&staged, &id, &guard);
-        let record = staged.record();
         let criteria = Criteria {
             target: &NodeId::from([2; 32]),
             local: None,
@@ -324,9 +322,37 @@ mod tests {
             tick: Tick(1),
             assumed_rtt_micros: 1,
         };
-        assert!(criteria.judge_announced(&record).is_ok());
-        assert!(table.depart(record, record.lifecycle()));
-        let judged = criteria.judge_announced(&record);
-        assert_eq!(judged.map(|_| ()), Err(Rejection::Departed));
+        look(&table, criteria, staged.record());
+    }
+
+    /// What is announced lives no longer than the relay, to whoever looks later.
+    #[test]
+    fn of_a_relay_that_departs_during_the_look_nothing_more_is_read() {
+        with_a_relay(|table, criteria, record| {
+            assert!(criteria.judge_announced(&record).is_ok());
+            assert!(table.depart(record, record.lifecycle()));
+            let judged = criteria.judge_announced(&record);
+            assert_eq!(judged.map(|_| ()), Err(Rejection::Departed));
+        });
+    }
+
+    /// As between the two steps of a renewal that lowers the capacity.
+    #[test]
+    fn a_relay_with_room_by_its_load_alone_is_not_confirmed() {
+        with_a_relay(|_, criteria, record| {
+            record.set_capacity(3);
+            let is_confirmed = || {
+                let (worth, load) = criteria.appraise(&record, 1);
+                assert_eq!(criteria.admits(&record, &worth, load), Ok(()));
+                Candidate::new(record, worth).is_confirmed()
+            };
+            assert!(is_confirmed());
+            let unit = record.lease().unwrap();
+            assert!(!is_confirmed());
+            let judged = criteria.judge_announced(&record);
+            assert_eq!(judged.map(|_| ()), Err(Rejection::Full));
+            drop(unit);
+            assert!(is_confirmed());
+        });
     }
 }

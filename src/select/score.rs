@@ -56,6 +56,12 @@ mod tests {
     }
 
     #[test]
+    fn about_as_good_is_within_a_thirty_second() {
+        assert_eq!(about(32_000.0), 33_000.0);
+        assert_eq!(about(f32::INFINITY), f32::INFINITY);
+    }
+
+    #[test]
     fn the_score_stays_finite_up_to_the_last_free_unit() {
         let load = Load::idle(crate::MAX_CAPACITY).with_report(crate::MAX_CAPACITY - 1);
         assert!(score(20_000_000, load).is_finite());

@@ -1,5 +1,6 @@
 //! BitTorrent's DHT, on nodes of its own on this machine.
 
+use mainline::{Dht, MutableItem, SigningKey};
 use relay_registry::NodeId;
 use relay_registry::dht::{
     Coverage, DhtError, Mainline, MainlineBuilder, Network, RelayDht, SignedRecord, conformance,
@@ -236,4 +237,29 @@ fn a_directory_with_a_secret_is_for_those_who_know_it() {
     };
     assert_eq!(listed(&other), [record.node_id()]);
     assert_eq!(listed(&stranger), []);
+}
+
+/// What is kept under a secret everybody who knows it can write, also in such a way that nobody can after.
+#[test]
+fn a_directory_whose_sequences_are_used_up_is_rejected_with_the_reason() {
+    let net = Net::new();
+    let secret = [1; 32];
+    let member = builder(Network::default(), &net.bootstrap)
+        .directory_secret(secret)
+        .build()
+        .expect("a socket on loopback");
+    let attacker = Dht::builder()
+        .bootstrap(&net.bootstrap)
+        .bind_address(Ipv4Addr::LOCALHOST)
+        .port(0)
+        .build()
+        .expect("a socket on loopback");
+    let salt = [Network::default().salt(), b"/0"].concat();
+    let last = MutableItem::new(SigningKey::from_bytes(&secret), b"", i64::MAX, Some(&salt));
+    pollster::block_on(attacker.as_async().put_mutable(last, None)).expect("it is stored");
+    let DhtError::Rejected { reason } = member.join(0, &announced(1, 1), soon()).unwrap_err()
+    else {
+        panic!("it joined, or failed otherwise");
+    };
+    assert!(reason.contains("sequences"), "{reason}");
 }

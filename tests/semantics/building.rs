@@ -10,28 +10,46 @@ use relay_registry::{
 #[cfg(target_os = "linux")]
 const LIMITED: &str = "RELAY_REGISTRY_LIMITED";
 
-/// Looked at in a process of its own, which may have less than the tables take.
+/// Whether this is the process of its own that `test` wants; if not, has one run, which must pass.
 #[cfg(target_os = "linux")]
-#[test]
-fn tables_that_there_is_no_memory_for_are_refused() {
+fn is_limited(test: &str, limits: &str) -> bool {
     if std::env::var_os(LIMITED).is_some() {
-        let build = |relays| Registry::builder().max_relays(relays).build();
-        assert_is!(build(MAX_RELAYS), Err(BuildError::OutOfMemory));
-        assert!(build(1_000).is_ok(), "room for less");
-        return;
+        return true;
     }
-    let test = std::env::current_exe().expect("the test's own path");
-    let name = "building::tables_that_there_is_no_memory_for_are_refused";
     let limited = std::process::Command::new("sh")
-        .args(["-c", "ulimit -v 1000000 && exec \"$0\" \"$@\""])
-        .arg(test)
-        .args([name, "--exact", "--test-threads=1"])
+        .args(["-c", &format!("{limits} exec \"$0\" \"$@\"")])
+        .arg(std::env::current_exe().expect("the test's own path"))
+        .args([test, "--exact", "--test-threads=1"])
         .env(LIMITED, "1")
         .output()
         .expect("a shell");
     let printed = String::from_utf8_lossy(&limited.stdout);
     assert!(limited.status.success(), "{printed}");
     assert!(printed.contains("1 passed"), "{printed}");
+    false
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn tables_that_there_is_no_memory_for_are_refused() {
+    let test = "building::tables_that_there_is_no_memory_for_are_refused";
+    if is_limited(test, "ulimit -v 1000000 &&") {
+        let build = |relays| Registry::builder().max_relays(relays).build();
+        assert_is!(build(MAX_RELAYS), Err(BuildError::OutOfMemory));
+        assert!(build(1_000).is_ok(), "room for less");
+    }
+}
+
+/// No thread can have a stack of a million gigabytes.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_maintenance_thread_that_does_not_start_is_an_error() {
+    let test = "building::a_maintenance_thread_that_does_not_start_is_an_error";
+    if is_limited(test, "export RUST_MIN_STACK=1000000000000000 &&") {
+        assert_is!(Registry::builder().build(), Err(BuildError::Thread { .. }));
+        let manual = Registry::builder().maintenance(Maintenance::Manual);
+        assert!(manual.build().is_ok(), "without one");
+    }
 }
 
 #[test]
