@@ -173,7 +173,7 @@ MUTANTS = [
     ("merge drops what may still be renewed", "src/registry/housekeeping.rs",
      "let stays = !record.lifecycle().is_over();",
      "let stays = record.lifecycle().is_live_at(self.timeline.tick());",
-     "a_relay_that_is_renewed_beside_housekeeping_is_found without steps"),
+     "a_relay_that_is_renewed_beside_housekeeping_is_found"),
     ("nobody helps a sweep", "src/registry/housekeeping.rs",
      "            self.expire_any(tick);", "",
      "a_relay_that_is_due_makes_room_beside_a_sweep"),
