@@ -243,7 +243,7 @@ MUTANTS = [
      "registry: self.registry,", "registry: 1,",
      "semantics::again::what_was_found_in_another_registry_does_not_count"),
     ("calls in a row hand out what was found, whatever became of it", "src/select/recent.rs",
-     "if worth.score <= enough && admit().is_ok() {", "if worth.score <= enough || admit().is_ok() {",
+     "if worth.score <= enough && criteria.admits(", "if worth.score <= enough || criteria.admits(",
      "semantics::again::what_may_not_be_handed_out_any_more_is_not"),
     ("calls in a row keep to a relay while it fills up", "src/select/recent.rs",
      "kept.enough.set(enough);", "kept.enough.set(f32::INFINITY);",

@@ -235,7 +235,11 @@ mod tests {
             let mut now = 0;
             for (record, ahead, exponent, moves_time) in steps {
                 if moves_time {
-                    now += ahead << exponent >> 6;
+                    now = match model.values().min() {
+                        // To the very tick of the next deadline, or just somewhere.
+                        Some(&next) if exponent == 0 => next,
+                        _ => now + (ahead << exponent >> 6),
+                    };
                     let mut due = Vec::new();
                     wheel.advance(Tick(now), |record| {
                         let deadline: u64 = model[&record];
