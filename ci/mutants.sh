@@ -54,8 +54,7 @@ for group in "${groups[@]}"; do
         values)
             seed values 'src/relay/{id,nat,info,reach}.rs src/relay/endpoint/*.rs' \
                 '--lib --test values --test semantics' \
-                --skip districts:: --skip explaining:: --skip oracle:: --skip visibility:: --skip outage:: \
-                --skip completeness:: --skip failures:: --skip views:: --skip bans:: --skip dht:: --skip rtt:: --skip select::
+                --skip districts:: --skip registry::bans:: --skip dht:: --skip rtt:: --skip select::
             ;;
         *) fail "no group $group" ;;
     esac
