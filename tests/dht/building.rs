@@ -7,12 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use relay_registry::dht::{
-    Candidate, CandidateError, Coverage, DhtError, DhtOptions, DhtOptionsError, Kad, Limits,
-    Memory, Network, RawMemory, RelayDht, SignedRecord,
+    Answer, Candidate, CandidateError, CandidateSink, Coverage, DhtError, DhtOptions,
+    DhtOptionsError, Kad, Limits, Member, MemberSink, Memory, Network, ProbeError, Put, RawMemory,
+    RelayDht, SignedRecord,
 };
-use relay_registry::{BuildError, Clock, FindOptions, ManualClock, RegisterOptions, Registry};
+use relay_registry::{
+    BuildError, Clock, FindOptions, ManualClock, NodeId, RegisterOptions, Registry,
+};
 
-use crate::world::{EPOCH, World, home, id, key, secs, stranger, until};
+use crate::world::{EPOCH, RTT, World, home, id, key, secs, stranger, until};
 
 #[test]
 fn what_is_printed_of_options_tells_no_key() {
@@ -100,7 +103,7 @@ fn a_label_of_a_failure_domain_is_published_and_heard() {
     for (n, node) in (1..).zip(&nodes) {
         let options = match n {
             3 => RegisterOptions::new(),
-            _ => RegisterOptions::new().failure_domain("one rack"),
+            _ => RegisterOptions::new().failure_domain("one-rack"),
         };
         node.registry
             .register_with(id(n), home(n), &options)
@@ -111,14 +114,17 @@ fn a_label_of_a_failure_domain_is_published_and_heard() {
     nodes.iter().for_each(|node| node.work());
     let reader = world.reader();
     until(&world, &[&reader], || (1..=3).all(|n| reader.knows(n)));
-    for _ in 0..32 {
-        let options = FindOptions::new().max_results(2);
-        let found = reader.registry.find_relays(&stranger(), &options);
-        assert!(
-            found.iter().any(|relay| relay.node_id() == id(3)),
-            "{found:?}"
-        );
+    for (n, percent) in [(1, 98), (2, 99)] {
+        reader.registry.record_rtt(&id(n), RTT * percent / 100);
     }
+    let options = FindOptions::new().max_results(2);
+    let found = reader.registry.find_relays(&stranger(), &options);
+    let found: Vec<_> = found.iter().map(|relay| relay.node_id()).collect();
+    assert_eq!(
+        found,
+        [id(1), id(3)],
+        "two is nearer, and in the rack of one"
+    );
 }
 
 /// A relay that works and finds no place waits for one.
@@ -150,13 +156,8 @@ fn a_relay_without_a_place_takes_the_next_that_is_free() {
     panic!("not within an hour");
 }
 
-/// A list of names alone, as the reference system's is: each is asked for.
-#[test]
-fn a_directory_of_names_is_as_good_as_one_of_records() {
-    let world = World::new();
-    let raw = RawMemory::new(8);
-    let engine = || Kad::new(raw.clone(), Network::default()).with_clock(world.wall.clone());
-    assert_eq!(engine().raw().nodes(), 8);
+/// One publishes its relay, and the other hears of it.
+fn meet<D: RelayDht + 'static>(world: &World, engine: impl Fn() -> D) {
     let build = |options| world.builder().dht(engine(), options).build().unwrap();
     let relay = build(world.options().key(key(1)));
     relay.register(id(1), home(1)).unwrap();
@@ -170,6 +171,82 @@ fn a_directory_of_names_is_as_good_as_one_of_records() {
         world.advance(secs(1));
     }
     panic!("not within ten minutes");
+}
+
+#[test]
+fn relays_are_found_over_a_raw_store() {
+    let world = World::new();
+    let raw = RawMemory::new(8);
+    let engine = || Kad::new(raw.clone(), Network::default()).with_clock(world.wall.clone());
+    assert_eq!(engine().raw().nodes(), 8);
+    meet(&world, engine);
+}
+
+/// Each that is named is asked for.
+#[test]
+fn a_directory_of_names_is_as_good_as_one_of_records() {
+    struct Names(Memory);
+    impl RelayDht for Names {
+        fn limits(&self) -> Limits {
+            self.0.limits()
+        }
+        fn put(&self, record: &SignedRecord, by: Instant) -> Result<Put, DhtError> {
+            self.0.put(record, by)
+        }
+        fn get(
+            &self,
+            node: &NodeId,
+            newer_than: Option<u64>,
+            by: Instant,
+            sink: &mut CandidateSink<'_>,
+        ) -> Result<Answer, DhtError> {
+            self.0.get(node, newer_than, by, sink)
+        }
+        fn join(&self, shard: u16, record: &SignedRecord, by: Instant) -> Result<Put, DhtError> {
+            self.0.join(shard, record, by)
+        }
+        fn members(
+            &self,
+            shard: u16,
+            by: Instant,
+            sink: &mut MemberSink<'_>,
+        ) -> Result<Answer, DhtError> {
+            self.0.members(shard, by, &mut |member| {
+                let (node, record) = (member.node, None);
+                sink(Member { node, record })
+            })
+        }
+    }
+    let world = World::new();
+    meet(&world, || Names(world.dht.connect()));
+}
+
+/// One that gave way to a local relay says something new, and then waits until that is gone.
+#[test]
+fn a_relay_that_finds_the_registry_full_enters_when_there_is_room() {
+    let world = World::new();
+    let options = world.options().reserve_for_local(0);
+    let builder = world.builder().max_relays(1);
+    let reader = builder.dht(world.dht.connect(), options).build().unwrap();
+    let has = |n| reader.is_relay(&id(n));
+    reader.offer(&world.says(1, "5.6.1.1:1")).unwrap();
+    reader.distribute();
+    assert!(has(1));
+    reader.register(id(9), home(9)).unwrap();
+    world.advance(secs(1));
+    reader.offer(&world.says(1, "5.6.1.1:1")).unwrap();
+    assert!(!has(1) && has(9));
+    assert_eq!(reader.stats().dht.unwrap().candidates, 1);
+    assert!(reader.unregister(&id(9)));
+    for _ in 0..3_600 {
+        reader.distribute();
+        reader.maintain();
+        if has(1) {
+            return;
+        }
+        world.advance(secs(1));
+    }
+    panic!("not within an hour");
 }
 
 /// A clock of the embedder's that breaks for a while.
@@ -209,20 +286,16 @@ fn an_engine_without_a_directory_says_so() {
         fn limits(&self) -> Limits {
             self.0.limits()
         }
-        fn put(
-            &self,
-            record: &SignedRecord,
-            deadline: Instant,
-        ) -> Result<relay_registry::dht::Put, DhtError> {
+        fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
             self.0.put(record, deadline)
         }
         fn get(
             &self,
-            node: &relay_registry::NodeId,
+            node: &NodeId,
             newer_than: Option<u64>,
             deadline: Instant,
-            sink: &mut relay_registry::dht::CandidateSink<'_>,
-        ) -> Result<relay_registry::dht::Answer, DhtError> {
+            sink: &mut CandidateSink<'_>,
+        ) -> Result<Answer, DhtError> {
             self.0.get(node, newer_than, deadline, sink)
         }
     }
@@ -263,5 +336,36 @@ fn a_wait_that_is_over_is_a_miss() {
         let longest = Duration::from_micros(1);
         let missed = registry.find_relay_wait(&stranger(), &options, longest);
         assert!(missed.is_err());
+    }
+}
+
+#[test]
+fn refusals_say_what_is_wrong() {
+    let refused = |options: DhtOptions, local: u8| {
+        let builder = Registry::builder().local_id(id(local));
+        let error = builder.dht(Memory::new(), options).build().unwrap_err();
+        error.source().expect("a source").to_string()
+    };
+    let too_many = refused(DhtOptions::new().workers(65), 1);
+    assert_eq!(too_many, "workers is 65, not 0 to 64");
+    let too_long = refused(DhtOptions::new().absent_for(Duration::MAX), 1);
+    assert!(too_long.starts_with("absent_for is "), "{too_long}");
+    let other = refused(DhtOptions::new().key(key(2)), 1);
+    assert!(other.contains(&id(2).to_string()), "{other}");
+
+    let world = World::new();
+    let reader = world.reader().registry;
+    let withdrawn = world.withdraws(1);
+    let unlearned = Registry::new().offer(&withdrawn).unwrap_err();
+    assert_eq!(unlearned.to_string(), "the registry learns from nobody");
+    let private = reader.offer(&world.says(1, "10.0.0.1:1")).unwrap_err();
+    assert!(private.to_string().contains("public"), "{private}");
+    let probes = [
+        (ProbeError::Unreachable, "answered"),
+        (ProbeError::Refused, "serve"),
+        (ProbeError::WrongIdentity, "is not the relay"),
+    ];
+    for (error, says) in probes {
+        assert!(error.to_string().contains(says), "{error}");
     }
 }
