@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use relay_registry::dht::{
     Candidate, CandidateError, Coverage, DhtError, DhtOptions, DhtOptionsError, Kad, Limits,
-    Memory, Network, RawMemory, RelayDht, SignedRecord,
+    Memory, Network, ProbeError, RawMemory, RelayDht, SignedRecord,
 };
 use relay_registry::{BuildError, Clock, FindOptions, ManualClock, RegisterOptions, Registry};
 
@@ -263,5 +263,36 @@ fn a_wait_that_is_over_is_a_miss() {
         let longest = Duration::from_micros(1);
         let missed = registry.find_relay_wait(&stranger(), &options, longest);
         assert!(missed.is_err());
+    }
+}
+
+#[test]
+fn refusals_say_what_is_wrong() {
+    let refused = |options: DhtOptions, local: u8| {
+        let builder = Registry::builder().local_id(id(local));
+        let error = builder.dht(Memory::new(), options).build().unwrap_err();
+        error.source().expect("a source").to_string()
+    };
+    let too_many = refused(DhtOptions::new().workers(65), 1);
+    assert_eq!(too_many, "workers is 65, not 0 to 64");
+    let too_long = refused(DhtOptions::new().absent_for(Duration::MAX), 1);
+    assert!(too_long.starts_with("absent_for is "), "{too_long}");
+    let other = refused(DhtOptions::new().key(key(2)), 1);
+    assert!(other.contains(&id(2).to_string()), "{other}");
+
+    let world = World::new();
+    let reader = world.reader().registry;
+    let withdrawn = world.withdraws(1);
+    let unlearned = Registry::new().offer(&withdrawn).unwrap_err();
+    assert_eq!(unlearned.to_string(), "the registry learns from nobody");
+    let private = reader.offer(&world.says(1, "10.0.0.1:1")).unwrap_err();
+    assert!(private.to_string().contains("public"), "{private}");
+    let probes = [
+        (ProbeError::Unreachable, "answered"),
+        (ProbeError::Refused, "serve"),
+        (ProbeError::WrongIdentity, "is not the relay"),
+    ];
+    for (error, says) in probes {
+        assert!(error.to_string().contains(says), "{error}");
     }
 }
