@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use relay_registry::dht::{
-    Candidate, CandidateError, Coverage, DhtError, DhtOptions, DhtOptionsError, Kad, Limits,
-    Memory, Network, ProbeError, RawMemory, RelayDht, SignedRecord,
+    Answer, Candidate, CandidateError, CandidateSink, Coverage, DhtError, DhtOptions,
+    DhtOptionsError, Kad, Limits, Member, MemberSink, Memory, Network, ProbeError, Put, RawMemory,
+    RelayDht, SignedRecord,
 };
-use relay_registry::{BuildError, Clock, FindOptions, ManualClock, RegisterOptions, Registry};
+use relay_registry::{
+    BuildError, Clock, FindOptions, ManualClock, NodeId, RegisterOptions, Registry,
+};
 
 use crate::world::{EPOCH, World, home, id, key, secs, stranger, until};
 
@@ -150,13 +153,8 @@ fn a_relay_without_a_place_takes_the_next_that_is_free() {
     panic!("not within an hour");
 }
 
-/// A list of names alone, as the reference system's is: each is asked for.
-#[test]
-fn a_directory_of_names_is_as_good_as_one_of_records() {
-    let world = World::new();
-    let raw = RawMemory::new(8);
-    let engine = || Kad::new(raw.clone(), Network::default()).with_clock(world.wall.clone());
-    assert_eq!(engine().raw().nodes(), 8);
+/// One publishes its relay, and the other hears of it.
+fn meet<D: RelayDht + 'static>(world: &World, engine: impl Fn() -> D) {
     let build = |options| world.builder().dht(engine(), options).build().unwrap();
     let relay = build(world.options().key(key(1)));
     relay.register(id(1), home(1)).unwrap();
@@ -170,6 +168,78 @@ fn a_directory_of_names_is_as_good_as_one_of_records() {
         world.advance(secs(1));
     }
     panic!("not within ten minutes");
+}
+
+#[test]
+fn relays_are_found_over_a_raw_store() {
+    let world = World::new();
+    let raw = RawMemory::new(8);
+    let engine = || Kad::new(raw.clone(), Network::default()).with_clock(world.wall.clone());
+    assert_eq!(engine().raw().nodes(), 8);
+    meet(&world, engine);
+}
+
+/// Each that is named is asked for.
+#[test]
+fn a_directory_of_names_is_as_good_as_one_of_records() {
+    struct Names(Memory);
+    impl RelayDht for Names {
+        fn limits(&self) -> Limits {
+            self.0.limits()
+        }
+        fn put(&self, record: &SignedRecord, by: Instant) -> Result<Put, DhtError> {
+            self.0.put(record, by)
+        }
+        fn get(
+            &self,
+            node: &NodeId,
+            newer_than: Option<u64>,
+            by: Instant,
+            sink: &mut CandidateSink<'_>,
+        ) -> Result<Answer, DhtError> {
+            self.0.get(node, newer_than, by, sink)
+        }
+        fn join(&self, shard: u16, record: &SignedRecord, by: Instant) -> Result<Put, DhtError> {
+            self.0.join(shard, record, by)
+        }
+        fn members(
+            &self,
+            shard: u16,
+            by: Instant,
+            sink: &mut MemberSink<'_>,
+        ) -> Result<Answer, DhtError> {
+            self.0.members(shard, by, &mut |member| {
+                let (node, record) = (member.node, None);
+                sink(Member { node, record })
+            })
+        }
+    }
+    let world = World::new();
+    meet(&world, || Names(world.dht.connect()));
+}
+
+/// Its probe succeeded, but a local one came first.
+#[test]
+fn a_relay_that_finds_the_registry_full_enters_when_there_is_room() {
+    let world = World::new();
+    let options = world.options().reserve_for_local(0);
+    let builder = world.builder().max_relays(1);
+    let reader = builder.dht(world.dht.connect(), options).build().unwrap();
+    reader.offer(&world.says(1, "5.6.1.1:1")).unwrap();
+    reader.register(id(9), home(9)).unwrap();
+    reader.distribute();
+    assert!(!reader.is_relay(&id(1)) && reader.is_relay(&id(9)));
+    assert_eq!(reader.stats().dht.unwrap().candidates, 1);
+    assert!(reader.unregister(&id(9)));
+    for _ in 0..3_600 {
+        reader.distribute();
+        reader.maintain();
+        if reader.is_relay(&id(1)) {
+            return;
+        }
+        world.advance(secs(1));
+    }
+    panic!("not within an hour");
 }
 
 /// A clock of the embedder's that breaks for a while.
@@ -209,20 +279,16 @@ fn an_engine_without_a_directory_says_so() {
         fn limits(&self) -> Limits {
             self.0.limits()
         }
-        fn put(
-            &self,
-            record: &SignedRecord,
-            deadline: Instant,
-        ) -> Result<relay_registry::dht::Put, DhtError> {
+        fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
             self.0.put(record, deadline)
         }
         fn get(
             &self,
-            node: &relay_registry::NodeId,
+            node: &NodeId,
             newer_than: Option<u64>,
             deadline: Instant,
-            sink: &mut relay_registry::dht::CandidateSink<'_>,
-        ) -> Result<relay_registry::dht::Answer, DhtError> {
+            sink: &mut CandidateSink<'_>,
+        ) -> Result<Answer, DhtError> {
             self.0.get(node, newer_than, deadline, sink)
         }
     }
