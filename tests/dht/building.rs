@@ -15,7 +15,7 @@ use relay_registry::{
     BuildError, Clock, FindOptions, ManualClock, NodeId, RegisterOptions, Registry,
 };
 
-use crate::world::{EPOCH, World, home, id, key, secs, stranger, until};
+use crate::world::{EPOCH, RTT, World, home, id, key, secs, stranger, until};
 
 #[test]
 fn what_is_printed_of_options_tells_no_key() {
@@ -103,7 +103,7 @@ fn a_label_of_a_failure_domain_is_published_and_heard() {
     for (n, node) in (1..).zip(&nodes) {
         let options = match n {
             3 => RegisterOptions::new(),
-            _ => RegisterOptions::new().failure_domain("one rack"),
+            _ => RegisterOptions::new().failure_domain("one-rack"),
         };
         node.registry
             .register_with(id(n), home(n), &options)
@@ -114,14 +114,17 @@ fn a_label_of_a_failure_domain_is_published_and_heard() {
     nodes.iter().for_each(|node| node.work());
     let reader = world.reader();
     until(&world, &[&reader], || (1..=3).all(|n| reader.knows(n)));
-    for _ in 0..32 {
-        let options = FindOptions::new().max_results(2);
-        let found = reader.registry.find_relays(&stranger(), &options);
-        assert!(
-            found.iter().any(|relay| relay.node_id() == id(3)),
-            "{found:?}"
-        );
+    for (n, percent) in [(1, 98), (2, 99)] {
+        reader.registry.record_rtt(&id(n), RTT * percent / 100);
     }
+    let options = FindOptions::new().max_results(2);
+    let found = reader.registry.find_relays(&stranger(), &options);
+    let found: Vec<_> = found.iter().map(|relay| relay.node_id()).collect();
+    assert_eq!(
+        found,
+        [id(1), id(3)],
+        "two is nearer, and in the rack of one"
+    );
 }
 
 /// A relay that works and finds no place waits for one.
