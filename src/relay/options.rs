@@ -95,6 +95,8 @@ impl RegisterOptions {
     /// see [`FindOptions::spread_cost`](crate::FindOptions::spread_cost). Others
     /// are refused with
     /// [`RegisterError::InvalidFailureDomain`](crate::RegisterError::InvalidFailureDomain).
+    /// Through a [DHT](crate::dht) go labels of visible ASCII characters only:
+    /// with a space in it, one is known here and to nobody else.
     pub fn failure_domain(mut self, label: impl Into<Arc<str>>) -> Self {
         self.failure_domain = Some(label.into());
         self
