@@ -43,7 +43,9 @@ Options:
   --threads T            threads that ask at full speed, or with --compare how
                          many simulations run at a time: 1 to 256
                          [default: as many as the machine runs at once]
-  --seed K               the same seed gives the same simulation [default: 1]
+  --seed K               the same seed gives the same relays and requests; only
+                         how long failing relays are left alone is jittered
+                         [default: 1]
   --compare              simulate with every rule instead of one, and print the
                          median over several seeds, a line per rule; nothing
                          runs at full speed

@@ -116,7 +116,11 @@ pub fn setting(args: &Args, world: &World) -> Vec<Figure> {
 /// What is this simulation's own.
 fn dealt(args: &Args, world: &World) -> Vec<Figure> {
     vec![
-        whole("seed", args.seed, "the same seed gives the same simulation"),
+        whole(
+            "seed",
+            args.seed,
+            "the same seed gives the same relays and requests",
+        ),
         word(
             "rule",
             args.rule.name(),
