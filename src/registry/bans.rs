@@ -11,7 +11,7 @@
 
 use crate::errors::BanError;
 use crate::relay::NodeId;
-use crate::sync::{Arc, Swap, random_hasher};
+use crate::sync::{Arc, AtomicBool, Ordering, Swap, random_hasher};
 use crate::time::Tick;
 use std::collections::HashMap;
 use std::fmt;
@@ -19,24 +19,45 @@ use std::fmt;
 type Map = HashMap<NodeId, Tick, ahash::RandomState>;
 
 /// Until when who is banned.
-pub(crate) struct Bans(Swap<Map>);
+pub(crate) struct Bans {
+    map: Swap<Map>,
+    /// Set for good before the first ban: where none was, none is looked for.
+    are_any: AtomicBool,
+}
 
 impl Bans {
     /// How many relays can be banned at a time.
     pub(crate) const MAX: usize = 65_536;
 
     pub(super) fn new() -> Self {
-        Self(Swap::new(Arc::new(Map::with_hasher(random_hasher()))))
+        Self::of(Map::with_hasher(random_hasher()))
+    }
+
+    fn of(map: Map) -> Self {
+        Self {
+            are_any: AtomicBool::new(!map.is_empty()),
+            map: Swap::new(Arc::new(map)),
+        }
     }
 
     /// When the ban of a relay ends, if it is banned at `now`.
+    #[inline]
     pub(super) fn until(&self, relay: &NodeId, now: Tick) -> Option<Tick> {
-        let until = *self.0.load().get(relay)?;
+        // Relaxed: ordered as the map is, see above.
+        if !self.are_any.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.look_up(relay, now)
+    }
+
+    fn look_up(&self, relay: &NodeId, now: Tick) -> Option<Tick> {
+        let until = *self.map.load().get(relay)?;
         (until > now).then_some(until)
     }
 
     /// Bans a relay, or changes when its ban ends.
     pub(super) fn insert(&self, relay: NodeId, until: Tick, now: Tick) -> Result<(), BanError> {
+        self.are_any.store(true, Ordering::Relaxed);
         self.change(now, |bans| {
             if bans.len() >= Self::MAX && !bans.contains_key(&relay) {
                 return Err(BanError::TooMany { max: Self::MAX });
@@ -53,7 +74,7 @@ impl Bans {
 
     /// All bans in force.
     pub(super) fn all(&self, now: Tick) -> Vec<(NodeId, Tick)> {
-        let bans = self.0.load();
+        let bans = self.map.load();
         let in_force = bans.iter().filter(|&(_, &until)| until > now);
         in_force.map(|(relay, until)| (*relay, *until)).collect()
     }
@@ -61,11 +82,11 @@ impl Bans {
     /// Swaps in a changed copy without the bans that are over.
     fn change<R>(&self, now: Tick, change: impl Fn(&mut Map) -> R) -> R {
         loop {
-            let current = Arc::clone(&self.0.load());
+            let current = Arc::clone(&self.map.load());
             let mut next = Map::clone(&current);
             next.retain(|_, until| *until > now);
             let changed = change(&mut next);
-            if self.0.replace(&current, Arc::new(next)).is_some() {
+            if self.map.replace(&current, Arc::new(next)).is_some() {
                 return changed;
             }
         }
@@ -74,7 +95,7 @@ impl Bans {
 
 impl fmt::Debug for Bans {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Bans").field(&self.0.load().len()).finish()
+        f.debug_tuple("Bans").field(&self.map.load().len()).finish()
     }
 }
 
@@ -91,7 +112,7 @@ mod tests {
         let until = |n| Tick(if n < Bans::MAX / 2 { 10 } else { 20 });
         let mut map = Map::with_hasher(random_hasher());
         map.extend((0..Bans::MAX).map(|n| (id(n), until(n))));
-        Bans(Swap::new(Arc::new(map)))
+        Bans::of(map)
     }
 
     #[test]
@@ -112,7 +133,11 @@ mod tests {
         assert_eq!(bans.insert(id(Bans::MAX), Tick(30), Tick(0)), Ok(()));
         assert!(bans.insert(id(0), Tick(30), Tick(9)).is_err());
         assert_eq!(bans.insert(id(0), Tick(30), Tick(10)), Ok(()));
-        assert_eq!(bans.0.load().len(), Bans::MAX / 2 + 2, "none that is over");
+        assert_eq!(
+            bans.map.load().len(),
+            Bans::MAX / 2 + 2,
+            "none that is over"
+        );
         assert!(!bans.remove(&id(1), Tick(10)), "over");
     }
 }

@@ -220,7 +220,7 @@ impl Registry {
     /// trip of the path, `u` the relay's utilisation. A relay whose round trip
     /// is unknown ranks at the assumed one. Among many that are practically
     /// equal a few are drawn at random and the best of them is taken, so
-    /// callers do not herd; of more than 64, what a call found serves up to 31
+    /// callers do not herd; of more than 64, what a call found serves up to 63
     /// more of its thread in the same tick, as long as that is about as good as
     /// it was. Only relays that are live, have capacity left and do not drain
     /// are handed out; never the target, nor this node.

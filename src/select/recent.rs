@@ -25,7 +25,7 @@ use std::iter;
 /// Relays that are kept; a power of two.
 const KEPT: usize = 4;
 /// Calls that choose from them.
-const CALLS: u32 = 31;
+const CALLS: u32 = 63;
 
 /// Where a relay is, and what it is worth.
 #[derive(Clone, Copy)]
