@@ -173,3 +173,17 @@ fn a_ban_on_a_relay_that_expired_leaves_what_it_had_earned() {
     let relay = world.relay(&id(1)).unwrap();
     assert_eq!(relay.circuit(), CircuitState::Open);
 }
+
+/// What is prefetched for the searches to come lay behind the end of a band that is a few entries longer
+/// than what is sampled of it, and the search panicked.
+#[test]
+fn a_band_hardly_longer_than_what_is_sampled_of_it_is_searched() {
+    for relays in [256, 257, 260, 263, 264, 265, 270] {
+        let world = world_of(relays as usize);
+        (0..relays).for_each(|n| world.join(n));
+        world.maintain();
+        for _ in 0..2 * relays {
+            assert!(world.found_with(&excluding([0])).is_some(), "of {relays}");
+        }
+    }
+}

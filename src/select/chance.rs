@@ -73,7 +73,9 @@ impl Window {
     /// The place that will be in the window so many searches later.
     #[inline]
     pub(crate) fn entrant(&self, searches: usize) -> usize {
-        self.place(self.len as usize + searches)
+        let offset = self.len as usize + searches;
+        // In a band that is hardly longer, it has gone around.
+        self.place(offset.checked_sub(self.band.len()).unwrap_or(offset))
     }
 
     #[inline(always)]
@@ -106,6 +108,22 @@ mod tests {
         assert!(!window.is_moving());
         let seen: BTreeSet<usize> = (0..1_000).map(|_| chance.place_in(&window)).collect();
         assert_eq!(seen, (5..9).collect());
+    }
+
+    #[test]
+    fn what_enters_is_in_the_band_however_short_that_is() {
+        for len in WINDOW + 1..WINDOW + 20 {
+            let band = 7..7 + len;
+            for start in band.clone() {
+                let band = band.clone();
+                let window = Window {
+                    start,
+                    len: WINDOW as u32,
+                    band: band.clone(),
+                };
+                assert!((0..20).all(|searches| band.contains(&window.entrant(searches))));
+            }
+        }
     }
 
     #[test]
