@@ -78,8 +78,7 @@ refuses "$target/debug/examples/mesh" --engine mainline
 mesh=$target/release/examples/mesh
 refuses "$mesh" --relays none
 for engine in memory kad mainline; do
-    run "$mesh" --engine "$engine" --relays 50 --seed 1 --json >"$answers/$engine"
-    cat "$answers/$engine"
+    run "$mesh" --engine "$engine" --relays 50 --seed 1 --json | tee "$answers/$engine"
     python3 - "$answers/$engine" <<'PYTHON'
 import json
 import sys

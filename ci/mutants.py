@@ -281,6 +281,12 @@ MUTANTS = [
     ("stale sequence accepted once forgotten", "src/dht/record/freshness.rs",
      "None if sequence < self.floor => Verdict::Forgotten { floor: self.floor },\n", "",
      "records::freshness::an_older_record_never_wins_and_a_withdrawn_one_never_returns"),
+    ("join counts where any version has it", "src/dht/engine/mainline/shard.rs",
+     "let held = if anywhere { &self.merged } else { &self.newest };", "let held = &self.merged;",
+     "lib::dht::engine::mainline::shard::tests::what_the_newest_version_leaves_out_has_not_come_to_stay"),
+    ("join is never looked at again", "src/dht/publisher/statement.rs",
+     "self.recheck_at = (at < self.refresh_at).then_some(at);", "self.recheck_at = None;",
+     "lib::dht::publisher::tests::it_is_made_sure_that_a_shard_lists_it_soon_and_then_ever_more_seldom"),
 ]
 
 

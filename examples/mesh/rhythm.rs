@@ -46,6 +46,8 @@ impl Rhythm {
             .sweep_interval(self.sweep)
             .debounce(Duration::from_millis(100))
             .absent_for(Duration::from_secs(1))
+            // One that was lost is soon made up for.
+            .probe_interval(Duration::from_secs(20))
             .probe_deadline(Duration::from_secs(1))
             .request_deadline(Duration::from_secs(5))
             .farewell(Duration::from_millis(500))

@@ -98,16 +98,22 @@ pub fn probe(
 }
 
 fn ask(address: SocketAddr, nonce: &[u8], deadline: Duration) -> io::Result<[u8; 64]> {
+    let begun = Instant::now();
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.connect(address)?;
-    socket.set_read_timeout(Some(deadline))?;
     socket.send(nonce)?;
-    let mut signature = [0; 64];
-    let len = socket.recv(&mut signature)?;
-    if len == signature.len() {
-        Ok(signature)
-    } else {
-        Err(io::ErrorKind::UnexpectedEof.into())
+    let mut answer = [0; 64 + 1];
+    loop {
+        let left = deadline.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        socket.set_read_timeout(Some(left))?;
+        let len = socket.recv(&mut answer)?;
+        // Anything else was meant for whoever had this port before.
+        if let Ok(signature) = answer[..len].try_into() {
+            return Ok(signature);
+        }
     }
 }
 

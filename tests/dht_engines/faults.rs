@@ -2,12 +2,13 @@
 //! anybody writes.
 
 use relay_registry::dht::{
-    Candidate, CandidateError, Coverage, DhtError, Faults, Hang, Kad, Lie, Limits, Member, Memory,
-    Network, Put, RawKad, RawMemory, RecordError, RelayDht, SignedRecord,
+    Answer, Candidate, CandidateError, Coverage, DhtError, Faults, Hang, Kad, Lie, Limits, Member,
+    Memory, Network, Put, RawKad, RawMemory, RecordError, RelayDht, SignedRecord, ValueSink,
 };
 use relay_registry::{ManualClock, NodeId};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -297,6 +298,49 @@ fn lists_written_at_the_same_time_by_many_come_together() {
         dht.join(0, &announced(relay, 1), soon()).expect("it joins");
     }
     assert_eq!(members(&dht, 0).len(), 8);
+}
+
+/// Counts what is written.
+struct Counting(RawMemory, AtomicUsize);
+
+impl RawKad for Counting {
+    fn max_value(&self) -> usize {
+        self.0.max_value()
+    }
+
+    fn store(&self, key: [u8; 32], value: &[u8], deadline: Instant) -> Result<Put, DhtError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.store(key, value, deadline)
+    }
+
+    fn find_value(
+        &self,
+        key: [u8; 32],
+        deadline: Instant,
+        sink: &mut ValueSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        self.0.find_value(key, deadline, sink)
+    }
+}
+
+#[test]
+fn a_list_is_written_for_whom_it_lacks_and_for_nobody_else() {
+    let dht = Kad::new(
+        Counting(RawMemory::new(20), AtomicUsize::new(0)),
+        Network::default(),
+    );
+    let writes = || dht.raw().1.swap(0, Ordering::Relaxed);
+    dht.join(0, &announced(1, 1), soon()).expect("it joins");
+    assert_eq!(writes(), 1);
+    let put = dht.join(0, &announced(1, 1), soon()).expect("it is in");
+    assert_eq!((writes(), put.stored()), (0, 20));
+    dht.join(0, &announced(1, 2), soon()).expect("a refresh");
+    assert_eq!(writes(), 1);
+    dht.leave(0, &withdrawn(1, 3), soon()).expect("it leaves");
+    dht.leave(0, &withdrawn(1, 3), soon()).expect("it has left");
+    assert_eq!(writes(), 1);
+    dht.join(0, &announced(1, 4), soon()).expect("it is back");
+    assert_eq!(writes(), 1);
 }
 
 #[test]

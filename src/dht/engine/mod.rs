@@ -107,7 +107,10 @@ pub trait RelayDht: Send + Sync + 'static {
     ) -> Result<Answer, DhtError>;
 
     /// Enters the relay whose `record` this is in `shard` of the directory.
-    /// Joining again is how a membership is kept alive.
+    /// Joining again is how a membership is kept alive. It is also asked for,
+    /// with the same record, to make sure that what others wrote at the same
+    /// time did not undo it: where that is still listed there is nothing to
+    /// write.
     ///
     /// # Errors
     ///

@@ -139,7 +139,7 @@ impl Publisher {
         if self.signing_due(now.at).is_some_and(|due| due <= now.at) {
             self.sign(now, random);
         }
-        let act = self.said.as_ref()?.next();
+        let act = self.said.as_ref()?.next(now.at);
         self.in_flight_since = act.is_some().then_some(now.at);
         act
     }
@@ -231,7 +231,7 @@ impl Publisher {
                 if let Act::Put(record) = act {
                     self.stored = Some(record.clone());
                 }
-                said.succeeded(act);
+                said.succeeded(act, now.at, random);
                 self.back_off.reset();
                 return;
             }
@@ -241,6 +241,8 @@ impl Publisher {
                 self.last_sequence = self.last_sequence.max(stored);
                 said.void();
             }
+            // Others write the shard at the same time, which a pause ends.
+            Err(DhtError::Conflict) if !matches!(act, Act::Put(_)) => {}
             Err(DhtError::Conflict) => said.void(),
             Err(DhtError::Full { .. }) if matches!(act, Act::Join(..)) && said.move_on() => return,
             Err(error) if error.is_transient() || *error == DhtError::Closed => {}

@@ -1,8 +1,12 @@
-//! One signed statement on its way: stored, then listed.
+//! One signed statement on its way: stored, then listed, then looked for in the
+//! directory now and then, as others who write it at the same time may undo that.
 
 use std::time::Duration;
 
+use fastrand::Rng;
+
 use super::Act;
+use crate::dht::pace::a_little_less;
 use crate::dht::{Announcement, Limits, SignedRecord};
 use crate::relay::NodeId;
 
@@ -37,6 +41,10 @@ pub(super) struct Statement {
     refresh_at: Duration,
     put: Step,
     list: Step,
+    /// When to make sure that the directory still lists this node.
+    recheck_at: Option<Duration>,
+    /// How often that was done.
+    rechecks: u32,
     /// The shards that a withdrawal has yet to leave.
     to_leave: Vec<u16>,
     void: bool,
@@ -76,6 +84,8 @@ impl Statement {
             refresh_at,
             put: Step::Open,
             list: Step::Open,
+            recheck_at: None,
+            rechecks: 0,
             to_leave,
             void: false,
             shards,
@@ -116,14 +126,15 @@ impl Statement {
         self.shards
     }
 
-    pub(super) fn next(&self) -> Option<Act> {
+    pub(super) fn next(&self, now: Duration) -> Option<Act> {
         if self.void {
             return None;
         }
         if self.put == Step::Open {
             return Some(Act::Put(self.record.clone()));
         }
-        let shard = self.open_list()?;
+        let recheck = || self.shards.current.filter(|_| self.is_recheck_due(now));
+        let shard = self.open_list().or_else(recheck)?;
         Some(if self.record.is_tombstone() {
             Act::Leave(shard, self.record.clone())
         } else {
@@ -142,15 +153,32 @@ impl Statement {
         }
     }
 
+    fn is_recheck_due(&self, now: Duration) -> bool {
+        self.recheck_at.is_some_and(|at| at <= now)
+    }
+
+    /// When to look again: soon, then ever more seldom, and no more when all is
+    /// said again anyway.
+    fn schedule_recheck(&mut self, now: Duration, random: &mut Rng) {
+        let stands = self.refresh_at.saturating_sub(self.signed_at);
+        let soon = (stands / 8).saturating_mul(1 << self.rechecks.min(3));
+        let at = now.saturating_add(a_little_less(soon, random));
+        self.rechecks = self.rechecks.saturating_add(1);
+        self.recheck_at = (at < self.refresh_at).then_some(at);
+    }
+
     pub(super) fn is_of(&self, act: &Act) -> bool {
         let (Act::Put(record) | Act::Join(_, record) | Act::Leave(_, record)) = act;
         *record == self.record
     }
 
-    pub(super) fn succeeded(&mut self, act: &Act) {
+    pub(super) fn succeeded(&mut self, act: &Act, now: Duration, random: &mut Rng) {
         match act {
             Act::Put(_) => self.put = Step::Done,
-            Act::Join(..) => self.list = Step::Done,
+            Act::Join(..) => {
+                self.list = Step::Done;
+                self.schedule_recheck(now, random);
+            }
             Act::Leave(shard, _) => self.to_leave.retain(|left| left != shard),
         }
     }
@@ -158,13 +186,17 @@ impl Statement {
     pub(super) fn gave_up(&mut self, act: &Act) {
         match act {
             Act::Put(_) => self.put = Step::GivenUp,
-            Act::Join(..) => self.list = Step::GivenUp,
+            Act::Join(..) => {
+                self.list = Step::GivenUp;
+                self.recheck_at = None;
+            }
             Act::Leave(shard, _) => self.to_leave.retain(|left| left != shard),
         }
     }
 
     /// The current shard is full: on to the next one, unless all were.
     pub(super) fn move_on(&mut self) -> bool {
+        self.list = Step::Open;
         let Shards {
             count,
             current,

@@ -2,6 +2,7 @@ use super::*;
 use crate::dht::{Load, SequenceMemory, Verdict};
 
 const S: fn(u64) -> Duration = Duration::from_secs;
+const REFRESH: u64 = 800;
 const WALL: Duration = Duration::from_secs(1_800_000_000);
 
 struct Desk {
@@ -15,11 +16,11 @@ impl Desk {
         let rhythm = Rhythm {
             debounce: S(1),
             ttl: S(1_800),
-            refresh: S(800),
+            refresh: S(REFRESH),
             load_every: S(60),
             patience: S(200),
         };
-        let limits = Limits::new(900, 4, S(800), shards);
+        let limits = Limits::new(900, 4, S(REFRESH), shards);
         let key = Arc::new(SecretKey::from_seed([7; 32]));
         Self {
             publisher: Publisher::new(key, Network::default(), limits, rhythm),
@@ -67,6 +68,13 @@ impl Desk {
             acts.push(act);
         }
         acts
+    }
+
+    /// Has the record stored; the joining that follows.
+    fn stored(&mut self, at: u64) -> Act {
+        let put = Act::Put(self.put(at));
+        self.done(&put, Ok(()));
+        self.next(at).expect("a shard to join")
     }
 
     fn put(&mut self, at: u64) -> SignedRecord {
@@ -265,6 +273,57 @@ fn a_full_shard_is_passed_over() {
     shards.sort_unstable();
     assert_eq!(shards, [0, 1, 2, 3], "each once, and then a rest");
     assert!(matches!(desk.next(400), Some(Act::Join(..))));
+}
+
+#[test]
+fn it_is_made_sure_that_a_shard_lists_it_soon_and_then_ever_more_seldom() {
+    let mut desk = Desk::new(1);
+    desk.holds(0, 5);
+    let joined = desk.stored(1);
+    desk.done(&joined, Ok(()));
+    assert!(desk.publisher.is_settled());
+    let mut rechecks = Vec::new();
+    // It is said again after three quarters of a refresh at the earliest.
+    for at in 2..REFRESH * 3 / 4 {
+        if let Some(act) = desk.next(at) {
+            assert_eq!(act, joined, "the same again at {at}");
+            assert!(desk.publisher.is_settled(), "nothing is to be said");
+            desk.done(&act, Ok(()));
+            rechecks.push(at);
+        }
+    }
+    let gaps: Vec<u64> = rechecks.windows(2).map(|at| at[1] - at[0]).collect();
+    assert!(rechecks[0] <= REFRESH / 8 + 2, "{rechecks:?}");
+    assert!(rechecks.len() >= 2, "{rechecks:?}");
+    assert!(gaps[0] > rechecks[0], "{gaps:?}");
+}
+
+#[test]
+fn a_shard_that_others_write_is_joined_later_without_signing_anew() {
+    let mut desk = Desk::new(1);
+    desk.holds(0, 5);
+    let join = desk.stored(1);
+    desk.done(&join, Err(DhtError::Conflict));
+    assert_eq!(desk.next(1), None, "not at once");
+    assert_eq!(desk.next(60), Some(join));
+}
+
+#[test]
+fn a_shard_that_is_full_when_it_is_looked_at_again_is_passed_over() {
+    let mut desk = Desk::new(2);
+    desk.holds(0, 5);
+    let join = desk.stored(1);
+    desk.done(&join, Ok(()));
+    let again = (2..REFRESH / 2)
+        .find_map(|at| desk.next(at))
+        .expect("a look");
+    assert_eq!(again, join);
+    desk.done(&again, Err(DhtError::Full { max: 1 }));
+    assert!(!desk.publisher.is_settled());
+    let (Act::Join(full, _), Some(Act::Join(next, _))) = (join, desk.next(REFRESH / 2)) else {
+        panic!("another shard is joined");
+    };
+    assert_ne!(full, next);
 }
 
 #[test]

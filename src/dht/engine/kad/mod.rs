@@ -78,7 +78,7 @@ pub trait RawKad: Send + Sync + 'static {
 /// its tombstone, what was read is merged with what is written, and what was
 /// written is read back until it is there. Entries end when their records do.
 /// So nobody can list another; but anybody can wipe a list or a record, and
-/// relays put theirs back only at their next refresh.
+/// relays put theirs back only when they look again or say it anew.
 ///
 /// ```
 /// use relay_registry::dht::{Kad, Network, RawMemory, RelayDht};
@@ -199,9 +199,11 @@ impl<K: RawKad> Kad<K> {
         let key = keys::of_list(shard);
         let mut written = None;
         for attempt in 0..ATTEMPTS {
-            let list = self.read_list(key, deadline)?;
+            let (list, answered) = self.read_list(key, deadline)?;
             match written {
-                Some(put) if list.holds(record) => return Ok(put),
+                _ if list.holds(record) => {
+                    return Ok(written.unwrap_or_else(|| Put::new(answered, answered)));
+                }
                 _ => written = Some(self.write_list(key, list, record, deadline)?),
             }
             pause(attempt, deadline)?;
@@ -221,8 +223,9 @@ impl<K: RawKad> Kad<K> {
         self.raw.store(key, &bytes, deadline)
     }
 
-    /// What the lists of all nodes that answer come to together.
-    fn read_list(&self, key: [u8; 32], deadline: Instant) -> Result<List, DhtError> {
+    /// What the lists of all nodes that answer come to together, and how many
+    /// did.
+    fn read_list(&self, key: [u8; 32], deadline: Instant) -> Result<(List, u32), DhtError> {
         let mut list = List::default();
         let answer = self.read_lists(key, deadline, |bytes| {
             list.merge(bytes, &self.network, self.now(), |_| ());
@@ -232,7 +235,7 @@ impl<K: RawKad> Kad<K> {
         if answer.answered() == 0 {
             return Err(DhtError::Unreachable);
         }
-        Ok(list)
+        Ok((list, answer.answered()))
     }
 
     /// Hands on each distinct list.
@@ -374,7 +377,7 @@ fn pause(attempt: u32, deadline: Instant) -> Result<(), DhtError> {
     let longest = FIRST_PAUSE * (1 << attempt.min(6));
     let pause = longest.mul_f64(fastrand::f64());
     if pause > deadline.saturating_duration_since(Instant::now()) {
-        return Err(DhtError::Timeout);
+        return Err(DhtError::Conflict);
     }
     std::thread::sleep(pause);
     Ok(())

@@ -73,7 +73,7 @@ impl Entry {
 }
 
 /// What is known of a shard at one moment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Directory {
     now: Stamp,
     /// How long a word on a relay counts.
@@ -111,6 +111,12 @@ impl Directory {
         }
     }
 
+    /// Takes in this version only.
+    pub(super) fn replace(&mut self, version: &[u8]) {
+        self.entries.clear();
+        self.merge(version, |_| ());
+    }
+
     /// Enters `key`, or marks that it left, as the latest word on it.
     pub(super) fn set(&mut self, key: [u8; KEY], left: bool) -> Result<(), DhtError> {
         let stamp = match self.entries.get(&key) {
@@ -137,6 +143,13 @@ impl Directory {
     /// Whether `key` is known to have left.
     pub(super) fn has_left(&self, key: &[u8; KEY]) -> bool {
         self.entries.get(key).is_some_and(|entry| entry.left)
+    }
+
+    /// Whether `key` is a member and will be for at least three quarters of the
+    /// time, so that it need not join again.
+    pub(super) fn is_fresh(&self, key: &[u8; KEY]) -> bool {
+        let entry = self.entries.get(key).filter(|entry| !entry.left);
+        entry.is_some_and(|entry| entry.stamp.age(self.now) < self.lifetime / 4)
     }
 
     /// Whether the word of `other` on `key` is known here too.
@@ -234,6 +247,17 @@ mod tests {
             assert_eq!(members(start + 7_200, &[&joined]), [], "{start}");
             assert_eq!(members(start - 300, &[&joined]), [1], "a clock may lag");
             assert_eq!(members(start - 301, &[&joined]), [], "but not by much");
+        }
+    }
+
+    #[test]
+    fn who_joined_lately_need_not_join_again() {
+        let joined = version(1_000, &[(1, false), (2, true)]);
+        for (later, is_fresh) in [(0, true), (1_799, true), (1_800, false)] {
+            let mut directory = at(1_000 + later);
+            directory.merge(&joined, |_| ());
+            assert_eq!(directory.is_fresh(&[1; KEY]), is_fresh, "{later}");
+            assert!(!directory.is_fresh(&[2; KEY]) && !directory.is_fresh(&[3; KEY]));
         }
     }
 

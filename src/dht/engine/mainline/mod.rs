@@ -3,6 +3,7 @@
 mod builder;
 mod directory;
 mod request;
+mod shard;
 mod waiting;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use crate::dht::{Network, SignedRecord};
 use crate::relay::NodeId;
 use directory::{Directory, Stamp};
 use request::Request;
+use shard::Shard;
 use waiting::{NoResult, Pending, wait_until};
 
 pub use builder::MainlineBuilder;
@@ -35,7 +37,7 @@ pub use builder::MainlineBuilder;
 /// eight more items under a key that all relays of a network share, each with up
 /// to 28 relays (224 in all), written with compare-and-swap. Anybody who knows
 /// that key can blank or fill it: it is a hint, and relays rejoin at every
-/// refresh. Its default is derived from the tag of the network, which is public;
+/// refresh, and when they find themselves left out. Its default is derived from the tag of the network, which is public;
 /// closed networks set [a secret](MainlineBuilder::directory_secret).
 ///
 /// It sends at most four requests at once, for the nodes' answers overrun the
@@ -77,18 +79,6 @@ struct LocalNode {
     serves: bool,
 }
 
-/// What nodes hold of a shard.
-struct Shard {
-    /// What all versions come to.
-    directory: Directory,
-    /// The highest of their sequences.
-    newest: Option<i64>,
-    /// Whether any version lists the relay in question.
-    is_listed: bool,
-    /// How many nodes answered.
-    answered: u32,
-}
-
 /// At eight at once a third of the packets was lost.
 const MAX_IN_FLIGHT: usize = 4;
 
@@ -97,12 +87,10 @@ const SHARDS: u16 = 8;
 /// How often a shard is written that others write at the same time.
 const ATTEMPTS: u32 = 6;
 
-/// How many of these compare and swap. Where nodes hold different versions none
-/// that is named is theirs, and only a later sequence brings them together.
+/// How many of these compare and swap in any case. Where nodes hold different
+/// versions none that is named is theirs, and only a later sequence brings them
+/// together.
 const COMPARING_ATTEMPTS: u32 = 3;
-
-/// The longest pause before the second attempt; it doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 impl Mainline {
     /// To join the DHT with the records of `network`.
@@ -202,8 +190,9 @@ impl Mainline {
         verdict
     }
 
-    /// Brings a word on a relay into a shard, until it is found there. That one
-    /// left is brought to all nodes: readers list whom any of them lists.
+    /// Brings a word on a relay into a shard, until the newest version has it: who
+    /// read before it was written may be about to write without it. That one left
+    /// is brought to all nodes: readers list whom any of them lists.
     fn enlist(
         &self,
         shard: u16,
@@ -218,27 +207,32 @@ impl Mainline {
         let mut request = Request::start(self, deadline)?;
         let mut written: Option<(Directory, Put)> = None;
         for attempt in 0..ATTEMPTS {
-            let Shard {
-                directory: mut found,
-                newest,
-                is_listed,
-                answered,
-            } = self.read_shard(&mut request, &salt, key)?;
-            let has_left = left && found.has_left(key);
-            // One that lies may list it for ever.
-            if has_left && (!is_listed || attempt + 1 == ATTEMPTS) {
+            let begun = Instant::now();
+            let is_last = attempt + 1 == ATTEMPTS;
+            let mut shard = self.read_shard(&mut request, &salt, key)?;
+            let answered = shard.answered;
+            let has_left = left && shard.merged.has_left(key);
+            // One that lies may list it for ever, or leave it out.
+            if has_left && (!shard.is_listed || is_last) {
                 return Ok(Put::new(answered, answered));
             }
             match written.take() {
-                Some((wanted, put)) if !left && found.agrees(&wanted, key) => return Ok(put),
-                _ => found.set(*key, left)?,
+                Some((wanted, put)) if !left && shard.agrees(&wanted, key, is_last) => {
+                    return Ok(put);
+                }
+                None if !left && shard.newest.is_fresh(key) => {
+                    return Ok(Put::new(answered, answered));
+                }
+                _ => shard.merged.set(*key, left)?,
             }
-            let cas = newest.filter(|_| attempt < COMPARING_ATTEMPTS && !has_left);
-            let item = self.shard_item(&found, newest, &salt)?;
+            let newest = shard.newest_sequence;
+            let is_compared = attempt < COMPARING_ATTEMPTS || shard.versions == 1;
+            let cas = newest.filter(|_| is_compared && !has_left);
+            let item = self.shard_item(&shard.merged, newest, &salt)?;
             match request.store(item, cas) {
-                Ok(put) => written = Some((found, put)),
+                Ok(put) => written = Some((shard.merged, put)),
                 Err(DhtError::Conflict | DhtError::Superseded { .. }) => {
-                    pause(attempt, request.deadline())?;
+                    pause(attempt, begun.elapsed(), request.deadline());
                 }
                 Err(error) => return Err(error),
             }
@@ -253,25 +247,17 @@ impl Mainline {
         salt: &[u8],
         key: &[u8; 32],
     ) -> Result<Shard, DhtError> {
-        let mut directory = self.vacant_directory();
-        let mut newest = None;
-        let mut is_listed = false;
+        let mut shard = Shard::new(self.vacant_directory());
         let answer = request.look_up(&self.directory_key(), salt, None, |item| {
-            newest = newest.max(Some(item.seq()));
-            is_listed |= directory::lists(item.value(), key);
-            directory.merge(item.value(), |_| ());
+            shard.take_in(item, key);
             ControlFlow::Continue(())
         })?;
         // To write without having read would wipe what is there.
         if answer.answered() == 0 {
             return Err(request.unanswered());
         }
-        Ok(Shard {
-            directory,
-            newest,
-            is_listed,
-            answered: answer.answered(),
-        })
+        shard.answered = answer.answered();
+        Ok(shard)
     }
 
     fn shard_item(
@@ -410,13 +396,10 @@ fn since_epoch() -> Duration {
         .unwrap_or_default()
 }
 
-/// Waits a random while, so that those who wrote at once do not again.
-fn pause(attempt: u32, deadline: Instant) -> Result<(), DhtError> {
-    let longest = FIRST_PAUSE * (1 << attempt.min(6));
-    let pause = longest.mul_f64(fastrand::f64());
-    if pause > deadline.saturating_duration_since(Instant::now()) {
-        return Err(DhtError::Timeout);
-    }
-    std::thread::sleep(pause);
-    Ok(())
+/// Waits a random while, so that those who wrote at once do not again: the more
+/// of them there are, the more often `round`, from reading to writing, must fit.
+fn pause(attempt: u32, round: Duration, deadline: Instant) {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let longest = round.saturating_mul(1 << attempt.min(2)).min(left / 2);
+    std::thread::sleep(longest.mul_f64(fastrand::f64()));
 }
