@@ -200,12 +200,10 @@ impl<K: RawKad> Kad<K> {
         let mut written = None;
         for attempt in 0..ATTEMPTS {
             let (list, answered) = self.read_list(key, deadline)?;
-            match written {
-                _ if list.holds(record) => {
-                    return Ok(written.unwrap_or_else(|| Put::new(answered, answered)));
-                }
-                _ => written = Some(self.write_list(key, list, record, deadline)?),
+            if list.holds(record) {
+                return Ok(written.unwrap_or_else(|| Put::new(answered, answered)));
             }
+            written = Some(self.write_list(key, list, record, deadline)?);
             pause(attempt, deadline)?;
         }
         Err(DhtError::Conflict)

@@ -37,8 +37,9 @@ pub use builder::MainlineBuilder;
 /// eight more items under a key that all relays of a network share, each with up
 /// to 28 relays (224 in all), written with compare-and-swap. Anybody who knows
 /// that key can blank or fill it: it is a hint, and relays rejoin at every
-/// refresh, and when they find themselves left out. Its default is derived from the tag of the network, which is public;
-/// closed networks set [a secret](MainlineBuilder::directory_secret).
+/// refresh, and when they find themselves left out. Its default is derived from
+/// the tag of the network, which is public; closed networks set
+/// [a secret](MainlineBuilder::directory_secret).
 ///
 /// It sends at most four requests at once, for the nodes' answers overrun the
 /// socket beyond that. A request that outlived its deadline, or whose reader had
