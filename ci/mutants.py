@@ -69,17 +69,17 @@ MUTANTS = [
      "(self.life.load(Ordering::Relaxed) == life).then_some(word)", "Some(word)",
      "a_glance_sees_one_life"),
     ("glance without a fence", "src/record/mod.rs",
-     "        fence(Ordering::Acquire);\n", "",
+     "        fence(Ordering::Acquire);\n        (self.life", "        (self.life",
      "a_glance_sees_one_life"),
     ("next life begun without a fence", "src/record/mod.rs",
      "        fence(Ordering::Release);\n", "",
      "a_glance_sees_one_life"),
     ("lease beyond the capacity", "src/record/load.rs",
-     "self.total() >= self.capacity()", "self.total() > self.capacity()",
+     "self.total() >= capacity", "self.total() > capacity",
      "the_last_unit_of_a_record_is_taken_once"),
     ("lease taken by a store", "src/record/mod.rs",
-     "self.update_load(Load::with_lease)",
-     "self.load().with_lease().inspect(|load| self.load.store(load.bits(), Ordering::Release))",
+     "self.update_load(|load| load.with_lease(capacity))",
+     "self.load().with_lease(capacity).inspect(|load| self.load.store(load.bits(), Ordering::Release))",
      "the_last_unit_of_a_record_is_taken_once"),
     ("lease on a closed record", "src/record/load.rs",
      "        if self.is_closed() {\n            Some(Refusal::Closed)\n        } else if",
@@ -170,9 +170,28 @@ MUTANTS = [
     ("merge drops runs added meanwhile", "src/select/snapshot.rs",
      "runs: snapshot.runs[old_runs..].to_vec(),", "runs: vec![snapshot.fresh_run()],",
      "a_merge_loses_no_arrival"),
-    ("lease not checked against the announcement", "src/table/found.rs",
-     "Some(capacity) if load.total() > capacity =>", "Some(capacity) if load.total() > capacity + 9 =>",
-     "a_capacity_that_lags_behind_lets_no_lease_through"),
+    ("lease by the capacity beside the load", "src/table/found.rs",
+     "take_lease(self.announcement(word).capacity)", "take_lease(self.record.load().capacity())",
+     "a_raised_capacity_is_leased_as_soon_as_it_is_seen"),
+    ("lease not checked against a new announcement", "src/table/found.rs",
+     "!word.is_over() && total <= self.announcement(word).capacity",
+     "!word.is_over() && total <= self.announcement(word).capacity + 9",
+     "no_unit_is_leased_beyond_a_lowered_capacity"),
+    ("lease on a relay that is gone", "src/table/found.rs",
+     "!word.is_over() && total <=", "word.is_over() || total <=",
+     "no_unit_is_leased_of_a_relay_that_is_gone"),
+    ("refusal without a second look at the lifecycle", "src/table/found.rs",
+     "Err(refusal) if self.record.is_still(word) =>", "Err(refusal) =>",
+     "a_refusal_is_not_made_of_two_moments"),
+    ("room without a second look at the lifecycle", "src/table/found.rs",
+     "refusal_at(capacity).is_none() && self.record.is_still(word)", "refusal_at(capacity).is_none()",
+     "room_is_not_made_of_two_moments"),
+    ("second look at the lifecycle without a fence", "src/record/mod.rs",
+     "        // Acquire: had we read anything written after the transition, we would\n        // see the transition.\n        fence(Ordering::Acquire);\n", "",
+     "room_is_not_made_of_two_moments"),
+    ("verdict made of two moments", "src/select/criteria.rs",
+     "if record.is_still(word) {", "if record.is_still(word) || word.is_live() {",
+     "a_relay_is_found_on_terms_on_which_it_had_room"),
     ("merge drops what may still be renewed", "src/registry/housekeeping.rs",
      "let stays = !record.lifecycle().is_over();",
      "let stays = record.lifecycle().is_live_at(self.timeline.tick());",
@@ -352,12 +371,13 @@ def run(check, seconds=None):
 
 
 def path_of(model):
-    """The path of a loom model; its file may be `models.rs`, or any with a module `models`."""
+    """The path of a loom model; its file may be `models.rs`, in a folder `models`, or any
+    with a module `models`."""
     for place in sorted((ROOT / "src").rglob("*.rs")):
         text = place.read_text()
-        if f"fn {model}(" in text and "use crate::sync::" in text and "check" in text:
+        if f"fn {model}(" in text and "check(" in text:
             parts = list(place.relative_to(ROOT / "src").with_suffix("").parts)
-            parts = parts if parts[-1] == "models" else parts + ["models"]
+            parts = parts if "models" in parts else parts + ["models"]
             return "::".join(parts + [model])
     sys.exit(f"there is no model {model}")
 

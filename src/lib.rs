@@ -84,7 +84,9 @@
 //!   that starts after its registration returned, and to none that starts after
 //!   its departure or deadline.
 //! - **Capacity is never exceeded** by [leases](Lease), under any interleaving.
-//!   Dropping a lease gives its unit back once, wherever and whenever.
+//!   Dropping a lease gives its unit back once, wherever and whenever. Nobody is
+//!   refused while there is room, but for an instant [at which a capacity is
+//!   lowered](Registry::lease).
 //! - **The bound on relays is strict**, renewals always succeed at it, and
 //!   nobody is refused for a relay that is gone or one that never came.
 //! - **"None" means none.** Sampling is for speed; a complete walk backs it, and

@@ -121,8 +121,7 @@ fn long_answers_are_sorted_and_distinct_as_short_ones_are() {
     assert_eq!(numbers(&few), numbers(&all[..20]));
 }
 
-/// A renewal that repeats what another one announced, and has yet to bring into
-/// force, brings it into force itself.
+/// Also where nothing has been looked for or leased since an earlier one.
 #[test]
 fn a_lowered_capacity_is_in_force_when_its_renewal_returns() {
     let world = world();

@@ -110,24 +110,30 @@ impl Load {
         self.0 & flag != 0
     }
 
-    /// Why a lease would be refused now, if it would.
+    /// Why a lease would be refused, if it would, by the capacity in the word.
     #[inline]
     pub(crate) fn refusal(self) -> Option<Refusal> {
+        self.refusal_at(self.capacity())
+    }
+
+    /// Why a lease on a relay of `capacity` units would be refused, if it would.
+    #[inline]
+    pub(crate) fn refusal_at(self, capacity: u32) -> Option<Refusal> {
         if self.is_closed() {
             Some(Refusal::Closed)
         } else if self.is_draining() {
             Some(Refusal::Draining)
-        } else if self.total() >= self.capacity() {
+        } else if self.total() >= capacity {
             Some(Refusal::Full)
         } else {
             None
         }
     }
 
-    /// With one lease more.
+    /// With one lease more, of `capacity` units.
     #[inline]
-    pub(crate) fn with_lease(self) -> Result<Self, Refusal> {
-        match self.refusal() {
+    pub(crate) fn with_lease(self, capacity: u32) -> Result<Self, Refusal> {
+        match self.refusal_at(capacity) {
             // Below the capacity, so the count cannot leave its field.
             None => Ok(Self(self.0 + Self::LEASE)),
             Some(refusal) => Err(refusal),
@@ -183,10 +189,12 @@ mod tests {
     #[test]
     fn leases_stop_at_the_capacity() {
         let mut load = Load::idle(2);
-        load = load.with_lease().unwrap().with_lease().unwrap();
-        assert_eq!(load.with_lease(), Err(Refusal::Full));
-        assert_eq!(load.with_capacity(1).with_lease(), Err(Refusal::Full));
-        assert_eq!(load.with_capacity(3).with_lease().unwrap().leases(), 3);
+        load = load.with_lease(2).unwrap().with_lease(2).unwrap();
+        assert_eq!(load.with_lease(2), Err(Refusal::Full));
+        assert_eq!(load.with_lease(1), Err(Refusal::Full));
+        assert_eq!(load.with_lease(3).unwrap().leases(), 3);
+        assert_eq!(load.refusal(), Some(Refusal::Full));
+        assert_eq!(load.with_capacity(3).refusal(), None);
     }
 
     #[test]
@@ -195,9 +203,9 @@ mod tests {
         assert_eq!(load.reported(), MAX_CAPACITY);
         load = load.with_report(0);
         for _ in 0..MAX_CAPACITY {
-            load = load.with_lease().unwrap();
+            load = load.with_lease(MAX_CAPACITY).unwrap();
         }
-        assert_eq!(load.with_lease(), Err(Refusal::Full));
+        assert_eq!(load.with_lease(MAX_CAPACITY), Err(Refusal::Full));
         load = load.with_report(u32::MAX);
         assert_eq!(
             (load.leases(), load.reported()),
@@ -209,16 +217,16 @@ mod tests {
 
     #[test]
     fn a_report_counts_what_others_put_there() {
-        let load = Load::idle(10).with_lease().unwrap();
+        let load = Load::idle(10).with_lease(10).unwrap();
         assert_eq!(load.with_report(4).total(), 4);
         assert_eq!(load.with_report(0).total(), 1, "own leases always count");
-        let later = load.with_report(4).with_lease().unwrap();
+        let later = load.with_report(4).with_lease(10).unwrap();
         assert_eq!(later.total(), 5, "own picks since the report add up");
     }
 
     #[test]
     fn flags_refuse_in_the_order_of_finality() {
-        let full = Load::idle(1).with_lease().unwrap().with_draining(true);
+        let full = Load::idle(1).with_lease(1).unwrap().with_draining(true);
         assert_eq!(full.refusal(), Some(Refusal::Draining));
         let closed = Load::from_bits(full.bits() | Load::CLOSED);
         assert_eq!(closed.refusal(), Some(Refusal::Closed));

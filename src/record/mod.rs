@@ -220,6 +220,19 @@ impl Record {
         Lifecycle::from_bits(self.lifecycle.load(Ordering::Acquire))
     }
 
+    /// Whether the lifecycle is still `word`, so that whatever was read of the
+    /// record since `word` was, was so while it was in force.
+    ///
+    /// A pinned thread never meets the same word twice with another in between:
+    /// an announcement that was replaced is not used again before it unpins.
+    #[inline]
+    pub(crate) fn is_still(&self, word: Lifecycle) -> bool {
+        // Acquire: had we read anything written after the transition, we would
+        // see the transition.
+        fence(Ordering::Acquire);
+        self.lifecycle.load(Ordering::Relaxed) == word.bits()
+    }
+
     /// Sets the lifecycle of a private record.
     pub(crate) fn set_lifecycle(&self, word: Lifecycle) {
         // Release: publishes the announcement and the identity.
@@ -296,14 +309,15 @@ impl Record {
     /// The load word.
     #[inline]
     pub(crate) fn load(&self) -> Load {
-        // Relaxed: decisions are made by compare-and-swap.
+        // Relaxed: decisions are made by compare-and-swap, or a second look at
+        // the lifecycle.
         Load::from_bits(self.load.load(Ordering::Relaxed))
     }
 
-    /// Takes one unit of capacity, or says why not; the word with the lease.
+    /// Takes one of `capacity` units, or says why not; the word with the lease.
     #[inline]
-    pub(crate) fn take_lease(&self) -> Result<Load, Refusal> {
-        self.update_load(Load::with_lease)
+    pub(crate) fn take_lease(&self, capacity: u32) -> Result<Load, Refusal> {
+        self.update_load(|load| load.with_lease(capacity))
     }
 
     /// Gives one unit back, unless the lease may be the last thing that knows
@@ -335,7 +349,7 @@ impl Record {
         self.change_load(|load| load.with_draining(draining));
     }
 
-    /// Brings a changed capacity into force.
+    /// Notes a changed capacity beside the load.
     pub(crate) fn set_capacity(&self, capacity: u32) {
         debug_assert!((1..=MAX_CAPACITY).contains(&capacity));
         self.change_load(|load| load.with_capacity(capacity));

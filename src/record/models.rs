@@ -72,8 +72,8 @@ fn the_last_unit_of_a_record_is_taken_once() {
     check(3, || {
         let record = idle(1);
         let other = Arc::clone(&record);
-        let taking = thread::spawn(move || other.take_lease().is_ok());
-        let ours = record.take_lease().is_ok();
+        let taking = thread::spawn(move || other.take_lease(1).is_ok());
+        let ours = record.take_lease(1).is_ok();
         assert!(ours ^ taking.join().unwrap());
         assert_eq!(record.load().leases(), 1);
     });
@@ -85,7 +85,7 @@ fn a_report_beside_a_lease_counts_neither_twice() {
         let record = idle(10);
         let other = Arc::clone(&record);
         let reporting = thread::spawn(move || other.report_load(4));
-        assert!(record.take_lease().is_ok());
+        assert!(record.take_lease(10).is_ok());
         reporting.join().unwrap();
         // Four were there at the report, ours among them or after it.
         assert!([4, 5].contains(&record.load().total()));
@@ -98,10 +98,10 @@ fn draining_begins_for_all_leases_not_yet_taken() {
     check(3, || {
         let record = idle(10);
         let other = Arc::clone(&record);
-        let leasing = thread::spawn(move || other.take_lease().is_ok());
+        let leasing = thread::spawn(move || other.take_lease(10).is_ok());
         record.set_draining(true);
         let taken_before = record.load().leases();
-        assert!(record.take_lease().is_err());
+        assert!(record.take_lease(10).is_err());
         leasing.join().unwrap();
         assert_eq!(record.load().leases(), taken_before);
     });
@@ -112,7 +112,7 @@ fn a_departure_beside_a_lease_lets_no_lease_follow() {
     check(3, || {
         let record = idle(10);
         let other = Arc::clone(&record);
-        let leasing = thread::spawn(move || other.take_lease().is_ok());
+        let leasing = thread::spawn(move || other.take_lease(10).is_ok());
         let leases = record.raise(Load::CLOSED).leases();
         let taken = leasing.join().unwrap();
         assert_eq!(record.load().leases(), leases);

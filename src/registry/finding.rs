@@ -55,8 +55,12 @@ impl Core {
     ) -> Result<Lease, FindError> {
         let guard = epoch::pin();
         let best = self.glance(target, options, &guard);
-        match best.and_then(|best| Some((best, best.record.lease().ok()?))) {
-            Some((best, unit)) => Ok(Lease::new(self.describe_candidate(&best), unit)),
+        let taken = best.and_then(|best| Some((best, best.record.lease().ok()?)));
+        match taken {
+            Some((best, (unit, word))) => {
+                let relay = self.describe_candidate(&best.judged_by(word));
+                Ok(Lease::new(relay, unit))
+            }
             None => self.reserve_carefully(target, options, &guard),
         }
     }
@@ -76,18 +80,18 @@ impl Core {
 
     pub(super) fn lease(&self, relay: &NodeId) -> Result<Lease, LeaseError> {
         let guard = epoch::pin();
-        let (record, word) = self
+        let (record, seen) = self
             .find_live(relay, &guard)
             .ok_or(LeaseError::UnknownRelay)?;
         if record.circuit().is_banned(self.timeline.tick()) {
             return Err(LeaseError::Banned);
         }
         match record.lease() {
-            Ok(unit) => Ok(Lease::new(self.describe(&record, word), unit)),
+            Ok((unit, word)) => Ok(Lease::new(self.describe(&record, word), unit)),
             Err(Refusal::Closed) => Err(LeaseError::UnknownRelay),
             Err(Refusal::Draining) => Err(LeaseError::Draining),
             Err(Refusal::Full) => Err(LeaseError::Full {
-                capacity: record.announcement(word).capacity,
+                capacity: record.announcement(seen).capacity,
             }),
         }
     }

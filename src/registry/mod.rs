@@ -286,7 +286,11 @@ impl Registry {
     /// Takes a unit of capacity of a named relay.
     ///
     /// Lock-free, without allocation; one compare-and-swap decides against the
-    /// last unit, draining and departure.
+    /// last unit, draining and departure. Linearizable with the other operations
+    /// on the same id, with one exception: where a renewal lowers the capacity
+    /// under a lease that is just being taken, the lease is given back before its
+    /// caller has it, and for these few instructions keeps another caller from
+    /// the unit, who is then refused.
     ///
     /// # Errors
     ///

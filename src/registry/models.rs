@@ -4,7 +4,7 @@ use super::{FindOptions, Registration, Registry, RegistryBuilder};
 use crate::dht::{Announcement, Entry, Ground};
 use crate::registry::Maintenance;
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
-use crate::sync::check;
+use crate::sync::{check, crossing};
 use crate::time::ManualClock;
 use loom::thread;
 use std::time::Duration;
@@ -69,6 +69,28 @@ fn the_capacity_in_force_is_the_one_announced() {
             assert_eq!(leases.len(), 2);
             assert!(registry.lease(&id(1)).is_err() && !is_found(&registry));
         }
+    });
+}
+
+/// It has no room until it has moved, and some time after that.
+#[test]
+fn a_relay_is_found_on_terms_on_which_it_had_room() {
+    check(1, || {
+        let (_, registry) = registry();
+        with_capacity(&registry, 1);
+        let lease = registry.lease(&id(1)).unwrap();
+        let moved: Endpoint = std::net::SocketAddr::from(([192, 0, 2, 2], 4433)).into();
+        let (other, there) = (registry.clone(), moved.clone());
+        let moving = thread::spawn(move || {
+            other.register(id(1), there).unwrap();
+            drop(lease);
+            crossing();
+        });
+        crossing();
+        let found = registry.find_relay(&id(9));
+        assert!(found.is_err() || *found.unwrap().endpoint() == moved);
+        moving.join().unwrap();
+        assert!(is_found(&registry));
     });
 }
 

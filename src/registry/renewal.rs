@@ -105,7 +105,7 @@ impl Core {
         if !in_time || !record.renew(word, deadline, amended)? {
             return Err(Obstacle::Overtaken);
         }
-        record.bring_capacity_into_force();
+        record.copy_capacity();
         let seed = request.rtt_seed;
         if seed.is_some_and(|seed| record.seed_rtt(now.nanos, seed)) {
             self.publication.note_reordering();

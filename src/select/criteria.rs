@@ -71,6 +71,13 @@ impl<'g> Candidate<'g> {
         }
     }
 
+    /// The same relay by another lifecycle of its.
+    #[inline]
+    pub(crate) fn judged_by(self, word: Lifecycle) -> Self {
+        let worth = Worth { word, ..self.worth };
+        Self { worth, ..self }
+    }
+
     pub(crate) fn last_resort(record: RecordRef<'g>, worth: Worth) -> Self {
         Self {
             is_last_resort: true,
@@ -93,7 +100,8 @@ impl<'g> Candidate<'g> {
         self.worth.score.total_cmp(&other.worth.score)
     }
 
-    /// Whether there is room also by what the relay announces.
+    /// Whether there is room also by what the relay announces, and that is what
+    /// it was judged by.
     #[inline]
     pub(crate) fn is_confirmed(&self) -> bool {
         self.record.has_room(self.worth.word)
@@ -115,7 +123,7 @@ pub(crate) enum Rejection {
 
 impl Criteria<'_> {
     /// Whether a relay may be handed out, and how good it is, by the capacity that
-    /// it announces.
+    /// it announces: all as it was at one moment.
     ///
     /// A renewal changes that first, and the capacity beside the load after it; in
     /// between, the two differ.
@@ -135,12 +143,17 @@ impl Criteria<'_> {
     fn judge(
         &self,
         record: &RecordRef<'_>,
-        check_access: impl FnOnce(Access) -> Result<(), Rejection>,
+        check_access: impl Fn(Access) -> Result<(), Rejection>,
     ) -> Result<Worth, Rejection> {
-        let word = record.lifecycle();
-        let load = |word| record.announced_load(word);
-        let load = self.admit(record, word, load, check_access)?;
-        Ok(Worth::new(word, self.path_micros(record), load))
+        loop {
+            let word = record.lifecycle();
+            let load = |word| record.announced_load(word);
+            let admitted = self.admit(record, word, load, &check_access);
+            // Else somebody else renewed or removed it meanwhile.
+            if record.is_still(word) {
+                return Ok(Worth::new(word, self.path_micros(record), admitted?));
+            }
+        }
     }
 
     /// What a relay at the end of a path is worth, if it may be handed out; from
@@ -336,6 +349,21 @@ mod tests {
         });
     }
 
+    /// It was full until it had other terms: on the old ones there was room at no time.
+    #[test]
+    fn a_relay_that_was_renewed_and_given_a_unit_back_is_not_confirmed_as_it_was() {
+        with_a_relay(|_, criteria, record| {
+            let (unit, word) = record.lease().unwrap();
+            let endpoint = Endpoint::from_name("other.example", 1).unwrap();
+            let other = Announcement::new(endpoint, 1, Duration::from_secs(1));
+            assert_eq!(record.renew(word, Tick(2), Some(other)), Ok(true));
+            drop(unit);
+            assert!(!record.has_room(word));
+            assert!(record.has_room(record.lifecycle()));
+            assert!(criteria.judge_announced(&record).is_ok());
+        });
+    }
+
     /// As between the two steps of a renewal that lowers the capacity.
     #[test]
     fn a_relay_with_room_by_its_load_alone_is_not_confirmed() {
@@ -347,7 +375,7 @@ mod tests {
                 Candidate::new(record, worth).is_confirmed()
             };
             assert!(is_confirmed());
-            let unit = record.lease().unwrap();
+            let (unit, _) = record.lease().unwrap();
             assert!(!is_confirmed());
             let judged = criteria.judge_announced(&record);
             assert_eq!(judged.map(|_| ()), Err(Rejection::Full));

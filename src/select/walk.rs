@@ -36,8 +36,9 @@ impl<'g> Walk<'g> {
     /// Takes a unit of the best relay that gives one.
     pub(crate) fn lease(&self) -> Option<(Candidate<'g>, Unit)> {
         self.first_taken(|candidate| {
-            let unit = candidate.record.lease().ok()?;
-            self.claim(candidate).then_some((*candidate, unit))
+            let (unit, word) = candidate.record.lease().ok()?;
+            self.claim(candidate)
+                .then_some((candidate.judged_by(word), unit))
         })
     }
 

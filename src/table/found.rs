@@ -111,51 +111,59 @@ impl<'g> RecordRef<'g> {
         Ok(renewed)
     }
 
-    /// Takes one unit of capacity, or says why not.
+    /// Takes one unit of the capacity that is announced, or says why not; with
+    /// the lifecycle that allows it.
     ///
-    /// A renewal changes the announcement first and the load word after that. A
-    /// lease that slipped in between is given back before anyone has it, so
-    /// none is held beyond the capacity that was announced when it was taken;
-    /// and none is refused below it.
+    /// A renewal or a departure may come between a look at the lifecycle and a
+    /// step on the load, so there is a second look: a refusal holds if nothing
+    /// changed, and a unit is given back, before anyone has it, if by now there is
+    /// no room for it. So none is held beyond the capacity that was announced
+    /// when it was taken. Until it is given back, it keeps others from that unit.
     #[inline]
-    pub(crate) fn lease(&self) -> Result<Unit, Refusal> {
-        let load = loop {
-            match self.record.take_lease() {
-                Ok(load) => break load,
-                Err(Refusal::Full) if self.bring_capacity_into_force() => {}
-                Err(refusal) => return Err(refusal),
+    pub(crate) fn lease(&self) -> Result<(Unit, Lifecycle), Refusal> {
+        loop {
+            let word = self.record.lifecycle();
+            if word.is_over() {
+                return Err(Refusal::Closed);
             }
-        };
-        let unit = Unit::taken(self.store, self.index);
-        match self.announced_capacity() {
-            Some(capacity) if load.total() > capacity => Err(Refusal::Full),
-            _ => Ok(unit),
+            match self.record.take_lease(self.announcement(word).capacity) {
+                Ok(load) => {
+                    let unit = Unit::taken(self.store, self.index);
+                    if let Some(word) = self.allowing(load.total()) {
+                        return Ok((unit, word));
+                    }
+                }
+                Err(refusal) if self.record.is_still(word) => return Err(refusal),
+                Err(_) => {}
+            }
         }
     }
 
-    /// Copies the announced capacity to where leases are decided; whether that
-    /// changed anything.
+    /// The lifecycle, if what is announced allows for a load of `total`.
+    #[inline]
+    fn allowing(&self, total: u32) -> Option<Lifecycle> {
+        let word = self.record.lifecycle();
+        let allows = !word.is_over() && total <= self.announcement(word).capacity;
+        allows.then_some(word)
+    }
+
+    /// Copies the announced capacity beside the load, where searches read it.
     ///
     /// Of several renewals at once, the last to store looks again and finds its
-    /// own figure in force or that of a later one. What [`lease`](Self::lease)
-    /// does meanwhile goes by the announcement.
-    pub(crate) fn bring_capacity_into_force(&self) -> bool {
-        let mut changed = false;
-        while let Some(capacity) = self.announced_capacity() {
+    /// own figure there or that of a later one. Until then the two may differ;
+    /// whatever decides goes by the announcement.
+    pub(crate) fn copy_capacity(&self) {
+        loop {
+            let word = self.record.lifecycle();
+            if word.is_over() {
+                return;
+            }
+            let capacity = self.announcement(word).capacity;
             if self.record.load().capacity() == capacity {
-                break;
+                return;
             }
             self.record.set_capacity(capacity);
-            changed = true;
         }
-        changed
-    }
-
-    /// The capacity in the announcement that is in force; `None` once departed.
-    #[inline]
-    fn announced_capacity(&self) -> Option<u32> {
-        let word = self.record.lifecycle();
-        (!word.is_over()).then(|| self.announcement(word).capacity)
     }
 
     /// Its load, by the capacity that `word`, read from it, announces.
@@ -164,14 +172,11 @@ impl<'g> RecordRef<'g> {
         self.record.load().with_capacity(capacity)
     }
 
-    /// Whether its load is below the capacity announced by now; `word` was read
-    /// from it before.
+    /// Whether there was room while `word`, read from it before, was in force.
     #[inline]
     pub(crate) fn has_room(&self, word: Lifecycle) -> bool {
-        let capacity = self
-            .announced_capacity()
-            .unwrap_or_else(|| self.announcement(word).capacity);
-        self.record.load().total() < capacity
+        let capacity = self.announcement(word).capacity;
+        self.record.load().refusal_at(capacity).is_none() && self.record.is_still(word)
     }
 }
 

@@ -1,9 +1,11 @@
-//! Models of the table: admission, reclamation, leases, renewal and expiry.
+//! Models of the table: admission, reclamation, renewal and expiry; and leases.
 //!
 //! Each explores every interleaving of a few threads, within the bound on
 //! preemptions, and asserts one invariant at the end. What a thread may see is
 //! asserted as sequential consistency allows, not in real time: under loom an
 //! acquire load may legally be stale.
+
+mod leases;
 
 use super::*;
 use crate::record::Announcement;
@@ -69,9 +71,13 @@ fn holds(table: &Table, n: u8) -> bool {
     table.find(&id(n), &guard).is_some()
 }
 
-fn lease(table: &Table, n: u8) -> Option<Unit> {
+/// Renews it on other terms; what a renewal does to the table.
+fn renew(table: &Table, n: u8, capacity: u32) {
     let guard = epoch::pin();
-    table.find(&id(n), &guard)?.lease().ok()
+    let record = table.find(&id(n), &guard).unwrap();
+    let renewed = record.renew(record.lifecycle(), Tick(20), Some(announcement(capacity)));
+    assert_eq!(renewed, Ok(true));
+    record.copy_capacity();
 }
 
 /// Live records, however they are found.
@@ -269,114 +275,6 @@ fn a_handle_names_one_life_of_a_record() {
     });
 }
 
-#[test]
-fn the_last_unit_is_leased_once() {
-    check(2, || {
-        let table = table(1);
-        register(&table, 1, 1);
-        let other = Arc::clone(&table);
-        let theirs = thread::spawn(move || lease(&other, 1));
-        let ours = lease(&table, 1);
-        let theirs = theirs.join().unwrap();
-        assert!(ours.is_some() ^ theirs.is_some());
-        drop((ours, theirs));
-        assert_eq!(table.leases(), 0);
-        assert!(lease(&table, 1).is_some());
-    });
-}
-
-#[test]
-fn no_unit_is_leased_beyond_a_lowered_capacity() {
-    check(2, || {
-        let table = table(1);
-        register(&table, 1, 2);
-        let first = lease(&table, 1);
-        let other = Arc::clone(&table);
-        let second = thread::spawn(move || lease(&other, 1));
-        let guard = epoch::pin();
-        let record = table.find(&id(1), &guard).unwrap();
-        let renewed = record.renew(record.lifecycle(), Tick(20), Some(announcement(1)));
-        assert_eq!(renewed, Ok(true));
-        record.bring_capacity_into_force();
-        drop(guard);
-        let third = lease(&table, 1);
-        assert!(third.is_none(), "lowered before");
-        let second = second.join().unwrap();
-        assert_eq!(table.leases(), 1 + usize::from(second.is_some()));
-        drop((first, second));
-        assert_eq!(table.leases(), 0);
-    });
-}
-
-/// The tail of a renewal that was held up: it brings a capacity into force that
-/// a later renewal has lowered, and then looks again.
-#[test]
-fn a_capacity_that_lags_behind_lets_no_lease_through() {
-    check(3, || {
-        let table = table(1);
-        register(&table, 1, 1);
-        let other = Arc::clone(&table);
-        let lagging = thread::spawn(move || {
-            let guard = epoch::pin();
-            let record = other.find(&id(1), &guard).unwrap();
-            record.set_capacity(3);
-            record.set_capacity(1);
-        });
-        let leases = [lease(&table, 1), lease(&table, 1)];
-        assert_eq!(leases.iter().flatten().count(), 1);
-        lagging.join().unwrap();
-    });
-}
-
-/// Whichever comes first, the record is given back once: not while leased, not
-/// twice, and not never.
-#[test]
-fn a_release_and_a_departure_give_the_record_back_once() {
-    check(2, || {
-        let table = table(1);
-        register(&table, 1, 1);
-        let unit = lease(&table, 1).unwrap();
-        let index = {
-            let guard = epoch::pin();
-            table.find(&id(1), &guard).unwrap().index()
-        };
-        let other = Arc::clone(&table);
-        let leaving = thread::spawn(move || {
-            unregister(&other, 1);
-            // The mock's collector never runs; stand in for it. The real one
-            // comes here by itself.
-            if cfg!(not(crossbeam_loom)) {
-                other.store.on_unreachable(index);
-            }
-        });
-        drop(unit);
-        leaving.join().unwrap();
-        collect_all();
-        let guard = epoch::pin();
-        let taken: Vec<_> = (0..3).map(|_| table.store.take_record(&guard)).collect();
-        let again = taken.iter().filter(|&&taken| taken == Ok(index)).count();
-        // The real collector may still be held up by where its threads stand.
-        assert!(again == 1 || cfg!(crossbeam_loom) && again == 0);
-    });
-}
-
-/// The store outlives the registry until the last lease is released.
-#[test]
-fn a_release_and_the_end_of_the_registry_agree_on_who_frees_the_store() {
-    check(2, || {
-        let table = table(1);
-        register(&table, 1, 2);
-        let units = [lease(&table, 1).unwrap(), lease(&table, 1).unwrap()];
-        let store = Arc::downgrade(&table.store);
-        let releasing = thread::spawn(move || drop(units));
-        drop(table);
-        releasing.join().unwrap();
-        collect_all();
-        // Models keep what is buried.
-        assert_eq!(store.strong_count(), 1);
-    });
-}
-
 /// The one compare-and-swap on the lifecycle word: a relay that was renewed is
 /// not removed at its old deadline.
 #[test]
@@ -413,10 +311,7 @@ fn a_renewal_is_seen_whole() {
         register(&table, 1, 1);
         let other = Arc::clone(&table);
         let renewing = thread::spawn(move || {
-            let guard = epoch::pin();
-            let record = other.find(&id(1), &guard).unwrap();
-            let renewed = record.renew(record.lifecycle(), Tick(20), Some(announcement(3)));
-            assert_eq!(renewed, Ok(true));
+            renew(&other, 1, 3);
             crossing();
         });
         crossing();

@@ -30,6 +30,12 @@ pub struct Call<S: Specification> {
     pub ended: u64,
 }
 
+impl<S: Specification> Call<S> {
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.began < other.ended && other.began < self.ended
+    }
+}
+
 /// How many calls a history has at most: as many as a word has bits.
 pub const MAX_CALLS: usize = 64;
 

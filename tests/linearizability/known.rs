@@ -149,6 +149,40 @@ fn a_unit_that_was_given_back_is_free() {
     ]);
 }
 
+/// It was full on the old terms, until it had new ones.
+#[test]
+fn what_is_found_has_room_on_the_terms_that_are_seen() {
+    const MOVED: Terms = terms(2, 1);
+    let found = |terms| {
+        [
+            JOIN,
+            (2, Operation::Lease(1), Answer::Leased, 3),
+            (4, Operation::Find, Answer::Seen(terms), 9),
+            (5, Operation::Register(MOVED), Answer::Renewed, 6),
+            (7, Operation::Release(1), Answer::Done, 8),
+        ]
+    };
+    assert_possible(&found(MOVED));
+    assert_impossible(&found(ONE));
+}
+
+/// Nor is what was given back after a departure was seen.
+#[test]
+fn no_unit_is_leased_of_a_relay_that_was_seen_to_be_gone() {
+    let leased = |seen| {
+        [
+            JOIN,
+            (2, Operation::Lease(1), Answer::Leased, 3),
+            (4, Operation::Unregister, Answer::Yes, 11),
+            (5, Operation::Lease(2), Answer::Leased, 10),
+            (6, Operation::IsRelay, seen, 7),
+            (8, Operation::Release(1), Answer::Done, 9),
+        ]
+    };
+    assert_possible(&leased(Answer::Yes));
+    assert_impossible(&leased(Answer::No));
+}
+
 /// A lease on an earlier registration frees nothing of the present one.
 #[test]
 fn an_old_lease_does_not_touch_a_relay_that_came_back() {
