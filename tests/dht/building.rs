@@ -15,7 +15,7 @@ use relay_registry::{
     BuildError, Clock, FindOptions, ManualClock, NodeId, RegisterOptions, Registry,
 };
 
-use crate::world::{EPOCH, RTT, World, home, id, key, secs, stranger, until};
+use crate::world::{RTT, World, home, id, key, secs, stranger, until};
 
 #[test]
 fn what_is_printed_of_options_tells_no_key() {
@@ -280,7 +280,8 @@ fn a_panicking_clock_is_contained_and_counted() {
 fn an_engine_without_a_directory_says_so() {
     let limits = Limits::new(1_000, 1, secs(3_600), 0);
     let dht = Memory::builder().limits(limits).build();
-    assert!(!format!("{dht:?}{:?}", dht.faults()).is_empty());
+    assert!(format!("{dht:?}").starts_with("Memory"));
+    assert!(format!("{:?}", dht.faults()).starts_with("Faults"));
     struct Plain(Memory);
     impl RelayDht for Plain {
         fn limits(&self) -> Limits {
@@ -324,7 +325,6 @@ fn an_engine_without_a_directory_says_so() {
     });
     assert_eq!(answer.unwrap().coverage(), Coverage::Complete);
     assert_eq!(heard, 1);
-    assert!(relay_registry::Clock::now(&world.wall) == EPOCH);
 }
 
 /// With an engine or without.
