@@ -86,7 +86,7 @@
 //! - **Capacity is never exceeded** by [leases](Lease), under any interleaving.
 //!   Dropping a lease gives its unit back once, wherever and whenever. Nobody is
 //!   refused while there is room, but for an instant [at which a capacity is
-//!   lowered](Registry::lease).
+//!   lowered, or a relay leaves](Registry::lease).
 //! - **The bound on relays is strict**, renewals always succeed at it, and
 //!   nobody is refused for a relay that is gone or one that never came.
 //! - **"None" means none.** Sampling is for speed; a complete walk backs it, and
@@ -128,7 +128,7 @@
 //! - Where targets tell nothing of themselves, the leg from a relay to each counts
 //!   as [`assumed_rtt`](RegistryBuilder::assumed_rtt): half of the paths are then
 //!   within 1.2 times the best, a tenth beyond 2.
-//! - Beyond 64 relays, a search serves up to 15 more calls of its thread in the same
+//! - Beyond 64 relays, a search serves up to 63 more calls of its thread in the same
 //!   tick, while nobody comes or leaves: each relay is judged anew, but that another
 //!   has become better goes unnoticed for so long.
 //! - Beyond 64 relays, a find for a pair looks at the relays that a housekeeping

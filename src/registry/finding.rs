@@ -80,7 +80,7 @@ impl Core {
 
     pub(super) fn lease(&self, relay: &NodeId) -> Result<Lease, LeaseError> {
         let guard = epoch::pin();
-        let (record, seen) = self
+        let (record, _) = self
             .find_live(relay, &guard)
             .ok_or(LeaseError::UnknownRelay)?;
         if record.circuit().is_banned(self.timeline.tick()) {
@@ -88,10 +88,10 @@ impl Core {
         }
         match record.lease() {
             Ok((unit, word)) => Ok(Lease::new(self.describe(&record, word), unit)),
-            Err(Refusal::Closed) => Err(LeaseError::UnknownRelay),
-            Err(Refusal::Draining) => Err(LeaseError::Draining),
-            Err(Refusal::Full) => Err(LeaseError::Full {
-                capacity: record.announcement(seen).capacity,
+            Err((Refusal::Closed, _)) => Err(LeaseError::UnknownRelay),
+            Err((Refusal::Draining, _)) => Err(LeaseError::Draining),
+            Err((Refusal::Full, word)) => Err(LeaseError::Full {
+                capacity: record.announcement(word).capacity,
             }),
         }
     }

@@ -35,7 +35,8 @@ impl Lease {
         Self { relay, _unit: unit }
     }
 
-    /// The relay as it was when the lease was taken.
+    /// The relay as it was when the lease was taken; where it was renewed while
+    /// that was under way, on its new terms.
     #[must_use]
     pub fn relay(&self) -> &RelayInfo {
         &self.relay

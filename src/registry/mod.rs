@@ -229,6 +229,7 @@ impl Registry {
     ///
     /// [`FindError::NoRelaysAvailable`] only if there was no moment during the
     /// call's look at all relays at which one would do; it counts the reasons.
+    /// A unit that is [just being given back](Self::lease) counts as taken.
     ///
     /// # Concurrency and cost
     ///
@@ -288,9 +289,9 @@ impl Registry {
     /// Lock-free, without allocation; one compare-and-swap decides against the
     /// last unit, draining and departure. Linearizable with the other operations
     /// on the same id, with one exception: where a renewal lowers the capacity
-    /// under a lease that is just being taken, the lease is given back before its
-    /// caller has it, and for these few instructions keeps another caller from
-    /// the unit, who is then refused.
+    /// or the relay leaves under a lease that is just being taken, the lease is
+    /// given back before its caller has it, and for these few instructions keeps
+    /// other callers, also of finds, from the unit, who are then refused.
     ///
     /// # Errors
     ///

@@ -2,6 +2,7 @@
 
 use super::{FindOptions, Registration, Registry, RegistryBuilder};
 use crate::dht::{Announcement, Entry, Ground};
+use crate::errors::LeaseError;
 use crate::registry::Maintenance;
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::{check, crossing};
@@ -91,6 +92,25 @@ fn a_relay_is_found_on_terms_on_which_it_had_room() {
         assert!(found.is_err() || *found.unwrap().endpoint() == moved);
         moving.join().unwrap();
         assert!(is_found(&registry));
+    });
+}
+
+/// There is room at the capacity that was announced first.
+#[test]
+fn a_refusal_names_the_capacity_at_which_the_relay_is_full() {
+    check(1, || {
+        let (_, registry) = registry();
+        with_capacity(&registry, 2);
+        let first = registry.lease(&id(1)).unwrap();
+        let other = registry.clone();
+        let lowering = thread::spawn(move || with_capacity(&other, 1));
+        let refused = registry.lease(&id(1)).err();
+        assert!(matches!(
+            refused,
+            None | Some(LeaseError::Full { capacity: 1 })
+        ));
+        lowering.join().unwrap();
+        drop(first);
     });
 }
 

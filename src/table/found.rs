@@ -112,19 +112,21 @@ impl<'g> RecordRef<'g> {
     }
 
     /// Takes one unit of the capacity that is announced, or says why not; with
-    /// the lifecycle that allows it.
+    /// the lifecycle that decides it.
     ///
     /// A renewal or a departure may come between a look at the lifecycle and a
     /// step on the load, so there is a second look: a refusal holds if nothing
     /// changed, and a unit is given back, before anyone has it, if by now there is
     /// no room for it. So none is held beyond the capacity that was announced
-    /// when it was taken. Until it is given back, it keeps others from that unit.
+    /// when it was taken, nor by a relay that had left. Until it is given back, it
+    /// keeps others from that unit: which of the two, the one who takes it or the
+    /// one who changes the lifecycle, came first is not to be known.
     #[inline]
-    pub(crate) fn lease(&self) -> Result<(Unit, Lifecycle), Refusal> {
+    pub(crate) fn lease(&self) -> Result<(Unit, Lifecycle), (Refusal, Lifecycle)> {
         loop {
             let word = self.record.lifecycle();
             if word.is_over() {
-                return Err(Refusal::Closed);
+                return Err((Refusal::Closed, word));
             }
             match self.record.take_lease(self.announcement(word).capacity) {
                 Ok(load) => {
@@ -133,7 +135,7 @@ impl<'g> RecordRef<'g> {
                         return Ok((unit, word));
                     }
                 }
-                Err(refusal) if self.record.is_still(word) => return Err(refusal),
+                Err(refusal) if self.record.is_still(word) => return Err((refusal, word)),
                 Err(_) => {}
             }
         }

@@ -40,7 +40,7 @@ fn what_happens_one_after_another_is_possible() {
     assert_possible(&[
         JOIN,
         (2, Operation::Lease(7), Answer::Leased, 3),
-        (4, Operation::Lease(8), Answer::Full, 5),
+        (4, Operation::Lease(8), Answer::Full(1), 5),
         (6, Operation::Find, Answer::Unseen, 7),
         (8, Operation::Register(TWO), Answer::Renewed, 9),
         (10, Operation::Reserve(8), Answer::Leased, 11),
@@ -145,8 +145,24 @@ fn a_unit_that_was_given_back_is_free() {
         JOIN,
         leased,
         give_back,
-        (6, Operation::Lease(2), Answer::Full, 7),
+        (6, Operation::Lease(2), Answer::Full(1), 7),
     ]);
+}
+
+/// On the old terms there was room.
+#[test]
+fn a_refusal_names_the_capacity_at_which_the_relay_is_full() {
+    const ROOMY: Terms = terms(1, 2);
+    let refused = |capacity| {
+        [
+            (0, Operation::Register(ROOMY), Answer::New, 1),
+            (2, Operation::Lease(1), Answer::Leased, 3),
+            (4, Operation::Lease(2), Answer::Full(capacity), 7),
+            (5, Operation::Register(ONE), Answer::Renewed, 6),
+        ]
+    };
+    assert_possible(&refused(1));
+    assert_impossible(&refused(2));
 }
 
 /// It was full on the old terms, until it had new ones.
@@ -195,6 +211,6 @@ fn an_old_lease_does_not_touch_a_relay_that_came_back() {
         (10, Operation::Release(1), Answer::Done, 11),
     ];
     let with = |last| [&came_back[..], &[last]].concat();
-    assert_possible(&with((12, Operation::Lease(3), Answer::Full, 13)));
+    assert_possible(&with((12, Operation::Lease(3), Answer::Full(1), 13)));
     assert_impossible(&with((12, Operation::Lease(3), Answer::Leased, 13)));
 }

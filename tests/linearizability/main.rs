@@ -46,24 +46,30 @@ fn assert_linearizable(subject: &impl Subject, capacity: Capacity) {
     assert!(overlaps > 0, "nothing ever happened at once");
 }
 
-/// A lease under which a renewal lowers the capacity is given back, and until then
-/// keeps others from the unit; so a refusal beside such a lease says nothing.
+/// A lease under which a renewal lowers the capacity or the relay leaves is given
+/// back, and until then keeps others from the unit; so a refusal beside such a lease
+/// says nothing.
 fn may_be_refused_in_passing(refused: &Call<Relay>, history: &[Call<Relay>]) -> bool {
     let capacity = |call: &Call<Relay>| match call.operation {
         Operation::Register(terms) => Some(terms.capacity),
         _ => None,
     };
     let most = history.iter().filter_map(capacity).max();
-    let lowers = |call: &Call<Relay>| capacity(call).is_some() && capacity(call) < most;
+    let takes_away = |call: &Call<Relay>| match call.operation {
+        Operation::Register(_) => capacity(call) < most,
+        Operation::Unregister => call.answer == Answer::Yes,
+        _ => false,
+    };
     let takes =
         |call: &Call<Relay>| matches!(call.operation, Operation::Lease(_) | Operation::Reserve(_));
     let is_refused = match refused.answer {
-        Answer::Full => true,
+        Answer::Full(_) => true,
         Answer::Unseen => takes(refused) || matches!(refused.operation, Operation::Find),
         _ => false,
     };
     is_refused
-        && beside(refused, history).any(|lease| takes(lease) && beside(lease, history).any(lowers))
+        && beside(refused, history)
+            .any(|lease| takes(lease) && beside(lease, history).any(takes_away))
 }
 
 /// The others that overlap one call.

@@ -37,7 +37,8 @@ pub enum Answer {
     Unseen,
     Leased,
     Unknown,
-    Full,
+    /// At this capacity.
+    Full(u32),
     Done,
 }
 
@@ -77,6 +78,7 @@ impl Relay {
             .0
             .as_ref()
             .map_or(Answer::Unseen, |held| Answer::Seen(held.terms));
+        let capacity = self.0.as_ref().map_or(0, |held| held.terms.capacity);
         let answers = [
             Answer::New,
             Answer::Renewed,
@@ -86,7 +88,7 @@ impl Relay {
             Answer::Unseen,
             Answer::Leased,
             Answer::Unknown,
-            Answer::Full,
+            Answer::Full(capacity),
             Answer::Done,
         ];
         let possible = |answer| Some((answer, self.after(operation, &answer)?));
@@ -122,7 +124,10 @@ impl Specification for Relay {
             (Operation::Lease(token) | Operation::Reserve(token), Answer::Leased) => {
                 Some(available?.with_lease(token))
             }
-            (Operation::Lease(_), Answer::Full) => stays(!held?.has_room()),
+            (Operation::Lease(_), Answer::Full(capacity)) => {
+                let held = held?;
+                stays(!held.has_room() && held.terms.capacity == capacity)
+            }
             (Operation::Release(token), Answer::Done) => {
                 let mut after = self.clone();
                 // A lease on an earlier registration is nothing to the present one.

@@ -71,7 +71,7 @@ impl Subject for InRegistry {
             Operation::Lease(_) => match world.lease(&id) {
                 Ok(lease) => return (Answer::Leased, Some(lease)),
                 Err(LeaseError::UnknownRelay) => Answer::Unknown,
-                Err(LeaseError::Full { .. }) => Answer::Full,
+                Err(LeaseError::Full { capacity, .. }) => Answer::Full(capacity),
                 Err(error) => panic!("nobody said so: {error}"),
             },
             Operation::Reserve(_) => match world.reserve(&stranger(), &only(relay)) {
