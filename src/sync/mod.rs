@@ -3,11 +3,13 @@
 //! not built for the model checker.
 //!
 //! Everything else in the crate takes its atomics, cells, locks, epochs and
-//! random numbers from here, so that the model checker sees every one of them:
+//! random numbers from here, so that the model checker sees every one of them, and
+//! that the tests with threads can have others come between any two:
 //!
 //! | build | atomics, cells, locks | reclamation | swapped pointer |
 //! |---|---|---|---|
 //! | ordinary | `std`, `parking_lot` | `crossbeam-epoch`, a collector of our own | `arc-swap` |
+//! | `--cfg relay_delays` | the same, and a delay before some of the operations on atomics | the same | the same |
 //! | `--cfg relay_loom` | `loom` | a mock: what is deferred never runs | `loom::RwLock<Arc<T>>` |
 //! | `--cfg relay_loom --cfg crossbeam_loom` | `loom` | `crossbeam-epoch` under loom | `loom::RwLock<Arc<T>>` |
 
@@ -24,6 +26,13 @@ pub(crate) use {native::*, zeroed::ZeroedSlice};
 mod model;
 #[cfg(relay_loom)]
 pub(crate) use model::*;
+
+#[cfg(any(relay_loom, relay_delays))]
+mod stepped;
+#[cfg(any(relay_loom, relay_delays))]
+pub(crate) use stepped::*;
+#[cfg(all(relay_delays, not(relay_loom)))]
+mod delays;
 
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;

@@ -14,7 +14,7 @@ pub(crate) use loom::thread::{Thread, current as current_thread, yield_now};
 /// changed in between (tokio-rs/loom#166). A relaxed step on one shared
 /// counter before each operation cures that. It could in turn hide a missing
 /// fence, so every model is also run without it: `RELAY_LOOM_STEPS=0`.
-fn step() {
+pub(super) fn step() {
     loom::lazy_static! {
         static ref STEPS: loom::sync::atomic::AtomicUsize =
             loom::sync::atomic::AtomicUsize::new(0);
@@ -26,117 +26,6 @@ fn step() {
 
 static STEPPING: std::sync::LazyLock<bool> =
     std::sync::LazyLock::new(|| std::env::var_os("RELAY_LOOM_STEPS").is_none_or(|v| v != "0"));
-
-macro_rules! stepped_atomic {
-    ($name:ident, $value:ty) => {
-        #[derive(Debug, Default)]
-        pub(crate) struct $name(loom::sync::atomic::$name);
-
-        #[allow(dead_code)]
-        impl $name {
-            pub(crate) fn new(value: $value) -> Self {
-                Self(loom::sync::atomic::$name::new(value))
-            }
-
-            pub(crate) fn load(&self, order: Ordering) -> $value {
-                step();
-                self.0.load(order)
-            }
-
-            pub(crate) fn store(&self, value: $value, order: Ordering) {
-                step();
-                self.0.store(value, order);
-            }
-
-            pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
-                step();
-                self.0.swap(value, order)
-            }
-
-            pub(crate) fn compare_exchange(
-                &self,
-                current: $value,
-                new: $value,
-                success: Ordering,
-                failure: Ordering,
-            ) -> Result<$value, $value> {
-                step();
-                self.0.compare_exchange(current, new, success, failure)
-            }
-
-            pub(crate) fn compare_exchange_weak(
-                &self,
-                current: $value,
-                new: $value,
-                success: Ordering,
-                failure: Ordering,
-            ) -> Result<$value, $value> {
-                self.compare_exchange(current, new, success, failure)
-            }
-        }
-    };
-    ($name:ident, $value:ty, arithmetic) => {
-        stepped_atomic!($name, $value);
-
-        #[allow(dead_code)]
-        impl $name {
-            pub(crate) fn fetch_add(&self, value: $value, order: Ordering) -> $value {
-                step();
-                self.0.fetch_add(value, order)
-            }
-
-            pub(crate) fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
-                step();
-                self.0.fetch_sub(value, order)
-            }
-
-            pub(crate) fn fetch_or(&self, value: $value, order: Ordering) -> $value {
-                step();
-                self.0.fetch_or(value, order)
-            }
-
-            pub(crate) fn fetch_and(&self, value: $value, order: Ordering) -> $value {
-                step();
-                self.0.fetch_and(value, order)
-            }
-
-            pub(crate) fn fetch_max(&self, value: $value, order: Ordering) -> $value {
-                step();
-                self.0.fetch_max(value, order)
-            }
-        }
-    };
-}
-
-stepped_atomic!(AtomicBool, bool);
-stepped_atomic!(AtomicU32, u32, arithmetic);
-stepped_atomic!(AtomicU64, u64, arithmetic);
-
-#[derive(Debug)]
-pub(crate) struct AtomicPtr<T>(loom::sync::atomic::AtomicPtr<T>);
-
-#[allow(dead_code)]
-impl<T> AtomicPtr<T> {
-    pub(crate) fn new(value: *mut T) -> Self {
-        Self(loom::sync::atomic::AtomicPtr::new(value))
-    }
-
-    pub(crate) fn load(&self, order: Ordering) -> *mut T {
-        step();
-        self.0.load(order)
-    }
-
-    pub(crate) fn compare_exchange(
-        &self,
-        current: *mut T,
-        new: *mut T,
-        success: Ordering,
-        failure: Ordering,
-    ) -> Result<*mut T, *mut T> {
-        step();
-        self.0.compare_exchange(current, new, success, failure)
-    }
-}
 
 /// loom's mutex with the interface of `parking_lot`'s.
 #[derive(Debug, Default)]

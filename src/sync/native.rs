@@ -3,7 +3,9 @@
 use super::Arc;
 
 pub(crate) use parking_lot::{Mutex, MutexGuard};
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, fence};
+pub(crate) use std::sync::atomic::fence;
+#[cfg(not(relay_delays))]
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 pub(crate) use std::thread::{Thread, current as current_thread, park_timeout, yield_now};
 
 /// A cell that is read and written through closures, as loom's is.
@@ -105,9 +107,10 @@ pub(crate) fn random_hasher() -> ahash::RandomState {
 
 /// A number above zero that no other call returns.
 pub(crate) fn serial_number() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
     // Relaxed: it carries nothing but itself.
-    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// A number below `stripes`, a power of two, that differs between threads as

@@ -17,10 +17,16 @@ use checker::{Call, is_linearizable};
 use common::world_of;
 use recorder::{Capacity, Subject, record};
 use relay::{Answer, Operation, Relay};
+use std::env;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use subjects::{CheckThenAct, InRegistry, Locked};
 
+/// How many histories of each kind, unless `RELAY_HISTORIES` says.
 const HISTORIES: u32 = 5_000;
+
+fn histories() -> u32 {
+    env::var("RELAY_HISTORIES").map_or(HISTORIES, |asked| asked.parse().expect("a number"))
+}
 
 /// One test at a time, so that its threads have the machine to themselves.
 fn alone() -> MutexGuard<'static, ()> {
@@ -33,7 +39,7 @@ fn alone() -> MutexGuard<'static, ()> {
 fn assert_linearizable(subject: &impl Subject, capacity: Capacity) {
     let _alone = alone();
     let mut overlaps = 0;
-    for mut history in record(subject, capacity, HISTORIES) {
+    for mut history in record(subject, capacity, histories()) {
         history.sort_by_key(|call| call.began);
         overlaps += history
             .windows(2)
@@ -94,7 +100,7 @@ fn a_relay_is_linearizable_while_renewals_change_its_capacity() {
 /// What cannot be wrong is not found wrong.
 #[test]
 fn the_specification_behind_a_lock_is_linearizable() {
-    assert_linearizable(&Locked::new(HISTORIES), Capacity::Changing);
+    assert_linearizable(&Locked::new(histories()), Capacity::Changing);
 }
 
 /// The recorder and the checker together find what is wrong with what looks, then acts.
@@ -102,8 +108,8 @@ fn the_specification_behind_a_lock_is_linearizable() {
 fn what_looks_and_then_acts_is_found_out() {
     let _alone = alone();
     let is_found_out = (0..50).any(|_| {
-        let subject = CheckThenAct(Locked::new(HISTORIES));
-        let histories = record(&subject, Capacity::Fixed, HISTORIES);
+        let subject = CheckThenAct(Locked::new(histories()));
+        let histories = record(&subject, Capacity::Fixed, histories());
         !histories.iter().all(|history| is_linearizable(history))
     });
     assert!(is_found_out);

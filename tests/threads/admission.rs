@@ -7,6 +7,11 @@ use std::time::Duration;
 
 const THREADS: u32 = 4;
 
+/// Registers it, however long a thread that is held up anywhere keeps what has left.
+fn register(world: &World, n: u32) -> Result<Registration, RegisterError> {
+    register_patiently(world, n, endpoint(n), &options())
+}
+
 /// How many of the outcomes are this one.
 fn count(outcomes: &[Result<Registration, RegisterError>], wanted: Registration) -> usize {
     let is_wanted = |outcome: &&Result<_, _>| **outcome == Ok(wanted);
@@ -22,7 +27,7 @@ fn distinct_newcomers_fill_the_registry_to_its_bound_and_no_further() {
             let newcomers = (0..MAX as u32).map(|n| thread * 100 + n);
             newcomers
                 .map(|n| {
-                    let outcome = world.register(id(n), endpoint(n));
+                    let outcome = register(&world, n);
                     let count = world.relay_count();
                     assert!(count <= MAX, "{count} relays where {MAX} are allowed");
                     outcome
@@ -49,7 +54,7 @@ fn one_id_is_new_to_exactly_one_of_many() {
     for max_relays in [1, 2, 100] {
         let world = world_of(max_relays);
         for round in 0..150 {
-            let outcomes = at_once(THREADS, |_| world.register(id(round), endpoint(round)));
+            let outcomes = at_once(THREADS, |_| register(&world, round));
             assert_eq!(count(&outcomes, Registration::New), 1, "{outcomes:?}");
             assert_eq!(
                 count(&outcomes, Registration::Renewed),
@@ -68,7 +73,7 @@ fn two_who_race_for_one_id_do_not_take_a_third_ones_place() {
     for round in 0..500 {
         let outcomes = at_once(3, |thread| {
             let n = if thread == 2 { 1 } else { 0 };
-            world.register(id(n), endpoint(n))
+            register(&world, n)
         });
         assert_eq!(outcomes[2], Ok(Registration::New), "round {round}");
         assert_eq!(count(&outcomes[..2], Registration::New), 1, "{outcomes:?}");
@@ -137,9 +142,7 @@ fn many_newcomers_share_the_places_of_relays_that_are_due() {
         world.advance(secs(1));
         let outcomes: Vec<_> = at_once(THREADS, |thread| {
             let newcomers = (0..MAX / 2).map(|n| 100 * (thread + 1) + n);
-            newcomers
-                .map(|n| world.register(id(n), endpoint(n)))
-                .collect::<Vec<_>>()
+            newcomers.map(|n| register(&world, n)).collect::<Vec<_>>()
         })
         .concat();
         assert_eq!(
@@ -165,7 +168,7 @@ fn a_renewal_that_races_with_expiry_never_leads_to_removal_at_the_old_deadline()
                 world.maintain();
                 return None;
             }
-            let outcome = world.register_with(id(0), endpoint(1), &ttl(NEW));
+            let outcome = register_patiently(&world, 0, endpoint(1), &ttl(NEW));
             Some(outcome.expect("either way there is room"))
         });
         let info = world.info(0);

@@ -213,7 +213,7 @@ fn leases_on_relays_that_left_are_dropped_on_other_threads() {
         drop(send);
     });
     (0..3).for_each(|n| {
-        world.join(n);
+        join(&world, n);
         assert_eq!(
             world.load(n),
             0,
