@@ -179,6 +179,7 @@ mod registry;
 mod relay;
 mod rtt;
 mod select;
+mod snapshot;
 mod sync;
 mod table;
 mod time;

@@ -54,6 +54,19 @@ pub(crate) enum Access {
     Banned,
 }
 
+/// What a circuit says of a relay to all callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It may be handed out, perhaps on trial.
+    Free,
+    BackingOff {
+        until: Tick,
+    },
+    Banned {
+        until: Tick,
+    },
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Closed,
@@ -141,6 +154,17 @@ impl Circuit {
             (false, State::Closed) => Access::Free,
             (false, _) if self.until() > now => Access::BackingOff,
             (false, _) => Access::OnTrial,
+        }
+    }
+
+    /// How the relay stands at a tick.
+    #[inline]
+    pub(crate) fn standing(self, now: Tick) -> Standing {
+        let until = self.until();
+        match self.access(now) {
+            Access::Free | Access::OnTrial => Standing::Free,
+            Access::BackingOff => Standing::BackingOff { until },
+            Access::Banned => Standing::Banned { until },
         }
     }
 

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! record: identity[0..32] | lifecycle | load | circuit | life | rtt
-//! extra:  RTT window | identity[32..63] | inbox link
+//! extra:  RTT window | identity[32..63] | inbox link | number of arrival
 //! ```
 //!
 //! # The life of a record
@@ -51,15 +51,14 @@ mod words;
 
 pub(crate) use announcement::Announcement;
 pub use circuit::Failure;
-pub(crate) use circuit::{Access, BackOff, Circuit};
+pub(crate) use circuit::{Access, BackOff, Circuit, Standing};
 pub(crate) use lifecycle::Lifecycle;
 pub(crate) use load::{Load, Refusal};
 
-use crate::limits::MAX_CAPACITY;
 use crate::relay::NodeId;
 use crate::rtt::RttWindow;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable, fence};
-use std::convert::Infallible;
+use crate::time::Tick;
 use words::Words;
 
 /// Identity and state of one relay.
@@ -79,6 +78,7 @@ pub(crate) struct Extra {
     window: RttWindow,
     identity_tail: Words<4>,
     inbox_link: AtomicU32,
+    arrival: AtomicU32,
 }
 
 #[cfg(not(relay_loom))]
@@ -106,6 +106,7 @@ unsafe impl Zeroable for Extra {
             window: RttWindow::default(),
             identity_tail: Words::default(),
             inbox_link: AtomicU32::default(),
+            arrival: AtomicU32::default(),
         }
     }
 }
@@ -122,6 +123,25 @@ impl Extra {
     pub(crate) fn inbox_link(&self) -> &AtomicU32 {
         &self.inbox_link
     }
+
+    /// The number under which this life arrived.
+    pub(crate) fn arrival(&self) -> u32 {
+        // Relaxed: published with the life that it is of.
+        self.arrival.load(Ordering::Relaxed)
+    }
+
+    /// Notes that number; only while the record is not admitted.
+    pub(crate) fn set_arrival(&self, number: u32) {
+        // Relaxed: likewise.
+        self.arrival.store(number, Ordering::Relaxed);
+    }
+}
+
+/// Names one life of a record, for keeping where no thread is pinned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Handle {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
 }
 
 /// Stands for *not measured* in the RTT word, which is zero in that case.
@@ -220,6 +240,38 @@ impl Record {
         Lifecycle::from_bits(self.lifecycle.load(Ordering::Acquire))
     }
 
+    /// The lifecycle word; past its deadline at `tick`, it is that before whatever a
+    /// renewal wrote which did not see that somebody had looked.
+    ///
+    /// Whoever leaves a relay out of account because it is past its deadline says so
+    /// first, and reads this then: a renewal at the very tick either is seen here, or
+    /// sees what was said, for both change this word.
+    pub(crate) fn lifecycle_at(&self, tick: Tick) -> Lifecycle {
+        let word = self.lifecycle();
+        if !word.is_live() || word.is_live_at(tick) {
+            return word;
+        }
+        // AcqRel: see above.
+        Lifecycle::from_bits(self.lifecycle.fetch_add(0, Ordering::AcqRel))
+    }
+
+    /// Whether the record is in this life, so that whatever was read of it since it
+    /// was in an earlier one was of this life, too.
+    #[inline]
+    pub(crate) fn is_in_life(&self, handle: Handle) -> bool {
+        // Acquire: had we read anything of the next life, we would see that this one
+        // has ended.
+        fence(Ordering::Acquire);
+        self.life.load(Ordering::Relaxed) >> LEN_BITS == handle.generation
+    }
+
+    /// What is drawn of a key for this relay: the same for each life of an id.
+    pub(crate) fn jitter(&self, key: u64) -> u8 {
+        let [one, other, ..] = self.identity_head.read();
+        let mixed = (one ^ other.rotate_left(32) ^ key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 56) as u8
+    }
+
     /// Whether the lifecycle is still `word`, so that whatever was read of the
     /// record since `word` was, was so while it was in force.
     ///
@@ -271,8 +323,9 @@ impl Record {
     /// The circuit word.
     #[inline]
     pub(crate) fn circuit(&self) -> Circuit {
-        // Relaxed: it decides about nothing but itself.
-        Circuit::from_bits(self.circuit.load(Ordering::Relaxed))
+        // Acquire: a thread that sees a relay trusted again finds whatever was noted
+        // or said of it before.
+        Circuit::from_bits(self.circuit.load(Ordering::Acquire))
     }
 
     /// Brings the circuit forward by one event; not written when that changes
@@ -294,13 +347,13 @@ impl Record {
     }
 
     fn try_change_circuit(&self, seen: Circuit, next: Circuit) -> Result<(), Circuit> {
-        // Relaxed: as for reading it. One word, so events are in one order.
+        // AcqRel: as for reading it. One word, so events are in one order.
         self.circuit
             .compare_exchange(
                 seen.bits(),
                 next.bits(),
-                Ordering::Relaxed,
-                Ordering::Relaxed,
+                Ordering::AcqRel,
+                Ordering::Acquire,
             )
             .map(drop)
             .map_err(Circuit::from_bits)
@@ -309,22 +362,16 @@ impl Record {
     /// The load word.
     #[inline]
     pub(crate) fn load(&self) -> Load {
-        // Relaxed: decisions are made by compare-and-swap, or a second look at
-        // the lifecycle.
-        Load::from_bits(self.load.load(Ordering::Relaxed))
+        // Acquire: a thread that sees room finds whatever was noted or said of it
+        // before. Decisions are made by compare-and-swap, or a second look at the
+        // lifecycle.
+        Load::from_bits(self.load.load(Ordering::Acquire))
     }
 
     /// Takes one of `capacity` units, or says why not; the word with the lease.
     #[inline]
-    pub(crate) fn take_lease(&self, capacity: u32) -> Result<Load, Refusal> {
+    pub(crate) fn take_lease(&self, capacity: u32) -> Result<(Load, Load), Refusal> {
         self.update_load(|load| load.with_lease(capacity))
-    }
-
-    /// Gives one unit back, unless the lease may be the last thing that knows
-    /// of this record: then nothing changes and the answer is false.
-    #[inline]
-    pub(crate) fn release_lease(&self) -> bool {
-        self.update_load(Load::without_lease).is_ok()
     }
 
     /// Gives one unit back in any case; returns the word as it was before.
@@ -339,25 +386,17 @@ impl Record {
         Load::from_bits(self.load.fetch_or(flags, Ordering::AcqRel))
     }
 
-    /// Notes what the relay says of its total load.
-    pub(crate) fn report_load(&self, total: u32) {
-        self.change_load(|load| load.with_report(total));
-    }
-
-    /// Starts or ends draining.
-    pub(crate) fn set_draining(&self, draining: bool) {
-        self.change_load(|load| load.with_draining(draining));
-    }
-
-    /// Notes a changed capacity beside the load.
-    pub(crate) fn set_capacity(&self, capacity: u32) {
-        debug_assert!((1..=MAX_CAPACITY).contains(&capacity));
-        self.change_load(|load| load.with_capacity(capacity));
-    }
-
+    /// Brings the load forward by one event, by what `next` makes of it; the word
+    /// before and after.
+    ///
+    /// What `next` does beside happens before the change, perhaps more than once.
     #[inline]
-    fn update_load<E>(&self, next: impl Fn(Load) -> Result<Load, E>) -> Result<Load, E> {
-        let mut seen = self.load.load(Ordering::Relaxed);
+    pub(crate) fn update_load<E>(
+        &self,
+        mut next: impl FnMut(Load) -> Result<Load, E>,
+    ) -> Result<(Load, Load), E> {
+        // Acquire: as for the load itself.
+        let mut seen = self.load.load(Ordering::Acquire);
         loop {
             let wanted = next(Load::from_bits(seen))?;
             // AcqRel: a unit is taken after its former holder released it.
@@ -365,44 +404,49 @@ impl Record {
                 seen,
                 wanted.bits(),
                 Ordering::AcqRel,
-                Ordering::Relaxed,
+                Ordering::Acquire,
             ) {
-                Ok(_) => return Ok(wanted),
+                Ok(_) => return Ok((Load::from_bits(seen), wanted)),
                 Err(current) => seen = current,
             }
         }
     }
 
-    fn change_load(&self, next: impl Fn(Load) -> Load) {
-        let Ok(_) = self.update_load(|load| Ok::<_, Infallible>(next(load)));
+    /// Has every later change of the load see what was changed before this, and
+    /// what follows this see every earlier one.
+    fn touch_load(&self) {
+        // AcqRel: that is all that it is for.
+        self.load.fetch_add(0, Ordering::AcqRel);
     }
 
     /// The round-trip time from here, in microseconds, or the seed of one.
     #[inline]
     pub(crate) fn rtt_micros(&self) -> Option<u32> {
-        // Relaxed: a figure that carries nothing but itself.
-        match self.rtt.load(Ordering::Relaxed) {
+        // Acquire: a thread that sees a relay come nearer finds what was noted or
+        // said of it before.
+        match self.rtt.load(Ordering::Acquire) {
             UNMEASURED => None,
             micros => Some(micros),
         }
     }
 
-    /// Takes in a measurement; true when the figure in force changed.
-    pub(crate) fn record_rtt(&self, extra: &Extra, elapsed_nanos: u64, micros: u32) -> bool {
+    /// Takes in a measurement, before [the figure in force](Self::settle_rtt).
+    pub(crate) fn add_sample(&self, extra: &Extra, elapsed_nanos: u64, micros: u32) {
         extra.window.record(elapsed_nanos, micros);
-        self.settle_rtt(extra, elapsed_nanos, None)
     }
 
-    /// Takes in a figure that holds until the first measurement.
-    pub(crate) fn seed_rtt(&self, extra: &Extra, elapsed_nanos: u64, micros: u32) -> bool {
-        self.settle_rtt(extra, elapsed_nanos, Some(micros))
-    }
-
-    /// Brings the RTT in force in line with the window, or else with `seed`.
+    /// Brings the RTT in force in line with the window, or else with `seed`; true
+    /// when it changed. `announce` is called before it does.
     ///
     /// Whoever stores last looks at the window once more after its store, so
     /// the two agree as soon as nobody is inside here.
-    fn settle_rtt(&self, extra: &Extra, elapsed_nanos: u64, seed: Option<u32>) -> bool {
+    pub(crate) fn settle_rtt(
+        &self,
+        extra: &Extra,
+        elapsed_nanos: u64,
+        seed: Option<u32>,
+        mut announce: impl FnMut(),
+    ) -> bool {
         let mut changed = false;
         loop {
             let Some(wanted) = extra.window.minimum(elapsed_nanos).or(seed) else {
@@ -412,9 +456,11 @@ impl Record {
             if self.rtt.load(Ordering::Relaxed) == wanted {
                 return changed;
             }
+            announce();
             // AcqRel: what the one before us saw of the window, we see too
             // when we look again.
             self.rtt.swap(wanted, Ordering::AcqRel);
+            self.touch_load();
             changed = true;
         }
     }

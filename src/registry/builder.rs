@@ -10,7 +10,8 @@ use crate::registry::failures::Failures;
 use crate::registry::registration::is_countable;
 use crate::relay::{AddressPolicy, NodeId};
 use crate::rtt::sane_micros;
-use crate::sync::Arc;
+use crate::snapshot::Terms;
+use crate::sync::{Arc, random_key};
 use crate::table::Table;
 use crate::time::{Clock, MonotonicClock, Timeline, nanos};
 use std::fmt;
@@ -172,8 +173,13 @@ impl RegistryBuilder {
 
     /// What the handles will share; whoever answers the bell may have it learn.
     fn core(self, settings: Settings, bell: Option<Arc<Bell>>) -> Result<Core, BuildError> {
-        let table = Table::new(self.max_relays).ok_or(BuildError::OutOfMemory)?;
         let timeline = Timeline::new(self.clock, self.tick);
+        let terms = Terms {
+            assumed_micros: settings.assumed_rtt_micros,
+            tick_nanos: timeline.tick_nanos(),
+            jitter_key: random_key(),
+        };
+        let table = Table::new(self.max_relays, terms).ok_or(BuildError::OutOfMemory)?;
         let link = bell.map(|bell| Link::new(bell, settings.own, self.max_relays));
         let failures = Failures::new().ok_or(BuildError::OutOfMemory)?;
         Ok(Core::new(settings, timeline, table, failures, link))

@@ -8,7 +8,8 @@ use crate::registry::geography::Geography;
 use crate::registry::housekeeping::LastSort;
 use crate::registry::stats::Counters;
 use crate::relay::{AddressPolicy, NodeId, RelayInfo};
-use crate::select::{Candidate, Publication, Recent};
+use crate::select::Candidate;
+use crate::snapshot::Publication;
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, Padded};
 use crate::table::{RecordRef, Table};
@@ -23,8 +24,6 @@ pub(crate) struct Core {
     pub(super) settings: Settings,
     pub(super) timeline: Timeline,
     pub(super) table: Table,
-    pub(super) publication: Publication,
-    pub(super) recent: Recent,
     pub(super) inbox: Inbox,
     pub(super) wheel: Mutex<Wheel>,
     pub(super) bans: Bans,
@@ -84,8 +83,6 @@ impl Core {
             settings,
             timeline,
             table,
-            publication: Publication::new(),
-            recent: Recent::new(),
             inbox: Inbox::default(),
             wheel: Mutex::new(Wheel::new()),
             bans: Bans::new(),
@@ -98,6 +95,11 @@ impl Core {
             in_flight: Padded(AtomicU32::default()),
             search_start: AtomicU32::default(),
         }
+    }
+
+    /// The order in which searches go through the relays.
+    pub(super) fn publication(&self) -> &Publication {
+        self.table.publication()
     }
 
     /// The tick up to which everything due has departed.

@@ -5,9 +5,7 @@ use crate::record::Refusal;
 use crate::registry::core::Core;
 use crate::registry::lease::Lease;
 use crate::relay::{NodeId, RelayInfo};
-use crate::select::{
-    Best, Candidate, Criteria, Explanation, FindOptions, Look, Search, Views, Walk,
-};
+use crate::select::{Candidate, Criteria, Explanation, FindOptions, Look, Reach, Search, Views};
 use crate::sync::epoch::{self, Guard};
 
 impl Core {
@@ -17,9 +15,9 @@ impl Core {
         options: &FindOptions,
     ) -> Result<RelayInfo, FindError> {
         let guard = epoch::pin();
-        match self.glance(target, options, &guard) {
-            Some(best) if best.is_confirmed() => Ok(self.describe_candidate(&best)),
-            _ => self.find_carefully(target, options, &guard),
+        match self.quick(target, options, &guard) {
+            Some(best) => Ok(self.describe_candidate(&best)),
+            None => self.find_carefully(target, options, &guard),
         }
     }
 
@@ -30,16 +28,16 @@ impl Core {
         options: &FindOptions,
         guard: &Guard,
     ) -> Result<RelayInfo, FindError> {
-        self.walk(target, options, guard, |walk| match walk.best() {
+        self.search(target, options, guard, |search| match search.best() {
             Some(best) => Ok(self.describe_candidate(&best)),
-            None => Err(self.none_available(walk)),
+            None => Err(self.none_available(search)),
         })
     }
 
     pub(super) fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
         let describe = |candidate: &Candidate<'_>| self.describe_candidate(candidate);
-        let found: Vec<RelayInfo> = self.walk(target, options, &epoch::pin(), |walk| {
-            let best = walk.best_of(options.max_results);
+        let found: Vec<RelayInfo> = self.search(target, options, &epoch::pin(), |search| {
+            let best = search.best_of(options.max_results);
             best.iter().map(describe).collect()
         });
         if found.is_empty() {
@@ -54,7 +52,7 @@ impl Core {
         options: &FindOptions,
     ) -> Result<Lease, FindError> {
         let guard = epoch::pin();
-        let best = self.glance(target, options, &guard);
+        let best = self.quick(target, options, &guard);
         let taken = best.and_then(|best| Some((best, best.record.lease().ok()?)));
         match taken {
             Some((best, (unit, word))) => {
@@ -72,9 +70,9 @@ impl Core {
         options: &FindOptions,
         guard: &Guard,
     ) -> Result<Lease, FindError> {
-        self.walk(target, options, guard, |walk| match walk.lease() {
+        self.search(target, options, guard, |search| match search.lease() {
             Some((candidate, unit)) => Ok(Lease::new(self.describe_candidate(&candidate), unit)),
-            None => Err(self.none_available(walk)),
+            None => Err(self.none_available(search)),
         })
     }
 
@@ -96,10 +94,9 @@ impl Core {
         }
     }
 
-    /// The best relay, exactly or nearly so, where relays differ in nothing but
-    /// what this node knows of them, and none has to be handed out with care.
+    /// One of the best relays, where no more than the summaries has to be looked at.
     #[inline(always)]
-    fn glance<'g>(
+    fn quick<'g>(
         &'g self,
         target: &NodeId,
         options: &FindOptions,
@@ -109,33 +106,7 @@ impl Core {
             return None;
         }
         let criteria = self.criteria(target, options, None);
-        let recalled = match options.restricts() {
-            false => self.recent.recall(&criteria, &self.table, guard),
-            true => None,
-        };
-        let best = match recalled {
-            Some(best) => best,
-            None => self.search(&criteria, guard)?,
-        };
-        let best = Candidate::new(self.table.revisit(best.index, guard), best.worth);
-        (!best.is_on_trial()).then_some(best)
-    }
-
-    /// Looks at the snapshot, and remembers what may serve the next calls.
-    #[inline(never)]
-    fn search(&self, criteria: &Criteria<'_>, guard: &Guard) -> Option<Best> {
-        let snapshot = self.publication.load();
-        let look = Look {
-            table: &self.table,
-            guard,
-            snapshot: &snapshot,
-            criteria: *criteria,
-        };
-        let (best, near) = Search::glance(&look)?;
-        if !criteria.options.restricts() && snapshot.is_sampled() {
-            self.recent.keep(&best, &near, criteria, &self.table, guard);
-        }
-        Some(best)
+        Search::quick(&self.table, &criteria, &self.publication().load(), guard)
     }
 
     #[inline(always)]
@@ -155,39 +126,45 @@ impl Core {
         }
     }
 
-    /// Looks at the present snapshot with the eyes of one caller.
-    fn walk<R>(
+    /// Makes a search for one caller.
+    fn search<R>(
         &self,
         target: &NodeId,
         options: &FindOptions,
         guard: &Guard,
-        walk: impl FnOnce(&Walk<'_>) -> R,
+        act: impl FnOnce(&Search<'_>) -> R,
     ) -> R {
-        let snapshot = self.publication.load();
-        let positions = &snapshot.base.positions;
-        let views = Views::resolve(options, &self.table, positions, guard);
-        walk(&Walk {
-            look: Look {
-                table: &self.table,
-                guard,
-                snapshot: &snapshot,
-                criteria: self.criteria(target, options, options.has_views().then_some(&views)),
-            },
-            tick_nanos: self.timeline.tick_nanos(),
-            max_ejected: self.settings.max_ejected,
-        })
+        let with = |views: Option<&Views<'_>>| {
+            let criteria = self.criteria(target, options, views);
+            act(&Search {
+                look: Look {
+                    table: &self.table,
+                    guard,
+                    reach: Reach::of(&criteria),
+                    criteria,
+                },
+                max_ejected: self.settings.max_ejected,
+            })
+        };
+        if !options.has_views() {
+            return with(None);
+        }
+        let snapshot = self.publication().load();
+        let views = Views::resolve(options, &self.table, &snapshot, guard);
+        with(Some(&views))
     }
 
     #[cold]
-    fn none_available(&self, walk: &Walk<'_>) -> FindError {
+    fn none_available(&self, search: &Search<'_>) -> FindError {
         self.note_miss();
         FindError::NoRelaysAvailable {
-            passed_over: walk.passed_over(),
+            passed_over: search.passed_over(),
         }
     }
 
     pub(super) fn explain(&self, target: &NodeId, options: &FindOptions) -> Explanation {
-        let explain = |walk: &Walk<'_>| walk.explain(options.max_results);
-        self.walk(target, options, &epoch::pin(), explain)
+        let snapshot = self.publication().load();
+        let explain = |search: &Search<'_>| search.explain(&snapshot, options.max_results);
+        self.search(target, options, &epoch::pin(), explain)
     }
 }

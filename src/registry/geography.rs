@@ -6,13 +6,13 @@
 //! the last merge. All this begins with the first to ask for a coordinate or to
 //! tell one; a registry that nobody does so with keeps no positions.
 
+use crate::record::Handle;
 use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::rtt::{Atlas, Coordinate};
 use crate::select::PeerView;
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
-use crate::table::Handle;
 
 /// The atlas, and what is on its way there.
 #[derive(Debug, Default)]
@@ -125,7 +125,7 @@ impl Core {
             .count();
         self.limit(&mut atlas, &guard);
         if taken_in > 0 {
-            self.publication.note_reordering();
+            self.publication().note_reordering();
         }
         taken_in
     }
@@ -145,7 +145,7 @@ impl Core {
             if relay.generation as u16 == generation {
                 // An outlier is left out, and that is that.
                 let _ = atlas.measured(&record.identity(), micros);
-                self.publication.note_reordering();
+                self.publication().note_reordering();
             }
         }
         self.limit(&mut atlas, &guard);

@@ -7,7 +7,7 @@
 use crate::registry::core::Core;
 use crate::registry::stats::{Stats, add_one, get};
 use crate::rtt::Atlas;
-use crate::select::{Backlog, Merger, Surveyed};
+use crate::snapshot::{Backlog, Merger, Surveyed};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, epoch};
 use crate::table::sweep_buried;
 use crate::time::{Tick, nanos};
@@ -48,7 +48,7 @@ impl Core {
         let expired = self.sweep(&mut self.wheel.lock(), now.tick);
         let is_time = sorting == Sorting::Eager
             || self.last_sort.may_sort_again()
-            || self.publication.backlog() == Backlog::Overdue;
+            || self.publication().backlog() == Backlog::Overdue;
         self.survey();
         let sorted = is_time && self.sort();
         self.table.reclaim();
@@ -140,7 +140,7 @@ impl Core {
     /// whether the maintenance thread should look at them now.
     pub(super) fn tend_arrivals(&self) -> bool {
         let has_keeper = self.settings.has_keeper;
-        match self.publication.backlog() {
+        match self.publication().backlog() {
             Backlog::Light => false,
             Backlog::Due if has_keeper => self.last_sort.may_sort_again(),
             Backlog::Due | Backlog::Overdue => {
@@ -152,8 +152,8 @@ impl Core {
 
     /// Sorts all relays anew, if anything changed.
     pub(super) fn sort(&self) -> bool {
-        let mut merger = self.publication.merger();
-        let is_stale = self.publication.wants_merge()
+        let mut merger = self.publication().merger();
+        let is_stale = self.publication().wants_merge()
             || self.counters.departures() != self.last_sort.departures();
         if is_stale {
             let atlas = self.geography.in_use().map(Mutex::lock);
@@ -164,7 +164,7 @@ impl Core {
 
     /// The same, unless somebody else is at it, or at the atlas.
     fn try_sort(&self) {
-        let Some(mut merger) = self.publication.try_merger() else {
+        let Some(mut merger) = self.publication().try_merger() else {
             return;
         };
         match self.geography.in_use().map(Mutex::try_lock) {
@@ -179,30 +179,25 @@ impl Core {
         let elapsed_nanos = self.timeline.elapsed_nanos();
         let departures = self.counters.departures();
         let assumed_rtt_micros = self.settings.assumed_rtt_micros;
-        let guard = epoch::pin();
-        let pinned = &guard;
         // With the survey the atlas is let go of, before anything is sorted.
-        self.publication
-            .merge(merger, pinned, assumed_rtt_micros, move |relay| {
-                // What is past its deadline stays until it departs: somebody may
-                // be renewing it.
-                let record = self.table.resolve(relay, pinned)?;
-                let stays = !record.lifecycle().is_over();
-                stays.then(|| Surveyed {
-                    relay,
-                    own_micros: record.rtt_micros().unwrap_or(assumed_rtt_micros),
-                    position: atlas
-                        .as_ref()
-                        .and_then(|atlas| atlas.position(&record.identity()).copied()),
-                })
-            });
-        self.recent.forget();
+        self.table.merge(merger, &epoch::pin(), move |record| {
+            // What is past its deadline stays until it departs: somebody may
+            // be renewing it.
+            let stays = !record.lifecycle().is_over();
+            stays.then(|| Surveyed {
+                relay: record.handle(),
+                own_micros: record.rtt_micros().unwrap_or(assumed_rtt_micros),
+                position: atlas
+                    .as_ref()
+                    .and_then(|atlas| atlas.position(&record.identity()).copied()),
+            })
+        });
         self.last_sort.note(departures, elapsed_nanos, begun);
     }
 
     pub(super) fn stats(&self) -> Stats {
         let totals = self.counters.totals();
-        let snapshot = self.publication.load();
+        let snapshot = self.publication().load();
         let sorted_at = Duration::from_nanos(self.last_sort.elapsed_nanos());
         Stats {
             registrations: totals.registrations,

@@ -215,10 +215,13 @@ impl Core {
             return Err(Obstacle::Exhausted);
         }
         let enters_banned = self.note_standing(&record, request);
-        self.publication.append(record.handle());
+        self.table.append(&record);
         self.inbox.push(record.index(), record.inbox_link());
+        let note = record.announce();
         match self.table.admit(&staged, request.id, guard) {
             Verdict::Admitted => {
+                record.refresh(true);
+                drop(note);
                 drop(in_flight);
                 if enters_banned || self.bans.until(request.id, now.tick).is_some() {
                     self.enforce_ban(request.id);
@@ -238,14 +241,17 @@ impl Core {
         let now = self.timeline.tick();
         let until = self.bans.until(request.id, now);
         let earned = self.failures.of(request.id);
-        record.change_circuit(|circuit| {
-            let earned = earned.unwrap_or(circuit);
-            match until {
-                Some(until) => earned.with_ban(until),
-                None if earned.is_banned(now) => earned.without_ban(now),
-                None => earned,
-            }
-        });
+        if until.is_some() || earned.is_some() {
+            self.publication().context.expect_waiting();
+            record.begin_circuit(|circuit| {
+                let earned = earned.unwrap_or(circuit);
+                match until {
+                    Some(until) => earned.with_ban(until),
+                    None if earned.is_banned(now) => earned.without_ban(now),
+                    None => earned,
+                }
+            });
+        }
         until.is_some()
     }
 

@@ -55,10 +55,22 @@ impl Core {
         // A renewal that was held up takes nothing from a later one.
         let deadline = deadline.max(word.deadline());
         let tick = self.timeline.tick();
-        word.is_live_at(tick)
+        let is_renewed = word.is_live_at(tick)
             && deadline > tick
             && deadline <= Lifecycle::LAST_DEADLINE
-            && record.postpone(word, deadline)
+            && record.postpone(word, deadline);
+        if is_renewed {
+            self.show_renewed(&record, word);
+        }
+        is_renewed
+    }
+
+    /// A search may have left the relay out at the very tick of its old deadline.
+    #[inline(always)]
+    fn show_renewed(&self, record: &RecordRef<'_>, before: Lifecycle) {
+        if !before.is_live_at(self.publication().context.judged_at()) {
+            record.refresh(true);
+        }
     }
 
     /// Replaces deadline, endpoint and what else is new; or clears away a
@@ -102,13 +114,16 @@ impl Core {
         let _in_flight = is_sooner.then(|| self.in_flight());
         let tick = self.timeline.tick();
         let in_time = word.is_live_at(tick) && deadline > tick;
+        // With a higher capacity the relay may have room from here on.
+        let _note = amended.is_some().then(|| record.announce());
         if !in_time || !record.renew(word, deadline, amended)? {
             return Err(Obstacle::Overtaken);
         }
         record.copy_capacity();
+        self.show_renewed(&record, word);
         let seed = request.rtt_seed;
         if seed.is_some_and(|seed| record.seed_rtt(now.nanos, seed)) {
-            self.publication.note_reordering();
+            self.publication().note_reordering();
         }
         if is_sooner {
             self.inbox.push(record.index(), record.inbox_link());

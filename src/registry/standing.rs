@@ -15,7 +15,7 @@ impl Core {
         sane_micros(rtt).is_some_and(|micros| {
             self.with_live(relay, |record| {
                 if record.record_rtt(self.timeline.elapsed_nanos(), micros) {
-                    self.publication.note_reordering();
+                    self.publication().note_reordering();
                 }
                 self.geography.probed(record.handle(), micros);
             })
@@ -94,7 +94,6 @@ impl Core {
     }
 
     fn back_off(&self, record: &RecordRef<'_>) -> BackOff {
-        let (now, tick_nanos) = (self.timeline.tick(), self.timeline.tick_nanos());
-        self.table.back_off(record, now, tick_nanos)
+        self.table.back_off(record, self.timeline.tick())
     }
 }

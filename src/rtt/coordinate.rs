@@ -116,6 +116,20 @@ impl Coordinate {
         }
     }
 
+    /// As it was taken apart; the error is of no more interest.
+    pub(super) fn of_parts(
+        position: [f32; Self::DIMENSIONS],
+        height: f32,
+        adjustment: f32,
+    ) -> Self {
+        Self {
+            position,
+            height,
+            adjustment,
+            error: 0.0,
+        }
+    }
+
     /// The position in the core of the network, in microseconds.
     #[must_use]
     pub fn position(&self) -> [f32; Self::DIMENSIONS] {
@@ -181,11 +195,18 @@ impl Coordinate {
         Some(Duration::from_micros(vicinity.micros_to(self).into()))
     }
 
-    /// What estimates from here are longer at the least than those from `other`,
-    /// in microseconds, whatever they go to; as a rule below zero.
-    pub(crate) fn least_lead_over(&self, other: &Self) -> i64 {
-        let own = (self.height - other.height) + (self.adjustment - other.adjustment);
-        (own - self.core_distance(other)) as i64
+    /// What no estimate to a place within some bounds is below: of the square of
+    /// its distance, its height and its adjustment.
+    #[inline]
+    pub(crate) fn least_within(&self, square: f32, height: f32, adjustment: f32) -> f32 {
+        let plain = square.sqrt() + (self.height + height);
+        let adjusted = plain + self.adjustment + adjustment;
+        // Where the adjustment takes more than there is, it does not count.
+        if adjusted > 0.0 {
+            adjusted.clamp(1.0, MAX_MICROS)
+        } else {
+            1.0
+        }
     }
 
     /// The distance without adjustments.

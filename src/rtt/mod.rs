@@ -24,7 +24,7 @@ pub use landmark::Landmark;
 pub use vivaldi::Vivaldi;
 
 pub(crate) use atlas::Atlas;
-pub(crate) use places::{Ascending, Each, Places};
+pub(crate) use places::{Each, Places};
 pub(crate) use vicinity::Vicinity;
 pub(crate) use window::RttWindow;
 

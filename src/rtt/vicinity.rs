@@ -62,11 +62,6 @@ impl Vicinity {
         &self.centre
     }
 
-    /// What no estimate is below.
-    pub(crate) fn least_micros(&self) -> u32 {
-        self.least_micros as u32
-    }
-
     /// The estimated round trip between the node and a place.
     #[inline]
     pub(crate) fn micros_to(&self, place: &Coordinate) -> u32 {
@@ -81,8 +76,10 @@ impl Vicinity {
         })
     }
 
+    /// The round trip to a place at a distance of which this is the square: the
+    /// longer the distance and the higher the place, the longer.
     #[inline(always)]
-    fn estimate(&self, square: f32, height: f32) -> f32 {
+    pub(crate) fn estimate(&self, square: f32, height: f32) -> f32 {
         let estimate = (square + self.spread).sqrt() + height;
         let longer = if estimate < self.least_micros {
             self.least_micros

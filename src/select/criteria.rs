@@ -6,7 +6,7 @@ use crate::relay::NodeId;
 use crate::rtt::micros_at_most;
 use crate::select::FindOptions;
 use crate::select::legs::{Leg, Legs, Views};
-use crate::select::score::score;
+use crate::snapshot::score;
 use crate::table::RecordRef;
 use crate::time::Tick;
 use std::cmp::Ordering;
@@ -140,18 +140,81 @@ impl Criteria<'_> {
         self.judge(record, check)
     }
 
+    /// [`judge_announced`](Self::judge_announced) where the path is known.
+    #[inline]
+    pub(crate) fn judge_path(
+        &self,
+        record: &RecordRef<'_>,
+        path_micros: u32,
+    ) -> Result<Worth, Rejection> {
+        let (word, load) = self.consistent(record, |word| {
+            self.admit(
+                record,
+                word,
+                |word| record.announced_load(word),
+                check_access,
+            )
+        })?;
+        Ok(Worth::new(word, path_micros, load))
+    }
+
+    /// The reason under which a relay is counted that is available, where none is
+    /// within reach.
+    pub(crate) fn unreached(&self, record: &RecordRef<'_>) -> Rejection {
+        let is_own_leg = self.views.is_none_or(|views| views.requester().is_none());
+        match record.rtt_micros() {
+            Some(_) if is_own_leg => Rejection::TooFar,
+            _ => Rejection::Unmeasured,
+        }
+    }
+
+    /// Why a relay would not be handed out if it were not excluded, if so.
+    pub(crate) fn judge_without_exclusions(&self, record: &RecordRef<'_>) -> Result<(), Rejection> {
+        let (_, load) = self.consistent(record, |word| {
+            check_access(record.circuit().access(self.tick))?;
+            Ok(record.announced_load(word))
+        })?;
+        if let Some(refusal) = load.refusal() {
+            return Err(refusal.into());
+        }
+        match self.options.max_latency {
+            Some(max_latency) => self.check_latency(record, max_latency),
+            None => Ok(()),
+        }
+    }
+
     fn judge(
         &self,
         record: &RecordRef<'_>,
         check_access: impl Fn(Access) -> Result<(), Rejection>,
     ) -> Result<Worth, Rejection> {
+        let (word, load) = self.consistent(record, |word| {
+            self.admit(
+                record,
+                word,
+                |word| record.announced_load(word),
+                &check_access,
+            )
+        })?;
+        Ok(Worth::new(word, self.path_micros(record), load))
+    }
+
+    /// What is read of a record while one lifecycle is in force.
+    #[inline]
+    fn consistent(
+        &self,
+        record: &RecordRef<'_>,
+        read: impl Fn(Lifecycle) -> Result<Load, Rejection>,
+    ) -> Result<(Lifecycle, Load), Rejection> {
         loop {
             let word = record.lifecycle();
-            let load = |word| record.announced_load(word);
-            let admitted = self.admit(record, word, load, &check_access);
-            // Else somebody else renewed or removed it meanwhile.
+            if word.is_over() {
+                return Err(Rejection::Departed);
+            }
+            let read = read(word);
+            // Else another thread renewed or removed it meanwhile.
             if record.is_still(word) {
-                return Ok(Worth::new(word, self.path_micros(record), admitted?));
+                return read.map(|load| (word, load));
             }
         }
     }
@@ -162,18 +225,6 @@ impl Criteria<'_> {
     pub(crate) fn appraise(&self, record: &RecordRef<'_>, path_micros: u32) -> (Worth, Load) {
         let (word, load) = (record.lifecycle(), record.load());
         (Worth::new(word, path_micros, load), load)
-    }
-
-    /// Whether one that was appraised may be handed out, or why not.
-    #[inline(always)]
-    pub(crate) fn admits(
-        &self,
-        record: &RecordRef<'_>,
-        worth: &Worth,
-        load: Load,
-    ) -> Result<(), Rejection> {
-        self.admit(record, worth.word, |_| load, check_access)
-            .map(|_| ())
     }
 
     /// The load of a relay with this lifecycle, which is looked up only if it is
@@ -249,7 +300,7 @@ impl Criteria<'_> {
     fn excludes(&self, record: &RecordRef<'_>) -> bool {
         record.is_of(self.target)
             || self.local.is_some_and(|local| record.is_of(local))
-            || self.options.exclude.iter().any(|id| record.is_of(id))
+            || self.options.excludes(record)
     }
 
     #[cold]
@@ -285,8 +336,8 @@ fn check_access(access: Access) -> Result<(), Rejection> {
 
 impl Rejection {
     /// Where it is counted.
-    pub(crate) fn count_in(self, passed_over: &mut PassedOver) {
-        *match self {
+    pub(crate) fn place_in(self, passed_over: &mut PassedOver) -> &mut usize {
+        match self {
             Self::Departed => &mut passed_over.departed,
             Self::Excluded => &mut passed_over.excluded,
             Self::Banned => &mut passed_over.banned,
@@ -295,7 +346,7 @@ impl Rejection {
             Self::Full => &mut passed_over.full,
             Self::TooFar => &mut passed_over.too_far,
             Self::Unmeasured => &mut passed_over.unmeasured,
-        } += 1;
+        }
     }
 }
 
@@ -314,12 +365,13 @@ mod tests {
     use super::*;
     use crate::record::Announcement;
     use crate::relay::Endpoint;
+    use crate::snapshot::Terms;
     use crate::sync::epoch;
     use crate::table::Table;
 
     /// A table with a relay of one unit in it, and what every caller asks for.
     fn with_a_relay(look: impl FnOnce(&Table, Criteria<'_>, RecordRef<'_>)) {
-        let table = Table::new(1).unwrap();
+        let table = Table::new(1, Terms::FOR_TESTS).unwrap();
         let guard = epoch::pin();
         let id = NodeId::from([1; 32]);
         let endpoint = Endpoint::from_name("relay.example", 1).unwrap();
@@ -366,21 +418,15 @@ mod tests {
 
     /// As between the two steps of a renewal that lowers the capacity.
     #[test]
-    fn a_relay_with_room_by_its_load_alone_is_not_confirmed() {
+    fn a_relay_with_room_by_its_load_alone_is_full() {
         with_a_relay(|_, criteria, record| {
             record.set_capacity(3);
-            let is_confirmed = || {
-                let (worth, load) = criteria.appraise(&record, 1);
-                assert_eq!(criteria.admits(&record, &worth, load), Ok(()));
-                Candidate::new(record, worth).is_confirmed()
-            };
-            assert!(is_confirmed());
             let (unit, _) = record.lease().unwrap();
-            assert!(!is_confirmed());
+            assert_eq!(record.load().refusal(), None);
             let judged = criteria.judge_announced(&record);
             assert_eq!(judged.map(|_| ()), Err(Rejection::Full));
             drop(unit);
-            assert!(is_confirmed());
+            assert!(criteria.judge_announced(&record).is_ok());
         });
     }
 }

@@ -3,8 +3,8 @@
 use crate::relay::{CircuitState, NodeId};
 use crate::select::criteria::Rejection;
 use crate::select::legs::Leg;
-use crate::select::score::penalty;
-use crate::select::walk::Walk;
+use crate::select::search::Search;
+use crate::snapshot::{Snapshot, penalty};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
@@ -153,17 +153,17 @@ impl Verdict {
     }
 }
 
-impl Walk<'_> {
+impl Search<'_> {
     /// Judges every relay, exactly, and hands none out.
-    pub(crate) fn explain(&self, count: usize) -> Explanation {
-        let chosen = self.chosen(count);
+    pub(crate) fn explain(&self, snapshot: &Snapshot, count: usize) -> Explanation {
+        let chosen = self.chosen(snapshot, count);
         let places: HashMap<NodeId, usize> = (0..)
             .zip(&chosen)
             .map(|(place, (relay, _))| (*relay, place))
             .collect();
         let place = |relay: &NodeId| places.get(relay).copied();
         let mut relays: Vec<Explained> = Vec::new();
-        for relay in self.look.snapshot.iter() {
+        for relay in snapshot.iter() {
             let Some(record) = self.look.table.resolve(relay, self.look.guard) else {
                 continue;
             };
@@ -204,8 +204,8 @@ impl Walk<'_> {
     }
 
     /// What would be handed out, and as what.
-    fn chosen(&self, count: usize) -> Vec<(NodeId, Verdict)> {
-        let all = self.sorted();
+    fn chosen(&self, snapshot: &Snapshot, count: usize) -> Vec<(NodeId, Verdict)> {
+        let all = self.sorted(snapshot);
         let Some(best) = all.first().copied() else {
             let last_resort = self.last_resort().into_iter();
             return last_resort

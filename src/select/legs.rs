@@ -8,8 +8,8 @@
 
 use crate::rtt::{Coordinate, Each, Places, Vicinity};
 use crate::select::options::FindOptions;
-use crate::select::positions::Positions;
 use crate::select::view::PeerView;
+use crate::snapshot::{BRANCHES, Boxes, EachBranch, Snapshot};
 use crate::sync::epoch::Guard;
 use crate::table::{RecordRef, Table};
 
@@ -33,7 +33,7 @@ pub(crate) struct Views<'a> {
     /// `None` when this node is the requester.
     requester: Option<View>,
     target: Option<View>,
-    positions: &'a Positions,
+    snapshot: &'a Snapshot,
 }
 
 /// What a peer says it measured, in terms of this registry's records.
@@ -87,14 +87,14 @@ impl<'a> Views<'a> {
     pub(crate) fn resolve(
         options: &FindOptions,
         table: &Table,
-        positions: &'a Positions,
+        snapshot: &'a Snapshot,
         guard: &Guard,
     ) -> Self {
-        let resolve = |view: &PeerView| View::resolve(view, table, positions, guard);
+        let resolve = |view: &PeerView| View::resolve(view, table, snapshot, guard);
         Self {
             requester: options.requester_view.as_ref().map(resolve),
             target: options.target_view.as_ref().map(resolve),
-            positions,
+            snapshot,
         }
     }
 
@@ -110,7 +110,9 @@ impl<'a> Views<'a> {
     /// What a peer's view says of its leg to a relay.
     #[inline]
     pub(crate) fn leg(&self, view: &View, record: &RecordRef<'_>) -> Option<Leg> {
-        view.leg(record.index(), || self.positions.of(record.handle()))
+        view.leg(record.index(), || {
+            self.snapshot.position_of(record.handle())
+        })
     }
 
     /// The legs of peers to some relays, but for those that they published.
@@ -123,6 +125,22 @@ impl<'a> Views<'a> {
             None => target,
             Some(requester) => sums(&legs(requester), &target),
         }
+    }
+
+    /// What the legs of peers are no shorter than, to the relays in each of some
+    /// boxes, but for those that they published.
+    #[inline]
+    pub(crate) fn least_estimates(&self, boxes: &Boxes, assumed_micros: u32) -> EachBranch {
+        let assumed = assumed_micros as f32;
+        let legs = |view: &View| view.least_estimates(boxes, assumed);
+        let mut least = self.target.as_ref().map_or([assumed; BRANCHES], legs);
+        if let Some(requester) = &self.requester {
+            let others = legs(requester);
+            for (least, other) in least.iter_mut().zip(others) {
+                *least += other;
+            }
+        }
+        least
     }
 
     /// Whether either peer measured the relay at this index.
@@ -140,7 +158,7 @@ impl<'a> Views<'a> {
 
 /// The sum for each.
 #[inline]
-pub(crate) fn sums(one: &Each, other: &Each) -> Each {
+fn sums(one: &Each, other: &Each) -> Each {
     let mut sums = *one;
     for (sum, other) in sums.iter_mut().zip(other) {
         *sum += other;
@@ -149,7 +167,7 @@ pub(crate) fn sums(one: &Each, other: &Each) -> Each {
 }
 
 impl View {
-    fn resolve(view: &PeerView, table: &Table, positions: &Positions, guard: &Guard) -> Self {
+    fn resolve(view: &PeerView, table: &Table, snapshot: &Snapshot, guard: &Guard) -> Self {
         let mut resolved = Self {
             published: Default::default(),
             len: 0,
@@ -161,7 +179,7 @@ impl View {
             if let Some(record) = table.find(relay, guard) {
                 let index = record.index();
                 if view.coordinate.is_none() {
-                    let position = positions.of(record.handle());
+                    let position = snapshot.position_of(record.handle());
                     landmarks[resolved.len] = position.map(|position| (position, micros));
                 }
                 resolved.published[resolved.len] = Published { index, micros };
@@ -170,22 +188,19 @@ impl View {
             }
         }
         if resolved.place.is_none() {
-            let landmarks = landmarks.iter().copied().flatten();
+            let landmarks = landmarks.iter().flatten();
+            let landmarks = landmarks.map(|(position, micros)| (position, *micros));
             resolved.place = Vicinity::new(landmarks).map(Place::Near);
         }
         resolved
     }
 
     #[inline]
-    fn leg<'p>(
-        &self,
-        index: u32,
-        position: impl FnOnce() -> Option<&'p Coordinate>,
-    ) -> Option<Leg> {
+    fn leg(&self, index: u32, position: impl FnOnce() -> Option<Coordinate>) -> Option<Leg> {
         if let Some(pair) = self.published().iter().find(|pair| pair.index == index) {
             return Some(Leg::Published(pair.micros));
         }
-        self.estimate(position()?).map(Leg::Estimated)
+        self.estimate(&position()?).map(Leg::Estimated)
     }
 
     #[inline]
@@ -214,24 +229,38 @@ impl View {
         estimates
     }
 
-    /// What no estimate is below: the relays that the peer names are the nearest.
-    pub(crate) fn least_estimate(&self) -> Option<u32> {
-        Some(match self.place.as_ref()? {
-            Place::At(_) => self.farthest_micros,
-            Place::Near(vicinity) => vicinity.least_micros(),
-        })
+    /// What no estimate is below, for the relays in each of some boxes.
+    #[inline]
+    fn least_estimates(&self, boxes: &Boxes, assumed: f32) -> EachBranch {
+        let squares = |from: &Coordinate| boxes.squares(&from.position());
+        let mut least = [assumed; BRANCHES];
+        match &self.place {
+            Some(Place::At(coordinate)) => {
+                let squares = squares(coordinate);
+                for (at, least) in least.iter_mut().enumerate() {
+                    let (square, height) = (squares[at], boxes.heights[at]);
+                    let bound = coordinate.least_within(square, height, boxes.least_adjustment);
+                    *least = bound.max(self.farthest_micros as f32);
+                }
+            }
+            Some(Place::Near(vicinity)) => {
+                let squares = squares(vicinity.centre());
+                for (at, least) in least.iter_mut().enumerate() {
+                    *least = vicinity.estimate(squares[at], boxes.heights[at]);
+                }
+            }
+            None => {}
+        }
+        least
+    }
+
+    /// The records of the relays that the peer measured.
+    pub(crate) fn published_indices(&self) -> impl Iterator<Item = u32> {
+        self.published().iter().map(|pair| pair.index)
     }
 
     #[inline]
     fn published(&self) -> &[Published] {
         &self.published[..self.len]
-    }
-
-    /// Where the peer is, or about where.
-    pub(crate) fn whereabouts(&self) -> Option<&Coordinate> {
-        Some(match self.place.as_ref()? {
-            Place::At(coordinate) => coordinate,
-            Place::Near(vicinity) => vicinity.centre(),
-        })
     }
 }

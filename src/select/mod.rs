@@ -1,29 +1,18 @@
-//! Which relay to use: a sorted snapshot, and a walk that need not see all of
-//! it.
+//! Which relay to use: one search, by bounds, over the summaries of a snapshot.
 
-mod chance;
-mod course;
 mod criteria;
-mod districts;
 mod explain;
+mod explore;
 mod legs;
-mod look;
 mod options;
-mod order;
+mod pair;
+mod plain;
 mod pool;
-mod positions;
-mod recent;
-mod run;
-mod score;
+mod rejections;
+mod resort;
 mod search;
-mod snapshot;
 mod spread;
-mod survey;
 mod view;
-mod walk;
-
-#[cfg(all(test, relay_loom))]
-mod models;
 
 pub use explain::{Explained, Explanation, LegSource, Verdict};
 pub use options::FindOptions;
@@ -31,9 +20,4 @@ pub use view::PeerView;
 
 pub(crate) use criteria::{Candidate, Criteria};
 pub(crate) use legs::Views;
-pub(crate) use look::Look;
-pub(crate) use recent::{Best, Recent};
-pub(crate) use search::Search;
-pub(crate) use snapshot::{Backlog, Merger, Publication};
-pub(crate) use survey::Surveyed;
-pub(crate) use walk::Walk;
+pub(crate) use search::{Look, Reach, Search};

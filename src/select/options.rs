@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::relay::NodeId;
 use crate::rtt::micros_at_most;
 use crate::select::PeerView;
+use crate::table::RecordRef;
 
 /// What a requester asks of a relay, beyond that it is live, has room, and is
 /// neither the target nor this node.
@@ -35,6 +36,9 @@ pub struct FindOptions {
     pub(crate) spread_cost: f64,
 }
 
+/// So many are compared one by one.
+const FEW: usize = 8;
+
 /// A relay that the requester would rather keep.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Preference {
@@ -60,16 +64,19 @@ impl FindOptions {
         self.requester_view.is_some() || self.target_view.is_some()
     }
 
-    /// Whether some relays are ruled out that others may have.
+    /// Whether a relay is among those excluded.
     #[inline]
-    pub(crate) fn restricts(&self) -> bool {
-        !self.exclude.is_empty() || self.max_latency.is_some()
+    pub(crate) fn excludes(&self, record: &RecordRef<'_>) -> bool {
+        match self.exclude.len() {
+            ..=FEW => self.exclude.iter().any(|id| record.is_of(id)),
+            _ => self.exclude.binary_search(&record.identity()).is_ok(),
+        }
     }
 
     /// Whether relays differ in nothing but what this node knows of them.
     #[inline]
     pub(crate) const fn is_plain(&self) -> bool {
-        !self.has_views() && self.preference.is_none()
+        !self.has_views() && self.preference.is_none() && self.max_latency.is_none()
     }
 
     /// At most three results, nothing excluded, any latency, nothing known of
@@ -97,10 +104,12 @@ impl FindOptions {
     /// Relays that must not be handed out, such as those already tried. Each
     /// call adds to the ones before.
     ///
-    /// The list is searched from end to end for each relay considered, so keep
-    /// it to a few dozen.
+    /// A find costs one more step down the order of relays for each of them that
+    /// would have been chosen.
     pub fn exclude(mut self, ids: impl IntoIterator<Item = NodeId>) -> Self {
         self.exclude.extend(ids);
+        self.exclude.sort_unstable();
+        self.exclude.dedup();
         self
     }
 

@@ -1,146 +1,102 @@
-//! The best of what a walk for several came upon, and what may stand in for them.
+//! The best of what a search comes upon, for an answer of several.
+//!
+//! An answer needs the best few, and more to choose from for the sake of other
+//! [domains](super::spread), as long as those do not cost too much. Relays on trial
+//! are kept apart, for they come last. After the first few the search goes on for a
+//! bounded number of relays.
 
 use crate::select::criteria::Candidate;
+use crate::select::search::Sink;
+use std::collections::BinaryHeap;
 
-/// The longest answer that is kept in order during the walk.
+/// The longest answer that is spread over failure domains.
 pub(crate) const FEW: usize = 32;
-/// So many more than asked for are kept at most, for the sake of other domains.
-pub(crate) const TO_CHOOSE_FROM: usize = 48;
-/// How many come in before the worst are let go again.
-const SLOP: usize = 16;
+/// How many relays are looked at beyond those asked for: so many, and so many more
+/// for each.
+const FURTHER: (usize, usize) = (16, 4);
+const FURTHER_AT_MOST: usize = 64;
 
 /// See the module's description.
 pub(crate) struct Pool<'g> {
     /// In no order.
     kept: Vec<Candidate<'g>>,
-    /// Best first.
     on_trial: Vec<Candidate<'g>>,
     count: usize,
-    /// The best scores of those kept, in order; infinite where there is none yet.
-    scores: [f32; FEW],
+    /// The best scores of those kept, as bits: the worst of these on top.
+    scores: BinaryHeap<u32>,
     /// How much worse than the last of the best a standby may be, as a factor.
     slack: f32,
-    /// No relay of a higher score could be in the answer.
-    limit: f32,
-    has_repetitions: bool,
+    /// Relays that may come beyond those asked for.
+    further: usize,
 }
 
 impl<'g> Pool<'g> {
-    /// For an answer of `count`, 1 to [`FEW`].
+    /// For an answer of `count`, at least 1.
     pub(crate) fn new(count: usize, spread_cost: f64) -> Self {
+        let (some, for_each) = FURTHER;
+        let further = match count {
+            ..=FEW => (some + for_each * count).min(FURTHER_AT_MOST),
+            _ => 0,
+        };
         Self {
-            kept: Vec::with_capacity(count + TO_CHOOSE_FROM + SLOP),
+            kept: Vec::with_capacity(count.min(FEW) + further),
             on_trial: Vec::new(),
             count,
-            scores: [f32::INFINITY; FEW],
+            scores: BinaryHeap::new(),
             slack: 1.0 + spread_cost as f32,
-            limit: f32::INFINITY,
-            has_repetitions: false,
+            further,
         }
-    }
-
-    /// From now on a relay may be offered more than once.
-    pub(crate) fn expect_repetitions(&mut self) {
-        self.has_repetitions = true;
-    }
-
-    /// How many relays are asked for.
-    pub(crate) fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Whether there is enough for an answer.
-    #[inline]
-    pub(crate) fn is_full(&self) -> bool {
-        self.scores[self.count - 1] < f32::INFINITY
-    }
-
-    /// Whether a relay of this score could be in the answer.
-    #[inline]
-    pub(crate) fn is_wanted(&self, score: f32) -> bool {
-        score <= self.limit
-    }
-
-    pub(crate) fn keep(&mut self, candidate: Candidate<'g>) {
-        if candidate.is_on_trial() {
-            insert(&mut self.on_trial, candidate, self.count);
-            return;
-        }
-        if self.has_repetitions && holds(&self.kept, &candidate) {
-            return;
-        }
-        self.note(candidate.worth.score);
-        self.kept.push(candidate);
-        if self.kept.len() == self.count + TO_CHOOSE_FROM + SLOP {
-            self.let_go();
-        }
-    }
-
-    fn note(&mut self, score: f32) {
-        let best = &mut self.scores[..self.count];
-        let mut next = score;
-        for kept in best.iter_mut().filter(|kept| score < **kept) {
-            std::mem::swap(&mut next, kept);
-        }
-        self.limit = self.limit.min(best[best.len() - 1] * self.slack);
-    }
-
-    /// Lets go of all but as many as may be kept.
-    #[cold]
-    fn let_go(&mut self) {
-        let most = self.count + TO_CHOOSE_FROM;
-        let (_, last, _) = self
-            .kept
-            .select_nth_unstable_by(most - 1, Candidate::by_score);
-        self.limit = self.limit.min(last.worth.score);
-        self.kept.truncate(most);
-    }
-
-    /// Those kept that could be in the answer.
-    fn best_first(&self) -> Vec<Candidate<'g>> {
-        let mut keys = [0; FEW + TO_CHOOSE_FROM + SLOP];
-        let mut len = 0;
-        for (place, candidate) in self.kept.iter().enumerate() {
-            if self.is_wanted(candidate.worth.score) {
-                keys[len] = key(candidate.worth.score, place);
-                len += 1;
-            }
-        }
-        keys[..len].sort_unstable();
-        let most = len.min(self.count + TO_CHOOSE_FROM);
-        let at = |&key: &u64| self.kept[key as u32 as usize];
-        keys[..most].iter().map(at).collect()
     }
 
     /// Best first; those on trial last, but for the best of all.
-    pub(crate) fn into_list(self) -> Vec<Candidate<'g>> {
-        let mut kept = self.best_first();
-        let mut on_trial = self.on_trial.into_iter().peekable();
-        let best = kept.first().map_or(f32::INFINITY, |best| best.worth.score);
-        if let Some(first) = on_trial.next_if(|first| first.worth.score < best) {
-            kept.insert(0, first);
+    pub(crate) fn into_list(mut self) -> Vec<Candidate<'g>> {
+        self.kept.sort_by(Candidate::by_score);
+        self.on_trial.sort_by(Candidate::by_score);
+        let best = self
+            .kept
+            .first()
+            .map_or(f32::INFINITY, |best| best.worth.score);
+        let is_best = |first: &Candidate<'_>| first.worth.score < best;
+        if self.on_trial.first().is_some_and(is_best) {
+            self.kept.insert(0, self.on_trial.remove(0));
         }
-        kept.extend(on_trial);
-        kept
+        self.kept.append(&mut self.on_trial);
+        self.kept
     }
 }
 
-/// A key that sorts by score, which is never negative, and names a place.
-fn key(score: f32, place: usize) -> u64 {
-    u64::from(score.to_bits()) << 32 | place as u64
-}
+impl<'g> Sink<'g> for Pool<'g> {
+    fn limit(&self) -> f32 {
+        if self.scores.len() < self.count {
+            return f32::INFINITY;
+        }
+        match self.scores.peek() {
+            Some(&last) if self.further > 0 => {
+                // The next float: one that is as good as the limit is wanted.
+                f32::from_bits((f32::from_bits(last) * self.slack).to_bits() + 1)
+            }
+            Some(&last) if self.count > FEW => f32::from_bits(last),
+            _ => 0.0,
+        }
+    }
 
-fn holds(candidates: &[Candidate<'_>], candidate: &Candidate<'_>) -> bool {
-    let index = candidate.record.index();
-    candidates.iter().any(|kept| kept.record.index() == index)
-}
+    fn wants(&self, score: f32) -> bool {
+        score < self.limit()
+    }
 
-/// Inserts a candidate among the best in its order, unless it is there.
-fn insert<'g>(best_first: &mut Vec<Candidate<'g>>, candidate: Candidate<'g>, most: usize) {
-    let score = candidate.worth.score;
-    let place = best_first.partition_point(|better| better.worth.score <= score);
-    if !holds(best_first, &candidate) {
-        best_first.insert(place, candidate);
-        best_first.truncate(most);
+    fn offer(&mut self, candidate: Candidate<'g>) {
+        if candidate.is_on_trial() {
+            self.on_trial.push(candidate);
+            return;
+        }
+        if self.scores.len() >= self.count {
+            self.further = self.further.saturating_sub(1);
+        }
+        // Scores are not negative, so their bits are in their order.
+        self.scores.push(candidate.worth.score.to_bits());
+        if self.scores.len() > self.count {
+            self.scores.pop();
+        }
+        self.kept.push(candidate);
     }
 }

@@ -1,356 +1,443 @@
-//! Finding the best relay without looking at all of them.
-//!
-//! An order of relays is ascending in length, and no relay scores below its
-//! path, so a search that has found one may stop at the first entry whose path
-//! alone is worse: exact, and short when loads come from elsewhere.
-//!
-//! It is long when the registry itself makes the loads, for its choices even
-//! out all scores; and it would lead every caller to the same relay wherever
-//! many are equally far. So beyond a small table the search takes
-//!
-//! - from each *band* of practically equal entries, a few at random, of which
-//!   the least loaded wins (Mitzenmacher's power of d choices), and all of a
-//!   band that is small;
-//! - after a dozen entries, a few more spread evenly over the rest of what
-//!   could still win;
-//! - a few of the arrivals that no merge has sorted yet.
-//!
-//! All that is for speed. When nothing was found, and only then, everything is
-//! looked at in order, so that the answer "none" is never wrong.
+//! One caller's search: choosing, and taking what was chosen.
 
-use crate::rtt::{Ascending, Places};
-use crate::select::chance::{Chance, Window};
-use crate::select::course::Course;
-use crate::select::criteria::{Candidate, Rejection, Worth};
-use crate::select::legs::Views;
-use crate::select::look::Look;
-use crate::select::order::EXACT;
-use crate::select::recent::{Best, Near};
-use crate::select::score::about;
-use crate::sync::random_below;
-use crate::table::{Handle, RecordRef};
-use std::ops::Range;
+use crate::PassedOver;
+use crate::record::{Access, BackOff, Handle};
+use crate::select::criteria::{Candidate, Criteria, Rejection};
+use crate::select::explore::explore;
+use crate::select::pair::Pair;
+use crate::select::plain::{Plain, best_relay};
+use crate::select::pool::{FEW, Pool};
+use crate::select::rejections;
+use crate::select::resort::LastResort;
+use crate::select::spread::spread;
+use crate::snapshot::{Bins, Class, Leaves, Said, Snapshot};
+use crate::sync::epoch::Guard;
+use crate::table::{RecordRef, Table, Unit};
+use std::collections::HashSet;
 
-/// Entries looked at before the rest is only sampled.
-const HEAD: usize = 12;
-/// Eligible relays wanted from each band, and how many entries they may cost.
-const PER_BAND: usize = 4;
-const TRIES_PER_BAND: usize = 8;
-/// Entries sampled from the rest that could still win.
-const TAIL: usize = 4;
-/// Searches after which what is prepared will be looked at.
-const AHEAD: usize = 4;
-/// Arrivals looked at, when there are many.
-const ARRIVALS: usize = 6;
-/// Entries tried anywhere before everything is looked at.
-const ANYWHERE: usize = 64;
-/// How much further a search goes once it has enough to answer with.
-pub(crate) const BEYOND: usize = 64;
+/// Relays whose time of being left alone is over that one call takes into account
+/// before it chooses.
+const WOKEN_AT_ONCE: usize = 8;
 
-/// The best of what was looked at.
-pub(crate) struct Search<'l, 'g> {
-    look: &'l Look<'g>,
-    best: Option<Best>,
-    /// That of the best, or else infinite.
-    best_score: f32,
-    near: Near,
-    /// How many have scored as the best does.
-    ties: u32,
-    looked_at: usize,
-    chance: Chance,
+/// One call for one relay, or several.
+pub(crate) struct Search<'g> {
+    pub(crate) look: Look<'g>,
+    /// Up to this share of relays may be backing off before the first of them
+    /// are a last resort.
+    pub(crate) max_ejected: f64,
 }
 
-impl<'l, 'g> Search<'l, 'g> {
-    #[inline]
-    pub(crate) fn new(look: &'l Look<'g>) -> Self {
+/// The relays as one caller sees them.
+pub(crate) struct Look<'g> {
+    pub(crate) table: &'g Table,
+    pub(crate) guard: &'g Guard,
+    pub(crate) criteria: Criteria<'g>,
+    pub(crate) reach: Reach,
+}
+
+/// How far relays may be, as their summaries tell.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    /// The rank of the longest round trip that will do; 0 if any will.
+    near: u16,
+    unmeasured: bool,
+}
+
+/// What becomes of the relays that a search comes upon.
+pub(crate) trait Sink<'g> {
+    /// Where all scores are known to be at least this, none is of interest any more.
+    fn limit(&self) -> f32;
+
+    /// Whether a relay of this score is of interest.
+    fn wants(&self, score: f32) -> bool;
+
+    /// Takes in a relay that may be handed out.
+    fn offer(&mut self, candidate: Candidate<'g>);
+}
+
+/// Keeps the best relay, and is content with one that is about as good.
+struct Best<'g> {
+    found: Option<Candidate<'g>>,
+    score: f32,
+    limit: f32,
+    bins: Bins,
+    /// How many relays are still compared exactly.
+    exact: usize,
+}
+
+/// So many relays that are equal by fine summaries are compared exactly.
+pub(crate) const EXACT: usize = 8;
+
+impl<'g> Best<'g> {
+    fn new(bins: Bins) -> Self {
         Self {
-            look,
-            best: None,
-            best_score: f32::INFINITY,
-            near: Near::default(),
-            ties: 0,
-            looked_at: 0,
-            chance: Chance::default(),
+            found: None,
+            score: f32::INFINITY,
+            limit: f32::INFINITY,
+            bins,
+            exact: if bins == Bins::FINE { EXACT } else { 1 },
         }
     }
 }
 
-impl<'l, 'g> Search<'l, 'g> {
-    /// The best relay by a look at some, if any of those will do.
-    pub(crate) fn some(look: &'l Look<'g>) -> Option<Candidate<'g>> {
-        let Some(views) = look.criteria.views else {
-            let best = Self::glance(look).map(|(best, _)| look.candidate_of(&best));
-            return best.or_else(|| Self::new(look).anywhere());
-        };
-        let mut search = Self::new(look);
-        search.arrivals();
-        search.pair(views);
-        search.found().or_else(|| search.anywhere())
+impl<'g> Sink<'g> for Best<'g> {
+    fn limit(&self) -> f32 {
+        self.limit
     }
 
-    /// The best of those in the order of the round trip from this node, and what
-    /// is about as good: all that most calls need.
-    #[inline(always)]
-    pub(crate) fn glance(look: &'l Look<'g>) -> Option<(Best, Near)> {
-        let mut search = match look.snapshot.arrivals() {
-            0 => Self::new(look),
-            _ => Self::of_arrivals(look),
-        };
-        search.follow(&look.main_course());
-        search.best.map(|best| (best, search.near))
+    fn wants(&self, score: f32) -> bool {
+        score < self.score
     }
 
-    #[inline(never)]
-    fn of_arrivals(look: &'l Look<'g>) -> Self {
-        let mut search = Self::new(look);
-        search.arrivals();
-        search
+    fn offer(&mut self, candidate: Candidate<'g>) {
+        if self.wants(candidate.worth.score) {
+            self.score = candidate.worth.score;
+            self.found = Some(candidate);
+        }
+        self.exact = self.exact.saturating_sub(1);
+        // The bounds of scores are too low by that share at most.
+        self.limit = match self.exact {
+            0 => self.score / (1.0 + self.bins.width()),
+            _ => self.score,
+        };
     }
 }
 
-impl<'g> Search<'_, 'g> {
-    /// The best of all arrivals, and of the base until some way beyond the
-    /// first that will do; by what the relays announce.
-    pub(crate) fn everything(mut self) -> Option<Candidate<'g>> {
-        let snapshot = self.look.snapshot;
-        for run in &snapshot.runs {
-            for relay in run.iter() {
-                self.keep_better(relay.index, self.look.judge_announced(relay));
-            }
-        }
-        let course = self.look.main_course();
-        let mut beyond = 0;
-        for entry in &course.order.entries {
-            beyond += usize::from(self.best.is_some());
-            if beyond > BEYOND || course.least_score(entry) > self.best_score {
-                break;
-            }
-            self.keep_better(entry.relay.index, self.look.judge_announced(entry.relay));
-        }
-        self.found()
-    }
-
-    #[inline(always)]
-    fn found(&self) -> Option<Candidate<'g>> {
-        self.best.map(|best| self.look.candidate_of(&best))
-    }
-
-    /// Looks at one relay; false if it turns out that it is not eligible.
-    #[inline(always)]
-    fn consider(&mut self, relay: Handle) -> bool {
-        self.looked_at += 1;
-        match self.look.table.resolve(relay, self.look.guard) {
-            Some(record) => self.weigh(relay, &record, self.look.criteria.path_micros(&record)),
-            None => false,
+impl Reach {
+    pub(crate) fn of(criteria: &Criteria<'_>) -> Self {
+        let options = criteria.options;
+        // Whose leg the requester measured is judged for each by itself.
+        let is_own_leg = criteria
+            .views
+            .is_none_or(|views| views.requester().is_none());
+        match options.max_latency.filter(|_| is_own_leg) {
+            Some(limit) => Self {
+                near: Bins::FINE.rank(crate::rtt::micros_at_most(limit) as f32),
+                unmeasured: options.allow_unmeasured,
+            },
+            None => Self {
+                near: 0,
+                unmeasured: true,
+            },
         }
     }
 
-    /// Looks at one relay by what is estimated of the peers' legs to it. Those
-    /// that they published have been looked at.
+    /// Whether there may be a relay within reach where a summary says this.
     #[inline(always)]
-    fn consider_estimated(&mut self, views: &Views<'_>, relay: Handle, legs_micros: f32) {
-        if views.measured(relay.index) {
+    pub(crate) fn admits(self, said: Said) -> bool {
+        said.near() >= self.near || (self.unmeasured && said.has_unmeasured())
+    }
+}
+
+impl<'g> Look<'g> {
+    /// The record of the relay at a place; where that is gone, its summary is mended.
+    pub(crate) fn resolve(&self, part: &Leaves, place: usize) -> Option<RecordRef<'g>> {
+        let relay = part.at(place)?;
+        let record = self.table.resolve(relay, self.guard);
+        if record.is_none() {
+            self.table.refresh(relay);
+        }
+        record
+    }
+
+    /// Offers a relay at the end of a path, if it may be handed out and is good
+    /// enough.
+    #[inline]
+    pub(crate) fn weigh(&self, record: &RecordRef<'g>, path_micros: u32, sink: &mut impl Sink<'g>) {
+        let (worth, load) = self.criteria.appraise(record, path_micros);
+        if !sink.wants(worth.score) && load.refusal().is_none() {
             return;
         }
-        if let Some(record) = self.look.table.resolve(relay, self.look.guard) {
-            let own = match views.requester() {
-                None => self.look.criteria.own_micros(&record),
-                Some(_) => 0,
-            };
-            self.weigh(relay, &record, own + legs_micros as u32);
+        match self.criteria.judge_path(record, path_micros) {
+            Ok(worth) => sink.offer(Candidate::new(*record, worth)),
+            Err(rejection) => self.mend(record, rejection),
         }
     }
 
-    /// Whether a relay is eligible need not be known of one that is clearly worse
-    /// than the best, as most are.
-    #[inline(always)]
-    fn weigh(&mut self, relay: Handle, record: &RecordRef<'_>, path_micros: u32) -> bool {
-        let criteria = &self.look.criteria;
-        let (worth, load) = criteria.appraise(record, path_micros);
-        if worth.score > about(self.best_score) {
-            return true;
-        }
-        let admitted = criteria.admits(record, &worth, load);
-        if admitted.is_ok() {
-            self.near.note(relay, worth.score);
-            self.keep(record.index(), worth);
-        }
-        admitted.is_ok()
-    }
-
-    fn keep_better(&mut self, index: u32, judged: Result<Worth, Rejection>) {
-        if let Ok(worth) = judged {
-            self.keep(index, worth);
-        }
-    }
-
-    #[inline(always)]
-    fn keep(&mut self, index: u32, worth: Worth) {
-        if worth.score < self.best_score {
-            self.ties = 1;
-        } else if worth.score == self.best_score {
-            // Each of those that tie is taken as likely as any other.
-            self.ties += 1;
-            if self.chance.below(self.ties) != 0 {
-                return;
-            }
-        } else {
-            return;
-        }
-        self.best = Some(Best { index, worth });
-        self.best_score = worth.score;
-    }
-
-    fn arrivals(&mut self) {
-        for run in &self.look.snapshot.runs {
-            let arrivals = run.len();
-            if arrivals <= EXACT {
-                run.iter().for_each(|relay| _ = self.consider(relay));
-            } else {
-                for _ in 0..ARRIVALS {
-                    let place = random_below(arrivals as u32) as usize;
-                    run.get(place).map(|relay| self.consider(relay));
-                }
-            }
-        }
-    }
-
-    /// By what is known of the peers: the relays that either knows to be near,
-    /// and the orders prepared for where they are, or else all.
-    fn pair(&mut self, views: &Views<'_>) {
-        for index in views.published() {
-            let record = self.look.table.revisit(index, self.look.guard);
-            let path_micros = self.look.criteria.path_micros(&record);
-            self.weigh(record.handle(), &record, path_micros);
-        }
-        let detours = self.look.snapshot.base.detours(views);
-        for course in detours.iter().flatten() {
-            self.best_estimates(views, course);
-        }
-        if self.best.is_none() || detours.iter().all(Option::is_none) {
-            let course = self.look.main_course();
-            if course.head.is_empty() {
-                self.follow(&course);
-            } else {
-                self.best_estimates(views, &course);
-            }
-        }
-    }
-
-    /// The first entries of an order, those with the shortest estimated path
-    /// first, as long as they could win; and a few of the others, if none of
-    /// them stands out.
-    fn best_estimates(&mut self, views: &Views<'_>, course: &Course<'_>) {
-        let assumed_micros = self.look.criteria.assumed_rtt_micros;
-        let mut stands_out = false;
-        for (relays, entries) in course
-            .head
-            .iter()
-            .zip(course.order.entries.chunks(Places::MANY))
-        {
-            let legs = views.estimates(&relays.places, assumed_micros);
-            stands_out = Ascending::new(&relays.paths(views, &legs)).any(|(place, micros)| {
-                let cannot_win = micros > self.best_score;
-                if !cannot_win {
-                    self.consider_estimated(views, entries[place].relay, legs[place]);
-                }
-                cannot_win
-            });
-        }
-        if !stands_out {
-            self.tail(course, course.head.len() * Places::MANY);
-        }
-    }
-
-    #[inline(always)]
-    fn follow(&mut self, course: &Course<'_>) {
-        let order = course.order;
-        if order.entries.len() <= EXACT {
-            return self.all_of(course, 0..order.entries.len());
-        }
-        self.looked_at = 0;
-        for (band, micros) in order.bands() {
-            if course.least_score_from(micros) > self.best_score {
-                return;
-            }
-            if self.looked_at >= HEAD {
-                return self.tail(course, band.start);
-            }
-            if band.len() <= TRIES_PER_BAND {
-                self.all_of(course, band);
-            } else {
-                self.some_of(course, band);
-            }
-        }
-    }
-
-    /// All entries of a range, as long as they could win.
-    #[inline(always)]
-    fn all_of(&mut self, course: &Course<'_>, range: Range<usize>) {
-        for entry in &course.order.entries[range] {
-            if course.least_score(entry) > self.best_score {
-                return;
-            }
-            self.consider(entry.relay);
-        }
-    }
-
-    /// A few eligible entries of a range, at random.
-    #[inline(always)]
-    fn some_of(&mut self, course: &Course<'_>, range: Range<usize>) {
-        let window = self.chance.window(range);
-        if window.is_moving() {
-            self.prepare(course, &window);
-        }
-        let mut eligible = 0;
-        for _ in 0..TRIES_PER_BAND {
-            let place = self.chance.place_in(&window);
-            eligible += usize::from(self.consider(course.order.entries[place].relay));
-            if eligible == PER_BAND {
-                return;
-            }
-        }
-    }
-
-    /// Has what will be in the window soon brought near.
-    #[inline(always)]
-    fn prepare(&self, course: &Course<'_>, window: &Window) {
-        let entrant = |searches| course.order.entries[window.entrant(searches)].relay;
-        self.look.table.prefetch(entrant(2 * AHEAD));
-        self.look.table.prefetch_announcement(entrant(AHEAD));
-    }
-
-    /// A few entries spread over all from `start` that could win.
-    #[inline(always)]
-    fn tail(&mut self, course: &Course<'_>, start: usize) {
-        let best_score = self.best_score;
-        let wanted = |micros| course.least_score_from(micros) < best_score;
-        let promising = course.order.count_while(wanted).saturating_sub(start);
-        for stratum in 0..TAIL {
-            let from = start + promising * stratum / TAIL;
-            let end = start + promising * (stratum + 1) / TAIL;
-            if from < end {
-                let window = self.chance.window(from..end);
-                if window.is_moving() {
-                    self.prepare(course, &window);
-                }
-                let place = self.chance.place_in(&window);
-                self.consider(course.order.entries[place].relay);
-            }
-        }
-    }
-
-    /// Entries from anywhere in the base, until one is eligible.
+    /// Brings the summary of a relay in line that is available to no caller.
     #[cold]
-    fn anywhere(mut self) -> Option<Candidate<'g>> {
-        let entries = &self.look.snapshot.base.order.entries;
-        if entries.len() <= EXACT {
+    fn mend(&self, record: &RecordRef<'g>, rejection: Rejection) {
+        match rejection {
+            Rejection::Excluded | Rejection::TooFar | Rejection::Unmeasured => return,
+            Rejection::Departed => self
+                .table
+                .publication()
+                .context
+                .judge_at(self.criteria.tick),
+            _ => {}
+        }
+        record.refresh(false);
+    }
+
+    pub(crate) fn candidate(&self, relay: Handle) -> Option<Candidate<'g>> {
+        let record = self.table.resolve(relay, self.guard)?;
+        let worth = self.criteria.judge_announced(&record).ok()?;
+        Some(Candidate::new(record, worth))
+    }
+}
+
+impl<'g> Search<'g> {
+    /// One of the best relays, where that is beyond doubt: its summary says that it
+    /// is, nothing is known of the pair, and it may be handed out to any number of
+    /// callers.
+    #[inline(always)]
+    pub(crate) fn quick(
+        table: &'g Table,
+        criteria: &Criteria<'_>,
+        snapshot: &Snapshot,
+        guard: &'g Guard,
+    ) -> Option<Candidate<'g>> {
+        let score = |relay| {
+            let record = table.resolve(relay, guard)?;
+            let (worth, _) = criteria.appraise(&record, criteria.path_micros(&record));
+            Some(worth.score)
+        };
+        let record = table.resolve(best_relay(snapshot, criteria.tick, score)?, guard)?;
+        let worth = criteria.judge_announced(&record).ok()?;
+        let best = Candidate::new(record, worth);
+        (!best.is_on_trial()).then_some(best)
+    }
+
+    /// The best relay, within what summaries tell apart; `None` only if there is
+    /// none.
+    pub(crate) fn best(&self) -> Option<Candidate<'g>> {
+        self.first_taken(|candidate| self.claim(candidate).then_some(*candidate))
+    }
+
+    /// Takes a unit of the best relay that gives one.
+    pub(crate) fn lease(&self) -> Option<(Candidate<'g>, Unit)> {
+        self.first_taken(|candidate| {
+            let (unit, word) = candidate.record.lease().ok()?;
+            self.claim(candidate)
+                .then_some((candidate.judged_by(word), unit))
+        })
+    }
+
+    /// Whenever another caller takes what was about to be taken, it has come that
+    /// much further, so this ends.
+    fn first_taken<T>(&self, take: impl Fn(&Candidate<'g>) -> Option<T>) -> Option<T> {
+        while let Some(chosen) = self.choose().or_else(|| self.last_resort()) {
+            if let Some(taken) = take(&chosen) {
+                return Some(taken);
+            }
+            chosen.record.refresh(false);
+        }
+        None
+    }
+
+    /// What to hand out, unless another caller takes it first.
+    fn choose(&self) -> Option<Candidate<'g>> {
+        let best = self.best_available()?;
+        Some(self.preferred_over(&best).unwrap_or(best))
+    }
+
+    /// The best relay that is available throughout the call, if there is any.
+    ///
+    /// A summary lags behind its record while a change is under way. So the second
+    /// look is at what was published and noted after the first one ended: a change
+    /// that made a relay available before the call is either noted by then, or its
+    /// summary is there.
+    fn best_available(&self) -> Option<Candidate<'g>> {
+        let publication = self.look.table.publication();
+        let may_wait = publication.context.may_wait();
+        if may_wait {
+            self.wake(&publication.load(), WOKEN_AT_ONCE);
+        }
+        if let Some(found) = self.best_in(&publication.load()) {
+            return Some(found);
+        }
+        let upcoming = self.upcoming();
+        let snapshot = publication.load();
+        if may_wait {
+            self.wake(&snapshot, usize::MAX);
+        }
+        self.best_in(&snapshot).or(upcoming)
+    }
+
+    /// The best of the relays that are just becoming available.
+    fn upcoming(&self) -> Option<Candidate<'g>> {
+        let publication = self.look.table.publication();
+        let judge = |index| {
+            let record = self.look.table.occupant(index, self.look.guard)?;
+            let worth = self.look.criteria.judge_announced(&record).ok()?;
+            Some(Candidate::new(record, worth))
+        };
+        let best =
+            |found: &mut dyn Iterator<Item = Candidate<'g>>| found.min_by(Candidate::by_score);
+        // More than there are slots: then there is no telling which.
+        if publication.upcoming.are_more() {
+            return best(&mut (0..self.look.table.reach()).filter_map(judge));
+        }
+        best(&mut publication.upcoming.indices().filter_map(judge))
+    }
+
+    /// Takes relays into account, up to so many, whose time of being left alone is
+    /// over.
+    fn wake(&self, snapshot: &Snapshot, most: usize) {
+        let tick = self.look.criteria.tick;
+        let context = &self.look.table.publication().context;
+        for part in snapshot.parts() {
+            for _ in 0..most {
+                let Some(relay) = part.due_at(tick).and_then(|place| part.at(place)) else {
+                    break;
+                };
+                context.judge_at(tick);
+                self.look.table.refresh(relay);
+            }
+        }
+    }
+
+    fn best_in(&self, snapshot: &Snapshot) -> Option<Candidate<'g>> {
+        let sink = Best::new(snapshot.base.leaves.bins);
+        self.gather(snapshot, sink).found
+    }
+
+    /// Goes through the relays, the best first, until the sink wants no more.
+    fn gather<S: Sink<'g>>(&self, snapshot: &Snapshot, sink: S) -> S {
+        let look = &self.look;
+        match look.criteria.views {
+            None => {
+                let mut plain = Plain { look, sink };
+                snapshot.parts().for_each(|part| explore(&mut plain, part));
+                plain.sink
+            }
+            Some(views) => {
+                let mut pair = Pair::new(look, views, sink);
+                pair.look_at_published();
+                if pair.may_find_more() {
+                    snapshot.parts().for_each(|part| explore(&mut pair, part));
+                }
+                pair.sink
+            }
+        }
+    }
+
+    /// The best `count` relays, best first and distinct; fewer only if there
+    /// are no more.
+    ///
+    /// Only the first may be on trial, as long as there are enough others.
+    pub(crate) fn best_of(&self, count: usize) -> Vec<Candidate<'g>> {
+        if count <= 1 {
+            return self.best().into_iter().take(count).collect();
+        }
+        let Some(best) = self.best_available() else {
+            return self.best().into_iter().collect();
+        };
+        let publication = self.look.table.publication();
+        let spread_cost = self.look.criteria.options.spread_cost;
+        let pool = Pool::new(count, spread_cost);
+        let mut pool = self.gather(&publication.load(), pool).into_list();
+        if pool.is_empty() {
+            pool.push(best);
+        }
+        while pool.first().is_some_and(|first| !self.claim(first)) {
+            pool.remove(0);
+        }
+        match self.spread(pool, count) {
+            none if none.is_empty() => self.best().into_iter().collect(),
+            chosen => chosen,
+        }
+    }
+
+    /// Chooses from relays, the best first, so that where it costs little no two
+    /// fail together.
+    pub(crate) fn spread(&self, mut pool: Vec<Candidate<'g>>, count: usize) -> Vec<Candidate<'g>> {
+        if count > FEW {
+            let mut seen = HashSet::with_capacity(pool.len());
+            pool.retain(|candidate| seen.insert(candidate.record.identity()));
+            pool.truncate(count);
+            return pool;
+        }
+        spread(&pool, count, self.look.criteria.options.spread_cost)
+    }
+
+    /// The relay that the requester would rather keep, if `best` is not so much
+    /// better, and if it could be had as well as any.
+    pub(crate) fn preferred_over(&self, best: &Candidate<'g>) -> Option<Candidate<'g>> {
+        let preference = self.look.criteria.options.preference.as_ref()?;
+        let record = self.look.table.find(&preference.relay, self.look.guard)?;
+        let worth = self.look.criteria.judge_announced(&record).ok()?;
+        let current = Candidate::new(record, worth);
+        let (current_micros, best_micros) = self.look.criteria.known_micros(&current, best);
+        let keeps = !current.is_on_trial()
+            && !current.is_busy()
+            && !preference.is_worth_leaving(current_micros, best_micros);
+        keeps.then_some(current)
+    }
+
+    /// Makes sure that a relay on trial, or of last resort, is handed out to no
+    /// other caller before the trial is over.
+    #[inline]
+    fn claim(&self, candidate: &Candidate<'g>) -> bool {
+        match candidate.circuit.access(self.look.criteria.tick) {
+            Access::Free => true,
+            Access::OnTrial => self.begin_trial(candidate),
+            Access::BackingOff if candidate.is_last_resort => self.begin_trial(candidate),
+            Access::BackingOff | Access::Banned => false,
+        }
+    }
+
+    #[cold]
+    fn begin_trial(&self, candidate: &Candidate<'g>) -> bool {
+        let record = candidate.record;
+        record.claim_trial(candidate.circuit, self.back_off(&record))
+    }
+
+    fn back_off(&self, record: &RecordRef<'_>) -> BackOff {
+        self.look.table.back_off(record, self.look.criteria.tick)
+    }
+
+    /// When so many relays are backing off that it may well be our own fault:
+    /// the one that has been for longest.
+    #[cold]
+    pub(crate) fn last_resort(&self) -> Option<Candidate<'g>> {
+        let snapshot = self.look.table.publication().load();
+        let count = |class| {
+            snapshot
+                .parts()
+                .map(|part| part.count(class))
+                .sum::<usize>()
+        };
+        let ejected = count(Class::BackingOff);
+        if ejected == 0 {
             return None;
         }
-        (0..ANYWHERE).find(|_| {
-            let place = random_below(entries.len() as u32) as usize;
-            self.consider(entries[place].relay)
-        });
-        self.found()
+        let live = ejected
+            + rejections::OTHERS_LIVE
+                .into_iter()
+                .map(count)
+                .sum::<usize>();
+        if ejected as f64 <= self.max_ejected * live as f64 {
+            return None;
+        }
+        let mut resort = LastResort::new(&self.look);
+        snapshot.parts().for_each(|part| explore(&mut resort, part));
+        resort.found
+    }
+
+    /// How many relays are passed over for which reason, as it is known without a
+    /// look at them.
+    pub(crate) fn passed_over(&self) -> PassedOver {
+        rejections::count(&self.look, &self.look.table.publication().load())
+    }
+
+    /// Sorts all that will do, exactly.
+    pub(crate) fn sorted(&self, snapshot: &Snapshot) -> Vec<Candidate<'g>> {
+        let relays = snapshot.iter();
+        let mut all: Vec<_> = relays
+            .filter_map(|relay| self.look.candidate(relay))
+            .collect();
+        all.sort_by(Candidate::by_score);
+        let mut seen = HashSet::with_capacity(all.len());
+        all.retain(|candidate| seen.insert(candidate.record.identity()));
+        put_trials_last(&mut all);
+        all
+    }
+}
+
+/// Puts those on trial behind the others, but for the best of all.
+fn put_trials_last(best_first: &mut [Candidate<'_>]) {
+    if let [_, others @ ..] = best_first {
+        others.sort_by_key(Candidate::is_on_trial);
     }
 }

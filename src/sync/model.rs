@@ -96,8 +96,8 @@ impl<T> Swap<T> {
     }
 }
 
-/// A model has one registry.
-pub(crate) fn serial_number() -> u64 {
+/// Models have back-offs of a length that does not vary.
+pub(crate) fn random_key() -> u64 {
     1
 }
 
@@ -107,10 +107,6 @@ pub(crate) fn random_below(_bound: u32) -> u32 {
 }
 
 pub(crate) fn random_bits() -> u64 {
-    0
-}
-
-pub(crate) fn turn() -> u32 {
     0
 }
 

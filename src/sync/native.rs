@@ -67,25 +67,6 @@ pub(crate) fn random_bits() -> u64 {
     fastrand::u64(..)
 }
 
-/// A number that is one more with each call in the same thread, and begins
-/// anywhere.
-#[inline]
-pub(crate) fn turn() -> u32 {
-    use std::cell::Cell;
-    thread_local! {
-        /// Zero before the first.
-        static TURN: Cell<u32> = const { Cell::new(0) };
-    }
-    TURN.with(|turn| {
-        let this = match turn.get() {
-            0 => fastrand::u32(1..),
-            this => this,
-        };
-        turn.set(this.wrapping_add(1));
-        this
-    })
-}
-
 /// Asks for the first cache line of `place`, which will be read soon.
 #[inline]
 pub(crate) fn prefetch<T>(place: &T) {
@@ -105,12 +86,9 @@ pub(crate) fn random_hasher() -> ahash::RandomState {
     ahash::RandomState::new()
 }
 
-/// A number above zero that no other call returns.
-pub(crate) fn serial_number() -> u64 {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    // Relaxed: it carries nothing but itself.
-    NEXT.fetch_add(1, Ordering::Relaxed)
+/// A number that nobody outside this process can foresee.
+pub(crate) fn random_key() -> u64 {
+    random_hasher().hash_one(0_u64)
 }
 
 /// A number below `stripes`, a power of two, that differs between threads as

@@ -60,12 +60,6 @@ impl Gate {
         (self.0 >> COUNT_SHIFT) as usize
     }
 
-    /// The word.
-    #[inline]
-    pub(crate) fn bits(self) -> u64 {
-        self.0
-    }
-
     /// The record that is counted in or out, and not yet brought in line.
     pub(crate) fn pending(self) -> Option<u32> {
         (self.0 & PENDING != 0).then_some(self.0 as u32)

@@ -1,20 +1,18 @@
 //! A record as the table's users see it: found, and held on to by a guard.
 
-use crate::record::{Announcement, Extra, Lifecycle, Load, Record, Refusal};
+use crate::limits::MAX_CAPACITY;
+use crate::record::{
+    Announcement, BackOff, Circuit, Extra, Handle, Lifecycle, Load, Record, Refusal,
+};
 use crate::relay::NodeId;
+use crate::snapshot::{Note, Subject};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32};
 use crate::table::store::{Exhausted, Store};
 use crate::table::unit::Unit;
 use crate::time::Tick;
+use std::convert::Infallible;
 use std::ops::Deref;
-
-/// Names one life of a record, for keeping where no thread is pinned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Handle {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
-}
 
 /// A record that cannot begin another life while its guard lives.
 ///
@@ -56,12 +54,105 @@ impl<'g> RecordRef<'g> {
 
     /// Takes in a measurement; true when the figure in force changed.
     pub(crate) fn record_rtt(&self, elapsed_nanos: u64, micros: u32) -> bool {
-        self.record.record_rtt(self.extra(), elapsed_nanos, micros)
+        self.record.add_sample(self.extra(), elapsed_nanos, micros);
+        self.settle_rtt(elapsed_nanos, None)
     }
 
     /// Takes in a figure that holds until the first measurement.
     pub(crate) fn seed_rtt(&self, elapsed_nanos: u64, micros: u32) -> bool {
-        self.record.seed_rtt(self.extra(), elapsed_nanos, micros)
+        self.settle_rtt(elapsed_nanos, Some(micros))
+    }
+
+    fn settle_rtt(&self, elapsed_nanos: u64, seed: Option<u32>) -> bool {
+        let mut note = None;
+        let changed = self
+            .record
+            .settle_rtt(self.extra(), elapsed_nanos, seed, || {
+                note.get_or_insert_with(|| self.announce());
+            });
+        if changed {
+            self.refresh(true);
+        }
+        changed
+    }
+
+    /// Notes what the relay says of its total load.
+    pub(crate) fn report_load(&self, total: u32) {
+        self.change_load(|load| load.with_report(total));
+    }
+
+    /// Starts or ends draining.
+    pub(crate) fn set_draining(&self, draining: bool) {
+        self.change_load(|load| load.with_draining(draining));
+    }
+
+    /// Notes a changed capacity beside the load.
+    pub(crate) fn set_capacity(&self, capacity: u32) {
+        debug_assert!((1..=MAX_CAPACITY).contains(&capacity));
+        self.change_load(|load| load.with_capacity(capacity));
+    }
+
+    fn change_load(&self, next: impl Fn(Load) -> Load) {
+        let mut note = None;
+        let Ok((before, after)) = self.record.update_load(|load| {
+            let next = next(load);
+            if note.is_none() && load.refusal().is_some() && next.refusal().is_none() {
+                note = Some(self.announce());
+            }
+            Ok::<_, Infallible>(next)
+        });
+        match note {
+            Some(_) => self.refresh(true),
+            None => self
+                .store
+                .publication
+                .refresh_load(&self.subject(), before, after),
+        }
+    }
+
+    /// Sets the circuit with which a record begins, before it is admitted.
+    pub(crate) fn begin_circuit(&self, next: impl Fn(Circuit) -> Circuit) {
+        self.record.change_circuit(next);
+    }
+
+    /// Brings the circuit forward by one event.
+    pub(crate) fn change_circuit(&self, next: impl Fn(Circuit) -> Circuit) {
+        let circuit = self.record.circuit();
+        if next(circuit) == circuit {
+            return;
+        }
+        let context = &self.store.publication.context;
+        context.expect_waiting();
+        let _note = self.announce();
+        self.record.change_circuit(next);
+        self.refresh(true);
+    }
+
+    /// Claims the trial that `seen` allows; false if it is no longer so.
+    pub(crate) fn claim_trial(&self, seen: Circuit, back_off: BackOff) -> bool {
+        let is_claimed = self.record.claim_trial(seen, back_off);
+        self.refresh(false);
+        is_claimed
+    }
+
+    /// This life, for the order of relays.
+    pub(crate) fn subject(&self) -> Subject<'g> {
+        Subject {
+            record: self.record,
+            extra: self.extra(),
+            handle: self.handle(),
+        }
+    }
+
+    /// Brings what searches see in line with the record, `fully` where the relay may
+    /// have become available.
+    pub(crate) fn refresh(&self, fully: bool) {
+        self.store.publication.refresh(&self.subject(), fully);
+    }
+
+    /// To be held around a change by which the relay may become available.
+    pub(crate) fn announce(&self) -> Note<'g> {
+        self.store.publication.announce(self.index)
     }
 
     #[inline]
@@ -129,9 +220,11 @@ impl<'g> RecordRef<'g> {
                 return Err((Refusal::Closed, word));
             }
             match self.record.take_lease(self.announcement(word).capacity) {
-                Ok(load) => {
+                Ok((before, after)) => {
                     let unit = Unit::taken(self.store, self.index);
-                    if let Some(word) = self.allowing(load.total()) {
+                    if let Some(word) = self.allowing(after.total()) {
+                        let publication = &self.store.publication;
+                        publication.refresh_load(&self.subject(), before, after);
                         return Ok((unit, word));
                     }
                 }
@@ -164,7 +257,7 @@ impl<'g> RecordRef<'g> {
             if self.record.load().capacity() == capacity {
                 return;
             }
-            self.record.set_capacity(capacity);
+            self.set_capacity(capacity);
         }
     }
 

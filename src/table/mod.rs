@@ -19,7 +19,6 @@
 
 mod admission;
 mod bucket;
-mod departures;
 mod found;
 mod index;
 mod lanes;
@@ -34,20 +33,20 @@ mod wanted;
 #[cfg(all(test, relay_loom))]
 mod models;
 
-pub(crate) use found::{Handle, RecordRef};
+pub(crate) use found::RecordRef;
 pub(crate) use index::Hash;
 pub(crate) use reclaim::sweep_buried;
 pub(crate) use store::Exhausted;
 pub(crate) use unit::Unit;
 
 use crate::limits::MAX_RELAYS;
-use crate::record::{Announcement, BackOff, Lifecycle, Load};
+use crate::record::{Announcement, BackOff, Handle, Lifecycle, Load};
 use crate::relay::NodeId;
+use crate::snapshot::{Merger, Noted, Publication, Subject, Surveyed, Terms};
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, AtomicU32, prefetch, random_hasher};
+use crate::sync::{Arc, AtomicU32, random_hasher};
 use crate::time::Tick;
 use admission::Admission;
-use departures::Departures;
 use index::Index;
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -65,7 +64,8 @@ pub(crate) struct Table {
     index: Index,
     hasher: ahash::RandomState,
     admission: Admission,
-    departures: Departures,
+    /// Departures begun, and perhaps not yet counted out.
+    departures: Noted,
     max_relays: usize,
     store: ManuallyDrop<Arc<Store>>,
 }
@@ -95,14 +95,14 @@ impl<'g> Staged<'g> {
 impl Table {
     /// A table for at most `max_relays` relays, 1 to [`MAX_RELAYS`]; `None`
     /// when the memory is not to be had.
-    pub(crate) fn new(max_relays: usize) -> Option<Self> {
+    pub(crate) fn new(max_relays: usize, terms: Terms) -> Option<Self> {
         Some(Self {
             index: Index::new(max_relays)?,
             hasher: random_hasher(),
             admission: Admission::default(),
-            departures: Departures::default(),
+            departures: Noted::default(),
             max_relays,
-            store: ManuallyDrop::new(Arc::new(Store::new(max_relays)?)),
+            store: ManuallyDrop::new(Arc::new(Store::new(max_relays, terms)?)),
         })
     }
 
@@ -248,17 +248,43 @@ impl Table {
         (!record.lifecycle().is_over()).then_some(record)
     }
 
-    /// Asks for what decides about a relay, to be looked at soon.
+    /// The order in which searches go through relays.
     #[inline]
-    pub(crate) fn prefetch(&self, relay: Handle) {
-        prefetch(self.store.record(relay.index));
+    pub(crate) fn publication(&self) -> &Publication {
+        &self.store.publication
     }
 
-    /// Asks for what a relay announces.
-    #[inline]
-    pub(crate) fn prefetch_announcement(&self, relay: Handle) {
-        let word = self.store.record(relay.index).lifecycle();
-        self.store.expect_announcement(word.announcement());
+    /// Gives a staged record a place in that order.
+    pub(crate) fn append(&self, record: &RecordRef<'_>) {
+        let publication = &self.store.publication;
+        publication.append(record.handle(), record.extra());
+    }
+
+    /// Brings what searches see of a relay in line with its record, or with that it
+    /// is gone.
+    pub(crate) fn refresh(&self, relay: Handle) {
+        self.store.publication.refresh(&self.subject(relay), true);
+    }
+
+    fn subject(&self, handle: Handle) -> Subject<'_> {
+        Subject {
+            record: self.store.record(handle.index),
+            extra: self.store.extra(handle.index),
+            handle,
+        }
+    }
+
+    /// Sorts all relays anew, as of what `survey` says of each that stays.
+    pub(crate) fn merge<'g>(
+        &'g self,
+        merger: &mut Merger,
+        guard: &'g Guard,
+        survey: impl FnMut(RecordRef<'g>) -> Option<Surveyed>,
+    ) {
+        let mut survey = survey;
+        let survey = |relay| survey(self.resolve(relay, guard)?);
+        let publication = &self.store.publication;
+        publication.merge(merger, guard, survey, |relay| self.subject(relay));
     }
 
     /// The link by which the wheel's inbox holds the record at `index`.
@@ -268,11 +294,12 @@ impl Table {
 
     /// How long a relay is left alone, counted from `now`: with a jitter that
     /// differs between the relays of a registry, and between registries.
-    pub(crate) fn back_off(&self, record: &RecordRef<'_>, now: Tick, tick_nanos: u64) -> BackOff {
+    pub(crate) fn back_off(&self, record: &RecordRef<'_>, now: Tick) -> BackOff {
+        let terms = &self.store.publication.context.terms;
         BackOff {
             now,
-            tick_nanos,
-            jitter: self.hash(&record.identity()).0 as u8,
+            tick_nanos: terms.tick_nanos,
+            jitter: record.jitter(terms.jitter_key),
         }
     }
 
@@ -390,7 +417,7 @@ impl Table {
                 self.count_out(record);
             }
         };
-        self.departures.noted().for_each(help);
+        self.departures.indices().for_each(help);
         if self.departures.are_more() {
             (0..self.store.reach()).for_each(help);
         }
@@ -409,14 +436,16 @@ impl Table {
     /// decision between departure, expiry and renewal.
     pub(crate) fn depart(&self, record: RecordRef<'_>, word: Lifecycle) -> bool {
         debug_assert!(word.is_live());
-        let noted = self.departures.begin(record.index);
+        let note = self.departures.begin(record.index);
         let departs = record.transition(word, word.departing());
         if departs {
             self.count_out(record);
         }
-        self.departures.end(noted);
+        drop(note);
         if departs {
+            let subject = record.subject();
             self.unname(record);
+            self.store.publication.refresh(&subject, false);
             self.retire(record, word);
         }
         departs

@@ -19,7 +19,8 @@
 //! - A lease may outlive the registry. For each record that has leases then, one
 //!   reference to the store is left, which the record's last lease drops.
 
-use crate::record::{Announcement, Extra, Lifecycle, Load, Record};
+use crate::record::{Announcement, Extra, Handle, Lifecycle, Load, Record, Refusal};
+use crate::snapshot::{Publication, Subject, Terms};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
 use crate::table::pool::Pool;
@@ -60,6 +61,8 @@ pub(crate) struct Store {
     retired_announcements: Stack,
     /// Whether a round of reclamation is under way.
     pub(super) round: AtomicBool,
+    /// The order in which searches go through the records.
+    pub(super) publication: Publication,
 }
 
 /// What was retired before a round began.
@@ -95,7 +98,7 @@ unsafe impl Send for AnnouncementCell {}
 impl Store {
     /// Room for `max_relays` live relays and those in reclamation; `None` when
     /// the memory is not to be had.
-    pub(crate) fn new(max_relays: usize) -> Option<Self> {
+    pub(crate) fn new(max_relays: usize, terms: Terms) -> Option<Self> {
         // The others are allocated once so many are in reclamation or leased.
         let usual = u32::try_from(max_relays + SPARE_PERMITS).ok()?;
         let permits = u32::try_from(2 * max_relays + SPARE_PERMITS).ok()?;
@@ -111,6 +114,7 @@ impl Store {
             retired_records: Stack::default(),
             retired_announcements: Stack::default(),
             round: AtomicBool::default(),
+            publication: Publication::new(terms),
         })
     }
 
@@ -287,6 +291,38 @@ impl Store {
         if before.leases() == 0 {
             self.records.give(index);
         }
+    }
+
+    /// Gives one unit back, unless the lease may be the last thing that knows of
+    /// the record: then nothing changes and the answer is false. Only while pinned,
+    /// for without the lease nothing else holds the store.
+    pub(super) fn release_lease(&self, index: u32) -> bool {
+        let record = self.record(index);
+        // The lease holds off the next life of the record until it is given back.
+        let subject = Subject {
+            record,
+            extra: self.extra(index),
+            handle: Handle {
+                index,
+                generation: record.generation(),
+            },
+        };
+        let mut note = None;
+        let released = record.update_load(|load| {
+            let next = load.without_lease()?;
+            if note.is_none() && load.refusal() == Some(Refusal::Full) {
+                note = Some(self.publication.announce(index));
+            }
+            Ok::<_, Refusal>(next)
+        });
+        let Ok((before, after)) = released else {
+            return false;
+        };
+        match note {
+            Some(_) => self.publication.refresh(&subject, true),
+            None => self.publication.refresh_load(&subject, before, after),
+        }
+        true
     }
 
     /// The last lease of an unreachable record is gone.

@@ -30,12 +30,9 @@ impl Unit {
     }
 
     /// The last lease of a record may have to give it back, or to let go of
-    /// the store that an ended registry left to it.
+    /// the store that an ended registry left to it. Only while pinned.
     #[cold]
     fn release_departed(&self, record: &Record) {
-        // Pinned: from the moment our lease is gone, only this holds off the
-        // end of the store.
-        let _guard = epoch::pin();
         let before = record.release_lease_of_departed();
         if before.leases() > 1 {
             return;
@@ -54,11 +51,14 @@ impl Unit {
 
 impl Drop for Unit {
     fn drop(&mut self) {
+        // Pinned: from the moment our lease is gone, only this holds off the
+        // end of the store.
+        let _guard = epoch::pin();
         // SAFETY: our lease is counted, so the registry holds the store or has
         // left a reference to it with the record.
-        let record = unsafe { &*self.store }.record(self.index);
-        if !record.release_lease() {
-            self.release_departed(record);
+        let store = unsafe { &*self.store };
+        if !store.release_lease(self.index) {
+            self.release_departed(store.record(self.index));
         }
     }
 }

@@ -81,10 +81,16 @@ fn verdicts_agree_with_the_counts_of_a_find_that_fails() {
     };
     assert_eq!(
         error.to_string(),
-        "no relay is available: 1 departed, 1 full, 1 draining, 1 backing off, 1 banned, \
-         5 excluded, 1 too far, 1 unmeasured"
+        "no relay is available: 1 full, 1 draining, 1 backing off, 1 banned, 5 excluded, \
+         1 too far, 2 unmeasured",
+        "one that is past its deadline counts as before until it is swept"
     );
     assert_eq!(explain(&world, &options).chosen().count(), 0);
+    world.leave(8);
+    let Err(error) = world.find_relay_with(&id(TARGET), &options) else {
+        panic!("all are to be passed over");
+    };
+    assert!(error.to_string().contains("1 departed"), "{error}");
 }
 
 #[test]

@@ -388,7 +388,7 @@ fn beyond_the_share_the_longest_ejected_is_a_last_resort() {
     }
 }
 
-/// What is past its deadline, and not yet swept, is neither alive nor ejected.
+/// What is past its deadline is neither alive nor ejected once it is swept.
 #[test]
 fn relays_that_expired_while_ejected_do_not_make_others_a_last_resort() {
     let world = world();
@@ -397,6 +397,7 @@ fn relays_that_expired_while_ejected_do_not_make_others_a_last_resort() {
     (0..3).for_each(|n| world.fail(n, Failure::TimedOut));
     world.advance(secs(1));
     world.renew(3);
+    world.maintain();
     assert_eq!(world.relay_count(), 2);
     assert_eq!(world.found_with(&excluding([3])), None, "one of two failed");
 }

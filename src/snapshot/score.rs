@@ -30,12 +30,6 @@ pub(crate) fn penalty(load: Load) -> f32 {
     }
 }
 
-/// The worst score that is about as good as this one.
-#[inline]
-pub(crate) fn about(score: f32) -> f32 {
-    score * (33.0 / 32.0)
-}
-
 #[cfg(all(test, not(relay_loom)))]
 mod tests {
     use super::*;
@@ -53,12 +47,6 @@ mod tests {
     fn load_outweighs_distance_only_when_it_is_high() {
         assert!(score(100_000, load(500)) < score(110_000, load(0)));
         assert!(score(100_000, load(900)) > score(200_000, load(0)));
-    }
-
-    #[test]
-    fn about_as_good_is_within_a_thirty_second() {
-        assert_eq!(about(32_000.0), 33_000.0);
-        assert_eq!(about(f32::INFINITY), f32::INFINITY);
     }
 
     #[test]

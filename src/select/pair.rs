@@ -1,0 +1,171 @@
+//! The guide where something is known of the pair: bounds on the paths through all
+//! relays of a node, from where they are and how loaded.
+
+use crate::select::explore::Guide;
+use crate::select::legs::Views;
+use crate::select::search::{Look, Sink};
+use crate::snapshot::{BRANCHES, Bins, Boxes, LEAVES, Leaves, Said};
+
+/// See the module's description.
+pub(crate) struct Pair<'l, 'g, S> {
+    look: &'l Look<'g>,
+    views: &'l Views<'g>,
+    pub(crate) sink: S,
+    /// What is estimated of the peers' legs to the relays of the last node of leaves.
+    legs: [f32; LEAVES],
+}
+
+impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
+    pub(crate) fn new(look: &'l Look<'g>, views: &'l Views<'g>, sink: S) -> Self {
+        Self {
+            look,
+            views,
+            sink,
+            legs: [0.0; LEAVES],
+        }
+    }
+
+    /// The relays that either peer measured, exactly.
+    pub(crate) fn look_at_published(&mut self) {
+        let mut seen = [u32::MAX; 2 * crate::PeerView::MAX_MEASURED];
+        for (number, index) in self.views.published().enumerate() {
+            if !seen.contains(&index) {
+                seen[number] = index;
+                let record = self.look.table.revisit(index, self.look.guard);
+                let path_micros = self.look.criteria.path_micros(&record);
+                self.look.weigh(&record, path_micros, &mut self.sink);
+            }
+        }
+    }
+
+    /// Whether other relays than those may do.
+    pub(crate) fn may_find_more(&self) -> bool {
+        let options = self.look.criteria.options;
+        self.views.requester().is_none()
+            || options.max_latency.is_none()
+            || options.allow_unmeasured
+    }
+
+    /// What a score is no lower than, where the legs of the peers are this or more.
+    #[inline(always)]
+    fn bound(&self, said: Said, bins: Bins, legs: f32) -> f32 {
+        let penalty = bins.least(said.slack());
+        if self.views.requester().is_some() {
+            return legs * penalty;
+        }
+        let assumed = self.look.criteria.assumed_rtt_micros as f32;
+        let own = own_leg(said, assumed);
+        // Of no relay is the score lower, with the leg to the target assumed.
+        let score = bins.least(said.merit());
+        let by_score = if legs >= assumed {
+            score + (legs - assumed) * penalty
+        } else {
+            score * ((own + legs) / (own + assumed))
+        };
+        let by_parts = (own + legs) * penalty;
+        if by_score > by_parts {
+            by_score
+        } else {
+            by_parts
+        }
+    }
+
+    /// The legs of the peers to a relay of which no position is known.
+    fn assumed_legs(&self) -> f32 {
+        let assumed = self.look.criteria.assumed_rtt_micros as f32;
+        match self.views.requester() {
+            None => assumed,
+            Some(_) => 2.0 * assumed,
+        }
+    }
+
+    fn of_leaves(&mut self, part: &Leaves, node: usize, keys: &mut [f32; LEAVES]) {
+        let words = part.summaries.leaves_of(node);
+        self.legs = match part
+            .geometry
+            .as_ref()
+            .and_then(|geometry| geometry.places(node))
+        {
+            Some(places) => self
+                .views
+                .estimates(places, self.look.criteria.assumed_rtt_micros),
+            None => [self.assumed_legs(); LEAVES],
+        };
+        for (at, key) in keys.iter_mut().enumerate() {
+            let said = Said(words[at]);
+            if said.merit() > 0 && self.look.reach.admits(said) {
+                *key = self.bound(said, part.bins, self.legs[at]);
+            }
+        }
+    }
+
+    fn of_branches(&mut self, part: &Leaves, level: usize, node: usize, keys: &mut [f32; LEAVES]) {
+        let words = part.summaries.branches_of(level, node);
+        let boxes = part
+            .geometry
+            .as_ref()
+            .and_then(|geometry| geometry.boxes(level, node));
+        let located = boxes.map(|boxes: &Boxes| {
+            let assumed_micros = self.look.criteria.assumed_rtt_micros;
+            self.views.least_estimates(boxes, assumed_micros)
+        });
+        let flat = self.assumed_legs();
+        for (at, key) in keys.iter_mut().enumerate().take(BRANCHES) {
+            let said = Said(words[at]);
+            if said.merit() == 0 || !self.look.reach.admits(said) {
+                continue;
+            }
+            let mut legs = located.map_or(f32::INFINITY, |legs| legs[at]);
+            if boxes.is_none_or(|boxes| boxes.unlocated >> at & 1 == 1) && flat < legs {
+                legs = flat;
+            }
+            *key = self.bound(said, part.bins, legs);
+        }
+    }
+}
+
+/// The least round trip from here.
+#[inline(always)]
+fn own_leg(said: Said, assumed: f32) -> f32 {
+    let measured = match said.near() {
+        0 => f32::INFINITY,
+        near => Bins::FINE.least(near),
+    };
+    match said.has_unmeasured() && assumed < measured {
+        true => assumed,
+        false => measured,
+    }
+}
+
+impl<'g, S: Sink<'g>> Guide for Pair<'_, 'g, S> {
+    type Key = f32;
+
+    const NEVER: f32 = f32::INFINITY;
+    const IS_FAIR: bool = true;
+
+    fn keys(&mut self, part: &Leaves, level: usize, node: usize, keys: &mut [f32; LEAVES]) {
+        match level {
+            0 => self.of_leaves(part, node, keys),
+            _ => self.of_branches(part, level, node, keys),
+        }
+    }
+
+    fn limit(&self) -> f32 {
+        self.sink.limit()
+    }
+
+    fn land(&mut self, part: &Leaves, place: usize) {
+        let Some(record) = self.look.resolve(part, place) else {
+            return;
+        };
+        if self.views.measured(record.index()) {
+            return;
+        }
+        let own = match self.views.requester() {
+            None => self.look.criteria.own_micros(&record),
+            Some(_) => 0,
+        };
+        let path_micros = own + self.legs[place % LEAVES] as u32;
+        self.look.weigh(&record, path_micros, &mut self.sink);
+    }
+}

@@ -1,0 +1,88 @@
+//! Why relays were passed over, counted without a look at them.
+//!
+//! The trees count their leaves by class whenever one changes. What is left are the
+//! relays that this very call excludes, which are looked up, and its limit on
+//! latency: where nothing was found, every relay that is otherwise available is
+//! beyond that.
+
+use crate::PassedOver;
+use crate::relay::NodeId;
+use crate::select::criteria::Rejection;
+use crate::select::search::Look;
+use crate::snapshot::{Class, Snapshot};
+
+/// The classes of relays that are live, but for those backing off.
+pub(crate) const OTHERS_LIVE: [Class; 5] = [
+    Class::Banned,
+    Class::Draining,
+    Class::Full,
+    Class::Measured,
+    Class::Unmeasured,
+];
+
+/// The reasons of a call that found nothing.
+pub(crate) fn count(look: &Look<'_>, snapshot: &Snapshot) -> PassedOver {
+    let count = |class| snapshot.parts().map(|part| part.count(class)).sum();
+    let mut passed_over = PassedOver {
+        departed: count(Class::Departed),
+        full: count(Class::Full),
+        draining: count(Class::Draining),
+        backing_off: count(Class::BackingOff),
+        banned: count(Class::Banned),
+        excluded: 0,
+        too_far: count(Class::Measured),
+        unmeasured: count(Class::Unmeasured),
+    };
+    if look.criteria.options.max_latency.is_none() {
+        // Those that became available since.
+        (passed_over.too_far, passed_over.unmeasured) = (0, 0);
+    } else {
+        by_requester(look, &mut passed_over);
+    }
+    exclusions(look, &mut passed_over);
+    passed_over
+}
+
+/// Where the requester is another node, only what it published is measured.
+fn by_requester(look: &Look<'_>, passed_over: &mut PassedOver) {
+    let Some(requester) = look.criteria.views.and_then(|views| views.requester()) else {
+        return;
+    };
+    let available = passed_over.too_far + passed_over.unmeasured;
+    let too_far = requester.published_indices().filter(|&index| {
+        let record = look.table.revisit(index, look.guard);
+        look.criteria.judge_announced(&record).err() == Some(Rejection::TooFar)
+    });
+    passed_over.too_far = too_far.count().min(available);
+    passed_over.unmeasured = available - passed_over.too_far;
+}
+
+/// Counts those that the call excludes as such, and not by what else they are.
+fn exclusions(look: &Look<'_>, passed_over: &mut PassedOver) {
+    let criteria = &look.criteria;
+    let named = [Some(criteria.target), criteria.local];
+    let named = || named.into_iter().flatten().chain(&criteria.options.exclude);
+    for (number, id) in named().enumerate() {
+        let is_again = named().take(number).any(|earlier| earlier == id);
+        if !is_again && is_excluded(look, id, passed_over) {
+            passed_over.excluded += 1;
+        }
+    }
+}
+
+fn is_excluded(look: &Look<'_>, id: &NodeId, passed_over: &mut PassedOver) -> bool {
+    let Some(record) = look.table.find(id, look.guard) else {
+        return false;
+    };
+    if !record.lifecycle().is_live_at(look.criteria.tick) {
+        return false;
+    }
+    let counted = match look.criteria.judge_without_exclusions(&record) {
+        Err(counted) => counted,
+        // Available, it was taken to be beyond reach.
+        Ok(()) => look.criteria.unreached(&record),
+    };
+    let place = counted.place_in(passed_over);
+    *place = place.saturating_sub(1);
+    true
+}

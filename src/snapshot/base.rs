@@ -1,0 +1,263 @@
+//! The relays that the last merge sorted: by place, and by own leg, where their
+//! positions are known; by own leg else.
+//!
+//! Each node of the trees has as many relays below it as its siblings have, give or
+//! take one, so that of equal relays one is as likely to be chosen as another. Where
+//! positions are known, a node's relays are split among its children at the middle
+//! of the axis on which they lie farthest apart, the round trip from here being one
+//! of the axes (a ball tree of boxes: Omohundro, "Five balltree construction
+//! algorithms", 1989).
+
+use crate::record::Handle;
+use crate::rtt::Coordinate;
+use crate::snapshot::bins::Bins;
+use crate::snapshot::geometry::Geometry;
+use crate::snapshot::leaves::Leaves;
+use crate::snapshot::tree::{BRANCHES, LEAVES, span};
+
+/// A relay as of a merge.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surveyed {
+    pub(crate) relay: Handle,
+    /// The round trip from this node, or what is assumed.
+    pub(crate) own_micros: u32,
+    pub(crate) position: Option<Coordinate>,
+}
+
+/// See the module's description.
+pub(crate) struct Base {
+    pub(crate) leaves: Leaves,
+    /// The place of each record, by index.
+    by_record: Box<[u32]>,
+    relays: usize,
+}
+
+/// Stands for a record that is not here.
+const NOWHERE: u32 = u32::MAX;
+
+impl Base {
+    pub(crate) fn new(mut surveyed: Vec<Surveyed>) -> Self {
+        surveyed.sort_unstable_by_key(|it| (it.position.is_none(), it.own_micros, it.relay.index));
+        let relays = surveyed.len();
+        let top = top_for(relays);
+        let mut placed = Vec::with_capacity(relays);
+        arrange(&mut surveyed, top, 0, &mut placed);
+
+        let last = placed.last().map_or(0, |&(place, _)| place);
+        let bins = if relays <= LEAVES {
+            Bins::FINE
+        } else {
+            Bins::COARSE
+        };
+        let mut leaves = Leaves::new(last + 1, bins);
+        let reach = surveyed.iter().map(|it| it.relay.index as usize + 1).max();
+        let mut by_record = vec![NOWHERE; reach.unwrap_or(0)];
+        for (place, it) in &placed {
+            leaves.put(*place, it.relay);
+            by_record[it.relay.index as usize] = *place as u32;
+        }
+        let located: Vec<_> = placed
+            .iter()
+            .map(|(place, it)| (*place, it.position))
+            .collect();
+        leaves.geometry = Geometry::new(&located, leaves.summaries.top() + 1);
+        Self {
+            leaves,
+            by_record: by_record.into_boxed_slice(),
+            relays,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.relays
+    }
+
+    /// The place of a relay, if it is here.
+    #[inline]
+    pub(crate) fn place_of(&self, relay: Handle) -> Option<usize> {
+        let place = *self.by_record.get(relay.index as usize)?;
+        // Nowhere is beyond all places.
+        (self.leaves.at(place as usize) == Some(relay)).then_some(place as usize)
+    }
+
+    /// All relays, in order, and their places.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, Handle)> {
+        let places = 0..self.leaves.places();
+        places.filter_map(|place| Some((place, self.leaves.at(place)?)))
+    }
+}
+
+/// The level of the root of a tree over so many relays.
+fn top_for(relays: usize) -> usize {
+    (0..).find(|&level| span(level) >= relays).unwrap_or(0)
+}
+
+/// Places relays in the tree below a node.
+fn arrange(
+    relays: &mut [Surveyed],
+    level: usize,
+    node: usize,
+    placed: &mut Vec<(usize, Surveyed)>,
+) {
+    if level == 0 {
+        let slots = relays.iter().enumerate();
+        placed.extend(slots.map(|(slot, relay)| (node * LEAVES + slot, *relay)));
+        return;
+    }
+    let branches = relays.len().div_ceil(span(level - 1)).max(1);
+    divide(relays, branches, 0, &mut |branch, relays| {
+        arrange(relays, level - 1, node * BRANCHES + branch, placed);
+    });
+}
+
+/// Divides relays evenly among so many branches, the first of which has this number.
+fn divide(
+    relays: &mut [Surveyed],
+    branches: usize,
+    first: usize,
+    then: &mut impl FnMut(usize, &mut [Surveyed]),
+) {
+    if branches == 1 {
+        return then(first, relays);
+    }
+    let half = branches / 2;
+    let middle = relays.len() * half / branches;
+    separate(relays, middle);
+    let (one, other) = relays.split_at_mut(middle);
+    divide(one, half, first, then);
+    divide(other, branches - half, first + half, then);
+}
+
+/// Orders relays such that those before the middle lie together. Those that are
+/// located come first; the others are in order already.
+fn separate(relays: &mut [Surveyed], middle: usize) {
+    let located = relays.partition_point(|it| it.position.is_some());
+    if middle == 0 || middle >= located {
+        return;
+    }
+    let located = &mut relays[..located];
+    let axis = widest_axis(located);
+    located.select_nth_unstable_by(middle, |one, other| {
+        along(one, axis).total_cmp(&along(other, axis))
+    });
+}
+
+const AXES: usize = Coordinate::DIMENSIONS + 1;
+
+/// Where a located relay is on an axis; the last is the round trip from here.
+fn along(it: &Surveyed, axis: usize) -> f32 {
+    match &it.position {
+        Some(at) if axis < Coordinate::DIMENSIONS => at.position()[axis],
+        _ => it.own_micros as f32,
+    }
+}
+
+fn widest_axis(relays: &[Surveyed]) -> usize {
+    let (mut low, mut high) = ([f32::INFINITY; AXES], [f32::NEG_INFINITY; AXES]);
+    for relay in relays {
+        for axis in 0..AXES {
+            let at = along(relay, axis);
+            low[axis] = low[axis].min(at);
+            high[axis] = high[axis].max(at);
+        }
+    }
+    let width = |axis: &usize| high[*axis] - low[*axis];
+    (0..AXES)
+        .max_by(|one, other| width(one).total_cmp(&width(other)))
+        .unwrap_or(0)
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    fn surveyed(count: usize, is_located: impl Fn(usize) -> bool) -> Vec<Surveyed> {
+        let mut rng = fastrand::Rng::with_seed(count as u64);
+        (0..count)
+            .map(|index| {
+                let mut position = [0.0; Coordinate::DIMENSIONS];
+                position[..2].fill_with(|| rng.f32() * 1e5);
+                let position = Coordinate::new(position, 10.0, 0.0, 0.1).unwrap();
+                Surveyed {
+                    relay: Handle {
+                        index: index as u32,
+                        generation: 3,
+                    },
+                    own_micros: rng.u32(1..100_000),
+                    position: is_located(index).then_some(position),
+                }
+            })
+            .collect()
+    }
+
+    const SIZES: [usize; 9] = [0, 1, 2, 64, 65, 1_000, 1_025, 16_385, 20_000];
+
+    #[test]
+    fn every_relay_has_a_place_of_its_own() {
+        for relays in SIZES {
+            for located in [0, 1, 2] {
+                let surveyed = surveyed(relays, |index| index % 2 < located);
+                let base = Base::new(surveyed.clone());
+                assert_eq!((base.len(), base.iter().count()), (relays, relays));
+                for it in &surveyed {
+                    let place = base.place_of(it.relay).expect("a place");
+                    assert_eq!(base.leaves.at(place), Some(it.relay));
+                    let geometry = base.leaves.geometry.as_ref();
+                    let at = geometry.and_then(|geometry| geometry.position(place));
+                    let expected = it.position.map(|at| at.position());
+                    assert_eq!(at.map(|at| at.position()), expected);
+                    let earlier = Handle {
+                        generation: 2,
+                        ..it.relay
+                    };
+                    assert_eq!(base.place_of(earlier), None);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn relays_that_are_not_located_are_in_order_of_the_round_trip() {
+        let surveyed = surveyed(1_000, |_| false);
+        let base = Base::new(surveyed.clone());
+        let own = |(_, relay): (usize, Handle)| surveyed[relay.index as usize].own_micros;
+        assert!(base.iter().map(own).is_sorted());
+    }
+
+    #[test]
+    fn siblings_have_as_many_relays() {
+        for relays in [65, 1_025, 16_385] {
+            let base = Base::new(surveyed(relays, |_| false));
+            let mut counts = vec![0_usize; base.leaves.places().div_ceil(LEAVES)];
+            base.iter()
+                .for_each(|(place, _)| counts[place / LEAVES] += 1);
+            counts.retain(|&count| count > 0);
+            let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+            assert!(most - least <= 1 + least / 8, "{relays}: {least} to {most}");
+        }
+    }
+
+    #[test]
+    fn a_box_is_around_all_below_it() {
+        let base = Base::new(surveyed(5_000, |index| index % 10 > 0));
+        let geometry = base.leaves.geometry.as_ref().unwrap();
+        let from = [3e4; Coordinate::DIMENSIONS];
+        for (place, _) in base.iter() {
+            let mut child = place / LEAVES;
+            for level in 1..=base.leaves.summaries.top() {
+                let boxes = geometry.boxes(level, child / BRANCHES).expect("boxes");
+                let branch = child % BRANCHES;
+                match geometry.position(place) {
+                    Some(at) => {
+                        let square = (0..Coordinate::DIMENSIONS)
+                            .map(|axis| (at.position()[axis] - from[axis]).powi(2));
+                        assert!(boxes.squares(&from)[branch] <= square.sum::<f32>() * 1.000_01);
+                        assert!(boxes.heights[branch] <= at.height());
+                    }
+                    None => assert!(boxes.unlocated >> branch & 1 == 1),
+                }
+                child /= BRANCHES;
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Where the relays of an order are: by leaf, and a box around those of each node.
+
+use crate::rtt::{Coordinate, Places};
+use crate::snapshot::tree::{BRANCHES, LEAVES};
+
+/// A number for each child of a node.
+pub(crate) type EachBranch = [f32; BRANCHES];
+
+const AXES: usize = Coordinate::DIMENSIONS;
+
+/// See the module's description.
+pub(crate) struct Geometry {
+    /// By node of leaves.
+    places: Box<[Option<Box<Places>>]>,
+    /// By level, from the one above the leaves, and node.
+    boxes: Box<[Box<[Boxes]>]>,
+}
+
+/// Boxes around the relays below each child of a node.
+#[derive(Clone)]
+pub(crate) struct Boxes {
+    low: [EachBranch; AXES],
+    high: [EachBranch; AXES],
+    /// The least height.
+    pub(crate) heights: EachBranch,
+    /// The least adjustment of any.
+    pub(crate) least_adjustment: f32,
+    /// A bit for each child below which is a relay whose position is not known.
+    pub(crate) unlocated: u64,
+}
+
+/// A box around some relays.
+#[derive(Clone, Copy)]
+struct Bounds {
+    low: [f32; AXES],
+    high: [f32; AXES],
+    height: f32,
+    adjustment: f32,
+    has_unlocated: bool,
+}
+
+impl Bounds {
+    /// Around nothing.
+    const NONE: Self = Self {
+        low: [f32::INFINITY; AXES],
+        high: [f32::NEG_INFINITY; AXES],
+        height: f32::INFINITY,
+        adjustment: f32::INFINITY,
+        has_unlocated: false,
+    };
+
+    fn add(&mut self, position: Option<&Coordinate>) {
+        let Some(at) = position else {
+            self.has_unlocated = true;
+            return;
+        };
+        for (axis, value) in at.position().into_iter().enumerate() {
+            self.low[axis] = self.low[axis].min(value);
+            self.high[axis] = self.high[axis].max(value);
+        }
+        self.height = self.height.min(at.height());
+        self.adjustment = self.adjustment.min(at.adjustment());
+    }
+}
+
+impl Boxes {
+    fn around(children: &[Bounds]) -> Self {
+        let mut boxes = Self {
+            low: [[f32::INFINITY; BRANCHES]; AXES],
+            high: [[f32::NEG_INFINITY; BRANCHES]; AXES],
+            heights: [f32::INFINITY; BRANCHES],
+            least_adjustment: f32::INFINITY,
+            unlocated: 0,
+        };
+        for (branch, child) in children.iter().enumerate() {
+            for axis in 0..AXES {
+                boxes.low[axis][branch] = child.low[axis];
+                boxes.high[axis][branch] = child.high[axis];
+            }
+            boxes.heights[branch] = child.height;
+            boxes.least_adjustment = boxes.least_adjustment.min(child.adjustment);
+            boxes.unlocated |= u64::from(child.has_unlocated) << branch;
+        }
+        boxes
+    }
+
+    fn whole(&self) -> Bounds {
+        let mut whole = Bounds::NONE;
+        for axis in 0..AXES {
+            whole.low[axis] = self.low[axis].iter().copied().fold(f32::INFINITY, f32::min);
+            let high = self.high[axis].iter().copied();
+            whole.high[axis] = high.fold(f32::NEG_INFINITY, f32::max);
+        }
+        whole.height = self.heights.iter().copied().fold(f32::INFINITY, f32::min);
+        whole.adjustment = self.least_adjustment;
+        whole.has_unlocated = self.unlocated != 0;
+        whole
+    }
+
+    /// The squares of the distances from a position to each box; infinite where a
+    /// box is around nothing.
+    #[inline]
+    pub(crate) fn squares(&self, from: &[f32; AXES]) -> EachBranch {
+        let mut squares = [0.0; BRANCHES];
+        for axis in 0..AXES {
+            let at = from[axis];
+            for (branch, square) in squares.iter_mut().enumerate() {
+                let below = self.low[axis][branch] - at;
+                let above = at - self.high[axis][branch];
+                let off = if below > above { below } else { above };
+                let off = if off > 0.0 { off } else { 0.0 };
+                *square += off * off;
+            }
+        }
+        squares
+    }
+}
+
+impl Geometry {
+    /// Of relays at these places, in ascending order; `None` if none is located.
+    pub(crate) fn new(located: &[(usize, Option<Coordinate>)], levels: usize) -> Option<Self> {
+        if located.iter().all(|(_, position)| position.is_none()) {
+            return None;
+        }
+        let (last, _) = located.last()?;
+        let nodes = last / LEAVES + 1;
+        let mut places: Vec<Option<Box<Places>>> = (0..nodes).map(|_| None).collect();
+        let mut bounds = vec![Bounds::NONE; nodes];
+        for (place, position) in located {
+            let node = place / LEAVES;
+            bounds[node].add(position.as_ref());
+            if let Some(position) = position {
+                let node = places[node].get_or_insert_default();
+                node.put(place % LEAVES, position);
+            }
+        }
+        let mut boxes = Vec::new();
+        for _ in 1..levels {
+            let level: Box<[_]> = bounds.chunks(BRANCHES).map(Boxes::around).collect();
+            bounds = level.iter().map(Boxes::whole).collect();
+            boxes.push(level);
+        }
+        Some(Self {
+            places: places.into_boxed_slice(),
+            boxes: boxes.into_boxed_slice(),
+        })
+    }
+
+    /// The positions of the relays in a node of leaves.
+    #[inline]
+    pub(crate) fn places(&self, node: usize) -> Option<&Places> {
+        self.places.get(node)?.as_deref()
+    }
+
+    /// The boxes of a node above the leaves.
+    #[inline]
+    pub(crate) fn boxes(&self, level: usize, node: usize) -> Option<&Boxes> {
+        self.boxes[level - 1].get(node)
+    }
+
+    /// Where the relay at a place is.
+    pub(crate) fn position(&self, place: usize) -> Option<Coordinate> {
+        self.places(place / LEAVES)?.get(place % LEAVES)
+    }
+}

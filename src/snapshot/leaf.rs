@@ -1,0 +1,266 @@
+//! What the tree says of one relay.
+//!
+//! ```text
+//!  63     49   48    47   32 31   16 15    0
+//! +---------+-------+-------+-------+-------+
+//! | version | unme- | merit | near  | slack |
+//! |         | sured |       |       |       |
+//! +---------+-------+-------+-------+-------+
+//! ```
+//!
+//! Of a relay that may be handed out, *merit* is the [rank](Bins::rank) of its score
+//! where nothing is known of the pair, *near* that of its round trip from here, if it
+//! was measured (else the flag is set), and *slack* that of the penalty for its
+//! load. Of any other, merit is 0 and slack says why.
+//!
+//! A relay that is left alone for a while is in two more trees: in one by the tick
+//! at which that ends, so that the first find of that tick sees it; and in the other
+//! by when it began, if nothing else speaks against the relay, so that the one that
+//! has waited for longest is at hand when it is needed as a last resort.
+
+use crate::record::{BackOff, Extra, Handle, Load, Record, Refusal, Standing};
+use crate::snapshot::bins::Bins;
+use crate::snapshot::lanes;
+use crate::snapshot::score::{penalty, score};
+use crate::snapshot::tree::Join;
+use crate::time::Tick;
+
+/// What the scores and back-offs of a registry depend on, for good.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// What a leg that was not measured is ranked at.
+    pub(crate) assumed_micros: u32,
+    pub(crate) tick_nanos: u64,
+    /// What the jitter of back-offs is drawn from.
+    pub(crate) jitter_key: u64,
+}
+
+#[cfg(test)]
+impl Terms {
+    pub(crate) const FOR_TESTS: Self = Self {
+        assumed_micros: 100_000,
+        tick_nanos: 1_000_000_000,
+        jitter_key: 1,
+    };
+}
+
+/// One life of a record, and where it lies.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) record: &'a Record,
+    pub(crate) extra: &'a Extra,
+    pub(crate) handle: Handle,
+}
+
+/// Summaries of relays.
+pub(crate) enum Summary {}
+
+impl Join for Summary {
+    const FIELDS: u64 = lanes::LANES | lanes::FLAG;
+
+    #[inline]
+    fn join(words: &[u64]) -> u64 {
+        lanes::join(words)
+    }
+}
+
+/// Ticks, the earliest first.
+pub(crate) enum Earliest {}
+
+const TICK_BITS: u32 = 40;
+
+impl Join for Earliest {
+    const FIELDS: u64 = (1 << TICK_BITS) - 1;
+
+    fn join(words: &[u64]) -> u64 {
+        words
+            .iter()
+            .map(|word| word & Self::FIELDS)
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+impl Earliest {
+    pub(crate) fn word(tick: Tick) -> u64 {
+        Self::FIELDS - tick.0.min(Self::FIELDS - 1)
+    }
+
+    /// The tick in a word; `None` if it says nothing.
+    #[inline]
+    pub(crate) fn tick(word: u64) -> Option<Tick> {
+        match word & Self::FIELDS {
+            0 => None,
+            fields => Some(Tick(Self::FIELDS - fields)),
+        }
+    }
+}
+
+/// Why a relay is not handed out to any caller, or that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Class {
+    /// There is no relay, or it was not admitted yet.
+    Vacant = 0,
+    /// It left or expired.
+    Departed = 1,
+    Banned = 2,
+    BackingOff = 3,
+    Draining = 4,
+    Full = 5,
+    /// It may be handed out, and its round trip from here was measured.
+    Measured = 6,
+    /// It may be handed out.
+    Unmeasured = 7,
+}
+
+impl Class {
+    pub(crate) const COUNT: usize = 8;
+}
+
+/// The fields of one leaf in each of the trees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Leaf {
+    pub(crate) summary: u64,
+    /// When it is to be looked at again.
+    pub(crate) due: u64,
+    /// Since when it is left alone.
+    pub(crate) since: u64,
+}
+
+impl Leaf {
+    fn of_class(class: Class) -> Self {
+        Self {
+            summary: class as u64,
+            ..Self::default()
+        }
+    }
+
+    /// What is to be said of a relay by what its record says now, at a tick or
+    /// later.
+    pub(crate) fn of(subject: &Subject<'_>, terms: &Terms, bins: Bins, tick: Tick) -> Self {
+        let record = subject.record;
+        let word = record.lifecycle_at(tick);
+        let leaf = if word.is_live_at(tick) {
+            Self::of_live(record, terms, bins, tick)
+        } else if word.is_pending() {
+            Self::of_class(Class::Vacant)
+        } else {
+            Self::of_class(Class::Departed)
+        };
+        // What was read above may be of a later life: its own leaf says that.
+        match record.is_in_life(subject.handle) {
+            true => leaf,
+            false => Self::of_class(Class::Departed),
+        }
+    }
+
+    fn of_live(record: &Record, terms: &Terms, bins: Bins, tick: Tick) -> Self {
+        let load = record.load();
+        let circuit = record.circuit();
+        let until = match circuit.standing(tick) {
+            Standing::Free => return Self::of_free(record, load, terms, bins),
+            Standing::Banned { until } => {
+                return Self {
+                    due: Earliest::word(until),
+                    ..Self::of_class(Class::Banned)
+                };
+            }
+            Standing::BackingOff { until } => until,
+        };
+        let resort = match load.refusal() {
+            None => near(record),
+            Some(_) => 0,
+        };
+        let back_off = BackOff {
+            now: tick,
+            tick_nanos: terms.tick_nanos,
+            jitter: record.jitter(terms.jitter_key),
+        };
+        Self {
+            summary: Class::BackingOff as u64 | resort,
+            due: Earliest::word(until),
+            since: match load.refusal() {
+                None => Earliest::word(circuit.ejected_at(back_off)),
+                Some(_) => 0,
+            },
+        }
+    }
+
+    fn of_free(record: &Record, load: Load, terms: &Terms, bins: Bins) -> Self {
+        match load.refusal() {
+            Some(Refusal::Closed) => return Self::of_class(Class::Departed),
+            Some(Refusal::Draining) => return Self::of_class(Class::Draining),
+            Some(Refusal::Full) => return Self::of_class(Class::Full),
+            None => {}
+        }
+        let own_micros = record.rtt_micros().unwrap_or(terms.assumed_micros);
+        let score = score(own_micros + terms.assumed_micros, load);
+        let merit = u64::from(bins.rank(score)) << lanes::MERIT_SHIFT;
+        let slack = u64::from(bins.rank(penalty(load)));
+        Self {
+            summary: merit | near(record) | slack,
+            ..Self::default()
+        }
+    }
+}
+
+/// The lane and the flag that say how far a relay is.
+fn near(record: &Record) -> u64 {
+    match record.rtt_micros() {
+        Some(micros) => u64::from(Bins::FINE.rank(micros as f32)) << 16,
+        None => lanes::FLAG,
+    }
+}
+
+/// Whether a change of load makes no difference to what is said of a relay.
+pub(crate) fn is_alike(record: &Record, one: Load, other: Load, terms: &Terms, bins: Bins) -> bool {
+    Leaf::of_free(record, one, terms, bins) == Leaf::of_free(record, other, terms, bins)
+}
+
+/// A word of the tree of summaries, leaf or not.
+#[derive(Clone, Copy)]
+pub(crate) struct Said(pub(crate) u64);
+
+impl Said {
+    /// The rank of the best score, or 0.
+    #[inline(always)]
+    pub(crate) fn merit(self) -> u16 {
+        (self.0 >> lanes::MERIT_SHIFT) as u16
+    }
+
+    /// The rank of the least round trip from here that was measured, or 0.
+    #[inline(always)]
+    pub(crate) fn near(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    /// The rank of the least penalty.
+    #[inline(always)]
+    pub(crate) fn slack(self) -> u16 {
+        self.0 as u16
+    }
+
+    #[inline(always)]
+    pub(crate) fn has_unmeasured(self) -> bool {
+        self.0 & lanes::FLAG != 0
+    }
+
+    /// What a leaf says of its relay.
+    pub(crate) fn class(self) -> Class {
+        if self.merit() > 0 {
+            return match self.has_unmeasured() {
+                false => Class::Measured,
+                true => Class::Unmeasured,
+            };
+        }
+        match self.slack() {
+            0 => Class::Vacant,
+            2 => Class::Banned,
+            3 => Class::BackingOff,
+            4 => Class::Draining,
+            5 => Class::Full,
+            _ => Class::Departed,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Some relays, each at a place, and the trees over them.
+
+use crate::record::Handle;
+use crate::snapshot::bins::Bins;
+use crate::snapshot::geometry::Geometry;
+use crate::snapshot::leaf::{Class, Earliest, Leaf, Said, Subject, Summary, Terms};
+use crate::snapshot::tree::{Tree, width};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, Padded, ZeroedSlice};
+use crate::time::Tick;
+
+/// What leaves are computed with, beside the records.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) terms: Terms,
+    /// What ended up to this tick is taken into account.
+    pub(crate) judged_at: Padded<AtomicU64>,
+    /// Set for good before the first relay is left alone.
+    may_wait: AtomicBool,
+    /// Whether scores are told apart coarsely, as in a large base.
+    is_coarse: AtomicBool,
+}
+
+/// See the module's description.
+pub(crate) struct Leaves {
+    /// Handles, [packed](pack).
+    entries: ZeroedSlice<AtomicU64>,
+    pub(crate) summaries: Tree<Summary>,
+    pub(crate) due: Tree<Earliest>,
+    pub(crate) since: Tree<Earliest>,
+    /// How many there are of each class.
+    counts: Padded<[AtomicU32; Class::COUNT]>,
+    pub(crate) bins: Bins,
+    /// Where the relays are, if that is known of any.
+    pub(crate) geometry: Option<Geometry>,
+}
+
+/// A place that is not filled yet.
+pub(super) const EMPTY: u64 = 0;
+/// A place that was closed before it was filled.
+pub(super) const CLOSED: u64 = u64::MAX;
+
+/// Indices stay below 2^31, so neither [`EMPTY`] nor [`CLOSED`] is a handle.
+pub(super) fn pack(handle: Handle) -> u64 {
+    u64::from(handle.generation) << 32 | u64::from(handle.index + 1)
+}
+
+fn unpack(entry: u64) -> Option<Handle> {
+    match entry {
+        EMPTY | CLOSED => None,
+        _ => Some(Handle {
+            index: entry as u32 - 1,
+            generation: (entry >> 32) as u32,
+        }),
+    }
+}
+
+impl Context {
+    pub(crate) fn new(terms: Terms) -> Self {
+        Self {
+            terms,
+            judged_at: Padded(AtomicU64::default()),
+            may_wait: AtomicBool::new(false),
+            is_coarse: AtomicBool::new(false),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn judged_at(&self) -> Tick {
+        // Acquire: whoever raised it goes on to refresh leaves.
+        Tick(self.judged_at.load(Ordering::Acquire))
+    }
+
+    /// Has what ends up to a tick taken into account from now on.
+    pub(crate) fn judge_at(&self, tick: Tick) {
+        // AcqRel: see `Record::lifecycle_at`.
+        self.judged_at.fetch_max(tick.0, Ordering::AcqRel);
+    }
+
+    /// Whether any relay may be left alone for a while.
+    #[inline]
+    pub(crate) fn may_wait(&self) -> bool {
+        // Relaxed: the one who set it sees it.
+        self.may_wait.load(Ordering::Relaxed)
+    }
+
+    /// How finely leaves tell scores apart.
+    #[inline]
+    pub(crate) fn bins(&self) -> Bins {
+        // Relaxed: right or wrong, it is a matter of precision.
+        match self.is_coarse.load(Ordering::Relaxed) {
+            true => Bins::COARSE,
+            false => Bins::FINE,
+        }
+    }
+
+    pub(crate) fn set_bins(&self, bins: Bins) {
+        self.is_coarse
+            .store(bins == Bins::COARSE, Ordering::Relaxed);
+    }
+
+    /// Before the first relay is left alone for a while.
+    pub(crate) fn expect_waiting(&self) {
+        if !self.may_wait() {
+            self.may_wait.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Leaves {
+    pub(crate) fn new(places: usize, bins: Bins) -> Self {
+        let entries = ZeroedSlice::new(places.max(1));
+        Self {
+            entries: entries.expect("memory for an order of relays"),
+            summaries: Tree::new(places, false),
+            due: Tree::new(places, true),
+            since: Tree::new(places, true),
+            counts: Padded::default(),
+            bins,
+            geometry: None,
+        }
+    }
+
+    pub(crate) fn places(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The relay at a place, if there is one.
+    #[inline]
+    pub(crate) fn at(&self, place: usize) -> Option<Handle> {
+        // Acquire: with the handle comes its record.
+        unpack(self.entries.get(place)?.load(Ordering::Acquire))
+    }
+
+    /// Puts a relay at a place; false if that was closed.
+    pub(super) fn put(&self, place: usize, handle: Handle) -> bool {
+        // Release: readers see the record behind the handle.
+        self.entries[place]
+            .compare_exchange(EMPTY, pack(handle), Ordering::Release, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Closes a place unless it is filled.
+    pub(super) fn close(&self, place: usize) {
+        // Acquire: with a filled place comes its record.
+        let _ = self.entries[place].compare_exchange(
+            EMPTY,
+            CLOSED,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+    }
+
+    /// How many relays are of a class.
+    pub(crate) fn count(&self, class: Class) -> usize {
+        // Relaxed: a count that carries nothing but itself. One that was counted out
+        // by one thread before it was counted in by another is none.
+        let count = self.counts[class as usize].load(Ordering::Relaxed);
+        (count as i32).max(0) as usize
+    }
+
+    /// Brings what is said of a relay in line with its record, after that changed;
+    /// up to the root if `fully`, as a relay that becomes available asks for.
+    pub(crate) fn refresh(
+        &self,
+        place: usize,
+        subject: &Subject<'_>,
+        context: &Context,
+        fully: bool,
+    ) {
+        let leaf = || self.leaf_of(subject, context);
+        let may_wait = context.may_wait();
+        // Before it is out of sight, so that it comes back in time.
+        if may_wait && leaf().due != 0 {
+            self.refresh_waiting(place, &leaf);
+        }
+        let (before, after) = self.summaries.update(place, fully, || leaf().summary);
+        self.recount(before, after);
+        // And after it is in sight again.
+        if may_wait && self.due.leaf(place) | self.since.leaf(place) != 0 {
+            self.refresh_waiting(place, &leaf);
+        }
+    }
+
+    /// The same while the trees are [put together](Self::put_together).
+    pub(super) fn refresh_early(&self, place: usize, subject: &Subject<'_>, context: &Context) {
+        let leaf = || self.leaf_of(subject, context);
+        if context.may_wait() && leaf().due != 0 {
+            return self.refresh(place, subject, context, false);
+        }
+        let (before, after) = self.summaries.set(place, || leaf().summary);
+        self.recount(before, after);
+    }
+
+    pub(super) fn put_together(&self) {
+        self.summaries.join_all();
+    }
+
+    fn leaf_of(&self, subject: &Subject<'_>, context: &Context) -> Leaf {
+        Leaf::of(subject, &context.terms, self.bins, context.judged_at())
+    }
+
+    fn refresh_waiting(&self, place: usize, leaf: impl Fn() -> Leaf) {
+        self.due.update(place, true, || leaf().due);
+        self.since.update(place, true, || leaf().since);
+    }
+
+    fn recount(&self, before: u64, after: u64) {
+        let (before, after) = (Said(before).class(), Said(after).class());
+        if before != after {
+            // Relaxed: see `count`.
+            self.counts[before as usize].fetch_sub(1, Ordering::Relaxed);
+            self.counts[after as usize].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the time of any relay to be left alone is over at `tick`.
+    #[inline(always)]
+    pub(crate) fn are_due(&self, tick: Tick) -> bool {
+        Earliest::tick(self.due.crown()).is_some_and(|due| due <= tick)
+    }
+
+    /// The place of a relay whose time of being left alone is over at `tick`.
+    pub(crate) fn due_at(&self, tick: Tick) -> Option<usize> {
+        let is_due = |word| Earliest::tick(word).is_some_and(|due| due <= tick);
+        if !self.are_due(tick) {
+            return None;
+        }
+        let mut node = 0;
+        for level in (0..=self.due.top()).rev() {
+            let branch = match level {
+                0 => self.due.leaves_of(node).into_iter().position(is_due)?,
+                _ => self
+                    .due
+                    .branches_of(level, node)
+                    .into_iter()
+                    .position(is_due)?,
+            };
+            node = node * width(level) + branch;
+        }
+        Some(node)
+    }
+}

@@ -1,0 +1,343 @@
+//! The snapshot in force, swapped as a whole, and how it is replaced.
+//!
+//! Registration appends to the newest run, in constant time. Housekeeping merges
+//! runs into a new base, sorted by what is known of the relays then, and leaves out
+//! records that departed meanwhile. Nothing that arrives or changes during a merge
+//! is lost or waits:
+//!
+//! 1. publish { base, old runs, fresh run }: arrivals go to the fresh run;
+//! 2. seal the old runs: what they hold is final;
+//! 3. sort base and old runs into the next base, whose leaves say nothing yet;
+//! 4. publish { base, runs, next base }: from here on, changes of a relay are
+//!    brought to its leaf in either base;
+//! 5. have each leaf of the next base say what its record says;
+//! 6. publish { next base, fresh run, runs added meanwhile }.
+//!
+//! A thread that changes a record loads the snapshot after that; the merge reads the
+//! records after step 4. With a sequentially consistent fence between the two steps
+//! on either side, the thread finds the next base, or the merge the change.
+//!
+//! The thread that merges is pinned, so no record that departs during a merge
+//! begins another life before it ends: what piles up in runs meanwhile is bounded by
+//! the number of records.
+//!
+//! A handle in the base could only be mistaken for a later life of its record
+//! after 2^26 lives within one snapshot; each life adds an arrival, and runs
+//! are merged long before.
+
+use crate::record::{Extra, Handle, Load};
+use crate::snapshot::base::{Base, Surveyed};
+use crate::snapshot::bins::Bins;
+use crate::snapshot::leaf::{Subject, Terms, is_alike};
+use crate::snapshot::leaves::{Context, Leaves};
+use crate::snapshot::noted::{Note, Noted};
+use crate::snapshot::run::Run;
+use crate::sync::epoch::Guard;
+use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, Swap, fence};
+use std::iter;
+
+/// What searches go through.
+pub(crate) struct Snapshot {
+    pub(crate) base: Arc<Base>,
+    /// The base to be, while a merge is under way; no search goes through it.
+    next: Option<Arc<Base>>,
+    /// Oldest first; only the last one takes arrivals.
+    pub(crate) runs: Vec<Arc<Run>>,
+}
+
+/// See the module's description.
+pub(crate) struct Publication {
+    current: Swap<Snapshot>,
+    /// Set when the base no longer is in the order of the RTTs in force.
+    reordered: AtomicBool,
+    merger: Mutex<Merger>,
+    pub(crate) context: Context,
+    /// Changes under way by which a relay may become available.
+    pub(crate) upcoming: Noted,
+}
+
+/// What the one who merges takes care of: everything replaced that a reader may
+/// still hold is kept until no reader does, so that no reader ever frees a base or
+/// a run. (A shell of a few pointers, replaced by a registrant that found its
+/// run full, it may.)
+#[derive(Default)]
+pub(crate) struct Merger {
+    snapshots: Vec<Arc<Snapshot>>,
+    bases: Vec<Arc<Base>>,
+    runs: Vec<Arc<Run>>,
+}
+
+/// How many arrivals wait to be merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backlog {
+    /// Few arrivals, compared to the base.
+    Light,
+    /// Time for a merge.
+    Due,
+    /// So many that registrants merge them if nobody else does.
+    Overdue,
+}
+
+impl Snapshot {
+    /// Arrivals in all runs; some may be void.
+    #[inline]
+    pub(crate) fn arrivals(&self) -> usize {
+        self.runs.iter().map(|run| run.len()).sum()
+    }
+
+    /// What searches go through, each on its own: the base, and runs that are not
+    /// empty.
+    #[inline]
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Leaves> {
+        let runs = self.runs.iter().filter(|run| run.len() > 0);
+        iter::once(&self.base.leaves).chain(runs.map(|run| &run.leaves))
+    }
+
+    /// All relays, those in the base first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Handle> {
+        let arrivals = self.runs.iter().flat_map(|run| run.iter());
+        self.base.iter().map(|(_, relay)| relay).chain(arrivals)
+    }
+
+    /// Where a relay is, if it is in the base and that is known.
+    pub(crate) fn position_of(&self, relay: Handle) -> Option<crate::rtt::Coordinate> {
+        let geometry = self.base.leaves.geometry.as_ref()?;
+        geometry.position(self.base.place_of(relay)?)
+    }
+
+    /// The leaf of a relay, in each base and in the runs.
+    fn leaves_of(&self, subject: &Subject<'_>) -> impl Iterator<Item = (&Leaves, usize)> {
+        let handle = subject.handle;
+        let bases = iter::once(&self.base).chain(&self.next);
+        let in_bases: [_; 2] = {
+            let mut found = bases.map(|base| Some((&base.leaves, base.place_of(handle)?)));
+            [found.next().flatten(), found.next().flatten()]
+        };
+        let in_run = match in_bases[0] {
+            Some(_) => None,
+            None => self.runs.iter().find_map(|run| {
+                Some((&run.leaves, run.place_of(subject.extra.arrival(), handle)?))
+            }),
+        };
+        in_bases.into_iter().flatten().chain(in_run)
+    }
+
+    fn fresh_run(&self) -> Arc<Run> {
+        let capacity = (self.base.len() / 4).clamp(RUN_MIN, RUN_MAX);
+        let first = self.newest_run().next_number();
+        Arc::new(Run::new(capacity as u32, first, self.base.leaves.bins))
+    }
+
+    fn newest_run(&self) -> &Run {
+        self.runs.last().expect("a snapshot has a run")
+    }
+
+    fn with_fresh_run(&self) -> Self {
+        let mut next = self.clone();
+        next.runs.push(self.fresh_run());
+        next
+    }
+}
+
+impl Clone for Snapshot {
+    fn clone(&self) -> Self {
+        Self {
+            base: Arc::clone(&self.base),
+            next: self.next.clone(),
+            runs: self.runs.clone(),
+        }
+    }
+}
+
+const RUN_MIN: usize = if cfg!(relay_loom) { 1 } else { 64 };
+const RUN_MAX: usize = 1 << 18;
+
+impl Publication {
+    pub(crate) fn new(terms: Terms) -> Self {
+        Self {
+            current: Swap::new(Arc::new(Snapshot {
+                base: Arc::new(Base::new(Vec::new())),
+                next: None,
+                runs: vec![Arc::new(Run::new(RUN_MIN as u32, 0, Bins::FINE))],
+            })),
+            reordered: AtomicBool::new(false),
+            merger: Mutex::new(Merger::default()),
+            context: Context::new(terms),
+            upcoming: Noted::default(),
+        }
+    }
+
+    /// The current snapshot; not to be held beyond the caller's operation.
+    #[inline]
+    pub(crate) fn load(&self) -> impl std::ops::Deref<Target = Arc<Snapshot>> + '_ {
+        self.current.load()
+    }
+
+    /// Gives a relay a leaf, which says nothing until it is refreshed.
+    pub(crate) fn append(&self, arrival: Handle, extra: &Extra) {
+        loop {
+            let snapshot = self.load();
+            if snapshot.newest_run().push(arrival, extra) {
+                return;
+            }
+            // Full, or sealed by a merge that has published a fresh one. Others
+            // may have added one, too: look before allocating.
+            if Arc::ptr_eq(&snapshot, &self.load()) {
+                self.replace(&snapshot, snapshot.with_fresh_run());
+            }
+        }
+    }
+
+    /// To be held by a thread from before it makes a change by which the relay may
+    /// become available until it has refreshed the leaf: a search that finds none
+    /// looks at the record itself meanwhile.
+    pub(crate) fn announce(&self, index: u32) -> Note<'_> {
+        self.upcoming.begin(index)
+    }
+
+    /// Brings what searches see of a relay in line with its record, after that
+    /// changed; `fully` where the relay may have become available.
+    pub(crate) fn refresh(&self, subject: &Subject<'_>, fully: bool) {
+        // SeqCst: this or the merge that publishes the next base sees the other's
+        // step before its fence; see the module.
+        fence(Ordering::SeqCst);
+        let snapshot = self.load();
+        for (leaves, place) in snapshot.leaves_of(subject) {
+            leaves.refresh(place, subject, &self.context, fully);
+        }
+    }
+
+    /// The same after a change of load, which is seldom worth the while: most make
+    /// no difference to what a leaf says.
+    ///
+    /// To be called after the change. A change of what else the score depends on
+    /// touches the load word before it refreshes the leaf: it sees the load after the
+    /// change, or is seen here.
+    #[inline]
+    pub(crate) fn refresh_load(&self, subject: &Subject<'_>, before: Load, after: Load) {
+        let Context { terms, .. } = &self.context;
+        if !is_alike(subject.record, before, after, terms, self.context.bins()) {
+            self.refresh(subject, false);
+        }
+    }
+
+    /// How urgently the arrivals want merging.
+    pub(crate) fn backlog(&self) -> Backlog {
+        let snapshot = self.load();
+        let (arrivals, base) = (snapshot.arrivals(), snapshot.base.len());
+        match arrivals {
+            _ if arrivals < RUN_MIN.max(base / 4) => Backlog::Light,
+            _ if arrivals < (4 * RUN_MIN).max(base) => Backlog::Due,
+            _ => Backlog::Overdue,
+        }
+    }
+
+    /// Notes that an RTT changed. Written only by the first to do so since the
+    /// last merge, so that measuring does not contend.
+    #[inline]
+    pub(crate) fn note_reordering(&self) {
+        // Relaxed: a hint; the RTTs themselves are read at the merge.
+        if !self.reordered.load(Ordering::Relaxed) {
+            self.reordered.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a merge would change anything but drop departed relays.
+    pub(crate) fn wants_merge(&self) -> bool {
+        self.reordered.load(Ordering::Relaxed) || self.load().arrivals() > 0
+    }
+
+    /// The right to merge, after waiting for the thread that has it.
+    pub(crate) fn merger(&self) -> MutexGuard<'_, Merger> {
+        self.merger.lock()
+    }
+
+    /// The right to merge, if no thread has it.
+    pub(crate) fn try_merger(&self) -> Option<MutexGuard<'_, Merger>> {
+        self.merger.try_lock()
+    }
+
+    /// Sorts all relays that `survey` knows of into a new base; it answers `None`
+    /// for a record that departed. `subject` finds the record of a handle.
+    pub(crate) fn merge<'a>(
+        &self,
+        merger: &mut Merger,
+        _pinned: &Guard,
+        survey: impl FnMut(Handle) -> Option<Surveyed>,
+        subject: impl Fn(Handle) -> Subject<'a>,
+    ) {
+        // Before the RTTs are read, so that a later change is not forgotten.
+        self.reordered.store(false, Ordering::Relaxed);
+        let before = self.with_old_runs_closed(merger);
+        let old_runs = before.runs.len() - 1;
+        let arrivals = before.runs[..old_runs].iter().flat_map(|run| run.iter());
+        let relays = before.base.iter().map(|(_, relay)| relay).chain(arrivals);
+        let mut surveyed = Vec::with_capacity(before.base.len() + before.arrivals());
+        surveyed.extend(relays.filter_map(survey));
+        let next = Arc::new(Base::new(surveyed));
+        self.context.set_bins(next.leaves.bins);
+        self.publish(merger, |snapshot| Snapshot {
+            next: Some(Arc::clone(&next)),
+            ..snapshot.clone()
+        });
+        // SeqCst: see the module.
+        fence(Ordering::SeqCst);
+        for (place, relay) in next.iter() {
+            next.leaves
+                .refresh_early(place, &subject(relay), &self.context);
+        }
+        next.leaves.put_together();
+        self.publish(merger, |snapshot| Snapshot {
+            base: Arc::clone(&next),
+            next: None,
+            runs: snapshot.runs[old_runs..].to_vec(),
+        });
+        merger.bases.push(Arc::clone(&before.base));
+        merger.runs.extend_from_slice(&before.runs[..old_runs]);
+        drop(before);
+        merger.sweep();
+    }
+
+    /// Publishes a fresh run unless the newest one is still empty; seals all
+    /// before it.
+    fn with_old_runs_closed(&self, merger: &mut Merger) -> Arc<Snapshot> {
+        let snapshot = loop {
+            let snapshot = Arc::clone(&self.load());
+            if snapshot.newest_run().len() == 0 {
+                break snapshot;
+            }
+            if let Some(previous) = self.replace(&snapshot, snapshot.with_fresh_run()) {
+                merger.snapshots.push(previous);
+            }
+        };
+        let (_, old) = snapshot.runs.split_last().expect("a snapshot has a run");
+        for run in old {
+            run.seal();
+        }
+        snapshot
+    }
+
+    /// Publishes what is to follow the snapshot in force, whichever that is.
+    fn publish(&self, merger: &mut Merger, next: impl Fn(&Snapshot) -> Snapshot) {
+        loop {
+            let snapshot = Arc::clone(&self.load());
+            if let Some(previous) = self.replace(&snapshot, next(&snapshot)) {
+                merger.snapshots.push(previous);
+                return;
+            }
+        }
+    }
+
+    fn replace(&self, current: &Arc<Snapshot>, next: Snapshot) -> Option<Arc<Snapshot>> {
+        self.current.replace(current, Arc::new(next))
+    }
+}
+
+impl Merger {
+    /// Drops what no reader holds any more.
+    fn sweep(&mut self) {
+        self.snapshots.retain(|kept| Arc::strong_count(kept) > 1);
+        self.bases.retain(|kept| Arc::strong_count(kept) > 1);
+        self.runs.retain(|kept| Arc::strong_count(kept) > 1);
+    }
+}

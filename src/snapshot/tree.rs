@@ -1,0 +1,216 @@
+//! A tree of summaries: each word of a node says the most of what the words of one
+//! child say, so that a search goes from the root to the best leaf.
+//!
+//! The shape is implicit: leaves lie in nodes of [`LEAVES`] words, and each word of
+//! a level above stands for one node below.
+//!
+//! # Changes
+//!
+//! A word consists of fields and, above them, a version. Whoever changed what a
+//! word depends on *settles* it:
+//!
+//! 1. raise the version, by a read-modify-write that always succeeds;
+//! 2. compute the fields from what they depend on;
+//! 3. if they differ from those in the word, swap them in, provided that the word
+//!    did not change since it was read; else begin with 2 anew.
+//!
+//! Step 1 makes every computation that began earlier fail at its step 3, and every
+//! one that begins later sees what was changed before (release and acquire, on one
+//! word). So a word is never set to fields from before a change whose settling has
+//! ended. (With plain swaps an updater that was held up between 2 and 3 can put
+//! old fields over new ones where the word looks as it did before. The tree is an
+//! f-array, P. Jayanti, "f-arrays: implementation and applications", PODC 2002;
+//! versions stand for its load-linked and store-conditional. A version has 15 bits
+//! or more: a thread would have to sleep through exactly that many changes of a
+//! word, and find its fields as they were.)
+//!
+//! A change of a leaf *climbs*: the word above is settled, and so on, until fields
+//! do not change. That leaves each word as its children are once all have ended.
+//!
+//! A change by which something becomes available climbs to the root in any case.
+//! Once it has ended, each word on its way says at least as much as the leaf, at
+//! every moment, for as long as the leaf says it: a search that begins later and
+//! sees less is impossible. (Where the fields are as they should be, another thread
+//! may have set them and not climbed further yet.)
+
+use crate::sync::{AtomicU64, Ordering, Zeroable, ZeroedSlice};
+use std::marker::PhantomData;
+
+/// Words in a node of leaves.
+pub(crate) const LEAVES: usize = if cfg!(relay_loom) { 2 } else { 64 };
+/// Words in a node above the leaves.
+pub(crate) const BRANCHES: usize = if cfg!(relay_loom) { 2 } else { 16 };
+const LINE: usize = BRANCHES;
+
+/// What words say, and what a node says for its children.
+pub(crate) trait Join {
+    /// The bits of a word below its version.
+    const FIELDS: u64;
+
+    /// The fields of a node with these words; all zeros say nothing.
+    fn join(words: &[u64]) -> u64;
+}
+
+/// See the module's description.
+pub(crate) struct Tree<J> {
+    /// The leaves first.
+    levels: Box<[ZeroedSlice<Line>]>,
+    join: PhantomData<fn() -> J>,
+}
+
+/// Words on cache lines of their own.
+#[repr(C, align(128))]
+struct Line([AtomicU64; LINE]);
+
+// SAFETY: atomics of integers, for which all zeros are valid.
+unsafe impl Zeroable for Line {
+    fn vacant() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::default()))
+    }
+}
+
+/// Words in a node of this level.
+#[inline(always)]
+pub(crate) const fn width(level: usize) -> usize {
+    if level == 0 { LEAVES } else { BRANCHES }
+}
+
+/// Leaves below a node of this level.
+pub(crate) const fn span(level: usize) -> usize {
+    LEAVES * BRANCHES.pow(level as u32)
+}
+
+impl<J: Join> Tree<J> {
+    /// A tree for so many leaves, at least one; its root is one node, or with a
+    /// *crown* one word.
+    pub(crate) fn new(leaves: usize, has_crown: bool) -> Self {
+        let mut levels = Vec::new();
+        let mut words = leaves.max(1);
+        loop {
+            let nodes = words.div_ceil(width(levels.len()));
+            let lines = nodes * width(levels.len()) / LINE;
+            levels.push(ZeroedSlice::new(lines).expect("memory for a tree of relays"));
+            if nodes == 1 && !(has_crown && words > 1) {
+                break;
+            }
+            words = nodes;
+        }
+        Self {
+            levels: levels.into_boxed_slice(),
+            join: PhantomData,
+        }
+    }
+
+    /// The level of the root.
+    #[inline(always)]
+    pub(crate) fn top(&self) -> usize {
+        self.levels.len() - 1
+    }
+
+    #[inline(always)]
+    fn word(&self, level: usize, at: usize) -> &AtomicU64 {
+        &self.levels[level][at / LINE].0[at % LINE]
+    }
+
+    /// The fields of a leaf.
+    #[inline]
+    pub(crate) fn leaf(&self, leaf: usize) -> u64 {
+        // Acquire: with what a leaf says comes what it was computed from.
+        self.word(0, leaf).load(Ordering::Acquire) & J::FIELDS
+    }
+
+    /// The fields of the first word of the root: all there is with a crown.
+    #[inline(always)]
+    pub(crate) fn crown(&self) -> u64 {
+        // Acquire: as for a leaf.
+        self.word(self.top(), 0).load(Ordering::Acquire) & J::FIELDS
+    }
+
+    /// The words of a node of leaves, versions included.
+    #[inline(always)]
+    pub(crate) fn leaves_of(&self, node: usize) -> [u64; LEAVES] {
+        let lines = &self.levels[0][node * (LEAVES / LINE)..][..LEAVES / LINE];
+        // Acquire: the records are at least as new.
+        std::array::from_fn(|at| lines[at / LINE].0[at % LINE].load(Ordering::Acquire))
+    }
+
+    /// The words of a node above the leaves, likewise.
+    #[inline(always)]
+    pub(crate) fn branches_of(&self, level: usize, node: usize) -> [u64; BRANCHES] {
+        debug_assert!(level > 0);
+        let line = &self.levels[level][node];
+        // Acquire: what is below is at least as new.
+        std::array::from_fn(|at| line.0[at].load(Ordering::Acquire))
+    }
+
+    /// Sets a leaf to what `fields` computes, after a change of what that depends
+    /// on, and climbs: to the root if `fully`, else as far as anything changes. The
+    /// fields before and after.
+    pub(crate) fn update(&self, leaf: usize, fully: bool, fields: impl Fn() -> u64) -> (u64, u64) {
+        let (before, after) = self.settle(0, leaf, fields);
+        if before != after || fully {
+            self.climb(leaf, fully);
+        }
+        (before, after)
+    }
+
+    /// Sets a leaf, of a tree whose nodes are [joined](Self::join_all) later.
+    pub(crate) fn set(&self, leaf: usize, fields: impl Fn() -> u64) -> (u64, u64) {
+        self.settle(0, leaf, fields)
+    }
+
+    /// Settles every word above the leaves, from below.
+    pub(crate) fn join_all(&self) {
+        for level in 1..self.levels.len() {
+            let words = self.levels[level].len() * LINE;
+            let below = self.levels[level - 1].len() * LINE / width(level - 1);
+            for at in 0..words.min(below) {
+                self.settle(level, at, || self.joined(level - 1, at));
+            }
+        }
+    }
+
+    fn climb(&self, leaf: usize, fully: bool) {
+        let mut at = leaf;
+        for level in 1..self.levels.len() {
+            at /= width(level - 1);
+            let (before, after) = self.settle(level, at, || self.joined(level - 1, at));
+            if before == after && !fully {
+                return;
+            }
+        }
+    }
+
+    fn joined(&self, level: usize, node: usize) -> u64 {
+        match level {
+            0 => J::join(&self.leaves_of(node)),
+            _ => J::join(&self.branches_of(level, node)),
+        }
+    }
+
+    /// See the module's description.
+    fn settle(&self, level: usize, at: usize, fields: impl Fn() -> u64) -> (u64, u64) {
+        let version = J::FIELDS + 1;
+        let word = self.word(level, at);
+        // AcqRel: what is computed below sees what others changed before they did
+        // this; what others compute later sees what we changed.
+        let seen = word.fetch_add(version, Ordering::AcqRel);
+        let mut seen = seen.wrapping_add(version);
+        loop {
+            let (before, after) = (seen & J::FIELDS, fields());
+            if before == after {
+                return (before, after);
+            }
+            // AcqRel: likewise, also for what is read of the word alone.
+            match word.compare_exchange(
+                seen,
+                seen & !J::FIELDS | after,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return (before, after),
+                Err(current) => seen = current,
+            }
+        }
+    }
+}
