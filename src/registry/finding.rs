@@ -6,6 +6,7 @@ use crate::registry::core::Core;
 use crate::registry::lease::Lease;
 use crate::relay::{NodeId, RelayInfo};
 use crate::select::{Candidate, Criteria, Explanation, FindOptions, Look, Reach, Search, Views};
+use crate::snapshot::Snapshot;
 use crate::sync::epoch::{self, Guard};
 
 impl Core {
@@ -14,10 +15,10 @@ impl Core {
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<RelayInfo, FindError> {
-        let guard = epoch::pin();
-        match self.quick(target, options, &guard) {
+        let (guard, snapshot) = (epoch::pin(), self.publication().load());
+        match self.quick(target, options, &snapshot, &guard) {
             Some(best) => Ok(self.describe_candidate(&best)),
-            None => self.find_carefully(target, options, &guard),
+            None => self.find_carefully(target, options, &snapshot, &guard),
         }
     }
 
@@ -26,17 +27,21 @@ impl Core {
         &self,
         target: &NodeId,
         options: &FindOptions,
+        snapshot: &Snapshot,
         guard: &Guard,
     ) -> Result<RelayInfo, FindError> {
-        self.search(target, options, guard, |search| match search.best() {
-            Some(best) => Ok(self.describe_candidate(&best)),
-            None => Err(self.none_available(search)),
+        self.search(target, options, snapshot, guard, |search| {
+            match search.best() {
+                Some(best) => Ok(self.describe_candidate(&best)),
+                None => Err(self.none_available(search)),
+            }
         })
     }
 
     pub(super) fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
         let describe = |candidate: &Candidate<'_>| self.describe_candidate(candidate);
-        let found: Vec<RelayInfo> = self.search(target, options, &epoch::pin(), |search| {
+        let (guard, snapshot) = (epoch::pin(), self.publication().load());
+        let found: Vec<RelayInfo> = self.search(target, options, &snapshot, &guard, |search| {
             let best = search.best_of(options.max_results);
             best.iter().map(describe).collect()
         });
@@ -51,15 +56,15 @@ impl Core {
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<Lease, FindError> {
-        let guard = epoch::pin();
-        let best = self.quick(target, options, &guard);
+        let (guard, snapshot) = (epoch::pin(), self.publication().load());
+        let best = self.quick(target, options, &snapshot, &guard);
         let taken = best.and_then(|best| Some((best, best.record.lease().ok()?)));
         match taken {
             Some((best, (unit, word))) => {
                 let relay = self.describe_candidate(&best.judged_by(word));
                 Ok(Lease::new(relay, unit))
             }
-            None => self.reserve_carefully(target, options, &guard),
+            None => self.reserve_carefully(target, options, &snapshot, &guard),
         }
     }
 
@@ -68,11 +73,16 @@ impl Core {
         &self,
         target: &NodeId,
         options: &FindOptions,
+        snapshot: &Snapshot,
         guard: &Guard,
     ) -> Result<Lease, FindError> {
-        self.search(target, options, guard, |search| match search.lease() {
-            Some((candidate, unit)) => Ok(Lease::new(self.describe_candidate(&candidate), unit)),
-            None => Err(self.none_available(search)),
+        self.search(target, options, snapshot, guard, |search| {
+            match search.lease() {
+                Some((candidate, unit)) => {
+                    Ok(Lease::new(self.describe_candidate(&candidate), unit))
+                }
+                None => Err(self.none_available(search)),
+            }
         })
     }
 
@@ -100,13 +110,14 @@ impl Core {
         &'g self,
         target: &NodeId,
         options: &FindOptions,
+        snapshot: &Snapshot,
         guard: &'g Guard,
     ) -> Option<Candidate<'g>> {
         if !options.is_plain() {
             return None;
         }
         let criteria = self.criteria(target, options, None);
-        Search::quick(&self.table, &criteria, &self.publication().load(), guard)
+        Search::quick(&self.table, &criteria, snapshot, guard)
     }
 
     #[inline(always)]
@@ -131,6 +142,7 @@ impl Core {
         &self,
         target: &NodeId,
         options: &FindOptions,
+        snapshot: &Snapshot,
         guard: &Guard,
         act: impl FnOnce(&Search<'_>) -> R,
     ) -> R {
@@ -143,14 +155,14 @@ impl Core {
                     reach: Reach::of(&criteria),
                     criteria,
                 },
+                snapshot,
                 max_ejected: self.settings.max_ejected,
             })
         };
         if !options.has_views() {
             return with(None);
         }
-        let snapshot = self.publication().load();
-        let views = Views::resolve(options, &self.table, &snapshot, guard);
+        let views = Views::resolve(options, &self.table, snapshot, guard);
         with(Some(&views))
     }
 
@@ -163,8 +175,8 @@ impl Core {
     }
 
     pub(super) fn explain(&self, target: &NodeId, options: &FindOptions) -> Explanation {
-        let snapshot = self.publication().load();
-        let explain = |search: &Search<'_>| search.explain(&snapshot, options.max_results);
-        self.search(target, options, &epoch::pin(), explain)
+        let (guard, snapshot) = (epoch::pin(), self.publication().load());
+        let explain = |search: &Search<'_>| search.explain(options.max_results);
+        self.search(target, options, &snapshot, &guard, explain)
     }
 }

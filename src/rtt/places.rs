@@ -20,7 +20,7 @@ pub(crate) type Each = [f32; Places::MANY];
 
 impl Places {
     /// How many nodes there are, counting those that nobody has located.
-    pub(crate) const MANY: usize = if cfg!(relay_loom) { 2 } else { 64 };
+    pub(crate) const MANY: usize = if cfg!(relay_loom) { 2 } else { 16 };
 
     /// Where a node is, if it has been located.
     pub(crate) fn get(&self, place: usize) -> Option<Coordinate> {

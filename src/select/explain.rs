@@ -4,7 +4,7 @@ use crate::relay::{CircuitState, NodeId};
 use crate::select::criteria::Rejection;
 use crate::select::legs::Leg;
 use crate::select::search::Search;
-use crate::snapshot::{Snapshot, penalty};
+use crate::snapshot::penalty;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
@@ -155,15 +155,15 @@ impl Verdict {
 
 impl Search<'_> {
     /// Judges every relay, exactly, and hands none out.
-    pub(crate) fn explain(&self, snapshot: &Snapshot, count: usize) -> Explanation {
-        let chosen = self.chosen(snapshot, count);
+    pub(crate) fn explain(&self, count: usize) -> Explanation {
+        let chosen = self.chosen(count);
         let places: HashMap<NodeId, usize> = (0..)
             .zip(&chosen)
             .map(|(place, (relay, _))| (*relay, place))
             .collect();
         let place = |relay: &NodeId| places.get(relay).copied();
         let mut relays: Vec<Explained> = Vec::new();
-        for relay in snapshot.iter() {
+        for relay in self.snapshot.iter() {
             let Some(record) = self.look.table.resolve(relay, self.look.guard) else {
                 continue;
             };
@@ -204,8 +204,8 @@ impl Search<'_> {
     }
 
     /// What would be handed out, and as what.
-    fn chosen(&self, snapshot: &Snapshot, count: usize) -> Vec<(NodeId, Verdict)> {
-        let all = self.sorted(snapshot);
+    fn chosen(&self, count: usize) -> Vec<(NodeId, Verdict)> {
+        let all = self.sorted();
         let Some(best) = all.first().copied() else {
             let last_resort = self.last_resort().into_iter();
             return last_resort

@@ -9,7 +9,7 @@
 use crate::rtt::{Coordinate, Each, Places, Vicinity};
 use crate::select::options::FindOptions;
 use crate::select::view::PeerView;
-use crate::snapshot::{BRANCHES, Boxes, EachBranch, Snapshot};
+use crate::snapshot::{Boxes, EachChild, FANOUT, Snapshot};
 use crate::sync::epoch::Guard;
 use crate::table::{RecordRef, Table};
 
@@ -130,10 +130,10 @@ impl<'a> Views<'a> {
     /// What the legs of peers are no shorter than, to the relays in each of some
     /// boxes, but for those that they published.
     #[inline]
-    pub(crate) fn least_estimates(&self, boxes: &Boxes, assumed_micros: u32) -> EachBranch {
+    pub(crate) fn least_estimates(&self, boxes: &Boxes, assumed_micros: u32) -> EachChild {
         let assumed = assumed_micros as f32;
         let legs = |view: &View| view.least_estimates(boxes, assumed);
-        let mut least = self.target.as_ref().map_or([assumed; BRANCHES], legs);
+        let mut least = self.target.as_ref().map_or([assumed; FANOUT], legs);
         if let Some(requester) = &self.requester {
             let others = legs(requester);
             for (least, other) in least.iter_mut().zip(others) {
@@ -231,9 +231,9 @@ impl View {
 
     /// What no estimate is below, for the relays in each of some boxes.
     #[inline]
-    fn least_estimates(&self, boxes: &Boxes, assumed: f32) -> EachBranch {
+    fn least_estimates(&self, boxes: &Boxes, assumed: f32) -> EachChild {
         let squares = |from: &Coordinate| boxes.squares(&from.position());
-        let mut least = [assumed; BRANCHES];
+        let mut least = [assumed; FANOUT];
         match &self.place {
             Some(Place::At(coordinate)) => {
                 let squares = squares(coordinate);

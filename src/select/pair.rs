@@ -1,18 +1,20 @@
 //! The guide where something is known of the pair: bounds on the paths through all
 //! relays of a node, from where they are and how loaded.
 
-use crate::select::explore::Guide;
+use crate::select::explore::{Guide, Keys};
 use crate::select::legs::Views;
 use crate::select::search::{Look, Sink};
-use crate::snapshot::{BRANCHES, Bins, Boxes, LEAVES, Leaves, Said};
+use crate::snapshot::{Bins, Boxes, FANOUT, Leaves, Said, Words};
 
 /// See the module's description.
 pub(crate) struct Pair<'l, 'g, S> {
     look: &'l Look<'g>,
     views: &'l Views<'g>,
     pub(crate) sink: S,
-    /// What is estimated of the peers' legs to the relays of the last node of leaves.
-    legs: [f32; LEAVES],
+    /// What is estimated of the peers' legs to the relays of one node of leaves.
+    legs: [f32; FANOUT],
+    /// Which node that is, the last whose keys were asked for.
+    node: Option<(*const Leaves, usize)>,
 }
 
 impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
@@ -21,7 +23,8 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
             look,
             views,
             sink,
-            legs: [0.0; LEAVES],
+            legs: [0.0; FANOUT],
+            node: None,
         }
     }
 
@@ -79,48 +82,53 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         }
     }
 
-    fn of_leaves(&mut self, part: &Leaves, node: usize, keys: &mut [f32; LEAVES]) {
-        let words = part.summaries.leaves_of(node);
-        self.legs = match part
-            .geometry
-            .as_ref()
-            .and_then(|geometry| geometry.places(node))
-        {
-            Some(places) => self
-                .views
-                .estimates(places, self.look.criteria.assumed_rtt_micros),
-            None => [self.assumed_legs(); LEAVES],
-        };
-        for (at, key) in keys.iter_mut().enumerate() {
-            let said = Said(words[at]);
-            if said.merit() > 0 && self.look.reach.admits(said) {
-                *key = self.bound(said, part.bins, self.legs[at]);
+    fn of_leaves(&mut self, part: &Leaves, node: usize) -> Keys<f32> {
+        let places = part.geometry.as_ref();
+        let places = places.and_then(|geometry| geometry.places(node));
+        self.legs = match places {
+            Some(places) => {
+                let assumed_micros = self.look.criteria.assumed_rtt_micros;
+                self.views.estimates(places, assumed_micros)
             }
-        }
+            None => [self.assumed_legs(); FANOUT],
+        };
+        self.node = Some((part, node));
+        self.bounds(part, part.summaries.words(0, node), &self.legs)
     }
 
-    fn of_branches(&mut self, part: &Leaves, level: usize, node: usize, keys: &mut [f32; LEAVES]) {
-        let words = part.summaries.branches_of(level, node);
-        let boxes = part
-            .geometry
-            .as_ref()
-            .and_then(|geometry| geometry.boxes(level, node));
-        let located = boxes.map(|boxes: &Boxes| {
-            let assumed_micros = self.look.criteria.assumed_rtt_micros;
-            self.views.least_estimates(boxes, assumed_micros)
-        });
-        let flat = self.assumed_legs();
-        for (at, key) in keys.iter_mut().enumerate().take(BRANCHES) {
-            let said = Said(words[at]);
-            if said.merit() == 0 || !self.look.reach.admits(said) {
-                continue;
+    fn of_branches(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
+        let geometry = part.geometry.as_ref();
+        let legs = match geometry.and_then(|geometry| geometry.boxes(level, node)) {
+            Some(boxes) => self.least_legs(boxes),
+            None => [self.assumed_legs(); FANOUT],
+        };
+        self.bounds(part, part.summaries.words(level, node), &legs)
+    }
+
+    /// What the legs of the peers are no shorter than, to the relays in some boxes.
+    #[inline]
+    fn least_legs(&self, boxes: &Boxes) -> Keys<f32> {
+        let assumed_micros = self.look.criteria.assumed_rtt_micros;
+        let mut legs = self.views.least_estimates(boxes, assumed_micros);
+        if boxes.unlocated != 0 {
+            let assumed = self.assumed_legs();
+            for (at, leg) in legs.iter_mut().enumerate() {
+                if boxes.unlocated >> at & 1 == 1 && assumed < *leg {
+                    *leg = assumed;
+                }
             }
-            let mut legs = located.map_or(f32::INFINITY, |legs| legs[at]);
-            if boxes.is_none_or(|boxes| boxes.unlocated >> at & 1 == 1) && flat < legs {
-                legs = flat;
-            }
-            *key = self.bound(said, part.bins, legs);
         }
+        legs
+    }
+
+    #[inline]
+    fn bounds(&self, part: &Leaves, words: Words, legs: &Keys<f32>) -> Keys<f32> {
+        std::array::from_fn(|at| match Said(words[at]) {
+            said if said.merit() > 0 && self.look.reach.admits(said) => {
+                self.bound(said, part.bins, legs[at])
+            }
+            _ => f32::INFINITY,
+        })
     }
 }
 
@@ -143,10 +151,10 @@ impl<'g, S: Sink<'g>> Guide for Pair<'_, 'g, S> {
     const NEVER: f32 = f32::INFINITY;
     const IS_FAIR: bool = true;
 
-    fn keys(&mut self, part: &Leaves, level: usize, node: usize, keys: &mut [f32; LEAVES]) {
+    fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
         match level {
-            0 => self.of_leaves(part, node, keys),
-            _ => self.of_branches(part, level, node, keys),
+            0 => self.of_leaves(part, node),
+            _ => self.of_branches(part, level, node),
         }
     }
 
@@ -161,11 +169,12 @@ impl<'g, S: Sink<'g>> Guide for Pair<'_, 'g, S> {
         if self.views.measured(record.index()) {
             return;
         }
-        let own = match self.views.requester() {
-            None => self.look.criteria.own_micros(&record),
-            Some(_) => 0,
+        let criteria = &self.look.criteria;
+        let path_micros = match self.views.requester() {
+            _ if self.node != Some((part, place / FANOUT)) => criteria.path_micros(&record),
+            None => criteria.own_micros(&record) + self.legs[place % FANOUT] as u32,
+            Some(_) => self.legs[place % FANOUT] as u32,
         };
-        let path_micros = own + self.legs[place % LEAVES] as u32;
         self.look.weigh(&record, path_micros, &mut self.sink);
     }
 }

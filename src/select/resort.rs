@@ -2,9 +2,9 @@
 //! been for longest.
 
 use crate::select::criteria::Candidate;
-use crate::select::explore::Guide;
+use crate::select::explore::{Guide, Keys};
 use crate::select::search::Look;
-use crate::snapshot::{Earliest, LEAVES, Leaves, Said};
+use crate::snapshot::{Earliest, Leaves, Said};
 use crate::time::Tick;
 
 /// See the module's description.
@@ -30,22 +30,13 @@ impl Guide for LastResort<'_, '_> {
     const NEVER: u64 = u64::MAX;
     const IS_FAIR: bool = false;
 
-    fn keys(&mut self, part: &Leaves, level: usize, node: usize, keys: &mut [u64; LEAVES]) {
-        let reach = self.look.reach;
-        let key = |since: u64, said: u64| match Earliest::tick(since) {
-            Some(Tick(since)) if reach.admits(Said(said)) => since,
+    fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<u64> {
+        let since = part.since.words(level, node);
+        let said = part.summaries.words(level, node);
+        std::array::from_fn(|at| match Earliest::tick(since[at]) {
+            Some(Tick(since)) if self.look.reach.admits(Said(said[at])) => since,
             _ => u64::MAX,
-        };
-        if level == 0 {
-            let (since, said) = (part.since.leaves_of(node), part.summaries.leaves_of(node));
-            *keys = std::array::from_fn(|at| key(since[at], said[at]));
-        } else {
-            let since = part.since.branches_of(level, node);
-            let said = part.summaries.branches_of(level, node);
-            for (at, place) in keys.iter_mut().enumerate().take(since.len()) {
-                *place = key(since[at], said[at]);
-            }
-        }
+        })
     }
 
     fn limit(&self) -> u64 {

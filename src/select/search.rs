@@ -3,7 +3,7 @@
 use crate::PassedOver;
 use crate::record::{Access, BackOff, Handle};
 use crate::select::criteria::{Candidate, Criteria, Rejection};
-use crate::select::explore::explore;
+use crate::select::explore::{Guide, explore, explore_in_order};
 use crate::select::pair::Pair;
 use crate::select::plain::{Plain, best_relay};
 use crate::select::pool::{FEW, Pool};
@@ -13,6 +13,7 @@ use crate::select::spread::spread;
 use crate::snapshot::{Bins, Class, Leaves, Said, Snapshot};
 use crate::sync::epoch::Guard;
 use crate::table::{RecordRef, Table, Unit};
+use crate::time::Tick;
 use std::collections::HashSet;
 
 /// Relays whose time of being left alone is over that one call takes into account
@@ -22,6 +23,8 @@ const WOKEN_AT_ONCE: usize = 8;
 /// One call for one relay, or several.
 pub(crate) struct Search<'g> {
     pub(crate) look: Look<'g>,
+    /// As it was when the call began.
+    pub(crate) snapshot: &'g Snapshot,
     /// Up to this share of relays may be backing off before the first of them
     /// are a last resort.
     pub(crate) max_ejected: f64,
@@ -187,12 +190,7 @@ impl<'g> Search<'g> {
         snapshot: &Snapshot,
         guard: &'g Guard,
     ) -> Option<Candidate<'g>> {
-        let score = |relay| {
-            let record = table.resolve(relay, guard)?;
-            let (worth, _) = criteria.appraise(&record, criteria.path_micros(&record));
-            Some(worth.score)
-        };
-        let record = table.resolve(best_relay(snapshot, criteria.tick, score)?, guard)?;
+        let record = table.resolve(best_relay(snapshot, criteria.tick)?, guard)?;
         let worth = criteria.judge_announced(&record).ok()?;
         let best = Candidate::new(record, worth);
         (!best.is_on_trial()).then_some(best)
@@ -231,44 +229,44 @@ impl<'g> Search<'g> {
         Some(self.preferred_over(&best).unwrap_or(best))
     }
 
-    /// The best relay that is available throughout the call, if there is any.
+    /// The best relay, if there is any that is available throughout the call.
     ///
-    /// A summary lags behind its record while a change is under way. So the second
-    /// look is at what was published and noted after the first one ended: a change
-    /// that made a relay available before the call is either noted by then, or its
-    /// summary is there.
+    /// A summary lags behind its record while a change is under way. So the notes are
+    /// read before the summaries that are believed: a change that made a relay
+    /// available before the call is noted, or in the summaries of the snapshot in
+    /// force. Where none is noted and the snapshot is in force, one look is enough.
     fn best_available(&self) -> Option<Candidate<'g>> {
         let publication = self.look.table.publication();
-        let may_wait = publication.context.may_wait();
-        if may_wait {
-            self.wake(&publication.load(), WOKEN_AT_ONCE);
-        }
-        if let Some(found) = self.best_in(&publication.load()) {
-            return Some(found);
+        let is_quiet = publication.upcoming.are_none() && publication.is_latest(self.snapshot);
+        self.wake(self.snapshot, WOKEN_AT_ONCE);
+        let found = self.best_in(self.snapshot);
+        if found.is_some() || (is_quiet && !are_due(self.snapshot, self.look.criteria.tick)) {
+            return found;
         }
         let upcoming = self.upcoming();
         let snapshot = publication.load();
-        if may_wait {
-            self.wake(&snapshot, usize::MAX);
-        }
+        self.wake(&snapshot, usize::MAX);
         self.best_in(&snapshot).or(upcoming)
     }
 
     /// The best of the relays that are just becoming available.
+    #[cold]
     fn upcoming(&self) -> Option<Candidate<'g>> {
-        let publication = self.look.table.publication();
+        let noted = &self.look.table.publication().upcoming;
         let judge = |index| {
             let record = self.look.table.occupant(index, self.look.guard)?;
             let worth = self.look.criteria.judge_announced(&record).ok()?;
             Some(Candidate::new(record, worth))
         };
-        let best =
-            |found: &mut dyn Iterator<Item = Candidate<'g>>| found.min_by(Candidate::by_score);
-        // More than there are slots: then there is no telling which.
-        if publication.upcoming.are_more() {
-            return best(&mut (0..self.look.table.reach()).filter_map(judge));
+        // Of more than there are slots for, there is no telling which.
+        if noted.are_more() {
+            let all = 0..self.look.table.reach();
+            return all.filter_map(judge).min_by(Candidate::by_score);
         }
-        best(&mut publication.upcoming.indices().filter_map(judge))
+        noted
+            .indices()
+            .filter_map(judge)
+            .min_by(Candidate::by_score)
     }
 
     /// Takes relays into account, up to so many, whose time of being left alone is
@@ -276,6 +274,9 @@ impl<'g> Search<'g> {
     fn wake(&self, snapshot: &Snapshot, most: usize) {
         let tick = self.look.criteria.tick;
         let context = &self.look.table.publication().context;
+        if !context.may_wait() {
+            return;
+        }
         for part in snapshot.parts() {
             for _ in 0..most {
                 let Some(relay) = part.due_at(tick).and_then(|place| part.at(place)) else {
@@ -289,23 +290,24 @@ impl<'g> Search<'g> {
 
     fn best_in(&self, snapshot: &Snapshot) -> Option<Candidate<'g>> {
         let sink = Best::new(snapshot.base.leaves.bins);
-        self.gather(snapshot, sink).found
+        self.gather(snapshot, sink, false).found
     }
 
-    /// Goes through the relays, the best first, until the sink wants no more.
-    fn gather<S: Sink<'g>>(&self, snapshot: &Snapshot, sink: S) -> S {
+    /// Goes through the relays until the sink wants no more: the best first within
+    /// each node, or in all.
+    fn gather<S: Sink<'g>>(&self, snapshot: &Snapshot, sink: S, in_order: bool) -> S {
         let look = &self.look;
         match look.criteria.views {
             None => {
                 let mut plain = Plain { look, sink };
-                snapshot.parts().for_each(|part| explore(&mut plain, part));
+                go_through(&mut plain, snapshot, in_order);
                 plain.sink
             }
             Some(views) => {
                 let mut pair = Pair::new(look, views, sink);
                 pair.look_at_published();
                 if pair.may_find_more() {
-                    snapshot.parts().for_each(|part| explore(&mut pair, part));
+                    go_through(&mut pair, snapshot, in_order);
                 }
                 pair.sink
             }
@@ -317,16 +319,17 @@ impl<'g> Search<'g> {
     ///
     /// Only the first may be on trial, as long as there are enough others.
     pub(crate) fn best_of(&self, count: usize) -> Vec<Candidate<'g>> {
-        if count <= 1 {
-            return self.best().into_iter().take(count).collect();
+        match count {
+            0 => return Vec::new(),
+            1 => return self.best().into_iter().collect(),
+            _ => {}
         }
         let Some(best) = self.best_available() else {
             return self.best().into_iter().collect();
         };
-        let publication = self.look.table.publication();
         let spread_cost = self.look.criteria.options.spread_cost;
         let pool = Pool::new(count, spread_cost);
-        let mut pool = self.gather(&publication.load(), pool).into_list();
+        let mut pool = self.gather(self.snapshot, pool, true).into_list();
         if pool.is_empty() {
             pool.push(best);
         }
@@ -418,12 +421,12 @@ impl<'g> Search<'g> {
     /// How many relays are passed over for which reason, as it is known without a
     /// look at them.
     pub(crate) fn passed_over(&self) -> PassedOver {
-        rejections::count(&self.look, &self.look.table.publication().load())
+        rejections::count(&self.look, self.snapshot)
     }
 
     /// Sorts all that will do, exactly.
-    pub(crate) fn sorted(&self, snapshot: &Snapshot) -> Vec<Candidate<'g>> {
-        let relays = snapshot.iter();
+    pub(crate) fn sorted(&self) -> Vec<Candidate<'g>> {
+        let relays = self.snapshot.iter();
         let mut all: Vec<_> = relays
             .filter_map(|relay| self.look.candidate(relay))
             .collect();
@@ -432,6 +435,17 @@ impl<'g> Search<'g> {
         all.retain(|candidate| seen.insert(candidate.record.identity()));
         put_trials_last(&mut all);
         all
+    }
+}
+
+fn are_due(snapshot: &Snapshot, tick: Tick) -> bool {
+    snapshot.parts().any(|part| part.are_due(tick))
+}
+
+fn go_through<G: Guide>(guide: &mut G, snapshot: &Snapshot, in_order: bool) {
+    match in_order {
+        true => explore_in_order(guide, snapshot.parts()),
+        false => snapshot.parts().for_each(|part| explore(guide, part)),
     }
 }
 

@@ -2,7 +2,8 @@
 //! positions are known; by own leg else.
 //!
 //! Each node of the trees has as many relays below it as its siblings have, give or
-//! take one, so that of equal relays one is as likely to be chosen as another. Where
+//! take one, and they lie evenly spread in it, so that of equal relays one is as likely
+//! to be chosen as another. Where
 //! positions are known, a node's relays are split among its children at the middle
 //! of the axis on which they lie farthest apart, the round trip from here being one
 //! of the axes (a ball tree of boxes: Omohundro, "Five balltree construction
@@ -13,7 +14,7 @@ use crate::rtt::Coordinate;
 use crate::snapshot::bins::Bins;
 use crate::snapshot::geometry::Geometry;
 use crate::snapshot::leaves::Leaves;
-use crate::snapshot::tree::{BRANCHES, LEAVES, span};
+use crate::snapshot::tree::{FANOUT, span};
 
 /// A relay as of a merge.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,10 @@ pub(crate) struct Base {
     relays: usize,
 }
 
+/// Of so many relays, scores are told apart finely: their trees are so small that
+/// it costs little to change them often.
+const FEW: usize = 64;
+
 /// Stands for a record that is not here.
 const NOWHERE: u32 = u32::MAX;
 
@@ -44,7 +49,7 @@ impl Base {
         arrange(&mut surveyed, top, 0, &mut placed);
 
         let last = placed.last().map_or(0, |&(place, _)| place);
-        let bins = if relays <= LEAVES {
+        let bins = if relays <= FEW {
             Bins::FINE
         } else {
             Bins::COARSE
@@ -92,21 +97,25 @@ fn top_for(relays: usize) -> usize {
     (0..).find(|&level| span(level) >= relays).unwrap_or(0)
 }
 
-/// Places relays in the tree below a node.
+/// Places relays in the tree below a node: evenly spread over its children.
 fn arrange(
     relays: &mut [Surveyed],
     level: usize,
     node: usize,
     placed: &mut Vec<(usize, Surveyed)>,
 ) {
+    let children = match level {
+        0 => relays.len(),
+        _ => relays.len().div_ceil(span(level - 1)),
+    };
+    let place = |child: usize| node * FANOUT + child * FANOUT / children.max(1);
     if level == 0 {
         let slots = relays.iter().enumerate();
-        placed.extend(slots.map(|(slot, relay)| (node * LEAVES + slot, *relay)));
+        placed.extend(slots.map(|(slot, relay)| (place(slot), *relay)));
         return;
     }
-    let branches = relays.len().div_ceil(span(level - 1)).max(1);
-    divide(relays, branches, 0, &mut |branch, relays| {
-        arrange(relays, level - 1, node * BRANCHES + branch, placed);
+    divide(relays, children.max(1), 0, &mut |child, relays| {
+        arrange(relays, level - 1, place(child), placed);
     });
 }
 
@@ -228,9 +237,9 @@ mod tests {
     fn siblings_have_as_many_relays() {
         for relays in [65, 1_025, 16_385] {
             let base = Base::new(surveyed(relays, |_| false));
-            let mut counts = vec![0_usize; base.leaves.places().div_ceil(LEAVES)];
+            let mut counts = vec![0_usize; base.leaves.places().div_ceil(FANOUT)];
             base.iter()
-                .for_each(|(place, _)| counts[place / LEAVES] += 1);
+                .for_each(|(place, _)| counts[place / FANOUT] += 1);
             counts.retain(|&count| count > 0);
             let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
             assert!(most - least <= 1 + least / 8, "{relays}: {least} to {most}");
@@ -243,10 +252,10 @@ mod tests {
         let geometry = base.leaves.geometry.as_ref().unwrap();
         let from = [3e4; Coordinate::DIMENSIONS];
         for (place, _) in base.iter() {
-            let mut child = place / LEAVES;
+            let mut child = place / FANOUT;
             for level in 1..=base.leaves.summaries.top() {
-                let boxes = geometry.boxes(level, child / BRANCHES).expect("boxes");
-                let branch = child % BRANCHES;
+                let boxes = geometry.boxes(level, child / FANOUT).expect("boxes");
+                let branch = child % FANOUT;
                 match geometry.position(place) {
                     Some(at) => {
                         let square = (0..Coordinate::DIMENSIONS)
@@ -256,7 +265,7 @@ mod tests {
                     }
                     None => assert!(boxes.unlocated >> branch & 1 == 1),
                 }
-                child /= BRANCHES;
+                child /= FANOUT;
             }
         }
     }

@@ -1,12 +1,14 @@
 //! Where the relays of an order are: by leaf, and a box around those of each node.
 
 use crate::rtt::{Coordinate, Places};
-use crate::snapshot::tree::{BRANCHES, LEAVES};
+use crate::snapshot::tree::FANOUT;
 
 /// A number for each child of a node.
-pub(crate) type EachBranch = [f32; BRANCHES];
+pub(crate) type EachChild = [f32; FANOUT];
 
 const AXES: usize = Coordinate::DIMENSIONS;
+
+const _: () = assert!(FANOUT == Places::MANY);
 
 /// See the module's description.
 pub(crate) struct Geometry {
@@ -19,10 +21,10 @@ pub(crate) struct Geometry {
 /// Boxes around the relays below each child of a node.
 #[derive(Clone)]
 pub(crate) struct Boxes {
-    low: [EachBranch; AXES],
-    high: [EachBranch; AXES],
+    low: [EachChild; AXES],
+    high: [EachChild; AXES],
     /// The least height.
-    pub(crate) heights: EachBranch,
+    pub(crate) heights: EachChild,
     /// The least adjustment of any.
     pub(crate) least_adjustment: f32,
     /// A bit for each child below which is a relay whose position is not known.
@@ -66,9 +68,9 @@ impl Bounds {
 impl Boxes {
     fn around(children: &[Bounds]) -> Self {
         let mut boxes = Self {
-            low: [[f32::INFINITY; BRANCHES]; AXES],
-            high: [[f32::NEG_INFINITY; BRANCHES]; AXES],
-            heights: [f32::INFINITY; BRANCHES],
+            low: [[f32::INFINITY; FANOUT]; AXES],
+            high: [[f32::NEG_INFINITY; FANOUT]; AXES],
+            heights: [f32::INFINITY; FANOUT],
             least_adjustment: f32::INFINITY,
             unlocated: 0,
         };
@@ -100,8 +102,8 @@ impl Boxes {
     /// The squares of the distances from a position to each box; infinite where a
     /// box is around nothing.
     #[inline]
-    pub(crate) fn squares(&self, from: &[f32; AXES]) -> EachBranch {
-        let mut squares = [0.0; BRANCHES];
+    pub(crate) fn squares(&self, from: &[f32; AXES]) -> EachChild {
+        let mut squares = [0.0; FANOUT];
         for axis in 0..AXES {
             let at = from[axis];
             for (branch, square) in squares.iter_mut().enumerate() {
@@ -123,20 +125,20 @@ impl Geometry {
             return None;
         }
         let (last, _) = located.last()?;
-        let nodes = last / LEAVES + 1;
+        let nodes = last / FANOUT + 1;
         let mut places: Vec<Option<Box<Places>>> = (0..nodes).map(|_| None).collect();
         let mut bounds = vec![Bounds::NONE; nodes];
         for (place, position) in located {
-            let node = place / LEAVES;
+            let node = place / FANOUT;
             bounds[node].add(position.as_ref());
             if let Some(position) = position {
                 let node = places[node].get_or_insert_default();
-                node.put(place % LEAVES, position);
+                node.put(place % FANOUT, position);
             }
         }
         let mut boxes = Vec::new();
         for _ in 1..levels {
-            let level: Box<[_]> = bounds.chunks(BRANCHES).map(Boxes::around).collect();
+            let level: Box<[_]> = bounds.chunks(FANOUT).map(Boxes::around).collect();
             bounds = level.iter().map(Boxes::whole).collect();
             boxes.push(level);
         }
@@ -160,6 +162,6 @@ impl Geometry {
 
     /// Where the relay at a place is.
     pub(crate) fn position(&self, place: usize) -> Option<Coordinate> {
-        self.places(place / LEAVES)?.get(place % LEAVES)
+        self.places(place / FANOUT)?.get(place % FANOUT)
     }
 }

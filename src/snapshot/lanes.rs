@@ -1,8 +1,10 @@
-//! Words of four lanes, several at once.
+//! Words of four lanes, those of a node at once.
 //!
 //! A word is `version and flag | merit | near | slack`, 16 bits each. The three
 //! lower lanes never have their highest bit set, so that they are in order also
 //! as signed numbers.
+
+use crate::snapshot::tree::FANOUT;
 
 /// The three lower lanes.
 pub(super) const LANES: u64 = (1 << 48) - 1;
@@ -14,24 +16,24 @@ pub(super) const MERIT_SHIFT: u32 = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Best {
     pub(crate) merit: u16,
-    pub(crate) mask: u64,
+    pub(crate) mask: u32,
 }
 
 /// The maximum of each lane, and the flag of any.
-#[inline]
-pub(super) fn join(words: &[u64]) -> u64 {
+#[inline(always)]
+pub(super) fn join<const N: usize>(words: [u64; N]) -> u64 {
     #[cfg(target_arch = "x86_64")]
-    if words.len() % 2 == 0 {
+    if N % 16 == 0 {
         return sse::join(words);
     }
     portable::join(words)
 }
 
-/// Which of up to 64 words have the highest merit.
-#[inline]
-pub(crate) fn best(words: &[u64]) -> Best {
+/// Which words have the highest merit.
+#[inline(always)]
+pub(crate) fn best<const N: usize>(words: [u64; N]) -> Best {
     #[cfg(target_arch = "x86_64")]
-    if words.len() % 16 == 0 {
+    if N % 16 == 0 {
         return sse::best(words);
     }
     portable::best(words)
@@ -45,18 +47,17 @@ mod sse {
 
     #[inline(always)]
     fn pair(words: &[u64], at: usize) -> __m128i {
-        let pair: &[u64] = &words[at..at + 2];
-        // SAFETY: SSE2 is part of x86_64; two words lie at the address.
-        unsafe { _mm_loadu_si128(pair.as_ptr().cast()) }
+        // SAFETY: SSE2 is part of x86_64, and this touches no memory.
+        unsafe { _mm_set_epi64x(words[at + 1] as i64, words[at] as i64) }
     }
 
     #[inline(always)]
-    pub(super) fn join(words: &[u64]) -> u64 {
+    pub(super) fn join<const N: usize>(words: [u64; N]) -> u64 {
         // SAFETY: SSE2 is part of x86_64, and nothing here touches memory.
         unsafe {
             let (mut most, mut any) = (_mm_setzero_si128(), _mm_setzero_si128());
-            for at in (0..words.len()).step_by(2) {
-                let pair = pair(words, at);
+            for at in (0..N).step_by(2) {
+                let pair = pair(&words, at);
                 most = _mm_max_epi16(most, pair);
                 any = _mm_or_si128(any, pair);
             }
@@ -82,12 +83,12 @@ mod sse {
     }
 
     #[inline(always)]
-    pub(super) fn best(words: &[u64]) -> Best {
+    pub(super) fn best<const N: usize>(words: [u64; N]) -> Best {
         // SAFETY: SSE2 is part of x86_64, and nothing here touches memory.
         unsafe {
             let mut most = _mm_setzero_si128();
-            for at in (0..words.len()).step_by(8) {
-                most = _mm_max_epi16(most, merits(words, at));
+            for at in (0..N).step_by(8) {
+                most = _mm_max_epi16(most, merits(&words, at));
             }
             most = _mm_max_epi16(most, _mm_srli_si128::<8>(most));
             most = _mm_max_epi16(most, _mm_srli_si128::<4>(most));
@@ -95,10 +96,10 @@ mod sse {
             let merit = _mm_extract_epi16::<0>(most) as u16;
             let wanted = _mm_set1_epi16(merit as i16);
             let mut mask = 0;
-            for at in (0..words.len()).step_by(16) {
-                let equal = |at| _mm_cmpeq_epi16(merits(words, at), wanted);
+            for at in (0..N).step_by(16) {
+                let equal = |at| _mm_cmpeq_epi16(merits(&words, at), wanted);
                 let bytes = _mm_packs_epi16(equal(at), equal(at + 8));
-                mask |= u64::from(_mm_movemask_epi8(bytes) as u16) << at;
+                mask |= (_mm_movemask_epi8(bytes) as u32) << at;
             }
             Best { merit, mask }
         }
@@ -119,7 +120,7 @@ mod portable {
         one & mask | other & !mask
     }
 
-    pub(super) fn join(words: &[u64]) -> u64 {
+    pub(super) fn join<const N: usize>(words: [u64; N]) -> u64 {
         words.iter().fold(0, |joined, &word| {
             most(joined & LANES, word & LANES) | (joined | word) & FLAG
         })
@@ -129,46 +130,26 @@ mod portable {
         (word >> MERIT_SHIFT) as u16
     }
 
-    pub(super) fn best(words: &[u64]) -> Best {
+    pub(super) fn best<const N: usize>(words: [u64; N]) -> Best {
         let best = words.iter().map(|&word| merit(word)).max().unwrap_or(0);
-        let equal = words.iter().map(|&word| u64::from(merit(word) == best));
+        let equal = words.iter().map(|&word| u32::from(merit(word) == best));
         let mask = equal.rev().fold(0, |mask, bit| mask << 1 | bit);
         Best { merit: best, mask }
     }
 }
 
-/// The place of the `k`-th bit that is set, counted from 0.
+/// One of the children that are set in a mask that is not empty: the first from a
+/// random one on, by the lowest bits of `random`.
 ///
-/// Bits are counted by bytes first (Vigna, "Broadword implementation of rank/select
-/// queries", 2008).
-#[inline]
-pub(crate) fn select(mask: u64, k: u32) -> u32 {
-    const EACH_BYTE: u64 = u64::MAX / 0xff;
-    const HIGHEST: u64 = EACH_BYTE << 7;
-    let sums = byte_sums(mask);
-    let not_after = ((u64::from(k) * EACH_BYTE | HIGHEST) - sums) & HIGHEST;
-    let byte = ((not_after >> 7).wrapping_mul(EACH_BYTE) >> 56) as u32;
-    let before = (sums << 8) >> (byte * 8) & 0xff;
-    let mut bits = mask >> (byte * 8);
-    for _ in before..u64::from(k) {
-        bits &= bits - 1;
-    }
-    byte * 8 + bits.trailing_zeros()
-}
-
-/// How many bits are set.
-#[inline]
-pub(crate) fn count(mask: u64) -> u32 {
-    (byte_sums(mask) >> 56) as u32
-}
-
-/// For each byte, the bits that are set in it and those below.
-#[inline]
-fn byte_sums(mask: u64) -> u64 {
-    let pairs = mask - (mask >> 1 & 0x5555_5555_5555_5555);
-    let fours = (pairs & 0x3333_3333_3333_3333) + (pairs >> 2 & 0x3333_3333_3333_3333);
-    let bytes = (fours + (fours >> 4)) & 0x0f0f_0f0f_0f0f_0f0f;
-    bytes.wrapping_mul(0x0101_0101_0101_0101)
+/// Each is as likely as it is far from the one before, so places are filled such that
+/// these distances are alike. (To draw the `k`-th of them would cost a branch that no
+/// processor can foresee.)
+#[inline(always)]
+pub(crate) fn pick(mask: u32, random: u64) -> u32 {
+    const CHILDREN: u32 = FANOUT as u32;
+    let first = random as u32 % CHILDREN;
+    let turned = (mask | mask << CHILDREN) >> first;
+    (turned.trailing_zeros() + first) % CHILDREN
 }
 
 #[cfg(all(test, not(relay_loom)))]
@@ -177,49 +158,45 @@ mod tests {
     use proptest::prelude::*;
 
     /// Words with few merits, so that many are equal, and any version.
-    fn words(len: usize) -> impl Strategy<Value = Vec<u64>> {
+    fn words() -> impl Strategy<Value = [u64; 16]> {
         let lane = || prop_oneof![0_u64..4, 0x7ffc_u64..=0x7fff, 0_u64..=0x7fff];
         let word = (any::<u16>(), lane(), lane(), lane()).prop_map(|(top, merit, near, slack)| {
             u64::from(top) << 48 | merit << 32 | near << 16 | slack
         });
-        prop::collection::vec(word, len)
+        prop::array::uniform16(word)
     }
 
     proptest! {
         #[test]
-        fn several_at_once_are_as_one_by_one(words in prop_oneof![words(64), words(16)]) {
+        fn several_at_once_are_as_one_by_one(words in words()) {
             let lane = |word: u64, lane: u32| word >> (16 * lane) & 0xffff;
-            let joined = join(&words);
+            let joined = join(words);
             for at in 0..3 {
                 let most = words.iter().map(|&word| lane(word, at)).max().unwrap();
                 prop_assert_eq!(lane(joined, at), most);
             }
             let flag = words.iter().any(|word| word & FLAG != 0);
             prop_assert_eq!(joined >> 48, u64::from(flag));
-            prop_assert_eq!(portable::join(&words), joined);
+            prop_assert_eq!(portable::join(words), joined);
 
-            let best = best(&words);
+            let best = best(words);
             prop_assert_eq!(u64::from(best.merit), lane(joined, 2));
             for (at, &word) in words.iter().enumerate() {
                 prop_assert_eq!(best.mask >> at & 1 == 1, lane(word, 2) == lane(joined, 2));
             }
-            prop_assert_eq!(portable::best(&words), best);
+            prop_assert_eq!(portable::best(words), best);
         }
 
         #[test]
-        fn bits_are_selected_in_order(mask in prop_oneof![any::<u64>(), Just(u64::MAX), 1_u64..9]) {
-            prop_assume!(mask != 0);
-            prop_assert_eq!(count(mask), mask.count_ones());
-            let set = (0..64).filter(|at| mask >> at & 1 == 1);
-            for (k, at) in set.enumerate() {
-                prop_assert_eq!(select(mask, k as u32), at);
-            }
+        fn each_child_that_is_set_is_picked(mask in 1_u32..1 << FANOUT) {
+            let picked = (0..FANOUT as u64).map(|random| 1 << pick(mask, random));
+            prop_assert_eq!(picked.fold(0, |all, bit| all | bit), mask);
         }
     }
 
     #[test]
     fn a_line_without_merit_has_none() {
-        assert_eq!(best(&[7; 16]).merit, 0);
-        assert_eq!(join(&[0; 2]), 0);
+        assert_eq!(best([7; 16]).merit, 0);
+        assert_eq!(join([0; 2]), 0);
     }
 }

@@ -22,7 +22,7 @@ use crate::record::{BackOff, Extra, Handle, Load, Record, Refusal, Standing};
 use crate::snapshot::bins::Bins;
 use crate::snapshot::lanes;
 use crate::snapshot::score::{penalty, score};
-use crate::snapshot::tree::Join;
+use crate::snapshot::tree::{Join, Words};
 use crate::time::Tick;
 
 /// What the scores and back-offs of a registry depend on, for good.
@@ -59,7 +59,7 @@ impl Join for Summary {
     const FIELDS: u64 = lanes::LANES | lanes::FLAG;
 
     #[inline]
-    fn join(words: &[u64]) -> u64 {
+    fn join(words: Words) -> u64 {
         lanes::join(words)
     }
 }
@@ -72,12 +72,9 @@ const TICK_BITS: u32 = 40;
 impl Join for Earliest {
     const FIELDS: u64 = (1 << TICK_BITS) - 1;
 
-    fn join(words: &[u64]) -> u64 {
-        words
-            .iter()
-            .map(|word| word & Self::FIELDS)
-            .max()
-            .unwrap_or(0)
+    fn join(words: Words) -> u64 {
+        let fields = words.into_iter().map(|word| word & Self::FIELDS);
+        fields.max().unwrap_or(0)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::record::Handle;
 use crate::snapshot::bins::Bins;
 use crate::snapshot::geometry::Geometry;
 use crate::snapshot::leaf::{Class, Earliest, Leaf, Said, Subject, Summary, Terms};
-use crate::snapshot::tree::{Tree, width};
+use crate::snapshot::tree::{FANOUT, Tree};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, Padded, ZeroedSlice};
 use crate::time::Tick;
 
@@ -168,15 +168,15 @@ impl Leaves {
         fully: bool,
     ) {
         let leaf = || self.leaf_of(subject, context);
-        let may_wait = context.may_wait();
+        let waits = context.may_wait() && leaf().due != 0;
         // Before it is out of sight, so that it comes back in time.
-        if may_wait && leaf().due != 0 {
+        if waits {
             self.refresh_waiting(place, &leaf);
         }
         let (before, after) = self.summaries.update(place, fully, || leaf().summary);
         self.recount(before, after);
-        // And after it is in sight again.
-        if may_wait && self.due.leaf(place) | self.since.leaf(place) != 0 {
+        // Or after it is in sight again.
+        if !waits && context.may_wait() && self.due.leaf(place) | self.since.leaf(place) != 0 {
             self.refresh_waiting(place, &leaf);
         }
     }
@@ -200,8 +200,11 @@ impl Leaves {
     }
 
     fn refresh_waiting(&self, place: usize, leaf: impl Fn() -> Leaf) {
-        self.due.update(place, true, || leaf().due);
-        self.since.update(place, true, || leaf().since);
+        let rises = |tree: &Tree<Earliest>, to: u64| to != 0 && to >= tree.leaf(place);
+        let Leaf { due, since, .. } = leaf();
+        self.due.update(place, rises(&self.due, due), || leaf().due);
+        self.since
+            .update(place, rises(&self.since, since), || leaf().since);
     }
 
     fn recount(&self, before: u64, after: u64) {
@@ -227,15 +230,8 @@ impl Leaves {
         }
         let mut node = 0;
         for level in (0..=self.due.top()).rev() {
-            let branch = match level {
-                0 => self.due.leaves_of(node).into_iter().position(is_due)?,
-                _ => self
-                    .due
-                    .branches_of(level, node)
-                    .into_iter()
-                    .position(is_due)?,
-            };
-            node = node * width(level) + branch;
+            let words = self.due.words(level, node).into_iter();
+            node = node * FANOUT + words.clone().position(|word| is_due(word))?;
         }
         Some(node)
     }

@@ -26,11 +26,11 @@ mod tree;
 
 pub(crate) use base::Surveyed;
 pub(crate) use bins::Bins;
-pub(crate) use geometry::{Boxes, EachBranch};
-pub(crate) use lanes::{best as best_of, count as count_bits, select as select_bit};
+pub(crate) use geometry::{Boxes, EachChild};
+pub(crate) use lanes::{Best, best as best_of, pick};
 pub(crate) use leaf::{Class, Earliest, Said, Subject, Terms};
 pub(crate) use leaves::Leaves;
 pub(crate) use noted::{Note, Noted};
 pub(crate) use publication::{Backlog, Merger, Publication, Snapshot};
 pub(crate) use score::{penalty, score};
-pub(crate) use tree::{BRANCHES, LEAVES, width};
+pub(crate) use tree::{FANOUT, Words};

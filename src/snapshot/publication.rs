@@ -33,7 +33,7 @@ use crate::snapshot::leaves::{Context, Leaves};
 use crate::snapshot::noted::{Note, Noted};
 use crate::snapshot::run::Run;
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, Swap, fence};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
 use std::iter;
 
 /// What searches go through.
@@ -43,11 +43,15 @@ pub(crate) struct Snapshot {
     next: Option<Arc<Base>>,
     /// Oldest first; only the last one takes arrivals.
     pub(crate) runs: Vec<Arc<Run>>,
+    /// How many there were before.
+    number: u64,
 }
 
 /// See the module's description.
 pub(crate) struct Publication {
     current: Swap<Snapshot>,
+    /// The number of the snapshot in force, or one that is just being published.
+    latest: Padded<AtomicU64>,
     /// Set when the base no longer is in the order of the RTTs in force.
     reordered: AtomicBool,
     merger: Mutex<Merger>,
@@ -145,6 +149,7 @@ impl Clone for Snapshot {
             base: Arc::clone(&self.base),
             next: self.next.clone(),
             runs: self.runs.clone(),
+            number: self.number,
         }
     }
 }
@@ -159,7 +164,9 @@ impl Publication {
                 base: Arc::new(Base::new(Vec::new())),
                 next: None,
                 runs: vec![Arc::new(Run::new(RUN_MIN as u32, 0, Bins::FINE))],
+                number: 0,
             })),
+            latest: Padded(AtomicU64::default()),
             reordered: AtomicBool::new(false),
             merger: Mutex::new(Merger::default()),
             context: Context::new(terms),
@@ -171,6 +178,14 @@ impl Publication {
     #[inline]
     pub(crate) fn load(&self) -> impl std::ops::Deref<Target = Arc<Snapshot>> + '_ {
         self.current.load()
+    }
+
+    /// Whether a snapshot is still in force, as far as any change whose note has
+    /// ended by now could tell.
+    #[inline]
+    pub(crate) fn is_latest(&self, snapshot: &Snapshot) -> bool {
+        // Acquire: a change that went to a later snapshot saw its number here.
+        self.latest.load(Ordering::Acquire) == snapshot.number
     }
 
     /// Gives a relay a leaf, which says nothing until it is refreshed.
@@ -291,6 +306,7 @@ impl Publication {
             base: Arc::clone(&next),
             next: None,
             runs: snapshot.runs[old_runs..].to_vec(),
+            number: snapshot.number,
         });
         merger.bases.push(Arc::clone(&before.base));
         merger.runs.extend_from_slice(&before.runs[..old_runs]);
@@ -328,7 +344,10 @@ impl Publication {
         }
     }
 
-    fn replace(&self, current: &Arc<Snapshot>, next: Snapshot) -> Option<Arc<Snapshot>> {
+    fn replace(&self, current: &Arc<Snapshot>, mut next: Snapshot) -> Option<Arc<Snapshot>> {
+        next.number = current.number + 1;
+        // Release, and before it is published: see `is_latest`.
+        self.latest.fetch_max(next.number, Ordering::AcqRel);
         self.current.replace(current, Arc::new(next))
     }
 }

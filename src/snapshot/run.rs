@@ -13,7 +13,7 @@
 use crate::record::{Extra, Handle};
 use crate::snapshot::bins::Bins;
 use crate::snapshot::leaves::Leaves;
-use crate::snapshot::tree::LEAVES;
+use crate::snapshot::tree::FANOUT;
 use crate::sync::{AtomicU64, Ordering, Padded};
 
 /// The bit of the claim counter that stops claims.
@@ -32,13 +32,13 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn new(capacity: u32, first: u32, bins: Bins) -> Self {
-        let nodes = capacity.div_ceil(LEAVES as u32).next_power_of_two();
+        let nodes = capacity.div_ceil(FANOUT as u32).next_power_of_two();
         Self {
             claimed: Padded(AtomicU64::default()),
             capacity,
             first,
             nodes_log2: nodes.ilog2(),
-            leaves: Leaves::new(nodes as usize * LEAVES, bins),
+            leaves: Leaves::new(nodes as usize * FANOUT, bins),
         }
     }
 
@@ -95,22 +95,28 @@ impl Run {
         (self.leaves.at(place) == Some(handle)).then_some(place)
     }
 
-    /// Spread over the nodes, so that no branch has many more than another.
+    /// Spread evenly over the nodes and within each, so that one arrival is as likely
+    /// to be chosen as another.
     fn place(&self, claim: u32) -> usize {
         let (node, slot) = (
             claim & ((1 << self.nodes_log2) - 1),
             claim >> self.nodes_log2,
         );
-        let node = match self.nodes_log2 {
-            0 => 0,
-            bits => node.reverse_bits() >> (u32::BITS - bits),
-        };
-        node as usize * LEAVES + slot as usize
+        let node = reversed(node, self.nodes_log2);
+        node * FANOUT + reversed(slot, FANOUT.ilog2())
     }
 
     #[inline]
     fn bounded(&self, claimed: u64) -> u32 {
         ((claimed & !SEALED) as u32).min(self.capacity)
+    }
+}
+
+/// The lowest bits of a number, the lowest of them first.
+fn reversed(number: u32, bits: u32) -> usize {
+    match bits {
+        0 => 0,
+        _ => (number.reverse_bits() >> (u32::BITS - bits)) as usize,
     }
 }
 
@@ -129,7 +135,7 @@ mod tests {
             assert!(places.iter().all(|&place| place < run.leaves.places()));
         }
         let run = Run::new(256, 0, Bins::FINE);
-        let nodes: BTreeSet<_> = (0..4).map(|claim| run.place(claim) / LEAVES).collect();
+        let nodes: BTreeSet<_> = (0..4).map(|claim| run.place(claim) / FANOUT).collect();
         assert_eq!(nodes.len(), 4);
     }
 

@@ -1,7 +1,7 @@
 //! A tree of summaries: each word of a node says the most of what the words of one
 //! child say, so that a search goes from the root to the best leaf.
 //!
-//! The shape is implicit: leaves lie in nodes of [`LEAVES`] words, and each word of
+//! The shape is implicit: leaves lie in nodes of [`FANOUT`] words, and each word of
 //! a level above stands for one node below.
 //!
 //! # Changes
@@ -36,11 +36,11 @@
 use crate::sync::{AtomicU64, Ordering, Zeroable, ZeroedSlice};
 use std::marker::PhantomData;
 
-/// Words in a node of leaves.
-pub(crate) const LEAVES: usize = if cfg!(relay_loom) { 2 } else { 64 };
-/// Words in a node above the leaves.
-pub(crate) const BRANCHES: usize = if cfg!(relay_loom) { 2 } else { 16 };
-const LINE: usize = BRANCHES;
+/// Words in a node: as many as two cache lines hold.
+pub(crate) const FANOUT: usize = if cfg!(relay_loom) { 2 } else { 16 };
+
+/// The words of one node, copied, with their versions.
+pub(crate) type Words = [u64; FANOUT];
 
 /// What words say, and what a node says for its children.
 pub(crate) trait Join {
@@ -48,36 +48,30 @@ pub(crate) trait Join {
     const FIELDS: u64;
 
     /// The fields of a node with these words; all zeros say nothing.
-    fn join(words: &[u64]) -> u64;
+    fn join(words: Words) -> u64;
 }
 
 /// See the module's description.
 pub(crate) struct Tree<J> {
     /// The leaves first.
-    levels: Box<[ZeroedSlice<Line>]>,
+    levels: Box<[ZeroedSlice<Node>]>,
     join: PhantomData<fn() -> J>,
 }
 
 /// Words on cache lines of their own.
 #[repr(C, align(128))]
-struct Line([AtomicU64; LINE]);
+struct Node([AtomicU64; FANOUT]);
 
 // SAFETY: atomics of integers, for which all zeros are valid.
-unsafe impl Zeroable for Line {
+unsafe impl Zeroable for Node {
     fn vacant() -> Self {
         Self(std::array::from_fn(|_| AtomicU64::default()))
     }
 }
 
-/// Words in a node of this level.
-#[inline(always)]
-pub(crate) const fn width(level: usize) -> usize {
-    if level == 0 { LEAVES } else { BRANCHES }
-}
-
 /// Leaves below a node of this level.
 pub(crate) const fn span(level: usize) -> usize {
-    LEAVES * BRANCHES.pow(level as u32)
+    FANOUT.pow(level as u32 + 1)
 }
 
 impl<J: Join> Tree<J> {
@@ -87,9 +81,8 @@ impl<J: Join> Tree<J> {
         let mut levels = Vec::new();
         let mut words = leaves.max(1);
         loop {
-            let nodes = words.div_ceil(width(levels.len()));
-            let lines = nodes * width(levels.len()) / LINE;
-            levels.push(ZeroedSlice::new(lines).expect("memory for a tree of relays"));
+            let nodes = words.div_ceil(FANOUT);
+            levels.push(ZeroedSlice::new(nodes).expect("memory for a tree of relays"));
             if nodes == 1 && !(has_crown && words > 1) {
                 break;
             }
@@ -109,7 +102,7 @@ impl<J: Join> Tree<J> {
 
     #[inline(always)]
     fn word(&self, level: usize, at: usize) -> &AtomicU64 {
-        &self.levels[level][at / LINE].0[at % LINE]
+        &self.levels[level][at / FANOUT].0[at % FANOUT]
     }
 
     /// The fields of a leaf.
@@ -126,21 +119,12 @@ impl<J: Join> Tree<J> {
         self.word(self.top(), 0).load(Ordering::Acquire) & J::FIELDS
     }
 
-    /// The words of a node of leaves, versions included.
+    /// The words of a node.
     #[inline(always)]
-    pub(crate) fn leaves_of(&self, node: usize) -> [u64; LEAVES] {
-        let lines = &self.levels[0][node * (LEAVES / LINE)..][..LEAVES / LINE];
-        // Acquire: the records are at least as new.
-        std::array::from_fn(|at| lines[at / LINE].0[at % LINE].load(Ordering::Acquire))
-    }
-
-    /// The words of a node above the leaves, likewise.
-    #[inline(always)]
-    pub(crate) fn branches_of(&self, level: usize, node: usize) -> [u64; BRANCHES] {
-        debug_assert!(level > 0);
-        let line = &self.levels[level][node];
-        // Acquire: what is below is at least as new.
-        std::array::from_fn(|at| line.0[at].load(Ordering::Acquire))
+    pub(crate) fn words(&self, level: usize, node: usize) -> Words {
+        let node = &self.levels[level][node];
+        // Acquire: what is below, and the records, are at least as new.
+        std::array::from_fn(|at| node.0[at].load(Ordering::Acquire))
     }
 
     /// Sets a leaf to what `fields` computes, after a change of what that depends
@@ -162,10 +146,8 @@ impl<J: Join> Tree<J> {
     /// Settles every word above the leaves, from below.
     pub(crate) fn join_all(&self) {
         for level in 1..self.levels.len() {
-            let words = self.levels[level].len() * LINE;
-            let below = self.levels[level - 1].len() * LINE / width(level - 1);
-            for at in 0..words.min(below) {
-                self.settle(level, at, || self.joined(level - 1, at));
+            for at in 0..self.levels[level - 1].len() {
+                self.settle(level, at, || J::join(self.words(level - 1, at)));
             }
         }
     }
@@ -173,18 +155,11 @@ impl<J: Join> Tree<J> {
     fn climb(&self, leaf: usize, fully: bool) {
         let mut at = leaf;
         for level in 1..self.levels.len() {
-            at /= width(level - 1);
-            let (before, after) = self.settle(level, at, || self.joined(level - 1, at));
+            at /= FANOUT;
+            let (before, after) = self.settle(level, at, || J::join(self.words(level - 1, at)));
             if before == after && !fully {
                 return;
             }
-        }
-    }
-
-    fn joined(&self, level: usize, node: usize) -> u64 {
-        match level {
-            0 => J::join(&self.leaves_of(node)),
-            _ => J::join(&self.branches_of(level, node)),
         }
     }
 

@@ -31,7 +31,7 @@ fn main() {
     }
     for it in &measured {
         find(it, &targets, "find_relay, independent");
-        search(it, &targets, "find_relay, a search each, independent");
+        search(it, &targets, "find_relay_with a latency limit, independent");
         find_several(it, &targets, "find_relays(3), independent");
         reserve(it, &targets, "reserve + drop, independent");
     }
@@ -40,7 +40,7 @@ fn main() {
     }
     for it in &instances(&SETTLED) {
         find(it, &targets, "find_relay, equilibrium");
-        search(it, &targets, "find_relay, a search each, equilibrium");
+        search(it, &targets, "find_relay_with a latency limit, equilibrium");
         reserve(it, &targets, "reserve + drop, equilibrium");
     }
     find_for_pairs();
@@ -96,9 +96,8 @@ fn find(Instance { registry, .. }: &Instance, targets: &[NodeId], name: &str) {
     });
 }
 
-/// With someone excluded, no call chooses from what the one before found.
 fn search(Instance { registry, .. }: &Instance, targets: &[NodeId], name: &str) {
-    let options = FindOptions::new().exclude([targets[0]]);
+    let options = FindOptions::new().max_latency(Duration::from_millis(250));
     count(name, targets, |target| {
         black_box(registry.find_relay_with(target, &options)).is_ok()
     });

@@ -198,8 +198,9 @@ impl System {
             }
             Err(FindError::NoRelaysAvailable { passed_over, .. }) => {
                 assert_eq!(eligible, [], "{passed_over:?}");
+                // Those past their deadline count as before until they are swept.
                 let live = passed_over.total() - passed_over.departed;
-                assert_eq!(live, self.model.relays.len(), "{passed_over:?}");
+                assert!(live >= self.model.relays.len(), "{passed_over:?}");
             }
             Err(other) => panic!("{other}"),
         }
