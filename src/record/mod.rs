@@ -414,7 +414,7 @@ impl Record {
 
     /// Has every later change of the load see what was changed before this, and
     /// what follows this see every earlier one.
-    fn touch_load(&self) {
+    pub(crate) fn touch_load(&self) {
         // AcqRel: that is all that it is for.
         self.load.fetch_add(0, Ordering::AcqRel);
     }
@@ -460,7 +460,6 @@ impl Record {
             // AcqRel: what the one before us saw of the window, we see too
             // when we look again.
             self.rtt.swap(wanted, Ordering::AcqRel);
-            self.touch_load();
             changed = true;
         }
     }

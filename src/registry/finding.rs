@@ -58,7 +58,7 @@ impl Core {
     ) -> Result<Lease, FindError> {
         let (guard, snapshot) = (epoch::pin(), self.publication().load());
         let best = self.quick(target, options, &snapshot, &guard);
-        let taken = best.and_then(|best| Some((best, best.record.lease().ok()?)));
+        let taken = best.and_then(|best| Some((best, best.record.lease(Some(&snapshot)).ok()?)));
         match taken {
             Some((best, (unit, word))) => {
                 let relay = self.describe_candidate(&best.judged_by(word));
@@ -94,7 +94,7 @@ impl Core {
         if record.circuit().is_banned(self.timeline.tick()) {
             return Err(LeaseError::Banned);
         }
-        match record.lease() {
+        match record.lease(None) {
             Ok((unit, word)) => Ok(Lease::new(self.describe(&record, word), unit)),
             Err((Refusal::Closed, _)) => Err(LeaseError::UnknownRelay),
             Err((Refusal::Draining, _)) => Err(LeaseError::Draining),

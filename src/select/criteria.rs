@@ -405,7 +405,7 @@ mod tests {
     #[test]
     fn a_relay_that_was_renewed_and_given_a_unit_back_is_not_confirmed_as_it_was() {
         with_a_relay(|_, criteria, record| {
-            let (unit, word) = record.lease().unwrap();
+            let (unit, word) = record.lease(None).unwrap();
             let endpoint = Endpoint::from_name("other.example", 1).unwrap();
             let other = Announcement::new(endpoint, 1, Duration::from_secs(1));
             assert_eq!(record.renew(word, Tick(2), Some(other)), Ok(true));
@@ -421,7 +421,7 @@ mod tests {
     fn a_relay_with_room_by_its_load_alone_is_full() {
         with_a_relay(|_, criteria, record| {
             record.set_capacity(3);
-            let (unit, _) = record.lease().unwrap();
+            let (unit, _) = record.lease(None).unwrap();
             assert_eq!(record.load().refusal(), None);
             let judged = criteria.judge_announced(&record);
             assert_eq!(judged.map(|_| ()), Err(Rejection::Full));

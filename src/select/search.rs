@@ -205,7 +205,7 @@ impl<'g> Search<'g> {
     /// Takes a unit of the best relay that gives one.
     pub(crate) fn lease(&self) -> Option<(Candidate<'g>, Unit)> {
         self.first_taken(|candidate| {
-            let (unit, word) = candidate.record.lease().ok()?;
+            let (unit, word) = candidate.record.lease(Some(self.snapshot)).ok()?;
             self.claim(candidate)
                 .then_some((candidate.judged_by(word), unit))
         })

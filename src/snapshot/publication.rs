@@ -13,9 +13,10 @@
 //! 5. have each leaf of the next base say what its record says;
 //! 6. publish { next base, fresh run, runs added meanwhile }.
 //!
-//! A thread that changes a record loads the snapshot after that; the merge reads the
-//! records after step 4. With a sequentially consistent fence between the two steps
-//! on either side, the thread finds the next base, or the merge the change.
+//! A thread that changes a record then touches its load word, by a read-modify-write,
+//! and only then looks which snapshot is in force. In step 5 the merge touches that word
+//! before it reads the record. Of the two touches one is the later: either the thread
+//! finds the next base, or the merge finds the change.
 //!
 //! The thread that merges is pinned, so no record that departs during a merge
 //! begins another life before it ends: what piles up in runs meanwhile is bounded by
@@ -33,7 +34,7 @@ use crate::snapshot::leaves::{Context, Leaves};
 use crate::snapshot::noted::{Note, Noted};
 use crate::snapshot::run::Run;
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap};
 use std::iter;
 
 /// What searches go through.
@@ -126,6 +127,12 @@ impl Snapshot {
         in_bases.into_iter().flatten().chain(in_run)
     }
 
+    fn refresh(&self, subject: &Subject<'_>, context: &Context, fully: bool) {
+        for (leaves, place) in self.leaves_of(subject) {
+            leaves.refresh(place, subject, context, fully);
+        }
+    }
+
     fn fresh_run(&self) -> Arc<Run> {
         let capacity = (self.base.len() / 4).clamp(RUN_MIN, RUN_MAX);
         let first = self.newest_run().next_number();
@@ -180,8 +187,8 @@ impl Publication {
         self.current.load()
     }
 
-    /// Whether a snapshot is still in force, as far as any change whose note has
-    /// ended by now could tell.
+    /// Whether a snapshot is still in force, as far as any change of which this thread
+    /// can know, or has seen the note end, could tell.
     #[inline]
     pub(crate) fn is_latest(&self, snapshot: &Snapshot) -> bool {
         // Acquire: a change that went to a later snapshot saw its number here.
@@ -213,26 +220,35 @@ impl Publication {
     /// Brings what searches see of a relay in line with its record, after that
     /// changed; `fully` where the relay may have become available.
     pub(crate) fn refresh(&self, subject: &Subject<'_>, fully: bool) {
-        // SeqCst: this or the merge that publishes the next base sees the other's
-        // step before its fence; see the module.
-        fence(Ordering::SeqCst);
-        let snapshot = self.load();
-        for (leaves, place) in snapshot.leaves_of(subject) {
-            leaves.refresh(place, subject, &self.context, fully);
-        }
+        subject.record.touch_load();
+        self.refresh_touched(subject, fully);
     }
 
-    /// The same after a change of load, which is seldom worth the while: most make
-    /// no difference to what a leaf says.
+    /// The same after a change of the load word itself.
+    pub(crate) fn refresh_touched(&self, subject: &Subject<'_>, fully: bool) {
+        self.load().refresh(subject, &self.context, fully);
+    }
+
+    /// The same where the relay has not become available, so that it is seldom worth
+    /// the while: most changes make no difference to what a leaf says. `snapshot` is
+    /// one that is at hand.
     ///
-    /// To be called after the change. A change of what else the score depends on
-    /// touches the load word before it refreshes the leaf: it sees the load after the
-    /// change, or is seen here.
+    /// A change of what else a leaf depends on touches the load word before it
+    /// refreshes the leaf: it sees the load after this change, or is seen here.
     #[inline]
-    pub(crate) fn refresh_load(&self, subject: &Subject<'_>, before: Load, after: Load) {
+    pub(crate) fn refresh_load(
+        &self,
+        subject: &Subject<'_>,
+        (before, after): (Load, Load),
+        snapshot: Option<&Snapshot>,
+    ) {
         let Context { terms, .. } = &self.context;
-        if !is_alike(subject.record, before, after, terms, self.context.bins()) {
-            self.refresh(subject, false);
+        if is_alike(subject.record, before, after, terms, self.context.bins()) {
+            return;
+        }
+        match snapshot.filter(|snapshot| self.is_latest(snapshot)) {
+            Some(snapshot) => snapshot.refresh(subject, &self.context, false),
+            None => self.refresh_touched(subject, false),
         }
     }
 
@@ -295,11 +311,10 @@ impl Publication {
             next: Some(Arc::clone(&next)),
             ..snapshot.clone()
         });
-        // SeqCst: see the module.
-        fence(Ordering::SeqCst);
         for (place, relay) in next.iter() {
-            next.leaves
-                .refresh_early(place, &subject(relay), &self.context);
+            let subject = subject(relay);
+            subject.record.touch_load();
+            next.leaves.refresh_early(place, &subject, &self.context);
         }
         next.leaves.put_together();
         self.publish(merger, |snapshot| Snapshot {

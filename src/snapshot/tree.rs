@@ -6,23 +6,23 @@
 //!
 //! # Changes
 //!
-//! A word consists of fields and, above them, a version. Whoever changed what a
+//! A word consists of fields and, above them, a version. A thread that changed what a
 //! word depends on *settles* it:
 //!
-//! 1. raise the version, by a read-modify-write that always succeeds;
+//! 1. read the word;
 //! 2. compute the fields from what they depend on;
-//! 3. if they differ from those in the word, swap them in, provided that the word
-//!    did not change since it was read; else begin with 2 anew.
+//! 3. swap them in, with the next version, if the word is still the same; else begin
+//!    anew. The version changes also where the fields stay as they are.
 //!
-//! Step 1 makes every computation that began earlier fail at its step 3, and every
-//! one that begins later sees what was changed before (release and acquire, on one
-//! word). So a word is never set to fields from before a change whose settling has
-//! ended. (With plain swaps an updater that was held up between 2 and 3 can put
-//! old fields over new ones where the word looks as it did before. The tree is an
-//! f-array, P. Jayanti, "f-arrays: implementation and applications", PODC 2002;
-//! versions stand for its load-linked and store-conditional. A version has 15 bits
-//! or more: a thread would have to sleep through exactly that many changes of a
-//! word, and find its fields as they were.)
+//! So a computation that began before another one was swapped in fails, and one that
+//! begins later sees what the other thread had changed before (release and acquire, on
+//! one word): a word is never set to fields from before a change whose settling has
+//! ended. With plain swaps an updater that was held up between 2 and 3 could put old
+//! fields over new ones where the word looks as it did before. (The tree is an f-array,
+//! P. Jayanti, "f-arrays: implementation and applications", PODC 2002; versions stand
+//! for its load-linked and store-conditional. A version has 15 bits or more: a thread
+//! would have to sleep through exactly that many changes of a word, and find its fields
+//! as they were.)
 //!
 //! A change of a leaf *climbs*: the word above is settled, and so on, until fields
 //! do not change. That leaves each word as its children are once all have ended.
@@ -165,25 +165,16 @@ impl<J: Join> Tree<J> {
 
     /// See the module's description.
     fn settle(&self, level: usize, at: usize, fields: impl Fn() -> u64) -> (u64, u64) {
-        let version = J::FIELDS + 1;
         let word = self.word(level, at);
-        // AcqRel: what is computed below sees what others changed before they did
-        // this; what others compute later sees what we changed.
-        let seen = word.fetch_add(version, Ordering::AcqRel);
-        let mut seen = seen.wrapping_add(version);
+        // Acquire: what is computed below sees what others changed before they swapped
+        // in what is read here.
+        let mut seen = word.load(Ordering::Acquire);
         loop {
-            let (before, after) = (seen & J::FIELDS, fields());
-            if before == after {
-                return (before, after);
-            }
-            // AcqRel: likewise, also for what is read of the word alone.
-            match word.compare_exchange(
-                seen,
-                seen & !J::FIELDS | after,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => return (before, after),
+            let after = fields();
+            let next = (seen & !J::FIELDS).wrapping_add(J::FIELDS + 1) | after;
+            // AcqRel: what others compute later sees what was changed before this.
+            match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return (seen & J::FIELDS, after),
                 Err(current) => seen = current,
             }
         }

@@ -5,7 +5,7 @@ use crate::record::{
     Announcement, BackOff, Circuit, Extra, Handle, Lifecycle, Load, Record, Refusal,
 };
 use crate::relay::NodeId;
-use crate::snapshot::{Note, Subject};
+use crate::snapshot::{Note, Snapshot, Subject};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32};
 use crate::table::store::{Exhausted, Store};
@@ -94,7 +94,8 @@ impl<'g> RecordRef<'g> {
 
     fn change_load(&self, next: impl Fn(Load) -> Load) {
         let mut note = None;
-        let Ok((before, after)) = self.record.update_load(|load| {
+        let publication = &self.store.publication;
+        let Ok(change) = self.record.update_load(|load| {
             let next = next(load);
             if note.is_none() && load.refusal().is_some() && next.refusal().is_none() {
                 note = Some(self.announce());
@@ -102,11 +103,8 @@ impl<'g> RecordRef<'g> {
             Ok::<_, Infallible>(next)
         });
         match note {
-            Some(_) => self.refresh(true),
-            None => self
-                .store
-                .publication
-                .refresh_load(&self.subject(), before, after),
+            Some(_) => publication.refresh_touched(&self.subject(), true),
+            None => publication.refresh_load(&self.subject(), change, None),
         }
     }
 
@@ -212,19 +210,24 @@ impl<'g> RecordRef<'g> {
     /// when it was taken, nor by a relay that had left. Until it is given back, it
     /// keeps others from that unit: which of the two, the one who takes it or the
     /// one who changes the lifecycle, came first is not to be known.
+    ///
+    /// `snapshot` is one that is at hand, for the summary to be brought in line.
     #[inline]
-    pub(crate) fn lease(&self) -> Result<(Unit, Lifecycle), (Refusal, Lifecycle)> {
+    pub(crate) fn lease(
+        &self,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<(Unit, Lifecycle), (Refusal, Lifecycle)> {
         loop {
             let word = self.record.lifecycle();
             if word.is_over() {
                 return Err((Refusal::Closed, word));
             }
             match self.record.take_lease(self.announcement(word).capacity) {
-                Ok((before, after)) => {
+                Ok(change) => {
                     let unit = Unit::taken(self.store, self.index);
-                    if let Some(word) = self.allowing(after.total()) {
+                    if let Some(word) = self.allowing(change.1.total()) {
                         let publication = &self.store.publication;
-                        publication.refresh_load(&self.subject(), before, after);
+                        publication.refresh_load(&self.subject(), change, snapshot);
                         return Ok((unit, word));
                     }
                 }

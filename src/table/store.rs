@@ -315,12 +315,12 @@ impl Store {
             }
             Ok::<_, Refusal>(next)
         });
-        let Ok((before, after)) = released else {
+        let Ok(change) = released else {
             return false;
         };
         match note {
-            Some(_) => self.publication.refresh(&subject, true),
-            None => self.publication.refresh_load(&subject, before, after),
+            Some(_) => self.publication.refresh_touched(&subject, true),
+            None => self.publication.refresh_load(&subject, change, None),
         }
         true
     }
