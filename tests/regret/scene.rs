@@ -63,7 +63,7 @@ impl Scene {
     pub fn of(relays: Vec<Relay>, seed: u64) -> Self {
         // What the registry draws is the same in each run, too.
         fastrand::seed(seed);
-        let room = relays.len() * 2;
+        let room = relays.len() * 2 + 64;
         // Relays that fail are never a last resort.
         let world = world_with(|builder| builder.max_relays(room).max_ejected(1.0));
         let mut scene = Self {
@@ -143,6 +143,13 @@ impl Scene {
         }
     }
 
+    /// Ends all sessions.
+    pub fn end_all(&mut self) {
+        while !self.leases.is_empty() {
+            self.end_one();
+        }
+    }
+
     /// The numbers of all that may be handed out and their scores, best first.
     pub fn ranking(&self, question: &Question) -> Vec<(u32, f64)> {
         let mut ranking: Vec<_> = self.scores(question).collect();
@@ -198,7 +205,10 @@ impl Scene {
     }
 
     /// Regrets of so many finds, and of so many reservations that end at once.
+    /// Questions that no relay meets are left out.
     pub fn measure(&self, questions: &[Question], calls: usize) -> Regrets {
+        let can_be_met = |question: &&Question| self.scores(question).next().is_some();
+        let questions: Vec<_> = questions.iter().filter(can_be_met).collect();
         let mut regrets = Regrets::default();
         for question in questions.iter().cycle().take(calls) {
             regrets.push(self.find(question));

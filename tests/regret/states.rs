@@ -23,7 +23,7 @@ pub const fn extent(relays: usize) -> (u64, usize) {
         0..=10 => (40, 12),
         11..=300 => (20, 20),
         301..=10_000 => (6, 50),
-        _ => (1, 60),
+        _ => (2, 60),
     }
 }
 
@@ -47,7 +47,11 @@ impl State {
 
     /// Brings a scene that is idle into this state, and asks so often.
     pub fn regrets(self, scene: &mut Scene, questions: &[Question], calls: usize) -> Regrets {
-        let turnovers = if scene.relays.len() < LARGE { 2 } else { 0 };
+        let turnovers = match scene.relays.len() {
+            0..=300 => 2,
+            301..LARGE => 1,
+            _ => 0,
+        };
         match self {
             Self::Idle => scene.measure(questions, calls),
             Self::Elsewhere(share) => {

@@ -31,7 +31,6 @@ fn main() {
     }
     for it in &measured {
         find(it, &targets, "find_relay, independent");
-        search(it, &targets, "find_relay, a search each, independent");
         find_several(it, &targets, "find_relays(3), independent");
         reserve(it, &targets, "reserve + drop, independent");
     }
@@ -40,7 +39,6 @@ fn main() {
     }
     for it in &instances(&SETTLED) {
         find(it, &targets, "find_relay, equilibrium");
-        search(it, &targets, "find_relay, a search each, equilibrium");
         reserve(it, &targets, "reserve + drop, equilibrium");
     }
     find_for_pairs();
@@ -93,14 +91,6 @@ fn look_up(Instance { registry, ids, .. }: &Instance, targets: &[NodeId]) {
 fn find(Instance { registry, .. }: &Instance, targets: &[NodeId], name: &str) {
     count(name, targets, |target| {
         black_box(registry.find_relay(target)).is_ok()
-    });
-}
-
-/// With someone excluded, no call chooses from what the one before found.
-fn search(Instance { registry, .. }: &Instance, targets: &[NodeId], name: &str) {
-    let options = FindOptions::new().exclude([targets[0]]);
-    count(name, targets, |target| {
-        black_box(registry.find_relay_with(target, &options)).is_ok()
     });
 }
 
