@@ -58,13 +58,7 @@ impl World {
     }
 
     /// The same without any load.
-    pub fn idle(
-        relays: usize,
-        capacity: u32,
-        targets: usize,
-        witnesses: usize,
-        seed: u64,
-    ) -> Self {
+    pub fn idle(relays: usize, capacity: u32, targets: usize, witnesses: usize, seed: u64) -> Self {
         let rng = &mut Rng::with_seed(seed);
         let registry = empty_registry(relays);
         let home = place(rng);

@@ -113,5 +113,8 @@ fn arrivals_that_are_not_merged_have_their_share() {
     let fair = ARRIVALS * SHARE;
     println!("{ARRIVALS} arrivals beside {MERGED}: {arrivals} calls, {fair} are fair");
     assert!((fair / MOST_SHARES..=fair * MOST_SHARES).contains(&arrivals));
-    assert!(counts.iter().all(|&count| count <= 2 * bound()), "{counts:?}");
+    assert!(
+        counts.iter().all(|&count| count <= 2 * bound()),
+        "{counts:?}"
+    );
 }

@@ -81,7 +81,11 @@ fn least_of(blocks: &[Block], (position, height): &Place) -> f32 {
             let core = squares[lane].sqrt();
             let path = core + (block.heights[lane] + height) + block.own_legs[lane];
             let score = path * block.penalties[lane];
-            least[lane] = if score < least[lane] { score } else { least[lane] };
+            least[lane] = if score < least[lane] {
+                score
+            } else {
+                least[lane]
+            };
         }
     }
     least.into_iter().fold(f32::INFINITY, f32::min)

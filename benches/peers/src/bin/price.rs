@@ -61,7 +61,11 @@ fn compare(state: State, relays: usize, idle: &[Case]) {
             beside_motion(&case, || outcomes(state, &case, &idle.instance, rounds))
         })
         .collect();
-    report(&format!("price: {}", state.name()), relays, &mean_of(&on_each));
+    report(
+        &format!("price: {}", state.name()),
+        relays,
+        &mean_of(&on_each),
+    );
 }
 
 /// Does this while another thread keeps an overrun registry in motion.
@@ -80,7 +84,13 @@ fn outcomes(state: State, case: &Case, idle: &Instance, rounds: usize) -> Vec<Ou
     let registry = &case.instance.registry;
     let swap = ArcSwap::new(Arc::new(0_u64));
     let mut contenders = vec![
-        finds("find", registry, &targets, &case.options, state.has_answer()),
+        finds(
+            "find",
+            registry,
+            &targets,
+            &case.options,
+            state.has_answer(),
+        ),
         Contender::of_calls("load of an arc_swap", 16, 1_024, || **swap.load()),
         finds("idle find", &idle.registry, &targets, &plain, Some(true)),
     ];
