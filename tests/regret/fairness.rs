@@ -8,7 +8,7 @@ use crate::scene::{Relay, Scene};
 /// About a node of the tree, and one relay more than a full one.
 const SIZES: [u32; 6] = [2, 64, 65, 100, 1_000, 1_025];
 /// Calls for each relay.
-const SHARE: u32 = 60;
+const SHARE: u32 = 40;
 /// How many fair shares one may have.
 const MOST_SHARES: u32 = 3;
 

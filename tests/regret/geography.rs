@@ -27,7 +27,14 @@ pub enum Views {
 }
 
 impl Views {
-    pub const ALL: [Self; 4] = [Self::Coordinate, Self::Published, Self::Both, Self::Pair];
+    /// All of them; where it takes long to ask, those that cover the most.
+    pub const fn among(relays: usize) -> &'static [Self] {
+        if relays < 1_000 {
+            &[Self::Coordinate, Self::Published, Self::Both, Self::Pair]
+        } else {
+            &[Self::Coordinate, Self::Pair]
+        }
+    }
 }
 
 /// Where the peers are that are asked for.
@@ -100,9 +107,9 @@ impl Geography {
     }
 
     /// The paths are those by which the registry judges: legs that it explains.
-    fn question(&self, options: FindOptions) -> Question {
+    pub fn question(&self, options: FindOptions) -> Question {
         let explanation = self.scene.world.explain(&stranger(), &options);
-        let mut paths = vec![u32::MAX; self.places.len()];
+        let mut paths = vec![u32::MAX; self.scene.relays.len()];
         for explained in explanation.relays() {
             let path = explained.path().as_micros();
             paths[number(explained.relay) as usize] = path as u32;

@@ -105,12 +105,19 @@ impl Scene {
         }
     }
 
-    /// Fills up to this share of all capacity by reservations, and replaces
-    /// each session so often on average.
+    /// Takes all loads from elsewhere away.
+    pub fn unload(&mut self) {
+        for n in 0..self.relays.len() as u32 {
+            self.report(n, 0);
+        }
+    }
+
+    /// Fills up to this share of all capacity by reservations, those that are
+    /// held included, and replaces each session so often on average.
     pub fn settle(&mut self, share: f64, turnovers: usize, questions: &[Question]) {
         let capacity: u64 = self.relays.iter().map(|it| u64::from(it.capacity)).sum();
         let wanted = (capacity as f64 * share) as usize;
-        for _ in 0..wanted {
+        while self.leases.len() < wanted {
             self.begin(questions);
         }
         for _ in 0..wanted * turnovers {

@@ -21,8 +21,8 @@ pub const LARGE: usize = 100_000;
 pub const fn extent(relays: usize) -> (u64, usize) {
     match relays {
         0..=10 => (40, 12),
-        11..=300 => (20, 20),
-        301..=10_000 => (6, 50),
+        11..=300 => (16, 25),
+        301..=10_000 => (4, 60),
         _ => (2, 60),
     }
 }
@@ -32,7 +32,7 @@ pub const fn capacities(relays: usize) -> (u32, u32) {
     match relays {
         0..=300 => (4, 20),
         301..=10_000 => (4, 10),
-        _ => (1, 4),
+        _ => (1, 2),
     }
 }
 
@@ -48,8 +48,8 @@ impl State {
     /// Brings a scene that is idle into this state, and asks so often.
     pub fn regrets(self, scene: &mut Scene, questions: &[Question], calls: usize) -> Regrets {
         let turnovers = match scene.relays.len() {
-            0..=300 => 2,
-            301..LARGE => 1,
+            0..=10 => 2,
+            11..LARGE => 1,
             _ => 0,
         };
         match self {
