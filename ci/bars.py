@@ -19,8 +19,23 @@ SORT = "clone-filter-sort under a RwLock"
 SCAN = "min_by_key under a RwLock"
 SIZES = 1_000, 100_000, 1_000_000
 INDEPENDENT = "choosing: measured, load 0.6"
-UNMEASURED = "choosing: unmeasured, load 0.6"
 EQUILIBRIUM = "choosing: measured, equilibrium at 0.6"
+# States in which a find has an answer, and in which it has none, or no more than
+# a last resort. The names are those of benches/peers/src/states.rs.
+WITH_AN_ANSWER = (
+    "idle",
+    "independent 0.6",
+    "equilibrium 0.3",
+    "equilibrium 0.6",
+    "equilibrium 0.85",
+    "1 % free",
+    "full but one",
+)
+WITHOUT = "all full", "all failing", "last resorts", "all too far", "all draining", "overrun"
+PRICED = 10, 64, 1_000, 100_000, 1_000_000
+# The most that the median, the 99th percentile and the worst regret may be.
+REGRET = {"p50": 1.01, "p99": 1.04, "worst": 1.07}
+REGRET_OF_PAIRS = {"p50": 1.02, "p99": 1.05, "worst": 1.10}
 
 
 def read(path):
@@ -65,7 +80,10 @@ def judge(figures, hanging):
     bars = Bars(figures)
     looking_up(bars)
     choosing(bars)
+    pricing(bars)
     growing(bars)
+    pairing(bars)
+    regretting(bars)
     changing(bars)
     bars.at_most("p99.9 of a find beside an engine that hangs", 1_000, 2, hanging)
     return bars.rows
@@ -93,39 +111,71 @@ def looking_up(bars):
         bars.at_least("`is_relay`, two threads / one", relays, 1.8, figure)
     control = bars.value("two threads", 1_000, "arithmetic alone")
     bars.recorded("arithmetic that shares nothing, two threads / one", 1_000, control, "x")
-    figure = bars.value("two threads", 1_000, "find_relay")
-    bars.at_least("`find_relay` independent, two threads / one", 1_000, 1.8, figure)
+    for what, name, bar in ("`find_relay`", "find", 1.8), ("`reserve` + drop", "reserve + drop", 1.5):
+        figure = bars.value("two threads", 1_000, f"{name}, equilibrium")
+        bars.at_least(f"{what} equilibrium, two threads / one", 1_000, bar, figure)
 
 
 def choosing(bars):
-    for world, group, bar in (
-        ("independent", INDEPENDENT, 7),
-        ("unmeasured", UNMEASURED, 10),
-        ("equilibrium", EQUILIBRIUM, 20),
-    ):
-        figure = bars.ratio(group, 1_000, SWAP)
-        bars.at_most(f"`find_relay` {world} / load of an `arc_swap`", 1_000, bar, figure)
-        alone = bars.value(group, 1_000, "find_relay, a search each") / bars.value(group, 1_000, "find_relay")
-        bars.recorded(f"`find_relay` {world}, a search each / calls in a row", 1_000, alone, "x")
     for world, group, bar in ("independent", INDEPENDENT, 1_500), ("equilibrium", EQUILIBRIUM, 400):
         figure = 1 / bars.ratio(group, 1_000, SORT)
         bars.at_least(f"clone-filter-sort / `find_relay` {world}", 1_000, bar, figure)
     figure = 1 / bars.ratio(INDEPENDENT, 1_000, SCAN)
     bars.at_least("`min_by_key` / `find_relay` independent", 1_000, 50, figure)
-    for world, group in ("independent", INDEPENDENT), ("equilibrium", EQUILIBRIUM):
-        figure = 1 / bars.ratio(group, 1_000, "reserve + drop")
-        bars.at_most(f"`reserve` + drop / `find_relay` {world}", 1_000, 1.3, figure)
+
+
+def pricing(bars):
+    """What a find costs in every state, and a reservation beside it."""
+    for state in WITH_AN_ANSWER:
+        for relays, bar in (10, 9), (64, 9), (1_000, 12), (1_000_000, 30):
+            figure = bars.ratio(f"price: {state}", relays, SWAP)
+            bars.at_most(f"`find_relay`, {state} / load of an `arc_swap`", relays, bar, figure)
+    for state in WITHOUT:
+        for relays in PRICED:
+            figure = bars.ratio(f"price: {state}", relays, "idle find")
+            bars.at_most(f"`find_relay`, {state} / an idle one", relays, 2, figure)
+    figure = 1 / bars.ratio("price: equilibrium 0.6", 1_000, "reserve + drop")
+    bars.at_most("`reserve` + drop / `find_relay`, equilibrium 0.6", 1_000, 2.5, figure)
 
 
 def growing(bars):
-    many = SIZES[-1]
-    for world, bar in ("unmeasured", 1.5), ("equal", 1.5), ("independent", 2), ("equilibrium", 3):
+    few, many = SIZES[0], SIZES[-1]
+    for state in WITH_AN_ANSWER + WITHOUT:
+        # Both over the swap, so that what slowed one of them down slowed its
+        # swap down, too.
+        at_few, at_many = (bars.ratio(f"price: {state}", relays, SWAP) for relays in (few, many))
+        bars.at_most(f"`find_relay`, {state} / at 1,000", many, 3, at_many / at_few)
+    for world in "unmeasured", "equal":
         figure = bars.ratio(f"growth: {world}", many, "1,000 relays")
-        bars.at_most(f"`find_relay` {world} / at 1,000", many, bar, figure)
+        bars.at_most(f"`find_relay`, {world} / at 1,000", many, 3, figure)
     for load in "0.6", "0.85":
         ours, exact = (bars.value("full", 1_000, f"{who} at {load}") for who in ("ours", "exact"))
         what = f"relays >= 95 % full at load {load} / by the exact choice"
         bars.at_most(what, 1_000, 2, ours / max(exact, 0.001))
+
+
+def pairing(bars):
+    """What a find for a pair costs."""
+    for relays, idle, loaded in (1_000, 0.6, 1.3), (10_000, 0.2, 0.8):
+        for state, bar in ("idle", idle), ("equilibrium", loaded), ("hot place", loaded):
+            figure = bars.ratio(f"pairs: {state}", relays, "vectorised scan of all relays")
+            bars.at_most(f"a find for a pair, {state} / a scan of all", relays, bar, figure)
+    for relays in 50, 1_000, 10_000:
+        figure = bars.ratio("pairs: all full", relays, "plain idle find")
+        bars.at_most("a find for a pair, all full / a plain idle one", relays, 2, figure)
+
+
+def regretting(bars):
+    """The worst figure of any state and size."""
+    for what, prefix, most in (
+        ("finds", "regret: ", REGRET),
+        ("finds for pairs", "regret of pairs ", REGRET_OF_PAIRS),
+    ):
+        for name, bar in most.items():
+            found = (key for key in bars.figures if key[0].startswith(prefix) and key[2] == name)
+            worst = max(found, key=lambda key: bars.value(*key))
+            state = worst[0].removeprefix(prefix)
+            bars.at_most(f"regret of {what}, {name}: {state}", worst[1], bar, bars.value(*worst))
 
 
 def changing(bars):
@@ -147,6 +197,8 @@ def changing(bars):
         figure = bars.value(f"tail: {what}", relays, "p99.9, disturbed over quiet")
         what = f"p99.9 of a find during {what} / quiet"
         bars.at_most(what, relays, 3, figure) if is_gated else bars.recorded(what, relays, figure, "x")
+    figure = bars.value("reclamation", many, "worst us of a find, of processor time")
+    bars.at_most("the longest that a find pays for reclamation", many, 20, figure, " us")
     figure = bars.value("memory", many, "resident")
     bars.at_most("memory per relay, resident", many, 256, figure, " bytes")
     figure = bars.value("memory", many, "allocated")
@@ -195,7 +247,8 @@ def machine():
 
 def write(figures, rows):
     groups = dict.fromkeys(group for group, _, _ in figures)
-    shown = [group for group in groups if group.startswith(("hit", "miss", "renewal", "choosing", "bulk", "tail"))]
+    kinds = "hit", "miss", "renewal", "price", "pairs", "choosing", "bulk", "tail"
+    shown = [group for group in groups if group.startswith(kinds)]
     sections = {
         "machine": machine(),
         "bars": table(("what", "relays", "bar", "figure", ""), rows),
@@ -217,7 +270,7 @@ def main():
     figures = read(results)
     rows = judge(figures, of_hanging(hanging))
     for what, relays, bar, figure, verdict in rows:
-        print(f"{what:<56} {relays:>9} {bar:>12} {figure:>14}  {verdict}")
+        print(f"{what:<64} {relays:>9} {bar:>12} {figure:>14}  {verdict}")
     if "--write" in options:
         write(figures, rows)
     missed = sum(verdict == "missed" for *_, verdict in rows)

@@ -2,7 +2,7 @@
 # Measures this crate beside its peers and itself, and judges every bar that
 # BENCHMARKS.md names: prints a row each with the bar, the figure and `met` or
 # `missed`. Fails when one is missed. All figures are ratios of one run, but the
-# machine should be left alone meanwhile. Takes some 15 minutes, and more to
+# machine should be left alone meanwhile. Takes some 20 minutes, and more to
 # build the peers.
 #
 #   ci/bars.sh             measures and judges
@@ -18,7 +18,8 @@ if [[ ${1:-} != --judge ]]; then
     build=(cargo build --release --locked --manifest-path benches/peers/Cargo.toml --target-dir "$target/peers")
     run "${build[@]}"
     rm -f "$results"
-    for bench in memory table registration growth tails selection; do
+    benches=(memory table registration growth tails selection price pairs regret reclamation)
+    for bench in "${benches[@]}"; do
         BENCH_RESULTS=$results run "$target/peers/release/$bench"
     done
     run cargo bench --bench hanging_dht | tee "$target/hanging_dht.txt"

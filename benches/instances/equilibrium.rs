@@ -5,8 +5,15 @@ use super::random_id;
 use fastrand::Rng;
 use relay_registry::{FindOptions, Lease, Registry};
 
-/// How often each session is replaced, on average.
-const TURNOVERS: usize = 2;
+/// How often each session is replaced on average: fewer times where there are
+/// so many that it would take minutes.
+fn turnovers(sessions: usize) -> f64 {
+    match sessions {
+        0..=300_000 => 2.0,
+        300_001..=1_000_000 => 1.0,
+        _ => 0.25,
+    }
+}
 
 /// Leases held, for targets drawn at random.
 #[derive(Default)]
@@ -16,20 +23,21 @@ impl Sessions {
     /// Takes so many leases, and then replaces one drawn at random by another,
     /// again and again: sessions of exponential length.
     pub fn settle(registry: &Registry, wanted: usize, rng: &mut Rng) -> Self {
-        let mut sessions = Self(Vec::with_capacity(wanted));
-        for _ in 0..wanted {
-            sessions.begin_one(registry, rng);
-        }
-        for _ in 0..wanted * TURNOVERS {
-            sessions.end_one(rng);
-            sessions.begin_one(registry, rng);
-        }
-        sessions
+        let options = FindOptions::new();
+        Self::settle_by(wanted, rng, |rng| {
+            let lease = registry.reserve(&random_id(rng), &options);
+            lease.expect("capacity is left")
+        })
     }
 
-    fn begin_one(&mut self, registry: &Registry, rng: &mut Rng) {
-        let lease = registry.reserve(&random_id(rng), &FindOptions::new());
-        self.0.push(lease.expect("capacity is left"));
+    /// The same, with leases that are taken in this way.
+    pub fn settle_by(wanted: usize, rng: &mut Rng, take: impl Fn(&mut Rng) -> Lease) -> Self {
+        let mut sessions = Self((0..wanted).map(|_| take(rng)).collect());
+        for _ in 0..(wanted as f64 * turnovers(wanted)) as usize {
+            sessions.end_one(rng);
+            sessions.0.push(take(rng));
+        }
+        sessions
     }
 
     fn end_one(&mut self, rng: &mut Rng) {

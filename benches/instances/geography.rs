@@ -1,7 +1,8 @@
 //! Relays and peers in a made-up world with access links of their own, in which
-//! coordinates fit; loads come from elsewhere, at 0.6 of the capacity.
+//! coordinates fit; loads come from elsewhere, at 0.6 of the capacity, or from
+//! the registry's own reservations.
 
-use super::{empty_registry, endpoint, random_id};
+use super::{Sessions, empty_registry, endpoint, random_id};
 use fastrand::Rng;
 use relay_registry::{Coordinate, FindOptions, NodeId, PeerView, RegisterOptions, Registry};
 use std::time::Duration;
@@ -10,10 +11,11 @@ const AXES: usize = Coordinate::DIMENSIONS;
 const CAPACITY: u32 = 1_000;
 
 /// A place in the world: coordinates, and the length of the access link.
-type Place = ([f32; AXES], f32);
+pub type Place = ([f32; AXES], f32);
 
 pub struct World {
     pub registry: Registry,
+    capacity: u32,
     home: Place,
     relays: Vec<(NodeId, Place, u32)>,
     targets: Vec<(NodeId, Place)>,
@@ -43,20 +45,31 @@ impl View {
 }
 
 impl World {
-    /// Peers all around, so many for each relay, have told how far it is.
+    /// Peers all around, so many for each relay, have told how far it is. Loads
+    /// come from elsewhere.
     pub fn new(relays: usize, targets: usize, witnesses: usize, seed: u64) -> Self {
+        let mut world = Self::idle(relays, CAPACITY, targets, witnesses, seed);
+        let mut rng = Rng::with_seed(seed);
+        for (id, _, load) in &mut world.relays {
+            *load = rng.u32(CAPACITY / 5..CAPACITY);
+            world.registry.report_load(id, *load);
+        }
+        world
+    }
+
+    /// The same without any load.
+    pub fn idle(relays: usize, capacity: u32, targets: usize, witnesses: usize, seed: u64) -> Self {
         let rng = &mut Rng::with_seed(seed);
         let registry = empty_registry(relays);
         let home = place(rng);
         let relays: Vec<_> = (0..relays)
-            .map(|_| (random_id(rng), place(rng), rng.u32(CAPACITY / 5..CAPACITY)))
+            .map(|_| (random_id(rng), place(rng), 0))
             .collect();
-        let options = RegisterOptions::new().capacity(CAPACITY);
-        for (id, at, load) in &relays {
+        let options = RegisterOptions::new().capacity(capacity);
+        for (id, at, _) in &relays {
             registry
                 .register_with(*id, endpoint(), &options)
                 .expect("there is room");
-            registry.report_load(id, *load);
             registry.record_rtt(id, rtt(&home, at));
         }
         for (id, at, _) in &relays {
@@ -71,14 +84,59 @@ impl World {
         registry.maintain();
         Self {
             registry,
+            capacity,
             home,
             relays,
             targets: (0..targets).map(|_| (random_id(rng), place(rng))).collect(),
         }
     }
 
-    /// A question for each target, with what it tells of itself; all have been
-    /// asked before, and housekeeping has prepared for where they are.
+    /// With all targets within a millisecond of the first.
+    pub fn in_one_place(mut self) -> Self {
+        let (centre, _) = self.targets[0].1;
+        let mut rng = Rng::with_seed(1);
+        for (_, (position, _)) in &mut self.targets {
+            *position = centre;
+            position[0] += rng.f32() * 1_000.0;
+        }
+        self
+    }
+
+    /// Sessions of the pairs that these calls are for, up to this share of the
+    /// capacity.
+    pub fn settle(&self, calls: &[(NodeId, FindOptions)], share: f64) -> Sessions {
+        let wanted = self.relays.len() as f64 * f64::from(self.capacity) * share;
+        let take = |rng: &mut Rng| {
+            let (target, options) = &calls[rng.usize(..calls.len())];
+            let lease = self.registry.reserve(target, options);
+            lease.expect("capacity is left")
+        };
+        Sessions::settle_by(wanted as usize, &mut Rng::with_seed(2), take)
+    }
+
+    /// Takes all capacity that is left.
+    pub fn fill(&self) {
+        for (id, _, _) in &self.relays {
+            self.registry.report_load(id, self.capacity);
+        }
+    }
+
+    /// Each relay as a program would hold it that knew all of the world: where
+    /// it is, this node's leg to it in microseconds, and its utilisation.
+    pub fn relays(&self) -> impl Iterator<Item = (Place, f32, f32)> {
+        self.relays.iter().map(|(id, at, _)| {
+            let relay = self.registry.relay(id).expect("a relay that is held");
+            let utilisation = relay.current_load() as f32 / self.capacity as f32;
+            (*at, rtt(&self.home, at).as_micros() as f32, utilisation)
+        })
+    }
+
+    /// Where the targets are.
+    pub fn targets(&self) -> impl Iterator<Item = Place> {
+        self.targets.iter().map(|(_, at)| *at)
+    }
+
+    /// A question for each target, with what it tells of itself.
     pub fn calls(&self, view: View) -> Vec<(NodeId, FindOptions)> {
         let options = |place: &Place| match view {
             View::None => FindOptions::new(),
@@ -87,12 +145,7 @@ impl World {
             View::Both => FindOptions::new().target_view(self.nearest(place, coordinate_of(place))),
         };
         let targets = self.targets.iter();
-        let calls: Vec<_> = targets.map(|(id, place)| (*id, options(place))).collect();
-        for (target, options) in &calls {
-            _ = self.registry.find_relay_with(target, options);
-        }
-        self.registry.maintain();
-        calls
+        targets.map(|(id, place)| (*id, options(place))).collect()
     }
 
     fn nearest(&self, place: &Place, view: PeerView) -> PeerView {

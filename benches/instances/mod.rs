@@ -10,7 +10,9 @@ pub mod geography;
 pub use equilibrium::{Sessions, share_full};
 
 use fastrand::Rng;
-use relay_registry::{Endpoint, Maintenance, ManualClock, NodeId, RegisterOptions, Registry};
+use relay_registry::{
+    Endpoint, Maintenance, ManualClock, NodeId, RegisterOptions, Registry, RegistryBuilder,
+};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -30,6 +32,8 @@ pub struct Recipe {
     pub capacity: u32,
     pub round_trips: RoundTrips,
     pub loads: Loads,
+    /// The share of relays above which those that fail are last resorts.
+    pub max_ejected: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,8 +54,8 @@ pub enum Loads {
     /// Made by the registry's own reservations, which even out all scores, up
     /// to this share of the capacity.
     Equilibrium(f64),
-    /// No capacity left, but on one relay.
-    FullButOne,
+    /// No capacity left, but on so many relays, which are idle.
+    FullBut(usize),
 }
 
 impl Recipe {
@@ -62,6 +66,7 @@ impl Recipe {
             capacity: 100,
             round_trips,
             loads: Loads::Independent(0.6),
+            max_ejected: 0.5,
         }
     }
 
@@ -75,9 +80,17 @@ impl Recipe {
         self
     }
 
+    pub const fn max_ejected(mut self, share: f64) -> Self {
+        self.max_ejected = share;
+        self
+    }
+
     pub fn build(&self, seed: u64) -> Instance {
         let mut rng = Rng::with_seed(seed);
-        let registry = empty_registry(self.relays);
+        let registry = standing_still(ManualClock::new(), self.relays)
+            .max_ejected(self.max_ejected)
+            .build()
+            .expect("valid settings");
         let ids = random_ids(self.relays, &mut rng);
         let options = RegisterOptions::new().capacity(self.capacity);
         for id in &ids {
@@ -96,11 +109,10 @@ impl Recipe {
                 let wanted = self.relays as f64 * f64::from(self.capacity) * share;
                 sessions = Sessions::settle(&registry, wanted as usize, &mut rng);
             }
-            Loads::FullButOne => {
-                let spared = rng.usize(..ids.len());
-                for (place, id) in ids.iter().enumerate() {
-                    let load = if place == spared { 0 } else { self.capacity };
-                    registry.report_load(id, load);
+            // Ids are random, so the last ones lie anywhere.
+            Loads::FullBut(spared) => {
+                for id in &ids[..ids.len() - spared] {
+                    registry.report_load(id, self.capacity);
                 }
             }
         }
@@ -139,12 +151,16 @@ pub fn empty_registry(relays: usize) -> Registry {
 
 /// The same, on a clock that somebody moves.
 pub fn empty_registry_on(clock: ManualClock, relays: usize) -> Registry {
+    standing_still(clock, relays)
+        .build()
+        .expect("valid settings")
+}
+
+fn standing_still(clock: ManualClock, relays: usize) -> RegistryBuilder {
     Registry::builder()
         .max_relays(relays)
         .maintenance(Maintenance::Manual)
         .clock(clock)
-        .build()
-        .expect("valid settings")
 }
 
 pub fn endpoint() -> Endpoint {

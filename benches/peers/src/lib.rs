@@ -8,6 +8,8 @@ pub mod instances;
 pub mod maps;
 pub mod results;
 pub mod scaling;
+pub mod scan;
 pub mod selectors;
+pub mod states;
 pub mod tails;
 pub mod turns;

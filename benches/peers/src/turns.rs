@@ -100,6 +100,22 @@ impl<'a> Contender<'a> {
     }
 }
 
+impl<'a> Contender<'a> {
+    /// Does something that may take nanoseconds or a second: one call by itself
+    /// decides how many make a chunk, and how many chunks a turn.
+    pub fn of_any_cost<R>(name: impl Into<String>, mut act: impl FnMut() -> R + 'a) -> Self {
+        const CHUNK_NANOS: f64 = 10_000.0;
+        const TURN_NANOS: f64 = 1_000_000.0;
+        black_box(act());
+        let start = Instant::now();
+        black_box(act());
+        let once = per_call(start.elapsed(), 1);
+        let calls = (CHUNK_NANOS / once).clamp(1.0, 64.0);
+        let chunks = (TURN_NANOS / (once * calls)).clamp(3.0, 32.0);
+        Self::of_calls(name, chunks as usize, calls as usize, act)
+    }
+}
+
 pub fn per_call(time: Duration, calls: usize) -> f64 {
     time.as_secs_f64() * 1e9 / calls as f64
 }
@@ -142,4 +158,21 @@ pub fn report(group: &str, relays: usize, outcomes: &[Outcome]) {
 pub fn median(values: &mut [f64]) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// The mean of each contender's figures over several instances.
+pub fn mean_of(instances: &[Vec<Outcome>]) -> Vec<Outcome> {
+    let mean = |place: usize, figure: fn(&Outcome) -> f64| {
+        let figures = instances.iter().map(|outcomes| figure(&outcomes[place]));
+        figures.sum::<f64>() / instances.len() as f64
+    };
+    let names = instances[0].iter().map(|outcome| outcome.name.clone());
+    (0..)
+        .zip(names)
+        .map(|(place, name)| Outcome {
+            name,
+            nanos: mean(place, |outcome| outcome.nanos),
+            ratio: mean(place, |outcome| outcome.ratio),
+        })
+        .collect()
 }

@@ -1,6 +1,7 @@
 //! What a find costs among a million relays, over what it costs among a
-//! thousand; and how many relays are nearly full when the registry has made its
-//! own load, over how many are when the best is always chosen exactly.
+//! thousand, where all are equal or unmeasured (`price` has the other states);
+//! and how many relays are nearly full when the registry has made its own load,
+//! over how many are when the best is always chosen exactly.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml --bin growth [-- RELAYS]
@@ -19,21 +20,14 @@ const INSTANCES_OF_FEW: u64 = 20;
 const ROUNDS: usize = 100;
 const CHUNKS: usize = 64;
 const CALLS: usize = 64;
-/// Small, so that a million relays are soon loaded.
-const CAPACITY: u32 = 10;
 
 fn main() {
     let many = results::sizes(&[1_000_000])[0];
-    let measured = |relays| Recipe::new(relays, RoundTrips::Measured).capacity(CAPACITY);
     grow("unmeasured", many, |relays| {
         Recipe::new(relays, RoundTrips::Unmeasured)
     });
     grow("equal", many, |relays| {
         Recipe::new(relays, RoundTrips::Equal)
-    });
-    grow("independent", many, measured);
-    grow("equilibrium", many, |relays| {
-        measured(relays).loads(Loads::Equilibrium(0.6))
     });
     for share in [0.6, 0.85] {
         compare_fullness(share);

@@ -1,41 +1,81 @@
-//! Plots what a choice costs against the number of relays, for all ways to
-//! choose, from the results that `BENCH_RESULTS` names.
+//! Plots what a choice costs against the number of relays, from the results that
+//! `BENCH_RESULTS` names: a find among relays that are idle, full but one, and
+//! all full; a bare load of an `arc_swap`; and other ways to choose, under loads
+//! from elsewhere.
 //!
 //! ```text
 //! BENCH_RESULTS=FILE cargo run --release --manifest-path benches/peers/Cargo.toml --bin plot -- SVG
 //! ```
 
 use plotters::prelude::*;
-use std::collections::BTreeMap;
 use std::error::Error;
 
-const GROUP: &str = "choosing: measured, load 0.6";
+/// A line of the plot: where its figures are, and what it is called.
+struct Line {
+    group: &'static str,
+    name: &'static str,
+    label: &'static str,
+    width: u32,
+}
+
+const LINES: [Line; 8] = [
+    ours("price: idle", "find_relay, idle"),
+    ours("price: full but one", "find_relay, full but one"),
+    ours("price: all full", "find_relay, all full: none"),
+    other("price: idle", "load of an arc_swap"),
+    other(ELSEWHERE, "min_by_key under a RwLock"),
+    other(ELSEWHERE, "clone-filter-sort under a RwLock"),
+    other(ELSEWHERE, "tower, P2C of Peak-EWMA, one thread"),
+    other(ELSEWHERE, "pingora, weighted random"),
+];
+const ELSEWHERE: &str = "choosing: measured, load 0.6";
+
+const fn ours(group: &'static str, label: &'static str) -> Line {
+    Line {
+        group,
+        name: "find",
+        label,
+        width: 4,
+    }
+}
+
+const fn other(group: &'static str, name: &'static str) -> Line {
+    Line {
+        group,
+        name,
+        label: name,
+        width: 2,
+    }
+}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let results = std::fs::read_to_string(std::env::var("BENCH_RESULTS")?)?;
     let to = std::env::args().nth(1).ok_or("no file to plot to")?;
-    draw(&lines_of(&results), &to)
+    draw(&results, &to)
 }
 
-/// Relays and nanoseconds of each contender.
-fn lines_of(results: &str) -> BTreeMap<&str, Vec<(f64, f64)>> {
-    let mut lines: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
-    for line in results.lines() {
-        let fields: Vec<&str> = line.split('\t').collect();
-        if let [GROUP, relays, name, nanos, _] = fields[..] {
+impl Line {
+    /// Relays and nanoseconds.
+    fn points(&self, results: &str) -> Vec<(f64, f64)> {
+        let point = |line: &str| {
+            let fields: Vec<&str> = line.split('\t').collect();
+            let [group, relays, name, nanos, _] = fields[..] else {
+                return None;
+            };
+            let is_mine = group == self.group && name == self.name;
             let point = relays.parse().ok().zip(nanos.parse().ok());
-            lines.entry(name).or_default().extend(point);
-        }
+            point.filter(|_| is_mine)
+        };
+        results.lines().filter_map(point).collect()
     }
-    lines
 }
 
-fn draw(lines: &BTreeMap<&str, Vec<(f64, f64)>>, to: &str) -> Result<(), Box<dyn Error>> {
+fn draw(results: &str, to: &str) -> Result<(), Box<dyn Error>> {
     let area = SVGBackend::new(to, (860, 520)).into_drawing_area();
     area.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&area)
         .caption(
-            "One choice: measured round trips, loads from elsewhere at 0.6",
+            "The price of one choice, from idle to overrun",
             ("sans-serif", 18),
         )
         .margin(12)
@@ -50,11 +90,11 @@ fn draw(lines: &BTreeMap<&str, Vec<(f64, f64)>>, to: &str) -> Result<(), Box<dyn
         .y_label_formatter(&|nanos| format!("{nanos:.0}"))
         .light_line_style(TRANSPARENT)
         .draw()?;
-    for (number, (name, points)) in lines.iter().enumerate() {
-        let style = Palette99::pick(number).stroke_width(if *name == "find_relay" { 4 } else { 2 });
+    for (number, line) in LINES.iter().enumerate() {
+        let style = Palette99::pick(number).stroke_width(line.width);
         chart
-            .draw_series(LineSeries::new(points.iter().copied(), style))?
-            .label(*name)
+            .draw_series(LineSeries::new(line.points(results), style))?
+            .label(line.label)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
     }
     chart

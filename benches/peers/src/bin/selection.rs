@@ -14,7 +14,6 @@ use arc_swap::ArcSwap;
 use relay_registry::{FindOptions, NodeId};
 use relay_registry_peers::instances::{Instance, Loads, Recipe, RoundTrips, strangers};
 use relay_registry_peers::results;
-use relay_registry_peers::scaling;
 use relay_registry_peers::selectors::{Locked, Pingora, TwoChoices, relays_of};
 use relay_registry_peers::turns::{Contender, Outcome, report, take_turns};
 use std::hint::black_box;
@@ -42,8 +41,7 @@ fn main() {
             for share in LOADS {
                 compare(&measured.loads(Loads::Independent(share)));
             }
-            compare(&measured.loads(Loads::FullButOne));
-            compare_threads(&measured);
+            compare(&measured.loads(Loads::FullBut(1)));
         }
     }
 }
@@ -89,7 +87,7 @@ fn group(recipe: &Recipe) -> String {
     match recipe.loads {
         Loads::Independent(share) => format!("choosing: {round_trips}, load {share}"),
         Loads::Equilibrium(share) => format!("choosing: {round_trips}, equilibrium at {share}"),
-        Loads::FullButOne => format!("choosing: {round_trips}, full but one"),
+        Loads::FullBut(free) => format!("choosing: {round_trips}, full but {free}"),
     }
 }
 
@@ -97,8 +95,6 @@ fn compare_on(Instance { registry, .. }: &Instance, rounds: usize) -> Vec<Outcom
     let targets = strangers();
     let relays = relays_of(registry);
     let (options, several) = (FindOptions::new(), FindOptions::new().max_results(3));
-    // With someone excluded, no call chooses from what the one before found.
-    let alone = FindOptions::new().exclude([targets[0]]);
     let locked = Locked::of(&relays);
     let mut two_choices = TwoChoices::of(&relays);
     let pingora = Pingora::of(relays.len());
@@ -108,9 +104,6 @@ fn compare_on(Instance { registry, .. }: &Instance, rounds: usize) -> Vec<Outcom
     let mut contenders = vec![
         of_targets("find_relay", CALLS, &targets, |target| {
             registry.find_relay(target).is_ok()
-        }),
-        of_targets("find_relay, a search each", CALLS, &targets, |target| {
-            registry.find_relay_with(target, &alone).is_ok()
         }),
         of_targets("reserve + drop", CALLS, &targets, |target| {
             registry.reserve(target, &options).is_ok()
@@ -161,21 +154,4 @@ fn of_targets<'a>(
             "nothing found"
         );
     })
-}
-
-fn compare_threads(recipe: &Recipe) {
-    let Instance { registry, .. } = recipe.build(1);
-    let targets = strangers();
-    let scaling = scaling::of_two_threads(|_| {
-        let mut queries = targets.iter().cycle();
-        let (registry, calls) = (&registry, CALLS);
-        move || {
-            for _ in 0..calls {
-                let target = queries.next().expect("endless");
-                assert!(black_box(registry.find_relay(black_box(target))).is_ok());
-            }
-            calls
-        }
-    });
-    results::note("two threads", recipe.relays, "find_relay", scaling);
 }

@@ -1,0 +1,127 @@
+//! The price of a find for a pair of peers: beside a vectorised scan of all
+//! relays, and beside a plain find among as many relays that are idle.
+//!
+//! ```text
+//! cargo run --release --manifest-path benches/peers/Cargo.toml --bin pairs [-- RELAYS...]
+//! ```
+
+use relay_registry::{FindOptions, NodeId, Registry};
+use relay_registry_peers::instances::Sessions;
+use relay_registry_peers::instances::geography::{Place, View, World};
+use relay_registry_peers::results;
+use relay_registry_peers::scan::Scan;
+use relay_registry_peers::turns::{Contender, Outcome, mean_of, report, take_turns};
+use std::hint::black_box;
+
+/// Small, so that relays are soon loaded.
+const CAPACITY: u32 = 10;
+/// The load of what is in an equilibrium, and of a hot place.
+const LOAD: f64 = 0.6;
+const TARGETS: usize = 256;
+const ROUNDS: usize = 11;
+
+/// What the relays are like, and where the targets are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Idle,
+    Equilibrium,
+    /// An equilibrium with all targets in one place.
+    HotPlace,
+    AllFull,
+}
+
+fn main() {
+    for relays in results::sizes(&[50, 1_000, 10_000]) {
+        for state in [
+            State::Idle,
+            State::Equilibrium,
+            State::HotPlace,
+            State::AllFull,
+        ] {
+            compare(state, relays);
+        }
+    }
+}
+
+impl State {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Equilibrium => "equilibrium",
+            Self::HotPlace => "hot place",
+            Self::AllFull => "all full",
+        }
+    }
+
+    /// A world in this state, and the sessions that made it so.
+    fn build(self, relays: usize, seed: u64) -> (World, Option<Sessions>) {
+        let world = world(relays, seed);
+        match self {
+            Self::Idle => (world, None),
+            Self::Equilibrium => settled(world),
+            Self::HotPlace => settled(world.in_one_place()),
+            Self::AllFull => {
+                world.fill();
+                (world, None)
+            }
+        }
+    }
+}
+
+fn world(relays: usize, seed: u64) -> World {
+    const WITNESSES: usize = 24;
+    World::idle(relays, CAPACITY, TARGETS, WITNESSES, seed)
+}
+
+fn settled(world: World) -> (World, Option<Sessions>) {
+    let sessions = world.settle(&world.calls(View::Coordinate), LOAD);
+    (world, Some(sessions))
+}
+
+fn compare(state: State, relays: usize) {
+    let instances = if relays < 10_000 { 4 } else { 2 };
+    let idle = world(relays, instances);
+    let on_each: Vec<Vec<Outcome>> = (0..instances)
+        .map(|seed| {
+            let (world, _sessions) = state.build(relays, seed);
+            outcomes(&world, &idle)
+        })
+        .collect();
+    let group = format!("pairs: {}", state.name());
+    report(&group, relays, &mean_of(&on_each));
+}
+
+fn outcomes(world: &World, idle: &World) -> Vec<Outcome> {
+    let [coordinate, published, both] =
+        [View::Coordinate, View::Published, View::Both].map(|view| world.calls(view));
+    let plain = idle.calls(View::None);
+    let scan = Scan::of(world.relays());
+    let targets: Vec<Place> = world.targets().collect();
+    let mut contenders = [
+        finds("find for a pair", &world.registry, &coordinate),
+        scans(&scan, &targets),
+        finds("plain idle find", &idle.registry, &plain),
+        finds("find for a pair, published", &world.registry, &published),
+        finds("find for a pair, both", &world.registry, &both),
+    ];
+    take_turns(ROUNDS, &mut contenders)
+}
+
+fn finds<'a>(
+    name: &str,
+    registry: &'a Registry,
+    calls: &'a [(NodeId, FindOptions)],
+) -> Contender<'a> {
+    let mut queries = calls.iter().cycle();
+    Contender::of_any_cost(name, move || {
+        let (target, options) = queries.next().expect("endless");
+        registry.find_relay_with(black_box(target), options)
+    })
+}
+
+fn scans<'a>(scan: &'a Scan, targets: &'a [Place]) -> Contender<'a> {
+    let mut queries = targets.iter().cycle();
+    Contender::of_any_cost("vectorised scan of all relays", move || {
+        scan.least(black_box(queries.next().expect("endless")))
+    })
+}
