@@ -50,6 +50,7 @@ pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
     let base = &snapshot.base.leaves;
     let mut random = random_bits();
     let (mut part, mut best) = (base, root_of(base));
+    let mut least = least_score(base, best);
     let mut are_due = base.are_due(tick);
     for run in snapshot.runs.iter().filter(|run| run.len() > 0) {
         let root = root_of(&run.leaves);
@@ -58,8 +59,9 @@ pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
             let (run, all) = (run.len() as u64, (snapshot.base.len() + run.len()) as u64);
             (random_bits() >> 32) * all >> 32 < run
         };
-        if root.merit > best.merit || (root.merit == best.merit && is_drawn()) {
-            (part, best) = (&run.leaves, root);
+        let score = least_score(&run.leaves, root);
+        if score < least || (score == least && is_drawn()) {
+            (part, best, least) = (&run.leaves, root, score);
         }
     }
     let mut node = 0;
@@ -74,6 +76,15 @@ pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
         }
     }
     part.at(node)
+}
+
+/// What the best score is no lower than.
+#[inline(always)]
+fn least_score(part: &Leaves, best: Best) -> f32 {
+    match best.merit {
+        0 => f32::INFINITY,
+        merit => part.bins.least(merit),
+    }
 }
 
 #[inline(always)]

@@ -106,7 +106,8 @@ fn arrange(
 ) {
     let children = match level {
         0 => relays.len(),
-        _ => relays.len().div_ceil(span(level - 1)),
+        // A power of two, so that they are equally far from each other.
+        _ => relays.len().div_ceil(span(level - 1)).next_power_of_two(),
     };
     let place = |child: usize| node * FANOUT + child * FANOUT / children.max(1);
     if level == 0 {

@@ -317,11 +317,18 @@ impl Publication {
             next.leaves.refresh_early(place, &subject, &self.context);
         }
         next.leaves.put_together();
-        self.publish(merger, |snapshot| Snapshot {
-            base: Arc::clone(&next),
-            next: None,
-            runs: snapshot.runs[old_runs..].to_vec(),
-            number: snapshot.number,
+        self.publish(merger, |snapshot| {
+            let after = Snapshot {
+                base: Arc::clone(&next),
+                next: None,
+                runs: snapshot.runs[old_runs..].to_vec(),
+                number: snapshot.number,
+            };
+            // Arrivals are compared with the base as finely as that is.
+            match after.newest_run().leaves.bins == next.leaves.bins {
+                true => after,
+                false => after.with_fresh_run(),
+            }
         });
         merger.bases.push(Arc::clone(&before.base));
         merger.runs.extend_from_slice(&before.runs[..old_runs]);
