@@ -137,6 +137,10 @@ def changing(bars):
     worst = bars.value(group, 100_000, "worst ms, of processor time")
     bars.at_most("registration with a find, the worst", 100_000, 1, worst, " ms")
     many = SIZES[-1]
+    worst = bars.value("reclamation", many, "worst us of a find, of processor time")
+    bars.at_most("find after as many left beside a stalled thread, the worst", many, 20, worst, " us")
+    worst = bars.value("reclamation", many, "worst us of a registration, of processor time")
+    bars.recorded("registration after that, the worst", many, worst, " us")
     figure = bars.ratio("bulk load", many, "papaya, no deadline")
     bars.at_most("bulk load / papaya's inserts", many, 3, figure)
     for how in "all at once", "with rebuilds":

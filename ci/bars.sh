@@ -18,7 +18,7 @@ if [[ ${1:-} != --judge ]]; then
     build=(cargo build --release --locked --manifest-path benches/peers/Cargo.toml --target-dir "$target/peers")
     run "${build[@]}"
     rm -f "$results"
-    for bench in memory table registration growth tails selection; do
+    for bench in memory table registration reclamation growth tails selection; do
         BENCH_RESULTS=$results run "$target/peers/release/$bench"
     done
     run cargo bench --bench hanging_dht | tee "$target/hanging_dht.txt"
