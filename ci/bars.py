@@ -187,6 +187,10 @@ def changing(bars):
     worst = bars.value(group, 100_000, "worst ms, of processor time")
     bars.at_most("registration with a find, the worst", 100_000, 1, worst, " ms")
     many = SIZES[-1]
+    worst = bars.value("reclamation", many, "worst us of a find, of processor time")
+    bars.at_most("find after as many left beside a stalled thread, the worst", many, 20, worst, " us")
+    worst = bars.value("reclamation", many, "worst us of a registration, of processor time")
+    bars.recorded("registration after that, the worst", many, worst, " us")
     figure = bars.ratio("bulk load", many, "papaya, no deadline")
     bars.at_most("bulk load / papaya's inserts", many, 3, figure)
     for how in "all at once", "with rebuilds":
@@ -197,8 +201,6 @@ def changing(bars):
         figure = bars.value(f"tail: {what}", relays, "p99.9, disturbed over quiet")
         what = f"p99.9 of a find during {what} / quiet"
         bars.at_most(what, relays, 3, figure) if is_gated else bars.recorded(what, relays, figure, "x")
-    figure = bars.value("reclamation", many, "worst us of a find, of processor time")
-    bars.at_most("the longest that a find pays for reclamation", many, 20, figure, " us")
     figure = bars.value("memory", many, "resident")
     bars.at_most("memory per relay, resident", many, 256, figure, " bytes")
     figure = bars.value("memory", many, "allocated")

@@ -108,7 +108,9 @@
 //! beneath it may, and are bounded: a thread's first call sets up its handles;
 //! every 128th call lends the epoch collector a hand with what departed, which
 //! frees and sometimes allocates a small node; and to renew reads the monotonic
-//! clock, which is no system call on common platforms. A find writes nothing that
+//! clock, which is no system call on common platforms. However much departed, the
+//! collector's part is a few steps: the memory is given back by registrations, at
+//! most 64 records and announcements each, and by maintenance. A find writes nothing that
 //! threads share, unless it hands out a relay on trial. New registrations and
 //! departures are lock-free as well. Locks guard the housekeeping, which no other
 //! operation waits for (see [`Maintenance`]), and what is learned of places.

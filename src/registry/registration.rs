@@ -176,7 +176,7 @@ impl Core {
                     // A thread that was preempted inside a call holds the epoch
                     // back: give it a chance to finish.
                     yield_now();
-                    self.table.reclaim();
+                    self.table.help_reclamation();
                     patience -= 1;
                 }
             }

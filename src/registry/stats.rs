@@ -27,8 +27,10 @@ pub struct Stats {
     pub relays: usize,
     /// Leases held, also those on relays that left.
     pub leases: usize,
-    /// Records that departed and may still be seen by a thread; while one is
-    /// stalled inside a call they add up, to `2 x max_relays + 1024` at most.
+    /// Records that departed and were not given back yet, because a thread may still
+    /// see them or because neither a registration nor maintenance has come by; while
+    /// a thread is stalled inside a call they add up, to `2 x max_relays + 1024` at
+    /// most.
     pub awaiting_reclamation: usize,
     /// Time since relays were last sorted, counted in ticks.
     pub snapshot_age: Duration,

@@ -147,7 +147,7 @@ impl Table {
         self.admission.read()
     }
 
-    /// Departed records that a thread may still see.
+    /// Departed records that were not given back yet.
     pub(crate) fn awaiting_reclamation(&self) -> usize {
         self.store.awaiting_reclamation()
     }
@@ -155,6 +155,12 @@ impl Table {
     /// Pushes reclamation as far as it goes without waiting for anyone.
     pub(crate) fn reclaim(&self) {
         self.store.reclaim();
+    }
+
+    /// Lets what no thread sees any more become reclaimable, in a constant number of
+    /// steps: a registration that comes next gives back a piece of it.
+    pub(crate) fn help_reclamation(&self) {
+        self.store.push_rounds();
     }
 
     /// Those, and announcements that were replaced.

@@ -1,4 +1,4 @@
-//! Models of the table: admission, reclamation, renewal and expiry; and leases.
+//! Models of the table: admission, reclamation, renewal and expiry; leases; pieces.
 //!
 //! Each explores every interleaving of a few threads, within the bound on
 //! preemptions, and asserts one invariant at the end. What a thread may see is
@@ -6,6 +6,7 @@
 //! acquire load may legally be stale.
 
 mod leases;
+mod pieces;
 
 use super::*;
 use crate::record::Announcement;

@@ -8,13 +8,11 @@
 //!
 //! - An index handed out by [`take`](Pool::take) belongs to its taker alone
 //!   until given back, and there is an item at it.
-//! - The head of the stack carries a tag that changes at every pop, so that a
-//!   popper that was held up does not link in what lay below the top before. It
-//!   would have to sleep through exactly 2^32 pops to be deceived.
 
 use crate::sync::epoch::Guard;
-use crate::sync::{AtomicU32, AtomicU64, Ordering, Padded, Zeroable};
+use crate::sync::{AtomicU32, Ordering, Padded, Zeroable};
 use crate::table::segments::Segments;
+use crate::table::stack::{Chain, TaggedStack};
 
 /// See the module's description.
 pub(crate) struct Pool<T> {
@@ -23,8 +21,7 @@ pub(crate) struct Pool<T> {
     links: Segments<AtomicU32>,
     /// Indices from here on are not handed out.
     limit: u32,
-    /// Tag in the high half; index plus one of the top item in the low half.
-    vacant: Padded<AtomicU64>,
+    vacant: TaggedStack,
     /// Items from here on were never taken.
     fresh: Padded<AtomicU32>,
 }
@@ -37,7 +34,7 @@ impl<T: Zeroable> Pool<T> {
             items: Segments::new(len)?,
             links: Segments::new(len)?,
             limit,
-            vacant: Padded(AtomicU64::default()),
+            vacant: TaggedStack::default(),
             fresh: Padded(AtomicU32::default()),
         })
     }
@@ -66,31 +63,16 @@ impl<T: Zeroable> Pool<T> {
         self.fresh.load(Ordering::Acquire)
     }
 
-    /// Takes a vacant item, or else one never used; `None` when all are in use
-    /// and the pool cannot grow.
-    pub(crate) fn take(&self, guard: &Guard) -> Option<u32> {
-        self.pop(guard).or_else(|| self.take_fresh())
+    /// Takes a vacant item, or else one of those that `refill` says it gave back, or
+    /// else one never used; `None` when all are in use and the pool cannot grow.
+    pub(crate) fn take(&self, guard: &Guard, refill: impl FnOnce() -> bool) -> Option<u32> {
+        self.pop(guard)
+            .or_else(|| refill().then(|| self.pop(guard)).flatten())
+            .or_else(|| self.take_fresh())
     }
 
     fn pop(&self, _pinned: &Guard) -> Option<u32> {
-        // Acquire: the link was written before its item was pushed.
-        let mut head = self.vacant.load(Ordering::Acquire);
-        loop {
-            let index = (head as u32).checked_sub(1)?;
-            // Relaxed: read once more by the compare-and-swap's tag.
-            let below = self.link(index).load(Ordering::Relaxed);
-            let next = (head >> 32).wrapping_add(1) << 32 | u64::from(below);
-            // Acquire: what the former owner did to the item is over.
-            match self.vacant.compare_exchange_weak(
-                head,
-                next,
-                Ordering::Acquire,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => return Some(index),
-                Err(current) => head = current,
-            }
-        }
+        self.vacant.pop(|index| self.link(index))
     }
 
     fn take_fresh(&self) -> Option<u32> {
@@ -118,22 +100,7 @@ impl<T: Zeroable> Pool<T> {
     ///
     /// Its taker no longer uses it, and nobody else can still come upon it.
     pub(crate) fn give(&self, index: u32) {
-        let link = self.link(index);
-        let mut head = self.vacant.load(Ordering::Relaxed);
-        loop {
-            link.store(head as u32, Ordering::Relaxed);
-            let next = head >> 32 << 32 | u64::from(index + 1);
-            // Release: the link, and all that was done to the item.
-            match self.vacant.compare_exchange_weak(
-                head,
-                next,
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return,
-                Err(current) => head = current,
-            }
-        }
+        self.vacant.push(Chain::of(index), |index| self.link(index));
     }
 }
 
@@ -145,26 +112,45 @@ mod tests {
 
     #[test]
     fn what_was_given_back_is_taken_before_anything_fresh() {
-        let pool = Pool::<AtomicU64>::new(3, 4).unwrap();
+        let pool = Pool::<AtomicU32>::new(3, 4).unwrap();
         let guard = epoch::pin();
-        let taken: Vec<_> = (0..3).map(|_| pool.take(&guard).unwrap()).collect();
+        let taken: Vec<_> = (0..3)
+            .map(|_| pool.take(&guard, || false).unwrap())
+            .collect();
         assert_eq!(taken, [0, 1, 2]);
         pool.give(1);
         pool.give(0);
-        assert_eq!(pool.take(&guard), Some(0));
-        assert_eq!(pool.take(&guard), Some(1));
-        assert_eq!(pool.take(&guard), Some(3));
+        assert_eq!(pool.take(&guard, || false), Some(0));
+        assert_eq!(pool.take(&guard, || false), Some(1));
+        assert_eq!(pool.take(&guard, || false), Some(3));
         assert_eq!(pool.reach(), 4);
-        assert_eq!(pool.take(&guard), None, "there is a limit");
+        assert_eq!(pool.take(&guard, || false), None, "there is a limit");
+    }
+
+    #[test]
+    fn it_is_refilled_before_anything_fresh_is_taken() {
+        let pool = Pool::<AtomicU32>::new(3, 4).unwrap();
+        let guard = epoch::pin();
+        let refill = |index| {
+            pool.give(index);
+            true
+        };
+        let taken = [(); 2].map(|()| pool.take(&guard, || false).unwrap());
+        assert_eq!(taken, [0, 1]);
+        assert_eq!(pool.take(&guard, || refill(1)), Some(1));
+        pool.give(0);
+        let unasked = || unreachable!("there is one");
+        assert_eq!(pool.take(&guard, unasked), Some(0));
+        assert_eq!(pool.take(&guard, || false), Some(2));
     }
 
     #[test]
     fn it_grows_by_segments_that_double() {
-        let pool = Pool::<AtomicU64>::new(3, u32::MAX).unwrap();
+        let pool = Pool::<AtomicU32>::new(3, u32::MAX).unwrap();
         let guard = epoch::pin();
         let mut places = std::collections::BTreeSet::new();
         for index in 0..100 {
-            assert_eq!(pool.take(&guard), Some(index));
+            assert_eq!(pool.take(&guard, || false), Some(index));
             places.insert(ptr::from_ref(pool.get(index)) as usize);
         }
         assert_eq!(places.len(), 100, "no two indices share an item");

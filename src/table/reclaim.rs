@@ -2,24 +2,37 @@
 //!
 //! What leaves the table is pushed to the store's stacks of retired items. A
 //! *round* takes all of them and hands the epoch collector one function, which
-//! gives them back once no thread that was pinned then still is. There is one
-//! round at a time, so however many items a stalled thread holds up, the
+//! notes them as *reclaimable* once no thread that was pinned then still is. There
+//! is one round at a time, so however many items a stalled thread holds up, the
 //! collector holds one function.
 //!
+//! What is reclaimable is given back in *pieces* of a bounded length: one by a call
+//! that needs a record or an announcement and would have to take one that was never
+//! used, or do without; all, one after another, by maintenance. Each item is given
+//! back once, so a call pays for one item on average.
+//!
 //! Deferred functions run on whatever thread happens to collect, which may be
-//! one that looks for a relay in another registry. So that none of those ever
-//! pays for freeing a whole store, deferred functions do not own it: a store
-//! whose registry was dropped is *buried*, and freed by whoever builds, drops or
-//! maintains a registry once a last round has passed.
+//! one that looks for a relay in another registry. So that none of those pays for
+//! more than a constant number of steps, a deferred function links in whole chains,
+//! gives nothing back, and does not own the store: a store whose registry was
+//! dropped is *buried*, and freed by the thread that next builds, drops or maintains
+//! a registry once a last round has passed.
 //!
 //! # Invariants
 //!
 //! - A store with a round under way is held by its registry, or buried.
 //! - The last thing that a round's function does to its store is to say that the
 //!   round is over.
+//! - An item is retired, in a round, reclaimable, or in the hands of the thread that
+//!   took it from those reclaimable to give it back; never two of these. A popper
+//!   owns what it popped, so of two pieces at once each has items of its own.
+//! - Records reclaimable hold their permit and count as awaiting reclamation until
+//!   they are given back or left to their leases; announcements reclaimable are
+//!   initialised until then.
 //! - A buried store is let go only after a round that began after its registry
-//!   ended: a thread that was releasing the last lease of a record then, pinned,
-//!   has finished with the store.
+//!   ended, and after all that is reclaimable then was given back: a thread that was
+//!   releasing the last lease of a record then, pinned, has finished with the store,
+//!   and every announcement has been dropped once.
 
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, Ordering};
@@ -27,6 +40,10 @@ use crate::table::store::{Retired, Store};
 
 /// A store that a round's function refers to.
 struct InRound(*const Store);
+
+/// The collector holds a function of three words without allocating.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<(InRound, Retired)>() <= 3 * size_of::<usize>());
 
 // SAFETY: a store is `Sync`.
 unsafe impl Send for InRound {}
@@ -36,7 +53,7 @@ impl InRound {
     fn finish(self, retired: Retired) {
         // SAFETY: a round is under way, so the store is held; see the module.
         let store = unsafe { &*self.0 };
-        store.free(retired);
+        store.make_reclaimable(retired);
         // Release: the round is over, and with it our use of the store.
         store.round.store(false, Ordering::Release);
     }
@@ -56,17 +73,30 @@ impl Store {
         guard.flush();
     }
 
-    /// Pushes reclamation as far as it goes without waiting for anyone.
-    pub(crate) fn reclaim(&self) {
+    /// Pushes rounds as far as they go without waiting for anyone, in a constant
+    /// number of steps.
+    pub(crate) fn push_rounds(&self) {
         if self.has_retired() {
             self.begin_round(&epoch::pin());
         }
         epoch::collect();
     }
 
+    /// The same, and gives back all that is reclaimable then.
+    pub(crate) fn reclaim(&self) {
+        self.push_rounds();
+        self.free_all();
+    }
+
+    /// Pinned anew for each piece, lest the epoch be held back for the time of all.
+    fn free_all(&self) {
+        while self.free_records(&epoch::pin()) {}
+        while self.free_announcements(&epoch::pin()) {}
+    }
+
     #[cfg(not(relay_loom))]
     fn is_at_rest(&self) -> bool {
-        // Acquire: the last round is over.
+        // Acquire: the last round is over, and we see what it made reclaimable.
         !self.round.load(Ordering::Acquire)
     }
 }
@@ -116,6 +146,7 @@ mod graveyard {
         *buried = waiting;
         buried.iter_mut().for_each(Buried::begin_last_round);
         drop(buried);
+        done.iter().for_each(|buried| buried.store.free_all());
         // The stores are freed here, unless leases hold them.
         drop(done);
     }

@@ -9,13 +9,16 @@
 //! out and registration says so: memory does not grow. Records that only leases
 //! hold are the holders' memory and hold no permit.
 //!
+//! Before a permit or a place is said to be wanting, and before a place is used
+//! that never was, a [piece](super::reclaim) of what is reclaimable is given back.
+//!
 //! # Invariants
 //!
 //! - A closed record is retired once: by the thread whose compare-and-swap made
 //!   it depart.
-//! - An unreachable record without leases is given back once: by the round of
-//!   [`reclaim`](super::reclaim) that found it so, or by the last lease, which
-//!   finds the flag that the round raised.
+//! - An unreachable record without leases is given back once: by the thread that
+//!   took it from those [reclaimable](super::reclaim), or by the last lease, which
+//!   finds the flag that this thread raised.
 //! - A lease may outlive the registry. For each record that has leases then, one
 //!   reference to the store is left, which the record's last lease drops.
 
@@ -25,7 +28,8 @@ use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
 use crate::table::pool::Pool;
 use crate::table::segments::Segments;
-use crate::table::stack::{Stack, Taken};
+use crate::table::stack::{Chain, Stack, TaggedStack};
+use std::iter;
 use std::mem::MaybeUninit;
 
 /// Permits beyond two for each relay. Models have few, for their scheduler
@@ -35,6 +39,10 @@ const SPARE_PERMITS: usize = if cfg!(relay_loom) { 1 } else { 1024 };
 /// Announcements beyond those of all records that hold a permit: what renewals
 /// may replace while a thread is preempted inside a call.
 const SPARE_ANNOUNCEMENTS: usize = if cfg!(relay_loom) { 1 } else { 8192 };
+
+/// Records, and announcements, that a thread gives back at a time. As many of the
+/// one as of the other: what was taken together should be taken together again.
+const PIECE: usize = if cfg!(relay_loom) { 1 } else { 64 };
 
 /// Records that only leases hold are limited by the flag of the inbox alone.
 const INDICES: u32 = (1 << 31) - 1;
@@ -53,12 +61,15 @@ pub(crate) struct Store {
     /// Records that hold a permit.
     permits: Padded<AtomicU32>,
     permit_limit: u32,
-    /// Records retired and not yet unreachable.
+    /// Records retired and not yet given back, or left to their leases.
     awaiting: Padded<AtomicU32>,
     /// Announcements that no word names any more, likewise.
     superseded: Padded<AtomicU32>,
     retired_records: Stack,
     retired_announcements: Stack,
+    /// What no thread can come upon any more, to be given back in pieces.
+    reclaimable_records: TaggedStack,
+    reclaimable_announcements: TaggedStack,
     /// Whether a round of reclamation is under way.
     pub(super) round: AtomicBool,
     /// The order in which searches go through the records.
@@ -67,8 +78,8 @@ pub(crate) struct Store {
 
 /// What was retired before a round began.
 pub(super) struct Retired {
-    records: Taken,
-    announcements: Taken,
+    records: Option<Chain>,
+    announcements: Option<Chain>,
 }
 
 /// All records or announcements wait for a thread that stays pinned.
@@ -113,6 +124,8 @@ impl Store {
             superseded: Padded(AtomicU32::default()),
             retired_records: Stack::default(),
             retired_announcements: Stack::default(),
+            reclaimable_records: TaggedStack::default(),
+            reclaimable_announcements: TaggedStack::default(),
             round: AtomicBool::default(),
             publication: Publication::new(terms),
         })
@@ -135,20 +148,28 @@ impl Store {
         self.records.reach()
     }
 
-    /// Records retired and not yet unreachable.
+    /// Records retired and not yet given back, or left to their leases.
     pub(crate) fn awaiting_reclamation(&self) -> usize {
         self.awaiting.load(Ordering::Relaxed) as usize
     }
 
-    /// Announcements that no word names any more and a thread may still see.
+    /// Announcements that no word names any more and that are not yet given back.
     pub(crate) fn superseded(&self) -> usize {
         self.superseded.load(Ordering::Relaxed) as usize
     }
 
     /// Takes a record, private to the caller until published.
     pub(crate) fn take_record(&self, guard: &Guard) -> Result<u32, Exhausted> {
-        self.take_permit()?;
-        let Some(index) = self.records.take(guard) else {
+        let has_permit = self.take_permit().is_ok();
+        if !has_permit {
+            // What is reclaimable holds permits.
+            self.free_records(guard);
+            self.take_permit()?;
+        }
+        // One piece is enough for a call.
+        let refill =
+            || has_permit && !self.reclaimable_records.is_empty() && self.free_records(guard);
+        let Some(index) = self.records.take(guard, refill) else {
             self.return_permit();
             return Err(Exhausted);
         };
@@ -192,7 +213,9 @@ impl Store {
         announcement: Announcement,
         guard: &Guard,
     ) -> Result<u32, Exhausted> {
-        let index = self.announcements.take(guard).ok_or(Exhausted)?;
+        let refill =
+            || !self.reclaimable_announcements.is_empty() && self.free_announcements(guard);
+        let index = self.announcements.take(guard, refill).ok_or(Exhausted)?;
         self.announcements.get(index).0.with_mut(|content| {
             // SAFETY: the cell was taken from the pool, so it is this
             // thread's alone and its former content was dropped.
@@ -265,24 +288,40 @@ impl Store {
         }
     }
 
-    /// Gives back what no thread can come upon any more.
-    pub(super) fn free(&self, retired: Retired) {
-        retired.records.for_each(
-            |index| self.records.link(index),
-            |index| {
-                self.on_unreachable(index);
-            },
-        );
-        retired.announcements.for_each(
-            |index| self.announcements.link(index),
-            |index| {
-                self.return_announcement(index);
-                self.superseded.fetch_sub(1, Ordering::Relaxed);
-            },
-        );
+    /// Notes that no thread can come upon these any more, in a constant number of
+    /// steps.
+    pub(super) fn make_reclaimable(&self, retired: Retired) {
+        if let Some(records) = retired.records {
+            self.reclaimable_records
+                .push(records, |index| self.records.link(index));
+        }
+        if let Some(announcements) = retired.announcements {
+            self.reclaimable_announcements
+                .push(announcements, |index| self.announcements.link(index));
+        }
     }
 
-    /// No thread can come upon the record any more.
+    /// Gives back a piece of the reclaimable records; whether there were any.
+    #[cold]
+    pub(super) fn free_records(&self, _pinned: &Guard) -> bool {
+        let link_of = |index| self.records.link(index);
+        let taken = iter::from_fn(|| self.reclaimable_records.pop(link_of));
+        free_piece(taken, |index| self.on_unreachable(index))
+    }
+
+    /// Gives back a piece of the reclaimable announcements; whether there were any.
+    #[cold]
+    pub(super) fn free_announcements(&self, _pinned: &Guard) -> bool {
+        let link_of = |index| self.announcements.link(index);
+        let taken = iter::from_fn(|| self.reclaimable_announcements.pop(link_of));
+        free_piece(taken, |index| {
+            self.return_announcement(index);
+            self.superseded.fetch_sub(1, Ordering::Relaxed);
+        })
+    }
+
+    /// No thread can come upon the record any more; only for the thread that took it
+    /// from those reclaimable.
     pub(super) fn on_unreachable(&self, index: u32) {
         let before = self.record(index).raise(Load::UNREACHABLE);
         debug_assert!(before.is_closed());
@@ -353,6 +392,16 @@ impl Store {
             }
         }
     }
+}
+
+/// Frees the first items of these, a piece at most; whether there were any.
+fn free_piece(taken: impl Iterator<Item = u32>, free: impl Fn(u32)) -> bool {
+    let mut were_any = false;
+    for index in taken.take(PIECE) {
+        free(index);
+        were_any = true;
+    }
+    were_any
 }
 
 /// Models keep what is buried, so whatever frees a store there does so early.

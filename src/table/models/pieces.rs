@@ -1,0 +1,112 @@
+//! Models of what is given back in pieces, each here of one record and one
+//! announcement.
+//!
+//! Rounds end here by the models' own word: the mock's collector never runs, and
+//! the real one would have them end too late for threads to meet.
+
+use super::*;
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+/// A record and its announcement, by their indices.
+type Pair = (u32, u32);
+
+fn take(table: &Table) -> Pair {
+    let guard = epoch::pin();
+    let record = table.store.take_record(&guard);
+    let announcement = table.store.put_announcement(announcement(1), &guard);
+    (record.unwrap(), announcement.unwrap())
+}
+
+/// Retires both; no round begins.
+fn retire(table: &Table, (record, announcement): Pair) {
+    table.store.round.store(true, Ordering::Relaxed);
+    table.store.record(record).raise(Load::CLOSED);
+    table.store.retire(record, announcement, &epoch::pin());
+}
+
+/// Ends a round with all that is retired.
+fn end_round(table: &Table) {
+    let retired = table.store.take_retired();
+    table.store.make_reclaimable(retired);
+}
+
+fn free_piece(table: &Table) -> bool {
+    let guard = epoch::pin();
+    let records = table.store.free_records(&guard);
+    let announcements = table.store.free_announcements(&guard);
+    records || announcements
+}
+
+/// Everything but what is in use can be taken, and nothing twice.
+fn assert_given_back_once(table: &Table, in_use: Option<Pair>) {
+    while free_piece(table) {}
+    assert_eq!(table.backlog(), 0);
+    let guard = epoch::pin();
+    let put = || table.store.put_announcement(announcement(1), &guard);
+    let taken = || Some((table.store.take_record(&guard).ok()?, put().ok()?));
+    let all = std::iter::from_fn(taken).chain(in_use);
+    let (records, announcements): (BTreeSet<_>, BTreeSet<_>) = all.unzip();
+    assert_eq!(records.len(), 3, "as many as there are permits");
+    assert_eq!(announcements.len(), 3);
+}
+
+#[test]
+fn two_pieces_at_once_give_each_item_back_once() {
+    check(2, || {
+        let table = table(1);
+        for pair in [take(&table), take(&table)] {
+            retire(&table, pair);
+        }
+        end_round(&table);
+        let other = Arc::clone(&table);
+        let theirs = thread::spawn(move || free_piece(&other));
+        assert!(free_piece(&table) & theirs.join().unwrap());
+        assert_eq!(table.backlog(), 0, "each had a piece of its own");
+        assert_given_back_once(&table, None);
+    });
+}
+
+#[test]
+fn a_round_ends_beside_a_piece_of_the_one_before() {
+    check(2, || {
+        let table = table(1);
+        let [first, second] = [take(&table), take(&table)];
+        retire(&table, first);
+        end_round(&table);
+        retire(&table, second);
+        let other = Arc::clone(&table);
+        let ending = thread::spawn(move || {
+            let third = take(&other);
+            retire(&other, third);
+            end_round(&other);
+            crossing();
+        });
+        crossing();
+        free_piece(&table);
+        ending.join().unwrap();
+        assert_given_back_once(&table, None);
+    });
+}
+
+/// What lay below the top is in use again, and the top is where it was.
+#[test]
+fn an_item_that_comes_round_beside_a_piece_does_not_bring_others() {
+    check(1, || {
+        let table = table(1);
+        for pair in [take(&table), take(&table)] {
+            retire(&table, pair);
+        }
+        end_round(&table);
+        let other = Arc::clone(&table);
+        let coming_round = thread::spawn(move || {
+            let [top, below] = [take(&other), take(&other)];
+            retire(&other, top);
+            end_round(&other);
+            below
+        });
+        free_piece(&table);
+        let in_use = coming_round.join().unwrap();
+        assert_given_back_once(&table, Some(in_use));
+    });
+}
