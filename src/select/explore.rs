@@ -1,16 +1,11 @@
 //! Branch and bound over the trees of a snapshot.
 
-use crate::snapshot::{FANOUT, Leaves, pick};
+use crate::snapshot::{FANOUT, Leaves};
 use crate::sync::random_bits;
-use std::cmp::Ordering;
 
 /// What is looked for, and where.
 pub(crate) trait Guide {
-    /// What is bounded: the lower, the better.
-    type Key: Copy + PartialOrd;
-
-    /// Beyond every limit.
-    const NEVER: Self::Key;
+    type Key: Key;
 
     /// Whether of those that are equal each is as likely as any other to be the
     /// first, or they come in the order of their places.
@@ -26,8 +21,49 @@ pub(crate) trait Guide {
     fn land(&mut self, part: &Leaves, place: usize);
 }
 
+/// What is bounded: the lower, the better. The lowest bits of a key are not a part of
+/// the figure, so that they can name the child that has it.
+pub(crate) trait Key: Copy + Ord {
+    /// Beyond every limit.
+    const NEVER: Self;
+
+    fn with_lowest(self, bits: u32) -> Self;
+
+    fn lowest(self) -> u32;
+}
+
 /// A key for each child of a node.
 pub(crate) type Keys<K> = [K; FANOUT];
+
+const LOWEST: u32 = FANOUT as u32 - 1;
+
+/// The key of a score: its bits, which are in its order, for it is not negative.
+impl Key for u32 {
+    const NEVER: Self = Self::MAX;
+
+    #[inline(always)]
+    fn with_lowest(self, bits: u32) -> Self {
+        self & !LOWEST | bits
+    }
+
+    #[inline(always)]
+    fn lowest(self) -> u32 {
+        self & LOWEST
+    }
+}
+
+/// The key of a tick.
+impl Key for u64 {
+    const NEVER: Self = Self::MAX;
+
+    fn with_lowest(self, bits: u32) -> Self {
+        self & !Self::from(LOWEST) | Self::from(bits)
+    }
+
+    fn lowest(self) -> u32 {
+        self as u32 & LOWEST
+    }
+}
 
 /// Goes through the relays of a part, the best first within each node, as long as
 /// they could be better than what was found.
@@ -36,18 +72,9 @@ pub(crate) fn explore<G: Guide>(guide: &mut G, part: &Leaves) {
 }
 
 fn visit<G: Guide>(guide: &mut G, part: &Leaves, level: usize, node: usize) {
-    let mut keys = guide.keys(part, level, node);
-    loop {
-        let (least, equal) = least(&keys);
-        if least >= guide.limit() {
-            return;
-        }
-        let child = match G::IS_FAIR {
-            true => pick(equal, random_bits()),
-            false => equal.trailing_zeros(),
-        } as usize;
-        keys[child] = G::NEVER;
-        let below = node * FANOUT + child;
+    let mut open = Open::new(guide, part, level, node);
+    while open.least < guide.limit() {
+        let below = open.take_least();
         match level {
             0 => guide.land(part, below),
             _ => visit(guide, part, level - 1, below),
@@ -61,12 +88,14 @@ pub(crate) fn explore_in_order<'a, G: Guide>(
     guide: &mut G,
     parts: impl Iterator<Item = &'a Leaves>,
 ) {
-    let mut open: Vec<Open<'a, G::Key>> = parts
-        .map(|part| Open::new(guide, part, part.summaries.top(), 0))
-        .collect();
-    while let Some(at) = nearest(&open, guide.limit()) {
-        let Open { part, level, .. } = open[at];
-        let below = open[at].take_least(G::NEVER);
+    let roots = parts.map(|part| Open::new(guide, part, part.summaries.top(), 0));
+    let mut open: Vec<_> = roots.collect();
+    while let Some(nearest) = open.iter_mut().min_by_key(|node| (node.least, node.level)) {
+        if nearest.least >= guide.limit() {
+            return;
+        }
+        let Open { part, level, .. } = *nearest;
+        let below = nearest.take_least();
         match level {
             0 => guide.land(part, below),
             _ => open.push(Open::new(guide, part, level - 1, below)),
@@ -79,53 +108,44 @@ struct Open<'a, K> {
     part: &'a Leaves,
     level: usize,
     node: usize,
+    /// The lowest bits of each name the child, counted from `first` on.
     keys: Keys<K>,
-    /// The least of the keys, and a bit for each child that has it.
-    least: (K, u32),
+    first: u32,
+    least: K,
 }
 
-/// The node with the least key below a limit; the lowest of several, as it leads to
-/// a relay soonest.
-fn nearest<K: Copy + PartialOrd>(open: &[Open<'_, K>], limit: K) -> Option<usize> {
-    let within = open
-        .iter()
-        .enumerate()
-        .filter(|(_, node)| node.least.0 < limit);
-    let by_key = |(_, one): &(usize, &Open<'_, K>), (_, other): &(usize, &Open<'_, K>)| {
-        let order = one.least.0.partial_cmp(&other.least.0);
-        order
-            .unwrap_or(Ordering::Equal)
-            .then(one.level.cmp(&other.level))
-    };
-    within.min_by(by_key).map(|(at, _)| at)
-}
-
-impl<'a, K: Copy + PartialOrd> Open<'a, K> {
+impl<'a, K: Key> Open<'a, K> {
+    #[inline(always)]
     fn new<G: Guide<Key = K>>(guide: &mut G, part: &'a Leaves, level: usize, node: usize) -> Self {
-        let keys = guide.keys(part, level, node);
+        let first = match G::IS_FAIR {
+            true => random_bits() as u32 & LOWEST,
+            false => 0,
+        };
+        let mut keys = guide.keys(part, level, node);
+        for (child, key) in keys.iter_mut().enumerate() {
+            *key = key.with_lowest((child as u32).wrapping_sub(first) & LOWEST);
+        }
         Self {
             part,
             level,
             node,
-            keys,
+            first,
             least: least(&keys),
+            keys,
         }
     }
 
-    /// Which child has the least key, and does not have it any more.
-    fn take_least(&mut self, never: K) -> usize {
-        let child = pick(self.least.1, random_bits()) as usize;
-        self.keys[child] = never;
+    /// The child with the least key, which it does not have any more.
+    #[inline(always)]
+    fn take_least(&mut self) -> usize {
+        let child = (self.least.lowest() + self.first & LOWEST) as usize;
+        self.keys[child] = K::NEVER;
         self.least = least(&self.keys);
         self.node * FANOUT + child
     }
 }
 
-/// The least key, and a bit for each child that has it.
 #[inline(always)]
-fn least<K: Copy + PartialOrd>(keys: &Keys<K>) -> (K, u32) {
-    let lesser = |one: K, other: K| if other < one { other } else { one };
-    let least = keys.iter().copied().fold(keys[0], lesser);
-    let equal = keys.iter().map(|key| u32::from(*key == least));
-    (least, equal.rev().fold(0, |mask, bit| mask << 1 | bit))
+fn least<K: Key>(keys: &Keys<K>) -> K {
+    keys.iter().copied().fold(K::NEVER, K::min)
 }

@@ -49,30 +49,6 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
             || options.allow_unmeasured
     }
 
-    /// What a score is no lower than, where the legs of the peers are this or more.
-    #[inline(always)]
-    fn bound(&self, said: Said, bins: Bins, legs: f32) -> f32 {
-        let penalty = bins.least(said.slack());
-        if self.views.requester().is_some() {
-            return legs * penalty;
-        }
-        let assumed = self.look.criteria.assumed_rtt_micros as f32;
-        let own = own_leg(said, assumed);
-        // Of no relay is the score lower, with the leg to the target assumed.
-        let score = bins.least(said.merit());
-        let by_score = if legs >= assumed {
-            score + (legs - assumed) * penalty
-        } else {
-            score * ((own + legs) / (own + assumed))
-        };
-        let by_parts = (own + legs) * penalty;
-        if by_score > by_parts {
-            by_score
-        } else {
-            by_parts
-        }
-    }
-
     /// The legs of the peers to a relay of which no position is known.
     fn assumed_legs(&self) -> f32 {
         let assumed = self.look.criteria.assumed_rtt_micros as f32;
@@ -82,7 +58,7 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         }
     }
 
-    fn of_leaves(&mut self, part: &Leaves, node: usize) -> Keys<f32> {
+    fn of_leaves(&mut self, part: &Leaves, node: usize) -> Keys<u32> {
         let places = part.geometry.as_ref();
         let places = places.and_then(|geometry| geometry.places(node));
         self.legs = match places {
@@ -96,7 +72,7 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         self.bounds(part, part.summaries.words(0, node), &self.legs)
     }
 
-    fn of_branches(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
+    fn of_branches(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<u32> {
         let geometry = part.geometry.as_ref();
         let legs = match geometry.and_then(|geometry| geometry.boxes(level, node)) {
             Some(boxes) => self.least_legs(boxes),
@@ -121,45 +97,78 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         legs
     }
 
-    #[inline]
-    fn bounds(&self, part: &Leaves, words: Words, legs: &Keys<f32>) -> Keys<f32> {
-        std::array::from_fn(|at| match Said(words[at]) {
-            said if said.merit() > 0 && self.look.reach.admits(said) => {
-                self.bound(said, part.bins, legs[at])
+    /// What scores are no lower than, where the legs of the peers are these or more.
+    ///
+    /// Written without a branch for each child, so that it is done for several at once.
+    #[inline(always)]
+    fn bounds(&self, part: &Leaves, words: Words, legs: &Keys<f32>) -> Keys<u32> {
+        let assumed = self.look.criteria.assumed_rtt_micros as f32;
+        let (bins, reach) = (part.bins, self.look.reach);
+        let is_own_leg = self.views.requester().is_none();
+        std::array::from_fn(|at| {
+            let (said, legs) = (Said(words[at]), legs[at]);
+            let penalty = bins.least(said.slack());
+            let score = match is_own_leg {
+                true => with_own_leg(said, bins, penalty, legs, assumed),
+                false => legs * penalty,
+            };
+            match said.merit() > 0 && reach.admits(said) {
+                true => score.to_bits(),
+                false => u32::MAX,
             }
-            _ => f32::INFINITY,
         })
+    }
+}
+
+/// What the score is no lower than of any relay of which this is said, where the other
+/// leg is `legs` or more.
+#[inline(always)]
+fn with_own_leg(said: Said, bins: Bins, penalty: f32, legs: f32, assumed: f32) -> f32 {
+    let own = own_leg(said, assumed);
+    // No relay has a lower score than this, with the other leg assumed.
+    let score = bins.least(said.merit());
+    let longer = score + (legs - assumed) * penalty;
+    let shorter = score * ((own + legs) / (own + assumed));
+    let by_score = if legs >= assumed { longer } else { shorter };
+    let by_parts = (own + legs) * penalty;
+    if by_score > by_parts {
+        by_score
+    } else {
+        by_parts
     }
 }
 
 /// The least round trip from here.
 #[inline(always)]
 fn own_leg(said: Said, assumed: f32) -> f32 {
-    let measured = match said.near() {
-        0 => f32::INFINITY,
-        near => Bins::FINE.least(near),
+    let near = Bins::FINE.least(said.near());
+    let measured = if said.near() > 0 { near } else { f32::INFINITY };
+    let unmeasured = if said.has_unmeasured() {
+        assumed
+    } else {
+        f32::INFINITY
     };
-    match said.has_unmeasured() && assumed < measured {
-        true => assumed,
-        false => measured,
+    if measured < unmeasured {
+        measured
+    } else {
+        unmeasured
     }
 }
 
 impl<'g, S: Sink<'g>> Guide for Pair<'_, 'g, S> {
-    type Key = f32;
+    type Key = u32;
 
-    const NEVER: f32 = f32::INFINITY;
     const IS_FAIR: bool = true;
 
-    fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
+    fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<u32> {
         match level {
             0 => self.of_leaves(part, node),
             _ => self.of_branches(part, level, node),
         }
     }
 
-    fn limit(&self) -> f32 {
-        self.sink.limit()
+    fn limit(&self) -> u32 {
+        self.sink.limit().to_bits()
     }
 
     fn land(&mut self, part: &Leaves, place: usize) {

@@ -14,24 +14,25 @@ pub(crate) struct Plain<'l, 'g, S> {
 }
 
 impl<'g, S: Sink<'g>> Guide for Plain<'_, 'g, S> {
-    type Key = f32;
+    type Key = u32;
 
-    const NEVER: f32 = f32::INFINITY;
     const IS_FAIR: bool = true;
 
     #[inline]
-    fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
+    fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<u32> {
         let reach = self.look.reach;
         part.summaries
             .words(level, node)
             .map(|word| match Said(word) {
-                said if said.merit() > 0 && reach.admits(said) => part.bins.least(said.merit()),
-                _ => f32::INFINITY,
+                said if said.merit() > 0 && reach.admits(said) => {
+                    part.bins.least(said.merit()).to_bits()
+                }
+                _ => u32::MAX,
             })
     }
 
-    fn limit(&self) -> f32 {
-        self.sink.limit()
+    fn limit(&self) -> u32 {
+        self.sink.limit().to_bits()
     }
 
     fn land(&mut self, part: &Leaves, place: usize) {

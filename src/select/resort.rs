@@ -4,8 +4,11 @@
 use crate::select::criteria::Candidate;
 use crate::select::explore::{Guide, Keys};
 use crate::select::search::Look;
-use crate::snapshot::{Earliest, Leaves, Said};
+use crate::snapshot::{Earliest, FANOUT, Leaves, Said};
 use crate::time::Tick;
+
+/// Keys of a tick, whose lowest bits name the child.
+const KEYS: u64 = FANOUT as u64;
 
 /// See the module's description.
 pub(crate) struct LastResort<'l, 'g> {
@@ -27,14 +30,13 @@ impl<'l, 'g> LastResort<'l, 'g> {
 impl Guide for LastResort<'_, '_> {
     type Key = u64;
 
-    const NEVER: u64 = u64::MAX;
     const IS_FAIR: bool = false;
 
     fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<u64> {
         let since = part.since.words(level, node);
         let said = part.summaries.words(level, node);
         std::array::from_fn(|at| match Earliest::tick(since[at]) {
-            Some(Tick(since)) if self.look.reach.admits(Said(said[at])) => since,
+            Some(Tick(since)) if self.look.reach.admits(Said(said[at])) => since * KEYS,
             _ => u64::MAX,
         })
     }
@@ -55,8 +57,8 @@ impl Guide for LastResort<'_, '_> {
         let Tick(since) = candidate
             .circuit
             .ejected_at(self.look.table.back_off(&record, now));
-        if since < self.limit {
-            (self.found, self.limit) = (Some(candidate), since);
+        if since * KEYS < self.limit {
+            (self.found, self.limit) = (Some(candidate), since * KEYS);
         }
     }
 }
