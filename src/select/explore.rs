@@ -1,7 +1,9 @@
 //! Branch and bound over the trees of a snapshot.
 
-use crate::snapshot::{FANOUT, Leaves};
+use crate::rtt::Four;
+use crate::snapshot::{FANOUT, Leaves, pick};
 use crate::sync::random_bits;
+use std::cmp::Ordering;
 
 /// What is looked for, and where.
 pub(crate) trait Guide {
@@ -21,48 +23,54 @@ pub(crate) trait Guide {
     fn land(&mut self, part: &Leaves, place: usize);
 }
 
-/// What is bounded: the lower, the better. The lowest bits of a key are not a part of
-/// the figure, so that they can name the child that has it.
-pub(crate) trait Key: Copy + Ord {
-    /// Beyond every limit.
+/// What is bounded: the lower, the better.
+pub(crate) trait Key: Copy + PartialOrd {
+    /// At or beyond every limit.
     const NEVER: Self;
 
-    fn with_lowest(self, bits: u32) -> Self;
-
-    fn lowest(self) -> u32;
+    /// The least key of a node, and a bit for each child that has it.
+    fn least(keys: &Keys<Self>) -> (Self, u32);
 }
 
 /// A key for each child of a node.
 pub(crate) type Keys<K> = [K; FANOUT];
 
-const LOWEST: u32 = FANOUT as u32 - 1;
-
-/// The key of a score: its bits, which are in its order, for it is not negative.
-impl Key for u32 {
-    const NEVER: Self = Self::MAX;
+/// A score.
+impl Key for f32 {
+    const NEVER: Self = Self::INFINITY;
 
     #[inline(always)]
-    fn with_lowest(self, bits: u32) -> Self {
-        self & !LOWEST | bits
-    }
-
-    #[inline(always)]
-    fn lowest(self) -> u32 {
-        self & LOWEST
+    fn least(keys: &Keys<Self>) -> (Self, u32) {
+        if FANOUT % 4 != 0 {
+            return least_one_by_one(keys);
+        }
+        let fours = || (0..FANOUT).step_by(4).map(|at| (at, Four::of(keys, at)));
+        let least = fours().fold(Four::splat(Self::INFINITY), |least, (_, four)| {
+            least.min(four)
+        });
+        let [a, b, c, d] = least.array();
+        let least = Four::splat(a)
+            .min(Four::splat(b))
+            .min(Four::splat(c).min(Four::splat(d)));
+        let equal = fours().fold(0, |mask, (at, four)| mask | four.equal(least) << at);
+        (least.array()[0], equal)
     }
 }
 
-/// The key of a tick.
+/// A tick.
 impl Key for u64 {
     const NEVER: Self = Self::MAX;
 
-    fn with_lowest(self, bits: u32) -> Self {
-        self & !Self::from(LOWEST) | Self::from(bits)
+    fn least(keys: &Keys<Self>) -> (Self, u32) {
+        least_one_by_one(keys)
     }
+}
 
-    fn lowest(self) -> u32 {
-        self as u32 & LOWEST
-    }
+fn least_one_by_one<K: Key>(keys: &Keys<K>) -> (K, u32) {
+    let lesser = |one, other| if other < one { other } else { one };
+    let least = keys.iter().copied().fold(K::NEVER, lesser);
+    let equal = keys.iter().map(|key| u32::from(*key == least));
+    (least, equal.rev().fold(0, |mask, bit| mask << 1 | bit))
 }
 
 /// Goes through the relays of a part, the best first within each node, as long as
@@ -73,8 +81,8 @@ pub(crate) fn explore<G: Guide>(guide: &mut G, part: &Leaves) {
 
 fn visit<G: Guide>(guide: &mut G, part: &Leaves, level: usize, node: usize) {
     let mut open = Open::new(guide, part, level, node);
-    while open.least < guide.limit() {
-        let below = open.take_least();
+    while open.least.0 < guide.limit() {
+        let below = open.take_least::<G>();
         match level {
             0 => guide.land(part, below),
             _ => visit(guide, part, level - 1, below),
@@ -90,12 +98,12 @@ pub(crate) fn explore_in_order<'a, G: Guide>(
 ) {
     let roots = parts.map(|part| Open::new(guide, part, part.summaries.top(), 0));
     let mut open: Vec<_> = roots.collect();
-    while let Some(nearest) = open.iter_mut().min_by_key(|node| (node.least, node.level)) {
-        if nearest.least >= guide.limit() {
+    while let Some(nearest) = open.iter_mut().min_by(|one, other| one.by_key(other)) {
+        if nearest.least.0 >= guide.limit() {
             return;
         }
         let Open { part, level, .. } = *nearest;
-        let below = nearest.take_least();
+        let below = nearest.take_least::<G>();
         match level {
             0 => guide.land(part, below),
             _ => open.push(Open::new(guide, part, level - 1, below)),
@@ -108,44 +116,41 @@ struct Open<'a, K> {
     part: &'a Leaves,
     level: usize,
     node: usize,
-    /// The lowest bits of each name the child, counted from `first` on.
     keys: Keys<K>,
-    first: u32,
-    least: K,
+    /// The least of them, and a bit for each child that has it.
+    least: (K, u32),
 }
 
 impl<'a, K: Key> Open<'a, K> {
     #[inline(always)]
     fn new<G: Guide<Key = K>>(guide: &mut G, part: &'a Leaves, level: usize, node: usize) -> Self {
-        let first = match G::IS_FAIR {
-            true => random_bits() as u32 & LOWEST,
-            false => 0,
-        };
-        let mut keys = guide.keys(part, level, node);
-        for (child, key) in keys.iter_mut().enumerate() {
-            *key = key.with_lowest((child as u32).wrapping_sub(first) & LOWEST);
-        }
+        let keys = guide.keys(part, level, node);
         Self {
             part,
             level,
             node,
-            first,
-            least: least(&keys),
+            least: K::least(&keys),
             keys,
         }
     }
 
-    /// The child with the least key, which it does not have any more.
+    /// The one with the lesser key first; of two that are equal the lower one, as it
+    /// leads to a relay sooner.
+    fn by_key(&self, other: &Self) -> Ordering {
+        let order = self.least.0.partial_cmp(&other.least.0);
+        let order = order.unwrap_or(Ordering::Equal);
+        order.then(self.level.cmp(&other.level))
+    }
+
+    /// A child with the least key, which it does not have any more.
     #[inline(always)]
-    fn take_least(&mut self) -> usize {
-        let child = (self.least.lowest() + self.first & LOWEST) as usize;
+    fn take_least<G: Guide>(&mut self) -> usize {
+        let child = match G::IS_FAIR {
+            true => pick(self.least.1, random_bits()),
+            false => self.least.1.trailing_zeros(),
+        } as usize;
         self.keys[child] = K::NEVER;
-        self.least = least(&self.keys);
+        self.least = K::least(&self.keys);
         self.node * FANOUT + child
     }
-}
-
-#[inline(always)]
-fn least<K: Key>(keys: &Keys<K>) -> K {
-    keys.iter().copied().fold(K::NEVER, K::min)
 }

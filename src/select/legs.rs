@@ -6,10 +6,10 @@
 //! learned, the leg is estimated. What is left is assumed. Nothing that a relay
 //! says of itself comes in here.
 
-use crate::rtt::{Coordinate, Each, Places, Vicinity};
+use crate::rtt::{Coordinate, Each, Four, Places, Vicinity};
 use crate::select::options::FindOptions;
 use crate::select::view::PeerView;
-use crate::snapshot::{Boxes, EachChild, FANOUT, Snapshot};
+use crate::snapshot::{Boxes, EachChild, Snapshot};
 use crate::sync::epoch::Guard;
 use crate::table::{RecordRef, Table};
 
@@ -133,7 +133,7 @@ impl<'a> Views<'a> {
     pub(crate) fn least_estimates(&self, boxes: &Boxes, assumed_micros: u32) -> EachChild {
         let assumed = assumed_micros as f32;
         let legs = |view: &View| view.least_estimates(boxes, assumed);
-        let mut least = self.target.as_ref().map_or([assumed; FANOUT], legs);
+        let mut least = self.target.as_ref().map_or([assumed; Places::MANY], legs);
         if let Some(requester) = &self.requester {
             let others = legs(requester);
             for (least, other) in least.iter_mut().zip(others) {
@@ -214,44 +214,32 @@ impl View {
     /// The legs to many places, or what is assumed where one is not known.
     #[inline]
     fn estimates(&self, places: &Places, assumed: f32) -> Each {
-        let mut estimates = match &self.place {
-            Some(Place::At(coordinate)) => coordinate.micros_to_all(places, self.farthest_micros),
-            Some(Place::Near(vicinity)) => vicinity.micros_to_all(places),
-            None => [f32::NAN; Places::MANY],
-        };
-        for estimate in &mut estimates {
-            *estimate = if estimate.is_nan() {
-                assumed
-            } else {
-                *estimate
-            };
+        match &self.place {
+            Some(Place::At(coordinate)) => {
+                coordinate.micros_to_all(places, self.farthest_micros, assumed)
+            }
+            Some(Place::Near(vicinity)) => vicinity.micros_to_all(places, assumed),
+            None => [assumed; Places::MANY],
         }
-        estimates
     }
 
     /// What no estimate is below, for the relays in each of some boxes.
     #[inline]
     fn least_estimates(&self, boxes: &Boxes, assumed: f32) -> EachChild {
-        let squares = |from: &Coordinate| boxes.squares(&from.position());
-        let mut least = [assumed; FANOUT];
         match &self.place {
             Some(Place::At(coordinate)) => {
-                let squares = squares(coordinate);
-                for (at, least) in least.iter_mut().enumerate() {
-                    let (square, height) = (squares[at], boxes.heights[at]);
-                    let bound = coordinate.least_within(square, height, boxes.least_adjustment);
-                    *least = bound.max(self.farthest_micros as f32);
-                }
+                let farthest = Four::splat(self.farthest_micros as f32);
+                boxes.each(&coordinate.position(), |square, heights| {
+                    let least = coordinate.least_within(square, heights, boxes.least_adjustment);
+                    least.max(farthest)
+                })
             }
-            Some(Place::Near(vicinity)) => {
-                let squares = squares(vicinity.centre());
-                for (at, least) in least.iter_mut().enumerate() {
-                    *least = vicinity.estimate(squares[at], boxes.heights[at]);
-                }
-            }
-            None => {}
+            Some(Place::Near(vicinity)) => boxes
+                .each(&vicinity.centre().position(), |square, heights| {
+                    vicinity.estimates(square, heights)
+                }),
+            None => [assumed; Places::MANY],
         }
-        least
     }
 
     /// The records of the relays that the peer measured.

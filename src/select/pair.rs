@@ -1,10 +1,11 @@
 //! The guide where something is known of the pair: bounds on the paths through all
 //! relays of a node, from where they are and how loaded.
 
+use crate::rtt::{Each, Four, Places};
 use crate::select::explore::{Guide, Keys};
 use crate::select::legs::Views;
 use crate::select::search::{Look, Sink};
-use crate::snapshot::{Bins, Boxes, FANOUT, Leaves, Said, Words};
+use crate::snapshot::{Boxes, FANOUT, Leaves, Words, figures};
 
 /// See the module's description.
 pub(crate) struct Pair<'l, 'g, S> {
@@ -12,7 +13,7 @@ pub(crate) struct Pair<'l, 'g, S> {
     views: &'l Views<'g>,
     pub(crate) sink: S,
     /// What is estimated of the peers' legs to the relays of one node of leaves.
-    legs: [f32; FANOUT],
+    legs: Each,
     /// Which node that is, the last whose keys were asked for.
     node: Option<(*const Leaves, usize)>,
 }
@@ -23,7 +24,7 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
             look,
             views,
             sink,
-            legs: [0.0; FANOUT],
+            legs: [0.0; Places::MANY],
             node: None,
         }
     }
@@ -58,7 +59,7 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         }
     }
 
-    fn of_leaves(&mut self, part: &Leaves, node: usize) -> Keys<u32> {
+    fn of_leaves(&mut self, part: &Leaves, node: usize) -> Keys<f32> {
         let places = part.geometry.as_ref();
         let places = places.and_then(|geometry| geometry.places(node));
         self.legs = match places {
@@ -66,24 +67,24 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
                 let assumed_micros = self.look.criteria.assumed_rtt_micros;
                 self.views.estimates(places, assumed_micros)
             }
-            None => [self.assumed_legs(); FANOUT],
+            None => [self.assumed_legs(); Places::MANY],
         };
         self.node = Some((part, node));
-        self.bounds(part, part.summaries.words(0, node), &self.legs)
+        self.bounds(part, &part.summaries.words(0, node), &self.legs)
     }
 
-    fn of_branches(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<u32> {
+    fn of_branches(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
         let geometry = part.geometry.as_ref();
         let legs = match geometry.and_then(|geometry| geometry.boxes(level, node)) {
             Some(boxes) => self.least_legs(boxes),
-            None => [self.assumed_legs(); FANOUT],
+            None => [self.assumed_legs(); Places::MANY],
         };
-        self.bounds(part, part.summaries.words(level, node), &legs)
+        self.bounds(part, &part.summaries.words(level, node), &legs)
     }
 
     /// What the legs of the peers are no shorter than, to the relays in some boxes.
     #[inline]
-    fn least_legs(&self, boxes: &Boxes) -> Keys<f32> {
+    fn least_legs(&self, boxes: &Boxes) -> Each {
         let assumed_micros = self.look.criteria.assumed_rtt_micros;
         let mut legs = self.views.least_estimates(boxes, assumed_micros);
         if boxes.unlocated != 0 {
@@ -97,78 +98,61 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         legs
     }
 
-    /// What scores are no lower than, where the legs of the peers are these or more.
-    ///
-    /// Written without a branch for each child, so that it is done for several at once.
+    /// What scores are no lower than, where the legs of the peers are these or more;
+    /// infinite where there is no relay, or none within reach.
     #[inline(always)]
-    fn bounds(&self, part: &Leaves, words: Words, legs: &Keys<f32>) -> Keys<u32> {
-        let assumed = self.look.criteria.assumed_rtt_micros as f32;
-        let (bins, reach) = (part.bins, self.look.reach);
-        let is_own_leg = self.views.requester().is_none();
-        std::array::from_fn(|at| {
-            let (said, legs) = (Said(words[at]), legs[at]);
-            let penalty = bins.least(said.slack());
-            let score = match is_own_leg {
-                true => with_own_leg(said, bins, penalty, legs, assumed),
-                false => legs * penalty,
+    fn bounds(&self, part: &Leaves, words: &Words, legs: &Each) -> Keys<f32> {
+        let assumed = Four::splat(self.look.criteria.assumed_rtt_micros as f32);
+        let (longest, admits_unmeasured) = self.look.reach.limits();
+        let [longest, infinite] = [longest, f32::INFINITY].map(Four::splat);
+        let mut keys = [f32::INFINITY; FANOUT];
+        for at in (0..FANOUT).step_by(4) {
+            let said = figures(words, at, part.bins, assumed);
+            let legs = Four::of(legs, at);
+            let bound = match self.views.requester() {
+                None => {
+                    let own = said.near.min(said.unmeasured);
+                    with_own_leg(own, said.score, said.penalty, legs, assumed)
+                }
+                Some(_) => legs * said.penalty,
             };
-            match said.merit() > 0 && reach.admits(said) {
-                true => score.to_bits(),
-                false => u32::MAX,
-            }
-        })
+            let far = match admits_unmeasured {
+                true => said.unmeasured.if_below(infinite, bound, infinite),
+                false => infinite,
+            };
+            let bound = said.near.if_below(longest, bound, far);
+            let bound = said.score.if_below(infinite, bound, infinite);
+            keys[at..at + 4].copy_from_slice(&bound.array());
+        }
+        keys
     }
 }
 
-/// What the score is no lower than of any relay of which this is said, where the other
-/// leg is `legs` or more.
+/// What the score is no lower than of a relay whose own leg is `own` or more and whose
+/// penalty is `penalty` or more, whose score with the other leg assumed is `score` or
+/// more, where the other leg is `legs` or more.
 #[inline(always)]
-fn with_own_leg(said: Said, bins: Bins, penalty: f32, legs: f32, assumed: f32) -> f32 {
-    let own = own_leg(said, assumed);
-    // No relay has a lower score than this, with the other leg assumed.
-    let score = bins.least(said.merit());
+fn with_own_leg(own: Four, score: Four, penalty: Four, legs: Four, assumed: Four) -> Four {
     let longer = score + (legs - assumed) * penalty;
     let shorter = score * ((own + legs) / (own + assumed));
-    let by_score = if legs >= assumed { longer } else { shorter };
-    let by_parts = (own + legs) * penalty;
-    if by_score > by_parts {
-        by_score
-    } else {
-        by_parts
-    }
-}
-
-/// The least round trip from here.
-#[inline(always)]
-fn own_leg(said: Said, assumed: f32) -> f32 {
-    let near = Bins::FINE.least(said.near());
-    let measured = if said.near() > 0 { near } else { f32::INFINITY };
-    let unmeasured = if said.has_unmeasured() {
-        assumed
-    } else {
-        f32::INFINITY
-    };
-    if measured < unmeasured {
-        measured
-    } else {
-        unmeasured
-    }
+    let by_score = legs.if_below(assumed, shorter, longer);
+    by_score.max((own + legs) * penalty)
 }
 
 impl<'g, S: Sink<'g>> Guide for Pair<'_, 'g, S> {
-    type Key = u32;
+    type Key = f32;
 
     const IS_FAIR: bool = true;
 
-    fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<u32> {
+    fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
         match level {
             0 => self.of_leaves(part, node),
             _ => self.of_branches(part, level, node),
         }
     }
 
-    fn limit(&self) -> u32 {
-        self.sink.limit().to_bits()
+    fn limit(&self) -> f32 {
+        self.sink.limit()
     }
 
     fn land(&mut self, part: &Leaves, place: usize) {

@@ -14,25 +14,23 @@ pub(crate) struct Plain<'l, 'g, S> {
 }
 
 impl<'g, S: Sink<'g>> Guide for Plain<'_, 'g, S> {
-    type Key = u32;
+    type Key = f32;
 
     const IS_FAIR: bool = true;
 
     #[inline]
-    fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<u32> {
+    fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
         let reach = self.look.reach;
         part.summaries
             .words(level, node)
             .map(|word| match Said(word) {
-                said if said.merit() > 0 && reach.admits(said) => {
-                    part.bins.least(said.merit()).to_bits()
-                }
-                _ => u32::MAX,
+                said if said.merit() > 0 && reach.admits(said) => part.bins.least(said.merit()),
+                _ => f32::INFINITY,
             })
     }
 
-    fn limit(&self) -> u32 {
-        self.sink.limit().to_bits()
+    fn limit(&self) -> f32 {
+        self.sink.limit()
     }
 
     fn land(&mut self, part: &Leaves, place: usize) {

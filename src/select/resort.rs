@@ -4,11 +4,8 @@
 use crate::select::criteria::Candidate;
 use crate::select::explore::{Guide, Keys};
 use crate::select::search::Look;
-use crate::snapshot::{Earliest, FANOUT, Leaves, Said};
+use crate::snapshot::{Earliest, Leaves, Said};
 use crate::time::Tick;
-
-/// Keys of a tick, whose lowest bits name the child.
-const KEYS: u64 = FANOUT as u64;
 
 /// See the module's description.
 pub(crate) struct LastResort<'l, 'g> {
@@ -36,7 +33,7 @@ impl Guide for LastResort<'_, '_> {
         let since = part.since.words(level, node);
         let said = part.summaries.words(level, node);
         std::array::from_fn(|at| match Earliest::tick(since[at]) {
-            Some(Tick(since)) if self.look.reach.admits(Said(said[at])) => since * KEYS,
+            Some(Tick(since)) if self.look.reach.admits(Said(said[at])) => since,
             _ => u64::MAX,
         })
     }
@@ -57,8 +54,8 @@ impl Guide for LastResort<'_, '_> {
         let Tick(since) = candidate
             .circuit
             .ejected_at(self.look.table.back_off(&record, now));
-        if since * KEYS < self.limit {
-            (self.found, self.limit) = (Some(candidate), since * KEYS);
+        if since < self.limit {
+            (self.found, self.limit) = (Some(candidate), since);
         }
     }
 }

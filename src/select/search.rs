@@ -125,6 +125,16 @@ impl Reach {
         }
     }
 
+    /// The longest round trip that will do, as the next figure, and whether one that
+    /// was not measured will.
+    pub(crate) fn limits(self) -> (f32, bool) {
+        let longest = match self.near {
+            0 => f32::INFINITY,
+            near => f32::from_bits(Bins::FINE.least(near).to_bits() + 1),
+        };
+        (longest, self.unmeasured)
+    }
+
     /// Whether there may be a relay within reach where a summary says this.
     #[inline(always)]
     pub(crate) fn admits(self, said: Said) -> bool {

@@ -1,14 +1,14 @@
 //! Where the relays of an order are: by leaf, and a box around those of each node.
 
-use crate::rtt::{Coordinate, Places};
+use crate::rtt::{Coordinate, Four, Places};
 use crate::snapshot::tree::FANOUT;
 
 /// A number for each child of a node.
-pub(crate) type EachChild = [f32; FANOUT];
+pub(crate) type EachChild = [f32; Places::MANY];
 
 const AXES: usize = Coordinate::DIMENSIONS;
 
-const _: () = assert!(FANOUT == Places::MANY);
+const _: () = assert!(FANOUT <= Places::MANY);
 
 /// See the module's description.
 pub(crate) struct Geometry {
@@ -24,7 +24,7 @@ pub(crate) struct Boxes {
     low: [EachChild; AXES],
     high: [EachChild; AXES],
     /// The least height.
-    pub(crate) heights: EachChild,
+    heights: EachChild,
     /// The least adjustment of any.
     pub(crate) least_adjustment: f32,
     /// A bit for each child below which is a relay whose position is not known.
@@ -68,9 +68,9 @@ impl Bounds {
 impl Boxes {
     fn around(children: &[Bounds]) -> Self {
         let mut boxes = Self {
-            low: [[f32::INFINITY; FANOUT]; AXES],
-            high: [[f32::NEG_INFINITY; FANOUT]; AXES],
-            heights: [f32::INFINITY; FANOUT],
+            low: [[f32::INFINITY; Places::MANY]; AXES],
+            high: [[f32::NEG_INFINITY; Places::MANY]; AXES],
+            heights: [f32::INFINITY; Places::MANY],
             least_adjustment: f32::INFINITY,
             unlocated: 0,
         };
@@ -99,22 +99,29 @@ impl Boxes {
         whole
     }
 
-    /// The squares of the distances from a position to each box; infinite where a
-    /// box is around nothing.
-    #[inline]
-    pub(crate) fn squares(&self, from: &[f32; AXES]) -> EachChild {
-        let mut squares = [0.0; FANOUT];
-        for axis in 0..AXES {
-            let at = from[axis];
-            for (branch, square) in squares.iter_mut().enumerate() {
-                let below = self.low[axis][branch] - at;
-                let above = at - self.high[axis][branch];
-                let off = if below > above { below } else { above };
-                let off = if off > 0.0 { off } else { 0.0 };
-                *square += off * off;
+    /// What follows for each from the square of the distance to its box and the least
+    /// height in it; all of that is infinite where a box is around nothing.
+    #[inline(always)]
+    pub(crate) fn each(
+        &self,
+        from: &[f32; AXES],
+        follows: impl Fn(Four, Four) -> Four,
+    ) -> EachChild {
+        let from = from.map(Four::splat);
+        let zero = Four::splat(0.0);
+        let mut each = [0.0; Places::MANY];
+        for at in (0..Places::MANY).step_by(4) {
+            let mut square = zero;
+            for axis in 0..AXES {
+                let below = Four::of(&self.low[axis], at) - from[axis];
+                let above = from[axis] - Four::of(&self.high[axis], at);
+                let off = below.max(above).max(zero);
+                square = square + off * off;
             }
+            let number = follows(square, Four::of(&self.heights, at));
+            each[at..at + 4].copy_from_slice(&number.array());
         }
-        squares
+        each
     }
 }
 

@@ -27,7 +27,7 @@ mod tree;
 pub(crate) use base::Surveyed;
 pub(crate) use bins::Bins;
 pub(crate) use geometry::{Boxes, EachChild};
-pub(crate) use lanes::{Best, best as best_of, pick};
+pub(crate) use lanes::{Best, best as best_of, figures, pick};
 pub(crate) use leaf::{Class, Earliest, Said, Subject, Terms};
 pub(crate) use leaves::Leaves;
 pub(crate) use noted::{Note, Noted};
