@@ -200,14 +200,24 @@ impl Coordinate {
     }
 
     /// What no estimate to places within some bounds is below: of the squares of
-    /// their distances, their heights and their adjustment.
+    /// their distances, their heights and their adjustment. And the same without their
+    /// heights; below everything where the adjustment may take more than there is.
     #[inline(always)]
-    pub(crate) fn least_within(&self, square: Four, heights: Four, adjustment: f32) -> Four {
+    pub(crate) fn least_within(
+        &self,
+        square: Four,
+        heights: Four,
+        adjustment: f32,
+    ) -> (Four, Four) {
         let [zero, one, most] = [0.0, 1.0, MAX_MICROS].map(Four::splat);
-        let plain = square.sqrt() + (Four::splat(self.height) + heights);
-        let adjusted = plain + Four::splat(self.adjustment + adjustment);
-        // Where the adjustment takes more than there is, it does not count.
-        zero.if_below(adjusted, adjusted.min(most).max(one), one)
+        let minus_infinite = Four::splat(f32::NEG_INFINITY);
+        let way = square.sqrt() + Four::splat(self.height);
+        let adjusted = way + Four::splat(self.adjustment + adjustment);
+        let leg = adjusted + heights;
+        (
+            zero.if_below(leg, leg.min(most).max(one), one),
+            adjusted.if_below(zero, minus_infinite, adjusted),
+        )
     }
 
     /// The distance without adjustments.

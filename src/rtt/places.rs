@@ -27,6 +27,12 @@ impl Places {
         (!height.is_nan()).then(|| Coordinate::of_parts(position, height, self.adjustments[place]))
     }
 
+    /// The height of a node; 0 if it has not been located.
+    pub(crate) fn height(&self, place: usize) -> f32 {
+        // What is no number is not the greater one.
+        self.heights[place].max(0.0)
+    }
+
     /// Notes where a node is.
     pub(crate) fn put(&mut self, place: usize, node: &Coordinate) {
         for (axis, at) in self.axes.iter_mut().zip(node.position()) {

@@ -73,17 +73,18 @@ impl Vicinity {
     #[inline]
     pub(crate) fn micros_to_all(&self, places: &Places, unknown: f32) -> Each {
         places.each(&self.centre, unknown, |square, heights, _| {
-            self.estimates(square, heights)
+            self.estimates(square, heights).0
         })
     }
 
     /// The round trips to places at distances of which these are the squares: the
-    /// longer the distance and the higher the place, the longer.
+    /// longer the distance and the higher the place, the longer. And what they are no
+    /// shorter than without the heights.
     #[inline(always)]
-    pub(crate) fn estimates(&self, square: Four, heights: Four) -> Four {
+    pub(crate) fn estimates(&self, square: Four, heights: Four) -> (Four, Four) {
         let [spread, least, most] = [self.spread, self.least_micros, MAX_MICROS].map(Four::splat);
-        let estimate = (square + spread).sqrt() + heights;
-        estimate.max(least).min(most)
+        let way = (square + spread).sqrt();
+        ((way + heights).max(least).min(most), way)
     }
 
     fn estimate(&self, square: f32, height: f32) -> f32 {

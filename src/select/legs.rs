@@ -9,9 +9,43 @@
 use crate::rtt::{Coordinate, Each, Four, Places, Vicinity};
 use crate::select::options::FindOptions;
 use crate::select::view::PeerView;
-use crate::snapshot::{Boxes, EachChild, Snapshot};
+use crate::snapshot::{Boxes, Snapshot};
 use crate::sync::epoch::Guard;
 use crate::table::{RecordRef, Table};
+
+/// What the legs to the relays in each of some boxes are no shorter than.
+pub(crate) struct LeastLegs {
+    pub(crate) legs: Each,
+    /// The same without the height of the relay; below everything where that cannot be
+    /// told apart.
+    pub(crate) ways: Each,
+}
+
+impl LeastLegs {
+    fn of(legs: Each) -> Self {
+        Self { legs, ways: legs }
+    }
+
+    /// By the squares of the distances from a node, and the least heights.
+    #[inline(always)]
+    fn to(boxes: &Boxes, from: &Coordinate, least: impl Fn(Four, Four) -> (Four, Four)) -> Self {
+        let mut legs = Self::of([0.0; Places::MANY]);
+        boxes.each(&from.position(), |at, square, heights| {
+            let (leg, way) = least(square, heights);
+            legs.legs[at..at + 4].copy_from_slice(&leg.array());
+            legs.ways[at..at + 4].copy_from_slice(&way.array());
+        });
+        legs
+    }
+
+    /// The legs to some may be what is assumed.
+    fn assume(&mut self, children: u64, assumed: f32) {
+        for at in (0..Places::MANY).filter(|at| children >> at & 1 == 1) {
+            self.legs[at] = self.legs[at].min(assumed);
+            self.ways[at] = self.ways[at].min(assumed);
+        }
+    }
+}
 
 /// One leg in microseconds, by how it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,15 +164,22 @@ impl<'a> Views<'a> {
     /// What the legs of peers are no shorter than, to the relays in each of some
     /// boxes, but for those that they published.
     #[inline]
-    pub(crate) fn least_estimates(&self, boxes: &Boxes, assumed_micros: u32) -> EachChild {
+    pub(crate) fn least_legs(&self, boxes: &Boxes, assumed_micros: u32) -> LeastLegs {
         let assumed = assumed_micros as f32;
-        let legs = |view: &View| view.least_estimates(boxes, assumed);
-        let mut least = self.target.as_ref().map_or([assumed; Places::MANY], legs);
-        if let Some(requester) = &self.requester {
-            let others = legs(requester);
-            for (least, other) in least.iter_mut().zip(others) {
-                *least += other;
-            }
+        let legs = |view: &Option<View>| match view {
+            Some(view) => view.least_legs(boxes, assumed),
+            None => LeastLegs::of([assumed; Places::MANY]),
+        };
+        let mut least = legs(&self.target);
+        if self.requester.is_some() {
+            least.legs = sums(&least.legs, &legs(&self.requester).legs);
+        }
+        if boxes.unlocated != 0 {
+            let assumed = match self.requester {
+                None => assumed,
+                Some(_) => 2.0 * assumed,
+            };
+            least.assume(boxes.unlocated, assumed);
         }
         least
     }
@@ -223,22 +264,24 @@ impl View {
         }
     }
 
-    /// What no estimate is below, for the relays in each of some boxes.
+    /// What no leg is shorter than, to the relays in each of some boxes.
     #[inline]
-    fn least_estimates(&self, boxes: &Boxes, assumed: f32) -> EachChild {
+    fn least_legs(&self, boxes: &Boxes, assumed: f32) -> LeastLegs {
         match &self.place {
             Some(Place::At(coordinate)) => {
                 let farthest = Four::splat(self.farthest_micros as f32);
-                boxes.each(&coordinate.position(), |square, heights| {
-                    let least = coordinate.least_within(square, heights, boxes.least_adjustment);
-                    least.max(farthest)
+                LeastLegs::to(boxes, coordinate, |square, heights| {
+                    let (leg, way) =
+                        coordinate.least_within(square, heights, boxes.least_adjustment);
+                    (leg.max(farthest), way)
                 })
             }
-            Some(Place::Near(vicinity)) => boxes
-                .each(&vicinity.centre().position(), |square, heights| {
+            Some(Place::Near(vicinity)) => {
+                LeastLegs::to(boxes, vicinity.centre(), |square, heights| {
                     vicinity.estimates(square, heights)
-                }),
-            None => [assumed; Places::MANY],
+                })
+            }
+            None => LeastLegs::of([assumed; Places::MANY]),
         }
     }
 

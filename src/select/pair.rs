@@ -5,7 +5,7 @@ use crate::rtt::{Each, Four, Places};
 use crate::select::explore::{Guide, Keys};
 use crate::select::legs::Views;
 use crate::select::search::{Look, Sink};
-use crate::snapshot::{Boxes, FANOUT, Leaves, Words, figures};
+use crate::snapshot::{FANOUT, Leaves, Located, Words, figures, joint_figures};
 
 /// See the module's description.
 pub(crate) struct Pair<'l, 'g, S> {
@@ -60,8 +60,8 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
     }
 
     fn of_leaves(&mut self, part: &Leaves, node: usize) -> Keys<f32> {
-        let places = part.geometry.as_ref();
-        let places = places.and_then(|geometry| geometry.places(node));
+        let located = part.located.as_ref();
+        let places = located.and_then(|located| located.geometry.places(node));
         self.legs = match places {
             Some(places) => {
                 let assumed_micros = self.look.criteria.assumed_rtt_micros;
@@ -70,49 +70,51 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
             None => [self.assumed_legs(); Places::MANY],
         };
         self.node = Some((part, node));
-        self.bounds(part, &part.summaries.words(0, node), &self.legs)
+        let words = part.summaries.words(0, node);
+        self.bounds(part, &words, |at, _| {
+            (Four::of(&self.legs, at), Four::splat(0.0))
+        })
     }
 
     fn of_branches(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
-        let geometry = part.geometry.as_ref();
-        let legs = match geometry.and_then(|geometry| geometry.boxes(level, node)) {
-            Some(boxes) => self.least_legs(boxes),
-            None => [self.assumed_legs(); Places::MANY],
+        let words = part.summaries.words(level, node);
+        let located = part.located.as_ref();
+        let boxes =
+            located.and_then(|located| Some((located, located.geometry.boxes(level, node)?)));
+        let assumed = Four::splat(self.assumed_legs());
+        let Some((Located { joint, .. }, boxes)) = boxes else {
+            return self.bounds(part, &words, |_, _| (assumed, Four::splat(0.0)));
         };
-        self.bounds(part, &part.summaries.words(level, node), &legs)
-    }
-
-    /// What the legs of the peers are no shorter than, to the relays in some boxes.
-    #[inline]
-    fn least_legs(&self, boxes: &Boxes) -> Each {
+        let joint = joint.words(level, node);
         let assumed_micros = self.look.criteria.assumed_rtt_micros;
-        let mut legs = self.views.least_estimates(boxes, assumed_micros);
-        if boxes.unlocated != 0 {
-            let assumed = self.assumed_legs();
-            for (at, leg) in legs.iter_mut().enumerate() {
-                if boxes.unlocated >> at & 1 == 1 && assumed < *leg {
-                    *leg = assumed;
-                }
-            }
-        }
-        legs
+        let legs = self.views.least_legs(boxes, assumed_micros);
+        self.bounds(part, &words, |at, penalty| {
+            let least = joint_figures(&joint, at) + Four::of(&legs.ways, at) * penalty;
+            (Four::of(&legs.legs, at), least)
+        })
     }
 
-    /// What scores are no lower than, where the legs of the peers are these or more;
-    /// infinite where there is no relay, or none within reach.
+    /// What scores are no lower than, where the legs of the peers and the scores are no
+    /// less than what is said of four relays with these penalties; infinite where there
+    /// is no relay, or none within reach.
     #[inline(always)]
-    fn bounds(&self, part: &Leaves, words: &Words, legs: &Each) -> Keys<f32> {
+    fn bounds(
+        &self,
+        part: &Leaves,
+        words: &Words,
+        legs: impl Fn(usize, Four) -> (Four, Four),
+    ) -> Keys<f32> {
         let assumed = Four::splat(self.look.criteria.assumed_rtt_micros as f32);
         let (longest, admits_unmeasured) = self.look.reach.limits();
         let [longest, infinite] = [longest, f32::INFINITY].map(Four::splat);
         let mut keys = [f32::INFINITY; FANOUT];
         for at in (0..FANOUT).step_by(4) {
             let said = figures(words, at, part.bins, assumed);
-            let legs = Four::of(legs, at);
+            let (legs, least) = legs(at, said.penalty);
             let bound = match self.views.requester() {
                 None => {
                     let own = said.near.min(said.unmeasured);
-                    with_own_leg(own, said.score, said.penalty, legs, assumed)
+                    with_own_leg(own, said.score, said.penalty, legs, assumed).max(least)
                 }
                 Some(_) => legs * said.penalty,
             };

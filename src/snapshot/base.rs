@@ -5,8 +5,8 @@
 //! take one, and they lie evenly spread in it, so that of equal relays one is as likely
 //! to be chosen as another. Where
 //! positions are known, a node's relays are split among its children at the middle
-//! of the axis on which they lie farthest apart, the round trip from here being one
-//! of the axes (a ball tree of boxes: Omohundro, "Five balltree construction
+//! of the axis on which they lie farthest apart, the round trip from here and the
+//! height being one of the axes (a ball tree of boxes: Omohundro, "Five balltree construction
 //! algorithms", 1989).
 
 use crate::record::Handle;
@@ -65,7 +65,9 @@ impl Base {
             .iter()
             .map(|(place, it)| (*place, it.position))
             .collect();
-        leaves.geometry = Geometry::new(&located, leaves.summaries.top() + 1);
+        if let Some(geometry) = Geometry::new(&located, leaves.summaries.top() + 1) {
+            leaves.locate(geometry);
+        }
         Self {
             leaves,
             by_record: by_record.into_boxed_slice(),
@@ -154,11 +156,13 @@ fn separate(relays: &mut [Surveyed], middle: usize) {
 
 const AXES: usize = Coordinate::DIMENSIONS + 1;
 
-/// Where a located relay is on an axis; the last is the round trip from here.
+/// Where a located relay is on an axis; the last is what every path through it has,
+/// the round trip from here and the height.
 fn along(it: &Surveyed, axis: usize) -> f32 {
     match &it.position {
         Some(at) if axis < Coordinate::DIMENSIONS => at.position()[axis],
-        _ => it.own_micros as f32,
+        Some(at) => it.own_micros as f32 + at.height(),
+        None => it.own_micros as f32,
     }
 }
 
@@ -212,7 +216,8 @@ mod tests {
                 for it in &surveyed {
                     let place = base.place_of(it.relay).expect("a place");
                     assert_eq!(base.leaves.at(place), Some(it.relay));
-                    let geometry = base.leaves.geometry.as_ref();
+                    let located = base.leaves.located.as_ref();
+                    let geometry = located.map(|located| &located.geometry);
                     let at = geometry.and_then(|geometry| geometry.position(place));
                     let expected = it.position.map(|at| at.position());
                     assert_eq!(at.map(|at| at.position()), expected);
@@ -250,7 +255,7 @@ mod tests {
     #[test]
     fn a_box_is_around_all_below_it() {
         let base = Base::new(surveyed(5_000, |index| index % 10 > 0));
-        let geometry = base.leaves.geometry.as_ref().unwrap();
+        let geometry = &base.leaves.located.as_ref().unwrap().geometry;
         let from = [3e4; Coordinate::DIMENSIONS];
         for (place, _) in base.iter() {
             let mut child = place / FANOUT;
@@ -261,8 +266,13 @@ mod tests {
                     Some(at) => {
                         let square = (0..Coordinate::DIMENSIONS)
                             .map(|axis| (at.position()[axis] - from[axis]).powi(2));
-                        assert!(boxes.squares(&from)[branch] <= square.sum::<f32>() * 1.000_01);
-                        assert!(boxes.heights[branch] <= at.height());
+                        let square = square.sum::<f32>() * 1.000_01;
+                        boxes.each(&from, |first, squares, heights| {
+                            if let Some(lane) = branch.checked_sub(first).filter(|&it| it < 4) {
+                                assert!(squares.array()[lane] <= square);
+                                assert!(heights.array()[lane] <= at.height());
+                            }
+                        });
                     }
                     None => assert!(boxes.unlocated >> branch & 1 == 1),
                 }

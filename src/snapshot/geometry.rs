@@ -4,7 +4,7 @@ use crate::rtt::{Coordinate, Four, Places};
 use crate::snapshot::tree::FANOUT;
 
 /// A number for each child of a node.
-pub(crate) type EachChild = [f32; Places::MANY];
+type EachChild = [f32; Places::MANY];
 
 const AXES: usize = Coordinate::DIMENSIONS;
 
@@ -99,17 +99,12 @@ impl Boxes {
         whole
     }
 
-    /// What follows for each from the square of the distance to its box and the least
-    /// height in it; all of that is infinite where a box is around nothing.
+    /// Hands out, by four, the squares of the distances to the boxes and the least
+    /// heights in them; all of that is infinite where a box is around nothing.
     #[inline(always)]
-    pub(crate) fn each(
-        &self,
-        from: &[f32; AXES],
-        follows: impl Fn(Four, Four) -> Four,
-    ) -> EachChild {
+    pub(crate) fn each(&self, from: &[f32; AXES], mut take: impl FnMut(usize, Four, Four)) {
         let from = from.map(Four::splat);
         let zero = Four::splat(0.0);
-        let mut each = [0.0; Places::MANY];
         for at in (0..Places::MANY).step_by(4) {
             let mut square = zero;
             for axis in 0..AXES {
@@ -118,10 +113,8 @@ impl Boxes {
                 let off = below.max(above).max(zero);
                 square = square + off * off;
             }
-            let number = follows(square, Four::of(&self.heights, at));
-            each[at..at + 4].copy_from_slice(&number.array());
+            take(at, square, Four::of(&self.heights, at));
         }
-        each
     }
 }
 
@@ -165,6 +158,12 @@ impl Geometry {
     #[inline]
     pub(crate) fn boxes(&self, level: usize, node: usize) -> Option<&Boxes> {
         self.boxes[level - 1].get(node)
+    }
+
+    /// How high the relay at a place is above the core; 0 if that is not known.
+    pub(crate) fn height(&self, place: usize) -> f32 {
+        let places = self.places(place / FANOUT);
+        places.map_or(0.0, |places| places.height(place % FANOUT))
     }
 
     /// Where the relay at a place is.

@@ -67,6 +67,15 @@ pub(crate) fn figures(words: &Words, at: usize, bins: Bins, assumed: Four) -> Fi
     }
 }
 
+/// The least figures that the ranks in four words of a node stand for, from one on; 0
+/// for what they do not say.
+#[inline(always)]
+pub(crate) fn joint_figures(words: &Words, at: usize) -> Four {
+    let (ranks, _) = FourBits::halves(std::array::from_fn(|lane| words[at + lane]));
+    let ranks = ranks.and(0x7fff);
+    ranks.if_zero(Four::splat(0.0), Bins::FINE.least_of_four(ranks))
+}
+
 #[cfg(target_arch = "x86_64")]
 #[allow(unused_unsafe, reason = "needed up to Rust 1.86")]
 mod sse {

@@ -106,8 +106,8 @@ impl Snapshot {
 
     /// Where a relay is, if it is in the base and that is known.
     pub(crate) fn position_of(&self, relay: Handle) -> Option<crate::rtt::Coordinate> {
-        let geometry = self.base.leaves.geometry.as_ref()?;
-        geometry.position(self.base.place_of(relay)?)
+        let located = self.base.leaves.located.as_ref()?;
+        located.geometry.position(self.base.place_of(relay)?)
     }
 
     /// The leaf of a relay, in each base and in the runs.
