@@ -145,9 +145,10 @@ impl<'a, K: Key> Open<'a, K> {
     /// A child with the least key, which it does not have any more.
     #[inline(always)]
     fn take_least<G: Guide>(&mut self) -> usize {
-        let child = match G::IS_FAIR {
-            true => pick(self.least.1, random_bits()),
-            false => self.least.1.trailing_zeros(),
+        let equal = self.least.1;
+        let child = match G::IS_FAIR && !equal.is_power_of_two() {
+            true => pick(equal, random_bits()),
+            false => equal.trailing_zeros(),
         } as usize;
         self.keys[child] = K::NEVER;
         self.least = K::least(&self.keys);

@@ -16,16 +16,22 @@ pub(crate) struct Pair<'l, 'g, S> {
     legs: Each,
     /// Which node that is, the last whose keys were asked for.
     node: Option<(*const Leaves, usize)>,
+    /// How many nodes of leaves there were so far.
+    nodes: u32,
+    /// Whether to be content with less the longer it takes.
+    hurries: bool,
 }
 
 impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
-    pub(crate) fn new(look: &'l Look<'g>, views: &'l Views<'g>, sink: S) -> Self {
+    pub(crate) fn new(look: &'l Look<'g>, views: &'l Views<'g>, sink: S, hurries: bool) -> Self {
         Self {
             look,
             views,
             sink,
             legs: [0.0; Places::MANY],
             node: None,
+            nodes: 0,
+            hurries,
         }
     }
 
@@ -50,6 +56,19 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
             || options.allow_unmeasured
     }
 
+    /// By which share a relay must be better than what was found, after so many nodes:
+    /// where a registry's own choices have evened out scores, hundreds tie within the
+    /// bounds, and to tell them apart would take longer than it is worth.
+    fn share(&self) -> f32 {
+        match self.nodes {
+            _ if !self.hurries => 1.0,
+            ..8 => 1.0,
+            8..16 => 1.0 / 1.02,
+            16..64 => 1.0 / 1.04,
+            _ => 1.0 / 1.06,
+        }
+    }
+
     /// The legs of the peers to a relay of which no position is known.
     fn assumed_legs(&self) -> f32 {
         let assumed = self.look.criteria.assumed_rtt_micros as f32;
@@ -70,6 +89,7 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
             None => [self.assumed_legs(); Places::MANY],
         };
         self.node = Some((part, node));
+        self.nodes += 1;
         let words = part.summaries.words(0, node);
         self.bounds(part, &words, |at, _| {
             (Four::of(&self.legs, at), Four::splat(0.0))
@@ -154,7 +174,7 @@ impl<'g, S: Sink<'g>> Guide for Pair<'_, 'g, S> {
     }
 
     fn limit(&self) -> f32 {
-        self.sink.limit()
+        self.sink.limit() * self.share()
     }
 
     fn land(&mut self, part: &Leaves, place: usize) {

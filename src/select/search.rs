@@ -314,7 +314,7 @@ impl<'g> Search<'g> {
                 plain.sink
             }
             Some(views) => {
-                let mut pair = Pair::new(look, views, sink);
+                let mut pair = Pair::new(look, views, sink, !in_order);
                 pair.look_at_published();
                 if pair.may_find_more() {
                     go_through(&mut pair, snapshot, in_order);
