@@ -405,6 +405,31 @@ fn a_departure_beside_a_merge_reaches_the_next_base() {
     });
 }
 
+/// A search that has a snapshot at hand comes to an end of the relays that are due,
+/// although another snapshot is in force by now.
+#[test]
+fn a_relay_that_is_due_is_woken_where_it_was_found() {
+    check(2, || {
+        let relays = Relays::<1>::merged();
+        let publication = &relays.publication;
+        publication.context.expect_waiting();
+        let record = &relays.records[0];
+        record.change_circuit(|circuit| circuit.with_failure(Failure::TimedOut, back_off()));
+        publication.refresh(&relays.subject(0), true);
+        let other = Arc::clone(&relays);
+        let merging = thread::spawn(move || other.merge());
+        let at_hand = Arc::clone(&publication.load());
+        for part in at_hand.parts() {
+            while let Some(place) = part.due_at(Tick(5)) {
+                publication.wake(part, place, &relays.subject(0), Tick(5));
+            }
+        }
+        assert_eq!(relays.said(&at_hand, 0).len(), 1);
+        assert!(Said(relays.said(&at_hand, 0)[0]).merit() > 0);
+        merging.join().unwrap();
+    });
+}
+
 /// A change of load where a snapshot is at hand that may be replaced meanwhile.
 #[test]
 fn a_lease_by_an_old_snapshot_reaches_the_next_base() {
