@@ -283,17 +283,17 @@ impl<'g> Search<'g> {
     /// over.
     fn wake(&self, snapshot: &Snapshot, most: usize) {
         let tick = self.look.criteria.tick;
-        let context = &self.look.table.publication().context;
-        if !context.may_wait() {
+        if !self.look.table.publication().context.may_wait() {
             return;
         }
         for part in snapshot.parts() {
             for _ in 0..most {
-                let Some(relay) = part.due_at(tick).and_then(|place| part.at(place)) else {
+                // Not in the snapshot in force, which may be another by now: here it
+                // would stay due for ever.
+                let Some(place) = part.due_at(tick) else {
                     break;
                 };
-                context.judge_at(tick);
-                self.look.table.refresh(relay);
+                self.look.table.wake(part, place, tick);
             }
         }
     }

@@ -18,6 +18,8 @@ mod geometry;
 mod lanes;
 mod leaf;
 mod leaves;
+#[cfg(all(test, relay_loom))]
+mod models;
 mod noted;
 mod publication;
 mod run;
