@@ -239,16 +239,34 @@ mod tests {
         assert!(base.iter().map(own).is_sorted());
     }
 
+    /// By a descent that takes each child of a node alike.
     #[test]
-    fn siblings_have_as_many_relays() {
-        for relays in [65, 1_025, 16_385] {
+    fn a_relay_is_as_likely_to_be_chosen_as_another() {
+        for relays in [2, 65, 129, 1_000, 1_025, 16_385] {
             let base = Base::new(surveyed(relays, |_| false));
-            let mut counts = vec![0_usize; base.leaves.places().div_ceil(FANOUT)];
-            base.iter()
-                .for_each(|(place, _)| counts[place / FANOUT] += 1);
-            counts.retain(|&count| count > 0);
-            let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
-            assert!(most - least <= 1 + least / 8, "{relays}: {least} to {most}");
+            let occupied: Vec<usize> = base.iter().map(|(place, _)| place).collect();
+            let mut chances = vec![1.0; occupied.len()];
+            for level in 0..=base.leaves.summaries.top() {
+                let node = |place: usize| place / span(level);
+                let mut children: Vec<usize> = occupied
+                    .iter()
+                    .map(|place| place / FANOUT.pow(level as u32))
+                    .collect();
+                children.dedup();
+                let mut of_node = std::collections::HashMap::new();
+                for child in children {
+                    *of_node.entry(child / FANOUT).or_insert(0) += 1;
+                }
+                for (place, chance) in occupied.iter().zip(&mut chances) {
+                    *chance /= f64::from(of_node[&node(*place)]);
+                }
+            }
+            let fair = 1.0 / relays as f64;
+            assert!(
+                chances
+                    .iter()
+                    .all(|chance| (fair / 2.0..fair * 2.0).contains(chance))
+            );
         }
     }
 
