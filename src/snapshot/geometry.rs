@@ -107,9 +107,9 @@ impl Boxes {
         let zero = Four::splat(0.0);
         for at in (0..Places::MANY).step_by(4) {
             let mut square = zero;
-            for axis in 0..AXES {
-                let below = Four::of(&self.low[axis], at) - from[axis];
-                let above = from[axis] - Four::of(&self.high[axis], at);
+            for ((low, high), &from) in self.low.iter().zip(&self.high).zip(&from) {
+                let below = Four::of(low, at) - from;
+                let above = from - Four::of(high, at);
                 let off = below.max(above).max(zero);
                 square = square + off * off;
             }

@@ -115,9 +115,8 @@ impl Context {
 
 impl Leaves {
     pub(crate) fn new(places: usize, bins: Bins) -> Self {
-        let entries = ZeroedSlice::new(places.max(1));
         Self {
-            entries: entries.expect("memory for an order of relays"),
+            entries: ZeroedSlice::new_or_abort(places.max(1)),
             summaries: Tree::new(places, false),
             due: Tree::new(places, true),
             since: Tree::new(places, true),
@@ -183,7 +182,7 @@ impl Leaves {
         let waits = context.may_wait() && leaf().due != 0;
         // Before it is out of sight, so that it comes back in time.
         if waits {
-            self.refresh_waiting(place, &leaf);
+            self.refresh_waiting(place, leaf);
         }
         let (before, after) = self.summaries.update(place, fully, || leaf().summary);
         self.recount(before, after);
@@ -193,7 +192,7 @@ impl Leaves {
         }
         // Or after it is in sight again.
         if !waits && context.may_wait() && self.due.leaf(place) | self.since.leaf(place) != 0 {
-            self.refresh_waiting(place, &leaf);
+            self.refresh_waiting(place, leaf);
         }
     }
 
@@ -261,7 +260,7 @@ impl Leaves {
         let mut node = 0;
         for level in (0..=self.due.top()).rev() {
             let words = self.due.words(level, node).into_iter();
-            node = node * FANOUT + words.clone().position(|word| is_due(word))?;
+            node = node * FANOUT + words.clone().position(is_due)?;
         }
         Some(node)
     }
