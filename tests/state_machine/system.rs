@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 /// How far, relatively, the score of a relay handed out may be from the best one's.
-const TOLERANCE: f64 = 1e-6;
+const TOLERANCE: f64 = 1.0 / 500.0;
 
 pub struct System {
     settings: Settings<NodeId>,
