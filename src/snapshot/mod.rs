@@ -24,6 +24,8 @@ mod noted;
 mod publication;
 mod run;
 mod score;
+#[cfg(all(test, not(relay_loom)))]
+mod tests;
 mod tree;
 
 pub(crate) use base::Surveyed;

@@ -124,6 +124,11 @@ fn stays_in_sight_beside(others: &'static [Change]) {
 }
 
 #[test]
+fn a_leaf_is_in_sight_that_another_thread_has_set() {
+    stays_in_sight_beside(&[(0, 3)]);
+}
+
+#[test]
 fn a_leaf_is_in_sight_beside_a_sibling_that_rises() {
     stays_in_sight_beside(&[(1, 5)]);
 }
@@ -316,15 +321,14 @@ fn arrivals_that_outgrow_a_run_lose_nothing_to_each_other() {
 #[test]
 fn a_merge_beside_a_look_hides_nothing() {
     check(2, || {
-        let relays = Relays::<2>::new();
-        relays.arrive(0);
-        relays.arrive(1);
+        let relays = Relays::<3>::new();
+        (0..3).for_each(|index| relays.arrive(index));
         let other = Arc::clone(&relays);
         let merging = thread::spawn(move || other.merge());
-        assert_eq!(relays.seen(), [0, 1]);
+        assert_eq!(relays.seen(), [0, 1, 2]);
         assert!(relays.has_any());
         merging.join().unwrap();
-        assert_eq!(relays.seen(), [0, 1]);
+        assert_eq!(relays.seen(), [0, 1, 2]);
         assert!(relays.has_any());
     });
 }
@@ -409,16 +413,16 @@ fn a_departure_beside_a_merge_reaches_the_next_base() {
 /// although another snapshot is in force by now.
 #[test]
 fn a_relay_that_is_due_is_woken_where_it_was_found() {
-    check(2, || {
+    check(1, || {
         let relays = Relays::<1>::merged();
         let publication = &relays.publication;
         publication.context.expect_waiting();
         let record = &relays.records[0];
         record.change_circuit(|circuit| circuit.with_failure(Failure::TimedOut, back_off()));
         publication.refresh(&relays.subject(0), true);
+        let at_hand = Arc::clone(&publication.load());
         let other = Arc::clone(&relays);
         let merging = thread::spawn(move || other.merge());
-        let at_hand = Arc::clone(&publication.load());
         for part in at_hand.parts() {
             while let Some(place) = part.due_at(Tick(5)) {
                 publication.wake(part, place, &relays.subject(0), Tick(5));

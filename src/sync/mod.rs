@@ -10,8 +10,8 @@
 //! |---|---|---|---|
 //! | ordinary | `std`, `parking_lot` | `crossbeam-epoch`, a collector of our own | `arc-swap` |
 //! | `--cfg relay_delays` | the same, and a delay before some of the operations on atomics | the same | the same |
-//! | `--cfg relay_loom` | `loom` | a mock: what is deferred never runs | `loom::RwLock<Arc<T>>` |
-//! | `--cfg relay_loom --cfg crossbeam_loom` | `loom` | `crossbeam-epoch` under loom | `loom::RwLock<Arc<T>>` |
+//! | `--cfg relay_loom` | `loom` | a mock: what is deferred never runs | an atomic number |
+//! | `--cfg relay_loom --cfg crossbeam_loom` | `loom` | `crossbeam-epoch` under loom | an atomic number |
 
 use std::ops::Deref;
 

@@ -1,6 +1,6 @@
 //! What the model checker synchronises with.
 
-use super::{Arc, Ordering, Zeroable};
+use super::{Arc, AtomicU64, Ordering, Zeroable};
 use std::ops::Deref;
 
 pub(crate) use loom::cell::UnsafeCell;
@@ -71,9 +71,14 @@ impl<T> Deref for ZeroedSlice<T> {
     }
 }
 
-/// The swapped pointer as a lock that loom can see.
+/// The swapped pointer as the number of what it points to: a look at it gives the one
+/// who swaps it no order, as a lock would.
 #[derive(Debug)]
-pub(crate) struct Swap<T>(loom::sync::RwLock<Arc<T>>);
+pub(crate) struct Swap<T> {
+    current: AtomicU64,
+    /// All that there ever was; not for loom to see.
+    kept: std::sync::Mutex<Vec<Arc<T>>>,
+}
 
 pub(crate) struct Loaded<T>(Arc<T>);
 
@@ -87,16 +92,34 @@ impl<T> Deref for Loaded<T> {
 
 impl<T> Swap<T> {
     pub(crate) fn new(value: Arc<T>) -> Self {
-        Self(loom::sync::RwLock::new(value))
+        Self {
+            current: AtomicU64::default(),
+            kept: std::sync::Mutex::new(vec![value]),
+        }
     }
 
     pub(crate) fn load(&self) -> Loaded<T> {
-        Loaded(Arc::clone(&self.0.read().expect("never poisoned")))
+        // Acquire: as the real one.
+        let current = self.current.load(Ordering::Acquire) as usize;
+        Loaded(Arc::clone(&self.kept()[current]))
     }
 
     pub(crate) fn replace(&self, current: &Arc<T>, next: Arc<T>) -> Option<Arc<T>> {
-        let mut value = self.0.write().expect("never poisoned");
-        Arc::ptr_eq(&value, current).then(|| std::mem::replace(&mut *value, next))
+        let (from, to) = {
+            let mut kept = self.kept();
+            let from = kept.iter().position(|kept| Arc::ptr_eq(kept, current));
+            kept.push(next);
+            (from.expect("it was loaded") as u64, kept.len() as u64 - 1)
+        };
+        // AcqRel: likewise.
+        let replaced = self
+            .current
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+        replaced.ok().map(|_| Arc::clone(current))
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Vec<Arc<T>>> {
+        self.kept.lock().expect("never poisoned")
     }
 }
 

@@ -12,11 +12,22 @@ use std::time::Duration;
 /// So few nodes that they meet each other all the time.
 pub const NODES: usize = 8;
 
+/// And so many that only come and go together, for trees of several levels.
+pub const CROWD: usize = 40;
+
+/// The crowd's ids follow those of the other nodes.
+pub fn crowd() -> impl Iterator<Item = NodeId> {
+    (NODES..NODES + CROWD).map(node)
+}
+
 /// The nodes' ids, of different lengths and with common beginnings.
 pub fn node(index: usize) -> NodeId {
     let lengths = [32, 1, 63, 2, 8, 33, 16, 62];
-    let mut bytes = vec![7; lengths[index]];
+    let mut bytes = vec![7; *lengths.get(index).unwrap_or(&32)];
     bytes[0] = index as u8 / 2;
+    if index >= NODES {
+        bytes[1] = index as u8;
+    }
     NodeId::from_bytes(&bytes).expect("a valid length")
 }
 
@@ -47,6 +58,10 @@ pub enum Operation {
     Unban(NodeId),
     Maintain,
     Advance(Step),
+    /// Each of the crowd, with this capacity.
+    RegisterCrowd(u32),
+    /// One in so many of the crowd changes.
+    ChangeCrowd(usize, Wave),
 }
 
 /// A step in time, in the measure of the registry's settings.
@@ -59,6 +74,17 @@ pub enum Step {
     Slice,
     BackOff { millis: u32 },
     Far { days: u32 },
+}
+
+/// What becomes of a part of the crowd.
+#[derive(Clone, Copy, Debug)]
+pub enum Wave {
+    Fills,
+    Empties,
+    Drains(bool),
+    Fails(Fault),
+    Succeeds,
+    Leaves,
 }
 
 impl Step {
@@ -107,7 +133,8 @@ fn settings() -> impl Strategy<Value = Settings<NodeId>> {
     let local = option::weighted(0.2, any_node());
     let assumed = prop_oneof![3 => Just(ms(100)), 1 => Just(ms(7))];
     let ejected = prop_oneof![1 => Just(0.0), 3 => Just(0.5), 1 => Just(1.0)];
-    (1..=8_usize, pace, local, any::<bool>(), assumed, ejected).prop_map(
+    let max_relays = prop_oneof![4 => 1..=NODES, 1 => 20..=NODES + CROWD];
+    (max_relays, pace, local, any::<bool>(), assumed, ejected).prop_map(
         |(max_relays, (tick, ttl), local, public_only, assumed_rtt, max_ejected)| Settings {
             max_relays,
             ttl,
@@ -141,6 +168,19 @@ fn operation(settings: Settings<NodeId>) -> impl Strategy<Value = Operation> {
         1 => any_node().prop_map(Unban),
         5 => Just(Maintain),
         8 => step().prop_map(Advance),
+        1 => (1..=3_u32).prop_map(RegisterCrowd),
+        2 => (1..=6_usize, wave()).prop_map(|(one_in, wave)| ChangeCrowd(one_in, wave)),
+    ]
+}
+
+fn wave() -> impl Strategy<Value = Wave> {
+    prop_oneof![
+        3 => Just(Wave::Fills),
+        2 => Just(Wave::Empties),
+        2 => any::<bool>().prop_map(Wave::Drains),
+        3 => fault().prop_map(Wave::Fails),
+        1 => Just(Wave::Succeeds),
+        1 => Just(Wave::Leaves),
     ]
 }
 
@@ -262,10 +302,15 @@ fn load() -> impl Strategy<Value = u32> {
     prop_oneof![10 => 0..6_u32, 2 => 0..120_u32, 1 => 0..=CAPACITY_CEILING]
 }
 
+/// Most of the crowd: more than a search compares one by one.
+fn many_excluded() -> impl Strategy<Value = std::collections::BTreeSet<NodeId>> {
+    btree_set((0..NODES + CROWD).prop_map(node), 9..NODES + CROWD)
+}
+
 fn query() -> impl Strategy<Value = Query<NodeId>> {
     let wishes = (
         0..=NODES + 1,
-        btree_set(any_node(), 0..4),
+        prop_oneof![4 => btree_set(any_node(), 0..4), 1 => many_excluded()],
         option::of(prop_oneof![
             Just(ms(10)),
             Just(ms(100)),

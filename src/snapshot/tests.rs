@@ -1,0 +1,202 @@
+//! Trees of summaries against a scan of the records, after many threads changed them.
+
+use super::base::Surveyed;
+use super::leaf::{Leaf, Subject, Terms};
+use super::leaves::Leaves;
+use super::publication::{Publication, Snapshot};
+use super::tree::{FANOUT, Join, Tree};
+use crate::record::{BackOff, Extra, Failure, Handle, Lifecycle, Load, Record};
+use crate::sync::{Arc, Zeroable, epoch};
+use crate::time::Tick;
+use std::convert::Infallible;
+use std::sync::Barrier;
+use std::thread;
+
+const CAPACITY: u32 = 3;
+
+struct Relays {
+    records: Vec<(Record, Extra)>,
+    publication: Publication,
+}
+
+impl Relays {
+    fn new(count: usize) -> Self {
+        let relays = Self {
+            records: (0..count)
+                .map(|_| (Record::vacant(), Extra::vacant()))
+                .collect(),
+            publication: Publication::new(Terms::FOR_TESTS),
+        };
+        relays.publication.context.expect_waiting();
+        for (index, (record, extra)) in relays.records.iter().enumerate() {
+            record.begin(extra, &[index as u8; 32].into(), CAPACITY, None);
+            record.set_lifecycle(Lifecycle::live(Tick(9), 0));
+        }
+        relays
+    }
+
+    fn subject(&self, index: usize) -> Subject<'_> {
+        let (record, extra) = &self.records[index];
+        Subject {
+            record,
+            extra,
+            handle: Handle {
+                index: index as u32,
+                generation: 0,
+            },
+        }
+    }
+
+    fn arrive(&self, index: usize) {
+        let subject = self.subject(index);
+        self.publication.append(subject.handle, subject.extra);
+        self.publication.refresh(&subject, true);
+    }
+
+    fn merge(&self) {
+        let survey = |relay: Handle| {
+            Some(Surveyed {
+                relay,
+                own_micros: 1 + relay.index % 7,
+                position: None,
+            })
+        };
+        let subject = |relay: Handle| self.subject(relay.index as usize);
+        let mut merger = self.publication.merger();
+        self.publication
+            .merge(&mut merger, &epoch::pin(), survey, subject);
+    }
+
+    /// Any change of any of these relays, as the table makes it.
+    fn change_any(&self, rng: &mut fastrand::Rng, indices: std::ops::Range<usize>) {
+        let subject = self.subject(rng.usize(indices));
+        let record = subject.record;
+        let at = BackOff {
+            now: Tick(0),
+            tick_nanos: Terms::FOR_TESTS.tick_nanos,
+            jitter: rng.u8(..),
+        };
+        match rng.u8(..6) {
+            0 => {
+                record.settle_rtt(subject.extra, 0, Some(rng.u32(1..50_000)), || {});
+                self.publication.refresh(&subject, true);
+            }
+            1 => {
+                record.change_circuit(|circuit| circuit.with_failure(Failure::TimedOut, at));
+                self.publication.refresh(&subject, true);
+            }
+            2 => {
+                record.change_circuit(|circuit| circuit.with_success(at));
+                self.publication.refresh(&subject, true);
+            }
+            _ => self.change_load(&subject, rng.u32(..=CAPACITY)),
+        }
+    }
+
+    fn change_load(&self, subject: &Subject<'_>, to: u32) {
+        let at_hand = self.publication.load();
+        let next = |load: Load| Ok::<_, Infallible>(load.with_report(to));
+        let Ok((before, after)) = subject.record.update_load(next);
+        if before.refusal().is_some() && after.refusal().is_none() {
+            self.publication.refresh_touched(subject, true);
+        } else {
+            let change = (before, after);
+            self.publication
+                .refresh_load(subject, change, Some(&at_hand));
+        }
+    }
+
+    /// The leaves of relays in the snapshot in force, as a scan of the records has it.
+    fn scan(&self) {
+        let snapshot: Arc<Snapshot> = Arc::clone(&self.publication.load());
+        for part in snapshot.parts() {
+            assert_joined(&part.summaries, part.places(), "summaries");
+            assert_joined(&part.due, part.places(), "due");
+            assert_joined(&part.since, part.places(), "since");
+            (0..part.places()).for_each(|place| self.scan_place(part, place));
+        }
+        assert_eq!(snapshot.iter().count(), self.records.len());
+    }
+
+    fn scan_place(&self, part: &Leaves, place: usize) {
+        let said = part.summaries.leaf(place);
+        let Some(relay) = part.at(place) else {
+            assert_eq!(said, 0);
+            return;
+        };
+        let subject = self.subject(relay.index as usize);
+        let leaf = Leaf::of(&subject, &Terms::FOR_TESTS, part.bins, Tick(0));
+        assert_eq!(said, leaf.summary, "{relay:?}");
+        // Too early costs a look; too late would lose the relay.
+        assert!(part.due.leaf(place) >= leaf.due, "{relay:?}");
+    }
+}
+
+fn assert_joined<J: Join>(tree: &Tree<J>, leaves: usize, name: &str) {
+    let mut below = leaves;
+    for level in 1..=tree.top() {
+        below = below.div_ceil(FANOUT);
+        for at in 0..below {
+            let joined = J::join(tree.words(level - 1, at));
+            let word = tree.words(level, at / FANOUT)[at % FANOUT] & J::FIELDS;
+            assert_eq!(word, joined, "{name}: word {at} of level {level}");
+        }
+    }
+}
+
+/// Relays that are there from the start, and others that arrive.
+const THERE: usize = 400;
+const ALL: usize = 600;
+const STEPS: usize = if cfg!(miri) { 20 } else { 20_000 };
+
+/// Four threads change the relays, one merges, and one has others arrive; then the trees
+/// say what the records say.
+#[test]
+fn trees_say_what_a_scan_finds_after_changes_beside_merges() {
+    let relays = Relays::new(ALL);
+    (0..THERE).for_each(|index| relays.arrive(index));
+    relays.merge();
+    let start = Barrier::new(6);
+    thread::scope(|scope| {
+        for seed in 0..4 {
+            let (relays, start) = (&relays, &start);
+            scope.spawn(move || {
+                let mut rng = fastrand::Rng::with_seed(seed);
+                start.wait();
+                (0..STEPS).for_each(|_| relays.change_any(&mut rng, 0..ALL));
+            });
+        }
+        scope.spawn(|| {
+            start.wait();
+            (THERE..ALL).for_each(|index| {
+                relays.arrive(index);
+                thread::yield_now();
+            });
+        });
+        scope.spawn(|| {
+            start.wait();
+            (0..40).for_each(|_| relays.merge());
+        });
+    });
+    relays.scan();
+    relays.merge();
+    relays.scan();
+}
+
+/// All threads at the same few relays.
+#[test]
+fn trees_say_what_a_scan_finds_after_changes_of_a_few_relays() {
+    let relays = Relays::new(20);
+    (0..20).for_each(|index| relays.arrive(index));
+    relays.merge();
+    thread::scope(|scope| {
+        for seed in 0..4 {
+            let relays = &relays;
+            scope.spawn(move || {
+                let mut rng = fastrand::Rng::with_seed(seed);
+                (0..STEPS).for_each(|_| relays.change_any(&mut rng, 7..9));
+            });
+        }
+    });
+    relays.scan();
+}
