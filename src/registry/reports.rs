@@ -14,8 +14,8 @@ impl Registry {
     /// changed, if the relay is not held or the value is zero or above
     /// [`MAX_RTT`](crate::MAX_RTT).
     ///
-    /// What counts is the least of the last five minutes. It counts in scores
-    /// at once, in the order of relays after the next housekeeping pass.
+    /// What counts is the least of the last five minutes. A call that starts after
+    /// this has returned chooses by it; the next housekeeping pass sorts by it.
     /// Lock-free, without allocation or system call.
     pub fn record_rtt(&self, relay: &NodeId, rtt: Duration) -> bool {
         self.core().record_rtt(relay, rtt)
@@ -53,7 +53,8 @@ impl Registry {
     /// of itself. What does not fit with what others say is left out, and no
     /// single view moves a relay far; many views of one peer do: see to it that
     /// none is heard more often than others. It counts in finds after the next
-    /// housekeeping pass. Waits for whoever else is at it: not for a hot path.
+    /// housekeeping pass. Waits for other threads that learn or sort: not for a hot
+    /// path.
     ///
     /// ```
     /// use relay_registry::{NodeId, PeerView, Registry, Vivaldi};
@@ -114,11 +115,12 @@ impl Registry {
     ///
     /// When more than a share of all relays
     /// ([`max_ejected`](crate::RegistryBuilder::max_ejected)) are failing, those that
-    /// failed longest ago are a last resort.
+    /// failed longest ago are a last resort. A find then costs about what it costs
+    /// when all work.
     ///
     /// Report what your own attempts tell, and think twice about what peers say
     /// of others. Lock-free, without allocation or system call; one
-    /// compare-and-swap.
+    /// compare-and-swap on the relay's circuit, and what searches see of the relay.
     ///
     /// ```
     /// use relay_registry::{CircuitState, Failure, NodeId, Registry};
