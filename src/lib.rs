@@ -43,7 +43,7 @@
 //!   and so is what the peers [publish](PeerView) of the few relays near them.
 //!   The rest is estimated between network [coordinates](Coordinate), where peers
 //!   have one and the registry [learned](Registry::learn) where its relays are.
-//!   What nobody knows is [assumed](RegistryBuilder::assumed_rtt), never zero.
+//!   What is not known is [assumed](RegistryBuilder::assumed_rtt), never zero.
 //!   A relay's own word counts for nothing.
 //! - **Failures count.** [`Registry::report_failure`] opens a circuit breaker on the
 //!   relay; it is handed out on trial after a back-off that grows, and trusted
@@ -84,16 +84,16 @@
 //!   that starts after its registration returned, and to none that starts after
 //!   its departure or deadline.
 //! - **Capacity is never exceeded** by [leases](Lease), under any interleaving.
-//!   Dropping a lease gives its unit back once, wherever and whenever. Nobody is
+//!   Dropping a lease gives its unit back once, wherever and whenever. No lease is
 //!   refused while there is room, but for an instant [at which a capacity is
 //!   lowered, or a relay leaves](Registry::lease).
 //! - **The bound on relays is strict**, renewals always succeed at it, and
-//!   nobody is refused for a relay that is gone or one that never came.
+//!   no relay is refused for one that is gone or one that never came.
 //! - **"None" means none.** A relay that is available throughout a call is found by
 //!   it, whatever other threads do meanwhile; [`FindError`] counts why relays were
 //!   passed over.
 //! - **The best means the best.** What a call chooses has a score within 1/32 of the
-//!   best, among all relays that will do, by the loads of that moment; within 1/500
+//!   best, among all relays that will do, by the loads of that moment; within 1/512
 //!   where there are at most 64. So it is with limits, exclusions and views as well,
 //!   as far as the registry knows the legs of a path.
 //! - **Membership is linearizable** for each id. A [`RelayInfo`]'s endpoint,

@@ -30,8 +30,8 @@ pub enum Maintenance {
     #[default]
     Thread,
     /// The embedder, by calling [`Registry::maintain`]. Until it does, expired
-    /// relays are handed out to nobody (their deadline is judged against the
-    /// current tick, which registrations raise, too), but take up memory.
+    /// relays are not handed out (their deadline is judged against the current
+    /// tick, which registrations raise, too), but take up memory.
     Manual,
 }
 
@@ -118,7 +118,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// What a leg that nobody measured is ranked at: above zero, up to
+    /// What a leg that was not measured is ranked at: above zero, up to
     /// [`MAX_RTT`](crate::MAX_RTT), by default 100 ms.
     ///
     /// It stands for the round trip to a relay not yet measured, and for the

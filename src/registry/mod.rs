@@ -159,7 +159,7 @@ impl Registry {
     ///
     /// Lock-free; linearizable with the other operations on the same id. The
     /// bound on the number of relays is never exceeded, not for a moment, and
-    /// nobody is refused for a registration that does not come about. Reads
+    /// no relay is refused for a registration that does not come about. Reads
     /// the clock. A renewal that changes nothing but the deadline is one
     /// compare-and-swap and does not allocate. At the bound, a new relay first
     /// sweeps those that are due; without a maintenance thread, a registration
@@ -312,7 +312,7 @@ impl Registry {
     ///
     /// Weakly consistent: every relay that is live throughout the call is in
     /// it, none that was dead throughout is, and none is in it twice. Visits
-    /// all records and allocates the answer; holds nobody up.
+    /// all records and allocates the answer; no other call waits for it.
     #[must_use]
     pub fn relays(&self) -> Vec<RelayInfo> {
         self.core().relays()

@@ -27,8 +27,8 @@ impl Registry {
     /// It follows from the round trips that are [recorded](Self::record_rtt), a
     /// housekeeping pass later. A registry keeps positions from the first call
     /// to this, [`relay_coordinate`](Self::relay_coordinate) or
-    /// [`learn`](Self::learn) on. Waits for whoever else is at it: not for a hot
-    /// path.
+    /// [`learn`](Self::learn) on. Waits for other threads that learn or sort: not
+    /// for a hot path.
     #[must_use]
     pub fn coordinate(&self) -> Coordinate {
         self.core().coordinate()
@@ -36,11 +36,11 @@ impl Registry {
 
     /// Where a relay is, to the best of what is known: for peers to find their
     /// own coordinate by (see [`Vivaldi`](crate::Vivaldi)). `None` if it is not
-    /// held, or nobody measured it.
+    /// held, or was not measured.
     ///
     /// It is learned from round trips that this node and others measured to the
-    /// relay; a relay says nothing of its own place. Waits for whoever else is
-    /// at it: not for a hot path.
+    /// relay; a relay says nothing of its own place. Waits for other
+    /// threads that learn or sort: not for a hot path.
     #[must_use]
     pub fn relay_coordinate(&self, relay: &NodeId) -> Option<Coordinate> {
         self.core().relay_coordinate(relay)
@@ -101,8 +101,8 @@ impl Registry {
             .with_live(relay, |record| record.set_draining(draining))
     }
 
-    /// Takes in that an attempt to use a relay failed: it is handed out to
-    /// nobody for a while, and then on trial, to one caller at a time. False if
+    /// Takes in that an attempt to use a relay failed: it is not handed out
+    /// for a while, and then on trial, to one caller at a time. False if
     /// it is not held.
     ///
     /// This is a circuit breaker for each relay. How long it stays open depends
@@ -148,8 +148,8 @@ impl Registry {
         self.core().report_success(relay)
     }
 
-    /// Bans a relay for some time from now, rounded up to a tick: it is handed
-    /// out to nobody and no [lease](Self::lease) on it is given, whether it is
+    /// Bans a relay for some time from now, rounded up to a tick: it is not
+    /// handed out and no [lease](Self::lease) on it is given, whether it is
     /// registered now, renews, or leaves and comes back. Leases given stay. A
     /// ban that is in force is replaced.
     ///
