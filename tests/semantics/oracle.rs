@@ -1,4 +1,4 @@
-//! Selection against an oracle that knows every relay and compares all of them.
+//! Selection against an oracle that knows every relay and looks at all of them.
 
 use crate::common::*;
 use proptest::collection::vec;
@@ -8,11 +8,10 @@ use std::time::Duration;
 
 /// What a leg that nobody measured counts as: the registry's default.
 const ASSUMED: Duration = ms(100);
-/// Scores of so many relays are told apart finely.
+/// Of so many relays scores are told apart finely.
 const FEW: usize = 64;
-/// Scores of few relays that differ by no more than this share are equal to a find.
+/// By which share two scores may differ and count as equal, of few relays and of many.
 const FINE: f64 = 1.0 / 512.0;
-/// The same for many.
 const COARSE: f64 = 1.0 / 32.0;
 /// Scores are kept in single precision.
 const ROUNDING: f64 = 1e-5;
@@ -143,6 +142,25 @@ impl Scene {
         relay.score()
     }
 
+    /// Whether a search for `count` sees all that could be in its answer: so far it
+    /// goes beyond the place where it has enough.
+    fn is_within_reach(&self, count: usize) -> bool {
+        let Some(&last) = self.scores().get(count - 1) else {
+            return true;
+        };
+        let mut by_path: Vec<_> = self.relays.iter().collect();
+        by_path.sort_by(|one, other| one.path().total_cmp(&other.path()));
+        let mut enough = by_path.iter().scan(0, |found, relay| {
+            *found += usize::from(relay.is_eligible(&self.wish));
+            Some(*found >= count)
+        });
+        let enough = enough.position(|enough| enough).expect("so many there are");
+        let promising = by_path
+            .iter()
+            .filter(|relay| relay.path() <= last * (1.0 + ROUNDING));
+        promising.count() <= enough + FEW
+    }
+
     /// The answers of a find and of a reservation, which gives its unit back.
     fn answers(&self) -> [Option<NodeId>; 2] {
         let options = self.options();
@@ -254,10 +272,12 @@ proptest! {
         for answer in scene.answers() {
             let score = answer.map(|id| scene.score_of(id));
             prop_assert_eq!(score.is_some(), best.is_some());
-            prop_assert!(score <= best.map(|best| best * (1.0 + COARSE + ROUNDING)), "{score:?}, best {best:?}");
+            let limit = best.map(|best| best * (1.0 + COARSE + ROUNDING));
+            prop_assert!(score <= limit, "{score:?}, best {best:?}");
         }
     }
 
+    /// Place by place, and in the order of the scores themselves.
     #[test]
     fn a_list_holds_the_best(
         relays in vec(relay(), 0..4 * FEW),
