@@ -1,5 +1,5 @@
-//! Relays and peers in a made-up world with access links of their own, in which
-//! coordinates fit; loads come from elsewhere, at 0.6 of the capacity, or from
+//! Relays and peers in a made-up world of thirty metropolitan areas, with access links
+//! of their own, in which coordinates fit; loads come from elsewhere, at 0.6 of the capacity, or from
 //! the registry's own reservations.
 
 use super::{Sessions, empty_registry, endpoint, random_id};
@@ -61,9 +61,10 @@ impl World {
     pub fn idle(relays: usize, capacity: u32, targets: usize, witnesses: usize, seed: u64) -> Self {
         let rng = &mut Rng::with_seed(seed);
         let registry = empty_registry(relays);
-        let home = place(rng);
+        let metros = Metros::new(&mut Rng::with_seed(11));
+        let home = metros.place(rng);
         let relays: Vec<_> = (0..relays)
-            .map(|_| (random_id(rng), place(rng), 0))
+            .map(|_| (random_id(rng), metros.place(rng), 0))
             .collect();
         let options = RegisterOptions::new().capacity(capacity);
         for (id, at, _) in &relays {
@@ -74,7 +75,7 @@ impl World {
         }
         for (id, at, _) in &relays {
             for _ in 0..witnesses {
-                let place = place(rng);
+                let place = metros.place(rng);
                 let view = coordinate_of(&place)
                     .measured(*id, rtt(at, &place))
                     .expect("a sane time");
@@ -87,7 +88,9 @@ impl World {
             capacity,
             home,
             relays,
-            targets: (0..targets).map(|_| (random_id(rng), place(rng))).collect(),
+            targets: (0..targets)
+                .map(|_| (random_id(rng), metros.place(rng)))
+                .collect(),
         }
     }
 
@@ -177,13 +180,45 @@ impl World {
     }
 }
 
-/// A place in a world of three dimensions, some 100 ms across.
-fn place(rng: &mut Rng) -> Place {
-    let mut position = [0.0; AXES];
-    for axis in position.iter_mut().take(3) {
-        *axis = rng.f32() * 100_000.0;
+/// Where peers and relays gather: the more of them, the lower the number.
+struct Metros(Vec<[f32; AXES]>);
+
+const METROS: usize = 30;
+
+impl Metros {
+    /// Thirty, some 200 ms by 100 ms across.
+    fn new(rng: &mut Rng) -> Self {
+        let mut centre = |_| {
+            let mut position = [0.0; AXES];
+            position[0] = rng.f32() * 200_000.0;
+            position[1] = rng.f32() * 100_000.0;
+            position[2] = normal(rng) * 5_000.0;
+            position[3] = normal(rng) * 5_000.0;
+            position
+        };
+        Self((0..METROS).map(&mut centre).collect())
     }
-    (position, 500.0 + rng.f32().powi(3) * 20_000.0)
+
+    /// A place in one of them, within a few milliseconds of its centre, with an access
+    /// link of 1 ms to 20 ms.
+    fn place(&self, rng: &mut Rng) -> Place {
+        let weight = |metro: usize| 1.0 / (metro as f32 + 2.0);
+        let mut drawn = rng.f32() * (0..METROS).map(weight).sum::<f32>();
+        let metro = (0..METROS - 1).find(|&metro| {
+            drawn -= weight(metro);
+            drawn < 0.0
+        });
+        let mut position = self.0[metro.unwrap_or(METROS - 1)];
+        for axis in &mut position[..4] {
+            *axis += normal(rng) * 2_000.0;
+        }
+        (position, 1_000.0 + rng.f32() * 19_000.0)
+    }
+}
+
+/// Around zero, most within 1.
+fn normal(rng: &mut Rng) -> f32 {
+    (-2.0 * (1.0 - rng.f32()).ln()).sqrt() * (rng.f32() * std::f32::consts::TAU).cos()
 }
 
 fn rtt(one: &Place, other: &Place) -> Duration {

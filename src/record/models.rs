@@ -5,6 +5,7 @@ use crate::relay::NodeId;
 use crate::sync::{Arc, Zeroable, check};
 use crate::time::Tick;
 use loom::thread;
+use std::convert::Infallible;
 use std::ops::Deref;
 
 /// A record and what goes with it.
@@ -26,6 +27,23 @@ impl Whole {
         let (record, extra) = (Record::vacant(), Extra::vacant());
         record.begin(&extra, id, capacity, None);
         Self { record, extra }
+    }
+
+    /// What a measurement does to the record.
+    fn measure(&self, micros: u32) -> bool {
+        self.record.add_sample(&self.extra, 0, micros);
+        self.record.settle_rtt(&self.extra, 0, None, || {})
+    }
+
+    fn seed(&self, micros: u32) -> bool {
+        self.record.settle_rtt(&self.extra, 0, Some(micros), || {})
+    }
+
+    fn change_load(&self, next: impl Fn(Load) -> Load) {
+        let changed = self
+            .record
+            .update_load(|load| Ok::<_, Infallible>(next(load)));
+        assert!(changed.is_ok());
     }
 
     fn glance_at(&self, id: &NodeId) -> Option<Lifecycle> {
@@ -84,7 +102,7 @@ fn a_report_beside_a_lease_counts_neither_twice() {
     check(3, || {
         let record = idle(10);
         let other = Arc::clone(&record);
-        let reporting = thread::spawn(move || other.report_load(4));
+        let reporting = thread::spawn(move || other.change_load(|load| load.with_report(4)));
         assert!(record.take_lease(10).is_ok());
         reporting.join().unwrap();
         // Four were there at the report, ours among them or after it.
@@ -99,7 +117,7 @@ fn draining_begins_for_all_leases_not_yet_taken() {
         let record = idle(10);
         let other = Arc::clone(&record);
         let leasing = thread::spawn(move || other.take_lease(10).is_ok());
-        record.set_draining(true);
+        record.change_load(|load| load.with_draining(true));
         let taken_before = record.load().leases();
         assert!(record.take_lease(10).is_err());
         leasing.join().unwrap();
@@ -126,8 +144,8 @@ fn the_round_trip_in_force_is_that_of_the_window() {
     check(3, || {
         let record = idle(10);
         let other = Arc::clone(&record);
-        let measuring = thread::spawn(move || other.record_rtt(&other.extra, 0, 30));
-        record.record_rtt(&record.extra, 0, 20);
+        let measuring = thread::spawn(move || other.measure(30));
+        record.measure(20);
         measuring.join().unwrap();
         assert_eq!(record.rtt_micros(), Some(20));
     });
@@ -138,8 +156,8 @@ fn a_seed_never_hides_a_measurement() {
     check(3, || {
         let record = idle(10);
         let other = Arc::clone(&record);
-        let measuring = thread::spawn(move || other.record_rtt(&other.extra, 0, 30));
-        record.seed_rtt(&record.extra, 0, 20);
+        let measuring = thread::spawn(move || other.measure(30));
+        record.seed(20);
         measuring.join().unwrap();
         assert_eq!(record.rtt_micros(), Some(30));
     });

@@ -115,11 +115,15 @@ impl Core {
         let tick = self.timeline.tick();
         let in_time = word.is_live_at(tick) && deadline > tick;
         // With a higher capacity the relay may have room from here on.
-        let _note = amended.is_some().then(|| record.announce());
+        let note = amended.is_some().then(|| record.announce());
         if !in_time || !record.renew(word, deadline, amended)? {
             return Err(Obstacle::Overtaken);
         }
-        record.copy_capacity();
+        // A renewal on the same terms has none to copy, and no note: it must not put a
+        // figure that it read before over one that was raised since.
+        if note.is_some() {
+            record.copy_capacity();
+        }
         self.show_renewed(&record, word);
         let seed = request.rtt_seed;
         if seed.is_some_and(|seed| record.seed_rtt(now.nanos, seed)) {

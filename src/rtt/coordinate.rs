@@ -1,7 +1,7 @@
 //! [`Coordinate`]: where a node is in the space of round-trip times.
 
 use super::CoordinateError;
-use super::{Each, MAX_MICROS, Places, Vicinity, sane_micros};
+use super::{Each, Four, MAX_MICROS, Places, Vicinity, sane_micros};
 use crate::sync::random_below;
 use std::time::Duration;
 
@@ -168,14 +168,18 @@ impl Coordinate {
         with_adjustment(plain, self.adjustment + other.adjustment) as u32
     }
 
-    /// [`micros_to`](Self::micros_to) many, none of which is nearer than this.
+    /// [`micros_to`](Self::micros_to) many, none of which is nearer than `least`;
+    /// `unknown` for those that nobody has located.
     #[inline]
-    pub(crate) fn micros_to_all(&self, places: &Places, least_micros: u32) -> Each {
-        let least = least_micros as f32;
-        places.each(self, |square, height, adjustment| {
-            let plain = square.sqrt() + (self.height + height);
-            let estimate = with_adjustment(plain, self.adjustment + adjustment);
-            if estimate < least { least } else { estimate }
+    pub(crate) fn micros_to_all(&self, places: &Places, least: u32, unknown: f32) -> Each {
+        let least = Four::splat((least as f32).max(1.0));
+        let [zero, most] = [0.0, MAX_MICROS].map(Four::splat);
+        let [height, adjustment] = [self.height, self.adjustment].map(Four::splat);
+        places.each(self, unknown, |square, heights, adjustments| {
+            let plain = square.sqrt() + (height + heights);
+            let adjusted = plain + (adjustment + adjustments);
+            let estimate = zero.if_below(adjusted, adjusted, plain);
+            estimate.min(most).max(least)
         })
     }
 
@@ -195,18 +199,25 @@ impl Coordinate {
         Some(Duration::from_micros(vicinity.micros_to(self).into()))
     }
 
-    /// What no estimate to a place within some bounds is below: of the square of
-    /// its distance, its height and its adjustment.
-    #[inline]
-    pub(crate) fn least_within(&self, square: f32, height: f32, adjustment: f32) -> f32 {
-        let plain = square.sqrt() + (self.height + height);
-        let adjusted = plain + self.adjustment + adjustment;
-        // Where the adjustment takes more than there is, it does not count.
-        if adjusted > 0.0 {
-            adjusted.clamp(1.0, MAX_MICROS)
-        } else {
-            1.0
-        }
+    /// What no estimate to places within some bounds is below: of the squares of
+    /// their distances, their heights and their adjustment. And the same without their
+    /// heights; below everything where the adjustment may take more than there is.
+    #[inline(always)]
+    pub(crate) fn least_within(
+        &self,
+        square: Four,
+        heights: Four,
+        adjustment: f32,
+    ) -> (Four, Four) {
+        let [zero, one, most] = [0.0, 1.0, MAX_MICROS].map(Four::splat);
+        let minus_infinite = Four::splat(f32::NEG_INFINITY);
+        let way = square.sqrt() + Four::splat(self.height);
+        let adjusted = way + Four::splat(self.adjustment + adjustment);
+        let leg = adjusted + heights;
+        (
+            zero.if_below(leg, leg.min(most).max(one), one),
+            adjusted.if_below(zero, minus_infinite, adjusted),
+        )
     }
 
     /// The distance without adjustments.

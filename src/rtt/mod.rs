@@ -11,6 +11,7 @@
 mod atlas;
 mod coordinate;
 mod error;
+mod four;
 mod landmark;
 mod places;
 mod spring;
@@ -24,6 +25,7 @@ pub use landmark::Landmark;
 pub use vivaldi::Vivaldi;
 
 pub(crate) use atlas::Atlas;
+pub(crate) use four::{Four, FourBits};
 pub(crate) use places::{Each, Places};
 pub(crate) use vicinity::Vicinity;
 pub(crate) use window::RttWindow;

@@ -1,13 +1,11 @@
 //! [`Places`]: where many nodes are, kept so that they are looked at all at once.
 
-use super::Coordinate;
-use super::coordinate::square;
+use super::{Coordinate, Four};
 
 /// The coordinates of some nodes, part by part: what is done to each of them
 /// alike is done to a few with one instruction.
 ///
-/// A node that nobody has located is at no number, and so is whatever is
-/// computed from that.
+/// A node that nobody has located is at no number.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     axes: [Each; Coordinate::DIMENSIONS],
@@ -20,13 +18,19 @@ pub(crate) type Each = [f32; Places::MANY];
 
 impl Places {
     /// How many nodes there are, counting those that nobody has located.
-    pub(crate) const MANY: usize = if cfg!(relay_loom) { 2 } else { 16 };
+    pub(crate) const MANY: usize = 16;
 
     /// Where a node is, if it has been located.
     pub(crate) fn get(&self, place: usize) -> Option<Coordinate> {
         let height = self.heights[place];
         let position = std::array::from_fn(|axis| self.axes[axis][place]);
         (!height.is_nan()).then(|| Coordinate::of_parts(position, height, self.adjustments[place]))
+    }
+
+    /// The height of a node; 0 if it has not been located.
+    pub(crate) fn height(&self, place: usize) -> f32 {
+        // What is no number is not the greater one.
+        self.heights[place].max(0.0)
     }
 
     /// Notes where a node is.
@@ -39,14 +43,28 @@ impl Places {
     }
 
     /// What follows for each from the square of the distance of its position, its
-    /// height and its adjustment.
+    /// height and its adjustment; `unknown` for those that nobody has located.
     #[inline(always)]
-    pub(super) fn each(&self, node: &Coordinate, follows: impl Fn(f32, f32, f32) -> f32) -> Each {
-        let from = node.position();
+    pub(super) fn each(
+        &self,
+        node: &Coordinate,
+        unknown: f32,
+        follows: impl Fn(Four, Four, Four) -> Four,
+    ) -> Each {
+        let from = node.position().map(Four::splat);
         let mut each = [0.0; Self::MANY];
-        for (place, number) in each.iter_mut().enumerate() {
-            let square = square(|axis| self.axes[axis][place] - from[axis]);
-            *number = follows(square, self.heights[place], self.adjustments[place]);
+        for at in (0..Self::MANY).step_by(4) {
+            let mut square = Four::splat(0.0);
+            for (axis, &from) in self.axes.iter().zip(&from) {
+                let off = Four::of(axis, at) - from;
+                square = square + off * off;
+            }
+            let heights = Four::of(&self.heights, at);
+            let number = follows(square, heights, Four::of(&self.adjustments, at));
+            let (infinite, unknown) = (Four::splat(f32::INFINITY), Four::splat(unknown));
+            // What is no number is not below anything.
+            let known = heights.if_below(infinite, number, unknown);
+            each[at..at + 4].copy_from_slice(&known.array());
         }
         each
     }
@@ -82,11 +100,11 @@ mod tests {
             places.put(place, node);
         }
         let from = at(400.0, 1_000.0, -15.0);
-        let micros = from.micros_to_all(&places, 0);
+        let micros = from.micros_to_all(&places, 0, 7.0);
         for (place, node) in nodes.iter().enumerate() {
             assert!((micros[place] - from.micros_to(node) as f32).abs() <= 1.0);
         }
-        assert!(micros[nodes.len()..].iter().all(|micros| micros.is_nan()));
+        assert!(micros[nodes.len()..].iter().all(|&micros| micros == 7.0));
         let parts = |at: Coordinate| (at.position(), at.height(), at.adjustment());
         assert_eq!(places.get(1).map(parts), Some(parts(nodes[1])));
         assert_eq!(places.get(2), None);

@@ -1,7 +1,7 @@
 //! What is known of a node by its round trips to other places.
 
 use super::coordinate::square;
-use super::{Coordinate, Each, MAX_MICROS, Places};
+use super::{Coordinate, Each, Four, MAX_MICROS, Places};
 
 /// Where a node is that is known by its round trips to some landmarks near it,
 /// for estimates from there to other places.
@@ -68,29 +68,28 @@ impl Vicinity {
         self.estimate(self.centre.square_to(place), place.height()) as u32
     }
 
-    /// [`micros_to`](Self::micros_to) many places.
+    /// [`micros_to`](Self::micros_to) many places; `unknown` for those that nobody has
+    /// located.
     #[inline]
-    pub(crate) fn micros_to_all(&self, places: &Places) -> Each {
-        places.each(&self.centre, |square, height, _| {
-            self.estimate(square, height)
+    pub(crate) fn micros_to_all(&self, places: &Places, unknown: f32) -> Each {
+        places.each(&self.centre, unknown, |square, heights, _| {
+            self.estimates(square, heights).0
         })
     }
 
-    /// The round trip to a place at a distance of which this is the square: the
-    /// longer the distance and the higher the place, the longer.
+    /// The round trips to places at distances of which these are the squares: the
+    /// longer the distance and the higher the place, the longer. And what they are no
+    /// shorter than without the heights.
     #[inline(always)]
-    pub(crate) fn estimate(&self, square: f32, height: f32) -> f32 {
+    pub(crate) fn estimates(&self, square: Four, heights: Four) -> (Four, Four) {
+        let [spread, least, most] = [self.spread, self.least_micros, MAX_MICROS].map(Four::splat);
+        let way = (square + spread).sqrt();
+        ((way + heights).max(least).min(most), way)
+    }
+
+    fn estimate(&self, square: f32, height: f32) -> f32 {
         let estimate = (square + self.spread).sqrt() + height;
-        let longer = if estimate < self.least_micros {
-            self.least_micros
-        } else {
-            estimate
-        };
-        if longer > MAX_MICROS {
-            MAX_MICROS
-        } else {
-            longer
-        }
+        estimate.max(self.least_micros).min(MAX_MICROS)
     }
 }
 

@@ -1,16 +1,13 @@
 //! Branch and bound over the trees of a snapshot.
 
+use crate::rtt::Four;
 use crate::snapshot::{FANOUT, Leaves, pick};
 use crate::sync::random_bits;
 use std::cmp::Ordering;
 
 /// What is looked for, and where.
 pub(crate) trait Guide {
-    /// What is bounded: the lower, the better.
-    type Key: Copy + PartialOrd;
-
-    /// Beyond every limit.
-    const NEVER: Self::Key;
+    type Key: Key;
 
     /// Whether of those that are equal each is as likely as any other to be the
     /// first, or they come in the order of their places.
@@ -26,8 +23,55 @@ pub(crate) trait Guide {
     fn land(&mut self, part: &Leaves, place: usize);
 }
 
+/// What is bounded: the lower, the better.
+pub(crate) trait Key: Copy + PartialOrd {
+    /// At or beyond every limit.
+    const NEVER: Self;
+
+    /// The least key of a node, and a bit for each child that has it.
+    fn least(keys: &Keys<Self>) -> (Self, u32);
+}
+
 /// A key for each child of a node.
 pub(crate) type Keys<K> = [K; FANOUT];
+
+/// A score.
+impl Key for f32 {
+    const NEVER: Self = Self::INFINITY;
+
+    #[inline(always)]
+    fn least(keys: &Keys<Self>) -> (Self, u32) {
+        if FANOUT % 4 != 0 {
+            return least_one_by_one(keys);
+        }
+        let fours = || (0..FANOUT).step_by(4).map(|at| (at, Four::of(keys, at)));
+        let least = fours().fold(Four::splat(Self::INFINITY), |least, (_, four)| {
+            least.min(four)
+        });
+        let [a, b, c, d] = least.array();
+        let least = Four::splat(a)
+            .min(Four::splat(b))
+            .min(Four::splat(c).min(Four::splat(d)));
+        let equal = fours().fold(0, |mask, (at, four)| mask | four.equal(least) << at);
+        (least.array()[0], equal)
+    }
+}
+
+/// A tick.
+impl Key for u64 {
+    const NEVER: Self = Self::MAX;
+
+    fn least(keys: &Keys<Self>) -> (Self, u32) {
+        least_one_by_one(keys)
+    }
+}
+
+fn least_one_by_one<K: Key>(keys: &Keys<K>) -> (K, u32) {
+    let lesser = |one, other| if other < one { other } else { one };
+    let least = keys.iter().copied().fold(K::NEVER, lesser);
+    let equal = keys.iter().map(|key| u32::from(*key == least));
+    (least, equal.rev().fold(0, |mask, bit| mask << 1 | bit))
+}
 
 /// Goes through the relays of a part, the best first within each node, as long as
 /// they could be better than what was found.
@@ -36,18 +80,9 @@ pub(crate) fn explore<G: Guide>(guide: &mut G, part: &Leaves) {
 }
 
 fn visit<G: Guide>(guide: &mut G, part: &Leaves, level: usize, node: usize) {
-    let mut keys = guide.keys(part, level, node);
-    loop {
-        let (least, equal) = least(&keys);
-        if least >= guide.limit() {
-            return;
-        }
-        let child = match G::IS_FAIR {
-            true => pick(equal, random_bits()),
-            false => equal.trailing_zeros(),
-        } as usize;
-        keys[child] = G::NEVER;
-        let below = node * FANOUT + child;
+    let mut open = Open::new(guide, part, level, node);
+    while open.least.0 < guide.limit() {
+        let below = open.take_least::<G>();
         match level {
             0 => guide.land(part, below),
             _ => visit(guide, part, level - 1, below),
@@ -61,12 +96,14 @@ pub(crate) fn explore_in_order<'a, G: Guide>(
     guide: &mut G,
     parts: impl Iterator<Item = &'a Leaves>,
 ) {
-    let mut open: Vec<Open<'a, G::Key>> = parts
-        .map(|part| Open::new(guide, part, part.summaries.top(), 0))
-        .collect();
-    while let Some(at) = nearest(&open, guide.limit()) {
-        let Open { part, level, .. } = open[at];
-        let below = open[at].take_least(G::NEVER);
+    let roots = parts.map(|part| Open::new(guide, part, part.summaries.top(), 0));
+    let mut open: Vec<_> = roots.collect();
+    while let Some(nearest) = open.iter_mut().min_by(|one, other| one.by_key(other)) {
+        if nearest.least.0 >= guide.limit() {
+            return;
+        }
+        let Open { part, level, .. } = *nearest;
+        let below = nearest.take_least::<G>();
         match level {
             0 => guide.land(part, below),
             _ => open.push(Open::new(guide, part, level - 1, below)),
@@ -80,52 +117,41 @@ struct Open<'a, K> {
     level: usize,
     node: usize,
     keys: Keys<K>,
-    /// The least of the keys, and a bit for each child that has it.
+    /// The least of them, and a bit for each child that has it.
     least: (K, u32),
 }
 
-/// The node with the least key below a limit; the lowest of several, as it leads to
-/// a relay soonest.
-fn nearest<K: Copy + PartialOrd>(open: &[Open<'_, K>], limit: K) -> Option<usize> {
-    let within = open
-        .iter()
-        .enumerate()
-        .filter(|(_, node)| node.least.0 < limit);
-    let by_key = |(_, one): &(usize, &Open<'_, K>), (_, other): &(usize, &Open<'_, K>)| {
-        let order = one.least.0.partial_cmp(&other.least.0);
-        order
-            .unwrap_or(Ordering::Equal)
-            .then(one.level.cmp(&other.level))
-    };
-    within.min_by(by_key).map(|(at, _)| at)
-}
-
-impl<'a, K: Copy + PartialOrd> Open<'a, K> {
+impl<'a, K: Key> Open<'a, K> {
+    #[inline(always)]
     fn new<G: Guide<Key = K>>(guide: &mut G, part: &'a Leaves, level: usize, node: usize) -> Self {
         let keys = guide.keys(part, level, node);
         Self {
             part,
             level,
             node,
+            least: K::least(&keys),
             keys,
-            least: least(&keys),
         }
     }
 
-    /// Which child has the least key, and does not have it any more.
-    fn take_least(&mut self, never: K) -> usize {
-        let child = pick(self.least.1, random_bits()) as usize;
-        self.keys[child] = never;
-        self.least = least(&self.keys);
+    /// The one with the lesser key first; of two that are equal the lower one, as it
+    /// leads to a relay sooner.
+    fn by_key(&self, other: &Self) -> Ordering {
+        let order = self.least.0.partial_cmp(&other.least.0);
+        let order = order.unwrap_or(Ordering::Equal);
+        order.then(self.level.cmp(&other.level))
+    }
+
+    /// A child with the least key, which it does not have any more.
+    #[inline(always)]
+    fn take_least<G: Guide>(&mut self) -> usize {
+        let equal = self.least.1;
+        let child = match G::IS_FAIR && !equal.is_power_of_two() {
+            true => pick(equal, random_bits()),
+            false => equal.trailing_zeros(),
+        } as usize;
+        self.keys[child] = K::NEVER;
+        self.least = K::least(&self.keys);
         self.node * FANOUT + child
     }
-}
-
-/// The least key, and a bit for each child that has it.
-#[inline(always)]
-fn least<K: Copy + PartialOrd>(keys: &Keys<K>) -> (K, u32) {
-    let lesser = |one: K, other: K| if other < one { other } else { one };
-    let least = keys.iter().copied().fold(keys[0], lesser);
-    let equal = keys.iter().map(|key| u32::from(*key == least));
-    (least, equal.rev().fold(0, |mask, bit| mask << 1 | bit))
 }

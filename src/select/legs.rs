@@ -6,12 +6,46 @@
 //! learned, the leg is estimated. What is left is assumed. Nothing that a relay
 //! says of itself comes in here.
 
-use crate::rtt::{Coordinate, Each, Places, Vicinity};
+use crate::rtt::{Coordinate, Each, Four, Places, Vicinity};
 use crate::select::options::FindOptions;
 use crate::select::view::PeerView;
-use crate::snapshot::{Boxes, EachChild, FANOUT, Snapshot};
+use crate::snapshot::{Boxes, Snapshot};
 use crate::sync::epoch::Guard;
 use crate::table::{RecordRef, Table};
+
+/// What the legs to the relays in each of some boxes are no shorter than.
+pub(crate) struct LeastLegs {
+    pub(crate) legs: Each,
+    /// The same without the height of the relay; below everything where that cannot be
+    /// told apart.
+    pub(crate) ways: Each,
+}
+
+impl LeastLegs {
+    fn of(legs: Each) -> Self {
+        Self { legs, ways: legs }
+    }
+
+    /// By the squares of the distances from a node, and the least heights.
+    #[inline(always)]
+    fn to(boxes: &Boxes, from: &Coordinate, least: impl Fn(Four, Four) -> (Four, Four)) -> Self {
+        let mut legs = Self::of([0.0; Places::MANY]);
+        boxes.each(&from.position(), |at, square, heights| {
+            let (leg, way) = least(square, heights);
+            legs.legs[at..at + 4].copy_from_slice(&leg.array());
+            legs.ways[at..at + 4].copy_from_slice(&way.array());
+        });
+        legs
+    }
+
+    /// The legs to some may be what is assumed.
+    fn assume(&mut self, children: u64, assumed: f32) {
+        for at in (0..Places::MANY).filter(|at| children >> at & 1 == 1) {
+            self.legs[at] = self.legs[at].min(assumed);
+            self.ways[at] = self.ways[at].min(assumed);
+        }
+    }
+}
 
 /// One leg in microseconds, by how it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,15 +164,22 @@ impl<'a> Views<'a> {
     /// What the legs of peers are no shorter than, to the relays in each of some
     /// boxes, but for those that they published.
     #[inline]
-    pub(crate) fn least_estimates(&self, boxes: &Boxes, assumed_micros: u32) -> EachChild {
+    pub(crate) fn least_legs(&self, boxes: &Boxes, assumed_micros: u32) -> LeastLegs {
         let assumed = assumed_micros as f32;
-        let legs = |view: &View| view.least_estimates(boxes, assumed);
-        let mut least = self.target.as_ref().map_or([assumed; FANOUT], legs);
-        if let Some(requester) = &self.requester {
-            let others = legs(requester);
-            for (least, other) in least.iter_mut().zip(others) {
-                *least += other;
-            }
+        let legs = |view: &Option<View>| match view {
+            Some(view) => view.least_legs(boxes, assumed),
+            None => LeastLegs::of([assumed; Places::MANY]),
+        };
+        let mut least = legs(&self.target);
+        if self.requester.is_some() {
+            least.legs = sums(&least.legs, &legs(&self.requester).legs);
+        }
+        if boxes.unlocated != 0 {
+            let assumed = match self.requester {
+                None => assumed,
+                Some(_) => 2.0 * assumed,
+            };
+            least.assume(boxes.unlocated, assumed);
         }
         least
     }
@@ -214,44 +255,34 @@ impl View {
     /// The legs to many places, or what is assumed where one is not known.
     #[inline]
     fn estimates(&self, places: &Places, assumed: f32) -> Each {
-        let mut estimates = match &self.place {
-            Some(Place::At(coordinate)) => coordinate.micros_to_all(places, self.farthest_micros),
-            Some(Place::Near(vicinity)) => vicinity.micros_to_all(places),
-            None => [f32::NAN; Places::MANY],
-        };
-        for estimate in &mut estimates {
-            *estimate = if estimate.is_nan() {
-                assumed
-            } else {
-                *estimate
-            };
-        }
-        estimates
-    }
-
-    /// What no estimate is below, for the relays in each of some boxes.
-    #[inline]
-    fn least_estimates(&self, boxes: &Boxes, assumed: f32) -> EachChild {
-        let squares = |from: &Coordinate| boxes.squares(&from.position());
-        let mut least = [assumed; FANOUT];
         match &self.place {
             Some(Place::At(coordinate)) => {
-                let squares = squares(coordinate);
-                for (at, least) in least.iter_mut().enumerate() {
-                    let (square, height) = (squares[at], boxes.heights[at]);
-                    let bound = coordinate.least_within(square, height, boxes.least_adjustment);
-                    *least = bound.max(self.farthest_micros as f32);
-                }
+                coordinate.micros_to_all(places, self.farthest_micros, assumed)
+            }
+            Some(Place::Near(vicinity)) => vicinity.micros_to_all(places, assumed),
+            None => [assumed; Places::MANY],
+        }
+    }
+
+    /// What no leg is shorter than, to the relays in each of some boxes.
+    #[inline]
+    fn least_legs(&self, boxes: &Boxes, assumed: f32) -> LeastLegs {
+        match &self.place {
+            Some(Place::At(coordinate)) => {
+                let farthest = Four::splat(self.farthest_micros as f32);
+                LeastLegs::to(boxes, coordinate, |square, heights| {
+                    let (leg, way) =
+                        coordinate.least_within(square, heights, boxes.least_adjustment);
+                    (leg.max(farthest), way)
+                })
             }
             Some(Place::Near(vicinity)) => {
-                let squares = squares(vicinity.centre());
-                for (at, least) in least.iter_mut().enumerate() {
-                    *least = vicinity.estimate(squares[at], boxes.heights[at]);
-                }
+                LeastLegs::to(boxes, vicinity.centre(), |square, heights| {
+                    vicinity.estimates(square, heights)
+                })
             }
-            None => {}
+            None => LeastLegs::of([assumed; Places::MANY]),
         }
-        least
     }
 
     /// The records of the relays that the peer measured.

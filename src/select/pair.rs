@@ -1,10 +1,11 @@
 //! The guide where something is known of the pair: bounds on the paths through all
 //! relays of a node, from where they are and how loaded.
 
+use crate::rtt::{Each, Four, Places};
 use crate::select::explore::{Guide, Keys};
 use crate::select::legs::Views;
 use crate::select::search::{Look, Sink};
-use crate::snapshot::{Bins, Boxes, FANOUT, Leaves, Said, Words};
+use crate::snapshot::{FANOUT, Leaves, Located, Words, figures, joint_figures};
 
 /// See the module's description.
 pub(crate) struct Pair<'l, 'g, S> {
@@ -12,19 +13,25 @@ pub(crate) struct Pair<'l, 'g, S> {
     views: &'l Views<'g>,
     pub(crate) sink: S,
     /// What is estimated of the peers' legs to the relays of one node of leaves.
-    legs: [f32; FANOUT],
+    legs: Each,
     /// Which node that is, the last whose keys were asked for.
     node: Option<(*const Leaves, usize)>,
+    /// How many nodes of leaves there were so far.
+    nodes: u32,
+    /// Whether to be content with less the longer it takes.
+    hurries: bool,
 }
 
 impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
-    pub(crate) fn new(look: &'l Look<'g>, views: &'l Views<'g>, sink: S) -> Self {
+    pub(crate) fn new(look: &'l Look<'g>, views: &'l Views<'g>, sink: S, hurries: bool) -> Self {
         Self {
             look,
             views,
             sink,
-            legs: [0.0; FANOUT],
+            legs: [0.0; Places::MANY],
             node: None,
+            nodes: 0,
+            hurries,
         }
     }
 
@@ -49,27 +56,14 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
             || options.allow_unmeasured
     }
 
-    /// What a score is no lower than, where the legs of the peers are this or more.
-    #[inline(always)]
-    fn bound(&self, said: Said, bins: Bins, legs: f32) -> f32 {
-        let penalty = bins.least(said.slack());
-        if self.views.requester().is_some() {
-            return legs * penalty;
-        }
-        let assumed = self.look.criteria.assumed_rtt_micros as f32;
-        let own = own_leg(said, assumed);
-        // Of no relay is the score lower, with the leg to the target assumed.
-        let score = bins.least(said.merit());
-        let by_score = if legs >= assumed {
-            score + (legs - assumed) * penalty
-        } else {
-            score * ((own + legs) / (own + assumed))
-        };
-        let by_parts = (own + legs) * penalty;
-        if by_score > by_parts {
-            by_score
-        } else {
-            by_parts
+    /// By which share a relay must be better than what was found, after so many nodes:
+    /// where a registry's own choices have evened out scores, hundreds tie within the
+    /// bounds, and to tell them apart would take longer than it is worth.
+    fn share(&self) -> f32 {
+        match self.nodes {
+            _ if !self.hurries => 1.0,
+            ..8 => 1.0,
+            _ => 1.0 / 1.018,
         }
     }
 
@@ -83,72 +77,91 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
     }
 
     fn of_leaves(&mut self, part: &Leaves, node: usize) -> Keys<f32> {
-        let places = part.geometry.as_ref();
-        let places = places.and_then(|geometry| geometry.places(node));
+        let located = part.located.as_ref();
+        let places = located.and_then(|located| located.geometry.places(node));
         self.legs = match places {
             Some(places) => {
                 let assumed_micros = self.look.criteria.assumed_rtt_micros;
                 self.views.estimates(places, assumed_micros)
             }
-            None => [self.assumed_legs(); FANOUT],
+            None => [self.assumed_legs(); Places::MANY],
         };
         self.node = Some((part, node));
-        self.bounds(part, part.summaries.words(0, node), &self.legs)
+        self.nodes += 1;
+        let words = part.summaries.words(0, node);
+        self.bounds(part, &words, |at, _| {
+            (Four::of(&self.legs, at), Four::splat(0.0))
+        })
     }
 
     fn of_branches(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
-        let geometry = part.geometry.as_ref();
-        let legs = match geometry.and_then(|geometry| geometry.boxes(level, node)) {
-            Some(boxes) => self.least_legs(boxes),
-            None => [self.assumed_legs(); FANOUT],
+        let words = part.summaries.words(level, node);
+        let located = part.located.as_ref();
+        let boxes =
+            located.and_then(|located| Some((located, located.geometry.boxes(level, node)?)));
+        let assumed = Four::splat(self.assumed_legs());
+        let Some((Located { joint, .. }, boxes)) = boxes else {
+            return self.bounds(part, &words, |_, _| (assumed, Four::splat(0.0)));
         };
-        self.bounds(part, part.summaries.words(level, node), &legs)
-    }
-
-    /// What the legs of the peers are no shorter than, to the relays in some boxes.
-    #[inline]
-    fn least_legs(&self, boxes: &Boxes) -> Keys<f32> {
+        let joint = joint.words(level, node);
         let assumed_micros = self.look.criteria.assumed_rtt_micros;
-        let mut legs = self.views.least_estimates(boxes, assumed_micros);
-        if boxes.unlocated != 0 {
-            let assumed = self.assumed_legs();
-            for (at, leg) in legs.iter_mut().enumerate() {
-                if boxes.unlocated >> at & 1 == 1 && assumed < *leg {
-                    *leg = assumed;
-                }
-            }
-        }
-        legs
+        let legs = self.views.least_legs(boxes, assumed_micros);
+        self.bounds(part, &words, |at, penalty| {
+            let least = joint_figures(&joint, at) + Four::of(&legs.ways, at) * penalty;
+            (Four::of(&legs.legs, at), least)
+        })
     }
 
-    #[inline]
-    fn bounds(&self, part: &Leaves, words: Words, legs: &Keys<f32>) -> Keys<f32> {
-        std::array::from_fn(|at| match Said(words[at]) {
-            said if said.merit() > 0 && self.look.reach.admits(said) => {
-                self.bound(said, part.bins, legs[at])
-            }
-            _ => f32::INFINITY,
-        })
+    /// What scores are no lower than, where the legs of the peers and the scores are no
+    /// less than what is said of four relays with these penalties; infinite where there
+    /// is no relay, or none within reach.
+    #[inline(always)]
+    fn bounds(
+        &self,
+        part: &Leaves,
+        words: &Words,
+        legs: impl Fn(usize, Four) -> (Four, Four),
+    ) -> Keys<f32> {
+        let assumed = Four::splat(self.look.criteria.assumed_rtt_micros as f32);
+        let (longest, admits_unmeasured) = self.look.reach.limits();
+        let [longest, infinite] = [longest, f32::INFINITY].map(Four::splat);
+        let mut keys = [f32::INFINITY; FANOUT];
+        for at in (0..FANOUT).step_by(4) {
+            let said = figures(words, at, part.bins, assumed);
+            let (legs, least) = legs(at, said.penalty);
+            let bound = match self.views.requester() {
+                None => {
+                    let own = said.near.min(said.unmeasured);
+                    with_own_leg(own, said.score, said.penalty, legs, assumed).max(least)
+                }
+                Some(_) => legs * said.penalty,
+            };
+            let far = match admits_unmeasured {
+                true => said.unmeasured.if_below(infinite, bound, infinite),
+                false => infinite,
+            };
+            let bound = said.near.if_below(longest, bound, far);
+            let bound = said.score.if_below(infinite, bound, infinite);
+            keys[at..at + 4].copy_from_slice(&bound.array());
+        }
+        keys
     }
 }
 
-/// The least round trip from here.
+/// What the score is no lower than of a relay whose own leg is `own` or more and whose
+/// penalty is `penalty` or more, whose score with the other leg assumed is `score` or
+/// more, where the other leg is `legs` or more.
 #[inline(always)]
-fn own_leg(said: Said, assumed: f32) -> f32 {
-    let measured = match said.near() {
-        0 => f32::INFINITY,
-        near => Bins::FINE.least(near),
-    };
-    match said.has_unmeasured() && assumed < measured {
-        true => assumed,
-        false => measured,
-    }
+fn with_own_leg(own: Four, score: Four, penalty: Four, legs: Four, assumed: Four) -> Four {
+    let longer = score + (legs - assumed) * penalty;
+    let shorter = score * ((own + legs) / (own + assumed));
+    let by_score = legs.if_below(assumed, shorter, longer);
+    by_score.max((own + legs) * penalty)
 }
 
 impl<'g, S: Sink<'g>> Guide for Pair<'_, 'g, S> {
     type Key = f32;
 
-    const NEVER: f32 = f32::INFINITY;
     const IS_FAIR: bool = true;
 
     fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
@@ -159,7 +172,7 @@ impl<'g, S: Sink<'g>> Guide for Pair<'_, 'g, S> {
     }
 
     fn limit(&self) -> f32 {
-        self.sink.limit()
+        self.sink.limit() * self.share()
     }
 
     fn land(&mut self, part: &Leaves, place: usize) {

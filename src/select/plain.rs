@@ -16,7 +16,6 @@ pub(crate) struct Plain<'l, 'g, S> {
 impl<'g, S: Sink<'g>> Guide for Plain<'_, 'g, S> {
     type Key = f32;
 
-    const NEVER: f32 = f32::INFINITY;
     const IS_FAIR: bool = true;
 
     #[inline]
@@ -57,7 +56,7 @@ pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
         are_due |= run.leaves.are_due(tick);
         let is_drawn = || {
             let (run, all) = (run.len() as u64, (snapshot.base.len() + run.len()) as u64);
-            (random_bits() >> 32) * all >> 32 < run
+            ((random_bits() >> 32) * all) >> 32 < run
         };
         let score = least_score(&run.leaves, root);
         if score < least || (score == least && is_drawn()) {

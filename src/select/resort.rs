@@ -27,7 +27,6 @@ impl<'l, 'g> LastResort<'l, 'g> {
 impl Guide for LastResort<'_, '_> {
     type Key = u64;
 
-    const NEVER: u64 = u64::MAX;
     const IS_FAIR: bool = false;
 
     fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<u64> {

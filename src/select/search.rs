@@ -125,6 +125,16 @@ impl Reach {
         }
     }
 
+    /// The longest round trip that will do, as the next figure, and whether one that
+    /// was not measured will.
+    pub(crate) fn limits(self) -> (f32, bool) {
+        let longest = match self.near {
+            0 => f32::INFINITY,
+            near => f32::from_bits(Bins::FINE.least(near).to_bits() + 1),
+        };
+        (longest, self.unmeasured)
+    }
+
     /// Whether there may be a relay within reach where a summary says this.
     #[inline(always)]
     pub(crate) fn admits(self, said: Said) -> bool {
@@ -273,17 +283,17 @@ impl<'g> Search<'g> {
     /// over.
     fn wake(&self, snapshot: &Snapshot, most: usize) {
         let tick = self.look.criteria.tick;
-        let context = &self.look.table.publication().context;
-        if !context.may_wait() {
+        if !self.look.table.publication().context.may_wait() {
             return;
         }
         for part in snapshot.parts() {
             for _ in 0..most {
-                let Some(relay) = part.due_at(tick).and_then(|place| part.at(place)) else {
+                // Not in the snapshot in force, which may be another by now: here it
+                // would stay due for ever.
+                let Some(place) = part.due_at(tick) else {
                     break;
                 };
-                context.judge_at(tick);
-                self.look.table.refresh(relay);
+                self.look.table.wake(part, place, tick);
             }
         }
     }
@@ -304,7 +314,7 @@ impl<'g> Search<'g> {
                 plain.sink
             }
             Some(views) => {
-                let mut pair = Pair::new(look, views, sink);
+                let mut pair = Pair::new(look, views, sink, !in_order);
                 pair.look_at_published();
                 if pair.may_find_more() {
                     go_through(&mut pair, snapshot, in_order);

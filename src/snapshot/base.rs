@@ -5,8 +5,8 @@
 //! take one, and they lie evenly spread in it, so that of equal relays one is as likely
 //! to be chosen as another. Where
 //! positions are known, a node's relays are split among its children at the middle
-//! of the axis on which they lie farthest apart, the round trip from here being one
-//! of the axes (a ball tree of boxes: Omohundro, "Five balltree construction
+//! of the axis on which they lie farthest apart, the round trip from here and the
+//! height being one of the axes (a ball tree of boxes: Omohundro, "Five balltree construction
 //! algorithms", 1989).
 
 use crate::record::Handle;
@@ -65,7 +65,9 @@ impl Base {
             .iter()
             .map(|(place, it)| (*place, it.position))
             .collect();
-        leaves.geometry = Geometry::new(&located, leaves.summaries.top() + 1);
+        if let Some(geometry) = Geometry::new(&located, leaves.summaries.top() + 1) {
+            leaves.locate(geometry);
+        }
         Self {
             leaves,
             by_record: by_record.into_boxed_slice(),
@@ -154,11 +156,13 @@ fn separate(relays: &mut [Surveyed], middle: usize) {
 
 const AXES: usize = Coordinate::DIMENSIONS + 1;
 
-/// Where a located relay is on an axis; the last is the round trip from here.
+/// Where a located relay is on an axis; the last is what every path through it has,
+/// the round trip from here and the height.
 fn along(it: &Surveyed, axis: usize) -> f32 {
     match &it.position {
         Some(at) if axis < Coordinate::DIMENSIONS => at.position()[axis],
-        _ => it.own_micros as f32,
+        Some(at) => it.own_micros as f32 + at.height(),
+        None => it.own_micros as f32,
     }
 }
 
@@ -212,7 +216,8 @@ mod tests {
                 for it in &surveyed {
                     let place = base.place_of(it.relay).expect("a place");
                     assert_eq!(base.leaves.at(place), Some(it.relay));
-                    let geometry = base.leaves.geometry.as_ref();
+                    let located = base.leaves.located.as_ref();
+                    let geometry = located.map(|located| &located.geometry);
                     let at = geometry.and_then(|geometry| geometry.position(place));
                     let expected = it.position.map(|at| at.position());
                     assert_eq!(at.map(|at| at.position()), expected);
@@ -234,23 +239,41 @@ mod tests {
         assert!(base.iter().map(own).is_sorted());
     }
 
+    /// By a descent that takes each child of a node alike.
     #[test]
-    fn siblings_have_as_many_relays() {
-        for relays in [65, 1_025, 16_385] {
+    fn a_relay_is_as_likely_to_be_chosen_as_another() {
+        for relays in [2, 65, 129, 1_000, 1_025, 16_385] {
             let base = Base::new(surveyed(relays, |_| false));
-            let mut counts = vec![0_usize; base.leaves.places().div_ceil(FANOUT)];
-            base.iter()
-                .for_each(|(place, _)| counts[place / FANOUT] += 1);
-            counts.retain(|&count| count > 0);
-            let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
-            assert!(most - least <= 1 + least / 8, "{relays}: {least} to {most}");
+            let occupied: Vec<usize> = base.iter().map(|(place, _)| place).collect();
+            let mut chances = vec![1.0; occupied.len()];
+            for level in 0..=base.leaves.summaries.top() {
+                let node = |place: usize| place / span(level);
+                let mut children: Vec<usize> = occupied
+                    .iter()
+                    .map(|place| place / FANOUT.pow(level as u32))
+                    .collect();
+                children.dedup();
+                let mut of_node = std::collections::HashMap::new();
+                for child in children {
+                    *of_node.entry(child / FANOUT).or_insert(0) += 1;
+                }
+                for (place, chance) in occupied.iter().zip(&mut chances) {
+                    *chance /= f64::from(of_node[&node(*place)]);
+                }
+            }
+            let fair = 1.0 / relays as f64;
+            assert!(
+                chances
+                    .iter()
+                    .all(|chance| (fair / 2.0..fair * 2.0).contains(chance))
+            );
         }
     }
 
     #[test]
     fn a_box_is_around_all_below_it() {
         let base = Base::new(surveyed(5_000, |index| index % 10 > 0));
-        let geometry = base.leaves.geometry.as_ref().unwrap();
+        let geometry = &base.leaves.located.as_ref().unwrap().geometry;
         let from = [3e4; Coordinate::DIMENSIONS];
         for (place, _) in base.iter() {
             let mut child = place / FANOUT;
@@ -261,8 +284,13 @@ mod tests {
                     Some(at) => {
                         let square = (0..Coordinate::DIMENSIONS)
                             .map(|axis| (at.position()[axis] - from[axis]).powi(2));
-                        assert!(boxes.squares(&from)[branch] <= square.sum::<f32>() * 1.000_01);
-                        assert!(boxes.heights[branch] <= at.height());
+                        let square = square.sum::<f32>() * 1.000_01;
+                        boxes.each(&from, |first, squares, heights| {
+                            if let Some(lane) = branch.checked_sub(first).filter(|&it| it < 4) {
+                                assert!(squares.array()[lane] <= square);
+                                assert!(heights.array()[lane] <= at.height());
+                            }
+                        });
                     }
                     None => assert!(boxes.unlocated >> branch & 1 == 1),
                 }

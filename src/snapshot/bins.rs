@@ -6,6 +6,8 @@
 //! computed. Ranks run the other way than figures: the least figure has the
 //! highest rank, and 0 is left for "none".
 
+use crate::rtt::{Four, FourBits};
+
 /// How finely figures are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bins {
@@ -35,6 +37,12 @@ impl Bins {
     #[inline(always)]
     pub(crate) fn least(self, rank: u16) -> f32 {
         f32::from_bits(ONE + (TOP.saturating_sub(rank.into()) << self.dropped_bits))
+    }
+
+    /// The same for four ranks; infinite for rank 0.
+    #[inline(always)]
+    pub(crate) fn least_of_four(self, ranks: FourBits) -> Four {
+        ranks.floats_below(TOP, self.dropped_bits, ONE)
     }
 
     /// By which share two figures of one rank differ at most.

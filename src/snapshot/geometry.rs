@@ -1,14 +1,14 @@
 //! Where the relays of an order are: by leaf, and a box around those of each node.
 
-use crate::rtt::{Coordinate, Places};
+use crate::rtt::{Coordinate, Four, Places};
 use crate::snapshot::tree::FANOUT;
 
 /// A number for each child of a node.
-pub(crate) type EachChild = [f32; FANOUT];
+type EachChild = [f32; Places::MANY];
 
 const AXES: usize = Coordinate::DIMENSIONS;
 
-const _: () = assert!(FANOUT == Places::MANY);
+const _: () = assert!(FANOUT <= Places::MANY);
 
 /// See the module's description.
 pub(crate) struct Geometry {
@@ -24,7 +24,7 @@ pub(crate) struct Boxes {
     low: [EachChild; AXES],
     high: [EachChild; AXES],
     /// The least height.
-    pub(crate) heights: EachChild,
+    heights: EachChild,
     /// The least adjustment of any.
     pub(crate) least_adjustment: f32,
     /// A bit for each child below which is a relay whose position is not known.
@@ -68,9 +68,9 @@ impl Bounds {
 impl Boxes {
     fn around(children: &[Bounds]) -> Self {
         let mut boxes = Self {
-            low: [[f32::INFINITY; FANOUT]; AXES],
-            high: [[f32::NEG_INFINITY; FANOUT]; AXES],
-            heights: [f32::INFINITY; FANOUT],
+            low: [[f32::INFINITY; Places::MANY]; AXES],
+            high: [[f32::NEG_INFINITY; Places::MANY]; AXES],
+            heights: [f32::INFINITY; Places::MANY],
             least_adjustment: f32::INFINITY,
             unlocated: 0,
         };
@@ -99,22 +99,22 @@ impl Boxes {
         whole
     }
 
-    /// The squares of the distances from a position to each box; infinite where a
-    /// box is around nothing.
-    #[inline]
-    pub(crate) fn squares(&self, from: &[f32; AXES]) -> EachChild {
-        let mut squares = [0.0; FANOUT];
-        for axis in 0..AXES {
-            let at = from[axis];
-            for (branch, square) in squares.iter_mut().enumerate() {
-                let below = self.low[axis][branch] - at;
-                let above = at - self.high[axis][branch];
-                let off = if below > above { below } else { above };
-                let off = if off > 0.0 { off } else { 0.0 };
-                *square += off * off;
+    /// Hands out, by four, the squares of the distances to the boxes and the least
+    /// heights in them; all of that is infinite where a box is around nothing.
+    #[inline(always)]
+    pub(crate) fn each(&self, from: &[f32; AXES], mut take: impl FnMut(usize, Four, Four)) {
+        let from = from.map(Four::splat);
+        let zero = Four::splat(0.0);
+        for at in (0..Places::MANY).step_by(4) {
+            let mut square = zero;
+            for ((low, high), &from) in self.low.iter().zip(&self.high).zip(&from) {
+                let below = Four::of(low, at) - from;
+                let above = from - Four::of(high, at);
+                let off = below.max(above).max(zero);
+                square = square + off * off;
             }
+            take(at, square, Four::of(&self.heights, at));
         }
-        squares
     }
 }
 
@@ -158,6 +158,12 @@ impl Geometry {
     #[inline]
     pub(crate) fn boxes(&self, level: usize, node: usize) -> Option<&Boxes> {
         self.boxes[level - 1].get(node)
+    }
+
+    /// How high the relay at a place is above the core; 0 if that is not known.
+    pub(crate) fn height(&self, place: usize) -> f32 {
+        let places = self.places(place / FANOUT);
+        places.map_or(0.0, |places| places.height(place % FANOUT))
     }
 
     /// Where the relay at a place is.

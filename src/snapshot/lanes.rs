@@ -4,7 +4,9 @@
 //! lower lanes never have their highest bit set, so that they are in order also
 //! as signed numbers.
 
-use crate::snapshot::tree::FANOUT;
+use crate::rtt::{Four, FourBits};
+use crate::snapshot::bins::Bins;
+use crate::snapshot::tree::{FANOUT, Words};
 
 /// The three lower lanes.
 pub(super) const LANES: u64 = (1 << 48) - 1;
@@ -37,6 +39,41 @@ pub(crate) fn best<const N: usize>(words: [u64; N]) -> Best {
         return sse::best(words);
     }
     portable::best(words)
+}
+
+/// The least figures that four words stand for; infinite for what they do not say.
+#[derive(Clone, Copy)]
+pub(crate) struct Figures {
+    pub(crate) score: Four,
+    /// The round trip from here, of those that were measured.
+    pub(crate) near: Four,
+    pub(crate) penalty: Four,
+    /// What is assumed, where any was not measured.
+    pub(crate) unmeasured: Four,
+}
+
+/// What four words of a node say, from one on.
+#[inline(always)]
+pub(crate) fn figures(words: &Words, at: usize, bins: Bins, assumed: Four) -> Figures {
+    const RANK: u32 = 0x7fff;
+    let (lower, upper) = FourBits::halves(std::array::from_fn(|lane| words[at + lane]));
+    Figures {
+        score: bins.least_of_four(upper.and(RANK)),
+        near: Bins::FINE.least_of_four(lower.upper_half()),
+        penalty: bins.least_of_four(lower.and(RANK)),
+        unmeasured: upper
+            .and((FLAG >> 32) as u32)
+            .if_zero(Four::splat(f32::INFINITY), assumed),
+    }
+}
+
+/// The least figures that the ranks in four words of a node stand for, from one on; 0
+/// for what they do not say.
+#[inline(always)]
+pub(crate) fn joint_figures(words: &Words, at: usize) -> Four {
+    let (ranks, _) = FourBits::halves(std::array::from_fn(|lane| words[at + lane]));
+    let ranks = ranks.and(0x7fff);
+    ranks.if_zero(Four::splat(0.0), Bins::FINE.least_of_four(ranks))
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -13,7 +13,11 @@
 //! was measured (else the flag is set), and *slack* that of the penalty for its
 //! load. Of any other, merit is 0 and slack says why.
 //!
-//! A relay that is left alone for a while is in two more trees: in one by the tick
+//! Where positions are known, one more tree has the rank of what own leg and height,
+//! times the penalty, come to at the least: a path through a relay of a node is as long
+//! as that, and as the way from the node's box to the target.
+//!
+//! A relay that is left alone for a while is in two further trees: in one by the tick
 //! at which that ends, so that the first find of that tick sees it; and in the other
 //! by when it began, if nothing else speaks against the relay, so that the one that
 //! has waited for longest is at hand when it is needed as a last resort.
@@ -64,13 +68,13 @@ impl Join for Summary {
     }
 }
 
-/// Ticks, the earliest first.
-pub(crate) enum Earliest {}
+/// Numbers of which a node has the greatest.
+pub(crate) enum Greatest {}
 
-const TICK_BITS: u32 = 40;
+const NUMBER_BITS: u32 = 40;
 
-impl Join for Earliest {
-    const FIELDS: u64 = (1 << TICK_BITS) - 1;
+impl Join for Greatest {
+    const FIELDS: u64 = (1 << NUMBER_BITS) - 1;
 
     fn join(words: Words) -> u64 {
         let fields = words.into_iter().map(|word| word & Self::FIELDS);
@@ -78,17 +82,22 @@ impl Join for Earliest {
     }
 }
 
+/// Ticks as numbers, such that the earliest is the greatest.
+pub(crate) struct Earliest;
+
 impl Earliest {
+    const NEVER: u64 = Greatest::FIELDS;
+
     pub(crate) fn word(tick: Tick) -> u64 {
-        Self::FIELDS - tick.0.min(Self::FIELDS - 1)
+        Self::NEVER - tick.0.min(Self::NEVER - 1)
     }
 
     /// The tick in a word; `None` if it says nothing.
     #[inline]
     pub(crate) fn tick(word: u64) -> Option<Tick> {
-        match word & Self::FIELDS {
+        match word & Greatest::FIELDS {
             0 => None,
-            fields => Some(Tick(Self::FIELDS - fields)),
+            fields => Some(Tick(Self::NEVER - fields)),
         }
     }
 }
@@ -241,6 +250,20 @@ impl Said {
     #[inline(always)]
     pub(crate) fn has_unmeasured(self) -> bool {
         self.0 & lanes::FLAG != 0
+    }
+
+    /// The rank of the least that own leg and height, times the penalty, come to.
+    pub(crate) fn joint(self, bins: Bins, assumed_micros: u32, height: f32) -> u64 {
+        if self.merit() == 0 {
+            return 0;
+        }
+        let own = match self.near() {
+            0 => assumed_micros as f32,
+            near => Bins::FINE.least(near),
+        };
+        Bins::FINE
+            .rank((own + height) * bins.least(self.slack()))
+            .into()
     }
 
     /// What a leaf says of its relay.

@@ -3,7 +3,7 @@
 use crate::record::Handle;
 use crate::snapshot::bins::Bins;
 use crate::snapshot::geometry::Geometry;
-use crate::snapshot::leaf::{Class, Earliest, Leaf, Said, Subject, Summary, Terms};
+use crate::snapshot::leaf::{Class, Earliest, Greatest, Leaf, Said, Subject, Summary, Terms};
 use crate::snapshot::tree::{FANOUT, Tree};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, Padded, ZeroedSlice};
 use crate::time::Tick;
@@ -25,13 +25,20 @@ pub(crate) struct Leaves {
     /// Handles, [packed](pack).
     entries: ZeroedSlice<AtomicU64>,
     pub(crate) summaries: Tree<Summary>,
-    pub(crate) due: Tree<Earliest>,
-    pub(crate) since: Tree<Earliest>,
+    pub(crate) due: Tree<Greatest>,
+    pub(crate) since: Tree<Greatest>,
     /// How many there are of each class.
     counts: Padded<[AtomicU32; Class::COUNT]>,
     pub(crate) bins: Bins,
     /// Where the relays are, if that is known of any.
-    pub(crate) geometry: Option<Geometry>,
+    pub(crate) located: Option<Located>,
+}
+
+/// What is known besides where positions are.
+pub(crate) struct Located {
+    pub(crate) geometry: Geometry,
+    /// See [`leaf`](crate::snapshot::leaf).
+    pub(crate) joint: Tree<Greatest>,
 }
 
 /// A place that is not filled yet.
@@ -108,16 +115,20 @@ impl Context {
 
 impl Leaves {
     pub(crate) fn new(places: usize, bins: Bins) -> Self {
-        let entries = ZeroedSlice::new(places.max(1));
         Self {
-            entries: entries.expect("memory for an order of relays"),
+            entries: ZeroedSlice::new_or_abort(places.max(1)),
             summaries: Tree::new(places, false),
             due: Tree::new(places, true),
             since: Tree::new(places, true),
             counts: Padded::default(),
             bins,
-            geometry: None,
+            located: None,
         }
+    }
+
+    pub(super) fn locate(&mut self, geometry: Geometry) {
+        let joint = Tree::new(self.places(), false);
+        self.located = Some(Located { geometry, joint });
     }
 
     pub(crate) fn places(&self) -> usize {
@@ -171,13 +182,17 @@ impl Leaves {
         let waits = context.may_wait() && leaf().due != 0;
         // Before it is out of sight, so that it comes back in time.
         if waits {
-            self.refresh_waiting(place, &leaf);
+            self.refresh_waiting(place, leaf);
         }
         let (before, after) = self.summaries.update(place, fully, || leaf().summary);
         self.recount(before, after);
+        if let Some(located) = self.located.as_ref().filter(|_| before != after) {
+            let joint = || self.joint_of(located, place, context);
+            located.joint.update(place, false, joint);
+        }
         // Or after it is in sight again.
         if !waits && context.may_wait() && self.due.leaf(place) | self.since.leaf(place) != 0 {
-            self.refresh_waiting(place, &leaf);
+            self.refresh_waiting(place, leaf);
         }
     }
 
@@ -189,10 +204,24 @@ impl Leaves {
         }
         let (before, after) = self.summaries.set(place, || leaf().summary);
         self.recount(before, after);
+        if let Some(located) = &self.located {
+            let joint = || self.joint_of(located, place, context);
+            located.joint.set(place, joint);
+        }
     }
 
     pub(super) fn put_together(&self) {
         self.summaries.join_all();
+        if let Some(located) = &self.located {
+            located.joint.join_all();
+        }
+    }
+
+    /// By what the summary says by now.
+    fn joint_of(&self, located: &Located, place: usize, context: &Context) -> u64 {
+        let said = Said(self.summaries.leaf(place));
+        let height = located.geometry.height(place);
+        said.joint(self.bins, context.terms.assumed_micros, height)
     }
 
     fn leaf_of(&self, subject: &Subject<'_>, context: &Context) -> Leaf {
@@ -200,7 +229,7 @@ impl Leaves {
     }
 
     fn refresh_waiting(&self, place: usize, leaf: impl Fn() -> Leaf) {
-        let rises = |tree: &Tree<Earliest>, to: u64| to != 0 && to >= tree.leaf(place);
+        let rises = |tree: &Tree<Greatest>, to: u64| to != 0 && to >= tree.leaf(place);
         let Leaf { due, since, .. } = leaf();
         self.due.update(place, rises(&self.due, due), || leaf().due);
         self.since
@@ -231,7 +260,7 @@ impl Leaves {
         let mut node = 0;
         for level in (0..=self.due.top()).rev() {
             let words = self.due.words(level, node).into_iter();
-            node = node * FANOUT + words.clone().position(|word| is_due(word))?;
+            node = node * FANOUT + words.clone().position(is_due)?;
         }
         Some(node)
     }

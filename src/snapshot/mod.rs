@@ -18,6 +18,8 @@ mod geometry;
 mod lanes;
 mod leaf;
 mod leaves;
+#[cfg(all(test, relay_loom))]
+mod models;
 mod noted;
 mod publication;
 mod run;
@@ -26,10 +28,10 @@ mod tree;
 
 pub(crate) use base::Surveyed;
 pub(crate) use bins::Bins;
-pub(crate) use geometry::{Boxes, EachChild};
-pub(crate) use lanes::{Best, best as best_of, pick};
+pub(crate) use geometry::Boxes;
+pub(crate) use lanes::{Best, best as best_of, figures, joint_figures, pick};
 pub(crate) use leaf::{Class, Earliest, Said, Subject, Terms};
-pub(crate) use leaves::Leaves;
+pub(crate) use leaves::{Leaves, Located};
 pub(crate) use noted::{Note, Noted};
 pub(crate) use publication::{Backlog, Merger, Publication, Snapshot};
 pub(crate) use score::{penalty, score};

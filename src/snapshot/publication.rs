@@ -35,6 +35,7 @@ use crate::snapshot::noted::{Note, Noted};
 use crate::snapshot::run::Run;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap};
+use crate::time::Tick;
 use std::iter;
 
 /// What searches go through.
@@ -106,8 +107,8 @@ impl Snapshot {
 
     /// Where a relay is, if it is in the base and that is known.
     pub(crate) fn position_of(&self, relay: Handle) -> Option<crate::rtt::Coordinate> {
-        let geometry = self.base.leaves.geometry.as_ref()?;
-        geometry.position(self.base.place_of(relay)?)
+        let located = self.base.leaves.located.as_ref()?;
+        located.geometry.position(self.base.place_of(relay)?)
     }
 
     /// The leaf of a relay, in each base and in the runs.
@@ -224,7 +225,14 @@ impl Publication {
         self.refresh_touched(subject, fully);
     }
 
-    /// The same after a change of the load word itself.
+    /// Brings the leaf at a place in line with its record as of `tick`, whichever
+    /// snapshot is in force.
+    pub(crate) fn wake(&self, part: &Leaves, place: usize, subject: &Subject<'_>, tick: Tick) {
+        self.context.judge_at(tick);
+        part.refresh(place, subject, &self.context, true);
+    }
+
+    /// [`refresh`](Self::refresh) after a change of the load word itself.
     pub(crate) fn refresh_touched(&self, subject: &Subject<'_>, fully: bool) {
         self.load().refresh(subject, &self.context, fully);
     }

@@ -82,7 +82,7 @@ impl<J: Join> Tree<J> {
         let mut words = leaves.max(1);
         loop {
             let nodes = words.div_ceil(FANOUT);
-            levels.push(ZeroedSlice::new(nodes).expect("memory for a tree of relays"));
+            levels.push(ZeroedSlice::new_or_abort(nodes));
             if nodes == 1 && !(has_crown && words > 1) {
                 break;
             }

@@ -55,7 +55,11 @@ pub(crate) struct ZeroedSlice<T>(Box<[T]>);
 
 impl<T: Zeroable> ZeroedSlice<T> {
     pub(crate) fn new(len: usize) -> Option<Self> {
-        Some(Self((0..len).map(|_| T::vacant()).collect()))
+        Some(Self::new_or_abort(len))
+    }
+
+    pub(crate) fn new_or_abort(len: usize) -> Self {
+        Self((0..len).map(|_| T::vacant()).collect())
     }
 }
 

@@ -11,7 +11,7 @@
 //! - From `items` on there are `len` valid items, aligned, within that memory.
 
 use super::Zeroable;
-use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::slice;
@@ -45,6 +45,13 @@ impl<T: Zeroable> ZeroedSlice<T> {
             memory,
             layout,
         })
+    }
+}
+
+impl<T: Zeroable> ZeroedSlice<T> {
+    /// The same; ends the program as a `Vec` does when the memory is not to be had.
+    pub(crate) fn new_or_abort(len: usize) -> Self {
+        Self::new(len).unwrap_or_else(|| handle_alloc_error(Layout::new::<T>()))
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) use unit::Unit;
 use crate::limits::MAX_RELAYS;
 use crate::record::{Announcement, BackOff, Handle, Lifecycle, Load};
 use crate::relay::NodeId;
-use crate::snapshot::{Merger, Noted, Publication, Subject, Surveyed, Terms};
+use crate::snapshot::{Leaves, Merger, Noted, Publication, Subject, Surveyed, Terms};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, random_hasher};
 use crate::time::Tick;
@@ -271,6 +271,15 @@ impl Table {
     /// is gone.
     pub(crate) fn refresh(&self, relay: Handle) {
         self.store.publication.refresh(&self.subject(relay), true);
+    }
+
+    /// Takes into account that the time of a relay to be left alone is over at
+    /// `tick`: where it was found to be, whether or not a search still looks there.
+    pub(crate) fn wake(&self, part: &Leaves, place: usize, tick: Tick) {
+        if let Some(relay) = part.at(place) {
+            let publication = &self.store.publication;
+            publication.wake(part, place, &self.subject(relay), tick);
+        }
     }
 
     fn subject(&self, handle: Handle) -> Subject<'_> {

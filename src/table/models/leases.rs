@@ -4,7 +4,7 @@ use super::*;
 
 fn lease(table: &Table, n: u8) -> Option<Unit> {
     let guard = epoch::pin();
-    let (unit, _) = table.find(&id(n), &guard)?.lease().ok()?;
+    let (unit, _) = table.find(&id(n), &guard)?.lease(None).ok()?;
     Some(unit)
 }
 

@@ -13,8 +13,11 @@ use relay_registry_peers::scan::Scan;
 use relay_registry_peers::turns::{Contender, Outcome, mean_of, report, take_turns};
 use std::hint::black_box;
 
-/// Small, so that relays are soon loaded.
-const CAPACITY: u32 = 10;
+/// Of many relays a small one, so that they are soon loaded.
+const fn capacity(relays: usize) -> u32 {
+    if relays < 10_000 { 100 } else { 10 }
+}
+
 /// The load of what is in an equilibrium, and of a hot place.
 const LOAD: f64 = 0.6;
 const TARGETS: usize = 256;
@@ -70,7 +73,7 @@ impl State {
 
 fn world(relays: usize, seed: u64) -> World {
     const WITNESSES: usize = 24;
-    World::idle(relays, CAPACITY, TARGETS, WITNESSES, seed)
+    World::idle(relays, capacity(relays), TARGETS, WITNESSES, seed)
 }
 
 fn settled(world: World) -> (World, Option<Sessions>) {
