@@ -94,8 +94,8 @@
 //!   passed over.
 //! - **The best means the best.** What a call chooses has a score within 1/32 of the
 //!   best, among all relays that will do, by the loads of that moment; within 1/512
-//!   where there are at most 64. So it is with limits, exclusions and views as well,
-//!   as far as the registry knows the legs of a path.
+//!   where there are at most 64. So it is with limits and exclusions as well. For a
+//!   pair of peers it is within 5 %, by what the registry knows of the legs.
 //! - **Membership is linearizable** for each id. A [`RelayInfo`]'s endpoint,
 //!   capacity and expiry come from one registration. [`Registry::relays`] and
 //!   [`Registry::relay_count`] are weakly consistent.
@@ -150,7 +150,9 @@
 //!   are merged), and relays of one rank count as equal.
 //! - What is learned of where a relay is counts in finds after the next housekeeping
 //!   pass.
-//! - Where many relays tie for a pair of peers, a find for it compares all of them.
+//! - Where many relays tie for a pair of peers, a find for it opens more nodes of the
+//!   tree; after eight of them with relays, it is content with what is within 5 % of
+//!   the best.
 //! - An answer of "none" given while more than 16 other threads are in the middle of
 //!   making relays available judges all relays.
 //! - A registry's coordinates are in a frame of its own, shared with those peers

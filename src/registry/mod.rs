@@ -219,9 +219,10 @@ impl Registry {
     /// The score is `e / (1 - u^4)`, lower is better: `e` the expected round
     /// trip of the path, `u` the relay's utilisation. A relay whose round trip
     /// is unknown ranks at the assumed one. The score of the answer is within
-    /// 1/32 of the best (1/512 where at most 64 relays are merged), by the loads
-    /// of that moment and by what is known of the path. One of those that are
-    /// equal within this is drawn at random, so callers do not herd. Only relays
+    /// 1/32 of the best (1/512 where at most 64 relays are merged; 5 % where
+    /// views of peers are given and many relays tie), by the loads of that moment
+    /// and by what is known of the path. One of those that are equal within this
+    /// is drawn at random, so callers do not herd. Only relays
     /// that are live, have capacity left and do not drain are handed out; never
     /// the target, nor this node.
     ///
@@ -351,8 +352,8 @@ impl Registry {
     /// most one result is asked for, with [`find_relay_with`](Self::find_relay_with).
     ///
     /// Judges all relays by their exact scores and hands none out. A find may
-    /// take another whose score is within 1/32 of the best. Lock-free; allocates
-    /// the answer and visits all records: for people, not for a hot path.
+    /// take another that is [about as good](Self::find_relay_with). Lock-free;
+    /// allocates the answer and visits all records: for people, not for a hot path.
     ///
     /// ```
     /// use relay_registry::{FindOptions, NodeId, Registry, Verdict};

@@ -168,17 +168,18 @@ fn the_choice_for_a_pair_is_the_best_of_few() {
     assert_close_to_best(&mut Square::new(64, 7), 1.002);
 }
 
-/// Scores of many are told apart by 1/32. The first call for peers around a place counts as any other.
-const ONE_RANK: f64 = 1.0 + 1.0 / 32.0 + 1e-4;
+/// Scores of many are told apart by 1/32, and a search that takes long is content with a little less. The
+/// first call for peers around a place counts as any other.
+const CLOSE: f64 = 1.05;
 
 #[test]
-fn the_choice_for_a_pair_is_within_a_rank_of_the_best_of_a_thousand() {
-    assert_close_to_best(&mut Square::new(1_000, 7), ONE_RANK);
+fn the_choice_for_a_pair_is_close_to_the_best_of_a_thousand() {
+    assert_close_to_best(&mut Square::new(1_000, 7), CLOSE);
 }
 
 #[test]
-fn the_choice_for_a_pair_is_within_a_rank_of_the_best_of_five_thousand() {
-    assert_close_to_best(&mut Square::new(5_000, 7), ONE_RANK);
+fn the_choice_for_a_pair_is_close_to_the_best_of_five_thousand() {
+    assert_close_to_best(&mut Square::new(5_000, 7), CLOSE);
 }
 
 /// Boxes are around the positions that were known at the last pass, and relays of which none was known are
@@ -186,14 +187,14 @@ fn the_choice_for_a_pair_is_within_a_rank_of_the_best_of_five_thousand() {
 #[test]
 fn relays_without_a_position_and_those_that_get_one_later_are_chosen_like_others() {
     let mut square = Square::with(1_000, 0, 300, 7);
-    square.assert_close("300 located", ONE_RANK, both_by_coordinate);
+    square.assert_close("300 located", CLOSE, both_by_coordinate);
     square.locate(300..1_000);
-    square.assert_close("all located", ONE_RANK, both_by_coordinate);
+    square.assert_close("all located", CLOSE, both_by_coordinate);
 }
 
 /// Relays that delay their answers, to each as it suits them, can seem as far away as they like: the boxes that
 /// they are in then reach that far.
 #[test]
 fn relays_that_pretend_to_be_far_away_hide_no_others() {
-    assert_close_to_best(&mut Square::with_liars(1_000, 31, 7), ONE_RANK);
+    assert_close_to_best(&mut Square::with_liars(1_000, 31, 7), CLOSE);
 }
