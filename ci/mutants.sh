@@ -44,17 +44,17 @@ for group in "${groups[@]}"; do
             seed codec 'src/dht/record/{cbor,codec}.rs' '--lib --test records' record:: bytes:: vectors::
             ;;
         scoring)
-            seed scoring 'src/select/{score,criteria}.rs' '--lib --test semantics' \
+            seed scoring 'src/{snapshot/score,select/criteria}.rs' '--lib --test semantics' \
                 --skip relay:: --skip dht:: --skip rtt::
             ;;
         options)
             seed options 'src/{select,relay}/options.rs' '--lib --test semantics' \
-                --skip districts:: --skip dht:: --skip rtt::
+                --skip pairs:: --skip dht:: --skip rtt::
             ;;
         values)
             seed values 'src/relay/{id,nat,info,reach}.rs src/relay/endpoint/*.rs' \
                 '--lib --test values --test semantics' \
-                --skip districts:: --skip registry::bans:: --skip dht:: --skip rtt:: --skip select::
+                --skip pairs:: --skip registry::bans:: --skip dht:: --skip rtt:: --skip select::
             ;;
         *) fail "no group $group" ;;
     esac

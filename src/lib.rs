@@ -43,7 +43,7 @@
 //!   and so is what the peers [publish](PeerView) of the few relays near them.
 //!   The rest is estimated between network [coordinates](Coordinate), where peers
 //!   have one and the registry [learned](Registry::learn) where its relays are.
-//!   What nobody knows is [assumed](RegistryBuilder::assumed_rtt), never zero.
+//!   What is not known is [assumed](RegistryBuilder::assumed_rtt), never zero.
 //!   A relay's own word counts for nothing.
 //! - **Failures count.** [`Registry::report_failure`] opens a circuit breaker on the
 //!   relay; it is handed out on trial after a back-off that grows, and trusted
@@ -84,13 +84,18 @@
 //!   that starts after its registration returned, and to none that starts after
 //!   its departure or deadline.
 //! - **Capacity is never exceeded** by [leases](Lease), under any interleaving.
-//!   Dropping a lease gives its unit back once, wherever and whenever. Nobody is
+//!   Dropping a lease gives its unit back once, wherever and whenever. No lease is
 //!   refused while there is room, but for an instant [at which a capacity is
 //!   lowered, or a relay leaves](Registry::lease).
 //! - **The bound on relays is strict**, renewals always succeed at it, and
-//!   nobody is refused for a relay that is gone or one that never came.
-//! - **"None" means none.** Sampling is for speed; a complete walk backs it, and
-//!   [`FindError`] counts why each relay was passed over.
+//!   no relay is refused for one that is gone or one that never came.
+//! - **"None" means none.** A relay that is available throughout a call is found by
+//!   it, whatever other threads do meanwhile; [`FindError`] counts why relays were
+//!   passed over.
+//! - **The best means the best.** What a call chooses has a score within 1/32 of the
+//!   best, among all relays that will do, by the loads of that moment; within 1/512
+//!   where there are at most 64. So it is with limits and exclusions as well. For a
+//!   pair of peers it is within 5 %, by what the registry knows of the legs.
 //! - **Membership is linearizable** for each id. A [`RelayInfo`]'s endpoint,
 //!   capacity and expiry come from one registration. [`Registry::relays`] and
 //!   [`Registry::relay_count`] are weakly consistent.
@@ -110,18 +115,29 @@
 //! frees and sometimes allocates a small node; and to renew reads the monotonic
 //! clock, which is no system call on common platforms. However much departed, the
 //! collector's part is a few steps: the memory is given back by registrations, at
-//! most 64 records and announcements each, and by maintenance. A find writes nothing that
-//! threads share, unless it hands out a relay on trial. New registrations and
-//! departures are lock-free as well. Locks guard the housekeeping, which no other
-//! operation waits for (see [`Maintenance`]), and what is learned of places.
+//! most 64 records and announcements each, and by maintenance. New registrations and
+//! departures are lock-free as well.
+//!
+//! A find writes nothing that threads share, with two exceptions: it hands out a
+//! relay on trial, or it comes upon one whose deadline or back-off is over and brings
+//! what searches see of it up to date. What a lease, a report or a measurement
+//! changes of a relay's rank among the others is written to a tree of summaries that
+//! all finds read, as far up as it makes a difference. Locks guard the housekeeping,
+//! which no other operation waits for (see [`Maintenance`]), and what is learned of
+//! places.
 //!
 //! # Performance
 //!
 //! Tables are sized once, so nothing is ever rehashed or copied to grow. A
-//! look-up touches two cache lines. A search for [`Registry::find_relay`] looks at
-//! about a dozen relays, however many there are, and serves the next few calls of
-//! its thread. The repository's `benches/` measure these beside other maps, and its
-//! BENCHMARKS.md says where they lose.
+//! look-up touches two cache lines. [`Registry::find_relay`] goes down a tree in which
+//! each node has 16 children, to the best relay, and judges that one: three nodes for
+//! 4,096 relays, five for a million. What it costs does not depend on how many relays
+//! are full, failing, draining or gone, and an answer of "none" costs about as much.
+//! Each relay that a call excludes, or that another thread takes first, costs one more
+//! descent. A find for a pair of peers bounds the paths through all relays below a node
+//! by where these are, and opens the nodes that may hold the best one. The repository's
+//! `benches/` measure these beside other maps, and its BENCHMARKS.md says where they
+//! lose.
 //!
 //! # Limits
 //!
@@ -130,12 +146,15 @@
 //! - Where targets tell nothing of themselves, the leg from a relay to each counts
 //!   as [`assumed_rtt`](RegistryBuilder::assumed_rtt): half of the paths are then
 //!   within 1.2 times the best, a tenth beyond 2.
-//! - Beyond 64 relays, a search serves up to 63 more calls of its thread in the same
-//!   tick, while nobody comes or leaves: each relay is judged anew, but that another
-//!   has become better goes unnoticed for so long.
-//! - Beyond 64 relays, a find for a pair looks at the relays that a housekeeping
-//!   pass found best for about where the peers are. The first finds for a part of
-//!   the world, before such a pass, are ordered by this node's leg alone.
+//! - Scores are compared by rank, in steps of 1/32 (of 1/512 where at most 64 relays
+//!   are merged), and relays of one rank count as equal.
+//! - What is learned of where a relay is counts in finds after the next housekeeping
+//!   pass.
+//! - Where many relays tie for a pair of peers, a find for it opens more nodes of the
+//!   tree; after eight of them with relays, it is content with what is within 5 % of
+//!   the best.
+//! - An answer of "none" given while more than 16 other threads are in the middle of
+//!   making relays available judges all relays.
 //! - A registry's coordinates are in a frame of its own, shared with those peers
 //!   that find themselves by [its relays](Registry::relay_coordinate). They are
 //!   robust while fewer than half of what it [learns](Registry::learn) are lies:

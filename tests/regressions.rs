@@ -173,10 +173,9 @@ fn a_ban_on_a_relay_that_expired_leaves_what_it_had_earned() {
     assert_eq!(relay.circuit(), CircuitState::Open);
 }
 
-/// What is prefetched for the searches to come lay behind the end of a band that is a few entries longer
-/// than what is sampled of it, and the search panicked.
+/// A search panicked that had to choose among a few more equal relays than 256.
 #[test]
-fn a_band_hardly_longer_than_what_is_sampled_of_it_is_searched() {
+fn among_a_few_more_equal_relays_than_256_one_is_found() {
     for relays in [256, 257, 260, 263, 264, 265, 270] {
         let world = world_of(relays as usize);
         (0..relays).for_each(|n| world.join(n));

@@ -7,8 +7,8 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FindError {
-    /// No relay held meets the conditions. The counts say which condition to
-    /// relax; where they are all zero, no relay is held at all.
+    /// No relay that is held meets the conditions. The counts say which condition
+    /// to relax; where they are all zero, no relay is held at all.
     #[non_exhaustive]
     NoRelaysAvailable {
         /// How many relays were passed over, by reason.
@@ -34,10 +34,22 @@ impl fmt::Display for FindError {
 impl Error for FindError {}
 
 /// How many relays were passed over, by the reason that ruled each out.
+///
+/// Each relay counts once: under `excluded` if the call itself rules it out by its
+/// id, else under what keeps it from all callers, else under its round trip.
+///
+/// The counts are read from counters that each change of a relay brings up to date,
+/// so they cost the same however many relays there are. They are as of the moment at
+/// which the call ends. While other threads change relays they may be off by those. A
+/// relay that is past its deadline counts as it did before until a sweep, or a find
+/// that comes upon it, has found it expired: for a tick at most, where a thread does the
+/// [maintenance](crate::Maintenance). One whose back-off or ban is over is no longer
+/// counted as such by the first find of that tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PassedOver {
-    /// Unregistered or expired, but not yet merged away.
+    /// Unregistered or expired since the relays were last sorted. The next
+    /// housekeeping pass drops them.
     pub departed: usize,
     /// At their capacity.
     pub full: usize,
@@ -56,7 +68,8 @@ pub struct PassedOver {
 }
 
 impl PassedOver {
-    /// How many relays were passed over for any reason.
+    /// How many relays were passed over for any reason; those that are held, and
+    /// those [departed](Self::departed) since the last sort.
     #[must_use]
     pub fn total(&self) -> usize {
         self.reasons()

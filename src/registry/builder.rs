@@ -24,13 +24,14 @@ pub enum Maintenance {
     /// A thread named `relay-registry`, started by
     /// [`build`](RegistryBuilder::build) and joined when the last handle is
     /// dropped. It makes a pass every tick and spends at most an eighth of its
-    /// time on sorting, so at hundreds of thousands of relays a changed
-    /// round-trip time takes longer than a tick to show in the order.
+    /// time on sorting, so at hundreds of thousands of relays more than a tick
+    /// passes before arrivals are sorted in and new positions count. Finds see
+    /// arrivals, loads and round trips at once all the same.
     #[default]
     Thread,
     /// The embedder, by calling [`Registry::maintain`]. Until it does, expired
-    /// relays are handed out to nobody (their deadline is judged against the
-    /// current tick, which registrations raise, too), but take up memory.
+    /// relays are not handed out (their deadline is judged against the current
+    /// tick, which registrations raise, too), but take up memory.
     Manual,
 }
 
@@ -117,7 +118,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// What a leg that nobody measured is ranked at: above zero, up to
+    /// What a leg that was not measured is ranked at: above zero, up to
     /// [`MAX_RTT`](crate::MAX_RTT), by default 100 ms.
     ///
     /// It stands for the round trip to a relay not yet measured, and for the
@@ -132,8 +133,10 @@ impl RegistryBuilder {
     ///
     /// Beyond it, those that failed longest ago are a last resort: handed out in
     /// turn when nothing else will do. When so many fail, it is likely that they
-    /// are not to blame. (Envoy's `max_ejection_percent`.) To find that one, a
-    /// call then looks at all relays.
+    /// are not to blame. (Envoy's `max_ejection_percent`.) The share is of all live
+    /// relays, as the counters have it at that moment. Relays that are backing off
+    /// are kept in the order in which that began, so a last resort costs no more
+    /// than a find.
     pub fn max_ejected(mut self, share: f64) -> Self {
         self.max_ejected = share;
         self

@@ -149,7 +149,7 @@ impl Registry {
     /// Renewing replaces deadline and endpoint, and what else the options set;
     /// load, leases and measured round trips stay. It succeeds also when the
     /// registry is full. When this returns, the relay is a candidate for every
-    /// call that starts later, on any thread.
+    /// call that starts later, on any thread, in each of the ways to choose.
     ///
     /// # Errors
     ///
@@ -159,7 +159,7 @@ impl Registry {
     ///
     /// Lock-free; linearizable with the other operations on the same id. The
     /// bound on the number of relays is never exceeded, not for a moment, and
-    /// nobody is refused for a registration that does not come about. Reads
+    /// no relay is refused for a registration that does not come about. Reads
     /// the clock. A renewal that changes nothing but the deadline is one
     /// compare-and-swap and does not allocate. At the bound, a new relay first
     /// sweeps those that are due; without a maintenance thread, a registration
@@ -218,18 +218,19 @@ impl Registry {
     ///
     /// The score is `e / (1 - u^4)`, lower is better: `e` the expected round
     /// trip of the path, `u` the relay's utilisation. A relay whose round trip
-    /// is unknown ranks at the assumed one. Among many that are practically
-    /// equal a few are drawn at random and the best of them is taken, so
-    /// callers do not herd; of more than 64, what a call found serves up to 63
-    /// more of its thread in the same tick, as long as that is about as good as
-    /// it was. Only relays that are live, have capacity left and do not drain
-    /// are handed out; never the target, nor this node.
+    /// is unknown ranks at the assumed one. The score of the answer is within
+    /// 1/32 of the best (1/512 where at most 64 relays are merged; 5 % where
+    /// views of peers are given and many relays tie), by the loads of that moment
+    /// and by what is known of the path. One of those that are equal within this
+    /// is drawn at random, so callers do not herd. Only relays
+    /// that are live, have capacity left and do not drain are handed out; never
+    /// the target, nor this node.
     ///
     /// # Errors
     ///
-    /// [`FindError::NoRelaysAvailable`] only if there was no moment during the
-    /// call's look at all relays at which one would do; it counts the reasons.
-    /// A unit that is [just being given back](Self::lease) counts as taken.
+    /// [`FindError::NoRelaysAvailable`] only if no relay would do throughout the
+    /// call; it counts [the reasons](crate::PassedOver). A unit that is
+    /// [just being given back](Self::lease) counts as taken.
     ///
     /// # Concurrency and cost
     ///
@@ -237,12 +238,17 @@ impl Registry {
     /// [crate's description](crate#concurrency) for what the epoch collector
     /// adds now and then). It writes nothing that threads share, but for the
     /// trial that it may use up of a relay that [failed](Self::report_failure),
-    /// and a bit where it is the first since the last housekeeping pass to ask
-    /// for peers around some place. A search looks at about a dozen relays, however
-    /// many there are; at more while most are full or excluded, at all before it
-    /// says none. Load, draining
-    /// and departure count as they are at that moment; the order by round trip
-    /// may be one housekeeping pass old.
+    /// and where it comes upon a relay whose deadline, back-off or ban is over:
+    /// then it brings up to date what searches see of that.
+    ///
+    /// Goes down a tree to the best relay: five nodes for a million relays,
+    /// whatever state they are in, and also before it says none. Each relay that
+    /// the options exclude and that would have been the answer costs one more
+    /// descent, and so does each that expired since the last housekeeping pass, for
+    /// the first call that comes upon it. Views of peers, and a longest round trip,
+    /// make it open more nodes: those that may hold a better relay than the one
+    /// found so far. Load, draining, departure and round trips count as they are
+    /// at that moment; [positions](Self::learn) as of the last housekeeping pass.
     #[inline]
     pub fn find_relay_with(
         &self,
@@ -261,10 +267,11 @@ impl Registry {
     /// costs little; so the second is a standby. Of relays on trial, only the
     /// first place claims one, and others come last.
     ///
-    /// Lock-free; allocates the answer. Walks the relays in order of round
-    /// trip until none can come that would be in the answer, at most 28 beyond
-    /// the first three for an answer of three, at most 64 for any: a microsecond
-    /// or so, where a find takes tens of nanoseconds.
+    /// Lock-free; allocates the answer. Goes through the relays best first, by the
+    /// same scores as [`find_relay_with`](Self::find_relay_with), until the answer
+    /// is complete and no standby can come that costs little enough: that is for
+    /// at most 28 relays beyond those of an answer of three, at most 64 beyond any
+    /// of up to 32, and none beyond a longer one, which is not spread.
     #[must_use]
     pub fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
         self.core().find_relays(target, options)
@@ -274,7 +281,9 @@ impl Registry {
     ///
     /// The capacity is never exceeded by leases, under any interleaving, also
     /// against renewals that lower it. Otherwise as
-    /// [`find_relay_with`](Self::find_relay_with); it writes the relay's load.
+    /// [`find_relay_with`](Self::find_relay_with); it writes the relay's load and,
+    /// where that changes the rank of the relay's score, the relay's leaf in the tree
+    /// and the words above that change with it.
     ///
     /// # Errors
     ///
@@ -304,7 +313,7 @@ impl Registry {
     ///
     /// Weakly consistent: every relay that is live throughout the call is in
     /// it, none that was dead throughout is, and none is in it twice. Visits
-    /// all records and allocates the answer; holds nobody up.
+    /// all records and allocates the answer; no other call waits for it.
     #[must_use]
     pub fn relays(&self) -> Vec<RelayInfo> {
         self.core().relays()
@@ -342,9 +351,9 @@ impl Registry {
     /// `target` now, and why: with [`find_relays`](Self::find_relays), or, if at
     /// most one result is asked for, with [`find_relay_with`](Self::find_relay_with).
     ///
-    /// Judges all relays by their exact scores and hands none out. Among many
-    /// that are practically equal a find may take another. Lock-free; allocates
-    /// the answer: for people, not for a hot path.
+    /// Judges all relays by their exact scores and hands none out. A find may
+    /// take another that is [about as good](Self::find_relay_with). Lock-free;
+    /// allocates the answer and visits all records: for people, not for a hot path.
     ///
     /// ```
     /// use relay_registry::{FindOptions, NodeId, Registry, Verdict};

@@ -14,8 +14,8 @@ impl Registry {
     /// changed, if the relay is not held or the value is zero or above
     /// [`MAX_RTT`](crate::MAX_RTT).
     ///
-    /// What counts is the least of the last five minutes. It counts in scores
-    /// at once, in the order of relays after the next housekeeping pass.
+    /// What counts is the least of the last five minutes. A call that starts after
+    /// this has returned chooses by it; the next housekeeping pass sorts by it.
     /// Lock-free, without allocation or system call.
     pub fn record_rtt(&self, relay: &NodeId, rtt: Duration) -> bool {
         self.core().record_rtt(relay, rtt)
@@ -27,8 +27,8 @@ impl Registry {
     /// It follows from the round trips that are [recorded](Self::record_rtt), a
     /// housekeeping pass later. A registry keeps positions from the first call
     /// to this, [`relay_coordinate`](Self::relay_coordinate) or
-    /// [`learn`](Self::learn) on. Waits for whoever else is at it: not for a hot
-    /// path.
+    /// [`learn`](Self::learn) on. Waits for other threads that learn or sort: not
+    /// for a hot path.
     #[must_use]
     pub fn coordinate(&self) -> Coordinate {
         self.core().coordinate()
@@ -36,11 +36,11 @@ impl Registry {
 
     /// Where a relay is, to the best of what is known: for peers to find their
     /// own coordinate by (see [`Vivaldi`](crate::Vivaldi)). `None` if it is not
-    /// held, or nobody measured it.
+    /// held, or was not measured.
     ///
     /// It is learned from round trips that this node and others measured to the
-    /// relay; a relay says nothing of its own place. Waits for whoever else is
-    /// at it: not for a hot path.
+    /// relay; a relay says nothing of its own place. Waits for other
+    /// threads that learn or sort: not for a hot path.
     #[must_use]
     pub fn relay_coordinate(&self, relay: &NodeId) -> Option<Coordinate> {
         self.core().relay_coordinate(relay)
@@ -53,7 +53,8 @@ impl Registry {
     /// of itself. What does not fit with what others say is left out, and no
     /// single view moves a relay far; many views of one peer do: see to it that
     /// none is heard more often than others. It counts in finds after the next
-    /// housekeeping pass. Waits for whoever else is at it: not for a hot path.
+    /// housekeeping pass. Waits for other threads that learn or sort: not for a hot
+    /// path.
     ///
     /// ```
     /// use relay_registry::{NodeId, PeerView, Registry, Vivaldi};
@@ -100,8 +101,8 @@ impl Registry {
             .with_live(relay, |record| record.set_draining(draining))
     }
 
-    /// Takes in that an attempt to use a relay failed: it is handed out to
-    /// nobody for a while, and then on trial, to one caller at a time. False if
+    /// Takes in that an attempt to use a relay failed: it is not handed out
+    /// for a while, and then on trial, to one caller at a time. False if
     /// it is not held.
     ///
     /// This is a circuit breaker for each relay. How long it stays open depends
@@ -114,11 +115,12 @@ impl Registry {
     ///
     /// When more than a share of all relays
     /// ([`max_ejected`](crate::RegistryBuilder::max_ejected)) are failing, those that
-    /// failed longest ago are a last resort.
+    /// failed longest ago are a last resort. A find then costs about what it costs
+    /// when all work.
     ///
     /// Report what your own attempts tell, and think twice about what peers say
     /// of others. Lock-free, without allocation or system call; one
-    /// compare-and-swap.
+    /// compare-and-swap on the relay's circuit, and what searches see of the relay.
     ///
     /// ```
     /// use relay_registry::{CircuitState, Failure, NodeId, Registry};
@@ -146,8 +148,8 @@ impl Registry {
         self.core().report_success(relay)
     }
 
-    /// Bans a relay for some time from now, rounded up to a tick: it is handed
-    /// out to nobody and no [lease](Self::lease) on it is given, whether it is
+    /// Bans a relay for some time from now, rounded up to a tick: it is not
+    /// handed out and no [lease](Self::lease) on it is given, whether it is
     /// registered now, renews, or leaves and comes back. Leases given stay. A
     /// ban that is in force is replaced.
     ///

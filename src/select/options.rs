@@ -104,8 +104,9 @@ impl FindOptions {
     /// Relays that must not be handed out, such as those already tried. Each
     /// call adds to the ones before.
     ///
-    /// A find costs one more step down the order of relays for each of them that
-    /// would have been chosen.
+    /// A find costs one more descent for each of them that would have been chosen.
+    /// Where none is found, each excluded relay is looked up once, to be counted as
+    /// [excluded](crate::PassedOver::excluded).
     pub fn exclude(mut self, ids: impl IntoIterator<Item = NodeId>) -> Self {
         self.exclude.extend(ids);
         self.exclude.sort_unstable();
@@ -117,7 +118,8 @@ impl FindOptions {
     /// default any.
     ///
     /// A relay whose round trip is unknown does not meet it, unless
-    /// [`allow_unmeasured`](Self::allow_unmeasured) says so.
+    /// [`allow_unmeasured`](Self::allow_unmeasured) says so. What a find costs does
+    /// not depend on how many relays are too far away.
     pub const fn max_latency(mut self, rtt: Duration) -> Self {
         self.max_latency = Some(rtt);
         self
@@ -130,7 +132,8 @@ impl FindOptions {
     /// A relay that the view names is judged by the round trip that it gives. The
     /// others are estimated between the view's coordinate, or else the nearest
     /// relay that it names, and the position that the registry
-    /// [learned](crate::Registry::learn) of each.
+    /// [learned](crate::Registry::learn) of each. The search is among all relays,
+    /// whether or not a call asked for peers around that place before.
     pub const fn target_view(mut self, view: PeerView) -> Self {
         self.target_view = Some(view);
         self
@@ -182,8 +185,8 @@ impl FindOptions {
     /// 0 domains do not matter. Taken to be within 0 and 1.
     ///
     /// A failure domain is an IPv4 /24, an IPv6 /48, a DNS name, or a
-    /// [label](crate::RegisterOptions::failure_domain). It is looked at for up to
-    /// 32 results.
+    /// [label](crate::RegisterOptions::failure_domain). It counts in answers of up
+    /// to 32 results.
     pub fn spread_cost(mut self, share: f64) -> Self {
         self.spread_cost = unit_interval(share);
         self

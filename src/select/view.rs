@@ -8,10 +8,10 @@ use std::time::Duration;
 /// What a peer knows of its own distance to relays: the round trips that it
 /// measured to the few nearest to it, and its network coordinate.
 ///
-/// Peers measure this and tell it to whoever brokers for them; given in
+/// Peers measure this and tell it to the node that brokers for them; given in
 /// [`FindOptions`](crate::FindOptions), it lets the registry judge the whole
 /// path rather than this node's leg of it. A peer that lies gets a worse relay,
-/// and nobody else does. To remember views, and to decide whom to believe, is
+/// and no other peer does. To remember views, and to decide whom to believe, is
 /// the embedder's business.
 ///
 /// ```

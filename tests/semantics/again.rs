@@ -1,4 +1,4 @@
-//! Calls in a row: each judges by what is so at that moment.
+//! Calls one after another: each chooses by the loads, round trips and standings of its moment.
 
 use crate::common::*;
 use relay_registry::FindOptions;
@@ -70,7 +70,7 @@ fn the_target_is_never_handed_out_as_a_relay() {
     let world = crowd();
     for _ in 0..200 {
         let n = world.found().expect("a relay");
-        // Calls in a row take what was found in turn.
+        // None of them goes by what another call found.
         for _ in 0..8 {
             let other = world.find_relay(&id(n)).expect("a relay");
             assert_ne!(other.node_id(), id(n));

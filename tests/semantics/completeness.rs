@@ -27,7 +27,7 @@ const WAYS: [Others; 7] = [
     Others::Unmeasured,
 ];
 
-/// How far the relays are, so that the one to be found is first, last, or one of a band of equals.
+/// How far the relays are, so that the one to be found is first, last, or one of many equals.
 #[derive(Clone, Copy, Debug)]
 enum Distances {
     Equal,

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 /// How far, relatively, the score of a relay handed out may be from the best one's.
-const TOLERANCE: f64 = 1e-6;
+const TOLERANCE: f64 = 2.1e-3;
 /// The same where there are so many that not all of about the best are compared.
 const TOLERANCE_IN_A_CROWD: f64 = 2.1e-3;
 

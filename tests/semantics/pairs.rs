@@ -1,11 +1,11 @@
-//! Choosing for a pair far away, among more relays than are looked at: how close to the best.
+//! Choosing for a pair, in each way to describe one: how close to the best, by what the registry knows.
 
 use crate::common::*;
 use relay_registry::{Coordinate, FindOptions, PeerView};
 
 /// Measurements of each relay by peers, enough to be sure of its place.
 const SAMPLES: usize = 60;
-/// Pairs asked for in each way.
+/// Pairs that are asked for in each way.
 const PAIRS: usize = 60;
 /// Side of the square that all live in, in milliseconds.
 const SIDE: f32 = 200.0;
@@ -97,20 +97,17 @@ impl Square {
         published(rtts[..3].iter().copied())
     }
 
-    /// Finds for random pairs, after some that let the registry know which are asked for.
-    fn ratios(&mut self, mut pair: impl FnMut(&mut Self) -> FindOptions) -> Ratios {
-        for _ in 0..3 {
-            for _ in 0..PAIRS {
-                let options = pair(self);
-                let _ = self.world.find_relay_with(&stranger(), &options);
-            }
-            self.world.pass(TICK);
-        }
-        self.ratios_at_once(pair)
-    }
-
-    fn ratios_at_once(&mut self, mut pair: impl FnMut(&mut Self) -> FindOptions) -> Ratios {
-        let ratio = |_| {
+    /// Asserts of finds for random pairs that each path is at most so much longer than the best
+    /// that an explanation shows.
+    #[track_caller]
+    fn assert_close(
+        &mut self,
+        what: &str,
+        most: f64,
+        mut pair: impl FnMut(&mut Self) -> FindOptions,
+    ) {
+        let mut worst = 1.0;
+        for _ in 0..PAIRS {
             let options = pair(self);
             let found = self.world.find_relay_with(&stranger(), &options);
             let explanation = self.world.explain(&stranger(), &options);
@@ -119,28 +116,12 @@ impl Square {
                 explained.path().as_secs_f64()
             };
             let best = explanation.relays()[0].relay;
-            path(found.expect("some relay").node_id()) / path(best)
-        };
-        let mut ratios: Vec<f64> = (0..PAIRS).map(ratio).collect();
-        ratios.sort_by(f64::total_cmp);
-        Ratios(ratios)
-    }
-}
-
-/// The paths found, by the best ones, in order.
-struct Ratios(Vec<f64>);
-
-impl Ratios {
-    fn at(&self, share: f64) -> f64 {
-        self.0[(self.0.len() as f64 * share) as usize]
-    }
-
-    #[track_caller]
-    fn assert_within(&self, what: &str, (median, p90): (f64, f64)) {
-        let (half, most) = (self.at(0.5), self.at(0.9));
-        println!("{what}: median {half:.3}, p90 {most:.3}");
-        assert!(self.0[0] >= 1.0 - 1e-6, "better than the best");
-        assert!(half <= median && most <= p90, "{what}: {half} and {most}");
+            let ratio = path(found.expect("some relay").node_id()) / path(best);
+            assert!(ratio >= 1.0 - 1e-6, "{what}: better than the best");
+            worst = f64::max(worst, ratio);
+        }
+        println!("{what}: {worst:.4} at the worst");
+        assert!(worst <= most, "{what}: {worst}");
     }
 }
 
@@ -154,100 +135,66 @@ fn by_coordinate(at: Coordinate) -> PeerView {
     PeerView::new().coordinate(at)
 }
 
-/// The median and the p90 at most, in each of these ways to describe a pair.
-#[derive(Clone, Copy)]
-struct Limits {
-    target: (f64, f64),
-    both: (f64, f64),
-    requester: (f64, f64),
-}
-
+/// In each of the ways to describe a pair.
 #[track_caller]
-fn assert_close_to_best(relays: u32, limits: Limits) {
-    assert_close_to_best_in(Square::new(relays, 7), limits);
-}
-
-#[track_caller]
-fn assert_close_to_best_in(mut square: Square, limits: Limits) {
-    let ratios = square.ratios(|square| {
+fn assert_close_to_best(square: &mut Square, most: f64) {
+    square.assert_close("target by coordinate", most, |square| {
         let target = by_coordinate(square.somewhere());
         FindOptions::new().target_view(target).max_results(1)
     });
-    ratios.assert_within("target by coordinate", limits.target);
-    let ratios = square.ratios(|square| {
+    square.assert_close("target by round trips", most, |square| {
         let target = square.somewhere();
         let view = square.nearest_to(&target);
         FindOptions::new().target_view(view).max_results(1)
     });
-    ratios.assert_within("target by pairs", limits.target);
-    let ratios = square.ratios(|square| {
-        let (requester, target) = (square.somewhere(), square.somewhere());
-        FindOptions::new()
-            .requester_view(by_coordinate(requester))
-            .target_view(by_coordinate(target))
-            .max_results(1)
-    });
-    ratios.assert_within("both by coordinate", limits.both);
-    let ratios = square.ratios(|square| {
+    square.assert_close("both by coordinate", most, both_by_coordinate);
+    square.assert_close("requester by coordinate", most, |square| {
         let requester = by_coordinate(square.somewhere());
         FindOptions::new().requester_view(requester).max_results(1)
     });
-    ratios.assert_within("requester by coordinate", limits.requester);
 }
 
-/// So few are all looked at.
+fn both_by_coordinate(square: &mut Square) -> FindOptions {
+    let (requester, target) = (square.somewhere(), square.somewhere());
+    FindOptions::new()
+        .requester_view(by_coordinate(requester))
+        .target_view(by_coordinate(target))
+        .max_results(1)
+}
+
+/// Scores of few relays are told apart by 1/512, and estimates are rounded to microseconds.
 #[test]
 fn the_choice_for_a_pair_is_the_best_of_few() {
-    let exact = (1.0 + 1e-6, 1.0 + 1e-6);
-    let limits = Limits {
-        target: exact,
-        both: exact,
-        requester: exact,
-    };
-    assert_close_to_best(64, limits);
+    assert_close_to_best(&mut Square::new(64, 7), 1.002);
 }
 
-/// Of a district's order only some entries are looked at, so the best is missed now and then. Seen were
-/// medians of 1.00 and a p90 of 1.02 to 1.03; 1.09 to 1.14 where both are elsewhere; and a median of 1.03
-/// to 1.06 and a p90 of 1.11 to 1.16 for a requester alone. Without districts these last two were 1.2 and 3,
-/// and 1.5 and 1.8.
-const CLOSE: Limits = Limits {
-    target: (1.03, 1.08),
-    both: (1.03, 1.30),
-    requester: (1.12, 1.30),
-};
+/// Scores of many are told apart by 1/32, and a search that takes long is content with a little less. The
+/// first call for peers around a place counts as any other.
+const CLOSE: f64 = 1.05;
 
 #[test]
 fn the_choice_for_a_pair_is_close_to_the_best_of_a_thousand() {
-    assert_close_to_best(1_000, CLOSE);
+    assert_close_to_best(&mut Square::new(1_000, 7), CLOSE);
 }
 
 #[test]
 fn the_choice_for_a_pair_is_close_to_the_best_of_five_thousand() {
-    assert_close_to_best(5_000, CLOSE);
+    assert_close_to_best(&mut Square::new(5_000, 7), CLOSE);
 }
 
-/// When many more relays are located, districts are laid out anew; those that are in use stay so.
+/// Boxes are around the positions that were known at the last pass, and relays of which none was known are
+/// not left out.
 #[test]
-fn districts_in_use_outlive_that_they_are_laid_out_anew() {
+fn relays_without_a_position_and_those_that_get_one_later_are_chosen_like_others() {
     let mut square = Square::with(1_000, 0, 300, 7);
-    let pair = |square: &mut Square| {
-        let (requester, target) = (square.somewhere(), square.somewhere());
-        FindOptions::new()
-            .requester_view(by_coordinate(requester))
-            .target_view(by_coordinate(target))
-            .max_results(1)
-    };
-    square.ratios(pair);
+    square.assert_close("300 located", CLOSE, both_by_coordinate);
     square.locate(300..1_000);
-    let ratios = square.ratios_at_once(pair);
-    ratios.assert_within("both by coordinate", CLOSE.both);
+    square.assert_close("all located", CLOSE, both_by_coordinate);
 }
 
-/// Relays that delay their answers, to each as it suits them, can look as far away as they like. The
-/// districts were once laid out around the farthest relays, whoever they were, so that thirty of a thousand
-/// left all others a single one.
+/// Relays that delay their answers, to each as it suits them, can seem as far away as they like: the boxes that
+/// they are in then reach that far.
 #[test]
-fn relays_that_pretend_to_be_far_away_leave_the_others_their_districts() {
-    assert_close_to_best_in(Square::with_liars(1_000, 31, 7), CLOSE);
+fn relays_that_pretend_to_be_far_away_hide_no_others() {
+    assert_close_to_best(&mut Square::with_liars(1_000, 31, 7), CLOSE);
 }
