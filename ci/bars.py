@@ -109,8 +109,9 @@ def looking_up(bars):
     for relays in SIZES:
         figure = bars.value("two threads", relays, OURS)
         bars.at_least("`is_relay`, two threads / one", relays, 1.8, figure)
-    control = bars.value("two threads", 1_000, "arithmetic alone")
-    bars.recorded("arithmetic that shares nothing, two threads / one", 1_000, control, "x")
+    for control in "arithmetic alone", "eight sums at once":
+        figure = bars.value("two threads", 1_000, control)
+        bars.recorded(f"{control}, sharing nothing, two threads / one", 1_000, figure, "x")
     for what, name, bar in ("`find_relay`", "find", 1.8), ("`reserve` + drop", "reserve + drop", 1.5):
         figure = bars.value("two threads", 1_000, f"{name}, equilibrium")
         bars.at_least(f"{what} equilibrium, two threads / one", 1_000, bar, figure)

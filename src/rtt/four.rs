@@ -43,6 +43,12 @@ impl Four {
         Self(imp::max(self.0, other.0))
     }
 
+    /// A bit for each that is below the other's.
+    #[inline(always)]
+    pub(crate) fn below(self, other: Self) -> u32 {
+        imp::below(self.0, other.0)
+    }
+
     /// A bit for each that equals the other's.
     #[inline(always)]
     pub(crate) fn equal(self, other: Self) -> u32 {
@@ -160,6 +166,12 @@ mod sse {
     }
 
     #[inline(always)]
+    pub(super) fn below(one: Four, other: Four) -> u32 {
+        // SAFETY: see above.
+        unsafe { _mm_movemask_ps(_mm_cmplt_ps(one, other)) as u32 }
+    }
+
+    #[inline(always)]
     pub(super) fn equal(one: Four, other: Four) -> u32 {
         // SAFETY: see above.
         unsafe { _mm_movemask_ps(_mm_cmpeq_ps(one, other)) as u32 }
@@ -259,6 +271,13 @@ mod portable {
     }
 
     #[inline(always)]
+    pub(super) fn below(one: Four, other: Four) -> u32 {
+        (0..4)
+            .map(|lane| u32::from(one[lane] < other[lane]) << lane)
+            .sum()
+    }
+
+    #[inline(always)]
     pub(super) fn equal(one: Four, other: Four) -> u32 {
         (0..4)
             .map(|lane| u32::from(one[lane] == other[lane]) << lane)
@@ -349,6 +368,7 @@ mod tests {
             for (result, expected) in results {
                 prop_assert_eq!(bits(result.array()), bits(portable::array(expected)));
             }
+            prop_assert_eq!(one.below(other), portable::below(a, b));
             prop_assert_eq!(one.equal(other), portable::equal(a, b));
             prop_assert_eq!(one.equal(one), portable::equal(a, a));
         }

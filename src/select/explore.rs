@@ -30,6 +30,9 @@ pub(crate) trait Key: Copy + PartialOrd {
 
     /// The least key of a node, and a bit for each child that has it.
     fn least(keys: &Keys<Self>) -> (Self, u32);
+
+    /// A bit for each child whose key is below a limit.
+    fn below(keys: &Keys<Self>, limit: Self) -> u32;
 }
 
 /// A key for each child of a node.
@@ -55,6 +58,16 @@ impl Key for f32 {
         let equal = fours().fold(0, |mask, (at, four)| mask | four.equal(least) << at);
         (least.array()[0], equal)
     }
+
+    #[inline(always)]
+    fn below(keys: &Keys<Self>, limit: Self) -> u32 {
+        if FANOUT % 4 != 0 {
+            return below_one_by_one(keys, limit);
+        }
+        let limit = Four::splat(limit);
+        let fours = (0..FANOUT).step_by(4);
+        fours.fold(0, |mask, at| mask | Four::of(keys, at).below(limit) << at)
+    }
 }
 
 /// A tick.
@@ -64,6 +77,15 @@ impl Key for u64 {
     fn least(keys: &Keys<Self>) -> (Self, u32) {
         least_one_by_one(keys)
     }
+
+    fn below(keys: &Keys<Self>, limit: Self) -> u32 {
+        below_one_by_one(keys, limit)
+    }
+}
+
+fn below_one_by_one<K: Key>(keys: &Keys<K>, limit: K) -> u32 {
+    let below = keys.iter().map(|key| u32::from(*key < limit));
+    below.rev().fold(0, |mask, bit| mask << 1 | bit)
 }
 
 fn least_one_by_one<K: Key>(keys: &Keys<K>) -> (K, u32) {
@@ -80,14 +102,44 @@ pub(crate) fn explore<G: Guide>(guide: &mut G, part: &Leaves) {
 }
 
 fn visit<G: Guide>(guide: &mut G, part: &Leaves, level: usize, node: usize) {
-    let mut open = Open::new(guide, part, level, node);
-    while open.least.0 < guide.limit() {
-        let below = open.take_least::<G>();
+    let keys = guide.keys(part, level, node);
+    let mut left = G::Key::below(&keys, guide.limit());
+    while left != 0 {
+        let child = first::<G>(&keys, left);
+        let below = node * FANOUT + child as usize;
         match level {
             0 => guide.land(part, below),
             _ => visit(guide, part, level - 1, below),
         }
+        left &= !(1 << child);
+        if left != 0 {
+            left &= G::Key::below(&keys, guide.limit());
+        }
     }
+}
+
+/// The child with the least key, of some that are left.
+#[inline(always)]
+fn first<G: Guide>(keys: &Keys<G::Key>, left: u32) -> u32 {
+    if left.is_power_of_two() {
+        return left.trailing_zeros();
+    }
+    let first = match G::IS_FAIR {
+        true => pick(left, random_bits()),
+        false => left.trailing_zeros(),
+    };
+    let (mut least, mut found) = (keys[first as usize], first);
+    // From there on around, so that of several that are equal the next one is taken.
+    let mut others = (left | left << FANOUT) >> first;
+    others &= (1 << FANOUT) - 2;
+    while others != 0 {
+        let child = (others.trailing_zeros() + first) % FANOUT as u32;
+        if keys[child as usize] < least {
+            (least, found) = (keys[child as usize], child);
+        }
+        others &= others - 1;
+    }
+    found
 }
 
 /// Goes through the relays of several parts in the order of their keys, as long as

@@ -15,10 +15,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-/// How far, relatively, the score of a relay handed out may be from the best one's.
+/// How far, relatively, the score of a relay handed out may be from the best one's: of
+/// few relays scores are told apart by a 512th.
 const TOLERANCE: f64 = 2.1e-3;
-/// The same where there are so many that not all of about the best are compared.
-const TOLERANCE_IN_A_CROWD: f64 = 2.1e-3;
 
 pub struct System {
     settings: Settings<NodeId>,
@@ -266,7 +265,7 @@ impl System {
             let score = *scores.get(&id).expect("an eligible relay");
             if self.settled {
                 assert!(
-                    self.is_as_good(score, *best),
+                    Self::is_as_good(score, *best),
                     "{score} where {best} was to be had"
                 );
             }
@@ -301,7 +300,7 @@ impl System {
         let (_, best) = eligible[0];
         let ties = eligible
             .iter()
-            .filter(|(_, score)| self.is_as_good(*score, best));
+            .filter(|(_, score)| Self::is_as_good(*score, best));
         let mut expected = ties.map(|(id, _)| self.model.handed_out(id, target, query));
         if self.settled {
             assert!(
@@ -345,12 +344,8 @@ impl System {
         gone(self.model.counters()) - gone(self.counted)
     }
 
-    fn is_as_good(&self, score: f64, best: f64) -> bool {
-        let tolerance = match self.settings.max_relays {
-            ..=NODES => TOLERANCE,
-            _ => TOLERANCE_IN_A_CROWD,
-        };
-        score <= best * (1.0 + tolerance)
+    fn is_as_good(score: f64, best: f64) -> bool {
+        score <= best * (1.0 + TOLERANCE)
     }
 
     // --- views ---------------------------------------------------------------------------------

@@ -140,6 +140,22 @@ fn compare_threads() {
     results::note("two threads", FEW, "find, equilibrium", scaling);
     let scaling = scaling::of_two_threads(|_| calls(&targets, reserve));
     results::note("two threads", FEW, "reserve + drop, equilibrium", scaling);
+    // Where two processors are threads of one core, they share what it computes with.
+    let scaling = scaling::of_two_threads(|_| sums_at_once);
+    results::note("two threads", FEW, "eight sums at once", scaling);
+}
+
+/// Arithmetic that keeps all units of a core busy and touches no memory.
+fn sums_at_once() -> usize {
+    const ROUNDS: usize = 256;
+    let mut sums = black_box([1_u64; 8]);
+    for round in 0..ROUNDS as u64 {
+        for sum in &mut sums {
+            *sum = black_box(sum.wrapping_mul(3).wrapping_add(round));
+        }
+    }
+    black_box(sums);
+    ROUNDS
 }
 
 /// Makes some calls each time, and says how many.
