@@ -15,10 +15,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-/// How far, relatively, the score of a relay handed out may be from the best one's.
-const TOLERANCE: f64 = 1e-6;
-/// The same where there are so many that not all of about the best are compared.
-const TOLERANCE_IN_A_CROWD: f64 = 2.1e-3;
+/// How far, relatively, the score of a relay handed out may be from the best one's: by as
+/// much as summaries do not tell apart.
+const TOLERANCE: f64 = 1.0 / 512.0;
 
 pub struct System {
     settings: Settings<NodeId>,
@@ -266,7 +265,7 @@ impl System {
             let score = *scores.get(&id).expect("an eligible relay");
             if self.settled {
                 assert!(
-                    self.is_as_good(score, *best),
+                    is_as_good(score, *best),
                     "{score} where {best} was to be had"
                 );
             }
@@ -301,7 +300,7 @@ impl System {
         let (_, best) = eligible[0];
         let ties = eligible
             .iter()
-            .filter(|(_, score)| self.is_as_good(*score, best));
+            .filter(|(_, score)| is_as_good(*score, best));
         let mut expected = ties.map(|(id, _)| self.model.handed_out(id, target, query));
         if self.settled {
             assert!(
@@ -343,14 +342,6 @@ impl System {
     fn departed_since_maintenance(&self) -> u64 {
         let gone = |counters: Counters| counters.unregistrations + counters.expirations;
         gone(self.model.counters()) - gone(self.counted)
-    }
-
-    fn is_as_good(&self, score: f64, best: f64) -> bool {
-        let tolerance = match self.settings.max_relays {
-            ..=NODES => TOLERANCE,
-            _ => TOLERANCE_IN_A_CROWD,
-        };
-        score <= best * (1.0 + tolerance)
     }
 
     // --- views ---------------------------------------------------------------------------------
@@ -462,6 +453,10 @@ fn check_info(info: &RelayInfo, id: &NodeId, record: &Record<SocketAddr>, load: 
     assert_eq!(info.latency(), record.latency());
     assert_eq!(info.nat(), record.nat.map(nat_type));
     assert_eq!(info.is_draining(), record.draining);
+}
+
+fn is_as_good(score: f64, best: f64) -> bool {
+    score <= best * (1.0 + TOLERANCE)
 }
 
 /// The operation by which one of the crowd changes.
