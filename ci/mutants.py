@@ -222,7 +222,7 @@ MUTANTS = [
      "a_change_that_is_seen_is_noted_or_over"),
     ("note without a slot ends without release", "src/snapshot/noted.rs",
      "more.fetch_sub(1, Ordering::Release)", "more.fetch_sub(1, Ordering::Relaxed)",
-     "a_change_that_is_seen_is_noted_or_over"),
+     "a_change_without_a_slot_that_is_seen_is_noted_or_over"),
     ("notes looked at without acquire", "src/snapshot/noted.rs",
      "slot.load(Ordering::Acquire)", "slot.load(Ordering::Relaxed)",
      "a_change_that_is_seen_is_noted_or_over"),

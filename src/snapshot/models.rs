@@ -459,8 +459,8 @@ fn a_snapshot_in_force_is_up_to_date() {
     check(2, || {
         let relays = Relays::<1>::merged();
         let other = Arc::clone(&relays);
-        let at_hand = Arc::clone(&relays.publication.load());
         let changing = thread::spawn(move || {
+            let at_hand = Arc::clone(&other.publication.load());
             other.change_load(0, |load| load.with_report(CAPACITY));
             other.publication.refresh_touched(&other.subject(0), false);
             crossing();
@@ -474,13 +474,13 @@ fn a_snapshot_in_force_is_up_to_date() {
     });
 }
 
-/// Who sees a change finds its note, or all that belongs to it; also where another
-/// operation has the only slot.
-#[test]
-fn a_change_that_is_seen_is_noted_or_over() {
-    check(3, || {
+/// Who sees a change finds its note, or all that belongs to it.
+fn seen_is_noted_or_over(is_slot_taken: bool) {
+    check(3, move || {
         let noted = Arc::new(Noted::default());
         let words = Arc::new([AtomicU64::default(), AtomicU64::default()]);
+        // Models have one slot.
+        let taken = is_slot_taken.then(|| noted.begin(6));
         let (other, theirs) = (Arc::clone(&noted), Arc::clone(&words));
         let changing = thread::spawn(move || {
             let note = other.begin(5);
@@ -489,14 +489,23 @@ fn a_change_that_is_seen_is_noted_or_over() {
             drop(note);
             crossing();
         });
-        let ours = noted.begin(6);
         crossing();
         if words[0].load(Ordering::Acquire) == 1 {
             let is_noted = noted.indices().any(|index| index == 5) || noted.are_more();
             assert!(is_noted || words[1].load(Ordering::Relaxed) == 1);
         }
-        drop(ours);
+        drop(taken);
         changing.join().unwrap();
         assert!(noted.are_none());
     });
+}
+
+#[test]
+fn a_change_that_is_seen_is_noted_or_over() {
+    seen_is_noted_or_over(false);
+}
+
+#[test]
+fn a_change_without_a_slot_that_is_seen_is_noted_or_over() {
+    seen_is_noted_or_over(true);
 }

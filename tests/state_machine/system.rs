@@ -15,9 +15,15 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
+<<<<<<< HEAD
 /// How far, relatively, the score of a relay handed out may be from the best one's: of
 /// few relays scores are told apart by a 512th.
 const TOLERANCE: f64 = 2.1e-3;
+=======
+/// How far, relatively, the score of a relay handed out may be from the best one's: by as
+/// much as summaries do not tell apart.
+const TOLERANCE: f64 = 1.0 / 512.0;
+>>>>>>> models
 
 pub struct System {
     settings: Settings<NodeId>,
@@ -265,7 +271,11 @@ impl System {
             let score = *scores.get(&id).expect("an eligible relay");
             if self.settled {
                 assert!(
+<<<<<<< HEAD
                     Self::is_as_good(score, *best),
+=======
+                    is_as_good(score, *best),
+>>>>>>> models
                     "{score} where {best} was to be had"
                 );
             }
@@ -300,7 +310,11 @@ impl System {
         let (_, best) = eligible[0];
         let ties = eligible
             .iter()
+<<<<<<< HEAD
             .filter(|(_, score)| Self::is_as_good(*score, best));
+=======
+            .filter(|(_, score)| is_as_good(*score, best));
+>>>>>>> models
         let mut expected = ties.map(|(id, _)| self.model.handed_out(id, target, query));
         if self.settled {
             assert!(
@@ -344,10 +358,13 @@ impl System {
         gone(self.model.counters()) - gone(self.counted)
     }
 
+<<<<<<< HEAD
     fn is_as_good(score: f64, best: f64) -> bool {
         score <= best * (1.0 + TOLERANCE)
     }
 
+=======
+>>>>>>> models
     // --- views ---------------------------------------------------------------------------------
 
     /// Membership, infos, the list and the count, for every node there is.
@@ -457,6 +474,10 @@ fn check_info(info: &RelayInfo, id: &NodeId, record: &Record<SocketAddr>, load: 
     assert_eq!(info.latency(), record.latency());
     assert_eq!(info.nat(), record.nat.map(nat_type));
     assert_eq!(info.is_draining(), record.draining);
+}
+
+fn is_as_good(score: f64, best: f64) -> bool {
+    score <= best * (1.0 + TOLERANCE)
 }
 
 /// The operation by which one of the crowd changes.
