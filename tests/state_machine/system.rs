@@ -15,15 +15,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-<<<<<<< HEAD
 /// How far, relatively, the score of a relay handed out may be from the best one's: of
 /// few relays scores are told apart by a 512th.
 const TOLERANCE: f64 = 2.1e-3;
-=======
-/// How far, relatively, the score of a relay handed out may be from the best one's: by as
-/// much as summaries do not tell apart.
-const TOLERANCE: f64 = 1.0 / 512.0;
->>>>>>> models
 
 pub struct System {
     settings: Settings<NodeId>,
