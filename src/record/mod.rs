@@ -240,19 +240,28 @@ impl Record {
         Lifecycle::from_bits(self.lifecycle.load(Ordering::Acquire))
     }
 
-    /// The lifecycle word; past its deadline at `tick`, it is that before whatever a
-    /// renewal wrote which did not see that somebody had looked.
+    /// The lifecycle word, for a summary of the relay at `tick`.
     ///
-    /// Whoever leaves a relay out of account because it is past its deadline says so
-    /// first, and reads this then: a renewal at the very tick either is seen here, or
-    /// sees what was said, for both change this word.
+    /// A summary leaves out a relay that is past its deadline. So that no renewal that
+    /// read an earlier tick brings it back unseen, the deadline of such a relay is moved
+    /// back: the compare-and-swap of that renewal fails, or comes before this one and is
+    /// seen here.
     pub(crate) fn lifecycle_at(&self, tick: Tick) -> Lifecycle {
         let word = self.lifecycle();
         if !word.is_live() || word.is_live_at(tick) {
             return word;
         }
-        // AcqRel: see above.
-        Lifecycle::from_bits(self.lifecycle.fetch_add(0, Ordering::AcqRel))
+        let earlier = word.with_earlier_deadline();
+        // AcqRel: what a renewal before this did is seen.
+        match self.lifecycle.compare_exchange(
+            word.bits(),
+            earlier.bits(),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        ) {
+            Ok(_) => earlier,
+            Err(current) => Lifecycle::from_bits(current),
+        }
     }
 
     /// Whether the record is in this life, so that whatever was read of it since it
@@ -412,8 +421,8 @@ impl Record {
         }
     }
 
-    /// Has every later change of the load see what was changed before this, and
-    /// what follows this see every earlier one.
+    /// Orders this thread with every change of the load: a later change sees what this
+    /// thread did before, and what this thread does next sees every earlier change.
     pub(crate) fn touch_load(&self) {
         // AcqRel: that is all that it is for.
         self.load.fetch_add(0, Ordering::AcqRel);

@@ -16,7 +16,7 @@ pub(crate) trait Guide {
     /// A lower bound of the keys below each word of a node.
     fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<Self::Key>;
 
-    /// Keys from here on are not of interest any more.
+    /// Only lower keys are of interest.
     fn limit(&self) -> Self::Key;
 
     /// Looks at the relay at a place.

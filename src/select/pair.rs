@@ -112,15 +112,15 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         })
     }
 
-    /// What scores are no lower than, where the legs of the peers and the scores are no
-    /// less than what is said of four relays with these penalties; infinite where there
-    /// is no relay, or none within reach.
+    /// Lower bounds of the scores below each word; infinite where there is no relay, or
+    /// none within reach. `least` has, for four words and their penalties, lower bounds
+    /// of the peers' legs and another lower bound of the score.
     #[inline(always)]
     fn bounds(
         &self,
         part: &Leaves,
         words: &Words,
-        legs: impl Fn(usize, Four) -> (Four, Four),
+        least: impl Fn(usize, Four) -> (Four, Four),
     ) -> Keys<f32> {
         let assumed = Four::splat(self.look.criteria.assumed_rtt_micros as f32);
         let (longest, admits_unmeasured) = self.look.reach.limits();
@@ -128,11 +128,11 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         let mut keys = [f32::INFINITY; FANOUT];
         for at in (0..FANOUT).step_by(4) {
             let said = figures(words, at, part.bins, assumed);
-            let (legs, least) = legs(at, said.penalty);
+            let (legs, joint) = least(at, said.penalty);
             let bound = match self.views.requester() {
                 None => {
                     let own = said.near.min(said.unmeasured);
-                    with_own_leg(own, said.score, said.penalty, legs, assumed).max(least)
+                    with_own_leg(own, said.score, said.penalty, legs, assumed).max(joint)
                 }
                 Some(_) => legs * said.penalty,
             };
@@ -148,9 +148,8 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
     }
 }
 
-/// What the score is no lower than of a relay whose own leg is `own` or more and whose
-/// penalty is `penalty` or more, whose score with the other leg assumed is `score` or
-/// more, where the other leg is `legs` or more.
+/// A lower bound of the score of a path, given lower bounds of its parts: the own leg,
+/// the penalty, the peers' other leg, and the score if that leg were as assumed.
 #[inline(always)]
 fn with_own_leg(own: Four, score: Four, penalty: Four, legs: Four, assumed: Four) -> Four {
     let longer = score + (legs - assumed) * penalty;

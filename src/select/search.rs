@@ -16,8 +16,8 @@ use crate::table::{RecordRef, Table, Unit};
 use crate::time::Tick;
 use std::collections::HashSet;
 
-/// Relays whose time of being left alone is over that one call takes into account
-/// before it chooses.
+/// How many relays whose back-off or ban is over one call makes available before it
+/// chooses.
 const WOKEN_AT_ONCE: usize = 8;
 
 /// One call for one relay, or several.
@@ -48,7 +48,7 @@ pub(crate) struct Reach {
 
 /// What becomes of the relays that a search comes upon.
 pub(crate) trait Sink<'g> {
-    /// Where all scores are known to be at least this, none is of interest any more.
+    /// Only relays whose score may be below this are of interest.
     fn limit(&self) -> f32;
 
     /// Whether a relay of this score is of interest.
@@ -221,8 +221,8 @@ impl<'g> Search<'g> {
         })
     }
 
-    /// Whenever another caller takes what was about to be taken, it has come that
-    /// much further, so this ends.
+    /// Lock-free: an attempt fails only because another caller took the relay, or it
+    /// changed.
     fn first_taken<T>(&self, take: impl Fn(&Candidate<'g>) -> Option<T>) -> Option<T> {
         while let Some(chosen) = self.choose().or_else(|| self.last_resort()) {
             if let Some(taken) = take(&chosen) {
@@ -279,8 +279,7 @@ impl<'g> Search<'g> {
             .min_by(Candidate::by_score)
     }
 
-    /// Takes relays into account, up to so many, whose time of being left alone is
-    /// over.
+    /// Makes relays available whose back-off or ban is over, up to so many in each part.
     fn wake(&self, snapshot: &Snapshot, most: usize) {
         let tick = self.look.criteria.tick;
         if !self.look.table.publication().context.may_wait() {

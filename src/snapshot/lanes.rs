@@ -178,9 +178,9 @@ mod portable {
 /// One of the children that are set in a mask that is not empty: the first from a
 /// random one on, by the lowest bits of `random`.
 ///
-/// Each is as likely as it is far from the one before, so places are filled such that
-/// these distances are alike. (To draw the `k`-th of them would cost a branch that no
-/// processor can foresee.)
+/// The chance of a child is proportional to its distance from the one before, so
+/// places are filled at equal distances. (To draw the `k`-th child that is set would
+/// cost a branch that no processor predicts.)
 #[inline(always)]
 pub(crate) fn pick(mask: u32, random: u64) -> u32 {
     const CHILDREN: u32 = FANOUT as u32;

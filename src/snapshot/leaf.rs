@@ -11,11 +11,12 @@
 //! Of a relay that may be handed out, *merit* is the [rank](Bins::rank) of its score
 //! where nothing is known of the pair, *near* that of its round trip from here, if it
 //! was measured (else the flag is set), and *slack* that of the penalty for its
-//! load. Of any other, merit is 0 and slack says why.
+//! load. Of any other, merit is 0 and slack says why; *near* or the flag are set also of
+//! one that is backing off and could be a last resort.
 //!
-//! Where positions are known, one more tree has the rank of what own leg and height,
-//! times the penalty, come to at the least: a path through a relay of a node is as long
-//! as that, and as the way from the node's box to the target.
+//! Where positions are known, one more tree has the rank of `(own leg + height) x
+//! penalty`. For the score of a path through a relay in some box, this bounds one part;
+//! the distance from the box to the target, times the least penalty, bounds the rest.
 //!
 //! A relay that is left alone for a while is in two further trees: in one by the tick
 //! at which that ends, so that the first find of that tick sees it; and in the other
@@ -142,8 +143,7 @@ impl Leaf {
         }
     }
 
-    /// What is to be said of a relay by what its record says now, at a tick or
-    /// later.
+    /// The fields that follow from the record of a relay at a tick.
     pub(crate) fn of(subject: &Subject<'_>, terms: &Terms, bins: Bins, tick: Tick) -> Self {
         let record = subject.record;
         let word = record.lifecycle_at(tick);
@@ -154,7 +154,7 @@ impl Leaf {
         } else {
             Self::of_class(Class::Departed)
         };
-        // What was read above may be of a later life: its own leaf says that.
+        // What was read above may be of a later life, which has a leaf of its own.
         match record.is_in_life(subject.handle) {
             true => leaf,
             false => Self::of_class(Class::Departed),

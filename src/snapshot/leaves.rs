@@ -12,7 +12,7 @@ use crate::time::Tick;
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) terms: Terms,
-    /// What ended up to this tick is taken into account.
+    /// The tick at which leaves judge deadlines, bans and back-offs.
     pub(crate) judged_at: Padded<AtomicU64>,
     /// Set for good before the first relay is left alone.
     may_wait: AtomicBool,
@@ -34,7 +34,7 @@ pub(crate) struct Leaves {
     pub(crate) located: Option<Located>,
 }
 
-/// What is known besides where positions are.
+/// What there is besides where positions of relays are known.
 pub(crate) struct Located {
     pub(crate) geometry: Geometry,
     /// See [`leaf`](crate::snapshot::leaf).
@@ -163,8 +163,8 @@ impl Leaves {
 
     /// How many relays are of a class.
     pub(crate) fn count(&self, class: Class) -> usize {
-        // Relaxed: a count that carries nothing but itself. One that was counted out
-        // by one thread before it was counted in by another is none.
+        // Relaxed: a count that carries nothing but itself. It is below zero for a
+        // moment if one thread counts a relay out before another has counted it in.
         let count = self.counts[class as usize].load(Ordering::Relaxed);
         (count as i32).max(0) as usize
     }

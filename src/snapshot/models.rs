@@ -145,7 +145,7 @@ fn a_leaf_is_in_sight_beside_another_branch_that_rises_and_falls() {
 
 /// A third thread that saw the update end finds the leaf in the root.
 #[test]
-fn whoever_saw_an_update_end_sees_the_leaf() {
+fn a_thread_that_saw_an_update_end_sees_the_leaf() {
     check(2, || {
         let numbers = Numbers::new();
         let ended = Arc::new(AtomicU64::default());

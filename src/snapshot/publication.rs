@@ -188,8 +188,10 @@ impl Publication {
         self.current.load()
     }
 
-    /// Whether a snapshot is still in force, as far as any change of which this thread
-    /// can know, or has seen the note end, could tell.
+    /// Whether no later snapshot is in force, or none that this thread has to know of.
+    ///
+    /// It has to know of one if a change went there alone, and this thread saw the note of
+    /// that change end.
     #[inline]
     pub(crate) fn is_latest(&self, snapshot: &Snapshot) -> bool {
         // Acquire: a change that went to a later snapshot saw its number here.
@@ -241,8 +243,9 @@ impl Publication {
     /// the while: most changes make no difference to what a leaf says. `snapshot` is
     /// one that is at hand.
     ///
-    /// A change of what else a leaf depends on touches the load word before it
-    /// refreshes the leaf: it sees the load after this change, or is seen here.
+    /// A leaf depends on more than the load. A thread that changes anything else touches
+    /// the load word before it refreshes the leaf. So either it sees this change of the
+    /// load, or this thread sees its change here.
     #[inline]
     pub(crate) fn refresh_load(
         &self,

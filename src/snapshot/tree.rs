@@ -1,5 +1,5 @@
-//! A tree of summaries: each word of a node says the most of what the words of one
-//! child say, so that a search goes from the root to the best leaf.
+//! A tree of summaries. A word above the leaves is the maximum, field by field, of the
+//! words of the node below it, so that a search goes from the root to the best leaf.
 //!
 //! The shape is implicit: leaves lie in nodes of [`FANOUT`] words, and each word of
 //! a level above stands for one node below.
@@ -30,8 +30,8 @@
 //! A change by which something becomes available climbs to the root in any case.
 //! Once it has ended, each word on its way says at least as much as the leaf, at
 //! every moment, for as long as the leaf says it: a search that begins later and
-//! sees less is impossible. (Where the fields are as they should be, another thread
-//! may have set them and not climbed further yet.)
+//! sees less is impossible. It must not stop where a word needs no
+//! change: another thread may have set that word and not the one above it yet.
 
 use crate::sync::{AtomicU64, Ordering, Zeroable, ZeroedSlice};
 use std::marker::PhantomData;
