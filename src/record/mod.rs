@@ -247,21 +247,21 @@ impl Record {
     /// back: the compare-and-swap of that renewal fails, or comes before this one and is
     /// seen here.
     pub(crate) fn lifecycle_at(&self, tick: Tick) -> Lifecycle {
-        let word = self.lifecycle();
-        if !word.is_live() || word.is_live_at(tick) {
-            return word;
+        let mut word = self.lifecycle();
+        while word.is_live() && !word.is_live_at(tick) {
+            let earlier = word.with_earlier_deadline();
+            // AcqRel: what a renewal before this did is seen.
+            match self.lifecycle.compare_exchange(
+                word.bits(),
+                earlier.bits(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return earlier,
+                Err(current) => word = Lifecycle::from_bits(current),
+            }
         }
-        let earlier = word.with_earlier_deadline();
-        // AcqRel: what a renewal before this did is seen.
-        match self.lifecycle.compare_exchange(
-            word.bits(),
-            earlier.bits(),
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        ) {
-            Ok(_) => earlier,
-            Err(current) => Lifecycle::from_bits(current),
-        }
+        word
     }
 
     /// Whether the record is in this life, so that whatever was read of it since it

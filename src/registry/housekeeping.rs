@@ -46,9 +46,10 @@ impl Core {
     pub(super) fn maintain(&self, sorting: Sorting) -> Maintained {
         let now = self.timeline.advance();
         let expired = self.sweep(&mut self.wheel.lock(), now.tick);
+        self.wake_due(now.tick);
         let is_time = sorting == Sorting::Eager
             || self.last_sort.may_sort_again()
-            || self.publication().backlog() == Backlog::Overdue;
+            || self.backlog() == Backlog::Overdue;
         self.survey();
         let sorted = is_time && self.sort();
         self.table.reclaim();
@@ -58,6 +59,16 @@ impl Core {
             expired,
             sorted,
             awaiting_reclamation: self.table.awaiting_reclamation(),
+        }
+    }
+
+    /// Makes all relays available whose back-off or ban is over at `tick`, so that few
+    /// are left for finds to do it.
+    fn wake_due(&self, tick: Tick) {
+        for part in self.publication().load().parts() {
+            while let Some(place) = part.due_at(tick) {
+                self.table.wake(part, place, tick);
+            }
         }
     }
 
@@ -136,11 +147,15 @@ impl Core {
             .store(found.unwrap_or(0), Ordering::Relaxed);
     }
 
+    fn backlog(&self) -> Backlog {
+        self.publication().backlog(self.table.estimate())
+    }
+
     /// After an arrival: has the arrivals merged when they are many. Returns
     /// whether the maintenance thread should look at them now.
     pub(super) fn tend_arrivals(&self) -> bool {
         let has_keeper = self.settings.has_keeper;
-        match self.publication().backlog() {
+        match self.backlog() {
             Backlog::Light => false,
             Backlog::Due if has_keeper => self.last_sort.may_sort_again(),
             Backlog::Due | Backlog::Overdue => {

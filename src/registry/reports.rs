@@ -119,8 +119,9 @@ impl Registry {
     /// when all work.
     ///
     /// Report what your own attempts tell, and think twice about what peers say
-    /// of others. Lock-free, without allocation or system call; one
-    /// compare-and-swap on the relay's circuit, and what searches see of the relay.
+    /// of others. Lock-free, without system call: one compare-and-swap on the relay's
+    /// circuit, and what searches see of the relay. The first failure or ban of a
+    /// registry sets aside 16 bytes for each relay.
     ///
     /// ```
     /// use relay_registry::{CircuitState, Failure, NodeId, Registry};

@@ -4,6 +4,7 @@ use crate::rtt::Four;
 use crate::snapshot::{FANOUT, Leaves, pick};
 use crate::sync::random_bits;
 use std::cmp::Ordering;
+use std::collections::BinaryHeap;
 
 /// What is looked for, and where.
 pub(crate) trait Guide {
@@ -149,13 +150,16 @@ pub(crate) fn explore_in_order<'a, G: Guide>(
     parts: impl Iterator<Item = &'a Leaves>,
 ) {
     let roots = parts.map(|part| Open::new(guide, part, part.summaries.top(), 0));
-    let mut open: Vec<_> = roots.collect();
-    while let Some(nearest) = open.iter_mut().min_by(|one, other| one.by_key(other)) {
+    let mut open: BinaryHeap<_> = roots.collect();
+    while let Some(mut nearest) = open.pop() {
         if nearest.least.0 >= guide.limit() {
             return;
         }
-        let Open { part, level, .. } = *nearest;
+        let Open { part, level, .. } = nearest;
         let below = nearest.take_least::<G>();
+        if nearest.least.0 < guide.limit() {
+            open.push(nearest);
+        }
         match level {
             0 => guide.land(part, below),
             _ => open.push(Open::new(guide, part, level - 1, below)),
@@ -186,14 +190,6 @@ impl<'a, K: Key> Open<'a, K> {
         }
     }
 
-    /// The one with the lesser key first; of two that are equal the lower one, as it
-    /// leads to a relay sooner.
-    fn by_key(&self, other: &Self) -> Ordering {
-        let order = self.least.0.partial_cmp(&other.least.0);
-        let order = order.unwrap_or(Ordering::Equal);
-        order.then(self.level.cmp(&other.level))
-    }
-
     /// A child with the least key, which it does not have any more.
     #[inline(always)]
     fn take_least<G: Guide>(&mut self) -> usize {
@@ -207,3 +203,27 @@ impl<'a, K: Key> Open<'a, K> {
         self.node * FANOUT + child
     }
 }
+
+/// The one with the least key is the greatest; of two that are equal the lower one, as
+/// it leads to a relay sooner.
+impl<K: Key> Ord for Open<'_, K> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let order = other.least.0.partial_cmp(&self.least.0);
+        let order = order.unwrap_or(Ordering::Equal);
+        order.then(other.level.cmp(&self.level))
+    }
+}
+
+impl<K: Key> PartialOrd for Open<'_, K> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<K: Key> PartialEq for Open<'_, K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl<K: Key> Eq for Open<'_, K> {}

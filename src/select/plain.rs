@@ -4,7 +4,7 @@ use crate::record::Handle;
 use crate::select::explore::{Guide, Keys};
 use crate::select::search::{Look, Sink};
 use crate::snapshot::{Best, FANOUT, Leaves, Said, Snapshot, best_of, pick};
-use crate::sync::random_bits;
+use crate::sync::{lasting_random_bits, random_bits};
 use crate::time::Tick;
 
 /// See the module's description.
@@ -44,10 +44,13 @@ impl<'g, S: Sink<'g>> Guide for Plain<'_, 'g, S> {
 
 /// One of the best relays by the summaries, each as likely as any other; `None`
 /// where it is not that simple.
+///
+/// Of many that are equal, a thread draws for some calls from the same branch of the
+/// tree, so that these few hundred stay in its caches.
 #[inline(always)]
 pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
     let base = &snapshot.base.leaves;
-    let mut random = random_bits();
+    let (random, lasting) = (random_bits(), lasting_random_bits());
     let (mut part, mut best) = (base, root_of(base));
     let mut least = least_score(base, best);
     let mut are_due = base.are_due(tick);
@@ -68,14 +71,17 @@ pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
         if best.merit == 0 || are_due {
             return None;
         }
-        node = node * FANOUT + pick(best.mask, random) as usize;
-        random >>= 4;
+        let random = if level < DRAWN { random } else { lasting };
+        node = node * FANOUT + pick(best.mask, random >> (4 * level)) as usize;
         if level > 0 {
             best = best_of(part.summaries.words(level - 1, node));
         }
     }
     part.at(node)
 }
+
+/// So many levels are drawn anew by each call.
+const DRAWN: usize = 2;
 
 /// What the best score is no lower than.
 #[inline(always)]

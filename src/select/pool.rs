@@ -28,6 +28,8 @@ pub(crate) struct Pool<'g> {
     slack: f32,
     /// Relays that may come beyond those asked for.
     further: usize,
+    /// Relays on trial that may come before they make up for others.
+    trials_left: usize,
 }
 
 impl<'g> Pool<'g> {
@@ -45,6 +47,7 @@ impl<'g> Pool<'g> {
             scores: BinaryHeap::new(),
             slack: 1.0 + spread_cost as f32,
             further,
+            trials_left: count.saturating_add(FURTHER_AT_MOST),
         }
     }
 
@@ -68,7 +71,11 @@ impl<'g> Pool<'g> {
 impl<'g> Sink<'g> for Pool<'g> {
     fn limit(&self) -> f32 {
         if self.scores.len() < self.count {
-            return f32::INFINITY;
+            return if self.trials_left > 0 {
+                f32::INFINITY
+            } else {
+                0.0
+            };
         }
         match self.scores.peek() {
             Some(&last) if self.further > 0 => {
@@ -86,6 +93,7 @@ impl<'g> Sink<'g> for Pool<'g> {
 
     fn offer(&mut self, candidate: Candidate<'g>) {
         if candidate.is_on_trial() {
+            self.trials_left = self.trials_left.saturating_sub(1);
             self.on_trial.push(candidate);
             return;
         }

@@ -60,11 +60,12 @@ fn by_requester(look: &Look<'_>, passed_over: &mut PassedOver) {
 /// Counts those that the call excludes as such, and not by what else they are.
 fn exclusions(look: &Look<'_>, passed_over: &mut PassedOver) {
     let criteria = &look.criteria;
-    let named = [Some(criteria.target), criteria.local];
-    let named = || named.into_iter().flatten().chain(&criteria.options.exclude);
-    for (number, id) in named().enumerate() {
-        let is_again = named().take(number).any(|earlier| earlier == id);
-        if !is_again && is_excluded(look, id, passed_over) {
+    let local = criteria.local.filter(|&local| local != criteria.target);
+    let is_other = |id: &&NodeId| *id != criteria.target && Some(*id) != local;
+    // These are sorted, and each is there once.
+    let listed = criteria.options.exclude.iter().filter(is_other);
+    for id in std::iter::once(criteria.target).chain(local).chain(listed) {
+        if is_excluded(look, id, passed_over) {
             passed_over.excluded += 1;
         }
     }

@@ -4,7 +4,7 @@
 use crate::select::criteria::Candidate;
 use crate::select::explore::{Guide, Keys};
 use crate::select::search::Look;
-use crate::snapshot::{Earliest, Leaves, Said};
+use crate::snapshot::{Earliest, FANOUT, Leaves, Said};
 use crate::time::Tick;
 
 /// See the module's description.
@@ -30,7 +30,10 @@ impl Guide for LastResort<'_, '_> {
     const IS_FAIR: bool = false;
 
     fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<u64> {
-        let since = part.since.words(level, node);
+        let Some(waiting) = part.waiting() else {
+            return [u64::MAX; FANOUT];
+        };
+        let since = waiting.since.words(level, node);
         let said = part.summaries.words(level, node);
         std::array::from_fn(|at| match Earliest::tick(since[at]) {
             Some(Tick(since)) if self.look.reach.admits(Said(said[at])) => since,

@@ -68,8 +68,9 @@ struct Best<'g> {
     exact: usize,
 }
 
-/// So many relays that are equal by fine summaries are compared exactly.
-pub(crate) const EXACT: usize = 8;
+/// So many relays that are equal by fine summaries are compared exactly; half as many
+/// by coarse ones.
+const EXACT: usize = 8;
 
 impl<'g> Best<'g> {
     fn new(bins: Bins) -> Self {
@@ -78,7 +79,7 @@ impl<'g> Best<'g> {
             score: f32::INFINITY,
             limit: f32::INFINITY,
             bins,
-            exact: if bins == Bins::FINE { EXACT } else { 1 },
+            exact: if bins == Bins::FINE { EXACT } else { EXACT / 2 },
         }
     }
 }
@@ -333,6 +334,8 @@ impl<'g> Search<'g> {
             1 => return self.best().into_iter().collect(),
             _ => {}
         }
+        // As many as are asked for, also of those whose back-off is just over.
+        self.wake(self.snapshot, count);
         let Some(best) = self.best_available() else {
             return self.best().into_iter().collect();
         };

@@ -44,11 +44,10 @@ impl Base {
     pub(crate) fn new(mut surveyed: Vec<Surveyed>) -> Self {
         surveyed.sort_unstable_by_key(|it| (it.position.is_none(), it.own_micros, it.relay.index));
         let relays = surveyed.len();
-        let top = top_for(relays);
-        let mut placed = Vec::with_capacity(relays);
-        arrange(&mut surveyed, top, 0, &mut placed);
+        let mut places = Vec::with_capacity(relays);
+        arrange(&mut surveyed, top_for(relays), 0, &mut places);
 
-        let last = placed.last().map_or(0, |&(place, _)| place);
+        let last = places.last().map_or(0, |&place| place as usize);
         let bins = if relays <= FEW {
             Bins::FINE
         } else {
@@ -57,16 +56,15 @@ impl Base {
         let mut leaves = Leaves::new(last + 1, bins);
         let reach = surveyed.iter().map(|it| it.relay.index as usize + 1).max();
         let mut by_record = vec![NOWHERE; reach.unwrap_or(0)];
-        for (place, it) in &placed {
-            leaves.put(*place, it.relay);
-            by_record[it.relay.index as usize] = *place as u32;
+        for (it, &place) in surveyed.iter().zip(&places) {
+            leaves.put(place as usize, it.relay);
+            by_record[it.relay.index as usize] = place;
         }
-        let located: Vec<_> = placed
-            .iter()
-            .map(|(place, it)| (*place, it.position))
-            .collect();
-        if let Some(geometry) = Geometry::new(&located, leaves.summaries.top() + 1) {
-            leaves.locate(geometry);
+        if surveyed.iter().any(|it| it.position.is_some()) {
+            let positions = surveyed.iter().map(|it| it.position);
+            let places = places.iter().map(|&place| place as usize);
+            let levels = leaves.summaries.top() + 1;
+            leaves.locate(Geometry::new(places.zip(positions), last, levels));
         }
         Self {
             leaves,
@@ -99,13 +97,9 @@ fn top_for(relays: usize) -> usize {
     (0..).find(|&level| span(level) >= relays).unwrap_or(0)
 }
 
-/// Places relays in the tree below a node: evenly spread over its children.
-fn arrange(
-    relays: &mut [Surveyed],
-    level: usize,
-    node: usize,
-    placed: &mut Vec<(usize, Surveyed)>,
-) {
+/// Orders relays below a node of the tree, and adds their places: evenly spread over
+/// its children.
+fn arrange(relays: &mut [Surveyed], level: usize, node: usize, places: &mut Vec<u32>) {
     let children = match level {
         0 => relays.len(),
         // A power of two, so that they are equally far from each other.
@@ -113,12 +107,11 @@ fn arrange(
     };
     let place = |child: usize| node * FANOUT + child * FANOUT / children.max(1);
     if level == 0 {
-        let slots = relays.iter().enumerate();
-        placed.extend(slots.map(|(slot, relay)| (place(slot), *relay)));
+        places.extend((0..relays.len()).map(|slot| place(slot) as u32));
         return;
     }
     divide(relays, children.max(1), 0, &mut |child, relays| {
-        arrange(relays, level - 1, place(child), placed);
+        arrange(relays, level - 1, place(child), places);
     });
 }
 

@@ -119,21 +119,21 @@ impl Boxes {
 }
 
 impl Geometry {
-    /// Of relays at these places, in ascending order; `None` if none is located.
-    pub(crate) fn new(located: &[(usize, Option<Coordinate>)], levels: usize) -> Option<Self> {
-        if located.iter().all(|(_, position)| position.is_none()) {
-            return None;
-        }
-        let (last, _) = located.last()?;
+    /// Of relays at these places, up to the last.
+    pub(crate) fn new(
+        relays: impl Iterator<Item = (usize, Option<Coordinate>)>,
+        last: usize,
+        levels: usize,
+    ) -> Self {
         let nodes = last / FANOUT + 1;
         let mut places: Vec<Option<Box<Places>>> = (0..nodes).map(|_| None).collect();
         let mut bounds = vec![Bounds::NONE; nodes];
-        for (place, position) in located {
+        for (place, position) in relays {
             let node = place / FANOUT;
             bounds[node].add(position.as_ref());
             if let Some(position) = position {
                 let node = places[node].get_or_insert_default();
-                node.put(place % FANOUT, position);
+                node.put(place % FANOUT, &position);
             }
         }
         let mut boxes = Vec::new();
@@ -142,10 +142,10 @@ impl Geometry {
             bounds = level.iter().map(Boxes::whole).collect();
             boxes.push(level);
         }
-        Some(Self {
+        Self {
             places: places.into_boxed_slice(),
             boxes: boxes.into_boxed_slice(),
-        })
+        }
     }
 
     /// The positions of the relays in a node of leaves.

@@ -5,7 +5,7 @@ use crate::snapshot::bins::Bins;
 use crate::snapshot::geometry::Geometry;
 use crate::snapshot::leaf::{Class, Earliest, Greatest, Leaf, Said, Subject, Summary, Terms};
 use crate::snapshot::tree::{FANOUT, Tree};
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, Padded, ZeroedSlice};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Once, Ordering, Padded, ZeroedSlice};
 use crate::time::Tick;
 
 /// What leaves are computed with, beside the records.
@@ -25,13 +25,21 @@ pub(crate) struct Leaves {
     /// Handles, [packed](pack).
     entries: ZeroedSlice<AtomicU64>,
     pub(crate) summaries: Tree<Summary>,
-    pub(crate) due: Tree<Greatest>,
-    pub(crate) since: Tree<Greatest>,
+    /// Set aside when the first relay is left alone.
+    waiting: Once<Waiting>,
     /// How many there are of each class.
     counts: Padded<[AtomicU32; Class::COUNT]>,
     pub(crate) bins: Bins,
     /// Where the relays are, if that is known of any.
     pub(crate) located: Option<Located>,
+}
+
+/// Of relays that are left alone, in [`Earliest`] ticks.
+pub(crate) struct Waiting {
+    /// When that ends.
+    pub(super) due: Tree<Greatest>,
+    /// When it began.
+    pub(crate) since: Tree<Greatest>,
 }
 
 /// What there is besides where positions of relays are known.
@@ -118,8 +126,7 @@ impl Leaves {
         Self {
             entries: ZeroedSlice::new_or_abort(places.max(1)),
             summaries: Tree::new(places, false),
-            due: Tree::new(places, true),
-            since: Tree::new(places, true),
+            waiting: Once::new(),
             counts: Padded::default(),
             bins,
             located: None,
@@ -179,19 +186,30 @@ impl Leaves {
         fully: bool,
     ) {
         let leaf = || self.leaf_of(subject, context);
-        let waits = context.may_wait() && leaf().due != 0;
         // Before it is out of sight, so that it comes back in time.
-        if waits {
+        if context.may_wait() && leaf().due != 0 {
             self.refresh_waiting(place, leaf);
         }
         let (before, after) = self.summaries.update(place, fully, || leaf().summary);
         self.recount(before, after);
-        if let Some(located) = self.located.as_ref().filter(|_| before != after) {
+        if let Some(located) = self.located.as_ref().filter(|_| fully || before != after) {
             let joint = || self.joint_of(located, place, context);
-            located.joint.update(place, false, joint);
+            located.joint.update(place, fully, joint);
         }
-        // Or after it is in sight again.
-        if !waits && context.may_wait() && self.due.leaf(place) | self.since.leaf(place) != 0 {
+        self.settle_waiting(place, leaf, context);
+    }
+
+    /// After the summary: a relay that is in sight again does not wait, and one that is
+    /// out of sight since waits, whichever thread made it so.
+    fn settle_waiting(&self, place: usize, leaf: impl Fn() -> Leaf, context: &Context) {
+        if !context.may_wait() {
+            return;
+        }
+        let said = self.waiting().map_or((0, 0), |waiting| {
+            (waiting.due.leaf(place), waiting.since.leaf(place))
+        });
+        let Leaf { due, since, .. } = leaf();
+        if said != (due, since) {
             self.refresh_waiting(place, leaf);
         }
     }
@@ -200,7 +218,7 @@ impl Leaves {
     pub(super) fn refresh_early(&self, place: usize, subject: &Subject<'_>, context: &Context) {
         let leaf = || self.leaf_of(subject, context);
         if context.may_wait() && leaf().due != 0 {
-            return self.refresh(place, subject, context, false);
+            self.refresh_waiting(place, leaf);
         }
         let (before, after) = self.summaries.set(place, || leaf().summary);
         self.recount(before, after);
@@ -208,6 +226,7 @@ impl Leaves {
             let joint = || self.joint_of(located, place, context);
             located.joint.set(place, joint);
         }
+        self.settle_waiting(place, leaf, context);
     }
 
     pub(super) fn put_together(&self) {
@@ -229,11 +248,18 @@ impl Leaves {
     }
 
     fn refresh_waiting(&self, place: usize, leaf: impl Fn() -> Leaf) {
+        let waiting = self.waiting.get_or_init(|| Waiting {
+            due: Tree::new(self.places(), true),
+            since: Tree::new(self.places(), true),
+        });
         let rises = |tree: &Tree<Greatest>, to: u64| to != 0 && to >= tree.leaf(place);
         let Leaf { due, since, .. } = leaf();
-        self.due.update(place, rises(&self.due, due), || leaf().due);
-        self.since
-            .update(place, rises(&self.since, since), || leaf().since);
+        let Waiting {
+            due: ends,
+            since: begins,
+        } = waiting;
+        ends.update(place, rises(ends, due), || leaf().due);
+        begins.update(place, rises(begins, since), || leaf().since);
     }
 
     fn recount(&self, before: u64, after: u64) {
@@ -245,23 +271,40 @@ impl Leaves {
         }
     }
 
+    /// What there is of relays that are left alone, once there was any.
+    #[inline(always)]
+    pub(crate) fn waiting(&self) -> Option<&Waiting> {
+        self.waiting.get()
+    }
+
     /// Whether the time of any relay to be left alone is over at `tick`.
     #[inline(always)]
     pub(crate) fn are_due(&self, tick: Tick) -> bool {
-        Earliest::tick(self.due.crown()).is_some_and(|due| due <= tick)
+        let ends = |waiting: &Waiting| Earliest::tick(waiting.due.crown());
+        self.waiting().and_then(ends).is_some_and(|due| due <= tick)
     }
 
     /// The place of a relay whose time of being left alone is over at `tick`.
     pub(crate) fn due_at(&self, tick: Tick) -> Option<usize> {
+        match self.are_due(tick) {
+            true => self
+                .waiting()?
+                .due_below(self.waiting()?.due.top(), 0, tick),
+            false => None,
+        }
+    }
+}
+
+impl Waiting {
+    /// Below a node. A word may say for a while that there is one where there is none
+    /// any more: then the search goes on beside it.
+    fn due_below(&self, level: usize, node: usize, tick: Tick) -> Option<usize> {
         let is_due = |word| Earliest::tick(word).is_some_and(|due| due <= tick);
-        if !self.are_due(tick) {
-            return None;
-        }
-        let mut node = 0;
-        for level in (0..=self.due.top()).rev() {
-            let words = self.due.words(level, node).into_iter();
-            node = node * FANOUT + words.clone().position(is_due)?;
-        }
-        Some(node)
+        let words = self.due.words(level, node).into_iter().enumerate();
+        let mut below = words.filter(|&(_, word)| is_due(word));
+        below.find_map(|(child, _)| match (node * FANOUT + child, level) {
+            (place, 0) => Some(place),
+            (node, _) => self.due_below(level - 1, node, tick),
+        })
     }
 }

@@ -80,7 +80,7 @@ pub(crate) enum Backlog {
     Light,
     /// Time for a merge.
     Due,
-    /// So many that registrants merge them if nobody else does.
+    /// Many of them have left again: registrants merge them if nothing else does.
     Overdue,
 }
 
@@ -135,7 +135,9 @@ impl Snapshot {
     }
 
     fn fresh_run(&self) -> Arc<Run> {
-        let capacity = (self.base.len() / 4).clamp(RUN_MIN, RUN_MAX);
+        // Longer and longer ones, so that there are few.
+        let wanted = (self.base.len() / 64).max(self.arrivals());
+        let capacity = wanted.clamp(RUN_MIN, RUN_MAX);
         let first = self.newest_run().next_number();
         Arc::new(Run::new(capacity as u32, first, self.base.leaves.bins))
     }
@@ -163,7 +165,7 @@ impl Clone for Snapshot {
 }
 
 const RUN_MIN: usize = if cfg!(relay_loom) { 1 } else { 64 };
-const RUN_MAX: usize = 1 << 18;
+const RUN_MAX: usize = 1 << 22;
 
 impl Publication {
     pub(crate) fn new(terms: Terms) -> Self {
@@ -263,13 +265,16 @@ impl Publication {
         }
     }
 
-    /// How urgently the arrivals want merging.
-    pub(crate) fn backlog(&self) -> Backlog {
+    /// How urgently the arrivals want merging, where so many relays are held.
+    ///
+    /// Arrivals are found as fast as others, so it is those that left again for which
+    /// registrants merge when there is no thread for it.
+    pub(crate) fn backlog(&self, held: usize) -> Backlog {
         let snapshot = self.load();
         let (arrivals, base) = (snapshot.arrivals(), snapshot.base.len());
         match arrivals {
             _ if arrivals < RUN_MIN.max(base / 4) => Backlog::Light,
-            _ if arrivals < (4 * RUN_MIN).max(base) => Backlog::Due,
+            _ if arrivals < (16 * RUN_MIN).max(2 * held) => Backlog::Due,
             _ => Backlog::Overdue,
         }
     }
@@ -317,7 +322,10 @@ impl Publication {
         let mut surveyed = Vec::with_capacity(before.base.len() + before.arrivals());
         surveyed.extend(relays.filter_map(survey));
         let next = Arc::new(Base::new(surveyed));
-        self.context.set_bins(next.leaves.bins);
+        // Load changes are judged as finely as the finest leaf asks for.
+        if next.leaves.bins == Bins::FINE {
+            self.context.set_bins(Bins::FINE);
+        }
         self.publish(merger, |snapshot| Snapshot {
             next: Some(Arc::clone(&next)),
             ..snapshot.clone()
@@ -340,6 +348,11 @@ impl Publication {
                 true => after,
                 false => after.with_fresh_run(),
             }
+        });
+        let is_fine = self.load().parts().any(|part| part.bins == Bins::FINE);
+        self.context.set_bins(match is_fine {
+            true => Bins::FINE,
+            false => Bins::COARSE,
         });
         merger.bases.push(Arc::clone(&before.base));
         merger.runs.extend_from_slice(&before.runs[..old_runs]);

@@ -35,6 +35,8 @@ pub(crate) use stepped::*;
 mod delays;
 
 pub(crate) use std::sync::Arc;
+/// A value that is made when it is first needed; models do not see it.
+pub(crate) use std::sync::OnceLock as Once;
 pub(crate) use std::sync::atomic::Ordering;
 
 /// Keeps its content on cache lines of its own.

@@ -137,6 +137,10 @@ pub(crate) fn random_bits() -> u64 {
     0
 }
 
+pub(crate) fn lasting_random_bits() -> u64 {
+    0
+}
+
 pub(crate) fn prefetch<T>(_place: &T) {}
 
 /// Models must hash alike in every execution.

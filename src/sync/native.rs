@@ -67,6 +67,24 @@ pub(crate) fn random_bits() -> u64 {
     fastrand::u64(..)
 }
 
+/// Sixty-four random bits of this thread's own that stay the same for some calls.
+#[inline]
+pub(crate) fn lasting_random_bits() -> u64 {
+    use std::cell::Cell;
+    const CALLS: u32 = 64;
+    thread_local! {
+        static BITS: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
+    }
+    BITS.with(|bits| {
+        let (random, left) = match bits.get() {
+            (_, 0) => (random_bits(), CALLS),
+            kept => kept,
+        };
+        bits.set((random, left - 1));
+        random
+    })
+}
+
 /// Asks for the first cache line of `place`, which will be read soon.
 #[inline]
 pub(crate) fn prefetch<T>(place: &T) {

@@ -128,6 +128,8 @@ impl<'g> RecordRef<'g> {
 
     /// Claims the trial that `seen` allows; false if it is no longer so.
     pub(crate) fn claim_trial(&self, seen: Circuit, back_off: BackOff) -> bool {
+        // Until this is in the summaries, the trial may be over again.
+        let _note = self.announce();
         let is_claimed = self.record.claim_trial(seen, back_off);
         self.refresh(false);
         is_claimed
