@@ -87,7 +87,7 @@ impl<'g> Sink<'g> for Pool<'g> {
         }
     }
 
-    fn wants(&self, score: f32) -> bool {
+    fn wants(&mut self, score: f32) -> bool {
         score < self.limit()
     }
 

@@ -51,8 +51,8 @@ pub(crate) trait Sink<'g> {
     /// Only relays whose score may be below this are of interest.
     fn limit(&self) -> f32;
 
-    /// Whether a relay of this score is of interest.
-    fn wants(&self, score: f32) -> bool;
+    /// Whether a relay of this score is of interest; one that is not counts as looked at.
+    fn wants(&mut self, score: f32) -> bool;
 
     /// Takes in a relay that may be handed out.
     fn offer(&mut self, candidate: Candidate<'g>);
@@ -68,8 +68,7 @@ struct Best<'g> {
     exact: usize,
 }
 
-/// So many relays that are equal by fine summaries are compared exactly; half as many
-/// by coarse ones.
+/// So many relays are compared exactly before what summaries tell apart is enough.
 const EXACT: usize = 8;
 
 impl<'g> Best<'g> {
@@ -79,8 +78,17 @@ impl<'g> Best<'g> {
             score: f32::INFINITY,
             limit: f32::INFINITY,
             bins,
-            exact: if bins == Bins::FINE { EXACT } else { EXACT / 2 },
+            exact: EXACT,
         }
+    }
+
+    fn count_one(&mut self) {
+        self.exact = self.exact.saturating_sub(1);
+        // The bounds of scores are too low by that share at most.
+        self.limit = match self.exact {
+            0 => self.score / (1.0 + self.bins.width()),
+            _ => self.score,
+        };
     }
 }
 
@@ -89,21 +97,20 @@ impl<'g> Sink<'g> for Best<'g> {
         self.limit
     }
 
-    fn wants(&self, score: f32) -> bool {
-        score < self.score
+    fn wants(&mut self, score: f32) -> bool {
+        let is_wanted = score < self.score;
+        if !is_wanted {
+            self.count_one();
+        }
+        is_wanted
     }
 
     fn offer(&mut self, candidate: Candidate<'g>) {
-        if self.wants(candidate.worth.score) {
+        if candidate.worth.score < self.score {
             self.score = candidate.worth.score;
             self.found = Some(candidate);
         }
-        self.exact = self.exact.saturating_sub(1);
-        // The bounds of scores are too low by that share at most.
-        self.limit = match self.exact {
-            0 => self.score / (1.0 + self.bins.width()),
-            _ => self.score,
-        };
+        self.count_one();
     }
 }
 

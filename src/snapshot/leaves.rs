@@ -126,7 +126,11 @@ impl Leaves {
         Self {
             entries: ZeroedSlice::new_or_abort(places.max(1)),
             summaries: Tree::new(places, false),
-            waiting: Once::new(),
+            waiting: match cfg!(relay_loom) {
+                // The checker does not see that it is made before it is used.
+                true => Waiting::new(places).into(),
+                false => Once::new(),
+            },
             counts: Padded::default(),
             bins,
             located: None,
@@ -248,10 +252,7 @@ impl Leaves {
     }
 
     fn refresh_waiting(&self, place: usize, leaf: impl Fn() -> Leaf) {
-        let waiting = self.waiting.get_or_init(|| Waiting {
-            due: Tree::new(self.places(), true),
-            since: Tree::new(self.places(), true),
-        });
+        let waiting = self.waiting.get_or_init(|| Waiting::new(self.places()));
         let rises = |tree: &Tree<Greatest>, to: u64| to != 0 && to >= tree.leaf(place);
         let Leaf { due, since, .. } = leaf();
         let Waiting {
@@ -296,6 +297,13 @@ impl Leaves {
 }
 
 impl Waiting {
+    fn new(places: usize) -> Self {
+        Self {
+            due: Tree::new(places, true),
+            since: Tree::new(places, true),
+        }
+    }
+
     /// Below a node. A word may say for a while that there is one where there is none
     /// any more: then the search goes on beside it.
     fn due_below(&self, level: usize, node: usize, tick: Tick) -> Option<usize> {
