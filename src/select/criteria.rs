@@ -390,7 +390,7 @@ mod tests {
         look(&table, criteria, staged.record());
     }
 
-    /// What is announced lives no longer than the relay, to whoever looks later.
+    /// What is announced is not read any more once the relay has departed.
     #[test]
     fn of_a_relay_that_departs_during_the_look_nothing_more_is_read() {
         with_a_relay(|table, criteria, record| {

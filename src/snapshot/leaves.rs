@@ -81,7 +81,7 @@ impl Context {
 
     #[inline]
     pub(crate) fn judged_at(&self) -> Tick {
-        // Acquire: whoever raised it goes on to refresh leaves.
+        // Acquire: the thread that raised it goes on to refresh leaves.
         Tick(self.judged_at.load(Ordering::Acquire))
     }
 

@@ -5,8 +5,8 @@
 //! the real one would have them end too late for threads to meet.
 
 use super::*;
+use crate::sync::Ordering;
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
 
 /// A record and its announcement, by their indices.
 type Pair = (u32, u32);
