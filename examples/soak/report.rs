@@ -13,8 +13,9 @@ use crate::tally::Tally;
 const WARM_UP: usize = 4;
 /// What chance may add: one small registry more that waits to be freed.
 const FLOOR_SLACK: usize = 4 << 20;
-/// What threads and tables of the process may hold between rounds.
-const REST_SLACK: usize = 128 << 10;
+/// What threads and tables of the process may hold between rounds, such as bags of the
+/// epoch collector, of 2 KiB each, that no thread has come to empty yet.
+const REST_SLACK: usize = 256 << 10;
 const KEPT_FAULTS: usize = 20;
 
 #[derive(Default)]
