@@ -46,7 +46,9 @@ impl Core {
     pub(super) fn maintain(&self, sorting: Sorting) -> Maintained {
         let now = self.timeline.advance();
         let expired = self.sweep(&mut self.wheel.lock(), now.tick);
-        self.wake_due(now.tick);
+        // All of them, so that few are left for finds to do it.
+        self.table
+            .wake_due(&self.publication().load(), now.tick, usize::MAX);
         let is_time = sorting == Sorting::Eager
             || self.last_sort.may_sort_again()
             || self.backlog() == Backlog::Overdue;
@@ -59,16 +61,6 @@ impl Core {
             expired,
             sorted,
             awaiting_reclamation: self.table.awaiting_reclamation(),
-        }
-    }
-
-    /// Makes all relays available whose back-off or ban is over at `tick`, so that few
-    /// are left for finds to do it.
-    fn wake_due(&self, tick: Tick) {
-        for part in self.publication().load().parts() {
-            while let Some(place) = part.due_at(tick) {
-                self.table.wake(part, place, tick);
-            }
         }
     }
 
@@ -196,7 +188,7 @@ impl Core {
         let assumed_rtt_micros = self.settings.assumed_rtt_micros;
         // With the survey the atlas is let go of, before anything is sorted.
         self.table.merge(merger, &epoch::pin(), move |record| {
-            // What is past its deadline stays until it departs: somebody may
+            // What is past its deadline stays until it departs: another thread may
             // be renewing it.
             let stays = !record.lifecycle().is_over();
             stays.then(|| Surveyed {

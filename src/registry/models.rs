@@ -368,7 +368,7 @@ fn at_once(one: impl FnOnce() + Send + 'static, other: impl FnOnce() + Send + 's
     other.join().unwrap();
 }
 
-/// Whoever sees that a relay is available finds it.
+/// A thread that sees that a relay is available finds it.
 fn what_is_seen_is_found(way: Way) {
     check(1, move || {
         let (_, registry) = registry_of_two();

@@ -169,7 +169,7 @@ impl Coordinate {
     }
 
     /// [`micros_to`](Self::micros_to) many, none of which is nearer than `least`;
-    /// `unknown` for those that nobody has located.
+    /// `unknown` for those that are not located.
     #[inline]
     pub(crate) fn micros_to_all(&self, places: &Places, least: u32, unknown: f32) -> Each {
         let least = Four::splat((least as f32).max(1.0));

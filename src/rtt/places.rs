@@ -5,7 +5,7 @@ use super::{Coordinate, Four};
 /// The coordinates of some nodes, part by part: what is done to each of them
 /// alike is done to a few with one instruction.
 ///
-/// A node that nobody has located is at no number.
+/// A node that is not located is at no number.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     axes: [Each; Coordinate::DIMENSIONS],
@@ -17,7 +17,7 @@ pub(crate) struct Places {
 pub(crate) type Each = [f32; Places::MANY];
 
 impl Places {
-    /// How many nodes there are, counting those that nobody has located.
+    /// How many nodes there are, counting those that are not located.
     pub(crate) const MANY: usize = 16;
 
     /// Where a node is, if it has been located.
@@ -43,7 +43,7 @@ impl Places {
     }
 
     /// What follows for each from the square of the distance of its position, its
-    /// height and its adjustment; `unknown` for those that nobody has located.
+    /// height and its adjustment; `unknown` for those that are not located.
     #[inline(always)]
     pub(super) fn each(
         &self,

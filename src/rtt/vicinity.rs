@@ -68,7 +68,7 @@ impl Vicinity {
         self.estimate(self.centre.square_to(place), place.height()) as u32
     }
 
-    /// [`micros_to`](Self::micros_to) many places; `unknown` for those that nobody has
+    /// [`micros_to`](Self::micros_to) many places; `unknown` for those that are not
     /// located.
     #[inline]
     pub(crate) fn micros_to_all(&self, places: &Places, unknown: f32) -> Each {

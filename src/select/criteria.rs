@@ -5,7 +5,7 @@ use crate::record::{Access, Circuit, Lifecycle, Load, Refusal};
 use crate::relay::NodeId;
 use crate::rtt::micros_at_most;
 use crate::select::FindOptions;
-use crate::select::legs::{Leg, Legs, Views};
+use crate::select::legs::{Leg, Legs, View, Views};
 use crate::snapshot::score;
 use crate::table::RecordRef;
 use crate::time::Tick;
@@ -22,7 +22,7 @@ pub(crate) struct Criteria<'a> {
     pub(crate) views: Option<&'a Views<'a>>,
     /// What was live at this tick is live.
     pub(crate) tick: Tick,
-    /// What a leg that nobody measured is ranked at.
+    /// What a leg that was not measured is ranked at.
     pub(crate) assumed_rtt_micros: u32,
 }
 
@@ -147,40 +147,35 @@ impl Criteria<'_> {
         record: &RecordRef<'_>,
         path_micros: u32,
     ) -> Result<Worth, Rejection> {
-        let (word, load) = self.consistent(record, |word| {
-            self.admit(
-                record,
-                word,
-                |word| record.announced_load(word),
-                check_access,
-            )
-        })?;
+        let (word, load) = self.admit(record, check_access)?;
         Ok(Worth::new(word, path_micros, load))
+    }
+
+    /// A relay that is [judged](Self::judge_announced), if it may be handed out.
+    #[inline(always)]
+    pub(crate) fn candidate<'g>(&self, record: RecordRef<'g>) -> Option<Candidate<'g>> {
+        let worth = self.judge_announced(&record).ok()?;
+        Some(Candidate::new(record, worth))
     }
 
     /// The reason under which a relay is counted that is available, where none is
     /// within reach.
     pub(crate) fn unreached(&self, record: &RecordRef<'_>) -> Rejection {
-        let is_own_leg = self.views.is_none_or(|views| views.requester().is_none());
         match record.rtt_micros() {
-            Some(_) if is_own_leg => Rejection::TooFar,
+            Some(_) if self.requester().is_none() => Rejection::TooFar,
             _ => Rejection::Unmeasured,
         }
     }
 
     /// Why a relay would not be handed out if it were not excluded, if so.
     pub(crate) fn judge_without_exclusions(&self, record: &RecordRef<'_>) -> Result<(), Rejection> {
-        let (_, load) = self.consistent(record, |word| {
-            check_access(record.circuit().access(self.tick))?;
-            Ok(record.announced_load(word))
-        })?;
-        if let Some(refusal) = load.refusal() {
-            return Err(refusal.into());
-        }
-        match self.options.max_latency {
-            Some(max_latency) => self.check_latency(record, max_latency),
-            None => Ok(()),
-        }
+        self.consistent(record, |word| self.check(record, word, check_access))
+            .map(drop)
+    }
+
+    /// The view of the requester, unless that is this node.
+    pub(crate) fn requester(&self) -> Option<&View> {
+        self.views?.requester()
     }
 
     fn judge(
@@ -188,19 +183,12 @@ impl Criteria<'_> {
         record: &RecordRef<'_>,
         check_access: impl Fn(Access) -> Result<(), Rejection>,
     ) -> Result<Worth, Rejection> {
-        let (word, load) = self.consistent(record, |word| {
-            self.admit(
-                record,
-                word,
-                |word| record.announced_load(word),
-                &check_access,
-            )
-        })?;
+        let (word, load) = self.admit(record, check_access)?;
         Ok(Worth::new(word, self.path_micros(record), load))
     }
 
     /// What is read of a record while one lifecycle is in force.
-    #[inline]
+    #[inline(always)]
     fn consistent(
         &self,
         record: &RecordRef<'_>,
@@ -227,24 +215,35 @@ impl Criteria<'_> {
         (Worth::new(word, path_micros, load), load)
     }
 
-    /// The load of a relay with this lifecycle, which is looked up only if it is
-    /// live, or why it may not be handed out.
+    /// The lifecycle and the load of a relay, or why it may not be handed out.
     #[inline(always)]
     fn admit(
         &self,
         record: &RecordRef<'_>,
+        check_access: impl Fn(Access) -> Result<(), Rejection>,
+    ) -> Result<(Lifecycle, Load), Rejection> {
+        self.consistent(record, |word| {
+            if !word.is_live_at(self.tick) {
+                return Err(Rejection::Departed);
+            }
+            if self.excludes(record) {
+                return Err(Rejection::Excluded);
+            }
+            self.check(record, word, &check_access)
+        })
+    }
+
+    /// The load of a relay with this lifecycle, unless anything speaks against it
+    /// besides its id.
+    #[inline(always)]
+    fn check(
+        &self,
+        record: &RecordRef<'_>,
         word: Lifecycle,
-        load: impl FnOnce(Lifecycle) -> Load,
         check_access: impl FnOnce(Access) -> Result<(), Rejection>,
     ) -> Result<Load, Rejection> {
-        if !word.is_live_at(self.tick) {
-            return Err(Rejection::Departed);
-        }
-        if self.excludes(record) {
-            return Err(Rejection::Excluded);
-        }
         check_access(record.circuit().access(self.tick))?;
-        let load = load(word);
+        let load = record.announced_load(word);
         if let Some(refusal) = load.refusal() {
             return Err(refusal.into());
         }

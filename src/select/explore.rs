@@ -85,15 +85,19 @@ impl Key for u64 {
 }
 
 fn below_one_by_one<K: Key>(keys: &Keys<K>, limit: K) -> u32 {
-    let below = keys.iter().map(|key| u32::from(*key < limit));
-    below.rev().fold(0, |mask, bit| mask << 1 | bit)
+    mask_of(keys, |key| key < limit)
+}
+
+/// A bit for each key of which that is so.
+fn mask_of<K: Key>(keys: &Keys<K>, is_so: impl Fn(K) -> bool) -> u32 {
+    let bits = keys.iter().map(|&key| u32::from(is_so(key)));
+    bits.rev().fold(0, |mask, bit| mask << 1 | bit)
 }
 
 fn least_one_by_one<K: Key>(keys: &Keys<K>) -> (K, u32) {
     let lesser = |one, other| if other < one { other } else { one };
     let least = keys.iter().copied().fold(K::NEVER, lesser);
-    let equal = keys.iter().map(|key| u32::from(*key == least));
-    (least, equal.rev().fold(0, |mask, bit| mask << 1 | bit))
+    (least, mask_of(keys, |key| key == least))
 }
 
 /// Goes through the relays of a part, the best first within each node, as long as

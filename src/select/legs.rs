@@ -101,7 +101,7 @@ impl Leg {
         micros
     }
 
-    /// The leg, if somebody measured it.
+    /// The leg, if it was measured.
     pub(crate) fn measured(self) -> Option<u32> {
         match self {
             Self::Measured(micros) | Self::Published(micros) => Some(micros),
@@ -175,13 +175,15 @@ impl<'a> Views<'a> {
             least.legs = sums(&least.legs, &legs(&self.requester).legs);
         }
         if boxes.unlocated != 0 {
-            let assumed = match self.requester {
-                None => assumed,
-                Some(_) => 2.0 * assumed,
-            };
-            least.assume(boxes.unlocated, assumed);
+            least.assume(boxes.unlocated, self.assumed(assumed_micros));
         }
         least
+    }
+
+    /// The legs of peers to a relay of which no position is known.
+    pub(crate) fn assumed(&self, assumed_micros: u32) -> f32 {
+        let legs = if self.requester.is_some() { 2.0 } else { 1.0 };
+        legs * assumed_micros as f32
     }
 
     /// Whether either peer measured the relay at this index.

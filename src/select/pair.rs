@@ -67,24 +67,13 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         }
     }
 
-    /// The legs of the peers to a relay of which no position is known.
-    fn assumed_legs(&self) -> f32 {
-        let assumed = self.look.criteria.assumed_rtt_micros as f32;
-        match self.views.requester() {
-            None => assumed,
-            Some(_) => 2.0 * assumed,
-        }
-    }
-
     fn of_leaves(&mut self, part: &Leaves, node: usize) -> Keys<f32> {
         let located = part.located.as_ref();
         let places = located.and_then(|located| located.geometry.places(node));
+        let assumed_micros = self.look.criteria.assumed_rtt_micros;
         self.legs = match places {
-            Some(places) => {
-                let assumed_micros = self.look.criteria.assumed_rtt_micros;
-                self.views.estimates(places, assumed_micros)
-            }
-            None => [self.assumed_legs(); Places::MANY],
+            Some(places) => self.views.estimates(places, assumed_micros),
+            None => [self.views.assumed(assumed_micros); Places::MANY],
         };
         self.node = Some((part, node));
         self.nodes += 1;
@@ -99,12 +88,12 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         let located = part.located.as_ref();
         let boxes =
             located.and_then(|located| Some((located, located.geometry.boxes(level, node)?)));
-        let assumed = Four::splat(self.assumed_legs());
+        let assumed_micros = self.look.criteria.assumed_rtt_micros;
         let Some((Located { joint, .. }, boxes)) = boxes else {
+            let assumed = Four::splat(self.views.assumed(assumed_micros));
             return self.bounds(part, &words, |_, _| (assumed, Four::splat(0.0)));
         };
         let joint = joint.words(level, node);
-        let assumed_micros = self.look.criteria.assumed_rtt_micros;
         let legs = self.views.least_legs(boxes, assumed_micros);
         self.bounds(part, &words, |at, penalty| {
             let least = joint_figures(&joint, at) + Four::of(&legs.ways, at) * penalty;

@@ -11,18 +11,9 @@ use crate::select::criteria::Rejection;
 use crate::select::search::Look;
 use crate::snapshot::{Class, Snapshot};
 
-/// The classes of relays that are live, but for those backing off.
-pub(crate) const OTHERS_LIVE: [Class; 5] = [
-    Class::Banned,
-    Class::Draining,
-    Class::Full,
-    Class::Measured,
-    Class::Unmeasured,
-];
-
 /// The reasons of a call that found nothing.
 pub(crate) fn count(look: &Look<'_>, snapshot: &Snapshot) -> PassedOver {
-    let count = |class| snapshot.parts().map(|part| part.count(class)).sum();
+    let count = |class| snapshot.count(class);
     let mut passed_over = PassedOver {
         departed: count(Class::Departed),
         full: count(Class::Full),
@@ -45,7 +36,7 @@ pub(crate) fn count(look: &Look<'_>, snapshot: &Snapshot) -> PassedOver {
 
 /// Where the requester is another node, only what it published is measured.
 fn by_requester(look: &Look<'_>, passed_over: &mut PassedOver) {
-    let Some(requester) = look.criteria.views.and_then(|views| views.requester()) else {
+    let Some(requester) = look.criteria.requester() else {
         return;
     };
     let available = passed_over.too_far + passed_over.unmeasured;

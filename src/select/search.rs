@@ -1,7 +1,7 @@
 //! One caller's search: choosing, and taking what was chosen.
 
 use crate::PassedOver;
-use crate::record::{Access, BackOff, Handle};
+use crate::record::{Access, BackOff};
 use crate::select::criteria::{Candidate, Criteria, Rejection};
 use crate::select::explore::{Guide, explore, explore_in_order};
 use crate::select::pair::Pair;
@@ -118,9 +118,7 @@ impl Reach {
     pub(crate) fn of(criteria: &Criteria<'_>) -> Self {
         let options = criteria.options;
         // Whose leg the requester measured is judged for each by itself.
-        let is_own_leg = criteria
-            .views
-            .is_none_or(|views| views.requester().is_none());
+        let is_own_leg = criteria.requester().is_none();
         match options.max_latency.filter(|_| is_own_leg) {
             Some(limit) => Self {
                 near: Bins::FINE.rank(crate::rtt::micros_at_most(limit) as f32),
@@ -189,12 +187,6 @@ impl<'g> Look<'g> {
         }
         record.refresh(false);
     }
-
-    pub(crate) fn candidate(&self, relay: Handle) -> Option<Candidate<'g>> {
-        let record = self.table.resolve(relay, self.guard)?;
-        let worth = self.criteria.judge_announced(&record).ok()?;
-        Some(Candidate::new(record, worth))
-    }
 }
 
 impl<'g> Search<'g> {
@@ -209,8 +201,7 @@ impl<'g> Search<'g> {
         guard: &'g Guard,
     ) -> Option<Candidate<'g>> {
         let record = table.resolve(best_relay(snapshot, criteria.tick)?, guard)?;
-        let worth = criteria.judge_announced(&record).ok()?;
-        let best = Candidate::new(record, worth);
+        let best = criteria.candidate(record)?;
         (!best.is_on_trial()).then_some(best)
     }
 
@@ -273,8 +264,7 @@ impl<'g> Search<'g> {
         let noted = &self.look.table.publication().upcoming;
         let judge = |index| {
             let record = self.look.table.occupant(index, self.look.guard)?;
-            let worth = self.look.criteria.judge_announced(&record).ok()?;
-            Some(Candidate::new(record, worth))
+            self.look.criteria.candidate(record)
         };
         // Of more than there are slots for, there is no telling which.
         if noted.are_more() {
@@ -287,22 +277,9 @@ impl<'g> Search<'g> {
             .min_by(Candidate::by_score)
     }
 
-    /// Makes relays available whose back-off or ban is over, up to so many in each part.
     fn wake(&self, snapshot: &Snapshot, most: usize) {
         let tick = self.look.criteria.tick;
-        if !self.look.table.publication().context.may_wait() {
-            return;
-        }
-        for part in snapshot.parts() {
-            for _ in 0..most {
-                // Not in the snapshot in force, which may be another by now: here it
-                // would stay due for ever.
-                let Some(place) = part.due_at(tick) else {
-                    break;
-                };
-                self.look.table.wake(part, place, tick);
-            }
-        }
+        self.look.table.wake_due(snapshot, tick, most);
     }
 
     fn best_in(&self, snapshot: &Snapshot) -> Option<Candidate<'g>> {
@@ -365,8 +342,7 @@ impl<'g> Search<'g> {
     /// fail together.
     pub(crate) fn spread(&self, mut pool: Vec<Candidate<'g>>, count: usize) -> Vec<Candidate<'g>> {
         if count > FEW {
-            let mut seen = HashSet::with_capacity(pool.len());
-            pool.retain(|candidate| seen.insert(candidate.record.identity()));
+            keep_distinct(&mut pool);
             pool.truncate(count);
             return pool;
         }
@@ -378,8 +354,7 @@ impl<'g> Search<'g> {
     pub(crate) fn preferred_over(&self, best: &Candidate<'g>) -> Option<Candidate<'g>> {
         let preference = self.look.criteria.options.preference.as_ref()?;
         let record = self.look.table.find(&preference.relay, self.look.guard)?;
-        let worth = self.look.criteria.judge_announced(&record).ok()?;
-        let current = Candidate::new(record, worth);
+        let current = self.look.criteria.candidate(record)?;
         let (current_micros, best_micros) = self.look.criteria.known_micros(&current, best);
         let keeps = !current.is_on_trial()
             && !current.is_busy()
@@ -414,21 +389,12 @@ impl<'g> Search<'g> {
     #[cold]
     pub(crate) fn last_resort(&self) -> Option<Candidate<'g>> {
         let snapshot = self.look.table.publication().load();
-        let count = |class| {
-            snapshot
-                .parts()
-                .map(|part| part.count(class))
-                .sum::<usize>()
-        };
-        let ejected = count(Class::BackingOff);
+        let ejected = snapshot.count(Class::BackingOff);
         if ejected == 0 {
             return None;
         }
-        let live = ejected
-            + rejections::OTHERS_LIVE
-                .into_iter()
-                .map(count)
-                .sum::<usize>();
+        let others = Class::OTHERS_LIVE.map(|class| snapshot.count(class));
+        let live = ejected + others.iter().sum::<usize>();
         if ejected as f64 <= self.max_ejected * live as f64 {
             return None;
         }
@@ -445,13 +411,13 @@ impl<'g> Search<'g> {
 
     /// Sorts all that will do, exactly.
     pub(crate) fn sorted(&self) -> Vec<Candidate<'g>> {
-        let relays = self.snapshot.iter();
-        let mut all: Vec<_> = relays
-            .filter_map(|relay| self.look.candidate(relay))
-            .collect();
+        let Look { table, guard, .. } = self.look;
+        let records = self.snapshot.iter();
+        let records = records.filter_map(|relay| table.resolve(relay, guard));
+        let judge = |record| self.look.criteria.candidate(record);
+        let mut all: Vec<_> = records.filter_map(judge).collect();
         all.sort_by(Candidate::by_score);
-        let mut seen = HashSet::with_capacity(all.len());
-        all.retain(|candidate| seen.insert(candidate.record.identity()));
+        keep_distinct(&mut all);
         put_trials_last(&mut all);
         all
     }
@@ -466,6 +432,12 @@ fn go_through<G: Guide>(guide: &mut G, snapshot: &Snapshot, in_order: bool) {
         true => explore_in_order(guide, snapshot.parts()),
         false => snapshot.parts().for_each(|part| explore(guide, part)),
     }
+}
+
+/// Of a relay that left and came back meanwhile, and was met in both lives, the first.
+fn keep_distinct(candidates: &mut Vec<Candidate<'_>>) {
+    let mut seen = HashSet::with_capacity(candidates.len());
+    candidates.retain(|candidate| seen.insert(candidate.record.identity()));
 }
 
 /// Puts those on trial behind the others, but for the best of all.

@@ -40,8 +40,18 @@ pub(crate) struct Terms {
     pub(crate) jitter_key: u64,
 }
 
-#[cfg(test)]
 impl Terms {
+    /// How long a relay is left alone, counted from `now`: with a jitter that differs
+    /// between the relays of a registry, and between registries.
+    pub(crate) fn back_off(&self, record: &Record, now: Tick) -> BackOff {
+        BackOff {
+            now,
+            tick_nanos: self.tick_nanos,
+            jitter: record.jitter(self.jitter_key),
+        }
+    }
+
+    #[cfg(test)]
     pub(crate) const FOR_TESTS: Self = Self {
         assumed_micros: 100_000,
         tick_nanos: 1_000_000_000,
@@ -123,6 +133,15 @@ pub(crate) enum Class {
 
 impl Class {
     pub(crate) const COUNT: usize = 8;
+
+    /// Those of relays that are live, but for those backing off.
+    pub(crate) const OTHERS_LIVE: [Self; 5] = [
+        Self::Banned,
+        Self::Draining,
+        Self::Full,
+        Self::Measured,
+        Self::Unmeasured,
+    ];
 }
 
 /// The fields of one leaf in each of the trees.
@@ -174,22 +193,15 @@ impl Leaf {
             }
             Standing::BackingOff { until } => until,
         };
-        let resort = match load.refusal() {
-            None => near(record),
-            Some(_) => 0,
-        };
-        let back_off = BackOff {
-            now: tick,
-            tick_nanos: terms.tick_nanos,
-            jitter: record.jitter(terms.jitter_key),
+        let began = || circuit.ejected_at(terms.back_off(record, tick));
+        let (resort, since) = match load.refusal() {
+            None => (near(record), Earliest::word(began())),
+            Some(_) => (0, 0),
         };
         Self {
             summary: Class::BackingOff as u64 | resort,
             due: Earliest::word(until),
-            since: match load.refusal() {
-                None => Earliest::word(circuit.ejected_at(back_off)),
-                Some(_) => 0,
-            },
+            since,
         }
     }
 

@@ -281,18 +281,13 @@ impl Leaves {
     /// Whether the time of any relay to be left alone is over at `tick`.
     #[inline(always)]
     pub(crate) fn are_due(&self, tick: Tick) -> bool {
-        let ends = |waiting: &Waiting| Earliest::tick(waiting.due.crown());
-        self.waiting().and_then(ends).is_some_and(|due| due <= tick)
+        self.waiting().is_some_and(|waiting| waiting.are_due(tick))
     }
 
     /// The place of a relay whose time of being left alone is over at `tick`.
     pub(crate) fn due_at(&self, tick: Tick) -> Option<usize> {
-        match self.are_due(tick) {
-            true => self
-                .waiting()?
-                .due_below(self.waiting()?.due.top(), 0, tick),
-            false => None,
-        }
+        let waiting = self.waiting().filter(|waiting| waiting.are_due(tick))?;
+        waiting.due_below(waiting.due.top(), 0, tick)
     }
 }
 
@@ -304,15 +299,25 @@ impl Waiting {
         }
     }
 
+    #[inline(always)]
+    fn are_due(&self, tick: Tick) -> bool {
+        is_due(self.due.crown(), tick)
+    }
+
     /// Below a node. A word may say for a while that there is one where there is none
     /// any more: then the search goes on beside it.
     fn due_below(&self, level: usize, node: usize, tick: Tick) -> Option<usize> {
-        let is_due = |word| Earliest::tick(word).is_some_and(|due| due <= tick);
         let words = self.due.words(level, node).into_iter().enumerate();
-        let mut below = words.filter(|&(_, word)| is_due(word));
+        let mut below = words.filter(|&(_, word)| is_due(word, tick));
         below.find_map(|(child, _)| match (node * FANOUT + child, level) {
             (place, 0) => Some(place),
             (node, _) => self.due_below(level - 1, node, tick),
         })
     }
+}
+
+/// Whether what a word says ends up to a tick.
+#[inline(always)]
+fn is_due(word: u64, tick: Tick) -> bool {
+    Earliest::tick(word).is_some_and(|due| due <= tick)
 }

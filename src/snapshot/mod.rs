@@ -4,8 +4,8 @@
 //! A snapshot has a sorted *base* and *runs* of arrivals since. Each of them has a
 //! tree of *summaries* over its relays, by which a search finds the best one without
 //! looking at the others. The tree lies beside the records and never decides: the
-//! record does, and a search that ends at a leaf judges the record itself. Whoever
-//! changes a record refreshes the leaf afterwards.
+//! record does, and a search that ends at a leaf judges the record itself. A thread
+//! that changes a record refreshes the leaf afterwards.
 //!
 //! A leaf may therefore say for a moment that a relay is available which is not: a
 //! search then looks on. It must not hide one that is. So a change by which a relay
@@ -14,6 +14,8 @@
 
 mod base;
 mod bins;
+#[cfg(test)]
+mod fixture;
 mod geometry;
 mod lanes;
 mod leaf;

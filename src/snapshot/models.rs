@@ -1,16 +1,15 @@
 //! Models of the snapshot: of the trees of summaries, of arrivals and changes beside
 //! merges, of notes.
 
-use super::base::Surveyed;
-use super::leaf::{Class, Leaf, Said, Subject, Terms};
+use super::fixture::Relays;
+use super::leaf::{Class, Leaf, Said, Terms};
 use super::noted::Noted;
-use super::publication::{Publication, Snapshot};
+use super::publication::Snapshot;
 use super::tree::{Join, Tree, Words};
-use crate::record::{BackOff, Extra, Failure, Handle, Lifecycle, Load, Record};
-use crate::sync::{Arc, AtomicU64, Ordering, Zeroable, check, crossing, epoch};
+use crate::record::{BackOff, Failure, Lifecycle, Load};
+use crate::sync::{Arc, AtomicU64, Ordering, check, crossing};
 use crate::time::Tick;
 use loom::thread;
-use std::convert::Infallible;
 
 /// The greatest of a few small numbers.
 enum Greatest {}
@@ -167,75 +166,19 @@ fn a_thread_that_saw_an_update_end_sees_the_leaf() {
 
 const CAPACITY: u32 = 2;
 
-/// Records at the indices below their number, and the order of them.
-struct Relays<const N: usize> {
-    records: [Record; N],
-    extras: [Extra; N],
-    publication: Publication,
+fn relays(count: usize) -> Arc<Relays> {
+    Arc::new(Relays::new(count, CAPACITY))
 }
 
-impl<const N: usize> Relays<N> {
-    /// Live ones; none of them has arrived yet.
-    fn new() -> Arc<Self> {
-        let relays = Self {
-            records: std::array::from_fn(|_| Record::vacant()),
-            extras: std::array::from_fn(|_| Extra::vacant()),
-            publication: Publication::new(Terms::FOR_TESTS),
-        };
-        for (index, record) in relays.records.iter().enumerate() {
-            let id = [index as u8; 32].into();
-            record.begin(&relays.extras[index], &id, CAPACITY, None);
-            record.set_lifecycle(Lifecycle::live(Tick(9), 0));
-        }
-        Arc::new(relays)
-    }
+/// The same, in the base.
+fn merged(count: usize) -> Arc<Relays> {
+    let relays = relays(count);
+    (0..relays.len()).for_each(|index| relays.arrive(index));
+    relays.merge();
+    relays
+}
 
-    /// The same, in the base.
-    fn merged() -> Arc<Self> {
-        let relays = Self::new();
-        (0..N).for_each(|index| relays.arrive(index));
-        relays.merge();
-        relays
-    }
-
-    /// One life of a record: the first one.
-    fn subject(&self, index: usize) -> Subject<'_> {
-        Subject {
-            record: &self.records[index],
-            extra: &self.extras[index],
-            handle: Handle {
-                index: index as u32,
-                generation: 0,
-            },
-        }
-    }
-
-    fn arrive(&self, index: usize) {
-        let subject = self.subject(index);
-        self.publication.append(subject.handle, subject.extra);
-        self.publication.refresh(&subject, true);
-    }
-
-    fn merge(&self) {
-        let mut merger = self.publication.merger();
-        let guard = epoch::pin();
-        let survey = |relay: Handle| {
-            let is_gone = self.records[relay.index as usize].lifecycle().is_over();
-            (!is_gone).then_some(Surveyed {
-                relay,
-                own_micros: relay.index,
-                position: None,
-            })
-        };
-        let subject = |relay: Handle| self.subject(relay.index as usize);
-        self.publication.merge(&mut merger, &guard, survey, subject);
-    }
-
-    fn change_load(&self, index: usize, next: impl Fn(Load) -> Load) -> (Load, Load) {
-        let changed = self.records[index].update_load(|load| Ok::<_, Infallible>(next(load)));
-        changed.unwrap_or_else(|never| match never {})
-    }
-
+impl Relays {
     /// All relays of the snapshot in force, in ascending order of index.
     fn seen(&self) -> Vec<u32> {
         let snapshot = Arc::clone(&self.publication.load());
@@ -281,7 +224,7 @@ impl<const N: usize> Relays<N> {
 #[test]
 fn a_merge_loses_no_arrival() {
     check(2, || {
-        let relays = Relays::<2>::new();
+        let relays = relays(2);
         relays.arrive(0);
         let other = Arc::clone(&relays);
         let arriving = thread::spawn(move || {
@@ -304,7 +247,7 @@ fn a_merge_loses_no_arrival() {
 #[test]
 fn arrivals_that_outgrow_a_run_lose_nothing_to_each_other() {
     check(2, || {
-        let relays = Relays::<3>::new();
+        let relays = relays(3);
         let other = Arc::clone(&relays);
         let arriving = thread::spawn(move || {
             other.arrive(0);
@@ -321,7 +264,7 @@ fn arrivals_that_outgrow_a_run_lose_nothing_to_each_other() {
 #[test]
 fn a_merge_beside_a_look_hides_nothing() {
     check(2, || {
-        let relays = Relays::<3>::new();
+        let relays = relays(3);
         (0..3).for_each(|index| relays.arrive(index));
         let other = Arc::clone(&relays);
         let merging = thread::spawn(move || other.merge());
@@ -335,9 +278,9 @@ fn a_merge_beside_a_look_hides_nothing() {
 
 /// What a change beside a merge makes of a relay is in the base that is in force
 /// after both.
-fn reaches_the_next_base(change: fn(&Relays<1>), after: Class) {
+fn reaches_the_next_base(change: fn(&Relays), after: Class) {
     check(2, move || {
-        let relays = Relays::<1>::merged();
+        let relays = merged(1);
         let other = Arc::clone(&relays);
         let changing = thread::spawn(move || change(&other));
         relays.merge();
@@ -352,7 +295,7 @@ fn reaches_the_next_base(change: fn(&Relays<1>), after: Class) {
 
 #[test]
 fn a_change_of_load_beside_a_merge_reaches_the_next_base() {
-    let fill = |relays: &Relays<1>| {
+    let fill = |relays: &Relays| {
         let change = relays.change_load(0, |load| load.with_report(CAPACITY));
         let publication = &relays.publication;
         publication.refresh_load(&relays.subject(0), change, None);
@@ -362,7 +305,7 @@ fn a_change_of_load_beside_a_merge_reaches_the_next_base() {
 
 #[test]
 fn a_measurement_beside_a_merge_reaches_the_next_base() {
-    let measure = |relays: &Relays<1>| {
+    let measure = |relays: &Relays| {
         let subject = relays.subject(0);
         subject.record.settle_rtt(subject.extra, 0, Some(7), || {});
         relays.publication.refresh(&subject, true);
@@ -380,9 +323,9 @@ fn back_off() -> BackOff {
 
 #[test]
 fn a_failure_beside_a_merge_reaches_the_next_base() {
-    let fail = |relays: &Relays<1>| {
+    let fail = |relays: &Relays| {
         relays.publication.context.expect_waiting();
-        let record = &relays.records[0];
+        let record = relays.subject(0).record;
         record.change_circuit(|circuit| circuit.with_failure(Failure::TimedOut, back_off()));
         relays.publication.refresh(&relays.subject(0), true);
         let snapshot = Arc::clone(&relays.publication.load());
@@ -394,7 +337,7 @@ fn a_failure_beside_a_merge_reaches_the_next_base() {
 #[test]
 fn a_departure_beside_a_merge_reaches_the_next_base() {
     check(2, || {
-        let relays = Relays::<1>::merged();
+        let relays = merged(1);
         let other = Arc::clone(&relays);
         let leaving = thread::spawn(move || {
             let subject = other.subject(0);
@@ -414,10 +357,10 @@ fn a_departure_beside_a_merge_reaches_the_next_base() {
 #[test]
 fn a_relay_that_is_due_is_woken_where_it_was_found() {
     check(1, || {
-        let relays = Relays::<1>::merged();
+        let relays = merged(1);
         let publication = &relays.publication;
         publication.context.expect_waiting();
-        let record = &relays.records[0];
+        let record = relays.subject(0).record;
         record.change_circuit(|circuit| circuit.with_failure(Failure::TimedOut, back_off()));
         publication.refresh(&relays.subject(0), true);
         let at_hand = Arc::clone(&publication.load());
@@ -438,7 +381,7 @@ fn a_relay_that_is_due_is_woken_where_it_was_found() {
 #[test]
 fn a_lease_by_an_old_snapshot_reaches_the_next_base() {
     check(2, || {
-        let relays = Relays::<1>::merged();
+        let relays = merged(1);
         let other = Arc::clone(&relays);
         let at_hand = Arc::clone(&relays.publication.load());
         let leasing = thread::spawn(move || {
@@ -457,7 +400,7 @@ fn a_lease_by_an_old_snapshot_reaches_the_next_base() {
 #[test]
 fn a_snapshot_in_force_is_up_to_date() {
     check(2, || {
-        let relays = Relays::<1>::merged();
+        let relays = merged(1);
         let other = Arc::clone(&relays);
         let changing = thread::spawn(move || {
             let at_hand = Arc::clone(&other.publication.load());

@@ -29,7 +29,7 @@ pub(crate) struct Note<'a> {
 }
 
 impl Noted {
-    /// Notes an operation on the record at `index` before anyone can see what it
+    /// Notes an operation on the record at `index` before another thread can see what it
     /// does.
     pub(crate) fn begin(&self, index: u32) -> Note<'_> {
         // AcqRel: a thread that sees what the operation did finds it noted here.

@@ -29,7 +29,7 @@
 use crate::record::{Extra, Handle, Load};
 use crate::snapshot::base::{Base, Surveyed};
 use crate::snapshot::bins::Bins;
-use crate::snapshot::leaf::{Subject, Terms, is_alike};
+use crate::snapshot::leaf::{Class, Subject, Terms, is_alike};
 use crate::snapshot::leaves::{Context, Leaves};
 use crate::snapshot::noted::{Note, Noted};
 use crate::snapshot::run::Run;
@@ -62,7 +62,7 @@ pub(crate) struct Publication {
     pub(crate) upcoming: Noted,
 }
 
-/// What the one who merges takes care of: everything replaced that a reader may
+/// What the thread that merges takes care of: everything replaced that a reader may
 /// still hold is kept until no reader does, so that no reader ever frees a base or
 /// a run. (A shell of a few pointers, replaced by a registrant that found its
 /// run full, it may.)
@@ -97,6 +97,11 @@ impl Snapshot {
     pub(crate) fn parts(&self) -> impl Iterator<Item = &Leaves> {
         let runs = self.runs.iter().filter(|run| run.len() > 0);
         iter::once(&self.base.leaves).chain(runs.map(|run| &run.leaves))
+    }
+
+    /// How many relays are of a class.
+    pub(crate) fn count(&self, class: Class) -> usize {
+        self.parts().map(|part| part.count(class)).sum()
     }
 
     /// All relays, those in the base first.
@@ -234,6 +239,29 @@ impl Publication {
     pub(crate) fn wake(&self, part: &Leaves, place: usize, subject: &Subject<'_>, tick: Tick) {
         self.context.judge_at(tick);
         part.refresh(place, subject, &self.context, true);
+    }
+
+    /// Brings the load of a relay forward by one event, and what searches see of it;
+    /// nothing changes where `next` says why it must not.
+    #[inline]
+    pub(crate) fn change_load<E>(
+        &self,
+        subject: &Subject<'_>,
+        next: impl Fn(Load) -> Result<Load, E>,
+    ) -> Result<(), E> {
+        let mut note = None;
+        let change = subject.record.update_load(|load| {
+            let next = next(load)?;
+            if note.is_none() && load.refusal().is_some() && next.refusal().is_none() {
+                note = Some(self.announce(subject.handle.index));
+            }
+            Ok(next)
+        })?;
+        match note {
+            Some(_) => self.refresh_touched(subject, true),
+            None => self.refresh_load(subject, change, None),
+        }
+        Ok(())
     }
 
     /// [`refresh`](Self::refresh) after a change of the load word itself.

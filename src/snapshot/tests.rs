@@ -1,72 +1,25 @@
 //! Trees of summaries against a scan of the records, after many threads changed them.
 
-use super::base::Surveyed;
+use super::fixture::Relays;
 use super::leaf::{Leaf, Subject, Terms};
 use super::leaves::Leaves;
-use super::publication::{Publication, Snapshot};
+use super::publication::Snapshot;
 use super::tree::{FANOUT, Join, Tree};
-use crate::record::{BackOff, Extra, Failure, Handle, Lifecycle, Load, Record};
-use crate::sync::{Arc, Zeroable, epoch};
+use crate::record::{BackOff, Failure};
+use crate::sync::Arc;
 use crate::time::Tick;
-use std::convert::Infallible;
 use std::sync::Barrier;
 use std::thread;
 
 const CAPACITY: u32 = 3;
 
-struct Relays {
-    records: Vec<(Record, Extra)>,
-    publication: Publication,
+fn relays(count: usize) -> Relays {
+    let relays = Relays::new(count, CAPACITY);
+    relays.publication.context.expect_waiting();
+    relays
 }
 
 impl Relays {
-    fn new(count: usize) -> Self {
-        let relays = Self {
-            records: (0..count)
-                .map(|_| (Record::vacant(), Extra::vacant()))
-                .collect(),
-            publication: Publication::new(Terms::FOR_TESTS),
-        };
-        relays.publication.context.expect_waiting();
-        for (index, (record, extra)) in relays.records.iter().enumerate() {
-            record.begin(extra, &[index as u8; 32].into(), CAPACITY, None);
-            record.set_lifecycle(Lifecycle::live(Tick(9), 0));
-        }
-        relays
-    }
-
-    fn subject(&self, index: usize) -> Subject<'_> {
-        let (record, extra) = &self.records[index];
-        Subject {
-            record,
-            extra,
-            handle: Handle {
-                index: index as u32,
-                generation: 0,
-            },
-        }
-    }
-
-    fn arrive(&self, index: usize) {
-        let subject = self.subject(index);
-        self.publication.append(subject.handle, subject.extra);
-        self.publication.refresh(&subject, true);
-    }
-
-    fn merge(&self) {
-        let survey = |relay: Handle| {
-            Some(Surveyed {
-                relay,
-                own_micros: 1 + relay.index % 7,
-                position: None,
-            })
-        };
-        let subject = |relay: Handle| self.subject(relay.index as usize);
-        let mut merger = self.publication.merger();
-        self.publication
-            .merge(&mut merger, &epoch::pin(), survey, subject);
-    }
-
     /// Any change of any of these relays, as the table makes it.
     fn change_any(&self, rng: &mut fastrand::Rng, indices: std::ops::Range<usize>) {
         let subject = self.subject(rng.usize(indices));
@@ -89,14 +42,14 @@ impl Relays {
                 record.change_circuit(|circuit| circuit.with_success(at));
                 self.publication.refresh(&subject, true);
             }
-            _ => self.change_load(&subject, rng.u32(..=CAPACITY)),
+            _ => self.report_load(&subject, rng.u32(..=CAPACITY)),
         }
     }
 
-    fn change_load(&self, subject: &Subject<'_>, to: u32) {
+    fn report_load(&self, subject: &Subject<'_>, to: u32) {
         let at_hand = self.publication.load();
-        let next = |load: Load| Ok::<_, Infallible>(load.with_report(to));
-        let Ok((before, after)) = subject.record.update_load(next);
+        let index = subject.handle.index as usize;
+        let (before, after) = self.change_load(index, |load| load.with_report(to));
         if before.refusal().is_some() && after.refusal().is_none() {
             self.publication.refresh_touched(subject, true);
         } else {
@@ -117,7 +70,7 @@ impl Relays {
             }
             (0..part.places()).for_each(|place| self.scan_place(part, place));
         }
-        assert_eq!(snapshot.iter().count(), self.records.len());
+        assert_eq!(snapshot.iter().count(), self.len());
     }
 
     fn scan_place(&self, part: &Leaves, place: usize) {
@@ -156,7 +109,7 @@ const STEPS: usize = if cfg!(miri) { 20 } else { 20_000 };
 /// say what the records say.
 #[test]
 fn trees_say_what_a_scan_finds_after_changes_beside_merges() {
-    let relays = Relays::new(ALL);
+    let relays = relays(ALL);
     (0..THERE).for_each(|index| relays.arrive(index));
     relays.merge();
     let start = Barrier::new(6);
@@ -189,7 +142,7 @@ fn trees_say_what_a_scan_finds_after_changes_beside_merges() {
 /// All threads at the same few relays.
 #[test]
 fn trees_say_what_a_scan_finds_after_changes_of_a_few_relays() {
-    let relays = Relays::new(20);
+    let relays = relays(20);
     (0..20).for_each(|index| relays.arrive(index));
     relays.merge();
     thread::scope(|scope| {

@@ -93,19 +93,8 @@ impl<'g> RecordRef<'g> {
     }
 
     fn change_load(&self, next: impl Fn(Load) -> Load) {
-        let mut note = None;
-        let publication = &self.store.publication;
-        let Ok(change) = self.record.update_load(|load| {
-            let next = next(load);
-            if note.is_none() && load.refusal().is_some() && next.refusal().is_none() {
-                note = Some(self.announce());
-            }
-            Ok::<_, Infallible>(next)
-        });
-        match note {
-            Some(_) => publication.refresh_touched(&self.subject(), true),
-            None => publication.refresh_load(&self.subject(), change, None),
-        }
+        let next = |load| Ok::<_, Infallible>(next(load));
+        let Ok(()) = self.store.publication.change_load(&self.subject(), next);
     }
 
     /// Sets the circuit with which a record begins, before it is admitted.

@@ -43,7 +43,7 @@ pub(crate) use unit::Unit;
 use crate::limits::MAX_RELAYS;
 use crate::record::{Announcement, BackOff, Handle, Lifecycle, Load};
 use crate::relay::NodeId;
-use crate::snapshot::{Leaves, Merger, Noted, Publication, Subject, Surveyed, Terms};
+use crate::snapshot::{Merger, Noted, Publication, Snapshot, Subject, Surveyed, Terms};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, random_hasher};
 use crate::time::Tick;
@@ -153,7 +153,12 @@ impl Table {
         self.store.awaiting_reclamation()
     }
 
-    /// Pushes reclamation as far as it goes without waiting for anyone.
+    /// Those, and announcements that were replaced.
+    pub(crate) fn backlog(&self) -> usize {
+        self.store.awaiting_reclamation() + self.store.superseded()
+    }
+
+    /// Pushes reclamation as far as it goes without waiting for another thread.
     pub(crate) fn reclaim(&self) {
         self.store.reclaim();
     }
@@ -162,11 +167,6 @@ impl Table {
     /// steps: a registration that comes next gives back a piece of it.
     pub(crate) fn help_reclamation(&self) {
         self.store.push_rounds();
-    }
-
-    /// Those, and announcements that were replaced.
-    pub(crate) fn backlog(&self) -> usize {
-        self.store.awaiting_reclamation() + self.store.superseded()
     }
 
     /// Leases out, on live and departed relays; visits every record.
@@ -273,12 +273,24 @@ impl Table {
         self.store.publication.refresh(&self.subject(relay), true);
     }
 
-    /// Takes into account that the time of a relay to be left alone is over at
-    /// `tick`: where it was found to be, whether or not a search still looks there.
-    pub(crate) fn wake(&self, part: &Leaves, place: usize, tick: Tick) {
-        if let Some(relay) = part.at(place) {
-            let publication = &self.store.publication;
-            publication.wake(part, place, &self.subject(relay), tick);
+    /// Makes relays available whose back-off or ban is over at `tick`, up to so many in
+    /// each part of a snapshot.
+    pub(crate) fn wake_due(&self, snapshot: &Snapshot, tick: Tick, most: usize) {
+        let publication = self.publication();
+        if !publication.context.may_wait() {
+            return;
+        }
+        for part in snapshot.parts() {
+            for _ in 0..most {
+                // Not in the snapshot in force, which may be another by now: here it
+                // would stay due for ever.
+                let Some(place) = part.due_at(tick) else {
+                    break;
+                };
+                if let Some(relay) = part.at(place) {
+                    publication.wake(part, place, &self.subject(relay), tick);
+                }
+            }
         }
     }
 
@@ -308,15 +320,9 @@ impl Table {
         self.store.extra(index).inbox_link()
     }
 
-    /// How long a relay is left alone, counted from `now`: with a jitter that
-    /// differs between the relays of a registry, and between registries.
+    /// How long a relay is left alone, counted from `now`.
     pub(crate) fn back_off(&self, record: &RecordRef<'_>, now: Tick) -> BackOff {
-        let terms = &self.store.publication.context.terms;
-        BackOff {
-            now,
-            tick_nanos: terms.tick_nanos,
-            jitter: record.jitter(terms.jitter_key),
-        }
+        self.publication().context.terms.back_off(record, now)
     }
 
     /// Records lie at indices below this.

@@ -73,7 +73,7 @@ impl Store {
         guard.flush();
     }
 
-    /// Pushes rounds as far as they go without waiting for anyone, in a constant
+    /// Pushes rounds as far as they go without waiting for another thread, in a constant
     /// number of steps.
     pub(crate) fn push_rounds(&self) {
         if self.has_retired() {

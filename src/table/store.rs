@@ -22,7 +22,7 @@
 //! - A lease may outlive the registry. For each record that has leases then, one
 //!   reference to the store is left, which the record's last lease drops.
 
-use crate::record::{Announcement, Extra, Handle, Lifecycle, Load, Record, Refusal};
+use crate::record::{Announcement, Extra, Handle, Lifecycle, Load, Record};
 use crate::snapshot::{Publication, Subject, Terms};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
@@ -346,22 +346,8 @@ impl Store {
                 generation: record.generation(),
             },
         };
-        let mut note = None;
-        let released = record.update_load(|load| {
-            let next = load.without_lease()?;
-            if note.is_none() && load.refusal() == Some(Refusal::Full) {
-                note = Some(self.publication.announce(index));
-            }
-            Ok::<_, Refusal>(next)
-        });
-        let Ok(change) = released else {
-            return false;
-        };
-        match note {
-            Some(_) => self.publication.refresh_touched(&subject, true),
-            None => self.publication.refresh_load(&subject, change, None),
-        }
-        true
+        let released = self.publication.change_load(&subject, Load::without_lease);
+        released.is_ok()
     }
 
     /// The last lease of an unreachable record is gone.

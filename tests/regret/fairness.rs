@@ -42,15 +42,17 @@ fn bound() -> u32 {
     most + (f64::from(most).sqrt() * 5.0) as u32
 }
 
+fn found(scene: &Scene, question: &Question) -> u32 {
+    let found = scene
+        .world
+        .find_relay_with(&question.target, &question.options);
+    number(found.expect("all will do").node_id())
+}
+
 #[test]
 fn finds_are_spread_evenly_over_equal_relays() {
     let question = Question::plain();
-    assert_fair(&SIZES, |scene| {
-        let found = scene
-            .world
-            .find_relay_with(&question.target, &question.options);
-        number(found.expect("all are idle").node_id())
-    });
+    assert_fair(&SIZES, |scene| found(scene, &question));
 }
 
 #[test]
@@ -78,22 +80,14 @@ fn with_one_excluded_finds_are_spread_evenly_over_the_others() {
         if turn % scene.relays.len() == 0 {
             return 0;
         }
-        let found = scene
-            .world
-            .find_relay_with(&question.target, &question.options);
-        number(found.expect("all are idle").node_id())
+        found(scene, &question)
     });
 }
 
 #[test]
 fn within_a_longest_round_trip_finds_are_spread_evenly_over_equal_relays() {
     let question = Question::plain().within(ms(20));
-    assert_fair(&SIZES, |scene| {
-        let found = scene
-            .world
-            .find_relay_with(&question.target, &question.options);
-        number(found.expect("all are near").node_id())
-    });
+    assert_fair(&SIZES, |scene| found(scene, &question));
 }
 
 #[test]

@@ -1,0 +1,75 @@
+//! Records and the order of them without a table, for models and tests.
+
+use super::base::Surveyed;
+use super::leaf::{Subject, Terms};
+use super::publication::Publication;
+use crate::record::{Extra, Handle, Lifecycle, Load, Record};
+use crate::sync::{Zeroable, epoch};
+use crate::time::Tick;
+use std::convert::Infallible;
+
+/// Relays at the indices below their number, each in its first life.
+pub(super) struct Relays {
+    records: Box<[(Record, Extra)]>,
+    pub(super) publication: Publication,
+}
+
+impl Relays {
+    /// Live ones; none of them has arrived yet.
+    pub(super) fn new(count: usize, capacity: u32) -> Self {
+        let vacant = |_| (Record::vacant(), Extra::vacant());
+        let records: Box<[_]> = (0..count).map(vacant).collect();
+        for (index, (record, extra)) in records.iter().enumerate() {
+            record.begin(extra, &[index as u8; 32].into(), capacity, None);
+            record.set_lifecycle(Lifecycle::live(Tick(9), 0));
+        }
+        Self {
+            records,
+            publication: Publication::new(Terms::FOR_TESTS),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(super) fn subject(&self, index: usize) -> Subject<'_> {
+        let (record, extra) = &self.records[index];
+        Subject {
+            record,
+            extra,
+            handle: Handle {
+                index: index as u32,
+                generation: 0,
+            },
+        }
+    }
+
+    pub(super) fn arrive(&self, index: usize) {
+        let subject = self.subject(index);
+        self.publication.append(subject.handle, subject.extra);
+        self.publication.refresh(&subject, true);
+    }
+
+    pub(super) fn merge(&self) {
+        let subject = |relay: Handle| self.subject(relay.index as usize);
+        let survey = |relay: Handle| {
+            let is_gone = subject(relay).record.lifecycle().is_over();
+            (!is_gone).then_some(Surveyed {
+                relay,
+                own_micros: 1 + relay.index % 7,
+                position: None,
+            })
+        };
+        let mut merger = self.publication.merger();
+        self.publication
+            .merge(&mut merger, &epoch::pin(), survey, subject);
+    }
+
+    /// Changes the load word alone.
+    pub(super) fn change_load(&self, index: usize, next: impl Fn(Load) -> Load) -> (Load, Load) {
+        let record = self.subject(index).record;
+        let Ok(change) = record.update_load(|load| Ok::<_, Infallible>(next(load)));
+        change
+    }
+}
