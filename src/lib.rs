@@ -204,6 +204,7 @@ mod registry;
 mod relay;
 mod rtt;
 mod select;
+mod simd;
 mod snapshot;
 mod sync;
 mod table;

@@ -1,7 +1,8 @@
 //! [`Coordinate`]: where a node is in the space of round-trip times.
 
 use super::CoordinateError;
-use super::{Each, Four, MAX_MICROS, Places, Vicinity, sane_micros};
+use super::{Each, MAX_MICROS, Places, Vicinity, sane_micros};
+use crate::simd::{Lanes, splats};
 use crate::sync::random_below;
 use std::time::Duration;
 
@@ -170,17 +171,27 @@ impl Coordinate {
 
     /// [`micros_to`](Self::micros_to) many, none of which is nearer than `least`;
     /// `unknown` for those that are not located.
-    #[inline]
-    pub(crate) fn micros_to_all(&self, places: &Places, least: u32, unknown: f32) -> Each {
-        let least = Four::splat((least as f32).max(1.0));
-        let [zero, most] = [0.0, MAX_MICROS].map(Four::splat);
-        let [height, adjustment] = [self.height, self.adjustment].map(Four::splat);
-        places.each(self, unknown, |square, heights, adjustments| {
-            let plain = square.sqrt() + (height + heights);
-            let adjusted = plain + (adjustment + adjustments);
+    #[inline(always)]
+    pub(crate) fn micros_to_all<L: Lanes>(
+        &self,
+        places: &Places,
+        least: u32,
+        unknown: f32,
+    ) -> Each {
+        let from = splats::<L, _>(&self.position);
+        let [least, zero, most] = splats::<L, _>(&[(least as f32).max(1.0), 0.0, MAX_MICROS]);
+        let [height, adjustment, unknown] = splats(&[self.height, self.adjustment, unknown]);
+        let mut micros = [0.0; Places::MANY];
+        for at in (0..Places::MANY).step_by(L::MANY) {
+            let plain = places.squares(&from, at).sqrt() + (height + places.heights_from(at));
+            let adjusted = plain + (adjustment + places.adjustments_from(at));
             let estimate = zero.if_below(adjusted, adjusted, plain);
-            estimate.min(most).max(least)
-        })
+            let estimate = estimate.min(most).max(least);
+            places
+                .if_located(at, estimate, unknown)
+                .put(&mut micros, at);
+        }
+        micros
     }
 
     /// The estimated round trip between here and a node of which no coordinate
@@ -203,16 +214,11 @@ impl Coordinate {
     /// their distances, their heights and their adjustment. And the same without their
     /// heights; below everything where the adjustment may take more than there is.
     #[inline(always)]
-    pub(crate) fn least_within(
-        &self,
-        square: Four,
-        heights: Four,
-        adjustment: f32,
-    ) -> (Four, Four) {
-        let [zero, one, most] = [0.0, 1.0, MAX_MICROS].map(Four::splat);
-        let minus_infinite = Four::splat(f32::NEG_INFINITY);
-        let way = square.sqrt() + Four::splat(self.height);
-        let adjusted = way + Four::splat(self.adjustment + adjustment);
+    pub(crate) fn least_within<L: Lanes>(&self, square: L, heights: L, adjustment: f32) -> (L, L) {
+        let [zero, one, most] = splats::<L, _>(&[0.0, 1.0, MAX_MICROS]);
+        let minus_infinite = L::splat(f32::NEG_INFINITY);
+        let way = square.sqrt() + L::splat(self.height);
+        let adjusted = way + L::splat(self.adjustment + adjustment);
         let leg = adjusted + heights;
         (
             zero.if_below(leg, leg.min(most).max(one), one),

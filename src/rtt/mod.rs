@@ -11,7 +11,6 @@
 mod atlas;
 mod coordinate;
 mod error;
-mod four;
 mod landmark;
 mod places;
 mod spring;
@@ -25,7 +24,6 @@ pub use landmark::Landmark;
 pub use vivaldi::Vivaldi;
 
 pub(crate) use atlas::Atlas;
-pub(crate) use four::{Four, FourBits};
 pub(crate) use places::{Each, Places};
 pub(crate) use vicinity::Vicinity;
 pub(crate) use window::RttWindow;

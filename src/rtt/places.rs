@@ -1,6 +1,7 @@
 //! [`Places`]: where many nodes are, kept so that they are looked at all at once.
 
-use super::{Coordinate, Four};
+use super::Coordinate;
+use crate::simd::Lanes;
 
 /// The coordinates of some nodes, part by part: what is done to each of them
 /// alike is done to a few with one instruction.
@@ -9,8 +10,8 @@ use super::{Coordinate, Four};
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     axes: [Each; Coordinate::DIMENSIONS],
-    pub(super) heights: Each,
-    pub(super) adjustments: Each,
+    heights: Each,
+    adjustments: Each,
 }
 
 /// A number for each node.
@@ -42,31 +43,35 @@ impl Places {
         self.adjustments[place] = node.adjustment();
     }
 
-    /// What follows for each from the square of the distance of its position, its
-    /// height and its adjustment; `unknown` for those that are not located.
+    /// The squares of the distances of some positions, from one on.
     #[inline(always)]
-    pub(super) fn each(
-        &self,
-        node: &Coordinate,
-        unknown: f32,
-        follows: impl Fn(Four, Four, Four) -> Four,
-    ) -> Each {
-        let from = node.position().map(Four::splat);
-        let mut each = [0.0; Self::MANY];
-        for at in (0..Self::MANY).step_by(4) {
-            let mut square = Four::splat(0.0);
-            for (axis, &from) in self.axes.iter().zip(&from) {
-                let off = Four::of(axis, at) - from;
-                square = square + off * off;
-            }
-            let heights = Four::of(&self.heights, at);
-            let number = follows(square, heights, Four::of(&self.adjustments, at));
-            let (infinite, unknown) = (Four::splat(f32::INFINITY), Four::splat(unknown));
-            // What is no number is not below anything.
-            let known = heights.if_below(infinite, number, unknown);
-            each[at..at + 4].copy_from_slice(&known.array());
+    pub(super) fn squares<L: Lanes>(&self, from: &[L; Coordinate::DIMENSIONS], at: usize) -> L {
+        let mut square = L::splat(0.0);
+        for (axis, &from) in self.axes.iter().zip(from) {
+            let off = L::of(axis, at) - from;
+            square = square + off * off;
         }
-        each
+        square
+    }
+
+    /// Some heights, from one on.
+    #[inline(always)]
+    pub(super) fn heights_from<L: Lanes>(&self, at: usize) -> L {
+        L::of(&self.heights, at)
+    }
+
+    /// Some adjustments, from one on.
+    #[inline(always)]
+    pub(super) fn adjustments_from<L: Lanes>(&self, at: usize) -> L {
+        L::of(&self.adjustments, at)
+    }
+
+    /// For some, from one on, whether they are located: `then`, or else `otherwise`.
+    #[inline(always)]
+    pub(super) fn if_located<L: Lanes>(&self, at: usize, then: L, otherwise: L) -> L {
+        // What is no number is not below anything.
+        let heights: L = self.heights_from(at);
+        heights.if_below(L::splat(f32::INFINITY), then, otherwise)
     }
 }
 
@@ -100,7 +105,7 @@ mod tests {
             places.put(place, node);
         }
         let from = at(400.0, 1_000.0, -15.0);
-        let micros = from.micros_to_all(&places, 0, 7.0);
+        let micros = from.micros_to_all::<crate::simd::Four>(&places, 0, 7.0);
         for (place, node) in nodes.iter().enumerate() {
             assert!((micros[place] - from.micros_to(node) as f32).abs() <= 1.0);
         }

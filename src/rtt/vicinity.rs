@@ -1,7 +1,8 @@
 //! What is known of a node by its round trips to other places.
 
 use super::coordinate::square;
-use super::{Coordinate, Each, Four, MAX_MICROS, Places};
+use super::{Coordinate, Each, MAX_MICROS, Places};
+use crate::simd::{Lanes, splats};
 
 /// Where a node is that is known by its round trips to some landmarks near it,
 /// for estimates from there to other places.
@@ -70,19 +71,27 @@ impl Vicinity {
 
     /// [`micros_to`](Self::micros_to) many places; `unknown` for those that are not
     /// located.
-    #[inline]
-    pub(crate) fn micros_to_all(&self, places: &Places, unknown: f32) -> Each {
-        places.each(&self.centre, unknown, |square, heights, _| {
-            self.estimates(square, heights).0
-        })
+    #[inline(always)]
+    pub(crate) fn micros_to_all<L: Lanes>(&self, places: &Places, unknown: f32) -> Each {
+        let from = splats(&self.centre.position());
+        let unknown = L::splat(unknown);
+        let mut micros = [0.0; Places::MANY];
+        for at in (0..Places::MANY).step_by(L::MANY) {
+            let square = places.squares(&from, at);
+            let (estimate, _) = self.estimates(square, places.heights_from(at));
+            places
+                .if_located(at, estimate, unknown)
+                .put(&mut micros, at);
+        }
+        micros
     }
 
     /// The round trips to places at distances of which these are the squares: the
     /// longer the distance and the higher the place, the longer. And what they are no
     /// shorter than without the heights.
     #[inline(always)]
-    pub(crate) fn estimates(&self, square: Four, heights: Four) -> (Four, Four) {
-        let [spread, least, most] = [self.spread, self.least_micros, MAX_MICROS].map(Four::splat);
+    pub(crate) fn estimates<L: Lanes>(&self, square: L, heights: L) -> (L, L) {
+        let [spread, least, most] = splats(&[self.spread, self.least_micros, MAX_MICROS]);
         let way = (square + spread).sqrt();
         ((way + heights).max(least).min(most), way)
     }

@@ -1,6 +1,6 @@
 //! Branch and bound over the trees of a snapshot.
 
-use crate::rtt::Four;
+use crate::simd::{Four, Lanes};
 use crate::snapshot::{FANOUT, Leaves, pick};
 use crate::sync::random_bits;
 use std::cmp::Ordering;
@@ -52,18 +52,18 @@ impl Key for f32 {
         let least = fours().fold(Four::splat(Self::INFINITY), |least, (_, four)| {
             least.min(four)
         });
-        let [a, b, c, d] = least.array();
-        let least = Four::splat(a)
-            .min(Four::splat(b))
-            .min(Four::splat(c).min(Four::splat(d)));
-        let equal = fours().fold(0, |mask, (at, four)| mask | four.equal(least) << at);
-        (least.array()[0], equal)
+        let mut candidates = [0.0; 4];
+        least.put(&mut candidates, 0);
+        let least = candidates.into_iter().fold(f32::INFINITY, f32::min);
+        let same = Four::splat(least);
+        let equal = fours().fold(0, |mask, (at, four)| mask | four.equal(same) << at);
+        (least, equal)
     }
 
     #[inline(always)]
     fn below(keys: &Keys<Self>, limit: Self) -> u32 {
         if FANOUT % 4 != 0 {
-            return below_one_by_one(keys, limit);
+            return mask_of(keys, |key| key < limit);
         }
         let limit = Four::splat(limit);
         let fours = (0..FANOUT).step_by(4);
@@ -80,12 +80,8 @@ impl Key for u64 {
     }
 
     fn below(keys: &Keys<Self>, limit: Self) -> u32 {
-        below_one_by_one(keys, limit)
+        mask_of(keys, |key| key < limit)
     }
-}
-
-fn below_one_by_one<K: Key>(keys: &Keys<K>, limit: K) -> u32 {
-    mask_of(keys, |key| key < limit)
 }
 
 /// A bit for each key of which that is so.
@@ -107,44 +103,31 @@ pub(crate) fn explore<G: Guide>(guide: &mut G, part: &Leaves) {
 }
 
 fn visit<G: Guide>(guide: &mut G, part: &Leaves, level: usize, node: usize) {
-    let keys = guide.keys(part, level, node);
-    let mut left = G::Key::below(&keys, guide.limit());
-    while left != 0 {
-        let child = first::<G>(&keys, left);
-        let below = node * FANOUT + child as usize;
+    let mut keys = guide.keys(part, level, node);
+    loop {
+        let left = match G::Key::below(&keys, guide.limit()) {
+            0 => return,
+            one if one.is_power_of_two() => one,
+            _ => G::Key::least(&keys).1,
+        };
+        let child = one_of::<G>(left);
+        keys[child] = G::Key::NEVER;
+        let below = node * FANOUT + child;
         match level {
             0 => guide.land(part, below),
             _ => visit(guide, part, level - 1, below),
         }
-        left &= !(1 << child);
-        if left != 0 {
-            left &= G::Key::below(&keys, guide.limit());
-        }
     }
 }
 
-/// The child with the least key, of some that are left.
+/// One of several children that are equally good.
 #[inline(always)]
-fn first<G: Guide>(keys: &Keys<G::Key>, left: u32) -> u32 {
-    if left.is_power_of_two() {
-        return left.trailing_zeros();
-    }
-    let first = match G::IS_FAIR {
-        true => pick(left, random_bits()),
-        false => left.trailing_zeros(),
+fn one_of<G: Guide>(equal: u32) -> usize {
+    let child = match G::IS_FAIR && !equal.is_power_of_two() {
+        true => pick(equal, random_bits()),
+        false => equal.trailing_zeros(),
     };
-    let (mut least, mut found) = (keys[first as usize], first);
-    // From there on around, so that of several that are equal the next one is taken.
-    let mut others = (left | left << FANOUT) >> first;
-    others &= (1 << FANOUT) - 2;
-    while others != 0 {
-        let child = (others.trailing_zeros() + first) % FANOUT as u32;
-        if keys[child as usize] < least {
-            (least, found) = (keys[child as usize], child);
-        }
-        others &= others - 1;
-    }
-    found
+    child as usize
 }
 
 /// Goes through the relays of several parts in the order of their keys, as long as
@@ -197,11 +180,7 @@ impl<'a, K: Key> Open<'a, K> {
     /// A child with the least key, which it does not have any more.
     #[inline(always)]
     fn take_least<G: Guide>(&mut self) -> usize {
-        let equal = self.least.1;
-        let child = match G::IS_FAIR && !equal.is_power_of_two() {
-            true => pick(equal, random_bits()),
-            false => equal.trailing_zeros(),
-        } as usize;
+        let child = one_of::<G>(self.least.1);
         self.keys[child] = K::NEVER;
         self.least = K::least(&self.keys);
         self.node * FANOUT + child

@@ -6,9 +6,10 @@
 //! learned, the leg is estimated. What is left is assumed. Nothing that a relay
 //! says of itself comes in here.
 
-use crate::rtt::{Coordinate, Each, Four, Places, Vicinity};
+use crate::rtt::{Coordinate, Each, Places, Vicinity};
 use crate::select::options::FindOptions;
 use crate::select::view::PeerView;
+use crate::simd::{Lanes, splats};
 use crate::snapshot::{Boxes, Snapshot};
 use crate::sync::epoch::Guard;
 use crate::table::{RecordRef, Table};
@@ -24,18 +25,6 @@ pub(crate) struct LeastLegs {
 impl LeastLegs {
     fn of(legs: Each) -> Self {
         Self { legs, ways: legs }
-    }
-
-    /// By the squares of the distances from a node, and the least heights.
-    #[inline(always)]
-    fn to(boxes: &Boxes, from: &Coordinate, least: impl Fn(Four, Four) -> (Four, Four)) -> Self {
-        let mut legs = Self::of([0.0; Places::MANY]);
-        boxes.each(&from.position(), |at, square, heights| {
-            let (leg, way) = least(square, heights);
-            legs.legs[at..at + 4].copy_from_slice(&leg.array());
-            legs.ways[at..at + 4].copy_from_slice(&way.array());
-        });
-        legs
     }
 
     /// The legs to some may be what is assumed.
@@ -90,6 +79,16 @@ struct Published {
 enum Place {
     At(Coordinate),
     Near(Vicinity),
+}
+
+impl Place {
+    /// From where distances are.
+    fn centre(&self) -> &Coordinate {
+        match self {
+            Self::At(coordinate) => coordinate,
+            Self::Near(vicinity) => vicinity.centre(),
+        }
+    }
 }
 
 impl Leg {
@@ -150,29 +149,33 @@ impl<'a> Views<'a> {
     }
 
     /// The legs of peers to some relays, but for those that they published.
-    #[inline]
-    pub(crate) fn estimates(&self, relays: &Places, assumed_micros: u32) -> Each {
+    #[inline(always)]
+    pub(crate) fn estimates<L: Lanes>(&self, relays: &Places, assumed_micros: u32) -> Each {
         let assumed = assumed_micros as f32;
-        let legs = |view: &View| view.estimates(relays, assumed);
-        let target = self.target.as_ref().map_or([assumed; Places::MANY], legs);
-        match &self.requester {
-            None => target,
-            Some(requester) => sums(&legs(requester), &target),
+        let mut legs = match &self.target {
+            Some(target) => target.estimates::<L>(relays, assumed),
+            None => [assumed; Places::MANY],
+        };
+        if let Some(requester) = &self.requester {
+            add::<L>(&mut legs, &requester.estimates::<L>(relays, assumed));
         }
+        legs
     }
 
     /// What the legs of peers are no shorter than, to the relays in each of some
     /// boxes, but for those that they published.
-    #[inline]
-    pub(crate) fn least_legs(&self, boxes: &Boxes, assumed_micros: u32) -> LeastLegs {
+    #[inline(always)]
+    pub(crate) fn least_legs<L: Lanes>(&self, boxes: &Boxes, assumed_micros: u32) -> LeastLegs {
         let assumed = assumed_micros as f32;
-        let legs = |view: &Option<View>| match view {
-            Some(view) => view.least_legs(boxes, assumed),
+        let mut least = match &self.target {
+            Some(target) => target.least_legs::<L>(boxes, assumed),
             None => LeastLegs::of([assumed; Places::MANY]),
         };
-        let mut least = legs(&self.target);
-        if self.requester.is_some() {
-            least.legs = sums(&least.legs, &legs(&self.requester).legs);
+        if let Some(requester) = &self.requester {
+            add::<L>(
+                &mut least.legs,
+                &requester.least_legs::<L>(boxes, assumed).legs,
+            );
         }
         if boxes.unlocated != 0 {
             least.assume(boxes.unlocated, self.assumed(assumed_micros));
@@ -199,14 +202,12 @@ impl<'a> Views<'a> {
     }
 }
 
-/// The sum for each.
-#[inline]
-fn sums(one: &Each, other: &Each) -> Each {
-    let mut sums = *one;
-    for (sum, other) in sums.iter_mut().zip(other) {
-        *sum += other;
+/// Adds other legs to each.
+#[inline(always)]
+fn add<L: Lanes>(legs: &mut Each, others: &Each) {
+    for at in (0..Places::MANY).step_by(L::MANY) {
+        (L::of(legs, at) + L::of(others, at)).put(legs, at);
     }
-    sums
 }
 
 impl View {
@@ -255,36 +256,38 @@ impl View {
     }
 
     /// The legs to many places, or what is assumed where one is not known.
-    #[inline]
-    fn estimates(&self, places: &Places, assumed: f32) -> Each {
+    #[inline(always)]
+    fn estimates<L: Lanes>(&self, places: &Places, assumed: f32) -> Each {
         match &self.place {
             Some(Place::At(coordinate)) => {
-                coordinate.micros_to_all(places, self.farthest_micros, assumed)
+                coordinate.micros_to_all::<L>(places, self.farthest_micros, assumed)
             }
-            Some(Place::Near(vicinity)) => vicinity.micros_to_all(places, assumed),
+            Some(Place::Near(vicinity)) => vicinity.micros_to_all::<L>(places, assumed),
             None => [assumed; Places::MANY],
         }
     }
 
     /// What no leg is shorter than, to the relays in each of some boxes.
-    #[inline]
-    fn least_legs(&self, boxes: &Boxes, assumed: f32) -> LeastLegs {
-        match &self.place {
-            Some(Place::At(coordinate)) => {
-                let farthest = Four::splat(self.farthest_micros as f32);
-                LeastLegs::to(boxes, coordinate, |square, heights| {
-                    let (leg, way) =
-                        coordinate.least_within(square, heights, boxes.least_adjustment);
-                    (leg.max(farthest), way)
-                })
-            }
-            Some(Place::Near(vicinity)) => {
-                LeastLegs::to(boxes, vicinity.centre(), |square, heights| {
-                    vicinity.estimates(square, heights)
-                })
-            }
-            None => LeastLegs::of([assumed; Places::MANY]),
+    #[inline(always)]
+    fn least_legs<L: Lanes>(&self, boxes: &Boxes, assumed: f32) -> LeastLegs {
+        let mut least = LeastLegs::of([assumed; Places::MANY]);
+        let Some(place) = &self.place else {
+            return least;
+        };
+        let from = splats(&place.centre().position());
+        let farthest = L::splat(self.farthest_micros as f32);
+        for at in (0..Places::MANY).step_by(L::MANY) {
+            let (square, heights): (L, L) = (boxes.squares(&from, at), boxes.heights_from(at));
+            let (leg, way) = match place {
+                Place::At(coordinate) => {
+                    coordinate.least_within(square, heights, boxes.least_adjustment)
+                }
+                Place::Near(vicinity) => vicinity.estimates(square, heights),
+            };
+            leg.max(farthest).put(&mut least.legs, at);
+            way.put(&mut least.ways, at);
         }
+        least
     }
 
     /// The records of the relays that the peer measured.

@@ -1,11 +1,12 @@
 //! The guide where something is known of the pair: bounds on the paths through all
 //! relays of a node, from where they are and how loaded.
 
-use crate::rtt::{Each, Four, Places};
+use crate::rtt::{Each, Places};
 use crate::select::explore::{Guide, Keys};
 use crate::select::legs::Views;
 use crate::select::search::{Look, Sink};
-use crate::snapshot::{FANOUT, Leaves, Located, Words, figures, joint_figures};
+use crate::simd::{Kernel, Lanes, splats, widest};
+use crate::snapshot::{FANOUT, Leaves, Located, Node, figures, joint_figures};
 
 /// See the module's description.
 pub(crate) struct Pair<'l, 'g, S> {
@@ -67,61 +68,67 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         }
     }
 
-    fn of_leaves(&mut self, part: &Leaves, node: usize) -> Keys<f32> {
+    #[inline(always)]
+    fn of_leaves<L: Lanes>(&mut self, part: &Leaves, node: usize) -> Keys<f32> {
         let located = part.located.as_ref();
         let places = located.and_then(|located| located.geometry.places(node));
         let assumed_micros = self.look.criteria.assumed_rtt_micros;
         self.legs = match places {
-            Some(places) => self.views.estimates(places, assumed_micros),
+            Some(places) => self.views.estimates::<L>(places, assumed_micros),
             None => [self.views.assumed(assumed_micros); Places::MANY],
         };
         self.node = Some((part, node));
         self.nodes += 1;
-        let words = part.summaries.words(0, node);
-        self.bounds(part, &words, |at, _| {
-            (Four::of(&self.legs, at), Four::splat(0.0))
-        })
+        let summaries = part.summaries.node(0, node);
+        self.bounds::<L>(part, summaries, &self.legs, None)
     }
 
-    fn of_branches(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
-        let words = part.summaries.words(level, node);
+    #[inline(always)]
+    fn of_branches<L: Lanes>(&self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
+        let summaries = part.summaries.node(level, node);
         let located = part.located.as_ref();
         let boxes =
             located.and_then(|located| Some((located, located.geometry.boxes(level, node)?)));
         let assumed_micros = self.look.criteria.assumed_rtt_micros;
         let Some((Located { joint, .. }, boxes)) = boxes else {
-            let assumed = Four::splat(self.views.assumed(assumed_micros));
-            return self.bounds(part, &words, |_, _| (assumed, Four::splat(0.0)));
+            let assumed = [self.views.assumed(assumed_micros); Places::MANY];
+            return self.bounds::<L>(part, summaries, &assumed, None);
         };
-        let joint = joint.words(level, node);
-        let legs = self.views.least_legs(boxes, assumed_micros);
-        self.bounds(part, &words, |at, penalty| {
-            let least = joint_figures(&joint, at) + Four::of(&legs.ways, at) * penalty;
-            (Four::of(&legs.legs, at), least)
-        })
+        let legs = self.views.least_legs::<L>(boxes, assumed_micros);
+        let joint = Joint {
+            sums: joint.node(level, node),
+            ways: &legs.ways,
+            marks: splats(&self.look.table.publication().context.terms.ways()),
+        };
+        self.bounds::<L>(part, summaries, &legs.legs, Some(joint))
     }
 
     /// Lower bounds of the scores below each word; infinite where there is no relay, or
-    /// none within reach. `least` has, for four words and their penalties, lower bounds
-    /// of the peers' legs and another lower bound of the score.
+    /// none within reach. By lower bounds of the peers' legs and, where there are such, by
+    /// joint figures.
     #[inline(always)]
-    fn bounds(
+    fn bounds<L: Lanes>(
         &self,
         part: &Leaves,
-        words: &Words,
-        least: impl Fn(usize, Four) -> (Four, Four),
+        summaries: &Node,
+        legs: &Each,
+        joint: Option<Joint<'_, L>>,
     ) -> Keys<f32> {
-        let assumed = Four::splat(self.look.criteria.assumed_rtt_micros as f32);
+        let assumed = L::splat(self.look.criteria.assumed_rtt_micros as f32);
         let (longest, admits_unmeasured) = self.look.reach.limits();
-        let [longest, infinite] = [longest, f32::INFINITY].map(Four::splat);
+        let [longest, infinite] = splats(&[longest, f32::INFINITY]);
         let mut keys = [f32::INFINITY; FANOUT];
-        for at in (0..FANOUT).step_by(4) {
-            let said = figures(words, at, part.bins, assumed);
-            let (legs, joint) = least(at, said.penalty);
+        for at in (0..FANOUT).step_by(L::MANY) {
+            let said = figures(summaries, at, part.bins, assumed);
+            let legs = L::of(legs, at);
             let bound = match self.views.requester() {
                 None => {
                     let own = said.near.min(said.unmeasured);
-                    with_own_leg(own, said.score, said.penalty, legs, assumed).max(joint)
+                    let bound = match &joint {
+                        None => by_score(own, said.score, said.penalty, legs, assumed),
+                        Some(joint) => joint.bounds(at, said.penalty),
+                    };
+                    bound.max((own + legs) * said.penalty)
                 }
                 Some(_) => legs * said.penalty,
             };
@@ -131,20 +138,85 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
             };
             let bound = said.near.if_below(longest, bound, far);
             let bound = said.score.if_below(infinite, bound, infinite);
-            keys[at..at + 4].copy_from_slice(&bound.array());
+            bound.put(&mut keys, at);
         }
         keys
     }
 }
 
-/// A lower bound of the score of a path, given lower bounds of its parts: the own leg,
-/// the penalty, the peers' other leg, and the score if that leg were as assumed.
+/// What a tree says of own leg, height and penalty taken together, of the relays in the
+/// boxes of a node.
+struct Joint<'w, L> {
+    sums: &'w Node,
+    /// What the ways from the relays' links to the target are no shorter than.
+    ways: &'w Each,
+    /// The ways for which scores are summed up.
+    marks: [L; 3],
+}
+
+impl<L: Lanes> Joint<'_, L> {
+    /// Lower bounds of the scores in some boxes, from one on, given the least penalties.
+    #[inline(always)]
+    fn bounds(&self, at: usize, penalty: L) -> L {
+        let scores = joint_figures(self.sums, at);
+        by_joint_scores(L::of(self.ways, at), self.marks, scores, penalty)
+    }
+}
+
+/// Lower bounds of scores for some ways, given what they are no lower than for the ways
+/// at three marks, the first of which is 0, and the least penalties.
+///
+/// The score by way is a straight line for each relay, so the least of them all is
+/// concave: between two marks it is nowhere below the line that joins what it is there.
+/// Beyond the last it rises by the least penalty, or more.
 #[inline(always)]
-fn with_own_leg(own: Four, score: Four, penalty: Four, legs: Four, assumed: Four) -> Four {
+fn by_joint_scores<L: Lanes>(ways: L, marks: [L; 3], scores: [L; 3], penalty: L) -> L {
+    let [none, one, two] = marks;
+    let low = on_line(ways, [none, one], [scores[0], scores[1]]);
+    let mid = on_line(ways, [one, two], [scores[1], scores[2]]);
+    let high = scores[2] + (ways - two) * penalty;
+    let bound = ways.if_below(one, low, ways.if_below(two, mid, high));
+    // Where an adjustment may take away more than there is, all is possible.
+    ways.if_below(none, none, bound)
+}
+
+/// Where the line through two points is at `x`.
+#[inline(always)]
+fn on_line<L: Lanes>(x: L, at: [L; 2], is: [L; 2]) -> L {
+    is[0] + (is[1] - is[0]) * ((x - at[0]) / (at[1] - at[0]))
+}
+
+/// A lower bound of scores where positions are not known: given the least own leg, score
+/// as if the other leg were as assumed, and penalty, and lower bounds of that leg.
+///
+/// A longer leg costs the difference times the penalty, at least; a shorter one at most
+/// the share by which it shortens the shortest path.
+#[inline(always)]
+fn by_score<L: Lanes>(own: L, score: L, penalty: L, legs: L, assumed: L) -> L {
     let longer = score + (legs - assumed) * penalty;
     let shorter = score * ((own + legs) / (own + assumed));
-    let by_score = legs.if_below(assumed, shorter, longer);
-    by_score.max((own + legs) * penalty)
+    legs.if_below(assumed, shorter, longer)
+}
+
+/// The bounds for the children of a node.
+struct Bounds<'p, 'l, 'g, S> {
+    pair: &'p mut Pair<'l, 'g, S>,
+    part: &'p Leaves,
+    level: usize,
+    node: usize,
+}
+
+impl<'g, S: Sink<'g>> Kernel for Bounds<'_, '_, 'g, S> {
+    type Output = Keys<f32>;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) -> Keys<f32> {
+        let Self { pair, part, .. } = self;
+        match self.level {
+            0 => pair.of_leaves::<L>(part, self.node),
+            level => pair.of_branches::<L>(part, level, self.node),
+        }
+    }
 }
 
 impl<'g, S: Sink<'g>> Guide for Pair<'_, 'g, S> {
@@ -153,10 +225,13 @@ impl<'g, S: Sink<'g>> Guide for Pair<'_, 'g, S> {
     const IS_FAIR: bool = true;
 
     fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
-        match level {
-            0 => self.of_leaves(part, node),
-            _ => self.of_branches(part, level, node),
-        }
+        let pair = self;
+        widest(Bounds {
+            pair,
+            part,
+            level,
+            node,
+        })
     }
 
     fn limit(&self) -> f32 {
@@ -177,5 +252,84 @@ impl<'g, S: Sink<'g>> Guide for Pair<'_, 'g, S> {
             Some(_) => self.legs[place % FANOUT] as u32,
         };
         self.look.weigh(&record, path_micros, &mut self.sink);
+    }
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+    use crate::simd::Four;
+    use proptest::prelude::*;
+
+    fn first_of(lanes: Four) -> f32 {
+        let mut numbers = [0.0; Four::MANY];
+        lanes.put(&mut numbers, 0);
+        numbers[0]
+    }
+
+    proptest! {
+        /// Of relays by the part of the path that does not depend on the target, and the
+        /// penalty.
+        #[test]
+        fn bounds_are_at_or_below_the_least_score(
+            relays in prop::collection::vec((1.0_f32..300_000.0, 1.0_f32..50.0), 1..6),
+            way in prop_oneof![Just(0.0), Just(60_000.0), 0.0_f32..500_000.0],
+        ) {
+            let least = |of: &dyn Fn(f32, f32) -> f32| {
+                let all = relays.iter().map(|&(rest, penalty)| of(rest, penalty));
+                all.fold(f32::INFINITY, f32::min)
+            };
+            let score_at = |way| least(&|rest, penalty| (rest + way) * penalty);
+            let penalty = Four::splat(least(&|_, penalty| penalty));
+            let marks = [0.0, 60_000.0, 210_000.0];
+            let bound = by_joint_scores(
+                Four::splat(way),
+                splats(&marks),
+                splats(&marks.map(score_at)),
+                penalty,
+            );
+            let slack = 1.000_01;
+            prop_assert!(first_of(bound) <= score_at(way) * slack);
+
+            let assumed = 150_000.0;
+            let [own, score, legs, assumed] = splats(&[
+                least(&|rest, _| rest),
+                score_at(assumed),
+                way,
+                assumed,
+            ]);
+            let bound = by_score(own, score, penalty, legs, assumed);
+            prop_assert!(first_of(bound) <= score_at(way) * slack);
+        }
+    }
+
+    /// A single relay has one line, and at the marks nothing is lost.
+    #[test]
+    fn bounds_are_exact_for_one_relay() {
+        let (rest, penalty) = (40_000.0, 2.0);
+        let marks = [0.0, 60_000.0, 210_000.0];
+        let scores = marks.map(|way| (rest + way) * penalty);
+        for way in [0.0, 30_000.0, 60_000.0, 100_000.0, 400_000.0] {
+            let bound = by_joint_scores(
+                Four::splat(way),
+                splats(&marks),
+                splats(&scores),
+                Four::splat(penalty),
+            );
+            let expected = (rest + way) * penalty;
+            assert!((first_of(bound) / expected - 1.0).abs() < 1e-5);
+        }
+    }
+
+    /// Where estimates may be shorter than the links alone, nothing is ruled out.
+    #[test]
+    fn a_way_that_may_be_below_nothing_rules_out_nothing() {
+        let bound = by_joint_scores(
+            Four::splat(f32::NEG_INFINITY),
+            splats(&[0.0, 60_000.0, 210_000.0]),
+            splats(&[1e5, 2e5, 3e5]),
+            Four::splat(2.0),
+        );
+        assert_eq!(first_of(bound), 0.0);
     }
 }

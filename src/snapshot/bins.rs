@@ -6,7 +6,7 @@
 //! computed. Ranks run the other way than figures: the least figure has the
 //! highest rank, and 0 is left for "none".
 
-use crate::rtt::{Four, FourBits};
+use crate::simd::Bits;
 
 /// How finely figures are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +39,9 @@ impl Bins {
         f32::from_bits(ONE + (TOP.saturating_sub(rank.into()) << self.dropped_bits))
     }
 
-    /// The same for four ranks; infinite for rank 0.
+    /// The same for several ranks; infinite for rank 0.
     #[inline(always)]
-    pub(crate) fn least_of_four(self, ranks: FourBits) -> Four {
+    pub(crate) fn least_of_each<B: Bits>(self, ranks: B) -> B::Floats {
         ranks.floats_below(TOP, self.dropped_bits, ONE)
     }
 

@@ -1,6 +1,7 @@
 //! Where the relays of an order are: by leaf, and a box around those of each node.
 
-use crate::rtt::{Coordinate, Four, Places};
+use crate::rtt::{Coordinate, Places};
+use crate::simd::Lanes;
 use crate::snapshot::tree::FANOUT;
 
 /// A number for each child of a node.
@@ -99,22 +100,26 @@ impl Boxes {
         whole
     }
 
-    /// Hands out, by four, the squares of the distances to the boxes and the least
-    /// heights in them; all of that is infinite where a box is around nothing.
+    /// The squares of the distances to some boxes, from one on; infinite where a box is
+    /// around nothing.
     #[inline(always)]
-    pub(crate) fn each(&self, from: &[f32; AXES], mut take: impl FnMut(usize, Four, Four)) {
-        let from = from.map(Four::splat);
-        let zero = Four::splat(0.0);
-        for at in (0..Places::MANY).step_by(4) {
-            let mut square = zero;
-            for ((low, high), &from) in self.low.iter().zip(&self.high).zip(&from) {
-                let below = Four::of(low, at) - from;
-                let above = from - Four::of(high, at);
-                let off = below.max(above).max(zero);
-                square = square + off * off;
-            }
-            take(at, square, Four::of(&self.heights, at));
+    pub(crate) fn squares<L: Lanes>(&self, from: &[L; AXES], at: usize) -> L {
+        let zero = L::splat(0.0);
+        let mut square = zero;
+        for ((low, high), &from) in self.low.iter().zip(&self.high).zip(from) {
+            let below = L::of(low, at) - from;
+            let above = from - L::of(high, at);
+            let off = below.max(above).max(zero);
+            square = square + off * off;
         }
+        square
+    }
+
+    /// The least heights in some boxes, from one on; infinite where a box is around
+    /// nothing.
+    #[inline(always)]
+    pub(crate) fn heights_from<L: Lanes>(&self, at: usize) -> L {
+        L::of(&self.heights, at)
     }
 }
 

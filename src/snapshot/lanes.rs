@@ -4,9 +4,9 @@
 //! lower lanes never have their highest bit set, so that they are in order also
 //! as signed numbers.
 
-use crate::rtt::{Four, FourBits};
+use crate::simd::{Bits, Lanes};
 use crate::snapshot::bins::Bins;
-use crate::snapshot::tree::{FANOUT, Words};
+use crate::snapshot::tree::{FANOUT, Node};
 
 /// The three lower lanes.
 pub(super) const LANES: u64 = (1 << 48) - 1;
@@ -41,39 +41,45 @@ pub(crate) fn best<const N: usize>(words: [u64; N]) -> Best {
     portable::best(words)
 }
 
-/// The least figures that four words stand for; infinite for what they do not say.
+/// The rank in the lowest lane of half a word.
+const RANK: u32 = 0x7fff;
+
+/// The least figures that some words stand for; infinite for what they do not say.
 #[derive(Clone, Copy)]
-pub(crate) struct Figures {
-    pub(crate) score: Four,
+pub(crate) struct Figures<L> {
+    pub(crate) score: L,
     /// The round trip from here, of those that were measured.
-    pub(crate) near: Four,
-    pub(crate) penalty: Four,
+    pub(crate) near: L,
+    pub(crate) penalty: L,
     /// What is assumed, where any was not measured.
-    pub(crate) unmeasured: Four,
+    pub(crate) unmeasured: L,
 }
 
-/// What four words of a node say, from one on.
+/// What some words of a node say, from one on.
 #[inline(always)]
-pub(crate) fn figures(words: &Words, at: usize, bins: Bins, assumed: Four) -> Figures {
-    const RANK: u32 = 0x7fff;
-    let (lower, upper) = FourBits::halves(std::array::from_fn(|lane| words[at + lane]));
+pub(crate) fn figures<L: Lanes>(node: &Node, at: usize, bins: Bins, assumed: L) -> Figures<L> {
+    let (lower, upper) = L::Bits::halves(|lane| node.word(at + lane));
     Figures {
-        score: bins.least_of_four(upper.and(RANK)),
-        near: Bins::FINE.least_of_four(lower.upper_half()),
-        penalty: bins.least_of_four(lower.and(RANK)),
+        score: bins.least_of_each(upper.and(RANK)),
+        near: Bins::FINE.least_of_each(lower.upper_half()),
+        penalty: bins.least_of_each(lower.and(RANK)),
         unmeasured: upper
             .and((FLAG >> 32) as u32)
-            .if_zero(Four::splat(f32::INFINITY), assumed),
+            .if_zero(L::splat(f32::INFINITY), assumed),
     }
 }
 
-/// The least figures that the ranks in four words of a node stand for, from one on; 0
-/// for what they do not say.
+/// The least figures that the fine ranks in the lanes of some words of a node stand for,
+/// from one on, the lowest lane first; 0 for what they do not say.
 #[inline(always)]
-pub(crate) fn joint_figures(words: &Words, at: usize) -> Four {
-    let (ranks, _) = FourBits::halves(std::array::from_fn(|lane| words[at + lane]));
-    let ranks = ranks.and(0x7fff);
-    ranks.if_zero(Four::splat(0.0), Bins::FINE.least_of_four(ranks))
+pub(crate) fn joint_figures<L: Lanes>(node: &Node, at: usize) -> [L; 3] {
+    let (lower, upper) = L::Bits::halves(|lane| node.word(at + lane));
+    let mut figures = [L::splat(0.0); 3];
+    let lanes = [lower.and(RANK), lower.upper_half(), upper.and(RANK)];
+    for (figure, ranks) in figures.iter_mut().zip(lanes) {
+        *figure = ranks.if_zero(*figure, Bins::FINE.least_of_each(ranks));
+    }
+    figures
 }
 
 #[cfg(target_arch = "x86_64")]

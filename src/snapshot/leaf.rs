@@ -14,9 +14,11 @@
 //! load. Of any other, merit is 0 and slack says why; *near* or the flag are set also of
 //! one that is backing off and could be a last resort.
 //!
-//! Where positions are known, one more tree has the rank of `(own leg + height) x
-//! penalty`. For the score of a path through a relay in some box, this bounds one part;
-//! the distance from the box to the target, times the least penalty, bounds the rest.
+//! Where positions are known, one more tree has the ranks of `(own leg + height + way) x
+//! penalty`, each in a lane of its own, for [several ways](Terms::ways) from the relay's
+//! link to the target. In an equilibrium the relays with short legs are the loaded ones,
+//! so the least leg and the least penalty of a node are those of two relays; these ranks
+//! bound what one relay has together.
 //!
 //! A relay that is left alone for a while is in two further trees: in one by the tick
 //! at which that ends, so that the first find of that tick sees it; and in the other
@@ -41,6 +43,12 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    /// The ways to a target, in microseconds, for which a tree sums up the scores of
+    /// paths: shortest first.
+    pub(crate) fn ways(&self) -> [f32; 3] {
+        [0.0, 0.4, 1.4].map(|share| share * self.assumed_micros as f32)
+    }
+
     /// How long a relay is left alone, counted from `now`: with a jitter that differs
     /// between the relays of a registry, and between registries.
     pub(crate) fn back_off(&self, record: &Record, now: Tick) -> BackOff {
@@ -67,7 +75,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) handle: Handle,
 }
 
-/// Summaries of relays.
+/// Summaries of relays: words of lanes, of which a node has the greatest of each.
 pub(crate) enum Summary {}
 
 impl Join for Summary {
@@ -264,18 +272,21 @@ impl Said {
         self.0 & lanes::FLAG != 0
     }
 
-    /// The rank of the least that own leg and height, times the penalty, come to.
-    pub(crate) fn joint(self, bins: Bins, assumed_micros: u32, height: f32) -> u64 {
+    /// The ranks of the least that own leg, height and each of the ways of these terms,
+    /// times the penalty, come to: a lane for each.
+    pub(crate) fn joint(self, bins: Bins, terms: &Terms, height: f32) -> u64 {
         if self.merit() == 0 {
             return 0;
         }
         let own = match self.near() {
-            0 => assumed_micros as f32,
+            0 => terms.assumed_micros as f32,
             near => Bins::FINE.least(near),
         };
-        Bins::FINE
-            .rank((own + height) * bins.least(self.slack()))
-            .into()
+        let penalty = bins.least(self.slack());
+        let [low, mid, high] = terms
+            .ways()
+            .map(|way| u64::from(Bins::FINE.rank((own + height + way) * penalty)));
+        high << lanes::MERIT_SHIFT | mid << 16 | low
     }
 
     /// What a leaf says of its relay.

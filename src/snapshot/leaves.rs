@@ -46,7 +46,7 @@ pub(crate) struct Waiting {
 pub(crate) struct Located {
     pub(crate) geometry: Geometry,
     /// See [`leaf`](crate::snapshot::leaf).
-    pub(crate) joint: Tree<Greatest>,
+    pub(crate) joint: Tree<Summary>,
 }
 
 /// A place that is not filled yet.
@@ -244,7 +244,7 @@ impl Leaves {
     fn joint_of(&self, located: &Located, place: usize, context: &Context) -> u64 {
         let said = Said(self.summaries.leaf(place));
         let height = located.geometry.height(place);
-        said.joint(self.bins, context.terms.assumed_micros, height)
+        said.joint(self.bins, &context.terms, height)
     }
 
     fn leaf_of(&self, subject: &Subject<'_>, context: &Context) -> Leaf {

@@ -39,4 +39,4 @@ pub(crate) use leaves::{Leaves, Located};
 pub(crate) use noted::{Note, Noted};
 pub(crate) use publication::{Backlog, Merger, Publication, Snapshot};
 pub(crate) use score::{penalty, score};
-pub(crate) use tree::{FANOUT, Words};
+pub(crate) use tree::{FANOUT, Node};

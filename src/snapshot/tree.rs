@@ -60,12 +60,25 @@ pub(crate) struct Tree<J> {
 
 /// Words on cache lines of their own.
 #[repr(C, align(128))]
-struct Node([AtomicU64; FANOUT]);
+pub(crate) struct Node([AtomicU64; FANOUT]);
 
 // SAFETY: atomics of integers, for which all zeros are valid.
 unsafe impl Zeroable for Node {
     fn vacant() -> Self {
         Self(std::array::from_fn(|_| AtomicU64::default()))
+    }
+}
+
+impl Node {
+    #[inline(always)]
+    pub(crate) fn word(&self, at: usize) -> u64 {
+        // Acquire: what is below, and the records, are at least as new.
+        self.0[at].load(Ordering::Acquire)
+    }
+
+    #[inline(always)]
+    fn words(&self) -> Words {
+        std::array::from_fn(|at| self.word(at))
     }
 }
 
@@ -122,9 +135,12 @@ impl<J: Join> Tree<J> {
     /// The words of a node.
     #[inline(always)]
     pub(crate) fn words(&self, level: usize, node: usize) -> Words {
-        let node = &self.levels[level][node];
-        // Acquire: what is below, and the records, are at least as new.
-        std::array::from_fn(|at| node.0[at].load(Ordering::Acquire))
+        self.node(level, node).words()
+    }
+
+    #[inline(always)]
+    pub(crate) fn node(&self, level: usize, node: usize) -> &Node {
+        &self.levels[level][node]
     }
 
     /// Sets a leaf to what `fields` computes, after a change of what that depends
