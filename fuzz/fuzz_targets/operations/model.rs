@@ -69,9 +69,8 @@ impl Relay {
         self.leases + self.reported
     }
 
-    /// Lower is better.
-    fn score(&self, assumed_rtt: Duration) -> f64 {
-        let path = to_micros(self.latency.unwrap_or(assumed_rtt)) + to_micros(assumed_rtt);
+    /// Lower is better; for a path of this length.
+    fn score(&self, path: Duration) -> f64 {
         let utilisation = f64::from(self.load()) / f64::from(self.capacity);
         path.as_secs_f64() / (1.0 - utilisation.powi(4))
     }
@@ -182,6 +181,9 @@ impl Model {
         (relay.nat, relay.ttl, relay.deadline) = (nat, ttl, deadline);
         if let Some(latency) = declared.latency(self.tick_len) {
             relay.seed = Some(to_micros(latency));
+            if relay.samples.is_empty() {
+                relay.latency = relay.seed;
+            }
             self.is_sorted &= registration == Registration::New;
         }
         Outcome::Done(registration)
@@ -263,8 +265,18 @@ impl Model {
 
     /// Scores, ascending, and ids of the relays that may be handed out.
     pub fn eligible(&self, target: &NodeId, asked: &Asked) -> Vec<(f64, NodeId)> {
+        let (requester, peer) = asked.pair().unwrap_or_default();
+        let first_leg = |id: &NodeId, relay: &Relay| match requester {
+            Some(requester) => requester.rtt_to(id),
+            None => relay.latency,
+        };
+        let assumed_rtt = to_micros(self.assumed_rtt);
+        let path = |id: &NodeId, relay: &Relay| {
+            let second_leg = peer.and_then(|peer| peer.rtt_to(id));
+            first_leg(id, relay).unwrap_or(assumed_rtt) + second_leg.unwrap_or(assumed_rtt)
+        };
         let is_eligible = |id: &NodeId, relay: &Relay| {
-            let is_near = match (asked.max_latency(self.tick_len), relay.latency) {
+            let is_near = match (asked.max_latency(self.tick_len), first_leg(id, relay)) {
                 (None, _) => true,
                 (Some(most), Some(latency)) => latency <= most,
                 (Some(_), None) => asked.allow_unmeasured,
@@ -280,7 +292,7 @@ impl Model {
             .relays
             .iter()
             .filter(|(id, relay)| is_eligible(id, relay))
-            .map(|(id, relay)| (relay.score(self.assumed_rtt), *id))
+            .map(|(id, relay)| (relay.score(path(id, relay)), *id))
             .collect();
         eligible.sort_by(|a, b| a.0.total_cmp(&b.0));
         eligible

@@ -2,7 +2,7 @@
 
 use arbitrary::Arbitrary;
 use relay_registry::{
-    AddressPolicy, Endpoint, EndpointError, FindOptions, NatType, NodeId, RegisterOptions,
+    AddressPolicy, Endpoint, EndpointError, FindOptions, NatType, NodeId, PeerView, RegisterOptions,
 };
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -22,6 +22,56 @@ pub struct Setup {
     pub local: Option<Peer>,
     pub public_only: bool,
     pub assumed_rtt: Option<Span>,
+    pub crowd: Crowd,
+    pub is_crowd_merged: bool,
+}
+
+/// Relays beside the few that operations are about, so that there are several levels to
+/// search: in each case either none or many, idle or not.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub struct Crowd {
+    size: u8,
+    latency: u8,
+    capacity: u8,
+    load: u8,
+}
+
+impl Crowd {
+    const MOST: u16 = 300;
+
+    fn size(self) -> u16 {
+        match self.size {
+            0..128 => 0,
+            _ => (u16::from(self.size) - 128) * Self::MOST / 127,
+        }
+    }
+
+    /// Ids, what each declares, and the load from elsewhere that is reported of it.
+    pub fn relays(self) -> impl Iterator<Item = (NodeId, Declared, u32)> {
+        (0..self.size()).map(move |number| {
+            // Any numbers that differ from relay to relay.
+            let mixed = u32::from(number).wrapping_mul(0x9e37_79b9) >> 24;
+            let capacity = 1 + mixed * u32::from(self.capacity) / 255;
+            let declared = Declared {
+                capacity: Capacity::Any(capacity),
+                latency: (self.latency > 0)
+                    .then(|| Span::Millis((mixed * u32::from(self.latency) / 255) as u8 | 1)),
+                nat: None,
+                ttl: None,
+            };
+            (
+                in_crowd(number),
+                declared,
+                capacity * u32::from(self.load) / 255,
+            )
+        })
+    }
+}
+
+fn in_crowd(number: u16) -> NodeId {
+    let mut bytes = [0x5a; 32];
+    bytes[..2].copy_from_slice(&number.to_be_bytes());
+    NodeId::from(bytes)
 }
 
 #[derive(Arbitrary, Debug)]
@@ -50,14 +100,21 @@ pub struct Peer(u8);
 impl Peer {
     const COUNT: u8 = 20;
 
+    /// Some of them are in the crowd.
     pub fn all() -> impl Iterator<Item = NodeId> {
-        (0..Self::COUNT).map(id)
+        let few = (0..Self::COUNT).map(id);
+        few.chain((0..Self::COUNT).map(Self::in_crowd))
+    }
+
+    fn in_crowd(number: u8) -> NodeId {
+        in_crowd(u16::from(number) * (Crowd::MOST / u16::from(Self::COUNT)))
     }
 
     pub fn id(self) -> NodeId {
         match self.0 {
-            0..160 => id(self.0 % 4),
-            _ => id(self.0 % Self::COUNT),
+            0..140 => id(self.0 % 4),
+            140..236 => id(self.0 % Self::COUNT),
+            _ => Self::in_crowd(self.0 - 236),
         }
     }
 }
@@ -233,6 +290,33 @@ pub struct Asked {
     excluded: [Option<Peer>; 3],
     max_latency: Option<Span>,
     pub allow_unmeasured: bool,
+    requester: Option<Published>,
+    target: Option<Published>,
+}
+
+/// What a peer tells of itself: relays, and its round trips to them in some unit.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub struct Published([Option<(Peer, u16)>; PeerView::MAX_MEASURED]);
+
+impl Published {
+    /// The later counts of what is told twice of one relay.
+    pub fn rtt_to(self, relay: &NodeId) -> Option<Duration> {
+        let told = self.0.into_iter().flatten().rev();
+        let mut told = told.filter(|(peer, _)| peer.id() == *relay);
+        told.next().map(|(_, rtt)| Self::rtt(rtt))
+    }
+
+    fn rtt(units: u16) -> Duration {
+        Duration::from_micros(1 + 16 * u64::from(units))
+    }
+
+    fn view(self) -> PeerView {
+        let told = self.0.into_iter().flatten();
+        told.fold(PeerView::new(), |view, (peer, units)| {
+            let view = view.measured(peer.id(), Self::rtt(units));
+            view.expect("a sane time, and room for it")
+        })
+    }
 }
 
 impl Asked {
@@ -240,17 +324,29 @@ impl Asked {
         self.excluded.iter().flatten().map(|peer| peer.id())
     }
 
+    /// What is known of the peers, if anything is.
+    pub fn pair(&self) -> Option<(Option<Published>, Option<Published>)> {
+        let pair = (self.requester, self.target);
+        (pair.0.is_some() || pair.1.is_some()).then_some(pair)
+    }
+
     pub fn max_latency(&self, tick: Duration) -> Option<Duration> {
         self.max_latency.map(|rtt| rtt.duration(tick))
     }
 
     pub fn options(&self, tick: Duration) -> FindOptions {
-        let options = FindOptions::new()
+        let mut options = FindOptions::new()
             .max_results(self.max_results.into())
             // By score alone: the model knows nothing of failure domains.
             .spread_cost(0.0)
             .exclude(self.excluded())
             .allow_unmeasured(self.allow_unmeasured);
+        if let Some(requester) = self.requester {
+            options = options.requester_view(requester.view());
+        }
+        if let Some(target) = self.target {
+            options = options.target_view(target.view());
+        }
         match self.max_latency(tick) {
             Some(rtt) => options.max_latency(rtt),
             None => options,
