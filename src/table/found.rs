@@ -117,6 +117,11 @@ impl<'g> RecordRef<'g> {
 
     /// Claims the trial that `seen` allows; false if it is no longer so.
     pub(crate) fn claim_trial(&self, seen: Circuit, back_off: BackOff) -> bool {
+        if seen.with_trial(back_off) == seen {
+            // A last resort that was handed out in this tick before: of its word, and so
+            // of the summaries, nothing changes.
+            return self.record.circuit() == seen;
+        }
         // Until this is in the summaries, the trial may be over again.
         let _note = self.announce();
         let is_claimed = self.record.claim_trial(seen, back_off);
