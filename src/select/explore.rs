@@ -1,6 +1,6 @@
 //! Branch and bound over the trees of a snapshot.
 
-use crate::simd::{Four, Lanes};
+use crate::rtt::Four;
 use crate::snapshot::{FANOUT, Leaves, pick};
 use crate::sync::random_bits;
 use std::cmp::Ordering;
@@ -29,11 +29,8 @@ pub(crate) trait Key: Copy + PartialOrd {
     /// At or beyond every limit.
     const NEVER: Self;
 
-    /// The least key of a node, and a bit for each child that has it.
+    /// The least key of a node, and a bit for each child that has it, or for the first.
     fn least(keys: &Keys<Self>) -> (Self, u32);
-
-    /// A bit for each child whose key is below a limit.
-    fn below(keys: &Keys<Self>, limit: Self) -> u32;
 }
 
 /// A key for each child of a node.
@@ -52,22 +49,12 @@ impl Key for f32 {
         let least = fours().fold(Four::splat(Self::INFINITY), |least, (_, four)| {
             least.min(four)
         });
-        let mut candidates = [0.0; 4];
-        least.put(&mut candidates, 0);
-        let least = candidates.into_iter().fold(f32::INFINITY, f32::min);
-        let same = Four::splat(least);
-        let equal = fours().fold(0, |mask, (at, four)| mask | four.equal(same) << at);
-        (least, equal)
-    }
-
-    #[inline(always)]
-    fn below(keys: &Keys<Self>, limit: Self) -> u32 {
-        if FANOUT % 4 != 0 {
-            return mask_of(keys, |key| key < limit);
-        }
-        let limit = Four::splat(limit);
-        let fours = (0..FANOUT).step_by(4);
-        fours.fold(0, |mask, at| mask | Four::of(keys, at).below(limit) << at)
+        let [a, b, c, d] = least.array();
+        let least = Four::splat(a)
+            .min(Four::splat(b))
+            .min(Four::splat(c).min(Four::splat(d)));
+        let equal = fours().fold(0, |mask, (at, four)| mask | four.equal(least) << at);
+        (least.array()[0], equal)
     }
 }
 
@@ -75,25 +62,25 @@ impl Key for f32 {
 impl Key for u64 {
     const NEVER: Self = Self::MAX;
 
+    /// Of equal ones the first: ticks are for a search in the order of places.
+    #[inline(always)]
     fn least(keys: &Keys<Self>) -> (Self, u32) {
-        least_one_by_one(keys)
-    }
-
-    fn below(keys: &Keys<Self>, limit: Self) -> u32 {
-        mask_of(keys, |key| key < limit)
+        let (mut least, mut first) = (keys[0], 0);
+        for (at, &key) in (0..).zip(keys).skip(1) {
+            (least, first) = if key < least {
+                (key, at)
+            } else {
+                (least, first)
+            };
+        }
+        (least, 1 << first)
     }
 }
 
-/// A bit for each key of which that is so.
-fn mask_of<K: Key>(keys: &Keys<K>, is_so: impl Fn(K) -> bool) -> u32 {
-    let bits = keys.iter().map(|&key| u32::from(is_so(key)));
-    bits.rev().fold(0, |mask, bit| mask << 1 | bit)
-}
-
-fn least_one_by_one<K: Key>(keys: &Keys<K>) -> (K, u32) {
-    let lesser = |one, other| if other < one { other } else { one };
-    let least = keys.iter().copied().fold(K::NEVER, lesser);
-    (least, mask_of(keys, |key| key == least))
+fn least_one_by_one(keys: &Keys<f32>) -> (f32, u32) {
+    let least = keys.iter().copied().fold(f32::INFINITY, f32::min);
+    let bits = keys.iter().map(|&key| u32::from(key == least));
+    (least, bits.rev().fold(0, |mask, bit| mask << 1 | bit))
 }
 
 /// Goes through the relays of a part, the best first within each node, as long as
@@ -103,31 +90,15 @@ pub(crate) fn explore<G: Guide>(guide: &mut G, part: &Leaves) {
 }
 
 fn visit<G: Guide>(guide: &mut G, part: &Leaves, level: usize, node: usize) {
-    let mut keys = guide.keys(part, level, node);
-    loop {
-        let left = match G::Key::below(&keys, guide.limit()) {
-            0 => return,
-            one if one.is_power_of_two() => one,
-            _ => G::Key::least(&keys).1,
-        };
-        let child = one_of::<G>(left);
-        keys[child] = G::Key::NEVER;
-        let below = node * FANOUT + child;
+    let mut open = Open::new(guide, part, level, node);
+    while open.least.0 < guide.limit() {
+        let below = open.take_one::<G>();
         match level {
             0 => guide.land(part, below),
             _ => visit(guide, part, level - 1, below),
         }
+        open.find_least();
     }
-}
-
-/// One of several children that are equally good.
-#[inline(always)]
-fn one_of<G: Guide>(equal: u32) -> usize {
-    let child = match G::IS_FAIR && !equal.is_power_of_two() {
-        true => pick(equal, random_bits()),
-        false => equal.trailing_zeros(),
-    };
-    child as usize
 }
 
 /// Goes through the relays of several parts in the order of their keys, as long as
@@ -136,23 +107,37 @@ pub(crate) fn explore_in_order<'a, G: Guide>(
     guide: &mut G,
     parts: impl Iterator<Item = &'a Leaves>,
 ) {
-    let roots = parts.map(|part| Open::new(guide, part, part.summaries.top(), 0));
-    let mut open: BinaryHeap<_> = roots.collect();
-    while let Some(mut nearest) = open.pop() {
-        if nearest.least.0 >= guide.limit() {
+    let mut nodes = Vec::with_capacity(NODES);
+    nodes.extend(parts.map(|part| Open::new(guide, part, part.summaries.top(), 0)));
+    let mut queue = BinaryHeap::with_capacity(NODES);
+    queue.extend((0..).zip(&nodes).map(|(at, open)| Queued::new(at, open)));
+    loop {
+        let Some(mut nearest) = queue.peek_mut() else {
+            return;
+        };
+        if nearest.least >= guide.limit() {
             return;
         }
-        let Open { part, level, .. } = nearest;
-        let below = nearest.take_least::<G>();
-        if nearest.least.0 < guide.limit() {
-            open.push(nearest);
-        }
+        let open = &mut nodes[nearest.at as usize];
+        let (part, level) = (open.part, open.level);
+        let below = open.take_one::<G>();
+        open.find_least();
+        nearest.least = open.least.0;
+        // It takes its new place in the queue.
+        drop(nearest);
         match level {
             0 => guide.land(part, below),
-            _ => open.push(Open::new(guide, part, level - 1, below)),
+            _ => {
+                let open = Open::new(guide, part, level - 1, below);
+                queue.push(Queued::new(nodes.len() as u32, &open));
+                nodes.push(open);
+            }
         }
     }
 }
+
+/// Room for so many nodes is set aside for a search in order; most have fewer.
+const NODES: usize = 16;
 
 /// A node of which some children were not visited yet.
 struct Open<'a, K> {
@@ -177,36 +162,69 @@ impl<'a, K: Key> Open<'a, K> {
         }
     }
 
-    /// A child with the least key, which it does not have any more.
+    /// A child with the least key, which it does not have any more. Before the next one
+    /// the least key has to be [found](Self::find_least) again.
     #[inline(always)]
-    fn take_least<G: Guide>(&mut self) -> usize {
-        let child = one_of::<G>(self.least.1);
-        self.keys[child] = K::NEVER;
-        self.least = K::least(&self.keys);
-        self.node * FANOUT + child
+    fn take_one<G: Guide>(&mut self) -> usize {
+        let equal = self.least.1;
+        let child = match G::IS_FAIR && !equal.is_power_of_two() {
+            true => pick(equal, random_bits()),
+            false => equal.trailing_zeros(),
+        };
+        self.least.1 &= !(1 << child);
+        self.keys[child as usize] = K::NEVER;
+        self.node * FANOUT + child as usize
+    }
+
+    #[inline(always)]
+    fn find_least(&mut self) {
+        if self.least.1 == 0 {
+            self.least = K::least(&self.keys);
+        }
+    }
+}
+
+/// A node in the queue of a search in order.
+struct Queued<K> {
+    least: K,
+    level: u32,
+    /// Where it is among the nodes of the search.
+    at: u32,
+}
+
+impl<K: Key> Queued<K> {
+    #[inline(always)]
+    fn new(at: u32, open: &Open<'_, K>) -> Self {
+        Self {
+            least: open.least.0,
+            level: open.level as u32,
+            at,
+        }
     }
 }
 
 /// The one with the least key is the greatest; of two that are equal the lower one, as
 /// it leads to a relay sooner.
-impl<K: Key> Ord for Open<'_, K> {
+impl<K: Key> Ord for Queued<K> {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        let order = other.least.0.partial_cmp(&self.least.0);
+        let order = other.least.partial_cmp(&self.least);
         let order = order.unwrap_or(Ordering::Equal);
         order.then(other.level.cmp(&self.level))
     }
 }
 
-impl<K: Key> PartialOrd for Open<'_, K> {
+impl<K: Key> PartialOrd for Queued<K> {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<K: Key> PartialEq for Open<'_, K> {
+impl<K: Key> PartialEq for Queued<K> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl<K: Key> Eq for Open<'_, K> {}
+impl<K: Key> Eq for Queued<K> {}

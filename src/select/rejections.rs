@@ -13,7 +13,8 @@ use crate::snapshot::{Class, Snapshot};
 
 /// The reasons of a call that found nothing.
 pub(crate) fn count(look: &Look<'_>, snapshot: &Snapshot) -> PassedOver {
-    let count = |class| snapshot.count(class);
+    let counts = snapshot.counts();
+    let count = |class| counts[class as usize];
     let mut passed_over = PassedOver {
         departed: count(Class::Departed),
         full: count(Class::Full),

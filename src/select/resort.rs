@@ -2,7 +2,7 @@
 //! been for longest.
 
 use crate::select::criteria::Candidate;
-use crate::select::explore::{Guide, Keys};
+use crate::select::explore::{Guide, Keys, explore};
 use crate::select::search::Look;
 use crate::snapshot::{Earliest, FANOUT, Leaves, Said};
 use crate::time::Tick;
@@ -19,7 +19,22 @@ impl<'l, 'g> LastResort<'l, 'g> {
         Self {
             look,
             found: None,
-            limit: u64::MAX,
+            limit: Earliest::NEVER,
+        }
+    }
+
+    /// Goes through a part: straight to the relay that its words name, unless that one
+    /// will not do, or words say more than is the case.
+    pub(crate) fn search(&mut self, part: &Leaves) {
+        let Some(waiting) = part.waiting() else {
+            return;
+        };
+        let earliest = waiting.earliest();
+        if earliest < self.limit && self.look.reach.is_unlimited() {
+            self.land(part, waiting.longest(part.summaries.top()));
+        }
+        if earliest < self.limit {
+            explore(self, part);
         }
     }
 }
@@ -29,15 +44,20 @@ impl Guide for LastResort<'_, '_> {
 
     const IS_FAIR: bool = false;
 
+    #[inline]
     fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<u64> {
         let Some(waiting) = part.waiting() else {
-            return [u64::MAX; FANOUT];
+            return [Earliest::NEVER; FANOUT];
         };
-        let since = waiting.since.words(level, node);
+        let since = waiting.since.words(level, node).map(Earliest::number);
+        let reach = self.look.reach;
+        if reach.is_unlimited() {
+            return since;
+        }
         let said = part.summaries.words(level, node);
-        std::array::from_fn(|at| match Earliest::tick(since[at]) {
-            Some(Tick(since)) if self.look.reach.admits(Said(said[at])) => since,
-            _ => u64::MAX,
+        std::array::from_fn(|at| match reach.admits(Said(said[at])) {
+            true => since[at],
+            false => Earliest::NEVER,
         })
     }
 

@@ -13,7 +13,6 @@ use crate::select::spread::spread;
 use crate::snapshot::{Bins, Class, Leaves, Said, Snapshot};
 use crate::sync::epoch::Guard;
 use crate::table::{RecordRef, Table, Unit};
-use crate::time::Tick;
 use std::collections::HashSet;
 
 /// How many relays whose back-off or ban is over one call makes available before it
@@ -141,6 +140,12 @@ impl Reach {
         (longest, self.unmeasured)
     }
 
+    /// Whether every relay is within reach.
+    #[inline(always)]
+    pub(crate) fn is_unlimited(self) -> bool {
+        self.near == 0 && self.unmeasured
+    }
+
     /// Whether there may be a relay within reach where a summary says this.
     #[inline(always)]
     pub(crate) fn admits(self, said: Said) -> bool {
@@ -243,13 +248,15 @@ impl<'g> Search<'g> {
     /// A summary lags behind its record while a change is under way. So the notes are
     /// read before the summaries that are believed: a change that made a relay
     /// available before the call is noted, or in the summaries of the snapshot in
-    /// force. Where none is noted and the snapshot is in force, one look is enough.
+    /// force. Where none is noted, no back-off is over that is not in the summaries, and
+    /// the snapshot is in force, one look is enough.
     fn best_available(&self) -> Option<Candidate<'g>> {
         let publication = self.look.table.publication();
         let is_quiet = publication.upcoming.are_none() && publication.is_latest(self.snapshot);
-        self.wake(self.snapshot, WOKEN_AT_ONCE);
+        // Before the look: what another thread makes available during it may be missed.
+        let is_settled = self.wake(self.snapshot, WOKEN_AT_ONCE);
         let found = self.best_in(self.snapshot);
-        if found.is_some() || (is_quiet && !are_due(self.snapshot, self.look.criteria.tick)) {
+        if found.is_some() || (is_quiet && is_settled) {
             return found;
         }
         let upcoming = self.upcoming();
@@ -277,12 +284,22 @@ impl<'g> Search<'g> {
             .min_by(Candidate::by_score)
     }
 
-    fn wake(&self, snapshot: &Snapshot, most: usize) {
+    /// Makes relays available whose back-off or ban is over, so many at most in each
+    /// part; whether that were all.
+    #[inline]
+    fn wake(&self, snapshot: &Snapshot, most: usize) -> bool {
         let tick = self.look.criteria.tick;
+        if !snapshot.are_due(tick) {
+            return true;
+        }
         self.look.table.wake_due(snapshot, tick, most);
+        !snapshot.are_due(tick)
     }
 
     fn best_in(&self, snapshot: &Snapshot) -> Option<Candidate<'g>> {
+        if !snapshot.parts().any(Leaves::has_any) {
+            return None;
+        }
         let sink = Best::new(snapshot.base.leaves.bins);
         self.gather(snapshot, sink, false).found
     }
@@ -320,14 +337,11 @@ impl<'g> Search<'g> {
         }
         // As many as are asked for, also of those whose back-off is just over.
         self.wake(self.snapshot, count);
-        let Some(best) = self.best_available() else {
-            return self.best().into_iter().collect();
-        };
         let spread_cost = self.look.criteria.options.spread_cost;
         let pool = Pool::new(count, spread_cost);
         let mut pool = self.gather(self.snapshot, pool, true).into_list();
         if pool.is_empty() {
-            pool.push(best);
+            pool.extend(self.best_available());
         }
         while pool.first().is_some_and(|first| !self.claim(first)) {
             pool.remove(0);
@@ -388,18 +402,27 @@ impl<'g> Search<'g> {
     /// the one that has been for longest.
     #[cold]
     pub(crate) fn last_resort(&self) -> Option<Candidate<'g>> {
-        let snapshot = self.look.table.publication().load();
-        let ejected = snapshot.count(Class::BackingOff);
+        let publication = self.look.table.publication();
+        let later;
+        let snapshot = match publication.is_latest(self.snapshot) {
+            true => self.snapshot,
+            false => {
+                later = publication.load();
+                &later
+            }
+        };
+        let counts = snapshot.counts();
+        let ejected = counts[Class::BackingOff as usize];
         if ejected == 0 {
             return None;
         }
-        let others = Class::OTHERS_LIVE.map(|class| snapshot.count(class));
+        let others = Class::OTHERS_LIVE.map(|class| counts[class as usize]);
         let live = ejected + others.iter().sum::<usize>();
         if ejected as f64 <= self.max_ejected * live as f64 {
             return None;
         }
         let mut resort = LastResort::new(&self.look);
-        snapshot.parts().for_each(|part| explore(&mut resort, part));
+        snapshot.parts().for_each(|part| resort.search(part));
         resort.found
     }
 
@@ -421,10 +444,6 @@ impl<'g> Search<'g> {
         put_trials_last(&mut all);
         all
     }
-}
-
-fn are_due(snapshot: &Snapshot, tick: Tick) -> bool {
-    snapshot.parts().any(|part| part.are_due(tick))
 }
 
 fn go_through<G: Guide>(guide: &mut G, snapshot: &Snapshot, in_order: bool) {

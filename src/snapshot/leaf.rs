@@ -105,7 +105,8 @@ impl Join for Greatest {
 pub(crate) struct Earliest;
 
 impl Earliest {
-    const NEVER: u64 = Greatest::FIELDS;
+    /// Later than every tick.
+    pub(crate) const NEVER: u64 = Greatest::FIELDS;
 
     pub(crate) fn word(tick: Tick) -> u64 {
         Self::NEVER - tick.0.min(Self::NEVER - 1)
@@ -114,10 +115,16 @@ impl Earliest {
     /// The tick in a word; `None` if it says nothing.
     #[inline]
     pub(crate) fn tick(word: u64) -> Option<Tick> {
-        match word & Greatest::FIELDS {
-            0 => None,
-            fields => Some(Tick(Self::NEVER - fields)),
+        match Self::number(word) {
+            Self::NEVER => None,
+            tick => Some(Tick(tick)),
         }
+    }
+
+    /// The tick in a word as a number; [`NEVER`](Self::NEVER) if it says nothing.
+    #[inline]
+    pub(crate) fn number(word: u64) -> u64 {
+        Self::NEVER - (word & Greatest::FIELDS)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::record::Handle;
 use crate::snapshot::bins::Bins;
 use crate::snapshot::geometry::Geometry;
 use crate::snapshot::leaf::{Class, Earliest, Greatest, Leaf, Said, Subject, Summary, Terms};
-use crate::snapshot::tree::{FANOUT, Tree};
+use crate::snapshot::tree::{FANOUT, Join, Tree};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Once, Ordering, Padded, ZeroedSlice};
 use crate::time::Tick;
 
@@ -172,12 +172,15 @@ impl Leaves {
         );
     }
 
-    /// How many relays are of a class.
-    pub(crate) fn count(&self, class: Class) -> usize {
-        // Relaxed: a count that carries nothing but itself. It is below zero for a
-        // moment if one thread counts a relay out before another has counted it in.
-        let count = self.counts[class as usize].load(Ordering::Relaxed);
-        (count as i32).max(0) as usize
+    /// How many relays there are of each class.
+    #[inline]
+    pub(crate) fn counts(&self) -> [usize; Class::COUNT] {
+        std::array::from_fn(|class| {
+            // Relaxed: a count that carries nothing but itself. It is below zero for a
+            // moment if one thread counts a relay out before another has counted it in.
+            let count = self.counts[class].load(Ordering::Relaxed);
+            (count as i32).max(0) as usize
+        })
     }
 
     /// Brings what is said of a relay in line with its record, after that changed;
@@ -266,10 +269,17 @@ impl Leaves {
     fn recount(&self, before: u64, after: u64) {
         let (before, after) = (Said(before).class(), Said(after).class());
         if before != after {
-            // Relaxed: see `count`.
+            // Relaxed: see `counts`.
             self.counts[before as usize].fetch_sub(1, Ordering::Relaxed);
             self.counts[after as usize].fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether any relay may be handed out, by what the root says.
+    #[inline(always)]
+    pub(crate) fn has_any(&self) -> bool {
+        let root = self.summaries.words(self.summaries.top(), 0);
+        root.into_iter().any(|word| Said(word).merit() > 0)
     }
 
     /// What there is of relays that are left alone, once there was any.
@@ -292,6 +302,30 @@ impl Leaves {
 }
 
 impl Waiting {
+    /// A lower bound of when any of those began to be left alone.
+    #[inline]
+    pub(crate) fn earliest(&self) -> u64 {
+        Earliest::number(self.since.crown())
+    }
+
+    /// The place of a relay that was left alone for longest, as words say, in the tree
+    /// whose root without a crown is on level `top`.
+    #[inline]
+    pub(crate) fn longest(&self, top: usize) -> usize {
+        (0..=top).rev().fold(0, |node, level| {
+            let (mut most, mut longest) = (0, 0);
+            for (child, word) in (0..).zip(self.since.words(level, node)) {
+                let since = word & Greatest::FIELDS;
+                (most, longest) = if since > most {
+                    (since, child)
+                } else {
+                    (most, longest)
+                };
+            }
+            node * FANOUT + longest
+        })
+    }
+
     fn new(places: usize) -> Self {
         Self {
             due: Tree::new(places, true),

@@ -33,7 +33,7 @@ mod tree;
 pub(crate) use base::Surveyed;
 pub(crate) use bins::Bins;
 pub(crate) use geometry::Boxes;
-pub(crate) use lanes::{Best, best as best_of, figures, joint_figures, pick};
+pub(crate) use lanes::{Best, Figures, best as best_of, figures, joint_figures, pick};
 pub(crate) use leaf::{Class, Earliest, Said, Subject, Terms};
 pub(crate) use leaves::{Leaves, Located};
 pub(crate) use noted::{Note, Noted};

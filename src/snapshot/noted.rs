@@ -46,7 +46,10 @@ impl Noted {
     }
 
     pub(crate) fn are_none(&self) -> bool {
-        self.indices().next().is_none() && !self.are_more()
+        let slots = self.0.slots.iter();
+        // Acquire: see `begin`, and the end of a note.
+        let any = slots.fold(0, |any, slot| any | slot.load(Ordering::Acquire));
+        any == 0 && !self.are_more()
     }
 
     /// The records that have a slot.

@@ -99,9 +99,21 @@ impl Snapshot {
         iter::once(&self.base.leaves).chain(runs.map(|run| &run.leaves))
     }
 
-    /// How many relays are of a class.
-    pub(crate) fn count(&self, class: Class) -> usize {
-        self.parts().map(|part| part.count(class)).sum()
+    /// How many relays there are of each class.
+    pub(crate) fn counts(&self) -> [usize; Class::COUNT] {
+        let mut counts = [0; Class::COUNT];
+        for part in self.parts() {
+            for (sum, count) in counts.iter_mut().zip(part.counts()) {
+                *sum += count;
+            }
+        }
+        counts
+    }
+
+    /// Whether the time of any relay to be left alone is over at `tick`.
+    #[inline]
+    pub(crate) fn are_due(&self, tick: Tick) -> bool {
+        self.parts().any(|part| part.are_due(tick))
     }
 
     /// All relays, those in the base first.
