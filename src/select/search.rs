@@ -10,7 +10,7 @@ use crate::select::pool::{FEW, Pool};
 use crate::select::rejections;
 use crate::select::resort::LastResort;
 use crate::select::spread::spread;
-use crate::snapshot::{Bins, Class, Leaves, Said, Snapshot};
+use crate::snapshot::{Bins, Class, Leaves, Notes, Said, Snapshot};
 use crate::sync::epoch::Guard;
 use crate::table::{RecordRef, Table, Unit};
 use std::collections::HashSet;
@@ -248,27 +248,37 @@ impl<'g> Search<'g> {
     /// A summary lags behind its record while a change is under way. So the notes are
     /// read before the summaries that are believed: a change that made a relay
     /// available before the call is noted, or in the summaries of the snapshot in
-    /// force. Where none is noted, no back-off is over that is not in the summaries, and
-    /// the snapshot is in force, one look is enough.
+    /// force. Where no back-off is over that is not in the summaries, and the snapshot is
+    /// in force, one look at them is enough. The relays that were noted are looked at
+    /// after that: one that is available throughout the call is so then, too.
     fn best_available(&self) -> Option<Candidate<'g>> {
         let publication = self.look.table.publication();
-        let is_quiet = publication.upcoming.are_none() && publication.is_latest(self.snapshot);
+        let noted = publication.upcoming.read();
+        let is_latest = publication.is_latest(self.snapshot);
         // Before the look: what another thread makes available during it may be missed.
         let is_settled = self.wake(self.snapshot, WOKEN_AT_ONCE);
         let found = self.best_in(self.snapshot);
-        if found.is_some() || (is_quiet && is_settled) {
-            return found;
+        let found = match is_latest && is_settled {
+            true => found,
+            false => found.or_else(|| self.best_in_force()),
+        };
+        match noted.are_none() {
+            true => found,
+            false => found.or_else(|| self.best_noted(&noted)),
         }
-        let upcoming = self.upcoming();
-        let snapshot = publication.load();
-        self.wake(&snapshot, usize::MAX);
-        self.best_in(&snapshot).or(upcoming)
     }
 
-    /// The best of the relays that are just becoming available.
+    /// The best relay of the snapshot in force, with all whose back-off is over.
     #[cold]
-    fn upcoming(&self) -> Option<Candidate<'g>> {
-        let noted = &self.look.table.publication().upcoming;
+    fn best_in_force(&self) -> Option<Candidate<'g>> {
+        let snapshot = self.look.table.publication().load();
+        self.wake(&snapshot, usize::MAX);
+        self.best_in(&snapshot)
+    }
+
+    /// The best of the relays that were just becoming available.
+    #[cold]
+    fn best_noted(&self, noted: &Notes) -> Option<Candidate<'g>> {
         let judge = |index| {
             let record = self.look.table.occupant(index, self.look.guard)?;
             self.look.criteria.candidate(record)
@@ -278,10 +288,8 @@ impl<'g> Search<'g> {
             let all = 0..self.look.table.reach();
             return all.filter_map(judge).min_by(Candidate::by_score);
         }
-        noted
-            .indices()
-            .filter_map(judge)
-            .min_by(Candidate::by_score)
+        let noted = noted.indices().filter_map(judge);
+        noted.min_by(Candidate::by_score)
     }
 
     /// Makes relays available whose back-off or ban is over, so many at most in each
@@ -403,6 +411,9 @@ impl<'g> Search<'g> {
     #[cold]
     pub(crate) fn last_resort(&self) -> Option<Candidate<'g>> {
         let publication = self.look.table.publication();
+        if !publication.context.may_wait() {
+            return None;
+        }
         let later;
         let snapshot = match publication.is_latest(self.snapshot) {
             true => self.snapshot,

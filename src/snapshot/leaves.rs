@@ -3,6 +3,7 @@
 use crate::record::Handle;
 use crate::snapshot::bins::Bins;
 use crate::snapshot::geometry::Geometry;
+use crate::snapshot::lanes::best;
 use crate::snapshot::leaf::{Class, Earliest, Greatest, Leaf, Said, Subject, Summary, Terms};
 use crate::snapshot::tree::{FANOUT, Join, Tree};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Once, Ordering, Padded, ZeroedSlice};
@@ -278,8 +279,7 @@ impl Leaves {
     /// Whether any relay may be handed out, by what the root says.
     #[inline(always)]
     pub(crate) fn has_any(&self) -> bool {
-        let root = self.summaries.words(self.summaries.top(), 0);
-        root.into_iter().any(|word| Said(word).merit() > 0)
+        best(self.summaries.words(self.summaries.top(), 0)).merit > 0
     }
 
     /// What there is of relays that are left alone, once there was any.

@@ -36,7 +36,7 @@ pub(crate) use geometry::Boxes;
 pub(crate) use lanes::{Best, Figures, best as best_of, figures, joint_figures, pick};
 pub(crate) use leaf::{Class, Earliest, Said, Subject, Terms};
 pub(crate) use leaves::{Leaves, Located};
-pub(crate) use noted::{Note, Noted};
+pub(crate) use noted::{Note, Noted, Notes};
 pub(crate) use publication::{Backlog, Merger, Publication, Snapshot};
 pub(crate) use score::{penalty, score};
 pub(crate) use tree::{FANOUT, Node};

@@ -434,12 +434,13 @@ fn seen_is_noted_or_over(is_slot_taken: bool) {
         });
         crossing();
         if words[0].load(Ordering::Acquire) == 1 {
-            let is_noted = noted.indices().any(|index| index == 5) || noted.are_more();
+            let notes = noted.read();
+            let is_noted = notes.indices().any(|index| index == 5) || notes.are_more();
             assert!(is_noted || words[1].load(Ordering::Relaxed) == 1);
         }
         drop(taken);
         changing.join().unwrap();
-        assert!(noted.are_none());
+        assert!(noted.read().are_none());
     });
 }
 

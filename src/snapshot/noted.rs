@@ -20,6 +20,13 @@ struct Inner {
     more: AtomicU32,
 }
 
+/// What was noted when a thread read it.
+#[derive(Debug)]
+pub(crate) struct Notes {
+    slots: [u32; SLOTS],
+    more: u32,
+}
+
 /// An operation that was noted; it ends when this is dropped.
 #[derive(Debug)]
 #[must_use]
@@ -45,24 +52,32 @@ impl Noted {
         Note { noted: self, slot }
     }
 
+    /// All that is noted by now, to be looked at later.
+    #[inline(always)]
+    pub(crate) fn read(&self) -> Notes {
+        let Inner { slots, more } = &*self.0;
+        Notes {
+            // Acquire: see `begin`, and the end of a note; here and below.
+            slots: std::array::from_fn(|at| slots[at].load(Ordering::Acquire)),
+            more: more.load(Ordering::Acquire),
+        }
+    }
+}
+
+impl Notes {
+    #[inline(always)]
     pub(crate) fn are_none(&self) -> bool {
-        let slots = self.0.slots.iter();
-        // Acquire: see `begin`, and the end of a note.
-        let any = slots.fold(0, |any, slot| any | slot.load(Ordering::Acquire));
-        any == 0 && !self.are_more()
+        self.slots.iter().fold(self.more, |any, slot| any | slot) == 0
     }
 
     /// The records that have a slot.
     pub(crate) fn indices(&self) -> impl Iterator<Item = u32> {
-        // Acquire: see `begin`, and the end of a note.
-        let slots = self.0.slots.iter().map(|slot| slot.load(Ordering::Acquire));
-        slots.filter_map(|slot| slot.checked_sub(1))
+        self.slots.iter().filter_map(|slot| slot.checked_sub(1))
     }
 
     /// Whether there are others, which have none.
     pub(crate) fn are_more(&self) -> bool {
-        // Acquire: likewise.
-        self.0.more.load(Ordering::Acquire) != 0
+        self.more != 0
     }
 }
 

@@ -115,6 +115,7 @@ impl Table {
     /// for those cannot be told apart without looking at them.
     pub(crate) fn count(&self, guard: &Guard) -> Option<usize> {
         self.departures
+            .read()
             .are_none()
             .then(|| self.settled_gate(guard).count())
     }
@@ -439,8 +440,9 @@ impl Table {
                 self.count_out(record);
             }
         };
-        self.departures.indices().for_each(help);
-        if self.departures.are_more() {
+        let departures = self.departures.read();
+        departures.indices().for_each(help);
+        if departures.are_more() {
             (0..self.store.reach()).for_each(help);
         }
     }
