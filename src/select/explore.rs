@@ -122,8 +122,10 @@ pub(crate) fn explore_in_order<'a, G: Guide>(
         let (part, level) = (open.part, open.level);
         let below = open.take_one::<G>();
         open.find_least();
-        nearest.least = open.least.0;
-        // It takes its new place in the queue.
+        if open.least.0 != nearest.least {
+            // It takes another place in the queue.
+            nearest.least = open.least.0;
+        }
         drop(nearest);
         match level {
             0 => guide.land(part, below),
@@ -137,7 +139,7 @@ pub(crate) fn explore_in_order<'a, G: Guide>(
 }
 
 /// Room for so many nodes is set aside for a search in order; most have fewer.
-const NODES: usize = 16;
+const NODES: usize = 8;
 
 /// A node of which some children were not visited yet.
 struct Open<'a, K> {

@@ -24,6 +24,8 @@ pub(crate) struct Pool<'g> {
     count: usize,
     /// The best scores of those kept, as bits: the worst of these on top.
     scores: BinaryHeap<u32>,
+    /// Only scores below are of interest.
+    limit: f32,
     /// How much worse than the last of the best a standby may be, as a factor.
     slack: f32,
     /// Relays that may come beyond those asked for.
@@ -44,7 +46,8 @@ impl<'g> Pool<'g> {
             kept: Vec::with_capacity(count.min(FEW) + further),
             on_trial: Vec::new(),
             count,
-            scores: BinaryHeap::new(),
+            scores: BinaryHeap::with_capacity(count.min(FEW)),
+            limit: f32::INFINITY,
             slack: 1.0 + spread_cost as f32,
             further,
             trials_left: count.saturating_add(FURTHER_AT_MOST),
@@ -53,7 +56,7 @@ impl<'g> Pool<'g> {
 
     /// Best first; those on trial last, but for the best of all.
     pub(crate) fn into_list(mut self) -> Vec<Candidate<'g>> {
-        self.kept.sort_by(Candidate::by_score);
+        self.kept = sorted(&self.kept);
         self.on_trial.sort_by(Candidate::by_score);
         let best = self
             .kept
@@ -66,10 +69,20 @@ impl<'g> Pool<'g> {
         self.kept.append(&mut self.on_trial);
         self.kept
     }
-}
 
-impl<'g> Sink<'g> for Pool<'g> {
-    fn limit(&self) -> f32 {
+    fn keep(&mut self, candidate: Candidate<'g>) {
+        let score = bits(&candidate);
+        self.kept.push(candidate);
+        if self.scores.len() < self.count {
+            return self.scores.push(score);
+        }
+        self.further = self.further.saturating_sub(1);
+        if let Some(mut last) = self.scores.peek_mut().filter(|last| score < **last) {
+            *last = score;
+        }
+    }
+
+    fn limit_by_now(&self) -> f32 {
         if self.scores.len() < self.count {
             return if self.trials_left > 0 {
                 f32::INFINITY
@@ -86,6 +99,29 @@ impl<'g> Sink<'g> for Pool<'g> {
             _ => 0.0,
         }
     }
+}
+
+/// Scores are not negative, so their bits are in their order.
+fn bits(candidate: &Candidate<'_>) -> u32 {
+    candidate.worth.score.to_bits()
+}
+
+/// Best first; those that are equal stay in their order. What is moved about is a word
+/// for each and not the candidates, which are a cache line long.
+fn sorted<'g>(candidates: &[Candidate<'g>]) -> Vec<Candidate<'g>> {
+    let word = |(at, candidate)| u64::from(bits(candidate)) << 32 | at;
+    let mut words: Vec<u64> = (0..).zip(candidates).map(word).collect();
+    words.sort_unstable();
+    let place = |word: u64| word as u32 as usize;
+    let sorted = words.into_iter().map(|word| candidates[place(word)]);
+    sorted.collect()
+}
+
+impl<'g> Sink<'g> for Pool<'g> {
+    #[inline]
+    fn limit(&self) -> f32 {
+        self.limit
+    }
 
     fn wants(&mut self, score: f32) -> bool {
         score < self.limit()
@@ -95,16 +131,9 @@ impl<'g> Sink<'g> for Pool<'g> {
         if candidate.is_on_trial() {
             self.trials_left = self.trials_left.saturating_sub(1);
             self.on_trial.push(candidate);
-            return;
+        } else {
+            self.keep(candidate);
         }
-        if self.scores.len() >= self.count {
-            self.further = self.further.saturating_sub(1);
-        }
-        // Scores are not negative, so their bits are in their order.
-        self.scores.push(candidate.worth.score.to_bits());
-        if self.scores.len() > self.count {
-            self.scores.pop();
-        }
-        self.kept.push(candidate);
+        self.limit = self.limit_by_now();
     }
 }

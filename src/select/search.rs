@@ -305,7 +305,9 @@ impl<'g> Search<'g> {
     }
 
     fn best_in(&self, snapshot: &Snapshot) -> Option<Candidate<'g>> {
-        if !snapshot.parts().any(Leaves::has_any) {
+        // Told at once, where all that is known is what the roots say.
+        let is_plain = self.look.criteria.views.is_none();
+        if is_plain && !snapshot.parts().any(Leaves::has_any) {
             return None;
         }
         let sink = Best::new(snapshot.base.leaves.bins);
