@@ -1,6 +1,6 @@
 //! Branch and bound over the trees of a snapshot.
 
-use crate::rtt::Four;
+use crate::simd::{Four, Lanes};
 use crate::snapshot::{FANOUT, Leaves, pick};
 use crate::sync::random_bits;
 use std::cmp::Ordering;
@@ -42,19 +42,23 @@ impl Key for f32 {
 
     #[inline(always)]
     fn least(keys: &Keys<Self>) -> (Self, u32) {
-        if FANOUT % 4 != 0 {
+        if FANOUT % Four::MANY != 0 {
             return least_one_by_one(keys);
         }
-        let fours = || (0..FANOUT).step_by(4).map(|at| (at, Four::of(keys, at)));
+        let fours = || {
+            (0..FANOUT)
+                .step_by(Four::MANY)
+                .map(|at| (at, Four::of(keys, at)))
+        };
         let least = fours().fold(Four::splat(Self::INFINITY), |least, (_, four)| {
             least.min(four)
         });
-        let [a, b, c, d] = least.array();
-        let least = Four::splat(a)
-            .min(Four::splat(b))
-            .min(Four::splat(c).min(Four::splat(d)));
-        let equal = fours().fold(0, |mask, (at, four)| mask | four.equal(least) << at);
-        (least.array()[0], equal)
+        let mut candidates = [0.0; Four::MANY];
+        least.put(&mut candidates, 0);
+        let least = candidates.into_iter().fold(Self::INFINITY, Self::min);
+        let same = Four::splat(least);
+        let equal = fours().fold(0, |mask, (at, four)| mask | four.equal(same) << at);
+        (least, equal)
     }
 }
 

@@ -1,11 +1,11 @@
 //! The guide where nothing is known of the pair: a relay's summary says all.
 
 use crate::record::Handle;
-use crate::rtt::Four;
 use crate::select::explore::{Guide, Keys};
 use crate::select::search::{Look, Sink};
+use crate::simd::{Four, Lanes, splats};
 use crate::snapshot::{
-    Best, Bins, FANOUT, Figures, Leaves, Said, Snapshot, Words, best_of, figures, pick,
+    Best, Bins, FANOUT, Figures, Leaves, Node, Said, Snapshot, best_of, figures, pick,
 };
 use crate::sync::{lasting_random_bits, random_bits};
 use crate::time::Tick;
@@ -24,19 +24,19 @@ impl<'g, S: Sink<'g>> Guide for Plain<'_, 'g, S> {
     #[inline]
     fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
         let reach = self.look.reach;
-        let words = part.summaries.words(level, node);
-        if FANOUT % 4 != 0 {
-            return words.map(|word| match Said(word) {
+        let summaries = part.summaries.node(level, node);
+        if FANOUT % Four::MANY != 0 {
+            return summaries.words().map(|word| match Said(word) {
                 said if said.merit() > 0 && reach.admits(said) => part.bins.least(said.merit()),
                 _ => f32::INFINITY,
             });
         }
         match reach.is_unlimited() {
-            true => four_by_four(&words, part.bins, |said| said.score),
+            true => four_by_four(summaries, part.bins, |said| said.score),
             false => {
                 let (longest, admits_unmeasured) = reach.limits();
-                let [longest, infinite] = [longest, f32::INFINITY].map(Four::splat);
-                four_by_four(&words, part.bins, |said| {
+                let [longest, infinite] = splats::<Four, _>(&[longest, f32::INFINITY]);
+                four_by_four(summaries, part.bins, |said| {
                     let unmeasured = match admits_unmeasured {
                         true => said.unmeasured.if_below(infinite, said.score, infinite),
                         false => infinite,
@@ -62,11 +62,11 @@ impl<'g, S: Sink<'g>> Guide for Plain<'_, 'g, S> {
 
 /// A key for each word of a node, by the figures of four of them at once.
 #[inline(always)]
-fn four_by_four(words: &Words, bins: Bins, key: impl Fn(Figures) -> Four) -> Keys<f32> {
+fn four_by_four(node: &Node, bins: Bins, key: impl Fn(Figures<Four>) -> Four) -> Keys<f32> {
     let mut keys = [f32::INFINITY; FANOUT];
-    for at in (0..FANOUT).step_by(4) {
-        let said = figures(words, at, bins, Four::splat(0.0));
-        keys[at..at + 4].copy_from_slice(&key(said).array());
+    for at in (0..FANOUT).step_by(Four::MANY) {
+        let said = figures(node, at, bins, Four::splat(0.0));
+        key(said).put(&mut keys, at);
     }
     keys
 }

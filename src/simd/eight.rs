@@ -74,12 +74,6 @@ impl Lanes for Eight {
     }
 
     #[inline(always)]
-    fn below(self, other: Self) -> u32 {
-        // SAFETY: see above.
-        unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(self.0, other.0)) as u32 }
-    }
-
-    #[inline(always)]
     fn equal(self, other: Self) -> u32 {
         // SAFETY: see above.
         unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_EQ_OQ>(self.0, other.0)) as u32 }

@@ -80,12 +80,6 @@ impl Lanes for Four {
     }
 
     #[inline(always)]
-    fn below(self, other: Self) -> u32 {
-        // SAFETY: see above.
-        unsafe { _mm_movemask_ps(_mm_cmplt_ps(self.0, other.0)) as u32 }
-    }
-
-    #[inline(always)]
     fn equal(self, other: Self) -> u32 {
         // SAFETY: see above.
         unsafe { _mm_movemask_ps(_mm_cmpeq_ps(self.0, other.0)) as u32 }

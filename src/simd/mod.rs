@@ -54,9 +54,6 @@ pub(crate) trait Lanes:
     /// The greater of each two; the other's where either is no number.
     fn max(self, other: Self) -> Self;
 
-    /// A bit for each that is below the other's.
-    fn below(self, other: Self) -> u32;
-
     /// A bit for each that equals the other's.
     fn equal(self, other: Self) -> u32;
 

@@ -15,13 +15,6 @@ impl<const MANY: usize> Portable<MANY> {
     fn each_two(self, other: Self, of_two: impl Fn(f32, f32) -> f32) -> Self {
         Self(from_fn(|lane| of_two(self.0[lane], other.0[lane])))
     }
-
-    #[inline(always)]
-    fn mask(self, other: Self, is_so: impl Fn(f32, f32) -> bool) -> u32 {
-        (0..MANY)
-            .map(|lane| u32::from(is_so(self.0[lane], other.0[lane])) << lane)
-            .sum()
-    }
 }
 
 macro_rules! operator {
@@ -77,13 +70,10 @@ impl<const MANY: usize> Lanes for Portable<MANY> {
     }
 
     #[inline(always)]
-    fn below(self, other: Self) -> u32 {
-        self.mask(other, |one, other| one < other)
-    }
-
-    #[inline(always)]
     fn equal(self, other: Self) -> u32 {
-        self.mask(other, |one, other| one == other)
+        (0..MANY)
+            .map(|lane| u32::from(self.0[lane] == other.0[lane]) << lane)
+            .sum()
     }
 
     #[inline(always)]

@@ -36,7 +36,7 @@ impl Kernel for &Everything {
     #[inline(always)]
     fn run<L: Lanes>(self) -> Self::Output {
         let mut results = vec![[0; 8]; 16];
-        let mut masks = [0; 3];
+        let mut masks = [0; 2];
         for at in (0..8).step_by(L::MANY) {
             let [one, other, then, otherwise] = self.numbers.each_ref().map(|all| L::of(all, at));
             let (lower, upper) = L::Bits::halves(|lane| self.words[at + lane]);
@@ -68,7 +68,7 @@ impl Kernel for &Everything {
                     result[lane] = bits(numbers[lane]);
                 }
             }
-            let some = [one.below(other), one.equal(other), one.equal(one)];
+            let some = [one.equal(other), one.equal(one)];
             for (mask, some) in masks.iter_mut().zip(some) {
                 *mask |= some << at;
             }

@@ -77,7 +77,7 @@ impl Node {
     }
 
     #[inline(always)]
-    fn words(&self) -> Words {
+    pub(crate) fn words(&self) -> Words {
         std::array::from_fn(|at| self.word(at))
     }
 }
