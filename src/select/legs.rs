@@ -280,11 +280,13 @@ impl View {
             let (square, heights): (L, L) = (boxes.squares(&from, at), boxes.heights_from(at));
             let (leg, way) = match place {
                 Place::At(coordinate) => {
-                    coordinate.least_within(square, heights, boxes.least_adjustment)
+                    let least = boxes.least_adjustment;
+                    let (leg, way) = coordinate.least_within(square, heights, least);
+                    (leg.max(farthest), way)
                 }
                 Place::Near(vicinity) => vicinity.estimates(square, heights),
             };
-            leg.max(farthest).put(&mut least.legs, at);
+            leg.put(&mut least.legs, at);
             way.put(&mut least.ways, at);
         }
         least
