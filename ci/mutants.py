@@ -404,6 +404,17 @@ MUTANTS = [
     ("join is never looked at again", "src/dht/publisher/statement.rs",
      "self.recheck_at = (at < self.refresh_at).then_some(at);", "self.recheck_at = None;",
      "lib::dht::publisher::tests::it_is_made_sure_that_a_shard_lists_it_soon_and_then_ever_more_seldom"),
+    ("bound drawn on beyond its last mark", "src/select/pair.rs",
+     "ways.if_below(two, mid, high)", "mid",
+     "lib::select::pair::tests::bounds_are_at_or_below_the_least_score"),
+    ("published round trips bound estimates by landmarks", "src/select/legs.rs",
+     "Place::Near(vicinity) => vicinity.estimates(square, heights),",
+     "Place::Near(vicinity) => (farthest.max(vicinity.estimates(square, heights).0), square),",
+     "semantics::positions::a_far_relay_without_a_place_hides_no_near_one"),
+    ("eight words in the order of halves", "src/simd/eight.rs",
+     "_mm256_set_epi64x(word(5), word(4), word(1), word(0))",
+     "_mm256_set_epi64x(word(3), word(2), word(1), word(0))",
+     "lib::simd::tests::all_vectors_give_the_same_results"),
 ]
 
 
