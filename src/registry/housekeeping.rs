@@ -149,8 +149,9 @@ impl Core {
         let has_keeper = self.settings.has_keeper;
         match self.backlog() {
             Backlog::Light => false,
-            Backlog::Due if has_keeper => self.last_sort.may_sort_again(),
-            Backlog::Due | Backlog::Overdue => {
+            Backlog::Due | Backlog::Heavy if has_keeper => self.last_sort.may_sort_again(),
+            Backlog::Due => false,
+            Backlog::Heavy | Backlog::Overdue => {
                 self.try_sort();
                 false
             }

@@ -78,8 +78,11 @@ pub(crate) struct Merger {
 pub(crate) enum Backlog {
     /// Few arrivals, compared to the base.
     Light,
-    /// Time for a merge.
+    /// Time for a merge, if there is a thread for it.
     Due,
+    /// Several times as many as the base: registrants merge them if there is no
+    /// thread for it.
+    Heavy,
     /// Many of them have left again: registrants merge them if nothing else does.
     Overdue,
 }
@@ -183,6 +186,9 @@ impl Clone for Snapshot {
 
 const RUN_MIN: usize = if cfg!(relay_loom) { 1 } else { 64 };
 const RUN_MAX: usize = 1 << 22;
+
+/// So many times the base, arrivals are [heavy](Backlog::Heavy).
+const HEAVY: usize = 3;
 
 impl Publication {
     pub(crate) fn new(terms: Terms) -> Self {
@@ -307,15 +313,17 @@ impl Publication {
 
     /// How urgently the arrivals want merging, where so many relays are held.
     ///
-    /// Arrivals are found as fast as others, so it is those that left again for which
-    /// registrants merge when there is no thread for it.
+    /// Arrivals are found as fast as others, but they are not in order of place and
+    /// round trip. So registrants merge seldom: where relays only come, each is merged
+    /// 1.3 times on average.
     pub(crate) fn backlog(&self, held: usize) -> Backlog {
         let snapshot = self.load();
         let (arrivals, base) = (snapshot.arrivals(), snapshot.base.len());
         match arrivals {
             _ if arrivals < RUN_MIN.max(base / 4) => Backlog::Light,
-            _ if arrivals < (16 * RUN_MIN).max(2 * held) => Backlog::Due,
-            _ => Backlog::Overdue,
+            _ if arrivals >= (16 * RUN_MIN).max(2 * held) => Backlog::Overdue,
+            _ if arrivals >= HEAVY * base => Backlog::Heavy,
+            _ => Backlog::Due,
         }
     }
 
