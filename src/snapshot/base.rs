@@ -44,27 +44,28 @@ impl Base {
     pub(crate) fn new(mut surveyed: Vec<Surveyed>) -> Self {
         surveyed.sort_unstable_by_key(|it| (it.position.is_none(), it.own_micros, it.relay.index));
         let relays = surveyed.len();
-        let mut places = Vec::with_capacity(relays);
-        arrange(&mut surveyed, top_for(relays), 0, &mut places);
+        let reach = surveyed.iter().map(|it| it.relay.index as usize + 1).max();
+        let mut by_record = vec![NOWHERE; reach.unwrap_or(0)];
+        let mut last = 0;
+        arrange(&mut surveyed, top_for(relays), 0, &mut |relay, place| {
+            by_record[relay.index as usize] = place as u32;
+            last = place;
+        });
 
-        let last = places.last().map_or(0, |&place| place as usize);
         let bins = if relays <= FEW {
             Bins::FINE
         } else {
             Bins::COARSE
         };
         let mut leaves = Leaves::new(last + 1, bins);
-        let reach = surveyed.iter().map(|it| it.relay.index as usize + 1).max();
-        let mut by_record = vec![NOWHERE; reach.unwrap_or(0)];
-        for (it, &place) in surveyed.iter().zip(&places) {
-            leaves.put(place as usize, it.relay);
-            by_record[it.relay.index as usize] = place;
+        let place_of = |it: &Surveyed| by_record[it.relay.index as usize] as usize;
+        for it in &surveyed {
+            leaves.put(place_of(it), it.relay);
         }
         if surveyed.iter().any(|it| it.position.is_some()) {
-            let positions = surveyed.iter().map(|it| it.position);
-            let places = places.iter().map(|&place| place as usize);
+            let located = surveyed.iter().map(|it| (place_of(it), it.position));
             let levels = leaves.summaries.top() + 1;
-            leaves.locate(Geometry::new(places.zip(positions), last, levels));
+            leaves.locate(Geometry::new(located, last, levels));
         }
         Self {
             leaves,
@@ -97,9 +98,14 @@ fn top_for(relays: usize) -> usize {
     (0..).find(|&level| span(level) >= relays).unwrap_or(0)
 }
 
-/// Orders relays below a node of the tree, and adds their places: evenly spread over
-/// its children.
-fn arrange(relays: &mut [Surveyed], level: usize, node: usize, places: &mut Vec<u32>) {
+/// Orders relays below a node of the tree, and tells their places, in order: evenly
+/// spread over its children.
+fn arrange(
+    relays: &mut [Surveyed],
+    level: usize,
+    node: usize,
+    tell: &mut impl FnMut(Handle, usize),
+) {
     let children = match level {
         0 => relays.len(),
         // A power of two, so that they are equally far from each other.
@@ -107,11 +113,13 @@ fn arrange(relays: &mut [Surveyed], level: usize, node: usize, places: &mut Vec<
     };
     let place = |child: usize| node * FANOUT + child * FANOUT / children.max(1);
     if level == 0 {
-        places.extend((0..relays.len()).map(|slot| place(slot) as u32));
+        for (slot, it) in relays.iter().enumerate() {
+            tell(it.relay, place(slot));
+        }
         return;
     }
     divide(relays, children.max(1), 0, &mut |child, relays| {
-        arrange(relays, level - 1, place(child), places);
+        arrange(relays, level - 1, place(child), tell);
     });
 }
 
