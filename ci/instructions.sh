@@ -2,7 +2,8 @@
 # Proves that no hot operation executes over 3 % more instructions than
 # benches/instructions/baseline.txt says, as callgrind counts them: the same
 # numbers on a busy machine as on an idle one. An operation that got better by
-# more than that should be written down, so that it stays so.
+# more than that should be written down, so that it stays so. The counts are of a
+# processor with AVX2; without it, finds for pairs execute more.
 #
 #   ci/instructions.sh             compares
 #   ci/instructions.sh --update    writes the baseline anew
