@@ -178,8 +178,8 @@ impl Coordinate {
         least: u32,
         unknown: f32,
     ) -> Each {
-        let from = splats::<L, _>(&self.position);
-        let [least, zero, most] = splats::<L, _>(&[(least as f32).max(1.0), 0.0, MAX_MICROS]);
+        let from: [L; Self::DIMENSIONS] = splats(&self.position);
+        let [least, zero, most]: [L; 3] = splats(&[(least as f32).max(1.0), 0.0, MAX_MICROS]);
         let [height, adjustment, unknown] = splats(&[self.height, self.adjustment, unknown]);
         let mut micros = [0.0; Places::MANY];
         for at in (0..Places::MANY).step_by(L::MANY) {
@@ -215,7 +215,7 @@ impl Coordinate {
     /// heights; below everything where the adjustment may take more than there is.
     #[inline(always)]
     pub(crate) fn least_within<L: Lanes>(&self, square: L, heights: L, adjustment: f32) -> (L, L) {
-        let [zero, one, most] = splats::<L, _>(&[0.0, 1.0, MAX_MICROS]);
+        let [zero, one, most]: [L; 3] = splats(&[0.0, 1.0, MAX_MICROS]);
         let minus_infinite = L::splat(f32::NEG_INFINITY);
         let way = square.sqrt() + L::splat(self.height);
         let adjusted = way + L::splat(self.adjustment + adjustment);

@@ -35,7 +35,7 @@ impl<'g, S: Sink<'g>> Guide for Plain<'_, 'g, S> {
             true => four_by_four(summaries, part.bins, |said| said.score),
             false => {
                 let (longest, admits_unmeasured) = reach.limits();
-                let [longest, infinite] = splats::<Four, _>(&[longest, f32::INFINITY]);
+                let [longest, infinite]: [Four; 2] = splats(&[longest, f32::INFINITY]);
                 four_by_four(summaries, part.bins, |said| {
                     let unmeasured = match admits_unmeasured {
                         true => said.unmeasured.if_below(infinite, said.score, infinite),
