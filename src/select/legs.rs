@@ -280,8 +280,8 @@ impl View {
             let (square, heights): (L, L) = (boxes.squares(&from, at), boxes.heights_from(at));
             let (leg, way) = match place {
                 Place::At(coordinate) => {
-                    let least = boxes.least_adjustment;
-                    let (leg, way) = coordinate.least_within(square, heights, least);
+                    let adjustment = boxes.least_adjustment;
+                    let (leg, way) = coordinate.least_within(square, heights, adjustment);
                     (leg.max(farthest), way)
                 }
                 Place::Near(vicinity) => vicinity.estimates(square, heights),

@@ -115,8 +115,7 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         joint: Option<Joint<'_, L>>,
     ) -> Keys<f32> {
         let assumed = L::splat(self.look.criteria.assumed_rtt_micros as f32);
-        let (longest, admits_unmeasured) = self.look.reach.limits();
-        let [longest, infinite] = splats(&[longest, f32::INFINITY]);
+        let infinite = L::splat(f32::INFINITY);
         let mut keys = [f32::INFINITY; FANOUT];
         for at in (0..FANOUT).step_by(L::MANY) {
             let said = figures(summaries, at, part.bins, assumed);
@@ -132,11 +131,7 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
                 }
                 Some(_) => legs * said.penalty,
             };
-            let far = match admits_unmeasured {
-                true => said.unmeasured.if_below(infinite, bound, infinite),
-                false => infinite,
-            };
-            let bound = said.near.if_below(longest, bound, far);
+            let bound = self.look.reach.within(&said, bound);
             let bound = said.score.if_below(infinite, bound, infinite);
             bound.put(&mut keys, at);
         }
@@ -186,8 +181,8 @@ fn on_line<L: Lanes>(x: L, at: [L; 2], is: [L; 2]) -> L {
     is[0] + (is[1] - is[0]) * ((x - at[0]) / (at[1] - at[0]))
 }
 
-/// A lower bound of scores where positions are not known: given the least own leg, score
-/// as if the other leg were as assumed, and penalty, and lower bounds of that leg.
+/// A lower bound of scores: given the least own leg, score as if the other leg were as
+/// assumed, and penalty, and lower bounds of that leg.
 ///
 /// A longer leg costs the difference times the penalty, at least; a shorter one at most
 /// the share by which it shortens the shortest path.
@@ -258,14 +253,8 @@ impl<'g, S: Sink<'g>> Guide for Pair<'_, 'g, S> {
 #[cfg(all(test, not(relay_loom)))]
 mod tests {
     use super::*;
-    use crate::simd::Four;
+    use crate::simd::One;
     use proptest::prelude::*;
-
-    fn first_of(lanes: Four) -> f32 {
-        let mut numbers = [0.0; Four::MANY];
-        lanes.put(&mut numbers, 0);
-        numbers[0]
-    }
 
     proptest! {
         /// Of relays by the part of the path that does not depend on the target, and the
@@ -280,16 +269,16 @@ mod tests {
                 all.fold(f32::INFINITY, f32::min)
             };
             let score_at = |way| least(&|rest, penalty| (rest + way) * penalty);
-            let penalty = Four::splat(least(&|_, penalty| penalty));
+            let penalty = One::splat(least(&|_, penalty| penalty));
             let marks = [0.0, 60_000.0, 210_000.0];
             let bound = by_joint_scores(
-                Four::splat(way),
+                One::splat(way),
                 splats(&marks),
                 splats(&marks.map(score_at)),
                 penalty,
             );
             let slack = 1.000_01;
-            prop_assert!(first_of(bound) <= score_at(way) * slack);
+            prop_assert!(bound.number() <= score_at(way) * slack);
 
             let assumed = 150_000.0;
             let [own, score, legs, assumed] = splats(&[
@@ -299,7 +288,7 @@ mod tests {
                 assumed,
             ]);
             let bound = by_score(own, score, penalty, legs, assumed);
-            prop_assert!(first_of(bound) <= score_at(way) * slack);
+            prop_assert!(bound.number() <= score_at(way) * slack);
         }
     }
 
@@ -311,13 +300,13 @@ mod tests {
         let scores = marks.map(|way| (rest + way) * penalty);
         for way in [0.0, 30_000.0, 60_000.0, 100_000.0, 400_000.0] {
             let bound = by_joint_scores(
-                Four::splat(way),
+                One::splat(way),
                 splats(&marks),
                 splats(&scores),
-                Four::splat(penalty),
+                One::splat(penalty),
             );
             let expected = (rest + way) * penalty;
-            assert!((first_of(bound) / expected - 1.0).abs() < 1e-5);
+            assert!((bound.number() / expected - 1.0).abs() < 1e-5);
         }
     }
 
@@ -325,11 +314,11 @@ mod tests {
     #[test]
     fn a_way_that_may_be_below_nothing_rules_out_nothing() {
         let bound = by_joint_scores(
-            Four::splat(f32::NEG_INFINITY),
+            One::splat(f32::NEG_INFINITY),
             splats(&[0.0, 60_000.0, 210_000.0]),
             splats(&[1e5, 2e5, 3e5]),
-            Four::splat(2.0),
+            One::splat(2.0),
         );
-        assert_eq!(first_of(bound), 0.0);
+        assert_eq!(bound.number(), 0.0);
     }
 }

@@ -3,7 +3,7 @@
 use crate::record::Handle;
 use crate::select::explore::{Guide, Keys};
 use crate::select::search::{Look, Sink};
-use crate::simd::{Four, Lanes, splats};
+use crate::simd::{Four, Lanes};
 use crate::snapshot::{
     Best, Bins, FANOUT, Figures, Leaves, Node, Said, Snapshot, best_of, figures, pick,
 };
@@ -33,17 +33,7 @@ impl<'g, S: Sink<'g>> Guide for Plain<'_, 'g, S> {
         }
         match reach.is_unlimited() {
             true => four_by_four(summaries, part.bins, |said| said.score),
-            false => {
-                let (longest, admits_unmeasured) = reach.limits();
-                let [longest, infinite]: [Four; 2] = splats(&[longest, f32::INFINITY]);
-                four_by_four(summaries, part.bins, |said| {
-                    let unmeasured = match admits_unmeasured {
-                        true => said.unmeasured.if_below(infinite, said.score, infinite),
-                        false => infinite,
-                    };
-                    said.near.if_below(longest, said.score, unmeasured)
-                })
-            }
+            false => four_by_four(summaries, part.bins, |said| reach.within(&said, said.score)),
         }
     }
 
@@ -80,11 +70,11 @@ fn four_by_four(node: &Node, bins: Bins, key: impl Fn(Figures<Four>) -> Four) ->
 pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
     let base = &snapshot.base.leaves;
     let (random, lasting) = (random_bits(), lasting_random_bits());
-    let (mut part, mut best) = (base, root_of(base));
+    let (mut part, mut best) = (base, base.root());
     let mut least = least_score(base, best);
     let mut are_due = base.are_due(tick);
     for run in snapshot.runs.iter().filter(|run| run.len() > 0) {
-        let root = root_of(&run.leaves);
+        let root = run.leaves.root();
         are_due |= run.leaves.are_due(tick);
         let is_drawn = || {
             let (run, all) = (run.len() as u64, (snapshot.base.len() + run.len()) as u64);
@@ -119,9 +109,4 @@ fn least_score(part: &Leaves, best: Best) -> f32 {
         0 => f32::INFINITY,
         merit => part.bins.least(merit),
     }
-}
-
-#[inline(always)]
-fn root_of(part: &Leaves) -> Best {
-    best_of(part.summaries.words(part.summaries.top(), 0))
 }

@@ -10,7 +10,8 @@ use crate::select::pool::{FEW, Pool};
 use crate::select::rejections;
 use crate::select::resort::LastResort;
 use crate::select::spread::spread;
-use crate::snapshot::{Bins, Class, Leaves, Notes, Said, Snapshot};
+use crate::simd::{Lanes, splats};
+use crate::snapshot::{Bins, Class, Figures, Leaves, Notes, Said, Snapshot};
 use crate::sync::epoch::Guard;
 use crate::table::{RecordRef, Table, Unit};
 use std::collections::HashSet;
@@ -130,14 +131,25 @@ impl Reach {
         }
     }
 
-    /// The longest round trip that will do, as the next figure, and whether one that
-    /// was not measured will.
-    pub(crate) fn limits(self) -> (f32, bool) {
-        let longest = match self.near {
+    /// A bound where there may be a relay within reach, as summaries say; infinite where
+    /// there is none.
+    #[inline(always)]
+    pub(crate) fn within<L: Lanes>(self, said: &Figures<L>, bound: L) -> L {
+        let [longest, infinite] = splats(&[self.longest(), f32::INFINITY]);
+        let unmeasured = match self.unmeasured {
+            true => said.unmeasured.if_below(infinite, bound, infinite),
+            false => infinite,
+        };
+        said.near.if_below(longest, bound, unmeasured)
+    }
+
+    /// The figure after the longest round trip that will do.
+    #[inline(always)]
+    fn longest(self) -> f32 {
+        match self.near {
             0 => f32::INFINITY,
             near => f32::from_bits(Bins::FINE.least(near).to_bits() + 1),
-        };
-        (longest, self.unmeasured)
+        }
     }
 
     /// Whether every relay is within reach.
@@ -305,9 +317,9 @@ impl<'g> Search<'g> {
     }
 
     fn best_in(&self, snapshot: &Snapshot) -> Option<Candidate<'g>> {
-        // Told at once, where all that is known is what the roots say.
+        // Without views the roots alone say whether any relay may be handed out.
         let is_plain = self.look.criteria.views.is_none();
-        if is_plain && !snapshot.parts().any(Leaves::has_any) {
+        if is_plain && snapshot.parts().all(|part| part.root().merit == 0) {
             return None;
         }
         let sink = Best::new(snapshot.base.leaves.bins);

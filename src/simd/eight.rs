@@ -1,4 +1,5 @@
-//! Eight at once by AVX2; see the parent's section on safety.
+//! Eight at once by AVX2; see the parent's section on safety. What is unsafe here touches no
+//! memory, but where it says so.
 #![allow(unused_unsafe, reason = "needed up to Rust 1.86")]
 
 use super::{Bits, Lanes};
@@ -11,24 +12,13 @@ pub(super) struct Eight(__m256);
 #[derive(Clone, Copy)]
 pub(super) struct EightBits(__m256i);
 
-macro_rules! operator {
-    ($trait:ident, $name:ident, $instruction:ident) => {
-        impl $trait for Eight {
-            type Output = Self;
-
-            #[inline(always)]
-            fn $name(self, other: Self) -> Self {
-                // SAFETY: the processor has AVX2, here and below; no memory is touched
-                // but where it says so.
-                Self(unsafe { $instruction(self.0, other.0) })
-            }
-        }
-    };
+operators! {
+    Eight:
+    Add, add, _mm256_add_ps;
+    Sub, sub, _mm256_sub_ps;
+    Mul, mul, _mm256_mul_ps;
+    Div, div, _mm256_div_ps;
 }
-operator!(Add, add, _mm256_add_ps);
-operator!(Sub, sub, _mm256_sub_ps);
-operator!(Mul, mul, _mm256_mul_ps);
-operator!(Div, div, _mm256_div_ps);
 
 impl Lanes for Eight {
     const MANY: usize = 8;

@@ -1,4 +1,5 @@
-//! Four at once by SSE2, which every x86_64 has.
+//! Four at once by SSE2, which every x86_64 has. What is unsafe here touches no memory, but
+//! where it says so.
 #![allow(unused_unsafe, reason = "needed up to Rust 1.86")]
 
 use super::{Bits, Lanes};
@@ -11,24 +12,13 @@ pub(crate) struct Four(__m128);
 #[derive(Clone, Copy)]
 pub(crate) struct FourBits(__m128i);
 
-macro_rules! operator {
-    ($trait:ident, $name:ident, $instruction:ident) => {
-        impl $trait for Four {
-            type Output = Self;
-
-            #[inline(always)]
-            fn $name(self, other: Self) -> Self {
-                // SAFETY: SSE2 is part of x86_64, here and below; no memory is touched
-                // but where it says so.
-                Self(unsafe { $instruction(self.0, other.0) })
-            }
-        }
-    };
+operators! {
+    Four:
+    Add, add, _mm_add_ps;
+    Sub, sub, _mm_sub_ps;
+    Mul, mul, _mm_mul_ps;
+    Div, div, _mm_div_ps;
 }
-operator!(Add, add, _mm_add_ps);
-operator!(Sub, sub, _mm_sub_ps);
-operator!(Mul, mul, _mm_mul_ps);
-operator!(Div, div, _mm_div_ps);
 
 #[inline(always)]
 fn select(mask: __m128, then: __m128, otherwise: __m128) -> Four {

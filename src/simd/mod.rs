@@ -12,6 +12,22 @@
 //! methods of [`eight::Eight`], which is private to this module: [`widest`] alone hands
 //! that type to a kernel, after it has asked the processor.
 
+/// Each operator of vectors is one instruction.
+#[cfg(target_arch = "x86_64")]
+macro_rules! operators {
+    ($vector:ident: $($trait:ident, $name:ident, $instruction:ident;)*) => {$(
+        impl $trait for $vector {
+            type Output = Self;
+
+            #[inline(always)]
+            fn $name(self, other: Self) -> Self {
+                // SAFETY: the processor has it, as the module says; no memory is touched.
+                Self(unsafe { $instruction(self.0, other.0) })
+            }
+        }
+    )*};
+}
+
 #[cfg(target_arch = "x86_64")]
 mod eight;
 #[cfg(target_arch = "x86_64")]
@@ -27,6 +43,10 @@ use std::ops::{Add, Div, Mul, Sub};
 pub(crate) use four::Four;
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) type Four = portable::Portable<4>;
+
+/// One number, for tests of what is computed with vectors.
+#[cfg(all(test, not(relay_loom)))]
+pub(crate) type One = portable::Portable<1>;
 
 /// Several numbers.
 pub(crate) trait Lanes:

@@ -7,6 +7,13 @@ use std::ops::{Add, Div, Mul, Sub};
 #[derive(Clone, Copy)]
 pub(crate) struct Portable<const MANY: usize>([f32; MANY]);
 
+#[cfg(test)]
+impl Portable<1> {
+    pub(crate) fn number(self) -> f32 {
+        self.0[0]
+    }
+}
+
 #[derive(Clone, Copy)]
 pub(crate) struct PortableBits<const MANY: usize>([u32; MANY]);
 

@@ -185,7 +185,7 @@ fn widest_axis(relays: &[Surveyed]) -> usize {
 #[cfg(all(test, not(relay_loom)))]
 mod tests {
     use super::*;
-    use crate::simd::{Four, Lanes, splats};
+    use crate::simd::{One, splats};
 
     fn surveyed(count: usize, is_located: impl Fn(usize) -> bool) -> Vec<Surveyed> {
         let mut rng = fastrand::Rng::with_seed(count as u64);
@@ -287,15 +287,10 @@ mod tests {
                         let square = (0..Coordinate::DIMENSIONS)
                             .map(|axis| (at.position()[axis] - from[axis]).powi(2));
                         let square = square.sum::<f32>() * 1.000_01;
-                        let lane = branch % Four::MANY;
-                        let of_lane = |lanes: Four| {
-                            let mut numbers = [0.0; Four::MANY];
-                            lanes.put(&mut numbers, 0);
-                            numbers[lane]
-                        };
-                        let first = branch - lane;
-                        assert!(of_lane(boxes.squares(&splats(&from), first)) <= square);
-                        assert!(of_lane(boxes.heights_from(first)) <= at.height());
+                        let least: One = boxes.squares(&splats(&from), branch);
+                        assert!(least.number() <= square);
+                        let least: One = boxes.heights_from(branch);
+                        assert!(least.number() <= at.height());
                     }
                     None => assert!(boxes.unlocated >> branch & 1 == 1),
                 }

@@ -279,8 +279,8 @@ impl Said {
         self.0 & lanes::FLAG != 0
     }
 
-    /// The ranks of the least that own leg, height and each of the ways of these terms,
-    /// times the penalty, come to: a lane for each.
+    /// The ranks of `(own leg + height + way) x penalty`, a lane for each of the
+    /// [ways](Terms::ways).
     pub(crate) fn joint(self, bins: Bins, terms: &Terms, height: f32) -> u64 {
         if self.merit() == 0 {
             return 0;

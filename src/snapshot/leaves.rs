@@ -3,7 +3,7 @@
 use crate::record::Handle;
 use crate::snapshot::bins::Bins;
 use crate::snapshot::geometry::Geometry;
-use crate::snapshot::lanes::best;
+use crate::snapshot::lanes::{Best, best};
 use crate::snapshot::leaf::{Class, Earliest, Greatest, Leaf, Said, Subject, Summary, Terms};
 use crate::snapshot::tree::{FANOUT, Join, Tree};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Once, Ordering, Padded, ZeroedSlice};
@@ -276,10 +276,10 @@ impl Leaves {
         }
     }
 
-    /// Whether any relay may be handed out, by what the root says.
+    /// What the root of the summaries says of the best relays.
     #[inline(always)]
-    pub(crate) fn has_any(&self) -> bool {
-        best(self.summaries.words(self.summaries.top(), 0)).merit > 0
+    pub(crate) fn root(&self) -> Best {
+        best(self.summaries.words(self.summaries.top(), 0))
     }
 
     /// What there is of relays that are left alone, once there was any.

@@ -80,8 +80,8 @@ pub(crate) enum Backlog {
     Light,
     /// Time for a merge, if there is a thread for it.
     Due,
-    /// Several times as many as the base, or that is small: registrants merge them if
-    /// there is no thread for it.
+    /// Several times as many as the base has, or the base is small: registrants merge
+    /// them if there is no thread for it.
     Heavy,
     /// Many of them have left again: registrants merge them if nothing else does.
     Overdue,

@@ -104,7 +104,7 @@ pub(crate) fn random_hasher() -> ahash::RandomState {
     ahash::RandomState::new()
 }
 
-/// A number that is not foreseen from outside this process.
+/// A number that cannot be predicted from outside this process.
 pub(crate) fn random_key() -> u64 {
     random_hasher().hash_one(0_u64)
 }
