@@ -6,7 +6,9 @@ use crate::snapshot::geometry::Geometry;
 use crate::snapshot::lanes::{Best, best};
 use crate::snapshot::leaf::{Class, Earliest, Greatest, Leaf, Said, Subject, Summary, Terms};
 use crate::snapshot::tree::{FANOUT, Join, Tree};
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Once, Ordering, Padded, ZeroedSlice};
+use crate::sync::{
+    AtomicBool, AtomicU32, AtomicU64, Once, Ordering, Padded, ZeroedSlice, prefetch,
+};
 use crate::time::Tick;
 
 /// What leaves are computed with, beside the records.
@@ -160,6 +162,12 @@ impl Leaves {
         self.entries[place]
             .compare_exchange(EMPTY, pack(handle), Ordering::Release, Ordering::Relaxed)
             .is_ok()
+    }
+
+    /// Prefetches what is at a place, and the words above it, which will change soon.
+    pub(super) fn prefetch(&self, place: usize) {
+        prefetch(&self.entries[place]);
+        self.summaries.prefetch(place);
     }
 
     /// Closes a place unless it is filled.

@@ -59,7 +59,16 @@ impl Run {
             return false;
         }
         extra.set_arrival(self.first.wrapping_add(claim as u32));
+        self.prefetch(claim as u32 + 1);
         self.leaves.put(self.place(claim as u32), arrival)
+    }
+
+    /// Prefetches the place of an arrival to come, which is most often far from that of
+    /// the one before.
+    fn prefetch(&self, claim: u32) {
+        if claim < self.capacity {
+            self.leaves.prefetch(self.place(claim));
+        }
     }
 
     fn is_finished(&self, claimed: u64) -> bool {

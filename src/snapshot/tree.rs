@@ -33,7 +33,7 @@
 //! sees less is impossible. It must not stop where a word needs no
 //! change: another thread may have set that word and not the one above it yet.
 
-use crate::sync::{AtomicU64, Ordering, Zeroable, ZeroedSlice};
+use crate::sync::{AtomicU64, Ordering, Zeroable, ZeroedSlice, prefetch};
 use std::marker::PhantomData;
 
 /// Words in a node: as many as two cache lines hold.
@@ -116,6 +116,18 @@ impl<J: Join> Tree<J> {
     #[inline(always)]
     fn word(&self, level: usize, at: usize) -> &AtomicU64 {
         &self.levels[level][at / FANOUT].0[at % FANOUT]
+    }
+
+    /// Prefetches a leaf and its siblings, and those of the word above, which are read
+    /// when the leaf changes. The levels above are few words.
+    pub(crate) fn prefetch(&self, leaf: usize) {
+        let mut at = leaf;
+        for level in self.levels.iter().take(2) {
+            at /= FANOUT;
+            let Node(words) = &level[at];
+            prefetch(&words[0]);
+            prefetch(&words[FANOUT / 2]);
+        }
     }
 
     /// The fields of a leaf.
