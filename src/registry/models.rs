@@ -550,6 +550,22 @@ fn of_two_that_wake_a_relay_one_gets_the_trial() {
     });
 }
 
+/// A relay whose ban has ended is found by both of two threads, whichever of them makes
+/// it available and whatever the other one is at.
+#[test]
+fn of_two_that_wake_a_relay_both_find_it_after_a_ban() {
+    check(1, || {
+        let (clock, registry) = registry_of_two();
+        (UNBANNED.prepare)(&registry);
+        pass(&clock, &registry);
+        let (one, other) = (registry.clone(), registry.clone());
+        at_once(
+            move || assert!(is_found(&one)),
+            move || assert!(is_found(&other)),
+        );
+    });
+}
+
 /// A relay whose back-off has ended is found, also where the order of relays is
 /// replaced during the call.
 #[test]
