@@ -71,13 +71,6 @@ impl Lifecycle {
         Self(self.0 & !PENDING)
     }
 
-    /// The same record with a deadline that is a tick earlier; the first tick is the
-    /// earliest deadline.
-    pub(crate) fn with_earlier_deadline(self) -> Self {
-        let Tick(deadline) = self.deadline();
-        Self(self.0 & !DEADLINE_MASK | deadline.saturating_sub(1).max(1))
-    }
-
     /// The same record, dead, but still counted.
     pub(crate) fn departing(self) -> Self {
         Self(self.0 & !DEADLINE_MASK | PENDING)

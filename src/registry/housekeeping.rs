@@ -65,7 +65,7 @@ impl Core {
     }
 
     /// Makes all that is due at `tick` depart; how many did.
-    fn sweep(&self, wheel: &mut Wheel, tick: Tick) -> usize {
+    pub(super) fn sweep(&self, wheel: &mut Wheel, tick: Tick) -> usize {
         // A keeper that was held up goes on from where others have got to.
         let tick = tick.max(wheel.now());
         let none_in_flight = self.none_in_flight();

@@ -116,14 +116,6 @@ const COME_NEARER: Way = Way {
     options: || FindOptions::new().max_latency(LIMIT),
 };
 
-/// Two threads of which neither has to wait for the other: one preemption is enough
-/// for all of the one to come between two steps of the other.
-fn at_once(one: impl FnOnce() + Send + 'static, other: impl FnOnce() + Send + 'static) {
-    let (one, other) = (thread::spawn(one), thread::spawn(other));
-    one.join().unwrap();
-    other.join().unwrap();
-}
-
 /// A thread that sees that a relay is available finds it.
 fn what_is_seen_is_found(way: Way) {
     check(1, move || {
