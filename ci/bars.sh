@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Measures this crate beside its peers and itself, and judges every bar that
-# BENCHMARKS.md names: prints a row each with the bar, the figure and `met` or
-# `missed`. Fails when one is missed. All figures are ratios of one run, but the
-# machine should be left alone meanwhile. Takes some 20 minutes, and more to
-# build the peers.
+# BENCHMARKS.md names: prints a row each with the bar, the figure and `met`,
+# `missed` or `recorded`. Fails when one is missed. All but three figures are ratios
+# of one run, but the machine should be left alone meanwhile. Takes some eight
+# minutes, and more to build the peers.
 #
 #   ci/bars.sh             measures and judges
 #   ci/bars.sh --write     also writes the tables of BENCHMARKS.md and the plot

@@ -148,7 +148,7 @@
 //!   within 1.2 times the best, a tenth beyond 2.
 //! - Legs that are estimated are off by some 7 % at the median, and by a third at the
 //!   worst tenth. The more relays there are to choose from, the more that counts: with
-//!   240 relays instead of 49, paths are within 1.10 and 1.37 times the best instead of
+//!   240 relays instead of 49, paths are within 1.11 and 1.38 times the best instead of
 //!   1.07 and 1.27.
 //! - Scores are compared by rank, in steps of 1/32 (of 1/512 where at most 64 relays
 //!   are merged), and relays of one rank count as equal.

@@ -61,11 +61,11 @@ fn four_by_four(node: &Node, bins: Bins, key: impl Fn(Figures<Four>) -> Four) ->
     keys
 }
 
-/// One of the best relays by the summaries, each as likely as any other; `None`
-/// where it is not that simple.
+/// One of the best relays by the summaries, in the long run each as likely as any other;
+/// `None` where it is not that simple.
 ///
 /// Of many that are equal, a thread draws for some calls from the same branch of the
-/// tree, so that these few hundred stay in its caches.
+/// tree, so that these 256 stay in its caches.
 #[inline(always)]
 pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
     let base = &snapshot.base.leaves;
@@ -99,7 +99,7 @@ pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
     part.at(node)
 }
 
-/// So many levels are drawn anew by each call.
+/// The lowest levels, in which each call draws anew.
 const DRAWN: usize = 2;
 
 /// What the best score is no lower than.
