@@ -242,17 +242,27 @@ impl Record {
 
     /// The lifecycle word, for a summary of the relay at `tick`.
     ///
-    /// A summary leaves out a relay that is past its deadline. A renewal that read an
-    /// earlier tick must not bring it back unseen, so the word of such a relay is touched:
-    /// of this and the renewal's swap, one is the later. Either the renewal is seen here,
-    /// or it goes on to see the tick that summaries are of, and brings them up to date.
+    /// A summary leaves out a relay that is past its deadline. So that no renewal that
+    /// read an earlier tick brings it back unseen, the deadline of such a relay is moved
+    /// back: the compare-and-swap of that renewal fails, or comes before this one and is
+    /// seen here. (To touch the word would do for what is so after both. But between the
+    /// renewal and its look at the summaries the relay would be live, and left out.)
     pub(crate) fn lifecycle_at(&self, tick: Tick) -> Lifecycle {
-        let word = self.lifecycle();
-        if !word.is_live() || word.is_live_at(tick) {
-            return word;
+        let mut word = self.lifecycle();
+        while word.is_live() && !word.is_live_at(tick) {
+            let earlier = word.with_earlier_deadline();
+            // AcqRel: what a renewal before this did is seen.
+            match self.lifecycle.compare_exchange(
+                word.bits(),
+                earlier.bits(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return earlier,
+                Err(current) => word = Lifecycle::from_bits(current),
+            }
         }
-        // AcqRel: that is all that it is for.
-        Lifecycle::from_bits(self.lifecycle.fetch_add(0, Ordering::AcqRel))
+        word
     }
 
     /// Whether the record is in this life, so that whatever was read of it since it

@@ -270,10 +270,14 @@ impl View {
     /// What no leg is shorter than, to the relays in each of some boxes.
     #[inline(always)]
     fn least_legs<L: Lanes>(&self, boxes: &Boxes, assumed: f32) -> LeastLegs {
-        let mut least = LeastLegs::of([assumed; Places::MANY]);
         let Some(place) = &self.place else {
-            return least;
+            // The height of a relay is no part of what is assumed.
+            return LeastLegs {
+                legs: [assumed; Places::MANY],
+                ways: [f32::NEG_INFINITY; Places::MANY],
+            };
         };
+        let mut least = LeastLegs::of([assumed; Places::MANY]);
         let from = splats(&place.centre().position());
         let farthest = L::splat(self.farthest_micros as f32);
         for at in (0..Places::MANY).step_by(L::MANY) {

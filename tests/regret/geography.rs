@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// Measurements of each relay by peers, enough for its position to be used.
 const WITNESSES: usize = 24;
+/// No relay has this number.
+const UNKNOWN: u32 = u32::MAX;
 /// The side of the cube that all live in, in microseconds.
 const SIDE: f32 = 100_000.0;
 
@@ -24,6 +26,8 @@ pub enum Views {
     Both,
     /// Both of the target, and the coordinate of a requester elsewhere.
     Pair,
+    /// Of the target, its round trip to a relay that this registry does not know.
+    Nowhere,
 }
 
 impl Views {
@@ -96,6 +100,7 @@ impl Geography {
             Views::Pair => options
                 .target_view(self.nearest(target).coordinate(target))
                 .requester_view(PeerView::new().coordinate(requester)),
+            Views::Nowhere => options.target_view(published([(UNKNOWN, ms(10))])),
         }
     }
 

@@ -110,6 +110,25 @@ fn the_first_call_for_a_pair_finds_the_best_path() {
     report.assert_met();
 }
 
+/// The bounds by joint figures once counted the height of a relay, which is no part of the leg that
+/// is assumed then.
+#[test]
+fn towards_a_target_of_which_nothing_is_known_the_best_path_is_handed_out() {
+    let mut report = Report::new(PAIR);
+    for relays in [65, 257, 1_000] {
+        let mut regrets = Regrets::default();
+        for seed in 0..4 {
+            let mut geography = Geography::new(relays, 8, seed);
+            let questions = geography.questions(Views::Nowhere, Targets::Anywhere, 1);
+            regrets.extend(geography.scene.measure(&questions, 8));
+            geography.scene.load_from_elsewhere(0.6);
+            regrets.extend(geography.scene.measure(&questions, 8));
+        }
+        report.add("nowhere", relays, &regrets);
+    }
+    report.assert_met();
+}
+
 /// The bar is met by questions that admit some of the relays only.
 #[track_caller]
 fn assert_met_with(what: &str, narrowed: impl Fn(&Scene, Question) -> Question) {

@@ -348,3 +348,27 @@ fn a_relay_that_is_renewed_beside_a_find_is_found() {
         assert_eq!(registry.is_relay(&id(1)), is_found(&registry));
     });
 }
+
+/// The same, where a renewal that read an earlier tick is held up: a caller to which the
+/// relay is registered finds it.
+#[test]
+fn a_relay_that_is_renewed_after_it_was_left_out_is_found() {
+    check(2, || {
+        let (clock, registry) = registry();
+        pass(&clock, &registry);
+        register(&registry, 1).unwrap();
+        clock.advance(TTL / 2);
+        let (one, other) = (registry.clone(), registry.clone());
+        let renewing = thread::spawn(move || {
+            assert!(register(&one, 1).is_ok());
+        });
+        let finding = thread::spawn(move || {
+            pass(&clock, &other);
+            let _ = is_found(&other);
+        });
+        finding.join().unwrap();
+        assert!(!registry.is_relay(&id(1)) || is_found(&registry));
+        renewing.join().unwrap();
+        assert_eq!(registry.is_relay(&id(1)), is_found(&registry));
+    });
+}
