@@ -265,7 +265,7 @@ MUTANTS = [
      "a_relay_that_is_renewed_after_it_was_left_out_is_found at its bound"),
     ("joint bound for a target that is nowhere", "src/select/legs.rs",
      "ways: [f32::NEG_INFINITY; Places::MANY],", "ways: [assumed; Places::MANY],",
-     "regret::pairs::towards_a_target_of_which_nothing_is_known_the_best_path_is_handed_out"),
+     "semantics::positions::a_relay_behind_a_slow_link_is_as_near_as_assumed_to_a_target_without_a_place"),
     ("lease by the capacity beside the load", "src/table/found.rs",
      "take_lease(self.announcement(word).capacity)", "take_lease(self.record.load().capacity())",
      "a_raised_capacity_is_leased_as_soon_as_it_is_seen"),

@@ -188,18 +188,20 @@ impl Core {
         let departures = self.counters.departures();
         let assumed_rtt_micros = self.settings.assumed_rtt_micros;
         // With the survey the atlas is let go of, before anything is sorted.
-        self.table.merge(merger, &epoch::pin(), move |record| {
-            // What is past its deadline stays until it departs: another thread may
-            // be renewing it.
-            let stays = !record.lifecycle().is_over();
-            stays.then(|| Surveyed {
-                relay: record.handle(),
-                own_micros: record.rtt_micros().unwrap_or(assumed_rtt_micros),
-                position: atlas
-                    .as_ref()
-                    .and_then(|atlas| atlas.position(&record.identity()).copied()),
-            })
-        });
+        self.table
+            .merge(merger, &epoch::pin(), move |relay, record| {
+                // What is past its deadline stays until it departs: another thread may
+                // be renewing it.
+                let stays = !record.lifecycle().is_over();
+                stays.then(|| Surveyed {
+                    // Of this life, even if the record has ended it by now.
+                    relay,
+                    own_micros: record.rtt_micros().unwrap_or(assumed_rtt_micros),
+                    position: atlas
+                        .as_ref()
+                        .and_then(|atlas| atlas.position(&record.identity()).copied()),
+                })
+            });
         self.last_sort.note(departures, elapsed_nanos, begun);
     }
 

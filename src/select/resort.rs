@@ -69,8 +69,9 @@ impl Guide for LastResort<'_, '_> {
         let Some(record) = self.look.resolve(part, place) else {
             return;
         };
-        let Ok(worth) = self.look.criteria.judge_as_last_resort(&record) else {
-            return;
+        let worth = match self.look.criteria.judge_as_last_resort(&record) {
+            Ok(worth) => worth,
+            Err(rejection) => return self.look.mend(&record, rejection),
         };
         let candidate = Candidate::last_resort(record, worth);
         let now = self.look.criteria.tick;

@@ -192,7 +192,7 @@ impl<'g> Look<'g> {
 
     /// Brings the summary of a relay in line that is available to no caller.
     #[cold]
-    fn mend(&self, record: &RecordRef<'g>, rejection: Rejection) {
+    pub(crate) fn mend(&self, record: &RecordRef<'g>, rejection: Rejection) {
         match rejection {
             Rejection::Excluded | Rejection::TooFar | Rejection::Unmeasured => return,
             Rejection::Departed => self

@@ -308,10 +308,10 @@ impl Table {
         &'g self,
         merger: &mut Merger,
         guard: &'g Guard,
-        survey: impl FnMut(RecordRef<'g>) -> Option<Surveyed>,
+        survey: impl FnMut(Handle, RecordRef<'g>) -> Option<Surveyed>,
     ) {
         let mut survey = survey;
-        let survey = |relay| survey(self.resolve(relay, guard)?);
+        let survey = |relay| survey(relay, self.resolve(relay, guard)?);
         let publication = &self.store.publication;
         publication.merge(merger, guard, survey, |relay| self.subject(relay));
     }

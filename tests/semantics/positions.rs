@@ -118,6 +118,39 @@ fn a_relay_without_a_place_is_found_beside_far_ones_that_are_published() {
     }
 }
 
+/// Nor does the height of a relay count where the target has no place: the leg is assumed.
+#[test]
+fn a_relay_behind_a_slow_link_is_as_near_as_assumed_to_a_target_without_a_place() {
+    const NEAR: u32 = 5;
+    let world = world_of(32);
+    let at = |x: f32, y: f32, height: f32| {
+        Coordinate::new(place(x, y).position(), height, 0.0, 0.05).expect("a sane coordinate")
+    };
+    for n in 0..32 {
+        let x = if n < 16 { 500.0 } else { 0.0 } + n as f32;
+        let relay = at(x, 0.0, if n == NEAR { 20_000.0 } else { 1_000.0 });
+        world.join(n);
+        for round in 0..150 {
+            // All around it: it is nearer in no direction, so behind a slow link.
+            let (sin, cos) = (round as f32).sin_cos();
+            let peer = at(x + 40.0 * cos, 40.0 * sin, 10_000.0);
+            let view = published([(n, peer.rtt_to(&relay))]).coordinate(peer);
+            world.learn(&stranger(), &view);
+        }
+        let rtt = match n {
+            NEAR => 5,
+            0..16 => 90,
+            _ => 10,
+        };
+        world.measure(n, ms(rtt));
+    }
+    world.maintain();
+    let height = world.relay_coordinate(&id(NEAR)).expect("learned").height();
+    assert!(height > 10_000.0, "{height}");
+    let unknown = published([(1_000, ms(10))]);
+    assert_eq!(world.found_with(&towards(unknown)), Some(NEAR));
+}
+
 /// A published relay without a place says nothing of how near those with one are.
 #[test]
 fn a_far_relay_without_a_place_hides_no_near_one() {
