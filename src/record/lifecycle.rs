@@ -71,9 +71,9 @@ impl Lifecycle {
         Self(self.0 & !PENDING)
     }
 
-    /// The same record with a deadline that is a tick earlier. The first tick stays: it is
-    /// the deadline of a relay alone that is registered in the instant in which its
-    /// registry is built, for a single tick.
+    /// The same record with a deadline that is a tick earlier; a deadline at the first tick
+    /// stays. Only a relay that is registered in the instant in which its registry is
+    /// built, for a single tick, has that one.
     pub(crate) fn with_earlier_deadline(self) -> Self {
         let Tick(deadline) = self.deadline();
         Self(self.0 & !DEADLINE_MASK | deadline.saturating_sub(1).max(1))

@@ -110,8 +110,7 @@ fn the_first_call_for_a_pair_finds_the_best_path() {
     report.assert_met();
 }
 
-/// The bounds by joint figures once counted the height of a relay, which is no part of the leg that
-/// is assumed then.
+/// The leg to it is what is assumed, for all relays alike.
 #[test]
 fn towards_a_target_of_which_nothing_is_known_the_best_path_is_handed_out() {
     let mut report = Report::new(PAIR);

@@ -116,22 +116,27 @@ const COME_NEARER: Way = Way {
     options: || FindOptions::new().max_latency(LIMIT),
 };
 
+/// Makes a relay available, beside a thread that finds it if it sees that it is.
+fn change_beside_a_look(way: Way, registry: &Registry, lease: Option<Lease>) {
+    let (one, other) = (registry.clone(), registry.clone());
+    let change = move || {
+        (way.change)(&one, lease);
+        crossing();
+    };
+    let look = move || {
+        crossing();
+        assert!(!(way.is_seen)(&other) || way.finds(&other));
+    };
+    at_once(change, look);
+}
+
 /// A thread that sees that a relay is available finds it.
 fn what_is_seen_is_found(way: Way) {
     check(1, move || {
         let (_, registry) = registry_of_two();
         let lease = (way.prepare)(&registry);
         assert!(!way.finds(&registry));
-        let (one, other) = (registry.clone(), registry.clone());
-        let change = move || {
-            (way.change)(&one, lease);
-            crossing();
-        };
-        let look = move || {
-            crossing();
-            assert!(!(way.is_seen)(&other) || way.finds(&other));
-        };
-        at_once(change, look);
+        change_beside_a_look(way, &registry, lease);
         assert!(way.finds(&registry));
     });
 }
@@ -209,17 +214,8 @@ fn a_relay_whose_ban_was_lifted_is_found_beside_a_merge() {
 fn a_relay_that_was_used_with_success_is_found() {
     check(1, || {
         let (_, registry) = registry_of_two();
-        (SUCCEEDED.prepare)(&registry);
-        let (one, other) = (registry.clone(), registry.clone());
-        let change = move || {
-            (SUCCEEDED.change)(&one, None);
-            crossing();
-        };
-        let look = move || {
-            crossing();
-            assert!(!(SUCCEEDED.is_seen)(&other) || SUCCEEDED.finds(&other));
-        };
-        at_once(change, look);
+        let lease = (SUCCEEDED.prepare)(&registry);
+        change_beside_a_look(SUCCEEDED, &registry, lease);
         assert!(registry.report_success(&id(1)) && is_found(&registry));
     });
 }
