@@ -236,14 +236,17 @@ def of_group(figures, group):
 
 
 def machine():
+    # Clouds call processors of several generations by one name.
     with open("/proc/cpuinfo") as file:
-        cpu = re.search(r"model name\s*: (.*)", file.read())
+        said = dict(re.findall(r"^([^:\n]*\S)\s*: (.*)$", file.read(), re.MULTILINE))
     with open("benches/peers/Cargo.lock") as file:
         versions = dict(re.findall(r'name = "([^"]+)"\nversion = "([^"]+)"', file.read()))
     peers = "papaya dashmap scc flurry moka tower pingora-load-balancing arc-swap ahash".split()
     rustc = subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=True)
     cores = subprocess.run(["nproc"], capture_output=True, text=True, check=True).stdout.strip()
-    name = cpu.group(1) if cpu else platform.machine()
+    name = said.get("model name", platform.machine())
+    if "cpu family" in said:
+        name += f" (family {said['cpu family']}, model {said['model']})"
     listed = ", ".join(f"{peer} {versions[peer]}" for peer in peers if peer in versions)
     return f"{name}, {cores} cores, {rustc.stdout.strip()}; {listed}."
 

@@ -79,7 +79,7 @@ MUTANTS = [
      "the_last_unit_of_a_record_is_taken_once"),
     ("lease taken by a store", "src/record/mod.rs",
      "self.update_load(|load| load.with_lease(capacity))",
-     "self.load().with_lease(capacity).inspect(|load| self.load.store(load.bits(), Ordering::Release))",
+     "{ let was = self.load(); was.with_lease(capacity).inspect(|load| self.load.store(load.bits(), Ordering::Release)).map(|load| (was, load)) }",
      "the_last_unit_of_a_record_is_taken_once"),
     ("lease on a closed record", "src/record/load.rs",
      "        if self.is_closed() {\n            Some(Refusal::Closed)\n        } else if",
