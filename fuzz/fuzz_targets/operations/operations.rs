@@ -218,7 +218,10 @@ impl Address {
 
     /// Whether it means nothing to strangers.
     pub fn is_private(self) -> bool {
-        matches!(self, Self::Private(_) | Self::Loopback(_) | Self::Documentation(_))
+        matches!(
+            self,
+            Self::Private(_) | Self::Loopback(_) | Self::Documentation(_)
+        )
     }
 }
 
