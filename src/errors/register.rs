@@ -42,7 +42,7 @@ pub enum RegisterError {
         /// What was asked for.
         ttl: Duration,
     },
-    /// The latency is 0 or above [`MAX_RTT`]. Leave it unset if it is unknown.
+    /// The latency is above [`MAX_RTT`]. Leave it unset if it is unknown.
     #[non_exhaustive]
     InvalidLatency {
         /// What was declared.
@@ -86,10 +86,9 @@ impl fmt::Display for RegisterError {
                 f,
                 "the TTL is {ttl:?}, which is under one tick or beyond what ticks can count"
             ),
-            Self::InvalidLatency { latency } => write!(
-                f,
-                "the latency is {latency:?}, not above zero and up to {MAX_RTT:?}"
-            ),
+            Self::InvalidLatency { latency } => {
+                write!(f, "the latency is {latency:?}, above {MAX_RTT:?}")
+            }
             Self::Backlogged {
                 awaiting_reclamation,
             } => write!(
@@ -160,7 +159,7 @@ mod tests {
                 RegisterError::InvalidLatency {
                     latency: Duration::from_secs(11),
                 },
-                "the latency is 11s, not above zero and up to 10s",
+                "the latency is 11s, above 10s",
             ),
             (
                 RegisterError::Backlogged {

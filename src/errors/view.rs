@@ -9,7 +9,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PeerViewError {
-    /// The round trip is 0 or above [`MAX_RTT`]. Leave the relay out.
+    /// The round trip is above [`MAX_RTT`]. Leave the relay out.
     #[non_exhaustive]
     InvalidRtt {
         /// What was given.
@@ -23,10 +23,7 @@ impl fmt::Display for PeerViewError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidRtt { rtt } => {
-                write!(
-                    f,
-                    "the RTT is {rtt:?}, not above zero and up to {MAX_RTT:?}"
-                )
+                write!(f, "the RTT is {rtt:?}, above {MAX_RTT:?}")
             }
             Self::Full => f.write_str("the view holds three relays already"),
         }
@@ -44,7 +41,7 @@ mod tests {
         let rtt = Duration::from_secs(11);
         assert_eq!(
             PeerViewError::InvalidRtt { rtt }.to_string(),
-            "the RTT is 11s, not above zero and up to 10s"
+            "the RTT is 11s, above 10s"
         );
         assert_eq!(
             PeerViewError::Full.to_string(),

@@ -216,8 +216,9 @@ impl RegistryBuilder {
         if !(0.0..=1.0).contains(&self.max_ejected) {
             return Err(BuildError::InvalidMaxEjected);
         }
-        let assumed_rtt_micros =
-            sane_micros(assumed_rtt).ok_or(BuildError::InvalidAssumedRtt { assumed_rtt })?;
+        let assumed_rtt_micros = sane_micros(assumed_rtt)
+            .filter(|_| !assumed_rtt.is_zero())
+            .ok_or(BuildError::InvalidAssumedRtt { assumed_rtt })?;
         let own = self.own()?;
         Ok(Settings {
             ttl,

@@ -331,7 +331,7 @@ pub(super) fn check_reachable(
 ) -> Result<(), RegisterError> {
     match nat {
         Some(nat) if !nat.can_relay() => Err(RegisterError::NotReachable { nat }),
-        Some(nat @ NatType::PublicIp) if endpoint.is_private_address() => {
+        Some(nat @ NatType::PublicIp) if !endpoint.is_public() => {
             Err(RegisterError::NotReachable { nat })
         }
         _ => Ok(()),

@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 
 impl Registry {
     /// Takes in a round-trip time measured from here; false, and nothing
-    /// changed, if the relay is not held or the value is zero or above
-    /// [`MAX_RTT`](crate::MAX_RTT).
+    /// changed, if the relay is not held or the value is above
+    /// [`MAX_RTT`](crate::MAX_RTT). Zero counts as one microsecond.
     ///
     /// What counts is the least of the last five minutes. A call that starts after
     /// this has returned chooses by it; the next housekeeping pass sorts by it.

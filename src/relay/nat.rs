@@ -21,7 +21,8 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NatType {
-    /// No translation: the peer holds a public address itself.
+    /// No translation: the peer holds a public address itself. A relay that says so is
+    /// refused at an address or a name that [`AddressPolicy::PublicOnly`] refuses.
     PublicIp,
     /// One mapping for all, open to anyone who knows it.
     FullCone,
@@ -98,8 +99,9 @@ impl Error for NatTypeError {}
 
 /// Which endpoints a registry admits.
 ///
-/// Port 0 and addresses that name no single host (unspecified, multicast,
-/// broadcast) are refused under either policy.
+/// Port 0, addresses that name no single host (unspecified, multicast, broadcast) and
+/// link-local IPv6 addresses, which cannot be dialled without a zone, are refused under
+/// either policy.
 ///
 /// A name is judged as a name. What it resolves to is known only to whoever
 /// dials it, who must apply the policy again to that address.
@@ -111,10 +113,14 @@ pub enum AddressPolicy {
     Any,
     /// Only addresses reachable across the internet, as the IANA
     /// special-purpose address registries (RFC 6890) have it, and names that
-    /// are not confined to a host or a site: for relays that strangers name.
+    /// can lead anybody to the same host: for relays that strangers name.
     ///
-    /// Addresses that wrap an IPv4 address (NAT64, 6to4, Teredo) are refused
-    /// too, lest they smuggle in a private one.
+    /// Of what IANA calls globally reachable, blocks for anycast are refused: they lead
+    /// to the nearest server of some service, such as AS112, and to no particular relay.
+    /// An address for NAT64 (`64:ff9b::/96`) is judged as the IPv4 address in it; those of
+    /// 6to4 and Teredo are refused. So are names of a single label, with an underscore,
+    /// and in special-use domains (RFC 6761): `.alt`, `.arpa`, `.internal`,
+    /// `.invalid`, `.local`, `.localhost`, `.onion` and `.test`.
     PublicOnly,
 }
 

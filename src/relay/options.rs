@@ -53,9 +53,9 @@ impl RegisterOptions {
         self
     }
 
-    /// The round trip to the relay, as far as it is known beforehand: above
-    /// zero, up to [`MAX_RTT`](crate::MAX_RTT). It is kept to the microsecond
-    /// and counts until the first measurement.
+    /// The round trip to the relay, as far as it is known beforehand: up to
+    /// [`MAX_RTT`](crate::MAX_RTT). It is kept to the microsecond, zero as one, and
+    /// counts until the first measurement.
     ///
     /// It must come from this node, such as a probe or an earlier run: never
     /// pass on a relay's own word, for the nearest are chosen. By default the

@@ -196,7 +196,7 @@ impl Coordinate {
 
     /// The estimated round trip between here and a node of which no coordinate
     /// is known, only its round trips to some `landmarks` near it. `None`
-    /// without any, or where one is zero or above [`MAX_RTT`](crate::MAX_RTT).
+    /// without any, or where one is above [`MAX_RTT`](crate::MAX_RTT).
     ///
     /// The landmarks must be the nearest to the node of those among which this
     /// place would be: nothing else is nearer than they. See the table in the

@@ -34,13 +34,13 @@ use std::time::Duration;
 /// [`MAX_RTT`] in microseconds. Whole numbers up to here are exact in `f32`.
 const MAX_MICROS: f32 = MAX_RTT.as_secs() as f32 * 1e6;
 
-/// A round-trip time in whole microseconds, rounded up; `None` for zero, which
-/// nothing measured, and for anything above [`MAX_RTT`].
+/// A round-trip time in whole microseconds, rounded up, at least one: a clock may be too
+/// coarse to see a short one. `None` for anything above [`MAX_RTT`].
 pub(crate) fn sane_micros(rtt: Duration) -> Option<u32> {
-    if rtt.is_zero() || rtt > MAX_RTT {
+    if rtt > MAX_RTT {
         return None;
     }
-    u32::try_from(rtt.as_nanos().div_ceil(1_000)).ok()
+    u32::try_from(rtt.as_nanos().div_ceil(1_000).max(1)).ok()
 }
 
 /// The whole microseconds within a bound.
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn only_sane_values_are_taken_to_the_microsecond() {
-        assert_eq!(sane_micros(Duration::ZERO), None);
+        assert_eq!(sane_micros(Duration::ZERO), Some(1));
         assert_eq!(sane_micros(Duration::from_nanos(1)), Some(1));
         assert_eq!(sane_micros(Duration::from_nanos(1_001)), Some(2));
         assert_eq!(sane_micros(MAX_RTT), Some(10_000_000));

@@ -243,10 +243,9 @@ mod tests {
     fn what_nothing_measured_is_refused() {
         let mut node = settled(30_000.0);
         let before = node.coordinate();
-        for rtt in [Duration::ZERO, MAX_RTT + Duration::from_nanos(1)] {
-            let refused = node.observe(&at(0.0), rtt);
-            assert_eq!(refused, Err(ObserveError::InvalidRtt { rtt }));
-        }
+        let rtt = MAX_RTT + Duration::from_nanos(1);
+        let refused = node.observe(&at(0.0), rtt);
+        assert_eq!(refused, Err(ObserveError::InvalidRtt { rtt }));
         assert_eq!(node.coordinate(), before);
     }
 

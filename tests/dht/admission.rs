@@ -35,7 +35,7 @@ fn private_addresses_and_names_are_for_those_who_ask_for_them() {
     for (n, endpoint, reason) in [
         (1, "127.0.0.1:1", Refused::PrivateAddress),
         (2, "10.1.2.3:1", Refused::PrivateAddress),
-        (3, "[fe80::1]:1", Refused::PrivateAddress),
+        (3, "[fd00::1]:1", Refused::PrivateAddress),
         (4, "relay.example.org:1", Refused::Name),
     ] {
         let record = world.says(n, endpoint);

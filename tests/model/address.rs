@@ -17,6 +17,7 @@ pub enum AddressFault {
     Unspecified,
     Multicast,
     Broadcast,
+    LinkLocal,
     NotPublic,
 }
 
@@ -52,6 +53,7 @@ pub(super) fn address_fault(endpoint: &impl Address, public_only: bool) -> Optio
         ip if ip.is_unspecified() => Some(AddressFault::Unspecified),
         ip if ip.is_multicast() => Some(AddressFault::Multicast),
         IpAddr::V4(Ipv4Addr::BROADCAST) => Some(AddressFault::Broadcast),
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => Some(AddressFault::LinkLocal),
         ip if public_only && !is_public(ip) => Some(AddressFault::NotPublic),
         _ => None,
     }
@@ -66,6 +68,13 @@ fn is_public(ip: IpAddr) -> bool {
 
 fn is_public_v4(ip: Ipv4Addr) -> bool {
     let [a, b, c, _] = ip.octets();
+    // AS112, twice; multicast tunnels; 6to4 relays.
+    let anycast = [
+        (192, 31, 196),
+        (192, 175, 48),
+        (192, 52, 193),
+        (192, 88, 99),
+    ];
     let shared = a == 100 && (64..128).contains(&b);
     let benchmarking = a == 198 && (18..20).contains(&b);
     let protocol = (a, b, c) == (192, 0, 0);
@@ -77,6 +86,7 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
         || shared
         || benchmarking
         || protocol
+        || anycast.contains(&(a, b, c))
         || reserved)
 }
 

@@ -475,9 +475,9 @@ fn nanoseconds(total: u128) -> Duration {
 }
 
 fn is_sane(rtt: Duration) -> bool {
-    !rtt.is_zero() && rtt <= RTT_CEILING
+    rtt <= RTT_CEILING
 }
 
 fn whole_micros(rtt: Duration) -> u64 {
-    rtt.as_nanos().div_ceil(1_000) as u64
+    (rtt.as_nanos().div_ceil(1_000) as u64).max(1)
 }

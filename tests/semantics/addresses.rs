@@ -7,7 +7,7 @@ use relay_registry::{
 };
 use std::net::SocketAddr;
 
-const PRIVATE: [&str; 12] = [
+const NOT_PUBLIC: [&str; 19] = [
     "10.1.2.3:4000",
     "172.16.0.1:4000",
     "172.31.255.254:4000",
@@ -18,8 +18,17 @@ const PRIVATE: [&str; 12] = [
     "[::1]:4000",
     "[fc00::1]:4000",
     "[fd12:3456::1]:4000",
-    "[fe80::1]:4000",
     "[::ffff:192.168.1.1]:4000",
+    // Reserved, of a protocol, for benchmarks and for documentation.
+    "0.1.2.3:4000",
+    "240.0.0.1:4000",
+    "192.0.0.4:4000",
+    "198.18.0.1:4000",
+    "203.0.113.7:4000",
+    "[2001:db8::1]:4000",
+    // With a private address within, and servers of other services.
+    "[2002:a00:1::1]:4000",
+    "192.31.196.1:4000",
 ];
 
 const PUBLIC: [&str; 8] = [
@@ -31,6 +40,19 @@ const PUBLIC: [&str; 8] = [
     "11.0.0.1:65535",
     "[2620:fe::fe]:4000",
     "[::ffff:9.9.9.9]:1",
+];
+
+const NOT_PUBLIC_NAMES: [&str; 10] = [
+    "relay:4000",
+    "localhost:4000",
+    "printer.local:4000",
+    "nas.home.arpa:4000",
+    "relay.internal:4000",
+    "relay.onion:4000",
+    "relay.test:4000",
+    "relay.invalid:4000",
+    "relay.alt:4000",
+    "_relay.example.net:4000",
 ];
 
 const NAMED: [&str; 4] = [
@@ -87,6 +109,9 @@ fn s10_addresses_no_one_can_be_reached_at_are_always_refused() {
         for address in ["255.255.255.255:4000", "[::ffff:255.255.255.255]:4000"] {
             assert_is!(fault(&world, address), Some(EndpointError::Broadcast));
         }
+        for address in ["[fe80::1]:4000", "[febf:ffff::1]:4000"] {
+            assert_is!(fault(&world, address), Some(EndpointError::LinkLocal));
+        }
         assert_eq!(world.relay_count(), 0);
     }
 }
@@ -95,7 +120,7 @@ fn s10_addresses_no_one_can_be_reached_at_are_always_refused() {
 fn s10_any_is_the_default_and_admits_private_and_loopback_addresses() {
     assert_eq!(AddressPolicy::default(), AddressPolicy::Any);
     let world = world();
-    for address in PRIVATE.iter().chain(&PUBLIC) {
+    for address in NOT_PUBLIC.iter().chain(&PUBLIC) {
         assert_is!(fault(&world, address), None);
     }
 }
@@ -103,7 +128,7 @@ fn s10_any_is_the_default_and_admits_private_and_loopback_addresses() {
 #[test]
 fn s10_public_only_admits_public_addresses_only() {
     let world = public_only();
-    for address in PRIVATE {
+    for address in NOT_PUBLIC {
         assert_is!(fault(&world, address), Some(EndpointError::NotPublic));
     }
     for address in PUBLIC {
@@ -154,7 +179,7 @@ fn s10_malformed_names_are_refused_before_they_get_to_a_registry() {
         Endpoint::from_name(&long_name, 1),
         Err(EndpointError::NameTooLong { .. })
     );
-    for name in ["a b", "a_b.example", "a/b", "b\u{fc}cher.example", "a\0b"] {
+    for name in ["a b", "a+b.example", "a/b", "b\u{fc}cher.example", "a\0b"] {
         assert_is!(
             Endpoint::from_name(name, 1),
             Err(EndpointError::InvalidCharacter { .. })
@@ -218,34 +243,47 @@ fn s10_peers_behind_closed_nats_are_refused() {
     }
 }
 
+/// Not even where the policy admits any.
 #[test]
-fn s10_a_public_peer_has_no_private_address() {
+fn s10_a_public_peer_has_a_public_address_or_name() {
     let world = world();
     let public_ip = options().nat(NatType::PublicIp);
-    for address in PRIVATE {
+    for text in NOT_PUBLIC.iter().chain(&NOT_PUBLIC_NAMES) {
+        let endpoint: Endpoint = text.parse().expect("an endpoint");
         assert_is!(
-            register(&world, address, &public_ip),
+            world.register_with(id(1), endpoint, &public_ip),
             Err(RegisterError::NotReachable {
                 nat: NatType::PublicIp,
                 ..
             })
         );
-        assert!(!world.has(1), "{address}");
+        assert!(!world.has(1), "{text}");
     }
-    for address in PUBLIC {
-        let outcome = register(&world, address, &public_ip);
-        assert_eq!(outcome, Ok(Registration::New), "{address}");
+    for text in PUBLIC.iter().chain(&NAMED) {
+        let endpoint: Endpoint = text.parse().expect("an endpoint");
+        world.unregister(&id(1));
+        let outcome = world.register_with(id(1), endpoint, &public_ip);
+        assert_eq!(outcome, Ok(Registration::New), "{text}");
     }
-    let named: Endpoint = "relay.example.net:4000".parse().expect("a name");
-    let outcome = world.register_with(id(2), named, &public_ip);
-    assert_eq!(outcome, Ok(Registration::New));
+}
+
+#[test]
+fn s10_names_that_lead_strangers_nowhere_are_refused_by_the_public_policy() {
+    for name in NOT_PUBLIC_NAMES {
+        let named: Endpoint = name.parse().expect("a well-formed name");
+        assert_is!(
+            public_only().register(id(1), named.clone()),
+            Err(RegisterError::InvalidEndpoint(EndpointError::NotPublic))
+        );
+        assert_eq!(world().register(id(1), named), Ok(Registration::New));
+    }
 }
 
 #[test]
 fn s10_a_full_cone_admits_any_valid_address() {
     let world = world();
     let full_cone = options().nat(NatType::FullCone);
-    for address in PRIVATE.iter().chain(&PUBLIC) {
+    for address in NOT_PUBLIC.iter().chain(&PUBLIC) {
         let outcome = register(&world, address, &full_cone);
         assert_eq!(outcome, Ok(Registration::New), "{address}");
         assert_eq!(world.info(1).nat(), Some(NatType::FullCone));

@@ -245,7 +245,13 @@ fn public_address() -> impl Strategy<Value = SocketAddr> {
 /// A private address always comes with a NAT type: what a renewal without one means for a relay that
 /// was registered as public is not promised.
 fn address_and_nat() -> impl Strategy<Value = (SocketAddr, Option<Nat>)> {
-    const PRIVATE: &[&str] = &["192.168.0.7:4000", "127.0.0.1:4000", "[fd00::7]:4000"];
+    const PRIVATE: &[&str] = &[
+        "192.168.0.7:4000",
+        "127.0.0.1:4000",
+        "[fd00::7]:4000",
+        "203.0.113.7:4000",
+        "192.31.196.7:4000",
+    ];
     const INVALID: &[&str] = &[
         "9.9.9.9:0",
         "0.0.0.0:4000",
@@ -253,6 +259,7 @@ fn address_and_nat() -> impl Strategy<Value = (SocketAddr, Option<Nat>)> {
         "224.0.0.1:4000",
         "[ff02::1]:4000",
         "255.255.255.255:4000",
+        "[fe80::7]:4000",
     ];
     prop_oneof![
         16 => (public_address(), option::of(nat())),

@@ -85,6 +85,7 @@ pub fn refusal(error: &RegisterError) -> Refusal {
             EndpointError::Unspecified => AddressFault::Unspecified,
             EndpointError::Multicast => AddressFault::Multicast,
             EndpointError::Broadcast => AddressFault::Broadcast,
+            EndpointError::LinkLocal => AddressFault::LinkLocal,
             EndpointError::NotPublic => AddressFault::NotPublic,
             other => panic!("an unexpected fault of an address: {other:?}"),
         }),

@@ -77,7 +77,8 @@ impl System {
         let is_valid = model.max_relays > 0
             && tick >= Duration::from_millis(1)
             && is_countable(ttl, tick)
-            && is_sane(model.assumed_rtt);
+            && is_sane(model.assumed_rtt)
+            && !model.assumed_rtt.is_zero();
         let registry = builder.build();
         assert_eq!(registry.is_ok(), is_valid, "{:?}", registry.err());
         let mut system = Self {

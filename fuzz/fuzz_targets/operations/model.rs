@@ -336,11 +336,11 @@ pub fn is_countable(ttl: Duration, tick: Duration) -> bool {
 }
 
 pub fn is_sane(rtt: Duration) -> bool {
-    !rtt.is_zero() && rtt <= MAX_RTT
+    rtt <= MAX_RTT
 }
 
 fn to_micros(rtt: Duration) -> Duration {
-    Duration::from_micros(rtt.as_nanos().div_ceil(1_000) as u64)
+    Duration::from_micros((rtt.as_nanos().div_ceil(1_000) as u64).max(1))
 }
 
 pub fn nanos(duration: Duration) -> u64 {

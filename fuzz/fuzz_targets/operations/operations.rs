@@ -161,6 +161,7 @@ pub enum Address {
     Name(u8),
     Private(u8),
     Loopback(u8),
+    Documentation(u8),
     Unfit(Unfit),
 }
 
@@ -171,6 +172,7 @@ pub enum Unfit {
     Unspecified,
     Multicast,
     Broadcast,
+    LinkLocal,
 }
 
 impl Address {
@@ -187,10 +189,15 @@ impl Address {
             }
             Self::Private(n) => at([10, 0, 0, n], 4433),
             Self::Loopback(n) => at([127, 0, 0, n], 4433),
+            Self::Documentation(n) => at([192, 0, 2, n], 4433),
             Self::Unfit(Unfit::PortZero) => at([9, 8, 7, 6], 0),
             Self::Unfit(Unfit::Unspecified) => at([0, 0, 0, 0], 1),
             Self::Unfit(Unfit::Multicast) => at([224, 0, 0, 1], 1),
             Self::Unfit(Unfit::Broadcast) => at([255, 255, 255, 255], 1),
+            Self::Unfit(Unfit::LinkLocal) => {
+                let ip = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+                SocketAddr::from((ip, 443)).into()
+            }
         }
     }
 
@@ -201,6 +208,7 @@ impl Address {
             Self::Unfit(Unfit::Unspecified) => Some(EndpointError::Unspecified),
             Self::Unfit(Unfit::Multicast) => Some(EndpointError::Multicast),
             Self::Unfit(Unfit::Broadcast) => Some(EndpointError::Broadcast),
+            Self::Unfit(Unfit::LinkLocal) => Some(EndpointError::LinkLocal),
             _ if self.is_private() && policy == AddressPolicy::PublicOnly => {
                 Some(EndpointError::NotPublic)
             }
@@ -210,7 +218,10 @@ impl Address {
 
     /// Whether it means nothing to strangers.
     pub fn is_private(self) -> bool {
-        matches!(self, Self::Private(_) | Self::Loopback(_))
+        matches!(
+            self,
+            Self::Private(_) | Self::Loopback(_) | Self::Documentation(_)
+        )
     }
 }
 

@@ -69,7 +69,7 @@ impl Terms {
         }
         match announcement.nat() {
             Some(nat) if !nat.can_relay() => Err(Refused::NotReachable),
-            Some(NatType::PublicIp) if endpoint.is_private_address() => Err(Refused::NotReachable),
+            Some(NatType::PublicIp) if !endpoint.is_public() => Err(Refused::NotReachable),
             _ => Ok(()),
         }
     }

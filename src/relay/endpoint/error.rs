@@ -34,8 +34,8 @@ pub enum EndpointError {
         /// Its length.
         len: usize,
     },
-    /// The name contains something other than ASCII letters, digits, hyphens
-    /// and dots.
+    /// The name contains something other than ASCII letters, digits, hyphens,
+    /// underscores and dots.
     InvalidCharacter {
         /// Where it starts, in bytes from the start of the name.
         index: usize,
@@ -56,6 +56,9 @@ pub enum EndpointError {
     Multicast,
     /// At registration: the address is the broadcast address.
     Broadcast,
+    /// At registration: the address is a link-local one of IPv6, which cannot be
+    /// dialled without the zone that it is used in (RFC 4007, section 6).
+    LinkLocal,
     /// At registration: the host cannot be reached across the internet, and
     /// the policy is [`AddressPolicy::PublicOnly`](crate::AddressPolicy::PublicOnly).
     NotPublic,
@@ -80,7 +83,8 @@ impl fmt::Display for EndpointError {
             ),
             Self::InvalidCharacter { index } => write!(
                 f,
-                "a name has letters, digits, hyphens and dots only, not what is at byte {index}"
+                "a name has letters, digits, hyphens, underscores and dots only, \
+                 not what is at byte {index}"
             ),
             Self::HyphenAtEdge { index } => write!(
                 f,
@@ -92,6 +96,9 @@ impl fmt::Display for EndpointError {
             Self::Unspecified => f.write_str("the unspecified address cannot be dialled"),
             Self::Multicast => f.write_str("a multicast address names no single host"),
             Self::Broadcast => f.write_str("the broadcast address names no single host"),
+            Self::LinkLocal => {
+                f.write_str("a link-local IPv6 address cannot be dialled without its zone")
+            }
             Self::NotPublic => f.write_str("the host cannot be reached across the internet"),
         }
     }

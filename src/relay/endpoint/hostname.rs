@@ -1,4 +1,4 @@
-//! The rules for hostnames.
+//! The rules for names of hosts.
 
 use super::EndpointError;
 
@@ -31,7 +31,7 @@ pub(super) fn valid_name(name: &str) -> Result<&str, EndpointError> {
 /// `start` is where the label starts in its name.
 fn check_label(label: &str, start: usize) -> Result<(), EndpointError> {
     let bytes = label.as_bytes();
-    let is_foreign = |byte: &u8| !byte.is_ascii_alphanumeric() && *byte != b'-';
+    let is_foreign = |byte: &u8| !byte.is_ascii_alphanumeric() && !b"-_".contains(byte);
     if let Some(at) = bytes.iter().position(is_foreign) {
         return Err(EndpointError::InvalidCharacter { index: start + at });
     }

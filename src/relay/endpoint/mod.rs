@@ -8,7 +8,7 @@ mod tests;
 pub use error::EndpointError;
 
 use crate::relay::AddressPolicy;
-use crate::relay::reach::{is_private_ip, is_public_ip, is_public_name};
+use crate::relay::reach::{is_link_local_v6, is_public_ip, is_public_name};
 use hostname::valid_name;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -72,8 +72,9 @@ impl Endpoint {
     /// Makes an endpoint of a DNS name.
     ///
     /// The name obeys the rules for hostnames (RFC 952, relaxed by RFC 1123,
-    /// section 2.1, within the limits of RFC 1035, section 2.3.4): labels of 1
-    /// to 63 letters, digits and hyphens, with no hyphen at either end, and
+    /// section 2.1, within the limits of RFC 1035, section 2.3.4), but for
+    /// underscores, which some resolvable names have: labels of 1 to 63 letters,
+    /// digits, hyphens and underscores, with no hyphen at either end, and
     /// 253 bytes in all. It is folded to lower case and a single dot at its end
     /// removed. An internationalised name is given in its ASCII form
     /// (`xn--…`).
@@ -143,23 +144,22 @@ impl Endpoint {
         if self.port() == 0 {
             return Err(EndpointError::ZeroPort);
         }
-        let is_public = match self.host() {
-            Host::Ip(ip) => {
-                names_one_host(ip)?;
-                is_public_ip(ip)
-            }
-            Host::Name(name) => is_public_name(name),
-        };
+        if let Host::Ip(ip) = self.host() {
+            can_be_dialled(ip)?;
+        }
         match policy {
-            AddressPolicy::PublicOnly if !is_public => Err(EndpointError::NotPublic),
+            AddressPolicy::PublicOnly if !self.is_public() => Err(EndpointError::NotPublic),
             AddressPolicy::PublicOnly | AddressPolicy::Any => Ok(()),
         }
     }
 
-    /// Whether the host is an IP address that means something only behind a
-    /// NAT. A name is given the benefit of the doubt.
-    pub(crate) fn is_private_address(&self) -> bool {
-        matches!(self.host(), Host::Ip(ip) if is_private_ip(ip))
+    /// Whether the host can be reached across the internet, as far as its address or its
+    /// name tells.
+    pub(crate) fn is_public(&self) -> bool {
+        match self.host() {
+            Host::Ip(ip) => is_public_ip(ip),
+            Host::Name(name) => is_public_name(name),
+        }
     }
 }
 
@@ -231,14 +231,16 @@ impl fmt::Display for Host<'_> {
     }
 }
 
-/// Refuses the addresses at which no policy can place a single host.
-fn names_one_host(ip: IpAddr) -> Result<(), EndpointError> {
+/// Refuses the addresses at which no peer can dial a single host, whatever its network.
+fn can_be_dialled(ip: IpAddr) -> Result<(), EndpointError> {
     if ip.is_unspecified() {
         Err(EndpointError::Unspecified)
     } else if ip.is_multicast() {
         Err(EndpointError::Multicast)
     } else if ip == Ipv4Addr::BROADCAST {
         Err(EndpointError::Broadcast)
+    } else if is_link_local_v6(ip) {
+        Err(EndpointError::LinkLocal)
     } else {
         Ok(())
     }
