@@ -212,7 +212,8 @@ mod time;
 mod wheel;
 
 pub use errors::{
-    BanError, BuildError, FindError, LeaseError, PassedOver, PeerViewError, RegisterError,
+    BanError, BuildError, FindError, LeaseError, OperatorError, PassedOver, PeerViewError,
+    RegisterError, RenewError,
 };
 pub use limits::{MAX_CAPACITY, MAX_RELAYS, MAX_RTT};
 pub use record::Failure;

@@ -14,6 +14,9 @@ pub const MAX_RELAYS: usize = 8_000_000;
 /// decides a reservation; this is the largest number that fits its share.
 pub const MAX_CAPACITY: u32 = (1 << 20) - 1;
 
+/// Of how many relays that were never held what the operator says is kept.
+pub(crate) const MAX_UNHELD_WORDS: usize = 65_536;
+
 /// The longest round trip that counts as a measurement: 10 seconds.
 ///
 /// A longer one says that the peer is unreachable, not that it is far away.

@@ -145,32 +145,24 @@ fn what_a_dead_relay_announced_binds_nobody() {
     assert_eq!(world.register(id(1), private), Ok(Registration::New));
 }
 
-/// The quick way to renew read the clock before it knew that there was nothing for it to do.
-#[test]
-fn a_registration_that_is_refused_changes_nothing_not_even_the_time() {
-    let world = world();
-    world.join_with(1, &ttl(secs(10)));
-    world.clock.advance(secs(10));
-    let refused = world.register_with(id(1), endpoint(1), &ttl(Duration::from_nanos(1)));
-    assert!(refused.is_err());
-    assert!(world.has(1), "nobody has looked at the clock");
-    assert!(world.register(id(2), endpoint(2)).is_ok());
-    assert!(!world.has(1));
-}
-
 /// A ban that was lifted at once ended the back-off of a relay that had expired and not yet been
 /// swept, and not that of one which had been.
 #[test]
-fn a_ban_on_a_relay_that_expired_leaves_what_it_had_earned() {
-    let world = world();
-    world.join_with(1, &ttl(secs(1)));
-    assert!(world.report_failure(&id(1), Failure::TimedOut));
-    world.advance(secs(1));
-    world.ban(&id(1), secs(60)).unwrap();
-    assert!(world.unban(&id(1)));
-    world.join(1);
-    let relay = world.relay(&id(1)).unwrap();
-    assert_eq!(relay.circuit(), CircuitState::Open);
+fn a_ban_that_is_lifted_leaves_a_failing_relay_on_trial_be_it_held_late_or_swept() {
+    for (wait, swept) in [(0, false), (1, false), (1, true)] {
+        let world = world();
+        world.join_with(1, &ttl(secs(1)));
+        assert!(world.report_failure(&id(1), Failure::TimedOut));
+        world.advance(secs(wait));
+        if swept {
+            world.maintain();
+        }
+        world.ban(&id(1), secs(60)).unwrap();
+        assert!(world.unban(&id(1)));
+        world.register(id(1), endpoint(1)).unwrap();
+        let relay = world.relay(&id(1)).unwrap();
+        assert_eq!(relay.circuit(), CircuitState::HalfOpen);
+    }
 }
 
 /// A search panicked that had to choose among a few more equal relays than 256.

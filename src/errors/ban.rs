@@ -14,12 +14,15 @@ pub enum BanError {
         /// What was asked for.
         duration: Duration,
     },
-    /// As many relays are banned as the registry keeps in mind. Lift a ban.
+    /// The relay is not held, and of as many relays that were never held something is
+    /// said already. Lift what is said of one of those.
     #[non_exhaustive]
     TooMany {
         /// How many those are.
         max: usize,
     },
+    /// The relay is not held, and there is no memory to remember the ban in.
+    OutOfMemory,
 }
 
 impl fmt::Display for BanError {
@@ -28,7 +31,11 @@ impl fmt::Display for BanError {
             Self::TooLong { duration } => {
                 write!(f, "a ban of {duration:?} is beyond what ticks can count")
             }
-            Self::TooMany { max } => write!(f, "{max} relays are banned already"),
+            Self::TooMany { max } => write!(
+                f,
+                "bans or draining of {max} relays that are not held are kept already: lift one"
+            ),
+            Self::OutOfMemory => f.write_str("there is no memory to remember the ban in"),
         }
     }
 }
@@ -48,7 +55,11 @@ mod tests {
         );
         assert_eq!(
             BanError::TooMany { max: 7 }.to_string(),
-            "7 relays are banned already"
+            "bans or draining of 7 relays that are not held are kept already: lift one"
+        );
+        assert_eq!(
+            BanError::OutOfMemory.to_string(),
+            "there is no memory to remember the ban in"
         );
     }
 }

@@ -5,12 +5,16 @@ mod ban;
 mod build;
 mod find;
 mod lease;
+mod operator;
 mod register;
+mod renew;
 mod view;
 
 pub use ban::BanError;
 pub use build::BuildError;
 pub use find::{FindError, PassedOver};
 pub use lease::LeaseError;
+pub use operator::OperatorError;
 pub use register::RegisterError;
+pub use renew::RenewError;
 pub use view::PeerViewError;

@@ -11,16 +11,25 @@ use crate::time::nanos;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Where a registration comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Local,
+    /// From other nodes.
+    Learned,
+}
+
 /// The terms under which a relay is registered.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Announcement {
     pub(crate) endpoint: Endpoint,
     pub(crate) capacity: u32,
     pub(crate) nat: Option<NatType>,
+    pub(crate) origin: Origin,
     /// As long as a TTL can be.
     pub(crate) ttl_nanos: u64,
     pub(crate) failure_domain: Option<Arc<str>>,
-    /// Nanoseconds from the registry's origin to the first registration.
+    /// Nanoseconds from the registry's origin to the registration that made it a relay.
     pub(crate) registered_at: u64,
 }
 
@@ -31,6 +40,7 @@ impl Announcement {
             endpoint,
             capacity,
             nat: None,
+            origin: Origin::Local,
             ttl_nanos: nanos(ttl),
             failure_domain: None,
             registered_at: 0,

@@ -107,6 +107,9 @@ const NANOS_PER_LEVEL: u64 = 60 * SHORTEST_NANOS;
 impl Circuit {
     pub(crate) const CLOSED: Self = Self(0);
 
+    /// The last tick at which a ban can end: 17 years of the shortest tick.
+    pub(crate) const LAST_TICK: Tick = Tick(UNTIL_MASK);
+
     #[inline]
     pub(crate) fn from_bits(bits: u64) -> Self {
         Self(bits)

@@ -1,10 +1,10 @@
 //! The word that decides whether a record lives, and on what terms.
 //!
 //! ```text
-//!  63            40   39    38                     0
-//! +----------------+-------+------------------------+
-//! |  announcement  |pending|        deadline        |
-//! +----------------+-------+------------------------+
+//!  63            39 38    37 36                     0
+//! +----------------+--------+------------------------+
+//! |  announcement  | state  |          tick          |
+//! +----------------+--------+------------------------+
 //! ```
 //!
 //! The word names the announcement (endpoint, capacity, TTL, ..) that is in
@@ -12,10 +12,28 @@
 //! as they were set together, and one compare-and-swap decides a renewal against
 //! an expiry, a departure or another renewal.
 //!
-//! A record starts *pending*, seen by nobody but registrants, and is *live* once
-//! admitted. From then on it counts towards the bound on relays. Without a
-//! deadline it is *departing*, dead but still counted, while the pending bit is
-//! set, and *departed* (or vacant: not in use) when the word is zero.
+//! ```text
+//!             stage              admit            depart          count out
+//!   vacant -----------> pending -------> live -----------> departing
+//!     ^                    |              ^                    |
+//!     | forget             | introduce    | admit              v
+//!   closing <---> gone <---+          returning <--- gone <-- closing
+//! ```
+//!
+//! | state | tick | counts | whose |
+//! |---|---|---|---|
+//! | vacant | 0 | no | the pool's, or retired |
+//! | pending | deadline | no | the registrant's, and known to no look-up |
+//! | live | deadline | yes | |
+//! | departing | 0 | yes | the departing thread's |
+//! | closing | 0 | no | of the thread that closes it: after a departure, or to forget it |
+//! | gone | until when it is remembered | no | |
+//! | returning | deadline | no | the registrant's |
+//!
+//! A record that is *gone* keeps what is known of its relay: leases, load, round trips,
+//! circuit. It has no relay until a registration of the same id brings it back. One that
+//! is *kept* is remembered without regard to time, for its leases or for what the
+//! operator said; one that was *introduced* has been known by the operator's word alone.
 
 use crate::time::Tick;
 use std::fmt;
@@ -24,21 +42,47 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lifecycle(u64);
 
-const DEADLINE_BITS: u32 = 39;
-const PENDING: u64 = 1 << DEADLINE_BITS;
-const ANNOUNCEMENT_SHIFT: u32 = DEADLINE_BITS + 1;
-const DEADLINE_MASK: u64 = PENDING - 1;
-/// Shifts the pending bit to where a number has its sign.
-const SIGN_SHIFT: u32 = u64::BITS - ANNOUNCEMENT_SHIFT;
+/// What a record is, as its lifecycle word says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Vacant,
+    Pending,
+    Live,
+    Departing,
+    Closing,
+    Gone,
+    Returning,
+}
+
+const TICK_BITS: u32 = 37;
+const TICK_MASK: u64 = (1 << TICK_BITS) - 1;
+const STATE_MASK: u64 = 0b11 << TICK_BITS;
+const ANNOUNCEMENT_SHIFT: u32 = TICK_BITS + 2;
+/// Tick and state.
+const LOWER_MASK: u64 = STATE_MASK | TICK_MASK;
+
+/// Pending, or departing where there is no tick.
+const PENDING: u64 = 0b01 << TICK_BITS;
+const RETURNING: u64 = 0b10 << TICK_BITS;
+/// Gone, or closing where there is no tick.
+const GONE: u64 = 0b11 << TICK_BITS;
+
+/// Instead of a tick: as long as there is a reason.
+const KEPT: u64 = TICK_MASK;
+/// The same, of a record that the operator's word brought into being.
+const INTRODUCED: u64 = TICK_MASK - 1;
 
 impl Lifecycle {
-    pub(crate) const DEPARTED: Self = Self(0);
+    pub(crate) const VACANT: Self = Self(0);
 
-    /// The last tick that can be a deadline: 17 years of the shortest tick.
-    pub(crate) const LAST_DEADLINE: Tick = Tick(DEADLINE_MASK);
+    /// The last tick that can be a deadline: 4 years of the shortest tick.
+    pub(crate) const LAST_DEADLINE: Tick = Tick(TICK_MASK - 2);
 
     /// How many announcements can be told apart.
-    pub(crate) const ANNOUNCEMENTS: usize = 1 << (u64::BITS - ANNOUNCEMENT_SHIFT);
+    pub(crate) const ANNOUNCEMENTS: usize = Self::NO_ANNOUNCEMENT as usize;
+
+    /// Stands for none.
+    const NO_ANNOUNCEMENT: u32 = (1 << (u64::BITS - ANNOUNCEMENT_SHIFT)) - 1;
 
     #[inline]
     pub(crate) fn from_bits(bits: u64) -> Self {
@@ -50,25 +94,47 @@ impl Lifecycle {
         self.0
     }
 
+    fn new(announcement: u32, state: u64, tick: u64) -> Self {
+        debug_assert!(announcement <= Self::NO_ANNOUNCEMENT && tick <= TICK_MASK);
+        Self(u64::from(announcement) << ANNOUNCEMENT_SHIFT | state | tick)
+    }
+
     /// A record that awaits admission.
     ///
-    /// `deadline` is within 1 and [`LAST_DEADLINE`](Self::LAST_DEADLINE).
+    /// `deadline` is within 1 and [`LAST_DEADLINE`](Self::LAST_DEADLINE), here and below.
     pub(crate) fn pending(deadline: Tick, announcement: u32) -> Self {
-        Self(Self::live(deadline, announcement).0 | PENDING)
+        debug_assert!((1..=Self::LAST_DEADLINE.0).contains(&deadline.0));
+        Self::new(announcement, PENDING, deadline.0)
+    }
+
+    /// A record that awaits to be [introduced](Self::introduced).
+    pub(crate) fn unknown() -> Self {
+        Self::new(Self::NO_ANNOUNCEMENT, PENDING, 1)
     }
 
     /// A record in force.
     #[inline]
     pub(crate) fn live(deadline: Tick, announcement: u32) -> Self {
-        debug_assert!((1..=DEADLINE_MASK).contains(&deadline.0));
+        debug_assert!((1..=Self::LAST_DEADLINE.0).contains(&deadline.0));
         debug_assert!((announcement as usize) < Self::ANNOUNCEMENTS);
         Self(u64::from(announcement) << ANNOUNCEMENT_SHIFT | deadline.0)
+    }
+
+    /// A record that was gone, and awaits admission.
+    pub(crate) fn returning(deadline: Tick, announcement: u32) -> Self {
+        debug_assert!((1..=Self::LAST_DEADLINE.0).contains(&deadline.0));
+        Self::new(announcement, RETURNING, deadline.0)
     }
 
     /// The same record, admitted.
     #[inline]
     pub(crate) fn admitted(self) -> Self {
-        Self(self.0 & !PENDING)
+        Self(self.0 & !STATE_MASK)
+    }
+
+    /// What the operator's word brings into being.
+    pub(crate) fn introduced() -> Self {
+        Self::new(Self::NO_ANNOUNCEMENT, GONE, INTRODUCED)
     }
 
     /// The same record with a deadline that is a tick earlier; a deadline at the first tick
@@ -76,61 +142,116 @@ impl Lifecycle {
     /// built, for a single tick, has that one.
     pub(crate) fn with_earlier_deadline(self) -> Self {
         let Tick(deadline) = self.deadline();
-        Self(self.0 & !DEADLINE_MASK | deadline.saturating_sub(1).max(1))
+        Self(self.0 & !TICK_MASK | deadline.saturating_sub(1).max(1))
     }
 
     /// The same record, dead, but still counted.
     pub(crate) fn departing(self) -> Self {
-        Self(self.0 & !DEADLINE_MASK | PENDING)
+        Self(self.0 & !LOWER_MASK | PENDING)
     }
 
-    /// Neither pending nor live any more.
-    #[inline]
-    pub(crate) fn is_over(self) -> bool {
-        self.deadline() == Tick(0)
+    /// The same record, which belongs to the thread that closes it.
+    pub(crate) fn closing(self) -> Self {
+        Self(self.0 & !LOWER_MASK | GONE)
     }
 
-    #[inline]
-    pub(crate) fn is_departing(self) -> bool {
-        self.is_over() && self.0 & PENDING != 0
+    /// The same record, remembered up to a tick.
+    pub(crate) fn gone_until(self, tick: Tick) -> Self {
+        let tick = tick.0.clamp(1, Self::LAST_DEADLINE.0);
+        Self(self.0 & !LOWER_MASK | GONE | tick)
     }
 
-    #[inline]
-    pub(crate) fn is_pending(self) -> bool {
-        !self.is_over() && self.0 & PENDING != 0
+    /// The same record, remembered for as long as there is a reason, without what it
+    /// announced.
+    pub(crate) fn kept() -> Self {
+        Self::new(Self::NO_ANNOUNCEMENT, GONE, KEPT)
+    }
+
+    /// The same record without what it announced.
+    pub(crate) fn without_announcement(self) -> Self {
+        Self::new(Self::NO_ANNOUNCEMENT, self.0 & LOWER_MASK, 0)
+    }
+
+    pub(crate) fn state(self) -> State {
+        match (self.0 & STATE_MASK, self.0 & TICK_MASK) {
+            (0, 0) => State::Vacant,
+            (0, _) => State::Live,
+            (PENDING, 0) => State::Departing,
+            (PENDING, _) => State::Pending,
+            (RETURNING, _) => State::Returning,
+            (_, 0) => State::Closing,
+            _ => State::Gone,
+        }
     }
 
     /// Admitted and not departed; its deadline may have passed.
     #[inline]
     pub(crate) fn is_live(self) -> bool {
-        !self.is_over() && self.0 & PENDING == 0
+        self.is_live_at(Tick(0))
     }
 
     /// Live at `tick`.
     #[inline]
     pub(crate) fn is_live_at(self, tick: Tick) -> bool {
-        // With the pending bit for a sign, what is pending precedes all ticks;
-        // what is over has deadline 0, which no tick precedes.
-        let deadline = (self.0 << SIGN_SHIFT) as i64 >> SIGN_SHIFT;
-        deadline > tick.0 as i64
+        // What is not live has a state above all ticks, or neither.
+        let deadline = self.0 & LOWER_MASK;
+        (deadline > tick.0) & (deadline <= TICK_MASK)
+    }
+
+    /// Whether a look-up by id knows of the record: all but vacant and pending ones.
+    pub(crate) fn is_known(self) -> bool {
+        !matches!(self.state(), State::Vacant | State::Pending)
     }
 
     #[inline]
-    pub(crate) fn deadline(self) -> Tick {
-        Tick(self.0 & DEADLINE_MASK)
+    pub(crate) fn is_pending(self) -> bool {
+        self.state() == State::Pending
     }
 
+    #[inline]
+    pub(crate) fn is_departing(self) -> bool {
+        self.state() == State::Departing
+    }
+
+    pub(crate) fn is_gone(self) -> bool {
+        self.state() == State::Gone
+    }
+
+    /// Of one that is gone, whether it is remembered without regard to time. It holds no
+    /// permit then.
+    pub(crate) fn is_kept(self) -> bool {
+        self.0 & TICK_MASK >= INTRODUCED && self.is_gone()
+    }
+
+    /// Whether the operator's word alone brought it into being.
+    pub(crate) fn is_introduced(self) -> bool {
+        self.0 & TICK_MASK == INTRODUCED && self.is_gone()
+    }
+
+    /// The deadline, or until when it is remembered.
+    #[inline]
+    pub(crate) fn deadline(self) -> Tick {
+        Tick(self.0 & TICK_MASK)
+    }
+
+    /// What it names; only where there [is one](Self::announced).
     #[inline]
     pub(crate) fn announcement(self) -> u32 {
         (self.0 >> ANNOUNCEMENT_SHIFT) as u32
+    }
+
+    /// The announcement that it names, if there is one.
+    pub(crate) fn announced(self) -> Option<u32> {
+        let index = self.announcement();
+        (index != Self::NO_ANNOUNCEMENT && self != Self::VACANT).then_some(index)
     }
 }
 
 impl fmt::Debug for Lifecycle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lifecycle")
-            .field("deadline", &self.deadline().0)
-            .field("pending", &(self.0 & PENDING != 0))
+            .field("state", &self.state())
+            .field("tick", &self.deadline().0)
             .field("announcement", &self.announcement())
             .finish()
     }
@@ -145,18 +266,52 @@ mod tests {
         let last = Lifecycle::LAST_DEADLINE;
         let announcement = (Lifecycle::ANNOUNCEMENTS - 1) as u32;
         for (deadline, announcement) in [(Tick(1), announcement), (last, 0), (last, announcement)] {
-            let word = Lifecycle::pending(deadline, announcement);
-            assert!(word.is_pending() && !word.is_live());
-            let word = word.admitted();
-            assert!(word.is_live());
-            assert_eq!(word.deadline(), deadline);
-            assert_eq!(word.announcement(), announcement);
-            let word = word.departing();
-            assert!(word.is_over() && word.is_departing());
-            assert!(!word.is_live() && !word.is_pending());
-            assert_eq!(word.announcement(), announcement);
+            let pending = Lifecycle::pending(deadline, announcement);
+            let live = pending.admitted();
+            let states = [
+                (pending, State::Pending),
+                (live, State::Live),
+                (live.departing(), State::Departing),
+                (live.departing().closing(), State::Closing),
+                (live.closing().gone_until(deadline), State::Gone),
+                (
+                    Lifecycle::returning(deadline, announcement),
+                    State::Returning,
+                ),
+            ];
+            for (word, state) in states {
+                assert_eq!(word.state(), state);
+                assert_eq!(word.announcement(), announcement);
+                assert_eq!(word.announced(), Some(announcement));
+                assert_eq!(word.is_live(), state == State::Live);
+                assert!(!word.is_kept());
+                let has_tick = !matches!(state, State::Departing | State::Closing);
+                assert_eq!(word.deadline(), if has_tick { deadline } else { Tick(0) });
+            }
+            assert_eq!(
+                Lifecycle::returning(deadline, announcement).admitted(),
+                live
+            );
         }
-        assert!(Lifecycle::DEPARTED.is_over() && !Lifecycle::DEPARTED.is_departing());
+    }
+
+    #[test]
+    fn what_is_kept_has_no_tick_and_no_announcement() {
+        for word in [Lifecycle::kept(), Lifecycle::introduced()] {
+            assert_eq!(word.state(), State::Gone);
+            assert!(word.is_kept() && word.announced().is_none());
+            assert_eq!(word.closing().state(), State::Closing);
+        }
+        assert!(Lifecycle::introduced().is_introduced() && !Lifecycle::kept().is_introduced());
+        let gone = Lifecycle::live(Tick(4), 7)
+            .closing()
+            .gone_until(Tick(u64::MAX));
+        assert!(!gone.is_kept());
+        assert_eq!(gone.without_announcement().announced(), None);
+        assert_eq!(
+            gone.without_announcement().deadline(),
+            Lifecycle::LAST_DEADLINE
+        );
     }
 
     #[test]
@@ -164,8 +319,28 @@ mod tests {
         let word = Lifecycle::live(Tick(5), 7);
         assert!(word.is_live_at(Tick(4)));
         assert!(!word.is_live_at(Tick(5)));
-        assert!(!Lifecycle::DEPARTED.is_live_at(Tick(0)));
-        assert!(!word.departing().is_live_at(Tick(0)));
-        assert!(!Lifecycle::pending(Tick(5), 7).is_live_at(Tick(0)));
+        let others = [
+            Lifecycle::VACANT,
+            Lifecycle::pending(Tick(5), 7),
+            Lifecycle::returning(Tick(5), 7),
+            word.departing(),
+            word.closing(),
+            word.closing().gone_until(Tick(5)),
+            Lifecycle::kept(),
+        ];
+        for other in others {
+            assert!(!other.is_live_at(Tick(0)), "{other:?}");
+        }
+        let last = Lifecycle::live(Lifecycle::LAST_DEADLINE, 0);
+        assert!(last.is_live_at(Tick(Lifecycle::LAST_DEADLINE.0 - 1)));
+        for tick in [
+            Lifecycle::LAST_DEADLINE.0,
+            TICK_MASK,
+            TICK_MASK + 1,
+            u64::MAX >> 1,
+        ] {
+            assert!(!last.is_live_at(Tick(tick)), "{tick}");
+            assert!(!Lifecycle::kept().is_live_at(Tick(tick)));
+        }
     }
 }

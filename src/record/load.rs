@@ -37,7 +37,7 @@ pub(crate) enum Refusal {
 }
 
 impl Load {
-    /// The record left the table; no lease is given any more.
+    /// The relay is gone; no lease is given until it comes back.
     pub(crate) const CLOSED: u64 = 1 << 60;
     /// No thread can come upon the record any more; only leases name it.
     pub(crate) const UNREACHABLE: u64 = 1 << 61;
@@ -153,8 +153,18 @@ impl Load {
     /// With what the relay says of its total load: what exceeds this
     /// registry's own leases was put there by others.
     pub(crate) fn with_report(self, total: u32) -> Self {
-        let others = total.saturating_sub(self.leases()).min(MAX_CAPACITY);
-        Self(self.0 & !(FIELD_MASK << REPORTED_SHIFT) | u64::from(others) << REPORTED_SHIFT)
+        self.with_report_of_others(total.saturating_sub(self.leases()))
+    }
+
+    /// With what the relay says that others put on it.
+    pub(crate) fn with_report_of_others(self, others: u32) -> Self {
+        let others = u64::from(others.min(MAX_CAPACITY)) << REPORTED_SHIFT;
+        Self(self.0 & !(FIELD_MASK << REPORTED_SHIFT) | others)
+    }
+
+    /// Of a relay that comes back, with that capacity.
+    pub(crate) fn reopened(self, capacity: u32) -> Self {
+        Self(self.0 & !Self::CLOSED).with_capacity(capacity)
     }
 
     #[inline]

@@ -15,17 +15,17 @@
 //! Records lie in a pool that is never returned to the allocator while anyone
 //! could look, and are used again. One life goes
 //!
-//! 1. *private*: taken from the pool by one registrant, who alone writes it;
+//! 1. *private*: taken from the pool by one registrant, which alone writes it;
 //! 2. *pending*: named by its bucket, the wheel and an arrivals run, but no
 //!    look-up or selection accepts it;
 //! 3. *live*: admitted, by the compare-and-swap that clears the pending bit;
-//! 4. *departing*: the compare-and-swap that takes the deadline away decides who
-//!    dismantles it: closes the load word, takes it out of its bucket, raises
-//!    the generation;
-//! 5. *departed*: it no longer counts towards the bound, and is retired;
-//! 6. *unreachable*: every thread that was pinned at that time has unpinned,
+//! 4. *departing*: the compare-and-swap that takes the deadline away decides which
+//!    thread closes it: counts it out, closes the load word, raises the generation;
+//! 5. *gone*: its relay may come back, and then is what it was: *returning*, then live;
+//! 6. *vacant*: it was forgotten, is out of its bucket, and is retired;
+//! 7. *unreachable*: every thread that was pinned at that time has unpinned,
 //!    so no reference is left but leases. With none of those it is private
-//!    again, to whoever takes it.
+//!    again, to the registrant that takes it.
 //!
 //! # Invariants
 //!
@@ -34,10 +34,10 @@
 //!   generation matches, reads it whole until it unpins: both are cut before the
 //!   record is retired, so such a thread holds off the next life. One that is
 //!   not pinned looks at the generation before and after; see [`Record::glance`].
-//! - **Generation** counts lives, in the upper bits of the life word; the lower
+//! - **Generation** counts departures, in the upper bits of the life word; the lower
 //!   ones hold the length of the identity, by the rule of the identity. Handles
 //!   kept outside the table (in snapshots and runs) carry the generation; a
-//!   departed record matches none of them.
+//!   record that departed matches none of them, also when its relay came back.
 //! - **The last lease** of an unreachable record, or the collector if there is
 //!   no lease, returns it to the pool: `Load` decides between the two.
 
@@ -49,10 +49,10 @@ mod load;
 mod models;
 mod words;
 
-pub(crate) use announcement::Announcement;
+pub(crate) use announcement::{Announcement, Origin};
 pub use circuit::Failure;
 pub(crate) use circuit::{Access, BackOff, Circuit, Standing};
-pub(crate) use lifecycle::Lifecycle;
+pub(crate) use lifecycle::{Lifecycle, State};
 pub(crate) use load::{Load, Refusal};
 
 use crate::relay::NodeId;
@@ -322,7 +322,7 @@ impl Record {
         self.life.load(Ordering::Acquire) >> LEN_BITS
     }
 
-    /// Makes every handle of the ending life stale; dismantler only.
+    /// Makes every handle stale; only for the thread that closes the record.
     pub(crate) fn end_generation(&self) {
         // Release: the next life's identity is written after this, and a
         // reader that still sees the old number is pinned since before.
@@ -346,6 +346,37 @@ impl Record {
                 Ok(()) => return,
                 Err(current) => seen = current,
             }
+        }
+    }
+
+    /// The circuit word, in one order with all changes of it: this thread sees every
+    /// earlier one, and a later one sees what this thread did before.
+    pub(crate) fn settled_circuit(&self) -> Circuit {
+        // AcqRel: that is what it is for.
+        Circuit::from_bits(self.circuit.fetch_add(0, Ordering::AcqRel))
+    }
+
+    /// Begins another life without measurements and load by others.
+    ///
+    /// Only for the registrant that brings the relay back.
+    pub(crate) fn start_over(&self, extra: &Extra) {
+        extra.window.clear();
+        // Relaxed: published with the admission.
+        self.rtt.store(UNMEASURED, Ordering::Relaxed);
+    }
+
+    /// Takes over what is known of the relay from the record that it had before.
+    ///
+    /// Only while the record is private to this thread.
+    pub(crate) fn inherit(&self, extra: &Extra, before: &Self, its_extra: &Extra) {
+        extra.window.copy_from(&its_extra.window);
+        // Relaxed: published with the bucket entry or the handle.
+        let rtt = before.rtt.load(Ordering::Relaxed);
+        self.rtt.store(rtt, Ordering::Relaxed);
+        self.circuit
+            .store(before.circuit().bits(), Ordering::Relaxed);
+        if before.load().is_draining() {
+            self.raise(Load::DRAINING);
         }
     }
 
@@ -387,6 +418,11 @@ impl Record {
     pub(crate) fn release_lease_of_departed(&self) -> Load {
         // AcqRel: the last lease passes the record on after all others.
         Load::from_bits(self.load.fetch_sub(Load::LEASE, Ordering::AcqRel))
+    }
+
+    /// Has a private record drain from the start.
+    pub(crate) fn begin_draining(&self) {
+        self.raise(Load::DRAINING);
     }
 
     /// Sets flags and returns the word as it was before.

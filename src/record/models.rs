@@ -71,7 +71,7 @@ fn a_glance_sees_one_life() {
         let record = Arc::new(record);
         let other = Arc::clone(&record);
         let churn = thread::spawn(move || {
-            other.set_lifecycle(Lifecycle::DEPARTED);
+            other.set_lifecycle(Lifecycle::VACANT);
             other.end_generation();
             other.begin(&other.extra, &last, 1, None);
             other.set_lifecycle(Lifecycle::live(Tick(9), 0));

@@ -47,6 +47,7 @@ pub struct RegistryBuilder {
     address_policy: AddressPolicy,
     assumed_rtt: Duration,
     max_ejected: f64,
+    return_grace: Option<Duration>,
     dht: Option<(Arc<dyn RelayDht>, DhtOptions)>,
 }
 
@@ -62,13 +63,14 @@ impl RegistryBuilder {
             address_policy: AddressPolicy::default(),
             assumed_rtt: Duration::from_millis(100),
             max_ejected: 0.5,
+            return_grace: None,
             dht: None,
         }
     }
 
     /// The most relays held at once: 1 to [`MAX_RELAYS`], by default 1,000.
     ///
-    /// The address space for twice as many (and 1,024 more) is set aside when
+    /// The address space for three times as many is set aside when
     /// the registry is built; the memory, about 250 bytes a relay, is used as
     /// relays arrive (where the system hands out huge pages, an eighth of that
     /// soon after the first ones).
@@ -142,6 +144,17 @@ impl RegistryBuilder {
         self
     }
 
+    /// For how long after its deadline, or after it left, a relay that registers again is
+    /// [what it was](crate::Registration::Returned): by default for as long as its own TTL.
+    ///
+    /// As many such relays are remembered as there may be relays, and at least 1,024;
+    /// beyond that, those that went first are forgotten. With zero, none is. Leases that are
+    /// held on a relay are counted against it in any case, however late it comes back.
+    pub fn return_grace(mut self, grace: Duration) -> Self {
+        self.return_grace = Some(grace);
+        self
+    }
+
     /// Publishes this node's relay to `engine`, and learns of others from it, as
     /// the options say. By default a registry is alone.
     ///
@@ -183,7 +196,7 @@ impl RegistryBuilder {
             jitter_key: random_key(),
         };
         let table = Table::new(self.max_relays, terms).ok_or(BuildError::OutOfMemory)?;
-        let link = bell.map(|bell| Link::new(bell, settings.own, self.max_relays));
+        let link = bell.map(|bell| Link::new(bell, settings.own));
         let failures = Failures::new().ok_or(BuildError::OutOfMemory)?;
         Ok(Core::new(settings, timeline, table, failures, link))
     }
@@ -228,6 +241,7 @@ impl RegistryBuilder {
             address_policy: self.address_policy,
             assumed_rtt_micros,
             max_ejected: self.max_ejected,
+            return_grace_nanos: self.return_grace.map(nanos),
             has_keeper: self.maintenance == Maintenance::Thread,
         })
     }
@@ -255,6 +269,7 @@ impl fmt::Debug for RegistryBuilder {
             .field("address_policy", &self.address_policy)
             .field("assumed_rtt", &self.assumed_rtt)
             .field("max_ejected", &self.max_ejected)
+            .field("return_grace", &self.return_grace)
             .finish_non_exhaustive()
     }
 }

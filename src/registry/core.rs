@@ -1,7 +1,6 @@
 //! What all handles of one registry share.
 
-use crate::record::{Circuit, Lifecycle};
-use crate::registry::bans::Bans;
+use crate::record::{Circuit, Handle, Lifecycle};
 use crate::registry::distribution::Link;
 use crate::registry::failures::Failures;
 use crate::registry::geography::Geography;
@@ -14,8 +13,9 @@ use crate::sync::epoch::{self, Guard};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, Padded};
 use crate::table::{RecordRef, Table};
 use crate::time::{Tick, Timeline};
-use crate::wheel::{Inbox, Wheel};
+use crate::wheel::Wheel;
 use std::cmp::Reverse;
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
@@ -24,9 +24,10 @@ pub(crate) struct Core {
     pub(super) settings: Settings,
     pub(super) timeline: Timeline,
     pub(super) table: Table,
-    pub(super) inbox: Inbox,
     pub(super) wheel: Mutex<Wheel>,
-    pub(super) bans: Bans,
+    /// Records of relays that are gone, those that went first in front; for the thread
+    /// that has the wheel.
+    pub(super) gone_in_order: Mutex<VecDeque<Handle>>,
     pub(super) failures: Failures,
     pub(super) geography: Geography,
     pub(super) counters: Counters,
@@ -47,7 +48,7 @@ pub(super) struct InFlight<'a>(&'a AtomicU32);
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        // AcqRel: the wheel has been told by now; and see `see_registrations`.
+        // AcqRel: the wheel has been told by now.
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -64,6 +65,8 @@ pub(crate) struct Settings {
     pub(super) assumed_rtt_micros: u32,
     /// A share: beyond it, those backing off are a last resort.
     pub(super) max_ejected: f64,
+    /// For how long a relay that is gone is remembered; else for its TTL.
+    pub(super) return_grace_nanos: Option<u64>,
     /// Whether a thread of our own does the housekeeping.
     pub(super) has_keeper: bool,
 }
@@ -83,9 +86,8 @@ impl Core {
             settings,
             timeline,
             table,
-            inbox: Inbox::default(),
             wheel: Mutex::new(Wheel::new()),
-            bans: Bans::new(),
+            gone_in_order: Mutex::new(VecDeque::new()),
             failures,
             geography: Geography::default(),
             counters: Counters::default(),
@@ -122,13 +124,6 @@ impl Core {
         // A read-modify-write, so that it and each registration's are in one
         // order: those before are over, those after see what we did before.
         self.in_flight.fetch_add(0, Ordering::AcqRel) == 0
-    }
-
-    /// Registrations that end later see what we did before; those that have
-    /// ended, we see.
-    pub(super) fn see_registrations(&self) {
-        // A read-modify-write, so that it and the end of each are in one order.
-        self.in_flight.fetch_add(0, Ordering::AcqRel);
     }
 
     pub(super) fn note_swept(&self, tick: Tick) {
@@ -169,15 +164,21 @@ impl Core {
     /// never was, without staying pinned for long.
     pub(super) fn for_each_live(&self, mut visit: impl FnMut(RecordRef<'_>, Lifecycle)) {
         let tick = self.timeline.tick();
+        self.for_each_known(|record, word| {
+            if word.is_live_at(tick) {
+                visit(record, word);
+            }
+        });
+    }
+
+    /// The same for every record that is not vacant.
+    pub(super) fn for_each_known(&self, mut visit: impl FnMut(RecordRef<'_>, Lifecycle)) {
         let reach = self.table.reach();
         for start in (0..reach).step_by(PER_PIN as usize) {
             let guard = epoch::pin();
             for index in start..reach.min(start + PER_PIN) {
                 if let Some(record) = self.table.occupant(index, &guard) {
-                    let word = record.lifecycle();
-                    if word.is_live_at(tick) {
-                        visit(record, word);
-                    }
+                    visit(record, record.lifecycle());
                 }
             }
         }
@@ -190,20 +191,20 @@ impl Core {
             return count;
         }
         // Some that are counted may be due or departing: look at each.
-        let before = self.table.admissions();
+        let before = self.publication().progress();
         let mut count = 0;
         self.for_each_live(|_, _| count += 1);
-        if self.table.admissions() == before {
+        if self.publication().progress() == before {
             return count;
         }
         self.relays().len().min(self.table.max_relays())
     }
 
     pub(super) fn relays(&self) -> Vec<RelayInfo> {
-        let before = self.table.admissions();
+        let before = self.publication().progress();
         let mut relays = Vec::with_capacity(self.table.estimate());
         self.for_each_live(|record, word| relays.push(self.describe(&record, word)));
-        if self.table.admissions() != before {
+        if self.publication().progress() != before {
             keep_latest_of_each_id(&mut relays);
         }
         relays
@@ -262,7 +263,7 @@ impl fmt::Debug for Core {
     }
 }
 
-/// A relay that left and came back while all were visited is seen twice.
+/// A relay that left and came back while all were visited may be seen twice.
 fn keep_latest_of_each_id(relays: &mut Vec<RelayInfo>) {
     relays.sort_by_key(|relay| (relay.node_id, Reverse(relay.registered_at)));
     relays.dedup_by_key(|relay| relay.node_id);

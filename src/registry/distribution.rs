@@ -1,21 +1,20 @@
 //! What a registry and its distribution know of each other.
 //!
-//! Relays come from two sides: registered locally, and learned from strangers.
-//! Which it is stands in one bit beside each record, written while the record is
-//! still private, so whoever may read a record also knows the bit. A learned
-//! record is never renewed by a local registration: it departs, and a new one
-//! enters, that says nothing of what a stranger claimed. So when the
-//! distribution removes a learned record, it cannot hit a local one, whatever
-//! happens at the same time.
+//! Relays come from two sides: registered locally, and learned from other nodes.
+//! What a record announces says which, and its lifecycle word names that. A learned
+//! relay is never renewed by a local registration: it departs, and the local one
+//! says nothing of what the other node claimed. So when the
+//! distribution removes a learned relay, by a compare-and-swap of the word that said so, it
+//! cannot hit a local one, whatever happens at the same time.
 
 use crate::dht::{Announcement, Bell, Entry, FailureDomain, Ground, Load};
 use crate::errors::RegisterError;
-use crate::record::Failure;
+use crate::record::{Failure, Lifecycle, Origin};
 use crate::registry::core::Core;
 use crate::registry::registration::MAX_LABEL;
 use crate::relay::{NodeId, RegisterOptions};
+use crate::sync::Arc;
 use crate::sync::epoch::{self, Guard};
-use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::table::RecordRef;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -26,18 +25,6 @@ pub(crate) struct Link {
     bell: Arc<Bell>,
     /// Whose registration is published.
     own: Option<NodeId>,
-    learned: Learned,
-}
-
-/// Which records were learned: a bit for each that holds a permit.
-#[derive(Debug)]
-struct Learned(Box<[AtomicU64]>);
-
-/// Where a registration comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    Local,
-    Learned,
 }
 
 /// Why a relay was not learned.
@@ -48,55 +35,8 @@ pub(super) enum Unlearned {
 }
 
 impl Link {
-    pub(super) fn new(bell: Arc<Bell>, own: Option<NodeId>, max_relays: usize) -> Self {
-        // As many as hold a permit; of the few that leases make beyond, none
-        // is used for a learned relay.
-        let words = (2 * max_relays + 1_024).div_ceil(64);
-        let words = (0..words).map(|_| AtomicU64::new(0)).collect();
-        Self {
-            bell,
-            own,
-            learned: Learned(words),
-        }
-    }
-}
-
-impl Learned {
-    fn contains(&self, index: u32) -> bool {
-        // Relaxed: written before the record was published, which the caller has
-        // seen.
-        self.word(index)
-            .is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
-    }
-
-    /// Notes where a record that is still private comes from; false if there is
-    /// no place to note that it was learned.
-    fn note(&self, index: u32, origin: Origin) -> bool {
-        let Some((word, bit)) = self.word(index) else {
-            return origin == Origin::Local;
-        };
-        // Relaxed: see `contains`.
-        let noted = word.load(Ordering::Relaxed) & bit != 0;
-        match origin {
-            Origin::Learned => word.fetch_or(bit, Ordering::Relaxed),
-            Origin::Local if noted => word.fetch_and(!bit, Ordering::Relaxed),
-            Origin::Local => 0,
-        };
-        true
-    }
-
-    /// Indices of all records that are, or were last, learned.
-    fn indices(&self) -> impl Iterator<Item = u32> {
-        self.0.iter().enumerate().flat_map(|(number, word)| {
-            let word = word.load(Ordering::Relaxed);
-            let set = (0..64).filter(move |bit| word >> bit & 1 == 1);
-            set.filter_map(move |bit| u32::try_from(number * 64 + bit).ok())
-        })
-    }
-
-    fn word(&self, index: u32) -> Option<(&AtomicU64, u64)> {
-        let word = self.0.get(index as usize / 64)?;
-        Some((word, 1 << (index % 64)))
+    pub(super) fn new(bell: Arc<Bell>, own: Option<NodeId>) -> Self {
+        Self { bell, own }
     }
 }
 
@@ -118,53 +58,30 @@ impl Core {
         }
     }
 
-    pub(super) fn is_learned_record(&self, record: &RecordRef<'_>) -> bool {
-        let link = self.link.as_ref();
-        link.is_some_and(|link| link.learned.contains(record.index()))
-    }
-
-    pub(super) fn origin(&self, record: &RecordRef<'_>) -> Origin {
-        if self.is_learned_record(record) {
-            Origin::Learned
-        } else {
-            Origin::Local
-        }
-    }
-
-    /// Notes where a record comes from that is still private.
-    pub(super) fn note_origin(&self, record: &RecordRef<'_>, origin: Origin) -> bool {
-        match &self.link {
-            Some(link) => link.learned.note(record.index(), origin),
-            None => origin == Origin::Local,
-        }
-    }
-
     /// Makes a learned relay give way to a local one; false if there is none.
     /// One that was not measured of late goes first, then the one of the lowest
     /// index.
     pub(super) fn evict_learned(&self, guard: &Guard) -> bool {
-        let Some(link) = &self.link else {
+        if self.link.is_none() {
             return false;
-        };
-        let victim = self.victim_among(link.learned.indices(), guard);
+        }
+        let victim = self.victim_among(0..self.table.reach(), guard);
         // One that left in between has made room, too.
-        victim.map(|record| self.remove_record(record)).is_some()
+        victim.map(|record| self.remove_learned(record)).is_some()
     }
 
-    /// Who is to give way, of the learned relays at these indices.
+    /// Which of the learned relays at these indices is to give way.
     fn victim_among<'g>(
         &'g self,
         indices: impl Iterator<Item = u32>,
         guard: &'g Guard,
     ) -> Option<RecordRef<'g>> {
-        let live = |index: u32| {
+        let learned = |index: u32| {
             let record = self.table.occupant(index, guard)?;
-            // The place may be another's by now: its origin is to be asked for
-            // once it is seen to live.
-            (record.lifecycle().is_live() && self.is_learned_record(&record)).then_some(record)
+            is_learned(&record, record.lifecycle()).then_some(record)
         };
         let mut victim = None;
-        for record in indices.filter_map(live) {
+        for record in indices.filter_map(learned) {
             let is_unmeasured = record.rtt_micros().is_none();
             if victim.is_none() || is_unmeasured {
                 victim = Some(record);
@@ -176,15 +93,16 @@ impl Core {
         victim
     }
 
-    /// Makes this very record depart, and no other of the same id.
-    pub(super) fn remove_record(&self, record: RecordRef<'_>) -> bool {
+    /// Makes a relay depart, if it was learned.
+    pub(super) fn remove_learned(&self, record: RecordRef<'_>) -> bool {
         loop {
             let word = record.lifecycle();
-            if !word.is_live() {
+            if !is_learned(&record, word) {
                 return false;
             }
-            if self.depart(record, word) {
+            if let Some(closing) = self.table.depart(record, word) {
                 self.counters.count_unregistration();
+                self.remember(closing, self.timeline.tick(), false);
                 return true;
             }
         }
@@ -193,7 +111,7 @@ impl Core {
     fn announced(&self, id: &NodeId) -> Option<Announcement> {
         let guard = epoch::pin();
         let (record, word) = self.find_live(id, &guard)?;
-        if self.is_learned_record(&record) {
+        if is_learned(&record, word) {
             return None;
         }
         let said = record.announcement(word);
@@ -213,8 +131,14 @@ impl Core {
     pub(super) fn is_held(&self, id: &NodeId, origin: Origin) -> bool {
         let guard = epoch::pin();
         self.find_live(id, &guard)
-            .is_some_and(|(record, _)| self.origin(&record) == origin)
+            .is_some_and(|(record, word)| record.announcement(word).origin == origin)
     }
+}
+
+/// Whether the relay is live, as `word` says that was read from its record, and was
+/// learned.
+fn is_learned(record: &RecordRef<'_>, word: Lifecycle) -> bool {
+    word.is_live() && record.announcement(word).origin == Origin::Learned
 }
 
 impl Ground for Core {
@@ -279,9 +203,7 @@ impl Ground for Core {
     fn leave(&self, id: &NodeId) -> bool {
         let guard = epoch::pin();
         let found = self.find_live(id, &guard);
-        found.is_some_and(|(record, _)| {
-            self.is_learned_record(&record) && self.remove_record(record)
-        })
+        found.is_some_and(|(record, _)| self.remove_learned(record))
     }
 
     fn held(&self) -> usize {
@@ -330,35 +252,25 @@ mod tests {
     fn learn(registry: &Registry, n: u8) -> Entry {
         let said = Announcement::new(endpoint().into(), 1).unwrap();
         let ttl = Duration::from_secs(600);
-        registry.core().enter(&id(n), &said, 1, ttl)
+        Ground::enter(registry.core(), &id(n), &said, 1, ttl)
     }
 
-    /// A place that was a learned relay's when somebody looked, and a local one's
-    /// when they came for it.
+    /// A record that was a learned relay's when a thread looked, and a local one's when it
+    /// came for it.
     #[test]
     fn a_local_relay_in_the_place_of_a_learned_one_does_not_give_way() {
         let registry = registry(1);
         let core = registry.core();
         assert_eq!(learn(&registry, 1), Entry::Entered);
-        let learned = &core.link.as_ref().unwrap().learned;
-        let seen: Vec<u32> = learned.indices().collect();
-        assert!(core.leave(&id(1)));
-        let local = (2..100).find(|&n| {
-            registry.maintain();
-            registry.register(id(n), endpoint()).unwrap();
-            let (record, _) = core
-                .find_live(&id(n), &epoch::pin())
-                .map(|(record, word)| (record.index(), word))
-                .unwrap();
-            let is_there = seen.contains(&record);
-            if !is_there {
-                registry.unregister(&id(n));
-            }
-            is_there
-        });
-        assert!(local.is_some(), "places are used again");
         let guard = epoch::pin();
-        assert!(core.victim_among(seen.into_iter(), &guard).is_none());
+        let (record, _) = core.find_live(&id(1), &guard).unwrap();
+        let lease = registry.lease(&id(1)).unwrap();
+        registry.register(id(1), endpoint()).unwrap();
+        let (again, _) = core.find_live(&id(1), &guard).unwrap();
+        assert_eq!(record.index(), again.index(), "its leases go with it");
+        assert!(!core.remove_learned(record));
+        assert!(core.victim_among(0..core.table.reach(), &guard).is_none());
+        drop(lease);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! run the same pass. Registrants do parts of it when there is nobody else to:
 //! they sweep a full table, and merge arrivals that grow out of proportion.
 
+use crate::record::State;
 use crate::registry::core::Core;
 use crate::registry::stats::{Stats, add_one, get};
 use crate::rtt::Atlas;
@@ -70,39 +71,39 @@ impl Core {
         let tick = tick.max(wheel.now());
         let none_in_flight = self.none_in_flight();
         let mut expired = 0;
-        let mut visit = |index| self.visit(index, tick, &mut expired);
-        self.inbox.drain(
-            |index| self.table.inbox_link(index),
-            |index| match visit(index) {
-                Some(deadline) => wheel.schedule(index, deadline),
-                None => wheel.cancel(index),
-            },
-        );
-        wheel.advance(tick, visit);
+        self.take_in(wheel, tick, &mut expired);
+        wheel.advance(tick, |index| self.visit(index, tick, &mut expired));
+        self.forget_longest_gone(tick);
         if none_in_flight {
             self.note_swept(tick);
         }
         expired
     }
 
-    /// When the wheel should look at this record again: `None` once departed.
-    fn visit(&self, index: u32, tick: Tick, expired: &mut usize) -> Option<Tick> {
+    /// When the wheel should look at this record again, if at all.
+    pub(super) fn visit(&self, index: u32, tick: Tick, expired: &mut usize) -> Option<Tick> {
         let guard = epoch::pin();
         loop {
             let record = self.table.occupant(index, &guard)?;
             let word = record.lifecycle();
-            if word.deadline() > tick {
-                return Some(word.deadline());
-            }
-            if word.is_pending() {
-                // Due before its registrant has said whether it lives; which is
-                // in flight, so the next sweep looks again.
-                self.inbox.push(index, record.inbox_link());
-                return None;
-            }
-            if word.is_live() && self.expire(record, word) {
-                *expired += 1;
-                return None;
+            match word.state() {
+                State::Live | State::Pending | State::Returning if word.deadline() > tick => {
+                    return Some(word.deadline());
+                }
+                State::Live => {
+                    if self.expire(record, word) {
+                        *expired += 1;
+                    }
+                }
+                State::Pending | State::Returning => {
+                    // Due before its registrant has said whether it lives; which is
+                    // in flight, so the next sweep looks again.
+                    self.table.announce_to_wheel(&record);
+                    return None;
+                }
+                State::Gone => return self.look_at_gone(record, tick, true),
+                // The thread that has it announces it once it is gone.
+                State::Departing | State::Closing | State::Vacant => return None,
             }
         }
     }
@@ -192,7 +193,10 @@ impl Core {
             .merge(merger, &epoch::pin(), move |relay, record| {
                 // What is past its deadline stays until it departs: another thread may
                 // be renewing it.
-                let stays = !record.lifecycle().is_over();
+                let stays = matches!(
+                    record.lifecycle().state(),
+                    State::Pending | State::Live | State::Returning
+                );
                 stays.then(|| Surveyed {
                     // Of this life, even if the record has ended it by now.
                     relay,
@@ -216,6 +220,7 @@ impl Core {
             expirations: totals.expirations,
             refused: totals.refused,
             relays: self.relay_count(),
+            remembered: self.table.remembered(),
             leases: self.table.leases(),
             awaiting_reclamation: self.table.awaiting_reclamation(),
             snapshot_age: self.timeline.elapsed().saturating_sub(sorted_at),

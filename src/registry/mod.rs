@@ -1,6 +1,5 @@
 //! The public face: each operation is a short story over the rooms below.
 
-mod bans;
 mod builder;
 mod core;
 mod distribution;
@@ -12,9 +11,11 @@ mod keeper;
 mod lease;
 #[cfg(all(test, relay_loom))]
 mod models;
+mod operator;
 mod registration;
 mod renewal;
 mod reports;
+mod returning;
 mod standing;
 mod stats;
 mod strangers;
@@ -26,7 +27,7 @@ pub use registration::Registration;
 pub use stats::Stats;
 
 use crate::dht::{Distribution, Ground};
-use crate::errors::{FindError, LeaseError, RegisterError};
+use crate::errors::{FindError, LeaseError, RegisterError, RenewError};
 use crate::relay::{Endpoint, NodeId, RegisterOptions, RelayInfo};
 use crate::select::{Explanation, FindOptions};
 use crate::sync::{Arc, epoch};
@@ -148,7 +149,9 @@ impl Registry {
     ///
     /// Renewing replaces deadline and endpoint, and what else the options set;
     /// load, leases and measured round trips stay. It succeeds also when the
-    /// registry is full. When this returns, the relay is a candidate for every
+    /// registry is full. A relay that left or expired and comes back within its
+    /// [grace](RegistryBuilder::return_grace) is [what it was](Registration::Returned). When
+    /// this returns, the relay is a candidate for every
     /// call that starts later, on any thread, in each of the ways to choose.
     ///
     /// # Errors
@@ -157,8 +160,9 @@ impl Registry {
     ///
     /// # Concurrency and cost
     ///
-    /// Lock-free; linearizable with the other operations on the same id. The
-    /// bound on the number of relays is never exceeded, not for a moment, and
+    /// Lock-free; linearizable with the other operations on the same id. (A registration
+    /// of a relay that another thread is just removing or bringing back waits for that
+    /// thread to make its few steps.) The bound on the number of relays is never exceeded, not for a moment, and
     /// no relay is refused for a registration that does not come about. Reads
     /// the clock. A renewal that changes nothing but the deadline is one
     /// compare-and-swap and does not allocate. At the bound, a new relay first
@@ -185,7 +189,7 @@ impl Registry {
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
         let registration = self.core().register(id, endpoint, options)?;
-        if registration == Registration::New && self.core().tend_arrivals() {
+        if registration != Registration::Renewed && self.core().tend_arrivals() {
             if let Some(keeper) = &self.shared.keeper {
                 keeper.wake();
             }
@@ -193,10 +197,27 @@ impl Registry {
         Ok(registration)
     }
 
+    /// Renews a relay on the terms that it announced: the deadline moves, nothing else.
+    ///
+    /// Lock-free, one compare-and-swap, without allocation; reads the clock.
+    ///
+    /// # Errors
+    ///
+    /// [`RenewError::UnknownRelay`] if the relay is not registered here, or has expired:
+    /// then register it, and it [is what it was](Registration::Returned) if it is only
+    /// late. A relay that was [learned](crate::dht) is renewed by its own records.
+    pub fn renew(&self, id: &NodeId) -> Result<(), RenewError> {
+        match self.core().renew_by_id(id) {
+            true => Ok(()),
+            false => Err(RenewError::UnknownRelay),
+        }
+    }
+
     /// Removes a relay; whether it was there.
     ///
     /// When this returns, the relay is handed out to no call that starts
-    /// later. Leases on it stay valid. Lock-free; linearizable with the other
+    /// later. Leases on it stay valid, and count against it again if it
+    /// [comes back](Registration::Returned). Lock-free; linearizable with the other
     /// operations on the same id.
     pub fn unregister(&self, id: &NodeId) -> bool {
         self.core().unregister(id)

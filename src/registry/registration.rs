@@ -2,9 +2,9 @@
 
 use crate::errors::RegisterError;
 use crate::limits::MAX_CAPACITY;
-use crate::record::{Announcement, Lifecycle};
+use crate::record::{Announcement, Lifecycle, Origin, State};
 use crate::registry::core::Core;
-use crate::registry::distribution::{Origin, Unlearned};
+use crate::registry::distribution::Unlearned;
 use crate::relay::{Endpoint, NatType, NodeId, RegisterOptions};
 use crate::rtt::sane_micros;
 use crate::sync::epoch::{self, Guard};
@@ -16,11 +16,17 @@ use std::time::Duration;
 /// What a successful registration was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Registration {
-    /// The relay was not held, or had expired.
+    /// The relay was not held, nor remembered. Leases on an earlier registration of it
+    /// count all the same.
     New,
     /// The relay was held: its deadline and endpoint were replaced, and what
     /// else the options set. Load, leases and measurements stay.
     Renewed,
+    /// The relay had left or expired, and is what it was, for it came back within its
+    /// [grace](crate::RegistryBuilder::return_grace): leases, load, round trips and
+    /// circuit. One that had expired also has what it announced, but for what the options
+    /// set.
+    Returned,
 }
 
 /// The capacity of a relay that does not declare one.
@@ -46,6 +52,9 @@ pub(super) struct Request<'a> {
 pub(super) enum Obstacle {
     /// Another thread changed what the attempt built on.
     Overtaken,
+    /// Another thread has the record of this id for a few steps: the relay is just
+    /// leaving, being forgotten, or coming back.
+    InHand,
     /// No record or announcement is to be had before more is reclaimed.
     Exhausted,
     /// It cannot be.
@@ -105,17 +114,20 @@ impl Core {
             if self.is_held(id, Origin::Local) {
                 return Err(Unlearned::HeldLocally);
             }
-            let outcome = self.try_register(&request, &epoch::pin());
+            // The clock is the embedder's: it is not called while pinned.
+            let now = self.timeline.advance();
+            let outcome = self.try_register(&request, now, &epoch::pin());
             match outcome {
                 Ok(registration) => {
                     self.counters.count_registration(&Ok(registration));
-                    if registration == Registration::New {
+                    if registration != Registration::Renewed {
                         // The maintenance thread comes by soon enough.
                         self.tend_arrivals();
                     }
                     return Ok(registration);
                 }
                 Err(Obstacle::Overtaken) => {}
+                Err(Obstacle::InHand) => yield_now(),
                 Err(Obstacle::Exhausted) => return Err(Unlearned::NoRoom),
                 Err(Obstacle::Refused(error)) => return Err(error.into()),
             }
@@ -159,12 +171,15 @@ impl Core {
     fn register_checked(&self, request: &Request<'_>) -> Result<Registration, RegisterError> {
         let mut patience = PATIENCE;
         loop {
-            // The guard ends with this statement: whoever helps must not be
+            // The clock is the embedder's: it is not called while pinned.
+            let now = self.timeline.advance();
+            // The guard ends with this statement: a thread that helps must not be
             // pinned.
-            let outcome = self.try_register(request, &epoch::pin());
+            let outcome = self.try_register(request, now, &epoch::pin());
             match outcome {
                 Ok(registration) => return Ok(registration),
                 Err(Obstacle::Overtaken) => {}
+                Err(Obstacle::InHand) => yield_now(),
                 Err(Obstacle::Refused(error)) => return Err(error),
                 Err(Obstacle::Exhausted) if patience == 0 => {
                     let awaiting_reclamation = self.table.backlog();
@@ -183,25 +198,44 @@ impl Core {
         }
     }
 
-    fn try_register(&self, request: &Request<'_>, guard: &Guard) -> Result<Registration, Obstacle> {
-        let now = self.timeline.advance();
-        match self.table.find_hashed(request.hash, request.id, guard) {
-            Some(record) => self.renew(record, request, now),
-            None => self.enter(request, guard),
+    fn try_register(
+        &self,
+        request: &Request<'_>,
+        now: Moment,
+        guard: &Guard,
+    ) -> Result<Registration, Obstacle> {
+        let found = self.table.find_known(request.hash, request.id, guard);
+        let Some(record) = found else {
+            let announcement = first_announcement(request, now, self.settings.ttl);
+            self.enter(request, now, announcement, None, guard)?;
+            return Ok(Registration::New);
+        };
+        let word = record.lifecycle();
+        match word.state() {
+            State::Live => self.renew(record, word, request, now),
+            State::Gone => self.come_back(record, word, request, now),
+            State::Vacant | State::Pending => Err(Obstacle::Overtaken),
+            State::Departing | State::Closing | State::Returning => Err(Obstacle::InHand),
         }
     }
 
-    /// Lets a new relay in, if there is room.
+    /// Lets a relay in that has no record, if there is room; `heir_to` has what is known
+    /// of it, if anything.
     ///
     /// It is in the arrivals and in the wheel's inbox before it is admitted, so
     /// the moment that makes it a relay is also the one from which it is found,
     /// handed out and due.
-    fn enter(&self, request: &Request<'_>, guard: &Guard) -> Result<Registration, Obstacle> {
+    pub(super) fn enter(
+        &self,
+        request: &Request<'_>,
+        now: Moment,
+        announcement: Announcement,
+        heir_to: Option<RecordRef<'_>>,
+        guard: &Guard,
+    ) -> Result<(), Obstacle> {
         self.ensure_room(request, guard)?;
         let in_flight = self.in_flight();
-        let now = self.timeline.advance();
-        let announcement = first_announcement(request, now, self.settings.ttl);
-        let deadline = self.deadline(now, announcement.ttl_nanos)?;
+        let deadline = self.deadline_ahead(now, announcement.ttl_nanos)?;
         let staged = self.table.stage(
             (request.id, request.hash),
             announcement,
@@ -210,23 +244,19 @@ impl Core {
             guard,
         )?;
         let record = staged.record();
-        if !self.note_origin(&record, request.origin) {
-            self.table.withdraw(&staged);
-            return Err(Obstacle::Exhausted);
+        match heir_to {
+            Some(before) => record.inherit_from(&before),
+            None => self.note_failures(&record, request),
         }
-        let enters_banned = self.note_standing(&record, request);
         self.table.append(&record);
-        self.inbox.push(record.index(), record.inbox_link());
+        self.table.announce_to_wheel(&record);
         let note = record.announce();
         match self.table.admit(&staged, request.id, guard) {
             Verdict::Admitted => {
                 record.refresh(true);
                 drop(note);
                 drop(in_flight);
-                if enters_banned || self.bans.until(request.id, now.tick).is_some() {
-                    self.enforce_ban(request.id);
-                }
-                Ok(Registration::New)
+                Ok(())
             }
             Verdict::Held | Verdict::Full => {
                 self.table.withdraw(&staged);
@@ -235,28 +265,16 @@ impl Core {
         }
     }
 
-    /// One who is banned comes in as such, and one who failed before it left as it
-    /// was then. Whether it is banned.
-    fn note_standing(&self, record: &RecordRef<'_>, request: &Request<'_>) -> bool {
-        let now = self.timeline.tick();
-        let until = self.bans.until(request.id, now);
-        let earned = self.failures.of(request.id);
-        if until.is_some() || earned.is_some() {
+    /// One that failed before it was forgotten stands as it did then.
+    fn note_failures(&self, record: &RecordRef<'_>, request: &Request<'_>) {
+        if let Some(earned) = self.failures.of(request.id) {
             self.publication().context.expect_waiting();
-            record.begin_circuit(|circuit| {
-                let earned = earned.unwrap_or(circuit);
-                match until {
-                    Some(until) => earned.with_ban(until),
-                    None if earned.is_banned(now) => earned.without_ban(now),
-                    None => earned,
-                }
-            });
+            record.begin_circuit(|_| earned);
         }
-        until.is_some()
     }
 
     /// Refuses a newcomer when the table is full of relays that live.
-    fn ensure_room(&self, request: &Request<'_>, guard: &Guard) -> Result<(), Obstacle> {
+    pub(super) fn ensure_room(&self, request: &Request<'_>, guard: &Guard) -> Result<(), Obstacle> {
         while let Some(full) = self.table.full_without(request.id, guard) {
             self.make_room(self.timeline.tick());
             self.table.help_departures(guard);
@@ -279,34 +297,45 @@ impl Core {
             .ok_or(Obstacle::Refused(RegisterError::ClockExhausted))
     }
 
+    /// The same, for a deadline that the wheel is yet to be told of: it has not passed by
+    /// now, and is noted as on its way.
+    pub(super) fn deadline_ahead(&self, now: Moment, ttl_nanos: u64) -> Result<Tick, Obstacle> {
+        let deadline = self.deadline(now, ttl_nanos)?;
+        match deadline > self.timeline.tick() {
+            true => Ok(deadline),
+            false => Err(Obstacle::Overtaken),
+        }
+    }
+
     pub(super) fn unregister(&self, id: &NodeId) -> bool {
+        let left = self.remove_live(id);
+        if left {
+            self.counters.count_unregistration();
+            self.note_change(id);
+        }
+        left
+    }
+
+    fn remove_live(&self, id: &NodeId) -> bool {
         let guard = epoch::pin();
         while let Some((record, word)) = self.find_live(id, &guard) {
-            if self.depart(record, word) {
-                self.counters.count_unregistration();
-                self.note_change(id);
+            if let Some(closing) = self.table.depart(record, word) {
+                self.remember(closing, self.timeline.tick(), false);
                 return true;
             }
         }
         false
     }
 
-    /// Makes a record depart, unless another thread was faster.
-    pub(super) fn depart(&self, record: RecordRef<'_>, word: Lifecycle) -> bool {
-        let departed = self.table.depart(record, word);
-        if departed {
-            self.failures.note(&record.identity(), record.circuit());
-        }
-        departed
-    }
-
     /// Makes an expired record depart, unless another thread was faster.
     pub(super) fn expire(&self, record: RecordRef<'_>, word: Lifecycle) -> bool {
-        let departed = self.depart(record, word);
-        if departed {
+        let departed = self.table.depart(record, word);
+        let expired = departed.is_some();
+        if let Some(closing) = departed {
             self.counters.count_expiration();
+            self.remember(closing, word.deadline(), true);
         }
-        departed
+        expired
     }
 }
 
@@ -338,12 +367,17 @@ pub(super) fn check_reachable(
     }
 }
 
-fn first_announcement(request: &Request<'_>, now: Moment, default_ttl: Duration) -> Announcement {
+pub(super) fn first_announcement(
+    request: &Request<'_>,
+    now: Moment,
+    default_ttl: Duration,
+) -> Announcement {
     let options = request.options;
     let capacity = options.capacity.unwrap_or(DEFAULT_CAPACITY);
     let ttl = options.ttl.unwrap_or(default_ttl);
     Announcement {
         nat: options.nat,
+        origin: request.origin,
         failure_domain: options.failure_domain.clone(),
         registered_at: now.nanos,
         ..Announcement::new(request.endpoint.clone(), capacity, ttl)

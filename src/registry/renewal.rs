@@ -1,8 +1,7 @@
 //! Registering again: the deadline moves, and what else is new takes effect.
 
-use crate::record::{Announcement, Lifecycle};
+use crate::record::{Announcement, Lifecycle, Origin};
 use crate::registry::core::Core;
-use crate::registry::distribution::Origin;
 use crate::registry::registration::{Obstacle, Registration, Request, check_reachable};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::epoch;
@@ -35,20 +34,39 @@ impl Core {
         endpoint: &Endpoint,
         options: &RegisterOptions,
     ) -> bool {
+        if options.latency.is_some() || options.restarted {
+            return false;
+        }
+        self.postpone(id, |current| !is_news(current, endpoint, options))
+    }
+
+    /// Renews a relay that is registered here on the terms that it has.
+    pub(super) fn renew_by_id(&self, id: &NodeId) -> bool {
+        let is_renewed = self.postpone(id, |_| true);
+        if is_renewed {
+            self.counters.count_renewal();
+            self.note_change(id);
+        }
+        is_renewed
+    }
+
+    /// Moves the deadline of a local relay whose terms `accept` takes.
+    #[inline(always)]
+    fn postpone(&self, id: &NodeId, accept: impl Fn(&Announcement) -> bool) -> bool {
+        // The clock is the embedder's: it is not called while pinned.
+        let now = self.timeline.advance();
         let guard = epoch::pin();
         let Some(record) = self.table.find_to_renew(id, &guard) else {
             return false;
         };
         let word = record.lifecycle();
-        if !word.is_live() || self.origin(&record) != Origin::Local {
+        if !word.is_live() {
             return false;
         }
         let current = record.announcement(word);
-        if options.latency.is_some() || is_news(current, endpoint, options) {
-            // Before the clock is read, for it may yet be refused, and change nothing.
+        if current.origin != Origin::Local || !accept(current) {
             return false;
         }
-        let now = self.timeline.advance();
         let Some(deadline) = self.timeline.deadline(now, current.ttl_nanos) else {
             return false;
         };
@@ -78,28 +96,31 @@ impl Core {
     pub(super) fn renew(
         &self,
         record: RecordRef<'_>,
+        word: Lifecycle,
         request: &Request<'_>,
         now: Moment,
     ) -> Result<Registration, Obstacle> {
-        let word = record.lifecycle();
-        if !word.is_live() {
-            return Err(Obstacle::Overtaken);
-        }
         if !word.is_live_at(now.tick) {
-            // What the dead relay announced binds nobody.
+            // It is late, and comes back from there.
             self.expire(record, word);
             return Err(Obstacle::Overtaken);
         }
-        match (self.origin(&record), request.origin) {
+        let current = record.announcement(word);
+        match (current.origin, request.origin) {
             (Origin::Learned, Origin::Local) => {
-                // What a stranger claimed binds nobody.
-                self.remove_record(record);
+                // What another node claimed is not what this relay announces.
+                self.remove_learned(record);
                 return Err(Obstacle::Overtaken);
             }
             (Origin::Local, Origin::Learned) => return Err(Obstacle::Overtaken),
             _ => {}
         }
-        let current = record.announcement(word);
+        if request.options.restarted {
+            if record.load().leases() > 0 {
+                return self.restart(record, word, request, now);
+            }
+            record.report_load_of_others(0);
+        }
         let amended = amended(current, request);
         if let Some(amended) = &amended {
             check_reachable(&amended.endpoint, amended.nat)?;
@@ -130,14 +151,14 @@ impl Core {
             self.publication().note_reordering();
         }
         if is_sooner {
-            self.inbox.push(record.index(), record.inbox_link());
+            self.table.announce_to_wheel(&record);
         }
         Ok(Registration::Renewed)
     }
 }
 
 /// The announcement after a renewal, if it says anything new.
-fn amended(current: &Announcement, request: &Request<'_>) -> Option<Announcement> {
+pub(super) fn amended(current: &Announcement, request: &Request<'_>) -> Option<Announcement> {
     let options = request.options;
     if !is_news(current, request.endpoint, options) {
         return None;
@@ -147,6 +168,7 @@ fn amended(current: &Announcement, request: &Request<'_>) -> Option<Announcement
     let failure_domain = options.failure_domain.as_ref();
     Some(Announcement {
         nat: options.nat.or(current.nat),
+        origin: current.origin,
         failure_domain: failure_domain.or(current.failure_domain.as_ref()).cloned(),
         registered_at: current.registered_at,
         ..Announcement::new(request.endpoint.clone(), capacity, ttl)

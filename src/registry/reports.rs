@@ -1,7 +1,7 @@
 //! What an embedder tells a registry of its relays: measurements, loads, failures,
 //! and what the operator decides.
 
-use crate::errors::BanError;
+use crate::errors::{BanError, OperatorError};
 use crate::record::Failure;
 use crate::registry::Registry;
 use crate::relay::NodeId;
@@ -87,18 +87,68 @@ impl Registry {
     /// was put there by others, and is added to the leases from then on. Totals
     /// beyond [`MAX_CAPACITY`](crate::MAX_CAPACITY) count as that. Lock-free,
     /// without allocation.
+    ///
+    /// The report speaks of now. One that was measured earlier, when there were fewer
+    /// leases or more, counts those wrongly: tell those by
+    /// [`report_load_of_others`](Self::report_load_of_others).
     pub fn report_load(&self, relay: &NodeId, load: u32) -> bool {
         self.core()
             .with_live(relay, |record| record.report_load(load))
     }
 
-    /// Starts or ends the draining of a relay: while it drains it keeps its
-    /// leases and gets no new ones. False if it is not held. Outlives renewals.
+    /// Takes in what others put on a relay, leases of this registry not included; false
+    /// if it is not held.
     ///
-    /// Lock-free; when this returns, no lease is given that was not yet.
-    pub fn set_draining(&self, relay: &NodeId, draining: bool) -> bool {
+    /// It is right however late it arrives, and in whatever order with leases and their
+    /// release. Figures beyond [`MAX_CAPACITY`](crate::MAX_CAPACITY) count as that.
+    /// Lock-free, without allocation.
+    pub fn report_load_of_others(&self, relay: &NodeId, load: u32) -> bool {
         self.core()
-            .with_live(relay, |record| record.set_draining(draining))
+            .with_live(relay, |record| record.report_load_of_others(load))
+    }
+
+    /// Starts or ends the draining of a relay: while it drains it keeps its
+    /// leases and gets no new ones.
+    ///
+    /// This is kept by id until it is ended or [lifted](Self::lift), whatever the relay
+    /// does: renew, leave, expire, come back, restart. It may be said before the relay is
+    /// known. When this returns, no lease is given that was not yet.
+    ///
+    /// Of a relay that is held or remembered this is one compare-and-swap, and what
+    /// searches see of the relay. Else it takes a record of some 150 bytes.
+    ///
+    /// # Errors
+    ///
+    /// An [`OperatorError`], only for a relay that is neither held nor remembered: the
+    /// operator's word is kept on 65,536 of those.
+    ///
+    /// ```
+    /// use relay_registry::{LeaseError, NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.set_draining(&relay, true)?; // before it is known
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    /// assert_eq!(registry.lease(&relay).unwrap_err(), LeaseError::Draining);
+    /// assert!(registry.lift(&relay));
+    /// assert!(registry.lease(&relay).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_draining(&self, relay: &NodeId, draining: bool) -> Result<(), OperatorError> {
+        let kept = self.core().set_draining(relay, draining);
+        self.core().note_change(relay);
+        kept
+    }
+
+    /// Forgets all that the operator said of a relay, bans and draining; whether there was
+    /// anything.
+    ///
+    /// Cost as [`set_draining`](Self::set_draining) and [`unban`](Self::unban).
+    pub fn lift(&self, relay: &NodeId) -> bool {
+        let lifted = self.core().lift(relay);
+        self.core().note_change(relay);
+        lifted
     }
 
     /// Takes in that an attempt to use a relay failed: it is not handed out
@@ -151,30 +201,32 @@ impl Registry {
 
     /// Bans a relay for some time from now, rounded up to a tick: it is not
     /// handed out and no [lease](Self::lease) on it is given, whether it is
-    /// registered now, renews, or leaves and comes back. Leases given stay. A
-    /// ban that is in force is replaced.
+    /// registered now, renews, leaves and comes back, or is not known yet. Leases given
+    /// stay. A ban that is in force is replaced.
     ///
-    /// When this returns, no call that starts later hands the relay out; one
-    /// that is just being registered, none that starts after that has returned.
-    /// Lock-free; copies the list of bans, of which there can be 65,536.
+    /// When this returns, no call that starts later hands the relay out. Cost as
+    /// [`set_draining`](Self::set_draining).
     ///
     /// # Errors
     ///
-    /// A [`BanError`]: too long, or too many.
+    /// A [`BanError`]: too long; or, only for a relay that is neither held nor
+    /// remembered, too many.
     pub fn ban(&self, relay: &NodeId, duration: Duration) -> Result<(), BanError> {
-        self.core().ban(relay, duration)
+        let banned = self.core().ban(relay, duration);
+        self.core().note_change(relay);
+        banned
     }
 
     /// Lifts the ban of a relay; whether there was one. One that was failing
     /// before is handed out on trial.
-    ///
-    /// Lock-free; copies the list of bans.
     pub fn unban(&self, relay: &NodeId) -> bool {
-        self.core().unban(relay)
+        let unbanned = self.core().unban(relay);
+        self.core().note_change(relay);
+        unbanned
     }
 
     /// The relays banned, registered or not, and when each ban ends, on the
-    /// calendar that was in force when the registry was built.
+    /// calendar that was in force when the registry was built. Visits all records.
     #[must_use]
     pub fn banned(&self) -> Vec<(NodeId, SystemTime)> {
         self.core().banned()

@@ -13,7 +13,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// New relays registered.
+    /// Relays registered that were not held, those that came back included.
     pub registrations: u64,
     /// Renewals of relays already held.
     pub renewals: u64,
@@ -25,6 +25,9 @@ pub struct Stats {
     pub refused: u64,
     /// Live relays.
     pub relays: usize,
+    /// Relays that left or expired and are remembered, in case they come back; not those
+    /// that are kept for their leases or for what the operator said.
+    pub remembered: usize,
     /// Leases held, also those on relays that left.
     pub leases: usize,
     /// Records that departed and were not given back yet, because a thread may still
@@ -83,7 +86,7 @@ impl Counters {
     pub(super) fn count_registration(&self, outcome: &Result<Registration, RegisterError>) {
         let stripe = self.stripe();
         add_one(match outcome {
-            Ok(Registration::New) => &stripe.registrations,
+            Ok(Registration::New | Registration::Returned) => &stripe.registrations,
             Ok(Registration::Renewed) => &stripe.renewals,
             Err(_) => &stripe.refused,
         });

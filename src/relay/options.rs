@@ -8,7 +8,8 @@ use super::NatType;
 /// What is said of a relay when it registers, besides its identity and endpoint.
 ///
 /// What is not set takes its default for a new relay, and stays as it is when
-/// a relay is renewed. Values are judged by `register_with`, not here.
+/// a relay is renewed, or comes back soon after it [lapsed](crate::Registration::Returned).
+/// Values are judged by `register_with`, not here.
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,6 +29,7 @@ pub struct RegisterOptions {
     pub(crate) nat: Option<NatType>,
     pub(crate) ttl: Option<Duration>,
     pub(crate) failure_domain: Option<Arc<str>>,
+    pub(crate) restarted: bool,
 }
 
 impl RegisterOptions {
@@ -39,6 +41,7 @@ impl RegisterOptions {
             nat: None,
             ttl: None,
             failure_domain: None,
+            restarted: false,
         }
     }
 
@@ -101,6 +104,18 @@ impl RegisterOptions {
         self.failure_domain = Some(label.into());
         self
     }
+
+    /// Whether the relay lost its sessions since it was last heard of, by default not.
+    ///
+    /// If so, all leases that are held on it are void: they count no more, and dropping
+    /// one gives nothing back. The load that others put there counts as zero. Say so when a
+    /// relay process started anew; else its old leases keep their units until they are
+    /// dropped. Where a relay that is held has leases, this is as if it left and came back:
+    /// for a moment it is not found.
+    pub const fn restarted(mut self, restarted: bool) -> Self {
+        self.restarted = restarted;
+        self
+    }
 }
 
 #[cfg(test)]
@@ -116,9 +131,10 @@ mod tests {
             nat,
             ttl,
             failure_domain,
+            restarted,
         } = RegisterOptions::new();
         assert_eq!((capacity, latency, nat, ttl), (None, None, None, None));
-        assert_eq!(failure_domain, None);
+        assert_eq!((failure_domain, restarted), (None, false));
     }
 
     #[test]

@@ -67,6 +67,13 @@ impl RttWindow {
             .min()
     }
 
+    /// Takes over the samples of another window.
+    pub(crate) fn copy_from(&self, other: &Self) {
+        for (word, others) in self.0.iter().zip(&other.0) {
+            word.store(others.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
     /// Forgets all samples, for a record that begins a new life.
     pub(crate) fn clear(&self) {
         for word in &self.0 {

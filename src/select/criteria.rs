@@ -196,7 +196,7 @@ impl Criteria<'_> {
     ) -> Result<(Lifecycle, Load), Rejection> {
         loop {
             let word = record.lifecycle();
-            if word.is_over() {
+            if !word.is_live() {
                 return Err(Rejection::Departed);
             }
             let read = read(word);
@@ -394,7 +394,7 @@ mod tests {
     fn of_a_relay_that_departs_during_the_look_nothing_more_is_read() {
         with_a_relay(|table, criteria, record| {
             assert!(criteria.judge_announced(&record).is_ok());
-            assert!(table.depart(record, record.lifecycle()));
+            table.depart(record, record.lifecycle()).unwrap().forget();
             let judged = criteria.judge_announced(&record);
             assert_eq!(judged.map(|_| ()), Err(Rejection::Departed));
         });

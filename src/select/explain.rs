@@ -174,7 +174,7 @@ impl Search<'_> {
                 (None, Err(rejection)) => rejection.into(),
             };
             let word = record.lifecycle();
-            if word.is_over() {
+            if !word.is_live() {
                 continue;
             }
             let load = record.announced_load(word);

@@ -3,7 +3,7 @@
 use super::base::Surveyed;
 use super::leaf::{Subject, Terms};
 use super::publication::Publication;
-use crate::record::{Extra, Handle, Lifecycle, Load, Record};
+use crate::record::{Extra, Handle, Lifecycle, Load, Record, State};
 use crate::sync::{Zeroable, epoch};
 use crate::time::Tick;
 use std::convert::Infallible;
@@ -54,7 +54,7 @@ impl Relays {
     pub(super) fn merge(&self) {
         let subject = |relay: Handle| self.subject(relay.index as usize);
         let survey = |relay: Handle| {
-            let is_gone = subject(relay).record.lifecycle().is_over();
+            let is_gone = subject(relay).record.lifecycle().state() == State::Vacant;
             (!is_gone).then_some(Surveyed {
                 relay,
                 own_micros: 1 + relay.index % 7,

@@ -341,7 +341,7 @@ fn a_departure_beside_a_merge_reaches_the_next_base() {
         let other = Arc::clone(&relays);
         let leaving = thread::spawn(move || {
             let subject = other.subject(0);
-            subject.record.set_lifecycle(Lifecycle::DEPARTED);
+            subject.record.set_lifecycle(Lifecycle::VACANT);
             subject.record.raise(Load::CLOSED);
             subject.record.end_generation();
             other.publication.refresh(&subject, false);

@@ -216,6 +216,13 @@ impl Publication {
         self.current.load()
     }
 
+    /// What changes with every arrival, and never comes round: a relay that is seen live
+    /// has arrived before.
+    pub(crate) fn progress(&self) -> impl PartialEq + use<> {
+        let snapshot = self.load();
+        (snapshot.number, snapshot.newest_run().len())
+    }
+
     /// Whether no later snapshot is in force, or none that this thread has to know of.
     ///
     /// It has to know of one if a change went there alone, and this thread saw the note of

@@ -1,36 +1,36 @@
 //! The word through which every record enters, and is counted out.
 //!
 //! ```text
-//!  63       41   40      39      38        32 31         0
-//! +-----------+-------+---------+------------+------------+
-//! |   count   |pending|departure| generation |   index    |
-//! +-----------+-------+---------+------------+------------+
+//!  63       41   40     39  38 37        27 26         0
+//! +-----------+-------+-------+------------+------------+
+//! |   count   |pending| step  | generation |   index    |
+//! +-----------+-------+-------+------------+------------+
 //! ```
 //!
 //! `count` is how many records are admitted and not yet counted out; the rest
-//! names the record that was counted in or out last. Either is one
-//! compare-and-swap that changes the count and names the record, with *pending*
-//! set; then the record's lifecycle is brought in line (live, or departed), then
+//! names the record that was counted in, counted out or introduced last, and which
+//! of the three. Each is one compare-and-swap that names the record, with *pending*
+//! set; then the record's lifecycle is brought in line (live, closing, or gone), then
 //! *pending* is cleared. Any thread that finds *pending* set does the rest itself
-//! before going on, so nobody waits for anybody.
+//! before going on, so no thread waits for another.
 //!
 //! This decides three things at once, for good:
 //!
-//! - the bound: the count never exceeds `max_relays`, and nobody is turned away
-//!   by a registration that is later undone, for none is, nor by a relay that is
-//!   gone, for whoever finds one still counted counts it out;
+//! - the bound: the count never exceeds `max_relays`, and no relay is turned away
+//!   for a registration that is later undone, for none is, nor for a relay that is
+//!   gone, for a thread that finds one still counted counts it out;
 //! - uniqueness: a registrant looks for a record of its id *after* it read the
 //!   word and enters only if the word has not changed, so no other record was
-//!   admitted in between;
+//!   admitted or introduced in between;
 //! - order: whatever a registrant finds not admitted enters after it.
 //!
 //! # Why the word cannot come round
 //!
-//! Whoever changes the word is pinned from its read to its swap. A record that
-//! is retired meanwhile cannot begin another life before it unpins, so in that
-//! time each index is named for the end of one life and for one more at most,
-//! each life once in and once out. Seven bits of the generation and the
-//! departure bit tell these apart.
+//! A thread that changes the word is pinned from its read to its swap. A record that
+//! is retired meanwhile cannot begin another life before it unpins. Only a relay that
+//! leaves and comes back takes up its record again at once, and each time the
+//! generation is another. For the word to come round, one relay would have to leave and
+//! come back exactly 2,048 times, or a multiple, within one such step of a thread.
 
 use crate::sync::{AtomicU64, Ordering, Padded};
 use crate::table::Handle;
@@ -43,16 +43,30 @@ pub(crate) struct Admission(Padded<AtomicU64>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gate(u64);
 
-const GENERATION_SHIFT: u32 = 32;
-const GENERATION_MASK: u32 = 0x7f;
-const DEPARTURE: u64 = 1 << 39;
+const INDEX_BITS: u32 = 27;
+const GENERATION_SHIFT: u32 = INDEX_BITS;
+const GENERATION_MASK: u32 = 0x7ff;
+const STEP_SHIFT: u32 = 38;
 const PENDING: u64 = 1 << 40;
 const COUNT_SHIFT: u32 = 41;
 const ONE: u64 = 1 << COUNT_SHIFT;
 const NAME_MASK: u64 = PENDING - 1;
+const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
+const STEP_MASK: u64 = 0b11;
+
+/// Indices of records stay below this.
+pub(crate) const INDICES: u32 = 1 << INDEX_BITS;
 
 /// The largest count that the word holds.
 pub(crate) const MAX_COUNT: usize = (1 << (u64::BITS - COUNT_SHIFT)) - 1;
+
+/// What is done with the record that the word names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Admit,
+    Dismiss,
+    Introduce,
+}
 
 impl Gate {
     /// Records admitted and not yet counted out.
@@ -60,19 +74,21 @@ impl Gate {
         (self.0 >> COUNT_SHIFT) as usize
     }
 
-    /// The record that is counted in or out, and not yet brought in line.
-    pub(crate) fn pending(self) -> Option<u32> {
-        (self.0 & PENDING != 0).then_some(self.0 as u32)
+    /// The record that is not yet brought in line, and what is done with it.
+    pub(crate) fn pending(self) -> Option<(u32, Step)> {
+        let step = match self.0 >> STEP_SHIFT & STEP_MASK {
+            0 => Step::Admit,
+            1 => Step::Dismiss,
+            _ => Step::Introduce,
+        };
+        (self.0 & PENDING != 0).then_some(((self.0 & INDEX_MASK) as u32, step))
     }
 
-    /// Whether an admission is decided that is not yet carried out.
-    pub(crate) fn is_admitting(self) -> bool {
-        self.0 & (PENDING | DEPARTURE) == PENDING
-    }
-
-    fn naming(self, name: Handle) -> u64 {
-        let generation = u64::from(name.generation & GENERATION_MASK);
-        self.0 & !NAME_MASK | PENDING | generation << GENERATION_SHIFT | u64::from(name.index)
+    fn naming(self, name: Handle, step: Step) -> u64 {
+        debug_assert!(name.index < INDICES);
+        let generation = u64::from(name.generation & GENERATION_MASK) << GENERATION_SHIFT;
+        let step = (step as u64) << STEP_SHIFT;
+        self.0 & !NAME_MASK | PENDING | step | generation | u64::from(name.index)
     }
 }
 
@@ -87,13 +103,19 @@ impl Admission {
     /// Counts a record in, unless the word has changed since `seen`.
     pub(crate) fn admit(&self, seen: Gate, record: Handle) -> bool {
         debug_assert!(seen.pending().is_none() && seen.count() < MAX_COUNT);
-        self.change(seen, seen.naming(record) + ONE)
+        self.change(seen, seen.naming(record, Step::Admit) + ONE)
     }
 
     /// Counts a record out, unless the word has changed since `seen`.
     pub(crate) fn dismiss(&self, seen: Gate, record: Handle) -> bool {
         debug_assert!(seen.pending().is_none() && seen.count() > 0);
-        self.change(seen, (seen.naming(record) | DEPARTURE) - ONE)
+        self.change(seen, seen.naming(record, Step::Dismiss) - ONE)
+    }
+
+    /// Names a record that is not counted, unless the word has changed since `seen`.
+    pub(crate) fn introduce(&self, seen: Gate, record: Handle) -> bool {
+        debug_assert!(seen.pending().is_none());
+        self.change(seen, seen.naming(record, Step::Introduce))
     }
 
     /// Notes that the record which `seen` names was brought in line.
@@ -125,16 +147,18 @@ mod tests {
     #[test]
     fn count_and_name_share_the_word_without_touching() {
         let admission = Admission::default();
-        for (index, generation) in [(u32::MAX, u32::MAX), (0, 256), (7, 3)] {
+        let pending = || admission.read().pending();
+        for (index, generation) in [(INDICES - 1, u32::MAX), (0, 1 << 11), (7, 3)] {
             assert!(admission.admit(admission.read(), record(index, generation)));
-            assert_eq!(admission.read().pending(), Some(index));
-            assert!(admission.read().is_admitting());
+            assert_eq!(pending(), Some((index, Step::Admit)));
             settle(&admission);
         }
         assert_eq!(admission.read().count(), 3);
-        assert!(admission.dismiss(admission.read(), record(u32::MAX, u32::MAX)));
-        assert_eq!(admission.read().pending(), Some(u32::MAX));
-        assert!(!admission.read().is_admitting());
+        assert!(admission.dismiss(admission.read(), record(INDICES - 1, u32::MAX)));
+        assert_eq!(pending(), Some((INDICES - 1, Step::Dismiss)));
+        settle(&admission);
+        assert!(admission.introduce(admission.read(), record(5, u32::MAX)));
+        assert_eq!(pending(), Some((5, Step::Introduce)));
         settle(&admission);
         assert_eq!(admission.read().count(), 2);
     }
@@ -172,6 +196,6 @@ mod tests {
         settle(&admission);
         assert!(admission.admit(admission.read(), record(2, 0)));
         admission.settle(late);
-        assert_eq!(admission.read().pending(), Some(2));
+        assert_eq!(admission.read().pending(), Some((2, Step::Admit)));
     }
 }

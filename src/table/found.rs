@@ -17,7 +17,7 @@ use std::ops::Deref;
 /// A record that cannot begin another life while its guard lives.
 ///
 /// Only made from what makes `Record::identity` read one life: the record was
-/// found pending or live, or under its present generation, by a pinned thread.
+/// seen not vacant, or under its present generation, by a pinned thread.
 #[derive(Clone, Copy)]
 pub(crate) struct RecordRef<'g> {
     pub(super) record: &'g Record,
@@ -45,6 +45,23 @@ impl<'g> RecordRef<'g> {
     #[inline]
     pub(crate) fn index(&self) -> u32 {
         self.index
+    }
+
+    #[inline]
+    pub(crate) fn guard(&self) -> &'g Guard {
+        self.guard
+    }
+
+    /// Takes over what is known of the relay from the record that it had before; only
+    /// before this one is admitted.
+    pub(crate) fn inherit_from(&self, before: &RecordRef<'_>) {
+        self.record
+            .inherit(self.extra(), before.record, before.extra());
+    }
+
+    /// Forgets all round trips; only before the relay is admitted again.
+    pub(crate) fn forget_measurements(&self) {
+        self.record.start_over(self.extra());
     }
 
     /// The link of the wheel's inbox.
@@ -79,6 +96,11 @@ impl<'g> RecordRef<'g> {
     /// Notes what the relay says of its total load.
     pub(crate) fn report_load(&self, total: u32) {
         self.change_load(|load| load.with_report(total));
+    }
+
+    /// Notes what others put on the relay.
+    pub(crate) fn report_load_of_others(&self, others: u32) {
+        self.change_load(|load| load.with_report_of_others(others));
     }
 
     /// Starts or ends draining.
@@ -160,7 +182,7 @@ impl<'g> RecordRef<'g> {
     /// The announcement that `word`, read from this record, names.
     #[inline]
     pub(crate) fn announcement(&self, word: Lifecycle) -> &'g Announcement {
-        debug_assert!(!word.is_over());
+        debug_assert!(word.announced().is_some());
         // SAFETY: read from this record's lifecycle word under the guard.
         unsafe { self.store.announcement(word.announcement(), self.guard) }
     }
@@ -215,7 +237,7 @@ impl<'g> RecordRef<'g> {
     ) -> Result<(Unit, Lifecycle), (Refusal, Lifecycle)> {
         loop {
             let word = self.record.lifecycle();
-            if word.is_over() {
+            if !word.is_live() {
                 return Err((Refusal::Closed, word));
             }
             match self.record.take_lease(self.announcement(word).capacity) {
@@ -237,7 +259,7 @@ impl<'g> RecordRef<'g> {
     #[inline]
     fn allowing(&self, total: u32) -> Option<Lifecycle> {
         let word = self.record.lifecycle();
-        let allows = !word.is_over() && total <= self.announcement(word).capacity;
+        let allows = word.is_live() && total <= self.announcement(word).capacity;
         allows.then_some(word)
     }
 
@@ -249,7 +271,7 @@ impl<'g> RecordRef<'g> {
     pub(crate) fn copy_capacity(&self) {
         loop {
             let word = self.record.lifecycle();
-            if word.is_over() {
+            if !word.is_live() {
                 return;
             }
             let capacity = self.announcement(word).capacity;

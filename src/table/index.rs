@@ -2,10 +2,15 @@
 //!
 //! The upper half of a hash chooses the bucket, its lowest byte is the
 //! fingerprint. A record that finds its bucket full moves on to the next; of
-//! the places, four in seven are ever needed at once.
+//! the places, four in seven are needed by as many relays as may be live at once.
+//!
+//! Relays that are gone are remembered here, too. Where all buckets near a home are
+//! full, the record goes to a further index, twice as large, which is made when it is
+//! first needed. Look-ups go on there from then on.
 
-use crate::sync::ZeroedSlice;
+use crate::sync::{AtomicPtr, Ordering, ZeroedSlice};
 use crate::table::bucket::{Bucket, Entry, Fingerprint};
+use std::ptr;
 
 /// Places for registrations and departures under way, which are few, but not
 /// fewer in a small table.
@@ -14,6 +19,9 @@ const SPARE_PLACES: usize = if cfg!(relay_loom) { 0 } else { 64 };
 /// How many records there are to a bucket in a full table: one in forty finds
 /// its bucket full then.
 const PER_BUCKET: usize = 7;
+
+/// How many buckets are tried for a record before it goes to the further index.
+const REACH: usize = 16;
 
 /// Tells the record that is looked for in a table from others with its
 /// fingerprint.
@@ -28,6 +36,8 @@ pub(crate) trait Accept<T> {
 /// See the module's description.
 pub(crate) struct Index {
     buckets: ZeroedSlice<Bucket>,
+    /// Null until it is needed.
+    further: AtomicPtr<Index>,
 }
 
 /// A hash, cut into its parts.
@@ -50,10 +60,43 @@ impl Hash {
 impl Index {
     /// Room for `relays` and more; `None` when the memory is not to be had.
     pub(crate) fn new(relays: usize) -> Option<Self> {
-        let buckets = (relays + SPARE_PLACES).div_ceil(PER_BUCKET);
+        Self::of_buckets((relays + SPARE_PLACES).div_ceil(PER_BUCKET))
+    }
+
+    fn of_buckets(buckets: usize) -> Option<Self> {
         Some(Self {
             buckets: ZeroedSlice::new(buckets)?,
+            further: AtomicPtr::new(ptr::null_mut()),
         })
+    }
+
+    #[inline]
+    fn further(&self) -> Option<&Self> {
+        // Acquire: pairs with the publication of the index.
+        let further = self.further.load(Ordering::Acquire);
+        // SAFETY: null, or published below and freed with `self`.
+        unsafe { further.as_ref() }
+    }
+
+    /// The further index, which is made if there is none; `None` when the memory is not
+    /// to be had.
+    fn expect_further(&self) -> Option<&Self> {
+        if let Some(further) = self.further() {
+            return Some(further);
+        }
+        let made = Box::into_raw(Box::new(Self::of_buckets(2 * self.buckets.len())?));
+        // Release: publishes the buckets. Acquire: those of the thread that was faster.
+        let installed = self.further.compare_exchange(
+            ptr::null_mut(),
+            made,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        if installed.is_err() {
+            // SAFETY: ours, and never published.
+            drop(unsafe { Box::from_raw(made) });
+        }
+        self.further()
     }
 
     /// The home bucket of a hash and those behind it.
@@ -76,7 +119,7 @@ impl Index {
             if first.is_some() {
                 return first;
             }
-        } else if !look.was_passed() {
+        } else if !look.was_passed() && self.further().is_none() {
             return None;
         }
         self.find_further(hash, wanted, table)
@@ -99,33 +142,50 @@ impl Index {
                 }
             }
             if !look.was_passed() {
-                return None;
+                break;
             }
         }
-        None
+        self.further()?.find_further(hash, wanted, table)
     }
 
     /// Names the record at `index` in the bucket of `hash` or behind it; false
-    /// when there is no place at all.
+    /// when there is no memory for another place.
     pub(crate) fn insert(&self, hash: Hash, index: u32) -> bool {
         let entry = Entry::new(hash.fingerprint(), index);
-        for bucket in self.path(hash) {
+        for bucket in self.path(hash).take(REACH) {
             if bucket.set(entry) {
                 return true;
             }
             bucket.pass();
         }
-        self.path(hash).for_each(Bucket::unpass);
-        false
+        self.path(hash).take(REACH).for_each(Bucket::unpass);
+        self.expect_further()
+            .is_some_and(|further| further.insert(hash, index))
     }
 
     /// Removes what [`insert`](Self::insert) named.
     pub(crate) fn remove(&self, hash: Hash, index: u32) {
         let entry = Entry::new(hash.fingerprint(), index);
-        let distance = self.path(hash).position(|bucket| bucket.clear(entry));
-        debug_assert!(distance.is_some(), "removed by whoever made it depart");
-        let passed = self.path(hash).take(distance.unwrap_or(0));
-        passed.for_each(Bucket::unpass);
+        let near = || self.path(hash).take(REACH);
+        match near().position(|bucket| bucket.clear(entry)) {
+            Some(distance) => near().take(distance).for_each(Bucket::unpass),
+            None => {
+                let further = self.further();
+                debug_assert!(further.is_some(), "removed by the thread that closed it");
+                further.into_iter().for_each(|it| it.remove(hash, index));
+            }
+        }
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        // Relaxed: nothing else has it any more.
+        let further = self.further.swap(ptr::null_mut(), Ordering::Relaxed);
+        if !further.is_null() {
+            // SAFETY: made by `expect_further`, and freed once, here.
+            drop(unsafe { Box::from_raw(further) });
+        }
     }
 }
 
@@ -172,17 +232,25 @@ mod tests {
     }
 
     #[test]
-    fn a_full_index_refuses_and_is_left_as_it_was() {
+    fn a_full_index_goes_on_in_a_further_one() {
         let table = Index::new(1).unwrap();
-        let hash = Hash(0);
-        let room = table.buckets.len() * Bucket::WAYS;
-        for index in 0..room as u32 {
-            assert!(table.insert(hash, index));
+        let many = 100 * (table.buckets.len() * Bucket::WAYS) as u32;
+        let hash = |index: u32| Hash(u64::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        for index in 0..many {
+            assert!(table.insert(hash(index), index));
         }
-        assert!(!table.insert(hash, 1_000));
-        table.remove(hash, 0);
-        assert!(table.insert(hash, 1_000));
-        assert_eq!(found(&table, hash).len(), room);
+        for index in 0..many {
+            assert!(found(&table, hash(index)).contains(&index));
+        }
+        for index in 0..many {
+            table.remove(hash(index), index);
+            assert!(!found(&table, hash(index)).contains(&index));
+        }
+        let mut part = Some(&table);
+        while let Some(index) = part {
+            assert!(index.buckets.iter().all(Bucket::is_as_new));
+            part = index.further();
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@
 mod admission;
 mod bucket;
 mod found;
+mod gone;
 mod index;
 mod lanes;
 mod pool;
@@ -35,24 +36,26 @@ mod wanted;
 mod models;
 
 pub(crate) use found::RecordRef;
+pub(crate) use gone::{Closing, Unkept};
 pub(crate) use index::Hash;
 pub(crate) use reclaim::sweep_buried;
 pub(crate) use store::Exhausted;
 pub(crate) use unit::Unit;
 
 use crate::limits::MAX_RELAYS;
-use crate::record::{Announcement, BackOff, Handle, Lifecycle, Load};
+use crate::record::{Announcement, BackOff, Handle, Lifecycle, Load, State};
 use crate::relay::NodeId;
 use crate::snapshot::{Merger, Noted, Publication, Snapshot, Subject, Surveyed, Terms};
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, AtomicU32, random_hasher};
+use crate::sync::{Arc, random_hasher};
 use crate::time::Tick;
-use admission::Admission;
+use admission::{Admission, Step};
+use gone::Tally;
 use index::Index;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use store::Store;
-use wanted::{Glance, Held, ToRenew};
+use wanted::{Glance, Held, Known, ToRenew};
 
 const _: () = assert!(MAX_RELAYS <= admission::MAX_COUNT);
 const _: () = assert!(store::announcements(MAX_RELAYS) <= Lifecycle::ANNOUNCEMENTS);
@@ -67,6 +70,8 @@ pub(crate) struct Table {
     admission: Admission,
     /// Departures begun, and perhaps not yet counted out.
     departures: Noted,
+    /// How many records are remembered that are gone.
+    gone: Tally,
     max_relays: usize,
     store: ManuallyDrop<Arc<Store>>,
 }
@@ -81,7 +86,7 @@ pub(crate) struct Staged<'g> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Admitted,
-    /// A live record of this id, perhaps past its deadline, is there already.
+    /// A record of this id is there already, be it live or gone.
     Held,
     /// As many records as the table may hold are admitted.
     Full,
@@ -102,6 +107,7 @@ impl Table {
             hasher: random_hasher(),
             admission: Admission::default(),
             departures: Noted::default(),
+            gone: Tally::default(),
             max_relays,
             store: ManuallyDrop::new(Arc::new(Store::new(max_relays, terms)?)),
         })
@@ -141,12 +147,6 @@ impl Table {
                 return Some(gate);
             }
         }
-    }
-
-    /// Changes with every admission, and every departure.
-    #[inline]
-    pub(crate) fn admissions(&self) -> admission::Gate {
-        self.admission.read()
     }
 
     /// Departed records that were not given back yet.
@@ -195,7 +195,18 @@ impl Table {
         found.map(|index| self.at(index, guard))
     }
 
-    /// The same, for whoever reads its announcement as well.
+    /// The record of `id`, be it live, gone or in between.
+    pub(crate) fn find_known<'g>(
+        &'g self,
+        hash: Hash,
+        id: &NodeId,
+        guard: &'g Guard,
+    ) -> Option<RecordRef<'g>> {
+        let found = self.index.find(hash, Known(Held { id, guard }), self);
+        found.map(|index| self.at(index, guard))
+    }
+
+    /// The same as [`find`](Self::find), for a thread that reads its announcement as well.
     ///
     /// Of a relay that never changed it, the announcement most often lies at the
     /// index of the record, for both are taken together and given back together:
@@ -250,10 +261,10 @@ impl Table {
         self.at(index, guard)
     }
 
-    /// The record at `index`, if it is pending or live.
+    /// The record at `index`, unless it is vacant.
     pub(crate) fn occupant<'g>(&'g self, index: u32, guard: &'g Guard) -> Option<RecordRef<'g>> {
         let record = self.at(index, guard);
-        (!record.lifecycle().is_over()).then_some(record)
+        (record.lifecycle() != Lifecycle::VACANT).then_some(record)
     }
 
     /// The order in which searches go through relays.
@@ -316,9 +327,15 @@ impl Table {
         publication.merge(merger, guard, survey, |relay| self.subject(relay));
     }
 
-    /// The link by which the wheel's inbox holds the record at `index`.
-    pub(crate) fn inbox_link(&self, index: u32) -> &AtomicU32 {
-        self.store.extra(index).inbox_link()
+    /// Has housekeeping look at a record.
+    pub(crate) fn announce_to_wheel(&self, record: &RecordRef<'_>) {
+        self.store.inbox.push(record.index, record.inbox_link());
+    }
+
+    /// Shows all records that housekeeping is to look at, each once; one thread at a time.
+    pub(crate) fn drain_inbox(&self, visit: impl FnMut(u32)) {
+        let link_of = |index| self.store.extra(index).inbox_link();
+        self.store.inbox.drain(link_of, visit);
     }
 
     /// How long a relay is left alone, counted from `now`.
@@ -355,7 +372,7 @@ impl Table {
         record.begin(record.extra(), id, capacity, rtt_seed);
         record.set_lifecycle(Lifecycle::pending(deadline, announcement));
         if !self.index.insert(hash, index) {
-            record.set_lifecycle(Lifecycle::DEPARTED);
+            record.set_lifecycle(Lifecycle::VACANT);
             self.store.return_announcement(announcement);
             self.store.return_record(index);
             return Err(Exhausted);
@@ -374,10 +391,8 @@ impl Table {
         loop {
             let gate = self.settled_gate(guard);
             // What it comes upon first is the newcomer itself.
-            let other = self
-                .index
-                .find_further(staged.hash, Held { id, guard }, self);
-            if other.is_some() {
+            let known = Known(Held { id, guard });
+            if self.index.find_further(staged.hash, known, self).is_some() {
                 return Verdict::Held;
             }
             if gate.count() < self.max_relays {
@@ -395,19 +410,23 @@ impl Table {
     fn settled_gate<'g>(&'g self, guard: &'g Guard) -> admission::Gate {
         loop {
             let gate = self.admission.read();
-            let Some(index) = gate.pending() else {
+            let Some((index, step)) = gate.pending() else {
                 return gate;
             };
             // Nothing is retired while the gate names it pending, so what we
             // read of it, pinned, is of the life that it names.
             let record = self.at(index, guard);
             let word = record.lifecycle();
-            if gate.is_admitting() {
-                if word.is_pending() {
-                    record.transition(word, word.admitted());
-                }
-            } else if word.is_departing() {
-                record.transition(word, Lifecycle::DEPARTED);
+            let next = match (step, word.state()) {
+                (Step::Admit, State::Pending | State::Returning) => word.admitted(),
+                (Step::Dismiss, State::Departing) => word.closing(),
+                (Step::Introduce, State::Pending) => Lifecycle::introduced(),
+                _ => word,
+            };
+            // A relay may come back in the record that it left: the word must have been
+            // read while the gate named it.
+            if next != word && self.admission.read() == gate {
+                record.transition(word, next);
             }
             self.admission.settle(gate);
         }
@@ -449,16 +468,22 @@ impl Table {
 
     /// Takes back a record that was not admitted.
     pub(crate) fn withdraw(&self, staged: &Staged<'_>) {
-        let word = staged.record.lifecycle();
+        let Staged { record, hash } = staged;
+        let word = record.lifecycle();
         debug_assert!(word.is_pending());
-        staged.record.set_lifecycle(Lifecycle::DEPARTED);
-        self.unname(staged.record);
-        self.retire(staged.record, word);
+        record.raise(Load::CLOSED);
+        record.end_generation();
+        self.dismantle(*record, *hash, word.announced());
     }
 
     /// Ends the life of a record, if `word` is still its lifecycle: the one
-    /// decision between departure, expiry and renewal.
-    pub(crate) fn depart(&self, record: RecordRef<'_>, word: Lifecycle) -> bool {
+    /// decision between departure, expiry and renewal. The record is then the caller's
+    /// to have remembered or forgotten.
+    pub(crate) fn depart<'g>(
+        &'g self,
+        record: RecordRef<'g>,
+        word: Lifecycle,
+    ) -> Option<Closing<'g>> {
         debug_assert!(word.is_live());
         let note = self.departures.begin(record.index);
         let departs = record.transition(word, word.departing());
@@ -466,27 +491,20 @@ impl Table {
             self.count_out(record);
         }
         drop(note);
-        if departs {
+        departs.then(|| {
             let subject = record.subject();
-            self.unname(record);
+            record.raise(Load::CLOSED);
+            record.end_generation();
             self.store.publication.refresh(&subject, false);
-            self.retire(record, word);
-        }
-        departs
+            Closing::after(self, record, word)
+        })
     }
 
-    /// Takes a record away from wherever it could be come upon; only for
-    /// whoever made it depart.
-    fn unname(&self, record: RecordRef<'_>) {
-        record.raise(Load::CLOSED);
-        let hash = self.hash(&record.identity());
+    /// Takes a closed record out of its bucket and retires it.
+    fn dismantle(&self, record: RecordRef<'_>, hash: Hash, announcement: Option<u32>) {
         self.index.remove(hash, record.index);
-        record.end_generation();
-    }
-
-    fn retire(&self, record: RecordRef<'_>, last: Lifecycle) {
-        self.store
-            .retire(record.index, last.announcement(), record.guard);
+        record.set_lifecycle(Lifecycle::VACANT);
+        self.store.retire(record.index, announcement, record.guard);
     }
 
     /// The caller's guard protects the record only as `RecordRef` says.

@@ -2,33 +2,37 @@
 //!
 //! # Bounds
 //!
-//! Every record holds one of `2 x max_relays + spare` permits from when it is
-//! taken until it is given back or only leases hold it; announcements, which
+//! Every record holds a permit from when it is taken until it is given back or only
+//! leases hold it. There are two for each relay that may be live, one for each that is
+//! remembered, and spare ones. Announcements, which
 //! renewals replace more often, have a pool of that size and a little more. When
 //! a stalled thread keeps the epoch from advancing, permits or announcements run
-//! out and registration says so: memory does not grow. Records that only leases
-//! hold are the holders' memory and hold no permit.
+//! out and registration says so: memory does not grow. Records that are kept for their
+//! leases are the holders' memory, and those that are kept for what the operator said are
+//! the operator's: they hold no permit.
 //!
 //! Before a permit or a place is said to be wanting, and before a place is used
 //! that never was, a [piece](super::reclaim) of what is reclaimable is given back.
 //!
 //! # Invariants
 //!
-//! - A closed record is retired once: by the thread whose compare-and-swap made
-//!   it depart.
+//! - A record is retired once: by the thread that closed it to forget it.
 //! - An unreachable record without leases is given back once: by the thread that
 //!   took it from those [reclaimable](super::reclaim), or by the last lease, which
 //!   finds the flag that this thread raised.
 //! - A lease may outlive the registry. For each record that has leases then, one
 //!   reference to the store is left, which the record's last lease drops.
 
-use crate::record::{Announcement, Extra, Handle, Lifecycle, Load, Record};
+use crate::record::{Announcement, Extra, Handle, Lifecycle, Load, Record, Refusal};
 use crate::snapshot::{Publication, Subject, Terms};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
+use crate::table::admission::INDICES;
 use crate::table::pool::Pool;
 use crate::table::segments::Segments;
 use crate::table::stack::{Chain, Stack, TaggedStack};
+use crate::wheel::Inbox;
+use std::cell::Cell;
 use std::iter;
 use std::mem::MaybeUninit;
 
@@ -44,12 +48,26 @@ const SPARE_ANNOUNCEMENTS: usize = if cfg!(relay_loom) { 1 } else { 8192 };
 /// one as of the other: what was taken together should be taken together again.
 const PIECE: usize = if cfg!(relay_loom) { 1 } else { 64 };
 
-/// Records that only leases hold are limited by the flag of the inbox alone.
-const INDICES: u32 = (1 << 31) - 1;
+/// How many relays are remembered that are gone, at least.
+const REMEMBERED: usize = if cfg!(relay_loom) { 1 } else { 1024 };
+
+/// How many relays are remembered that are gone.
+pub(crate) const fn remembered(max_relays: usize) -> usize {
+    if max_relays > REMEMBERED {
+        max_relays
+    } else {
+        REMEMBERED
+    }
+}
+
+/// The most records that hold a permit in a table for so many relays.
+const fn permits(max_relays: usize) -> usize {
+    2 * max_relays + remembered(max_relays) + SPARE_PERMITS
+}
 
 /// The most announcements that a table for so many relays holds at once.
 pub(crate) const fn announcements(max_relays: usize) -> usize {
-    2 * max_relays + SPARE_PERMITS + SPARE_ANNOUNCEMENTS
+    permits(max_relays) + SPARE_ANNOUNCEMENTS
 }
 
 /// Records and announcements of one registry.
@@ -72,6 +90,8 @@ pub(crate) struct Store {
     reclaimable_announcements: TaggedStack,
     /// Whether a round of reclamation is under way.
     pub(super) round: AtomicBool,
+    /// Records that the wheel has yet to hear of.
+    pub(crate) inbox: Inbox,
     /// The order in which searches go through the records.
     pub(super) publication: Publication,
 }
@@ -112,7 +132,7 @@ impl Store {
     pub(crate) fn new(max_relays: usize, terms: Terms) -> Option<Self> {
         // The others are allocated once so many are in reclamation or leased.
         let usual = u32::try_from(max_relays + SPARE_PERMITS).ok()?;
-        let permits = u32::try_from(2 * max_relays + SPARE_PERMITS).ok()?;
+        let permits = u32::try_from(permits(max_relays)).ok()?;
         let announcements = u32::try_from(announcements(max_relays)).ok()?;
         Some(Self {
             records: Pool::new(usual, INDICES)?,
@@ -127,6 +147,7 @@ impl Store {
             reclaimable_records: TaggedStack::default(),
             reclaimable_announcements: TaggedStack::default(),
             round: AtomicBool::default(),
+            inbox: Inbox::default(),
             publication: Publication::new(terms),
         })
     }
@@ -167,20 +188,32 @@ impl Store {
             self.take_permit()?;
         }
         // One piece is enough for a call.
-        let refill =
-            || has_permit && !self.reclaimable_records.is_empty() && self.free_records(guard);
-        let Some(index) = self.records.take(guard, refill) else {
+        let taken = self.take_record_permitted(guard, has_permit);
+        if taken.is_none() {
             self.return_permit();
-            return Err(Exhausted);
-        };
-        if self.extras.ensure(index).is_none() {
-            self.return_record(index);
-            return Err(Exhausted);
         }
-        Ok(index)
+        taken.ok_or(Exhausted)
     }
 
-    fn take_permit(&self) -> Result<(), Exhausted> {
+    /// The same, for a thread that has a permit for it.
+    pub(super) fn take_record_permitted(&self, guard: &Guard, may_refill: bool) -> Option<u32> {
+        let refill =
+            || may_refill && !self.reclaimable_records.is_empty() && self.free_records(guard);
+        let index = self.records.take(guard, refill)?;
+        if self.extras.ensure(index).is_none() {
+            self.records.give(index);
+            return None;
+        }
+        Some(index)
+    }
+
+    /// A permit for a record that goes without one, be there any left or not.
+    pub(super) fn force_permit(&self) {
+        // Relaxed: a count that carries nothing but itself.
+        self.permits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn take_permit(&self) -> Result<(), Exhausted> {
         let mut held = self.permits.load(Ordering::Relaxed);
         while held < self.permit_limit {
             // Relaxed: a count that carries nothing but itself.
@@ -197,7 +230,7 @@ impl Store {
         Err(Exhausted)
     }
 
-    fn return_permit(&self) {
+    pub(super) fn return_permit(&self) {
         self.permits.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -267,13 +300,16 @@ impl Store {
         self.begin_round(guard);
     }
 
-    /// Retires a closed record and its last announcement; once per life, by
-    /// the thread that made it depart.
-    pub(crate) fn retire(&self, record: u32, announcement: u32, guard: &Guard) {
+    /// Retires a closed record, which no bucket names any more, and what it announced;
+    /// once, by the thread that closed it.
+    pub(crate) fn retire(&self, record: u32, announcement: Option<u32>, guard: &Guard) {
         self.awaiting.fetch_add(1, Ordering::Relaxed);
         let link = self.records.link(record);
         self.retired_records.push(record, link);
-        self.retire_announcement(announcement, guard);
+        match announcement {
+            Some(announcement) => self.retire_announcement(announcement, guard),
+            None => self.begin_round(guard),
+        }
     }
 
     pub(super) fn has_retired(&self) -> bool {
@@ -346,8 +382,24 @@ impl Store {
                 generation: record.generation(),
             },
         };
-        let released = self.publication.change_load(&subject, Load::without_lease);
+        let is_idle = Cell::new(false);
+        let released = self.publication.change_load(&subject, |load| {
+            let after = load.without_lease()?;
+            is_idle.set(after.is_closed() && after.leases() == 0);
+            Ok::<_, Refusal>(after)
+        });
+        if is_idle.get() && released.is_ok() {
+            self.reconsider(index);
+        }
         released.is_ok()
+    }
+
+    /// A record that is kept may have no reason any more: housekeeping looks at it.
+    #[cold]
+    pub(super) fn reconsider(&self, index: u32) {
+        if self.record(index).lifecycle().is_kept() {
+            self.inbox.push(index, self.extra(index).inbox_link());
+        }
     }
 
     /// The last lease of an unreachable record is gone.
@@ -366,9 +418,9 @@ impl Store {
         for index in 0..self.reach() {
             let record = self.record(index);
             let last = record.lifecycle();
-            if !last.is_over() {
-                record.set_lifecycle(Lifecycle::DEPARTED);
-                self.return_announcement(last.announcement());
+            if let Some(announcement) = last.announced() {
+                record.set_lifecycle(Lifecycle::VACANT);
+                self.return_announcement(announcement);
             }
             // There before the flag is: a lease may drop it at once.
             let reference = Arc::clone(self);

@@ -1,4 +1,4 @@
-//! What is looked for in the index: the record of an id, in one of three ways.
+//! What is looked for in the index: the record of an id, in one of four ways.
 
 use crate::record::Lifecycle;
 use crate::relay::NodeId;
@@ -17,6 +17,16 @@ impl Accept<Table> for Held<'_> {
     fn accepts(&self, index: u32, table: &Table) -> bool {
         let record = table.at(index, self.guard);
         record.lifecycle().is_live() && record.is_of(self.id)
+    }
+}
+
+/// Looks for the record of an id, pinned, be it live, gone or in between.
+pub(super) struct Known<'a>(pub(super) Held<'a>);
+
+impl Accept<Table> for Known<'_> {
+    fn accepts(&self, index: u32, table: &Table) -> bool {
+        let record = table.at(index, self.0.guard);
+        record.lifecycle().is_known() && record.is_of(self.0.id)
     }
 }
 

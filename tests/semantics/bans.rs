@@ -80,7 +80,7 @@ fn a_ban_outlives_renewal_leaving_and_expiry() {
     assert_banned(&world, 1);
     world.renew_with(1, &ttl(secs(1)));
     assert_eq!(world.pass(secs(1)), 1);
-    world.join(1);
+    world.join_with(1, &ttl(HOUR * 2));
     assert_banned(&world, 1);
     world.pass(HOUR - secs(1) - TICK);
     world.maintain();

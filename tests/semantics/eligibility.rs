@@ -89,7 +89,7 @@ fn s03_never_a_draining_relay_until_it_stops_draining() {
     world.drain(NEAR);
     assert!(world.info(NEAR).is_draining());
     assert_only_far(&world, stranger(), &FindOptions::new());
-    assert!(world.set_draining(&id(NEAR), false));
+    world.set_draining(&id(NEAR), false).unwrap();
     assert!(!world.info(NEAR).is_draining());
     assert_eq!(world.found(), Some(NEAR));
 }

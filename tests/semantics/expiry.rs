@@ -157,14 +157,18 @@ fn s09_a_relay_that_left_does_not_expire_its_successor() {
 }
 
 #[test]
-fn s09_a_relay_found_dead_is_registered_anew() {
+fn s09_a_relay_found_dead_is_registered_again() {
     let world = world();
     world.join_with(1, &ttl(secs(1)));
     let lease = world.lease(&id(1)).expect("a free unit");
     world.advance(secs(1));
-    assert_eq!(world.register(id(1), endpoint(1)), Ok(Registration::New));
-    assert_eq!(world.load(1), 0);
+    assert_eq!(
+        world.register(id(1), endpoint(1)),
+        Ok(Registration::Returned)
+    );
+    assert_eq!(world.load(1), 1, "the lease is on the relay");
     drop(lease);
+    assert_eq!(world.load(1), 0);
     assert_eq!(world.maintain().expired + world.relay_count(), 1);
     let stats = world.stats();
     assert_eq!((stats.registrations, stats.expirations), (2, 1));

@@ -288,7 +288,7 @@ fn world_of_fates(fates: &[Fate], max_ejected: f64) -> World {
             teach(&world, n, place(at.into(), 0.0));
         }
         world.report(n, fate.load);
-        world.set_draining(&id(n), fate.is_draining);
+        world.set_draining(&id(n), fate.is_draining).unwrap();
         if let Some(failure) = fate.failure {
             world.fail(n, failure);
             (0..fate.successes).for_each(|_| world.succeed(n));

@@ -1,7 +1,7 @@
 //! Rule 8: membership of one id; the threads' side of it is in `tests/threads.rs`.
 
 use crate::common::*;
-use relay_registry::NatType;
+use relay_registry::{NatType, Registration};
 
 #[test]
 fn s08_each_operation_sees_what_the_one_before_has_done() {
@@ -29,14 +29,15 @@ fn s08_a_relay_that_expired_was_not_there_to_leave() {
     world.renew(2); // raises the tick; relay 1 is due, though perhaps not swept
     assert!(!world.has(1));
     assert_eq!(world.relay(&id(1)), None);
-    assert!(!world.set_draining(&id(1), true));
+    assert!(!world.record_rtt(&id(1), ms(1)));
     assert!(!world.unregister(&id(1)));
     world.maintain();
     let stats = world.stats();
     assert_eq!((stats.unregistrations, stats.expirations), (0, 1));
 }
 
-/// Registers relay 1 with everything set, lets it vanish, and registers it again with nothing set.
+/// Registers relay 1 with everything set, lets it vanish beyond its grace, and registers it again
+/// with nothing set.
 fn come_back(vanish: impl FnOnce(&World)) {
     let world = world();
     let all_set = capacity(7).latency(ms(9)).nat(NatType::FullCone);
@@ -44,34 +45,35 @@ fn come_back(vanish: impl FnOnce(&World)) {
     let first = world.info(1);
     world.measure(1, ms(11));
     world.report(1, 3);
-    world.drain(1);
     vanish(&world);
-    world.advance(secs(1));
-    world.join(1);
+    let outcome = world.register(id(1), endpoint(1));
+    assert_eq!(outcome, Ok(Registration::New));
     let second = world.info(1);
     assert_eq!(second.capacity(), 100);
     assert_eq!(second.current_load(), 0);
     assert_eq!(second.latency(), None);
     assert_eq!(second.nat(), None);
-    assert!(!second.is_draining());
     assert!(second.registered_at() > first.registered_at());
     let life = second.expires_at().duration_since(second.registered_at());
     assert!(life.is_ok_and(|life| life >= TTL), "the old TTL came back");
 }
 
 #[test]
-fn s08_a_relay_that_left_and_came_back_is_a_new_record() {
-    come_back(|world| world.leave(1));
+fn s08_a_relay_that_left_and_comes_back_after_its_grace_is_new() {
+    come_back(|world| {
+        world.leave(1);
+        world.advance(secs(5));
+    });
 }
 
 #[test]
-fn s08_a_relay_that_expired_and_came_back_is_a_new_record() {
-    come_back(|world| assert_eq!(world.pass(secs(5)), 1));
+fn s08_a_relay_that_expired_and_comes_back_after_its_grace_is_new() {
+    come_back(|world| assert_eq!(world.pass(secs(10)), 1));
 }
 
 #[test]
-fn s08_a_relay_that_is_found_dead_is_a_new_record() {
-    come_back(|world| world.advance(secs(5)));
+fn s08_a_relay_that_is_found_dead_after_its_grace_is_new() {
+    come_back(|world| world.advance(secs(10)));
 }
 
 #[test]

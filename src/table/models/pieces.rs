@@ -22,7 +22,9 @@ fn take(table: &Table) -> Pair {
 fn retire(table: &Table, (record, announcement): Pair) {
     table.store.round.store(true, Ordering::Relaxed);
     table.store.record(record).raise(Load::CLOSED);
-    table.store.retire(record, announcement, &epoch::pin());
+    table
+        .store
+        .retire(record, Some(announcement), &epoch::pin());
 }
 
 /// Ends a round with all that is retired.

@@ -1,0 +1,140 @@
+//! What the operator says of relays: bans and draining.
+//!
+//! It is kept in the record of the relay, be it live or gone. Of an id that has no record,
+//! one is made, which is gone from the start. How a word and a record that is about to be
+//! forgotten see each other is said in [`table::gone`](crate::table).
+
+use crate::errors::{BanError, OperatorError};
+use crate::limits::MAX_UNHELD_WORDS;
+use crate::record::{Circuit, Record, State};
+use crate::registry::core::Core;
+use crate::relay::NodeId;
+use crate::sync::{epoch, yield_now};
+use crate::table::{RecordRef, Unkept};
+use crate::time::nanos;
+use std::time::{Duration, SystemTime};
+
+/// Why a word is not kept.
+enum Refusal {
+    TooMany,
+    OutOfMemory,
+}
+
+impl Core {
+    pub(super) fn set_draining(&self, relay: &NodeId, draining: bool) -> Result<(), OperatorError> {
+        let say = |record: &RecordRef<'_>| record.set_draining(draining);
+        let kept = match draining {
+            true => self.say(relay, say, |record| record.begin_draining()),
+            false => {
+                self.say_of_known(relay, say);
+                Ok(())
+            }
+        };
+        kept.map_err(|refusal| match refusal {
+            Refusal::TooMany => OperatorError::TooMany {
+                max: MAX_UNHELD_WORDS,
+            },
+            Refusal::OutOfMemory => OperatorError::OutOfMemory,
+        })
+    }
+
+    pub(super) fn ban(&self, relay: &NodeId, duration: Duration) -> Result<(), BanError> {
+        let now = self.timeline.advance();
+        let until = self
+            .timeline
+            .deadline(now, nanos(duration))
+            .filter(|&until| until <= Circuit::LAST_TICK)
+            .ok_or(BanError::TooLong { duration })?;
+        // Of one that is kept, housekeeping looks again when the ban is over.
+        let say = |record: &RecordRef<'_>| record.change_circuit(|circuit| circuit.with_ban(until));
+        let begin = |record: &Record| record.change_circuit(|circuit| circuit.with_ban(until));
+        self.say(relay, say, begin)
+            .map_err(|refusal| match refusal {
+                Refusal::TooMany => BanError::TooMany {
+                    max: MAX_UNHELD_WORDS,
+                },
+                Refusal::OutOfMemory => BanError::OutOfMemory,
+            })
+    }
+
+    pub(super) fn unban(&self, relay: &NodeId) -> bool {
+        let now = self.timeline.tick();
+        self.say_of_known(relay, |record| {
+            let was_banned = record.circuit().is_banned(now);
+            record.change_circuit(|circuit| circuit.without_ban(now));
+            was_banned
+        })
+        .is_some_and(|(was_banned, _)| was_banned)
+    }
+
+    pub(super) fn lift(&self, relay: &NodeId) -> bool {
+        let was_draining = self.say_of_known(relay, |record| {
+            let was_draining = record.load().is_draining();
+            record.set_draining(false);
+            was_draining
+        });
+        self.unban(relay) | was_draining.is_some_and(|(was_draining, _)| was_draining)
+    }
+
+    pub(super) fn banned(&self) -> Vec<(NodeId, SystemTime)> {
+        let now = self.timeline.tick();
+        let mut banned = Vec::new();
+        self.for_each_known(|record, word| {
+            if !word.is_known() {
+                return;
+            }
+            let circuit = record.circuit();
+            if circuit.is_banned(now) {
+                let until = self.timeline.wall_time_of(circuit.until());
+                banned.push((record.identity(), until));
+            }
+        });
+        banned
+    }
+
+    /// Says something of a relay; of an id that has no record, by having one `begin` so.
+    fn say(
+        &self,
+        relay: &NodeId,
+        say: impl Fn(&RecordRef<'_>),
+        begin: impl Fn(&Record),
+    ) -> Result<(), Refusal> {
+        let hash = self.table.hash(relay);
+        loop {
+            match self.say_of_known(relay, &say) {
+                Some(((), State::Closing | State::Vacant)) => {
+                    // It may be forgotten without regard to what was said.
+                    yield_now();
+                    continue;
+                }
+                Some(_) => return Ok(()),
+                None => {}
+            }
+            let introduced = self.table.introduce((relay, hash), &begin, &epoch::pin());
+            match introduced {
+                Ok(()) => return Ok(()),
+                Err(Unkept::Overtaken) => {}
+                Err(Unkept::TooMany) => return Err(Refusal::TooMany),
+                Err(Unkept::Exhausted) => return Err(Refusal::OutOfMemory),
+            }
+        }
+    }
+
+    /// Says something of a relay whose id has a record, and what state that was in
+    /// afterwards; `None` where it has none.
+    fn say_of_known<R>(
+        &self,
+        relay: &NodeId,
+        say: impl Fn(&RecordRef<'_>) -> R,
+    ) -> Option<(R, State)> {
+        let guard = epoch::pin();
+        let hash = self.table.hash(relay);
+        let record = self.table.find_known(hash, relay, &guard)?;
+        let said = say(&record);
+        let state = record.lifecycle().state();
+        if state == State::Gone {
+            self.table.reconsider(&record);
+        }
+        Some((said, state))
+    }
+}

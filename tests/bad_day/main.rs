@@ -1,0 +1,8 @@
+//! Bad days: late heartbeats, restarts, outages, changes of network, attacks. Each test is named after
+//! the promise that holds all the same.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod operators;
+mod returning;
