@@ -7,7 +7,7 @@ use crate::dht::{Announcement, Entry, Ground};
 use crate::errors::LeaseError;
 use crate::registry::Maintenance;
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
-use crate::sync::{check, crossing};
+use crate::sync::{check, crossing, epoch};
 use crate::time::ManualClock;
 use loom::thread;
 use std::time::Duration;
@@ -196,7 +196,7 @@ fn a_ban_lifted_beside_a_registration_is_lifted() {
     });
 }
 
-/// Of a ban and its end at once, the record and the list of bans agree which came last.
+/// Of a ban and its end at once, the relay and the list of bans agree which came last.
 #[test]
 fn a_record_agrees_with_the_bans() {
     check(1, || {
@@ -211,9 +211,134 @@ fn a_record_agrees_with_the_bans() {
     });
 }
 
+/// Of two words on a relay that is not known, both hold.
+#[test]
+fn two_words_on_an_unknown_relay_both_hold() {
+    check(1, || {
+        let (_, registry) = registry();
+        let other = registry.clone();
+        let draining = thread::spawn(move || other.set_draining(&id(1), true));
+        assert_eq!(registry.ban(&id(1), TTL / 2), Ok(()));
+        assert_eq!(draining.join().unwrap(), Ok(()));
+        assert_eq!(register(&registry, 1), Ok(Registration::New));
+        let relay = registry.relay(&id(1)).unwrap();
+        assert!(relay.is_banned() && relay.is_draining());
+    });
+}
+
+/// A relay that is gone, and whose time to be remembered is over.
+fn long_gone(clock: &ManualClock, registry: &Registry) {
+    assert!(registry.unregister(&id(1)));
+    clock.advance(3 * TTL);
+    registry.core().timeline.advance();
+}
+
+/// Whether there is a record of the relay.
+fn is_known(registry: &Registry) -> bool {
+    let (table, guard) = (&registry.core().table, epoch::pin());
+    let known = table.find_known(table.hash(&id(1)), &id(1), &guard);
+    known.is_some()
+}
+
+/// What the operator says of a relay that is just being forgotten is not forgotten.
+#[test]
+fn a_word_beside_forgetting_holds() {
+    check(2, || {
+        let (clock, registry) = registry();
+        register(&registry, 1).unwrap();
+        long_gone(&clock, &registry);
+        let other = registry.clone();
+        let saying = thread::spawn(move || other.set_draining(&id(1), true));
+        sweep(&registry);
+        assert_eq!(saying.join().unwrap(), Ok(()));
+        assert_eq!(register(&registry, 1), Ok(Registration::New));
+        assert!(registry.relay(&id(1)).unwrap().is_draining());
+    });
+}
+
+/// A record that is kept for a lease is forgotten once that is over, whenever it ends.
+#[test]
+fn a_record_is_not_kept_for_a_lease_that_is_over() {
+    check(2, || {
+        let (clock, registry) = registry();
+        register(&registry, 1).unwrap();
+        let lease = registry.lease(&id(1)).unwrap();
+        long_gone(&clock, &registry);
+        let releasing = thread::spawn(move || drop(lease));
+        sweep(&registry);
+        releasing.join().unwrap();
+        sweep(&registry);
+        assert!(!is_known(&registry));
+        assert_eq!(register(&registry, 1), Ok(Registration::New));
+    });
+}
+
+/// The same for what the operator said.
+#[test]
+fn a_record_is_not_kept_for_a_word_that_is_lifted() {
+    check(2, || {
+        let (clock, registry) = registry();
+        register(&registry, 1).unwrap();
+        registry.set_draining(&id(1), true).unwrap();
+        long_gone(&clock, &registry);
+        let other = registry.clone();
+        let lifting = thread::spawn(move || other.lift(&id(1)));
+        sweep(&registry);
+        assert!(lifting.join().unwrap());
+        sweep(&registry);
+        assert!(!is_known(&registry));
+    });
+}
+
+/// A relay whose last unit is leased has none to give, also while it comes back beside its
+/// expiry; and it has one again once that unit was given back.
+#[test]
+fn a_unit_is_leased_once_over_all_registrations_of_a_relay() {
+    check(1, || {
+        let (clock, registry) = registry();
+        with_capacity(&registry, 1);
+        let lease = registry.lease(&id(1)).unwrap();
+        clock.advance(TTL);
+        let (one, other) = (registry.clone(), registry.clone());
+        let sweeping = thread::spawn(move || sweep(&one));
+        let returning = thread::spawn(move || {
+            with_capacity(&other, 1);
+            assert!(other.lease(&id(1)).is_err());
+        });
+        sweeping.join().unwrap();
+        returning.join().unwrap();
+        assert!(!is_found(&registry) && registry.lease(&id(1)).is_err());
+        drop(lease);
+        assert!(is_found(&registry) && registry.lease(&id(1)).is_ok());
+        assert_eq!(registry.relay_count(), 1);
+    });
+}
+
+/// Of two registrations of a relay that is gone, one brings it back and the other renews it.
+#[test]
+fn a_relay_comes_back_once() {
+    check(1, || {
+        let (_, registry) = registry();
+        register(&registry, 1).unwrap();
+        let lease = registry.lease(&id(1)).unwrap();
+        registry.unregister(&id(1));
+        let other = registry.clone();
+        let theirs = thread::spawn(move || register(&other, 1));
+        let ours = register(&registry, 1);
+        let outcomes = [ours, theirs.join().unwrap()];
+        assert!(outcomes.contains(&Ok(Registration::Returned)), "{outcomes:?}");
+        assert!(outcomes.contains(&Ok(Registration::Renewed)), "{outcomes:?}");
+        assert_eq!((registry.relay_count(), registry.relays().len()), (1, 1));
+        assert_eq!(registry.relay(&id(1)).unwrap().current_load(), 1);
+        assert!(is_found(&registry));
+        drop(lease);
+        assert_eq!(registry.relay(&id(1)).unwrap().current_load(), 0);
+    });
+}
+
 fn learn(registry: &Registry, n: u8) -> Entry {
     let said = Announcement::new(endpoint(), 1).unwrap();
-    registry.core().enter(&id(n), &said, 1, TTL)
+    Ground::enter(registry.core(), &id(n), &said, 1, TTL)
 }
 
 /// A relay that strangers tell of, beside a local registration of the same id:
@@ -241,7 +366,7 @@ fn taking_out_a_learned_relay_never_hits_a_local_one() {
         assert_eq!(learn(&registry, 1), Entry::Entered);
         let other = registry.clone();
         let leaving = thread::spawn(move || other.core().leave(&id(1)));
-        assert_eq!(register(&registry, 1), Ok(Registration::New));
+        register(&registry, 1).unwrap();
         assert!(registry.core().is_local(&id(1)));
         leaving.join().unwrap();
         assert!(registry.core().is_local(&id(1)));

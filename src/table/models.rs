@@ -30,19 +30,54 @@ fn table(max_relays: usize) -> Arc<Table> {
 
 /// What a registration does to the table.
 fn register(table: &Table, n: u8, capacity: u32) -> Verdict {
-    let guard = epoch::pin();
-    while let Some(full) = table.full_without(&id(n), &guard) {
-        table.help_departures(&guard);
-        if table.full_without(&id(n), &guard) == Some(full) {
+    loop {
+        let guard = epoch::pin();
+        let Some(record) = table.find_known(table.hash(&id(n)), &id(n), &guard) else {
+            return enter(table, n, capacity, &guard);
+        };
+        let word = record.lifecycle();
+        match word.state() {
+            State::Live => return Verdict::Held,
+            State::Gone => {
+                if let Some(verdict) = bring_back(table, record, word, capacity) {
+                    return verdict;
+                }
+            }
+            _ => crate::sync::yield_now(),
+        }
+    }
+}
+
+fn enter(table: &Table, n: u8, capacity: u32, guard: &Guard) -> Verdict {
+    while let Some(full) = table.full_without(&id(n), guard) {
+        table.help_departures(guard);
+        if table.full_without(&id(n), guard) == Some(full) {
             return Verdict::Full;
         }
     }
-    let staged = stage(table, n, capacity, &guard);
-    let verdict = table.admit(&staged, &id(n), &guard);
+    let staged = stage(table, n, capacity, guard);
+    let verdict = table.admit(&staged, &id(n), guard);
     if verdict != Verdict::Admitted {
         table.withdraw(&staged);
     }
     verdict
+}
+
+/// `None` if another thread was faster.
+fn bring_back(
+    table: &Table,
+    record: RecordRef<'_>,
+    word: Lifecycle,
+    capacity: u32,
+) -> Option<Verdict> {
+    let returning = table.bring_back(record, word, announcement(capacity), LATER);
+    let returning = returning.expect("there are announcements")?;
+    let reopened = |load: Load| Ok::<_, std::convert::Infallible>(load.reopened(capacity));
+    let Ok(_) = record.update_load(reopened);
+    Some(match returning.admit() {
+        true => Verdict::Admitted,
+        false => Verdict::Full,
+    })
 }
 
 fn stage<'g>(table: &'g Table, n: u8, capacity: u32, guard: &'g Guard) -> Staged<'g> {
@@ -53,14 +88,25 @@ fn stage<'g>(table: &'g Table, n: u8, capacity: u32, guard: &'g Guard) -> Staged
         .expect("there are records")
 }
 
+/// Has a relay leave, and be forgotten.
 fn unregister(table: &Table, n: u8) -> bool {
+    depart(table, n, |closing| closing.forget())
+}
+
+/// Has a relay leave, and be remembered.
+fn leave(table: &Table, n: u8) -> bool {
+    depart(table, n, |closing| closing.remember_until(Tick(30), false))
+}
+
+fn depart(table: &Table, n: u8, then: impl FnOnce(Closing<'_>)) -> bool {
     let guard = epoch::pin();
     while let Some(record) = table.find(&id(n), &guard) {
         let word = record.lifecycle();
         if !word.is_live() {
             return false;
         }
-        if table.depart(record, word) {
+        if let Some(closing) = table.depart(record, word) {
+            then(closing);
             return true;
         }
     }
@@ -288,7 +334,9 @@ fn a_renewal_and_an_expiry_exclude_each_other() {
             let guard = epoch::pin();
             other.find(&id(1), &guard).is_some_and(|record| {
                 let word = record.lifecycle();
-                word.is_live() && !word.is_live_at(LATER) && other.depart(record, word)
+                let is_due = word.is_live() && !word.is_live_at(LATER);
+                let departed = is_due.then(|| other.depart(record, word)).flatten();
+                departed.map(Closing::forget).is_some()
             })
         });
         let renewed = {
@@ -323,6 +371,78 @@ fn a_renewal_is_seen_whole() {
         assert!([(LATER, 1), (Tick(20), 3)].contains(&seen), "{seen:?}");
         drop(guard);
         renewing.join().unwrap();
+    });
+}
+
+/// Of a return and a forgetting one comes first; either way the relay is there in the end, once.
+#[test]
+fn a_return_and_a_forgetting_exclude_each_other() {
+    check(2, || {
+        let table = table(1);
+        register(&table, 1, 1);
+        leave(&table, 1);
+        let other = Arc::clone(&table);
+        let forgetting = thread::spawn(move || {
+            let guard = epoch::pin();
+            let known = other.find_known(other.hash(&id(1)), &id(1), &guard);
+            let known = known.map(|record| (record, record.lifecycle()));
+            let gone = known.filter(|(_, word)| word.is_gone());
+            let closing = gone.and_then(|(record, word)| other.close_gone(record, word));
+            closing.map(Closing::forget).is_some()
+        });
+        assert_eq!(register(&table, 1, 1), Verdict::Admitted);
+        forgetting.join().unwrap();
+        assert_eq!((live(&table), count(&table)), (1, 1));
+        assert!(holds(&table, 1));
+    });
+}
+
+/// A relay that comes back counts towards the bound like any other: the last place is given
+/// once.
+#[test]
+fn a_return_and_a_registration_exclude_each_other_at_the_bound() {
+    check(2, || {
+        let table = table(1);
+        register(&table, 1, 1);
+        leave(&table, 1);
+        let other = Arc::clone(&table);
+        let returning = thread::spawn(move || register(&other, 1, 1));
+        let ours = register(&table, 2, 1);
+        let mut verdicts = [ours, returning.join().unwrap()];
+        verdicts.sort_by_key(|&verdict| verdict == Verdict::Full);
+        assert_eq!(verdicts, [Verdict::Admitted, Verdict::Full]);
+        assert_eq!((live(&table), count(&table)), (1, 1));
+    });
+}
+
+/// A thread that helps with an admission, and is held up, does not admit the relay when it
+/// comes back later.
+#[test]
+fn a_helper_that_was_held_up_admits_no_relay_that_comes_back() {
+    check(3, || {
+        let table = table(1);
+        register(&table, 1, 1);
+        leave(&table, 1);
+        let other = Arc::clone(&table);
+        let helping = thread::spawn(move || {
+            other.settled_gate(&epoch::pin());
+            crossing();
+        });
+        register(&table, 1, 1);
+        leave(&table, 1);
+        register(&table, 2, 1);
+        {
+            let guard = epoch::pin();
+            let hash = table.hash(&id(1));
+            let record = table.find_known(hash, &id(1), &guard).unwrap();
+            let word = record.lifecycle();
+            let returning = table.bring_back(record, word, announcement(1), LATER);
+            crossing();
+            assert_eq!(record.lifecycle().state(), State::Returning);
+            assert!(!returning.unwrap().unwrap().admit());
+        }
+        helping.join().unwrap();
+        assert_eq!((live(&table), count(&table)), (1, 1));
     });
 }
 

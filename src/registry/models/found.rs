@@ -67,8 +67,8 @@ const REGISTERED: Way = Way {
 };
 
 const UNDRAINED: Way = Way {
-    prepare: |registry| held(registry, |it| assert!(it.set_draining(&id(1), true))),
-    change: |registry, _| assert!(registry.set_draining(&id(1), false)),
+    prepare: |registry| held(registry, |it| it.set_draining(&id(1), true).unwrap()),
+    change: |registry, _| registry.set_draining(&id(1), false).unwrap(),
     is_seen: |registry| relay(registry).is_some_and(|relay| !relay.is_draining()),
     ..RELEASED
 };
@@ -180,7 +180,7 @@ fn a_registered_relay_is_found() {
 fn a_registered_relay_is_found_beside_a_merge() {
     let another = |registry: &Registry| {
         register(registry, 2).unwrap();
-        assert!(registry.set_draining(&id(2), true));
+        registry.set_draining(&id(2), true).unwrap();
         None
     };
     what_changed_is_found_beside_a_merge(Way {

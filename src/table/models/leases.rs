@@ -127,12 +127,49 @@ fn no_unit_is_leased_of_a_relay_that_is_gone() {
             drop(unit);
             crossing();
             other.count_out(record);
-            other.unname(record);
-            other.retire(record, word);
+            record.raise(Load::CLOSED);
         });
         crossing();
         assert!(lease(&table, 1).is_none());
         leaving.join().unwrap();
+    });
+}
+
+/// A unit that is given back beside a departure and a return is the relay's again.
+#[test]
+fn a_release_beside_a_return_gives_the_unit_back() {
+    check(2, || {
+        let table = table(1);
+        register(&table, 1, 1);
+        let unit = lease(&table, 1).unwrap();
+        let other = Arc::clone(&table);
+        let returning = thread::spawn(move || {
+            leave(&other, 1);
+            register(&other, 1, 1);
+        });
+        drop(unit);
+        returning.join().unwrap();
+        assert_eq!(table.leases(), 0);
+        assert!(lease(&table, 1).is_some());
+    });
+}
+
+/// A relay whose unit is leased has no other one, also beside a departure and a return.
+#[test]
+fn no_unit_is_leased_twice_over_a_return() {
+    check(2, || {
+        let table = table(1);
+        register(&table, 1, 1);
+        let unit = lease(&table, 1).unwrap();
+        let other = Arc::clone(&table);
+        let returning = thread::spawn(move || {
+            leave(&other, 1);
+            register(&other, 1, 1);
+        });
+        assert!(lease(&table, 1).is_none());
+        returning.join().unwrap();
+        assert!(lease(&table, 1).is_none());
+        drop(unit);
     });
 }
 

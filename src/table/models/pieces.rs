@@ -49,8 +49,8 @@ fn assert_given_back_once(table: &Table, in_use: Option<Pair>) {
     let taken = || Some((table.store.take_record(&guard).ok()?, put().ok()?));
     let all = std::iter::from_fn(taken).chain(in_use);
     let (records, announcements): (BTreeSet<_>, BTreeSet<_>) = all.unzip();
-    assert_eq!(records.len(), 3, "as many as there are permits");
-    assert_eq!(announcements.len(), 3);
+    assert_eq!(records.len(), 4, "as many as there are permits");
+    assert_eq!(announcements.len(), 4);
 }
 
 #[test]
