@@ -256,6 +256,22 @@ fn a_word_beside_forgetting_holds() {
     });
 }
 
+/// The same for a ban.
+#[test]
+fn a_ban_beside_forgetting_holds() {
+    check(2, || {
+        let (clock, registry) = registry();
+        register(&registry, 1).unwrap();
+        long_gone(&clock, &registry);
+        let other = registry.clone();
+        let banning = thread::spawn(move || other.ban(&id(1), TTL / 2));
+        sweep(&registry);
+        assert_eq!(banning.join().unwrap(), Ok(()));
+        assert_eq!(register(&registry, 1), Ok(Registration::New));
+        assert!(registry.relay(&id(1)).unwrap().is_banned());
+    });
+}
+
 /// A record that is kept for a lease is forgotten once that is over, whenever it ends.
 #[test]
 fn a_record_is_not_kept_for_a_lease_that_is_over() {
