@@ -83,10 +83,17 @@
 //!   target, not this node, not excluded, within the latency asked for. It is handed out to every call
 //!   that starts after its registration returned, and to none that starts after
 //!   its departure or deadline.
-//! - **Capacity is never exceeded** by [leases](Lease), under any interleaving.
+//! - **Capacity is never exceeded** by [leases](Lease), under any interleaving. It is the
+//!   relay's, and not one of its registrations': leases count against a relay that left or
+//!   lapsed when it comes back, however late, unless it says that it
+//!   [restarted](RegisterOptions::restarted).
 //!   Dropping a lease gives its unit back once, wherever and whenever. No lease is
 //!   refused while there is room, but for an instant [at which a capacity is
 //!   lowered, or a relay leaves](Registry::lease).
+//! - **Late is not gone.** A relay that registers again within its
+//!   [grace](RegistryBuilder::return_grace) is [what it was](Registration::Returned). What
+//!   the operator said of a relay ([draining](Registry::set_draining),
+//!   [bans](Registry::ban)) holds until it is lifted, whatever the relay does.
 //! - **The bound on relays is strict**, renewals always succeed at it, and
 //!   no relay is refused for one that is gone or one that never came.
 //! - **"None" means none.** A relay that is available throughout a call is found by
@@ -116,7 +123,9 @@
 //! clock, which is no system call on common platforms. However much departed, the
 //! collector's part is a few steps: the memory is given back by registrations, at
 //! most 64 records and announcements each, and by maintenance. New registrations and
-//! departures are lock-free as well.
+//! departures are lock-free as well, with one exception: a registration of a relay that
+//! another thread is just removing, forgetting or bringing back waits until that thread has
+//! made its few steps.
 //!
 //! A find writes nothing that threads share, with two exceptions: it hands out a
 //! relay on trial, or it comes upon one whose deadline or back-off is over and brings
@@ -163,14 +172,19 @@
 //!   that find themselves by [its relays](Registry::relay_coordinate). They are
 //!   robust while fewer than half of what it [learns](Registry::learn) are lies:
 //!   let no peer teach more often than others.
-//! - Failures outlive leaving and coming back for some 65,536 relays that had failed
-//!   when they left, bans for 65,536; neither outlives the registry.
+//! - As many relays that are gone are remembered as there may be relays, and at least
+//!   1,024; those that went first are forgotten first. Beyond that, failures are
+//!   remembered of some 65,536 relays, and relays with leases until the last one ends.
+//! - Of relays that were never held, what the operator says is kept for 65,536. Nothing
+//!   outlives the registry.
 //! - Expiry is judged in [ticks](RegistryBuilder::tick), which only
 //!   housekeeping and registrations advance.
 //! - A thread that stalls *inside* a call holds up the reuse of memory. When
-//!   that adds up to twice the relays held, new ones are refused as
+//!   that adds up to more than twice the relays that may be held, new ones are refused as
 //!   [`Backlogged`](RegisterError::Backlogged) until it goes on; look-ups and
 //!   plain renewals are not affected.
+//! - Ticks are counted up to 2^37: a registry with the shortest tick, of a millisecond,
+//!   takes registrations for 4 years, one with the default tick for 400.
 //! - A lease keeps the memory of its registry's records (128 bytes for each
 //!   there ever was at once) after the last handle was dropped.
 //! - Choices among equals are drawn from `fastrand`'s generator of the calling

@@ -342,8 +342,14 @@ fn a_relay_comes_back_once() {
         let theirs = thread::spawn(move || register(&other, 1));
         let ours = register(&registry, 1);
         let outcomes = [ours, theirs.join().unwrap()];
-        assert!(outcomes.contains(&Ok(Registration::Returned)), "{outcomes:?}");
-        assert!(outcomes.contains(&Ok(Registration::Renewed)), "{outcomes:?}");
+        assert!(
+            outcomes.contains(&Ok(Registration::Returned)),
+            "{outcomes:?}"
+        );
+        assert!(
+            outcomes.contains(&Ok(Registration::Renewed)),
+            "{outcomes:?}"
+        );
         assert_eq!((registry.relay_count(), registry.relays().len()), (1, 1));
         assert_eq!(registry.relay(&id(1)).unwrap().current_load(), 1);
         assert!(is_found(&registry));

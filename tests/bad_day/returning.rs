@@ -13,8 +13,10 @@ fn world_with_grace() -> World {
     world_with(|builder| builder.return_grace(GRACE))
 }
 
-/// Takes relay 1 away, and back again.
-fn ways_to_be_away() -> [(&'static str, fn(&World)); 4] {
+/// A name, and what takes relay 1 away.
+type Way = (&'static str, fn(&World));
+
+fn ways_to_be_away() -> [Way; 4] {
     [
         ("a heartbeat a tick late", |world| world.advance(secs(10))),
         ("a heartbeat a tick late, after a sweep", |world| {
@@ -292,7 +294,9 @@ fn those_with_leases_are_remembered_beyond_the_bound_and_forgotten_with_the_last
     }
     drop(leases);
     world.pass(secs(86_400));
-    (0..4).for_each(|_| drop(world.maintain()));
+    for _ in 0..4 {
+        world.maintain();
+    }
     let stats = world.stats();
     assert_eq!(
         (stats.leases, stats.remembered, stats.awaiting_reclamation),
