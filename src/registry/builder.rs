@@ -148,7 +148,7 @@ impl RegistryBuilder {
     /// [what it was](crate::Registration::Returned): by default for as long as its own TTL.
     ///
     /// As many such relays are remembered as there may be relays, and at least 1,024;
-    /// beyond that, those that went first are forgotten. With zero, none is. Leases that are
+    /// beyond that, those that went first are forgotten at the next housekeeping pass. With zero, none is. Leases that are
     /// held on a relay are counted against it in any case, however late it comes back.
     pub fn return_grace(mut self, grace: Duration) -> Self {
         self.return_grace = Some(grace);

@@ -191,6 +191,7 @@ impl Core {
                     // A thread that was preempted inside a call holds the epoch
                     // back: give it a chance to finish.
                     yield_now();
+                    self.forget_surplus();
                     self.table.help_reclamation();
                     patience -= 1;
                 }

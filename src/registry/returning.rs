@@ -28,7 +28,9 @@ impl Core {
             Some(said) if said.origin == Origin::Local => {
                 let until = self.remembered_until(said, since);
                 closing.remember_until(until, lapsed);
-                self.forget_surplus();
+                if !self.settings.has_keeper {
+                    self.forget_surplus();
+                }
             }
             _ => {
                 closing.keep();
@@ -228,7 +230,8 @@ impl Core {
         }
     }
 
-    /// Forgets relays if more are remembered than there should be.
+    /// Forgets relays if more are remembered than there should be, where no thread does so:
+    /// for a departure, or for a registration that finds no permit left.
     pub(super) fn forget_surplus(&self) {
         if !self.table.is_to_forget() {
             return;
