@@ -141,12 +141,16 @@ fn first_probes_are_short_while_there_is_a_crowd() {
 /// What one of very many made-up relays says: that it serves, and that it does
 /// no more, as far ahead in time as is believed.
 fn made_up(n: u16, at: u64) -> [SignedRecord; 2] {
+    made_up_at("5.6.250.1:1", n, at)
+}
+
+fn made_up_at(endpoint: &str, n: u16, at: u64) -> [SignedRecord; 2] {
     let mut seed = [0xee; 32];
     seed[..2].copy_from_slice(&n.to_be_bytes());
     let key = SecretKey::from_seed(seed);
     let issued = WALL + S(at + 290);
     let sequence = crate::dht::next_sequence(None, issued) + 2 * u64::from(n);
-    let announcement = Announcement::new("5.6.250.1:1".parse().unwrap(), 1).unwrap();
+    let announcement = Announcement::new(endpoint.parse().unwrap(), 1).unwrap();
     let said = RelayRecord::announce(announcement, sequence, issued, S(TTL)).unwrap();
     let gone = RelayRecord::withdraw(sequence + 1, issued, S(TTL)).unwrap();
     [said, gone].map(|record| SignedRecord::sign(&record, &key, &Network::default()).unwrap())
@@ -260,8 +264,9 @@ fn relays_that_work_and_leave_cannot_make_those_that_are_in_unbelievable() {
     let mut door = Door::new(terms());
     door.learn(1);
     door.at(10);
-    for n in 0..1_100 {
-        let [said, gone] = made_up(n, 10);
+    for n in 0..1_100_u16 {
+        let [b, c] = n.to_be_bytes();
+        let [said, gone] = made_up_at(&format!("40.{b}.{c}.1:1"), n, 10);
         assert_eq!(door.offer(&said), Ok(Offered::Candidate));
         assert_eq!(door.probe(|_| true), 1);
         assert_eq!(door.offer(&gone), Ok(Offered::Withdrawn));

@@ -1,0 +1,3 @@
+//! Bad days: one scenario for each, named after the promise that holds through it.
+
+mod strangers;
