@@ -29,6 +29,8 @@ pub(super) struct Entry {
     ticket: Ticket,
     queue: Queue,
     probe_at: Duration,
+    /// When that was first, if its prefix had to rest.
+    due_since: Duration,
     ask_at: Duration,
     pub(super) conduct: Conduct,
     /// When a probe last succeeded.
@@ -67,7 +69,7 @@ pub(super) struct Pool {
     /// Those that are to be probed as soon as may be.
     newcomers: Newcomers,
     /// By when the others are to be probed: those that return, other candidates, and
-    /// those that are verified; who came first goes first where that is the same.
+    /// those that are verified.
     by_probe: [BTreeSet<Appointment>; 3],
     /// Whose turn it is: that of newcomers, other candidates, or those that are
     /// verified.
@@ -84,8 +86,10 @@ pub(super) struct Pool {
     arrivals: u64,
 }
 
-/// When one is to be probed, its place in the order of arrival, and who it is.
-type Appointment = (Duration, u64, NodeId);
+/// When one is to be probed, since when it waits for that, its place in the order of
+/// arrival, and who it is. So where several wait for one prefix to rest, nobody
+/// overtakes another there.
+type Appointment = (Duration, Duration, u64, NodeId);
 
 const RETURNING: usize = 0;
 const OTHERS: usize = 1;
@@ -162,6 +166,7 @@ impl Pool {
                 Queue::Newcomers
             },
             probe_at: now,
+            due_since: now,
             ask_at: now,
             conduct: past.conduct,
             measured_at: None,
@@ -209,6 +214,7 @@ impl Pool {
             ticket,
             queue,
             probe_at: now,
+            due_since: now,
             measured_at: None,
             ..before
         };
@@ -304,7 +310,7 @@ impl Pool {
     }
 
     fn first_due(&self, queue: usize, now: Duration) -> Option<NodeId> {
-        let (_, _, id) = self.by_probe[queue]
+        let (.., id) = self.by_probe[queue]
             .first()
             .filter(|(due, ..)| *due <= now)?;
         Some(*id)
@@ -350,6 +356,7 @@ impl Pool {
             entry.queue = Queue::Others;
             entry.is_probing = false;
             entry.probe_at = at;
+            entry.due_since = at;
         });
     }
 
@@ -372,7 +379,7 @@ impl Pool {
         }
         match entry.appointments() {
             Some(queue) => {
-                self.by_probe[queue].insert((entry.probe_at, entry.arrival, *id));
+                self.by_probe[queue].insert(entry.appointment(id));
             }
             None => self.newcomers.insert(*id, entry.ticket),
         }
@@ -381,7 +388,7 @@ impl Pool {
     fn dequeue(&mut self, id: &NodeId, entry: &Entry) {
         match entry.appointments() {
             Some(queue) => {
-                self.by_probe[queue].remove(&(entry.probe_at, entry.arrival, *id));
+                self.by_probe[queue].remove(&entry.appointment(id));
             }
             None => self.newcomers.remove(id, entry.ticket),
         }
@@ -480,6 +487,10 @@ impl Pool {
 }
 
 impl Entry {
+    fn appointment(&self, id: &NodeId) -> Appointment {
+        (self.probe_at, self.due_since, self.arrival, *id)
+    }
+
     /// Which appointments its next probe is among, if it is appointed.
     fn appointments(&self) -> Option<usize> {
         match self.queue {
