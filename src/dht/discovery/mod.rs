@@ -154,8 +154,8 @@ impl Discovery {
         self.wanted.get(node)?.named_in
     }
 
-    /// Where the first answer ended a read, it may have been an old one: whoever was
-    /// not heard is asked for the relay once more, and to the end.
+    /// Where the first answer ended a read, it may have been an old one: the relay is
+    /// asked for once more, and all answers are heard.
     pub(super) fn ask_the_others(&mut self, ended: &Question, ending: Ending, now: Duration) {
         if let Question::Fetch {
             node,
