@@ -14,7 +14,7 @@ use relay_registry::dht::{
     Announcement, Answer, Candidate, CandidateSink, DhtError, DhtOptions, Limits, Member,
     MemberSink, Network, ProbeError, Put, RelayDht, RelayRecord, SecretKey, SignedRecord,
 };
-use relay_registry::{Endpoint, Maintenance, ManualClock, NodeId, Registry};
+use relay_registry::{Clock, Endpoint, Maintenance, ManualClock, NodeId, Registry};
 
 const EPOCH: Duration = Duration::from_secs(1_800_000_000);
 const RELAYS: u8 = 4;
@@ -287,6 +287,17 @@ fuzz_target!(|input: (Vec<Step>, Vec<u8>)| {
             let latest = heard.entry(id).or_default();
             assert!(second.max(1) >= (*latest).max(1), "an older record won");
             *latest = second.max(*latest);
+        }
+        // Each relay has a prefix of its own, where one probe that fails makes the next wait.
+        for relay in 0..RELAYS {
+            let id = SecretKey::from_seed([relay; 32]).node_id();
+            let probed = probed.lock().unwrap();
+            let failed = |(of, at): &&(NodeId, Endpoint)| *of == id && at.port() % 7 == 0;
+            let failed = probed.iter().filter(failed).count() as u64;
+            assert!(
+                failed <= 1 + clock.now().as_secs() * 2 / 15,
+                "probed on and on"
+            );
         }
     }
     let stats = registry.stats().dht.unwrap();

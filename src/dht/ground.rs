@@ -11,8 +11,8 @@ pub(crate) trait Ground: Send + Sync {
     /// The registry's monotonic time.
     fn now(&self) -> Duration;
 
-    /// What a local registration of `id` says at this moment.
-    fn local(&self, id: &NodeId) -> Option<Announcement>;
+    /// What a local registration of `id` says at this moment, and how it stands.
+    fn local(&self, id: &NodeId) -> Option<LocalRelay>;
 
     /// Whether `id` is registered, and locally.
     fn is_local(&self, id: &NodeId) -> bool;
@@ -40,6 +40,15 @@ pub(crate) trait Ground: Send + Sync {
 
     /// How many relays are registered, about, whoever brought them.
     fn held(&self) -> usize;
+}
+
+/// What is to be said of a local relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LocalRelay {
+    /// What it announces; as full if nobody is sent to it.
+    pub(crate) announcement: Announcement,
+    /// Whether callers are sent to it: it neither drains nor is banned here.
+    pub(crate) is_open: bool,
 }
 
 /// How an attempt to let a learned relay in ended.

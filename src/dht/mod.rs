@@ -52,7 +52,7 @@ pub use stats::DhtStats;
 
 pub(crate) use bell::Bell;
 pub(crate) use distribution::Distribution;
-pub(crate) use ground::{Entry, Ground};
+pub(crate) use ground::{Entry, Ground, LocalRelay};
 
 /// The highest sequence that can be believed at `wall`.
 fn latest_credible(wall: Duration) -> u64 {

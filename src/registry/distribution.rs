@@ -7,7 +7,7 @@
 //! distribution removes a learned relay, by a compare-and-swap of the word that said so, it
 //! cannot hit a local one, whatever happens at the same time.
 
-use crate::dht::{Announcement, Bell, Entry, FailureDomain, Ground, Load};
+use crate::dht::{Announcement, Bell, Entry, FailureDomain, Ground, Load, LocalRelay};
 use crate::errors::RegisterError;
 use crate::record::{Failure, Lifecycle, Origin};
 use crate::registry::core::Core;
@@ -108,24 +108,33 @@ impl Core {
         }
     }
 
-    fn announced(&self, id: &NodeId) -> Option<Announcement> {
+    /// What is to be published of a local relay. One to which nobody is sent, because
+    /// it drains or is banned here, is published as full.
+    fn announced(&self, id: &NodeId) -> Option<LocalRelay> {
         let guard = epoch::pin();
         let (record, word) = self.find_live(id, &guard)?;
         if is_learned(&record, word) {
             return None;
         }
         let said = record.announcement(word);
-        let load = Load::of(record.load().total(), said.capacity);
+        let is_banned = record.circuit().is_banned(self.timeline.tick());
+        let is_open = !record.load().is_draining() && !is_banned;
+        let load = if is_open {
+            Load::of(record.load().total(), said.capacity)
+        } else {
+            Load::FULL
+        };
         let domain = said.failure_domain.as_deref();
         let domain = domain.and_then(|name| FailureDomain::new(name).ok());
-        Announcement::new(said.endpoint.clone(), said.capacity)
-            .ok()
-            .map(|announcement| {
-                announcement
-                    .with_nat(said.nat)
-                    .with_load(load)
-                    .with_failure_domain(domain)
-            })
+        let announcement = Announcement::new(said.endpoint.clone(), said.capacity).ok()?;
+        let announcement = announcement
+            .with_nat(said.nat)
+            .with_load(load)
+            .with_failure_domain(domain);
+        Some(LocalRelay {
+            announcement,
+            is_open,
+        })
     }
 
     pub(super) fn is_held(&self, id: &NodeId, origin: Origin) -> bool {
@@ -146,7 +155,7 @@ impl Ground for Core {
         Duration::from_nanos(self.timeline.advance().nanos)
     }
 
-    fn local(&self, id: &NodeId) -> Option<Announcement> {
+    fn local(&self, id: &NodeId) -> Option<LocalRelay> {
         self.announced(id)
     }
 
@@ -169,9 +178,10 @@ impl Ground for Core {
         if let Some(nat) = announcement.nat() {
             options = options.nat(nat);
         }
-        let domain = announcement.failure_domain().map(FailureDomain::as_str);
-        if let Some(domain) = domain.filter(|domain| domain.len() <= MAX_LABEL) {
-            options = options.failure_domain(domain);
+        // What a record can say the registry takes, and the other way round.
+        const { assert!(FailureDomain::MAX_LEN == MAX_LABEL) };
+        if let Some(domain) = announcement.failure_domain() {
+            options = options.failure_domain(domain.as_str());
         }
         let endpoint = announcement.endpoint();
         // The clock is the embedder's, and is read before anything changes.

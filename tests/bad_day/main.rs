@@ -6,3 +6,4 @@ mod common;
 
 mod operators;
 mod returning;
+mod strangers;

@@ -346,7 +346,7 @@ fn any_announcement() -> impl Strategy<Value = Announcement> {
         NatType::Symmetric,
     ]);
     let load = (0..=16_u64).prop_map(|load| Load::from_sixteenths(load).unwrap());
-    let domain = "[!-~]{1,64}".prop_map(|name| FailureDomain::new(&name).unwrap());
+    let domain = "[!-~]{1,63}".prop_map(|name| FailureDomain::new(&name).unwrap());
     let options = (option::of(nat), option::of(load), option::of(domain));
     (endpoint(), 1..=MAX_CAPACITY, options).prop_filter_map(
         "names no single host",

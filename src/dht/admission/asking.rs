@@ -55,13 +55,18 @@ impl Admission {
         self.pool.ask_again(id, now.saturating_add(wait));
     }
 
+    /// A relay that is here was named in this shard of the directory, if in any.
+    pub(in crate::dht) fn note_shard(&mut self, id: &NodeId, shard: Option<u16>) {
+        if let Some(entry) = self.pool.get_mut(id) {
+            entry.shard = shard.or(entry.shard);
+        }
+    }
+
     /// A shard of the directory was read; who was in it before, and is not among
     /// those `seen`.
     pub(in crate::dht) fn listed(&mut self, shard: u16, seen: &BTreeSet<NodeId>) -> Vec<NodeId> {
         for id in seen {
-            if let Some(entry) = self.pool.get_mut(id) {
-                entry.shard = Some(shard);
-            }
+            self.note_shard(id, Some(shard));
         }
         self.pool.missing(shard, seen)
     }

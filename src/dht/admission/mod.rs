@@ -17,6 +17,8 @@
 //! [`Admission`] is plain data, driven by the time that is passed in.
 
 mod asking;
+mod conduct;
+mod limiter;
 mod newcomers;
 mod pool;
 mod probing;
@@ -36,11 +38,12 @@ pub(super) use terms::Terms;
 use super::discovery::Absences;
 use super::ground::{Entry as Entrance, Ground};
 use super::publisher::Now;
-use super::{Announcement, Refused, SequenceMemory, SignedRecord, Verdict};
-use crate::relay::NodeId;
+use super::{MAX_TTL, Refused, SequenceMemory, SignedRecord, Verdict};
+use crate::relay::{Endpoint, NodeId};
+use conduct::{Conduct, LeftBehind};
+use limiter::ProbeLimiter;
 use newcomers::Newcomers;
-use pool::Pool;
-use quotas::Prefix;
+use pool::{Past, Pool};
 
 /// What became of a record that was believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +62,7 @@ pub enum Offered {
 /// How many relays that were never in the registry are remembered.
 const MAX_STRANGERS_GONE: usize = 4_096;
 
-/// How many relays that failed are remembered as such, and how many prefixes.
+/// How many relays that failed are remembered as such.
 const MAX_SHUNNED: usize = 4_096;
 
 /// Who waits, who is in, and what was heard of all of them.
@@ -74,21 +77,26 @@ pub(super) struct Admission {
     /// anything out of `gone`, nor raise what is believed of others.
     strangers_gone: SequenceMemory,
     shunned: Absences,
-    /// Prefixes where a newcomer was not found: the next ones there wait a while,
-    /// lest this node be made to knock at somebody's door without end.
-    resting: Absences<Prefix>,
+    /// Those that were in the registry and left: each comes first once.
+    first_places: Absences,
+    /// What counts against keys that are not here.
+    left_behind: LeftBehind,
     random: Rng,
 }
 
 impl Admission {
     pub(super) fn new(terms: Terms, per_prefix: PerPrefix, mut random: Rng) -> Self {
         let places = terms.max_candidates.saturating_add(terms.most_learned());
+        let most_gone = places.saturating_mul(4).max(1_024);
+        let newcomers = Newcomers::new(terms.probe_every, &mut random);
+        let limiter = ProbeLimiter::new(terms.probe_every);
         Self {
-            pool: Pool::new(per_prefix, Newcomers::new(terms.probe_every, &mut random)),
-            gone: SequenceMemory::new(places.saturating_mul(4).max(1_024)),
+            pool: Pool::new(per_prefix, newcomers, limiter),
+            gone: SequenceMemory::new(most_gone),
             strangers_gone: SequenceMemory::new(MAX_STRANGERS_GONE),
             shunned: Absences::new(MAX_SHUNNED),
-            resting: Absences::new(MAX_SHUNNED),
+            first_places: Absences::new(most_gone),
+            left_behind: LeftBehind::default(),
             terms,
             random,
         }
@@ -130,23 +138,53 @@ impl Admission {
         let verdict = self.judge(record, now)?;
         let id = record.node_id();
         if ground.is_local(&id) {
-            self.release(&id);
+            self.release(&id, now.at);
             return Err(Refused::HeldLocally);
         }
-        let endpoint = announcement.endpoint();
-        if self.pool.get(&id).is_none() {
-            self.make_room(&id, endpoint, ground, now)?;
-            let returns = self.returns(&id);
-            self.pool.put(record, endpoint.clone(), returns, now.at);
-            self.ask_in_time(&id, now);
-            self.let_rest(&id, endpoint, now.at);
-            return Ok(Offered::Candidate);
-        }
-        if verdict == Verdict::Same {
+        if self.knows(&id) && verdict == Verdict::Same {
             return Ok(Offered::Known);
         }
+        if self.terms.time_left(record.record(), now.wall).is_none() {
+            return Err(Refused::Expired);
+        }
+        let endpoint = announcement.endpoint();
+        if !self.knows(&id) {
+            return self.take_in(record, endpoint, ground, now);
+        }
         self.count_news(&id, now.at)?;
-        self.amend(record, announcement, ground, now)
+        self.amend(record, endpoint, ground, now)
+    }
+
+    /// Takes in a relay that is not here. What was counted against its key before
+    /// counts on.
+    fn take_in(
+        &mut self,
+        record: &SignedRecord,
+        endpoint: &Endpoint,
+        ground: &dyn Ground,
+        now: Now,
+    ) -> Result<Offered, Refused> {
+        let id = record.node_id();
+        let was_verified = self.gone.highest(&id);
+        let last = was_verified.max(self.strangers_gone.highest(&id));
+        let left = self.left_behind.of(&id, now.at);
+        let mut conduct = left.unwrap_or_else(|| Conduct::new(now.at));
+        let most = self.terms.news_per_minute;
+        let is_news = last.is_some_and(|last| last < record.sequence());
+        if is_news && !conduct.count_news(most, now.at) {
+            return Err(Refused::TooOften);
+        }
+        self.make_room(&id, endpoint, ground, now)?;
+        let past = Past {
+            was_verified: was_verified.is_some(),
+            comes_first: self.comes_first(&id, now.at),
+            conduct,
+        };
+        self.pool.insert(record, endpoint.clone(), past, now.at);
+        self.first_places.remove(&id);
+        self.left_behind.take(&id);
+        self.ask_in_time(&id, now);
+        Ok(Offered::Candidate)
     }
 
     /// Whether a record is its relay's latest word, as far as was ever heard.
@@ -192,7 +230,7 @@ impl Admission {
             return Ok(Offered::Known);
         }
         let was_verified = self.pool.get(&id).map(|entry| entry.was_verified);
-        self.dismiss(&id, ground);
+        self.dismiss(&id, ground, now.at);
         if was_verified.unwrap_or(is_known) {
             self.gone.remember_latest(tombstone);
         } else {
@@ -203,19 +241,10 @@ impl Admission {
 
     /// Counts something new that a relay says; only so much a minute is heeded.
     fn count_news(&mut self, id: &NodeId, now: Duration) -> Result<(), Refused> {
-        const MINUTE: Duration = Duration::from_secs(60);
-        let Some(entry) = self.pool.get_mut(id) else {
-            return Ok(());
-        };
-        let (since, count) = &mut entry.news;
-        if now.saturating_sub(*since) >= MINUTE {
-            (*since, *count) = (now, 0);
-        }
-        if *count >= self.terms.news_per_minute {
-            return Err(Refused::TooOften);
-        }
-        *count += 1;
-        Ok(())
+        let most = self.terms.news_per_minute;
+        let entry = self.pool.get_mut(id);
+        let is_heeded = entry.is_none_or(|entry| entry.conduct.count_news(most, now));
+        is_heeded.then_some(()).ok_or(Refused::TooOften)
     }
 
     /// Takes in what a relay that is known says anew. One that moved is a
@@ -223,24 +252,22 @@ impl Admission {
     fn amend(
         &mut self,
         record: &SignedRecord,
-        announcement: &Announcement,
+        endpoint: &Endpoint,
         ground: &dyn Ground,
         now: Now,
     ) -> Result<Offered, Refused> {
         let id = record.node_id();
-        let endpoint = announcement.endpoint();
         let stays = (self.pool.get(&id)).is_some_and(|entry| entry.endpoint == *endpoint);
-        if !stays {
+        if stays {
+            self.pool.renew(record);
+        } else {
             if !self.pool.has_room(&id, endpoint) {
                 return Err(Refused::TooManyOfPrefix);
             }
             ground.leave(&id);
+            self.pool.relocate(record, endpoint.clone(), now.at);
         }
-        self.pool.put(record, endpoint.clone(), false, now.at);
         self.ask_in_time(&id, now);
-        if !stays {
-            self.let_rest(&id, endpoint, now.at);
-        }
         let is_verified = self.pool.get(&id).is_some_and(|entry| entry.is_verified);
         if is_verified {
             self.enter(&id, ground, now)?;
@@ -260,7 +287,10 @@ impl Admission {
         let Some(announcement) = record.announcement() else {
             return Ok(());
         };
-        let ttl = record.expires_at().saturating_sub(now.wall);
+        let Some(ttl) = self.terms.time_left(&record, now.wall) else {
+            self.dismiss(id, ground, now.at);
+            return Err(Refused::Expired);
+        };
         let capacity = announcement.capacity().min(self.terms.max_capacity);
         match ground.enter(id, announcement, capacity, ttl) {
             Entrance::Entered => {
@@ -269,7 +299,7 @@ impl Admission {
             }
             Entrance::NoRoom => self.step_back(id, ground, now),
             Entrance::HeldLocally => {
-                self.release(id);
+                self.release(id, now.at);
                 return Err(Refused::HeldLocally);
             }
             Entrance::Refused => {
@@ -290,27 +320,38 @@ impl Admission {
 
     /// Removes a relay, and does not take it in again for a while.
     fn shun(&mut self, id: &NodeId, ground: &dyn Ground, now: Duration) {
-        self.dismiss(id, ground);
-        let until = now.saturating_add(self.terms.probe_every.saturating_mul(2));
-        self.shunned.insert(*id, until);
+        self.dismiss(id, ground, now);
+        self.shunned.insert(*id, self.forgiven_at(now));
+    }
+
+    /// Until when failures count that were seen now.
+    fn forgiven_at(&self, now: Duration) -> Duration {
+        now.saturating_add(self.terms.probe_every.saturating_mul(2))
     }
 
     /// Removes a relay here and from the registry.
-    fn dismiss(&mut self, id: &NodeId, ground: &dyn Ground) {
-        self.release(id);
+    fn dismiss(&mut self, id: &NodeId, ground: &dyn Ground, now: Duration) {
+        self.release(id, now);
         ground.leave(id);
     }
 
-    /// Gives up a relay's place here, and keeps its last word.
-    fn release(&mut self, id: &NodeId) {
-        if let Some(entry) = self.pool.remove(id) {
-            let memory = if entry.was_verified {
-                &mut self.gone
-            } else {
-                &mut self.strangers_gone
-            };
-            memory.remember_latest(&entry.record);
+    /// Gives up a relay's place here, and keeps its last word and what counts
+    /// against it.
+    fn release(&mut self, id: &NodeId, now: Duration) {
+        let Some(entry) = self.pool.remove(id) else {
+            return;
+        };
+        let memory = if entry.was_verified {
+            &mut self.gone
+        } else {
+            &mut self.strangers_gone
+        };
+        memory.remember_latest(&entry.record);
+        if entry.may_come_first {
+            self.first_places.insert(*id, now.saturating_add(MAX_TTL));
         }
+        let forgiven_at = self.forgiven_at(now);
+        self.left_behind.keep(*id, entry.conduct, forgiven_at, now);
     }
 
     /// What time brings: records end, and local relays need the room.
@@ -318,11 +359,11 @@ impl Admission {
         self.gone.forget_expired(now.wall);
         self.strangers_gone.forget_expired(now.wall);
         while let Some(id) = self.pool.first_expired(now.wall) {
-            self.dismiss(&id, ground);
+            self.dismiss(&id, ground, now.at);
         }
         let excess = self.pool.verified().saturating_sub(self.places(ground));
         for id in self.pool.longest_unmeasured_of_all(excess) {
-            self.dismiss(&id, ground);
+            self.dismiss(&id, ground, now.at);
         }
     }
 

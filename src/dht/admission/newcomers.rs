@@ -74,6 +74,17 @@ impl Newcomers {
         }
     }
 
+    /// Whose turn it is.
+    pub(super) fn first(&self) -> Option<NodeId> {
+        let mut peers = self.waiting.values();
+        let peers = if self.latest_first {
+            peers.next_back()?
+        } else {
+            peers.next()?
+        };
+        peers.first().map(|(_, id)| *id)
+    }
+
     /// Takes out whose turn it is.
     pub(super) fn pop(&mut self) -> Option<NodeId> {
         let mut peers = if self.latest_first {
@@ -113,9 +124,15 @@ mod tests {
     #[test]
     fn the_latest_and_the_earliest_take_turns() {
         let mut newcomers = newcomers(&[(1, 0), (2, 60), (3, 120), (4, 180)]);
-        let order: Vec<_> = std::iter::from_fn(|| newcomers.pop()).collect();
+        let first_then_out = |newcomers: &mut Newcomers| {
+            let first = newcomers.first();
+            assert_eq!(newcomers.pop(), first);
+            first
+        };
+        let order: Vec<_> = std::iter::from_fn(|| first_then_out(&mut newcomers)).collect();
         assert_eq!(order, [4, 1, 3, 2].map(id));
         assert_eq!(newcomers.len(), 0);
+        assert_eq!(newcomers.first(), None);
     }
 
     #[test]

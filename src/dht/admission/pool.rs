@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::conduct::Conduct;
+use super::limiter::ProbeLimiter;
 use super::newcomers::{Newcomers, Ticket};
 use super::quotas::{PerPrefix, Prefix, Quotas};
 use crate::dht::SignedRecord;
@@ -16,32 +18,48 @@ pub(super) struct Entry {
     prefix: Prefix,
     /// Whether it is in the registry.
     pub(super) is_verified: bool,
-    /// Whether it ever was.
+    /// Whether its key ever was.
     pub(super) was_verified: bool,
+    /// Whether it was since its key last came first for that.
+    pub(super) may_come_first: bool,
     pub(super) is_probing: bool,
+    /// Whether a probe of it has ended where it is now.
+    pub(super) is_tried: bool,
     /// What it drew when it came.
     ticket: Ticket,
-    /// Whether it waits among the newcomers, and not for an appointed time.
-    is_new: bool,
+    queue: Queue,
     probe_at: Duration,
+    /// When that was first, if its prefix had to rest.
+    due_since: Duration,
     ask_at: Duration,
-    /// Probes that failed since the last that succeeded.
-    pub(super) failures: u32,
+    pub(super) conduct: Conduct,
     /// When a probe last succeeded.
     pub(super) measured_at: Option<Duration>,
     /// Its place in the order of arrival.
     arrival: u64,
     /// Where in the directory it was last seen.
     pub(super) shard: Option<u16>,
-    /// The minute that news are counted in, and how many came in it.
-    pub(super) news: (Duration, u32),
 }
 
-impl Entry {
-    /// Whether no probe of it has ended yet.
-    pub(super) fn is_untried(&self) -> bool {
-        !self.was_verified && self.failures == 0
-    }
+/// What a probe of one that is not verified waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queue {
+    /// Its turn among the newcomers.
+    Newcomers,
+    /// Its turn among those that were in the registry.
+    Returning,
+    /// Its appointed time.
+    Others,
+}
+
+/// What is known of a key that comes in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Past {
+    /// Whether it was in the registry.
+    pub(super) was_verified: bool,
+    /// Whether it is to be probed before newcomers for that.
+    pub(super) comes_first: bool,
+    pub(super) conduct: Conduct,
 }
 
 /// A bounded number of entries, in order of what is due.
@@ -50,10 +68,15 @@ pub(super) struct Pool {
     entries: BTreeMap<NodeId, Entry>,
     /// Those that are to be probed as soon as may be.
     newcomers: Newcomers,
-    /// By when the others are to be probed: candidates, then those that are verified.
-    by_probe: [BTreeSet<(Duration, NodeId)>; 2],
-    /// Whose turn it is among those three.
+    /// By when the others are to be probed: those that return, other candidates, and
+    /// those that are verified.
+    by_probe: [BTreeSet<Appointment>; 3],
+    /// Whose turn it is: that of newcomers, other candidates, or those that are
+    /// verified.
     turn: usize,
+    /// Whether those that return go before other candidates.
+    returning_first: bool,
+    limiter: ProbeLimiter,
     /// By when they are to be asked for again.
     by_ask: BTreeSet<(Duration, NodeId)>,
     /// By the end of validity, since the Unix epoch.
@@ -63,13 +86,28 @@ pub(super) struct Pool {
     arrivals: u64,
 }
 
+/// When one is to be probed, since when it waits for that, its place in the order of
+/// arrival, and who it is. So where several wait for one prefix to rest, nobody
+/// overtakes another there.
+type Appointment = (Duration, Duration, u64, NodeId);
+
+const RETURNING: usize = 0;
+const OTHERS: usize = 1;
+const VERIFIED: usize = 2;
+
 impl Pool {
-    pub(super) const fn new(per_prefix: PerPrefix, newcomers: Newcomers) -> Self {
+    pub(super) const fn new(
+        per_prefix: PerPrefix,
+        newcomers: Newcomers,
+        limiter: ProbeLimiter,
+    ) -> Self {
         Self {
             entries: BTreeMap::new(),
             newcomers,
-            by_probe: [BTreeSet::new(), BTreeSet::new()],
+            by_probe: [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()],
             turn: 0,
+            returning_first: true,
+            limiter,
             by_ask: BTreeSet::new(),
             by_end: BTreeSet::new(),
             quotas: Quotas::new(per_prefix),
@@ -103,62 +141,92 @@ impl Pool {
         self.entries.get(id).is_some_and(is_there) || self.quotas.has_room(&prefix)
     }
 
-    /// How many of the prefix there may be.
-    pub(super) const fn most_of(&self, prefix: &Prefix) -> usize {
-        self.quotas.most_of(prefix)
-    }
-
-    /// Takes in a record, in place of what there is: a candidate, to be probed
-    /// as soon as may be, unless it only renews what is verified. One that was in
-    /// the registry before is no newcomer.
-    pub(super) fn put(
+    /// Takes in a relay that is not here: a candidate, to be probed as soon as may be.
+    pub(super) fn insert(
         &mut self,
         record: &SignedRecord,
         endpoint: Endpoint,
-        returns: bool,
+        past: Past,
         now: Duration,
     ) {
         let id = record.node_id();
-        let before = self.remove(&id);
-        let prefix = Prefix::of(&endpoint);
-        self.quotas.add(&prefix);
-        self.by_end.insert((record.record().expires_at(), id));
-        let mut entry = Entry {
+        let entry = Entry {
             record: record.clone(),
+            prefix: Prefix::of(&endpoint),
             endpoint,
-            prefix,
             is_verified: false,
-            was_verified: returns,
+            was_verified: past.was_verified,
+            may_come_first: false,
             is_probing: false,
+            is_tried: false,
             ticket: self.newcomers.draw(&id, now),
-            is_new: !returns,
-            probe_at: if returns { Duration::ZERO } else { now },
+            queue: if past.comes_first {
+                Queue::Returning
+            } else {
+                Queue::Newcomers
+            },
+            probe_at: now,
+            due_since: now,
             ask_at: now,
-            failures: 0,
+            conduct: past.conduct,
             measured_at: None,
             arrival: self.arrivals,
             shard: None,
-            news: (now, 0),
         };
         self.arrivals += 1;
-        if let Some(before) = before {
-            entry.arrival = before.arrival;
-            entry.news = before.news;
-            entry.shard = before.shard;
-            entry.was_verified = before.was_verified;
-            entry.ticket = before.ticket;
-            entry.is_new = before.is_new;
-            if before.endpoint == entry.endpoint {
-                entry.is_verified = before.is_verified;
-                entry.is_probing = before.is_probing;
-                entry.probe_at = before.probe_at;
-                entry.failures = before.failures;
-                entry.measured_at = before.measured_at;
-            }
+        self.add(id, entry);
+    }
+
+    /// Takes in another record of a relay that is here and stays where it is.
+    pub(super) fn renew(&mut self, record: &SignedRecord) {
+        let id = record.node_id();
+        if let Some(before) = self.remove(&id) {
+            let record = record.clone();
+            self.add(id, Entry { record, ..before });
         }
+    }
+
+    /// Takes in that a relay is elsewhere: there it is a newcomer, whatever its key
+    /// did before, unless it may come first.
+    pub(super) fn relocate(&mut self, record: &SignedRecord, endpoint: Endpoint, now: Duration) {
+        let id = record.node_id();
+        let Some(before) = self.remove(&id) else {
+            return;
+        };
+        let queue = match before.queue {
+            Queue::Others if before.may_come_first => Queue::Returning,
+            Queue::Others => Queue::Newcomers,
+            waits => waits,
+        };
+        let ticket = if before.queue == Queue::Newcomers {
+            before.ticket
+        } else {
+            self.newcomers.draw(&id, now)
+        };
+        let entry = Entry {
+            record: record.clone(),
+            prefix: Prefix::of(&endpoint),
+            endpoint,
+            is_verified: false,
+            may_come_first: false,
+            is_probing: false,
+            is_tried: false,
+            ticket,
+            queue,
+            probe_at: now,
+            due_since: now,
+            measured_at: None,
+            ..before
+        };
+        self.add(id, entry);
+    }
+
+    fn add(&mut self, id: NodeId, entry: Entry) {
+        self.quotas.add(&entry.prefix);
         self.verified += usize::from(entry.is_verified);
         self.enqueue(&id, &entry);
         self.by_ask.insert((entry.ask_at, id));
+        self.by_end.insert((entry.record.record().expires_at(), id));
         self.entries.insert(id, entry);
     }
 
@@ -177,6 +245,7 @@ impl Pool {
         self.requeue(id, |entry| {
             entry.is_verified = true;
             entry.was_verified = true;
+            entry.may_come_first = true;
         });
     }
 
@@ -194,21 +263,86 @@ impl Pool {
         let (queue, id) = queues.find_map(|queue| Some((queue, self.pop_due(queue, now)?)))?;
         self.turn = (queue + 1) % 3;
         let entry = self.entries.get_mut(&id)?;
-        entry.is_new = false;
+        entry.queue = Queue::Others;
         entry.is_probing = true;
         Some((id, entry.endpoint.clone()))
     }
 
     fn pop_due(&mut self, queue: usize, now: Duration) -> Option<NodeId> {
-        let Some(queue) = queue.checked_sub(1) else {
-            return self.newcomers.pop();
+        match queue {
+            VERIFIED => {
+                let id = self.first_due(VERIFIED, now)?;
+                self.by_probe[VERIFIED].pop_first();
+                Some(id)
+            }
+            _ if self.limiter.is_exhausted(now) => None,
+            0 => self.pop_newcomer(now),
+            _ => self.pop_candidate(now),
+        }
+    }
+
+    fn pop_newcomer(&mut self, now: Duration) -> Option<NodeId> {
+        while let Some(id) = self.newcomers.first() {
+            if self.takes_token(&id, now) {
+                return self.newcomers.pop();
+            }
+        }
+        None
+    }
+
+    /// Those that return and others take turns.
+    fn pop_candidate(&mut self, now: Duration) -> Option<NodeId> {
+        let queues = if self.returning_first {
+            [RETURNING, OTHERS]
+        } else {
+            [OTHERS, RETURNING]
         };
-        let (_, id) = self.by_probe[queue]
+        for queue in queues {
+            while let Some(id) = self.first_due(queue, now) {
+                if self.takes_token(&id, now) {
+                    self.by_probe[queue].pop_first();
+                    self.returning_first = queue == OTHERS;
+                    return Some(id);
+                }
+            }
+        }
+        None
+    }
+
+    fn first_due(&self, queue: usize, now: Duration) -> Option<NodeId> {
+        let (.., id) = self.by_probe[queue]
             .first()
-            .filter(|(due, _)| *due <= now)?;
-        let id = *id;
-        self.by_probe[queue].pop_first();
-        Some(id)
+            .filter(|(due, ..)| *due <= now)?;
+        Some(*id)
+    }
+
+    /// Whether one that is not verified may be probed now; otherwise that is put off
+    /// until its prefix has rested.
+    fn takes_token(&mut self, id: &NodeId, now: Duration) -> bool {
+        let Some(entry) = self.entries.get(id) else {
+            return false;
+        };
+        let most = self.quotas.most_of(&entry.prefix);
+        match self.limiter.take(&entry.prefix, most, now) {
+            Ok(()) => true,
+            Err(until) => {
+                self.requeue(id, |entry| {
+                    if entry.queue == Queue::Newcomers {
+                        entry.queue = Queue::Others;
+                    }
+                    entry.probe_at = until;
+                });
+                false
+            }
+        }
+    }
+
+    /// A probe of an endpoint that is not verified failed: its prefix is left alone
+    /// for a while.
+    pub(super) fn let_rest(&mut self, endpoint: &Endpoint, now: Duration) {
+        let prefix = Prefix::of(endpoint);
+        let most = self.quotas.most_of(&prefix);
+        self.limiter.drain(&prefix, most, now);
     }
 
     /// How many wait for their first probe.
@@ -219,9 +353,10 @@ impl Pool {
     /// Appoints when a relay is to be probed next.
     pub(super) fn probe_again(&mut self, id: &NodeId, at: Duration) {
         self.requeue(id, |entry| {
-            entry.is_new = false;
+            entry.queue = Queue::Others;
             entry.is_probing = false;
             entry.probe_at = at;
+            entry.due_since = at;
         });
     }
 
@@ -242,16 +377,21 @@ impl Pool {
         if entry.is_probing {
             return;
         }
-        if entry.is_new {
-            self.newcomers.insert(*id, entry.ticket);
-        } else {
-            self.by_probe[queue_of(entry)].insert((entry.probe_at, *id));
+        match entry.appointments() {
+            Some(queue) => {
+                self.by_probe[queue].insert(entry.appointment(id));
+            }
+            None => self.newcomers.insert(*id, entry.ticket),
         }
     }
 
     fn dequeue(&mut self, id: &NodeId, entry: &Entry) {
-        self.newcomers.remove(id, entry.ticket);
-        self.by_probe[queue_of(entry)].remove(&(entry.probe_at, *id));
+        match entry.appointments() {
+            Some(queue) => {
+                self.by_probe[queue].remove(&entry.appointment(id));
+            }
+            None => self.newcomers.remove(id, entry.ticket),
+        }
     }
 
     /// Who is to be asked for again, if that is due.
@@ -280,9 +420,9 @@ impl Pool {
         let prefix = of.map(Prefix::of);
         self.entries
             .iter()
-            .filter(|(_, entry)| !entry.is_verified && entry.failures > 0)
+            .filter(|(_, entry)| !entry.is_verified && entry.conduct.failures > 0)
             .filter(|(_, entry)| prefix.as_ref().is_none_or(|prefix| *prefix == entry.prefix))
-            .min_by_key(|(id, entry)| (u32::MAX - entry.failures, entry.arrival, **id))
+            .min_by_key(|(id, entry)| (u32::MAX - entry.conduct.failures, entry.arrival, **id))
             .map(|(id, _)| *id)
     }
 
@@ -297,7 +437,8 @@ impl Pool {
         let prefix = of.map(Prefix::of);
         self.entries
             .iter()
-            .filter(|(_, entry)| entry.is_untried() && !entry.is_probing)
+            .filter(|(_, entry)| !entry.is_tried && !entry.is_probing)
+            .filter(|(_, entry)| entry.queue != Queue::Returning)
             .filter(|(_, entry)| prefix.as_ref().is_none_or(|prefix| *prefix == entry.prefix))
             .map(|(id, entry)| (entry.ticket.lot, *id))
             .max()
@@ -345,6 +486,18 @@ impl Pool {
     }
 }
 
-fn queue_of(entry: &Entry) -> usize {
-    usize::from(entry.is_verified)
+impl Entry {
+    fn appointment(&self, id: &NodeId) -> Appointment {
+        (self.probe_at, self.due_since, self.arrival, *id)
+    }
+
+    /// Which appointments its next probe is among, if it is appointed.
+    fn appointments(&self) -> Option<usize> {
+        match self.queue {
+            _ if self.is_verified => Some(VERIFIED),
+            Queue::Newcomers => None,
+            Queue::Returning => Some(RETURNING),
+            Queue::Others => Some(OTHERS),
+        }
+    }
 }

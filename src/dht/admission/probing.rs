@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::Admission;
-use super::quotas::Prefix;
 use crate::dht::ProbeError;
 use crate::dht::ground::Ground;
 use crate::dht::pace::a_little_less;
@@ -18,11 +17,11 @@ impl Admission {
         self.pool.begin_probe(now)
     }
 
-    /// Whether a probe of this relay should be a short one: it is the first of a
-    /// stranger, and more wait for theirs than can be probed at length within a
-    /// probe interval.
+    /// Whether a probe of this relay should be a short one: it is the first where
+    /// the relay says that it is, and more wait for theirs than can be probed at
+    /// length within a probe interval.
     pub(in crate::dht) fn is_hurried(&self, id: &NodeId) -> bool {
-        let is_untried = self.pool.get(id).is_some_and(|entry| entry.is_untried());
+        let is_untried = self.pool.get(id).is_some_and(|entry| !entry.is_tried);
         is_untried && self.pool.newcomers() > self.terms.crowd
     }
 
@@ -35,39 +34,33 @@ impl Admission {
         ground: &dyn Ground,
         now: Now,
     ) -> bool {
-        let is_stranger = self.pool.get(id).is_none_or(|entry| !entry.was_verified);
-        if is_stranger && outcome.is_err() {
-            // The more may be known of a prefix, the more may be tried.
-            let prefix = Prefix::of(endpoint);
-            let most = u32::try_from(self.pool.most_of(&prefix)).unwrap_or(u32::MAX);
-            let rest = self.terms.probe_every / most.saturating_mul(2).max(1);
-            self.resting.insert(prefix, now.at.saturating_add(rest));
-        }
-        let Some(entry) = self
-            .pool
-            .get(id)
-            .filter(|entry| entry.endpoint == *endpoint)
-        else {
-            return false; // It left, or moved, and waits for another probe.
+        let outcome = match outcome {
+            Ok(rtt) if rtt > MAX_RTT => Err(ProbeError::Unreachable),
+            outcome => outcome,
         };
-        let was_verified = entry.is_verified;
+        let entry = self.pool.get_mut(id);
+        let entry = entry.filter(|entry| entry.endpoint == *endpoint);
+        let is_verified = entry.as_ref().is_some_and(|entry| entry.is_verified);
+        let is_here = entry.map(|entry| entry.is_tried = true).is_some();
+        if outcome.is_err() && !is_verified {
+            self.pool.let_rest(endpoint, now.at);
+        }
+        if !is_here {
+            return false; // It left, or moved, and waits for another probe.
+        }
         if ground.is_local(id) {
-            self.release(id);
+            self.release(id, now.at);
             return false;
         }
-        if was_verified && !ground.is_learned(id) {
+        if is_verified && !ground.is_learned(id) {
             // The embedder took it out, or the registry made room.
             self.shun(id, ground, now.at);
             return false;
         }
         match outcome {
-            Ok(rtt) if rtt <= MAX_RTT => {
+            Ok(rtt) => {
                 let rtt = rtt.max(Duration::from_micros(1));
-                self.succeeded(id, rtt, ground, now) && !was_verified
-            }
-            Ok(_) => {
-                self.failed(id, ProbeError::Unreachable, ground, now.at);
-                false
+                self.succeeded(id, rtt, ground, now) && !is_verified
             }
             Err(error) => {
                 self.failed(id, error, ground, now.at);
@@ -81,7 +74,7 @@ impl Admission {
         self.pool.probe_again(id, now.at.saturating_add(next));
         let is_verified = match self.pool.get_mut(id) {
             Some(entry) => {
-                entry.failures = 0;
+                entry.conduct.failures = 0;
                 entry.measured_at = Some(now.at);
                 entry.is_verified
             }
@@ -103,8 +96,8 @@ impl Admission {
         let Some(entry) = self.pool.get_mut(id) else {
             return;
         };
-        entry.failures = entry.failures.saturating_add(1);
-        let failures = entry.failures;
+        let failures = entry.conduct.failures.saturating_add(1);
+        entry.conduct.failures = failures;
         if error == ProbeError::WrongIdentity || failures >= self.terms.patience {
             self.shun(id, ground, now);
             return;
@@ -115,12 +108,5 @@ impl Admission {
         let wait = (self.terms.probe_every / 8).saturating_mul(1 << failures.min(3));
         let wait = a_little_less(wait.min(self.terms.probe_every), &mut self.random);
         self.pool.probe_again(id, now.saturating_add(wait));
-    }
-
-    /// Puts off the first probe of a relay where others were not found just now.
-    pub(super) fn let_rest(&mut self, id: &NodeId, endpoint: &Endpoint, now: Duration) {
-        if let Some(until) = self.resting.end(&Prefix::of(endpoint), now) {
-            self.pool.probe_again(id, until);
-        }
     }
 }

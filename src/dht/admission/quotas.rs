@@ -14,11 +14,19 @@ pub(super) enum Prefix {
     Site(Box<str>),
 }
 
+/// `64:ff9b::/96` of RFC 6052, which leads to the IPv4 address in the last four bytes.
+const NAT64: [u8; 12] = [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0];
+
 impl Prefix {
     pub(super) fn of(endpoint: &Endpoint) -> Self {
         match endpoint.host() {
             Host::Ip(IpAddr::V4(ip)) => {
                 let [a, b, c, _] = ip.octets();
+                Self::V4([a, b, c])
+            }
+            // An IPv4 host is the same one where it is named by way of NAT64.
+            Host::Ip(IpAddr::V6(ip)) if ip.octets()[..12] == NAT64 => {
+                let [.., a, b, c, _] = ip.octets();
                 Self::V4([a, b, c])
             }
             Host::Ip(IpAddr::V6(ip)) => {
@@ -99,6 +107,8 @@ mod tests {
             ("1.2.3.4:1", "1.2.4.4:1", false),
             ("[2a00:1:2:3::1]:1", "[2a00:1:2:9::7]:1", true),
             ("[2a00:1:2:3::1]:1", "[2a00:1:3:3::1]:1", false),
+            ("[64:ff9b::1.2.3.4]:1", "1.2.3.250:2", true),
+            ("[64:ff9b::1.2.3.4]:1", "[64:ff9b::1.2.4.4]:1", false),
             ("a.b.example.org:1", "example.org:1", true),
             ("example.org:1", "other.org:1", false),
         ] {

@@ -20,19 +20,19 @@ impl Admission {
         if self.shunned.contains(id, now.at) {
             return Err(Refused::FailedProbes);
         }
-        let lot = if self.returns(id) {
+        let lot = if self.comes_first(id, now.at) {
             0
         } else {
             self.pool.lot(id, now.at)
         };
         if !self.pool.has_room(id, endpoint) {
             let victim = self.victim(lot, endpoint, now.at);
-            self.dismiss(&victim.ok_or(Refused::TooManyOfPrefix)?, ground);
+            self.dismiss(&victim.ok_or(Refused::TooManyOfPrefix)?, ground, now.at);
         }
         if self.pool.candidates() >= self.terms.max_candidates {
             let worst = self.pool.worst_candidate(None);
             let victim = worst.or_else(|| self.pool.unluckiest(lot, None));
-            self.dismiss(&victim.ok_or(Refused::Full)?, ground);
+            self.dismiss(&victim.ok_or(Refused::Full)?, ground, now.at);
         }
         Ok(())
     }
@@ -50,10 +50,10 @@ impl Admission {
             .or_else(|| self.pool.unluckiest(lot, Some(endpoint)))
     }
 
-    /// Whether a relay that is not here was in the registry before, as far as is
-    /// remembered: it goes before strangers.
-    pub(super) fn returns(&self, id: &NodeId) -> bool {
-        self.gone.highest(id).is_some()
+    /// Whether a relay that is not here goes before strangers: it was in the registry
+    /// before, as far as is remembered, and did not come first for that yet.
+    pub(super) fn comes_first(&mut self, id: &NodeId, now: Duration) -> bool {
+        self.first_places.contains(id, now)
     }
 
     fn overdue(&self, longest: Option<(NodeId, Duration)>, now: Duration) -> Option<NodeId> {
@@ -71,7 +71,7 @@ impl Admission {
         let longest = self.pool.longest_unmeasured(None);
         match self.overdue(longest, now) {
             Some(victim) => {
-                self.dismiss(&victim, ground);
+                self.dismiss(&victim, ground, now);
                 self.pool.verified() < self.places(ground)
             }
             None => false,

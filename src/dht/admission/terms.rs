@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::dht::{Announcement, Network, Refused, SignedRecord};
+use crate::dht::{Announcement, Network, Refused, RelayRecord, SignedRecord};
 use crate::relay::{AddressPolicy, Host, NatType, NodeId};
 
 /// Whom and what to take in, and how many.
@@ -29,6 +29,8 @@ pub(in crate::dht) struct Terms {
     pub(in crate::dht) ask_every: Duration,
     /// So many failed probes in a row are one too many.
     pub(in crate::dht) patience: u32,
+    /// The registry takes nothing in for less.
+    pub(in crate::dht) tick: Duration,
 }
 
 impl Terms {
@@ -56,6 +58,12 @@ impl Terms {
         } else {
             Ok(())
         }
+    }
+
+    /// How long it will count, if that is any time at all by the registry's clock.
+    pub(super) fn time_left(&self, record: &RelayRecord, wall: Duration) -> Option<Duration> {
+        let left = record.expires_at().saturating_sub(wall);
+        (left >= self.tick).then_some(left)
     }
 
     /// What it announces.

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use crate::relay::NodeId;
 
-/// Nodes, or whatever else, that are not worth asking for until some time; a bounded number of
-/// them, of which those whose time ends first are forgotten first.
+/// Nodes that are not worth asking for until some time; a bounded number of them, of
+/// which those whose time ends first are forgotten first.
 #[derive(Clone, Debug)]
-pub(in crate::dht) struct Absences<K = NodeId> {
-    until: BTreeMap<K, Duration>,
-    by_end: BTreeSet<(Duration, K)>,
+pub(in crate::dht) struct Absences {
+    until: BTreeMap<NodeId, Duration>,
+    by_end: BTreeSet<(Duration, NodeId)>,
     capacity: usize,
 }
 
-impl<K: Ord + Clone> Absences<K> {
+impl Absences {
     pub(in crate::dht) const fn new(capacity: usize) -> Self {
         Self {
             until: BTreeMap::new(),
@@ -23,27 +23,27 @@ impl<K: Ord + Clone> Absences<K> {
         }
     }
 
-    pub(in crate::dht) fn insert(&mut self, node: K, until: Duration) {
+    pub(in crate::dht) fn insert(&mut self, node: NodeId, until: Duration) {
         self.remove(&node);
-        self.until.insert(node.clone(), until);
+        self.until.insert(node, until);
         self.by_end.insert((until, node));
         while self.until.len() > self.capacity {
             self.forget_first();
         }
     }
 
-    pub(in crate::dht) fn remove(&mut self, node: &K) {
+    pub(in crate::dht) fn remove(&mut self, node: &NodeId) {
         if let Some(until) = self.until.remove(node) {
-            self.by_end.remove(&(until, node.clone()));
+            self.by_end.remove(&(until, *node));
         }
     }
 
-    pub(in crate::dht) fn contains(&mut self, node: &K, now: Duration) -> bool {
+    pub(in crate::dht) fn contains(&mut self, node: &NodeId, now: Duration) -> bool {
         self.end(node, now).is_some()
     }
 
     /// Until when, if it is not over.
-    pub(in crate::dht) fn end(&mut self, node: &K, now: Duration) -> Option<Duration> {
+    pub(in crate::dht) fn end(&mut self, node: &NodeId, now: Duration) -> Option<Duration> {
         while self.by_end.first().is_some_and(|(until, _)| *until <= now) {
             self.forget_first();
         }

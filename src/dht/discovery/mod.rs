@@ -73,14 +73,23 @@ struct Shard {
     back_off: BackOff,
 }
 
+/// A relay that is asked for, or will be.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    /// Whether the first answer will do.
+    first_will_do: bool,
+    /// The shard of the directory that named it last.
+    named_in: Option<u16>,
+}
+
 /// What is waited for, what is under way, and what is not there.
 #[derive(Debug)]
 pub(super) struct Discovery {
     rhythm: Rhythm,
     shards: Vec<Shard>,
     waiting: VecDeque<NodeId>,
-    /// All that wait or are under way: whether the first answer will do.
-    wanted: BTreeMap<NodeId, bool>,
+    /// All that wait or are under way.
+    wanted: BTreeMap<NodeId, Wanted>,
     absent: Absences,
     /// Those that had nothing new to say just now.
     silent: Absences,
@@ -120,17 +129,43 @@ impl Discovery {
     /// Has a relay asked for, unless that is under way, or it is known not to be
     /// there or to have no news; whether it will be asked for.
     pub(super) fn want(&mut self, node: NodeId, first_will_do: bool, now: Duration) -> bool {
-        if let Some(first) = self.wanted.get_mut(&node) {
-            *first |= first_will_do;
+        if let Some(wanted) = self.wanted.get_mut(&node) {
+            wanted.first_will_do |= first_will_do;
             return true;
         }
         let is_known = self.absent.contains(&node, now) || self.silent.contains(&node, now);
         if is_known || self.wanted.len() >= MAX_WAITING {
             return false;
         }
-        self.wanted.insert(node, first_will_do);
+        self.wanted.insert(node, Wanted::new(first_will_do));
         self.waiting.push_back(node);
         true
+    }
+
+    /// A relay that is wanted, if it is, was named in this shard of the directory.
+    pub(super) fn note_named(&mut self, node: &NodeId, shard: u16) {
+        if let Some(wanted) = self.wanted.get_mut(node) {
+            wanted.named_in = Some(shard);
+        }
+    }
+
+    /// The shard of the directory that named a relay, while that is asked for.
+    pub(super) fn named_in(&self, node: &NodeId) -> Option<u16> {
+        self.wanted.get(node)?.named_in
+    }
+
+    /// Where the first answer ended a read, it may have been an old one: the relay is
+    /// asked for once more, and all answers are heard.
+    pub(super) fn ask_the_others(&mut self, ended: &Question, ending: Ending, now: Duration) {
+        if let Question::Fetch {
+            node,
+            first_will_do: true,
+        } = ended
+        {
+            if ending == (Ending::Partial { found: true }) {
+                self.want(*node, false, now);
+            }
+        }
     }
 
     /// What to ask at `now`, if anything, or whom of those that are `known`; these
@@ -154,7 +189,7 @@ impl Discovery {
     fn again(&mut self, known: impl FnMut() -> Option<NodeId>) -> Option<Question> {
         let wanted = &mut self.wanted;
         let node = std::iter::from_fn(known).find(|node| !wanted.contains_key(node))?;
-        wanted.insert(node, false);
+        wanted.insert(node, Wanted::new(false));
         Some(Question::Fetch {
             node,
             first_will_do: false,
@@ -163,7 +198,8 @@ impl Discovery {
 
     fn next_unknown(&mut self, now: Duration, random: &mut Rng) -> Option<Question> {
         if let Some(node) = self.waiting.pop_front() {
-            let first_will_do = self.wanted.get(&node).copied().unwrap_or(false);
+            let wanted = self.wanted.get(&node);
+            let first_will_do = wanted.is_some_and(|wanted| wanted.first_will_do);
             return Some(Question::Fetch {
                 node,
                 first_will_do,
@@ -236,6 +272,15 @@ impl Discovery {
     /// How many relays are known not to be there.
     pub(super) fn absent(&self) -> usize {
         self.absent.len()
+    }
+}
+
+impl Wanted {
+    const fn new(first_will_do: bool) -> Self {
+        Self {
+            first_will_do,
+            named_in: None,
+        }
     }
 }
 

@@ -10,8 +10,10 @@ use crate::dht::{Answer, Candidate, Coverage, DhtError, Member, Offered, Refused
 use crate::relay::NodeId;
 use crate::sync::random_hasher;
 
-/// So much worthless content ends a read: each costs a signature check.
-const MAX_WORTHLESS: u32 = 64;
+/// So much worthless content ends a read: each costs a signature check. It is far
+/// more than an engine hands out of those that answer first before it comes to the
+/// others.
+const MAX_WORTHLESS: u32 = 4_096;
 
 /// No more members of one shard are looked at in one sweep.
 const MAX_MEMBERS: u32 = 16_384;
@@ -19,11 +21,13 @@ const MAX_MEMBERS: u32 = 16_384;
 /// One read: how much more of it is looked at, and what it has brought.
 struct Reading<'a> {
     shared: &'a Shared,
+    /// Which shard of the directory is read, if it is one.
+    shard: Option<u16>,
     worthless_left: u32,
     left: u32,
     found: bool,
-    /// Whether anything came that was not known.
-    has_news: bool,
+    /// Whether an announcement came that was not known.
+    has_candidate: bool,
     seen: BTreeSet<NodeId>,
     /// Fingerprints of what was judged, with a key that nobody outside knows: many
     /// nodes hand out the same, and each check of a signature costs.
@@ -39,7 +43,11 @@ impl Shared {
         newer_than: Option<u64>,
     ) -> (Result<Ending, DhtError>, bool) {
         let deadline = self.options.deadline(self.options.request_deadline);
-        let mut reading = Reading::new(self);
+        let shard = match *question {
+            Question::Sweep(shard) => Some(shard),
+            Question::Fetch { .. } => None,
+        };
+        let mut reading = Reading::new(self, shard);
         let answer = contained(|| match *question {
             Question::Sweep(shard) => {
                 let mut sink = |member: Member<'_>| reading.member(&member);
@@ -51,7 +59,7 @@ impl Shared {
             } => {
                 let mut sink = |candidate: Candidate<'_>| {
                     let flow = reading.candidate(&node, &candidate);
-                    if first_will_do && reading.has_news {
+                    if first_will_do && reading.has_candidate {
                         return ControlFlow::Break(());
                     }
                     flow
@@ -61,21 +69,22 @@ impl Shared {
         });
         let panicked = answer.is_err();
         let answer = answer.unwrap_or(Err(DhtError::Closed));
-        if let (Question::Sweep(shard), Ok(_)) = (question, &answer) {
-            reading.note_seen(*shard);
+        if let (Some(shard), Ok(_)) = (shard, &answer) {
+            reading.note_seen(shard);
         }
         (answer.map(|answer| reading.ending(&answer)), panicked)
     }
 }
 
 impl<'a> Reading<'a> {
-    fn new(shared: &'a Shared) -> Self {
+    fn new(shared: &'a Shared, shard: Option<u16>) -> Self {
         Self {
             shared,
+            shard,
             worthless_left: MAX_WORTHLESS,
             left: MAX_MEMBERS,
             found: false,
-            has_news: false,
+            has_candidate: false,
             seen: BTreeSet::new(),
             judged: BTreeSet::new(),
             hasher: random_hasher(),
@@ -103,8 +112,9 @@ impl<'a> Reading<'a> {
         self.found = true;
         self.seen.insert(member.node);
         let shared = self.shared;
-        if let Some(now) = shared.ground().and_then(|ground| shared.now(&*ground)) {
-            shared.desk.lock().want_member(member.node, now);
+        let now = shared.ground().and_then(|ground| shared.now(&*ground));
+        if let (Some(shard), Some(now)) = (self.shard, now) {
+            shared.desk.lock().want_member(member.node, shard, now);
         }
         self.flow()
     }
@@ -117,10 +127,10 @@ impl<'a> Reading<'a> {
         }
         let shared = self.shared;
         match candidate.open(node, &shared.options.network) {
-            Ok(record) => match shared.offer(&record) {
+            Ok(record) => match shared.offer(&record, self.shard) {
                 Some(Ok(offered)) => {
                     self.found = true;
-                    self.has_news |= offered != Offered::Known;
+                    self.has_candidate |= matches!(offered, Offered::Candidate | Offered::Renewed);
                     self.seen.insert(*node);
                 }
                 // What is refused for lack of room or trust is good content.

@@ -53,7 +53,12 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(options: &DhtOptions, limits: Limits, max_relays: usize) -> Self {
+    pub(super) fn new(
+        options: &DhtOptions,
+        limits: Limits,
+        max_relays: usize,
+        tick: Duration,
+    ) -> Self {
         let publisher = options.key.clone().map(|key| {
             let rhythm = options.publisher_rhythm(limits);
             Publisher::new(key, options.network, limits, rhythm)
@@ -62,7 +67,7 @@ impl Desk {
         let discovery = || Discovery::new(limits.shards, options.discovery_rhythm());
         let mut random = options.seed.map_or_else(Rng::new, Rng::with_seed);
         let lots = random.fork();
-        let terms = || options.terms(max_relays, limits);
+        let terms = || options.terms(max_relays, tick, limits);
         let admission = || Admission::new(terms(), options.per_prefix(), lots);
         Self {
             own: options.own(),
@@ -146,15 +151,29 @@ impl Desk {
         })
     }
 
-    /// Judges a record from elsewhere.
+    /// Judges a record from elsewhere, from this shard of the directory or one that
+    /// named its relay before. The shard is remembered at once: when it lists the
+    /// relay no longer, that may have withdrawn.
     pub(super) fn offer(
         &mut self,
         record: &SignedRecord,
+        shard: Option<u16>,
         ground: &dyn Ground,
         now: Now,
     ) -> Result<Offered, Refused> {
-        let admission = self.admission.as_mut().ok_or(Refused::NotLearning);
-        let outcome = admission.and_then(|admission| admission.offer(record, ground, now));
+        let id = record.node_id();
+        let named_in = || self.discovery.as_ref()?.named_in(&id);
+        let shard = shard.or_else(named_in);
+        let outcome = match &mut self.admission {
+            Some(admission) => {
+                let outcome = admission.offer(record, ground, now);
+                if outcome.is_ok() {
+                    admission.note_shard(&id, shard);
+                }
+                outcome
+            }
+            None => Err(Refused::NotLearning),
+        };
         match outcome {
             Ok(Offered::Candidate | Offered::Renewed) => self.stats.accepted += 1,
             Ok(Offered::Withdrawn) => self.stats.withdrawn += 1,
@@ -168,19 +187,22 @@ impl Desk {
         self.stats.refuse(reason);
     }
 
-    /// A directory names a relay without its record, or an embedder asks for it.
+    /// A relay is to be asked for.
     pub(super) fn want(&mut self, node: NodeId, first_will_do: bool, now: Duration) -> bool {
         let is_own = self.own == Some(node);
         let discovery = self.discovery.as_mut().filter(|_| !is_own);
         discovery.is_some_and(|discovery| discovery.want(node, first_will_do, now))
     }
 
-    /// A directory names a relay and says no more: one that is not known is asked
-    /// for.
-    pub(super) fn want_member(&mut self, node: NodeId, now: Now) {
+    /// A shard of the directory names a relay and says no more: one that is not known
+    /// is asked for.
+    pub(super) fn want_member(&mut self, node: NodeId, shard: u16, now: Now) {
         if self.admission.as_ref().is_some_and(|it| !it.knows(&node)) {
             let first_will_do = !self.waiting.is_empty();
             self.want(node, first_will_do, now.at);
+            if let Some(discovery) = &mut self.discovery {
+                discovery.note_named(&node, shard);
+            }
         }
     }
 
@@ -241,6 +263,7 @@ impl Desk {
         };
         if let Some(discovery) = &mut self.discovery {
             discovery.ended(question, ending, now.at, &mut self.random);
+            discovery.ask_the_others(question, ending, now.at);
         }
     }
 

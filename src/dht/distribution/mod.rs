@@ -74,7 +74,7 @@ impl Distribution {
         options.check(max_relays)?;
         let limits = contained(|| engine.limits()).map_err(|()| DhtOptionsError::EnginePanicked)?;
         let limits = limits.clamped();
-        let desk = Desk::new(&options, limits, max_relays);
+        let desk = Desk::new(&options, limits, max_relays, tick);
         Ok(Self {
             shared: Arc::new(Shared {
                 engine,
@@ -149,7 +149,7 @@ impl Distribution {
     /// Judges a record that a peer handed over.
     pub(crate) fn offer(&self, record: &SignedRecord) -> Result<Offered, Refused> {
         self.shared
-            .offer(record)
+            .offer(record, None)
             .unwrap_or(Err(Refused::NotLearning))
     }
 
@@ -336,10 +336,11 @@ impl Shared {
         }
     }
 
-    fn offer(&self, record: &SignedRecord) -> Option<Result<Offered, Refused>> {
+    /// Judges a record, which a shard of the directory listed if that is given.
+    fn offer(&self, record: &SignedRecord, shard: Option<u16>) -> Option<Result<Offered, Refused>> {
         let ground = self.ground()?;
         let now = self.now(&*ground)?;
-        let offered = self.desk.lock().offer(record, &*ground, now);
+        let offered = self.desk.lock().offer(record, shard, &*ground, now);
         if offered == Ok(Offered::Candidate) {
             self.bell.more_work();
         }

@@ -53,6 +53,9 @@ pub type MemberSink<'a> = dyn FnMut(Member<'_>) -> ControlFlow<()> + 'a;
 ///   and freshness. An engine may drop what it can tell is worthless (empty,
 ///   too long), and must neither hold a good answer back for stragglers nor
 ///   choose between two.
+/// - **Hear all storage nodes.** One that sends noise must keep no other from being
+///   heard: hand out a few values of each before more of any. The
+///   registry ends a read after some thousands of worthless ones.
 /// - **Return by the deadline**, give or take a scheduling delay, whatever the
 ///   network does. Where what runs beneath cannot be called back, let it run on
 ///   and count it as in flight until it has ended.

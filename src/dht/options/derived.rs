@@ -45,7 +45,7 @@ impl DhtOptions {
         }
     }
 
-    pub(in crate::dht) fn terms(&self, max_relays: usize, limits: Limits) -> Terms {
+    pub(in crate::dht) fn terms(&self, max_relays: usize, tick: Duration, limits: Limits) -> Terms {
         Terms {
             network: self.network,
             own: self.own(),
@@ -62,6 +62,7 @@ impl DhtOptions {
             // The rest of a refresh is for the way there and back.
             ask_every: self.refresh_every().min(limits.refresh) * 3 / 4,
             patience: self.max_failed_probes,
+            tick,
         }
     }
 

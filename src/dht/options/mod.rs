@@ -167,20 +167,23 @@ impl DhtOptions {
     }
 
     /// How many relays of one IPv4 /24 may be known, at least 1; as many of
-    /// names that share their last two labels. Default: 4.
+    /// names that share their last two labels. It also bounds how often strangers
+    /// can have a prefix probed: see [`probe_interval`](Self::probe_interval).
+    /// Default: 4.
     pub fn max_per_ipv4_24(mut self, relays: usize) -> Self {
         self.per_v4 = relays;
         self
     }
 
-    /// How many relays of one IPv6 /48 may be known, at least 1. Default: 4.
+    /// How many relays of one IPv6 /48 may be known, and how often it is probed, as
+    /// for [IPv4](Self::max_per_ipv4_24); at least 1. Default: 4.
     pub fn max_per_ipv6_48(mut self, relays: usize) -> Self {
         self.per_v6 = relays;
         self
     }
 
-    /// How many new records of one relay are heeded within a minute, at least 1;
-    /// withdrawals always are. Default: 6.
+    /// How many new records of one relay are heeded within a minute, at least 1,
+    /// also where it withdraws in between; withdrawals always are. Default: 6.
     pub fn max_news_per_minute(mut self, records: u32) -> Self {
         self.news_per_minute = records;
         self
@@ -256,6 +259,13 @@ impl DhtOptions {
 
     /// How often each learned relay is probed, up to a quarter earlier at random:
     /// above zero, at most a day. Default: a minute.
+    ///
+    /// It also bounds how often strangers can have an address probed at which no
+    /// relay was found yet. Whatever keys say and however many there are, endpoints
+    /// of one prefix that are not in the registry are probed as often at once as
+    /// there [may be relays](Self::max_per_ipv4_24) of it, and then one each half
+    /// interval divided by that number: by default 4, and then one each 7.5 s. After
+    /// a probe that failed the next waits as long.
     pub fn probe_interval(mut self, interval: Duration) -> Self {
         self.probe_every = interval;
         self

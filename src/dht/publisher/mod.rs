@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::ground::LocalRelay;
 use super::pace::{BackOff, a_little_less};
 use super::{Announcement, DhtError, Limits, Network, SecretKey, SignedRecord};
 use crate::sync::Arc;
@@ -64,10 +65,13 @@ pub(super) struct Publisher {
     limits: Limits,
     rhythm: Rhythm,
     /// What the registry holds.
-    wanted: Option<Announcement>,
-    /// Since when that differs from what was said, in more than the load.
+    wanted: Option<LocalRelay>,
+    /// Since when that differs from what was said, in more than the load. That a
+    /// relay opens or closes is more, though the load is what says so.
     changed_at: Option<Duration>,
     said: Option<Statement>,
+    /// Whether the relay was open when that was said.
+    said_open: bool,
     /// The latest that was stored: while the next is on its way, it still counts.
     stored: Option<SignedRecord>,
     /// Until when something that is withdrawn could still be believed.
@@ -95,6 +99,7 @@ impl Publisher {
             wanted: None,
             changed_at: None,
             said: None,
+            said_open: true,
             stored: None,
             withdrawn_until: Duration::ZERO,
             withdrawals: 0,
@@ -106,10 +111,13 @@ impl Publisher {
     }
 
     /// Takes in what the registry holds at `now`.
-    pub(super) fn observe(&mut self, wanted: Option<Announcement>, now: Duration) {
+    pub(super) fn observe(&mut self, wanted: Option<LocalRelay>, now: Duration) {
         self.wanted = wanted;
+        let wanted = self.wanted.as_ref();
         let said = self.said.as_ref().and_then(Statement::announcement);
-        self.changed_at = if is_alike(self.wanted.as_ref(), said) {
+        let opens_or_closes = wanted.is_some_and(|wanted| wanted.is_open != self.said_open);
+        let is_alike = is_alike(wanted.map(|wanted| &wanted.announcement), said);
+        self.changed_at = if is_alike && !opens_or_closes {
             None
         } else {
             // Further changes rest no longer for it.
@@ -154,7 +162,7 @@ impl Publisher {
             return Some(Duration::ZERO);
         }
         match &self.wanted {
-            Some(wanted) if said.announcement() != Some(wanted) => Some(
+            Some(wanted) if said.announcement() != Some(&wanted.announcement) => Some(
                 said.refresh_at()
                     .min(said.signed_at().saturating_add(self.rhythm.load_every)),
             ),
@@ -167,13 +175,17 @@ impl Publisher {
     fn sign(&mut self, now: Now, random: &mut Rng) {
         let shards = self.said.take().map(Statement::into_shards);
         let own = self.key.node_id();
-        let Some(record) = self.statement(self.wanted.clone(), now.wall) else {
+        let wanted = self.wanted.clone();
+        let is_open = wanted.as_ref().is_none_or(|wanted| wanted.is_open);
+        let announcement = wanted.map(|wanted| wanted.announcement);
+        let Some(record) = self.statement(announcement, now.wall) else {
             // The clocks are beyond what records can say: later, perhaps.
             self.not_before = now.at.saturating_add(self.rhythm.refresh);
             return;
         };
         let refresh = a_little_less(self.next_refresh(now.at), random);
         self.changed_at = None;
+        self.said_open = is_open;
         self.said = Some(Statement::new(
             record,
             now.at,

@@ -41,13 +41,17 @@ impl Desk {
     }
 
     fn holds_loaded(&mut self, at: u64, capacity: impl Into<Option<u32>>, load: u32) {
+        let capacity = capacity.into();
+        let wanted = capacity.map(|capacity| local(capacity, Load::of(load, capacity), true));
         self.at = S(at);
-        let wanted = capacity.into().map(|capacity| {
-            Announcement::new("192.0.2.1:1".parse().unwrap(), capacity)
-                .unwrap()
-                .with_load(Load::of(load, capacity))
-        });
         self.publisher.observe(wanted, self.at);
+    }
+
+    /// The relay drains, or is banned.
+    fn closes(&mut self, at: u64, capacity: u32) {
+        self.at = S(at);
+        let closed = local(capacity, Load::FULL, false);
+        self.publisher.observe(Some(closed), self.at);
     }
 
     fn next(&mut self, at: u64) -> Option<Act> {
@@ -82,6 +86,14 @@ impl Desk {
             Some(Act::Put(record)) => record,
             other => panic!("no put: {other:?}"),
         }
+    }
+}
+
+fn local(capacity: u32, load: Load, is_open: bool) -> LocalRelay {
+    let announcement = Announcement::new("192.0.2.1:1".parse().unwrap(), capacity).unwrap();
+    LocalRelay {
+        announcement: announcement.with_load(load),
+        is_open,
     }
 }
 
@@ -361,4 +373,29 @@ fn a_put_that_never_ends_does_not_hold_up_the_next_for_good() {
     assert_eq!(desk.next(202), None);
     desk.done(&Act::Put(hung), Ok(()));
     assert!(desk.publisher.is_settled());
+}
+
+/// That it is full can wait for the next time that loads are said, that nobody is
+/// sent to it cannot.
+#[test]
+fn a_relay_that_closes_or_opens_says_so_after_a_rest() {
+    let mut desk = Desk::new(0);
+    let load = |record: SignedRecord| record.record().announcement().unwrap().load();
+    desk.holds(0, 5);
+    let open = desk.put(1);
+    desk.done(&Act::Put(open.clone()), Ok(()));
+    assert_eq!(load(open), Some(Load::IDLE));
+    desk.closes(2, 5);
+    assert_eq!(desk.next(2), None, "it rests first");
+    let closed = desk.put(3);
+    desk.done(&Act::Put(closed.clone()), Ok(()));
+    assert_eq!(load(closed), Some(Load::FULL));
+    desk.closes(4, 5);
+    assert_eq!(desk.all(5), []);
+    desk.holds_loaded(10, 5, 5);
+    assert_eq!(
+        load(desk.put(11)),
+        Some(Load::FULL),
+        "open, and full as such"
+    );
 }

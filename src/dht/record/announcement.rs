@@ -177,19 +177,19 @@ impl Load {
 ///
 /// Relays that name the same domain are likely to be gone at the same time, so
 /// a second choice is better taken from another. The name is whatever operators
-/// agree on: 1 to 64 visible ASCII characters, without spaces.
+/// agree on: 1 to 63 visible ASCII characters, without spaces.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct FailureDomain(Box<str>);
 
 impl FailureDomain {
-    /// The greatest length of a name.
-    pub const MAX_LEN: usize = 64;
+    /// The greatest length of a name, as that of a label in a registry.
+    pub const MAX_LEN: usize = 63;
 
     /// The domain with this name.
     ///
     /// # Errors
     ///
-    /// [`RecordError::InvalidFailureDomain`] unless the name has 1 to 64
+    /// [`RecordError::InvalidFailureDomain`] unless the name has 1 to 63
     /// visible ASCII characters.
     pub fn new(name: &str) -> Result<Self, RecordError> {
         let is_visible = name.bytes().all(|byte| byte.is_ascii_graphic());

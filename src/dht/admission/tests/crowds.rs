@@ -141,12 +141,16 @@ fn first_probes_are_short_while_there_is_a_crowd() {
 /// What one of very many made-up relays says: that it serves, and that it does
 /// no more, as far ahead in time as is believed.
 fn made_up(n: u16, at: u64) -> [SignedRecord; 2] {
+    made_up_at("5.6.250.1:1", n, at)
+}
+
+fn made_up_at(endpoint: &str, n: u16, at: u64) -> [SignedRecord; 2] {
     let mut seed = [0xee; 32];
     seed[..2].copy_from_slice(&n.to_be_bytes());
     let key = SecretKey::from_seed(seed);
     let issued = WALL + S(at + 290);
     let sequence = crate::dht::next_sequence(None, issued) + 2 * u64::from(n);
-    let announcement = Announcement::new("5.6.250.1:1".parse().unwrap(), 1).unwrap();
+    let announcement = Announcement::new(endpoint.parse().unwrap(), 1).unwrap();
     let said = RelayRecord::announce(announcement, sequence, issued, S(TTL)).unwrap();
     let gone = RelayRecord::withdraw(sequence + 1, issued, S(TTL)).unwrap();
     [said, gone].map(|record| SignedRecord::sign(&record, &key, &Network::default()).unwrap())
@@ -260,8 +264,9 @@ fn relays_that_work_and_leave_cannot_make_those_that_are_in_unbelievable() {
     let mut door = Door::new(terms());
     door.learn(1);
     door.at(10);
-    for n in 0..1_100 {
-        let [said, gone] = made_up(n, 10);
+    for n in 0..1_100_u16 {
+        let [b, c] = n.to_be_bytes();
+        let [said, gone] = made_up_at(&format!("40.{b}.{c}.1:1"), n, 10);
         assert_eq!(door.offer(&said), Ok(Offered::Candidate));
         assert_eq!(door.probe(|_| true), 1);
         assert_eq!(door.offer(&gone), Ok(Offered::Withdrawn));
@@ -272,4 +277,101 @@ fn relays_that_work_and_leave_cannot_make_those_that_are_in_unbelievable() {
     assert_eq!(door.offer(&at_home(1, 15)), Err(Refused::Replayed));
     assert_eq!(door.offer(&withdraws(1, 21)), Ok(Offered::Withdrawn));
     assert!(door.offer(&at_home(1, 20)).is_err());
+}
+
+/// What key `n` says next: at `endpoint`, or that it is gone. The first is `n` times
+/// a million.
+fn says_next(n: u8, at: u64, said: &mut u64, endpoint: Option<&str>) -> SignedRecord {
+    *said += 1;
+    let (sequence, issued) = ((WALL + S(at)).as_micros() as u64 + *said, WALL + S(at));
+    let record = match endpoint {
+        Some(endpoint) => {
+            let said = Announcement::new(endpoint.parse().unwrap(), 1).unwrap();
+            RelayRecord::announce(said, sequence, issued, S(TTL)).unwrap()
+        }
+        None => RelayRecord::withdraw(sequence, issued, S(TTL)).unwrap(),
+    };
+    SignedRecord::sign(&record, &key(n), &Network::default()).unwrap()
+}
+
+/// Keys that passed and left used to go before everybody as often as they came back.
+#[test]
+fn keys_that_passed_and_come_back_elsewhere_hold_up_neither_newcomers_nor_others() {
+    for withdraws in [true, false] {
+        let mut door = Door::new(Terms {
+            max_relays: 80,
+            ..terms()
+        });
+        let mut said = 0;
+        (1..=40).for_each(|n| door.learn(n));
+        door.learn(60);
+        door.at(60);
+        assert_eq!(
+            door.offer(&super::withdraws(60, 60)),
+            Ok(Offered::Withdrawn)
+        );
+        let (mut came_in, mut came_back) = (None, None);
+        for minute in 2..30 {
+            door.at(minute * 60);
+            for n in 1..=40 {
+                let at = door.at;
+                if withdraws {
+                    let _ = door.offer(&says_next(n, at, &mut said, None));
+                }
+                let victim = format!("30.{}.{n}.1:1", minute);
+                let _ = door.offer(&says_next(n, at, &mut said, Some(&victim)));
+            }
+            let at = door.at;
+            let _ = door.offer(&at_home(50, at));
+            let _ = door.offer(&at_home(60, at));
+            door.probe_some(12, |probed| [50, 60].map(id).contains(probed));
+            came_in = came_in.or(door.registry.get(50).map(|_| minute));
+            came_back = came_back.or(door.registry.get(60).map(|_| minute));
+        }
+        assert!(came_in.is_some_and(|minute| minute <= 8), "{came_in:?}");
+        assert!(came_back.is_some_and(|minute| minute <= 8), "{came_back:?}");
+    }
+}
+
+#[test]
+fn each_time_that_a_relay_was_in_lets_it_come_first_once() {
+    let mut door = Door::new(terms());
+    let mut said = 0;
+    door.learn(1);
+    let first = |door: &mut Door, at: u64, said: &mut u64, endpoint: &str| {
+        door.at(at);
+        let _ = door.offer(&says_next(1, at, said, None));
+        (0..20).for_each(|n| assert!(door.offer(&black_hole(at as u32 * 100 + n, at)).is_ok()));
+        let offered = door.offer(&says_next(1, at, said, Some(endpoint)));
+        assert_eq!(offered, Ok(Offered::Candidate));
+        let probes = [(); 2].map(|()| door.admission.next_probe(door.now().at).unwrap().0);
+        probes.contains(&id(1))
+    };
+    assert!(first(&mut door, 100, &mut said, "5.6.1.1:1"));
+    assert!(!first(&mut door, 200, &mut said, "5.6.2.1:1"));
+}
+
+/// Of those that wait for one prefix to rest, who came first goes first.
+#[test]
+fn who_waits_for_a_prefix_to_rest_is_not_overtaken_there() {
+    let mut door = Door::new(terms());
+    assert_eq!(door.offer(&says(1, 0, "5.6.7.1:1")), Ok(Offered::Candidate));
+    assert_eq!(door.probe(|_| false), 1);
+    for (n, second) in [(2, 1), (3, 2)] {
+        door.at(second);
+        let neighbour = says(n, second, &format!("5.6.7.{n}:1"));
+        assert_eq!(door.offer(&neighbour), Ok(Offered::Candidate));
+        assert_eq!(door.probe(|_| false), 0, "it rests");
+    }
+    let mut order = Vec::new();
+    for second in 3..40 {
+        let now = door.at(second).now();
+        while let Some((probed, endpoint)) = door.admission.next_probe(now.at) {
+            order.push(probed);
+            let failed = Err(ProbeError::Unreachable);
+            door.admission
+                .probed(&probed, &endpoint, failed, &door.registry, now);
+        }
+    }
+    assert_eq!(order[..2], [2, 3].map(id));
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::*;
+use crate::dht::{Announcement, LocalRelay};
 use crate::dht::{Network, ProbeError, RelayRecord, SecretKey};
 use crate::relay::{AddressPolicy, NatType};
 
@@ -56,7 +57,7 @@ impl Ground for Registry {
         S(0)
     }
 
-    fn local(&self, _: &NodeId) -> Option<Announcement> {
+    fn local(&self, _: &NodeId) -> Option<LocalRelay> {
         None
     }
 
@@ -158,6 +159,7 @@ fn terms() -> Terms {
         probe_every: S(60),
         ask_every: S(600),
         patience: 3,
+        tick: Duration::from_millis(100),
     }
 }
 

@@ -24,6 +24,10 @@ use crate::relay::NodeId;
 const VERSION: u8 = 1;
 const LENGTH: usize = 2;
 
+/// So many entries that do not verify end the reading of a list: each costs a check
+/// of a signature, and other lists are to be read in the same time.
+const MAX_DAMAGED: usize = 64;
+
 /// Entries of one shard, verified and in time when they came in.
 #[derive(Debug, Default)]
 pub(super) struct List {
@@ -34,7 +38,8 @@ impl List {
     /// Takes in what is valid `now` in a list that a stranger may have written,
     /// and calls `news` for each entry that was not held before.
     ///
-    /// What is damaged is left out; what follows a damaged length is lost.
+    /// What is damaged is left out; what follows a damaged length, or very much that
+    /// is damaged, is lost.
     pub(super) fn merge(
         &mut self,
         bytes: &[u8],
@@ -45,9 +50,14 @@ impl List {
         let Some((&VERSION, mut rest)) = bytes.split_first() else {
             return;
         };
+        let mut damaged = 0;
         while let Some((entry, after)) = split_entry(rest) {
             rest = after;
             let Ok(record) = SignedRecord::decode(entry, network) else {
+                damaged += 1;
+                if damaged > MAX_DAMAGED {
+                    return;
+                }
                 continue;
             };
             if is_valid(&record, now) && self.take(&record) {
@@ -233,6 +243,17 @@ mod tests {
             assert!(read.entries.len() <= 2, "byte {at} counted for nothing");
             assert!(read.entries.values().all(|entry| records.contains(entry)));
             assert!(merged(&[&list[..at]], NOW).entries.len() <= 2);
+        }
+    }
+
+    #[test]
+    fn what_is_all_damage_is_not_read_to_its_end() {
+        let good = list_of(&[live(1, NOW)]);
+        for (damaged, is_read) in [(MAX_DAMAGED, true), (MAX_DAMAGED + 1, false)] {
+            let mut list = vec![VERSION];
+            (0..damaged).for_each(|_| list.extend_from_slice(&[0, 1, 0xff]));
+            list.extend_from_slice(&good[1..]);
+            assert_eq!(merged(&[&list], NOW).holds(&live(1, NOW)), is_read);
         }
     }
 

@@ -53,7 +53,8 @@ pub trait RawKad: Send + Sync + 'static {
     fn store(&self, key: [u8; 32], value: &[u8], deadline: Instant) -> Result<Put, DhtError>;
 
     /// Looks for values under `key`, and hands those of all nodes that answer
-    /// to `sink` as they arrive.
+    /// to `sink` as they arrive: no more than a few of one node, so that one that
+    /// sends noise keeps no other from being heard.
     ///
     /// # Errors
     ///
@@ -106,8 +107,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// The longest list that is looked at, whatever a store lets in.
 const MAX_LIST: usize = 1 << 18;
 
-/// The most distinct values that are looked at in one read.
-const MAX_VALUES: usize = 64;
+/// The most distinct values that are looked at in one read: many more than there
+/// are nodes that hold one, so that those who send noise first do not end it for the
+/// others.
+const MAX_VALUES: usize = 1_024;
 
 impl<K: RawKad> Kad<K> {
     /// An engine over `raw`, for the records of `network`, with 8 shards.

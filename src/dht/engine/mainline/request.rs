@@ -16,8 +16,12 @@ use super::super::{Answer, DhtError, Put};
 use super::Mainline;
 use super::waiting::{NoResult, Pending, Unwanted, contained, wait_until};
 
-/// The most distinct items that are looked at in one lookup.
-const MAX_ITEMS: usize = 64;
+/// The most distinct items that are looked at in one lookup, beside those that are
+/// newer than all before.
+const MAX_ITEMS: usize = 256;
+
+/// The most that are looked at in any case.
+const MOST_ITEMS: usize = 4_096;
 
 /// Holds a turn, until the deadline passes or the reader has enough: then what
 /// still runs in the actor keeps it.
@@ -59,19 +63,20 @@ impl<'a> Request<'a> {
             }
         });
         let mut lookup = lookup.map_err(|_| self.engine.close())?;
-        let mut seen = HashSet::new();
+        let mut hearing = Hearing::default();
         loop {
             let step = wait_until(self.deadline, |context| lookup.poll_step(context));
             match step {
                 Ok(Step::Item(item)) => {
-                    if seen.insert(*item.signature())
-                        && (sink(&item).is_break() || seen.len() >= MAX_ITEMS)
-                    {
-                        return Ok(self.cut_short(lookup, seen.len()));
+                    if hearing.heeds(&item) && sink(&item).is_break() {
+                        return Ok(self.cut_short(lookup, hearing.heard()));
                     }
                 }
-                Ok(Step::Ended(outcome)) => return self.answer(&outcome),
-                Err(NoResult::Late) => return Ok(self.cut_short(lookup, seen.len())),
+                Ok(Step::Ended(outcome)) => {
+                    let answer = self.answer(&outcome)?;
+                    return Ok(hearing.judge(answer));
+                }
+                Err(NoResult::Late) => return Ok(self.cut_short(lookup, hearing.heard())),
                 Err(NoResult::Dead) => return Err(self.engine.close()),
             }
         }
@@ -149,6 +154,46 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Which of the items that come are looked at: each once, and of those that bring
+/// nothing newer only so many. The others are passed over and end nothing, so that
+/// those who send old ones first keep nobody from being heard.
+#[derive(Default)]
+struct Hearing {
+    seen: HashSet<[u8; 64]>,
+    newest: Option<i64>,
+    older: usize,
+    has_passed_over: bool,
+}
+
+impl Hearing {
+    fn heeds(&mut self, item: &MutableItem) -> bool {
+        if self.seen.contains(item.signature()) {
+            return false;
+        }
+        let is_newer = Some(item.seq()) > self.newest;
+        if self.seen.len() >= MOST_ITEMS || (!is_newer && self.older >= MAX_ITEMS) {
+            self.has_passed_over = true;
+            return false;
+        }
+        self.older += usize::from(!is_newer);
+        self.newest = self.newest.max(Some(item.seq()));
+        self.seen.insert(*item.signature())
+    }
+
+    fn heard(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// A lookup of which not all was looked at is not complete.
+    fn judge(&self, answer: Answer) -> Answer {
+        if self.has_passed_over {
+            Answer::partial(answer.asked(), answer.answered())
+        } else {
+            answer
+        }
+    }
+}
+
 /// A lookup: items as they come, then how it went.
 struct Lookup {
     items: Option<GetStream<MutableItem>>,
@@ -188,5 +233,37 @@ fn refused(error: PutMutableError) -> DhtError {
         PutMutableError::Query(PutQueryError::ErrorResponse(error)) => {
             DhtError::rejected(&error.description)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mainline::SigningKey;
+
+    fn item(sequence: i64) -> MutableItem {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        MutableItem::new(key, b"anything", sequence, None)
+    }
+
+    #[test]
+    fn any_number_of_old_items_first_leaves_the_newest_heard() {
+        let mut hearing = Hearing::default();
+        let complete = Answer::complete(20, 20);
+        let first = 1_000_000;
+        assert!(hearing.heeds(&item(first)) && !hearing.heeds(&item(first)));
+        let heeded = (0..2 * MAX_ITEMS as i64).filter(|&age| hearing.heeds(&item(first - 1 - age)));
+        assert_eq!(heeded.count(), MAX_ITEMS);
+        assert!(hearing.heeds(&item(first + 1)));
+        assert!(!hearing.judge(complete).is_complete());
+        assert!(Hearing::default().judge(complete).is_complete());
+    }
+
+    #[test]
+    fn no_number_of_items_grows_without_bound() {
+        let mut hearing = Hearing::default();
+        let heeded = (0..MOST_ITEMS as i64 + 10).filter(|&seq| hearing.heeds(&item(seq)));
+        assert_eq!(heeded.count(), MOST_ITEMS);
+        assert_eq!(hearing.heard(), MOST_ITEMS);
     }
 }

@@ -6,7 +6,7 @@ mod link;
 mod node;
 mod tally;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -74,6 +74,9 @@ struct Net {
 
 /// The longest noise that a lying node sends: longer than any record.
 const MAX_NOISE: usize = 2_000;
+
+/// How many members a node names before the others are heard.
+const MEMBERS_AT_A_TIME: usize = 256;
 
 impl Memory {
     /// A network of eight nodes with all defaults.
@@ -160,29 +163,44 @@ impl Memory {
         tally.sum_up(self.nodes(), self.net.room)
     }
 
-    /// Asks one node after the other until `ask` breaks off. `ask` says what
-    /// one node answers to a message of that fate.
+    /// Asks one node after the other, and then those again that have more to say,
+    /// until `ask` breaks off: as over a network, one that talks without end keeps
+    /// no other from being heard. `ask` says what the node of this number answers
+    /// to a message of that fate, and whether it has more.
     fn read(
         &self,
         deadline: Instant,
-        mut ask: impl FnMut(&Mutex<Option<Node>>, Fate) -> ControlFlow<()>,
+        mut ask: impl FnMut(usize, Fate) -> ControlFlow<(), bool>,
     ) -> Result<Answer, DhtError> {
         let _turn = self.net.turns.take(deadline)?;
         self.link.pass(deadline)?;
         let (mut asked, mut answered) = (0, 0);
+        let mut talking = Vec::new();
         for number in self.link.order(self.nodes()) {
             asked += 1;
-            let node = &self.net.nodes[number];
             let fate = self.link.fate(number);
-            if fate == Fate::Lost || lock(node).is_none() {
+            if fate == Fate::Lost || lock(&self.net.nodes[number]).is_none() {
                 continue;
             }
             answered += 1;
-            if ask(node, fate).is_break() {
-                return Ok(Answer::partial(asked, answered));
+            match ask(number, fate) {
+                ControlFlow::Break(()) => return Ok(Answer::partial(asked, answered)),
+                ControlFlow::Continue(true) => talking.push((number, fate)),
+                ControlFlow::Continue(false) => {}
             }
         }
-        Ok(if answered > asked / 2 {
+        while !talking.is_empty() && Instant::now() < deadline {
+            let mut still_talking = Vec::new();
+            for (number, fate) in talking {
+                match ask(number, fate) {
+                    ControlFlow::Break(()) => return Ok(Answer::partial(asked, answered)),
+                    ControlFlow::Continue(true) => still_talking.push((number, fate)),
+                    ControlFlow::Continue(false) => {}
+                }
+            }
+            talking = still_talking;
+        }
+        Ok(if answered > asked / 2 && talking.is_empty() {
             Answer::complete(asked, answered)
         } else {
             Answer::partial(asked, answered)
@@ -284,15 +302,16 @@ impl RelayDht for Memory {
         sink: &mut CandidateSink<'_>,
     ) -> Result<Answer, DhtError> {
         let mut given = HashSet::new();
-        self.read(deadline, |node, fate| {
-            let answer = || self.version(node, fate, id, newer_than);
-            while_flooding(fate, deadline, || match answer() {
-                Some(bytes) if fate == Fate::AnsweredWith(Lie::Flood) => {
-                    sink(Candidate::Encoded(&bytes))
+        self.read(deadline, |number, fate| {
+            let is_flood = fate == Fate::AnsweredWith(Lie::Flood);
+            let version = self.version(&self.net.nodes[number], fate, id, newer_than);
+            match version {
+                Some(bytes) if is_flood || given.insert(Arc::clone(&bytes)) => {
+                    sink(Candidate::Encoded(&bytes))?;
                 }
-                Some(bytes) if given.insert(Arc::clone(&bytes)) => sink(Candidate::Encoded(&bytes)),
-                _ => ControlFlow::Continue(()),
-            })
+                _ => {}
+            }
+            ControlFlow::Continue(is_flood)
         })
     }
 
@@ -324,17 +343,25 @@ impl RelayDht for Memory {
         sink: &mut MemberSink<'_>,
     ) -> Result<Answer, DhtError> {
         self.check_shard(shard)?;
-        self.read(deadline, |node, fate| {
-            while_flooding(fate, deadline, || {
-                self.listed(node, fate, shard)
-                    .iter()
-                    .try_for_each(|(id, bytes)| {
-                        sink(Member {
-                            node: *id,
-                            record: Some(Candidate::Encoded(bytes)),
-                        })
-                    })
-            })
+        let mut unsaid = HashMap::new();
+        self.read(deadline, |number, fate| {
+            let is_flood = fate == Fate::AnsweredWith(Lie::Flood);
+            let listed = || {
+                self.listed(&self.net.nodes[number], fate, shard)
+                    .into_iter()
+            };
+            let mut list = unsaid.remove(&number).unwrap_or_else(listed);
+            for (id, bytes) in list.by_ref().take(MEMBERS_AT_A_TIME) {
+                sink(Member {
+                    node: id,
+                    record: Some(Candidate::Encoded(&bytes)),
+                })?;
+            }
+            let has_more = list.len() > 0;
+            if has_more {
+                unsaid.insert(number, list);
+            }
+            ControlFlow::Continue(has_more || is_flood)
         })
     }
 }
@@ -359,19 +386,6 @@ impl Net {
     fn vacant_node(&self) -> Node {
         Node::new(self.room, self.limits.shards)
     }
-}
-
-/// Does it once; in a flood, until it breaks off or the deadline passes.
-fn while_flooding(
-    fate: Fate,
-    deadline: Instant,
-    mut answer: impl FnMut() -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    answer()?;
-    while fate == Fate::AnsweredWith(Lie::Flood) && Instant::now() < deadline {
-        answer()?;
-    }
-    ControlFlow::Continue(())
 }
 
 fn lock(node: &Mutex<Option<Node>>) -> MutexGuard<'_, Option<Node>> {
