@@ -6,6 +6,7 @@ use crate::registry::distribution::Link;
 use crate::registry::failures::Failures;
 use crate::registry::geography::Geography;
 use crate::registry::housekeeping::LastSort;
+use crate::registry::probing::ProbeSchedule;
 use crate::registry::stats::Counters;
 use crate::relay::{AddressPolicy, NodeId, RelayInfo};
 use crate::select::Candidate;
@@ -29,6 +30,7 @@ pub(crate) struct Core {
     pub(super) bans: Bans,
     pub(super) failures: Failures,
     pub(super) geography: Geography,
+    pub(super) probes: ProbeSchedule,
     pub(super) counters: Counters,
     pub(super) last_sort: LastSort,
     /// To whoever distributes this registry's relays, and learns of others.
@@ -62,6 +64,7 @@ pub(crate) struct Settings {
     pub(super) own: Option<NodeId>,
     pub(super) address_policy: AddressPolicy,
     pub(super) assumed_rtt_micros: u32,
+    pub(super) rtt_lifetime: Duration,
     /// A share: beyond it, those backing off are a last resort.
     pub(super) max_ejected: f64,
     /// Whether a thread of our own does the housekeeping.
@@ -88,6 +91,7 @@ impl Core {
             bans: Bans::new(),
             failures,
             geography: Geography::default(),
+            probes: ProbeSchedule::default(),
             counters: Counters::default(),
             last_sort: LastSort::new(),
             link,
@@ -234,12 +238,15 @@ impl Core {
         let announcement = record.announcement(word);
         let load = record.load();
         let tick = self.timeline.tick();
+        let elapsed_nanos = self.timeline.nanos_of(tick);
+        let measurement = record.measurement(elapsed_nanos);
         RelayInfo {
             node_id: record.identity(),
             endpoint: announcement.endpoint.clone(),
             capacity: announcement.capacity,
             current_load: load.total(),
-            rtt_micros: record.rtt_micros(),
+            rtt_micros: measurement.map(|it| it.micros),
+            rtt_age_nanos: measurement.map_or(0, |it| it.latest.age(elapsed_nanos)),
             origin: self.timeline.wall_origin(),
             registered_at: announcement.registered_at,
             expires_at: self.timeline.nanos_of(word.deadline()),

@@ -4,12 +4,13 @@
 //! run the same pass. Registrants do parts of it when there is nobody else to:
 //! they sweep a full table, and merge arrivals that grow out of proportion.
 
+use crate::record::Lifecycle;
 use crate::registry::core::Core;
 use crate::registry::stats::{Stats, add_one, get};
 use crate::rtt::Atlas;
 use crate::snapshot::{Backlog, Merger, Surveyed};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, epoch};
-use crate::table::sweep_buried;
+use crate::table::{RecordRef, sweep_buried};
 use crate::time::{Tick, nanos};
 use crate::wheel::Wheel;
 use std::time::{Duration, Instant};
@@ -92,7 +93,7 @@ impl Core {
             let record = self.table.occupant(index, &guard)?;
             let word = record.lifecycle();
             if word.deadline() > tick {
-                return Some(word.deadline());
+                return Some(self.next_visit(&record, word, tick));
             }
             if word.is_pending() {
                 // Due before its registrant has said whether it lives; which is
@@ -105,6 +106,16 @@ impl Core {
                 return None;
             }
         }
+    }
+
+    /// When the record is due, or what was measured lapses; what has lapsed is forgotten.
+    fn next_visit(&self, record: &RecordRef<'_>, word: Lifecycle, tick: Tick) -> Tick {
+        let elapsed_nanos = self.timeline.nanos_of(tick);
+        if record.has_lapsed(elapsed_nanos) {
+            record.settle_rtt(elapsed_nanos);
+        }
+        let lapse = record.lapse(elapsed_nanos).unwrap_or(word.deadline());
+        lapse.min(word.deadline())
     }
 
     /// Frees the places of relays that are past their deadline, at least one

@@ -10,8 +10,10 @@ mod geography;
 mod housekeeping;
 mod keeper;
 mod lease;
+mod measurements;
 #[cfg(all(test, relay_loom))]
 mod models;
+mod probing;
 mod registration;
 mod renewal;
 mod reports;

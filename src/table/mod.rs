@@ -321,6 +321,13 @@ impl Table {
         self.store.extra(index).inbox_link()
     }
 
+    /// The nanoseconds from the beginning to a tick.
+    #[inline]
+    pub(crate) fn nanos_of(&self, tick: Tick) -> u64 {
+        let terms = &self.publication().context.terms;
+        tick.0.saturating_mul(terms.tick_nanos)
+    }
+
     /// How long a relay is left alone, counted from `now`.
     pub(crate) fn back_off(&self, record: &RecordRef<'_>, now: Tick) -> BackOff {
         self.publication().context.terms.back_off(record, now)
@@ -343,6 +350,7 @@ impl Table {
     ) -> Result<Staged<'g>, Exhausted> {
         let index = self.store.take_record(guard)?;
         let capacity = announcement.capacity;
+        let rtt_seed = rtt_seed.map(|micros| (announcement.registered_at, micros));
         let announcement = match self.store.put_announcement(announcement, guard) {
             Ok(announcement) => announcement,
             Err(exhausted) => {
