@@ -55,6 +55,7 @@ pub(crate) use circuit::{Access, BackOff, Circuit, Standing};
 pub(crate) use lifecycle::Lifecycle;
 pub(crate) use load::{Load, Refusal};
 
+use crate::limits::MAX_RTT;
 use crate::relay::NodeId;
 use crate::rtt::{Measurement, RttWindow, Second};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable, fence};
@@ -159,22 +160,24 @@ impl Handle {
 #[derive(Clone, Copy)]
 struct RttWord(u32);
 
-const RTT_BITS: u32 = 24;
-
-const _: () = assert!(crate::limits::MAX_RTT.as_micros() < 1 << RTT_BITS);
-
 impl RttWord {
+    const MICROS_BITS: u32 = 24;
+    /// What a change adds.
+    const CHANGE: u32 = 1 << Self::MICROS_BITS;
+
     /// Zero microseconds stand for *not measured*.
     fn micros(self) -> Option<u32> {
-        let micros = self.0 & ((1 << RTT_BITS) - 1);
+        let micros = self.0 & (Self::CHANGE - 1);
         (micros != 0).then_some(micros)
     }
 
     fn followed_by(self, micros: Option<u32>) -> Self {
-        let number = (self.0 >> RTT_BITS).wrapping_add(1) << RTT_BITS;
+        let number = self.0.wrapping_add(Self::CHANGE) & !(Self::CHANGE - 1);
         Self(number | micros.unwrap_or(0))
     }
 }
+
+const _: () = assert!(MAX_RTT.as_micros() < RttWord::CHANGE as u128);
 
 /// What settling made of the figure in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -548,46 +551,7 @@ impl Record {
         oldest: Second,
         announce: &mut dyn FnMut(),
     ) -> Settled {
-        self.settle_rtt_from(self.rtt(), extra, oldest, announce)
-    }
-
-    /// Forgets all samples, and what followed from them.
-    ///
-    /// The word of the figure changes in any case, so that no thread which computed one
-    /// before puts it there afterwards.
-    pub(crate) fn forget_rtt(
-        &self,
-        extra: &Extra,
-        elapsed_nanos: u64,
-        announce: &mut dyn FnMut(),
-    ) -> Settled {
-        extra.window.clear(elapsed_nanos);
-        announce();
-        let forgotten = |rtt| Some(RttWord(rtt).followed_by(None).0);
-        // AcqRel: what others saw of the window, we see when we look at it. Release also
-        // for the clearing.
-        let before = self
-            .rtt
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, forgotten)
-            .map(RttWord)
-            .unwrap_or_else(RttWord);
-        // SeqCst: see `settle_rtt`.
-        fence(Ordering::SeqCst);
-        // Of what was measured since, all counts.
-        let after = self.settle_rtt_from(self.rtt(), extra, Second::FIRST, announce);
-        match before.micros() {
-            Some(_) => after.max(Settled::Changed),
-            None => after,
-        }
-    }
-
-    fn settle_rtt_from(
-        &self,
-        mut seen: RttWord,
-        extra: &Extra,
-        oldest: Second,
-        announce: &mut dyn FnMut(),
-    ) -> Settled {
+        let mut seen = self.rtt();
         let mut settled = Settled::Unchanged;
         loop {
             let wanted = extra.window.in_force(oldest).map(|it| it.micros);
@@ -614,6 +578,24 @@ impl Record {
                 Err(current) => seen = RttWord(current),
             }
         }
+    }
+
+    /// Forgets all samples, and what followed from them.
+    ///
+    /// The word of the figure changes in any case, so that no thread which computed one
+    /// before puts it there afterwards.
+    pub(crate) fn forget_rtt(
+        &self,
+        extra: &Extra,
+        elapsed_nanos: u64,
+        announce: &mut dyn FnMut(),
+    ) -> Settled {
+        extra.window.clear(elapsed_nanos);
+        // AcqRel: a thread that changes the figure next sees that the window is clear.
+        self.rtt.fetch_add(RttWord::CHANGE, Ordering::AcqRel);
+        // SeqCst: see `settle_rtt`. Of what was measured since, all counts.
+        fence(Ordering::SeqCst);
+        self.settle_rtt(extra, Second::FIRST, announce)
     }
 }
 
