@@ -117,7 +117,7 @@ MUTANTS = [
      "                    // SeqCst: see above.\n                    fence(Ordering::SeqCst);\n", "",
      "a_round_trip_that_is_measured_beside_forgetting_counts_or_is_forgotten"),
     ("round trip looked at before the sample is taken in", "src/record/mod.rs",
-     "if extra.window.record(elapsed_nanos, micros) {", "if extra.window.record(elapsed_nanos, micros) && elapsed_nanos > 0 {",
+     "if extra.window.record(elapsed_nanos, micros, oldest) {", "if extra.window.record(elapsed_nanos, micros, oldest) && elapsed_nanos > 0 {",
      "a_round_trip_that_is_measured_beside_forgetting_counts_or_is_forgotten"),
     ("forgetting that leaves the word of the round trip as it is", "src/record/mod.rs",
      "        self.rtt.fetch_add(RttWord::CHANGE, Ordering::AcqRel);\n", "",

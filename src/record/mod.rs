@@ -521,9 +521,15 @@ impl Record {
         Some(extra.window.in_force(oldest)?.latest)
     }
 
-    /// Takes in a measurement, before the figure in force is [settled](Self::settle_rtt).
-    pub(crate) fn add_sample(&self, extra: &Extra, elapsed_nanos: u64, micros: u32) {
-        if extra.window.record(elapsed_nanos, micros) {
+    /// Takes in a measurement where those from `oldest` on count, before the figure in force is [settled](Self::settle_rtt).
+    pub(crate) fn add_sample(
+        &self,
+        extra: &Extra,
+        elapsed_nanos: u64,
+        micros: u32,
+        oldest: Second,
+    ) {
+        if extra.window.record(elapsed_nanos, micros, oldest) {
             // SeqCst: see `settle_rtt`.
             fence(Ordering::SeqCst);
         }

@@ -35,7 +35,7 @@ impl Whole {
 
     /// What a measurement does to the record.
     fn measure(&self, micros: u32) -> Settled {
-        self.record.add_sample(&self.extra, 0, micros);
+        self.record.add_sample(&self.extra, 0, micros, EVER);
         self.settle()
     }
 
@@ -244,7 +244,7 @@ fn what_is_measured_after_a_measurement_that_counts_counts() {
         let beside = Arc::clone(&record);
         let measuring = thread::spawn(move || {
             beside.measure(30);
-            beside.record.add_sample(&beside.extra, LATER, 10);
+            beside.record.add_sample(&beside.extra, LATER, 10, EVER);
             beside.settle();
         });
         record.forget();

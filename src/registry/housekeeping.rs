@@ -110,11 +110,10 @@ impl Core {
 
     /// When the record is due, or what was measured lapses; what has lapsed is forgotten.
     fn next_visit(&self, record: &RecordRef<'_>, word: Lifecycle, tick: Tick) -> Tick {
-        let elapsed_nanos = self.timeline.nanos_of(tick);
-        if record.has_lapsed(elapsed_nanos) {
-            record.settle_rtt(elapsed_nanos);
+        if record.has_lapsed(tick) {
+            record.settle_rtt(tick);
         }
-        let lapse = record.lapse(elapsed_nanos).unwrap_or(word.deadline());
+        let lapse = record.lapse(tick).unwrap_or(word.deadline());
         lapse.min(word.deadline())
     }
 

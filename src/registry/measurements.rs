@@ -54,7 +54,7 @@ impl Core {
         if settled != Settled::Begun {
             return;
         }
-        let lapse = record.lapse(self.timeline.elapsed_nanos());
+        let lapse = record.lapse(self.timeline.tick());
         if lapse.is_some_and(|lapse| lapse < record.lifecycle().deadline()) {
             self.inbox.push(record.index(), record.inbox_link());
         }

@@ -6,8 +6,9 @@
 //!
 //! Time is cut into slices of 100 seconds, a word for each; slice `s` lives in
 //! word `s % 3`. The window is the slice with the latest sample and the two before
-//! it: a sample counts for at least 200 seconds and at most 300. When nothing newer
-//! is measured, the last minimum stands until the latest sample lapses.
+//! it: a sample counts for at least 200 seconds and at most 300, and not beyond its
+//! lifetime. When nothing newer is measured, the last minimum stands until the latest
+//! sample lapses.
 //!
 //! ```text
 //!  63   62                24 23             0
@@ -107,9 +108,10 @@ impl Sample {
         seed | (self.latest.0 + 1) << VALUE_BITS | u64::from(self.micros)
     }
 
-    /// What a measurement makes of the word that it goes to.
-    fn after(self, held: Option<Self>) -> Self {
-        match held {
+    /// What a measurement makes of the word that it goes to, where samples from `oldest`
+    /// on count.
+    fn after(self, held: Option<Self>, oldest: Second) -> Self {
+        match held.filter(|held| held.latest >= oldest) {
             Some(held) if held.slice() > self.slice() => held,
             Some(held) if held.slice() == self.slice() && !held.is_seed => Self {
                 latest: held.latest.max(self.latest),
@@ -135,14 +137,15 @@ impl Sample {
 }
 
 impl RttWindow {
-    /// Takes in a sample of 1 to 2^24 - 1 microseconds; whether that changed anything.
-    pub(crate) fn record(&self, elapsed_nanos: u64, micros: u32) -> bool {
+    /// Takes in a sample of 1 to 2^24 - 1 microseconds, where those from `oldest` on count;
+    /// whether that changed anything.
+    pub(crate) fn record(&self, elapsed_nanos: u64, micros: u32, oldest: Second) -> bool {
         let sample = Sample {
             latest: Second::of(elapsed_nanos),
             micros,
             is_seed: false,
         };
-        self.update(sample.slice(), |held| sample.after(held))
+        self.update(sample.slice(), |held| sample.after(held, oldest))
     }
 
     /// Takes in a seed unless a measurement from `oldest` on is there; whether that
@@ -162,12 +165,14 @@ impl RttWindow {
     /// What counts, where samples from `oldest` on do.
     pub(crate) fn in_force(&self, oldest: Second) -> Option<Measurement> {
         self.measured(oldest).or_else(|| {
-            let seeds = self.samples().filter(|sample| sample.is_seed);
-            let seed = seeds.max_by_key(|seed| seed.latest)?;
-            (seed.latest >= oldest).then_some(Measurement {
-                micros: seed.micros,
-                latest: seed.latest,
-            })
+            let told = self.0.each_ref().map(load).into_iter().flatten();
+            let seeds = told.filter(|sample| sample.is_seed && sample.latest >= oldest);
+            seeds
+                .max_by_key(|seed| seed.latest)
+                .map(|seed| Measurement {
+                    micros: seed.micros,
+                    latest: seed.latest,
+                })
         })
     }
 
@@ -186,17 +191,14 @@ impl RttWindow {
     /// The minimum over the window that ends with the latest measurement, if that is
     /// not older than `oldest`.
     fn measured(&self, oldest: Second) -> Option<Measurement> {
-        let measured = || self.samples().filter(|sample| !sample.is_seed);
+        let counts = |sample: &Sample| !sample.is_seed && sample.latest >= oldest;
+        let measured = self.0.each_ref().map(load).map(|it| it.filter(counts));
+        let measured = || measured.iter().flatten();
         let latest = measured().map(|sample| sample.latest).max()?;
         let first = latest.slice().saturating_sub(WORDS as u64 - 1);
         let recent = measured().filter(|sample| sample.slice() >= first);
         let micros = recent.map(|sample| sample.micros).min()?;
-        (latest >= oldest).then_some(Measurement { micros, latest })
-    }
-
-    fn samples(&self) -> impl Iterator<Item = Sample> {
-        let load = |word: &AtomicU64| Sample::from_bits(word.load(Ordering::Relaxed));
-        self.0.each_ref().map(load).into_iter().flatten()
+        Some(Measurement { micros, latest })
     }
 
     fn update(&self, slice: u64, next: impl Fn(Option<Sample>) -> Sample) -> bool {
@@ -214,6 +216,11 @@ impl RttWindow {
             }
         }
     }
+}
+
+/// Relaxed: as for taking in samples.
+fn load(word: &AtomicU64) -> Option<Sample> {
+    Sample::from_bits(word.load(Ordering::Relaxed))
 }
 
 #[cfg(all(test, not(relay_loom)))]
@@ -235,9 +242,9 @@ mod tests {
     fn the_minimum_of_the_window_counts() {
         let window = RttWindow::default();
         assert_eq!(micros(&window, EVER), None);
-        window.record(at(0), 900);
-        window.record(at(1), 700);
-        window.record(at(2), 800);
+        window.record(at(0), 900, EVER);
+        window.record(at(1), 700, EVER);
+        window.record(at(2), 800, EVER);
         assert_eq!(micros(&window, EVER), Some(700));
     }
 
@@ -245,10 +252,10 @@ mod tests {
     fn an_old_minimum_gives_way_to_later_samples() {
         for start in [0, 49, 50, 99, 1_234_567] {
             let window = RttWindow::default();
-            window.record(at(start), 100);
-            window.record(at(start + 200), 500);
+            window.record(at(start), 100, EVER);
+            window.record(at(start + 200), 500, EVER);
             assert_eq!(micros(&window, EVER), Some(100), "up to 200 seconds");
-            window.record(at(start + 301), 600);
+            window.record(at(start + 301), 600, EVER);
             assert_eq!(micros(&window, EVER), Some(500), "after 300");
         }
     }
@@ -256,23 +263,33 @@ mod tests {
     #[test]
     fn the_last_minimum_stands_until_the_latest_sample_lapses() {
         let window = RttWindow::default();
-        window.record(at(10), 300);
-        window.record(at(70), 400);
+        window.record(at(10), 300, EVER);
+        window.record(at(70), 400, EVER);
         let lifetime = at(3_600);
         let at_the_end = Second(70).lapses_at(lifetime);
         assert_eq!(at_the_end, at(3_671), "in the second after it began");
         let last = Second::oldest(at_the_end - 1, lifetime);
         assert_eq!(micros(&window, last), Some(300));
         assert_eq!(micros(&window, Second::oldest(at_the_end, lifetime)), None);
-        window.record(at(100_000), 900);
+        window.record(at(100_000), 900, EVER);
         assert_eq!(micros(&window, EVER), Some(900));
+    }
+
+    #[test]
+    fn what_has_lapsed_does_not_come_back_with_a_later_sample() {
+        let window = RttWindow::default();
+        window.record(at(0), 100, EVER);
+        window.record(at(120), 500, Second(1));
+        assert_eq!(micros(&window, Second(1)), Some(500));
+        window.record(at(130), 700, Second(121));
+        assert_eq!(micros(&window, Second(121)), Some(700), "in the same slice");
     }
 
     #[test]
     fn each_minute_of_a_long_run_sees_its_own_window() {
         let window = RttWindow::default();
         for minute in 0..10_000_u64 {
-            window.record(at(minute * 60), 10_000 + minute as u32);
+            window.record(at(minute * 60), 10_000 + minute as u32, EVER);
             // The window begins two slices before the present one.
             let start = (minute * 60 / 100).saturating_sub(2) * 100;
             let oldest = 10_000 + start.div_ceil(60) as u32;
@@ -286,7 +303,7 @@ mod tests {
         assert!(window.seed(at(0), 50, EVER));
         assert!(window.seed(at(0), 60, EVER), "the latest word");
         assert_eq!(micros(&window, EVER), Some(60));
-        window.record(at(250), 900);
+        window.record(at(250), 900, EVER);
         assert_eq!(micros(&window, EVER), Some(900));
         assert!(!window.seed(at(300), 70, Second(250)));
         assert!(window.seed(at(300), 70, Second(251)));
@@ -325,7 +342,7 @@ mod tests {
             let (mut second, mut samples) = (0, Vec::new());
             for (step, micros) in steps {
                 second += step;
-                window.record(at(second), micros);
+                window.record(at(second), micros, EVER);
                 samples.push((second, micros));
                 let first = (second / SLICE_SECONDS).saturating_sub(2);
                 let recent = samples.iter().filter(|(second, _)| second / SLICE_SECONDS >= first);
@@ -342,10 +359,10 @@ mod tests {
             let start = at(years * 31_557_600);
             for days in 1..=200 {
                 let window = RttWindow::default();
-                window.record(start, 100);
+                window.record(start, 100, EVER);
                 let now = start + at(days * 86_400);
                 assert_eq!(micros(&window, Second::oldest(now, at(3_600))), None);
-                window.record(now, 700);
+                window.record(now, 700, EVER);
                 assert_eq!(
                     micros(&window, EVER),
                     Some(700),

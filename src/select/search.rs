@@ -194,7 +194,12 @@ impl<'g> Look<'g> {
     #[cold]
     pub(crate) fn mend(&self, record: &RecordRef<'g>, rejection: Rejection) {
         match rejection {
-            Rejection::Excluded | Rejection::TooFar | Rejection::Unmeasured => return,
+            Rejection::Excluded | Rejection::TooFar => return,
+            Rejection::Unmeasured if !record.has_lapsed(self.criteria.tick) => return,
+            Rejection::Unmeasured => {
+                record.settle_rtt(self.criteria.tick);
+                return;
+            }
             Rejection::Departed => self
                 .table
                 .publication()
@@ -221,7 +226,7 @@ impl<'g> Search<'g> {
         // What it was measured at is asked for in the end.
         record.prefetch_extra();
         let best = criteria.candidate(record)?;
-        let lapsed = record.has_lapsed(table.nanos_of(criteria.tick));
+        let lapsed = record.has_lapsed(criteria.tick);
         (!best.is_on_trial() && !lapsed).then_some(best)
     }
 
@@ -259,7 +264,7 @@ impl<'g> Search<'g> {
 
     /// Where the round trip of a relay has lapsed, has that taken into account.
     fn settles(&self, candidate: &Candidate<'g>) -> bool {
-        let now = self.look.table.nanos_of(self.look.criteria.tick);
+        let now = self.look.criteria.tick;
         candidate.record.has_lapsed(now) && candidate.record.settle_rtt(now).is_change()
     }
 
@@ -481,7 +486,7 @@ impl<'g> Search<'g> {
 
     /// Has every round trip that has lapsed taken into account.
     pub(crate) fn settle_all(&self) {
-        let now = self.look.table.nanos_of(self.look.criteria.tick);
+        let now = self.look.criteria.tick;
         for relay in self.snapshot.iter() {
             let record = self.look.table.resolve(relay, self.look.guard);
             if let Some(record) = record.filter(|record| record.has_lapsed(now)) {

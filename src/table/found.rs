@@ -55,8 +55,10 @@ impl<'g> RecordRef<'g> {
 
     /// Takes in a measurement.
     pub(crate) fn record_rtt(&self, elapsed_nanos: u64, micros: u32) -> Settled {
-        self.record.add_sample(self.extra(), elapsed_nanos, micros);
-        self.settle_rtt(elapsed_nanos)
+        let oldest = self.oldest_sample(elapsed_nanos);
+        let extra = self.extra();
+        self.record.add_sample(extra, elapsed_nanos, micros, oldest);
+        self.settle_rtt_by(oldest)
     }
 
     /// Takes in a figure that counts while there is no measurement that does.
@@ -64,13 +66,16 @@ impl<'g> RecordRef<'g> {
         let oldest = self.oldest_sample(elapsed_nanos);
         let extra = self.extra();
         self.record.add_seed(extra, elapsed_nanos, micros, oldest);
-        self.settle_rtt(elapsed_nanos)
+        self.settle_rtt_by(oldest)
     }
 
     /// Brings the round trip in force, what searches see of it and the order of relays in
-    /// line with what was measured, as of a moment: one that has lapsed is forgotten.
-    pub(crate) fn settle_rtt(&self, elapsed_nanos: u64) -> Settled {
-        let oldest = self.oldest_sample(elapsed_nanos);
+    /// line with what was measured, as of a tick: one that has lapsed is forgotten.
+    pub(crate) fn settle_rtt(&self, now: Tick) -> Settled {
+        self.settle_rtt_by(self.oldest_sample(self.nanos_of(now)))
+    }
+
+    fn settle_rtt_by(&self, oldest: Second) -> Settled {
         self.change_rtt(|announce| self.record.settle_rtt(self.extra(), oldest, announce))
     }
 
@@ -101,17 +106,17 @@ impl<'g> RecordRef<'g> {
         self.record.measurement(self.extra(), oldest)
     }
 
-    /// Whether a round trip is in force that has lapsed at a moment.
+    /// Whether a round trip is in force that has lapsed at a tick.
     #[inline]
-    pub(crate) fn has_lapsed(&self, elapsed_nanos: u64) -> bool {
-        self.record.rtt_micros().is_some() && self.measurement(elapsed_nanos).is_none()
+    pub(crate) fn has_lapsed(&self, now: Tick) -> bool {
+        self.record.rtt_micros().is_some() && self.measurement(self.nanos_of(now)).is_none()
     }
 
-    /// The tick at which what was measured lapses, as of a moment; for the thread that has
-    /// just read the deadline.
-    pub(crate) fn lapse(&self, elapsed_nanos: u64) -> Option<Tick> {
+    /// The tick at which what counts now lapses; for the thread that has just read the
+    /// deadline.
+    pub(crate) fn lapse(&self, now: Tick) -> Option<Tick> {
         let terms = &self.store.publication.context.terms;
-        let oldest = self.oldest_sample(elapsed_nanos);
+        let oldest = self.oldest_sample(self.nanos_of(now));
         let latest = self.record.latest_sample(self.extra(), oldest)?;
         let lapses_at = latest.lapses_at(terms.rtt_lifetime_nanos);
         Some(Tick(lapses_at.div_ceil(terms.tick_nanos)))
@@ -122,6 +127,13 @@ impl<'g> RecordRef<'g> {
     fn oldest_sample(&self, elapsed_nanos: u64) -> Second {
         let terms = &self.store.publication.context.terms;
         Second::oldest(elapsed_nanos, terms.rtt_lifetime_nanos)
+    }
+
+    /// The nanoseconds from the beginning to a tick.
+    #[inline]
+    fn nanos_of(&self, tick: Tick) -> u64 {
+        let terms = &self.store.publication.context.terms;
+        tick.0.saturating_mul(terms.tick_nanos)
     }
 
     /// Prefetches what is seldom read.

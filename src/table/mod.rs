@@ -321,13 +321,6 @@ impl Table {
         self.store.extra(index).inbox_link()
     }
 
-    /// The nanoseconds from the beginning to a tick.
-    #[inline]
-    pub(crate) fn nanos_of(&self, tick: Tick) -> u64 {
-        let terms = &self.publication().context.terms;
-        tick.0.saturating_mul(terms.tick_nanos)
-    }
-
     /// How long a relay is left alone, counted from `now`.
     pub(crate) fn back_off(&self, record: &RecordRef<'_>, now: Tick) -> BackOff {
         self.publication().context.terms.back_off(record, now)
