@@ -196,7 +196,10 @@ impl Core {
 #[cfg(all(test, not(relay_loom)))]
 mod tests {
     use super::*;
+    use crate::registry::{Maintenance, Registry};
     use proptest::prelude::*;
+    use std::thread;
+    use std::time::Duration;
 
     const MAX_MICROS: u32 = MAX_RTT.as_micros() as u32;
     const MAX_GENERATION: u32 = (1 << Handle::GENERATION_BITS) - 1;
@@ -217,6 +220,44 @@ mod tests {
             prop_assert!(u64::from(error) * 2_048 <= u64::from(micros), "{}", error);
             prop_assert_eq!(probes.drain().count(), 0);
         }
+    }
+
+    /// A thread that waits for the lock of the atlas is not pinned.
+    #[test]
+    fn who_waits_for_the_atlas_does_not_hold_up_reclamation() {
+        let (relay, peer) = (NodeId::from([1; 32]), NodeId::from([2; 32]));
+        let registry = Registry::builder().maintenance(Maintenance::Manual);
+        let registry = registry.build().expect("valid settings");
+        let address = std::net::SocketAddr::from(([192, 0, 2, 1], 4433));
+        registry.register(relay, address).expect("room");
+        let view = PeerView::new().coordinate(registry.coordinate());
+        let view = view.measured(relay, Duration::from_millis(9));
+        let view = view.expect("a measurement");
+
+        let core = registry.core();
+        let atlas = core.geography.atlas.lock();
+        thread::scope(|scope| {
+            let calls = [
+                scope.spawn(|| drop(registry.learn(&peer, &view))),
+                scope.spawn(|| drop(registry.relay_coordinate(&relay))),
+                scope.spawn(|| core.survey()),
+            ];
+            // In most runs they have come to the lock by the end of these.
+            for _ in 0..200 {
+                registry.register(peer, address).expect("room");
+                assert!(registry.unregister(&peer));
+                let mut tries = 0;
+                while core.table.awaiting_reclamation() > 0 {
+                    core.table.reclaim();
+                    thread::yield_now();
+                    tries += 1;
+                    assert!(tries < 100_000, "nothing is reclaimed");
+                }
+            }
+            assert!(calls.iter().all(|call| !call.is_finished()));
+            drop(atlas);
+        });
+        assert!(registry.relay_coordinate(&relay).is_some());
     }
 
     #[test]
