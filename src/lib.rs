@@ -43,7 +43,8 @@
 //!   and so is what the peers [publish](PeerView) of the few relays near them.
 //!   The rest is estimated between network [coordinates](Coordinate), where peers
 //!   have one and the registry [learned](Registry::learn) where its relays are.
-//!   What is not known is [assumed](RegistryBuilder::assumed_rtt), never zero.
+//!   What is not known is [assumed](RegistryBuilder::assumed_rtt), never zero; nor is
+//!   what was not measured for [so long](RegistryBuilder::rtt_lifetime) known any more.
 //!   A relay's own word counts for nothing.
 //! - **Failures count.** [`Registry::report_failure`] opens a circuit breaker on the
 //!   relay; it is handed out on trial after a back-off that grows, and trusted

@@ -37,6 +37,13 @@ pub enum BuildError {
         /// What was asked for.
         assumed_rtt: Duration,
     },
+    /// A round trip is to be forgotten within less than a second. Choose a second or
+    /// more.
+    #[non_exhaustive]
+    InvalidRttLifetime {
+        /// What was asked for.
+        rtt_lifetime: Duration,
+    },
     /// The share of relays that may be ejected at once is not within 0 and 1.
     /// Choose one within.
     InvalidMaxEjected,
@@ -79,6 +86,9 @@ impl fmt::Display for BuildError {
                 f,
                 "the assumed RTT is {assumed_rtt:?}, not above zero and up to {MAX_RTT:?}"
             ),
+            Self::InvalidRttLifetime { rtt_lifetime } => {
+                write!(f, "the RTT lifetime is {rtt_lifetime:?}, which is under 1s")
+            }
             Self::InvalidMaxEjected => {
                 f.write_str("the share of relays ejected at once is not within 0 and 1")
             }
@@ -126,6 +136,12 @@ mod tests {
                     assumed_rtt: Duration::ZERO,
                 },
                 "the assumed RTT is 0ns, not above zero and up to 10s",
+            ),
+            (
+                BuildError::InvalidRttLifetime {
+                    rtt_lifetime: Duration::from_millis(999),
+                },
+                "the RTT lifetime is 999ms, which is under 1s",
             ),
             (
                 BuildError::Thread {

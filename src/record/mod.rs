@@ -55,8 +55,9 @@ pub(crate) use circuit::{Access, BackOff, Circuit, Standing};
 pub(crate) use lifecycle::{Lifecycle, State};
 pub(crate) use load::{Load, Refusal};
 
+use crate::limits::MAX_RTT;
 use crate::relay::NodeId;
-use crate::rtt::RttWindow;
+use crate::rtt::{Measurement, RttWindow, Second};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable, fence};
 use crate::time::Tick;
 use words::Words;
@@ -138,14 +139,60 @@ impl Extra {
 }
 
 /// Names one life of a record, for keeping where no thread is pinned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Handle {
     pub(crate) index: u32,
     pub(crate) generation: u32,
 }
 
-/// Stands for *not measured* in the RTT word, which is zero in that case.
-const UNMEASURED: u32 = 0;
+impl Handle {
+    /// The bits of a generation.
+    pub(crate) const GENERATION_BITS: u32 = u32::BITS - LEN_BITS;
+}
+
+/// The figure in force, in microseconds, and above it a number that changes with
+/// every change of the word.
+///
+/// So no thread that was held up puts a figure back that was forgotten meanwhile. The
+/// number comes round after 256 changes. A thread that sleeps through exactly so many,
+/// and finds the same figure, puts its own there for the moment that it takes it to look
+/// at the window once more.
+#[derive(Clone, Copy)]
+struct RttWord(u32);
+
+impl RttWord {
+    const MICROS_BITS: u32 = 24;
+    /// What a change adds.
+    const CHANGE: u32 = 1 << Self::MICROS_BITS;
+
+    /// Zero microseconds stand for *not measured*.
+    fn micros(self) -> Option<u32> {
+        let micros = self.0 & (Self::CHANGE - 1);
+        (micros != 0).then_some(micros)
+    }
+
+    fn followed_by(self, micros: Option<u32>) -> Self {
+        let number = self.0.wrapping_add(Self::CHANGE) & !(Self::CHANGE - 1);
+        Self(number | micros.unwrap_or(0))
+    }
+}
+
+const _: () = assert!(MAX_RTT.as_micros() < RttWord::CHANGE as u128);
+
+/// What settling made of the figure in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Settled {
+    Unchanged,
+    Changed,
+    /// There was none before, perhaps for a moment only.
+    Begun,
+}
+
+impl Settled {
+    pub(crate) fn is_change(self) -> bool {
+        self != Self::Unchanged
+    }
+}
 
 /// The part of the life word that holds the length of the identity.
 const LEN_BITS: u32 = 6;
@@ -158,7 +205,15 @@ impl Record {
     ///
     /// Only while the record is private to this thread. `extra` is the record's
     /// own, here and below.
-    pub(crate) fn begin(&self, extra: &Extra, id: &NodeId, capacity: u32, rtt_seed: Option<u32>) {
+    ///
+    /// `rtt_seed` is a round trip in microseconds, and when it was told, in nanoseconds.
+    pub(crate) fn begin(
+        &self,
+        extra: &Extra,
+        id: &NodeId,
+        capacity: u32,
+        rtt_seed: Option<(u64, u32)>,
+    ) {
         // Release: who glances at what follows finds the last life ended.
         fence(Ordering::Release);
         self.identity_head.write(id.head());
@@ -168,10 +223,14 @@ impl Record {
         let life = self.life.load(Ordering::Relaxed);
         self.life
             .store(life & !LEN_MASK | u32::from(id.len_u8()), Ordering::Relaxed);
-        extra.window.clear();
+        extra.window.clear(0);
+        if let Some((told_at, micros)) = rtt_seed {
+            extra.window.seed(told_at, micros, Second::of(told_at));
+        }
         // Relaxed: published with the bucket entry or the handle.
-        self.rtt
-            .store(rtt_seed.unwrap_or(UNMEASURED), Ordering::Relaxed);
+        let rtt = RttWord(self.rtt.load(Ordering::Relaxed));
+        let rtt = rtt.followed_by(rtt_seed.map(|(_, micros)| micros));
+        self.rtt.store(rtt.0, Ordering::Relaxed);
         self.load
             .store(Load::idle(capacity).bits(), Ordering::Relaxed);
         self.circuit
@@ -356,23 +415,14 @@ impl Record {
         Circuit::from_bits(self.circuit.fetch_add(0, Ordering::AcqRel))
     }
 
-    /// Begins another life without measurements and load by others.
-    ///
-    /// Only for the registrant that brings the relay back.
-    pub(crate) fn start_over(&self, extra: &Extra) {
-        extra.window.clear();
-        // Relaxed: published with the admission.
-        self.rtt.store(UNMEASURED, Ordering::Relaxed);
-    }
-
     /// Takes over what is known of the relay from the record that it had before.
     ///
     /// Only while the record is private to this thread.
     pub(crate) fn inherit(&self, extra: &Extra, before: &Self, its_extra: &Extra) {
         extra.window.copy_from(&its_extra.window);
         // Relaxed: published with the bucket entry or the handle.
-        let rtt = before.rtt.load(Ordering::Relaxed);
-        self.rtt.store(rtt, Ordering::Relaxed);
+        let rtt = RttWord(self.rtt.load(Ordering::Relaxed)).followed_by(before.rtt_micros());
+        self.rtt.store(rtt.0, Ordering::Relaxed);
         self.circuit
             .store(before.circuit().bits(), Ordering::Relaxed);
         if before.load().is_draining() {
@@ -464,49 +514,121 @@ impl Record {
         self.load.fetch_add(0, Ordering::AcqRel);
     }
 
-    /// The round-trip time from here, in microseconds, or the seed of one.
+    /// The round-trip time from here that is in force, in microseconds.
+    ///
+    /// One that has lapsed is in force until the record is [settled](Self::settle_rtt).
     #[inline]
     pub(crate) fn rtt_micros(&self) -> Option<u32> {
+        self.rtt().micros()
+    }
+
+    #[inline]
+    fn rtt(&self) -> RttWord {
         // Acquire: a thread that sees a relay come nearer finds what was noted or
         // said of it before.
-        match self.rtt.load(Ordering::Acquire) {
-            UNMEASURED => None,
-            micros => Some(micros),
-        }
+        RttWord(self.rtt.load(Ordering::Acquire))
     }
 
-    /// Takes in a measurement, before [the figure in force](Self::settle_rtt).
-    pub(crate) fn add_sample(&self, extra: &Extra, elapsed_nanos: u64, micros: u32) {
-        extra.window.record(elapsed_nanos, micros);
+    /// What is known of the round-trip time, where samples from `oldest` on count.
+    #[inline]
+    pub(crate) fn measurement(&self, extra: &Extra, oldest: Second) -> Option<Measurement> {
+        let micros = self.rtt_micros()?;
+        let latest = extra.window.in_force(oldest)?.latest;
+        Some(Measurement { micros, latest })
     }
 
-    /// Brings the RTT in force in line with the window, or else with `seed`; true
-    /// when it changed. `announce` is called before it does.
+    /// When the latest sample was taken, if one from `oldest` on is there; for the thread
+    /// that has just read the deadline.
     ///
-    /// Whoever stores last looks at the window once more after its store, so
-    /// the two agree as soon as nobody is inside here.
-    pub(crate) fn settle_rtt(
+    /// A thread that takes the first sample reads the deadline after that. So either it
+    /// sees the deadline that was read here, or its sample is seen here.
+    pub(crate) fn latest_sample(&self, extra: &Extra, oldest: Second) -> Option<Second> {
+        // SeqCst: pairs with the one after a sample.
+        fence(Ordering::SeqCst);
+        Some(extra.window.in_force(oldest)?.latest)
+    }
+
+    /// Takes in a measurement where those from `oldest` on count, before the figure in force is [settled](Self::settle_rtt).
+    pub(crate) fn add_sample(
         &self,
         extra: &Extra,
         elapsed_nanos: u64,
-        seed: Option<u32>,
-        mut announce: impl FnMut(),
-    ) -> bool {
-        let mut changed = false;
+        micros: u32,
+        oldest: Second,
+    ) {
+        if extra.window.record(elapsed_nanos, micros, oldest) {
+            // SeqCst: see `settle_rtt`.
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// Takes in a figure that counts while there is no measurement from `oldest` on; then
+    /// likewise.
+    pub(crate) fn add_seed(&self, extra: &Extra, elapsed_nanos: u64, micros: u32, oldest: Second) {
+        if extra.window.seed(elapsed_nanos, micros, oldest) {
+            // SeqCst: see `settle_rtt`.
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// Brings the RTT in force in line with the window, where samples from `oldest` on
+    /// count. `announce` is called before it changes.
+    ///
+    /// A thread that changed the window does this afterwards, with a fence in between. A
+    /// thread that changes the figure looks at the window again, with a fence in between.
+    /// Of the two fences one comes first: either the one thread sees the other's figure,
+    /// or that one sees the change of the window. So the two agree once all have ended.
+    pub(crate) fn settle_rtt(
+        &self,
+        extra: &Extra,
+        oldest: Second,
+        announce: &mut dyn FnMut(),
+    ) -> Settled {
+        let mut seen = self.rtt();
+        let mut settled = Settled::Unchanged;
         loop {
-            let Some(wanted) = extra.window.minimum(elapsed_nanos).or(seed) else {
-                return changed;
-            };
-            // Relaxed: equal is equal, whoever wrote it.
-            if self.rtt.load(Ordering::Relaxed) == wanted {
-                return changed;
+            let wanted = extra.window.in_force(oldest).map(|it| it.micros);
+            if seen.micros() == wanted {
+                return settled;
             }
             announce();
-            // AcqRel: what the one before us saw of the window, we see too
-            // when we look again.
-            self.rtt.swap(wanted, Ordering::AcqRel);
-            changed = true;
+            let next = seen.followed_by(wanted);
+            // AcqRel: what the thread before this one saw of the window, this one sees
+            // when it looks again.
+            match self
+                .rtt
+                .compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => {
+                    settled = match seen.micros() {
+                        Some(_) => settled.max(Settled::Changed),
+                        None => Settled::Begun,
+                    };
+                    // SeqCst: see above.
+                    fence(Ordering::SeqCst);
+                    seen = next;
+                }
+                Err(current) => seen = RttWord(current),
+            }
         }
+    }
+
+    /// Forgets all samples, and what followed from them.
+    ///
+    /// The word of the figure changes in any case, so that no thread which computed one
+    /// before puts it there afterwards.
+    pub(crate) fn forget_rtt(
+        &self,
+        extra: &Extra,
+        elapsed_nanos: u64,
+        announce: &mut dyn FnMut(),
+    ) -> Settled {
+        extra.window.clear(elapsed_nanos);
+        // AcqRel: a thread that changes the figure next sees that the window is clear.
+        self.rtt.fetch_add(RttWord::CHANGE, Ordering::AcqRel);
+        // SeqCst: see `settle_rtt`. Of what was measured since, all counts.
+        fence(Ordering::SeqCst);
+        self.settle_rtt(extra, Second::FIRST, announce)
     }
 }
 

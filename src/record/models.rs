@@ -1,12 +1,16 @@
 //! Models of one record: its load word, its round-trip time, its circuit.
 
-use super::{Access, BackOff, Circuit, Extra, Failure, Lifecycle, Load, Record};
+use super::{Access, BackOff, Circuit, Extra, Failure, Lifecycle, Load, Record, Settled};
 use crate::relay::NodeId;
+use crate::rtt::Second;
 use crate::sync::{Arc, Zeroable, check};
 use crate::time::Tick;
 use loom::thread;
 use std::convert::Infallible;
 use std::ops::Deref;
+
+/// Every sample counts.
+const EVER: Second = Second::FIRST;
 
 /// A record and what goes with it.
 struct Whole {
@@ -30,13 +34,29 @@ impl Whole {
     }
 
     /// What a measurement does to the record.
-    fn measure(&self, micros: u32) -> bool {
-        self.record.add_sample(&self.extra, 0, micros);
-        self.record.settle_rtt(&self.extra, 0, None, || {})
+    fn measure(&self, micros: u32) -> Settled {
+        self.record.add_sample(&self.extra, 0, micros, EVER);
+        self.settle()
     }
 
-    fn seed(&self, micros: u32) -> bool {
-        self.record.settle_rtt(&self.extra, 0, Some(micros), || {})
+    fn seed(&self, micros: u32) -> Settled {
+        self.record.add_seed(&self.extra, 0, micros, EVER);
+        self.settle()
+    }
+
+    fn settle(&self) -> Settled {
+        self.record.settle_rtt(&self.extra, EVER, &mut || {})
+    }
+
+    fn forget(&self) -> Settled {
+        self.record.forget_rtt(&self.extra, 0, &mut || {})
+    }
+
+    /// What is in force is what the window says; what that is.
+    fn settled(&self) -> Option<u32> {
+        let in_force = self.extra.window.in_force(EVER).map(|it| it.micros);
+        assert_eq!(self.record.rtt_micros(), in_force);
+        in_force
     }
 
     fn change_load(&self, next: impl Fn(Load) -> Load) {
@@ -159,7 +179,99 @@ fn a_seed_never_hides_a_measurement() {
         let measuring = thread::spawn(move || other.measure(30));
         record.seed(20);
         measuring.join().unwrap();
-        assert_eq!(record.rtt_micros(), Some(30));
+        assert_eq!(record.settled(), Some(30));
+    });
+}
+
+/// Forgets a round trip beside a thread that does something else: what is in force once
+/// that has ended is one of these, and stays in force.
+///
+/// What the other thread computed before does not come back for a moment, either.
+fn forgotten_beside(
+    before: Option<u32>,
+    other: fn(&Whole) -> Settled,
+    after: &'static [Option<u32>],
+) {
+    check(2, move || {
+        let record = idle(10);
+        before.map(|micros| record.measure(micros));
+        let (one, two) = (Arc::clone(&record), Arc::clone(&record));
+        let other = thread::spawn(move || other(&one));
+        let forgetting = thread::spawn(move || two.forget());
+        forgetting.join().unwrap();
+        let then = record.rtt_micros();
+        assert!(after.contains(&then), "{then:?}");
+        other.join().unwrap();
+        let now = record.settled();
+        assert!(after.contains(&now), "{now:?}");
+        assert!(then.is_none() || then == now, "{then:?}, then {now:?}");
+    });
+}
+
+#[test]
+fn a_forgotten_round_trip_does_not_come_back_with_a_greater_one() {
+    forgotten_beside(Some(20), |record| record.measure(30), &[None, Some(30)]);
+}
+
+#[test]
+fn a_forgotten_round_trip_does_not_come_back_with_a_lesser_one() {
+    forgotten_beside(Some(20), |record| record.measure(10), &[None, Some(10)]);
+}
+
+/// The same figure counts if it was measured since.
+#[test]
+fn a_round_trip_that_is_measured_beside_forgetting_counts_or_is_forgotten() {
+    forgotten_beside(Some(20), |record| record.measure(20), &[None, Some(20)]);
+}
+
+#[test]
+fn a_round_trip_is_forgotten_by_two_at_once() {
+    forgotten_beside(Some(20), |record| record.forget(), &[None]);
+}
+
+/// A measurement that is forgotten is not seen after that.
+#[test]
+fn a_first_measurement_beside_forgetting_counts_or_is_forgotten() {
+    forgotten_beside(None, |record| record.measure(30), &[None, Some(30)]);
+}
+
+/// Of two measurements by one thread, the later is not forgotten without the earlier.
+#[test]
+fn what_is_measured_after_a_measurement_that_counts_counts() {
+    const LATER: u64 = 100_000_000_000;
+    check(2, || {
+        let record = idle(10);
+        let beside = Arc::clone(&record);
+        let measuring = thread::spawn(move || {
+            beside.measure(30);
+            beside.record.add_sample(&beside.extra, LATER, 10, EVER);
+            beside.settle();
+        });
+        record.forget();
+        measuring.join().unwrap();
+        assert!([None, Some(10)].contains(&record.settled()));
+    });
+}
+
+/// A first sample and a later deadline at once: the wheel, which comes by at the old
+/// deadline, sees one of them, or the thread with the sample sees the old deadline gone.
+#[test]
+fn a_first_sample_is_seen_by_the_wheel_or_sees_the_deadline() {
+    check(3, || {
+        let record = idle(10);
+        let (early, late) = (Lifecycle::live(Tick(5), 0), Lifecycle::live(Tick(9), 0));
+        record.set_lifecycle(early);
+        let (one, other) = (Arc::clone(&record), Arc::clone(&record));
+        let measuring = thread::spawn(move || {
+            one.measure(30);
+            one.lifecycle() == late
+        });
+        let renewing = thread::spawn(move || other.transition(early, late));
+        let is_late = record.lifecycle() == late;
+        let is_seen = record.latest_sample(&record.extra, EVER).is_some();
+        let tells_wheel = measuring.join().unwrap();
+        renewing.join().unwrap();
+        assert!(!is_late || is_seen || tells_wheel);
     });
 }
 

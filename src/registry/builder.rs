@@ -46,6 +46,7 @@ pub struct RegistryBuilder {
     local_id: Option<NodeId>,
     address_policy: AddressPolicy,
     assumed_rtt: Duration,
+    rtt_lifetime: Duration,
     max_ejected: f64,
     return_grace: Option<Duration>,
     dht: Option<(Arc<dyn RelayDht>, DhtOptions)>,
@@ -62,6 +63,7 @@ impl RegistryBuilder {
             local_id: None,
             address_policy: AddressPolicy::default(),
             assumed_rtt: Duration::from_millis(100),
+            rtt_lifetime: Duration::from_secs(3_600),
             max_ejected: 0.5,
             return_grace: None,
             dht: None,
@@ -130,6 +132,23 @@ impl RegistryBuilder {
         self
     }
 
+    /// How long a round trip counts that is not measured again: a second or more, by
+    /// default an hour; from 584 years on, for ever.
+    ///
+    /// It is counted from the latest measurement, or from the registration that gave a
+    /// [`latency`](crate::RegisterOptions::latency), each of which begins anew. Once it
+    /// is over, and at most a second later, the relay counts as unmeasured: its
+    /// [`latency`](crate::RelayInfo::latency) is `None`, from that tick on. Finds rank it
+    /// at the [assumed round trip](Self::assumed_rtt) from the next housekeeping pass on:
+    /// with [`Maintenance::Thread`] that is a tick later, with [`Maintenance::Manual`] it
+    /// is when [`maintain`](Registry::maintain) is called. Until then a find that comes
+    /// upon such relays first ranks up to eight of them anew.
+    /// [`due_for_probe`](Registry::due_for_probe) says in time which relays to measure.
+    pub fn rtt_lifetime(mut self, lifetime: Duration) -> Self {
+        self.rtt_lifetime = lifetime;
+        self
+    }
+
     /// Which share of the relays may back off after failures at once, within 0
     /// and 1, by default a half.
     ///
@@ -193,6 +212,7 @@ impl RegistryBuilder {
         let terms = Terms {
             assumed_micros: settings.assumed_rtt_micros,
             tick_nanos: timeline.tick_nanos(),
+            rtt_lifetime_nanos: nanos(settings.rtt_lifetime),
             jitter_key: random_key(),
         };
         let table = Table::new(self.max_relays, terms).ok_or(BuildError::OutOfMemory)?;
@@ -215,6 +235,7 @@ impl RegistryBuilder {
             ttl,
             tick,
             assumed_rtt,
+            rtt_lifetime,
             ..
         } = self;
         if !(1..=MAX_RELAYS).contains(&max_relays) {
@@ -225,6 +246,9 @@ impl RegistryBuilder {
         }
         if !is_countable(ttl, tick) {
             return Err(BuildError::InvalidTtl { ttl });
+        }
+        if rtt_lifetime < Duration::from_secs(1) {
+            return Err(BuildError::InvalidRttLifetime { rtt_lifetime });
         }
         if !(0.0..=1.0).contains(&self.max_ejected) {
             return Err(BuildError::InvalidMaxEjected);
@@ -240,6 +264,7 @@ impl RegistryBuilder {
             own,
             address_policy: self.address_policy,
             assumed_rtt_micros,
+            rtt_lifetime,
             max_ejected: self.max_ejected,
             return_grace_nanos: self.return_grace.map(nanos),
             has_keeper: self.maintenance == Maintenance::Thread,
@@ -268,6 +293,7 @@ impl fmt::Debug for RegistryBuilder {
             .field("local_id", &self.local_id)
             .field("address_policy", &self.address_policy)
             .field("assumed_rtt", &self.assumed_rtt)
+            .field("rtt_lifetime", &self.rtt_lifetime)
             .field("max_ejected", &self.max_ejected)
             .field("return_grace", &self.return_grace)
             .finish_non_exhaustive()

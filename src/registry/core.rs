@@ -5,6 +5,7 @@ use crate::registry::distribution::Link;
 use crate::registry::failures::Failures;
 use crate::registry::geography::Geography;
 use crate::registry::housekeeping::LastSort;
+use crate::registry::probing::ProbeSchedule;
 use crate::registry::stats::Counters;
 use crate::relay::{AddressPolicy, NodeId, RelayInfo};
 use crate::select::Candidate;
@@ -30,6 +31,7 @@ pub(crate) struct Core {
     pub(super) gone_in_order: Mutex<VecDeque<Handle>>,
     pub(super) failures: Failures,
     pub(super) geography: Geography,
+    pub(super) probes: ProbeSchedule,
     pub(super) counters: Counters,
     pub(super) last_sort: LastSort,
     /// To whoever distributes this registry's relays, and learns of others.
@@ -63,6 +65,7 @@ pub(crate) struct Settings {
     pub(super) own: Option<NodeId>,
     pub(super) address_policy: AddressPolicy,
     pub(super) assumed_rtt_micros: u32,
+    pub(super) rtt_lifetime: Duration,
     /// A share: beyond it, those backing off are a last resort.
     pub(super) max_ejected: f64,
     /// For how long a relay that is gone is remembered; else for its TTL.
@@ -90,6 +93,7 @@ impl Core {
             gone_in_order: Mutex::new(VecDeque::new()),
             failures,
             geography: Geography::default(),
+            probes: ProbeSchedule::default(),
             counters: Counters::default(),
             last_sort: LastSort::new(),
             link,
@@ -235,12 +239,15 @@ impl Core {
         let announcement = record.announcement(word);
         let load = record.load();
         let tick = self.timeline.tick();
+        let elapsed_nanos = self.timeline.nanos_of(tick);
+        let measurement = record.measurement(elapsed_nanos);
         RelayInfo {
             node_id: record.identity(),
             endpoint: announcement.endpoint.clone(),
             capacity: announcement.capacity,
             current_load: load.total(),
-            rtt_micros: record.rtt_micros(),
+            rtt_micros: measurement.map(|it| it.micros),
+            rtt_age_nanos: measurement.map_or(0, |it| it.latest.age(elapsed_nanos)),
             origin: self.timeline.wall_origin(),
             registered_at: announcement.registered_at,
             expires_at: self.timeline.nanos_of(word.deadline()),

@@ -6,12 +6,13 @@
 //! the last merge. All this begins with the first to ask for a coordinate or to
 //! tell one; a registry that nobody does so with keeps no positions.
 
-use crate::record::Handle;
+use crate::limits::MAX_RTT;
+use crate::record::{Handle, Lifecycle};
 use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::rtt::{Atlas, Coordinate};
 use crate::select::PeerView;
-use crate::sync::epoch::{self, Guard};
+use crate::sync::epoch;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 
 /// The atlas, and what is on its way there.
@@ -25,18 +26,63 @@ pub(crate) struct Geography {
 /// Measurements since the last pass; of those that share a place, the latest.
 ///
 /// ```text
-///  63      48 47      24 23         0
-/// +----------+----------+------------+
-/// |generation|  index   |    RTT     |
-/// +----------+----------+------------+
+///  63      38 37       16 15      12 11        0
+/// +----------+-----------+----------+-----------+
+/// |generation|index/1024 | exponent | mantissa  |
+/// +----------+-----------+----------+-----------+
 /// ```
+///
+/// The rest of the index is the number of the place. A round trip has the precision of
+/// its mantissa, a 2048th, which is more than a coordinate has. So all indices and
+/// generations fit. Zero is *no measurement*.
 #[derive(Debug)]
 struct ProbeBox(Box<[AtomicU64]>);
 
-const PROBES: usize = if cfg!(relay_loom) { 1 } else { 1024 };
-const MICROS_BITS: u32 = 24;
-const INDEX_BITS: u32 = 24;
-const GENERATION_SHIFT: u32 = MICROS_BITS + INDEX_BITS;
+/// One of them, packed as the box is.
+#[derive(Clone, Copy)]
+struct Probe {
+    relay: Handle,
+    micros: u32,
+}
+
+const PROBES: u32 = if cfg!(relay_loom) { 1 } else { 1024 };
+const MANTISSA_BITS: u32 = 12;
+const EXPONENT_BITS: u32 = 4;
+const MICROS_BITS: u32 = MANTISSA_BITS + EXPONENT_BITS;
+const GENERATION_SHIFT: u32 = u64::BITS - Handle::GENERATION_BITS;
+const ROUND_BITS: u32 = GENERATION_SHIFT - MICROS_BITS;
+
+// In models there are few records and one place.
+#[cfg(not(relay_loom))]
+const _: () = assert!((u32::MAX / PROBES) >> ROUND_BITS == 0);
+const _: () = assert!(MAX_RTT.as_micros() < 1 << (MANTISSA_BITS + (1 << EXPONENT_BITS) - 1));
+
+impl Probe {
+    fn place(self) -> usize {
+        (self.relay.index % PROBES) as usize
+    }
+
+    fn bits(self) -> u64 {
+        let exponent = (u32::BITS - self.micros.leading_zeros()).saturating_sub(MANTISSA_BITS);
+        let micros = exponent << MANTISSA_BITS | self.micros >> exponent;
+        let round = u64::from(self.relay.index / PROBES) << MICROS_BITS;
+        u64::from(self.relay.generation) << GENERATION_SHIFT | round | u64::from(micros)
+    }
+
+    /// What is in a place, if anything.
+    fn from_bits(place: usize, bits: u64) -> Option<Self> {
+        let mantissa = bits as u32 & ((1 << MANTISSA_BITS) - 1);
+        let exponent = bits as u32 >> MANTISSA_BITS & ((1 << EXPONENT_BITS) - 1);
+        let round = (bits >> MICROS_BITS) as u32 & ((1 << ROUND_BITS) - 1);
+        (bits != 0).then(|| Self {
+            relay: Handle {
+                index: round * PROBES + place as u32,
+                generation: (bits >> GENERATION_SHIFT) as u32,
+            },
+            micros: mantissa << exponent,
+        })
+    }
+}
 
 impl Default for ProbeBox {
     fn default() -> Self {
@@ -45,29 +91,17 @@ impl Default for ProbeBox {
 }
 
 impl ProbeBox {
-    /// Leaves a round trip above zero.
-    fn put(&self, relay: Handle, micros: u32) {
-        let generation = u64::from(relay.generation as u16) << GENERATION_SHIFT;
-        let index = u64::from(relay.index) << MICROS_BITS;
-        let place = relay.index as usize % self.0.len();
+    /// Leaves a round trip above zero, of at most [`MAX_RTT`].
+    fn put(&self, probe: Probe) {
         // Relaxed: a measurement carries nothing but itself.
-        self.0[place].store(generation | index | u64::from(micros), Ordering::Relaxed);
+        self.0[probe.place()].store(probe.bits(), Ordering::Relaxed);
     }
 
-    /// Takes all out: the index, the lower bits of the generation, the figure.
-    fn drain(&self) -> impl Iterator<Item = (u32, u16, u32)> {
-        let is_left = |place: &&AtomicU64| place.load(Ordering::Relaxed) != 0;
-        let left = self.0.iter().filter(is_left);
-        left.map(|place| {
-            let probe = place.swap(0, Ordering::Relaxed);
-            let index = probe >> MICROS_BITS & ((1 << INDEX_BITS) - 1);
-            let micros = probe & ((1 << MICROS_BITS) - 1);
-            (
-                index as u32,
-                (probe >> GENERATION_SHIFT) as u16,
-                micros as u32,
-            )
-        })
+    /// Takes all out.
+    fn drain(&self) -> impl Iterator<Item = Probe> {
+        let places = self.0.iter().enumerate();
+        let left = places.filter(|(_, place)| place.load(Ordering::Relaxed) != 0);
+        left.filter_map(|(at, place)| Probe::from_bits(at, place.swap(0, Ordering::Relaxed)))
     }
 }
 
@@ -76,7 +110,7 @@ impl Geography {
     #[inline]
     pub(super) fn probed(&self, relay: Handle, micros: u32) {
         if self.is_in_use() {
-            self.probes.put(relay, micros);
+            self.probes.put(Probe { relay, micros });
         }
     }
 
@@ -105,8 +139,9 @@ impl Core {
 
     pub(super) fn relay_coordinate(&self, relay: &NodeId) -> Option<Coordinate> {
         self.geography.take_into_use();
-        let guard = epoch::pin();
-        self.find_live(relay, &guard)?;
+        if !self.is_live(relay) {
+            return None;
+        }
         let atlas = self.geography.atlas.lock();
         atlas.provisional(relay).copied()
     }
@@ -116,14 +151,13 @@ impl Core {
         let Some(coordinate) = &view.coordinate else {
             return 0;
         };
-        let guard = epoch::pin();
         let mut atlas = self.geography.atlas.lock();
         let others = view.pairs().filter(|(relay, _)| *relay != peer);
-        let held = others.filter(|(relay, _)| self.find_live(relay, &guard).is_some());
+        let held = others.filter(|(relay, _)| self.is_live(relay));
         let taken_in = held
             .filter(|(relay, micros)| atlas.learn(relay, coordinate, *micros).is_ok())
             .count();
-        self.limit(&mut atlas, &guard);
+        self.limit(&mut atlas);
         if taken_in > 0 {
             self.publication().note_reordering();
         }
@@ -135,24 +169,108 @@ impl Core {
         if !self.geography.is_in_use() {
             return;
         }
-        let guard = epoch::pin();
         let mut atlas = self.geography.atlas.lock();
-        for (index, generation, micros) in self.geography.probes.drain() {
-            let Some(record) = self.table.occupant(index, &guard) else {
-                continue;
-            };
-            let relay = record.handle();
-            if relay.generation as u16 == generation {
+        for Probe { relay, micros } in self.geography.probes.drain() {
+            if let Some(relay) = self.identity_of(relay) {
                 // An outlier is left out, and that is that.
-                let _ = atlas.measured(&record.identity(), micros);
+                let _ = atlas.measured(&relay, micros);
                 self.publication().note_reordering();
             }
         }
-        self.limit(&mut atlas, &guard);
+        self.limit(&mut atlas);
     }
 
-    fn limit(&self, atlas: &mut Atlas, guard: &Guard) {
+    fn identity_of(&self, relay: Handle) -> Option<NodeId> {
+        let guard = epoch::pin();
+        let record = self.table.occupant(relay.index, &guard)?;
+        (record.handle() == relay).then(|| record.identity())
+    }
+
+    /// Whether relays are held is asked without a pin: of a full atlas, of all.
+    fn limit(&self, atlas: &mut Atlas) {
         let most = 2 * self.table.max_relays() + 1024;
-        atlas.limit(most, |relay| self.table.find(relay, guard).is_some());
+        atlas.limit(most, |relay| self.table.holds(relay, Lifecycle::is_live));
+    }
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+    use crate::registry::{Maintenance, Registry};
+    use proptest::prelude::*;
+    use std::thread;
+    use std::time::Duration;
+
+    const MAX_MICROS: u32 = MAX_RTT.as_micros() as u32;
+    const MAX_GENERATION: u32 = (1 << Handle::GENERATION_BITS) - 1;
+
+    proptest! {
+        #[test]
+        fn a_probe_comes_out_of_the_box_as_it_was_put_in(
+            index: u32,
+            generation in 0..=MAX_GENERATION,
+            micros in 1..=MAX_MICROS,
+        ) {
+            let (probes, relay) = (ProbeBox::default(), Handle { index, generation });
+            probes.put(Probe { relay, micros });
+            let taken: Vec<Probe> = probes.drain().collect();
+            prop_assert_eq!(taken.len(), 1);
+            prop_assert_eq!(taken[0].relay, relay);
+            let error = micros - taken[0].micros;
+            prop_assert!(u64::from(error) * 2_048 <= u64::from(micros), "{}", error);
+            prop_assert_eq!(probes.drain().count(), 0);
+        }
+    }
+
+    /// A thread that waits for the lock of the atlas is not pinned.
+    #[test]
+    fn who_waits_for_the_atlas_does_not_hold_up_reclamation() {
+        let (relay, peer) = (NodeId::from([1; 32]), NodeId::from([2; 32]));
+        let registry = Registry::builder().maintenance(Maintenance::Manual);
+        let registry = registry.build().expect("valid settings");
+        let address = std::net::SocketAddr::from(([192, 0, 2, 1], 4433));
+        registry.register(relay, address).expect("room");
+        let view = PeerView::new().coordinate(registry.coordinate());
+        let view = view.measured(relay, Duration::from_millis(9));
+        let view = view.expect("a measurement");
+
+        let core = registry.core();
+        let atlas = core.geography.atlas.lock();
+        thread::scope(|scope| {
+            let calls = [
+                scope.spawn(|| drop(registry.learn(&peer, &view))),
+                scope.spawn(|| drop(registry.relay_coordinate(&relay))),
+                scope.spawn(|| core.survey()),
+            ];
+            // In most runs they have come to the lock by the end of these.
+            for _ in 0..200 {
+                registry.register(peer, address).expect("room");
+                assert!(registry.unregister(&peer));
+                let mut tries = 0;
+                while core.table.awaiting_reclamation() > 0 {
+                    core.table.reclaim();
+                    thread::yield_now();
+                    tries += 1;
+                    assert!(tries < 100_000, "nothing is reclaimed");
+                }
+            }
+            assert!(calls.iter().all(|call| !call.is_finished()));
+            drop(atlas);
+        });
+        assert!(registry.relay_coordinate(&relay).is_some());
+    }
+
+    #[test]
+    fn the_ends_of_the_range_fit_in_the_box() {
+        for (index, generation) in [(0, 0), (u32::MAX, MAX_GENERATION)] {
+            for micros in [1, 4_095, 4_096, MAX_MICROS] {
+                let probes = ProbeBox::default();
+                let relay = Handle { index, generation };
+                probes.put(Probe { relay, micros });
+                let taken = probes.drain().next().expect("it was put in");
+                assert_eq!(taken.relay, relay);
+                assert!(micros - taken.micros <= micros / 2_048);
+            }
+        }
     }
 }

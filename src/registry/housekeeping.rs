@@ -4,13 +4,13 @@
 //! run the same pass. Registrants do parts of it when there is nobody else to:
 //! they sweep a full table, and merge arrivals that grow out of proportion.
 
-use crate::record::State;
+use crate::record::{Lifecycle, State};
 use crate::registry::core::Core;
 use crate::registry::stats::{Stats, add_one, get};
 use crate::rtt::Atlas;
 use crate::snapshot::{Backlog, Merger, Surveyed};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, epoch};
-use crate::table::sweep_buried;
+use crate::table::{RecordRef, sweep_buried};
 use crate::time::{Tick, nanos};
 use crate::wheel::Wheel;
 use std::time::{Duration, Instant};
@@ -87,7 +87,10 @@ impl Core {
             let record = self.table.occupant(index, &guard)?;
             let word = record.lifecycle();
             match word.state() {
-                State::Live | State::Pending | State::Returning if word.deadline() > tick => {
+                State::Live if word.deadline() > tick => {
+                    return Some(self.next_visit(&record, word, tick));
+                }
+                State::Pending | State::Returning if word.deadline() > tick => {
                     return Some(word.deadline());
                 }
                 State::Live => {
@@ -106,6 +109,15 @@ impl Core {
                 State::Departing | State::Closing | State::Vacant => return None,
             }
         }
+    }
+
+    /// When the record is due, or what was measured lapses; what has lapsed is forgotten.
+    fn next_visit(&self, record: &RecordRef<'_>, word: Lifecycle, tick: Tick) -> Tick {
+        if record.has_lapsed(tick) {
+            record.settle_rtt(tick);
+        }
+        let lapse = record.lapse(tick).unwrap_or(word.deadline());
+        lapse.min(word.deadline())
     }
 
     /// Frees the places of relays that are past their deadline, at least one

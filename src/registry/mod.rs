@@ -9,9 +9,11 @@ mod geography;
 mod housekeeping;
 mod keeper;
 mod lease;
+mod measurements;
 #[cfg(all(test, relay_loom))]
 mod models;
 mod operator;
+mod probing;
 mod registration;
 mod renewal;
 mod reports;

@@ -2,7 +2,7 @@
 
 use crate::errors::RegisterError;
 use crate::limits::MAX_CAPACITY;
-use crate::record::{Announcement, Lifecycle, Origin, State};
+use crate::record::{Announcement, Circuit, Lifecycle, Origin, State};
 use crate::registry::core::Core;
 use crate::registry::distribution::Unlearned;
 use crate::relay::{Endpoint, NatType, NodeId, RegisterOptions};
@@ -246,7 +246,7 @@ impl Core {
         )?;
         let record = staged.record();
         match heir_to {
-            Some(before) => record.inherit_from(&before),
+            Some(before) => self.inherit(&record, &before, request, now),
             None => self.note_failures(&record, request),
         }
         self.table.append(&record);
@@ -263,6 +263,22 @@ impl Core {
                 self.table.withdraw(&staged);
                 Err(Obstacle::Overtaken)
             }
+        }
+    }
+
+    fn inherit(
+        &self,
+        record: &RecordRef<'_>,
+        before: &RecordRef<'_>,
+        request: &Request<'_>,
+        now: Moment,
+    ) {
+        record.inherit_from(before);
+        if record.circuit() != Circuit::CLOSED {
+            self.publication().context.expect_waiting();
+        }
+        if let Some(seed) = request.rtt_seed {
+            self.seed_rtt(record, now.nanos, seed);
         }
     }
 

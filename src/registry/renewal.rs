@@ -146,9 +146,8 @@ impl Core {
             record.copy_capacity();
         }
         self.show_renewed(&record, word);
-        let seed = request.rtt_seed;
-        if seed.is_some_and(|seed| record.seed_rtt(now.nanos, seed)) {
-            self.publication().note_reordering();
+        if let Some(micros) = request.rtt_seed {
+            self.seed_rtt(&record, now.nanos, micros);
         }
         if is_sooner {
             self.table.announce_to_wheel(&record);

@@ -14,11 +14,76 @@ impl Registry {
     /// changed, if the relay is not held or the value is above
     /// [`MAX_RTT`](crate::MAX_RTT). Zero counts as one microsecond.
     ///
-    /// What counts is the least of the last five minutes. A call that starts after
-    /// this has returned chooses by it; the next housekeeping pass sorts by it.
+    /// What counts is the least of the five minutes that end with the latest measurement,
+    /// until that is as old as [`rtt_lifetime`](crate::RegistryBuilder::rtt_lifetime); see
+    /// [`forget_rtts`](Self::forget_rtts) for when the network has changed. A call that
+    /// starts after this has returned chooses by it; the next housekeeping pass sorts by it.
     /// Lock-free, without allocation or system call.
     pub fn record_rtt(&self, relay: &NodeId, rtt: Duration) -> bool {
         self.core().record_rtt(relay, rtt)
+    }
+
+    /// Forgets all that was measured or told of the round trip to a relay, which counts
+    /// as unmeasured from here on; false if it is not held.
+    ///
+    /// For a path that is known to have changed. What another thread
+    /// [records](Self::record_rtt) meanwhile counts or is forgotten; what is recorded
+    /// after this has returned counts. The relay may be
+    /// [named](Self::due_for_probe) again at once. No call on the hot path waits for this,
+    /// but this waits for a thread that is asking whom to measure: not for a hot path.
+    pub fn forget_rtt(&self, relay: &NodeId) -> bool {
+        self.core().forget_rtt(relay)
+    }
+
+    /// The same for every relay: for when the network has changed, and with it all paths.
+    ///
+    /// Without this, the minimum of the old network counts until it leaves the window, up
+    /// to 300 seconds later. Visits all records, a thousand under one pin, and writes each: about as
+    /// long as half a microsecond a relay. No other operation waits for it. The next
+    /// housekeeping pass sorts the relays anew. Coordinates stay: they follow from what is
+    /// measured next.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    /// registry.record_rtt(&relay, Duration::from_millis(5));
+    ///
+    /// // The node has moved from a cable to a mobile network.
+    /// registry.forget_rtts();
+    /// assert_eq!(registry.relay(&relay).unwrap().latency(), None);
+    /// for relay in registry.due_for_probe(10) {
+    ///     let rtt = Duration::from_millis(60); // as measured
+    ///     registry.record_rtt(&relay, rtt);
+    /// }
+    /// assert_eq!(registry.relay(&relay).unwrap().latency(), Some(Duration::from_millis(60)));
+    /// # Ok::<(), relay_registry::RegisterError>(())
+    /// ```
+    pub fn forget_rtts(&self) {
+        self.core().forget_rtts();
+    }
+
+    /// Whom to measure next: up to `max` relays that are unmeasured, or were measured
+    /// longer than half of [`rtt_lifetime`](crate::RegistryBuilder::rtt_lifetime) ago.
+    ///
+    /// Those that are the most likely to be chosen come first, by score, where what is
+    /// unmeasured ranks at the assumed round trip. Relays that drain or are banned, and
+    /// this node, are not named. Each is named again only after a tenth of the lifetime,
+    /// if it is still due then, or after it was [forgotten](Self::forget_rtt). So a caller
+    /// that asks for a few again and again comes to all, and relays of which an early
+    /// measurement was bad get another chance.
+    ///
+    /// Visits all records, a thousand under one pin, and waits for another thread that
+    /// does so: not for a hot path. Remembers whom it named for a tenth of the lifetime,
+    /// in about 32 bytes each, of no more than
+    /// [`max_relays`](crate::RegistryBuilder::max_relays) and those of this call.
+    #[must_use]
+    pub fn due_for_probe(&self, max: usize) -> Vec<NodeId> {
+        self.core().due_for_probe(max)
     }
 
     /// Where this node is, in the frame of the relays that it measures and of the

@@ -114,11 +114,13 @@ impl Core {
             load => load,
         };
         let Ok(_) = record.update_load(|load| Ok::<_, Infallible>(reopened(load)));
-        if !is_remembered {
-            record.forget_measurements();
+        if is_remembered {
+            record.settle_rtt(now.tick);
+        } else {
+            record.forget_rtt(now.nanos);
         }
         if let Some(seed) = request.rtt_seed {
-            record.seed_rtt(now.nanos, seed);
+            self.seed_rtt(&record, now.nanos, seed);
         }
         if record.circuit() != Circuit::CLOSED {
             self.publication().context.expect_waiting();

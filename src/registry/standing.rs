@@ -1,24 +1,11 @@
-//! How a relay that is there stands: measured, failing.
+//! How a relay that is there stands: failing.
 
 use crate::record::{BackOff, Failure};
 use crate::registry::core::Core;
 use crate::relay::NodeId;
-use crate::rtt::sane_micros;
 use crate::table::RecordRef;
-use std::time::Duration;
 
 impl Core {
-    pub(super) fn record_rtt(&self, relay: &NodeId, rtt: Duration) -> bool {
-        sane_micros(rtt).is_some_and(|micros| {
-            self.with_live(relay, |record| {
-                if record.record_rtt(self.timeline.elapsed_nanos(), micros) {
-                    self.publication().note_reordering();
-                }
-                self.geography.probed(record.handle(), micros);
-            })
-        })
-    }
-
     pub(super) fn report_failure(&self, relay: &NodeId, failure: Failure) -> bool {
         self.with_live(relay, |record| {
             let back_off = self.back_off(&record);

@@ -17,6 +17,8 @@ pub struct RelayInfo {
     pub(crate) capacity: u32,
     pub(crate) current_load: u32,
     pub(crate) rtt_micros: Option<u32>,
+    /// Of that, if it is known.
+    pub(crate) rtt_age_nanos: u64,
     /// When the registry was built, on the calendar.
     pub(crate) origin: SystemTime,
     /// In nanoseconds from there on.
@@ -71,13 +73,24 @@ impl RelayInfo {
         self.current_load
     }
 
-    /// The round-trip time from here: the least of the last five minutes of
-    /// measurements, or before the first of them what was given at
-    /// registration. `None` if it is not known.
+    /// The round-trip time from here: the least of the five minutes of
+    /// measurements that end with the latest, or before the first of them what was
+    /// given at registration. `None` if it is not known, and once it was not
+    /// measured for [`rtt_lifetime`](crate::RegistryBuilder::rtt_lifetime).
     #[must_use]
     pub fn latency(&self) -> Option<Duration> {
         self.rtt_micros
             .map(|micros| Duration::from_micros(micros.into()))
+    }
+
+    /// How old [`latency`](Self::latency) is: the time since the latest measurement,
+    /// or since it was given at registration; `None` where that is `None`.
+    ///
+    /// To the registry's tick, and rounded up by less than a second.
+    #[must_use]
+    pub fn latency_age(&self) -> Option<Duration> {
+        self.rtt_micros
+            .map(|_| Duration::from_nanos(self.rtt_age_nanos))
     }
 
     /// When the relay was registered, not counting renewals; on the calendar
@@ -136,6 +149,7 @@ impl fmt::Debug for RelayInfo {
             .field("capacity", &self.capacity)
             .field("current_load", &self.current_load)
             .field("latency", &self.latency())
+            .field("latency_age", &self.latency_age())
             .field("registered_at", &self.registered_at())
             .field("expires_at", &self.expires_at())
             .field("nat", &self.nat)

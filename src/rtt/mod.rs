@@ -26,7 +26,7 @@ pub use vivaldi::Vivaldi;
 pub(crate) use atlas::Atlas;
 pub(crate) use places::{Each, Places};
 pub(crate) use vicinity::Vicinity;
-pub(crate) use window::RttWindow;
+pub(crate) use window::{Measurement, RttWindow, Second};
 
 use crate::limits::MAX_RTT;
 use std::time::Duration;

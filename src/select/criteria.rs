@@ -308,7 +308,12 @@ impl Criteria<'_> {
         record: &RecordRef<'_>,
         max_latency: Duration,
     ) -> Result<(), Rejection> {
-        match self.legs(record).requester.measured() {
+        let is_own_leg = self.requester().is_none();
+        let leg = match is_own_leg && record.has_lapsed(self.tick) {
+            true => None,
+            false => self.legs(record).requester.measured(),
+        };
+        match leg {
             Some(rtt) if rtt <= micros_at_most(max_latency) => Ok(()),
             Some(_) => Err(Rejection::TooFar),
             None if self.options.allow_unmeasured => Ok(()),

@@ -156,6 +156,7 @@ impl Verdict {
 impl Search<'_> {
     /// Judges every relay, exactly, and hands none out.
     pub(crate) fn explain(&self, count: usize) -> Explanation {
+        self.settle_all();
         let chosen = self.chosen(count);
         let places: HashMap<NodeId, usize> = (0..)
             .zip(&chosen)

@@ -17,7 +17,7 @@ use crate::table::{RecordRef, Table, Unit};
 use std::collections::HashSet;
 
 /// How many relays whose back-off or ban is over one call makes available before it
-/// chooses.
+/// chooses; and of how many it notices that their round trip has lapsed.
 const WOKEN_AT_ONCE: usize = 8;
 
 /// One call for one relay, or several.
@@ -194,7 +194,12 @@ impl<'g> Look<'g> {
     #[cold]
     pub(crate) fn mend(&self, record: &RecordRef<'g>, rejection: Rejection) {
         match rejection {
-            Rejection::Excluded | Rejection::TooFar | Rejection::Unmeasured => return,
+            Rejection::Excluded | Rejection::TooFar => return,
+            Rejection::Unmeasured if !record.has_lapsed(self.criteria.tick) => return,
+            Rejection::Unmeasured => {
+                record.settle_rtt(self.criteria.tick);
+                return;
+            }
             Rejection::Departed => self
                 .table
                 .publication()
@@ -218,8 +223,11 @@ impl<'g> Search<'g> {
         guard: &'g Guard,
     ) -> Option<Candidate<'g>> {
         let record = table.resolve(best_relay(snapshot, criteria.tick)?, guard)?;
+        // What it was measured at is asked for in the end.
+        record.prefetch_extra();
         let best = criteria.candidate(record)?;
-        (!best.is_on_trial()).then_some(best)
+        let lapsed = record.has_lapsed(criteria.tick);
+        (!best.is_on_trial() && !lapsed).then_some(best)
     }
 
     /// The best relay, within what summaries tell apart; `None` only if there is
@@ -240,13 +248,24 @@ impl<'g> Search<'g> {
     /// Lock-free: an attempt fails only because another caller took the relay, or it
     /// changed.
     fn first_taken<T>(&self, take: impl Fn(&Candidate<'g>) -> Option<T>) -> Option<T> {
+        let mut resettled = 0;
         while let Some(chosen) = self.choose().or_else(|| self.last_resort()) {
+            if resettled < WOKEN_AT_ONCE && self.settles(&chosen) {
+                resettled += 1;
+                continue;
+            }
             if let Some(taken) = take(&chosen) {
                 return Some(taken);
             }
             chosen.record.refresh(false);
         }
         None
+    }
+
+    /// Where the round trip of a relay has lapsed, has that taken into account.
+    fn settles(&self, candidate: &Candidate<'g>) -> bool {
+        let now = self.look.criteria.tick;
+        candidate.record.has_lapsed(now) && candidate.record.settle_rtt(now).is_change()
     }
 
     /// What to hand out, unless another caller takes it first.
@@ -360,8 +379,16 @@ impl<'g> Search<'g> {
         // As many as are asked for, also of those whose back-off is just over.
         self.wake(self.snapshot, count);
         let spread_cost = self.look.criteria.options.spread_cost;
-        let pool = Pool::new(count, spread_cost);
-        let mut pool = self.gather(self.snapshot, pool, true).into_list();
+        let pool = || {
+            let pool = Pool::new(count, spread_cost);
+            self.gather(self.snapshot, pool, true).into_list()
+        };
+        let mut list = pool();
+        let lapsed = list.iter().filter(|it| self.settles(it));
+        if lapsed.take(WOKEN_AT_ONCE).count() > 0 {
+            list = pool();
+        }
+        let mut pool = list;
         if pool.is_empty() {
             pool.extend(self.best_available());
         }
@@ -455,6 +482,17 @@ impl<'g> Search<'g> {
     /// look at them.
     pub(crate) fn passed_over(&self) -> PassedOver {
         rejections::count(&self.look, self.snapshot)
+    }
+
+    /// Has every round trip that has lapsed taken into account.
+    pub(crate) fn settle_all(&self) {
+        let now = self.look.criteria.tick;
+        for relay in self.snapshot.iter() {
+            let record = self.look.table.resolve(relay, self.look.guard);
+            if let Some(record) = record.filter(|record| record.has_lapsed(now)) {
+                record.settle_rtt(now);
+            }
+        }
     }
 
     /// Sorts all that will do, exactly.

@@ -4,6 +4,7 @@ use super::base::Surveyed;
 use super::leaf::{Subject, Terms};
 use super::publication::Publication;
 use crate::record::{Extra, Handle, Lifecycle, Load, Record, State};
+use crate::rtt::Second;
 use crate::sync::{Zeroable, epoch};
 use crate::time::Tick;
 use std::convert::Infallible;
@@ -51,13 +52,27 @@ impl Relays {
         self.publication.refresh(&subject, true);
     }
 
+    /// The round trip to a relay is another from now on.
+    pub(super) fn change_rtt(&self, index: usize, micros: u32) {
+        let subject = self.subject(index);
+        let Subject { record, extra, .. } = subject;
+        record.add_seed(extra, 0, micros, Second::FIRST);
+        record.settle_rtt(extra, Second::FIRST, &mut || {});
+        self.publication.refresh(&subject, true);
+    }
+
     pub(super) fn merge(&self) {
+        self.merge_by(|index| 1 + index % 7);
+    }
+
+    /// By what is read of the round trip of each.
+    pub(super) fn merge_by(&self, own_micros: impl Fn(u32) -> u32) {
         let subject = |relay: Handle| self.subject(relay.index as usize);
         let survey = |relay: Handle| {
             let is_gone = subject(relay).record.lifecycle().state() == State::Vacant;
-            (!is_gone).then_some(Surveyed {
+            (!is_gone).then(|| Surveyed {
                 relay,
-                own_micros: 1 + relay.index % 7,
+                own_micros: own_micros(relay.index),
                 position: None,
             })
         };

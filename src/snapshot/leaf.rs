@@ -38,6 +38,8 @@ pub(crate) struct Terms {
     /// What a leg that was not measured is ranked at.
     pub(crate) assumed_micros: u32,
     pub(crate) tick_nanos: u64,
+    /// How long a measured round trip counts.
+    pub(crate) rtt_lifetime_nanos: u64,
     /// What the jitter of back-offs is drawn from.
     pub(crate) jitter_key: u64,
 }
@@ -63,6 +65,7 @@ impl Terms {
     pub(crate) const FOR_TESTS: Self = Self {
         assumed_micros: 100_000,
         tick_nanos: 1_000_000_000,
+        rtt_lifetime_nanos: u64::MAX,
         jitter_key: 1,
     };
 }

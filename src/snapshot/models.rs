@@ -306,11 +306,39 @@ fn a_change_of_load_beside_a_merge_reaches_the_next_base() {
 #[test]
 fn a_measurement_beside_a_merge_reaches_the_next_base() {
     let measure = |relays: &Relays| {
-        let subject = relays.subject(0);
-        subject.record.settle_rtt(subject.extra, 0, Some(7), || {});
-        relays.publication.refresh(&subject, true);
+        relays.change_rtt(0, 7);
     };
     reaches_the_next_base(measure, Class::Measured);
+}
+
+/// Relay 1 comes nearer than relay 0 beside a merge, after an earlier change was noted:
+/// the merge orders them by that, or another merge is wanted.
+#[test]
+fn a_measurement_beside_a_merge_is_not_forgotten_for_the_order() {
+    check(3, || {
+        let relays = relays(2);
+        (0..2).for_each(|index| relays.arrive(index));
+        let micros = Arc::new(AtomicU64::new(20));
+        let merge = |relays: &Relays, micros: &AtomicU64| {
+            relays.merge_by(|index| match index {
+                0 => 10,
+                // Relaxed: what orders it is the note.
+                _ => micros.load(Ordering::Relaxed) as u32,
+            });
+        };
+        merge(&relays, &micros);
+        relays.publication.note_reordering();
+        let (other, theirs) = (Arc::clone(&relays), Arc::clone(&micros));
+        let measuring = thread::spawn(move || {
+            theirs.store(5, Ordering::Relaxed);
+            other.publication.note_reordering();
+        });
+        merge(&relays, &micros);
+        measuring.join().unwrap();
+        let snapshot = Arc::clone(&relays.publication.load());
+        let order: Vec<u32> = snapshot.iter().map(|it| it.index).collect();
+        assert!(order == [1, 0] || relays.publication.wants_merge());
+    });
 }
 
 fn back_off() -> BackOff {

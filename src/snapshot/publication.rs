@@ -34,7 +34,7 @@ use crate::snapshot::leaves::{Context, Leaves};
 use crate::snapshot::noted::{Note, Noted};
 use crate::snapshot::run::Run;
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
 use crate::time::Tick;
 use std::iter;
 
@@ -337,11 +337,16 @@ impl Publication {
         }
     }
 
-    /// Notes that an RTT changed. Written only by the first to do so since the
-    /// last merge, so that measuring does not contend.
+    /// Notes that an RTT changed, after it did. Written only by the first to do so
+    /// since the last merge, so that measuring does not contend.
+    ///
+    /// A merge takes the note away before it reads the RTTs. Of its fence and the one
+    /// here one comes first: either the merge sees the change, or this thread sees that
+    /// the note is gone.
     #[inline]
     pub(crate) fn note_reordering(&self) {
-        // Relaxed: a hint; the RTTs themselves are read at the merge.
+        // SeqCst: see above.
+        fence(Ordering::SeqCst);
         if !self.reordered.load(Ordering::Relaxed) {
             self.reordered.store(true, Ordering::Relaxed);
         }
@@ -371,8 +376,9 @@ impl Publication {
         survey: impl FnMut(Handle) -> Option<Surveyed>,
         subject: impl Fn(Handle) -> Subject<'a>,
     ) {
-        // Before the RTTs are read, so that a later change is not forgotten.
         self.reordered.store(false, Ordering::Relaxed);
+        // SeqCst: see `note_reordering`.
+        fence(Ordering::SeqCst);
         let before = self.with_old_runs_closed(merger);
         let old_runs = before.runs.len() - 1;
         let arrivals = before.runs[..old_runs].iter().flat_map(|run| run.iter());

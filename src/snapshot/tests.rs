@@ -30,10 +30,7 @@ impl Relays {
             jitter: rng.u8(..),
         };
         match rng.u8(..6) {
-            0 => {
-                record.settle_rtt(subject.extra, 0, Some(rng.u32(1..50_000)), || {});
-                self.publication.refresh(&subject, true);
-            }
+            0 => self.change_rtt(subject.handle.index as usize, rng.u32(1..50_000)),
             1 => {
                 record.change_circuit(|circuit| circuit.with_failure(Failure::TimedOut, at));
                 self.publication.refresh(&subject, true);

@@ -2,12 +2,13 @@
 
 use crate::limits::MAX_CAPACITY;
 use crate::record::{
-    Announcement, BackOff, Circuit, Extra, Handle, Lifecycle, Load, Record, Refusal,
+    Announcement, BackOff, Circuit, Extra, Handle, Lifecycle, Load, Record, Refusal, Settled,
 };
 use crate::relay::NodeId;
+use crate::rtt::{Measurement, Second};
 use crate::snapshot::{Note, Snapshot, Subject};
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, AtomicU32};
+use crate::sync::{Arc, AtomicU32, prefetch};
 use crate::table::store::{Exhausted, Store};
 use crate::table::unit::Unit;
 use crate::time::Tick;
@@ -59,38 +60,98 @@ impl<'g> RecordRef<'g> {
             .inherit(self.extra(), before.record, before.extra());
     }
 
-    /// Forgets all round trips; only before the relay is admitted again.
-    pub(crate) fn forget_measurements(&self) {
-        self.record.start_over(self.extra());
-    }
-
     /// The link of the wheel's inbox.
     pub(crate) fn inbox_link(&self) -> &'g AtomicU32 {
         self.extra().inbox_link()
     }
 
-    /// Takes in a measurement; true when the figure in force changed.
-    pub(crate) fn record_rtt(&self, elapsed_nanos: u64, micros: u32) -> bool {
-        self.record.add_sample(self.extra(), elapsed_nanos, micros);
-        self.settle_rtt(elapsed_nanos, None)
+    /// Takes in a measurement.
+    pub(crate) fn record_rtt(&self, elapsed_nanos: u64, micros: u32) -> Settled {
+        let oldest = self.oldest_sample(elapsed_nanos);
+        let extra = self.extra();
+        self.record.add_sample(extra, elapsed_nanos, micros, oldest);
+        self.settle_rtt_by(oldest)
     }
 
-    /// Takes in a figure that holds until the first measurement.
-    pub(crate) fn seed_rtt(&self, elapsed_nanos: u64, micros: u32) -> bool {
-        self.settle_rtt(elapsed_nanos, Some(micros))
+    /// Takes in a figure that counts while there is no measurement that does.
+    pub(crate) fn seed_rtt(&self, elapsed_nanos: u64, micros: u32) -> Settled {
+        let oldest = self.oldest_sample(elapsed_nanos);
+        let extra = self.extra();
+        self.record.add_seed(extra, elapsed_nanos, micros, oldest);
+        self.settle_rtt_by(oldest)
     }
 
-    fn settle_rtt(&self, elapsed_nanos: u64, seed: Option<u32>) -> bool {
+    /// Brings the round trip in force, what searches see of it and the order of relays in
+    /// line with what was measured, as of a tick: one that has lapsed is forgotten.
+    pub(crate) fn settle_rtt(&self, now: Tick) -> Settled {
+        self.settle_rtt_by(self.oldest_sample(self.nanos_of(now)))
+    }
+
+    fn settle_rtt_by(&self, oldest: Second) -> Settled {
+        self.change_rtt(|announce| self.record.settle_rtt(self.extra(), oldest, announce))
+    }
+
+    /// Forgets all that was measured or told of the round trip.
+    pub(crate) fn forget_rtt(&self, elapsed_nanos: u64) -> Settled {
+        self.change_rtt(|announce| {
+            let (record, extra) = (self.record, self.extra());
+            record.forget_rtt(extra, elapsed_nanos, announce)
+        })
+    }
+
+    fn change_rtt(&self, change: impl FnOnce(&mut dyn FnMut()) -> Settled) -> Settled {
         let mut note = None;
-        let changed = self
-            .record
-            .settle_rtt(self.extra(), elapsed_nanos, seed, || {
-                note.get_or_insert_with(|| self.announce());
-            });
-        if changed {
+        let settled = change(&mut || {
+            note.get_or_insert_with(|| self.announce());
+        });
+        if settled.is_change() {
             self.refresh(true);
+            self.store.publication.note_reordering();
         }
-        changed
+        settled
+    }
+
+    /// What is known of the round trip at a moment: nothing once it has lapsed.
+    #[inline]
+    pub(crate) fn measurement(&self, elapsed_nanos: u64) -> Option<Measurement> {
+        let oldest = self.oldest_sample(elapsed_nanos);
+        self.record.measurement(self.extra(), oldest)
+    }
+
+    /// Whether a round trip is in force that has lapsed at a tick.
+    #[inline]
+    pub(crate) fn has_lapsed(&self, now: Tick) -> bool {
+        self.record.rtt_micros().is_some() && self.measurement(self.nanos_of(now)).is_none()
+    }
+
+    /// The tick at which what counts now lapses; for the thread that has just read the
+    /// deadline.
+    pub(crate) fn lapse(&self, now: Tick) -> Option<Tick> {
+        let terms = &self.store.publication.context.terms;
+        let oldest = self.oldest_sample(self.nanos_of(now));
+        let latest = self.record.latest_sample(self.extra(), oldest)?;
+        let lapses_at = latest.lapses_at(terms.rtt_lifetime_nanos);
+        Some(Tick(lapses_at.div_ceil(terms.tick_nanos)))
+    }
+
+    /// The first second of which a sample counts at a moment.
+    #[inline]
+    fn oldest_sample(&self, elapsed_nanos: u64) -> Second {
+        let terms = &self.store.publication.context.terms;
+        Second::oldest(elapsed_nanos, terms.rtt_lifetime_nanos)
+    }
+
+    /// The nanoseconds from the beginning to a tick.
+    #[inline]
+    fn nanos_of(&self, tick: Tick) -> u64 {
+        let terms = &self.store.publication.context.terms;
+        tick.0.saturating_mul(terms.tick_nanos)
+    }
+
+    /// Prefetches what is seldom read.
+    #[inline]
+    pub(crate) fn prefetch_extra(&self) {
+        prefetch(self.extra());
     }
 
     /// Notes what the relay says of its total load.

@@ -360,6 +360,7 @@ impl Table {
     ) -> Result<Staged<'g>, Exhausted> {
         let index = self.store.take_record(guard)?;
         let capacity = announcement.capacity;
+        let rtt_seed = rtt_seed.map(|micros| (announcement.registered_at, micros));
         let announcement = match self.store.put_announcement(announcement, guard) {
             Ok(announcement) => announcement,
             Err(exhausted) => {

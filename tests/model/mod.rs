@@ -15,7 +15,7 @@ pub use address::{Address, AddressFault, Nat};
 use address::{address_fault, can_relay};
 pub use circuit::{Access, Circuit, Fault, Trust};
 pub use record::Record;
-use record::{Window, slice_of};
+use record::{Window, second_of};
 
 pub const DEFAULT_CAPACITY: u32 = 100;
 pub const CAPACITY_CEILING: u32 = (1 << 20) - 1;
@@ -29,6 +29,7 @@ pub struct Settings<K> {
     pub local: Option<K>,
     pub public_only: bool,
     pub assumed_rtt: Duration,
+    pub rtt_lifetime: Duration,
     pub max_ejected: f64,
 }
 
@@ -106,6 +107,7 @@ pub struct Model<K, E> {
     left: BTreeMap<K, Circuit>,
     serials: u64,
     counters: Counters,
+    has_lapsed: bool,
 }
 
 impl<K: Copy + Ord, E: Address> Model<K, E> {
@@ -118,6 +120,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             left: BTreeMap::new(),
             serials: 0,
             counters: Counters::default(),
+            has_lapsed: false,
         }
     }
 
@@ -140,9 +143,10 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         self.sweep();
         if let Some(held) = self.relays.get(&id) {
             let ttl = change.ttl.unwrap_or(held.ttl);
+            let oldest = self.oldest_sample(now);
             let deadline = self.deadline(now, ttl);
             let record = self.relays.get_mut(&id).expect("just seen");
-            record.renew(endpoint, change, ttl, deadline);
+            record.renew(endpoint, change, (now.as_secs(), oldest), ttl, deadline);
             self.counters.renewals += 1;
             return Ok(Admission::Renewed);
         }
@@ -176,8 +180,24 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         if !is_sane(rtt) {
             return false;
         }
-        let slice = slice_of(self.settings.tick, self.tick);
-        self.change(id, |relay| relay.window.sample(slice, whole_micros(rtt)))
+        let second = second_of(self.settings.tick, self.tick);
+        let oldest = self.oldest_sample(time_of(self.settings.tick, self.tick));
+        self.change(id, |relay| {
+            relay.window.sample(second, whole_micros(rtt), oldest);
+        })
+    }
+
+    pub fn forget_rtt(&mut self, id: &K) -> bool {
+        self.change(id, Record::forget_rtt)
+    }
+
+    pub fn forget_rtts(&mut self) {
+        self.relays.values_mut().for_each(Record::forget_rtt);
+    }
+
+    /// Whether any round trip has lapsed since this was asked.
+    pub fn take_lapsed(&mut self) -> bool {
+        std::mem::take(&mut self.has_lapsed)
     }
 
     pub fn report_load(&mut self, id: &K, total: u32) -> bool {
@@ -414,7 +434,20 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         let reading = (now.as_nanos() / self.settings.tick.as_nanos()) as u64;
         self.tick = self.tick.max(reading);
         self.bans.retain(|_, until| *until > self.tick);
+        self.forget_lapsed();
         now.max(time_of(self.settings.tick, self.tick))
+    }
+
+    /// The first second of which a sample counts.
+    fn oldest_sample(&self, now: Duration) -> u64 {
+        now.saturating_sub(self.settings.rtt_lifetime).as_secs()
+    }
+
+    fn forget_lapsed(&mut self) {
+        let oldest = self.oldest_sample(time_of(self.settings.tick, self.tick));
+        for relay in self.relays.values_mut() {
+            self.has_lapsed |= relay.forget_before(oldest);
+        }
     }
 
     fn sweep(&mut self) -> usize {
@@ -454,7 +487,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             serial: self.serials,
             leases: 0,
             base: 0,
-            seed: change.latency.map(whole_micros),
+            seed: change.latency.map(|rtt| (now.as_secs(), whole_micros(rtt))),
             window: Window::default(),
         }
     }

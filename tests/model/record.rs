@@ -4,9 +4,9 @@ use super::{Change, Circuit, Nat, time_of, whole_micros};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The window of an RTT minimum: three pairs of slices of fifty seconds, the last begun.
-const SLICE: Duration = Duration::from_secs(50);
-const PAIRS: u64 = 3;
+/// The window of an RTT minimum: three slices of a hundred seconds, the last begun.
+const SLICE: u64 = 100;
+const SLICES: u64 = 3;
 
 #[derive(Clone, Debug)]
 pub struct Record<E> {
@@ -24,7 +24,8 @@ pub struct Record<E> {
     pub(super) leases: u32,
     /// What the relay reported beyond our own leases.
     pub(super) base: u32,
-    pub(super) seed: Option<u64>,
+    /// What was told of the round trip, and in which second.
+    pub(super) seed: Option<(u64, u64)>,
     pub(super) window: Window,
 }
 
@@ -38,21 +39,48 @@ impl<E> Record<E> {
     }
 
     pub fn latency(&self) -> Option<Duration> {
-        let micros = self.window.minimum().or(self.seed);
-        micros.map(Duration::from_micros)
+        let told = self.seed.map(|(_, micros)| micros);
+        self.window.minimum().or(told).map(Duration::from_micros)
     }
 
     pub(super) fn is_full(&self) -> bool {
         self.load() >= self.capacity
     }
 
-    pub(super) fn renew(&mut self, endpoint: E, change: &Change, ttl: Duration, deadline: u64) {
+    pub(super) fn renew(
+        &mut self,
+        endpoint: E,
+        change: &Change,
+        (second, oldest): (u64, u64),
+        ttl: Duration,
+        deadline: u64,
+    ) {
         self.endpoint = endpoint;
         self.ttl = ttl;
         self.deadline = deadline;
         self.capacity = change.capacity.unwrap_or(self.capacity);
         self.nat = change.nat.or(self.nat);
-        self.seed = change.latency.map(whole_micros).or(self.seed);
+        if let Some(rtt) = change.latency {
+            self.window.forget_before(oldest);
+            if self.window.minimum().is_none() {
+                self.seed = Some((second, whole_micros(rtt)));
+            }
+        }
+    }
+
+    pub(super) fn forget_rtt(&mut self) {
+        self.seed = None;
+        self.window = Window::default();
+    }
+
+    /// Forgets what was not measured since this second; whether there was anything.
+    pub(super) fn forget_before(&mut self, oldest: u64) -> bool {
+        let latest = self.window.latest().or(self.seed.map(|(second, _)| second));
+        let has_lapsed = latest.is_some_and(|latest| latest < oldest);
+        if has_lapsed {
+            self.forget_rtt();
+        }
+        has_lapsed
     }
 
     /// Lower is better; only asked of relays that are not full.
@@ -66,22 +94,34 @@ impl<E> Record<E> {
 /// The minimum of recent round trips; it slides when a sample arrives, not when time passes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Window {
-    minima: BTreeMap<u64, u64>,
+    /// Of each slice the minimum and the second of the latest sample.
+    slices: BTreeMap<u64, (u64, u64)>,
 }
 
 impl Window {
-    pub(super) fn sample(&mut self, slice: u64, micros: u64) {
-        let minimum = self.minima.entry(slice).or_insert(micros);
-        *minimum = micros.min(*minimum);
-        self.minima.retain(|&s, _| s / 2 + PAIRS > slice / 2);
+    /// Where what was sampled since the second `oldest` counts.
+    pub(super) fn sample(&mut self, second: u64, micros: u64, oldest: u64) {
+        self.forget_before(oldest);
+        let slice = second / SLICE;
+        let (minimum, latest) = self.slices.entry(slice).or_insert((micros, second));
+        (*minimum, *latest) = (micros.min(*minimum), second);
+        self.slices.retain(|&s, _| s + SLICES > slice);
+    }
+
+    fn forget_before(&mut self, oldest: u64) {
+        self.slices.retain(|_, (_, latest)| *latest >= oldest);
     }
 
     fn minimum(&self) -> Option<u64> {
-        self.minima.values().min().copied()
+        self.slices.values().map(|(minimum, _)| *minimum).min()
+    }
+
+    fn latest(&self) -> Option<u64> {
+        self.slices.values().map(|(_, latest)| *latest).max()
     }
 }
 
-/// The slice of the window that a tick is in.
-pub(super) fn slice_of(tick_length: Duration, tick: u64) -> u64 {
-    (time_of(tick_length, tick).as_nanos() / SLICE.as_nanos()) as u64
+/// The second that a tick is in.
+pub(super) fn second_of(tick_length: Duration, tick: u64) -> u64 {
+    time_of(tick_length, tick).as_secs()
 }

@@ -50,6 +50,8 @@ pub enum Operation {
     Find(NodeId, Query<NodeId>),
     FindMany(NodeId, Query<NodeId>),
     RecordRtt(NodeId, Duration),
+    ForgetRtt(NodeId),
+    ForgetRtts,
     ReportLoad(NodeId, u32),
     SetDraining(NodeId, bool),
     ReportFailure(NodeId, Fault),
@@ -132,16 +134,19 @@ fn settings() -> impl Strategy<Value = Settings<NodeId>> {
     ];
     let local = option::weighted(0.2, any_node());
     let assumed = prop_oneof![3 => Just(ms(100)), 1 => Just(ms(7))];
+    let lifetime = prop_oneof![3 => Just(secs(3_600)), 3 => Just(secs(60)), 1 => Just(ms(1_001))];
     let ejected = prop_oneof![1 => Just(0.0), 3 => Just(0.5), 1 => Just(1.0)];
     let max_relays = prop_oneof![4 => 1..=NODES, 1 => 20..=NODES + CROWD];
-    (max_relays, pace, local, any::<bool>(), assumed, ejected).prop_map(
-        |(max_relays, (tick, ttl), local, public_only, assumed_rtt, max_ejected)| Settings {
+    let times = (assumed, lifetime);
+    (max_relays, pace, local, any::<bool>(), times, ejected).prop_map(
+        |(max_relays, (tick, ttl), local, public_only, times, max_ejected)| Settings {
             max_relays,
             ttl,
             tick,
             local,
             public_only,
-            assumed_rtt,
+            assumed_rtt: times.0,
+            rtt_lifetime: times.1,
             max_ejected,
         },
     )
@@ -160,6 +165,8 @@ fn operation(settings: Settings<NodeId>) -> impl Strategy<Value = Operation> {
         5 => (any_node(), query()).prop_map(|(target, query)| Find(target, query)),
         4 => (any_node(), query()).prop_map(|(target, query)| FindMany(target, query)),
         5 => (any_node(), rtt()).prop_map(|(id, rtt)| RecordRtt(id, rtt)),
+        1 => any_node().prop_map(ForgetRtt),
+        1 => Just(ForgetRtts),
         4 => (any_node(), load()).prop_map(|(id, load)| ReportLoad(id, load)),
         3 => (any_node(), any::<bool>()).prop_map(|(id, draining)| SetDraining(id, draining)),
         6 => (any_node(), fault()).prop_map(|(id, fault)| ReportFailure(id, fault)),

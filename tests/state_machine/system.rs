@@ -42,6 +42,7 @@ impl System {
             .ttl(settings.ttl)
             .tick(settings.tick)
             .assumed_rtt(settings.assumed_rtt)
+            .rtt_lifetime(settings.rtt_lifetime)
             .max_ejected(settings.max_ejected)
             .maintenance(Maintenance::Manual)
             .clock(clock.clone());
@@ -81,6 +82,16 @@ impl System {
                 assert_eq!(taken, self.model.record_rtt(&id, rtt));
                 self.settled &= !taken;
             }
+            Operation::ForgetRtt(id) => {
+                let is_known = self.registry.forget_rtt(&id);
+                assert_eq!(is_known, self.model.forget_rtt(&id));
+                self.settled &= !is_known;
+            }
+            Operation::ForgetRtts => {
+                self.registry.forget_rtts();
+                self.model.forget_rtts();
+                self.settled = false;
+            }
             Operation::ReportLoad(id, load) => {
                 let taken = self.registry.report_load(&id, load);
                 assert_eq!(taken, self.model.report_load(&id, load));
@@ -117,6 +128,10 @@ impl System {
                 self.clock.advance(step);
                 self.now += step;
             }
+        }
+        // What has lapsed is ranked anew by the next pass.
+        if self.model.take_lapsed() {
+            self.maintain();
         }
     }
 

@@ -132,6 +132,18 @@ impl System {
                 registry.record_rtt(&peer.id(), rtt.duration(tick)),
                 model.record_rtt(&peer.id(), rtt.duration(tick))
             ),
+            Operation::ForgetRtt(peer) => assert_eq!(
+                registry.forget_rtt(&peer.id()),
+                model.forget_rtt(&peer.id())
+            ),
+            Operation::ForgetRtts => {
+                registry.forget_rtts();
+                model.forget_rtts();
+            }
+            Operation::DueForProbe(max) => {
+                let due = registry.due_for_probe(max.into());
+                assert!(due.len() <= max.into() && due.iter().all(|id| registry.is_relay(id)));
+            }
             Operation::ReportLoad(peer, load) => self.report_load(&peer.id(), load.into()),
             Operation::ReportAnyLoad(peer, load) => self.report_load(&peer.id(), load),
             Operation::SetDraining(peer, draining) => assert_eq!(
@@ -144,6 +156,10 @@ impl System {
                 self.time = self.time.saturating_add(nanos(by.duration(tick)));
                 model.now = self.time - self.origin;
             }
+        }
+        // What has lapsed is ranked anew by the next pass.
+        if self.model.has_lapsed {
+            self.maintain();
         }
     }
 
@@ -268,6 +284,7 @@ impl System {
     fn maintain(&mut self) {
         self.model.raise_tick();
         self.model.is_sorted = true;
+        self.model.has_lapsed = false;
         self.registry.maintain();
         let live = self.model.relays.len();
         let stats = self.registry.stats();

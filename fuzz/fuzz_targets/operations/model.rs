@@ -57,7 +57,8 @@ pub struct Relay {
     deadline: u64,
     registered_at: u64,
     is_draining: bool,
-    seed: Option<Duration>,
+    /// When a round trip was told, in nanoseconds, and what it was.
+    seed: Option<(u64, Duration)>,
     /// When round trips were measured, in nanoseconds, and what they were.
     samples: Vec<(u64, Duration)>,
     /// What the registry made of that.
@@ -79,7 +80,7 @@ impl Relay {
     /// least 200 seconds and at most 300 before the latest one.
     fn latency_bounds(&self) -> Option<(Duration, Duration)> {
         let Some(&(latest, _)) = self.samples.last() else {
-            return self.seed.map(|seed| (seed, seed));
+            return self.seed.map(|(_, told)| (told, told));
         };
         let least_within = |seconds: u64| {
             let since = latest.saturating_sub(seconds * 1_000_000_000);
@@ -87,6 +88,30 @@ impl Relay {
             within.map(|&(_, rtt)| rtt).min().expect("the latest")
         };
         Some((least_within(300), least_within(200)))
+    }
+}
+
+/// The default lifetime of a round trip.
+const RTT_LIFETIME: u64 = 3_600_000_000_000;
+const SECOND: u64 = 1_000_000_000;
+
+impl Relay {
+    fn forget_rtt(&mut self) {
+        self.seed = None;
+        self.samples.clear();
+        self.latency = None;
+    }
+
+    /// To the second; whether there was a round trip that has lapsed.
+    fn forget_lapsed(&mut self, now: u64) -> bool {
+        let measured = self.samples.last().map(|&(at, _)| at);
+        let latest = measured.or(self.seed.map(|(at, _)| at));
+        let oldest = now.saturating_sub(RTT_LIFETIME) / SECOND;
+        let has_lapsed = latest.is_some_and(|at| at / SECOND < oldest);
+        if has_lapsed {
+            self.forget_rtt();
+        }
+        has_lapsed
     }
 }
 
@@ -106,6 +131,8 @@ pub struct Model {
     pub expired: u64,
     /// Whether no round trip changed since the last housekeeping pass.
     pub is_sorted: bool,
+    /// Whether a round trip has lapsed since the last housekeeping pass.
+    pub has_lapsed: bool,
 }
 
 impl Model {
@@ -123,6 +150,7 @@ impl Model {
             lives: 0,
             expired: 0,
             is_sorted: true,
+            has_lapsed: false,
         }
     }
 
@@ -131,6 +159,10 @@ impl Model {
         let before = self.relays.len();
         self.relays.retain(|_, relay| relay.deadline > self.tick);
         self.expired += (before - self.relays.len()) as u64;
+        let now = self.tick.saturating_mul(nanos(self.tick_len));
+        for relay in self.relays.values_mut() {
+            self.has_lapsed |= relay.forget_lapsed(now);
+        }
     }
 
     pub fn register(&mut self, id: NodeId, address: Address, declared: &Declared) -> Outcome {
@@ -180,9 +212,9 @@ impl Model {
         relay.capacity = declared.capacity().unwrap_or(relay.capacity);
         (relay.nat, relay.ttl, relay.deadline) = (nat, ttl, deadline);
         if let Some(latency) = declared.latency(self.tick_len) {
-            relay.seed = Some(to_micros(latency));
             if relay.samples.is_empty() {
-                relay.latency = relay.seed;
+                relay.seed = Some((self.now, to_micros(latency)));
+                relay.latency = Some(to_micros(latency));
             }
             self.is_sorted &= registration == Registration::New;
         }
@@ -245,6 +277,17 @@ impl Model {
             return true;
         }
         false
+    }
+
+    pub fn forget_rtt(&mut self, id: &NodeId) -> bool {
+        let relay = self.relays.get_mut(id);
+        self.is_sorted &= relay.is_none();
+        relay.map(Relay::forget_rtt).is_some()
+    }
+
+    pub fn forget_rtts(&mut self) {
+        self.relays.values_mut().for_each(Relay::forget_rtt);
+        self.is_sorted = false;
     }
 
     pub fn report_load(&mut self, id: &NodeId, total: u32) -> bool {

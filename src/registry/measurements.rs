@@ -1,0 +1,62 @@
+//! Round trips: measured, told, forgotten.
+
+use crate::record::Settled;
+use crate::registry::core::Core;
+use crate::relay::NodeId;
+use crate::rtt::sane_micros;
+use crate::table::RecordRef;
+use std::time::Duration;
+
+impl Core {
+    pub(super) fn record_rtt(&self, relay: &NodeId, rtt: Duration) -> bool {
+        sane_micros(rtt).is_some_and(|micros| {
+            self.with_live(relay, |record| {
+                let settled = record.record_rtt(self.timeline.elapsed_nanos(), micros);
+                self.await_lapse(&record, settled);
+                self.geography.probed(record.handle(), micros);
+            })
+        })
+    }
+
+    /// Takes in what a renewal says of the round trip.
+    pub(super) fn seed_rtt(&self, record: &RecordRef<'_>, told_at: u64, micros: u32) {
+        let settled = record.seed_rtt(told_at, micros);
+        self.await_lapse(record, settled);
+    }
+
+    pub(super) fn forget_rtt(&self, relay: &NodeId) -> bool {
+        let mut forgotten = None;
+        let is_known = self.with_live(relay, |record| {
+            self.forget_rtt_of(&record);
+            forgotten = Some(record.handle());
+        });
+        // Without a pin: this waits for another thread.
+        forgotten.inspect(|&handle| self.probes.forget(handle));
+        is_known
+    }
+
+    pub(super) fn forget_rtts(&self) {
+        self.for_each_live(|record, _| self.forget_rtt_of(&record));
+        self.probes.forget_all();
+    }
+
+    fn forget_rtt_of(&self, record: &RecordRef<'_>) {
+        let settled = record.forget_rtt(self.timeline.elapsed_nanos());
+        self.await_lapse(record, settled);
+    }
+
+    /// Tells the wheel of a relay that counts as measured from now on, where it would come
+    /// by too late to see that lapse.
+    ///
+    /// The wheel has the relay at its deadline or before. It looks at what was measured
+    /// whenever it comes by, so it knows of every later lapse.
+    fn await_lapse(&self, record: &RecordRef<'_>, settled: Settled) {
+        if settled != Settled::Begun {
+            return;
+        }
+        let lapse = record.lapse(self.timeline.tick());
+        if lapse.is_some_and(|lapse| lapse < record.lifecycle().deadline()) {
+            self.table.announce_to_wheel(record);
+        }
+    }
+}
