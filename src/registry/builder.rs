@@ -176,7 +176,7 @@ impl RegistryBuilder {
 
     /// What the handles will share; whoever answers the bell may have it learn.
     fn core(self, settings: Settings, bell: Option<Arc<Bell>>) -> Result<Core, BuildError> {
-        let timeline = Timeline::new(self.clock, self.tick);
+        let timeline = Timeline::new(self.clock, self.tick, settings.has_keeper);
         let terms = Terms {
             assumed_micros: settings.assumed_rtt_micros,
             tick_nanos: timeline.tick_nanos(),

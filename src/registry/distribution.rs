@@ -191,8 +191,9 @@ impl Core {
     }
 
     fn announced(&self, id: &NodeId) -> Option<Announcement> {
+        let now = self.present();
         let guard = epoch::pin();
-        let (record, word) = self.find_live(id, &guard)?;
+        let (record, word) = self.find_live(id, now, &guard)?;
         if self.is_learned_record(&record) {
             return None;
         }
@@ -211,8 +212,9 @@ impl Core {
     }
 
     pub(super) fn is_held(&self, id: &NodeId, origin: Origin) -> bool {
+        let now = self.present();
         let guard = epoch::pin();
-        self.find_live(id, &guard)
+        self.find_live(id, now, &guard)
             .is_some_and(|(record, _)| self.origin(&record) == origin)
     }
 }
@@ -277,8 +279,9 @@ impl Ground for Core {
     }
 
     fn leave(&self, id: &NodeId) -> bool {
+        let now = self.present();
         let guard = epoch::pin();
-        let found = self.find_live(id, &guard);
+        let found = self.find_live(id, now, &guard);
         found.is_some_and(|(record, _)| {
             self.is_learned_record(&record) && self.remove_record(record)
         })
@@ -347,7 +350,7 @@ mod tests {
             registry.maintain();
             registry.register(id(n), endpoint()).unwrap();
             let (record, _) = core
-                .find_live(&id(n), &epoch::pin())
+                .find_live(&id(n), core.present(), &epoch::pin())
                 .map(|(record, word)| (record.index(), word))
                 .unwrap();
             let is_there = seen.contains(&record);

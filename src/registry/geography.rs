@@ -105,8 +105,9 @@ impl Core {
 
     pub(super) fn relay_coordinate(&self, relay: &NodeId) -> Option<Coordinate> {
         self.geography.take_into_use();
+        let now = self.present();
         let guard = epoch::pin();
-        self.find_live(relay, &guard)?;
+        self.find_live(relay, now, &guard)?;
         let atlas = self.geography.atlas.lock();
         atlas.provisional(relay).copied()
     }
@@ -116,10 +117,11 @@ impl Core {
         let Some(coordinate) = &view.coordinate else {
             return 0;
         };
+        let now = self.present();
         let guard = epoch::pin();
         let mut atlas = self.geography.atlas.lock();
         let others = view.pairs().filter(|(relay, _)| *relay != peer);
-        let held = others.filter(|(relay, _)| self.find_live(relay, &guard).is_some());
+        let held = others.filter(|(relay, _)| self.find_live(relay, now, &guard).is_some());
         let taken_in = held
             .filter(|(relay, micros)| atlas.learn(relay, coordinate, *micros).is_ok())
             .count();

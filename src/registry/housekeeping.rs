@@ -1,7 +1,8 @@
 //! What keeps a registry in order: expiry, sorting, reclamation.
 //!
 //! The maintenance thread and [`Registry::maintain`](crate::Registry::maintain)
-//! run the same pass. Registrants do parts of it when there is nobody else to:
+//! make the same pass; [`maintain`](crate::Registry::maintain) reads the clock
+//! first, which another thread does for the maintenance thread. Registrants do parts of it when there is nobody else to:
 //! they sweep a full table, and merge arrivals that grow out of proportion.
 
 use crate::registry::core::Core;
@@ -42,13 +43,18 @@ const SORTING_SHARE: u32 = 8;
 const LONGEST_REST: Duration = Duration::from_secs(2);
 
 impl Core {
-    /// One housekeeping pass.
-    pub(super) fn maintain(&self, sorting: Sorting) -> Maintained {
+    /// One housekeeping pass by whoever raises the tick as well.
+    pub(super) fn maintain(&self) -> Maintained {
         let now = self.timeline.advance();
-        let expired = self.sweep(&mut self.wheel.lock(), now.tick);
+        self.keep_house(now.tick, Sorting::Eager)
+    }
+
+    /// One housekeeping pass, which does not read the clock.
+    pub(super) fn keep_house(&self, now: Tick, sorting: Sorting) -> Maintained {
+        let expired = self.sweep(&mut self.wheel.lock(), now);
         // All of them, so that few are left for finds to do it.
         self.table
-            .wake_due(&self.publication().load(), now.tick, usize::MAX);
+            .wake_due(&self.publication().load(), now, usize::MAX);
         let is_time = sorting == Sorting::Eager
             || self.last_sort.may_sort_again()
             || self.backlog() == Backlog::Overdue;
@@ -206,6 +212,7 @@ impl Core {
     }
 
     pub(super) fn stats(&self) -> Stats {
+        let now = self.present();
         let totals = self.counters.totals();
         let snapshot = self.publication().load();
         let sorted_at = Duration::from_nanos(self.last_sort.elapsed_nanos());
@@ -215,7 +222,7 @@ impl Core {
             unregistrations: totals.unregistrations,
             expirations: totals.expirations,
             refused: totals.refused,
-            relays: self.relay_count(),
+            relays: self.relay_count(now),
             leases: self.table.leases(),
             awaiting_reclamation: self.table.awaiting_reclamation(),
             snapshot_age: self.timeline.elapsed().saturating_sub(sorted_at),

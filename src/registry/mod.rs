@@ -31,7 +31,6 @@ use crate::relay::{Endpoint, NodeId, RegisterOptions, RelayInfo};
 use crate::select::{Explanation, FindOptions};
 use crate::sync::{Arc, epoch};
 use core::Core;
-use housekeeping::Sorting;
 use keeper::Keeper;
 use std::fmt;
 use std::io;
@@ -316,7 +315,8 @@ impl Registry {
     /// all records and allocates the answer; no other call waits for it.
     #[must_use]
     pub fn relays(&self) -> Vec<RelayInfo> {
-        self.core().relays()
+        let core = self.core();
+        core.relays(core.present())
     }
 
     /// How many relays are live; consistent as [`relays`](Self::relays) is.
@@ -324,7 +324,8 @@ impl Registry {
     /// One load when everything due has been swept, else it visits all records.
     #[must_use]
     pub fn relay_count(&self) -> usize {
-        self.core().relay_count()
+        let core = self.core();
+        core.relay_count(core.present())
     }
 
     /// Whether a relay is live.
@@ -342,9 +343,11 @@ impl Registry {
     #[inline]
     #[must_use]
     pub fn relay(&self, id: &NodeId) -> Option<RelayInfo> {
+        let core = self.core();
+        let now = core.present();
         let guard = epoch::pin();
-        let (record, word) = self.core().find_live(id, &guard)?;
-        Some(self.core().describe(&record, word))
+        let (record, word) = core.find_live(id, now, &guard)?;
+        Some(core.describe(&record, word, now))
     }
 
     /// Says for every relay whether it would be handed out for a path to
@@ -381,7 +384,7 @@ impl Registry {
     /// stale order and memory are acceptable. Takes the housekeeping locks, so
     /// passes run one after another; no other operation waits for them.
     pub fn maintain(&self) -> Maintained {
-        self.core().maintain(Sorting::Eager)
+        self.core().maintain()
     }
 
     /// Counters and gauges. Visits all records to count leases, and waits for

@@ -280,8 +280,9 @@ impl Core {
     }
 
     pub(super) fn unregister(&self, id: &NodeId) -> bool {
+        let now = self.present();
         let guard = epoch::pin();
-        while let Some((record, word)) = self.find_live(id, &guard) {
+        while let Some((record, word)) = self.find_live(id, now, &guard) {
             if self.depart(record, word) {
                 self.counters.count_unregistration();
                 self.note_change(id);
