@@ -98,7 +98,8 @@ impl Core {
     }
 
     /// The tick that a call goes by. Each public call asks for it once, before it
-    /// pins the epoch or takes a lock: it may read the clock.
+    /// pins the epoch or takes a lock, and passes it on: this may read the clock, which
+    /// is the embedder's code.
     #[inline]
     pub(super) fn present(&self) -> Tick {
         self.timeline.present()
@@ -156,17 +157,20 @@ impl Core {
         word.is_live_at(now).then_some((record, word))
     }
 
-    /// Whether a relay is live now.
+    /// Whether a relay is live at `now`.
     #[inline]
-    pub(super) fn is_live(&self, id: &NodeId) -> bool {
-        let now = self.present();
+    pub(super) fn is_live(&self, id: &NodeId, now: Tick) -> bool {
         self.table.holds(id, |word| word.is_live_at(now))
     }
 
-    /// Does something with the record of `id`; false if it is not live.
+    /// Does something with the record of `id`; false if it is not live at `now`.
     #[inline]
-    pub(super) fn with_live(&self, id: &NodeId, act: impl FnOnce(RecordRef<'_>)) -> bool {
-        let now = self.present();
+    pub(super) fn with_live(
+        &self,
+        id: &NodeId,
+        now: Tick,
+        act: impl FnOnce(RecordRef<'_>),
+    ) -> bool {
         let guard = epoch::pin();
         self.find_live(id, now, &guard)
             .map(|(record, _)| act(record))

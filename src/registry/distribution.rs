@@ -191,7 +191,7 @@ impl Core {
     }
 
     fn announced(&self, id: &NodeId) -> Option<Announcement> {
-        let now = self.present();
+        let now = self.timeline.tick();
         let guard = epoch::pin();
         let (record, word) = self.find_live(id, now, &guard)?;
         if self.is_learned_record(&record) {
@@ -212,13 +212,15 @@ impl Core {
     }
 
     pub(super) fn is_held(&self, id: &NodeId, origin: Origin) -> bool {
-        let now = self.present();
+        let now = self.timeline.tick();
         let guard = epoch::pin();
         self.find_live(id, now, &guard)
             .is_some_and(|(record, _)| self.origin(&record) == origin)
     }
 }
 
+/// But for `now`, nothing here reads the clock: the distribution holds a lock while it
+/// asks, and has read the clock before.
 impl Ground for Core {
     fn now(&self) -> Duration {
         Duration::from_nanos(self.timeline.advance().nanos)
@@ -270,16 +272,17 @@ impl Ground for Core {
     }
 
     fn measured(&self, id: &NodeId, rtt: Duration) {
-        self.record_rtt(id, rtt);
-        self.report_success(id);
+        let now = self.timeline.tick();
+        self.record_rtt(id, rtt, now);
+        self.report_success(id, now);
     }
 
     fn failed(&self, id: &NodeId) {
-        self.report_failure(id, Failure::TimedOut);
+        self.report_failure(id, Failure::TimedOut, self.timeline.tick());
     }
 
     fn leave(&self, id: &NodeId) -> bool {
-        let now = self.present();
+        let now = self.timeline.tick();
         let guard = epoch::pin();
         let found = self.find_live(id, now, &guard);
         found.is_some_and(|(record, _)| {

@@ -335,7 +335,8 @@ impl Registry {
     #[inline]
     #[must_use]
     pub fn is_relay(&self, id: &NodeId) -> bool {
-        self.core().is_live(id)
+        let core = self.core();
+        core.is_live(id, core.present())
     }
 
     /// What is known of a relay, if it is live. Consistency and cost as

@@ -18,7 +18,8 @@ impl Registry {
     /// this has returned chooses by it; the next housekeeping pass sorts by it.
     /// Lock-free, without allocation or system call.
     pub fn record_rtt(&self, relay: &NodeId, rtt: Duration) -> bool {
-        self.core().record_rtt(relay, rtt)
+        let core = self.core();
+        core.record_rtt(relay, rtt, core.present())
     }
 
     /// Where this node is, in the frame of the relays that it measures and of the
@@ -88,8 +89,8 @@ impl Registry {
     /// beyond [`MAX_CAPACITY`](crate::MAX_CAPACITY) count as that. Lock-free,
     /// without allocation.
     pub fn report_load(&self, relay: &NodeId, load: u32) -> bool {
-        self.core()
-            .with_live(relay, |record| record.report_load(load))
+        let core = self.core();
+        core.with_live(relay, core.present(), |record| record.report_load(load))
     }
 
     /// Starts or ends the draining of a relay: while it drains it keeps its
@@ -97,8 +98,10 @@ impl Registry {
     ///
     /// Lock-free; when this returns, no lease is given that was not yet.
     pub fn set_draining(&self, relay: &NodeId, draining: bool) -> bool {
-        self.core()
-            .with_live(relay, |record| record.set_draining(draining))
+        let core = self.core();
+        core.with_live(relay, core.present(), |record| {
+            record.set_draining(draining);
+        })
     }
 
     /// Takes in that an attempt to use a relay failed: it is not handed out
@@ -138,7 +141,8 @@ impl Registry {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn report_failure(&self, relay: &NodeId, failure: Failure) -> bool {
-        self.core().report_failure(relay, failure)
+        let core = self.core();
+        core.report_failure(relay, failure, core.present())
     }
 
     /// Takes in that a relay was used with success; false if it is not held.
@@ -146,7 +150,8 @@ impl Registry {
     /// Writes nothing, unless the relay [failed](Self::report_failure) lately.
     /// Lock-free, without allocation or system call.
     pub fn report_success(&self, relay: &NodeId) -> bool {
-        self.core().report_success(relay)
+        let core = self.core();
+        core.report_success(relay, core.present())
     }
 
     /// Bans a relay for some time from now, rounded up to a tick: it is not

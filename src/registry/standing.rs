@@ -1,20 +1,19 @@
 //! How a relay that is there stands: measured, failing, banned.
 
 use crate::errors::BanError;
-use crate::record::{BackOff, Failure, Lifecycle};
+use crate::record::{Failure, Lifecycle};
 use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::rtt::sane_micros;
 use crate::sync::epoch;
-use crate::table::RecordRef;
-use crate::time::nanos;
+use crate::time::{Tick, nanos};
 use std::time::{Duration, SystemTime};
 
 impl Core {
-    pub(super) fn record_rtt(&self, relay: &NodeId, rtt: Duration) -> bool {
+    pub(super) fn record_rtt(&self, relay: &NodeId, rtt: Duration, now: Tick) -> bool {
         sane_micros(rtt).is_some_and(|micros| {
-            self.with_live(relay, |record| {
-                if record.record_rtt(self.timeline.elapsed_nanos(), micros) {
+            self.with_live(relay, now, |record| {
+                if record.record_rtt(self.timeline.nanos_of(now), micros) {
                     self.publication().note_reordering();
                 }
                 self.geography.probed(record.handle(), micros);
@@ -22,17 +21,17 @@ impl Core {
         })
     }
 
-    pub(super) fn report_failure(&self, relay: &NodeId, failure: Failure) -> bool {
-        self.with_live(relay, |record| {
-            let back_off = self.back_off(&record);
+    pub(super) fn report_failure(&self, relay: &NodeId, failure: Failure, now: Tick) -> bool {
+        self.with_live(relay, now, |record| {
+            let back_off = self.table.back_off(&record, now);
             record.change_circuit(|circuit| circuit.with_failure(failure, back_off));
         })
     }
 
-    pub(super) fn report_success(&self, relay: &NodeId) -> bool {
-        self.with_live(relay, |record| {
+    pub(super) fn report_success(&self, relay: &NodeId, now: Tick) -> bool {
+        self.with_live(relay, now, |record| {
             if record.circuit().is_failing() {
-                let back_off = self.back_off(&record);
+                let back_off = self.table.back_off(&record, now);
                 record.change_circuit(|circuit| circuit.with_success(back_off));
             }
         })
@@ -52,14 +51,14 @@ impl Core {
     }
 
     pub(super) fn unban(&self, relay: &NodeId) -> bool {
-        let was_banned = self.bans.remove(relay, self.timeline.tick());
+        let was_banned = self.bans.remove(relay, self.present());
         self.see_registrations();
         self.enforce_ban(relay);
         was_banned
     }
 
     pub(super) fn banned(&self) -> Vec<(NodeId, SystemTime)> {
-        let bans = self.bans.all(self.timeline.tick()).into_iter();
+        let bans = self.bans.all(self.present()).into_iter();
         bans.map(|(relay, until)| (relay, self.timeline.wall_time_of(until)))
             .collect()
     }
@@ -91,9 +90,5 @@ impl Core {
             // The next look at the bans comes after what was stored.
             self.see_registrations();
         }
-    }
-
-    fn back_off(&self, record: &RecordRef<'_>) -> BackOff {
-        self.table.back_off(record, self.timeline.tick())
     }
 }

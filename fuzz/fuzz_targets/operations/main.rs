@@ -143,6 +143,8 @@ impl System {
                 self.clock.advance(by.duration(tick));
                 self.time = self.time.saturating_add(nanos(by.duration(tick)));
                 model.now = self.time - self.origin;
+                // Every call reads the clock.
+                model.raise_tick();
             }
         }
     }
