@@ -281,3 +281,78 @@ impl LastSort {
         self.next_at.store(nanos(next_at), Ordering::Relaxed);
     }
 }
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use crate::registry::{Maintenance, Registry};
+    use crate::relay::{NodeId, RegisterOptions};
+    use crate::sync::epoch;
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    const RELAYS: u32 = 2_000;
+    /// The most that one call may give back.
+    const PIECE: usize = 64;
+
+    fn id(n: u32) -> NodeId {
+        NodeId::from_bytes(&n.to_be_bytes()).unwrap()
+    }
+
+    /// Runs `act` while another thread is stalled in the middle of a call.
+    fn beside_a_stalled_thread(act: impl FnOnce()) {
+        let (stalls, is_stalled) = channel();
+        let (release, is_released) = channel::<()>();
+        let stalled = thread::spawn(move || {
+            let _guard = epoch::pin();
+            stalls.send(()).unwrap();
+            let _ = is_released.recv(); // an error, once the other end is dropped
+        });
+        is_stalled.recv().unwrap();
+        act();
+        drop(release);
+        stalled.join().unwrap();
+    }
+
+    /// However many relays left meanwhile: no find pays for their memory, and any other
+    /// call for a piece of it.
+    #[test]
+    fn once_a_stalled_thread_goes_on_no_call_pays_for_more_than_a_piece() {
+        let registry = Registry::builder()
+            .max_relays(RELAYS as usize)
+            .maintenance(Maintenance::Manual)
+            .build()
+            .unwrap();
+        let label: Arc<str> = Arc::from("a domain");
+        let endpoint = SocketAddr::from(([192, 0, 2, 1], 4433));
+        let options = RegisterOptions::new().failure_domain(Arc::clone(&label));
+        let others = 2;
+        beside_a_stalled_thread(|| {
+            for n in 1..RELAYS {
+                registry.register_with(id(n), endpoint, &options).unwrap();
+            }
+            registry.register(id(0), endpoint).unwrap();
+            (1..RELAYS).for_each(|n| assert!(registry.unregister(&id(n))));
+            registry.maintain();
+            assert_eq!(Arc::strong_count(&label), RELAYS as usize - 1 + others);
+        });
+        let held = || Arc::strong_count(&label);
+        for n in 1..RELAYS {
+            if n % 100 == 0 {
+                // Begins a round with what is left, unless one is under way.
+                registry.unregister(&id(n - 1));
+            }
+            let before = held();
+            assert!(registry.find_relay(&id(RELAYS)).is_ok());
+            assert_eq!(held(), before, "by a find");
+            registry.register(id(n), endpoint).unwrap();
+            assert!(
+                before - held() <= PIECE,
+                "{} by a registration",
+                before - held()
+            );
+        }
+        assert!(held() < RELAYS as usize / 2, "given back as relays come");
+    }
+}
