@@ -25,8 +25,8 @@ use std::time::{Duration, SystemTime};
 /// # When it is read
 ///
 /// With [`Maintenance::Thread`](crate::Maintenance::Thread), a thread reads the
-/// clock once a tick, and so do registrations, bans and
-/// [`maintain`](crate::Registry::maintain). No other call does.
+/// clock once a tick, and so do registrations, bans, [`maintain`](crate::Registry::maintain)
+/// and what concerns [`dht`](crate::dht). No other call does.
 ///
 /// With [`Maintenance::Manual`](crate::Maintenance::Manual), every call reads it
 /// that judges whether a relay is live, finds included. What such a call costs

@@ -179,7 +179,7 @@ impl Core {
 
     /// Visits every record that is live at `now` and throughout the visit, and none
     /// that never was, without staying pinned for long.
-    fn for_each_live(&self, now: Tick, mut visit: impl FnMut(RecordRef<'_>, Lifecycle)) {
+    pub(super) fn for_each_live(&self, now: Tick, mut visit: impl FnMut(RecordRef<'_>, Lifecycle)) {
         let reach = self.table.reach();
         for start in (0..reach).step_by(PER_PIN as usize) {
             let guard = epoch::pin();

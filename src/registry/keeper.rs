@@ -27,13 +27,13 @@ pub(crate) struct Keeper {
 /// A thread that makes one pass after another; dropping this ends it.
 #[derive(Debug)]
 struct Worker {
-    line: Line,
+    waker: Waker,
     handle: Option<JoinHandle<()>>,
 }
 
-/// By which other threads reach one.
+/// Wakes such a thread, or ends it, from another one.
 #[derive(Clone, Debug)]
-struct Line {
+struct Waker {
     signals: Arc<Signals>,
     thread: Thread,
 }
@@ -86,10 +86,10 @@ impl Keeper {
         // It is asked for a pass once a tick, unless the clock hangs or panics.
         let pause = tick.saturating_mul(2);
         let housekeeper = Worker::start("relay-registry", pause, move || keep_house(&house))?;
-        let line = housekeeper.line.clone();
+        let waker = housekeeper.waker.clone();
         let ticker = Worker::start("relay-clock", tick, move || {
             if raise_tick(&core) {
-                line.ask();
+                waker.ask();
             }
         })?;
         Ok(Self {
@@ -100,19 +100,19 @@ impl Keeper {
 
     /// Has the next pass made now, unless that was asked already; lock-free.
     pub(super) fn wake(&self) {
-        self.housekeeper.line.ask();
+        self.housekeeper.waker.ask();
     }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
         // Both, before either is waited for.
-        self.ticker.line.stop();
-        self.housekeeper.line.stop();
+        self.ticker.waker.stop();
+        self.housekeeper.waker.stop();
     }
 }
 
-impl Line {
+impl Waker {
     fn ask(&self) {
         self.signals.ask(|| self.thread.unpark());
     }
@@ -131,7 +131,7 @@ impl Worker {
             .spawn(move || heard.heed(pause, pass))?;
         let thread = handle.thread().clone();
         Ok(Self {
-            line: Line { signals, thread },
+            waker: Waker { signals, thread },
             handle: Some(handle),
         })
     }
@@ -139,7 +139,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.line.stop();
+        self.waker.stop();
         let others = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
         if let Some(thread) = self.handle.take().filter(others) {
             // A panic of its own was counted, and is nothing to pass on here.
@@ -211,23 +211,34 @@ mod tests {
         (registry, clock)
     }
 
-    /// Waits for what the threads do in their own time.
+    /// Moves the clock on to the deadline of the relay, in steps: a thread that raised the
+    /// tick at one step and waits for something then raises it at no later one.
     #[track_caller]
-    fn await_the_end_of_the_relay(registry: &Registry) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while registry.is_relay(&relay()) {
-            assert!(Instant::now() < deadline, "the tick was not raised");
-            thread::yield_now();
+    fn pass_the_deadline(registry: &Registry, clock: &ManualClock) {
+        const STEPS: u32 = 50;
+        let timeline = &registry.core().timeline;
+        let patience = Instant::now() + Duration::from_secs(30);
+        for _ in 0..STEPS {
+            let before = timeline.tick();
+            clock.advance(TTL / STEPS);
+            while timeline.tick() == before {
+                assert!(Instant::now() < patience, "the tick was not raised");
+                thread::yield_now();
+            }
         }
     }
 
-    /// The right to sort is held for as long as a sort of any size would hold it.
+    /// The right to sort is held for as long as a sort of any size would hold it, and
+    /// there is something to sort.
     #[test]
     fn the_tick_is_raised_while_relays_are_sorted() {
         let (registry, clock) = registry();
         let sorting = registry.core().publication().merger();
-        clock.advance(TTL);
-        await_the_end_of_the_relay(&registry);
+        let other = NodeId::from([2; 32]);
+        let endpoint = SocketAddr::from(([192, 0, 2, 2], 4433));
+        registry.register(other, endpoint).unwrap();
+        pass_the_deadline(&registry, &clock);
+        assert!(!registry.is_relay(&relay()));
         assert!(registry.find_relay(&NodeId::from([9; 32])).is_err());
         drop(sorting);
     }
@@ -237,8 +248,8 @@ mod tests {
     fn the_tick_is_raised_while_relays_are_swept() {
         let (registry, clock) = registry();
         let sweeping = registry.core().wheel.lock();
-        clock.advance(TTL);
-        await_the_end_of_the_relay(&registry);
+        pass_the_deadline(&registry, &clock);
+        assert!(!registry.is_relay(&relay()));
         assert_eq!(registry.relay_count(), 0);
         drop(sweeping);
     }
@@ -309,9 +320,9 @@ mod models {
             let heard = Arc::clone(&asked);
             let housekeeper = thread::spawn(move || heard.heed(Duration::MAX, crossing));
             let sleeper = housekeeper.thread().clone();
-            let (heard, line) = (Arc::clone(&asking), Arc::clone(&asked));
+            let (heard, waker) = (Arc::clone(&asking), Arc::clone(&asked));
             let ticker = thread::spawn(move || {
-                heard.heed(Duration::MAX, || line.ask(|| sleeper.unpark()));
+                heard.heed(Duration::MAX, || waker.ask(|| sleeper.unpark()));
             });
             asking.stop(|| ticker.thread().unpark());
             asked.stop(|| housekeeper.thread().unpark());

@@ -72,7 +72,7 @@ struct Shared {
 
 impl Registry {
     /// A registry with default settings: at most 1,000 relays, a TTL of 600 s,
-    /// ticks of 100 ms and a maintenance thread.
+    /// ticks of 100 ms and [threads](Maintenance::Thread) that keep it.
     ///
     /// # Panics
     ///
@@ -331,7 +331,8 @@ impl Registry {
     /// Whether a relay is live.
     ///
     /// Wait-free, linearizable; reads two cache lines and writes none. Expiry is
-    /// judged against the current tick.
+    /// judged against the current tick, for which it reads the [clock](crate::Clock)
+    /// with [`Maintenance::Manual`].
     #[inline]
     #[must_use]
     pub fn is_relay(&self, id: &NodeId) -> bool {
@@ -381,8 +382,8 @@ impl Registry {
     /// One housekeeping pass: raises the tick, removes what is due, sorts the
     /// relays by round-trip time if anything changed, reclaims memory.
     ///
-    /// Needed with [`Maintenance::Manual`] only, once a tick or as seldom as
-    /// stale order and memory are acceptable. Takes the housekeeping locks, so
+    /// Needed with [`Maintenance::Manual`] only, as seldom as stale order and memory
+    /// are acceptable: what has expired is handed out to nobody all the same. Takes the housekeeping locks, so
     /// passes run one after another; no other operation waits for them.
     pub fn maintain(&self) -> Maintained {
         self.core().maintain()
