@@ -120,8 +120,9 @@
 //! lock-free, allocates nothing and makes no system call of its own. Three things
 //! beneath it may, and are bounded: a thread's first call sets up its handles;
 //! every 128th call lends the epoch collector a hand with what departed, which
-//! frees and sometimes allocates a small node; and to renew reads the monotonic
-//! clock, which is no system call on common platforms. However much departed, the
+//! frees and sometimes allocates a small node; and to renew reads the [`Clock`] (with
+//! [`Maintenance::Manual`], so does every call), which by default is no system call on
+//! common platforms. However much departed, the
 //! collector's part is a few steps: the memory is given back by registrations, at
 //! most 64 records and announcements each, and by maintenance. New registrations and
 //! departures are lock-free as well, with one exception: a registration of a relay that
@@ -178,8 +179,9 @@
 //!   remembered of some 65,536 relays, and relays with leases until the last one ends.
 //! - Of relays that were never held, what the operator says is kept for 65,536. Nothing
 //!   outlives the registry.
-//! - Expiry is judged in [ticks](RegistryBuilder::tick), which only
-//!   housekeeping and registrations advance.
+//! - Expiry is judged in [ticks](RegistryBuilder::tick). With
+//!   [`Maintenance::Thread`] a thread advances the tick, and a relay is handed out for
+//!   up to a tick after its deadline, and for as long as that thread is not run.
 //! - A thread that stalls *inside* a call holds up the reuse of memory. When
 //!   that adds up to more than twice the relays that may be held, new ones are refused as
 //!   [`Backlogged`](RegisterError::Backlogged) until it goes on; look-ups and

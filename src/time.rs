@@ -1,42 +1,51 @@
 //! Clocks, and the coarse tick that expiry is judged by.
 //!
 //! A registry counts whole ticks since it was built. Its current tick is one
-//! atomic word that only rises: operations that change things read the clock
-//! and raise it, operations on the hot path only load it.
+//! atomic word that only rises. Registrations read the clock and raise it. All
+//! other calls load it where a thread raises it once a tick, and else read the
+//! clock as well.
+//!
+//! The clock is the embedder's code, which may take long, panic, or call the
+//! registry. So each call reads it before it pins the epoch or takes a lock.
+
+mod system;
+
+pub(crate) use system::MonotonicClock;
 
 use crate::relay::calendar_time;
 use crate::sync::{AtomicU64, Ordering, Padded};
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// A source of monotonic time.
 ///
-/// The registry reads it when something is registered or maintained, never
-/// when something is looked up. Readings that go backwards are ignored.
+/// Readings that go backwards are ignored.
 ///
-/// A clock that panics does so in the thread that called the registry, before
-/// anything has changed; the maintenance thread survives it and counts it in
+/// # When it is read
+///
+/// With [`Maintenance::Thread`](crate::Maintenance::Thread), a thread reads the
+/// clock once a tick, and so do registrations, bans, [`maintain`](crate::Registry::maintain)
+/// and what concerns [`dht`](crate::dht). No other call does.
+///
+/// With [`Maintenance::Manual`](crate::Maintenance::Manual), every call reads it
+/// that judges whether a relay is live, finds included. What such a call costs
+/// includes one reading.
+///
+/// # What it may do
+///
+/// The registry holds no lock and pins no epoch while it reads the clock. So a
+/// clock that takes long holds up its caller and no other call, in this registry
+/// or another one; and a clock may itself call the registry, as long as it does
+/// not do so without end.
+///
+/// What the clock does in a call is its caller's: a panic goes up to the thread
+/// that called the registry, before anything has changed. The thread that reads
+/// the clock survives a panic and counts it in
 /// [`Stats::maintenance_panics`](crate::Stats::maintenance_panics).
 pub trait Clock: Send + Sync + 'static {
     /// Time passed since an origin that is fixed for this clock.
     fn now(&self) -> Duration;
-}
-
-/// The operating system's monotonic clock.
-#[derive(Debug)]
-pub(crate) struct MonotonicClock(Instant);
-
-impl MonotonicClock {
-    pub(crate) fn new() -> Self {
-        Self(Instant::now())
-    }
-}
-
-impl Clock for MonotonicClock {
-    fn now(&self) -> Duration {
-        self.0.elapsed()
-    }
 }
 
 /// A clock that moves only when told to, for tests and simulations.
@@ -101,12 +110,20 @@ pub(crate) struct Timeline {
     tick_nanos: u64,
     /// 2^64 / `tick_nanos`, rounded down, or one less.
     ticks_per_64_bits: u64,
-    current: Padded<AtomicU64>,
+    current: Padded<Current>,
+}
+
+/// What nearly every call reads of the time.
+struct Current {
+    tick: AtomicU64,
+    /// Whether a thread raises the tick, so that calls need not do it.
+    is_kept: bool,
 }
 
 impl Timeline {
-    /// Starts at the clock's present reading; `tick` must not be zero.
-    pub(crate) fn new(clock: Box<dyn Clock>, tick: Duration) -> Self {
+    /// Starts at the clock's present reading; `tick` must not be zero. `is_kept`
+    /// says that a thread will [advance](Self::advance) it once a tick.
+    pub(crate) fn new(clock: Box<dyn Clock>, tick: Duration, is_kept: bool) -> Self {
         let tick_nanos = nanos(tick).max(1);
         Self {
             origin: clock.now(),
@@ -114,16 +131,31 @@ impl Timeline {
             wall_origin: SystemTime::now(),
             tick_nanos,
             ticks_per_64_bits: u64::MAX / tick_nanos,
-            current: Padded(AtomicU64::new(0)),
+            current: Padded(Current {
+                tick: AtomicU64::new(0),
+                is_kept,
+            }),
         }
     }
 
-    /// The current tick: one load.
+    /// The tick that a call goes by. To be asked for once, at the start of the call,
+    /// before it pins the epoch or takes a lock: it may read the clock.
+    ///
+    /// One load where a thread raises the tick.
+    #[inline]
+    pub(crate) fn present(&self) -> Tick {
+        match self.current.is_kept {
+            true => self.tick(),
+            false => self.advance().tick,
+        }
+    }
+
+    /// The current tick as it was last raised: one load.
     #[inline]
     pub(crate) fn tick(&self) -> Tick {
         // Acquire: whoever sees a tick also sees what was done before it was
         // raised, so a record found expired is expired for all that follows.
-        Tick(self.current.load(Ordering::Acquire))
+        Tick(self.current.tick.load(Ordering::Acquire))
     }
 
     /// Whole ticks in `nanos`, and the nanoseconds beyond them: a division, by
@@ -142,7 +174,8 @@ impl Timeline {
         }
     }
 
-    /// Reads the clock and raises the current tick to it.
+    /// Reads the clock and raises the current tick to it. Not to be called while
+    /// pinned or holding a lock: the clock is the embedder's.
     #[inline]
     pub(crate) fn advance(&self) -> Moment {
         let reading = nanos(self.clock.now().saturating_sub(self.origin));
@@ -152,6 +185,7 @@ impl Timeline {
             // AcqRel: see `tick`; on one word, so the tick only rises.
             tick = self
                 .current
+                .tick
                 .fetch_max(read_tick, Ordering::AcqRel)
                 .max(read_tick);
         }
@@ -226,10 +260,14 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
+    fn with(clock: impl Clock, tick: Duration) -> Timeline {
+        Timeline::new(Box::new(clock), tick, true)
+    }
+
     fn timeline(tick_millis: u64) -> (ManualClock, Timeline) {
         let clock = ManualClock::new();
         clock.advance(Duration::from_secs(1_000));
-        let timeline = Timeline::new(Box::new(clock.clone()), Duration::from_millis(tick_millis));
+        let timeline = with(clock.clone(), Duration::from_millis(tick_millis));
         (clock, timeline)
     }
 
@@ -241,6 +279,18 @@ mod tests {
         assert_eq!(timeline.tick(), Tick(0), "only advancing raises the tick");
         assert_eq!(timeline.advance().tick, Tick(2));
         assert_eq!(timeline.tick(), Tick(2));
+    }
+
+    #[test]
+    fn a_call_reads_the_clock_where_no_thread_does() {
+        for is_kept in [true, false] {
+            let clock = ManualClock::new();
+            let tick = Duration::from_millis(100);
+            let timeline = Timeline::new(Box::new(clock.clone()), tick, is_kept);
+            clock.advance(tick * 2);
+            let read = if is_kept { Tick(0) } else { Tick(2) };
+            assert_eq!((timeline.present(), timeline.tick()), (read, read));
+        }
     }
 
     #[test]
@@ -256,7 +306,7 @@ mod tests {
         #[test]
         fn ticks_are_counted_as_by_division(length in 1u64.., shift in 0u32..64, nanos: u64, near: u64) {
             let length = (length >> shift).max(1);
-            let timeline = Timeline::new(Box::new(ManualClock::new()), Duration::from_nanos(length));
+            let timeline = with(ManualClock::new(), Duration::from_nanos(length));
             let edge = near / length * length;
             for nanos in [nanos, edge, edge.wrapping_sub(1), edge.saturating_add(1), u64::MAX] {
                 proptest::prop_assert_eq!(timeline.whole_ticks(nanos), (nanos / length, nanos % length));
@@ -288,7 +338,7 @@ mod tests {
         }
         let clock: &'static Backwards = Box::leak(Box::new(Backwards(0.into())));
         READING.set(clock).ok();
-        let timeline = Timeline::new(Box::new(Shared), Duration::from_secs(1));
+        let timeline = with(Shared, Duration::from_secs(1));
         clock.0.store(10, Ordering::Relaxed);
         assert_eq!(timeline.advance().tick, Tick(10));
         clock.0.store(3, Ordering::Relaxed);

@@ -16,8 +16,7 @@ use relay_registry::{
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A registry without a maintenance thread, on a clock that stands, and what is
-/// in it.
+/// A registry on a clock that stands, and what is in it.
 pub struct Instance {
     pub registry: Registry,
     pub ids: Vec<NodeId>,
@@ -87,7 +86,7 @@ impl Recipe {
 
     pub fn build(&self, seed: u64) -> Instance {
         let mut rng = Rng::with_seed(seed);
-        let registry = standing_still(ManualClock::new(), self.relays)
+        let registry = standing_still(self.relays)
             .max_ejected(self.max_ejected)
             .build()
             .expect("valid settings");
@@ -143,24 +142,31 @@ impl RoundTrips {
     }
 }
 
-/// Room for so many, kept in order by whoever asks for it only, on a clock that
-/// stands.
+/// Room for so many, on a clock that stands.
 pub fn empty_registry(relays: usize) -> Registry {
-    empty_registry_on(ManualClock::new(), relays)
+    standing_still(relays).build().expect("valid settings")
 }
 
-/// The same, on a clock that somebody moves.
+/// Room for so many, kept in order by whoever asks for it only, on a clock that
+/// somebody may move. Every call reads that clock.
 pub fn empty_registry_on(clock: ManualClock, relays: usize) -> Registry {
-    standing_still(clock, relays)
-        .build()
-        .expect("valid settings")
-}
-
-fn standing_still(clock: ManualClock, relays: usize) -> RegistryBuilder {
     Registry::builder()
         .max_relays(relays)
         .maintenance(Maintenance::Manual)
         .clock(clock)
+        .build()
+        .expect("valid settings")
+}
+
+/// It has threads of its own, as by default, so that calls load the tick and do not
+/// read the clock. These threads do nothing but sort arrivals: a tick is a day.
+fn standing_still(relays: usize) -> RegistryBuilder {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    Registry::builder()
+        .max_relays(relays)
+        .tick(DAY)
+        .ttl(30 * DAY)
+        .clock(ManualClock::new())
 }
 
 pub fn endpoint() -> Endpoint {

@@ -1,5 +1,5 @@
 //! The machine's clock, which can hold up those who read it: a registry reads it
-//! in the middle of a registration, and at the start of a housekeeping pass.
+//! in a registration, and on the thread that raises its tick.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl HoldingClock {
         }
     }
 
-    /// Stops the maintenance thread at its next reading, or lets it go on.
+    /// Stops the thread that raises the tick at its next reading, or lets it go on.
     pub fn stop_housekeeping(&self, stops: bool) {
         self.housekeeping_stops.store(stops, Relaxed);
     }
@@ -47,7 +47,7 @@ impl Clock for HoldingClock {
         let stall = STALL.take();
         if !stall.is_zero() {
             thread::sleep(stall);
-        } else if self.housekeeping_stops.load(Relaxed) && is_maintenance_thread() {
+        } else if self.housekeeping_stops.load(Relaxed) && is_clock_thread() {
             while self.housekeeping_stops.load(Relaxed) {
                 thread::sleep(STEP);
             }
@@ -56,6 +56,6 @@ impl Clock for HoldingClock {
     }
 }
 
-fn is_maintenance_thread() -> bool {
-    thread::current().name() == Some("relay-registry")
+fn is_clock_thread() -> bool {
+    thread::current().name() == Some("relay-clock")
 }

@@ -21,17 +21,30 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Maintenance {
-    /// A thread named `relay-registry`, started by
-    /// [`build`](RegistryBuilder::build) and joined when the last handle is
-    /// dropped. It makes a pass every tick and spends at most an eighth of its
+    /// Two threads, started by [`build`](RegistryBuilder::build) and joined when
+    /// the last handle is dropped.
+    ///
+    /// `relay-clock` reads the [clock](Clock) once a tick, and does nothing else. So
+    /// a relay is handed out for at most a tick after its deadline, and for as long
+    /// as the system takes to run that thread, whatever the other one is at.
+    ///
+    /// `relay-registry` makes a pass every tick and spends at most an eighth of its
     /// time on sorting, so at hundreds of thousands of relays more than a tick
     /// passes before arrivals are sorted in and new positions count. Finds see
-    /// arrivals, loads and round trips at once all the same.
+    /// arrivals, loads and round trips at once all the same. While it sorts,
+    /// expired relays take up memory, but are handed out to nobody.
+    ///
+    /// After the machine was suspended, the clock is read within a tick of its
+    /// waking: most systems do not count the time asleep in a thread's pause, so
+    /// what was left of the pause is waited for.
     #[default]
     Thread,
-    /// The embedder, by calling [`Registry::maintain`]. Until it does, expired
-    /// relays are not handed out (their deadline is judged against the current
-    /// tick, which registrations raise, too), but take up memory.
+    /// The embedder, by calling [`Registry::maintain`].
+    ///
+    /// Each call that judges whether a relay is live reads the [clock](Clock)
+    /// itself, so expired relays are handed out to nobody, however seldom
+    /// `maintain` is called. Until then they take up memory, and relays are in the
+    /// order of the last call, or of the last registration that sorted them.
     Manual,
 }
 
@@ -90,8 +103,8 @@ impl RegistryBuilder {
 
     /// The unit in which expiry is judged: at least 1 ms, by default 100 ms.
     ///
-    /// A relay expires never early, and at most one tick late once the tick has
-    /// advanced.
+    /// A relay expires never early, and at most one tick late (and as much later as
+    /// the system takes to run the [thread](Maintenance::Thread) that reads the clock).
     pub fn tick(mut self, tick: Duration) -> Self {
         self.tick = tick;
         self
@@ -103,7 +116,19 @@ impl RegistryBuilder {
         self
     }
 
-    /// The source of time, by default the operating system's monotonic clock.
+    /// The source of time, by default a monotonic clock of the operating system,
+    /// one that goes on while the machine is suspended where there is one. So what
+    /// was registered before a long sleep has expired after it.
+    ///
+    /// | system | default clock | goes on while suspended |
+    /// |---|---|---|
+    /// | Linux, Android | `CLOCK_BOOTTIME` | yes |
+    /// | macOS, iOS and the like | `CLOCK_MONOTONIC_RAW` | yes |
+    /// | Windows | that of [`Instant`](std::time::Instant) | yes |
+    /// | others, or where the above can't be read | that of [`Instant`](std::time::Instant) | as the system decides |
+    ///
+    /// To read it costs what [`Instant::now`](std::time::Instant::now) does: on
+    /// common platforms, no system call.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Box::new(clock);
         self
@@ -208,7 +233,7 @@ impl RegistryBuilder {
 
     /// What the handles will share; whoever answers the bell may have it learn.
     fn core(self, settings: Settings, bell: Option<Arc<Bell>>) -> Result<Core, BuildError> {
-        let timeline = Timeline::new(self.clock, self.tick);
+        let timeline = Timeline::new(self.clock, self.tick, settings.has_keeper);
         let terms = Terms {
             assumed_micros: settings.assumed_rtt_micros,
             tick_nanos: timeline.tick_nanos(),

@@ -103,6 +103,14 @@ impl Core {
         }
     }
 
+    /// The tick that a call goes by. Each public call asks for it once, before it
+    /// pins the epoch or takes a lock, and passes it on: this may read the clock, which
+    /// is the embedder's code.
+    #[inline]
+    pub(super) fn present(&self) -> Tick {
+        self.timeline.present()
+    }
+
     /// The order in which searches go through the relays.
     pub(super) fn publication(&self) -> &Publication {
         self.table.publication()
@@ -135,41 +143,44 @@ impl Core {
         self.swept.fetch_max(tick.0, Ordering::Release);
     }
 
-    /// The record of `id`, if it is live now, and its lifecycle word.
+    /// The record of `id`, if it is live at `now`, and its lifecycle word.
     #[inline]
     pub(super) fn find_live<'g>(
         &'g self,
         id: &NodeId,
+        now: Tick,
         guard: &'g Guard,
     ) -> Option<(RecordRef<'g>, Lifecycle)> {
         let record = self.table.find(id, guard)?;
         let word = record.lifecycle();
-        word.is_live_at(self.timeline.tick())
-            .then_some((record, word))
+        word.is_live_at(now).then_some((record, word))
     }
 
-    /// Whether a relay is live now.
+    /// Whether a relay is live at `now`.
     #[inline]
-    pub(super) fn is_live(&self, id: &NodeId) -> bool {
-        let is_live = |word: Lifecycle| word.is_live_at(self.timeline.tick());
-        self.table.holds(id, is_live)
+    pub(super) fn is_live(&self, id: &NodeId, now: Tick) -> bool {
+        self.table.holds(id, |word| word.is_live_at(now))
     }
 
-    /// Does something with the record of `id`; false if it is not live.
+    /// Does something with the record of `id`; false if it is not live at `now`.
     #[inline]
-    pub(super) fn with_live(&self, id: &NodeId, act: impl FnOnce(RecordRef<'_>)) -> bool {
+    pub(super) fn with_live(
+        &self,
+        id: &NodeId,
+        now: Tick,
+        act: impl FnOnce(RecordRef<'_>),
+    ) -> bool {
         let guard = epoch::pin();
-        self.find_live(id, &guard)
+        self.find_live(id, now, &guard)
             .map(|(record, _)| act(record))
             .is_some()
     }
 
-    /// Visits every record that is live throughout the visit, and none that
-    /// never was, without staying pinned for long.
-    pub(super) fn for_each_live(&self, mut visit: impl FnMut(RecordRef<'_>, Lifecycle)) {
-        let tick = self.timeline.tick();
+    /// Visits every record that is live at `now` and throughout the visit, and none
+    /// that never was, without staying pinned for long.
+    pub(super) fn for_each_live(&self, now: Tick, mut visit: impl FnMut(RecordRef<'_>, Lifecycle)) {
         self.for_each_known(|record, word| {
-            if word.is_live_at(tick) {
+            if word.is_live_at(now) {
                 visit(record, word);
             }
         });
@@ -188,43 +199,44 @@ impl Core {
         }
     }
 
-    /// Live relays.
-    pub(super) fn relay_count(&self) -> usize {
-        let swept = self.swept() >= self.timeline.tick();
+    /// How many relays are live at `now`.
+    pub(super) fn relay_count(&self, now: Tick) -> usize {
+        let swept = self.swept() >= now;
         if let Some(count) = swept.then(|| self.table.count(&epoch::pin())).flatten() {
             return count;
         }
         // Some that are counted may be due or departing: look at each.
         let before = self.publication().progress();
         let mut count = 0;
-        self.for_each_live(|_, _| count += 1);
+        self.for_each_live(now, |_, _| count += 1);
         if self.publication().progress() == before {
             return count;
         }
-        self.relays().len().min(self.table.max_relays())
+        self.relays(now).len().min(self.table.max_relays())
     }
 
-    pub(super) fn relays(&self) -> Vec<RelayInfo> {
+    pub(super) fn relays(&self, now: Tick) -> Vec<RelayInfo> {
         let before = self.publication().progress();
         let mut relays = Vec::with_capacity(self.table.estimate());
-        self.for_each_live(|record, word| relays.push(self.describe(&record, word)));
+        let mut list = |record: RecordRef<'_>, word| relays.push(self.describe(&record, word, now));
+        self.for_each_live(now, &mut list);
         if self.publication().progress() != before {
             keep_latest_of_each_id(&mut relays);
         }
         relays
     }
 
-    /// A copy of what `word`, read from the record, and the record say.
+    /// A copy of what `word`, read from the record, and the record say at `now`.
     #[inline(always)]
-    pub(super) fn describe(&self, record: &RecordRef<'_>, word: Lifecycle) -> RelayInfo {
-        self.describe_as(record, word, record.circuit(), false)
+    pub(super) fn describe(&self, record: &RecordRef<'_>, word: Lifecycle, now: Tick) -> RelayInfo {
+        self.describe_as(record, word, record.circuit(), false, now)
     }
 
     #[inline(always)]
-    pub(super) fn describe_candidate(&self, candidate: &Candidate<'_>) -> RelayInfo {
+    pub(super) fn describe_candidate(&self, candidate: &Candidate<'_>, now: Tick) -> RelayInfo {
         let (record, circuit) = (&candidate.record, candidate.circuit);
         let is_last_resort = candidate.is_last_resort;
-        self.describe_as(record, candidate.worth.word, circuit, is_last_resort)
+        self.describe_as(record, candidate.worth.word, circuit, is_last_resort, now)
     }
 
     /// Inlined, so that it is written where the caller wants it.
@@ -235,11 +247,11 @@ impl Core {
         word: Lifecycle,
         circuit: Circuit,
         last_resort: bool,
+        now: Tick,
     ) -> RelayInfo {
         let announcement = record.announcement(word);
         let load = record.load();
-        let tick = self.timeline.tick();
-        let elapsed_nanos = self.timeline.nanos_of(tick);
+        let elapsed_nanos = self.timeline.nanos_of(now);
         let measurement = record.measurement(elapsed_nanos);
         RelayInfo {
             node_id: record.identity(),
@@ -253,8 +265,8 @@ impl Core {
             expires_at: self.timeline.nanos_of(word.deadline()),
             nat: announcement.nat,
             draining: load.is_draining(),
-            banned: circuit.is_banned(tick),
-            circuit: circuit.public_state(tick),
+            banned: circuit.is_banned(now),
+            circuit: circuit.public_state(now),
             last_resort,
         }
     }

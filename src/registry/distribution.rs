@@ -111,8 +111,9 @@ impl Core {
     /// What is to be published of a local relay. One to which nobody is sent, because
     /// it drains or is banned here, is published as full.
     fn announced(&self, id: &NodeId) -> Option<LocalRelay> {
+        let now = self.timeline.tick();
         let guard = epoch::pin();
-        let (record, word) = self.find_live(id, &guard)?;
+        let (record, word) = self.find_live(id, now, &guard)?;
         if is_learned(&record, word) {
             return None;
         }
@@ -138,8 +139,9 @@ impl Core {
     }
 
     pub(super) fn is_held(&self, id: &NodeId, origin: Origin) -> bool {
+        let now = self.timeline.tick();
         let guard = epoch::pin();
-        self.find_live(id, &guard)
+        self.find_live(id, now, &guard)
             .is_some_and(|(record, word)| record.announcement(word).origin == origin)
     }
 }
@@ -150,6 +152,8 @@ fn is_learned(record: &RecordRef<'_>, word: Lifecycle) -> bool {
     word.is_live() && record.announcement(word).origin == Origin::Learned
 }
 
+/// But for `now`, nothing here reads the clock: the distribution holds a lock while it
+/// asks, and has read the clock before.
 impl Ground for Core {
     fn now(&self) -> Duration {
         Duration::from_nanos(self.timeline.advance().nanos)
@@ -202,17 +206,19 @@ impl Ground for Core {
     }
 
     fn measured(&self, id: &NodeId, rtt: Duration) {
-        self.record_rtt(id, rtt);
-        self.report_success(id);
+        let now = self.timeline.tick();
+        self.record_rtt(id, rtt, now);
+        self.report_success(id, now);
     }
 
     fn failed(&self, id: &NodeId) {
-        self.report_failure(id, Failure::TimedOut);
+        self.report_failure(id, Failure::TimedOut, self.timeline.tick());
     }
 
     fn leave(&self, id: &NodeId) -> bool {
+        let now = self.timeline.tick();
         let guard = epoch::pin();
-        let found = self.find_live(id, &guard);
+        let found = self.find_live(id, now, &guard);
         found.is_some_and(|(record, _)| self.remove_learned(record))
     }
 
@@ -273,10 +279,10 @@ mod tests {
         let core = registry.core();
         assert_eq!(learn(&registry, 1), Entry::Entered);
         let guard = epoch::pin();
-        let (record, _) = core.find_live(&id(1), &guard).unwrap();
+        let (record, _) = core.find_live(&id(1), core.present(), &guard).unwrap();
         let lease = registry.lease(&id(1)).unwrap();
         registry.register(id(1), endpoint()).unwrap();
-        let (again, _) = core.find_live(&id(1), &guard).unwrap();
+        let (again, _) = core.find_live(&id(1), core.present(), &guard).unwrap();
         assert_eq!(record.index(), again.index(), "its leases go with it");
         assert!(!core.remove_learned(record));
         assert!(core.victim_among(0..core.table.reach(), &guard).is_none());

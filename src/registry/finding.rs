@@ -8,6 +8,7 @@ use crate::relay::{NodeId, RelayInfo};
 use crate::select::{Candidate, Criteria, Explanation, FindOptions, Look, Reach, Search, Views};
 use crate::snapshot::Snapshot;
 use crate::sync::epoch::{self, Guard};
+use crate::time::Tick;
 
 impl Core {
     pub(super) fn find_relay(
@@ -15,10 +16,11 @@ impl Core {
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<RelayInfo, FindError> {
+        let now = self.present();
         let (guard, snapshot) = (epoch::pin(), self.publication().load());
-        match self.quick(target, options, &snapshot, &guard) {
-            Some(best) => Ok(self.describe_candidate(&best)),
-            None => self.find_carefully(target, options, &snapshot, &guard),
+        match self.quick(target, options, now, &snapshot, &guard) {
+            Some(best) => Ok(self.describe_candidate(&best, now)),
+            None => self.find_carefully(target, options, now, &snapshot, &guard),
         }
     }
 
@@ -27,24 +29,32 @@ impl Core {
         &self,
         target: &NodeId,
         options: &FindOptions,
+        now: Tick,
         snapshot: &Snapshot,
         guard: &Guard,
     ) -> Result<RelayInfo, FindError> {
-        self.search(target, options, snapshot, guard, |search| {
-            match search.best() {
-                Some(best) => Ok(self.describe_candidate(&best)),
+        self.search(
+            target,
+            options,
+            now,
+            snapshot,
+            guard,
+            |search| match search.best() {
+                Some(best) => Ok(self.describe_candidate(&best, now)),
                 None => Err(self.none_available(search)),
-            }
-        })
+            },
+        )
     }
 
     pub(super) fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
-        let describe = |candidate: &Candidate<'_>| self.describe_candidate(candidate);
+        let now = self.present();
+        let describe = |candidate: &Candidate<'_>| self.describe_candidate(candidate, now);
         let (guard, snapshot) = (epoch::pin(), self.publication().load());
-        let found: Vec<RelayInfo> = self.search(target, options, &snapshot, &guard, |search| {
-            let best = search.best_of(options.max_results);
-            best.iter().map(describe).collect()
-        });
+        let found: Vec<RelayInfo> =
+            self.search(target, options, now, &snapshot, &guard, |search| {
+                let best = search.best_of(options.max_results);
+                best.iter().map(describe).collect()
+            });
         if found.is_empty() {
             self.note_miss();
         }
@@ -56,15 +66,16 @@ impl Core {
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<Lease, FindError> {
+        let now = self.present();
         let (guard, snapshot) = (epoch::pin(), self.publication().load());
-        let best = self.quick(target, options, &snapshot, &guard);
+        let best = self.quick(target, options, now, &snapshot, &guard);
         let taken = best.and_then(|best| Some((best, best.record.lease(Some(&snapshot)).ok()?)));
         match taken {
             Some((best, (unit, word))) => {
-                let relay = self.describe_candidate(&best.judged_by(word));
+                let relay = self.describe_candidate(&best.judged_by(word), now);
                 Ok(Lease::new(relay, unit))
             }
-            None => self.reserve_carefully(target, options, &snapshot, &guard),
+            None => self.reserve_carefully(target, options, now, &snapshot, &guard),
         }
     }
 
@@ -73,29 +84,36 @@ impl Core {
         &self,
         target: &NodeId,
         options: &FindOptions,
+        now: Tick,
         snapshot: &Snapshot,
         guard: &Guard,
     ) -> Result<Lease, FindError> {
-        self.search(target, options, snapshot, guard, |search| {
-            match search.lease() {
+        self.search(
+            target,
+            options,
+            now,
+            snapshot,
+            guard,
+            |search| match search.lease() {
                 Some((candidate, unit)) => {
-                    Ok(Lease::new(self.describe_candidate(&candidate), unit))
+                    Ok(Lease::new(self.describe_candidate(&candidate, now), unit))
                 }
                 None => Err(self.none_available(search)),
-            }
-        })
+            },
+        )
     }
 
     pub(super) fn lease(&self, relay: &NodeId) -> Result<Lease, LeaseError> {
+        let now = self.present();
         let guard = epoch::pin();
         let (record, _) = self
-            .find_live(relay, &guard)
+            .find_live(relay, now, &guard)
             .ok_or(LeaseError::UnknownRelay)?;
-        if record.circuit().is_banned(self.timeline.tick()) {
+        if record.circuit().is_banned(now) {
             return Err(LeaseError::Banned);
         }
         match record.lease(None) {
-            Ok((unit, word)) => Ok(Lease::new(self.describe(&record, word), unit)),
+            Ok((unit, word)) => Ok(Lease::new(self.describe(&record, word, now), unit)),
             Err((Refusal::Closed, _)) => Err(LeaseError::UnknownRelay),
             Err((Refusal::Draining, _)) => Err(LeaseError::Draining),
             Err((Refusal::Full, word)) => Err(LeaseError::Full {
@@ -110,13 +128,14 @@ impl Core {
         &'g self,
         target: &NodeId,
         options: &FindOptions,
+        now: Tick,
         snapshot: &Snapshot,
         guard: &'g Guard,
     ) -> Option<Candidate<'g>> {
         if !options.is_plain() {
             return None;
         }
-        let criteria = self.criteria(target, options, None);
+        let criteria = self.criteria(target, options, now, None);
         Search::quick(&self.table, &criteria, snapshot, guard)
     }
 
@@ -125,6 +144,7 @@ impl Core {
         &'a self,
         target: &'a NodeId,
         options: &'a FindOptions,
+        now: Tick,
         views: Option<&'a Views<'a>>,
     ) -> Criteria<'a> {
         Criteria {
@@ -132,7 +152,7 @@ impl Core {
             local: self.settings.local_id.as_ref(),
             options,
             views,
-            tick: self.timeline.tick(),
+            tick: now,
             assumed_rtt_micros: self.settings.assumed_rtt_micros,
         }
     }
@@ -142,12 +162,13 @@ impl Core {
         &self,
         target: &NodeId,
         options: &FindOptions,
+        now: Tick,
         snapshot: &Snapshot,
         guard: &Guard,
         act: impl FnOnce(&Search<'_>) -> R,
     ) -> R {
         let with = |views: Option<&Views<'_>>| {
-            let criteria = self.criteria(target, options, views);
+            let criteria = self.criteria(target, options, now, views);
             act(&Search {
                 look: Look {
                     table: &self.table,
@@ -175,8 +196,9 @@ impl Core {
     }
 
     pub(super) fn explain(&self, target: &NodeId, options: &FindOptions) -> Explanation {
+        let now = self.present();
         let (guard, snapshot) = (epoch::pin(), self.publication().load());
         let explain = |search: &Search<'_>| search.explain(options.max_results);
-        self.search(target, options, &snapshot, &guard, explain)
+        self.search(target, options, now, &snapshot, &guard, explain)
     }
 }

@@ -139,7 +139,7 @@ impl Core {
 
     pub(super) fn relay_coordinate(&self, relay: &NodeId) -> Option<Coordinate> {
         self.geography.take_into_use();
-        if !self.is_live(relay) {
+        if !self.is_live(relay, self.present()) {
             return None;
         }
         let atlas = self.geography.atlas.lock();
@@ -151,9 +151,10 @@ impl Core {
         let Some(coordinate) = &view.coordinate else {
             return 0;
         };
+        let now = self.present();
         let mut atlas = self.geography.atlas.lock();
         let others = view.pairs().filter(|(relay, _)| *relay != peer);
-        let held = others.filter(|(relay, _)| self.is_live(relay));
+        let held = others.filter(|(relay, _)| self.is_live(relay, now));
         let taken_in = held
             .filter(|(relay, micros)| atlas.learn(relay, coordinate, *micros).is_ok())
             .count();

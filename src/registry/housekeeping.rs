@@ -1,7 +1,8 @@
 //! What keeps a registry in order: expiry, sorting, reclamation.
 //!
 //! The maintenance thread and [`Registry::maintain`](crate::Registry::maintain)
-//! run the same pass. Registrants do parts of it when there is nobody else to:
+//! make the same pass; [`maintain`](crate::Registry::maintain) reads the clock
+//! first, which another thread does for the maintenance thread. Registrants do parts of it when there is nobody else to:
 //! they sweep a full table, and merge arrivals that grow out of proportion.
 
 use crate::record::{Lifecycle, State};
@@ -43,13 +44,18 @@ const SORTING_SHARE: u32 = 8;
 const LONGEST_REST: Duration = Duration::from_secs(2);
 
 impl Core {
-    /// One housekeeping pass.
-    pub(super) fn maintain(&self, sorting: Sorting) -> Maintained {
+    /// One housekeeping pass by whoever raises the tick as well.
+    pub(super) fn maintain(&self) -> Maintained {
         let now = self.timeline.advance();
-        let expired = self.sweep(&mut self.wheel.lock(), now.tick);
+        self.keep_house(now.tick, Sorting::Eager)
+    }
+
+    /// One housekeeping pass, which does not read the clock.
+    pub(super) fn keep_house(&self, now: Tick, sorting: Sorting) -> Maintained {
+        let expired = self.sweep(&mut self.wheel.lock(), now);
         // All of them, so that few are left for finds to do it.
         self.table
-            .wake_due(&self.publication().load(), now.tick, usize::MAX);
+            .wake_due(&self.publication().load(), now, usize::MAX);
         let is_time = sorting == Sorting::Eager
             || self.last_sort.may_sort_again()
             || self.backlog() == Backlog::Overdue;
@@ -222,6 +228,7 @@ impl Core {
     }
 
     pub(super) fn stats(&self) -> Stats {
+        let now = self.present();
         let totals = self.counters.totals();
         let snapshot = self.publication().load();
         let sorted_at = Duration::from_nanos(self.last_sort.elapsed_nanos());
@@ -231,7 +238,7 @@ impl Core {
             unregistrations: totals.unregistrations,
             expirations: totals.expirations,
             refused: totals.refused,
-            relays: self.relay_count(),
+            relays: self.relay_count(now),
             remembered: self.table.remembered(),
             leases: self.table.leases(),
             awaiting_reclamation: self.table.awaiting_reclamation(),
@@ -289,5 +296,80 @@ impl LastSort {
         self.departures.store(departures, Ordering::Relaxed);
         self.elapsed_nanos.store(elapsed_nanos, Ordering::Relaxed);
         self.next_at.store(nanos(next_at), Ordering::Relaxed);
+    }
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use crate::registry::{Maintenance, Registry};
+    use crate::relay::{NodeId, RegisterOptions};
+    use crate::sync::epoch;
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    const RELAYS: u32 = 2_000;
+    /// The most that one call may give back.
+    const PIECE: usize = 64;
+
+    fn id(n: u32) -> NodeId {
+        NodeId::from_bytes(&n.to_be_bytes()).unwrap()
+    }
+
+    /// Runs `act` while another thread is stalled in the middle of a call.
+    fn beside_a_stalled_thread(act: impl FnOnce()) {
+        let (stalls, is_stalled) = channel();
+        let (release, is_released) = channel::<()>();
+        let stalled = thread::spawn(move || {
+            let _guard = epoch::pin();
+            stalls.send(()).unwrap();
+            let _ = is_released.recv(); // an error, once the other end is dropped
+        });
+        is_stalled.recv().unwrap();
+        act();
+        drop(release);
+        stalled.join().unwrap();
+    }
+
+    /// However many relays left meanwhile: no find pays for their memory, and any other
+    /// call for a piece of it.
+    #[test]
+    fn once_a_stalled_thread_goes_on_no_call_pays_for_more_than_a_piece() {
+        let registry = Registry::builder()
+            .max_relays(RELAYS as usize)
+            .maintenance(Maintenance::Manual)
+            .build()
+            .unwrap();
+        let label: Arc<str> = Arc::from("a domain");
+        let endpoint = SocketAddr::from(([192, 0, 2, 1], 4433));
+        let options = RegisterOptions::new().failure_domain(Arc::clone(&label));
+        let others = 2;
+        beside_a_stalled_thread(|| {
+            for n in 1..RELAYS {
+                registry.register_with(id(n), endpoint, &options).unwrap();
+            }
+            registry.register(id(0), endpoint).unwrap();
+            (1..RELAYS).for_each(|n| assert!(registry.unregister(&id(n))));
+            registry.maintain();
+            assert_eq!(Arc::strong_count(&label), RELAYS as usize - 1 + others);
+        });
+        let held = || Arc::strong_count(&label);
+        for n in 1..RELAYS {
+            if n % 100 == 0 {
+                // Begins a round with what is left, unless one is under way.
+                registry.unregister(&id(n - 1));
+            }
+            let before = held();
+            assert!(registry.find_relay(&id(RELAYS)).is_ok());
+            assert_eq!(held(), before, "by a find");
+            registry.register(id(n), endpoint).unwrap();
+            assert!(
+                before - held() <= PIECE,
+                "{} by a registration",
+                before - held()
+            );
+        }
+        assert!(held() < RELAYS as usize / 2, "given back as relays come");
     }
 }

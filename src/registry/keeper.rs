@@ -1,7 +1,11 @@
-//! The maintenance thread.
+//! The threads that keep a registry by themselves.
 //!
-//! It holds what the handles share, but no handle: the last handle that is
-//! dropped stops and joins it.
+//! One reads the clock and raises the tick, and does nothing else. So relays are
+//! handed out to nobody a tick after their deadline at the latest, however long
+//! anything else takes. The other does the housekeeping.
+//!
+//! Both hold what the handles share, but no handle: the last handle that is
+//! dropped stops and joins them.
 
 use crate::registry::core::Core;
 use crate::registry::housekeeping::Sorting;
@@ -10,17 +14,31 @@ use crate::sync::{Arc, AtomicBool, Ordering, park_timeout};
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
-/// A running maintenance thread; dropping this ends it.
+/// The running threads; dropping this ends them.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    signals: Arc<Signals>,
-    thread: Option<JoinHandle<()>>,
+    ticker: Worker,
+    housekeeper: Worker,
 }
 
-/// What the handles tell the thread.
+/// A thread that makes one pass after another; dropping this ends it.
+#[derive(Debug)]
+struct Worker {
+    waker: Waker,
+    handle: Option<JoinHandle<()>>,
+}
+
+/// Wakes such a thread, or ends it, from another one.
+#[derive(Clone, Debug)]
+struct Waker {
+    signals: Arc<Signals>,
+    thread: Thread,
+}
+
+/// What other threads tell it.
 #[derive(Debug, Default)]
 struct Signals {
     stop: AtomicBool,
@@ -53,44 +71,106 @@ impl Signals {
             // wake us again.
             self.woken.swap(false, Ordering::Acquire);
             pass();
+            // The pause may leave out the time that the machine was suspended, but
+            // no more than a whole pause is left of it afterwards.
             park_timeout(pause);
         }
     }
 }
 
 impl Keeper {
-    /// Starts the thread, which makes a pass at least once a tick.
+    /// Starts the threads. The tick is raised, and a pass made, once a tick.
     pub(super) fn start(core: Arc<Core>) -> io::Result<Self> {
-        let signals = Arc::new(Signals::default());
-        let heard = Arc::clone(&signals);
-        let thread = thread::Builder::new()
-            .name("relay-registry".into())
-            .spawn(move || heard.heed(core.settings.tick, || make_a_pass(&core)))?;
+        let tick = core.settings.tick;
+        let house = Arc::clone(&core);
+        // It is asked for a pass once a tick, unless the clock hangs or panics.
+        let pause = tick.saturating_mul(2);
+        let housekeeper = Worker::start("relay-registry", pause, move || keep_house(&house))?;
+        let waker = housekeeper.waker.clone();
+        let ticker = Worker::start("relay-clock", tick, move || {
+            if raise_tick(&core) {
+                waker.ask();
+            }
+        })?;
         Ok(Self {
-            signals,
-            thread: Some(thread),
+            ticker,
+            housekeeper,
         })
     }
 
     /// Has the next pass made now, unless that was asked already; lock-free.
     pub(super) fn wake(&self) {
-        self.signals.ask(|| self.unpark());
+        self.housekeeper.waker.ask();
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // Both, before either is waited for.
+        self.ticker.waker.stop();
+        self.housekeeper.waker.stop();
+    }
+}
+
+impl Waker {
+    fn ask(&self) {
+        self.signals.ask(|| self.thread.unpark());
     }
 
-    fn unpark(&self) {
-        if let Some(thread) = &self.thread {
-            thread.thread().unpark();
+    fn stop(&self) {
+        self.signals.stop(|| self.thread.unpark());
+    }
+}
+
+impl Worker {
+    fn start(name: &str, pause: Duration, pass: impl FnMut() + Send + 'static) -> io::Result<Self> {
+        let signals = Arc::new(Signals::default());
+        let heard = Arc::clone(&signals);
+        let handle = thread::Builder::new()
+            .name(name.into())
+            .spawn(move || heard.heed(pause, pass))?;
+        let thread = handle.thread().clone();
+        Ok(Self {
+            waker: Waker { signals, thread },
+            handle: Some(handle),
+        })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.waker.stop();
+        let others = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
+        if let Some(thread) = self.handle.take().filter(others) {
+            // A panic of its own was counted, and is nothing to pass on here.
+            let _ = thread.join();
         }
     }
 }
 
-fn make_a_pass(core: &Core) {
-    // The clock is the embedder's and may panic; it is read before anything
-    // changes, so the next pass goes on from a sound state.
-    let pass = catch_unwind(AssertUnwindSafe(|| core.maintain(Sorting::Paced)));
-    if let Err(payload) = pass {
-        add_one(&core.counters.panics);
-        let_go(payload);
+/// Raises the tick; whether the clock could be read.
+fn raise_tick(core: &Core) -> bool {
+    survives(core, || {
+        core.timeline.advance();
+    })
+}
+
+fn keep_house(core: &Core) {
+    survives(core, || {
+        core.keep_house(core.timeline.tick(), Sorting::Paced);
+    });
+}
+
+/// Whether a pass ended without a panic, such as the embedder's clock may cause. It
+/// is read before anything changes, so the next pass goes on from a sound state.
+fn survives(core: &Core, pass: impl FnOnce()) -> bool {
+    match catch_unwind(AssertUnwindSafe(pass)) {
+        Ok(()) => true,
+        Err(payload) => {
+            add_one(&core.counters.panics);
+            let_go(payload);
+            false
+        }
     }
 }
 
@@ -102,20 +182,82 @@ fn let_go(payload: Box<dyn Any + Send>) {
     }
 }
 
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.signals.stop(|| self.unpark());
-        let others = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
-        if let Some(thread) = self.thread.take().filter(others) {
-            // A panic of its own was counted, and is nothing to pass on here.
-            let _ = thread.join();
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use crate::registry::Registry;
+    use crate::relay::NodeId;
+    use crate::time::ManualClock;
+    use std::net::SocketAddr;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    const TTL: Duration = Duration::from_secs(5);
+
+    fn relay() -> NodeId {
+        NodeId::from([1; 32])
+    }
+
+    /// A registry kept by its threads, with a relay in it.
+    fn registry() -> (Registry, ManualClock) {
+        let clock = ManualClock::new();
+        let registry = Registry::builder()
+            .tick(Duration::from_millis(1))
+            .ttl(TTL)
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        let endpoint = SocketAddr::from(([192, 0, 2, 1], 4433));
+        registry.register(relay(), endpoint).unwrap();
+        (registry, clock)
+    }
+
+    /// Moves the clock on to the deadline of the relay, in steps: a thread that raised the
+    /// tick at one step and waits for something then raises it at no later one.
+    #[track_caller]
+    fn pass_the_deadline(registry: &Registry, clock: &ManualClock) {
+        const STEPS: u32 = 50;
+        let timeline = &registry.core().timeline;
+        let patience = Instant::now() + Duration::from_secs(30);
+        for _ in 0..STEPS {
+            let before = timeline.tick();
+            clock.advance(TTL / STEPS);
+            while timeline.tick() == before {
+                assert!(Instant::now() < patience, "the tick was not raised");
+                thread::yield_now();
+            }
         }
+    }
+
+    /// The right to sort is held for as long as a sort of any size would hold it, and
+    /// there is something to sort.
+    #[test]
+    fn the_tick_is_raised_while_relays_are_sorted() {
+        let (registry, clock) = registry();
+        let sorting = registry.core().publication().merger();
+        let other = NodeId::from([2; 32]);
+        let endpoint = SocketAddr::from(([192, 0, 2, 2], 4433));
+        registry.register(other, endpoint).unwrap();
+        pass_the_deadline(&registry, &clock);
+        assert!(!registry.is_relay(&relay()));
+        assert!(registry.find_relay(&NodeId::from([9; 32])).is_err());
+        drop(sorting);
+    }
+
+    /// The wheel is held for as long as any number of relays would take to expire.
+    #[test]
+    fn the_tick_is_raised_while_relays_are_swept() {
+        let (registry, clock) = registry();
+        let sweeping = registry.core().wheel.lock();
+        pass_the_deadline(&registry, &clock);
+        assert!(!registry.is_relay(&relay()));
+        assert_eq!(registry.relay_count(), 0);
+        drop(sweeping);
     }
 }
 
 #[cfg(all(test, relay_loom))]
 mod models {
-    //! Models of the thread's life: parked is parked there, so that whatever is
+    //! Models of a thread's life: parked is parked there, so that whatever is
     //! not heard of at once is never heard of.
 
     use super::Signals;
@@ -166,6 +308,26 @@ mod models {
                 signals.ask(|| keeper.thread().unpark());
             }
             keeper.join().unwrap();
+        });
+    }
+
+    /// One thread asks another for passes until both are told to end, as the last
+    /// handle does: both end, whatever they are at.
+    #[test]
+    fn a_thread_that_asks_another_for_passes_ends_with_it() {
+        check(2, || {
+            let (asking, asked) = (Arc::new(Signals::default()), Arc::new(Signals::default()));
+            let heard = Arc::clone(&asked);
+            let housekeeper = thread::spawn(move || heard.heed(Duration::MAX, crossing));
+            let sleeper = housekeeper.thread().clone();
+            let (heard, waker) = (Arc::clone(&asking), Arc::clone(&asked));
+            let ticker = thread::spawn(move || {
+                heard.heed(Duration::MAX, || waker.ask(|| sleeper.unpark()));
+            });
+            asking.stop(|| ticker.thread().unpark());
+            asked.stop(|| housekeeper.thread().unpark());
+            ticker.join().unwrap();
+            housekeeper.join().unwrap();
         });
     }
 }

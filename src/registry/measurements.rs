@@ -5,13 +5,14 @@ use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::rtt::sane_micros;
 use crate::table::RecordRef;
+use crate::time::Tick;
 use std::time::Duration;
 
 impl Core {
-    pub(super) fn record_rtt(&self, relay: &NodeId, rtt: Duration) -> bool {
+    pub(super) fn record_rtt(&self, relay: &NodeId, rtt: Duration, now: Tick) -> bool {
         sane_micros(rtt).is_some_and(|micros| {
-            self.with_live(relay, |record| {
-                let settled = record.record_rtt(self.timeline.elapsed_nanos(), micros);
+            self.with_live(relay, now, |record| {
+                let settled = record.record_rtt(self.timeline.nanos_of(now), micros);
                 self.await_lapse(&record, settled);
                 self.geography.probed(record.handle(), micros);
             })
@@ -25,9 +26,10 @@ impl Core {
     }
 
     pub(super) fn forget_rtt(&self, relay: &NodeId) -> bool {
+        let now = self.present();
         let mut forgotten = None;
-        let is_known = self.with_live(relay, |record| {
-            self.forget_rtt_of(&record);
+        let is_known = self.with_live(relay, now, |record| {
+            self.forget_rtt_of(&record, now);
             forgotten = Some(record.handle());
         });
         // Without a pin: this waits for another thread.
@@ -36,12 +38,13 @@ impl Core {
     }
 
     pub(super) fn forget_rtts(&self) {
-        self.for_each_live(|record, _| self.forget_rtt_of(&record));
+        let now = self.present();
+        self.for_each_live(now, |record, _| self.forget_rtt_of(&record, now));
         self.probes.forget_all();
     }
 
-    fn forget_rtt_of(&self, record: &RecordRef<'_>) {
-        let settled = record.forget_rtt(self.timeline.elapsed_nanos());
+    fn forget_rtt_of(&self, record: &RecordRef<'_>, now: Tick) {
+        let settled = record.forget_rtt(self.timeline.nanos_of(now));
         self.await_lapse(record, settled);
     }
 

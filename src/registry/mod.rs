@@ -34,7 +34,6 @@ use crate::relay::{Endpoint, NodeId, RegisterOptions, RelayInfo};
 use crate::select::{Explanation, FindOptions};
 use crate::sync::{Arc, epoch};
 use core::Core;
-use housekeeping::Sorting;
 use keeper::Keeper;
 use std::fmt;
 use std::io;
@@ -76,7 +75,7 @@ struct Shared {
 
 impl Registry {
     /// A registry with default settings: at most 1,000 relays, a TTL of 600 s,
-    /// ticks of 100 ms and a maintenance thread.
+    /// ticks of 100 ms and [threads](Maintenance::Thread) that keep it.
     ///
     /// # Panics
     ///
@@ -339,7 +338,8 @@ impl Registry {
     /// all records and allocates the answer; no other call waits for it.
     #[must_use]
     pub fn relays(&self) -> Vec<RelayInfo> {
-        self.core().relays()
+        let core = self.core();
+        core.relays(core.present())
     }
 
     /// How many relays are live; consistent as [`relays`](Self::relays) is.
@@ -347,17 +347,20 @@ impl Registry {
     /// One load when everything due has been swept, else it visits all records.
     #[must_use]
     pub fn relay_count(&self) -> usize {
-        self.core().relay_count()
+        let core = self.core();
+        core.relay_count(core.present())
     }
 
     /// Whether a relay is live.
     ///
     /// Wait-free, linearizable; reads two cache lines and writes none. Expiry is
-    /// judged against the current tick.
+    /// judged against the current tick, for which it reads the [clock](crate::Clock)
+    /// with [`Maintenance::Manual`].
     #[inline]
     #[must_use]
     pub fn is_relay(&self, id: &NodeId) -> bool {
-        self.core().is_live(id)
+        let core = self.core();
+        core.is_live(id, core.present())
     }
 
     /// What is known of a relay, if it is live. Consistency and cost as
@@ -365,9 +368,11 @@ impl Registry {
     #[inline]
     #[must_use]
     pub fn relay(&self, id: &NodeId) -> Option<RelayInfo> {
+        let core = self.core();
+        let now = core.present();
         let guard = epoch::pin();
-        let (record, word) = self.core().find_live(id, &guard)?;
-        Some(self.core().describe(&record, word))
+        let (record, word) = core.find_live(id, now, &guard)?;
+        Some(core.describe(&record, word, now))
     }
 
     /// Says for every relay whether it would be handed out for a path to
@@ -400,11 +405,11 @@ impl Registry {
     /// One housekeeping pass: raises the tick, removes what is due, sorts the
     /// relays by round-trip time if anything changed, reclaims memory.
     ///
-    /// Needed with [`Maintenance::Manual`] only, once a tick or as seldom as
-    /// stale order and memory are acceptable. Takes the housekeeping locks, so
+    /// Needed with [`Maintenance::Manual`] only, as seldom as stale order and memory
+    /// are acceptable: what has expired is handed out to nobody all the same. Takes the housekeeping locks, so
     /// passes run one after another; no other operation waits for them.
     pub fn maintain(&self) -> Maintained {
-        self.core().maintain(Sorting::Eager)
+        self.core().maintain()
     }
 
     /// Counters and gauges. Visits all records to count leases, and waits for

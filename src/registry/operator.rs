@@ -58,7 +58,7 @@ impl Core {
     }
 
     pub(super) fn unban(&self, relay: &NodeId) -> bool {
-        let now = self.timeline.tick();
+        let now = self.present();
         self.say_of_known(relay, |record| {
             let was_banned = record.circuit().is_banned(now);
             record.change_circuit(|circuit| circuit.without_ban(now));
@@ -77,7 +77,7 @@ impl Core {
     }
 
     pub(super) fn banned(&self) -> Vec<(NodeId, SystemTime)> {
-        let now = self.timeline.tick();
+        let now = self.present();
         let mut banned = Vec::new();
         self.for_each_known(|record, word| {
             if !word.is_known() {

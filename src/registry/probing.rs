@@ -6,7 +6,7 @@ use crate::relay::NodeId;
 use crate::snapshot::penalty;
 use crate::sync::{Mutex, epoch, random_hasher};
 use crate::table::RecordRef;
-use crate::time::nanos;
+use crate::time::{Tick, nanos};
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
 
@@ -56,28 +56,29 @@ impl ProbeSchedule {
 
 impl Core {
     pub(super) fn due_for_probe(&self, max: usize) -> Vec<NodeId> {
+        let tick = self.present();
+        let now = self.timeline.nanos_of(tick);
         // Before anything is pinned: this waits for another thread.
         let mut named = self.probes.0.lock();
-        let now = self.timeline.elapsed_nanos();
         let lasts = nanos(self.settings.rtt_lifetime) / NAMED_FOR;
         named.retain(|_, at| now.saturating_sub(*at) < lasts);
         if named.len() >= self.table.max_relays() {
             // Some of them have left.
             named.retain(|&relay, _| self.table.resolve(relay, &epoch::pin()).is_some());
         }
-        let due = self.best_due(max, now, &named);
+        let due = self.best_due(max, tick, &named);
         named.extend(due.iter().map(|due| (due.handle, now)));
         due.into_iter().map(|due| due.id).collect()
     }
 
     /// Those that are most likely to be chosen, the best first.
-    fn best_due(&self, max: usize, now: u64, named: &Named) -> Vec<Due> {
+    fn best_due(&self, max: usize, now: Tick, named: &Named) -> Vec<Due> {
         let mut shortlist = Shortlist {
             room: max,
             best: BinaryHeap::new(),
         };
         if max > 0 {
-            self.for_each_live(|record, _| {
+            self.for_each_live(now, |record, _| {
                 if self.is_due_for_probe(&record, now) && !named.contains_key(&record.handle()) {
                     shortlist.consider(self.probe_score(&record), &record);
                 }
@@ -86,14 +87,15 @@ impl Core {
         shortlist.best.into_sorted_vec()
     }
 
-    fn is_due_for_probe(&self, record: &RecordRef<'_>, now: u64) -> bool {
+    fn is_due_for_probe(&self, record: &RecordRef<'_>, tick: Tick) -> bool {
+        let now = self.timeline.nanos_of(tick);
         let fresh_for = nanos(self.settings.rtt_lifetime) / DUE_AFTER;
         let is_fresh = record.measurement(now).is_some_and(|it| {
             // To the second, and never too early.
             it.latest.lapses_at(fresh_for) > now
         });
         let is_usable = !record.load().is_draining()
-            && !record.circuit().is_banned(self.timeline.tick())
+            && !record.circuit().is_banned(tick)
             && !(self.settings.local_id.as_ref()).is_some_and(|local| record.is_of(local));
         !is_fresh && is_usable
     }

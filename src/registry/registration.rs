@@ -334,10 +334,11 @@ impl Core {
     }
 
     fn remove_live(&self, id: &NodeId) -> bool {
+        let now = self.present();
         let guard = epoch::pin();
-        while let Some((record, word)) = self.find_live(id, &guard) {
+        while let Some((record, word)) = self.find_live(id, now, &guard) {
             if let Some(closing) = self.table.depart(record, word) {
-                self.remember(closing, self.timeline.tick(), false);
+                self.remember(closing, now, false);
                 return true;
             }
         }

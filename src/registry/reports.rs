@@ -20,7 +20,8 @@ impl Registry {
     /// starts after this has returned chooses by it; the next housekeeping pass sorts by it.
     /// Lock-free, without allocation or system call.
     pub fn record_rtt(&self, relay: &NodeId, rtt: Duration) -> bool {
-        self.core().record_rtt(relay, rtt)
+        let core = self.core();
+        core.record_rtt(relay, rtt, core.present())
     }
 
     /// Forgets all that was measured or told of the round trip to a relay, which counts
@@ -157,8 +158,8 @@ impl Registry {
     /// leases or more, counts those wrongly: tell those by
     /// [`report_load_of_others`](Self::report_load_of_others).
     pub fn report_load(&self, relay: &NodeId, load: u32) -> bool {
-        self.core()
-            .with_live(relay, |record| record.report_load(load))
+        let core = self.core();
+        core.with_live(relay, core.present(), |record| record.report_load(load))
     }
 
     /// Takes in what others put on a relay, leases of this registry not included; false
@@ -168,8 +169,10 @@ impl Registry {
     /// release. Figures beyond [`MAX_CAPACITY`](crate::MAX_CAPACITY) count as that.
     /// Lock-free, without allocation.
     pub fn report_load_of_others(&self, relay: &NodeId, load: u32) -> bool {
-        self.core()
-            .with_live(relay, |record| record.report_load_of_others(load))
+        let core = self.core();
+        core.with_live(relay, core.present(), |record| {
+            record.report_load_of_others(load);
+        })
     }
 
     /// Starts or ends the draining of a relay: while it drains it keeps its
@@ -253,7 +256,8 @@ impl Registry {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn report_failure(&self, relay: &NodeId, failure: Failure) -> bool {
-        self.core().report_failure(relay, failure)
+        let core = self.core();
+        core.report_failure(relay, failure, core.present())
     }
 
     /// Takes in that a relay was used with success; false if it is not held.
@@ -261,7 +265,8 @@ impl Registry {
     /// Writes nothing, unless the relay [failed](Self::report_failure) lately.
     /// Lock-free, without allocation or system call.
     pub fn report_success(&self, relay: &NodeId) -> bool {
-        self.core().report_success(relay)
+        let core = self.core();
+        core.report_success(relay, core.present())
     }
 
     /// Bans a relay for some time from now, rounded up to a tick: it is not

@@ -45,8 +45,8 @@ pub struct Stats {
     pub wheel_len: usize,
     /// Housekeeping passes completed.
     pub maintenance_passes: u64,
-    /// Passes of the maintenance thread that ended in a panic, which the clock
-    /// can cause; the thread goes on with the next.
+    /// Panics in the [threads](crate::Maintenance::Thread) that keep the registry,
+    /// which the clock can cause; they go on.
     pub maintenance_panics: u64,
     /// What is published and learned; `None` without
     /// [`dht`](crate::RegistryBuilder::dht).

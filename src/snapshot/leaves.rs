@@ -7,7 +7,7 @@ use crate::snapshot::lanes::{Best, best};
 use crate::snapshot::leaf::{Class, Earliest, Greatest, Leaf, Said, Subject, Summary, Terms};
 use crate::snapshot::tree::{FANOUT, Join, Tree};
 use crate::sync::{
-    AtomicBool, AtomicU32, AtomicU64, Once, Ordering, Padded, ZeroedSlice, prefetch,
+    AtomicBool, AtomicU32, AtomicU64, Installed, Ordering, Padded, ZeroedSlice, prefetch,
 };
 use crate::time::Tick;
 
@@ -29,7 +29,7 @@ pub(crate) struct Leaves {
     entries: ZeroedSlice<AtomicU64>,
     pub(crate) summaries: Tree<Summary>,
     /// Set aside when the first relay is left alone.
-    waiting: Once<Waiting>,
+    waiting: Installed<Waiting>,
     /// How many there are of each class.
     counts: Padded<[AtomicU32; Class::COUNT]>,
     pub(crate) bins: Bins,
@@ -129,11 +129,7 @@ impl Leaves {
         Self {
             entries: ZeroedSlice::new_or_abort(places.max(1)),
             summaries: Tree::new(places, false),
-            waiting: match cfg!(relay_loom) {
-                // The checker does not see that it is made before it is used.
-                true => Waiting::new(places).into(),
-                false => Once::new(),
-            },
+            waiting: Installed::new(),
             counts: Padded::default(),
             bins,
             located: None,
@@ -264,13 +260,12 @@ impl Leaves {
     }
 
     fn refresh_waiting(&self, place: usize, leaf: impl Fn() -> Leaf) {
-        let waiting = self.waiting.get_or_init(|| Waiting::new(self.places()));
         let rises = |tree: &Tree<Greatest>, to: u64| to != 0 && to >= tree.leaf(place);
         let Leaf { due, since, .. } = leaf();
         let Waiting {
             due: ends,
             since: begins,
-        } = waiting;
+        } = self.waiting.get_or_install(|| Waiting::new(self.places()));
         ends.update(place, rises(ends, due), || leaf().due);
         begins.update(place, rises(begins, since), || leaf().since);
     }

@@ -15,6 +15,7 @@
 
 use std::ops::Deref;
 
+mod installed;
 #[cfg(not(relay_loom))]
 mod native;
 #[cfg(not(relay_loom))]
@@ -34,9 +35,8 @@ pub(crate) use stepped::*;
 #[cfg(all(relay_delays, not(relay_loom)))]
 mod delays;
 
+pub(crate) use installed::Installed;
 pub(crate) use std::sync::Arc;
-/// A value that is made when it is first needed; models do not see it.
-pub(crate) use std::sync::OnceLock as Once;
 pub(crate) use std::sync::atomic::Ordering;
 
 /// Keeps its content on cache lines of its own.

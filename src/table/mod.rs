@@ -1,8 +1,9 @@
 //! The epoch-reclaimed table of all relays.
 //!
 //! All of the crate's `unsafe` is in this folder and in [`crate::record`], but
-//! for the zeroed allocation in [`crate::sync`], and for intrinsics that touch no
-//! memory and one zeroed type in [`crate::snapshot`]. The rules that it relies on
+//! for the zeroed allocation and the installed pointer in [`crate::sync`], one call
+//! of the system's clock in [`crate::time`], and intrinsics that touch no memory and
+//! one zeroed type in [`crate::snapshot`]. The rules that it relies on
 //! stand at the top of `record`, [`admission`], [`pool`], [`store`], [`reclaim`]
 //! and [`mod@unit`].
 //!

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod lateness;
 mod measurements;
 mod operators;
 mod returning;

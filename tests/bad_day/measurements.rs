@@ -339,7 +339,7 @@ fn relays_that_drain_or_are_banned_and_this_node_are_not_to_be_measured() {
     world.ban_for(2, secs(60));
     assert_eq!(due(&world, 9), [3]);
     world.pass(secs(60));
-    assert!(world.set_draining(&id(1), false));
+    world.set_draining(&id(1), false).unwrap();
     let mut now = due(&world, 9);
     now.sort_unstable();
     assert_eq!(now, [1, 2]);

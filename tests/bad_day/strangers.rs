@@ -612,10 +612,10 @@ fn an_own_relay_that_drains_or_is_banned_here_is_published_as_full() {
         said.record().announcement().unwrap().load()
     };
     assert_eq!(load(), Some(Load::IDLE));
-    assert!(relay.registry.set_draining(&id(1), true));
+    relay.registry.set_draining(&id(1), true).unwrap();
     relay.work();
     assert_eq!(load(), Some(Load::FULL));
-    assert!(relay.registry.set_draining(&id(1), false));
+    relay.registry.set_draining(&id(1), false).unwrap();
     relay.work();
     assert_eq!(load(), Some(Load::IDLE));
     relay.registry.ban(&id(1), secs(30)).unwrap();

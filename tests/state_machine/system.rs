@@ -127,6 +127,8 @@ impl System {
                 let step = step.duration(&self.settings);
                 self.clock.advance(step);
                 self.now += step;
+                // Every call reads the clock.
+                self.model.maintain(self.now);
             }
         }
         // What has lapsed is ranked anew by the next pass.
@@ -156,8 +158,6 @@ impl System {
             (Err(error), Err(reasons)) => {
                 let reason = refusal(&error);
                 assert!(reasons.contains(&reason), "{error:?}, not {reasons:?}");
-                // Whether a registration refused for its arguments raises the tick is not promised.
-                self.maintain();
             }
             (outcome, expected) => panic!("{outcome:?}, not {expected:?}"),
         }

@@ -11,8 +11,8 @@ mod randomness;
 
 use fastrand::Rng;
 use instances::geography::{View, World};
-use instances::{Instance, Loads, Recipe, RoundTrips, empty_registry, endpoint, random_ids};
-use relay_registry::{FindOptions, NodeId, RegisterOptions, Registration};
+use instances::{Instance, Loads, Recipe, RoundTrips, empty_registry_on, endpoint, random_ids};
+use relay_registry::{FindOptions, ManualClock, NodeId, RegisterOptions, Registration};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -142,7 +142,7 @@ fn change(Instance { registry, ids, .. }: &Instance) {
 fn come_and_go() {
     let mut rng = Rng::with_seed(1);
     for _ in 0..INSTANCES {
-        let registry = empty_registry(RELAYS);
+        let registry = empty_registry_on(ManualClock::new(), RELAYS);
         let endpoint = endpoint();
         let options = RegisterOptions::new().capacity(10);
         let register = |id: &NodeId| registry.register_with(*id, endpoint.clone(), &options);

@@ -155,6 +155,8 @@ impl System {
                 self.clock.advance(by.duration(tick));
                 self.time = self.time.saturating_add(nanos(by.duration(tick)));
                 model.now = self.time - self.origin;
+                // Every call reads the clock.
+                model.raise_tick();
             }
         }
         // What has lapsed is ranked anew by the next pass.

@@ -7,7 +7,8 @@
 //! ```
 
 use fastrand::Rng;
-use relay_registry_peers::instances::{RoundTrips, empty_registry, endpoint, random_id};
+use relay_registry::ManualClock;
+use relay_registry_peers::instances::{RoundTrips, empty_registry_on, endpoint, random_id};
 use relay_registry_peers::results;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,7 +46,7 @@ const RELAYS: usize = 1_000_000;
 
 fn main() {
     let before = (resident(), TAKEN.load(Ordering::Relaxed));
-    let registry = empty_registry(RELAYS);
+    let registry = empty_registry_on(ManualClock::new(), RELAYS);
     let mut rng = Rng::with_seed(1);
     for _ in 0..RELAYS {
         let id = random_id(&mut rng);
