@@ -101,7 +101,8 @@ pub(crate) struct Timeline {
     tick_nanos: u64,
     /// 2^64 / `tick_nanos`, rounded down, or one less.
     ticks_per_64_bits: u64,
-    current: Padded<AtomicU64>,
+    /// Shared with leases, which may outlive the registry.
+    current: Arc<Padded<AtomicU64>>,
 }
 
 impl Timeline {
@@ -114,8 +115,14 @@ impl Timeline {
             wall_origin: SystemTime::now(),
             tick_nanos,
             ticks_per_64_bits: u64::MAX / tick_nanos,
-            current: Padded(AtomicU64::new(0)),
+            current: Arc::default(),
         }
+    }
+
+    /// The same timeline, that keeps its current tick, the first one, in this word.
+    pub(crate) fn with_tick_in(self, current: &Arc<Padded<AtomicU64>>) -> Self {
+        let current = Arc::clone(current);
+        Self { current, ..self }
     }
 
     /// The current tick: one load.

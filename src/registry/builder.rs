@@ -3,6 +3,7 @@
 use crate::dht::{Bell, DhtOptions, DhtOptionsError, Distribution, RelayDht};
 use crate::errors::BuildError;
 use crate::limits::MAX_RELAYS;
+use crate::record::Spans;
 use crate::registry::Registry;
 use crate::registry::core::{Core, Settings};
 use crate::registry::distribution::Link;
@@ -47,6 +48,7 @@ pub struct RegistryBuilder {
     address_policy: AddressPolicy,
     assumed_rtt: Duration,
     max_ejected: f64,
+    back_off: (Duration, Duration),
     dht: Option<(Arc<dyn RelayDht>, DhtOptions)>,
 }
 
@@ -62,6 +64,7 @@ impl RegistryBuilder {
             address_policy: AddressPolicy::default(),
             assumed_rtt: Duration::from_millis(100),
             max_ejected: 0.5,
+            back_off: (Spans::SHORTEST, Spans::LONGEST),
             dht: None,
         }
     }
@@ -131,14 +134,38 @@ impl RegistryBuilder {
     /// Which share of the relays may back off after failures at once, within 0
     /// and 1, by default a half.
     ///
-    /// Beyond it, those that failed longest ago are a last resort: handed out in
-    /// turn when nothing else will do. When so many fail, it is likely that they
-    /// are not to blame. (Envoy's `max_ejection_percent`.) The share is of all live
-    /// relays, as the counters have it at that moment. Relays that are backing off
-    /// are kept in the order in which that began, so a last resort costs no more
-    /// than a find.
+    /// When more of them fail, it is likely that they are not to blame, but this node's own
+    /// network. (Envoy's `max_ejection_percent`.) Two things follow.
+    ///
+    /// - A find that has no other relay is handed one that is backing off, as a *last
+    ///   resort*: the preferred one, or the one that has been for longest. The share is
+    ///   of the relays that would otherwise be eligible to this very call, so as soon as
+    ///   no other is, all of them are backing off. Only with a share of 1 it finds none.
+    /// - A failure beyond the share begins an *outage*: see
+    ///   [`report_failure`](Registry::report_failure). Here the share is of the relays that
+    ///   a call without options would be given, or would be if they were not backing
+    ///   off, as the counters have it at that moment.
+    ///
+    /// Relays that are draining, banned or full are no part of either share. Both are had
+    /// from counters, and relays that are backing off are kept in the order in which
+    /// that began, so neither costs more than a find.
     pub fn max_ejected(mut self, share: f64) -> Self {
         self.max_ejected = share;
+        self
+    }
+
+    /// How long relays are left alone after failures: the first time, and at most. Above
+    /// zero, in this order, and no longer than ticks can count; by default 1 s and
+    /// 10 minutes. It may be the same twice. All are rounded up to whole ticks.
+    ///
+    /// A relay that [refused](crate::Failure::Refused) is left alone for `min`, then for
+    /// twice as long each time, up to about half way on the scale of doublings (by
+    /// default 32 s). One that [did not answer](crate::Failure::TimedOut) is left alone for
+    /// `2 * min`, then for four times as long each time, up to `max`. The steps are larger
+    /// where `max` is more than 16,384 times `min`. A tenth of `max` without a failure
+    /// takes back one doubling.
+    pub fn back_off(mut self, min: Duration, max: Duration) -> Self {
+        self.back_off = (min, max);
         self
     }
 
@@ -181,8 +208,11 @@ impl RegistryBuilder {
             assumed_micros: settings.assumed_rtt_micros,
             tick_nanos: timeline.tick_nanos(),
             jitter_key: random_key(),
+            spans: settings.spans,
+            max_ejected: settings.max_ejected,
         };
         let table = Table::new(self.max_relays, terms).ok_or(BuildError::OutOfMemory)?;
+        let timeline = timeline.with_tick_in(&table.publication().context.present);
         let link = bell.map(|bell| Link::new(bell, settings.own, self.max_relays));
         let failures = Failures::new().ok_or(BuildError::OutOfMemory)?;
         Ok(Core::new(settings, timeline, table, failures, link))
@@ -228,8 +258,17 @@ impl RegistryBuilder {
             address_policy: self.address_policy,
             assumed_rtt_micros,
             max_ejected: self.max_ejected,
+            spans: self.spans()?,
             has_keeper: self.maintenance == Maintenance::Thread,
         })
+    }
+
+    /// How long relays are left alone, if ticks can count that.
+    fn spans(&self) -> Result<Spans, BuildError> {
+        let (min, max) = self.back_off;
+        Spans::new(min, max)
+            .filter(|_| max < self.tick || is_countable(max, self.tick))
+            .ok_or(BuildError::InvalidBackOff { min, max })
     }
 
     /// Whose registration is published: the key's.
@@ -255,6 +294,7 @@ impl fmt::Debug for RegistryBuilder {
             .field("address_policy", &self.address_policy)
             .field("assumed_rtt", &self.assumed_rtt)
             .field("max_ejected", &self.max_ejected)
+            .field("back_off", &self.back_off)
             .finish_non_exhaustive()
     }
 }

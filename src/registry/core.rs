@@ -1,6 +1,6 @@
 //! What all handles of one registry share.
 
-use crate::record::{Circuit, Lifecycle};
+use crate::record::{Circuit, Lifecycle, Spans};
 use crate::registry::bans::Bans;
 use crate::registry::distribution::Link;
 use crate::registry::failures::Failures;
@@ -64,6 +64,8 @@ pub(crate) struct Settings {
     pub(super) assumed_rtt_micros: u32,
     /// A share: beyond it, those backing off are a last resort.
     pub(super) max_ejected: f64,
+    /// How long relays are left alone after failures.
+    pub(super) spans: Spans,
     /// Whether a thread of our own does the housekeeping.
     pub(super) has_keeper: bool,
 }

@@ -10,7 +10,6 @@
 
 use crate::dht::{Announcement, Bell, Entry, FailureDomain, Ground, Load};
 use crate::errors::RegisterError;
-use crate::record::Failure;
 use crate::registry::core::Core;
 use crate::registry::registration::MAX_LABEL;
 use crate::relay::{NodeId, RegisterOptions};
@@ -269,11 +268,11 @@ impl Ground for Core {
 
     fn measured(&self, id: &NodeId, rtt: Duration) {
         self.record_rtt(id, rtt);
-        self.report_success(id);
+        self.note_probe(id);
     }
 
     fn failed(&self, id: &NodeId) {
-        self.report_failure(id, Failure::TimedOut);
+        self.note_failed_probe(id);
     }
 
     fn leave(&self, id: &NodeId) -> bool {

@@ -62,7 +62,7 @@ impl Core {
         match taken {
             Some((best, (unit, word))) => {
                 let relay = self.describe_candidate(&best.judged_by(word));
-                Ok(Lease::new(relay, unit))
+                Ok(Lease::new(relay, unit, best.circuit.sequence()))
             }
             None => self.reserve_carefully(target, options, &snapshot, &guard),
         }
@@ -79,7 +79,9 @@ impl Core {
         self.search(target, options, snapshot, guard, |search| {
             match search.lease() {
                 Some((candidate, unit)) => {
-                    Ok(Lease::new(self.describe_candidate(&candidate), unit))
+                    let sequence = candidate.circuit.sequence();
+                    let relay = self.describe_candidate(&candidate);
+                    Ok(Lease::new(relay, unit, sequence))
                 }
                 None => Err(self.none_available(search)),
             }
@@ -91,11 +93,16 @@ impl Core {
         let (record, _) = self
             .find_live(relay, &guard)
             .ok_or(LeaseError::UnknownRelay)?;
-        if record.circuit().is_banned(self.timeline.tick()) {
+        // Before the lease: a failure in between makes its success count for nothing.
+        let circuit = record.circuit();
+        if circuit.is_banned(self.timeline.tick()) {
             return Err(LeaseError::Banned);
         }
         match record.lease(None) {
-            Ok((unit, word)) => Ok(Lease::new(self.describe(&record, word), unit)),
+            Ok((unit, word)) => {
+                let relay = self.describe(&record, word);
+                Ok(Lease::new(relay, unit, circuit.sequence()))
+            }
             Err((Refusal::Closed, _)) => Err(LeaseError::UnknownRelay),
             Err((Refusal::Draining, _)) => Err(LeaseError::Draining),
             Err((Refusal::Full, word)) => Err(LeaseError::Full {

@@ -12,6 +12,7 @@ mod keeper;
 mod lease;
 #[cfg(all(test, relay_loom))]
 mod models;
+mod outcomes;
 mod registration;
 mod renewal;
 mod reports;

@@ -149,6 +149,39 @@ impl Registry {
         self.core().report_success(relay)
     }
 
+    /// Closes the circuit of a relay and takes all back that its failures added up to, as
+    /// when it is known that it was mended; false if nothing is known of it. A
+    /// ban stays.
+    ///
+    /// Also forgets how a relay that left had failed. Lock-free, without allocation or
+    /// system call.
+    ///
+    /// ```
+    /// use relay_registry::{CircuitState, Failure, NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    ///
+    /// registry.report_failure(&relay, Failure::TimedOut);
+    /// assert!(registry.reset_circuit(&relay));
+    /// assert_eq!(registry.relay(&relay).unwrap().circuit(), CircuitState::Closed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reset_circuit(&self, relay: &NodeId) -> bool {
+        self.core().reset_circuit(relay)
+    }
+
+    /// [Resets the circuit](Self::reset_circuit) of every relay, those that left
+    /// included, as after an outage of this node's own network.
+    ///
+    /// Visits all relays, so not for a hot path; lock-free. A relay that fails, enters or
+    /// leaves during the visit may keep its circuit.
+    pub fn reset_circuits(&self) {
+        self.core().reset_circuits();
+    }
+
     /// Bans a relay for some time from now, rounded up to a tick: it is not
     /// handed out and no [lease](Self::lease) on it is given, whether it is
     /// registered now, renews, or leaves and comes back. Leases given stay. A

@@ -1,12 +1,11 @@
-//! How a relay that is there stands: measured, failing, banned.
+//! How a relay that is there stands: measured, banned.
 
 use crate::errors::BanError;
-use crate::record::{BackOff, Failure, Lifecycle};
+use crate::record::Lifecycle;
 use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::rtt::sane_micros;
 use crate::sync::epoch;
-use crate::table::RecordRef;
 use crate::time::nanos;
 use std::time::{Duration, SystemTime};
 
@@ -19,22 +18,6 @@ impl Core {
                 }
                 self.geography.probed(record.handle(), micros);
             })
-        })
-    }
-
-    pub(super) fn report_failure(&self, relay: &NodeId, failure: Failure) -> bool {
-        self.with_live(relay, |record| {
-            let back_off = self.back_off(&record);
-            record.change_circuit(|circuit| circuit.with_failure(failure, back_off));
-        })
-    }
-
-    pub(super) fn report_success(&self, relay: &NodeId) -> bool {
-        self.with_live(relay, |record| {
-            if record.circuit().is_failing() {
-                let back_off = self.back_off(&record);
-                record.change_circuit(|circuit| circuit.with_success(back_off));
-            }
         })
     }
 
@@ -91,9 +74,5 @@ impl Core {
             // The next look at the bans comes after what was stored.
             self.see_registrations();
         }
-    }
-
-    fn back_off(&self, record: &RecordRef<'_>) -> BackOff {
-        self.table.back_off(record, self.timeline.tick())
     }
 }
