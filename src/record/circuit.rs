@@ -354,16 +354,20 @@ impl Circuit {
     }
 
     /// On trial from now on, if it failed in an outage of our own.
-    pub(crate) fn with_outage_over(self, now: Tick) -> Self {
+    pub(crate) fn with_outage_over(self, back_off: BackOff) -> Self {
+        let (now, level) = (back_off.now, self.level());
         if self.0 & OUTAGE == 0 || self.is_banned(now) {
             return self;
         }
-        let state = match self.state() {
-            State::Open => State::HalfOpen,
-            other => other,
+        let over = match self.state() {
+            // The trial under way goes on, beside others, and time counts from now on.
+            State::Trial => {
+                let spare = back_off.most_ticks(level) - back_off.ticks(level);
+                self.moved(State::Trial, level, Tick(now.0.saturating_sub(spare)))
+            }
+            _ => self.moved(State::HalfOpen, level, now),
         };
-        let until = self.until().min(now);
-        Self(self.moved(state, self.level(), until).0 & !OUTAGE)
+        Self(over.0 & !OUTAGE)
     }
 
     /// Closed and without penalties; a ban stays.
@@ -783,13 +787,14 @@ mod tests {
         assert_eq!((fresh.level(), open_until(fresh)), (0, 10));
         let old = circuit(State::Trial, 6, 50).with_failure(fault, at(50));
         assert_eq!((old.level(), open_until(old)), (6, 370));
-        let over = old.with_outage_over(Tick(60));
+        let over = old.with_outage_over(at(60));
         assert_eq!(over.access(Tick(60)), Access::OnTrial);
-        assert_eq!(over.with_outage_over(Tick(61)), over);
-        let tried = old.with_trial(at(55)).with_outage_over(Tick(60));
+        assert_eq!(over.with_outage_over(at(61)), over);
+        let tried = old.with_trial(at(55)).with_outage_over(at(60));
         assert_eq!(tried.access(Tick(60)), Access::OnTrial);
+        assert_eq!(tried.with_success(Source::Id, at(61)).passed(), 1);
         let own = opened(TimedOut);
-        assert_eq!(own.with_outage_over(Tick(1)), own);
+        assert_eq!(own.with_outage_over(at(1)), own);
     }
 
     #[test]

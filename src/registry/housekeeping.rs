@@ -50,7 +50,7 @@ impl Core {
         self.table
             .wake_due(&self.publication().load(), now.tick, usize::MAX);
         if self.publication().context.outage.take_rest() {
-            self.table.end_outage(now.tick);
+            self.table.end_outage();
         }
         let is_time = sorting == Sorting::Eager
             || self.last_sort.may_sort_again()

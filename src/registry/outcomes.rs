@@ -63,7 +63,7 @@ pub(super) fn note_failure(record: &RecordRef<'_>, failure: Failure, source: Sou
     let fault = fault(is_outage(record, back_off));
     let counts = record.change_circuit(|circuit| circuit.with_failure(fault, back_off));
     if counts && fault.is_outage && record.publication().context.outage.is_over() {
-        record.change_circuit(|circuit| circuit.with_outage_over(back_off.now));
+        record.change_circuit(|circuit| circuit.with_outage_over(back_off));
     }
 }
 

@@ -144,7 +144,7 @@ impl<'g> RecordRef<'g> {
     /// Puts relays on trial that failed in an outage which is over. At most so many are
     /// looked at; whether that were all.
     pub(crate) fn end_outage(&self, most: usize) -> bool {
-        end_outage(self.store, self.publication().context.now(), most)
+        end_outage(self.store, most)
     }
 
     /// The record that `handle` names, in the life that it names.

@@ -281,8 +281,8 @@ impl Table {
     }
 
     /// Puts relays on trial that failed in an outage of our own which is over.
-    pub(crate) fn end_outage(&self, now: Tick) {
-        waiting::end_outage(&self.store, now, usize::MAX);
+    pub(crate) fn end_outage(&self) {
+        waiting::end_outage(&self.store, usize::MAX);
     }
 
     fn subject(&self, handle: Handle) -> Subject<'_> {

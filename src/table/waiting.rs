@@ -40,7 +40,7 @@ impl Store {
 
 /// Puts relays on trial that failed in an outage of our own, after that is over. At most
 /// so many of those left alone are looked at; whether that were all.
-pub(super) fn end_outage(store: &Arc<Store>, now: Tick, most: usize) -> bool {
+pub(super) fn end_outage(store: &Arc<Store>, most: usize) -> bool {
     let snapshot = store.publication.load();
     let mut left = most;
     for part in snapshot.parts() {
@@ -56,7 +56,8 @@ pub(super) fn end_outage(store: &Arc<Store>, now: Tick, most: usize) -> bool {
             // For each anew, so that they may be many.
             let guard = epoch::pin();
             if let Some(record) = RecordRef::resolve(store, relay, &guard) {
-                record.change_circuit(|circuit| circuit.with_outage_over(now));
+                let back_off = record.back_off();
+                record.change_circuit(|circuit| circuit.with_outage_over(back_off));
             }
         }
     }
