@@ -4,6 +4,7 @@ use crate::record::{BackOff, Circuit, Failure, Fault, Source};
 use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::snapshot::Class;
+use crate::sync::epoch;
 use crate::table::RecordRef;
 
 /// So many relays whose time has come, or that failed in an outage, are seen to by the
@@ -32,14 +33,19 @@ impl Core {
     }
 
     pub(super) fn reset_circuit(&self, relay: &NodeId) -> bool {
-        let was_noted = self.failures.forget(relay);
-        let is_held = self.with_live(relay, |record| {
+        let guard = epoch::pin();
+        // One that is past its deadline takes its circuit along when it is swept.
+        let is_known = self.table.find(relay, &guard).is_some_and(|record| {
+            let was_failing = record.circuit().is_penalised();
             record.change_circuit(Circuit::with_reset);
+            was_failing || record.is_live()
         });
-        is_held || was_noted
+        self.failures.forget(relay) || is_known
     }
 
     pub(super) fn reset_circuits(&self) {
+        // Those that are past their deadline note their circuits.
+        self.sweep(&mut self.wheel.lock(), self.timeline.tick());
         self.failures.forget_all();
         self.publication().context.outage.end();
         self.for_each_live(|record, _| {

@@ -176,8 +176,8 @@ impl Registry {
     /// [Resets the circuit](Self::reset_circuit) of every relay, those that left
     /// included, as after an outage of this node's own network.
     ///
-    /// Visits all relays, so not for a hot path; lock-free. A relay that fails, enters or
-    /// leaves during the visit may keep its circuit.
+    /// Visits all relays, and waits for a housekeeping pass under way: not for a hot path.
+    /// A relay that fails, enters or leaves during the visit may keep its circuit.
     pub fn reset_circuits(&self) {
         self.core().reset_circuits();
     }
