@@ -29,7 +29,7 @@
 //! println!("meet at {}", lease.relay().endpoint());
 //!
 //! // Did it work? What fails is left alone for a while.
-//! registry.report_success(&relay); // or report_failure
+//! lease.succeeded(); // or failed(Failure::TimedOut)
 //! drop(lease); // and give it back
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -45,10 +45,12 @@
 //!   have one and the registry [learned](Registry::learn) where its relays are.
 //!   What is not known is [assumed](RegistryBuilder::assumed_rtt), never zero.
 //!   A relay's own word counts for nothing.
-//! - **Failures count.** [`Registry::report_failure`] opens a circuit breaker on the
-//!   relay; it is handed out on trial after a back-off that grows, and trusted
-//!   after a few successes. When too many fail at once, those that failed
-//!   longest ago are a last resort rather than no answer.
+//! - **Failures count.** [`Lease::failed`] and [`Registry::report_failure`] open a
+//!   circuit breaker on the relay; it is handed out on trial after a back-off that grows,
+//!   and trusted after a few successes of sessions that began after it failed. When
+//!   all that would do have failed, the one that failed longest ago is a last resort
+//!   rather than no answer; and when too many fail at once, it is taken for an
+//!   outage of this node's own network, and held against none of them.
 //! - **A relay in use is kept**, if the requester [says so](FindOptions::prefer),
 //!   until another is clearly better.
 //! - **Several results fail apart**: [`Registry::find_relays`] prefers standbys in
@@ -163,6 +165,8 @@
 //!   that find themselves by [its relays](Registry::relay_coordinate). They are
 //!   robust while fewer than half of what it [learns](Registry::learn) are lies:
 //!   let no peer teach more often than others.
+//! - What is told through a lease on a relay that has left since is lost, also where the
+//!   relay came back.
 //! - Failures outlive leaving and coming back for some 65,536 relays that had failed
 //!   when they left, bans for 65,536; neither outlives the registry.
 //! - Expiry is judged in [ticks](RegistryBuilder::tick), which only

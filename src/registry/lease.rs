@@ -54,10 +54,10 @@ impl Lease {
     /// if the relay has left or expired since the lease was taken.
     ///
     /// That counts as proof only if the relay has not failed since the lease was taken:
-    /// a session from before says nothing of how the relay treats newcomers. It ends
-    /// a back-off, then, and three such successes
-    /// close the circuit. It may be told again and again, as by a keep-alive: where
-    /// the relay did not fail lately nothing is written.
+    /// a session from before says nothing of how the relay treats newcomers. If it
+    /// counts, it ends a back-off, and three such successes close the circuit. It may be
+    /// told again and again, as by a keep-alive: where the relay did not fail lately
+    /// nothing is written.
     ///
     /// Lock-free, without allocation or system call. The first success after an
     /// outage (see [`report_failure`](crate::Registry::report_failure)) also puts up to

@@ -4,6 +4,10 @@ use crate::common::*;
 use relay_registry::{CircuitState, Failure, FindOptions, Lease, Verdict};
 use std::time::Duration;
 
+#[path = "../dht/world.rs"]
+#[allow(dead_code, reason = "a world for other tests as well")]
+mod network;
+
 fn lasting() -> World {
     world_with(|builder| builder.ttl(secs(86_400)))
 }
@@ -419,4 +423,38 @@ fn outcomes_of_leases_on_relays_that_left_are_not_taken_in() {
     assert_eq!(world.circuit(1), CircuitState::Closed);
     drop(world);
     let _ = old.succeeded();
+}
+
+/// A relay that strangers told of answers each probe, and fails each caller.
+#[test]
+fn probes_that_succeed_do_not_cure_a_relay_that_fails_all_callers() {
+    let world = network::World::new();
+    let learned = network::id(1);
+    let relay = world.relay(1);
+    let reader = world.reader();
+    let local = reader
+        .registry
+        .register_with(id(2), endpoint(2), &latency(ms(300)));
+    local.expect("room");
+    let (mut tried, mut known) = (0, 0);
+    for _ in 0..6 * 3_600 / 5 {
+        world.advance(secs(5));
+        relay.work();
+        reader.work();
+        reader
+            .registry
+            .register(id(2), endpoint(2))
+            .expect("a renewal");
+        known += u32::from(reader.registry.is_relay(&learned));
+        let lease = reader.registry.reserve(&stranger(), &FindOptions::new());
+        let lease = lease.expect("one of the two");
+        if lease.relay().node_id() == learned {
+            tried += 1;
+            lease.failed(Failure::TimedOut);
+        } else {
+            lease.succeeded();
+        }
+    }
+    assert!(known > 4_000, "learned for {known} of 4,320 steps");
+    assert!((10..=60).contains(&tried), "{tried} callers in six hours");
 }
