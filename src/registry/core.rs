@@ -62,7 +62,7 @@ pub(crate) struct Settings {
     pub(super) own: Option<NodeId>,
     pub(super) address_policy: AddressPolicy,
     pub(super) assumed_rtt_micros: u32,
-    /// A share: beyond it, those backing off are a last resort.
+    /// A share: beyond it, failures are taken for an outage of our own.
     pub(super) max_ejected: f64,
     /// How long relays are left alone after failures.
     pub(super) spans: Spans,
