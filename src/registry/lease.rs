@@ -83,7 +83,7 @@ impl Lease {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn succeeded(&self) -> bool {
-        self.tell(|record, source| note_success(record, source))
+        self.tell(note_success)
     }
 
     /// Tells the registry that the attempt which this lease was taken for failed, or its
