@@ -439,6 +439,8 @@ fn probes_that_succeed_do_not_cure_a_relay_that_fails_all_callers() {
     let (mut tried, mut known) = (0, 0);
     for _ in 0..6 * 3_600 / 5 {
         world.advance(secs(5));
+        let renewed = relay.registry.register(learned, network::home(1));
+        renewed.expect("a renewal");
         relay.work();
         reader.work();
         reader
