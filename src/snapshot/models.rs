@@ -6,7 +6,7 @@ use super::leaf::{Class, Leaf, Said, Terms};
 use super::noted::Noted;
 use super::publication::Snapshot;
 use super::tree::{Join, Tree, Words};
-use crate::record::{BackOff, Failure, Lifecycle, Load};
+use crate::record::{BackOff, Failure, Fault, Lifecycle, Load};
 use crate::sync::{Arc, AtomicU64, Ordering, check, crossing};
 use crate::time::Tick;
 use loom::thread;
@@ -346,7 +346,12 @@ fn back_off() -> BackOff {
         now: Tick(0),
         tick_nanos: Terms::FOR_TESTS.tick_nanos,
         jitter: 0,
+        spans: Terms::FOR_TESTS.spans,
     }
+}
+
+fn fault() -> Fault {
+    Fault::told(Failure::TimedOut)
 }
 
 #[test]
@@ -354,7 +359,7 @@ fn a_failure_beside_a_merge_reaches_the_next_base() {
     let fail = |relays: &Relays| {
         relays.publication.context.expect_waiting();
         let record = relays.subject(0).record;
-        record.change_circuit(|circuit| circuit.with_failure(Failure::TimedOut, back_off()));
+        record.change_circuit(|circuit| circuit.with_failure(fault(), back_off()));
         relays.publication.refresh(&relays.subject(0), true);
         let snapshot = Arc::clone(&relays.publication.load());
         assert!(snapshot.parts().any(|part| part.are_due(Tick(5))));
@@ -389,7 +394,7 @@ fn a_relay_that_is_due_is_woken_where_it_was_found() {
         let publication = &relays.publication;
         publication.context.expect_waiting();
         let record = relays.subject(0).record;
-        record.change_circuit(|circuit| circuit.with_failure(Failure::TimedOut, back_off()));
+        record.change_circuit(|circuit| circuit.with_failure(fault(), back_off()));
         publication.refresh(&relays.subject(0), true);
         let at_hand = Arc::clone(&publication.load());
         let other = Arc::clone(&relays);
