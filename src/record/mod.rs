@@ -534,7 +534,7 @@ impl Record {
     #[inline]
     pub(crate) fn measurement(&self, extra: &Extra, oldest: Second) -> Option<Measurement> {
         let micros = self.rtt_micros()?;
-        let latest = extra.window.in_force(oldest)?.latest;
+        let latest = extra.window.latest(oldest)?;
         Some(Measurement { micros, latest })
     }
 
@@ -546,10 +546,11 @@ impl Record {
     pub(crate) fn latest_sample(&self, extra: &Extra, oldest: Second) -> Option<Second> {
         // SeqCst: pairs with the one after a sample.
         fence(Ordering::SeqCst);
-        Some(extra.window.in_force(oldest)?.latest)
+        extra.window.latest(oldest)
     }
 
-    /// Takes in a measurement where those from `oldest` on count, before the figure in force is [settled](Self::settle_rtt).
+    /// Takes in a measurement, where those from `oldest` on count, before the figure in
+    /// force is [settled](Self::settle_rtt).
     pub(crate) fn add_sample(
         &self,
         extra: &Extra,

@@ -169,8 +169,9 @@ impl RegistryBuilder {
     /// [`latency`](crate::RelayInfo::latency) is `None`, from that tick on. Finds rank it
     /// at the [assumed round trip](Self::assumed_rtt) from the next housekeeping pass on:
     /// with [`Maintenance::Thread`] that is a tick later, with [`Maintenance::Manual`] it
-    /// is when [`maintain`](Registry::maintain) is called. Until then a find that comes
-    /// upon such relays first ranks up to eight of them anew.
+    /// is when [`maintain`](Registry::maintain) is called. Until then a find that would
+    /// hand out such a relay ranks it anew, up to eight of them; where the longest round
+    /// trip is limited, it passes over those that it comes upon.
     /// [`due_for_probe`](Registry::due_for_probe) says in time which relays to measure.
     pub fn rtt_lifetime(mut self, lifetime: Duration) -> Self {
         self.rtt_lifetime = lifetime;

@@ -378,16 +378,15 @@ impl<'g> Search<'g> {
         // As many as are asked for, also of those whose back-off is just over.
         self.wake(self.snapshot, count);
         let spread_cost = self.look.criteria.options.spread_cost;
-        let pool = || {
+        let gather = || {
             let pool = Pool::new(count, spread_cost);
             self.gather(self.snapshot, pool, true).into_list()
         };
-        let mut list = pool();
-        let lapsed = list.iter().filter(|it| self.settles(it));
-        if lapsed.take(WOKEN_AT_ONCE).count() > 0 {
-            list = pool();
+        let mut pool = gather();
+        let settled = pool.iter().filter(|candidate| self.settles(candidate));
+        if settled.take(WOKEN_AT_ONCE).count() > 0 {
+            pool = gather();
         }
-        let mut pool = list;
         if pool.is_empty() {
             pool.extend(self.best_available());
         }
