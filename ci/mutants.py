@@ -207,7 +207,7 @@ MUTANTS = [
      "lib::record::circuit::tests::a_probe_counts_once_and_ends_no_back_off_after_failures_of_callers"),
     ("failure does not look for the end of an outage in order", "src/snapshot/outage.rs",
      "self.last.fetch_add(0, Ordering::AcqRel) == 0", "self.last.load(Ordering::Acquire) == 0",
-     "a_failure_beside_the_end_of_an_outage_is_on_trial"),
+     "a_failure_in_an_outage_is_seen_by_its_end_or_sees_the_end"),
     ("failure does not look for the end of an outage", "src/registry/outcomes.rs",
      "if counts && fault.is_outage && record", "if counts && !fault.is_outage && record",
      "a_failure_beside_the_end_of_an_outage_is_on_trial"),
