@@ -1,0 +1,5 @@
+//! Bad days: one scenario for each, named after the promise that holds through it.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod coordinates;
