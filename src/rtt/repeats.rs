@@ -57,7 +57,8 @@ impl<const KEPT: usize> Repeats<KEPT> {
             return false;
         };
         if !known.is_as_long(&outlier) {
-            *known = outlier;
+            // What jumps about must not hold a place that evidence could have.
+            *known = Refusal::NONE;
             return false;
         }
         if now.wrapping_sub(known.counted_at) < SPREAD {
@@ -169,10 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn another_length_from_the_same_place_begins_anew() {
-        let mut repeats = Repeats::<2>::new();
+    fn what_jumps_about_is_no_evidence_and_holds_no_place() {
+        let mut repeats = Repeats::<1>::new();
         for micros in [115_000, 115_000, 140_000, 115_000, 115_000, 140_000] {
             assert!(!after(&mut repeats, SPREAD, 0.0, micros));
+        }
+        for is_evidence in [false, false, true] {
+            assert_eq!(after(&mut repeats, SPREAD, 90_000.0, 300_000), is_evidence);
         }
     }
 

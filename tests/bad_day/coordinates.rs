@@ -61,3 +61,37 @@ fn a_target_beyond_the_longest_round_trip_is_reached_by_the_nearest_relay() {
     let found = world.find_relay_with(&stranger(), &options).unwrap();
     assert!(!is_far(number(found.node_id())), "{found:?}");
 }
+
+/// No relay's place explains a path that goes a long way round. It is an outlier for a
+/// registry that hears of it, until it has been told the same again and again.
+#[test]
+fn what_a_peer_tells_each_time_is_taken_in_sooner_or_later() {
+    fastrand::seed(1);
+    let world = world();
+    world.join(1);
+    let relay = place(20.0, 10.0);
+    let tell = |peer: Coordinate, detour: Duration| {
+        let view = published([(1, peer.rtt_to(&relay) + detour)]).coordinate(peer);
+        world.learn(&stranger(), &view)
+    };
+    let tell_straight = |n: u16| {
+        let angle = f32::from(n % 16) / 16.0 * std::f32::consts::TAU;
+        tell(place(60.0 * angle.cos(), 60.0 * angle.sin()), ms(0));
+    };
+    (0..400).for_each(tell_straight);
+
+    let detoured = place(60.0, 5.0);
+    let burst: usize = (0..10).map(|_| tell(detoured, ms(115))).sum();
+    assert_eq!(burst, 0, "all at once is one piece of evidence");
+    let round = |_| {
+        (0..16).for_each(tell_straight);
+        tell(detoured, ms(115))
+    };
+    let taken_in: usize = (0..30).map(round).sum();
+    assert!((5..=15).contains(&taken_in), "gently: {taken_in}");
+
+    let found = world.relay_coordinate(&id(1)).unwrap();
+    let straight = place(-60.0, 5.0);
+    let off = found.rtt_to(&straight).abs_diff(relay.rtt_to(&straight));
+    assert!(off < ms(8), "{off:?}");
+}
