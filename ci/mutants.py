@@ -569,6 +569,19 @@ MUTANTS = [
      "_mm256_set_epi64x(word(5), word(4), word(1), word(0))",
      "_mm256_set_epi64x(word(3), word(2), word(1), word(0))",
      "lib::simd::tests::all_vectors_give_the_same_results"),
+    ("outliers never evidence, however often they are repeated", "src/rtt/repeats.rs",
+     "const ENOUGH: u8 = 3;", "const ENOUGH: u8 = 255;",
+     "coordinates::persistence::a_round_trip_that_is_the_same_each_time_is_taken_in"),
+    ("a burst of outliers counts as often as it says", "src/rtt/repeats.rs",
+     "if now.wrapping_sub(known.counted_at) < SPREAD {",
+     "if false {",
+     "coordinates::persistence::a_burst_is_no_more_evidence_than_one_sample"),
+    ("a repeated lie counts in full", "src/rtt/vivaldi.rs",
+     "residual.clamp(*usual.start(), *usual.end()) * GENTLY", "residual",
+     "coordinates::persistence::repeating_itself_gains_a_liar_less_than_the_farthest_lie_that_passes"),
+    ("a capped leg bounded by the way that is not", "src/select/pair.rs",
+     "bound.min((own + longest) * said.penalty)", "bound",
+     "bad_day::coordinates::a_target_beyond_the_longest_round_trip_is_reached_by_the_nearest_relay"),
 ]
 
 

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod coordinates;
 mod lateness;
 mod measurements;
 mod operators;

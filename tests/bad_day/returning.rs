@@ -193,7 +193,7 @@ fn a_relay_that_left_announces_anew_and_is_known_all_the_same() {
     world.report(1, 3);
     world.report_failure(&id(1), Failure::TimedOut);
     world.leave(1);
-    world.pass(secs(1));
+    world.pass(TICK);
     assert_eq!(
         world.register(id(1), endpoint(1)),
         Ok(Registration::Returned)
