@@ -150,6 +150,15 @@ impl Timeline {
         }
     }
 
+    /// The beginning of the current tick, as it was last raised.
+    pub(crate) fn last(&self) -> Moment {
+        let tick = self.tick();
+        Moment {
+            nanos: self.nanos_of(tick),
+            tick,
+        }
+    }
+
     /// The current tick as it was last raised: one load.
     #[inline]
     pub(crate) fn tick(&self) -> Tick {
