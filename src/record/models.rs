@@ -252,7 +252,8 @@ fn what_is_measured_after_a_measurement_that_counts_counts() {
         });
         record.forget();
         measuring.join().unwrap();
-        assert!([None, Some(10)].contains(&record.settled()));
+        let settled = record.settled();
+        assert!([None, Some(10)].contains(&settled), "{settled:?}");
     });
 }
 

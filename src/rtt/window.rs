@@ -197,8 +197,9 @@ impl RttWindow {
     pub(crate) fn clear(&self, elapsed_nanos: u64) {
         let slice = Second::of(elapsed_nanos).slice() as usize;
         for back in 0..WORDS {
-            // Relaxed: ordered by the settling of the figure that follows.
-            self.0[(slice + 1 + WORDS - back) % WORDS].store(0, Ordering::Relaxed);
+            // Release: a thread whose sample comes after this one sees those before it
+            // cleared. A swap, so that each sample comes before or after it.
+            self.0[(slice + 1 + WORDS - back) % WORDS].swap(0, Ordering::Release);
         }
     }
 
@@ -223,8 +224,8 @@ impl RttWindow {
             if wanted == seen {
                 return false;
             }
-            // Relaxed throughout: a sample carries nothing but itself.
-            match word.compare_exchange_weak(seen, wanted, Ordering::Relaxed, Ordering::Relaxed) {
+            // Acquire: see `clear`. Else a sample carries nothing but itself.
+            match word.compare_exchange_weak(seen, wanted, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(current) => seen = current,
             }
