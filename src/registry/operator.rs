@@ -24,7 +24,7 @@ impl Core {
     pub(super) fn set_draining(&self, relay: &NodeId, draining: bool) -> Result<(), OperatorError> {
         let say = |record: &RecordRef<'_>| record.set_draining(draining);
         let kept = match draining {
-            true => self.say(relay, say, |record| record.begin_draining()),
+            true => self.say(relay, say, Record::begin_draining),
             false => {
                 self.say_of_known(relay, say);
                 Ok(())
@@ -45,6 +45,11 @@ impl Core {
             .deadline(now, nanos(duration))
             .filter(|&until| until <= Circuit::LAST_TICK)
             .ok_or(BanError::TooLong { duration })?;
+        if until <= now.tick {
+            // A ban of no time takes the place of one that is in force.
+            self.unban(relay);
+            return Ok(());
+        }
         // Of one that is kept, housekeeping looks again when the ban is over.
         let banned = |circuit: Circuit| circuit.with_ban(until);
         let say = |record: &RecordRef<'_>| {
@@ -115,7 +120,13 @@ impl Core {
                 Some(_) => return Ok(()),
                 None => {}
             }
-            let introduced = self.table.introduce((relay, hash), &begin, &epoch::pin());
+            let begin = |record: &Record| {
+                if let Some(earned) = self.failures.of(relay) {
+                    record.change_circuit(|_| earned);
+                }
+                begin(record);
+            };
+            let introduced = self.table.introduce((relay, hash), begin, &epoch::pin());
             match introduced {
                 Ok(()) => return Ok(()),
                 Err(Unkept::Overtaken) => {}

@@ -346,13 +346,27 @@ impl Core {
         false
     }
 
+    /// Since when a relay is late, or a little later.
+    ///
+    /// Searches that come upon a relay past its deadline move that back, a tick each time.
+    /// But it was not due when all that was due had departed last.
+    fn lapsed_since(&self, word: Lifecycle) -> Tick {
+        let now = self.timeline.tick();
+        let since = match self.settings.has_keeper {
+            // The thread comes by at every tick.
+            true => now,
+            false => word.deadline().max(Tick(self.swept().0 + 1)),
+        };
+        since.min(now)
+    }
+
     /// Makes an expired record depart, unless another thread was faster.
     pub(super) fn expire(&self, record: RecordRef<'_>, word: Lifecycle) -> bool {
         let departed = self.table.depart(record, word);
         let expired = departed.is_some();
         if let Some(closing) = departed {
             self.counters.count_expiration();
-            self.remember(closing, word.deadline(), true);
+            self.remember(closing, self.lapsed_since(word), true);
         }
         expired
     }

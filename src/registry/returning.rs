@@ -24,9 +24,12 @@ impl Core {
     /// it announced, too. One that was learned is remembered for its leases alone.
     pub(super) fn remember(&self, closing: Closing<'_>, since: Tick, lapsed: bool) {
         let record = closing.record();
-        match closing.announcement() {
-            Some(said) if said.origin == Origin::Local => {
-                let until = self.remembered_until(said, since);
+        record.begin_circuit(Circuit::without_outage);
+        let now = self.timeline.tick();
+        let said = closing.announcement();
+        let local = said.filter(|said| said.origin == Origin::Local);
+        match local.map(|said| self.remembered_until(said, since)) {
+            Some(until) if until > now => {
                 closing.remember_until(until, lapsed);
                 if !self.settings.has_keeper {
                     self.forget_surplus();
@@ -34,7 +37,7 @@ impl Core {
             }
             _ => {
                 closing.keep();
-                self.look_at_gone(record, self.timeline.tick(), true);
+                self.look_at_gone(record, now, true);
             }
         }
     }
@@ -63,6 +66,9 @@ impl Core {
         if request.options.restarted && record.load().leases() > 0 {
             let closing = self.table.close_gone(record, word);
             let closing = closing.ok_or(Obstacle::Overtaken)?;
+            if !is_remembered {
+                record.forget_rtt(now.nanos);
+            }
             self.replace(closing, request, now, announcement)?;
             return Ok(registration);
         }

@@ -181,7 +181,8 @@ impl<'g> RecordRef<'g> {
         let Ok(()) = self.store.publication.change_load(&self.subject(), next);
     }
 
-    /// Sets the circuit with which a record begins, before it is admitted.
+    /// Sets the circuit of a record that no search finds: before it is admitted, or after
+    /// its relay is gone.
     pub(crate) fn begin_circuit(&self, next: impl Fn(Circuit) -> Circuit) {
         self.record.change_circuit(next);
     }

@@ -17,6 +17,9 @@ pub use circuit::{Access, Circuit, Fault, Source, Trust};
 pub use record::Record;
 use record::{Window, second_of};
 
+/// So many ticks, at most, a relay is remembered for less than its grace.
+const SLACK: u64 = 100;
+
 pub const DEFAULT_CAPACITY: u32 = 100;
 pub const CAPACITY_CEILING: u32 = (1 << 20) - 1;
 pub const RTT_CEILING: Duration = Duration::from_secs(10);
@@ -31,6 +34,8 @@ pub struct Settings<K> {
     pub assumed_rtt: Duration,
     pub rtt_lifetime: Duration,
     pub max_ejected: f64,
+    /// By default the relay's own TTL.
+    pub return_grace: Option<Duration>,
 }
 
 /// What a registration sets; `None` leaves the default or, on renewal, what was there.
@@ -40,6 +45,16 @@ pub struct Change {
     pub latency: Option<Duration>,
     pub nat: Option<Nat>,
     pub ttl: Option<Duration>,
+    pub restarted: bool,
+}
+
+/// A relay that left or lapsed.
+#[derive(Clone, Debug)]
+struct Gone<E> {
+    record: Record<E>,
+    /// The tick up to which it is remembered.
+    until: u64,
+    has_lapsed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +71,7 @@ pub struct Query<K> {
 pub enum Admission {
     New,
     Renewed,
+    Returned,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +96,7 @@ pub enum Obstacle {
     Unmeasured,
 }
 
-/// A lease names one record of a relay, so that a later record under the same id is not touched by it.
+/// A lease is on the relay through all its registrations, until it says that it restarted.
 #[derive(Clone, Debug)]
 pub struct Held<K> {
     pub id: K,
@@ -105,11 +121,13 @@ pub struct Model<K, E> {
     relays: BTreeMap<K, Record<E>>,
     /// Until which tick who is banned, held or not.
     bans: BTreeMap<K, u64>,
-    /// The circuits of relays that left, as they were.
-    left: BTreeMap<K, Circuit>,
+    /// Who is draining, held or not.
+    draining: BTreeSet<K>,
+    gone: BTreeMap<K, Gone<E>>,
     /// The last failure beyond the share, in an outage of our own.
     outage: Option<u64>,
     serials: u64,
+    restarts: u64,
     counters: Counters,
     has_lapsed: bool,
 }
@@ -121,9 +139,11 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             tick: 0,
             relays: BTreeMap::new(),
             bans: BTreeMap::new(),
-            left: BTreeMap::new(),
+            draining: BTreeSet::new(),
+            gone: BTreeMap::new(),
             outage: None,
             serials: 0,
+            restarts: 0,
             counters: Counters::default(),
             has_lapsed: false,
         }
@@ -132,12 +152,14 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     // --- changes -------------------------------------------------------------------------------
 
     /// All reasons for a refusal are returned, because which one is named first is not promised.
+    /// `is_new` is what the registry answers, where a relay may just be remembered or not.
     pub fn register(
         &mut self,
         now: Duration,
         id: K,
         endpoint: E,
         change: &Change,
+        is_new: bool,
     ) -> Result<Admission, Vec<Refusal>> {
         let faults = self.faults(&endpoint, change);
         if !faults.is_empty() {
@@ -150,8 +172,14 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             let ttl = change.ttl.unwrap_or(held.ttl);
             let oldest = self.oldest_sample(now);
             let deadline = self.deadline(now, ttl);
+            let fresh = self.serials + 1;
             let record = self.relays.get_mut(&id).expect("just seen");
             record.renew(endpoint, change, (now.as_secs(), oldest), ttl, deadline);
+            if change.restarted {
+                self.restarts += u64::from(record.leases > 0);
+                self.serials = fresh;
+                (record.serial, record.leases, record.base) = (fresh, 0, 0);
+            }
             self.counters.renewals += 1;
             return Ok(Admission::Renewed);
         }
@@ -159,27 +187,98 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             self.counters.refused += 1;
             return Err(vec![Refusal::Full]);
         }
-        let mut record = self.admit(now, endpoint, change);
-        if let Some(circuit) = self.left.remove(&id) {
-            record.circuit = circuit;
-        }
-        match self.bans.get(&id) {
-            Some(&until) => record.circuit.ban(until),
-            None if record.circuit.is_banned_at(self.tick) => record.circuit.lift_ban(self.tick),
-            None => {}
-        }
-        self.relays.insert(id, record);
         self.counters.registrations += 1;
-        Ok(Admission::New)
+        let Some(gone) = self.gone.remove(&id) else {
+            let mut record = self.admit(now, endpoint, change);
+            record.draining = self.draining.contains(&id);
+            if let Some(&until) = self.bans.get(&id) {
+                record.circuit.ban(until);
+            }
+            self.relays.insert(id, record);
+            return Ok(Admission::New);
+        };
+        // Searches that come upon a relay past its deadline may take ticks off its grace.
+        let may_be_new = gone.has_lapsed && self.tick + SLACK >= gone.until;
+        let is_remembered = self.tick < gone.until && !(may_be_new && is_new);
+        let record = self.come_back(now, endpoint, change, gone, is_remembered);
+        self.relays.insert(id, record);
+        Ok(match is_remembered {
+            true => Admission::Returned,
+            false => Admission::New,
+        })
+    }
+
+    fn come_back(
+        &mut self,
+        now: Duration,
+        endpoint: E,
+        change: &Change,
+        gone: Gone<E>,
+        is_remembered: bool,
+    ) -> Record<E> {
+        let before = gone.record;
+        let change = match is_remembered && gone.has_lapsed {
+            true => before.keeps(change),
+            false => change.clone(),
+        };
+        let mut record = self.admit(now, endpoint, &change);
+        record.circuit = before.circuit;
+        record.draining = before.draining;
+        if !change.restarted {
+            (record.serial, record.leases) = (before.serial, before.leases);
+        }
+        if is_remembered {
+            let told = record.seed.take();
+            (record.seed, record.window) = (before.seed, before.window);
+            record.forget_before(self.oldest_sample(time_of(self.settings.tick, self.tick)));
+            if record.window.minimum().is_none() {
+                record.seed = told.or(record.seed);
+            }
+            if !change.restarted {
+                record.base = before.base;
+            }
+        }
+        record
+    }
+
+    /// The deadline moves, nothing else.
+    pub fn renew(&mut self, now: Duration, id: &K) -> bool {
+        let now = self.raise(now);
+        self.sweep();
+        let Some(ttl) = self.relays.get(id).map(|relay| relay.ttl) else {
+            return false;
+        };
+        let deadline = self.deadline(now, ttl);
+        self.change(id, |relay| relay.deadline = deadline);
+        self.counters.renewals += 1;
+        true
+    }
+
+    /// The tick up to which a relay is remembered that is gone since that tick.
+    fn remembered_until(&self, record: &Record<E>, since: u64) -> u64 {
+        let grace = self.settings.return_grace.unwrap_or(record.ttl);
+        let ticks = grace.as_nanos().div_ceil(self.settings.tick.as_nanos());
+        since.saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
+    }
+
+    fn remember(&mut self, id: K, mut record: Record<E>, since: u64, has_lapsed: bool) {
+        let until = self.remembered_until(&record, since);
+        record.circuit = record.circuit.leave();
+        let gone = Gone {
+            record,
+            until,
+            has_lapsed,
+        };
+        self.gone.insert(id, gone);
     }
 
     pub fn unregister(&mut self, id: &K) -> bool {
-        let removed = self.relays.remove(id);
-        let was_there = removed.is_some();
-        self.left
-            .extend(removed.map(|relay| (*id, relay.circuit.leave())));
-        self.counters.unregistrations += u64::from(was_there);
-        was_there
+        let Some(record) = self.relays.remove(id) else {
+            return false;
+        };
+        self.remember(*id, record, self.tick, false);
+        self.counters.unregistrations += 1;
+        true
     }
 
     pub fn record_rtt(&mut self, id: &K, rtt: Duration) -> bool {
@@ -198,7 +297,9 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     }
 
     pub fn forget_rtts(&mut self) {
-        self.relays.values_mut().for_each(Record::forget_rtt);
+        let gone = self.gone.values_mut().map(|gone| &mut gone.record);
+        let all = self.relays.values_mut().chain(gone);
+        all.for_each(Record::forget_rtt);
     }
 
     /// Whether any round trip has lapsed since this was asked.
@@ -210,8 +311,31 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         self.change(id, |relay| relay.base = total.saturating_sub(relay.leases))
     }
 
-    pub fn set_draining(&mut self, id: &K, draining: bool) -> bool {
-        self.change(id, |relay| relay.draining = draining)
+    pub fn report_load_of_others(&mut self, id: &K, others: u32) -> bool {
+        self.change(id, |relay| relay.base = others.min(CAPACITY_CEILING))
+    }
+
+    pub fn set_draining(&mut self, id: &K, draining: bool) {
+        match draining {
+            true => self.draining.insert(*id),
+            false => self.draining.remove(id),
+        };
+        if let Some(record) = self.known(id) {
+            record.draining = draining;
+        }
+    }
+
+    /// Whether there was anything to lift.
+    pub fn lift(&mut self, id: &K) -> bool {
+        let was_draining = self.draining.contains(id);
+        self.set_draining(id, false);
+        self.unban(id) | was_draining
+    }
+
+    /// The record of a relay that is held, or was.
+    fn known(&mut self, id: &K) -> Option<&mut Record<E>> {
+        let gone = self.gone.get_mut(id).map(|gone| &mut gone.record);
+        self.relays.get_mut(id).or(gone)
     }
 
     pub fn report_failure(&mut self, id: &K, fault: Fault) -> bool {
@@ -287,11 +411,13 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     }
 
     pub fn reset_circuit(&mut self, id: &K) -> bool {
-        let had_failed = self
-            .left
-            .remove(id)
-            .is_some_and(|circuit| circuit.is_penalised());
-        self.change(id, |relay| relay.circuit.reset()) || had_failed
+        let is_held = self.relays.contains_key(id);
+        let Some(record) = self.known(id) else {
+            return false;
+        };
+        let had_failed = record.circuit.is_penalised();
+        record.circuit.reset();
+        is_held || had_failed
     }
 
     /// Somebody was handed the relay by a search, for trial if it is to be tried.
@@ -312,7 +438,9 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         let until = self.deadline(now, duration);
         if until > self.tick {
             self.bans.insert(id, until);
-            self.change(&id, |relay| relay.circuit.ban(until));
+            if let Some(record) = self.known(&id) {
+                record.circuit.ban(until);
+            }
         } else {
             self.unban(&id);
         }
@@ -321,7 +449,9 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     pub fn unban(&mut self, id: &K) -> bool {
         let tick = self.tick;
         let was_banned = self.bans.remove(id).is_some();
-        self.change(id, |relay| relay.circuit.lift_ban(tick));
+        if let Some(record) = self.known(id) {
+            record.circuit.lift_ban(tick);
+        }
         was_banned
     }
 
@@ -348,7 +478,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     }
 
     pub fn release(&mut self, held: &Held<K>) {
-        if let Some(relay) = self.relays.get_mut(&held.id) {
+        if let Some(relay) = self.known(&held.id) {
             if relay.serial == held.serial {
                 relay.leases -= 1;
             }
@@ -369,6 +499,11 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
 
     pub fn relays(&self) -> &BTreeMap<K, Record<E>> {
         &self.relays
+    }
+
+    /// How often leases became void under a relay that was held.
+    pub fn restarts(&self) -> u64 {
+        self.restarts
     }
 
     pub fn counters(&self) -> Counters {
@@ -535,14 +670,14 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             .relays
             .iter()
             .filter(|(_, relay)| relay.deadline <= tick);
-        let due: Vec<_> = due
-            .map(|(id, relay)| (*id, relay.circuit.clone().leave()))
-            .collect();
-        self.relays.retain(|_, relay| tick < relay.deadline);
+        let due: Vec<K> = due.map(|(id, _)| *id).collect();
+        for id in &due {
+            let record = self.relays.remove(id).expect("just seen");
+            let deadline = record.deadline;
+            self.remember(*id, record, deadline, true);
+        }
         self.counters.expirations += due.len() as u64;
-        let expired = due.len();
-        self.left.extend(due);
-        expired
+        due.len()
     }
 
     fn deadline(&self, now: Duration, ttl: Duration) -> u64 {

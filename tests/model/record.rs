@@ -68,6 +68,16 @@ impl<E> Record<E> {
         }
     }
 
+    /// Comes back after a lapse, with what it announced but for what the change says.
+    pub(super) fn keeps(&self, change: &Change) -> Change {
+        Change {
+            capacity: change.capacity.or(Some(self.capacity)),
+            nat: change.nat.or(self.nat),
+            ttl: change.ttl.or(Some(self.ttl)),
+            ..change.clone()
+        }
+    }
+
     pub(super) fn forget_rtt(&mut self) {
         self.seed = None;
         self.window = Window::default();
@@ -112,7 +122,7 @@ impl Window {
         self.slices.retain(|_, (_, latest)| *latest >= oldest);
     }
 
-    fn minimum(&self) -> Option<u64> {
+    pub(super) fn minimum(&self) -> Option<u64> {
         self.slices.values().map(|(minimum, _)| *minimum).min()
     }
 

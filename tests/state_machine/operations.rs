@@ -53,6 +53,9 @@ pub enum Operation {
     ForgetRtt(NodeId),
     ForgetRtts,
     ReportLoad(NodeId, u32),
+    ReportLoadOfOthers(NodeId, u32),
+    Renew(NodeId),
+    Lift(NodeId),
     SetDraining(NodeId, bool),
     ReportFailure(NodeId, Fault),
     ReportSuccess(NodeId),
@@ -141,7 +144,11 @@ fn settings() -> impl Strategy<Value = Settings<NodeId>> {
     let lifetime = prop_oneof![3 => Just(secs(3_600)), 3 => Just(secs(60)), 1 => Just(ms(1_001))];
     let ejected = prop_oneof![1 => Just(0.0), 3 => Just(0.5), 1 => Just(1.0)];
     let max_relays = prop_oneof![4 => 1..=NODES, 1 => 20..=NODES + CROWD];
-    let times = (assumed, lifetime);
+    let grace = option::weighted(
+        0.4,
+        prop_oneof![Just(Duration::ZERO), Just(secs(2)), Just(secs(86_400 * 3))],
+    );
+    let times = (assumed, lifetime, grace);
     (max_relays, pace, local, any::<bool>(), times, ejected).prop_map(
         |(max_relays, (tick, ttl), local, public_only, times, max_ejected)| Settings {
             max_relays,
@@ -152,6 +159,7 @@ fn settings() -> impl Strategy<Value = Settings<NodeId>> {
             assumed_rtt: times.0,
             rtt_lifetime: times.1,
             max_ejected,
+            return_grace: times.2,
         },
     )
 }
@@ -171,7 +179,10 @@ fn operation(settings: Settings<NodeId>) -> impl Strategy<Value = Operation> {
         5 => (any_node(), rtt()).prop_map(|(id, rtt)| RecordRtt(id, rtt)),
         1 => any_node().prop_map(ForgetRtt),
         1 => Just(ForgetRtts),
-        4 => (any_node(), load()).prop_map(|(id, load)| ReportLoad(id, load)),
+        3 => (any_node(), load()).prop_map(|(id, load)| ReportLoad(id, load)),
+        2 => (any_node(), load()).prop_map(|(id, load)| ReportLoadOfOthers(id, load)),
+        2 => any_node().prop_map(Renew),
+        1 => any_node().prop_map(Lift),
         3 => (any_node(), any::<bool>()).prop_map(|(id, draining)| SetDraining(id, draining)),
         6 => (any_node(), fault()).prop_map(|(id, fault)| ReportFailure(id, fault)),
         4 => any_node().prop_map(ReportSuccess),
@@ -236,17 +247,24 @@ fn detailed(settings: &Settings<NodeId>) -> impl Strategy<Value = (SocketAddr, C
         2 => Just(secs(30 * 86_400)),
         1 => prop_oneof![Just(Duration::ZERO), Just(tick - Duration::from_nanos(1))],
     ]);
-    (address_and_nat(), capacity, option::of(rtt()), ttl).prop_map(
-        |((address, nat), capacity, latency, ttl)| {
+    let restarted = proptest::bool::weighted(0.2);
+    (
+        address_and_nat(),
+        capacity,
+        option::of(rtt()),
+        ttl,
+        restarted,
+    )
+        .prop_map(|((address, nat), capacity, latency, ttl, restarted)| {
             let change = Change {
                 capacity,
                 latency,
                 nat,
                 ttl,
+                restarted,
             };
             (address, change)
-        },
-    )
+        })
 }
 
 fn public_address() -> impl Strategy<Value = SocketAddr> {

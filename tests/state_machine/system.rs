@@ -32,6 +32,7 @@ pub struct System {
     settled: bool,
     /// The model's counters at the last maintenance pass.
     counted: Counters,
+    restarts_counted: u64,
 }
 
 impl System {
@@ -49,6 +50,9 @@ impl System {
         if let Some(local) = settings.local {
             builder = builder.local_id(local);
         }
+        if let Some(grace) = settings.return_grace {
+            builder = builder.return_grace(grace);
+        }
         if settings.public_only {
             builder = builder.address_policy(AddressPolicy::PublicOnly);
         }
@@ -62,6 +66,7 @@ impl System {
             origin: None,
             settled: true,
             counted: Counters::default(),
+            restarts_counted: 0,
         }
     }
 
@@ -96,9 +101,21 @@ impl System {
                 let taken = self.registry.report_load(&id, load);
                 assert_eq!(taken, self.model.report_load(&id, load));
             }
+            Operation::ReportLoadOfOthers(id, load) => {
+                let taken = self.registry.report_load_of_others(&id, load);
+                assert_eq!(taken, self.model.report_load_of_others(&id, load));
+            }
+            Operation::Renew(id) => {
+                let renewed = self.registry.renew(&id).is_ok();
+                assert_eq!(renewed, self.model.renew(self.now, &id));
+            }
+            Operation::Lift(id) => {
+                let lifted = self.registry.lift(&id);
+                assert_eq!(lifted, self.model.lift(&id));
+            }
             Operation::SetDraining(id, draining) => {
-                let taken = self.registry.set_draining(&id, draining);
-                assert_eq!(taken, self.model.set_draining(&id, draining));
+                assert_eq!(self.registry.set_draining(&id, draining), Ok(()));
+                self.model.set_draining(&id, draining);
             }
             // This node's own back-off shows in no explanation.
             Operation::ReportFailure(id, _) if self.settings.local == Some(id) => {}
@@ -157,9 +174,11 @@ impl System {
             let options = register_options(change);
             self.registry.register_with(id, address, &options)
         };
-        let expected = self.model.register(self.now, id, address, change);
+        let is_new = outcome == Ok(Registration::New);
+        let expected = self.model.register(self.now, id, address, change, is_new);
         match (outcome, expected) {
-            (Ok(Registration::New), Ok(Admission::New)) => {}
+            (Ok(Registration::New), Ok(Admission::New))
+            | (Ok(Registration::Returned), Ok(Admission::Returned)) => {}
             (Ok(Registration::Renewed), Ok(Admission::Renewed)) => {
                 self.settled &= change.latency.is_none();
             }
@@ -261,6 +280,7 @@ impl System {
         let due = counters.expirations - self.counted.expirations;
         assert!(expired <= due, "{expired} expired, of {due} due");
         self.counted = counters;
+        self.restarts_counted = self.model.restarts();
         self.settled = true;
         self.check_stats();
     }
@@ -392,7 +412,8 @@ impl System {
 
     fn departed_since_maintenance(&self) -> u64 {
         let gone = |counters: Counters| counters.unregistrations + counters.expirations;
-        gone(self.model.counters()) - gone(self.counted)
+        let restarts = self.model.restarts() - self.restarts_counted;
+        gone(self.model.counters()) - gone(self.counted) + restarts
     }
 
     // --- views ---------------------------------------------------------------------------------

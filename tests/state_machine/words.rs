@@ -20,7 +20,7 @@ pub fn register_options(change: &Change) -> RegisterOptions {
     if let Some(ttl) = change.ttl {
         options = options.ttl(ttl);
     }
-    options
+    options.restarted(change.restarted)
 }
 
 pub fn find_options(query: &Query<NodeId>) -> FindOptions {
