@@ -7,5 +7,6 @@ mod common;
 mod lateness;
 mod measurements;
 mod operators;
+mod refused;
 mod returning;
 mod strangers;
