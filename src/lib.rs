@@ -29,7 +29,7 @@
 //! println!("meet at {}", lease.relay().endpoint());
 //!
 //! // Did it work? What fails is left alone for a while.
-//! registry.report_success(&relay); // or report_failure
+//! lease.succeeded(); // or failed(Failure::TimedOut)
 //! drop(lease); // and give it back
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -46,10 +46,12 @@
 //!   What is not known is [assumed](RegistryBuilder::assumed_rtt), never zero; nor is
 //!   what was not measured for [so long](RegistryBuilder::rtt_lifetime) known any more.
 //!   A relay's own word counts for nothing.
-//! - **Failures count.** [`Registry::report_failure`] opens a circuit breaker on the
-//!   relay; it is handed out on trial after a back-off that grows, and trusted
-//!   after a few successes. When too many fail at once, those that failed
-//!   longest ago are a last resort rather than no answer.
+//! - **Failures count.** [`Lease::failed`] and [`Registry::report_failure`] open a
+//!   circuit breaker on the relay; it is handed out on trial after a back-off that grows,
+//!   and trusted after a few successes of sessions that began after it failed. When
+//!   all that would do have failed, the one that failed longest ago is a last resort
+//!   rather than no answer; and when too many fail at once, it is taken for an
+//!   outage of this node's own network, and held against none of them.
 //! - **A relay in use is kept**, if the requester [says so](FindOptions::prefer),
 //!   until another is clearly better.
 //! - **Several results fail apart**: [`Registry::find_relays`] prefers standbys in
@@ -174,6 +176,7 @@
 //!   that find themselves by [its relays](Registry::relay_coordinate). They are
 //!   robust while fewer than half of what it [learns](Registry::learn) are lies:
 //!   let no peer teach more often than others.
+//! - What is told through a lease while its relay is gone is lost.
 //! - As many relays that are gone are remembered as there may be relays, and at least
 //!   1,024; those that went first are forgotten first. Beyond that, failures are
 //!   remembered of some 65,536 relays, and relays with leases until the last one ends.

@@ -110,14 +110,10 @@ pub(crate) struct Timeline {
     tick_nanos: u64,
     /// 2^64 / `tick_nanos`, rounded down, or one less.
     ticks_per_64_bits: u64,
-    current: Padded<Current>,
-}
-
-/// What nearly every call reads of the time.
-struct Current {
-    tick: AtomicU64,
     /// Whether a thread raises the tick, so that calls need not do it.
     is_kept: bool,
+    /// Shared with leases, which may outlive the registry.
+    current: Arc<Padded<AtomicU64>>,
 }
 
 impl Timeline {
@@ -131,11 +127,15 @@ impl Timeline {
             wall_origin: SystemTime::now(),
             tick_nanos,
             ticks_per_64_bits: u64::MAX / tick_nanos,
-            current: Padded(Current {
-                tick: AtomicU64::new(0),
-                is_kept,
-            }),
+            is_kept,
+            current: Arc::default(),
         }
+    }
+
+    /// The same timeline, that keeps its current tick, the first one, in this word.
+    pub(crate) fn with_tick_in(self, current: &Arc<Padded<AtomicU64>>) -> Self {
+        let current = Arc::clone(current);
+        Self { current, ..self }
     }
 
     /// The tick that a call goes by. To be asked for once, at the start of the call,
@@ -144,9 +144,18 @@ impl Timeline {
     /// One load where a thread raises the tick.
     #[inline]
     pub(crate) fn present(&self) -> Tick {
-        match self.current.is_kept {
+        match self.is_kept {
             true => self.tick(),
             false => self.advance().tick,
+        }
+    }
+
+    /// The beginning of the current tick, as it was last raised.
+    pub(crate) fn last(&self) -> Moment {
+        let tick = self.tick();
+        Moment {
+            nanos: self.nanos_of(tick),
+            tick,
         }
     }
 
@@ -155,7 +164,7 @@ impl Timeline {
     pub(crate) fn tick(&self) -> Tick {
         // Acquire: whoever sees a tick also sees what was done before it was
         // raised, so a record found expired is expired for all that follows.
-        Tick(self.current.tick.load(Ordering::Acquire))
+        Tick(self.current.load(Ordering::Acquire))
     }
 
     /// Whole ticks in `nanos`, and the nanoseconds beyond them: a division, by
@@ -185,7 +194,6 @@ impl Timeline {
             // AcqRel: see `tick`; on one word, so the tick only rises.
             tick = self
                 .current
-                .tick
                 .fetch_max(read_tick, Ordering::AcqRel)
                 .max(read_tick);
         }

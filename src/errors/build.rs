@@ -47,6 +47,15 @@ pub enum BuildError {
     /// The share of relays that may be ejected at once is not within 0 and 1.
     /// Choose one within.
     InvalidMaxEjected,
+    /// The shortest back-off is zero or above the longest, or the longest is beyond what
+    /// ticks can count. Choose two spans in order.
+    #[non_exhaustive]
+    InvalidBackOff {
+        /// The shortest that was asked for.
+        min: Duration,
+        /// The longest that was asked for.
+        max: Duration,
+    },
     /// The memory for tables of this size is not to be had. Choose fewer relays.
     OutOfMemory,
     /// The operating system did not start a thread. Try again, or choose manual
@@ -92,6 +101,10 @@ impl fmt::Display for BuildError {
             Self::InvalidMaxEjected => {
                 f.write_str("the share of relays ejected at once is not within 0 and 1")
             }
+            Self::InvalidBackOff { min, max } => write!(
+                f,
+                "back-offs are to take {min:?} to {max:?}, not from above zero up to as long or longer, within what ticks can count"
+            ),
             Self::OutOfMemory => f.write_str("there is no memory for tables of this size"),
             Self::Thread { kind } => write!(f, "a thread did not start: {kind}"),
             Self::InvalidDht(_) => f.write_str("the options of the distribution are not valid"),
@@ -142,6 +155,13 @@ mod tests {
                     rtt_lifetime: Duration::from_millis(999),
                 },
                 "the RTT lifetime is 999ms, which is under 1s",
+            ),
+            (
+                BuildError::InvalidBackOff {
+                    min: Duration::from_secs(2),
+                    max: Duration::from_secs(1),
+                },
+                "back-offs are to take 2s to 1s, not from above zero up to as long or longer, within what ticks can count",
             ),
             (
                 BuildError::Thread {

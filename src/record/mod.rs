@@ -51,7 +51,7 @@ mod words;
 
 pub(crate) use announcement::{Announcement, Origin};
 pub use circuit::Failure;
-pub(crate) use circuit::{Access, BackOff, Circuit, Standing};
+pub(crate) use circuit::{Access, BackOff, Circuit, Fault, Source, Spans, Standing};
 pub(crate) use lifecycle::{Lifecycle, State};
 pub(crate) use load::{Load, Refusal};
 
@@ -397,15 +397,16 @@ impl Record {
     }
 
     /// Brings the circuit forward by one event; not written when that changes
-    /// nothing.
-    pub(crate) fn change_circuit(&self, next: impl Fn(Circuit) -> Circuit) {
+    /// nothing. Whether it changed.
+    pub(crate) fn change_circuit(&self, next: impl Fn(Circuit) -> Circuit) -> bool {
         let mut seen = self.circuit();
         while next(seen) != seen {
             match self.try_change_circuit(seen, next(seen)) {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(current) => seen = current,
             }
         }
+        false
     }
 
     /// The circuit word, in one order with all changes of it: this thread sees every
@@ -533,7 +534,7 @@ impl Record {
     #[inline]
     pub(crate) fn measurement(&self, extra: &Extra, oldest: Second) -> Option<Measurement> {
         let micros = self.rtt_micros()?;
-        let latest = extra.window.in_force(oldest)?.latest;
+        let latest = extra.window.latest(oldest)?;
         Some(Measurement { micros, latest })
     }
 
@@ -545,10 +546,11 @@ impl Record {
     pub(crate) fn latest_sample(&self, extra: &Extra, oldest: Second) -> Option<Second> {
         // SeqCst: pairs with the one after a sample.
         fence(Ordering::SeqCst);
-        Some(extra.window.in_force(oldest)?.latest)
+        extra.window.latest(oldest)
     }
 
-    /// Takes in a measurement where those from `oldest` on count, before the figure in force is [settled](Self::settle_rtt).
+    /// Takes in a measurement, where those from `oldest` on count, before the figure in
+    /// force is [settled](Self::settle_rtt).
     pub(crate) fn add_sample(
         &self,
         extra: &Extra,

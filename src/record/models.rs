@@ -1,6 +1,9 @@
 //! Models of one record: its load word, its round-trip time, its circuit.
 
-use super::{Access, BackOff, Circuit, Extra, Failure, Lifecycle, Load, Record, Settled};
+use super::{
+    Access, BackOff, Circuit, Extra, Failure, Fault, Lifecycle, Load, Record, Settled, Source,
+    Spans,
+};
 use crate::relay::NodeId;
 use crate::rtt::Second;
 use crate::sync::{Arc, Zeroable, check};
@@ -282,12 +285,16 @@ fn at(tick: u64) -> BackOff {
         now: Tick(tick),
         tick_nanos: TICK_NANOS,
         jitter: 128,
+        spans: Spans::DEFAULT,
     }
 }
 
+/// A lease that was taken after the first failure.
+const LATEST: Source = Source::Lease { sequence: 1 };
+
 /// Since tick 0, for two seconds.
 fn opened() -> Circuit {
-    Circuit::CLOSED.with_failure(Failure::TimedOut, at(0))
+    Circuit::CLOSED.with_failure(Fault::told(Failure::TimedOut), at(0))
 }
 
 /// A record whose relay did not answer at tick 0.
@@ -320,13 +327,13 @@ fn of_two_failures_one_counts() {
         let record = idle(1);
         let other = Arc::clone(&record);
         let fail = |record: &Record, failure| {
-            record.change_circuit(|circuit| circuit.with_failure(failure, at(0)));
+            record.change_circuit(|circuit| circuit.with_failure(Fault::told(failure), at(0)));
         };
         let failing = thread::spawn(move || fail(&other, Failure::Refused));
         fail(&record, Failure::TimedOut);
         failing.join().unwrap();
         let either = [Failure::Refused, Failure::TimedOut]
-            .map(|failure| Circuit::CLOSED.with_failure(failure, at(0)));
+            .map(|failure| Circuit::CLOSED.with_failure(Fault::told(failure), at(0)));
         assert!(either.contains(&record.circuit()), "{:?}", record.circuit());
     });
 }
@@ -337,7 +344,9 @@ fn a_ban_beside_a_failure_holds() {
         let record = idle(1);
         let other = Arc::clone(&record);
         let failing = thread::spawn(move || {
-            other.change_circuit(|circuit| circuit.with_failure(Failure::TimedOut, at(1)));
+            other.change_circuit(|circuit| {
+                circuit.with_failure(Fault::told(Failure::TimedOut), at(1))
+            });
         });
         record.change_circuit(|circuit| circuit.with_ban(Tick(90)));
         failing.join().unwrap();
@@ -352,10 +361,29 @@ fn a_success_beside_a_trial_counts() {
         let record = failing();
         let other = Arc::clone(&record);
         let trying = thread::spawn(move || try_it(&other, at(20)));
-        record.change_circuit(|circuit| circuit.with_success(at(20)));
+        record.change_circuit(|circuit| circuit.with_success(LATEST, at(20)));
         trying.join().unwrap();
-        let once = opened().with_success(at(20));
+        let once = opened().with_success(LATEST, at(20));
         let then_tried = once.with_trial(at(20));
         assert!([once, then_tried].contains(&record.circuit()));
+    });
+}
+
+/// A success of a lease from before the failure never counts, whichever comes first.
+#[test]
+fn a_success_from_before_a_failure_beside_it_ends_no_back_off() {
+    check(3, || {
+        let record = idle(1);
+        let before = Source::Lease {
+            sequence: record.circuit().sequence(),
+        };
+        let other = Arc::clone(&record);
+        let failing = thread::spawn(move || {
+            let fault = Fault::told(Failure::TimedOut);
+            other.change_circuit(|circuit| circuit.with_failure(fault, at(0)));
+        });
+        record.change_circuit(|circuit| circuit.with_success(before, at(0)));
+        failing.join().unwrap();
+        assert_eq!(record.circuit(), opened());
     });
 }

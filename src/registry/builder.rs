@@ -3,6 +3,7 @@
 use crate::dht::{Bell, DhtOptions, DhtOptionsError, Distribution, RelayDht};
 use crate::errors::BuildError;
 use crate::limits::MAX_RELAYS;
+use crate::record::Spans;
 use crate::registry::Registry;
 use crate::registry::core::{Core, Settings};
 use crate::registry::distribution::Link;
@@ -62,6 +63,7 @@ pub struct RegistryBuilder {
     rtt_lifetime: Duration,
     max_ejected: f64,
     return_grace: Option<Duration>,
+    back_off: (Duration, Duration),
     dht: Option<(Arc<dyn RelayDht>, DhtOptions)>,
 }
 
@@ -79,6 +81,7 @@ impl RegistryBuilder {
             rtt_lifetime: Duration::from_secs(3_600),
             max_ejected: 0.5,
             return_grace: None,
+            back_off: (Spans::SHORTEST, Spans::LONGEST),
             dht: None,
         }
     }
@@ -166,8 +169,9 @@ impl RegistryBuilder {
     /// [`latency`](crate::RelayInfo::latency) is `None`, from that tick on. Finds rank it
     /// at the [assumed round trip](Self::assumed_rtt) from the next housekeeping pass on:
     /// with [`Maintenance::Thread`] that is a tick later, with [`Maintenance::Manual`] it
-    /// is when [`maintain`](Registry::maintain) is called. Until then a find that comes
-    /// upon such relays first ranks up to eight of them anew.
+    /// is when [`maintain`](Registry::maintain) is called. Until then a find that would
+    /// hand out such a relay ranks it anew, up to eight of them; where the longest round
+    /// trip is limited, it passes over those that it comes upon.
     /// [`due_for_probe`](Registry::due_for_probe) says in time which relays to measure.
     pub fn rtt_lifetime(mut self, lifetime: Duration) -> Self {
         self.rtt_lifetime = lifetime;
@@ -177,12 +181,21 @@ impl RegistryBuilder {
     /// Which share of the relays may back off after failures at once, within 0
     /// and 1, by default a half.
     ///
-    /// Beyond it, those that failed longest ago are a last resort: handed out in
-    /// turn when nothing else will do. When so many fail, it is likely that they
-    /// are not to blame. (Envoy's `max_ejection_percent`.) The share is of all live
-    /// relays, as the counters have it at that moment. Relays that are backing off
-    /// are kept in the order in which that began, so a last resort costs no more
-    /// than a find.
+    /// When more of them fail, it is likely that they are not to blame, but this node's own
+    /// network. (Envoy's `max_ejection_percent`.) Two things follow.
+    ///
+    /// - A find that has no other relay is handed one that is backing off, as a *last
+    ///   resort*: the preferred one, or the one that has been for longest. The share is
+    ///   of the relays that would otherwise be eligible to this very call, so as soon as
+    ///   no other is, all of them are backing off. Only with a share of 1 it finds none.
+    /// - A failure beyond the share begins an *outage*: see
+    ///   [`report_failure`](Registry::report_failure). Here the share is of the relays that
+    ///   a call without options would be given, or would be if they were not backing
+    ///   off, as the counters have it at that moment.
+    ///
+    /// Relays that are draining, banned or full are no part of either share. Both are had
+    /// from counters, and relays that are backing off are kept in the order in which
+    /// that began, so neither costs more than a find.
     pub fn max_ejected(mut self, share: f64) -> Self {
         self.max_ejected = share;
         self
@@ -196,6 +209,21 @@ impl RegistryBuilder {
     /// held on a relay are counted against it in any case, however late it comes back.
     pub fn return_grace(mut self, grace: Duration) -> Self {
         self.return_grace = Some(grace);
+        self
+    }
+
+    /// How long relays are left alone after failures: the first time, and at most. Above
+    /// zero, in this order, and no longer than ticks can count; by default 1 s and
+    /// 10 minutes. It may be the same twice. All are rounded up to whole ticks.
+    ///
+    /// A relay that [refused](crate::Failure::Refused) is left alone for `min`, then for
+    /// twice as long each time, up to about half way on the scale of doublings (by
+    /// default 32 s). One that [did not answer](crate::Failure::TimedOut) is left alone for
+    /// `2 * min`, then for four times as long each time, up to `max`. The steps are larger
+    /// where `max` is more than 16,384 times `min`. A tenth of `max` without a failure
+    /// takes back one doubling.
+    pub fn back_off(mut self, min: Duration, max: Duration) -> Self {
+        self.back_off = (min, max);
         self
     }
 
@@ -239,8 +267,11 @@ impl RegistryBuilder {
             tick_nanos: timeline.tick_nanos(),
             rtt_lifetime_nanos: nanos(settings.rtt_lifetime),
             jitter_key: random_key(),
+            spans: settings.spans,
+            max_ejected: settings.max_ejected,
         };
         let table = Table::new(self.max_relays, terms).ok_or(BuildError::OutOfMemory)?;
+        let timeline = timeline.with_tick_in(&table.publication().context.present);
         let link = bell.map(|bell| Link::new(bell, settings.own));
         let failures = Failures::new().ok_or(BuildError::OutOfMemory)?;
         Ok(Core::new(settings, timeline, table, failures, link))
@@ -292,8 +323,17 @@ impl RegistryBuilder {
             rtt_lifetime,
             max_ejected: self.max_ejected,
             return_grace_nanos: self.return_grace.map(nanos),
+            spans: self.spans()?,
             has_keeper: self.maintenance == Maintenance::Thread,
         })
+    }
+
+    /// How long relays are left alone, if ticks can count that.
+    fn spans(&self) -> Result<Spans, BuildError> {
+        let (min, max) = self.back_off;
+        Spans::new(min, max)
+            .filter(|_| max < self.tick || is_countable(max, self.tick))
+            .ok_or(BuildError::InvalidBackOff { min, max })
     }
 
     /// Whose registration is published: the key's.
@@ -321,6 +361,7 @@ impl fmt::Debug for RegistryBuilder {
             .field("rtt_lifetime", &self.rtt_lifetime)
             .field("max_ejected", &self.max_ejected)
             .field("return_grace", &self.return_grace)
+            .field("back_off", &self.back_off)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! What all handles of one registry share.
 
-use crate::record::{Circuit, Handle, Lifecycle};
+use crate::record::{Circuit, Handle, Lifecycle, Spans};
 use crate::registry::distribution::Link;
 use crate::registry::failures::Failures;
 use crate::registry::geography::Geography;
@@ -66,8 +66,10 @@ pub(crate) struct Settings {
     pub(super) address_policy: AddressPolicy,
     pub(super) assumed_rtt_micros: u32,
     pub(super) rtt_lifetime: Duration,
-    /// A share: beyond it, those backing off are a last resort.
+    /// A share: beyond it, failures are taken for an outage of our own.
     pub(super) max_ejected: f64,
+    /// How long relays are left alone after failures.
+    pub(super) spans: Spans,
     /// For how long a relay that is gone is remembered; else for its TTL.
     pub(super) return_grace_nanos: Option<u64>,
     /// Whether a thread of our own does the housekeeping.

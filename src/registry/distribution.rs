@@ -9,7 +9,7 @@
 
 use crate::dht::{Announcement, Bell, Entry, FailureDomain, Ground, Load, LocalRelay};
 use crate::errors::RegisterError;
-use crate::record::{Failure, Lifecycle, Origin};
+use crate::record::{Lifecycle, Origin};
 use crate::registry::core::Core;
 use crate::registry::registration::MAX_LABEL;
 use crate::relay::{NodeId, RegisterOptions};
@@ -206,13 +206,12 @@ impl Ground for Core {
     }
 
     fn measured(&self, id: &NodeId, rtt: Duration) {
-        let now = self.timeline.tick();
-        self.record_rtt(id, rtt, now);
-        self.report_success(id, now);
+        self.record_rtt(id, rtt, self.timeline.tick());
+        self.note_probe(id);
     }
 
     fn failed(&self, id: &NodeId) {
-        self.report_failure(id, Failure::TimedOut, self.timeline.tick());
+        self.note_failed_probe(id);
     }
 
     fn leave(&self, id: &NodeId) -> bool {

@@ -1,7 +1,8 @@
 //! What relays had earned by failing when they left, for when they come back: or
 //! else a relay would shed its penalties by leaving for a moment.
 //!
-//! Each is one word, the circuit's own with a mark of the id in its unused bits:
+//! Each is one word, the circuit's own with a mark of the id in the bits that one which
+//! left does without (the sequence, of which no lease knows in its next life, and two flags):
 //!
 //! ```text
 //!  63          54 53       39 38               0
@@ -65,6 +66,30 @@ impl Failures {
         self.look_up(relay)
     }
 
+    /// Forgets the circuit with which a relay left; whether there was one.
+    pub(super) fn forget(&self, relay: &NodeId) -> bool {
+        let (set, mark) = self.locate(relay);
+        let forget = |place: &AtomicU64| {
+            let word = place.load(Ordering::Relaxed);
+            let is_its = word != 0 && Circuit::mark_of(word) == mark;
+            // Relaxed: as for noting. Of another relay's word that came meanwhile nothing
+            // is lost.
+            let swap = |word| place.compare_exchange(word, 0, Ordering::Relaxed, Ordering::Relaxed);
+            is_its && swap(word).is_ok()
+        };
+        set.iter().map(forget).fold(false, |any, one| any | one)
+    }
+
+    /// Forgets all of them.
+    pub(super) fn forget_all(&self) {
+        for place in self.places.iter() {
+            // Most are empty, and their memory was never touched.
+            if place.load(Ordering::Relaxed) != 0 {
+                place.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
     fn look_up(&self, relay: &NodeId) -> Option<Circuit> {
         let (set, mark) = self.locate(relay);
         let mut words = set.iter().map(|place| place.load(Ordering::Relaxed));
@@ -90,7 +115,7 @@ fn ends_at(word: u64) -> u64 {
 #[cfg(all(test, not(relay_loom)))]
 mod tests {
     use super::*;
-    use crate::record::{BackOff, Failure};
+    use crate::record::{BackOff, Failure, Fault, Spans};
     use crate::time::Tick;
 
     fn id(n: u32) -> NodeId {
@@ -102,8 +127,12 @@ mod tests {
             now: Tick(tick),
             tick_nanos: 1_000_000,
             jitter: 7,
+            spans: Spans::DEFAULT,
         };
-        Circuit::CLOSED.with_failure(Failure::TimedOut, back_off)
+        let fault = Fault::told(Failure::TimedOut);
+        let circuit = Circuit::CLOSED.with_failure(fault, back_off);
+        // As it is when it comes back.
+        Circuit::from_marked(circuit.bits())
     }
 
     #[test]
@@ -115,6 +144,20 @@ mod tests {
         assert_eq!(failures.of(&id(2)), None);
         failures.note(&id(1), failed_at(9));
         assert_eq!(failures.of(&id(1)), Some(failed_at(9)));
+    }
+
+    #[test]
+    fn a_circuit_that_is_forgotten_does_not_come_back() {
+        let failures = Failures::new().unwrap();
+        for n in 1..=3 {
+            failures.note(&id(n), failed_at(5));
+        }
+        assert!(failures.forget(&id(1)));
+        assert!(!failures.forget(&id(1)));
+        assert_eq!(failures.of(&id(1)), None);
+        assert!(failures.of(&id(2)).is_some());
+        failures.forget_all();
+        assert_eq!(failures.of(&id(2)), None);
     }
 
     #[test]

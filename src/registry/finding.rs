@@ -73,7 +73,7 @@ impl Core {
         match taken {
             Some((best, (unit, word))) => {
                 let relay = self.describe_candidate(&best.judged_by(word), now);
-                Ok(Lease::new(relay, unit))
+                Ok(Lease::new(relay, unit, best.circuit.sequence()))
             }
             None => self.reserve_carefully(target, options, now, &snapshot, &guard),
         }
@@ -96,7 +96,9 @@ impl Core {
             guard,
             |search| match search.lease() {
                 Some((candidate, unit)) => {
-                    Ok(Lease::new(self.describe_candidate(&candidate, now), unit))
+                    let sequence = candidate.circuit.sequence();
+                    let relay = self.describe_candidate(&candidate, now);
+                    Ok(Lease::new(relay, unit, sequence))
                 }
                 None => Err(self.none_available(search)),
             },
@@ -109,11 +111,16 @@ impl Core {
         let (record, _) = self
             .find_live(relay, now, &guard)
             .ok_or(LeaseError::UnknownRelay)?;
-        if record.circuit().is_banned(now) {
+        // Before the lease: a failure in between makes its success count for nothing.
+        let circuit = record.circuit();
+        if circuit.is_banned(now) {
             return Err(LeaseError::Banned);
         }
         match record.lease(None) {
-            Ok((unit, word)) => Ok(Lease::new(self.describe(&record, word, now), unit)),
+            Ok((unit, word)) => {
+                let relay = self.describe(&record, word, now);
+                Ok(Lease::new(relay, unit, circuit.sequence()))
+            }
             Err((Refusal::Closed, _)) => Err(LeaseError::UnknownRelay),
             Err((Refusal::Draining, _)) => Err(LeaseError::Draining),
             Err((Refusal::Full, word)) => Err(LeaseError::Full {

@@ -239,8 +239,11 @@ mod tests {
         let atlas = core.geography.atlas.lock();
         thread::scope(|scope| {
             let calls = [
-                scope.spawn(|| drop(registry.learn(&peer, &view))),
-                scope.spawn(|| drop(registry.relay_coordinate(&relay))),
+                scope.spawn(|| assert_eq!(registry.learn(&peer, &view), 1)),
+                scope.spawn(|| {
+                    // Known or not, as `learn` is first or last.
+                    let _ = registry.relay_coordinate(&relay);
+                }),
                 scope.spawn(|| core.survey()),
             ];
             // In most runs they have come to the lock by the end of these.

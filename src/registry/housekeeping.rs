@@ -56,6 +56,9 @@ impl Core {
         // All of them, so that few are left for finds to do it.
         self.table
             .wake_due(&self.publication().load(), now, usize::MAX);
+        if self.publication().context.outage.take_rest() {
+            self.table.end_outage();
+        }
         let is_time = sorting == Sorting::Eager
             || self.last_sort.may_sort_again()
             || self.backlog() == Backlog::Overdue;

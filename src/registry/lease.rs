@@ -1,7 +1,9 @@
 //! [`Lease`]: one unit of a relay's capacity.
 
+use crate::record::{Failure, Source};
+use crate::registry::outcomes::{note_failure, note_success};
 use crate::relay::RelayInfo;
-use crate::table::Unit;
+use crate::table::{RecordRef, Unit};
 use std::fmt;
 
 /// One unit of a relay's capacity, given back when dropped.
@@ -27,12 +29,18 @@ use std::fmt;
 #[must_use = "dropping a lease gives the unit back"]
 pub struct Lease {
     relay: RelayInfo,
-    _unit: Unit,
+    unit: Unit,
+    /// The sequence of the relay's circuit before the lease was taken.
+    sequence: u16,
 }
 
 impl Lease {
-    pub(super) fn new(relay: RelayInfo, unit: Unit) -> Self {
-        Self { relay, _unit: unit }
+    pub(super) fn new(relay: RelayInfo, unit: Unit, sequence: u16) -> Self {
+        Self {
+            relay,
+            unit,
+            sequence,
+        }
     }
 
     /// The relay as it was when the lease was taken; where it was renewed while
@@ -40,6 +48,68 @@ impl Lease {
     #[must_use]
     pub fn relay(&self) -> &RelayInfo {
         &self.relay
+    }
+
+    /// Tells the registry that the relay serves this lease; false, and nothing taken in,
+    /// while the relay is not held, or if it [restarted](crate::RegisterOptions::restarted)
+    /// since.
+    ///
+    /// That counts as proof only if the relay has not failed since the lease was taken:
+    /// a session from before says nothing of how the relay treats newcomers. If it
+    /// counts, it ends a back-off, and three such successes close the circuit. It may be
+    /// told again and again, as by a keep-alive: where the relay did not fail lately
+    /// nothing is written.
+    ///
+    /// Lock-free, without allocation or system call. The first success after an
+    /// outage (see [`report_failure`](crate::Registry::report_failure)) also puts up to
+    /// 64 relays on trial.
+    ///
+    /// ```
+    /// # use relay_registry::{CircuitState, Failure, FindOptions, NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    /// let circuit = || registry.relay(&relay).unwrap().circuit();
+    ///
+    /// let before = registry.lease(&relay)?;
+    /// before.failed(Failure::Refused);
+    /// assert_eq!(circuit(), CircuitState::Open);
+    /// before.succeeded(); // says nothing new
+    /// assert_eq!(circuit(), CircuitState::Open);
+    ///
+    /// let after = registry.lease(&relay)?;
+    /// after.succeeded();
+    /// assert_eq!(circuit(), CircuitState::HalfOpen);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn succeeded(&self) -> bool {
+        self.tell(note_success)
+    }
+
+    /// Tells the registry that the attempt which this lease was taken for failed, or its
+    /// session broke off; false, and nothing taken in, while the relay is not held, or if
+    /// it [restarted](crate::RegisterOptions::restarted) since.
+    ///
+    /// It is a [failure](crate::Registry::report_failure) like any other, but where the
+    /// relay is failing already, one that was told through a lease from before that
+    /// counts as part of the same fault. The unit stays taken until the lease is
+    /// dropped. Lock-free, without system call.
+    pub fn failed(&self, failure: Failure) -> bool {
+        self.tell(|record, source| note_failure(record, failure, source))
+    }
+
+    fn tell(&self, tell: impl FnOnce(&RecordRef<'_>, Source)) -> bool {
+        let source = Source::Lease {
+            sequence: self.sequence,
+        };
+        self.unit.with_record(|record| {
+            let is_live = record.is_live();
+            if is_live {
+                tell(&record, source);
+            }
+            is_live
+        })
     }
 }
 

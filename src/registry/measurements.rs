@@ -39,7 +39,12 @@ impl Core {
 
     pub(super) fn forget_rtts(&self) {
         let now = self.present();
-        self.for_each_live(now, |record, _| self.forget_rtt_of(&record, now));
+        // Those that are gone, too: they would come back with what was measured.
+        self.for_each_known(|record, word| {
+            if word.is_known() {
+                self.forget_rtt_of(&record, now);
+            }
+        });
         self.probes.forget_all();
     }
 

@@ -13,12 +13,12 @@ mod measurements;
 #[cfg(all(test, relay_loom))]
 mod models;
 mod operator;
+mod outcomes;
 mod probing;
 mod registration;
 mod renewal;
 mod reports;
 mod returning;
-mod standing;
 mod stats;
 mod strangers;
 

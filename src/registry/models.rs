@@ -1,6 +1,7 @@
 //! Models of whole operations against housekeeping and each other.
 
 mod found;
+mod outages;
 
 use super::{FindOptions, Registration, Registry, RegistryBuilder};
 use crate::dht::{Announcement, Entry, Ground};

@@ -49,8 +49,13 @@ impl Core {
             .filter(|&until| until <= Circuit::LAST_TICK)
             .ok_or(BanError::TooLong { duration })?;
         // Of one that is kept, housekeeping looks again when the ban is over.
-        let say = |record: &RecordRef<'_>| record.change_circuit(|circuit| circuit.with_ban(until));
-        let begin = |record: &Record| record.change_circuit(|circuit| circuit.with_ban(until));
+        let banned = |circuit: Circuit| circuit.with_ban(until);
+        let say = |record: &RecordRef<'_>| {
+            record.change_circuit(banned);
+        };
+        let begin = |record: &Record| {
+            record.change_circuit(banned);
+        };
         self.say(relay, say, begin)
             .map_err(|refusal| match refusal {
                 Refusal::TooMany => BanError::TooMany {

@@ -114,8 +114,9 @@ impl Core {
             if self.is_held(id, Origin::Local) {
                 return Err(Unlearned::HeldLocally);
             }
-            // The clock is the embedder's: it is not called while pinned.
-            let now = self.timeline.advance();
+            // The clock is the embedder's: it is not called here, where the distribution
+            // holds a lock, and has read it before.
+            let now = self.timeline.last();
             let outcome = self.try_register(&request, now, &epoch::pin());
             match outcome {
                 Ok(registration) => {

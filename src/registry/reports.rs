@@ -221,25 +221,41 @@ impl Registry {
 
     /// Takes in that an attempt to use a relay failed: it is not handed out
     /// for a while, and then on trial, to one caller at a time. False if
-    /// it is not held.
+    /// it is not held. Where the attempt has a lease, tell it by
+    /// [`Lease::failed`](crate::Lease::failed).
     ///
     /// This is a circuit breaker for each relay. How long it stays open depends
-    /// on the [`Failure`]: from 1 s up to 10 minutes, longer each time, give or
+    /// on the [`Failure`]: from 1 s up to 10 minutes
+    /// ([by default](crate::RegistryBuilder::back_off)), longer each time, give or
     /// take a quarter. What fails while it is open counts no more: those
-    /// attempts were under way. Three [successes](Self::report_success) close
-    /// it; what several failures added up to is taken back by a step a minute.
+    /// attempts were under way. Three successes, told through
+    /// [leases](crate::Lease::succeeded) or [by id](Self::report_success), close
+    /// it and take back half of what several failures added up to; each minute
+    /// without a failure, its back-off not counted, takes back a step.
     /// A relay that leaves and comes back finds its circuit as it was: the
     /// registry keeps the last 65,536 of those that had failed when they left.
     ///
-    /// When more than a share of all relays
-    /// ([`max_ejected`](crate::RegistryBuilder::max_ejected)) are failing, those that
-    /// failed longest ago are a last resort. A find then costs about what it costs
-    /// when all work.
+    /// # Outages
+    ///
+    /// When more than [a share](crate::RegistryBuilder::max_ejected) of the relays back off
+    /// at once, it is likely that this node's own network is out. A failure beyond the share
+    /// begins an outage; it belongs to that, and so do further ones, up to a minute after the
+    /// last one beyond the share. (A minute is a tenth of the longest back-off, here and
+    /// above.) They leave relays alone for no longer than what they failed before
+    /// calls for. The first success of a relay that was failing ends the outage: those that
+    /// failed in it are on trial at once, 64 of those left alone are looked at by the call
+    /// that tells of the success, the rest by the next housekeeping pass. A probe ends
+    /// no outage.
+    ///
+    /// Relays that no caller could be given (they are draining, banned or full) are no
+    /// part of the share; this node's own relay is. While all that a call could be given
+    /// are backing off, one of them is handed out as a [last
+    /// resort](crate::RelayInfo::is_last_resort), at about the price of a find.
     ///
     /// Report what your own attempts tell, and think twice about what peers say
     /// of others. Lock-free, without system call: one compare-and-swap on the relay's
-    /// circuit, and what searches see of the relay. The first failure or ban of a
-    /// registry sets aside 16 bytes for each relay.
+    /// circuit, a look at counters, and what searches see of the relay. The first failure or
+    /// ban of a registry sets aside 16 bytes for each relay.
     ///
     /// ```
     /// use relay_registry::{CircuitState, Failure, NodeId, Registry};
@@ -251,8 +267,6 @@ impl Registry {
     ///
     /// registry.report_failure(&relay, Failure::TimedOut);
     /// assert_eq!(registry.relay(&relay).unwrap().circuit(), CircuitState::Open);
-    /// registry.report_success(&relay); // a sign of life
-    /// assert_eq!(registry.relay(&relay).unwrap().circuit(), CircuitState::HalfOpen);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn report_failure(&self, relay: &NodeId, failure: Failure) -> bool {
@@ -262,11 +276,49 @@ impl Registry {
 
     /// Takes in that a relay was used with success; false if it is not held.
     ///
-    /// Writes nothing, unless the relay [failed](Self::report_failure) lately.
-    /// Lock-free, without allocation or system call.
+    /// Of a relay that failed lately it counts only while a trial is open: after a find, a list
+    /// or a reservation handed the relay out on trial or as a last resort, until
+    /// the outcome of that is told. It ends no back-off, for it may be that of a
+    /// session from before the relay [failed](Self::report_failure). What was done under
+    /// a lease is told better by [`Lease::succeeded`](crate::Lease::succeeded), which knows.
+    ///
+    /// Writes nothing, unless it counts. Lock-free, without allocation or system call.
     pub fn report_success(&self, relay: &NodeId) -> bool {
         let core = self.core();
         core.report_success(relay, core.present())
+    }
+
+    /// Closes the circuit of a relay and takes all back that its failures added up to, as
+    /// when it is known that it was mended; false if nothing is known of it. A
+    /// ban stays.
+    ///
+    /// Also forgets how a relay that left had failed. Lock-free, without allocation or
+    /// system call.
+    ///
+    /// ```
+    /// use relay_registry::{CircuitState, Failure, NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    ///
+    /// registry.report_failure(&relay, Failure::TimedOut);
+    /// assert!(registry.reset_circuit(&relay));
+    /// assert_eq!(registry.relay(&relay).unwrap().circuit(), CircuitState::Closed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reset_circuit(&self, relay: &NodeId) -> bool {
+        self.core().reset_circuit(relay)
+    }
+
+    /// [Resets the circuit](Self::reset_circuit) of every relay, those that left
+    /// included, as after an outage of this node's own network.
+    ///
+    /// Visits all relays, and waits for a housekeeping pass under way: not for a hot path.
+    /// A relay that fails, enters or leaves during the visit may keep its circuit.
+    pub fn reset_circuits(&self) {
+        self.core().reset_circuits();
     }
 
     /// Bans a relay for some time from now, rounded up to a tick: it is not

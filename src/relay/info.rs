@@ -36,11 +36,12 @@ pub struct RelayInfo {
 pub enum CircuitState {
     /// It works, as far as is known.
     Closed,
-    /// It failed lately: it is handed out as a last resort only, when too many
-    /// others have failed as well.
+    /// It failed lately, and its back-off is not over: it is handed out as a last resort
+    /// only, to a call that no other relay would do for.
     Open,
-    /// It failed, and its back-off is over: it is handed out on trial, to one
-    /// caller at a time, until it has proved itself.
+    /// It failed, and its back-off is over, or it was used with success since: it is
+    /// handed out on trial, to one caller at a time, until it has proved itself. Three
+    /// [successes](crate::Lease::succeeded) do, of which one may be that of a probe.
     HalfOpen,
 }
 
@@ -133,8 +134,9 @@ impl RelayInfo {
     }
 
     /// Whether the relay was handed out although it failed lately and its
-    /// back-off is not over: for nothing else would do, and too many relays have
-    /// failed to blame them all.
+    /// back-off is not over: for no other relay would do that is not backing off. It is the
+    /// [preferred](crate::FindOptions::prefer) one, if that is among those, or the one that
+    /// has been left alone for longest.
     #[must_use]
     pub fn is_last_resort(&self) -> bool {
         self.last_resort

@@ -58,7 +58,8 @@ impl RegisterOptions {
 
     /// The round trip to the relay, as far as it is known beforehand: up to
     /// [`MAX_RTT`](crate::MAX_RTT). It is kept to the microsecond, zero as one, and
-    /// counts until the first measurement.
+    /// counts until the first measurement, or until it
+    /// [lapses](crate::RegistryBuilder::rtt_lifetime).
     ///
     /// It must come from this node, such as a probe or an earlier run: never
     /// pass on a relay's own word, for the nearest are chosen. By default the

@@ -75,8 +75,9 @@ pub enum ObserveError {
         rtt: Duration,
     },
     /// The round trip is further from the estimate than those before it give
-    /// reason to expect: the peer lies, or the network has changed. Go on; if it
-    /// has changed, later samples will be taken.
+    /// reason to expect: the peer lies, the network has changed, or the path is a
+    /// detour. Go on measuring: what has changed, or is the same each time, will be
+    /// taken in later.
     #[non_exhaustive]
     Outlier {
         /// What was measured.

@@ -1,6 +1,7 @@
 //! [`Landmark`]: where a node is that does not say so itself.
 
 use super::ObserveError;
+use super::repeats::Repeats;
 use super::spring::{believed_error, relax};
 use super::vivaldi::outlier_bound;
 use super::{Coordinate, sane_micros};
@@ -21,11 +22,14 @@ use std::time::Duration;
 /// running median and the median absolute deviation take two words (Ma,
 /// Muthukrishnan and Sandler, "Frugal streaming for estimating quantiles", 2013);
 /// refused samples move them, so that a node that has moved is found again.
+/// A sample that is refused but repeated, nearly the same three times from nearly the same
+/// place with eight ordinary samples or more in between, is taken in, and counts for no
+/// more than any other. One refused sample at a time is kept for that, in 12 bytes.
 ///
 /// That resists liars as long as fewer than half of the samples are theirs: let
 /// no peer report more often than others.
 ///
-/// A landmark takes 60 bytes at most. It settles after some hundred samples from
+/// A landmark takes 72 bytes at most. It settles after some hundred samples from
 /// different places; from fewer than three places its direction is chance.
 ///
 /// ```
@@ -53,6 +57,8 @@ pub struct Landmark {
     samples: u16,
     /// How many of these were strangers'; stops at the maximum.
     heard: u16,
+    /// What was refused, should it be repeated.
+    repeats: Repeats<1>,
 }
 
 impl Landmark {
@@ -65,6 +71,7 @@ impl Landmark {
             deviation: FIRST_DEVIATION,
             samples: 0,
             heard: 0,
+            repeats: Repeats::new(),
         }
     }
 
@@ -93,7 +100,9 @@ impl Landmark {
         let usual = self.deviation;
         let off = (residual - self.centre).abs();
         self.follow(residual, off);
-        if self.heard >= TRUSTING && off > outlier_bound(usual) {
+        if self.heard < TRUSTING || off <= outlier_bound(usual) {
+            self.repeats.pass();
+        } else if !self.repeats.is_evidence(peer, micros) {
             return Err(ObserveError::outlier(micros, expected));
         }
         let most = FEW_DEVIATIONS * usual;
@@ -102,7 +111,7 @@ impl Landmark {
             &mut self.coordinate,
             peer,
             believed_error(peer),
-            micros,
+            micros as f32,
             residual,
         );
         self.heard = self.heard.saturating_add(1);
@@ -114,7 +123,13 @@ impl Landmark {
     /// is never refused, counts in full, and with what this node's error really is.
     pub(super) fn measure(&mut self, own: &Coordinate, micros: u32) {
         let residual = micros as f32 - self.coordinate.micros_to(own) as f32;
-        relax(&mut self.coordinate, own, own.error(), micros, residual);
+        relax(
+            &mut self.coordinate,
+            own,
+            own.error(),
+            micros as f32,
+            residual,
+        );
         self.samples = self.samples.saturating_add(1);
     }
 

@@ -4,7 +4,7 @@
 //! the leg from a relay to a stranger, is estimated between [`coordinate`]s. A
 //! node finds its own by [`vivaldi`]; a relay's is learned as that of a
 //! [`landmark`], from round trips that others measured to it; the [`atlas`] has
-//! those of one registry, and [`places`] are some of them, for estimates of all at
+//! those of one registry; [`repeats`] tells outliers that are evidence; and [`places`] are some of them, for estimates of all at
 //! once. Where a stranger has no coordinate, its [`vicinity`] makes do with the
 //! round trips it knows.
 
@@ -13,6 +13,7 @@ mod coordinate;
 mod error;
 mod landmark;
 mod places;
+mod repeats;
 mod spring;
 mod vicinity;
 mod vivaldi;

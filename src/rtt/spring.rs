@@ -27,11 +27,11 @@ pub(super) fn relax(
     end: &mut Coordinate,
     peer: &Coordinate,
     peer_error: f32,
-    micros: u32,
+    micros: f32,
     residual: f32,
 ) {
     let weight = end.error() / (end.error() + peer_error);
-    let relative = residual.abs() / micros as f32;
+    let relative = residual.abs() / micros;
     let follow = ERROR_GAIN * weight;
     end.set_error(relative * follow + end.error() * (1.0 - follow));
     let force = FORCE_GAIN * weight * residual;

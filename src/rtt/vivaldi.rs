@@ -1,8 +1,10 @@
 //! [`Vivaldi`]: a node learns where it is from its own round trips.
 
 use super::ObserveError;
+use super::repeats::Repeats;
 use super::spring::{believed_error, relax};
 use super::{Coordinate, sane_micros};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// A node's own coordinate, moved by each round trip it measures.
@@ -31,6 +33,11 @@ use std::time::Duration;
 ///   deviation, plus 1 ms, is refused as an [outlier](ObserveError::Outlier).
 ///   It is still counted among the last 50: when the network has changed, or the
 ///   coordinate is wrong, it is the refused ones that soon make up the median.
+/// - an outlier that is nearly the same three times, from nearly the same place and with
+///   eight ordinary samples or more in between, is evidence: round trips on the Internet
+///   break the triangle inequality. It is taken in as half of the farthest sample that is
+///   no outlier, and must then be repeated as often again. So repeating a lie gains less
+///   than the farthest lie that passes. Sixteen outliers are kept for that, in 162 bytes.
 ///
 /// That resists liars as long as fewer than half of the samples are theirs:
 /// choose whom to probe by your own dice. It is not a proof against peers that
@@ -59,6 +66,8 @@ pub struct Vivaldi {
     residuals: Recent<JUDGED_BY>,
     /// What they were off by without adjustments.
     plain_residuals: Recent<ADJUSTED_BY>,
+    /// What was refused, should it be repeated.
+    repeats: Repeats<REMEMBERED>,
 }
 
 impl Vivaldi {
@@ -69,6 +78,7 @@ impl Vivaldi {
             coordinate: Coordinate::ORIGIN,
             residuals: Recent::new(),
             plain_residuals: Recent::new(),
+            repeats: Repeats::new(),
         }
     }
 
@@ -94,11 +104,23 @@ impl Vivaldi {
     pub(super) fn take_in(&mut self, peer: &Coordinate, micros: u32) -> Result<(), ObserveError> {
         let expected = self.coordinate.micros_to(peer);
         let residual = micros as f32 - expected as f32;
-        let is_outlier = self.residuals.is_outlier(residual);
+        let usual = self.residuals.usual();
         self.residuals.push(residual);
-        if is_outlier {
+        if usual.contains(&residual) {
+            self.repeats.pass();
+            self.follow(peer, micros as f32, residual);
+            return Ok(());
+        }
+        if !self.repeats.is_evidence(peer, micros) {
             return Err(ObserveError::outlier(micros, expected));
         }
+        let counted = residual.clamp(*usual.start(), *usual.end()) * GENTLY;
+        self.follow(peer, micros as f32 - residual + counted, counted);
+        Ok(())
+    }
+
+    /// Moves by a round trip and what the estimate of it was off by.
+    fn follow(&mut self, peer: &Coordinate, micros: f32, residual: f32) {
         relax(
             &mut self.coordinate,
             peer,
@@ -106,9 +128,8 @@ impl Vivaldi {
             micros,
             residual,
         );
-        self.adjust(micros as f32 - self.coordinate.plain_distance(peer));
+        self.adjust(micros - self.coordinate.plain_distance(peer));
         self.gravitate();
-        Ok(())
     }
 
     /// Half of the mean of what was left over lately: the peer has the other half.
@@ -139,6 +160,11 @@ const ADJUSTED_BY: usize = 20;
 /// node probes, chance gives them half of 20 samples in one of 20 windows, and
 /// half of 50 in one of 500.
 const JUDGED_BY: usize = 50;
+/// How many refused samples are kept, should they be repeated.
+const REMEMBERED: usize = 16;
+/// As what share of the farthest sample that is no outlier a repeated one counts: at most
+/// 1, so that repeating a lie gains nothing.
+const GENTLY: f32 = 0.5;
 /// So many residuals make a median.
 const ENOUGH: usize = 10;
 /// `GravityRho` of Serf, in seconds.
@@ -180,10 +206,10 @@ impl<const WINDOW: usize> Recent<WINDOW> {
         self.values.iter().sum()
     }
 
-    /// Whether `value` is too far from the median, if there is one yet.
-    fn is_outlier(&self, value: f32) -> bool {
+    /// What is not too far from the median; anything, while there is none yet.
+    fn usual(&self) -> RangeInclusive<f32> {
         if self.len < ENOUGH {
-            return false;
+            return f32::NEG_INFINITY..=f32::INFINITY;
         }
         let mut values = self.values;
         let known = &mut values[..self.len];
@@ -193,7 +219,8 @@ impl<const WINDOW: usize> Recent<WINDOW> {
         }
         // A median far from zero says that it is the coordinate that is wrong.
         let deviation = median(known).max(centre.abs());
-        (value - centre).abs() > outlier_bound(deviation)
+        let reach = outlier_bound(deviation);
+        centre - reach..=centre + reach
     }
 }
 
@@ -311,13 +338,13 @@ mod tests {
     fn outliers_are_judged_once_there_are_enough_and_by_the_median() {
         let mut recent = Recent::<20>::new();
         for value in 0..ENOUGH as u16 {
-            assert!(!recent.is_outlier(1e6));
+            assert!(recent.usual().contains(&1e6));
             recent.push(f32::from(value) * 1_000.0);
         }
         // Median 5,000, deviation 3,000, but the median itself is off by 5,000:
         // the bound is 26,946 from it.
-        assert!(!recent.is_outlier(31_900.0) && !recent.is_outlier(-21_900.0));
-        assert!(recent.is_outlier(32_000.0) && recent.is_outlier(-22_000.0));
+        assert!(recent.usual().contains(&31_900.0) && recent.usual().contains(&-21_900.0));
+        assert!(!recent.usual().contains(&32_000.0) && !recent.usual().contains(&-22_000.0));
         for _ in 0..20 {
             recent.push(50_000.0);
         }

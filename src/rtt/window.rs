@@ -176,6 +176,20 @@ impl RttWindow {
         })
     }
 
+    /// When the latest sample was taken that is [in force](Self::in_force), or the seed
+    /// told.
+    #[inline]
+    pub(crate) fn latest(&self, oldest: Second) -> Option<Second> {
+        // Measurements before seeds, and of each the latest.
+        let rank = |word: &AtomicU64| {
+            let bits = word.load(Ordering::Relaxed);
+            let counts = (bits & !SEED) >> VALUE_BITS > oldest.0;
+            if counts { bits ^ SEED } else { 0 }
+        };
+        let best = self.0.each_ref().map(rank).into_iter().max()?;
+        Sample::from_bits(best).map(|sample| sample.latest)
+    }
+
     /// Forgets all samples.
     ///
     /// The word that the latest ones go to comes first: of what one thread records
@@ -357,6 +371,25 @@ mod tests {
                 let least = recent.map(|&(_, micros)| micros).min();
                 let expected = least.map(|micros| Measurement { micros, latest: Second(second) });
                 prop_assert_eq!(window.in_force(EVER), expected);
+            }
+        }
+
+        #[test]
+        fn the_latest_is_that_of_what_is_in_force(
+            steps in proptest::collection::vec((0u64..300, 1u32..1_000, any::<bool>(), 0u64..500), 1..20),
+        ) {
+            let (window, mut second) = (RttWindow::default(), 0);
+            for (step, micros, is_seed, lifetime) in steps {
+                second += step;
+                let oldest = Second(second.saturating_sub(lifetime));
+                match is_seed {
+                    true => window.seed(at(second), micros, oldest),
+                    false => window.record(at(second), micros, oldest),
+                };
+                for oldest in (0..second + 2).map(Second) {
+                    let expected = window.in_force(oldest).map(|it| it.latest);
+                    prop_assert_eq!(window.latest(oldest), expected);
+                }
             }
         }
     }

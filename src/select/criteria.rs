@@ -178,6 +178,14 @@ impl Criteria<'_> {
         self.views?.requester()
     }
 
+    /// Where only relays will do that the requester measured, and that is not this node:
+    /// those, by their index.
+    pub(crate) fn measured_by_requester(&self) -> Option<impl Iterator<Item = u32>> {
+        let is_limited = self.options.max_latency.is_some() && !self.options.allow_unmeasured;
+        let requester = self.requester().filter(|_| is_limited)?;
+        Some(requester.published_indices())
+    }
+
     fn judge(
         &self,
         record: &RecordRef<'_>,

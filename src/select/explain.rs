@@ -61,8 +61,8 @@ pub enum Verdict {
     /// It would be handed out, for it is the preferred one, and none is so much
     /// better.
     Kept,
-    /// It would be handed out as a last resort: it failed lately, but so did too
-    /// many others.
+    /// It would be handed out as a last resort: it failed lately, but so did all others
+    /// that would do.
     LastResort,
     /// It will do, but others are better or, of several asked for, fail less
     /// likely together.

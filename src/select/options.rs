@@ -156,7 +156,8 @@ impl FindOptions {
     ///
     /// It is never a reason to hand out a relay that would not be otherwise, nor
     /// one on trial after failures, nor one above nine tenths of its capacity.
-    /// Counts where a single relay is asked for.
+    /// Counts where a single relay is asked for, and among
+    /// [last resorts](crate::RelayInfo::is_last_resort), where it comes first.
     pub const fn prefer(mut self, relay: NodeId) -> Self {
         self.preference = Some(Preference {
             relay,

@@ -1,6 +1,7 @@
 //! The guide where something is known of the pair: bounds on the paths through all
 //! relays of a node, from where they are and how loaded.
 
+use crate::limits::MAX_RTT;
 use crate::rtt::{Each, Places};
 use crate::select::explore::{Guide, Keys};
 use crate::select::legs::Views;
@@ -115,7 +116,7 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         joint: Option<Joint<'_, L>>,
     ) -> Keys<f32> {
         let assumed = L::splat(self.look.criteria.assumed_rtt_micros as f32);
-        let infinite = L::splat(f32::INFINITY);
+        let [longest, infinite] = splats(&[MAX_RTT.as_secs_f32() * 1e6, f32::INFINITY]);
         let mut keys = [f32::INFINITY; FANOUT];
         for at in (0..FANOUT).step_by(L::MANY) {
             let said = figures(summaries, at, part.bins, assumed);
@@ -125,7 +126,11 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
                     let own = said.near.min(said.unmeasured);
                     let bound = match &joint {
                         None => by_score(own, said.score, said.penalty, legs, assumed),
-                        Some(joint) => joint.bounds(at, said.penalty),
+                        // A leg ends at the longest round trip, however high the relay.
+                        Some(joint) => {
+                            let bound = joint.bounds(at, said.penalty);
+                            bound.min((own + longest) * said.penalty)
+                        }
                     };
                     bound.max((own + legs) * said.penalty)
                 }

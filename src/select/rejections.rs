@@ -19,7 +19,7 @@ pub(crate) fn count(look: &Look<'_>, snapshot: &Snapshot) -> PassedOver {
         departed: count(Class::Departed),
         full: count(Class::Full),
         draining: count(Class::Draining),
-        backing_off: count(Class::BackingOff),
+        backing_off: count(Class::BackingOff) + count(Class::NoResort),
         banned: count(Class::Banned),
         excluded: 0,
         too_far: count(Class::Measured),

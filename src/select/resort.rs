@@ -1,10 +1,12 @@
 //! The guide to a last resort: of the relays that are left alone, the one that has
 //! been for longest.
 
+use crate::record::Access;
 use crate::select::criteria::Candidate;
 use crate::select::explore::{Guide, Keys, explore};
 use crate::select::search::Look;
 use crate::snapshot::{Earliest, FANOUT, Leaves, Said};
+use crate::table::RecordRef;
 use crate::time::Tick;
 
 /// See the module's description.
@@ -37,6 +39,30 @@ impl<'l, 'g> LastResort<'l, 'g> {
             explore(self, part);
         }
     }
+
+    /// Looks at a relay that the requester measured, whether or not it is backing off.
+    pub(crate) fn consider(&mut self, index: u32) {
+        let record = self.look.table.revisit(index, self.look.guard);
+        if record.circuit().access(self.look.criteria.tick) == Access::BackingOff {
+            self.weigh(record);
+        }
+    }
+
+    /// Keeps a relay that will do, if it has been left alone for longer than the one found.
+    fn weigh(&mut self, record: RecordRef<'g>) {
+        let worth = match self.look.criteria.judge_as_last_resort(&record) {
+            Ok(worth) => worth,
+            Err(rejection) => return self.look.mend(&record, rejection),
+        };
+        let candidate = Candidate::last_resort(record, worth);
+        let now = self.look.criteria.tick;
+        let Tick(since) = candidate
+            .circuit
+            .ejected_at(self.look.table.back_off(&record, now));
+        if since < self.limit {
+            (self.found, self.limit) = (Some(candidate), since);
+        }
+    }
 }
 
 impl Guide for LastResort<'_, '_> {
@@ -66,20 +92,8 @@ impl Guide for LastResort<'_, '_> {
     }
 
     fn land(&mut self, part: &Leaves, place: usize) {
-        let Some(record) = self.look.resolve(part, place) else {
-            return;
-        };
-        let worth = match self.look.criteria.judge_as_last_resort(&record) {
-            Ok(worth) => worth,
-            Err(rejection) => return self.look.mend(&record, rejection),
-        };
-        let candidate = Candidate::last_resort(record, worth);
-        let now = self.look.criteria.tick;
-        let Tick(since) = candidate
-            .circuit
-            .ejected_at(self.look.table.back_off(&record, now));
-        if since < self.limit {
-            (self.found, self.limit) = (Some(candidate), since);
+        if let Some(record) = self.look.resolve(part, place) {
+            self.weigh(record);
         }
     }
 }

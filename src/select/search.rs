@@ -25,8 +25,7 @@ pub(crate) struct Search<'g> {
     pub(crate) look: Look<'g>,
     /// As it was when the call began.
     pub(crate) snapshot: &'g Snapshot,
-    /// Up to this share of relays may be backing off before the first of them
-    /// are a last resort.
+    /// Up to this share of relays may be backing off before they are a last resort.
     pub(crate) max_ejected: f64,
 }
 
@@ -379,16 +378,15 @@ impl<'g> Search<'g> {
         // As many as are asked for, also of those whose back-off is just over.
         self.wake(self.snapshot, count);
         let spread_cost = self.look.criteria.options.spread_cost;
-        let pool = || {
+        let gather = || {
             let pool = Pool::new(count, spread_cost);
             self.gather(self.snapshot, pool, true).into_list()
         };
-        let mut list = pool();
-        let lapsed = list.iter().filter(|it| self.settles(it));
-        if lapsed.take(WOKEN_AT_ONCE).count() > 0 {
-            list = pool();
+        let mut pool = gather();
+        let settled = pool.iter().filter(|candidate| self.settles(candidate));
+        if settled.take(WOKEN_AT_ONCE).count() > 0 {
+            pool = gather();
         }
-        let mut pool = list;
         if pool.is_empty() {
             pool.extend(self.best_available());
         }
@@ -447,34 +445,40 @@ impl<'g> Search<'g> {
         self.look.table.back_off(record, self.look.criteria.tick)
     }
 
-    /// When so many relays are backing off that it may well be our own fault:
-    /// the one that has been for longest.
+    /// When no other relay is eligible to this call, so that all that would be are backing
+    /// off: the preferred one, or the one that has been for longest.
+    ///
+    /// So many that it may well be our own fault, unless any share may back off.
     #[cold]
     pub(crate) fn last_resort(&self) -> Option<Candidate<'g>> {
         let publication = self.look.table.publication();
-        if !publication.context.may_wait() {
+        if !publication.context.may_wait() || self.max_ejected >= 1.0 {
             return None;
         }
-        let later;
-        let snapshot = match publication.is_latest(self.snapshot) {
-            true => self.snapshot,
-            false => {
-                later = publication.load();
-                &later
-            }
-        };
-        let counts = snapshot.counts();
-        let ejected = counts[Class::BackingOff as usize];
-        if ejected == 0 {
-            return None;
-        }
-        let others = Class::OTHERS_LIVE.map(|class| counts[class as usize]);
-        let live = ejected + others.iter().sum::<usize>();
-        if ejected as f64 <= self.max_ejected * live as f64 {
+        let preferred = self.preferred_resort();
+        preferred.or_else(|| match publication.is_latest(self.snapshot) {
+            true => self.longest_waiting(self.snapshot),
+            false => self.longest_waiting(&publication.load()),
+        })
+    }
+
+    /// The relay that the requester would rather keep, if it is backing off.
+    fn preferred_resort(&self) -> Option<Candidate<'g>> {
+        let preference = self.look.criteria.options.preference.as_ref()?;
+        let record = self.look.table.find(&preference.relay, self.look.guard)?;
+        let worth = self.look.criteria.judge_as_last_resort(&record).ok()?;
+        Some(Candidate::last_resort(record, worth))
+    }
+
+    fn longest_waiting(&self, snapshot: &Snapshot) -> Option<Candidate<'g>> {
+        if snapshot.counts()[Class::BackingOff as usize] == 0 {
             return None;
         }
         let mut resort = LastResort::new(&self.look);
-        snapshot.parts().for_each(|part| resort.search(part));
+        match self.look.criteria.measured_by_requester() {
+            Some(measured) => measured.for_each(|index| resort.consider(index)),
+            None => snapshot.parts().for_each(|part| resort.search(part)),
+        }
         resort.found
     }
 

@@ -25,7 +25,7 @@
 //! by when it began, if nothing else speaks against the relay, so that the one that
 //! has waited for longest is at hand when it is needed as a last resort.
 
-use crate::record::{BackOff, Extra, Handle, Load, Record, Refusal, Standing};
+use crate::record::{BackOff, Extra, Handle, Load, Record, Refusal, Spans, Standing};
 use crate::snapshot::bins::Bins;
 use crate::snapshot::lanes;
 use crate::snapshot::score::{penalty, score};
@@ -42,6 +42,9 @@ pub(crate) struct Terms {
     pub(crate) rtt_lifetime_nanos: u64,
     /// What the jitter of back-offs is drawn from.
     pub(crate) jitter_key: u64,
+    pub(crate) spans: Spans,
+    /// A share: when more of the relays back off, that is taken for an outage of our own.
+    pub(crate) max_ejected: f64,
 }
 
 impl Terms {
@@ -58,6 +61,7 @@ impl Terms {
             now,
             tick_nanos: self.tick_nanos,
             jitter: record.jitter(self.jitter_key),
+            spans: self.spans,
         }
     }
 
@@ -67,6 +71,8 @@ impl Terms {
         tick_nanos: 1_000_000_000,
         rtt_lifetime_nanos: u64::MAX,
         jitter_key: 1,
+        spans: Spans::DEFAULT,
+        max_ejected: 0.5,
     };
 }
 
@@ -140,6 +146,7 @@ pub(crate) enum Class {
     /// It left or expired.
     Departed = 1,
     Banned = 2,
+    /// It backs off, and nothing else speaks against it.
     BackingOff = 3,
     Draining = 4,
     Full = 5,
@@ -147,19 +154,17 @@ pub(crate) enum Class {
     Measured = 6,
     /// It may be handed out.
     Unmeasured = 7,
+    /// It backs off, and is draining or full as well.
+    NoResort = 8,
 }
 
 impl Class {
-    pub(crate) const COUNT: usize = 8;
+    pub(crate) const COUNT: usize = 9;
 
-    /// Those of relays that are live, but for those backing off.
-    pub(crate) const OTHERS_LIVE: [Self; 5] = [
-        Self::Banned,
-        Self::Draining,
-        Self::Full,
-        Self::Measured,
-        Self::Unmeasured,
-    ];
+    /// Whether the relay may be handed out.
+    pub(crate) fn is_available(self) -> bool {
+        matches!(self, Self::Measured | Self::Unmeasured)
+    }
 }
 
 /// The fields of one leaf in each of the trees.
@@ -212,12 +217,15 @@ impl Leaf {
             Standing::BackingOff { until } => until,
         };
         let began = || circuit.ejected_at(terms.back_off(record, tick));
-        let (resort, since) = match load.refusal() {
-            None => (near(record), Earliest::word(began())),
-            Some(_) => (0, 0),
+        let (summary, since) = match load.refusal() {
+            None => (
+                Class::BackingOff as u64 | near(record),
+                Earliest::word(began()),
+            ),
+            Some(_) => (Class::NoResort as u64, 0),
         };
         Self {
-            summary: Class::BackingOff as u64 | resort,
+            summary,
             due: Earliest::word(until),
             since,
         }
@@ -313,6 +321,7 @@ impl Said {
             3 => Class::BackingOff,
             4 => Class::Draining,
             5 => Class::Full,
+            8 => Class::NoResort,
             _ => Class::Departed,
         }
     }

@@ -5,9 +5,10 @@ use crate::snapshot::bins::Bins;
 use crate::snapshot::geometry::Geometry;
 use crate::snapshot::lanes::{Best, best};
 use crate::snapshot::leaf::{Class, Earliest, Greatest, Leaf, Said, Subject, Summary, Terms};
-use crate::snapshot::tree::{FANOUT, Join, Tree};
+use crate::snapshot::outage::Outage;
+use crate::snapshot::tree::{FANOUT, Join, Tree, span};
 use crate::sync::{
-    AtomicBool, AtomicU32, AtomicU64, Installed, Ordering, Padded, ZeroedSlice, prefetch,
+    Arc, AtomicBool, AtomicU32, AtomicU64, Installed, Ordering, Padded, ZeroedSlice, prefetch,
 };
 use crate::time::Tick;
 
@@ -17,6 +18,9 @@ pub(crate) struct Context {
     pub(crate) terms: Terms,
     /// The tick at which leaves judge deadlines, bans and back-offs.
     pub(crate) judged_at: Padded<AtomicU64>,
+    /// The registry's current tick, which also leases judge by.
+    pub(crate) present: Arc<Padded<AtomicU64>>,
+    pub(crate) outage: Outage,
     /// Set for good before the first relay is left alone.
     may_wait: AtomicBool,
     /// Whether scores are told apart coarsely, as in a large base.
@@ -77,6 +81,8 @@ impl Context {
         Self {
             terms,
             judged_at: Padded(AtomicU64::default()),
+            present: Arc::default(),
+            outage: Outage::default(),
             may_wait: AtomicBool::new(false),
             is_coarse: AtomicBool::new(false),
         }
@@ -86,6 +92,12 @@ impl Context {
     pub(crate) fn judged_at(&self) -> Tick {
         // Acquire: the thread that raised it goes on to refresh leaves.
         Tick(self.judged_at.load(Ordering::Acquire))
+    }
+
+    /// The registry's current tick.
+    pub(crate) fn now(&self) -> Tick {
+        // Acquire: as for the registry's own timeline.
+        Tick(self.present.load(Ordering::Acquire))
     }
 
     /// Has what ends up to a tick taken into account from now on.
@@ -297,6 +309,17 @@ impl Leaves {
         self.waiting().is_some_and(|waiting| waiting.are_due(tick))
     }
 
+    /// What is said of the relay at a place.
+    pub(crate) fn class_at(&self, place: usize) -> Class {
+        Said(self.summaries.leaf(place)).class()
+    }
+
+    /// The first place from one on whose relay is left alone.
+    pub(crate) fn waiting_from(&self, from: usize) -> Option<usize> {
+        let due = &self.waiting()?.due;
+        waiting_below(due, due.top(), 0, from)
+    }
+
     /// The place of a relay whose time of being left alone is over at `tick`.
     pub(crate) fn due_at(&self, tick: Tick) -> Option<usize> {
         let waiting = self.waiting().filter(|waiting| waiting.are_due(tick))?;
@@ -351,6 +374,17 @@ impl Waiting {
             (node, _) => self.due_below(level - 1, node, tick),
         })
     }
+}
+
+/// The first place from one on, below a node, of which words say anything.
+fn waiting_below(due: &Tree<Greatest>, level: usize, node: usize, from: usize) -> Option<usize> {
+    let words = due.words(level, node).into_iter().enumerate();
+    let mut said = words.filter(|&(_, word)| word & Greatest::FIELDS != 0);
+    said.find_map(|(child, _)| match (node * FANOUT + child, level) {
+        (place, 0) => (place >= from).then_some(place),
+        (node, _) if (node + 1) * span(level - 1) <= from => None,
+        (node, _) => waiting_below(due, level - 1, node, from),
+    })
 }
 
 /// Whether what a word says ends up to a tick.

@@ -23,6 +23,7 @@ mod leaves;
 #[cfg(all(test, relay_loom))]
 mod models;
 mod noted;
+mod outage;
 mod publication;
 mod run;
 mod score;

@@ -4,10 +4,11 @@
 use super::fixture::Relays;
 use super::leaf::{Class, Leaf, Said, Terms};
 use super::noted::Noted;
+use super::outage::Outage;
 use super::publication::Snapshot;
 use super::tree::{Join, Tree, Words};
-use crate::record::{BackOff, Failure, Lifecycle, Load};
-use crate::sync::{Arc, AtomicU64, Ordering, check, crossing};
+use crate::record::{BackOff, Failure, Fault, Lifecycle, Load};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering, check, crossing};
 use crate::time::Tick;
 use loom::thread;
 
@@ -346,7 +347,12 @@ fn back_off() -> BackOff {
         now: Tick(0),
         tick_nanos: Terms::FOR_TESTS.tick_nanos,
         jitter: 0,
+        spans: Terms::FOR_TESTS.spans,
     }
+}
+
+fn fault() -> Fault {
+    Fault::told(Failure::TimedOut)
 }
 
 #[test]
@@ -354,7 +360,7 @@ fn a_failure_beside_a_merge_reaches_the_next_base() {
     let fail = |relays: &Relays| {
         relays.publication.context.expect_waiting();
         let record = relays.subject(0).record;
-        record.change_circuit(|circuit| circuit.with_failure(Failure::TimedOut, back_off()));
+        record.change_circuit(|circuit| circuit.with_failure(fault(), back_off()));
         relays.publication.refresh(&relays.subject(0), true);
         let snapshot = Arc::clone(&relays.publication.load());
         assert!(snapshot.parts().any(|part| part.are_due(Tick(5))));
@@ -389,7 +395,7 @@ fn a_relay_that_is_due_is_woken_where_it_was_found() {
         let publication = &relays.publication;
         publication.context.expect_waiting();
         let record = relays.subject(0).record;
-        record.change_circuit(|circuit| circuit.with_failure(Failure::TimedOut, back_off()));
+        record.change_circuit(|circuit| circuit.with_failure(fault(), back_off()));
         publication.refresh(&relays.subject(0), true);
         let at_hand = Arc::clone(&publication.load());
         let other = Arc::clone(&relays);
@@ -480,4 +486,24 @@ fn a_change_that_is_seen_is_noted_or_over() {
 #[test]
 fn a_change_without_a_slot_that_is_seen_is_noted_or_over() {
     seen_is_noted_or_over(true);
+}
+
+/// Either the thread that ends an outage finds the mark of a failure in it, or the thread
+/// that made the mark finds that the outage is over.
+#[test]
+fn a_failure_in_an_outage_is_seen_by_its_end_or_sees_the_end() {
+    check(3, || {
+        let outage = Arc::new(Outage::default());
+        outage.goes_on(Tick(0));
+        let mark = Arc::new(AtomicBool::new(false));
+        let (failing_in, marked) = (Arc::clone(&outage), Arc::clone(&mark));
+        let failing = thread::spawn(move || {
+            // Relaxed: only the outage puts them in order.
+            marked.store(true, Ordering::Relaxed);
+            failing_in.is_over()
+        });
+        assert!(outage.end());
+        let sees_the_mark = mark.load(Ordering::Relaxed);
+        assert!(failing.join().unwrap() || sees_the_mark);
+    });
 }

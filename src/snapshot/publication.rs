@@ -148,6 +148,14 @@ impl Snapshot {
         in_bases.into_iter().flatten().chain(in_run)
     }
 
+    /// What is said of a relay; of one in both bases, in the one that counts.
+    pub(crate) fn class_of(&self, subject: &Subject<'_>) -> Class {
+        let mut leaves = self.leaves_of(subject);
+        leaves
+            .next()
+            .map_or(Class::Vacant, |(leaves, place)| leaves.class_at(place))
+    }
+
     fn refresh(&self, subject: &Subject<'_>, context: &Context, fully: bool) {
         for (leaves, place) in self.leaves_of(subject) {
             leaves.refresh(place, subject, context, fully);

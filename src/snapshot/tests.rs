@@ -5,7 +5,7 @@ use super::leaf::{Leaf, Subject, Terms};
 use super::leaves::Leaves;
 use super::publication::Snapshot;
 use super::tree::{FANOUT, Join, Tree};
-use crate::record::{BackOff, Failure};
+use crate::record::{BackOff, Failure, Fault, Source};
 use crate::sync::Arc;
 use crate::time::Tick;
 use std::sync::Barrier;
@@ -28,15 +28,21 @@ impl Relays {
             now: Tick(0),
             tick_nanos: Terms::FOR_TESTS.tick_nanos,
             jitter: rng.u8(..),
+            spans: Terms::FOR_TESTS.spans,
         };
         match rng.u8(..6) {
             0 => self.change_rtt(subject.handle.index as usize, rng.u32(1..50_000)),
             1 => {
-                record.change_circuit(|circuit| circuit.with_failure(Failure::TimedOut, at));
+                record.change_circuit(|circuit| {
+                    circuit.with_failure(Fault::told(Failure::TimedOut), at)
+                });
                 self.publication.refresh(&subject, true);
             }
             2 => {
-                record.change_circuit(|circuit| circuit.with_success(at));
+                record.change_circuit(|circuit| {
+                    let sequence = circuit.sequence();
+                    circuit.with_success(Source::Lease { sequence }, at)
+                });
                 self.publication.refresh(&subject, true);
             }
             _ => self.report_load(&subject, rng.u32(..=CAPACITY)),

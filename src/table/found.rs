@@ -6,11 +6,12 @@ use crate::record::{
 };
 use crate::relay::NodeId;
 use crate::rtt::{Measurement, Second};
-use crate::snapshot::{Note, Snapshot, Subject};
+use crate::snapshot::{Note, Publication, Snapshot, Subject};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, prefetch};
 use crate::table::store::{Exhausted, Store};
 use crate::table::unit::Unit;
+use crate::table::waiting::end_outage;
 use crate::time::Tick;
 use std::convert::Infallible;
 use std::ops::Deref;
@@ -185,17 +186,61 @@ impl<'g> RecordRef<'g> {
         self.record.change_circuit(next);
     }
 
-    /// Brings the circuit forward by one event.
-    pub(crate) fn change_circuit(&self, next: impl Fn(Circuit) -> Circuit) {
+    /// Brings the circuit forward by one event; whether that changed anything.
+    pub(crate) fn change_circuit(&self, next: impl Fn(Circuit) -> Circuit) -> bool {
         let circuit = self.record.circuit();
         if next(circuit) == circuit {
-            return;
+            return false;
         }
         let context = &self.store.publication.context;
         context.expect_waiting();
         let _note = self.announce();
-        self.record.change_circuit(next);
+        let has_changed = self.record.change_circuit(next);
         self.refresh(true);
+        has_changed
+    }
+
+    /// Whether the relay is live now.
+    pub(crate) fn is_live(&self) -> bool {
+        let now = self.publication().context.now();
+        self.record.lifecycle().is_live_at(now)
+    }
+
+    /// How long the relay is left alone, counted from now.
+    pub(crate) fn back_off(&self) -> BackOff {
+        let context = &self.publication().context;
+        context.terms.back_off(self.record, context.now())
+    }
+
+    /// The order in which searches go through relays.
+    pub(crate) fn publication(&self) -> &'g Publication {
+        &self.store.publication
+    }
+
+    /// Makes relays available whose back-off is over, up to so many in each part of a
+    /// snapshot.
+    pub(crate) fn wake_others(&self, snapshot: &Snapshot, most: usize) {
+        let tick = self.publication().context.now();
+        self.store.wake_due(snapshot, tick, most);
+    }
+
+    /// Puts relays on trial that failed in an outage which is over. At most so many are
+    /// looked at; whether that were all.
+    pub(crate) fn end_outage(&self, most: usize) -> bool {
+        end_outage(self.store, most)
+    }
+
+    /// The record that `handle` names, in the life that it names.
+    #[inline]
+    pub(super) fn resolve(store: &'g Arc<Store>, handle: Handle, guard: &'g Guard) -> Option<Self> {
+        let index = handle.index;
+        let record = store.record(index);
+        (record.generation() == handle.generation).then_some(Self {
+            record,
+            index,
+            store,
+            guard,
+        })
     }
 
     /// Claims the trial that `seen` allows; false if it is no longer so.

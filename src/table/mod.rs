@@ -31,6 +31,7 @@ mod segments;
 mod stack;
 mod store;
 mod unit;
+mod waiting;
 mod wanted;
 
 #[cfg(all(test, relay_loom))]
@@ -251,8 +252,7 @@ impl Table {
     /// The record that `handle` names, in the life that it names.
     #[inline]
     pub(crate) fn resolve<'g>(&'g self, handle: Handle, guard: &'g Guard) -> Option<RecordRef<'g>> {
-        let record = self.at(handle.index, guard);
-        (record.generation() == handle.generation).then_some(record)
+        RecordRef::resolve(&self.store, handle, guard)
     }
 
     /// The record at `index`, which was come upon under this very guard before,
@@ -289,30 +289,16 @@ impl Table {
     /// Makes relays available whose back-off or ban is over at `tick`, up to so many in
     /// each part of a snapshot.
     pub(crate) fn wake_due(&self, snapshot: &Snapshot, tick: Tick, most: usize) {
-        let publication = self.publication();
-        if !publication.context.may_wait() {
-            return;
-        }
-        for part in snapshot.parts() {
-            for _ in 0..most {
-                // Not in the snapshot in force, which may be another by now: here it
-                // would stay due for ever.
-                let Some(place) = part.due_at(tick) else {
-                    break;
-                };
-                if let Some(relay) = part.at(place) {
-                    publication.wake(part, place, &self.subject(relay), tick);
-                }
-            }
-        }
+        self.store.wake_due(snapshot, tick, most);
+    }
+
+    /// Puts relays on trial that failed in an outage of our own which is over.
+    pub(crate) fn end_outage(&self) {
+        waiting::end_outage(&self.store, usize::MAX);
     }
 
     fn subject(&self, handle: Handle) -> Subject<'_> {
-        Subject {
-            record: self.store.record(handle.index),
-            extra: self.store.extra(handle.index),
-            handle,
-        }
+        self.store.subject(handle)
     }
 
     /// Sorts all relays anew, as of what `survey` says of each that stays.

@@ -2,7 +2,9 @@
 
 use crate::record::{Load, Record};
 use crate::sync::{Arc, epoch};
+use crate::table::found::RecordRef;
 use crate::table::store::Store;
+use std::mem::ManuallyDrop;
 
 /// One unit of a relay's capacity, released once, when dropped, from any
 /// thread.
@@ -27,6 +29,21 @@ impl Unit {
             store: Arc::as_ptr(store),
             index,
         }
+    }
+
+    /// Does something with the record, which the lease keeps in the life that it was
+    /// taken in; the relay may have left.
+    pub(crate) fn with_record<R>(&self, act: impl FnOnce(RecordRef<'_>) -> R) -> R {
+        let guard = epoch::pin();
+        // SAFETY: our lease is counted, so the registry holds the store or has left a
+        // reference to it with the record; that count is left as it is.
+        let store = ManuallyDrop::new(unsafe { Arc::from_raw(self.store) });
+        act(RecordRef {
+            record: store.record(self.index),
+            index: self.index,
+            store: &store,
+            guard: &guard,
+        })
     }
 
     /// The last lease of a record may have to give it back, or to let go of

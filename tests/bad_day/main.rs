@@ -4,9 +4,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod coordinates;
 mod lateness;
 mod measurements;
 mod operators;
+mod outages;
 mod refused;
 mod returning;
 mod strangers;

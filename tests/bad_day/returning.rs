@@ -193,7 +193,7 @@ fn a_relay_that_left_announces_anew_and_is_known_all_the_same() {
     world.report(1, 3);
     world.report_failure(&id(1), Failure::TimedOut);
     world.leave(1);
-    world.pass(secs(1));
+    world.pass(TICK);
     assert_eq!(
         world.register(id(1), endpoint(1)),
         Ok(Registration::Returned)
@@ -298,10 +298,7 @@ fn those_with_leases_are_remembered_beyond_the_bound_and_forgotten_with_the_last
         world.maintain();
     }
     let stats = world.stats();
-    assert_eq!(
-        (stats.leases, stats.remembered, stats.awaiting_reclamation),
-        (0, 0, 0)
-    );
+    assert_eq!((stats.leases, stats.remembered), (0, 0));
     // New relays are let in throughout.
     (5_000..5_008).for_each(|n| world.join(n));
     assert_is!(world.register(id(6_000), endpoint(1)), Err(_));

@@ -26,6 +26,7 @@ mod rule;
 
 mod attacks;
 mod choices;
+mod persistence;
 mod properties;
 
 /// The value that this share of the sorted values does not exceed.

@@ -28,12 +28,26 @@ pub enum Access {
     Unknown,
 }
 
+/// How it is known how an attempt went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Id,
+    /// Through a lease that was taken after so many failures.
+    Lease(u64),
+}
+
 /// The circuit of one relay. A ban takes the place of a back-off.
 #[derive(Clone, Debug)]
 pub struct Circuit {
     trust: Trust,
+    /// Somebody has the relay on trial, and has not told how that went.
+    is_tried: bool,
     level: u32,
     successes: u32,
+    /// How many failures counted.
+    failures: u64,
+    /// The last one was taken for an outage of our own.
+    is_in_outage: bool,
     /// The ticks between which the back-off ends; since when the circuit is closed; until when it is
     /// banned.
     earliest: u64,
@@ -41,6 +55,8 @@ pub struct Circuit {
     is_banned: bool,
     /// When the present back-off began.
     pub since: u64,
+    /// From when on levels fall.
+    calm_since: u64,
 }
 
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -52,12 +68,16 @@ impl Circuit {
     pub fn new() -> Self {
         Self {
             trust: Trust::Closed,
+            is_tried: false,
             level: 0,
             successes: 0,
+            failures: 0,
+            is_in_outage: false,
             earliest: 0,
             latest: 0,
             is_banned: false,
             since: 0,
+            calm_since: 0,
         }
     }
 
@@ -84,6 +104,16 @@ impl Circuit {
         }
     }
 
+    /// How many failures counted by now.
+    pub fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    /// Whether it is failing, or would be left alone for longer at the next failure.
+    pub fn is_penalised(&self) -> bool {
+        self.trust != Trust::Closed || self.level > 0
+    }
+
     /// Takes in what the registry gave away of a back-off.
     pub fn observe(&mut self, tick: u64, is_backing_off: bool) {
         if is_backing_off {
@@ -93,49 +123,103 @@ impl Circuit {
         }
     }
 
-    /// Of an open circuit it must be known whether the back-off is over.
-    pub fn fail(&mut self, fault: Fault, tick: u64, tick_length: Duration) {
-        match self.access(tick) {
-            Access::Banned => return,
-            Access::BackingOff if self.trust == Trust::Open => return,
-            Access::Unknown if self.trust == Trust::Open => panic!("not known"),
-            _ => {}
+    /// Whether a failure is news. Of an open circuit it must be known whether the back-off is over.
+    pub fn heeds(&self, source: Source, tick: u64) -> bool {
+        match (self.access(tick), self.trust) {
+            (Access::Banned, _) | (Access::BackingOff, Trust::Open) => false,
+            (Access::Unknown, Trust::Open) => panic!("not known"),
+            (_, Trust::Closed) => true,
+            _ => self.is_fresh(source),
         }
-        if self.trust == Trust::Closed {
-            let closed_for = tick_length.as_nanos() * u128::from(tick.saturating_sub(self.latest));
-            let forgotten = closed_for / FORGETTING.as_nanos();
-            self.level = self.level.saturating_sub(forgotten.min(99) as u32);
+    }
+
+    fn is_fresh(&self, source: Source) -> bool {
+        match source {
+            Source::Id => true,
+            Source::Lease(failures) => failures == self.failures,
         }
+    }
+
+    /// Takes in a failure that is news.
+    pub fn fail(&mut self, fault: Fault, is_outage: bool, tick: u64, tick_length: Duration) {
+        self.forget(tick, tick_length);
         self.level = match fault {
+            _ if is_outage => self.level,
             Fault::Refused if self.level >= 6 => self.level,
             Fault::Refused => self.level + 1,
             Fault::TimedOut => (self.level + 2).min(11),
         };
         self.successes = 0;
+        self.failures += 1;
+        self.is_in_outage = is_outage;
+        self.is_tried = false;
         self.back_off(Trust::Open, tick, tick_length);
     }
 
-    pub fn succeed(&mut self, tick: u64) {
-        if self.trust == Trust::Closed || self.is_banned_at(tick) {
-            return;
+    /// Whether the success counts.
+    pub fn succeed(&mut self, source: Source, tick: u64, tick_length: Duration) -> bool {
+        let is_proof = match source {
+            Source::Id => self.is_tried,
+            Source::Lease(_) => self.is_fresh(source),
+        };
+        if self.trust == Trust::Closed || self.is_banned_at(tick) || !is_proof {
+            return false;
         }
         self.successes += 1;
         self.trust = Trust::HalfOpen;
+        self.is_tried = false;
+        self.is_in_outage = false;
+        self.end_at(tick);
         if self.successes == SUSTAINED {
+            self.forget(tick, tick_length);
             self.successes = 0;
+            self.level /= 2;
             self.trust = Trust::Closed;
         }
-        self.end_at(tick);
+        true
     }
 
     /// Somebody was handed the relay.
     pub fn hand_out(&mut self, tick: u64, tick_length: Duration) {
         if self.trust != Trust::Closed {
+            self.forget(tick, tick_length);
+            self.is_tried = true;
             self.back_off(Trust::HalfOpen, tick, tick_length);
         }
     }
 
+    /// The outage is over in which it failed, if it did.
+    pub fn end_outage(&mut self, tick: u64) {
+        if self.is_in_outage && !self.is_banned_at(tick) {
+            self.is_in_outage = false;
+            self.trust = Trust::HalfOpen;
+            self.end_at(tick);
+        }
+    }
+
+    /// As if it had never failed; bans stay.
+    pub fn reset(&mut self) {
+        let failures = self.failures;
+        let (is_banned, until) = (self.is_banned, self.latest);
+        *self = Self::new();
+        self.failures = failures;
+        if is_banned {
+            self.ban(until);
+        }
+    }
+
+    /// What is kept of it when its relay leaves.
+    pub fn leave(mut self) -> Self {
+        self.is_in_outage = false;
+        self
+    }
+
     pub fn ban(&mut self, until: u64) {
+        if self.trust != Trust::Closed {
+            self.trust = Trust::HalfOpen;
+        }
+        self.is_tried = false;
+        self.is_in_outage = false;
         self.end_at(until);
         self.is_banned = true;
     }
@@ -146,8 +230,15 @@ impl Circuit {
         }
     }
 
+    /// A minute without a failure takes a level off; a back-off does not count.
+    fn forget(&mut self, tick: u64, tick_length: Duration) {
+        let calm_for = u128::from(tick.saturating_sub(self.calm_since)) * tick_length.as_nanos();
+        let forgotten = calm_for / FORGETTING.as_nanos();
+        self.level = self.level.saturating_sub(forgotten.min(99) as u32);
+    }
+
     fn back_off(&mut self, trust: Trust, tick: u64, tick_length: Duration) {
-        let nominal = (SHORTEST * (1 << (self.level - 1))).min(LONGEST);
+        let nominal = (SHORTEST * (1 << self.level.saturating_sub(1))).min(LONGEST);
         let ticks = |length: Duration| {
             let length = length.clamp(SHORTEST, LONGEST);
             length.as_nanos().div_ceil(tick_length.as_nanos()) as u64
@@ -157,10 +248,12 @@ impl Circuit {
         self.since = tick;
         self.earliest = tick + ticks(nominal * 3 / 4);
         self.latest = tick + ticks(nominal * 5 / 4);
+        self.calm_since = self.latest;
     }
 
     fn end_at(&mut self, tick: u64) {
         self.is_banned = false;
         (self.earliest, self.latest) = (tick, tick);
+        self.calm_since = tick;
     }
 }

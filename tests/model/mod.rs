@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use address::{Address, AddressFault, Nat};
 use address::{address_fault, can_relay};
-pub use circuit::{Access, Circuit, Fault, Trust};
+pub use circuit::{Access, Circuit, Fault, Source, Trust};
 pub use record::Record;
 use record::{Window, second_of};
 
@@ -85,6 +85,8 @@ pub enum Obstacle {
 pub struct Held<K> {
     pub id: K,
     serial: u64,
+    /// How many failures of the relay counted before it was taken.
+    failures: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +107,8 @@ pub struct Model<K, E> {
     bans: BTreeMap<K, u64>,
     /// The circuits of relays that left, as they were.
     left: BTreeMap<K, Circuit>,
+    /// The last failure beyond the share, in an outage of our own.
+    outage: Option<u64>,
     serials: u64,
     counters: Counters,
     has_lapsed: bool,
@@ -118,6 +122,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             relays: BTreeMap::new(),
             bans: BTreeMap::new(),
             left: BTreeMap::new(),
+            outage: None,
             serials: 0,
             counters: Counters::default(),
             has_lapsed: false,
@@ -171,7 +176,8 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     pub fn unregister(&mut self, id: &K) -> bool {
         let removed = self.relays.remove(id);
         let was_there = removed.is_some();
-        self.left.extend(removed.map(|relay| (*id, relay.circuit)));
+        self.left
+            .extend(removed.map(|relay| (*id, relay.circuit.leave())));
         self.counters.unregistrations += u64::from(was_there);
         was_there
     }
@@ -209,13 +215,83 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     }
 
     pub fn report_failure(&mut self, id: &K, fault: Fault) -> bool {
-        let (tick, length) = (self.tick, self.settings.tick);
-        self.change(id, |relay| relay.circuit.fail(fault, tick, length))
+        self.fail(id, fault, Source::Id)
     }
 
     pub fn report_success(&mut self, id: &K) -> bool {
-        let tick = self.tick;
-        self.change(id, |relay| relay.circuit.succeed(tick))
+        self.succeed(id, Source::Id)
+    }
+
+    /// False, here and below, once the relay that the lease was taken on has left.
+    pub fn lease_failed(&mut self, held: &Held<K>, fault: Fault) -> bool {
+        self.is_there(held) && self.fail(&held.id, fault, Source::Lease(held.failures))
+    }
+
+    pub fn lease_succeeded(&mut self, held: &Held<K>) -> bool {
+        self.is_there(held) && self.succeed(&held.id, Source::Lease(held.failures))
+    }
+
+    fn is_there(&self, held: &Held<K>) -> bool {
+        let relay = self.relays.get(&held.id);
+        relay.is_some_and(|relay| relay.serial == held.serial)
+    }
+
+    fn fail(&mut self, id: &K, fault: Fault, source: Source) -> bool {
+        let (tick, length) = (self.tick, self.settings.tick);
+        let Some(relay) = self.relays.get(id) else {
+            return false;
+        };
+        if relay.circuit.heeds(source, tick) {
+            let is_outage = self.is_outage(id);
+            self.change(id, |relay| {
+                relay.circuit.fail(fault, is_outage, tick, length)
+            });
+        }
+        true
+    }
+
+    fn succeed(&mut self, id: &K, source: Source) -> bool {
+        let (tick, length) = (self.tick, self.settings.tick);
+        let Some(relay) = self.relays.get_mut(id) else {
+            return false;
+        };
+        if relay.circuit.succeed(source, tick, length) && self.outage.take().is_some() {
+            let relays = self.relays.values_mut();
+            relays.for_each(|relay| relay.circuit.end_outage(tick));
+        }
+        true
+    }
+
+    /// Whether with this one more than the share back off, of those that are eligible to a call without
+    /// options, or would be; or that was so within a minute, and no success came since.
+    fn is_outage(&mut self, id: &K) -> bool {
+        let of_access = |accesses: &[Access]| {
+            let has_room = |relay: &&Record<E>| !relay.draining && !relay.is_full();
+            let relays = self.relays.iter();
+            let counted = relays.filter(|(_, relay)| has_room(relay));
+            let counted = counted
+                .filter(|(_, relay)| accesses.contains(&relay.circuit.access(self.tick)))
+                .map(|(id, _)| *id);
+            counted.collect::<BTreeSet<K>>()
+        };
+        let backing_off = of_access(&[Access::BackingOff]);
+        let available = of_access(&[Access::Free, Access::OnTrial]);
+        let failing = backing_off.len() + usize::from(available.contains(id));
+        let all = backing_off.len() + available.len();
+        if failing as f64 > self.settings.max_ejected * all as f64 {
+            self.outage = Some(self.tick);
+            return true;
+        }
+        let minute = 60_000_000_000 / self.settings.tick.as_nanos() as u64;
+        self.outage.is_some_and(|last| self.tick - last <= minute)
+    }
+
+    pub fn reset_circuit(&mut self, id: &K) -> bool {
+        let had_failed = self
+            .left
+            .remove(id)
+            .is_some_and(|circuit| circuit.is_penalised());
+        self.change(id, |relay| relay.circuit.reset()) || had_failed
     }
 
     /// Somebody was handed the relay by a search, for trial if it is to be tried.
@@ -267,6 +343,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         Ok(Held {
             id: *id,
             serial: relay.serial,
+            failures: relay.circuit.failures(),
         })
     }
 
@@ -349,18 +426,20 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         others
     }
 
-    /// The relays of which any may be handed out although it is backing off: those that have been for
-    /// longest, when too many are.
+    /// The relays of which any may be handed out although it is backing off, where no other will do: the
+    /// preferred one, or those that have been for longest.
     pub fn last_resorts(&self, target: &K, query: &Query<K>) -> Vec<K> {
-        let ejected = |relay: &&Record<E>| relay.circuit.access(self.tick) == Access::BackingOff;
-        let ejected = self.relays.values().filter(ejected).count();
-        if ejected as f64 <= self.settings.max_ejected * self.relays.len() as f64 {
+        if self.settings.max_ejected >= 1.0 {
             return Vec::new();
         }
         let stands_aside = |(id, relay): &(&K, &Record<E>)| {
             self.obstacles(id, relay, target, query) == [Obstacle::BackingOff]
         };
         let candidates = || self.relays.iter().filter(stands_aside);
+        let preferred = candidates().find(|(id, _)| query.preferred == Some(**id));
+        if let Some((preferred, _)) = preferred {
+            return vec![*preferred];
+        }
         let longest = candidates().map(|(_, relay)| relay.circuit.since).min();
         candidates()
             .filter(|(_, relay)| Some(relay.circuit.since) == longest)
@@ -457,7 +536,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             .iter()
             .filter(|(_, relay)| relay.deadline <= tick);
         let due: Vec<_> = due
-            .map(|(id, relay)| (*id, relay.circuit.clone()))
+            .map(|(id, relay)| (*id, relay.circuit.clone().leave()))
             .collect();
         self.relays.retain(|_, relay| tick < relay.deadline);
         self.counters.expirations += due.len() as u64;

@@ -11,7 +11,7 @@ const LOCAL: u32 = 91;
 
 /// One relay for every verdict but the last resort.
 fn zoo() -> World {
-    let world = world_with(|builder| builder.local_id(id(LOCAL)));
+    let world = world_with(|builder| builder.local_id(id(LOCAL)).max_ejected(1.0));
     for (n, rtt) in [(1, 12), (2, 80), (3, 10), (4, 11), (5, 9), (6, 8), (7, 900)] {
         world.join_with(n, &latency(ms(rtt)));
     }

@@ -60,9 +60,9 @@ impl Outage {
             if is_dead(n) {
                 picks.dead += 1;
                 self.tried[n as usize] = true;
-                self.world.fail(n, Failure::TimedOut);
+                lease.failed(Failure::TimedOut);
             } else {
-                self.world.succeed(n);
+                lease.succeeded();
                 kept.push(lease);
             }
         }

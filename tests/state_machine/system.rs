@@ -2,8 +2,8 @@
 
 use crate::common::stranger;
 use crate::model::{
-    self, Access, Admission, Change, Counters, Held, Model, Obstacle, Query, Record, Refusal,
-    Settings,
+    self, Access, Admission, Change, Counters, Fault, Held, Model, Obstacle, Query, Record,
+    Refusal, Settings,
 };
 use crate::operations::{NODES, Operation, Wave, crowd, no_wishes, node};
 use crate::words::*;
@@ -103,12 +103,23 @@ impl System {
             // This node's own back-off shows in no explanation.
             Operation::ReportFailure(id, _) if self.settings.local == Some(id) => {}
             Operation::ReportFailure(id, fault) => {
+                self.settle_circuits();
                 let taken = self.registry.report_failure(&id, failure(fault));
                 assert_eq!(taken, self.model.report_failure(&id, fault));
             }
             Operation::ReportSuccess(id) => {
                 let taken = self.registry.report_success(&id);
                 assert_eq!(taken, self.model.report_success(&id));
+            }
+            Operation::LeaseFails(index, fault) => self.lease_fails(index, fault),
+            Operation::LeaseSucceeds(index) => {
+                if let Some((lease, held)) = nth(&self.leases, index) {
+                    assert_eq!(lease.succeeded(), self.model.lease_succeeded(held));
+                }
+            }
+            Operation::ResetCircuit(id) => {
+                let known = self.registry.reset_circuit(&id);
+                assert_eq!(known, self.model.reset_circuit(&id));
             }
             Operation::Ban(id, duration) => {
                 assert_eq!(self.registry.ban(&id, duration), Ok(()));
@@ -222,6 +233,25 @@ impl System {
         assert_eq!(lease.relay().node_id(), held.id);
         drop(lease);
         self.model.release(&held);
+    }
+
+    fn lease_fails(&mut self, index: usize, fault: Fault) {
+        self.settle_circuits();
+        let Some((lease, held)) = nth(&self.leases, index) else {
+            return;
+        };
+        if self.settings.local == Some(held.id) {
+            return;
+        }
+        let taken = lease.failed(failure(fault));
+        assert_eq!(taken, self.model.lease_failed(held, fault));
+    }
+
+    /// Before it is judged how many back off: those past their deadline count until they are swept, and
+    /// which back-offs are over is to be known.
+    fn settle_circuits(&mut self) {
+        self.maintain();
+        self.check_circuits();
     }
 
     fn maintain(&mut self) {
@@ -478,6 +508,10 @@ fn check_info(info: &RelayInfo, id: &NodeId, record: &Record<SocketAddr>, load: 
 
 fn is_as_good(score: f64, best: f64) -> bool {
     score <= best * (1.0 + TOLERANCE)
+}
+
+fn nth<T>(all: &[T], index: usize) -> Option<&T> {
+    all.get(index.checked_rem(all.len())?)
 }
 
 /// The operation by which one of the crowd changes.

@@ -45,20 +45,19 @@ impl Simulation<'_> {
             self.requests.tries += 1;
             let id = lease.relay().node_id();
             if let Some(relay) = self.check(request, &lease) {
-                let registry = &self.registries[request.home];
                 let truth = &self.relays[relay];
                 match truth.presence {
                     Presence::Up if !truth.is_full() => {
-                        registry.report_success(&id);
+                        lease.succeeded();
                         return Some((relay, lease));
                     }
                     Presence::Up => {
                         self.requests.found_full += 1;
-                        registry.report_failure(&id, Failure::Refused);
+                        lease.failed(Failure::Refused);
                     }
                     Presence::Left | Presence::Down => {
                         self.requests.found_down += 1;
-                        registry.report_failure(&id, Failure::TimedOut);
+                        lease.failed(Failure::TimedOut);
                     }
                 }
             }

@@ -80,13 +80,16 @@ const UNBANNED: Way = Way {
     ..RELEASED
 };
 
+/// Relay 1 does not answer; a lease that was taken after that.
+fn failing(registry: &Registry) -> Option<Lease> {
+    with_capacity(registry, 2);
+    assert!(registry.report_failure(&id(1), Failure::TimedOut));
+    Some(registry.lease(&id(1)).expect("a unit"))
+}
+
 const SUCCEEDED: Way = Way {
-    prepare: |registry| {
-        held(registry, |it| {
-            assert!(it.report_failure(&id(1), Failure::TimedOut))
-        })
-    },
-    change: |registry, _| assert!(registry.report_success(&id(1))),
+    prepare: failing,
+    change: |_, lease| assert!(lease.is_some_and(|lease| lease.succeeded())),
     is_seen: |registry| {
         relay(registry).is_some_and(|relay| relay.circuit() == CircuitState::HalfOpen)
     },
@@ -216,7 +219,8 @@ fn a_relay_that_was_used_with_success_is_found() {
         let (_, registry) = registry_of_two();
         let lease = (SUCCEEDED.prepare)(&registry);
         change_beside_a_look(SUCCEEDED, &registry, lease);
-        assert!(registry.report_success(&id(1)) && is_found(&registry));
+        let another = registry.lease(&id(1)).expect("a unit");
+        assert!(another.succeeded() && is_found(&registry));
     });
 }
 

@@ -1,0 +1,34 @@
+//! Models of failures beside the end of an outage.
+
+use super::*;
+use crate::record::Failure;
+use crate::relay::CircuitState;
+
+/// A registry for two relays that live long, of which one may not fail without the
+/// other, or it is an outage.
+fn registry_of_two() -> Registry {
+    let (_, builder) = builder();
+    let builder = builder.max_relays(2).ttl(TTL * 100).max_ejected(0.3);
+    builder.build().expect("valid settings")
+}
+
+/// A relay that fails as the outage ends is on trial, unless it begins another one.
+#[test]
+fn a_failure_beside_the_end_of_an_outage_is_on_trial() {
+    check(1, || {
+        let registry = registry_of_two();
+        for n in 1..=2 {
+            register(&registry, n).unwrap();
+        }
+        assert!(registry.report_failure(&id(1), Failure::TimedOut));
+        let lease = registry.lease(&id(1)).expect("a unit");
+        let other = registry.clone();
+        at_once(
+            move || assert!(lease.succeeded()),
+            move || assert!(other.report_failure(&id(2), Failure::TimedOut)),
+        );
+        let circuit = registry.relay(&id(2)).unwrap().circuit();
+        let outage = &registry.core().publication().context.outage;
+        assert!(!outage.is_over() || circuit == CircuitState::HalfOpen);
+    });
+}

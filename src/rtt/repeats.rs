@@ -1,0 +1,210 @@
+//! [`Repeats`]: which refused samples are the same each time they are measured.
+
+use super::Coordinate;
+
+/// Some refused samples, kept to see whether they are measured again.
+///
+/// What jumps about is a liar's whim or a passing delay. What is the same each time is
+/// evidence, even where a space of few dimensions has no place for it: round trips on the
+/// Internet break the triangle inequality. A sample counts as the same if it is from
+/// nearly the same place and nearly as long.
+///
+/// A burst is one piece of evidence: [`SPREAD`] other samples must be taken in before a
+/// repeat counts. Only those that were no outliers are counted for that, so outliers
+/// alone bring nothing about.
+///
+/// It takes 10 bytes for each sample that is kept and 2 more, and never grows: when it
+/// is full, what has not been repeated for [`PATIENCE`] samples makes room.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Repeats<const KEPT: usize> {
+    kept: [Refusal; KEPT],
+    /// How many samples were no outliers; starts over at the maximum.
+    ordinary: u16,
+}
+
+/// A sample that was refused, in coarse units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Refusal {
+    /// Sums of the two halves of the peer's axes: enough to tell peers apart.
+    place: [i16; 2],
+    rtt: u16,
+    /// How many ordinary samples there were when it was last counted.
+    counted_at: u16,
+    /// How often it was counted; 0 where nothing is kept.
+    times: u8,
+}
+
+impl<const KEPT: usize> Repeats<KEPT> {
+    pub(super) const fn new() -> Self {
+        Self {
+            kept: [Refusal::NONE; KEPT],
+            ordinary: 0,
+        }
+    }
+
+    /// Counts a sample that was no outlier.
+    pub(super) fn pass(&mut self) {
+        self.ordinary = self.ordinary.wrapping_add(1);
+    }
+
+    /// Whether an outlier has been the same so often by now that it is evidence. If so it
+    /// is forgotten: it counts again once it has been repeated as often again.
+    pub(super) fn is_evidence(&mut self, peer: &Coordinate, micros: u32) -> bool {
+        let now = self.ordinary;
+        let outlier = Refusal::of(peer, micros, now);
+        let Some(known) = self.kept.iter_mut().find(|kept| kept.is_from(&outlier)) else {
+            self.keep(outlier);
+            return false;
+        };
+        if !known.is_as_long(&outlier) {
+            // What jumps about must not hold a place that evidence could have.
+            *known = Refusal::NONE;
+            return false;
+        }
+        if now.wrapping_sub(known.counted_at) < SPREAD {
+            return false;
+        }
+        let times = known.times + 1;
+        let is_enough = times >= ENOUGH;
+        *known = if is_enough {
+            Refusal::NONE
+        } else {
+            Refusal { times, ..outlier }
+        };
+        is_enough
+    }
+
+    /// Keeps an outlier that was not seen before, if there is room.
+    fn keep(&mut self, outlier: Refusal) {
+        let is_free = |kept: &&mut Refusal| {
+            kept.times == 0 || outlier.counted_at.wrapping_sub(kept.counted_at) > PATIENCE
+        };
+        if let Some(free) = self.kept.iter_mut().find(is_free) {
+            *free = outlier;
+        }
+    }
+}
+
+impl Refusal {
+    const NONE: Self = Self {
+        place: [0; 2],
+        rtt: 0,
+        counted_at: 0,
+        times: 0,
+    };
+
+    fn of(peer: &Coordinate, micros: u32, counted_at: u16) -> Self {
+        let position = peer.position();
+        let (near, far) = position.split_at(Coordinate::DIMENSIONS / 2);
+        // No conversion loses more than the fraction: see `UNIT`.
+        let sum = |axes: &[f32]| (axes.iter().sum::<f32>() / PLACE_UNIT) as i16;
+        Self {
+            place: [sum(near), sum(far)],
+            rtt: (micros / RTT_UNIT) as u16,
+            counted_at,
+            times: 1,
+        }
+    }
+
+    /// Whether both are from nearly the same place.
+    fn is_from(&self, other: &Self) -> bool {
+        let off = |axis: usize| u32::from(self.place[axis].abs_diff(other.place[axis]));
+        let rtt = u32::from(self.rtt);
+        self.times > 0 && off(0).max(off(1)) * PLACE_UNIT as u32 <= rtt * RTT_UNIT / 16 + 4_096
+    }
+
+    fn is_as_long(&self, other: &Self) -> bool {
+        self.rtt.abs_diff(other.rtt) <= self.rtt / 16 + 4
+    }
+}
+
+/// How often an outlier must be the same to be evidence.
+const ENOUGH: u8 = 3;
+/// How many ordinary samples lie between two that count.
+const SPREAD: u16 = 8;
+/// For how many ordinary samples an outlier is kept that is not repeated.
+const PATIENCE: u16 = 512;
+/// In microseconds: half of the axes at [`MAX_RTT`](crate::MAX_RTT) add up to 19,531 of these.
+const PLACE_UNIT: f32 = 2_048.0;
+/// In microseconds: [`MAX_RTT`](crate::MAX_RTT) is 39,062 of these.
+const RTT_UNIT: u32 = 256;
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    fn at(x: f32) -> Coordinate {
+        Coordinate::at_core([x; Coordinate::DIMENSIONS])
+    }
+
+    /// Whether an outlier is evidence, after so many ordinary samples.
+    fn after<const KEPT: usize>(
+        repeats: &mut Repeats<KEPT>,
+        ordinary: u16,
+        x: f32,
+        micros: u32,
+    ) -> bool {
+        (0..ordinary).for_each(|_| repeats.pass());
+        repeats.is_evidence(&at(x), micros)
+    }
+
+    #[test]
+    fn the_same_for_the_third_time_is_evidence_and_starts_over() {
+        let mut repeats = Repeats::<2>::new();
+        for _ in 0..2 {
+            assert!(!after(&mut repeats, SPREAD, 0.0, 115_000));
+            assert!(!after(&mut repeats, SPREAD, 1_000.0, 118_000));
+            assert!(after(&mut repeats, SPREAD, 0.0, 115_000));
+        }
+    }
+
+    #[test]
+    fn a_burst_counts_once() {
+        let mut repeats = Repeats::<1>::new();
+        for _ in 0..1_000 {
+            assert!(!after(&mut repeats, 0, 0.0, 115_000));
+        }
+        assert!(!after(&mut repeats, SPREAD, 0.0, 115_000));
+        assert!(!after(&mut repeats, SPREAD - 1, 0.0, 115_000));
+        assert!(after(&mut repeats, 1, 0.0, 115_000));
+    }
+
+    #[test]
+    fn what_jumps_about_is_no_evidence_and_holds_no_place() {
+        let mut repeats = Repeats::<1>::new();
+        for micros in [115_000, 115_000, 140_000, 115_000, 115_000, 140_000] {
+            assert!(!after(&mut repeats, SPREAD, 0.0, micros));
+        }
+        for is_evidence in [false, false, true] {
+            assert_eq!(after(&mut repeats, SPREAD, 90_000.0, 300_000), is_evidence);
+        }
+    }
+
+    #[test]
+    fn what_is_not_repeated_makes_room_after_a_while() {
+        let mut repeats = Repeats::<1>::new();
+        assert!(!after(&mut repeats, 0, 0.0, 115_000));
+        for (ordinary, is_evidence) in [(PATIENCE, false), (1, false), (8, false), (8, true)] {
+            assert_eq!(
+                after(&mut repeats, ordinary, 90_000.0, 300_000),
+                is_evidence
+            );
+        }
+    }
+
+    #[test]
+    fn no_sample_is_out_of_the_units() {
+        let most = crate::rtt::MAX_MICROS;
+        let refusal = Refusal::of(&at(-most), most as u32, 0);
+        assert_eq!((refusal.place, refusal.rtt), ([-19_531; 2], 39_062));
+        assert!(refusal.is_from(&refusal) && refusal.is_as_long(&refusal));
+        assert!(!refusal.is_from(&Refusal::of(&at(most), most as u32, 0)));
+    }
+
+    #[test]
+    fn it_takes_ten_bytes_for_each_and_two_more() {
+        assert_eq!(size_of::<Repeats<1>>(), 12);
+        assert_eq!(size_of::<Repeats<16>>(), 162);
+        assert!(size_of::<crate::Landmark>() <= 72);
+    }
+}
