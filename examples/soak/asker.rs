@@ -362,7 +362,8 @@ impl Asker {
             (
                 "awaiting reclamation",
                 stats.awaiting_reclamation,
-                permits + self.book.terms().max_kept,
+                // Of those kept, many may lose their last lease before housekeeping comes by.
+                2 * permits + self.book.terms().max_kept,
             ),
             ("on the wheel", stats.wheel_len, 4 * permits),
             ("in the snapshot", stats.snapshot_len, 4 * permits),
