@@ -13,28 +13,29 @@ use relay_registry::{
 };
 
 use crate::book::{Book, Mark};
-use crate::relays::{self, NEAR, STEADFAST};
+use crate::memory;
+use crate::relays::{self, Face, NEAR, PASSERS, STEADFAST};
 use crate::tally::Tally;
 
 /// Leases that one thread holds at most.
-const QUOTA: usize = 24;
+pub const QUOTA: usize = 24;
 /// Leases of one relay that are asked for at once: fewer than these.
 const SNATCHED: usize = 12;
 /// Leases that wait to be given back by another thread, at most.
-const PILE: usize = 512;
+pub const PILE: usize = 512;
 
 /// A lease, and its entry in the book: struck out before the lease is given back,
 /// and the book let go after that.
 pub struct Held {
     _lease: Lease,
     relay: u32,
-    life: u16,
+    face: Face,
     book: Arc<Book>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.book.gives_back(self.relay, self.life);
+        self.book.gives_back(self.relay, self.face);
     }
 }
 
@@ -225,6 +226,14 @@ impl Asker {
         }
     }
 
+    /// Asks for an explanation, and is held up in the middle of it: so long it keeps
+    /// memory from being used again.
+    pub fn explain_slowly(&mut self, stall: Duration) {
+        memory::stall_after(self.rng.u32(1..4), stall);
+        self.explain();
+        self.tally.pinned_stalls += u64::from(memory::has_stalled());
+    }
+
     /// Takes all that one relay has, or what will do.
     fn lease_by_name(&mut self) {
         let relay = self.any_relay();
@@ -257,16 +266,16 @@ impl Asker {
 
     fn take(&mut self, lease: Lease) {
         let relay = relays::number(&lease.relay().node_id());
-        let life = relays::face(lease.relay()).life;
+        let face = relays::face(lease.relay());
         self.tally.leases += 1;
         if relay < STEADFAST {
-            return; // its life is without bound and end
+            return; // its capacity is without bound
         }
-        self.book.took(relay, life);
+        self.book.took(relay, face);
         self.held.push_back(Held {
             book: Arc::clone(&self.book),
             relay,
-            life,
+            face,
             _lease: lease,
         });
     }
@@ -281,6 +290,7 @@ impl Asker {
             let info = self.registry.relay(&id);
             if let Some(info) = &info {
                 self.judge_terms(info);
+                self.judge_load(info);
             }
             info.is_some()
         };
@@ -307,7 +317,10 @@ impl Asker {
         if listed.len() < infos.len() {
             self.book.fault("a relay is listed twice".to_owned());
         }
-        infos.iter().for_each(|info| self.judge_terms(info));
+        for info in &infos {
+            self.judge_terms(info);
+            self.judge_load(info);
+        }
         for relay in 0..self.book.relays() {
             self.judge_presence(relay, listed.contains(&relay), &mark);
         }
@@ -320,7 +333,7 @@ impl Asker {
         self.tally.explanations += 1;
         for explained in explanation.relays() {
             let relay = relays::number(&explained.relay);
-            if explained.verdict.is_handed_out() {
+            if explained.verdict.is_handed_out() && relay < PASSERS {
                 self.judge_asked(relay, &asked);
                 if let Some(why) = self.book.objection(relay, &mark) {
                     self.fault(relay, &format!("{:?} while {why}", explained.verdict));
@@ -344,13 +357,19 @@ impl Asker {
     /// Gauges keep to their bounds whatever the churn.
     fn read_gauges(&mut self) {
         let stats = self.registry.stats();
-        let permits = 2 * self.book.max_relays() + 1024;
+        let permits = 2 * self.book.max_relays() + self.book.max_remembered() + 1024;
         let most = [
-            ("awaiting reclamation", stats.awaiting_reclamation, permits),
+            (
+                "awaiting reclamation",
+                stats.awaiting_reclamation,
+                // Of those kept, many may lose their last lease before housekeeping comes by.
+                2 * permits + self.book.terms().max_kept,
+            ),
             ("on the wheel", stats.wheel_len, 4 * permits),
             ("in the snapshot", stats.snapshot_len, 4 * permits),
             ("arrivals", stats.arrivals, 4 * permits),
             ("relays", stats.relays, self.book.max_relays()),
+            ("remembered", stats.remembered, permits),
         ];
         for (what, is, most) in most {
             if is > most {
@@ -392,10 +411,13 @@ impl Asker {
         let relay = relays::number(&info.node_id());
         self.judge(info, mark, "handed out");
         self.judge_asked(relay, asked);
-        if asked.is_near && info.latency().is_none_or(|rtt| rtt > NEAR) {
+        // When the clock jumps, what was measured may be too old from one moment to the next.
+        let may_be_forgotten = self.book.may_have_jumped(mark);
+        let is_far = |rtt: Option<Duration>| rtt.map_or(!may_be_forgotten, |rtt| rtt > NEAR);
+        if asked.is_near && is_far(info.latency()) {
             self.fault(relay, &format!("too far: {:?}", info.latency()));
         }
-        if !info.is_last_resort() && self.book.is_failing(relay, mark) {
+        if relay < PASSERS && !info.is_last_resort() && self.book.is_failing(relay, mark) {
             self.fault(relay, "handed out while it backs off");
         }
     }
@@ -410,6 +432,9 @@ impl Asker {
         let relay = relays::number(&info.node_id());
         self.judge_terms(info);
         self.tally.checked += 1;
+        if relay >= PASSERS && self.book.terms().has_passers {
+            return;
+        }
         if relay >= self.book.relays() {
             self.fault(relay, "no such relay");
         } else if let Some(why) = self.book.objection(relay, mark) {
@@ -423,6 +448,17 @@ impl Asker {
         let terms = relays::face(info).terms;
         if relays::capacity(relay, terms) != Some(info.capacity()) {
             self.fault(relay, &format!("torn: {info:?}"));
+        }
+    }
+
+    /// A relay carries what this thread has leased of it, whatever was reported and when.
+    fn judge_load(&self, info: &RelayInfo) {
+        let (relay, life) = (relays::number(&info.node_id()), relays::face(info).life);
+        let is_of_it = |held: &&Held| held.relay == relay && held.face.life == life;
+        let own = self.held.iter().filter(is_of_it).count();
+        if (info.current_load() as usize) < own {
+            let load = info.current_load();
+            self.fault(relay, &format!("load {load}, with {own} leases held"));
         }
     }
 
@@ -440,7 +476,10 @@ impl Asker {
     /// ruled out or too far.
     fn judge_none(&mut self, error: &FindError, asked: &Asked, mark: &Mark) {
         self.tally.found_none += 1;
-        let will_do = |relay| !asked.rules_out(relay) && self.book.is_held(relay, mark);
+        let will_do = |relay| {
+            let is_usable = self.book.page(relay).usable.stood_at(mark);
+            is_usable && !asked.rules_out(relay) && self.book.is_held(relay, mark)
+        };
         if !asked.is_near && (0..STEADFAST).any(will_do) {
             self.book
                 .fault(format!("none, though there is one: {error}"));

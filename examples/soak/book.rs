@@ -1,9 +1,9 @@
 //! What is known for certain while threads race: the book against which all that
 //! the registry says is held.
 //!
-//! Each relay has one owner, the only thread that registers it, takes it away and
-//! rules over it. An owner enters what it did when the call has returned, and
-//! strikes it out before the call that ends it. Other threads note the state of
+//! Each relay has one owner, the only thread that registers it and takes it away; and one
+//! operator rules over all. They enter what they did when the call has returned, and
+//! strike it out before the call that ends it. Other threads note the state of
 //! the book (a [`Mark`]) before a call and look up what the answer names after
 //! it: an entry from before the mark that still stands was true throughout. So
 //! whatever is counted as a fault is one; in case of doubt nothing is.
@@ -12,26 +12,26 @@ use std::sync::atomic::{
     AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{Relaxed, SeqCst},
 };
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::relays;
+use crate::clock::Time;
+use crate::relays::{self, CAPACITIES, Face};
 
-/// Registrations anew of one relay that are told apart at a time.
-pub const LIVES: u16 = 2048;
-pub const BLURRED: u32 = u32::MAX;
+/// Lives of one relay that are told apart at a time.
+pub const LIVES: u16 = 512;
 const NEVER: u64 = u64::MAX;
 /// Faults that are kept word for word.
 const KEPT_FAULTS: usize = 20;
 
 pub struct Book {
-    start: Instant,
+    time: Time,
+    terms: Terms,
     entries: AtomicU64,
     /// The time, in us, that the registry has seen for certain.
     seen: AtomicU64,
     pages: Vec<Page>,
-    max_relays: usize,
     /// Relays that may be held, as far as is known.
     perhaps_held: AtomicUsize,
     /// How often that came to be more than the bound.
@@ -40,33 +40,59 @@ pub struct Book {
     told: Mutex<Vec<String>>,
 }
 
+/// What the registry was built with.
+#[derive(Clone, Copy)]
+pub struct Terms {
+    pub max_relays: usize,
+    /// How long a relay that is gone is what it was; `None`: for its TTL.
+    pub grace: Option<Duration>,
+    pub max_ejected: f64,
+    /// Relays that are gone and kept for a lease, or for what the operator said, at most.
+    pub max_kept: usize,
+    /// Whether a thread reads the clock, and not each call.
+    pub has_keeper: bool,
+    /// Whether passers-by come, because of whom others are forgotten.
+    pub has_passers: bool,
+}
+
 /// What is certain of one relay.
 #[derive(Default)]
 pub struct Page {
     pub held: Since,
     pub left: Since,
+    /// Of a steadfast relay, that no failure was reported of it.
+    pub usable: Since,
     pub draining: Since,
     pub banned: Since,
-    pub failing: Since,
+    /// Neither draining nor banned.
+    pub free: Since,
+    failing: Failing,
     /// It does not expire before, in us.
     expires_from: AtomicU64,
     /// It is expired once the registry has seen this time, in us; 0: not known.
     expired_by: AtomicU64,
-    /// It is left alone until then at least, in us.
-    failing_until: AtomicU64,
     lives: Vec<Life>,
 }
 
-/// One record of a relay, from registration to departure.
+/// That a relay backs off. Its owner reports failures, and bans end what those began.
 #[derive(Default)]
-struct Life {
-    leases: AtomicU32,
-    /// The largest capacity that it ever had; `BLURRED` when two records share
-    /// the life, so that nothing is certain of either.
-    ceiling: AtomicU32,
-    /// The most leases, where they were more than the ceiling.
-    exceeded: AtomicU32,
+struct Failing {
+    since: Since,
+    /// It is left alone until then at least, in us.
+    until: AtomicU64,
+    /// Whether it is certain; locked while the circuit is changed.
+    is_certain: Mutex<bool>,
 }
+
+/// Leases of a relay between two restarts, through whatever registrations there were: how
+/// many are held for certain that were taken under each of the capacities, or a smaller
+/// one.
+///
+/// Of those, the one that was taken last was one of all that are counted, and had such a
+/// capacity. So there are never more than that, also where the capacity was raised and
+/// lowered in between.
+#[derive(Default)]
+struct Life([AtomicU32; CAPACITIES.len()]);
 
 /// The number of the entry that says so; 0 while it is not certain.
 #[derive(Default)]
@@ -79,10 +105,11 @@ pub struct Mark {
     seen: u64,
     crowds: u64,
     is_crowded: bool,
+    jumps: u64,
 }
 
 impl Since {
-    /// It is so from now on, by whoever looks at the book later.
+    /// It is so from now on, for those that look at the book later.
     pub fn enter(&self, book: &Book) {
         self.0.store(book.entries.fetch_add(1, SeqCst) + 1, SeqCst);
     }
@@ -91,40 +118,52 @@ impl Since {
         self.0.store(0, SeqCst);
     }
 
-    fn stood_at(&self, mark: &Mark) -> bool {
+    pub fn stood_at(&self, mark: &Mark) -> bool {
         (1..=mark.entries).contains(&self.0.load(SeqCst))
     }
 }
 
 impl Book {
-    pub fn new(relays: u32, max_relays: usize) -> Self {
+    pub fn new(relays: u32, time: Time, terms: Terms) -> Self {
         let page = |_| Page {
             lives: (0..LIVES).map(|_| Life::default()).collect(),
             ..Page::default()
         };
-        Self {
-            start: Instant::now(),
+        let book = Self {
+            time,
+            terms,
             entries: AtomicU64::new(0),
             seen: AtomicU64::new(0),
             pages: (0..relays).map(page).collect(),
-            max_relays,
             perhaps_held: AtomicUsize::new(0),
             crowds: AtomicU64::new(0),
             faults: AtomicU64::new(0),
             told: Mutex::default(),
-        }
-    }
-
-    pub fn start(&self) -> Instant {
-        self.start
+        };
+        book.pages.iter().for_each(|page| page.free.enter(&book));
+        book
     }
 
     pub fn relays(&self) -> u32 {
         self.pages.len() as u32
     }
 
+    pub fn terms(&self) -> Terms {
+        self.terms
+    }
+
     pub fn max_relays(&self) -> usize {
-        self.max_relays
+        self.terms.max_relays
+    }
+
+    /// How many relays that are gone are remembered at most, at rest.
+    pub fn max_remembered(&self) -> usize {
+        self.max_relays().max(1024)
+    }
+
+    /// Whether none is forgotten within its grace.
+    pub fn remembers_all(&self) -> bool {
+        !self.terms.has_passers && self.pages.len() < self.max_remembered()
     }
 
     pub fn page(&self, relay: u32) -> &Page {
@@ -133,7 +172,7 @@ impl Book {
 
     /// Microseconds since the book was opened.
     pub fn now(&self) -> u64 {
-        micros(self.start.elapsed())
+        micros(self.time.now())
     }
 
     /// The registry has seen this time.
@@ -141,13 +180,28 @@ impl Book {
         self.seen.fetch_max(time, SeqCst);
     }
 
+    pub fn seen(&self) -> u64 {
+        self.seen.load(SeqCst)
+    }
+
     pub fn mark(&self) -> Mark {
+        // A call that reads the clock sees no less than what it is now.
+        let seen = match self.terms.has_keeper {
+            true => self.seen(),
+            false => self.now(),
+        };
         Mark {
             entries: self.entries.load(SeqCst),
-            seen: self.seen.load(SeqCst),
+            seen,
             crowds: self.crowds.load(SeqCst),
             is_crowded: self.is_crowded(),
+            jumps: self.time.jumps(),
         }
+    }
+
+    /// Whether the clock may have jumped since the mark.
+    pub fn may_have_jumped(&self, mark: &Mark) -> bool {
+        self.time.jumps() != mark.jumps
     }
 
     /// Counts a fault, and keeps the first ones for the report.
@@ -165,11 +219,18 @@ impl Book {
     }
 }
 
+impl Mark {
+    /// The time that the registry had seen, in us.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+}
+
 /// The bound.
 impl Book {
     /// A relay that is not held is about to be registered.
     pub fn may_arrive(&self) {
-        if self.perhaps_held.fetch_add(1, SeqCst) >= self.max_relays {
+        if self.perhaps_held.fetch_add(1, SeqCst) >= self.max_relays() {
             self.crowds.fetch_add(1, SeqCst);
         }
     }
@@ -186,7 +247,7 @@ impl Book {
     }
 
     fn is_crowded(&self) -> bool {
-        self.perhaps_held.load(SeqCst) > self.max_relays
+        self.perhaps_held.load(SeqCst) > self.max_relays()
     }
 }
 
@@ -220,12 +281,14 @@ impl Book {
         }
     }
 
-    /// Whether the relay failed, and is to be left alone.
+    /// Whether the relay failed, and is to be left alone. Where no more than a share may
+    /// back off at once, others' failures and successes can end a back-off.
     pub fn is_failing(&self, relay: u32, mark: &Mark) -> bool {
-        let page = self.page(relay);
-        page.failing.stood_at(mark)
-            && self.now() < page.failing_until.load(SeqCst)
-            && page.failing.stood_at(mark)
+        let failing = &self.page(relay).failing;
+        self.terms.max_ejected >= 1.0
+            && failing.since.stood_at(mark)
+            && self.now() < failing.until.load(SeqCst)
+            && failing.since.stood_at(mark)
     }
 }
 
@@ -252,69 +315,83 @@ impl Page {
         }
     }
 
-    pub fn set_failing_until(&self, time: u64) {
-        self.failing_until.store(time, SeqCst);
+    /// Changes the circuit in a way after which it may be closed.
+    pub fn forget_failure<R>(&self, change: impl FnOnce() -> R) -> R {
+        let mut is_certain = self.failing.is_certain.lock();
+        *is_certain = false;
+        self.failing.since.strike();
+        change()
+    }
+
+    /// Has a failure reported, if `report` does, and enters until when the relay is left
+    /// alone, if that is certain.
+    pub fn fail(&self, book: &Book, report: impl FnOnce() -> Option<u64>) {
+        let mut is_certain = self.failing.is_certain.lock();
+        self.failing.since.strike();
+        let until = report();
+        *is_certain = until.is_some();
+        if let Some(until) = until {
+            self.failing.until.store(until, SeqCst);
+            self.failing.since.enter(book);
+        }
+    }
+
+    /// A registration is under way, after which nothing may be known of failures.
+    pub fn strike_failure(&self) {
+        let _not_while_it_changes = self.failing.is_certain.lock();
+        self.failing.since.strike();
+    }
+
+    /// All is known that was.
+    pub fn enter_failure_again(&self, book: &Book) {
+        let is_certain = self.failing.is_certain.lock();
+        if *is_certain {
+            self.failing.since.enter(book);
+        }
     }
 
     /// The first life after this one of which no lease is left.
     pub fn next_life(&self, life: u16) -> Option<u16> {
         let next = (1..LIVES).map(|step| (life + step) % LIVES);
-        let mut vacant = next.filter(|&next| self.life(next).leases.load(SeqCst) == 0);
+        let mut vacant = next.filter(|&next| self.lives[usize::from(next)].is_over());
         vacant.next()
     }
+}
 
-    pub fn begin_life(&self, life: u16) {
-        self.life(life).ceiling.store(0, SeqCst);
-    }
-
-    /// The most leases of a life, if there were too many for certain.
-    pub fn excess(&self, life: u16) -> Option<u32> {
-        let life = self.life(life);
-        let exceeded = life.exceeded.swap(0, SeqCst);
-        (exceeded > 0 && life.ceiling.load(SeqCst) != BLURRED).then_some(exceeded)
-    }
-
-    /// A capacity that the life is about to have.
-    pub fn raise_ceiling(&self, life: u16, capacity: u32) {
-        self.life(life).ceiling.fetch_max(capacity, SeqCst);
-    }
-
-    fn life(&self, life: u16) -> &Life {
-        &self.lives[usize::from(life)]
+impl Life {
+    fn is_over(&self) -> bool {
+        self.0.iter().all(|leases| leases.load(SeqCst) == 0)
     }
 }
 
 /// For those who hold leases.
 impl Book {
     /// A lease was taken.
-    pub fn took(&self, relay: u32, life: u16) {
-        let life = self.page(relay).life(life);
-        let leases = life.leases.fetch_add(1, SeqCst) + 1;
-        if leases > life.ceiling.load(SeqCst) {
-            life.exceeded.fetch_max(leases, SeqCst);
-        }
-    }
-
-    /// Judges all lives, once their owners have said which are blurred.
-    pub fn judge_leases(&self) {
-        for relay in 0..self.relays() {
-            for life in 0..LIVES {
-                self.judge_life(relay, life);
+    pub fn took(&self, relay: u32, face: Face) {
+        for (leases, capacity) in self.counts(relay, face) {
+            let leases = leases.fetch_add(1, SeqCst) + 1;
+            if leases > capacity {
+                let relay = relays::name(relay);
+                self.fault(format!("{relay}: {leases} leases of {capacity}: {face:?}"));
             }
         }
     }
 
-    pub fn judge_life(&self, relay: u32, life: u16) {
-        if let Some(leases) = self.page(relay).excess(life) {
-            let relay = relays::name(relay);
-            self.fault(format!("{relay}: {leases} leases, beyond its capacity"));
+    /// A lease is about to be given back.
+    pub fn gives_back(&self, relay: u32, face: Face) {
+        for (leases, _) in self.counts(relay, face) {
+            leases.fetch_sub(1, SeqCst);
         }
     }
 
-    /// A lease is about to be given back.
-    pub fn gives_back(&self, relay: u32, life: u16) {
-        let life = self.page(relay).life(life);
-        life.leases.fetch_sub(1, SeqCst);
+    /// The counts that a lease is part of. None are kept of passers-by, nor of relays whose
+    /// capacity is without bound.
+    fn counts(&self, relay: u32, face: Face) -> impl Iterator<Item = (&AtomicU32, u32)> {
+        let is_counted = (relays::STEADFAST..self.relays()).contains(&relay);
+        let life = is_counted.then(|| &self.page(relay).lives[usize::from(face.life)]);
+        life.into_iter()
+            .flat_map(|life| life.0.iter().zip(CAPACITIES))
+            .skip(usize::from(face.terms))
     }
 }
 

@@ -1,9 +1,13 @@
-//! The machine's clock, which can hold up those who read it: a registry reads it
-//! in a registration, and on the thread that raises its tick.
+//! The clock of a round. It can jump ahead, as after hours of suspension, and it can
+//! hold up those who read it: a registry reads it in a registration, and either on the
+//! thread that raises its tick or in each call.
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,16 +24,57 @@ pub fn stall_next_reading(stall: Duration) {
     STALL.set(stall);
 }
 
+/// What the registry and the book of one round take for the time. Clones share it.
+#[derive(Clone)]
+pub struct Time {
+    start: Instant,
+    ahead: Arc<Ahead>,
+}
+
+/// How far the time is ahead of the machine's.
+#[derive(Default)]
+struct Ahead {
+    micros: AtomicU64,
+    jumps: AtomicU64,
+}
+
+impl Time {
+    pub fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            ahead: Arc::default(),
+        }
+    }
+
+    /// The machine's time is read first, so that a later call reads no less.
+    pub fn now(&self) -> Duration {
+        let elapsed = self.start.elapsed();
+        elapsed + Duration::from_micros(self.ahead.micros.load(SeqCst))
+    }
+
+    /// Goes ahead at once.
+    pub fn jump(&self, by: Duration) {
+        self.ahead.jumps.fetch_add(1, SeqCst);
+        let micros = u64::try_from(by.as_micros()).unwrap_or(0);
+        self.ahead.micros.fetch_add(micros, SeqCst);
+    }
+
+    /// How many jumps have begun.
+    pub fn jumps(&self) -> u64 {
+        self.ahead.jumps.load(SeqCst)
+    }
+}
+
 #[derive(Clone)]
 pub struct HoldingClock {
-    start: Instant,
+    time: Time,
     housekeeping_stops: Arc<AtomicBool>,
 }
 
 impl HoldingClock {
-    pub fn new(start: Instant) -> Self {
+    pub fn new(time: Time) -> Self {
         Self {
-            start,
+            time,
             housekeeping_stops: Arc::default(),
         }
     }
@@ -41,9 +86,9 @@ impl HoldingClock {
 }
 
 impl Clock for HoldingClock {
-    /// Who is held up comes back with an old reading.
+    /// A thread that is held up comes back with an old reading.
     fn now(&self) -> Duration {
-        let now = self.start.elapsed();
+        let now = self.time.now();
         let stall = STALL.take();
         if !stall.is_zero() {
             thread::sleep(stall);

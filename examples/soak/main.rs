@@ -3,11 +3,17 @@
 //!
 //! Time is cut into rounds. In each, a registry of its own, with a maintenance
 //! thread or without, is used by threads that own relays and make them come, renew,
-//! lapse, leave, drain, fail and be banned, more of them than it has room for; by
-//! threads that ask all that can be asked and live for a moment; by one that is
-//! held up inside its calls; while housekeeping stands still now and then. Then it
-//! is looked through at rest, or dropped while other threads give back leases, and
-//! every record must be freed. Over the rounds, memory must not grow.
+//! be late, restart, lapse, leave, fail and come back, more of them than it has room for;
+//! by an operator that drains and bans them, there or away; by threads that ask all that
+//! can be asked and live for a moment; by one that is held up inside its calls; while
+//! housekeeping stands still now and then. Each day is a bad one: the clock jumps, by a
+//! moment or by hours, all relays of a site fail at once, or all there are, and all leave
+//! behind a thread that is held up, and come back. Then the registry
+//! is looked through at rest, until nothing is left of it, or dropped while other threads
+//! give back leases, and every record must be freed. Over the rounds, memory must not grow.
+//!
+//! The book counts the leases on each relay, whatever registrations there were of it: there
+//! are never more than its capacity.
 //!
 //! ```text
 //! cargo run --release --example soak -- --minutes 30
@@ -18,8 +24,11 @@ mod args;
 mod asker;
 mod book;
 mod clock;
+mod day;
 mod memory;
+mod operator;
 mod owner;
+mod passers;
 mod relays;
 mod report;
 mod round;

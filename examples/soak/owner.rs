@@ -1,5 +1,5 @@
-//! A thread that owns some of the relays: it alone makes them come, renew, lapse
-//! and leave, drains and bans them, and knows for certain what became of that.
+//! A thread that owns some of the relays: it alone makes them come, renew, restart, lapse,
+//! leave and come back, and knows for certain what became of that.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use std::time::Duration;
 use fastrand::Rng;
 use relay_registry::{
     CircuitState, Endpoint, Failure, FindError, FindOptions, NatType, RegisterError,
-    RegisterOptions, Registration, Registry,
+    RegisterOptions, Registration, Registry, RelayInfo,
 };
 
-use crate::book::{BLURRED, Book, Page, micros};
+use crate::book::{Book, Mark, Page, micros};
 use crate::clock;
+use crate::day::Day;
 use crate::relays::{self, CAPACITIES, Face, ROOMY};
 use crate::tally::Tally;
 
 pub const TICK: Duration = Duration::from_millis(5);
-const TTL: Duration = Duration::from_millis(400);
-const BAN: Duration = Duration::from_secs(3600);
+pub const TTL: Duration = Duration::from_millis(400);
 /// The shortest back-off after a relay refused or timed out, jitter and a tick off.
 const BACK_OFFS: [(Failure, Duration); 2] = [
     (Failure::Refused, Duration::from_millis(740)),
@@ -27,6 +27,9 @@ const BACK_OFFS: [(Failure, Duration); 2] = [
 ];
 /// How long who has no relay in the registry waits for room.
 const NO_PLACE: Duration = Duration::from_millis(1);
+/// How much less than its grace a relay is certain to have that expired, of a long one:
+/// until it is swept, whoever looks at it moves its deadline back by a tick.
+const GRACE_SLACK: Duration = Duration::from_secs(60);
 /// How long a thread is held up, in ms: briefly, or until newcomers are refused for
 /// want of memory that could be used again.
 pub const BRIEFLY: RangeInclusive<u64> = 5..=120;
@@ -34,6 +37,7 @@ pub const FOR_LONG: RangeInclusive<u64> = 600..=1_200;
 
 pub struct Owner<'a> {
     book: &'a Book,
+    day: &'a Day,
     registry: Registry,
     label: Arc<str>,
     owned: Vec<Owned>,
@@ -49,9 +53,13 @@ struct Owned {
     relay: u32,
     standing: Standing,
     face: Face,
-    is_draining: bool,
-    is_banned: bool,
-    is_failing: bool,
+    /// While it is away: when it may come back, in us.
+    returns_at: u64,
+    /// When it left or expired, if that is certain.
+    gone: Option<Gone>,
+    /// Whether a restart was refused, so that the next registration begins another life,
+    /// of which nothing is certain that was of the last one.
+    is_in_doubt: bool,
     has_failed: bool,
 }
 
@@ -59,13 +67,24 @@ struct Owned {
 enum Standing {
     Absent,
     Present,
-    /// Not renewed any more.
-    Lapsing,
+    /// Not renewed any more, for good or until it is late.
+    Lapsing {
+        hurries: bool,
+    },
+}
+
+/// When a relay went, in us: not before, and by then.
+#[derive(Clone, Copy)]
+struct Gone {
+    from: u64,
+    by: u64,
+    lapsed: bool,
 }
 
 impl<'a> Owner<'a> {
     pub fn new(
         book: &'a Book,
+        day: &'a Day,
         registry: Registry,
         label: Arc<str>,
         relays: impl Iterator<Item = u32>,
@@ -75,13 +94,14 @@ impl<'a> Owner<'a> {
             relay,
             standing: Standing::Absent,
             face: Face { life: 0, terms: 0 },
-            is_draining: false,
-            is_banned: false,
-            is_failing: false,
+            returns_at: 0,
+            gone: None,
+            is_in_doubt: false,
             has_failed: false,
         };
         Self {
             book,
+            day,
             registry,
             label,
             owned: relays.map(owned).collect(),
@@ -112,9 +132,13 @@ impl<'a> Owner<'a> {
             clock::stall_next_reading(Duration::from_millis(self.rng.u64(millis)));
             self.tally.stalls += 1;
         }
+        let is_exodus = self.day.is_exodus();
         match self.owned[index].standing {
+            Standing::Absent if is_exodus => thread::yield_now(),
             Standing::Absent => self.arrive(index),
-            Standing::Lapsing => self.await_expiry(index),
+            Standing::Lapsing { hurries: true } => self.be_late(index),
+            Standing::Lapsing { hurries: false } => self.await_expiry(index),
+            Standing::Present if is_exodus => self.leave(index),
             Standing::Present => self.rule(index),
         }
     }
@@ -137,33 +161,47 @@ impl<'a> Owner<'a> {
     fn rule(&mut self, index: usize) {
         let relay = self.owned[index].relay;
         let id = relays::id(relay);
+        if self.day.is_out(relay) && self.rng.bool() {
+            return self.fail(index);
+        }
         match self.rng.u32(..100) {
-            0..40 => self.renew(index),
+            0..28 => self.renew(index),
+            28..36 => self.renew_by_id(index),
+            36..40 => self.restart(index),
             40..53 => self.leave(index),
-            53..56 => {
-                self.owned[index].standing = Standing::Lapsing;
-                self.tally.lapsed += 1;
-            }
-            56..66 if !relays::is_plain(relay) => {
-                let load = self.rng.u32(..12);
-                self.tally.reports += 1;
-                self.registry.report_load(&id, load);
-            }
-            56..78 => {
+            53..57 => self.lapse(index),
+            57..70 if !relays::is_plain(relay) => self.report_load(index),
+            57..82 => {
                 self.tally.measurements += 1;
                 self.registry
                     .record_rtt(&id, relays::rtt(relay, &mut self.rng));
             }
-            78..83 => self.drain_or_not(index),
-            83..87 => self.ban_or_not(index),
-            87..91 => self.fail(index),
-            91..95 => {
-                self.forget_failure(index);
+            82..85 => self.fail(index),
+            85..93 => {
                 self.tally.successes += 1;
-                self.registry.report_success(&id);
+                self.page(index)
+                    .forget_failure(|| self.registry.report_success(&id));
             }
             _ => self.ask_the_impossible(index),
         }
+    }
+
+    /// Of now, or of what others had put there at some earlier time.
+    fn report_load(&mut self, index: usize) {
+        let id = relays::id(self.owned[index].relay);
+        let load = self.rng.u32(..12);
+        self.tally.reports += 1;
+        match self.rng.bool() {
+            true => self.registry.report_load(&id, load),
+            false => self.registry.report_load_of_others(&id, load),
+        };
+    }
+
+    /// No heartbeat comes any more, or the next is late.
+    fn lapse(&mut self, index: usize) {
+        let hurries = self.rng.u32(..3) == 0;
+        self.owned[index].standing = Standing::Lapsing { hurries };
+        self.tally.lapsed += 1;
     }
 
     fn page(&self, index: usize) -> &'a Page {
@@ -175,23 +213,27 @@ impl<'a> Owner<'a> {
         self.book.fault(format!("{relay}: {what}"));
     }
 
-    /// Registers a relay that is certainly not held.
+    /// Registers a relay that is certainly not held, when its time has come.
     fn arrive(&mut self, index: usize) {
-        let page = self.page(index);
-        let Some(life) = page.next_life(self.owned[index].face.life) else {
+        if self.book.now() < self.owned[index].returns_at {
+            return thread::yield_now();
+        }
+        let restarted = self.rng.u32(..8) == 0;
+        let Some(face) = self.next_face(index, restarted) else {
             return;
         };
-        self.book.judge_life(self.owned[index].relay, life);
-        page.begin_life(life);
-        self.owned[index].face.life = life;
+        let page = self.page(index);
         page.left.strike();
         let mark = self.book.mark();
         self.book.may_arrive();
-        let outcome = self.announce(index);
+        let outcome = self.announce(index, face, restarted);
         self.is_full = matches!(outcome, Err(RegisterError::Full { .. }));
         match outcome {
-            Ok(Registration::New) => self.settle(index),
             Ok(Registration::Renewed) => self.fault(index, format_args!("renewed while absent")),
+            Ok(registration) => {
+                self.judge_return(index, registration, &mark);
+                self.settle(index);
+            }
             Err(error) => {
                 if self.is_full && !self.book.may_have_been_full(&mark) {
                     self.fault(index, format_args!("refused below the bound: {error}"));
@@ -202,11 +244,31 @@ impl<'a> Owner<'a> {
         }
     }
 
+    /// Late is not gone: within its grace, and not beyond it, a relay is what it was.
+    fn judge_return(&self, index: usize, registration: Registration, mark: &Mark) {
+        let Some(gone) = self.owned[index].gone else {
+            return;
+        };
+        let grace = micros(self.book.terms().grace.unwrap_or(TTL));
+        let slack = match gone.lapsed {
+            true => micros(GRACE_SLACK),
+            false => micros(2 * TICK),
+        };
+        let is_certain = self.book.now().saturating_add(slack) < gone.from.saturating_add(grace);
+        if registration == Registration::New && is_certain && self.book.remembers_all() {
+            self.fault(index, format_args!("forgotten within its grace"));
+        }
+        let over = gone.by.saturating_add(grace);
+        if registration == Registration::Returned
+            && mark.seen() >= over.saturating_add(micros(2 * TICK))
+        {
+            self.fault(index, format_args!("remembered beyond its grace"));
+        }
+    }
+
     /// It has just come: whoever looks from now on sees it.
     fn settle(&mut self, index: usize) {
         self.owned[index].standing = Standing::Present;
-        self.owned[index].is_draining = false;
-        self.owned[index].is_failing = false;
         self.page(index).held.enter(self.book);
         if self.owned[index].face.terms == ROOMY {
             self.expect_to_find(index);
@@ -219,99 +281,220 @@ impl<'a> Owner<'a> {
     }
 
     fn renew(&mut self, index: usize) {
+        self.register_again(index, false);
+    }
+
+    /// It lost its sessions, and says so.
+    fn restart(&mut self, index: usize) {
+        self.register_again(index, true);
+    }
+
+    fn register_again(&mut self, index: usize, restarted: bool) {
+        let Some(face) = self.next_face(index, restarted) else {
+            return;
+        };
         let page = self.page(index);
-        let expires_from = page.expires_from();
-        let outcome = self.announce(index);
+        if restarted {
+            // For a moment it may not be found.
+            page.held.strike();
+        }
+        let (expires_from, expired_by) = (page.expires_from(), page.expired_by());
+        let mark = self.book.mark();
+        let outcome = self.announce(index, face, restarted);
         let was_held = self.book.now() < expires_from;
         match outcome {
-            Ok(Registration::Renewed) => self.enter_again(index),
-            Ok(Registration::New) if was_held => {
-                self.fault(index, format_args!("new while held"));
-            }
-            Ok(Registration::New) => {
-                // It was late. Two records share this life: no bound is certain.
-                page.held.strike();
-                page.raise_ceiling(self.owned[index].face.life, BLURRED);
+            Ok(Registration::Renewed) if restarted => page.held.enter(self.book),
+            // For want of a record it left at first.
+            Ok(Registration::Returned) if restarted && was_held => {
+                self.tally.displaced += 1;
                 self.settle(index);
             }
-            Err(RegisterError::Backlogged { .. }) => {}
-            Err(error) if was_held => self.fault(index, format_args!("not renewed: {error}")),
-            Err(_) => self.owned[index].standing = Standing::Lapsing,
+            Ok(Registration::Renewed) => {}
+            Ok(registration) if was_held => {
+                self.fault(index, format_args!("{registration:?} while held"));
+                self.settle(index);
+            }
+            Ok(registration) => {
+                // It was late.
+                self.owned[index].gone = Some(Gone {
+                    from: expires_from,
+                    by: expired_by,
+                    lapsed: true,
+                });
+                self.judge_return(index, registration, &mark);
+                self.settle(index);
+            }
+            Err(error) if was_held => self.stay_as_it_was(index, restarted, &error),
+            Err(error) => {
+                self.tally.displaced += u64::from(restarted);
+                if !matches!(error, RegisterError::Backlogged { .. }) {
+                    self.owned[index].standing = Standing::Lapsing { hurries: false };
+                }
+            }
         }
     }
 
-    /// A renewal changed nothing of what was ruled.
-    fn enter_again(&self, index: usize) {
+    /// A refusal changes nothing; but for a relay that restarts while it is held, which then
+    /// has left.
+    fn stay_as_it_was(&mut self, index: usize, restarted: bool, error: &RegisterError) {
         let page = self.page(index);
-        if self.owned[index].is_draining {
-            page.draining.enter(self.book);
-        }
-        if self.owned[index].is_failing {
-            page.failing.enter(self.book);
+        let is_there = self.registry.is_relay(&relays::id(self.owned[index].relay));
+        if !is_there && self.book.now() < page.expires_from() {
+            if !restarted {
+                self.fault(index, format_args!("taken away by a refusal: {error}"));
+            }
+            self.tally.displaced += 1;
+            self.owned[index].gone = None;
+            self.become_absent(index);
+        } else if matches!(error, RegisterError::Backlogged { .. }) {
+            if restarted {
+                page.held.enter(self.book);
+            }
+        } else {
+            self.fault(index, format_args!("not renewed: {error}"));
         }
     }
 
-    /// Registers a relay under any of the terms, and enters its deadline.
-    fn announce(&mut self, index: usize) -> Result<Registration, RegisterError> {
+    /// The deadline moves, nothing else.
+    fn renew_by_id(&mut self, index: usize) {
         let page = self.page(index);
-        let owned = &mut self.owned[index];
+        let (expires_from, expired_by) = (page.expires_from(), page.expired_by());
+        page.strike_expiry();
+        let began = self.book.now();
+        let outcome = self.registry.renew(&relays::id(self.owned[index].relay));
+        let ended = self.book.now();
+        match outcome {
+            Ok(()) => {
+                self.enter_deadline(index, began, ended);
+                self.tally.renewed += 1;
+            }
+            Err(error) => {
+                if ended < expires_from {
+                    self.fault(index, format_args!("not renewed by id: {error}"));
+                }
+                page.set_expiry(expires_from, expired_by);
+            }
+        }
+    }
+
+    fn enter_deadline(&self, index: usize, began: u64, ended: u64) {
+        let latest = ended + micros(TTL + 2 * TICK);
+        self.page(index).set_expiry(began + micros(TTL), latest);
+        // A thread that stalls comes back with an old reading.
+        if self.stalls.is_none() {
+            self.book.note_seen(began);
+        }
+    }
+
+    /// Registers a relay, and enters its deadline.
+    fn announce(
+        &mut self,
+        index: usize,
+        face: Face,
+        restarted: bool,
+    ) -> Result<Registration, RegisterError> {
+        let page = self.page(index);
+        let (before_from, before_by) = (page.expires_from(), page.expired_by());
+        page.strike_expiry();
+        // It may turn out to be a new record, of which nothing of this is true.
+        page.strike_failure();
+        let began = self.book.now();
+        let outcome = self.announce_as(index, face, restarted);
+        let ended = self.book.now();
+        match &outcome {
+            Ok(registration) => {
+                if *registration != Registration::Renewed {
+                    page.held.strike();
+                }
+                if *registration == Registration::New {
+                    page.forget_failure(|| ());
+                }
+                self.owned[index].face = face;
+                self.owned[index].is_in_doubt = false;
+                self.enter_deadline(index, began, ended);
+            }
+            Err(_) => {
+                self.owned[index].is_in_doubt |= restarted;
+                page.set_expiry(before_from, before_by);
+            }
+        }
+        page.enter_failure_again(self.book);
+        outcome
+    }
+
+    /// What the relay announces next, under any of the terms; `None` if leases of all its
+    /// lives are out.
+    fn next_face(&mut self, index: usize, restarted: bool) -> Option<Face> {
+        let page = self.page(index);
+        let owned = &self.owned[index];
+        let mut face = owned.face;
+        if restarted || owned.is_in_doubt {
+            face.life = page.next_life(face.life)?;
+        }
         if !relays::is_plain(owned.relay) && self.rng.bool() {
             // Room for all is rare, or nothing would ever be full.
-            owned.face.terms = match self.rng.u32(..32) {
+            face.terms = match self.rng.u32(..32) {
                 0 => ROOMY,
                 _ => self.rng.u16(..ROOMY),
             };
         }
-        let capacity = CAPACITIES[usize::from(owned.face.terms)];
-        page.raise_ceiling(owned.face.life, capacity);
+        Some(face)
+    }
+
+    fn announce_as(
+        &mut self,
+        index: usize,
+        face: Face,
+        restarted: bool,
+    ) -> Result<Registration, RegisterError> {
+        let relay = self.owned[index].relay;
         let options = RegisterOptions::new()
-            .capacity(capacity)
+            .capacity(CAPACITIES[usize::from(face.terms)])
             .ttl(TTL)
+            .restarted(restarted)
             .failure_domain(Arc::clone(&self.label));
-        let endpoint = relays::endpoint(owned.relay, owned.face);
-        let (before_from, before_by) = (page.expires_from(), page.expired_by());
-        page.strike_expiry();
-        // It may turn out to be a new record, of which nothing of this is true.
-        page.draining.strike();
-        page.failing.strike();
-        let began = self.book.now();
+        let endpoint = relays::endpoint(relay, face);
         let outcome = self
             .registry
-            .register_with(relays::id(owned.relay), endpoint, &options);
-        let ended = self.book.now();
-        match &outcome {
-            Ok(registration) => {
-                if *registration == Registration::New {
-                    page.held.strike();
-                }
-                let latest = ended + micros(TTL + 2 * TICK);
-                page.set_expiry(began + micros(TTL), latest);
-            }
-            Err(_) => page.set_expiry(before_from, before_by),
-        }
+            .register_with(relays::id(relay), endpoint, &options);
         self.tally.registered(&outcome);
-        // Who stalls comes back with an old reading.
-        if self.stalls.is_none() && outcome.is_ok() {
-            self.book.note_seen(began);
-        }
+        self.tally.restarted += u64::from(restarted && outcome.is_ok());
         outcome
     }
 
     fn leave(&mut self, index: usize) {
         let page = self.page(index);
         page.held.strike();
+        let from = self.book.seen();
         let was_there = self
             .registry
             .unregister(&relays::id(self.owned[index].relay));
-        if !was_there && self.book.now() < page.expires_from() {
+        let by = self.book.now();
+        if !was_there && by < page.expires_from() {
             self.fault(index, format_args!("not there to unregister"));
         }
         self.tally.unregistered += u64::from(was_there);
+        let lapsed = false;
+        self.owned[index].gone = was_there.then_some(Gone { from, by, lapsed });
+        self.owned[index].returns_at = match self.rng.u32(..4) {
+            0 | 1 => by,
+            2 => by + self.rng.u64(..micros(TTL)),
+            _ => by + micros(2 * TTL),
+        };
         self.become_absent(index);
         self.is_full = false;
         if self.rng.u32(..16) == 0 {
             self.expect_not_to_find(index);
         }
+    }
+
+    /// The heartbeat comes, a tick late or just in time.
+    fn be_late(&mut self, index: usize) {
+        if self.book.now() < self.page(index).expires_from() {
+            return thread::yield_now();
+        }
+        self.owned[index].standing = Standing::Present;
+        self.renew(index);
     }
 
     fn await_expiry(&mut self, index: usize) {
@@ -326,6 +509,14 @@ impl<'a> Owner<'a> {
         if self.registry.is_relay(&id) {
             self.fault(index, format_args!("there after its deadline"));
         }
+        let (from, by) = (page.expires_from(), page.expired_by());
+        let lapsed = true;
+        self.owned[index].gone = Some(Gone { from, by, lapsed });
+        self.owned[index].returns_at = match self.rng.u32(..3) {
+            0 => by,
+            1 => by + self.rng.u64(..micros(TTL)),
+            _ => by + micros(2 * TTL),
+        };
         self.become_absent(index);
     }
 
@@ -337,63 +528,25 @@ impl<'a> Owner<'a> {
         self.owned[index].standing = Standing::Absent;
     }
 
-    fn drain_or_not(&mut self, index: usize) {
-        let page = self.page(index);
-        let drains = !self.owned[index].is_draining;
-        page.draining.strike();
-        let id = relays::id(self.owned[index].relay);
-        let is_known = self.registry.set_draining(&id, drains);
-        self.owned[index].is_draining = drains && is_known;
-        if drains && is_known {
-            page.draining.enter(self.book);
-        }
-        self.tally.drainings += 1;
-    }
-
-    fn ban_or_not(&mut self, index: usize) {
-        let page = self.page(index);
-        let id = relays::id(self.owned[index].relay);
-        let bans = !self.owned[index].is_banned;
-        page.banned.strike();
-        self.forget_failure(index);
-        if bans {
-            match self.registry.ban(&id, BAN) {
-                Ok(()) => page.banned.enter(self.book),
-                Err(error) => self.fault(index, format_args!("not banned: {error}")),
-            }
-        } else if !self.registry.unban(&id) {
-            self.fault(index, format_args!("its ban was lost"));
-        }
-        self.owned[index].is_banned = bans;
-        self.tally.bans += 1;
-    }
-
     fn fail(&mut self, index: usize) {
         let page = self.page(index);
         let (failure, back_off) = BACK_OFFS[self.rng.usize(..BACK_OFFS.len())];
-        self.forget_failure(index);
-        let began = self.book.now();
         let id = relays::id(self.owned[index].relay);
         self.tally.failures += 1;
-        // A failure that is reported while it backs off counts no more, but then
-        // it may come back sooner than from now.
-        let is_closed = self.circuit(index) == Some(CircuitState::Closed);
         self.owned[index].has_failed = true;
-        if self.registry.report_failure(&id, failure) && is_closed {
-            page.set_failing_until(began + micros(back_off));
-            page.failing.enter(self.book);
-            self.owned[index].is_failing = true;
-        }
+        page.fail(self.book, || {
+            let began = self.book.now();
+            // A failure that is reported while it backs off counts no more, but then
+            // it may come back sooner than from now.
+            let is_closed = self.circuit(index) == Some(CircuitState::Closed);
+            let is_known = self.registry.report_failure(&id, failure);
+            (is_known && is_closed).then_some(began + micros(back_off))
+        });
     }
 
     fn circuit(&self, index: usize) -> Option<CircuitState> {
         let info = self.registry.relay(&relays::id(self.owned[index].relay))?;
         Some(info.circuit())
-    }
-
-    fn forget_failure(&mut self, index: usize) {
-        self.page(index).failing.strike();
-        self.owned[index].is_failing = false;
     }
 
     /// What must be refused, and change nothing.
@@ -406,7 +559,7 @@ impl<'a> Owner<'a> {
             0 => (endpoint, options.capacity(0)),
             1 => (endpoint, options.ttl(TICK / 2)),
             2 => (endpoint, options.nat(NatType::Symmetric)),
-            3 => (endpoint, options.latency(Duration::ZERO)),
+            3 => (endpoint, options.latency(2 * relay_registry::MAX_RTT)),
             _ => (multicast, options),
         };
         let outcome = self.registry.register_with(id, endpoint, &options);
@@ -427,26 +580,31 @@ impl<'a> Owner<'a> {
     fn expect_to_find(&mut self, index: usize) {
         let mark = self.book.mark();
         let relay = self.owned[index].relay;
-        let stays_out = self.owned[index].is_banned || relay == relays::local(self.book);
-        // Its failures outlived its absence; nobody else reports any.
+        let is_local = relay == relays::local(self.book);
+        // Its failures outlived its absence; it has one owner, and only that reports any.
         let circuit = self.circuit(index);
         let is_closed = circuit.is_none_or(|circuit| circuit == CircuitState::Closed);
-        if !is_closed && !self.owned[index].has_failed && !self.owned[index].is_banned {
+        if !is_closed && !self.owned[index].has_failed {
             self.fault(index, format_args!("{circuit:?} though it never failed"));
         }
         let found = self
             .registry
             .find_relay_with(&relays::stranger(), &self.only(index));
         self.tally.visibility += 1;
-        if let Err(FindError::NoRelaysAvailable { passed_over, .. }) = found {
-            if !stays_out && is_closed && self.book.is_held(relay, &mark) {
+        let objection = self.book.objection(relay, &mark);
+        if let Err(FindError::NoRelaysAvailable { passed_over, .. }) = &found {
+            let is_free = !is_local && self.page(index).free.stood_at(&mark);
+            if is_free && is_closed && self.book.is_held(relay, &mark) {
                 self.fault(
                     index,
                     format_args!("not found once it had come: {passed_over:?}"),
                 );
             }
-        } else if stays_out {
-            self.fault(index, format_args!("found though banned or this node"));
+        } else if is_it(relay, &found) && (is_local || objection.is_some()) {
+            self.fault(
+                index,
+                format_args!("found though this node, or {objection:?}"),
+            );
         }
     }
 
@@ -455,8 +613,14 @@ impl<'a> Owner<'a> {
             .registry
             .find_relay_with(&relays::stranger(), &self.only(index));
         self.tally.visibility += 1;
-        if found.is_ok() {
+        if is_it(self.owned[index].relay, &found) {
             self.fault(index, format_args!("found once it had left"));
         }
     }
+}
+
+/// Whether it was found, and no passer-by.
+fn is_it(relay: u32, found: &Result<RelayInfo, FindError>) -> bool {
+    let found = found.as_ref().map(RelayInfo::node_id);
+    found.is_ok_and(|id| id == relays::id(relay))
 }

@@ -1,8 +1,8 @@
 //! The relays of the soak: their names, and what their endpoints tell.
 //!
-//! A port tells under which capacity an endpoint was announced, and in
-//! which life of the relay. Every other relay has a name instead of an address,
-//! which is memory of its own to be freed.
+//! A port tells under which capacity an endpoint was announced, and in which life of the
+//! relay: the next one begins when it says that it restarted. Every other relay has a name
+//! instead of an address, which is memory of its own to be freed.
 
 use std::net::SocketAddr;
 
@@ -15,8 +15,13 @@ use crate::book::{Book, LIVES};
 
 /// Relays that stay throughout, far away and never full: there is always one.
 pub const STEADFAST: u32 = 3;
-/// What relays may announce; the last is more than all threads together hold.
+/// What relays may announce, in rising order; the last is more than all threads together
+/// hold.
 pub const CAPACITIES: [u32; 4] = [2, 5, 9, 100_000];
+/// Passers-by, which come once or twice, have numbers from here on.
+pub const PASSERS: u32 = 1 << 20;
+/// Relays that fail together: as many sites as this.
+pub const SITES: u32 = 8;
 pub const ROOMY: u16 = 3;
 /// What steadfast relays announce, on the port of life 0.
 pub const BOUNDLESS: u32 = relay_registry::MAX_CAPACITY;

@@ -12,10 +12,13 @@ use relay_registry::{FindOptions, Maintenance, RegisterOptions, Registry};
 
 use crate::args::Args;
 use crate::asker::{self, Asker, Pile};
-use crate::book::{Book, micros};
-use crate::clock::HoldingClock;
+use crate::book::{Book, Terms, micros};
+use crate::clock::{HoldingClock, Time};
+use crate::day::{Day, Fate};
 use crate::memory;
+use crate::operator::Operator;
 use crate::owner::{BRIEFLY, FOR_LONG, Owner, TICK};
+use crate::passers::{self, Passers};
 use crate::relays::{self, BOUNDLESS, Face, STEADFAST};
 use crate::tally::Tally;
 
@@ -25,6 +28,12 @@ const PAUSE: Duration = Duration::from_millis(200);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Attempts to have all memory back; each is a step of the epoch.
 const PATIENCE: usize = 500;
+/// For how long steadfast relays are registered: longer than all jumps of the clock together.
+const STEADFAST_TTL: Duration = Duration::from_secs(10_000_000);
+/// Until nothing is remembered any more.
+const FOR_EVER: Duration = Duration::from_secs(30_000_000);
+/// Passers-by, and the operator, do this much at a time, and rest.
+const BURST: u32 = 32;
 
 pub struct Outcome {
     pub tally: Tally,
@@ -40,6 +49,8 @@ pub struct Outcome {
 struct Round {
     number: u64,
     book: Arc<Book>,
+    day: Day,
+    time: Time,
     clock: HoldingClock,
     pile: Arc<Pile>,
     /// Held by every announcement of the registry, and by nothing else for long.
@@ -56,12 +67,14 @@ pub fn run(
     length: Duration,
     mut look: impl FnMut(),
 ) -> Result<Outcome, String> {
-    let max_relays = args.relays as usize * 5 / 8;
-    let book = Arc::new(Book::new(args.relays, max_relays));
+    let time = Time::new();
+    let terms = terms(number, args);
     let round = Round {
         number,
-        clock: HoldingClock::new(book.start()),
-        book,
+        book: Arc::new(Book::new(args.relays, time.clone(), terms)),
+        day: Day::default(),
+        clock: HoldingClock::new(time.clone()),
+        time,
         pile: Arc::default(),
         label: Arc::from("soak"),
         seeds: AtomicU64::new(args.seed.wrapping_add(number << 20)),
@@ -95,11 +108,11 @@ pub fn run(
         for thread in running {
             join(&round.book, thread, &mut tally);
         }
-        round.book.judge_leases();
         tally.expired += registry.stats().expirations;
         tally.passes += registry.stats().maintenance_passes;
         if round.number % 2 == 0 {
             round.take_inventory(&registry, &mut tally);
+            round.let_all_go(&registry);
         }
         // In odd rounds leases are given back beside this, and after it.
         drop(registry);
@@ -124,6 +137,28 @@ fn join(book: &Book, thread: Running<'_>, tally: &mut Tally) {
     }
 }
 
+/// What the registry of a round is built with.
+fn terms(number: u64, args: &Args) -> Terms {
+    let shares = [1.0, 0.5, 0.1];
+    let hour = Duration::from_secs(3600);
+    let graces = [
+        None,
+        Some(hour),
+        Some(Duration::ZERO),
+        Some(20 * TICK),
+        Some(Duration::MAX),
+    ];
+    let (relays, askers) = (args.relays as usize, args.threads as usize);
+    Terms {
+        max_relays: relays * 5 / 8,
+        grace: graces[(number % 5) as usize],
+        max_ejected: shares[(number % 3) as usize],
+        max_kept: relays + asker::PILE + asker::QUOTA * askers + passers::QUOTA,
+        has_keeper: has_keeper(number),
+        has_passers: number % 7 >= 4,
+    }
+}
+
 /// Whether this round has a maintenance thread.
 const fn has_keeper(number: u64) -> bool {
     number % 4 < 2
@@ -135,14 +170,18 @@ impl Round {
             true => Maintenance::Thread,
             false => Maintenance::Manual,
         };
-        let shares = [1.0, 0.5, 0.1];
-        Registry::builder()
-            .max_relays(self.book.max_relays())
+        let terms = self.book.terms();
+        let builder = match terms.grace {
+            Some(grace) => Registry::builder().return_grace(grace),
+            None => Registry::builder(),
+        };
+        builder
+            .max_relays(terms.max_relays)
             .tick(TICK)
             .maintenance(maintenance)
             .clock(self.clock.clone())
             .local_id(relays::id(relays::local(&self.book)))
-            .max_ejected(shares[(self.number % 3) as usize])
+            .max_ejected(terms.max_ejected)
             .build()
             .map_err(|error| error.to_string())
     }
@@ -172,7 +211,7 @@ impl Round {
     fn settle_steadfast(&self, registry: &Registry) {
         let options = RegisterOptions::new()
             .capacity(BOUNDLESS)
-            .ttl(Duration::from_secs(1_000_000))
+            .ttl(STEADFAST_TTL)
             .latency(Duration::from_millis(900))
             .failure_domain(Arc::clone(&self.label));
         for relay in 0..STEADFAST {
@@ -182,7 +221,10 @@ impl Round {
             page.set_expiry(u64::MAX - 1, u64::MAX);
             self.book.may_arrive();
             match registry.register_with(relays::id(relay), endpoint, &options) {
-                Ok(_) => page.held.enter(&self.book),
+                Ok(_) => {
+                    page.held.enter(&self.book);
+                    page.usable.enter(&self.book);
+                }
                 Err(error) => self.book.fault(format!("not registered: {error}")),
             }
         }
@@ -201,6 +243,7 @@ impl Round {
             let relays = (STEADFAST..self.book.relays()).filter(move |n| n % owners == owner);
             let owner_of = Owner::new(
                 &self.book,
+                &self.day,
                 registry.clone(),
                 Arc::clone(&self.label),
                 relays,
@@ -217,6 +260,11 @@ impl Round {
                 owner.tally()
             }));
         }
+        running.push(self.start_operator(scope, registry));
+        running.push(self.start_fate(scope, registry));
+        if self.book.terms().has_passers {
+            running.push(self.start_passers(scope, registry));
+        }
         if !has_keeper(self.number) {
             let registry = registry.clone();
             running.push(scope.spawn(move || self.keep_house(&registry)));
@@ -226,6 +274,60 @@ impl Round {
             running.push(scope.spawn(|| self.build_and_drop()));
         }
         running
+    }
+
+    fn start_operator<'scope>(
+        &'scope self,
+        scope: &'scope thread::Scope<'scope, '_>,
+        registry: &Registry,
+    ) -> Running<'scope> {
+        let mut operator = Operator::new(&self.book, registry.clone(), self.rng());
+        operator.begin();
+        scope.spawn(move || {
+            self.in_bursts(|| operator.turn());
+            operator.tally()
+        })
+    }
+
+    fn start_passers<'scope>(
+        &'scope self,
+        scope: &'scope thread::Scope<'scope, '_>,
+        registry: &Registry,
+    ) -> Running<'scope> {
+        let label = Arc::clone(&self.label);
+        let mut passers = Passers::new(&self.book, registry.clone(), label, self.rng());
+        scope.spawn(move || {
+            self.in_bursts(|| passers.turn());
+            passers.tally()
+        })
+    }
+
+    fn start_fate<'scope>(
+        &'scope self,
+        scope: &'scope thread::Scope<'scope, '_>,
+        registry: &Registry,
+    ) -> Running<'scope> {
+        let pile = Arc::clone(&self.pile);
+        let book = Arc::clone(&self.book);
+        let fate = Fate {
+            day: &self.day,
+            book: &self.book,
+            time: &self.time,
+            registry: registry.clone(),
+            witness: Asker::new(book, registry.clone(), pile, self.rng().u64(..)),
+            stalls: self.stalls(),
+            rng: self.rng(),
+            suspensions: 0,
+            tally: Tally::default(),
+        };
+        scope.spawn(move || fate.bring_events(|| self.is_over()))
+    }
+
+    fn in_bursts(&self, mut turn: impl FnMut()) {
+        while !self.is_over() {
+            (0..BURST).for_each(|_| turn());
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Housekeeping by hand, with pauses.
@@ -356,10 +458,16 @@ impl Round {
             (
                 "new",
                 stats.registrations,
-                tally.arrived + u64::from(STEADFAST),
+                tally.arrived + tally.returned + u64::from(STEADFAST),
             ),
             ("renewed", stats.renewals, tally.renewed),
-            ("left", stats.unregistrations, tally.unregistered),
+            (
+                "left",
+                stats
+                    .unregistrations
+                    .clamp(tally.unregistered, tally.unregistered + tally.displaced),
+                stats.unregistrations,
+            ),
             (
                 "refused",
                 stats.refused,
@@ -374,7 +482,50 @@ impl Round {
                     .fault(format!("at rest: {what}: {is}, not {should}"));
             }
         }
+        let most = self.book.max_remembered();
+        if stats.remembered > most {
+            let remembered = stats.remembered;
+            self.book
+                .fault(format!("at rest: {remembered} remembered, {most} at most"));
+        }
         self.check_loads(registry);
+    }
+
+    /// Once all have left, no word holds any more and time has passed, nothing is left.
+    fn let_all_go(&self, registry: &Registry) {
+        for relay in 0..self.book.relays() {
+            registry.unregister(&relays::id(relay));
+            registry.lift(&relays::id(relay));
+        }
+        self.time.jump(FOR_EVER);
+        let left = || {
+            registry.maintain();
+            let stats = registry.stats();
+            // Some are remembered for ever, where the grace is that long.
+            let is_for_ever = self.book.terms().grace == Some(Duration::MAX);
+            let bound = if is_for_ever {
+                self.book.max_remembered()
+            } else {
+                0
+            };
+            [
+                ("relays", stats.relays, 0),
+                ("leases", stats.leases, 0),
+                ("remembered", stats.remembered, bound),
+                ("on the wheel", stats.wheel_len, 4 * bound),
+                ("awaiting reclamation", stats.awaiting_reclamation, 0),
+            ]
+            .into_iter()
+            .filter(|(_, is, most)| is > most)
+            .collect::<Vec<_>>()
+        };
+        if let Some(left) = (0..PATIENCE)
+            .map(|_| left())
+            .take_while(|left| !left.is_empty())
+            .nth(PATIENCE - 1)
+        {
+            self.book.fault(format!("after all had gone: {left:?}"));
+        }
     }
 
     /// Load is what was reported, and what was leased since.
@@ -397,6 +548,11 @@ impl Round {
             load_is(1 + u32::from(lease.is_ok()), "with a lease");
             drop(lease);
             load_is(1, "without it");
+            let lease = registry.lease(&id);
+            registry.report_load_of_others(&id, 2);
+            load_is(2 + u32::from(lease.is_ok()), "with a late report");
+            drop(lease);
+            load_is(2, "of others");
         }
     }
 

@@ -26,7 +26,10 @@ impl Core {
         let kept = match draining {
             true => self.say(relay, say, Record::begin_draining),
             false => {
-                self.say_of_known(relay, say);
+                self.take_back(relay, |record| {
+                    say(record);
+                    true
+                });
                 Ok(())
             }
         };
@@ -69,21 +72,20 @@ impl Core {
 
     pub(super) fn unban(&self, relay: &NodeId) -> bool {
         let now = self.present();
-        self.say_of_known(relay, |record| {
+        self.take_back(relay, |record| {
             let was_banned = record.circuit().is_banned(now);
             record.change_circuit(|circuit| circuit.without_ban(now));
             was_banned
         })
-        .is_some_and(|(was_banned, _)| was_banned)
     }
 
     pub(super) fn lift(&self, relay: &NodeId) -> bool {
-        let was_draining = self.say_of_known(relay, |record| {
+        let was_draining = self.take_back(relay, |record| {
             let was_draining = record.load().is_draining();
             record.set_draining(false);
             was_draining
         });
-        self.unban(relay) | was_draining.is_some_and(|(was_draining, _)| was_draining)
+        self.unban(relay) | was_draining
     }
 
     pub(super) fn banned(&self) -> Vec<(NodeId, SystemTime)> {
@@ -99,6 +101,9 @@ impl Core {
                 banned.push((record.identity(), until));
             }
         });
+        // A relay that restarts has two records for a moment.
+        banned.sort_unstable_by_key(|(relay, _)| *relay);
+        banned.dedup_by_key(|(relay, _)| *relay);
         banned
     }
 
@@ -134,6 +139,20 @@ impl Core {
                 Err(Unkept::Exhausted) => return Err(Refusal::OutOfMemory),
             }
         }
+    }
+
+    /// Takes something back of a relay, if its id has a record; whether there was anything.
+    fn take_back(&self, relay: &NodeId, take: impl Fn(&RecordRef<'_>) -> bool) -> bool {
+        let mut was_any = false;
+        while let Some((was_there, state)) = self.say_of_known(relay, &take) {
+            was_any |= was_there;
+            if !matches!(state, State::Closing | State::Vacant) {
+                break;
+            }
+            // Its next record may have what was taken back.
+            yield_now();
+        }
+        was_any
     }
 
     /// Says something of a relay whose id has a record, and what state that was in

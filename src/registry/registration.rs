@@ -253,7 +253,7 @@ impl Core {
         self.table.append(&record);
         self.table.announce_to_wheel(&record);
         let note = record.announce();
-        match self.table.admit(&staged, request.id, guard) {
+        match self.table.admit(&staged, request.id, heir_to, guard) {
             Verdict::Admitted => {
                 record.refresh(true);
                 drop(note);

@@ -64,6 +64,8 @@ impl Core {
             false => Registration::New,
         };
         if request.options.restarted && record.load().leases() > 0 {
+            // Before anything changes: what is remembered outlasts a refusal.
+            self.ensure_room(request, record.guard())?;
             let closing = self.table.close_gone(record, word);
             let closing = closing.ok_or(Obstacle::Overtaken)?;
             if !is_remembered {
@@ -161,7 +163,11 @@ impl Core {
         Ok(Registration::Renewed)
     }
 
-    /// Lets a relay in, in a record without leases, with what is known of it.
+    /// Lets a relay in, in a record without leases, with what is known of it. If that is
+    /// refused, the leases are not void, and the relay is what it was; one that was live has
+    /// left.
+    ///
+    /// Until then the record that it had is closing, so that others wait.
     fn replace(
         &self,
         closing: Closing<'_>,
@@ -170,21 +176,26 @@ impl Core {
         announcement: Announcement,
     ) -> Result<(), Obstacle> {
         let before = closing.record();
-        closing.forget();
+        // By read-modify-writes: what the operator says later is said again.
+        before.raise(0);
+        before.settled_circuit();
         let guard = before.guard();
-        loop {
-            let entered = self.enter(request, now, announcement.clone(), Some(before), guard);
-            let is_free = || {
-                self.table
-                    .find_known(request.hash, request.id, guard)
-                    .is_none()
-            };
-            match entered {
-                // Another one was admitted meanwhile, but not of this id.
-                Err(Obstacle::Overtaken) if is_free() && self.is_ahead(now, &announcement) => {}
-                entered => return entered,
+        let entered = loop {
+            match self.enter(request, now, announcement.clone(), Some(before), guard) {
+                // Another relay was admitted meanwhile.
+                Err(Obstacle::Overtaken) if self.is_ahead(now, &announcement) => {}
+                entered => break entered,
             }
+        };
+        match &entered {
+            Ok(()) => closing.forget(),
+            Err(_) if closing.was_live() => {
+                self.counters.count_unregistration();
+                self.remember(closing, self.timeline.tick(), false);
+            }
+            Err(_) => closing.leave_as_it_was(),
         }
+        entered
     }
 
     fn is_ahead(&self, now: Moment, announcement: &Announcement) -> bool {

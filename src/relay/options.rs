@@ -113,7 +113,7 @@ impl RegisterOptions {
     /// relay process started anew; else its old leases keep their units until they are
     /// dropped. Where a relay that is held has leases, this is as if it left and came back:
     /// for a moment it is not found, and where the registry is full, another relay may take
-    /// its place.
+    /// its place. If that is refused, it has left, and its leases are not void.
     pub const fn restarted(mut self, restarted: bool) -> Self {
         self.restarted = restarted;
         self

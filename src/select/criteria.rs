@@ -390,7 +390,7 @@ mod tests {
         let announcement = Announcement::new(endpoint, 1, Duration::from_secs(1));
         let staged = table.stage((&id, table.hash(&id)), announcement, Tick(2), None, &guard);
         let staged = staged.unwrap();
-        table.admit(&staged, &id, &guard);
+        table.admit(&staged, &id, None, &guard);
         let criteria = Criteria {
             target: &NodeId::from([2; 32]),
             local: None,

@@ -116,6 +116,22 @@ impl<'g> Closing<'g> {
         self.table.announce_to_wheel(&self.record);
     }
 
+    /// Leaves a record that was gone as it was found.
+    pub(crate) fn leave_as_it_was(self) {
+        debug_assert!(self.last.is_gone());
+        self.table.gone.count(self.last);
+        if self.last.is_kept() {
+            self.table.store.return_permit();
+        }
+        self.record.set_lifecycle(self.last);
+        self.table.announce_to_wheel(&self.record);
+    }
+
+    /// Whether its relay was live before.
+    pub(crate) fn was_live(&self) -> bool {
+        self.last.is_live()
+    }
+
     /// Takes it out of the table. Leases on it are void.
     pub(crate) fn forget(self) {
         let hash = self.table.hash(&self.record.identity());

@@ -57,7 +57,7 @@ use index::Index;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use store::Store;
-use wanted::{Glance, Held, Known, ToRenew};
+use wanted::{Glance, Held, Known, Other, ToRenew};
 
 const _: () = assert!(MAX_RELAYS <= admission::MAX_COUNT);
 const _: () = assert!(store::announcements(MAX_RELAYS) <= Lifecycle::ANNOUNCEMENTS);
@@ -373,14 +373,17 @@ impl Table {
         &'g self,
         staged: &Staged<'g>,
         id: &NodeId,
+        heir_to: Option<RecordRef<'g>>,
         guard: &'g Guard,
     ) -> Verdict {
+        let than = heir_to.map(|before| before.index);
         let newcomer = staged.record.handle();
         loop {
             let gate = self.settled_gate(guard);
             // What it comes upon first is the newcomer itself.
             let known = Known(Held { id, guard });
-            if self.index.find_further(staged.hash, known, self).is_some() {
+            let other = Other { known, than };
+            if self.index.find_further(staged.hash, other, self).is_some() {
                 return Verdict::Held;
             }
             if gate.count() < self.max_relays {

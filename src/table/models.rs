@@ -56,7 +56,7 @@ fn enter(table: &Table, n: u8, capacity: u32, guard: &Guard) -> Verdict {
         }
     }
     let staged = stage(table, n, capacity, guard);
-    let verdict = table.admit(&staged, &id(n), guard);
+    let verdict = table.admit(&staged, &id(n), None, guard);
     if verdict != Verdict::Admitted {
         table.withdraw(&staged);
     }
@@ -178,7 +178,7 @@ fn nobody_is_refused_for_a_registration_that_does_not_come_about() {
         let staged = stage(&table, 1, 1, &guard);
         let other = Arc::clone(&table);
         let racing = thread::spawn(move || register(&other, 1, 1));
-        if table.admit(&staged, &id(1), &guard) != Verdict::Admitted {
+        if table.admit(&staged, &id(1), None, &guard) != Verdict::Admitted {
             table.withdraw(&staged);
         }
         drop(guard);

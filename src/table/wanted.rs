@@ -1,4 +1,4 @@
-//! What is looked for in the index: the record of an id, in one of four ways.
+//! What is looked for in the index: the record of an id, in one of five ways.
 
 use crate::record::Lifecycle;
 use crate::relay::NodeId;
@@ -27,6 +27,18 @@ impl Accept<Table> for Known<'_> {
     fn accepts(&self, index: u32, table: &Table) -> bool {
         let record = table.at(index, self.0.guard);
         record.lifecycle().is_known() && record.is_of(self.0.id)
+    }
+}
+
+/// Looks for another one than the record at an index.
+pub(super) struct Other<'a> {
+    pub(super) known: Known<'a>,
+    pub(super) than: Option<u32>,
+}
+
+impl Accept<Table> for Other<'_> {
+    fn accepts(&self, index: u32, table: &Table) -> bool {
+        Some(index) != self.than && self.known.accepts(index, table)
     }
 }
 

@@ -9,5 +9,6 @@ mod lateness;
 mod measurements;
 mod operators;
 mod outages;
+mod refused;
 mod returning;
 mod strangers;
