@@ -165,6 +165,22 @@ fn a_ban_that_is_lifted_leaves_a_failing_relay_on_trial_be_it_held_late_or_swept
     }
 }
 
+/// A list was short where many back-offs were just over, and those looked at first were full.
+#[test]
+fn a_list_is_as_long_as_was_asked_for_although_many_that_are_on_trial_are_full() {
+    let world = world_with(|builder| builder.max_ejected(1.0));
+    (0..40).for_each(|n| world.join_with(n, &capacity(1)));
+    (0..40).for_each(|n| world.fail(n, Failure::TimedOut));
+    for free in 0..4 {
+        let is_free = |n: u32| n % 10 == free;
+        (0..40).for_each(|n| world.report(n, u32::from(!is_free(n))));
+        world.advance(secs(3_600));
+        let listed = world.find_relays(&stranger(), &FindOptions::new().max_results(4));
+        assert_eq!(listed.len(), 4);
+        (0..40).for_each(|n| world.fail(n, Failure::TimedOut));
+    }
+}
+
 /// A search panicked that had to choose among a few more equal relays than 256.
 #[test]
 fn among_a_few_more_equal_relays_than_256_one_is_found() {

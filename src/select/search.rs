@@ -376,13 +376,18 @@ impl<'g> Search<'g> {
             _ => {}
         }
         // As many as are asked for, also of those whose back-off is just over.
-        self.wake(self.snapshot, count);
+        let mut are_awake = self.wake(self.snapshot, count);
         let spread_cost = self.look.criteria.options.spread_cost;
         let gather = || {
             let pool = Pool::new(count, spread_cost);
             self.gather(self.snapshot, pool, true).into_list()
         };
         let mut pool = gather();
+        // Some of those whose back-off is over may be full, or drain.
+        while pool.len() < count && !are_awake {
+            are_awake = self.wake(self.snapshot, count);
+            pool = gather();
+        }
         let settled = pool.iter().filter(|candidate| self.settles(candidate));
         if settled.take(WOKEN_AT_ONCE).count() > 0 {
             pool = gather();

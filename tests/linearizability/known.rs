@@ -199,18 +199,20 @@ fn no_unit_is_leased_of_a_relay_that_was_seen_to_be_gone() {
     assert_impossible(&leased(Answer::No));
 }
 
-/// A lease on an earlier registration frees nothing of the present one.
+/// A lease on an earlier registration is a unit of the relay.
 #[test]
-fn an_old_lease_does_not_touch_a_relay_that_came_back() {
+fn an_old_lease_counts_when_its_relay_comes_back() {
     let came_back = [
         JOIN,
         (2, Operation::Lease(1), Answer::Leased, 3),
         (4, Operation::Unregister, Answer::Yes, 5),
-        (6, Operation::Register(ONE), Answer::New, 7),
-        (8, Operation::Lease(2), Answer::Leased, 9),
-        (10, Operation::Release(1), Answer::Done, 11),
+        (6, Operation::Register(ONE), Answer::Returned, 7),
     ];
     let with = |last| [&came_back[..], &[last]].concat();
-    assert_possible(&with((12, Operation::Lease(3), Answer::Full(1), 13)));
-    assert_impossible(&with((12, Operation::Lease(3), Answer::Leased, 13)));
+    assert_possible(&with((8, Operation::Lease(2), Answer::Full(1), 9)));
+    assert_impossible(&with((8, Operation::Lease(2), Answer::Leased, 9)));
+    let released = with((8, Operation::Release(1), Answer::Done, 9));
+    let with = |last| [&released[..], &[last]].concat();
+    assert_possible(&with((10, Operation::Lease(2), Answer::Leased, 11)));
+    assert_impossible(&with((10, Operation::Lease(2), Answer::Full(1), 11)));
 }

@@ -30,6 +30,7 @@ pub enum Operation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     New,
+    Returned,
     Renewed,
     Yes,
     No,
@@ -42,45 +43,39 @@ pub enum Answer {
     Done,
 }
 
-/// Absent, or the terms and the leases of the present registration.
+/// The terms of the present registration, if there is one, and the leases on the relay through all
+/// its registrations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Relay(Option<Held>);
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Held {
-    terms: Terms,
+pub struct Relay {
+    terms: Option<Terms>,
     leases: BTreeSet<Token>,
+    /// Whether it was ever registered.
+    is_known: bool,
 }
 
-impl Held {
-    fn new(terms: Terms) -> Self {
+impl Relay {
+    fn available(&self) -> Option<Terms> {
+        self.terms
+            .filter(|terms| self.leases.len() < terms.capacity as usize)
+    }
+
+    fn registered(&self, terms: Terms) -> Self {
         Self {
-            terms,
-            leases: BTreeSet::new(),
+            terms: Some(terms),
+            is_known: true,
+            ..self.clone()
         }
-    }
-
-    fn has_room(&self) -> bool {
-        self.leases.len() < self.terms.capacity as usize
-    }
-
-    fn with_lease(&self, token: Token) -> Relay {
-        let mut held = self.clone();
-        held.leases.insert(token);
-        Relay(Some(held))
     }
 }
 
 impl Relay {
     /// What an operation answers in this state, and the state after it.
     pub fn answer(&self, operation: &Operation) -> (Answer, Self) {
-        let seen = self
-            .0
-            .as_ref()
-            .map_or(Answer::Unseen, |held| Answer::Seen(held.terms));
-        let capacity = self.0.as_ref().map_or(0, |held| held.terms.capacity);
+        let seen = self.terms.map_or(Answer::Unseen, Answer::Seen);
+        let capacity = self.terms.map_or(0, |terms| terms.capacity);
         let answers = [
             Answer::New,
+            Answer::Returned,
             Answer::Renewed,
             Answer::Yes,
             Answer::No,
@@ -103,37 +98,38 @@ impl Specification for Relay {
 
     fn after(&self, operation: &Operation, answer: &Answer) -> Option<Self> {
         let stays = |it_may: bool| it_may.then(|| self.clone());
-        let held = self.0.as_ref();
-        let available = held.filter(|held| held.has_room());
+        let (held, available) = (self.terms, self.available());
         match (*operation, *answer) {
             (Operation::Register(terms), Answer::New) => {
-                held.is_none().then(|| Self(Some(Held::new(terms))))
+                (held.is_none() && !self.is_known).then(|| self.registered(terms))
             }
-            (Operation::Register(terms), Answer::Renewed) => {
-                let leases = held?.leases.clone();
-                Some(Self(Some(Held { terms, leases })))
+            (Operation::Register(terms), Answer::Returned) => {
+                (held.is_none() && self.is_known).then(|| self.registered(terms))
             }
-            (Operation::Unregister, Answer::Yes) => held.map(|_| Self(None)),
+            (Operation::Register(terms), Answer::Renewed) => held.map(|_| self.registered(terms)),
+            (Operation::Unregister, Answer::Yes) => held.map(|_| Self {
+                terms: None,
+                ..self.clone()
+            }),
             (Operation::IsRelay, Answer::Yes) => stays(held.is_some()),
             (Operation::Unregister | Operation::IsRelay, Answer::No)
             | (Operation::Relay, Answer::Unseen)
             | (Operation::Lease(_), Answer::Unknown) => stays(held.is_none()),
-            (Operation::Relay, Answer::Seen(terms)) => stays(held?.terms == terms),
-            (Operation::Find, Answer::Seen(terms)) => stays(available?.terms == terms),
+            (Operation::Relay, Answer::Seen(terms)) => stays(held? == terms),
+            (Operation::Find, Answer::Seen(terms)) => stays(available? == terms),
             (Operation::Find | Operation::Reserve(_), Answer::Unseen) => stays(available.is_none()),
             (Operation::Lease(token) | Operation::Reserve(token), Answer::Leased) => {
-                Some(available?.with_lease(token))
+                available?;
+                let mut after = self.clone();
+                after.leases.insert(token);
+                Some(after)
             }
             (Operation::Lease(_), Answer::Full(capacity)) => {
-                let held = held?;
-                stays(!held.has_room() && held.terms.capacity == capacity)
+                stays(available.is_none() && held?.capacity == capacity)
             }
             (Operation::Release(token), Answer::Done) => {
                 let mut after = self.clone();
-                // A lease on an earlier registration is nothing to the present one.
-                if let Some(held) = &mut after.0 {
-                    held.leases.remove(&token);
-                }
+                after.leases.remove(&token);
                 Some(after)
             }
             _ => None,

@@ -60,6 +60,7 @@ impl Subject for InRegistry {
                 let options = RegisterOptions::new().capacity(capacity).ttl(secs(600));
                 match world.register_with(id, endpoint(port), &options) {
                     Ok(Registration::New) => Answer::New,
+                    Ok(Registration::Returned) => Answer::Returned,
                     Ok(Registration::Renewed) => Answer::Renewed,
                     Err(error) => panic!("there is room: {error}"),
                 }

@@ -310,7 +310,12 @@ impl System {
         if eligible.is_empty() && query.max_results > 0 {
             return self.check_last_resort_in(&found, &target, query);
         }
-        assert_eq!(found.len(), eligible.len().min(query.max_results));
+        assert_eq!(
+            found.len(),
+            eligible.len().min(query.max_results),
+            "{eligible:?}, not {found:?}\n{}",
+            self.registry.explain(&target, &find_options(query)),
+        );
         if let (1, [info]) = (query.max_results, &found[..]) {
             self.check_choice(info.node_id(), &target, query);
             self.check_relay(info);
