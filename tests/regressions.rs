@@ -169,7 +169,7 @@ fn a_ban_that_is_lifted_leaves_a_failing_relay_on_trial_be_it_held_late_or_swept
 #[test]
 fn a_list_is_as_long_as_was_asked_for_although_many_that_are_on_trial_are_full() {
     let world = world_with(|builder| builder.max_ejected(1.0));
-    (0..40).for_each(|n| world.join_with(n, &capacity(1)));
+    (0..40).for_each(|n| world.join_with(n, &capacity(1).ttl(secs(86_400 * 30))));
     (0..40).for_each(|n| world.fail(n, Failure::TimedOut));
     for free in 0..4 {
         let is_free = |n: u32| n % 10 == free;
