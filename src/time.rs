@@ -15,7 +15,7 @@ pub(crate) use system::MonotonicClock;
 use crate::relay::calendar_time;
 use crate::sync::{AtomicU64, Ordering, Padded};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 /// A source of monotonic time.
@@ -132,10 +132,10 @@ impl Timeline {
         }
     }
 
-    /// The same timeline, that keeps its current tick, the first one, in this word.
-    pub(crate) fn with_tick_in(self, current: &Arc<Padded<AtomicU64>>) -> Self {
-        let current = Arc::clone(current);
-        Self { current, ..self }
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Watch {
+        let clock = Box::new(ManualClock::new());
+        Arc::new(Self::new(clock, Duration::from_secs(1), true)).watch()
     }
 
     /// The tick that a call goes by. To be asked for once, at the start of the call,
@@ -147,6 +147,15 @@ impl Timeline {
         match self.is_kept {
             true => self.tick(),
             false => self.advance().tick,
+        }
+    }
+
+    /// What tells leases the time.
+    pub(crate) fn watch(self: &Arc<Self>) -> Watch {
+        Watch {
+            current: Arc::clone(&self.current),
+            timeline: Arc::downgrade(self),
+            is_kept: self.is_kept,
         }
     }
 
@@ -243,6 +252,31 @@ impl Timeline {
     #[inline]
     pub(crate) fn nanos_of(&self, tick: Tick) -> u64 {
         tick.0.saturating_mul(self.tick_nanos)
+    }
+}
+
+/// The time of a registry that may have ended, and then stands still.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    current: Arc<Padded<AtomicU64>>,
+    timeline: Weak<Timeline>,
+    is_kept: bool,
+}
+
+impl Watch {
+    /// The current tick as it was last raised.
+    pub(crate) fn tick(&self) -> Tick {
+        // Acquire: as for the timeline itself.
+        Tick(self.current.load(Ordering::Acquire))
+    }
+
+    /// As [`Timeline::present`].
+    pub(crate) fn present(&self) -> Tick {
+        let timeline = || self.timeline.upgrade();
+        match (!self.is_kept).then(timeline).flatten() {
+            Some(timeline) => timeline.present(),
+            None => self.tick(),
+        }
     }
 }
 

@@ -373,11 +373,6 @@ impl Circuit {
         Self(over.0 & !OUTAGE)
     }
 
-    /// Of a relay that is gone: no end of an outage comes to it.
-    pub(crate) fn without_outage(self) -> Self {
-        Self(self.0 & !OUTAGE)
-    }
-
     /// Closed and without penalties; a ban stays.
     pub(crate) fn with_reset(self) -> Self {
         let kept = SEQUENCE_MASK << SEQUENCE_SHIFT;

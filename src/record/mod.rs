@@ -299,6 +299,12 @@ impl Record {
         Lifecycle::from_bits(self.lifecycle.load(Ordering::Acquire))
     }
 
+    /// Whether the relay is past its deadline, and has not departed.
+    pub(crate) fn is_late(&self, tick: Tick) -> bool {
+        let word = self.lifecycle();
+        word.is_live() && !word.is_live_at(tick)
+    }
+
     /// The lifecycle word, for a summary of the relay at `tick`.
     ///
     /// A summary leaves out a relay that is past its deadline. So that no renewal that

@@ -272,8 +272,9 @@ impl RegistryBuilder {
             spans: settings.spans,
             max_ejected: settings.max_ejected,
         };
-        let table = Table::new(self.max_relays, terms).ok_or(BuildError::OutOfMemory)?;
-        let timeline = timeline.with_tick_in(&table.publication().context.present);
+        let timeline = std::sync::Arc::new(timeline);
+        let table = Table::new(self.max_relays, terms, timeline.watch());
+        let table = table.ok_or(BuildError::OutOfMemory)?;
         let link = bell.map(|bell| Link::new(bell, settings.own));
         let failures = Failures::new().ok_or(BuildError::OutOfMemory)?;
         Ok(Core::new(settings, timeline, table, failures, link))

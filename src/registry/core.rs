@@ -1,11 +1,12 @@
 //! What all handles of one registry share.
 
-use crate::record::{Circuit, Handle, Lifecycle, Spans};
+use crate::record::{Circuit, Lifecycle, Spans};
 use crate::registry::distribution::Link;
 use crate::registry::failures::Failures;
 use crate::registry::geography::Geography;
 use crate::registry::housekeeping::LastSort;
 use crate::registry::probing::ProbeSchedule;
+use crate::registry::returning::GoneInOrder;
 use crate::registry::stats::Counters;
 use crate::relay::{AddressPolicy, NodeId, RelayInfo};
 use crate::select::Candidate;
@@ -16,19 +17,18 @@ use crate::table::{RecordRef, Table};
 use crate::time::{Tick, Timeline};
 use crate::wheel::Wheel;
 use std::cmp::Reverse;
-use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
 /// The rooms that the operations of a registry go through.
 pub(crate) struct Core {
     pub(super) settings: Settings,
-    pub(super) timeline: Timeline,
+    pub(super) timeline: std::sync::Arc<Timeline>,
     pub(super) table: Table,
     pub(super) wheel: Mutex<Wheel>,
     /// Records of relays that are gone, those that went first in front; for the thread
     /// that has the wheel.
-    pub(super) gone_in_order: Mutex<VecDeque<Handle>>,
+    pub(super) gone_in_order: Mutex<GoneInOrder>,
     pub(super) failures: Failures,
     pub(super) geography: Geography,
     pub(super) probes: ProbeSchedule,
@@ -82,7 +82,7 @@ const PER_PIN: u32 = 1024;
 impl Core {
     pub(super) fn new(
         settings: Settings,
-        timeline: Timeline,
+        timeline: std::sync::Arc<Timeline>,
         table: Table,
         failures: Failures,
         link: Option<Link>,
@@ -92,7 +92,7 @@ impl Core {
             timeline,
             table,
             wheel: Mutex::new(Wheel::new()),
-            gone_in_order: Mutex::new(VecDeque::new()),
+            gone_in_order: Mutex::default(),
             failures,
             geography: Geography::default(),
             probes: ProbeSchedule::default(),

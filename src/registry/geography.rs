@@ -7,7 +7,7 @@
 //! tell one; a registry that nobody does so with keeps no positions.
 
 use crate::limits::MAX_RTT;
-use crate::record::{Handle, Lifecycle};
+use crate::record::Handle;
 use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::rtt::{Atlas, Coordinate};
@@ -190,7 +190,11 @@ impl Core {
     /// Whether relays are held is asked without a pin: of a full atlas, of all.
     fn limit(&self, atlas: &mut Atlas) {
         let most = 2 * self.table.max_relays() + 1024;
-        atlas.limit(most, |relay| self.table.holds(relay, Lifecycle::is_live));
+        // Those that are gone come back to where they were.
+        atlas.limit(most, |relay| {
+            let (hash, guard) = (self.table.hash(relay), epoch::pin());
+            self.table.find_known(hash, relay, &guard).is_some()
+        });
     }
 }
 

@@ -169,6 +169,7 @@ impl Core {
     /// whether the maintenance thread should look at them now.
     pub(super) fn tend_arrivals(&self) -> bool {
         let has_keeper = self.settings.has_keeper;
+        self.keep_up();
         match self.backlog() {
             Backlog::Light => false,
             Backlog::Due | Backlog::Heavy if has_keeper => self.last_sort.may_sort_again(),

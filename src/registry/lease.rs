@@ -103,8 +103,9 @@ impl Lease {
         let source = Source::Lease {
             sequence: self.sequence,
         };
+        let now = self.unit.present();
         self.unit.with_record(|record| {
-            let is_live = record.is_live();
+            let is_live = record.lifecycle().is_live_at(now);
             if is_live {
                 tell(&record, source);
             }

@@ -1,9 +1,10 @@
 //! Round trips: measured, told, forgotten.
 
-use crate::record::Settled;
+use crate::record::{Handle, Settled};
 use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::rtt::sane_micros;
+use crate::sync::epoch;
 use crate::table::RecordRef;
 use crate::time::Tick;
 use std::time::Duration;
@@ -27,14 +28,20 @@ impl Core {
 
     pub(super) fn forget_rtt(&self, relay: &NodeId) -> bool {
         let now = self.present();
-        let mut forgotten = None;
-        let is_known = self.with_live(relay, now, |record| {
-            self.forget_rtt_of(&record, now);
-            forgotten = Some(record.handle());
-        });
+        let forgotten = self.forget_rtt_of_known(relay, now);
         // Without a pin: this waits for another thread.
-        forgotten.inspect(|&handle| self.probes.forget(handle));
-        is_known
+        forgotten.inspect(|&(handle, _)| self.probes.forget(handle));
+        forgotten.is_some_and(|(_, is_live)| is_live)
+    }
+
+    /// Also of one that is gone, for it would come back with what was measured.
+    fn forget_rtt_of_known(&self, relay: &NodeId, now: Tick) -> Option<(Handle, bool)> {
+        let guard = epoch::pin();
+        let record = self
+            .table
+            .find_known(self.table.hash(relay), relay, &guard)?;
+        self.forget_rtt_of(&record, now);
+        Some((record.handle(), record.lifecycle().is_live_at(now)))
     }
 
     pub(super) fn forget_rtts(&self) {

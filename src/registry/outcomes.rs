@@ -38,12 +38,13 @@ impl Core {
     }
 
     pub(super) fn reset_circuit(&self, relay: &NodeId) -> bool {
+        let now = self.present();
         let guard = epoch::pin();
         let known = self.table.find_known(self.table.hash(relay), relay, &guard);
         let is_known = known.is_some_and(|record| {
             let was_failing = record.circuit().is_penalised();
             record.change_circuit(Circuit::with_reset);
-            was_failing || record.is_live()
+            was_failing || record.lifecycle().is_live_at(now)
         });
         // After the record, for one that is being forgotten takes its circuit along.
         self.failures.forget(relay) || is_known

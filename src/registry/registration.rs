@@ -2,14 +2,14 @@
 
 use crate::errors::RegisterError;
 use crate::limits::MAX_CAPACITY;
-use crate::record::{Announcement, Circuit, Lifecycle, Origin, State};
+use crate::record::{Announcement, Lifecycle, Origin, State};
 use crate::registry::core::Core;
 use crate::registry::distribution::Unlearned;
 use crate::relay::{Endpoint, NatType, NodeId, RegisterOptions};
 use crate::rtt::sane_micros;
 use crate::sync::epoch::{self, Guard};
 use crate::sync::yield_now;
-use crate::table::{Exhausted, Hash, RecordRef, Verdict};
+use crate::table::{Closing, Exhausted, Hash, RecordRef, Verdict};
 use crate::time::{Moment, Tick, nanos};
 use std::time::Duration;
 
@@ -111,7 +111,7 @@ impl Core {
             origin: Origin::Learned,
         };
         loop {
-            if self.is_held(id, Origin::Local) {
+            if self.is_held(id, Origin::Local) || self.is_late(request.hash, id) {
                 return Err(Unlearned::HeldLocally);
             }
             // The clock is the embedder's: it is not called here, where the distribution
@@ -133,6 +133,21 @@ impl Core {
                 Err(Obstacle::Refused(error)) => return Err(error.into()),
             }
         }
+    }
+
+    /// Whether a relay was registered here and is late, so that it may be learned only once
+    /// it is forgotten.
+    fn is_late(&self, hash: Hash, id: &NodeId) -> bool {
+        let now = self.timeline.tick();
+        let guard = epoch::pin();
+        let known = self.table.find_known(hash, id, &guard);
+        known.is_some_and(|record| {
+            let word = record.lifecycle();
+            let is_expired = word.is_live()
+                && !word.is_live_at(now)
+                && record.announcement(word).origin == Origin::Local;
+            is_expired || self.is_late_local(&record, word, now)
+        })
     }
 
     /// Judges everything that does not depend on what is held.
@@ -232,10 +247,12 @@ impl Core {
         request: &Request<'_>,
         now: Moment,
         announcement: Announcement,
-        heir_to: Option<RecordRef<'_>>,
+        heir_to: Option<&Closing<'_>>,
         guard: &Guard,
     ) -> Result<(), Obstacle> {
-        self.ensure_room(request, guard)?;
+        if !heir_to.is_some_and(Closing::is_counted) {
+            self.ensure_room(request, guard)?;
+        }
         let in_flight = self.in_flight();
         let deadline = self.deadline_ahead(now, announcement.ttl_nanos)?;
         let staged = self.table.stage(
@@ -247,7 +264,7 @@ impl Core {
         )?;
         let record = staged.record();
         match heir_to {
-            Some(before) => self.inherit(&record, &before, request, now),
+            Some(before) => self.inherit(&record, &before.record(), request, now),
             None => self.note_failures(&record, request),
         }
         self.table.append(&record);
@@ -275,9 +292,7 @@ impl Core {
         now: Moment,
     ) {
         record.inherit_from(before);
-        if record.circuit() != Circuit::CLOSED {
-            self.publication().context.expect_waiting();
-        }
+        self.resume_circuit(record, true);
         if let Some(seed) = request.rtt_seed {
             self.seed_rtt(record, now.nanos, seed);
         }

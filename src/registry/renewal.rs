@@ -115,11 +115,8 @@ impl Core {
             (Origin::Local, Origin::Learned) => return Err(Obstacle::Overtaken),
             _ => {}
         }
-        if request.options.restarted {
-            if record.load().leases() > 0 {
-                return self.restart(record, word, request, now);
-            }
-            record.report_load_of_others(0);
+        if request.options.restarted && record.load().leases() > 0 {
+            return self.restart(record, word, request, now);
         }
         let amended = amended(current, request);
         if let Some(amended) = &amended {
@@ -146,6 +143,9 @@ impl Core {
             record.copy_capacity();
         }
         self.show_renewed(&record, word);
+        if request.options.restarted {
+            record.report_load_of_others(0);
+        }
         if let Some(micros) = request.rtt_seed {
             self.seed_rtt(&record, now.nanos, micros);
         }

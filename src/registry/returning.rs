@@ -1,6 +1,6 @@
 //! Relays that are gone: how long they are remembered, and how they come back.
 
-use crate::record::{Announcement, Circuit, Lifecycle, Load, Origin};
+use crate::record::{Announcement, Circuit, Handle, Lifecycle, Load, Origin};
 use crate::registry::core::Core;
 use crate::registry::registration::{
     Obstacle, Registration, Request, check_reachable, first_announcement,
@@ -10,7 +10,17 @@ use crate::sync::epoch;
 use crate::table::{Closing, RecordRef};
 use crate::time::{Moment, Tick};
 use crate::wheel::Wheel;
+use std::collections::VecDeque;
 use std::convert::Infallible;
+
+/// Without a thread that keeps house, one registration or departure in about so many has
+/// the wheel hear of the records announced to it.
+const NOW_AND_THEN: usize = 64;
+
+/// Whether a relay that is gone has its time yet.
+fn is_remembered(word: Lifecycle, now: Tick) -> bool {
+    !word.is_kept() && now < word.deadline()
+}
 
 /// Why a record that is gone is kept: for its leases, or for what the operator said.
 struct Reasons {
@@ -19,21 +29,39 @@ struct Reasons {
     until: Option<Tick>,
 }
 
+/// Records of relays that are gone, those that went first in front, and of some that came
+/// back or are kept since.
+#[derive(Debug, Default)]
+pub(crate) struct GoneInOrder {
+    handles: VecDeque<Handle>,
+    /// How many there were after those others were last left out.
+    pruned_to: usize,
+}
+
+impl GoneInOrder {
+    /// Adds one, and leaves out those that `stays` does not take, at a constant price on
+    /// average.
+    fn add(&mut self, gone: Handle, mut stays: impl FnMut(Handle) -> bool) {
+        self.handles.push_back(gone);
+        if self.handles.len() > 2 * self.pruned_to + 1024 {
+            self.handles.retain(|&gone| stays(gone));
+            self.pruned_to = self.handles.len();
+        }
+    }
+}
+
 impl Core {
     /// Has a relay remembered that left or expired at `since`; of one that `lapsed`, what
     /// it announced, too. One that was learned is remembered for its leases alone.
     pub(super) fn remember(&self, closing: Closing<'_>, since: Tick, lapsed: bool) {
         let record = closing.record();
-        record.begin_circuit(Circuit::without_outage);
         let now = self.timeline.tick();
         let said = closing.announcement();
         let local = said.filter(|said| said.origin == Origin::Local);
         match local.map(|said| self.remembered_until(said, since)) {
             Some(until) if until > now => {
                 closing.remember_until(until, lapsed);
-                if !self.settings.has_keeper {
-                    self.forget_surplus();
-                }
+                self.keep_up();
             }
             _ => {
                 closing.keep();
@@ -56,7 +84,10 @@ impl Core {
         request: &Request<'_>,
         now: Moment,
     ) -> Result<Registration, Obstacle> {
-        let is_remembered = !word.is_kept() && now.tick < word.deadline();
+        let is_remembered = is_remembered(word, now.tick);
+        if request.origin == Origin::Learned && self.is_late_local(&record, word, now.tick) {
+            return Err(Obstacle::Overtaken);
+        }
         let announcement = self.announcement_of(&record, word, request, now, is_remembered);
         check_reachable(&announcement.endpoint, announcement.nat)?;
         let registration = match is_remembered {
@@ -76,6 +107,12 @@ impl Core {
         }
         self.bring_back(record, word, request, now, announcement, is_remembered)?;
         Ok(registration)
+    }
+
+    /// Whether a relay was registered here, and is only late.
+    pub(super) fn is_late_local(&self, record: &RecordRef<'_>, word: Lifecycle, now: Tick) -> bool {
+        let announced = word.is_gone() && is_remembered(word, now) && word.announced().is_some();
+        announced && record.announcement(word).origin == Origin::Local
     }
 
     /// What the relay announces from now on: what it did before it lapsed, but for what
@@ -130,9 +167,7 @@ impl Core {
         if let Some(seed) = request.rtt_seed {
             self.seed_rtt(&record, now.nanos, seed);
         }
-        if record.circuit() != Circuit::CLOSED {
-            self.publication().context.expect_waiting();
-        }
+        self.resume_circuit(&record, is_remembered);
         self.table.append(&record);
         self.table.announce_to_wheel(&record);
         let note = record.announce();
@@ -142,6 +177,19 @@ impl Core {
         record.refresh(true);
         drop((note, in_flight));
         Ok(())
+    }
+
+    /// A relay that failed in an outage is on trial if that is over since.
+    pub(super) fn resume_circuit(&self, record: &RecordRef<'_>, is_remembered: bool) {
+        let context = &self.publication().context;
+        if record.circuit() == Circuit::CLOSED {
+            return;
+        }
+        context.expect_waiting();
+        if !is_remembered || context.outage.is_over() {
+            let back_off = record.back_off();
+            record.begin_circuit(|circuit| circuit.with_outage_over(back_off));
+        }
     }
 
     /// Renews a relay that lost its sessions, and with them the leases that are held on it:
@@ -157,15 +205,14 @@ impl Core {
         let announcement = amended(current, request).unwrap_or_else(|| current.clone());
         check_reachable(&announcement.endpoint, announcement.nat)?;
         self.deadline(now, announcement.ttl_nanos)?;
-        let closing = self.table.depart(record, word);
+        let closing = self.table.close_live(record, word);
         let closing = closing.ok_or(Obstacle::Overtaken)?;
         self.replace(closing, request, now, announcement)?;
         Ok(Registration::Renewed)
     }
 
-    /// Lets a relay in, in a record without leases, with what is known of it. If that is
-    /// refused, the leases are not void, and the relay is what it was; one that was live has
-    /// left.
+    /// Lets a relay in, in a record without leases, with what is known of it; one that was
+    /// live, in its own place. If that is refused, nothing has changed.
     ///
     /// Until then the record that it had is closing, so that others wait.
     fn replace(
@@ -181,18 +228,14 @@ impl Core {
         before.settled_circuit();
         let guard = before.guard();
         let entered = loop {
-            match self.enter(request, now, announcement.clone(), Some(before), guard) {
+            match self.enter(request, now, announcement.clone(), Some(&closing), guard) {
                 // Another relay was admitted meanwhile.
                 Err(Obstacle::Overtaken) if self.is_ahead(now, &announcement) => {}
                 entered => break entered,
             }
         };
-        match &entered {
+        match entered {
             Ok(()) => closing.forget(),
-            Err(_) if closing.was_live() => {
-                self.counters.count_unregistration();
-                self.remember(closing, self.timeline.tick(), false);
-            }
             Err(_) => closing.leave_as_it_was(),
         }
         entered
@@ -232,7 +275,8 @@ impl Core {
                 closing.keep();
                 continue;
             }
-            self.failures.note(&record.identity(), record.circuit());
+            let circuit = record.circuit().with_outage_over(record.back_off());
+            self.failures.note(&record.identity(), circuit);
             closing.forget();
             return None;
         }
@@ -249,12 +293,31 @@ impl Core {
         }
     }
 
-    /// Forgets relays if more are remembered than there should be, where no thread does so:
-    /// for a departure, or for a registration that finds no permit left.
+    /// Where no thread does so, has the wheel hear now and then of records announced to
+    /// it, so that no call pays for many, and forgets relays if there are too many.
+    pub(super) fn keep_up(&self) {
+        if self.settings.has_keeper {
+            return;
+        }
+        let is_time = |count: usize| count % NOW_AND_THEN == 0;
+        if self.table.is_to_forget()
+            || is_time(self.table.remembered())
+            || is_time(self.table.estimate())
+        {
+            self.take_in_surplus();
+        }
+    }
+
+    /// Forgets relays if more are remembered than there should be: for a registration that
+    /// finds no permit left.
     pub(super) fn forget_surplus(&self) {
         if !self.table.is_to_forget() {
             return;
         }
+        self.take_in_surplus();
+    }
+
+    fn take_in_surplus(&self) {
         // A thread that has the wheel does so at the end of its sweep.
         if let Some(mut wheel) = self.wheel.try_lock() {
             let tick = self.timeline.tick();
@@ -271,15 +334,11 @@ impl Core {
         };
         let word = record.lifecycle();
         if word.is_gone() && !word.is_kept() {
-            let mut order = self.gone_in_order.lock();
-            order.push_back(record.handle());
-            // Those that came back are in it still.
-            if order.len() > 2 * self.table.remembered() + 1024 {
-                order.retain(|&gone| {
-                    let record = self.table.resolve(gone, &guard);
-                    record.is_some_and(|record| record.lifecycle().is_gone())
-                });
-            }
+            self.gone_in_order.lock().add(record.handle(), |gone| {
+                let record = self.table.resolve(gone, &guard);
+                let word = record.map(|record| record.lifecycle());
+                word.is_some_and(|word| word.is_gone() && !word.is_kept())
+            });
         }
     }
 
@@ -287,7 +346,7 @@ impl Core {
     /// there should be; for the thread that has the wheel.
     pub(super) fn forget_longest_gone(&self, tick: Tick) {
         while self.table.is_to_forget() {
-            let Some(gone) = self.gone_in_order.lock().pop_front() else {
+            let Some(gone) = self.gone_in_order.lock().handles.pop_front() else {
                 return;
             };
             let guard = epoch::pin();

@@ -111,9 +111,8 @@ impl RegisterOptions {
     /// If so, all leases that are held on it are void: they count no more, and dropping
     /// one gives nothing back. The load that others put there counts as zero. Say so when a
     /// relay process started anew; else its old leases keep their units until they are
-    /// dropped. Where a relay that is held has leases, this is as if it left and came back:
-    /// for a moment it is not found, and where the registry is full, another relay may take
-    /// its place. If that is refused, it has left, and its leases are not void.
+    /// dropped. Where a relay that is held has leases, it is not found for a moment, but
+    /// keeps its place.
     pub const fn restarted(mut self, restarted: bool) -> Self {
         self.restarted = restarted;
         self

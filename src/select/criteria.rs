@@ -383,7 +383,7 @@ mod tests {
 
     /// A table with a relay of one unit in it, and what every caller asks for.
     fn with_a_relay(look: impl FnOnce(&Table, Criteria<'_>, RecordRef<'_>)) {
-        let table = Table::new(1, Terms::FOR_TESTS).unwrap();
+        let table = Table::new(1, Terms::FOR_TESTS, crate::time::Timeline::for_tests()).unwrap();
         let guard = epoch::pin();
         let id = NodeId::from([1; 32]);
         let endpoint = Endpoint::from_name("relay.example", 1).unwrap();

@@ -6,7 +6,7 @@ use super::publication::Publication;
 use crate::record::{Extra, Handle, Lifecycle, Load, Record, State};
 use crate::rtt::Second;
 use crate::sync::{Zeroable, epoch};
-use crate::time::Tick;
+use crate::time::{Tick, Timeline};
 use std::convert::Infallible;
 
 /// Relays at the indices below their number, each in its first life.
@@ -26,7 +26,7 @@ impl Relays {
         }
         Self {
             records,
-            publication: Publication::new(Terms::FOR_TESTS),
+            publication: Publication::new(Terms::FOR_TESTS, Timeline::for_tests()),
         }
     }
 

@@ -8,9 +8,9 @@ use crate::snapshot::leaf::{Class, Earliest, Greatest, Leaf, Said, Subject, Summ
 use crate::snapshot::outage::Outage;
 use crate::snapshot::tree::{FANOUT, Join, Tree, span};
 use crate::sync::{
-    Arc, AtomicBool, AtomicU32, AtomicU64, Installed, Ordering, Padded, ZeroedSlice, prefetch,
+    AtomicBool, AtomicU32, AtomicU64, Installed, Ordering, Padded, ZeroedSlice, prefetch,
 };
-use crate::time::Tick;
+use crate::time::{Tick, Watch};
 
 /// What leaves are computed with, beside the records.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ pub(crate) struct Context {
     pub(crate) terms: Terms,
     /// The tick at which leaves judge deadlines, bans and back-offs.
     pub(crate) judged_at: Padded<AtomicU64>,
-    /// The registry's current tick, which also leases judge by.
-    pub(crate) present: Arc<Padded<AtomicU64>>,
+    /// By which leases tell the time, too.
+    pub(crate) watch: Watch,
     pub(crate) outage: Outage,
     /// Set for good before the first relay is left alone.
     may_wait: AtomicBool,
@@ -77,11 +77,11 @@ fn unpack(entry: u64) -> Option<Handle> {
 }
 
 impl Context {
-    pub(crate) fn new(terms: Terms) -> Self {
+    pub(crate) fn new(terms: Terms, watch: Watch) -> Self {
         Self {
             terms,
+            watch,
             judged_at: Padded(AtomicU64::default()),
-            present: Arc::default(),
             outage: Outage::default(),
             may_wait: AtomicBool::new(false),
             is_coarse: AtomicBool::new(false),
@@ -96,8 +96,7 @@ impl Context {
 
     /// The registry's current tick.
     pub(crate) fn now(&self) -> Tick {
-        // Acquire: as for the registry's own timeline.
-        Tick(self.present.load(Ordering::Acquire))
+        self.watch.tick()
     }
 
     /// Has what ends up to a tick taken into account from now on.
@@ -209,6 +208,10 @@ impl Leaves {
         context: &Context,
         fully: bool,
     ) {
+        if self.class_at(place) == Class::Departed && subject.record.is_late(context.judged_at()) {
+            // Out of sight already; a renewal from here on brings its leaf up to date itself.
+            return;
+        }
         let leaf = || self.leaf_of(subject, context);
         // Before it is out of sight, so that it comes back in time.
         if context.may_wait() && leaf().due != 0 {

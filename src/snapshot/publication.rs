@@ -35,7 +35,7 @@ use crate::snapshot::noted::{Note, Noted};
 use crate::snapshot::run::Run;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
-use crate::time::Tick;
+use crate::time::{Tick, Watch};
 use std::iter;
 
 /// What searches go through.
@@ -202,7 +202,7 @@ const HEAVY: usize = 3;
 const SMALL: usize = 4096;
 
 impl Publication {
-    pub(crate) fn new(terms: Terms) -> Self {
+    pub(crate) fn new(terms: Terms, watch: Watch) -> Self {
         Self {
             current: Swap::new(Arc::new(Snapshot {
                 base: Arc::new(Base::new(Vec::new())),
@@ -213,7 +213,7 @@ impl Publication {
             latest: Padded(AtomicU64::default()),
             reordered: AtomicBool::new(false),
             merger: Mutex::new(Merger::default()),
-            context: Context::new(terms),
+            context: Context::new(terms, watch),
             upcoming: Noted::default(),
         }
     }

@@ -106,6 +106,13 @@ impl Admission {
         self.change(seen, seen.naming(record, Step::Admit) + ONE)
     }
 
+    /// Admits a record in the place of one that is counted, unless the word has changed
+    /// since `seen`.
+    pub(crate) fn replace(&self, seen: Gate, record: Handle) -> bool {
+        debug_assert!(seen.pending().is_none() && seen.count() > 0);
+        self.change(seen, seen.naming(record, Step::Admit))
+    }
+
     /// Counts a record out, unless the word has changed since `seen`.
     pub(crate) fn dismiss(&self, seen: Gate, record: Handle) -> bool {
         debug_assert!(seen.pending().is_none() && seen.count() > 0);

@@ -201,12 +201,6 @@ impl<'g> RecordRef<'g> {
         has_changed
     }
 
-    /// Whether the relay is live now.
-    pub(crate) fn is_live(&self) -> bool {
-        let now = self.publication().context.now();
-        self.record.lifecycle().is_live_at(now)
-    }
-
     /// How long the relay is left alone, counted from now.
     pub(crate) fn back_off(&self) -> BackOff {
         let context = &self.publication().context;

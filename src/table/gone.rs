@@ -51,6 +51,8 @@ pub(crate) struct Closing<'g> {
     record: RecordRef<'g>,
     /// Its lifecycle before.
     last: Lifecycle,
+    /// Whether it is live to the count, until another one takes its place.
+    is_counted: bool,
 }
 
 /// A record whose relay is about to come back, the caller's until it is admitted.
@@ -79,7 +81,20 @@ impl<'g> Closing<'g> {
             table,
             record,
             last,
+            is_counted: false,
         }
+    }
+
+    /// A live record, in the place of which another one is to be admitted.
+    pub(super) fn counted(table: &'g Table, record: RecordRef<'g>, last: Lifecycle) -> Self {
+        Self {
+            is_counted: true,
+            ..Self::after(table, record, last)
+        }
+    }
+
+    pub(crate) fn is_counted(&self) -> bool {
+        self.is_counted
     }
 
     pub(crate) fn record(&self) -> RecordRef<'g> {
@@ -109,31 +124,38 @@ impl<'g> Closing<'g> {
     /// Has it kept for as long as there is a reason.
     pub(crate) fn keep(self) {
         self.table.store.return_permit();
-        self.record.set_lifecycle(Lifecycle::kept());
+        if self.last.is_introduced() {
+            self.table.gone.count(self.last);
+            self.record.set_lifecycle(self.last);
+        } else {
+            self.record.set_lifecycle(Lifecycle::kept());
+        }
         if let Some(announcement) = self.last.announced() {
             self.retire_announcement(announcement);
         }
         self.table.announce_to_wheel(&self.record);
     }
 
-    /// Leaves a record that was gone as it was found.
+    /// Leaves a record that was live or gone as it was found.
     pub(crate) fn leave_as_it_was(self) {
-        debug_assert!(self.last.is_gone());
-        self.table.gone.count(self.last);
-        if self.last.is_kept() {
-            self.table.store.return_permit();
+        let _note = self.record.announce();
+        if !self.is_counted {
+            self.table.gone.count(self.last);
+            if self.last.is_kept() {
+                self.table.store.return_permit();
+            }
         }
         self.record.set_lifecycle(self.last);
         self.table.announce_to_wheel(&self.record);
+        self.record.refresh(true);
     }
 
-    /// Whether its relay was live before.
-    pub(crate) fn was_live(&self) -> bool {
-        self.last.is_live()
-    }
-
-    /// Takes it out of the table. Leases on it are void.
+    /// Takes it out of the table; of one that is counted, after another one took its
+    /// place. Leases on it are void.
     pub(crate) fn forget(self) {
+        if self.is_counted {
+            self.table.end_life(self.record);
+        }
         let hash = self.table.hash(&self.record.identity());
         self.table
             .dismantle(self.record, hash, self.last.announced());

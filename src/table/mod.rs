@@ -50,7 +50,7 @@ use crate::relay::NodeId;
 use crate::snapshot::{Merger, Noted, Publication, Snapshot, Subject, Surveyed, Terms};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, random_hasher};
-use crate::time::Tick;
+use crate::time::{Tick, Watch};
 use admission::{Admission, Step};
 use gone::Tally;
 use index::Index;
@@ -103,7 +103,7 @@ impl<'g> Staged<'g> {
 impl Table {
     /// A table for at most `max_relays` relays, 1 to [`MAX_RELAYS`]; `None`
     /// when the memory is not to be had.
-    pub(crate) fn new(max_relays: usize, terms: Terms) -> Option<Self> {
+    pub(crate) fn new(max_relays: usize, terms: Terms, watch: Watch) -> Option<Self> {
         Some(Self {
             index: Index::new(max_relays)?,
             hasher: random_hasher(),
@@ -111,7 +111,7 @@ impl Table {
             departures: Noted::default(),
             gone: Tally::default(),
             max_relays,
-            store: ManuallyDrop::new(Arc::new(Store::new(max_relays, terms)?)),
+            store: ManuallyDrop::new(Arc::new(Store::new(max_relays, terms, watch)?)),
         })
     }
 
@@ -373,10 +373,11 @@ impl Table {
         &'g self,
         staged: &Staged<'g>,
         id: &NodeId,
-        heir_to: Option<RecordRef<'g>>,
+        heir_to: Option<&Closing<'_>>,
         guard: &'g Guard,
     ) -> Verdict {
-        let than = heir_to.map(|before| before.index);
+        let than = heir_to.map(|before| before.record().index);
+        let takes_place = heir_to.is_some_and(Closing::is_counted);
         let newcomer = staged.record.handle();
         loop {
             let gate = self.settled_gate(guard);
@@ -386,7 +387,12 @@ impl Table {
             if self.index.find_further(staged.hash, other, self).is_some() {
                 return Verdict::Held;
             }
-            if gate.count() < self.max_relays {
+            if takes_place {
+                if self.admission.replace(gate, newcomer) {
+                    self.settled_gate(guard);
+                    return Verdict::Admitted;
+                }
+            } else if gate.count() < self.max_relays {
                 if self.admission.admit(gate, newcomer) {
                     self.settled_gate(guard);
                     return Verdict::Admitted;
@@ -483,12 +489,29 @@ impl Table {
         }
         drop(note);
         departs.then(|| {
-            let subject = record.subject();
-            record.raise(Load::CLOSED);
-            record.end_generation();
-            self.store.publication.refresh(&subject, false);
+            self.end_life(record);
             Closing::after(self, record, word)
         })
+    }
+
+    /// Takes a live record, if `word` is still its lifecycle, for another one to take its
+    /// place; it goes on being counted.
+    pub(crate) fn close_live<'g>(
+        &'g self,
+        record: RecordRef<'g>,
+        word: Lifecycle,
+    ) -> Option<Closing<'g>> {
+        debug_assert!(word.is_live());
+        let closes = record.transition(word, word.closing());
+        closes.then(|| Closing::counted(self, record, word))
+    }
+
+    /// Makes a record stale that departed.
+    fn end_life(&self, record: RecordRef<'_>) {
+        let subject = record.subject();
+        record.raise(Load::CLOSED);
+        record.end_generation();
+        self.store.publication.refresh(&subject, false);
     }
 
     /// Takes a closed record out of its bucket and retires it.

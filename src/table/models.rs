@@ -25,7 +25,9 @@ fn announcement(capacity: u32) -> Announcement {
 }
 
 fn table(max_relays: usize) -> Arc<Table> {
-    Arc::new(Table::new(max_relays, Terms::FOR_TESTS).expect("there is memory"))
+    Arc::new(
+        Table::new(max_relays, Terms::FOR_TESTS, Timeline::for_tests()).expect("there is memory"),
+    )
 }
 
 /// What a registration does to the table.

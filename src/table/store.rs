@@ -31,6 +31,7 @@ use crate::table::admission::INDICES;
 use crate::table::pool::Pool;
 use crate::table::segments::Segments;
 use crate::table::stack::{Chain, Stack, TaggedStack};
+use crate::time::Watch;
 use crate::wheel::Inbox;
 use std::cell::Cell;
 use std::iter;
@@ -129,7 +130,7 @@ unsafe impl Send for AnnouncementCell {}
 impl Store {
     /// Room for `max_relays` live relays and those in reclamation; `None` when
     /// the memory is not to be had.
-    pub(crate) fn new(max_relays: usize, terms: Terms) -> Option<Self> {
+    pub(crate) fn new(max_relays: usize, terms: Terms, watch: Watch) -> Option<Self> {
         // The others are allocated once so many are in reclamation or leased.
         let usual = u32::try_from(max_relays + SPARE_PERMITS).ok()?;
         let permits = u32::try_from(permits(max_relays)).ok()?;
@@ -148,7 +149,7 @@ impl Store {
             reclaimable_announcements: TaggedStack::default(),
             round: AtomicBool::default(),
             inbox: Inbox::default(),
-            publication: Publication::new(terms),
+            publication: Publication::new(terms, watch),
         })
     }
 

@@ -4,6 +4,7 @@ use crate::record::{Load, Record};
 use crate::sync::{Arc, epoch};
 use crate::table::found::RecordRef;
 use crate::table::store::Store;
+use crate::time::Tick;
 use std::mem::ManuallyDrop;
 
 /// One unit of a relay's capacity, released once, when dropped, from any
@@ -29,6 +30,14 @@ impl Unit {
             store: Arc::as_ptr(store),
             index,
         }
+    }
+
+    /// The tick that a call goes by which is made through the lease; to be asked for before
+    /// anything is pinned, for it may read the clock.
+    pub(crate) fn present(&self) -> Tick {
+        // SAFETY: our lease is counted, so the registry holds the store or has left a
+        // reference to it with the record.
+        unsafe { &*self.store }.publication.context.watch.present()
     }
 
     /// Does something with the record, which the lease keeps in the life that it was

@@ -3,6 +3,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../dht/world.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod world;
 
 mod coordinates;
 mod lateness;

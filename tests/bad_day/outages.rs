@@ -4,9 +4,7 @@ use crate::common::*;
 use relay_registry::{CircuitState, Failure, FindOptions, Lease, Verdict};
 use std::time::Duration;
 
-#[path = "../dht/world.rs"]
-#[allow(dead_code, reason = "a world for other tests as well")]
-mod network;
+use crate::world as network;
 
 fn lasting() -> World {
     world_with(|builder| builder.ttl(secs(86_400)))

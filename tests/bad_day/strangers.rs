@@ -1,9 +1,7 @@
 //! Strangers who pass a probe and then name victims, storage nodes that send what is worth nothing, and relays that
 //! leave, end or drain at a bad moment.
 
-#[allow(dead_code)]
-#[path = "../dht/world.rs"]
-mod world;
+use crate::world;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

@@ -18,7 +18,7 @@ pub use record::Record;
 use record::{Window, second_of};
 
 /// So many ticks, at most, a relay is remembered for less than its grace.
-const SLACK: u64 = 100;
+const SLACK: u64 = 8;
 
 pub const DEFAULT_CAPACITY: u32 = 100;
 pub const CAPACITY_CEILING: u32 = (1 << 20) - 1;
@@ -223,6 +223,9 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         };
         let mut record = self.admit(now, endpoint, &change);
         record.circuit = before.circuit;
+        if !is_remembered || self.outage.is_none() {
+            record.circuit.end_outage(self.tick);
+        }
         record.draining = before.draining;
         if !change.restarted {
             (record.serial, record.leases) = (before.serial, before.leases);
@@ -261,9 +264,8 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         since.saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
     }
 
-    fn remember(&mut self, id: K, mut record: Record<E>, since: u64, has_lapsed: bool) {
+    fn remember(&mut self, id: K, record: Record<E>, since: u64, has_lapsed: bool) {
         let until = self.remembered_until(&record, since);
-        record.circuit = record.circuit.leave();
         let gone = Gone {
             record,
             until,
@@ -293,7 +295,10 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     }
 
     pub fn forget_rtt(&mut self, id: &K) -> bool {
-        self.change(id, Record::forget_rtt)
+        if let Some(record) = self.known(id) {
+            record.forget_rtt();
+        }
+        self.relays.contains_key(id)
     }
 
     pub fn forget_rtts(&mut self) {
