@@ -11,6 +11,7 @@ mod pieces;
 use super::*;
 use crate::record::Announcement;
 use crate::sync::{check, crossing, epoch};
+use crate::time::Timeline;
 use loom::thread;
 
 const LATER: Tick = Tick(10);
