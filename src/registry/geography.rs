@@ -58,6 +58,7 @@ const _: () = assert!((u32::MAX / PROBES) >> ROUND_BITS == 0);
 const _: () = assert!(MAX_RTT.as_micros() < 1 << (MANTISSA_BITS + (1 << EXPONENT_BITS) - 1));
 
 impl Probe {
+    #[cfg_attr(relay_loom, allow(clippy::modulo_one))]
     fn place(self) -> usize {
         (self.relay.index % PROBES) as usize
     }

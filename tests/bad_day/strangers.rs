@@ -408,9 +408,10 @@ impl<D: RelayDht> RelayDht for NoiseFirst<D> {
         sink: &mut MemberSink<'_>,
     ) -> Result<Answer, DhtError> {
         for n in 0..self.1 {
+            let noise = noise(n, &[7; 220]);
             let worthless = Member {
                 node: id(n as u8),
-                record: Some(Candidate::Encoded(&noise(n, &[7; 220]))),
+                record: Some(Candidate::Encoded(&noise)),
             };
             if sink(worthless).is_break() {
                 return Ok(Answer::partial(1, 1));
