@@ -180,8 +180,10 @@
 //! - As many relays that are gone are remembered as there may be relays, and at least
 //!   1,024; those that went first are forgotten first. Beyond that, failures are
 //!   remembered of some 65,536 relays, and relays with leases until the last one ends.
-//! - Of relays that were never held, what the operator says is kept for 65,536. Nothing
-//!   outlives the registry.
+//! - Of relays that were never held, what the operator says is kept for 65,536; of those
+//!   that were, for all, in a record of some 150 bytes each, until it is lifted or the ban
+//!   ends: an embedder that drains or bans by itself lifts by itself. Nothing outlives the
+//!   registry.
 //! - Expiry is judged in [ticks](RegistryBuilder::tick). With
 //!   [`Maintenance::Thread`] a thread advances the tick, and a relay is handed out for
 //!   up to a tick after its deadline, and for as long as that thread is not run.

@@ -18,12 +18,13 @@ use crate::time::{Tick, Timeline};
 use crate::wheel::Wheel;
 use std::cmp::Reverse;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The rooms that the operations of a registry go through.
 pub(crate) struct Core {
     pub(super) settings: Settings,
-    pub(super) timeline: std::sync::Arc<Timeline>,
+    pub(super) timeline: Arc<Timeline>,
     pub(super) table: Table,
     pub(super) wheel: Mutex<Wheel>,
     /// Records of relays that are gone, those that went first in front; for the thread
@@ -82,7 +83,7 @@ const PER_PIN: u32 = 1024;
 impl Core {
     pub(super) fn new(
         settings: Settings,
-        timeline: std::sync::Arc<Timeline>,
+        timeline: Arc<Timeline>,
         table: Table,
         failures: Failures,
         link: Option<Link>,

@@ -273,6 +273,49 @@ fn a_ban_beside_forgetting_holds() {
     });
 }
 
+/// Says it with the leases on the relay void.
+fn restart(registry: &Registry) {
+    let options = RegisterOptions::new().restarted(true);
+    let restarted = registry.register_with(id(1), endpoint(), &options);
+    assert_eq!(restarted, Ok(Registration::Renewed));
+}
+
+/// What the operator says beside a restart holds in the relay's new record.
+#[test]
+fn a_word_beside_a_restart_holds() {
+    check(1, || {
+        let (_, registry) = registry();
+        register(&registry, 1).unwrap();
+        let lease = registry.lease(&id(1)).unwrap();
+        let other = registry.clone();
+        let saying = thread::spawn(move || other.set_draining(&id(1), true));
+        restart(&registry);
+        assert_eq!(saying.join().unwrap(), Ok(()));
+        let relay = registry.relay(&id(1)).unwrap();
+        assert!(relay.is_draining());
+        assert_eq!((relay.current_load(), registry.relay_count()), (0, 1));
+        drop(lease);
+        assert_eq!(registry.relay(&id(1)).unwrap().current_load(), 0);
+    });
+}
+
+/// What is taken back beside a restart is taken back.
+#[test]
+fn a_word_taken_back_beside_a_restart_is_taken_back() {
+    check(1, || {
+        let (_, registry) = registry();
+        register(&registry, 1).unwrap();
+        let _lease = registry.lease(&id(1)).unwrap();
+        registry.set_draining(&id(1), true).unwrap();
+        let other = registry.clone();
+        let lifting = thread::spawn(move || other.lift(&id(1)));
+        restart(&registry);
+        assert!(lifting.join().unwrap());
+        assert!(!registry.relay(&id(1)).unwrap().is_draining());
+        assert!(is_found(&registry));
+    });
+}
+
 /// A record that is kept for a lease is forgotten once that is over, whenever it ends.
 #[test]
 fn a_record_is_not_kept_for_a_lease_that_is_over() {

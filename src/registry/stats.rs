@@ -31,9 +31,10 @@ pub struct Stats {
     /// Leases held, also those on relays that left.
     pub leases: usize,
     /// Records that departed and were not given back yet, because a thread may still
-    /// see them or because neither a registration nor maintenance has come by; while
-    /// a thread is stalled inside a call they add up, to `2 x max_relays + 1024` at
-    /// most.
+    /// see them or because neither a registration nor maintenance has come by. While
+    /// a thread is stalled inside a call they add up: with the relays held and those
+    /// remembered, to three times `max_relays` and 2,048 at most, and beyond that only
+    /// those that were kept for their leases or for what the operator said.
     pub awaiting_reclamation: usize,
     /// Time since relays were last sorted, counted in ticks.
     pub snapshot_age: Duration,

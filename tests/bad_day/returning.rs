@@ -416,3 +416,110 @@ fn renewing_by_id_moves_the_deadline_and_nothing_else() {
         Err(FindError::NoRelaysAvailable { .. })
     );
 }
+
+#[test]
+fn what_is_told_through_a_lease_goes_by_the_clock_without_a_thread() {
+    let world = world_with(|builder| builder.max_ejected(1.0));
+    world.join_with(1, &ttl(secs(60)));
+    let lease = world.lease(&id(1)).unwrap();
+    world.advance(secs(30));
+    assert!(lease.failed(Failure::TimedOut));
+    assert_eq!(world.circuit(1), CircuitState::Open, "from now on");
+    world.advance(secs(30));
+    assert!(!lease.failed(Failure::TimedOut), "it is late");
+    world.join(1);
+    assert!(
+        lease.failed(Failure::Refused),
+        "it is back, and the lease with it"
+    );
+}
+
+#[test]
+fn round_trips_are_forgotten_also_of_a_relay_that_is_late() {
+    for forget in [
+        |world: &World| assert!(!world.forget_rtt(&id(1)), "it is not held"),
+        |world: &World| world.forget_rtts(),
+    ] {
+        let world = world();
+        world.join(1);
+        world.measure(1, ms(5));
+        world.leave(1);
+        forget(&world);
+        world.join(1);
+        assert_eq!(world.info(1).latency(), None);
+    }
+}
+
+#[test]
+fn a_restart_keeps_its_place_in_a_full_registry() {
+    let world = world_of(1);
+    world.join_with(1, &capacity(2));
+    world.ban_for(1, secs(60));
+    assert!(world.register(id(2), endpoint(2)).is_err());
+    world.unban(&id(1));
+    let lease = world.take(1, 2);
+    world.drain(1);
+    let outcome = world.register_with(id(1), endpoint(1), &options().restarted(true));
+    assert_eq!(outcome, Ok(Registration::Renewed));
+    assert!(world.register(id(2), endpoint(2)).is_err());
+    assert!(world.info(1).is_draining());
+    assert_eq!((world.load(1), world.relay_count()), (0, 1));
+    drop(lease);
+    assert_eq!(world.load(1), 0);
+    world.maintain();
+    assert!(world.has(1) && world.ranking().is_empty());
+}
+
+#[test]
+fn a_relay_that_was_away_when_an_outage_ended_is_on_trial() {
+    let world = world();
+    (1..=10).for_each(|n| world.join_with(n, &ttl(secs(3_600))));
+    // A fault of its own, often enough for a long back-off.
+    for _ in 0..6 {
+        while world.circuit(1) == CircuitState::Open {
+            world.advance(secs(1));
+        }
+        world.fail(1, Failure::TimedOut);
+    }
+    while world.circuit(1) == CircuitState::Open {
+        world.advance(secs(1));
+    }
+    (2..=10).for_each(|n| world.fail(n, Failure::TimedOut));
+    world.fail(1, Failure::TimedOut);
+    world.leave(1);
+    world.advance(secs(5));
+    let lease = world.reserve(&stranger(), &relay_registry::FindOptions::new());
+    assert!(lease.unwrap().succeeded());
+    world.join(1);
+    assert_eq!(world.circuit(1), CircuitState::HalfOpen);
+}
+
+/// One of many that are kept, and thousands that come and go, each in its turn.
+#[test]
+fn departures_beside_many_that_are_kept_are_remembered_in_order() {
+    let world = world_of(4_000);
+    let leases: Vec<_> = (0..3_000)
+        .map(|n| {
+            world.join_with(n, &capacity(1).ttl(secs(1)));
+            world.take(n, 1)
+        })
+        .collect();
+    world.pass(secs(1));
+    world.pass(secs(1));
+    assert_eq!(world.stats().remembered, 0, "all are kept for their leases");
+    for n in 10_000..20_000 {
+        world.join(n);
+        world.leave(n);
+    }
+    world.maintain();
+    assert_eq!(world.stats().remembered, 4_000);
+    assert_eq!(
+        world.register(id(15_999), endpoint(1)),
+        Ok(Registration::New)
+    );
+    assert_eq!(
+        world.register(id(16_001), endpoint(1)),
+        Ok(Registration::Returned)
+    );
+    drop(leases);
+}

@@ -12,9 +12,12 @@ use std::time::{Duration, Instant};
 use relay_registry::dht::{
     Announcement, Answer, Candidate, CandidateSink, DhtError, DhtOptions, FailureDomain, Faults,
     Kad, Lie, Limits, Load, Member, MemberSink, Memory, Network, Offered, ProbeError, Put, RawKad,
-    RawMemory, Refused, RelayDht, RelayRecord, SecretKey, SignedRecord, ValueSink,
+    RawMemory, Refused, RelayDht, RelayRecord, SecretKey, SignedRecord, ValueSink, next_sequence,
 };
-use relay_registry::{Clock, Endpoint, FindOptions, NodeId, RegisterOptions, Registry};
+use relay_registry::{
+    Clock, Endpoint, FindOptions, Maintenance, ManualClock, NodeId, RegisterOptions, Registration,
+    Registry,
+};
 
 use world::{Node, RTT, TTL, World, home, id, key, secs, until};
 
@@ -629,4 +632,45 @@ fn an_own_relay_that_drains_or_is_banned_here_is_published_as_full() {
     world.advance(secs(30));
     relay.work();
     assert_eq!(load(), Some(Load::IDLE), "a ban ends by itself");
+}
+
+#[test]
+fn a_relay_that_is_registered_here_and_late_is_not_learned_and_comes_back_as_it_was() {
+    let (clock, wall) = (ManualClock::new(), ManualClock::new());
+    wall.advance(secs(1_800_000_000));
+    let dht = Memory::builder().clock(clock.clone()).build();
+    let options = DhtOptions::new()
+        .wall_clock(wall.clone())
+        .workers(0)
+        .seed(1)
+        .probe(|_: &NodeId, _: &Endpoint, _| Ok(RTT));
+    let registry = Registry::builder()
+        .maintenance(Maintenance::Manual)
+        .clock(clock.clone())
+        .dht(dht, options)
+        .build()
+        .unwrap();
+    let key = key(1);
+    let relay = key.node_id();
+    let endpoint: Endpoint = "5.6.7.1:4433".parse().unwrap();
+    let told = RegisterOptions::new().capacity(7).ttl(secs(60));
+    registry
+        .register_with(relay, endpoint.clone(), &told)
+        .unwrap();
+    registry.report_load_of_others(&relay, 3);
+    for by in [secs(61), secs(1)] {
+        clock.advance(by);
+        wall.advance(by);
+        registry.maintain();
+    }
+    let now = wall.now();
+    let said = Announcement::new(endpoint.clone(), 10).unwrap();
+    let record = RelayRecord::announce(said, next_sequence(None, now), now, secs(1_800)).unwrap();
+    let signed = SignedRecord::sign(&record, &key, &Network::default()).unwrap();
+    registry.offer(&signed);
+    registry.distribute();
+    let outcome = registry.register(relay, endpoint);
+    assert_eq!(outcome, Ok(Registration::Returned));
+    let info = registry.relay(&relay).unwrap();
+    assert_eq!((info.capacity(), info.current_load()), (7, 3));
 }
