@@ -407,3 +407,18 @@ fn a_round_trip_of_zero_is_a_measurement_wherever_it_is_given() {
     );
     assert!(world.record_rtt(&id(1), MAX_RTT));
 }
+
+#[test]
+fn a_newcomer_next_door_is_found_by_every_call_however_many_came_since_the_last_pass() {
+    for arrivals in [0, 63, 64, 65, 500] {
+        let world = world();
+        (0..200).for_each(|n| world.join_with(n, &latency(ms(50))));
+        world.maintain();
+        (1_000..1_000 + arrivals).for_each(|n| world.join_with(n, &latency(ms(50))));
+        world.join_with(9_999, &latency(Duration::from_micros(1)));
+        assert!(
+            (0..1_000).all(|_| world.found() == Some(9_999)),
+            "{arrivals}"
+        );
+    }
+}

@@ -634,8 +634,8 @@ fn an_own_relay_that_drains_or_is_banned_here_is_published_as_full() {
     assert_eq!(load(), Some(Load::IDLE), "a ban ends by itself");
 }
 
-#[test]
-fn a_relay_that_is_registered_here_and_late_is_not_learned_and_comes_back_as_it_was() {
+/// A registry that learns by hand, and the calendar; what is announced is let in at once.
+fn learner(max_relays: usize) -> (Registry, ManualClock, ManualClock) {
     let (clock, wall) = (ManualClock::new(), ManualClock::new());
     wall.advance(secs(1_800_000_000));
     let dht = Memory::builder().clock(clock.clone()).build();
@@ -645,11 +645,55 @@ fn a_relay_that_is_registered_here_and_late_is_not_learned_and_comes_back_as_it_
         .seed(1)
         .probe(|_: &NodeId, _: &Endpoint, _| Ok(RTT));
     let registry = Registry::builder()
+        .max_relays(max_relays)
         .maintenance(Maintenance::Manual)
         .clock(clock.clone())
         .dht(dht, options)
-        .build()
-        .unwrap();
+        .build();
+    (registry.unwrap(), clock, wall)
+}
+
+fn announce(registry: &Registry, wall: &ManualClock, key: &SecretKey, endpoint: &Endpoint) {
+    let now = wall.now();
+    let said = Announcement::new(endpoint.clone(), 10).unwrap();
+    let record = RelayRecord::announce(said, next_sequence(None, now), now, secs(1_800)).unwrap();
+    let signed = SignedRecord::sign(&record, key, &Network::default()).unwrap();
+    registry.offer(&signed);
+    registry.distribute();
+}
+
+#[test]
+fn learning_goes_on_after_any_number_of_leases_on_relays_that_left() {
+    let (registry, _clock, wall) = learner(64);
+    let leases: Vec<_> = (0..3_000_u32)
+        .map(|n| {
+            let local = NodeId::from_bytes(&n.to_be_bytes()).unwrap();
+            let endpoint: Endpoint = "5.6.7.9:4433".parse().unwrap();
+            registry.register(local, endpoint).unwrap();
+            let lease = registry.lease(&local).unwrap();
+            assert!(registry.unregister(&local));
+            lease
+        })
+        .collect();
+    for round in [1, 2] {
+        let endpoint: Endpoint = format!("5.6.{round}.1:4433").parse().unwrap();
+        announce(&registry, &wall, &key(round), &endpoint);
+        assert!(registry.is_relay(&key(round).node_id()), "round {round}");
+        if round == 1 {
+            // Their records are used again, the last one first.
+            registry.maintain();
+        }
+    }
+    drop(leases);
+    registry.maintain();
+    let endpoint: Endpoint = "5.6.3.1:4433".parse().unwrap();
+    announce(&registry, &wall, &key(3), &endpoint);
+    assert!(registry.is_relay(&key(3).node_id()));
+}
+
+#[test]
+fn a_relay_that_is_registered_here_and_late_is_not_learned_and_comes_back_as_it_was() {
+    let (registry, clock, wall) = learner(1_000);
     let key = key(1);
     let relay = key.node_id();
     let endpoint: Endpoint = "5.6.7.1:4433".parse().unwrap();
@@ -663,12 +707,7 @@ fn a_relay_that_is_registered_here_and_late_is_not_learned_and_comes_back_as_it_
         wall.advance(by);
         registry.maintain();
     }
-    let now = wall.now();
-    let said = Announcement::new(endpoint.clone(), 10).unwrap();
-    let record = RelayRecord::announce(said, next_sequence(None, now), now, secs(1_800)).unwrap();
-    let signed = SignedRecord::sign(&record, &key, &Network::default()).unwrap();
-    registry.offer(&signed);
-    registry.distribute();
+    announce(&registry, &wall, &key, &endpoint);
     let outcome = registry.register(relay, endpoint);
     assert_eq!(outcome, Ok(Registration::Returned));
     let info = registry.relay(&relay).unwrap();
