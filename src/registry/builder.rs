@@ -203,8 +203,7 @@ impl RegistryBuilder {
 
     /// For how long after its deadline, or after it left, a relay that registers again is
     /// [what it was](crate::Registration::Returned): by default for as long as its own TTL.
-    /// Without a maintenance thread, each call that comes upon a relay past its deadline
-    /// may take a tick off that, until the relay is swept.
+    /// Of one that expired, it may be a few ticks less.
     ///
     /// As many such relays are remembered as there may be relays, and at least 1,024;
     /// beyond that, those that went first are forgotten at the next housekeeping pass. With zero, none is. Leases that are

@@ -361,18 +361,13 @@ impl Core {
         false
     }
 
-    /// Since when a relay is late, or a little later.
+    /// Since when a relay is late, give or take some ticks.
     ///
-    /// Searches that come upon a relay past its deadline move that back, a tick each time.
-    /// But it was not due when all that was due had departed last.
+    /// What brings its leaves in line with that moves its deadline back, by a tick for each
+    /// leaf. But it was not due when all that was due had departed last.
     fn lapsed_since(&self, word: Lifecycle) -> Tick {
-        let now = self.timeline.tick();
-        let since = match self.settings.has_keeper {
-            // The thread comes by at every tick.
-            true => now,
-            false => word.deadline().max(Tick(self.swept().0 + 1)),
-        };
-        since.min(now)
+        let not_due_at = self.swept();
+        word.deadline().max(Tick(not_due_at.0 + 1))
     }
 
     /// Makes an expired record depart, unless another thread was faster.
