@@ -57,6 +57,7 @@ impl System {
         if setup.public_only {
             model.policy = AddressPolicy::PublicOnly;
         }
+        model.return_grace = setup.return_grace.map(|grace| grace.duration(tick));
         if let Some(assumed_rtt) = setup.assumed_rtt {
             model.assumed_rtt = assumed_rtt.duration(tick);
         }
@@ -71,6 +72,9 @@ impl System {
             .clock(clock.clone())
             .address_policy(model.policy)
             .assumed_rtt(model.assumed_rtt);
+        if let Some(grace) = model.return_grace {
+            builder = builder.return_grace(grace);
+        }
         if let Some(local) = model.local {
             builder = builder.local_id(local);
         }
@@ -110,7 +114,7 @@ impl System {
                 self.register(peer.id(), address, declared);
             }
             Operation::Unregister(peer) => {
-                let was_there = model.relays.remove(&peer.id()).is_some();
+                let was_there = model.unregister(&peer.id());
                 assert_eq!(registry.unregister(&peer.id()), was_there);
                 self.counts.unregistrations += u64::from(was_there);
             }
@@ -146,10 +150,23 @@ impl System {
             }
             Operation::ReportLoad(peer, load) => self.report_load(&peer.id(), load.into()),
             Operation::ReportAnyLoad(peer, load) => self.report_load(&peer.id(), load),
-            Operation::SetDraining(peer, draining) => assert_eq!(
-                registry.set_draining(&peer.id(), draining),
-                model.set_draining(&peer.id(), draining)
+            Operation::ReportLoadOfOthers(peer, load) => assert_eq!(
+                registry.report_load_of_others(&peer.id(), load.into()),
+                model.report_load_of_others(&peer.id(), load.into())
             ),
+            Operation::Renew(peer) => {
+                let is_renewed = model.renew(&peer.id());
+                assert_eq!(registry.renew(&peer.id()).is_ok(), is_renewed);
+                self.counts.renewals += u64::from(is_renewed);
+            }
+            Operation::Lift(peer) => assert_eq!(
+                registry.lift(&peer.id()),
+                model.set_draining(&peer.id(), false)
+            ),
+            Operation::SetDraining(peer, draining) => {
+                assert_eq!(registry.set_draining(&peer.id(), draining), Ok(()));
+                model.set_draining(&peer.id(), draining);
+            }
             Operation::Maintain => self.maintain(),
             Operation::Advance(by) => {
                 self.clock.advance(by.duration(tick));
@@ -166,15 +183,18 @@ impl System {
     }
 
     fn register(&mut self, id: NodeId, address: Address, declared: &Declared) {
-        let expected = self.model.register(id, address, declared);
         let options = declared.options(self.model.tick_len);
         let result = self
             .registry
             .register_with(id, address.endpoint(), &options);
+        let is_new = result == Ok(Registration::New);
+        let expected = self.model.register(id, address, declared, is_new);
         let outcome = Outcome::from(result);
         assert_eq!(outcome, expected);
         match outcome {
-            Outcome::Done(Registration::New) => self.counts.registrations += 1,
+            Outcome::Done(Registration::New | Registration::Returned) => {
+                self.counts.registrations += 1;
+            }
             Outcome::Done(Registration::Renewed) => self.counts.renewals += 1,
             _ => self.counts.refused += 1,
         }
@@ -293,7 +313,7 @@ impl System {
         assert_eq!(stats.expirations, self.model.expired);
         assert_eq!((stats.snapshot_len, stats.arrivals), (live, 0));
         // Places of relays that left may remain, one for each record at most.
-        let records = 2 * self.model.max_relays + 1024;
+        let records = 3 * self.model.max_relays + 2048;
         assert!((live..=records).contains(&stats.wheel_len), "{stats:?}");
     }
 

@@ -1,6 +1,6 @@
 //! A registry as plain as can be: a map, and a time that moves when told to.
 //!
-//! A relay past its deadline is forgotten at once. Figures that the registry
+//! A relay past its deadline is gone at once. Figures that the registry
 //! may choose within bounds (the window of round trips) are taken from it once
 //! they were seen to lie within them.
 
@@ -9,11 +9,14 @@ use relay_registry::{
     AddressPolicy, Endpoint, LeaseError, MAX_CAPACITY, MAX_RTT, NatType, NodeId, RegisterError,
     Registration, RelayInfo,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The last tick that can be a deadline.
-const LAST_DEADLINE: u64 = (1 << 39) - 1;
+const LAST_DEADLINE: u64 = (1 << 37) - 3;
+
+/// So many ticks, at most, a relay that lapsed is remembered for less than its grace.
+const SLACK: u64 = 8;
 
 /// What a registration came to; errors by what tells them apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,8 +118,21 @@ impl Relay {
     }
 }
 
+/// A relay that left or lapsed.
+#[derive(Debug)]
+struct Gone {
+    relay: Relay,
+    /// The tick up to which it is remembered.
+    until: u64,
+    has_lapsed: bool,
+}
+
 #[derive(Debug)]
 pub struct Model {
+    /// By default a relay's own TTL.
+    pub return_grace: Option<Duration>,
+    gone: BTreeMap<NodeId, Gone>,
+    draining: BTreeSet<NodeId>,
     pub max_relays: usize,
     pub policy: AddressPolicy,
     pub local: Option<NodeId>,
@@ -138,6 +154,9 @@ pub struct Model {
 impl Model {
     pub fn new(max_relays: usize, ttl: Duration, tick_len: Duration) -> Self {
         Self {
+            return_grace: None,
+            gone: BTreeMap::new(),
+            draining: BTreeSet::new(),
             max_relays,
             policy: AddressPolicy::Any,
             local: None,
@@ -156,22 +175,85 @@ impl Model {
 
     pub fn raise_tick(&mut self) {
         self.tick = self.now / nanos(self.tick_len);
-        let before = self.relays.len();
-        self.relays.retain(|_, relay| relay.deadline > self.tick);
-        self.expired += (before - self.relays.len()) as u64;
+        let due = self
+            .relays
+            .iter()
+            .filter(|(_, relay)| relay.deadline <= self.tick);
+        for id in due.map(|(id, _)| *id).collect::<Vec<_>>() {
+            let relay = self.relays.remove(&id).expect("just seen");
+            let deadline = relay.deadline;
+            self.remember(id, relay, deadline, true);
+            self.expired += 1;
+        }
         let now = self.tick.saturating_mul(nanos(self.tick_len));
         for relay in self.relays.values_mut() {
             self.has_lapsed |= relay.forget_lapsed(now);
         }
     }
 
-    pub fn register(&mut self, id: NodeId, address: Address, declared: &Declared) -> Outcome {
+    fn remember(&mut self, id: NodeId, relay: Relay, since: u64, has_lapsed: bool) {
+        let grace = nanos(self.return_grace.unwrap_or(relay.ttl));
+        let until = since.saturating_add(grace.div_ceil(nanos(self.tick_len)));
+        let gone = Gone {
+            relay,
+            until: until.min(LAST_DEADLINE),
+            has_lapsed,
+        };
+        self.gone.insert(id, gone);
+    }
+
+    pub fn unregister(&mut self, id: &NodeId) -> bool {
+        let Some(relay) = self.relays.remove(id) else {
+            return false;
+        };
+        self.remember(*id, relay, self.tick, false);
+        true
+    }
+
+    /// A relay that is held, or was.
+    fn known(&mut self, id: &NodeId) -> Option<&mut Relay> {
+        let gone = self.gone.get_mut(id).map(|gone| &mut gone.relay);
+        self.relays.get_mut(id).or(gone)
+    }
+
+    fn deadline(&self, ttl: Duration) -> Option<u64> {
+        let at = self.now.checked_add(nanos(ttl))?;
+        let deadline = at.div_ceil(nanos(self.tick_len));
+        (deadline <= LAST_DEADLINE).then_some(deadline)
+    }
+
+    pub fn renew(&mut self, id: &NodeId) -> bool {
+        let ttl = self.relays.get(id).map(|relay| relay.ttl);
+        let Some(deadline) = ttl.and_then(|ttl| self.deadline(ttl)) else {
+            return false;
+        };
+        let relay = self.relays.get_mut(id).expect("just seen");
+        relay.deadline = deadline;
+        true
+    }
+
+    /// `is_new` is what the registry answers, where a relay that lapsed may just be
+    /// remembered or not.
+    pub fn register(
+        &mut self,
+        id: NodeId,
+        address: Address,
+        declared: &Declared,
+        is_new: bool,
+    ) -> Outcome {
         if let Err(refusal) = self.check(address, declared) {
             return refusal;
         }
         self.raise_tick();
+        let gone = self.gone.get(&id).filter(|gone| {
+            let may_be_new = gone.has_lapsed && self.tick + SLACK >= gone.until && is_new;
+            self.tick < gone.until && !may_be_new
+        });
+        let is_remembered = gone.is_some();
+        let lapsed = gone.filter(|gone| gone.has_lapsed).map(|gone| &gone.relay);
         let held = self.relays.get(&id);
-        let nat = declared.nat().or(held.and_then(|relay| relay.nat));
+        let told = held.or(lapsed);
+        let nat = declared.nat().or(told.and_then(|relay| relay.nat));
         if let Some(nat) = unreachable(address, nat) {
             return Outcome::NotReachable { nat };
         }
@@ -179,34 +261,48 @@ impl Model {
             let max = self.max_relays;
             return Outcome::Full { max };
         }
-        let ttl = declared.ttl(self.tick_len).or(held.map(|relay| relay.ttl));
+        let ttl = declared.ttl(self.tick_len).or(told.map(|relay| relay.ttl));
         let ttl = ttl.unwrap_or(self.ttl);
-        let expires_at = self.now.checked_add(nanos(ttl));
-        let deadline = expires_at.map(|at| at.div_ceil(nanos(self.tick_len)));
-        let Some(deadline) = deadline.filter(|&deadline| deadline <= LAST_DEADLINE) else {
+        let Some(deadline) = self.deadline(ttl) else {
             return Outcome::Refused(RegisterError::ClockExhausted);
         };
-        let registration = match held {
-            Some(_) => Registration::Renewed,
-            None => Registration::New,
+        let registration = match (held, is_remembered) {
+            (Some(_), _) => Registration::Renewed,
+            (None, true) => Registration::Returned,
+            (None, false) => Registration::New,
         };
-        self.lives += u64::from(registration == Registration::New);
-        let relay = self.relays.entry(id).or_insert(Relay {
+        self.lives += 1;
+        let mut fresh = Relay {
             life: self.lives,
             endpoint: address.endpoint(),
             is_private: address.is_private(),
-            capacity: 100,
+            capacity: told.map_or(100, |relay| relay.capacity),
             leases: 0,
             reported: 0,
             nat,
             ttl,
             deadline,
             registered_at: self.now,
-            is_draining: false,
+            is_draining: self.draining.contains(&id),
             seed: None,
             samples: Vec::new(),
             latency: None,
-        });
+        };
+        if let Some(Gone { relay, .. }) = self.gone.remove(&id) {
+            (fresh.life, fresh.leases) = (relay.life, relay.leases);
+            if is_remembered {
+                fresh.reported = relay.reported;
+                fresh.seed = relay.seed;
+                fresh.samples = relay.samples;
+                fresh.latency = relay.latency;
+                fresh.forget_lapsed(self.tick.saturating_mul(nanos(self.tick_len)));
+            }
+        }
+        let lives = self.lives;
+        let relay = self.relays.entry(id).or_insert(fresh);
+        if declared.restarted {
+            (relay.life, relay.leases, relay.reported) = (lives, 0, 0);
+        }
         relay.endpoint = address.endpoint();
         relay.is_private = address.is_private();
         relay.capacity = declared.capacity().unwrap_or(relay.capacity);
@@ -216,7 +312,7 @@ impl Model {
                 relay.seed = Some((self.now, to_micros(latency)));
                 relay.latency = Some(to_micros(latency));
             }
-            self.is_sorted &= registration == Registration::New;
+            self.is_sorted &= registration != Registration::Renewed;
         }
         Outcome::Done(registration)
     }
@@ -263,7 +359,7 @@ impl Model {
     }
 
     pub fn release(&mut self, id: &NodeId, life: u64) {
-        if let Some(relay) = self.relays.get_mut(id).filter(|relay| relay.life == life) {
+        if let Some(relay) = self.known(id).filter(|relay| relay.life == life) {
             relay.leases -= 1;
         }
     }
@@ -280,13 +376,20 @@ impl Model {
     }
 
     pub fn forget_rtt(&mut self, id: &NodeId) -> bool {
-        let relay = self.relays.get_mut(id);
-        self.is_sorted &= relay.is_none();
-        relay.map(Relay::forget_rtt).is_some()
+        let is_held = self.relays.contains_key(id);
+        self.is_sorted &= !is_held;
+        if let Some(relay) = self.known(id) {
+            relay.forget_rtt();
+        }
+        is_held
     }
 
     pub fn forget_rtts(&mut self) {
-        self.relays.values_mut().for_each(Relay::forget_rtt);
+        let gone = self.gone.values_mut().map(|gone| &mut gone.relay);
+        self.relays
+            .values_mut()
+            .chain(gone)
+            .for_each(Relay::forget_rtt);
         self.is_sorted = false;
     }
 
@@ -298,12 +401,23 @@ impl Model {
         })
     }
 
-    pub fn set_draining(&mut self, id: &NodeId, draining: bool) -> bool {
+    pub fn report_load_of_others(&mut self, id: &NodeId, others: u32) -> bool {
         let relay = self.relays.get_mut(id);
         relay.is_some_and(|relay| {
-            relay.is_draining = draining;
+            relay.reported = others;
             true
         })
+    }
+
+    /// Whether it was draining before.
+    pub fn set_draining(&mut self, id: &NodeId, draining: bool) -> bool {
+        if let Some(relay) = self.relays.get_mut(id) {
+            relay.is_draining = draining;
+        }
+        match draining {
+            true => !self.draining.insert(*id),
+            false => self.draining.remove(id),
+        }
     }
 
     /// Scores, ascending, and ids of the relays that may be handed out.

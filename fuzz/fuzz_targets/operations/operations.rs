@@ -15,6 +15,7 @@ pub struct Case {
 
 #[derive(Arbitrary, Debug)]
 pub struct Setup {
+    pub return_grace: Option<Span>,
     pub max_relays: u8,
     pub ttl: Span,
     pub tick: Span,
@@ -58,6 +59,7 @@ impl Crowd {
                     .then(|| Span::Millis((mixed * u32::from(self.latency) / 255) as u8 | 1)),
                 nat: None,
                 ttl: None,
+                restarted: false,
             };
             (
                 in_crowd(number),
@@ -90,6 +92,9 @@ pub enum Operation {
     DueForProbe(u8),
     ReportLoad(Peer, u8),
     ReportAnyLoad(Peer, u32),
+    ReportLoadOfOthers(Peer, u8),
+    Renew(Peer),
+    Lift(Peer),
     SetDraining(Peer, bool),
     Maintain,
     Advance(Span),
@@ -251,6 +256,7 @@ pub struct Declared {
     latency: Option<Span>,
     nat: Option<Nat>,
     ttl: Option<Span>,
+    pub restarted: bool,
 }
 
 impl Declared {
@@ -293,7 +299,7 @@ impl Declared {
         if let Some(ttl) = self.ttl(tick) {
             options = options.ttl(ttl);
         }
-        options
+        options.restarted(self.restarted)
     }
 }
 
