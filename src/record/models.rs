@@ -6,7 +6,7 @@ use super::{
 };
 use crate::relay::NodeId;
 use crate::rtt::Second;
-use crate::sync::{Arc, Zeroable, check};
+use crate::sync::{Arc, Zeroable, check, crossing};
 use crate::time::Tick;
 use loom::thread;
 use std::convert::Infallible;
@@ -382,7 +382,9 @@ fn a_success_from_before_a_failure_beside_it_ends_no_back_off() {
         let failing = thread::spawn(move || {
             let fault = Fault::told(Failure::TimedOut);
             other.change_circuit(|circuit| circuit.with_failure(fault, at(0)));
+            crossing();
         });
+        crossing();
         record.change_circuit(|circuit| circuit.with_success(before, at(0)));
         failing.join().unwrap();
         assert_eq!(record.circuit(), opened());

@@ -204,7 +204,12 @@ fn a_record_agrees_with_the_bans() {
         let (_, registry) = registry();
         register(&registry, 1).unwrap();
         let other = registry.clone();
-        let banning = thread::spawn(move || other.ban(&id(1), TTL / 2));
+        let banning = thread::spawn(move || {
+            let banned = other.ban(&id(1), TTL / 2);
+            crossing();
+            banned
+        });
+        crossing();
         registry.unban(&id(1));
         assert_eq!(banning.join().unwrap(), Ok(()));
         let is_banned = registry.relay(&id(1)).unwrap().is_banned();

@@ -219,7 +219,11 @@ fn a_registration_and_a_departure_of_one_id_take_turns() {
         let table = table(2);
         register(&table, 1, 1);
         let other = Arc::clone(&table);
-        let departed = thread::spawn(move || unregister(&other, 1));
+        let departed = thread::spawn(move || {
+            crossing();
+            unregister(&other, 1)
+        });
+        crossing();
         let verdict = register(&table, 1, 1);
         assert!(departed.join().unwrap(), "it was there, or came back");
         let expected = usize::from(verdict == Verdict::Admitted && holds(&table, 1));
