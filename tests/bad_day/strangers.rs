@@ -658,7 +658,7 @@ fn announce(registry: &Registry, wall: &ManualClock, key: &SecretKey, endpoint: 
     let said = Announcement::new(endpoint.clone(), 10).unwrap();
     let record = RelayRecord::announce(said, next_sequence(None, now), now, secs(1_800)).unwrap();
     let signed = SignedRecord::sign(&record, key, &Network::default()).unwrap();
-    registry.offer(&signed);
+    let _offered = registry.offer(&signed);
     registry.distribute();
 }
 
