@@ -85,7 +85,8 @@
 //!   failures (but for a [last resort](RelayInfo::is_last_resort)), not the
 //!   target, not this node, not excluded, within the latency asked for. It is handed out to every call
 //!   that starts after its registration returned, and to none that starts after
-//!   its departure or deadline.
+//!   its departure. A deadline counts at once with [`Maintenance::Manual`], and within a
+//!   tick with [`Maintenance::Thread`], plus what the scheduler adds.
 //! - **Capacity is never exceeded** by [leases](Lease), under any interleaving. It is the
 //!   relay's, and not one of its registrations': leases count against a relay that left or
 //!   lapsed when it comes back, however late, unless it says that it
@@ -94,7 +95,8 @@
 //!   refused while there is room, but for an instant [at which a capacity is
 //!   lowered, or a relay leaves](Registry::lease).
 //! - **Late is not gone.** A relay that registers again within its
-//!   [grace](RegistryBuilder::return_grace) is [what it was](Registration::Returned). What
+//!   [grace](RegistryBuilder::return_grace) [keeps](Registration::Returned) its leases, load,
+//!   round trips and circuit, and, if it had expired, what it announced. What
 //!   the operator said of a relay ([draining](Registry::set_draining),
 //!   [bans](Registry::ban)) holds until it is lifted, whatever the relay does.
 //! - **The bound on relays is strict**, renewals always succeed at it, and
@@ -109,8 +111,9 @@
 //! - **Membership is linearizable** for each id. A [`RelayInfo`]'s endpoint,
 //!   capacity and expiry come from one registration. [`Registry::relays`] and
 //!   [`Registry::relay_count`] are weakly consistent.
-//! - **Memory is bounded** by the number of relays, whatever the churn, a
-//!   stalled reader or a stopped maintenance thread.
+//! - **Memory is bounded** by [`max_relays`](RegistryBuilder::max_relays), whatever the
+//!   churn, a stalled reader or a stopped maintenance thread; and there is a record for each
+//!   absent relay that has a lease, a ban or draining.
 //! - **No panics** on any input, and no unverified figure on the way: round
 //!   trips and loads are judged before they count.
 //!
@@ -127,9 +130,9 @@
 //! common platforms. However much departed, the
 //! collector's part is a few steps: the memory is given back by registrations, at
 //! most 64 records and announcements each, and by maintenance. New registrations and
-//! departures are lock-free as well, with one exception: a registration of a relay that
-//! another thread is just removing, forgetting or bringing back waits until that thread has
-//! made its few steps.
+//! departures are lock-free as well, with one exception: a registration, or a call of
+//! `set_draining`, `ban`, `unban` or `lift`, on a relay that another thread is just removing,
+//! forgetting or bringing back waits until that thread has made its few steps.
 //!
 //! A find writes nothing that threads share, with two exceptions: it hands out a
 //! relay on trial, or it comes upon one whose deadline or back-off is over and brings
@@ -137,7 +140,8 @@
 //! changes of a relay's rank among the others is written to a tree of summaries that
 //! all finds read, as far up as it makes a difference. Locks guard the housekeeping,
 //! which no other operation waits for (see [`Maintenance`]), and what is learned of
-//! places.
+//! places, for which [`Registry::stats`], [`Registry::learn`] and the calls for coordinates
+//! wait.
 //!
 //! # Performance
 //!
@@ -177,9 +181,9 @@
 //!   robust while fewer than half of what it [learns](Registry::learn) are lies:
 //!   let no peer teach more often than others.
 //! - What is told through a lease while its relay is gone is lost.
-//! - As many relays that are gone are remembered as there may be relays, and at least
-//!   1,024; those that went first are forgotten first. Beyond that, failures are
-//!   remembered of some 65,536 relays, and relays with leases until the last one ends.
+//! - The registry remembers up to `max_relays` absent relays, and at least 1,024. It forgets
+//!   the longest absent first. It remembers the failures of up to 65,536 forgotten relays. A
+//!   relay with leases is remembered until its last lease ends.
 //! - Of relays that were never held, what the operator says is kept for 65,536; of those
 //!   that were, for all, in a record of some 150 bytes each, until it is lifted or the ban
 //!   ends: an embedder that drains or bans by itself lifts by itself. Nothing outlives the

@@ -26,7 +26,7 @@
 //! | pending | deadline | no | the registrant's, and known to no look-up |
 //! | live | deadline | yes | |
 //! | departing | 0 | yes | the departing thread's |
-//! | closing | 0 | no | of the thread that closes it: after a departure, or to forget it |
+//! | closing | 0 | only during a restart | of the thread that closes it: after a departure, to forget it, or to replace it |
 //! | gone | until when it is remembered | no | |
 //! | returning | deadline | no | the registrant's |
 //!
@@ -161,8 +161,8 @@ impl Lifecycle {
         Self(self.0 & !LOWER_MASK | GONE | tick)
     }
 
-    /// The same record, remembered for as long as there is a reason, without what it
-    /// announced.
+    /// A record that is remembered for as long as there is a reason, without an
+    /// announcement.
     pub(crate) fn kept() -> Self {
         Self::new(Self::NO_ANNOUNCEMENT, GONE, KEPT)
     }

@@ -206,7 +206,9 @@ impl RegistryBuilder {
     /// Of one that expired, it may be a few ticks less.
     ///
     /// As many such relays are remembered as there may be relays, and at least 1,024;
-    /// beyond that, those that went first are forgotten at the next housekeeping pass. With zero, none is. Leases that are
+    /// beyond that, those that went first are forgotten: by the next housekeeping pass, with
+    /// [`Maintenance::Manual`] also by registrations and departures. Any length will do; with
+    /// zero, none is remembered. Relays that are learned from a [DHT](crate::dht) have no grace. Leases that are
     /// held on a relay are counted against it in any case, however late it comes back.
     pub fn return_grace(mut self, grace: Duration) -> Self {
         self.return_grace = Some(grace);

@@ -1,4 +1,4 @@
-//! The public face: each operation is a short story over the rooms below.
+//! The public API; each method delegates to the core.
 
 mod builder;
 mod core;
@@ -79,7 +79,7 @@ impl Registry {
     ///
     /// # Panics
     ///
-    /// If the operating system gives neither the memory (1 MiB) nor a thread.
+    /// If the memory (1 MiB) or a thread is not to be had.
     /// [`builder`](Self::builder) reports that as an error.
     #[must_use]
     pub fn new() -> Self {
@@ -149,15 +149,17 @@ impl Registry {
     /// Registers a relay, or renews it if it is held already.
     ///
     /// Renewing replaces deadline and endpoint, and what else the options set;
-    /// load, leases and measured round trips stay. It succeeds also when the
-    /// registry is full. A relay that left or expired and comes back within its
+    /// load, leases and measured round trips stay. It is never refused as full; one that
+    /// changes what is announced can be refused as
+    /// [`Backlogged`](RegisterError::Backlogged) while a thread is stalled inside a call. A relay that left or expired and comes back within its
     /// [grace](RegistryBuilder::return_grace) is [what it was](Registration::Returned). When
     /// this returns, the relay is a candidate for every
     /// call that starts later, on any thread, in each of the ways to choose.
     ///
     /// # Errors
     ///
-    /// A [`RegisterError`] that says what was wrong; nothing has changed then.
+    /// A [`RegisterError`] that says what was wrong. Nothing that was registered here has
+    /// changed then; a learned relay may have been removed to make room.
     ///
     /// # Concurrency and cost
     ///
@@ -406,8 +408,11 @@ impl Registry {
     /// relays by round-trip time if anything changed, reclaims memory.
     ///
     /// Needed with [`Maintenance::Manual`] only, as seldom as stale order and memory
-    /// are acceptable: what has expired is handed out to nobody all the same. Takes the housekeeping locks, so
-    /// passes run one after another; no other operation waits for them.
+    /// are acceptable: a relay that has expired is not handed out all the same. These wait
+    /// for it, too: the ranks of relays whose round trip has lapsed, positions that were
+    /// learned, trials after an outage beyond the first 64 relays, and
+    /// [`Stats::expirations`]. Takes the housekeeping locks, so passes run one after another;
+    /// no call on the hot path waits for them.
     pub fn maintain(&self) -> Maintained {
         self.core().maintain()
     }

@@ -53,7 +53,6 @@ impl Core {
             self.unban(relay);
             return Ok(());
         }
-        // Of one that is kept, housekeeping looks again when the ban is over.
         let banned = |circuit: Circuit| circuit.with_ban(until);
         let say = |record: &RecordRef<'_>| {
             record.change_circuit(banned);

@@ -264,7 +264,10 @@ impl Core {
         )?;
         let record = staged.record();
         match heir_to {
-            Some(before) => self.inherit(&record, &before.record(), request, now),
+            Some(before) => {
+                let is_remembered = before.is_remembered(now.tick);
+                self.inherit(&record, &before.record(), request, now, is_remembered);
+            }
             None => self.note_failures(&record, request),
         }
         self.table.append(&record);
@@ -290,9 +293,10 @@ impl Core {
         before: &RecordRef<'_>,
         request: &Request<'_>,
         now: Moment,
+        is_remembered: bool,
     ) {
         record.inherit_from(before);
-        self.resume_circuit(record, true);
+        self.resume_circuit(record, is_remembered);
         if let Some(seed) = request.rtt_seed {
             self.seed_rtt(record, now.nanos, seed);
         }

@@ -180,15 +180,16 @@ impl Registry {
     ///
     /// This is kept by id until it is ended or [lifted](Self::lift), whatever the relay
     /// does: renew, leave, expire, come back, restart. It may be said before the relay is
-    /// known. When this returns, no lease is given that was not yet.
+    /// known. After this returns, no new lease on the relay is given.
     ///
-    /// Of a relay that is held or remembered this is one compare-and-swap, and what
-    /// searches see of the relay. Else it takes a record of some 150 bytes.
+    /// For a relay that is held or remembered, this costs one compare-and-swap and an update
+    /// of its leaf in the search tree. For any other id it allocates a record of about 150
+    /// bytes. To end the draining always succeeds.
     ///
     /// # Errors
     ///
-    /// An [`OperatorError`], only for a relay that is neither held nor remembered: the
-    /// operator's word is kept on 65,536 of those.
+    /// An [`OperatorError`], only for a relay that is neither held nor remembered: too many
+    /// of those (65,536), or no memory.
     ///
     /// ```
     /// use relay_registry::{LeaseError, NodeId, Registry};
@@ -289,8 +290,8 @@ impl Registry {
     }
 
     /// Closes the circuit of a relay and takes all back that its failures added up to, as
-    /// when it is known that it was mended; false if nothing is known of it. A
-    /// ban stays.
+    /// when it is known that it was mended; false if it is not live and no failures of it
+    /// are remembered. A ban stays.
     ///
     /// Also forgets how a relay that left had failed. Lock-free, without allocation or
     /// system call.
@@ -315,7 +316,7 @@ impl Registry {
     /// [Resets the circuit](Self::reset_circuit) of every relay, those that left
     /// included, as after an outage of this node's own network.
     ///
-    /// Visits all relays, and waits for a housekeeping pass under way: not for a hot path.
+    /// Ends an outage. Visits all records, and waits for no other thread: not for a hot path.
     /// A relay that fails, enters or leaves during the visit may keep its circuit.
     pub fn reset_circuits(&self) {
         self.core().reset_circuits();
@@ -326,13 +327,14 @@ impl Registry {
     /// registered now, renews, leaves and comes back, or is not known yet. Leases given
     /// stay. A ban that is in force is replaced.
     ///
-    /// When this returns, no call that starts later hands the relay out. Cost as
-    /// [`set_draining`](Self::set_draining).
+    /// When this returns, no call that starts later hands the relay out. A duration of zero
+    /// lifts the ban. Cost as [`set_draining`](Self::set_draining), and a reading of the
+    /// clock.
     ///
     /// # Errors
     ///
     /// A [`BanError`]: too long; or, only for a relay that is neither held nor
-    /// remembered, too many.
+    /// remembered, too many (65,536), or no memory.
     pub fn ban(&self, relay: &NodeId, duration: Duration) -> Result<(), BanError> {
         let banned = self.core().ban(relay, duration);
         self.core().note_change(relay);

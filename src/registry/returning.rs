@@ -17,7 +17,7 @@ use std::convert::Infallible;
 /// the wheel hear of the records announced to it.
 const NOW_AND_THEN: usize = 64;
 
-/// Whether a relay that is gone has its time yet.
+/// Whether the grace of a relay that is gone has not ended yet.
 fn is_remembered(word: Lifecycle, now: Tick) -> bool {
     !word.is_kept() && now < word.deadline()
 }
@@ -29,12 +29,12 @@ struct Reasons {
     until: Option<Tick>,
 }
 
-/// Records of relays that are gone, those that went first in front, and of some that came
-/// back or are kept since.
+/// Handles of relays that are gone, the longest gone first. Some entries are stale: their
+/// relay came back, or is kept by now.
 #[derive(Debug, Default)]
 pub(crate) struct GoneInOrder {
     handles: VecDeque<Handle>,
-    /// How many there were after those others were last left out.
+    /// The length after the last pruning.
     pruned_to: usize,
 }
 

@@ -21,7 +21,7 @@ pub struct Stats {
     pub unregistrations: u64,
     /// Relays that were removed past their deadline.
     pub expirations: u64,
-    /// Registrations and renewals refused, for any reason.
+    /// Calls of `register` and `register_with` that were refused.
     pub refused: u64,
     /// Live relays.
     pub relays: usize,
@@ -36,7 +36,7 @@ pub struct Stats {
     /// remembered, to three times `max_relays` and 2,048 at most, and beyond that only
     /// those that were kept for their leases or for what the operator said.
     pub awaiting_reclamation: usize,
-    /// Time since relays were last sorted, counted in ticks.
+    /// Time since relays were last sorted, in whole ticks.
     pub snapshot_age: Duration,
     /// Relays in sorted order, including those departed since.
     pub snapshot_len: usize,

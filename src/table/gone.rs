@@ -93,6 +93,11 @@ impl<'g> Closing<'g> {
         }
     }
 
+    /// Whether its relay was live, or its grace had not ended.
+    pub(crate) fn is_remembered(&self, now: Tick) -> bool {
+        !self.last.is_kept() && now < self.last.deadline()
+    }
+
     pub(crate) fn is_counted(&self) -> bool {
         self.is_counted
     }
