@@ -415,13 +415,6 @@ impl Record {
         false
     }
 
-    /// The circuit word, in one order with all changes of it: this thread sees every
-    /// earlier one, and a later one sees what this thread did before.
-    pub(crate) fn settled_circuit(&self) -> Circuit {
-        // AcqRel: that is what it is for.
-        Circuit::from_bits(self.circuit.fetch_add(0, Ordering::AcqRel))
-    }
-
     /// Takes over what is known of the relay from the record that it had before.
     ///
     /// Only while the record is private to this thread.
@@ -514,11 +507,12 @@ impl Record {
         }
     }
 
-    /// Orders this thread with every change of the load: a later change sees what this
-    /// thread did before, and what this thread does next sees every earlier change.
-    pub(crate) fn touch_load(&self) {
+    /// The load word. Orders this thread with every change of it and every other call of
+    /// this: a later one sees what this thread did before, and what this thread does next
+    /// sees what came before an earlier one.
+    pub(crate) fn touch_load(&self) -> Load {
         // AcqRel: that is all that it is for.
-        self.load.fetch_add(0, Ordering::AcqRel);
+        Load::from_bits(self.load.fetch_add(0, Ordering::AcqRel))
     }
 
     /// The round-trip time from here that is in force, in microseconds.

@@ -9,7 +9,8 @@ use crate::errors::LeaseError;
 use crate::registry::Maintenance;
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::{check, crossing, epoch};
-use crate::time::ManualClock;
+use crate::table::RecordRef;
+use crate::time::{ManualClock, Tick};
 use loom::thread;
 use std::time::Duration;
 
@@ -241,9 +242,12 @@ fn long_gone(clock: &ManualClock, registry: &Registry) {
 
 /// Whether there is a record of the relay.
 fn is_known(registry: &Registry) -> bool {
-    let (table, guard) = (&registry.core().table, epoch::pin());
-    let known = table.find_known(table.hash(&id(1)), &id(1), &guard);
-    known.is_some()
+    known(registry, &epoch::pin()).is_some()
+}
+
+fn known<'g>(registry: &'g Registry, guard: &'g epoch::Guard) -> Option<RecordRef<'g>> {
+    let table = &registry.core().table;
+    table.find_known(table.hash(&id(1)), &id(1), guard)
 }
 
 /// What the operator says of a relay that is just being forgotten is not forgotten.
@@ -273,6 +277,26 @@ fn a_ban_beside_forgetting_holds() {
         let banning = thread::spawn(move || other.ban(&id(1), TTL / 2));
         sweep(&registry);
         assert_eq!(banning.join().unwrap(), Ok(()));
+        assert_eq!(register(&registry, 1), Ok(Registration::New));
+        assert!(registry.relay(&id(1)).unwrap().is_banned());
+    });
+}
+
+/// The same for a ban that another thread is about to say, and has got as far as the word.
+#[test]
+fn a_ban_that_is_there_already_beside_forgetting_holds() {
+    check(2, || {
+        let (clock, registry) = registry();
+        register(&registry, 1).unwrap();
+        long_gone(&clock, &registry);
+        let other = registry.clone();
+        let sweeping = thread::spawn(move || sweep(&other));
+        let until = Tick(registry.core().timeline.tick().0 + 2);
+        if let Some(record) = known(&registry, &epoch::pin()) {
+            record.begin_circuit(|circuit| circuit.with_ban(until));
+        }
+        assert_eq!(registry.ban(&id(1), 2 * TTL), Ok(()));
+        sweeping.join().unwrap();
         assert_eq!(register(&registry, 1), Ok(Registration::New));
         assert!(registry.relay(&id(1)).unwrap().is_banned());
     });

@@ -165,6 +165,9 @@ impl Core {
         let hash = self.table.hash(relay);
         let record = self.table.find_known(hash, relay, &guard)?;
         let said = say(&record);
+        // Either the thread that closes the record sees what was said, also where another
+        // thread had said the same just before, or this one sees that it is closing.
+        record.touch_load();
         let state = record.lifecycle().state();
         if state == State::Gone {
             self.table.reconsider(&record);

@@ -223,9 +223,8 @@ impl Core {
         announcement: Announcement,
     ) -> Result<(), Obstacle> {
         let before = closing.record();
-        // By read-modify-writes: what the operator says later is said again.
-        before.raise(0);
-        before.settled_circuit();
+        // What the operator says later is said again: see `say_of_known`.
+        before.touch_load();
         let guard = before.guard();
         let entered = loop {
             match self.enter(request, now, announcement.clone(), Some(&closing), guard) {
@@ -282,10 +281,11 @@ impl Core {
         }
     }
 
-    /// By read-modify-writes, so that they and those of others are in one order.
+    /// Touches the load, and so does a thread after it gave a reason and before it looks
+    /// whether the record is closing: of the two, one sees what the other did.
     fn reasons_to_keep(&self, record: &RecordRef<'_>, tick: Tick) -> Reasons {
-        let load = record.raise(0);
-        let circuit = record.settled_circuit();
+        let load = record.touch_load();
+        let circuit = record.circuit();
         let until = circuit.is_banned(tick).then(|| circuit.until());
         Reasons {
             are_any: load.leases() > 0 || load.is_draining() || until.is_some(),

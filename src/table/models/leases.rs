@@ -36,7 +36,7 @@ fn no_unit_is_leased_beyond_a_lowered_capacity() {
         renew(&table, 1, 1);
         let known = {
             let guard = epoch::pin();
-            table.find(&id(1), &guard).unwrap().raise(0).leases()
+            table.find(&id(1), &guard).unwrap().touch_load().leases()
         };
         assert!(lease(&table, 1).is_none(), "lowered before");
         let second = second.join().unwrap();
