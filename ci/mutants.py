@@ -91,7 +91,7 @@ MUTANTS = [
      "bad_day::returning::a_live_relay_may_say_that_it_restarted"),
     ("those that went last are forgotten first", "src/registry/returning.rs",
      "announced.into_iter().rev()", "announced.into_iter()",
-     "bad_day::returning::as_many_are_remembered_as_may_be_held_and_the_longest_gone_are_forgotten_first"),
+     "bad_day::returning::of_departures_that_housekeeping_hears_of_together_the_first_is_forgotten_first"),
     ("look-ups stop at the first index", "src/table/index.rs",
      "!look.was_passed() && self.further().is_none()", "!look.was_passed()",
      "lib::table::index::tests::a_full_index_goes_on_in_a_further_one"),

@@ -259,6 +259,25 @@ fn as_many_are_remembered_as_may_be_held_and_the_longest_gone_are_forgotten_firs
 }
 
 #[test]
+fn of_departures_that_housekeeping_hears_of_together_the_first_is_forgotten_first() {
+    let world = world_of(2_000);
+    for n in 0..2_000 {
+        world.join(n);
+    }
+    for n in 0..2_000 {
+        world.leave(n);
+    }
+    for n in 10_000..10_032 {
+        world.join(n);
+        world.leave(n);
+    }
+    assert_eq!(world.stats().remembered, 2_000);
+    for (n, found) in [(31, Registration::New), (32, Registration::Returned)] {
+        assert_eq!(world.register(id(n), endpoint(1)), Ok(found));
+    }
+}
+
+#[test]
 fn one_relay_that_flaps_makes_no_other_one_forgotten() {
     let world = world_of(8);
     world.join(1);
