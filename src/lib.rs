@@ -42,7 +42,7 @@
 //! - **Both legs count.** What this node [measured](Registry::record_rtt) is exact,
 //!   and so is what the peers [publish](PeerView) of the few relays near them.
 //!   The rest is estimated between network [coordinates](Coordinate), where peers
-//!   have one and the registry [learned](Registry::learn) where its relays are.
+//!   have one and the registry [learned](Registry::update_peer) where its relays are.
 //!   What is not known is [assumed](RegistryBuilder::assumed_rtt), never zero; nor is
 //!   what was not measured for [so long](RegistryBuilder::rtt_lifetime) known any more.
 //!   A relay's own word counts for nothing.
@@ -140,7 +140,7 @@
 //! changes of a relay's rank among the others is written to a tree of summaries that
 //! all finds read, as far up as it makes a difference. Locks guard the housekeeping,
 //! which no other operation waits for (see [`Maintenance`]), and what is learned of
-//! places, for which [`Registry::stats`], [`Registry::learn`] and the calls for coordinates
+//! places, for which [`Registry::stats`], [`Registry::update_peer`] and the calls for coordinates
 //! wait.
 //!
 //! # Performance
@@ -178,7 +178,7 @@
 //!   making relays available judges all relays.
 //! - A registry's coordinates are in a frame of its own, shared with those peers
 //!   that find themselves by [its relays](Registry::relay_coordinate). They are
-//!   robust while fewer than half of what it [learns](Registry::learn) are lies:
+//!   robust while fewer than half of what it [learns](Registry::update_peer) are lies:
 //!   let no peer teach more often than others.
 //! - What is told through a lease while its relay is gone is lost.
 //! - The registry remembers up to `max_relays` absent relays, and at least 1,024. It forgets
@@ -238,13 +238,13 @@ mod time;
 mod wheel;
 
 pub use errors::{
-    BanError, BuildError, FindError, LeaseError, OperatorError, PassedOver, PeerViewError,
-    RegisterError, RenewError,
+    BanError, BuildError, FindError, LeaseError, OperatorError, PeerViewError, RegisterError,
+    Rejections, RenewError,
 };
 pub use limits::{MAX_CAPACITY, MAX_RELAYS, MAX_RTT};
 pub use record::Failure;
 pub use registry::{
-    Lease, Maintained, Maintenance, Registration, Registry, RegistryBuilder, Stats,
+    Lease, Maintenance, MaintenanceReport, Registration, Registry, RegistryBuilder, Stats,
 };
 pub use relay::{
     AddressPolicy, CircuitState, Endpoint, EndpointError, Host, NatType, NatTypeError, NodeId,

@@ -196,7 +196,7 @@ fn s11_maintenance_reclaims_what_departed() {
         (stats.relays, stats.snapshot_len, stats.arrivals),
         (0, 0, 0)
     );
-    assert_eq!(world.passed_over(&all()).total(), 0);
+    assert_eq!(world.rejections(&all()).total(), 0);
 }
 
 /// The most announcements that one call may give back.

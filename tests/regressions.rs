@@ -116,7 +116,7 @@ fn long_answers_are_sorted_and_distinct_as_short_ones_are() {
     assert_eq!(all.len(), 500);
     let latencies: Vec<_> = all.iter().map(|relay| relay.latency()).collect();
     assert!(latencies.is_sorted());
-    let options = FindOptions::new().max_results(20).spread_cost(0.0);
+    let options = FindOptions::new().max_results(20).max_spread_cost(0.0);
     let few = world.find_relays(&stranger(), &options);
     assert_eq!(numbers(&few), numbers(&all[..20]));
 }
@@ -168,7 +168,7 @@ fn a_ban_that_is_lifted_leaves_a_failing_relay_on_trial_be_it_held_late_or_swept
 /// A list was short where many back-offs were just over, and those looked at first were full.
 #[test]
 fn a_list_is_as_long_as_was_asked_for_although_many_that_are_on_trial_are_full() {
-    let world = world_with(|builder| builder.max_ejected(1.0));
+    let world = world_with(|builder| builder.max_ejected_share(1.0));
     (0..40).for_each(|n| world.join_with(n, &capacity(1).ttl(secs(86_400 * 30))));
     (0..40).for_each(|n| world.fail(n, Failure::TimedOut));
     for free in 0..4 {

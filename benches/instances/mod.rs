@@ -32,7 +32,7 @@ pub struct Recipe {
     pub round_trips: RoundTrips,
     pub loads: Loads,
     /// The share of relays above which those that fail are last resorts.
-    pub max_ejected: f64,
+    pub max_ejected_share: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,7 +65,7 @@ impl Recipe {
             capacity: 100,
             round_trips,
             loads: Loads::Independent(0.6),
-            max_ejected: 0.5,
+            max_ejected_share: 0.5,
         }
     }
 
@@ -79,15 +79,15 @@ impl Recipe {
         self
     }
 
-    pub const fn max_ejected(mut self, share: f64) -> Self {
-        self.max_ejected = share;
+    pub const fn max_ejected_share(mut self, share: f64) -> Self {
+        self.max_ejected_share = share;
         self
     }
 
     pub fn build(&self, seed: u64) -> Instance {
         let mut rng = Rng::with_seed(seed);
         let registry = standing_still(self.relays)
-            .max_ejected(self.max_ejected)
+            .max_ejected_share(self.max_ejected_share)
             .build()
             .expect("valid settings");
         let ids = random_ids(self.relays, &mut rng);

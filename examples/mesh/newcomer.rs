@@ -66,8 +66,8 @@ impl Search {
         let options = self
             .rhythm
             .options(seed)
-            .workers(4)
-            .probers(4)
+            .worker_threads(4)
+            .probe_threads(4)
             .probe(service::probe);
         let registry = Registry::builder()
             .max_relays(1_000)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relay_registry::dht::Refused;
+use relay_registry::dht::RejectReason;
 
 /// All that the report is made of.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ pub struct Outcome {
     pub stored: u64,
     pub not_stored: u64,
     /// What newcomers refused, by reason.
-    pub refused: Vec<(Refused, u64)>,
+    pub refused: Vec<(RejectReason, u64)>,
     pub seconds: f64,
 }
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use relay_registry::NodeId;
-use relay_registry::dht::{Network, Refused};
+use relay_registry::dht::{Network, RejectReason};
 
 use crate::args::Args;
 use crate::attack::{Arsenal, Kind};
@@ -150,10 +150,10 @@ fn slowest(
 }
 
 /// What newcomers refused, by reason, most frequent first.
-fn refusals<'a>(newcomers: impl Iterator<Item = &'a Newcomer>) -> Vec<(Refused, u64)> {
+fn refusals<'a>(newcomers: impl Iterator<Item = &'a Newcomer>) -> Vec<(RejectReason, u64)> {
     let stats: Vec<_> = newcomers.map(Newcomer::stats).collect();
     let count = |reason| stats.iter().map(|stats| stats.refused(reason)).sum();
-    let mut refusals: Vec<(Refused, u64)> = Refused::ALL
+    let mut refusals: Vec<(RejectReason, u64)> = RejectReason::ALL
         .into_iter()
         .map(|reason| (reason, count(reason)))
         .filter(|(_, count)| *count > 0)

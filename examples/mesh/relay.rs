@@ -25,7 +25,7 @@ impl Relay {
     pub fn start(net: &dyn Net, rhythm: Rhythm, seed: u64) -> Result<Self, Failure> {
         let key = Arc::new(key(seed));
         let service = Service::start(&key).map_err(Failure::system("a relay"))?;
-        let options = rhythm.options(seed).workers(1).key(Arc::clone(&key));
+        let options = rhythm.options(seed).worker_threads(1).key(Arc::clone(&key));
         let registry = Registry::builder()
             .max_relays(16)
             .dht(net.join()?, options)

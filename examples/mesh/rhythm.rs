@@ -45,14 +45,14 @@ impl Rhythm {
             .refresh(self.refresh)
             .sweep_interval(self.sweep)
             .debounce(Duration::from_millis(100))
-            .absent_for(Duration::from_secs(1))
+            .negative_cache_ttl(Duration::from_secs(1))
             // One that was lost is soon made up for.
             .probe_interval(Duration::from_secs(20))
             .probe_deadline(Duration::from_secs(1))
             .request_deadline(Duration::from_secs(5))
-            .farewell(Duration::from_millis(500))
+            .shutdown_timeout(Duration::from_millis(500))
             // They say something new every few seconds.
-            .max_news_per_minute(120)
+            .max_updates_per_minute(120)
             // All relays are on loopback, which is one /24.
             .trust_strangers_with_private_addresses(true)
             .max_per_ipv4_24(1_000)

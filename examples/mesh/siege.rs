@@ -124,7 +124,7 @@ impl<'a> Siege<'a> {
             for newcomer in newcomers {
                 // Where a directory has no more than names, it would be asked for
                 // when half of its record's time is over.
-                newcomer.registry.look_up(&renewed.id());
+                newcomer.registry.request_record(&renewed.id());
             }
             self.watch(LOOK, || ());
         }

@@ -104,11 +104,11 @@ impl Asker {
             380..620 => self.reserve(),
             620..720 => self.lease_by_name(),
             720..770 => self.find_several(),
-            770..900 => self.look_up(),
+            770..900 => self.request_record(),
             900..940 => self.count(),
             940..950 => self.list(),
             950..965 => self.explain(),
-            965..990 => self.learn(),
+            965..990 => self.update_peer(),
             _ => self.read_gauges(),
         }
         while self.held.len() > QUOTA {
@@ -280,7 +280,7 @@ impl Asker {
         });
     }
 
-    fn look_up(&mut self) {
+    fn request_record(&mut self) {
         let relay = self.any_relay();
         let id = relays::id(relay);
         let mark = self.book.mark();
@@ -342,10 +342,10 @@ impl Asker {
         }
     }
 
-    fn learn(&mut self) {
+    fn update_peer(&mut self) {
         let view = self.view();
         let peer = relays::id(self.any_relay());
-        let learned = self.registry.learn(&peer, &view);
+        let learned = self.registry.update_peer(&peer, &view);
         self.tally.views += 1;
         let place = self.registry.coordinate();
         if learned > PeerView::MAX_MEASURED || !place.position().iter().all(|x| x.is_finite()) {

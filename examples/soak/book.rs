@@ -46,7 +46,7 @@ pub struct Terms {
     pub max_relays: usize,
     /// How long a relay that is gone is what it was; `None`: for its TTL.
     pub grace: Option<Duration>,
-    pub max_ejected: f64,
+    pub max_ejected_share: f64,
     /// Relays that are gone and kept for a lease, or for what the operator said, at most.
     pub max_kept: usize,
     /// Whether a thread reads the clock, and not each call.
@@ -285,7 +285,7 @@ impl Book {
     /// back off at once, others' failures and successes can end a back-off.
     pub fn is_failing(&self, relay: u32, mark: &Mark) -> bool {
         let failing = &self.page(relay).failing;
-        self.terms.max_ejected >= 1.0
+        self.terms.max_ejected_share >= 1.0
             && failing.since.stood_at(mark)
             && self.now() < failing.until.load(SeqCst)
             && failing.since.stood_at(mark)

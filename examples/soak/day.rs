@@ -117,7 +117,7 @@ impl Fate<'_> {
         self.tally.outages += 1;
         self.day.site_that_fails.store(site, Relaxed);
         // Where any share may back off, nothing is handed out when all do.
-        if spares_none && self.book.terms().max_ejected < 1.0 {
+        if spares_none && self.book.terms().max_ejected_share < 1.0 {
             for relay in 0..STEADFAST {
                 self.book.page(relay).usable.strike();
                 self.tally.failures += 1;

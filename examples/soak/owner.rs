@@ -592,12 +592,12 @@ impl<'a> Owner<'a> {
             .find_relay_with(&relays::stranger(), &self.only(index));
         self.tally.visibility += 1;
         let objection = self.book.objection(relay, &mark);
-        if let Err(FindError::NoRelaysAvailable { passed_over, .. }) = &found {
+        if let Err(FindError::NoRelaysAvailable { rejections, .. }) = &found {
             let is_free = !is_local && self.page(index).free.stood_at(&mark);
             if is_free && is_closed && self.book.is_held(relay, &mark) {
                 self.fault(
                     index,
-                    format_args!("not found once it had come: {passed_over:?}"),
+                    format_args!("not found once it had come: {rejections:?}"),
                 );
             }
         } else if is_it(relay, &found) && (is_local || objection.is_some()) {

@@ -152,7 +152,7 @@ fn terms(number: u64, args: &Args) -> Terms {
     Terms {
         max_relays: relays * 5 / 8,
         grace: graces[(number % 5) as usize],
-        max_ejected: shares[(number % 3) as usize],
+        max_ejected_share: shares[(number % 3) as usize],
         max_kept: relays + asker::PILE + asker::QUOTA * askers + passers::QUOTA,
         has_keeper: has_keeper(number),
         has_passers: number % 7 >= 4,
@@ -181,7 +181,7 @@ impl Round {
             .maintenance(maintenance)
             .clock(self.clock.clone())
             .local_id(relays::id(relays::local(&self.book)))
-            .max_ejected(terms.max_ejected)
+            .max_ejected_share(terms.max_ejected_share)
             .build()
             .map_err(|error| error.to_string())
     }

@@ -221,10 +221,10 @@ fuzz_target!(|input: (Vec<Step>, Vec<u8>)| {
     let noted = Arc::clone(&probed);
     let options = DhtOptions::new()
         .key(own)
-        .workers(0)
+        .worker_threads(0)
         .seed(1)
         .wall_clock(wall.clone())
-        .max_news_per_minute(u32::MAX)
+        .max_updates_per_minute(u32::MAX)
         .probe(move |relay: &NodeId, endpoint: &Endpoint, _| {
             noted.lock().unwrap().push((*relay, endpoint.clone()));
             if endpoint.port() % 7 == 0 {
@@ -251,11 +251,11 @@ fuzz_target!(|input: (Vec<Step>, Vec<u8>)| {
             Step::Unregister => drop(registry.unregister(&own_id)),
             Step::Miss => drop(registry.find_relay(&NodeId::from([9; 32]))),
             Step::LookUp(relay) => {
-                registry.look_up(&SecretKey::from_seed([relay % RELAYS; 32]).node_id());
+                registry.request_record(&SecretKey::from_seed([relay % RELAYS; 32]).node_id());
             }
             Step::Offer(said) => {
                 if let Some(record) = said.sign() {
-                    let offered = registry.offer(&record);
+                    let offered = registry.offer_record(&record);
                     if offered.is_ok() {
                         let latest = heard.entry(record.node_id()).or_default();
                         *latest = said.second.max(*latest);
@@ -270,7 +270,7 @@ fuzz_target!(|input: (Vec<Step>, Vec<u8>)| {
                 clock.advance(by);
                 wall.advance(by);
             }
-            Step::Distribute => drop(registry.distribute()),
+            Step::Distribute => drop(registry.run_distribution()),
         }
         registry.maintain();
         for relay in registry.relays() {

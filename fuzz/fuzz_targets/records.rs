@@ -13,7 +13,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use libfuzzer_sys::fuzz_target;
 use relay_registry::dht::{
     MAX_RECORD_LEN, MAX_TTL, MAX_VALUE_LEN, Network, RecordError, RelayRecord, SecretKey,
-    SequenceMemory, SignedRecord, Verdict,
+    SequenceMemory, SignedRecord, Freshness,
 };
 
 const SEED: [u8; 32] = [7; 32];
@@ -72,9 +72,9 @@ fn judged(record: &SignedRecord) {
     let mut memory = SequenceMemory::new(1);
     let issued = statement.issued_at();
     if memory.observe(record, issued).is_news() {
-        assert_eq!(memory.observe(record, issued), Verdict::Same);
+        assert_eq!(memory.observe(record, issued), Freshness::Same);
         let later = Duration::from_micros(record.sequence()) + MAX_TTL;
-        assert_eq!(memory.observe(record, later), Verdict::Expired);
+        assert_eq!(memory.observe(record, later), Freshness::Expired);
         assert!(memory.is_empty());
     }
 }

@@ -19,13 +19,12 @@
 //! [`threats`](mod@threats) for what is defended and what is not.
 
 mod admission;
-mod bell;
+mod backend;
 #[cfg(all(feature = "conformance", not(relay_loom)))]
 pub mod conformance;
 mod discovery;
 mod distribution;
 mod engine;
-mod ground;
 #[cfg(all(test, relay_loom))]
 mod models;
 mod options;
@@ -33,26 +32,27 @@ mod pace;
 mod probe;
 mod publisher;
 mod record;
-mod refused;
+mod reject_reason;
 mod stats;
+mod wake_flags;
 
 use std::time::Duration;
 
-pub use admission::Offered;
+pub use admission::OfferOutcome;
 pub use engine::*;
 pub use options::{DhtOptions, DhtOptionsError};
 pub use probe::{Probe, ProbeError};
 pub use record::{
-    Announcement, CborError, FailureDomain, KeyError, Load, MAX_RECORD_LEN, MAX_SKEW, MAX_TTL,
-    MAX_VALUE_LEN, Network, RecordError, RelayRecord, SecretKey, SequenceMemory, SignedRecord,
-    Verdict, next_sequence,
+    Announcement, CborError, FailureDomain, Freshness, KeyError, Load, MAX_RECORD_LEN, MAX_SKEW,
+    MAX_TTL, MAX_VALUE_LEN, Network, RecordError, RelayRecord, SecretKey, SequenceMemory,
+    SignedRecord, next_sequence,
 };
-pub use refused::Refused;
+pub use reject_reason::RejectReason;
 pub use stats::DhtStats;
 
-pub(crate) use bell::Bell;
+pub(crate) use backend::{EnterOutcome, LocalRelay, RegistryBackend};
 pub(crate) use distribution::Distribution;
-pub(crate) use ground::{Entry, Ground, LocalRelay};
+pub(crate) use wake_flags::WakeFlags;
 
 /// The highest sequence that can be believed at `wall`.
 fn latest_credible(wall: Duration) -> u64 {

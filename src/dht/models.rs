@@ -2,12 +2,12 @@
 
 use loom::thread;
 
-use super::Bell;
+use super::WakeFlags;
 use crate::sync::{Arc, AtomicU32, Ordering, check, park_timeout};
 
 /// Wakes `sleeper` from now on.
-fn wire(bell: &Bell, sleeper: &thread::JoinHandle<()>) {
-    bell.wakes([sleeper.thread().clone()]);
+fn wire(wake_flags: &WakeFlags, sleeper: &thread::JoinHandle<()>) {
+    wake_flags.set_workers([sleeper.thread().clone()]);
 }
 
 fn sleep() {
@@ -19,13 +19,13 @@ fn sleep() {
 #[test]
 fn a_change_during_a_publication_is_not_lost() {
     check(3, || {
-        let bell = Arc::new(Bell::new());
+        let wake_flags = Arc::new(WakeFlags::new());
         let value = Arc::new(AtomicU32::new(0));
-        let (heard, read) = (Arc::clone(&bell), Arc::clone(&value));
+        let (heard, read) = (Arc::clone(&wake_flags), Arc::clone(&value));
         let publisher = thread::spawn(move || {
             loop {
-                heard.answer();
-                // Relaxed: it is the bell that makes the change seen.
+                heard.take();
+                // Relaxed: it is the wake_flags that makes the change seen.
                 let published = read.load(Ordering::Relaxed);
                 if published == 2 {
                     return;
@@ -33,10 +33,10 @@ fn a_change_during_a_publication_is_not_lost() {
                 sleep();
             }
         });
-        wire(&bell, &publisher);
+        wire(&wake_flags, &publisher);
         for latest in 1..=2 {
             value.store(latest, Ordering::Relaxed);
-            bell.changed();
+            wake_flags.notify_changed();
         }
         publisher.join().unwrap();
     });
@@ -46,26 +46,26 @@ fn a_change_during_a_publication_is_not_lost() {
 #[test]
 fn two_changes_at_once_are_both_seen() {
     check(2, || {
-        let bell = Arc::new(Bell::new());
+        let wake_flags = Arc::new(WakeFlags::new());
         let values = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
-        let (heard, read) = (Arc::clone(&bell), Arc::clone(&values));
+        let (heard, read) = (Arc::clone(&wake_flags), Arc::clone(&values));
         let publisher = thread::spawn(move || {
             loop {
-                heard.answer();
+                heard.take();
                 if read.iter().all(|value| value.load(Ordering::Relaxed) == 1) {
                     return;
                 }
                 sleep();
             }
         });
-        wire(&bell, &publisher);
-        let (rings, writes) = (Arc::clone(&bell), Arc::clone(&values));
+        wire(&wake_flags, &publisher);
+        let (flags, writes) = (Arc::clone(&wake_flags), Arc::clone(&values));
         let other = thread::spawn(move || {
             writes[1].store(1, Ordering::Relaxed);
-            rings.changed();
+            flags.notify_changed();
         });
         values[0].store(1, Ordering::Relaxed);
-        bell.changed();
+        wake_flags.notify_changed();
         other.join().unwrap();
         publisher.join().unwrap();
     });
@@ -76,19 +76,19 @@ fn two_changes_at_once_are_both_seen() {
 #[test]
 fn the_end_wakes_a_worker() {
     check(3, || {
-        let bell = Arc::new(Bell::new());
-        let heard = Arc::clone(&bell);
+        let wake_flags = Arc::new(WakeFlags::new());
+        let heard = Arc::clone(&wake_flags);
         let worker = thread::spawn(move || {
             while !heard.is_stopped() {
-                heard.answer();
-                if heard.is_silent() {
+                heard.take();
+                if heard.is_clear() {
                     sleep();
                 }
             }
         });
-        wire(&bell, &worker);
-        bell.missed();
-        bell.stop();
+        wire(&wake_flags, &worker);
+        wake_flags.notify_miss();
+        wake_flags.stop();
         worker.join().unwrap();
     });
 }

@@ -74,7 +74,7 @@ pub enum ProbeError {
     /// Nothing answered in time, or at all. It is tried again.
     Unreachable,
     /// It answered, and would not serve now. It is tried again.
-    Refused,
+    RejectReason,
     /// Who answered is not the relay: it has not its key. What was announced is
     /// wrong, and not tried again before the relay announces anew.
     WrongIdentity,
@@ -84,7 +84,7 @@ impl fmt::Display for ProbeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unreachable => "nothing answered",
-            Self::Refused => "the relay would not serve",
+            Self::RejectReason => "the relay would not serve",
             Self::WrongIdentity => "who answered is not the relay",
         })
     }

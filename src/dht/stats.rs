@@ -1,6 +1,6 @@
 //! [`DhtStats`]: what a registry's distribution has done, and what it holds.
 
-use super::Refused;
+use super::RejectReason;
 
 /// What the distribution of a registry has done so far, and what it holds now:
 /// [`Stats::dht`](crate::Stats::dht).
@@ -45,13 +45,13 @@ pub struct DhtStats {
     pub panics: u64,
     /// Whether the engine has failed so often that it is left alone for a while.
     pub breaker_open: bool,
-    pub(super) refused: [u64; Refused::ALL.len()],
+    pub(super) refused: [u64; RejectReason::ALL.len()],
 }
 
 impl DhtStats {
     /// Records from elsewhere that were refused for this reason.
     #[must_use]
-    pub fn refused(&self, reason: Refused) -> u64 {
+    pub fn refused(&self, reason: RejectReason) -> u64 {
         self.refused[reason as usize]
     }
 
@@ -61,7 +61,7 @@ impl DhtStats {
         self.refused.iter().sum()
     }
 
-    pub(super) fn refuse(&mut self, reason: Refused) {
+    pub(super) fn refuse(&mut self, reason: RejectReason) {
         self.refused[reason as usize] += 1;
     }
 }
@@ -73,11 +73,11 @@ mod tests {
     #[test]
     fn each_reason_is_counted_by_itself() {
         let mut stats = DhtStats::default();
-        for reason in Refused::ALL {
+        for reason in RejectReason::ALL {
             assert_eq!(stats.refused(reason), 0);
             stats.refuse(reason);
             assert_eq!(stats.refused(reason), 1);
         }
-        assert_eq!(stats.refused_in_all(), Refused::ALL.len() as u64);
+        assert_eq!(stats.refused_in_all(), RejectReason::ALL.len() as u64);
     }
 }

@@ -12,16 +12,16 @@ pub enum FindError {
     #[non_exhaustive]
     NoRelaysAvailable {
         /// How many relays were passed over, by reason.
-        passed_over: PassedOver,
+        rejections: Rejections,
     },
 }
 
 impl fmt::Display for FindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::NoRelaysAvailable { passed_over } = self;
+        let Self::NoRelaysAvailable { rejections } = self;
         f.write_str("no relay is available")?;
         let mut separator = ": ";
-        for (count, reason) in passed_over.reasons() {
+        for (count, reason) in rejections.reasons() {
             if count != 0 {
                 write!(f, "{separator}{count} {reason}")?;
                 separator = ", ";
@@ -47,7 +47,7 @@ impl Error for FindError {}
 /// counted as such by the first find of that tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct PassedOver {
+pub struct Rejections {
     /// Unregistered or expired since the relays were last sorted. The next
     /// housekeeping pass drops them.
     pub departed: usize,
@@ -67,7 +67,7 @@ pub struct PassedOver {
     pub unmeasured: usize,
 }
 
-impl PassedOver {
+impl Rejections {
     /// How many relays were passed over for any reason; those that are held, and
     /// those [departed](Self::departed) since the last sort.
     #[must_use]
@@ -97,15 +97,15 @@ mod tests {
 
     #[test]
     fn find_errors_name_only_what_counts() {
-        let say = |passed_over| FindError::NoRelaysAvailable { passed_over }.to_string();
-        assert_eq!(say(PassedOver::default()), "no relay is available");
-        let some = PassedOver {
+        let say = |rejections| FindError::NoRelaysAvailable { rejections }.to_string();
+        assert_eq!(say(Rejections::default()), "no relay is available");
+        let some = Rejections {
             full: 2,
             too_far: 1,
-            ..PassedOver::default()
+            ..Rejections::default()
         };
         assert_eq!(say(some), "no relay is available: 2 full, 1 too far");
-        let all = PassedOver {
+        let all = Rejections {
             departed: 1,
             full: 2,
             draining: 3,
@@ -125,11 +125,11 @@ mod tests {
 
     #[test]
     fn totals_do_not_overflow() {
-        let passed_over = PassedOver {
+        let rejections = Rejections {
             departed: usize::MAX,
             full: 1,
-            ..PassedOver::default()
+            ..Rejections::default()
         };
-        assert_eq!(passed_over.total(), usize::MAX);
+        assert_eq!(rejections.total(), usize::MAX);
     }
 }

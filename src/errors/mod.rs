@@ -12,7 +12,7 @@ mod view;
 
 pub use ban::BanError;
 pub use build::BuildError;
-pub use find::{FindError, PassedOver};
+pub use find::{FindError, Rejections};
 pub use lease::LeaseError;
 pub use operator::OperatorError;
 pub use register::RegisterError;

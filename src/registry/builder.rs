@@ -1,6 +1,6 @@
 //! [`RegistryBuilder`]: the settings of a registry, judged when it is built.
 
-use crate::dht::{Bell, DhtOptions, DhtOptionsError, Distribution, RelayDht};
+use crate::dht::{DhtOptions, DhtOptionsError, Distribution, RelayDht, WakeFlags};
 use crate::errors::BuildError;
 use crate::limits::MAX_RELAYS;
 use crate::record::Spans;
@@ -61,7 +61,7 @@ pub struct RegistryBuilder {
     address_policy: AddressPolicy,
     assumed_rtt: Duration,
     rtt_lifetime: Duration,
-    max_ejected: f64,
+    max_ejected_share: f64,
     return_grace: Option<Duration>,
     back_off: (Duration, Duration),
     dht: Option<(Arc<dyn RelayDht>, DhtOptions)>,
@@ -79,7 +79,7 @@ impl RegistryBuilder {
             address_policy: AddressPolicy::default(),
             assumed_rtt: Duration::from_millis(100),
             rtt_lifetime: Duration::from_secs(3_600),
-            max_ejected: 0.5,
+            max_ejected_share: 0.5,
             return_grace: None,
             back_off: (Spans::SHORTEST, Spans::LONGEST),
             dht: None,
@@ -196,8 +196,8 @@ impl RegistryBuilder {
     /// Relays that are draining, banned or full are no part of either share. Both are had
     /// from counters, and relays that are backing off are kept in the order in which
     /// that began, so neither costs more than a find.
-    pub fn max_ejected(mut self, share: f64) -> Self {
-        self.max_ejected = share;
+    pub fn max_ejected_share(mut self, share: f64) -> Self {
+        self.max_ejected_share = share;
         self
     }
 
@@ -256,14 +256,18 @@ impl RegistryBuilder {
                 Distribution::prepare(engine, options, self.max_relays, self.tick)
             })
             .transpose()?;
-        let bell = distribution.as_ref().map(Distribution::bell);
-        let core = self.core(settings, bell)?;
+        let wake_flags = distribution.as_ref().map(Distribution::wake_flags);
+        let core = self.core(settings, wake_flags)?;
         Registry::start(core, distribution)
             .map_err(|error| BuildError::Thread { kind: error.kind() })
     }
 
-    /// What the handles will share; whoever answers the bell may have it learn.
-    fn core(self, settings: Settings, bell: Option<Arc<Bell>>) -> Result<Core, BuildError> {
+    /// What the handles will share; whoever answers the wake_flags may have it learn.
+    fn core(
+        self,
+        settings: Settings,
+        wake_flags: Option<Arc<WakeFlags>>,
+    ) -> Result<Core, BuildError> {
         let timeline = Timeline::new(self.clock, self.tick, settings.has_keeper);
         let terms = Terms {
             assumed_micros: settings.assumed_rtt_micros,
@@ -271,12 +275,12 @@ impl RegistryBuilder {
             rtt_lifetime_nanos: nanos(settings.rtt_lifetime),
             jitter_key: random_key(),
             spans: settings.spans,
-            max_ejected: settings.max_ejected,
+            max_ejected_share: settings.max_ejected_share,
         };
         let timeline = std::sync::Arc::new(timeline);
         let table = Table::new(self.max_relays, terms, timeline.watch());
         let table = table.ok_or(BuildError::OutOfMemory)?;
-        let link = bell.map(|bell| Link::new(bell, settings.own));
+        let link = wake_flags.map(|wake_flags| Link::new(wake_flags, settings.own));
         let failures = Failures::new().ok_or(BuildError::OutOfMemory)?;
         Ok(Core::new(settings, timeline, table, failures, link))
     }
@@ -285,7 +289,7 @@ impl RegistryBuilder {
     #[cfg(all(test, relay_loom))]
     pub(super) fn build_to_learn(self) -> Registry {
         let settings = self.check().expect("valid settings");
-        let core = self.core(settings, Some(Arc::new(Bell::new())));
+        let core = self.core(settings, Some(Arc::new(WakeFlags::new())));
         Registry::start(core.expect("memory"), None).expect("no threads")
     }
 
@@ -310,7 +314,7 @@ impl RegistryBuilder {
         if rtt_lifetime < Duration::from_secs(1) {
             return Err(BuildError::InvalidRttLifetime { rtt_lifetime });
         }
-        if !(0.0..=1.0).contains(&self.max_ejected) {
+        if !(0.0..=1.0).contains(&self.max_ejected_share) {
             return Err(BuildError::InvalidMaxEjected);
         }
         let assumed_rtt_micros = sane_micros(assumed_rtt)
@@ -325,7 +329,7 @@ impl RegistryBuilder {
             address_policy: self.address_policy,
             assumed_rtt_micros,
             rtt_lifetime,
-            max_ejected: self.max_ejected,
+            max_ejected_share: self.max_ejected_share,
             return_grace_nanos: self.return_grace.map(nanos),
             spans: self.spans()?,
             has_keeper: self.maintenance == Maintenance::Thread,
@@ -363,7 +367,7 @@ impl fmt::Debug for RegistryBuilder {
             .field("address_policy", &self.address_policy)
             .field("assumed_rtt", &self.assumed_rtt)
             .field("rtt_lifetime", &self.rtt_lifetime)
-            .field("max_ejected", &self.max_ejected)
+            .field("max_ejected_share", &self.max_ejected_share)
             .field("return_grace", &self.return_grace)
             .field("back_off", &self.back_off)
             .finish_non_exhaustive()

@@ -68,7 +68,7 @@ pub(crate) struct Settings {
     pub(super) assumed_rtt_micros: u32,
     pub(super) rtt_lifetime: Duration,
     /// A share: beyond it, failures are taken for an outage of our own.
-    pub(super) max_ejected: f64,
+    pub(super) max_ejected_share: f64,
     /// How long relays are left alone after failures.
     pub(super) spans: Spans,
     /// For how long a relay that is gone is remembered; else for its TTL.

@@ -7,7 +7,9 @@
 //! distribution removes a learned relay, by a compare-and-swap of the word that said so, it
 //! cannot hit a local one, whatever happens at the same time.
 
-use crate::dht::{Announcement, Bell, Entry, FailureDomain, Ground, Load, LocalRelay};
+use crate::dht::{
+    Announcement, EnterOutcome, FailureDomain, Load, LocalRelay, RegistryBackend, WakeFlags,
+};
 use crate::errors::RegisterError;
 use crate::record::{Lifecycle, Origin};
 use crate::registry::core::Core;
@@ -22,21 +24,21 @@ use std::time::Duration;
 /// The registry's end of it.
 #[derive(Debug)]
 pub(crate) struct Link {
-    bell: Arc<Bell>,
+    wake_flags: Arc<WakeFlags>,
     /// Whose registration is published.
     own: Option<NodeId>,
 }
 
 /// Why a relay was not learned.
-pub(super) enum Unlearned {
+pub(super) enum LearnError {
     HeldLocally,
     NoRoom,
-    Refused,
+    Invalid,
 }
 
 impl Link {
-    pub(super) fn new(bell: Arc<Bell>, own: Option<NodeId>) -> Self {
-        Self { bell, own }
+    pub(super) fn new(wake_flags: Arc<WakeFlags>, own: Option<NodeId>) -> Self {
+        Self { wake_flags, own }
     }
 }
 
@@ -46,7 +48,7 @@ impl Core {
     pub(super) fn note_change(&self, id: &NodeId) {
         if let Some(link) = &self.link {
             if link.own.as_ref() == Some(id) {
-                link.bell.changed();
+                link.wake_flags.notify_changed();
             }
         }
     }
@@ -54,7 +56,7 @@ impl Core {
     /// Tells the distribution that a caller found no relay.
     pub(super) fn note_miss(&self) {
         if let Some(link) = &self.link {
-            link.bell.missed();
+            link.wake_flags.notify_miss();
         }
     }
 
@@ -154,7 +156,7 @@ fn is_learned(record: &RecordRef<'_>, word: Lifecycle) -> bool {
 
 /// But for `now`, nothing here reads the clock: the distribution holds a lock while it
 /// asks, and has read the clock before.
-impl Ground for Core {
+impl RegistryBackend for Core {
     fn now(&self) -> Duration {
         Duration::from_nanos(self.timeline.advance().nanos)
     }
@@ -177,7 +179,7 @@ impl Ground for Core {
         announcement: &Announcement,
         capacity: u32,
         ttl: Duration,
-    ) -> Entry {
+    ) -> EnterOutcome {
         let mut options = RegisterOptions::new().capacity(capacity).ttl(ttl);
         if let Some(nat) = announcement.nat() {
             options = options.nat(nat);
@@ -193,14 +195,14 @@ impl Ground for Core {
             self.learn_relay(id, endpoint, &options)
         }));
         match learned {
-            Ok(Ok(_)) => Entry::Entered,
-            Ok(Err(Unlearned::HeldLocally)) => Entry::HeldLocally,
-            Ok(Err(Unlearned::Refused)) => Entry::Refused,
-            Ok(Err(Unlearned::NoRoom)) => Entry::NoRoom,
+            Ok(Ok(_)) => EnterOutcome::Entered,
+            Ok(Err(LearnError::HeldLocally)) => EnterOutcome::HeldLocally,
+            Ok(Err(LearnError::Invalid)) => EnterOutcome::Invalid,
+            Ok(Err(LearnError::NoRoom)) => EnterOutcome::NoRoom,
             Err(payload) => {
                 // Dropping it could panic again.
                 std::mem::forget(payload);
-                Entry::NoRoom
+                EnterOutcome::NoRoom
             }
         }
     }
@@ -226,11 +228,11 @@ impl Ground for Core {
     }
 }
 
-impl From<RegisterError> for Unlearned {
+impl From<RegisterError> for LearnError {
     fn from(error: RegisterError) -> Self {
         match error {
             RegisterError::Full { .. } | RegisterError::Backlogged { .. } => Self::NoRoom,
-            _ => Self::Refused,
+            _ => Self::Invalid,
         }
     }
 }
@@ -254,7 +256,7 @@ mod tests {
 
     fn registry(max_relays: usize) -> Registry {
         let options = DhtOptions::new()
-            .workers(0)
+            .worker_threads(0)
             .probe(|_: &_, _: &_, _| Ok(Duration::from_millis(1)));
         Registry::builder()
             .max_relays(max_relays)
@@ -264,10 +266,10 @@ mod tests {
             .unwrap()
     }
 
-    fn learn(registry: &Registry, n: u8) -> Entry {
+    fn learn_relay(registry: &Registry, n: u8) -> EnterOutcome {
         let said = Announcement::new(endpoint().into(), 1).unwrap();
         let ttl = Duration::from_secs(600);
-        Ground::enter(registry.core(), &id(n), &said, 1, ttl)
+        RegistryBackend::enter(registry.core(), &id(n), &said, 1, ttl)
     }
 
     /// A record that was a learned relay's when a thread looked, and a local one's when it
@@ -276,7 +278,7 @@ mod tests {
     fn a_local_relay_in_the_place_of_a_learned_one_does_not_give_way() {
         let registry = registry(1);
         let core = registry.core();
-        assert_eq!(learn(&registry, 1), Entry::Entered);
+        assert_eq!(learn_relay(&registry, 1), EnterOutcome::Entered);
         let guard = epoch::pin();
         let (record, _) = core.find_live(&id(1), core.present(), &guard).unwrap();
         let lease = registry.lease(&id(1)).unwrap();
@@ -293,7 +295,7 @@ mod tests {
         for _ in 0..300 {
             let registry = registry(8);
             for n in 1..=8 {
-                assert_eq!(learn(&registry, n), Entry::Entered);
+                assert_eq!(learn_relay(&registry, n), EnterOutcome::Entered);
             }
             let together = Barrier::new(4);
             let refused = thread::scope(|scope| {

@@ -63,7 +63,7 @@ impl Failures {
         if !self.are_any.load(Ordering::Relaxed) {
             return None;
         }
-        self.look_up(relay)
+        self.find(relay)
     }
 
     /// Forgets the circuit with which a relay left; whether there was one.
@@ -90,7 +90,7 @@ impl Failures {
         }
     }
 
-    fn look_up(&self, relay: &NodeId) -> Option<Circuit> {
+    fn find(&self, relay: &NodeId) -> Option<Circuit> {
         let (set, mark) = self.locate(relay);
         let mut words = set.iter().map(|place| place.load(Ordering::Relaxed));
         words

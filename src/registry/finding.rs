@@ -184,7 +184,7 @@ impl Core {
                     criteria,
                 },
                 snapshot,
-                max_ejected: self.settings.max_ejected,
+                max_ejected_share: self.settings.max_ejected_share,
             })
         };
         if !options.has_views() {
@@ -198,7 +198,7 @@ impl Core {
     fn none_available(&self, search: &Search<'_>) -> FindError {
         self.note_miss();
         FindError::NoRelaysAvailable {
-            passed_over: search.passed_over(),
+            rejections: search.rejections(),
         }
     }
 

@@ -147,7 +147,7 @@ impl Core {
         atlas.provisional(relay).copied()
     }
 
-    pub(super) fn learn(&self, peer: &NodeId, view: &PeerView) -> usize {
+    pub(super) fn update_peer(&self, peer: &NodeId, view: &PeerView) -> usize {
         self.geography.take_into_use();
         let Some(coordinate) = &view.coordinate else {
             return 0;
@@ -157,7 +157,7 @@ impl Core {
         let others = view.pairs().filter(|(relay, _)| *relay != peer);
         let held = others.filter(|(relay, _)| self.is_live(relay, now));
         let taken_in = held
-            .filter(|(relay, micros)| atlas.learn(relay, coordinate, *micros).is_ok())
+            .filter(|(relay, micros)| atlas.update_peer(relay, coordinate, *micros).is_ok())
             .count();
         self.limit(&mut atlas);
         if taken_in > 0 {
@@ -244,7 +244,7 @@ mod tests {
         let atlas = core.geography.atlas.lock();
         thread::scope(|scope| {
             let calls = [
-                scope.spawn(|| assert_eq!(registry.learn(&peer, &view), 1)),
+                scope.spawn(|| assert_eq!(registry.update_peer(&peer, &view), 1)),
                 scope.spawn(|| {
                     // Known or not, as `learn` is first or last.
                     let _ = registry.relay_coordinate(&relay);

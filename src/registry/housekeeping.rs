@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// What one housekeeping pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Maintained {
+pub struct MaintenanceReport {
     /// Relays removed because their deadline had passed.
     pub expired: usize,
     /// Whether relays were sorted anew.
@@ -45,13 +45,13 @@ const LONGEST_REST: Duration = Duration::from_secs(2);
 
 impl Core {
     /// One housekeeping pass by whoever raises the tick as well.
-    pub(super) fn maintain(&self) -> Maintained {
+    pub(super) fn maintain(&self) -> MaintenanceReport {
         let now = self.timeline.advance();
         self.keep_house(now.tick, Sorting::Eager)
     }
 
     /// One housekeeping pass, which does not read the clock.
-    pub(super) fn keep_house(&self, now: Tick, sorting: Sorting) -> Maintained {
+    pub(super) fn keep_house(&self, now: Tick, sorting: Sorting) -> MaintenanceReport {
         let expired = self.sweep(&mut self.wheel.lock(), now);
         // All of them, so that few are left for finds to do it.
         self.table
@@ -67,7 +67,7 @@ impl Core {
         self.table.reclaim();
         sweep_buried();
         add_one(&self.counters.passes);
-        Maintained {
+        MaintenanceReport {
             expired,
             sorted,
             awaiting_reclamation: self.table.awaiting_reclamation(),

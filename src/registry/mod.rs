@@ -23,12 +23,12 @@ mod stats;
 mod strangers;
 
 pub use builder::{Maintenance, RegistryBuilder};
-pub use housekeeping::Maintained;
+pub use housekeeping::MaintenanceReport;
 pub use lease::Lease;
 pub use registration::Registration;
 pub use stats::Stats;
 
-use crate::dht::{Distribution, Ground};
+use crate::dht::{Distribution, RegistryBackend};
 use crate::errors::{FindError, LeaseError, RegisterError, RenewError};
 use crate::relay::{Endpoint, NodeId, RegisterOptions, RelayInfo};
 use crate::select::{Explanation, FindOptions};
@@ -116,7 +116,7 @@ impl Registry {
             .transpose()?;
         if let Some(distribution) = &mut distribution {
             let core: Weak<Core> = Arc::downgrade(&core);
-            distribution.start(core as Weak<dyn Ground>)?;
+            distribution.start(core as Weak<dyn RegistryBackend>)?;
         }
         Ok(Self {
             shared: Arc::new(Shared {
@@ -253,7 +253,7 @@ impl Registry {
     /// # Errors
     ///
     /// [`FindError::NoRelaysAvailable`] only if no relay would do throughout the
-    /// call; it counts [the reasons](crate::PassedOver). A unit that is
+    /// call; it counts [the reasons](crate::Rejections). A unit that is
     /// [just being given back](Self::lease) counts as taken.
     ///
     /// # Concurrency and cost
@@ -272,7 +272,7 @@ impl Registry {
     /// the first call that comes upon it. Views of peers, and a longest round trip,
     /// make it open more nodes: those that may hold a better relay than the one
     /// found so far. Load, draining, departure and round trips count as they are
-    /// at that moment; [positions](Self::learn) as of the last housekeeping pass.
+    /// at that moment; [positions](Self::update_peer) as of the last housekeeping pass.
     #[inline]
     pub fn find_relay_with(
         &self,
@@ -287,7 +287,7 @@ impl Registry {
     /// do.
     ///
     /// After the first, each is the best that is in another
-    /// [failure domain](FindOptions::spread_cost) than those before, where that
+    /// [failure domain](FindOptions::max_spread_cost) than those before, where that
     /// costs little; so the second is a standby. Of relays on trial, only the
     /// first place claims one, and others come last.
     ///
@@ -413,7 +413,7 @@ impl Registry {
     /// learned, trials after an outage beyond the first 64 relays, and
     /// [`Stats::expirations`]. Takes the housekeeping locks, so passes run one after another;
     /// no call on the hot path waits for them.
-    pub fn maintain(&self) -> Maintained {
+    pub fn maintain(&self) -> MaintenanceReport {
         self.core().maintain()
     }
 

@@ -4,7 +4,7 @@ mod found;
 mod outages;
 
 use super::{FindOptions, Registration, Registry, RegistryBuilder};
-use crate::dht::{Announcement, Entry, Ground};
+use crate::dht::{Announcement, EnterOutcome, RegistryBackend};
 use crate::errors::LeaseError;
 use crate::registry::Maintenance;
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
@@ -434,9 +434,9 @@ fn a_relay_comes_back_once() {
     });
 }
 
-fn learn(registry: &Registry, n: u8) -> Entry {
+fn learn_relay(registry: &Registry, n: u8) -> EnterOutcome {
     let said = Announcement::new(endpoint(), 1).unwrap();
-    Ground::enter(registry.core(), &id(n), &said, 1, TTL)
+    RegistryBackend::enter(registry.core(), &id(n), &said, 1, TTL)
 }
 
 /// A relay that strangers tell of, beside a local registration of the same id:
@@ -446,11 +446,14 @@ fn a_local_registration_holds_against_learning() {
     check(1, || {
         let registry = builder().1.build_to_learn();
         let other = registry.clone();
-        let learning = thread::spawn(move || learn(&other, 1));
+        let learning = thread::spawn(move || learn_relay(&other, 1));
         register(&registry, 1).unwrap();
         assert!(registry.core().is_local(&id(1)));
         let entered = learning.join().unwrap();
-        assert!(matches!(entered, Entry::Entered | Entry::HeldLocally));
+        assert!(matches!(
+            entered,
+            EnterOutcome::Entered | EnterOutcome::HeldLocally
+        ));
         assert!(registry.core().is_local(&id(1)));
     });
 }
@@ -461,7 +464,7 @@ fn a_local_registration_holds_against_learning() {
 fn taking_out_a_learned_relay_never_hits_a_local_one() {
     check(1, || {
         let registry = builder().1.build_to_learn();
-        assert_eq!(learn(&registry, 1), Entry::Entered);
+        assert_eq!(learn_relay(&registry, 1), EnterOutcome::Entered);
         let other = registry.clone();
         let leaving = thread::spawn(move || other.core().leave(&id(1)));
         register(&registry, 1).unwrap();
@@ -478,7 +481,7 @@ fn a_learned_relay_gives_way_to_a_local_one() {
     check(1, || {
         let registry = builder().1.build_to_learn();
         let other = registry.clone();
-        let learning = thread::spawn(move || learn(&other, 2));
+        let learning = thread::spawn(move || learn_relay(&other, 2));
         assert_eq!(register(&registry, 1), Ok(Registration::New));
         assert!(registry.is_relay(&id(1)));
         learning.join().unwrap();

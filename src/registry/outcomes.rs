@@ -118,5 +118,5 @@ fn is_beyond_share(record: &RecordRef<'_>) -> bool {
     let joins = snapshot.class_of(&record.subject()).is_available();
     let failing = backing_off + usize::from(joins);
     let all = backing_off + available;
-    failing as f64 > publication.context.terms.max_ejected * all as f64
+    failing as f64 > publication.context.terms.max_ejected_share * all as f64
 }

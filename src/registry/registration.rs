@@ -4,12 +4,12 @@ use crate::errors::RegisterError;
 use crate::limits::MAX_CAPACITY;
 use crate::record::{Announcement, Lifecycle, Origin, State};
 use crate::registry::core::Core;
-use crate::registry::distribution::Unlearned;
+use crate::registry::distribution::LearnError;
 use crate::relay::{Endpoint, NatType, NodeId, RegisterOptions};
 use crate::rtt::sane_micros;
 use crate::sync::epoch::{self, Guard};
 use crate::sync::yield_now;
-use crate::table::{Closing, Exhausted, Hash, RecordRef, Verdict};
+use crate::table::{AdmitOutcome, Closing, Exhausted, Hash, RecordRef};
 use crate::time::{Moment, Tick, nanos};
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ impl Core {
         id: &NodeId,
         endpoint: &Endpoint,
         options: &RegisterOptions,
-    ) -> Result<Registration, Unlearned> {
+    ) -> Result<Registration, LearnError> {
         let rtt_seed = self.check(endpoint, options)?;
         let request = Request {
             id,
@@ -112,7 +112,7 @@ impl Core {
         };
         loop {
             if self.is_held(id, Origin::Local) || self.is_late(request.hash, id) {
-                return Err(Unlearned::HeldLocally);
+                return Err(LearnError::HeldLocally);
             }
             // The clock is the embedder's: it is not called here, where the distribution
             // holds a lock, and has read it before.
@@ -129,7 +129,7 @@ impl Core {
                 }
                 Err(Obstacle::Overtaken) => {}
                 Err(Obstacle::InHand) => yield_now(),
-                Err(Obstacle::Exhausted) => return Err(Unlearned::NoRoom),
+                Err(Obstacle::Exhausted) => return Err(LearnError::NoRoom),
                 Err(Obstacle::Refused(error)) => return Err(error.into()),
             }
         }
@@ -274,13 +274,13 @@ impl Core {
         self.table.announce_to_wheel(&record);
         let note = record.announce();
         match self.table.admit(&staged, request.id, heir_to, guard) {
-            Verdict::Admitted => {
+            AdmitOutcome::Admitted => {
                 record.refresh(true);
                 drop(note);
                 drop(in_flight);
                 Ok(())
             }
-            Verdict::Held | Verdict::Full => {
+            AdmitOutcome::Held | AdmitOutcome::Full => {
                 self.table.withdraw(&staged);
                 Err(Obstacle::Overtaken)
             }

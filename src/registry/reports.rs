@@ -88,12 +88,12 @@ impl Registry {
     }
 
     /// Where this node is, in the frame of the relays that it measures and of the
-    /// peers that it [learns](Self::learn) from.
+    /// peers that it [learns](Self::update_peer) from.
     ///
     /// It follows from the round trips that are [recorded](Self::record_rtt), a
     /// housekeeping pass later. A registry keeps positions from the first call
     /// to this, [`relay_coordinate`](Self::relay_coordinate) or
-    /// [`learn`](Self::learn) on. Waits for other threads that learn or sort: not
+    /// [`update_peer`](Self::update_peer) on. Waits for other threads that learn or sort: not
     /// for a hot path.
     #[must_use]
     pub fn coordinate(&self) -> Coordinate {
@@ -139,11 +139,11 @@ impl Registry {
     ///     .coordinate(coordinates.coordinate());
     ///
     /// let peer = NodeId::from([9; 32]);
-    /// assert_eq!(registry.learn(&peer, &view), 1);
+    /// assert_eq!(registry.update_peer(&peer, &view), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn learn(&self, peer: &NodeId, view: &PeerView) -> usize {
-        self.core().learn(peer, view)
+    pub fn update_peer(&self, peer: &NodeId, view: &PeerView) -> usize {
+        self.core().update_peer(peer, view)
     }
 
     /// Takes in what a relay says of its total load, leases of this registry
@@ -238,7 +238,7 @@ impl Registry {
     ///
     /// # Outages
     ///
-    /// When more than [a share](crate::RegistryBuilder::max_ejected) of the relays back off
+    /// When more than [a share](crate::RegistryBuilder::max_ejected_share) of the relays back off
     /// at once, it is likely that this node's own network is out. A failure beyond the share
     /// begins an outage; it belongs to that, and so do further ones, up to a minute after the
     /// last one beyond the share. (A minute is a tenth of the longest back-off, here and

@@ -1,7 +1,7 @@
 //! Relays that a registry was not told of: waiting for one, asking for one, and
 //! what this node publishes of itself.
 
-use crate::dht::{Distribution, Offered, Refused, SignedRecord};
+use crate::dht::{Distribution, OfferOutcome, RejectReason, SignedRecord};
 use crate::errors::FindError;
 use crate::registry::Registry;
 use crate::relay::{NodeId, RelayInfo};
@@ -53,9 +53,9 @@ impl Registry {
     ///
     /// When its record is found and a probe of it succeeds, it enters the
     /// registry. Takes a short lock: not for a hot path.
-    pub fn look_up(&self, relay: &NodeId) -> bool {
+    pub fn request_record(&self, relay: &NodeId) -> bool {
         self.distribution()
-            .is_some_and(|distribution| distribution.look_up(relay))
+            .is_some_and(|distribution| distribution.request_record(relay))
     }
 
     /// Takes in a record that a peer handed over, as if the engine had brought
@@ -65,16 +65,16 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// A [`Refused`]: why it does not count.
-    pub fn offer(&self, record: &SignedRecord) -> Result<Offered, Refused> {
+    /// A [`RejectReason`]: why it does not count.
+    pub fn offer_record(&self, record: &SignedRecord) -> Result<OfferOutcome, RejectReason> {
         match self.distribution() {
-            Some(distribution) => distribution.offer(record),
-            None => Err(Refused::NotLearning),
+            Some(distribution) => distribution.offer_record(record),
+            None => Err(RejectReason::NotLearning),
         }
     }
 
     /// What this node last said of its own relay and the engine has stored: an
-    /// announcement or a withdrawal, for peers to be [offered](Self::offer).
+    /// announcement or a withdrawal, for peers to be [offered](Self::offer_record).
     #[must_use]
     pub fn own_record(&self) -> Option<SignedRecord> {
         self.distribution().and_then(Distribution::own_record)
@@ -82,18 +82,18 @@ impl Registry {
 
     /// The relays that were learned and are registered, or were until just now.
     #[must_use]
-    pub fn learned(&self) -> Vec<NodeId> {
+    pub fn learned_relays(&self) -> Vec<NodeId> {
         self.distribution()
-            .map(Distribution::learned)
+            .map(Distribution::learned_relays)
             .unwrap_or_default()
     }
 
     /// Publishes, asks and probes whatever is due, on this thread; how many
     /// things that were.
     ///
-    /// Needed without [workers](crate::dht::DhtOptions::workers) only. It waits
+    /// Needed without [workers](crate::dht::DhtOptions::worker_threads) only. It waits
     /// for the engine and the probe as long as they take.
-    pub fn distribute(&self) -> usize {
+    pub fn run_distribution(&self) -> usize {
         self.distribution().map_or(0, Distribution::run_due)
     }
 }

@@ -96,7 +96,7 @@ impl RegisterOptions {
     /// or operator: 1 to 63 bytes, by default nothing beyond its network.
     ///
     /// Of several relays asked for, those in different domains are preferred;
-    /// see [`FindOptions::spread_cost`](crate::FindOptions::spread_cost). Others
+    /// see [`FindOptions::max_spread_cost`](crate::FindOptions::max_spread_cost). Others
     /// are refused with
     /// [`RegisterError::InvalidFailureDomain`](crate::RegisterError::InvalidFailureDomain).
     /// Through a [DHT](crate::dht) go labels of visible ASCII characters only:

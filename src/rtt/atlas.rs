@@ -51,7 +51,7 @@ impl Atlas {
 
     /// A peer at `peer` says that it measured a sane round trip to the relay,
     /// which moves if that is no outlier.
-    pub(crate) fn learn(
+    pub(crate) fn update_peer(
         &mut self,
         relay: &NodeId,
         peer: &Coordinate,
@@ -128,7 +128,7 @@ mod tests {
                 if let Some(at) = own.provisional(&handle) {
                     let _ = node.take_in(at, micros);
                 }
-                let _ = own.learn(&handle, &node.coordinate(), micros);
+                let _ = own.update_peer(&handle, &node.coordinate(), micros);
             }
             let probed = round % relays.len();
             let _ = own.measured(&relay(probed as u32), rtt(own_site, relays[probed]));
@@ -185,7 +185,9 @@ mod tests {
     #[test]
     fn strangers_do_not_move_this_node() {
         let mut atlas = Atlas::new();
-        atlas.learn(&relay(0), &Coordinate::ORIGIN, 20_000).unwrap();
+        atlas
+            .update_peer(&relay(0), &Coordinate::ORIGIN, 20_000)
+            .unwrap();
         assert_eq!(atlas.own(), Coordinate::ORIGIN);
     }
 }

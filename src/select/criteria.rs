@@ -1,6 +1,6 @@
 //! Which relays may be handed out to a caller, and what they are worth to it.
 
-use crate::errors::PassedOver;
+use crate::errors::Rejections;
 use crate::record::{Access, Circuit, Lifecycle, Load, Refusal};
 use crate::relay::NodeId;
 use crate::rtt::micros_at_most;
@@ -348,16 +348,16 @@ fn check_access(access: Access) -> Result<(), Rejection> {
 
 impl Rejection {
     /// Where it is counted.
-    pub(crate) fn place_in(self, passed_over: &mut PassedOver) -> &mut usize {
+    pub(crate) fn place_in(self, rejections: &mut Rejections) -> &mut usize {
         match self {
-            Self::Departed => &mut passed_over.departed,
-            Self::Excluded => &mut passed_over.excluded,
-            Self::Banned => &mut passed_over.banned,
-            Self::BackingOff => &mut passed_over.backing_off,
-            Self::Draining => &mut passed_over.draining,
-            Self::Full => &mut passed_over.full,
-            Self::TooFar => &mut passed_over.too_far,
-            Self::Unmeasured => &mut passed_over.unmeasured,
+            Self::Departed => &mut rejections.departed,
+            Self::Excluded => &mut rejections.excluded,
+            Self::Banned => &mut rejections.banned,
+            Self::BackingOff => &mut rejections.backing_off,
+            Self::Draining => &mut rejections.draining,
+            Self::Full => &mut rejections.full,
+            Self::TooFar => &mut rejections.too_far,
+            Self::Unmeasured => &mut rejections.unmeasured,
         }
     }
 }

@@ -33,7 +33,7 @@ pub struct FindOptions {
     pub(crate) requester_view: Option<PeerView>,
     pub(crate) target_view: Option<PeerView>,
     pub(crate) preference: Option<Preference>,
-    pub(crate) spread_cost: f64,
+    pub(crate) max_spread_cost: f64,
 }
 
 /// So many are compared one by one.
@@ -90,7 +90,7 @@ impl FindOptions {
             requester_view: None,
             target_view: None,
             preference: None,
-            spread_cost: 0.15,
+            max_spread_cost: 0.15,
         }
     }
 
@@ -106,7 +106,7 @@ impl FindOptions {
     ///
     /// A find costs one more descent for each of them that would have been chosen.
     /// Where none is found, each excluded relay is looked up once, to be counted as
-    /// [excluded](crate::PassedOver::excluded).
+    /// [excluded](crate::Rejections::excluded).
     pub fn exclude(mut self, ids: impl IntoIterator<Item = NodeId>) -> Self {
         self.exclude.extend(ids);
         self.exclude.sort_unstable();
@@ -132,7 +132,7 @@ impl FindOptions {
     /// A relay that the view names is judged by the round trip that it gives. The
     /// others are estimated between the view's coordinate, or else the nearest
     /// relay that it names, and the position that the registry
-    /// [learned](crate::Registry::learn) of each. The search is among all relays,
+    /// [learned](crate::Registry::update_peer) of each. The search is among all relays,
     /// whether or not a call asked for peers around that place before.
     pub const fn target_view(mut self, view: PeerView) -> Self {
         self.target_view = Some(view);
@@ -152,7 +152,7 @@ impl FindOptions {
 
     /// A relay to keep, such as the one in use: it is handed out unless the best
     /// is better by at least 10 ms and a third (the rule of Tailscale and iroh;
-    /// see [`prefer_unless`](Self::prefer_unless)).
+    /// see [`prefer_with`](Self::prefer_with)).
     ///
     /// It is never a reason to hand out a relay that would not be otherwise, nor
     /// one on trial after failures, nor one above nine tenths of its capacity.
@@ -173,7 +173,7 @@ impl FindOptions {
     /// it makes no difference.
     ///
     /// Compared are the expected paths, without a leg that is assumed for both.
-    pub fn prefer_unless(mut self, gain: Duration, share: f64) -> Self {
+    pub fn prefer_with(mut self, gain: Duration, share: f64) -> Self {
         if let Some(preference) = &mut self.preference {
             preference.least_gain = gain;
             preference.least_share = unit_interval(share);
@@ -188,8 +188,8 @@ impl FindOptions {
     /// A failure domain is an IPv4 /24, an IPv6 /48, a DNS name, or a
     /// [label](crate::RegisterOptions::failure_domain). It counts in answers of up
     /// to 32 results.
-    pub fn spread_cost(mut self, share: f64) -> Self {
-        self.spread_cost = unit_interval(share);
+    pub fn max_spread_cost(mut self, share: f64) -> Self {
+        self.max_spread_cost = unit_interval(share);
         self
     }
 

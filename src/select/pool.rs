@@ -36,7 +36,7 @@ pub(crate) struct Pool<'g> {
 
 impl<'g> Pool<'g> {
     /// For an answer of `count`, at least 1.
-    pub(crate) fn new(count: usize, spread_cost: f64) -> Self {
+    pub(crate) fn new(count: usize, max_spread_cost: f64) -> Self {
         let (some, for_each) = FURTHER;
         let further = match count {
             ..=FEW => (some + for_each * count).min(FURTHER_AT_MOST),
@@ -48,7 +48,7 @@ impl<'g> Pool<'g> {
             count,
             scores: BinaryHeap::with_capacity(count.min(FEW)),
             limit: f32::INFINITY,
-            slack: 1.0 + spread_cost as f32,
+            slack: 1.0 + max_spread_cost as f32,
             further,
             trials_left: count.saturating_add(FURTHER_AT_MOST),
         }

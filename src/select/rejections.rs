@@ -5,17 +5,17 @@
 //! latency: where nothing was found, every relay that is otherwise available is
 //! beyond that.
 
-use crate::PassedOver;
+use crate::Rejections;
 use crate::relay::NodeId;
 use crate::select::criteria::Rejection;
 use crate::select::search::Look;
 use crate::snapshot::{Class, Snapshot};
 
 /// The reasons of a call that found nothing.
-pub(crate) fn count(look: &Look<'_>, snapshot: &Snapshot) -> PassedOver {
+pub(crate) fn count(look: &Look<'_>, snapshot: &Snapshot) -> Rejections {
     let counts = snapshot.counts();
     let count = |class| counts[class as usize];
-    let mut passed_over = PassedOver {
+    let mut rejections = Rejections {
         departed: count(Class::Departed),
         full: count(Class::Full),
         draining: count(Class::Draining),
@@ -27,43 +27,43 @@ pub(crate) fn count(look: &Look<'_>, snapshot: &Snapshot) -> PassedOver {
     };
     if look.criteria.options.max_latency.is_none() {
         // Those that became available since.
-        (passed_over.too_far, passed_over.unmeasured) = (0, 0);
+        (rejections.too_far, rejections.unmeasured) = (0, 0);
     } else {
-        by_requester(look, &mut passed_over);
+        by_requester(look, &mut rejections);
     }
-    exclusions(look, &mut passed_over);
-    passed_over
+    exclusions(look, &mut rejections);
+    rejections
 }
 
 /// Where the requester is another node, only what it published is measured.
-fn by_requester(look: &Look<'_>, passed_over: &mut PassedOver) {
+fn by_requester(look: &Look<'_>, rejections: &mut Rejections) {
     let Some(requester) = look.criteria.requester() else {
         return;
     };
-    let available = passed_over.too_far + passed_over.unmeasured;
+    let available = rejections.too_far + rejections.unmeasured;
     let too_far = requester.published_indices().filter(|&index| {
         let record = look.table.revisit(index, look.guard);
         look.criteria.judge_announced(&record).err() == Some(Rejection::TooFar)
     });
-    passed_over.too_far = too_far.count().min(available);
-    passed_over.unmeasured = available - passed_over.too_far;
+    rejections.too_far = too_far.count().min(available);
+    rejections.unmeasured = available - rejections.too_far;
 }
 
 /// Counts those that the call excludes as such, and not by what else they are.
-fn exclusions(look: &Look<'_>, passed_over: &mut PassedOver) {
+fn exclusions(look: &Look<'_>, rejections: &mut Rejections) {
     let criteria = &look.criteria;
     let local = criteria.local.filter(|&local| local != criteria.target);
     let is_other = |id: &&NodeId| *id != criteria.target && Some(*id) != local;
     // These are sorted, and each is there once.
     let listed = criteria.options.exclude.iter().filter(is_other);
     for id in std::iter::once(criteria.target).chain(local).chain(listed) {
-        if is_excluded(look, id, passed_over) {
-            passed_over.excluded += 1;
+        if is_excluded(look, id, rejections) {
+            rejections.excluded += 1;
         }
     }
 }
 
-fn is_excluded(look: &Look<'_>, id: &NodeId, passed_over: &mut PassedOver) -> bool {
+fn is_excluded(look: &Look<'_>, id: &NodeId, rejections: &mut Rejections) -> bool {
     let Some(record) = look.table.find(id, look.guard) else {
         return false;
     };
@@ -75,7 +75,7 @@ fn is_excluded(look: &Look<'_>, id: &NodeId, passed_over: &mut PassedOver) -> bo
         // Available, it was taken to be beyond reach.
         Ok(()) => look.criteria.unreached(&record),
     };
-    let place = counted.place_in(passed_over);
+    let place = counted.place_in(rejections);
     *place = place.saturating_sub(1);
     true
 }

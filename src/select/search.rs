@@ -1,6 +1,6 @@
 //! One caller's search: choosing, and taking what was chosen.
 
-use crate::PassedOver;
+use crate::Rejections;
 use crate::record::{Access, BackOff};
 use crate::select::criteria::{Candidate, Criteria, Rejection};
 use crate::select::explore::{Guide, explore, explore_in_order};
@@ -26,7 +26,7 @@ pub(crate) struct Search<'g> {
     /// As it was when the call began.
     pub(crate) snapshot: &'g Snapshot,
     /// Up to this share of relays may be backing off before they are a last resort.
-    pub(crate) max_ejected: f64,
+    pub(crate) max_ejected_share: f64,
 }
 
 /// The relays as one caller sees them.
@@ -377,9 +377,9 @@ impl<'g> Search<'g> {
         }
         // As many as are asked for, also of those whose back-off is just over.
         let mut are_awake = self.wake(self.snapshot, count);
-        let spread_cost = self.look.criteria.options.spread_cost;
+        let max_spread_cost = self.look.criteria.options.max_spread_cost;
         let gather = || {
-            let pool = Pool::new(count, spread_cost);
+            let pool = Pool::new(count, max_spread_cost);
             self.gather(self.snapshot, pool, true).into_list()
         };
         let mut pool = gather();
@@ -412,7 +412,7 @@ impl<'g> Search<'g> {
             pool.truncate(count);
             return pool;
         }
-        spread(&pool, count, self.look.criteria.options.spread_cost)
+        spread(&pool, count, self.look.criteria.options.max_spread_cost)
     }
 
     /// The relay that the requester would rather keep, if `best` is not so much
@@ -457,7 +457,7 @@ impl<'g> Search<'g> {
     #[cold]
     pub(crate) fn last_resort(&self) -> Option<Candidate<'g>> {
         let publication = self.look.table.publication();
-        if !publication.context.may_wait() || self.max_ejected >= 1.0 {
+        if !publication.context.may_wait() || self.max_ejected_share >= 1.0 {
             return None;
         }
         let preferred = self.preferred_resort();
@@ -489,7 +489,7 @@ impl<'g> Search<'g> {
 
     /// How many relays are passed over for which reason, as it is known without a
     /// look at them.
-    pub(crate) fn passed_over(&self) -> PassedOver {
+    pub(crate) fn rejections(&self) -> Rejections {
         rejections::count(&self.look, self.snapshot)
     }
 

@@ -44,7 +44,7 @@ pub(crate) struct Terms {
     pub(crate) jitter_key: u64,
     pub(crate) spans: Spans,
     /// A share: when more of the relays back off, that is taken for an outage of our own.
-    pub(crate) max_ejected: f64,
+    pub(crate) max_ejected_share: f64,
 }
 
 impl Terms {
@@ -72,7 +72,7 @@ impl Terms {
         rtt_lifetime_nanos: u64::MAX,
         jitter_key: 1,
         spans: Spans::DEFAULT,
-        max_ejected: 0.5,
+        max_ejected_share: 0.5,
     };
 }
 

@@ -24,7 +24,7 @@ use crate::table::lanes::equal_bytes;
 
 /// What a bucket remembers of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct BucketEntry {
     fingerprint: Fingerprint,
     index: u32,
 }
@@ -74,7 +74,7 @@ impl Fingerprint {
     }
 }
 
-impl Entry {
+impl BucketEntry {
     pub(crate) fn new(fingerprint: Fingerprint, index: u32) -> Self {
         Self { fingerprint, index }
     }
@@ -116,7 +116,7 @@ impl Bucket {
     }
 
     /// Sets a vacant entry; false when there is none.
-    pub(crate) fn set(&self, entry: Entry) -> bool {
+    pub(crate) fn set(&self, entry: BucketEntry) -> bool {
         let way = self.places.iter().position(|place| {
             // Acquire: the fingerprint of who was here before is cleared.
             // Release: publishes the record's identity.
@@ -134,7 +134,7 @@ impl Bucket {
     }
 
     /// Clears an entry; false when it is not here.
-    pub(crate) fn clear(&self, entry: Entry) -> bool {
+    pub(crate) fn clear(&self, entry: BucketEntry) -> bool {
         // Relaxed: whoever clears an entry has set it, or seen it.
         let is_its = |place: &AtomicU32| place.load(Ordering::Relaxed) == entry.place();
         let way = self.places.iter().position(is_its);
@@ -222,16 +222,16 @@ mod tests {
         let bucket = Bucket::vacant();
         let of = |index: u32| Fingerprint::new(0x80 | index as u8);
         for index in 0..WAYS as u32 {
-            assert!(bucket.set(Entry::new(of(index), index)));
+            assert!(bucket.set(BucketEntry::new(of(index), index)));
         }
-        assert!(!bucket.set(Entry::new(of(0), 99)), "full");
+        assert!(!bucket.set(BucketEntry::new(of(0), 99)), "full");
         for index in 0..WAYS as u32 {
             assert!(found(&bucket, of(index)).contains(&index));
             assert!(found(&bucket, Fingerprint::new(0)).is_empty());
         }
         for index in 0..WAYS as u32 {
-            assert!(bucket.clear(Entry::new(of(index), index)));
-            assert!(!bucket.clear(Entry::new(of(index), index)));
+            assert!(bucket.clear(BucketEntry::new(of(index), index)));
+            assert!(!bucket.clear(BucketEntry::new(of(index), index)));
             assert!(!found(&bucket, of(index)).contains(&index));
         }
         assert!(bucket.is_as_new());
@@ -242,7 +242,7 @@ mod tests {
         let bucket = Bucket::vacant();
         let same = Fingerprint::new(0xff);
         for index in 0..WAYS as u32 {
-            assert!(bucket.set(Entry::new(same, index)));
+            assert!(bucket.set(BucketEntry::new(same, index)));
         }
         let all: Vec<u32> = (0..WAYS as u32).collect();
         assert_eq!(found(&bucket, same), all);
@@ -252,7 +252,7 @@ mod tests {
         assert!(found(&bucket, Fingerprint::new(1)).is_empty());
         assert_eq!(found(&bucket, same), all);
         bucket.unpass();
-        assert!(bucket.clear(Entry::new(same, 9)));
+        assert!(bucket.clear(BucketEntry::new(same, 9)));
         assert_eq!(found(&bucket, same).len(), WAYS - 1);
     }
 }

@@ -9,7 +9,7 @@
 //! first needed. Look-ups go on there from then on.
 
 use crate::sync::{AtomicPtr, Ordering, ZeroedSlice};
-use crate::table::bucket::{Bucket, Entry, Fingerprint};
+use crate::table::bucket::{Bucket, BucketEntry, Fingerprint};
 use std::ptr;
 
 /// Places for registrations and departures under way, which are few, but not
@@ -151,7 +151,7 @@ impl Index {
     /// Names the record at `index` in the bucket of `hash` or behind it; false
     /// when there is no memory for another place.
     pub(crate) fn insert(&self, hash: Hash, index: u32) -> bool {
-        let entry = Entry::new(hash.fingerprint(), index);
+        let entry = BucketEntry::new(hash.fingerprint(), index);
         for bucket in self.path(hash).take(REACH) {
             if bucket.set(entry) {
                 return true;
@@ -165,7 +165,7 @@ impl Index {
 
     /// Removes what [`insert`](Self::insert) named.
     pub(crate) fn remove(&self, hash: Hash, index: u32) {
-        let entry = Entry::new(hash.fingerprint(), index);
+        let entry = BucketEntry::new(hash.fingerprint(), index);
         let near = || self.path(hash).take(REACH);
         match near().position(|bucket| bucket.clear(entry)) {
             Some(distance) => near().take(distance).for_each(Bucket::unpass),

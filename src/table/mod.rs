@@ -86,7 +86,7 @@ pub(crate) struct Staged<'g> {
 
 /// What became of a record that asked for admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum AdmitOutcome {
     Admitted,
     /// A record of this id is there already, be it live or gone.
     Held,
@@ -375,7 +375,7 @@ impl Table {
         id: &NodeId,
         heir_to: Option<&Closing<'_>>,
         guard: &'g Guard,
-    ) -> Verdict {
+    ) -> AdmitOutcome {
         let than = heir_to.map(|before| before.record().index);
         let takes_place = heir_to.is_some_and(Closing::is_counted);
         let newcomer = staged.record.handle();
@@ -385,20 +385,20 @@ impl Table {
             let known = Known(Held { id, guard });
             let other = Other { known, than };
             if self.index.find_further(staged.hash, other, self).is_some() {
-                return Verdict::Held;
+                return AdmitOutcome::Held;
             }
             if takes_place {
                 if self.admission.replace(gate, newcomer) {
                     self.settled_gate(guard);
-                    return Verdict::Admitted;
+                    return AdmitOutcome::Admitted;
                 }
             } else if gate.count() < self.max_relays {
                 if self.admission.admit(gate, newcomer) {
                     self.settled_gate(guard);
-                    return Verdict::Admitted;
+                    return AdmitOutcome::Admitted;
                 }
             } else if self.admission.read() == gate {
-                return Verdict::Full;
+                return AdmitOutcome::Full;
             }
         }
     }

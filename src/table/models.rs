@@ -32,7 +32,7 @@ fn table(max_relays: usize) -> Arc<Table> {
 }
 
 /// What a registration does to the table.
-fn register(table: &Table, n: u8, capacity: u32) -> Verdict {
+fn register(table: &Table, n: u8, capacity: u32) -> AdmitOutcome {
     loop {
         let guard = epoch::pin();
         let Some(record) = table.find_known(table.hash(&id(n)), &id(n), &guard) else {
@@ -40,7 +40,7 @@ fn register(table: &Table, n: u8, capacity: u32) -> Verdict {
         };
         let word = record.lifecycle();
         match word.state() {
-            State::Live => return Verdict::Held,
+            State::Live => return AdmitOutcome::Held,
             State::Gone => {
                 if let Some(verdict) = bring_back(table, record, word, capacity) {
                     return verdict;
@@ -51,16 +51,16 @@ fn register(table: &Table, n: u8, capacity: u32) -> Verdict {
     }
 }
 
-fn enter(table: &Table, n: u8, capacity: u32, guard: &Guard) -> Verdict {
+fn enter(table: &Table, n: u8, capacity: u32, guard: &Guard) -> AdmitOutcome {
     while let Some(full) = table.full_without(&id(n), guard) {
         table.help_departures(guard);
         if table.full_without(&id(n), guard) == Some(full) {
-            return Verdict::Full;
+            return AdmitOutcome::Full;
         }
     }
     let staged = stage(table, n, capacity, guard);
     let verdict = table.admit(&staged, &id(n), None, guard);
-    if verdict != Verdict::Admitted {
+    if verdict != AdmitOutcome::Admitted {
         table.withdraw(&staged);
     }
     verdict
@@ -72,14 +72,14 @@ fn bring_back(
     record: RecordRef<'_>,
     word: Lifecycle,
     capacity: u32,
-) -> Option<Verdict> {
+) -> Option<AdmitOutcome> {
     let returning = table.bring_back(record, word, announcement(capacity), LATER);
     let returning = returning.expect("there are announcements")?;
     let reopened = |load: Load| Ok::<_, std::convert::Infallible>(load.reopened(capacity));
     let Ok(_) = record.update_load(reopened);
     Some(match returning.admit() {
-        true => Verdict::Admitted,
-        false => Verdict::Full,
+        true => AdmitOutcome::Admitted,
+        false => AdmitOutcome::Full,
     })
 }
 
@@ -151,7 +151,7 @@ fn of_two_registrations_of_one_id_one_is_new() {
         let theirs = thread::spawn(move || register(&other, 1, 1));
         let ours = register(&table, 1, 1);
         let theirs = theirs.join().unwrap();
-        assert!((ours == Verdict::Admitted) ^ (theirs == Verdict::Admitted));
+        assert!((ours == AdmitOutcome::Admitted) ^ (theirs == AdmitOutcome::Admitted));
         assert_eq!((live(&table), count(&table)), (1, 1));
         assert!(holds(&table, 1));
     });
@@ -166,8 +166,8 @@ fn the_last_place_is_given_once() {
         let ours = register(&table, 2, 1);
         let theirs = theirs.join().unwrap();
         let mut verdicts = [ours, theirs];
-        verdicts.sort_by_key(|&verdict| verdict == Verdict::Full);
-        assert_eq!(verdicts, [Verdict::Admitted, Verdict::Full]);
+        verdicts.sort_by_key(|&verdict| verdict == AdmitOutcome::Full);
+        assert_eq!(verdicts, [AdmitOutcome::Admitted, AdmitOutcome::Full]);
         assert_eq!((live(&table), count(&table)), (1, 1));
     });
 }
@@ -181,11 +181,11 @@ fn nobody_is_refused_for_a_registration_that_does_not_come_about() {
         let staged = stage(&table, 1, 1, &guard);
         let other = Arc::clone(&table);
         let racing = thread::spawn(move || register(&other, 1, 1));
-        if table.admit(&staged, &id(1), None, &guard) != Verdict::Admitted {
+        if table.admit(&staged, &id(1), None, &guard) != AdmitOutcome::Admitted {
             table.withdraw(&staged);
         }
         drop(guard);
-        assert_eq!(register(&table, 2, 1), Verdict::Admitted);
+        assert_eq!(register(&table, 2, 1), AdmitOutcome::Admitted);
         racing.join().unwrap();
         assert_eq!((live(&table), count(&table)), (2, 2));
     });
@@ -207,9 +207,12 @@ fn nobody_is_refused_for_a_relay_that_is_gone() {
         crossing();
         let gone = !holds(&table, 1);
         let verdict = register(&table, 2, 1);
-        assert!(!gone || verdict == Verdict::Admitted);
+        assert!(!gone || verdict == AdmitOutcome::Admitted);
         assert!(leaving.join().unwrap());
-        assert_eq!(count(&table), usize::from(verdict == Verdict::Admitted));
+        assert_eq!(
+            count(&table),
+            usize::from(verdict == AdmitOutcome::Admitted)
+        );
     });
 }
 
@@ -226,7 +229,7 @@ fn a_registration_and_a_departure_of_one_id_take_turns() {
         crossing();
         let verdict = register(&table, 1, 1);
         assert!(departed.join().unwrap(), "it was there, or came back");
-        let expected = usize::from(verdict == Verdict::Admitted && holds(&table, 1));
+        let expected = usize::from(verdict == AdmitOutcome::Admitted && holds(&table, 1));
         assert_eq!((live(&table), count(&table)), (expected, expected));
     });
 }
@@ -248,7 +251,7 @@ fn of_two_departures_one_happens() {
 /// A look-up never takes one relay for another, also while the record that it
 /// looks at is used again.
 #[test]
-fn a_look_up_sees_the_relay_it_asked_for() {
+fn a_lookup_sees_the_relay_it_asked_for() {
     check(2, || {
         let table = table(1);
         register(&table, 1, 1);
@@ -397,7 +400,7 @@ fn a_return_and_a_forgetting_exclude_each_other() {
             let closing = gone.and_then(|(record, word)| other.close_gone(record, word));
             closing.map(Closing::forget).is_some()
         });
-        assert_eq!(register(&table, 1, 1), Verdict::Admitted);
+        assert_eq!(register(&table, 1, 1), AdmitOutcome::Admitted);
         forgetting.join().unwrap();
         assert_eq!((live(&table), count(&table)), (1, 1));
         assert!(holds(&table, 1));
@@ -416,8 +419,8 @@ fn a_return_and_a_registration_exclude_each_other_at_the_bound() {
         let returning = thread::spawn(move || register(&other, 1, 1));
         let ours = register(&table, 2, 1);
         let mut verdicts = [ours, returning.join().unwrap()];
-        verdicts.sort_by_key(|&verdict| verdict == Verdict::Full);
-        assert_eq!(verdicts, [Verdict::Admitted, Verdict::Full]);
+        verdicts.sort_by_key(|&verdict| verdict == AdmitOutcome::Full);
+        assert_eq!(verdicts, [AdmitOutcome::Admitted, AdmitOutcome::Full]);
         assert_eq!((live(&table), count(&table)), (1, 1));
     });
 }

@@ -79,7 +79,7 @@ fn a_forgotten_round_trip_is_within_no_longest_one() {
     world.measure(1, ms(5));
     assert_eq!(world.found_with(&within(ms(10))), Some(1));
     world.forget_rtts();
-    assert_eq!(world.passed_over(&within(ms(10))).unmeasured, 1);
+    assert_eq!(world.rejections(&within(ms(10))).unmeasured, 1);
     world.measure(1, ms(5));
     assert_eq!(world.found_with(&within(ms(10))), Some(1));
 }
@@ -131,7 +131,7 @@ fn what_was_not_measured_for_its_lifetime_counts_as_unmeasured() {
         // All three rank at the assumed round trip, whatever they were measured at.
         let found: std::collections::BTreeSet<_> = (0..200).map(|_| world.found()).collect();
         assert_eq!(found.len(), 3, "{found:?} for {ttl:?}");
-        assert_eq!(world.passed_over(&within(secs(1))).unmeasured, 3);
+        assert_eq!(world.rejections(&within(secs(1))).unmeasured, 3);
     }
 }
 
@@ -149,7 +149,7 @@ fn a_round_trip_lapses_long_before_the_relay_does() {
     assert_eq!(world.found(), Some(2));
     assert_eq!(
         world
-            .passed_over(&within(secs(1)).exclude([id(1)]))
+            .rejections(&within(secs(1)).exclude([id(1)]))
             .unmeasured,
         1
     );

@@ -257,7 +257,7 @@ fn a_requester_that_measured_few_relays_is_given_one_of_those_as_a_last_resort()
     let options = within(ms(50)).requester_view(published([(7, ms(20)), (8, ms(90))]));
     assert_eq!(world.found_with(&options), Some(7));
     let none = within(ms(50)).requester_view(published([(8, ms(90))]));
-    assert_eq!(world.passed_over(&none).backing_off, 40);
+    assert_eq!(world.rejections(&none).backing_off, 40);
 }
 
 // --- last resorts ------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ fn a_search_for_a_last_resort_mends_what_it_meets() {
     world.drain(300);
     let backing_off = || {
         let options = excluding(101..=200);
-        world.passed_over(&options).backing_off
+        world.rejections(&options).backing_off
     };
     assert!(world.found().is_some_and(|n| n > 100));
     assert_eq!(

@@ -438,7 +438,7 @@ fn renewing_by_id_moves_the_deadline_and_nothing_else() {
 
 #[test]
 fn what_is_told_through_a_lease_goes_by_the_clock_without_a_thread() {
-    let world = world_with(|builder| builder.max_ejected(1.0));
+    let world = world_with(|builder| builder.max_ejected_share(1.0));
     world.join_with(1, &ttl(secs(60)));
     let lease = world.lease(&id(1)).unwrap();
     world.advance(secs(30));

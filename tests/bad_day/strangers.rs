@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use relay_registry::dht::{
     Announcement, Answer, Candidate, CandidateSink, DhtError, DhtOptions, FailureDomain, Faults,
-    Kad, Lie, Limits, Load, Member, MemberSink, Memory, Network, Offered, ProbeError, Put, RawKad,
-    RawMemory, Refused, RelayDht, RelayRecord, SecretKey, SignedRecord, ValueSink, next_sequence,
+    Kad, Lie, Limits, Load, Member, MemberSink, Memory, Network, OfferOutcome, ProbeError, Put,
+    RawKad, RawMemory, RejectReason, RelayDht, RelayRecord, SecretKey, SignedRecord, ValueSink,
+    next_sequence,
 };
 use relay_registry::{
     Clock, Endpoint, FindOptions, Maintenance, ManualClock, NodeId, RegisterOptions, Registration,
@@ -66,7 +67,7 @@ impl Watch {
     /// A reader that heeds so many new records of one relay a minute.
     fn node_that_hears(&self, news: u32) -> Node {
         self.world
-            .node_with(self.options().max_news_per_minute(news))
+            .node_with(self.options().max_updates_per_minute(news))
     }
 
     /// Probes so far of addresses that begin like this.
@@ -101,8 +102,8 @@ impl Watch {
 
     /// Lets an attacker's relay in where it answers.
     fn let_in(&self, node: &Node, n: u8) {
-        let offered = node.registry.offer(&self.says(&key(n), &den(n)));
-        assert_eq!(offered, Ok(Offered::Candidate));
+        let offered = node.registry.offer_record(&self.says(&key(n), &den(n)));
+        assert_eq!(offered, Ok(OfferOutcome::Candidate));
         node.work();
         assert!(node.knows(n));
     }
@@ -122,10 +123,10 @@ fn a_key_that_passed_withdraws_and_names_a_victim_without_having_it_probed_on_an
     let (mut refused, step) = (0, Duration::from_millis(10));
     for round in 0..1_000 {
         for n in 1..=4 {
-            let _ = reader.registry.offer(&watch.withdraws(&key(n)));
+            let _ = reader.registry.offer_record(&watch.withdraws(&key(n)));
             let named = watch.says(&key(n), &victim(0));
-            let offered = reader.registry.offer(&named);
-            refused += u64::from(offered == Err(Refused::TooOften));
+            let offered = reader.registry.offer_record(&named);
+            refused += u64::from(offered == Err(RejectReason::TooOften));
             reader.work();
         }
         watch.world.advance(step);
@@ -144,7 +145,7 @@ fn keys_that_passed_and_move_about_a_prefix_do_not_have_it_probed_on_and_on() {
     for round in 0..600 {
         for n in 1..=40 {
             let moved = watch.says(&key(n), &victim(round * 40 + usize::from(n)));
-            let _ = reader.registry.offer(&moved);
+            let _ = reader.registry.offer_record(&moved);
             reader.work();
         }
         watch.world.advance(Duration::from_millis(100));
@@ -170,7 +171,7 @@ fn records_in_the_directory_do_not_have_a_victim_probed_on_and_on() {
             for record in attacks {
                 attacker.put(&record, soon()).unwrap();
                 let _ = attacker.join(0, &record, soon());
-                reader.registry.look_up(&id(n));
+                reader.registry.request_record(&id(n));
                 reader.work();
             }
         }
@@ -196,14 +197,17 @@ fn an_honest_relay_is_let_in_beside_keys_that_passed_and_name_victims() {
     (1..=40).for_each(|n| watch.let_in(&reader, n));
     for round in 0..120_u8 {
         for n in 1..=40 {
-            let _ = reader.registry.offer(&watch.withdraws(&key(n)));
+            let _ = reader.registry.offer_record(&watch.withdraws(&key(n)));
             let named = format!("9.9.{}.{n}:1", round % 8);
-            let _ = reader.registry.offer(&watch.says(&key(n), &named));
+            let _ = reader.registry.offer_record(&watch.says(&key(n), &named));
         }
         if round >= 100 {
             let honest = round;
             let said = watch.says(&key(honest), &format!("6.6.{honest}.1:1"));
-            assert_eq!(reader.registry.offer(&said), Ok(Offered::Candidate));
+            assert_eq!(
+                reader.registry.offer_record(&said),
+                Ok(OfferOutcome::Candidate)
+            );
             reader.work();
             assert!(reader.knows(honest));
         }
@@ -218,36 +222,43 @@ fn what_was_counted_against_a_key_outlives_its_withdrawals() {
     let reader = watch.node_that_hears(3);
     let heard = |round: u64| {
         let named = format!("9.9.{round}.1:1");
-        let heard = reader.registry.offer(&watch.says(&key(1), &named));
-        let _ = reader.registry.offer(&watch.withdraws(&key(1)));
+        let heard = reader.registry.offer_record(&watch.says(&key(1), &named));
+        let _ = reader.registry.offer_record(&watch.withdraws(&key(1)));
         watch.world.advance(secs(1));
         heard
     };
-    assert_eq!(heard(0), Ok(Offered::Candidate), "the first is no news");
+    assert_eq!(
+        heard(0),
+        Ok(OfferOutcome::Candidate),
+        "the first is no news"
+    );
     for round in 1..=3 {
-        assert_eq!(heard(round), Ok(Offered::Candidate));
+        assert_eq!(heard(round), Ok(OfferOutcome::Candidate));
     }
-    assert_eq!(heard(4), Err(Refused::TooOften));
+    assert_eq!(heard(4), Err(RejectReason::TooOften));
     watch.world.advance(secs(60));
-    assert_eq!(heard(5), Ok(Offered::Candidate), "the minute is over");
+    assert_eq!(heard(5), Ok(OfferOutcome::Candidate), "the minute is over");
 
     // Probes that fail count on as well, and the third is one too many.
     let reader = watch.node_that_hears(1_000);
     for round in 10..13 {
-        let _ = reader.registry.offer(&watch.withdraws(&key(2)));
+        let _ = reader.registry.offer_record(&watch.withdraws(&key(2)));
         let named = format!("9.9.{round}.1:1");
-        let offered = reader.registry.offer(&watch.says(&key(2), &named));
-        assert_eq!(offered, Ok(Offered::Candidate));
+        let offered = reader.registry.offer_record(&watch.says(&key(2), &named));
+        assert_eq!(offered, Ok(OfferOutcome::Candidate));
         reader.work();
         watch.world.advance(secs(1));
     }
     let elsewhere = watch.says(&key(2), &den(2));
     assert_eq!(
-        reader.registry.offer(&elsewhere),
-        Err(Refused::FailedProbes)
+        reader.registry.offer_record(&elsewhere),
+        Err(RejectReason::FailedProbes)
     );
     watch.world.advance(secs(120));
-    assert_eq!(reader.registry.offer(&elsewhere), Ok(Offered::Candidate));
+    assert_eq!(
+        reader.registry.offer_record(&elsewhere),
+        Ok(OfferOutcome::Candidate)
+    );
     reader.work();
     assert!(reader.knows(2));
 }
@@ -267,8 +278,8 @@ fn the_prefix_of_a_victim_is_the_same_by_whatever_address() {
         });
     let reader = watch.world.node_with(options);
     for (n, named) in (1..).zip(["9.9.9.1:1", "[64:ff9b::9.9.9.2]:1", "9.9.9.3:1"]) {
-        let offered = reader.registry.offer(&watch.says(&key(n), named));
-        assert_eq!(offered, Ok(Offered::Candidate));
+        let offered = reader.registry.offer_record(&watch.says(&key(n), named));
+        assert_eq!(offered, Ok(OfferOutcome::Candidate));
         reader.work();
         assert_eq!(probes.load(Ordering::Relaxed), 1);
     }
@@ -329,7 +340,7 @@ fn a_relay_that_leaves_before_the_directory_is_read_again_is_gone_by_then() {
     let world = World::new();
     let relays: Vec<Node> = (1..=24).map(|n| world.relay(n)).collect();
     let reader = reading(&world, NamesOnly(world.dht.connect()), world.options());
-    reader.distribute();
+    reader.run_distribution();
     assert_eq!(reader.relay_count(), 24);
     world.advance(secs(20));
     relays.iter().zip(1..).for_each(|(relay, n)| {
@@ -338,7 +349,7 @@ fn a_relay_that_leaves_before_the_directory_is_read_again_is_gone_by_then() {
     });
     let nodes: Vec<&Node> = relays.iter().collect();
     let took = until(&world, &nodes, || {
-        reader.distribute();
+        reader.run_distribution();
         reader.relay_count() == 0
     });
     assert!(took <= secs(62), "by the next sweep: {took:?}");
@@ -352,16 +363,22 @@ fn a_record_that_ends_within_a_tick_is_too_late_and_no_mark() {
     let probed_too_late = world.says(2, "5.6.2.1:1");
     world.advance(TTL - Duration::from_millis(150));
     assert_eq!(
-        reader.registry.offer(&probed_too_late),
-        Ok(Offered::Candidate)
+        reader.registry.offer_record(&probed_too_late),
+        Ok(OfferOutcome::Candidate)
     );
     world.advance(Duration::from_millis(100));
-    assert_eq!(reader.registry.offer(&late), Err(Refused::Expired));
+    assert_eq!(
+        reader.registry.offer_record(&late),
+        Err(RejectReason::Expired)
+    );
     reader.work();
     assert_eq!(reader.registry.relay_count(), 0);
     for n in [1, 2] {
         let next = world.says(n, &format!("5.6.{n}.1:1"));
-        assert_eq!(reader.registry.offer(&next), Ok(Offered::Candidate));
+        assert_eq!(
+            reader.registry.offer_record(&next),
+            Ok(OfferOutcome::Candidate)
+        );
         reader.work();
         assert!(reader.knows(n));
     }
@@ -434,13 +451,13 @@ fn a_storage_node_that_sends_worthless_values_first_hides_nobody() {
     let _relays: Vec<Node> = (1..=3).map(|n| world.relay(n)).collect();
     let engine = NoiseFirst(world.dht.connect(), 1_000);
     let swept = reading(&world, engine, world.options());
-    swept.distribute();
+    swept.run_distribution();
     assert_eq!(swept.relay_count(), 3);
 
     let engine = NoiseFirst(NamesOnly(world.dht.connect()), 1_000);
     let asked = reading(&world, engine, world.options());
-    assert!(asked.look_up(&id(2)));
-    asked.distribute();
+    assert!(asked.request_record(&id(2)));
+    asked.run_distribution();
     assert!(asked.is_relay(&id(2)));
 }
 
@@ -522,9 +539,9 @@ fn a_storage_node_that_sends_worthless_values_first_hides_nobody_over_a_raw_stor
     for by_name in [false, true] {
         let reader = reading(&world, kad(500), world.options());
         if by_name {
-            assert!(reader.look_up(&id(1)));
+            assert!(reader.request_record(&id(1)));
         }
-        reader.distribute();
+        reader.run_distribution();
         assert!(reader.is_relay(&id(1)), "{by_name}");
     }
 }
@@ -549,8 +566,8 @@ fn an_old_word_that_comes_first_does_not_end_the_asking() {
         other.put(&latest, soon()).unwrap();
         for _ in 0..10 {
             let reader = reading(&world, dht.connect(), world.options());
-            assert!(reader.look_up(&id(1)));
-            reader.distribute();
+            assert!(reader.request_record(&id(1)));
+            reader.run_distribution();
             let known = reader.relay(&id(1)).expect("it is found");
             assert_eq!(known.endpoint(), &"5.6.1.2:1".parse().unwrap());
         }
@@ -592,8 +609,8 @@ fn a_failure_domain_has_one_limit_here_and_in_records() {
         SignedRecord::sign(&record, &key(n), &Network::default()).unwrap()
     };
     for (n, label) in [(1, &label[..]), (2, &label[..]), (3, "elsewhere")] {
-        let offered = reader.registry.offer(&labelled(n, label));
-        assert_eq!(offered, Ok(Offered::Candidate));
+        let offered = reader.registry.offer_record(&labelled(n, label));
+        assert_eq!(offered, Ok(OfferOutcome::Candidate));
     }
     reader.work();
     let found = reader
@@ -641,7 +658,7 @@ fn learner(max_relays: usize) -> (Registry, ManualClock, ManualClock) {
     let dht = Memory::builder().clock(clock.clone()).build();
     let options = DhtOptions::new()
         .wall_clock(wall.clone())
-        .workers(0)
+        .worker_threads(0)
         .seed(1)
         .probe(|_: &NodeId, _: &Endpoint, _| Ok(RTT));
     let registry = Registry::builder()
@@ -658,8 +675,8 @@ fn announce(registry: &Registry, wall: &ManualClock, key: &SecretKey, endpoint: 
     let said = Announcement::new(endpoint.clone(), 10).unwrap();
     let record = RelayRecord::announce(said, next_sequence(None, now), now, secs(1_800)).unwrap();
     let signed = SignedRecord::sign(&record, key, &Network::default()).unwrap();
-    let _offered = registry.offer(&signed);
-    registry.distribute();
+    let _offered = registry.offer_record(&signed);
+    registry.run_distribution();
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use relay_registry::{
     CircuitState, Coordinate, Endpoint, Failure, FindError, FindOptions, Lease, Maintenance,
-    ManualClock, NodeId, PassedOver, PeerView, RegisterOptions, Registration, Registry,
-    RegistryBuilder, RelayInfo, Verdict,
+    ManualClock, NodeId, PeerView, RegisterOptions, Registration, Registry, RegistryBuilder,
+    Rejections, RelayInfo, Verdict,
 };
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -259,9 +259,9 @@ impl World {
 
     /// Why nothing is found.
     #[track_caller]
-    pub fn passed_over(&self, options: &FindOptions) -> PassedOver {
+    pub fn rejections(&self, options: &FindOptions) -> Rejections {
         match self.find_relay_with(&stranger(), options) {
-            Err(FindError::NoRelaysAvailable { passed_over, .. }) => passed_over,
+            Err(FindError::NoRelaysAvailable { rejections, .. }) => rejections,
             other => panic!("expected to find nothing, not {other:?}"),
         }
     }

@@ -37,7 +37,7 @@ fn what_is_printed_of_options_tells_no_key() {
 
 #[test]
 fn an_error_in_the_options_is_the_source_of_the_one_in_building() {
-    let options = DhtOptions::new().workers(65);
+    let options = DhtOptions::new().worker_threads(65);
     let refused = Registry::builder().dht(Memory::new(), options).build();
     let error = refused.unwrap_err();
     let source = error.source().expect("a source");
@@ -67,8 +67,8 @@ fn no_more_wait_for_their_probe_than_there_is_room_for() {
     let many = world.reader();
     let mut most = 0;
     for _ in 0..120 {
-        few.registry.distribute();
-        many.registry.distribute();
+        few.registry.run_distribution();
+        many.registry.run_distribution();
         assert!(few.stats().candidates <= 2);
         most = most.max(many.stats().candidates);
         world.advance(secs(1));
@@ -81,17 +81,17 @@ fn no_more_wait_for_their_probe_than_there_is_room_for() {
 #[test]
 fn an_absence_is_remembered_for_as_long_as_is_said() {
     let world = World::new();
-    let reader = world.node_with(world.options().absent_for(secs(100)));
+    let reader = world.node_with(world.options().negative_cache_ttl(secs(100)));
     let relay = world.node(1);
-    assert!(reader.registry.look_up(&id(1)));
+    assert!(reader.registry.request_record(&id(1)));
     reader.work();
     assert_eq!(reader.stats().absent, 1);
     world.advance(secs(99));
-    assert!(!reader.registry.look_up(&id(1)));
+    assert!(!reader.registry.request_record(&id(1)));
     world.advance(secs(1));
     relay.registry.register(id(1), home(1)).unwrap();
     relay.work();
-    assert!(reader.registry.look_up(&id(1)));
+    assert!(reader.registry.request_record(&id(1)));
     until(&world, &[&relay, &reader], || reader.knows(1));
 }
 
@@ -133,11 +133,11 @@ fn a_relay_without_a_place_takes_the_next_that_is_free() {
     let world = World::new();
     let (one, two) = (world.relay(1), world.relay(2));
     let builder = world.builder().max_relays(1);
-    let options = world.options().reserve_for_local(0).max_candidates(4);
+    let options = world.options().local_reserve(0).max_candidates(4);
     let reader = builder.dht(world.dht.connect(), options).build().unwrap();
     let has = |n| reader.is_relay(&id(n));
     for _ in 0..60 {
-        reader.distribute();
+        reader.run_distribution();
         reader.maintain();
         world.advance(secs(1));
     }
@@ -146,7 +146,7 @@ fn a_relay_without_a_place_takes_the_next_that_is_free() {
     held.registry.unregister(&id(3 - waiting));
     for _ in 0..3_600 {
         held.work();
-        reader.distribute();
+        reader.run_distribution();
         reader.maintain();
         if has(waiting) {
             return;
@@ -163,8 +163,8 @@ fn meet<D: RelayDht + 'static>(world: &World, engine: impl Fn() -> D) {
     relay.register(id(1), home(1)).unwrap();
     let reader = build(world.options());
     for _ in 0..600 {
-        relay.distribute();
-        reader.distribute();
+        relay.run_distribution();
+        reader.run_distribution();
         if reader.is_relay(&id(1)) {
             return;
         }
@@ -225,21 +225,21 @@ fn a_directory_of_names_is_as_good_as_one_of_records() {
 #[test]
 fn a_relay_that_finds_the_registry_full_enters_when_there_is_room() {
     let world = World::new();
-    let options = world.options().reserve_for_local(0);
+    let options = world.options().local_reserve(0);
     let builder = world.builder().max_relays(1);
     let reader = builder.dht(world.dht.connect(), options).build().unwrap();
     let has = |n| reader.is_relay(&id(n));
-    reader.offer(&world.says(1, "5.6.1.1:1")).unwrap();
-    reader.distribute();
+    reader.offer_record(&world.says(1, "5.6.1.1:1")).unwrap();
+    reader.run_distribution();
     assert!(has(1));
     reader.register(id(9), home(9)).unwrap();
     world.advance(secs(1));
-    reader.offer(&world.says(1, "5.6.1.1:1")).unwrap();
+    reader.offer_record(&world.says(1, "5.6.1.1:1")).unwrap();
     assert!(!has(1) && has(9));
     assert_eq!(reader.stats().dht.unwrap().candidates, 1);
     assert!(reader.unregister(&id(9)));
     for _ in 0..3_600 {
-        reader.distribute();
+        reader.run_distribution();
         reader.maintain();
         if has(1) {
             return;
@@ -346,23 +346,25 @@ fn refusals_say_what_is_wrong() {
         let error = builder.dht(Memory::new(), options).build().unwrap_err();
         error.source().expect("a source").to_string()
     };
-    let too_many = refused(DhtOptions::new().workers(65), 1);
-    assert_eq!(too_many, "workers is 65, not 0 to 64");
-    let too_long = refused(DhtOptions::new().absent_for(Duration::MAX), 1);
-    assert!(too_long.starts_with("absent_for is "), "{too_long}");
+    let too_many = refused(DhtOptions::new().worker_threads(65), 1);
+    assert_eq!(too_many, "worker_threads is 65, not 0 to 64");
+    let too_long = refused(DhtOptions::new().negative_cache_ttl(Duration::MAX), 1);
+    assert!(too_long.starts_with("negative_cache_ttl is "), "{too_long}");
     let other = refused(DhtOptions::new().key(key(2)), 1);
     assert!(other.contains(&id(2).to_string()), "{other}");
 
     let world = World::new();
     let reader = world.reader().registry;
     let withdrawn = world.withdraws(1);
-    let unlearned = Registry::new().offer(&withdrawn).unwrap_err();
+    let unlearned = Registry::new().offer_record(&withdrawn).unwrap_err();
     assert_eq!(unlearned.to_string(), "the registry learns from nobody");
-    let private = reader.offer(&world.says(1, "10.0.0.1:1")).unwrap_err();
+    let private = reader
+        .offer_record(&world.says(1, "10.0.0.1:1"))
+        .unwrap_err();
     assert!(private.to_string().contains("public"), "{private}");
     let probes = [
         (ProbeError::Unreachable, "answered"),
-        (ProbeError::Refused, "serve"),
+        (ProbeError::RejectReason, "serve"),
         (ProbeError::WrongIdentity, "is not the relay"),
     ];
     for (error, says) in probes {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use relay_registry::dht::{
     Answer, CandidateSink, DhtError, DhtOptions, DhtOptionsError, Faults, Lie, Limits, ProbeError,
-    Put, Refused, RelayDht, SignedRecord,
+    Put, RejectReason, RelayDht, SignedRecord,
 };
 use relay_registry::{BuildError, NodeId, Registry};
 
@@ -72,7 +72,7 @@ fn a_relay_that_would_not_serve_may_later() {
     let node = world.node_with(world.options().probe(move |_: &_, _: &_, _| {
         let refuses = refusals.swap(0, Ordering::Relaxed) > 0;
         if refuses {
-            Err(ProbeError::Refused)
+            Err(ProbeError::RejectReason)
         } else {
             Ok(Duration::from_millis(1))
         }
@@ -116,7 +116,7 @@ fn a_partition_is_not_an_absence() {
     let _relay = world.relay(1);
     let reader = world.reader();
     reader.dht.set_faults(Faults::new().partition(0..0));
-    assert!(reader.registry.look_up(&id(1)));
+    assert!(reader.registry.request_record(&id(1)));
     for _ in 0..10 {
         reader.work();
         world.advance(secs(1));
@@ -124,7 +124,10 @@ fn a_partition_is_not_an_absence() {
     assert!(!reader.knows(1));
     assert_eq!(reader.stats().absent, 0);
     reader.dht.set_faults(Faults::new());
-    assert!(reader.registry.look_up(&id(1)), "it may be there after all");
+    assert!(
+        reader.registry.request_record(&id(1)),
+        "it may be there after all"
+    );
     until(&world, &[&reader], || reader.knows(1));
 }
 
@@ -132,12 +135,12 @@ fn a_partition_is_not_an_absence() {
 fn an_absence_is_remembered_for_a_while() {
     let world = World::new();
     let reader = world.reader();
-    assert!(reader.registry.look_up(&id(1)));
+    assert!(reader.registry.request_record(&id(1)));
     reader.work();
     assert_eq!(reader.stats().absent, 1);
-    assert!(!reader.registry.look_up(&id(1)));
+    assert!(!reader.registry.request_record(&id(1)));
     world.advance(secs(30));
-    assert!(reader.registry.look_up(&id(1)));
+    assert!(reader.registry.request_record(&id(1)));
 }
 
 #[test]
@@ -148,14 +151,14 @@ fn no_lie_becomes_a_relay() {
         let reader = world.reader();
         reader.dht.set_faults(Faults::new().lie(lie, 1.0));
         for _ in 0..20 {
-            reader.registry.look_up(&id(1));
+            reader.registry.request_record(&id(1));
             reader.work();
             world.advance(secs(30));
         }
         assert_eq!(reader.registry.relays(), [], "{lie:?}");
         assert_eq!(reader.stats().accepted, 0);
-        let refused =
-            reader.stats().refused(Refused::Invalid) + reader.stats().refused(Refused::WrongNode);
+        let refused = reader.stats().refused(RejectReason::Invalid)
+            + reader.stats().refused(RejectReason::WrongNode);
         assert_eq!(refused > 0, lie != Lie::Nothing, "{lie:?}");
         reader.dht.set_faults(Faults::new());
         let nodes = [&relays[0], &relays[1], &reader];
@@ -175,7 +178,7 @@ fn a_flood_ends_the_read_and_not_the_reader() {
     reader.dht.set_faults(Faults::new().lie(Lie::Flood, 1.0));
     reader.work(); // returns long before the deadline, or never
     let stats = reader.stats();
-    assert!(stats.refused(Refused::Invalid) >= 64 && stats.learned == 0);
+    assert!(stats.refused(RejectReason::Invalid) >= 64 && stats.learned == 0);
 }
 
 #[test]
@@ -203,13 +206,13 @@ fn stale_answers_do_not_replace_newer_ones() {
     });
     reader.dht.set_faults(Faults::new().stale(1.0));
     for _ in 0..10 {
-        reader.registry.look_up(&id(1));
+        reader.registry.request_record(&id(1));
         reader.work();
         world.advance(secs(20));
         let known = reader.registry.relay(&id(1));
         assert!(known.is_none_or(|known| known.endpoint() == &moved));
     }
-    assert!(reader.stats().refused(Refused::Replayed) > 0);
+    assert!(reader.stats().refused(RejectReason::Replayed) > 0);
 }
 
 #[test]

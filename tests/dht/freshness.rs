@@ -65,7 +65,7 @@ struct Model {
 impl Model {
     fn new() -> Self {
         let world = World::new();
-        let options: DhtOptions = world.options().max_news_per_minute(u32::MAX);
+        let options: DhtOptions = world.options().max_updates_per_minute(u32::MAX);
         Self {
             reader: world.node_with(options),
             world,
@@ -112,9 +112,9 @@ impl Model {
         number.checked_rem(self.records.len())
     }
 
-    fn offer(&mut self, index: usize) {
+    fn offer_record(&mut self, index: usize) {
         let record = &self.records[index];
-        if self.reader.registry.offer(record).is_ok() {
+        if self.reader.registry.offer_record(record).is_ok() {
             let (id, sequence) = (record.node_id(), record.sequence());
             raise(&mut self.heard, id, sequence);
             if record.is_tombstone() {
@@ -134,7 +134,7 @@ impl Model {
             }
             Op::Offer(number) => {
                 if let Some(index) = self.pick(number) {
-                    self.offer(index);
+                    self.offer_record(index);
                 }
             }
             Op::Forget(node) => {
@@ -147,7 +147,7 @@ impl Model {
                 self.reader.dht.set_faults(faults);
             }
             Op::LookUp(n) => {
-                self.reader.registry.look_up(&id(n));
+                self.reader.registry.request_record(&id(n));
             }
             Op::Pass(seconds) => self.world.advance(secs(seconds.into())),
             Op::Work => self.reader.work(),

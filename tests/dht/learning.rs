@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use relay_registry::dht::{
-    DhtOptions, DhtOptionsError, Faults, Memory, Offered, Refused, RelayDht,
+    DhtOptions, DhtOptionsError, Faults, Memory, OfferOutcome, RejectReason, RelayDht,
 };
 use relay_registry::{
     BuildError, CircuitState, FindOptions, NodeId, RegisterOptions, Registration, Registry,
@@ -20,7 +20,7 @@ fn two_registries_find_each_others_relays() {
     let learned = one.registry.relay(&id(2)).unwrap();
     assert_eq!(learned.endpoint(), &home(2));
     assert_eq!(learned.latency(), Some(RTT));
-    assert_eq!(one.registry.learned(), [id(2)]);
+    assert_eq!(one.registry.learned_relays(), [id(2)]);
 }
 
 #[test]
@@ -90,15 +90,18 @@ fn a_withdrawn_relay_vanishes_and_stays_away_under_replay() {
     for shard in 0..8 {
         world.dht.join(shard, &replayed, deadline).unwrap();
     }
-    assert_eq!(reader.registry.offer(&replayed), Err(Refused::Withdrawn));
-    let refused = reader.stats().refused(Refused::Withdrawn);
+    assert_eq!(
+        reader.registry.offer_record(&replayed),
+        Err(RejectReason::Withdrawn)
+    );
+    let refused = reader.stats().refused(RejectReason::Withdrawn);
     for _ in 0..40 {
         world.advance(secs(30));
         reader.work();
         assert!(!reader.knows(1));
     }
     assert!(
-        reader.stats().refused(Refused::Withdrawn) > refused,
+        reader.stats().refused(RejectReason::Withdrawn) > refused,
         "it was offered"
     );
 }
@@ -225,16 +228,21 @@ fn a_node_is_not_handed_out_to_itself() {
 fn a_registry_without_a_probe_learns_nothing() {
     let world = World::new();
     let relay = world.relay(1);
-    let options = DhtOptions::new().wall_clock(world.wall.clone()).workers(0);
+    let options = DhtOptions::new()
+        .wall_clock(world.wall.clone())
+        .worker_threads(0);
     let deaf = world.node_with(options);
     deaf.work();
     assert!(!deaf.knows(1) && !deaf.stats().learns);
     let record = relay.registry.own_record().unwrap();
-    assert_eq!(deaf.registry.offer(&record), Err(Refused::NotLearning));
-    assert!(!deaf.registry.look_up(&id(1)));
+    assert_eq!(
+        deaf.registry.offer_record(&record),
+        Err(RejectReason::NotLearning)
+    );
+    assert!(!deaf.registry.request_record(&id(1)));
     let alone = Registry::new();
-    assert_eq!(alone.offer(&record), Err(Refused::NotLearning));
-    assert_eq!((alone.distribute(), alone.stats().dht), (0, None));
+    assert_eq!(alone.offer_record(&record), Err(RejectReason::NotLearning));
+    assert_eq!((alone.run_distribution(), alone.stats().dht), (0, None));
 }
 
 #[test]
@@ -246,10 +254,16 @@ fn a_record_that_a_peer_hands_over_is_as_good_as_any() {
     reader.work();
     assert!(!reader.knows(1));
     let record = relay.registry.own_record().unwrap();
-    assert_eq!(reader.registry.offer(&record), Ok(Offered::Candidate));
+    assert_eq!(
+        reader.registry.offer_record(&record),
+        Ok(OfferOutcome::Candidate)
+    );
     reader.work();
     assert!(reader.knows(1));
-    assert_eq!(reader.registry.offer(&record), Ok(Offered::Known));
+    assert_eq!(
+        reader.registry.offer_record(&record),
+        Ok(OfferOutcome::Known)
+    );
 }
 
 #[test]
@@ -264,7 +278,7 @@ fn a_relay_can_be_asked_for_by_name() {
     let reader = world.reader();
     reader.work();
     assert!(!reader.knows(1));
-    assert!(reader.registry.look_up(&id(1)));
+    assert!(reader.registry.request_record(&id(1)));
     reader.work();
     assert!(reader.knows(1));
 }
@@ -292,13 +306,13 @@ fn a_local_registration_replaces_what_was_learned() {
     // What strangers say of it does not matter from now on.
     world.advance(secs(1));
     assert_eq!(
-        reader.registry.offer(&world.says(1, "5.6.1.9:1")),
-        Err(Refused::HeldLocally)
+        reader.registry.offer_record(&world.says(1, "5.6.1.9:1")),
+        Err(RejectReason::HeldLocally)
     );
     world.advance(secs(1));
     assert_eq!(
-        reader.registry.offer(&world.withdraws(1)),
-        Ok(Offered::Withdrawn)
+        reader.registry.offer_record(&world.withdraws(1)),
+        Ok(OfferOutcome::Withdrawn)
     );
     world.breaks(1);
     for _ in 0..10 {
@@ -313,15 +327,15 @@ fn a_local_registration_takes_the_place_of_a_learned_relay() {
     let world = World::new();
     let _relays: Vec<_> = (1..=6).map(|n| world.relay(n)).collect();
     let dht = world.dht.connect();
-    let options = world.options().reserve_for_local(0);
+    let options = world.options().local_reserve(0);
     let registry = world
         .builder()
         .max_relays(6)
         .dht(dht, options)
         .build()
         .unwrap();
-    registry.distribute();
-    assert_eq!(registry.learned().len(), 6);
+    registry.run_distribution();
+    assert_eq!(registry.learned_relays().len(), 6);
     let local = |n: u8| NodeId::from([n; 32]);
     for n in 1..=6 {
         assert_eq!(registry.register(local(n), home(n)), Ok(Registration::New));
@@ -334,7 +348,7 @@ fn a_local_registration_takes_the_place_of_a_learned_relay() {
     );
     for _ in 0..10 {
         world.advance(secs(30));
-        registry.distribute();
+        registry.run_distribution();
         for n in 1..=6 {
             registry.register(local(n), home(n)).unwrap();
         }
@@ -396,14 +410,14 @@ fn options_out_of_range_are_named() {
     assert_eq!(build(options().probe_interval(secs(0))), "probe_interval");
     assert_eq!(build(options().probe_deadline(secs(0))), "probe_deadline");
     assert_eq!(build(options().max_failed_probes(0)), "max_failed_probes");
-    assert_eq!(build(options().farewell(secs(61))), "farewell");
     assert_eq!(
-        build(options().reserve_for_local(1_001)),
-        "reserve_for_local"
+        build(options().shutdown_timeout(secs(61))),
+        "shutdown_timeout"
     );
+    assert_eq!(build(options().local_reserve(1_001)), "local_reserve");
     assert_eq!(build(options().max_per_ipv4_24(0)), "max_per_ipv4_24");
-    assert_eq!(build(options().workers(65)), "workers");
-    assert_eq!(build(options().probers(0)), "probers");
+    assert_eq!(build(options().worker_threads(65)), "worker_threads");
+    assert_eq!(build(options().probe_threads(0)), "probe_threads");
     let keyed = options().key(crate::world::key(1));
     let other = Registry::builder()
         .local_id(id(2))

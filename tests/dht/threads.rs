@@ -155,7 +155,7 @@ fn a_registry_ends_beside_an_engine_that_hangs_and_leaves_nothing_behind() {
 fn dropping_the_last_handle_withdraws_the_relay() {
     let dht = Memory::new();
     let registry = Registry::builder()
-        .dht(dht.connect(), options().farewell(secs(60)))
+        .dht(dht.connect(), options().shutdown_timeout(secs(60)))
         .build()
         .unwrap();
     registry.register(id(1), home(1)).unwrap();
@@ -207,7 +207,7 @@ fn a_caller_can_wait_for_a_local_relay() {
 #[test]
 fn a_local_registration_holds_against_learning_beside_it() {
     let registry = Registry::builder()
-        .dht(Memory::new(), options().max_news_per_minute(u32::MAX))
+        .dht(Memory::new(), options().max_updates_per_minute(u32::MAX))
         .build()
         .unwrap();
     let local: Endpoint = "10.0.0.1:1".parse().unwrap();
@@ -223,10 +223,10 @@ fn a_local_registration_holds_against_learning_beside_it() {
             .advance(now.duration_since(std::time::UNIX_EPOCH).unwrap() - secs(60));
         while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
             world.wall.advance(Duration::from_micros(2));
-            let _ = strangers.offer(&world.says(2, "5.6.2.1:1"));
+            let _ = strangers.offer_record(&world.says(2, "5.6.2.1:1"));
             std::thread::yield_now();
             world.wall.advance(Duration::from_micros(2));
-            let _ = strangers.offer(&world.withdraws(2));
+            let _ = strangers.offer_record(&world.withdraws(2));
         }
     });
     for _ in 0..2_000 {

@@ -83,7 +83,7 @@ impl World {
         let (broken, probed) = (Arc::clone(&self.broken), Arc::clone(&self.probed));
         DhtOptions::new()
             .wall_clock(self.wall.clone())
-            .workers(0)
+            .worker_threads(0)
             .seed(1)
             .probe(move |relay: &NodeId, _: &Endpoint, _| {
                 probed.lock().unwrap().push(*relay);
@@ -151,7 +151,7 @@ impl World {
 impl Node {
     /// All that is due.
     pub fn work(&self) {
-        self.registry.distribute();
+        self.registry.run_distribution();
         self.registry.maintain();
     }
 

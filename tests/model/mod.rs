@@ -33,7 +33,7 @@ pub struct Settings<K> {
     pub public_only: bool,
     pub assumed_rtt: Duration,
     pub rtt_lifetime: Duration,
-    pub max_ejected: f64,
+    pub max_ejected_share: f64,
     /// By default the relay's own TTL.
     pub return_grace: Option<Duration>,
 }
@@ -407,7 +407,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         let available = of_access(&[Access::Free, Access::OnTrial]);
         let failing = backing_off.len() + usize::from(available.contains(id));
         let all = backing_off.len() + available.len();
-        if failing as f64 > self.settings.max_ejected * all as f64 {
+        if failing as f64 > self.settings.max_ejected_share * all as f64 {
             self.outage = Some(self.tick);
             return true;
         }
@@ -569,7 +569,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     /// The relays of which any may be handed out although it is backing off, where no other will do: the
     /// preferred one, or those that have been for longest.
     pub fn last_resorts(&self, target: &K, query: &Query<K>) -> Vec<K> {
-        if self.settings.max_ejected >= 1.0 {
+        if self.settings.max_ejected_share >= 1.0 {
             return Vec::new();
         }
         let stands_aside = |(id, relay): &(&K, &Record<E>)| {

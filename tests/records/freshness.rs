@@ -11,7 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use relay_registry::NodeId;
 use relay_registry::dht::{
-    MAX_SKEW, MAX_TTL, Network, RelayRecord, SecretKey, SequenceMemory, SignedRecord, Verdict,
+    Freshness, MAX_SKEW, MAX_TTL, Network, RelayRecord, SecretKey, SequenceMemory, SignedRecord,
     next_sequence,
 };
 
@@ -33,11 +33,11 @@ fn gone(sequence: u64, issued_at: Duration, ttl: Duration) -> SignedRecord {
 fn the_higher_sequence_counts() {
     let (first, second) = (live(ISSUED, NOW, TTL), live(ISSUED + 1, NOW, TTL));
     let mut memory = SequenceMemory::new(10);
-    assert_eq!(memory.observe(&first, NOW), Verdict::Fresh);
-    assert_eq!(memory.observe(&first, NOW), Verdict::Same);
-    assert_eq!(memory.observe(&second, NOW), Verdict::Fresh);
+    assert_eq!(memory.observe(&first, NOW), Freshness::Fresh);
+    assert_eq!(memory.observe(&first, NOW), Freshness::Same);
+    assert_eq!(memory.observe(&second, NOW), Freshness::Fresh);
     let verdict = memory.observe(&first, NOW);
-    let Verdict::Stale {
+    let Freshness::Stale {
         highest, withdrawn, ..
     } = verdict
     else {
@@ -51,10 +51,10 @@ fn the_higher_sequence_counts() {
 #[test]
 fn judging_remembers_nothing() {
     let memory = SequenceMemory::new(10);
-    assert_eq!(memory.judge(&live(ISSUED, NOW, TTL), NOW), Verdict::Fresh);
+    assert_eq!(memory.judge(&live(ISSUED, NOW, TTL), NOW), Freshness::Fresh);
     assert_eq!(
         memory.judge(&gone(ISSUED, NOW, TTL), NOW),
-        Verdict::Withdrawn
+        Freshness::Withdrawn
     );
     assert!(memory.is_empty());
 }
@@ -68,12 +68,12 @@ fn two_records_with_one_sequence_are_a_conflict_and_the_first_stays() {
         let verdict = memory.observe(second, NOW);
         assert!(matches!(
             verdict,
-            Verdict::Conflict {
+            Freshness::Conflict {
                 sequence: ISSUED,
                 ..
             }
         ));
-        assert_eq!(memory.observe(first, NOW), Verdict::Same);
+        assert_eq!(memory.observe(first, NOW), Freshness::Same);
     }
 }
 
@@ -81,17 +81,17 @@ fn two_records_with_one_sequence_are_a_conflict_and_the_first_stays() {
 fn an_announcement_is_valid_for_its_ttl() {
     let memory = SequenceMemory::new(10);
     let record = live(ISSUED, NOW, TTL);
-    assert_eq!(memory.judge(&record, NOW + TTL - MICRO), Verdict::Fresh);
-    assert_eq!(memory.judge(&record, NOW + TTL), Verdict::Expired);
+    assert_eq!(memory.judge(&record, NOW + TTL - MICRO), Freshness::Fresh);
+    assert_eq!(memory.judge(&record, NOW + TTL), Freshness::Expired);
 }
 
 #[test]
 fn the_future_starts_after_five_minutes() {
     let memory = SequenceMemory::new(10);
     let record = live(ISSUED, NOW, TTL);
-    assert_eq!(memory.judge(&record, NOW - MAX_SKEW), Verdict::Fresh);
+    assert_eq!(memory.judge(&record, NOW - MAX_SKEW), Freshness::Fresh);
     let verdict = memory.judge(&record, NOW - MAX_SKEW - MICRO);
-    let Verdict::FromTheFuture { ahead, .. } = verdict else {
+    let Freshness::FromTheFuture { ahead, .. } = verdict else {
         panic!("{verdict:?}");
     };
     assert_eq!(ahead, MAX_SKEW + MICRO);
@@ -99,7 +99,7 @@ fn the_future_starts_after_five_minutes() {
     // A sequence is a time, too: else it would have to be remembered for ever.
     let record = live(RelayRecord::MAX_SEQUENCE, NOW, TTL);
     let verdict = memory.judge(&record, NOW);
-    assert!(matches!(verdict, Verdict::FromTheFuture { .. }));
+    assert!(matches!(verdict, Freshness::FromTheFuture { .. }));
 }
 
 #[test]
@@ -110,12 +110,12 @@ fn a_withdrawal_holds_as_long_as_what_it_withdraws_could_be_valid() {
 
     // Heard late, it still counts; its own TTL does not end it.
     let mut memory = SequenceMemory::new(10);
-    assert_eq!(memory.observe(&announced, last), Verdict::Fresh);
-    assert_eq!(memory.observe(&withdrawn, last), Verdict::Withdrawn);
+    assert_eq!(memory.observe(&announced, last), Freshness::Fresh);
+    assert_eq!(memory.observe(&withdrawn, last), Freshness::Withdrawn);
     let verdict = memory.observe(&announced, last);
     assert!(matches!(
         verdict,
-        Verdict::Stale {
+        Freshness::Stale {
             withdrawn: true,
             ..
         }
@@ -123,9 +123,9 @@ fn a_withdrawal_holds_as_long_as_what_it_withdraws_could_be_valid() {
 
     // When it is forgotten, what it withdrew has expired.
     let forgotten = NOW + MAX_TTL + MICRO;
-    assert_eq!(memory.observe(&announced, forgotten), Verdict::Expired);
+    assert_eq!(memory.observe(&announced, forgotten), Freshness::Expired);
     assert!(memory.is_empty());
-    assert_eq!(memory.observe(&withdrawn, forgotten), Verdict::Expired);
+    assert_eq!(memory.observe(&withdrawn, forgotten), Freshness::Expired);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_relay_comes_back_after_its_withdrawal() {
     let mut memory = SequenceMemory::new(10);
     memory.observe(&gone(ISSUED, NOW, TTL), NOW);
     let back = live(ISSUED + 1, NOW, TTL);
-    assert_eq!(memory.observe(&back, NOW), Verdict::Fresh);
+    assert_eq!(memory.observe(&back, NOW), Freshness::Fresh);
 }
 
 /// Signing costs most of the time that the properties take, so all records are
@@ -201,16 +201,16 @@ impl Unbounded {
     }
 }
 
-fn name(verdict: Verdict) -> &'static str {
+fn name(verdict: Freshness) -> &'static str {
     match verdict {
-        Verdict::Fresh => "fresh",
-        Verdict::Withdrawn => "withdrawn",
-        Verdict::Same => "same",
-        Verdict::Stale { .. } => "stale",
-        Verdict::Forgotten { .. } => "forgotten",
-        Verdict::Expired => "expired",
-        Verdict::FromTheFuture { .. } => "future",
-        Verdict::Conflict { .. } => "conflict",
+        Freshness::Fresh => "fresh",
+        Freshness::Withdrawn => "withdrawn",
+        Freshness::Same => "same",
+        Freshness::Stale { .. } => "stale",
+        Freshness::Forgotten { .. } => "forgotten",
+        Freshness::Expired => "expired",
+        Freshness::FromTheFuture { .. } => "future",
+        Freshness::Conflict { .. } => "conflict",
         other => panic!("what is {other:?}?"),
     }
 }
@@ -268,7 +268,7 @@ proptest! {
             prop_assert!(memory.len() <= capacity);
             if verdict.is_news() {
                 prop_assert!(judged.is_news());
-                prop_assert_eq!(verdict == Verdict::Withdrawn, record.is_tombstone());
+                prop_assert_eq!(verdict == Freshness::Withdrawn, record.is_tombstone());
                 let before = believed.insert(record.node_id(), record.sequence());
                 prop_assert!(before < Some(record.sequence()), "{before:?} came back");
             }

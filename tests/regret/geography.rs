@@ -67,7 +67,7 @@ impl Geography {
             for _ in 0..WITNESSES {
                 let peer = anywhere(&mut rng);
                 let view = published([(n, peer.rtt_to(at))]).coordinate(peer);
-                scene.world.learn(&stranger(), &view);
+                scene.world.update_peer(&stranger(), &view);
             }
         }
         scene.world.maintain();

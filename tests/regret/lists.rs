@@ -96,7 +96,7 @@ fn standbys_in_other_domains_never_replace_the_head_of_a_list() {
             let mut scene = Scene::random(relays, capacities(relays), seed);
             scene.load_from_elsewhere(0.6);
             let mut question = Question::plain().of_many(3);
-            question.options = question.options.spread_cost(0.15);
+            question.options = question.options.max_spread_cost(0.15);
             for _ in 0..10 {
                 let best = scene.best(&question);
                 let head = scene.list(&question)[0].node_id();

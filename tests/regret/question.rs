@@ -25,7 +25,7 @@ impl Question {
     pub fn plain() -> Self {
         Self {
             target: stranger(),
-            options: FindOptions::new().spread_cost(0.0),
+            options: FindOptions::new().max_spread_cost(0.0),
             excluded: Vec::new(),
             max_latency: None,
             paths: None,
@@ -36,7 +36,7 @@ impl Question {
     /// that follow from them.
     pub fn pair(options: FindOptions, paths: Vec<u32>) -> Self {
         Self {
-            options: options.spread_cost(0.0),
+            options: options.max_spread_cost(0.0),
             paths: Some(paths),
             ..Self::plain()
         }

@@ -65,7 +65,7 @@ impl Scene {
         fastrand::seed(seed);
         let room = relays.len() * 2 + 64;
         // Relays that fail are never a last resort.
-        let world = world_with(|builder| builder.max_relays(room).max_ejected(1.0));
+        let world = world_with(|builder| builder.max_relays(room).max_ejected_share(1.0));
         let mut scene = Self {
             world,
             relays: Vec::with_capacity(relays.len()),

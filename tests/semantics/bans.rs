@@ -63,8 +63,8 @@ fn the_end_of_a_ban_is_rounded_up_to_a_tick() {
 fn nothing_is_found_where_all_are_banned() {
     let world = near_and_far();
     (1..=2).for_each(|n| world.ban_for(n, HOUR));
-    let passed_over = world.passed_over(&FindOptions::new());
-    assert_eq!((passed_over.banned, passed_over.total()), (2, 2));
+    let rejections = world.rejections(&FindOptions::new());
+    assert_eq!((rejections.banned, rejections.total()), (2, 2));
     assert!(world.reserve(&stranger(), &FindOptions::new()).is_err());
 }
 
@@ -195,7 +195,7 @@ fn a_ban_of_no_time_bans_nobody() {
 #[test]
 fn a_relay_that_failed_before_its_ban_is_on_trial_after_it() {
     for lift in [false, true] {
-        let world = world_with(|builder| builder.max_ejected(1.0));
+        let world = world_with(|builder| builder.max_ejected_share(1.0));
         world.join(1);
         world.fail(1, Failure::TimedOut);
         world.ban_for(1, secs(60));
@@ -217,7 +217,7 @@ fn a_relay_that_failed_before_its_ban_is_on_trial_after_it() {
 
 #[test]
 fn a_banned_relay_is_no_last_resort() {
-    let world = world_with(|builder| builder.max_ejected(0.0));
+    let world = world_with(|builder| builder.max_ejected_share(0.0));
     world.join(1);
     world.fail(1, Failure::TimedOut);
     assert_eq!(world.found(), Some(1));

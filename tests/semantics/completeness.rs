@@ -1,7 +1,7 @@
 //! Rule 12: never "none" while one relay may be handed out, and a reason for each that was passed over.
 
 use crate::common::*;
-use relay_registry::{FindError, FindOptions, PassedOver, Registry};
+use relay_registry::{FindError, FindOptions, Registry, Rejections};
 
 const CROWD: u32 = 700;
 
@@ -118,9 +118,9 @@ fn s12_the_one_relay_that_frees_a_unit_is_found() {
 #[test]
 fn s12_an_empty_registry_passes_no_one_over() {
     let world = world();
-    let passed_over = world.passed_over(&FindOptions::new());
-    assert_eq!(passed_over, PassedOver::default());
-    assert_eq!(passed_over.total(), 0);
+    let rejections = world.rejections(&FindOptions::new());
+    assert_eq!(rejections, Rejections::default());
+    assert_eq!(rejections.total(), 0);
 }
 
 /// One world with a different number of relays for every reason, and none to be had.
@@ -141,30 +141,30 @@ fn world_of_reasons() -> (World, FindOptions) {
     (world, excluding([1, 2]).max_latency(ms(50)))
 }
 
-fn assert_reasons(passed_over: PassedOver, excluded: usize, departed: usize) {
-    let PassedOver {
+fn assert_reasons(rejections: Rejections, excluded: usize, departed: usize) {
+    let Rejections {
         full,
         draining,
         too_far,
         unmeasured,
         ..
-    } = passed_over;
+    } = rejections;
     assert_eq!((full, draining, too_far, unmeasured), (4, 5, 6, 7));
-    assert_eq!(passed_over.excluded, excluded);
-    assert_eq!(passed_over.departed, departed);
-    assert_eq!(passed_over.total(), 4 + 5 + 6 + 7 + excluded + departed);
+    assert_eq!(rejections.excluded, excluded);
+    assert_eq!(rejections.departed, departed);
+    assert_eq!(rejections.total(), 4 + 5 + 6 + 7 + excluded + departed);
 }
 
 #[test]
 fn s12_every_relay_passed_over_is_counted_under_its_reason() {
     let (world, options) = world_of_reasons();
-    assert_reasons(world.passed_over(&options), 3, 3);
+    assert_reasons(world.rejections(&options), 3, 3);
     match world.reserve(&stranger(), &options) {
-        Err(FindError::NoRelaysAvailable { passed_over, .. }) => assert_reasons(passed_over, 3, 3),
+        Err(FindError::NoRelaysAvailable { rejections, .. }) => assert_reasons(rejections, 3, 3),
         other => panic!("{other:?}"),
     }
     world.maintain();
-    assert_reasons(world.passed_over(&options), 3, 0);
+    assert_reasons(world.rejections(&options), 3, 0);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn s12_the_target_counts_as_excluded_once() {
     world.maintain();
     let reasons =
         |target: u32, options: &FindOptions| match world.find_relay_with(&id(target), options) {
-            Err(FindError::NoRelaysAvailable { passed_over, .. }) => passed_over,
+            Err(FindError::NoRelaysAvailable { rejections, .. }) => rejections,
             other => panic!("{other:?}"),
         };
     assert_reasons(reasons(1, &options), 3, 0); // excluded already
@@ -191,9 +191,9 @@ fn s12_relays_that_lapsed_count_as_departed() {
     world.maintain();
     world.advance(secs(1));
     world.renew(4);
-    let passed_over = world.passed_over(&excluding([4]));
-    assert_eq!((passed_over.departed, passed_over.excluded), (4, 1));
-    assert_eq!(passed_over.total(), 5);
+    let rejections = world.rejections(&excluding([4]));
+    assert_eq!((rejections.departed, rejections.excluded), (4, 1));
+    assert_eq!(rejections.total(), 5);
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn s12_many_passed_over_are_all_counted() {
     (0..CROWD).for_each(|n| world.join(n));
     (0..CROWD).for_each(|n| world.drain(n));
     let count = |registry: &Registry| match registry.find_relay(&stranger()) {
-        Err(FindError::NoRelaysAvailable { passed_over, .. }) => passed_over.draining,
+        Err(FindError::NoRelaysAvailable { rejections, .. }) => rejections.draining,
         other => panic!("{other:?}"),
     };
     assert_eq!(count(&world), CROWD as usize);

@@ -11,7 +11,7 @@ const LOCAL: u32 = 91;
 
 /// One relay for every verdict but the last resort.
 fn zoo() -> World {
-    let world = world_with(|builder| builder.local_id(id(LOCAL)).max_ejected(1.0));
+    let world = world_with(|builder| builder.local_id(id(LOCAL)).max_ejected_share(1.0));
     for (n, rtt) in [(1, 12), (2, 80), (3, 10), (4, 11), (5, 9), (6, 8), (7, 900)] {
         world.join_with(n, &latency(ms(rtt)));
     }
@@ -147,7 +147,7 @@ fn at_most_one_result_is_explained_as_a_find_of_one() {
 
 #[test]
 fn a_last_resort_is_said_to_be_one() {
-    let world = world_with(|builder| builder.max_ejected(0.0));
+    let world = world_with(|builder| builder.max_ejected_share(0.0));
     world.join(1);
     world.fail(1, Failure::Refused);
     for at_most in [1, 3] {
@@ -277,8 +277,8 @@ fn fate() -> impl Strategy<Value = Fate> {
         )
 }
 
-fn world_of_fates(fates: &[Fate], max_ejected: f64) -> World {
-    let world = world_with(|builder| builder.max_ejected(max_ejected));
+fn world_of_fates(fates: &[Fate], max_ejected_share: f64) -> World {
+    let world = world_with(|builder| builder.max_ejected_share(max_ejected_share));
     for (n, fate) in (0..).zip(fates) {
         world.join_with(n, &capacity(10));
         if let Some(rtt) = fate.rtt {
@@ -306,7 +306,7 @@ fn teach(world: &World, n: u32, relay: Coordinate) {
         let around = turn as f32 * 2.4;
         let peer = place(100.0 * around.sin(), 100.0 * around.cos());
         let view = published([(n, peer.rtt_to(&relay))]).coordinate(peer);
-        world.learn(&stranger(), &view);
+        world.update_peer(&stranger(), &view);
     }
 }
 
@@ -361,10 +361,10 @@ proptest! {
     fn an_explanation_agrees_with_the_find_that_follows(
         fates in prop::collection::vec(fate(), 0..12),
         options in wishes(),
-        max_ejected in prop_oneof![Just(0.0), Just(0.5), Just(1.0)],
+        max_ejected_share in prop_oneof![Just(0.0), Just(0.5), Just(1.0)],
         merged in prop::bool::weighted(0.8),
     ) {
-        let world = world_of_fates(&fates, max_ejected);
+        let world = world_of_fates(&fates, max_ejected_share);
         if merged {
             world.maintain();
         }

@@ -17,7 +17,7 @@ fn lone_relay() -> World {
 }
 
 fn without_last_resort() -> World {
-    world_with(|builder| builder.max_ejected(1.0).ttl(secs(86_400)))
+    world_with(|builder| builder.max_ejected_share(1.0).ttl(secs(86_400)))
 }
 
 /// Lets time pass until the relay may be tried, and says how long that took.
@@ -135,8 +135,8 @@ fn failures_of_one_fault_count_once() {
 fn a_failing_relay_is_given_to_nobody_and_counted_as_backing_off() {
     let world = lone_relay();
     world.fail(1, Failure::Refused);
-    let passed_over = world.passed_over(&FindOptions::new());
-    assert_eq!((passed_over.backing_off, passed_over.total()), (1, 1));
+    let rejections = world.rejections(&FindOptions::new());
+    assert_eq!((rejections.backing_off, rejections.total()), (1, 1));
     assert!(world.reserve(&stranger(), &FindOptions::new()).is_err());
     assert_eq!(world.ranking(), []);
     world.join(2);
@@ -160,7 +160,7 @@ fn one_caller_at_a_time_tries_a_relay_whose_back_off_is_over() {
         for _ in 0..3 {
             assert!(try_it(&world), "a trial is due");
             assert!(ways.iter().all(|other| !other(&world)), "a second trial");
-            assert_eq!(world.passed_over(&FindOptions::new()).backing_off, 1);
+            assert_eq!(world.rejections(&FindOptions::new()).backing_off, 1);
             // The one who tried it never said how that went: another may try.
             let waited = back_off(&world, 1);
             assert!(is_near(waited, secs(2)), "{waited:?}");
@@ -283,7 +283,7 @@ fn a_relay_that_leaves_and_comes_back_is_trusted_no_more_than_before() {
         |world| assert_eq!(world.pass(secs(60)), 1, "expired"),
     ];
     for leave in gone {
-        let world = world_with(|builder| builder.max_ejected(1.0).ttl(secs(60)));
+        let world = world_with(|builder| builder.max_ejected_share(1.0).ttl(secs(60)));
         world.join(1);
         for _ in 0..4 {
             world.fail(1, Failure::TimedOut);
@@ -346,8 +346,12 @@ fn success_of_a_relay_that_works_changes_nothing() {
 // --- last resort -------------------------------------------------------------------------------
 
 /// So many relays of which the first few failed, one tick after another.
-fn with_failing(relays: u32, failing: u32, max_ejected: f64) -> World {
-    let world = world_with(|builder| builder.max_ejected(max_ejected).ttl(secs(86_400)));
+fn with_failing(relays: u32, failing: u32, max_ejected_share: f64) -> World {
+    let world = world_with(|builder| {
+        builder
+            .max_ejected_share(max_ejected_share)
+            .ttl(secs(86_400))
+    });
     (0..relays).for_each(|n| world.join(n));
     for n in 0..failing {
         world.fail(n, Failure::TimedOut);
@@ -358,7 +362,7 @@ fn with_failing(relays: u32, failing: u32, max_ejected: f64) -> World {
 
 #[test]
 fn where_all_that_would_do_are_backing_off_the_longest_ejected_is_a_last_resort() {
-    for (relays, failing, max_ejected, is_last_resort) in [
+    for (relays, failing, max_ejected_share, is_last_resort) in [
         (4, 1, 0.5, true),
         (4, 3, 0.5, true),
         (10, 1, 0.0, true),
@@ -366,8 +370,8 @@ fn where_all_that_would_do_are_backing_off_the_longest_ejected_is_a_last_resort(
         (1, 1, 1.0, false),
         (4, 4, 1.0, false),
     ] {
-        let case = format!("{failing} of {relays} at {max_ejected}");
-        let world = with_failing(relays, failing, max_ejected);
+        let case = format!("{failing} of {relays} at {max_ejected_share}");
+        let world = with_failing(relays, failing, max_ejected_share);
         let others = excluding(failing..relays).max_results(1);
         let expected = is_last_resort.then_some(0);
         let verdict = world.verdict_with(0, &others);
@@ -424,8 +428,8 @@ fn a_last_resort_meets_every_other_condition() {
     world.measure(3, ms(500));
     let options = excluding([4]).max_latency(ms(80)).max_results(1);
     assert_eq!(world.found_with(&options), None, "5 to 7 are unmeasured");
-    let passed_over = world.passed_over(&options);
-    assert_eq!(passed_over.total(), 8);
+    let rejections = world.rejections(&options);
+    assert_eq!(rejections.total(), 8);
     let options = options.allow_unmeasured(true);
     for expected in [5, 6, 7] {
         assert_eq!(world.found_with(&options), Some(expected));
@@ -449,7 +453,7 @@ fn a_last_resort_that_works_is_trusted_again() {
 #[test]
 fn a_share_that_is_none_is_refused() {
     for share in [-0.01, 1.01, f64::NAN, f64::INFINITY] {
-        let built = Registry::builder().max_ejected(share).build();
+        let built = Registry::builder().max_ejected_share(share).build();
         assert_eq!(built.err(), Some(BuildError::InvalidMaxEjected), "{share}");
     }
 }
@@ -458,7 +462,11 @@ fn a_share_that_is_none_is_refused() {
 
 /// Fails each trial of a relay, in a registry with these spans.
 fn back_offs_within(min: Duration, max: Duration, failure: Failure) -> Vec<Duration> {
-    let world = world_with(|b| b.max_ejected(1.0).ttl(secs(86_400)).back_off(min, max));
+    let world = world_with(|b| {
+        b.max_ejected_share(1.0)
+            .ttl(secs(86_400))
+            .back_off(min, max)
+    });
     world.join(1);
     let after_each = |_| {
         world.fail(1, failure);

@@ -71,7 +71,7 @@ struct Scene {
 impl Scene {
     fn new(relays: Vec<Relay>, wish: Wish, merged: bool) -> Self {
         // Those backing off are never a last resort.
-        let world = world_with(|builder| builder.max_ejected(1.0));
+        let world = world_with(|builder| builder.max_ejected_share(1.0));
         for (n, relay) in (0..).zip(&relays) {
             let life = if relay.fate == Fate::Lapsed {
                 secs(1)
@@ -110,7 +110,7 @@ impl Scene {
         let excluded = (0..).zip(&self.relays);
         let excluded = excluded.filter(|(_, relay)| relay.fate == Fate::Excluded);
         let options = excluding(excluded.map(|(n, _)| n))
-            .spread_cost(0.0)
+            .max_spread_cost(0.0)
             .allow_unmeasured(self.wish.allow_unmeasured);
         match self.wish.max_latency {
             Some(max) => options.max_latency(max),

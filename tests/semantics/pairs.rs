@@ -77,7 +77,7 @@ impl Square {
                 let peer = self.somewhere();
                 let rtt = peer.rtt_to(&self.relays[n as usize]);
                 let view = published([(n, rtt)]).coordinate(peer);
-                self.world.learn(&stranger(), &view);
+                self.world.update_peer(&stranger(), &view);
             }
         }
         self.world.maintain();

@@ -111,7 +111,7 @@ fn a_standby_costs_fifteen_percent_at_most() {
 #[test]
 fn the_cost_of_a_standby_can_be_chosen() {
     let second = |micros, cost| {
-        let options = FindOptions::new().spread_cost(cost);
+        let options = FindOptions::new().max_spread_cost(cost);
         best_two(&another_at(micros), options)[1]
     };
     assert_eq!(second(125_000, 0.25), 2);
@@ -134,7 +134,7 @@ fn the_first_is_always_the_best() {
                 world.join_with(n as u32, &latency(rtt));
             }
             for k in [1, 2, 6] {
-                let options = FindOptions::new().max_results(k).spread_cost(cost);
+                let options = FindOptions::new().max_results(k).max_spread_cost(cost);
                 let list = numbers(&world.find_relays(&stranger(), &options));
                 assert_eq!((list[0], list.len()), (best as u32, k));
             }
@@ -277,7 +277,7 @@ fn a_relay_that_is_nearly_full_is_no_standby() {
 /// caller had no need of.
 #[test]
 fn a_list_uses_up_one_trial_at_most() {
-    let world = world_with(|b| b.max_ejected(1.0));
+    let world = world_with(|b| b.max_ejected_share(1.0));
     (1..=3).for_each(|n| {
         world.join(n);
         world.fail(n, Failure::TimedOut);
@@ -289,13 +289,13 @@ fn a_list_uses_up_one_trial_at_most() {
 
 #[test]
 fn relays_on_trial_stand_behind_those_that_work() {
-    let world = world_with(|b| b.max_ejected(1.0));
+    let world = world_with(|b| b.max_ejected_share(1.0));
     for n in 1..=4 {
         world.join_with(n, &latency(ms(10 * u64::from(n))));
     }
     world.fail(2, Failure::Refused);
     world.pass(secs(2));
-    let options = FindOptions::new().max_results(3).spread_cost(0.0);
+    let options = FindOptions::new().max_results(3).max_spread_cost(0.0);
     let list = world.find_relays(&stranger(), &options);
     assert_eq!(numbers(&list), [1, 3, 4]);
     let options = options.max_results(4);

@@ -65,7 +65,7 @@ fn it_is_left_only_for_ten_milliseconds_and_a_third() {
 fn both_measures_can_be_chosen() {
     let world = between(ms(40), ms(30));
     assert_taken(&world, &prefer(), CURRENT);
-    let unless = |gain, share| prefer().prefer_unless(gain, share);
+    let unless = |gain, share| prefer().prefer_with(gain, share);
     assert_taken(&world, &unless(ms(10), 0.25), BEST);
     assert_taken(&world, &unless(ms(10) + us(1), 0.25), CURRENT);
     assert_taken(&world, &unless(ms(10), 0.2501), CURRENT);
@@ -75,7 +75,7 @@ fn both_measures_can_be_chosen() {
     assert_taken(&world, &unless(Duration::ZERO, f64::INFINITY), CURRENT);
     assert_taken(&world, &unless(Duration::ZERO, -1.0), BEST);
     assert_taken(&world, &unless(Duration::ZERO, f64::NAN), BEST);
-    let none = FindOptions::new().prefer_unless(Duration::MAX, 1.0);
+    let none = FindOptions::new().prefer_with(Duration::MAX, 1.0);
     assert_eq!(world.found_with(&none), Some(BEST));
 }
 
@@ -152,7 +152,7 @@ fn a_preference_for_a_stranger_makes_no_difference() {
 #[test]
 fn lists_follow_no_preference() {
     let world = between(ms(12), ms(10));
-    let list = world.find_relays(&stranger(), &prefer().max_results(2).spread_cost(0.0));
+    let list = world.find_relays(&stranger(), &prefer().max_results(2).max_spread_cost(0.0));
     assert_eq!(numbers(&list), [BEST, CURRENT]);
 }
 

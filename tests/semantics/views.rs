@@ -139,7 +139,7 @@ fn the_legs_of_both_peers_add_up() {
         for (n, path) in [(0, 50), (1, 40), (2, 41), (3, 200)] {
             assert_eq!(explained(&world, n, &options).path(), ms(path), "{n}");
         }
-        let list = world.find_relays(&stranger(), &options.max_results(3).spread_cost(0.0));
+        let list = world.find_relays(&stranger(), &options.max_results(3).max_spread_cost(0.0));
         assert_eq!(numbers(&list), [1, 2, 0]);
     }
 }
@@ -153,9 +153,9 @@ fn a_maximum_latency_is_the_requesters() {
         assert_eq!(world.found_with(&options), Some(1));
         assert_eq!(numbers(&world.find_relays(&stranger(), &options)), [1]);
         let options = options.exclude([id(1)]);
-        let passed_over = world.passed_over(&options);
-        assert_eq!(passed_over.too_far, 1, "what the requester measured");
-        assert_eq!(passed_over.unmeasured as u32, relays - 2, "and what not");
+        let rejections = world.rejections(&options);
+        assert_eq!(rejections.too_far, 1, "what the requester measured");
+        assert_eq!(rejections.unmeasured as u32, relays - 2, "and what not");
         assert!(world.found_with(&options.allow_unmeasured(true)).is_some());
         // Of a target it says nothing.
         let options = towards(published([(0, ms(300))])).max_latency(ms(1));

@@ -150,7 +150,7 @@ fn settings() -> impl Strategy<Value = Settings<NodeId>> {
     );
     let times = (assumed, lifetime, grace);
     (max_relays, pace, local, any::<bool>(), times, ejected).prop_map(
-        |(max_relays, (tick, ttl), local, public_only, times, max_ejected)| Settings {
+        |(max_relays, (tick, ttl), local, public_only, times, max_ejected_share)| Settings {
             max_relays,
             ttl,
             tick,
@@ -158,7 +158,7 @@ fn settings() -> impl Strategy<Value = Settings<NodeId>> {
             public_only,
             assumed_rtt: times.0,
             rtt_lifetime: times.1,
-            max_ejected,
+            max_ejected_share,
             return_grace: times.2,
         },
     )

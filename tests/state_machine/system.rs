@@ -9,7 +9,7 @@ use crate::operations::{NODES, Operation, Wave, crowd, no_wishes, node};
 use crate::words::*;
 use relay_registry::{
     AddressPolicy, FindError, FindOptions, Lease, LeaseError, Maintenance, ManualClock, NodeId,
-    PassedOver, RegisterError, Registration, Registry, RelayInfo, Verdict,
+    RegisterError, Registration, Registry, Rejections, RelayInfo, Verdict,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -44,7 +44,7 @@ impl System {
             .tick(settings.tick)
             .assumed_rtt(settings.assumed_rtt)
             .rtt_lifetime(settings.rtt_lifetime)
-            .max_ejected(settings.max_ejected)
+            .max_ejected_share(settings.max_ejected_share)
             .maintenance(Maintenance::Manual)
             .clock(clock.clone());
         if let Some(local) = settings.local {
@@ -391,7 +391,7 @@ impl System {
         if self.departed_since_maintenance() == 0 {
             assert_eq!(self.model.last_resorts(target, query), []);
         }
-        let FindError::NoRelaysAvailable { passed_over, .. } = error else {
+        let FindError::NoRelaysAvailable { rejections, .. } = error else {
             panic!("{error:?}");
         };
         let reasons: Vec<Vec<Obstacle>> = self
@@ -401,9 +401,9 @@ impl System {
             .map(|(id, relay)| self.model.obstacles(id, relay, target, query))
             .collect();
         let departed = self.departed_since_maintenance() as usize;
-        let live = passed_over.total() - passed_over.departed;
+        let live = rejections.total() - rejections.departed;
         assert!((reasons.len()..=reasons.len() + departed).contains(&live));
-        for (obstacle, count) in counts(passed_over) {
+        for (obstacle, count) in counts(rejections) {
             let possible = reasons.iter().filter(|of_one| of_one.contains(&obstacle));
             let certain = reasons.iter().filter(|of_one| **of_one == [obstacle]);
             let bounds = certain.count()..=possible.count() + departed;
@@ -412,7 +412,7 @@ impl System {
                 "{count} {obstacle:?}, not {bounds:?}"
             );
         }
-        assert!(passed_over.departed <= departed, "{passed_over:?}");
+        assert!(rejections.departed <= departed, "{rejections:?}");
     }
 
     fn departed_since_maintenance(&self) -> u64 {
@@ -552,14 +552,14 @@ fn change_of(wave: Wave, id: NodeId) -> Operation {
     }
 }
 
-fn counts(passed_over: &PassedOver) -> [(Obstacle, usize); 7] {
+fn counts(rejections: &Rejections) -> [(Obstacle, usize); 7] {
     [
-        (Obstacle::Excluded, passed_over.excluded),
-        (Obstacle::Banned, passed_over.banned),
-        (Obstacle::BackingOff, passed_over.backing_off),
-        (Obstacle::Draining, passed_over.draining),
-        (Obstacle::Full, passed_over.full),
-        (Obstacle::TooFar, passed_over.too_far),
-        (Obstacle::Unmeasured, passed_over.unmeasured),
+        (Obstacle::Excluded, rejections.excluded),
+        (Obstacle::Banned, rejections.banned),
+        (Obstacle::BackingOff, rejections.backing_off),
+        (Obstacle::Draining, rejections.draining),
+        (Obstacle::Full, rejections.full),
+        (Obstacle::TooFar, rejections.too_far),
+        (Obstacle::Unmeasured, rejections.unmeasured),
     ]
 }

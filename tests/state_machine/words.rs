@@ -25,7 +25,7 @@ pub fn register_options(change: &Change) -> RegisterOptions {
 
 pub fn find_options(query: &Query<NodeId>) -> FindOptions {
     let options = FindOptions::new()
-        .spread_cost(0.0)
+        .max_spread_cost(0.0)
         .max_results(query.max_results)
         .exclude(query.excluded.iter().copied())
         .allow_unmeasured(query.allow_unmeasured);

@@ -10,7 +10,7 @@ const ROUNDS: usize = 300;
 
 /// One relay, which is on trial now.
 fn half_open() -> World {
-    let world = world_with(|builder| builder.max_ejected(1.0).ttl(secs(86_400)));
+    let world = world_with(|builder| builder.max_ejected_share(1.0).ttl(secs(86_400)));
     world.join(1);
     world.fail(1, Failure::TimedOut);
     world.pass(secs(3));
@@ -53,7 +53,7 @@ fn those_who_may_not_try_it_get_another_relay() {
 #[test]
 fn failures_reported_at_once_count_once() {
     for _ in 0..50 {
-        let world = world_with(|builder| builder.max_ejected(1.0));
+        let world = world_with(|builder| builder.max_ejected_share(1.0));
         world.join(1);
         at_once(THREADS, |_| world.fail(1, Failure::TimedOut));
         world.pass(Duration::from_millis(2_500));

@@ -27,7 +27,7 @@ fn main() {
     let measured = instances(&Recipe::new(RELAYS, RoundTrips::Measured));
     warm_up(&measured[0], &targets);
     for it in &measured {
-        look_up(it, &targets);
+        lookup(it, &targets);
     }
     for it in &measured {
         find(it, &targets, "find_relay, independent");
@@ -84,7 +84,7 @@ fn count<K>(name: &str, keys: &[K], mut act: impl FnMut(&K) -> bool) {
     println!("{}\t{name}", keys.len());
 }
 
-fn look_up(Instance { registry, ids, .. }: &Instance, targets: &[NodeId]) {
+fn lookup(Instance { registry, ids, .. }: &Instance, targets: &[NodeId]) {
     count("is_relay, hit", ids, |id| registry.is_relay(id));
     count("is_relay, miss", targets, |id| !registry.is_relay(id));
     count("relay", ids, |id| registry.relay(id).is_some());

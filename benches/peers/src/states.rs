@@ -84,11 +84,11 @@ impl State {
     }
 
     pub fn build(self, relays: usize, seed: u64) -> Case {
-        let max_ejected = if self == Self::AllFailing { 1.0 } else { 0.5 };
+        let max_ejected_share = if self == Self::AllFailing { 1.0 } else { 0.5 };
         let instance = Recipe::new(relays, RoundTrips::Measured)
             .capacity(CAPACITY)
             .loads(self.loads(relays))
-            .max_ejected(max_ejected)
+            .max_ejected_share(max_ejected_share)
             .build(seed);
         self.afflict(&instance);
         let in_motion = match self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use relay_registry::Endpoint;
-use relay_registry::dht::{Network, Offered, RelayDht, SecretKey, SignedRecord};
+use relay_registry::dht::{Network, OfferOutcome, RelayDht, SecretKey, SignedRecord};
 
 use super::{Arsenal, Kind, Shot, forgery};
 use crate::error::Failure;
@@ -130,7 +130,7 @@ impl Attacker {
     pub fn name(&self, newcomers: &[Newcomer]) {
         for under in self.arsenal.names() {
             for newcomer in newcomers {
-                newcomer.registry.look_up(&under);
+                newcomer.registry.request_record(&under);
             }
         }
     }
@@ -154,9 +154,9 @@ impl Attacker {
         }
         for newcomer in newcomers {
             self.arsenal.count(kind);
-            let offered = newcomer.registry.offer(record);
+            let offered = newcomer.registry.offer_record(record);
             // What is known is not changed by hearing it again.
-            let is_accepted = offered.is_ok_and(|offered| offered != Offered::Known);
+            let is_accepted = offered.is_ok_and(|offered| offered != OfferOutcome::Known);
             let tally = &mut self.tally;
             let accepted = if kind.is_forged() {
                 &mut tally.forged_accepted

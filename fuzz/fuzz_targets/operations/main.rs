@@ -252,11 +252,11 @@ impl System {
                     );
                 }
             }
-            Err(FindError::NoRelaysAvailable { passed_over, .. }) => {
-                assert_eq!(eligible, [], "{passed_over:?}");
+            Err(FindError::NoRelaysAvailable { rejections, .. }) => {
+                assert_eq!(eligible, [], "{rejections:?}");
                 // Those past their deadline count as before until they are swept.
-                let live = passed_over.total() - passed_over.departed;
-                assert!(live >= self.model.relays.len(), "{passed_over:?}");
+                let live = rejections.total() - rejections.departed;
+                assert!(live >= self.model.relays.len(), "{rejections:?}");
             }
             Err(other) => panic!("{other}"),
         }

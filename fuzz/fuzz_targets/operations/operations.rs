@@ -358,7 +358,7 @@ impl Asked {
         let mut options = FindOptions::new()
             .max_results(self.max_results.into())
             // By score alone: the model knows nothing of failure domains.
-            .spread_cost(0.0)
+            .max_spread_cost(0.0)
             .exclude(self.excluded())
             .allow_unmeasured(self.allow_unmeasured);
         if let Some(requester) = self.requester {

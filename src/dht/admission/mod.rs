@@ -35,10 +35,10 @@ use fastrand::Rng;
 pub(super) use quotas::PerPrefix;
 pub(super) use terms::Terms;
 
+use super::backend::{EnterOutcome, RegistryBackend};
 use super::discovery::Absences;
-use super::ground::{Entry as Entrance, Ground};
 use super::publisher::Now;
-use super::{MAX_TTL, Refused, SequenceMemory, SignedRecord, Verdict};
+use super::{Freshness, MAX_TTL, RejectReason, SequenceMemory, SignedRecord};
 use crate::relay::{Endpoint, NodeId};
 use conduct::{Conduct, LeftBehind};
 use limiter::ProbeLimiter;
@@ -48,7 +48,7 @@ use pool::{Past, Pool};
 /// What became of a record that was believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Offered {
+pub enum OfferOutcome {
     /// Its relay is a candidate now, and handed out once a probe succeeded.
     Candidate,
     /// It renews what was known of its relay.
@@ -124,35 +124,35 @@ impl Admission {
 
     /// Judges a record, whoever handed it over, and takes it in if it is to be
     /// believed.
-    pub(super) fn offer(
+    pub(super) fn offer_record(
         &mut self,
         record: &SignedRecord,
-        ground: &dyn Ground,
+        backend: &dyn RegistryBackend,
         now: Now,
-    ) -> Result<Offered, Refused> {
+    ) -> Result<OfferOutcome, RejectReason> {
         self.terms.check_author(record)?;
         let Some(announcement) = record.record().announcement() else {
-            return self.withdraw(record, ground, now);
+            return self.withdraw(record, backend, now);
         };
         self.terms.check_announcement(announcement)?;
         let verdict = self.judge(record, now)?;
         let id = record.node_id();
-        if ground.is_local(&id) {
+        if backend.is_local(&id) {
             self.release(&id, now.at);
-            return Err(Refused::HeldLocally);
+            return Err(RejectReason::HeldLocally);
         }
-        if self.knows(&id) && verdict == Verdict::Same {
-            return Ok(Offered::Known);
+        if self.knows(&id) && verdict == Freshness::Same {
+            return Ok(OfferOutcome::Known);
         }
         if self.terms.time_left(record.record(), now.wall).is_none() {
-            return Err(Refused::Expired);
+            return Err(RejectReason::Expired);
         }
         let endpoint = announcement.endpoint();
         if !self.knows(&id) {
-            return self.take_in(record, endpoint, ground, now);
+            return self.take_in(record, endpoint, backend, now);
         }
         self.count_news(&id, now.at)?;
-        self.amend(record, endpoint, ground, now)
+        self.amend(record, endpoint, backend, now)
     }
 
     /// Takes in a relay that is not here. What was counted against its key before
@@ -161,9 +161,9 @@ impl Admission {
         &mut self,
         record: &SignedRecord,
         endpoint: &Endpoint,
-        ground: &dyn Ground,
+        backend: &dyn RegistryBackend,
         now: Now,
-    ) -> Result<Offered, Refused> {
+    ) -> Result<OfferOutcome, RejectReason> {
         let id = record.node_id();
         let was_verified = self.gone.highest(&id);
         let last = was_verified.max(self.strangers_gone.highest(&id));
@@ -172,9 +172,9 @@ impl Admission {
         let most = self.terms.news_per_minute;
         let is_news = last.is_some_and(|last| last < record.sequence());
         if is_news && !conduct.count_news(most, now.at) {
-            return Err(Refused::TooOften);
+            return Err(RejectReason::TooOften);
         }
-        self.make_room(&id, endpoint, ground, now)?;
+        self.make_room(&id, endpoint, backend, now)?;
         let past = Past {
             was_verified: was_verified.is_some(),
             comes_first: self.comes_first(&id, now.at),
@@ -184,30 +184,30 @@ impl Admission {
         self.first_places.remove(&id);
         self.left_behind.take(&id);
         self.ask_in_time(&id, now);
-        Ok(Offered::Candidate)
+        Ok(OfferOutcome::Candidate)
     }
 
     /// Whether a record is its relay's latest word, as far as was ever heard.
-    fn judge(&self, record: &SignedRecord, now: Now) -> Result<Verdict, Refused> {
+    fn judge(&self, record: &SignedRecord, now: Now) -> Result<Freshness, RejectReason> {
         let held = self.pool.get(&record.node_id()).map(|entry| &entry.record);
         let of_gone = self.gone.judge(record, now.wall);
         // What the other memory forgot, it forgot for lack of room.
         let of_strangers = match self.strangers_gone.judge(record, now.wall) {
-            Verdict::Forgotten { .. } => of_gone,
+            Freshness::Forgotten { .. } => of_gone,
             verdict => verdict,
         };
         let verdicts = match held {
             // Whose last word is at hand was not forgotten.
-            Some(_) if matches!(of_gone, Verdict::Forgotten { .. }) => [of_strangers; 2],
+            Some(_) if matches!(of_gone, Freshness::Forgotten { .. }) => [of_strangers; 2],
             _ => [of_gone, of_strangers],
         };
-        if let Some(refused) = verdicts.into_iter().find_map(Refused::by) {
+        if let Some(refused) = verdicts.into_iter().find_map(RejectReason::by) {
             return Err(refused);
         }
         match held {
-            Some(held) if record.sequence() < held.sequence() => Err(Refused::Replayed),
-            Some(held) if record == held => Ok(Verdict::Same),
-            Some(held) if record.sequence() == held.sequence() => Err(Refused::Conflict),
+            Some(held) if record.sequence() < held.sequence() => Err(RejectReason::Replayed),
+            Some(held) if record == held => Ok(Freshness::Same),
+            Some(held) if record.sequence() == held.sequence() => Err(RejectReason::Conflict),
             _ => Ok(of_gone),
         }
     }
@@ -215,36 +215,36 @@ impl Admission {
     fn withdraw(
         &mut self,
         tombstone: &SignedRecord,
-        ground: &dyn Ground,
+        backend: &dyn RegistryBackend,
         now: Now,
-    ) -> Result<Offered, Refused> {
+    ) -> Result<OfferOutcome, RejectReason> {
         let id = tombstone.node_id();
         let is_known = self.knows(&id) || self.gone.highest(&id).is_some();
         let verdict = if is_known {
             self.judge(tombstone, now)?
         } else {
             let verdict = self.strangers_gone.judge(tombstone, now.wall);
-            Refused::by(verdict).map_or(Ok(verdict), Err)?
+            RejectReason::by(verdict).map_or(Ok(verdict), Err)?
         };
-        if verdict == Verdict::Same {
-            return Ok(Offered::Known);
+        if verdict == Freshness::Same {
+            return Ok(OfferOutcome::Known);
         }
         let was_verified = self.pool.get(&id).map(|entry| entry.was_verified);
-        self.dismiss(&id, ground, now.at);
+        self.dismiss(&id, backend, now.at);
         if was_verified.unwrap_or(is_known) {
             self.gone.remember_latest(tombstone);
         } else {
             self.strangers_gone.remember_latest(tombstone);
         }
-        Ok(Offered::Withdrawn)
+        Ok(OfferOutcome::Withdrawn)
     }
 
     /// Counts something new that a relay says; only so much a minute is heeded.
-    fn count_news(&mut self, id: &NodeId, now: Duration) -> Result<(), Refused> {
+    fn count_news(&mut self, id: &NodeId, now: Duration) -> Result<(), RejectReason> {
         let most = self.terms.news_per_minute;
         let entry = self.pool.get_mut(id);
         let is_heeded = entry.is_none_or(|entry| entry.conduct.count_news(most, now));
-        is_heeded.then_some(()).ok_or(Refused::TooOften)
+        is_heeded.then_some(()).ok_or(RejectReason::TooOften)
     }
 
     /// Takes in what a relay that is known says anew. One that moved is a
@@ -253,34 +253,39 @@ impl Admission {
         &mut self,
         record: &SignedRecord,
         endpoint: &Endpoint,
-        ground: &dyn Ground,
+        backend: &dyn RegistryBackend,
         now: Now,
-    ) -> Result<Offered, Refused> {
+    ) -> Result<OfferOutcome, RejectReason> {
         let id = record.node_id();
         let stays = (self.pool.get(&id)).is_some_and(|entry| entry.endpoint == *endpoint);
         if stays {
             self.pool.renew(record);
         } else {
             if !self.pool.has_room(&id, endpoint) {
-                return Err(Refused::TooManyOfPrefix);
+                return Err(RejectReason::TooManyOfPrefix);
             }
-            ground.leave(&id);
+            backend.leave(&id);
             self.pool.relocate(record, endpoint.clone(), now.at);
         }
         self.ask_in_time(&id, now);
         let is_verified = self.pool.get(&id).is_some_and(|entry| entry.is_verified);
         if is_verified {
-            self.enter(&id, ground, now)?;
+            self.enter(&id, backend, now)?;
         }
         Ok(if stays {
-            Offered::Renewed
+            OfferOutcome::Renewed
         } else {
-            Offered::Candidate
+            OfferOutcome::Candidate
         })
     }
 
     /// Registers a relay whose probe succeeded, or renews it.
-    fn enter(&mut self, id: &NodeId, ground: &dyn Ground, now: Now) -> Result<(), Refused> {
+    fn enter(
+        &mut self,
+        id: &NodeId,
+        backend: &dyn RegistryBackend,
+        now: Now,
+    ) -> Result<(), RejectReason> {
         let Some(record) = self.pool.get(id).map(|entry| entry.record.record().clone()) else {
             return Ok(());
         };
@@ -288,39 +293,39 @@ impl Admission {
             return Ok(());
         };
         let Some(ttl) = self.terms.time_left(&record, now.wall) else {
-            self.dismiss(id, ground, now.at);
-            return Err(Refused::Expired);
+            self.dismiss(id, backend, now.at);
+            return Err(RejectReason::Expired);
         };
         let capacity = announcement.capacity().min(self.terms.max_capacity);
-        match ground.enter(id, announcement, capacity, ttl) {
-            Entrance::Entered => {
+        match backend.enter(id, announcement, capacity, ttl) {
+            EnterOutcome::Entered => {
                 self.pool.set_verified(id);
                 self.ask_in_time(id, now);
             }
-            Entrance::NoRoom => self.step_back(id, ground, now),
-            Entrance::HeldLocally => {
+            EnterOutcome::NoRoom => self.step_back(id, backend, now),
+            EnterOutcome::HeldLocally => {
                 self.release(id, now.at);
-                return Err(Refused::HeldLocally);
+                return Err(RejectReason::HeldLocally);
             }
-            Entrance::Refused => {
-                self.shun(id, ground, now.at);
-                return Err(Refused::NotReachable);
+            EnterOutcome::Invalid => {
+                self.shun(id, backend, now.at);
+                return Err(RejectReason::NotReachable);
             }
         }
         Ok(())
     }
 
     /// One that finds no room in the registry is a candidate again.
-    fn step_back(&mut self, id: &NodeId, ground: &dyn Ground, now: Now) {
-        ground.leave(id);
+    fn step_back(&mut self, id: &NodeId, backend: &dyn RegistryBackend, now: Now) {
+        backend.leave(id);
         self.pool.set_candidate(id);
         let later = now.at.saturating_add(self.terms.probe_every);
         self.pool.probe_again(id, later);
     }
 
     /// Removes a relay, and does not take it in again for a while.
-    fn shun(&mut self, id: &NodeId, ground: &dyn Ground, now: Duration) {
-        self.dismiss(id, ground, now);
+    fn shun(&mut self, id: &NodeId, backend: &dyn RegistryBackend, now: Duration) {
+        self.dismiss(id, backend, now);
         self.shunned.insert(*id, self.forgiven_at(now));
     }
 
@@ -330,9 +335,9 @@ impl Admission {
     }
 
     /// Removes a relay here and from the registry.
-    fn dismiss(&mut self, id: &NodeId, ground: &dyn Ground, now: Duration) {
+    fn dismiss(&mut self, id: &NodeId, backend: &dyn RegistryBackend, now: Duration) {
         self.release(id, now);
-        ground.leave(id);
+        backend.leave(id);
     }
 
     /// Gives up a relay's place here, and keeps its last word and what counts
@@ -355,15 +360,15 @@ impl Admission {
     }
 
     /// What time brings: records end, and local relays need the room.
-    pub(super) fn tidy(&mut self, ground: &dyn Ground, now: Now) {
+    pub(super) fn tidy(&mut self, backend: &dyn RegistryBackend, now: Now) {
         self.gone.forget_expired(now.wall);
         self.strangers_gone.forget_expired(now.wall);
         while let Some(id) = self.pool.first_expired(now.wall) {
-            self.dismiss(&id, ground, now.at);
+            self.dismiss(&id, backend, now.at);
         }
-        let excess = self.pool.verified().saturating_sub(self.places(ground));
+        let excess = self.pool.verified().saturating_sub(self.places(backend));
         for id in self.pool.longest_unmeasured_of_all(excess) {
-            self.dismiss(&id, ground, now.at);
+            self.dismiss(&id, backend, now.at);
         }
     }
 

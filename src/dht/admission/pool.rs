@@ -12,7 +12,7 @@ use crate::relay::{Endpoint, NodeId};
 
 /// What is known of one relay of a stranger.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct RemoteRelay {
     pub(super) record: SignedRecord,
     pub(super) endpoint: Endpoint,
     prefix: Prefix,
@@ -65,7 +65,7 @@ pub(super) struct Past {
 /// A bounded number of entries, in order of what is due.
 #[derive(Debug)]
 pub(super) struct Pool {
-    entries: BTreeMap<NodeId, Entry>,
+    entries: BTreeMap<NodeId, RemoteRelay>,
     /// Those that are to be probed as soon as may be.
     newcomers: Newcomers,
     /// By when the others are to be probed: those that return, other candidates, and
@@ -116,12 +116,12 @@ impl Pool {
         }
     }
 
-    pub(super) fn get(&self, id: &NodeId) -> Option<&Entry> {
+    pub(super) fn get(&self, id: &NodeId) -> Option<&RemoteRelay> {
         self.entries.get(id)
     }
 
     /// For anything but what the other methods keep in order.
-    pub(super) fn get_mut(&mut self, id: &NodeId) -> Option<&mut Entry> {
+    pub(super) fn get_mut(&mut self, id: &NodeId) -> Option<&mut RemoteRelay> {
         self.entries.get_mut(id)
     }
 
@@ -137,7 +137,7 @@ impl Pool {
     /// out of account.
     pub(super) fn has_room(&self, id: &NodeId, endpoint: &Endpoint) -> bool {
         let prefix = Prefix::of(endpoint);
-        let is_there = |entry: &Entry| entry.prefix == prefix;
+        let is_there = |entry: &RemoteRelay| entry.prefix == prefix;
         self.entries.get(id).is_some_and(is_there) || self.quotas.has_room(&prefix)
     }
 
@@ -150,7 +150,7 @@ impl Pool {
         now: Duration,
     ) {
         let id = record.node_id();
-        let entry = Entry {
+        let entry = RemoteRelay {
             record: record.clone(),
             prefix: Prefix::of(&endpoint),
             endpoint,
@@ -182,7 +182,7 @@ impl Pool {
         let id = record.node_id();
         if let Some(before) = self.remove(&id) {
             let record = record.clone();
-            self.add(id, Entry { record, ..before });
+            self.add(id, RemoteRelay { record, ..before });
         }
     }
 
@@ -203,7 +203,7 @@ impl Pool {
         } else {
             self.newcomers.draw(&id, now)
         };
-        let entry = Entry {
+        let entry = RemoteRelay {
             record: record.clone(),
             prefix: Prefix::of(&endpoint),
             endpoint,
@@ -221,7 +221,7 @@ impl Pool {
         self.add(id, entry);
     }
 
-    fn add(&mut self, id: NodeId, entry: Entry) {
+    fn add(&mut self, id: NodeId, entry: RemoteRelay) {
         self.quotas.add(&entry.prefix);
         self.verified += usize::from(entry.is_verified);
         self.enqueue(&id, &entry);
@@ -230,7 +230,7 @@ impl Pool {
         self.entries.insert(id, entry);
     }
 
-    pub(super) fn remove(&mut self, id: &NodeId) -> Option<Entry> {
+    pub(super) fn remove(&mut self, id: &NodeId) -> Option<RemoteRelay> {
         let entry = self.entries.remove(id)?;
         self.dequeue(id, &entry);
         self.by_ask.remove(&(entry.ask_at, *id));
@@ -361,7 +361,7 @@ impl Pool {
     }
 
     /// Changes what decides when an entry is probed.
-    fn requeue(&mut self, id: &NodeId, change: impl FnOnce(&mut Entry)) {
+    fn requeue(&mut self, id: &NodeId, change: impl FnOnce(&mut RemoteRelay)) {
         let Some(mut entry) = self.entries.remove(id) else {
             return;
         };
@@ -373,7 +373,7 @@ impl Pool {
         self.entries.insert(*id, entry);
     }
 
-    fn enqueue(&mut self, id: &NodeId, entry: &Entry) {
+    fn enqueue(&mut self, id: &NodeId, entry: &RemoteRelay) {
         if entry.is_probing {
             return;
         }
@@ -385,7 +385,7 @@ impl Pool {
         }
     }
 
-    fn dequeue(&mut self, id: &NodeId, entry: &Entry) {
+    fn dequeue(&mut self, id: &NodeId, entry: &RemoteRelay) {
         match entry.appointments() {
             Some(queue) => {
                 self.by_probe[queue].remove(&entry.appointment(id));
@@ -486,7 +486,7 @@ impl Pool {
     }
 }
 
-impl Entry {
+impl RemoteRelay {
     fn appointment(&self, id: &NodeId) -> Appointment {
         (self.probe_at, self.due_since, self.arrival, *id)
     }

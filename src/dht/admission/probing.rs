@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Admission;
 use crate::dht::ProbeError;
-use crate::dht::ground::Ground;
+use crate::dht::backend::RegistryBackend;
 use crate::dht::pace::a_little_less;
 use crate::dht::publisher::Now;
 use crate::limits::MAX_RTT;
@@ -31,7 +31,7 @@ impl Admission {
         id: &NodeId,
         endpoint: &Endpoint,
         outcome: Result<Duration, ProbeError>,
-        ground: &dyn Ground,
+        backend: &dyn RegistryBackend,
         now: Now,
     ) -> bool {
         let outcome = match outcome {
@@ -48,28 +48,34 @@ impl Admission {
         if !is_here {
             return false; // It left, or moved, and waits for another probe.
         }
-        if ground.is_local(id) {
+        if backend.is_local(id) {
             self.release(id, now.at);
             return false;
         }
-        if is_verified && !ground.is_learned(id) {
+        if is_verified && !backend.is_learned(id) {
             // The embedder took it out, or the registry made room.
-            self.shun(id, ground, now.at);
+            self.shun(id, backend, now.at);
             return false;
         }
         match outcome {
             Ok(rtt) => {
                 let rtt = rtt.max(Duration::from_micros(1));
-                self.succeeded(id, rtt, ground, now) && !is_verified
+                self.succeeded(id, rtt, backend, now) && !is_verified
             }
             Err(error) => {
-                self.failed(id, error, ground, now.at);
+                self.failed(id, error, backend, now.at);
                 false
             }
         }
     }
 
-    fn succeeded(&mut self, id: &NodeId, rtt: Duration, ground: &dyn Ground, now: Now) -> bool {
+    fn succeeded(
+        &mut self,
+        id: &NodeId,
+        rtt: Duration,
+        backend: &dyn RegistryBackend,
+        now: Now,
+    ) -> bool {
         let next = a_little_less(self.terms.probe_every, &mut self.random);
         self.pool.probe_again(id, now.at.saturating_add(next));
         let is_verified = match self.pool.get_mut(id) {
@@ -81,29 +87,35 @@ impl Admission {
             None => return false,
         };
         if !is_verified {
-            if !self.has_place(ground, now.at) || self.enter(id, ground, now).is_err() {
+            if !self.has_place(backend, now.at) || self.enter(id, backend, now).is_err() {
                 return false;
             }
             if !self.pool.get(id).is_some_and(|entry| entry.is_verified) {
                 return false;
             }
         }
-        ground.measured(id, rtt);
+        backend.measured(id, rtt);
         true
     }
 
-    fn failed(&mut self, id: &NodeId, error: ProbeError, ground: &dyn Ground, now: Duration) {
+    fn failed(
+        &mut self,
+        id: &NodeId,
+        error: ProbeError,
+        backend: &dyn RegistryBackend,
+        now: Duration,
+    ) {
         let Some(entry) = self.pool.get_mut(id) else {
             return;
         };
         let failures = entry.conduct.failures.saturating_add(1);
         entry.conduct.failures = failures;
         if error == ProbeError::WrongIdentity || failures >= self.terms.patience {
-            self.shun(id, ground, now);
+            self.shun(id, backend, now);
             return;
         }
         if entry.is_verified {
-            ground.failed(id);
+            backend.failed(id);
         }
         let wait = (self.terms.probe_every / 8).saturating_mul(1 << failures.min(3));
         let wait = a_little_less(wait.min(self.terms.probe_every), &mut self.random);

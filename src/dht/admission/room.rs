@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Admission;
-use crate::dht::Refused;
-use crate::dht::ground::Ground;
+use crate::dht::RejectReason;
+use crate::dht::backend::RegistryBackend;
 use crate::dht::publisher::Now;
 use crate::relay::{Endpoint, NodeId};
 
@@ -14,11 +14,11 @@ impl Admission {
         &mut self,
         id: &NodeId,
         endpoint: &Endpoint,
-        ground: &dyn Ground,
+        backend: &dyn RegistryBackend,
         now: Now,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), RejectReason> {
         if self.shunned.contains(id, now.at) {
-            return Err(Refused::FailedProbes);
+            return Err(RejectReason::FailedProbes);
         }
         let lot = if self.comes_first(id, now.at) {
             0
@@ -27,12 +27,16 @@ impl Admission {
         };
         if !self.pool.has_room(id, endpoint) {
             let victim = self.victim(lot, endpoint, now.at);
-            self.dismiss(&victim.ok_or(Refused::TooManyOfPrefix)?, ground, now.at);
+            self.dismiss(
+                &victim.ok_or(RejectReason::TooManyOfPrefix)?,
+                backend,
+                now.at,
+            );
         }
         if self.pool.candidates() >= self.terms.max_candidates {
             let worst = self.pool.worst_candidate(None);
             let victim = worst.or_else(|| self.pool.unluckiest(lot, None));
-            self.dismiss(&victim.ok_or(Refused::Full)?, ground, now.at);
+            self.dismiss(&victim.ok_or(RejectReason::Full)?, backend, now.at);
         }
         Ok(())
     }
@@ -64,23 +68,23 @@ impl Admission {
 
     /// Whether one more may enter the registry; one that nobody could measure
     /// for long gives way.
-    pub(super) fn has_place(&mut self, ground: &dyn Ground, now: Duration) -> bool {
-        if self.pool.verified() < self.places(ground) {
+    pub(super) fn has_place(&mut self, backend: &dyn RegistryBackend, now: Duration) -> bool {
+        if self.pool.verified() < self.places(backend) {
             return true;
         }
         let longest = self.pool.longest_unmeasured(None);
         match self.overdue(longest, now) {
             Some(victim) => {
-                self.dismiss(&victim, ground, now);
-                self.pool.verified() < self.places(ground)
+                self.dismiss(&victim, backend, now);
+                self.pool.verified() < self.places(backend)
             }
             None => false,
         }
     }
 
     /// How many learned relays there may be at present.
-    pub(super) fn places(&self, ground: &dyn Ground) -> usize {
-        let locals = ground.held().saturating_sub(self.pool.verified());
+    pub(super) fn places(&self, backend: &dyn RegistryBackend) -> usize {
+        let locals = backend.held().saturating_sub(self.pool.verified());
         self.terms.places(locals)
     }
 }

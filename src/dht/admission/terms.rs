@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::dht::{Announcement, Network, Refused, RelayRecord, SignedRecord};
+use crate::dht::{Announcement, Network, RejectReason, RelayRecord, SignedRecord};
 use crate::relay::{AddressPolicy, Host, NatType, NodeId};
 
 /// Whom and what to take in, and how many.
@@ -47,14 +47,14 @@ impl Terms {
     }
 
     /// Whose record it is.
-    pub(super) fn check_author(&self, record: &SignedRecord) -> Result<(), Refused> {
+    pub(super) fn check_author(&self, record: &SignedRecord) -> Result<(), RejectReason> {
         let id = record.node_id();
         if *record.network() != self.network {
-            Err(Refused::Invalid)
+            Err(RejectReason::Invalid)
         } else if self.own == Some(id) {
-            Err(Refused::Own)
+            Err(RejectReason::Own)
         } else if self.allowed.as_ref().is_some_and(|ids| !ids.contains(&id)) {
-            Err(Refused::NotAllowed)
+            Err(RejectReason::NotAllowed)
         } else {
             Ok(())
         }
@@ -67,17 +67,20 @@ impl Terms {
     }
 
     /// What it announces.
-    pub(super) fn check_announcement(&self, announcement: &Announcement) -> Result<(), Refused> {
+    pub(super) fn check_announcement(
+        &self,
+        announcement: &Announcement,
+    ) -> Result<(), RejectReason> {
         let endpoint = announcement.endpoint();
         if matches!(endpoint.host(), Host::Name(_)) && !self.names {
-            return Err(Refused::Name);
+            return Err(RejectReason::Name);
         }
         if endpoint.check(self.addresses).is_err() {
-            return Err(Refused::PrivateAddress);
+            return Err(RejectReason::PrivateAddress);
         }
         match announcement.nat() {
-            Some(nat) if !nat.can_relay() => Err(Refused::NotReachable),
-            Some(NatType::PublicIp) if !endpoint.is_public() => Err(Refused::NotReachable),
+            Some(nat) if !nat.can_relay() => Err(RejectReason::NotReachable),
+            Some(NatType::PublicIp) if !endpoint.is_public() => Err(RejectReason::NotReachable),
             _ => Ok(()),
         }
     }

@@ -35,7 +35,7 @@ pub(super) struct Rhythm {
     /// How soon after one sweep of a shard a miss can cause the next.
     pub(super) hurry: Duration,
     /// How long an absence is believed.
-    pub(super) absent_for: Duration,
+    pub(super) negative_cache_ttl: Duration,
     /// A sweep that has taken this long no longer holds up the next of its shard.
     pub(super) patience: Duration,
 }
@@ -236,7 +236,7 @@ impl Discovery {
             Question::Sweep(number) => self.swept(*number, ending, now, random),
             Question::Fetch { node, .. } => {
                 self.wanted.remove(node);
-                let until = now.saturating_add(self.rhythm.absent_for);
+                let until = now.saturating_add(self.rhythm.negative_cache_ttl);
                 match ending {
                     Ending::Complete { found: false } | Ending::Never => {
                         self.absent.insert(*node, until);
@@ -298,7 +298,7 @@ mod tests {
         let rhythm = Rhythm {
             sweep_every: S(60),
             hurry: S(2),
-            absent_for: S(30),
+            negative_cache_ttl: S(30),
             patience: S(1_000),
         };
         (Discovery::new(shards, rhythm), Rng::with_seed(1))

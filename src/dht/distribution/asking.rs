@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use super::{Shared, contained};
 use crate::dht::discovery::{Ending, Question};
-use crate::dht::{Answer, Candidate, Coverage, DhtError, Member, Offered, Refused};
+use crate::dht::{Answer, Candidate, Coverage, DhtError, Member, OfferOutcome, RejectReason};
 use crate::relay::NodeId;
 use crate::sync::random_hasher;
 
@@ -96,7 +96,7 @@ impl<'a> Reading<'a> {
     }
 
     fn flow(&self) -> ControlFlow<()> {
-        if self.is_over() || self.shared.bell.is_stopped() {
+        if self.is_over() || self.shared.wake_flags.is_stopped() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
@@ -112,7 +112,7 @@ impl<'a> Reading<'a> {
         self.found = true;
         self.seen.insert(member.node);
         let shared = self.shared;
-        let now = shared.ground().and_then(|ground| shared.now(&*ground));
+        let now = shared.backend().and_then(|backend| shared.now(&*backend));
         if let (Some(shard), Some(now)) = (self.shard, now) {
             shared.desk.lock().want_member(member.node, shard, now);
         }
@@ -127,10 +127,11 @@ impl<'a> Reading<'a> {
         }
         let shared = self.shared;
         match candidate.open(node, &shared.options.network) {
-            Ok(record) => match shared.offer(&record, self.shard) {
+            Ok(record) => match shared.offer_record(&record, self.shard) {
                 Some(Ok(offered)) => {
                     self.found = true;
-                    self.has_candidate |= matches!(offered, Offered::Candidate | Offered::Renewed);
+                    self.has_candidate |=
+                        matches!(offered, OfferOutcome::Candidate | OfferOutcome::Renewed);
                     self.seen.insert(*node);
                 }
                 // What is refused for lack of room or trust is good content.
@@ -138,7 +139,7 @@ impl<'a> Reading<'a> {
                 _ => self.worthless_left -= 1,
             },
             Err(error) => {
-                shared.desk.lock().refuse(Refused::from(&error));
+                shared.desk.lock().refuse(RejectReason::from(&error));
                 self.worthless_left -= 1;
             }
         }
@@ -162,7 +163,7 @@ impl<'a> Reading<'a> {
     /// Whom the shard used to list and no longer does may have withdrawn: ask.
     fn note_seen(&self, shard: u16) {
         let shared = self.shared;
-        if let Some(now) = shared.ground().and_then(|ground| shared.now(&*ground)) {
+        if let Some(now) = shared.backend().and_then(|backend| shared.now(&*backend)) {
             let is_whole = !self.is_over();
             shared.desk.lock().listed(shard, &self.seen, is_whole, now);
         }
@@ -179,13 +180,13 @@ impl<'a> Reading<'a> {
 }
 
 /// Whether whoever stored this should not have.
-fn is_worthless(reason: Refused) -> bool {
+fn is_worthless(reason: RejectReason) -> bool {
     matches!(
         reason,
-        Refused::Replayed
-            | Refused::Withdrawn
-            | Refused::Expired
-            | Refused::FromTheFuture
-            | Refused::Conflict
+        RejectReason::Replayed
+            | RejectReason::Withdrawn
+            | RejectReason::Expired
+            | RejectReason::FromTheFuture
+            | RejectReason::Conflict
     )
 }

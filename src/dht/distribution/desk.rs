@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::dht::admission::{Admission, Offered};
-use crate::dht::bell::Rings;
+use crate::dht::admission::{Admission, OfferOutcome};
+use crate::dht::backend::RegistryBackend;
 use crate::dht::discovery::{Discovery, Ending, Question};
-use crate::dht::ground::Ground;
 use crate::dht::pace::Breaker;
 use crate::dht::publisher::{Act, Now, Publisher};
-use crate::dht::{DhtError, DhtOptions, DhtStats, Limits, ProbeError, Refused, SignedRecord};
+use crate::dht::wake_flags::Flags;
+use crate::dht::{DhtError, DhtOptions, DhtStats, Limits, ProbeError, RejectReason, SignedRecord};
 use crate::relay::{Endpoint, NodeId};
 use crate::sync::{Thread, current_thread};
 
@@ -86,15 +86,15 @@ impl Desk {
     }
 
     /// Takes in what was rung, and how the registry and the clocks stand.
-    pub(super) fn look_around(&mut self, rings: Rings, ground: &dyn Ground, now: Now) {
+    pub(super) fn look_around(&mut self, flags: Flags, backend: &dyn RegistryBackend, now: Now) {
         if let (Some(own), Some(publisher)) = (&self.own, &mut self.publisher) {
-            publisher.observe(ground.local(own), now.at);
+            publisher.observe(backend.local(own), now.at);
         }
-        if let Some(discovery) = self.discovery.as_mut().filter(|_| rings.missed()) {
+        if let Some(discovery) = self.discovery.as_mut().filter(|_| flags.missed()) {
             discovery.hurry(now.at);
         }
         if let Some(admission) = &mut self.admission {
-            admission.tidy(ground, now);
+            admission.tidy(backend, now);
         }
     }
 
@@ -154,36 +154,36 @@ impl Desk {
     /// Judges a record from elsewhere, from this shard of the directory or one that
     /// named its relay before. The shard is remembered at once: when it lists the
     /// relay no longer, that may have withdrawn.
-    pub(super) fn offer(
+    pub(super) fn offer_record(
         &mut self,
         record: &SignedRecord,
         shard: Option<u16>,
-        ground: &dyn Ground,
+        backend: &dyn RegistryBackend,
         now: Now,
-    ) -> Result<Offered, Refused> {
+    ) -> Result<OfferOutcome, RejectReason> {
         let id = record.node_id();
         let named_in = || self.discovery.as_ref()?.named_in(&id);
         let shard = shard.or_else(named_in);
         let outcome = match &mut self.admission {
             Some(admission) => {
-                let outcome = admission.offer(record, ground, now);
+                let outcome = admission.offer_record(record, backend, now);
                 if outcome.is_ok() {
                     admission.note_shard(&id, shard);
                 }
                 outcome
             }
-            None => Err(Refused::NotLearning),
+            None => Err(RejectReason::NotLearning),
         };
         match outcome {
-            Ok(Offered::Candidate | Offered::Renewed) => self.stats.accepted += 1,
-            Ok(Offered::Withdrawn) => self.stats.withdrawn += 1,
-            Ok(Offered::Known) => {}
+            Ok(OfferOutcome::Candidate | OfferOutcome::Renewed) => self.stats.accepted += 1,
+            Ok(OfferOutcome::Withdrawn) => self.stats.withdrawn += 1,
+            Ok(OfferOutcome::Known) => {}
             Err(reason) => self.stats.refuse(reason),
         }
         outcome
     }
 
-    pub(super) fn refuse(&mut self, reason: Refused) {
+    pub(super) fn refuse(&mut self, reason: RejectReason) {
         self.stats.refuse(reason);
     }
 
@@ -303,7 +303,7 @@ impl Desk {
         endpoint: &Endpoint,
         outcome: Result<Duration, ProbeError>,
         panicked: bool,
-        ground: &dyn Ground,
+        backend: &dyn RegistryBackend,
         now: Now,
     ) {
         self.stats.panics += u64::from(panicked);
@@ -312,7 +312,7 @@ impl Desk {
         let Some(admission) = &mut self.admission else {
             return;
         };
-        if admission.probed(relay, endpoint, outcome, ground, now) {
+        if admission.probed(relay, endpoint, outcome, backend, now) {
             self.stats.admitted += 1;
             self.wake_waiting();
         }
@@ -341,8 +341,8 @@ impl Desk {
     }
 
     /// The last word of this node, if it has said anything.
-    pub(super) fn farewell(&mut self, wall: Duration) -> Option<(SignedRecord, Vec<u16>)> {
-        self.publisher.take()?.farewell(wall)
+    pub(super) fn final_tombstone(&mut self, wall: Duration) -> Option<(SignedRecord, Vec<u16>)> {
+        self.publisher.take()?.final_tombstone(wall)
     }
 
     /// What this node's relay last said that was stored.
@@ -351,7 +351,7 @@ impl Desk {
     }
 
     /// The learned relays in the registry.
-    pub(super) fn learned(&self) -> Vec<NodeId> {
+    pub(super) fn learned_relays(&self) -> Vec<NodeId> {
         let admission = self.admission.iter();
         admission
             .flat_map(Admission::all_verified)

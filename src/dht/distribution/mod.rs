@@ -1,8 +1,8 @@
 //! The distribution of one registry: threads around three state machines.
 //!
 //! ```text
-//! callers ──bell──> desk: publisher, discovery, admission ──jobs──> engine, probe
-//!                     └────────────── ground ──────────> registry
+//! callers ──wake_flags──> desk: publisher, discovery, admission ──jobs──> engine, probe
+//!                     └────────────── backend ──────────> registry
 //! ```
 //!
 //! All that decides is on the [`Desk`], behind one lock that no caller of a hot
@@ -21,12 +21,12 @@ use std::sync::{OnceLock, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::admission::Offered;
-use super::bell::Bell;
-use super::ground::Ground;
+use super::admission::OfferOutcome;
+use super::backend::RegistryBackend;
 use super::publisher::{Act, Now};
+use super::wake_flags::WakeFlags;
 use super::{
-    DhtError, DhtOptions, DhtOptionsError, DhtStats, Limits, ProbeError, Refused, RelayDht,
+    DhtError, DhtOptions, DhtOptionsError, DhtStats, Limits, ProbeError, RejectReason, RelayDht,
     SignedRecord,
 };
 use crate::relay::NodeId;
@@ -45,9 +45,9 @@ pub(crate) struct Distribution {
 struct Shared {
     engine: Arc<dyn RelayDht>,
     options: DhtOptions,
-    bell: Arc<Bell>,
+    wake_flags: Arc<WakeFlags>,
     desk: Mutex<Desk>,
-    ground: OnceLock<Weak<dyn Ground>>,
+    backend: OnceLock<Weak<dyn RegistryBackend>>,
     /// How long a thread sleeps at most: the clocks may be the embedder's.
     poll: Duration,
 }
@@ -79,9 +79,9 @@ impl Distribution {
             shared: Arc::new(Shared {
                 engine,
                 options: within(options, limits),
-                bell: Arc::new(Bell::new()),
+                wake_flags: Arc::new(WakeFlags::new()),
                 desk: Mutex::new(desk),
-                ground: OnceLock::new(),
+                backend: OnceLock::new(),
                 poll: tick.clamp(Duration::from_millis(1), Duration::from_millis(100)),
             }),
             threads: Vec::new(),
@@ -89,25 +89,25 @@ impl Distribution {
         })
     }
 
-    pub(crate) fn bell(&self) -> Arc<Bell> {
-        Arc::clone(&self.shared.bell)
+    pub(crate) fn wake_flags(&self) -> Arc<WakeFlags> {
+        Arc::clone(&self.shared.wake_flags)
     }
 
     /// Starts to work for a registry.
-    pub(crate) fn start(&mut self, ground: Weak<dyn Ground>) -> io::Result<()> {
-        let _ = self.shared.ground.set(ground);
+    pub(crate) fn start(&mut self, backend: Weak<dyn RegistryBackend>) -> io::Result<()> {
+        let _ = self.shared.backend.set(backend);
         let (alive, ended) = channel();
         *self.alive.lock() = Some(ended);
         let options = &self.shared.options;
-        if options.workers == 0 {
+        if options.worker_threads == 0 {
             return Ok(());
         }
         let probers = if options.probe.is_some() {
-            options.probers
+            options.probe_threads
         } else {
             0
         };
-        let engine = std::iter::repeat_n(Role::Engine, options.workers);
+        let engine = std::iter::repeat_n(Role::Engine, options.worker_threads);
         for role in engine.chain(std::iter::repeat_n(Role::Prober, probers)) {
             // A thread that cannot be had ends those there are: we are dropped.
             let thread = self.spawn(role, alive.clone())?;
@@ -120,7 +120,7 @@ impl Distribution {
     #[cfg(not(relay_loom))]
     fn have_woken(&self) {
         let sleepers = self.threads.iter().map(|thread| thread.thread().clone());
-        self.shared.bell.wakes(sleepers);
+        self.shared.wake_flags.set_workers(sleepers);
     }
 
     /// Models ring bells for threads of their own.
@@ -147,20 +147,20 @@ impl Distribution {
     }
 
     /// Judges a record that a peer handed over.
-    pub(crate) fn offer(&self, record: &SignedRecord) -> Result<Offered, Refused> {
+    pub(crate) fn offer_record(&self, record: &SignedRecord) -> Result<OfferOutcome, RejectReason> {
         self.shared
-            .offer(record, None)
-            .unwrap_or(Err(Refused::NotLearning))
+            .offer_record(record, None)
+            .unwrap_or(Err(RejectReason::NotLearning))
     }
 
     /// Has a relay asked for; whether it will be.
-    pub(crate) fn look_up(&self, relay: &NodeId) -> bool {
+    pub(crate) fn request_record(&self, relay: &NodeId) -> bool {
         let shared = &self.shared;
-        let Some(now) = shared.ground().and_then(|ground| shared.now(&*ground)) else {
+        let Some(now) = shared.backend().and_then(|backend| shared.now(&*backend)) else {
             return false;
         };
         let is_wanted = shared.desk.lock().want(*relay, true, now.at);
-        shared.bell.more_work();
+        shared.wake_flags.notify_work();
         is_wanted
     }
 
@@ -177,8 +177,8 @@ impl Distribution {
         self.shared.desk.lock().own_record()
     }
 
-    pub(crate) fn learned(&self) -> Vec<NodeId> {
-        self.shared.desk.lock().learned()
+    pub(crate) fn learned_relays(&self) -> Vec<NodeId> {
+        self.shared.desk.lock().learned_relays()
     }
 
     pub(crate) fn stats(&self) -> DhtStats {
@@ -202,14 +202,18 @@ impl Distribution {
 
 impl Drop for Distribution {
     fn drop(&mut self) {
-        self.shared.bell.stop();
+        self.shared.wake_flags.stop();
         for thread in &self.threads {
             thread.thread().unpark();
         }
         if self.is_one_of_us() {
             return;
         }
-        if self.have_ended(self.shared.options.deadline(self.shared.options.farewell)) {
+        if self.have_ended(
+            self.shared
+                .options
+                .deadline(self.shared.options.shutdown_timeout),
+        ) {
             for thread in self.threads.drain(..) {
                 // It ended; a panic of its own is nothing to pass on here.
                 let _ = thread.join();
@@ -219,14 +223,14 @@ impl Drop for Distribution {
 }
 
 impl Shared {
-    fn ground(&self) -> Option<Arc<dyn Ground>> {
-        self.ground.get()?.upgrade()
+    fn backend(&self) -> Option<Arc<dyn RegistryBackend>> {
+        self.backend.get()?.upgrade()
     }
 
     /// Reads both clocks, which are the embedder's and may panic.
-    fn now(&self, ground: &dyn Ground) -> Option<Now> {
+    fn now(&self, backend: &dyn RegistryBackend) -> Option<Now> {
         let now = contained(|| Now {
-            at: ground.now(),
+            at: backend.now(),
             wall: self.options.wall_clock.now(),
         });
         if now.is_err() {
@@ -236,36 +240,36 @@ impl Shared {
     }
 
     fn work(&self, role: Role) {
-        while !self.bell.is_stopped() {
+        while !self.wake_flags.is_stopped() {
             match self.step(role) {
                 Step::Did => {}
-                Step::Idle if !self.bell.is_silent() => {}
+                Step::Idle if !self.wake_flags.is_clear() => {}
                 Step::Idle => park_timeout(self.poll),
                 Step::Over => return,
             }
         }
         if role != Role::Prober {
-            self.say_farewell();
+            self.withdraw_all();
         }
     }
 
     /// Looks around and does one thing, if there is one to do.
     fn step(&self, role: Role) -> Step {
-        let Some(ground) = self.ground() else {
+        let Some(backend) = self.backend() else {
             return Step::Over;
         };
-        let rings = self.bell.answer();
-        let Some(now) = self.now(&*ground) else {
+        let flags = self.wake_flags.take();
+        let Some(now) = self.now(&*backend) else {
             return Step::Idle;
         };
         let job = {
             let mut desk = self.desk.lock();
-            desk.look_around(rings, &*ground, now);
+            desk.look_around(flags, &*backend, now);
             desk.next(role, now)
         };
-        drop(ground);
-        if rings.are_for_the_engine() && role == Role::Prober {
-            self.bell.more_work();
+        drop(backend);
+        if flags.need_engine() && role == Role::Prober {
+            self.wake_flags.notify_work();
         }
         match job {
             Some(job) => {
@@ -306,10 +310,10 @@ impl Shared {
                 });
                 let panicked = outcome.is_err();
                 let outcome = outcome.unwrap_or(Err(ProbeError::Unreachable));
-                if let Some(ground) = self.ground() {
-                    let now = self.now(&*ground).unwrap_or(begun);
+                if let Some(backend) = self.backend() {
+                    let now = self.now(&*backend).unwrap_or(begun);
                     let mut desk = self.desk.lock();
-                    desk.probed(&relay, &endpoint, outcome, panicked, &*ground, now);
+                    desk.probed(&relay, &endpoint, outcome, panicked, &*backend, now);
                 }
             }
         }
@@ -317,8 +321,8 @@ impl Shared {
 
     /// What time it is now, as far as it can be told.
     fn later(&self, before: Now) -> Now {
-        self.ground()
-            .and_then(|ground| self.now(&*ground))
+        self.backend()
+            .and_then(|backend| self.now(&*backend))
             .unwrap_or(before)
     }
 
@@ -337,26 +341,30 @@ impl Shared {
     }
 
     /// Judges a record, which a shard of the directory listed if that is given.
-    fn offer(&self, record: &SignedRecord, shard: Option<u16>) -> Option<Result<Offered, Refused>> {
-        let ground = self.ground()?;
-        let now = self.now(&*ground)?;
-        let offered = self.desk.lock().offer(record, shard, &*ground, now);
-        if offered == Ok(Offered::Candidate) {
-            self.bell.more_work();
+    fn offer_record(
+        &self,
+        record: &SignedRecord,
+        shard: Option<u16>,
+    ) -> Option<Result<OfferOutcome, RejectReason>> {
+        let backend = self.backend()?;
+        let now = self.now(&*backend)?;
+        let offered = self.desk.lock().offer_record(record, shard, &*backend, now);
+        if offered == Ok(OfferOutcome::Candidate) {
+            self.wake_flags.notify_work();
         }
         Some(offered)
     }
 
     /// Takes back what this node has said, as far as that goes: whoever comes
     /// first.
-    fn say_farewell(&self) {
+    fn withdraw_all(&self) {
         let Ok(wall) = contained(|| self.options.wall_clock.now()) else {
             return;
         };
-        let Some((tombstone, shards)) = self.desk.lock().farewell(wall) else {
+        let Some((tombstone, shards)) = self.desk.lock().final_tombstone(wall) else {
             return;
         };
-        let until = self.options.deadline(self.options.farewell);
+        let until = self.options.deadline(self.options.shutdown_timeout);
         let put = Act::Put(tombstone.clone());
         let leave = |shard| Act::Leave(shard, tombstone.clone());
         for act in std::iter::once(put).chain(shards.into_iter().map(leave)) {
@@ -376,6 +384,6 @@ fn contained<R>(risky: impl FnOnce() -> R) -> Result<R, ()> {
 
 /// No more threads than the engine carries requests.
 fn within(mut options: DhtOptions, limits: Limits) -> DhtOptions {
-    options.workers = options.workers.min(limits.max_in_flight);
+    options.worker_threads = options.worker_threads.min(limits.max_in_flight);
     options
 }

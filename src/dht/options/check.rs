@@ -30,11 +30,21 @@ impl DhtOptions {
                 DAY,
             ),
             ("sweep_interval", self.sweep_every, nanosecond, DAY),
-            ("absent_for", self.absent_for, Duration::ZERO, DAY),
+            (
+                "negative_cache_ttl",
+                self.negative_cache_ttl,
+                Duration::ZERO,
+                DAY,
+            ),
             ("probe_interval", self.probe_every, nanosecond, DAY),
             ("probe_deadline", self.probe_deadline, nanosecond, HOUR),
             ("request_deadline", self.request_deadline, nanosecond, HOUR),
-            ("farewell", self.farewell, Duration::ZERO, MINUTE),
+            (
+                "shutdown_timeout",
+                self.shutdown_timeout,
+                Duration::ZERO,
+                MINUTE,
+            ),
         ];
         for (option, given, least, most) in times {
             if !(least..=most).contains(&given) {
@@ -51,12 +61,12 @@ impl DhtOptions {
             ("max_per_ipv4_24", self.per_v4, 1, most),
             ("max_per_ipv6_48", self.per_v6, 1, most),
             (
-                "max_news_per_minute",
+                "max_updates_per_minute",
                 self.news_per_minute as usize,
                 1,
                 most,
             ),
-            ("reserve_for_local", self.reserve(max_relays), 0, max_relays),
+            ("local_reserve", self.reserve(max_relays), 0, max_relays),
             ("max_candidates", self.candidates(max_relays), 1, 1 << 20),
             (
                 "max_claimed_capacity",
@@ -70,8 +80,8 @@ impl DhtOptions {
                 1,
                 most,
             ),
-            ("workers", self.workers, 0, MAX_THREADS),
-            ("probers", self.probers, 1, MAX_THREADS),
+            ("worker_threads", self.worker_threads, 0, MAX_THREADS),
+            ("probe_threads", self.probe_threads, 1, MAX_THREADS),
         ];
         for (option, given, least, most) in numbers {
             if !(least..=most).contains(&given) {

@@ -40,7 +40,7 @@ impl DhtOptions {
         discovery::Rhythm {
             sweep_every: self.sweep_every,
             hurry: self.sweep_every.min(Duration::from_secs(2)),
-            absent_for: self.absent_for,
+            negative_cache_ttl: self.negative_cache_ttl,
             patience: self.request_deadline.saturating_mul(2),
         }
     }
@@ -72,7 +72,7 @@ impl DhtOptions {
         let rounds = self.probe_every.as_nanos() / each;
         usize::try_from(rounds)
             .unwrap_or(usize::MAX)
-            .saturating_mul(self.probers)
+            .saturating_mul(self.probe_threads)
     }
 
     /// So far from now.

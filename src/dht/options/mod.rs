@@ -53,14 +53,14 @@ pub struct DhtOptions {
     debounce: Duration,
     load_every: Duration,
     sweep_every: Duration,
-    absent_for: Duration,
+    negative_cache_ttl: Duration,
     probe_every: Duration,
     max_failed_probes: u32,
     pub(super) probe_deadline: Duration,
     pub(super) request_deadline: Duration,
-    pub(super) farewell: Duration,
-    pub(super) workers: usize,
-    pub(super) probers: usize,
+    pub(super) shutdown_timeout: Duration,
+    pub(super) worker_threads: usize,
+    pub(super) probe_threads: usize,
     pub(super) wall_clock: Box<dyn Clock>,
     pub(super) seed: Option<u64>,
 }
@@ -104,14 +104,14 @@ impl DhtOptions {
             debounce: Duration::from_millis(500),
             load_every: Duration::from_secs(60),
             sweep_every: Duration::from_secs(60),
-            absent_for: Duration::from_secs(30),
+            negative_cache_ttl: Duration::from_secs(30),
             probe_every: Duration::from_secs(60),
             max_failed_probes: 3,
             probe_deadline: Duration::from_secs(5),
             request_deadline: Duration::from_secs(10),
-            farewell: Duration::from_secs(1),
-            workers: 2,
-            probers: 2,
+            shutdown_timeout: Duration::from_secs(1),
+            worker_threads: 2,
+            probe_threads: 2,
             wall_clock: Box::new(Calendar),
             seed: None,
         }
@@ -184,7 +184,7 @@ impl DhtOptions {
 
     /// How many new records of one relay are heeded within a minute, at least 1,
     /// also where it withdraws in between; withdrawals always are. Default: 6.
-    pub fn max_news_per_minute(mut self, records: u32) -> Self {
+    pub fn max_updates_per_minute(mut self, records: u32) -> Self {
         self.news_per_minute = records;
         self
     }
@@ -194,7 +194,7 @@ impl DhtOptions {
     /// registrations, at most all of them. Those that are not in use stay
     /// empty. Local registrations beyond them take the places of learned
     /// relays. Default: a quarter.
-    pub fn reserve_for_local(mut self, places: usize) -> Self {
+    pub fn local_reserve(mut self, places: usize) -> Self {
         self.reserve = Some(places);
         self
     }
@@ -252,8 +252,8 @@ impl DhtOptions {
 
     /// How long it is remembered that a relay has no record: at most a day. Only
     /// complete answers say so. Default: 30 s.
-    pub fn absent_for(mut self, span: Duration) -> Self {
-        self.absent_for = span;
+    pub fn negative_cache_ttl(mut self, span: Duration) -> Self {
+        self.negative_cache_ttl = span;
         self
     }
 
@@ -296,23 +296,23 @@ impl DhtOptions {
     /// How long whoever drops the last handle of the registry waits for the
     /// withdrawal of its relay and for its threads, at most; what still hangs
     /// then is left to itself. At most a minute. Default: 1 s.
-    pub fn farewell(mut self, longest: Duration) -> Self {
-        self.farewell = longest;
+    pub fn shutdown_timeout(mut self, longest: Duration) -> Self {
+        self.shutdown_timeout = longest;
         self
     }
 
     /// How many threads talk to the engine, at most as many as it
     /// [carries](super::Limits::max_in_flight) and 64. With none, nothing happens until
-    /// [`Registry::distribute`](crate::Registry::distribute) is called, probes
+    /// [`Registry::run_distribution`](crate::Registry::run_distribution) is called, probes
     /// included, and dropping the registry withdraws nothing. Default: 2.
-    pub fn workers(mut self, threads: usize) -> Self {
-        self.workers = threads;
+    pub fn worker_threads(mut self, threads: usize) -> Self {
+        self.worker_threads = threads;
         self
     }
 
     /// How many threads probe: 1 to 64. Default: 2.
-    pub fn probers(mut self, threads: usize) -> Self {
-        self.probers = threads;
+    pub fn probe_threads(mut self, threads: usize) -> Self {
+        self.probe_threads = threads;
         self
     }
 
@@ -339,7 +339,7 @@ impl fmt::Debug for DhtOptions {
             .field("network", &self.network)
             .field("probe", &self.probe.is_some())
             .field("ttl", &self.ttl)
-            .field("workers", &self.workers)
+            .field("worker_threads", &self.worker_threads)
             .finish_non_exhaustive()
     }
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::ground::LocalRelay;
+use super::backend::LocalRelay;
 use super::pace::{BackOff, a_little_less};
 use super::{Announcement, DhtError, Limits, Network, SecretKey, SignedRecord};
 use crate::sync::Arc;
@@ -266,7 +266,7 @@ impl Publisher {
 
     /// The last word, if there is anything to take back: a tombstone, and the
     /// shards to leave.
-    pub(super) fn farewell(&mut self, wall: Duration) -> Option<(SignedRecord, Vec<u16>)> {
+    pub(super) fn final_tombstone(&mut self, wall: Duration) -> Option<(SignedRecord, Vec<u16>)> {
         let said = self.said.as_ref()?;
         if said.announcement().is_none() && said.is_done() {
             return None;

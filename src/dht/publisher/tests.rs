@@ -1,5 +1,5 @@
 use super::*;
-use crate::dht::{Load, SequenceMemory, Verdict};
+use crate::dht::{Freshness, Load, SequenceMemory};
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 const REFRESH: u64 = 800;
@@ -123,7 +123,7 @@ fn what_comes_and_goes_within_a_rest_is_never_said() {
     desk.holds(0, 5);
     desk.holds(0, None);
     assert_eq!(desk.next(100), None);
-    assert_eq!(desk.publisher.farewell(WALL), None);
+    assert_eq!(desk.publisher.final_tombstone(WALL), None);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn what_is_unregistered_is_withdrawn_and_its_shard_left() {
         "{acts:?}"
     );
     assert_eq!(desk.all(1_801), [], "nothing is left to withdraw");
-    assert_eq!(desk.publisher.farewell(WALL), None);
+    assert_eq!(desk.publisher.final_tombstone(WALL), None);
 }
 
 /// Those who write a directory at the same time can undo each other's words.
@@ -255,7 +255,7 @@ fn a_newer_record_elsewhere_is_signed_above_unless_it_is_absurd() {
         let again = desk.put(3);
         assert_eq!(again.sequence() > stored, learns);
         let mut memory = SequenceMemory::new(1);
-        assert_eq!(memory.observe(&again, WALL), Verdict::Fresh);
+        assert_eq!(memory.observe(&again, WALL), Freshness::Fresh);
     }
 }
 
@@ -357,7 +357,7 @@ fn the_last_word_takes_back_what_was_said() {
     desk.holds(0, 5);
     desk.all(1);
     let said = desk.publisher.published().unwrap().sequence();
-    let (tombstone, shards) = desk.publisher.farewell(WALL).unwrap();
+    let (tombstone, shards) = desk.publisher.final_tombstone(WALL).unwrap();
     assert!(tombstone.is_tombstone() && tombstone.sequence() > said);
     assert_eq!(shards.len(), 1);
 }

@@ -24,11 +24,11 @@ use super::CborError;
 const MAX_DEPTH: usize = 8;
 
 /// An entry of the outermost map: its key, and the encoding of its value.
-pub(super) type Entry<'a> = (u64, &'a [u8]);
+pub(super) type MapEntry<'a> = (u64, &'a [u8]);
 
 /// The entries of `bytes`, in ascending order of their keys, if the bytes are
 /// one deterministic map with unsigned keys and nothing else.
-pub(super) fn entries(bytes: &[u8]) -> Result<Vec<Entry<'_>>, CborError> {
+pub(super) fn entries(bytes: &[u8]) -> Result<Vec<MapEntry<'_>>, CborError> {
     let mut reader = Reader { bytes, at: 0 };
     if reader
         .peek()
@@ -47,7 +47,7 @@ pub(super) fn entries(bytes: &[u8]) -> Result<Vec<Entry<'_>>, CborError> {
 }
 
 /// Whether `bytes` are one deterministic item, nested as deep as the value of an
-/// [`Entry`] may be.
+/// [`MapEntry`] may be.
 pub(super) fn check_value(bytes: &[u8]) -> Result<(), CborError> {
     let mut reader = Reader { bytes, at: 0 };
     reader.item(2)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cbor4ii::core::dec::Decode;
 use cbor4ii::core::types::Bytes;
 
-use super::cbor::{Entry, MapWriter, decode, entries};
+use super::cbor::{MapEntry, MapWriter, decode, entries};
 use super::contents::Unknown;
 use super::{Announcement, FailureDomain, Load, MAX_VALUE_LEN, RecordError, RelayRecord, micros};
 use crate::relay::{Endpoint, Host, NatType};
@@ -158,7 +158,7 @@ fn decode_nat(code: u64) -> Result<NatType, RecordError> {
 }
 
 /// The fields not read yet.
-struct Fields<'a>(Vec<Entry<'a>>);
+struct Fields<'a>(Vec<MapEntry<'a>>);
 
 impl<'a> Fields<'a> {
     fn take(&mut self, key: u64) -> Option<&'a [u8]> {

@@ -28,7 +28,7 @@ use crate::relay::NodeId;
 /// What a record is worth beside all that was heard of its node before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Verdict {
+pub enum Freshness {
     /// The node's latest word: an announcement newer than all heard of it.
     Fresh,
     /// The node's latest word: a withdrawal newer than all heard of it. The
@@ -70,7 +70,7 @@ pub enum Verdict {
     },
 }
 
-impl Verdict {
+impl Freshness {
     /// Whether the record is the node's latest word and was not heard before:
     /// [`Fresh`](Self::Fresh) or [`Withdrawn`](Self::Withdrawn).
     #[must_use]
@@ -103,7 +103,7 @@ impl Verdict {
 /// ```
 /// use std::time::Duration;
 /// use relay_registry::dht::{
-///     Announcement, Network, RelayRecord, SecretKey, SequenceMemory, SignedRecord, Verdict,
+///     Announcement, Network, RelayRecord, SecretKey, SequenceMemory, SignedRecord, Freshness,
 ///     next_sequence,
 /// };
 ///
@@ -117,9 +117,9 @@ impl Verdict {
 /// let gone = SignedRecord::tombstone(next_sequence(Some(first), now), now, ttl, &key, &network)?;
 ///
 /// let mut memory = SequenceMemory::new(10_000);
-/// assert_eq!(memory.observe(&live, now), Verdict::Fresh);
-/// assert_eq!(memory.observe(&gone, now), Verdict::Withdrawn);
-/// assert!(matches!(memory.observe(&live, now), Verdict::Stale { withdrawn: true, .. }));
+/// assert_eq!(memory.observe(&live, now), Freshness::Fresh);
+/// assert_eq!(memory.observe(&gone, now), Freshness::Withdrawn);
+/// assert!(matches!(memory.observe(&live, now), Freshness::Stale { withdrawn: true, .. }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -155,43 +155,43 @@ impl SequenceMemory {
 
     /// What `record` is worth, heard at `now`, without remembering it.
     #[must_use]
-    pub fn judge(&self, record: &SignedRecord, now: Duration) -> Verdict {
+    pub fn judge(&self, record: &SignedRecord, now: Duration) -> Freshness {
         let sequence = record.sequence();
         let latest = micros(now.saturating_add(MAX_SKEW));
         if sequence > latest {
             let ahead = sequence.saturating_sub(micros(now));
-            return Verdict::FromTheFuture {
+            return Freshness::FromTheFuture {
                 ahead: Duration::from_micros(ahead),
             };
         }
         if now >= counts_until(record.record()) {
-            return Verdict::Expired;
+            return Freshness::Expired;
         }
         match self.heard.get(record.public_key()) {
-            Some(heard) if sequence < heard.sequence => Verdict::Stale {
+            Some(heard) if sequence < heard.sequence => Freshness::Stale {
                 highest: heard.sequence,
                 withdrawn: heard.withdrawn,
             },
             Some(heard) if sequence == heard.sequence => {
                 if heard.signature == *record.signature() {
-                    Verdict::Same
+                    Freshness::Same
                 } else {
-                    Verdict::Conflict { sequence }
+                    Freshness::Conflict { sequence }
                 }
             }
-            None if sequence < self.floor => Verdict::Forgotten { floor: self.floor },
-            _ if record.is_tombstone() => Verdict::Withdrawn,
-            _ => Verdict::Fresh,
+            None if sequence < self.floor => Freshness::Forgotten { floor: self.floor },
+            _ if record.is_tombstone() => Freshness::Withdrawn,
+            _ => Freshness::Fresh,
         }
     }
 
     /// Judges `record`, heard at `now`, and remembers it if it is
-    /// [news](Verdict::is_news).
+    /// [news](Freshness::is_news).
     ///
     /// Whatever is acted upon must be remembered, and so must the withdrawal of a
     /// node that is. What is refused for another reason (a quota, an address) is
     /// better only [judged](Self::judge): nobody should fill the memory for free.
-    pub fn observe(&mut self, record: &SignedRecord, now: Duration) -> Verdict {
+    pub fn observe(&mut self, record: &SignedRecord, now: Duration) -> Freshness {
         self.forget_expired(now);
         let verdict = self.judge(record, now);
         if verdict.is_news() {
@@ -286,7 +286,7 @@ fn replayable_until(sequence: u64) -> Duration {
 /// does; a node that forgot it goes on as long as its clock does not stand
 /// further back than its last statement. A clock that ran ahead by more than
 /// [`MAX_SKEW`] leaves a sequence that others refuse as
-/// [from the future](Verdict::FromTheFuture) until the time has come.
+/// [from the future](Freshness::FromTheFuture) until the time has come.
 ///
 /// The result is at most [`RelayRecord::MAX_SEQUENCE`], where it stays.
 ///

@@ -21,7 +21,7 @@ use std::time::Duration;
 pub use announcement::{Announcement, FailureDomain, Load};
 pub use contents::RelayRecord;
 pub use error::{CborError, KeyError, RecordError};
-pub use freshness::{SequenceMemory, Verdict, next_sequence};
+pub use freshness::{Freshness, SequenceMemory, next_sequence};
 pub use key::SecretKey;
 pub use network::Network;
 pub use signed::SignedRecord;

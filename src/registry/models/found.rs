@@ -10,7 +10,7 @@ use crate::relay::{CircuitState, RelayInfo};
 /// is a last resort.
 fn registry_of_two() -> (ManualClock, Registry) {
     let (clock, builder) = builder();
-    let builder = builder.max_relays(2).ttl(TTL * 100).max_ejected(1.0);
+    let builder = builder.max_relays(2).ttl(TTL * 100).max_ejected_share(1.0);
     (clock, builder.build().expect("valid settings"))
 }
 

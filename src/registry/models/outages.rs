@@ -8,7 +8,7 @@ use crate::relay::CircuitState;
 /// other, or it is an outage.
 fn registry_of_two() -> Registry {
     let (_, builder) = builder();
-    let builder = builder.max_relays(2).ttl(TTL * 100).max_ejected(0.3);
+    let builder = builder.max_relays(2).ttl(TTL * 100).max_ejected_share(0.3);
     builder.build().expect("valid settings")
 }
 

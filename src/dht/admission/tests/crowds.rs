@@ -22,11 +22,17 @@ fn black_hole(n: u32, at: u64) -> SignedRecord {
 fn a_crowd_that_came_earlier_does_not_hold_up_a_newcomer() {
     let mut door = Door::new(terms());
     for n in 0..90 {
-        assert_eq!(door.offer(&black_hole(n, 0)), Ok(Offered::Candidate));
+        assert_eq!(
+            door.offer_record(&black_hole(n, 0)),
+            Ok(OfferOutcome::Candidate)
+        );
     }
     door.at(60).probe_some(12, |_| false);
     door.at(120);
-    assert_eq!(door.offer(&at_home(1, 120)), Ok(Offered::Candidate));
+    assert_eq!(
+        door.offer_record(&at_home(1, 120)),
+        Ok(OfferOutcome::Candidate)
+    );
     door.probe_some(6, |probed| *probed == id(1));
     assert!(door.registry.get(1).is_some());
 }
@@ -44,11 +50,11 @@ fn minutes_beside_a_crowd(crowd: u32, seed: u64) -> u64 {
         for n in 0..crowd {
             // Black holes that were named before are named again.
             let named = (minute as u32 * crowd / 2 + n, door.at);
-            let _ = door.offer(&black_hole(named.0, named.1));
+            let _ = door.offer_record(&black_hole(named.0, named.1));
         }
-        let _ = door.offer(&at_home(1, door.at));
+        let _ = door.offer_record(&at_home(1, door.at));
         for n in 0..crowd {
-            let _ = door.offer(&black_hole(1_000_000 + minute as u32 * crowd + n, door.at));
+            let _ = door.offer_record(&black_hole(1_000_000 + minute as u32 * crowd + n, door.at));
         }
         door.probe_some(12, |probed| *probed == id(1));
         if door.registry.get(1).is_some() {
@@ -82,7 +88,7 @@ fn a_lot_counts_for_a_while_however_often_one_knocks() {
     let crowd: Vec<SignedRecord> = (0..100).map(|n| black_hole(n, 0)).collect();
     for _ in 0..3 {
         for record in &crowd {
-            let _ = door.offer(record);
+            let _ = door.offer_record(record);
         }
     }
     let inside = |door: &Door| -> Vec<usize> {
@@ -92,12 +98,12 @@ fn a_lot_counts_for_a_while_however_often_one_knocks() {
     let first = inside(&door);
     assert_eq!(first.len(), 20);
     crowd.iter().rev().for_each(|record| {
-        let _ = door.offer(record);
+        let _ = door.offer_record(record);
     });
     assert_eq!(inside(&door), first, "in whatever order");
     door.at(60);
     crowd.iter().for_each(|record| {
-        let _ = door.offer(record);
+        let _ = door.offer_record(record);
     });
     assert_ne!(inside(&door), first);
 }
@@ -108,14 +114,20 @@ fn who_was_in_before_goes_before_a_crowd() {
         max_candidates: 20,
         ..terms()
     });
-    door.learn(1);
+    door.update_peer(1);
     door.at(10);
-    assert_eq!(door.offer(&withdraws(1, 10)), Ok(Offered::Withdrawn));
+    assert_eq!(
+        door.offer_record(&withdraws(1, 10)),
+        Ok(OfferOutcome::Withdrawn)
+    );
     for n in 0..200 {
-        let _ = door.offer(&black_hole(n, 10));
+        let _ = door.offer_record(&black_hole(n, 10));
     }
     door.at(20);
-    assert_eq!(door.offer(&at_home(1, 20)), Ok(Offered::Candidate));
+    assert_eq!(
+        door.offer_record(&at_home(1, 20)),
+        Ok(OfferOutcome::Candidate)
+    );
     door.probe_some(2, |probed| *probed == id(1));
     assert!(door.registry.get(1).is_some());
 }
@@ -125,15 +137,15 @@ fn first_probes_are_short_while_there_is_a_crowd() {
     let mut door = Door::new(terms());
     for (crowd, is_hurried) in [(10, false), (90, true)] {
         for n in 0..crowd {
-            let _ = door.offer(&black_hole(n, 0));
+            let _ = door.offer_record(&black_hole(n, 0));
         }
         let (probed, _) = door.admission.next_probe(S(0)).unwrap();
         assert_eq!(door.admission.is_hurried(&probed), is_hurried);
     }
     let mut door = Door::new(terms());
-    door.learn(1);
+    door.update_peer(1);
     for n in 0..90 {
-        let _ = door.offer(&black_hole(n, 0));
+        let _ = door.offer_record(&black_hole(n, 0));
     }
     assert!(!door.admission.is_hurried(&id(1)), "it is no stranger");
 }
@@ -161,19 +173,34 @@ fn made_up_at(endpoint: &str, n: u16, at: u64) -> [SignedRecord; 2] {
 #[test]
 fn candidates_that_come_and_go_leave_others_as_believable_as_before() {
     let mut door = Door::new(terms());
-    (1..=2).for_each(|n| door.learn(n));
+    (1..=2).for_each(|n| door.update_peer(n));
     door.at(10);
-    assert_eq!(door.offer(&withdraws(2, 5)), Ok(Offered::Withdrawn));
+    assert_eq!(
+        door.offer_record(&withdraws(2, 5)),
+        Ok(OfferOutcome::Withdrawn)
+    );
     for n in 0..1_100 {
         let [said, gone] = made_up(n, 10);
-        assert_eq!(door.offer(&said), Ok(Offered::Candidate));
-        assert_eq!(door.offer(&gone), Ok(Offered::Withdrawn));
+        assert_eq!(door.offer_record(&said), Ok(OfferOutcome::Candidate));
+        assert_eq!(door.offer_record(&gone), Ok(OfferOutcome::Withdrawn));
     }
     door.at(20);
-    assert_eq!(door.offer(&at_home(1, 20)), Ok(Offered::Renewed));
-    assert_eq!(door.offer(&at_home(3, 20)), Ok(Offered::Candidate));
-    assert_eq!(door.offer(&at_home(2, 4)), Err(Refused::Withdrawn));
-    assert_eq!(door.offer(&withdraws(1, 21)), Ok(Offered::Withdrawn));
+    assert_eq!(
+        door.offer_record(&at_home(1, 20)),
+        Ok(OfferOutcome::Renewed)
+    );
+    assert_eq!(
+        door.offer_record(&at_home(3, 20)),
+        Ok(OfferOutcome::Candidate)
+    );
+    assert_eq!(
+        door.offer_record(&at_home(2, 4)),
+        Err(RejectReason::Withdrawn)
+    );
+    assert_eq!(
+        door.offer_record(&withdraws(1, 21)),
+        Ok(OfferOutcome::Withdrawn)
+    );
 }
 
 #[test]
@@ -181,7 +208,10 @@ fn a_relay_that_left_with_its_record_is_not_heard_with_an_older_one() {
     for is_verified in [false, true] {
         let mut door = Door::new(terms());
         door.at = 1_000;
-        assert_eq!(door.offer(&at_home(1, 5)), Ok(Offered::Candidate));
+        assert_eq!(
+            door.offer_record(&at_home(1, 5)),
+            Ok(OfferOutcome::Candidate)
+        );
         door.probe(|_| is_verified);
         door.at(TTL + 5);
         assert_eq!(door.admission.candidates() + door.admission.verified(), 0);
@@ -191,8 +221,8 @@ fn a_relay_that_left_with_its_record_is_not_heard_with_an_older_one() {
         let lasting = RelayRecord::announce(announcement, sequence, issued, S(86_400)).unwrap();
         let lasting = SignedRecord::sign(&lasting, &key(1), &Network::default()).unwrap();
         assert_eq!(
-            door.offer(&lasting),
-            Err(Refused::Replayed),
+            door.offer_record(&lasting),
+            Err(RejectReason::Replayed),
             "{is_verified}"
         );
     }
@@ -203,10 +233,13 @@ fn a_relay_that_left_with_its_record_is_not_heard_with_an_older_one() {
 #[test]
 fn a_crowd_of_candidates_holds_up_no_probe_of_a_relay_that_is_in() {
     let mut door = Door::new(terms());
-    door.learn(1);
+    door.update_peer(1);
     door.at(10);
     for n in 2..50 {
-        assert_eq!(door.offer(&at_home(n, 10)), Ok(Offered::Candidate));
+        assert_eq!(
+            door.offer_record(&at_home(n, 10)),
+            Ok(OfferOutcome::Candidate)
+        );
     }
     let now = door.at(100).now();
     let first = [(); 2].map(|()| door.admission.next_probe(now.at).unwrap().0);
@@ -227,7 +260,7 @@ fn made_up_relays_do_not_draw_probe_after_probe_to_one_prefix() {
     for second in 0..30 {
         door.at(second);
         for record in &records {
-            let _ = door.offer(record);
+            let _ = door.offer_record(record);
             probes += door.probe(|_| false);
         }
     }
@@ -235,7 +268,7 @@ fn made_up_relays_do_not_draw_probe_after_probe_to_one_prefix() {
     assert!((2..=10).contains(&probes), "{probes}");
     door.at(60).probe(|_| false);
     let honest = says(1, 60, "5.6.250.7:1");
-    assert_eq!(door.offer(&honest), Ok(Offered::Candidate));
+    assert_eq!(door.offer_record(&honest), Ok(OfferOutcome::Candidate));
     door.at(75).probe(|probed| *probed == id(1));
     assert!(door.registry.holds(&id(1), false));
 }
@@ -245,10 +278,10 @@ fn who_withdraws_while_it_is_probed_draws_no_other_probe() {
     let mut door = Door::new(terms());
     for n in 0..3 {
         let [said, gone] = made_up(n, 0);
-        assert_eq!(door.offer(&said), Ok(Offered::Candidate));
+        assert_eq!(door.offer_record(&said), Ok(OfferOutcome::Candidate));
         let probe = door.admission.next_probe(S(0));
         assert_eq!(probe.is_some(), n == 0);
-        assert_eq!(door.offer(&gone), Ok(Offered::Withdrawn));
+        assert_eq!(door.offer_record(&gone), Ok(OfferOutcome::Withdrawn));
         if let Some((id, endpoint)) = probe {
             let (failed, now) = (Err(ProbeError::Unreachable), door.now());
             door.admission
@@ -262,21 +295,33 @@ fn who_withdraws_while_it_is_probed_draws_no_other_probe() {
 #[test]
 fn relays_that_work_and_leave_cannot_make_those_that_are_in_unbelievable() {
     let mut door = Door::new(terms());
-    door.learn(1);
+    door.update_peer(1);
     door.at(10);
     for n in 0..1_100_u16 {
         let [b, c] = n.to_be_bytes();
         let [said, gone] = made_up_at(&format!("40.{b}.{c}.1:1"), n, 10);
-        assert_eq!(door.offer(&said), Ok(Offered::Candidate));
+        assert_eq!(door.offer_record(&said), Ok(OfferOutcome::Candidate));
         assert_eq!(door.probe(|_| true), 1);
-        assert_eq!(door.offer(&gone), Ok(Offered::Withdrawn));
+        assert_eq!(door.offer_record(&gone), Ok(OfferOutcome::Withdrawn));
     }
     door.at(20);
-    assert_eq!(door.offer(&at_home(3, 20)), Err(Refused::Forgotten));
-    assert_eq!(door.offer(&at_home(1, 20)), Ok(Offered::Renewed));
-    assert_eq!(door.offer(&at_home(1, 15)), Err(Refused::Replayed));
-    assert_eq!(door.offer(&withdraws(1, 21)), Ok(Offered::Withdrawn));
-    assert!(door.offer(&at_home(1, 20)).is_err());
+    assert_eq!(
+        door.offer_record(&at_home(3, 20)),
+        Err(RejectReason::Forgotten)
+    );
+    assert_eq!(
+        door.offer_record(&at_home(1, 20)),
+        Ok(OfferOutcome::Renewed)
+    );
+    assert_eq!(
+        door.offer_record(&at_home(1, 15)),
+        Err(RejectReason::Replayed)
+    );
+    assert_eq!(
+        door.offer_record(&withdraws(1, 21)),
+        Ok(OfferOutcome::Withdrawn)
+    );
+    assert!(door.offer_record(&at_home(1, 20)).is_err());
 }
 
 /// What key `n` says next: at `endpoint`, or that it is gone. The first is `n` times
@@ -303,12 +348,12 @@ fn keys_that_passed_and_come_back_elsewhere_hold_up_neither_newcomers_nor_others
             ..terms()
         });
         let mut said = 0;
-        (1..=40).for_each(|n| door.learn(n));
-        door.learn(60);
+        (1..=40).for_each(|n| door.update_peer(n));
+        door.update_peer(60);
         door.at(60);
         assert_eq!(
-            door.offer(&super::withdraws(60, 60)),
-            Ok(Offered::Withdrawn)
+            door.offer_record(&super::withdraws(60, 60)),
+            Ok(OfferOutcome::Withdrawn)
         );
         let (mut came_in, mut came_back) = (None, None);
         for minute in 2..30 {
@@ -316,14 +361,14 @@ fn keys_that_passed_and_come_back_elsewhere_hold_up_neither_newcomers_nor_others
             for n in 1..=40 {
                 let at = door.at;
                 if withdraws {
-                    let _ = door.offer(&says_next(n, at, &mut said, None));
+                    let _ = door.offer_record(&says_next(n, at, &mut said, None));
                 }
                 let victim = format!("30.{}.{n}.1:1", minute);
-                let _ = door.offer(&says_next(n, at, &mut said, Some(&victim)));
+                let _ = door.offer_record(&says_next(n, at, &mut said, Some(&victim)));
             }
             let at = door.at;
-            let _ = door.offer(&at_home(50, at));
-            let _ = door.offer(&at_home(60, at));
+            let _ = door.offer_record(&at_home(50, at));
+            let _ = door.offer_record(&at_home(60, at));
             door.probe_some(12, |probed| [50, 60].map(id).contains(probed));
             came_in = came_in.or(door.registry.get(50).map(|_| minute));
             came_back = came_back.or(door.registry.get(60).map(|_| minute));
@@ -337,13 +382,18 @@ fn keys_that_passed_and_come_back_elsewhere_hold_up_neither_newcomers_nor_others
 fn each_time_that_a_relay_was_in_lets_it_come_first_once() {
     let mut door = Door::new(terms());
     let mut said = 0;
-    door.learn(1);
+    door.update_peer(1);
     let first = |door: &mut Door, at: u64, said: &mut u64, endpoint: &str| {
         door.at(at);
-        let _ = door.offer(&says_next(1, at, said, None));
-        (0..20).for_each(|n| assert!(door.offer(&black_hole(at as u32 * 100 + n, at)).is_ok()));
-        let offered = door.offer(&says_next(1, at, said, Some(endpoint)));
-        assert_eq!(offered, Ok(Offered::Candidate));
+        let _ = door.offer_record(&says_next(1, at, said, None));
+        (0..20).for_each(|n| {
+            assert!(
+                door.offer_record(&black_hole(at as u32 * 100 + n, at))
+                    .is_ok()
+            )
+        });
+        let offered = door.offer_record(&says_next(1, at, said, Some(endpoint)));
+        assert_eq!(offered, Ok(OfferOutcome::Candidate));
         let probes = [(); 2].map(|()| door.admission.next_probe(door.now().at).unwrap().0);
         probes.contains(&id(1))
     };
@@ -355,12 +405,15 @@ fn each_time_that_a_relay_was_in_lets_it_come_first_once() {
 #[test]
 fn who_waits_for_a_prefix_to_rest_is_not_overtaken_there() {
     let mut door = Door::new(terms());
-    assert_eq!(door.offer(&says(1, 0, "5.6.7.1:1")), Ok(Offered::Candidate));
+    assert_eq!(
+        door.offer_record(&says(1, 0, "5.6.7.1:1")),
+        Ok(OfferOutcome::Candidate)
+    );
     assert_eq!(door.probe(|_| false), 1);
     for (n, second) in [(2, 1), (3, 2)] {
         door.at(second);
         let neighbour = says(n, second, &format!("5.6.7.{n}:1"));
-        assert_eq!(door.offer(&neighbour), Ok(Offered::Candidate));
+        assert_eq!(door.offer_record(&neighbour), Ok(OfferOutcome::Candidate));
         assert_eq!(door.probe(|_| false), 0, "it rests");
     }
     let mut order = Vec::new();

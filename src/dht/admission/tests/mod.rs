@@ -52,7 +52,7 @@ impl Registry {
     }
 }
 
-impl Ground for Registry {
+impl RegistryBackend for Registry {
     fn now(&self) -> Duration {
         S(0)
     }
@@ -69,13 +69,13 @@ impl Ground for Registry {
         self.holds(id, false)
     }
 
-    fn enter(&self, id: &NodeId, _: &Announcement, capacity: u32, ttl: Duration) -> Entrance {
+    fn enter(&self, id: &NodeId, _: &Announcement, capacity: u32, ttl: Duration) -> EnterOutcome {
         if self.is_local(id) {
-            return Entrance::HeldLocally;
+            return EnterOutcome::HeldLocally;
         }
         let mut relays = self.relays.lock().unwrap();
         if !relays.contains_key(id) && relays.len() >= self.max {
-            return Entrance::NoRoom;
+            return EnterOutcome::NoRoom;
         }
         let held = Held {
             local: false,
@@ -84,7 +84,7 @@ impl Ground for Registry {
             failed: false,
         };
         relays.insert(*id, held);
-        Entrance::Entered
+        EnterOutcome::Entered
     }
 
     fn measured(&self, _: &NodeId, _: Duration) {}
@@ -193,9 +193,9 @@ impl Door {
         self
     }
 
-    fn offer(&mut self, record: &SignedRecord) -> Result<Offered, Refused> {
+    fn offer_record(&mut self, record: &SignedRecord) -> Result<OfferOutcome, RejectReason> {
         let now = self.now();
-        self.admission.offer(record, &self.registry, now)
+        self.admission.offer_record(record, &self.registry, now)
     }
 
     /// Probes whoever is due; these and no others work.
@@ -232,9 +232,12 @@ impl Door {
         }
     }
 
-    fn learn(&mut self, n: u8) {
+    fn update_peer(&mut self, n: u8) {
         let now = self.at;
-        assert_eq!(self.offer(&at_home(n, now)), Ok(Offered::Candidate));
+        assert_eq!(
+            self.offer_record(&at_home(n, now)),
+            Ok(OfferOutcome::Candidate)
+        );
         self.probe(|_| true);
         assert!(self.registry.holds(&id(n), false));
     }

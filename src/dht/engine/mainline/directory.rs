@@ -60,12 +60,12 @@ impl Stamp {
 
 /// The latest word on one relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
+struct MemberState {
     stamp: Stamp,
     left: bool,
 }
 
-impl Entry {
+impl MemberState {
     fn overrules(self, held: Self) -> bool {
         let leaves_at_once = self.stamp == held.stamp && self.left && !held.left;
         leaves_at_once || self.stamp.is_later(held.stamp)
@@ -78,7 +78,7 @@ pub(super) struct Directory {
     now: Stamp,
     /// How long a word on a relay counts.
     lifetime: Duration,
-    entries: BTreeMap<[u8; KEY], Entry>,
+    entries: BTreeMap<[u8; KEY], MemberState>,
 }
 
 impl Directory {
@@ -123,7 +123,7 @@ impl Directory {
             Some(held) if !self.now.is_later(held.stamp) => held.stamp.after(),
             _ => self.now,
         };
-        self.entries.insert(key, Entry { stamp, left });
+        self.entries.insert(key, MemberState { stamp, left });
         while self.entries.len() > MAX_MEMBERS {
             let longest_gone = self
                 .entries
@@ -181,10 +181,10 @@ pub(super) fn lists(version: &[u8], key: &[u8; KEY]) -> bool {
 }
 
 /// Reads one entry, which has the length of one.
-fn read(entry: &[u8]) -> ([u8; KEY], Entry) {
+fn read(entry: &[u8]) -> ([u8; KEY], MemberState) {
     let key = std::array::from_fn(|at| entry[at]);
     let stamp = u32::from_be_bytes([0, entry[KEY], entry[KEY + 1], entry[KEY + 2]]);
-    let entry = Entry {
+    let entry = MemberState {
         stamp: Stamp(stamp & SECONDS),
         left: stamp & LEFT != 0,
     };
@@ -215,7 +215,7 @@ mod tests {
         for version in versions {
             directory.merge(version, |_| ());
         }
-        let live = |(key, entry): (&[u8; KEY], &Entry)| (!entry.left).then_some(key[0]);
+        let live = |(key, entry): (&[u8; KEY], &MemberState)| (!entry.left).then_some(key[0]);
         directory.entries.iter().filter_map(live).collect()
     }
 

@@ -174,7 +174,7 @@ impl Mainline {
         let sequence = as_seq(record.sequence());
         let mut verdict = Ok(());
         let older = Some(sequence - 1);
-        let answer = request.look_up(record.public_key(), record.salt(), older, |item| {
+        let answer = request.lookup(record.public_key(), record.salt(), older, |item| {
             if item.seq() > sequence {
                 verdict = Err(DhtError::Superseded {
                     stored: u64::try_from(item.seq()).ok(),
@@ -249,7 +249,7 @@ impl Mainline {
         key: &[u8; 32],
     ) -> Result<Shard, DhtError> {
         let mut shard = Shard::new(self.vacant_directory());
-        let answer = request.look_up(&self.directory_key(), salt, None, |item| {
+        let answer = request.lookup(&self.directory_key(), salt, None, |item| {
             shard.take_in(item, key);
             ControlFlow::Continue(())
         })?;
@@ -330,7 +330,7 @@ impl RelayDht for Mainline {
         };
         let mut request = Request::start(self, deadline)?;
         let newer_than = newer_than.map(as_seq);
-        request.look_up(public_key, self.network.salt(), newer_than, |item| {
+        request.lookup(public_key, self.network.salt(), newer_than, |item| {
             sink(Candidate::Bep44 {
                 public_key: item.key(),
                 value: item.value(),
@@ -362,7 +362,7 @@ impl RelayDht for Mainline {
         let salt = self.salt_of(shard)?;
         let mut request = Request::start(self, deadline)?;
         let mut directory = self.vacant_directory();
-        request.look_up(&self.directory_key(), &salt, None, |item| {
+        request.lookup(&self.directory_key(), &salt, None, |item| {
             let mut flow = ControlFlow::Continue(());
             directory.merge(item.value(), |key| {
                 if flow.is_continue() {

@@ -46,7 +46,7 @@ impl<'a> Request<'a> {
 
     /// Hands each distinct item under `key` and `salt` to `sink`. The actor has
     /// verified their signatures.
-    pub(super) fn look_up(
+    pub(super) fn lookup(
         &mut self,
         key: &[u8; 32],
         salt: &[u8],

@@ -56,7 +56,7 @@ struct Kept {
 
 /// A relay in the directory, or one that left it and is remembered for that.
 #[derive(Debug)]
-struct Entry {
+struct Membership {
     version: Version,
     left: bool,
     since: Duration,
@@ -77,7 +77,7 @@ pub(super) struct Node {
     records: HashMap<NodeId, Kept>,
     by_last_use: BTreeMap<u64, NodeId>,
     uses: u64,
-    shards: Vec<BTreeMap<NodeId, Entry>>,
+    shards: Vec<BTreeMap<NodeId, Membership>>,
 }
 
 impl Node {
@@ -187,7 +187,7 @@ impl Node {
         }
         members.insert(
             id,
-            Entry {
+            Membership {
                 version,
                 left,
                 since: now,
@@ -208,7 +208,7 @@ impl Node {
 }
 
 impl Room {
-    fn lasts(&self, entry: &Entry, now: Duration) -> bool {
+    fn lasts(&self, entry: &Membership, now: Duration) -> bool {
         now.saturating_sub(entry.since) < self.membership
     }
 }

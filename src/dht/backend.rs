@@ -7,7 +7,7 @@ use crate::relay::NodeId;
 
 /// The registry, as its distribution sees it: learned relays, which it may let
 /// in and take out, and local ones, which it may only read.
-pub(crate) trait Ground: Send + Sync {
+pub(crate) trait RegistryBackend: Send + Sync {
     /// The registry's monotonic time.
     fn now(&self) -> Duration;
 
@@ -27,7 +27,7 @@ pub(crate) trait Ground: Send + Sync {
         announcement: &Announcement,
         capacity: u32,
         ttl: Duration,
-    ) -> Entry;
+    ) -> EnterOutcome;
 
     /// A probe of a learned relay took so long.
     fn measured(&self, id: &NodeId, rtt: Duration);
@@ -53,7 +53,7 @@ pub(crate) struct LocalRelay {
 
 /// How an attempt to let a learned relay in ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Entry {
+pub(crate) enum EnterOutcome {
     /// It is in.
     Entered,
     /// It is registered locally, and that counts.
@@ -61,5 +61,5 @@ pub(crate) enum Entry {
     /// There is no room for it at present.
     NoRoom,
     /// The registry would not have it from anyone.
-    Refused,
+    Invalid,
 }

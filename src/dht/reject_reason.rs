@@ -1,16 +1,16 @@
-//! [`Refused`]: why a record that came from elsewhere does not count.
+//! [`RejectReason`]: why a record that came from elsewhere does not count.
 
 use std::error::Error;
 use std::fmt;
 
-use crate::dht::{CandidateError, Verdict};
+use crate::dht::{CandidateError, Freshness};
 
 /// Why a record that came from elsewhere does not count.
 ///
 /// Each is counted: see [`DhtStats::refused`](crate::dht::DhtStats::refused).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Refused {
+pub enum RejectReason {
     /// It is no record of this network, or its signature does not verify:
     /// damaged, or forged.
     Invalid,
@@ -52,7 +52,7 @@ pub enum Refused {
     NotLearning,
 }
 
-impl Refused {
+impl RejectReason {
     /// All reasons.
     pub const ALL: [Self; 19] = [
         Self::Invalid,
@@ -77,7 +77,7 @@ impl Refused {
     ];
 }
 
-impl From<&CandidateError> for Refused {
+impl From<&CandidateError> for RejectReason {
     fn from(error: &CandidateError) -> Self {
         match error {
             CandidateError::WrongNode { .. } => Self::WrongNode,
@@ -86,24 +86,24 @@ impl From<&CandidateError> for Refused {
     }
 }
 
-impl Refused {
+impl RejectReason {
     /// Why a verdict keeps a record out, if it does.
-    pub(super) fn by(verdict: Verdict) -> Option<Self> {
+    pub(super) fn by(verdict: Freshness) -> Option<Self> {
         match verdict {
-            Verdict::Fresh | Verdict::Withdrawn | Verdict::Same => None,
-            Verdict::Stale {
+            Freshness::Fresh | Freshness::Withdrawn | Freshness::Same => None,
+            Freshness::Stale {
                 withdrawn: false, ..
             } => Some(Self::Replayed),
-            Verdict::Stale { .. } => Some(Self::Withdrawn),
-            Verdict::Forgotten { .. } => Some(Self::Forgotten),
-            Verdict::Expired => Some(Self::Expired),
-            Verdict::FromTheFuture { .. } => Some(Self::FromTheFuture),
-            Verdict::Conflict { .. } => Some(Self::Conflict),
+            Freshness::Stale { .. } => Some(Self::Withdrawn),
+            Freshness::Forgotten { .. } => Some(Self::Forgotten),
+            Freshness::Expired => Some(Self::Expired),
+            Freshness::FromTheFuture { .. } => Some(Self::FromTheFuture),
+            Freshness::Conflict { .. } => Some(Self::Conflict),
         }
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for RejectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Invalid => "it is no valid record of this network",
@@ -129,4 +129,4 @@ impl fmt::Display for Refused {
     }
 }
 
-impl Error for Refused {}
+impl Error for RejectReason {}

@@ -1,0 +1,107 @@
+//! The flags by which callers of the registry wake the threads of its distribution.
+//!
+//! A flag says *that* there is something to do. *What* there is to do, the thread that
+//! takes the flag reads from the registry. So there is no queue that could fill up.
+//!
+//! No change is lost while an earlier one is being published. The caller changes the
+//! registry and then sets the flag. The thread takes the flag and then reads the
+//! registry. Both are read-modify-writes of one word: if the thread takes the flags
+//! before the caller sets one, it finds that flag the next time.
+
+use std::sync::OnceLock;
+
+use crate::sync::{AtomicU32, Ordering, Padded, Thread};
+
+/// The flags, and the threads to wake when one is set.
+#[derive(Debug)]
+pub(crate) struct WakeFlags {
+    flags: Padded<AtomicU32>,
+    /// Set once, when the threads have been started.
+    workers: OnceLock<Box<[Thread]>>,
+}
+
+/// The flags that were set since they were last taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flags(u32);
+
+impl Flags {
+    const CHANGED: u32 = 1;
+    const MISSED: u32 = 2;
+    const WORK: u32 = 4;
+    const STOP: u32 = 8;
+
+    /// Whether there is something to do that takes a request to the engine.
+    pub(super) fn need_engine(self) -> bool {
+        self.0 & (Self::CHANGED | Self::MISSED) != 0
+    }
+
+    /// Whether a caller found no relay.
+    pub(super) fn missed(self) -> bool {
+        self.0 & Self::MISSED != 0
+    }
+}
+
+impl WakeFlags {
+    pub(crate) fn new() -> Self {
+        Self {
+            flags: Padded(AtomicU32::new(0)),
+            workers: OnceLock::new(),
+        }
+    }
+
+    /// The threads to wake from now on.
+    pub(super) fn set_workers(&self, workers: impl IntoIterator<Item = Thread>) {
+        let _ = self.workers.set(workers.into_iter().collect());
+    }
+
+    /// What is to be published has changed, and can be read.
+    pub(crate) fn notify_changed(&self) {
+        self.set(Flags::CHANGED);
+    }
+
+    /// A caller found no relay. One load while an earlier miss has not been taken.
+    pub(crate) fn notify_miss(&self) {
+        // Relaxed: a hint that is lost is given again by the next miss.
+        if self.flags.load(Ordering::Relaxed) & Flags::MISSED == 0 {
+            self.set(Flags::MISSED);
+        }
+    }
+
+    /// A thread has made work for the others.
+    pub(super) fn notify_work(&self) {
+        self.set(Flags::WORK);
+    }
+
+    /// The threads are to end. This flag is never taken.
+    pub(super) fn stop(&self) {
+        self.set(Flags::STOP);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        // Acquire: pairs with `set`.
+        self.flags.load(Ordering::Acquire) & Flags::STOP != 0
+    }
+
+    /// Whether no flag is set; a thread asks before it sleeps.
+    pub(super) fn is_clear(&self) -> bool {
+        // Acquire: pairs with `set`.
+        self.flags.load(Ordering::Acquire) == 0
+    }
+
+    /// Takes all flags but that of the end. What changed is to be read after this.
+    pub(super) fn take(&self) -> Flags {
+        // A read-modify-write, so that it and each `set` are in one order. Acquire:
+        // what changed before a flag that this takes is seen.
+        Flags(self.flags.fetch_and(Flags::STOP, Ordering::AcqRel))
+    }
+
+    fn set(&self, flag: u32) {
+        // Release: see `take`. A read-modify-write also when the flag is set: the thread
+        // that takes it later must see what this one changed.
+        if self.flags.fetch_or(flag, Ordering::AcqRel) & flag == 0 {
+            for worker in self.workers.get().into_iter().flatten() {
+                worker.unpark();
+            }
+        }
+    }
+}
