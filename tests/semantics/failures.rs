@@ -282,8 +282,20 @@ fn a_relay_that_leaves_and_comes_back_is_trusted_no_more_than_before() {
         |world| world.leave(1),
         |world| assert_eq!(world.pass(secs(60)), 1, "expired"),
     ];
-    for leave in gone {
-        let world = world_with(|builder| builder.max_ejected(1.0).ttl(secs(60)));
+    // Also of one that is forgotten by the next pass, there is a note of its failures.
+    let graces = [secs(60), Duration::ZERO];
+    for (leave, grace) in gone
+        .into_iter()
+        .flat_map(|leave| graces.map(|grace| (leave, grace)))
+    {
+        let world = world_with(|builder| {
+            let builder = builder.max_ejected(1.0).ttl(secs(60));
+            builder.return_grace(grace)
+        });
+        let leave = |world: &World| {
+            leave(world);
+            world.maintain();
+        };
         world.join(1);
         for _ in 0..4 {
             world.fail(1, Failure::TimedOut);
