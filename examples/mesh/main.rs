@@ -17,6 +17,7 @@ mod args;
 mod attack;
 mod census;
 mod error;
+mod intervals;
 mod net;
 mod newcomer;
 mod outcome;
@@ -24,7 +25,6 @@ mod phases;
 mod progress;
 mod relay;
 mod report;
-mod rhythm;
 mod service;
 mod siege;
 

@@ -8,8 +8,8 @@ use relay_registry::dht::DhtStats;
 use relay_registry::{FindOptions, NodeId, Registry};
 
 use crate::error::Failure;
+use crate::intervals::Intervals;
 use crate::net::Net;
-use crate::rhythm::Rhythm;
 use crate::service;
 
 /// How often it is looked whether all were found.
@@ -27,7 +27,7 @@ pub struct Newcomer {
 
 /// How newcomers look for relays.
 pub struct Search {
-    pub rhythm: Rhythm,
+    pub intervals: Intervals,
     pub deadline: Duration,
     pub newcomers: usize,
 }
@@ -64,7 +64,7 @@ impl Search {
     ) -> Result<Newcomer, Failure> {
         let begun = Instant::now();
         let options = self
-            .rhythm
+            .intervals
             .options(seed)
             .worker_threads(4)
             .probe_threads(4)

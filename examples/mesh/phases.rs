@@ -12,12 +12,12 @@ use crate::args::Args;
 use crate::attack::{Arsenal, Kind};
 use crate::census::{Census, hands_out};
 use crate::error::Failure;
+use crate::intervals::Intervals;
 use crate::net::{self, Net};
 use crate::newcomer::{Newcomer, Search};
 use crate::outcome::Outcome;
 use crate::progress::Progress;
 use crate::relay::Relay;
-use crate::rhythm::Rhythm;
 use crate::siege::Siege;
 
 /// How often it is looked who is published.
@@ -30,25 +30,25 @@ const AT_ONCE: usize = 8;
 pub fn run(args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
     let begun = Instant::now();
     let network = Network::new(b"mesh").map_err(Failure::registry)?;
-    let rhythm = Rhythm::of(args.engine, network);
+    let intervals = Intervals::of(args.engine, network);
     let arsenal = Arc::<Arsenal>::default();
     let mut outcome = Outcome {
-        refresh: rhythm.refresh,
+        refresh: intervals.refresh,
         registries: args.relays,
         ..Outcome::default()
     };
 
     progress.begin("the DHT starts", args.nodes);
-    let mut net = net::start(args, rhythm, Arc::clone(&arsenal))?;
+    let mut net = net::start(args, intervals, Arc::clone(&arsenal))?;
     progress.begin("relays publish themselves", args.relays);
-    let relays = start(args.relays, &*net, rhythm, args.seed)?;
+    let relays = start(args.relays, &*net, intervals, args.seed)?;
     outcome.published = wait_for_publication(&relays, args.deadline, progress);
     outcome.published_in = begun.elapsed();
 
     let mut census = Census::of(relays.iter().map(|relay| (relay.id(), relay.address())));
     let mut expected: BTreeSet<NodeId> = relays.iter().map(Relay::id).collect();
     let search = Search {
-        rhythm,
+        intervals,
         deadline: args.deadline,
         newcomers: args.newcomers,
     };
@@ -59,7 +59,14 @@ pub fn run(args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
     outcome.all_relays = slowest(&newcomers, |newcomer| newcomer.all);
 
     net.infiltrate()?;
-    let mut siege = Siege::lay(&*net, rhythm, &arsenal, args.seed, &newcomers, &mut census)?;
+    let mut siege = Siege::lay(
+        &*net,
+        intervals,
+        &arsenal,
+        args.seed,
+        &newcomers,
+        &mut census,
+    )?;
     let gone = siege.run(&relays, progress, &mut outcome)?;
 
     progress.begin("half of the nodes die", args.newcomers);
@@ -86,7 +93,12 @@ pub fn run(args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
 }
 
 /// Starts so many relays, a few at a time.
-fn start(relays: usize, net: &dyn Net, rhythm: Rhythm, seed: u64) -> Result<Vec<Relay>, Failure> {
+fn start(
+    relays: usize,
+    net: &dyn Net,
+    intervals: Intervals,
+    seed: u64,
+) -> Result<Vec<Relay>, Failure> {
     let numbers: Vec<u64> = (0..relays as u64).collect();
     thread::scope(|scope| {
         let starters: Vec<_> = numbers
@@ -95,7 +107,7 @@ fn start(relays: usize, net: &dyn Net, rhythm: Rhythm, seed: u64) -> Result<Vec<
                 let relay = move |number: &u64| {
                     // Seeds of one run do not meet those of the next.
                     let seed = (seed << 16).wrapping_add(*number);
-                    Relay::start(net, rhythm, seed)
+                    Relay::start(net, intervals, seed)
                 };
                 scope.spawn(move || numbers.iter().map(relay).collect::<Result<Vec<_>, _>>())
             })

@@ -7,8 +7,8 @@ use relay_registry::dht::{SecretKey, SignedRecord};
 use relay_registry::{NodeId, RegisterOptions, Registry};
 
 use crate::error::Failure;
+use crate::intervals::Intervals;
 use crate::net::Net;
-use crate::rhythm::Rhythm;
 use crate::service::Service;
 
 /// What every relay says it can carry, to begin with.
@@ -22,10 +22,13 @@ pub struct Relay {
 
 impl Relay {
     /// Starts to serve and to publish.
-    pub fn start(net: &dyn Net, rhythm: Rhythm, seed: u64) -> Result<Self, Failure> {
+    pub fn start(net: &dyn Net, intervals: Intervals, seed: u64) -> Result<Self, Failure> {
         let key = Arc::new(key(seed));
         let service = Service::start(&key).map_err(Failure::system("a relay"))?;
-        let options = rhythm.options(seed).worker_threads(1).key(Arc::clone(&key));
+        let options = intervals
+            .options(seed)
+            .worker_threads(1)
+            .key(Arc::clone(&key));
         let registry = Registry::builder()
             .max_relays(16)
             .dht(net.join()?, options)

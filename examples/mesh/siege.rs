@@ -11,12 +11,12 @@ use relay_registry::dht::SignedRecord;
 use crate::attack::{Arsenal, Attacker};
 use crate::census::{Census, hands_out};
 use crate::error::Failure;
+use crate::intervals::Intervals;
 use crate::net::Net;
 use crate::newcomer::Newcomer;
 use crate::outcome::Outcome;
 use crate::progress::Progress;
 use crate::relay::{CAPACITY, Relay};
-use crate::rhythm::Rhythm;
 
 /// How often it is looked what newcomers believe.
 const LOOK: Duration = Duration::from_millis(10);
@@ -26,13 +26,13 @@ pub struct Siege<'a> {
     attacker: Attacker,
     newcomers: &'a [Newcomer],
     census: &'a mut Census,
-    rhythm: Rhythm,
+    intervals: Intervals,
 }
 
 impl<'a> Siege<'a> {
     pub fn lay(
         net: &'a dyn Net,
-        rhythm: Rhythm,
+        intervals: Intervals,
         arsenal: &Arc<Arsenal>,
         seed: u64,
         newcomers: &'a [Newcomer],
@@ -40,10 +40,10 @@ impl<'a> Siege<'a> {
     ) -> Result<Self, Failure> {
         Ok(Self {
             net,
-            attacker: Attacker::start(net, rhythm.network, arsenal, seed)?,
+            attacker: Attacker::start(net, intervals.network, arsenal, seed)?,
             newcomers,
             census,
-            rhythm,
+            intervals,
         })
     }
 
@@ -62,7 +62,7 @@ impl<'a> Siege<'a> {
         let forged = self.attacker.forge(&loot)?;
         self.attacker.strike(self.net, forged, self.newcomers);
         self.attacker.name(self.newcomers);
-        self.watch(self.rhythm.sweep * 5 / 2, || ());
+        self.watch(self.intervals.sweep * 5 / 2, || ());
 
         progress.begin("a relay withdraws", self.newcomers.len());
         let before: Vec<SignedRecord> = [gone, renewed]
@@ -79,9 +79,9 @@ impl<'a> Siege<'a> {
         self.attacker.strike(self.net, replays, self.newcomers);
         let newcomers = self.newcomers;
         self.attacker.name(newcomers);
-        let refresh = self.rhythm.refresh;
+        let refresh = self.intervals.refresh;
         let rest = refresh.saturating_sub(withdrawn_at.elapsed());
-        self.watch(rest + self.rhythm.sweep * 2, || {
+        self.watch(rest + self.intervals.sweep * 2, || {
             let is_late = withdrawn_at.elapsed() > refresh;
             for newcomer in newcomers {
                 let is_back = hands_out(&newcomer.registry, &gone.id());
@@ -110,12 +110,12 @@ impl<'a> Siege<'a> {
         let newcomers = self.newcomers;
         let is_gone = |it: &&Newcomer| !hands_out(&it.registry, &gone.id());
         let is_over = |outcome: &Outcome| outcome.renewed && outcome.withdrawn_in.is_some();
-        while since.elapsed() < self.rhythm.ttl && !is_over(outcome) {
+        while since.elapsed() < self.intervals.ttl && !is_over(outcome) {
             let rid = newcomers.iter().filter(is_gone).count();
             progress.reached(rid);
             if rid == newcomers.len() {
                 outcome.withdrawn_in.get_or_insert(since.elapsed());
-            } else if since.elapsed() > self.rhythm.refresh {
+            } else if since.elapsed() > self.intervals.refresh {
                 outcome.withdrawn_seen += (newcomers.len() - rid) as u64;
             }
             outcome.renewed = newcomers

@@ -28,11 +28,11 @@ mod engine;
 #[cfg(all(test, relay_loom))]
 mod models;
 mod options;
-mod pace;
 mod probe;
 mod publisher;
 mod record;
 mod reject_reason;
+mod retry;
 mod stats;
 mod wake_flags;
 

@@ -13,7 +13,7 @@ fn memory_conforms() {
 fn memory_of_one_node_conforms() {
     let network = Memory::builder().nodes(1).build();
     conformance::Suite::new(|| network.connect(), &Network::default())
-        .patience(Duration::from_secs(10))
+        .request_timeout(Duration::from_secs(10))
         .check();
 }
 

@@ -135,8 +135,8 @@ fn failures_of_one_fault_count_once() {
 fn a_failing_relay_is_given_to_nobody_and_counted_as_backing_off() {
     let world = lone_relay();
     world.fail(1, Failure::Refused);
-    let passed_over = world.passed_over(&FindOptions::new());
-    assert_eq!((passed_over.backing_off, passed_over.total()), (1, 1));
+    let rejections = world.rejections(&FindOptions::new());
+    assert_eq!((rejections.backing_off, rejections.total()), (1, 1));
     assert!(world.reserve(&stranger(), &FindOptions::new()).is_err());
     assert_eq!(world.ranking(), []);
     world.join(2);
@@ -160,7 +160,7 @@ fn one_caller_at_a_time_tries_a_relay_whose_back_off_is_over() {
         for _ in 0..3 {
             assert!(try_it(&world), "a trial is due");
             assert!(ways.iter().all(|other| !other(&world)), "a second trial");
-            assert_eq!(world.passed_over(&FindOptions::new()).backing_off, 1);
+            assert_eq!(world.rejections(&FindOptions::new()).backing_off, 1);
             // The one who tried it never said how that went: another may try.
             let waited = back_off(&world, 1);
             assert!(is_near(waited, secs(2)), "{waited:?}");
@@ -440,8 +440,8 @@ fn a_last_resort_meets_every_other_condition() {
     world.measure(3, ms(500));
     let options = excluding([4]).max_latency(ms(80)).max_results(1);
     assert_eq!(world.found_with(&options), None, "5 to 7 are unmeasured");
-    let passed_over = world.passed_over(&options);
-    assert_eq!(passed_over.total(), 8);
+    let rejections = world.rejections(&options);
+    assert_eq!(rejections.total(), 8);
     let options = options.allow_unmeasured(true);
     for expected in [5, 6, 7] {
         assert_eq!(world.found_with(&options), Some(expected));

@@ -9,7 +9,7 @@ use super::Net;
 use super::infiltrated::Infiltrated;
 use crate::attack::Arsenal;
 use crate::error::Failure;
-use crate::rhythm::Rhythm;
+use crate::intervals::Intervals;
 
 pub struct MemoryNet {
     dht: Memory,
@@ -17,8 +17,8 @@ pub struct MemoryNet {
 }
 
 impl MemoryNet {
-    pub fn start(nodes: usize, rhythm: Rhythm, seed: u64, arsenal: Arc<Arsenal>) -> Self {
-        let limits = Limits::new(MAX_VALUE_LEN, 16, rhythm.refresh, 8);
+    pub fn start(nodes: usize, intervals: Intervals, seed: u64, arsenal: Arc<Arsenal>) -> Self {
+        let limits = Limits::new(MAX_VALUE_LEN, 16, intervals.refresh, 8);
         let dht = Memory::builder()
             .nodes(nodes)
             .limits(limits)

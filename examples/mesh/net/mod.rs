@@ -14,7 +14,7 @@ use relay_registry::dht::RelayDht;
 use crate::args::{Args, Engine};
 use crate::attack::Arsenal;
 use crate::error::Failure;
-use crate::rhythm::Rhythm;
+use crate::intervals::Intervals;
 
 /// A DHT, of which the attacker runs a few nodes beside all the others.
 pub trait Net: Sync {
@@ -35,14 +35,20 @@ pub trait Net: Sync {
 
 /// Starts the DHT that the arguments ask for. What is in the arsenal is what the
 /// attacker's nodes answer.
-pub fn start(args: &Args, rhythm: Rhythm, arsenal: Arc<Arsenal>) -> Result<Box<dyn Net>, Failure> {
+pub fn start(
+    args: &Args,
+    intervals: Intervals,
+    arsenal: Arc<Arsenal>,
+) -> Result<Box<dyn Net>, Failure> {
     Ok(match args.engine {
         Engine::Memory => Box::new(memory::MemoryNet::start(
-            args.nodes, rhythm, args.seed, arsenal,
+            args.nodes, intervals, args.seed, arsenal,
         )),
-        Engine::Kad => Box::new(kad::KadNet::start(args.nodes, rhythm.network, arsenal)),
+        Engine::Kad => Box::new(kad::KadNet::start(args.nodes, intervals.network, arsenal)),
         #[cfg(feature = "mainline")]
-        Engine::Mainline => Box::new(mainline::MainlineNet::start(args.nodes, rhythm, arsenal)?),
+        Engine::Mainline => Box::new(mainline::MainlineNet::start(
+            args.nodes, intervals, arsenal,
+        )?),
         #[cfg(not(feature = "mainline"))]
         Engine::Mainline => {
             let what = "this program was built without the feature mainline".to_owned();

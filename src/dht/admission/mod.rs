@@ -16,15 +16,15 @@
 //!
 //! [`Admission`] is plain data, driven by the time that is passed in.
 
-mod asking;
-mod conduct;
+mod eviction;
 mod limiter;
-mod newcomers;
-mod pool;
+mod policy;
+mod probe_queue;
 mod probing;
 mod quotas;
-mod room;
-mod terms;
+mod remote_relays;
+mod reputation;
+mod requery;
 #[cfg(all(test, not(relay_loom)))]
 mod tests;
 
@@ -32,18 +32,18 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+pub(super) use policy::AdmissionPolicy;
 pub(super) use quotas::PerPrefix;
-pub(super) use terms::Terms;
 
 use super::backend::{EnterOutcome, RegistryBackend};
-use super::discovery::Absences;
+use super::discovery::NegativeCache;
 use super::publisher::Now;
 use super::{Freshness, MAX_TTL, RejectReason, SequenceMemory, SignedRecord};
 use crate::relay::{Endpoint, NodeId};
-use conduct::{Conduct, LeftBehind};
 use limiter::ProbeLimiter;
-use newcomers::Newcomers;
-use pool::{Past, Pool};
+use probe_queue::ProbeQueue;
+use remote_relays::{Past, RemoteRelays};
+use reputation::{DepartedReputations, Reputation};
 
 /// What became of a record that was believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,58 +68,58 @@ const MAX_SHUNNED: usize = 4_096;
 /// Who waits, who is in, and what was heard of all of them.
 #[derive(Debug)]
 pub(super) struct Admission {
-    terms: Terms,
-    pool: Pool,
+    policy: AdmissionPolicy,
+    remote: RemoteRelays,
     /// The last word of those that were in the registry and are here no more.
     gone: SequenceMemory,
     /// The last word of those that left before a probe of them succeeded, or were
     /// never here. Anyone can make up any number of those, so they must not drive
     /// anything out of `gone`, nor raise what is believed of others.
     strangers_gone: SequenceMemory,
-    shunned: Absences,
+    blocked: NegativeCache,
     /// Those that were in the registry and left: each comes first once.
-    first_places: Absences,
+    first_places: NegativeCache,
     /// What counts against keys that are not here.
-    left_behind: LeftBehind,
+    left_behind: DepartedReputations,
     random: Rng,
 }
 
 impl Admission {
-    pub(super) fn new(terms: Terms, per_prefix: PerPrefix, mut random: Rng) -> Self {
-        let places = terms.max_candidates.saturating_add(terms.most_learned());
+    pub(super) fn new(policy: AdmissionPolicy, per_prefix: PerPrefix, mut random: Rng) -> Self {
+        let places = policy.max_candidates.saturating_add(policy.most_learned());
         let most_gone = places.saturating_mul(4).max(1_024);
-        let newcomers = Newcomers::new(terms.probe_every, &mut random);
-        let limiter = ProbeLimiter::new(terms.probe_every);
+        let newcomers = ProbeQueue::new(policy.probe_every, &mut random);
+        let limiter = ProbeLimiter::new(policy.probe_every);
         Self {
-            pool: Pool::new(per_prefix, newcomers, limiter),
+            remote: RemoteRelays::new(per_prefix, newcomers, limiter),
             gone: SequenceMemory::new(most_gone),
             strangers_gone: SequenceMemory::new(MAX_STRANGERS_GONE),
-            shunned: Absences::new(MAX_SHUNNED),
-            first_places: Absences::new(most_gone),
-            left_behind: LeftBehind::default(),
-            terms,
+            blocked: NegativeCache::new(MAX_SHUNNED),
+            first_places: NegativeCache::new(most_gone),
+            left_behind: DepartedReputations::default(),
+            policy,
             random,
         }
     }
 
     /// Relays that wait for a probe to succeed.
     pub(super) fn candidates(&self) -> usize {
-        self.pool.candidates()
+        self.remote.candidates()
     }
 
     /// Relays in the registry.
     pub(super) fn verified(&self) -> usize {
-        self.pool.verified()
+        self.remote.verified()
     }
 
     /// The sequence above which anything said of a relay that is here is news.
     pub(super) fn highest(&self, id: &NodeId) -> Option<u64> {
-        Some(self.pool.get(id)?.record.sequence())
+        Some(self.remote.get(id)?.record.sequence())
     }
 
     /// Whether a relay is here, in the registry or not.
     pub(super) fn knows(&self, id: &NodeId) -> bool {
-        self.pool.get(id).is_some()
+        self.remote.get(id).is_some()
     }
 
     /// Judges a record, whoever handed it over, and takes it in if it is to be
@@ -130,11 +130,11 @@ impl Admission {
         backend: &dyn RegistryBackend,
         now: Now,
     ) -> Result<OfferOutcome, RejectReason> {
-        self.terms.check_author(record)?;
+        self.policy.check_author(record)?;
         let Some(announcement) = record.record().announcement() else {
             return self.withdraw(record, backend, now);
         };
-        self.terms.check_announcement(announcement)?;
+        self.policy.check_announcement(announcement)?;
         let verdict = self.judge(record, now)?;
         let id = record.node_id();
         if backend.is_local(&id) {
@@ -144,7 +144,7 @@ impl Admission {
         if self.knows(&id) && verdict == Freshness::Same {
             return Ok(OfferOutcome::Known);
         }
-        if self.terms.time_left(record.record(), now.wall).is_none() {
+        if self.policy.time_left(record.record(), now.wall).is_none() {
             return Err(RejectReason::Expired);
         }
         let endpoint = announcement.endpoint();
@@ -168,19 +168,19 @@ impl Admission {
         let was_verified = self.gone.highest(&id);
         let last = was_verified.max(self.strangers_gone.highest(&id));
         let left = self.left_behind.of(&id, now.at);
-        let mut conduct = left.unwrap_or_else(|| Conduct::new(now.at));
-        let most = self.terms.news_per_minute;
+        let mut reputation = left.unwrap_or_else(|| Reputation::new(now.at));
+        let most = self.policy.news_per_minute;
         let is_news = last.is_some_and(|last| last < record.sequence());
-        if is_news && !conduct.count_news(most, now.at) {
+        if is_news && !reputation.count_news(most, now.at) {
             return Err(RejectReason::TooOften);
         }
         self.make_room(&id, endpoint, backend, now)?;
         let past = Past {
             was_verified: was_verified.is_some(),
             comes_first: self.comes_first(&id, now.at),
-            conduct,
+            reputation,
         };
-        self.pool.insert(record, endpoint.clone(), past, now.at);
+        self.remote.insert(record, endpoint.clone(), past, now.at);
         self.first_places.remove(&id);
         self.left_behind.take(&id);
         self.ask_in_time(&id, now);
@@ -189,7 +189,10 @@ impl Admission {
 
     /// Whether a record is its relay's latest word, as far as was ever heard.
     fn judge(&self, record: &SignedRecord, now: Now) -> Result<Freshness, RejectReason> {
-        let held = self.pool.get(&record.node_id()).map(|entry| &entry.record);
+        let held = self
+            .remote
+            .get(&record.node_id())
+            .map(|entry| &entry.record);
         let of_gone = self.gone.judge(record, now.wall);
         // What the other memory forgot, it forgot for lack of room.
         let of_strangers = match self.strangers_gone.judge(record, now.wall) {
@@ -229,7 +232,7 @@ impl Admission {
         if verdict == Freshness::Same {
             return Ok(OfferOutcome::Known);
         }
-        let was_verified = self.pool.get(&id).map(|entry| entry.was_verified);
+        let was_verified = self.remote.get(&id).map(|entry| entry.was_verified);
         self.dismiss(&id, backend, now.at);
         if was_verified.unwrap_or(is_known) {
             self.gone.remember_latest(tombstone);
@@ -241,9 +244,9 @@ impl Admission {
 
     /// Counts something new that a relay says; only so much a minute is heeded.
     fn count_news(&mut self, id: &NodeId, now: Duration) -> Result<(), RejectReason> {
-        let most = self.terms.news_per_minute;
-        let entry = self.pool.get_mut(id);
-        let is_heeded = entry.is_none_or(|entry| entry.conduct.count_news(most, now));
+        let most = self.policy.news_per_minute;
+        let entry = self.remote.get_mut(id);
+        let is_heeded = entry.is_none_or(|entry| entry.reputation.count_news(most, now));
         is_heeded.then_some(()).ok_or(RejectReason::TooOften)
     }
 
@@ -257,18 +260,18 @@ impl Admission {
         now: Now,
     ) -> Result<OfferOutcome, RejectReason> {
         let id = record.node_id();
-        let stays = (self.pool.get(&id)).is_some_and(|entry| entry.endpoint == *endpoint);
+        let stays = (self.remote.get(&id)).is_some_and(|entry| entry.endpoint == *endpoint);
         if stays {
-            self.pool.renew(record);
+            self.remote.renew(record);
         } else {
-            if !self.pool.has_room(&id, endpoint) {
+            if !self.remote.has_room(&id, endpoint) {
                 return Err(RejectReason::TooManyOfPrefix);
             }
             backend.leave(&id);
-            self.pool.relocate(record, endpoint.clone(), now.at);
+            self.remote.relocate(record, endpoint.clone(), now.at);
         }
         self.ask_in_time(&id, now);
-        let is_verified = self.pool.get(&id).is_some_and(|entry| entry.is_verified);
+        let is_verified = self.remote.get(&id).is_some_and(|entry| entry.is_verified);
         if is_verified {
             self.enter(&id, backend, now)?;
         }
@@ -286,20 +289,24 @@ impl Admission {
         backend: &dyn RegistryBackend,
         now: Now,
     ) -> Result<(), RejectReason> {
-        let Some(record) = self.pool.get(id).map(|entry| entry.record.record().clone()) else {
+        let Some(record) = self
+            .remote
+            .get(id)
+            .map(|entry| entry.record.record().clone())
+        else {
             return Ok(());
         };
         let Some(announcement) = record.announcement() else {
             return Ok(());
         };
-        let Some(ttl) = self.terms.time_left(&record, now.wall) else {
+        let Some(ttl) = self.policy.time_left(&record, now.wall) else {
             self.dismiss(id, backend, now.at);
             return Err(RejectReason::Expired);
         };
-        let capacity = announcement.capacity().min(self.terms.max_capacity);
+        let capacity = announcement.capacity().min(self.policy.max_capacity);
         match backend.enter(id, announcement, capacity, ttl) {
             EnterOutcome::Entered => {
-                self.pool.set_verified(id);
+                self.remote.set_verified(id);
                 self.ask_in_time(id, now);
             }
             EnterOutcome::NoRoom => self.step_back(id, backend, now),
@@ -308,7 +315,7 @@ impl Admission {
                 return Err(RejectReason::HeldLocally);
             }
             EnterOutcome::Invalid => {
-                self.shun(id, backend, now.at);
+                self.block(id, backend, now.at);
                 return Err(RejectReason::NotReachable);
             }
         }
@@ -318,20 +325,20 @@ impl Admission {
     /// One that finds no room in the registry is a candidate again.
     fn step_back(&mut self, id: &NodeId, backend: &dyn RegistryBackend, now: Now) {
         backend.leave(id);
-        self.pool.set_candidate(id);
-        let later = now.at.saturating_add(self.terms.probe_every);
-        self.pool.probe_again(id, later);
+        self.remote.set_candidate(id);
+        let later = now.at.saturating_add(self.policy.probe_every);
+        self.remote.probe_again(id, later);
     }
 
     /// Removes a relay, and does not take it in again for a while.
-    fn shun(&mut self, id: &NodeId, backend: &dyn RegistryBackend, now: Duration) {
+    fn block(&mut self, id: &NodeId, backend: &dyn RegistryBackend, now: Duration) {
         self.dismiss(id, backend, now);
-        self.shunned.insert(*id, self.forgiven_at(now));
+        self.blocked.insert(*id, self.forgiven_at(now));
     }
 
     /// Until when failures count that were seen now.
     fn forgiven_at(&self, now: Duration) -> Duration {
-        now.saturating_add(self.terms.probe_every.saturating_mul(2))
+        now.saturating_add(self.policy.probe_every.saturating_mul(2))
     }
 
     /// Removes a relay here and from the registry.
@@ -343,7 +350,7 @@ impl Admission {
     /// Gives up a relay's place here, and keeps its last word and what counts
     /// against it.
     fn release(&mut self, id: &NodeId, now: Duration) {
-        let Some(entry) = self.pool.remove(id) else {
+        let Some(entry) = self.remote.remove(id) else {
             return;
         };
         let memory = if entry.was_verified {
@@ -356,24 +363,25 @@ impl Admission {
             self.first_places.insert(*id, now.saturating_add(MAX_TTL));
         }
         let forgiven_at = self.forgiven_at(now);
-        self.left_behind.keep(*id, entry.conduct, forgiven_at, now);
+        self.left_behind
+            .keep(*id, entry.reputation, forgiven_at, now);
     }
 
     /// What time brings: records end, and local relays need the room.
-    pub(super) fn tidy(&mut self, backend: &dyn RegistryBackend, now: Now) {
+    pub(super) fn remove_expired(&mut self, backend: &dyn RegistryBackend, now: Now) {
         self.gone.forget_expired(now.wall);
         self.strangers_gone.forget_expired(now.wall);
-        while let Some(id) = self.pool.first_expired(now.wall) {
+        while let Some(id) = self.remote.first_expired(now.wall) {
             self.dismiss(&id, backend, now.at);
         }
-        let excess = self.pool.verified().saturating_sub(self.places(backend));
-        for id in self.pool.longest_unmeasured_of_all(excess) {
+        let excess = self.remote.verified().saturating_sub(self.places(backend));
+        for id in self.remote.longest_unmeasured_of_all(excess) {
             self.dismiss(&id, backend, now.at);
         }
     }
 
     /// Those in the registry.
     pub(super) fn all_verified(&self) -> impl Iterator<Item = &NodeId> {
-        self.pool.all_verified()
+        self.remote.all_verified()
     }
 }

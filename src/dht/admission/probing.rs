@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Admission;
 use crate::dht::ProbeError;
 use crate::dht::backend::RegistryBackend;
-use crate::dht::pace::a_little_less;
 use crate::dht::publisher::Now;
+use crate::dht::retry::a_little_less;
 use crate::limits::MAX_RTT;
 use crate::relay::{Endpoint, NodeId};
 
@@ -14,15 +14,15 @@ impl Admission {
     /// Who is to be probed now, and where. Each probe must be
     /// [ended](Self::probed).
     pub(in crate::dht) fn next_probe(&mut self, now: Duration) -> Option<(NodeId, Endpoint)> {
-        self.pool.begin_probe(now)
+        self.remote.begin_probe(now)
     }
 
     /// Whether a probe of this relay should be a short one: it is the first where
     /// the relay says that it is, and more wait for theirs than can be probed at
     /// length within a probe interval.
-    pub(in crate::dht) fn is_hurried(&self, id: &NodeId) -> bool {
-        let is_untried = self.pool.get(id).is_some_and(|entry| !entry.is_tried);
-        is_untried && self.pool.newcomers() > self.terms.crowd
+    pub(in crate::dht) fn is_short(&self, id: &NodeId) -> bool {
+        let is_untried = self.remote.get(id).is_some_and(|entry| !entry.is_tried);
+        is_untried && self.remote.newcomers() > self.policy.crowd
     }
 
     /// Takes in how a probe ended; whether a relay has entered by it.
@@ -38,12 +38,12 @@ impl Admission {
             Ok(rtt) if rtt > MAX_RTT => Err(ProbeError::Unreachable),
             outcome => outcome,
         };
-        let entry = self.pool.get_mut(id);
+        let entry = self.remote.get_mut(id);
         let entry = entry.filter(|entry| entry.endpoint == *endpoint);
         let is_verified = entry.as_ref().is_some_and(|entry| entry.is_verified);
         let is_here = entry.map(|entry| entry.is_tried = true).is_some();
         if outcome.is_err() && !is_verified {
-            self.pool.let_rest(endpoint, now.at);
+            self.remote.let_rest(endpoint, now.at);
         }
         if !is_here {
             return false; // It left, or moved, and waits for another probe.
@@ -54,7 +54,7 @@ impl Admission {
         }
         if is_verified && !backend.is_learned(id) {
             // The embedder took it out, or the registry made room.
-            self.shun(id, backend, now.at);
+            self.block(id, backend, now.at);
             return false;
         }
         match outcome {
@@ -76,11 +76,11 @@ impl Admission {
         backend: &dyn RegistryBackend,
         now: Now,
     ) -> bool {
-        let next = a_little_less(self.terms.probe_every, &mut self.random);
-        self.pool.probe_again(id, now.at.saturating_add(next));
-        let is_verified = match self.pool.get_mut(id) {
+        let next = a_little_less(self.policy.probe_every, &mut self.random);
+        self.remote.probe_again(id, now.at.saturating_add(next));
+        let is_verified = match self.remote.get_mut(id) {
             Some(entry) => {
-                entry.conduct.failures = 0;
+                entry.reputation.failures = 0;
                 entry.measured_at = Some(now.at);
                 entry.is_verified
             }
@@ -90,7 +90,7 @@ impl Admission {
             if !self.has_place(backend, now.at) || self.enter(id, backend, now).is_err() {
                 return false;
             }
-            if !self.pool.get(id).is_some_and(|entry| entry.is_verified) {
+            if !self.remote.get(id).is_some_and(|entry| entry.is_verified) {
                 return false;
             }
         }
@@ -105,20 +105,20 @@ impl Admission {
         backend: &dyn RegistryBackend,
         now: Duration,
     ) {
-        let Some(entry) = self.pool.get_mut(id) else {
+        let Some(entry) = self.remote.get_mut(id) else {
             return;
         };
-        let failures = entry.conduct.failures.saturating_add(1);
-        entry.conduct.failures = failures;
-        if error == ProbeError::WrongIdentity || failures >= self.terms.patience {
-            self.shun(id, backend, now);
+        let failures = entry.reputation.failures.saturating_add(1);
+        entry.reputation.failures = failures;
+        if error == ProbeError::WrongIdentity || failures >= self.policy.max_failed_probes {
+            self.block(id, backend, now);
             return;
         }
         if entry.is_verified {
             backend.failed(id);
         }
-        let wait = (self.terms.probe_every / 8).saturating_mul(1 << failures.min(3));
-        let wait = a_little_less(wait.min(self.terms.probe_every), &mut self.random);
-        self.pool.probe_again(id, now.saturating_add(wait));
+        let wait = (self.policy.probe_every / 8).saturating_mul(1 << failures.min(3));
+        let wait = a_little_less(wait.min(self.policy.probe_every), &mut self.random);
+        self.remote.probe_again(id, now.saturating_add(wait));
     }
 }

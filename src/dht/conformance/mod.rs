@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use crate::dht::{DhtError, Network, RelayDht};
 
-/// Runs the whole suite, with a minute's patience for each request.
+/// Runs the whole suite, with a minute's request_timeout for each request.
 ///
 /// Each call of `make` gives another handle to, or node of, one and the same
 /// network, which may hold anything else as well: the suite makes keys of its
@@ -35,13 +35,13 @@ pub fn check<D: RelayDht>(make: impl Fn() -> D, network: &Network) {
     Suite::new(make, network).check();
 }
 
-/// The suite, to run in parts or with other patience.
+/// The suite, to run in parts or with other request_timeout.
 pub struct Suite {
     /// What is written by one handle is read by the other.
     writer: Arc<dyn RelayDht>,
     reader: Arc<dyn RelayDht>,
     network: Network,
-    patience: Duration,
+    request_timeout: Duration,
 }
 
 /// How often what may fail in passing is tried.
@@ -55,15 +55,15 @@ impl Suite {
             writer: Arc::new(make()),
             reader: Arc::new(make()),
             network: *network,
-            patience: Duration::from_secs(60),
+            request_timeout: Duration::from_secs(60),
         }
     }
 
     /// How long a request may take at most. Default: a minute. A correct engine
-    /// passes with any patience that its network can meet.
+    /// passes with any request_timeout that its network can meet.
     #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn request_timeout(mut self, request_timeout: Duration) -> Self {
+        self.request_timeout = request_timeout;
         self
     }
 
@@ -88,7 +88,7 @@ impl Suite {
     }
 
     fn deadline(&self) -> Instant {
-        Instant::now() + self.patience
+        Instant::now() + self.request_timeout
     }
 
     /// Repeats what failed in passing, as the registry does.
@@ -107,7 +107,7 @@ impl Suite {
         panic!("{what}: failed {ATTEMPTS} times, at last because {last:?}");
     }
 
-    /// Runs `request`, which must return within the patience.
+    /// Runs `request`, which must return within the request_timeout.
     fn watched<T: Send + 'static>(
         &self,
         what: &str,
@@ -116,7 +116,7 @@ impl Suite {
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || sender.send(request()));
         receiver
-            .recv_timeout(self.patience)
+            .recv_timeout(self.request_timeout)
             .unwrap_or_else(|_| panic!("{what}: the call hangs, or it panicked"))
     }
 }

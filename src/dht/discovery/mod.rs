@@ -1,4 +1,4 @@
-//! What to ask the engine for, and when: one question at a time for each shard
+//! What to ask the engine for, and when: one query at a time for each shard
 //! of the directory and for each relay.
 //!
 //! Every shard is swept now and then, at random times, so that the sweeps of
@@ -9,40 +9,40 @@
 //! back-off. Those that are known take turns with all this, and are asked for
 //! again whatever a directory says of them.
 
-mod absences;
+mod negative_cache;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use fastrand::Rng;
 
-pub(super) use absences::Absences;
+pub(super) use negative_cache::NegativeCache;
 
-use super::pace::{BackOff, a_little_less};
+use super::retry::{RetryBackoff, a_little_less};
 use crate::relay::NodeId;
 
 /// How many relays wait to be asked for at most.
 const MAX_WAITING: usize = 1_024;
 
-/// How many absences are remembered.
+/// How many negative_cache are remembered.
 const MAX_ABSENT: usize = 4_096;
 
 /// When things are asked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rhythm {
+pub(super) struct Intervals {
     /// How often each shard is swept.
     pub(super) sweep_every: Duration,
     /// How soon after one sweep of a shard a miss can cause the next.
-    pub(super) hurry: Duration,
+    pub(super) sweep_soon: Duration,
     /// How long an absence is believed.
     pub(super) negative_cache_ttl: Duration,
     /// A sweep that has taken this long no longer holds up the next of its shard.
-    pub(super) patience: Duration,
+    pub(super) time_limit: Duration,
 }
 
 /// What to ask next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Question {
+pub(super) enum Query {
     /// Who is in this shard? If `first_will_do`, whoever waits waits for anyone.
     Sweep(u16),
     /// What does this relay say? If the flag is set, the first good answer that
@@ -50,9 +50,9 @@ pub(super) enum Question {
     Fetch { node: NodeId, first_will_do: bool },
 }
 
-/// How a question ended.
+/// How a query ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum QueryOutcome {
     /// Whatever there is was found.
     Complete { found: bool },
     /// What is known of the relay is its latest word.
@@ -70,7 +70,7 @@ struct Shard {
     due: Duration,
     asked_at: Option<Duration>,
     in_flight: bool,
-    back_off: BackOff,
+    back_off: RetryBackoff,
 }
 
 /// A relay that is asked for, or will be.
@@ -85,43 +85,43 @@ struct Wanted {
 /// What is waited for, what is under way, and what is not there.
 #[derive(Debug)]
 pub(super) struct Discovery {
-    rhythm: Rhythm,
+    intervals: Intervals,
     shards: Vec<Shard>,
     waiting: VecDeque<NodeId>,
     /// All that wait or are under way.
     wanted: BTreeMap<NodeId, Wanted>,
-    absent: Absences,
+    absent: NegativeCache,
     /// Those that had nothing new to say just now.
-    silent: Absences,
+    silent: NegativeCache,
     /// Whether it is the turn of those that are known.
     known_first: bool,
 }
 
 impl Discovery {
-    pub(super) fn new(shards: u16, rhythm: Rhythm) -> Self {
+    pub(super) fn new(shards: u16, intervals: Intervals) -> Self {
         let shard = || Shard {
             due: Duration::ZERO,
             asked_at: None,
             in_flight: false,
-            back_off: BackOff::new(Duration::from_secs(1), rhythm.sweep_every),
+            back_off: RetryBackoff::new(Duration::from_secs(1), intervals.sweep_every),
         };
         Self {
-            rhythm,
+            intervals,
             shards: (0..shards).map(|_| shard()).collect(),
             waiting: VecDeque::new(),
             wanted: BTreeMap::new(),
-            absent: Absences::new(MAX_ABSENT),
-            silent: Absences::new(MAX_ABSENT),
+            absent: NegativeCache::new(MAX_ABSENT),
+            silent: NegativeCache::new(MAX_ABSENT),
             known_first: false,
         }
     }
 
     /// Somebody found no relay: look everywhere, but where one looked just now.
-    pub(super) fn hurry(&mut self, now: Duration) {
+    pub(super) fn sweep_soon(&mut self, now: Duration) {
         for shard in &mut self.shards {
             let soonest = shard
                 .asked_at
-                .map_or(now, |at| at.saturating_add(self.rhythm.hurry));
+                .map_or(now, |at| at.saturating_add(self.intervals.sweep_soon));
             shard.due = shard.due.min(soonest.max(now));
         }
     }
@@ -156,58 +156,58 @@ impl Discovery {
 
     /// Where the first answer ended a read, it may have been an old one: the relay is
     /// asked for once more, and all answers are heard.
-    pub(super) fn ask_the_others(&mut self, ended: &Question, ending: Ending, now: Duration) {
-        if let Question::Fetch {
+    pub(super) fn ask_the_others(&mut self, ended: &Query, ending: QueryOutcome, now: Duration) {
+        if let Query::Fetch {
             node,
             first_will_do: true,
         } = ended
         {
-            if ending == (Ending::Partial { found: true }) {
+            if ending == (QueryOutcome::Partial { found: true }) {
                 self.want(*node, false, now);
             }
         }
     }
 
     /// What to ask at `now`, if anything, or whom of those that are `known`; these
-    /// take turns with all others. Each question must be [ended](Self::ended).
+    /// take turns with all others. Each query must be [ended](Self::ended).
     pub(super) fn next(
         &mut self,
         now: Duration,
         random: &mut Rng,
         mut known: impl FnMut() -> Option<NodeId>,
-    ) -> Option<Question> {
+    ) -> Option<Query> {
         let known_first = std::mem::replace(&mut self.known_first, false);
-        if let Some(question) = known_first.then(|| self.again(&mut known)).flatten() {
-            return Some(question);
+        if let Some(query) = known_first.then(|| self.again(&mut known)).flatten() {
+            return Some(query);
         }
-        let question = self.next_unknown(now, random);
-        self.known_first = question.is_some();
-        question.or_else(|| self.again(&mut known))
+        let query = self.next_unknown(now, random);
+        self.known_first = query.is_some();
+        query.or_else(|| self.again(&mut known))
     }
 
     /// Asks for one of those that are known, unless that is under way.
-    fn again(&mut self, known: impl FnMut() -> Option<NodeId>) -> Option<Question> {
+    fn again(&mut self, known: impl FnMut() -> Option<NodeId>) -> Option<Query> {
         let wanted = &mut self.wanted;
         let node = std::iter::from_fn(known).find(|node| !wanted.contains_key(node))?;
         wanted.insert(node, Wanted::new(false));
-        Some(Question::Fetch {
+        Some(Query::Fetch {
             node,
             first_will_do: false,
         })
     }
 
-    fn next_unknown(&mut self, now: Duration, random: &mut Rng) -> Option<Question> {
+    fn next_unknown(&mut self, now: Duration, random: &mut Rng) -> Option<Query> {
         if let Some(node) = self.waiting.pop_front() {
             let wanted = self.wanted.get(&node);
             let first_will_do = wanted.is_some_and(|wanted| wanted.first_will_do);
-            return Some(Question::Fetch {
+            return Some(Query::Fetch {
                 node,
                 first_will_do,
             });
         }
         let is_held_up = |shard: &Shard| {
             let since = shard.asked_at.filter(|_| shard.in_flight);
-            since.is_some_and(|since| now.saturating_sub(since) < self.rhythm.patience)
+            since.is_some_and(|since| now.saturating_sub(since) < self.intervals.time_limit)
         };
         let is_due = |(_, shard): &(usize, &Shard)| !is_held_up(shard) && shard.due <= now;
         let due: Vec<usize> = self
@@ -221,45 +221,51 @@ impl Discovery {
         let shard = &mut self.shards[number];
         shard.in_flight = true;
         shard.asked_at = Some(now);
-        u16::try_from(number).ok().map(Question::Sweep)
+        u16::try_from(number).ok().map(Query::Sweep)
     }
 
-    /// Takes in how a question ended.
+    /// Takes in how a query ended.
     pub(super) fn ended(
         &mut self,
-        question: &Question,
-        ending: Ending,
+        query: &Query,
+        ending: QueryOutcome,
         now: Duration,
         random: &mut Rng,
     ) {
-        match question {
-            Question::Sweep(number) => self.swept(*number, ending, now, random),
-            Question::Fetch { node, .. } => {
+        match query {
+            Query::Sweep(number) => self.swept(*number, ending, now, random),
+            Query::Fetch { node, .. } => {
                 self.wanted.remove(node);
-                let until = now.saturating_add(self.rhythm.negative_cache_ttl);
+                let until = now.saturating_add(self.intervals.negative_cache_ttl);
                 match ending {
-                    Ending::Complete { found: false } | Ending::Never => {
+                    QueryOutcome::Complete { found: false } | QueryOutcome::Never => {
                         self.absent.insert(*node, until);
                     }
-                    Ending::NoNews => self.silent.insert(*node, until),
-                    Ending::Complete { found: true } | Ending::Partial { .. } | Ending::Failed => {}
+                    QueryOutcome::NoNews => self.silent.insert(*node, until),
+                    QueryOutcome::Complete { found: true }
+                    | QueryOutcome::Partial { .. }
+                    | QueryOutcome::Failed => {}
                 }
             }
         }
     }
 
-    fn swept(&mut self, number: u16, ending: Ending, now: Duration, random: &mut Rng) {
+    fn swept(&mut self, number: u16, ending: QueryOutcome, now: Duration, random: &mut Rng) {
         let Some(shard) = self.shards.get_mut(usize::from(number)) else {
             return;
         };
         shard.in_flight = false;
         let rest = match ending {
-            Ending::Complete { .. } | Ending::NoNews | Ending::Partial { found: true } => {
+            QueryOutcome::Complete { .. }
+            | QueryOutcome::NoNews
+            | QueryOutcome::Partial { found: true } => {
                 shard.back_off.reset();
-                a_little_less(self.rhythm.sweep_every, random)
+                a_little_less(self.intervals.sweep_every, random)
             }
-            Ending::Partial { found: false } | Ending::Failed => shard.back_off.fail(random),
-            Ending::Never => Duration::MAX,
+            QueryOutcome::Partial { found: false } | QueryOutcome::Failed => {
+                shard.back_off.fail(random)
+            }
+            QueryOutcome::Never => Duration::MAX,
         };
         shard.due = now.saturating_add(rest);
     }
@@ -295,16 +301,16 @@ mod tests {
     }
 
     fn discovery(shards: u16) -> (Discovery, Rng) {
-        let rhythm = Rhythm {
+        let intervals = Intervals {
             sweep_every: S(60),
-            hurry: S(2),
+            sweep_soon: S(2),
             negative_cache_ttl: S(30),
-            patience: S(1_000),
+            time_limit: S(1_000),
         };
-        (Discovery::new(shards, rhythm), Rng::with_seed(1))
+        (Discovery::new(shards, intervals), Rng::with_seed(1))
     }
 
-    fn all(discovery: &mut Discovery, now: Duration, random: &mut Rng) -> Vec<Question> {
+    fn all(discovery: &mut Discovery, now: Duration, random: &mut Rng) -> Vec<Query> {
         std::iter::from_fn(|| discovery.next(now, random, || None)).collect()
     }
 
@@ -313,25 +319,25 @@ mod tests {
         let (mut discovery, mut random) = discovery(16);
         let asked = all(&mut discovery, S(0), &mut random);
         let mut sorted = asked.clone();
-        sorted.sort_by_key(|question| match question {
-            Question::Sweep(shard) => *shard,
-            Question::Fetch { .. } => u16::MAX,
+        sorted.sort_by_key(|query| match query {
+            Query::Sweep(shard) => *shard,
+            Query::Fetch { .. } => u16::MAX,
         });
-        assert_eq!(sorted, (0..16).map(Question::Sweep).collect::<Vec<_>>());
+        assert_eq!(sorted, (0..16).map(Query::Sweep).collect::<Vec<_>>());
         assert_ne!(asked, sorted);
-        discovery.hurry(S(500));
+        discovery.sweep_soon(S(500));
         assert_eq!(all(&mut discovery, S(500), &mut random), []);
     }
 
     #[test]
     fn a_miss_makes_shards_due_but_not_those_asked_just_now() {
         let (mut discovery, mut random) = discovery(1);
-        let sweep = Question::Sweep(0);
-        let complete = Ending::Complete { found: true };
+        let sweep = Query::Sweep(0);
+        let complete = QueryOutcome::Complete { found: true };
         assert_eq!(discovery.next(S(0), &mut random, || None), Some(sweep));
         discovery.ended(&sweep, complete, S(0), &mut random);
         assert_eq!(discovery.next(S(10), &mut random, || None), None);
-        discovery.hurry(S(1));
+        discovery.sweep_soon(S(1));
         assert_eq!(discovery.next(S(1), &mut random, || None), None);
         assert_eq!(discovery.next(S(2), &mut random, || None), Some(sweep));
         discovery.ended(&sweep, complete, S(2), &mut random);
@@ -341,20 +347,20 @@ mod tests {
     #[test]
     fn a_shard_that_nobody_answered_for_is_asked_again_soon() {
         let (mut discovery, mut random) = discovery(1);
-        let sweep = Question::Sweep(0);
-        for ending in [Ending::Failed, Ending::Partial { found: false }] {
+        let sweep = Query::Sweep(0);
+        for ending in [QueryOutcome::Failed, QueryOutcome::Partial { found: false }] {
             assert_eq!(discovery.next(S(100), &mut random, || None), Some(sweep));
             discovery.ended(&sweep, ending, S(98), &mut random);
         }
         assert_eq!(discovery.next(S(100), &mut random, || None), Some(sweep));
-        discovery.ended(&sweep, Ending::Never, S(98), &mut random);
+        discovery.ended(&sweep, QueryOutcome::Never, S(98), &mut random);
         assert_eq!(discovery.next(S(1_000_000), &mut random, || None), None);
     }
 
     #[test]
     fn a_sweep_that_never_ends_does_not_hold_up_the_next_for_good() {
         let (mut discovery, mut random) = discovery(1);
-        let sweep = Question::Sweep(0);
+        let sweep = Query::Sweep(0);
         assert_eq!(discovery.next(S(0), &mut random, || None), Some(sweep));
         assert_eq!(discovery.next(S(999), &mut random, || None), None);
         assert_eq!(discovery.next(S(1_000), &mut random, || None), Some(sweep));
@@ -365,7 +371,7 @@ mod tests {
     fn a_relay_is_asked_for_once_at_a_time() {
         let (mut discovery, mut random) = discovery(0);
         assert!(discovery.want(id(1), false, S(0)) && discovery.want(id(1), true, S(0)));
-        let fetch = Question::Fetch {
+        let fetch = Query::Fetch {
             node: id(1),
             first_will_do: true,
         };
@@ -378,10 +384,10 @@ mod tests {
     fn only_a_complete_answer_says_that_a_relay_is_not_there() {
         let (mut discovery, mut random) = discovery(0);
         for (ending, absent) in [
-            (Ending::Failed, false),
-            (Ending::Partial { found: false }, false),
-            (Ending::Complete { found: true }, false),
-            (Ending::Complete { found: false }, true),
+            (QueryOutcome::Failed, false),
+            (QueryOutcome::Partial { found: false }, false),
+            (QueryOutcome::Complete { found: true }, false),
+            (QueryOutcome::Complete { found: false }, true),
         ] {
             assert!(discovery.want(id(1), false, S(0)), "before {ending:?}");
             let fetch = discovery.next(S(0), &mut random, || None).unwrap();
@@ -398,8 +404,8 @@ mod tests {
         let taken = (0..u16::MAX).filter(|&n| discovery.want(id(n), false, S(0)));
         assert_eq!(taken.count(), MAX_WAITING);
         assert_eq!(discovery.wanted(), MAX_WAITING);
-        for question in all(&mut discovery, S(0), &mut random) {
-            discovery.ended(&question, Ending::Failed, S(0), &mut random);
+        for query in all(&mut discovery, S(0), &mut random) {
+            discovery.ended(&query, QueryOutcome::Failed, S(0), &mut random);
         }
         assert_eq!(discovery.wanted(), 0);
     }

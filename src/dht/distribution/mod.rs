@@ -1,18 +1,18 @@
 //! The distribution of one registry: threads around three state machines.
 //!
 //! ```text
-//! callers ──wake_flags──> desk: publisher, discovery, admission ──jobs──> engine, probe
+//! callers ──wake_flags──> state: publisher, discovery, admission ──jobs──> engine, probe
 //!                     └────────────── backend ──────────> registry
 //! ```
 //!
-//! All that decides is on the [`Desk`], behind one lock that no caller of a hot
+//! All that decides is on the [`DhtState`], behind one lock that no caller of a hot
 //! operation takes. All that may take long (the engine, the probe) is done by
 //! worker threads without the lock. They hold the registry weakly, and not at
-//! all while they are outside: one that hangs there for ever keeps the desk, and
+//! all while they are outside: one that hangs there for ever keeps the state, and
 //! nothing of the registry.
 
-mod asking;
-mod desk;
+mod query;
+mod state;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use super::admission::OfferOutcome;
 use super::backend::RegistryBackend;
-use super::publisher::{Act, Now};
+use super::publisher::{Action, Now};
 use super::wake_flags::WakeFlags;
 use super::{
     DhtError, DhtOptions, DhtOptionsError, DhtStats, Limits, ProbeError, RejectReason, RelayDht,
@@ -31,7 +31,7 @@ use super::{
 };
 use crate::relay::NodeId;
 use crate::sync::{Arc, Mutex, park_timeout};
-use desk::{Desk, Job, Role};
+use state::{DhtState, Job, Role};
 
 /// A running distribution; dropping this ends it.
 pub(crate) struct Distribution {
@@ -46,7 +46,7 @@ struct Shared {
     engine: Arc<dyn RelayDht>,
     options: DhtOptions,
     wake_flags: Arc<WakeFlags>,
-    desk: Mutex<Desk>,
+    state: Mutex<DhtState>,
     backend: OnceLock<Weak<dyn RegistryBackend>>,
     /// How long a thread sleeps at most: the clocks may be the embedder's.
     poll: Duration,
@@ -72,15 +72,16 @@ impl Distribution {
         tick: Duration,
     ) -> Result<Self, DhtOptionsError> {
         options.check(max_relays)?;
-        let limits = contained(|| engine.limits()).map_err(|()| DhtOptionsError::EnginePanicked)?;
+        let limits =
+            catch_panic(|| engine.limits()).map_err(|()| DhtOptionsError::EnginePanicked)?;
         let limits = limits.clamped();
-        let desk = Desk::new(&options, limits, max_relays, tick);
+        let state = DhtState::new(&options, limits, max_relays, tick);
         Ok(Self {
             shared: Arc::new(Shared {
                 engine,
                 options: within(options, limits),
                 wake_flags: Arc::new(WakeFlags::new()),
-                desk: Mutex::new(desk),
+                state: Mutex::new(state),
                 backend: OnceLock::new(),
                 poll: tick.clamp(Duration::from_millis(1), Duration::from_millis(100)),
             }),
@@ -113,19 +114,19 @@ impl Distribution {
             let thread = self.spawn(role, alive.clone())?;
             self.threads.push(thread);
         }
-        self.have_woken();
+        self.register_threads();
         Ok(())
     }
 
     #[cfg(not(relay_loom))]
-    fn have_woken(&self) {
+    fn register_threads(&self) {
         let sleepers = self.threads.iter().map(|thread| thread.thread().clone());
         self.shared.wake_flags.set_workers(sleepers);
     }
 
     /// Models ring bells for threads of their own.
     #[cfg(relay_loom)]
-    fn have_woken(&self) {}
+    fn register_threads(&self) {}
 
     fn spawn(&self, role: Role, alive: Sender<()>) -> io::Result<JoinHandle<()>> {
         let shared = Arc::clone(&self.shared);
@@ -159,33 +160,33 @@ impl Distribution {
         let Some(now) = shared.backend().and_then(|backend| shared.now(&*backend)) else {
             return false;
         };
-        let is_wanted = shared.desk.lock().want(*relay, true, now.at);
+        let is_wanted = shared.state.lock().want(*relay, true, now.at);
         shared.wake_flags.notify_work();
         is_wanted
     }
 
     /// Has this thread woken when a relay enters, until [`leave`](Self::leave).
     pub(crate) fn wait(&self) {
-        self.shared.desk.lock().wait();
+        self.shared.state.lock().wait();
     }
 
     pub(crate) fn leave(&self) {
-        self.shared.desk.lock().leave();
+        self.shared.state.lock().leave();
     }
 
     pub(crate) fn own_record(&self) -> Option<SignedRecord> {
-        self.shared.desk.lock().own_record()
+        self.shared.state.lock().own_record()
     }
 
     pub(crate) fn learned_relays(&self) -> Vec<NodeId> {
-        self.shared.desk.lock().learned_relays()
+        self.shared.state.lock().learned_relays()
     }
 
     pub(crate) fn stats(&self) -> DhtStats {
-        self.shared.desk.lock().stats()
+        self.shared.state.lock().stats()
     }
 
-    fn is_one_of_us(&self) -> bool {
+    fn is_own_thread(&self) -> bool {
         let me = thread::current().id();
         self.threads.iter().any(|thread| thread.thread().id() == me)
     }
@@ -206,7 +207,7 @@ impl Drop for Distribution {
         for thread in &self.threads {
             thread.thread().unpark();
         }
-        if self.is_one_of_us() {
+        if self.is_own_thread() {
             return;
         }
         if self.have_ended(
@@ -229,12 +230,12 @@ impl Shared {
 
     /// Reads both clocks, which are the embedder's and may panic.
     fn now(&self, backend: &dyn RegistryBackend) -> Option<Now> {
-        let now = contained(|| Now {
+        let now = catch_panic(|| Now {
             at: backend.now(),
             wall: self.options.wall_clock.now(),
         });
         if now.is_err() {
-            self.desk.lock().count_panic();
+            self.state.lock().count_panic();
         }
         now.ok()
     }
@@ -263,9 +264,9 @@ impl Shared {
             return Step::Idle;
         };
         let job = {
-            let mut desk = self.desk.lock();
-            desk.look_around(flags, &*backend, now);
-            desk.next(role, now)
+            let mut state = self.state.lock();
+            state.observe(flags, &*backend, now);
+            state.next(role, now)
         };
         drop(backend);
         if flags.need_engine() && role == Role::Prober {
@@ -283,28 +284,27 @@ impl Shared {
     /// Does what may take long.
     fn run(&self, job: Job, begun: Now) {
         match job {
-            Job::Publish(act) => {
-                let (outcome, panicked) = self.publish(&act, self.options.request_deadline);
+            Job::Publish(action) => {
+                let (outcome, panicked) = self.publish(&action, self.options.request_deadline);
                 let now = self.later(begun);
-                self.desk.lock().published(&act, &outcome, panicked, now);
+                self.state
+                    .lock()
+                    .published(&action, &outcome, panicked, now);
             }
-            Job::Ask {
-                question,
-                newer_than,
-            } => {
-                let (outcome, panicked) = self.ask(&question, newer_than);
+            Job::Query { query, newer_than } => {
+                let (outcome, panicked) = self.ask(&query, newer_than);
                 let now = self.later(begun);
-                self.desk.lock().asked(&question, outcome, panicked, now);
+                self.state.lock().asked(&query, outcome, panicked, now);
             }
             Job::Probe {
                 relay,
                 endpoint,
-                is_hurried,
+                is_short,
             } => {
                 let deadline = self.options.probe_deadline;
-                let deadline = if is_hurried { deadline / 4 } else { deadline };
+                let deadline = if is_short { deadline / 4 } else { deadline };
                 let probe = self.options.probe.as_ref();
-                let outcome = contained(|| match probe {
+                let outcome = catch_panic(|| match probe {
                     Some(probe) => probe.probe(&relay, &endpoint, deadline),
                     None => Err(ProbeError::Unreachable),
                 });
@@ -312,8 +312,8 @@ impl Shared {
                 let outcome = outcome.unwrap_or(Err(ProbeError::Unreachable));
                 if let Some(backend) = self.backend() {
                     let now = self.now(&*backend).unwrap_or(begun);
-                    let mut desk = self.desk.lock();
-                    desk.probed(&relay, &endpoint, outcome, panicked, &*backend, now);
+                    let mut state = self.state.lock();
+                    state.probed(&relay, &endpoint, outcome, panicked, &*backend, now);
                 }
             }
         }
@@ -326,13 +326,13 @@ impl Shared {
             .unwrap_or(before)
     }
 
-    fn publish(&self, act: &Act, span: Duration) -> (Result<(), DhtError>, bool) {
+    fn publish(&self, action: &Action, span: Duration) -> (Result<(), DhtError>, bool) {
         let deadline = self.options.deadline(span);
         let engine = &self.engine;
-        let outcome = contained(|| match act {
-            Act::Put(record) => engine.put(record, deadline),
-            Act::Join(shard, record) => engine.join(*shard, record, deadline),
-            Act::Leave(shard, tombstone) => engine.leave(*shard, tombstone, deadline),
+        let outcome = catch_panic(|| match action {
+            Action::Put(record) => engine.put(record, deadline),
+            Action::Join(shard, record) => engine.join(*shard, record, deadline),
+            Action::Leave(shard, tombstone) => engine.leave(*shard, tombstone, deadline),
         });
         match outcome {
             Ok(outcome) => (outcome.map(|_| ()), false),
@@ -348,7 +348,10 @@ impl Shared {
     ) -> Option<Result<OfferOutcome, RejectReason>> {
         let backend = self.backend()?;
         let now = self.now(&*backend)?;
-        let offered = self.desk.lock().offer_record(record, shard, &*backend, now);
+        let offered = self
+            .state
+            .lock()
+            .offer_record(record, shard, &*backend, now);
         if offered == Ok(OfferOutcome::Candidate) {
             self.wake_flags.notify_work();
         }
@@ -358,24 +361,24 @@ impl Shared {
     /// Takes back what this node has said, as far as that goes: whoever comes
     /// first.
     fn withdraw_all(&self) {
-        let Ok(wall) = contained(|| self.options.wall_clock.now()) else {
+        let Ok(wall) = catch_panic(|| self.options.wall_clock.now()) else {
             return;
         };
-        let Some((tombstone, shards)) = self.desk.lock().final_tombstone(wall) else {
+        let Some((tombstone, shards)) = self.state.lock().final_tombstone(wall) else {
             return;
         };
         let until = self.options.deadline(self.options.shutdown_timeout);
-        let put = Act::Put(tombstone.clone());
-        let leave = |shard| Act::Leave(shard, tombstone.clone());
-        for act in std::iter::once(put).chain(shards.into_iter().map(leave)) {
+        let put = Action::Put(tombstone.clone());
+        let leave = |shard| Action::Leave(shard, tombstone.clone());
+        for action in std::iter::once(put).chain(shards.into_iter().map(leave)) {
             let left = until.saturating_duration_since(Instant::now());
-            let _ = self.publish(&act, left);
+            let _ = self.publish(&action, left);
         }
     }
 }
 
 /// What `risky` returns, unless it panics.
-fn contained<R>(risky: impl FnOnce() -> R) -> Result<R, ()> {
+fn catch_panic<R>(risky: impl FnOnce() -> R) -> Result<R, ()> {
     catch_unwind(AssertUnwindSafe(risky)).map_err(|payload| {
         // Dropping it could panic again.
         std::mem::forget(payload);

@@ -14,7 +14,7 @@ mod mainline;
 #[cfg(not(relay_loom))]
 mod memory;
 #[cfg(not(relay_loom))]
-mod turns;
+mod slots;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::DhtOptions;
-use crate::dht::admission::{PerPrefix, Terms};
+use crate::dht::admission::{AdmissionPolicy, PerPrefix};
 use crate::dht::{Limits, discovery, publisher};
 use crate::relay::NodeId;
 
@@ -26,27 +26,32 @@ impl DhtOptions {
         self.key.as_ref().map(|key| key.node_id())
     }
 
-    pub(in crate::dht) fn publisher_rhythm(&self, limits: Limits) -> publisher::Rhythm {
-        publisher::Rhythm {
+    pub(in crate::dht) fn publisher_intervals(&self, limits: Limits) -> publisher::Intervals {
+        publisher::Intervals {
             debounce: self.debounce,
             ttl: self.ttl,
             refresh: self.refresh_every().min(limits.refresh),
             load_every: self.load_every,
-            patience: self.request_deadline.saturating_mul(2),
+            time_limit: self.request_deadline.saturating_mul(2),
         }
     }
 
-    pub(in crate::dht) fn discovery_rhythm(&self) -> discovery::Rhythm {
-        discovery::Rhythm {
+    pub(in crate::dht) fn discovery_intervals(&self) -> discovery::Intervals {
+        discovery::Intervals {
             sweep_every: self.sweep_every,
-            hurry: self.sweep_every.min(Duration::from_secs(2)),
+            sweep_soon: self.sweep_every.min(Duration::from_secs(2)),
             negative_cache_ttl: self.negative_cache_ttl,
-            patience: self.request_deadline.saturating_mul(2),
+            time_limit: self.request_deadline.saturating_mul(2),
         }
     }
 
-    pub(in crate::dht) fn terms(&self, max_relays: usize, tick: Duration, limits: Limits) -> Terms {
-        Terms {
+    pub(in crate::dht) fn policy(
+        &self,
+        max_relays: usize,
+        tick: Duration,
+        limits: Limits,
+    ) -> AdmissionPolicy {
+        AdmissionPolicy {
             network: self.network,
             own: self.own(),
             allowed: self.allowed.clone(),
@@ -61,7 +66,7 @@ impl DhtOptions {
             probe_every: self.probe_every,
             // The rest of a refresh is for the way there and back.
             ask_every: self.refresh_every().min(limits.refresh) * 3 / 4,
-            patience: self.max_failed_probes,
+            max_failed_probes: self.max_failed_probes,
             tick,
         }
     }

@@ -20,14 +20,14 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::backend::LocalRelay;
-use super::pace::{BackOff, a_little_less};
+use super::retry::{RetryBackoff, a_little_less};
 use super::{Announcement, DhtError, Limits, Network, SecretKey, SignedRecord};
 use crate::sync::Arc;
 use statement::Statement;
 
 /// When things are said.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rhythm {
+pub(super) struct Intervals {
     /// How long a change rests before it is signed.
     pub(super) debounce: Duration,
     /// The TTL of what is signed.
@@ -37,12 +37,12 @@ pub(super) struct Rhythm {
     /// How often a changed load is reason enough.
     pub(super) load_every: Duration,
     /// An act that has taken this long no longer holds up the next.
-    pub(super) patience: Duration,
+    pub(super) time_limit: Duration,
 }
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Act {
+pub(super) enum Action {
     Put(SignedRecord),
     Join(u16, SignedRecord),
     Leave(u16, SignedRecord),
@@ -63,7 +63,7 @@ pub(super) struct Publisher {
     key: Arc<SecretKey>,
     network: Network,
     limits: Limits,
-    rhythm: Rhythm,
+    intervals: Intervals,
     /// What the registry holds.
     wanted: Option<LocalRelay>,
     /// Since when that differs from what was said, in more than the load. That a
@@ -81,7 +81,7 @@ pub(super) struct Publisher {
     last_sequence: Option<u64>,
     in_flight_since: Option<Duration>,
     not_before: Duration,
-    back_off: BackOff,
+    back_off: RetryBackoff,
 }
 
 impl Publisher {
@@ -89,13 +89,13 @@ impl Publisher {
         key: Arc<SecretKey>,
         network: Network,
         limits: Limits,
-        rhythm: Rhythm,
+        intervals: Intervals,
     ) -> Self {
         Self {
             key,
             network,
             limits,
-            rhythm,
+            intervals,
             wanted: None,
             changed_at: None,
             said: None,
@@ -106,7 +106,7 @@ impl Publisher {
             last_sequence: None,
             in_flight_since: None,
             not_before: Duration::ZERO,
-            back_off: BackOff::new(Duration::from_secs(1), Duration::from_secs(300)),
+            back_off: RetryBackoff::new(Duration::from_secs(1), Duration::from_secs(300)),
         }
     }
 
@@ -137,25 +137,25 @@ impl Publisher {
 
     /// What to do at `now`, if anything. There is another when this was
     /// [ended](Self::done), or an engine that never returns is waited for no more.
-    pub(super) fn next(&mut self, now: Now, random: &mut Rng) -> Option<Act> {
+    pub(super) fn next(&mut self, now: Now, random: &mut Rng) -> Option<Action> {
         let is_held_up = self
             .in_flight_since
-            .is_some_and(|since| now.at.saturating_sub(since) < self.rhythm.patience);
+            .is_some_and(|since| now.at.saturating_sub(since) < self.intervals.time_limit);
         if is_held_up || now.at < self.not_before {
             return None;
         }
         if self.signing_due(now.at).is_some_and(|due| due <= now.at) {
             self.sign(now, random);
         }
-        let act = self.said.as_ref()?.next(now.at);
-        self.in_flight_since = act.is_some().then_some(now.at);
-        act
+        let action = self.said.as_ref()?.next(now.at);
+        self.in_flight_since = action.is_some().then_some(now.at);
+        action
     }
 
     /// When the next statement is due.
     fn signing_due(&self, now: Duration) -> Option<Duration> {
         if let Some(changed_at) = self.changed_at {
-            return Some(changed_at.saturating_add(self.rhythm.debounce));
+            return Some(changed_at.saturating_add(self.intervals.debounce));
         }
         let said = self.said.as_ref()?;
         if said.is_void() {
@@ -164,7 +164,7 @@ impl Publisher {
         match &self.wanted {
             Some(wanted) if said.announcement() != Some(&wanted.announcement) => Some(
                 said.refresh_at()
-                    .min(said.signed_at().saturating_add(self.rhythm.load_every)),
+                    .min(said.signed_at().saturating_add(self.intervals.load_every)),
             ),
             Some(_) => Some(said.refresh_at()),
             // A withdrawal is repeated while what it withdraws could turn up.
@@ -180,7 +180,7 @@ impl Publisher {
         let announcement = wanted.map(|wanted| wanted.announcement);
         let Some(record) = self.statement(announcement, now.wall) else {
             // The clocks are beyond what records can say: later, perhaps.
-            self.not_before = now.at.saturating_add(self.rhythm.refresh);
+            self.not_before = now.at.saturating_add(self.intervals.refresh);
             return;
         };
         let refresh = a_little_less(self.next_refresh(now.at), random);
@@ -197,9 +197,9 @@ impl Publisher {
     /// How long what is said now stands. A withdrawal is said again soon, then ever
     /// more seldom: what others wrote at the same time may have undone it.
     fn next_refresh(&mut self, now: Duration) -> Duration {
-        let refresh = self.rhythm.refresh;
+        let refresh = self.intervals.refresh;
         if self.wanted.is_some() {
-            self.withdrawn_until = now.saturating_add(self.rhythm.ttl);
+            self.withdrawn_until = now.saturating_add(self.intervals.ttl);
             self.withdrawals = 0;
             return refresh;
         }
@@ -214,7 +214,7 @@ impl Publisher {
         wall: Duration,
     ) -> Option<SignedRecord> {
         let sequence = super::next_sequence(self.last_sequence, wall);
-        let ttl = self.rhythm.ttl;
+        let ttl = self.intervals.ttl;
         let record = match announcement {
             Some(announcement) => {
                 super::RelayRecord::announce(announcement, sequence, wall, ttl).ok()?
@@ -229,21 +229,21 @@ impl Publisher {
     /// Takes in how `act` ended.
     pub(super) fn done(
         &mut self,
-        act: &Act,
+        action: &Action,
         outcome: &Result<(), DhtError>,
         now: Now,
         random: &mut Rng,
     ) {
         self.in_flight_since = None;
-        let Some(said) = self.said.as_mut().filter(|said| said.is_of(act)) else {
+        let Some(said) = self.said.as_mut().filter(|said| said.is_of(action)) else {
             return;
         };
         match outcome {
             Ok(()) => {
-                if let Act::Put(record) = act {
+                if let Action::Put(record) = action {
                     self.stored = Some(record.clone());
                 }
-                said.succeeded(act, now.at, random);
+                said.succeeded(action, now.at, random);
                 self.back_off.reset();
                 return;
             }
@@ -254,12 +254,14 @@ impl Publisher {
                 said.void();
             }
             // Others write the shard at the same time, which a pause ends.
-            Err(DhtError::Conflict) if !matches!(act, Act::Put(_)) => {}
+            Err(DhtError::Conflict) if !matches!(action, Action::Put(_)) => {}
             Err(DhtError::Conflict) => said.void(),
-            Err(DhtError::Full { .. }) if matches!(act, Act::Join(..)) && said.move_on() => return,
+            Err(DhtError::Full { .. }) if matches!(action, Action::Join(..)) && said.move_on() => {
+                return;
+            }
             Err(error) if error.is_transient() || *error == DhtError::Closed => {}
             // The same again would meet with the same: leave it until the next.
-            Err(_) => said.gave_up(act),
+            Err(_) => said.gave_up(action),
         }
         self.not_before = now.at.saturating_add(self.back_off.fail(random));
     }

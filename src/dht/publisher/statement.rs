@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::Act;
-use crate::dht::pace::a_little_less;
+use super::Action;
+use crate::dht::retry::a_little_less;
 use crate::dht::{Announcement, Limits, SignedRecord};
 use crate::relay::NodeId;
 
@@ -126,19 +126,19 @@ impl Statement {
         self.shards
     }
 
-    pub(super) fn next(&self, now: Duration) -> Option<Act> {
+    pub(super) fn next(&self, now: Duration) -> Option<Action> {
         if self.void {
             return None;
         }
         if self.put == Step::Open {
-            return Some(Act::Put(self.record.clone()));
+            return Some(Action::Put(self.record.clone()));
         }
         let recheck = || self.shards.current.filter(|_| self.is_recheck_due(now));
         let shard = self.open_list().or_else(recheck)?;
         Some(if self.record.is_tombstone() {
-            Act::Leave(shard, self.record.clone())
+            Action::Leave(shard, self.record.clone())
         } else {
-            Act::Join(shard, self.record.clone())
+            Action::Join(shard, self.record.clone())
         })
     }
 
@@ -167,30 +167,30 @@ impl Statement {
         self.recheck_at = (at < self.refresh_at).then_some(at);
     }
 
-    pub(super) fn is_of(&self, act: &Act) -> bool {
-        let (Act::Put(record) | Act::Join(_, record) | Act::Leave(_, record)) = act;
+    pub(super) fn is_of(&self, action: &Action) -> bool {
+        let (Action::Put(record) | Action::Join(_, record) | Action::Leave(_, record)) = action;
         *record == self.record
     }
 
-    pub(super) fn succeeded(&mut self, act: &Act, now: Duration, random: &mut Rng) {
-        match act {
-            Act::Put(_) => self.put = Step::Done,
-            Act::Join(..) => {
+    pub(super) fn succeeded(&mut self, action: &Action, now: Duration, random: &mut Rng) {
+        match action {
+            Action::Put(_) => self.put = Step::Done,
+            Action::Join(..) => {
                 self.list = Step::Done;
                 self.schedule_recheck(now, random);
             }
-            Act::Leave(shard, _) => self.to_leave.retain(|left| left != shard),
+            Action::Leave(shard, _) => self.to_leave.retain(|left| left != shard),
         }
     }
 
-    pub(super) fn gave_up(&mut self, act: &Act) {
-        match act {
-            Act::Put(_) => self.put = Step::GivenUp,
-            Act::Join(..) => {
+    pub(super) fn gave_up(&mut self, action: &Action) {
+        match action {
+            Action::Put(_) => self.put = Step::GivenUp,
+            Action::Join(..) => {
                 self.list = Step::GivenUp;
                 self.recheck_at = None;
             }
-            Act::Leave(shard, _) => self.to_leave.retain(|left| left != shard),
+            Action::Leave(shard, _) => self.to_leave.retain(|left| left != shard),
         }
     }
 

@@ -16,7 +16,7 @@ use relay_registry::dht::{Mainline, MainlineBuilder, RelayDht};
 use super::Net;
 use crate::attack::Arsenal;
 use crate::error::Failure;
-use crate::rhythm::Rhythm;
+use crate::intervals::Intervals;
 use item::Item;
 use liar::Liar;
 
@@ -27,7 +27,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_millis(300);
 const HONEST_PER_LIAR: usize = 5;
 
 pub struct MainlineNet {
-    rhythm: Rhythm,
+    intervals: Intervals,
     /// The first is the one that everybody starts from, and lives on.
     nodes: Vec<Mainline>,
     bootstrap: SocketAddrV4,
@@ -38,13 +38,17 @@ pub struct MainlineNet {
 }
 
 impl MainlineNet {
-    pub fn start(nodes: usize, rhythm: Rhythm, arsenal: Arc<Arsenal>) -> Result<Self, Failure> {
-        let first = serve(builder(rhythm, None))?;
+    pub fn start(
+        nodes: usize,
+        intervals: Intervals,
+        arsenal: Arc<Arsenal>,
+    ) -> Result<Self, Failure> {
+        let first = serve(builder(intervals, None))?;
         let soon = Instant::now() + Duration::from_secs(5);
         let bootstrap = first.local_addr(soon).map_err(Failure::registry)?;
         let mut all = vec![first];
         for _ in 1..nodes {
-            all.push(serve(builder(rhythm, Some(bootstrap)))?);
+            all.push(serve(builder(intervals, Some(bootstrap)))?);
         }
         let raw = Dht::builder()
             .bootstrap(&[bootstrap])
@@ -54,7 +58,7 @@ impl MainlineNet {
             .build()
             .map_err(Failure::system("the attacker's own node"))?;
         Ok(Self {
-            rhythm,
+            intervals,
             nodes: all,
             bootstrap,
             arsenal,
@@ -65,13 +69,13 @@ impl MainlineNet {
 }
 
 /// A node on loopback that knows one other, or begins a DHT.
-fn builder(rhythm: Rhythm, bootstrap: Option<SocketAddrV4>) -> MainlineBuilder {
-    Mainline::builder(rhythm.network)
+fn builder(intervals: Intervals, bootstrap: Option<SocketAddrV4>) -> MainlineBuilder {
+    Mainline::builder(intervals.network)
         .bootstrap(bootstrap.map(|address| address.to_string()))
         .bind_address(Ipv4Addr::LOCALHOST)
         .port(0)
         .request_timeout(REQUEST_TIMEOUT)
-        .refresh(rhythm.refresh)
+        .refresh(intervals.refresh)
 }
 
 fn serve(node: MainlineBuilder) -> Result<Mainline, Failure> {
@@ -82,7 +86,7 @@ fn serve(node: MainlineBuilder) -> Result<Mainline, Failure> {
 
 impl Net for MainlineNet {
     fn join(&self) -> Result<Arc<dyn RelayDht>, Failure> {
-        let engine = builder(self.rhythm, Some(self.bootstrap))
+        let engine = builder(self.intervals, Some(self.bootstrap))
             .build()
             .map_err(Failure::system("a way into the DHT"))?;
         Ok(Arc::new(engine))
@@ -92,7 +96,7 @@ impl Net for MainlineNet {
         for _ in 0..self.nodes.len().div_ceil(HONEST_PER_LIAR) {
             let liar = Liar::start(
                 self.bootstrap,
-                self.rhythm.network,
+                self.intervals.network,
                 Arc::clone(&self.arsenal),
             )
             .map_err(Failure::system("one of the attacker's nodes"))?;
@@ -103,7 +107,7 @@ impl Net for MainlineNet {
 
     /// As anybody can put anything: nodes check signatures, sequences and sizes.
     fn store_raw(&self, node: &NodeId, bytes: &[u8]) -> Option<bool> {
-        let item = Item::of(node, bytes)?.signed(&self.rhythm.network);
+        let item = Item::of(node, bytes)?.signed(&self.intervals.network);
         Some(pollster::block_on(self.raw.put_mutable(item, None)).is_ok())
     }
 

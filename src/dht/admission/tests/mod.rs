@@ -1,4 +1,4 @@
-//! A door to knock at, and a registry behind it.
+//! A fixture to knock at, and a registry behind it.
 
 mod crowds;
 mod judging;
@@ -137,14 +137,14 @@ fn at_home(n: u8, at: u64) -> SignedRecord {
     says(n, at, &format!("5.6.{n}.1:1"))
 }
 
-struct Door {
+struct Fixture {
     admission: Admission,
     registry: Registry,
     at: u64,
 }
 
-fn terms() -> Terms {
-    Terms {
+fn policy() -> AdmissionPolicy {
+    AdmissionPolicy {
         network: Network::default(),
         own: Some(id(200)),
         allowed: None,
@@ -158,23 +158,23 @@ fn terms() -> Terms {
         news_per_minute: 3,
         probe_every: S(60),
         ask_every: S(600),
-        patience: 3,
+        max_failed_probes: 3,
         tick: Duration::from_millis(100),
     }
 }
 
-impl Door {
-    fn new(terms: Terms) -> Self {
-        Self::seeded(terms, 1)
+impl Fixture {
+    fn new(policy: AdmissionPolicy) -> Self {
+        Self::seeded(policy, 1)
     }
 
-    fn seeded(terms: Terms, seed: u64) -> Self {
+    fn seeded(policy: AdmissionPolicy, seed: u64) -> Self {
         Self {
             registry: Registry {
-                max: terms.max_relays,
+                max: policy.max_relays,
                 ..Registry::default()
             },
-            admission: Admission::new(terms, PerPrefix { v4: 2, v6: 2 }, Rng::with_seed(seed)),
+            admission: Admission::new(policy, PerPrefix { v4: 2, v6: 2 }, Rng::with_seed(seed)),
             at: 0,
         }
     }
@@ -189,7 +189,7 @@ impl Door {
     fn at(&mut self, at: u64) -> &mut Self {
         self.at = at;
         let now = self.now();
-        self.admission.tidy(&self.registry, now);
+        self.admission.remove_expired(&self.registry, now);
         self
     }
 

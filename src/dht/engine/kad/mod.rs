@@ -9,7 +9,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::turns::Turns;
+use super::slots::RequestSlots;
 use super::{
     Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, NO_SUCH_SHARD, Put,
     RelayDht,
@@ -91,10 +91,10 @@ pub struct Kad<K> {
     raw: K,
     network: Network,
     limits: Limits,
-    turns: Turns,
+    slots: RequestSlots,
     /// Who writes a list: two at once would overwrite each other, and of those
     /// elsewhere there are enough.
-    list_turn: Turns,
+    list_turn: RequestSlots,
     clock: Option<Box<dyn Clock>>,
 }
 
@@ -128,8 +128,8 @@ impl<K: RawKad> Kad<K> {
             raw,
             network,
             limits,
-            turns: Turns::new(limits.max_in_flight),
-            list_turn: Turns::new(1),
+            slots: RequestSlots::new(limits.max_in_flight),
+            list_turn: RequestSlots::new(1),
             clock: None,
         }
     }
@@ -198,7 +198,7 @@ impl<K: RawKad> Kad<K> {
         self.check_shard(shard)?;
         self.check_size(record)?;
         let _list_turn = self.list_turn.take(deadline)?;
-        let _turn = self.turns.take(deadline)?;
+        let _turn = self.slots.take(deadline)?;
         let key = keys::of_list(shard);
         let mut written = None;
         for attempt in 0..ATTEMPTS {
@@ -303,7 +303,7 @@ impl<K: RawKad> RelayDht for Kad<K> {
 
     fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
         self.check_size(record)?;
-        let _turn = self.turns.take(deadline)?;
+        let _turn = self.slots.take(deadline)?;
         self.check_newest(record, deadline)?;
         let key = keys::of_node(&record.node_id());
         self.raw.store(key, &record.encode(), deadline)
@@ -317,7 +317,7 @@ impl<K: RawKad> RelayDht for Kad<K> {
         deadline: Instant,
         sink: &mut CandidateSink<'_>,
     ) -> Result<Answer, DhtError> {
-        let _turn = self.turns.take(deadline)?;
+        let _turn = self.slots.take(deadline)?;
         self.find_distinct(keys::of_node(node), MAX_RECORD_LEN, deadline, |bytes| {
             sink(Candidate::Encoded(bytes))
         })
@@ -343,7 +343,7 @@ impl<K: RawKad> RelayDht for Kad<K> {
         sink: &mut MemberSink<'_>,
     ) -> Result<Answer, DhtError> {
         self.check_shard(shard)?;
-        let _turn = self.turns.take(deadline)?;
+        let _turn = self.slots.take(deadline)?;
         let mut list = List::default();
         self.read_lists(keys::of_list(shard), deadline, |bytes| {
             let mut flow = ControlFlow::Continue(());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mainline::{Dht, DhtBuilder, SigningKey};
 use sha2::{Digest, Sha256};
 
-use super::waiting::contained;
+use super::block_on::catch_panic;
 use super::{MAX_IN_FLIGHT, Mainline, SHARDS};
 use crate::dht::{Limits, MAX_VALUE_LEN, Network};
 
@@ -98,7 +98,7 @@ impl MainlineBuilder {
     ///
     /// What the operating system said of the socket or the thread.
     pub fn build(self) -> io::Result<Mainline> {
-        let dht = contained(|| self.dht.build())
+        let dht = catch_panic(|| self.dht.build())
             .map_err(|_| io::Error::other("the actor of the DHT did not start"))??;
         let limits = Limits::new(MAX_VALUE_LEN, MAX_IN_FLIGHT, self.refresh, SHARDS).clamped();
         Ok(Mainline::over(dht, self.network, limits, self.directory))

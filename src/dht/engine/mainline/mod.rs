@@ -1,10 +1,10 @@
 //! [`Mainline`]: BitTorrent's DHT.
 
+mod block_on;
 mod builder;
 mod directory;
 mod request;
 mod shard;
-mod waiting;
 
 use std::fmt;
 use std::net::SocketAddrV4;
@@ -15,17 +15,17 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mainline::async_dht::AsyncDht;
 use mainline::{Dht, MutableItem, SigningKey};
 
-use super::turns::Turns;
+use super::slots::RequestSlots;
 use super::{
     Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, NO_SUCH_SHARD, Put,
     RelayDht,
 };
 use crate::dht::{Network, SignedRecord};
 use crate::relay::NodeId;
+use block_on::{NoResult, Pending, block_on};
 use directory::{Directory, Stamp};
 use request::Request;
 use shard::Shard;
-use waiting::{NoResult, Pending, wait_until};
 
 pub use builder::MainlineBuilder;
 
@@ -66,10 +66,10 @@ pub struct Mainline {
     network: Network,
     limits: Limits,
     directory: SigningKey,
-    turns: Turns,
+    slots: RequestSlots,
     /// Who writes the directory: two at once would overwrite each other, and of
     /// those elsewhere there are enough.
-    directory_turn: Turns,
+    directory_turn: RequestSlots,
     closed: AtomicBool,
 }
 
@@ -105,8 +105,8 @@ impl Mainline {
             network,
             limits,
             directory,
-            turns: Turns::new(limits.max_in_flight),
-            directory_turn: Turns::new(1),
+            slots: RequestSlots::new(limits.max_in_flight),
+            directory_turn: RequestSlots::new(1),
             closed: AtomicBool::new(false),
         }
     }
@@ -130,7 +130,7 @@ impl Mainline {
                 serves: info.server_mode(),
             }
         });
-        match wait_until(deadline, |context| node.as_mut().poll(context)) {
+        match block_on(deadline, |context| node.as_mut().poll(context)) {
             Ok(node) => Ok(node),
             Err(NoResult::Late) => Err(DhtError::Timeout),
             Err(NoResult::Dead) => Err(self.close()),

@@ -1,4 +1,4 @@
-//! One request on its turn: lookups and writes, one after the other.
+//! One request on its slot: lookups and writes, one after the other.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -11,10 +11,10 @@ use mainline::async_dht::GetStream;
 use mainline::errors::{ConcurrencyError, PutMutableError, PutQueryError};
 use mainline::{GetMutableOutcome, MutableItem, PutOutcome};
 
-use super::super::turns::Turn;
+use super::super::slots::RequestSlot;
 use super::super::{Answer, DhtError, Put};
 use super::Mainline;
-use super::waiting::{NoResult, Pending, Unwanted, contained, wait_until};
+use super::block_on::{AbandonedFuture, NoResult, Pending, block_on, catch_panic};
 
 /// The most distinct items that are looked at in one lookup, beside those that are
 /// newer than all before.
@@ -23,11 +23,11 @@ const MAX_ITEMS: usize = 256;
 /// The most that are looked at in any case.
 const MOST_ITEMS: usize = 4_096;
 
-/// Holds a turn, until the deadline passes or the reader has enough: then what
+/// Holds a slot, until the deadline passes or the reader has enough: then what
 /// still runs in the actor keeps it.
 pub(super) struct Request<'a> {
     engine: &'a Mainline,
-    turn: Option<Turn<'a>>,
+    slot: Option<RequestSlot<'a>>,
     deadline: Instant,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Request<'a> {
         }
         Ok(Self {
             engine,
-            turn: Some(engine.turns.take(deadline)?),
+            slot: Some(engine.slots.take(deadline)?),
             deadline,
         })
     }
@@ -53,8 +53,8 @@ impl<'a> Request<'a> {
         newer_than: Option<i64>,
         mut sink: impl FnMut(&MutableItem) -> ControlFlow<()>,
     ) -> Result<Answer, DhtError> {
-        self.check_turn()?;
-        let lookup = contained(|| {
+        self.check_slot()?;
+        let lookup = catch_panic(|| {
             let dht = &self.engine.dht;
             let detailed = dht.get_mutable_detailed(key, Some(salt), newer_than);
             Lookup {
@@ -63,20 +63,20 @@ impl<'a> Request<'a> {
             }
         });
         let mut lookup = lookup.map_err(|_| self.engine.close())?;
-        let mut hearing = Hearing::default();
+        let mut filter = ItemFilter::default();
         loop {
-            let step = wait_until(self.deadline, |context| lookup.poll_step(context));
+            let step = block_on(self.deadline, |context| lookup.poll_step(context));
             match step {
                 Ok(Step::Item(item)) => {
-                    if hearing.heeds(&item) && sink(&item).is_break() {
-                        return Ok(self.cut_short(lookup, hearing.heard()));
+                    if filter.accepts(&item) && sink(&item).is_break() {
+                        return Ok(self.cut_short(lookup, filter.heard()));
                     }
                 }
                 Ok(Step::Ended(outcome)) => {
                     let answer = self.answer(&outcome)?;
-                    return Ok(hearing.judge(answer));
+                    return Ok(filter.judge(answer));
                 }
-                Err(NoResult::Late) => return Ok(self.cut_short(lookup, hearing.heard())),
+                Err(NoResult::Late) => return Ok(self.cut_short(lookup, filter.heard())),
                 Err(NoResult::Dead) => return Err(self.engine.close()),
             }
         }
@@ -106,7 +106,7 @@ impl<'a> Request<'a> {
 
     /// Why nobody answered: there was nobody, or not enough time.
     pub(super) fn unanswered(&self) -> DhtError {
-        match self.turn {
+        match self.slot {
             Some(_) => DhtError::Unreachable,
             None => DhtError::Timeout,
         }
@@ -114,20 +114,20 @@ impl<'a> Request<'a> {
 
     /// Leaves the rest of a lookup to itself.
     fn cut_short(&mut self, lookup: Lookup, answered: usize) -> Answer {
-        self.leave_behind(lookup.outcome);
+        self.abandon(lookup.outcome);
         let answered = u32::try_from(answered).unwrap_or(u32::MAX);
         Answer::partial(answered, answered)
     }
 
     /// Stores `item`, with compare-and-swap where `cas` names what it replaces.
     pub(super) fn store(&mut self, item: MutableItem, cas: Option<i64>) -> Result<Put, DhtError> {
-        self.check_turn()?;
+        self.check_slot()?;
         let dht = self.engine.dht.clone();
         let mut put: Pending<_> = Box::pin(async move { dht.put_mutable(item, cas).await });
-        match wait_until(self.deadline, |context| put.as_mut().poll(context)) {
+        match block_on(self.deadline, |context| put.as_mut().poll(context)) {
             Ok(result) => result.map(stored).map_err(refused),
             Err(NoResult::Late) => {
-                self.leave_behind(put);
+                self.abandon(put);
                 Err(DhtError::Timeout)
             }
             Err(NoResult::Dead) => Err(self.engine.close()),
@@ -139,17 +139,17 @@ impl<'a> Request<'a> {
         self.deadline
     }
 
-    /// Without a turn, what came before is still running.
-    fn check_turn(&self) -> Result<(), DhtError> {
-        match self.turn {
+    /// Without a slot, what came before is still running.
+    fn check_slot(&self) -> Result<(), DhtError> {
+        match self.slot {
             Some(_) => Ok(()),
             None => Err(DhtError::Timeout),
         }
     }
 
-    fn leave_behind<T: 'static>(&mut self, pending: Pending<T>) {
-        if let Some(turn) = self.turn.take() {
-            turn.leave_behind(Box::new(Unwanted(pending)));
+    fn abandon<T: 'static>(&mut self, pending: Pending<T>) {
+        if let Some(slot) = self.slot.take() {
+            slot.abandon(Box::new(AbandonedFuture(pending)));
         }
     }
 }
@@ -158,15 +158,15 @@ impl<'a> Request<'a> {
 /// nothing newer only so many. The others are passed over and end nothing, so that
 /// those who send old ones first keep nobody from being heard.
 #[derive(Default)]
-struct Hearing {
+struct ItemFilter {
     seen: HashSet<[u8; 64]>,
     newest: Option<i64>,
     older: usize,
     has_passed_over: bool,
 }
 
-impl Hearing {
-    fn heeds(&mut self, item: &MutableItem) -> bool {
+impl ItemFilter {
+    fn accepts(&mut self, item: &MutableItem) -> bool {
         if self.seen.contains(item.signature()) {
             return false;
         }
@@ -248,22 +248,23 @@ mod tests {
 
     #[test]
     fn any_number_of_old_items_first_leaves_the_newest_heard() {
-        let mut hearing = Hearing::default();
+        let mut filter = ItemFilter::default();
         let complete = Answer::complete(20, 20);
         let first = 1_000_000;
-        assert!(hearing.heeds(&item(first)) && !hearing.heeds(&item(first)));
-        let heeded = (0..2 * MAX_ITEMS as i64).filter(|&age| hearing.heeds(&item(first - 1 - age)));
-        assert_eq!(heeded.count(), MAX_ITEMS);
-        assert!(hearing.heeds(&item(first + 1)));
-        assert!(!hearing.judge(complete).is_complete());
-        assert!(Hearing::default().judge(complete).is_complete());
+        assert!(filter.accepts(&item(first)) && !filter.accepts(&item(first)));
+        let accepted =
+            (0..2 * MAX_ITEMS as i64).filter(|&age| filter.accepts(&item(first - 1 - age)));
+        assert_eq!(accepted.count(), MAX_ITEMS);
+        assert!(filter.accepts(&item(first + 1)));
+        assert!(!filter.judge(complete).is_complete());
+        assert!(ItemFilter::default().judge(complete).is_complete());
     }
 
     #[test]
     fn no_number_of_items_grows_without_bound() {
-        let mut hearing = Hearing::default();
-        let heeded = (0..MOST_ITEMS as i64 + 10).filter(|&seq| hearing.heeds(&item(seq)));
-        assert_eq!(heeded.count(), MOST_ITEMS);
-        assert_eq!(hearing.heard(), MOST_ITEMS);
+        let mut filter = ItemFilter::default();
+        let accepted = (0..MOST_ITEMS as i64 + 10).filter(|&seq| filter.accepts(&item(seq)));
+        assert_eq!(accepted.count(), MOST_ITEMS);
+        assert_eq!(filter.heard(), MOST_ITEMS);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::node::{Node, Room};
-use super::{Limits, Memory, Net, Turns};
+use super::{Limits, Memory, Net, RequestSlots};
 use crate::dht::MAX_VALUE_LEN;
 use crate::time::{Clock, MonotonicClock};
 
@@ -90,7 +90,7 @@ impl MemoryBuilder {
             limits: self.limits,
             nodes,
             room,
-            turns: Turns::new(self.limits.max_in_flight),
+            slots: RequestSlots::new(self.limits.max_in_flight),
             clock: self.clock,
             seed: self.seed,
             handles: AtomicU64::new(0),

@@ -34,7 +34,7 @@ pub struct Faults {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lie {
-    /// Says that there is nothing.
+    /// WriteReply that there is nothing.
     Nothing,
     /// Answers with noise; as members, with nodes that never were.
     Garbage,

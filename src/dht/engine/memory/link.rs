@@ -24,7 +24,7 @@ struct State {
 
 /// What becomes of one message to one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum Delivery {
     Lost,
     Answered,
     AnsweredStale,
@@ -112,16 +112,16 @@ impl Link {
     }
 
     /// What becomes of a message to the node of this number.
-    pub(super) fn fate(&self, node: usize) -> Fate {
+    pub(super) fn delivery(&self, node: usize) -> Delivery {
         let State { faults, random, .. } = &mut *self.lock();
         let outside = |reachable: &std::ops::Range<usize>| !reachable.contains(&node);
         if faults.partition.as_ref().is_some_and(outside) || random.f64() < faults.loss {
-            return Fate::Lost;
+            return Delivery::Lost;
         }
         match faults.lie {
-            Some((lie, share)) if random.f64() < share => Fate::AnsweredWith(lie),
-            _ if random.f64() < faults.stale => Fate::AnsweredStale,
-            _ => Fate::Answered,
+            Some((lie, share)) if random.f64() < share => Delivery::AnsweredWith(lie),
+            _ if random.f64() < faults.stale => Delivery::AnsweredStale,
+            _ => Delivery::Answered,
         }
     }
 

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::turns::Turns;
+use super::slots::RequestSlots;
 use super::{
     Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, NO_SUCH_SHARD, Put,
     RelayDht,
@@ -21,9 +21,9 @@ use super::{
 use crate::dht::SignedRecord;
 use crate::relay::NodeId;
 use crate::time::Clock;
-use link::{Fate, Link};
-use node::{Node, Room, Says};
-use tally::Tally;
+use link::{Delivery, Link};
+use node::{Node, Room, WriteReply};
+use tally::ReplyTally;
 
 pub use builder::MemoryBuilder;
 pub use faults::{Faults, Hang, Lie};
@@ -66,7 +66,7 @@ struct Net {
     limits: Limits,
     nodes: Vec<Mutex<Option<Node>>>,
     room: Room,
-    turns: Turns,
+    slots: RequestSlots,
     clock: Box<dyn Clock>,
     seed: u64,
     handles: AtomicU64,
@@ -143,17 +143,17 @@ impl Memory {
         &self,
         record: &SignedRecord,
         deadline: Instant,
-        write: impl Fn(&mut Node) -> Says,
+        write: impl Fn(&mut Node) -> WriteReply,
     ) -> Result<Put, DhtError> {
         let (size, max) = (record.value().len(), self.net.limits.max_value);
         if size > max {
             return Err(DhtError::TooLarge { size, max });
         }
-        let _turn = self.net.turns.take(deadline)?;
+        let _turn = self.net.slots.take(deadline)?;
         self.link.pass(deadline)?;
-        let mut tally = Tally::default();
+        let mut tally = ReplyTally::default();
         for number in self.link.order(self.nodes()) {
-            if self.link.fate(number) == Fate::Lost {
+            if self.link.delivery(number) == Delivery::Lost {
                 continue;
             }
             if let Some(node) = lock(&self.net.nodes[number]).as_mut() {
@@ -166,35 +166,35 @@ impl Memory {
     /// Asks one node after the other, and then those again that have more to say,
     /// until `ask` breaks off: as over a network, one that talks without end keeps
     /// no other from being heard. `ask` says what the node of this number answers
-    /// to a message of that fate, and whether it has more.
+    /// to a message of that delivery, and whether it has more.
     fn read(
         &self,
         deadline: Instant,
-        mut ask: impl FnMut(usize, Fate) -> ControlFlow<(), bool>,
+        mut ask: impl FnMut(usize, Delivery) -> ControlFlow<(), bool>,
     ) -> Result<Answer, DhtError> {
-        let _turn = self.net.turns.take(deadline)?;
+        let _turn = self.net.slots.take(deadline)?;
         self.link.pass(deadline)?;
         let (mut asked, mut answered) = (0, 0);
         let mut talking = Vec::new();
         for number in self.link.order(self.nodes()) {
             asked += 1;
-            let fate = self.link.fate(number);
-            if fate == Fate::Lost || lock(&self.net.nodes[number]).is_none() {
+            let delivery = self.link.delivery(number);
+            if delivery == Delivery::Lost || lock(&self.net.nodes[number]).is_none() {
                 continue;
             }
             answered += 1;
-            match ask(number, fate) {
+            match ask(number, delivery) {
                 ControlFlow::Break(()) => return Ok(Answer::partial(asked, answered)),
-                ControlFlow::Continue(true) => talking.push((number, fate)),
+                ControlFlow::Continue(true) => talking.push((number, delivery)),
                 ControlFlow::Continue(false) => {}
             }
         }
         while !talking.is_empty() && Instant::now() < deadline {
             let mut still_talking = Vec::new();
-            for (number, fate) in talking {
-                match ask(number, fate) {
+            for (number, delivery) in talking {
+                match ask(number, delivery) {
                     ControlFlow::Break(()) => return Ok(Answer::partial(asked, answered)),
-                    ControlFlow::Continue(true) => still_talking.push((number, fate)),
+                    ControlFlow::Continue(true) => still_talking.push((number, delivery)),
                     ControlFlow::Continue(false) => {}
                 }
             }
@@ -207,40 +207,40 @@ impl Memory {
         })
     }
 
-    /// What a node answers for `id` when the message has this `fate`.
+    /// What a node answers for `id` when the message has this `delivery`.
     fn version(
         &self,
         node: &Mutex<Option<Node>>,
-        fate: Fate,
+        delivery: Delivery,
         id: &NodeId,
         newer_than: Option<u64>,
     ) -> Option<Arc<[u8]>> {
         let mut node = lock(node);
         let node = node.as_mut()?;
-        match fate {
-            Fate::Answered => node
+        match delivery {
+            Delivery::Answered => node
                 .get(id)
                 .filter(|(sequence, _)| newer_than.is_none_or(|least| *sequence > least))
                 .map(|(_, bytes)| bytes),
             // A node that lags behind does not know that the reader is ahead.
-            Fate::AnsweredStale => node.previous(id).map(|(_, bytes)| bytes),
-            Fate::AnsweredWith(Lie::Garbage | Lie::Flood) => {
+            Delivery::AnsweredStale => node.previous(id).map(|(_, bytes)| bytes),
+            Delivery::AnsweredWith(Lie::Garbage | Lie::Flood) => {
                 Some(self.link.noise(MAX_NOISE).into())
             }
-            Fate::AnsweredWith(Lie::Forged) => {
+            Delivery::AnsweredWith(Lie::Forged) => {
                 let truth = node.get(id).map(|(_, bytes)| bytes);
                 Some(self.link.forge(truth.as_deref()).into())
             }
-            Fate::AnsweredWith(Lie::Foreign) => node.foreign(id),
-            Fate::AnsweredWith(Lie::Nothing) | Fate::Lost => None,
+            Delivery::AnsweredWith(Lie::Foreign) => node.foreign(id),
+            Delivery::AnsweredWith(Lie::Nothing) | Delivery::Lost => None,
         }
     }
 
-    /// Whom a node lists when the message has this `fate`.
+    /// Whom a node lists when the message has this `delivery`.
     fn listed(
         &self,
         node: &Mutex<Option<Node>>,
-        fate: Fate,
+        delivery: Delivery,
         shard: u16,
     ) -> Vec<(NodeId, Arc<[u8]>)> {
         let truth = || {
@@ -249,21 +249,21 @@ impl Memory {
                 .map(|node| node.members(shard, self.net.clock.now()))
                 .unwrap_or_default()
         };
-        match fate {
-            Fate::Answered | Fate::AnsweredStale => truth(),
-            Fate::AnsweredWith(Lie::Garbage | Lie::Flood) => vec![self.invented()],
-            Fate::AnsweredWith(Lie::Forged) => truth()
+        match delivery {
+            Delivery::Answered | Delivery::AnsweredStale => truth(),
+            Delivery::AnsweredWith(Lie::Garbage | Lie::Flood) => vec![self.invented()],
+            Delivery::AnsweredWith(Lie::Forged) => truth()
                 .into_iter()
                 .map(|(id, bytes)| (id, self.link.forge(Some(&bytes)).into()))
                 .collect(),
             // Everyone under the name of the next.
-            Fate::AnsweredWith(Lie::Foreign) => {
+            Delivery::AnsweredWith(Lie::Foreign) => {
                 let (mut ids, records): (Vec<_>, Vec<_>) = truth().into_iter().unzip();
                 let one = ids.len().min(1);
                 ids.rotate_left(one);
                 ids.into_iter().zip(records).collect()
             }
-            Fate::AnsweredWith(Lie::Nothing) | Fate::Lost => Vec::new(),
+            Delivery::AnsweredWith(Lie::Nothing) | Delivery::Lost => Vec::new(),
         }
     }
 
@@ -302,9 +302,9 @@ impl RelayDht for Memory {
         sink: &mut CandidateSink<'_>,
     ) -> Result<Answer, DhtError> {
         let mut given = HashSet::new();
-        self.read(deadline, |number, fate| {
-            let is_flood = fate == Fate::AnsweredWith(Lie::Flood);
-            let version = self.version(&self.net.nodes[number], fate, id, newer_than);
+        self.read(deadline, |number, delivery| {
+            let is_flood = delivery == Delivery::AnsweredWith(Lie::Flood);
+            let version = self.version(&self.net.nodes[number], delivery, id, newer_than);
             match version {
                 Some(bytes) if is_flood || given.insert(Arc::clone(&bytes)) => {
                     sink(Candidate::Encoded(&bytes))?;
@@ -344,10 +344,10 @@ impl RelayDht for Memory {
     ) -> Result<Answer, DhtError> {
         self.check_shard(shard)?;
         let mut unsaid = HashMap::new();
-        self.read(deadline, |number, fate| {
-            let is_flood = fate == Fate::AnsweredWith(Lie::Flood);
+        self.read(deadline, |number, delivery| {
+            let is_flood = delivery == Delivery::AnsweredWith(Lie::Flood);
             let listed = || {
-                self.listed(&self.net.nodes[number], fate, shard)
+                self.listed(&self.net.nodes[number], delivery, shard)
                     .into_iter()
             };
             let mut list = unsaid.remove(&number).unwrap_or_else(listed);

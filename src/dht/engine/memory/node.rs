@@ -10,7 +10,7 @@ use crate::relay::NodeId;
 
 /// What a node says to a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Says {
+pub(super) enum WriteReply {
     Stored,
     /// It has this higher sequence.
     Superseded(u64),
@@ -36,13 +36,13 @@ impl Version {
     }
 
     /// What this says to a newcomer in its place.
-    fn judge(&self, newcomer: &Self) -> Says {
+    fn judge(&self, newcomer: &Self) -> WriteReply {
         if self.sequence > newcomer.sequence {
-            Says::Superseded(self.sequence)
+            WriteReply::Superseded(self.sequence)
         } else if self.sequence == newcomer.sequence && self.bytes != newcomer.bytes {
-            Says::Conflict
+            WriteReply::Conflict
         } else {
-            Says::Stored
+            WriteReply::Stored
         }
     }
 }
@@ -91,12 +91,12 @@ impl Node {
         }
     }
 
-    pub(super) fn put(&mut self, record: &SignedRecord) -> Says {
+    pub(super) fn put(&mut self, record: &SignedRecord) -> WriteReply {
         let id = record.node_id();
         let version = Version::of(record);
         let held = self.records.get(&id);
-        let verdict = held.map_or(Says::Stored, |kept| kept.version.judge(&version));
-        if verdict == Says::Stored {
+        let verdict = held.map_or(WriteReply::Stored, |kept| kept.version.judge(&version));
+        if verdict == WriteReply::Stored {
             self.store(id, version);
         }
         verdict
@@ -166,22 +166,22 @@ impl Node {
         record: &SignedRecord,
         left: bool,
         now: Duration,
-    ) -> Says {
+    ) -> WriteReply {
         let room = self.room;
         let Some(members) = self.shards.get_mut(usize::from(shard)) else {
-            return Says::Full;
+            return WriteReply::Full;
         };
         let id = record.node_id();
         let version = Version::of(record);
         match members.get(&id).map(|held| held.version.judge(&version)) {
-            Some(Says::Stored) => {}
+            Some(WriteReply::Stored) => {}
             Some(refusal) => return refusal,
             None => {
                 if members.len() >= room.members {
                     members.retain(|_, entry| !entry.left && room.lasts(entry, now));
                 }
                 if members.len() >= room.members {
-                    return Says::Full;
+                    return WriteReply::Full;
                 }
             }
         }
@@ -193,7 +193,7 @@ impl Node {
                 since: now,
             },
         );
-        Says::Stored
+        WriteReply::Stored
     }
 
     pub(super) fn members(&self, shard: u16, now: Duration) -> Vec<(NodeId, Arc<[u8]>)> {

@@ -1,24 +1,24 @@
 //! What many nodes say to one write.
 
-use super::node::{Room, Says};
+use super::node::{Room, WriteReply};
 use super::{DhtError, Put};
 
 /// What the nodes said to a write.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct ReplyTally {
     stored: u32,
     newest: Option<u64>,
     conflict: bool,
     full: bool,
 }
 
-impl Tally {
-    pub(super) fn count(&mut self, says: Says) {
-        match says {
-            Says::Stored => self.stored += 1,
-            Says::Superseded(stored) => self.newest = self.newest.max(Some(stored)),
-            Says::Conflict => self.conflict = true,
-            Says::Full => self.full = true,
+impl ReplyTally {
+    pub(super) fn count(&mut self, reply: WriteReply) {
+        match reply {
+            WriteReply::Stored => self.stored += 1,
+            WriteReply::Superseded(stored) => self.newest = self.newest.max(Some(stored)),
+            WriteReply::Conflict => self.conflict = true,
+            WriteReply::Full => self.full = true,
         }
     }
 

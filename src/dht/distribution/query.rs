@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use super::{Shared, contained};
-use crate::dht::discovery::{Ending, Question};
+use super::{Shared, catch_panic};
+use crate::dht::discovery::{Query, QueryOutcome};
 use crate::dht::{Answer, Candidate, Coverage, DhtError, Member, OfferOutcome, RejectReason};
 use crate::relay::NodeId;
 use crate::sync::random_hasher;
@@ -39,21 +39,21 @@ impl Shared {
     /// Asks; how that ended, and whether the engine panicked.
     pub(super) fn ask(
         &self,
-        question: &Question,
+        query: &Query,
         newer_than: Option<u64>,
-    ) -> (Result<Ending, DhtError>, bool) {
+    ) -> (Result<QueryOutcome, DhtError>, bool) {
         let deadline = self.options.deadline(self.options.request_deadline);
-        let shard = match *question {
-            Question::Sweep(shard) => Some(shard),
-            Question::Fetch { .. } => None,
+        let shard = match *query {
+            Query::Sweep(shard) => Some(shard),
+            Query::Fetch { .. } => None,
         };
         let mut reading = Reading::new(self, shard);
-        let answer = contained(|| match *question {
-            Question::Sweep(shard) => {
+        let answer = catch_panic(|| match *query {
+            Query::Sweep(shard) => {
                 let mut sink = |member: Member<'_>| reading.member(&member);
                 self.engine.members(shard, deadline, &mut sink)
             }
-            Question::Fetch {
+            Query::Fetch {
                 node,
                 first_will_do,
             } => {
@@ -114,7 +114,7 @@ impl<'a> Reading<'a> {
         let shared = self.shared;
         let now = shared.backend().and_then(|backend| shared.now(&*backend));
         if let (Some(shard), Some(now)) = (self.shard, now) {
-            shared.desk.lock().want_member(member.node, shard, now);
+            shared.state.lock().want_member(member.node, shard, now);
         }
         self.flow()
     }
@@ -139,7 +139,7 @@ impl<'a> Reading<'a> {
                 _ => self.worthless_left -= 1,
             },
             Err(error) => {
-                shared.desk.lock().refuse(RejectReason::from(&error));
+                shared.state.lock().refuse(RejectReason::from(&error));
                 self.worthless_left -= 1;
             }
         }
@@ -165,16 +165,16 @@ impl<'a> Reading<'a> {
         let shared = self.shared;
         if let Some(now) = shared.backend().and_then(|backend| shared.now(&*backend)) {
             let is_whole = !self.is_over();
-            shared.desk.lock().listed(shard, &self.seen, is_whole, now);
+            shared.state.lock().listed(shard, &self.seen, is_whole, now);
         }
     }
 
-    fn ending(&self, answer: &Answer) -> Ending {
+    fn ending(&self, answer: &Answer) -> QueryOutcome {
         let found = self.found;
         match answer.coverage() {
-            Coverage::Complete if !self.is_over() => Ending::Complete { found },
-            Coverage::Complete | Coverage::Partial => Ending::Partial { found },
-            Coverage::Unreachable => Ending::Failed,
+            Coverage::Complete if !self.is_over() => QueryOutcome::Complete { found },
+            Coverage::Complete | Coverage::Partial => QueryOutcome::Partial { found },
+            Coverage::Unreachable => QueryOutcome::Failed,
         }
     }
 }

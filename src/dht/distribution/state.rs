@@ -8,9 +8,9 @@ use fastrand::Rng;
 
 use crate::dht::admission::{Admission, OfferOutcome};
 use crate::dht::backend::RegistryBackend;
-use crate::dht::discovery::{Discovery, Ending, Question};
-use crate::dht::pace::Breaker;
-use crate::dht::publisher::{Act, Now, Publisher};
+use crate::dht::discovery::{Discovery, Query, QueryOutcome};
+use crate::dht::publisher::{Action, Now, Publisher};
+use crate::dht::retry::EngineBreaker;
 use crate::dht::wake_flags::Flags;
 use crate::dht::{DhtError, DhtOptions, DhtStats, Limits, ProbeError, RejectReason, SignedRecord};
 use crate::relay::{Endpoint, NodeId};
@@ -19,15 +19,15 @@ use crate::sync::{Thread, current_thread};
 /// Something to do that may take long, and is done without the lock.
 #[derive(Clone, Debug)]
 pub(super) enum Job {
-    Publish(Act),
-    Ask {
-        question: Question,
+    Publish(Action),
+    Query {
+        query: Query,
         newer_than: Option<u64>,
     },
     Probe {
         relay: NodeId,
         endpoint: Endpoint,
-        is_hurried: bool,
+        is_short: bool,
     },
 }
 
@@ -40,19 +40,19 @@ pub(super) enum Role {
 }
 
 /// The state of a registry's distribution.
-pub(super) struct Desk {
+pub(super) struct DhtState {
     own: Option<NodeId>,
     publisher: Option<Publisher>,
     discovery: Option<Discovery>,
     admission: Option<Admission>,
-    breaker: Breaker,
+    breaker: EngineBreaker,
     random: Rng,
     stats: DhtStats,
     /// Who waits for a relay to enter.
     waiting: Vec<Thread>,
 }
 
-impl Desk {
+impl DhtState {
     pub(super) fn new(
         options: &DhtOptions,
         limits: Limits,
@@ -60,14 +60,14 @@ impl Desk {
         tick: Duration,
     ) -> Self {
         let publisher = options.key.clone().map(|key| {
-            let rhythm = options.publisher_rhythm(limits);
-            Publisher::new(key, options.network, limits, rhythm)
+            let intervals = options.publisher_intervals(limits);
+            Publisher::new(key, options.network, limits, intervals)
         });
         let learns = options.probe.is_some();
-        let discovery = || Discovery::new(limits.shards, options.discovery_rhythm());
+        let discovery = || Discovery::new(limits.shards, options.discovery_intervals());
         let mut random = options.seed.map_or_else(Rng::new, Rng::with_seed);
         let lots = random.fork();
-        let terms = || options.terms(max_relays, tick, limits);
+        let terms = || options.policy(max_relays, tick, limits);
         let admission = || Admission::new(terms(), options.per_prefix(), lots);
         Self {
             own: options.own(),
@@ -79,22 +79,22 @@ impl Desk {
             publisher,
             discovery: learns.then(discovery),
             admission: learns.then(admission),
-            breaker: Breaker::new(),
+            breaker: EngineBreaker::new(),
             random,
             waiting: Vec::new(),
         }
     }
 
     /// Takes in what was rung, and how the registry and the clocks stand.
-    pub(super) fn look_around(&mut self, flags: Flags, backend: &dyn RegistryBackend, now: Now) {
+    pub(super) fn observe(&mut self, flags: Flags, backend: &dyn RegistryBackend, now: Now) {
         if let (Some(own), Some(publisher)) = (&self.own, &mut self.publisher) {
             publisher.observe(backend.local(own), now.at);
         }
         if let Some(discovery) = self.discovery.as_mut().filter(|_| flags.missed()) {
-            discovery.hurry(now.at);
+            discovery.sweep_soon(now.at);
         }
         if let Some(admission) = &mut self.admission {
-            admission.tidy(backend, now);
+            admission.remove_expired(backend, now);
         }
     }
 
@@ -111,14 +111,14 @@ impl Desk {
             return None;
         }
         let publisher = self.publisher.as_mut();
-        let act = publisher.and_then(|publisher| publisher.next(now, &mut self.random));
-        let job = match act {
-            Some(act) => Job::Publish(act),
+        let action = publisher.and_then(|publisher| publisher.next(now, &mut self.random));
+        let job = match action {
+            Some(action) => Job::Publish(action),
             None => {
-                let question = self.next_question(now)?;
-                Job::Ask {
-                    question,
-                    newer_than: self.newest_heard(&question),
+                let query = self.next_query(now)?;
+                Job::Query {
+                    query,
+                    newer_than: self.newest_heard(&query),
                 }
             }
         };
@@ -126,7 +126,7 @@ impl Desk {
         Some(job)
     }
 
-    fn next_question(&mut self, now: Now) -> Option<Question> {
+    fn next_query(&mut self, now: Now) -> Option<Query> {
         let admission = &mut self.admission;
         let known = || admission.as_mut()?.next_to_ask(now.at);
         self.discovery
@@ -134,10 +134,10 @@ impl Desk {
             .next(now.at, &mut self.random, known)
     }
 
-    fn newest_heard(&self, question: &Question) -> Option<u64> {
-        match question {
-            Question::Fetch { node, .. } => self.admission.as_ref()?.highest(node),
-            Question::Sweep(_) => None,
+    fn newest_heard(&self, query: &Query) -> Option<u64> {
+        match query {
+            Query::Fetch { node, .. } => self.admission.as_ref()?.highest(node),
+            Query::Sweep(_) => None,
         }
     }
 
@@ -145,7 +145,7 @@ impl Desk {
         let admission = self.admission.as_mut()?;
         let (relay, endpoint) = admission.next_probe(now.at)?;
         Some(Job::Probe {
-            is_hurried: admission.is_hurried(&relay),
+            is_short: admission.is_short(&relay),
             relay,
             endpoint,
         })
@@ -222,60 +222,60 @@ impl Desk {
 
     pub(super) fn published(
         &mut self,
-        act: &Act,
+        action: &Action,
         outcome: &Result<(), DhtError>,
         panicked: bool,
         now: Now,
     ) {
         self.judge_engine(outcome.as_ref().err(), panicked, now.at);
-        if outcome.is_ok() && matches!(act, Act::Put(_)) {
+        if outcome.is_ok() && matches!(action, Action::Put(_)) {
             self.stats.puts += 1;
         }
         if let Some(publisher) = &mut self.publisher {
-            publisher.done(act, outcome, now, &mut self.random);
+            publisher.done(action, outcome, now, &mut self.random);
         }
     }
 
     pub(super) fn asked(
         &mut self,
-        question: &Question,
-        outcome: Result<Ending, DhtError>,
+        query: &Query,
+        outcome: Result<QueryOutcome, DhtError>,
         panicked: bool,
         now: Now,
     ) {
-        let unanswered = (outcome == Ok(Ending::Failed)).then_some(DhtError::Unreachable);
+        let unanswered = (outcome == Ok(QueryOutcome::Failed)).then_some(DhtError::Unreachable);
         let error = outcome.as_ref().err().or(unanswered.as_ref());
         self.judge_engine(error, panicked, now.at);
         let ending = match outcome {
             Ok(ending) => ending,
-            Err(DhtError::Unsupported { .. }) => Ending::Never,
-            Err(_) => Ending::Failed,
+            Err(DhtError::Unsupported { .. }) => QueryOutcome::Never,
+            Err(_) => QueryOutcome::Failed,
         };
-        let ending = match question {
-            Question::Sweep(_) => {
+        let ending = match query {
+            Query::Sweep(_) => {
                 self.stats.sweeps += 1;
                 ending
             }
-            Question::Fetch { node, .. } => {
+            Query::Fetch { node, .. } => {
                 self.stats.fetches += 1;
                 self.fetched(node, ending, now)
             }
         };
         if let Some(discovery) = &mut self.discovery {
-            discovery.ended(question, ending, now.at, &mut self.random);
-            discovery.ask_the_others(question, ending, now.at);
+            discovery.ended(query, ending, now.at, &mut self.random);
+            discovery.ask_the_others(query, ending, now.at);
         }
     }
 
     /// A relay was asked for. Where one that is known had nothing new, that is no
     /// absence.
-    fn fetched(&mut self, node: &NodeId, ending: Ending, now: Now) -> Ending {
+    fn fetched(&mut self, node: &NodeId, ending: QueryOutcome, now: Now) -> QueryOutcome {
         let Some(admission) = self.admission.as_mut().filter(|it| it.knows(node)) else {
             return ending;
         };
-        admission.asked(node, matches!(ending, Ending::Complete { .. }), now);
+        admission.asked(node, matches!(ending, QueryOutcome::Complete { .. }), now);
         match ending {
-            Ending::Complete { found: false } => Ending::NoNews,
+            QueryOutcome::Complete { found: false } => QueryOutcome::NoNews,
             ending => ending,
         }
     }

@@ -8,7 +8,7 @@ use crate::relay::{AddressPolicy, Host, NatType, NodeId};
 
 /// Whom and what to take in, and how many.
 #[derive(Clone, Debug)]
-pub(in crate::dht) struct Terms {
+pub(in crate::dht) struct AdmissionPolicy {
     pub(in crate::dht) network: Network,
     pub(in crate::dht) own: Option<NodeId>,
     pub(in crate::dht) allowed: Option<BTreeSet<NodeId>>,
@@ -28,12 +28,12 @@ pub(in crate::dht) struct Terms {
     /// How often a relay that is in is asked for again.
     pub(in crate::dht) ask_every: Duration,
     /// So many failed probes in a row are one too many.
-    pub(in crate::dht) patience: u32,
+    pub(in crate::dht) max_failed_probes: u32,
     /// The registry takes nothing in for less.
     pub(in crate::dht) tick: Duration,
 }
 
-impl Terms {
+impl AdmissionPolicy {
     /// The most that can ever be learned.
     pub(super) fn most_learned(&self) -> usize {
         self.max_relays.saturating_sub(self.reserve)

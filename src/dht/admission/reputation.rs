@@ -13,14 +13,14 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// What is counted against one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Conduct {
+pub(super) struct Reputation {
     /// The minute that news are counted in, and how many came in it.
     news: (Duration, u32),
     /// Probes that failed since the last that succeeded, wherever they went.
     pub(super) failures: u32,
 }
 
-impl Conduct {
+impl Reputation {
     /// Nothing was counted yet.
     pub(super) const fn new(now: Duration) -> Self {
         Self {
@@ -52,28 +52,28 @@ impl Conduct {
     }
 }
 
-/// The conduct of keys that are not here any more; of a bounded number, of which those whose time ends first are
+/// The reputation of keys that are not here any more; of a bounded number, of which those whose time ends first are
 /// forgotten first.
 #[derive(Debug, Default)]
-pub(super) struct LeftBehind {
-    of: BTreeMap<NodeId, (Duration, Conduct)>,
+pub(super) struct DepartedReputations {
+    of: BTreeMap<NodeId, (Duration, Reputation)>,
     by_end: BTreeSet<(Duration, NodeId)>,
 }
 
-impl LeftBehind {
+impl DepartedReputations {
     /// A key leaves, and its failures are to count until then.
     pub(super) fn keep(
         &mut self,
         id: NodeId,
-        conduct: Conduct,
+        reputation: Reputation,
         failures_until: Duration,
         now: Duration,
     ) {
-        let until = conduct.counts_until(failures_until);
+        let until = reputation.counts_until(failures_until);
         self.forget_past(now);
         if until > now {
             self.take(&id);
-            self.of.insert(id, (until, conduct));
+            self.of.insert(id, (until, reputation));
             self.by_end.insert((until, id));
         }
         while self.of.len() > MAX_LEFT {
@@ -82,9 +82,9 @@ impl LeftBehind {
     }
 
     /// What still counts against a key.
-    pub(super) fn of(&self, id: &NodeId, now: Duration) -> Option<Conduct> {
-        let (_, conduct) = self.of.get(id).filter(|(until, _)| *until > now)?;
-        Some(*conduct)
+    pub(super) fn of(&self, id: &NodeId, now: Duration) -> Option<Reputation> {
+        let (_, reputation) = self.of.get(id).filter(|(until, _)| *until > now)?;
+        Some(*reputation)
     }
 
     /// A key is here again, and counted by what it is here as.
@@ -117,30 +117,30 @@ mod tests {
         NodeId::from_bytes(&n.to_be_bytes()).unwrap()
     }
 
-    fn with_failures(failures: u32) -> Conduct {
-        Conduct {
+    fn with_failures(failures: u32) -> Reputation {
+        Reputation {
             failures,
-            ..Conduct::new(S(0))
+            ..Reputation::new(S(0))
         }
     }
 
     #[test]
     fn news_count_within_a_minute_and_anew_in_the_next() {
-        let mut conduct = Conduct::new(S(0));
-        let heeded = |conduct: &mut Conduct, at| conduct.count_news(2, S(at));
-        assert!(heeded(&mut conduct, 1) && heeded(&mut conduct, 2));
-        assert!(!heeded(&mut conduct, 3) && !heeded(&mut conduct, 59));
-        assert!(heeded(&mut conduct, 60));
+        let mut reputation = Reputation::new(S(0));
+        let heeded = |reputation: &mut Reputation, at| reputation.count_news(2, S(at));
+        assert!(heeded(&mut reputation, 1) && heeded(&mut reputation, 2));
+        assert!(!heeded(&mut reputation, 3) && !heeded(&mut reputation, 59));
+        assert!(heeded(&mut reputation, 60));
     }
 
     #[test]
     fn what_counts_outlives_the_leaving_and_ends() {
-        let mut left = LeftBehind::default();
-        let mut talked = Conduct::new(S(0));
+        let mut left = DepartedReputations::default();
+        let mut talked = Reputation::new(S(0));
         assert!(talked.count_news(9, S(0)));
         left.keep(id(1), talked, S(100), S(10));
         left.keep(id(2), with_failures(2), S(100), S(10));
-        left.keep(id(3), Conduct::new(S(0)), S(100), S(10));
+        left.keep(id(3), Reputation::new(S(0)), S(100), S(10));
         let known = |at| [1, 2, 3].map(|n| left.of(&id(n), S(at)).is_some());
         assert_eq!(known(59), [true, true, false]);
         assert_eq!(known(60), [false, true, false]);
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn so_many_are_remembered_and_no_more() {
-        let mut left = LeftBehind::default();
+        let mut left = DepartedReputations::default();
         for n in 0..2 * MAX_LEFT {
             left.keep(id(n), with_failures(1), S(100 + n as u64), S(0));
         }

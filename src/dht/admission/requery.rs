@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Admission;
-use crate::dht::pace::a_little_less;
 use crate::dht::publisher::Now;
+use crate::dht::retry::a_little_less;
 use crate::relay::NodeId;
 
 /// No relay is asked for again sooner, whatever the refresh.
@@ -16,9 +16,9 @@ impl Admission {
     /// Who is to be asked again, whatever others say of it: it may have withdrawn.
     /// How that goes is to be [told](Self::asked).
     pub(in crate::dht) fn next_to_ask(&mut self, now: Duration) -> Option<NodeId> {
-        let id = self.pool.first_to_ask(now)?;
+        let id = self.remote.first_to_ask(now)?;
         // Should it come to nothing, it is its turn again all the same.
-        self.ask_later(&id, now, self.terms.ask_every / 2);
+        self.ask_later(&id, now, self.policy.ask_every / 2);
         Some(id)
     }
 
@@ -28,20 +28,20 @@ impl Admission {
         if is_sure {
             self.ask_in_time(id, now);
         } else {
-            self.ask_later(id, now.at, self.terms.ask_every / 2);
+            self.ask_later(id, now.at, self.policy.ask_every / 2);
         }
     }
 
     /// Has a relay asked for again before a refresh is over; when half of its
     /// record's time is, as there should be another by then.
     pub(super) fn ask_in_time(&mut self, id: &NodeId, now: Now) {
-        let Some(entry) = self.pool.get(id) else {
+        let Some(entry) = self.remote.get(id) else {
             return;
         };
         let record = entry.record.record();
         let half = record.ttl() / 2;
         let wait = if entry.is_verified {
-            let most = self.terms.ask_every.min(half * 3 / 4);
+            let most = self.policy.ask_every.min(half * 3 / 4);
             let aging = record.issued_at().saturating_add(half);
             aging.saturating_sub(now.wall).clamp(most / 8, most)
         } else {
@@ -52,12 +52,12 @@ impl Admission {
 
     fn ask_later(&mut self, id: &NodeId, now: Duration, wait: Duration) {
         let wait = a_little_less(wait, &mut self.random).max(LEAST_WAIT);
-        self.pool.ask_again(id, now.saturating_add(wait));
+        self.remote.ask_again(id, now.saturating_add(wait));
     }
 
     /// A relay that is here was named in this shard of the directory, if in any.
     pub(in crate::dht) fn note_shard(&mut self, id: &NodeId, shard: Option<u16>) {
-        if let Some(entry) = self.pool.get_mut(id) {
+        if let Some(entry) = self.remote.get_mut(id) {
             entry.shard = shard.or(entry.shard);
         }
     }
@@ -68,6 +68,6 @@ impl Admission {
         for id in seen {
             self.note_shard(id, Some(shard));
         }
-        self.pool.missing(shard, seen)
+        self.remote.missing(shard, seen)
     }
 }

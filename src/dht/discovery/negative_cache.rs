@@ -8,13 +8,13 @@ use crate::relay::NodeId;
 /// Nodes that are not worth asking for until some time; a bounded number of them, of
 /// which those whose time ends first are forgotten first.
 #[derive(Clone, Debug)]
-pub(in crate::dht) struct Absences {
+pub(in crate::dht) struct NegativeCache {
     until: BTreeMap<NodeId, Duration>,
     by_end: BTreeSet<(Duration, NodeId)>,
     capacity: usize,
 }
 
-impl Absences {
+impl NegativeCache {
     pub(in crate::dht) const fn new(capacity: usize) -> Self {
         Self {
             until: BTreeMap::new(),
@@ -69,14 +69,14 @@ mod tests {
     fn absences_end_and_are_bounded() {
         let id = |n: u8| NodeId::from([n; 32]);
         let s = Duration::from_secs;
-        let mut absences = Absences::new(2);
-        absences.insert(id(1), s(10));
-        absences.insert(id(1), s(20));
-        assert!(absences.contains(&id(1), s(19)) && !absences.contains(&id(1), s(20)));
-        (1..=3).for_each(|n| absences.insert(id(n), s(30 + u64::from(n))));
-        assert_eq!(absences.len(), 2);
-        assert!(!absences.contains(&id(1), s(0)) && absences.contains(&id(3), s(0)));
-        absences.remove(&id(3));
-        assert!(!absences.contains(&id(3), s(0)));
+        let mut negative_cache = NegativeCache::new(2);
+        negative_cache.insert(id(1), s(10));
+        negative_cache.insert(id(1), s(20));
+        assert!(negative_cache.contains(&id(1), s(19)) && !negative_cache.contains(&id(1), s(20)));
+        (1..=3).for_each(|n| negative_cache.insert(id(n), s(30 + u64::from(n))));
+        assert_eq!(negative_cache.len(), 2);
+        assert!(!negative_cache.contains(&id(1), s(0)) && negative_cache.contains(&id(3), s(0)));
+        negative_cache.remove(&id(3));
+        assert!(!negative_cache.contains(&id(3), s(0)));
     }
 }

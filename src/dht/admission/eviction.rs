@@ -17,15 +17,15 @@ impl Admission {
         backend: &dyn RegistryBackend,
         now: Now,
     ) -> Result<(), RejectReason> {
-        if self.shunned.contains(id, now.at) {
+        if self.blocked.contains(id, now.at) {
             return Err(RejectReason::FailedProbes);
         }
         let lot = if self.comes_first(id, now.at) {
             0
         } else {
-            self.pool.lot(id, now.at)
+            self.remote.lot(id, now.at)
         };
-        if !self.pool.has_room(id, endpoint) {
+        if !self.remote.has_room(id, endpoint) {
             let victim = self.victim(lot, endpoint, now.at);
             self.dismiss(
                 &victim.ok_or(RejectReason::TooManyOfPrefix)?,
@@ -33,9 +33,9 @@ impl Admission {
                 now.at,
             );
         }
-        if self.pool.candidates() >= self.terms.max_candidates {
-            let worst = self.pool.worst_candidate(None);
-            let victim = worst.or_else(|| self.pool.unluckiest(lot, None));
+        if self.remote.candidates() >= self.policy.max_candidates {
+            let worst = self.remote.worst_candidate(None);
+            let victim = worst.or_else(|| self.remote.unluckiest(lot, None));
             self.dismiss(&victim.ok_or(RejectReason::Full)?, backend, now.at);
         }
         Ok(())
@@ -45,13 +45,13 @@ impl Admission {
     /// first, then those that nobody could measure for long, then who drew a worse
     /// lot than the newcomer.
     fn victim(&self, lot: u64, endpoint: &Endpoint, now: Duration) -> Option<NodeId> {
-        self.pool
+        self.remote
             .worst_candidate(Some(endpoint))
             .or_else(|| {
-                let longest = self.pool.longest_unmeasured(Some(endpoint));
+                let longest = self.remote.longest_unmeasured(Some(endpoint));
                 self.overdue(longest, now)
             })
-            .or_else(|| self.pool.unluckiest(lot, Some(endpoint)))
+            .or_else(|| self.remote.unluckiest(lot, Some(endpoint)))
     }
 
     /// Whether a relay that is not here goes before strangers: it was in the registry
@@ -62,21 +62,21 @@ impl Admission {
 
     fn overdue(&self, longest: Option<(NodeId, Duration)>, now: Duration) -> Option<NodeId> {
         let (id, measured_at) = longest?;
-        let patience = self.terms.probe_every.saturating_mul(2);
-        (now.saturating_sub(measured_at) > patience).then_some(id)
+        let longest = self.policy.probe_every.saturating_mul(2);
+        (now.saturating_sub(measured_at) > longest).then_some(id)
     }
 
     /// Whether one more may enter the registry; one that nobody could measure
     /// for long gives way.
     pub(super) fn has_place(&mut self, backend: &dyn RegistryBackend, now: Duration) -> bool {
-        if self.pool.verified() < self.places(backend) {
+        if self.remote.verified() < self.places(backend) {
             return true;
         }
-        let longest = self.pool.longest_unmeasured(None);
+        let longest = self.remote.longest_unmeasured(None);
         match self.overdue(longest, now) {
             Some(victim) => {
                 self.dismiss(&victim, backend, now);
-                self.pool.verified() < self.places(backend)
+                self.remote.verified() < self.places(backend)
             }
             None => false,
         }
@@ -84,7 +84,7 @@ impl Admission {
 
     /// How many learned relays there may be at present.
     pub(super) fn places(&self, backend: &dyn RegistryBackend) -> usize {
-        let locals = backend.held().saturating_sub(self.pool.verified());
-        self.terms.places(locals)
+        let locals = backend.held().saturating_sub(self.remote.verified());
+        self.policy.places(locals)
     }
 }

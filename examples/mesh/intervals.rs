@@ -9,7 +9,7 @@ use crate::args::Engine;
 
 /// What everybody in this run keeps to.
 #[derive(Clone, Copy, Debug)]
-pub struct Rhythm {
+pub struct Intervals {
     pub network: Network,
     /// How often relays say again that they are there: a quarter of an hour in
     /// earnest.
@@ -20,7 +20,7 @@ pub struct Rhythm {
     pub sweep: Duration,
 }
 
-impl Rhythm {
+impl Intervals {
     /// Where requests go through sockets, everything takes longer.
     pub fn of(engine: Engine, network: Network) -> Self {
         let seconds = match engine {

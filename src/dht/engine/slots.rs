@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 use super::DhtError;
 
 /// How often those who wait look whether a request that was left behind ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A request that nobody waits for any more but that still runs beneath.
-pub(super) trait LeftBehind: Send {
+pub(super) trait Abandoned: Send {
     /// Whether it has ended; does not block.
     fn has_ended(&mut self) -> bool;
 }
 
-/// A fixed number of turns, each held by one request from before it is sent
+/// A fixed number of slots, each held by one request from before it is sent
 /// until nothing of it runs any more.
-pub(super) struct Turns {
+pub(super) struct RequestSlots {
     max: usize,
     state: Mutex<State>,
     given_back: Condvar,
@@ -24,12 +24,12 @@ pub(super) struct Turns {
 
 struct State {
     free: usize,
-    left_behind: Vec<Box<dyn LeftBehind>>,
+    left_behind: Vec<Box<dyn Abandoned>>,
     #[cfg(test)]
     waits: u32,
 }
 
-impl Turns {
+impl RequestSlots {
     pub(super) fn new(max: usize) -> Self {
         Self {
             max,
@@ -43,14 +43,14 @@ impl Turns {
         }
     }
 
-    /// Waits for a turn until `deadline`.
-    pub(super) fn take(&self, deadline: Instant) -> Result<Turn<'_>, DhtError> {
+    /// Waits for a slot until `deadline`.
+    pub(super) fn take(&self, deadline: Instant) -> Result<RequestSlot<'_>, DhtError> {
         let mut state = self.lock();
         loop {
-            state.collect_ended();
+            state.release_ended();
             if state.free > 0 {
                 state.free -= 1;
-                return Ok(Turn { turns: self });
+                return Ok(RequestSlot { slots: self });
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -61,7 +61,7 @@ impl Turns {
             let pause = if state.left_behind.is_empty() {
                 left
             } else {
-                left.min(LOOK_AGAIN)
+                left.min(POLL_INTERVAL)
             };
             #[cfg(test)]
             {
@@ -82,34 +82,34 @@ impl Turns {
 }
 
 impl State {
-    /// Frees the turns of what was left behind and has ended since.
-    fn collect_ended(&mut self) {
+    /// Frees the slots of what was left behind and has ended since.
+    fn release_ended(&mut self) {
         let before = self.left_behind.len();
         self.left_behind.retain_mut(|request| !request.has_ended());
         self.free += before - self.left_behind.len();
     }
 }
 
-/// One request's turn, given back when dropped.
-pub(super) struct Turn<'a> {
-    turns: &'a Turns,
+/// One request's slot, given back when dropped.
+pub(super) struct RequestSlot<'a> {
+    slots: &'a RequestSlots,
 }
 
-impl Turn<'_> {
-    /// Keeps the turn taken until `request` has ended, without waiting for it.
+impl RequestSlot<'_> {
+    /// Keeps the slot taken until `request` has ended, without waiting for it.
     #[cfg_attr(not(any(test, feature = "mainline")), allow(dead_code))]
-    pub(super) fn leave_behind(self, request: Box<dyn LeftBehind>) {
-        self.turns.lock().left_behind.push(request);
+    pub(super) fn abandon(self, request: Box<dyn Abandoned>) {
+        self.slots.lock().left_behind.push(request);
         // Those who wait must from now on look whether it has ended.
-        self.turns.given_back.notify_all();
+        self.slots.given_back.notify_all();
         std::mem::forget(self);
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for RequestSlot<'_> {
     fn drop(&mut self) {
-        self.turns.lock().free += 1;
-        self.turns.given_back.notify_one();
+        self.slots.lock().free += 1;
+        self.slots.given_back.notify_one();
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
 
     struct Flag(Arc<AtomicBool>);
 
-    impl LeftBehind for Flag {
+    impl Abandoned for Flag {
         fn has_ended(&mut self) -> bool {
             self.0.load(Ordering::SeqCst)
         }
@@ -129,39 +129,39 @@ mod tests {
 
     #[test]
     fn there_are_no_more_turns_than_that() {
-        let turns = Turns::new(2);
-        let first = turns.take(Instant::now());
-        let second = turns.take(Instant::now());
+        let slots = RequestSlots::new(2);
+        let first = slots.take(Instant::now());
+        let second = slots.take(Instant::now());
         assert!(first.is_ok() && second.is_ok());
         assert_eq!(
-            turns.take(Instant::now()).err(),
+            slots.take(Instant::now()).err(),
             Some(DhtError::Busy { max_in_flight: 2 })
         );
         drop(first);
-        assert!(turns.take(Instant::now()).is_ok());
+        assert!(slots.take(Instant::now()).is_ok());
     }
 
     #[test]
     fn what_was_left_behind_holds_its_turn_until_it_ends() {
-        let turns = Turns::new(1);
+        let slots = RequestSlots::new(1);
         let ended = Arc::new(AtomicBool::new(false));
-        let turn = turns.take(Instant::now()).expect("the only turn is free");
-        turn.leave_behind(Box::new(Flag(Arc::clone(&ended))));
-        assert!(turns.take(Instant::now()).is_err());
+        let slot = slots.take(Instant::now()).expect("the only slot is free");
+        slot.abandon(Box::new(Flag(Arc::clone(&ended))));
+        assert!(slots.take(Instant::now()).is_err());
         ended.store(true, Ordering::SeqCst);
-        let turn = turns.take(Instant::now());
-        assert!(turn.is_ok());
-        assert!(turns.take(Instant::now()).is_err(), "it was freed once");
+        let slot = slots.take(Instant::now());
+        assert!(slot.is_ok());
+        assert!(slots.take(Instant::now()).is_err(), "it was freed once");
     }
 
     #[test]
     fn a_waiter_gets_the_turn_that_is_given_back() {
-        let turns = Turns::new(1);
-        let turn = turns.take(Instant::now()).expect("the only turn is free");
+        let slots = RequestSlots::new(1);
+        let slot = slots.take(Instant::now()).expect("the only slot is free");
         std::thread::scope(|scope| {
             let waiter =
-                scope.spawn(|| turns.take(Instant::now() + Duration::from_secs(60)).is_ok());
-            drop(turn);
+                scope.spawn(|| slots.take(Instant::now() + Duration::from_secs(60)).is_ok());
+            drop(slot);
             assert!(waiter.join().expect("it does not panic"));
         });
     }
@@ -169,7 +169,7 @@ mod tests {
     /// Says when it is asked whether it has ended.
     struct Asked(std::sync::mpsc::Sender<()>);
 
-    impl LeftBehind for Asked {
+    impl Abandoned for Asked {
         fn has_ended(&mut self) -> bool {
             self.0.send(()).is_ok()
         }
@@ -177,18 +177,18 @@ mod tests {
 
     #[test]
     fn who_waits_already_looks_after_what_is_left_behind_then() {
-        let turns = Turns::new(1);
-        let turn = turns.take(Instant::now()).expect("the only turn is free");
+        let slots = RequestSlots::new(1);
+        let slot = slots.take(Instant::now()).expect("the only slot is free");
         let (sender, asked) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| {
                 let far = Instant::now() + Duration::from_secs(30);
-                turns.take(far).is_ok()
+                slots.take(far).is_ok()
             });
-            while turns.lock().waits == 0 {
+            while slots.lock().waits == 0 {
                 std::thread::yield_now();
             }
-            turn.leave_behind(Box::new(Asked(sender)));
+            slot.abandon(Box::new(Asked(sender)));
             let long_before = Duration::from_secs(10);
             assert!(asked.recv_timeout(long_before).is_ok(), "nobody looked");
             assert!(waiter.join().expect("it does not panic"));

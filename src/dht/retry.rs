@@ -9,13 +9,13 @@ use fastrand::Rng;
 /// ("full jitter": Brooker, *Exponential Backoff and Jitter*, AWS 2015), but for
 /// an eighth of the first one, lest a run of luck make a storm.
 #[derive(Clone, Debug)]
-pub(super) struct BackOff {
+pub(super) struct RetryBackoff {
     base: Duration,
     cap: Duration,
     failures: u32,
 }
 
-impl BackOff {
+impl RetryBackoff {
     pub(super) const fn new(base: Duration, cap: Duration) -> Self {
         Self {
             base,
@@ -51,12 +51,12 @@ pub(super) fn a_little_less(span: Duration, random: &mut Rng) -> Duration {
 /// 2007). What is asked next, once it may, is a trial: one request, and the
 /// others wait for how it ends.
 #[derive(Clone, Debug)]
-pub(super) struct Breaker {
+pub(super) struct EngineBreaker {
     /// Failures since the last success.
     failures: u32,
     open_until: Option<Duration>,
     trial_since: Option<Duration>,
-    back_off: BackOff,
+    back_off: RetryBackoff,
 }
 
 /// So many failures in a row open the breaker.
@@ -65,13 +65,13 @@ const TOLERATED: u32 = 5;
 /// A trial that has taken this long no longer holds up another.
 const LONGEST_TRIAL: Duration = Duration::from_secs(120);
 
-impl Breaker {
+impl EngineBreaker {
     pub(super) const fn new() -> Self {
         Self {
             failures: 0,
             open_until: None,
             trial_since: None,
-            back_off: BackOff::new(Duration::from_secs(2), Duration::from_secs(60)),
+            back_off: RetryBackoff::new(Duration::from_secs(2), Duration::from_secs(60)),
         }
     }
 
@@ -123,7 +123,7 @@ mod tests {
         let mut random = Rng::with_seed(1);
         let mut longest = [Duration::ZERO; 8];
         for _ in 0..500 {
-            let mut back_off = BackOff::new(S(1), S(30));
+            let mut back_off = RetryBackoff::new(S(1), S(30));
             for longest in &mut longest {
                 let wait = back_off.fail(&mut random);
                 assert!(wait >= S(1) / 8);
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn a_failing_engine_is_left_alone_and_then_tried_once() {
         let mut random = Rng::with_seed(1);
-        let mut breaker = Breaker::new();
+        let mut breaker = EngineBreaker::new();
         for _ in 0..TOLERATED {
             assert!(breaker.permits(S(0)));
             breaker.begin(S(0));
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn a_trial_that_never_ends_does_not_close_the_door_for_good() {
         let mut random = Rng::with_seed(1);
-        let mut breaker = Breaker::new();
+        let mut breaker = EngineBreaker::new();
         (0..TOLERATED).for_each(|_| breaker.fail(S(0), &mut random));
         breaker.begin(S(60));
         assert!(!breaker.permits(S(100)));

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::conduct::Conduct;
 use super::limiter::ProbeLimiter;
-use super::newcomers::{Newcomers, Ticket};
+use super::probe_queue::{ProbeQueue, QueueKey};
 use super::quotas::{PerPrefix, Prefix, Quotas};
+use super::reputation::Reputation;
 use crate::dht::SignedRecord;
 use crate::relay::{Endpoint, NodeId};
 
@@ -26,13 +26,13 @@ pub(super) struct RemoteRelay {
     /// Whether a probe of it has ended where it is now.
     pub(super) is_tried: bool,
     /// What it drew when it came.
-    ticket: Ticket,
+    queue_key: QueueKey,
     queue: Queue,
     probe_at: Duration,
     /// When that was first, if its prefix had to rest.
     due_since: Duration,
     ask_at: Duration,
-    pub(super) conduct: Conduct,
+    pub(super) reputation: Reputation,
     /// When a probe last succeeded.
     pub(super) measured_at: Option<Duration>,
     /// Its place in the order of arrival.
@@ -45,7 +45,7 @@ pub(super) struct RemoteRelay {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Queue {
     /// Its turn among the newcomers.
-    Newcomers,
+    ProbeQueue,
     /// Its turn among those that were in the registry.
     Returning,
     /// Its appointed time.
@@ -59,15 +59,15 @@ pub(super) struct Past {
     pub(super) was_verified: bool,
     /// Whether it is to be probed before newcomers for that.
     pub(super) comes_first: bool,
-    pub(super) conduct: Conduct,
+    pub(super) reputation: Reputation,
 }
 
 /// A bounded number of entries, in order of what is due.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub(super) struct RemoteRelays {
     entries: BTreeMap<NodeId, RemoteRelay>,
     /// Those that are to be probed as soon as may be.
-    newcomers: Newcomers,
+    probe_queue: ProbeQueue,
     /// By when the others are to be probed: those that return, other candidates, and
     /// those that are verified.
     by_probe: [BTreeSet<Appointment>; 3],
@@ -95,15 +95,15 @@ const RETURNING: usize = 0;
 const OTHERS: usize = 1;
 const VERIFIED: usize = 2;
 
-impl Pool {
+impl RemoteRelays {
     pub(super) const fn new(
         per_prefix: PerPrefix,
-        newcomers: Newcomers,
+        probe_queue: ProbeQueue,
         limiter: ProbeLimiter,
     ) -> Self {
         Self {
             entries: BTreeMap::new(),
-            newcomers,
+            probe_queue,
             by_probe: [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()],
             turn: 0,
             returning_first: true,
@@ -159,16 +159,16 @@ impl Pool {
             may_come_first: false,
             is_probing: false,
             is_tried: false,
-            ticket: self.newcomers.draw(&id, now),
+            queue_key: self.probe_queue.draw(&id, now),
             queue: if past.comes_first {
                 Queue::Returning
             } else {
-                Queue::Newcomers
+                Queue::ProbeQueue
             },
             probe_at: now,
             due_since: now,
             ask_at: now,
-            conduct: past.conduct,
+            reputation: past.reputation,
             measured_at: None,
             arrival: self.arrivals,
             shard: None,
@@ -195,13 +195,13 @@ impl Pool {
         };
         let queue = match before.queue {
             Queue::Others if before.may_come_first => Queue::Returning,
-            Queue::Others => Queue::Newcomers,
+            Queue::Others => Queue::ProbeQueue,
             waits => waits,
         };
-        let ticket = if before.queue == Queue::Newcomers {
-            before.ticket
+        let queue_key = if before.queue == Queue::ProbeQueue {
+            before.queue_key
         } else {
-            self.newcomers.draw(&id, now)
+            self.probe_queue.draw(&id, now)
         };
         let entry = RemoteRelay {
             record: record.clone(),
@@ -211,7 +211,7 @@ impl Pool {
             may_come_first: false,
             is_probing: false,
             is_tried: false,
-            ticket,
+            queue_key,
             queue,
             probe_at: now,
             due_since: now,
@@ -254,7 +254,7 @@ impl Pool {
         self.requeue(id, |entry| entry.is_verified = false);
     }
 
-    /// Who is to be probed now. Newcomers, other candidates and those that are
+    /// Who is to be probed now. ProbeQueue, other candidates and those that are
     /// verified take turns, so that however many there are of the ones, the others
     /// are probed.
     pub(super) fn begin_probe(&mut self, now: Duration) -> Option<(NodeId, Endpoint)> {
@@ -282,9 +282,9 @@ impl Pool {
     }
 
     fn pop_newcomer(&mut self, now: Duration) -> Option<NodeId> {
-        while let Some(id) = self.newcomers.first() {
+        while let Some(id) = self.probe_queue.first() {
             if self.takes_token(&id, now) {
-                return self.newcomers.pop();
+                return self.probe_queue.pop();
             }
         }
         None
@@ -327,7 +327,7 @@ impl Pool {
             Ok(()) => true,
             Err(until) => {
                 self.requeue(id, |entry| {
-                    if entry.queue == Queue::Newcomers {
+                    if entry.queue == Queue::ProbeQueue {
                         entry.queue = Queue::Others;
                     }
                     entry.probe_at = until;
@@ -347,7 +347,7 @@ impl Pool {
 
     /// How many wait for their first probe.
     pub(super) fn newcomers(&self) -> usize {
-        self.newcomers.len()
+        self.probe_queue.len()
     }
 
     /// Appoints when a relay is to be probed next.
@@ -381,7 +381,7 @@ impl Pool {
             Some(queue) => {
                 self.by_probe[queue].insert(entry.appointment(id));
             }
-            None => self.newcomers.insert(*id, entry.ticket),
+            None => self.probe_queue.insert(*id, entry.queue_key),
         }
     }
 
@@ -390,7 +390,7 @@ impl Pool {
             Some(queue) => {
                 self.by_probe[queue].remove(&entry.appointment(id));
             }
-            None => self.newcomers.remove(id, entry.ticket),
+            None => self.probe_queue.remove(id, entry.queue_key),
         }
     }
 
@@ -420,15 +420,15 @@ impl Pool {
         let prefix = of.map(Prefix::of);
         self.entries
             .iter()
-            .filter(|(_, entry)| !entry.is_verified && entry.conduct.failures > 0)
+            .filter(|(_, entry)| !entry.is_verified && entry.reputation.failures > 0)
             .filter(|(_, entry)| prefix.as_ref().is_none_or(|prefix| *prefix == entry.prefix))
-            .min_by_key(|(id, entry)| (u32::MAX - entry.conduct.failures, entry.arrival, **id))
+            .min_by_key(|(id, entry)| (u32::MAX - entry.reputation.failures, entry.arrival, **id))
             .map(|(id, _)| *id)
     }
 
     /// What `id` draws if it comes now.
     pub(super) fn lot(&self, id: &NodeId, now: Duration) -> u64 {
-        self.newcomers.draw(id, now).lot
+        self.probe_queue.draw(id, now).lot
     }
 
     /// The stranger that nobody probed yet who drew the worst lot, if that is worse
@@ -440,7 +440,7 @@ impl Pool {
             .filter(|(_, entry)| !entry.is_tried && !entry.is_probing)
             .filter(|(_, entry)| entry.queue != Queue::Returning)
             .filter(|(_, entry)| prefix.as_ref().is_none_or(|prefix| *prefix == entry.prefix))
-            .map(|(id, entry)| (entry.ticket.lot, *id))
+            .map(|(id, entry)| (entry.queue_key.lot, *id))
             .max()
             .filter(|(worst, _)| *worst > lot)
             .map(|(_, id)| id)
@@ -495,7 +495,7 @@ impl RemoteRelay {
     fn appointments(&self) -> Option<usize> {
         match self.queue {
             _ if self.is_verified => Some(VERIFIED),
-            Queue::Newcomers => None,
+            Queue::ProbeQueue => None,
             Queue::Returning => Some(RETURNING),
             Queue::Others => Some(OTHERS),
         }

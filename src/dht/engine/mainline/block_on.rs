@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-use super::super::turns::LeftBehind;
+use super::super::slots::Abandoned;
 
 /// Why there is no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) enum NoResult {
 }
 
 /// Runs `call`; a panic in it says that the actor has died.
-pub(super) fn contained<T>(call: impl FnOnce() -> T) -> Result<T, NoResult> {
+pub(super) fn catch_panic<T>(call: impl FnOnce() -> T) -> Result<T, NoResult> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
         // To drop it could panic again.
         std::mem::forget(payload);
@@ -30,14 +30,14 @@ pub(super) fn contained<T>(call: impl FnOnce() -> T) -> Result<T, NoResult> {
 }
 
 /// Polls until there is a result or the deadline has passed.
-pub(super) fn wait_until<T>(
+pub(super) fn block_on<T>(
     deadline: Instant,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Result<T, NoResult> {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     loop {
-        if let Poll::Ready(result) = contained(|| poll(&mut context))? {
+        if let Poll::Ready(result) = catch_panic(|| poll(&mut context))? {
             return Ok(result);
         }
         let left = deadline.saturating_duration_since(Instant::now());
@@ -61,13 +61,13 @@ impl Wake for Unpark {
 pub(super) type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A future whose result nobody wants any more.
-pub(super) struct Unwanted<T>(pub(super) Pending<T>);
+pub(super) struct AbandonedFuture<T>(pub(super) Pending<T>);
 
-impl<T> LeftBehind for Unwanted<T> {
+impl<T> Abandoned for AbandonedFuture<T> {
     fn has_ended(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         !matches!(
-            contained(|| self.0.as_mut().poll(&mut context)),
+            catch_panic(|| self.0.as_mut().poll(&mut context)),
             Ok(Poll::Pending)
         )
     }
@@ -80,7 +80,7 @@ mod tests {
 
     fn wait_for<T>(future: impl Future<Output = T>, deadline: Instant) -> Result<T, NoResult> {
         let mut future = std::pin::pin!(future);
-        wait_until(deadline, |context| future.as_mut().poll(context))
+        block_on(deadline, |context| future.as_mut().poll(context))
     }
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
             }
         });
         let mut polls = 0;
-        let result = wait_until(Instant::now() + Duration::from_secs(60), |context| {
+        let result = block_on(Instant::now() + Duration::from_secs(60), |context| {
             polls += 1;
             if polls == 3 {
                 return Poll::Ready(polls);
@@ -130,9 +130,9 @@ mod tests {
                 Poll::Ready(())
             }
         });
-        let mut unwanted = Unwanted(Box::pin(second_time));
+        let mut unwanted = AbandonedFuture(Box::pin(second_time));
         assert!(!unwanted.has_ended());
         assert!(unwanted.has_ended());
-        assert!(Unwanted::<()>(Box::pin(async { panic!("asked for") })).has_ended());
+        assert!(AbandonedFuture::<()>(Box::pin(async { panic!("asked for") })).has_ended());
     }
 }

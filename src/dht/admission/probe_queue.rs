@@ -17,14 +17,14 @@ use crate::relay::NodeId;
 
 /// When one came, and what it drew: the lower, the better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ticket {
+pub(super) struct QueueKey {
     came_in: u128,
     pub(super) lot: u64,
 }
 
 /// All newcomers, by the while in which they came, and by lot.
 #[derive(Debug)]
-pub(super) struct Newcomers {
+pub(super) struct ProbeQueue {
     waiting: BTreeMap<u128, BTreeSet<(u64, NodeId)>>,
     count: usize,
     /// Whether it is the turn of the latest to come.
@@ -34,7 +34,7 @@ pub(super) struct Newcomers {
     secret: ahash::RandomState,
 }
 
-impl Newcomers {
+impl ProbeQueue {
     pub(super) fn new(span: Duration, random: &mut Rng) -> Self {
         let mut seed = || random.u64(..);
         Self {
@@ -47,9 +47,9 @@ impl Newcomers {
     }
 
     /// What `id` draws at `now`, however often it asks.
-    pub(super) fn draw(&self, id: &NodeId, now: Duration) -> Ticket {
+    pub(super) fn draw(&self, id: &NodeId, now: Duration) -> QueueKey {
         let came_in = now.as_nanos() / self.span.as_nanos().max(1);
-        Ticket {
+        QueueKey {
             came_in,
             lot: self.secret.hash_one((came_in, id)),
         }
@@ -59,18 +59,18 @@ impl Newcomers {
         self.count
     }
 
-    pub(super) fn insert(&mut self, id: NodeId, ticket: Ticket) {
-        let peers = self.waiting.entry(ticket.came_in).or_default();
-        self.count += usize::from(peers.insert((ticket.lot, id)));
+    pub(super) fn insert(&mut self, id: NodeId, queue_key: QueueKey) {
+        let peers = self.waiting.entry(queue_key.came_in).or_default();
+        self.count += usize::from(peers.insert((queue_key.lot, id)));
     }
 
-    pub(super) fn remove(&mut self, id: &NodeId, ticket: Ticket) {
-        let Some(peers) = self.waiting.get_mut(&ticket.came_in) else {
+    pub(super) fn remove(&mut self, id: &NodeId, queue_key: QueueKey) {
+        let Some(peers) = self.waiting.get_mut(&queue_key.came_in) else {
             return;
         };
-        self.count -= usize::from(peers.remove(&(ticket.lot, *id)));
+        self.count -= usize::from(peers.remove(&(queue_key.lot, *id)));
         if peers.is_empty() {
-            self.waiting.remove(&ticket.came_in);
+            self.waiting.remove(&queue_key.came_in);
         }
     }
 
@@ -112,11 +112,11 @@ mod tests {
         NodeId::from([n; 32])
     }
 
-    fn newcomers(came: &[(u8, u64)]) -> Newcomers {
-        let mut newcomers = Newcomers::new(S(60), &mut Rng::with_seed(1));
+    fn newcomers(came: &[(u8, u64)]) -> ProbeQueue {
+        let mut newcomers = ProbeQueue::new(S(60), &mut Rng::with_seed(1));
         for &(n, at) in came {
-            let ticket = newcomers.draw(&id(n), S(at));
-            newcomers.insert(id(n), ticket);
+            let queue_key = newcomers.draw(&id(n), S(at));
+            newcomers.insert(id(n), queue_key);
         }
         newcomers
     }
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn the_latest_and_the_earliest_take_turns() {
         let mut newcomers = newcomers(&[(1, 0), (2, 60), (3, 120), (4, 180)]);
-        let first_then_out = |newcomers: &mut Newcomers| {
+        let first_then_out = |newcomers: &mut ProbeQueue| {
             let first = newcomers.first();
             assert_eq!(newcomers.pop(), first);
             first
@@ -147,9 +147,9 @@ mod tests {
     #[test]
     fn who_is_taken_out_does_not_get_a_turn() {
         let mut newcomers = newcomers(&[(1, 0), (2, 0)]);
-        let ticket = newcomers.draw(&id(1), S(0));
-        newcomers.remove(&id(1), ticket);
-        newcomers.remove(&id(1), ticket);
+        let queue_key = newcomers.draw(&id(1), S(0));
+        newcomers.remove(&id(1), queue_key);
+        newcomers.remove(&id(1), queue_key);
         assert_eq!((newcomers.len(), newcomers.pop()), (1, Some(id(2))));
     }
 }
