@@ -80,7 +80,7 @@ pub(super) struct Admission {
     /// Those that were in the registry and left: each comes first once.
     first_places: NegativeCache,
     /// What counts against keys that are not here.
-    left_behind: DepartedReputations,
+    departed: DepartedReputations,
     random: Rng,
 }
 
@@ -96,7 +96,7 @@ impl Admission {
             strangers_gone: SequenceMemory::new(MAX_STRANGERS_GONE),
             blocked: NegativeCache::new(MAX_SHUNNED),
             first_places: NegativeCache::new(most_gone),
-            left_behind: DepartedReputations::default(),
+            departed: DepartedReputations::default(),
             policy,
             random,
         }
@@ -167,7 +167,7 @@ impl Admission {
         let id = record.node_id();
         let was_verified = self.gone.highest(&id);
         let last = was_verified.max(self.strangers_gone.highest(&id));
-        let left = self.left_behind.of(&id, now.at);
+        let left = self.departed.of(&id, now.at);
         let mut reputation = left.unwrap_or_else(|| Reputation::new(now.at));
         let most = self.policy.news_per_minute;
         let is_news = last.is_some_and(|last| last < record.sequence());
@@ -182,7 +182,7 @@ impl Admission {
         };
         self.remote.insert(record, endpoint.clone(), past, now.at);
         self.first_places.remove(&id);
-        self.left_behind.take(&id);
+        self.departed.take(&id);
         self.ask_in_time(&id, now);
         Ok(OfferOutcome::Candidate)
     }
@@ -363,7 +363,7 @@ impl Admission {
             self.first_places.insert(*id, now.saturating_add(MAX_TTL));
         }
         let forgiven_at = self.forgiven_at(now);
-        self.left_behind
+        self.departed
             .keep(*id, entry.reputation, forgiven_at, now);
     }
 

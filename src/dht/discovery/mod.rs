@@ -156,7 +156,7 @@ impl Discovery {
 
     /// Where the first answer ended a read, it may have been an old one: the relay is
     /// asked for once more, and all answers are heard.
-    pub(super) fn ask_the_others(&mut self, ended: &Query, ending: QueryOutcome, now: Duration) {
+    pub(super) fn retry_elsewhere(&mut self, ended: &Query, ending: QueryOutcome, now: Duration) {
         if let Query::Fetch {
             node,
             first_will_do: true,

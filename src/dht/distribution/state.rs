@@ -263,7 +263,7 @@ impl DhtState {
         };
         if let Some(discovery) = &mut self.discovery {
             discovery.ended(query, ending, now.at, &mut self.random);
-            discovery.ask_the_others(query, ending, now.at);
+            discovery.retry_elsewhere(query, ending, now.at);
         }
     }
 
