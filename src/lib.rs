@@ -223,6 +223,7 @@ pub mod dht;
 #[doc = include_str!("evidence.md")]
 pub mod evidence {}
 
+mod coordinates;
 mod errors;
 mod limits;
 mod record;
@@ -237,6 +238,7 @@ mod table;
 mod time;
 mod wheel;
 
+pub use coordinates::{Coordinate, CoordinateError, Landmark, ObserveError, Vivaldi};
 pub use errors::{
     BanError, BuildError, FindError, LeaseError, OperatorError, PeerViewError, RegisterError,
     Rejections, RenewError,
@@ -250,6 +252,5 @@ pub use relay::{
     AddressPolicy, CircuitState, Endpoint, EndpointError, Host, NatType, NatTypeError, NodeId,
     NodeIdError, RegisterOptions, RelayInfo,
 };
-pub use rtt::{Coordinate, CoordinateError, Landmark, ObserveError, Vivaldi};
 pub use select::{Explained, Explanation, FindOptions, LegSource, PeerView, Verdict};
 pub use time::{Clock, ManualClock};

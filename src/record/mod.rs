@@ -47,6 +47,7 @@ mod lifecycle;
 mod load;
 #[cfg(all(test, relay_loom))]
 mod models;
+mod rtt_window;
 mod words;
 
 pub(crate) use announcement::{Announcement, Origin};
@@ -54,12 +55,13 @@ pub use circuit::Failure;
 pub(crate) use circuit::{Access, BackOff, Circuit, Fault, Source, Spans, Standing};
 pub(crate) use lifecycle::{Lifecycle, State};
 pub(crate) use load::{Load, Refusal};
+pub(crate) use rtt_window::{Measurement, Second};
 
 use crate::limits::MAX_RTT;
 use crate::relay::NodeId;
-use crate::rtt::{Measurement, RttWindow, Second};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable, fence};
 use crate::time::Tick;
+use rtt_window::RttWindow;
 use words::Words;
 
 /// Identity and state of one relay.

@@ -1,11 +1,11 @@
 //! Models of one record: its load word, its round-trip time, its circuit.
 
+use super::Second;
 use super::{
     Access, BackOff, Circuit, Extra, Failure, Fault, Lifecycle, Load, Record, Settled, Source,
     Spans,
 };
 use crate::relay::NodeId;
-use crate::rtt::Second;
 use crate::sync::{Arc, Zeroable, check, crossing};
 use crate::time::Tick;
 use loom::thread;

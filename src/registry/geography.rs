@@ -1,16 +1,16 @@
 //! Where this node and its relays are.
 //!
-//! The [`Atlas`] is guarded by a lock that housekeeping and the telling of views
+//! The [`CoordinateMap`] is guarded by a lock that housekeeping and the telling of views
 //! take, and nothing on the hot path does: what is measured there is left in a
 //! [`ProbeBox`] for the next pass. Finds see positions in the snapshot, as of
 //! the last merge. All this begins with the first to ask for a coordinate or to
 //! tell one; a registry that nobody does so with keeps no positions.
 
+use crate::coordinates::{Coordinate, CoordinateMap};
 use crate::limits::MAX_RTT;
 use crate::record::Handle;
 use crate::registry::core::Core;
 use crate::relay::NodeId;
-use crate::rtt::{Atlas, Coordinate};
 use crate::select::PeerView;
 use crate::sync::epoch;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
@@ -18,7 +18,7 @@ use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 /// The atlas, and what is on its way there.
 #[derive(Debug, Default)]
 pub(crate) struct Geography {
-    atlas: Mutex<Atlas>,
+    atlas: Mutex<CoordinateMap>,
     in_use: AtomicBool,
     probes: ProbeBox,
 }
@@ -116,7 +116,7 @@ impl Geography {
     }
 
     /// The atlas, if anybody asked for it so far.
-    pub(super) fn in_use(&self) -> Option<&Mutex<Atlas>> {
+    pub(super) fn in_use(&self) -> Option<&Mutex<CoordinateMap>> {
         self.is_in_use().then_some(&self.atlas)
     }
 
@@ -189,7 +189,7 @@ impl Core {
     }
 
     /// Whether relays are held is asked without a pin: of a full atlas, of all.
-    fn limit(&self, atlas: &mut Atlas) {
+    fn limit(&self, atlas: &mut CoordinateMap) {
         let most = 2 * self.table.max_relays() + 1024;
         // Those that are gone come back to where they were.
         atlas.limit(most, |relay| {

@@ -5,10 +5,10 @@
 //! first, which another thread does for the maintenance thread. Registrants do parts of it when there is nobody else to:
 //! they sweep a full table, and merge arrivals that grow out of proportion.
 
+use crate::coordinates::CoordinateMap;
 use crate::record::{Lifecycle, State};
 use crate::registry::core::Core;
 use crate::registry::stats::{Stats, add_one, get};
-use crate::rtt::Atlas;
 use crate::snapshot::{Backlog, Merger, Surveyed};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, epoch};
 use crate::table::{RecordRef, sweep_buried};
@@ -205,7 +205,7 @@ impl Core {
         }
     }
 
-    fn merge(&self, merger: &mut Merger, atlas: Option<MutexGuard<'_, Atlas>>) {
+    fn merge(&self, merger: &mut Merger, atlas: Option<MutexGuard<'_, CoordinateMap>>) {
         let begun = Instant::now();
         let elapsed_nanos = self.timeline.elapsed_nanos();
         let departures = self.counters.departures();

@@ -1,11 +1,11 @@
 //! What an embedder tells a registry of its relays: measurements, loads, failures,
 //! and what the operator decides.
 
+use crate::coordinates::Coordinate;
 use crate::errors::{BanError, OperatorError};
 use crate::record::Failure;
 use crate::registry::Registry;
 use crate::relay::NodeId;
-use crate::rtt::Coordinate;
 use crate::select::PeerView;
 use std::time::{Duration, SystemTime};
 

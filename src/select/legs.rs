@@ -6,7 +6,7 @@
 //! learned, the leg is estimated. What is left is assumed. Nothing that a relay
 //! says of itself comes in here.
 
-use crate::rtt::{Coordinate, Each, Places, Vicinity};
+use crate::coordinates::{Coordinate, CoordinateBatch, Each, LandmarkEstimate};
 use crate::select::options::FindOptions;
 use crate::select::view::PeerView;
 use crate::simd::{Lanes, splats};
@@ -29,7 +29,7 @@ impl LeastLegs {
 
     /// The legs to some may be what is assumed.
     fn assume(&mut self, children: u64, assumed: f32) {
-        for at in (0..Places::MANY).filter(|at| children >> at & 1 == 1) {
+        for at in (0..CoordinateBatch::MANY).filter(|at| children >> at & 1 == 1) {
             self.legs[at] = self.legs[at].min(assumed);
             self.ways[at] = self.ways[at].min(assumed);
         }
@@ -78,7 +78,7 @@ struct Published {
 /// Where a peer is, as far as it says.
 enum Place {
     At(Coordinate),
-    Near(Vicinity),
+    Near(LandmarkEstimate),
 }
 
 impl Place {
@@ -150,11 +150,15 @@ impl<'a> Views<'a> {
 
     /// The legs of peers to some relays, but for those that they published.
     #[inline(always)]
-    pub(crate) fn estimates<L: Lanes>(&self, relays: &Places, assumed_micros: u32) -> Each {
+    pub(crate) fn estimates<L: Lanes>(
+        &self,
+        relays: &CoordinateBatch,
+        assumed_micros: u32,
+    ) -> Each {
         let assumed = assumed_micros as f32;
         let mut legs = match &self.target {
             Some(target) => target.estimates::<L>(relays, assumed),
-            None => [assumed; Places::MANY],
+            None => [assumed; CoordinateBatch::MANY],
         };
         if let Some(requester) = &self.requester {
             add::<L>(&mut legs, &requester.estimates::<L>(relays, assumed));
@@ -169,7 +173,7 @@ impl<'a> Views<'a> {
         let assumed = assumed_micros as f32;
         let mut least = match &self.target {
             Some(target) => target.least_legs::<L>(boxes, assumed),
-            None => LeastLegs::of([assumed; Places::MANY]),
+            None => LeastLegs::of([assumed; CoordinateBatch::MANY]),
         };
         if let Some(requester) = &self.requester {
             add::<L>(
@@ -205,7 +209,7 @@ impl<'a> Views<'a> {
 /// Adds other legs to each.
 #[inline(always)]
 fn add<L: Lanes>(legs: &mut Each, others: &Each) {
-    for at in (0..Places::MANY).step_by(L::MANY) {
+    for at in (0..CoordinateBatch::MANY).step_by(L::MANY) {
         (L::of(legs, at) + L::of(others, at)).put(legs, at);
     }
 }
@@ -234,7 +238,7 @@ impl View {
         if resolved.place.is_none() {
             let landmarks = landmarks.iter().flatten();
             let landmarks = landmarks.map(|(position, micros)| (position, *micros));
-            resolved.place = Vicinity::new(landmarks).map(Place::Near);
+            resolved.place = LandmarkEstimate::new(landmarks).map(Place::Near);
         }
         resolved
     }
@@ -257,13 +261,13 @@ impl View {
 
     /// The legs to many places, or what is assumed where one is not known.
     #[inline(always)]
-    fn estimates<L: Lanes>(&self, places: &Places, assumed: f32) -> Each {
+    fn estimates<L: Lanes>(&self, places: &CoordinateBatch, assumed: f32) -> Each {
         match &self.place {
             Some(Place::At(coordinate)) => {
                 coordinate.micros_to_all::<L>(places, self.farthest_micros, assumed)
             }
             Some(Place::Near(vicinity)) => vicinity.micros_to_all::<L>(places, assumed),
-            None => [assumed; Places::MANY],
+            None => [assumed; CoordinateBatch::MANY],
         }
     }
 
@@ -273,14 +277,14 @@ impl View {
         let Some(place) = &self.place else {
             // The height of a relay is no part of what is assumed.
             return LeastLegs {
-                legs: [assumed; Places::MANY],
-                ways: [f32::NEG_INFINITY; Places::MANY],
+                legs: [assumed; CoordinateBatch::MANY],
+                ways: [f32::NEG_INFINITY; CoordinateBatch::MANY],
             };
         };
-        let mut least = LeastLegs::of([assumed; Places::MANY]);
+        let mut least = LeastLegs::of([assumed; CoordinateBatch::MANY]);
         let from = splats(&place.centre().position());
         let farthest = L::splat(self.farthest_micros as f32);
-        for at in (0..Places::MANY).step_by(L::MANY) {
+        for at in (0..CoordinateBatch::MANY).step_by(L::MANY) {
             let (square, heights): (L, L) = (boxes.squares(&from, at), boxes.heights_from(at));
             let (leg, way) = match place {
                 Place::At(coordinate) => {

@@ -1,8 +1,8 @@
 //! The guide where something is known of the pair: bounds on the paths through all
 //! relays of a node, from where they are and how loaded.
 
+use crate::coordinates::{CoordinateBatch, Each};
 use crate::limits::MAX_RTT;
-use crate::rtt::{Each, Places};
 use crate::select::explore::{Guide, Keys};
 use crate::select::legs::Views;
 use crate::select::search::{Look, Sink};
@@ -30,7 +30,7 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
             look,
             views,
             sink,
-            legs: [0.0; Places::MANY],
+            legs: [0.0; CoordinateBatch::MANY],
             node: None,
             nodes: 0,
             hurries,
@@ -76,7 +76,7 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         let assumed_micros = self.look.criteria.assumed_rtt_micros;
         self.legs = match places {
             Some(places) => self.views.estimates::<L>(places, assumed_micros),
-            None => [self.views.assumed(assumed_micros); Places::MANY],
+            None => [self.views.assumed(assumed_micros); CoordinateBatch::MANY],
         };
         self.node = Some((part, node));
         self.nodes += 1;
@@ -92,7 +92,7 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
             located.and_then(|located| Some((located, located.geometry.boxes(level, node)?)));
         let assumed_micros = self.look.criteria.assumed_rtt_micros;
         let Some((Located { joint, .. }, boxes)) = boxes else {
-            let assumed = [self.views.assumed(assumed_micros); Places::MANY];
+            let assumed = [self.views.assumed(assumed_micros); CoordinateBatch::MANY];
             return self.bounds::<L>(part, summaries, &assumed, None);
         };
         let legs = self.views.least_legs::<L>(boxes, assumed_micros);

@@ -1,8 +1,9 @@
 //! [`PeerView`]: what a peer knows of its own distance to relays.
 
+use crate::coordinates::Coordinate;
 use crate::errors::PeerViewError;
 use crate::relay::NodeId;
-use crate::rtt::{Coordinate, sane_micros};
+use crate::rtt::sane_micros;
 use std::time::Duration;
 
 /// What a peer knows of its own distance to relays: the round trips that it

@@ -9,8 +9,8 @@
 //! height being one of the axes (a ball tree of boxes: Omohundro, "Five balltree construction
 //! algorithms", 1989).
 
+use crate::coordinates::Coordinate;
 use crate::record::Handle;
-use crate::rtt::Coordinate;
 use crate::snapshot::bins::Bins;
 use crate::snapshot::geometry::Geometry;
 use crate::snapshot::leaves::Leaves;

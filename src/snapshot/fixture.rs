@@ -3,8 +3,8 @@
 use super::base::Surveyed;
 use super::leaf::{Subject, Terms};
 use super::publication::Publication;
+use crate::record::Second;
 use crate::record::{Extra, Handle, Lifecycle, Load, Record, State};
-use crate::rtt::Second;
 use crate::sync::{Zeroable, epoch};
 use crate::time::{Tick, Timeline};
 use std::convert::Infallible;

@@ -1,20 +1,20 @@
 //! Where the relays of an order are: by leaf, and a box around those of each node.
 
-use crate::rtt::{Coordinate, Places};
+use crate::coordinates::{Coordinate, CoordinateBatch};
 use crate::simd::Lanes;
 use crate::snapshot::tree::FANOUT;
 
 /// A number for each child of a node.
-type EachChild = [f32; Places::MANY];
+type EachChild = [f32; CoordinateBatch::MANY];
 
 const AXES: usize = Coordinate::DIMENSIONS;
 
-const _: () = assert!(FANOUT <= Places::MANY);
+const _: () = assert!(FANOUT <= CoordinateBatch::MANY);
 
 /// See the module's description.
 pub(crate) struct Geometry {
     /// By node of leaves.
-    places: Box<[Option<Box<Places>>]>,
+    places: Box<[Option<Box<CoordinateBatch>>]>,
     /// By level, from the one above the leaves, and node.
     boxes: Box<[Box<[Boxes]>]>,
 }
@@ -69,9 +69,9 @@ impl Bounds {
 impl Boxes {
     fn around(children: &[Bounds]) -> Self {
         let mut boxes = Self {
-            low: [[f32::INFINITY; Places::MANY]; AXES],
-            high: [[f32::NEG_INFINITY; Places::MANY]; AXES],
-            heights: [f32::INFINITY; Places::MANY],
+            low: [[f32::INFINITY; CoordinateBatch::MANY]; AXES],
+            high: [[f32::NEG_INFINITY; CoordinateBatch::MANY]; AXES],
+            heights: [f32::INFINITY; CoordinateBatch::MANY],
             least_adjustment: f32::INFINITY,
             unlocated: 0,
         };
@@ -131,7 +131,7 @@ impl Geometry {
         levels: usize,
     ) -> Self {
         let nodes = last / FANOUT + 1;
-        let mut places: Vec<Option<Box<Places>>> = (0..nodes).map(|_| None).collect();
+        let mut places: Vec<Option<Box<CoordinateBatch>>> = (0..nodes).map(|_| None).collect();
         let mut bounds = vec![Bounds::NONE; nodes];
         for (place, position) in relays {
             let node = place / FANOUT;
@@ -155,7 +155,7 @@ impl Geometry {
 
     /// The positions of the relays in a node of leaves.
     #[inline]
-    pub(crate) fn places(&self, node: usize) -> Option<&Places> {
+    pub(crate) fn places(&self, node: usize) -> Option<&CoordinateBatch> {
         self.places.get(node)?.as_deref()
     }
 

@@ -126,7 +126,7 @@ impl Snapshot {
     }
 
     /// Where a relay is, if it is in the base and that is known.
-    pub(crate) fn position_of(&self, relay: Handle) -> Option<crate::rtt::Coordinate> {
+    pub(crate) fn position_of(&self, relay: Handle) -> Option<crate::coordinates::Coordinate> {
         let located = self.base.leaves.located.as_ref()?;
         located.geometry.position(self.base.place_of(relay)?)
     }

@@ -2,10 +2,10 @@
 
 use crate::limits::MAX_CAPACITY;
 use crate::record::{
-    Announcement, BackOff, Circuit, Extra, Handle, Lifecycle, Load, Record, Refusal, Settled,
+    Announcement, BackOff, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Record, Refusal,
+    Second, Settled,
 };
 use crate::relay::NodeId;
-use crate::rtt::{Measurement, Second};
 use crate::snapshot::{Note, Publication, Snapshot, Subject};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, prefetch};

@@ -363,8 +363,7 @@ impl Admission {
             self.first_places.insert(*id, now.saturating_add(MAX_TTL));
         }
         let forgiven_at = self.forgiven_at(now);
-        self.departed
-            .keep(*id, entry.reputation, forgiven_at, now);
+        self.departed.keep(*id, entry.reputation, forgiven_at, now);
     }
 
     /// What time brings: records end, and local relays need the room.

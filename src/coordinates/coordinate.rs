@@ -1,7 +1,8 @@
 //! [`Coordinate`]: where a node is in the space of round-trip times.
 
 use super::CoordinateError;
-use super::{Each, MAX_MICROS, Places, Vicinity, sane_micros};
+use super::{CoordinateBatch, Each, LandmarkEstimate, MAX_MICROS};
+use crate::rtt::sane_micros;
 use crate::simd::{Lanes, splats};
 use crate::sync::random_below;
 use std::time::Duration;
@@ -174,15 +175,15 @@ impl Coordinate {
     #[inline(always)]
     pub(crate) fn micros_to_all<L: Lanes>(
         &self,
-        places: &Places,
+        places: &CoordinateBatch,
         least: u32,
         unknown: f32,
     ) -> Each {
         let from: [L; Self::DIMENSIONS] = splats(&self.position);
         let [least, zero, most]: [L; 3] = splats(&[(least as f32).max(1.0), 0.0, MAX_MICROS]);
         let [height, adjustment, unknown] = splats(&[self.height, self.adjustment, unknown]);
-        let mut micros = [0.0; Places::MANY];
-        for at in (0..Places::MANY).step_by(L::MANY) {
+        let mut micros = [0.0; CoordinateBatch::MANY];
+        for at in (0..CoordinateBatch::MANY).step_by(L::MANY) {
             let plain = places.squares(&from, at).sqrt() + (height + places.heights_from(at));
             let adjusted = plain + (adjustment + places.adjustments_from(at));
             let estimate = zero.if_below(adjusted, adjusted, plain);
@@ -206,7 +207,7 @@ impl Coordinate {
         let sane = |(_, rtt): &(Self, Duration)| sane_micros(*rtt);
         let micros: Vec<u32> = landmarks.iter().map(sane).collect::<Option<_>>()?;
         let places = landmarks.iter().map(|(at, _)| at);
-        let vicinity = Vicinity::new(places.zip(micros.iter().copied()))?;
+        let vicinity = LandmarkEstimate::new(places.zip(micros.iter().copied()))?;
         Some(Duration::from_micros(vicinity.micros_to(self).into()))
     }
 

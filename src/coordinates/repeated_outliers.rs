@@ -1,4 +1,4 @@
-//! [`Repeats`]: which refused samples are the same each time they are measured.
+//! [`RepeatedOutliers`]: which refused samples are the same each time they are measured.
 
 use super::Coordinate;
 
@@ -16,15 +16,15 @@ use super::Coordinate;
 /// It takes 10 bytes for each sample that is kept and 2 more, and never grows: when it
 /// is full, what has not been repeated for [`PATIENCE`] samples makes room.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Repeats<const KEPT: usize> {
-    kept: [Refusal; KEPT],
+pub(super) struct RepeatedOutliers<const KEPT: usize> {
+    kept: [Outlier; KEPT],
     /// How many samples were no outliers; starts over at the maximum.
     ordinary: u16,
 }
 
 /// A sample that was refused, in coarse units.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Refusal {
+struct Outlier {
     /// Sums of the two halves of the peer's axes: enough to tell peers apart.
     place: [i16; 2],
     rtt: u16,
@@ -34,10 +34,10 @@ struct Refusal {
     times: u8,
 }
 
-impl<const KEPT: usize> Repeats<KEPT> {
+impl<const KEPT: usize> RepeatedOutliers<KEPT> {
     pub(super) const fn new() -> Self {
         Self {
-            kept: [Refusal::NONE; KEPT],
+            kept: [Outlier::NONE; KEPT],
             ordinary: 0,
         }
     }
@@ -51,14 +51,14 @@ impl<const KEPT: usize> Repeats<KEPT> {
     /// is forgotten: it counts again once it has been repeated as often again.
     pub(super) fn is_evidence(&mut self, peer: &Coordinate, micros: u32) -> bool {
         let now = self.ordinary;
-        let outlier = Refusal::of(peer, micros, now);
+        let outlier = Outlier::of(peer, micros, now);
         let Some(known) = self.kept.iter_mut().find(|kept| kept.is_from(&outlier)) else {
             self.keep(outlier);
             return false;
         };
         if !known.is_as_long(&outlier) {
             // What jumps about must not hold a place that evidence could have.
-            *known = Refusal::NONE;
+            *known = Outlier::NONE;
             return false;
         }
         if now.wrapping_sub(known.counted_at) < SPREAD {
@@ -67,16 +67,16 @@ impl<const KEPT: usize> Repeats<KEPT> {
         let times = known.times + 1;
         let is_enough = times >= ENOUGH;
         *known = if is_enough {
-            Refusal::NONE
+            Outlier::NONE
         } else {
-            Refusal { times, ..outlier }
+            Outlier { times, ..outlier }
         };
         is_enough
     }
 
     /// Keeps an outlier that was not seen before, if there is room.
-    fn keep(&mut self, outlier: Refusal) {
-        let is_free = |kept: &&mut Refusal| {
+    fn keep(&mut self, outlier: Outlier) {
+        let is_free = |kept: &&mut Outlier| {
             kept.times == 0 || outlier.counted_at.wrapping_sub(kept.counted_at) > PATIENCE
         };
         if let Some(free) = self.kept.iter_mut().find(is_free) {
@@ -85,7 +85,7 @@ impl<const KEPT: usize> Repeats<KEPT> {
     }
 }
 
-impl Refusal {
+impl Outlier {
     const NONE: Self = Self {
         place: [0; 2],
         rtt: 0,
@@ -139,54 +139,54 @@ mod tests {
 
     /// Whether an outlier is evidence, after so many ordinary samples.
     fn after<const KEPT: usize>(
-        repeats: &mut Repeats<KEPT>,
+        repeated: &mut RepeatedOutliers<KEPT>,
         ordinary: u16,
         x: f32,
         micros: u32,
     ) -> bool {
-        (0..ordinary).for_each(|_| repeats.pass());
-        repeats.is_evidence(&at(x), micros)
+        (0..ordinary).for_each(|_| repeated.pass());
+        repeated.is_evidence(&at(x), micros)
     }
 
     #[test]
     fn the_same_for_the_third_time_is_evidence_and_starts_over() {
-        let mut repeats = Repeats::<2>::new();
+        let mut repeated = RepeatedOutliers::<2>::new();
         for _ in 0..2 {
-            assert!(!after(&mut repeats, SPREAD, 0.0, 115_000));
-            assert!(!after(&mut repeats, SPREAD, 1_000.0, 118_000));
-            assert!(after(&mut repeats, SPREAD, 0.0, 115_000));
+            assert!(!after(&mut repeated, SPREAD, 0.0, 115_000));
+            assert!(!after(&mut repeated, SPREAD, 1_000.0, 118_000));
+            assert!(after(&mut repeated, SPREAD, 0.0, 115_000));
         }
     }
 
     #[test]
     fn a_burst_counts_once() {
-        let mut repeats = Repeats::<1>::new();
+        let mut repeated = RepeatedOutliers::<1>::new();
         for _ in 0..1_000 {
-            assert!(!after(&mut repeats, 0, 0.0, 115_000));
+            assert!(!after(&mut repeated, 0, 0.0, 115_000));
         }
-        assert!(!after(&mut repeats, SPREAD, 0.0, 115_000));
-        assert!(!after(&mut repeats, SPREAD - 1, 0.0, 115_000));
-        assert!(after(&mut repeats, 1, 0.0, 115_000));
+        assert!(!after(&mut repeated, SPREAD, 0.0, 115_000));
+        assert!(!after(&mut repeated, SPREAD - 1, 0.0, 115_000));
+        assert!(after(&mut repeated, 1, 0.0, 115_000));
     }
 
     #[test]
     fn what_jumps_about_is_no_evidence_and_holds_no_place() {
-        let mut repeats = Repeats::<1>::new();
+        let mut repeated = RepeatedOutliers::<1>::new();
         for micros in [115_000, 115_000, 140_000, 115_000, 115_000, 140_000] {
-            assert!(!after(&mut repeats, SPREAD, 0.0, micros));
+            assert!(!after(&mut repeated, SPREAD, 0.0, micros));
         }
         for is_evidence in [false, false, true] {
-            assert_eq!(after(&mut repeats, SPREAD, 90_000.0, 300_000), is_evidence);
+            assert_eq!(after(&mut repeated, SPREAD, 90_000.0, 300_000), is_evidence);
         }
     }
 
     #[test]
     fn what_is_not_repeated_makes_room_after_a_while() {
-        let mut repeats = Repeats::<1>::new();
-        assert!(!after(&mut repeats, 0, 0.0, 115_000));
+        let mut repeated = RepeatedOutliers::<1>::new();
+        assert!(!after(&mut repeated, 0, 0.0, 115_000));
         for (ordinary, is_evidence) in [(PATIENCE, false), (1, false), (8, false), (8, true)] {
             assert_eq!(
-                after(&mut repeats, ordinary, 90_000.0, 300_000),
+                after(&mut repeated, ordinary, 90_000.0, 300_000),
                 is_evidence
             );
         }
@@ -194,17 +194,17 @@ mod tests {
 
     #[test]
     fn no_sample_is_out_of_the_units() {
-        let most = crate::rtt::MAX_MICROS;
-        let refusal = Refusal::of(&at(-most), most as u32, 0);
+        let most = crate::coordinates::MAX_MICROS;
+        let refusal = Outlier::of(&at(-most), most as u32, 0);
         assert_eq!((refusal.place, refusal.rtt), ([-19_531; 2], 39_062));
         assert!(refusal.is_from(&refusal) && refusal.is_as_long(&refusal));
-        assert!(!refusal.is_from(&Refusal::of(&at(most), most as u32, 0)));
+        assert!(!refusal.is_from(&Outlier::of(&at(most), most as u32, 0)));
     }
 
     #[test]
     fn it_takes_ten_bytes_for_each_and_two_more() {
-        assert_eq!(size_of::<Repeats<1>>(), 12);
-        assert_eq!(size_of::<Repeats<16>>(), 162);
+        assert_eq!(size_of::<RepeatedOutliers<1>>(), 12);
+        assert_eq!(size_of::<RepeatedOutliers<16>>(), 162);
         assert!(size_of::<crate::Landmark>() <= 72);
     }
 }

@@ -1,10 +1,11 @@
 //! [`Landmark`]: where a node is that does not say so itself.
 
+use super::Coordinate;
 use super::ObserveError;
-use super::repeats::Repeats;
+use super::repeated_outliers::RepeatedOutliers;
 use super::spring::{believed_error, relax};
 use super::vivaldi::outlier_bound;
-use super::{Coordinate, sane_micros};
+use crate::rtt::sane_micros;
 use std::time::Duration;
 
 /// The position of a node that is learned from round trips that *others*
@@ -58,7 +59,7 @@ pub struct Landmark {
     /// How many of these were strangers'; stops at the maximum.
     heard: u16,
     /// What was refused, should it be repeated.
-    repeats: Repeats<1>,
+    repeated: RepeatedOutliers<1>,
 }
 
 impl Landmark {
@@ -71,7 +72,7 @@ impl Landmark {
             deviation: FIRST_DEVIATION,
             samples: 0,
             heard: 0,
-            repeats: Repeats::new(),
+            repeated: RepeatedOutliers::new(),
         }
     }
 
@@ -101,8 +102,8 @@ impl Landmark {
         let off = (residual - self.centre).abs();
         self.follow(residual, off);
         if self.heard < TRUSTING || off <= outlier_bound(usual) {
-            self.repeats.pass();
-        } else if !self.repeats.is_evidence(peer, micros) {
+            self.repeated.pass();
+        } else if !self.repeated.is_evidence(peer, micros) {
             return Err(ObserveError::outlier(micros, expected));
         }
         let most = FEW_DEVIATIONS * usual;

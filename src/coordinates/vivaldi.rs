@@ -1,9 +1,10 @@
 //! [`Vivaldi`]: a node learns where it is from its own round trips.
 
+use super::Coordinate;
 use super::ObserveError;
-use super::repeats::Repeats;
+use super::repeated_outliers::RepeatedOutliers;
 use super::spring::{believed_error, relax};
-use super::{Coordinate, sane_micros};
+use crate::rtt::sane_micros;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ pub struct Vivaldi {
     /// What they were off by without adjustments.
     plain_residuals: Recent<ADJUSTED_BY>,
     /// What was refused, should it be repeated.
-    repeats: Repeats<REMEMBERED>,
+    repeated: RepeatedOutliers<REMEMBERED>,
 }
 
 impl Vivaldi {
@@ -78,7 +79,7 @@ impl Vivaldi {
             coordinate: Coordinate::ORIGIN,
             residuals: Recent::new(),
             plain_residuals: Recent::new(),
-            repeats: Repeats::new(),
+            repeated: RepeatedOutliers::new(),
         }
     }
 
@@ -107,11 +108,11 @@ impl Vivaldi {
         let usual = self.residuals.usual();
         self.residuals.push(residual);
         if usual.contains(&residual) {
-            self.repeats.pass();
+            self.repeated.pass();
             self.follow(peer, micros as f32, residual);
             return Ok(());
         }
-        if !self.repeats.is_evidence(peer, micros) {
+        if !self.repeated.is_evidence(peer, micros) {
             return Err(ObserveError::outlier(micros, expected));
         }
         let counted = residual.clamp(*usual.start(), *usual.end()) * GENTLY;

@@ -1,7 +1,7 @@
 //! What is known of a node by its round trips to other places.
 
 use super::coordinate::square;
-use super::{Coordinate, Each, MAX_MICROS, Places};
+use super::{Coordinate, CoordinateBatch, Each, MAX_MICROS};
 use crate::simd::{Lanes, splats};
 
 /// Where a node is that is known by its round trips to some landmarks near it,
@@ -19,14 +19,14 @@ use crate::simd::{Lanes, splats};
 /// copies of replicated Internet servers", SIGCOMM 1995. On measured matrices
 /// the right angle chose better than either bound and than their mean.)
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Vicinity {
+pub(crate) struct LandmarkEstimate {
     centre: Coordinate,
     /// The square of how far off the centre the node and the landmarks are.
     spread: f32,
     least_micros: f32,
 }
 
-impl Vicinity {
+impl LandmarkEstimate {
     /// The surroundings of a node, by landmarks and its round trips to them, in
     /// microseconds; `None` without any.
     #[inline]
@@ -72,11 +72,11 @@ impl Vicinity {
     /// [`micros_to`](Self::micros_to) many places; `unknown` for those that are not
     /// located.
     #[inline(always)]
-    pub(crate) fn micros_to_all<L: Lanes>(&self, places: &Places, unknown: f32) -> Each {
+    pub(crate) fn micros_to_all<L: Lanes>(&self, places: &CoordinateBatch, unknown: f32) -> Each {
         let from = splats(&self.centre.position());
         let unknown = L::splat(unknown);
-        let mut micros = [0.0; Places::MANY];
-        for at in (0..Places::MANY).step_by(L::MANY) {
+        let mut micros = [0.0; CoordinateBatch::MANY];
+        for at in (0..CoordinateBatch::MANY).step_by(L::MANY) {
             let square = places.squares(&from, at);
             let (estimate, _) = self.estimates(square, places.heights_from(at));
             places
@@ -114,7 +114,7 @@ mod tests {
 
     fn estimate(landmarks: &[(Coordinate, u32)], place: &Coordinate) -> Option<u32> {
         let landmarks = landmarks.iter().map(|(at, micros)| (at, *micros));
-        Some(Vicinity::new(landmarks)?.micros_to(place))
+        Some(LandmarkEstimate::new(landmarks)?.micros_to(place))
     }
 
     #[test]

@@ -18,12 +18,12 @@ use std::collections::HashMap;
 /// is kept until there are too many. One that came back elsewhere is found
 /// again, as one that moved is.
 #[derive(Debug)]
-pub(crate) struct Atlas {
+pub(crate) struct CoordinateMap {
     own: Vivaldi,
     relays: HashMap<NodeId, Landmark, ahash::RandomState>,
 }
 
-impl Atlas {
+impl CoordinateMap {
     pub(crate) fn new() -> Self {
         Self {
             own: Vivaldi::new(),
@@ -80,7 +80,7 @@ impl Atlas {
     }
 }
 
-impl Default for Atlas {
+impl Default for CoordinateMap {
     fn default() -> Self {
         Self::new()
     }
@@ -118,7 +118,7 @@ mod tests {
     fn a_world_unfolds_from_the_origin() {
         fastrand::seed(1);
         let (relays, peers) = (sites(12, 1), sites(30, 2));
-        let (own_site, mut own) = ((40_000.0, 60_000.0, 1_000.0), Atlas::new());
+        let (own_site, mut own) = ((40_000.0, 60_000.0, 1_000.0), CoordinateMap::new());
         let mut nodes = vec![Vivaldi::new(); peers.len()];
         for round in 0..400 {
             for (node, &site) in nodes.iter_mut().zip(&peers) {
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn relays_that_are_gone_are_forgotten_when_there_are_many() {
-        let mut atlas = Atlas::new();
+        let mut atlas = CoordinateMap::new();
         for n in 0..10 {
             atlas.measured(&relay(n), 20_000).unwrap();
         }
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn what_was_never_measured_has_no_position() {
-        let mut atlas = Atlas::new();
+        let mut atlas = CoordinateMap::new();
         assert_eq!(atlas.own(), Coordinate::ORIGIN);
         atlas.measured(&relay(5), 20_000).unwrap();
         for never in [0, 4, 6, u32::MAX] {
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn strangers_do_not_move_this_node() {
-        let mut atlas = Atlas::new();
+        let mut atlas = CoordinateMap::new();
         atlas
             .update_peer(&relay(0), &Coordinate::ORIGIN, 20_000)
             .unwrap();

@@ -1,4 +1,4 @@
-//! [`Places`]: where many nodes are, kept so that they are looked at all at once.
+//! [`CoordinateBatch`]: where many nodes are, kept so that they are looked at all at once.
 
 use super::Coordinate;
 use crate::simd::Lanes;
@@ -8,16 +8,16 @@ use crate::simd::Lanes;
 ///
 /// A node that is not located is at no number.
 #[derive(Clone, Debug)]
-pub(crate) struct Places {
+pub(crate) struct CoordinateBatch {
     axes: [Each; Coordinate::DIMENSIONS],
     heights: Each,
     adjustments: Each,
 }
 
 /// A number for each node.
-pub(crate) type Each = [f32; Places::MANY];
+pub(crate) type Each = [f32; CoordinateBatch::MANY];
 
-impl Places {
+impl CoordinateBatch {
     /// How many nodes there are, counting those that are not located.
     pub(crate) const MANY: usize = 16;
 
@@ -75,7 +75,7 @@ impl Places {
     }
 }
 
-impl Default for Places {
+impl Default for CoordinateBatch {
     /// Nobody anywhere.
     fn default() -> Self {
         let nowhere = [f32::NAN; Self::MANY];
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn all_at_once_are_as_far_as_one_by_one() {
         let nodes = [at(5_000.0, 20.0, 3.0), at(-7.0, 0.0, -90_000.0)];
-        let mut places = Places::default();
+        let mut places = CoordinateBatch::default();
         for (place, node) in nodes.iter().enumerate() {
             places.put(place, node);
         }
