@@ -5,10 +5,10 @@ use crate::errors::BuildError;
 use crate::limits::MAX_RELAYS;
 use crate::record::Spans;
 use crate::registry::Registry;
+use crate::registry::circuit_history::CircuitHistory;
 use crate::registry::core::{Core, Settings};
-use crate::registry::distribution::Link;
-use crate::registry::failures::Failures;
-use crate::registry::registration::is_countable;
+use crate::registry::dht_bridge::DhtLink;
+use crate::registry::register::is_countable;
 use crate::relay::{AddressPolicy, NodeId};
 use crate::rtt::sane_micros;
 use crate::snapshot::Terms;
@@ -268,7 +268,7 @@ impl RegistryBuilder {
         settings: Settings,
         wake_flags: Option<Arc<WakeFlags>>,
     ) -> Result<Core, BuildError> {
-        let timeline = Timeline::new(self.clock, self.tick, settings.has_keeper);
+        let timeline = Timeline::new(self.clock, self.tick, settings.has_maintenance_thread);
         let terms = Terms {
             assumed_micros: settings.assumed_rtt_micros,
             tick_nanos: timeline.tick_nanos(),
@@ -280,9 +280,9 @@ impl RegistryBuilder {
         let timeline = std::sync::Arc::new(timeline);
         let table = Table::new(self.max_relays, terms, timeline.watch());
         let table = table.ok_or(BuildError::OutOfMemory)?;
-        let link = wake_flags.map(|wake_flags| Link::new(wake_flags, settings.own));
-        let failures = Failures::new().ok_or(BuildError::OutOfMemory)?;
-        Ok(Core::new(settings, timeline, table, failures, link))
+        let link = wake_flags.map(|wake_flags| DhtLink::new(wake_flags, settings.own));
+        let circuit_history = CircuitHistory::new().ok_or(BuildError::OutOfMemory)?;
+        Ok(Core::new(settings, timeline, table, circuit_history, link))
     }
 
     /// A registry that a model makes learn.
@@ -332,7 +332,7 @@ impl RegistryBuilder {
             max_ejected_share: self.max_ejected_share,
             return_grace_nanos: self.return_grace.map(nanos),
             spans: self.spans()?,
-            has_keeper: self.maintenance == Maintenance::Thread,
+            has_maintenance_thread: self.maintenance == Maintenance::Thread,
         })
     }
 

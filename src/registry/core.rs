@@ -1,12 +1,12 @@
 //! What all handles of one registry share.
 
 use crate::record::{Circuit, Lifecycle, Spans};
-use crate::registry::distribution::Link;
-use crate::registry::failures::Failures;
-use crate::registry::geography::Geography;
-use crate::registry::housekeeping::LastSort;
-use crate::registry::probing::ProbeSchedule;
-use crate::registry::returning::GoneInOrder;
+use crate::registry::circuit_history::CircuitHistory;
+use crate::registry::coordinates::Coordinates;
+use crate::registry::dht_bridge::DhtLink;
+use crate::registry::maintenance::LastSort;
+use crate::registry::probe_schedule::ProbeSchedule;
+use crate::registry::returning::GoneQueue;
 use crate::registry::stats::Counters;
 use crate::relay::{AddressPolicy, NodeId, RelayInfo};
 use crate::select::Candidate;
@@ -29,14 +29,14 @@ pub(crate) struct Core {
     pub(super) wheel: Mutex<Wheel>,
     /// Records of relays that are gone, those that went first in front; for the thread
     /// that has the wheel.
-    pub(super) gone_in_order: Mutex<GoneInOrder>,
-    pub(super) failures: Failures,
-    pub(super) geography: Geography,
+    pub(super) gone_queue: Mutex<GoneQueue>,
+    pub(super) circuit_history: CircuitHistory,
+    pub(super) coordinates: Coordinates,
     pub(super) probes: ProbeSchedule,
     pub(super) counters: Counters,
     pub(super) last_sort: LastSort,
     /// To whoever distributes this registry's relays, and learns of others.
-    pub(super) link: Option<Link>,
+    pub(super) link: Option<DhtLink>,
     /// All that was due at this tick has departed.
     swept: Padded<AtomicU64>,
     /// Registrations under way whose deadline the wheel may not have heard of.
@@ -74,7 +74,7 @@ pub(crate) struct Settings {
     /// For how long a relay that is gone is remembered; else for its TTL.
     pub(super) return_grace_nanos: Option<u64>,
     /// Whether a thread of our own does the housekeeping.
-    pub(super) has_keeper: bool,
+    pub(super) has_maintenance_thread: bool,
 }
 
 /// How many records are visited under one pin.
@@ -85,17 +85,17 @@ impl Core {
         settings: Settings,
         timeline: Arc<Timeline>,
         table: Table,
-        failures: Failures,
-        link: Option<Link>,
+        circuit_history: CircuitHistory,
+        link: Option<DhtLink>,
     ) -> Self {
         Self {
             settings,
             timeline,
             table,
             wheel: Mutex::new(Wheel::new()),
-            gone_in_order: Mutex::default(),
-            failures,
-            geography: Geography::default(),
+            gone_queue: Mutex::default(),
+            circuit_history,
+            coordinates: Coordinates::default(),
             probes: ProbeSchedule::default(),
             counters: Counters::default(),
             last_sort: LastSort::new(),

@@ -15,7 +15,7 @@ impl Core {
             self.with_live(relay, now, |record| {
                 let settled = record.record_rtt(self.timeline.nanos_of(now), micros);
                 self.await_lapse(&record, settled);
-                self.geography.probed(record.handle(), micros);
+                self.coordinates.buffer_rtt(record.handle(), micros);
             })
         })
     }

@@ -1,31 +1,31 @@
 //! The public API; each method delegates to the core.
 
 mod builder;
+mod circuit_history;
+mod coordinates;
 mod core;
-mod distribution;
-mod failures;
-mod finding;
-mod geography;
-mod housekeeping;
-mod keeper;
+mod dht_bridge;
+mod find;
 mod lease;
+mod maintenance;
+mod maintenance_thread;
 mod measurements;
 #[cfg(all(test, relay_loom))]
 mod models;
 mod operator;
 mod outcomes;
-mod probing;
-mod registration;
-mod renewal;
+mod probe_schedule;
+mod register;
+mod remote;
+mod renew;
 mod reports;
 mod returning;
 mod stats;
-mod strangers;
 
 pub use builder::{Maintenance, RegistryBuilder};
-pub use housekeeping::MaintenanceReport;
 pub use lease::Lease;
-pub use registration::Registration;
+pub use maintenance::MaintenanceReport;
+pub use register::Registration;
 pub use stats::Stats;
 
 use crate::dht::{Distribution, RegistryBackend};
@@ -34,7 +34,7 @@ use crate::relay::{Endpoint, NodeId, RegisterOptions, RelayInfo};
 use crate::select::{Explanation, FindOptions};
 use crate::sync::{Arc, epoch};
 use core::Core;
-use keeper::Keeper;
+use maintenance_thread::MaintenanceThreads;
 use std::fmt;
 use std::io;
 use std::sync::Weak;
@@ -69,7 +69,7 @@ pub struct Registry {
 /// Fields are dropped in order: the threads end before their work does.
 struct Shared {
     distribution: Option<Distribution>,
-    keeper: Option<Keeper>,
+    threads: Option<MaintenanceThreads>,
     core: Arc<Core>,
 }
 
@@ -109,10 +109,10 @@ impl Registry {
 
     fn start(core: Core, mut distribution: Option<Distribution>) -> io::Result<Self> {
         let core = Arc::new(core);
-        let keeper = core
+        let threads = core
             .settings
-            .has_keeper
-            .then(|| Keeper::start(Arc::clone(&core)))
+            .has_maintenance_thread
+            .then(|| MaintenanceThreads::start(Arc::clone(&core)))
             .transpose()?;
         if let Some(distribution) = &mut distribution {
             let core: Weak<Core> = Arc::downgrade(&core);
@@ -121,7 +121,7 @@ impl Registry {
         Ok(Self {
             shared: Arc::new(Shared {
                 distribution,
-                keeper,
+                threads,
                 core,
             }),
         })
@@ -192,9 +192,9 @@ impl Registry {
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
         let registration = self.core().register(id, endpoint, options)?;
-        if registration != Registration::Renewed && self.core().tend_arrivals() {
-            if let Some(keeper) = &self.shared.keeper {
-                keeper.wake();
+        if registration != Registration::Renewed && self.core().merge_if_due() {
+            if let Some(threads) = &self.shared.threads {
+                threads.wake();
             }
         }
         Ok(registration)

@@ -125,7 +125,7 @@ impl Core {
                 None => {}
             }
             let begin = |record: &Record| {
-                if let Some(earned) = self.failures.of(relay) {
+                if let Some(earned) = self.circuit_history.of(relay) {
                     record.change_circuit(|_| earned);
                 }
                 begin(record);

@@ -10,7 +10,7 @@ use crate::time::Tick;
 
 /// So many relays whose time has come, or that failed in an outage, are seen to by the
 /// call that finds out; the rest by the next pass.
-const AT_ONCE: usize = 64;
+const MAX_AT_ONCE: usize = 64;
 
 impl Core {
     pub(super) fn report_failure(&self, relay: &NodeId, failure: Failure, now: Tick) -> bool {
@@ -47,7 +47,7 @@ impl Core {
             was_failing || record.lifecycle().is_live_at(now)
         });
         // After the record, for one that is being forgotten takes its circuit along.
-        self.failures.forget(relay) || is_known
+        self.circuit_history.forget(relay) || is_known
     }
 
     pub(super) fn reset_circuits(&self) {
@@ -58,7 +58,7 @@ impl Core {
             }
         });
         // After the records, for one that is being forgotten takes its circuit along.
-        self.failures.forget_all();
+        self.circuit_history.forget_all();
     }
 }
 
@@ -89,7 +89,7 @@ pub(super) fn note_success(record: &RecordRef<'_>, source: Source) {
     let back_off = record.back_off();
     let counts = record.change_circuit(|circuit| circuit.with_success(source, back_off));
     let outage = &record.publication().context.outage;
-    if counts && source != Source::Probe && outage.end() && !record.end_outage(AT_ONCE) {
+    if counts && source != Source::Probe && outage.end() && !record.end_outage(MAX_AT_ONCE) {
         outage.leave_rest();
     }
 }
@@ -110,7 +110,7 @@ fn is_outage(record: &RecordRef<'_>, back_off: BackOff) -> bool {
 fn is_beyond_share(record: &RecordRef<'_>) -> bool {
     let publication = record.publication();
     let snapshot = publication.load();
-    record.wake_others(&snapshot, AT_ONCE);
+    record.wake_others(&snapshot, MAX_AT_ONCE);
     let counts = snapshot.counts();
     let count = |class: Class| counts[class as usize];
     let available = count(Class::Measured) + count(Class::Unmeasured);

@@ -2,10 +2,10 @@
 
 use crate::record::{Announcement, Circuit, Handle, Lifecycle, Load, Origin};
 use crate::registry::core::Core;
-use crate::registry::registration::{
-    Obstacle, Registration, Request, check_reachable, first_announcement,
+use crate::registry::register::{
+    RegisterFailure, Registration, Request, check_reachable, first_announcement,
 };
-use crate::registry::renewal::amended;
+use crate::registry::renew::amended;
 use crate::sync::epoch;
 use crate::table::{Closing, RecordRef};
 use crate::time::{Moment, Tick};
@@ -15,7 +15,7 @@ use std::convert::Infallible;
 
 /// Without a thread that keeps house, one registration or departure in about so many has
 /// the wheel hear of the records announced to it.
-const NOW_AND_THEN: usize = 64;
+const DRAIN_EVERY: usize = 64;
 
 /// Whether the grace of a relay that is gone has not ended yet.
 fn is_remembered(word: Lifecycle, now: Tick) -> bool {
@@ -32,13 +32,13 @@ struct Reasons {
 /// Handles of relays that are gone, the longest gone first. Some entries are stale: their
 /// relay came back, or is kept by now.
 #[derive(Debug, Default)]
-pub(crate) struct GoneInOrder {
+pub(crate) struct GoneQueue {
     handles: VecDeque<Handle>,
     /// The length after the last pruning.
     pruned_to: usize,
 }
 
-impl GoneInOrder {
+impl GoneQueue {
     /// Adds one, and leaves out those that `stays` does not take, at a constant price on
     /// average.
     fn add(&mut self, gone: Handle, mut stays: impl FnMut(Handle) -> bool) {
@@ -61,11 +61,11 @@ impl Core {
         match local.map(|said| self.remembered_until(said, since)) {
             Some(until) if until > now => {
                 closing.remember_until(until, lapsed);
-                self.keep_up();
+                self.drain_occasionally();
             }
             _ => {
                 closing.keep();
-                self.look_at_gone(record, now, true);
+                self.review_gone(record, now, true);
             }
         }
     }
@@ -83,10 +83,10 @@ impl Core {
         word: Lifecycle,
         request: &Request<'_>,
         now: Moment,
-    ) -> Result<Registration, Obstacle> {
+    ) -> Result<Registration, RegisterFailure> {
         let is_remembered = is_remembered(word, now.tick);
         if request.origin == Origin::Learned && self.is_late_local(&record, word, now.tick) {
-            return Err(Obstacle::Overtaken);
+            return Err(RegisterFailure::Overtaken);
         }
         let announcement = self.announcement_of(&record, word, request, now, is_remembered);
         check_reachable(&announcement.endpoint, announcement.nat)?;
@@ -98,7 +98,7 @@ impl Core {
             // Before anything changes: what is remembered outlasts a refusal.
             self.ensure_room(request, record.guard())?;
             let closing = self.table.close_gone(record, word);
-            let closing = closing.ok_or(Obstacle::Overtaken)?;
+            let closing = closing.ok_or(RegisterFailure::Overtaken)?;
             if !is_remembered {
                 record.forget_rtt(now.nanos);
             }
@@ -143,7 +143,7 @@ impl Core {
         now: Moment,
         announcement: Announcement,
         is_remembered: bool,
-    ) -> Result<(), Obstacle> {
+    ) -> Result<(), RegisterFailure> {
         let guard = record.guard();
         self.ensure_room(request, guard)?;
         let in_flight = self.in_flight();
@@ -152,7 +152,7 @@ impl Core {
         let returning = self
             .table
             .bring_back(record, word, announcement, deadline)?;
-        let returning = returning.ok_or(Obstacle::Overtaken)?;
+        let returning = returning.ok_or(RegisterFailure::Overtaken)?;
         let loses_load = request.options.restarted || !is_remembered;
         let reopened = |load: Load| match load.reopened(capacity) {
             load if loses_load => load.with_report_of_others(0),
@@ -172,7 +172,7 @@ impl Core {
         self.table.announce_to_wheel(&record);
         let note = record.announce();
         if !returning.admit() {
-            return Err(Obstacle::Overtaken);
+            return Err(RegisterFailure::Overtaken);
         }
         record.refresh(true);
         drop((note, in_flight));
@@ -200,13 +200,13 @@ impl Core {
         word: Lifecycle,
         request: &Request<'_>,
         now: Moment,
-    ) -> Result<Registration, Obstacle> {
+    ) -> Result<Registration, RegisterFailure> {
         let current = record.announcement(word);
         let announcement = amended(current, request).unwrap_or_else(|| current.clone());
         check_reachable(&announcement.endpoint, announcement.nat)?;
         self.deadline(now, announcement.ttl_nanos)?;
         let closing = self.table.close_live(record, word);
-        let closing = closing.ok_or(Obstacle::Overtaken)?;
+        let closing = closing.ok_or(RegisterFailure::Overtaken)?;
         self.replace(closing, request, now, announcement)?;
         Ok(Registration::Renewed)
     }
@@ -221,7 +221,7 @@ impl Core {
         request: &Request<'_>,
         now: Moment,
         announcement: Announcement,
-    ) -> Result<(), Obstacle> {
+    ) -> Result<(), RegisterFailure> {
         let before = closing.record();
         // What the operator says later is said again: see `say_of_known`.
         before.touch_load();
@@ -229,7 +229,7 @@ impl Core {
         let entered = loop {
             match self.enter(request, now, announcement.clone(), Some(&closing), guard) {
                 // Another relay was admitted meanwhile.
-                Err(Obstacle::Overtaken) if self.is_ahead(now, &announcement) => {}
+                Err(RegisterFailure::Overtaken) if self.is_ahead(now, &announcement) => {}
                 entered => break entered,
             }
         };
@@ -247,7 +247,7 @@ impl Core {
     /// Looks at a record that is gone: forgets it when its time is over, or in any case
     /// unless it is to be `spared`; but keeps it for its leases and for what the operator
     /// said. When to look again.
-    pub(super) fn look_at_gone(
+    pub(super) fn review_gone(
         &self,
         record: RecordRef<'_>,
         tick: Tick,
@@ -275,7 +275,7 @@ impl Core {
                 continue;
             }
             let circuit = record.circuit().with_outage_over(record.back_off());
-            self.failures.note(&record.identity(), circuit);
+            self.circuit_history.note(&record.identity(), circuit);
             closing.forget();
             return None;
         }
@@ -295,11 +295,11 @@ impl Core {
 
     /// Where no thread does so, has the wheel hear now and then of records announced to
     /// it, so that no call pays for many, and forgets relays if there are too many.
-    pub(super) fn keep_up(&self) {
-        if self.settings.has_keeper {
+    pub(super) fn drain_occasionally(&self) {
+        if self.settings.has_maintenance_thread {
             return;
         }
-        let is_time = |count: usize| count % NOW_AND_THEN == 0;
+        let is_time = |count: usize| count % DRAIN_EVERY == 0;
         if self.table.is_to_forget()
             || is_time(self.table.remembered())
             || is_time(self.table.estimate())
@@ -327,14 +327,14 @@ impl Core {
     }
 
     /// Notes in which order relays went; for the thread that has the wheel.
-    pub(super) fn note_gone(&self, index: u32) {
+    pub(super) fn enqueue_gone(&self, index: u32) {
         let guard = epoch::pin();
         let Some(record) = self.table.occupant(index, &guard) else {
             return;
         };
         let word = record.lifecycle();
         if word.is_gone() && !word.is_kept() {
-            self.gone_in_order.lock().add(record.handle(), |gone| {
+            self.gone_queue.lock().add(record.handle(), |gone| {
                 let record = self.table.resolve(gone, &guard);
                 let word = record.map(|record| record.lifecycle());
                 word.is_some_and(|word| word.is_gone() && !word.is_kept())
@@ -346,12 +346,12 @@ impl Core {
     /// there should be; for the thread that has the wheel.
     pub(super) fn forget_longest_gone(&self, tick: Tick) {
         while self.table.is_to_forget() {
-            let Some(gone) = self.gone_in_order.lock().handles.pop_front() else {
+            let Some(gone) = self.gone_queue.lock().handles.pop_front() else {
                 return;
             };
             let guard = epoch::pin();
             if let Some(record) = self.table.resolve(gone, &guard) {
-                self.look_at_gone(record, tick, false);
+                self.review_gone(record, tick, false);
             }
         }
     }
@@ -362,7 +362,7 @@ impl Core {
         self.table.drain_inbox(|index| announced.push(index));
         // Those announced last come out first.
         for index in announced.into_iter().rev() {
-            self.note_gone(index);
+            self.enqueue_gone(index);
             match self.visit(index, tick, expired) {
                 Some(deadline) => wheel.schedule(index, deadline),
                 None => wheel.cancel(index),

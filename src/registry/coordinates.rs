@@ -2,7 +2,7 @@
 //!
 //! The [`CoordinateMap`] is guarded by a lock that housekeeping and the telling of views
 //! take, and nothing on the hot path does: what is measured there is left in a
-//! [`ProbeBox`] for the next pass. Finds see positions in the snapshot, as of
+//! [`MeasurementBuffer`] for the next pass. Finds see positions in the snapshot, as of
 //! the last merge. All this begins with the first to ask for a coordinate or to
 //! tell one; a registry that nobody does so with keeps no positions.
 
@@ -15,12 +15,12 @@ use crate::select::PeerView;
 use crate::sync::epoch;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 
-/// The atlas, and what is on its way there.
+/// The map, and what is on its way there.
 #[derive(Debug, Default)]
-pub(crate) struct Geography {
-    atlas: Mutex<CoordinateMap>,
-    in_use: AtomicBool,
-    probes: ProbeBox,
+pub(crate) struct Coordinates {
+    map: Mutex<CoordinateMap>,
+    enabled: AtomicBool,
+    probes: MeasurementBuffer,
 }
 
 /// Measurements since the last pass; of those that share a place, the latest.
@@ -36,7 +36,7 @@ pub(crate) struct Geography {
 /// its mantissa, a 2048th, which is more than a coordinate has. So all indices and
 /// generations fit. Zero is *no measurement*.
 #[derive(Debug)]
-struct ProbeBox(Box<[AtomicU64]>);
+struct MeasurementBuffer(Box<[AtomicU64]>);
 
 /// One of them, packed as the box is.
 #[derive(Clone, Copy)]
@@ -85,13 +85,13 @@ impl Probe {
     }
 }
 
-impl Default for ProbeBox {
+impl Default for MeasurementBuffer {
     fn default() -> Self {
         Self((0..PROBES).map(|_| AtomicU64::default()).collect())
     }
 }
 
-impl ProbeBox {
+impl MeasurementBuffer {
     /// Leaves a round trip above zero, of at most [`MAX_RTT`].
     fn put(&self, probe: Probe) {
         // Relaxed: a measurement carries nothing but itself.
@@ -106,60 +106,60 @@ impl ProbeBox {
     }
 }
 
-impl Geography {
+impl Coordinates {
     /// Notes what this node measured.
     #[inline]
-    pub(super) fn probed(&self, relay: Handle, micros: u32) {
-        if self.is_in_use() {
+    pub(super) fn buffer_rtt(&self, relay: Handle, micros: u32) {
+        if self.is_enabled() {
             self.probes.put(Probe { relay, micros });
         }
     }
 
-    /// The atlas, if anybody asked for it so far.
-    pub(super) fn in_use(&self) -> Option<&Mutex<CoordinateMap>> {
-        self.is_in_use().then_some(&self.atlas)
+    /// The map, if anybody asked for it so far.
+    pub(super) fn if_enabled(&self) -> Option<&Mutex<CoordinateMap>> {
+        self.is_enabled().then_some(&self.map)
     }
 
-    fn is_in_use(&self) -> bool {
+    fn is_enabled(&self) -> bool {
         // Relaxed: those who see it late miss a measurement.
-        self.in_use.load(Ordering::Relaxed)
+        self.enabled.load(Ordering::Relaxed)
     }
 
-    fn take_into_use(&self) {
-        if !self.is_in_use() {
-            self.in_use.store(true, Ordering::Relaxed);
+    fn enable(&self) {
+        if !self.is_enabled() {
+            self.enabled.store(true, Ordering::Relaxed);
         }
     }
 }
 
 impl Core {
     pub(super) fn coordinate(&self) -> Coordinate {
-        self.geography.take_into_use();
-        self.geography.atlas.lock().own()
+        self.coordinates.enable();
+        self.coordinates.map.lock().own()
     }
 
     pub(super) fn relay_coordinate(&self, relay: &NodeId) -> Option<Coordinate> {
-        self.geography.take_into_use();
+        self.coordinates.enable();
         if !self.is_live(relay, self.present()) {
             return None;
         }
-        let atlas = self.geography.atlas.lock();
-        atlas.provisional(relay).copied()
+        let map = self.coordinates.map.lock();
+        map.provisional(relay).copied()
     }
 
     pub(super) fn update_peer(&self, peer: &NodeId, view: &PeerView) -> usize {
-        self.geography.take_into_use();
+        self.coordinates.enable();
         let Some(coordinate) = &view.coordinate else {
             return 0;
         };
         let now = self.present();
-        let mut atlas = self.geography.atlas.lock();
+        let mut map = self.coordinates.map.lock();
         let others = view.pairs().filter(|(relay, _)| *relay != peer);
         let held = others.filter(|(relay, _)| self.is_live(relay, now));
         let taken_in = held
-            .filter(|(relay, micros)| atlas.update_peer(relay, coordinate, *micros).is_ok())
+            .filter(|(relay, micros)| map.update_peer(relay, coordinate, *micros).is_ok())
             .count();
-        self.limit(&mut atlas);
+        self.limit(&mut map);
         if taken_in > 0 {
             self.publication().note_reordering();
         }
@@ -167,19 +167,19 @@ impl Core {
     }
 
     /// Takes in what this node measured since the last pass.
-    pub(super) fn survey(&self) {
-        if !self.geography.is_in_use() {
+    pub(super) fn apply_measurements(&self) {
+        if !self.coordinates.is_enabled() {
             return;
         }
-        let mut atlas = self.geography.atlas.lock();
-        for Probe { relay, micros } in self.geography.probes.drain() {
+        let mut map = self.coordinates.map.lock();
+        for Probe { relay, micros } in self.coordinates.probes.drain() {
             if let Some(relay) = self.identity_of(relay) {
                 // An outlier is left out, and that is that.
-                let _ = atlas.measured(&relay, micros);
+                let _ = map.measured(&relay, micros);
                 self.publication().note_reordering();
             }
         }
-        self.limit(&mut atlas);
+        self.limit(&mut map);
     }
 
     fn identity_of(&self, relay: Handle) -> Option<NodeId> {
@@ -188,11 +188,11 @@ impl Core {
         (record.handle() == relay).then(|| record.identity())
     }
 
-    /// Whether relays are held is asked without a pin: of a full atlas, of all.
-    fn limit(&self, atlas: &mut CoordinateMap) {
+    /// Whether relays are held is asked without a pin: of a full map, of all.
+    fn limit(&self, map: &mut CoordinateMap) {
         let most = 2 * self.table.max_relays() + 1024;
         // Those that are gone come back to where they were.
-        atlas.limit(most, |relay| {
+        map.limit(most, |relay| {
             let (hash, guard) = (self.table.hash(relay), epoch::pin());
             self.table.find_known(hash, relay, &guard).is_some()
         });
@@ -217,7 +217,7 @@ mod tests {
             generation in 0..=MAX_GENERATION,
             micros in 1..=MAX_MICROS,
         ) {
-            let (probes, relay) = (ProbeBox::default(), Handle { index, generation });
+            let (probes, relay) = (MeasurementBuffer::default(), Handle { index, generation });
             probes.put(Probe { relay, micros });
             let taken: Vec<Probe> = probes.drain().collect();
             prop_assert_eq!(taken.len(), 1);
@@ -241,7 +241,7 @@ mod tests {
         let view = view.expect("a measurement");
 
         let core = registry.core();
-        let atlas = core.geography.atlas.lock();
+        let map = core.coordinates.map.lock();
         thread::scope(|scope| {
             let calls = [
                 scope.spawn(|| assert_eq!(registry.update_peer(&peer, &view), 1)),
@@ -249,7 +249,7 @@ mod tests {
                     // Known or not, as `learn` is first or last.
                     let _ = registry.relay_coordinate(&relay);
                 }),
-                scope.spawn(|| core.survey()),
+                scope.spawn(|| core.apply_measurements()),
             ];
             // In most runs they have come to the lock by the end of these.
             for _ in 0..200 {
@@ -264,7 +264,7 @@ mod tests {
                 }
             }
             assert!(calls.iter().all(|call| !call.is_finished()));
-            drop(atlas);
+            drop(map);
         });
         assert!(registry.relay_coordinate(&relay).is_some());
     }
@@ -273,7 +273,7 @@ mod tests {
     fn the_ends_of_the_range_fit_in_the_box() {
         for (index, generation) in [(0, 0), (u32::MAX, MAX_GENERATION)] {
             for micros in [1, 4_095, 4_096, MAX_MICROS] {
-                let probes = ProbeBox::default();
+                let probes = MeasurementBuffer::default();
                 let relay = Handle { index, generation };
                 probes.put(Probe { relay, micros });
                 let taken = probes.drain().next().expect("it was put in");

@@ -2,7 +2,7 @@
 
 use crate::record::{Announcement, Lifecycle, Origin};
 use crate::registry::core::Core;
-use crate::registry::registration::{Obstacle, Registration, Request, check_reachable};
+use crate::registry::register::{RegisterFailure, Registration, Request, check_reachable};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::epoch;
 use crate::table::RecordRef;
@@ -99,20 +99,20 @@ impl Core {
         word: Lifecycle,
         request: &Request<'_>,
         now: Moment,
-    ) -> Result<Registration, Obstacle> {
+    ) -> Result<Registration, RegisterFailure> {
         if !word.is_live_at(now.tick) {
             // It is late, and comes back from there.
             self.expire(record, word);
-            return Err(Obstacle::Overtaken);
+            return Err(RegisterFailure::Overtaken);
         }
         let current = record.announcement(word);
         match (current.origin, request.origin) {
             (Origin::Learned, Origin::Local) => {
                 // What another node claimed is not what this relay announces.
                 self.remove_learned(record);
-                return Err(Obstacle::Overtaken);
+                return Err(RegisterFailure::Overtaken);
             }
-            (Origin::Local, Origin::Learned) => return Err(Obstacle::Overtaken),
+            (Origin::Local, Origin::Learned) => return Err(RegisterFailure::Overtaken),
             _ => {}
         }
         if request.options.restarted && record.load().leases() > 0 {
@@ -135,7 +135,7 @@ impl Core {
         // With a higher capacity the relay may have room from here on.
         let note = amended.is_some().then(|| record.announce());
         if !in_time || !record.renew(word, deadline, amended)? {
-            return Err(Obstacle::Overtaken);
+            return Err(RegisterFailure::Overtaken);
         }
         // A renewal on the same terms has none to copy, and no note: it must not put a
         // figure that it read before over one that was raised since.

@@ -4,7 +4,7 @@ use crate::errors::RegisterError;
 use crate::limits::MAX_CAPACITY;
 use crate::record::{Announcement, Lifecycle, Origin, State};
 use crate::registry::core::Core;
-use crate::registry::distribution::LearnError;
+use crate::registry::dht_bridge::LearnError;
 use crate::relay::{Endpoint, NatType, NodeId, RegisterOptions};
 use crate::rtt::sane_micros;
 use crate::sync::epoch::{self, Guard};
@@ -36,7 +36,7 @@ const DEFAULT_CAPACITY: u32 = 100;
 pub(super) const MAX_LABEL: usize = 63;
 
 /// How often a registration helps to reclaim before it gives up.
-const PATIENCE: usize = 256;
+const MAX_ATTEMPTS: usize = 256;
 
 /// A checked request to register.
 pub(super) struct Request<'a> {
@@ -49,7 +49,7 @@ pub(super) struct Request<'a> {
 }
 
 /// Why an attempt to register did not come to its end.
-pub(super) enum Obstacle {
+pub(super) enum RegisterFailure {
     /// Another thread changed what the attempt built on.
     Overtaken,
     /// Another thread has the record of this id for a few steps: the relay is just
@@ -61,7 +61,7 @@ pub(super) enum Obstacle {
     Refused(RegisterError),
 }
 
-impl From<Exhausted> for Obstacle {
+impl From<Exhausted> for RegisterFailure {
     fn from(_: Exhausted) -> Self {
         Self::Exhausted
     }
@@ -123,14 +123,14 @@ impl Core {
                     self.counters.count_registration(&Ok(registration));
                     if registration != Registration::Renewed {
                         // The maintenance thread comes by soon enough.
-                        self.tend_arrivals();
+                        self.merge_if_due();
                     }
                     return Ok(registration);
                 }
-                Err(Obstacle::Overtaken) => {}
-                Err(Obstacle::InHand) => yield_now(),
-                Err(Obstacle::Exhausted) => return Err(LearnError::NoRoom),
-                Err(Obstacle::Refused(error)) => return Err(error.into()),
+                Err(RegisterFailure::Overtaken) => {}
+                Err(RegisterFailure::InHand) => yield_now(),
+                Err(RegisterFailure::Exhausted) => return Err(LearnError::NoRoom),
+                Err(RegisterFailure::Refused(error)) => return Err(error.into()),
             }
         }
     }
@@ -185,7 +185,7 @@ impl Core {
     }
 
     fn register_checked(&self, request: &Request<'_>) -> Result<Registration, RegisterError> {
-        let mut patience = PATIENCE;
+        let mut attempts_left = MAX_ATTEMPTS;
         loop {
             // The clock is the embedder's: it is not called while pinned.
             let now = self.timeline.advance();
@@ -194,22 +194,22 @@ impl Core {
             let outcome = self.try_register(request, now, &epoch::pin());
             match outcome {
                 Ok(registration) => return Ok(registration),
-                Err(Obstacle::Overtaken) => {}
-                Err(Obstacle::InHand) => yield_now(),
-                Err(Obstacle::Refused(error)) => return Err(error),
-                Err(Obstacle::Exhausted) if patience == 0 => {
+                Err(RegisterFailure::Overtaken) => {}
+                Err(RegisterFailure::InHand) => yield_now(),
+                Err(RegisterFailure::Refused(error)) => return Err(error),
+                Err(RegisterFailure::Exhausted) if attempts_left == 0 => {
                     let awaiting_reclamation = self.table.backlog();
                     return Err(RegisterError::Backlogged {
                         awaiting_reclamation,
                     });
                 }
-                Err(Obstacle::Exhausted) => {
+                Err(RegisterFailure::Exhausted) => {
                     // A thread that was preempted inside a call holds the epoch
                     // back: give it a chance to finish.
                     yield_now();
                     self.forget_surplus();
                     self.table.help_reclamation();
-                    patience -= 1;
+                    attempts_left -= 1;
                 }
             }
         }
@@ -220,7 +220,7 @@ impl Core {
         request: &Request<'_>,
         now: Moment,
         guard: &Guard,
-    ) -> Result<Registration, Obstacle> {
+    ) -> Result<Registration, RegisterFailure> {
         let found = self.table.find_known(request.hash, request.id, guard);
         let Some(record) = found else {
             let announcement = first_announcement(request, now, self.settings.ttl);
@@ -231,12 +231,12 @@ impl Core {
         match word.state() {
             State::Live => self.renew(record, word, request, now),
             State::Gone => self.come_back(record, word, request, now),
-            State::Vacant | State::Pending => Err(Obstacle::Overtaken),
-            State::Departing | State::Closing | State::Returning => Err(Obstacle::InHand),
+            State::Vacant | State::Pending => Err(RegisterFailure::Overtaken),
+            State::Departing | State::Closing | State::Returning => Err(RegisterFailure::InHand),
         }
     }
 
-    /// Lets a relay in that has no record, if there is room; `heir_to` has what is known
+    /// Lets a relay in that has no record, if there is room; `replaced` has what is known
     /// of it, if anything.
     ///
     /// It is in the arrivals and in the wheel's inbox before it is admitted, so
@@ -247,10 +247,10 @@ impl Core {
         request: &Request<'_>,
         now: Moment,
         announcement: Announcement,
-        heir_to: Option<&Closing<'_>>,
+        replaced: Option<&Closing<'_>>,
         guard: &Guard,
-    ) -> Result<(), Obstacle> {
-        if !heir_to.is_some_and(Closing::is_counted) {
+    ) -> Result<(), RegisterFailure> {
+        if !replaced.is_some_and(Closing::is_counted) {
             self.ensure_room(request, guard)?;
         }
         let in_flight = self.in_flight();
@@ -263,7 +263,7 @@ impl Core {
             guard,
         )?;
         let record = staged.record();
-        match heir_to {
+        match replaced {
             Some(before) => {
                 let is_remembered = before.is_remembered(now.tick);
                 self.inherit(&record, &before.record(), request, now, is_remembered);
@@ -273,7 +273,7 @@ impl Core {
         self.table.append(&record);
         self.table.announce_to_wheel(&record);
         let note = record.announce();
-        match self.table.admit(&staged, request.id, heir_to, guard) {
+        match self.table.admit(&staged, request.id, replaced, guard) {
             AdmitOutcome::Admitted => {
                 record.refresh(true);
                 drop(note);
@@ -282,7 +282,7 @@ impl Core {
             }
             AdmitOutcome::Held | AdmitOutcome::Full => {
                 self.table.withdraw(&staged);
-                Err(Obstacle::Overtaken)
+                Err(RegisterFailure::Overtaken)
             }
         }
     }
@@ -304,14 +304,18 @@ impl Core {
 
     /// One that failed before it was forgotten stands as it did then.
     fn note_failures(&self, record: &RecordRef<'_>, request: &Request<'_>) {
-        if let Some(earned) = self.failures.of(request.id) {
+        if let Some(earned) = self.circuit_history.of(request.id) {
             self.publication().context.expect_waiting();
             record.begin_circuit(|_| earned);
         }
     }
 
     /// Refuses a newcomer when the table is full of relays that live.
-    pub(super) fn ensure_room(&self, request: &Request<'_>, guard: &Guard) -> Result<(), Obstacle> {
+    pub(super) fn ensure_room(
+        &self,
+        request: &Request<'_>,
+        guard: &Guard,
+    ) -> Result<(), RegisterFailure> {
         while let Some(full) = self.table.full_without(request.id, guard) {
             self.make_room(self.timeline.tick());
             self.table.help_departures(guard);
@@ -327,20 +331,24 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn deadline(&self, now: Moment, ttl_nanos: u64) -> Result<Tick, Obstacle> {
+    pub(super) fn deadline(&self, now: Moment, ttl_nanos: u64) -> Result<Tick, RegisterFailure> {
         self.timeline
             .deadline(now, ttl_nanos)
             .filter(|&deadline| deadline <= Lifecycle::LAST_DEADLINE)
-            .ok_or(Obstacle::Refused(RegisterError::ClockExhausted))
+            .ok_or(RegisterFailure::Refused(RegisterError::ClockExhausted))
     }
 
     /// The same, for a deadline that the wheel is yet to be told of: it has not passed by
     /// now, and is noted as on its way.
-    pub(super) fn deadline_ahead(&self, now: Moment, ttl_nanos: u64) -> Result<Tick, Obstacle> {
+    pub(super) fn deadline_ahead(
+        &self,
+        now: Moment,
+        ttl_nanos: u64,
+    ) -> Result<Tick, RegisterFailure> {
         let deadline = self.deadline(now, ttl_nanos)?;
         match deadline > self.timeline.tick() {
             true => Ok(deadline),
-            false => Err(Obstacle::Overtaken),
+            false => Err(RegisterFailure::Overtaken),
         }
     }
 
@@ -386,7 +394,7 @@ impl Core {
     }
 }
 
-impl From<RegisterError> for Obstacle {
+impl From<RegisterError> for RegisterFailure {
     fn from(error: RegisterError) -> Self {
         Self::Refused(error)
     }

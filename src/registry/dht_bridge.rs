@@ -13,7 +13,7 @@ use crate::dht::{
 use crate::errors::RegisterError;
 use crate::record::{Lifecycle, Origin};
 use crate::registry::core::Core;
-use crate::registry::registration::MAX_LABEL;
+use crate::registry::register::MAX_LABEL;
 use crate::relay::{NodeId, RegisterOptions};
 use crate::sync::Arc;
 use crate::sync::epoch::{self, Guard};
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// The registry's end of it.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct DhtLink {
     wake_flags: Arc<WakeFlags>,
     /// Whose registration is published.
     own: Option<NodeId>,
@@ -36,7 +36,7 @@ pub(super) enum LearnError {
     Invalid,
 }
 
-impl Link {
+impl DhtLink {
     pub(super) fn new(wake_flags: Arc<WakeFlags>, own: Option<NodeId>) -> Self {
         Self { wake_flags, own }
     }

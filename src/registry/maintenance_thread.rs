@@ -8,7 +8,7 @@
 //! dropped stops and joins them.
 
 use crate::registry::core::Core;
-use crate::registry::housekeeping::Sorting;
+use crate::registry::maintenance::Sorting;
 use crate::registry::stats::add_one;
 use crate::sync::{Arc, AtomicBool, Ordering, park_timeout};
 use std::any::Any;
@@ -19,9 +19,9 @@ use std::time::Duration;
 
 /// The running threads; dropping this ends them.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct MaintenanceThreads {
     ticker: Worker,
-    housekeeper: Worker,
+    maintainer: Worker,
 }
 
 /// A thread that makes one pass after another; dropping this ends it.
@@ -48,7 +48,7 @@ struct Signals {
 impl Signals {
     /// Asks for a pass, and wakes the thread unless it was asked before.
     fn ask(&self, wake: impl FnOnce()) {
-        // Release: see `heed`. A swap also when it was asked for already: a pass
+        // Release: see `run`. A swap also when it was asked for already: a pass
         // that begins later must see what we did.
         if !self.woken.swap(true, Ordering::Release) {
             wake();
@@ -63,7 +63,7 @@ impl Signals {
     }
 
     /// Makes a pass whenever one was asked for, and after each pause, to the end.
-    fn heed(&self, pause: Duration, mut pass: impl FnMut()) {
+    fn run(&self, pause: Duration, mut pass: impl FnMut()) {
         // Acquire: pairs with the last handle's word to stop.
         while !self.stop.load(Ordering::Acquire) {
             // Before the pass, and a swap, so that it and each that asks are in
@@ -78,37 +78,34 @@ impl Signals {
     }
 }
 
-impl Keeper {
+impl MaintenanceThreads {
     /// Starts the threads. The tick is raised, and a pass made, once a tick.
     pub(super) fn start(core: Arc<Core>) -> io::Result<Self> {
         let tick = core.settings.tick;
-        let house = Arc::clone(&core);
+        let maintained = Arc::clone(&core);
         // It is asked for a pass once a tick, unless the clock hangs or panics.
         let pause = tick.saturating_mul(2);
-        let housekeeper = Worker::start("relay-registry", pause, move || keep_house(&house))?;
-        let waker = housekeeper.waker.clone();
+        let maintainer = Worker::start("relay-registry", pause, move || run_pass(&maintained))?;
+        let waker = maintainer.waker.clone();
         let ticker = Worker::start("relay-clock", tick, move || {
             if raise_tick(&core) {
                 waker.ask();
             }
         })?;
-        Ok(Self {
-            ticker,
-            housekeeper,
-        })
+        Ok(Self { ticker, maintainer })
     }
 
     /// Has the next pass made now, unless that was asked already; lock-free.
     pub(super) fn wake(&self) {
-        self.housekeeper.waker.ask();
+        self.maintainer.waker.ask();
     }
 }
 
-impl Drop for Keeper {
+impl Drop for MaintenanceThreads {
     fn drop(&mut self) {
         // Both, before either is waited for.
         self.ticker.waker.stop();
-        self.housekeeper.waker.stop();
+        self.maintainer.waker.stop();
     }
 }
 
@@ -128,7 +125,7 @@ impl Worker {
         let heard = Arc::clone(&signals);
         let handle = thread::Builder::new()
             .name(name.into())
-            .spawn(move || heard.heed(pause, pass))?;
+            .spawn(move || heard.run(pause, pass))?;
         let thread = handle.thread().clone();
         Ok(Self {
             waker: Waker { signals, thread },
@@ -150,25 +147,25 @@ impl Drop for Worker {
 
 /// Raises the tick; whether the clock could be read.
 fn raise_tick(core: &Core) -> bool {
-    survives(core, || {
+    runs_without_panic(core, || {
         core.timeline.advance();
     })
 }
 
-fn keep_house(core: &Core) {
-    survives(core, || {
-        core.keep_house(core.timeline.tick(), Sorting::Paced);
+fn run_pass(core: &Core) {
+    runs_without_panic(core, || {
+        core.run_maintenance(core.timeline.tick(), Sorting::Paced);
     });
 }
 
 /// Whether a pass ended without a panic, such as the embedder's clock may cause. It
 /// is read before anything changes, so the next pass goes on from a sound state.
-fn survives(core: &Core, pass: impl FnOnce()) -> bool {
+fn runs_without_panic(core: &Core, pass: impl FnOnce()) -> bool {
     match catch_unwind(AssertUnwindSafe(pass)) {
         Ok(()) => true,
         Err(payload) => {
             add_one(&core.counters.panics);
-            let_go(payload);
+            drop_payload(payload);
             false
         }
     }
@@ -176,7 +173,7 @@ fn survives(core: &Core, pass: impl FnOnce()) -> bool {
 
 /// Drops what a panic carried. That may panic again; what the second one carries
 /// is left alone.
-fn let_go(payload: Box<dyn Any + Send>) {
+fn drop_payload(payload: Box<dyn Any + Send>) {
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(second);
     }
@@ -217,12 +214,12 @@ mod tests {
     fn pass_the_deadline(registry: &Registry, clock: &ManualClock) {
         const STEPS: u32 = 50;
         let timeline = &registry.core().timeline;
-        let patience = Instant::now() + Duration::from_secs(30);
+        let attempts_left = Instant::now() + Duration::from_secs(30);
         for _ in 0..STEPS {
             let before = timeline.tick();
             clock.advance(TTL / STEPS);
             while timeline.tick() == before {
-                assert!(Instant::now() < patience, "the tick was not raised");
+                assert!(Instant::now() < attempts_left, "the tick was not raised");
                 thread::yield_now();
             }
         }
@@ -274,7 +271,7 @@ mod models {
             let done = Arc::new(AtomicU32::new(0));
             let (heard, read) = (Arc::clone(&signals), Arc::clone(&done));
             let keeper = thread::spawn(move || {
-                heard.heed(Duration::MAX, crossing);
+                heard.run(Duration::MAX, crossing);
                 crossing();
                 // Relaxed: it is the word to stop that makes it seen.
                 assert_eq!(read.load(Ordering::Relaxed), 1);
@@ -283,9 +280,9 @@ mod models {
             signals.stop(|| {
                 // To be woken would show all that the handles did, too.
                 crossing();
-                keeper.thread().unpark();
+                maintainer.thread().unpark();
             });
-            keeper.join().unwrap();
+            maintainer.join().unwrap();
         });
     }
 
@@ -297,7 +294,7 @@ mod models {
             let wanted = Arc::new(AtomicU32::new(0));
             let (heard, read) = (Arc::clone(&signals), Arc::clone(&wanted));
             let keeper = thread::spawn(move || {
-                heard.heed(Duration::MAX, || {
+                heard.run(Duration::MAX, || {
                     if read.load(Ordering::Relaxed) == 2 {
                         heard.stop(|| thread::current().unpark());
                     }
@@ -305,9 +302,9 @@ mod models {
             });
             for pass in 1..=2 {
                 wanted.store(pass, Ordering::Relaxed);
-                signals.ask(|| keeper.thread().unpark());
+                signals.ask(|| maintainer.thread().unpark());
             }
-            keeper.join().unwrap();
+            maintainer.join().unwrap();
         });
     }
 
@@ -318,16 +315,16 @@ mod models {
         check(2, || {
             let (asking, asked) = (Arc::new(Signals::default()), Arc::new(Signals::default()));
             let heard = Arc::clone(&asked);
-            let housekeeper = thread::spawn(move || heard.heed(Duration::MAX, crossing));
-            let sleeper = housekeeper.thread().clone();
+            let maintainer = thread::spawn(move || heard.run(Duration::MAX, crossing));
+            let sleeper = maintainer.thread().clone();
             let (heard, waker) = (Arc::clone(&asking), Arc::clone(&asked));
             let ticker = thread::spawn(move || {
-                heard.heed(Duration::MAX, || waker.ask(|| sleeper.unpark()));
+                heard.run(Duration::MAX, || waker.ask(|| sleeper.unpark()));
             });
             asking.stop(|| ticker.thread().unpark());
-            asked.stop(|| housekeeper.thread().unpark());
+            asked.stop(|| maintainer.thread().unpark());
             ticker.join().unwrap();
-            housekeeper.join().unwrap();
+            maintainer.join().unwrap();
         });
     }
 }

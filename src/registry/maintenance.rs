@@ -47,11 +47,11 @@ impl Core {
     /// One housekeeping pass by whoever raises the tick as well.
     pub(super) fn maintain(&self) -> MaintenanceReport {
         let now = self.timeline.advance();
-        self.keep_house(now.tick, Sorting::Eager)
+        self.run_maintenance(now.tick, Sorting::Eager)
     }
 
     /// One housekeeping pass, which does not read the clock.
-    pub(super) fn keep_house(&self, now: Tick, sorting: Sorting) -> MaintenanceReport {
+    pub(super) fn run_maintenance(&self, now: Tick, sorting: Sorting) -> MaintenanceReport {
         let expired = self.sweep(&mut self.wheel.lock(), now);
         // All of them, so that few are left for finds to do it.
         self.table
@@ -62,7 +62,7 @@ impl Core {
         let is_time = sorting == Sorting::Eager
             || self.last_sort.may_sort_again()
             || self.backlog() == Backlog::Overdue;
-        self.survey();
+        self.apply_measurements();
         let sorted = is_time && self.sort();
         self.table.reclaim();
         sweep_buried();
@@ -113,7 +113,7 @@ impl Core {
                     self.table.announce_to_wheel(&record);
                     return None;
                 }
-                State::Gone => return self.look_at_gone(record, tick, true),
+                State::Gone => return self.review_gone(record, tick, true),
                 // The thread that has it announces it once it is gone.
                 State::Departing | State::Closing | State::Vacant => return None,
             }
@@ -167,12 +167,14 @@ impl Core {
 
     /// After an arrival: has the arrivals merged when they are many. Returns
     /// whether the maintenance thread should look at them now.
-    pub(super) fn tend_arrivals(&self) -> bool {
-        let has_keeper = self.settings.has_keeper;
-        self.keep_up();
+    pub(super) fn merge_if_due(&self) -> bool {
+        let has_maintenance_thread = self.settings.has_maintenance_thread;
+        self.drain_occasionally();
         match self.backlog() {
             Backlog::Light => false,
-            Backlog::Due | Backlog::Heavy if has_keeper => self.last_sort.may_sort_again(),
+            Backlog::Due | Backlog::Heavy if has_maintenance_thread => {
+                self.last_sort.may_sort_again()
+            }
             Backlog::Due => false,
             Backlog::Heavy | Backlog::Overdue => {
                 self.try_sort();
@@ -187,30 +189,30 @@ impl Core {
         let is_stale = self.publication().wants_merge()
             || self.counters.departures() != self.last_sort.departures();
         if is_stale {
-            let atlas = self.geography.in_use().map(Mutex::lock);
-            self.merge(&mut merger, atlas);
+            let map = self.coordinates.if_enabled().map(Mutex::lock);
+            self.merge(&mut merger, map);
         }
         is_stale
     }
 
-    /// The same, unless somebody else is at it, or at the atlas.
+    /// The same, unless somebody else is at it, or at the map.
     fn try_sort(&self) {
         let Some(mut merger) = self.publication().try_merger() else {
             return;
         };
-        match self.geography.in_use().map(Mutex::try_lock) {
+        match self.coordinates.if_enabled().map(Mutex::try_lock) {
             None => self.merge(&mut merger, None),
-            Some(Some(atlas)) => self.merge(&mut merger, Some(atlas)),
+            Some(Some(map)) => self.merge(&mut merger, Some(map)),
             Some(None) => {}
         }
     }
 
-    fn merge(&self, merger: &mut Merger, atlas: Option<MutexGuard<'_, CoordinateMap>>) {
+    fn merge(&self, merger: &mut Merger, map: Option<MutexGuard<'_, CoordinateMap>>) {
         let begun = Instant::now();
         let elapsed_nanos = self.timeline.elapsed_nanos();
         let departures = self.counters.departures();
         let assumed_rtt_micros = self.settings.assumed_rtt_micros;
-        // With the survey the atlas is let go of, before anything is sorted.
+        // With the survey the map is unlocked, before anything is sorted.
         self.table
             .merge(merger, &epoch::pin(), move |relay, record| {
                 // What is past its deadline stays until it departs: another thread may
@@ -223,9 +225,9 @@ impl Core {
                     // Of this life, even if the record has ended it by now.
                     relay,
                     own_micros: record.rtt_micros().unwrap_or(assumed_rtt_micros),
-                    position: atlas
+                    position: map
                         .as_ref()
-                        .and_then(|atlas| atlas.position(&record.identity()).copied()),
+                        .and_then(|map| map.position(&record.identity()).copied()),
                 })
             });
         self.last_sort.note(departures, elapsed_nanos, begun);

@@ -25,14 +25,14 @@ const WAYS: usize = if cfg!(relay_loom) { 1 } else { 4 };
 const SETS: usize = if cfg!(relay_loom) { 2 } else { 1 << 14 };
 
 /// See the module's description.
-pub(crate) struct Failures {
+pub(crate) struct CircuitHistory {
     places: ZeroedSlice<AtomicU64>,
     /// Set for good with the first: where none ever failed, none is looked for.
     are_any: AtomicBool,
     hasher: ahash::RandomState,
 }
 
-impl Failures {
+impl CircuitHistory {
     /// `None` when the memory is not to be had.
     pub(super) fn new() -> Option<Self> {
         Some(Self {
@@ -137,46 +137,46 @@ mod tests {
 
     #[test]
     fn a_circuit_comes_back_as_it_was() {
-        let failures = Failures::new().unwrap();
-        assert_eq!(failures.of(&id(1)), None);
-        failures.note(&id(1), failed_at(5));
-        assert_eq!(failures.of(&id(1)), Some(failed_at(5)));
-        assert_eq!(failures.of(&id(2)), None);
-        failures.note(&id(1), failed_at(9));
-        assert_eq!(failures.of(&id(1)), Some(failed_at(9)));
+        let history = CircuitHistory::new().unwrap();
+        assert_eq!(history.of(&id(1)), None);
+        history.note(&id(1), failed_at(5));
+        assert_eq!(history.of(&id(1)), Some(failed_at(5)));
+        assert_eq!(history.of(&id(2)), None);
+        history.note(&id(1), failed_at(9));
+        assert_eq!(history.of(&id(1)), Some(failed_at(9)));
     }
 
     #[test]
     fn a_circuit_that_is_forgotten_does_not_come_back() {
-        let failures = Failures::new().unwrap();
+        let history = CircuitHistory::new().unwrap();
         for n in 1..=3 {
-            failures.note(&id(n), failed_at(5));
+            history.note(&id(n), failed_at(5));
         }
-        assert!(failures.forget(&id(1)));
-        assert!(!failures.forget(&id(1)));
-        assert_eq!(failures.of(&id(1)), None);
-        assert!(failures.of(&id(2)).is_some());
-        failures.forget_all();
-        assert_eq!(failures.of(&id(2)), None);
+        assert!(history.forget(&id(1)));
+        assert!(!history.forget(&id(1)));
+        assert_eq!(history.of(&id(1)), None);
+        assert!(history.of(&id(2)).is_some());
+        history.forget_all();
+        assert_eq!(history.of(&id(2)), None);
     }
 
     #[test]
     fn one_without_penalties_takes_no_place() {
-        let failures = Failures::new().unwrap();
-        failures.note(&id(1), Circuit::CLOSED);
-        failures.note(&id(1), Circuit::CLOSED.with_ban(Tick(50)));
-        assert_eq!(failures.of(&id(1)), None);
+        let history = CircuitHistory::new().unwrap();
+        history.note(&id(1), Circuit::CLOSED);
+        history.note(&id(1), Circuit::CLOSED.with_ban(Tick(50)));
+        assert_eq!(history.of(&id(1)), None);
     }
 
     #[test]
     fn of_too_many_those_are_kept_that_last_longest() {
-        let failures = Failures::new().unwrap();
+        let history = CircuitHistory::new().unwrap();
         let crowd = 4 * (SETS * WAYS) as u32;
         for n in 0..crowd {
-            failures.note(&id(n), failed_at(n.into()));
+            history.note(&id(n), failed_at(n.into()));
         }
         let kept = |range: std::ops::Range<u32>| {
-            let kept = range.filter(|&n| failures.of(&id(n)) == Some(failed_at(n.into())));
+            let kept = range.filter(|&n| history.of(&id(n)) == Some(failed_at(n.into())));
             kept.count()
         };
         assert!(kept(0..crowd / 2) < crowd as usize / 8);
