@@ -106,7 +106,7 @@ pub(crate) enum Access {
 
 /// What a circuit says of a relay to all callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Availability {
     /// It may be handed out, perhaps on trial.
     Free,
     BackingOff {
@@ -129,7 +129,7 @@ enum State {
 
 /// How long relays are left alone in one registry: the shortest and the longest back-off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Spans {
+pub(crate) struct BackOffRange {
     shortest_nanos: u64,
     longest_nanos: u64,
 }
@@ -141,7 +141,7 @@ pub(crate) struct BackOff {
     pub(crate) tick_nanos: u64,
     /// Between 0 and 255, fixed for one relay in one registry.
     pub(crate) jitter: u8,
-    pub(crate) spans: Spans,
+    pub(crate) back_off_range: BackOffRange,
 }
 
 const UNTIL_MASK: u64 = (1 << 39) - 1;
@@ -229,12 +229,12 @@ impl Circuit {
 
     /// How the relay stands at a tick.
     #[inline]
-    pub(crate) fn standing(self, now: Tick) -> Standing {
+    pub(crate) fn availability(self, now: Tick) -> Availability {
         let until = self.until();
         match self.access(now) {
-            Access::Free | Access::OnTrial => Standing::Free,
-            Access::BackingOff => Standing::BackingOff { until },
-            Access::Banned => Standing::Banned { until },
+            Access::Free | Access::OnTrial => Availability::Free,
+            Access::BackingOff => Availability::BackingOff { until },
+            Access::Banned => Availability::Banned { until },
         }
     }
 
@@ -274,17 +274,17 @@ impl Circuit {
     /// After a failure. Those of attempts that were under way when the circuit
     /// opened change nothing, nor do any during a ban.
     pub(crate) fn with_failure(self, fault: Fault, back_off: BackOff) -> Self {
-        if !self.heeds(fault.source, back_off.now) {
+        if !self.counts(fault.source, back_off.now) {
             return self;
         }
         let level = self.level_at(back_off);
         let level = match fault.failure {
             _ if fault.is_outage => level,
             Failure::Refused => {
-                let most = back_off.spans.last_level_of_refusals();
+                let most = back_off.back_off_range.last_level_of_refusals();
                 (level + 1).min(most).max(level)
             }
-            Failure::TimedOut => (level + 2).min(back_off.spans.last_level()),
+            Failure::TimedOut => (level + 2).min(back_off.back_off_range.last_level()),
         };
         let callers = match fault.source {
             Source::Id | Source::Lease { .. } => CALLERS,
@@ -298,7 +298,7 @@ impl Circuit {
     }
 
     /// Whether a failure is news.
-    fn heeds(self, source: Source, now: Tick) -> bool {
+    fn counts(self, source: Source, now: Tick) -> bool {
         match (self.access(now), self.state(), source) {
             (Access::Banned, ..) | (Access::BackingOff, State::Open, _) => false,
             // That of an attempt from before the last failure is part of the same fault.
@@ -463,11 +463,11 @@ impl Circuit {
         let calm_for = back_off.now.0.saturating_sub(calm_since.0);
         let calm_nanos = calm_for.saturating_mul(back_off.tick_nanos);
         self.level()
-            .saturating_sub(calm_nanos / back_off.spans.nanos_per_level())
+            .saturating_sub(calm_nanos / back_off.back_off_range.nanos_per_level())
     }
 }
 
-impl Spans {
+impl BackOffRange {
     pub(crate) const SHORTEST: Duration = Duration::from_secs(1);
     pub(crate) const LONGEST: Duration = Duration::from_secs(600);
 
@@ -527,19 +527,22 @@ impl BackOff {
     /// The length of a back-off: that of its level, give or take a quarter,
     /// so that those who learnt of a fault together do not return together.
     fn ticks(self, level: u64) -> u64 {
-        let nominal = self.spans.nominal_nanos(level);
+        let nominal = self.back_off_range.nominal_nanos(level);
         self.whole_ticks((nominal / 512).saturating_mul(384 + u64::from(self.jitter)))
     }
 
     /// The longest that one of this level can be.
     fn most_ticks(self, level: u64) -> u64 {
-        let nominal = self.spans.nominal_nanos(level);
+        let nominal = self.back_off_range.nominal_nanos(level);
         self.whole_ticks(nominal.saturating_add(nominal / 4))
     }
 
     fn whole_ticks(self, nanos: u64) -> u64 {
         nanos
-            .clamp(self.spans.shortest_nanos, self.spans.longest_nanos)
+            .clamp(
+                self.back_off_range.shortest_nanos,
+                self.back_off_range.longest_nanos,
+            )
             .div_ceil(self.tick_nanos)
     }
 
@@ -576,7 +579,7 @@ mod tests {
             now: Tick(tick),
             tick_nanos: 100_000_000,
             jitter: 128,
-            spans: Spans::DEFAULT,
+            back_off_range: BackOffRange::DEFAULT,
         }
     }
 
@@ -606,12 +609,15 @@ mod tests {
     }
 
     /// Fails each trial as soon as it may be made; how long each back-off was.
-    fn back_offs(failure: Failure, spans: Spans, count: usize) -> Vec<u64> {
+    fn back_offs(failure: Failure, back_off_range: BackOffRange, count: usize) -> Vec<u64> {
         let mut circuit = Circuit::CLOSED;
         let mut now = 100;
         let mut lengths = Vec::new();
         for _ in 0..count {
-            let at = |now| BackOff { spans, ..at(now) };
+            let at = |now| BackOff {
+                back_off_range,
+                ..at(now)
+            };
             circuit = circuit.with_failure(told(failure), at(now));
             lengths.push(open_until(circuit) - now);
             now = open_until(circuit);
@@ -625,11 +631,11 @@ mod tests {
     #[test]
     fn back_off_grows_from_a_second_to_ten_minutes() {
         assert_eq!(
-            back_offs(TimedOut, Spans::DEFAULT, 7),
+            back_offs(TimedOut, BackOffRange::DEFAULT, 7),
             [20, 80, 320, 1280, 5120, 6000, 6000]
         );
         assert_eq!(
-            back_offs(Refused, Spans::DEFAULT, 8),
+            back_offs(Refused, BackOffRange::DEFAULT, 8),
             [10, 20, 40, 80, 160, 320, 320, 320]
         );
     }
@@ -638,7 +644,7 @@ mod tests {
     fn back_off_grows_within_any_two_spans() {
         let spans = |min, max| {
             let [min, max] = [min, max].map(Duration::from_secs);
-            Spans::new(min, max).unwrap()
+            BackOffRange::new(min, max).unwrap()
         };
         assert_eq!(back_offs(TimedOut, spans(5, 5), 3), [50, 50, 50]);
         assert_eq!(back_offs(Refused, spans(5, 5), 3), [50, 50, 50]);

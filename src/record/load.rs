@@ -42,7 +42,7 @@ impl Load {
     /// No thread can come upon the record any more; only leases name it.
     pub(crate) const UNREACHABLE: u64 = 1 << 61;
     /// The registry is gone; the last lease lets go of the record's memory.
-    pub(crate) const ORPHANED: u64 = 1 << 62;
+    pub(crate) const DETACHED: u64 = 1 << 62;
     /// The relay takes no new leases.
     pub(crate) const DRAINING: u64 = 1 << 63;
     /// One lease.
@@ -144,7 +144,7 @@ impl Load {
     /// its leases, when the last of them has more to do.
     #[inline]
     pub(crate) fn without_lease(self) -> Result<Self, Refusal> {
-        if self.has(Self::UNREACHABLE | Self::ORPHANED) {
+        if self.has(Self::UNREACHABLE | Self::DETACHED) {
             return Err(Refusal::Closed);
         }
         Ok(Self(self.0 - Self::LEASE))

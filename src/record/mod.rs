@@ -33,7 +33,7 @@
 //!   came upon the record through its bucket, or through a handle whose
 //!   generation matches, reads it whole until it unpins: both are cut before the
 //!   record is retired, so such a thread holds off the next life. One that is
-//!   not pinned looks at the generation before and after; see [`Record::glance`].
+//!   not pinned looks at the generation before and after; see [`Record::lifecycle_if_named`].
 //! - **Generation** counts departures, in the upper bits of the life word; the lower
 //!   ones hold the length of the identity, by the rule of the identity. Handles
 //!   kept outside the table (in snapshots and runs) carry the generation; a
@@ -42,17 +42,17 @@
 //!   no lease, returns it to the pool: `Load` decides between the two.
 
 mod announcement;
+mod atomic_words;
 mod circuit;
 mod lifecycle;
 mod load;
 #[cfg(all(test, relay_loom))]
 mod models;
 mod rtt_window;
-mod words;
 
 pub(crate) use announcement::{Announcement, Origin};
 pub use circuit::Failure;
-pub(crate) use circuit::{Access, BackOff, Circuit, Fault, Source, Spans, Standing};
+pub(crate) use circuit::{Access, Availability, BackOff, BackOffRange, Circuit, Fault, Source};
 pub(crate) use lifecycle::{Lifecycle, State};
 pub(crate) use load::{Load, Refusal};
 pub(crate) use rtt_window::{Measurement, Second};
@@ -61,13 +61,13 @@ use crate::limits::MAX_RTT;
 use crate::relay::NodeId;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable, fence};
 use crate::time::Tick;
+use atomic_words::AtomicWords;
 use rtt_window::RttWindow;
-use words::Words;
 
 /// Identity and state of one relay.
 #[repr(C, align(64))]
 pub(crate) struct Record {
-    identity_head: Words<4>,
+    identity_head: AtomicWords<4>,
     lifecycle: AtomicU64,
     load: AtomicU64,
     circuit: AtomicU64,
@@ -79,7 +79,7 @@ pub(crate) struct Record {
 #[repr(C, align(64))]
 pub(crate) struct Extra {
     window: RttWindow,
-    identity_tail: Words<4>,
+    identity_tail: AtomicWords<4>,
     inbox_link: AtomicU32,
     arrival: AtomicU32,
 }
@@ -92,7 +92,7 @@ const _: () = assert!(size_of::<Record>() == 64 && size_of::<Extra>() == 64);
 unsafe impl Zeroable for Record {
     fn vacant() -> Self {
         Self {
-            identity_head: Words::default(),
+            identity_head: AtomicWords::default(),
             lifecycle: AtomicU64::default(),
             load: AtomicU64::default(),
             circuit: AtomicU64::default(),
@@ -107,7 +107,7 @@ unsafe impl Zeroable for Extra {
     fn vacant() -> Self {
         Self {
             window: RttWindow::default(),
-            identity_tail: Words::default(),
+            identity_tail: AtomicWords::default(),
             inbox_link: AtomicU32::default(),
             arrival: AtomicU32::default(),
         }
@@ -183,14 +183,14 @@ const _: () = assert!(MAX_RTT.as_micros() < RttWord::CHANGE as u128);
 
 /// What settling made of the figure in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Settled {
+pub(crate) enum RttUpdate {
     Unchanged,
     Changed,
     /// There was none before, perhaps for a moment only.
     Begun,
 }
 
-impl Settled {
+impl RttUpdate {
     pub(crate) fn is_change(self) -> bool {
         self != Self::Unchanged
     }
@@ -259,7 +259,7 @@ impl Record {
     /// is of one life: nothing of an earlier one, which had departed before its
     /// generation ended, and nothing of a later one, which began after that.
     #[inline(always)]
-    pub(crate) fn glance<'a>(
+    pub(crate) fn lifecycle_if_named<'a>(
         &self,
         extra: impl FnOnce() -> &'a Extra,
         id: &NodeId,
@@ -428,7 +428,7 @@ impl Record {
         self.circuit
             .store(before.circuit().bits(), Ordering::Relaxed);
         if before.load().is_draining() {
-            self.raise(Load::DRAINING);
+            self.set_flags(Load::DRAINING);
         }
     }
 
@@ -474,11 +474,11 @@ impl Record {
 
     /// Has a private record drain from the start.
     pub(crate) fn begin_draining(&self) {
-        self.raise(Load::DRAINING);
+        self.set_flags(Load::DRAINING);
     }
 
     /// Sets flags and returns the word as it was before.
-    pub(crate) fn raise(&self, flags: u64) -> Load {
+    pub(crate) fn set_flags(&self, flags: u64) -> Load {
         // AcqRel: decides against releases on the same word.
         Load::from_bits(self.load.fetch_or(flags, Ordering::AcqRel))
     }
@@ -519,7 +519,7 @@ impl Record {
 
     /// The round-trip time from here that is in force, in microseconds.
     ///
-    /// One that has lapsed is in force until the record is [settled](Self::settle_rtt).
+    /// One that has lapsed is in force until the record is [settled](Self::refresh_rtt).
     #[inline]
     pub(crate) fn rtt_micros(&self) -> Option<u32> {
         self.rtt().micros()
@@ -552,7 +552,7 @@ impl Record {
     }
 
     /// Takes in a measurement, where those from `oldest` on count, before the figure in
-    /// force is [settled](Self::settle_rtt).
+    /// force is [settled](Self::refresh_rtt).
     pub(crate) fn add_sample(
         &self,
         extra: &Extra,
@@ -561,7 +561,7 @@ impl Record {
         oldest: Second,
     ) {
         if extra.window.record(elapsed_nanos, micros, oldest) {
-            // SeqCst: see `settle_rtt`.
+            // SeqCst: see `refresh_rtt`.
             fence(Ordering::SeqCst);
         }
     }
@@ -570,7 +570,7 @@ impl Record {
     /// likewise.
     pub(crate) fn add_seed(&self, extra: &Extra, elapsed_nanos: u64, micros: u32, oldest: Second) {
         if extra.window.seed(elapsed_nanos, micros, oldest) {
-            // SeqCst: see `settle_rtt`.
+            // SeqCst: see `refresh_rtt`.
             fence(Ordering::SeqCst);
         }
     }
@@ -582,14 +582,14 @@ impl Record {
     /// thread that changes the figure looks at the window again, with a fence in between.
     /// Of the two fences one comes first: either the one thread sees the other's figure,
     /// or that one sees the change of the window. So the two agree once all have ended.
-    pub(crate) fn settle_rtt(
+    pub(crate) fn refresh_rtt(
         &self,
         extra: &Extra,
         oldest: Second,
         announce: &mut dyn FnMut(),
-    ) -> Settled {
+    ) -> RttUpdate {
         let mut seen = self.rtt();
-        let mut settled = Settled::Unchanged;
+        let mut settled = RttUpdate::Unchanged;
         loop {
             let wanted = extra.window.in_force(oldest).map(|it| it.micros);
             if seen.micros() == wanted {
@@ -605,8 +605,8 @@ impl Record {
             {
                 Ok(_) => {
                     settled = match seen.micros() {
-                        Some(_) => settled.max(Settled::Changed),
-                        None => Settled::Begun,
+                        Some(_) => settled.max(RttUpdate::Changed),
+                        None => RttUpdate::Begun,
                     };
                     // SeqCst: see above.
                     fence(Ordering::SeqCst);
@@ -626,13 +626,13 @@ impl Record {
         extra: &Extra,
         elapsed_nanos: u64,
         announce: &mut dyn FnMut(),
-    ) -> Settled {
+    ) -> RttUpdate {
         extra.window.clear(elapsed_nanos);
         // AcqRel: a thread that changes the figure next sees that the window is clear.
         self.rtt.fetch_add(RttWord::CHANGE, Ordering::AcqRel);
-        // SeqCst: see `settle_rtt`. Of what was measured since, all counts.
+        // SeqCst: see `refresh_rtt`. Of what was measured since, all counts.
         fence(Ordering::SeqCst);
-        self.settle_rtt(extra, Second::FIRST, announce)
+        self.refresh_rtt(extra, Second::FIRST, announce)
     }
 }
 

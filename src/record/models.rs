@@ -2,11 +2,11 @@
 
 use super::Second;
 use super::{
-    Access, BackOff, Circuit, Extra, Failure, Fault, Lifecycle, Load, Record, Settled, Source,
-    Spans,
+    Access, BackOff, BackOffRange, Circuit, Extra, Failure, Fault, Lifecycle, Load, Record,
+    RttUpdate, Source,
 };
 use crate::relay::NodeId;
-use crate::sync::{Arc, Zeroable, check, crossing};
+use crate::sync::{Arc, Zeroable, check, yield_point};
 use crate::time::Tick;
 use loom::thread;
 use std::convert::Infallible;
@@ -37,21 +37,21 @@ impl Whole {
     }
 
     /// What a measurement does to the record.
-    fn measure(&self, micros: u32) -> Settled {
+    fn measure(&self, micros: u32) -> RttUpdate {
         self.record.add_sample(&self.extra, 0, micros, EVER);
         self.settle()
     }
 
-    fn seed(&self, micros: u32) -> Settled {
+    fn seed(&self, micros: u32) -> RttUpdate {
         self.record.add_seed(&self.extra, 0, micros, EVER);
         self.settle()
     }
 
-    fn settle(&self) -> Settled {
-        self.record.settle_rtt(&self.extra, EVER, &mut || {})
+    fn settle(&self) -> RttUpdate {
+        self.record.refresh_rtt(&self.extra, EVER, &mut || {})
     }
 
-    fn forget(&self) -> Settled {
+    fn forget(&self) -> RttUpdate {
         self.record.forget_rtt(&self.extra, 0, &mut || {})
     }
 
@@ -71,7 +71,7 @@ impl Whole {
 
     fn glance_at(&self, id: &NodeId) -> Option<Lifecycle> {
         self.record
-            .glance(|| &self.extra, id, |word| word.is_live_at(Tick(0)))
+            .lifecycle_if_named(|| &self.extra, id, |word| word.is_live_at(Tick(0)))
     }
 }
 
@@ -154,7 +154,7 @@ fn a_departure_beside_a_lease_lets_no_lease_follow() {
         let record = idle(10);
         let other = Arc::clone(&record);
         let leasing = thread::spawn(move || other.take_lease(10).is_ok());
-        let leases = record.raise(Load::CLOSED).leases();
+        let leases = record.set_flags(Load::CLOSED).leases();
         let taken = leasing.join().unwrap();
         assert_eq!(record.load().leases(), leases);
         assert_eq!(leases == 1, taken);
@@ -192,7 +192,7 @@ fn a_seed_never_hides_a_measurement() {
 /// What the other thread computed before does not come back for a moment, either.
 fn forgotten_beside(
     before: Option<u32>,
-    other: fn(&Whole) -> Settled,
+    other: fn(&Whole) -> RttUpdate,
     after: &'static [Option<u32>],
 ) {
     check(2, move || {
@@ -286,7 +286,7 @@ fn at(tick: u64) -> BackOff {
         now: Tick(tick),
         tick_nanos: TICK_NANOS,
         jitter: 128,
-        spans: Spans::DEFAULT,
+        back_off_range: BackOffRange::DEFAULT,
     }
 }
 
@@ -382,9 +382,9 @@ fn a_success_from_before_a_failure_beside_it_ends_no_back_off() {
         let failing = thread::spawn(move || {
             let fault = Fault::told(Failure::TimedOut);
             other.change_circuit(|circuit| circuit.with_failure(fault, at(0)));
-            crossing();
+            yield_point();
         });
-        crossing();
+        yield_point();
         record.change_circuit(|circuit| circuit.with_success(before, at(0)));
         failing.join().unwrap();
         assert_eq!(record.circuit(), opened());

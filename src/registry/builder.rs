@@ -3,7 +3,7 @@
 use crate::dht::{DhtOptions, DhtOptionsError, Distribution, RelayDht, WakeFlags};
 use crate::errors::BuildError;
 use crate::limits::MAX_RELAYS;
-use crate::record::Spans;
+use crate::record::BackOffRange;
 use crate::registry::Registry;
 use crate::registry::circuit_history::CircuitHistory;
 use crate::registry::core::{Core, Settings};
@@ -81,7 +81,7 @@ impl RegistryBuilder {
             rtt_lifetime: Duration::from_secs(3_600),
             max_ejected_share: 0.5,
             return_grace: None,
-            back_off: (Spans::SHORTEST, Spans::LONGEST),
+            back_off: (BackOffRange::SHORTEST, BackOffRange::LONGEST),
             dht: None,
         }
     }
@@ -274,7 +274,7 @@ impl RegistryBuilder {
             tick_nanos: timeline.tick_nanos(),
             rtt_lifetime_nanos: nanos(settings.rtt_lifetime),
             jitter_key: random_key(),
-            spans: settings.spans,
+            back_off_range: settings.back_off_range,
             max_ejected_share: settings.max_ejected_share,
         };
         let timeline = std::sync::Arc::new(timeline);
@@ -331,15 +331,15 @@ impl RegistryBuilder {
             rtt_lifetime,
             max_ejected_share: self.max_ejected_share,
             return_grace_nanos: self.return_grace.map(nanos),
-            spans: self.spans()?,
+            back_off_range: self.back_off_range()?,
             has_maintenance_thread: self.maintenance == Maintenance::Thread,
         })
     }
 
     /// How long relays are left alone, if ticks can count that.
-    fn spans(&self) -> Result<Spans, BuildError> {
+    fn back_off_range(&self) -> Result<BackOffRange, BuildError> {
         let (min, max) = self.back_off;
-        Spans::new(min, max)
+        BackOffRange::new(min, max)
             .filter(|_| max < self.tick || is_countable(max, self.tick))
             .ok_or(BuildError::InvalidBackOff { min, max })
     }

@@ -115,7 +115,7 @@ fn ends_at(word: u64) -> u64 {
 #[cfg(all(test, not(relay_loom)))]
 mod tests {
     use super::*;
-    use crate::record::{BackOff, Failure, Fault, Spans};
+    use crate::record::{BackOff, BackOffRange, Failure, Fault};
     use crate::time::Tick;
 
     fn id(n: u32) -> NodeId {
@@ -127,7 +127,7 @@ mod tests {
             now: Tick(tick),
             tick_nanos: 1_000_000,
             jitter: 7,
-            spans: Spans::DEFAULT,
+            back_off_range: BackOffRange::DEFAULT,
         };
         let fault = Fault::told(Failure::TimedOut);
         let circuit = Circuit::CLOSED.with_failure(fault, back_off);

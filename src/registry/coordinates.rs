@@ -184,7 +184,7 @@ impl Core {
 
     fn identity_of(&self, relay: Handle) -> Option<NodeId> {
         let guard = epoch::pin();
-        let record = self.table.occupant(relay.index, &guard)?;
+        let record = self.table.record_at(relay.index, &guard)?;
         (record.handle() == relay).then(|| record.identity())
     }
 

@@ -1,6 +1,6 @@
 //! What all handles of one registry share.
 
-use crate::record::{Circuit, Lifecycle, Spans};
+use crate::record::{BackOffRange, Circuit, Lifecycle};
 use crate::registry::circuit_history::CircuitHistory;
 use crate::registry::coordinates::Coordinates;
 use crate::registry::dht_bridge::DhtLink;
@@ -70,7 +70,7 @@ pub(crate) struct Settings {
     /// A share: beyond it, failures are taken for an outage of our own.
     pub(super) max_ejected_share: f64,
     /// How long relays are left alone after failures.
-    pub(super) spans: Spans,
+    pub(super) back_off_range: BackOffRange,
     /// For how long a relay that is gone is remembered; else for its TTL.
     pub(super) return_grace_nanos: Option<u64>,
     /// Whether a thread of our own does the housekeeping.
@@ -195,7 +195,7 @@ impl Core {
         for start in (0..reach).step_by(PER_PIN as usize) {
             let guard = epoch::pin();
             for index in start..reach.min(start + PER_PIN) {
-                if let Some(record) = self.table.occupant(index, &guard) {
+                if let Some(record) = self.table.record_at(index, &guard) {
                     visit(record, record.lifecycle());
                 }
             }

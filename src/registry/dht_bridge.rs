@@ -79,7 +79,7 @@ impl Core {
         guard: &'g Guard,
     ) -> Option<RecordRef<'g>> {
         let learned = |index: u32| {
-            let record = self.table.occupant(index, guard)?;
+            let record = self.table.record_at(index, guard)?;
             is_learned(&record, record.lifecycle()).then_some(record)
         };
         let mut victim = None;

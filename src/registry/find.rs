@@ -5,7 +5,9 @@ use crate::record::Refusal;
 use crate::registry::core::Core;
 use crate::registry::lease::Lease;
 use crate::relay::{NodeId, RelayInfo};
-use crate::select::{Candidate, Criteria, Explanation, FindOptions, Look, Reach, Search, Views};
+use crate::select::{
+    Candidate, Criteria, Explanation, FindOptions, Reach, Search, SearchScope, Views,
+};
 use crate::snapshot::Snapshot;
 use crate::sync::epoch::{self, Guard};
 use crate::time::Tick;
@@ -18,14 +20,14 @@ impl Core {
     ) -> Result<RelayInfo, FindError> {
         let now = self.present();
         let (guard, snapshot) = (epoch::pin(), self.publication().load());
-        match self.quick(target, options, now, &snapshot, &guard) {
+        match self.fast_path(target, options, now, &snapshot, &guard) {
             Some(best) => Ok(self.describe_candidate(&best, now)),
-            None => self.find_carefully(target, options, now, &snapshot, &guard),
+            None => self.find_slow_path(target, options, now, &snapshot, &guard),
         }
     }
 
     #[inline(never)]
-    fn find_carefully(
+    fn find_slow_path(
         &self,
         target: &NodeId,
         options: &FindOptions,
@@ -68,19 +70,19 @@ impl Core {
     ) -> Result<Lease, FindError> {
         let now = self.present();
         let (guard, snapshot) = (epoch::pin(), self.publication().load());
-        let best = self.quick(target, options, now, &snapshot, &guard);
+        let best = self.fast_path(target, options, now, &snapshot, &guard);
         let taken = best.and_then(|best| Some((best, best.record.lease(Some(&snapshot)).ok()?)));
         match taken {
             Some((best, (unit, word))) => {
                 let relay = self.describe_candidate(&best.judged_by(word), now);
                 Ok(Lease::new(relay, unit, best.circuit.sequence()))
             }
-            None => self.reserve_carefully(target, options, now, &snapshot, &guard),
+            None => self.reserve_slow_path(target, options, now, &snapshot, &guard),
         }
     }
 
     #[inline(never)]
-    fn reserve_carefully(
+    fn reserve_slow_path(
         &self,
         target: &NodeId,
         options: &FindOptions,
@@ -131,7 +133,7 @@ impl Core {
 
     /// One of the best relays, where no more than the summaries has to be looked at.
     #[inline(always)]
-    fn quick<'g>(
+    fn fast_path<'g>(
         &'g self,
         target: &NodeId,
         options: &FindOptions,
@@ -143,7 +145,7 @@ impl Core {
             return None;
         }
         let criteria = self.criteria(target, options, now, None);
-        Search::quick(&self.table, &criteria, snapshot, guard)
+        Search::fast_path(&self.table, &criteria, snapshot, guard)
     }
 
     #[inline(always)]
@@ -177,7 +179,7 @@ impl Core {
         let with = |views: Option<&Views<'_>>| {
             let criteria = self.criteria(target, options, now, views);
             act(&Search {
-                look: Look {
+                scope: SearchScope {
                     table: &self.table,
                     guard,
                     reach: Reach::of(&criteria),

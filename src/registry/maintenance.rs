@@ -9,9 +9,9 @@ use crate::coordinates::CoordinateMap;
 use crate::record::{Lifecycle, State};
 use crate::registry::core::Core;
 use crate::registry::stats::{Stats, add_one, get};
-use crate::snapshot::{Backlog, Merger, Surveyed};
+use crate::snapshot::{Backlog, MergedRelay, Merger};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, epoch};
-use crate::table::{RecordRef, sweep_buried};
+use crate::table::{RecordRef, free_deferred};
 use crate::time::{Tick, nanos};
 use crate::wheel::Wheel;
 use std::time::{Duration, Instant};
@@ -65,7 +65,7 @@ impl Core {
         self.apply_measurements();
         let sorted = is_time && self.sort();
         self.table.reclaim();
-        sweep_buried();
+        free_deferred();
         add_one(&self.counters.passes);
         MaintenanceReport {
             expired,
@@ -93,7 +93,7 @@ impl Core {
     pub(super) fn visit(&self, index: u32, tick: Tick, expired: &mut usize) -> Option<Tick> {
         let guard = epoch::pin();
         loop {
-            let record = self.table.occupant(index, &guard)?;
+            let record = self.table.record_at(index, &guard)?;
             let word = record.lifecycle();
             match word.state() {
                 State::Live if word.deadline() > tick => {
@@ -123,7 +123,7 @@ impl Core {
     /// When the record is due, or what was measured lapses; what has lapsed is forgotten.
     fn next_visit(&self, record: &RecordRef<'_>, word: Lifecycle, tick: Tick) -> Tick {
         if record.has_lapsed(tick) {
-            record.settle_rtt(tick);
+            record.refresh_rtt(tick);
         }
         let lapse = record.lapse(tick).unwrap_or(word.deadline());
         lapse.min(word.deadline())
@@ -152,7 +152,7 @@ impl Core {
         let reach = self.table.reach();
         let start = self.search_start.load(Ordering::Relaxed).min(reach);
         let found = (start..reach).chain(0..start).find(|&index| {
-            self.table.occupant(index, &guard).is_some_and(|record| {
+            self.table.record_at(index, &guard).is_some_and(|record| {
                 let word = record.lifecycle();
                 word.is_live() && !word.is_live_at(tick) && self.expire(record, word)
             })
@@ -212,7 +212,7 @@ impl Core {
         let elapsed_nanos = self.timeline.elapsed_nanos();
         let departures = self.counters.departures();
         let assumed_rtt_micros = self.settings.assumed_rtt_micros;
-        // With the survey the map is unlocked, before anything is sorted.
+        // With the describe the map is unlocked, before anything is sorted.
         self.table
             .merge(merger, &epoch::pin(), move |relay, record| {
                 // What is past its deadline stays until it departs: another thread may
@@ -221,7 +221,7 @@ impl Core {
                     record.lifecycle().state(),
                     State::Pending | State::Live | State::Returning
                 );
-                stays.then(|| Surveyed {
+                stays.then(|| MergedRelay {
                     // Of this life, even if the record has ended it by now.
                     relay,
                     own_micros: record.rtt_micros().unwrap_or(assumed_rtt_micros),

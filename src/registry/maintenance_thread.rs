@@ -258,7 +258,7 @@ mod models {
     //! not heard of at once is never heard of.
 
     use super::Signals;
-    use crate::sync::{Arc, AtomicU32, Ordering, check, crossing};
+    use crate::sync::{Arc, AtomicU32, Ordering, check, yield_point};
     use loom::thread;
     use std::time::Duration;
 
@@ -270,16 +270,16 @@ mod models {
             let signals = Arc::new(Signals::default());
             let done = Arc::new(AtomicU32::new(0));
             let (heard, read) = (Arc::clone(&signals), Arc::clone(&done));
-            let keeper = thread::spawn(move || {
-                heard.run(Duration::MAX, crossing);
-                crossing();
+            let maintainer = thread::spawn(move || {
+                heard.run(Duration::MAX, yield_point);
+                yield_point();
                 // Relaxed: it is the word to stop that makes it seen.
                 assert_eq!(read.load(Ordering::Relaxed), 1);
             });
             done.store(1, Ordering::Relaxed);
             signals.stop(|| {
                 // To be woken would show all that the handles did, too.
-                crossing();
+                yield_point();
                 maintainer.thread().unpark();
             });
             maintainer.join().unwrap();
@@ -293,7 +293,7 @@ mod models {
             let signals = Arc::new(Signals::default());
             let wanted = Arc::new(AtomicU32::new(0));
             let (heard, read) = (Arc::clone(&signals), Arc::clone(&wanted));
-            let keeper = thread::spawn(move || {
+            let maintainer = thread::spawn(move || {
                 heard.run(Duration::MAX, || {
                     if read.load(Ordering::Relaxed) == 2 {
                         heard.stop(|| thread::current().unpark());
@@ -315,7 +315,7 @@ mod models {
         check(2, || {
             let (asking, asked) = (Arc::new(Signals::default()), Arc::new(Signals::default()));
             let heard = Arc::clone(&asked);
-            let maintainer = thread::spawn(move || heard.run(Duration::MAX, crossing));
+            let maintainer = thread::spawn(move || heard.run(Duration::MAX, yield_point));
             let sleeper = maintainer.thread().clone();
             let (heard, waker) = (Arc::clone(&asking), Arc::clone(&asked));
             let ticker = thread::spawn(move || {

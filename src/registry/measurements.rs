@@ -1,6 +1,6 @@
 //! Round trips: measured, told, forgotten.
 
-use crate::record::{Handle, Settled};
+use crate::record::{Handle, RttUpdate};
 use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::rtt::sane_micros;
@@ -65,8 +65,8 @@ impl Core {
     ///
     /// The wheel has the relay at its deadline or before. It looks at what was measured
     /// whenever it comes by, so it knows of every later lapse.
-    fn await_lapse(&self, record: &RecordRef<'_>, settled: Settled) {
-        if settled != Settled::Begun {
+    fn await_lapse(&self, record: &RecordRef<'_>, settled: RttUpdate) {
+        if settled != RttUpdate::Begun {
             return;
         }
         let lapse = record.lapse(self.timeline.tick());

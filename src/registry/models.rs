@@ -8,7 +8,7 @@ use crate::dht::{Announcement, EnterOutcome, RegistryBackend};
 use crate::errors::LeaseError;
 use crate::registry::Maintenance;
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
-use crate::sync::{check, crossing, epoch};
+use crate::sync::{check, epoch, yield_point};
 use crate::table::RecordRef;
 use crate::time::{ManualClock, Tick};
 use loom::thread;
@@ -97,9 +97,9 @@ fn a_relay_is_found_on_terms_on_which_it_had_room() {
         let moving = thread::spawn(move || {
             other.register(id(1), there).unwrap();
             drop(lease);
-            crossing();
+            yield_point();
         });
-        crossing();
+        yield_point();
         let found = registry.find_relay(&id(9));
         assert!(found.is_err() || *found.unwrap().endpoint() == moved);
         moving.join().unwrap();
@@ -207,10 +207,10 @@ fn a_record_agrees_with_the_bans() {
         let other = registry.clone();
         let banning = thread::spawn(move || {
             let banned = other.ban(&id(1), TTL / 2);
-            crossing();
+            yield_point();
             banned
         });
-        crossing();
+        yield_point();
         registry.unban(&id(1));
         assert_eq!(banning.join().unwrap(), Ok(()));
         let is_banned = registry.relay(&id(1)).unwrap().is_banned();

@@ -10,7 +10,7 @@ use crate::record::{Circuit, Record, State};
 use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::sync::{epoch, yield_now};
-use crate::table::{RecordRef, Unkept};
+use crate::table::{CreateError, RecordRef};
 use crate::time::nanos;
 use std::time::{Duration, SystemTime};
 
@@ -133,9 +133,9 @@ impl Core {
             let introduced = self.table.introduce((relay, hash), begin, &epoch::pin());
             match introduced {
                 Ok(()) => return Ok(()),
-                Err(Unkept::Overtaken) => {}
-                Err(Unkept::TooMany) => return Err(Refusal::TooMany),
-                Err(Unkept::Exhausted) => return Err(Refusal::OutOfMemory),
+                Err(CreateError::Overtaken) => {}
+                Err(CreateError::TooMany) => return Err(Refusal::TooMany),
+                Err(CreateError::Exhausted) => return Err(Refusal::OutOfMemory),
             }
         }
     }

@@ -101,7 +101,7 @@ fn is_outage(record: &RecordRef<'_>, back_off: BackOff) -> bool {
         outage.goes_on(back_off.now);
         return true;
     }
-    let lasts = back_off.spans.nanos_per_level() / back_off.tick_nanos;
+    let lasts = back_off.back_off_range.nanos_per_level() / back_off.tick_nanos;
     outage.includes(back_off.now, lasts)
 }
 

@@ -160,7 +160,7 @@ impl Core {
         };
         let Ok(_) = record.update_load(|load| Ok::<_, Infallible>(reopened(load)));
         if is_remembered {
-            record.settle_rtt(now.tick);
+            record.refresh_rtt(now.tick);
         } else {
             record.forget_rtt(now.nanos);
         }
@@ -329,7 +329,7 @@ impl Core {
     /// Notes in which order relays went; for the thread that has the wheel.
     pub(super) fn enqueue_gone(&self, index: u32) {
         let guard = epoch::pin();
-        let Some(record) = self.table.occupant(index, &guard) else {
+        let Some(record) = self.table.record_at(index, &guard) else {
             return;
         };
         let word = record.lifecycle();

@@ -5,7 +5,7 @@ use crate::record::{Access, Circuit, Lifecycle, Load, Refusal};
 use crate::relay::NodeId;
 use crate::rtt::micros_at_most;
 use crate::select::FindOptions;
-use crate::select::legs::{Leg, Legs, View, Views};
+use crate::select::path::{Leg, Legs, View, Views};
 use crate::snapshot::score;
 use crate::table::RecordRef;
 use crate::time::Tick;
@@ -29,14 +29,14 @@ pub(crate) struct Criteria<'a> {
 /// What a relay that meets the criteria is worth; small, for searches keep
 /// the best of many.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Worth {
+pub(crate) struct Evaluation {
     /// Its lifecycle when it was judged, which names what to hand out.
     pub(crate) word: Lifecycle,
     pub(crate) path_micros: u32,
     pub(crate) score: f32,
 }
 
-impl Worth {
+impl Evaluation {
     #[inline]
     pub(crate) fn new(word: Lifecycle, path_micros: u32, load: Load) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl Worth {
 #[derive(Clone, Copy)]
 pub(crate) struct Candidate<'g> {
     pub(crate) record: RecordRef<'g>,
-    pub(crate) worth: Worth,
+    pub(crate) worth: Evaluation,
     /// Its circuit, which says whether it is on trial.
     pub(crate) circuit: Circuit,
     pub(crate) is_last_resort: bool,
@@ -62,7 +62,7 @@ const BUSY: f32 = 0.9;
 
 impl<'g> Candidate<'g> {
     #[inline]
-    pub(crate) fn new(record: RecordRef<'g>, worth: Worth) -> Self {
+    pub(crate) fn new(record: RecordRef<'g>, worth: Evaluation) -> Self {
         Self {
             record,
             worth,
@@ -74,11 +74,11 @@ impl<'g> Candidate<'g> {
     /// The same relay by another lifecycle of its.
     #[inline]
     pub(crate) fn judged_by(self, word: Lifecycle) -> Self {
-        let worth = Worth { word, ..self.worth };
+        let worth = Evaluation { word, ..self.worth };
         Self { worth, ..self }
     }
 
-    pub(crate) fn last_resort(record: RecordRef<'g>, worth: Worth) -> Self {
+    pub(crate) fn last_resort(record: RecordRef<'g>, worth: Evaluation) -> Self {
         Self {
             is_last_resort: true,
             ..Self::new(record, worth)
@@ -127,12 +127,15 @@ impl Criteria<'_> {
     ///
     /// A renewal changes that first, and the capacity beside the load after it; in
     /// between, the two differ.
-    pub(crate) fn judge_announced(&self, record: &RecordRef<'_>) -> Result<Worth, Rejection> {
+    pub(crate) fn judge_announced(&self, record: &RecordRef<'_>) -> Result<Evaluation, Rejection> {
         self.judge(record, check_access)
     }
 
     /// The same, whether or not it is backing off.
-    pub(crate) fn judge_as_last_resort(&self, record: &RecordRef<'_>) -> Result<Worth, Rejection> {
+    pub(crate) fn judge_as_last_resort(
+        &self,
+        record: &RecordRef<'_>,
+    ) -> Result<Evaluation, Rejection> {
         let check = |access| match check_access(access) {
             Err(Rejection::BackingOff) => Ok(()),
             checked => checked,
@@ -146,9 +149,9 @@ impl Criteria<'_> {
         &self,
         record: &RecordRef<'_>,
         path_micros: u32,
-    ) -> Result<Worth, Rejection> {
+    ) -> Result<Evaluation, Rejection> {
         let (word, load) = self.admit(record, check_access)?;
-        Ok(Worth::new(word, path_micros, load))
+        Ok(Evaluation::new(word, path_micros, load))
     }
 
     /// A relay that is [judged](Self::judge_announced), if it may be handed out.
@@ -190,9 +193,9 @@ impl Criteria<'_> {
         &self,
         record: &RecordRef<'_>,
         check_access: impl Fn(Access) -> Result<(), Rejection>,
-    ) -> Result<Worth, Rejection> {
+    ) -> Result<Evaluation, Rejection> {
         let (word, load) = self.admit(record, check_access)?;
-        Ok(Worth::new(word, self.path_micros(record), load))
+        Ok(Evaluation::new(word, self.path_micros(record), load))
     }
 
     /// What is read of a record while one lifecycle is in force.
@@ -218,9 +221,9 @@ impl Criteria<'_> {
     /// What a relay at the end of a path is worth, if it may be handed out; from
     /// its first cache line.
     #[inline(always)]
-    pub(crate) fn appraise(&self, record: &RecordRef<'_>, path_micros: u32) -> (Worth, Load) {
+    pub(crate) fn evaluate(&self, record: &RecordRef<'_>, path_micros: u32) -> (Evaluation, Load) {
         let (word, load) = (record.lifecycle(), record.load());
-        (Worth::new(word, path_micros, load), load)
+        (Evaluation::new(word, path_micros, load), load)
     }
 
     /// The lifecycle and the load of a relay, or why it may not be handed out.
@@ -382,7 +385,7 @@ mod tests {
     use crate::table::Table;
 
     /// A table with a relay of one unit in it, and what every caller asks for.
-    fn with_a_relay(look: impl FnOnce(&Table, Criteria<'_>, RecordRef<'_>)) {
+    fn with_a_relay(test: impl FnOnce(&Table, Criteria<'_>, RecordRef<'_>)) {
         let table = Table::new(1, Terms::FOR_TESTS, crate::time::Timeline::for_tests()).unwrap();
         let guard = epoch::pin();
         let id = NodeId::from([1; 32]);
@@ -399,7 +402,7 @@ mod tests {
             tick: Tick(1),
             assumed_rtt_micros: 1,
         };
-        look(&table, criteria, staged.record());
+        test(&table, criteria, staged.record());
     }
 
     /// What is announced is not read any more once the relay has departed.

@@ -2,7 +2,7 @@
 
 use crate::relay::{CircuitState, NodeId};
 use crate::select::criteria::Rejection;
-use crate::select::legs::Leg;
+use crate::select::path::Leg;
 use crate::select::search::Search;
 use crate::snapshot::penalty;
 use std::cmp::Ordering;
@@ -165,11 +165,11 @@ impl Search<'_> {
         let place = |relay: &NodeId| places.get(relay).copied();
         let mut relays: Vec<Explained> = Vec::new();
         for relay in self.snapshot.iter() {
-            let Some(record) = self.look.table.resolve(relay, self.look.guard) else {
+            let Some(record) = self.scope.table.resolve(relay, self.scope.guard) else {
                 continue;
             };
             let id = record.identity();
-            let verdict = match (place(&id), self.look.criteria.judge_announced(&record)) {
+            let verdict = match (place(&id), self.scope.criteria.judge_announced(&record)) {
                 (Some(place), _) => chosen[place].1,
                 (None, Ok(_)) => Verdict::Worse,
                 (None, Err(rejection)) => rejection.into(),
@@ -179,7 +179,7 @@ impl Search<'_> {
                 continue;
             }
             let load = record.announced_load(word);
-            let legs = self.look.criteria.legs(&record);
+            let legs = self.scope.criteria.legs(&record);
             relays.push(Explained {
                 relay: id,
                 verdict,
@@ -188,7 +188,7 @@ impl Search<'_> {
                 target_leg: Duration::from_micros(legs.target.micros().into()),
                 target_leg_source: legs.target.into(),
                 utilisation: load.utilisation().into(),
-                circuit: record.circuit().public_state(self.look.criteria.tick),
+                circuit: record.circuit().public_state(self.scope.criteria.tick),
                 penalty: penalty(load).into(),
             });
         }

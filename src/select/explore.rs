@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 /// What is looked for, and where.
-pub(crate) trait Guide {
+pub(crate) trait Objective {
     type Key: Key;
 
     /// Whether of those that are equal each is as likely as any other to be the
@@ -21,7 +21,7 @@ pub(crate) trait Guide {
     fn limit(&self) -> Self::Key;
 
     /// Looks at the relay at a place.
-    fn land(&mut self, part: &Leaves, place: usize);
+    fn visit_leaf(&mut self, part: &Leaves, place: usize);
 }
 
 /// What is bounded: the lower, the better.
@@ -89,16 +89,16 @@ fn least_one_by_one(keys: &Keys<f32>) -> (f32, u32) {
 
 /// Goes through the relays of a part, the best first within each node, as long as
 /// they could be better than what was found.
-pub(crate) fn explore<G: Guide>(guide: &mut G, part: &Leaves) {
+pub(crate) fn explore<G: Objective>(guide: &mut G, part: &Leaves) {
     visit(guide, part, part.summaries.top(), 0);
 }
 
-fn visit<G: Guide>(guide: &mut G, part: &Leaves, level: usize, node: usize) {
+fn visit<G: Objective>(guide: &mut G, part: &Leaves, level: usize, node: usize) {
     let mut open = Open::new(guide, part, level, node);
     while open.least.0 < guide.limit() {
         let below = open.take_one::<G>();
         match level {
-            0 => guide.land(part, below),
+            0 => guide.visit_leaf(part, below),
             _ => visit(guide, part, level - 1, below),
         }
         open.find_least();
@@ -107,7 +107,7 @@ fn visit<G: Guide>(guide: &mut G, part: &Leaves, level: usize, node: usize) {
 
 /// Goes through the relays of several parts in the order of their keys, as long as
 /// they could be among what was found.
-pub(crate) fn explore_in_order<'a, G: Guide>(
+pub(crate) fn explore_in_order<'a, G: Objective>(
     guide: &mut G,
     parts: impl Iterator<Item = &'a Leaves>,
 ) {
@@ -132,7 +132,7 @@ pub(crate) fn explore_in_order<'a, G: Guide>(
         }
         drop(nearest);
         match level {
-            0 => guide.land(part, below),
+            0 => guide.visit_leaf(part, below),
             _ => {
                 let open = Open::new(guide, part, level - 1, below);
                 queue.push(Queued::new(nodes.len() as u32, &open));
@@ -157,7 +157,12 @@ struct Open<'a, K> {
 
 impl<'a, K: Key> Open<'a, K> {
     #[inline(always)]
-    fn new<G: Guide<Key = K>>(guide: &mut G, part: &'a Leaves, level: usize, node: usize) -> Self {
+    fn new<G: Objective<Key = K>>(
+        guide: &mut G,
+        part: &'a Leaves,
+        level: usize,
+        node: usize,
+    ) -> Self {
         let keys = guide.keys(part, level, node);
         Self {
             part,
@@ -171,7 +176,7 @@ impl<'a, K: Key> Open<'a, K> {
     /// A child with the least key, which it does not have any more. Before the next one
     /// the least key has to be [found](Self::find_least) again.
     #[inline(always)]
-    fn take_one<G: Guide>(&mut self) -> usize {
+    fn take_one<G: Objective>(&mut self) -> usize {
         let equal = self.least.1;
         let child = match G::IS_FAIR && !equal.is_power_of_two() {
             true => pick(equal, random_bits()),

@@ -3,21 +3,21 @@
 mod criteria;
 mod explain;
 mod explore;
-mod legs;
+mod last_resort;
 mod options;
 mod pair;
+mod path;
+mod peer_view;
 mod plain;
-mod pool;
 mod rejections;
-mod resort;
 mod search;
 mod spread;
-mod view;
+mod top_k;
 
 pub use explain::{Explained, Explanation, LegSource, Verdict};
 pub use options::FindOptions;
-pub use view::PeerView;
+pub use peer_view::PeerView;
 
 pub(crate) use criteria::{Candidate, Criteria};
-pub(crate) use legs::Views;
-pub(crate) use search::{Look, Reach, Search};
+pub(crate) use path::Views;
+pub(crate) use search::{Reach, Search, SearchScope};

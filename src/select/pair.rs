@@ -3,15 +3,15 @@
 
 use crate::coordinates::{CoordinateBatch, Each};
 use crate::limits::MAX_RTT;
-use crate::select::explore::{Guide, Keys};
-use crate::select::legs::Views;
-use crate::select::search::{Look, Sink};
+use crate::select::explore::{Keys, Objective};
+use crate::select::path::Views;
+use crate::select::search::{Collector, SearchScope};
 use crate::simd::{Kernel, Lanes, splats, widest};
 use crate::snapshot::{FANOUT, Leaves, Located, Node, figures, joint_figures};
 
 /// See the module's description.
 pub(crate) struct Pair<'l, 'g, S> {
-    look: &'l Look<'g>,
+    scope: &'l SearchScope<'g>,
     views: &'l Views<'g>,
     pub(crate) sink: S,
     /// What is estimated of the peers' legs to the relays of one node of leaves.
@@ -21,19 +21,24 @@ pub(crate) struct Pair<'l, 'g, S> {
     /// How many nodes of leaves there were so far.
     nodes: u32,
     /// Whether to be content with less the longer it takes.
-    hurries: bool,
+    stops_early: bool,
 }
 
-impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
-    pub(crate) fn new(look: &'l Look<'g>, views: &'l Views<'g>, sink: S, hurries: bool) -> Self {
+impl<'l, 'g, S: Collector<'g>> Pair<'l, 'g, S> {
+    pub(crate) fn new(
+        scope: &'l SearchScope<'g>,
+        views: &'l Views<'g>,
+        sink: S,
+        stops_early: bool,
+    ) -> Self {
         Self {
-            look,
+            scope,
             views,
             sink,
             legs: [0.0; CoordinateBatch::MANY],
             node: None,
             nodes: 0,
-            hurries,
+            stops_early,
         }
     }
 
@@ -43,16 +48,16 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         for (number, index) in self.views.published().enumerate() {
             if !seen.contains(&index) {
                 seen[number] = index;
-                let record = self.look.table.revisit(index, self.look.guard);
-                let path_micros = self.look.criteria.path_micros(&record);
-                self.look.weigh(&record, path_micros, &mut self.sink);
+                let record = self.scope.table.record_seen_at(index, self.scope.guard);
+                let path_micros = self.scope.criteria.path_micros(&record);
+                self.scope.consider(&record, path_micros, &mut self.sink);
             }
         }
     }
 
     /// Whether other relays than those may do.
     pub(crate) fn may_find_more(&self) -> bool {
-        let options = self.look.criteria.options;
+        let options = self.scope.criteria.options;
         self.views.requester().is_none()
             || options.max_latency.is_none()
             || options.allow_unmeasured
@@ -63,7 +68,7 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
     /// bounds, and to tell them apart would take longer than it is worth.
     fn share(&self) -> f32 {
         match self.nodes {
-            _ if !self.hurries => 1.0,
+            _ if !self.stops_early => 1.0,
             ..8 => 1.0,
             _ => 1.0 / 1.018,
         }
@@ -73,7 +78,7 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
     fn of_leaves<L: Lanes>(&mut self, part: &Leaves, node: usize) -> Keys<f32> {
         let located = part.located.as_ref();
         let places = located.and_then(|located| located.geometry.places(node));
-        let assumed_micros = self.look.criteria.assumed_rtt_micros;
+        let assumed_micros = self.scope.criteria.assumed_rtt_micros;
         self.legs = match places {
             Some(places) => self.views.estimates::<L>(places, assumed_micros),
             None => [self.views.assumed(assumed_micros); CoordinateBatch::MANY],
@@ -90,7 +95,7 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         let located = part.located.as_ref();
         let boxes =
             located.and_then(|located| Some((located, located.geometry.boxes(level, node)?)));
-        let assumed_micros = self.look.criteria.assumed_rtt_micros;
+        let assumed_micros = self.scope.criteria.assumed_rtt_micros;
         let Some((Located { joint, .. }, boxes)) = boxes else {
             let assumed = [self.views.assumed(assumed_micros); CoordinateBatch::MANY];
             return self.bounds::<L>(part, summaries, &assumed, None);
@@ -99,7 +104,7 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         let joint = Joint {
             sums: joint.node(level, node),
             ways: &legs.ways,
-            marks: splats(&self.look.table.publication().context.terms.ways()),
+            marks: splats(&self.scope.table.publication().context.terms.ways()),
         };
         self.bounds::<L>(part, summaries, &legs.legs, Some(joint))
     }
@@ -115,7 +120,7 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
         legs: &Each,
         joint: Option<Joint<'_, L>>,
     ) -> Keys<f32> {
-        let assumed = L::splat(self.look.criteria.assumed_rtt_micros as f32);
+        let assumed = L::splat(self.scope.criteria.assumed_rtt_micros as f32);
         let [longest, infinite] = splats(&[MAX_RTT.as_secs_f32() * 1e6, f32::INFINITY]);
         let mut keys = [f32::INFINITY; FANOUT];
         for at in (0..FANOUT).step_by(L::MANY) {
@@ -136,7 +141,7 @@ impl<'l, 'g, S: Sink<'g>> Pair<'l, 'g, S> {
                 }
                 Some(_) => legs * said.penalty,
             };
-            let bound = self.look.reach.within(&said, bound);
+            let bound = self.scope.reach.within(&said, bound);
             let bound = said.score.if_below(infinite, bound, infinite);
             bound.put(&mut keys, at);
         }
@@ -206,7 +211,7 @@ struct Bounds<'p, 'l, 'g, S> {
     node: usize,
 }
 
-impl<'g, S: Sink<'g>> Kernel for Bounds<'_, '_, 'g, S> {
+impl<'g, S: Collector<'g>> Kernel for Bounds<'_, '_, 'g, S> {
     type Output = Keys<f32>;
 
     #[inline(always)]
@@ -219,7 +224,7 @@ impl<'g, S: Sink<'g>> Kernel for Bounds<'_, '_, 'g, S> {
     }
 }
 
-impl<'g, S: Sink<'g>> Guide for Pair<'_, 'g, S> {
+impl<'g, S: Collector<'g>> Objective for Pair<'_, 'g, S> {
     type Key = f32;
 
     const IS_FAIR: bool = true;
@@ -238,20 +243,20 @@ impl<'g, S: Sink<'g>> Guide for Pair<'_, 'g, S> {
         self.sink.limit() * self.share()
     }
 
-    fn land(&mut self, part: &Leaves, place: usize) {
-        let Some(record) = self.look.resolve(part, place) else {
+    fn visit_leaf(&mut self, part: &Leaves, place: usize) {
+        let Some(record) = self.scope.resolve(part, place) else {
             return;
         };
         if self.views.measured(record.index()) {
             return;
         }
-        let criteria = &self.look.criteria;
+        let criteria = &self.scope.criteria;
         let path_micros = match self.views.requester() {
             _ if self.node != Some((part, place / FANOUT)) => criteria.path_micros(&record),
             None => criteria.own_micros(&record) + self.legs[place % FANOUT] as u32,
             Some(_) => self.legs[place % FANOUT] as u32,
         };
-        self.look.weigh(&record, path_micros, &mut self.sink);
+        self.scope.consider(&record, path_micros, &mut self.sink);
     }
 }
 

@@ -1,32 +1,32 @@
 //! The guide where nothing is known of the pair: a relay's summary says all.
 
 use crate::record::Handle;
-use crate::select::explore::{Guide, Keys};
-use crate::select::search::{Look, Sink};
+use crate::select::explore::{Keys, Objective};
+use crate::select::search::{Collector, SearchScope};
 use crate::simd::{Four, Lanes};
 use crate::snapshot::{
-    Best, Bins, FANOUT, Figures, Leaves, Node, Said, Snapshot, best_of, figures, pick,
+    Best, Bins, FANOUT, Figures, Leaves, Node, Snapshot, SummaryWord, best_of, figures, pick,
 };
 use crate::sync::{lasting_random_bits, random_bits};
 use crate::time::Tick;
 
 /// See the module's description.
 pub(crate) struct Plain<'l, 'g, S> {
-    pub(crate) look: &'l Look<'g>,
+    pub(crate) scope: &'l SearchScope<'g>,
     pub(crate) sink: S,
 }
 
-impl<'g, S: Sink<'g>> Guide for Plain<'_, 'g, S> {
+impl<'g, S: Collector<'g>> Objective for Plain<'_, 'g, S> {
     type Key = f32;
 
     const IS_FAIR: bool = true;
 
     #[inline]
     fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
-        let reach = self.look.reach;
+        let reach = self.scope.reach;
         let summaries = part.summaries.node(level, node);
         if FANOUT % Four::MANY != 0 {
-            return summaries.words().map(|word| match Said(word) {
+            return summaries.words().map(|word| match SummaryWord(word) {
                 said if said.merit() > 0 && reach.admits(said) => part.bins.least(said.merit()),
                 _ => f32::INFINITY,
             });
@@ -41,12 +41,12 @@ impl<'g, S: Sink<'g>> Guide for Plain<'_, 'g, S> {
         self.sink.limit()
     }
 
-    fn land(&mut self, part: &Leaves, place: usize) {
-        let Some(record) = self.look.resolve(part, place) else {
+    fn visit_leaf(&mut self, part: &Leaves, place: usize) {
+        let Some(record) = self.scope.resolve(part, place) else {
             return;
         };
-        let path_micros = self.look.criteria.path_micros(&record);
-        self.look.weigh(&record, path_micros, &mut self.sink);
+        let path_micros = self.scope.criteria.path_micros(&record);
+        self.scope.consider(&record, path_micros, &mut self.sink);
     }
 }
 

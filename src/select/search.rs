@@ -3,15 +3,15 @@
 use crate::Rejections;
 use crate::record::{Access, BackOff};
 use crate::select::criteria::{Candidate, Criteria, Rejection};
-use crate::select::explore::{Guide, explore, explore_in_order};
+use crate::select::explore::{Objective, explore, explore_in_order};
+use crate::select::last_resort::LastResort;
 use crate::select::pair::Pair;
 use crate::select::plain::{Plain, best_relay};
-use crate::select::pool::{FEW, Pool};
 use crate::select::rejections;
-use crate::select::resort::LastResort;
 use crate::select::spread::spread;
+use crate::select::top_k::{FEW, TopK};
 use crate::simd::{Lanes, splats};
-use crate::snapshot::{Bins, Class, Figures, Leaves, Notes, Said, Snapshot};
+use crate::snapshot::{Bins, Class, Figures, Leaves, PendingSet, Snapshot, SummaryWord};
 use crate::sync::epoch::Guard;
 use crate::table::{RecordRef, Table, Unit};
 use std::collections::HashSet;
@@ -22,7 +22,7 @@ const WOKEN_AT_ONCE: usize = 8;
 
 /// One call for one relay, or several.
 pub(crate) struct Search<'g> {
-    pub(crate) look: Look<'g>,
+    pub(crate) scope: SearchScope<'g>,
     /// As it was when the call began.
     pub(crate) snapshot: &'g Snapshot,
     /// Up to this share of relays may be backing off before they are a last resort.
@@ -30,7 +30,7 @@ pub(crate) struct Search<'g> {
 }
 
 /// The relays as one caller sees them.
-pub(crate) struct Look<'g> {
+pub(crate) struct SearchScope<'g> {
     pub(crate) table: &'g Table,
     pub(crate) guard: &'g Guard,
     pub(crate) criteria: Criteria<'g>,
@@ -46,7 +46,7 @@ pub(crate) struct Reach {
 }
 
 /// What becomes of the relays that a search comes upon.
-pub(crate) trait Sink<'g> {
+pub(crate) trait Collector<'g> {
     /// Only relays whose score may be below this are of interest.
     fn limit(&self) -> f32;
 
@@ -91,7 +91,7 @@ impl<'g> Best<'g> {
     }
 }
 
-impl<'g> Sink<'g> for Best<'g> {
+impl<'g> Collector<'g> for Best<'g> {
     fn limit(&self) -> f32 {
         self.limit
     }
@@ -159,12 +159,12 @@ impl Reach {
 
     /// Whether there may be a relay within reach where a summary says this.
     #[inline(always)]
-    pub(crate) fn admits(self, said: Said) -> bool {
+    pub(crate) fn admits(self, said: SummaryWord) -> bool {
         said.near() >= self.near || (self.unmeasured && said.has_unmeasured())
     }
 }
 
-impl<'g> Look<'g> {
+impl<'g> SearchScope<'g> {
     /// The record of the relay at a place; where that is gone, its summary is mended.
     pub(crate) fn resolve(&self, part: &Leaves, place: usize) -> Option<RecordRef<'g>> {
         let relay = part.at(place)?;
@@ -178,25 +178,30 @@ impl<'g> Look<'g> {
     /// Offers a relay at the end of a path, if it may be handed out and is good
     /// enough.
     #[inline]
-    pub(crate) fn weigh(&self, record: &RecordRef<'g>, path_micros: u32, sink: &mut impl Sink<'g>) {
-        let (worth, load) = self.criteria.appraise(record, path_micros);
+    pub(crate) fn consider(
+        &self,
+        record: &RecordRef<'g>,
+        path_micros: u32,
+        sink: &mut impl Collector<'g>,
+    ) {
+        let (worth, load) = self.criteria.evaluate(record, path_micros);
         if !sink.wants(worth.score) && load.refusal().is_none() {
             return;
         }
         match self.criteria.judge_path(record, path_micros) {
             Ok(worth) => sink.offer(Candidate::new(*record, worth)),
-            Err(rejection) => self.mend(record, rejection),
+            Err(rejection) => self.repair_summary(record, rejection),
         }
     }
 
     /// Brings the summary of a relay in line that is available to no caller.
     #[cold]
-    pub(crate) fn mend(&self, record: &RecordRef<'g>, rejection: Rejection) {
+    pub(crate) fn repair_summary(&self, record: &RecordRef<'g>, rejection: Rejection) {
         match rejection {
             Rejection::Excluded | Rejection::TooFar => return,
             Rejection::Unmeasured if !record.has_lapsed(self.criteria.tick) => return,
             Rejection::Unmeasured => {
-                record.settle_rtt(self.criteria.tick);
+                record.refresh_rtt(self.criteria.tick);
                 return;
             }
             Rejection::Departed => self
@@ -215,7 +220,7 @@ impl<'g> Search<'g> {
     /// is, nothing is known of the pair, and it may be handed out to any number of
     /// callers.
     #[inline(always)]
-    pub(crate) fn quick(
+    pub(crate) fn fast_path(
         table: &'g Table,
         criteria: &Criteria<'_>,
         snapshot: &Snapshot,
@@ -263,8 +268,8 @@ impl<'g> Search<'g> {
 
     /// Where the round trip of a relay has lapsed, has that taken into account.
     fn settles(&self, candidate: &Candidate<'g>) -> bool {
-        let now = self.look.criteria.tick;
-        candidate.record.has_lapsed(now) && candidate.record.settle_rtt(now).is_change()
+        let now = self.scope.criteria.tick;
+        candidate.record.has_lapsed(now) && candidate.record.refresh_rtt(now).is_change()
     }
 
     /// What to hand out, unless another caller takes it first.
@@ -282,10 +287,10 @@ impl<'g> Search<'g> {
     /// in force, one look at them is enough. The relays that were noted are looked at
     /// after that: one that is available throughout the call is so then, too.
     fn best_available(&self) -> Option<Candidate<'g>> {
-        let publication = self.look.table.publication();
+        let publication = self.scope.table.publication();
         let noted = publication.upcoming.read();
         let is_latest = publication.is_latest(self.snapshot);
-        // Before the look: what another thread makes available during it may be missed.
+        // Before the scope: what another thread makes available during it may be missed.
         let is_settled = self.wake(self.snapshot, WOKEN_AT_ONCE);
         let found = self.best_in(self.snapshot);
         let found = match is_latest && is_settled {
@@ -301,21 +306,21 @@ impl<'g> Search<'g> {
     /// The best relay of the snapshot in force, with all whose back-off is over.
     #[cold]
     fn best_in_force(&self) -> Option<Candidate<'g>> {
-        let snapshot = self.look.table.publication().load();
+        let snapshot = self.scope.table.publication().load();
         self.wake(&snapshot, usize::MAX);
         self.best_in(&snapshot)
     }
 
     /// The best of the relays that were just becoming available.
     #[cold]
-    fn best_noted(&self, noted: &Notes) -> Option<Candidate<'g>> {
+    fn best_noted(&self, noted: &PendingSet) -> Option<Candidate<'g>> {
         let judge = |index| {
-            let record = self.look.table.occupant(index, self.look.guard)?;
-            self.look.criteria.candidate(record)
+            let record = self.scope.table.record_at(index, self.scope.guard)?;
+            self.scope.criteria.candidate(record)
         };
         // Of more than there are slots for, there is no telling which.
         if noted.are_more() {
-            let all = 0..self.look.table.reach();
+            let all = 0..self.scope.table.reach();
             return all.filter_map(judge).min_by(Candidate::by_score);
         }
         let noted = noted.indices().filter_map(judge);
@@ -326,17 +331,17 @@ impl<'g> Search<'g> {
     /// part; whether that were all.
     #[inline]
     fn wake(&self, snapshot: &Snapshot, most: usize) -> bool {
-        let tick = self.look.criteria.tick;
+        let tick = self.scope.criteria.tick;
         if !snapshot.are_due(tick) {
             return true;
         }
-        self.look.table.wake_due(snapshot, tick, most);
+        self.scope.table.wake_due(snapshot, tick, most);
         !snapshot.are_due(tick)
     }
 
     fn best_in(&self, snapshot: &Snapshot) -> Option<Candidate<'g>> {
         // Without views the roots alone say whether any relay may be handed out.
-        let is_plain = self.look.criteria.views.is_none();
+        let is_plain = self.scope.criteria.views.is_none();
         if is_plain && snapshot.parts().all(|part| part.root().merit == 0) {
             return None;
         }
@@ -346,16 +351,16 @@ impl<'g> Search<'g> {
 
     /// Goes through the relays until the sink wants no more: the best first within
     /// each node, or in all.
-    fn gather<S: Sink<'g>>(&self, snapshot: &Snapshot, sink: S, in_order: bool) -> S {
-        let look = &self.look;
-        match look.criteria.views {
+    fn gather<S: Collector<'g>>(&self, snapshot: &Snapshot, sink: S, in_order: bool) -> S {
+        let scope = &self.scope;
+        match scope.criteria.views {
             None => {
-                let mut plain = Plain { look, sink };
+                let mut plain = Plain { scope, sink };
                 go_through(&mut plain, snapshot, in_order);
                 plain.sink
             }
             Some(views) => {
-                let mut pair = Pair::new(look, views, sink, !in_order);
+                let mut pair = Pair::new(scope, views, sink, !in_order);
                 pair.look_at_published();
                 if pair.may_find_more() {
                     go_through(&mut pair, snapshot, in_order);
@@ -377,9 +382,9 @@ impl<'g> Search<'g> {
         }
         // As many as are asked for, also of those whose back-off is just over.
         let mut are_awake = self.wake(self.snapshot, count);
-        let max_spread_cost = self.look.criteria.options.max_spread_cost;
+        let max_spread_cost = self.scope.criteria.options.max_spread_cost;
         let gather = || {
-            let pool = Pool::new(count, max_spread_cost);
+            let pool = TopK::new(count, max_spread_cost);
             self.gather(self.snapshot, pool, true).into_list()
         };
         let mut pool = gather();
@@ -412,16 +417,16 @@ impl<'g> Search<'g> {
             pool.truncate(count);
             return pool;
         }
-        spread(&pool, count, self.look.criteria.options.max_spread_cost)
+        spread(&pool, count, self.scope.criteria.options.max_spread_cost)
     }
 
     /// The relay that the requester would rather keep, if `best` is not so much
     /// better, and if it could be had as well as any.
     pub(crate) fn preferred_over(&self, best: &Candidate<'g>) -> Option<Candidate<'g>> {
-        let preference = self.look.criteria.options.preference.as_ref()?;
-        let record = self.look.table.find(&preference.relay, self.look.guard)?;
-        let current = self.look.criteria.candidate(record)?;
-        let (current_micros, best_micros) = self.look.criteria.known_micros(&current, best);
+        let preference = self.scope.criteria.options.preference.as_ref()?;
+        let record = self.scope.table.find(&preference.relay, self.scope.guard)?;
+        let current = self.scope.criteria.candidate(record)?;
+        let (current_micros, best_micros) = self.scope.criteria.known_micros(&current, best);
         let keeps = !current.is_on_trial()
             && !current.is_busy()
             && !preference.is_worth_leaving(current_micros, best_micros);
@@ -432,7 +437,7 @@ impl<'g> Search<'g> {
     /// other caller before the trial is over.
     #[inline]
     fn claim(&self, candidate: &Candidate<'g>) -> bool {
-        match candidate.circuit.access(self.look.criteria.tick) {
+        match candidate.circuit.access(self.scope.criteria.tick) {
             Access::Free => true,
             Access::OnTrial => self.begin_trial(candidate),
             Access::BackingOff if candidate.is_last_resort => self.begin_trial(candidate),
@@ -447,7 +452,7 @@ impl<'g> Search<'g> {
     }
 
     fn back_off(&self, record: &RecordRef<'_>) -> BackOff {
-        self.look.table.back_off(record, self.look.criteria.tick)
+        self.scope.table.back_off(record, self.scope.criteria.tick)
     }
 
     /// When no other relay is eligible to this call, so that all that would be are backing
@@ -456,7 +461,7 @@ impl<'g> Search<'g> {
     /// So many that it may well be our own fault, unless any share may back off.
     #[cold]
     pub(crate) fn last_resort(&self) -> Option<Candidate<'g>> {
-        let publication = self.look.table.publication();
+        let publication = self.scope.table.publication();
         if !publication.context.may_wait() || self.max_ejected_share >= 1.0 {
             return None;
         }
@@ -469,9 +474,9 @@ impl<'g> Search<'g> {
 
     /// The relay that the requester would rather keep, if it is backing off.
     fn preferred_resort(&self) -> Option<Candidate<'g>> {
-        let preference = self.look.criteria.options.preference.as_ref()?;
-        let record = self.look.table.find(&preference.relay, self.look.guard)?;
-        let worth = self.look.criteria.judge_as_last_resort(&record).ok()?;
+        let preference = self.scope.criteria.options.preference.as_ref()?;
+        let record = self.scope.table.find(&preference.relay, self.scope.guard)?;
+        let worth = self.scope.criteria.judge_as_last_resort(&record).ok()?;
         Some(Candidate::last_resort(record, worth))
     }
 
@@ -479,8 +484,8 @@ impl<'g> Search<'g> {
         if snapshot.counts()[Class::BackingOff as usize] == 0 {
             return None;
         }
-        let mut resort = LastResort::new(&self.look);
-        match self.look.criteria.measured_by_requester() {
+        let mut resort = LastResort::new(&self.scope);
+        match self.scope.criteria.measured_by_requester() {
             Some(measured) => measured.for_each(|index| resort.consider(index)),
             None => snapshot.parts().for_each(|part| resort.search(part)),
         }
@@ -490,26 +495,26 @@ impl<'g> Search<'g> {
     /// How many relays are passed over for which reason, as it is known without a
     /// look at them.
     pub(crate) fn rejections(&self) -> Rejections {
-        rejections::count(&self.look, self.snapshot)
+        rejections::count(&self.scope, self.snapshot)
     }
 
     /// Has every round trip that has lapsed taken into account.
     pub(crate) fn settle_all(&self) {
-        let now = self.look.criteria.tick;
+        let now = self.scope.criteria.tick;
         for relay in self.snapshot.iter() {
-            let record = self.look.table.resolve(relay, self.look.guard);
+            let record = self.scope.table.resolve(relay, self.scope.guard);
             if let Some(record) = record.filter(|record| record.has_lapsed(now)) {
-                record.settle_rtt(now);
+                record.refresh_rtt(now);
             }
         }
     }
 
     /// Sorts all that will do, exactly.
     pub(crate) fn sorted(&self) -> Vec<Candidate<'g>> {
-        let Look { table, guard, .. } = self.look;
+        let SearchScope { table, guard, .. } = self.scope;
         let records = self.snapshot.iter();
         let records = records.filter_map(|relay| table.resolve(relay, guard));
-        let judge = |record| self.look.criteria.candidate(record);
+        let judge = |record| self.scope.criteria.candidate(record);
         let mut all: Vec<_> = records.filter_map(judge).collect();
         all.sort_by(Candidate::by_score);
         keep_distinct(&mut all);
@@ -518,7 +523,7 @@ impl<'g> Search<'g> {
     }
 }
 
-fn go_through<G: Guide>(guide: &mut G, snapshot: &Snapshot, in_order: bool) {
+fn go_through<G: Objective>(guide: &mut G, snapshot: &Snapshot, in_order: bool) {
     match in_order {
         true => explore_in_order(guide, snapshot.parts()),
         false => snapshot.parts().for_each(|part| explore(guide, part)),

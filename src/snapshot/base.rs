@@ -18,7 +18,7 @@ use crate::snapshot::tree::{FANOUT, span};
 
 /// A relay as of a merge.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Surveyed {
+pub(crate) struct MergedRelay {
     pub(crate) relay: Handle,
     /// The round trip from this node, or what is assumed.
     pub(crate) own_micros: u32,
@@ -38,16 +38,16 @@ pub(crate) struct Base {
 const FEW: usize = 64;
 
 /// Stands for a record that is not here.
-const NOWHERE: u32 = u32::MAX;
+const NO_PLACE: u32 = u32::MAX;
 
 impl Base {
-    pub(crate) fn new(mut surveyed: Vec<Surveyed>) -> Self {
-        surveyed.sort_unstable_by_key(|it| (it.position.is_none(), it.own_micros, it.relay.index));
-        let relays = surveyed.len();
-        let reach = surveyed.iter().map(|it| it.relay.index as usize + 1).max();
-        let mut by_record = vec![NOWHERE; reach.unwrap_or(0)];
+    pub(crate) fn new(mut merged: Vec<MergedRelay>) -> Self {
+        merged.sort_unstable_by_key(|it| (it.position.is_none(), it.own_micros, it.relay.index));
+        let relays = merged.len();
+        let reach = merged.iter().map(|it| it.relay.index as usize + 1).max();
+        let mut by_record = vec![NO_PLACE; reach.unwrap_or(0)];
         let mut last = 0;
-        arrange(&mut surveyed, top_for(relays), 0, &mut |relay, place| {
+        arrange(&mut merged, top_for(relays), 0, &mut |relay, place| {
             by_record[relay.index as usize] = place as u32;
             last = place;
         });
@@ -58,12 +58,12 @@ impl Base {
             Bins::COARSE
         };
         let mut leaves = Leaves::new(last + 1, bins);
-        let place_of = |it: &Surveyed| by_record[it.relay.index as usize] as usize;
-        for it in &surveyed {
+        let place_of = |it: &MergedRelay| by_record[it.relay.index as usize] as usize;
+        for it in &merged {
             leaves.put(place_of(it), it.relay);
         }
-        if surveyed.iter().any(|it| it.position.is_some()) {
-            let located = surveyed.iter().map(|it| (place_of(it), it.position));
+        if merged.iter().any(|it| it.position.is_some()) {
+            let located = merged.iter().map(|it| (place_of(it), it.position));
             let levels = leaves.summaries.top() + 1;
             leaves.locate(Geometry::new(located, last, levels));
         }
@@ -101,7 +101,7 @@ fn top_for(relays: usize) -> usize {
 /// Orders relays below a node of the tree, and tells their places, in order: evenly
 /// spread over its children.
 fn arrange(
-    relays: &mut [Surveyed],
+    relays: &mut [MergedRelay],
     level: usize,
     node: usize,
     tell: &mut impl FnMut(Handle, usize),
@@ -125,10 +125,10 @@ fn arrange(
 
 /// Divides relays evenly among so many branches, the first of which has this number.
 fn divide(
-    relays: &mut [Surveyed],
+    relays: &mut [MergedRelay],
     branches: usize,
     first: usize,
-    then: &mut impl FnMut(usize, &mut [Surveyed]),
+    then: &mut impl FnMut(usize, &mut [MergedRelay]),
 ) {
     if branches == 1 {
         return then(first, relays);
@@ -143,7 +143,7 @@ fn divide(
 
 /// Orders relays such that those before the middle lie together. Those that are
 /// located come first; the others are in order already.
-fn separate(relays: &mut [Surveyed], middle: usize) {
+fn separate(relays: &mut [MergedRelay], middle: usize) {
     let located = relays.partition_point(|it| it.position.is_some());
     if middle == 0 || middle >= located {
         return;
@@ -159,7 +159,7 @@ const AXES: usize = Coordinate::DIMENSIONS + 1;
 
 /// Where a located relay is on an axis; the last is what every path through it has,
 /// the round trip from here and the height.
-fn along(it: &Surveyed, axis: usize) -> f32 {
+fn along(it: &MergedRelay, axis: usize) -> f32 {
     match &it.position {
         Some(at) if axis < Coordinate::DIMENSIONS => at.position()[axis],
         Some(at) => it.own_micros as f32 + at.height(),
@@ -167,7 +167,7 @@ fn along(it: &Surveyed, axis: usize) -> f32 {
     }
 }
 
-fn widest_axis(relays: &[Surveyed]) -> usize {
+fn widest_axis(relays: &[MergedRelay]) -> usize {
     let (mut low, mut high) = ([f32::INFINITY; AXES], [f32::NEG_INFINITY; AXES]);
     for relay in relays {
         for axis in 0..AXES {
@@ -187,14 +187,14 @@ mod tests {
     use super::*;
     use crate::simd::{One, splats};
 
-    fn surveyed(count: usize, is_located: impl Fn(usize) -> bool) -> Vec<Surveyed> {
+    fn merged(count: usize, is_located: impl Fn(usize) -> bool) -> Vec<MergedRelay> {
         let mut rng = fastrand::Rng::with_seed(count as u64);
         (0..count)
             .map(|index| {
                 let mut position = [0.0; Coordinate::DIMENSIONS];
                 position[..2].fill_with(|| rng.f32() * 1e5);
                 let position = Coordinate::new(position, 10.0, 0.0, 0.1).unwrap();
-                Surveyed {
+                MergedRelay {
                     relay: Handle {
                         index: index as u32,
                         generation: 3,
@@ -212,10 +212,10 @@ mod tests {
     fn every_relay_has_a_place_of_its_own() {
         for relays in SIZES {
             for located in [0, 1, 2] {
-                let surveyed = surveyed(relays, |index| index % 2 < located);
-                let base = Base::new(surveyed.clone());
+                let merged = merged(relays, |index| index % 2 < located);
+                let base = Base::new(merged.clone());
                 assert_eq!((base.len(), base.iter().count()), (relays, relays));
-                for it in &surveyed {
+                for it in &merged {
                     let place = base.place_of(it.relay).expect("a place");
                     assert_eq!(base.leaves.at(place), Some(it.relay));
                     let located = base.leaves.located.as_ref();
@@ -235,9 +235,9 @@ mod tests {
 
     #[test]
     fn relays_that_are_not_located_are_in_order_of_the_round_trip() {
-        let surveyed = surveyed(1_000, |_| false);
-        let base = Base::new(surveyed.clone());
-        let own = |(_, relay): (usize, Handle)| surveyed[relay.index as usize].own_micros;
+        let merged = merged(1_000, |_| false);
+        let base = Base::new(merged.clone());
+        let own = |(_, relay): (usize, Handle)| merged[relay.index as usize].own_micros;
         assert!(base.iter().map(own).is_sorted());
     }
 
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn a_relay_is_as_likely_to_be_chosen_as_another() {
         for relays in [2, 65, 129, 1_000, 1_025, 16_385] {
-            let base = Base::new(surveyed(relays, |_| false));
+            let base = Base::new(merged(relays, |_| false));
             let occupied: Vec<usize> = base.iter().map(|(place, _)| place).collect();
             let mut chances = vec![1.0; occupied.len()];
             for level in 0..=base.leaves.summaries.top() {
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_box_is_around_all_below_it() {
-        let base = Base::new(surveyed(5_000, |index| index % 10 > 0));
+        let base = Base::new(merged(5_000, |index| index % 10 > 0));
         let geometry = &base.leaves.located.as_ref().unwrap().geometry;
         let from = [3e4; Coordinate::DIMENSIONS];
         for (place, _) in base.iter() {

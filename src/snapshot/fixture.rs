@@ -1,6 +1,6 @@
 //! Records and the order of them without a table, for models and tests.
 
-use super::base::Surveyed;
+use super::base::MergedRelay;
 use super::leaf::{Subject, Terms};
 use super::publication::Publication;
 use crate::record::Second;
@@ -57,7 +57,7 @@ impl Relays {
         let subject = self.subject(index);
         let Subject { record, extra, .. } = subject;
         record.add_seed(extra, 0, micros, Second::FIRST);
-        record.settle_rtt(extra, Second::FIRST, &mut || {});
+        record.refresh_rtt(extra, Second::FIRST, &mut || {});
         self.publication.refresh(&subject, true);
     }
 
@@ -68,9 +68,9 @@ impl Relays {
     /// By what is read of the round trip of each.
     pub(super) fn merge_by(&self, own_micros: impl Fn(u32) -> u32) {
         let subject = |relay: Handle| self.subject(relay.index as usize);
-        let survey = |relay: Handle| {
+        let describe = |relay: Handle| {
             let is_gone = subject(relay).record.lifecycle().state() == State::Vacant;
-            (!is_gone).then(|| Surveyed {
+            (!is_gone).then(|| MergedRelay {
                 relay,
                 own_micros: own_micros(relay.index),
                 position: None,
@@ -78,7 +78,7 @@ impl Relays {
         };
         let mut merger = self.publication.merger();
         self.publication
-            .merge(&mut merger, &epoch::pin(), survey, subject);
+            .merge(&mut merger, &epoch::pin(), describe, subject);
     }
 
     /// Changes the load word alone.

@@ -25,7 +25,7 @@
 //! by when it began, if nothing else speaks against the relay, so that the one that
 //! has waited for longest is at hand when it is needed as a last resort.
 
-use crate::record::{BackOff, Extra, Handle, Load, Record, Refusal, Spans, Standing};
+use crate::record::{Availability, BackOff, BackOffRange, Extra, Handle, Load, Record, Refusal};
 use crate::snapshot::bins::Bins;
 use crate::snapshot::lanes;
 use crate::snapshot::score::{penalty, score};
@@ -42,7 +42,7 @@ pub(crate) struct Terms {
     pub(crate) rtt_lifetime_nanos: u64,
     /// What the jitter of back-offs is drawn from.
     pub(crate) jitter_key: u64,
-    pub(crate) spans: Spans,
+    pub(crate) back_off_range: BackOffRange,
     /// A share: when more of the relays back off, that is taken for an outage of our own.
     pub(crate) max_ejected_share: f64,
 }
@@ -61,7 +61,7 @@ impl Terms {
             now,
             tick_nanos: self.tick_nanos,
             jitter: record.jitter(self.jitter_key),
-            spans: self.spans,
+            back_off_range: self.back_off_range,
         }
     }
 
@@ -71,7 +71,7 @@ impl Terms {
         tick_nanos: 1_000_000_000,
         rtt_lifetime_nanos: u64::MAX,
         jitter_key: 1,
-        spans: Spans::DEFAULT,
+        back_off_range: BackOffRange::DEFAULT,
         max_ejected_share: 0.5,
     };
 }
@@ -206,15 +206,15 @@ impl Leaf {
     fn of_live(record: &Record, terms: &Terms, bins: Bins, tick: Tick) -> Self {
         let load = record.load();
         let circuit = record.circuit();
-        let until = match circuit.standing(tick) {
-            Standing::Free => return Self::of_free(record, load, terms, bins),
-            Standing::Banned { until } => {
+        let until = match circuit.availability(tick) {
+            Availability::Free => return Self::of_free(record, load, terms, bins),
+            Availability::Banned { until } => {
                 return Self {
                     due: Earliest::word(until),
                     ..Self::of_class(Class::Banned)
                 };
             }
-            Standing::BackingOff { until } => until,
+            Availability::BackingOff { until } => until,
         };
         let began = || circuit.ejected_at(terms.back_off(record, tick));
         let (summary, since) = match load.refusal() {
@@ -264,9 +264,9 @@ pub(crate) fn is_alike(record: &Record, one: Load, other: Load, terms: &Terms, b
 
 /// A word of the tree of summaries, leaf or not.
 #[derive(Clone, Copy)]
-pub(crate) struct Said(pub(crate) u64);
+pub(crate) struct SummaryWord(pub(crate) u64);
 
-impl Said {
+impl SummaryWord {
     /// The rank of the best score, or 0.
     #[inline(always)]
     pub(crate) fn merit(self) -> u16 {

@@ -4,11 +4,13 @@ use crate::record::Handle;
 use crate::snapshot::bins::Bins;
 use crate::snapshot::geometry::Geometry;
 use crate::snapshot::lanes::{Best, best};
-use crate::snapshot::leaf::{Class, Earliest, Greatest, Leaf, Said, Subject, Summary, Terms};
+use crate::snapshot::leaf::{
+    Class, Earliest, Greatest, Leaf, Subject, Summary, SummaryWord, Terms,
+};
 use crate::snapshot::outage::Outage;
 use crate::snapshot::tree::{FANOUT, Join, Tree, span};
 use crate::sync::{
-    AtomicBool, AtomicU32, AtomicU64, Installed, Ordering, Padded, ZeroedSlice, prefetch,
+    AtomicBool, AtomicU32, AtomicU64, OnceBox, Ordering, Padded, ZeroedSlice, prefetch,
 };
 use crate::time::{Tick, Watch};
 
@@ -33,7 +35,7 @@ pub(crate) struct Leaves {
     entries: ZeroedSlice<AtomicU64>,
     pub(crate) summaries: Tree<Summary>,
     /// Set aside when the first relay is left alone.
-    waiting: Installed<Waiting>,
+    waiting: OnceBox<Waiting>,
     /// How many there are of each class.
     counts: Padded<[AtomicU32; Class::COUNT]>,
     pub(crate) bins: Bins,
@@ -140,7 +142,7 @@ impl Leaves {
         Self {
             entries: ZeroedSlice::new_or_abort(places.max(1)),
             summaries: Tree::new(places, false),
-            waiting: Installed::new(),
+            waiting: OnceBox::new(),
             counts: Padded::default(),
             bins,
             located: None,
@@ -265,7 +267,7 @@ impl Leaves {
 
     /// By what the summary says by now.
     fn joint_of(&self, located: &Located, place: usize, context: &Context) -> u64 {
-        let said = Said(self.summaries.leaf(place));
+        let said = SummaryWord(self.summaries.leaf(place));
         let height = located.geometry.height(place);
         said.joint(self.bins, &context.terms, height)
     }
@@ -280,13 +282,13 @@ impl Leaves {
         let Waiting {
             due: ends,
             since: begins,
-        } = self.waiting.get_or_install(|| Waiting::new(self.places()));
+        } = self.waiting.get_or_init(|| Waiting::new(self.places()));
         ends.update(place, rises(ends, due), || leaf().due);
         begins.update(place, rises(begins, since), || leaf().since);
     }
 
     fn recount(&self, before: u64, after: u64) {
-        let (before, after) = (Said(before).class(), Said(after).class());
+        let (before, after) = (SummaryWord(before).class(), SummaryWord(after).class());
         if before != after {
             // Relaxed: see `counts`.
             self.counts[before as usize].fetch_sub(1, Ordering::Relaxed);
@@ -314,7 +316,7 @@ impl Leaves {
 
     /// What is said of the relay at a place.
     pub(crate) fn class_at(&self, place: usize) -> Class {
-        Said(self.summaries.leaf(place)).class()
+        SummaryWord(self.summaries.leaf(place)).class()
     }
 
     /// The first place from one on whose relay is left alone.
@@ -334,7 +336,7 @@ impl Waiting {
     /// A lower bound of when any of those began to be left alone.
     #[inline]
     pub(crate) fn earliest(&self) -> u64 {
-        Earliest::number(self.since.crown())
+        Earliest::number(self.since.root_fields())
     }
 
     /// The place of a relay that was left alone for longest, as words say, in the tree
@@ -364,7 +366,7 @@ impl Waiting {
 
     #[inline(always)]
     fn are_due(&self, tick: Tick) -> bool {
-        is_due(self.due.crown(), tick)
+        is_due(self.due.root_fields(), tick)
     }
 
     /// Below a node. A word may say for a while that there is one where there is none

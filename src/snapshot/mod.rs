@@ -22,8 +22,8 @@ mod leaf;
 mod leaves;
 #[cfg(all(test, relay_loom))]
 mod models;
-mod noted;
 mod outage;
+mod pending;
 mod publication;
 mod run;
 mod score;
@@ -31,13 +31,13 @@ mod score;
 mod tests;
 mod tree;
 
-pub(crate) use base::Surveyed;
+pub(crate) use base::MergedRelay;
 pub(crate) use bins::Bins;
 pub(crate) use geometry::Boxes;
 pub(crate) use lanes::{Best, Figures, best as best_of, figures, joint_figures, pick};
-pub(crate) use leaf::{Class, Earliest, Said, Subject, Terms};
+pub(crate) use leaf::{Class, Earliest, Subject, SummaryWord, Terms};
 pub(crate) use leaves::{Leaves, Located};
-pub(crate) use noted::{Note, Noted, Notes};
+pub(crate) use pending::{PendingChange, PendingChanges, PendingSet};
 pub(crate) use publication::{Backlog, Merger, Publication, Snapshot};
 pub(crate) use score::{penalty, score};
 pub(crate) use tree::{FANOUT, Node};

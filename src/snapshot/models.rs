@@ -2,13 +2,13 @@
 //! merges, of notes.
 
 use super::fixture::Relays;
-use super::leaf::{Class, Leaf, Said, Terms};
-use super::noted::Noted;
+use super::leaf::{Class, Leaf, SummaryWord, Terms};
 use super::outage::Outage;
+use super::pending::PendingChanges;
 use super::publication::Snapshot;
 use super::tree::{Join, Tree, Words};
 use crate::record::{BackOff, Failure, Fault, Lifecycle, Load};
-use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering, check, crossing};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering, check, yield_point};
 use crate::time::Tick;
 use loom::thread;
 
@@ -116,8 +116,8 @@ fn stays_in_sight_beside(others: &'static [Change]) {
             others.iter().for_each(change);
         });
         numbers.change((0, 3), true);
-        crossing();
-        assert!(numbers.tree.crown() >= 3, "out of sight");
+        yield_point();
+        assert!(numbers.tree.root_fields() >= 3, "out of sight");
         changing.join().unwrap();
         numbers.assert_in_line();
     });
@@ -157,7 +157,7 @@ fn a_thread_that_saw_an_update_end_sees_the_leaf() {
         });
         let falling = thread::spawn(move || other.change((1, 2), false));
         if ended.load(Ordering::Acquire) == 1 {
-            assert!(numbers.tree.crown() >= 3);
+            assert!(numbers.tree.root_fields() >= 3);
         }
         rising.join().unwrap();
         falling.join().unwrap();
@@ -207,7 +207,7 @@ impl Relays {
         let tick = self.publication.context.judged_at();
         let due = Leaf::of(&self.subject(index), &Terms::FOR_TESTS, bins, tick);
         assert_eq!(self.said(&snapshot, index), [due.summary]);
-        Said(due.summary).class()
+        SummaryWord(due.summary).class()
     }
 
     /// The roots of the snapshot in force say at least that there is a relay.
@@ -215,7 +215,7 @@ impl Relays {
         let snapshot = Arc::clone(&self.publication.load());
         let has = |part: &super::Leaves| {
             let root = part.summaries.words(part.summaries.top(), 0);
-            root.into_iter().any(|word| Said(word).merit() > 0)
+            root.into_iter().any(|word| SummaryWord(word).merit() > 0)
         };
         snapshot.parts().any(has)
     }
@@ -347,7 +347,7 @@ fn back_off() -> BackOff {
         now: Tick(0),
         tick_nanos: Terms::FOR_TESTS.tick_nanos,
         jitter: 0,
-        spans: Terms::FOR_TESTS.spans,
+        back_off_range: Terms::FOR_TESTS.back_off_range,
     }
 }
 
@@ -376,7 +376,7 @@ fn a_departure_beside_a_merge_reaches_the_next_base() {
         let leaving = thread::spawn(move || {
             let subject = other.subject(0);
             subject.record.set_lifecycle(Lifecycle::VACANT);
-            subject.record.raise(Load::CLOSED);
+            subject.record.set_flags(Load::CLOSED);
             subject.record.end_generation();
             other.publication.refresh(&subject, false);
         });
@@ -406,7 +406,7 @@ fn a_relay_that_is_due_is_woken_where_it_was_found() {
             }
         }
         assert_eq!(relays.said(&at_hand, 0).len(), 1);
-        assert!(Said(relays.said(&at_hand, 0)[0]).merit() > 0);
+        assert!(SummaryWord(relays.said(&at_hand, 0)[0]).merit() > 0);
         merging.join().unwrap();
     });
 }
@@ -440,7 +440,7 @@ fn a_snapshot_in_force_is_up_to_date() {
             let at_hand = Arc::clone(&other.publication.load());
             other.change_load(0, |load| load.with_report(CAPACITY));
             other.publication.refresh_touched(&other.subject(0), false);
-            crossing();
+            yield_point();
             if other.publication.is_latest(&at_hand) {
                 let said = other.said(&at_hand, 0);
                 assert_eq!(said, [Class::Full as u64]);
@@ -454,7 +454,7 @@ fn a_snapshot_in_force_is_up_to_date() {
 /// Who sees a change finds its note, or all that belongs to it.
 fn seen_is_noted_or_over(is_slot_taken: bool) {
     check(3, move || {
-        let noted = Arc::new(Noted::default());
+        let noted = Arc::new(PendingChanges::default());
         let words = Arc::new([AtomicU64::default(), AtomicU64::default()]);
         // Models have one slot.
         let taken = is_slot_taken.then(|| noted.begin(6));
@@ -464,9 +464,9 @@ fn seen_is_noted_or_over(is_slot_taken: bool) {
             theirs[0].store(1, Ordering::Release);
             theirs[1].store(1, Ordering::Relaxed);
             drop(note);
-            crossing();
+            yield_point();
         });
-        crossing();
+        yield_point();
         if words[0].load(Ordering::Acquire) == 1 {
             let notes = noted.read();
             let is_noted = notes.indices().any(|index| index == 5) || notes.are_more();

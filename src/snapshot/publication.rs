@@ -27,11 +27,11 @@
 //! are merged long before.
 
 use crate::record::{Extra, Handle, Load};
-use crate::snapshot::base::{Base, Surveyed};
+use crate::snapshot::base::{Base, MergedRelay};
 use crate::snapshot::bins::Bins;
 use crate::snapshot::leaf::{Class, Subject, Terms, is_alike};
 use crate::snapshot::leaves::{Context, Leaves};
-use crate::snapshot::noted::{Note, Noted};
+use crate::snapshot::pending::{PendingChange, PendingChanges};
 use crate::snapshot::run::Run;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
@@ -59,7 +59,7 @@ pub(crate) struct Publication {
     merger: Mutex<Merger>,
     pub(crate) context: Context,
     /// Changes under way by which a relay may become available.
-    pub(crate) upcoming: Noted,
+    pub(crate) upcoming: PendingChanges,
 }
 
 /// What the thread that merges takes care of: everything replaced that a reader may
@@ -214,7 +214,7 @@ impl Publication {
             reordered: AtomicBool::new(false),
             merger: Mutex::new(Merger::default()),
             context: Context::new(terms, watch),
-            upcoming: Noted::default(),
+            upcoming: PendingChanges::default(),
         }
     }
 
@@ -259,7 +259,7 @@ impl Publication {
     /// To be held by a thread from before it makes a change by which the relay may
     /// become available until it has refreshed the leaf: a search that finds none
     /// looks at the record itself meanwhile.
-    pub(crate) fn announce(&self, index: u32) -> Note<'_> {
+    pub(crate) fn announce(&self, index: u32) -> PendingChange<'_> {
         self.upcoming.begin(index)
     }
 
@@ -375,13 +375,13 @@ impl Publication {
         self.merger.try_lock()
     }
 
-    /// Sorts all relays that `survey` knows of into a new base; it answers `None`
+    /// Sorts all relays that `describe` knows of into a new base; it answers `None`
     /// for a record that departed. `subject` finds the record of a handle.
     pub(crate) fn merge<'a>(
         &self,
         merger: &mut Merger,
         _pinned: &Guard,
-        survey: impl FnMut(Handle) -> Option<Surveyed>,
+        describe: impl FnMut(Handle) -> Option<MergedRelay>,
         subject: impl Fn(Handle) -> Subject<'a>,
     ) {
         self.reordered.store(false, Ordering::Relaxed);
@@ -391,9 +391,9 @@ impl Publication {
         let old_runs = before.runs.len() - 1;
         let arrivals = before.runs[..old_runs].iter().flat_map(|run| run.iter());
         let relays = before.base.iter().map(|(_, relay)| relay).chain(arrivals);
-        let mut surveyed = Vec::with_capacity(before.base.len() + before.arrivals());
-        surveyed.extend(relays.filter_map(survey));
-        let next = Arc::new(Base::new(surveyed));
+        let mut merged = Vec::with_capacity(before.base.len() + before.arrivals());
+        merged.extend(relays.filter_map(describe));
+        let next = Arc::new(Base::new(merged));
         // Load changes are judged as finely as the finest leaf asks for.
         if next.leaves.bins == Bins::FINE {
             self.context.set_bins(Bins::FINE);

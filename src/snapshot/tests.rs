@@ -28,7 +28,7 @@ impl Relays {
             now: Tick(0),
             tick_nanos: Terms::FOR_TESTS.tick_nanos,
             jitter: rng.u8(..),
-            spans: Terms::FOR_TESTS.spans,
+            back_off_range: Terms::FOR_TESTS.back_off_range,
         };
         match rng.u8(..6) {
             0 => self.change_rtt(subject.handle.index as usize, rng.u32(1..50_000)),

@@ -90,13 +90,13 @@ pub(crate) const fn span(level: usize) -> usize {
 impl<J: Join> Tree<J> {
     /// A tree for so many leaves, at least one; its root is one node, or with a
     /// *crown* one word.
-    pub(crate) fn new(leaves: usize, has_crown: bool) -> Self {
+    pub(crate) fn new(leaves: usize, has_single_root: bool) -> Self {
         let mut levels = Vec::new();
         let mut words = leaves.max(1);
         loop {
             let nodes = words.div_ceil(FANOUT);
             levels.push(ZeroedSlice::new_or_abort(nodes));
-            if nodes == 1 && !(has_crown && words > 1) {
+            if nodes == 1 && !(has_single_root && words > 1) {
                 break;
             }
             words = nodes;
@@ -139,7 +139,7 @@ impl<J: Join> Tree<J> {
 
     /// The fields of the first word of the root: all there is with a crown.
     #[inline(always)]
-    pub(crate) fn crown(&self) -> u64 {
+    pub(crate) fn root_fields(&self) -> u64 {
         // Acquire: as for a leaf.
         self.word(self.top(), 0).load(Ordering::Acquire) & J::FIELDS
     }

@@ -15,9 +15,9 @@
 
 use std::ops::Deref;
 
-mod installed;
 #[cfg(not(relay_loom))]
 mod native;
+mod once_box;
 #[cfg(not(relay_loom))]
 mod zeroed;
 #[cfg(not(relay_loom))]
@@ -35,7 +35,7 @@ pub(crate) use stepped::*;
 #[cfg(all(relay_delays, not(relay_loom)))]
 mod delays;
 
-pub(crate) use installed::Installed;
+pub(crate) use once_box::OnceBox;
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;
 

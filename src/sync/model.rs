@@ -220,13 +220,13 @@ const STACK_WORDS: usize = 64 * 1024;
 /// A place in a model where the scheduler may switch threads also in the run
 /// without steps, in which it never does so before a thread that only loads.
 #[cfg(test)]
-pub(crate) fn crossing() {
-    CROSSINGS.fetch_add(1, Ordering::Relaxed);
+pub(crate) fn yield_point() {
+    YIELD_POINTS.fetch_add(1, Ordering::Relaxed);
 }
 
 #[cfg(test)]
 loom::lazy_static! {
-    static ref CROSSINGS: loom::sync::atomic::AtomicUsize =
+    static ref YIELD_POINTS: loom::sync::atomic::AtomicUsize =
         loom::sync::atomic::AtomicUsize::new(0);
 }
 
@@ -259,7 +259,7 @@ pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static
         counted.fetch_add(1, Ordering::Relaxed);
         // Before there are threads: whoever comes upon a lazy static sees all that
         // was done before it was made.
-        crossing();
+        yield_point();
         step();
         let model = std::sync::Arc::clone(&model);
         let thread = loom::thread::Builder::new().stack_size(STACK_WORDS);

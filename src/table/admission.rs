@@ -41,7 +41,7 @@ pub(crate) struct Admission(Padded<AtomicU64>);
 
 /// A reading of the admission word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Gate(u64);
+pub(crate) struct AdmissionState(u64);
 
 const INDEX_BITS: u32 = 27;
 const GENERATION_SHIFT: u32 = INDEX_BITS;
@@ -68,7 +68,7 @@ pub(crate) enum Step {
     Introduce,
 }
 
-impl Gate {
+impl AdmissionState {
     /// Records admitted and not yet counted out.
     pub(crate) fn count(self) -> usize {
         (self.0 >> COUNT_SHIFT) as usize
@@ -95,42 +95,42 @@ impl Gate {
 impl Admission {
     /// Reads the word.
     #[inline]
-    pub(crate) fn read(&self) -> Gate {
+    pub(crate) fn read(&self) -> AdmissionState {
         // Acquire: all that was admitted before is seen live, or to be helped.
-        Gate(self.0.load(Ordering::Acquire))
+        AdmissionState(self.0.load(Ordering::Acquire))
     }
 
     /// Counts a record in, unless the word has changed since `seen`.
-    pub(crate) fn admit(&self, seen: Gate, record: Handle) -> bool {
+    pub(crate) fn admit(&self, seen: AdmissionState, record: Handle) -> bool {
         debug_assert!(seen.pending().is_none() && seen.count() < MAX_COUNT);
         self.change(seen, seen.naming(record, Step::Admit) + ONE)
     }
 
     /// Admits a record in the place of one that is counted, unless the word has changed
     /// since `seen`.
-    pub(crate) fn replace(&self, seen: Gate, record: Handle) -> bool {
+    pub(crate) fn replace(&self, seen: AdmissionState, record: Handle) -> bool {
         debug_assert!(seen.pending().is_none() && seen.count() > 0);
         self.change(seen, seen.naming(record, Step::Admit))
     }
 
     /// Counts a record out, unless the word has changed since `seen`.
-    pub(crate) fn dismiss(&self, seen: Gate, record: Handle) -> bool {
+    pub(crate) fn dismiss(&self, seen: AdmissionState, record: Handle) -> bool {
         debug_assert!(seen.pending().is_none() && seen.count() > 0);
         self.change(seen, seen.naming(record, Step::Dismiss) - ONE)
     }
 
     /// Names a record that is not counted, unless the word has changed since `seen`.
-    pub(crate) fn introduce(&self, seen: Gate, record: Handle) -> bool {
+    pub(crate) fn introduce(&self, seen: AdmissionState, record: Handle) -> bool {
         debug_assert!(seen.pending().is_none());
         self.change(seen, seen.naming(record, Step::Introduce))
     }
 
     /// Notes that the record which `seen` names was brought in line.
-    pub(crate) fn settle(&self, seen: Gate) {
+    pub(crate) fn settle(&self, seen: AdmissionState) {
         self.change(seen, seen.0 & !PENDING);
     }
 
-    fn change(&self, seen: Gate, next: u64) -> bool {
+    fn change(&self, seen: AdmissionState, next: u64) -> bool {
         // AcqRel: helpers see what led here; we saw what came before.
         self.0
             .compare_exchange(seen.0, next, Ordering::AcqRel, Ordering::Relaxed)

@@ -20,7 +20,7 @@
 //! once. One in 255 of others' is the same; the record tells.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable};
-use crate::table::lanes::equal_bytes;
+use crate::table::byte_search::equal_bytes;
 
 /// What a bucket remembers of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ unsafe impl Zeroable for Bucket {
 }
 
 /// A look into a bucket: where its fingerprint is, and what is left to look at.
-pub(crate) struct Look<'b> {
+pub(crate) struct Lookup<'b> {
     bucket: &'b Bucket,
     matches: Matches,
     second: u64,
@@ -91,12 +91,12 @@ impl Bucket {
 
     /// Looks for the records with `fingerprint`.
     #[inline(always)]
-    pub(crate) fn look(&self, fingerprint: Fingerprint) -> Look<'_> {
+    pub(crate) fn look(&self, fingerprint: Fingerprint) -> Lookup<'_> {
         // Acquire: with a fingerprint comes its place, and with `passed` what
         // lies further on.
         let first = self.fingerprints[0].load(Ordering::Acquire);
         let second = self.fingerprints[1].load(Ordering::Acquire);
-        Look {
+        Lookup {
             bucket: self,
             matches: Matches::new(first, second, fingerprint),
             second,
@@ -155,7 +155,7 @@ impl Bucket {
     }
 }
 
-impl Look<'_> {
+impl Lookup<'_> {
     /// The record at the next match, if it has not been taken away meanwhile.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<u32> {

@@ -28,16 +28,16 @@ use crate::record::{Announcement, Lifecycle, Load, Record};
 use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
 use crate::sync::{AtomicU32, Ordering, Padded};
-use crate::table::found::RecordRef;
 use crate::table::index::Hash;
+use crate::table::lookup::{Held, Known};
+use crate::table::record_ref::RecordRef;
 use crate::table::store::{self, Exhausted};
-use crate::table::wanted::{Held, Known};
 use crate::table::{Staged, Table};
 use crate::time::Tick;
 
 /// How many records are gone.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct GoneCounts {
     /// Those that hold a permit.
     remembered: Padded<AtomicU32>,
     /// Those that the operator's word brought into being.
@@ -68,7 +68,7 @@ pub(crate) struct Returning<'g> {
 
 /// Why nothing can be kept of an id that is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unkept {
+pub(crate) enum CreateError {
     /// Another record of the id is there by now.
     Overtaken,
     TooMany,
@@ -163,7 +163,7 @@ impl<'g> Closing<'g> {
         }
         let hash = self.table.hash(&self.record.identity());
         self.table
-            .dismantle(self.record, hash, self.last.announced());
+            .unlink_and_retire(self.record, hash, self.last.announced());
     }
 
     fn retire_announcement(&self, announcement: u32) {
@@ -178,10 +178,10 @@ impl Returning<'_> {
         let (table, guard) = (self.table, self.record.guard);
         let handle = self.record.handle();
         loop {
-            let gate = table.settled_gate(guard);
+            let gate = table.help_pending(guard);
             if gate.count() < table.max_relays {
                 if table.admission.admit(gate, handle) {
-                    table.settled_gate(guard);
+                    table.help_pending(guard);
                     self.retire_last_announcement();
                     return true;
                 }
@@ -202,7 +202,7 @@ impl Returning<'_> {
     /// Leaves the record as it was found.
     fn refuse(self) {
         let store = &self.table.store;
-        self.record.raise(Load::CLOSED);
+        self.record.set_flags(Load::CLOSED);
         // The place that it has among arrivals is void.
         self.record.end_generation();
         self.table.gone.count(self.last);
@@ -215,7 +215,7 @@ impl Returning<'_> {
     }
 }
 
-impl Tally {
+impl GoneCounts {
     fn word(&self, gone: Lifecycle) -> Option<&AtomicU32> {
         if gone.is_introduced() {
             return Some(&self.introduced);
@@ -315,12 +315,12 @@ impl Table {
         (id, hash): (&NodeId, Hash),
         say: impl FnOnce(&Record),
         guard: &Guard,
-    ) -> Result<(), Unkept> {
+    ) -> Result<(), CreateError> {
         let introduced = &self.gone.introduced;
         // Relaxed: a count that carries nothing but itself.
         if introduced.fetch_add(1, Ordering::Relaxed) as usize >= MAX_UNHELD_WORDS {
             introduced.fetch_sub(1, Ordering::Relaxed);
-            return Err(Unkept::TooMany);
+            return Err(CreateError::TooMany);
         }
         let entered = self.introduce_counted((id, hash), say, guard);
         if entered.is_err() {
@@ -334,33 +334,33 @@ impl Table {
         (id, hash): (&NodeId, Hash),
         say: impl FnOnce(&Record),
         guard: &Guard,
-    ) -> Result<(), Unkept> {
+    ) -> Result<(), CreateError> {
         // With a permit for as long as it is not known.
         self.store.force_permit();
         let Some(index) = self.store.take_record_permitted(guard, true) else {
             self.store.return_permit();
-            return Err(Unkept::Exhausted);
+            return Err(CreateError::Exhausted);
         };
         let record = self.at(index, guard);
         record.begin(record.extra(), id, 1, None);
-        record.raise(Load::CLOSED);
+        record.set_flags(Load::CLOSED);
         say(&record);
         record.set_lifecycle(Lifecycle::unknown());
         if !self.index.insert(hash, index) {
             record.set_lifecycle(Lifecycle::VACANT);
             self.store.return_record(index);
-            return Err(Unkept::Exhausted);
+            return Err(CreateError::Exhausted);
         }
         let staged = Staged { record, hash };
         loop {
-            let gate = self.settled_gate(guard);
+            let gate = self.help_pending(guard);
             let known = Known(Held { id, guard });
             if self.index.find_further(hash, known, self).is_some() {
                 self.withdraw(&staged);
-                return Err(Unkept::Overtaken);
+                return Err(CreateError::Overtaken);
             }
             if self.admission.introduce(gate, record.handle()) {
-                self.settled_gate(guard);
+                self.help_pending(guard);
                 self.store.return_permit();
                 // A ban ends at some tick.
                 self.announce_to_wheel(&record);

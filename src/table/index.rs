@@ -6,7 +6,7 @@
 //!
 //! Relays that are gone are remembered here, too. Where all buckets near a home are
 //! full, the record goes to a further index, twice as large, which is made when it is
-//! first needed. Look-ups go on there from then on.
+//! first needed. Lookup-ups go on there from then on.
 
 use crate::sync::{AtomicPtr, Ordering, ZeroedSlice};
 use crate::table::bucket::{Bucket, BucketEntry, Fingerprint};
@@ -80,7 +80,7 @@ impl Index {
 
     /// The further index, which is made if there is none; `None` when the memory is not
     /// to be had.
-    fn expect_further(&self) -> Option<&Self> {
+    fn get_or_make_further(&self) -> Option<&Self> {
         if let Some(further) = self.further() {
             return Some(further);
         }
@@ -159,7 +159,7 @@ impl Index {
             bucket.pass();
         }
         self.path(hash).take(REACH).for_each(Bucket::unpass);
-        self.expect_further()
+        self.get_or_make_further()
             .is_some_and(|further| further.insert(hash, index))
     }
 
@@ -183,7 +183,7 @@ impl Drop for Index {
         // Relaxed: nothing else has it any more.
         let further = self.further.swap(ptr::null_mut(), Ordering::Relaxed);
         if !further.is_null() {
-            // SAFETY: made by `expect_further`, and freed once, here.
+            // SAFETY: made by `get_or_make_further`, and freed once, here.
             drop(unsafe { Box::from_raw(further) });
         }
     }

@@ -4,7 +4,7 @@
 //! for the zeroed allocation and the installed pointer in [`crate::sync`], one call
 //! of the system's clock in [`crate::time`], and intrinsics that touch no memory and
 //! one zeroed type in [`crate::snapshot`]. The rules that it relies on
-//! stand at the top of `record`, [`admission`], [`pool`], [`store`], [`reclaim`]
+//! stand at the top of `record`, [`admission`], [`slab`], [`store`], [`reclaim`]
 //! and [`mod@unit`].
 //!
 //! Looking up an id touches two cache lines: its bucket and its record. No
@@ -15,49 +15,49 @@
 //!
 //! Whether an id is held needs no pin: records are never returned to the
 //! allocator while the table lives, and
-//! [`Record::glance`](crate::record::Record::glance) tells the lives of one apart. A relay that is live throughout a look is in one record and one
+//! [`Record::lifecycle_if_named`](crate::record::Record::lifecycle_if_named) tells the lives of one apart. A relay that is live throughout a look is in one record and one
 //! bucket for as long, and is found; so where none is found, there was a moment
 //! at which none was live.
 
 mod admission;
+mod back_off;
 mod bucket;
-mod found;
+mod byte_search;
 mod gone;
 mod index;
-mod lanes;
-mod pool;
+mod lookup;
 mod reclaim;
+mod record_ref;
 mod segments;
+mod slab;
 mod stack;
 mod store;
 mod unit;
-mod waiting;
-mod wanted;
 
 #[cfg(all(test, relay_loom))]
 mod models;
 
-pub(crate) use found::RecordRef;
-pub(crate) use gone::{Closing, Unkept};
+pub(crate) use gone::{Closing, CreateError};
 pub(crate) use index::Hash;
-pub(crate) use reclaim::sweep_buried;
+pub(crate) use reclaim::free_deferred;
+pub(crate) use record_ref::RecordRef;
 pub(crate) use store::Exhausted;
 pub(crate) use unit::Unit;
 
 use crate::limits::MAX_RELAYS;
 use crate::record::{Announcement, BackOff, Handle, Lifecycle, Load, State};
 use crate::relay::NodeId;
-use crate::snapshot::{Merger, Noted, Publication, Snapshot, Subject, Surveyed, Terms};
+use crate::snapshot::{MergedRelay, Merger, PendingChanges, Publication, Snapshot, Subject, Terms};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, random_hasher};
 use crate::time::{Tick, Watch};
 use admission::{Admission, Step};
-use gone::Tally;
+use gone::GoneCounts;
 use index::Index;
+use lookup::{Held, Known, Other, ToRenew, UnpinnedMatch};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use store::Store;
-use wanted::{Glance, Held, Known, Other, ToRenew};
 
 const _: () = assert!(MAX_RELAYS <= admission::MAX_COUNT);
 const _: () = assert!(store::announcements(MAX_RELAYS) <= Lifecycle::ANNOUNCEMENTS);
@@ -71,9 +71,9 @@ pub(crate) struct Table {
     hasher: ahash::RandomState,
     admission: Admission,
     /// Departures begun, and perhaps not yet counted out.
-    departures: Noted,
+    departures: PendingChanges,
     /// How many records are remembered that are gone.
-    gone: Tally,
+    gone: GoneCounts,
     max_relays: usize,
     store: ManuallyDrop<Arc<Store>>,
 }
@@ -108,8 +108,8 @@ impl Table {
             index: Index::new(max_relays)?,
             hasher: random_hasher(),
             admission: Admission::default(),
-            departures: Noted::default(),
-            gone: Tally::default(),
+            departures: PendingChanges::default(),
+            gone: GoneCounts::default(),
             max_relays,
             store: ManuallyDrop::new(Arc::new(Store::new(max_relays, terms, watch)?)),
         })
@@ -125,7 +125,7 @@ impl Table {
         self.departures
             .read()
             .are_none()
-            .then(|| self.settled_gate(guard).count())
+            .then(|| self.help_pending(guard).count())
     }
 
     /// About as many as there are records.
@@ -141,7 +141,7 @@ impl Table {
         guard: &Guard,
     ) -> Option<impl PartialEq + use<>> {
         loop {
-            let gate = self.settled_gate(guard);
+            let gate = self.help_pending(guard);
             if gate.count() < self.max_relays || self.find(id, guard).is_some() {
                 return None;
             }
@@ -245,7 +245,7 @@ impl Table {
     /// Inlined, so that what is known of the length is made use of.
     #[inline(always)]
     fn holds_hashed(&self, id: &NodeId, accept: impl Fn(Lifecycle) -> bool) -> bool {
-        let glance = Glance { id, accept };
+        let glance = UnpinnedMatch { id, accept };
         self.index.find(self.hash(id), glance, self).is_some()
     }
 
@@ -258,12 +258,12 @@ impl Table {
     /// The record at `index`, which was come upon under this very guard before,
     /// in any of the ways that make a `RecordRef`; it may have departed since.
     #[inline]
-    pub(crate) fn revisit<'g>(&'g self, index: u32, guard: &'g Guard) -> RecordRef<'g> {
+    pub(crate) fn record_seen_at<'g>(&'g self, index: u32, guard: &'g Guard) -> RecordRef<'g> {
         self.at(index, guard)
     }
 
     /// The record at `index`, unless it is vacant.
-    pub(crate) fn occupant<'g>(&'g self, index: u32, guard: &'g Guard) -> Option<RecordRef<'g>> {
+    pub(crate) fn record_at<'g>(&'g self, index: u32, guard: &'g Guard) -> Option<RecordRef<'g>> {
         let record = self.at(index, guard);
         (record.lifecycle() != Lifecycle::VACANT).then_some(record)
     }
@@ -294,24 +294,24 @@ impl Table {
 
     /// Puts relays on trial that failed in an outage of our own which is over.
     pub(crate) fn end_outage(&self) {
-        waiting::end_outage(&self.store, usize::MAX);
+        back_off::end_outage(&self.store, usize::MAX);
     }
 
     fn subject(&self, handle: Handle) -> Subject<'_> {
         self.store.subject(handle)
     }
 
-    /// Sorts all relays anew, as of what `survey` says of each that stays.
+    /// Sorts all relays anew, as of what `describe` says of each that stays.
     pub(crate) fn merge<'g>(
         &'g self,
         merger: &mut Merger,
         guard: &'g Guard,
-        survey: impl FnMut(Handle, RecordRef<'g>) -> Option<Surveyed>,
+        describe: impl FnMut(Handle, RecordRef<'g>) -> Option<MergedRelay>,
     ) {
-        let mut survey = survey;
-        let survey = |relay| survey(relay, self.resolve(relay, guard)?);
+        let mut describe = describe;
+        let describe = |relay| describe(relay, self.resolve(relay, guard)?);
         let publication = &self.store.publication;
-        publication.merge(merger, guard, survey, |relay| self.subject(relay));
+        publication.merge(merger, guard, describe, |relay| self.subject(relay));
     }
 
     /// Has housekeeping look at a record.
@@ -380,7 +380,7 @@ impl Table {
         let takes_place = heir_to.is_some_and(Closing::is_counted);
         let newcomer = staged.record.handle();
         loop {
-            let gate = self.settled_gate(guard);
+            let gate = self.help_pending(guard);
             // What it comes upon first is the newcomer itself.
             let known = Known(Held { id, guard });
             let other = Other { known, than };
@@ -389,12 +389,12 @@ impl Table {
             }
             if takes_place {
                 if self.admission.replace(gate, newcomer) {
-                    self.settled_gate(guard);
+                    self.help_pending(guard);
                     return AdmitOutcome::Admitted;
                 }
             } else if gate.count() < self.max_relays {
                 if self.admission.admit(gate, newcomer) {
-                    self.settled_gate(guard);
+                    self.help_pending(guard);
                     return AdmitOutcome::Admitted;
                 }
             } else if self.admission.read() == gate {
@@ -404,7 +404,7 @@ impl Table {
     }
 
     /// Reads the admission word, after carrying out what is pending in it.
-    fn settled_gate<'g>(&'g self, guard: &'g Guard) -> admission::Gate {
+    fn help_pending<'g>(&'g self, guard: &'g Guard) -> admission::AdmissionState {
         loop {
             let gate = self.admission.read();
             let Some((index, step)) = gate.pending() else {
@@ -433,15 +433,15 @@ impl Table {
     fn count_out(&self, record: RecordRef<'_>) {
         let handle = record.handle();
         loop {
-            let gate = self.settled_gate(record.guard);
+            let gate = self.help_pending(record.guard);
             if !record.lifecycle().is_departing() {
                 // Somebody else did, but may have to settle it yet; until then
                 // the gate names the record, which must not be retired.
-                self.settled_gate(record.guard);
+                self.help_pending(record.guard);
                 return;
             }
             if self.admission.dismiss(gate, handle) {
-                self.settled_gate(record.guard);
+                self.help_pending(record.guard);
                 return;
             }
         }
@@ -468,9 +468,9 @@ impl Table {
         let Staged { record, hash } = staged;
         let word = record.lifecycle();
         debug_assert!(word.is_pending());
-        record.raise(Load::CLOSED);
+        record.set_flags(Load::CLOSED);
         record.end_generation();
-        self.dismantle(*record, *hash, word.announced());
+        self.unlink_and_retire(*record, *hash, word.announced());
     }
 
     /// Ends the life of a record, if `word` is still its lifecycle: the one
@@ -509,13 +509,13 @@ impl Table {
     /// Makes a record stale that departed.
     fn end_life(&self, record: RecordRef<'_>) {
         let subject = record.subject();
-        record.raise(Load::CLOSED);
+        record.set_flags(Load::CLOSED);
         record.end_generation();
         self.store.publication.refresh(&subject, false);
     }
 
     /// Takes a closed record out of its bucket and retires it.
-    fn dismantle(&self, record: RecordRef<'_>, hash: Hash, announcement: Option<u32>) {
+    fn unlink_and_retire(&self, record: RecordRef<'_>, hash: Hash, announcement: Option<u32>) {
         self.index.remove(hash, record.index);
         record.set_lifecycle(Lifecycle::VACANT);
         self.store.retire(record.index, announcement, record.guard);
@@ -552,7 +552,7 @@ impl Drop for Table {
         // SAFETY: taken once, here, and not used afterwards.
         let store = unsafe { ManuallyDrop::take(&mut self.store) };
         // SAFETY: we have the table to ourselves.
-        unsafe { store.orphan() };
-        reclaim::bury(store);
+        unsafe { store.detach() };
+        reclaim::defer_free(store);
     }
 }

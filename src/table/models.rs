@@ -10,7 +10,7 @@ mod pieces;
 
 use super::*;
 use crate::record::Announcement;
-use crate::sync::{check, crossing, epoch};
+use crate::sync::{check, epoch, yield_point};
 use crate::time::Timeline;
 use loom::thread;
 
@@ -133,7 +133,7 @@ fn renew(table: &Table, n: u8, capacity: u32) {
 /// Live records, however they are found.
 fn live(table: &Table) -> usize {
     let guard = epoch::pin();
-    let occupants = (0..table.reach()).filter_map(|index| table.occupant(index, &guard));
+    let occupants = (0..table.reach()).filter_map(|index| table.record_at(index, &guard));
     occupants
         .filter(|record| record.lifecycle().is_live())
         .count()
@@ -201,10 +201,10 @@ fn nobody_is_refused_for_a_relay_that_is_gone() {
         let other = Arc::clone(&table);
         let leaving = thread::spawn(move || {
             let was_there = unregister(&other, 1);
-            crossing();
+            yield_point();
             was_there
         });
-        crossing();
+        yield_point();
         let gone = !holds(&table, 1);
         let verdict = register(&table, 2, 1);
         assert!(!gone || verdict == AdmitOutcome::Admitted);
@@ -223,10 +223,10 @@ fn a_registration_and_a_departure_of_one_id_take_turns() {
         register(&table, 1, 1);
         let other = Arc::clone(&table);
         let departed = thread::spawn(move || {
-            crossing();
+            yield_point();
             unregister(&other, 1)
         });
-        crossing();
+        yield_point();
         let verdict = register(&table, 1, 1);
         assert!(departed.join().unwrap(), "it was there, or came back");
         let expected = usize::from(verdict == AdmitOutcome::Admitted && holds(&table, 1));
@@ -260,9 +260,9 @@ fn a_lookup_sees_the_relay_it_asked_for() {
             unregister(&other, 1);
             epoch::collect();
             register(&other, 2, 7);
-            crossing();
+            yield_point();
         });
-        crossing();
+        yield_point();
         let guard = epoch::pin();
         for n in [1, 2] {
             if let Some(record) = table.find(&id(n), &guard) {
@@ -289,11 +289,11 @@ fn a_visit_to_all_records_sees_them_whole() {
         let other = Arc::clone(&table);
         let arriving = thread::spawn(move || {
             register(&other, 1, 7);
-            crossing();
+            yield_point();
         });
-        crossing();
+        yield_point();
         let guard = epoch::pin();
-        for record in (0..table.reach()).filter_map(|index| table.occupant(index, &guard)) {
+        for record in (0..table.reach()).filter_map(|index| table.record_at(index, &guard)) {
             let word = record.lifecycle();
             assert_eq!(record.identity(), id(1));
             assert_eq!(record.announcement(word).capacity, 7);
@@ -318,9 +318,9 @@ fn a_handle_names_one_life_of_a_record() {
             unregister(&other, 1);
             epoch::collect();
             register(&other, 2, 1);
-            crossing();
+            yield_point();
         });
-        crossing();
+        yield_point();
         let guard = epoch::pin();
         if let Some(record) = table.resolve(handle, &guard) {
             assert_eq!(record.identity(), id(1));
@@ -371,9 +371,9 @@ fn a_renewal_is_seen_whole() {
         let other = Arc::clone(&table);
         let renewing = thread::spawn(move || {
             renew(&other, 1, 3);
-            crossing();
+            yield_point();
         });
-        crossing();
+        yield_point();
         let guard = epoch::pin();
         let record = table.find(&id(1), &guard).unwrap();
         let word = record.lifecycle();
@@ -435,8 +435,8 @@ fn a_helper_that_was_held_up_admits_no_relay_that_comes_back() {
         leave(&table, 1);
         let other = Arc::clone(&table);
         let helping = thread::spawn(move || {
-            other.settled_gate(&epoch::pin());
-            crossing();
+            other.help_pending(&epoch::pin());
+            yield_point();
         });
         register(&table, 1, 1);
         leave(&table, 1);
@@ -447,7 +447,7 @@ fn a_helper_that_was_held_up_admits_no_relay_that_comes_back() {
             let record = table.find_known(hash, &id(1), &guard).unwrap();
             let word = record.lifecycle();
             let returning = table.bring_back(record, word, announcement(1), LATER);
-            crossing();
+            yield_point();
             assert_eq!(record.lifecycle().state(), State::Returning);
             assert!(!returning.unwrap().unwrap().admit());
         }

@@ -15,12 +15,12 @@
 //! one that looks for a relay in another registry. So that none of those pays for
 //! more than a constant number of steps, a deferred function links in whole chains,
 //! gives nothing back, and does not own the store: a store whose registry was
-//! dropped is *buried*, and freed by the thread that next builds, drops or maintains
+//! dropped is *deferred*, and freed by the thread that next builds, drops or maintains
 //! a registry once a last round has passed.
 //!
 //! # Invariants
 //!
-//! - A store with a round under way is held by its registry, or buried.
+//! - A store with a round under way is held by its registry, or deferred.
 //! - The last thing that a round's function does to its store is to say that the
 //!   round is over.
 //! - An item is retired, in a round, reclaimable, or in the hands of the thread that
@@ -29,7 +29,7 @@
 //! - Records reclaimable hold their permit and count as awaiting reclamation until
 //!   they are given back or left to their leases; announcements reclaimable are
 //!   initialised until then.
-//! - A buried store is let go only after a round that began after its registry
+//! - A deferred store is let go only after a round that began after its registry
 //!   ended, and after all that is reclaimable then was given back: a thread that was
 //!   releasing the last lease of a record then, pinned, has finished with the store,
 //!   and every announcement has been dropped once.
@@ -102,8 +102,8 @@ impl Store {
 }
 
 /// Takes over a store whose registry has ended.
-pub(super) fn bury(store: Arc<Store>) {
-    graveyard::bury(store);
+pub(super) fn defer_free(store: Arc<Store>) {
+    graveyard::defer_free(store);
     for _ in 0..4 {
         graveyard::sweep();
         epoch::collect();
@@ -111,8 +111,8 @@ pub(super) fn bury(store: Arc<Store>) {
     graveyard::sweep();
 }
 
-/// Frees the buried stores that nothing refers to any more but leases.
-pub(crate) fn sweep_buried() {
+/// Frees the deferred stores that nothing refers to any more but leases.
+pub(crate) fn free_deferred() {
     graveyard::sweep();
 }
 
@@ -121,37 +121,37 @@ mod graveyard {
     use super::{Arc, Store, epoch};
     use crate::sync::Mutex;
 
-    struct Buried {
+    struct Deferred {
         store: Arc<Store>,
         /// The round that began after the registry's end is under way or over.
         last_round_began: bool,
     }
 
-    static BURIED: Mutex<Vec<Buried>> = Mutex::new(Vec::new());
+    static DEFERRED: Mutex<Vec<Deferred>> = Mutex::new(Vec::new());
 
-    pub(super) fn bury(store: Arc<Store>) {
-        BURIED.lock().push(Buried {
+    pub(super) fn defer_free(store: Arc<Store>) {
+        DEFERRED.lock().push(Deferred {
             store,
             last_round_began: false,
         });
     }
 
     pub(super) fn sweep() {
-        let Some(mut buried) = BURIED.try_lock() else {
+        let Some(mut deferred) = DEFERRED.try_lock() else {
             return;
         };
-        let (done, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut *buried)
+        let (done, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut *deferred)
             .into_iter()
-            .partition(|buried| buried.last_round_began && buried.store.is_at_rest());
-        *buried = waiting;
-        buried.iter_mut().for_each(Buried::begin_last_round);
-        drop(buried);
-        done.iter().for_each(|buried| buried.store.free_all());
+            .partition(|deferred| deferred.last_round_began && deferred.store.is_at_rest());
+        *deferred = waiting;
+        deferred.iter_mut().for_each(Deferred::begin_last_round);
+        drop(deferred);
+        done.iter().for_each(|deferred| deferred.store.free_all());
         // The stores are freed here, unless leases hold them.
         drop(done);
     }
 
-    impl Buried {
+    impl Deferred {
         /// Begins it as soon as the one before is over.
         fn begin_last_round(&mut self) {
             if !self.last_round_began && self.store.is_at_rest() {
@@ -162,12 +162,12 @@ mod graveyard {
     }
 }
 
-/// Models end with their execution: what is buried stays.
+/// Models end with their execution: what is deferred stays.
 #[cfg(relay_loom)]
 mod graveyard {
     use super::{Arc, Store};
 
-    pub(super) fn bury(store: Arc<Store>) {
+    pub(super) fn defer_free(store: Arc<Store>) {
         std::mem::forget(store);
     }
 

@@ -37,7 +37,7 @@ impl<T: Zeroable> Segments<T> {
     /// Asks for the item at an index, to be looked at soon, if it is in the first
     /// segment.
     #[inline]
-    pub(crate) fn expect(&self, index: u32) {
+    pub(crate) fn prefetch(&self, index: u32) {
         if let Some(item) = self.first.get(index as usize) {
             prefetch(item);
         }

@@ -5,7 +5,7 @@
 //! Every record holds a permit from when it is taken until it is given back or only
 //! leases hold it. There are two for each relay that may be live, one for each that is
 //! remembered, and spare ones. Announcements, which
-//! renewals replace more often, have a pool of that size and a little more. When
+//! renewals replace more often, have a slab of that size and a little more. When
 //! a stalled thread keeps the epoch from advancing, permits or announcements run
 //! out and registration says so: memory does not grow. Records that are kept for their
 //! leases are the holders' memory, and those that are kept for what the operator said are
@@ -28,8 +28,8 @@ use crate::snapshot::{Publication, Subject, Terms};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
 use crate::table::admission::INDICES;
-use crate::table::pool::Pool;
 use crate::table::segments::Segments;
+use crate::table::slab::Slab;
 use crate::table::stack::{Chain, Stack, TaggedStack};
 use crate::time::Watch;
 use crate::wheel::Inbox;
@@ -73,10 +73,10 @@ pub(crate) const fn announcements(max_relays: usize) -> usize {
 
 /// Records and announcements of one registry.
 pub(crate) struct Store {
-    records: Pool<Record>,
+    records: Slab<Record>,
     /// One for each record.
     extras: Segments<Extra>,
-    announcements: Pool<AnnouncementCell>,
+    announcements: Slab<AnnouncementCell>,
     /// Records that hold a permit.
     permits: Padded<AtomicU32>,
     permit_limit: u32,
@@ -136,9 +136,9 @@ impl Store {
         let permits = u32::try_from(permits(max_relays)).ok()?;
         let announcements = u32::try_from(announcements(max_relays)).ok()?;
         Some(Self {
-            records: Pool::new(usual, INDICES)?,
+            records: Slab::new(usual, INDICES)?,
             extras: Segments::new(usual)?,
-            announcements: Pool::new(usual, announcements)?,
+            announcements: Slab::new(usual, announcements)?,
             permits: Padded(AtomicU32::default()),
             permit_limit: permits,
             awaiting: Padded(AtomicU32::default()),
@@ -202,7 +202,7 @@ impl Store {
             || may_refill && !self.reclaimable_records.is_empty() && self.free_records(guard);
         let index = self.records.take(guard, refill)?;
         if self.extras.ensure(index).is_none() {
-            self.records.give(index);
+            self.records.release(index);
             return None;
         }
         Some(index)
@@ -237,7 +237,7 @@ impl Store {
 
     /// Gives back a record that was never published.
     pub(crate) fn return_record(&self, index: u32) {
-        self.records.give(index);
+        self.records.release(index);
         self.return_permit();
     }
 
@@ -251,7 +251,7 @@ impl Store {
             || !self.reclaimable_announcements.is_empty() && self.free_announcements(guard);
         let index = self.announcements.take(guard, refill).ok_or(Exhausted)?;
         self.announcements.get(index).0.with_mut(|content| {
-            // SAFETY: the cell was taken from the pool, so it is this
+            // SAFETY: the cell was taken from the slab, so it is this
             // thread's alone and its former content was dropped.
             unsafe { (*content).write(announcement) };
         });
@@ -279,8 +279,8 @@ impl Store {
 
     /// Asks for the announcement at an index at which there may be none.
     #[inline]
-    pub(crate) fn expect_announcement(&self, index: u32) {
-        self.announcements.expect(index);
+    pub(crate) fn prefetch_announcement(&self, index: u32) {
+        self.announcements.prefetch(index);
     }
 
     /// Gives back an announcement that was never published.
@@ -290,7 +290,7 @@ impl Store {
             // published, or unreachable (the only other caller's case).
             unsafe { (*content).assume_init_drop() };
         });
-        self.announcements.give(index);
+        self.announcements.release(index);
     }
 
     /// Retires an announcement that no lifecycle word names any more.
@@ -360,12 +360,12 @@ impl Store {
     /// No thread can come upon the record any more; only for the thread that took it
     /// from those reclaimable.
     pub(super) fn on_unreachable(&self, index: u32) {
-        let before = self.record(index).raise(Load::UNREACHABLE);
+        let before = self.record(index).set_flags(Load::UNREACHABLE);
         debug_assert!(before.is_closed());
         self.awaiting.fetch_sub(1, Ordering::Relaxed);
         self.return_permit();
         if before.leases() == 0 {
-            self.records.give(index);
+            self.records.release(index);
         }
     }
 
@@ -405,7 +405,7 @@ impl Store {
 
     /// The last lease of an unreachable record is gone.
     pub(super) fn on_last_lease(&self, index: u32) {
-        self.records.give(index);
+        self.records.release(index);
     }
 
     /// The registry is being dropped: departs every record, and leaves a
@@ -415,7 +415,7 @@ impl Store {
     ///
     /// No registry operation is under way or begins later; releases of leases
     /// and deferred reclamation may be.
-    pub(super) unsafe fn orphan(self: &Arc<Self>) {
+    pub(super) unsafe fn detach(self: &Arc<Self>) {
         for index in 0..self.reach() {
             let record = self.record(index);
             let last = record.lifecycle();
@@ -425,7 +425,7 @@ impl Store {
             }
             // There before the flag is: a lease may drop it at once.
             let reference = Arc::clone(self);
-            if record.raise(Load::CLOSED | Load::ORPHANED).leases() > 0 {
+            if record.set_flags(Load::CLOSED | Load::DETACHED).leases() > 0 {
                 // The record's last lease drops it.
                 std::mem::forget(reference);
             }
@@ -443,10 +443,10 @@ fn free_piece(taken: impl Iterator<Item = u32>, free: impl Fn(u32)) -> bool {
     were_any
 }
 
-/// Models keep what is buried, so whatever frees a store there does so early.
+/// Models keep what is deferred, so whatever frees a store there does so early.
 #[cfg(all(test, relay_loom))]
 impl Drop for Store {
     fn drop(&mut self) {
-        panic!("a store was freed that was yet to be buried");
+        panic!("a store was freed that was yet to be deferred");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::record::{Load, Record};
 use crate::sync::{Arc, epoch};
-use crate::table::found::RecordRef;
+use crate::table::record_ref::RecordRef;
 use crate::table::store::Store;
 use crate::time::Tick;
 use std::mem::ManuallyDrop;
@@ -63,7 +63,7 @@ impl Unit {
         if before.leases() > 1 {
             return;
         }
-        if before.has(Load::ORPHANED) {
+        if before.has(Load::DETACHED) {
             // SAFETY: the registry left one reference to each orphaned record
             // with leases, and we were its last lease.
             unsafe { Arc::decrement_strong_count(self.store) };

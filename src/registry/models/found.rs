@@ -124,10 +124,10 @@ fn change_beside_a_look(way: Way, registry: &Registry, lease: Option<Lease>) {
     let (one, other) = (registry.clone(), registry.clone());
     let change = move || {
         (way.change)(&one, lease);
-        crossing();
+        yield_point();
     };
     let look = move || {
-        crossing();
+        yield_point();
         assert!(!(way.is_seen)(&other) || way.finds(&other));
     };
     at_once(change, look);

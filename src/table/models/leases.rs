@@ -56,9 +56,9 @@ fn a_raised_capacity_is_leased_as_soon_as_it_is_seen() {
         let other = Arc::clone(&table);
         let raising = thread::spawn(move || {
             renew(&other, 1, 2);
-            crossing();
+            yield_point();
         });
-        crossing();
+        yield_point();
         let is_raised = {
             let guard = epoch::pin();
             let record = table.find(&id(1), &guard).unwrap();
@@ -102,9 +102,9 @@ fn room_is_not_made_of_two_moments() {
         let renewing = thread::spawn(move || {
             renew(&other, 1, 1);
             drop(unit);
-            crossing();
+            yield_point();
         });
-        crossing();
+        yield_point();
         assert!(!record.has_room(word));
         drop(guard);
         renewing.join().unwrap();
@@ -125,11 +125,11 @@ fn no_unit_is_leased_of_a_relay_that_is_gone() {
             let word = record.lifecycle();
             assert!(record.transition(word, word.departing()));
             drop(unit);
-            crossing();
+            yield_point();
             other.count_out(record);
-            record.raise(Load::CLOSED);
+            record.set_flags(Load::CLOSED);
         });
-        crossing();
+        yield_point();
         assert!(lease(&table, 1).is_none());
         leaving.join().unwrap();
     });
@@ -217,7 +217,7 @@ fn a_release_and_the_end_of_the_registry_agree_on_who_frees_the_store() {
         drop(table);
         releasing.join().unwrap();
         collect_all();
-        // Models keep what is buried.
+        // Models keep what is deferred.
         assert_eq!(store.strong_count(), 1);
     });
 }

@@ -21,7 +21,7 @@ fn take(table: &Table) -> Pair {
 /// Retires both; no round begins.
 fn retire(table: &Table, (record, announcement): Pair) {
     table.store.round.store(true, Ordering::Relaxed);
-    table.store.record(record).raise(Load::CLOSED);
+    table.store.record(record).set_flags(Load::CLOSED);
     table
         .store
         .retire(record, Some(announcement), &epoch::pin());
@@ -82,9 +82,9 @@ fn a_round_ends_beside_a_piece_of_the_one_before() {
             let third = take(&other);
             retire(&other, third);
             end_round(&other);
-            crossing();
+            yield_point();
         });
-        crossing();
+        yield_point();
         free_piece(&table);
         ending.join().unwrap();
         assert_given_back_once(&table, None);

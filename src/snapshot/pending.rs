@@ -10,7 +10,7 @@ const SLOTS: usize = if cfg!(relay_loom) { 1 } else { 16 };
 
 /// See the module's description.
 #[derive(Debug, Default)]
-pub(crate) struct Noted(Padded<Inner>);
+pub(crate) struct PendingChanges(Padded<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -22,7 +22,7 @@ struct Inner {
 
 /// What was noted when a thread read it.
 #[derive(Debug)]
-pub(crate) struct Notes {
+pub(crate) struct PendingSet {
     slots: [u32; SLOTS],
     more: u32,
 }
@@ -30,15 +30,15 @@ pub(crate) struct Notes {
 /// An operation that was noted; it ends when this is dropped.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Note<'a> {
-    noted: &'a Noted,
+pub(crate) struct PendingChange<'a> {
+    noted: &'a PendingChanges,
     slot: Option<usize>,
 }
 
-impl Noted {
-    /// Notes an operation on the record at `index` before another thread can see what it
+impl PendingChanges {
+    /// PendingSet an operation on the record at `index` before another thread can see what it
     /// does.
-    pub(crate) fn begin(&self, index: u32) -> Note<'_> {
+    pub(crate) fn begin(&self, index: u32) -> PendingChange<'_> {
         // AcqRel: a thread that sees what the operation did finds it noted here.
         let slot = self.0.slots.iter().position(|slot| {
             slot.load(Ordering::Relaxed) == 0
@@ -49,14 +49,14 @@ impl Noted {
         if slot.is_none() {
             self.0.more.fetch_add(1, Ordering::AcqRel);
         }
-        Note { noted: self, slot }
+        PendingChange { noted: self, slot }
     }
 
     /// All that is noted by now, to be looked at later.
     #[inline(always)]
-    pub(crate) fn read(&self) -> Notes {
+    pub(crate) fn read(&self) -> PendingSet {
         let Inner { slots, more } = &*self.0;
-        Notes {
+        PendingSet {
             // Acquire: see `begin`, and the end of a note; here and below.
             slots: std::array::from_fn(|at| slots[at].load(Ordering::Acquire)),
             more: more.load(Ordering::Acquire),
@@ -64,7 +64,7 @@ impl Noted {
     }
 }
 
-impl Notes {
+impl PendingSet {
     #[inline(always)]
     pub(crate) fn are_none(&self) -> bool {
         self.slots.iter().fold(self.more, |any, slot| any | slot) == 0
@@ -81,7 +81,7 @@ impl Notes {
     }
 }
 
-impl Drop for Note<'_> {
+impl Drop for PendingChange<'_> {
     fn drop(&mut self) {
         let Inner { slots, more } = &*self.noted.0;
         // Release: all that the operation did is done.

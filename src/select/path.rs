@@ -8,7 +8,7 @@
 
 use crate::coordinates::{Coordinate, CoordinateBatch, Each, LandmarkEstimate};
 use crate::select::options::FindOptions;
-use crate::select::view::PeerView;
+use crate::select::peer_view::PeerView;
 use crate::simd::{Lanes, splats};
 use crate::snapshot::{Boxes, Snapshot};
 use crate::sync::epoch::Guard;

@@ -48,22 +48,24 @@ pub(super) struct ToRenew<'a>(pub(super) Held<'a>);
 impl Accept<Table> for ToRenew<'_> {
     #[inline(always)]
     fn accepts(&self, index: u32, table: &Table) -> bool {
-        table.store.expect_announcement(index);
+        table.store.prefetch_announcement(index);
         self.0.accepts(index, table)
     }
 }
 
 /// Looks for it without a pin.
-pub(super) struct Glance<'a, F> {
+pub(super) struct UnpinnedMatch<'a, F> {
     pub(super) id: &'a NodeId,
     pub(super) accept: F,
 }
 
-impl<F: Fn(Lifecycle) -> bool> Accept<Table> for Glance<'_, F> {
+impl<F: Fn(Lifecycle) -> bool> Accept<Table> for UnpinnedMatch<'_, F> {
     #[inline(always)]
     fn accepts(&self, index: u32, table: &Table) -> bool {
         let record = table.store.record(index);
         let extra = || table.store.extra(index);
-        record.glance(extra, self.id, &self.accept).is_some()
+        record
+            .lifecycle_if_named(extra, self.id, &self.accept)
+            .is_some()
     }
 }

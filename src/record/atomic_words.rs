@@ -9,15 +9,15 @@ use crate::sync::{AtomicU64, Ordering};
 /// See the module's description.
 #[derive(Debug)]
 #[repr(transparent)]
-pub(super) struct Words<const N: usize>([AtomicU64; N]);
+pub(super) struct AtomicWords<const N: usize>([AtomicU64; N]);
 
-impl<const N: usize> Default for Words<N> {
+impl<const N: usize> Default for AtomicWords<N> {
     fn default() -> Self {
         Self(std::array::from_fn(|_| AtomicU64::default()))
     }
 }
 
-impl<const N: usize> Words<N> {
+impl<const N: usize> AtomicWords<N> {
     #[inline]
     pub(super) fn read(&self) -> [u64; N] {
         // Relaxed, here and below: ordered by what publishes the whole.

@@ -3,15 +3,15 @@
 use crate::limits::MAX_CAPACITY;
 use crate::record::{
     Announcement, BackOff, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Record, Refusal,
-    Second, Settled,
+    RttUpdate, Second,
 };
 use crate::relay::NodeId;
-use crate::snapshot::{Note, Publication, Snapshot, Subject};
+use crate::snapshot::{PendingChange, Publication, Snapshot, Subject};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, prefetch};
+use crate::table::back_off::end_outage;
 use crate::table::store::{Exhausted, Store};
 use crate::table::unit::Unit;
-use crate::table::waiting::end_outage;
 use crate::time::Tick;
 use std::convert::Infallible;
 use std::ops::Deref;
@@ -67,40 +67,40 @@ impl<'g> RecordRef<'g> {
     }
 
     /// Takes in a measurement.
-    pub(crate) fn record_rtt(&self, elapsed_nanos: u64, micros: u32) -> Settled {
+    pub(crate) fn record_rtt(&self, elapsed_nanos: u64, micros: u32) -> RttUpdate {
         let oldest = self.oldest_sample(elapsed_nanos);
         let extra = self.extra();
         self.record.add_sample(extra, elapsed_nanos, micros, oldest);
-        self.settle_rtt_by(oldest)
+        self.refresh_rtt_by(oldest)
     }
 
     /// Takes in a figure that counts while there is no measurement that does.
-    pub(crate) fn seed_rtt(&self, elapsed_nanos: u64, micros: u32) -> Settled {
+    pub(crate) fn seed_rtt(&self, elapsed_nanos: u64, micros: u32) -> RttUpdate {
         let oldest = self.oldest_sample(elapsed_nanos);
         let extra = self.extra();
         self.record.add_seed(extra, elapsed_nanos, micros, oldest);
-        self.settle_rtt_by(oldest)
+        self.refresh_rtt_by(oldest)
     }
 
     /// Brings the round trip in force, what searches see of it and the order of relays in
     /// line with what was measured, as of a tick: one that has lapsed is forgotten.
-    pub(crate) fn settle_rtt(&self, now: Tick) -> Settled {
-        self.settle_rtt_by(self.oldest_sample(self.nanos_of(now)))
+    pub(crate) fn refresh_rtt(&self, now: Tick) -> RttUpdate {
+        self.refresh_rtt_by(self.oldest_sample(self.nanos_of(now)))
     }
 
-    fn settle_rtt_by(&self, oldest: Second) -> Settled {
-        self.change_rtt(|announce| self.record.settle_rtt(self.extra(), oldest, announce))
+    fn refresh_rtt_by(&self, oldest: Second) -> RttUpdate {
+        self.change_rtt(|announce| self.record.refresh_rtt(self.extra(), oldest, announce))
     }
 
     /// Forgets all that was measured or told of the round trip.
-    pub(crate) fn forget_rtt(&self, elapsed_nanos: u64) -> Settled {
+    pub(crate) fn forget_rtt(&self, elapsed_nanos: u64) -> RttUpdate {
         self.change_rtt(|announce| {
             let (record, extra) = (self.record, self.extra());
             record.forget_rtt(extra, elapsed_nanos, announce)
         })
     }
 
-    fn change_rtt(&self, change: impl FnOnce(&mut dyn FnMut()) -> Settled) -> Settled {
+    fn change_rtt(&self, change: impl FnOnce(&mut dyn FnMut()) -> RttUpdate) -> RttUpdate {
         let mut note = None;
         let settled = change(&mut || {
             note.get_or_insert_with(|| self.announce());
@@ -170,7 +170,7 @@ impl<'g> RecordRef<'g> {
         self.change_load(|load| load.with_draining(draining));
     }
 
-    /// Notes a changed capacity beside the load.
+    /// PendingSet a changed capacity beside the load.
     pub(crate) fn set_capacity(&self, capacity: u32) {
         debug_assert!((1..=MAX_CAPACITY).contains(&capacity));
         self.change_load(|load| load.with_capacity(capacity));
@@ -268,7 +268,7 @@ impl<'g> RecordRef<'g> {
     }
 
     /// To be held around a change by which the relay may become available.
-    pub(crate) fn announce(&self) -> Note<'g> {
+    pub(crate) fn announce(&self) -> PendingChange<'g> {
         self.store.publication.announce(self.index)
     }
 

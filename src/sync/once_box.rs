@@ -15,12 +15,12 @@ use std::ptr::null_mut;
 
 /// See the module's description.
 #[derive(Debug)]
-pub(crate) struct Installed<T> {
+pub(crate) struct OnceBox<T> {
     pointer: AtomicPtr<T>,
     owned: PhantomData<Box<T>>,
 }
 
-impl<T: Send + Sync> Installed<T> {
+impl<T: Send + Sync> OnceBox<T> {
     pub(crate) fn new() -> Self {
         Self {
             pointer: AtomicPtr::new(null_mut()),
@@ -39,7 +39,7 @@ impl<T: Send + Sync> Installed<T> {
 
     /// The value, made by `make` unless there is one.
     #[inline(always)]
-    pub(crate) fn get_or_install(&self, make: impl FnOnce() -> T) -> &T {
+    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
         match self.get() {
             Some(installed) => installed,
             None => self.install(make()),
@@ -63,7 +63,7 @@ impl<T: Send + Sync> Installed<T> {
     }
 }
 
-impl<T> Drop for Installed<T> {
+impl<T> Drop for OnceBox<T> {
     fn drop(&mut self) {
         // Relaxed: whoever drops it has seen all that was done with it.
         let installed = self.pointer.load(Ordering::Relaxed);
@@ -84,12 +84,11 @@ mod tests {
     fn all_threads_get_the_value_that_was_installed_and_the_others_are_dropped() {
         for _ in 0..200 {
             let (value, start) = (Arc::new(()), Barrier::new(4));
-            let installed = Installed::new();
+            let installed = OnceBox::new();
             assert!(installed.get().is_none());
             let install = || {
                 start.wait();
-                let made =
-                    installed.get_or_install(|| (Arc::clone(&value), thread::current().id()));
+                let made = installed.get_or_init(|| (Arc::clone(&value), thread::current().id()));
                 made.1
             };
             let makers = thread::scope(|scope| {
@@ -106,7 +105,7 @@ mod tests {
 
 #[cfg(all(test, relay_loom))]
 mod models {
-    use super::Installed;
+    use super::OnceBox;
     use crate::sync::{Arc, UnsafeCell, check};
     use loom::thread;
 
@@ -133,10 +132,10 @@ mod models {
     #[test]
     fn one_value_is_installed_and_seen_whole() {
         check(3, || {
-            let installed = Arc::new(Installed::<Written>::new());
+            let installed = Arc::new(OnceBox::<Written>::new());
             let makers = [1, 2].map(|value| {
                 let installed = Arc::clone(&installed);
-                thread::spawn(move || read(installed.get_or_install(|| written(value))))
+                thread::spawn(move || read(installed.get_or_init(|| written(value))))
             });
             let seen = installed.get().map(read);
             let made = makers.map(|thread| thread.join().unwrap());

@@ -6,7 +6,7 @@
 //!
 //! # Invariants
 //!
-//! - An index handed out by [`take`](Pool::take) belongs to its taker alone
+//! - An index handed out by [`take`](Slab::take) belongs to its taker alone
 //!   until given back, and there is an item at it.
 
 use crate::sync::epoch::Guard;
@@ -15,9 +15,9 @@ use crate::table::segments::Segments;
 use crate::table::stack::{Chain, TaggedStack};
 
 /// See the module's description.
-pub(crate) struct Pool<T> {
+pub(crate) struct Slab<T> {
     items: Segments<T>,
-    /// The pool's alone while an item is vacant.
+    /// The slab's alone while an item is vacant.
     links: Segments<AtomicU32>,
     /// Indices from here on are not handed out.
     limit: u32,
@@ -26,8 +26,8 @@ pub(crate) struct Pool<T> {
     fresh: Padded<AtomicU32>,
 }
 
-impl<T: Zeroable> Pool<T> {
-    /// A pool of at most `limit` items, with room for `len` of them at first;
+impl<T: Zeroable> Slab<T> {
+    /// A slab of at most `limit` items, with room for `len` of them at first;
     /// `None` when the memory is not to be had.
     pub(crate) fn new(len: u32, limit: u32) -> Option<Self> {
         Some(Self {
@@ -47,8 +47,8 @@ impl<T: Zeroable> Pool<T> {
 
     /// Asks for the item at an index, to be looked at soon, if there is one.
     #[inline]
-    pub(crate) fn expect(&self, index: u32) {
-        self.items.expect(index);
+    pub(crate) fn prefetch(&self, index: u32) {
+        self.items.prefetch(index);
     }
 
     /// The link of an item, for whoever has it or its last owner: what the item
@@ -64,7 +64,7 @@ impl<T: Zeroable> Pool<T> {
     }
 
     /// Takes a vacant item, or else one of those that `refill` says it gave back, or
-    /// else one never used; `None` when all are in use and the pool cannot grow.
+    /// else one never used; `None` when all are in use and the slab cannot grow.
     pub(crate) fn take(&self, guard: &Guard, refill: impl FnOnce() -> bool) -> Option<u32> {
         self.pop(guard)
             .or_else(|| refill().then(|| self.pop(guard)).flatten())
@@ -99,7 +99,7 @@ impl<T: Zeroable> Pool<T> {
     /// Gives an item back.
     ///
     /// Its taker no longer uses it, and nobody else can still come upon it.
-    pub(crate) fn give(&self, index: u32) {
+    pub(crate) fn release(&self, index: u32) {
         self.vacant.push(Chain::of(index), |index| self.link(index));
     }
 }
@@ -112,46 +112,46 @@ mod tests {
 
     #[test]
     fn what_was_given_back_is_taken_before_anything_fresh() {
-        let pool = Pool::<AtomicU32>::new(3, 4).unwrap();
+        let slab = Slab::<AtomicU32>::new(3, 4).unwrap();
         let guard = epoch::pin();
         let taken: Vec<_> = (0..3)
-            .map(|_| pool.take(&guard, || false).unwrap())
+            .map(|_| slab.take(&guard, || false).unwrap())
             .collect();
         assert_eq!(taken, [0, 1, 2]);
-        pool.give(1);
-        pool.give(0);
-        assert_eq!(pool.take(&guard, || false), Some(0));
-        assert_eq!(pool.take(&guard, || false), Some(1));
-        assert_eq!(pool.take(&guard, || false), Some(3));
-        assert_eq!(pool.reach(), 4);
-        assert_eq!(pool.take(&guard, || false), None, "there is a limit");
+        slab.release(1);
+        slab.release(0);
+        assert_eq!(slab.take(&guard, || false), Some(0));
+        assert_eq!(slab.take(&guard, || false), Some(1));
+        assert_eq!(slab.take(&guard, || false), Some(3));
+        assert_eq!(slab.reach(), 4);
+        assert_eq!(slab.take(&guard, || false), None, "there is a limit");
     }
 
     #[test]
     fn it_is_refilled_before_anything_fresh_is_taken() {
-        let pool = Pool::<AtomicU32>::new(3, 4).unwrap();
+        let slab = Slab::<AtomicU32>::new(3, 4).unwrap();
         let guard = epoch::pin();
         let refill = |index| {
-            pool.give(index);
+            slab.release(index);
             true
         };
-        let taken = [(); 2].map(|()| pool.take(&guard, || false).unwrap());
+        let taken = [(); 2].map(|()| slab.take(&guard, || false).unwrap());
         assert_eq!(taken, [0, 1]);
-        assert_eq!(pool.take(&guard, || refill(1)), Some(1));
-        pool.give(0);
+        assert_eq!(slab.take(&guard, || refill(1)), Some(1));
+        slab.release(0);
         let unasked = || unreachable!("there is one");
-        assert_eq!(pool.take(&guard, unasked), Some(0));
-        assert_eq!(pool.take(&guard, || false), Some(2));
+        assert_eq!(slab.take(&guard, unasked), Some(0));
+        assert_eq!(slab.take(&guard, || false), Some(2));
     }
 
     #[test]
     fn it_grows_by_segments_that_double() {
-        let pool = Pool::<AtomicU32>::new(3, u32::MAX).unwrap();
+        let slab = Slab::<AtomicU32>::new(3, u32::MAX).unwrap();
         let guard = epoch::pin();
         let mut places = std::collections::BTreeSet::new();
         for index in 0..100 {
-            assert_eq!(pool.take(&guard, || false), Some(index));
-            places.insert(ptr::from_ref(pool.get(index)) as usize);
+            assert_eq!(slab.take(&guard, || false), Some(index));
+            places.insert(ptr::from_ref(slab.get(index)) as usize);
         }
         assert_eq!(places.len(), 100, "no two indices share an item");
     }

@@ -3,23 +3,23 @@
 
 use crate::record::Access;
 use crate::select::criteria::Candidate;
-use crate::select::explore::{Guide, Keys, explore};
-use crate::select::search::Look;
-use crate::snapshot::{Earliest, FANOUT, Leaves, Said};
+use crate::select::explore::{Keys, Objective, explore};
+use crate::select::search::SearchScope;
+use crate::snapshot::{Earliest, FANOUT, Leaves, SummaryWord};
 use crate::table::RecordRef;
 use crate::time::Tick;
 
 /// See the module's description.
 pub(crate) struct LastResort<'l, 'g> {
-    look: &'l Look<'g>,
+    scope: &'l SearchScope<'g>,
     pub(crate) found: Option<Candidate<'g>>,
     limit: u64,
 }
 
 impl<'l, 'g> LastResort<'l, 'g> {
-    pub(crate) fn new(look: &'l Look<'g>) -> Self {
+    pub(crate) fn new(scope: &'l SearchScope<'g>) -> Self {
         Self {
-            look,
+            scope,
             found: None,
             limit: Earliest::NEVER,
         }
@@ -32,8 +32,8 @@ impl<'l, 'g> LastResort<'l, 'g> {
             return;
         };
         let earliest = waiting.earliest();
-        if earliest < self.limit && self.look.reach.is_unlimited() {
-            self.land(part, waiting.longest(part.summaries.top()));
+        if earliest < self.limit && self.scope.reach.is_unlimited() {
+            self.visit_leaf(part, waiting.longest(part.summaries.top()));
         }
         if earliest < self.limit {
             explore(self, part);
@@ -42,30 +42,30 @@ impl<'l, 'g> LastResort<'l, 'g> {
 
     /// Looks at a relay that the requester measured, whether or not it is backing off.
     pub(crate) fn consider(&mut self, index: u32) {
-        let record = self.look.table.revisit(index, self.look.guard);
-        if record.circuit().access(self.look.criteria.tick) == Access::BackingOff {
-            self.weigh(record);
+        let record = self.scope.table.record_seen_at(index, self.scope.guard);
+        if record.circuit().access(self.scope.criteria.tick) == Access::BackingOff {
+            self.consider_record(record);
         }
     }
 
     /// Keeps a relay that will do, if it has been left alone for longer than the one found.
-    fn weigh(&mut self, record: RecordRef<'g>) {
-        let worth = match self.look.criteria.judge_as_last_resort(&record) {
+    fn consider_record(&mut self, record: RecordRef<'g>) {
+        let worth = match self.scope.criteria.judge_as_last_resort(&record) {
             Ok(worth) => worth,
-            Err(rejection) => return self.look.mend(&record, rejection),
+            Err(rejection) => return self.scope.repair_summary(&record, rejection),
         };
         let candidate = Candidate::last_resort(record, worth);
-        let now = self.look.criteria.tick;
+        let now = self.scope.criteria.tick;
         let Tick(since) = candidate
             .circuit
-            .ejected_at(self.look.table.back_off(&record, now));
+            .ejected_at(self.scope.table.back_off(&record, now));
         if since < self.limit {
             (self.found, self.limit) = (Some(candidate), since);
         }
     }
 }
 
-impl Guide for LastResort<'_, '_> {
+impl Objective for LastResort<'_, '_> {
     type Key = u64;
 
     const IS_FAIR: bool = false;
@@ -76,12 +76,12 @@ impl Guide for LastResort<'_, '_> {
             return [Earliest::NEVER; FANOUT];
         };
         let since = waiting.since.words(level, node).map(Earliest::number);
-        let reach = self.look.reach;
+        let reach = self.scope.reach;
         if reach.is_unlimited() {
             return since;
         }
         let said = part.summaries.words(level, node);
-        std::array::from_fn(|at| match reach.admits(Said(said[at])) {
+        std::array::from_fn(|at| match reach.admits(SummaryWord(said[at])) {
             true => since[at],
             false => Earliest::NEVER,
         })
@@ -91,9 +91,9 @@ impl Guide for LastResort<'_, '_> {
         self.limit
     }
 
-    fn land(&mut self, part: &Leaves, place: usize) {
-        if let Some(record) = self.look.resolve(part, place) {
-            self.weigh(record);
+    fn visit_leaf(&mut self, part: &Leaves, place: usize) {
+        if let Some(record) = self.scope.resolve(part, place) {
+            self.consider_record(record);
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::record::Handle;
 use crate::snapshot::{Snapshot, Subject};
 use crate::sync::{Arc, epoch};
-use crate::table::found::RecordRef;
+use crate::table::record_ref::RecordRef;
 use crate::table::store::Store;
 use crate::time::Tick;
 

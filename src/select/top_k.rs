@@ -6,7 +6,7 @@
 //! bounded number of relays.
 
 use crate::select::criteria::Candidate;
-use crate::select::search::Sink;
+use crate::select::search::Collector;
 use std::collections::BinaryHeap;
 
 /// The longest answer that is spread over failure domains.
@@ -17,7 +17,7 @@ const FURTHER: (usize, usize) = (16, 4);
 const FURTHER_AT_MOST: usize = 64;
 
 /// See the module's description.
-pub(crate) struct Pool<'g> {
+pub(crate) struct TopK<'g> {
     /// In no order.
     kept: Vec<Candidate<'g>>,
     on_trial: Vec<Candidate<'g>>,
@@ -34,7 +34,7 @@ pub(crate) struct Pool<'g> {
     trials_left: usize,
 }
 
-impl<'g> Pool<'g> {
+impl<'g> TopK<'g> {
     /// For an answer of `count`, at least 1.
     pub(crate) fn new(count: usize, max_spread_cost: f64) -> Self {
         let (some, for_each) = FURTHER;
@@ -117,7 +117,7 @@ fn sorted<'g>(candidates: &[Candidate<'g>]) -> Vec<Candidate<'g>> {
     sorted.collect()
 }
 
-impl<'g> Sink<'g> for Pool<'g> {
+impl<'g> Collector<'g> for TopK<'g> {
     #[inline]
     fn limit(&self) -> f32 {
         self.limit
