@@ -159,12 +159,11 @@ impl Timeline {
         }
     }
 
-    /// The beginning of the current tick, as it was last raised.
-    pub(crate) fn last(&self) -> Moment {
-        let tick = self.tick();
+    /// A reading of the clock from before, by the current tick as it was last raised.
+    pub(crate) fn moment_of(&self, nanos: u64) -> Moment {
         Moment {
-            nanos: self.nanos_of(tick),
-            tick,
+            nanos,
+            tick: self.tick(),
         }
     }
 

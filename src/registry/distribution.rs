@@ -16,7 +16,6 @@ use crate::relay::{NodeId, RegisterOptions};
 use crate::sync::Arc;
 use crate::sync::epoch::{self, Guard};
 use crate::table::RecordRef;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 /// The registry's end of it.
@@ -29,6 +28,8 @@ pub(crate) struct Link {
 
 /// Why a relay was not learned.
 pub(super) enum Unlearned {
+    /// Its record has ended.
+    Ended,
     HeldLocally,
     NoRoom,
     Refused,
@@ -159,6 +160,10 @@ impl Ground for Core {
         Duration::from_nanos(self.timeline.advance().nanos)
     }
 
+    fn elapsed(&self) -> Duration {
+        self.timeline.elapsed()
+    }
+
     fn local(&self, id: &NodeId) -> Option<LocalRelay> {
         self.announced(id)
     }
@@ -177,6 +182,7 @@ impl Ground for Core {
         announcement: &Announcement,
         capacity: u32,
         ttl: Duration,
+        now: Duration,
     ) -> Entry {
         let mut options = RegisterOptions::new().capacity(capacity).ttl(ttl);
         if let Some(nat) = announcement.nat() {
@@ -188,20 +194,12 @@ impl Ground for Core {
             options = options.failure_domain(domain.as_str());
         }
         let endpoint = announcement.endpoint();
-        // The clock is the embedder's, and is read before anything changes.
-        let learned = catch_unwind(AssertUnwindSafe(|| {
-            self.learn_relay(id, endpoint, &options)
-        }));
-        match learned {
-            Ok(Ok(_)) => Entry::Entered,
-            Ok(Err(Unlearned::HeldLocally)) => Entry::HeldLocally,
-            Ok(Err(Unlearned::Refused)) => Entry::Refused,
-            Ok(Err(Unlearned::NoRoom)) => Entry::NoRoom,
-            Err(payload) => {
-                // Dropping it could panic again.
-                std::mem::forget(payload);
-                Entry::NoRoom
-            }
+        match self.learn_relay(id, endpoint, &options, now) {
+            Ok(_) => Entry::Entered,
+            Err(Unlearned::Ended) => Entry::Ended,
+            Err(Unlearned::HeldLocally) => Entry::HeldLocally,
+            Err(Unlearned::Refused) => Entry::Refused,
+            Err(Unlearned::NoRoom) => Entry::NoRoom,
         }
     }
 
@@ -267,7 +265,14 @@ mod tests {
     fn learn(registry: &Registry, n: u8) -> Entry {
         let said = Announcement::new(endpoint().into(), 1).unwrap();
         let ttl = Duration::from_secs(600);
-        Ground::enter(registry.core(), &id(n), &said, 1, ttl)
+        Ground::enter(
+            registry.core(),
+            &id(n),
+            &said,
+            1,
+            ttl,
+            Ground::now(registry.core()),
+        )
     }
 
     /// A record that was a learned relay's when a thread looked, and a local one's when it

@@ -42,9 +42,12 @@ impl Failures {
         })
     }
 
-    /// Notes the circuit of a relay that left.
+    /// Notes the circuit of a relay that left, in the place of what was noted before.
     pub(super) fn note(&self, relay: &NodeId, circuit: Circuit) {
         if !circuit.is_penalised() {
+            if self.are_any.load(Ordering::Relaxed) {
+                self.forget(relay);
+            }
             return;
         }
         let (set, mark) = self.locate(relay);
@@ -165,6 +168,14 @@ mod tests {
         let failures = Failures::new().unwrap();
         failures.note(&id(1), Circuit::CLOSED);
         failures.note(&id(1), Circuit::CLOSED.with_ban(Tick(50)));
+        assert_eq!(failures.of(&id(1)), None);
+    }
+
+    #[test]
+    fn one_that_proved_itself_since_comes_back_without_penalties() {
+        let failures = Failures::new().unwrap();
+        failures.note(&id(1), failed_at(5));
+        failures.note(&id(1), Circuit::CLOSED);
         assert_eq!(failures.of(&id(1)), None);
     }
 

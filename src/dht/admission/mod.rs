@@ -292,12 +292,16 @@ impl Admission {
             return Err(Refused::Expired);
         };
         let capacity = announcement.capacity().min(self.terms.max_capacity);
-        match ground.enter(id, announcement, capacity, ttl) {
+        match ground.enter(id, announcement, capacity, ttl, now.at) {
             Entrance::Entered => {
-                self.pool.set_verified(id);
+                self.pool.set_verified(id, now.at.saturating_add(ttl));
                 self.ask_in_time(id, now);
             }
             Entrance::NoRoom => self.step_back(id, ground, now),
+            Entrance::Ended => {
+                self.dismiss(id, ground, now.at);
+                return Err(Refused::Expired);
+            }
             Entrance::HeldLocally => {
                 self.release(id, now.at);
                 return Err(Refused::HeldLocally);

@@ -53,8 +53,7 @@ impl Admission {
             return false;
         }
         if is_verified && !ground.is_learned(id) {
-            // The embedder took it out, or the registry made room.
-            self.shun(id, ground, now.at);
+            self.taken_out(id, ground, now.at);
             return false;
         }
         match outcome {
@@ -66,6 +65,17 @@ impl Admission {
                 self.failed(id, error, ground, now.at);
                 false
             }
+        }
+    }
+
+    /// A relay is not in the registry any more. Either its record has ended, which is no
+    /// mark against it, or the embedder took it out, or the registry made room.
+    fn taken_out(&mut self, id: &NodeId, ground: &dyn Ground, now: Duration) {
+        let until = self.pool.get(id).map(|entry| entry.verified_until);
+        if until.is_some_and(|until| until <= ground.elapsed()) {
+            self.dismiss(id, ground, now);
+        } else {
+            self.shun(id, ground, now);
         }
     }
 

@@ -57,6 +57,10 @@ impl Ground for Registry {
         S(0)
     }
 
+    fn elapsed(&self) -> Duration {
+        S(0)
+    }
+
     fn local(&self, _: &NodeId) -> Option<LocalRelay> {
         None
     }
@@ -69,7 +73,14 @@ impl Ground for Registry {
         self.holds(id, false)
     }
 
-    fn enter(&self, id: &NodeId, _: &Announcement, capacity: u32, ttl: Duration) -> Entrance {
+    fn enter(
+        &self,
+        id: &NodeId,
+        _: &Announcement,
+        capacity: u32,
+        ttl: Duration,
+        _: Duration,
+    ) -> Entrance {
         if self.is_local(id) {
             return Entrance::HeldLocally;
         }
