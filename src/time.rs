@@ -144,10 +144,19 @@ impl Timeline {
     /// One load where a thread raises the tick.
     #[inline]
     pub(crate) fn present(&self) -> Tick {
-        match self.is_kept {
-            true => self.tick(),
-            false => self.advance().tick,
-        }
+        self.kept().unwrap_or_else(|| self.read())
+    }
+
+    /// The same where a thread raises the tick. A call that is made of little else decides
+    /// by this which way it goes, so that it has nothing to save for a call of the clock.
+    #[inline(always)]
+    pub(crate) fn kept(&self) -> Option<Tick> {
+        self.is_kept.then(|| self.tick())
+    }
+
+    #[inline(never)]
+    fn read(&self) -> Tick {
+        self.advance().tick
     }
 
     /// What tells leases the time.

@@ -218,6 +218,11 @@ impl Core {
         self.table.holds(id, |word| word.is_live_at(now))
     }
 
+    #[inline(never)]
+    pub(super) fn is_live_at_present(&self, id: &NodeId) -> bool {
+        self.is_live(id, self.present())
+    }
+
     /// Does something with the record of `id`; false if it is not live at `now`.
     #[inline]
     pub(super) fn with_live(
