@@ -144,10 +144,19 @@ impl Timeline {
     /// One load where a thread raises the tick.
     #[inline]
     pub(crate) fn present(&self) -> Tick {
-        match self.is_kept {
-            true => self.tick(),
-            false => self.advance().tick,
-        }
+        self.kept().unwrap_or_else(|| self.read())
+    }
+
+    /// The same where a thread raises the tick. A call that is made of little else decides
+    /// by this which way it goes, so that it has nothing to save for a call of the clock.
+    #[inline(always)]
+    pub(crate) fn kept(&self) -> Option<Tick> {
+        self.is_kept.then(|| self.tick())
+    }
+
+    #[inline(never)]
+    fn read(&self) -> Tick {
+        self.advance().tick
     }
 
     /// What tells leases the time.
@@ -159,12 +168,11 @@ impl Timeline {
         }
     }
 
-    /// The beginning of the current tick, as it was last raised.
-    pub(crate) fn last(&self) -> Moment {
-        let tick = self.tick();
+    /// A reading of the clock from before, by the current tick as it was last raised.
+    pub(crate) fn moment_of(&self, nanos: u64) -> Moment {
         Moment {
-            nanos: self.nanos_of(tick),
-            tick,
+            nanos,
+            tick: self.tick(),
         }
     }
 

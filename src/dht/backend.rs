@@ -8,8 +8,11 @@ use crate::relay::NodeId;
 /// The registry, as its distribution sees it: learned relays, which it may let
 /// in and take out, and local ones, which it may only read.
 pub(crate) trait RegistryBackend: Send + Sync {
-    /// The registry's monotonic time.
+    /// The registry's monotonic time, by its clock.
     fn now(&self) -> Duration;
+
+    /// The time by which relays have expired so far. Does not read the clock.
+    fn elapsed(&self) -> Duration;
 
     /// What a local registration of `id` says at this moment, and how it stands.
     fn local(&self, id: &NodeId) -> Option<LocalRelay>;
@@ -20,13 +23,14 @@ pub(crate) trait RegistryBackend: Send + Sync {
     /// Whether `id` is registered, and learned.
     fn is_learned(&self, id: &NodeId) -> bool;
 
-    /// Registers or renews a learned relay for so long.
+    /// Registers or renews a learned relay for so long from `now`.
     fn enter(
         &self,
         id: &NodeId,
         announcement: &Announcement,
         capacity: u32,
         ttl: Duration,
+        now: Duration,
     ) -> EnterOutcome;
 
     /// A probe of a learned relay took so long.
@@ -56,6 +60,8 @@ pub(crate) struct LocalRelay {
 pub(crate) enum EnterOutcome {
     /// It is in.
     Entered,
+    /// Its record has ended.
+    Ended,
     /// It is registered locally, and that counts.
     HeldLocally,
     /// There is no room for it at present.

@@ -191,7 +191,8 @@ impl RegistryBuilder {
     /// - A failure beyond the share begins an *outage*: see
     ///   [`report_failure`](Registry::report_failure). Here the share is of the relays that
     ///   a call without options would be given, or would be if they were not backing
-    ///   off, as the counters have it at that moment.
+    ///   off, as the counters have it at that moment. Relays that are past their deadline
+    ///   count until a pass removes them: a tick later at most, with a maintenance thread.
     ///
     /// Relays that are draining, banned or full are no part of either share. Both are had
     /// from counters, and relays that are backing off are kept in the order in which

@@ -42,9 +42,12 @@ impl CircuitHistory {
         })
     }
 
-    /// Notes the circuit of a relay that left.
+    /// Notes the circuit of a relay that left, in the place of what was noted before.
     pub(super) fn note(&self, relay: &NodeId, circuit: Circuit) {
         if !circuit.is_penalised() {
+            if self.are_any.load(Ordering::Relaxed) {
+                self.forget(relay);
+            }
             return;
         }
         let (set, mark) = self.locate(relay);
@@ -165,6 +168,14 @@ mod tests {
         let history = CircuitHistory::new().unwrap();
         history.note(&id(1), Circuit::CLOSED);
         history.note(&id(1), Circuit::CLOSED.with_ban(Tick(50)));
+        assert_eq!(history.of(&id(1)), None);
+    }
+
+    #[test]
+    fn one_that_proved_itself_since_comes_back_without_penalties() {
+        let history = CircuitHistory::new().unwrap();
+        history.note(&id(1), failed_at(5));
+        history.note(&id(1), Circuit::CLOSED);
         assert_eq!(history.of(&id(1)), None);
     }
 

@@ -43,6 +43,7 @@ pub(crate) struct Core {
     in_flight: Padded<AtomicU32>,
     /// Where the next search for an expired relay begins.
     pub(super) search_start: AtomicU32,
+    pub(super) resets: ResetCounts,
 }
 
 /// Keeps sweeps from being declared complete while a deadline is on its way to
@@ -77,6 +78,57 @@ pub(crate) struct Settings {
     pub(super) has_maintenance_thread: bool,
 }
 
+/// How often something was said of all relays at once.
+///
+/// A relay that is about to be admitted in another record has taken over what was known of
+/// it before. The thread that admits it reads this before it takes that over, and after the
+/// relay is admitted. A thread that says something of all relays counts that, and then visits
+/// all records. Both by read-modify-writes: either the one sees the count, or the other sees
+/// the record.
+#[derive(Debug, Default)]
+pub(crate) struct ResetCounts {
+    circuits: AtomicU32,
+    rtts: AtomicU32,
+}
+
+/// A reading of those.
+#[derive(Clone, Copy)]
+pub(super) struct Resets {
+    pub(super) circuits: u32,
+    pub(super) rtts: u32,
+}
+
+impl ResetCounts {
+    /// For the thread that is about to take over what is known of a relay.
+    pub(super) fn read(&self) -> Resets {
+        // Acquire: what is taken over is read afterwards.
+        Resets {
+            circuits: self.circuits.load(Ordering::Acquire),
+            rtts: self.rtts.load(Ordering::Acquire),
+        }
+    }
+
+    /// For the thread that has admitted it.
+    pub(super) fn read_in_order(&self) -> Resets {
+        // AcqRel: see above.
+        Resets {
+            circuits: self.circuits.fetch_add(0, Ordering::AcqRel),
+            rtts: self.rtts.fetch_add(0, Ordering::AcqRel),
+        }
+    }
+
+    /// All circuits are about to be reset.
+    pub(super) fn note_circuits(&self) {
+        // AcqRel, here and below: see above.
+        self.circuits.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// All round trips are about to be forgotten.
+    pub(super) fn note_rtts(&self) {
+        self.rtts.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
 /// How many records are visited under one pin.
 const PER_PIN: u32 = 1024;
 
@@ -103,6 +155,7 @@ impl Core {
             swept: Padded(AtomicU64::default()),
             in_flight: Padded(AtomicU32::default()),
             search_start: AtomicU32::default(),
+            resets: ResetCounts::default(),
         }
     }
 
@@ -163,6 +216,11 @@ impl Core {
     #[inline]
     pub(super) fn is_live(&self, id: &NodeId, now: Tick) -> bool {
         self.table.holds(id, |word| word.is_live_at(now))
+    }
+
+    #[inline(never)]
+    pub(super) fn is_live_at_present(&self, id: &NodeId) -> bool {
+        self.is_live(id, self.present())
     }
 
     /// Does something with the record of `id`; false if it is not live at `now`.

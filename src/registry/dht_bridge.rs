@@ -18,7 +18,6 @@ use crate::relay::{NodeId, RegisterOptions};
 use crate::sync::Arc;
 use crate::sync::epoch::{self, Guard};
 use crate::table::RecordRef;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 /// The registry's end of it.
@@ -31,6 +30,8 @@ pub(crate) struct DhtLink {
 
 /// Why a relay was not learned.
 pub(super) enum LearnError {
+    /// Its record has ended.
+    Ended,
     HeldLocally,
     NoRoom,
     Invalid,
@@ -161,6 +162,10 @@ impl RegistryBackend for Core {
         Duration::from_nanos(self.timeline.advance().nanos)
     }
 
+    fn elapsed(&self) -> Duration {
+        self.timeline.elapsed()
+    }
+
     fn local(&self, id: &NodeId) -> Option<LocalRelay> {
         self.announced(id)
     }
@@ -179,6 +184,7 @@ impl RegistryBackend for Core {
         announcement: &Announcement,
         capacity: u32,
         ttl: Duration,
+        now: Duration,
     ) -> EnterOutcome {
         let mut options = RegisterOptions::new().capacity(capacity).ttl(ttl);
         if let Some(nat) = announcement.nat() {
@@ -190,20 +196,12 @@ impl RegistryBackend for Core {
             options = options.failure_domain(domain.as_str());
         }
         let endpoint = announcement.endpoint();
-        // The clock is the embedder's, and is read before anything changes.
-        let learned = catch_unwind(AssertUnwindSafe(|| {
-            self.learn_relay(id, endpoint, &options)
-        }));
-        match learned {
-            Ok(Ok(_)) => EnterOutcome::Entered,
-            Ok(Err(LearnError::HeldLocally)) => EnterOutcome::HeldLocally,
-            Ok(Err(LearnError::Invalid)) => EnterOutcome::Invalid,
-            Ok(Err(LearnError::NoRoom)) => EnterOutcome::NoRoom,
-            Err(payload) => {
-                // Dropping it could panic again.
-                std::mem::forget(payload);
-                EnterOutcome::NoRoom
-            }
+        match self.learn_relay(id, endpoint, &options, now) {
+            Ok(_) => EnterOutcome::Entered,
+            Err(LearnError::Ended) => EnterOutcome::Ended,
+            Err(LearnError::HeldLocally) => EnterOutcome::HeldLocally,
+            Err(LearnError::Invalid) => EnterOutcome::Invalid,
+            Err(LearnError::NoRoom) => EnterOutcome::NoRoom,
         }
     }
 
@@ -269,7 +267,14 @@ mod tests {
     fn learn_relay(registry: &Registry, n: u8) -> EnterOutcome {
         let said = Announcement::new(endpoint().into(), 1).unwrap();
         let ttl = Duration::from_secs(600);
-        RegistryBackend::enter(registry.core(), &id(n), &said, 1, ttl)
+        RegistryBackend::enter(
+            registry.core(),
+            &id(n),
+            &said,
+            1,
+            ttl,
+            RegistryBackend::now(registry.core()),
+        )
     }
 
     /// A record that was a learned relay's when a thread looked, and a local one's when it

@@ -1,12 +1,12 @@
 //! Round trips: measured, told, forgotten.
 
-use crate::record::{Handle, RttUpdate};
+use crate::record::RttUpdate;
 use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::rtt::sane_micros;
-use crate::sync::epoch;
 use crate::table::RecordRef;
 use crate::time::Tick;
+use std::cell::Cell;
 use std::time::Duration;
 
 impl Core {
@@ -28,34 +28,29 @@ impl Core {
 
     pub(super) fn forget_rtt(&self, relay: &NodeId) -> bool {
         let now = self.present();
-        let forgotten = self.forget_rtt_of_known(relay, now);
+        let forgotten = Cell::new(None);
+        // Also of one that is gone, for it would come back with what was measured.
+        let is_live = self.change_each_record(relay, |record| {
+            self.forget_rtt_of(record, now);
+            forgotten.set(Some(record.handle()));
+            record.lifecycle().is_live_at(now)
+        });
         // Without a pin: this waits for another thread.
-        forgotten.inspect(|&(handle, _)| self.probes.forget(handle));
-        forgotten.is_some_and(|(_, is_live)| is_live)
-    }
-
-    /// Also of one that is gone, for it would come back with what was measured.
-    fn forget_rtt_of_known(&self, relay: &NodeId, now: Tick) -> Option<(Handle, bool)> {
-        let guard = epoch::pin();
-        let record = self
-            .table
-            .find_known(self.table.hash(relay), relay, &guard)?;
-        self.forget_rtt_of(&record, now);
-        Some((record.handle(), record.lifecycle().is_live_at(now)))
+        forgotten
+            .get()
+            .inspect(|&handle| self.probes.forget(handle));
+        is_live
     }
 
     pub(super) fn forget_rtts(&self) {
         let now = self.present();
+        self.resets.note_rtts();
         // Those that are gone, too: they would come back with what was measured.
-        self.for_each_known(|record, word| {
-            if word.is_known() {
-                self.forget_rtt_of(&record, now);
-            }
-        });
+        self.for_each_known(|record, _| self.forget_rtt_of(&record, now));
         self.probes.forget_all();
     }
 
-    fn forget_rtt_of(&self, record: &RecordRef<'_>, now: Tick) {
+    pub(super) fn forget_rtt_of(&self, record: &RecordRef<'_>, now: Tick) {
         let settled = record.forget_rtt(self.timeline.nanos_of(now));
         self.await_lapse(record, settled);
     }

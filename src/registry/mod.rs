@@ -362,7 +362,10 @@ impl Registry {
     #[must_use]
     pub fn is_relay(&self, id: &NodeId) -> bool {
         let core = self.core();
-        core.is_live(id, core.present())
+        match core.timeline.kept() {
+            Some(now) => core.is_live(id, now),
+            None => core.is_live_at_present(id),
+        }
     }
 
     /// What is known of a relay, if it is live. Consistency and cost as

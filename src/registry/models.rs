@@ -2,6 +2,7 @@
 
 mod found;
 mod outages;
+mod resets;
 
 use super::{FindOptions, Registration, Registry, RegistryBuilder};
 use crate::dht::{Announcement, EnterOutcome, RegistryBackend};
@@ -436,7 +437,14 @@ fn a_relay_comes_back_once() {
 
 fn learn_relay(registry: &Registry, n: u8) -> EnterOutcome {
     let said = Announcement::new(endpoint(), 1).unwrap();
-    RegistryBackend::enter(registry.core(), &id(n), &said, 1, TTL)
+    RegistryBackend::enter(
+        registry.core(),
+        &id(n),
+        &said,
+        1,
+        TTL,
+        RegistryBackend::now(registry.core()),
+    )
 }
 
 /// A relay that strangers tell of, beside a local registration of the same id:

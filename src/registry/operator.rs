@@ -11,7 +11,7 @@ use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::sync::{epoch, yield_now};
 use crate::table::{CreateError, RecordRef};
-use crate::time::nanos;
+use crate::time::{Tick, nanos};
 use std::time::{Duration, SystemTime};
 
 /// Why a word is not kept.
@@ -26,7 +26,7 @@ impl Core {
         let kept = match draining {
             true => self.say(relay, say, Record::begin_draining),
             false => {
-                self.take_back(relay, |record| {
+                self.change_each_record(relay, |record| {
                     say(record);
                     true
                 });
@@ -50,7 +50,7 @@ impl Core {
             .ok_or(BanError::TooLong { duration })?;
         if until <= now.tick {
             // A ban of no time takes the place of one that is in force.
-            self.unban(relay);
+            self.unban_at(relay, now.tick);
             return Ok(());
         }
         let banned = |circuit: Circuit| circuit.with_ban(until);
@@ -70,8 +70,11 @@ impl Core {
     }
 
     pub(super) fn unban(&self, relay: &NodeId) -> bool {
-        let now = self.present();
-        self.take_back(relay, |record| {
+        self.unban_at(relay, self.present())
+    }
+
+    fn unban_at(&self, relay: &NodeId, now: Tick) -> bool {
+        self.change_each_record(relay, |record| {
             let was_banned = record.circuit().is_banned(now);
             record.change_circuit(|circuit| circuit.without_ban(now));
             was_banned
@@ -79,12 +82,14 @@ impl Core {
     }
 
     pub(super) fn lift(&self, relay: &NodeId) -> bool {
-        let was_draining = self.take_back(relay, |record| {
+        // Before anything changes, for it may panic.
+        let now = self.present();
+        let was_draining = self.change_each_record(relay, |record| {
             let was_draining = record.load().is_draining();
             record.set_draining(false);
             was_draining
         });
-        self.unban(relay) | was_draining
+        self.unban_at(relay, now) | was_draining
     }
 
     pub(super) fn banned(&self) -> Vec<(NodeId, SystemTime)> {
@@ -114,6 +119,7 @@ impl Core {
         begin: impl Fn(&Record),
     ) -> Result<(), Refusal> {
         let hash = self.table.hash(relay);
+        let mut has_made_room = false;
         loop {
             match self.say_of_known(relay, &say) {
                 Some(((), State::Closing | State::Vacant)) => {
@@ -134,24 +140,34 @@ impl Core {
             match introduced {
                 Ok(()) => return Ok(()),
                 Err(CreateError::Overtaken) => {}
-                Err(CreateError::TooMany) => return Err(Refusal::TooMany),
+                Err(CreateError::TooMany) if has_made_room => return Err(Refusal::TooMany),
+                Err(CreateError::TooMany) => {
+                    // Words that were lifted may still be there to be forgotten.
+                    self.take_in_surplus();
+                    has_made_room = true;
+                }
                 Err(CreateError::Exhausted) => return Err(Refusal::OutOfMemory),
             }
         }
     }
 
-    /// Takes something back of a relay, if its id has a record; whether there was anything.
-    fn take_back(&self, relay: &NodeId, take: impl Fn(&RecordRef<'_>) -> bool) -> bool {
-        let mut was_any = false;
-        while let Some((was_there, state)) = self.say_of_known(relay, &take) {
-            was_any |= was_there;
+    /// Changes something of a relay, if its id has a record, and of the record that takes
+    /// that one's place meanwhile, for it may have been as before; whether `change` said so
+    /// of any.
+    pub(super) fn change_each_record(
+        &self,
+        relay: &NodeId,
+        change: impl Fn(&RecordRef<'_>) -> bool,
+    ) -> bool {
+        let mut is_any = false;
+        while let Some((is_so, state)) = self.say_of_known(relay, &change) {
+            is_any |= is_so;
             if !matches!(state, State::Closing | State::Vacant) {
                 break;
             }
-            // Its next record may have what was taken back.
             yield_now();
         }
-        was_any
+        is_any
     }
 
     /// Says something of a relay whose id has a record, and what state that was in

@@ -4,7 +4,6 @@ use crate::record::{BackOff, Circuit, Failure, Fault, Source};
 use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::snapshot::Class;
-use crate::sync::epoch;
 use crate::table::RecordRef;
 use crate::time::Tick;
 
@@ -39,23 +38,20 @@ impl Core {
 
     pub(super) fn reset_circuit(&self, relay: &NodeId) -> bool {
         let now = self.present();
-        let guard = epoch::pin();
-        let known = self.table.find_known(self.table.hash(relay), relay, &guard);
-        let is_known = known.is_some_and(|record| {
+        let is_known = self.change_each_record(relay, |record| {
             let was_failing = record.circuit().is_penalised();
             record.change_circuit(Circuit::with_reset);
             was_failing || record.lifecycle().is_live_at(now)
         });
         // After the record, for one that is being forgotten takes its circuit along.
-        self.circuit_history.forget(relay) || is_known
+        self.circuit_history.forget(relay) | is_known
     }
 
     pub(super) fn reset_circuits(&self) {
         self.publication().context.outage.end();
-        self.for_each_known(|record, word| {
-            if word.is_known() {
-                record.change_circuit(Circuit::with_reset);
-            }
+        self.resets.note_circuits();
+        self.for_each_known(|record, _| {
+            record.change_circuit(Circuit::with_reset);
         });
         // After the records, for one that is being forgotten takes its circuit along.
         self.circuit_history.forget_all();

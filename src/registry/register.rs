@@ -2,8 +2,8 @@
 
 use crate::errors::RegisterError;
 use crate::limits::MAX_CAPACITY;
-use crate::record::{Announcement, Lifecycle, Origin, State};
-use crate::registry::core::Core;
+use crate::record::{Announcement, Circuit, Lifecycle, Origin, State};
+use crate::registry::core::{Core, Resets};
 use crate::registry::dht_bridge::LearnError;
 use crate::relay::{Endpoint, NatType, NodeId, RegisterOptions};
 use crate::rtt::sane_micros;
@@ -57,6 +57,8 @@ pub(super) enum RegisterFailure {
     InHand,
     /// No record or announcement is to be had before more is reclaimed.
     Exhausted,
+    /// A learned relay made way for a local one.
+    MadeWay,
     /// It cannot be.
     Refused(RegisterError),
 }
@@ -94,12 +96,13 @@ impl Core {
     }
 
     /// Registers or renews a relay that strangers told of; a local registration
-    /// of the same id stays as it is.
+    /// of the same id stays as it is. Its TTL counts from `read_at`, a reading of the clock.
     pub(super) fn learn_relay(
         &self,
         id: &NodeId,
         endpoint: &Endpoint,
         options: &RegisterOptions,
+        read_at: Duration,
     ) -> Result<Registration, LearnError> {
         let rtt_seed = self.check(endpoint, options)?;
         let request = Request {
@@ -116,7 +119,10 @@ impl Core {
             }
             // The clock is the embedder's: it is not called here, where the distribution
             // holds a lock, and has read it before.
-            let now = self.timeline.last();
+            let now = self.timeline.moment_of(nanos(read_at));
+            if self.has_ended(now, options) {
+                return Err(LearnError::Ended);
+            }
             let outcome = self.try_register(&request, now, &epoch::pin());
             match outcome {
                 Ok(registration) => {
@@ -127,12 +133,19 @@ impl Core {
                     }
                     return Ok(registration);
                 }
-                Err(RegisterFailure::Overtaken) => {}
+                Err(RegisterFailure::Overtaken | RegisterFailure::MadeWay) => {}
                 Err(RegisterFailure::InHand) => yield_now(),
                 Err(RegisterFailure::Exhausted) => return Err(LearnError::NoRoom),
                 Err(RegisterFailure::Refused(error)) => return Err(error.into()),
             }
         }
+    }
+
+    /// Whether a relay that is learned for so long would not be live any more.
+    fn has_ended(&self, now: Moment, options: &RegisterOptions) -> bool {
+        let ttl = options.ttl.unwrap_or(self.settings.ttl);
+        let deadline = self.timeline.deadline(now, nanos(ttl));
+        deadline.is_some_and(|deadline| deadline <= now.tick)
     }
 
     /// Whether a relay was registered here and is late, so that it may be learned only once
@@ -186,15 +199,18 @@ impl Core {
 
     fn register_checked(&self, request: &Request<'_>) -> Result<Registration, RegisterError> {
         let mut attempts_left = MAX_ATTEMPTS;
+        let mut reading = None;
         loop {
-            // The clock is the embedder's: it is not called while pinned.
-            let now = self.timeline.advance();
+            // The clock is the embedder's: it is not called while pinned, nor after
+            // anything has changed for which this call would have to be repeated.
+            let now = reading.take().unwrap_or_else(|| self.timeline.advance());
             // The guard ends with this statement: a thread that helps must not be
             // pinned.
             let outcome = self.try_register(request, now, &epoch::pin());
             match outcome {
                 Ok(registration) => return Ok(registration),
                 Err(RegisterFailure::Overtaken) => {}
+                Err(RegisterFailure::MadeWay) => reading = Some(now),
                 Err(RegisterFailure::InHand) => yield_now(),
                 Err(RegisterFailure::Refused(error)) => return Err(error),
                 Err(RegisterFailure::Exhausted) if attempts_left == 0 => {
@@ -263,6 +279,7 @@ impl Core {
             guard,
         )?;
         let record = staged.record();
+        let resets = self.resets.read();
         match replaced {
             Some(before) => {
                 let is_remembered = before.is_remembered(now.tick);
@@ -276,6 +293,9 @@ impl Core {
         match self.table.admit(&staged, request.id, replaced, guard) {
             AdmitOutcome::Admitted => {
                 record.refresh(true);
+                if replaced.is_some() || record.circuit() != Circuit::CLOSED {
+                    self.catch_up(&record, resets, now.tick);
+                }
                 drop(note);
                 drop(in_flight);
                 Ok(())
@@ -299,6 +319,19 @@ impl Core {
         self.resume_circuit(record, is_remembered);
         if let Some(seed) = request.rtt_seed {
             self.seed_rtt(record, now.nanos, seed);
+        }
+    }
+
+    /// What was said of all relays, or of one by its old record, after this one took over
+    /// what was known of it, is said of this one, too.
+    fn catch_up(&self, record: &RecordRef<'_>, before: Resets, now: Tick) {
+        self.finish_outage(record);
+        let after = self.resets.read_in_order();
+        if after.circuits != before.circuits {
+            record.change_circuit(Circuit::with_reset);
+        }
+        if after.rtts != before.rtts {
+            self.forget_rtt_of(record, now);
         }
     }
 

@@ -110,7 +110,7 @@ impl Core {
             (Origin::Learned, Origin::Local) => {
                 // What another node claimed is not what this relay announces.
                 self.remove_learned(record);
-                return Err(RegisterFailure::Overtaken);
+                return Err(RegisterFailure::MadeWay);
             }
             (Origin::Local, Origin::Learned) => return Err(RegisterFailure::Overtaken),
             _ => {}

@@ -175,8 +175,20 @@ impl Core {
             return Err(RegisterFailure::Overtaken);
         }
         record.refresh(true);
+        self.finish_outage(&record);
         drop((note, in_flight));
         Ok(())
+    }
+
+    /// Looks once more, after the relay can be found: a thread that has ended the outage
+    /// meanwhile may have looked for those that failed in it before.
+    pub(super) fn finish_outage(&self, record: &RecordRef<'_>) {
+        let back_off = record.back_off();
+        let on_trial = |circuit: Circuit| circuit.with_outage_over(back_off);
+        let circuit = record.circuit();
+        if on_trial(circuit) != circuit && self.publication().context.outage.is_over() {
+            record.change_circuit(on_trial);
+        }
     }
 
     /// A relay that failed in an outage is on trial if that is over since.
@@ -317,7 +329,7 @@ impl Core {
         self.take_in_surplus();
     }
 
-    fn take_in_surplus(&self) {
+    pub(super) fn take_in_surplus(&self) {
         // A thread that has the wheel does so at the end of its sweep.
         if let Some(mut wheel) = self.wheel.try_lock() {
             let tick = self.timeline.tick();

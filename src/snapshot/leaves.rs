@@ -210,8 +210,9 @@ impl Leaves {
         context: &Context,
         fully: bool,
     ) {
-        if self.class_at(place) == Class::Departed && subject.record.is_late(context.judged_at()) {
-            // Out of sight already; a renewal from here on brings its leaf up to date itself.
+        let is_out_of_sight = self.class_at(place) == Class::Departed && !self.waits(place);
+        if is_out_of_sight && subject.record.is_late(context.judged_at()) {
+            // A renewal from here on brings its leaf up to date itself.
             return;
         }
         let leaf = || self.leaf_of(subject, context);
@@ -234,13 +235,23 @@ impl Leaves {
         if !context.may_wait() {
             return;
         }
-        let said = self.waiting().map_or((0, 0), |waiting| {
-            (waiting.due.leaf(place), waiting.since.leaf(place))
-        });
         let Leaf { due, since, .. } = leaf();
-        if said != (due, since) {
+        if self.said_of_waiting(place) != (due, since) {
             self.refresh_waiting(place, leaf);
         }
+    }
+
+    /// Whether the relay at a place is said to be left alone. It may be for a moment after
+    /// its summary says otherwise, until the thread that changed that goes on, or another
+    /// one comes by.
+    fn waits(&self, place: usize) -> bool {
+        self.said_of_waiting(place) != (0, 0)
+    }
+
+    fn said_of_waiting(&self, place: usize) -> (u64, u64) {
+        self.waiting().map_or((0, 0), |waiting| {
+            (waiting.due.leaf(place), waiting.since.leaf(place))
+        })
     }
 
     /// The same while the trees are [put together](Self::put_together).

@@ -2,7 +2,13 @@
 
 use crate::assert_is;
 use crate::common::*;
-use relay_registry::{BanError, LeaseError, OperatorError};
+use relay_registry::{
+    BanError, Clock, LeaseError, Maintenance, ManualClock, OperatorError, Registry,
+};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 #[test]
 fn draining_is_kept_by_id_until_it_is_ended() {
@@ -77,6 +83,35 @@ fn lifting_forgets_every_word() {
     assert_eq!(world.ranking().len(), 2);
 }
 
+/// A clock of which the next reading fails, when told so.
+struct FailingClock(ManualClock, Arc<AtomicBool>);
+
+impl Clock for FailingClock {
+    fn now(&self) -> Duration {
+        assert!(!self.1.swap(false, Ordering::Relaxed), "no time");
+        self.0.now()
+    }
+}
+
+#[test]
+fn a_clock_that_fails_leaves_what_was_to_be_lifted_as_it_was() {
+    let fails = Arc::new(AtomicBool::new(false));
+    let registry = Registry::builder()
+        .maintenance(Maintenance::Manual)
+        .clock(FailingClock(ManualClock::new(), Arc::clone(&fails)))
+        .build()
+        .unwrap();
+    registry.register(id(1), endpoint(1)).unwrap();
+    registry.set_draining(&id(1), true).unwrap();
+    registry.ban(&id(1), secs(60)).unwrap();
+    fails.store(true, Ordering::Relaxed);
+    let lifting = catch_unwind(AssertUnwindSafe(|| registry.lift(&id(1))));
+    assert!(lifting.is_err());
+    let relay = registry.relay(&id(1)).unwrap();
+    assert!(relay.is_draining() && relay.is_banned());
+    assert!(registry.lift(&id(1)));
+}
+
 #[test]
 fn words_on_relays_that_are_not_held_are_bounded_and_lifted_ones_make_room() {
     let world = world();
@@ -98,7 +133,6 @@ fn words_on_relays_that_are_not_held_are_bounded_and_lifted_ones_make_room() {
     assert_eq!(world.set_draining(&id(9), true), Ok(()), "held");
     assert_eq!(world.ban(&id(9), secs(9)), Ok(()), "held");
     assert!(world.lift(&id(1_000_007)));
-    world.maintain();
     assert_eq!(world.set_draining(&id(1), true), Ok(()));
     world.join(1_000_008);
     assert!(world.info(1_000_008).is_draining());

@@ -5,7 +5,7 @@ use crate::world;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -382,6 +382,58 @@ fn a_record_that_ends_within_a_tick_is_too_late_and_no_mark() {
         reader.work();
         assert!(reader.knows(n));
     }
+}
+
+#[test]
+fn a_record_that_ends_during_a_probe_is_no_mark() {
+    let world = World::new();
+    let (clock, wall) = (world.clock.clone(), world.wall.clone());
+    let is_slow = Arc::new(AtomicBool::new(false));
+    let slow = Arc::clone(&is_slow);
+    let options = world
+        .options()
+        .probe(move |_: &NodeId, _: &Endpoint, _: Duration| {
+            if slow.swap(false, Ordering::Relaxed) {
+                clock.advance(secs(120));
+                wall.advance(secs(120));
+            }
+            Ok(RTT)
+        });
+    let reader = world.node_with(options);
+    let offer = |record: &SignedRecord| reader.registry.offer_record(record);
+    assert_eq!(
+        offer(&world.says(1, "5.6.1.1:1")),
+        Ok(OfferOutcome::Candidate)
+    );
+    reader.work();
+    world.advance(TTL - secs(100));
+    reader.work();
+    assert!(reader.knows(1));
+    is_slow.store(true, Ordering::Relaxed);
+    let took = until(&world, &[&reader], || !is_slow.load(Ordering::Relaxed));
+    assert!(took < secs(100), "the probe began while the record counted");
+    assert!(!reader.knows(1));
+    assert_eq!(
+        offer(&world.says(1, "5.6.1.1:1")),
+        Ok(OfferOutcome::Candidate)
+    );
+    reader.work();
+    assert!(reader.knows(1));
+}
+
+#[test]
+fn a_learned_relay_stays_for_as_long_as_its_record_counts() {
+    let world = World::new();
+    let dht = world.dht.connect();
+    let builder = world.builder().tick(secs(10)).dht(dht, world.options());
+    let registry = builder.build().unwrap();
+    world.advance(secs(9));
+    registry.offer_record(&world.says(1, "5.6.1.1:1")).unwrap();
+    registry.run_distribution();
+    world.advance(TTL - secs(1));
+    assert!(registry.is_relay(&id(1)));
+    world.advance(secs(11));
+    assert!(!registry.is_relay(&id(1)));
 }
 
 /// An engine that hands out this many worthless values, from whoever answers first.

@@ -277,6 +277,32 @@ fn a_renewal_does_not_close_the_circuit() {
 }
 
 #[test]
+fn a_relay_that_proved_itself_before_it_was_forgotten_comes_back_as_it_left() {
+    let world = world_with(|builder| {
+        let builder = builder.max_ejected_share(1.0).ttl(secs(3_600));
+        builder.return_grace(Duration::ZERO)
+    });
+    let forget = || {
+        world.leave(1);
+        world.maintain();
+        world.join(1);
+    };
+    world.join(1);
+    world.fail(1, Failure::Refused);
+    forget();
+    assert_eq!(world.circuit(1), CircuitState::Open);
+    while world.verdict(1) == Verdict::BackingOff {
+        world.pass(secs(1));
+    }
+    for _ in 0..3 {
+        assert!(world.lease(&id(1)).unwrap().succeeded());
+    }
+    assert_eq!(world.circuit(1), CircuitState::Closed);
+    forget();
+    assert_eq!(world.circuit(1), CircuitState::Closed);
+}
+
+#[test]
 fn a_relay_that_leaves_and_comes_back_is_trusted_no_more_than_before() {
     let gone: [fn(&World); 2] = [
         |world| world.leave(1),

@@ -124,7 +124,8 @@ impl State {
                     instance.registry.report_failure(id, Failure::TimedOut);
                 }
                 Self::AllDraining => {
-                    instance.registry.set_draining(id, true);
+                    let kept = instance.registry.set_draining(id, true);
+                    kept.expect("there is room for the operator's word");
                 }
                 _ => return,
             }

@@ -1,4 +1,4 @@
-//! Strangers at the door: what it takes for a relay that others told us of to be
+//! Strangers at the fixture: what it takes for a relay that others told us of to be
 //! handed out.
 //!
 //! A record that verifies says who announces a relay, and nothing else. It is
@@ -304,12 +304,16 @@ impl Admission {
             return Err(RejectReason::Expired);
         };
         let capacity = announcement.capacity().min(self.policy.max_capacity);
-        match backend.enter(id, announcement, capacity, ttl) {
+        match backend.enter(id, announcement, capacity, ttl, now.at) {
             EnterOutcome::Entered => {
-                self.remote.set_verified(id);
+                self.remote.set_verified(id, now.at.saturating_add(ttl));
                 self.ask_in_time(id, now);
             }
             EnterOutcome::NoRoom => self.step_back(id, backend, now),
+            EnterOutcome::Ended => {
+                self.dismiss(id, backend, now.at);
+                return Err(RejectReason::Expired);
+            }
             EnterOutcome::HeldLocally => {
                 self.release(id, now.at);
                 return Err(RejectReason::HeldLocally);

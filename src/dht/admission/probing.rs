@@ -53,8 +53,7 @@ impl Admission {
             return false;
         }
         if is_verified && !backend.is_learned(id) {
-            // The embedder took it out, or the registry made room.
-            self.block(id, backend, now.at);
+            self.taken_out(id, backend, now.at);
             return false;
         }
         match outcome {
@@ -66,6 +65,17 @@ impl Admission {
                 self.failed(id, error, backend, now.at);
                 false
             }
+        }
+    }
+
+    /// A relay is not in the registry any more. Either its record has ended, which is no
+    /// mark against it, or the embedder took it out, or the registry made room.
+    fn taken_out(&mut self, id: &NodeId, backend: &dyn RegistryBackend, now: Duration) {
+        let until = self.remote.get(id).map(|entry| entry.verified_until);
+        if until.is_some_and(|until| until <= backend.elapsed()) {
+            self.dismiss(id, backend, now);
+        } else {
+            self.block(id, backend, now);
         }
     }
 

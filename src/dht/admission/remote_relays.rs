@@ -18,6 +18,8 @@ pub(super) struct RemoteRelay {
     prefix: Prefix,
     /// Whether it is in the registry.
     pub(super) is_verified: bool,
+    /// When its record ends, if so, by the registry's time.
+    pub(super) verified_until: Duration,
     /// Whether its key ever was.
     pub(super) was_verified: bool,
     /// Whether it was since its key last came first for that.
@@ -155,6 +157,7 @@ impl RemoteRelays {
             prefix: Prefix::of(&endpoint),
             endpoint,
             is_verified: false,
+            verified_until: Duration::ZERO,
             was_verified: past.was_verified,
             may_come_first: false,
             is_probing: false,
@@ -241,9 +244,11 @@ impl RemoteRelays {
         Some(entry)
     }
 
-    pub(super) fn set_verified(&mut self, id: &NodeId) {
+    /// One is in the registry, until its record ends, in the registry's time.
+    pub(super) fn set_verified(&mut self, id: &NodeId, until: Duration) {
         self.requeue(id, |entry| {
             entry.is_verified = true;
+            entry.verified_until = until;
             entry.was_verified = true;
             entry.may_come_first = true;
         });

@@ -1,5 +1,6 @@
 //! What a single call pays of reclamation when there is much of it at once: a
-//! thread is stalled inside a call while a million relays leave, then goes on.
+//! thread is stalled inside a call while a million relays leave and are forgotten,
+//! then goes on.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml --bin reclamation
@@ -7,12 +8,13 @@
 
 use cpu_time::ThreadTime;
 use fastrand::Rng;
-use relay_registry::{Clock, Maintenance, NodeId, Registry};
+use relay_registry::{FindOptions, Maintenance, ManualClock, NodeId, Registry};
 use relay_registry_peers::instances::{endpoint, random_ids};
 use relay_registry_peers::results;
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
-use std::sync::{Arc, Barrier};
+use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
@@ -26,35 +28,35 @@ const FINDS_PER_DEPARTURE: usize = 64;
 const REGISTRATIONS: usize = 2_048;
 const TURNS: usize = 5;
 
+/// The system's allocator, in which a thread can be held up: a call that builds a list
+/// allocates where nothing that it could still see may be reclaimed.
+struct StallingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: StallingAllocator = StallingAllocator;
+
+static REACHED: Barrier = Barrier::new(2);
+static RELEASED: Barrier = Barrier::new(2);
+
 thread_local! {
-    /// Whether this thread's next reading of the clock takes until it is told.
+    /// Whether this thread's next allocation takes until it is told.
     static STALLS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A clock that stands. A registration reads it in the middle of the call, while
-/// nothing that it could still see may be reclaimed.
-#[derive(Clone)]
-struct StallingClock {
-    reached: Arc<Barrier>,
-    released: Arc<Barrier>,
-}
-
-impl StallingClock {
-    fn new() -> Self {
-        Self {
-            reached: Arc::new(Barrier::new(2)),
-            released: Arc::new(Barrier::new(2)),
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for StallingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if STALLS.try_with(Cell::take).unwrap_or(false) {
+            REACHED.wait();
+            RELEASED.wait();
         }
+        // SAFETY: as promised by the caller.
+        unsafe { System.alloc(layout) }
     }
-}
 
-impl Clock for StallingClock {
-    fn now(&self) -> Duration {
-        if STALLS.take() {
-            self.reached.wait();
-            self.released.wait();
-        }
-        Duration::ZERO
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        // SAFETY: as promised by the caller.
+        unsafe { System.dealloc(start, layout) }
     }
 }
 
@@ -79,13 +81,14 @@ fn main() {
 /// The longest find and the longest registration, by the time that this thread was
 /// on a processor. It is the only one, so all reclamation is up to it.
 fn worst_after_a_stall(seed: u64) -> (Duration, Duration) {
-    let ids = random_ids(LEAVING + STAYING + 1, &mut Rng::with_seed(seed));
-    let (leaving, others) = ids.split_at(LEAVING);
-    let (stalled, staying) = others.split_first().expect("there are others");
-    let clock = StallingClock::new();
+    let ids = random_ids(LEAVING + STAYING, &mut Rng::with_seed(seed));
+    let (leaving, staying) = ids.split_at(LEAVING);
+    // Relays are forgotten by the first pass after a tick.
+    let clock = ManualClock::new();
     let registry = Registry::builder()
         .max_relays(ids.len())
         .clock(clock.clone())
+        .return_grace(Duration::ZERO)
         .maintenance(Maintenance::Manual)
         .build()
         .expect("valid settings");
@@ -93,20 +96,26 @@ fn worst_after_a_stall(seed: u64) -> (Duration, Duration) {
         .iter()
         .chain(staying)
         .for_each(|id| register(&registry, id));
-    thread::scope(|scope| {
+    let awaiting = thread::scope(|scope| {
         scope.spawn(|| {
-            STALLS.set(true);
-            register(&registry, stalled);
+            let (stranger, options) = (NodeId::from([0; 32]), FindOptions::new());
+            // The first call allocates what its thread needs to pin the epoch.
+            for stalls in [false, true] {
+                STALLS.set(stalls);
+                black_box(registry.find_relays(&stranger, &options));
+            }
         });
-        clock.reached.wait();
+        REACHED.wait();
         leaving
             .iter()
             .for_each(|id| assert!(registry.unregister(id)));
-        // It sorts, and can reclaim nothing yet.
+        clock.advance(Duration::from_secs(1));
+        // It forgets and sorts, and can reclaim nothing yet.
         let awaiting = registry.maintain().awaiting_reclamation;
-        assert_eq!(awaiting, LEAVING);
-        clock.released.wait();
+        RELEASED.wait();
+        awaiting
     });
+    assert_eq!(awaiting, LEAVING);
     let find = worst_find(&registry, staying);
     let registration = worst_registration(&registry, staying);
     let awaiting = registry.stats().awaiting_reclamation;

@@ -57,6 +57,10 @@ impl RegistryBackend for Registry {
         S(0)
     }
 
+    fn elapsed(&self) -> Duration {
+        S(0)
+    }
+
     fn local(&self, _: &NodeId) -> Option<LocalRelay> {
         None
     }
@@ -69,7 +73,14 @@ impl RegistryBackend for Registry {
         self.holds(id, false)
     }
 
-    fn enter(&self, id: &NodeId, _: &Announcement, capacity: u32, ttl: Duration) -> EnterOutcome {
+    fn enter(
+        &self,
+        id: &NodeId,
+        _: &Announcement,
+        capacity: u32,
+        ttl: Duration,
+        _: Duration,
+    ) -> EnterOutcome {
         if self.is_local(id) {
             return EnterOutcome::HeldLocally;
         }
