@@ -34,7 +34,7 @@ impl CoordinateBatch {
         self.heights[place].max(0.0)
     }
 
-    /// PendingSet where a node is.
+    /// Notes where a node is.
     pub(crate) fn put(&mut self, place: usize, node: &Coordinate) {
         for (axis, at) in self.axes.iter_mut().zip(node.position()) {
             axis[place] = at;

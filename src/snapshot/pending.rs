@@ -36,7 +36,7 @@ pub(crate) struct PendingChange<'a> {
 }
 
 impl PendingChanges {
-    /// PendingSet an operation on the record at `index` before another thread can see what it
+    /// Notes an operation on the record at `index` before another thread can see what it
     /// does.
     pub(crate) fn begin(&self, index: u32) -> PendingChange<'_> {
         // AcqRel: a thread that sees what the operation did finds it noted here.

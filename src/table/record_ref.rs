@@ -170,7 +170,7 @@ impl<'g> RecordRef<'g> {
         self.change_load(|load| load.with_draining(draining));
     }
 
-    /// PendingSet a changed capacity beside the load.
+    /// Notes a changed capacity beside the load.
     pub(crate) fn set_capacity(&self, capacity: u32) {
         debug_assert!((1..=MAX_CAPACITY).contains(&capacity));
         self.change_load(|load| load.with_capacity(capacity));
