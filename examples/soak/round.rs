@@ -464,11 +464,8 @@ impl Round {
         let is_settled = |&(_, [listed, counted, balance]): &(Stats, [u64; 3])| {
             listed == counted && listed == balance
         };
-        let looks = iter::repeat_with(look).take(LOOKS);
-        let (stats, [listed, counted, balance]) = looks
-            .skip_while(|it| !is_settled(it))
-            .next()
-            .unwrap_or_else(look);
+        let mut looks = iter::repeat_with(look).take(LOOKS);
+        let (stats, [listed, counted, balance]) = looks.find(is_settled).unwrap_or_else(look);
         let expected = [
             ("counted", counted, listed),
             ("come and not gone", balance, listed),
