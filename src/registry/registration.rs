@@ -279,7 +279,7 @@ impl Core {
             guard,
         )?;
         let record = staged.record();
-        let resets = self.resets.read();
+        let resets = self.resets.ended();
         match heir_to {
             Some(before) => {
                 let is_remembered = before.is_remembered(now.tick);
@@ -326,7 +326,7 @@ impl Core {
     /// what was known of it, is said of this one, too.
     fn catch_up(&self, record: &RecordRef<'_>, before: Resets, now: Tick) {
         self.finish_outage(record);
-        let after = self.resets.read_in_order();
+        let after = self.resets.begun();
         if after.circuits != before.circuits {
             record.change_circuit(Circuit::with_reset);
         }
