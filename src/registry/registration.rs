@@ -322,8 +322,8 @@ impl Core {
         }
     }
 
-    /// What was said of all relays, or of one by its old record, after this one took over
-    /// what was known of it, is said of this one, too.
+    /// Applies to a record that was just admitted what happened to all relays while it took
+    /// over what was known of its relay: an outage that ended, and resets.
     fn catch_up(&self, record: &RecordRef<'_>, before: Resets, now: Tick) {
         self.finish_outage(record);
         let after = self.resets.begun();
