@@ -411,8 +411,10 @@ impl Asker {
         let relay = relays::number(&info.node_id());
         self.judge(info, mark, "handed out");
         self.judge_asked(relay, asked);
-        // When the clock jumps, what was measured may be too old from one moment to the next.
-        let may_be_forgotten = self.book.may_have_jumped(mark);
+        // When the clock jumps, what was measured may be too old from one moment to the next;
+        // and a relay that left and came back during the call may have been forgotten.
+        let stayed = relay < PASSERS && self.book.is_held(relay, mark);
+        let may_be_forgotten = self.book.may_have_jumped(mark) || !stayed;
         let is_far = |rtt: Option<Duration>| rtt.map_or(!may_be_forgotten, |rtt| rtt > NEAR);
         if asked.is_near && is_far(info.latency()) {
             self.fault(relay, &format!("too far: {:?}", info.latency()));

@@ -80,15 +80,22 @@ pub(crate) struct Settings {
 
 /// How often something was said of all relays at once.
 ///
-/// A relay that is about to be admitted in another record has taken over what was known of
-/// it before. The thread that admits it reads this before it takes that over, and after the
-/// relay is admitted. A thread that says something of all relays counts that, and then visits
-/// all records. Both by read-modify-writes: either the one sees the count, or the other sees
-/// the record.
+/// A relay that is about to be admitted in another record takes over what was known of it
+/// before. The thread that admits it reads before that how many times had ended, and after
+/// the relay is admitted how many have begun: unless these are as many, what was said is said
+/// of this relay, too. A thread that says something of all relays counts that as begun, visits
+/// all records, and counts it as ended. To count as begun, and to read how many have, are
+/// read-modify-writes: either the one sees the count, or the other sees the record.
 #[derive(Debug, Default)]
 pub(crate) struct ResetCounts {
-    circuits: AtomicU32,
-    rtts: AtomicU32,
+    circuits: ResetCount,
+    rtts: ResetCount,
+}
+
+#[derive(Debug, Default)]
+struct ResetCount {
+    begun: AtomicU32,
+    ended: AtomicU32,
 }
 
 /// A reading of those.
@@ -99,33 +106,43 @@ pub(super) struct Resets {
 }
 
 impl ResetCounts {
-    /// For the thread that is about to take over what is known of a relay.
-    pub(super) fn read(&self) -> Resets {
-        // Acquire: what is taken over is read afterwards.
+    /// Those that have ended, for the thread that is about to take over what is known of a
+    /// relay.
+    pub(super) fn ended(&self) -> Resets {
+        // Acquire: what they reset is taken over as it is since.
         Resets {
-            circuits: self.circuits.load(Ordering::Acquire),
-            rtts: self.rtts.load(Ordering::Acquire),
+            circuits: self.circuits.ended.load(Ordering::Acquire),
+            rtts: self.rtts.ended.load(Ordering::Acquire),
         }
     }
 
-    /// For the thread that has admitted it.
-    pub(super) fn read_in_order(&self) -> Resets {
+    /// Those that have begun, for the thread that has admitted it.
+    pub(super) fn begun(&self) -> Resets {
         // AcqRel: see above.
         Resets {
-            circuits: self.circuits.fetch_add(0, Ordering::AcqRel),
-            rtts: self.rtts.fetch_add(0, Ordering::AcqRel),
+            circuits: self.circuits.begun.fetch_add(0, Ordering::AcqRel),
+            rtts: self.rtts.begun.fetch_add(0, Ordering::AcqRel),
         }
     }
 
-    /// All circuits are about to be reset.
-    pub(super) fn note_circuits(&self) {
-        // AcqRel, here and below: see above.
-        self.circuits.fetch_add(1, Ordering::AcqRel);
+    /// Resets all circuits by what `reset` does.
+    pub(super) fn of_circuits(&self, reset: impl FnOnce()) {
+        self.circuits.during(reset);
     }
 
-    /// All round trips are about to be forgotten.
-    pub(super) fn note_rtts(&self) {
-        self.rtts.fetch_add(1, Ordering::AcqRel);
+    /// Forgets all round trips by what `forget` does.
+    pub(super) fn of_rtts(&self, forget: impl FnOnce()) {
+        self.rtts.during(forget);
+    }
+}
+
+impl ResetCount {
+    fn during(&self, visit: impl FnOnce()) {
+        // AcqRel: see above.
+        self.begun.fetch_add(1, Ordering::AcqRel);
+        visit();
+        // Release: see `ended`.
+        self.ended.fetch_add(1, Ordering::Release);
     }
 }
 

@@ -44,9 +44,10 @@ impl Core {
 
     pub(super) fn forget_rtts(&self) {
         let now = self.present();
-        self.resets.note_rtts();
         // Those that are gone, too: they would come back with what was measured.
-        self.for_each_known(|record, _| self.forget_rtt_of(&record, now));
+        self.resets.of_rtts(|| {
+            self.for_each_known(|record, _| self.forget_rtt_of(&record, now));
+        });
         self.probes.forget_all();
     }
 

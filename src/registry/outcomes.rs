@@ -49,12 +49,13 @@ impl Core {
 
     pub(super) fn reset_circuits(&self) {
         self.publication().context.outage.end();
-        self.resets.note_circuits();
-        self.for_each_known(|record, _| {
-            record.change_circuit(Circuit::with_reset);
+        self.resets.of_circuits(|| {
+            self.for_each_known(|record, _| {
+                record.change_circuit(Circuit::with_reset);
+            });
+            // After the records, for one that is being forgotten takes its circuit along.
+            self.circuit_history.forget_all();
         });
-        // After the records, for one that is being forgotten takes its circuit along.
-        self.circuit_history.forget_all();
     }
 }
 

@@ -279,7 +279,7 @@ impl Core {
             guard,
         )?;
         let record = staged.record();
-        let resets = self.resets.read();
+        let resets = self.resets.ended();
         match replaced {
             Some(before) => {
                 let is_remembered = before.is_remembered(now.tick);
@@ -322,11 +322,11 @@ impl Core {
         }
     }
 
-    /// What was said of all relays, or of one by its old record, after this one took over
-    /// what was known of it, is said of this one, too.
+    /// Applies to a record that was just admitted what happened to all relays while it took
+    /// over what was known of its relay: an outage that ended, and resets.
     fn catch_up(&self, record: &RecordRef<'_>, before: Resets, now: Tick) {
         self.finish_outage(record);
-        let after = self.resets.read_in_order();
+        let after = self.resets.begun();
         if after.circuits != before.circuits {
             record.change_circuit(Circuit::with_reset);
         }

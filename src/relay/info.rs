@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 /// A relay as it was when the registry was asked: a plain copy.
 ///
 /// Endpoint, capacity and expiry come from one registration. Load and latency
-/// were sampled beside them and may have changed since. Copying one does not
+/// were sampled beside them and may have changed since. Where the relay left and came
+/// back during the call, they may be those after its return: so the latency may be
+/// unknown although the call asked for a longest one. Copying one does not
 /// allocate: an IP address is held inline, a DNS name is shared.
 // As it is kept in the registry: what few ask for is computed when they do.
 #[derive(Clone, PartialEq)]

@@ -1,7 +1,7 @@
 //! What one thread has been told is done, every call that starts later on another thread sees.
 
 use crate::common::*;
-use crate::{at_once, join, join_with, while_running};
+use crate::{at_once, join, join_with, register_patiently, while_running};
 use relay_registry::{FindOptions, NatType, RegisterError, RegisterOptions};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -121,7 +121,7 @@ fn listing_and_counting_never_miss_a_relay_that_stays() {
             // It goes on in another record, which may be visited after the first one.
             let _void = world.take(n, 1);
             let restarted = options().restarted(true);
-            world.register_with(id(n), endpoint(n), &restarted).unwrap();
+            register_patiently(&world, n, endpoint(n), &restarted).unwrap();
         }
         world.leave(n);
     };
