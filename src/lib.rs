@@ -226,13 +226,11 @@ pub mod evidence {}
 mod coordinates;
 mod errors;
 mod limits;
-mod record;
 mod registry;
 mod relay;
 mod rtt;
 mod select;
 mod simd;
-mod snapshot;
 mod sync;
 mod table;
 mod time;
@@ -244,7 +242,6 @@ pub use errors::{
     Rejections, RenewError,
 };
 pub use limits::{MAX_CAPACITY, MAX_RELAYS, MAX_RTT};
-pub use record::Failure;
 pub use registry::{
     Lease, Maintenance, MaintenanceReport, Registration, Registry, RegistryBuilder, Stats,
 };
@@ -253,4 +250,5 @@ pub use relay::{
     NodeIdError, RegisterOptions, RelayInfo,
 };
 pub use select::{Explained, Explanation, FindOptions, LegSource, PeerView, Verdict};
+pub use table::record::Failure;
 pub use time::{Clock, ManualClock};

@@ -17,9 +17,9 @@
 //! may be lost; and one newcomer in 8,000, at the worst, is taken for another that
 //! failed, and tried before it is trusted.
 
-use crate::record::Circuit;
 use crate::relay::NodeId;
 use crate::sync::{AtomicBool, AtomicU64, Ordering, ZeroedSlice, random_hasher};
+use crate::table::record::Circuit;
 
 const WAYS: usize = if cfg!(relay_loom) { 1 } else { 4 };
 const SETS: usize = if cfg!(relay_loom) { 2 } else { 1 << 14 };
@@ -118,7 +118,7 @@ fn ends_at(word: u64) -> u64 {
 #[cfg(all(test, not(relay_loom)))]
 mod tests {
     use super::*;
-    use crate::record::{BackOff, BackOffRange, Failure, Fault};
+    use crate::table::record::{BackOff, BackOffRange, Failure, Fault};
     use crate::time::Tick;
 
     fn id(n: u32) -> NodeId {

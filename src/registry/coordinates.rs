@@ -8,12 +8,12 @@
 
 use crate::coordinates::{Coordinate, CoordinateMap};
 use crate::limits::MAX_RTT;
-use crate::record::Handle;
 use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::select::PeerView;
 use crate::sync::epoch;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::table::record::Handle;
 
 /// The map, and what is on its way there.
 #[derive(Debug, Default)]

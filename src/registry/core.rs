@@ -1,6 +1,5 @@
 //! What all handles of one registry share.
 
-use crate::record::{BackOffRange, Circuit, Lifecycle};
 use crate::registry::circuit_history::CircuitHistory;
 use crate::registry::coordinates::Coordinates;
 use crate::registry::dht_bridge::DhtLink;
@@ -10,9 +9,10 @@ use crate::registry::returning::GoneQueue;
 use crate::registry::stats::Counters;
 use crate::relay::{AddressPolicy, NodeId, RelayInfo};
 use crate::select::Candidate;
-use crate::snapshot::Publication;
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, Padded};
+use crate::table::record::{BackOffRange, Circuit, Lifecycle};
+use crate::table::snapshot::Publication;
 use crate::table::{RecordRef, Table};
 use crate::time::{Tick, Timeline};
 use crate::wheel::Wheel;

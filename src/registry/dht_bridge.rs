@@ -11,13 +11,13 @@ use crate::dht::{
     Announcement, EnterOutcome, FailureDomain, Load, LocalRelay, RegistryBackend, WakeFlags,
 };
 use crate::errors::RegisterError;
-use crate::record::{Lifecycle, Origin};
 use crate::registry::core::Core;
 use crate::registry::register::MAX_LABEL;
 use crate::relay::{NodeId, RegisterOptions};
 use crate::sync::Arc;
 use crate::sync::epoch::{self, Guard};
 use crate::table::RecordRef;
+use crate::table::record::{Lifecycle, Origin};
 use std::time::Duration;
 
 /// The registry's end of it.

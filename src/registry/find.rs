@@ -1,15 +1,15 @@
 //! Finding a relay, and taking a unit of it.
 
 use crate::errors::{FindError, LeaseError};
-use crate::record::Refusal;
 use crate::registry::core::Core;
 use crate::registry::lease::Lease;
 use crate::relay::{NodeId, RelayInfo};
 use crate::select::{
     Candidate, Criteria, Explanation, FindOptions, Reach, Search, SearchScope, Views,
 };
-use crate::snapshot::Snapshot;
 use crate::sync::epoch::{self, Guard};
+use crate::table::record::Refusal;
+use crate::table::snapshot::Snapshot;
 use crate::time::Tick;
 
 impl Core {

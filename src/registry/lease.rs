@@ -1,8 +1,8 @@
 //! [`Lease`]: one unit of a relay's capacity.
 
-use crate::record::{Failure, Source};
 use crate::registry::outcomes::{note_failure, note_success};
 use crate::relay::RelayInfo;
+use crate::table::record::{Failure, Source};
 use crate::table::{RecordRef, Unit};
 use std::fmt;
 

@@ -6,11 +6,11 @@
 //! they sweep a full table, and merge arrivals that grow out of proportion.
 
 use crate::coordinates::CoordinateMap;
-use crate::record::{Lifecycle, State};
 use crate::registry::core::Core;
 use crate::registry::stats::{Stats, add_one, get};
-use crate::snapshot::{Backlog, MergedRelay, Merger};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, epoch};
+use crate::table::record::{Lifecycle, State};
+use crate::table::snapshot::{Backlog, MergedRelay, Merger};
 use crate::table::{RecordRef, free_deferred};
 use crate::time::{Tick, nanos};
 use crate::wheel::Wheel;

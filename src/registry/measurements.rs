@@ -1,10 +1,10 @@
 //! Round trips: measured, told, forgotten.
 
-use crate::record::RttUpdate;
 use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::rtt::sane_micros;
 use crate::table::RecordRef;
+use crate::table::record::RttUpdate;
 use crate::time::Tick;
 use std::cell::Cell;
 use std::time::Duration;

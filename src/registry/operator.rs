@@ -6,10 +6,10 @@
 
 use crate::errors::{BanError, OperatorError};
 use crate::limits::MAX_UNHELD_WORDS;
-use crate::record::{Circuit, Record, State};
 use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::sync::{epoch, yield_now};
+use crate::table::record::{Circuit, Record, State};
 use crate::table::{CreateError, RecordRef};
 use crate::time::{Tick, nanos};
 use std::time::{Duration, SystemTime};

@@ -1,10 +1,10 @@
 //! How attempts to use relays went, and what follows from that.
 
-use crate::record::{BackOff, Circuit, Failure, Fault, Source};
 use crate::registry::core::Core;
 use crate::relay::NodeId;
-use crate::snapshot::Class;
 use crate::table::RecordRef;
+use crate::table::record::{BackOff, Circuit, Failure, Fault, Source};
+use crate::table::snapshot::Class;
 use crate::time::Tick;
 
 /// So many relays whose time has come, or that failed in an outage, are seen to by the

@@ -1,11 +1,11 @@
 //! Whom to measure next.
 
-use crate::record::Handle;
 use crate::registry::core::Core;
 use crate::relay::NodeId;
-use crate::snapshot::penalty;
 use crate::sync::{Mutex, epoch, random_hasher};
 use crate::table::RecordRef;
+use crate::table::record::Handle;
+use crate::table::snapshot::penalty;
 use crate::time::{Tick, nanos};
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};

@@ -2,13 +2,13 @@
 
 use crate::errors::RegisterError;
 use crate::limits::MAX_CAPACITY;
-use crate::record::{Announcement, Circuit, Lifecycle, Origin, State};
 use crate::registry::core::{Core, Resets};
 use crate::registry::dht_bridge::LearnError;
 use crate::relay::{Endpoint, NatType, NodeId, RegisterOptions};
 use crate::rtt::sane_micros;
 use crate::sync::epoch::{self, Guard};
 use crate::sync::yield_now;
+use crate::table::record::{Announcement, Circuit, Lifecycle, Origin, State};
 use crate::table::{AdmitOutcome, Closing, Exhausted, Hash, RecordRef};
 use crate::time::{Moment, Tick, nanos};
 use std::time::Duration;

@@ -1,11 +1,11 @@
 //! Registering again: the deadline moves, and what else is new takes effect.
 
-use crate::record::{Announcement, Lifecycle, Origin};
 use crate::registry::core::Core;
 use crate::registry::register::{RegisterFailure, Registration, Request, check_reachable};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::epoch;
 use crate::table::RecordRef;
+use crate::table::record::{Announcement, Lifecycle, Origin};
 use crate::time::{Moment, nanos};
 
 impl Core {

@@ -3,10 +3,10 @@
 
 use crate::coordinates::Coordinate;
 use crate::errors::{BanError, OperatorError};
-use crate::record::Failure;
 use crate::registry::Registry;
 use crate::relay::NodeId;
 use crate::select::PeerView;
+use crate::table::record::Failure;
 use std::time::{Duration, SystemTime};
 
 impl Registry {

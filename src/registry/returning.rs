@@ -1,12 +1,12 @@
 //! Relays that are gone: how long they are remembered, and how they come back.
 
-use crate::record::{Announcement, Circuit, Handle, Lifecycle, Load, Origin};
 use crate::registry::core::Core;
 use crate::registry::register::{
     RegisterFailure, Registration, Request, check_reachable, first_announcement,
 };
 use crate::registry::renew::amended;
 use crate::sync::epoch;
+use crate::table::record::{Announcement, Circuit, Handle, Lifecycle, Load, Origin};
 use crate::table::{Closing, RecordRef};
 use crate::time::{Moment, Tick};
 use crate::wheel::Wheel;

@@ -1,13 +1,13 @@
 //! Which relays may be handed out to a caller, and what they are worth to it.
 
 use crate::errors::Rejections;
-use crate::record::{Access, Circuit, Lifecycle, Load, Refusal};
 use crate::relay::NodeId;
 use crate::rtt::micros_at_most;
 use crate::select::FindOptions;
 use crate::select::path::{Leg, Legs, View, Views};
-use crate::snapshot::score;
 use crate::table::RecordRef;
+use crate::table::record::{Access, Circuit, Lifecycle, Load, Refusal};
+use crate::table::snapshot::score;
 use crate::time::Tick;
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -378,11 +378,11 @@ impl From<Refusal> for Rejection {
 #[cfg(all(test, not(relay_loom)))]
 mod tests {
     use super::*;
-    use crate::record::Announcement;
     use crate::relay::Endpoint;
-    use crate::snapshot::Terms;
     use crate::sync::epoch;
     use crate::table::Table;
+    use crate::table::record::Announcement;
+    use crate::table::snapshot::Terms;
 
     /// A table with a relay of one unit in it, and what every caller asks for.
     fn with_a_relay(test: impl FnOnce(&Table, Criteria<'_>, RecordRef<'_>)) {

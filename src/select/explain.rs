@@ -4,7 +4,7 @@ use crate::relay::{CircuitState, NodeId};
 use crate::select::criteria::Rejection;
 use crate::select::path::Leg;
 use crate::select::search::Search;
-use crate::snapshot::penalty;
+use crate::table::snapshot::penalty;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;

@@ -1,8 +1,8 @@
 //! Branch and bound over the trees of a snapshot.
 
 use crate::simd::{Four, Lanes};
-use crate::snapshot::{FANOUT, Leaves, pick};
 use crate::sync::random_bits;
+use crate::table::snapshot::{FANOUT, Leaves, pick};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 

@@ -1,12 +1,12 @@
 //! The guide to a last resort: of the relays that are left alone, the one that has
 //! been for longest.
 
-use crate::record::Access;
 use crate::select::criteria::Candidate;
 use crate::select::explore::{Keys, Objective, explore};
 use crate::select::search::SearchScope;
-use crate::snapshot::{Earliest, FANOUT, Leaves, SummaryWord};
 use crate::table::RecordRef;
+use crate::table::record::Access;
+use crate::table::snapshot::{Earliest, FANOUT, Leaves, SummaryWord};
 use crate::time::Tick;
 
 /// See the module's description.

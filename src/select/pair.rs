@@ -7,7 +7,7 @@ use crate::select::explore::{Keys, Objective};
 use crate::select::path::Views;
 use crate::select::search::{Collector, SearchScope};
 use crate::simd::{Kernel, Lanes, splats, widest};
-use crate::snapshot::{FANOUT, Leaves, Located, Node, figures, joint_figures};
+use crate::table::snapshot::{FANOUT, Leaves, Located, Node, figures, joint_figures};
 
 /// See the module's description.
 pub(crate) struct Pair<'l, 'g, S> {

@@ -10,8 +10,8 @@ use crate::coordinates::{Coordinate, CoordinateBatch, Each, LandmarkEstimate};
 use crate::select::options::FindOptions;
 use crate::select::peer_view::PeerView;
 use crate::simd::{Lanes, splats};
-use crate::snapshot::{Boxes, Snapshot};
 use crate::sync::epoch::Guard;
+use crate::table::snapshot::{Boxes, Snapshot};
 use crate::table::{RecordRef, Table};
 
 /// What the legs to the relays in each of some boxes are no shorter than.

@@ -1,13 +1,13 @@
 //! The guide where nothing is known of the pair: a relay's summary says all.
 
-use crate::record::Handle;
 use crate::select::explore::{Keys, Objective};
 use crate::select::search::{Collector, SearchScope};
 use crate::simd::{Four, Lanes};
-use crate::snapshot::{
+use crate::sync::{lasting_random_bits, random_bits};
+use crate::table::record::Handle;
+use crate::table::snapshot::{
     Best, Bins, FANOUT, Figures, Leaves, Node, Snapshot, SummaryWord, best_of, figures, pick,
 };
-use crate::sync::{lasting_random_bits, random_bits};
 use crate::time::Tick;
 
 /// See the module's description.

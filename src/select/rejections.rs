@@ -9,7 +9,7 @@ use crate::Rejections;
 use crate::relay::NodeId;
 use crate::select::criteria::Rejection;
 use crate::select::search::SearchScope;
-use crate::snapshot::{Class, Snapshot};
+use crate::table::snapshot::{Class, Snapshot};
 
 /// The reasons of a call that found nothing.
 pub(crate) fn count(scope: &SearchScope<'_>, snapshot: &Snapshot) -> Rejections {

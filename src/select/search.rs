@@ -1,7 +1,6 @@
 //! One caller's search: choosing, and taking what was chosen.
 
 use crate::Rejections;
-use crate::record::{Access, BackOff};
 use crate::select::criteria::{Candidate, Criteria, Rejection};
 use crate::select::explore::{Objective, explore, explore_in_order};
 use crate::select::last_resort::LastResort;
@@ -11,8 +10,9 @@ use crate::select::rejections;
 use crate::select::spread::spread;
 use crate::select::top_k::{FEW, TopK};
 use crate::simd::{Lanes, splats};
-use crate::snapshot::{Bins, Class, Figures, Leaves, PendingSet, Snapshot, SummaryWord};
 use crate::sync::epoch::Guard;
+use crate::table::record::{Access, BackOff};
+use crate::table::snapshot::{Bins, Class, Figures, Leaves, PendingSet, Snapshot, SummaryWord};
 use crate::table::{RecordRef, Table, Unit};
 use std::collections::HashSet;
 

@@ -8,9 +8,9 @@
 //! domain that is nearly full or failed lately: it would be no standby. (Tor's path selection and
 //! Kademlia's lookups spread over prefixes for the same reason.)
 
-use crate::record::Announcement;
 use crate::relay::Host;
 use crate::select::criteria::Candidate;
+use crate::table::record::Announcement;
 use std::net::IpAddr;
 
 /// Chooses `count` from a pool that is sorted, best first, none twice. A path may

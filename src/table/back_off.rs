@@ -1,9 +1,9 @@
 //! Relays that are left alone, and how that ends.
 
-use crate::record::Handle;
-use crate::snapshot::{Snapshot, Subject};
 use crate::sync::{Arc, epoch};
+use crate::table::record::Handle;
 use crate::table::record_ref::RecordRef;
+use crate::table::snapshot::{Snapshot, Subject};
 use crate::table::store::Store;
 use crate::time::Tick;
 

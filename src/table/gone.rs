@@ -24,12 +24,12 @@
 //! once more, or by the one that releases, which then has housekeeping look.
 
 use crate::limits::MAX_UNHELD_WORDS;
-use crate::record::{Announcement, Lifecycle, Load, Record};
 use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
 use crate::sync::{AtomicU32, Ordering, Padded};
 use crate::table::index::Hash;
 use crate::table::lookup::{Held, Known};
+use crate::table::record::{Announcement, Lifecycle, Load, Record};
 use crate::table::record_ref::RecordRef;
 use crate::table::store::{self, Exhausted};
 use crate::table::{Staged, Table};

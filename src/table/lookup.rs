@@ -1,10 +1,10 @@
 //! What is looked for in the index: the record of an id, in one of five ways.
 
-use crate::record::Lifecycle;
 use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
 use crate::table::Table;
 use crate::table::index::Accept;
+use crate::table::record::Lifecycle;
 
 /// Looks for the live record of an id, pinned.
 pub(super) struct Held<'a> {

@@ -1,9 +1,9 @@
 //! The epoch-reclaimed table of all relays.
 //!
-//! All of the crate's `unsafe` is in this folder and in [`crate::record`], but
+//! All of the crate's `unsafe` is in this folder and in [`crate::table::record`], but
 //! for the zeroed allocation and the installed pointer in [`crate::sync`], one call
 //! of the system's clock in [`crate::time`], and intrinsics that touch no memory and
-//! one zeroed type in [`crate::snapshot`]. The rules that it relies on
+//! one zeroed type in [`crate::table::snapshot`]. The rules that it relies on
 //! stand at the top of `record`, [`admission`], [`slab`], [`store`], [`reclaim`]
 //! and [`mod@unit`].
 //!
@@ -15,7 +15,7 @@
 //!
 //! Whether an id is held needs no pin: records are never returned to the
 //! allocator while the table lives, and
-//! [`Record::lifecycle_if_named`](crate::record::Record::lifecycle_if_named) tells the lives of one apart. A relay that is live throughout a look is in one record and one
+//! [`Record::lifecycle_if_named`](crate::table::record::Record::lifecycle_if_named) tells the lives of one apart. A relay that is live throughout a look is in one record and one
 //! bucket for as long, and is found; so where none is found, there was a moment
 //! at which none was live.
 
@@ -27,9 +27,11 @@ mod gone;
 mod index;
 mod lookup;
 mod reclaim;
+pub(crate) mod record;
 mod record_ref;
 mod segments;
 mod slab;
+pub(crate) mod snapshot;
 mod stack;
 mod store;
 mod unit;
@@ -45,11 +47,13 @@ pub(crate) use store::Exhausted;
 pub(crate) use unit::Unit;
 
 use crate::limits::MAX_RELAYS;
-use crate::record::{Announcement, BackOff, Handle, Lifecycle, Load, State};
 use crate::relay::NodeId;
-use crate::snapshot::{MergedRelay, Merger, PendingChanges, Publication, Snapshot, Subject, Terms};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, random_hasher};
+use crate::table::record::{Announcement, BackOff, Handle, Lifecycle, Load, State};
+use crate::table::snapshot::{
+    MergedRelay, Merger, PendingChanges, Publication, Snapshot, Subject, Terms,
+};
 use crate::time::{Tick, Watch};
 use admission::{Admission, Step};
 use gone::GoneCounts;

@@ -9,8 +9,8 @@ mod leases;
 mod pieces;
 
 use super::*;
-use crate::record::Announcement;
 use crate::sync::{check, epoch, yield_point};
+use crate::table::record::Announcement;
 use crate::time::Timeline;
 use loom::thread;
 

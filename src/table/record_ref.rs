@@ -1,15 +1,15 @@
 //! A record as the table's users see it: found, and held on to by a guard.
 
 use crate::limits::MAX_CAPACITY;
-use crate::record::{
-    Announcement, BackOff, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Record, Refusal,
-    RttUpdate, Second,
-};
 use crate::relay::NodeId;
-use crate::snapshot::{PendingChange, Publication, Snapshot, Subject};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, prefetch};
 use crate::table::back_off::end_outage;
+use crate::table::record::{
+    Announcement, BackOff, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Record, Refusal,
+    RttUpdate, Second,
+};
+use crate::table::snapshot::{PendingChange, Publication, Snapshot, Subject};
 use crate::table::store::{Exhausted, Store};
 use crate::table::unit::Unit;
 use crate::time::Tick;

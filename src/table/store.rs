@@ -23,13 +23,13 @@
 //! - A lease may outlive the registry. For each record that has leases then, one
 //!   reference to the store is left, which the record's last lease drops.
 
-use crate::record::{Announcement, Extra, Handle, Lifecycle, Load, Record, Refusal};
-use crate::snapshot::{Publication, Subject, Terms};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
 use crate::table::admission::INDICES;
+use crate::table::record::{Announcement, Extra, Handle, Lifecycle, Load, Record, Refusal};
 use crate::table::segments::Segments;
 use crate::table::slab::Slab;
+use crate::table::snapshot::{Publication, Subject, Terms};
 use crate::table::stack::{Chain, Stack, TaggedStack};
 use crate::time::Watch;
 use crate::wheel::Inbox;

@@ -1,7 +1,7 @@
 //! One leased unit of capacity: the right to it, and the duty to release it.
 
-use crate::record::{Load, Record};
 use crate::sync::{Arc, epoch};
+use crate::table::record::{Load, Record};
 use crate::table::record_ref::RecordRef;
 use crate::table::store::Store;
 use crate::time::Tick;

@@ -19,7 +19,7 @@ mod models;
 
 pub(crate) use inbox::Inbox;
 
-use crate::record::Lifecycle;
+use crate::table::record::Lifecycle;
 use crate::time::Tick;
 
 const LEVELS: usize = 7;

@@ -47,7 +47,7 @@ pub(super) struct RemoteRelay {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Queue {
     /// Its turn among the newcomers.
-    ProbeQueue,
+    Newcomers,
     /// Its turn among those that were in the registry.
     Returning,
     /// Its appointed time.
@@ -166,7 +166,7 @@ impl RemoteRelays {
             queue: if past.comes_first {
                 Queue::Returning
             } else {
-                Queue::ProbeQueue
+                Queue::Newcomers
             },
             probe_at: now,
             due_since: now,
@@ -198,10 +198,10 @@ impl RemoteRelays {
         };
         let queue = match before.queue {
             Queue::Others if before.may_come_first => Queue::Returning,
-            Queue::Others => Queue::ProbeQueue,
+            Queue::Others => Queue::Newcomers,
             waits => waits,
         };
-        let queue_key = if before.queue == Queue::ProbeQueue {
+        let queue_key = if before.queue == Queue::Newcomers {
             before.queue_key
         } else {
             self.probe_queue.draw(&id, now)
@@ -259,7 +259,7 @@ impl RemoteRelays {
         self.requeue(id, |entry| entry.is_verified = false);
     }
 
-    /// Who is to be probed now. ProbeQueue, other candidates and those that are
+    /// Who is to be probed now. Newcomers, other candidates and those that are
     /// verified take turns, so that however many there are of the ones, the others
     /// are probed.
     pub(super) fn begin_probe(&mut self, now: Duration) -> Option<(NodeId, Endpoint)> {
@@ -332,7 +332,7 @@ impl RemoteRelays {
             Ok(()) => true,
             Err(until) => {
                 self.requeue(id, |entry| {
-                    if entry.queue == Queue::ProbeQueue {
+                    if entry.queue == Queue::Newcomers {
                         entry.queue = Queue::Others;
                     }
                     entry.probe_at = until;
@@ -500,7 +500,7 @@ impl RemoteRelay {
     fn appointments(&self) -> Option<usize> {
         match self.queue {
             _ if self.is_verified => Some(VERIFIED),
-            Queue::ProbeQueue => None,
+            Queue::Newcomers => None,
             Queue::Returning => Some(RETURNING),
             Queue::Others => Some(OTHERS),
         }

@@ -2,9 +2,9 @@
 //! a call is found.
 
 use super::*;
-use crate::record::Failure;
 use crate::registry::Lease;
 use crate::relay::{CircuitState, RelayInfo};
+use crate::table::record::Failure;
 
 /// A registry for two relays that live long and fail for a few ticks at most; no relay
 /// is a last resort.

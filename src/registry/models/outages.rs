@@ -1,8 +1,8 @@
 //! Models of failures beside the end of an outage.
 
 use super::*;
-use crate::record::Failure;
 use crate::relay::CircuitState;
+use crate::table::record::Failure;
 
 /// A registry for two relays that live long, of which one may not fail without the
 /// other, or it is an outage.

@@ -2,8 +2,8 @@
 //! what is known of it to another record.
 
 use super::*;
-use crate::record::Failure;
 use crate::relay::CircuitState;
+use crate::table::record::Failure;
 
 /// A registry with a relay that failed, was measured, and is leased.
 fn world() -> (Registry, crate::Lease) {

@@ -7,8 +7,8 @@ use super::outage::Outage;
 use super::pending::PendingChanges;
 use super::publication::Snapshot;
 use super::tree::{Join, Tree, Words};
-use crate::record::{BackOff, Failure, Fault, Lifecycle, Load};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering, check, yield_point};
+use crate::table::record::{BackOff, Failure, Fault, Lifecycle, Load};
 use crate::time::Tick;
 use loom::thread;
 

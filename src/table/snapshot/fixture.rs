@@ -3,9 +3,9 @@
 use super::base::MergedRelay;
 use super::leaf::{Subject, Terms};
 use super::publication::Publication;
-use crate::record::Second;
-use crate::record::{Extra, Handle, Lifecycle, Load, Record, State};
 use crate::sync::{Zeroable, epoch};
+use crate::table::record::Second;
+use crate::table::record::{Extra, Handle, Lifecycle, Load, Record, State};
 use crate::time::{Tick, Timeline};
 use std::convert::Infallible;
 

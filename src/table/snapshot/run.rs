@@ -10,11 +10,11 @@
 //! Arrivals are numbered through all runs. A record keeps the number of its own, by
 //! which its place is found as long as the run is not merged.
 
-use crate::record::{Extra, Handle};
-use crate::snapshot::bins::Bins;
-use crate::snapshot::leaves::Leaves;
-use crate::snapshot::tree::FANOUT;
 use crate::sync::{AtomicU64, Ordering, Padded};
+use crate::table::record::{Extra, Handle};
+use crate::table::snapshot::bins::Bins;
+use crate::table::snapshot::leaves::Leaves;
+use crate::table::snapshot::tree::FANOUT;
 
 /// The bit of the claim counter that stops claims.
 const SEALED: u64 = 1 << 63;

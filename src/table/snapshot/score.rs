@@ -1,6 +1,6 @@
 //! What makes one relay better than another.
 
-use crate::record::Load;
+use crate::table::record::Load;
 
 /// The score of a relay at the end of a path: lower is better.
 ///

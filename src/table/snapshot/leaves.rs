@@ -1,17 +1,17 @@
 //! Some relays, each at a place, and the trees over them.
 
-use crate::record::Handle;
-use crate::snapshot::bins::Bins;
-use crate::snapshot::geometry::Geometry;
-use crate::snapshot::lanes::{Best, best};
-use crate::snapshot::leaf::{
-    Class, Earliest, Greatest, Leaf, Subject, Summary, SummaryWord, Terms,
-};
-use crate::snapshot::outage::Outage;
-use crate::snapshot::tree::{FANOUT, Join, Tree, span};
 use crate::sync::{
     AtomicBool, AtomicU32, AtomicU64, OnceBox, Ordering, Padded, ZeroedSlice, prefetch,
 };
+use crate::table::record::Handle;
+use crate::table::snapshot::bins::Bins;
+use crate::table::snapshot::geometry::Geometry;
+use crate::table::snapshot::lanes::{Best, best};
+use crate::table::snapshot::leaf::{
+    Class, Earliest, Greatest, Leaf, Subject, Summary, SummaryWord, Terms,
+};
+use crate::table::snapshot::outage::Outage;
+use crate::table::snapshot::tree::{FANOUT, Join, Tree, span};
 use crate::time::{Tick, Watch};
 
 /// What leaves are computed with, beside the records.
@@ -54,7 +54,7 @@ pub(crate) struct Waiting {
 /// What there is besides where positions of relays are known.
 pub(crate) struct Located {
     pub(crate) geometry: Geometry,
-    /// See [`leaf`](crate::snapshot::leaf).
+    /// See [`leaf`](crate::table::snapshot::leaf).
     pub(crate) joint: Tree<Summary>,
 }
 

@@ -26,15 +26,15 @@
 //! after 2^26 lives within one snapshot; each life adds an arrival, and runs
 //! are merged long before.
 
-use crate::record::{Extra, Handle, Load};
-use crate::snapshot::base::{Base, MergedRelay};
-use crate::snapshot::bins::Bins;
-use crate::snapshot::leaf::{Class, Subject, Terms, is_alike};
-use crate::snapshot::leaves::{Context, Leaves};
-use crate::snapshot::pending::{PendingChange, PendingChanges};
-use crate::snapshot::run::Run;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
+use crate::table::record::{Extra, Handle, Load};
+use crate::table::snapshot::base::{Base, MergedRelay};
+use crate::table::snapshot::bins::Bins;
+use crate::table::snapshot::leaf::{Class, Subject, Terms, is_alike};
+use crate::table::snapshot::leaves::{Context, Leaves};
+use crate::table::snapshot::pending::{PendingChange, PendingChanges};
+use crate::table::snapshot::run::Run;
 use crate::time::{Tick, Watch};
 use std::iter;
 

@@ -2,7 +2,7 @@
 
 use crate::coordinates::{Coordinate, CoordinateBatch};
 use crate::simd::Lanes;
-use crate::snapshot::tree::FANOUT;
+use crate::table::snapshot::tree::FANOUT;
 
 /// A number for each child of a node.
 type EachChild = [f32; CoordinateBatch::MANY];

@@ -10,11 +10,11 @@
 //! algorithms", 1989).
 
 use crate::coordinates::Coordinate;
-use crate::record::Handle;
-use crate::snapshot::bins::Bins;
-use crate::snapshot::geometry::Geometry;
-use crate::snapshot::leaves::Leaves;
-use crate::snapshot::tree::{FANOUT, span};
+use crate::table::record::Handle;
+use crate::table::snapshot::bins::Bins;
+use crate::table::snapshot::geometry::Geometry;
+use crate::table::snapshot::leaves::Leaves;
+use crate::table::snapshot::tree::{FANOUT, span};
 
 /// A relay as of a merge.
 #[derive(Clone, Copy, Debug)]

@@ -25,11 +25,13 @@
 //! by when it began, if nothing else speaks against the relay, so that the one that
 //! has waited for longest is at hand when it is needed as a last resort.
 
-use crate::record::{Availability, BackOff, BackOffRange, Extra, Handle, Load, Record, Refusal};
-use crate::snapshot::bins::Bins;
-use crate::snapshot::lanes;
-use crate::snapshot::score::{penalty, score};
-use crate::snapshot::tree::{Join, Words};
+use crate::table::record::{
+    Availability, BackOff, BackOffRange, Extra, Handle, Load, Record, Refusal,
+};
+use crate::table::snapshot::bins::Bins;
+use crate::table::snapshot::lanes;
+use crate::table::snapshot::score::{penalty, score};
+use crate::table::snapshot::tree::{Join, Words};
 use crate::time::Tick;
 
 /// What the scores and back-offs of a registry depend on, for good.

@@ -5,8 +5,8 @@
 //! as signed numbers.
 
 use crate::simd::{Bits, Lanes};
-use crate::snapshot::bins::Bins;
-use crate::snapshot::tree::{FANOUT, Node};
+use crate::table::snapshot::bins::Bins;
+use crate::table::snapshot::tree::{FANOUT, Node};
 
 /// The three lower lanes.
 pub(super) const LANES: u64 = (1 << 48) - 1;
