@@ -1,5 +1,6 @@
-//! Why no relay was found, and which were passed over for what.
+//! [`FindError`]: no relay is eligible, with the number of relays for each reason.
 
+use crate::relay::Rejection;
 use std::error::Error;
 use std::fmt;
 
@@ -7,11 +8,11 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FindError {
-    /// No relay that is held meets the conditions. The counts say which condition
-    /// to relax; where they are all zero, no relay is held at all.
+    /// No registered relay is eligible. The counts say which condition to relax. If they
+    /// are all zero, no relay is registered.
     #[non_exhaustive]
     NoRelaysAvailable {
-        /// How many relays were passed over, by reason.
+        /// How many relays are not eligible, by reason.
         rejections: Rejections,
     },
 }
@@ -21,9 +22,10 @@ impl fmt::Display for FindError {
         let Self::NoRelaysAvailable { rejections } = self;
         f.write_str("no relay is available")?;
         let mut separator = ": ";
-        for (count, reason) in rejections.reasons() {
+        for &reason in Rejection::ALL {
+            let count = rejections.count(reason);
             if count != 0 {
-                write!(f, "{separator}{count} {reason}")?;
+                write!(f, "{separator}{count} {}", reason.name())?;
                 separator = ", ";
             }
         }
@@ -33,61 +35,64 @@ impl fmt::Display for FindError {
 
 impl Error for FindError {}
 
-/// How many relays were passed over, by the reason that ruled each out.
+/// How many relays are not eligible, by reason.
 ///
-/// Each relay counts once: under `excluded` if the call itself rules it out by its
-/// id, else under what keeps it from all callers, else under its round trip.
+/// Each relay counts once: under `excluded` if the call excludes its id; else under the
+/// reason that holds for all callers; else under its round trip.
 ///
-/// The counts are read from counters that each change of a relay brings up to date,
-/// so they cost the same however many relays there are. They are as of the moment at
-/// which the call ends. While other threads change relays they may be off by those. A
-/// relay that is past its deadline counts as it did before until a sweep, or a find
-/// that comes upon it, has found it expired: for a tick at most, where a thread does the
-/// [maintenance](crate::Maintenance). One whose back-off or ban is over is no longer
-/// counted as such by the first find of that tick.
+/// The counts come from counters that each change of a relay updates, so their price does
+/// not depend on the number of relays. They are as of the end of the call, and may miss
+/// changes that other threads are making at that moment. A relay that is past its deadline
+/// keeps its previous count until a sweep or a find detects that it expired. With a
+/// [maintenance](crate::Maintenance) thread that takes one tick at most. A relay whose
+/// back-off or ban is over is no longer counted for it by the first find of that tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rejections {
-    /// Unregistered or expired since the relays were last sorted. The next
-    /// housekeeping pass drops them.
+    /// Unregistered or expired since the relays were last sorted. The next maintenance
+    /// pass drops them.
     pub departed: usize,
-    /// At their capacity.
+    /// All their units are taken.
     pub full: usize,
-    /// Draining: they take no new leases.
+    /// They take no new leases.
     pub draining: usize,
-    /// Failed lately, and not yet due for a trial.
+    /// They failed lately, and are not yet due for a trial.
     pub backing_off: usize,
     /// Banned by the operator.
     pub banned: usize,
     /// The target, this node, and those excluded by the options.
     pub excluded: usize,
-    /// Measured, and beyond the maximum latency.
+    /// They were measured, and are beyond the maximum latency.
     pub too_far: usize,
-    /// Not measured, where a maximum latency was given.
+    /// They were not measured, and the call has a maximum latency.
     pub unmeasured: usize,
 }
 
 impl Rejections {
-    /// How many relays were passed over for any reason; those that are held, and
-    /// those [departed](Self::departed) since the last sort.
+    /// How many relays are not eligible for any reason: all that are registered, and those
+    /// that [departed](Self::departed) since the relays were last sorted.
     #[must_use]
     pub fn total(&self) -> usize {
-        self.reasons()
-            .into_iter()
-            .fold(0, |total, (count, _)| total.saturating_add(count))
+        let counts = Rejection::ALL.iter().map(|&reason| self.count(reason));
+        counts.fold(0, usize::saturating_add)
     }
 
-    fn reasons(&self) -> [(usize, &'static str); 8] {
-        [
-            (self.departed, "departed"),
-            (self.full, "full"),
-            (self.draining, "draining"),
-            (self.backing_off, "backing off"),
-            (self.banned, "banned"),
-            (self.excluded, "excluded"),
-            (self.too_far, "too far"),
-            (self.unmeasured, "unmeasured"),
-        ]
+    fn count(mut self, reason: Rejection) -> usize {
+        *self.count_mut(reason)
+    }
+
+    /// The count of a reason.
+    pub(crate) fn count_mut(&mut self, reason: Rejection) -> &mut usize {
+        match reason {
+            Rejection::Departed => &mut self.departed,
+            Rejection::Full => &mut self.full,
+            Rejection::Draining => &mut self.draining,
+            Rejection::BackingOff => &mut self.backing_off,
+            Rejection::Banned => &mut self.banned,
+            Rejection::Excluded => &mut self.excluded,
+            Rejection::TooFar => &mut self.too_far,
+            Rejection::Unmeasured => &mut self.unmeasured,
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::rtt::sane_micros;
 use crate::sync::{Arc, random_key};
 use crate::table::Table;
 use crate::table::record::BackOffRange;
-use crate::table::snapshot::Terms;
+use crate::table::snapshot::SelectionSettings;
 use crate::time::{Clock, MonotonicClock, Timeline, nanos};
 use std::fmt;
 use std::time::Duration;
@@ -270,7 +270,7 @@ impl RegistryBuilder {
         wake_flags: Option<Arc<WakeFlags>>,
     ) -> Result<Core, BuildError> {
         let timeline = Timeline::new(self.clock, self.tick, settings.has_maintenance_thread);
-        let terms = Terms {
+        let terms = SelectionSettings {
             assumed_micros: settings.assumed_rtt_micros,
             tick_nanos: timeline.tick_nanos(),
             rtt_lifetime_nanos: nanos(settings.rtt_lifetime),

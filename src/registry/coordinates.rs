@@ -161,7 +161,7 @@ impl Core {
             .count();
         self.limit(&mut map);
         if taken_in > 0 {
-            self.publication().note_reordering();
+            self.publication().mark_unsorted();
         }
         taken_in
     }
@@ -176,7 +176,7 @@ impl Core {
             if let Some(relay) = self.identity_of(relay) {
                 // An outlier is left out, and that is that.
                 let _ = map.measured(&relay, micros);
-                self.publication().note_reordering();
+                self.publication().mark_unsorted();
             }
         }
         self.limit(&mut map);

@@ -314,7 +314,13 @@ impl Core {
     pub(super) fn describe_candidate(&self, candidate: &Candidate<'_>, now: Tick) -> RelayInfo {
         let (record, circuit) = (&candidate.record, candidate.circuit);
         let is_last_resort = candidate.is_last_resort;
-        self.describe_as(record, candidate.worth.word, circuit, is_last_resort, now)
+        self.describe_as(
+            record,
+            candidate.evaluation.word,
+            circuit,
+            is_last_resort,
+            now,
+        )
     }
 
     /// Inlined, so that it is written where the caller wants it.

@@ -3,12 +3,11 @@
 use crate::errors::{FindError, LeaseError};
 use crate::registry::core::Core;
 use crate::registry::lease::Lease;
-use crate::relay::{NodeId, RelayInfo};
+use crate::relay::{NodeId, Rejection, RelayInfo};
 use crate::select::{
     Candidate, Criteria, Explanation, FindOptions, Reach, Search, SearchScope, Views,
 };
 use crate::sync::epoch::{self, Guard};
-use crate::table::record::Refusal;
 use crate::table::snapshot::Snapshot;
 use crate::time::Tick;
 
@@ -74,7 +73,7 @@ impl Core {
         let taken = best.and_then(|best| Some((best, best.record.lease(Some(&snapshot)).ok()?)));
         match taken {
             Some((best, (unit, word))) => {
-                let relay = self.describe_candidate(&best.judged_by(word), now);
+                let relay = self.describe_candidate(&best.with_word(word), now);
                 Ok(Lease::new(relay, unit, best.circuit.sequence()))
             }
             None => self.reserve_slow_path(target, options, now, &snapshot, &guard),
@@ -123,10 +122,17 @@ impl Core {
                 let relay = self.describe(&record, word, now);
                 Ok(Lease::new(relay, unit, circuit.sequence()))
             }
-            Err((Refusal::Closed, _)) => Err(LeaseError::UnknownRelay),
-            Err((Refusal::Draining, _)) => Err(LeaseError::Draining),
-            Err((Refusal::Full, word)) => Err(LeaseError::Full {
-                capacity: record.announcement(word).capacity,
+            Err((reason, word)) => Err(match reason {
+                Rejection::Departed => LeaseError::UnknownRelay,
+                Rejection::Draining => LeaseError::Draining,
+                Rejection::Full => LeaseError::Full {
+                    capacity: record.announcement(word).capacity,
+                },
+                Rejection::Banned => LeaseError::Banned,
+                Rejection::BackingOff
+                | Rejection::Excluded
+                | Rejection::TooFar
+                | Rejection::Unmeasured => unreachable!("a load rejects for none of these"),
             }),
         }
     }

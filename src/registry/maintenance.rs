@@ -56,7 +56,7 @@ impl Core {
         // All of them, so that few are left for finds to do it.
         self.table
             .wake_due(&self.publication().load(), now, usize::MAX);
-        if self.publication().context.outage.take_rest() {
+        if self.publication().context.outage.take_deferred() {
             self.table.end_outage();
         }
         let is_time = sorting == Sorting::Eager

@@ -4,7 +4,7 @@ use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::table::RecordRef;
 use crate::table::record::{BackOff, Circuit, Failure, Fault, Source};
-use crate::table::snapshot::Class;
+use crate::table::snapshot::LeafState;
 use crate::time::Tick;
 
 /// So many relays whose time has come, or that failed in an outage, are seen to by the
@@ -87,7 +87,7 @@ pub(super) fn note_success(record: &RecordRef<'_>, source: Source) {
     let counts = record.change_circuit(|circuit| circuit.with_success(source, back_off));
     let outage = &record.publication().context.outage;
     if counts && source != Source::Probe && outage.end() && !record.end_outage(MAX_AT_ONCE) {
-        outage.leave_rest();
+        outage.defer_rest();
     }
 }
 
@@ -95,7 +95,7 @@ pub(super) fn note_success(record: &RecordRef<'_>, source: Source) {
 fn is_outage(record: &RecordRef<'_>, back_off: BackOff) -> bool {
     let outage = &record.publication().context.outage;
     if is_beyond_share(record) {
-        outage.goes_on(back_off.now);
+        outage.extend(back_off.now);
         return true;
     }
     let lasts = back_off.back_off_range.nanos_per_level() / back_off.tick_nanos;
@@ -109,11 +109,10 @@ fn is_beyond_share(record: &RecordRef<'_>) -> bool {
     let snapshot = publication.load();
     record.wake_others(&snapshot, MAX_AT_ONCE);
     let counts = snapshot.counts();
-    let count = |class: Class| counts[class as usize];
-    let available = count(Class::Measured) + count(Class::Unmeasured);
-    let backing_off = count(Class::BackingOff);
-    let joins = snapshot.class_of(&record.subject()).is_available();
+    let available = counts.of(LeafState::Measured) + counts.of(LeafState::Unmeasured);
+    let backing_off = counts.of(LeafState::LastResort);
+    let joins = snapshot.state_of(&record.subject()).is_eligible();
     let failing = backing_off + usize::from(joins);
     let all = backing_off + available;
-    failing as f64 > publication.context.terms.max_ejected_share * all as f64
+    failing as f64 > publication.context.settings.max_ejected_share * all as f64
 }

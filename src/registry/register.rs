@@ -338,7 +338,7 @@ impl Core {
     /// One that failed before it was forgotten stands as it did then.
     fn note_failures(&self, record: &RecordRef<'_>, request: &Request<'_>) {
         if let Some(earned) = self.circuit_history.of(request.id) {
-            self.publication().context.expect_waiting();
+            self.publication().context.expect_suspended();
             record.begin_circuit(|_| earned);
         }
     }

@@ -86,7 +86,7 @@ impl Core {
     /// A search may have left the relay out at the very tick of its old deadline.
     #[inline(always)]
     fn show_renewed(&self, record: &RecordRef<'_>, before: Lifecycle) {
-        if !before.is_live_at(self.publication().context.judged_at()) {
+        if !before.is_live_at(self.publication().context.leaf_tick()) {
             record.refresh(true);
         }
     }

@@ -197,7 +197,7 @@ impl Core {
         if record.circuit() == Circuit::CLOSED {
             return;
         }
-        context.expect_waiting();
+        context.expect_suspended();
         if !is_remembered || context.outage.is_over() {
             let back_off = record.back_off();
             record.begin_circuit(|circuit| circuit.with_outage_over(back_off));

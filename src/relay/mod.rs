@@ -6,6 +6,7 @@ mod info;
 mod nat;
 mod options;
 mod reach;
+mod rejection;
 
 pub use endpoint::{Endpoint, EndpointError, Host};
 pub use id::{NodeId, NodeIdError};
@@ -13,3 +14,4 @@ pub(crate) use info::calendar_time;
 pub use info::{CircuitState, RelayInfo};
 pub use nat::{AddressPolicy, NatType, NatTypeError};
 pub use options::RegisterOptions;
+pub(crate) use rejection::Rejection;

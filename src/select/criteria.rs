@@ -1,15 +1,13 @@
-//! Which relays may be handed out to a caller, and what they are worth to it.
+//! Which relays are eligible to a call, and what they are worth to it.
 
-use crate::errors::Rejections;
-use crate::relay::NodeId;
+use crate::relay::{NodeId, Rejection};
 use crate::rtt::micros_at_most;
-use crate::select::FindOptions;
-use crate::select::path::{Leg, Legs, View, Views};
+use crate::select::candidate::{Candidate, Evaluation};
+use crate::select::options::FindOptions;
+use crate::select::path::{Leg, Legs, ResolvedView, Views};
 use crate::table::RecordRef;
-use crate::table::record::{Access, Circuit, Lifecycle, Load, Refusal};
-use crate::table::snapshot::score;
+use crate::table::record::{Lifecycle, Load};
 use crate::time::Tick;
-use std::cmp::Ordering;
 use std::time::Duration;
 
 /// What one call asks for.
@@ -18,187 +16,88 @@ pub(crate) struct Criteria<'a> {
     pub(crate) target: &'a NodeId,
     pub(crate) local: Option<&'a NodeId>,
     pub(crate) options: &'a FindOptions,
-    /// What is known of the pair, where the options say anything.
+    /// What is known of the pair, if the options have views.
     pub(crate) views: Option<&'a Views<'a>>,
-    /// What was live at this tick is live.
+    /// Relays are eligible or not as of this tick.
     pub(crate) tick: Tick,
-    /// What a leg that was not measured is ranked at.
+    /// What an unmeasured leg counts as.
     pub(crate) assumed_rtt_micros: u32,
 }
 
-/// What a relay that meets the criteria is worth; small, for searches keep
-/// the best of many.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Evaluation {
-    /// Its lifecycle when it was judged, which names what to hand out.
-    pub(crate) word: Lifecycle,
-    pub(crate) path_micros: u32,
-    pub(crate) score: f32,
-}
-
-impl Evaluation {
-    #[inline]
-    pub(crate) fn new(word: Lifecycle, path_micros: u32, load: Load) -> Self {
-        Self {
-            word,
-            path_micros,
-            score: score(path_micros, load),
-        }
-    }
-}
-
-/// A relay that may be handed out.
-#[derive(Clone, Copy)]
-pub(crate) struct Candidate<'g> {
-    pub(crate) record: RecordRef<'g>,
-    pub(crate) worth: Evaluation,
-    /// Its circuit, which says whether it is on trial.
-    pub(crate) circuit: Circuit,
-    pub(crate) is_last_resort: bool,
-}
-
-/// A relay above this utilisation is not worth staying with.
-const BUSY: f32 = 0.9;
-
-impl<'g> Candidate<'g> {
-    #[inline]
-    pub(crate) fn new(record: RecordRef<'g>, worth: Evaluation) -> Self {
-        Self {
-            record,
-            worth,
-            circuit: record.circuit(),
-            is_last_resort: false,
-        }
-    }
-
-    /// The same relay by another lifecycle of its.
-    #[inline]
-    pub(crate) fn judged_by(self, word: Lifecycle) -> Self {
-        let worth = Evaluation { word, ..self.worth };
-        Self { worth, ..self }
-    }
-
-    pub(crate) fn last_resort(record: RecordRef<'g>, worth: Evaluation) -> Self {
-        Self {
-            is_last_resort: true,
-            ..Self::new(record, worth)
-        }
-    }
-
-    /// Whether it failed lately, so that it is handed out to one at a time.
-    #[inline]
-    pub(crate) fn is_on_trial(&self) -> bool {
-        self.circuit.is_failing()
-    }
-
-    pub(crate) fn is_busy(&self) -> bool {
-        self.record.announced_load(self.worth.word).utilisation() > BUSY
-    }
-
-    /// The better one first.
-    pub(crate) fn by_score(&self, other: &Self) -> Ordering {
-        self.worth.score.total_cmp(&other.worth.score)
-    }
-
-    /// Whether there is room also by what the relay announces, and that is what
-    /// it was judged by.
-    #[inline]
-    pub(crate) fn is_confirmed(&self) -> bool {
-        self.record.has_room(self.worth.word)
-    }
-}
-
-/// Why a relay is not handed out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rejection {
-    Departed,
-    Excluded,
-    Banned,
-    BackingOff,
-    Draining,
-    Full,
-    TooFar,
-    Unmeasured,
-}
-
 impl Criteria<'_> {
-    /// Whether a relay may be handed out, and how good it is, by the capacity that
-    /// it announces: all as it was at one moment.
+    /// What a relay is worth by the capacity that it announces, if it is eligible: all as it
+    /// was at one moment.
     ///
-    /// A renewal changes that first, and the capacity beside the load after it; in
-    /// between, the two differ.
-    pub(crate) fn judge_announced(&self, record: &RecordRef<'_>) -> Result<Evaluation, Rejection> {
-        self.judge(record, check_access)
+    /// A renewal changes the announcement first, and then the capacity beside the load. In
+    /// between these differ, and the announcement decides.
+    pub(crate) fn evaluate(&self, record: &RecordRef<'_>) -> Result<Evaluation, Rejection> {
+        let (word, load) = self.check(record, none_ignored)?;
+        Ok(Evaluation::new(word, self.path_micros(record), load))
     }
 
-    /// The same, whether or not it is backing off.
-    pub(crate) fn judge_as_last_resort(
+    /// [`evaluate`](Self::evaluate), also of a relay that is backing off.
+    pub(crate) fn evaluate_as_last_resort(
         &self,
         record: &RecordRef<'_>,
     ) -> Result<Evaluation, Rejection> {
-        let check = |access| match check_access(access) {
-            Err(Rejection::BackingOff) => Ok(()),
-            checked => checked,
-        };
-        self.judge(record, check)
+        let (word, load) = self.check(record, |reason| reason == Rejection::BackingOff)?;
+        Ok(Evaluation::new(word, self.path_micros(record), load))
     }
 
-    /// [`judge_announced`](Self::judge_announced) where the path is known.
+    /// [`evaluate`](Self::evaluate) where the path is known.
     #[inline]
-    pub(crate) fn judge_path(
+    pub(crate) fn evaluate_path(
         &self,
         record: &RecordRef<'_>,
         path_micros: u32,
     ) -> Result<Evaluation, Rejection> {
-        let (word, load) = self.admit(record, check_access)?;
+        let (word, load) = self.check(record, none_ignored)?;
         Ok(Evaluation::new(word, path_micros, load))
     }
 
-    /// A relay that is [judged](Self::judge_announced), if it may be handed out.
+    /// What a relay would be worth if it were eligible, from the first cache line of its
+    /// record.
     #[inline(always)]
-    pub(crate) fn candidate<'g>(&self, record: RecordRef<'g>) -> Option<Candidate<'g>> {
-        let worth = self.judge_announced(&record).ok()?;
-        Some(Candidate::new(record, worth))
+    pub(crate) fn estimate(&self, record: &RecordRef<'_>, path_micros: u32) -> (Evaluation, Load) {
+        let (word, load) = (record.lifecycle(), record.load());
+        (Evaluation::new(word, path_micros, load), load)
     }
 
-    /// The reason under which a relay is counted that is available, where none is
-    /// within reach.
-    pub(crate) fn unreached(&self, record: &RecordRef<'_>) -> Rejection {
+    /// The relay as a candidate, if it is eligible.
+    #[inline(always)]
+    pub(crate) fn candidate<'g>(&self, record: RecordRef<'g>) -> Option<Candidate<'g>> {
+        let evaluation = self.evaluate(&record).ok()?;
+        Some(Candidate::new(record, evaluation))
+    }
+
+    /// Why a relay would not be eligible if the call did not exclude it.
+    pub(crate) fn check_unexcluded(&self, record: &RecordRef<'_>) -> Result<(), Rejection> {
+        self.consistent(record, |word| self.check_word(record, word, none_ignored))
+            .map(drop)
+    }
+
+    /// Why a relay is not eligible that is so but for the maximum latency of the call.
+    pub(crate) fn out_of_reach(&self, record: &RecordRef<'_>) -> Rejection {
         match record.rtt_micros() {
             Some(_) if self.requester().is_none() => Rejection::TooFar,
             _ => Rejection::Unmeasured,
         }
     }
 
-    /// Why a relay would not be handed out if it were not excluded, if so.
-    pub(crate) fn judge_without_exclusions(&self, record: &RecordRef<'_>) -> Result<(), Rejection> {
-        self.consistent(record, |word| self.check(record, word, check_access))
-            .map(drop)
-    }
-
     /// The view of the requester, unless that is this node.
-    pub(crate) fn requester(&self) -> Option<&View> {
+    pub(crate) fn requester(&self) -> Option<&ResolvedView> {
         self.views?.requester()
     }
 
-    /// Where only relays will do that the requester measured, and that is not this node:
-    /// those, by their index.
+    /// If only relays are eligible that another node measured, which is the requester: the
+    /// indices of these.
     pub(crate) fn measured_by_requester(&self) -> Option<impl Iterator<Item = u32>> {
         let is_limited = self.options.max_latency.is_some() && !self.options.allow_unmeasured;
         let requester = self.requester().filter(|_| is_limited)?;
         Some(requester.published_indices())
     }
 
-    fn judge(
-        &self,
-        record: &RecordRef<'_>,
-        check_access: impl Fn(Access) -> Result<(), Rejection>,
-    ) -> Result<Evaluation, Rejection> {
-        let (word, load) = self.admit(record, check_access)?;
-        Ok(Evaluation::new(word, self.path_micros(record), load))
-    }
-
-    /// What is read of a record while one lifecycle is in force.
+    /// What `read` finds while one lifecycle word is in force.
     #[inline(always)]
     fn consistent(
         &self,
@@ -211,27 +110,19 @@ impl Criteria<'_> {
                 return Err(Rejection::Departed);
             }
             let read = read(word);
-            // Else another thread renewed or removed it meanwhile.
+            // If the word differs, another thread has renewed or removed the relay.
             if record.is_still(word) {
                 return read.map(|load| (word, load));
             }
         }
     }
 
-    /// What a relay at the end of a path is worth, if it may be handed out; from
-    /// its first cache line.
+    /// The lifecycle word and the load of a relay, or why it is not eligible.
     #[inline(always)]
-    pub(crate) fn evaluate(&self, record: &RecordRef<'_>, path_micros: u32) -> (Evaluation, Load) {
-        let (word, load) = (record.lifecycle(), record.load());
-        (Evaluation::new(word, path_micros, load), load)
-    }
-
-    /// The lifecycle and the load of a relay, or why it may not be handed out.
-    #[inline(always)]
-    fn admit(
+    fn check(
         &self,
         record: &RecordRef<'_>,
-        check_access: impl Fn(Access) -> Result<(), Rejection>,
+        ignores: impl Fn(Rejection) -> bool,
     ) -> Result<(Lifecycle, Load), Rejection> {
         self.consistent(record, |word| {
             if !word.is_live_at(self.tick) {
@@ -240,23 +131,27 @@ impl Criteria<'_> {
             if self.excludes(record) {
                 return Err(Rejection::Excluded);
             }
-            self.check(record, word, &check_access)
+            self.check_word(record, word, &ignores)
         })
     }
 
-    /// The load of a relay with this lifecycle, unless anything speaks against it
-    /// besides its id.
+    /// The load of a relay with this lifecycle word, or why it is not eligible; excluded
+    /// relays are not rejected. `ignores` says which reasons of the circuit do not count.
     #[inline(always)]
-    fn check(
+    fn check_word(
         &self,
         record: &RecordRef<'_>,
         word: Lifecycle,
-        check_access: impl FnOnce(Access) -> Result<(), Rejection>,
+        ignores: impl Fn(Rejection) -> bool,
     ) -> Result<Load, Rejection> {
-        check_access(record.circuit().access(self.tick))?;
+        if let Err(reason) = record.circuit().access(self.tick) {
+            if !ignores(reason) {
+                return Err(reason);
+            }
+        }
         let load = record.announced_load(word);
-        if let Some(refusal) = load.refusal() {
-            return Err(refusal.into());
+        if let Some(reason) = load.rejection() {
+            return Err(reason);
         }
         if let Some(max_latency) = self.options.max_latency {
             self.check_latency(record, max_latency)?;
@@ -279,7 +174,7 @@ impl Criteria<'_> {
         record.rtt_micros().unwrap_or(self.assumed_rtt_micros)
     }
 
-    /// What is known of the path through a relay.
+    /// The legs of the path through a relay, as far as they are known.
     pub(crate) fn legs(&self, record: &RecordRef<'_>) -> Legs {
         let own = || record.rtt_micros().map(Leg::Measured);
         let (requester, target) = match self.views {
@@ -298,7 +193,7 @@ impl Criteria<'_> {
         }
     }
 
-    /// The paths through two relays, without a leg that is assumed for both.
+    /// The paths through two relays, without any leg that is assumed for both.
     pub(crate) fn known_micros(&self, one: &Candidate<'_>, other: &Candidate<'_>) -> (u32, u32) {
         let (one, other) = (self.legs(&one.record), self.legs(&other.record));
         let requester = without_assumed(one.requester, other.requester);
@@ -340,39 +235,10 @@ fn without_assumed(one: Leg, other: Leg) -> (u32, u32) {
     }
 }
 
+/// No reason of a circuit is ignored.
 #[inline]
-fn check_access(access: Access) -> Result<(), Rejection> {
-    match access {
-        Access::Free | Access::OnTrial => Ok(()),
-        Access::BackingOff => Err(Rejection::BackingOff),
-        Access::Banned => Err(Rejection::Banned),
-    }
-}
-
-impl Rejection {
-    /// Where it is counted.
-    pub(crate) fn place_in(self, rejections: &mut Rejections) -> &mut usize {
-        match self {
-            Self::Departed => &mut rejections.departed,
-            Self::Excluded => &mut rejections.excluded,
-            Self::Banned => &mut rejections.banned,
-            Self::BackingOff => &mut rejections.backing_off,
-            Self::Draining => &mut rejections.draining,
-            Self::Full => &mut rejections.full,
-            Self::TooFar => &mut rejections.too_far,
-            Self::Unmeasured => &mut rejections.unmeasured,
-        }
-    }
-}
-
-impl From<Refusal> for Rejection {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Closed => Self::Departed,
-            Refusal::Draining => Self::Draining,
-            Refusal::Full => Self::Full,
-        }
-    }
+fn none_ignored(_: Rejection) -> bool {
+    false
 }
 
 #[cfg(all(test, not(relay_loom)))]
@@ -382,11 +248,16 @@ mod tests {
     use crate::sync::epoch;
     use crate::table::Table;
     use crate::table::record::Announcement;
-    use crate::table::snapshot::Terms;
+    use crate::table::snapshot::SelectionSettings;
 
-    /// A table with a relay of one unit in it, and what every caller asks for.
+    /// Runs a test with a table that has a relay of one unit, and criteria that it meets.
     fn with_a_relay(test: impl FnOnce(&Table, Criteria<'_>, RecordRef<'_>)) {
-        let table = Table::new(1, Terms::FOR_TESTS, crate::time::Timeline::for_tests()).unwrap();
+        let table = Table::new(
+            1,
+            SelectionSettings::FOR_TESTS,
+            crate::time::Timeline::for_tests(),
+        )
+        .unwrap();
         let guard = epoch::pin();
         let id = NodeId::from([1; 32]);
         let endpoint = Endpoint::from_name("relay.example", 1).unwrap();
@@ -405,18 +276,17 @@ mod tests {
         test(&table, criteria, staged.record());
     }
 
-    /// What is announced is not read any more once the relay has departed.
     #[test]
-    fn of_a_relay_that_departs_during_the_look_nothing_more_is_read() {
+    fn the_announcement_of_a_departed_relay_is_not_read() {
         with_a_relay(|table, criteria, record| {
-            assert!(criteria.judge_announced(&record).is_ok());
+            assert!(criteria.evaluate(&record).is_ok());
             table.depart(record, record.lifecycle()).unwrap().forget();
-            let judged = criteria.judge_announced(&record);
-            assert_eq!(judged.map(|_| ()), Err(Rejection::Departed));
+            let evaluated = criteria.evaluate(&record);
+            assert_eq!(evaluated.map(|_| ()), Err(Rejection::Departed));
         });
     }
 
-    /// It was full until it had other terms: on the old ones there was room at no time.
+    /// It was full until its announcement changed: by the old one it had room at no time.
     #[test]
     fn a_relay_that_was_renewed_and_given_a_unit_back_is_not_confirmed_as_it_was() {
         with_a_relay(|_, criteria, record| {
@@ -427,21 +297,21 @@ mod tests {
             drop(unit);
             assert!(!record.has_room(word));
             assert!(record.has_room(record.lifecycle()));
-            assert!(criteria.judge_announced(&record).is_ok());
+            assert!(criteria.evaluate(&record).is_ok());
         });
     }
 
-    /// As between the two steps of a renewal that lowers the capacity.
+    /// This is the state between the two steps of a renewal that lowers the capacity.
     #[test]
     fn a_relay_with_room_by_its_load_alone_is_full() {
         with_a_relay(|_, criteria, record| {
             record.set_capacity(3);
             let (unit, _) = record.lease(None).unwrap();
-            assert_eq!(record.load().refusal(), None);
-            let judged = criteria.judge_announced(&record);
-            assert_eq!(judged.map(|_| ()), Err(Rejection::Full));
+            assert_eq!(record.load().rejection(), None);
+            let evaluated = criteria.evaluate(&record);
+            assert_eq!(evaluated.map(|_| ()), Err(Rejection::Full));
             drop(unit);
-            assert!(criteria.judge_announced(&record).is_ok());
+            assert!(criteria.evaluate(&record).is_ok());
         });
     }
 }

@@ -1,7 +1,6 @@
-//! [`Explanation`]: why which relay would be handed out, and which not.
+//! [`Explanation`]: which relays would be handed out, which not, and why.
 
-use crate::relay::{CircuitState, NodeId};
-use crate::select::criteria::Rejection;
+use crate::relay::{CircuitState, NodeId, Rejection};
 use crate::select::path::Leg;
 use crate::select::search::Search;
 use crate::table::snapshot::penalty;
@@ -10,11 +9,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-/// What [`Registry::explain`](crate::Registry::explain) tells: for every relay,
-/// whether it would be handed out now, and why.
+/// For every relay, whether it would be handed out now, and why: the result of
+/// [`Registry::explain`](crate::Registry::explain).
 ///
-/// Those that would come first, best first; then those that will do, but are
-/// worse; then those passed over. Displays as a table, a line for each relay:
+/// Relays that would be handed out are first, then other eligible ones, then those that are
+/// not eligible; each group best first. Displays as a table with a line for each relay:
 ///
 /// ```text
 /// relay             a leg         b leg         used  penalty   score  verdict
@@ -33,39 +32,38 @@ pub struct Explanation {
 pub struct Explained {
     /// The relay.
     pub relay: NodeId,
-    /// What becomes of it.
+    /// Whether it would be handed out, or why not.
     pub verdict: Verdict,
     /// The expected round trip from the requester to the relay.
     pub requester_leg: Duration,
-    /// How that is known.
+    /// How that leg is known.
     pub requester_leg_source: LegSource,
     /// The expected round trip from the relay to the target.
     pub target_leg: Duration,
-    /// How that is known.
+    /// How that leg is known.
     pub target_leg_source: LegSource,
     /// Load over capacity.
     pub utilisation: f64,
-    /// How far it is trusted after failures.
+    /// The state of its circuit breaker.
     pub circuit: CircuitState,
-    /// What the path is multiplied by for the load: `1 / (1 - u^4)`; infinite
-    /// for a relay that is full.
+    /// The factor on the path for the load: `1 / (1 - u^4)`; infinite for a relay that is
+    /// full.
     pub penalty: f64,
 }
 
-/// What becomes of a relay.
+/// Whether a relay would be handed out, or why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Verdict {
     /// It would be handed out: the best, or one of the best that were asked for.
     Chosen,
-    /// It would be handed out, for it is the preferred one, and none is so much
-    /// better.
+    /// It would be handed out: the preferred one, and no other is sufficiently better.
     Kept,
-    /// It would be handed out as a last resort: it failed lately, but so did all others
-    /// that would do.
+    /// It would be handed out as a last resort: it failed lately, and so did all others that
+    /// would be eligible.
     LastResort,
-    /// It will do, but others are better or, of several asked for, fail less
-    /// likely together.
+    /// It is eligible, but others are better or, in an answer of several, in other failure
+    /// domains.
     Worse,
     /// It left or expired.
     Departed,
@@ -73,15 +71,15 @@ pub enum Verdict {
     Excluded,
     /// The operator banned it.
     Banned,
-    /// It failed lately.
+    /// It failed lately, and is not yet due for a trial.
     BackingOff,
     /// It takes no new leases.
     Draining,
     /// All its units are taken.
     Full,
-    /// It was measured, and is beyond the maximum latency.
+    /// It was measured, and is beyond the maximum latency of the call.
     TooFar,
-    /// It was not measured, and there is a maximum latency.
+    /// It was not measured, and the call has a maximum latency.
     Unmeasured,
 }
 
@@ -95,7 +93,7 @@ pub enum LegSource {
     Published,
     /// Estimated between network coordinates.
     Estimated,
-    /// Nothing is known; it counts as the assumed round trip.
+    /// Nothing is known of it; it counts as the assumed round trip.
     Assumed,
 }
 
@@ -120,14 +118,14 @@ impl Explanation {
         &self.relays
     }
 
-    /// Those that would be handed out, best first.
+    /// The relays that would be handed out, best first.
     pub fn chosen(&self) -> impl Iterator<Item = &Explained> {
         self.relays
             .iter()
             .filter(|explained| explained.verdict.is_handed_out())
     }
 
-    /// What is said of one relay.
+    /// The explanation of one relay.
     #[must_use]
     pub fn of(&self, relay: &NodeId) -> Option<&Explained> {
         self.relays
@@ -143,20 +141,22 @@ impl Verdict {
         matches!(self, Self::Chosen | Self::Kept | Self::LastResort)
     }
 
-    /// Those to be listed first have the lowest.
+    /// Relays with a lower rank are listed first.
     fn rank(self) -> u8 {
-        match self {
-            Self::Chosen | Self::Kept | Self::LastResort => 0,
-            Self::Worse => 1,
-            _ => 2,
+        if self.is_handed_out() {
+            0
+        } else if self == Self::Worse {
+            1
+        } else {
+            2
         }
     }
 }
 
 impl Search<'_> {
-    /// Judges every relay, exactly, and hands none out.
+    /// Evaluates every relay exactly, and hands none out.
     pub(crate) fn explain(&self, count: usize) -> Explanation {
-        self.settle_all();
+        self.refresh_lapsed_rtts();
         let chosen = self.chosen(count);
         let places: HashMap<NodeId, usize> = (0..)
             .zip(&chosen)
@@ -164,15 +164,12 @@ impl Search<'_> {
             .collect();
         let place = |relay: &NodeId| places.get(relay).copied();
         let mut relays: Vec<Explained> = Vec::new();
-        for relay in self.snapshot.iter() {
-            let Some(record) = self.scope.table.resolve(relay, self.scope.guard) else {
-                continue;
-            };
+        for record in self.records() {
             let id = record.identity();
-            let verdict = match (place(&id), self.scope.criteria.judge_announced(&record)) {
+            let verdict = match (place(&id), self.scope.criteria.evaluate(&record)) {
                 (Some(place), _) => chosen[place].1,
                 (None, Ok(_)) => Verdict::Worse,
-                (None, Err(rejection)) => rejection.into(),
+                (None, Err(reason)) => reason.into(),
             };
             let word = record.lifecycle();
             if !word.is_live() {
@@ -204,7 +201,7 @@ impl Search<'_> {
         Explanation { relays }
     }
 
-    /// What would be handed out, and as what.
+    /// The relays that would be handed out, and their verdicts.
     fn chosen(&self, count: usize) -> Vec<(NodeId, Verdict)> {
         let all = self.sorted();
         let Some(best) = all.first().copied() else {
@@ -227,8 +224,8 @@ impl Search<'_> {
 }
 
 impl From<Rejection> for Verdict {
-    fn from(rejection: Rejection) -> Self {
-        match rejection {
+    fn from(reason: Rejection) -> Self {
+        match reason {
             Rejection::Departed => Self::Departed,
             Rejection::Excluded => Self::Excluded,
             Rejection::Banned => Self::Banned,
@@ -259,14 +256,14 @@ impl fmt::Display for Verdict {
             Self::Kept => "chosen: preferred, and none is so much better",
             Self::LastResort => "chosen: last resort",
             Self::Worse => "worse",
-            Self::Departed => "departed",
-            Self::Excluded => "excluded",
-            Self::Banned => "banned",
-            Self::BackingOff => "backing off",
-            Self::Draining => "draining",
-            Self::Full => "full",
-            Self::TooFar => "too far",
-            Self::Unmeasured => "unmeasured",
+            Self::Departed => Rejection::Departed.name(),
+            Self::Excluded => Rejection::Excluded.name(),
+            Self::Banned => Rejection::Banned.name(),
+            Self::BackingOff => Rejection::BackingOff.name(),
+            Self::Draining => Rejection::Draining.name(),
+            Self::Full => Rejection::Full.name(),
+            Self::TooFar => Rejection::TooFar.name(),
+            Self::Unmeasured => Rejection::Unmeasured.name(),
         })
     }
 }

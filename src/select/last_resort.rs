@@ -1,60 +1,91 @@
-//! The guide to a last resort: of the relays that are left alone, the one that has
-//! been for longest.
+//! The search for a last resort: of the relays that back off and are rejected for nothing
+//! else, the one that has done so longest.
 
-use crate::select::criteria::Candidate;
-use crate::select::explore::{Keys, Objective, explore};
-use crate::select::search::SearchScope;
+use crate::relay::Rejection;
+use crate::select::branch_and_bound::{Bounds, Objective, depth_first};
+use crate::select::candidate::Candidate;
+use crate::select::scope::SearchScope;
 use crate::table::RecordRef;
-use crate::table::record::Access;
-use crate::table::snapshot::{Earliest, FANOUT, Leaves, SummaryWord};
+use crate::table::snapshot::{Earliest, FANOUT, LeafState, Leaves, Snapshot, SummaryWord};
 use crate::time::Tick;
 
+/// The preferred relay if it is a last resort, else the one that has backed off longest.
+pub(crate) fn last_resort<'g>(
+    scope: &SearchScope<'g>,
+    snapshot: &Snapshot,
+) -> Option<Candidate<'g>> {
+    let publication = scope.table.publication();
+    let preferred = preferred(scope);
+    preferred.or_else(|| match publication.is_latest(snapshot) {
+        true => longest(scope, snapshot),
+        false => longest(scope, &publication.load()),
+    })
+}
+
+/// The preferred relay, if it backs off and is rejected for nothing else.
+fn preferred<'g>(scope: &SearchScope<'g>) -> Option<Candidate<'g>> {
+    let preference = scope.criteria.options.preference.as_ref()?;
+    let record = scope.table.find(&preference.relay, scope.guard)?;
+    let evaluation = scope.criteria.evaluate_as_last_resort(&record).ok()?;
+    Some(Candidate::last_resort(record, evaluation))
+}
+
+fn longest<'g>(scope: &SearchScope<'g>, snapshot: &Snapshot) -> Option<Candidate<'g>> {
+    if snapshot.counts().of(LeafState::LastResort) == 0 {
+        return None;
+    }
+    let mut search = LastResort {
+        scope,
+        found: None,
+        limit: Earliest::NEVER,
+    };
+    match scope.criteria.measured_by_requester() {
+        Some(measured) => measured.for_each(|index| search.visit_measured(index)),
+        None => snapshot.parts().for_each(|part| search.search(part)),
+    }
+    search.found
+}
+
 /// See the module's description.
-pub(crate) struct LastResort<'l, 'g> {
+struct LastResort<'l, 'g> {
     scope: &'l SearchScope<'g>,
-    pub(crate) found: Option<Candidate<'g>>,
+    found: Option<Candidate<'g>>,
     limit: u64,
 }
 
-impl<'l, 'g> LastResort<'l, 'g> {
-    pub(crate) fn new(scope: &'l SearchScope<'g>) -> Self {
-        Self {
-            scope,
-            found: None,
-            limit: Earliest::NEVER,
-        }
-    }
-
-    /// Goes through a part: straight to the relay that its words name, unless that one
-    /// will not do, or words say more than is the case.
-    pub(crate) fn search(&mut self, part: &Leaves) {
-        let Some(waiting) = part.waiting() else {
+impl<'g> LastResort<'_, 'g> {
+    /// Searches a part: first the relay that the words name, then by branch and bound, which
+    /// is needed if that relay is not eligible or words are out of date.
+    fn search(&mut self, part: &Leaves) {
+        let Some(suspended) = part.suspended() else {
             return;
         };
-        let earliest = waiting.earliest();
+        let earliest = suspended.earliest();
         if earliest < self.limit && self.scope.reach.is_unlimited() {
-            self.visit_leaf(part, waiting.longest(part.summaries.top()));
+            self.visit_leaf(part, suspended.longest(part.summaries.top()));
         }
         if earliest < self.limit {
-            explore(self, part);
+            depth_first(self, part);
         }
     }
 
-    /// Looks at a relay that the requester measured, whether or not it is backing off.
-    pub(crate) fn consider(&mut self, index: u32) {
+    /// Visits a relay that the requester measured.
+    fn visit_measured(&mut self, index: u32) {
         let record = self.scope.table.record_seen_at(index, self.scope.guard);
-        if record.circuit().access(self.scope.criteria.tick) == Access::BackingOff {
-            self.consider_record(record);
+        let access = record.circuit().access(self.scope.criteria.tick);
+        if access == Err(Rejection::BackingOff) {
+            self.visit(record);
         }
     }
 
-    /// Keeps a relay that will do, if it has been left alone for longer than the one found.
-    fn consider_record(&mut self, record: RecordRef<'g>) {
-        let worth = match self.scope.criteria.judge_as_last_resort(&record) {
-            Ok(worth) => worth,
-            Err(rejection) => return self.scope.repair_summary(&record, rejection),
+    /// Keeps a relay if it may be a last resort, and has backed off for longer than the one
+    /// found before.
+    fn visit(&mut self, record: RecordRef<'g>) {
+        let evaluation = match self.scope.criteria.evaluate_as_last_resort(&record) {
+            Ok(evaluation) => evaluation,
+            Err(reason) => return self.scope.repair_summary(&record, reason),
         };
-        let candidate = Candidate::last_resort(record, worth);
+        let candidate = Candidate::last_resort(record, evaluation);
         let now = self.scope.criteria.tick;
         let Tick(since) = candidate
             .circuit
@@ -66,22 +97,22 @@ impl<'l, 'g> LastResort<'l, 'g> {
 }
 
 impl Objective for LastResort<'_, '_> {
-    type Key = u64;
+    type Bound = u64;
 
-    const IS_FAIR: bool = false;
+    const IS_RANDOM: bool = false;
 
     #[inline]
-    fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<u64> {
-        let Some(waiting) = part.waiting() else {
+    fn lower_bounds(&mut self, part: &Leaves, level: usize, node: usize) -> Bounds<u64> {
+        let Some(suspended) = part.suspended() else {
             return [Earliest::NEVER; FANOUT];
         };
-        let since = waiting.since.words(level, node).map(Earliest::number);
+        let since = suspended.since.words(level, node).map(Earliest::number);
         let reach = self.scope.reach;
         if reach.is_unlimited() {
             return since;
         }
-        let said = part.summaries.words(level, node);
-        std::array::from_fn(|at| match reach.admits(SummaryWord(said[at])) {
+        let summaries = part.summaries.words(level, node);
+        std::array::from_fn(|at| match reach.admits(SummaryWord(summaries[at])) {
             true => since[at],
             false => Earliest::NEVER,
         })
@@ -91,9 +122,9 @@ impl Objective for LastResort<'_, '_> {
         self.limit
     }
 
-    fn visit_leaf(&mut self, part: &Leaves, place: usize) {
-        if let Some(record) = self.scope.resolve(part, place) {
-            self.consider_record(record);
+    fn visit_leaf(&mut self, part: &Leaves, slot: usize) {
+        if let Some(record) = self.scope.resolve(part, slot) {
+            self.visit(record);
         }
     }
 }

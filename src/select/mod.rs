@@ -1,8 +1,48 @@
-//! Which relay to use: one search, by bounds, over the summaries of a snapshot.
+//! Which relay to hand out: one search by branch and bound over the trees of a
+//! [snapshot](crate::table::snapshot).
+//!
+//! # What a call asks for
+//!
+//! [`FindOptions`] become [`Criteria`], which decide whether a relay is *eligible* to the
+//! call; if not, a [`Rejection`](crate::relay::Rejection) says why. An eligible relay is a
+//! [`Candidate`]: its record, and its *score*, which is the expected round trip of the path
+//! times a penalty for the load. The lowest score is best.
+//!
+//! # How a search prunes
+//!
+//! [`branch_and_bound`] visits the nodes of a tree. An *objective* computes, from the words of
+//! a node, a lower bound of the scores below each child. The child with the least bound is
+//! visited next. A child whose bound is not below the *limit* is pruned. The limit is the
+//! score of the worst relay that the [`collector`] keeps, so it falls as better relays are
+//! found. There are three objectives:
+//!
+//! - [`plain`]: nothing is known of the pair. The bound is the best score in the summary.
+//! - [`pair`]: the peers gave views. The bound follows from positions, legs and penalties.
+//! - [`last_resort`]: all relays back off. The bound is the tick since which one has done so.
+//!
+//! At a leaf the search evaluates the record itself. If the summary was wrong, the search
+//! repairs it.
+//!
+//! Most finds need no such search. Where nothing is known of the pair,
+//! [`Search::fast_path`] follows the best words from the root to a leaf.
+//!
+//! # What is claimed, and when
+//!
+//! A search chooses a relay first, and then claims it. A find claims nothing, unless the relay
+//! is on trial or a last resort: then it claims the trial by one compare-and-swap of the
+//! circuit word. A reservation takes a unit by one compare-and-swap of the load word, and then
+//! claims the trial, too. If a claim fails, another call was first or the relay changed; the
+//! search refreshes the leaf and begins again. Of [several](several) relays only the first is
+//! claimed.
+//!
+//! A search that finds no relay reports, for each reason, [how many](rejections) relays are
+//! not eligible.
 
+mod branch_and_bound;
+mod candidate;
+mod collector;
 mod criteria;
 mod explain;
-mod explore;
 mod last_resort;
 mod options;
 mod pair;
@@ -10,14 +50,17 @@ mod path;
 mod peer_view;
 mod plain;
 mod rejections;
+mod scope;
 mod search;
+mod several;
 mod spread;
-mod top_k;
 
 pub use explain::{Explained, Explanation, LegSource, Verdict};
 pub use options::FindOptions;
 pub use peer_view::PeerView;
 
-pub(crate) use criteria::{Candidate, Criteria};
+pub(crate) use candidate::Candidate;
+pub(crate) use criteria::Criteria;
 pub(crate) use path::Views;
-pub(crate) use search::{Reach, Search, SearchScope};
+pub(crate) use scope::{Reach, SearchScope};
+pub(crate) use search::Search;

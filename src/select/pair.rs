@@ -1,40 +1,41 @@
-//! The guide where something is known of the pair: bounds on the paths through all
-//! relays of a node, from where they are and how loaded.
+//! The objective of a search where something is known of the pair: lower bounds of the
+//! scores of a node's relays, by their positions and loads.
 
 use crate::coordinates::{CoordinateBatch, Each};
 use crate::limits::MAX_RTT;
-use crate::select::explore::{Keys, Objective};
+use crate::select::branch_and_bound::{Bounds, Objective};
+use crate::select::collector::Collector;
 use crate::select::path::Views;
-use crate::select::search::{Collector, SearchScope};
+use crate::select::scope::SearchScope;
 use crate::simd::{Kernel, Lanes, splats, widest};
-use crate::table::snapshot::{FANOUT, Leaves, Located, Node, figures, joint_figures};
+use crate::table::snapshot::{FANOUT, Leaves, Located, Node, joint_figures, least_figures};
 
 /// See the module's description.
-pub(crate) struct Pair<'l, 'g, S> {
+pub(crate) struct Pair<'l, 'g, C> {
     scope: &'l SearchScope<'g>,
     views: &'l Views<'g>,
-    pub(crate) sink: S,
-    /// What is estimated of the peers' legs to the relays of one node of leaves.
+    pub(crate) collector: C,
+    /// The estimated legs of the peers to the relays of one node of leaves.
     legs: Each,
-    /// Which node that is, the last whose keys were asked for.
+    /// That node: the last one whose bounds were computed.
     node: Option<(*const Leaves, usize)>,
-    /// How many nodes of leaves there were so far.
+    /// How many nodes of leaves were visited.
     nodes: u32,
-    /// Whether to be content with less the longer it takes.
+    /// Whether a slightly worse relay is accepted after some nodes.
     stops_early: bool,
 }
 
-impl<'l, 'g, S: Collector<'g>> Pair<'l, 'g, S> {
+impl<'l, 'g, C: Collector<'g>> Pair<'l, 'g, C> {
     pub(crate) fn new(
         scope: &'l SearchScope<'g>,
         views: &'l Views<'g>,
-        sink: S,
+        collector: C,
         stops_early: bool,
     ) -> Self {
         Self {
             scope,
             views,
-            sink,
+            collector,
             legs: [0.0; CoordinateBatch::MANY],
             node: None,
             nodes: 0,
@@ -42,20 +43,20 @@ impl<'l, 'g, S: Collector<'g>> Pair<'l, 'g, S> {
         }
     }
 
-    /// The relays that either peer measured, exactly.
-    pub(crate) fn look_at_published(&mut self) {
+    /// Visits the relays that either peer measured.
+    pub(crate) fn visit_published(&mut self) {
         let mut seen = [u32::MAX; 2 * crate::PeerView::MAX_MEASURED];
         for (number, index) in self.views.published().enumerate() {
             if !seen.contains(&index) {
                 seen[number] = index;
                 let record = self.scope.table.record_seen_at(index, self.scope.guard);
                 let path_micros = self.scope.criteria.path_micros(&record);
-                self.scope.consider(&record, path_micros, &mut self.sink);
+                self.scope.visit(&record, path_micros, &mut self.collector);
             }
         }
     }
 
-    /// Whether other relays than those may do.
+    /// Whether relays that neither peer measured may be eligible.
     pub(crate) fn may_find_more(&self) -> bool {
         let options = self.scope.criteria.options;
         self.views.requester().is_none()
@@ -63,9 +64,9 @@ impl<'l, 'g, S: Collector<'g>> Pair<'l, 'g, S> {
             || options.allow_unmeasured
     }
 
-    /// By which share a relay must be better than what was found, after so many nodes:
-    /// where a registry's own choices have evened out scores, hundreds tie within the
-    /// bounds, and to tell them apart would take longer than it is worth.
+    /// The factor by which a relay must be better than the best one found. The choices of a
+    /// registry even out scores, so bounds often do not tell hundreds of relays apart. After
+    /// eight nodes a gain below 1.8 % is not worth the search.
     fn share(&self) -> f32 {
         match self.nodes {
             _ if !self.stops_early => 1.0,
@@ -75,12 +76,12 @@ impl<'l, 'g, S: Collector<'g>> Pair<'l, 'g, S> {
     }
 
     #[inline(always)]
-    fn of_leaves<L: Lanes>(&mut self, part: &Leaves, node: usize) -> Keys<f32> {
+    fn bounds_of_leaves<L: Lanes>(&mut self, part: &Leaves, node: usize) -> Bounds<f32> {
         let located = part.located.as_ref();
-        let places = located.and_then(|located| located.geometry.places(node));
+        let positions = located.and_then(|located| located.geometry.positions(node));
         let assumed_micros = self.scope.criteria.assumed_rtt_micros;
-        self.legs = match places {
-            Some(places) => self.views.estimates::<L>(places, assumed_micros),
+        self.legs = match positions {
+            Some(positions) => self.views.estimates::<L>(positions, assumed_micros),
             None => [self.views.assumed(assumed_micros); CoordinateBatch::MANY],
         };
         self.node = Some((part, node));
@@ -90,7 +91,7 @@ impl<'l, 'g, S: Collector<'g>> Pair<'l, 'g, S> {
     }
 
     #[inline(always)]
-    fn of_branches<L: Lanes>(&self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
+    fn bounds_of_nodes<L: Lanes>(&self, part: &Leaves, level: usize, node: usize) -> Bounds<f32> {
         let summaries = part.summaries.node(level, node);
         let located = part.located.as_ref();
         let boxes =
@@ -101,17 +102,17 @@ impl<'l, 'g, S: Collector<'g>> Pair<'l, 'g, S> {
             return self.bounds::<L>(part, summaries, &assumed, None);
         };
         let legs = self.views.least_legs::<L>(boxes, assumed_micros);
+        let context = &self.scope.table.publication().context;
         let joint = Joint {
-            sums: joint.node(level, node),
-            ways: &legs.ways,
-            marks: splats(&self.scope.table.publication().context.terms.ways()),
+            words: joint.node(level, node),
+            distances: &legs.distances,
+            marks: splats(&context.settings.distance_marks()),
         };
         self.bounds::<L>(part, summaries, &legs.legs, Some(joint))
     }
 
-    /// Lower bounds of the scores below each word; infinite where there is no relay, or
-    /// none within reach. By lower bounds of the peers' legs and, where there are such, by
-    /// joint figures.
+    /// Lower bounds of the scores below each word, by lower bounds of the peers' legs and, if
+    /// given, joint figures. Infinite where no relay is eligible within reach.
     #[inline(always)]
     fn bounds<L: Lanes>(
         &self,
@@ -119,83 +120,82 @@ impl<'l, 'g, S: Collector<'g>> Pair<'l, 'g, S> {
         summaries: &Node,
         legs: &Each,
         joint: Option<Joint<'_, L>>,
-    ) -> Keys<f32> {
+    ) -> Bounds<f32> {
         let assumed = L::splat(self.scope.criteria.assumed_rtt_micros as f32);
         let [longest, infinite] = splats(&[MAX_RTT.as_secs_f32() * 1e6, f32::INFINITY]);
-        let mut keys = [f32::INFINITY; FANOUT];
+        let mut bounds = [f32::INFINITY; FANOUT];
         for at in (0..FANOUT).step_by(L::MANY) {
-            let said = figures(summaries, at, part.bins, assumed);
+            let least = least_figures(summaries, at, part.bins, assumed);
             let legs = L::of(legs, at);
             let bound = match self.views.requester() {
                 None => {
-                    let own = said.near.min(said.unmeasured);
+                    let own = least.rtt.min(least.unmeasured);
                     let bound = match &joint {
-                        None => by_score(own, said.score, said.penalty, legs, assumed),
-                        // A leg ends at the longest round trip, however high the relay.
+                        None => by_score(own, least.score, least.penalty, legs, assumed),
+                        // An estimated leg is at most the longest round trip, whatever the height.
                         Some(joint) => {
-                            let bound = joint.bounds(at, said.penalty);
-                            bound.min((own + longest) * said.penalty)
+                            let bound = joint.bounds(at, least.penalty);
+                            bound.min((own + longest) * least.penalty)
                         }
                     };
-                    bound.max((own + legs) * said.penalty)
+                    bound.max((own + legs) * least.penalty)
                 }
-                Some(_) => legs * said.penalty,
+                Some(_) => legs * least.penalty,
             };
-            let bound = self.scope.reach.within(&said, bound);
-            let bound = said.score.if_below(infinite, bound, infinite);
-            bound.put(&mut keys, at);
+            let bound = self.scope.reach.restrict(&least, bound);
+            let bound = least.score.if_below(infinite, bound, infinite);
+            bound.put(&mut bounds, at);
         }
-        keys
+        bounds
     }
 }
 
-/// What a tree says of own leg, height and penalty taken together, of the relays in the
-/// boxes of a node.
+/// Joint figures of a node: of own leg, height and penalty together.
 struct Joint<'w, L> {
-    sums: &'w Node,
-    /// What the ways from the relays' links to the target are no shorter than.
-    ways: &'w Each,
-    /// The ways for which scores are summed up.
+    words: &'w Node,
+    /// Lower bounds of the distances from the relays to the target.
+    distances: &'w Each,
+    /// The distances for which the words have the least scores.
     marks: [L; 3],
 }
 
 impl<L: Lanes> Joint<'_, L> {
-    /// Lower bounds of the scores in some boxes, from one on, given the least penalties.
+    /// Lower bounds of scores for several children, from `at` on, given the least penalties.
     #[inline(always)]
     fn bounds(&self, at: usize, penalty: L) -> L {
-        let scores = joint_figures(self.sums, at);
-        by_joint_scores(L::of(self.ways, at), self.marks, scores, penalty)
+        let scores = joint_figures(self.words, at);
+        by_joint_scores(L::of(self.distances, at), self.marks, scores, penalty)
     }
 }
 
-/// Lower bounds of scores for some ways, given what they are no lower than for the ways
-/// at three marks, the first of which is 0, and the least penalties.
+/// Lower bounds of scores at some distances, given such bounds at three marks, the first of
+/// which is 0, and the least penalties.
 ///
-/// The score by way is a straight line for each relay, so the least of them all is
-/// concave: between two marks it is nowhere below the line that joins what it is there.
-/// Beyond the last it rises by the least penalty, or more.
+/// The score of one relay is a linear function of the distance, so the least score of many is
+/// concave: between two marks it is not below the line that joins the scores there. Beyond
+/// the last mark it rises at least by the least penalty.
 #[inline(always)]
-fn by_joint_scores<L: Lanes>(ways: L, marks: [L; 3], scores: [L; 3], penalty: L) -> L {
+fn by_joint_scores<L: Lanes>(distances: L, marks: [L; 3], scores: [L; 3], penalty: L) -> L {
     let [none, one, two] = marks;
-    let low = on_line(ways, [none, one], [scores[0], scores[1]]);
-    let mid = on_line(ways, [one, two], [scores[1], scores[2]]);
-    let high = scores[2] + (ways - two) * penalty;
-    let bound = ways.if_below(one, low, ways.if_below(two, mid, high));
-    // Where an adjustment may take away more than there is, all is possible.
-    ways.if_below(none, none, bound)
+    let low = on_line(distances, [none, one], [scores[0], scores[1]]);
+    let mid = on_line(distances, [one, two], [scores[1], scores[2]]);
+    let high = scores[2] + (distances - two) * penalty;
+    let bound = distances.if_below(one, low, distances.if_below(two, mid, high));
+    // An adjustment may make a distance negative; then there is no bound.
+    distances.if_below(none, none, bound)
 }
 
-/// Where the line through two points is at `x`.
+/// The value at `x` of the line through two points.
 #[inline(always)]
-fn on_line<L: Lanes>(x: L, at: [L; 2], is: [L; 2]) -> L {
-    is[0] + (is[1] - is[0]) * ((x - at[0]) / (at[1] - at[0]))
+fn on_line<L: Lanes>(x: L, at: [L; 2], values: [L; 2]) -> L {
+    values[0] + (values[1] - values[0]) * ((x - at[0]) / (at[1] - at[0]))
 }
 
-/// A lower bound of scores: given the least own leg, score as if the other leg were as
-/// assumed, and penalty, and lower bounds of that leg.
+/// Lower bounds of scores by lower bounds of the other leg, given the least own leg, the
+/// least score if the other leg were the assumed one, and the least penalty.
 ///
-/// A longer leg costs the difference times the penalty, at least; a shorter one at most
-/// the share by which it shortens the shortest path.
+/// A longer leg adds at least the difference times the penalty. A shorter one reduces the
+/// score at most by the share by which it shortens the shortest path.
 #[inline(always)]
 fn by_score<L: Lanes>(own: L, score: L, penalty: L, legs: L, assumed: L) -> L {
     let longer = score + (legs - assumed) * penalty;
@@ -203,35 +203,35 @@ fn by_score<L: Lanes>(own: L, score: L, penalty: L, legs: L, assumed: L) -> L {
     legs.if_below(assumed, shorter, longer)
 }
 
-/// The bounds for the children of a node.
-struct Bounds<'p, 'l, 'g, S> {
-    pair: &'p mut Pair<'l, 'g, S>,
+/// The computation of the bounds of a node.
+struct BoundsKernel<'p, 'l, 'g, C> {
+    pair: &'p mut Pair<'l, 'g, C>,
     part: &'p Leaves,
     level: usize,
     node: usize,
 }
 
-impl<'g, S: Collector<'g>> Kernel for Bounds<'_, '_, 'g, S> {
-    type Output = Keys<f32>;
+impl<'g, C: Collector<'g>> Kernel for BoundsKernel<'_, '_, 'g, C> {
+    type Output = Bounds<f32>;
 
     #[inline(always)]
-    fn run<L: Lanes>(self) -> Keys<f32> {
+    fn run<L: Lanes>(self) -> Bounds<f32> {
         let Self { pair, part, .. } = self;
         match self.level {
-            0 => pair.of_leaves::<L>(part, self.node),
-            level => pair.of_branches::<L>(part, level, self.node),
+            0 => pair.bounds_of_leaves::<L>(part, self.node),
+            level => pair.bounds_of_nodes::<L>(part, level, self.node),
         }
     }
 }
 
-impl<'g, S: Collector<'g>> Objective for Pair<'_, 'g, S> {
-    type Key = f32;
+impl<'g, C: Collector<'g>> Objective for Pair<'_, 'g, C> {
+    type Bound = f32;
 
-    const IS_FAIR: bool = true;
+    const IS_RANDOM: bool = true;
 
-    fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
+    fn lower_bounds(&mut self, part: &Leaves, level: usize, node: usize) -> Bounds<f32> {
         let pair = self;
-        widest(Bounds {
+        widest(BoundsKernel {
             pair,
             part,
             level,
@@ -240,11 +240,11 @@ impl<'g, S: Collector<'g>> Objective for Pair<'_, 'g, S> {
     }
 
     fn limit(&self) -> f32 {
-        self.sink.limit() * self.share()
+        self.collector.limit() * self.share()
     }
 
-    fn visit_leaf(&mut self, part: &Leaves, place: usize) {
-        let Some(record) = self.scope.resolve(part, place) else {
+    fn visit_leaf(&mut self, part: &Leaves, slot: usize) {
+        let Some(record) = self.scope.resolve(part, slot) else {
             return;
         };
         if self.views.measured(record.index()) {
@@ -252,11 +252,11 @@ impl<'g, S: Collector<'g>> Objective for Pair<'_, 'g, S> {
         }
         let criteria = &self.scope.criteria;
         let path_micros = match self.views.requester() {
-            _ if self.node != Some((part, place / FANOUT)) => criteria.path_micros(&record),
-            None => criteria.own_micros(&record) + self.legs[place % FANOUT] as u32,
-            Some(_) => self.legs[place % FANOUT] as u32,
+            _ if self.node != Some((part, slot / FANOUT)) => criteria.path_micros(&record),
+            None => criteria.own_micros(&record) + self.legs[slot % FANOUT] as u32,
+            Some(_) => self.legs[slot % FANOUT] as u32,
         };
-        self.scope.consider(&record, path_micros, &mut self.sink);
+        self.scope.visit(&record, path_micros, &mut self.collector);
     }
 }
 
@@ -267,62 +267,61 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Of relays by the part of the path that does not depend on the target, and the
+        /// A relay is the part of its path that does not depend on the target, and its
         /// penalty.
         #[test]
         fn bounds_are_at_or_below_the_least_score(
             relays in prop::collection::vec((1.0_f32..300_000.0, 1.0_f32..50.0), 1..6),
-            way in prop_oneof![Just(0.0), Just(60_000.0), 0.0_f32..500_000.0],
+            distance in prop_oneof![Just(0.0), Just(60_000.0), 0.0_f32..500_000.0],
         ) {
             let least = |of: &dyn Fn(f32, f32) -> f32| {
                 let all = relays.iter().map(|&(rest, penalty)| of(rest, penalty));
                 all.fold(f32::INFINITY, f32::min)
             };
-            let score_at = |way| least(&|rest, penalty| (rest + way) * penalty);
+            let score_at = |distance| least(&|rest, penalty| (rest + distance) * penalty);
             let penalty = One::splat(least(&|_, penalty| penalty));
             let marks = [0.0, 60_000.0, 210_000.0];
             let bound = by_joint_scores(
-                One::splat(way),
+                One::splat(distance),
                 splats(&marks),
                 splats(&marks.map(score_at)),
                 penalty,
             );
             let slack = 1.000_01;
-            prop_assert!(bound.number() <= score_at(way) * slack);
+            prop_assert!(bound.number() <= score_at(distance) * slack);
 
             let assumed = 150_000.0;
             let [own, score, legs, assumed] = splats(&[
                 least(&|rest, _| rest),
                 score_at(assumed),
-                way,
+                distance,
                 assumed,
             ]);
             let bound = by_score(own, score, penalty, legs, assumed);
-            prop_assert!(bound.number() <= score_at(way) * slack);
+            prop_assert!(bound.number() <= score_at(distance) * slack);
         }
     }
 
-    /// A single relay has one line, and at the marks nothing is lost.
+    /// The score of a single relay is one line, so the bound is the score.
     #[test]
     fn bounds_are_exact_for_one_relay() {
         let (rest, penalty) = (40_000.0, 2.0);
         let marks = [0.0, 60_000.0, 210_000.0];
-        let scores = marks.map(|way| (rest + way) * penalty);
-        for way in [0.0, 30_000.0, 60_000.0, 100_000.0, 400_000.0] {
+        let scores = marks.map(|distance| (rest + distance) * penalty);
+        for distance in [0.0, 30_000.0, 60_000.0, 100_000.0, 400_000.0] {
             let bound = by_joint_scores(
-                One::splat(way),
+                One::splat(distance),
                 splats(&marks),
                 splats(&scores),
                 One::splat(penalty),
             );
-            let expected = (rest + way) * penalty;
+            let expected = (rest + distance) * penalty;
             assert!((bound.number() / expected - 1.0).abs() < 1e-5);
         }
     }
 
-    /// Where estimates may be shorter than the links alone, nothing is ruled out.
     #[test]
-    fn a_way_that_may_be_below_nothing_rules_out_nothing() {
+    fn a_distance_that_may_be_negative_gives_no_bound() {
         let bound = by_joint_scores(
             One::splat(f32::NEG_INFINITY),
             splats(&[0.0, 60_000.0, 210_000.0]),

@@ -1,10 +1,8 @@
-//! The two legs of a path: from the requester to the relay, and from the relay
-//! to the target.
+//! The two legs of a path: from the requester to the relay, and from the relay to the target.
 //!
-//! A leg that this node measured, or that a peer did and published, is exact.
-//! Where a peer is described by a coordinate, and the relay's position has been
-//! learned, the leg is estimated. What is left is assumed. Nothing that a relay
-//! says of itself comes in here.
+//! A leg that this node measured, or a peer measured and published, is exact. If the peer
+//! has a coordinate, and the position of the relay is known, the leg is estimated. Otherwise
+//! it is assumed. What relays say of themselves is not used.
 
 use crate::coordinates::{Coordinate, CoordinateBatch, Each, LandmarkEstimate};
 use crate::select::options::FindOptions;
@@ -14,24 +12,27 @@ use crate::sync::epoch::Guard;
 use crate::table::snapshot::{Boxes, Snapshot};
 use crate::table::{RecordRef, Table};
 
-/// What the legs to the relays in each of some boxes are no shorter than.
+/// Lower bounds of the legs to the relays in several bounding boxes.
 pub(crate) struct LeastLegs {
     pub(crate) legs: Each,
-    /// The same without the height of the relay; below everything where that cannot be
-    /// told apart.
-    pub(crate) ways: Each,
+    /// Lower bounds of the distances: of the legs without the height of the relay.
+    /// Negative infinity if the leg does not depend on the height.
+    pub(crate) distances: Each,
 }
 
 impl LeastLegs {
     fn of(legs: Each) -> Self {
-        Self { legs, ways: legs }
+        Self {
+            legs,
+            distances: legs,
+        }
     }
 
-    /// The legs to some may be what is assumed.
+    /// The legs to relays below some children may be the assumed one.
     fn assume(&mut self, children: u64, assumed: f32) {
         for at in (0..CoordinateBatch::MANY).filter(|at| children >> at & 1 == 1) {
             self.legs[at] = self.legs[at].min(assumed);
-            self.ways[at] = self.ways[at].min(assumed);
+            self.distances[at] = self.distances[at].min(assumed);
         }
     }
 }
@@ -51,20 +52,20 @@ pub(crate) struct Legs {
     pub(crate) target: Leg,
 }
 
-/// What is known of the peers at the ends of a path.
+/// The views of the peers at the ends of a path.
 pub(crate) struct Views<'a> {
-    /// `None` when this node is the requester.
-    requester: Option<View>,
-    target: Option<View>,
+    /// `None` if this node is the requester.
+    requester: Option<ResolvedView>,
+    target: Option<ResolvedView>,
     snapshot: &'a Snapshot,
 }
 
-/// What a peer says it measured, in terms of this registry's records.
-pub(crate) struct View {
+/// The view of a peer, with records in place of ids.
+pub(crate) struct ResolvedView {
     published: [Published; PeerView::MAX_MEASURED],
     len: usize,
-    place: Option<Place>,
-    /// The longest of the round trips published.
+    position: Option<PeerPosition>,
+    /// The longest published round trip.
     farthest_micros: u32,
 }
 
@@ -75,18 +76,19 @@ struct Published {
     micros: u32,
 }
 
-/// Where a peer is, as far as it says.
-enum Place {
+/// The position of a peer.
+enum PeerPosition {
     At(Coordinate),
+    /// Estimated from the round trips that it published.
     Near(LandmarkEstimate),
 }
 
-impl Place {
-    /// From where distances are.
+impl PeerPosition {
+    /// The point from which distances are measured.
     fn centre(&self) -> &Coordinate {
         match self {
             Self::At(coordinate) => coordinate,
-            Self::Near(vicinity) => vicinity.centre(),
+            Self::Near(landmarks) => landmarks.centre(),
         }
     }
 }
@@ -123,7 +125,7 @@ impl<'a> Views<'a> {
         snapshot: &'a Snapshot,
         guard: &Guard,
     ) -> Self {
-        let resolve = |view: &PeerView| View::resolve(view, table, snapshot, guard);
+        let resolve = |view: &PeerView| ResolvedView::resolve(view, table, snapshot, guard);
         Self {
             requester: options.requester_view.as_ref().map(resolve),
             target: options.target_view.as_ref().map(resolve),
@@ -132,23 +134,23 @@ impl<'a> Views<'a> {
     }
 
     /// The requester, unless it is this node.
-    pub(crate) fn requester(&self) -> Option<&View> {
+    pub(crate) fn requester(&self) -> Option<&ResolvedView> {
         self.requester.as_ref()
     }
 
-    pub(crate) fn target(&self) -> Option<&View> {
+    pub(crate) fn target(&self) -> Option<&ResolvedView> {
         self.target.as_ref()
     }
 
-    /// What a peer's view says of its leg to a relay.
+    /// The leg of a peer to a relay, by its view.
     #[inline]
-    pub(crate) fn leg(&self, view: &View, record: &RecordRef<'_>) -> Option<Leg> {
+    pub(crate) fn leg(&self, view: &ResolvedView, record: &RecordRef<'_>) -> Option<Leg> {
         view.leg(record.index(), || {
             self.snapshot.position_of(record.handle())
         })
     }
 
-    /// The legs of peers to some relays, but for those that they published.
+    /// The estimated legs of the peers to the relays of a node.
     #[inline(always)]
     pub(crate) fn estimates<L: Lanes>(
         &self,
@@ -166,8 +168,7 @@ impl<'a> Views<'a> {
         legs
     }
 
-    /// What the legs of peers are no shorter than, to the relays in each of some
-    /// boxes, but for those that they published.
+    /// Lower bounds of the estimated legs of the peers to the relays in several boxes.
     #[inline(always)]
     pub(crate) fn least_legs<L: Lanes>(&self, boxes: &Boxes, assumed_micros: u32) -> LeastLegs {
         let assumed = assumed_micros as f32;
@@ -187,13 +188,13 @@ impl<'a> Views<'a> {
         least
     }
 
-    /// The legs of peers to a relay of which no position is known.
+    /// The legs of the peers to a relay whose position is not known.
     pub(crate) fn assumed(&self, assumed_micros: u32) -> f32 {
         let legs = if self.requester.is_some() { 2.0 } else { 1.0 };
         legs * assumed_micros as f32
     }
 
-    /// Whether either peer measured the relay at this index.
+    /// Whether either peer measured the relay with this index.
     #[inline]
     pub(crate) fn measured(&self, index: u32) -> bool {
         self.published().any(|published| published == index)
@@ -214,12 +215,12 @@ fn add<L: Lanes>(legs: &mut Each, others: &Each) {
     }
 }
 
-impl View {
+impl ResolvedView {
     fn resolve(view: &PeerView, table: &Table, snapshot: &Snapshot, guard: &Guard) -> Self {
         let mut resolved = Self {
             published: Default::default(),
             len: 0,
-            place: view.coordinate.map(Place::At),
+            position: view.coordinate.map(PeerPosition::At),
             farthest_micros: 0,
         };
         let mut landmarks = [None; PeerView::MAX_MEASURED];
@@ -235,10 +236,10 @@ impl View {
                 resolved.farthest_micros = resolved.farthest_micros.max(micros);
             }
         }
-        if resolved.place.is_none() {
+        if resolved.position.is_none() {
             let landmarks = landmarks.iter().flatten();
             let landmarks = landmarks.map(|(position, micros)| (position, *micros));
-            resolved.place = LandmarkEstimate::new(landmarks).map(Place::Near);
+            resolved.position = LandmarkEstimate::new(landmarks).map(PeerPosition::Near);
         }
         resolved
     }
@@ -253,49 +254,51 @@ impl View {
 
     #[inline]
     fn estimate(&self, position: &Coordinate) -> Option<u32> {
-        Some(match self.place.as_ref()? {
-            Place::At(coordinate) => coordinate.micros_to(position).max(self.farthest_micros),
-            Place::Near(vicinity) => vicinity.micros_to(position),
+        Some(match self.position.as_ref()? {
+            PeerPosition::At(coordinate) => {
+                coordinate.micros_to(position).max(self.farthest_micros)
+            }
+            PeerPosition::Near(landmarks) => landmarks.micros_to(position),
         })
     }
 
-    /// The legs to many places, or what is assumed where one is not known.
+    /// The legs to many relays; the assumed one if either position is not known.
     #[inline(always)]
-    fn estimates<L: Lanes>(&self, places: &CoordinateBatch, assumed: f32) -> Each {
-        match &self.place {
-            Some(Place::At(coordinate)) => {
-                coordinate.micros_to_all::<L>(places, self.farthest_micros, assumed)
+    fn estimates<L: Lanes>(&self, relays: &CoordinateBatch, assumed: f32) -> Each {
+        match &self.position {
+            Some(PeerPosition::At(coordinate)) => {
+                coordinate.micros_to_all::<L>(relays, self.farthest_micros, assumed)
             }
-            Some(Place::Near(vicinity)) => vicinity.micros_to_all::<L>(places, assumed),
+            Some(PeerPosition::Near(landmarks)) => landmarks.micros_to_all::<L>(relays, assumed),
             None => [assumed; CoordinateBatch::MANY],
         }
     }
 
-    /// What no leg is shorter than, to the relays in each of some boxes.
+    /// Lower bounds of the legs to the relays in several boxes.
     #[inline(always)]
     fn least_legs<L: Lanes>(&self, boxes: &Boxes, assumed: f32) -> LeastLegs {
-        let Some(place) = &self.place else {
-            // The height of a relay is no part of what is assumed.
+        let Some(position) = &self.position else {
+            // The assumed leg does not depend on the height of a relay.
             return LeastLegs {
                 legs: [assumed; CoordinateBatch::MANY],
-                ways: [f32::NEG_INFINITY; CoordinateBatch::MANY],
+                distances: [f32::NEG_INFINITY; CoordinateBatch::MANY],
             };
         };
         let mut least = LeastLegs::of([assumed; CoordinateBatch::MANY]);
-        let from = splats(&place.centre().position());
+        let from = splats(&position.centre().position());
         let farthest = L::splat(self.farthest_micros as f32);
         for at in (0..CoordinateBatch::MANY).step_by(L::MANY) {
             let (square, heights): (L, L) = (boxes.squares(&from, at), boxes.heights_from(at));
-            let (leg, way) = match place {
-                Place::At(coordinate) => {
+            let (leg, distance) = match position {
+                PeerPosition::At(coordinate) => {
                     let adjustment = boxes.least_adjustment;
-                    let (leg, way) = coordinate.least_within(square, heights, adjustment);
-                    (leg.max(farthest), way)
+                    let (leg, distance) = coordinate.least_within(square, heights, adjustment);
+                    (leg.max(farthest), distance)
                 }
-                Place::Near(vicinity) => vicinity.estimates(square, heights),
+                PeerPosition::Near(landmarks) => landmarks.estimates(square, heights),
             };
             leg.put(&mut least.legs, at);
-            way.put(&mut least.ways, at);
+            distance.put(&mut least.distances, at);
         }
         least
     }

@@ -1,71 +1,82 @@
-//! The guide where nothing is known of the pair: a relay's summary says all.
+//! The objective of a search where nothing is known of the pair: the score that summaries
+//! have.
 
-use crate::select::explore::{Keys, Objective};
-use crate::select::search::{Collector, SearchScope};
+use crate::select::branch_and_bound::{Bounds, Objective};
+use crate::select::collector::Collector;
+use crate::select::scope::SearchScope;
 use crate::simd::{Four, Lanes};
 use crate::sync::{lasting_random_bits, random_bits};
 use crate::table::record::Handle;
 use crate::table::snapshot::{
-    Best, Bins, FANOUT, Figures, Leaves, Node, Snapshot, SummaryWord, best_of, figures, pick,
+    BestChildren, Bins, FANOUT, LeastFigures, Leaves, Node, Snapshot, SummaryWord, best_children,
+    least_figures, pick,
 };
 use crate::time::Tick;
 
 /// See the module's description.
-pub(crate) struct Plain<'l, 'g, S> {
+pub(crate) struct Plain<'l, 'g, C> {
     pub(crate) scope: &'l SearchScope<'g>,
-    pub(crate) sink: S,
+    pub(crate) collector: C,
 }
 
-impl<'g, S: Collector<'g>> Objective for Plain<'_, 'g, S> {
-    type Key = f32;
+impl<'g, C: Collector<'g>> Objective for Plain<'_, 'g, C> {
+    type Bound = f32;
 
-    const IS_FAIR: bool = true;
+    const IS_RANDOM: bool = true;
 
     #[inline]
-    fn keys(&mut self, part: &Leaves, level: usize, node: usize) -> Keys<f32> {
+    fn lower_bounds(&mut self, part: &Leaves, level: usize, node: usize) -> Bounds<f32> {
         let reach = self.scope.reach;
         let summaries = part.summaries.node(level, node);
         if FANOUT % Four::MANY != 0 {
             return summaries.words().map(|word| match SummaryWord(word) {
-                said if said.merit() > 0 && reach.admits(said) => part.bins.least(said.merit()),
+                summary if summary.score_rank() > 0 && reach.admits(summary) => {
+                    part.bins.least(summary.score_rank())
+                }
                 _ => f32::INFINITY,
             });
         }
         match reach.is_unlimited() {
-            true => four_by_four(summaries, part.bins, |said| said.score),
-            false => four_by_four(summaries, part.bins, |said| reach.within(&said, said.score)),
+            true => four_by_four(summaries, part.bins, |least| least.score),
+            false => four_by_four(summaries, part.bins, |least| {
+                reach.restrict(&least, least.score)
+            }),
         }
     }
 
     fn limit(&self) -> f32 {
-        self.sink.limit()
+        self.collector.limit()
     }
 
-    fn visit_leaf(&mut self, part: &Leaves, place: usize) {
-        let Some(record) = self.scope.resolve(part, place) else {
+    fn visit_leaf(&mut self, part: &Leaves, slot: usize) {
+        let Some(record) = self.scope.resolve(part, slot) else {
             return;
         };
         let path_micros = self.scope.criteria.path_micros(&record);
-        self.scope.consider(&record, path_micros, &mut self.sink);
+        self.scope.visit(&record, path_micros, &mut self.collector);
     }
 }
 
-/// A key for each word of a node, by the figures of four of them at once.
+/// A bound for each word of a node, computed for four of them at once.
 #[inline(always)]
-fn four_by_four(node: &Node, bins: Bins, key: impl Fn(Figures<Four>) -> Four) -> Keys<f32> {
-    let mut keys = [f32::INFINITY; FANOUT];
+fn four_by_four(
+    node: &Node,
+    bins: Bins,
+    bound: impl Fn(LeastFigures<Four>) -> Four,
+) -> Bounds<f32> {
+    let mut bounds = [f32::INFINITY; FANOUT];
     for at in (0..FANOUT).step_by(Four::MANY) {
-        let said = figures(node, at, bins, Four::splat(0.0));
-        key(said).put(&mut keys, at);
+        let least = least_figures(node, at, bins, Four::splat(0.0));
+        bound(least).put(&mut bounds, at);
     }
-    keys
+    bounds
 }
 
-/// One of the best relays by the summaries, in the long run each as likely as any other;
-/// `None` where it is not that simple.
+/// One of the best relays by the summaries, in the long run each with the same probability.
+/// `None` if there is none, or a suspension has ended, which needs a full search.
 ///
-/// Of many that are equal, a thread draws for some calls from the same branch of the
-/// tree, so that these 256 stay in its caches.
+/// For 64 calls a thread draws from the same 256 of many equal relays, so that these stay in
+/// its caches.
 #[inline(always)]
 pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
     let base = &snapshot.base.leaves;
@@ -87,26 +98,26 @@ pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
     }
     let mut node = 0;
     for level in (0..=part.summaries.top()).rev() {
-        if best.merit == 0 || are_due {
+        if best.score_rank == 0 || are_due {
             return None;
         }
         let random = if level < DRAWN { random } else { lasting };
         node = node * FANOUT + pick(best.mask, random >> (4 * level)) as usize;
         if level > 0 {
-            best = best_of(part.summaries.words(level - 1, node));
+            best = best_children(part.summaries.words(level - 1, node));
         }
     }
     part.at(node)
 }
 
-/// The lowest levels, in which each call draws anew.
+/// On so many of the lowest levels, each call draws anew.
 const DRAWN: usize = 2;
 
-/// What the best score is no lower than.
+/// A lower bound of the best score.
 #[inline(always)]
-fn least_score(part: &Leaves, best: Best) -> f32 {
-    match best.merit {
+fn least_score(part: &Leaves, best: BestChildren) -> f32 {
+    match best.score_rank {
         0 => f32::INFINITY,
-        merit => part.bins.least(merit),
+        rank => part.bins.least(rank),
     }
 }

@@ -1,34 +1,34 @@
-//! Choosing relays that do not fail together.
+//! The choice of several relays that do not fail together.
 //!
-//! Two relays share a *failure domain* when their addresses lie in one network
-//! (an IPv4 /24 or an IPv6 /48), their names are the same, or the embedder gave
-//! them the same label. Of several relays asked for, each next one is the best
-//! that shares no domain with those before, unless its path is too much longer, or
-//! its score too much worse, than that of the best one left: then it is that. Nor is one preferred for its
-//! domain that is nearly full or failed lately: it would be no standby. (Tor's path selection and
-//! Kademlia's lookups spread over prefixes for the same reason.)
+//! Two relays are in one *failure domain* if their addresses are in one network (an IPv4 /24
+//! or an IPv6 /48), if they have the same name, or if the embedder gave them the same label.
+//! Each further relay of an answer is the best one that shares no domain with those before.
+//! If its path is too much longer, or its score too much worse, than that of the best relay
+//! left, it is the latter. A relay that is nearly full or failed lately is not preferred for
+//! its domain, for it would be a poor standby. (Tor's path selection and Kademlia's lookups
+//! spread over prefixes for the same reason.)
 
 use crate::relay::Host;
-use crate::select::criteria::Candidate;
+use crate::select::candidate::Candidate;
 use crate::table::record::Announcement;
 use std::net::IpAddr;
 
-/// Chooses `count` from a pool that is sorted, best first, none twice. A path may
-/// be longer by `cost`, a share, for the sake of another domain.
+/// Chooses `count` distinct relays from a pool that is sorted best first. A path may be
+/// longer by the share `cost` for the sake of another domain.
 pub(crate) fn spread<'g>(pool: &[Candidate<'g>], count: usize, cost: f64) -> Vec<Candidate<'g>> {
     let mut chosen: Vec<Candidate<'g>> = Vec::with_capacity(count.min(pool.len()));
-    let mut fates = vec![Fate::Open; pool.len()];
-    while let Some(first) = fates.iter().position(|&fate| fate != Fate::Over) {
+    let mut states = vec![PoolState::Open; pool.len()];
+    while let Some(first) = states.iter().position(|&state| state != PoolState::Done) {
         if chosen.len() == count {
             break;
         }
         let next = match chosen.is_empty() || cost == 0.0 {
             true => first,
-            false => apart(pool, first, &chosen, &mut fates, cost).unwrap_or(first),
+            false => best_apart(pool, first, &chosen, &mut states, cost).unwrap_or(first),
         };
-        fates[next] = Fate::Over;
+        states[next] = PoolState::Done;
         let candidate = pool[next];
-        // A relay that left and came back meanwhile may be met in both lives.
+        // A relay that returned meanwhile may be met in two lives.
         let id = candidate.record.identity();
         let is_new = !chosen.iter().any(|other| other.record.is_of(&id));
         if is_new && candidate.is_confirmed() {
@@ -38,53 +38,57 @@ pub(crate) fn spread<'g>(pool: &[Candidate<'g>], count: usize, cost: f64) -> Vec
     chosen
 }
 
-/// What is known of a candidate.
+/// What is known of a relay in the pool.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum PoolState {
     Open,
-    /// It shares a domain with one that was chosen.
+    /// It shares a domain with a relay that was chosen.
     Shares,
-    /// It was chosen, or will not do.
-    Over,
+    /// It was chosen, or is no longer eligible.
+    Done,
 }
 
-/// The place of the best that is apart from those chosen, if it is worth it.
-fn apart(
+/// The best relay that shares no domain with those chosen, if its cost is low enough.
+fn best_apart(
     pool: &[Candidate<'_>],
     first: usize,
     chosen: &[Candidate<'_>],
-    fates: &mut [Fate],
+    states: &mut [PoolState],
     cost: f64,
 ) -> Option<usize> {
-    let best = pool[first].worth;
+    let best = pool[first].evaluation;
     let longest = (f64::from(best.path_micros) * (1.0 + cost)).round();
     let worst = best.score * (1.0 + cost as f32);
-    for (place, candidate) in pool.iter().enumerate().skip(first) {
-        if candidate.worth.score > worst {
+    for (at, candidate) in pool.iter().enumerate().skip(first) {
+        if candidate.evaluation.score > worst {
             return None;
         }
-        if fates[place] != Fate::Open || f64::from(candidate.worth.path_micros) > longest {
+        if states[at] != PoolState::Open || f64::from(candidate.evaluation.path_micros) > longest {
             continue;
         }
-        let terms = announcement(candidate);
-        if chosen.iter().any(|other| share(terms, announcement(other))) {
-            fates[place] = Fate::Shares;
+        let announced = announcement(candidate);
+        if chosen
+            .iter()
+            .any(|other| share(announced, announcement(other)))
+        {
+            states[at] = PoolState::Shares;
         } else if is_standby(candidate) {
-            return Some(place);
+            return Some(at);
         }
     }
     None
 }
 
-/// Whether it is likely to be of use when it is needed.
+/// Whether a relay is likely to be eligible when it is needed.
 fn is_standby(candidate: &Candidate<'_>) -> bool {
     !candidate.is_on_trial() && !candidate.is_busy()
 }
 
 fn announcement<'g>(candidate: &Candidate<'g>) -> &'g Announcement {
-    candidate.record.announcement(candidate.worth.word)
+    candidate.record.announcement(candidate.evaluation.word)
 }
 
+/// Whether two relays are in one failure domain.
 fn share(one: &Announcement, other: &Announcement) -> bool {
     let labels = one
         .failure_domain

@@ -19,19 +19,19 @@ impl Store {
     /// Makes relays available whose back-off or ban is over at `tick`, up to so many in
     /// each part of a snapshot.
     pub(crate) fn wake_due(&self, snapshot: &Snapshot, tick: Tick, most: usize) {
-        if !self.publication.context.may_wait() {
+        if !self.publication.context.may_have_suspended() {
             return;
         }
         for part in snapshot.parts() {
             for _ in 0..most {
                 // Not in the snapshot in force, which may be another by now: here it
                 // would stay due for ever.
-                let Some(place) = part.due_at(tick) else {
+                let Some(slot) = part.due_at(tick) else {
                     break;
                 };
-                if let Some(relay) = part.at(place) {
+                if let Some(relay) = part.at(slot) {
                     self.publication
-                        .wake(part, place, &self.subject(relay), tick);
+                        .wake(part, slot, &self.subject(relay), tick);
                 }
             }
         }
@@ -45,12 +45,12 @@ pub(super) fn end_outage(store: &Arc<Store>, most: usize) -> bool {
     let mut left = most;
     for part in snapshot.parts() {
         let mut from = 0;
-        while let Some(place) = part.waiting_from(from) {
+        while let Some(slot) = part.suspended_from(from) {
             if left == 0 {
                 return false;
             }
-            (left, from) = (left - 1, place + 1);
-            let Some(relay) = part.at(place) else {
+            (left, from) = (left - 1, slot + 1);
+            let Some(relay) = part.at(slot) else {
                 continue;
             };
             // For each anew, so that they may be many.

@@ -52,7 +52,7 @@ use crate::sync::epoch::Guard;
 use crate::sync::{Arc, random_hasher};
 use crate::table::record::{Announcement, BackOff, Handle, Lifecycle, Load, State};
 use crate::table::snapshot::{
-    MergedRelay, Merger, PendingChanges, Publication, Snapshot, Subject, Terms,
+    MergedRelay, Merger, PendingChanges, Publication, SelectionSettings, Snapshot, Subject,
 };
 use crate::time::{Tick, Watch};
 use admission::{Admission, Step};
@@ -107,7 +107,7 @@ impl<'g> Staged<'g> {
 impl Table {
     /// A table for at most `max_relays` relays, 1 to [`MAX_RELAYS`]; `None`
     /// when the memory is not to be had.
-    pub(crate) fn new(max_relays: usize, terms: Terms, watch: Watch) -> Option<Self> {
+    pub(crate) fn new(max_relays: usize, terms: SelectionSettings, watch: Watch) -> Option<Self> {
         Some(Self {
             index: Index::new(max_relays)?,
             hasher: random_hasher(),
@@ -128,7 +128,7 @@ impl Table {
     pub(crate) fn count(&self, guard: &Guard) -> Option<usize> {
         self.departures
             .read()
-            .are_none()
+            .is_empty()
             .then(|| self.help_pending(guard).count())
     }
 
@@ -331,7 +331,7 @@ impl Table {
 
     /// How long a relay is left alone, counted from `now`.
     pub(crate) fn back_off(&self, record: &RecordRef<'_>, now: Tick) -> BackOff {
-        self.publication().context.terms.back_off(record, now)
+        self.publication().context.settings.back_off(record, now)
     }
 
     /// Records lie at indices below this.
@@ -462,7 +462,7 @@ impl Table {
         };
         let departures = self.departures.read();
         departures.indices().for_each(help);
-        if departures.are_more() {
+        if departures.has_overflowed() {
             (0..self.store.reach()).for_each(help);
         }
     }

@@ -27,7 +27,12 @@ fn announcement(capacity: u32) -> Announcement {
 
 fn table(max_relays: usize) -> Arc<Table> {
     Arc::new(
-        Table::new(max_relays, Terms::FOR_TESTS, Timeline::for_tests()).expect("there is memory"),
+        Table::new(
+            max_relays,
+            SelectionSettings::FOR_TESTS,
+            Timeline::for_tests(),
+        )
+        .expect("there is memory"),
     )
 }
 

@@ -1,13 +1,13 @@
 //! A record as the table's users see it: found, and held on to by a guard.
 
 use crate::limits::MAX_CAPACITY;
-use crate::relay::NodeId;
+use crate::relay::{NodeId, Rejection};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, prefetch};
 use crate::table::back_off::end_outage;
 use crate::table::record::{
-    Announcement, BackOff, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Record, Refusal,
-    RttUpdate, Second,
+    Announcement, BackOff, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Record, RttUpdate,
+    Second,
 };
 use crate::table::snapshot::{PendingChange, Publication, Snapshot, Subject};
 use crate::table::store::{Exhausted, Store};
@@ -107,7 +107,7 @@ impl<'g> RecordRef<'g> {
         });
         if settled.is_change() {
             self.refresh(true);
-            self.store.publication.note_reordering();
+            self.store.publication.mark_unsorted();
         }
         settled
     }
@@ -128,7 +128,7 @@ impl<'g> RecordRef<'g> {
     /// The tick at which what counts now lapses; for the thread that has just read the
     /// deadline.
     pub(crate) fn lapse(&self, now: Tick) -> Option<Tick> {
-        let terms = &self.store.publication.context.terms;
+        let terms = &self.store.publication.context.settings;
         let oldest = self.oldest_sample(self.nanos_of(now));
         let latest = self.record.latest_sample(self.extra(), oldest)?;
         let lapses_at = latest.lapses_at(terms.rtt_lifetime_nanos);
@@ -138,14 +138,14 @@ impl<'g> RecordRef<'g> {
     /// The first second of which a sample counts at a moment.
     #[inline]
     fn oldest_sample(&self, elapsed_nanos: u64) -> Second {
-        let terms = &self.store.publication.context.terms;
+        let terms = &self.store.publication.context.settings;
         Second::oldest(elapsed_nanos, terms.rtt_lifetime_nanos)
     }
 
     /// The nanoseconds from the beginning to a tick.
     #[inline]
     fn nanos_of(&self, tick: Tick) -> u64 {
-        let terms = &self.store.publication.context.terms;
+        let terms = &self.store.publication.context.settings;
         tick.0.saturating_mul(terms.tick_nanos)
     }
 
@@ -194,7 +194,7 @@ impl<'g> RecordRef<'g> {
             return false;
         }
         let context = &self.store.publication.context;
-        context.expect_waiting();
+        context.expect_suspended();
         let _note = self.announce();
         let has_changed = self.record.change_circuit(next);
         self.refresh(true);
@@ -204,7 +204,7 @@ impl<'g> RecordRef<'g> {
     /// How long the relay is left alone, counted from now.
     pub(crate) fn back_off(&self) -> BackOff {
         let context = &self.publication().context;
-        context.terms.back_off(self.record, context.now())
+        context.settings.back_off(self.record, context.now())
     }
 
     /// The order in which searches go through relays.
@@ -269,7 +269,7 @@ impl<'g> RecordRef<'g> {
 
     /// To be held around a change by which the relay may become available.
     pub(crate) fn announce(&self) -> PendingChange<'g> {
-        self.store.publication.announce(self.index)
+        self.store.publication.begin_pending(self.index)
     }
 
     #[inline]
@@ -335,11 +335,11 @@ impl<'g> RecordRef<'g> {
     pub(crate) fn lease(
         &self,
         snapshot: Option<&Snapshot>,
-    ) -> Result<(Unit, Lifecycle), (Refusal, Lifecycle)> {
+    ) -> Result<(Unit, Lifecycle), (Rejection, Lifecycle)> {
         loop {
             let word = self.record.lifecycle();
             if !word.is_live() {
-                return Err((Refusal::Closed, word));
+                return Err((Rejection::Departed, word));
             }
             match self.record.take_lease(self.announcement(word).capacity) {
                 Ok(change) => {
@@ -350,7 +350,7 @@ impl<'g> RecordRef<'g> {
                         return Ok((unit, word));
                     }
                 }
-                Err(refusal) if self.record.is_still(word) => return Err((refusal, word)),
+                Err(reason) if self.record.is_still(word) => return Err((reason, word)),
                 Err(_) => {}
             }
         }
@@ -393,7 +393,7 @@ impl<'g> RecordRef<'g> {
     #[inline]
     pub(crate) fn has_room(&self, word: Lifecycle) -> bool {
         let capacity = self.announcement(word).capacity;
-        self.record.load().refusal_at(capacity).is_none() && self.record.is_still(word)
+        self.record.load().rejection_at(capacity).is_none() && self.record.is_still(word)
     }
 }
 

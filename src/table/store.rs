@@ -23,13 +23,14 @@
 //! - A lease may outlive the registry. For each record that has leases then, one
 //!   reference to the store is left, which the record's last lease drops.
 
+use crate::relay::Rejection;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
 use crate::table::admission::INDICES;
-use crate::table::record::{Announcement, Extra, Handle, Lifecycle, Load, Record, Refusal};
+use crate::table::record::{Announcement, Extra, Handle, Lifecycle, Load, Record};
 use crate::table::segments::Segments;
 use crate::table::slab::Slab;
-use crate::table::snapshot::{Publication, Subject, Terms};
+use crate::table::snapshot::{Publication, SelectionSettings, Subject};
 use crate::table::stack::{Chain, Stack, TaggedStack};
 use crate::time::Watch;
 use crate::wheel::Inbox;
@@ -130,7 +131,7 @@ unsafe impl Send for AnnouncementCell {}
 impl Store {
     /// Room for `max_relays` live relays and those in reclamation; `None` when
     /// the memory is not to be had.
-    pub(crate) fn new(max_relays: usize, terms: Terms, watch: Watch) -> Option<Self> {
+    pub(crate) fn new(max_relays: usize, terms: SelectionSettings, watch: Watch) -> Option<Self> {
         // The others are allocated once so many are in reclamation or leased.
         let usual = u32::try_from(max_relays + SPARE_PERMITS).ok()?;
         let permits = u32::try_from(permits(max_relays)).ok()?;
@@ -387,7 +388,7 @@ impl Store {
         let released = self.publication.change_load(&subject, |load| {
             let after = load.without_lease()?;
             is_idle.set(after.is_closed() && after.leases() == 0);
-            Ok::<_, Refusal>(after)
+            Ok::<_, Rejection>(after)
         });
         if is_idle.get() && released.is_ok() {
             self.reconsider(index);

@@ -145,7 +145,7 @@ fn what_is_seen_is_found(way: Way) {
 }
 
 fn merge(registry: &Registry) {
-    registry.core().publication().note_reordering();
+    registry.core().publication().mark_unsorted();
     registry.core().sort();
 }
 

@@ -39,6 +39,7 @@
 //! only the first counts, and of the callers that would try, one does.
 
 use crate::relay::CircuitState;
+use crate::relay::Rejection;
 use crate::time::Tick;
 use std::fmt;
 use std::time::Duration;
@@ -94,27 +95,13 @@ impl Fault {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Circuit(u64);
 
-/// What a caller may do with a relay, as far as its circuit says.
+/// How a relay may be handed out whose circuit does not reject it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
+    /// To any number of callers.
     Free,
-    /// Once the trial has been [claimed](Circuit::with_trial).
+    /// To the one caller that [claims](Circuit::with_trial) the trial.
     OnTrial,
-    BackingOff,
-    Banned,
-}
-
-/// What a circuit says of a relay to all callers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Availability {
-    /// It may be handed out, perhaps on trial.
-    Free,
-    BackingOff {
-        until: Tick,
-    },
-    Banned {
-        until: Tick,
-    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,34 +195,31 @@ impl Circuit {
         (self.0 >> SEQUENCE_SHIFT & SEQUENCE_MASK) as u16
     }
 
-    /// Whether the relay may be handed out at `now`.
+    /// How the relay may be handed out at `now`, or why it is rejected: it is backing off
+    /// or banned.
     #[inline]
-    pub(crate) fn access(self, now: Tick) -> Access {
+    pub(crate) fn access(self, now: Tick) -> Result<Access, Rejection> {
         if self.0 >> STATE_SHIFT == 0 {
-            return Access::Free;
+            return Ok(Access::Free);
         }
         self.restricted_access(now)
     }
 
     #[cold]
-    fn restricted_access(self, now: Tick) -> Access {
+    fn restricted_access(self, now: Tick) -> Result<Access, Rejection> {
         match (self.is_banned(now), self.state()) {
-            (true, _) => Access::Banned,
-            (false, State::Closed) => Access::Free,
-            (false, _) if self.until() > now => Access::BackingOff,
-            (false, _) => Access::OnTrial,
+            (true, _) => Err(Rejection::Banned),
+            (false, State::Closed) => Ok(Access::Free),
+            (false, _) if self.until() > now => Err(Rejection::BackingOff),
+            (false, _) => Ok(Access::OnTrial),
         }
     }
 
-    /// How the relay stands at a tick.
+    /// Why the circuit rejects the relay for all callers, and until when.
     #[inline]
-    pub(crate) fn availability(self, now: Tick) -> Availability {
-        let until = self.until();
-        match self.access(now) {
-            Access::Free | Access::OnTrial => Availability::Free,
-            Access::BackingOff => Availability::BackingOff { until },
-            Access::Banned => Availability::Banned { until },
-        }
+    pub(crate) fn suspension(self, now: Tick) -> Option<(Rejection, Tick)> {
+        let reason = self.access(now).err()?;
+        Some((reason, self.until()))
     }
 
     #[inline]
@@ -300,7 +284,7 @@ impl Circuit {
     /// Whether a failure is news.
     fn counts(self, source: Source, now: Tick) -> bool {
         match (self.access(now), self.state(), source) {
-            (Access::Banned, ..) | (Access::BackingOff, State::Open, _) => false,
+            (Err(Rejection::Banned), ..) | (Err(Rejection::BackingOff), State::Open, _) => false,
             // That of an attempt from before the last failure is part of the same fault.
             (_, State::HalfOpen | State::Trial | State::Open, Source::Lease { sequence }) => {
                 sequence == self.sequence()
@@ -621,8 +605,8 @@ mod tests {
             circuit = circuit.with_failure(told(failure), at(now));
             lengths.push(open_until(circuit) - now);
             now = open_until(circuit);
-            assert_eq!(circuit.access(Tick(now - 1)), Access::BackingOff);
-            assert_eq!(circuit.access(Tick(now)), Access::OnTrial);
+            assert_eq!(circuit.access(Tick(now - 1)), Err(Rejection::BackingOff));
+            assert_eq!(circuit.access(Tick(now)), Ok(Access::OnTrial));
             circuit = circuit.with_trial(at(now));
         }
         lengths
@@ -685,21 +669,21 @@ mod tests {
     #[test]
     fn a_trial_is_made_once_per_back_off() {
         let tried = opened(Refused).with_trial(at(10));
-        assert_eq!(tried.access(Tick(19)), Access::BackingOff);
-        assert_eq!(tried.access(Tick(20)), Access::OnTrial);
+        assert_eq!(tried.access(Tick(19)), Err(Rejection::BackingOff));
+        assert_eq!(tried.access(Tick(20)), Ok(Access::OnTrial));
     }
 
     #[test]
     fn only_sustained_success_closes() {
         let mut circuit = opened(TimedOut);
         for now in [20, 21, 22] {
-            assert_eq!(circuit.access(Tick(now)), Access::OnTrial);
+            assert_eq!(circuit.access(Tick(now)), Ok(Access::OnTrial));
             circuit = circuit.with_trial(at(now));
-            assert_eq!(circuit.access(Tick(now)), Access::BackingOff);
+            assert_eq!(circuit.access(Tick(now)), Err(Rejection::BackingOff));
             circuit = circuit.with_success(Source::Id, at(now));
         }
         assert!(!circuit.is_failing());
-        assert_eq!(circuit.access(Tick(22)), Access::Free);
+        assert_eq!(circuit.access(Tick(22)), Ok(Access::Free));
         let relapsed = circuit.with_success(LATEST, at(23));
         assert_eq!(relapsed, circuit, "a closed circuit is not written");
     }
@@ -726,7 +710,7 @@ mod tests {
         }
         assert_eq!(
             open.with_success(LATEST, at(1)).access(Tick(1)),
-            Access::OnTrial
+            Ok(Access::OnTrial)
         );
         let tried = open.with_trial(at(20));
         let passed = tried.with_success(Source::Id, at(25));
@@ -754,7 +738,7 @@ mod tests {
     fn a_probe_ends_what_probes_began() {
         let open = Circuit::CLOSED.with_failure(by(Source::Probe), at(0));
         let probed = open.with_success(Source::Probe, at(1));
-        assert_eq!(probed.access(Tick(1)), Access::OnTrial);
+        assert_eq!(probed.access(Tick(1)), Ok(Access::OnTrial));
         let failed = probed.with_trial(at(1)).with_failure(told(TimedOut), at(2));
         assert_eq!(failed.with_success(Source::Probe, at(3)), failed);
     }
@@ -797,10 +781,10 @@ mod tests {
         let old = circuit(State::Trial, 6, 50).with_failure(fault, at(50));
         assert_eq!((old.level(), open_until(old)), (6, 370));
         let over = old.with_outage_over(at(60));
-        assert_eq!(over.access(Tick(60)), Access::OnTrial);
+        assert_eq!(over.access(Tick(60)), Ok(Access::OnTrial));
         assert_eq!(over.with_outage_over(at(61)), over);
         let tried = old.with_trial(at(55)).with_outage_over(at(60));
-        assert_eq!(tried.access(Tick(60)), Access::OnTrial);
+        assert_eq!(tried.access(Tick(60)), Ok(Access::OnTrial));
         assert_eq!(tried.with_success(Source::Id, at(61)).passed(), 1);
         let own = opened(TimedOut);
         assert_eq!(own.with_outage_over(at(1)), own);
@@ -812,8 +796,8 @@ mod tests {
         assert!(!reset.is_penalised());
         assert_eq!(reset.sequence(), 1);
         let banned = opened(TimedOut).with_ban(Tick(50)).with_reset();
-        assert_eq!(banned.access(Tick(49)), Access::Banned);
-        assert_eq!(banned.access(Tick(50)), Access::Free);
+        assert_eq!(banned.access(Tick(49)), Err(Rejection::Banned));
+        assert_eq!(banned.access(Tick(50)), Ok(Access::Free));
     }
 
     #[test]
@@ -821,13 +805,16 @@ mod tests {
         let banned = Circuit::CLOSED.with_ban(Tick(50));
         assert_eq!(banned.with_failure(told(TimedOut), at(10)), banned);
         assert_eq!(banned.with_success(LATEST, at(10)), banned);
-        assert_eq!(banned.access(Tick(49)), Access::Banned);
-        assert_eq!(banned.access(Tick(50)), Access::Free);
-        assert_eq!(banned.without_ban(Tick(20)).access(Tick(20)), Access::Free);
+        assert_eq!(banned.access(Tick(49)), Err(Rejection::Banned));
+        assert_eq!(banned.access(Tick(50)), Ok(Access::Free));
+        assert_eq!(
+            banned.without_ban(Tick(20)).access(Tick(20)),
+            Ok(Access::Free)
+        );
         let banned = opened(TimedOut).with_ban(Tick(50));
-        assert_eq!(banned.access(Tick(50)), Access::OnTrial);
+        assert_eq!(banned.access(Tick(50)), Ok(Access::OnTrial));
         let failed = banned.with_failure(told(TimedOut), at(60));
-        assert_eq!(failed.access(Tick(61)), Access::BackingOff);
+        assert_eq!(failed.access(Tick(61)), Err(Rejection::BackingOff));
     }
 
     #[test]

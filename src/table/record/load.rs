@@ -12,6 +12,7 @@
 //! fresh load report, draining, and the relay's departure.
 
 use crate::limits::MAX_CAPACITY;
+use crate::relay::Rejection;
 use std::fmt;
 
 const FIELD_BITS: u32 = 20;
@@ -24,17 +25,6 @@ const _: () = assert!(MAX_CAPACITY as u64 == FIELD_MASK);
 /// Leases, reported load, capacity and flags of one relay.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Load(u64);
-
-/// Why a unit of capacity was not given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// The relay left.
-    Closed,
-    /// The relay takes no new leases.
-    Draining,
-    /// All units are taken.
-    Full,
-}
 
 impl Load {
     /// The relay is gone; no lease is given until it comes back.
@@ -112,19 +102,19 @@ impl Load {
 
     /// Why a lease would be refused, if it would, by the capacity in the word.
     #[inline]
-    pub(crate) fn refusal(self) -> Option<Refusal> {
-        self.refusal_at(self.capacity())
+    pub(crate) fn rejection(self) -> Option<Rejection> {
+        self.rejection_at(self.capacity())
     }
 
     /// Why a lease on a relay of `capacity` units would be refused, if it would.
     #[inline]
-    pub(crate) fn refusal_at(self, capacity: u32) -> Option<Refusal> {
+    pub(crate) fn rejection_at(self, capacity: u32) -> Option<Rejection> {
         if self.is_closed() {
-            Some(Refusal::Closed)
+            Some(Rejection::Departed)
         } else if self.is_draining() {
-            Some(Refusal::Draining)
+            Some(Rejection::Draining)
         } else if self.total() >= capacity {
-            Some(Refusal::Full)
+            Some(Rejection::Full)
         } else {
             None
         }
@@ -132,20 +122,20 @@ impl Load {
 
     /// With one lease more, of `capacity` units.
     #[inline]
-    pub(crate) fn with_lease(self, capacity: u32) -> Result<Self, Refusal> {
-        match self.refusal_at(capacity) {
+    pub(crate) fn with_lease(self, capacity: u32) -> Result<Self, Rejection> {
+        match self.rejection_at(capacity) {
             // Below the capacity, so the count cannot leave its field.
             None => Ok(Self(self.0 + Self::LEASE)),
-            Some(refusal) => Err(refusal),
+            Some(reason) => Err(reason),
         }
     }
 
     /// With one lease less; refused once the record left the reach of all but
     /// its leases, when the last of them has more to do.
     #[inline]
-    pub(crate) fn without_lease(self) -> Result<Self, Refusal> {
+    pub(crate) fn without_lease(self) -> Result<Self, Rejection> {
         if self.has(Self::UNREACHABLE | Self::DETACHED) {
-            return Err(Refusal::Closed);
+            return Err(Rejection::Departed);
         }
         Ok(Self(self.0 - Self::LEASE))
     }
@@ -200,11 +190,11 @@ mod tests {
     fn leases_stop_at_the_capacity() {
         let mut load = Load::idle(2);
         load = load.with_lease(2).unwrap().with_lease(2).unwrap();
-        assert_eq!(load.with_lease(2), Err(Refusal::Full));
-        assert_eq!(load.with_lease(1), Err(Refusal::Full));
+        assert_eq!(load.with_lease(2), Err(Rejection::Full));
+        assert_eq!(load.with_lease(1), Err(Rejection::Full));
         assert_eq!(load.with_lease(3).unwrap().leases(), 3);
-        assert_eq!(load.refusal(), Some(Refusal::Full));
-        assert_eq!(load.with_capacity(3).refusal(), None);
+        assert_eq!(load.rejection(), Some(Rejection::Full));
+        assert_eq!(load.with_capacity(3).rejection(), None);
     }
 
     #[test]
@@ -215,7 +205,7 @@ mod tests {
         for _ in 0..MAX_CAPACITY {
             load = load.with_lease(MAX_CAPACITY).unwrap();
         }
-        assert_eq!(load.with_lease(MAX_CAPACITY), Err(Refusal::Full));
+        assert_eq!(load.with_lease(MAX_CAPACITY), Err(Rejection::Full));
         load = load.with_report(u32::MAX);
         assert_eq!(
             (load.leases(), load.reported()),
@@ -237,9 +227,9 @@ mod tests {
     #[test]
     fn flags_refuse_in_the_order_of_finality() {
         let full = Load::idle(1).with_lease(1).unwrap().with_draining(true);
-        assert_eq!(full.refusal(), Some(Refusal::Draining));
+        assert_eq!(full.rejection(), Some(Rejection::Draining));
         let closed = Load::from_bits(full.bits() | Load::CLOSED);
-        assert_eq!(closed.refusal(), Some(Refusal::Closed));
-        assert_eq!(full.with_draining(false).refusal(), Some(Refusal::Full));
+        assert_eq!(closed.rejection(), Some(Rejection::Departed));
+        assert_eq!(full.with_draining(false).rejection(), Some(Rejection::Full));
     }
 }

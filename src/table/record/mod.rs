@@ -52,13 +52,13 @@ mod rtt_window;
 
 pub(crate) use announcement::{Announcement, Origin};
 pub use circuit::Failure;
-pub(crate) use circuit::{Access, Availability, BackOff, BackOffRange, Circuit, Fault, Source};
+pub(crate) use circuit::{Access, BackOff, BackOffRange, Circuit, Fault, Source};
 pub(crate) use lifecycle::{Lifecycle, State};
-pub(crate) use load::{Load, Refusal};
+pub(crate) use load::Load;
 pub(crate) use rtt_window::{Measurement, Second};
 
 use crate::limits::MAX_RTT;
-use crate::relay::NodeId;
+use crate::relay::{NodeId, Rejection};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable, fence};
 use crate::time::Tick;
 use atomic_words::AtomicWords;
@@ -462,7 +462,7 @@ impl Record {
 
     /// Takes one of `capacity` units, or says why not; the word with the lease.
     #[inline]
-    pub(crate) fn take_lease(&self, capacity: u32) -> Result<(Load, Load), Refusal> {
+    pub(crate) fn take_lease(&self, capacity: u32) -> Result<(Load, Load), Rejection> {
         self.update_load(|load| load.with_lease(capacity))
     }
 

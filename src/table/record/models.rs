@@ -5,7 +5,7 @@ use super::{
     Access, BackOff, BackOffRange, Circuit, Extra, Failure, Fault, Lifecycle, Load, Record,
     RttUpdate, Source,
 };
-use crate::relay::NodeId;
+use crate::relay::{NodeId, Rejection};
 use crate::sync::{Arc, Zeroable, check, yield_point};
 use crate::time::Tick;
 use loom::thread;
@@ -307,7 +307,7 @@ fn failing() -> Arc<Whole> {
 
 fn try_it(record: &Record, back_off: BackOff) -> bool {
     let seen = record.circuit();
-    seen.access(back_off.now) == Access::OnTrial && record.claim_trial(seen, back_off)
+    seen.access(back_off.now) == Ok(Access::OnTrial) && record.claim_trial(seen, back_off)
 }
 
 #[test]
@@ -351,8 +351,8 @@ fn a_ban_beside_a_failure_holds() {
         });
         record.change_circuit(|circuit| circuit.with_ban(Tick(90)));
         failing.join().unwrap();
-        assert_eq!(record.circuit().access(Tick(89)), Access::Banned);
-        assert_ne!(record.circuit().access(Tick(90)), Access::Banned);
+        assert_eq!(record.circuit().access(Tick(89)), Err(Rejection::Banned));
+        assert_ne!(record.circuit().access(Tick(90)), Err(Rejection::Banned));
     });
 }
 

@@ -1,26 +1,26 @@
-//! The relays that the last merge sorted: by place, and by own leg, where their
-//! positions are known; by own leg else.
+//! The relays that the last merge sorted: by position and by the round trip from this node
+//! if positions are known, else by that round trip alone.
 //!
-//! Each node of the trees has as many relays below it as its siblings have, give or
-//! take one, and they lie evenly spread in it, so that of equal relays one is as likely
-//! to be chosen as another. Where
-//! positions are known, a node's relays are split among its children at the middle
-//! of the axis on which they lie farthest apart, the round trip from here and the
-//! height being one of the axes (a ball tree of boxes: Omohundro, "Five balltree construction
-//! algorithms", 1989).
+//! Sibling nodes have the same number of relays below them, give or take one, and these are
+//! evenly spread over the slots. So equal relays are equally likely to be chosen.
+//!
+//! If positions are known, the relays of a node are divided among its children at the median
+//! of the axis on which they are spread widest. One of the axes is the round trip from this
+//! node plus the height. (A ball tree of boxes: Omohundro, "Five balltree construction
+//! algorithms", 1989.)
 
 use crate::coordinates::Coordinate;
 use crate::table::record::Handle;
-use crate::table::snapshot::bins::Bins;
 use crate::table::snapshot::geometry::Geometry;
 use crate::table::snapshot::leaves::Leaves;
+use crate::table::snapshot::score::Bins;
 use crate::table::snapshot::tree::{FANOUT, span};
 
-/// A relay as of a merge.
+/// What a merge knows of a relay.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MergedRelay {
     pub(crate) relay: Handle,
-    /// The round trip from this node, or what is assumed.
+    /// The round trip from this node, measured or assumed.
     pub(crate) own_micros: u32,
     pub(crate) position: Option<Coordinate>,
 }
@@ -28,28 +28,28 @@ pub(crate) struct MergedRelay {
 /// See the module's description.
 pub(crate) struct Base {
     pub(crate) leaves: Leaves,
-    /// The place of each record, by index.
-    by_record: Box<[u32]>,
+    /// The slot of each record, by index.
+    slot_by_index: Box<[u32]>,
     relays: usize,
 }
 
-/// Of so many relays, scores are told apart finely: their trees are so small that
-/// it costs little to change them often.
+/// A base of up to so many relays has fine bins: its trees are so small that frequent
+/// changes cost little.
 const FEW: usize = 64;
 
-/// Stands for a record that is not here.
-const NO_PLACE: u32 = u32::MAX;
+/// Stands for a record that is not in the base.
+const NO_SLOT: u32 = u32::MAX;
 
 impl Base {
     pub(crate) fn new(mut merged: Vec<MergedRelay>) -> Self {
         merged.sort_unstable_by_key(|it| (it.position.is_none(), it.own_micros, it.relay.index));
         let relays = merged.len();
         let reach = merged.iter().map(|it| it.relay.index as usize + 1).max();
-        let mut by_record = vec![NO_PLACE; reach.unwrap_or(0)];
+        let mut slot_by_index = vec![NO_SLOT; reach.unwrap_or(0)];
         let mut last = 0;
-        arrange(&mut merged, top_for(relays), 0, &mut |relay, place| {
-            by_record[relay.index as usize] = place as u32;
-            last = place;
+        arrange(&mut merged, top_for(relays), 0, &mut |relay, slot| {
+            slot_by_index[relay.index as usize] = slot as u32;
+            last = slot;
         });
 
         let bins = if relays <= FEW {
@@ -58,18 +58,18 @@ impl Base {
             Bins::COARSE
         };
         let mut leaves = Leaves::new(last + 1, bins);
-        let place_of = |it: &MergedRelay| by_record[it.relay.index as usize] as usize;
+        let slot_of = |it: &MergedRelay| slot_by_index[it.relay.index as usize] as usize;
         for it in &merged {
-            leaves.put(place_of(it), it.relay);
+            leaves.put(slot_of(it), it.relay);
         }
         if merged.iter().any(|it| it.position.is_some()) {
-            let located = merged.iter().map(|it| (place_of(it), it.position));
+            let located = merged.iter().map(|it| (slot_of(it), it.position));
             let levels = leaves.summaries.top() + 1;
             leaves.locate(Geometry::new(located, last, levels));
         }
         Self {
             leaves,
-            by_record: by_record.into_boxed_slice(),
+            slot_by_index: slot_by_index.into_boxed_slice(),
             relays,
         }
     }
@@ -78,18 +78,18 @@ impl Base {
         self.relays
     }
 
-    /// The place of a relay, if it is here.
+    /// The slot of a relay, if it is in the base.
     #[inline]
-    pub(crate) fn place_of(&self, relay: Handle) -> Option<usize> {
-        let place = *self.by_record.get(relay.index as usize)?;
-        // Nowhere is beyond all places.
-        (self.leaves.at(place as usize) == Some(relay)).then_some(place as usize)
+    pub(crate) fn slot_of(&self, relay: Handle) -> Option<usize> {
+        let slot = *self.slot_by_index.get(relay.index as usize)?;
+        // `NO_SLOT` is beyond all slots.
+        (self.leaves.at(slot as usize) == Some(relay)).then_some(slot as usize)
     }
 
-    /// All relays, in order, and their places.
+    /// All relays and their slots, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, Handle)> {
-        let places = 0..self.leaves.places();
-        places.filter_map(|place| Some((place, self.leaves.at(place)?)))
+        let slots = 0..self.leaves.len();
+        slots.filter_map(|slot| Some((slot, self.leaves.at(slot)?)))
     }
 }
 
@@ -98,52 +98,53 @@ fn top_for(relays: usize) -> usize {
     (0..).find(|&level| span(level) >= relays).unwrap_or(0)
 }
 
-/// Orders relays below a node of the tree, and tells their places, in order: evenly
-/// spread over its children.
+/// Orders relays below a node of the tree, evenly spread over its children, and passes each
+/// with its slot to `visit`, in order.
 fn arrange(
     relays: &mut [MergedRelay],
     level: usize,
     node: usize,
-    tell: &mut impl FnMut(Handle, usize),
+    visit: &mut impl FnMut(Handle, usize),
 ) {
     let children = match level {
         0 => relays.len(),
-        // A power of two, so that they are equally far from each other.
+        // A power of two, so that the distances between them are equal.
         _ => relays.len().div_ceil(span(level - 1)).next_power_of_two(),
     };
-    let place = |child: usize| node * FANOUT + child * FANOUT / children.max(1);
+    let below = |child: usize| node * FANOUT + child * FANOUT / children.max(1);
     if level == 0 {
-        for (slot, it) in relays.iter().enumerate() {
-            tell(it.relay, place(slot));
+        for (child, it) in relays.iter().enumerate() {
+            visit(it.relay, below(child));
         }
         return;
     }
     divide(relays, children.max(1), 0, &mut |child, relays| {
-        arrange(relays, level - 1, place(child), tell);
+        arrange(relays, level - 1, below(child), visit);
     });
 }
 
-/// Divides relays evenly among so many branches, the first of which has this number.
+/// Divides relays evenly among so many children of a node, the first of which has this
+/// number.
 fn divide(
     relays: &mut [MergedRelay],
-    branches: usize,
+    children: usize,
     first: usize,
-    then: &mut impl FnMut(usize, &mut [MergedRelay]),
+    visit: &mut impl FnMut(usize, &mut [MergedRelay]),
 ) {
-    if branches == 1 {
-        return then(first, relays);
+    if children == 1 {
+        return visit(first, relays);
     }
-    let half = branches / 2;
-    let middle = relays.len() * half / branches;
-    separate(relays, middle);
+    let half = children / 2;
+    let middle = relays.len() * half / children;
+    partition(relays, middle);
     let (one, other) = relays.split_at_mut(middle);
-    divide(one, half, first, then);
-    divide(other, branches - half, first + half, then);
+    divide(one, half, first, visit);
+    divide(other, children - half, first + half, visit);
 }
 
-/// Orders relays such that those before the middle lie together. Those that are
-/// located come first; the others are in order already.
-fn separate(relays: &mut [MergedRelay], middle: usize) {
+/// Orders relays such that those before the middle are close to each other. Relays with a
+/// position come first; the others are in order already.
+fn partition(relays: &mut [MergedRelay], middle: usize) {
     let located = relays.partition_point(|it| it.position.is_some());
     if middle == 0 || middle >= located {
         return;
@@ -157,8 +158,8 @@ fn separate(relays: &mut [MergedRelay], middle: usize) {
 
 const AXES: usize = Coordinate::DIMENSIONS + 1;
 
-/// Where a located relay is on an axis; the last is what every path through it has,
-/// the round trip from here and the height.
+/// The coordinate of a relay on an axis. The last axis is what all paths through the relay
+/// have in common: the round trip from this node, and the height.
 fn along(it: &MergedRelay, axis: usize) -> f32 {
     match &it.position {
         Some(at) if axis < Coordinate::DIMENSIONS => at.position()[axis],
@@ -209,58 +210,58 @@ mod tests {
     const SIZES: [usize; 9] = [0, 1, 2, 64, 65, 1_000, 1_025, 16_385, 20_000];
 
     #[test]
-    fn every_relay_has_a_place_of_its_own() {
+    fn every_relay_has_a_slot_of_its_own() {
         for relays in SIZES {
             for located in [0, 1, 2] {
                 let merged = merged(relays, |index| index % 2 < located);
                 let base = Base::new(merged.clone());
                 assert_eq!((base.len(), base.iter().count()), (relays, relays));
                 for it in &merged {
-                    let place = base.place_of(it.relay).expect("a place");
-                    assert_eq!(base.leaves.at(place), Some(it.relay));
+                    let slot = base.slot_of(it.relay).expect("a slot");
+                    assert_eq!(base.leaves.at(slot), Some(it.relay));
                     let located = base.leaves.located.as_ref();
                     let geometry = located.map(|located| &located.geometry);
-                    let at = geometry.and_then(|geometry| geometry.position(place));
+                    let at = geometry.and_then(|geometry| geometry.position(slot));
                     let expected = it.position.map(|at| at.position());
                     assert_eq!(at.map(|at| at.position()), expected);
                     let earlier = Handle {
                         generation: 2,
                         ..it.relay
                     };
-                    assert_eq!(base.place_of(earlier), None);
+                    assert_eq!(base.slot_of(earlier), None);
                 }
             }
         }
     }
 
     #[test]
-    fn relays_that_are_not_located_are_in_order_of_the_round_trip() {
+    fn relays_without_a_position_are_in_order_of_the_round_trip() {
         let merged = merged(1_000, |_| false);
         let base = Base::new(merged.clone());
         let own = |(_, relay): (usize, Handle)| merged[relay.index as usize].own_micros;
         assert!(base.iter().map(own).is_sorted());
     }
 
-    /// By a descent that takes each child of a node alike.
+    /// By a descent that takes each child of a node with the same probability.
     #[test]
     fn a_relay_is_as_likely_to_be_chosen_as_another() {
         for relays in [2, 65, 129, 1_000, 1_025, 16_385] {
             let base = Base::new(merged(relays, |_| false));
-            let occupied: Vec<usize> = base.iter().map(|(place, _)| place).collect();
+            let occupied: Vec<usize> = base.iter().map(|(slot, _)| slot).collect();
             let mut chances = vec![1.0; occupied.len()];
             for level in 0..=base.leaves.summaries.top() {
-                let node = |place: usize| place / span(level);
+                let node = |slot: usize| slot / span(level);
                 let mut children: Vec<usize> = occupied
                     .iter()
-                    .map(|place| place / FANOUT.pow(level as u32))
+                    .map(|slot| slot / FANOUT.pow(level as u32))
                     .collect();
                 children.dedup();
                 let mut of_node = std::collections::HashMap::new();
                 for child in children {
                     *of_node.entry(child / FANOUT).or_insert(0) += 1;
                 }
-                for (place, chance) in occupied.iter().zip(&mut chances) {
-                    *chance /= f64::from(of_node[&node(*place)]);
+                for (slot, chance) in occupied.iter().zip(&mut chances) {
+                    *chance /= f64::from(of_node[&node(*slot)]);
                 }
             }
             let fair = 1.0 / relays as f64;
@@ -273,16 +274,16 @@ mod tests {
     }
 
     #[test]
-    fn a_box_is_around_all_below_it() {
+    fn a_bounding_box_has_all_relays_below_it() {
         let base = Base::new(merged(5_000, |index| index % 10 > 0));
         let geometry = &base.leaves.located.as_ref().unwrap().geometry;
         let from = [3e4; Coordinate::DIMENSIONS];
-        for (place, _) in base.iter() {
-            let mut child = place / FANOUT;
+        for (slot, _) in base.iter() {
+            let mut child = slot / FANOUT;
             for level in 1..=base.leaves.summaries.top() {
                 let boxes = geometry.boxes(level, child / FANOUT).expect("boxes");
                 let branch = child % FANOUT;
-                match geometry.position(place) {
+                match geometry.position(slot) {
                     Some(at) => {
                         let square = (0..Coordinate::DIMENSIONS)
                             .map(|axis| (at.position()[axis] - from[axis]).powi(2));

@@ -1,7 +1,8 @@
-//! Records and the order of them without a table, for models and tests.
+//! Records and a snapshot of them without a table, for models and tests.
 
 use super::base::MergedRelay;
-use super::leaf::{Subject, Terms};
+use super::context::SelectionSettings;
+use super::leaf::Subject;
 use super::publication::Publication;
 use crate::sync::{Zeroable, epoch};
 use crate::table::record::Second;
@@ -9,14 +10,14 @@ use crate::table::record::{Extra, Handle, Lifecycle, Load, Record, State};
 use crate::time::{Tick, Timeline};
 use std::convert::Infallible;
 
-/// Relays at the indices below their number, each in its first life.
+/// Relays with indices from 0 on, each in its first life.
 pub(super) struct Relays {
     records: Box<[(Record, Extra)]>,
     pub(super) publication: Publication,
 }
 
 impl Relays {
-    /// Live ones; none of them has arrived yet.
+    /// Live relays that have not arrived yet.
     pub(super) fn new(count: usize, capacity: u32) -> Self {
         let vacant = |_| (Record::vacant(), Extra::vacant());
         let records: Box<[_]> = (0..count).map(vacant).collect();
@@ -26,7 +27,7 @@ impl Relays {
         }
         Self {
             records,
-            publication: Publication::new(Terms::FOR_TESTS, Timeline::for_tests()),
+            publication: Publication::new(SelectionSettings::FOR_TESTS, Timeline::for_tests()),
         }
     }
 
@@ -52,7 +53,7 @@ impl Relays {
         self.publication.refresh(&subject, true);
     }
 
-    /// The round trip to a relay is another from now on.
+    /// Changes the round trip to a relay.
     pub(super) fn change_rtt(&self, index: usize, micros: u32) {
         let subject = self.subject(index);
         let Subject { record, extra, .. } = subject;
@@ -65,7 +66,7 @@ impl Relays {
         self.merge_by(|index| 1 + index % 7);
     }
 
-    /// By what is read of the round trip of each.
+    /// Merges by the round trip that `own_micros` reads for each index.
     pub(super) fn merge_by(&self, own_micros: impl Fn(u32) -> u32) {
         let subject = |relay: Handle| self.subject(relay.index as usize);
         let describe = |relay: Handle| {
@@ -81,7 +82,7 @@ impl Relays {
             .merge(&mut merger, &epoch::pin(), describe, subject);
     }
 
-    /// Changes the load word alone.
+    /// Changes the load word, and not the leaf.
     pub(super) fn change_load(&self, index: usize, next: impl Fn(Load) -> Load) -> (Load, Load) {
         let record = self.subject(index).record;
         let Ok(change) = record.update_load(|load| Ok::<_, Infallible>(next(load)));

@@ -1,4 +1,5 @@
-//! Where the relays of an order are: by leaf, and a box around those of each node.
+//! Where the relays of a base are: the position of each leaf, and a bounding box for each
+//! word above the leaves.
 
 use crate::coordinates::{Coordinate, CoordinateBatch};
 use crate::simd::Lanes;
@@ -14,12 +15,12 @@ const _: () = assert!(FANOUT <= CoordinateBatch::MANY);
 /// See the module's description.
 pub(crate) struct Geometry {
     /// By node of leaves.
-    places: Box<[Option<Box<CoordinateBatch>>]>,
-    /// By level, from the one above the leaves, and node.
+    positions: Box<[Option<Box<CoordinateBatch>>]>,
+    /// By level, from the one above the leaves on, and by node.
     boxes: Box<[Box<[Boxes]>]>,
 }
 
-/// Boxes around the relays below each child of a node.
+/// The bounding boxes of the relays below each child of a node.
 #[derive(Clone)]
 pub(crate) struct Boxes {
     low: [EachChild; AXES],
@@ -32,9 +33,9 @@ pub(crate) struct Boxes {
     pub(crate) unlocated: u64,
 }
 
-/// A box around some relays.
+/// The bounding box of some relays.
 #[derive(Clone, Copy)]
-struct Bounds {
+struct BoundingBox {
     low: [f32; AXES],
     high: [f32; AXES],
     height: f32,
@@ -42,9 +43,9 @@ struct Bounds {
     has_unlocated: bool,
 }
 
-impl Bounds {
-    /// Around nothing.
-    const NONE: Self = Self {
+impl BoundingBox {
+    /// Of no relays.
+    const EMPTY: Self = Self {
         low: [f32::INFINITY; AXES],
         high: [f32::NEG_INFINITY; AXES],
         height: f32::INFINITY,
@@ -67,7 +68,7 @@ impl Bounds {
 }
 
 impl Boxes {
-    fn around(children: &[Bounds]) -> Self {
+    fn around(children: &[BoundingBox]) -> Self {
         let mut boxes = Self {
             low: [[f32::INFINITY; CoordinateBatch::MANY]; AXES],
             high: [[f32::NEG_INFINITY; CoordinateBatch::MANY]; AXES],
@@ -87,8 +88,8 @@ impl Boxes {
         boxes
     }
 
-    fn whole(&self) -> Bounds {
-        let mut whole = Bounds::NONE;
+    fn whole(&self) -> BoundingBox {
+        let mut whole = BoundingBox::EMPTY;
         for axis in 0..AXES {
             whole.low[axis] = self.low[axis].iter().copied().fold(f32::INFINITY, f32::min);
             let high = self.high[axis].iter().copied();
@@ -100,8 +101,8 @@ impl Boxes {
         whole
     }
 
-    /// The squares of the distances to some boxes, from one on; infinite where a box is
-    /// around nothing.
+    /// The squares of the distances to several boxes, from `at` on; infinite for an empty
+    /// box.
     #[inline(always)]
     pub(crate) fn squares<L: Lanes>(&self, from: &[L; AXES], at: usize) -> L {
         let zero = L::splat(0.0);
@@ -115,8 +116,7 @@ impl Boxes {
         square
     }
 
-    /// The least heights in some boxes, from one on; infinite where a box is around
-    /// nothing.
+    /// The least heights in several boxes, from `at` on; infinite for an empty box.
     #[inline(always)]
     pub(crate) fn heights_from<L: Lanes>(&self, at: usize) -> L {
         L::of(&self.heights, at)
@@ -124,21 +124,21 @@ impl Boxes {
 }
 
 impl Geometry {
-    /// Of relays at these places, up to the last.
+    /// Of relays in these slots, up to `last`.
     pub(crate) fn new(
         relays: impl Iterator<Item = (usize, Option<Coordinate>)>,
         last: usize,
         levels: usize,
     ) -> Self {
         let nodes = last / FANOUT + 1;
-        let mut places: Vec<Option<Box<CoordinateBatch>>> = (0..nodes).map(|_| None).collect();
-        let mut bounds = vec![Bounds::NONE; nodes];
-        for (place, position) in relays {
-            let node = place / FANOUT;
+        let mut positions: Vec<Option<Box<CoordinateBatch>>> = (0..nodes).map(|_| None).collect();
+        let mut bounds = vec![BoundingBox::EMPTY; nodes];
+        for (slot, position) in relays {
+            let node = slot / FANOUT;
             bounds[node].add(position.as_ref());
             if let Some(position) = position {
-                let node = places[node].get_or_insert_default();
-                node.put(place % FANOUT, &position);
+                let node = positions[node].get_or_insert_default();
+                node.put(slot % FANOUT, &position);
             }
         }
         let mut boxes = Vec::new();
@@ -148,15 +148,15 @@ impl Geometry {
             boxes.push(level);
         }
         Self {
-            places: places.into_boxed_slice(),
+            positions: positions.into_boxed_slice(),
             boxes: boxes.into_boxed_slice(),
         }
     }
 
     /// The positions of the relays in a node of leaves.
     #[inline]
-    pub(crate) fn places(&self, node: usize) -> Option<&CoordinateBatch> {
-        self.places.get(node)?.as_deref()
+    pub(crate) fn positions(&self, node: usize) -> Option<&CoordinateBatch> {
+        self.positions.get(node)?.as_deref()
     }
 
     /// The boxes of a node above the leaves.
@@ -165,14 +165,14 @@ impl Geometry {
         self.boxes[level - 1].get(node)
     }
 
-    /// How high the relay at a place is above the core; 0 if that is not known.
-    pub(crate) fn height(&self, place: usize) -> f32 {
-        let places = self.places(place / FANOUT);
-        places.map_or(0.0, |places| places.height(place % FANOUT))
+    /// The height of the relay in a slot; 0 if its position is not known.
+    pub(crate) fn height(&self, slot: usize) -> f32 {
+        let positions = self.positions(slot / FANOUT);
+        positions.map_or(0.0, |positions| positions.height(slot % FANOUT))
     }
 
-    /// Where the relay at a place is.
-    pub(crate) fn position(&self, place: usize) -> Option<Coordinate> {
-        self.places(place / FANOUT)?.get(place % FANOUT)
+    /// The position of the relay in a slot.
+    pub(crate) fn position(&self, slot: usize) -> Option<Coordinate> {
+        self.positions(slot / FANOUT)?.get(slot % FANOUT)
     }
 }

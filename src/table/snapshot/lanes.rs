@@ -1,27 +1,28 @@
-//! Words of four lanes, those of a node at once.
+//! Words of four lanes, as [`leaf`](super::leaf) describes them: all words of a node at
+//! once.
 //!
-//! A word is `version and flag | merit | near | slack`, 16 bits each. The three
-//! lower lanes never have their highest bit set, so that they are in order also
-//! as signed numbers.
+//! The three lower lanes hold ranks. These are below 2^15, so lanes compare alike as signed
+//! and as unsigned numbers.
 
 use crate::simd::{Bits, Lanes};
-use crate::table::snapshot::bins::Bins;
+use crate::table::snapshot::score::Bins;
 use crate::table::snapshot::tree::{FANOUT, Node};
 
 /// The three lower lanes.
 pub(super) const LANES: u64 = (1 << 48) - 1;
-/// The lowest bit of the highest lane, which a node has if any child has it.
+/// The lowest bit of the highest lane; a node has it if any of its words has it.
 pub(super) const FLAG: u64 = 1 << 48;
-pub(super) const MERIT_SHIFT: u32 = 32;
+pub(super) const SCORE_SHIFT: u32 = 32;
+pub(super) const RTT_SHIFT: u32 = 16;
 
-/// The highest merit among some words, and a bit for each that has it.
+/// The highest score rank among the words of a node, and a bit for each that has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Best {
-    pub(crate) merit: u16,
+pub(crate) struct BestChildren {
+    pub(crate) score_rank: u16,
     pub(crate) mask: u32,
 }
 
-/// The maximum of each lane, and the flag of any.
+/// The maximum of each lane, and the flag if any word has it.
 #[inline(always)]
 pub(super) fn join<const N: usize>(words: [u64; N]) -> u64 {
     #[cfg(target_arch = "x86_64")]
@@ -31,37 +32,42 @@ pub(super) fn join<const N: usize>(words: [u64; N]) -> u64 {
     portable::join(words)
 }
 
-/// Which words have the highest merit.
+/// The words with the highest score rank.
 #[inline(always)]
-pub(crate) fn best<const N: usize>(words: [u64; N]) -> Best {
+pub(crate) fn best_children<const N: usize>(words: [u64; N]) -> BestChildren {
     #[cfg(target_arch = "x86_64")]
     if N % 16 == 0 {
-        return sse::best(words);
+        return sse::best_children(words);
     }
-    portable::best(words)
+    portable::best_children(words)
 }
 
 /// The rank in the lowest lane of half a word.
 const RANK: u32 = 0x7fff;
 
-/// The least figures that some words stand for; infinite for what they do not say.
+/// The least figures of the relays below several words; infinite where a word has none.
 #[derive(Clone, Copy)]
-pub(crate) struct Figures<L> {
+pub(crate) struct LeastFigures<L> {
     pub(crate) score: L,
-    /// The round trip from here, of those that were measured.
-    pub(crate) near: L,
+    /// The round trip from this node, of relays for which that was measured.
+    pub(crate) rtt: L,
     pub(crate) penalty: L,
-    /// What is assumed, where any was not measured.
+    /// The assumed round trip, if it was measured for some relays only.
     pub(crate) unmeasured: L,
 }
 
-/// What some words of a node say, from one on.
+/// The least figures of several words of a node, from `at` on.
 #[inline(always)]
-pub(crate) fn figures<L: Lanes>(node: &Node, at: usize, bins: Bins, assumed: L) -> Figures<L> {
+pub(crate) fn least_figures<L: Lanes>(
+    node: &Node,
+    at: usize,
+    bins: Bins,
+    assumed: L,
+) -> LeastFigures<L> {
     let (lower, upper) = L::Bits::halves(|lane| node.word(at + lane));
-    Figures {
+    LeastFigures {
         score: bins.least_of_each(upper.and(RANK)),
-        near: Bins::FINE.least_of_each(lower.upper_half()),
+        rtt: Bins::FINE.least_of_each(lower.upper_half()),
         penalty: bins.least_of_each(lower.and(RANK)),
         unmeasured: upper
             .and((FLAG >> 32) as u32)
@@ -69,8 +75,8 @@ pub(crate) fn figures<L: Lanes>(node: &Node, at: usize, bins: Bins, assumed: L) 
     }
 }
 
-/// The least figures that the fine ranks in the lanes of some words of a node stand for,
-/// from one on, the lowest lane first; 0 for what they do not say.
+/// The least figures of several words of a node of the joint tree, from `at` on; the lowest
+/// lane first. 0 where a word has none.
 #[inline(always)]
 pub(crate) fn joint_figures<L: Lanes>(node: &Node, at: usize) -> [L; 3] {
     let (lower, upper) = L::Bits::halves(|lane| node.word(at + lane));
@@ -85,7 +91,7 @@ pub(crate) fn joint_figures<L: Lanes>(node: &Node, at: usize) -> [L; 3] {
 #[cfg(target_arch = "x86_64")]
 #[allow(unused_unsafe, reason = "needed up to Rust 1.86")]
 mod sse {
-    use super::{Best, FLAG, LANES};
+    use super::{BestChildren, FLAG, LANES};
     use std::arch::x86_64::*;
 
     #[inline(always)]
@@ -110,9 +116,9 @@ mod sse {
         }
     }
 
-    /// The merits of eight words.
+    /// The score ranks of eight words.
     #[inline(always)]
-    fn merits(words: &[u64], at: usize) -> __m128i {
+    fn score_ranks(words: &[u64], at: usize) -> __m128i {
         // SAFETY: SSE2 is part of x86_64, and nothing here touches memory.
         unsafe {
             let upper = |at| {
@@ -126,32 +132,32 @@ mod sse {
     }
 
     #[inline(always)]
-    pub(super) fn best<const N: usize>(words: [u64; N]) -> Best {
+    pub(super) fn best_children<const N: usize>(words: [u64; N]) -> BestChildren {
         // SAFETY: SSE2 is part of x86_64, and nothing here touches memory.
         unsafe {
             let mut most = _mm_setzero_si128();
             for at in (0..N).step_by(8) {
-                most = _mm_max_epi16(most, merits(&words, at));
+                most = _mm_max_epi16(most, score_ranks(&words, at));
             }
             most = _mm_max_epi16(most, _mm_srli_si128::<8>(most));
             most = _mm_max_epi16(most, _mm_srli_si128::<4>(most));
             most = _mm_max_epi16(most, _mm_srli_si128::<2>(most));
-            let merit = _mm_extract_epi16::<0>(most) as u16;
-            let wanted = _mm_set1_epi16(merit as i16);
+            let score_rank = _mm_extract_epi16::<0>(most) as u16;
+            let wanted = _mm_set1_epi16(score_rank as i16);
             let mut mask = 0;
             for at in (0..N).step_by(16) {
-                let equal = |at| _mm_cmpeq_epi16(merits(&words, at), wanted);
+                let equal = |at| _mm_cmpeq_epi16(score_ranks(&words, at), wanted);
                 let bytes = _mm_packs_epi16(equal(at), equal(at + 8));
                 mask |= (_mm_movemask_epi8(bytes) as u32) << at;
             }
-            Best { merit, mask }
+            BestChildren { score_rank, mask }
         }
     }
 }
 
 #[cfg_attr(target_arch = "x86_64", allow(dead_code))]
 mod portable {
-    use super::{Best, FLAG, LANES, MERIT_SHIFT};
+    use super::{BestChildren, FLAG, LANES, SCORE_SHIFT};
 
     const HIGHEST: u64 = 0x0000_8000_8000_8000;
 
@@ -169,24 +175,33 @@ mod portable {
         })
     }
 
-    fn merit(word: u64) -> u16 {
-        (word >> MERIT_SHIFT) as u16
+    fn score_rank(word: u64) -> u16 {
+        (word >> SCORE_SHIFT) as u16
     }
 
-    pub(super) fn best<const N: usize>(words: [u64; N]) -> Best {
-        let best = words.iter().map(|&word| merit(word)).max().unwrap_or(0);
-        let equal = words.iter().map(|&word| u32::from(merit(word) == best));
+    pub(super) fn best_children<const N: usize>(words: [u64; N]) -> BestChildren {
+        let best = words
+            .iter()
+            .map(|&word| score_rank(word))
+            .max()
+            .unwrap_or(0);
+        let equal = words
+            .iter()
+            .map(|&word| u32::from(score_rank(word) == best));
         let mask = equal.rev().fold(0, |mask, bit| mask << 1 | bit);
-        Best { merit: best, mask }
+        BestChildren {
+            score_rank: best,
+            mask,
+        }
     }
 }
 
-/// One of the children that are set in a mask that is not empty: the first from a
-/// random one on, by the lowest bits of `random`.
+/// One of the children that are set in a mask that is not empty: the first one from a
+/// random child on, which the lowest bits of `random` name.
 ///
-/// The chance of a child is proportional to its distance from the one before, so
-/// places are filled at equal distances. (To draw the `k`-th child that is set would
-/// cost a branch that no processor predicts.)
+/// The chance of a child is proportional to its distance from the one before. So slots are
+/// filled at equal distances. (To draw the `k`-th child that is set would cost a branch that
+/// no processor predicts.)
 #[inline(always)]
 pub(crate) fn pick(mask: u32, random: u64) -> u32 {
     const CHILDREN: u32 = FANOUT as u32;
@@ -200,11 +215,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Words with few merits, so that many are equal, and any version.
+    /// Words with any version and few score ranks, so that many are equal.
     fn words() -> impl Strategy<Value = [u64; 16]> {
         let lane = || prop_oneof![0_u64..4, 0x7ffc_u64..=0x7fff, 0_u64..=0x7fff];
-        let word = (any::<u16>(), lane(), lane(), lane()).prop_map(|(top, merit, near, slack)| {
-            u64::from(top) << 48 | merit << 32 | near << 16 | slack
+        let word = (any::<u16>(), lane(), lane(), lane()).prop_map(|(top, score, rtt, penalty)| {
+            u64::from(top) << 48 | score << 32 | rtt << 16 | penalty
         });
         prop::array::uniform16(word)
     }
@@ -222,12 +237,12 @@ mod tests {
             prop_assert_eq!(joined >> 48, u64::from(flag));
             prop_assert_eq!(portable::join(words), joined);
 
-            let best = best(words);
-            prop_assert_eq!(u64::from(best.merit), lane(joined, 2));
+            let best = best_children(words);
+            prop_assert_eq!(u64::from(best.score_rank), lane(joined, 2));
             for (at, &word) in words.iter().enumerate() {
                 prop_assert_eq!(best.mask >> at & 1 == 1, lane(word, 2) == lane(joined, 2));
             }
-            prop_assert_eq!(portable::best(words), best);
+            prop_assert_eq!(portable::best_children(words), best);
         }
 
         #[test]
@@ -238,8 +253,8 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_merit_has_none() {
-        assert_eq!(best([7; 16]).merit, 0);
+    fn words_without_a_score_have_no_score_rank() {
+        assert_eq!(best_children([7; 16]).score_rank, 0);
         assert_eq!(join([0; 2]), 0);
     }
 }

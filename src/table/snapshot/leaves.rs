@@ -1,70 +1,46 @@
-//! Some relays, each at a place, and the trees over them.
+//! Some relays, each in a slot, and the trees over them.
 
-use crate::sync::{
-    AtomicBool, AtomicU32, AtomicU64, OnceBox, Ordering, Padded, ZeroedSlice, prefetch,
-};
+use crate::relay::Rejection;
+use crate::sync::{AtomicU32, AtomicU64, OnceBox, Ordering, Padded, ZeroedSlice, prefetch};
 use crate::table::record::Handle;
-use crate::table::snapshot::bins::Bins;
+use crate::table::snapshot::context::Context;
 use crate::table::snapshot::geometry::Geometry;
-use crate::table::snapshot::lanes::{Best, best};
-use crate::table::snapshot::leaf::{
-    Class, Earliest, Greatest, Leaf, Subject, Summary, SummaryWord, Terms,
-};
-use crate::table::snapshot::outage::Outage;
-use crate::table::snapshot::tree::{FANOUT, Join, Tree, span};
-use crate::time::{Tick, Watch};
-
-/// What leaves are computed with, beside the records.
-#[derive(Debug)]
-pub(crate) struct Context {
-    pub(crate) terms: Terms,
-    /// The tick at which leaves judge deadlines, bans and back-offs.
-    pub(crate) judged_at: Padded<AtomicU64>,
-    /// By which leases tell the time, too.
-    pub(crate) watch: Watch,
-    pub(crate) outage: Outage,
-    /// Set for good before the first relay is left alone.
-    may_wait: AtomicBool,
-    /// Whether scores are told apart coarsely, as in a large base.
-    is_coarse: AtomicBool,
-}
+use crate::table::snapshot::lanes::{BestChildren, best_children};
+use crate::table::snapshot::leaf::{Leaf, Subject, Summary, SummaryWord};
+use crate::table::snapshot::leaf_state::{LeafState, StateCounts};
+use crate::table::snapshot::score::Bins;
+use crate::table::snapshot::suspended::{Greatest, Suspended};
+use crate::table::snapshot::tree::Tree;
+use crate::time::Tick;
 
 /// See the module's description.
 pub(crate) struct Leaves {
     /// Handles, [packed](pack).
-    entries: ZeroedSlice<AtomicU64>,
+    slots: ZeroedSlice<AtomicU64>,
     pub(crate) summaries: Tree<Summary>,
-    /// Set aside when the first relay is left alone.
-    waiting: OnceBox<Waiting>,
-    /// How many there are of each class.
-    counts: Padded<[AtomicU32; Class::COUNT]>,
+    /// Allocated when the first relay is suspended.
+    suspended: OnceBox<Suspended>,
+    /// How many relays are in each state, by its number.
+    counts: Padded<[AtomicU32; StateCounts::LEN]>,
     pub(crate) bins: Bins,
-    /// Where the relays are, if that is known of any.
+    /// Where the relays are, if the position of any is known.
     pub(crate) located: Option<Located>,
 }
 
-/// Of relays that are left alone, in [`Earliest`] ticks.
-pub(crate) struct Waiting {
-    /// When that ends.
-    pub(super) due: Tree<Greatest>,
-    /// When it began.
-    pub(crate) since: Tree<Greatest>,
-}
-
-/// What there is besides where positions of relays are known.
+/// What there is in addition where positions of relays are known.
 pub(crate) struct Located {
     pub(crate) geometry: Geometry,
     /// See [`leaf`](crate::table::snapshot::leaf).
     pub(crate) joint: Tree<Summary>,
 }
 
-/// A place that is not filled yet.
-pub(super) const EMPTY: u64 = 0;
-/// A place that was closed before it was filled.
-pub(super) const CLOSED: u64 = u64::MAX;
+/// A slot that is not filled yet.
+const EMPTY: u64 = 0;
+/// A slot that was closed before it was filled.
+const CLOSED: u64 = u64::MAX;
 
-/// Indices stay below 2^31, so neither [`EMPTY`] nor [`CLOSED`] is a handle.
-pub(super) fn pack(handle: Handle) -> u64 {
+/// Indices are below 2^31, so neither [`EMPTY`] nor [`CLOSED`] is a handle.
+fn pack(handle: Handle) -> u64 {
     u64::from(handle.generation) << 32 | u64::from(handle.index + 1)
 }
 
@@ -78,71 +54,12 @@ fn unpack(entry: u64) -> Option<Handle> {
     }
 }
 
-impl Context {
-    pub(crate) fn new(terms: Terms, watch: Watch) -> Self {
-        Self {
-            terms,
-            watch,
-            judged_at: Padded(AtomicU64::default()),
-            outage: Outage::default(),
-            may_wait: AtomicBool::new(false),
-            is_coarse: AtomicBool::new(false),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn judged_at(&self) -> Tick {
-        // Acquire: the thread that raised it goes on to refresh leaves.
-        Tick(self.judged_at.load(Ordering::Acquire))
-    }
-
-    /// The registry's current tick.
-    pub(crate) fn now(&self) -> Tick {
-        self.watch.tick()
-    }
-
-    /// Has what ends up to a tick taken into account from now on.
-    pub(crate) fn judge_at(&self, tick: Tick) {
-        // AcqRel: see `Record::lifecycle_at`.
-        self.judged_at.fetch_max(tick.0, Ordering::AcqRel);
-    }
-
-    /// Whether any relay may be left alone for a while.
-    #[inline]
-    pub(crate) fn may_wait(&self) -> bool {
-        // Relaxed: the one who set it sees it.
-        self.may_wait.load(Ordering::Relaxed)
-    }
-
-    /// How finely leaves tell scores apart.
-    #[inline]
-    pub(crate) fn bins(&self) -> Bins {
-        // Relaxed: right or wrong, it is a matter of precision.
-        match self.is_coarse.load(Ordering::Relaxed) {
-            true => Bins::COARSE,
-            false => Bins::FINE,
-        }
-    }
-
-    pub(crate) fn set_bins(&self, bins: Bins) {
-        self.is_coarse
-            .store(bins == Bins::COARSE, Ordering::Relaxed);
-    }
-
-    /// Before the first relay is left alone for a while.
-    pub(crate) fn expect_waiting(&self) {
-        if !self.may_wait() {
-            self.may_wait.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
 impl Leaves {
-    pub(crate) fn new(places: usize, bins: Bins) -> Self {
+    pub(crate) fn new(slots: usize, bins: Bins) -> Self {
         Self {
-            entries: ZeroedSlice::new_or_abort(places.max(1)),
-            summaries: Tree::new(places, false),
-            waiting: OnceBox::new(),
+            slots: ZeroedSlice::new_or_abort(slots.max(1)),
+            summaries: Tree::new(slots, false),
+            suspended: OnceBox::new(),
             counts: Padded::default(),
             bins,
             located: None,
@@ -150,261 +67,192 @@ impl Leaves {
     }
 
     pub(super) fn locate(&mut self, geometry: Geometry) {
-        let joint = Tree::new(self.places(), false);
+        let joint = Tree::new(self.len(), false);
         self.located = Some(Located { geometry, joint });
     }
 
-    pub(crate) fn places(&self) -> usize {
-        self.entries.len()
+    /// How many slots there are, filled or not.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
     }
 
-    /// The relay at a place, if there is one.
+    /// The relay in a slot, if there is one.
     #[inline]
-    pub(crate) fn at(&self, place: usize) -> Option<Handle> {
-        // Acquire: with the handle comes its record.
-        unpack(self.entries.get(place)?.load(Ordering::Acquire))
+    pub(crate) fn at(&self, slot: usize) -> Option<Handle> {
+        // Acquire: with the handle, this thread sees the record.
+        unpack(self.slots.get(slot)?.load(Ordering::Acquire))
     }
 
-    /// Puts a relay at a place; false if that was closed.
-    pub(super) fn put(&self, place: usize, handle: Handle) -> bool {
-        // Release: readers see the record behind the handle.
-        self.entries[place]
+    /// Puts a relay into a slot; false if that was closed.
+    pub(super) fn put(&self, slot: usize, handle: Handle) -> bool {
+        // Release: readers of the handle see the record.
+        self.slots[slot]
             .compare_exchange(EMPTY, pack(handle), Ordering::Release, Ordering::Relaxed)
             .is_ok()
     }
 
-    /// Prefetches what is at a place, and the words above it, which will change soon.
-    pub(super) fn prefetch(&self, place: usize) {
-        prefetch(&self.entries[place]);
-        self.summaries.prefetch(place);
+    /// Prefetches a slot that will be filled soon, and the words above it.
+    pub(super) fn prefetch(&self, slot: usize) {
+        prefetch(&self.slots[slot]);
+        self.summaries.prefetch(slot);
     }
 
-    /// Closes a place unless it is filled.
-    pub(super) fn close(&self, place: usize) {
-        // Acquire: with a filled place comes its record.
-        let _ = self.entries[place].compare_exchange(
-            EMPTY,
-            CLOSED,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
+    /// Closes a slot, unless it is filled.
+    pub(super) fn close(&self, slot: usize) {
+        // Acquire: with the handle in a filled slot, this thread sees the record.
+        let _ =
+            self.slots[slot].compare_exchange(EMPTY, CLOSED, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// How many relays there are of each class.
+    /// How many relays are in each state.
     #[inline]
-    pub(crate) fn counts(&self) -> [usize; Class::COUNT] {
-        std::array::from_fn(|class| {
-            // Relaxed: a count that carries nothing but itself. It is below zero for a
-            // moment if one thread counts a relay out before another has counted it in.
-            let count = self.counts[class].load(Ordering::Relaxed);
+    pub(crate) fn counts(&self) -> StateCounts {
+        StateCounts(std::array::from_fn(|state| {
+            // Relaxed: nothing is read by way of a count. It is below zero for a moment if
+            // one thread counts a relay out before another has counted it in.
+            let count = self.counts[state].load(Ordering::Relaxed);
             (count as i32).max(0) as usize
-        })
+        }))
     }
 
-    /// Brings what is said of a relay in line with its record, after that changed;
-    /// up to the root if `fully`, as a relay that becomes available asks for.
+    /// Brings the leaf of a relay in line with its record, after that changed. The words
+    /// above are recomputed as far as they change; up to the root if `to_root`, which a
+    /// relay that becomes eligible needs.
     pub(crate) fn refresh(
         &self,
-        place: usize,
+        slot: usize,
         subject: &Subject<'_>,
         context: &Context,
-        fully: bool,
+        to_root: bool,
     ) {
-        let is_out_of_sight = self.class_at(place) == Class::Departed && !self.waits(place);
-        if is_out_of_sight && subject.record.is_late(context.judged_at()) {
-            // A renewal from here on brings its leaf up to date itself.
+        let is_departed = self.state_at(slot) == LeafState::Rejected(Rejection::Departed);
+        let is_hidden = is_departed && !self.is_suspended(slot);
+        if is_hidden && subject.record.is_late(context.leaf_tick()) {
+            // A renewal that follows refreshes the leaf itself.
             return;
         }
         let leaf = || self.leaf_of(subject, context);
-        // Before it is out of sight, so that it comes back in time.
-        if context.may_wait() && leaf().due != 0 {
-            self.refresh_waiting(place, leaf);
+        // Before the summary, so that a relay which the summary hides is due in time.
+        if context.may_have_suspended() && leaf().due != 0 {
+            self.refresh_suspended(slot, leaf);
         }
-        let (before, after) = self.summaries.update(place, fully, || leaf().summary);
+        let (before, after) = self.summaries.update(slot, to_root, || leaf().summary);
         self.recount(before, after);
-        if let Some(located) = self.located.as_ref().filter(|_| fully || before != after) {
-            let joint = || self.joint_of(located, place, context);
-            located.joint.update(place, fully, joint);
+        if let Some(located) = self.located.as_ref().filter(|_| to_root || before != after) {
+            let joint = || self.joint_of(located, slot, context);
+            located.joint.update(slot, to_root, joint);
         }
-        self.settle_waiting(place, leaf, context);
+        self.correct_suspended(slot, leaf, context);
     }
 
-    /// After the summary: a relay that is in sight again does not wait, and one that is
-    /// out of sight since waits, whichever thread made it so.
-    fn settle_waiting(&self, place: usize, leaf: impl Fn() -> Leaf, context: &Context) {
-        if !context.may_wait() {
-            return;
-        }
-        let Leaf { due, since, .. } = leaf();
-        if self.said_of_waiting(place) != (due, since) {
-            self.refresh_waiting(place, leaf);
-        }
-    }
-
-    /// Whether the relay at a place is said to be left alone. It may be for a moment after
-    /// its summary says otherwise, until the thread that changed that goes on, or another
-    /// one comes by.
-    fn waits(&self, place: usize) -> bool {
-        self.said_of_waiting(place) != (0, 0)
-    }
-
-    fn said_of_waiting(&self, place: usize) -> (u64, u64) {
-        self.waiting().map_or((0, 0), |waiting| {
-            (waiting.due.leaf(place), waiting.since.leaf(place))
-        })
-    }
-
-    /// The same while the trees are [put together](Self::put_together).
-    pub(super) fn refresh_early(&self, place: usize, subject: &Subject<'_>, context: &Context) {
+    /// [`refresh`](Self::refresh) for a leaf of trees that are [joined](Self::join_all)
+    /// later.
+    pub(super) fn refresh_leaf(&self, slot: usize, subject: &Subject<'_>, context: &Context) {
         let leaf = || self.leaf_of(subject, context);
-        if context.may_wait() && leaf().due != 0 {
-            self.refresh_waiting(place, leaf);
+        if context.may_have_suspended() && leaf().due != 0 {
+            self.refresh_suspended(slot, leaf);
         }
-        let (before, after) = self.summaries.set(place, || leaf().summary);
+        let (before, after) = self.summaries.set(slot, || leaf().summary);
         self.recount(before, after);
         if let Some(located) = &self.located {
-            let joint = || self.joint_of(located, place, context);
-            located.joint.set(place, joint);
+            let joint = || self.joint_of(located, slot, context);
+            located.joint.set(slot, joint);
         }
-        self.settle_waiting(place, leaf, context);
+        self.correct_suspended(slot, leaf, context);
     }
 
-    pub(super) fn put_together(&self) {
+    /// Computes all words above the leaves.
+    pub(super) fn join_all(&self) {
         self.summaries.join_all();
         if let Some(located) = &self.located {
             located.joint.join_all();
         }
     }
 
-    /// By what the summary says by now.
-    fn joint_of(&self, located: &Located, place: usize, context: &Context) -> u64 {
-        let said = SummaryWord(self.summaries.leaf(place));
-        let height = located.geometry.height(place);
-        said.joint(self.bins, &context.terms, height)
+    /// After the summary: whichever thread changed that, the trees of suspensions have a
+    /// relay that is suspended by now, and do not have one that is not.
+    fn correct_suspended(&self, slot: usize, leaf: impl Fn() -> Leaf, context: &Context) {
+        if !context.may_have_suspended() {
+            return;
+        }
+        let Leaf { due, since, .. } = leaf();
+        if self.suspension_at(slot) != (due, since) {
+            self.refresh_suspended(slot, leaf);
+        }
+    }
+
+    /// Whether the leaf of a relay says that it is suspended. It may say so for a moment
+    /// after the summary says otherwise, until the thread that changed the summary, or
+    /// another one, corrects it.
+    fn is_suspended(&self, slot: usize) -> bool {
+        self.suspension_at(slot) != (0, 0)
+    }
+
+    fn suspension_at(&self, slot: usize) -> (u64, u64) {
+        self.suspended()
+            .map_or((0, 0), |suspended| suspended.leaf(slot))
+    }
+
+    fn refresh_suspended(&self, slot: usize, leaf: impl Fn() -> Leaf) {
+        let rises = |tree: &Tree<Greatest>, to: u64| to != 0 && to >= tree.leaf(slot);
+        let Leaf { due, since, .. } = leaf();
+        let trees = self.suspended.get_or_init(|| Suspended::new(self.len()));
+        let due_rises = rises(&trees.due, due);
+        trees.due.update(slot, due_rises, || leaf().due);
+        let since_rises = rises(&trees.since, since);
+        trees.since.update(slot, since_rises, || leaf().since);
+    }
+
+    /// The word of the joint tree that follows from the summary of a leaf.
+    fn joint_of(&self, located: &Located, slot: usize, context: &Context) -> u64 {
+        let summary = SummaryWord(self.summaries.leaf(slot));
+        let height = located.geometry.height(slot);
+        summary.joint(self.bins, &context.settings, height)
     }
 
     fn leaf_of(&self, subject: &Subject<'_>, context: &Context) -> Leaf {
-        Leaf::of(subject, &context.terms, self.bins, context.judged_at())
-    }
-
-    fn refresh_waiting(&self, place: usize, leaf: impl Fn() -> Leaf) {
-        let rises = |tree: &Tree<Greatest>, to: u64| to != 0 && to >= tree.leaf(place);
-        let Leaf { due, since, .. } = leaf();
-        let Waiting {
-            due: ends,
-            since: begins,
-        } = self.waiting.get_or_init(|| Waiting::new(self.places()));
-        ends.update(place, rises(ends, due), || leaf().due);
-        begins.update(place, rises(begins, since), || leaf().since);
+        Leaf::of(subject, &context.settings, self.bins, context.leaf_tick())
     }
 
     fn recount(&self, before: u64, after: u64) {
-        let (before, after) = (SummaryWord(before).class(), SummaryWord(after).class());
+        let (before, after) = (SummaryWord(before).state(), SummaryWord(after).state());
         if before != after {
             // Relaxed: see `counts`.
-            self.counts[before as usize].fetch_sub(1, Ordering::Relaxed);
-            self.counts[after as usize].fetch_add(1, Ordering::Relaxed);
+            self.counts[before.number()].fetch_sub(1, Ordering::Relaxed);
+            self.counts[after.number()].fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// What the root of the summaries says of the best relays.
+    /// The words of the root that have the best score.
     #[inline(always)]
-    pub(crate) fn root(&self) -> Best {
-        best(self.summaries.words(self.summaries.top(), 0))
+    pub(crate) fn root(&self) -> BestChildren {
+        best_children(self.summaries.words(self.summaries.top(), 0))
     }
 
-    /// What there is of relays that are left alone, once there was any.
+    /// The trees of suspended relays, once there was any.
     #[inline(always)]
-    pub(crate) fn waiting(&self) -> Option<&Waiting> {
-        self.waiting.get()
+    pub(crate) fn suspended(&self) -> Option<&Suspended> {
+        self.suspended.get()
     }
 
-    /// Whether the time of any relay to be left alone is over at `tick`.
+    /// Whether any suspension has ended at `tick`.
     #[inline(always)]
     pub(crate) fn are_due(&self, tick: Tick) -> bool {
-        self.waiting().is_some_and(|waiting| waiting.are_due(tick))
+        self.suspended()
+            .is_some_and(|suspended| suspended.are_due(tick))
     }
 
-    /// What is said of the relay at a place.
-    pub(crate) fn class_at(&self, place: usize) -> Class {
-        SummaryWord(self.summaries.leaf(place)).class()
+    pub(crate) fn state_at(&self, slot: usize) -> LeafState {
+        SummaryWord(self.summaries.leaf(slot)).state()
     }
 
-    /// The first place from one on whose relay is left alone.
-    pub(crate) fn waiting_from(&self, from: usize) -> Option<usize> {
-        let due = &self.waiting()?.due;
-        waiting_below(due, due.top(), 0, from)
+    /// The first slot from `from` on whose relay is suspended.
+    pub(crate) fn suspended_from(&self, from: usize) -> Option<usize> {
+        self.suspended()?.first_from(from)
     }
 
-    /// The place of a relay whose time of being left alone is over at `tick`.
+    /// The slot of a relay whose suspension has ended at `tick`.
     pub(crate) fn due_at(&self, tick: Tick) -> Option<usize> {
-        let waiting = self.waiting().filter(|waiting| waiting.are_due(tick))?;
-        waiting.due_below(waiting.due.top(), 0, tick)
+        self.suspended()?.due_at(tick)
     }
-}
-
-impl Waiting {
-    /// A lower bound of when any of those began to be left alone.
-    #[inline]
-    pub(crate) fn earliest(&self) -> u64 {
-        Earliest::number(self.since.root_fields())
-    }
-
-    /// The place of a relay that was left alone for longest, as words say, in the tree
-    /// whose root without a crown is on level `top`.
-    #[inline]
-    pub(crate) fn longest(&self, top: usize) -> usize {
-        (0..=top).rev().fold(0, |node, level| {
-            let (mut most, mut longest) = (0, 0);
-            for (child, word) in (0..).zip(self.since.words(level, node)) {
-                let since = word & Greatest::FIELDS;
-                (most, longest) = if since > most {
-                    (since, child)
-                } else {
-                    (most, longest)
-                };
-            }
-            node * FANOUT + longest
-        })
-    }
-
-    fn new(places: usize) -> Self {
-        Self {
-            due: Tree::new(places, true),
-            since: Tree::new(places, true),
-        }
-    }
-
-    #[inline(always)]
-    fn are_due(&self, tick: Tick) -> bool {
-        is_due(self.due.root_fields(), tick)
-    }
-
-    /// Below a node. A word may say for a while that there is one where there is none
-    /// any more: then the search goes on beside it.
-    fn due_below(&self, level: usize, node: usize, tick: Tick) -> Option<usize> {
-        let words = self.due.words(level, node).into_iter().enumerate();
-        let mut below = words.filter(|&(_, word)| is_due(word, tick));
-        below.find_map(|(child, _)| match (node * FANOUT + child, level) {
-            (place, 0) => Some(place),
-            (node, _) => self.due_below(level - 1, node, tick),
-        })
-    }
-}
-
-/// The first place from one on, below a node, of which words say anything.
-fn waiting_below(due: &Tree<Greatest>, level: usize, node: usize, from: usize) -> Option<usize> {
-    let words = due.words(level, node).into_iter().enumerate();
-    let mut said = words.filter(|&(_, word)| word & Greatest::FIELDS != 0);
-    said.find_map(|(child, _)| match (node * FANOUT + child, level) {
-        (place, 0) => (place >= from).then_some(place),
-        (node, _) if (node + 1) * span(level - 1) <= from => None,
-        (node, _) => waiting_below(due, level - 1, node, from),
-    })
-}
-
-/// Whether what a word says ends up to a tick.
-#[inline(always)]
-fn is_due(word: u64, tick: Tick) -> bool {
-    Earliest::tick(word).is_some_and(|due| due <= tick)
 }

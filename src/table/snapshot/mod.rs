@@ -1,24 +1,54 @@
-//! The order of relays that searches go through: precomputed, sorted, swapped as a
-//! whole, with a summary of it that is always up to date.
+//! The order of relays that searches visit: sorted in advance, replaced as a whole, with
+//! trees over it that change with the relays.
 //!
-//! A snapshot has a sorted *base* and *runs* of arrivals since. Each of them has a
-//! tree of *summaries* over its relays, by which a search finds the best one without
-//! looking at the others. The tree lies beside the records and never decides: the
-//! record does, and a search that ends at a leaf judges the record itself. A thread
-//! that changes a record refreshes the leaf afterwards.
+//! # What it is made of
 //!
-//! A leaf may therefore say for a moment that a relay is available which is not: a
-//! search then looks on. It must not hide one that is. So a change by which a relay
-//! may become available is announced before it is made, and a search that comes to
-//! the end looks at the relays of such changes themselves.
+//! - A [`Snapshot`] has one *base* and some *runs*. The base has the relays that the last
+//!   merge sorted. A run has relays that arrived since, in order of arrival. Each of these
+//!   *parts* can be searched by itself.
+//! - A part has one *slot* for each relay, and one *leaf* for each slot. A slot holds the
+//!   handle of a record. A leaf is derived from that record.
+//! - A [*summary word*](leaf) is a leaf or a word above leaves. It holds the ranks of the
+//!   best score, the shortest round trip and the least penalty of all relays below it. Each
+//!   level of the [tree](tree) has one word for 16 words of the level below. Other trees of
+//!   the same shape have [joint figures](leaf) for pairs, and the ends of
+//!   [suspensions](suspended).
+//! - A [*pending change*](pending) is a change under way by which a relay may become
+//!   eligible.
+//!
+//! # How it changes
+//!
+//! The record decides; trees never do. A thread changes the record first, then recomputes
+//! the leaf, then the words above as far as they change. A search that comes to a leaf checks
+//! the record itself.
+//!
+//! - A leaf may say for a moment that a relay is eligible which is not. Then the search
+//!   repairs the leaf and goes on.
+//! - A leaf must not hide a relay that is eligible. So a change by which a relay may become
+//!   eligible is pending until the root has it, and a search that finds no relay also checks
+//!   the records of pending changes.
+//! - Time changes records without a thread that refreshes leaves. The first search that
+//!   comes upon an expired relay repairs its leaf; the first search after the end of a
+//!   suspension refreshes that relay.
+//!
+//! # How it is replaced
+//!
+//! A merge sorts base and runs into a new base, and [publishes](publication) it by one swap
+//! of a pointer. Searches that are under way go on with the snapshot that they loaded. A
+//! snapshot that is not the latest one may lack changes that went to a later one. So a search
+//! that found no relay in it repeats the search in the latest one.
+//!
+//! The order in the base is as old as the last merge. That affects the price of a search and
+//! not its result, since leaves are current.
 
 mod base;
-mod bins;
+mod context;
 #[cfg(test)]
 mod fixture;
 mod geometry;
 mod lanes;
 mod leaf;
+mod leaf_state;
 mod leaves;
 #[cfg(all(test, relay_loom))]
 mod models;
@@ -27,17 +57,22 @@ mod pending;
 mod publication;
 mod run;
 mod score;
+mod suspended;
 #[cfg(all(test, not(relay_loom)))]
 mod tests;
 mod tree;
 
 pub(crate) use base::MergedRelay;
-pub(crate) use bins::Bins;
+pub(crate) use context::SelectionSettings;
 pub(crate) use geometry::Boxes;
-pub(crate) use lanes::{Best, Figures, best as best_of, figures, joint_figures, pick};
-pub(crate) use leaf::{Class, Earliest, Subject, SummaryWord, Terms};
+pub(crate) use lanes::{
+    BestChildren, LeastFigures, best_children, joint_figures, least_figures, pick,
+};
+pub(crate) use leaf::{Subject, SummaryWord};
+pub(crate) use leaf_state::LeafState;
 pub(crate) use leaves::{Leaves, Located};
 pub(crate) use pending::{PendingChange, PendingChanges, PendingSet};
 pub(crate) use publication::{Backlog, Merger, Publication, Snapshot};
-pub(crate) use score::{penalty, score};
+pub(crate) use score::{Bins, penalty, score};
+pub(crate) use suspended::Earliest;
 pub(crate) use tree::{FANOUT, Node};

@@ -1,8 +1,9 @@
-//! Operations under way on some relays, noted so that others can take them into
-//! account.
+//! The records on which a change is under way, so that other threads can check these records
+//! themselves. Few changes are under way at a time: each takes one of 16 slots. If these are
+//! taken, a count says that there are more.
 //!
-//! They are few at a time, so each is noted in one of a handful of slots; when
-//! those are taken, a count tells that there are more.
+//! The snapshot has such a set for changes by which a relay may become eligible: a summary
+//! lags behind its record while a change is under way. The table has one for departures.
 
 use crate::sync::{AtomicU32, Ordering, Padded};
 
@@ -16,30 +17,30 @@ pub(crate) struct PendingChanges(Padded<Inner>);
 struct Inner {
     /// Index plus one of a record, or zero.
     slots: [AtomicU32; SLOTS],
-    /// Operations that found no slot.
+    /// Changes that found no slot.
     more: AtomicU32,
 }
 
-/// What was noted when a thread read it.
+/// The changes that were under way when a thread read them.
 #[derive(Debug)]
 pub(crate) struct PendingSet {
     slots: [u32; SLOTS],
     more: u32,
 }
 
-/// An operation that was noted; it ends when this is dropped.
+/// A change under way; it ends when this is dropped.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct PendingChange<'a> {
-    noted: &'a PendingChanges,
+    changes: &'a PendingChanges,
     slot: Option<usize>,
 }
 
 impl PendingChanges {
-    /// Notes an operation on the record at `index` before another thread can see what it
-    /// does.
+    /// Begins a change of the record at `index`. To be called before another thread can see
+    /// what the change does.
     pub(crate) fn begin(&self, index: u32) -> PendingChange<'_> {
-        // AcqRel: a thread that sees what the operation did finds it noted here.
+        // AcqRel: a thread that sees what the change did finds it here.
         let slot = self.0.slots.iter().position(|slot| {
             slot.load(Ordering::Relaxed) == 0
                 && slot
@@ -49,15 +50,19 @@ impl PendingChanges {
         if slot.is_none() {
             self.0.more.fetch_add(1, Ordering::AcqRel);
         }
-        PendingChange { noted: self, slot }
+        PendingChange {
+            changes: self,
+            slot,
+        }
     }
 
-    /// All that is noted by now, to be looked at later.
+    /// The changes that are under way now.
     #[inline(always)]
     pub(crate) fn read(&self) -> PendingSet {
         let Inner { slots, more } = &*self.0;
         PendingSet {
-            // Acquire: see `begin`, and the end of a note; here and below.
+            // Acquire, twice: pairs with `begin`, and with the end of a change: if this
+            // thread does not see a change under way, it sees what the change did.
             slots: std::array::from_fn(|at| slots[at].load(Ordering::Acquire)),
             more: more.load(Ordering::Acquire),
         }
@@ -66,28 +71,73 @@ impl PendingChanges {
 
 impl PendingSet {
     #[inline(always)]
-    pub(crate) fn are_none(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.slots.iter().fold(self.more, |any, slot| any | slot) == 0
     }
 
-    /// The records that have a slot.
+    /// The records of changes that have a slot.
     pub(crate) fn indices(&self) -> impl Iterator<Item = u32> {
         self.slots.iter().filter_map(|slot| slot.checked_sub(1))
     }
 
-    /// Whether there are others, which have none.
-    pub(crate) fn are_more(&self) -> bool {
+    /// Whether there are changes without a slot.
+    pub(crate) fn has_overflowed(&self) -> bool {
         self.more != 0
     }
 }
 
 impl Drop for PendingChange<'_> {
     fn drop(&mut self) {
-        let Inner { slots, more } = &*self.noted.0;
-        // Release: all that the operation did is done.
+        let Inner { slots, more } = &*self.changes.0;
+        // Release: a thread that sees the end sees all that the change did.
         match self.slot {
             Some(slot) => slots[slot].store(0, Ordering::Release),
             None => _ = more.fetch_sub(1, Ordering::Release),
         }
+    }
+}
+
+#[cfg(all(test, relay_loom))]
+mod models {
+    use super::PendingChanges;
+    use crate::sync::{Arc, AtomicU64, Ordering, check, yield_point};
+    use loom::thread;
+
+    /// A thread that sees part of a change finds it pending, or sees all of it.
+    fn seen_is_pending_or_over(is_slot_taken: bool) {
+        check(3, move || {
+            let changes = Arc::new(PendingChanges::default());
+            let words = Arc::new([AtomicU64::default(), AtomicU64::default()]);
+            // Models have one slot.
+            let taken = is_slot_taken.then(|| changes.begin(6));
+            let (other, theirs) = (Arc::clone(&changes), Arc::clone(&words));
+            let changing = thread::spawn(move || {
+                let change = other.begin(5);
+                theirs[0].store(1, Ordering::Release);
+                theirs[1].store(1, Ordering::Relaxed);
+                drop(change);
+                yield_point();
+            });
+            yield_point();
+            if words[0].load(Ordering::Acquire) == 1 {
+                let pending = changes.read();
+                let is_pending =
+                    pending.indices().any(|index| index == 5) || pending.has_overflowed();
+                assert!(is_pending || words[1].load(Ordering::Relaxed) == 1);
+            }
+            drop(taken);
+            changing.join().unwrap();
+            assert!(changes.read().is_empty());
+        });
+    }
+
+    #[test]
+    fn a_change_that_is_seen_is_pending_or_over() {
+        seen_is_pending_or_over(false);
+    }
+
+    #[test]
+    fn a_change_without_a_slot_that_is_seen_is_pending_or_over() {
+        seen_is_pending_or_over(true);
     }
 }

@@ -1,71 +1,75 @@
-//! The snapshot in force, swapped as a whole, and how it is replaced.
+//! Which snapshot is current, and how it is replaced.
 //!
-//! Registration appends to the newest run, in constant time. Housekeeping merges
-//! runs into a new base, sorted by what is known of the relays then, and leaves out
-//! records that departed meanwhile. Nothing that arrives or changes during a merge
-//! is lost or waits:
+//! A registration appends to the newest run, in constant time. Maintenance merges base and
+//! runs into a new base, sorted by what is known of the relays then, without those that have
+//! departed. Arrivals and changes during a merge are neither lost nor delayed:
 //!
-//! 1. publish { base, old runs, fresh run }: arrivals go to the fresh run;
-//! 2. seal the old runs: what they hold is final;
-//! 3. sort base and old runs into the next base, whose leaves say nothing yet;
-//! 4. publish { base, runs, next base }: from here on, changes of a relay are
-//!    brought to its leaf in either base;
-//! 5. have each leaf of the next base say what its record says;
-//! 6. publish { next base, fresh run, runs added meanwhile }.
+//! 1. Publish {base, old runs, fresh run}. Arrivals go to the fresh run.
+//! 2. Seal the old runs. Their content is final.
+//! 3. Sort base and old runs into the next base. Its leaves are still empty.
+//! 4. Publish {base, runs, next base}. A thread that changes a record now refreshes the leaf
+//!    in both bases.
+//! 5. Compute each leaf of the next base from its record, and then the words above.
+//! 6. Publish {next base, fresh run, runs added meanwhile}.
 //!
-//! A thread that changes a record then touches its load word, by a read-modify-write,
-//! and only then looks which snapshot is in force. In step 5 the merge touches that word
-//! before it reads the record. Of the two touches one is the later: either the thread
-//! finds the next base, or the merge finds the change.
+//! # No change is lost between steps 3 and 5
 //!
-//! The thread that merges is pinned, so no record that departs during a merge
-//! begins another life before it ends: what piles up in runs meanwhile is bounded by
-//! the number of records.
+//! A thread that changed a record *touches* its load word, which is a read-modify-write, and
+//! then loads the current snapshot. In step 5 the merge touches that word before it reads the
+//! record. One of the two touches is the later one. If it is that of the thread, it finds the
+//! next base; if it is that of the merge, it sees the change.
 //!
-//! A handle in the base could only be mistaken for a later life of its record
-//! after 2^26 lives within one snapshot; each life adds an arrival, and runs
-//! are merged long before.
+//! # Bounds
+//!
+//! The thread that merges is pinned, so a record that departs during a merge does not begin
+//! another life before the merge ends. So the number of records bounds the arrivals during a
+//! merge.
+//!
+//! A handle in the base could be mistaken for a later life of its record only after 2^26
+//! lives within one snapshot. Each life adds an arrival, and runs are merged long before.
 
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
 use crate::table::record::{Extra, Handle, Load};
 use crate::table::snapshot::base::{Base, MergedRelay};
-use crate::table::snapshot::bins::Bins;
-use crate::table::snapshot::leaf::{Class, Subject, Terms, is_alike};
-use crate::table::snapshot::leaves::{Context, Leaves};
+use crate::table::snapshot::context::{Context, SelectionSettings};
+use crate::table::snapshot::leaf::{Subject, is_alike};
+use crate::table::snapshot::leaf_state::{LeafState, StateCounts};
+use crate::table::snapshot::leaves::Leaves;
 use crate::table::snapshot::pending::{PendingChange, PendingChanges};
 use crate::table::snapshot::run::Run;
+use crate::table::snapshot::score::Bins;
 use crate::time::{Tick, Watch};
 use std::iter;
 
-/// What searches go through.
+/// The relays that a search visits.
 pub(crate) struct Snapshot {
     pub(crate) base: Arc<Base>,
-    /// The base to be, while a merge is under way; no search goes through it.
+    /// The next base, while a merge is under way. No search visits it.
     next: Option<Arc<Base>>,
-    /// Oldest first; only the last one takes arrivals.
+    /// Oldest first. Only the last one takes arrivals.
     pub(crate) runs: Vec<Arc<Run>>,
-    /// How many there were before.
+    /// The number of snapshots before this one.
     number: u64,
 }
 
 /// See the module's description.
 pub(crate) struct Publication {
     current: Swap<Snapshot>,
-    /// The number of the snapshot in force, or one that is just being published.
+    /// The number of the current snapshot, or of one that is about to be published.
     latest: Padded<AtomicU64>,
-    /// Set when the base no longer is in the order of the RTTs in force.
-    reordered: AtomicBool,
+    /// Whether a round trip has changed since the last merge, so that the base may be out of
+    /// order.
+    is_unsorted: AtomicBool,
     merger: Mutex<Merger>,
     pub(crate) context: Context,
-    /// Changes under way by which a relay may become available.
-    pub(crate) upcoming: PendingChanges,
+    /// Changes under way by which a relay may become eligible.
+    pub(crate) pending: PendingChanges,
 }
 
-/// What the thread that merges takes care of: everything replaced that a reader may
-/// still hold is kept until no reader does, so that no reader ever frees a base or
-/// a run. (A shell of a few pointers, replaced by a registrant that found its
-/// run full, it may.)
+/// The right to merge, and what merges have replaced. That is kept until no reader holds it
+/// any more, so that no reader ever has to free a base or a run. (A reader may free a
+/// snapshot that a registration replaced because the run was full: a few pointers.)
 #[derive(Default)]
 pub(crate) struct Merger {
     snapshots: Vec<Arc<Snapshot>>,
@@ -78,42 +82,37 @@ pub(crate) struct Merger {
 pub(crate) enum Backlog {
     /// Few arrivals, compared to the base.
     Light,
-    /// Time for a merge, if there is a thread for it.
+    /// A maintenance thread merges them.
     Due,
-    /// Several times as many as the base has, or the base is small: registrants merge
-    /// them if there is no thread for it.
+    /// Several times as many as the base has, or the base is small: if there is no
+    /// maintenance thread, registrations merge them.
     Heavy,
-    /// Many of them have left again: registrants merge them if nothing else does.
+    /// Many of them have departed: registrations merge them if no other thread does.
     Overdue,
 }
 
 impl Snapshot {
-    /// Arrivals in all runs; some may be void.
+    /// How many slots of all runs are claimed; some may be empty or closed.
     #[inline]
     pub(crate) fn arrivals(&self) -> usize {
         self.runs.iter().map(|run| run.len()).sum()
     }
 
-    /// What searches go through, each on its own: the base, and runs that are not
-    /// empty.
+    /// The base and the runs that are not empty, each with trees of its own.
     #[inline]
     pub(crate) fn parts(&self) -> impl Iterator<Item = &Leaves> {
         let runs = self.runs.iter().filter(|run| run.len() > 0);
         iter::once(&self.base.leaves).chain(runs.map(|run| &run.leaves))
     }
 
-    /// How many relays there are of each class.
-    pub(crate) fn counts(&self) -> [usize; Class::COUNT] {
-        let mut counts = [0; Class::COUNT];
-        for part in self.parts() {
-            for (sum, count) in counts.iter_mut().zip(part.counts()) {
-                *sum += count;
-            }
-        }
+    /// How many relays are in each state.
+    pub(crate) fn counts(&self) -> StateCounts {
+        let mut counts = StateCounts::default();
+        self.parts().for_each(|part| counts.add(&part.counts()));
         counts
     }
 
-    /// Whether the time of any relay to be left alone is over at `tick`.
+    /// Whether any suspension has ended at `tick`.
     #[inline]
     pub(crate) fn are_due(&self, tick: Tick) -> bool {
         self.parts().any(|part| part.are_due(tick))
@@ -125,45 +124,46 @@ impl Snapshot {
         self.base.iter().map(|(_, relay)| relay).chain(arrivals)
     }
 
-    /// Where a relay is, if it is in the base and that is known.
+    /// The position of a relay, if it is in the base and its position is known.
     pub(crate) fn position_of(&self, relay: Handle) -> Option<crate::coordinates::Coordinate> {
         let located = self.base.leaves.located.as_ref()?;
-        located.geometry.position(self.base.place_of(relay)?)
+        located.geometry.position(self.base.slot_of(relay)?)
     }
 
-    /// The leaf of a relay, in each base and in the runs.
+    /// The leaves of a relay: in either base, or in a run.
     fn leaves_of(&self, subject: &Subject<'_>) -> impl Iterator<Item = (&Leaves, usize)> {
         let handle = subject.handle;
         let bases = iter::once(&self.base).chain(&self.next);
         let in_bases: [_; 2] = {
-            let mut found = bases.map(|base| Some((&base.leaves, base.place_of(handle)?)));
+            let mut found = bases.map(|base| Some((&base.leaves, base.slot_of(handle)?)));
             [found.next().flatten(), found.next().flatten()]
         };
         let in_run = match in_bases[0] {
             Some(_) => None,
-            None => self.runs.iter().find_map(|run| {
-                Some((&run.leaves, run.place_of(subject.extra.arrival(), handle)?))
-            }),
+            None => self
+                .runs
+                .iter()
+                .find_map(|run| Some((&run.leaves, run.slot_of(subject.extra.arrival(), handle)?))),
         };
         in_bases.into_iter().flatten().chain(in_run)
     }
 
-    /// What is said of a relay; of one in both bases, in the one that counts.
-    pub(crate) fn class_of(&self, subject: &Subject<'_>) -> Class {
+    /// The state of a relay, as its leaf says; not the leaf in the next base.
+    pub(crate) fn state_of(&self, subject: &Subject<'_>) -> LeafState {
         let mut leaves = self.leaves_of(subject);
         leaves
             .next()
-            .map_or(Class::Vacant, |(leaves, place)| leaves.class_at(place))
+            .map_or(LeafState::Vacant, |(leaves, slot)| leaves.state_at(slot))
     }
 
-    fn refresh(&self, subject: &Subject<'_>, context: &Context, fully: bool) {
-        for (leaves, place) in self.leaves_of(subject) {
-            leaves.refresh(place, subject, context, fully);
+    fn refresh(&self, subject: &Subject<'_>, context: &Context, to_root: bool) {
+        for (leaves, slot) in self.leaves_of(subject) {
+            leaves.refresh(slot, subject, context, to_root);
         }
     }
 
     fn fresh_run(&self) -> Arc<Run> {
-        // Longer and longer ones, so that there are few.
+        // Each is longer than the one before, so that there are few.
         let wanted = (self.base.len() / 64).max(self.arrivals());
         let capacity = wanted.clamp(RUN_MIN, RUN_MAX);
         let first = self.newest_run().next_number();
@@ -195,14 +195,15 @@ impl Clone for Snapshot {
 const RUN_MIN: usize = if cfg!(relay_loom) { 1 } else { 64 };
 const RUN_MAX: usize = 1 << 22;
 
-/// So many times the base, arrivals are [heavy](Backlog::Heavy).
+/// If there are so many times as many arrivals as relays in the base, they are
+/// [heavy](Backlog::Heavy).
 const HEAVY: usize = 3;
 
-/// A base of fewer relays is merged in some hundred microseconds.
+/// A base of fewer relays is merged in a few hundred microseconds.
 const SMALL: usize = 4096;
 
 impl Publication {
-    pub(crate) fn new(terms: Terms, watch: Watch) -> Self {
+    pub(crate) fn new(settings: SelectionSettings, watch: Watch) -> Self {
         Self {
             current: Swap::new(Arc::new(Snapshot {
                 base: Arc::new(Base::new(Vec::new())),
@@ -211,89 +212,88 @@ impl Publication {
                 number: 0,
             })),
             latest: Padded(AtomicU64::default()),
-            reordered: AtomicBool::new(false),
+            is_unsorted: AtomicBool::new(false),
             merger: Mutex::new(Merger::default()),
-            context: Context::new(terms, watch),
-            upcoming: PendingChanges::default(),
+            context: Context::new(settings, watch),
+            pending: PendingChanges::default(),
         }
     }
 
-    /// The current snapshot; not to be held beyond the caller's operation.
+    /// The current snapshot; to be held for the caller's operation, and not longer.
     #[inline]
     pub(crate) fn load(&self) -> impl std::ops::Deref<Target = Arc<Snapshot>> + '_ {
         self.current.load()
     }
 
-    /// What changes with every arrival, and never comes round: a relay that is seen live
-    /// has arrived before.
+    /// A value that each arrival changes, and that never returns to an earlier one. It
+    /// changes before the relay is live.
     pub(crate) fn progress(&self) -> impl PartialEq + use<> {
         let snapshot = self.load();
         (snapshot.number, snapshot.newest_run().len())
     }
 
-    /// Whether no later snapshot is in force, or none that this thread has to know of.
-    ///
-    /// It has to know of one if a change went there alone, and this thread saw the note of
-    /// that change end.
+    /// Whether the snapshot has all changes whose end this thread has seen. A change that
+    /// went to a later snapshot alone is not in this one.
     #[inline]
     pub(crate) fn is_latest(&self, snapshot: &Snapshot) -> bool {
-        // Acquire: a change that went to a later snapshot saw its number here.
+        // Acquire: a thread that changed a later snapshot had seen its number here; so has
+        // this thread, if it has seen the end of that change.
         self.latest.load(Ordering::Acquire) == snapshot.number
     }
 
-    /// Gives a relay a leaf, which says nothing until it is refreshed.
+    /// Adds a leaf for a relay; it is empty until it is refreshed.
     pub(crate) fn append(&self, arrival: Handle, extra: &Extra) {
         loop {
             let snapshot = self.load();
             if snapshot.newest_run().push(arrival, extra) {
                 return;
             }
-            // Full, or sealed by a merge that has published a fresh one. Others
-            // may have added one, too: look before allocating.
+            // The run is full, or sealed by a merge that has published a fresh one. Another
+            // thread may have added one, too: if so, do not allocate another.
             if Arc::ptr_eq(&snapshot, &self.load()) {
                 self.replace(&snapshot, snapshot.with_fresh_run());
             }
         }
     }
 
-    /// To be held by a thread from before it makes a change by which the relay may
-    /// become available until it has refreshed the leaf: a search that finds none
-    /// looks at the record itself meanwhile.
-    pub(crate) fn announce(&self, index: u32) -> PendingChange<'_> {
-        self.upcoming.begin(index)
+    /// Begins a change by which the relay at `index` may become eligible. The thread holds
+    /// the result until it has refreshed the leaf: meanwhile a search that finds no relay
+    /// looks at the record itself.
+    pub(crate) fn begin_pending(&self, index: u32) -> PendingChange<'_> {
+        self.pending.begin(index)
     }
 
-    /// Brings what searches see of a relay in line with its record, after that
-    /// changed; `fully` where the relay may have become available.
-    pub(crate) fn refresh(&self, subject: &Subject<'_>, fully: bool) {
+    /// Brings the leaves of a relay in line with its record, after that changed; `to_root`
+    /// if the relay may have become eligible.
+    pub(crate) fn refresh(&self, subject: &Subject<'_>, to_root: bool) {
         subject.record.touch_load();
-        self.refresh_touched(subject, fully);
+        self.refresh_touched(subject, to_root);
     }
 
-    /// Brings the leaf at a place in line with its record as of `tick`, whichever
-    /// snapshot is in force.
-    pub(crate) fn wake(&self, part: &Leaves, place: usize, subject: &Subject<'_>, tick: Tick) {
-        self.context.judge_at(tick);
-        part.refresh(place, subject, &self.context, true);
+    /// Brings one leaf in line with its record as of `tick`, also if its part is not in the
+    /// current snapshot.
+    pub(crate) fn wake(&self, part: &Leaves, slot: usize, subject: &Subject<'_>, tick: Tick) {
+        self.context.raise_leaf_tick(tick);
+        part.refresh(slot, subject, &self.context, true);
     }
 
-    /// Brings the load of a relay forward by one event, and what searches see of it;
-    /// nothing changes where `next` says why it must not.
+    /// Changes the load of a relay to what `next` computes, and refreshes its leaves. If
+    /// `next` fails, nothing changes.
     #[inline]
     pub(crate) fn change_load<E>(
         &self,
         subject: &Subject<'_>,
         next: impl Fn(Load) -> Result<Load, E>,
     ) -> Result<(), E> {
-        let mut note = None;
+        let mut pending = None;
         let change = subject.record.update_load(|load| {
             let next = next(load)?;
-            if note.is_none() && load.refusal().is_some() && next.refusal().is_none() {
-                note = Some(self.announce(subject.handle.index));
+            if pending.is_none() && load.rejection().is_some() && next.rejection().is_none() {
+                pending = Some(self.begin_pending(subject.handle.index));
             }
             Ok(next)
         })?;
-        match note {
+        match pending {
             Some(_) => self.refresh_touched(subject, true),
             None => self.refresh_load(subject, change, None),
         }
@@ -301,17 +301,17 @@ impl Publication {
     }
 
     /// [`refresh`](Self::refresh) after a change of the load word itself.
-    pub(crate) fn refresh_touched(&self, subject: &Subject<'_>, fully: bool) {
-        self.load().refresh(subject, &self.context, fully);
+    pub(crate) fn refresh_touched(&self, subject: &Subject<'_>, to_root: bool) {
+        self.load().refresh(subject, &self.context, to_root);
     }
 
-    /// The same where the relay has not become available, so that it is seldom worth
-    /// the while: most changes make no difference to what a leaf says. `snapshot` is
-    /// one that is at hand.
+    /// [`refresh_touched`](Self::refresh_touched) after a change by which the relay did not
+    /// become eligible. Most such changes leave the leaf as it is, and cost nothing.
+    /// `snapshot` is one that the caller has loaded.
     ///
-    /// A leaf depends on more than the load. A thread that changes anything else touches
-    /// the load word before it refreshes the leaf. So either it sees this change of the
-    /// load, or this thread sees its change here.
+    /// A leaf depends on more than the load. A thread that changes something else touches
+    /// the load word before it refreshes the leaf. So either that thread sees this change of
+    /// the load, or this thread sees that change here.
     #[inline]
     pub(crate) fn refresh_load(
         &self,
@@ -319,8 +319,8 @@ impl Publication {
         (before, after): (Load, Load),
         snapshot: Option<&Snapshot>,
     ) {
-        let Context { terms, .. } = &self.context;
-        if is_alike(subject.record, before, after, terms, self.context.bins()) {
+        let Context { settings, .. } = &self.context;
+        if is_alike(subject.record, before, after, settings, self.context.bins()) {
             return;
         }
         match snapshot.filter(|snapshot| self.is_latest(snapshot)) {
@@ -329,11 +329,12 @@ impl Publication {
         }
     }
 
-    /// How urgently the arrivals want merging, where so many relays are held.
+    /// How urgent it is to merge the arrivals, if so many relays are registered.
     ///
-    /// Arrivals are found as fast as others, but they are not in order of place and
-    /// round trip. So registrants do merge, but seldom where that takes long: of many
-    /// relays that only come, each is merged 1.3 times at most, on average.
+    /// A plain find costs the same for arrivals as for the base; for a pair, arrivals are not
+    /// in order of position and round trip. So registrations merge, too, but seldom if a merge
+    /// takes long: if many relays arrive and none leaves, each is merged 1.3 times at most,
+    /// on average.
     pub(crate) fn backlog(&self, held: usize) -> Backlog {
         let snapshot = self.load();
         let (arrivals, base) = (snapshot.arrivals(), snapshot.base.len());
@@ -345,38 +346,40 @@ impl Publication {
         }
     }
 
-    /// Notes that an RTT changed, after it did. Written only by the first to do so
-    /// since the last merge, so that measuring does not contend.
+    /// Marks the base as out of order; to be called after a round trip has changed. The flag
+    /// is written once between two merges, so that measurements do not contend for it.
     ///
-    /// A merge takes the note away before it reads the RTTs. Of its fence and the one
-    /// here one comes first: either the merge sees the change, or this thread sees that
-    /// the note is gone.
+    /// A merge clears the flag before it reads the round trips. One of its fence and the one
+    /// here is the first: either the merge sees the changed round trip, or this thread sees
+    /// that the flag is clear.
     #[inline]
-    pub(crate) fn note_reordering(&self) {
+    pub(crate) fn mark_unsorted(&self) {
         // SeqCst: see above.
         fence(Ordering::SeqCst);
-        if !self.reordered.load(Ordering::Relaxed) {
-            self.reordered.store(true, Ordering::Relaxed);
+        // Relaxed, here and where the flag is cleared: the fences order it.
+        if !self.is_unsorted.load(Ordering::Relaxed) {
+            self.is_unsorted.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether a merge would change anything but drop departed relays.
+    /// Whether a merge would do more than drop departed relays.
     pub(crate) fn wants_merge(&self) -> bool {
-        self.reordered.load(Ordering::Relaxed) || self.load().arrivals() > 0
+        // Relaxed: a later pass sees it if this one does not.
+        self.is_unsorted.load(Ordering::Relaxed) || self.load().arrivals() > 0
     }
 
-    /// The right to merge, after waiting for the thread that has it.
+    /// Waits for the right to merge.
     pub(crate) fn merger(&self) -> MutexGuard<'_, Merger> {
         self.merger.lock()
     }
 
-    /// The right to merge, if no thread has it.
+    /// The right to merge, if no other thread has it.
     pub(crate) fn try_merger(&self) -> Option<MutexGuard<'_, Merger>> {
         self.merger.try_lock()
     }
 
-    /// Sorts all relays that `describe` knows of into a new base; it answers `None`
-    /// for a record that departed. `subject` finds the record of a handle.
+    /// Merges all relays into a new base, as the module says. `describe` says what is known
+    /// of a relay, or `None` if it has departed. `subject` finds the record of a handle.
     pub(crate) fn merge<'a>(
         &self,
         merger: &mut Merger,
@@ -384,17 +387,18 @@ impl Publication {
         describe: impl FnMut(Handle) -> Option<MergedRelay>,
         subject: impl Fn(Handle) -> Subject<'a>,
     ) {
-        self.reordered.store(false, Ordering::Relaxed);
-        // SeqCst: see `note_reordering`.
+        self.is_unsorted.store(false, Ordering::Relaxed);
+        // SeqCst: see `mark_unsorted`.
         fence(Ordering::SeqCst);
-        let before = self.with_old_runs_closed(merger);
+        let before = self.seal_old_runs(merger);
         let old_runs = before.runs.len() - 1;
         let arrivals = before.runs[..old_runs].iter().flat_map(|run| run.iter());
         let relays = before.base.iter().map(|(_, relay)| relay).chain(arrivals);
         let mut merged = Vec::with_capacity(before.base.len() + before.arrivals());
         merged.extend(relays.filter_map(describe));
         let next = Arc::new(Base::new(merged));
-        // Load changes are judged as finely as the finest leaf asks for.
+        // Before the next base is published: `is_alike` compares changes of load by the
+        // finest bins of any part.
         if next.leaves.bins == Bins::FINE {
             self.context.set_bins(Bins::FINE);
         }
@@ -402,12 +406,12 @@ impl Publication {
             next: Some(Arc::clone(&next)),
             ..snapshot.clone()
         });
-        for (place, relay) in next.iter() {
+        for (slot, relay) in next.iter() {
             let subject = subject(relay);
             subject.record.touch_load();
-            next.leaves.refresh_early(place, &subject, &self.context);
+            next.leaves.refresh_leaf(slot, &subject, &self.context);
         }
-        next.leaves.put_together();
+        next.leaves.join_all();
         self.publish(merger, |snapshot| {
             let after = Snapshot {
                 base: Arc::clone(&next),
@@ -415,7 +419,7 @@ impl Publication {
                 runs: snapshot.runs[old_runs..].to_vec(),
                 number: snapshot.number,
             };
-            // Arrivals are compared with the base as finely as that is.
+            // Arrivals are compared with the relays of the base, so they have the same bins.
             match after.newest_run().leaves.bins == next.leaves.bins {
                 true => after,
                 false => after.with_fresh_run(),
@@ -429,12 +433,11 @@ impl Publication {
         merger.bases.push(Arc::clone(&before.base));
         merger.runs.extend_from_slice(&before.runs[..old_runs]);
         drop(before);
-        merger.sweep();
+        merger.drop_unused();
     }
 
-    /// Publishes a fresh run unless the newest one is still empty; seals all
-    /// before it.
-    fn with_old_runs_closed(&self, merger: &mut Merger) -> Arc<Snapshot> {
+    /// Publishes a fresh run, unless the newest one is still empty, and seals all before it.
+    fn seal_old_runs(&self, merger: &mut Merger) -> Arc<Snapshot> {
         let snapshot = loop {
             let snapshot = Arc::clone(&self.load());
             if snapshot.newest_run().len() == 0 {
@@ -451,7 +454,7 @@ impl Publication {
         snapshot
     }
 
-    /// Publishes what is to follow the snapshot in force, whichever that is.
+    /// Replaces the current snapshot by what `next` makes of it.
     fn publish(&self, merger: &mut Merger, next: impl Fn(&Snapshot) -> Snapshot) {
         loop {
             let snapshot = Arc::clone(&self.load());
@@ -464,7 +467,7 @@ impl Publication {
 
     fn replace(&self, current: &Arc<Snapshot>, mut next: Snapshot) -> Option<Arc<Snapshot>> {
         next.number = current.number + 1;
-        // Release, and before it is published: see `is_latest`.
+        // AcqRel, and before the snapshot is published: see `is_latest`.
         self.latest.fetch_max(next.number, Ordering::AcqRel);
         self.current.replace(current, Arc::new(next))
     }
@@ -472,7 +475,7 @@ impl Publication {
 
 impl Merger {
     /// Drops what no reader holds any more.
-    fn sweep(&mut self) {
+    fn drop_unused(&mut self) {
         self.snapshots.retain(|kept| Arc::strong_count(kept) > 1);
         self.bases.retain(|kept| Arc::strong_count(kept) > 1);
         self.runs.retain(|kept| Arc::strong_count(kept) > 1);

@@ -1,19 +1,18 @@
 //! A run of recent arrivals: append-only, readable while it grows.
 //!
-//! An arrival claims the next place with one atomic addition and then fills it
-//! with one compare-and-swap. A merge *seals* the run: a bit in the claim
-//! counter stops further claims, and places that were claimed but are still
-//! empty are closed. An arrival that finds its place closed, or the run sealed
-//! or full, goes to the next run; so a merge neither loses an arrival nor waits
-//! for one.
+//! An arrival claims the next slot by one atomic addition, and then fills it by one
+//! compare-and-swap. A merge *seals* the run: a bit in the claim counter stops further
+//! claims, and slots that were claimed but are still empty are closed. If an arrival finds
+//! its slot closed, or the run sealed or full, it goes to the next run. So a merge neither
+//! loses an arrival nor waits for one.
 //!
-//! Arrivals are numbered through all runs. A record keeps the number of its own, by
-//! which its place is found as long as the run is not merged.
+//! Arrivals are numbered through all runs. A record keeps the number of its arrival, by
+//! which its slot is found until the run is merged.
 
 use crate::sync::{AtomicU64, Ordering, Padded};
 use crate::table::record::{Extra, Handle};
-use crate::table::snapshot::bins::Bins;
 use crate::table::snapshot::leaves::Leaves;
+use crate::table::snapshot::score::Bins;
 use crate::table::snapshot::tree::FANOUT;
 
 /// The bit of the claim counter that stops claims.
@@ -42,15 +41,15 @@ impl Run {
         }
     }
 
-    /// The number after the last of this run.
+    /// The number after the last one of this run.
     pub(crate) fn next_number(&self) -> u32 {
         self.first.wrapping_add(self.capacity)
     }
 
-    /// Adds an arrival; false when it must go to another run.
+    /// Adds an arrival; false if it must go to another run.
     pub(crate) fn push(&self, arrival: Handle, extra: &Extra) -> bool {
-        // Relaxed: the place itself is what readers synchronise with. The
-        // first look keeps the counter from running on in a finished run.
+        // Relaxed: readers synchronise with the slot itself. The load before the addition
+        // keeps the counter of a finished run from growing on.
         if self.is_finished(self.claimed.load(Ordering::Relaxed)) {
             return false;
         }
@@ -60,14 +59,13 @@ impl Run {
         }
         extra.set_arrival(self.first.wrapping_add(claim as u32));
         self.prefetch(claim as u32 + 1);
-        self.leaves.put(self.place(claim as u32), arrival)
+        self.leaves.put(self.slot(claim as u32), arrival)
     }
 
-    /// Prefetches the place of an arrival to come, which is most often far from that of
-    /// the one before.
+    /// Prefetches the slot of the next arrival, which is mostly far from that of this one.
     fn prefetch(&self, claim: u32) {
         if claim < self.capacity {
-            self.leaves.prefetch(self.place(claim));
+            self.leaves.prefetch(self.slot(claim));
         }
     }
 
@@ -77,42 +75,42 @@ impl Run {
 
     /// Stops arrivals for good. Afterwards the content does not change.
     pub(crate) fn seal(&self) {
-        // AcqRel: claims come before or after, none at once.
+        // AcqRel: each claim is ordered before the seal or after it.
         let claimed = self.claimed.fetch_or(SEALED, Ordering::AcqRel);
         for claim in 0..self.bounded(claimed) {
-            self.leaves.close(self.place(claim));
+            self.leaves.close(self.slot(claim));
         }
     }
 
-    /// How many places are claimed; some may be empty or closed.
+    /// How many slots are claimed; some may be empty or closed.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        // Acquire: an arrival that was seen elsewhere is counted.
+        // Acquire: an arrival that this thread has seen elsewhere is counted.
         self.bounded(self.claimed.load(Ordering::Acquire)) as usize
     }
 
     /// All arrivals so far.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Handle> {
-        (0..self.len() as u32).filter_map(|claim| self.leaves.at(self.place(claim)))
+        (0..self.len() as u32).filter_map(|claim| self.leaves.at(self.slot(claim)))
     }
 
-    /// The place of the arrival with a number, if it is of this run.
-    pub(crate) fn place_of(&self, number: u32, handle: Handle) -> Option<usize> {
+    /// The slot of the arrival with a number, if it is in this run.
+    pub(crate) fn slot_of(&self, number: u32, handle: Handle) -> Option<usize> {
         let claim = number.wrapping_sub(self.first);
-        let place = (claim < self.capacity).then(|| self.place(claim))?;
-        // Numbers come around in the end.
-        (self.leaves.at(place) == Some(handle)).then_some(place)
+        let slot = (claim < self.capacity).then(|| self.slot(claim))?;
+        // Numbers wrap around, so the handle is compared, too.
+        (self.leaves.at(slot) == Some(handle)).then_some(slot)
     }
 
-    /// Spread evenly over the nodes and within each, so that one arrival is as likely
-    /// to be chosen as another.
-    fn place(&self, claim: u32) -> usize {
-        let (node, slot) = (
+    /// The slot of a claim. Consecutive claims are spread evenly over the nodes and within
+    /// each, so that arrivals are equally likely to be chosen.
+    fn slot(&self, claim: u32) -> usize {
+        let (node, child) = (
             claim & ((1 << self.nodes_log2) - 1),
             claim >> self.nodes_log2,
         );
         let node = reversed(node, self.nodes_log2);
-        node * FANOUT + reversed(slot, FANOUT.ilog2())
+        node * FANOUT + reversed(child, FANOUT.ilog2())
     }
 
     #[inline]
@@ -121,7 +119,7 @@ impl Run {
     }
 }
 
-/// The lowest bits of a number, the lowest of them first.
+/// The lowest bits of a number in reverse order.
 fn reversed(number: u32, bits: u32) -> usize {
     match bits {
         0 => 0,
@@ -136,15 +134,15 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn places_are_distinct_and_spread() {
+    fn slots_are_distinct_and_spread() {
         for capacity in [1, 3, 64, 65, 256, 1_000, 5_000] {
             let run = Run::new(capacity, 7, Bins::FINE);
-            let places: BTreeSet<_> = (0..capacity).map(|claim| run.place(claim)).collect();
-            assert_eq!(places.len(), capacity as usize);
-            assert!(places.iter().all(|&place| place < run.leaves.places()));
+            let slots: BTreeSet<_> = (0..capacity).map(|claim| run.slot(claim)).collect();
+            assert_eq!(slots.len(), capacity as usize);
+            assert!(slots.iter().all(|&slot| slot < run.leaves.len()));
         }
         let run = Run::new(256, 0, Bins::FINE);
-        let nodes: BTreeSet<_> = (0..4).map(|claim| run.place(claim) / FANOUT).collect();
+        let nodes: BTreeSet<_> = (0..4).map(|claim| run.slot(claim) / FANOUT).collect();
         assert_eq!(nodes.len(), 4);
     }
 
@@ -158,12 +156,12 @@ mod tests {
         let extras = [Extra::vacant(), Extra::vacant()];
         for (handle, extra) in handles.iter().zip(&extras) {
             assert!(run.push(*handle, extra));
-            assert!(run.place_of(extra.arrival(), *handle).is_some());
+            assert!(run.slot_of(extra.arrival(), *handle).is_some());
             let other = Handle {
                 generation: 8,
                 ..*handle
             };
-            assert_eq!(run.place_of(extra.arrival(), other), None);
+            assert_eq!(run.slot_of(extra.arrival(), other), None);
         }
         assert!(!run.push(handles[0], &Extra::vacant()), "it is full");
         assert_eq!(run.iter().count(), 2);

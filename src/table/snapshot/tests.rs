@@ -1,7 +1,8 @@
-//! Trees of summaries against a scan of the records, after many threads changed them.
+//! The trees, compared with a scan of the records, after many threads changed these.
 
+use super::context::SelectionSettings;
 use super::fixture::Relays;
-use super::leaf::{Leaf, Subject, Terms};
+use super::leaf::{Leaf, Subject};
 use super::leaves::Leaves;
 use super::publication::Snapshot;
 use super::tree::{FANOUT, Join, Tree};
@@ -15,20 +16,20 @@ const CAPACITY: u32 = 3;
 
 fn relays(count: usize) -> Relays {
     let relays = Relays::new(count, CAPACITY);
-    relays.publication.context.expect_waiting();
+    relays.publication.context.expect_suspended();
     relays
 }
 
 impl Relays {
-    /// Any change of any of these relays, as the table makes it.
+    /// A random change of a random relay of these, as the table makes it.
     fn change_any(&self, rng: &mut fastrand::Rng, indices: std::ops::Range<usize>) {
         let subject = self.subject(rng.usize(indices));
         let record = subject.record;
         let at = BackOff {
             now: Tick(0),
-            tick_nanos: Terms::FOR_TESTS.tick_nanos,
+            tick_nanos: SelectionSettings::FOR_TESTS.tick_nanos,
             jitter: rng.u8(..),
-            back_off_range: Terms::FOR_TESTS.back_off_range,
+            back_off_range: SelectionSettings::FOR_TESTS.back_off_range,
         };
         match rng.u8(..6) {
             0 => self.change_rtt(subject.handle.index as usize, rng.u32(1..50_000)),
@@ -50,43 +51,46 @@ impl Relays {
     }
 
     fn report_load(&self, subject: &Subject<'_>, to: u32) {
-        let at_hand = self.publication.load();
+        let loaded = self.publication.load();
         let index = subject.handle.index as usize;
         let (before, after) = self.change_load(index, |load| load.with_report(to));
-        if before.refusal().is_some() && after.refusal().is_none() {
+        if before.rejection().is_some() && after.rejection().is_none() {
             self.publication.refresh_touched(subject, true);
         } else {
             let change = (before, after);
             self.publication
-                .refresh_load(subject, change, Some(&at_hand));
+                .refresh_load(subject, change, Some(&loaded));
         }
     }
 
-    /// The leaves of relays in the snapshot in force, as a scan of the records has it.
+    /// Compares the leaves of the current snapshot with a scan of the records.
     fn scan(&self) {
         let snapshot: Arc<Snapshot> = Arc::clone(&self.publication.load());
         for part in snapshot.parts() {
-            assert_joined(&part.summaries, part.places(), "summaries");
-            if let Some(waiting) = part.waiting() {
-                assert_joined(&waiting.due, part.places(), "due");
-                assert_joined(&waiting.since, part.places(), "since");
+            assert_joined(&part.summaries, part.len(), "summaries");
+            if let Some(suspended) = part.suspended() {
+                assert_joined(&suspended.due, part.len(), "due");
+                assert_joined(&suspended.since, part.len(), "since");
             }
-            (0..part.places()).for_each(|place| self.scan_place(part, place));
+            (0..part.len()).for_each(|slot| self.scan_slot(part, slot));
         }
         assert_eq!(snapshot.iter().count(), self.len());
     }
 
-    fn scan_place(&self, part: &Leaves, place: usize) {
-        let said = part.summaries.leaf(place);
-        let Some(relay) = part.at(place) else {
+    fn scan_slot(&self, part: &Leaves, slot: usize) {
+        let said = part.summaries.leaf(slot);
+        let Some(relay) = part.at(slot) else {
             assert_eq!(said, 0);
             return;
         };
         let subject = self.subject(relay.index as usize);
-        let leaf = Leaf::of(&subject, &Terms::FOR_TESTS, part.bins, Tick(0));
+        let leaf = Leaf::of(&subject, &SelectionSettings::FOR_TESTS, part.bins, Tick(0));
         assert_eq!(said, leaf.summary, "{relay:?}");
-        // Too early costs a look; too late would lose the relay.
-        let due = part.waiting().map_or(0, |waiting| waiting.due.leaf(place));
+        // If the leaf is due too early, that costs a refresh; if too late, a find would miss
+        // the relay.
+        let due = part
+            .suspended()
+            .map_or(0, |suspended| suspended.due.leaf(slot));
         assert!(due >= leaf.due, "{relay:?}");
     }
 }
@@ -103,17 +107,16 @@ fn assert_joined<J: Join>(tree: &Tree<J>, leaves: usize, name: &str) {
     }
 }
 
-/// Relays that are there from the start, and others that arrive.
-const THERE: usize = 400;
+/// Relays that are in the base from the start; the others arrive.
+const MERGED: usize = 400;
 const ALL: usize = 600;
 const STEPS: usize = if cfg!(miri) { 20 } else { 20_000 };
 
-/// Four threads change the relays, one merges, and one has others arrive; then the trees
-/// say what the records say.
+/// Four threads change relays, one merges, and one adds arrivals.
 #[test]
 fn trees_say_what_a_scan_finds_after_changes_beside_merges() {
     let relays = relays(ALL);
-    (0..THERE).for_each(|index| relays.arrive(index));
+    (0..MERGED).for_each(|index| relays.arrive(index));
     relays.merge();
     let start = Barrier::new(6);
     thread::scope(|scope| {
@@ -127,7 +130,7 @@ fn trees_say_what_a_scan_finds_after_changes_beside_merges() {
         }
         scope.spawn(|| {
             start.wait();
-            (THERE..ALL).for_each(|index| {
+            (MERGED..ALL).for_each(|index| {
                 relays.arrive(index);
                 thread::yield_now();
             });
@@ -142,7 +145,7 @@ fn trees_say_what_a_scan_finds_after_changes_beside_merges() {
     relays.scan();
 }
 
-/// All threads at the same few relays.
+/// Four threads change the same two relays.
 #[test]
 fn trees_say_what_a_scan_finds_after_changes_of_a_few_relays() {
     let relays = relays(20);

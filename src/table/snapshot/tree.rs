@@ -1,37 +1,38 @@
-//! A tree of summaries. A word above the leaves is the maximum, field by field, of the
-//! words of the node below it, so that a search goes from the root to the best leaf.
+//! A tree of summaries. A word above the leaves is the join (the maximum of each field) of
+//! the words of the node below it, so a search goes from the root to the best leaf.
 //!
-//! The shape is implicit: leaves lie in nodes of [`FANOUT`] words, and each word of
-//! a level above stands for one node below.
+//! The shape is implicit: nodes have [`FANOUT`] words, and each word of a level above stands
+//! for one node below.
 //!
-//! # Changes
+//! # Updates
 //!
-//! A word consists of fields and, above them, a version. A thread that changed what a
-//! word depends on *settles* it:
+//! A word consists of fields and, above them, a version. A thread that changed what a word
+//! depends on *recomputes* it:
 //!
 //! 1. read the word;
 //! 2. compute the fields from what they depend on;
-//! 3. swap them in, with the next version, if the word is still the same; else begin
-//!    anew. The version changes also where the fields stay as they are.
+//! 3. by compare-and-swap, replace the word by these fields and the next version; if that
+//!    fails, begin again. The version changes even if the fields do not.
 //!
-//! So a computation that began before another one was swapped in fails, and one that
-//! begins later sees what the other thread had changed before (release and acquire, on
-//! one word): a word is never set to fields from before a change whose settling has
-//! ended. With plain swaps an updater that was held up between 2 and 3 could put old
-//! fields over new ones where the word looks as it did before. (The tree is an f-array,
-//! P. Jayanti, "f-arrays: implementation and applications", PODC 2002; versions stand
-//! for its load-linked and store-conditional. A version has 15 bits or more: a thread
-//! would have to sleep through exactly that many changes of a word, and find its fields
-//! as they were.)
+//! So step 3 fails if another thread has replaced the word since step 1. If step 1 reads
+//! what another thread wrote in step 3, step 2 sees what that thread had changed before
+//! (acquire and release on one word). Therefore a word is never set to fields from before a
+//! change whose recomputation has ended. Without versions a thread that was delayed between
+//! steps 2 and 3 could overwrite new fields by old ones.
 //!
-//! A change of a leaf *climbs*: the word above is settled, and so on, until fields
-//! do not change. That leaves each word as its children are once all have ended.
+//! The tree is an f-array (P. Jayanti, "f-arrays: implementation and applications", PODC
+//! 2002), with versions in place of load-linked and store-conditional. A version has 15 bits
+//! or more. It fails to detect a change only if exactly 2^15 changes, or a multiple, happen
+//! between steps 1 and 3, and leave the fields as they were.
 //!
-//! A change by which something becomes available climbs to the root in any case.
-//! Once it has ended, each word on its way says at least as much as the leaf, at
-//! every moment, for as long as the leaf says it: a search that begins later and
-//! sees less is impossible. It must not stop where a word needs no
-//! change: another thread may have set that word and not the one above it yet.
+//! An update of a leaf *propagates*: the word above is recomputed, and so on, until fields
+//! do not change. Once all updates have ended, each word is the join of its children.
+//!
+//! An update by which a relay becomes eligible propagates to the root in any case. Once it
+//! has ended, each word on its way says at least as much as the leaf, for as long as the
+//! leaf says it, so a search that begins later cannot miss the relay. Such an update must
+//! not stop where a word needs no change: another thread may have set that word, and not yet
+//! the one above.
 
 use crate::sync::{AtomicU64, Ordering, Zeroable, ZeroedSlice, prefetch};
 use std::marker::PhantomData;
@@ -42,12 +43,12 @@ pub(crate) const FANOUT: usize = if cfg!(relay_loom) { 2 } else { 16 };
 /// The words of one node, copied, with their versions.
 pub(crate) type Words = [u64; FANOUT];
 
-/// What words say, and what a node says for its children.
+/// The fields of words, and how the words of a node are joined.
 pub(crate) trait Join {
     /// The bits of a word below its version.
     const FIELDS: u64;
 
-    /// The fields of a node with these words; all zeros say nothing.
+    /// The fields of the word above a node with these words. Zero is the neutral element.
     fn join(words: Words) -> u64;
 }
 
@@ -72,7 +73,7 @@ unsafe impl Zeroable for Node {
 impl Node {
     #[inline(always)]
     pub(crate) fn word(&self, at: usize) -> u64 {
-        // Acquire: what is below, and the records, are at least as new.
+        // Acquire: the words below and the records are read as of this word, or later.
         self.0[at].load(Ordering::Acquire)
     }
 
@@ -82,14 +83,14 @@ impl Node {
     }
 }
 
-/// Leaves below a node of this level.
+/// The number of leaves below a node of this level.
 pub(crate) const fn span(level: usize) -> usize {
     FANOUT.pow(level as u32 + 1)
 }
 
 impl<J: Join> Tree<J> {
-    /// A tree for so many leaves, at least one; its root is one node, or with a
-    /// *crown* one word.
+    /// A tree for so many leaves, at least one. Its root is one node, or one word if it
+    /// `has_single_root`.
     pub(crate) fn new(leaves: usize, has_single_root: bool) -> Self {
         let mut levels = Vec::new();
         let mut words = leaves.max(1);
@@ -118,8 +119,8 @@ impl<J: Join> Tree<J> {
         &self.levels[level][at / FANOUT].0[at % FANOUT]
     }
 
-    /// Prefetches a leaf and its siblings, and those of the word above, which are read
-    /// when the leaf changes. The levels above are few words.
+    /// Prefetches what is read when a leaf changes: the node of the leaf, and the one
+    /// above. The levels above those are few words.
     pub(crate) fn prefetch(&self, leaf: usize) {
         let mut at = leaf;
         for level in self.levels.iter().take(2) {
@@ -133,11 +134,11 @@ impl<J: Join> Tree<J> {
     /// The fields of a leaf.
     #[inline]
     pub(crate) fn leaf(&self, leaf: usize) -> u64 {
-        // Acquire: with what a leaf says comes what it was computed from.
+        // Acquire: this thread sees what the fields were computed from.
         self.word(0, leaf).load(Ordering::Acquire) & J::FIELDS
     }
 
-    /// The fields of the first word of the root: all there is with a crown.
+    /// The fields of the root, if that is a single word.
     #[inline(always)]
     pub(crate) fn root_fields(&self) -> u64 {
         // Acquire: as for a leaf.
@@ -155,52 +156,58 @@ impl<J: Join> Tree<J> {
         &self.levels[level][node]
     }
 
-    /// Sets a leaf to what `fields` computes, after a change of what that depends
-    /// on, and climbs: to the root if `fully`, else as far as anything changes. The
-    /// fields before and after.
-    pub(crate) fn update(&self, leaf: usize, fully: bool, fields: impl Fn() -> u64) -> (u64, u64) {
-        let (before, after) = self.settle(0, leaf, fields);
-        if before != after || fully {
-            self.climb(leaf, fully);
+    /// Recomputes a leaf, after a change of what its `fields` depend on, and propagates
+    /// that: to the root if `to_root`, else as far as fields change. Returns the fields of
+    /// the leaf before and after.
+    pub(crate) fn update(
+        &self,
+        leaf: usize,
+        to_root: bool,
+        fields: impl Fn() -> u64,
+    ) -> (u64, u64) {
+        let (before, after) = self.recompute(0, leaf, fields);
+        if before != after || to_root {
+            self.propagate(leaf, to_root);
         }
         (before, after)
     }
 
-    /// Sets a leaf, of a tree whose nodes are [joined](Self::join_all) later.
+    /// [`update`](Self::update) for a tree whose nodes are [joined](Self::join_all) later.
     pub(crate) fn set(&self, leaf: usize, fields: impl Fn() -> u64) -> (u64, u64) {
-        self.settle(0, leaf, fields)
+        self.recompute(0, leaf, fields)
     }
 
-    /// Settles every word above the leaves, from below.
+    /// Recomputes all words above the leaves, the lowest level first.
     pub(crate) fn join_all(&self) {
         for level in 1..self.levels.len() {
             for at in 0..self.levels[level - 1].len() {
-                self.settle(level, at, || J::join(self.words(level - 1, at)));
+                self.recompute(level, at, || J::join(self.words(level - 1, at)));
             }
         }
     }
 
-    fn climb(&self, leaf: usize, fully: bool) {
+    fn propagate(&self, leaf: usize, to_root: bool) {
         let mut at = leaf;
         for level in 1..self.levels.len() {
             at /= FANOUT;
-            let (before, after) = self.settle(level, at, || J::join(self.words(level - 1, at)));
-            if before == after && !fully {
+            let (before, after) = self.recompute(level, at, || J::join(self.words(level - 1, at)));
+            if before == after && !to_root {
                 return;
             }
         }
     }
 
     /// See the module's description.
-    fn settle(&self, level: usize, at: usize, fields: impl Fn() -> u64) -> (u64, u64) {
+    fn recompute(&self, level: usize, at: usize, fields: impl Fn() -> u64) -> (u64, u64) {
         let word = self.word(level, at);
-        // Acquire: what is computed below sees what others changed before they swapped
-        // in what is read here.
+        // Acquire: the computation below sees what others had changed before they wrote
+        // the word that is read here.
         let mut seen = word.load(Ordering::Acquire);
         loop {
             let after = fields();
             let next = (seen & !J::FIELDS).wrapping_add(J::FIELDS + 1) | after;
-            // AcqRel: what others compute later sees what was changed before this.
+            // AcqRel: computations of others that read this word see what this thread had
+            // changed before.
             match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return (seen & J::FIELDS, after),
                 Err(current) => seen = current,

@@ -1,0 +1,47 @@
+//! [`Rejection`]: why a relay is not eligible.
+
+/// Declares the reasons, and [`Rejection::ALL`] of them.
+macro_rules! rejections {
+    ($($(#[$doc:meta])* $reason:ident: $name:literal,)*) => {
+        /// Why a relay is not eligible.
+        ///
+        /// This is the only list of reasons: the counts in
+        /// [`Rejections`](crate::Rejections), the [`Verdict`](crate::Verdict) of an
+        /// explanation and the states of leaves are derived from it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(crate) enum Rejection {
+            $($(#[$doc])* $reason,)*
+        }
+
+        impl Rejection {
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$reason,)*];
+
+            /// As messages name it.
+            pub(crate) const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $name,)*
+                }
+            }
+        }
+    };
+}
+
+rejections! {
+    /// It left or expired.
+    Departed: "departed",
+    /// All its units are taken.
+    Full: "full",
+    /// It takes no new leases.
+    Draining: "draining",
+    /// It failed lately, and is not yet due for a trial.
+    BackingOff: "backing off",
+    /// The operator banned it.
+    Banned: "banned",
+    /// It is the target, this node, or excluded by the call.
+    Excluded: "excluded",
+    /// It was measured, and is beyond the maximum latency of the call.
+    TooFar: "too far",
+    /// It was not measured, and the call has a maximum latency.
+    Unmeasured: "unmeasured",
+}

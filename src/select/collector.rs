@@ -1,0 +1,203 @@
+//! What a search keeps of the relays that it visits: the best one, or the best few.
+
+use crate::select::candidate::Candidate;
+use crate::table::snapshot::Bins;
+use std::collections::BinaryHeap;
+
+/// Keeps the best of the candidates that a search visits.
+pub(crate) trait Collector<'g> {
+    /// Nodes whose lower bound is not below this are pruned.
+    fn limit(&self) -> f32;
+
+    /// Whether a relay with this score would be kept. One that would not counts as visited.
+    fn wants(&mut self, score: f32) -> bool;
+
+    /// Adds a candidate.
+    fn offer(&mut self, candidate: Candidate<'g>);
+}
+
+/// Keeps the best relay. After [`EXACT`] relays it accepts one that is as good as the
+/// summaries tell scores apart.
+pub(crate) struct Best<'g> {
+    pub(crate) found: Option<Candidate<'g>>,
+    score: f32,
+    limit: f32,
+    bins: Bins,
+    /// How many more relays are compared exactly.
+    exact: usize,
+}
+
+/// How many relays are compared exactly.
+const EXACT: usize = 8;
+
+impl<'g> Best<'g> {
+    pub(crate) fn new(bins: Bins) -> Self {
+        Self {
+            found: None,
+            score: f32::INFINITY,
+            limit: f32::INFINITY,
+            bins,
+            exact: EXACT,
+        }
+    }
+
+    fn count_one(&mut self) {
+        self.exact = self.exact.saturating_sub(1);
+        // Lower bounds of scores are too low by that share at most.
+        self.limit = match self.exact {
+            0 => self.score / (1.0 + self.bins.width()),
+            _ => self.score,
+        };
+    }
+}
+
+impl<'g> Collector<'g> for Best<'g> {
+    fn limit(&self) -> f32 {
+        self.limit
+    }
+
+    fn wants(&mut self, score: f32) -> bool {
+        let is_wanted = score < self.score;
+        if !is_wanted {
+            self.count_one();
+        }
+        is_wanted
+    }
+
+    fn offer(&mut self, candidate: Candidate<'g>) {
+        if candidate.evaluation.score < self.score {
+            self.score = candidate.evaluation.score;
+            self.found = Some(candidate);
+        }
+        self.count_one();
+    }
+}
+
+/// The longest answer that is spread over failure domains.
+pub(crate) const FEW: usize = 32;
+/// How many more relays than asked for are visited: 16, and 4 for each relay asked for.
+const EXTRA: (usize, usize) = (16, 4);
+const EXTRA_AT_MOST: usize = 64;
+
+/// Keeps the best few relays, and some more, so that an answer can be
+/// [spread](super::spread) over failure domains where that costs little. Relays on trial are
+/// kept apart, for they come last in an answer.
+pub(crate) struct TopK<'g> {
+    /// In no order.
+    kept: Vec<Candidate<'g>>,
+    on_trial: Vec<Candidate<'g>>,
+    count: usize,
+    /// The `count` best scores of those kept, as bits. The worst of these is on top.
+    scores: BinaryHeap<u32>,
+    limit: f32,
+    /// The factor by which a further relay may be worse than the last of the best.
+    slack: f32,
+    /// How many more relays than asked for may still be kept.
+    extra: usize,
+    /// How many more relays on trial may be kept before they count as others do.
+    trials_left: usize,
+}
+
+impl<'g> TopK<'g> {
+    /// For an answer of `count` relays, at least 1.
+    pub(crate) fn new(count: usize, max_spread_cost: f64) -> Self {
+        let (some, for_each) = EXTRA;
+        let extra = match count {
+            ..=FEW => (some + for_each * count).min(EXTRA_AT_MOST),
+            _ => 0,
+        };
+        Self {
+            kept: Vec::with_capacity(count.min(FEW) + extra),
+            on_trial: Vec::new(),
+            count,
+            scores: BinaryHeap::with_capacity(count.min(FEW)),
+            limit: f32::INFINITY,
+            slack: 1.0 + max_spread_cost as f32,
+            extra,
+            trials_left: count.saturating_add(EXTRA_AT_MOST),
+        }
+    }
+
+    /// Best first. Relays on trial are last, unless one of them is the best of all.
+    pub(crate) fn into_list(mut self) -> Vec<Candidate<'g>> {
+        self.kept = sorted(&self.kept);
+        self.on_trial.sort_by(Candidate::by_score);
+        let best = self
+            .kept
+            .first()
+            .map_or(f32::INFINITY, |best| best.evaluation.score);
+        let is_best = |first: &Candidate<'_>| first.evaluation.score < best;
+        if self.on_trial.first().is_some_and(is_best) {
+            self.kept.insert(0, self.on_trial.remove(0));
+        }
+        self.kept.append(&mut self.on_trial);
+        self.kept
+    }
+
+    fn keep(&mut self, candidate: Candidate<'g>) {
+        let score = bits(&candidate);
+        self.kept.push(candidate);
+        if self.scores.len() < self.count {
+            return self.scores.push(score);
+        }
+        self.extra = self.extra.saturating_sub(1);
+        if let Some(mut last) = self.scores.peek_mut().filter(|last| score < **last) {
+            *last = score;
+        }
+    }
+
+    fn current_limit(&self) -> f32 {
+        if self.scores.len() < self.count {
+            return if self.trials_left > 0 {
+                f32::INFINITY
+            } else {
+                0.0
+            };
+        }
+        match self.scores.peek() {
+            Some(&last) if self.extra > 0 => {
+                // The next float, so that a score equal to the limit is below it.
+                f32::from_bits((f32::from_bits(last) * self.slack).to_bits() + 1)
+            }
+            Some(&last) if self.count > FEW => f32::from_bits(last),
+            _ => 0.0,
+        }
+    }
+}
+
+/// Scores are not negative, so their bits are in the same order.
+fn bits(candidate: &Candidate<'_>) -> u32 {
+    candidate.evaluation.score.to_bits()
+}
+
+/// Best first; equal ones stay in their order. This sorts one word for each candidate, since
+/// a candidate is as long as a cache line.
+fn sorted<'g>(candidates: &[Candidate<'g>]) -> Vec<Candidate<'g>> {
+    let word = |(at, candidate)| u64::from(bits(candidate)) << 32 | at;
+    let mut words: Vec<u64> = (0..).zip(candidates).map(word).collect();
+    words.sort_unstable();
+    let place = |word: u64| word as u32 as usize;
+    let sorted = words.into_iter().map(|word| candidates[place(word)]);
+    sorted.collect()
+}
+
+impl<'g> Collector<'g> for TopK<'g> {
+    #[inline]
+    fn limit(&self) -> f32 {
+        self.limit
+    }
+
+    fn wants(&mut self, score: f32) -> bool {
+        score < self.limit()
+    }
+
+    fn offer(&mut self, candidate: Candidate<'g>) {
+        if candidate.is_on_trial() {
+            self.trials_left = self.trials_left.saturating_sub(1);
+            self.on_trial.push(candidate);
+        } else {
+            self.keep(candidate);
+        }
+        self.limit = self.current_limit();
+    }
+}
