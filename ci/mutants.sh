@@ -44,7 +44,7 @@ for group in "${groups[@]}"; do
             seed codec 'src/dht/record/{cbor,codec}.rs' '--lib --test records' record:: bytes:: vectors::
             ;;
         scoring)
-            seed scoring 'src/{snapshot/score,select/criteria}.rs' '--lib --test semantics' \
+            seed scoring 'src/{table/snapshot/score,select/candidate,select/criteria}.rs' '--lib --test semantics' \
                 --skip relay:: --skip dht:: --skip rtt::
             ;;
         options)
