@@ -158,16 +158,16 @@ impl Search<'_> {
     pub(crate) fn explain(&self, count: usize) -> Explanation {
         self.refresh_lapsed_rtts();
         let chosen = self.chosen(count);
-        let places: HashMap<NodeId, usize> = (0..)
+        let positions: HashMap<NodeId, usize> = (0..)
             .zip(&chosen)
-            .map(|(place, (relay, _))| (*relay, place))
+            .map(|(position, (relay, _))| (*relay, position))
             .collect();
-        let place = |relay: &NodeId| places.get(relay).copied();
+        let position = |relay: &NodeId| positions.get(relay).copied();
         let mut relays: Vec<Explained> = Vec::new();
         for record in self.records() {
             let id = record.identity();
-            let verdict = match (place(&id), self.scope.criteria.evaluate(&record)) {
-                (Some(place), _) => chosen[place].1,
+            let verdict = match (position(&id), self.scope.criteria.evaluate(&record)) {
+                (Some(position), _) => chosen[position].1,
                 (None, Ok(_)) => Verdict::Worse,
                 (None, Err(reason)) => reason.into(),
             };
@@ -190,7 +190,8 @@ impl Search<'_> {
             });
         }
         relays.sort_by(|one, other| {
-            let rank = |explained: &Explained| (explained.verdict.rank(), place(&explained.relay));
+            let rank =
+                |explained: &Explained| (explained.verdict.rank(), position(&explained.relay));
             rank(one).cmp(&rank(other)).then(
                 one.score_ms()
                     .partial_cmp(&other.score_ms())

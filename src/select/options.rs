@@ -1,4 +1,4 @@
-//! [`FindOptions`]: what a requester asks of a relay.
+//! [`FindOptions`]: what a call asks for.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use crate::rtt::micros_at_most;
 use crate::select::PeerView;
 use crate::table::RecordRef;
 
-/// What a requester asks of a relay, beyond that it is live, has room, and is
-/// neither the target nor this node.
+/// What a call asks for, beyond a relay that is live, has room, and is neither the target nor
+/// this node.
 ///
-/// Options can be made once and used for many calls; making them allocates
-/// only when something is [excluded](Self::exclude).
+/// Options can be built once and used for many calls. They allocate only if something is
+/// [excluded](Self::exclude).
 ///
 /// ```
 /// use std::time::Duration;
@@ -36,10 +36,10 @@ pub struct FindOptions {
     pub(crate) max_spread_cost: f64,
 }
 
-/// So many are compared one by one.
+/// Up to so many excluded ids are compared one by one.
 const FEW: usize = 8;
 
-/// A relay that the requester would rather keep.
+/// A relay that the requester prefers to keep.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Preference {
     pub(crate) relay: NodeId,
@@ -48,8 +48,8 @@ pub(crate) struct Preference {
 }
 
 impl Preference {
-    /// Whether a path is so much better than that of the relay in use that it
-    /// pays to change.
+    /// Whether the best path is so much shorter than the current one that the requester should
+    /// change.
     pub(crate) fn is_worth_leaving(&self, current_micros: u32, best_micros: u32) -> bool {
         let gain = current_micros.saturating_sub(best_micros);
         gain >= micros_at_most(self.least_gain)
@@ -58,13 +58,13 @@ impl Preference {
 }
 
 impl FindOptions {
-    /// Whether anything is known of the pair.
+    /// Whether the options have a view of either peer.
     #[inline]
     pub(crate) const fn has_views(&self) -> bool {
         self.requester_view.is_some() || self.target_view.is_some()
     }
 
-    /// Whether a relay is among those excluded.
+    /// Whether a relay is excluded.
     #[inline]
     pub(crate) fn excludes(&self, record: &RecordRef<'_>) -> bool {
         match self.exclude.len() {
@@ -73,14 +73,13 @@ impl FindOptions {
         }
     }
 
-    /// Whether relays differ in nothing but what this node knows of them.
+    /// Whether the summaries of a snapshot decide alone.
     #[inline]
     pub(crate) const fn is_plain(&self) -> bool {
         !self.has_views() && self.preference.is_none() && self.max_latency.is_none()
     }
 
-    /// At most three results, nothing excluded, any latency, nothing known of
-    /// the pair, no preference.
+    /// At most three results, nothing excluded, any latency, no views, no preference.
     pub const fn new() -> Self {
         Self {
             max_results: 3,
@@ -94,18 +93,18 @@ impl FindOptions {
         }
     }
 
-    /// How many relays `find_relays` answers with at most, by default 3; with
-    /// 0, none. Calls that answer with a single relay ignore it.
+    /// The most relays that `find_relays` returns, by default 3; with 0, none. Calls that
+    /// return a single relay ignore it.
     pub const fn max_results(mut self, max_results: usize) -> Self {
         self.max_results = max_results;
         self
     }
 
-    /// Relays that must not be handed out, such as those already tried. Each
-    /// call adds to the ones before.
+    /// Relays that must not be handed out, such as those already tried. Each call of this
+    /// method adds to the ones before.
     ///
-    /// A find costs one more descent for each of them that would have been chosen.
-    /// Where none is found, each excluded relay is looked up once, to be counted as
+    /// A find costs one more descent for each excluded relay that would have been chosen. If
+    /// none is found, each excluded relay is looked up once, so that it counts as
     /// [excluded](crate::Rejections::excluded).
     pub fn exclude(mut self, ids: impl IntoIterator<Item = NodeId>) -> Self {
         self.exclude.extend(ids);
@@ -114,50 +113,47 @@ impl FindOptions {
         self
     }
 
-    /// The longest round trip from the requester to the relay that will do, by
-    /// default any.
+    /// The longest eligible round trip from the requester to the relay, by default any.
     ///
-    /// A relay whose round trip is unknown does not meet it, unless
-    /// [`allow_unmeasured`](Self::allow_unmeasured) says so. What a find costs does
-    /// not depend on how many relays are too far away.
+    /// Relays whose round trip is unknown are not eligible, unless they are
+    /// [allowed](Self::allow_unmeasured). The price of a find does not depend on the number of
+    /// relays that are too far.
     pub const fn max_latency(mut self, rtt: Duration) -> Self {
         self.max_latency = Some(rtt);
         self
     }
 
-    /// What the target knows of its own distance to relays, by default nothing:
-    /// then the leg from each relay to it counts as the
-    /// [assumed](crate::RegistryBuilder::assumed_rtt) round trip.
+    /// What the target knows of its own round trips to relays. Without this, the leg from each
+    /// relay to the target counts as the [assumed](crate::RegistryBuilder::assumed_rtt) round
+    /// trip.
     ///
-    /// A relay that the view names is judged by the round trip that it gives. The
-    /// others are estimated between the view's coordinate, or else the nearest
-    /// relay that it names, and the position that the registry
-    /// [learned](crate::Registry::update_peer) of each. The search is among all relays,
-    /// whether or not a call asked for peers around that place before.
+    /// For relays that the view names, its round trips count. For all others the leg is
+    /// estimated from the position that the registry [knows](crate::Registry::update_peer) of
+    /// the relay, and the coordinate in the view, or else the relays that it names. All relays
+    /// are searched.
     pub const fn target_view(mut self, view: PeerView) -> Self {
         self.target_view = Some(view);
         self
     }
 
-    /// What a requester other than this node knows of its own distance to
-    /// relays. By default the requester is this node, and its round trips are
-    /// those that it [measured](crate::Registry::record_rtt).
+    /// What a requester other than this node knows of its own round trips to relays. By
+    /// default the requester is this node, and its round trips are those that it
+    /// [measured](crate::Registry::record_rtt).
     ///
-    /// A [`max_latency`](Self::max_latency) is then met by relays that the view
-    /// names, and by no others unless unmeasured ones are allowed.
+    /// With a [`max_latency`](Self::max_latency), only relays that the view names are then
+    /// eligible, unless unmeasured ones are allowed.
     pub const fn requester_view(mut self, view: PeerView) -> Self {
         self.requester_view = Some(view);
         self
     }
 
-    /// A relay to keep, such as the one in use: it is handed out unless the best
-    /// is better by at least 10 ms and a third (the rule of Tailscale and iroh;
-    /// see [`prefer_with`](Self::prefer_with)).
+    /// A relay to keep, such as the one in use. It is handed out unless the best relay is
+    /// better by at least 10 ms and a third of the path (the rule of Tailscale and iroh; see
+    /// [`prefer_with`](Self::prefer_with)).
     ///
-    /// It is never a reason to hand out a relay that would not be otherwise, nor
-    /// one on trial after failures, nor one above nine tenths of its capacity.
-    /// Counts where a single relay is asked for, and among
-    /// [last resorts](crate::RelayInfo::is_last_resort), where it comes first.
+    /// A preferred relay must be eligible. It is not kept if it is on trial after failures, or
+    /// above nine tenths of its capacity. The preference counts in calls for a single relay.
+    /// Among [last resorts](crate::RelayInfo::is_last_resort) the preferred relay is first.
     pub const fn prefer(mut self, relay: NodeId) -> Self {
         self.preference = Some(Preference {
             relay,
@@ -167,12 +163,11 @@ impl FindOptions {
         self
     }
 
-    /// By how much the best must be better than the preferred relay to be handed
-    /// out in its place: by a time and by a share of the preferred path, which
-    /// is taken to be within 0 and 1. Without a [`prefer`](Self::prefer) before
-    /// it makes no difference.
+    /// How much shorter the best path must be than that of the preferred relay: by `gain`, and
+    /// by a `share` of the preferred path, which is clamped to 0..=1. Call
+    /// [`prefer`](Self::prefer) first; without it, this has no effect.
     ///
-    /// Compared are the expected paths, without a leg that is assumed for both.
+    /// The paths are the expected ones, without a leg that is assumed for both.
     pub fn prefer_with(mut self, gain: Duration, share: f64) -> Self {
         if let Some(preference) = &mut self.preference {
             preference.least_gain = gain;
@@ -181,28 +176,27 @@ impl FindOptions {
         self
     }
 
-    /// How much longer the path of a further result may be, as a share, for it
-    /// to be in another failure domain than those before; by default 0.15, with
-    /// 0 domains do not matter. Taken to be within 0 and 1.
+    /// The share by which the path of a further result may be longer, so that it is in another
+    /// failure domain than those before. By default 0.15; clamped to 0..=1. With 0, failure
+    /// domains have no effect.
     ///
     /// A failure domain is an IPv4 /24, an IPv6 /48, a DNS name, or a
-    /// [label](crate::RegisterOptions::failure_domain). It counts in answers of up
-    /// to 32 results.
+    /// [label](crate::RegisterOptions::failure_domain). Answers of more than 32 results are
+    /// not spread.
     pub fn max_spread_cost(mut self, share: f64) -> Self {
         self.max_spread_cost = unit_interval(share);
         self
     }
 
-    /// Whether a relay whose round trip is unknown meets a
-    /// [`max_latency`](Self::max_latency), by default not. Without a
-    /// `max_latency` it makes no difference.
+    /// Whether relays whose round trip is unknown are eligible with a
+    /// [`max_latency`](Self::max_latency); by default not. Without one, this has no effect.
     pub const fn allow_unmeasured(mut self, allow: bool) -> Self {
         self.allow_unmeasured = allow;
         self
     }
 }
 
-/// Also for what is not a number.
+/// Clamps a share to 0..=1; NaN becomes 0.
 fn unit_interval(share: f64) -> f64 {
     if share > 0.0 { share.min(1.0) } else { 0.0 }
 }

@@ -1,4 +1,4 @@
-//! [`PeerView`]: what a peer knows of its own distance to relays.
+//! [`PeerView`]: what a peer knows of its own round trips to relays.
 
 use crate::coordinates::Coordinate;
 use crate::errors::PeerViewError;
@@ -6,14 +6,13 @@ use crate::relay::NodeId;
 use crate::rtt::sane_micros;
 use std::time::Duration;
 
-/// What a peer knows of its own distance to relays: the round trips that it
-/// measured to the few nearest to it, and its network coordinate.
+/// What a peer knows of its own round trips to relays: those that it measured to the nearest
+/// few, and its network coordinate.
 ///
-/// Peers measure this and tell it to the node that brokers for them; given in
-/// [`FindOptions`](crate::FindOptions), it lets the registry judge the whole
-/// path rather than this node's leg of it. A peer that lies gets a worse relay,
-/// and no other peer does. To remember views, and to decide whom to believe, is
-/// the embedder's business.
+/// Peers measure this, and tell it to the node that finds relays for them. In
+/// [`FindOptions`](crate::FindOptions) it lets the registry rank relays by the whole path, and
+/// not by this node's leg alone. A peer that lies gets a worse relay; other peers do not. The
+/// embedder stores views, and decides which peers it trusts.
 ///
 /// ```
 /// use relay_registry::{FindOptions, NodeId, PeerView};
@@ -33,10 +32,10 @@ pub struct PeerView {
 }
 
 impl PeerView {
-    /// How many measured relays a view holds at most.
+    /// The most measured relays of a view.
     pub const MAX_MEASURED: usize = 3;
 
-    /// A view that says nothing.
+    /// An empty view.
     pub const fn new() -> Self {
         Self {
             measured: [None; Self::MAX_MEASURED],
@@ -44,11 +43,11 @@ impl PeerView {
         }
     }
 
-    /// With the round trip to a relay as the peer measured it, to the
-    /// microsecond; given again, the later counts.
+    /// Adds the round trip to a relay as the peer measured it, in whole microseconds. A later
+    /// one for the same relay replaces it.
     ///
-    /// Give the relays that are nearest to the peer. Those not registered here
-    /// are ignored.
+    /// Add the relays that are nearest to the peer. Relays that are not registered are
+    /// ignored.
     ///
     /// # Errors
     ///
@@ -56,13 +55,13 @@ impl PeerView {
     /// [`MAX_RTT`](crate::MAX_RTT), or the view is full.
     pub fn measured(mut self, relay: NodeId, rtt: Duration) -> Result<Self, PeerViewError> {
         let micros = sane_micros(rtt).ok_or(PeerViewError::InvalidRtt { rtt })?;
-        let mut places = self.measured.iter_mut();
-        let place = places.find(|place| place.is_none_or(|(known, _)| known == relay));
-        *place.ok_or(PeerViewError::Full)? = Some((relay, micros));
+        let mut entries = self.measured.iter_mut();
+        let entry = entries.find(|entry| entry.is_none_or(|(known, _)| known == relay));
+        *entry.ok_or(PeerViewError::Full)? = Some((relay, micros));
         Ok(self)
     }
 
-    /// With the peer's network coordinate.
+    /// Sets the network coordinate of the peer.
     pub const fn coordinate(mut self, coordinate: Coordinate) -> Self {
         self.coordinate = Some(coordinate);
         self
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_holds_three_relays_and_the_last_word_on_each() {
+    fn a_view_holds_three_relays_and_the_last_round_trip_of_each() {
         let mut view = PeerView::new();
         for n in 1..=3 {
             view = view.measured(relay(n), MILLI * n.into()).unwrap();
@@ -103,9 +102,9 @@ mod tests {
     }
 
     #[test]
-    fn a_round_trip_that_cannot_be_is_refused() {
+    fn a_round_trip_above_the_maximum_is_an_error() {
         let rtt = crate::MAX_RTT + MILLI;
-        let refused = PeerView::new().measured(relay(1), rtt);
-        assert_eq!(refused, Err(PeerViewError::InvalidRtt { rtt }));
+        let added = PeerView::new().measured(relay(1), rtt);
+        assert_eq!(added, Err(PeerViewError::InvalidRtt { rtt }));
     }
 }

@@ -97,9 +97,8 @@ impl<'g> Search<'g> {
     ///
     /// 1. Read the pending changes. A change that made a relay eligible before the call is
     ///    among them, or in the summaries of the current snapshot.
-    /// 2. Search the snapshot at hand. That is enough if it is the current one, and has no
-    ///    relay whose suspension has ended without being in the summaries. Else search the
-    ///    current snapshot.
+    /// 2. Search the snapshot that the call has loaded. That is enough if it is the current one,
+    ///    and its summaries have every suspension that has ended. Else search the current one.
     /// 3. Check the records of the pending changes. A relay that is eligible throughout the
     ///    call is so at this moment, too.
     pub(crate) fn best_eligible(&self) -> Option<Candidate<'g>> {

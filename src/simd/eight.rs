@@ -1,5 +1,5 @@
-//! Eight at once by AVX2; see the parent's section on safety. What is unsafe here touches no
-//! memory, but where it says so.
+//! Vectors of eight by AVX2; see the parent's section on safety. Unsafe code here touches no
+//! memory, unless its comment says so.
 #![allow(unused_unsafe, reason = "needed up to Rust 1.86")]
 
 use super::{Bits, Lanes};
@@ -34,14 +34,14 @@ impl Lanes for Eight {
     #[inline(always)]
     fn of<const N: usize>(numbers: &[f32; N], at: usize) -> Self {
         let numbers = &numbers[at..at + Self::MANY];
-        // SAFETY: there are eight to be read.
+        // SAFETY: eight floats are there to be read.
         Self(unsafe { _mm256_loadu_ps(numbers.as_ptr()) })
     }
 
     #[inline(always)]
     fn put<const N: usize>(self, numbers: &mut [f32; N], at: usize) {
         let numbers = &mut numbers[at..at + Self::MANY];
-        // SAFETY: there is room for eight.
+        // SAFETY: there is room for eight floats.
         unsafe { _mm256_storeu_ps(numbers.as_mut_ptr(), self.0) };
     }
 

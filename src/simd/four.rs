@@ -1,5 +1,5 @@
-//! Four at once by SSE2, which every x86_64 has. What is unsafe here touches no memory, but
-//! where it says so.
+//! Vectors of four by SSE2, which every x86_64 has. Unsafe code here touches no memory,
+//! unless its comment says so.
 #![allow(unused_unsafe, reason = "needed up to Rust 1.86")]
 
 use super::{Bits, Lanes};
@@ -40,14 +40,14 @@ impl Lanes for Four {
     #[inline(always)]
     fn of<const N: usize>(numbers: &[f32; N], at: usize) -> Self {
         let numbers = &numbers[at..at + Self::MANY];
-        // SAFETY: there are four to be read.
+        // SAFETY: four floats are there to be read.
         Self(unsafe { _mm_loadu_ps(numbers.as_ptr()) })
     }
 
     #[inline(always)]
     fn put<const N: usize>(self, numbers: &mut [f32; N], at: usize) {
         let numbers = &mut numbers[at..at + Self::MANY];
-        // SAFETY: there is room for four.
+        // SAFETY: there is room for four floats.
         unsafe { _mm_storeu_ps(numbers.as_mut_ptr(), self.0) };
     }
 

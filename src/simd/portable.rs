@@ -1,4 +1,4 @@
-//! Vectors of any width without instructions of any processor.
+//! Vectors of any width, as arrays.
 
 use super::{Bits, Lanes};
 use std::array::from_fn;

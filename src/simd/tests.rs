@@ -1,4 +1,4 @@
-//! Every kind of vector beside the portable one.
+//! Every type of vectors, compared with the portable one.
 
 use super::portable::{Portable, PortableBits};
 use super::*;
@@ -23,7 +23,7 @@ fn words() -> impl Strategy<Value = [u64; 8]> {
     prop::array::uniform8(prop_oneof![any::<u64>(), 0_u64..3, Just(5 << 32)])
 }
 
-/// All that can be done with some numbers: the results, as bits, and masks.
+/// A kernel with all operations; its results as bits, and masks.
 #[derive(Clone)]
 struct Everything {
     numbers: [Numbers; 4],
@@ -62,7 +62,7 @@ impl Kernel for &Everything {
             for (result, value) in results.iter_mut().zip(all) {
                 let mut numbers = [0.0; 8];
                 value.put(&mut numbers, at);
-                // Which of the many it is that are no number does not matter.
+                // Any NaN equals any other.
                 let bits = |number: f32| if number.is_nan() { 1 } else { number.to_bits() };
                 for lane in at..at + L::MANY {
                     result[lane] = bits(numbers[lane]);

@@ -78,14 +78,14 @@ impl Relays {
     }
 
     fn scan_slot(&self, part: &Leaves, slot: usize) {
-        let said = part.summaries.leaf(slot);
+        let summary = part.summaries.leaf(slot);
         let Some(relay) = part.at(slot) else {
-            assert_eq!(said, 0);
+            assert_eq!(summary, 0);
             return;
         };
         let subject = self.subject(relay.index as usize);
         let leaf = Leaf::of(&subject, &SelectionSettings::FOR_TESTS, part.bins, Tick(0));
-        assert_eq!(said, leaf.summary, "{relay:?}");
+        assert_eq!(summary, leaf.summary, "{relay:?}");
         // If the leaf is due too early, that costs a refresh; if too late, a find would miss
         // the relay.
         let due = part
