@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::relay::NodeId;
 use crate::rtt::micros_at_most;
-use crate::select::PeerView;
+use crate::select::peer_view::PeerView;
 use crate::table::RecordRef;
 
 /// What a call asks for, beyond a relay that is live, has room, and is neither the target nor

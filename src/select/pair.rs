@@ -6,6 +6,7 @@ use crate::limits::MAX_RTT;
 use crate::select::branch_and_bound::{Bounds, Objective};
 use crate::select::collector::Collector;
 use crate::select::path::Views;
+use crate::select::peer_view::PeerView;
 use crate::select::scope::SearchScope;
 use crate::simd::{Kernel, Lanes, splats, widest};
 use crate::table::snapshot::{FANOUT, Leaves, Located, Node, joint_figures, least_figures};
@@ -45,7 +46,7 @@ impl<'l, 'g, C: Collector<'g>> Pair<'l, 'g, C> {
 
     /// Visits the relays that either peer measured.
     pub(crate) fn visit_published(&mut self) {
-        let mut seen = [u32::MAX; 2 * crate::PeerView::MAX_MEASURED];
+        let mut seen = [u32::MAX; 2 * PeerView::MAX_MEASURED];
         for (number, index) in self.views.published().enumerate() {
             if !seen.contains(&index) {
                 seen[number] = index;

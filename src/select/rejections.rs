@@ -4,7 +4,7 @@
 //! call. Its exclusions are looked up one by one. Since the call found no relay, all relays
 //! that are otherwise eligible are beyond its maximum latency.
 
-use crate::Rejections;
+use crate::errors::Rejections;
 use crate::relay::{NodeId, Rejection};
 use crate::select::scope::SearchScope;
 use crate::table::snapshot::{LeafState, Snapshot};

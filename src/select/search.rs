@@ -1,6 +1,6 @@
 //! One call's search for one relay: it chooses one, and claims it.
 
-use crate::Rejections;
+use crate::errors::Rejections;
 use crate::relay::Rejection;
 use crate::select::branch_and_bound::{Objective, best_first, depth_first};
 use crate::select::candidate::Candidate;
