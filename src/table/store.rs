@@ -301,7 +301,12 @@ impl Store {
     /// Retires an announcement that no lifecycle word names any more.
     pub(super) fn retire_announcement(&self, index: u32, guard: &Guard) {
         self.push_retired_announcement(index);
-        self.begin_round(guard);
+        self.begin_round_if_none(guard);
+    }
+
+    /// A round that is under way leaves what was retired since to the next.
+    fn begin_round_if_none(&self, guard: &Guard) {
+        let _ = self.begin_round(guard);
     }
 
     fn push_retired_announcement(&self, index: u32) {
@@ -318,7 +323,7 @@ impl Store {
         self.retired_records.push(record, link);
         match announcement {
             Some(announcement) => self.retire_announcement(announcement, guard),
-            None => self.begin_round(guard),
+            None => self.begin_round_if_none(guard),
         }
     }
 
