@@ -11,9 +11,9 @@ use crate::relay::{AddressPolicy, NodeId, RelayInfo};
 use crate::select::Candidate;
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, Padded};
-use crate::table::record::{BackOffRange, Circuit, Lifecycle};
+use crate::table::record::{BackOffRange, Circuit};
 use crate::table::snapshot::Publication;
-use crate::table::{RecordRef, Table};
+use crate::table::{LiveRecord, ObservedRecord, RecordRef, Table};
 use crate::time::{Tick, Timeline};
 use crate::wheel::Wheel;
 use std::cmp::Reverse;
@@ -216,17 +216,15 @@ impl Core {
         self.swept.fetch_max(tick.0, Ordering::Release);
     }
 
-    /// The record of `id`, if it is live at `now`, and its lifecycle word.
+    /// The record of `id`, if it is live at `now`.
     #[inline]
     pub(super) fn find_live<'g>(
         &'g self,
         id: &NodeId,
         now: Tick,
         guard: &'g Guard,
-    ) -> Option<(RecordRef<'g>, Lifecycle)> {
-        let record = self.table.find(id, guard)?;
-        let word = record.lifecycle();
-        word.is_live_at(now).then_some((record, word))
+    ) -> Option<LiveRecord<'g>> {
+        self.table.find(id, guard)?.observe().live_at(now)
     }
 
     /// Whether a relay is live at `now`.
@@ -250,28 +248,28 @@ impl Core {
     ) -> bool {
         let guard = epoch::pin();
         self.find_live(id, now, &guard)
-            .map(|(record, _)| act(record))
+            .map(|record| act(*record))
             .is_some()
     }
 
     /// Visits every record that is live at `now` and throughout the visit, and none
     /// that never was, without staying pinned for long.
-    pub(super) fn for_each_live(&self, now: Tick, mut visit: impl FnMut(RecordRef<'_>, Lifecycle)) {
-        self.for_each_known(|record, word| {
-            if word.is_live_at(now) {
-                visit(record, word);
+    pub(super) fn for_each_live(&self, now: Tick, mut visit: impl FnMut(LiveRecord<'_>)) {
+        self.for_each_known(|record| {
+            if let Some(record) = record.live_at(now) {
+                visit(record);
             }
         });
     }
 
     /// The same for every record that is not vacant.
-    pub(super) fn for_each_known(&self, mut visit: impl FnMut(RecordRef<'_>, Lifecycle)) {
+    pub(super) fn for_each_known(&self, mut visit: impl FnMut(ObservedRecord<'_>)) {
         let reach = self.table.reach();
         for start in (0..reach).step_by(PER_PIN as usize) {
             let guard = epoch::pin();
             for index in start..reach.min(start + PER_PIN) {
                 if let Some(record) = self.table.record_at(index, &guard) {
-                    visit(record, record.lifecycle());
+                    visit(record.observe());
                 }
             }
         }
@@ -286,7 +284,7 @@ impl Core {
         // Some that are counted may be due or departing: look at each.
         let before = self.publication().progress();
         let mut count = 0;
-        self.for_each_live(now, |_, _| count += 1);
+        self.for_each_live(now, |_| count += 1);
         if self.publication().progress() == before {
             return count;
         }
@@ -296,7 +294,7 @@ impl Core {
     pub(super) fn relays(&self, now: Tick) -> Vec<RelayInfo> {
         let before = self.publication().progress();
         let mut relays = Vec::with_capacity(self.table.estimate());
-        let mut list = |record: RecordRef<'_>, word| relays.push(self.describe(&record, word, now));
+        let mut list = |record: LiveRecord<'_>| relays.push(self.describe(&record, now));
         self.for_each_live(now, &mut list);
         if self.publication().progress() != before {
             keep_latest_of_each_id(&mut relays);
@@ -304,36 +302,29 @@ impl Core {
         relays
     }
 
-    /// A copy of what `word`, read from the record, and the record say at `now`.
+    /// A copy of what the record says at `now`.
     #[inline(always)]
-    pub(super) fn describe(&self, record: &RecordRef<'_>, word: Lifecycle, now: Tick) -> RelayInfo {
-        self.describe_as(record, word, record.circuit(), false, now)
+    pub(super) fn describe(&self, record: &LiveRecord<'_>, now: Tick) -> RelayInfo {
+        self.describe_as(record, record.circuit(), false, now)
     }
 
     #[inline(always)]
     pub(super) fn describe_candidate(&self, candidate: &Candidate<'_>, now: Tick) -> RelayInfo {
         let (record, circuit) = (&candidate.record, candidate.circuit);
         let is_last_resort = candidate.is_last_resort;
-        self.describe_as(
-            record,
-            candidate.evaluation.word,
-            circuit,
-            is_last_resort,
-            now,
-        )
+        self.describe_as(record, circuit, is_last_resort, now)
     }
 
     /// Inlined, so that it is written where the caller wants it.
     #[inline(always)]
     fn describe_as(
         &self,
-        record: &RecordRef<'_>,
-        word: Lifecycle,
+        record: &LiveRecord<'_>,
         circuit: Circuit,
         last_resort: bool,
         now: Tick,
     ) -> RelayInfo {
-        let announcement = record.announcement(word);
+        let announcement = record.announcement();
         let load = record.load();
         let elapsed_nanos = self.timeline.nanos_of(now);
         let measurement = record.measurement(elapsed_nanos);
@@ -346,7 +337,7 @@ impl Core {
             rtt_age_nanos: measurement.map_or(0, |it| it.latest.age(elapsed_nanos)),
             origin: self.timeline.wall_origin(),
             registered_at: announcement.registered_at,
-            expires_at: self.timeline.nanos_of(word.deadline()),
+            expires_at: self.timeline.nanos_of(record.word().deadline()),
             nat: announcement.nat,
             draining: load.is_draining(),
             banned: circuit.is_banned(now),

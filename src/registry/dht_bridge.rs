@@ -16,8 +16,8 @@ use crate::registry::register::MAX_LABEL;
 use crate::relay::{NodeId, RegisterOptions};
 use crate::sync::Arc;
 use crate::sync::epoch::{self, Guard};
-use crate::table::RecordRef;
-use crate::table::record::{Lifecycle, Origin};
+use crate::table::record::Origin;
+use crate::table::{LiveRecord, RecordRef};
 use std::time::Duration;
 
 /// The registry's end of it.
@@ -81,7 +81,7 @@ impl Core {
     ) -> Option<RecordRef<'g>> {
         let learned = |index: u32| {
             let record = self.table.record_at(index, guard)?;
-            is_learned(&record, record.lifecycle()).then_some(record)
+            learned(record).map(|_| record)
         };
         let mut victim = None;
         for record in indices.filter_map(learned) {
@@ -99,11 +99,10 @@ impl Core {
     /// Makes a relay depart, if it was learned.
     pub(super) fn remove_learned(&self, record: RecordRef<'_>) -> bool {
         loop {
-            let word = record.lifecycle();
-            if !is_learned(&record, word) {
+            let Some(learned) = learned(record) else {
                 return false;
-            }
-            if let Some(closing) = self.table.depart(record, word) {
+            };
+            if let Some(closing) = self.table.depart(learned) {
                 self.counters.count_unregistration();
                 self.remember(closing, self.timeline.tick(), false);
                 return true;
@@ -116,11 +115,11 @@ impl Core {
     fn announced(&self, id: &NodeId) -> Option<LocalRelay> {
         let now = self.timeline.tick();
         let guard = epoch::pin();
-        let (record, word) = self.find_live(id, now, &guard)?;
-        if is_learned(&record, word) {
+        let record = self.find_live(id, now, &guard)?;
+        let said = record.announcement();
+        if said.origin == Origin::Learned {
             return None;
         }
-        let said = record.announcement(word);
         let is_banned = record.circuit().is_banned(self.timeline.tick());
         let is_open = !record.load().is_draining() && !is_banned;
         let load = if is_open {
@@ -145,14 +144,15 @@ impl Core {
         let now = self.timeline.tick();
         let guard = epoch::pin();
         self.find_live(id, now, &guard)
-            .is_some_and(|(record, word)| record.announcement(word).origin == origin)
+            .is_some_and(|record| record.announcement().origin == origin)
     }
 }
 
-/// Whether the relay is live, as `word` says that was read from its record, and was
-/// learned.
-fn is_learned(record: &RecordRef<'_>, word: Lifecycle) -> bool {
-    word.is_live() && record.announcement(word).origin == Origin::Learned
+/// The record of a relay that is live and was learned.
+fn learned(record: RecordRef<'_>) -> Option<LiveRecord<'_>> {
+    record
+        .observe_live()
+        .filter(|live| live.announcement().origin == Origin::Learned)
 }
 
 /// But for `now`, nothing here reads the clock: the distribution holds a lock while it
@@ -218,7 +218,7 @@ impl RegistryBackend for Core {
         let now = self.timeline.tick();
         let guard = epoch::pin();
         let found = self.find_live(id, now, &guard);
-        found.is_some_and(|(record, _)| self.remove_learned(record))
+        found.is_some_and(|record| self.remove_learned(*record))
     }
 
     fn held(&self) -> usize {
@@ -285,12 +285,12 @@ mod tests {
         let core = registry.core();
         assert_eq!(learn_relay(&registry, 1), EnterOutcome::Entered);
         let guard = epoch::pin();
-        let (record, _) = core.find_live(&id(1), core.present(), &guard).unwrap();
+        let record = core.find_live(&id(1), core.present(), &guard).unwrap();
         let lease = registry.lease(&id(1)).unwrap();
         registry.register(id(1), endpoint()).unwrap();
-        let (again, _) = core.find_live(&id(1), core.present(), &guard).unwrap();
+        let again = core.find_live(&id(1), core.present(), &guard).unwrap();
         assert_eq!(record.index(), again.index(), "its leases go with it");
-        assert!(!core.remove_learned(record));
+        assert!(!core.remove_learned(*record));
         assert!(core.victim_among(0..core.table.reach(), &guard).is_none());
         drop(lease);
     }

@@ -72,8 +72,8 @@ impl Core {
         let best = self.fast_path(target, options, now, &snapshot, &guard);
         let taken = best.and_then(|best| Some((best, best.record.lease(Some(&snapshot)).ok()?)));
         match taken {
-            Some((best, (unit, word))) => {
-                let relay = self.describe_candidate(&best.with_word(word), now);
+            Some((best, (unit, record))) => {
+                let relay = self.describe_candidate(&best.with_record(record), now);
                 Ok(Lease::new(relay, unit, best.circuit.sequence()))
             }
             None => self.reserve_slow_path(target, options, now, &snapshot, &guard),
@@ -109,7 +109,7 @@ impl Core {
     pub(super) fn lease(&self, relay: &NodeId) -> Result<Lease, LeaseError> {
         let now = self.present();
         let guard = epoch::pin();
-        let (record, _) = self
+        let record = self
             .find_live(relay, now, &guard)
             .ok_or(LeaseError::UnknownRelay)?;
         // Before the lease: a failure in between makes its success count for nothing.
@@ -118,16 +118,14 @@ impl Core {
             return Err(LeaseError::Banned);
         }
         match record.lease(None) {
-            Ok((unit, word)) => {
-                let relay = self.describe(&record, word, now);
+            Ok((unit, record)) => {
+                let relay = self.describe(&record, now);
                 Ok(Lease::new(relay, unit, circuit.sequence()))
             }
-            Err((reason, word)) => Err(match reason {
+            Err((reason, capacity)) => Err(match reason {
                 Rejection::Departed => LeaseError::UnknownRelay,
                 Rejection::Draining => LeaseError::Draining,
-                Rejection::Full => LeaseError::Full {
-                    capacity: record.announcement(word).capacity,
-                },
+                Rejection::Full => LeaseError::Full { capacity },
                 Rejection::Banned => LeaseError::Banned,
                 Rejection::BackingOff
                 | Rejection::Excluded

@@ -94,18 +94,20 @@ impl Core {
         let guard = epoch::pin();
         loop {
             let record = self.table.record_at(index, &guard)?;
-            let word = record.lifecycle();
-            match word.state() {
-                State::Live if word.deadline() > tick => {
+            let record = record.observe();
+            let word = record.word();
+            if let Some(live) = record.live() {
+                if word.deadline() > tick {
                     return Some(self.next_visit(&record, word, tick));
                 }
+                if self.expire(live) {
+                    *expired += 1;
+                }
+                continue;
+            }
+            match word.state() {
                 State::Pending | State::Returning if word.deadline() > tick => {
                     return Some(word.deadline());
-                }
-                State::Live => {
-                    if self.expire(record, word) {
-                        *expired += 1;
-                    }
                 }
                 State::Pending | State::Returning => {
                     // Due before its registrant has said whether it lives; which is
@@ -113,9 +115,9 @@ impl Core {
                     self.table.announce_to_wheel(&record);
                     return None;
                 }
-                State::Gone => return self.review_gone(record, tick, true),
+                State::Gone => return self.review_gone(*record, tick, true),
                 // The thread that has it announces it once it is gone.
-                State::Departing | State::Closing | State::Vacant => return None,
+                State::Live | State::Departing | State::Closing | State::Vacant => return None,
             }
         }
     }
@@ -153,8 +155,9 @@ impl Core {
         let start = self.search_start.load(Ordering::Relaxed).min(reach);
         let found = (start..reach).chain(0..start).find(|&index| {
             self.table.record_at(index, &guard).is_some_and(|record| {
-                let word = record.lifecycle();
-                word.is_live() && !word.is_live_at(tick) && self.expire(record, word)
+                let live = record.observe_live();
+                let late = live.filter(|live| !live.word().is_live_at(tick));
+                late.is_some_and(|late| self.expire(late))
             })
         });
         self.search_start

@@ -46,7 +46,7 @@ impl Core {
         let now = self.present();
         // Those that are gone, too: they would come back with what was measured.
         self.resets.of_rtts(|| {
-            self.for_each_known(|record, _| self.forget_rtt_of(&record, now));
+            self.for_each_known(|record| self.forget_rtt_of(&record, now));
         });
         self.probes.forget_all();
     }

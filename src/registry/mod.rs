@@ -376,8 +376,8 @@ impl Registry {
         let core = self.core();
         let now = core.present();
         let guard = epoch::pin();
-        let (record, word) = core.find_live(id, now, &guard)?;
-        Some(core.describe(&record, word, now))
+        let record = core.find_live(id, now, &guard)?;
+        Some(core.describe(&record, now))
     }
 
     /// Says for every relay whether it would be handed out for a path to

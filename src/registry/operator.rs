@@ -2,15 +2,15 @@
 //!
 //! It is kept in the record of the relay, be it live or gone. Of an id that has no record,
 //! one is made, which is gone from the start. How a word and a record that is about to be
-//! forgotten see each other is said in [`table::gone`](crate::table).
+//! forgotten see each other is said in [`table::departure`](crate::table).
 
 use crate::errors::{BanError, OperatorError};
 use crate::limits::MAX_UNHELD_WORDS;
 use crate::registry::core::Core;
 use crate::relay::NodeId;
 use crate::sync::{epoch, yield_now};
-use crate::table::record::{Circuit, Record, State};
-use crate::table::{CreateError, RecordRef};
+use crate::table::record::{Circuit, State};
+use crate::table::{CreateError, Placeholder, RecordRef};
 use crate::time::{Tick, nanos};
 use std::time::{Duration, SystemTime};
 
@@ -24,7 +24,10 @@ impl Core {
     pub(super) fn set_draining(&self, relay: &NodeId, draining: bool) -> Result<(), OperatorError> {
         let say = |record: &RecordRef<'_>| record.set_draining(draining);
         let kept = match draining {
-            true => self.say(relay, say, Record::begin_draining),
+            true => self.say(relay, say, |circuit| Placeholder {
+                circuit,
+                is_draining: true,
+            }),
             false => {
                 self.change_each_record(relay, |record| {
                     say(record);
@@ -57,8 +60,9 @@ impl Core {
         let say = |record: &RecordRef<'_>| {
             record.change_circuit(banned);
         };
-        let begin = |record: &Record| {
-            record.change_circuit(banned);
+        let begin = |circuit| Placeholder {
+            circuit: banned(circuit),
+            is_draining: false,
         };
         self.say(relay, say, begin)
             .map_err(|refusal| match refusal {
@@ -95,8 +99,8 @@ impl Core {
     pub(super) fn banned(&self) -> Vec<(NodeId, SystemTime)> {
         let now = self.present();
         let mut banned = Vec::new();
-        self.for_each_known(|record, word| {
-            if !word.is_known() {
+        self.for_each_known(|record| {
+            if !record.word().is_known() {
                 return;
             }
             let circuit = record.circuit();
@@ -111,12 +115,13 @@ impl Core {
         banned
     }
 
-    /// Says something of a relay; of an id that has no record, by having one `begin` so.
+    /// Says something of a relay; of an id that has no record, by having one `begin` so,
+    /// with the circuit that it had.
     fn say(
         &self,
         relay: &NodeId,
         say: impl Fn(&RecordRef<'_>),
-        begin: impl Fn(&Record),
+        begin: impl Fn(Circuit) -> Placeholder,
     ) -> Result<(), Refusal> {
         let hash = self.table.hash(relay);
         let mut has_made_room = false;
@@ -130,13 +135,9 @@ impl Core {
                 Some(_) => return Ok(()),
                 None => {}
             }
-            let begin = |record: &Record| {
-                if let Some(earned) = self.circuit_history.of(relay) {
-                    record.change_circuit(|_| earned);
-                }
-                begin(record);
-            };
-            let introduced = self.table.introduce((relay, hash), begin, &epoch::pin());
+            let earned = self.circuit_history.of(relay);
+            let known = begin(earned.unwrap_or(Circuit::CLOSED));
+            let introduced = self.table.introduce((relay, hash), known, &epoch::pin());
             match introduced {
                 Ok(()) => return Ok(()),
                 Err(CreateError::Overtaken) => {}

@@ -50,7 +50,7 @@ impl Core {
     pub(super) fn reset_circuits(&self) {
         self.publication().context.outage.end();
         self.resets.of_circuits(|| {
-            self.for_each_known(|record, _| {
+            self.for_each_known(|record| {
                 record.change_circuit(Circuit::with_reset);
             });
             // After the records, for one that is being forgotten takes its circuit along.

@@ -78,7 +78,7 @@ impl Core {
             best: BinaryHeap::new(),
         };
         if max > 0 {
-            self.for_each_live(now, |record, _| {
+            self.for_each_live(now, |record| {
                 if self.is_due_for_probe(&record, now) && !named.contains_key(&record.handle()) {
                     shortlist.consider(self.probe_score(&record), &record);
                 }

@@ -9,7 +9,7 @@ use crate::rtt::sane_micros;
 use crate::sync::epoch::{self, Guard};
 use crate::sync::yield_now;
 use crate::table::record::{Announcement, Circuit, Lifecycle, Origin, State};
-use crate::table::{AdmitOutcome, Closing, Exhausted, Hash, RecordRef};
+use crate::table::{AdmitOutcome, Closing, Exhausted, Hash, LiveRecord, RecordRef, Staged};
 use crate::time::{Moment, Tick, nanos};
 use std::time::Duration;
 
@@ -155,11 +155,11 @@ impl Core {
         let guard = epoch::pin();
         let known = self.table.find_known(hash, id, &guard);
         known.is_some_and(|record| {
-            let word = record.lifecycle();
-            let is_expired = word.is_live()
-                && !word.is_live_at(now)
-                && record.announcement(word).origin == Origin::Local;
-            is_expired || self.is_late_local(&record, word, now)
+            let record = record.observe();
+            let is_expired = record.live().is_some_and(|live| {
+                !live.word().is_live_at(now) && live.announcement().origin == Origin::Local
+            });
+            is_expired || self.is_late_local(&record, now)
         })
     }
 
@@ -243,11 +243,13 @@ impl Core {
             self.enter(request, now, announcement, None, guard)?;
             return Ok(Registration::New);
         };
-        let word = record.lifecycle();
-        match word.state() {
-            State::Live => self.renew(record, word, request, now),
-            State::Gone => self.come_back(record, word, request, now),
-            State::Vacant | State::Pending => Err(RegisterFailure::Overtaken),
+        let record = record.observe();
+        if let Some(live) = record.live() {
+            return self.renew(live, request, now);
+        }
+        match record.word().state() {
+            State::Gone => self.come_back(record, request, now),
+            State::Live | State::Vacant | State::Pending => Err(RegisterFailure::Overtaken),
             State::Departing | State::Closing | State::Returning => Err(RegisterFailure::InHand),
         }
     }
@@ -283,14 +285,13 @@ impl Core {
         match replaced {
             Some(before) => {
                 let is_remembered = before.is_remembered(now.tick);
-                self.inherit(&record, &before.record(), request, now, is_remembered);
+                self.inherit(&staged, &before.record(), request, now, is_remembered);
             }
             None => self.note_failures(&record, request),
         }
-        self.table.append(&record);
-        self.table.announce_to_wheel(&record);
+        staged.append();
         let note = record.announce();
-        match self.table.admit(&staged, request.id, replaced, guard) {
+        match staged.admit(replaced) {
             AdmitOutcome::Admitted => {
                 record.refresh(true);
                 if replaced.is_some() || record.circuit() != Circuit::CLOSED {
@@ -300,25 +301,23 @@ impl Core {
                 drop(in_flight);
                 Ok(())
             }
-            AdmitOutcome::Held | AdmitOutcome::Full => {
-                self.table.withdraw(&staged);
-                Err(RegisterFailure::Overtaken)
-            }
+            AdmitOutcome::Held | AdmitOutcome::Full => Err(RegisterFailure::Overtaken),
         }
     }
 
     fn inherit(
         &self,
-        record: &RecordRef<'_>,
+        staged: &Staged<'_>,
         before: &RecordRef<'_>,
         request: &Request<'_>,
         now: Moment,
         is_remembered: bool,
     ) {
-        record.inherit_from(before);
-        self.resume_circuit(record, is_remembered);
+        let record = staged.record();
+        staged.inherit_from(before);
+        self.resume_circuit(&record, is_remembered);
         if let Some(seed) = request.rtt_seed {
-            self.seed_rtt(record, now.nanos, seed);
+            self.seed_rtt(&record, now.nanos, seed);
         }
     }
 
@@ -397,8 +396,8 @@ impl Core {
     fn remove_live(&self, id: &NodeId) -> bool {
         let now = self.present();
         let guard = epoch::pin();
-        while let Some((record, word)) = self.find_live(id, now, &guard) {
-            if let Some(closing) = self.table.depart(record, word) {
+        while let Some(record) = self.find_live(id, now, &guard) {
+            if let Some(closing) = self.table.depart(record) {
                 self.remember(closing, now, false);
                 return true;
             }
@@ -416,12 +415,12 @@ impl Core {
     }
 
     /// Makes an expired record depart, unless another thread was faster.
-    pub(super) fn expire(&self, record: RecordRef<'_>, word: Lifecycle) -> bool {
-        let departed = self.table.depart(record, word);
+    pub(super) fn expire(&self, record: LiveRecord<'_>) -> bool {
+        let departed = self.table.depart(record);
         let expired = departed.is_some();
         if let Some(closing) = departed {
             self.counters.count_expiration();
-            self.remember(closing, self.lapsed_since(word), true);
+            self.remember(closing, self.lapsed_since(record.word()), true);
         }
         expired
     }

@@ -4,8 +4,8 @@ use crate::registry::core::Core;
 use crate::registry::register::{RegisterFailure, Registration, Request, check_reachable};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::epoch;
-use crate::table::RecordRef;
 use crate::table::record::{Announcement, Lifecycle, Origin};
+use crate::table::{LiveRecord, RecordRef};
 use crate::time::{Moment, nanos};
 
 impl Core {
@@ -59,11 +59,10 @@ impl Core {
         let Some(record) = self.table.find_to_renew(id, &guard) else {
             return false;
         };
-        let word = record.lifecycle();
-        if !word.is_live() {
+        let Some(record) = record.observe_live() else {
             return false;
-        }
-        let current = record.announcement(word);
+        };
+        let (word, current) = (record.word(), record.announcement());
         if current.origin != Origin::Local || !accept(current) {
             return false;
         }
@@ -76,7 +75,7 @@ impl Core {
         let is_renewed = word.is_live_at(tick)
             && deadline > tick
             && deadline <= Lifecycle::LAST_DEADLINE
-            && record.postpone(word, deadline);
+            && record.postpone(deadline);
         if is_renewed {
             self.show_renewed(&record, word);
         }
@@ -95,28 +94,28 @@ impl Core {
     /// record that has expired.
     pub(super) fn renew(
         &self,
-        record: RecordRef<'_>,
-        word: Lifecycle,
+        record: LiveRecord<'_>,
         request: &Request<'_>,
         now: Moment,
     ) -> Result<Registration, RegisterFailure> {
+        let word = record.word();
         if !word.is_live_at(now.tick) {
             // It is late, and comes back from there.
-            self.expire(record, word);
+            self.expire(record);
             return Err(RegisterFailure::Overtaken);
         }
-        let current = record.announcement(word);
+        let current = record.announcement();
         match (current.origin, request.origin) {
             (Origin::Learned, Origin::Local) => {
                 // What another node claimed is not what this relay announces.
-                self.remove_learned(record);
+                self.remove_learned(*record);
                 return Err(RegisterFailure::MadeWay);
             }
             (Origin::Local, Origin::Learned) => return Err(RegisterFailure::Overtaken),
             _ => {}
         }
         if request.options.restarted && record.load().leases() > 0 {
-            return self.restart(record, word, request, now);
+            return self.restart(record, request, now);
         }
         let amended = amended(current, request);
         if let Some(amended) = &amended {
@@ -134,7 +133,7 @@ impl Core {
         let in_time = word.is_live_at(tick) && deadline > tick;
         // With a higher capacity the relay may have room from here on.
         let note = amended.is_some().then(|| record.announce());
-        if !in_time || !record.renew(word, deadline, amended)? {
+        if !in_time || !record.renew(deadline, amended)? {
             return Err(RegisterFailure::Overtaken);
         }
         // A renewal on the same terms has none to copy, and no note: it must not put a

@@ -6,12 +6,11 @@ use crate::registry::register::{
 };
 use crate::registry::renew::amended;
 use crate::sync::epoch;
-use crate::table::record::{Announcement, Circuit, Handle, Lifecycle, Load, Origin};
-use crate::table::{Closing, RecordRef};
+use crate::table::record::{Announcement, Circuit, Handle, Lifecycle, Origin};
+use crate::table::{Closing, LiveRecord, ObservedRecord, RecordRef};
 use crate::time::{Moment, Tick};
 use crate::wheel::Wheel;
 use std::collections::VecDeque;
-use std::convert::Infallible;
 
 /// Without a thread that keeps house, one registration or departure in about so many has
 /// the wheel hear of the records announced to it.
@@ -79,16 +78,15 @@ impl Core {
     /// Lets a relay in that was gone: as what it was, if it is remembered.
     pub(super) fn come_back(
         &self,
-        record: RecordRef<'_>,
-        word: Lifecycle,
+        record: ObservedRecord<'_>,
         request: &Request<'_>,
         now: Moment,
     ) -> Result<Registration, RegisterFailure> {
-        let is_remembered = is_remembered(word, now.tick);
-        if request.origin == Origin::Learned && self.is_late_local(&record, word, now.tick) {
+        let is_remembered = is_remembered(record.word(), now.tick);
+        if request.origin == Origin::Learned && self.is_late_local(&record, now.tick) {
             return Err(RegisterFailure::Overtaken);
         }
-        let announcement = self.announcement_of(&record, word, request, now, is_remembered);
+        let announcement = self.announcement_of(&record, request, now, is_remembered);
         check_reachable(&announcement.endpoint, announcement.nat)?;
         let registration = match is_remembered {
             true => Registration::Returned,
@@ -97,7 +95,7 @@ impl Core {
         if request.options.restarted && record.load().leases() > 0 {
             // Before anything changes: what is remembered outlasts a refusal.
             self.ensure_room(request, record.guard())?;
-            let closing = self.table.close_gone(record, word);
+            let closing = self.table.close_gone(record);
             let closing = closing.ok_or(RegisterFailure::Overtaken)?;
             if !is_remembered {
                 record.forget_rtt(now.nanos);
@@ -105,28 +103,27 @@ impl Core {
             self.replace(closing, request, now, announcement)?;
             return Ok(registration);
         }
-        self.bring_back(record, word, request, now, announcement, is_remembered)?;
+        self.bring_back(record, request, now, announcement, is_remembered)?;
         Ok(registration)
     }
 
     /// Whether a relay was registered here, and is only late.
-    pub(super) fn is_late_local(&self, record: &RecordRef<'_>, word: Lifecycle, now: Tick) -> bool {
-        let announced = word.is_gone() && is_remembered(word, now) && word.announced().is_some();
-        announced && record.announcement(word).origin == Origin::Local
+    pub(super) fn is_late_local(&self, record: &ObservedRecord<'_>, now: Tick) -> bool {
+        let word = record.word();
+        let is_late = word.is_gone() && is_remembered(word, now);
+        is_late && (record.announcement()).is_some_and(|said| said.origin == Origin::Local)
     }
 
     /// What the relay announces from now on: what it did before it lapsed, but for what
     /// the request says.
     fn announcement_of(
         &self,
-        record: &RecordRef<'_>,
-        word: Lifecycle,
+        record: &ObservedRecord<'_>,
         request: &Request<'_>,
         now: Moment,
         is_remembered: bool,
     ) -> Announcement {
-        let last = word.announced().map(|_| record.announcement(word));
-        match last {
+        match record.announcement() {
             Some(last) if is_remembered && request.origin == Origin::Local => Announcement {
                 registered_at: now.nanos,
                 ..amended(last, request).unwrap_or_else(|| last.clone())
@@ -137,8 +134,7 @@ impl Core {
 
     fn bring_back(
         &self,
-        record: RecordRef<'_>,
-        word: Lifecycle,
+        record: ObservedRecord<'_>,
         request: &Request<'_>,
         now: Moment,
         announcement: Announcement,
@@ -148,17 +144,11 @@ impl Core {
         self.ensure_room(request, guard)?;
         let in_flight = self.in_flight();
         let deadline = self.deadline_ahead(now, announcement.ttl_nanos)?;
-        let capacity = announcement.capacity;
+        let loses_load = request.options.restarted || !is_remembered;
         let returning = self
             .table
-            .bring_back(record, word, announcement, deadline)?;
+            .bring_back(record, announcement, deadline, loses_load)?;
         let returning = returning.ok_or(RegisterFailure::Overtaken)?;
-        let loses_load = request.options.restarted || !is_remembered;
-        let reopened = |load: Load| match load.reopened(capacity) {
-            load if loses_load => load.with_report_of_others(0),
-            load => load,
-        };
-        let Ok(_) = record.update_load(|load| Ok::<_, Infallible>(reopened(load)));
         if is_remembered {
             record.refresh_rtt(now.tick);
         } else {
@@ -168,8 +158,7 @@ impl Core {
             self.seed_rtt(&record, now.nanos, seed);
         }
         self.resume_circuit(&record, is_remembered);
-        self.table.append(&record);
-        self.table.announce_to_wheel(&record);
+        returning.append();
         let note = record.announce();
         if !returning.admit() {
             return Err(RegisterFailure::Overtaken);
@@ -208,16 +197,15 @@ impl Core {
     /// these stay with the record that it had.
     pub(super) fn restart(
         &self,
-        record: RecordRef<'_>,
-        word: Lifecycle,
+        record: LiveRecord<'_>,
         request: &Request<'_>,
         now: Moment,
     ) -> Result<Registration, RegisterFailure> {
-        let current = record.announcement(word);
+        let current = record.announcement();
         let announcement = amended(current, request).unwrap_or_else(|| current.clone());
         check_reachable(&announcement.endpoint, announcement.nat)?;
         self.deadline(now, announcement.ttl_nanos)?;
-        let closing = self.table.close_live(record, word);
+        let closing = self.table.close_live(record);
         let closing = closing.ok_or(RegisterFailure::Overtaken)?;
         self.replace(closing, request, now, announcement)?;
         Ok(Registration::Renewed)
@@ -266,7 +254,8 @@ impl Core {
         spared: bool,
     ) -> Option<Tick> {
         loop {
-            let word = record.lifecycle();
+            let gone = record.observe();
+            let word = gone.word();
             if !word.is_gone() {
                 // The thread that has it announces it, if it is gone again.
                 return None;
@@ -278,7 +267,7 @@ impl Core {
             if word.is_kept() && reasons.are_any {
                 return reasons.until;
             }
-            let Some(closing) = self.table.close_gone(record, word) else {
+            let Some(closing) = self.table.close_gone(gone) else {
                 continue;
             };
             // Once more, for what was said before others could see that it is closing.

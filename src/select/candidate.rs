@@ -1,24 +1,21 @@
 //! [`Candidate`]: an eligible relay, and what it is worth to a call.
 
-use crate::table::RecordRef;
-use crate::table::record::{Circuit, Lifecycle, Load};
+use crate::table::LiveRecord;
+use crate::table::record::{Circuit, Load};
 use crate::table::snapshot::score;
 use std::cmp::Ordering;
 
 /// What an eligible relay is worth to a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Evaluation {
-    /// The lifecycle word by which it was evaluated. It names the announcement.
-    pub(crate) word: Lifecycle,
     pub(crate) path_micros: u32,
     pub(crate) score: f32,
 }
 
 impl Evaluation {
     #[inline]
-    pub(crate) fn new(word: Lifecycle, path_micros: u32, load: Load) -> Self {
+    pub(crate) fn new(path_micros: u32, load: Load) -> Self {
         Self {
-            word,
             path_micros,
             score: score(path_micros, load),
         }
@@ -28,7 +25,8 @@ impl Evaluation {
 /// An eligible relay.
 #[derive(Clone, Copy)]
 pub(crate) struct Candidate<'g> {
-    pub(crate) record: RecordRef<'g>,
+    /// With the lifecycle word by which it was evaluated, which names the announcement.
+    pub(crate) record: LiveRecord<'g>,
     pub(crate) evaluation: Evaluation,
     /// Its circuit, which says whether it is on trial.
     pub(crate) circuit: Circuit,
@@ -41,7 +39,7 @@ const BUSY: f32 = 0.9;
 
 impl<'g> Candidate<'g> {
     #[inline]
-    pub(crate) fn new(record: RecordRef<'g>, evaluation: Evaluation) -> Self {
+    pub(crate) fn new(record: LiveRecord<'g>, evaluation: Evaluation) -> Self {
         Self {
             record,
             evaluation,
@@ -52,19 +50,8 @@ impl<'g> Candidate<'g> {
 
     /// The same relay with a later lifecycle word.
     #[inline]
-    pub(crate) fn with_word(self, word: Lifecycle) -> Self {
-        let evaluation = Evaluation {
-            word,
-            ..self.evaluation
-        };
-        Self { evaluation, ..self }
-    }
-
-    pub(crate) fn last_resort(record: RecordRef<'g>, evaluation: Evaluation) -> Self {
-        Self {
-            is_last_resort: true,
-            ..Self::new(record, evaluation)
-        }
+    pub(crate) fn with_record(self, record: LiveRecord<'g>) -> Self {
+        Self { record, ..self }
     }
 
     /// Whether it failed lately, so that one caller at a time gets it.
@@ -74,10 +61,7 @@ impl<'g> Candidate<'g> {
     }
 
     pub(crate) fn is_busy(&self) -> bool {
-        self.record
-            .announced_load(self.evaluation.word)
-            .utilisation()
-            > BUSY
+        self.record.announced_load().utilisation() > BUSY
     }
 
     /// Orders candidates best first.
@@ -88,6 +72,6 @@ impl<'g> Candidate<'g> {
     /// Whether the announcement by which it was evaluated is still in force, and leaves room.
     #[inline]
     pub(crate) fn is_confirmed(&self) -> bool {
-        self.record.has_room(self.evaluation.word)
+        self.record.has_room()
     }
 }

@@ -5,8 +5,8 @@ use crate::rtt::micros_at_most;
 use crate::select::candidate::{Candidate, Evaluation};
 use crate::select::options::FindOptions;
 use crate::select::path::{Leg, Legs, ResolvedView, Views};
-use crate::table::RecordRef;
-use crate::table::record::{Lifecycle, Load};
+use crate::table::record::Load;
+use crate::table::{LiveRecord, RecordRef};
 use crate::time::Tick;
 use std::time::Duration;
 
@@ -25,54 +25,58 @@ pub(crate) struct Criteria<'a> {
 }
 
 impl Criteria<'_> {
-    /// What a relay is worth by the capacity that it announces, if it is eligible: all as it
-    /// was at one moment.
+    /// The relay as a candidate, by the capacity that it announces, if it is eligible: all as
+    /// it was at one moment.
     ///
     /// A renewal changes the announcement first, and then the capacity beside the load. In
     /// between these differ, and the announcement decides.
-    pub(crate) fn evaluate(&self, record: &RecordRef<'_>) -> Result<Evaluation, Rejection> {
-        let (word, load) = self.check(record, none_ignored)?;
-        Ok(Evaluation::new(word, self.path_micros(record), load))
+    pub(crate) fn evaluate<'g>(&self, record: &RecordRef<'g>) -> Result<Candidate<'g>, Rejection> {
+        let (live, load) = self.check(record, none_ignored)?;
+        let evaluation = Evaluation::new(self.path_micros(record), load);
+        Ok(Candidate::new(live, evaluation))
     }
 
     /// [`evaluate`](Self::evaluate), also of a relay that is backing off.
-    pub(crate) fn evaluate_as_last_resort(
+    pub(crate) fn evaluate_as_last_resort<'g>(
         &self,
-        record: &RecordRef<'_>,
-    ) -> Result<Evaluation, Rejection> {
-        let (word, load) = self.check(record, |reason| reason == Rejection::BackingOff)?;
-        Ok(Evaluation::new(word, self.path_micros(record), load))
+        record: &RecordRef<'g>,
+    ) -> Result<Candidate<'g>, Rejection> {
+        let (live, load) = self.check(record, |reason| reason == Rejection::BackingOff)?;
+        let evaluation = Evaluation::new(self.path_micros(record), load);
+        Ok(Candidate {
+            is_last_resort: true,
+            ..Candidate::new(live, evaluation)
+        })
     }
 
     /// [`evaluate`](Self::evaluate) where the path is known.
     #[inline]
-    pub(crate) fn evaluate_path(
+    pub(crate) fn evaluate_path<'g>(
         &self,
-        record: &RecordRef<'_>,
+        record: &RecordRef<'g>,
         path_micros: u32,
-    ) -> Result<Evaluation, Rejection> {
-        let (word, load) = self.check(record, none_ignored)?;
-        Ok(Evaluation::new(word, path_micros, load))
+    ) -> Result<Candidate<'g>, Rejection> {
+        let (live, load) = self.check(record, none_ignored)?;
+        Ok(Candidate::new(live, Evaluation::new(path_micros, load)))
     }
 
     /// What a relay would be worth if it were eligible, from the first cache line of its
     /// record.
     #[inline(always)]
     pub(crate) fn estimate(&self, record: &RecordRef<'_>, path_micros: u32) -> (Evaluation, Load) {
-        let (word, load) = (record.lifecycle(), record.load());
-        (Evaluation::new(word, path_micros, load), load)
+        let load = record.load();
+        (Evaluation::new(path_micros, load), load)
     }
 
     /// The relay as a candidate, if it is eligible.
     #[inline(always)]
     pub(crate) fn candidate<'g>(&self, record: RecordRef<'g>) -> Option<Candidate<'g>> {
-        let evaluation = self.evaluate(&record).ok()?;
-        Some(Candidate::new(record, evaluation))
+        self.evaluate(&record).ok()
     }
 
     /// Why a relay would not be eligible if the call did not exclude it.
     pub(crate) fn check_unexcluded(&self, record: &RecordRef<'_>) -> Result<(), Rejection> {
-        self.consistent(record, |word| self.check_word(record, word, none_ignored))
+        self.consistent(record, |live| self.check_live(live, none_ignored))
             .map(drop)
     }
 
@@ -97,51 +101,47 @@ impl Criteria<'_> {
         Some(requester.published_indices())
     }
 
-    /// What `read` finds while one lifecycle word is in force.
+    /// What `read` finds while the lifecycle word does not change.
     #[inline(always)]
-    fn consistent(
+    fn consistent<'g>(
         &self,
-        record: &RecordRef<'_>,
-        read: impl Fn(Lifecycle) -> Result<Load, Rejection>,
-    ) -> Result<(Lifecycle, Load), Rejection> {
+        record: &RecordRef<'g>,
+        read: impl Fn(&LiveRecord<'g>) -> Result<Load, Rejection>,
+    ) -> Result<(LiveRecord<'g>, Load), Rejection> {
         loop {
-            let word = record.lifecycle();
-            if !word.is_live() {
-                return Err(Rejection::Departed);
-            }
-            let read = read(word);
+            let live = record.observe_live().ok_or(Rejection::Departed)?;
+            let read = read(&live);
             // If the word differs, another thread has renewed or removed the relay.
-            if record.is_still(word) {
-                return read.map(|load| (word, load));
+            if live.is_current() {
+                return read.map(|load| (live, load));
             }
         }
     }
 
-    /// The lifecycle word and the load of a relay, or why it is not eligible.
+    /// The live record of a relay and its load, or why the relay is not eligible.
     #[inline(always)]
-    fn check(
+    fn check<'g>(
         &self,
-        record: &RecordRef<'_>,
+        record: &RecordRef<'g>,
         ignores: impl Fn(Rejection) -> bool,
-    ) -> Result<(Lifecycle, Load), Rejection> {
-        self.consistent(record, |word| {
-            if !word.is_live_at(self.tick) {
+    ) -> Result<(LiveRecord<'g>, Load), Rejection> {
+        self.consistent(record, |live| {
+            if !live.word().is_live_at(self.tick) {
                 return Err(Rejection::Departed);
             }
             if self.excludes(record) {
                 return Err(Rejection::Excluded);
             }
-            self.check_word(record, word, &ignores)
+            self.check_live(live, &ignores)
         })
     }
 
-    /// The load of a relay with this lifecycle word, or why it is not eligible; excluded
-    /// relays are not rejected. `ignores` says which reasons of the circuit do not count.
+    /// The load of a relay, or why it is not eligible; excluded relays are not rejected.
+    /// `ignores` says which reasons of the circuit do not count.
     #[inline(always)]
-    fn check_word(
+    fn check_live(
         &self,
-        record: &RecordRef<'_>,
-        word: Lifecycle,
+        record: &LiveRecord<'_>,
         ignores: impl Fn(Rejection) -> bool,
     ) -> Result<Load, Rejection> {
         if let Err(reason) = record.circuit().access(self.tick) {
@@ -149,7 +149,7 @@ impl Criteria<'_> {
                 return Err(reason);
             }
         }
-        let load = record.announced_load(word);
+        let load = record.announced_load();
         if let Some(reason) = load.rejection() {
             return Err(reason);
         }
@@ -264,7 +264,8 @@ mod tests {
         let announcement = Announcement::new(endpoint, 1, Duration::from_secs(1));
         let staged = table.stage((&id, table.hash(&id)), announcement, Tick(2), None, &guard);
         let staged = staged.unwrap();
-        table.admit(&staged, &id, None, &guard);
+        let record = staged.record();
+        staged.admit(None);
         let criteria = Criteria {
             target: &NodeId::from([2; 32]),
             local: None,
@@ -273,14 +274,15 @@ mod tests {
             tick: Tick(1),
             assumed_rtt_micros: 1,
         };
-        test(&table, criteria, staged.record());
+        test(&table, criteria, record);
     }
 
     #[test]
     fn the_announcement_of_a_departed_relay_is_not_read() {
         with_a_relay(|table, criteria, record| {
             assert!(criteria.evaluate(&record).is_ok());
-            table.depart(record, record.lifecycle()).unwrap().forget();
+            let live = record.observe_live().unwrap();
+            table.depart(live).unwrap().forget();
             let evaluated = criteria.evaluate(&record);
             assert_eq!(evaluated.map(|_| ()), Err(Rejection::Departed));
         });
@@ -290,13 +292,13 @@ mod tests {
     #[test]
     fn a_relay_that_was_renewed_and_given_a_unit_back_is_not_confirmed_as_it_was() {
         with_a_relay(|_, criteria, record| {
-            let (unit, word) = record.lease(None).unwrap();
+            let (unit, live) = record.lease(None).unwrap();
             let endpoint = Endpoint::from_name("other.example", 1).unwrap();
             let other = Announcement::new(endpoint, 1, Duration::from_secs(1));
-            assert_eq!(record.renew(word, Tick(2), Some(other)), Ok(true));
+            assert_eq!(live.renew(Tick(2), Some(other)), Ok(true));
             drop(unit);
-            assert!(!record.has_room(word));
-            assert!(record.has_room(record.lifecycle()));
+            assert!(!live.has_room());
+            assert!(record.observe_live().unwrap().has_room());
             assert!(criteria.evaluate(&record).is_ok());
         });
     }

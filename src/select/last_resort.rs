@@ -26,8 +26,7 @@ pub(crate) fn last_resort<'g>(
 fn preferred<'g>(scope: &SearchScope<'g>) -> Option<Candidate<'g>> {
     let preference = scope.criteria.options.preference.as_ref()?;
     let record = scope.table.find(&preference.relay, scope.guard)?;
-    let evaluation = scope.criteria.evaluate_as_last_resort(&record).ok()?;
-    Some(Candidate::last_resort(record, evaluation))
+    scope.criteria.evaluate_as_last_resort(&record).ok()
 }
 
 fn longest<'g>(scope: &SearchScope<'g>, snapshot: &Snapshot) -> Option<Candidate<'g>> {
@@ -81,11 +80,10 @@ impl<'g> LastResort<'_, 'g> {
     /// Keeps a relay if it may be a last resort, and has backed off for longer than the one
     /// found before.
     fn visit(&mut self, record: RecordRef<'g>) {
-        let evaluation = match self.scope.criteria.evaluate_as_last_resort(&record) {
-            Ok(evaluation) => evaluation,
+        let candidate = match self.scope.criteria.evaluate_as_last_resort(&record) {
+            Ok(candidate) => candidate,
             Err(reason) => return self.scope.repair_summary(&record, reason),
         };
-        let candidate = Candidate::last_resort(record, evaluation);
         let now = self.scope.criteria.tick;
         let Tick(since) = candidate
             .circuit

@@ -1,7 +1,6 @@
 //! The relays as one call sees them.
 
 use crate::relay::Rejection;
-use crate::select::candidate::Candidate;
 use crate::select::collector::Collector;
 use crate::select::criteria::Criteria;
 use crate::simd::{Lanes, splats};
@@ -102,7 +101,7 @@ impl<'g> SearchScope<'g> {
             return;
         }
         match self.criteria.evaluate_path(record, path_micros) {
-            Ok(evaluation) => collector.offer(Candidate::new(*record, evaluation)),
+            Ok(candidate) => collector.offer(candidate),
             Err(reason) => self.repair_summary(record, reason),
         }
     }

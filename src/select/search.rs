@@ -55,9 +55,9 @@ impl<'g> Search<'g> {
     /// A unit of the best relay that has one.
     pub(crate) fn lease(&self) -> Option<(Candidate<'g>, Unit)> {
         self.first_claimed(|candidate| {
-            let (unit, word) = candidate.record.lease(Some(self.snapshot)).ok()?;
+            let (unit, record) = candidate.record.lease(Some(self.snapshot)).ok()?;
             self.claim(candidate)
-                .then_some((candidate.with_word(word), unit))
+                .then_some((candidate.with_record(record), unit))
         })
     }
 

@@ -85,7 +85,7 @@ fn is_standby(candidate: &Candidate<'_>) -> bool {
 }
 
 fn announcement<'g>(candidate: &Candidate<'g>) -> &'g Announcement {
-    candidate.record.announcement(candidate.evaluation.word)
+    candidate.record.announcement()
 }
 
 /// Whether two relays are in one failure domain.

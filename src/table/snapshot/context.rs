@@ -30,7 +30,7 @@ impl SelectionSettings {
 
     /// The back-off of a relay, counted from `now`. Its jitter differs between the relays of
     /// a registry, and between registries.
-    pub(crate) fn back_off(&self, record: &Record, now: Tick) -> BackOff {
+    pub(in crate::table) fn back_off(&self, record: &Record, now: Tick) -> BackOff {
         BackOff {
             now,
             tick_nanos: self.tick_nanos,

@@ -40,8 +40,8 @@ use crate::time::Tick;
 /// One life of a record.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
-    pub(crate) record: &'a Record,
-    pub(crate) extra: &'a Extra,
+    pub(in crate::table) record: &'a Record,
+    pub(in crate::table) extra: &'a Extra,
     pub(crate) handle: Handle,
 }
 
@@ -209,6 +209,16 @@ impl SummaryWord {
             .distance_marks()
             .map(|distance| u64::from(Bins::FINE.rank((own + height + distance) * penalty)));
         high << lanes::SCORE_SHIFT | mid << lanes::RTT_SHIFT | low
+    }
+
+    /// The number of the [state](Self::state).
+    #[inline]
+    pub(super) fn state_number(self) -> usize {
+        match (self.score_rank(), self.has_unmeasured()) {
+            (0, _) => self.penalty_rank().into(),
+            (_, false) => LeafState::Measured.number(),
+            (_, true) => LeafState::Unmeasured.number(),
+        }
     }
 
     /// The state of the relay, if this is the word of a leaf.

@@ -125,7 +125,8 @@ impl Leaves {
         context: &Context,
         to_root: bool,
     ) {
-        let is_departed = self.state_at(slot) == LeafState::Rejected(Rejection::Departed);
+        let departed = const { LeafState::Rejected(Rejection::Departed).number() };
+        let is_departed = SummaryWord(self.summaries.leaf(slot)).state_number() == departed;
         let is_hidden = is_departed && !self.is_suspended(slot);
         if is_hidden && subject.record.is_late(context.leaf_tick()) {
             // A renewal that follows refreshes the leaf itself.
@@ -215,11 +216,12 @@ impl Leaves {
     }
 
     fn recount(&self, before: u64, after: u64) {
-        let (before, after) = (SummaryWord(before).state(), SummaryWord(after).state());
+        let number = |word| SummaryWord(word).state_number();
+        let (before, after) = (number(before), number(after));
         if before != after {
             // Relaxed: see `counts`.
-            self.counts[before.number()].fetch_sub(1, Ordering::Relaxed);
-            self.counts[after.number()].fetch_add(1, Ordering::Relaxed);
+            self.counts[before].fetch_sub(1, Ordering::Relaxed);
+            self.counts[after].fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -242,7 +242,7 @@ impl Publication {
     }
 
     /// Adds a leaf for a relay; it is empty until it is refreshed.
-    pub(crate) fn append(&self, arrival: Handle, extra: &Extra) {
+    pub(in crate::table) fn append(&self, arrival: Handle, extra: &Extra) {
         loop {
             let snapshot = self.load();
             if snapshot.newest_run().push(arrival, extra) {
@@ -280,7 +280,7 @@ impl Publication {
     /// Changes the load of a relay to what `next` computes, and refreshes its leaves. If
     /// `next` fails, nothing changes.
     #[inline]
-    pub(crate) fn change_load<E>(
+    pub(in crate::table) fn change_load<E>(
         &self,
         subject: &Subject<'_>,
         next: impl Fn(Load) -> Result<Load, E>,

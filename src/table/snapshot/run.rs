@@ -47,7 +47,7 @@ impl Run {
     }
 
     /// Adds an arrival; false if it must go to another run.
-    pub(crate) fn push(&self, arrival: Handle, extra: &Extra) -> bool {
+    pub(in crate::table) fn push(&self, arrival: Handle, extra: &Extra) -> bool {
         // Relaxed: readers synchronise with the slot itself. The load before the addition
         // keeps the counter of a finished run from growing on.
         if self.is_finished(self.claimed.load(Ordering::Relaxed)) {
