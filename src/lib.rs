@@ -252,3 +252,8 @@ pub use relay::{
 pub use select::{Explained, Explanation, FindOptions, LegSource, PeerView, Verdict};
 pub use table::record::Failure;
 pub use time::{Clock, ManualClock};
+
+// Its example is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
