@@ -1,12 +1,12 @@
 """Seeded bugs, each of which a named check must find.
 
-Every entry changes one piece of the source in a scratch copy; the check that
-guards it is then run and has to fail. A check is a loom model, by its name (with
-`without steps` behind it where that finds the bug sooner, see loom.sh, or `at its
-bound`, where one preemption finds it that two would take long for), or
-a test of the ordinary build: `lib::PATH` or the name of a test program and of
-a test in it, such as `semantics::expiry::NAME`. A mutant whose text is no longer in the source, or that
-survives, is an error.
+Every entry changes one piece of the source in a scratch copy. Then the check that
+guards it runs, and has to fail. A check is a loom model, by its name, or a test of the
+ordinary build: `lib::PATH`, or the name of a test program and of a test in it, such as
+`semantics::expiry::NAME`. Behind the name of a model, `without steps` means that this
+run finds the bug sooner (see loom.sh), and `at its bound` that one preemption finds it,
+where two take long. A mutant whose text is not in the source, or that survives, is an
+error.
 """
 
 import os

@@ -1,10 +1,9 @@
 //! A lock-free, in-process registry of relays for peers behind NATs.
 //!
 //! Peers that cannot reach each other directly meet at a *relay*. A node that
-//! brokers such meetings must know, at every moment, which peers can relay, how
-//! loaded each is, how far away, and which to use for this pair of peers now:
-//! millions of times a second, while relays join, renew, fill up, fail and
-//! expire. That is what a [`Registry`] is for.
+//! brokers such meetings asks for each connection attempt: which relay, for
+//! this pair of peers, now? A [`Registry`] answers that millions of times a
+//! second, while relays join, renew, fill up, fail and expire.
 //!
 //! # Usage
 //!
@@ -14,198 +13,184 @@
 //!
 //! let registry = Registry::new(); // a handle: clone it, share it
 //!
-//! // A peer announces itself, and again before its TTL ends.
+//! // A relay announces itself, and again before its TTL ends.
 //! let relay = NodeId::from([7; 32]);
 //! let endpoint: Endpoint = "relay.example:4433".parse()?;
 //! registry.register_with(relay, endpoint, &RegisterOptions::new().capacity(250))?;
 //!
-//! // What is measured counts; what a relay says of its distance does not.
+//! // What this node measured, and the load that the relay reported.
 //! registry.record_rtt(&relay, Duration::from_millis(18));
 //! registry.report_load(&relay, 40);
 //!
-//! // Which relay for this target, now? Take a unit of it, in one step.
+//! // Choose a relay for a target, and take a unit of its capacity.
 //! let target = NodeId::from([9; 32]);
 //! let lease = registry.reserve(&target, &FindOptions::new())?;
 //! println!("meet at {}", lease.relay().endpoint());
 //!
-//! // Did it work? What fails is left alone for a while.
+//! // Report the outcome, and return the unit.
 //! lease.succeeded(); // or failed(Failure::TimedOut)
-//! drop(lease); // and give it back
+//! drop(lease);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Choosing
+//! # How a relay is chosen
 //!
-//! The best relay has the least `e / (1 - u^4)`: `e` the expected round trip from
-//! the requester over the relay to the target, `u` the relay's utilisation.
+//! The best relay has the lowest `e / (1 - u^4)`, where `e` is the expected round
+//! trip from the requester over the relay to the target, and `u` the relay's
+//! utilisation.
 //!
-//! - **Both legs count.** What this node [measured](Registry::record_rtt) is exact,
-//!   and so is what the peers [publish](PeerView) of the few relays near them.
-//!   The rest is estimated between network [coordinates](Coordinate), where peers
-//!   have one and the registry [learned](Registry::update_peer) where its relays are.
-//!   What is not known is [assumed](RegistryBuilder::assumed_rtt), never zero; nor is
-//!   what was not measured for [so long](RegistryBuilder::rtt_lifetime) known any more.
-//!   A relay's own word counts for nothing.
+//! - **Both legs count.** A leg is exact if this node [measured](Registry::record_rtt)
+//!   it or a peer [published](PeerView) it. Otherwise it is estimated between network
+//!   [coordinates](Coordinate), if the peer has one and the registry
+//!   [learned](Registry::update_peer) the relay's. Otherwise it is
+//!   [assumed](RegistryBuilder::assumed_rtt), never zero. A measurement older than its
+//!   [lifetime](RegistryBuilder::rtt_lifetime) counts as none. A relay's own claims
+//!   are ignored.
 //! - **Failures count.** [`Lease::failed`] and [`Registry::report_failure`] open a
-//!   circuit breaker on the relay; it is handed out on trial after a back-off that grows,
-//!   and trusted after a few successes of sessions that began after it failed. When
-//!   all that would do have failed, the one that failed longest ago is a last resort
-//!   rather than no answer; and when too many fail at once, it is taken for an
-//!   outage of this node's own network, and held against none of them.
-//! - **A relay in use is kept**, if the requester [says so](FindOptions::prefer),
-//!   until another is clearly better.
-//! - **Several results fail apart**: [`Registry::find_relays`] prefers standbys in
-//!   other networks and [domains](RegisterOptions::failure_domain) where that
+//!   circuit breaker. The relay is handed out on trial after a back-off that grows.
+//!   It is trusted again after a few successes of sessions that began after it
+//!   failed. If all relays that would be eligible are backing off, the one that
+//!   failed longest ago is handed out as a last resort. If
+//!   [too many](RegistryBuilder::max_ejected_share) fail at once, that counts as an
+//!   outage of this node's own network, and raises no relay's back-off.
+//! - **A relay in use is kept** until another is clearly better, if the requester
+//!   [asks for it](FindOptions::prefer).
+//! - **Several results fail apart.** [`Registry::find_relays`] prefers standbys in
+//!   other networks and [failure domains](RegisterOptions::failure_domain), if that
 //!   costs little.
-//! - **The operator has a hand in it**: [draining](Registry::set_draining) and
-//!   [banning](Registry::ban) outlive renewals, and [`Registry::explain`] says for
-//!   each relay why it would be handed out or not.
+//! - **The operator decides.** [Draining](Registry::set_draining) and
+//!   [bans](Registry::ban) outlive renewals. [`Registry::explain`] says for each
+//!   relay why it would be handed out or not.
 //!
-//! On a measured matrix of 490 nodes, with relays that come, go and crash, the paths
-//! so chosen are within 1.07 times the best at the median and 1.27 at the worst
-//! tenth with a load of 0.6, where the nearest relay with room gives 1.18 and 1.92
-//! and is saturated for 45 % of the time. The repository's ARCHITECTURE.md has
-//! the tables, and the commands that make them.
+//! On a measured matrix of 490 nodes, with relays that come, go and crash, at a load
+//! of 0.6, paths are 1.07 times the best at the median and 1.27 times at the 90th
+//! percentile, if targets publish views. The nearest relay with room gives 1.18 and
+//! 1.92, and relays are saturated for 45 % of the time. The repository's
+//! ARCHITECTURE.md has the tables and the commands.
 //!
 //! # Distribution
 //!
-//! A registry can publish the relay that its node is, and learn of relays that it
-//! never heard of, through a distributed hash table: see [`dht`]. Engines are in
-//! the process ([`dht::Memory`]), over any raw Kademlia store ([`dht::Kad`]), or
-//! BitTorrent's DHT (`dht::Mainline`, with the feature `mainline`); others
-//! implement a [trait](dht::RelayDht). Records are signed by the relay they speak
-//! of. Strangers are candidates until a [probe](dht::Probe) of yours reaches them.
-//! All of that is done by threads of its own: no call on a registry waits for an
-//! engine, but for [`Registry::find_relay_wait`].
+//! A registry can publish the relay that its node is, and learn of others, through a
+//! distributed hash table: see [`dht`]. A learned relay is handed out only after a
+//! [probe](dht::Probe) of yours succeeded. Threads of its own do that work: no call
+//! waits for an engine, except [`Registry::find_relay_wait`].
 //!
-//! # What it guarantees
+//! # Guarantees
 //!
-//! - **A relay that is handed out is live, has room and is allowed**: not
-//!   expired, below its capacity, not draining, not banned, not backing off after
-//!   failures (but for a [last resort](RelayInfo::is_last_resort)), not the
-//!   target, not this node, not excluded, within the latency asked for. It is handed out to every call
-//!   that starts after its registration returned, and to none that starts after
-//!   its departure. A deadline counts at once with [`Maintenance::Manual`], and within a
-//!   tick with [`Maintenance::Thread`], plus what the scheduler adds.
-//! - **Capacity is never exceeded** by [leases](Lease), under any interleaving. It is the
-//!   relay's, and not one of its registrations': leases count against a relay that left or
-//!   lapsed when it comes back, however late, unless it says that it
-//!   [restarted](RegisterOptions::restarted).
-//!   Dropping a lease gives its unit back once, wherever and whenever. No lease is
-//!   refused while there is room, but for an instant [at which a capacity is
-//!   lowered, or a relay leaves](Registry::lease).
+//! [`evidence`] lists what shows each of them.
+//!
+//! - **Eligible.** A relay that is handed out is live, below its capacity, not
+//!   draining, not banned, not backing off (except as a
+//!   [last resort](RelayInfo::is_last_resort)), not the target, not this node, not
+//!   excluded, and within the latency asked for. It is a candidate for every call
+//!   that starts after its registration returned, and for none that starts after its
+//!   departure. A deadline counts at once with [`Maintenance::Manual`]. With
+//!   [`Maintenance::Thread`] it counts within a tick, plus what the scheduler adds.
+//! - **Capacity is never exceeded** by [leases](Lease), under any interleaving.
+//!   Leases belong to the relay, not to one of its registrations: they count when it
+//!   comes back, however late, unless it [restarted](RegisterOptions::restarted). A
+//!   dropped lease returns its unit once. No lease is refused while there is room,
+//!   except at the instant at which [a capacity is lowered or a relay
+//!   leaves](Registry::lease).
 //! - **Late is not gone.** A relay that registers again within its
-//!   [grace](RegistryBuilder::return_grace) [keeps](Registration::Returned) its leases, load,
-//!   round trips and circuit, and, if it had expired, what it announced. What
-//!   the operator said of a relay ([draining](Registry::set_draining),
-//!   [bans](Registry::ban)) holds until it is lifted, whatever the relay does.
-//! - **The bound on relays is strict**, renewals always succeed at it, and
-//!   no relay is refused for one that is gone or one that never came.
-//! - **"None" means none.** A relay that is available throughout a call is found by
-//!   it, whatever other threads do meanwhile; [`FindError`] counts why relays were
-//!   passed over.
-//! - **The best means the best.** What a call chooses has a score within 1/32 of the
-//!   best, among all relays that will do, by the loads of that moment; within 1/512
-//!   where there are at most 64. So it is with limits and exclusions as well. For a
-//!   pair of peers it is within 5 %, by what the registry knows of the legs.
-//! - **Membership is linearizable** for each id. A [`RelayInfo`]'s endpoint,
-//!   capacity and expiry come from one registration. [`Registry::relays`] and
+//!   [grace](RegistryBuilder::return_grace) [keeps](Registration::Returned) its
+//!   leases, load, round trips and circuit and, if it had expired, what it announced.
+//!   Draining and bans hold until they are lifted.
+//! - **The bound on relays is strict.** At the bound, renewals succeed, and no relay
+//!   is refused for one that is gone or one that was never admitted.
+//! - **"None" means none.** A relay that is eligible throughout a call is found.
+//!   [`FindError`] counts the reasons.
+//! - **The best means the best.** The score of an answer is within 1/32 of the best
+//!   among all eligible relays, by the loads of that moment, with limits and
+//!   exclusions as well; within 1/512 where there are at most 64 relays; within 5 %
+//!   for a pair of peers, by what the registry knows of the legs.
+//! - **Membership is linearizable** per id. Endpoint, capacity and expiry of a
+//!   [`RelayInfo`] come from one registration. [`Registry::relays`] and
 //!   [`Registry::relay_count`] are weakly consistent.
-//! - **Memory is bounded** by [`max_relays`](RegistryBuilder::max_relays), whatever the
-//!   churn, a stalled reader or a stopped maintenance thread; and there is a record for each
-//!   absent relay that has a lease, a ban or draining.
-//! - **No panics** on any input, and no unverified figure on the way: round
-//!   trips and loads are judged before they count.
-//!
-//! What shows it, and how to see it again, is in [`evidence`].
+//! - **Memory is bounded** by [`max_relays`](RegistryBuilder::max_relays), whatever
+//!   the churn, a stalled reader or a stopped maintenance thread, plus one record for
+//!   each absent relay that has a lease, a ban or draining.
+//! - **No panics** on any input. Round trips and loads are checked before they count.
 //!
 //! # Concurrency
 //!
-//! Finding, reserving, releasing, looking up, renewing, measuring, reporting: all of it is
-//! lock-free, allocates nothing and makes no system call of its own. Three things
-//! beneath it may, and are bounded: a thread's first call sets up its handles;
-//! every 128th call lends the epoch collector a hand with what departed, which
-//! frees and sometimes allocates a small node; and to renew reads the [`Clock`] (with
-//! [`Maintenance::Manual`], so does every call), which by default is no system call on
-//! common platforms. However much departed, the
-//! collector's part is a few steps: the memory is given back by registrations, at
-//! most 64 records and announcements each, and by maintenance. New registrations and
-//! departures are lock-free as well, with one exception: a registration, or a call of
-//! `set_draining`, `ban`, `unban` or `lift`, on a relay that another thread is just removing,
-//! forgetting or bringing back waits until that thread has made its few steps.
+//! Finding, reserving, releasing, looking up, renewing, measuring and reporting are
+//! lock-free, allocate nothing and make no system call of their own. Three things
+//! beneath them may, and are bounded: a thread's first call sets up its handles;
+//! every 128th call helps the epoch collector, which frees and sometimes allocates a
+//! small node; a renewal reads the [`Clock`], as does every call with
+//! [`Maintenance::Manual`], and the default clock makes no system call on common
+//! platforms. Memory is reclaimed by maintenance, and by registrations, at most 64
+//! records and announcements each.
 //!
-//! A find writes nothing that threads share, with two exceptions: it hands out a
-//! relay on trial, or it comes upon one whose deadline or back-off is over and brings
-//! what searches see of it up to date. What a lease, a report or a measurement
-//! changes of a relay's rank among the others is written to a tree of summaries that
-//! all finds read, as far up as it makes a difference. Locks guard the housekeeping,
-//! which no other operation waits for (see [`Maintenance`]), and what is learned of
-//! places, for which [`Registry::stats`], [`Registry::update_peer`] and the calls for coordinates
-//! wait.
+//! New registrations and departures are lock-free, with one exception. A
+//! registration, or a call of `set_draining`, `ban`, `unban` or `lift`, waits for a
+//! few steps of another thread that is removing, forgetting or bringing back the same
+//! relay.
+//!
+//! A find writes no shared memory, with two exceptions: it hands out a relay on
+//! trial, or it meets one whose deadline or back-off is over and updates the summary
+//! of it. A lease, a report or a measurement that changes a relay's rank writes to a
+//! tree of summaries that all finds read. Locks guard maintenance, for which no other
+//! operation waits (see [`Maintenance`]), and coordinates, for which
+//! [`Registry::stats`], [`Registry::update_peer`] and the coordinate calls wait.
 //!
 //! # Performance
 //!
-//! Tables are sized once, so nothing is ever rehashed or copied to grow. A
-//! look-up touches two cache lines. [`Registry::find_relay`] goes down a tree in which
-//! each node has 16 children, to the best relay, and judges that one: three nodes for
-//! 4,096 relays, five for a million. What it costs does not depend on how many relays
-//! are full, failing, draining or gone, and an answer of "none" costs about as much.
-//! Each relay that a call excludes, or that another thread takes first, costs one more
-//! descent. A find for a pair of peers bounds the paths through all relays below a node
-//! by where these are, and opens the nodes that may hold the best one. The repository's
-//! `benches/` measure these beside other maps, and its BENCHMARKS.md says where they
-//! lose.
+//! A look-up touches two cache lines. [`Registry::find_relay`] descends a tree with 16
+//! children per node, to the best relay, and checks that one: three nodes for 4,096
+//! relays, five for a million. The cost does not depend on how many relays are full,
+//! failing, draining or gone, and "none" costs about as much. Each relay that a call
+//! excludes, or that another thread takes first, costs one more descent. A find for a
+//! pair of peers bounds the paths through all relays below a node by their positions,
+//! and opens the nodes that may hold the best. The repository's BENCHMARKS.md has the
+//! measurements, and the cases in which other maps and a scan are faster.
 //!
 //! # Limits
 //!
-//! - At most [`MAX_RELAYS`] relays of at most [`MAX_CAPACITY`] units, round
-//!   trips of at most [`MAX_RTT`], ids of at most [`NodeId::MAX_LEN`] bytes.
-//! - Where targets tell nothing of themselves, the leg from a relay to each counts
-//!   as [`assumed_rtt`](RegistryBuilder::assumed_rtt): half of the paths are then
-//!   within 1.2 times the best, a tenth beyond 2.
-//! - Legs that are estimated are off by some 7 % at the median, and by a third at the
-//!   worst tenth. The more relays there are to choose from, the more that counts: with
-//!   240 relays instead of 49, paths are within 1.11 and 1.38 times the best instead of
-//!   1.07 and 1.27.
-//! - Scores are compared by rank, in steps of 1/32 (of 1/512 where at most 64 relays
-//!   are merged), and relays of one rank count as equal.
-//! - What is learned of where a relay is counts in finds after the next housekeeping
-//!   pass.
-//! - Where many relays tie for a pair of peers, a find for it opens more nodes of the
-//!   tree; after eight of them with relays, it is content with what is within 5 % of
-//!   the best.
-//! - An answer of "none" given while more than 16 other threads are in the middle of
-//!   making relays available judges all relays.
-//! - A registry's coordinates are in a frame of its own, shared with those peers
-//!   that find themselves by [its relays](Registry::relay_coordinate). They are
-//!   robust while fewer than half of what it [learns](Registry::update_peer) are lies:
-//!   let no peer teach more often than others.
-//! - What is told through a lease while its relay is gone is lost.
-//! - The registry remembers up to `max_relays` absent relays, and at least 1,024. It forgets
-//!   the longest absent first. It remembers the failures of up to 65,536 forgotten relays. A
+//! - At most [`MAX_RELAYS`] relays of at most [`MAX_CAPACITY`] units, round trips of
+//!   at most [`MAX_RTT`], ids of at most [`NodeId::MAX_LEN`] bytes.
+//! - If targets publish nothing, the leg to each counts as
+//!   [`assumed_rtt`](RegistryBuilder::assumed_rtt). Half of the paths are then within
+//!   1.2 times the best; a tenth are beyond 2.
+//! - Estimated legs are off by some 7 % at the median, and by a third at the 90th
+//!   percentile. The more relays, the more that counts: with 240 relays instead of 49,
+//!   paths are 1.11 and 1.38 times the best instead of 1.07 and 1.27.
+//! - Relays whose scores are within 1/32 of each other count as equal (1/512 where at
+//!   most 64 relays are merged).
+//! - A learned position counts after the next maintenance pass.
+//! - If many relays tie for a pair of peers, a find accepts one within 5 % of the best
+//!   after it has opened eight nodes with relays.
+//! - While more than 16 other threads are making relays eligible at one moment, a find
+//!   that returns "none" checks all relays.
+//! - Coordinates are in a frame of the registry's own, shared with peers that locate
+//!   themselves by [its relays](Registry::relay_coordinate). They are robust while
+//!   fewer than half of what the registry [learns](Registry::update_peer) are lies: let
+//!   no peer teach more often than others.
+//! - What is reported through a lease while its relay is gone is lost.
+//! - Up to `max_relays` gone relays are remembered, at least 1,024; the longest gone are
+//!   forgotten first. The failures of up to 65,536 forgotten relays are remembered. A
 //!   relay with leases is remembered until its last lease ends.
-//! - Of relays that were never held, what the operator says is kept for 65,536; of those
-//!   that were, for all, in a record of some 150 bytes each, until it is lifted or the ban
-//!   ends: an embedder that drains or bans by itself lifts by itself. Nothing outlives the
-//!   registry.
-//! - Expiry is judged in [ticks](RegistryBuilder::tick). With
-//!   [`Maintenance::Thread`] a thread advances the tick, and a relay is handed out for
-//!   up to a tick after its deadline, and for as long as that thread is not run.
-//! - A thread that stalls *inside* a call holds up the reuse of memory. When
-//!   that adds up to more than twice the relays that may be held, new ones are refused as
-//!   [`Backlogged`](RegisterError::Backlogged) until it goes on; look-ups and
-//!   plain renewals are not affected.
-//! - Ticks are counted up to 2^37: a registry with the shortest tick, of a millisecond,
-//!   takes registrations for 4 years, one with the default tick for 400.
-//! - A lease keeps the memory of its registry's records (128 bytes for each
-//!   there ever was at once) after the last handle was dropped.
-//! - Choices among equals are drawn from `fastrand`'s generator of the calling
-//!   thread: seed it to repeat a simulation.
-//!
-//! Nothing here opens a socket, unless it is given the engine `dht::Mainline`.
-//! What is registered locally is not authenticated: who may register a relay is
-//! for the embedder to decide before it calls. What comes through an engine is
-//! signed, and [`dht::threats`] says what that defends against and what not.
+//! - Draining and bans are kept for up to 65,536 ids that were never registered, and
+//!   for all that were, in a record of some 150 bytes each, until they are lifted or
+//!   the ban ends. An embedder that bans automatically must lift automatically.
+//! - Nothing outlives the registry.
+//! - Expiry is checked in [ticks](RegistryBuilder::tick). With
+//!   [`Maintenance::Thread`], a relay is handed out for up to a tick after its
+//!   deadline, and for as long as that thread does not run.
+//! - A thread that stalls *inside* a call holds up the reuse of memory. At more than
+//!   twice the relays that may be held, new ones are refused as
+//!   [`Backlogged`](RegisterError::Backlogged) until it continues. Look-ups and plain
+//!   renewals are not affected.
+//! - Ticks are counted up to 2^37: 4 years of the shortest tick, a millisecond, and 400
+//!   of the default tick. After that no registration is accepted.
+//! - A lease keeps the memory of its registry's records (128 bytes for each that ever
+//!   existed at once) after the last handle was dropped.
+//! - Choices among equals use `fastrand`'s generator of the calling thread: seed it to
+//!   repeat a simulation.
+//! - Local registrations are not authenticated: the embedder decides who may register.
+//!   Learned records are signed; [`dht::threats`] says what that defends against.
+//! - Nothing opens a socket, except the engine `dht::Mainline`.
 //!
 //! # Features
 //!
@@ -252,3 +237,8 @@ pub use relay::{
 pub use select::{Explained, Explanation, FindOptions, LegSource, PeerView, Verdict};
 pub use table::record::Failure;
 pub use time::{Clock, ManualClock};
+
+// Its example is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
