@@ -32,7 +32,7 @@
 //! is on trial or a last resort: then it claims the trial by one compare-and-swap of the
 //! circuit word. A reservation takes a unit by one compare-and-swap of the load word, and then
 //! claims the trial, too. If a claim fails, another call was first or the relay changed; the
-//! search refreshes the leaf and begins again. Of [several](several) relays only the first is
+//! search refreshes the leaf and begins again. Of [`several`] relays only the first is
 //! claimed.
 //!
 //! A search that finds no relay reports, for each reason, [how many](rejections) relays are
