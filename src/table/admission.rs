@@ -89,7 +89,7 @@ impl<'g> Staged<'g> {
     /// Gives the record a place in the order of searches, and has the wheel look at it.
     pub(crate) fn append(&self) {
         self.table.append(&self.record);
-        self.table.announce_to_wheel(&self.record);
+        self.table.push_to_inbox(&self.record);
     }
 
     /// Lets the record in, unless its id is held or the table is full; then it is taken
@@ -271,7 +271,7 @@ impl Table {
                 self.help_pending(guard);
                 self.store.return_permit();
                 // A ban ends at some tick.
-                self.announce_to_wheel(&record);
+                self.push_to_inbox(&record);
                 return Ok(());
             }
         }

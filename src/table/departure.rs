@@ -104,7 +104,7 @@ impl<'g> Closing<'g> {
             }
             _ => self.set_lifecycle(gone),
         }
-        self.table.announce_to_wheel(&self.last);
+        self.table.push_to_inbox(&self.last);
     }
 
     /// Has it kept for as long as there is a reason.
@@ -120,7 +120,7 @@ impl<'g> Closing<'g> {
         if let Some(announcement) = last.announced() {
             self.retire_announcement(announcement);
         }
-        self.table.announce_to_wheel(&self.last);
+        self.table.push_to_inbox(&self.last);
     }
 
     /// Leaves a record that was live or gone as it was found.
@@ -134,7 +134,7 @@ impl<'g> Closing<'g> {
             }
         }
         self.set_lifecycle(last);
-        self.table.announce_to_wheel(&self.last);
+        self.table.push_to_inbox(&self.last);
         self.last.refresh(true);
     }
 

@@ -278,6 +278,10 @@ impl Table {
     /// Has housekeeping look at a record.
     pub(crate) fn announce_to_wheel(&self, record: &RecordRef<'_>) {
         self.check_is_own(record);
+        self.push_to_inbox(record);
+    }
+
+    fn push_to_inbox(&self, record: &RecordRef<'_>) {
         self.store.inbox.push(record.index, record.inbox_link());
     }
 
