@@ -70,7 +70,7 @@ impl Extra {
 }
 
 impl Record {
-    /// Whether this is the record of `id`; for whoever holds off its next life.
+    /// Whether this is the record of `id`; for a thread that holds off its next life.
     #[inline]
     pub(in crate::table) fn matches<'a>(
         &self,
@@ -88,7 +88,7 @@ impl Record {
     }
 
     /// The lifecycle word, if the record is that of `id` and `accept` takes it,
-    /// as it must take no record that is not live; for anybody, pinned or not.
+    /// as it must take no record that is not live; for any thread, pinned or not.
     ///
     /// The generation is the same before and after, so what was read in between
     /// is of one life: nothing of an earlier one, which had departed before its
@@ -112,7 +112,7 @@ impl Record {
         (self.life.load(Ordering::Relaxed) == life).then_some(word)
     }
 
-    /// The id of the relay; for whoever holds off its next life.
+    /// The id of the relay; for a thread that holds off its next life.
     #[inline]
     pub(in crate::table) fn identity<'a>(&self, extra: impl FnOnce() -> &'a Extra) -> NodeId {
         let len = self.identity_len();

@@ -30,7 +30,7 @@
 //! # Invariants
 //!
 //! - **Identity** is written only while private. A thread that is pinned and
-//!   came upon the record through its bucket, or through a handle whose
+//!   reached the record through its bucket, or through a handle whose
 //!   generation matches, reads it whole until it unpins: both are cut before the
 //!   record is retired, so such a thread holds off the next life. One that is
 //!   not pinned looks at the generation before and after; see [`Record::lifecycle_if_named`].
@@ -150,12 +150,12 @@ impl Record {
         capacity: u32,
         rtt_seed: Option<(u64, u32)>,
     ) {
-        // Release: who glances at what follows finds the last life ended.
+        // Release: a thread that reads what follows finds the last life ended.
         fence(Ordering::Release);
         self.identity_head.write(id.head());
         extra.identity_tail.write(id.tail());
         // Relaxed: published with the identity that it belongs to. The
-        // generation was raised by whoever retired the last life.
+        // generation was raised by the thread that ended the last life.
         let life = self.life.load(Ordering::Relaxed);
         self.life
             .store(life & !LEN_MASK | u32::from(id.len_u8()), Ordering::Relaxed);
