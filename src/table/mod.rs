@@ -47,7 +47,7 @@
 //!
 //! | where | what | why it is sound |
 //! |---|---|---|
-//! | [`store`] | the content of an announcement's cell | the [slab](slab) gives an index to one taker; it is written before it is published, and dropped once no thread can reach it |
+//! | [`store`] | the content of an announcement's cell | the [`slab`] gives an index to one taker; it is written before it is published, and dropped once no thread can reach it |
 //! | [`record_ref`] | the announcement that a word names | the word was read from this record under this guard |
 //! | [`mod@unit`] | a lease's pointer to the store | the lease is counted, so the registry holds the store or has left a reference with the record |
 //! | [`reclaim`] | a round's pointer to the store | the store is held, or in limbo, while a round is under way |
