@@ -6,12 +6,13 @@ use crate::registry::dht_bridge::DhtLink;
 use crate::registry::maintenance::LastSort;
 use crate::registry::probe_schedule::ProbeSchedule;
 use crate::registry::returning::GoneQueue;
+use crate::registry::settings::Settings;
 use crate::registry::stats::Counters;
-use crate::relay::{AddressPolicy, NodeId, RelayInfo};
+use crate::relay::{NodeId, RelayInfo};
 use crate::select::Candidate;
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, Padded};
-use crate::table::record::{BackOffRange, Circuit, Lifecycle};
+use crate::table::record::{Announcement, Circuit, Lifecycle};
 use crate::table::snapshot::Publication;
 use crate::table::{RecordRef, Table};
 use crate::time::{Tick, Timeline};
@@ -19,7 +20,6 @@ use crate::wheel::Wheel;
 use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The rooms that the operations of a registry go through.
 pub(crate) struct Core {
@@ -55,27 +55,6 @@ impl Drop for InFlight<'_> {
         // AcqRel: the wheel has been told by now.
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
-}
-
-/// How the registry was built.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(super) ttl: Duration,
-    pub(super) tick: Duration,
-    pub(super) local_id: Option<NodeId>,
-    /// Whose registration is published.
-    pub(super) own: Option<NodeId>,
-    pub(super) address_policy: AddressPolicy,
-    pub(super) assumed_rtt_micros: u32,
-    pub(super) rtt_lifetime: Duration,
-    /// A share: beyond it, failures are taken for an outage of our own.
-    pub(super) max_ejected_share: f64,
-    /// How long relays are left alone after failures.
-    pub(super) back_off_range: BackOffRange,
-    /// For how long a relay that is gone is remembered; else for its TTL.
-    pub(super) return_grace_nanos: Option<u64>,
-    /// Whether a thread of our own does the housekeeping.
-    pub(super) has_maintenance_thread: bool,
 }
 
 /// How often something was said of all relays at once.
@@ -327,21 +306,29 @@ impl Core {
         last_resort: bool,
         now: Tick,
     ) -> RelayInfo {
-        let announcement = record.announcement(word);
+        let &Announcement {
+            ref endpoint,
+            capacity,
+            nat,
+            origin: _,
+            ttl_nanos: _,
+            failure_domain: _,
+            registered_at,
+        } = record.announcement(word);
         let load = record.load();
         let elapsed_nanos = self.timeline.nanos_of(now);
         let measurement = record.measurement(elapsed_nanos);
         RelayInfo {
             node_id: record.identity(),
-            endpoint: announcement.endpoint.clone(),
-            capacity: announcement.capacity,
+            endpoint: endpoint.clone(),
+            capacity,
             current_load: load.total(),
             rtt_micros: measurement.map(|it| it.micros),
             rtt_age_nanos: measurement.map_or(0, |it| it.latest.age(elapsed_nanos)),
             origin: self.timeline.wall_origin(),
-            registered_at: announcement.registered_at,
+            registered_at,
             expires_at: self.timeline.nanos_of(word.deadline()),
-            nat: announcement.nat,
+            nat,
             draining: load.is_draining(),
             banned: circuit.is_banned(now),
             circuit: circuit.public_state(now),

@@ -12,12 +12,12 @@ use crate::dht::{
 };
 use crate::errors::RegisterError;
 use crate::registry::core::Core;
-use crate::registry::register::MAX_LABEL;
+use crate::registry::request::MAX_LABEL;
 use crate::relay::{NodeId, RegisterOptions};
 use crate::sync::Arc;
 use crate::sync::epoch::{self, Guard};
-use crate::table::RecordRef;
 use crate::table::record::{Lifecycle, Origin};
+use crate::table::{self, RecordRef};
 use std::time::Duration;
 
 /// The registry's end of it.
@@ -120,19 +120,27 @@ impl Core {
         if is_learned(&record, word) {
             return None;
         }
-        let said = record.announcement(word);
+        let &table::record::Announcement {
+            ref endpoint,
+            capacity,
+            nat,
+            origin: _,
+            ttl_nanos: _,
+            ref failure_domain,
+            registered_at: _,
+        } = record.announcement(word);
         let is_banned = record.circuit().is_banned(self.timeline.tick());
         let is_open = !record.load().is_draining() && !is_banned;
         let load = if is_open {
-            Load::of(record.load().total(), said.capacity)
+            Load::of(record.load().total(), capacity)
         } else {
             Load::FULL
         };
-        let domain = said.failure_domain.as_deref();
+        let domain = failure_domain.as_deref();
         let domain = domain.and_then(|name| FailureDomain::new(name).ok());
-        let announcement = Announcement::new(said.endpoint.clone(), said.capacity).ok()?;
+        let announcement = Announcement::new(endpoint.clone(), capacity).ok()?;
         let announcement = announcement
-            .with_nat(said.nat)
+            .with_nat(nat)
             .with_load(load)
             .with_failure_domain(domain);
         Some(LocalRelay {
@@ -186,16 +194,22 @@ impl RegistryBackend for Core {
         ttl: Duration,
         now: Duration,
     ) -> EnterOutcome {
+        let Announcement {
+            endpoint,
+            capacity: _, // `capacity` is the part of it that is admitted
+            nat,
+            load: _, // a claim that ranks nothing
+            failure_domain,
+        } = announcement;
         let mut options = RegisterOptions::new().capacity(capacity).ttl(ttl);
-        if let Some(nat) = announcement.nat() {
+        if let &Some(nat) = nat {
             options = options.nat(nat);
         }
         // What a record can say the registry takes, and the other way round.
         const { assert!(FailureDomain::MAX_LEN == MAX_LABEL) };
-        if let Some(domain) = announcement.failure_domain() {
+        if let Some(domain) = failure_domain {
             options = options.failure_domain(domain.as_str());
         }
-        let endpoint = announcement.endpoint();
         match self.learn_relay(id, endpoint, &options, now) {
             Ok(_) => EnterOutcome::Entered,
             Err(LearnError::Ended) => EnterOutcome::Ended,

@@ -1,5 +1,6 @@
 //! The public API; each method delegates to the core.
 
+mod announcement;
 mod builder;
 mod circuit_history;
 mod coordinates;
@@ -19,13 +20,15 @@ mod register;
 mod remote;
 mod renew;
 mod reports;
+mod request;
 mod returning;
+mod settings;
 mod stats;
 
 pub use builder::{Maintenance, RegistryBuilder};
 pub use lease::Lease;
 pub use maintenance::MaintenanceReport;
-pub use register::Registration;
+pub use request::Registration;
 pub use stats::Stats;
 
 use crate::dht::{Distribution, RegistryBackend};

@@ -1,73 +1,20 @@
 //! Registering and leaving.
 
 use crate::errors::RegisterError;
-use crate::limits::MAX_CAPACITY;
+use crate::registry::announcement;
 use crate::registry::core::{Core, Resets};
 use crate::registry::dht_bridge::LearnError;
-use crate::relay::{Endpoint, NatType, NodeId, RegisterOptions};
-use crate::rtt::sane_micros;
+use crate::registry::request::{AttemptError, Registration, Request, check};
+use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::epoch::{self, Guard};
 use crate::sync::yield_now;
 use crate::table::record::{Announcement, Circuit, Lifecycle, Origin, State};
-use crate::table::{AdmitOutcome, Closing, Exhausted, Hash, RecordRef};
+use crate::table::{AdmitOutcome, Closing, Hash, RecordRef};
 use crate::time::{Moment, Tick, nanos};
 use std::time::Duration;
 
-/// What a successful registration was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Registration {
-    /// The relay was not held, nor remembered. Leases on an earlier registration of it
-    /// count all the same.
-    New,
-    /// The relay was held: its deadline and endpoint were replaced, and what
-    /// else the options set. Load, leases and measurements stay.
-    Renewed,
-    /// The relay had left or expired, and is what it was, for it came back within its
-    /// [grace](crate::RegistryBuilder::return_grace): leases, load, round trips and
-    /// circuit. One that had expired also has what it announced, but for what the options
-    /// set.
-    Returned,
-}
-
-/// The capacity of a relay that does not declare one.
-const DEFAULT_CAPACITY: u32 = 100;
-
-/// The longest label of a failure domain, in bytes.
-pub(super) const MAX_LABEL: usize = 63;
-
 /// How often a registration helps to reclaim before it gives up.
 const MAX_ATTEMPTS: usize = 256;
-
-/// A checked request to register.
-pub(super) struct Request<'a> {
-    pub(super) id: &'a NodeId,
-    pub(super) hash: Hash,
-    pub(super) endpoint: &'a Endpoint,
-    pub(super) options: &'a RegisterOptions,
-    pub(super) rtt_seed: Option<u32>,
-    pub(super) origin: Origin,
-}
-
-/// Why an attempt to register did not come to its end.
-pub(super) enum RegisterFailure {
-    /// Another thread changed what the attempt built on.
-    Overtaken,
-    /// Another thread has the record of this id for a few steps: the relay is just
-    /// leaving, being forgotten, or coming back.
-    InHand,
-    /// No record or announcement is to be had before more is reclaimed.
-    Exhausted,
-    /// A learned relay made way for a local one.
-    MadeWay,
-    /// It cannot be.
-    Refused(RegisterError),
-}
-
-impl From<Exhausted> for RegisterFailure {
-    fn from(_: Exhausted) -> Self {
-        Self::Exhausted
-    }
-}
 
 impl Core {
     /// Registers a relay, or renews it where more is said of it than it
@@ -78,7 +25,7 @@ impl Core {
         endpoint: &Endpoint,
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
-        let outcome = self.check(endpoint, options).and_then(|rtt_seed| {
+        let outcome = check(&self.settings, endpoint, options).and_then(|rtt_seed| {
             self.register_checked(&Request {
                 id,
                 hash: self.table.hash(id),
@@ -104,7 +51,7 @@ impl Core {
         options: &RegisterOptions,
         read_at: Duration,
     ) -> Result<Registration, LearnError> {
-        let rtt_seed = self.check(endpoint, options)?;
+        let rtt_seed = check(&self.settings, endpoint, options)?;
         let request = Request {
             id,
             hash: self.table.hash(id),
@@ -133,10 +80,10 @@ impl Core {
                     }
                     return Ok(registration);
                 }
-                Err(RegisterFailure::Overtaken | RegisterFailure::MadeWay) => {}
-                Err(RegisterFailure::InHand) => yield_now(),
-                Err(RegisterFailure::Exhausted) => return Err(LearnError::NoRoom),
-                Err(RegisterFailure::Refused(error)) => return Err(error.into()),
+                Err(AttemptError::Conflict | AttemptError::LearnedRemoved) => {}
+                Err(AttemptError::Busy) => yield_now(),
+                Err(AttemptError::Exhausted) => return Err(LearnError::NoRoom),
+                Err(AttemptError::Rejected(error)) => return Err(error.into()),
             }
         }
     }
@@ -163,40 +110,6 @@ impl Core {
         })
     }
 
-    /// Judges everything that does not depend on what is held.
-    fn check(
-        &self,
-        endpoint: &Endpoint,
-        options: &RegisterOptions,
-    ) -> Result<Option<u32>, RegisterError> {
-        endpoint.check(self.settings.address_policy)?;
-        check_reachable(endpoint, options.nat)?;
-        match *options {
-            RegisterOptions {
-                capacity: Some(capacity),
-                ..
-            } if !(1..=MAX_CAPACITY).contains(&capacity) => {
-                Err(RegisterError::InvalidCapacity { capacity })
-            }
-            RegisterOptions { ttl: Some(ttl), .. } if !is_countable(ttl, self.settings.tick) => {
-                Err(RegisterError::InvalidTtl { ttl })
-            }
-            RegisterOptions {
-                failure_domain: Some(ref label),
-                ..
-            } if !(1..=MAX_LABEL).contains(&label.len()) => {
-                Err(RegisterError::InvalidFailureDomain { len: label.len() })
-            }
-            RegisterOptions {
-                latency: Some(latency),
-                ..
-            } => sane_micros(latency)
-                .map(Some)
-                .ok_or(RegisterError::InvalidLatency { latency }),
-            _ => Ok(None),
-        }
-    }
-
     fn register_checked(&self, request: &Request<'_>) -> Result<Registration, RegisterError> {
         let mut attempts_left = MAX_ATTEMPTS;
         let mut reading = None;
@@ -209,17 +122,17 @@ impl Core {
             let outcome = self.try_register(request, now, &epoch::pin());
             match outcome {
                 Ok(registration) => return Ok(registration),
-                Err(RegisterFailure::Overtaken) => {}
-                Err(RegisterFailure::MadeWay) => reading = Some(now),
-                Err(RegisterFailure::InHand) => yield_now(),
-                Err(RegisterFailure::Refused(error)) => return Err(error),
-                Err(RegisterFailure::Exhausted) if attempts_left == 0 => {
+                Err(AttemptError::Conflict) => {}
+                Err(AttemptError::LearnedRemoved) => reading = Some(now),
+                Err(AttemptError::Busy) => yield_now(),
+                Err(AttemptError::Rejected(error)) => return Err(error),
+                Err(AttemptError::Exhausted) if attempts_left == 0 => {
                     let awaiting_reclamation = self.table.backlog();
                     return Err(RegisterError::Backlogged {
                         awaiting_reclamation,
                     });
                 }
-                Err(RegisterFailure::Exhausted) => {
+                Err(AttemptError::Exhausted) => {
                     // A thread that was preempted inside a call holds the epoch
                     // back: give it a chance to finish.
                     yield_now();
@@ -236,10 +149,10 @@ impl Core {
         request: &Request<'_>,
         now: Moment,
         guard: &Guard,
-    ) -> Result<Registration, RegisterFailure> {
+    ) -> Result<Registration, AttemptError> {
         let found = self.table.find_known(request.hash, request.id, guard);
         let Some(record) = found else {
-            let announcement = first_announcement(request, now, self.settings.ttl);
+            let announcement = announcement::first(request, now, self.settings.ttl);
             self.enter(request, now, announcement, None, guard)?;
             return Ok(Registration::New);
         };
@@ -247,8 +160,8 @@ impl Core {
         match word.state() {
             State::Live => self.renew(record, word, request, now),
             State::Gone => self.come_back(record, word, request, now),
-            State::Vacant | State::Pending => Err(RegisterFailure::Overtaken),
-            State::Departing | State::Closing | State::Returning => Err(RegisterFailure::InHand),
+            State::Vacant | State::Pending => Err(AttemptError::Conflict),
+            State::Departing | State::Closing | State::Returning => Err(AttemptError::Busy),
         }
     }
 
@@ -265,7 +178,7 @@ impl Core {
         announcement: Announcement,
         replaced: Option<&Closing<'_>>,
         guard: &Guard,
-    ) -> Result<(), RegisterFailure> {
+    ) -> Result<(), AttemptError> {
         if !replaced.is_some_and(Closing::is_counted) {
             self.ensure_room(request, guard)?;
         }
@@ -302,7 +215,7 @@ impl Core {
             }
             AdmitOutcome::Held | AdmitOutcome::Full => {
                 self.table.withdraw(&staged);
-                Err(RegisterFailure::Overtaken)
+                Err(AttemptError::Conflict)
             }
         }
     }
@@ -348,7 +261,7 @@ impl Core {
         &self,
         request: &Request<'_>,
         guard: &Guard,
-    ) -> Result<(), RegisterFailure> {
+    ) -> Result<(), AttemptError> {
         while let Some(full) = self.table.full_without(request.id, guard) {
             self.make_room(self.timeline.tick());
             self.table.help_departures(guard);
@@ -364,24 +277,20 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn deadline(&self, now: Moment, ttl_nanos: u64) -> Result<Tick, RegisterFailure> {
+    pub(super) fn deadline(&self, now: Moment, ttl_nanos: u64) -> Result<Tick, AttemptError> {
         self.timeline
             .deadline(now, ttl_nanos)
             .filter(|&deadline| deadline <= Lifecycle::LAST_DEADLINE)
-            .ok_or(RegisterFailure::Refused(RegisterError::ClockExhausted))
+            .ok_or(AttemptError::Rejected(RegisterError::ClockExhausted))
     }
 
     /// The same, for a deadline that the wheel is yet to be told of: it has not passed by
     /// now, and is noted as on its way.
-    pub(super) fn deadline_ahead(
-        &self,
-        now: Moment,
-        ttl_nanos: u64,
-    ) -> Result<Tick, RegisterFailure> {
+    pub(super) fn deadline_ahead(&self, now: Moment, ttl_nanos: u64) -> Result<Tick, AttemptError> {
         let deadline = self.deadline(now, ttl_nanos)?;
         match deadline > self.timeline.tick() {
             true => Ok(deadline),
-            false => Err(RegisterFailure::Overtaken),
+            false => Err(AttemptError::Conflict),
         }
     }
 
@@ -424,50 +333,5 @@ impl Core {
             self.remember(closing, self.lapsed_since(word), true);
         }
         expired
-    }
-}
-
-impl From<RegisterError> for RegisterFailure {
-    fn from(error: RegisterError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-/// Whether a span is at least a tick, and leaves room to count deadlines.
-pub(super) fn is_countable(ttl: Duration, tick: Duration) -> bool {
-    let longest_in_ticks = Lifecycle::LAST_DEADLINE.0 / 2;
-    ttl >= tick
-        && nanos(ttl) / nanos(tick).max(1) <= longest_in_ticks
-        && ttl < Duration::from_nanos(u64::MAX)
-}
-
-/// A peer that strangers cannot reach cannot relay.
-pub(super) fn check_reachable(
-    endpoint: &Endpoint,
-    nat: Option<NatType>,
-) -> Result<(), RegisterError> {
-    match nat {
-        Some(nat) if !nat.can_relay() => Err(RegisterError::NotReachable { nat }),
-        Some(nat @ NatType::PublicIp) if !endpoint.is_public() => {
-            Err(RegisterError::NotReachable { nat })
-        }
-        _ => Ok(()),
-    }
-}
-
-pub(super) fn first_announcement(
-    request: &Request<'_>,
-    now: Moment,
-    default_ttl: Duration,
-) -> Announcement {
-    let options = request.options;
-    let capacity = options.capacity.unwrap_or(DEFAULT_CAPACITY);
-    let ttl = options.ttl.unwrap_or(default_ttl);
-    Announcement {
-        nat: options.nat,
-        origin: request.origin,
-        failure_domain: options.failure_domain.clone(),
-        registered_at: now.nanos,
-        ..Announcement::new(request.endpoint.clone(), capacity, ttl)
     }
 }

@@ -1,12 +1,13 @@
 //! Registering again: the deadline moves, and what else is new takes effect.
 
+use crate::registry::announcement::{amended, is_changed};
 use crate::registry::core::Core;
-use crate::registry::register::{RegisterFailure, Registration, Request, check_reachable};
+use crate::registry::request::{AttemptError, Registration, Request, check_reachable};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::epoch;
 use crate::table::RecordRef;
 use crate::table::record::{Announcement, Lifecycle, Origin};
-use crate::time::{Moment, nanos};
+use crate::time::Moment;
 
 impl Core {
     /// Renews a relay of which nothing is said but what it announced, as nearly
@@ -37,7 +38,7 @@ impl Core {
         if options.latency.is_some() || options.restarted {
             return false;
         }
-        self.postpone(id, |current| !is_news(current, endpoint, options))
+        self.postpone(id, |current| !is_changed(current, endpoint, options))
     }
 
     /// Renews a relay that is registered here on the terms that it has.
@@ -99,20 +100,20 @@ impl Core {
         word: Lifecycle,
         request: &Request<'_>,
         now: Moment,
-    ) -> Result<Registration, RegisterFailure> {
+    ) -> Result<Registration, AttemptError> {
         if !word.is_live_at(now.tick) {
             // It is late, and comes back from there.
             self.expire(record, word);
-            return Err(RegisterFailure::Overtaken);
+            return Err(AttemptError::Conflict);
         }
         let current = record.announcement(word);
         match (current.origin, request.origin) {
             (Origin::Learned, Origin::Local) => {
                 // What another node claimed is not what this relay announces.
                 self.remove_learned(record);
-                return Err(RegisterFailure::MadeWay);
+                return Err(AttemptError::LearnedRemoved);
             }
-            (Origin::Local, Origin::Learned) => return Err(RegisterFailure::Overtaken),
+            (Origin::Local, Origin::Learned) => return Err(AttemptError::Conflict),
             _ => {}
         }
         if request.options.restarted && record.load().leases() > 0 {
@@ -135,7 +136,7 @@ impl Core {
         // With a higher capacity the relay may have room from here on.
         let note = amended.is_some().then(|| record.announce());
         if !in_time || !record.renew(word, deadline, amended)? {
-            return Err(RegisterFailure::Overtaken);
+            return Err(AttemptError::Conflict);
         }
         // A renewal on the same terms has none to copy, and no note: it must not put a
         // figure that it read before over one that was raised since.
@@ -154,33 +155,4 @@ impl Core {
         }
         Ok(Registration::Renewed)
     }
-}
-
-/// The announcement after a renewal, if it says anything new.
-pub(super) fn amended(current: &Announcement, request: &Request<'_>) -> Option<Announcement> {
-    let options = request.options;
-    if !is_news(current, request.endpoint, options) {
-        return None;
-    }
-    let capacity = options.capacity.unwrap_or(current.capacity);
-    let ttl = options.ttl.unwrap_or(current.ttl());
-    let failure_domain = options.failure_domain.as_ref();
-    Some(Announcement {
-        nat: options.nat.or(current.nat),
-        origin: current.origin,
-        failure_domain: failure_domain.or(current.failure_domain.as_ref()).cloned(),
-        registered_at: current.registered_at,
-        ..Announcement::new(request.endpoint.clone(), capacity, ttl)
-    })
-}
-
-#[inline(always)]
-fn is_news(current: &Announcement, endpoint: &Endpoint, options: &RegisterOptions) -> bool {
-    *endpoint != current.endpoint
-        || options.capacity.is_some_and(|new| new != current.capacity)
-        || options
-            .ttl
-            .is_some_and(|new| nanos(new) != current.ttl_nanos)
-        || options.nat.is_some_and(|new| current.nat != Some(new))
-        || (options.failure_domain.is_some() && options.failure_domain != current.failure_domain)
 }

@@ -1,10 +1,8 @@
 //! Relays that are gone: how long they are remembered, and how they come back.
 
+use crate::registry::announcement::{self, amended};
 use crate::registry::core::Core;
-use crate::registry::register::{
-    RegisterFailure, Registration, Request, check_reachable, first_announcement,
-};
-use crate::registry::renew::amended;
+use crate::registry::request::{AttemptError, Registration, Request, check_reachable};
 use crate::sync::epoch;
 use crate::table::record::{Announcement, Circuit, Handle, Lifecycle, Load, Origin};
 use crate::table::{Closing, RecordRef};
@@ -83,10 +81,10 @@ impl Core {
         word: Lifecycle,
         request: &Request<'_>,
         now: Moment,
-    ) -> Result<Registration, RegisterFailure> {
+    ) -> Result<Registration, AttemptError> {
         let is_remembered = is_remembered(word, now.tick);
         if request.origin == Origin::Learned && self.is_late_local(&record, word, now.tick) {
-            return Err(RegisterFailure::Overtaken);
+            return Err(AttemptError::Conflict);
         }
         let announcement = self.announcement_of(&record, word, request, now, is_remembered);
         check_reachable(&announcement.endpoint, announcement.nat)?;
@@ -98,7 +96,7 @@ impl Core {
             // Before anything changes: what is remembered outlasts a refusal.
             self.ensure_room(request, record.guard())?;
             let closing = self.table.close_gone(record, word);
-            let closing = closing.ok_or(RegisterFailure::Overtaken)?;
+            let closing = closing.ok_or(AttemptError::Conflict)?;
             if !is_remembered {
                 record.forget_rtt(now.nanos);
             }
@@ -127,11 +125,10 @@ impl Core {
     ) -> Announcement {
         let last = word.announced().map(|_| record.announcement(word));
         match last {
-            Some(last) if is_remembered && request.origin == Origin::Local => Announcement {
-                registered_at: now.nanos,
-                ..amended(last, request).unwrap_or_else(|| last.clone())
-            },
-            _ => first_announcement(request, now, self.settings.ttl),
+            Some(last) if is_remembered && request.origin == Origin::Local => {
+                announcement::returned(last, request, now)
+            }
+            _ => announcement::first(request, now, self.settings.ttl),
         }
     }
 
@@ -143,7 +140,7 @@ impl Core {
         now: Moment,
         announcement: Announcement,
         is_remembered: bool,
-    ) -> Result<(), RegisterFailure> {
+    ) -> Result<(), AttemptError> {
         let guard = record.guard();
         self.ensure_room(request, guard)?;
         let in_flight = self.in_flight();
@@ -152,7 +149,7 @@ impl Core {
         let returning = self
             .table
             .bring_back(record, word, announcement, deadline)?;
-        let returning = returning.ok_or(RegisterFailure::Overtaken)?;
+        let returning = returning.ok_or(AttemptError::Conflict)?;
         let loses_load = request.options.restarted || !is_remembered;
         let reopened = |load: Load| match load.reopened(capacity) {
             load if loses_load => load.with_report_of_others(0),
@@ -172,7 +169,7 @@ impl Core {
         self.table.announce_to_wheel(&record);
         let note = record.announce();
         if !returning.admit() {
-            return Err(RegisterFailure::Overtaken);
+            return Err(AttemptError::Conflict);
         }
         record.refresh(true);
         self.finish_outage(&record);
@@ -212,13 +209,13 @@ impl Core {
         word: Lifecycle,
         request: &Request<'_>,
         now: Moment,
-    ) -> Result<Registration, RegisterFailure> {
+    ) -> Result<Registration, AttemptError> {
         let current = record.announcement(word);
         let announcement = amended(current, request).unwrap_or_else(|| current.clone());
         check_reachable(&announcement.endpoint, announcement.nat)?;
         self.deadline(now, announcement.ttl_nanos)?;
         let closing = self.table.close_live(record, word);
-        let closing = closing.ok_or(RegisterFailure::Overtaken)?;
+        let closing = closing.ok_or(AttemptError::Conflict)?;
         self.replace(closing, request, now, announcement)?;
         Ok(Registration::Renewed)
     }
@@ -233,7 +230,7 @@ impl Core {
         request: &Request<'_>,
         now: Moment,
         announcement: Announcement,
-    ) -> Result<(), RegisterFailure> {
+    ) -> Result<(), AttemptError> {
         let before = closing.record();
         // What the operator says later is said again: see `say_of_known`.
         before.touch_load();
@@ -241,7 +238,7 @@ impl Core {
         let entered = loop {
             match self.enter(request, now, announcement.clone(), Some(&closing), guard) {
                 // Another relay was admitted meanwhile.
-                Err(RegisterFailure::Overtaken) if self.is_ahead(now, &announcement) => {}
+                Err(AttemptError::Conflict) if self.is_ahead(now, &announcement) => {}
                 entered => break entered,
             }
         };

@@ -2,7 +2,7 @@
 
 use crate::dht::DhtStats;
 use crate::errors::RegisterError;
-use crate::registry::register::Registration;
+use crate::registry::request::Registration;
 use crate::sync::{AtomicU64, Ordering, Padded, stripe};
 use std::time::Duration;
 
