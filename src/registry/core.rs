@@ -35,8 +35,8 @@ pub(crate) struct Core {
     pub(super) probes: ProbeSchedule,
     pub(super) counters: Counters,
     pub(super) last_sort: LastSort,
-    /// To whoever distributes this registry's relays, and learns of others.
-    pub(super) link: Option<DhtLink>,
+    /// To the DHT that publishes this node's relay and learns of others.
+    pub(super) link: DhtLink,
     /// All that was due at this tick has departed.
     swept: Padded<AtomicU64>,
     /// Registrations under way whose deadline the wheel may not have heard of.
@@ -63,8 +63,6 @@ pub(crate) struct Settings {
     pub(super) ttl: Duration,
     pub(super) tick: Duration,
     pub(super) local_id: Option<NodeId>,
-    /// Whose registration is published.
-    pub(super) own: Option<NodeId>,
     pub(super) address_policy: AddressPolicy,
     pub(super) assumed_rtt_micros: u32,
     pub(super) rtt_lifetime: Duration,
@@ -155,7 +153,7 @@ impl Core {
         timeline: Arc<Timeline>,
         table: Table,
         circuit_history: CircuitHistory,
-        link: Option<DhtLink>,
+        link: DhtLink,
     ) -> Self {
         Self {
             settings,

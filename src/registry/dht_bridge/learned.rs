@@ -1,32 +1,22 @@
-//! What a registry and its distribution know of each other.
+//! Relays that were learned from other nodes, in the registry that holds them.
 //!
-//! Relays come from two sides: registered locally, and learned from other nodes.
-//! What a record announces says which, and its lifecycle word names that. A learned
-//! relay is never renewed by a local registration: it departs, and the local one
-//! says nothing of what the other node claimed. So when the
-//! distribution removes a learned relay, by a compare-and-swap of the word that said so, it
-//! cannot hit a local one, whatever happens at the same time.
+//! What a record announces says where its relay comes from, and its lifecycle word names
+//! that announcement. A learned relay is never renewed by a local registration: it departs,
+//! and the local one takes over nothing that the other node claimed. A learned relay is
+//! removed by a compare-and-swap of the word that said so. So that removal cannot hit a
+//! local relay, whatever other threads do at the same time.
 
-use crate::dht::{
-    Announcement, EnterOutcome, FailureDomain, Load, LocalRelay, RegistryBackend, WakeFlags,
-};
 use crate::errors::RegisterError;
+use crate::registry::Registration;
 use crate::registry::core::Core;
-use crate::registry::register::MAX_LABEL;
-use crate::relay::{NodeId, RegisterOptions};
-use crate::sync::Arc;
+use crate::registry::register::{RegisterFailure, Request};
+use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::epoch::{self, Guard};
-use crate::table::RecordRef;
+use crate::sync::yield_now;
 use crate::table::record::{Lifecycle, Origin};
+use crate::table::{Hash, RecordRef};
+use crate::time::{Moment, nanos};
 use std::time::Duration;
-
-/// The registry's end of it.
-#[derive(Debug)]
-pub(crate) struct DhtLink {
-    wake_flags: Arc<WakeFlags>,
-    /// Whose registration is published.
-    own: Option<NodeId>,
-}
 
 /// Why a relay was not learned.
 pub(super) enum LearnError {
@@ -37,35 +27,92 @@ pub(super) enum LearnError {
     Invalid,
 }
 
-impl DhtLink {
-    pub(super) fn new(wake_flags: Arc<WakeFlags>, own: Option<NodeId>) -> Self {
-        Self { wake_flags, own }
+impl From<RegisterError> for LearnError {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::Full { .. } | RegisterError::Backlogged { .. } => Self::NoRoom,
+            _ => Self::Invalid,
+        }
     }
 }
 
 impl Core {
-    /// Tells the distribution that something about `id` has changed.
-    #[inline]
-    pub(super) fn note_change(&self, id: &NodeId) {
-        if let Some(link) = &self.link {
-            if link.own.as_ref() == Some(id) {
-                link.wake_flags.notify_changed();
+    /// Registers or renews a relay that strangers told of; a local registration
+    /// of the same id stays as it is. Its TTL counts from `read_at`, a reading of the clock.
+    pub(super) fn learn_relay(
+        &self,
+        id: &NodeId,
+        endpoint: &Endpoint,
+        options: &RegisterOptions,
+        read_at: Duration,
+    ) -> Result<Registration, LearnError> {
+        let rtt_seed = self.check(endpoint, options)?;
+        let request = Request {
+            id,
+            hash: self.table.hash(id),
+            endpoint,
+            options,
+            rtt_seed,
+            origin: Origin::Learned,
+        };
+        loop {
+            if self.is_held(id, Origin::Local) || self.is_late(request.hash, id) {
+                return Err(LearnError::HeldLocally);
+            }
+            // The clock is the embedder's: it is not called here, where the distribution
+            // holds a lock, and has read it before.
+            let now = Moment {
+                nanos: nanos(read_at),
+                tick: self.timeline.tick(),
+            };
+            if self.has_ended(now, options) {
+                return Err(LearnError::Ended);
+            }
+            let outcome = self.try_register(&request, now, &epoch::pin());
+            match outcome {
+                Ok(registration) => {
+                    self.counters.count_registration(&Ok(registration));
+                    if registration != Registration::Renewed {
+                        // The maintenance thread comes by soon enough.
+                        self.merge_if_due();
+                    }
+                    return Ok(registration);
+                }
+                Err(RegisterFailure::Overtaken | RegisterFailure::MadeWay) => {}
+                Err(RegisterFailure::InHand) => yield_now(),
+                Err(RegisterFailure::Exhausted) => return Err(LearnError::NoRoom),
+                Err(RegisterFailure::Refused(error)) => return Err(error.into()),
             }
         }
     }
 
-    /// Tells the distribution that a caller found no relay.
-    pub(super) fn note_miss(&self) {
-        if let Some(link) = &self.link {
-            link.wake_flags.notify_miss();
-        }
+    /// Whether a relay that is learned for so long would not be live any more.
+    fn has_ended(&self, now: Moment, options: &RegisterOptions) -> bool {
+        let ttl = options.ttl.unwrap_or(self.settings.ttl);
+        let deadline = self.timeline.deadline(now, nanos(ttl));
+        deadline.is_some_and(|deadline| deadline <= now.tick)
+    }
+
+    /// Whether a relay was registered here and is late, so that it may be learned only once
+    /// it is forgotten.
+    fn is_late(&self, hash: Hash, id: &NodeId) -> bool {
+        let now = self.timeline.tick();
+        let guard = epoch::pin();
+        let known = self.table.find_known(hash, id, &guard);
+        known.is_some_and(|record| {
+            let word = record.lifecycle();
+            let is_expired = word.is_live()
+                && !word.is_live_at(now)
+                && record.announcement(word).origin == Origin::Local;
+            is_expired || self.is_late_local(&record, word, now)
+        })
     }
 
     /// Makes a learned relay give way to a local one; false if there is none.
     /// One that was not measured of late goes first, then the one of the lowest
     /// index.
-    pub(super) fn evict_learned(&self, guard: &Guard) -> bool {
-        if self.link.is_none() {
+    pub(in crate::registry) fn evict_learned(&self, guard: &Guard) -> bool {
+        if !self.link.is_connected() {
             return false;
         }
         let victim = self.victim_among(0..self.table.reach(), guard);
@@ -97,7 +144,7 @@ impl Core {
     }
 
     /// Makes a relay depart, if it was learned.
-    pub(super) fn remove_learned(&self, record: RecordRef<'_>) -> bool {
+    pub(in crate::registry) fn remove_learned(&self, record: RecordRef<'_>) -> bool {
         loop {
             let word = record.lifecycle();
             if !is_learned(&record, word) {
@@ -111,36 +158,6 @@ impl Core {
         }
     }
 
-    /// What is to be published of a local relay. One to which nobody is sent, because
-    /// it drains or is banned here, is published as full.
-    fn announced(&self, id: &NodeId) -> Option<LocalRelay> {
-        let now = self.timeline.tick();
-        let guard = epoch::pin();
-        let (record, word) = self.find_live(id, now, &guard)?;
-        if is_learned(&record, word) {
-            return None;
-        }
-        let said = record.announcement(word);
-        let is_banned = record.circuit().is_banned(self.timeline.tick());
-        let is_open = !record.load().is_draining() && !is_banned;
-        let load = if is_open {
-            Load::of(record.load().total(), said.capacity)
-        } else {
-            Load::FULL
-        };
-        let domain = said.failure_domain.as_deref();
-        let domain = domain.and_then(|name| FailureDomain::new(name).ok());
-        let announcement = Announcement::new(said.endpoint.clone(), said.capacity).ok()?;
-        let announcement = announcement
-            .with_nat(said.nat)
-            .with_load(load)
-            .with_failure_domain(domain);
-        Some(LocalRelay {
-            announcement,
-            is_open,
-        })
-    }
-
     pub(super) fn is_held(&self, id: &NodeId, origin: Origin) -> bool {
         let now = self.timeline.tick();
         let guard = epoch::pin();
@@ -151,88 +168,8 @@ impl Core {
 
 /// Whether the relay is live, as `word` says that was read from its record, and was
 /// learned.
-fn is_learned(record: &RecordRef<'_>, word: Lifecycle) -> bool {
+pub(super) fn is_learned(record: &RecordRef<'_>, word: Lifecycle) -> bool {
     word.is_live() && record.announcement(word).origin == Origin::Learned
-}
-
-/// But for `now`, nothing here reads the clock: the distribution holds a lock while it
-/// asks, and has read the clock before.
-impl RegistryBackend for Core {
-    fn now(&self) -> Duration {
-        Duration::from_nanos(self.timeline.advance().nanos)
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.timeline.elapsed()
-    }
-
-    fn local(&self, id: &NodeId) -> Option<LocalRelay> {
-        self.announced(id)
-    }
-
-    fn is_local(&self, id: &NodeId) -> bool {
-        self.is_held(id, Origin::Local)
-    }
-
-    fn is_learned(&self, id: &NodeId) -> bool {
-        self.is_held(id, Origin::Learned)
-    }
-
-    fn enter(
-        &self,
-        id: &NodeId,
-        announcement: &Announcement,
-        capacity: u32,
-        ttl: Duration,
-        now: Duration,
-    ) -> EnterOutcome {
-        let mut options = RegisterOptions::new().capacity(capacity).ttl(ttl);
-        if let Some(nat) = announcement.nat() {
-            options = options.nat(nat);
-        }
-        // What a record can say the registry takes, and the other way round.
-        const { assert!(FailureDomain::MAX_LEN == MAX_LABEL) };
-        if let Some(domain) = announcement.failure_domain() {
-            options = options.failure_domain(domain.as_str());
-        }
-        let endpoint = announcement.endpoint();
-        match self.learn_relay(id, endpoint, &options, now) {
-            Ok(_) => EnterOutcome::Entered,
-            Err(LearnError::Ended) => EnterOutcome::Ended,
-            Err(LearnError::HeldLocally) => EnterOutcome::HeldLocally,
-            Err(LearnError::Invalid) => EnterOutcome::Invalid,
-            Err(LearnError::NoRoom) => EnterOutcome::NoRoom,
-        }
-    }
-
-    fn measured(&self, id: &NodeId, rtt: Duration) {
-        self.record_rtt(id, rtt, self.timeline.tick());
-        self.note_probe(id);
-    }
-
-    fn failed(&self, id: &NodeId) {
-        self.note_failed_probe(id);
-    }
-
-    fn leave(&self, id: &NodeId) -> bool {
-        let now = self.timeline.tick();
-        let guard = epoch::pin();
-        let found = self.find_live(id, now, &guard);
-        found.is_some_and(|(record, _)| self.remove_learned(record))
-    }
-
-    fn held(&self) -> usize {
-        self.table.estimate()
-    }
-}
-
-impl From<RegisterError> for LearnError {
-    fn from(error: RegisterError) -> Self {
-        match error {
-            RegisterError::Full { .. } | RegisterError::Backlogged { .. } => Self::NoRoom,
-            _ => Self::Invalid,
-        }
-    }
 }
 
 #[cfg(all(test, not(relay_loom)))]
