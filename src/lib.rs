@@ -218,6 +218,7 @@
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 #![warn(unreachable_pub)]
 
+#[cfg(feature = "dht")]
 pub mod dht;
 
 #[doc = include_str!("evidence.md")]

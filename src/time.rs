@@ -26,7 +26,7 @@ use std::time::{Duration, SystemTime};
 ///
 /// With [`Maintenance::Thread`](crate::Maintenance::Thread), a thread reads the
 /// clock once a tick, and so do registrations, bans, [`maintain`](crate::Registry::maintain)
-/// and what concerns [`dht`](crate::dht). No other call does.
+/// and what concerns a DHT. No other call does.
 ///
 /// With [`Maintenance::Manual`](crate::Maintenance::Manual), every call reads it
 /// that judges whether a relay is live, finds included. What such a call costs
@@ -165,14 +165,6 @@ impl Timeline {
             current: Arc::clone(&self.current),
             timeline: Arc::downgrade(self),
             is_kept: self.is_kept,
-        }
-    }
-
-    /// A reading of the clock from before, by the current tick as it was last raised.
-    pub(crate) fn moment_of(&self, nanos: u64) -> Moment {
-        Moment {
-            nanos,
-            tick: self.tick(),
         }
     }
 

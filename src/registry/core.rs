@@ -35,8 +35,8 @@ pub(crate) struct Core {
     pub(super) probes: ProbeSchedule,
     pub(super) counters: Counters,
     pub(super) last_sort: LastSort,
-    /// To whoever distributes this registry's relays, and learns of others.
-    pub(super) link: Option<DhtLink>,
+    /// To the DHT that publishes this node's relay and learns of others.
+    pub(super) link: DhtLink,
     /// All that was due at this tick has departed.
     swept: Padded<AtomicU64>,
     /// Registrations under way whose deadline the wheel may not have heard of.
@@ -134,7 +134,7 @@ impl Core {
         timeline: Arc<Timeline>,
         table: Table,
         circuit_history: CircuitHistory,
-        link: Option<DhtLink>,
+        link: DhtLink,
     ) -> Self {
         Self {
             settings,

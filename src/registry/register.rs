@@ -3,15 +3,13 @@
 use crate::errors::RegisterError;
 use crate::registry::announcement;
 use crate::registry::core::{Core, Resets};
-use crate::registry::dht_bridge::LearnError;
 use crate::registry::request::{AttemptError, Registration, Request, check};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::epoch::{self, Guard};
 use crate::sync::yield_now;
 use crate::table::record::{Announcement, Circuit, Lifecycle, Origin, State};
-use crate::table::{AdmitOutcome, Closing, Hash, RecordRef};
-use crate::time::{Moment, Tick, nanos};
-use std::time::Duration;
+use crate::table::{AdmitOutcome, Closing, RecordRef};
+use crate::time::{Moment, Tick};
 
 /// How often a registration helps to reclaim before it gives up.
 const MAX_ATTEMPTS: usize = 256;
@@ -40,74 +38,6 @@ impl Core {
             self.note_change(id);
         }
         outcome
-    }
-
-    /// Registers or renews a relay that strangers told of; a local registration
-    /// of the same id stays as it is. Its TTL counts from `read_at`, a reading of the clock.
-    pub(super) fn learn_relay(
-        &self,
-        id: &NodeId,
-        endpoint: &Endpoint,
-        options: &RegisterOptions,
-        read_at: Duration,
-    ) -> Result<Registration, LearnError> {
-        let rtt_seed = check(&self.settings, endpoint, options)?;
-        let request = Request {
-            id,
-            hash: self.table.hash(id),
-            endpoint,
-            options,
-            rtt_seed,
-            origin: Origin::Learned,
-        };
-        loop {
-            if self.is_held(id, Origin::Local) || self.is_late(request.hash, id) {
-                return Err(LearnError::HeldLocally);
-            }
-            // The clock is the embedder's: it is not called here, where the distribution
-            // holds a lock, and has read it before.
-            let now = self.timeline.moment_of(nanos(read_at));
-            if self.has_ended(now, options) {
-                return Err(LearnError::Ended);
-            }
-            let outcome = self.try_register(&request, now, &epoch::pin());
-            match outcome {
-                Ok(registration) => {
-                    self.counters.count_registration(&Ok(registration));
-                    if registration != Registration::Renewed {
-                        // The maintenance thread comes by soon enough.
-                        self.merge_if_due();
-                    }
-                    return Ok(registration);
-                }
-                Err(AttemptError::Conflict | AttemptError::LearnedRemoved) => {}
-                Err(AttemptError::Busy) => yield_now(),
-                Err(AttemptError::Exhausted) => return Err(LearnError::NoRoom),
-                Err(AttemptError::Rejected(error)) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// Whether a relay that is learned for so long would not be live any more.
-    fn has_ended(&self, now: Moment, options: &RegisterOptions) -> bool {
-        let ttl = options.ttl.unwrap_or(self.settings.ttl);
-        let deadline = self.timeline.deadline(now, nanos(ttl));
-        deadline.is_some_and(|deadline| deadline <= now.tick)
-    }
-
-    /// Whether a relay was registered here and is late, so that it may be learned only once
-    /// it is forgotten.
-    fn is_late(&self, hash: Hash, id: &NodeId) -> bool {
-        let now = self.timeline.tick();
-        let guard = epoch::pin();
-        let known = self.table.find_known(hash, id, &guard);
-        known.is_some_and(|record| {
-            let word = record.lifecycle();
-            let is_expired = word.is_live()
-                && !word.is_live_at(now)
-                && record.announcement(word).origin == Origin::Local;
-            is_expired || self.is_late_local(&record, word, now)
-        })
     }
 
     fn register_checked(&self, request: &Request<'_>) -> Result<Registration, RegisterError> {
@@ -144,7 +74,7 @@ impl Core {
         }
     }
 
-    fn try_register(
+    pub(super) fn try_register(
         &self,
         request: &Request<'_>,
         now: Moment,

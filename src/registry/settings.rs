@@ -11,8 +11,6 @@ pub(crate) struct Settings {
     pub(super) ttl: Duration,
     pub(super) tick: Duration,
     pub(super) local_id: Option<NodeId>,
-    /// The id whose registration is published.
-    pub(super) own: Option<NodeId>,
     pub(super) address_policy: AddressPolicy,
     pub(super) assumed_rtt_micros: u32,
     pub(super) rtt_lifetime: Duration,

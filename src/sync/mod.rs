@@ -36,8 +36,8 @@ pub(crate) use stepped::*;
 mod delays;
 
 pub(crate) use once_box::OnceBox;
-pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;
+pub(crate) use std::sync::{Arc, Weak};
 
 /// Keeps its content on cache lines of its own.
 ///
