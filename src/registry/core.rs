@@ -10,7 +10,7 @@ use crate::registry::stats::Counters;
 use crate::relay::{AddressPolicy, NodeId, RelayInfo};
 use crate::select::Candidate;
 use crate::sync::epoch::{self, Guard};
-use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, Padded};
+use crate::sync::{Arc, AtomicU32, AtomicU64, Mutex, Ordering, Padded};
 use crate::table::record::{BackOffRange, Circuit, Lifecycle};
 use crate::table::snapshot::Publication;
 use crate::table::{RecordRef, Table};
@@ -18,7 +18,6 @@ use crate::time::{Tick, Timeline};
 use crate::wheel::Wheel;
 use std::cmp::Reverse;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The rooms that the operations of a registry go through.

@@ -175,7 +175,7 @@ pub(super) fn is_learned(record: &RecordRef<'_>, word: Lifecycle) -> bool {
 #[cfg(all(test, not(relay_loom)))]
 mod tests {
     use super::*;
-    use crate::dht::{DhtOptions, Memory};
+    use crate::dht::{Announcement, DhtOptions, EnterOutcome, Memory, RegistryBackend};
     use crate::registry::{Maintenance, Registry};
     use std::net::SocketAddr;
     use std::sync::Barrier;
