@@ -11,7 +11,7 @@ use crate::registry::stats::Counters;
 use crate::relay::{NodeId, RelayInfo};
 use crate::select::Candidate;
 use crate::sync::epoch::{self, Guard};
-use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, Padded};
+use crate::sync::{Arc, AtomicU32, AtomicU64, Mutex, Ordering, Padded};
 use crate::table::record::{Announcement, Circuit, Lifecycle};
 use crate::table::snapshot::Publication;
 use crate::table::{RecordRef, Table};
@@ -19,7 +19,6 @@ use crate::time::{Tick, Timeline};
 use crate::wheel::Wheel;
 use std::cmp::Reverse;
 use std::fmt;
-use std::sync::Arc;
 
 /// The rooms that the operations of a registry go through.
 pub(crate) struct Core {

@@ -1,9 +1,9 @@
 //! [`RegisterOptions`]: what a relay declares besides its endpoint.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::NatType;
+use crate::sync::Arc;
 
 /// What is said of a relay when it registers, besides its identity and endpoint.
 ///

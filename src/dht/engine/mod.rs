@@ -17,11 +17,11 @@ mod memory;
 mod slots;
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::dht::SignedRecord;
 use crate::relay::NodeId;
+use crate::sync::Arc;
 
 pub use answer::{Answer, Candidate, CandidateError, Coverage, Member, Put};
 pub use error::DhtError;

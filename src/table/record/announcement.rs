@@ -7,7 +7,7 @@
 //! word sees an endpoint, a capacity and a deadline that belong together.
 
 use crate::relay::{Endpoint, NatType};
-use std::sync::Arc;
+use crate::sync::Arc;
 
 /// Where a registration comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

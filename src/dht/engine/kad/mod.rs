@@ -16,6 +16,7 @@ use super::{
 };
 use crate::dht::{MAX_RECORD_LEN, MAX_VALUE_LEN, Network, SignedRecord};
 use crate::relay::NodeId;
+use crate::sync::unmodelled::thread;
 use crate::time::Clock;
 use list::List;
 
@@ -380,6 +381,6 @@ fn pause(attempt: u32, deadline: Instant) -> Result<(), DhtError> {
     if pause > deadline.saturating_duration_since(Instant::now()) {
         return Err(DhtError::Conflict);
     }
-    std::thread::sleep(pause);
+    thread::sleep(pause);
     Ok(())
 }

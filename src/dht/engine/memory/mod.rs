@@ -9,8 +9,6 @@ mod tally;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::{ControlFlow, Range};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::slots::RequestSlots;
@@ -20,6 +18,8 @@ use super::{
 };
 use crate::dht::SignedRecord;
 use crate::relay::NodeId;
+use crate::sync::unmodelled::{AtomicU64, Mutex};
+use crate::sync::{Arc, Ordering};
 use crate::time::Clock;
 use link::{Delivery, Link};
 use node::{Node, Room, WriteReply};
@@ -127,14 +127,14 @@ impl Memory {
     /// lost.
     pub fn stop(&self, nodes: Range<usize>) {
         for node in self.net.nodes.iter().take(nodes.end).skip(nodes.start) {
-            *lock(node) = None;
+            *node.lock() = None;
         }
     }
 
     /// Starts those of these nodes that are stopped, empty.
     pub fn start(&self, nodes: Range<usize>) {
         for node in self.net.nodes.iter().take(nodes.end).skip(nodes.start) {
-            lock(node).get_or_insert_with(|| self.net.vacant_node());
+            node.lock().get_or_insert_with(|| self.net.vacant_node());
         }
     }
 
@@ -156,7 +156,7 @@ impl Memory {
             if self.link.delivery(number) == Delivery::Lost {
                 continue;
             }
-            if let Some(node) = lock(&self.net.nodes[number]).as_mut() {
+            if let Some(node) = self.net.nodes[number].lock().as_mut() {
                 tally.count(write(node));
             }
         }
@@ -179,7 +179,7 @@ impl Memory {
         for number in self.link.order(self.nodes()) {
             asked += 1;
             let delivery = self.link.delivery(number);
-            if delivery == Delivery::Lost || lock(&self.net.nodes[number]).is_none() {
+            if delivery == Delivery::Lost || self.net.nodes[number].lock().is_none() {
                 continue;
             }
             answered += 1;
@@ -215,7 +215,7 @@ impl Memory {
         id: &NodeId,
         newer_than: Option<u64>,
     ) -> Option<Arc<[u8]>> {
-        let mut node = lock(node);
+        let mut node = node.lock();
         let node = node.as_mut()?;
         match delivery {
             Delivery::Answered => node
@@ -244,7 +244,7 @@ impl Memory {
         shard: u16,
     ) -> Vec<(NodeId, Arc<[u8]>)> {
         let truth = || {
-            lock(node)
+            node.lock()
                 .as_ref()
                 .map(|node| node.members(shard, self.net.clock.now()))
                 .unwrap_or_default()
@@ -386,9 +386,4 @@ impl Net {
     fn vacant_node(&self) -> Node {
         Node::new(self.room, self.limits.shards)
     }
-}
-
-fn lock(node: &Mutex<Option<Node>>) -> MutexGuard<'_, Option<Node>> {
-    // A node's own code does not panic, and nobody else's runs under its lock.
-    node.lock().unwrap_or_else(PoisonError::into_inner)
 }
