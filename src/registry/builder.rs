@@ -3,9 +3,11 @@
 use crate::errors::BuildError;
 use crate::limits::MAX_RELAYS;
 use crate::registry::Registry;
-use crate::registry::circuit_history::CircuitHistory;
-use crate::registry::core::Core;
+use crate::registry::counters::Counters;
 use crate::registry::dht_bridge::{DhtLink, DhtSetup};
+use crate::registry::inner::Inner;
+use crate::registry::relays::Relays;
+use crate::registry::reputation::Reputation;
 use crate::registry::settings::{Settings, is_countable};
 use crate::relay::{AddressPolicy, NodeId};
 use crate::rtt::sane_micros;
@@ -240,12 +242,12 @@ impl RegistryBuilder {
         let settings = self.check()?;
         let setup = std::mem::take(&mut self.dht);
         let (dht, link) = setup.prepare(self.max_relays, self.tick)?;
-        let core = self.core(settings, link)?;
-        Registry::start(core, dht).map_err(|error| BuildError::Thread { kind: error.kind() })
+        let inner = self.inner(settings, link)?;
+        Registry::start(inner, dht).map_err(|error| BuildError::Thread { kind: error.kind() })
     }
 
     /// What the handles will share.
-    pub(super) fn core(self, settings: Settings, link: DhtLink) -> Result<Core, BuildError> {
+    pub(super) fn inner(self, settings: Settings, link: DhtLink) -> Result<Inner, BuildError> {
         let timeline = Timeline::new(self.clock, self.tick, settings.has_maintenance_thread);
         let terms = Terms {
             assumed_micros: settings.assumed_rtt_micros,
@@ -258,8 +260,15 @@ impl RegistryBuilder {
         let timeline = Arc::new(timeline);
         let table = Table::new(self.max_relays, terms, timeline.watch());
         let table = table.ok_or(BuildError::OutOfMemory)?;
-        let circuit_history = CircuitHistory::new().ok_or(BuildError::OutOfMemory)?;
-        Ok(Core::new(settings, timeline, table, circuit_history, link))
+        let reputation = Reputation::new().ok_or(BuildError::OutOfMemory)?;
+        let relays = Relays {
+            settings,
+            timeline,
+            table,
+            reputation,
+            counters: Counters::default(),
+        };
+        Ok(Inner::new(relays, link))
     }
 
     pub(super) fn check(&self) -> Result<Settings, BuildError> {

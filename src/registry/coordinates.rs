@@ -8,7 +8,7 @@
 
 use crate::coordinates::{Coordinate, CoordinateMap};
 use crate::limits::MAX_RTT;
-use crate::registry::core::Core;
+use crate::registry::relays::Relays;
 use crate::relay::NodeId;
 use crate::select::PeerView;
 use crate::sync::epoch;
@@ -20,7 +20,7 @@ use crate::table::record::Handle;
 pub(crate) struct Coordinates {
     map: Mutex<CoordinateMap>,
     enabled: AtomicBool,
-    probes: MeasurementBuffer,
+    buffer: MeasurementBuffer,
 }
 
 /// Measurements since the last pass; of those that share a place, the latest.
@@ -111,7 +111,7 @@ impl Coordinates {
     #[inline]
     pub(super) fn buffer_rtt(&self, relay: Handle, micros: u32) {
         if self.is_enabled() {
-            self.probes.put(Probe { relay, micros });
+            self.buffer.put(Probe { relay, micros });
         }
     }
 
@@ -130,73 +130,71 @@ impl Coordinates {
             self.enabled.store(true, Ordering::Relaxed);
         }
     }
-}
 
-impl Core {
-    pub(super) fn coordinate(&self) -> Coordinate {
-        self.coordinates.enable();
-        self.coordinates.map.lock().own()
+    pub(super) fn own(&self) -> Coordinate {
+        self.enable();
+        self.map.lock().own()
     }
 
-    pub(super) fn relay_coordinate(&self, relay: &NodeId) -> Option<Coordinate> {
-        self.coordinates.enable();
-        if !self.is_live(relay, self.present()) {
+    pub(super) fn of_relay(&self, relays: &Relays, relay: &NodeId) -> Option<Coordinate> {
+        self.enable();
+        if !relays.is_live(relay, relays.present()) {
             return None;
         }
-        let map = self.coordinates.map.lock();
+        let map = self.map.lock();
         map.provisional(relay).copied()
     }
 
-    pub(super) fn update_peer(&self, peer: &NodeId, view: &PeerView) -> usize {
-        self.coordinates.enable();
+    pub(super) fn update_peer(&self, relays: &Relays, peer: &NodeId, view: &PeerView) -> usize {
+        self.enable();
         let Some(coordinate) = &view.coordinate else {
             return 0;
         };
-        let now = self.present();
-        let mut map = self.coordinates.map.lock();
+        let now = relays.present();
+        let mut map = self.map.lock();
         let others = view.pairs().filter(|(relay, _)| *relay != peer);
-        let held = others.filter(|(relay, _)| self.is_live(relay, now));
+        let held = others.filter(|(relay, _)| relays.is_live(relay, now));
         let taken_in = held
             .filter(|(relay, micros)| map.update_peer(relay, coordinate, *micros).is_ok())
             .count();
-        self.limit(&mut map);
+        limit(relays, &mut map);
         if taken_in > 0 {
-            self.publication().note_reordering();
+            relays.publication().note_reordering();
         }
         taken_in
     }
 
-    /// Takes in what this node measured since the last pass.
-    pub(super) fn apply_measurements(&self) {
-        if !self.coordinates.is_enabled() {
+    /// Applies what this node measured since the last pass to the map.
+    pub(super) fn apply_measurements(&self, relays: &Relays) {
+        if !self.is_enabled() {
             return;
         }
-        let mut map = self.coordinates.map.lock();
-        for Probe { relay, micros } in self.coordinates.probes.drain() {
-            if let Some(relay) = self.identity_of(relay) {
+        let mut map = self.map.lock();
+        for Probe { relay, micros } in self.buffer.drain() {
+            if let Some(relay) = identity_of(relays, relay) {
                 // An outlier is left out, and that is that.
                 let _ = map.measured(&relay, micros);
-                self.publication().note_reordering();
+                relays.publication().note_reordering();
             }
         }
-        self.limit(&mut map);
+        limit(relays, &mut map);
     }
+}
 
-    fn identity_of(&self, relay: Handle) -> Option<NodeId> {
-        let guard = epoch::pin();
-        let record = self.table.record_at(relay.index, &guard)?;
-        (record.handle() == relay).then(|| record.identity())
-    }
+fn identity_of(relays: &Relays, relay: Handle) -> Option<NodeId> {
+    let guard = epoch::pin();
+    let record = relays.table.record_at(relay.index, &guard)?;
+    (record.handle() == relay).then(|| record.identity())
+}
 
-    /// Whether relays are held is asked without a pin: of a full map, of all.
-    fn limit(&self, map: &mut CoordinateMap) {
-        let most = 2 * self.table.max_relays() + 1024;
-        // Those that are gone come back to where they were.
-        map.limit(most, |relay| {
-            let (hash, guard) = (self.table.hash(relay), epoch::pin());
-            self.table.find_known(hash, relay, &guard).is_some()
-        });
-    }
+/// Bounds the map. Each relay is looked up under a pin of its own: in a full map, all are.
+fn limit(relays: &Relays, map: &mut CoordinateMap) {
+    let most = 2 * relays.table.max_relays() + 1024;
+    // Those that are gone come back to where they were.
+    map.limit(most, |relay| {
+        let (hash, guard) = (relays.table.hash(relay), epoch::pin());
+        relays.table.find_known(hash, relay, &guard).is_some()
+    });
 }
 
 #[cfg(all(test, not(relay_loom)))]
@@ -228,9 +226,9 @@ mod tests {
         }
     }
 
-    /// A thread that waits for the lock of the atlas is not pinned.
+    /// A thread that waits for the lock of the map is not pinned.
     #[test]
-    fn who_waits_for_the_atlas_does_not_hold_up_reclamation() {
+    fn a_thread_that_waits_for_the_map_does_not_hold_up_reclamation() {
         let (relay, peer) = (NodeId::from([1; 32]), NodeId::from([2; 32]));
         let registry = Registry::builder().maintenance(Maintenance::Manual);
         let registry = registry.build().expect("valid settings");
@@ -240,24 +238,24 @@ mod tests {
         let view = view.measured(relay, Duration::from_millis(9));
         let view = view.expect("a measurement");
 
-        let core = registry.core();
-        let map = core.coordinates.map.lock();
+        let inner = registry.inner();
+        let map = inner.coordinates.map.lock();
         thread::scope(|scope| {
             let calls = [
                 scope.spawn(|| assert_eq!(registry.update_peer(&peer, &view), 1)),
                 scope.spawn(|| {
-                    // Known or not, as `learn` is first or last.
+                    // Known or not, as `update_peer` is first or last.
                     let _ = registry.relay_coordinate(&relay);
                 }),
-                scope.spawn(|| core.apply_measurements()),
+                scope.spawn(|| inner.coordinates.apply_measurements(&inner.relays)),
             ];
             // In most runs they have come to the lock by the end of these.
             for _ in 0..200 {
                 registry.register(peer, address).expect("room");
                 assert!(registry.unregister(&peer));
                 let mut tries = 0;
-                while core.table.awaiting_reclamation() > 0 {
-                    core.table.reclaim();
+                while inner.relays.table.awaiting_reclamation() > 0 {
+                    inner.relays.table.reclaim();
                     thread::yield_now();
                     tries += 1;
                     assert!(tries < 100_000, "nothing is reclaimed");

@@ -1,7 +1,7 @@
 //! Finding a relay, and taking a unit of it.
 
 use crate::errors::{FindError, LeaseError};
-use crate::registry::core::Core;
+use crate::registry::inner::Inner;
 use crate::registry::lease::Lease;
 use crate::relay::{NodeId, RelayInfo};
 use crate::select::{
@@ -12,16 +12,16 @@ use crate::table::record::Refusal;
 use crate::table::snapshot::Snapshot;
 use crate::time::Tick;
 
-impl Core {
+impl Inner {
     pub(super) fn find_relay(
         &self,
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<RelayInfo, FindError> {
-        let now = self.present();
-        let (guard, snapshot) = (epoch::pin(), self.publication().load());
+        let now = self.relays.present();
+        let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         match self.fast_path(target, options, now, &snapshot, &guard) {
-            Some(best) => Ok(self.describe_candidate(&best, now)),
+            Some(best) => Ok(self.relays.describe_candidate(&best, now)),
             None => self.find_slow_path(target, options, now, &snapshot, &guard),
         }
     }
@@ -42,23 +42,23 @@ impl Core {
             snapshot,
             guard,
             |search| match search.best() {
-                Some(best) => Ok(self.describe_candidate(&best, now)),
+                Some(best) => Ok(self.relays.describe_candidate(&best, now)),
                 None => Err(self.none_available(search)),
             },
         )
     }
 
     pub(super) fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
-        let now = self.present();
-        let describe = |candidate: &Candidate<'_>| self.describe_candidate(candidate, now);
-        let (guard, snapshot) = (epoch::pin(), self.publication().load());
+        let now = self.relays.present();
+        let describe = |candidate: &Candidate<'_>| self.relays.describe_candidate(candidate, now);
+        let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         let found: Vec<RelayInfo> =
             self.search(target, options, now, &snapshot, &guard, |search| {
                 let best = search.best_of(options.max_results);
                 best.iter().map(describe).collect()
             });
         if found.is_empty() {
-            self.note_miss();
+            self.link.notify_miss();
         }
         found
     }
@@ -68,13 +68,13 @@ impl Core {
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<Lease, FindError> {
-        let now = self.present();
-        let (guard, snapshot) = (epoch::pin(), self.publication().load());
+        let now = self.relays.present();
+        let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         let best = self.fast_path(target, options, now, &snapshot, &guard);
         let taken = best.and_then(|best| Some((best, best.record.lease(Some(&snapshot)).ok()?)));
         match taken {
             Some((best, (unit, word))) => {
-                let relay = self.describe_candidate(&best.judged_by(word), now);
+                let relay = self.relays.describe_candidate(&best.judged_by(word), now);
                 Ok(Lease::new(relay, unit, best.circuit.sequence()))
             }
             None => self.reserve_slow_path(target, options, now, &snapshot, &guard),
@@ -99,7 +99,7 @@ impl Core {
             |search| match search.lease() {
                 Some((candidate, unit)) => {
                     let sequence = candidate.circuit.sequence();
-                    let relay = self.describe_candidate(&candidate, now);
+                    let relay = self.relays.describe_candidate(&candidate, now);
                     Ok(Lease::new(relay, unit, sequence))
                 }
                 None => Err(self.none_available(search)),
@@ -108,9 +108,10 @@ impl Core {
     }
 
     pub(super) fn lease(&self, relay: &NodeId) -> Result<Lease, LeaseError> {
-        let now = self.present();
+        let now = self.relays.present();
         let guard = epoch::pin();
         let (record, _) = self
+            .relays
             .find_live(relay, now, &guard)
             .ok_or(LeaseError::UnknownRelay)?;
         // Before the lease: a failure in between makes its success count for nothing.
@@ -120,7 +121,7 @@ impl Core {
         }
         match record.lease(None) {
             Ok((unit, word)) => {
-                let relay = self.describe(&record, word, now);
+                let relay = self.relays.describe(&record, word, now);
                 Ok(Lease::new(relay, unit, circuit.sequence()))
             }
             Err((Refusal::Closed, _)) => Err(LeaseError::UnknownRelay),
@@ -145,7 +146,7 @@ impl Core {
             return None;
         }
         let criteria = self.criteria(target, options, now, None);
-        Search::fast_path(&self.table, &criteria, snapshot, guard)
+        Search::fast_path(&self.relays.table, &criteria, snapshot, guard)
     }
 
     #[inline(always)]
@@ -158,11 +159,11 @@ impl Core {
     ) -> Criteria<'a> {
         Criteria {
             target,
-            local: self.settings.local_id.as_ref(),
+            local: self.relays.settings.local_id.as_ref(),
             options,
             views,
             tick: now,
-            assumed_rtt_micros: self.settings.assumed_rtt_micros,
+            assumed_rtt_micros: self.relays.settings.assumed_rtt_micros,
         }
     }
 
@@ -180,33 +181,33 @@ impl Core {
             let criteria = self.criteria(target, options, now, views);
             act(&Search {
                 scope: SearchScope {
-                    table: &self.table,
+                    table: &self.relays.table,
                     guard,
                     reach: Reach::of(&criteria),
                     criteria,
                 },
                 snapshot,
-                max_ejected_share: self.settings.max_ejected_share,
+                max_ejected_share: self.relays.settings.max_ejected_share,
             })
         };
         if !options.has_views() {
             return with(None);
         }
-        let views = Views::resolve(options, &self.table, snapshot, guard);
+        let views = Views::resolve(options, &self.relays.table, snapshot, guard);
         with(Some(&views))
     }
 
     #[cold]
     fn none_available(&self, search: &Search<'_>) -> FindError {
-        self.note_miss();
+        self.link.notify_miss();
         FindError::NoRelaysAvailable {
             rejections: search.rejections(),
         }
     }
 
     pub(super) fn explain(&self, target: &NodeId, options: &FindOptions) -> Explanation {
-        let now = self.present();
-        let (guard, snapshot) = (epoch::pin(), self.publication().load());
+        let now = self.relays.present();
+        let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         let explain = |search: &Search<'_>| search.explain(options.max_results);
         self.search(target, options, now, &snapshot, &guard, explain)
     }

@@ -1,6 +1,6 @@
 //! [`Lease`]: one unit of a relay's capacity.
 
-use crate::registry::outcomes::{note_failure, note_success};
+use crate::registry::reputation::{record_failure, record_success};
 use crate::relay::RelayInfo;
 use crate::table::record::{Failure, Source};
 use crate::table::{RecordRef, Unit};
@@ -85,7 +85,7 @@ impl Lease {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn succeeded(&self) -> bool {
-        self.tell(note_success)
+        self.tell(record_success)
     }
 
     /// Tells the registry that the attempt which this lease was taken for failed, or its
@@ -97,7 +97,7 @@ impl Lease {
     /// counts as part of the same fault. The unit stays taken until the lease is
     /// dropped. Lock-free, without system call.
     pub fn failed(&self, failure: Failure) -> bool {
-        self.tell(|record, source| note_failure(record, failure, source))
+        self.tell(|record, source| record_failure(record, failure, source))
     }
 
     fn tell(&self, tell: impl FnOnce(&RecordRef<'_>, Source)) -> bool {

@@ -7,9 +7,8 @@
 //! Both hold what the handles share, but no handle: the last handle that is
 //! dropped stops and joins them.
 
-use crate::registry::core::Core;
-use crate::registry::maintenance::Sorting;
-use crate::registry::stats::add_one;
+use crate::registry::inner::Inner;
+use crate::registry::maintenance::Pace;
 use crate::sync::unmodelled::thread::{self, JoinHandle, Thread};
 use crate::sync::{Arc, AtomicBool, Ordering, park_timeout};
 use std::any::Any;
@@ -80,15 +79,15 @@ impl Signals {
 
 impl MaintenanceThreads {
     /// Starts the threads. The tick is raised, and a pass made, once a tick.
-    pub(super) fn start(core: Arc<Core>) -> io::Result<Self> {
-        let tick = core.settings.tick;
-        let maintained = Arc::clone(&core);
+    pub(super) fn start(inner: Arc<Inner>) -> io::Result<Self> {
+        let tick = inner.relays.settings.tick;
+        let maintained = Arc::clone(&inner);
         // It is asked for a pass once a tick, unless the clock hangs or panics.
         let pause = tick.saturating_mul(2);
         let maintainer = Worker::start("relay-registry", pause, move || run_pass(&maintained))?;
         let waker = maintainer.waker.clone();
         let ticker = Worker::start("relay-clock", tick, move || {
-            if raise_tick(&core) {
+            if raise_tick(&inner) {
                 waker.ask();
             }
         })?;
@@ -146,25 +145,25 @@ impl Drop for Worker {
 }
 
 /// Raises the tick; whether the clock could be read.
-fn raise_tick(core: &Core) -> bool {
-    runs_without_panic(core, || {
-        core.timeline.advance();
+fn raise_tick(inner: &Inner) -> bool {
+    runs_without_panic(inner, || {
+        inner.relays.timeline.advance();
     })
 }
 
-fn run_pass(core: &Core) {
-    runs_without_panic(core, || {
-        core.run_maintenance(core.timeline.tick(), Sorting::Paced);
+fn run_pass(inner: &Inner) {
+    runs_without_panic(inner, || {
+        inner.run_maintenance(inner.relays.timeline.tick(), Pace::Paced);
     });
 }
 
 /// Whether a pass ended without a panic, such as the embedder's clock may cause. It
 /// is read before anything changes, so the next pass goes on from a sound state.
-fn runs_without_panic(core: &Core, pass: impl FnOnce()) -> bool {
+fn runs_without_panic(inner: &Inner, pass: impl FnOnce()) -> bool {
     match catch_unwind(AssertUnwindSafe(pass)) {
         Ok(()) => true,
         Err(payload) => {
-            add_one(&core.counters.panics);
+            inner.relays.counters.count_panic();
             drop_payload(payload);
             false
         }
@@ -213,7 +212,7 @@ mod tests {
     #[track_caller]
     fn pass_the_deadline(registry: &Registry, clock: &ManualClock) {
         const STEPS: u32 = 50;
-        let timeline = &registry.core().timeline;
+        let timeline = &registry.inner().relays.timeline;
         let attempts_left = Instant::now() + Duration::from_secs(30);
         for _ in 0..STEPS {
             let before = timeline.tick();
@@ -230,7 +229,7 @@ mod tests {
     #[test]
     fn the_tick_is_raised_while_relays_are_sorted() {
         let (registry, clock) = registry();
-        let sorting = registry.core().publication().merger();
+        let sorting = registry.inner().relays.publication().merger();
         let other = NodeId::from([2; 32]);
         let endpoint = SocketAddr::from(([192, 0, 2, 2], 4433));
         registry.register(other, endpoint).unwrap();
@@ -244,7 +243,7 @@ mod tests {
     #[test]
     fn the_tick_is_raised_while_relays_are_swept() {
         let (registry, clock) = registry();
-        let sweeping = registry.core().wheel.lock();
+        let sweeping = registry.inner().expiry.schedule();
         pass_the_deadline(&registry, &clock);
         assert!(!registry.is_relay(&relay()));
         assert_eq!(registry.relay_count(), 0);

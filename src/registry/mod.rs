@@ -1,27 +1,35 @@
-//! The public API; each method delegates to the core.
+//! The public API. Each method delegates to the components that [`Inner`] is made of.
 
+mod admit;
 mod announcement;
 mod builder;
 mod circuit_history;
 mod coordinates;
-mod core;
+mod counters;
+mod describe;
 mod dht_bridge;
+mod eviction;
+mod expiry;
 mod find;
+mod gone;
+mod inner;
 mod lease;
 mod maintenance;
 mod maintenance_thread;
-mod measurements;
 #[cfg(all(test, relay_loom))]
 mod models;
+mod observations;
 mod operator;
-mod outcomes;
 mod probe_schedule;
 mod register;
+mod relays;
 mod renew;
 mod reports;
+mod reputation;
 mod request;
 mod returning;
 mod settings;
+mod sorter;
 mod stats;
 
 pub use builder::{Maintenance, RegistryBuilder};
@@ -33,9 +41,9 @@ pub use stats::Stats;
 use crate::errors::{FindError, LeaseError, RegisterError, RenewError};
 use crate::relay::{Endpoint, NodeId, RegisterOptions, RelayInfo};
 use crate::select::{Explanation, FindOptions};
-use crate::sync::{Arc, epoch, park_timeout};
-use core::Core;
+use crate::sync::{Arc, park_timeout};
 use dht_bridge::DhtHandle;
+use inner::Inner;
 use maintenance_thread::MaintenanceThreads;
 use std::fmt;
 use std::io;
@@ -75,7 +83,7 @@ pub struct Registry {
 struct Shared {
     dht: DhtHandle,
     threads: Option<MaintenanceThreads>,
-    core: Arc<Core>,
+    inner: Arc<Inner>,
 }
 
 impl Registry {
@@ -112,22 +120,27 @@ impl Registry {
         RegistryBuilder::new()
     }
 
-    fn start(core: Core, mut dht: DhtHandle) -> io::Result<Self> {
-        let core = Arc::new(core);
-        let threads = core
+    fn start(inner: Inner, mut dht: DhtHandle) -> io::Result<Self> {
+        let inner = Arc::new(inner);
+        let threads = inner
+            .relays
             .settings
             .has_maintenance_thread
-            .then(|| MaintenanceThreads::start(Arc::clone(&core)))
+            .then(|| MaintenanceThreads::start(Arc::clone(&inner)))
             .transpose()?;
-        dht.start(&core)?;
+        dht.start(&inner)?;
         Ok(Self {
-            shared: Arc::new(Shared { dht, threads, core }),
+            shared: Arc::new(Shared {
+                dht,
+                threads,
+                inner,
+            }),
         })
     }
 
     #[inline]
-    fn core(&self) -> &Core {
-        &self.shared.core
+    fn inner(&self) -> &Inner {
+        &self.shared.inner
     }
 
     /// Registers a relay, or renews it, with default options; see
@@ -176,21 +189,21 @@ impl Registry {
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
         let endpoint = endpoint.into();
-        if self.core().renew_as_announced(&id, &endpoint, options) {
+        if self.inner().renew_unchanged(&id, &endpoint, options) {
             return Ok(Registration::Renewed);
         }
-        self.register_further(&id, &endpoint, options)
+        self.register_slow_path(&id, &endpoint, options)
     }
 
     #[inline(never)]
-    fn register_further(
+    fn register_slow_path(
         &self,
         id: &NodeId,
         endpoint: &Endpoint,
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
-        let registration = self.core().register(id, endpoint, options)?;
-        if registration != Registration::Renewed && self.core().merge_if_due() {
+        let registration = self.inner().register(id, endpoint, options)?;
+        if registration != Registration::Renewed && self.inner().merge_if_due() {
             if let Some(threads) = &self.shared.threads {
                 threads.wake();
             }
@@ -208,7 +221,7 @@ impl Registry {
     /// then register it, and it [is what it was](Registration::Returned) if it is only
     /// late. A relay that was learned from a DHT is renewed by its own records.
     pub fn renew(&self, id: &NodeId) -> Result<(), RenewError> {
-        match self.core().renew_by_id(id) {
+        match self.inner().renew_by_id(id) {
             true => Ok(()),
             false => Err(RenewError::UnknownRelay),
         }
@@ -221,7 +234,7 @@ impl Registry {
     /// [comes back](Registration::Returned). Lock-free; linearizable with the other
     /// operations on the same id.
     pub fn unregister(&self, id: &NodeId) -> bool {
-        self.core().unregister(id)
+        self.inner().unregister(id)
     }
 
     /// The best relay for a path to `target`; see
@@ -233,7 +246,7 @@ impl Registry {
     #[inline]
     pub fn find_relay(&self, target: &NodeId) -> Result<RelayInfo, FindError> {
         const PLAIN: &FindOptions = &FindOptions::new();
-        self.core().find_relay(target, PLAIN)
+        self.inner().find_relay(target, PLAIN)
     }
 
     /// The best relay for a path to `target` that meets the options.
@@ -277,7 +290,7 @@ impl Registry {
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<RelayInfo, FindError> {
-        self.core().find_relay(target, options)
+        self.inner().find_relay(target, options)
     }
 
     /// The best relay for a path to `target` that meets the options. If there is none,
@@ -328,7 +341,7 @@ impl Registry {
     /// of up to 32, and none beyond a longer one, which is not spread.
     #[must_use]
     pub fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
-        self.core().find_relays(target, options)
+        self.inner().find_relays(target, options)
     }
 
     /// Finds the best relay and takes a unit of its capacity, as one step.
@@ -344,7 +357,7 @@ impl Registry {
     /// As [`find_relay_with`](Self::find_relay_with).
     #[inline]
     pub fn reserve(&self, target: &NodeId, options: &FindOptions) -> Result<Lease, FindError> {
-        self.core().reserve(target, options)
+        self.inner().reserve(target, options)
     }
 
     /// Takes a unit of capacity of a named relay.
@@ -360,7 +373,7 @@ impl Registry {
     ///
     /// A [`LeaseError`]: the relay is not held, banned, full, or draining.
     pub fn lease(&self, relay: &NodeId) -> Result<Lease, LeaseError> {
-        self.core().lease(relay)
+        self.inner().lease(relay)
     }
 
     /// All live relays, in no particular order.
@@ -370,8 +383,7 @@ impl Registry {
     /// all records and allocates the answer; no other call waits for it.
     #[must_use]
     pub fn relays(&self) -> Vec<RelayInfo> {
-        let core = self.core();
-        core.relays(core.present())
+        self.inner().all_relays()
     }
 
     /// How many relays are live; consistent as [`relays`](Self::relays) is.
@@ -379,8 +391,7 @@ impl Registry {
     /// One load when everything due has been swept, else it visits all records.
     #[must_use]
     pub fn relay_count(&self) -> usize {
-        let core = self.core();
-        core.relay_count(core.present())
+        self.inner().relay_count()
     }
 
     /// Whether a relay is live.
@@ -391,11 +402,7 @@ impl Registry {
     #[inline]
     #[must_use]
     pub fn is_relay(&self, id: &NodeId) -> bool {
-        let core = self.core();
-        match core.timeline.kept() {
-            Some(now) => core.is_live(id, now),
-            None => core.is_live_at_present(id),
-        }
+        self.inner().relays.is_live_now(id)
     }
 
     /// What is known of a relay, if it is live. Consistency and cost as
@@ -403,11 +410,7 @@ impl Registry {
     #[inline]
     #[must_use]
     pub fn relay(&self, id: &NodeId) -> Option<RelayInfo> {
-        let core = self.core();
-        let now = core.present();
-        let guard = epoch::pin();
-        let (record, word) = core.find_live(id, now, &guard)?;
-        Some(core.describe(&record, word, now))
+        self.inner().relay(id)
     }
 
     /// Says for every relay whether it would be handed out for a path to
@@ -434,7 +437,7 @@ impl Registry {
     /// ```
     #[must_use]
     pub fn explain(&self, target: &NodeId, options: &FindOptions) -> Explanation {
-        self.core().explain(target, options)
+        self.inner().explain(target, options)
     }
 
     /// One housekeeping pass: raises the tick, removes what is due, sorts the
@@ -447,14 +450,14 @@ impl Registry {
     /// [`Stats::expirations`]. Takes the housekeeping locks, so passes run one after another;
     /// no call on the hot path waits for them.
     pub fn maintain(&self) -> MaintenanceReport {
-        self.core().maintain()
+        self.inner().maintain()
     }
 
     /// Counters and gauges. Visits all records to count leases, and waits for
     /// a sweep that is under way: for a metrics endpoint, not for a hot path.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let mut stats = self.core().stats();
+        let mut stats = self.inner().stats();
         self.shared.dht.fill_in(&mut stats);
         stats
     }
@@ -462,7 +465,7 @@ impl Registry {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.shared.core.fmt(f)
+        self.shared.inner.fmt(f)
     }
 }
 

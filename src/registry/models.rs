@@ -137,8 +137,8 @@ fn a_relay_that_is_renewed_beside_housekeeping_is_found() {
         let renewing = thread::spawn(move || register(&other, 1).is_ok());
         // Of a pass of housekeeping, what could lose a relay.
         clock.advance(TTL);
-        registry.core().timeline.advance();
-        registry.core().sort();
+        registry.inner().relays.timeline.advance();
+        registry.inner().sort();
         assert!(renewing.join().unwrap());
         assert_eq!(registry.is_relay(&id(1)), is_found(&registry));
         registry.maintain();
@@ -148,9 +148,9 @@ fn a_relay_that_is_renewed_beside_housekeeping_is_found() {
 
 /// Of a pass of housekeeping, what removes relays.
 fn sweep(registry: &Registry) {
-    let core = registry.core();
-    let now = core.timeline.advance();
-    core.sweep(&mut core.wheel.lock(), now.tick);
+    let inner = registry.inner();
+    let now = inner.relays.timeline.advance();
+    inner.sweep(now.tick);
 }
 
 /// What is due is not counted, and makes room, also while another thread sweeps.
@@ -237,7 +237,7 @@ fn two_words_on_an_unknown_relay_both_hold() {
 fn long_gone(clock: &ManualClock, registry: &Registry) {
     assert!(registry.unregister(&id(1)));
     clock.advance(3 * TTL);
-    registry.core().timeline.advance();
+    registry.inner().relays.timeline.advance();
 }
 
 /// Whether there is a record of the relay.
@@ -246,7 +246,7 @@ fn is_known(registry: &Registry) -> bool {
 }
 
 fn known<'g>(registry: &'g Registry, guard: &'g epoch::Guard) -> Option<RecordRef<'g>> {
-    let table = &registry.core().table;
+    let table = &registry.inner().relays.table;
     table.find_known(table.hash(&id(1)), &id(1), guard)
 }
 
@@ -291,7 +291,7 @@ fn a_ban_that_is_there_already_beside_forgetting_holds() {
         long_gone(&clock, &registry);
         let other = registry.clone();
         let sweeping = thread::spawn(move || sweep(&other));
-        let until = Tick(registry.core().timeline.tick().0 + 2);
+        let until = Tick(registry.inner().relays.timeline.tick().0 + 2);
         if let Some(record) = known(&registry, &epoch::pin()) {
             record.begin_circuit(|circuit| circuit.with_ban(until));
         }

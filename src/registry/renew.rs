@@ -1,7 +1,7 @@
-//! Registering again: the deadline moves, and what else is new takes effect.
+//! Renewal: the deadline moves, and what the request changes takes effect.
 
 use crate::registry::announcement::{amended, is_changed};
-use crate::registry::core::Core;
+use crate::registry::inner::Inner;
 use crate::registry::request::{AttemptError, Registration, Request, check_reachable};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::epoch;
@@ -9,27 +9,27 @@ use crate::table::RecordRef;
 use crate::table::record::{Announcement, Lifecycle, Origin};
 use crate::time::Moment;
 
-impl Core {
-    /// Renews a relay of which nothing is said but what it announced, as nearly
-    /// all renewals do; false, and nothing changed, where more is to be done.
+impl Inner {
+    /// Renews a relay whose announcement stays as it is, as nearly all renewals do; false,
+    /// and nothing changed, where more is to be done.
     ///
-    /// What was announced was judged when it came, so there is nothing to judge.
-    pub(super) fn renew_as_announced(
+    /// The announcement was checked when it came, so there is nothing to check.
+    pub(super) fn renew_unchanged(
         &self,
         id: &NodeId,
         endpoint: &Endpoint,
         options: &RegisterOptions,
     ) -> bool {
-        let is_renewed = self.postpone_as_announced(id, endpoint, options);
+        let is_renewed = self.postpone_unchanged(id, endpoint, options);
         if is_renewed {
-            self.counters.count_renewal();
-            self.note_change(id);
+            self.relays.counters.count_renewal();
+            self.link.notify_change(id);
         }
         is_renewed
     }
 
     #[inline(always)]
-    fn postpone_as_announced(
+    fn postpone_unchanged(
         &self,
         id: &NodeId,
         endpoint: &Endpoint,
@@ -45,8 +45,8 @@ impl Core {
     pub(super) fn renew_by_id(&self, id: &NodeId) -> bool {
         let is_renewed = self.postpone(id, |_| true);
         if is_renewed {
-            self.counters.count_renewal();
-            self.note_change(id);
+            self.relays.counters.count_renewal();
+            self.link.notify_change(id);
         }
         is_renewed
     }
@@ -55,9 +55,9 @@ impl Core {
     #[inline(always)]
     fn postpone(&self, id: &NodeId, accept: impl Fn(&Announcement) -> bool) -> bool {
         // The clock is the embedder's: it is not called while pinned.
-        let now = self.timeline.advance();
+        let now = self.relays.timeline.advance();
         let guard = epoch::pin();
-        let Some(record) = self.table.find_to_renew(id, &guard) else {
+        let Some(record) = self.relays.table.find_to_renew(id, &guard) else {
             return false;
         };
         let word = record.lifecycle();
@@ -68,12 +68,12 @@ impl Core {
         if current.origin != Origin::Local || !accept(current) {
             return false;
         }
-        let Some(deadline) = self.timeline.deadline(now, current.ttl_nanos) else {
+        let Some(deadline) = self.relays.timeline.deadline(now, current.ttl_nanos) else {
             return false;
         };
         // A renewal that was held up takes nothing from a later one.
         let deadline = deadline.max(word.deadline());
-        let tick = self.timeline.tick();
+        let tick = self.relays.timeline.tick();
         let is_renewed = word.is_live_at(tick)
             && deadline > tick
             && deadline <= Lifecycle::LAST_DEADLINE
@@ -87,13 +87,13 @@ impl Core {
     /// A search may have left the relay out at the very tick of its old deadline.
     #[inline(always)]
     fn show_renewed(&self, record: &RecordRef<'_>, before: Lifecycle) {
-        if !before.is_live_at(self.publication().context.judged_at()) {
+        if !before.is_live_at(self.relays.publication().context.judged_at()) {
             record.refresh(true);
         }
     }
 
-    /// Replaces deadline, endpoint and what else is new; or clears away a
-    /// record that has expired.
+    /// Replaces deadline, endpoint and what else has changed; or has a relay depart that
+    /// has expired.
     pub(super) fn renew(
         &self,
         record: RecordRef<'_>,
@@ -102,8 +102,8 @@ impl Core {
         now: Moment,
     ) -> Result<Registration, AttemptError> {
         if !word.is_live_at(now.tick) {
-            // It is late, and comes back from there.
-            self.expire(record, word);
+            // It expires, and returns from there.
+            self.expiry.expire(&self.relays, record, word);
             return Err(AttemptError::Conflict);
         }
         let current = record.announcement(word);
@@ -130,17 +130,17 @@ impl Core {
             deadline = deadline.max(word.deadline());
         }
         let is_sooner = deadline < word.deadline();
-        let _in_flight = is_sooner.then(|| self.in_flight());
-        let tick = self.timeline.tick();
+        let _in_flight = is_sooner.then(|| self.expiry.in_flight());
+        let tick = self.relays.timeline.tick();
         let in_time = word.is_live_at(tick) && deadline > tick;
         // With a higher capacity the relay may have room from here on.
-        let note = amended.is_some().then(|| record.announce());
+        let pending = amended.is_some().then(|| record.announce());
         if !in_time || !record.renew(word, deadline, amended)? {
             return Err(AttemptError::Conflict);
         }
-        // A renewal on the same terms has none to copy, and no note: it must not put a
-        // figure that it read before over one that was raised since.
-        if note.is_some() {
+        // A renewal on the same terms copies no capacity: it must not put a figure that it
+        // read before over one that was raised since.
+        if pending.is_some() {
             record.copy_capacity();
         }
         self.show_renewed(&record, word);
@@ -148,10 +148,10 @@ impl Core {
             record.report_load_of_others(0);
         }
         if let Some(micros) = request.rtt_seed {
-            self.seed_rtt(&record, now.nanos, micros);
+            self.relays.seed_rtt(&record, now.nanos, micros);
         }
         if is_sooner {
-            self.table.announce_to_wheel(&record);
+            self.relays.table.announce_to_wheel(&record);
         }
         Ok(Registration::Renewed)
     }

@@ -20,8 +20,7 @@ impl Registry {
     /// starts after this has returned chooses by it; the next housekeeping pass sorts by it.
     /// Lock-free, without allocation or system call.
     pub fn record_rtt(&self, relay: &NodeId, rtt: Duration) -> bool {
-        let core = self.core();
-        core.record_rtt(relay, rtt, core.present())
+        self.inner().record_rtt(relay, rtt)
     }
 
     /// Forgets all that was measured or told of the round trip to a relay, which counts
@@ -33,7 +32,7 @@ impl Registry {
     /// [named](Self::due_for_probe) again at once. No call on the hot path waits for this,
     /// but this waits for a thread that is asking whom to measure: not for a hot path.
     pub fn forget_rtt(&self, relay: &NodeId) -> bool {
-        self.core().forget_rtt(relay)
+        self.inner().forget_rtt(relay)
     }
 
     /// The same for every relay: for when the network has changed, and with it all paths.
@@ -65,7 +64,7 @@ impl Registry {
     /// # Ok::<(), relay_registry::RegisterError>(())
     /// ```
     pub fn forget_rtts(&self) {
-        self.core().forget_rtts();
+        self.inner().forget_rtts();
     }
 
     /// Whom to measure next: up to `max` relays that are unmeasured, or were measured
@@ -84,7 +83,8 @@ impl Registry {
     /// [`max_relays`](crate::RegistryBuilder::max_relays) and those of this call.
     #[must_use]
     pub fn due_for_probe(&self, max: usize) -> Vec<NodeId> {
-        self.core().due_for_probe(max)
+        let inner = self.inner();
+        inner.probes.next_due(&inner.relays, max)
     }
 
     /// Where this node is, in the frame of the relays that it measures and of the
@@ -97,7 +97,7 @@ impl Registry {
     /// for a hot path.
     #[must_use]
     pub fn coordinate(&self) -> Coordinate {
-        self.core().coordinate()
+        self.inner().coordinates.own()
     }
 
     /// Where a relay is, to the best of what is known: for peers to find their
@@ -109,7 +109,8 @@ impl Registry {
     /// threads that learn or sort: not for a hot path.
     #[must_use]
     pub fn relay_coordinate(&self, relay: &NodeId) -> Option<Coordinate> {
-        self.core().relay_coordinate(relay)
+        let inner = self.inner();
+        inner.coordinates.of_relay(&inner.relays, relay)
     }
 
     /// Learns from what a peer measured where relays are; how many of its round
@@ -143,7 +144,8 @@ impl Registry {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn update_peer(&self, peer: &NodeId, view: &PeerView) -> usize {
-        self.core().update_peer(peer, view)
+        let inner = self.inner();
+        inner.coordinates.update_peer(&inner.relays, peer, view)
     }
 
     /// Takes in what a relay says of its total load, leases of this registry
@@ -158,8 +160,7 @@ impl Registry {
     /// leases or more, counts those wrongly: tell those by
     /// [`report_load_of_others`](Self::report_load_of_others).
     pub fn report_load(&self, relay: &NodeId, load: u32) -> bool {
-        let core = self.core();
-        core.with_live(relay, core.present(), |record| record.report_load(load))
+        self.inner().report_load(relay, load)
     }
 
     /// Takes in what others put on a relay, leases of this registry not included; false
@@ -169,10 +170,7 @@ impl Registry {
     /// release. Figures beyond [`MAX_CAPACITY`](crate::MAX_CAPACITY) count as that.
     /// Lock-free, without allocation.
     pub fn report_load_of_others(&self, relay: &NodeId, load: u32) -> bool {
-        let core = self.core();
-        core.with_live(relay, core.present(), |record| {
-            record.report_load_of_others(load);
-        })
+        self.inner().report_load_of_others(relay, load)
     }
 
     /// Starts or ends the draining of a relay: while it drains it keeps its
@@ -205,9 +203,7 @@ impl Registry {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn set_draining(&self, relay: &NodeId, draining: bool) -> Result<(), OperatorError> {
-        let kept = self.core().set_draining(relay, draining);
-        self.core().note_change(relay);
-        kept
+        self.inner().set_draining(relay, draining)
     }
 
     /// Forgets all that the operator said of a relay, bans and draining; whether there was
@@ -215,9 +211,7 @@ impl Registry {
     ///
     /// Cost as [`set_draining`](Self::set_draining) and [`unban`](Self::unban).
     pub fn lift(&self, relay: &NodeId) -> bool {
-        let lifted = self.core().lift(relay);
-        self.core().note_change(relay);
-        lifted
+        self.inner().lift(relay)
     }
 
     /// Takes in that an attempt to use a relay failed: it is not handed out
@@ -271,8 +265,7 @@ impl Registry {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn report_failure(&self, relay: &NodeId, failure: Failure) -> bool {
-        let core = self.core();
-        core.report_failure(relay, failure, core.present())
+        self.inner().report_failure(relay, failure)
     }
 
     /// Takes in that a relay was used with success; false if it is not held.
@@ -285,8 +278,7 @@ impl Registry {
     ///
     /// Writes nothing, unless it counts. Lock-free, without allocation or system call.
     pub fn report_success(&self, relay: &NodeId) -> bool {
-        let core = self.core();
-        core.report_success(relay, core.present())
+        self.inner().report_success(relay)
     }
 
     /// Closes the circuit of a relay and takes all back that its failures added up to, as
@@ -310,7 +302,7 @@ impl Registry {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn reset_circuit(&self, relay: &NodeId) -> bool {
-        self.core().reset_circuit(relay)
+        self.inner().reset_circuit(relay)
     }
 
     /// [Resets the circuit](Self::reset_circuit) of every relay, those that left
@@ -319,7 +311,7 @@ impl Registry {
     /// Ends an outage. Visits all records, and waits for no other thread: not for a hot path.
     /// A relay that fails, enters or leaves during the visit may keep its circuit.
     pub fn reset_circuits(&self) {
-        self.core().reset_circuits();
+        self.inner().reset_circuits();
     }
 
     /// Bans a relay for some time from now, rounded up to a tick: it is not
@@ -336,23 +328,19 @@ impl Registry {
     /// A [`BanError`]: too long; or, only for a relay that is neither held nor
     /// remembered, too many (65,536), or no memory.
     pub fn ban(&self, relay: &NodeId, duration: Duration) -> Result<(), BanError> {
-        let banned = self.core().ban(relay, duration);
-        self.core().note_change(relay);
-        banned
+        self.inner().ban(relay, duration)
     }
 
     /// Lifts the ban of a relay; whether there was one. One that was failing
     /// before is handed out on trial.
     pub fn unban(&self, relay: &NodeId) -> bool {
-        let unbanned = self.core().unban(relay);
-        self.core().note_change(relay);
-        unbanned
+        self.inner().unban(relay)
     }
 
     /// The relays banned, registered or not, and when each ban ends, on the
     /// calendar that was in force when the registry was built. Visits all records.
     #[must_use]
     pub fn banned(&self) -> Vec<(NodeId, SystemTime)> {
-        self.core().banned()
+        self.inner().banned()
     }
 }

@@ -1,8 +1,6 @@
 //! Counters and gauges.
 
-use crate::errors::RegisterError;
-use crate::registry::request::Registration;
-use crate::sync::{AtomicU64, Ordering, Padded, stripe};
+use crate::registry::inner::Inner;
 use std::time::Duration;
 
 /// What a registry has done so far, and what it holds now.
@@ -54,86 +52,30 @@ pub struct Stats {
     pub dht: Option<crate::dht::DhtStats>,
 }
 
-const STRIPES: usize = 8;
-
-/// Counters, striped so that threads seldom meet on a cache line.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    stripes: [Padded<Stripe>; STRIPES],
-    pub(super) passes: AtomicU64,
-    pub(super) panics: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Stripe {
-    registrations: AtomicU64,
-    renewals: AtomicU64,
-    unregistrations: AtomicU64,
-    expirations: AtomicU64,
-    refused: AtomicU64,
-}
-
-/// Sums of the striped counters.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Totals {
-    pub(super) registrations: u64,
-    pub(super) renewals: u64,
-    pub(super) unregistrations: u64,
-    pub(super) expirations: u64,
-    pub(super) refused: u64,
-}
-
-impl Counters {
-    pub(super) fn count_registration(&self, outcome: &Result<Registration, RegisterError>) {
-        let stripe = self.stripe();
-        add_one(match outcome {
-            Ok(Registration::New | Registration::Returned) => &stripe.registrations,
-            Ok(Registration::Renewed) => &stripe.renewals,
-            Err(_) => &stripe.refused,
-        });
-    }
-
-    pub(super) fn count_renewal(&self) {
-        add_one(&self.stripe().renewals);
-    }
-
-    pub(super) fn count_unregistration(&self) {
-        add_one(&self.stripe().unregistrations);
-    }
-
-    pub(super) fn count_expiration(&self) {
-        add_one(&self.stripe().expirations);
-    }
-
-    pub(super) fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
-        for stripe in &self.stripes {
-            totals.registrations += get(&stripe.registrations);
-            totals.renewals += get(&stripe.renewals);
-            totals.unregistrations += get(&stripe.unregistrations);
-            totals.expirations += get(&stripe.expirations);
-            totals.refused += get(&stripe.refused);
+impl Inner {
+    pub(super) fn stats(&self) -> Stats {
+        let now = self.relays.present();
+        let totals = self.relays.counters.totals();
+        let snapshot = self.relays.publication().load();
+        let sorted_at = Duration::from_nanos(self.sorter.sorted_at());
+        Stats {
+            registrations: totals.registrations,
+            renewals: totals.renewals,
+            unregistrations: totals.unregistrations,
+            expirations: totals.expirations,
+            refused: totals.refused,
+            relays: self.relay_count_at(now),
+            remembered: self.relays.table.remembered(),
+            leases: self.relays.table.leases(),
+            awaiting_reclamation: self.relays.table.awaiting_reclamation(),
+            snapshot_age: self.relays.timeline.elapsed().saturating_sub(sorted_at),
+            snapshot_len: snapshot.base.len(),
+            arrivals: snapshot.arrivals(),
+            wheel_len: self.expiry.wheel_len(),
+            maintenance_passes: self.relays.counters.passes(),
+            maintenance_panics: self.relays.counters.panics(),
+            #[cfg(feature = "dht")]
+            dht: None,
         }
-        totals
     }
-
-    /// Relays that left or expired.
-    pub(super) fn departures(&self) -> u64 {
-        let totals = self.totals();
-        totals.unregistrations + totals.expirations
-    }
-
-    fn stripe(&self) -> &Stripe {
-        &self.stripes[stripe(STRIPES)]
-    }
-}
-
-/// Relaxed: counters order nothing.
-pub(super) fn add_one(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
-}
-
-/// Relaxed: counters order nothing.
-pub(super) fn get(counter: &AtomicU64) -> u64 {
-    counter.load(Ordering::Relaxed)
 }

@@ -1,9 +1,10 @@
 //! What the DHT asks of the registry, and what the registry answers.
 
-use super::learned::{LearnError, is_learned};
+use super::learned::LearnError;
 use crate::dht::{Announcement, EnterOutcome, FailureDomain, Load, LocalRelay, RegistryBackend};
-use crate::registry::core::Core;
-use crate::registry::outcomes::{note_failure, note_success};
+use crate::registry::eviction::is_learned;
+use crate::registry::inner::Inner;
+use crate::registry::reputation::{record_failure, record_success};
 use crate::registry::request::MAX_LABEL;
 use crate::relay::{NodeId, RegisterOptions};
 use crate::sync::epoch;
@@ -13,13 +14,13 @@ use std::time::Duration;
 
 /// But for `now`, nothing here reads the clock: the distribution holds a lock while it
 /// asks, and has read the clock before.
-impl RegistryBackend for Core {
+impl RegistryBackend for Inner {
     fn now(&self) -> Duration {
-        Duration::from_nanos(self.timeline.advance().nanos)
+        Duration::from_nanos(self.relays.timeline.advance().nanos)
     }
 
     fn elapsed(&self) -> Duration {
-        self.timeline.elapsed()
+        self.relays.timeline.elapsed()
     }
 
     fn local(&self, id: &NodeId) -> Option<LocalRelay> {
@@ -68,36 +69,38 @@ impl RegistryBackend for Core {
     }
 
     fn measured(&self, id: &NodeId, rtt: Duration) {
-        let now = self.timeline.tick();
-        self.record_rtt(id, rtt, now);
-        self.with_live(id, now, |record| note_success(&record, Source::Probe));
+        let now = self.relays.timeline.tick();
+        self.record_rtt_at(id, rtt, now);
+        self.relays
+            .with_live(id, now, |record| record_success(&record, Source::Probe));
     }
 
     fn failed(&self, id: &NodeId) {
-        self.with_live(id, self.timeline.tick(), |record| {
-            note_failure(&record, Failure::TimedOut, Source::Probe);
-        });
+        self.relays
+            .with_live(id, self.relays.timeline.tick(), |record| {
+                record_failure(&record, Failure::TimedOut, Source::Probe);
+            });
     }
 
     fn leave(&self, id: &NodeId) -> bool {
-        let now = self.timeline.tick();
+        let now = self.relays.timeline.tick();
         let guard = epoch::pin();
-        let found = self.find_live(id, now, &guard);
+        let found = self.relays.find_live(id, now, &guard);
         found.is_some_and(|(record, _)| self.remove_learned(record))
     }
 
     fn held(&self) -> usize {
-        self.table.estimate()
+        self.relays.table.estimate()
     }
 }
 
-impl Core {
+impl Inner {
     /// What is to be published of a local relay. One to which nobody is sent, because
     /// it drains or is banned here, is published as full.
     fn announced(&self, id: &NodeId) -> Option<LocalRelay> {
-        let now = self.timeline.tick();
+        let now = self.relays.timeline.tick();
         let guard = epoch::pin();
-        let (record, word) = self.find_live(id, now, &guard)?;
+        let (record, word) = self.relays.find_live(id, now, &guard)?;
         if is_learned(&record, word) {
             return None;
         }
@@ -110,7 +113,7 @@ impl Core {
             ref failure_domain,
             registered_at: _,
         } = record.announcement(word);
-        let is_banned = record.circuit().is_banned(self.timeline.tick());
+        let is_banned = record.circuit().is_banned(self.relays.timeline.tick());
         let is_open = !record.load().is_draining() && !is_banned;
         let load = if is_open {
             Load::of(record.load().total(), capacity)

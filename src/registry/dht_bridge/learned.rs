@@ -7,13 +7,14 @@
 //! local relay, whatever other threads do at the same time.
 
 use crate::errors::RegisterError;
-use crate::registry::core::Core;
+use crate::registry::gone::is_local_in_grace;
+use crate::registry::inner::Inner;
 use crate::registry::request::{AttemptError, Registration, Request, check};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
-use crate::sync::epoch::{self, Guard};
+use crate::sync::epoch;
 use crate::sync::yield_now;
-use crate::table::record::{Lifecycle, Origin};
-use crate::table::{Hash, RecordRef};
+use crate::table::Hash;
+use crate::table::record::Origin;
 use crate::time::{Moment, nanos};
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ impl From<RegisterError> for LearnError {
     }
 }
 
-impl Core {
+impl Inner {
     /// Registers or renews a relay that strangers told of; a local registration
     /// of the same id stays as it is. Its TTL counts from `read_at`, a reading of the clock.
     pub(super) fn learn_relay(
@@ -45,24 +46,24 @@ impl Core {
         options: &RegisterOptions,
         read_at: Duration,
     ) -> Result<Registration, LearnError> {
-        let rtt_seed = check(&self.settings, endpoint, options)?;
+        let rtt_seed = check(&self.relays.settings, endpoint, options)?;
         let request = Request {
             id,
-            hash: self.table.hash(id),
+            hash: self.relays.table.hash(id),
             endpoint,
             options,
             rtt_seed,
             origin: Origin::Learned,
         };
         loop {
-            if self.is_held(id, Origin::Local) || self.is_late(request.hash, id) {
+            if self.is_held(id, Origin::Local) || self.is_local_late(request.hash, id) {
                 return Err(LearnError::HeldLocally);
             }
             // The clock is the embedder's: it is not called here, where the distribution
             // holds a lock, and has read it before.
             let now = Moment {
                 nanos: nanos(read_at),
-                tick: self.timeline.tick(),
+                tick: self.relays.timeline.tick(),
             };
             if self.has_ended(now, options) {
                 return Err(LearnError::Ended);
@@ -70,7 +71,7 @@ impl Core {
             let outcome = self.try_register(&request, now, &epoch::pin());
             match outcome {
                 Ok(registration) => {
-                    self.counters.count_registration(&Ok(registration));
+                    self.relays.counters.count_registration(&Ok(registration));
                     if registration != Registration::Renewed {
                         // The maintenance thread comes by soon enough.
                         self.merge_if_due();
@@ -87,88 +88,33 @@ impl Core {
 
     /// Whether a relay that is learned for so long would not be live any more.
     fn has_ended(&self, now: Moment, options: &RegisterOptions) -> bool {
-        let ttl = options.ttl.unwrap_or(self.settings.ttl);
-        let deadline = self.timeline.deadline(now, nanos(ttl));
+        let ttl = options.ttl.unwrap_or(self.relays.settings.ttl);
+        let deadline = self.relays.timeline.deadline(now, nanos(ttl));
         deadline.is_some_and(|deadline| deadline <= now.tick)
     }
 
     /// Whether a relay was registered here and is late, so that it may be learned only once
     /// it is forgotten.
-    fn is_late(&self, hash: Hash, id: &NodeId) -> bool {
-        let now = self.timeline.tick();
+    fn is_local_late(&self, hash: Hash, id: &NodeId) -> bool {
+        let now = self.relays.timeline.tick();
         let guard = epoch::pin();
-        let known = self.table.find_known(hash, id, &guard);
+        let known = self.relays.table.find_known(hash, id, &guard);
         known.is_some_and(|record| {
             let word = record.lifecycle();
             let is_expired = word.is_live()
                 && !word.is_live_at(now)
                 && record.announcement(word).origin == Origin::Local;
-            is_expired || self.is_late_local(&record, word, now)
+            is_expired || is_local_in_grace(&record, word, now)
         })
     }
 
-    /// Makes a learned relay give way to a local one; false if there is none.
-    /// One that was not measured of late goes first, then the one of the lowest
-    /// index.
-    pub(in crate::registry) fn evict_learned(&self, guard: &Guard) -> bool {
-        if !self.link.is_connected() {
-            return false;
-        }
-        let victim = self.victim_among(0..self.table.reach(), guard);
-        // One that left in between has made room, too.
-        victim.map(|record| self.remove_learned(record)).is_some()
-    }
-
-    /// Which of the learned relays at these indices is to give way.
-    fn victim_among<'g>(
-        &'g self,
-        indices: impl Iterator<Item = u32>,
-        guard: &'g Guard,
-    ) -> Option<RecordRef<'g>> {
-        let learned = |index: u32| {
-            let record = self.table.record_at(index, guard)?;
-            is_learned(&record, record.lifecycle()).then_some(record)
-        };
-        let mut victim = None;
-        for record in indices.filter_map(learned) {
-            let is_unmeasured = record.rtt_micros().is_none();
-            if victim.is_none() || is_unmeasured {
-                victim = Some(record);
-            }
-            if is_unmeasured {
-                break;
-            }
-        }
-        victim
-    }
-
-    /// Makes a relay depart, if it was learned.
-    pub(in crate::registry) fn remove_learned(&self, record: RecordRef<'_>) -> bool {
-        loop {
-            let word = record.lifecycle();
-            if !is_learned(&record, word) {
-                return false;
-            }
-            if let Some(closing) = self.table.depart(record, word) {
-                self.counters.count_unregistration();
-                self.remember(closing, self.timeline.tick(), false);
-                return true;
-            }
-        }
-    }
-
     pub(super) fn is_held(&self, id: &NodeId, origin: Origin) -> bool {
-        let now = self.timeline.tick();
+        let now = self.relays.timeline.tick();
         let guard = epoch::pin();
-        self.find_live(id, now, &guard)
+        self.relays
+            .find_live(id, now, &guard)
             .is_some_and(|(record, word)| record.announcement(word).origin == origin)
     }
-}
-
-/// Whether the relay is live, as `word` says that was read from its record, and was
-/// learned.
-pub(super) fn is_learned(record: &RecordRef<'_>, word: Lifecycle) -> bool {
-    word.is_live() && record.announcement(word).origin == Origin::Learned
 }
 
 #[cfg(all(test, not(relay_loom)))]
@@ -204,12 +150,12 @@ mod tests {
         let said = Announcement::new(endpoint().into(), 1).unwrap();
         let ttl = Duration::from_secs(600);
         RegistryBackend::enter(
-            registry.core(),
+            registry.inner(),
             &id(n),
             &said,
             1,
             ttl,
-            RegistryBackend::now(registry.core()),
+            RegistryBackend::now(registry.inner()),
         )
     }
 
@@ -218,16 +164,26 @@ mod tests {
     #[test]
     fn a_local_relay_in_the_place_of_a_learned_one_does_not_give_way() {
         let registry = registry(1);
-        let core = registry.core();
+        let inner = registry.inner();
         assert_eq!(learn_relay(&registry, 1), EnterOutcome::Entered);
         let guard = epoch::pin();
-        let (record, _) = core.find_live(&id(1), core.present(), &guard).unwrap();
+        let (record, _) = inner
+            .relays
+            .find_live(&id(1), inner.relays.present(), &guard)
+            .unwrap();
         let lease = registry.lease(&id(1)).unwrap();
         registry.register(id(1), endpoint()).unwrap();
-        let (again, _) = core.find_live(&id(1), core.present(), &guard).unwrap();
+        let (again, _) = inner
+            .relays
+            .find_live(&id(1), inner.relays.present(), &guard)
+            .unwrap();
         assert_eq!(record.index(), again.index(), "its leases go with it");
-        assert!(!core.remove_learned(record));
-        assert!(core.victim_among(0..core.table.reach(), &guard).is_none());
+        assert!(!inner.remove_learned(record));
+        assert!(
+            inner
+                .victim_among(0..inner.relays.table.reach(), &guard)
+                .is_none()
+        );
         drop(lease);
     }
 

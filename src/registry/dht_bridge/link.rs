@@ -71,12 +71,12 @@ impl DhtLink {
         Self(Some(Connection { wake_flags, own }))
     }
 
-    pub(super) fn is_connected(&self) -> bool {
+    pub(in crate::registry) fn is_connected(&self) -> bool {
         self.0.is_some()
     }
 
     #[inline]
-    pub(super) fn note_change(&self, id: &NodeId) {
+    pub(in crate::registry) fn notify_change(&self, id: &NodeId) {
         if let Some(connection) = &self.0 {
             if connection.own.as_ref() == Some(id) {
                 connection.wake_flags.notify_changed();
@@ -84,7 +84,7 @@ impl DhtLink {
         }
     }
 
-    pub(super) fn note_miss(&self) {
+    pub(in crate::registry) fn notify_miss(&self) {
         if let Some(connection) = &self.0 {
             connection.wake_flags.notify_miss();
         }

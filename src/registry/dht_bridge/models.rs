@@ -12,19 +12,19 @@ fn learning_registry() -> Registry {
     let builder = builder().1;
     let settings = builder.check().expect("valid settings");
     let link = DhtLink::new(Arc::new(WakeFlags::new()), None);
-    let core = builder.core(settings, link).expect("memory");
-    Registry::start(core, DhtHandle::default()).expect("no threads")
+    let inner = builder.inner(settings, link).expect("memory");
+    Registry::start(inner, DhtHandle::default()).expect("no threads")
 }
 
 fn learn_relay(registry: &Registry, n: u8) -> EnterOutcome {
     let said = Announcement::new(endpoint(), 1).unwrap();
     RegistryBackend::enter(
-        registry.core(),
+        registry.inner(),
         &id(n),
         &said,
         1,
         TTL,
-        RegistryBackend::now(registry.core()),
+        RegistryBackend::now(registry.inner()),
     )
 }
 
@@ -37,13 +37,13 @@ fn a_local_registration_holds_against_learning() {
         let other = registry.clone();
         let learning = thread::spawn(move || learn_relay(&other, 1));
         register(&registry, 1).unwrap();
-        assert!(registry.core().is_local(&id(1)));
+        assert!(registry.inner().is_local(&id(1)));
         let entered = learning.join().unwrap();
         assert!(matches!(
             entered,
             EnterOutcome::Entered | EnterOutcome::HeldLocally
         ));
-        assert!(registry.core().is_local(&id(1)));
+        assert!(registry.inner().is_local(&id(1)));
     });
 }
 
@@ -55,11 +55,11 @@ fn taking_out_a_learned_relay_never_hits_a_local_one() {
         let registry = learning_registry();
         assert_eq!(learn_relay(&registry, 1), EnterOutcome::Entered);
         let other = registry.clone();
-        let leaving = thread::spawn(move || other.core().leave(&id(1)));
+        let leaving = thread::spawn(move || other.inner().leave(&id(1)));
         register(&registry, 1).unwrap();
-        assert!(registry.core().is_local(&id(1)));
+        assert!(registry.inner().is_local(&id(1)));
         leaving.join().unwrap();
-        assert!(registry.core().is_local(&id(1)));
+        assert!(registry.inner().is_local(&id(1)));
     });
 }
 

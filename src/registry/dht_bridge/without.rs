@@ -36,10 +36,15 @@ impl DhtSetup {
 }
 
 impl DhtLink {
-    #[inline]
-    pub(super) fn note_change(&self, _: &NodeId) {}
+    /// No relay is ever learned.
+    pub(in crate::registry) fn is_connected(&self) -> bool {
+        false
+    }
 
-    pub(super) fn note_miss(&self) {}
+    #[inline]
+    pub(in crate::registry) fn notify_change(&self, _: &NodeId) {}
+
+    pub(in crate::registry) fn notify_miss(&self) {}
 }
 
 impl DhtHandle {

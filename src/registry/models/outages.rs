@@ -28,7 +28,7 @@ fn a_failure_beside_the_end_of_an_outage_is_on_trial() {
             move || assert!(other.report_failure(&id(2), Failure::TimedOut)),
         );
         let circuit = registry.relay(&id(2)).unwrap().circuit();
-        let outage = &registry.core().publication().context.outage;
+        let outage = &registry.inner().relays.publication().context.outage;
         assert!(!outage.is_over() || circuit == CircuitState::HalfOpen);
     });
 }
@@ -49,7 +49,15 @@ fn a_relay_that_comes_back_beside_the_end_of_an_outage_is_on_trial() {
             move || assert!(lease.succeeded()),
             move || assert_eq!(register(&other, 2), Ok(Registration::Returned)),
         );
-        assert!(registry.core().publication().context.outage.is_over());
+        assert!(
+            registry
+                .inner()
+                .relays
+                .publication()
+                .context
+                .outage
+                .is_over()
+        );
         let circuit = registry.relay(&id(2)).unwrap().circuit();
         assert_eq!(circuit, CircuitState::HalfOpen);
     });
