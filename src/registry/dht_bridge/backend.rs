@@ -10,8 +10,8 @@ use crate::sync::epoch;
 use crate::table::record::{Failure, Origin, Source};
 use std::time::Duration;
 
-/// But for `now`, nothing here reads the clock: the distribution holds a lock while it
-/// asks, and has read the clock before.
+/// Only `now` reads the clock, which is the embedder's code: the caller of the others holds
+/// a lock.
 impl RegistryBackend for Core {
     fn now(&self) -> Duration {
         Duration::from_nanos(self.timeline.advance().nanos)
@@ -85,8 +85,8 @@ impl RegistryBackend for Core {
 }
 
 impl Core {
-    /// What is to be published of a local relay. One to which nobody is sent, because
-    /// it drains or is banned here, is published as full.
+    /// What is to be published of a local relay. One that drains or is banned here is
+    /// published as full.
     fn announced(&self, id: &NodeId) -> Option<LocalRelay> {
         let now = self.timeline.tick();
         let guard = epoch::pin();

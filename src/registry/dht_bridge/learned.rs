@@ -37,8 +37,8 @@ impl From<RegisterError> for LearnError {
 }
 
 impl Core {
-    /// Registers or renews a relay that strangers told of; a local registration
-    /// of the same id stays as it is. Its TTL counts from `read_at`, a reading of the clock.
+    /// Registers or renews a relay that other nodes announced; a local registration of
+    /// the same id stays as it is. The TTL counts from `read_at`, a reading of the clock.
     pub(super) fn learn_relay(
         &self,
         id: &NodeId,
@@ -59,8 +59,8 @@ impl Core {
             if self.is_held(id, Origin::Local) || self.is_late(request.hash, id) {
                 return Err(LearnError::HeldLocally);
             }
-            // The clock is the embedder's: it is not called here, where the distribution
-            // holds a lock, and has read it before.
+            // The clock is the embedder's code. It is not called here, because the caller
+            // holds a lock; the caller has read it before.
             let now = Moment {
                 nanos: nanos(read_at),
                 tick: self.timeline.tick(),
@@ -86,14 +86,14 @@ impl Core {
         }
     }
 
-    /// Whether a relay that is learned for so long would not be live any more.
+    /// Whether a relay that is learned with this TTL would have expired already.
     fn has_ended(&self, now: Moment, options: &RegisterOptions) -> bool {
         let ttl = options.ttl.unwrap_or(self.settings.ttl);
         let deadline = self.timeline.deadline(now, nanos(ttl));
         deadline.is_some_and(|deadline| deadline <= now.tick)
     }
 
-    /// Whether a relay was registered here and is late, so that it may be learned only once
+    /// Whether a relay was registered here and is late: then it may be learned only after
     /// it is forgotten.
     fn is_late(&self, hash: Hash, id: &NodeId) -> bool {
         let now = self.timeline.tick();
@@ -108,9 +108,8 @@ impl Core {
         })
     }
 
-    /// Makes a learned relay give way to a local one; false if there is none.
-    /// One that was not measured of late goes first, then the one of the lowest
-    /// index.
+    /// Removes a learned relay to make room for a local one; false if there is none. One
+    /// without a recent round trip goes first, then the one of the lowest index.
     pub(in crate::registry) fn evict_learned(&self, guard: &Guard) -> bool {
         if !self.link.is_connected() {
             return false;
@@ -120,7 +119,7 @@ impl Core {
         victim.map(|record| self.remove_learned(record)).is_some()
     }
 
-    /// Which of the learned relays at these indices is to give way.
+    /// Which of the learned relays at these indices goes first.
     fn victim_among<'g>(
         &'g self,
         indices: impl Iterator<Item = u32>,
@@ -214,8 +213,8 @@ mod tests {
         )
     }
 
-    /// A record that was a learned relay's when a thread looked, and a local one's when it
-    /// came for it.
+    /// The record is a learned relay's when a thread reads it, and a local one's when that
+    /// thread removes it.
     #[test]
     fn a_local_relay_in_the_place_of_a_learned_one_does_not_give_way() {
         let registry = registry(1);
