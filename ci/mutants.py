@@ -574,7 +574,7 @@ MUTANTS = [
      "            self.dismiss(id, backend, now);\n        } else {", "            self.block(id, backend, now);\n        } else {",
      "bad_day::strangers::a_record_that_ends_during_a_probe_is_no_mark"),
     ("learned relay ends a tick early", "src/registry/dht_bridge/learned.rs",
-     "                nanos: nanos(read_at),\n", "                nanos: self.timeline.elapsed_nanos(),\n",
+     "nanos: nanos(read_at),", "nanos: self.timeline.elapsed_nanos(),",
      "bad_day::strangers::a_learned_relay_stays_for_as_long_as_its_record_counts"),
     ("noise ends a read", "src/dht/distribution/query.rs",
      "const MAX_WORTHLESS: u32 = 4_096;", "const MAX_WORTHLESS: u32 = 64;",

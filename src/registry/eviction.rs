@@ -11,8 +11,8 @@ use crate::table::RecordRef;
 use crate::table::record::{Lifecycle, Origin};
 
 impl Inner {
-    /// Removes a learned relay, to make room for a local one; false if there is none. One
-    /// that was not measured of late goes first, then the one of the lowest index.
+    /// Removes a learned relay to make room for a local one; false if there is none. One
+    /// without a recent round trip goes first, then the one of the lowest index.
     pub(super) fn evict_learned(&self, guard: &Guard) -> bool {
         if !self.link.is_connected() {
             return false;
@@ -22,7 +22,7 @@ impl Inner {
         victim.map(|record| self.remove_learned(record)).is_some()
     }
 
-    /// Which of the learned relays at these indices is evicted.
+    /// Which of the learned relays at these indices goes first.
     pub(super) fn victim_among<'g>(
         &'g self,
         indices: impl Iterator<Item = u32>,

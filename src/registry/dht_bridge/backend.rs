@@ -12,8 +12,8 @@ use crate::table;
 use crate::table::record::{Failure, Origin, Source};
 use std::time::Duration;
 
-/// But for `now`, nothing here reads the clock: the distribution holds a lock while it
-/// asks, and has read the clock before.
+/// Only `now` reads the clock, which is the embedder's code: the caller of the others holds
+/// a lock.
 impl RegistryBackend for Inner {
     fn now(&self) -> Duration {
         Duration::from_nanos(self.relays.timeline.advance().nanos)
@@ -95,8 +95,8 @@ impl RegistryBackend for Inner {
 }
 
 impl Inner {
-    /// What is to be published of a local relay. One to which nobody is sent, because
-    /// it drains or is banned here, is published as full.
+    /// What is to be published of a local relay. One that drains or is banned here is
+    /// published as full.
     fn announced(&self, id: &NodeId) -> Option<LocalRelay> {
         let now = self.relays.timeline.tick();
         let guard = epoch::pin();

@@ -1,10 +1,5 @@
-//! Relays that were learned from other nodes, in the registry that holds them.
-//!
-//! What a record announces says where its relay comes from, and its lifecycle word names
-//! that announcement. A learned relay is never renewed by a local registration: it departs,
-//! and the local one takes over nothing that the other node claimed. A learned relay is
-//! removed by a compare-and-swap of the word that said so. So that removal cannot hit a
-//! local relay, whatever other threads do at the same time.
+//! Registers the relays that were learned from other nodes. How they are removed again is
+//! told in [`eviction`](crate::registry::eviction).
 
 use crate::errors::RegisterError;
 use crate::registry::gone::is_local_in_grace;
@@ -37,8 +32,8 @@ impl From<RegisterError> for LearnError {
 }
 
 impl Inner {
-    /// Registers or renews a relay that strangers told of; a local registration
-    /// of the same id stays as it is. Its TTL counts from `read_at`, a reading of the clock.
+    /// Registers or renews a relay that other nodes announced; a local registration of
+    /// the same id stays as it is. The TTL counts from `read_at`, a reading of the clock.
     pub(super) fn learn_relay(
         &self,
         id: &NodeId,
@@ -59,8 +54,8 @@ impl Inner {
             if self.is_held(id, Origin::Local) || self.is_local_late(request.hash, id) {
                 return Err(LearnError::HeldLocally);
             }
-            // The clock is the embedder's: it is not called here, where the distribution
-            // holds a lock, and has read it before.
+            // The clock is the embedder's code. It is not called here, because the caller
+            // holds a lock; the caller has read it before.
             let now = Moment {
                 nanos: nanos(read_at),
                 tick: self.relays.timeline.tick(),
@@ -86,14 +81,14 @@ impl Inner {
         }
     }
 
-    /// Whether a relay that is learned for so long would not be live any more.
+    /// Whether a relay that is learned with this TTL would have expired already.
     fn has_ended(&self, now: Moment, options: &RegisterOptions) -> bool {
         let ttl = options.ttl.unwrap_or(self.relays.settings.ttl);
         let deadline = self.relays.timeline.deadline(now, nanos(ttl));
         deadline.is_some_and(|deadline| deadline <= now.tick)
     }
 
-    /// Whether a relay was registered here and is late, so that it may be learned only once
+    /// Whether a relay was registered here and is late: then it may be learned only after
     /// it is forgotten.
     fn is_local_late(&self, hash: Hash, id: &NodeId) -> bool {
         let now = self.relays.timeline.tick();
@@ -159,8 +154,8 @@ mod tests {
         )
     }
 
-    /// A record that was a learned relay's when a thread looked, and a local one's when it
-    /// came for it.
+    /// The record is a learned relay's when a thread reads it, and a local one's when that
+    /// thread removes it.
     #[test]
     fn a_local_relay_in_the_place_of_a_learned_one_does_not_give_way() {
         let registry = registry(1);

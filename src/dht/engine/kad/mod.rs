@@ -2,6 +2,7 @@
 
 mod keys;
 mod list;
+#[cfg(any(test, feature = "conformance"))]
 mod raw_memory;
 
 use std::collections::HashSet;
@@ -20,6 +21,7 @@ use crate::sync::unmodelled::thread;
 use crate::time::Clock;
 use list::List;
 
+#[cfg(any(test, feature = "conformance"))]
 pub use raw_memory::RawMemory;
 
 /// Where [`RawKad::find_value`] puts what it finds. `Break` ends the search.

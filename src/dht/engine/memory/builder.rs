@@ -70,6 +70,7 @@ impl MemoryBuilder {
     }
 
     /// What the random numbers of the faults start from. Default: 0.
+    #[cfg(any(test, feature = "conformance"))]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self

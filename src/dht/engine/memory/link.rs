@@ -43,6 +43,7 @@ impl Link {
         }
     }
 
+    #[cfg(any(test, feature = "conformance"))]
     pub(super) fn set_faults(&self, faults: Faults) {
         let mut state = self.state.lock();
         state.faults = faults;

@@ -1,6 +1,13 @@
 //! [`Memory`]: storage nodes within the process, and faults on the way to them.
+//!
+//! Only tests choose faults: their types and methods are public with the feature
+//! `conformance` alone.
 
 mod builder;
+#[cfg_attr(
+    not(any(test, feature = "conformance")),
+    allow(dead_code, unreachable_pub)
+)]
 mod faults;
 mod link;
 mod node;
@@ -8,7 +15,7 @@ mod tally;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::slots::RequestSlots;
@@ -26,6 +33,9 @@ use node::{Node, Room, WriteReply};
 use tally::ReplyTally;
 
 pub use builder::MemoryBuilder;
+#[cfg(not(any(test, feature = "conformance")))]
+use faults::Lie;
+#[cfg(any(test, feature = "conformance"))]
 pub use faults::{Faults, Hang, Lie};
 
 /// A DHT within the process: a few storage nodes that behave as good nodes of
@@ -37,10 +47,9 @@ pub use faults::{Faults, Hang, Lie};
 /// Every node is asked for everything, so what one of them misses the others
 /// have. A read is complete when more than half of the nodes answered.
 ///
-/// Use it where all registries are in one process, and in tests: every handle
-/// has its own [`Faults`], which can be switched while it is in use, and nodes
-/// can be [stopped](Self::stop). A handle is cheap to clone; clones share their
-/// faults.
+/// Use it where all registries are in one process, and in tests. With the feature
+/// `conformance` every handle has its own `Faults`, which can be switched while it is in
+/// use, and nodes can be stopped. A handle is cheap to clone; clones share their faults.
 ///
 /// ```
 /// use relay_registry::dht::{Memory, RelayDht};
@@ -90,7 +99,7 @@ impl Memory {
         MemoryBuilder::default()
     }
 
-    /// Another handle to the same network, with faults of its own, and none yet.
+    /// Another handle to the same network.
     #[must_use]
     pub fn connect(&self) -> Self {
         Self::to(&self.net)
@@ -105,37 +114,10 @@ impl Memory {
         }
     }
 
-    /// Changes what goes wrong for this handle and its clones, also for calls
-    /// that hang at this moment: they come back.
-    pub fn set_faults(&self, faults: Faults) {
-        self.link.set_faults(faults);
-    }
-
-    /// What goes wrong for this handle.
-    #[must_use]
-    pub fn faults(&self) -> Faults {
-        self.link.faults()
-    }
-
     /// How many nodes the network was built with.
     #[must_use]
     pub fn nodes(&self) -> usize {
         self.net.nodes.len()
-    }
-
-    /// Stops the nodes of these numbers, for all handles. What they had is
-    /// lost.
-    pub fn stop(&self, nodes: Range<usize>) {
-        for node in self.net.nodes.iter().take(nodes.end).skip(nodes.start) {
-            *node.lock() = None;
-        }
-    }
-
-    /// Starts those of these nodes that are stopped, empty.
-    pub fn start(&self, nodes: Range<usize>) {
-        for node in self.net.nodes.iter().take(nodes.end).skip(nodes.start) {
-            node.lock().get_or_insert_with(|| self.net.vacant_node());
-        }
     }
 
     /// Asks every node to write, and sums up what they say.
@@ -379,11 +361,5 @@ impl fmt::Debug for Memory {
             .field("nodes", &self.nodes())
             .field("link", &self.link)
             .finish_non_exhaustive()
-    }
-}
-
-impl Net {
-    fn vacant_node(&self) -> Node {
-        Node::new(self.room, self.limits.shards)
     }
 }
