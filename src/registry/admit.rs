@@ -21,7 +21,7 @@ use crate::registry::reputation::{Resets, apply_outage_end, recheck_outage_end};
 use crate::registry::request::{AttemptError, Request};
 use crate::sync::epoch::Guard;
 use crate::table::record::{Announcement, Circuit, Lifecycle, Origin};
-use crate::table::{AdmitOutcome, Closing, RecordRef};
+use crate::table::{AdmitOutcome, Closing, RecordRef, Staged};
 use crate::time::{Moment, Tick};
 
 impl Inner {
@@ -53,14 +53,13 @@ impl Inner {
         match replaced {
             Some(before) => {
                 let is_remembered = before.is_remembered(now.tick);
-                self.inherit(&record, &before.record(), request, now, is_remembered);
+                self.inherit(&staged, &before.record(), request, now, is_remembered);
             }
             None => reputation.restore(&record, request.id),
         }
-        table.append(&record);
-        table.announce_to_wheel(&record);
+        staged.append();
         let pending = record.announce();
-        match table.admit(&staged, request.id, replaced, guard) {
+        match staged.admit(replaced) {
             AdmitOutcome::Admitted => {
                 record.refresh(true);
                 if replaced.is_some() || record.circuit() != Circuit::CLOSED {
@@ -70,25 +69,23 @@ impl Inner {
                 drop(in_flight);
                 Ok(())
             }
-            AdmitOutcome::Held | AdmitOutcome::Full => {
-                table.withdraw(&staged);
-                Err(AttemptError::Conflict)
-            }
+            AdmitOutcome::Held | AdmitOutcome::Full => Err(AttemptError::Conflict),
         }
     }
 
     fn inherit(
         &self,
-        record: &RecordRef<'_>,
+        staged: &Staged<'_>,
         before: &RecordRef<'_>,
         request: &Request<'_>,
         now: Moment,
         is_remembered: bool,
     ) {
-        record.inherit_from(before);
-        apply_outage_end(record, is_remembered);
+        let record = staged.record();
+        staged.inherit_from(before);
+        apply_outage_end(&record, is_remembered);
         if let Some(seed) = request.rtt_seed {
-            self.relays.seed_rtt(record, now.nanos, seed);
+            self.relays.seed_rtt(&record, now.nanos, seed);
         }
     }
 

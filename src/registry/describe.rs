@@ -5,16 +5,16 @@ use crate::registry::relays::Relays;
 use crate::relay::{NodeId, RelayInfo};
 use crate::select::Candidate;
 use crate::sync::epoch;
-use crate::table::RecordRef;
-use crate::table::record::{Announcement, Circuit, Lifecycle};
+use crate::table::LiveRecord;
+use crate::table::record::{Announcement, Circuit};
 use crate::time::Tick;
 use std::cmp::Reverse;
 
 impl Relays {
-    /// What `word`, read from the record, and the record say at `now`.
+    /// What the record says at `now`.
     #[inline(always)]
-    pub(super) fn describe(&self, record: &RecordRef<'_>, word: Lifecycle, now: Tick) -> RelayInfo {
-        self.describe_as(record, word, record.circuit(), false, now)
+    pub(super) fn describe(&self, record: &LiveRecord<'_>, now: Tick) -> RelayInfo {
+        self.describe_as(record, record.circuit(), false, now)
     }
 
     /// The same of a candidate, as it was judged.
@@ -22,15 +22,14 @@ impl Relays {
     pub(super) fn describe_candidate(&self, candidate: &Candidate<'_>, now: Tick) -> RelayInfo {
         let (record, circuit) = (&candidate.record, candidate.circuit);
         let is_last_resort = candidate.is_last_resort;
-        self.describe_as(record, candidate.worth.word, circuit, is_last_resort, now)
+        self.describe_as(record, circuit, is_last_resort, now)
     }
 
     /// Inlined, so that it is written where the caller wants it.
     #[inline(always)]
     fn describe_as(
         &self,
-        record: &RecordRef<'_>,
-        word: Lifecycle,
+        record: &LiveRecord<'_>,
         circuit: Circuit,
         last_resort: bool,
         now: Tick,
@@ -43,7 +42,7 @@ impl Relays {
             ttl_nanos: _,
             failure_domain: _,
             registered_at,
-        } = record.announcement(word);
+        } = record.announcement();
         let load = record.load();
         let elapsed_nanos = self.timeline.nanos_of(now);
         let measurement = record.measurement(elapsed_nanos);
@@ -56,7 +55,7 @@ impl Relays {
             rtt_age_nanos: measurement.map_or(0, |it| it.latest.age(elapsed_nanos)),
             origin: self.timeline.wall_origin(),
             registered_at,
-            expires_at: self.timeline.nanos_of(word.deadline()),
+            expires_at: self.timeline.nanos_of(record.word().deadline()),
             nat,
             draining: load.is_draining(),
             banned: circuit.is_banned(now),
@@ -71,8 +70,8 @@ impl Inner {
     pub(super) fn relay(&self, id: &NodeId) -> Option<RelayInfo> {
         let now = self.relays.present();
         let guard = epoch::pin();
-        let (record, word) = self.relays.find_live(id, now, &guard)?;
-        Some(self.relays.describe(&record, word, now))
+        let record = self.relays.find_live(id, now, &guard)?;
+        Some(self.relays.describe(&record, now))
     }
 
     pub(super) fn all_relays(&self) -> Vec<RelayInfo> {
@@ -83,8 +82,8 @@ impl Inner {
         let relays = &self.relays;
         let before = relays.publication().progress();
         let mut all = Vec::with_capacity(relays.table.estimate());
-        relays.for_each_live(now, |record, word| {
-            all.push(relays.describe(&record, word, now));
+        relays.for_each_live(now, |record| {
+            all.push(relays.describe(&record, now));
         });
         if relays.publication().progress() != before {
             keep_latest_of_each_id(&mut all);
@@ -106,7 +105,7 @@ impl Inner {
         // Some that are counted may be due or departing: look at each.
         let before = self.relays.publication().progress();
         let mut count = 0;
-        self.relays.for_each_live(now, |_, _| count += 1);
+        self.relays.for_each_live(now, |_| count += 1);
         if self.relays.publication().progress() == before {
             return count;
         }

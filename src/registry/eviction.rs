@@ -7,8 +7,8 @@
 
 use crate::registry::inner::Inner;
 use crate::sync::epoch::Guard;
-use crate::table::RecordRef;
-use crate::table::record::{Lifecycle, Origin};
+use crate::table::record::Origin;
+use crate::table::{LiveRecord, RecordRef};
 
 impl Inner {
     /// Removes a learned relay to make room for a local one; false if there is none. One
@@ -30,7 +30,7 @@ impl Inner {
     ) -> Option<RecordRef<'g>> {
         let learned = |index: u32| {
             let record = self.relays.table.record_at(index, guard)?;
-            is_learned(&record, record.lifecycle()).then_some(record)
+            learned(record).map(|_| record)
         };
         let mut victim = None;
         for record in indices.filter_map(learned) {
@@ -49,11 +49,10 @@ impl Inner {
     pub(super) fn remove_learned(&self, record: RecordRef<'_>) -> bool {
         let relays = &self.relays;
         loop {
-            let word = record.lifecycle();
-            if !is_learned(&record, word) {
+            let Some(learned) = learned(record) else {
                 return false;
-            }
-            if let Some(closing) = relays.table.depart(record, word) {
+            };
+            if let Some(closing) = relays.table.depart(learned) {
                 relays.counters.count_unregistration();
                 let now = relays.timeline.tick();
                 self.expiry.remember(relays, closing, now, false);
@@ -63,8 +62,9 @@ impl Inner {
     }
 }
 
-/// Whether the relay is live, as `word` says that was read from its record, and was
-/// learned.
-pub(super) fn is_learned(record: &RecordRef<'_>, word: Lifecycle) -> bool {
-    word.is_live() && record.announcement(word).origin == Origin::Learned
+/// The record of a relay that is live and was learned.
+fn learned(record: RecordRef<'_>) -> Option<LiveRecord<'_>> {
+    record
+        .observe_live()
+        .filter(|live| live.announcement().origin == Origin::Learned)
 }

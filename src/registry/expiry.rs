@@ -14,7 +14,7 @@ use crate::registry::gone::{self, GoneQueue};
 use crate::registry::relays::Relays;
 use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, Padded, epoch};
 use crate::table::record::{Lifecycle, Origin, State};
-use crate::table::{Closing, RecordRef};
+use crate::table::{Closing, LiveRecord};
 use crate::time::Tick;
 use crate::wheel::Wheel;
 
@@ -116,18 +116,20 @@ impl Expiry {
         let guard = epoch::pin();
         loop {
             let record = relays.table.record_at(index, &guard)?;
-            let word = record.lifecycle();
-            match word.state() {
-                State::Live if word.deadline() > tick => {
-                    return Some(next_visit(&record, word, tick));
+            let record = record.observe();
+            let word = record.word();
+            if let Some(live) = record.live() {
+                if word.deadline() > tick {
+                    return Some(next_visit(&live, tick));
                 }
+                if self.expire(relays, live) {
+                    *expired += 1;
+                }
+                continue;
+            }
+            match word.state() {
                 State::Pending | State::Returning if word.deadline() > tick => {
                     return Some(word.deadline());
-                }
-                State::Live => {
-                    if self.expire(relays, record, word) {
-                        *expired += 1;
-                    }
                 }
                 State::Pending | State::Returning => {
                     // Due before it is decided whether it lives. Its registration is in
@@ -135,20 +137,20 @@ impl Expiry {
                     relays.table.announce_to_wheel(&record);
                     return None;
                 }
-                State::Gone => return gone::forget_unless_needed(relays, record, tick, true),
+                State::Gone => return gone::forget_unless_needed(relays, *record, tick, true),
                 // The thread that has it puts it into the inbox once it is gone.
-                State::Departing | State::Closing | State::Vacant => return None,
+                State::Live | State::Departing | State::Closing | State::Vacant => return None,
             }
         }
     }
 
     /// Makes an expired record depart, unless another thread was faster.
-    pub(super) fn expire(&self, relays: &Relays, record: RecordRef<'_>, word: Lifecycle) -> bool {
-        let departed = relays.table.depart(record, word);
+    pub(super) fn expire(&self, relays: &Relays, record: LiveRecord<'_>) -> bool {
+        let departed = relays.table.depart(record);
         let expired = departed.is_some();
         if let Some(closing) = departed {
             relays.counters.count_expiration();
-            self.remember(relays, closing, self.expired_since(word), true);
+            self.remember(relays, closing, self.expired_since(record.word()), true);
         }
         expired
     }
@@ -211,8 +213,9 @@ impl Expiry {
         let start = self.search_start.load(Ordering::Relaxed).min(reach);
         let found = (start..reach).chain(0..start).find(|&index| {
             relays.table.record_at(index, &guard).is_some_and(|record| {
-                let word = record.lifecycle();
-                word.is_live() && !word.is_live_at(tick) && self.expire(relays, record, word)
+                let live = record.observe_live();
+                let late = live.filter(|live| !live.word().is_live_at(tick));
+                late.is_some_and(|late| self.expire(relays, late))
             })
         });
         self.search_start
@@ -295,10 +298,10 @@ impl Schedule {
 }
 
 /// When the record is due, or what was measured lapses; what has lapsed is forgotten.
-fn next_visit(record: &RecordRef<'_>, word: Lifecycle, tick: Tick) -> Tick {
+fn next_visit(record: &LiveRecord<'_>, tick: Tick) -> Tick {
     if record.has_lapsed(tick) {
         record.refresh_rtt(tick);
     }
-    let lapse = record.lapse(tick).unwrap_or(word.deadline());
-    lapse.min(word.deadline())
+    let deadline = record.word().deadline();
+    record.lapse(tick).unwrap_or(deadline).min(deadline)
 }

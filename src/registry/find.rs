@@ -73,8 +73,8 @@ impl Inner {
         let best = self.fast_path(target, options, now, &snapshot, &guard);
         let taken = best.and_then(|best| Some((best, best.record.lease(Some(&snapshot)).ok()?)));
         match taken {
-            Some((best, (unit, word))) => {
-                let relay = self.relays.describe_candidate(&best.judged_by(word), now);
+            Some((best, (unit, record))) => {
+                let relay = self.relays.describe_candidate(&best.judged_by(record), now);
                 Ok(Lease::new(relay, unit, best.circuit.sequence()))
             }
             None => self.reserve_slow_path(target, options, now, &snapshot, &guard),
@@ -110,7 +110,7 @@ impl Inner {
     pub(super) fn lease(&self, relay: &NodeId) -> Result<Lease, LeaseError> {
         let now = self.relays.present();
         let guard = epoch::pin();
-        let (record, _) = self
+        let record = self
             .relays
             .find_live(relay, now, &guard)
             .ok_or(LeaseError::UnknownRelay)?;
@@ -120,15 +120,13 @@ impl Inner {
             return Err(LeaseError::Banned);
         }
         match record.lease(None) {
-            Ok((unit, word)) => {
-                let relay = self.relays.describe(&record, word, now);
+            Ok((unit, record)) => {
+                let relay = self.relays.describe(&record, now);
                 Ok(Lease::new(relay, unit, circuit.sequence()))
             }
             Err((Refusal::Closed, _)) => Err(LeaseError::UnknownRelay),
             Err((Refusal::Draining, _)) => Err(LeaseError::Draining),
-            Err((Refusal::Full, word)) => Err(LeaseError::Full {
-                capacity: record.announcement(word).capacity,
-            }),
+            Err((Refusal::Full, capacity)) => Err(LeaseError::Full { capacity }),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Relays that are gone: how long their records are kept.
 
 use crate::registry::relays::Relays;
-use crate::table::RecordRef;
 use crate::table::record::{Announcement, Handle, Lifecycle, Origin};
+use crate::table::{ObservedRecord, RecordRef};
 use crate::time::Tick;
 use std::collections::VecDeque;
 
@@ -12,9 +12,11 @@ pub(super) fn is_remembered(word: Lifecycle, now: Tick) -> bool {
 }
 
 /// Whether a relay was registered here, and its grace has not ended.
-pub(super) fn is_local_in_grace(record: &RecordRef<'_>, word: Lifecycle, now: Tick) -> bool {
-    let announced = word.is_gone() && is_remembered(word, now) && word.announced().is_some();
-    announced && record.announcement(word).origin == Origin::Local
+pub(super) fn is_local_in_grace(record: &ObservedRecord<'_>, now: Tick) -> bool {
+    let word = record.word();
+    let is_in_grace = word.is_gone() && is_remembered(word, now);
+    let last = record.announcement();
+    is_in_grace && last.is_some_and(|last| last.origin == Origin::Local)
 }
 
 /// Until when a relay is remembered that left or expired at `since`.
@@ -66,7 +68,8 @@ pub(super) fn forget_unless_needed(
     in_grace_stays: bool,
 ) -> Option<Tick> {
     loop {
-        let word = record.lifecycle();
+        let gone = record.observe();
+        let word = gone.word();
         if !word.is_gone() {
             // The thread that has it puts it into the inbox, if it is gone again.
             return None;
@@ -78,7 +81,7 @@ pub(super) fn forget_unless_needed(
         if word.is_kept() && reasons.are_any {
             return reasons.until;
         }
-        let Some(closing) = relays.table.close_gone(record, word) else {
+        let Some(closing) = relays.table.close_gone(gone) else {
             continue;
         };
         // Once more, for what was said before others could see that it is closing.

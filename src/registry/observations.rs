@@ -47,7 +47,7 @@ impl Inner {
         let now = relays.present();
         // Those that are gone, too: they would come back with what was measured.
         relays.reputation.reset_rtts(|| {
-            relays.for_each_known(|record, _| relays.forget_rtt_of(&record, now));
+            relays.for_each_known(|record| relays.forget_rtt_of(&record, now));
         });
         self.probes.forget_all();
     }
@@ -92,7 +92,7 @@ impl Inner {
         let relays = &self.relays;
         relays.publication().context.outage.end();
         relays.reputation.reset_circuits(|| {
-            relays.for_each_known(|record, _| {
+            relays.for_each_known(|record| {
                 record.change_circuit(Circuit::with_reset);
             });
             // After the records: one that is being forgotten saves its circuit.

@@ -2,15 +2,15 @@
 //!
 //! It is kept in the record of the relay, be it live or gone. For an id without a record,
 //! one is made, which is gone from the start. How an operator's word and a thread that
-//! forgets the record see each other is told in [`table::gone`](crate::table).
+//! forgets the record see each other is told in [`table::departure`](crate::table).
 
 use crate::errors::{BanError, OperatorError};
 use crate::limits::MAX_UNHELD_WORDS;
 use crate::registry::inner::Inner;
 use crate::relay::NodeId;
 use crate::sync::{epoch, yield_now};
-use crate::table::record::{Circuit, Record, State};
-use crate::table::{CreateError, RecordRef};
+use crate::table::record::{Circuit, State};
+use crate::table::{CreateError, Placeholder, RecordRef};
 use crate::time::{Tick, nanos};
 use std::time::{Duration, SystemTime};
 
@@ -24,7 +24,10 @@ impl Inner {
     pub(super) fn set_draining(&self, relay: &NodeId, draining: bool) -> Result<(), OperatorError> {
         let update = |record: &RecordRef<'_>| record.set_draining(draining);
         let kept = match draining {
-            true => self.update_or_create(relay, update, Record::begin_draining),
+            true => self.update_or_create(relay, update, |circuit| Placeholder {
+                circuit,
+                is_draining: true,
+            }),
             false => {
                 self.relays.update_each_record(relay, |record| {
                     update(record);
@@ -64,8 +67,9 @@ impl Inner {
         let update = |record: &RecordRef<'_>| {
             record.change_circuit(banned);
         };
-        let begin = |record: &Record| {
-            record.change_circuit(banned);
+        let begin = |circuit| Placeholder {
+            circuit: banned(circuit),
+            is_draining: false,
         };
         self.update_or_create(relay, update, begin)
             .map_err(|error| match error {
@@ -106,8 +110,8 @@ impl Inner {
     pub(super) fn banned(&self) -> Vec<(NodeId, SystemTime)> {
         let now = self.relays.present();
         let mut banned = Vec::new();
-        self.relays.for_each_known(|record, word| {
-            if !word.is_known() {
+        self.relays.for_each_known(|record| {
+            if !record.word().is_known() {
                 return;
             }
             let circuit = record.circuit();
@@ -122,13 +126,13 @@ impl Inner {
         banned
     }
 
-    /// Updates the record of a relay; for an id without a record, makes one that `begin`
-    /// prepares.
+    /// Updates the record of a relay; for an id without a record, makes the one that `begin`
+    /// describes, given the circuit that was saved.
     fn update_or_create(
         &self,
         relay: &NodeId,
         update: impl Fn(&RecordRef<'_>),
-        begin: impl Fn(&Record),
+        begin: impl Fn(Circuit) -> Placeholder,
     ) -> Result<(), NotKept> {
         let table = &self.relays.table;
         let hash = table.hash(relay);
@@ -143,13 +147,9 @@ impl Inner {
                 Some(_) => return Ok(()),
                 None => {}
             }
-            let begin = |record: &Record| {
-                if let Some(saved) = self.relays.reputation.saved(relay) {
-                    record.change_circuit(|_| saved);
-                }
-                begin(record);
-            };
-            match table.introduce((relay, hash), begin, &epoch::pin()) {
+            let saved = self.relays.reputation.saved(relay);
+            let known = begin(saved.unwrap_or(Circuit::CLOSED));
+            match table.introduce((relay, hash), known, &epoch::pin()) {
                 Ok(()) => return Ok(()),
                 Err(CreateError::Overtaken) => {}
                 Err(CreateError::TooMany) if has_forgotten_excess => return Err(NotKept::TooMany),

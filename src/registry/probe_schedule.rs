@@ -80,7 +80,7 @@ fn best_due(relays: &Relays, max: usize, now: Tick, recent: &Recent) -> Vec<Due>
         heap: BinaryHeap::new(),
     };
     if max > 0 {
-        relays.for_each_live(now, |record, _| {
+        relays.for_each_live(now, |record| {
             if is_due(relays, &record, now) && !recent.contains_key(&record.handle()) {
                 best.push(score(relays, &record), &record);
             }

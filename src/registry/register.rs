@@ -90,11 +90,13 @@ impl Inner {
             self.admit(request, now, announcement, None, guard)?;
             return Ok(Registration::New);
         };
-        let word = record.lifecycle();
-        match word.state() {
-            State::Live => self.renew(record, word, request, now),
-            State::Gone => self.readmit(record, word, request, now),
-            State::Vacant | State::Pending => Err(AttemptError::Conflict),
+        let record = record.observe();
+        if let Some(live) = record.live() {
+            return self.renew(live, request, now);
+        }
+        match record.word().state() {
+            State::Gone => self.readmit(record, request, now),
+            State::Live | State::Vacant | State::Pending => Err(AttemptError::Conflict),
             State::Departing | State::Closing | State::Returning => Err(AttemptError::Busy),
         }
     }
@@ -112,8 +114,8 @@ impl Inner {
         let relays = &self.relays;
         let now = relays.present();
         let guard = epoch::pin();
-        while let Some((record, word)) = relays.find_live(id, now, &guard) {
-            if let Some(closing) = relays.table.depart(record, word) {
+        while let Some(record) = relays.find_live(id, now, &guard) {
+            if let Some(closing) = relays.table.depart(record) {
                 self.expiry.remember(relays, closing, now, false);
                 return true;
             }

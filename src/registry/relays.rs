@@ -6,9 +6,9 @@ use crate::registry::settings::Settings;
 use crate::relay::NodeId;
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, yield_now};
-use crate::table::record::{Lifecycle, RttUpdate, State};
+use crate::table::record::{RttUpdate, State};
 use crate::table::snapshot::Publication;
-use crate::table::{RecordRef, Table};
+use crate::table::{LiveRecord, ObservedRecord, RecordRef, Table};
 use crate::time::{Tick, Timeline};
 
 /// Records by id, the time they are judged by, and what outlives a record.
@@ -37,17 +37,15 @@ impl Relays {
         self.table.publication()
     }
 
-    /// The record of `id`, if it is live at `now`, and its lifecycle word.
+    /// The record of `id`, if it is live at `now`.
     #[inline]
     pub(super) fn find_live<'g>(
         &'g self,
         id: &NodeId,
         now: Tick,
         guard: &'g Guard,
-    ) -> Option<(RecordRef<'g>, Lifecycle)> {
-        let record = self.table.find(id, guard)?;
-        let word = record.lifecycle();
-        word.is_live_at(now).then_some((record, word))
+    ) -> Option<LiveRecord<'g>> {
+        self.table.find(id, guard)?.observe().live_at(now)
     }
 
     /// Whether a relay is live at `now`.
@@ -80,28 +78,28 @@ impl Relays {
     ) -> bool {
         let guard = epoch::pin();
         self.find_live(id, now, &guard)
-            .map(|(record, _)| act(record))
+            .map(|record| act(*record))
             .is_some()
     }
 
     /// Visits every record that is live at `now` and throughout the visit, and none
     /// that never was, without staying pinned for long.
-    pub(super) fn for_each_live(&self, now: Tick, mut visit: impl FnMut(RecordRef<'_>, Lifecycle)) {
-        self.for_each_known(|record, word| {
-            if word.is_live_at(now) {
-                visit(record, word);
+    pub(super) fn for_each_live(&self, now: Tick, mut visit: impl FnMut(LiveRecord<'_>)) {
+        self.for_each_known(|record| {
+            if let Some(record) = record.live_at(now) {
+                visit(record);
             }
         });
     }
 
     /// The same for every record that is not vacant.
-    pub(super) fn for_each_known(&self, mut visit: impl FnMut(RecordRef<'_>, Lifecycle)) {
+    pub(super) fn for_each_known(&self, mut visit: impl FnMut(ObservedRecord<'_>)) {
         let reach = self.table.reach();
         for start in (0..reach).step_by(PER_PIN as usize) {
             let guard = epoch::pin();
             for index in start..reach.min(start + PER_PIN) {
                 if let Some(record) = self.table.record_at(index, &guard) {
-                    visit(record, record.lifecycle());
+                    visit(record.observe());
                 }
             }
         }

@@ -5,8 +5,8 @@ use crate::registry::inner::Inner;
 use crate::registry::request::{AttemptError, Registration, Request, check_reachable};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::epoch;
-use crate::table::RecordRef;
 use crate::table::record::{Announcement, Lifecycle, Origin};
+use crate::table::{LiveRecord, RecordRef};
 use crate::time::Moment;
 
 impl Inner {
@@ -60,11 +60,10 @@ impl Inner {
         let Some(record) = self.relays.table.find_to_renew(id, &guard) else {
             return false;
         };
-        let word = record.lifecycle();
-        if !word.is_live() {
+        let Some(record) = record.observe_live() else {
             return false;
-        }
-        let current = record.announcement(word);
+        };
+        let (word, current) = (record.word(), record.announcement());
         if current.origin != Origin::Local || !accept(current) {
             return false;
         }
@@ -77,7 +76,7 @@ impl Inner {
         let is_renewed = word.is_live_at(tick)
             && deadline > tick
             && deadline <= Lifecycle::LAST_DEADLINE
-            && record.postpone(word, deadline);
+            && record.postpone(deadline);
         if is_renewed {
             self.show_renewed(&record, word);
         }
@@ -96,28 +95,28 @@ impl Inner {
     /// has expired.
     pub(super) fn renew(
         &self,
-        record: RecordRef<'_>,
-        word: Lifecycle,
+        record: LiveRecord<'_>,
         request: &Request<'_>,
         now: Moment,
     ) -> Result<Registration, AttemptError> {
+        let word = record.word();
         if !word.is_live_at(now.tick) {
             // It expires, and returns from there.
-            self.expiry.expire(&self.relays, record, word);
+            self.expiry.expire(&self.relays, record);
             return Err(AttemptError::Conflict);
         }
-        let current = record.announcement(word);
+        let current = record.announcement();
         match (current.origin, request.origin) {
             (Origin::Learned, Origin::Local) => {
                 // What another node claimed is not what this relay announces.
-                self.remove_learned(record);
+                self.remove_learned(*record);
                 return Err(AttemptError::LearnedRemoved);
             }
             (Origin::Local, Origin::Learned) => return Err(AttemptError::Conflict),
             _ => {}
         }
         if request.options.restarted && record.load().leases() > 0 {
-            return self.restart(record, word, request, now);
+            return self.restart(record, request, now);
         }
         let amended = amended(current, request);
         if let Some(amended) = &amended {
@@ -135,7 +134,7 @@ impl Inner {
         let in_time = word.is_live_at(tick) && deadline > tick;
         // With a higher capacity the relay may have room from here on.
         let pending = amended.is_some().then(|| record.announce());
-        if !in_time || !record.renew(word, deadline, amended)? {
+        if !in_time || !record.renew(deadline, amended)? {
             return Err(AttemptError::Conflict);
         }
         // A renewal on the same terms copies no capacity: it must not put a figure that it

@@ -5,26 +5,24 @@ use crate::registry::gone::{is_local_in_grace, is_remembered};
 use crate::registry::inner::Inner;
 use crate::registry::reputation::{apply_outage_end, recheck_outage_end};
 use crate::registry::request::{AttemptError, Registration, Request, check_reachable};
-use crate::table::record::{Announcement, Lifecycle, Load, Origin};
-use crate::table::{Closing, RecordRef};
+use crate::table::record::{Announcement, Origin};
+use crate::table::{Closing, LiveRecord, ObservedRecord};
 use crate::time::Moment;
-use std::convert::Infallible;
 
 impl Inner {
     /// Admits a relay that is gone, in the record that it had; as what it was, if it is
     /// remembered.
     pub(super) fn readmit(
         &self,
-        record: RecordRef<'_>,
-        word: Lifecycle,
+        record: ObservedRecord<'_>,
         request: &Request<'_>,
         now: Moment,
     ) -> Result<Registration, AttemptError> {
-        let is_remembered = is_remembered(word, now.tick);
-        if request.origin == Origin::Learned && is_local_in_grace(&record, word, now.tick) {
+        let is_remembered = is_remembered(record.word(), now.tick);
+        if request.origin == Origin::Learned && is_local_in_grace(&record, now.tick) {
             return Err(AttemptError::Conflict);
         }
-        let announcement = self.announcement_on_return(&record, word, request, now, is_remembered);
+        let announcement = self.announcement_on_return(&record, request, now, is_remembered);
         check_reachable(&announcement.endpoint, announcement.nat)?;
         let registration = match is_remembered {
             true => Registration::Returned,
@@ -33,7 +31,7 @@ impl Inner {
         if request.options.restarted && record.load().leases() > 0 {
             // Before anything changes: what is remembered outlasts a refusal.
             self.ensure_room(request, record.guard())?;
-            let closing = self.relays.table.close_gone(record, word);
+            let closing = self.relays.table.close_gone(record);
             let closing = closing.ok_or(AttemptError::Conflict)?;
             if !is_remembered {
                 record.forget_rtt(now.nanos);
@@ -41,7 +39,7 @@ impl Inner {
             self.move_to_new_record(closing, request, now, announcement)?;
             return Ok(registration);
         }
-        self.readmit_in_place(record, word, request, now, announcement, is_remembered)?;
+        self.readmit_in_place(record, request, now, announcement, is_remembered)?;
         Ok(registration)
     }
 
@@ -49,14 +47,12 @@ impl Inner {
     /// for what the request changes.
     fn announcement_on_return(
         &self,
-        record: &RecordRef<'_>,
-        word: Lifecycle,
+        record: &ObservedRecord<'_>,
         request: &Request<'_>,
         now: Moment,
         is_remembered: bool,
     ) -> Announcement {
-        let last = word.announced().map(|_| record.announcement(word));
-        match last {
+        match record.announcement() {
             Some(last) if is_remembered && request.origin == Origin::Local => {
                 announcement::returned(last, request, now)
             }
@@ -66,8 +62,7 @@ impl Inner {
 
     fn readmit_in_place(
         &self,
-        record: RecordRef<'_>,
-        word: Lifecycle,
+        record: ObservedRecord<'_>,
         request: &Request<'_>,
         now: Moment,
         announcement: Announcement,
@@ -77,18 +72,12 @@ impl Inner {
         self.ensure_room(request, guard)?;
         let in_flight = self.expiry.in_flight();
         let deadline = self.future_deadline(now, announcement.ttl_nanos)?;
-        let capacity = announcement.capacity;
+        let loses_load = request.options.restarted || !is_remembered;
         let returning = self
             .relays
             .table
-            .bring_back(record, word, announcement, deadline)?;
+            .bring_back(record, announcement, deadline, loses_load)?;
         let returning = returning.ok_or(AttemptError::Conflict)?;
-        let loses_load = request.options.restarted || !is_remembered;
-        let reopened = |load: Load| match load.reopened(capacity) {
-            load if loses_load => load.with_report_of_others(0),
-            load => load,
-        };
-        let Ok(_) = record.update_load(|load| Ok::<_, Infallible>(reopened(load)));
         if is_remembered {
             record.refresh_rtt(now.tick);
         } else {
@@ -98,8 +87,7 @@ impl Inner {
             self.relays.seed_rtt(&record, now.nanos, seed);
         }
         apply_outage_end(&record, is_remembered);
-        self.relays.table.append(&record);
-        self.relays.table.announce_to_wheel(&record);
+        returning.append();
         let pending = record.announce();
         if !returning.admit() {
             return Err(AttemptError::Conflict);
@@ -114,16 +102,15 @@ impl Inner {
     /// stay with the record that it had.
     pub(super) fn restart(
         &self,
-        record: RecordRef<'_>,
-        word: Lifecycle,
+        record: LiveRecord<'_>,
         request: &Request<'_>,
         now: Moment,
     ) -> Result<Registration, AttemptError> {
-        let current = record.announcement(word);
+        let current = record.announcement();
         let announcement = amended(current, request).unwrap_or_else(|| current.clone());
         check_reachable(&announcement.endpoint, announcement.nat)?;
         self.deadline(now, announcement.ttl_nanos)?;
-        let closing = self.relays.table.close_live(record, word);
+        let closing = self.relays.table.close_live(record);
         let closing = closing.ok_or(AttemptError::Conflict)?;
         self.move_to_new_record(closing, request, now, announcement)?;
         Ok(Registration::Renewed)

@@ -5,9 +5,9 @@ use crate::relay::NodeId;
 use crate::rtt::micros_at_most;
 use crate::select::FindOptions;
 use crate::select::path::{Leg, Legs, View, Views};
-use crate::table::RecordRef;
-use crate::table::record::{Access, Circuit, Lifecycle, Load, Refusal};
+use crate::table::record::{Access, Circuit, Load, Refusal};
 use crate::table::snapshot::score;
+use crate::table::{LiveRecord, RecordRef};
 use crate::time::Tick;
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -30,17 +30,14 @@ pub(crate) struct Criteria<'a> {
 /// the best of many.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Evaluation {
-    /// Its lifecycle when it was judged, which names what to hand out.
-    pub(crate) word: Lifecycle,
     pub(crate) path_micros: u32,
     pub(crate) score: f32,
 }
 
 impl Evaluation {
     #[inline]
-    pub(crate) fn new(word: Lifecycle, path_micros: u32, load: Load) -> Self {
+    pub(crate) fn new(path_micros: u32, load: Load) -> Self {
         Self {
-            word,
             path_micros,
             score: score(path_micros, load),
         }
@@ -50,7 +47,8 @@ impl Evaluation {
 /// A relay that may be handed out.
 #[derive(Clone, Copy)]
 pub(crate) struct Candidate<'g> {
-    pub(crate) record: RecordRef<'g>,
+    /// With its lifecycle when it was judged, which names what to hand out.
+    pub(crate) record: LiveRecord<'g>,
     pub(crate) worth: Evaluation,
     /// Its circuit, which says whether it is on trial.
     pub(crate) circuit: Circuit,
@@ -62,7 +60,7 @@ const BUSY: f32 = 0.9;
 
 impl<'g> Candidate<'g> {
     #[inline]
-    pub(crate) fn new(record: RecordRef<'g>, worth: Evaluation) -> Self {
+    fn new(record: LiveRecord<'g>, worth: Evaluation) -> Self {
         Self {
             record,
             worth,
@@ -73,16 +71,8 @@ impl<'g> Candidate<'g> {
 
     /// The same relay by another lifecycle of its.
     #[inline]
-    pub(crate) fn judged_by(self, word: Lifecycle) -> Self {
-        let worth = Evaluation { word, ..self.worth };
-        Self { worth, ..self }
-    }
-
-    pub(crate) fn last_resort(record: RecordRef<'g>, worth: Evaluation) -> Self {
-        Self {
-            is_last_resort: true,
-            ..Self::new(record, worth)
-        }
+    pub(crate) fn judged_by(self, record: LiveRecord<'g>) -> Self {
+        Self { record, ..self }
     }
 
     /// Whether it failed lately, so that it is handed out to one at a time.
@@ -92,7 +82,7 @@ impl<'g> Candidate<'g> {
     }
 
     pub(crate) fn is_busy(&self) -> bool {
-        self.record.announced_load(self.worth.word).utilisation() > BUSY
+        self.record.announced_load().utilisation() > BUSY
     }
 
     /// The better one first.
@@ -104,7 +94,7 @@ impl<'g> Candidate<'g> {
     /// it was judged by.
     #[inline]
     pub(crate) fn is_confirmed(&self) -> bool {
-        self.record.has_room(self.worth.word)
+        self.record.has_room()
     }
 }
 
@@ -127,38 +117,44 @@ impl Criteria<'_> {
     ///
     /// A renewal changes that first, and the capacity beside the load after it; in
     /// between, the two differ.
-    pub(crate) fn judge_announced(&self, record: &RecordRef<'_>) -> Result<Evaluation, Rejection> {
+    pub(crate) fn judge_announced<'g>(
+        &self,
+        record: &RecordRef<'g>,
+    ) -> Result<Candidate<'g>, Rejection> {
         self.judge(record, check_access)
     }
 
     /// The same, whether or not it is backing off.
-    pub(crate) fn judge_as_last_resort(
+    pub(crate) fn judge_as_last_resort<'g>(
         &self,
-        record: &RecordRef<'_>,
-    ) -> Result<Evaluation, Rejection> {
+        record: &RecordRef<'g>,
+    ) -> Result<Candidate<'g>, Rejection> {
         let check = |access| match check_access(access) {
             Err(Rejection::BackingOff) => Ok(()),
             checked => checked,
         };
-        self.judge(record, check)
+        let candidate = self.judge(record, check)?;
+        Ok(Candidate {
+            is_last_resort: true,
+            ..candidate
+        })
     }
 
     /// [`judge_announced`](Self::judge_announced) where the path is known.
     #[inline]
-    pub(crate) fn judge_path(
+    pub(crate) fn judge_path<'g>(
         &self,
-        record: &RecordRef<'_>,
+        record: &RecordRef<'g>,
         path_micros: u32,
-    ) -> Result<Evaluation, Rejection> {
-        let (word, load) = self.admit(record, check_access)?;
-        Ok(Evaluation::new(word, path_micros, load))
+    ) -> Result<Candidate<'g>, Rejection> {
+        let (record, load) = self.admit(record, check_access)?;
+        Ok(Candidate::new(record, Evaluation::new(path_micros, load)))
     }
 
     /// A relay that is [judged](Self::judge_announced), if it may be handed out.
     #[inline(always)]
     pub(crate) fn candidate<'g>(&self, record: RecordRef<'g>) -> Option<Candidate<'g>> {
-        let worth = self.judge_announced(&record).ok()?;
-        Some(Candidate::new(record, worth))
+        self.judge_announced(&record).ok()
     }
 
     /// The reason under which a relay is counted that is available, where none is
@@ -172,7 +168,7 @@ impl Criteria<'_> {
 
     /// Why a relay would not be handed out if it were not excluded, if so.
     pub(crate) fn judge_without_exclusions(&self, record: &RecordRef<'_>) -> Result<(), Rejection> {
-        self.consistent(record, |word| self.check(record, word, check_access))
+        self.consistent(record, |live| self.check(live, check_access))
             .map(drop)
     }
 
@@ -189,31 +185,29 @@ impl Criteria<'_> {
         Some(requester.published_indices())
     }
 
-    fn judge(
+    fn judge<'g>(
         &self,
-        record: &RecordRef<'_>,
+        record: &RecordRef<'g>,
         check_access: impl Fn(Access) -> Result<(), Rejection>,
-    ) -> Result<Evaluation, Rejection> {
-        let (word, load) = self.admit(record, check_access)?;
-        Ok(Evaluation::new(word, self.path_micros(record), load))
+    ) -> Result<Candidate<'g>, Rejection> {
+        let (live, load) = self.admit(record, check_access)?;
+        let worth = Evaluation::new(self.path_micros(record), load);
+        Ok(Candidate::new(live, worth))
     }
 
     /// What is read of a record while one lifecycle is in force.
     #[inline(always)]
-    fn consistent(
+    fn consistent<'g>(
         &self,
-        record: &RecordRef<'_>,
-        read: impl Fn(Lifecycle) -> Result<Load, Rejection>,
-    ) -> Result<(Lifecycle, Load), Rejection> {
+        record: &RecordRef<'g>,
+        read: impl Fn(&LiveRecord<'g>) -> Result<Load, Rejection>,
+    ) -> Result<(LiveRecord<'g>, Load), Rejection> {
         loop {
-            let word = record.lifecycle();
-            if !word.is_live() {
-                return Err(Rejection::Departed);
-            }
-            let read = read(word);
+            let live = record.observe_live().ok_or(Rejection::Departed)?;
+            let read = read(&live);
             // Else another thread renewed or removed it meanwhile.
-            if record.is_still(word) {
-                return read.map(|load| (word, load));
+            if live.is_current() {
+                return read.map(|load| (live, load));
             }
         }
     }
@@ -222,25 +216,25 @@ impl Criteria<'_> {
     /// its first cache line.
     #[inline(always)]
     pub(crate) fn evaluate(&self, record: &RecordRef<'_>, path_micros: u32) -> (Evaluation, Load) {
-        let (word, load) = (record.lifecycle(), record.load());
-        (Evaluation::new(word, path_micros, load), load)
+        let load = record.load();
+        (Evaluation::new(path_micros, load), load)
     }
 
     /// The lifecycle and the load of a relay, or why it may not be handed out.
     #[inline(always)]
-    fn admit(
+    fn admit<'g>(
         &self,
-        record: &RecordRef<'_>,
+        record: &RecordRef<'g>,
         check_access: impl Fn(Access) -> Result<(), Rejection>,
-    ) -> Result<(Lifecycle, Load), Rejection> {
-        self.consistent(record, |word| {
-            if !word.is_live_at(self.tick) {
+    ) -> Result<(LiveRecord<'g>, Load), Rejection> {
+        self.consistent(record, |live| {
+            if !live.word().is_live_at(self.tick) {
                 return Err(Rejection::Departed);
             }
             if self.excludes(record) {
                 return Err(Rejection::Excluded);
             }
-            self.check(record, word, &check_access)
+            self.check(live, &check_access)
         })
     }
 
@@ -249,12 +243,11 @@ impl Criteria<'_> {
     #[inline(always)]
     fn check(
         &self,
-        record: &RecordRef<'_>,
-        word: Lifecycle,
+        record: &LiveRecord<'_>,
         check_access: impl FnOnce(Access) -> Result<(), Rejection>,
     ) -> Result<Load, Rejection> {
         check_access(record.circuit().access(self.tick))?;
-        let load = record.announced_load(word);
+        let load = record.announced_load();
         if let Some(refusal) = load.refusal() {
             return Err(refusal.into());
         }
@@ -393,7 +386,8 @@ mod tests {
         let announcement = Announcement::new(endpoint, 1, Duration::from_secs(1));
         let staged = table.stage((&id, table.hash(&id)), announcement, Tick(2), None, &guard);
         let staged = staged.unwrap();
-        table.admit(&staged, &id, None, &guard);
+        let record = staged.record();
+        staged.admit(None);
         let criteria = Criteria {
             target: &NodeId::from([2; 32]),
             local: None,
@@ -402,7 +396,7 @@ mod tests {
             tick: Tick(1),
             assumed_rtt_micros: 1,
         };
-        test(&table, criteria, staged.record());
+        test(&table, criteria, record);
     }
 
     /// What is announced is not read any more once the relay has departed.
@@ -410,7 +404,8 @@ mod tests {
     fn of_a_relay_that_departs_during_the_look_nothing_more_is_read() {
         with_a_relay(|table, criteria, record| {
             assert!(criteria.judge_announced(&record).is_ok());
-            table.depart(record, record.lifecycle()).unwrap().forget();
+            let live = record.observe_live().unwrap();
+            table.depart(live).unwrap().forget();
             let judged = criteria.judge_announced(&record);
             assert_eq!(judged.map(|_| ()), Err(Rejection::Departed));
         });
@@ -420,13 +415,13 @@ mod tests {
     #[test]
     fn a_relay_that_was_renewed_and_given_a_unit_back_is_not_confirmed_as_it_was() {
         with_a_relay(|_, criteria, record| {
-            let (unit, word) = record.lease(None).unwrap();
+            let (unit, live) = record.lease(None).unwrap();
             let endpoint = Endpoint::from_name("other.example", 1).unwrap();
             let other = Announcement::new(endpoint, 1, Duration::from_secs(1));
-            assert_eq!(record.renew(word, Tick(2), Some(other)), Ok(true));
+            assert_eq!(live.renew(Tick(2), Some(other)), Ok(true));
             drop(unit);
-            assert!(!record.has_room(word));
-            assert!(record.has_room(record.lifecycle()));
+            assert!(!live.has_room());
+            assert!(record.observe_live().unwrap().has_room());
             assert!(criteria.judge_announced(&record).is_ok());
         });
     }

@@ -174,11 +174,10 @@ impl Search<'_> {
                 (None, Ok(_)) => Verdict::Worse,
                 (None, Err(rejection)) => rejection.into(),
             };
-            let word = record.lifecycle();
-            if !word.is_live() {
+            let Some(record) = record.observe_live() else {
                 continue;
-            }
-            let load = record.announced_load(word);
+            };
+            let load = record.announced_load();
             let legs = self.scope.criteria.legs(&record);
             relays.push(Explained {
                 relay: id,

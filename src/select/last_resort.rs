@@ -50,11 +50,10 @@ impl<'l, 'g> LastResort<'l, 'g> {
 
     /// Keeps a relay that will do, if it has been left alone for longer than the one found.
     fn consider_record(&mut self, record: RecordRef<'g>) {
-        let worth = match self.scope.criteria.judge_as_last_resort(&record) {
-            Ok(worth) => worth,
+        let candidate = match self.scope.criteria.judge_as_last_resort(&record) {
+            Ok(candidate) => candidate,
             Err(rejection) => return self.scope.repair_summary(&record, rejection),
         };
-        let candidate = Candidate::last_resort(record, worth);
         let now = self.scope.criteria.tick;
         let Tick(since) = candidate
             .circuit

@@ -189,7 +189,7 @@ impl<'g> SearchScope<'g> {
             return;
         }
         match self.criteria.judge_path(record, path_micros) {
-            Ok(worth) => sink.offer(Candidate::new(*record, worth)),
+            Ok(candidate) => sink.offer(candidate),
             Err(rejection) => self.repair_summary(record, rejection),
         }
     }
@@ -243,9 +243,9 @@ impl<'g> Search<'g> {
     /// Takes a unit of the best relay that gives one.
     pub(crate) fn lease(&self) -> Option<(Candidate<'g>, Unit)> {
         self.first_taken(|candidate| {
-            let (unit, word) = candidate.record.lease(Some(self.snapshot)).ok()?;
+            let (unit, record) = candidate.record.lease(Some(self.snapshot)).ok()?;
             self.claim(candidate)
-                .then_some((candidate.judged_by(word), unit))
+                .then_some((candidate.judged_by(record), unit))
         })
     }
 
@@ -476,8 +476,7 @@ impl<'g> Search<'g> {
     fn preferred_resort(&self) -> Option<Candidate<'g>> {
         let preference = self.scope.criteria.options.preference.as_ref()?;
         let record = self.scope.table.find(&preference.relay, self.scope.guard)?;
-        let worth = self.scope.criteria.judge_as_last_resort(&record).ok()?;
-        Some(Candidate::last_resort(record, worth))
+        self.scope.criteria.judge_as_last_resort(&record).ok()
     }
 
     fn longest_waiting(&self, snapshot: &Snapshot) -> Option<Candidate<'g>> {

@@ -82,7 +82,7 @@ fn is_standby(candidate: &Candidate<'_>) -> bool {
 }
 
 fn announcement<'g>(candidate: &Candidate<'g>) -> &'g Announcement {
-    candidate.record.announcement(candidate.worth.word)
+    candidate.record.announcement()
 }
 
 fn share(one: &Announcement, other: &Announcement) -> bool {

@@ -1,208 +1,279 @@
-//! The word through which every record enters, and is counted out.
+//! How a relay is admitted.
 //!
-//! ```text
-//!  63       41   40     39  38 37        27 26         0
-//! +-----------+-------+-------+------------+------------+
-//! |   count   |pending| step  | generation |   index    |
-//! +-----------+-------+-------+------------+------------+
-//! ```
+//! 1. The registrant looks for a record of the id ([`find_known`](Table::find_known)). A
+//!    relay that is live is renewed, one that is gone is [brought back](Table::bring_back);
+//!    what follows is for an id without a record.
+//! 2. It makes sure that there is room: [`full_without`](Table::full_without), and
+//!    [`help_departures`](Table::help_departures) if there seems to be none.
+//! 3. It takes a record and an announcement from the pools, which no other thread knows
+//!    of, and writes them ([`stage`](Table::stage)). A store with release sets the
+//!    lifecycle to *pending*; a compare-and-swap with release names the record in its
+//!    bucket. From here on other threads come upon it, and accept it for nothing.
+//! 4. The record gets a place in the order of searches and in the inbox of the wheel
+//!    ([`Staged::append`]). So the moment that makes it a relay is also the one from which
+//!    it is found and due.
+//! 5. The registrant loads the [admission word](super::admission_word) with acquire, after
+//!    carrying out what is pending there ([`Staged::admit`]).
+//! 6. It looks for another record of the id, and compares the count with the bound. If
+//!    there is one, or no room, the record is taken back and retired.
+//! 7. A compare-and-swap (acquire and release) of the word that was loaded in step 5 counts
+//!    the record in and names it, *pending*. This decides: if any relay was admitted or
+//!    counted out since step 5, it fails, and the registrant goes on at step 5.
+//! 8. Any thread that finds the word pending, first of all this one, changes the lifecycle
+//!    from pending to *live* by a compare-and-swap (acquire and release), and then clears
+//!    the pending bit.
 //!
-//! `count` is how many records are admitted and not yet counted out; the rest
-//! names the record that was counted in, counted out or introduced last, and which
-//! of the three. Each is one compare-and-swap that names the record, with *pending*
-//! set; then the record's lifecycle is brought in line (live, closing, or gone), then
-//! *pending* is cleared. Any thread that finds *pending* set does the rest itself
-//! before going on, so no thread waits for another.
-//!
-//! This decides three things at once, for good:
-//!
-//! - the bound: the count never exceeds `max_relays`, and no relay is turned away
-//!   for a registration that is later undone, for none is, nor for a relay that is
-//!   gone, for a thread that finds one still counted counts it out;
-//! - uniqueness: a registrant looks for a record of its id *after* it read the
-//!   word and enters only if the word has not changed, so no other record was
-//!   admitted or introduced in between;
-//! - order: whatever a registrant finds not admitted enters after it.
-//!
-//! # Why the word cannot come round
-//!
-//! A thread that changes the word is pinned from its read to its swap. A record that
-//! is retired meanwhile cannot begin another life before it unpins. Only a relay that
-//! leaves and comes back takes up its record again at once, and each time the
-//! generation is another. For the word to come round, one relay would have to leave and
-//! come back exactly 2,048 times, or a multiple, within one such step of a thread.
+//! A [placeholder](Table::introduce), for what the operator says of an id without a
+//! record, enters the same way. It is not counted, and gone from the start.
 
-use crate::sync::{AtomicU64, Ordering, Padded};
-use crate::table::Handle;
+use crate::limits::MAX_UNHELD_WORDS;
+use crate::relay::NodeId;
+use crate::sync::Ordering;
+use crate::sync::epoch::Guard;
+use crate::table::Table;
+use crate::table::departure::Closing;
+use crate::table::index::Hash;
+use crate::table::lookup::{Held, Known, Other};
+use crate::table::record::{Announcement, Circuit, Lifecycle, Load};
+use crate::table::record_ref::RecordRef;
+use crate::table::store::Exhausted;
+use crate::time::Tick;
 
-/// See the module's description.
-#[derive(Debug, Default)]
-pub(crate) struct Admission(Padded<AtomicU64>);
+/// A record that is written and named in its bucket, awaiting admission.
+#[must_use]
+pub(crate) struct Staged<'g> {
+    table: &'g Table,
+    record: RecordRef<'g>,
+    id: &'g NodeId,
+    hash: Hash,
+}
 
-/// A reading of the admission word.
+/// What became of a record that asked for admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct AdmissionState(u64);
+pub(crate) enum AdmitOutcome {
+    Admitted,
+    /// A record of this id is there already, be it live or gone.
+    Held,
+    /// As many records as the table may hold are admitted.
+    Full,
+}
 
-const INDEX_BITS: u32 = 27;
-const GENERATION_SHIFT: u32 = INDEX_BITS;
-const GENERATION_MASK: u32 = 0x7ff;
-const STEP_SHIFT: u32 = 38;
-const PENDING: u64 = 1 << 40;
-const COUNT_SHIFT: u32 = 41;
-const ONE: u64 = 1 << COUNT_SHIFT;
-const NAME_MASK: u64 = PENDING - 1;
-const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
-const STEP_MASK: u64 = 0b11;
+/// What is known from the start of an id that has no record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placeholder {
+    pub(crate) circuit: Circuit,
+    pub(crate) is_draining: bool,
+}
 
-/// Indices of records stay below this.
-pub(crate) const INDICES: u32 = 1 << INDEX_BITS;
-
-/// The largest count that the word holds.
-pub(crate) const MAX_COUNT: usize = (1 << (u64::BITS - COUNT_SHIFT)) - 1;
-
-/// What is done with the record that the word names.
+/// Why nothing can be kept of an id that is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    Admit,
-    Dismiss,
-    Introduce,
+pub(crate) enum CreateError {
+    /// Another record of the id is there by now.
+    Overtaken,
+    TooMany,
+    Exhausted,
 }
 
-impl AdmissionState {
-    /// Records admitted and not yet counted out.
-    pub(crate) fn count(self) -> usize {
-        (self.0 >> COUNT_SHIFT) as usize
+impl<'g> Staged<'g> {
+    pub(crate) fn record(&self) -> RecordRef<'g> {
+        self.record
     }
 
-    /// The record that is not yet brought in line, and what is done with it.
-    pub(crate) fn pending(self) -> Option<(u32, Step)> {
-        let step = match self.0 >> STEP_SHIFT & STEP_MASK {
-            0 => Step::Admit,
-            1 => Step::Dismiss,
-            _ => Step::Introduce,
-        };
-        (self.0 & PENDING != 0).then_some(((self.0 & INDEX_MASK) as u32, step))
+    /// Takes over what is known of the relay from the record that it had before.
+    pub(crate) fn inherit_from(&self, before: &RecordRef<'_>) {
+        let Self { record, .. } = self;
+        let (own, other) = (record.record, before.record);
+        own.inherit(record.extra(), other, before.extra());
     }
 
-    fn naming(self, name: Handle, step: Step) -> u64 {
-        debug_assert!(name.index < INDICES);
-        let generation = u64::from(name.generation & GENERATION_MASK) << GENERATION_SHIFT;
-        let step = (step as u64) << STEP_SHIFT;
-        self.0 & !NAME_MASK | PENDING | step | generation | u64::from(name.index)
-    }
-}
-
-impl Admission {
-    /// Reads the word.
-    #[inline]
-    pub(crate) fn read(&self) -> AdmissionState {
-        // Acquire: all that was admitted before is seen live, or to be helped.
-        AdmissionState(self.0.load(Ordering::Acquire))
+    /// Gives the record a place in the order of searches, and has the wheel look at it.
+    pub(crate) fn append(&self) {
+        self.table.append(&self.record);
+        self.table.announce_to_wheel(&self.record);
     }
 
-    /// Counts a record in, unless the word has changed since `seen`.
-    pub(crate) fn admit(&self, seen: AdmissionState, record: Handle) -> bool {
-        debug_assert!(seen.pending().is_none() && seen.count() < MAX_COUNT);
-        self.change(seen, seen.naming(record, Step::Admit) + ONE)
-    }
-
-    /// Admits a record in the place of one that is counted, unless the word has changed
-    /// since `seen`.
-    pub(crate) fn replace(&self, seen: AdmissionState, record: Handle) -> bool {
-        debug_assert!(seen.pending().is_none() && seen.count() > 0);
-        self.change(seen, seen.naming(record, Step::Admit))
-    }
-
-    /// Counts a record out, unless the word has changed since `seen`.
-    pub(crate) fn dismiss(&self, seen: AdmissionState, record: Handle) -> bool {
-        debug_assert!(seen.pending().is_none() && seen.count() > 0);
-        self.change(seen, seen.naming(record, Step::Dismiss) - ONE)
-    }
-
-    /// Names a record that is not counted, unless the word has changed since `seen`.
-    pub(crate) fn introduce(&self, seen: AdmissionState, record: Handle) -> bool {
-        debug_assert!(seen.pending().is_none());
-        self.change(seen, seen.naming(record, Step::Introduce))
-    }
-
-    /// Notes that the record which `seen` names was brought in line.
-    pub(crate) fn settle(&self, seen: AdmissionState) {
-        self.change(seen, seen.0 & !PENDING);
-    }
-
-    fn change(&self, seen: AdmissionState, next: u64) -> bool {
-        // AcqRel: helpers see what led here; we saw what came before.
-        self.0
-            .compare_exchange(seen.0, next, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
-    }
-}
-
-#[cfg(all(test, not(relay_loom)))]
-mod tests {
-    use super::*;
-
-    fn record(index: u32, generation: u32) -> Handle {
-        Handle { index, generation }
-    }
-
-    fn settle(admission: &Admission) {
-        admission.settle(admission.read());
-        assert_eq!(admission.read().pending(), None);
-    }
-
-    #[test]
-    fn count_and_name_share_the_word_without_touching() {
-        let admission = Admission::default();
-        let pending = || admission.read().pending();
-        for (index, generation) in [(INDICES - 1, u32::MAX), (0, 1 << 11), (7, 3)] {
-            assert!(admission.admit(admission.read(), record(index, generation)));
-            assert_eq!(pending(), Some((index, Step::Admit)));
-            settle(&admission);
+    /// Lets the record in, unless its id is held or the table is full; then it is taken
+    /// back. It may take the place of a record that is counted.
+    pub(crate) fn admit(self, heir_to: Option<&Closing<'_>>) -> AdmitOutcome {
+        let outcome = self.try_admit(heir_to);
+        if outcome != AdmitOutcome::Admitted {
+            self.withdraw();
         }
-        assert_eq!(admission.read().count(), 3);
-        assert!(admission.dismiss(admission.read(), record(INDICES - 1, u32::MAX)));
-        assert_eq!(pending(), Some((INDICES - 1, Step::Dismiss)));
-        settle(&admission);
-        assert!(admission.introduce(admission.read(), record(5, u32::MAX)));
-        assert_eq!(pending(), Some((5, Step::Introduce)));
-        settle(&admission);
-        assert_eq!(admission.read().count(), 2);
+        outcome
     }
 
-    #[test]
-    fn nobody_enters_on_an_old_reading() {
-        let admission = Admission::default();
-        let seen = admission.read();
-        assert!(admission.admit(seen, record(1, 0)));
-        settle(&admission);
-        assert!(admission.dismiss(admission.read(), record(1, 0)));
-        settle(&admission);
-        assert_eq!(admission.read().count(), seen.count());
-        assert!(!admission.admit(seen, record(2, 0)), "the name has changed");
+    fn try_admit(&self, heir_to: Option<&Closing<'_>>) -> AdmitOutcome {
+        let Self { table, id, .. } = *self;
+        let guard = self.record.guard;
+        let than = heir_to.map(|before| before.record().index);
+        let takes_place = heir_to.is_some_and(Closing::is_counted);
+        let newcomer = self.record.handle();
+        loop {
+            let seen = table.help_pending(guard);
+            // What it comes upon first is the newcomer itself.
+            let known = Known(Held { id, guard });
+            let other = Other { known, than };
+            if table.index.find_further(self.hash, other, table).is_some() {
+                return AdmitOutcome::Held;
+            }
+            if takes_place {
+                if table.admission.replace(seen, newcomer) {
+                    table.help_pending(guard);
+                    return AdmitOutcome::Admitted;
+                }
+            } else if seen.count() < table.max_relays {
+                if table.admission.admit(seen, newcomer) {
+                    table.help_pending(guard);
+                    return AdmitOutcome::Admitted;
+                }
+            } else if table.admission.read() == seen {
+                return AdmitOutcome::Full;
+            }
+        }
     }
 
-    #[test]
-    fn one_life_is_named_differently_in_and_out() {
-        let admission = Admission::default();
-        assert!(admission.admit(admission.read(), record(1, 0)));
-        settle(&admission);
-        assert!(admission.admit(admission.read(), record(2, 0)));
-        settle(&admission);
-        let seen = admission.read();
-        assert!(admission.dismiss(seen, record(2, 0)));
-        settle(&admission);
-        assert_ne!(admission.read().0 & NAME_MASK, seen.0 & NAME_MASK);
+    /// Takes back a record that was not admitted.
+    fn withdraw(self) {
+        let Self { record, .. } = self;
+        let word = record.lifecycle();
+        debug_assert!(word.is_pending());
+        record.record.set_flags(Load::CLOSED);
+        record.record.end_generation();
+        self.table
+            .unlink_and_retire(record, self.hash, word.announced());
+    }
+}
+
+impl Table {
+    /// Evidence that there was no room, and that `id` was not among those held;
+    /// `None` if there is room, or it is.
+    pub(crate) fn full_without(
+        &self,
+        id: &NodeId,
+        guard: &Guard,
+    ) -> Option<impl PartialEq + use<>> {
+        loop {
+            let seen = self.help_pending(guard);
+            if seen.count() < self.max_relays || self.find(id, guard).is_some() {
+                return None;
+            }
+            if self.admission.read() == seen {
+                return Some(seen);
+            }
+        }
     }
 
-    #[test]
-    fn what_is_settled_is_not_settled_twice() {
-        let admission = Admission::default();
-        assert!(admission.admit(admission.read(), record(1, 0)));
-        let late = admission.read();
-        settle(&admission);
-        assert!(admission.admit(admission.read(), record(2, 0)));
-        admission.settle(late);
-        assert_eq!(admission.read().pending(), Some((2, Step::Admit)));
+    /// Writes a record of `id`, which hashes to that, and names it in its bucket,
+    /// pending.
+    pub(crate) fn stage<'g>(
+        &'g self,
+        (id, hash): (&'g NodeId, Hash),
+        announcement: Announcement,
+        deadline: Tick,
+        rtt_seed: Option<u32>,
+        guard: &'g Guard,
+    ) -> Result<Staged<'g>, Exhausted> {
+        let index = self.store.take_record(guard)?;
+        let capacity = announcement.capacity;
+        let rtt_seed = rtt_seed.map(|micros| (announcement.registered_at, micros));
+        let announcement = match self.store.put_announcement(announcement, guard) {
+            Ok(announcement) => announcement,
+            Err(exhausted) => {
+                self.store.return_record(index);
+                return Err(exhausted);
+            }
+        };
+        let record = self.at(index, guard);
+        let word = Lifecycle::pending(deadline, announcement);
+        // It is private until it is named below.
+        record.record.begin(record.extra(), id, capacity, rtt_seed);
+        record.record.set_lifecycle(word);
+        if !self.index.insert(hash, index) {
+            record.record.set_lifecycle(Lifecycle::VACANT);
+            self.store.return_announcement(announcement);
+            self.store.return_record(index);
+            return Err(Exhausted);
+        }
+        Ok(Staged {
+            table: self,
+            record,
+            id,
+            hash,
+        })
+    }
+
+    /// Gives a record that is not yet admitted a place in the order of searches.
+    pub(super) fn append(&self, record: &RecordRef<'_>) {
+        let publication = &self.store.publication;
+        publication.append(record.handle(), record.extra());
+    }
+
+    /// Makes a record of an id that is not known, which is gone from the start.
+    pub(crate) fn introduce(
+        &self,
+        (id, hash): (&NodeId, Hash),
+        known: Placeholder,
+        guard: &Guard,
+    ) -> Result<(), CreateError> {
+        let introduced = &self.gone.introduced;
+        // Relaxed: a count that carries nothing but itself.
+        if introduced.fetch_add(1, Ordering::Relaxed) as usize >= MAX_UNHELD_WORDS {
+            introduced.fetch_sub(1, Ordering::Relaxed);
+            return Err(CreateError::TooMany);
+        }
+        let entered = self.introduce_counted((id, hash), known, guard);
+        if entered.is_err() {
+            introduced.fetch_sub(1, Ordering::Relaxed);
+        }
+        entered
+    }
+
+    fn introduce_counted(
+        &self,
+        (id, hash): (&NodeId, Hash),
+        known: Placeholder,
+        guard: &Guard,
+    ) -> Result<(), CreateError> {
+        // With a permit for as long as it is not known.
+        self.store.force_permit();
+        let Some(index) = self.store.take_record_permitted(guard, true) else {
+            self.store.return_permit();
+            return Err(CreateError::Exhausted);
+        };
+        let record = self.at(index, guard);
+        let flags = match known.is_draining {
+            true => Load::CLOSED | Load::DRAINING,
+            false => Load::CLOSED,
+        };
+        record.record.begin(record.extra(), id, 1, None);
+        record.record.set_flags(flags);
+        record.record.change_circuit(|_| known.circuit);
+        record.record.set_lifecycle(Lifecycle::unknown());
+        if !self.index.insert(hash, index) {
+            record.record.set_lifecycle(Lifecycle::VACANT);
+            self.store.return_record(index);
+            return Err(CreateError::Exhausted);
+        }
+        let staged = Staged {
+            table: self,
+            record,
+            id,
+            hash,
+        };
+        loop {
+            let seen = self.help_pending(guard);
+            let known = Known(Held { id, guard });
+            if self.index.find_further(hash, known, self).is_some() {
+                staged.withdraw();
+                return Err(CreateError::Overtaken);
+            }
+            if self.admission.introduce(seen, record.handle()) {
+                self.help_pending(guard);
+                self.store.return_permit();
+                // A ban ends at some tick.
+                self.announce_to_wheel(&record);
+                return Ok(());
+            }
+        }
     }
 }

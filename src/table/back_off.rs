@@ -1,7 +1,7 @@
-//! Relays that are left alone, and how that ends.
+//! Changes of circuits: relays that are left alone, and how that ends.
 
 use crate::sync::{Arc, epoch};
-use crate::table::record::Handle;
+use crate::table::record::{BackOff, Circuit, Handle};
 use crate::table::record_ref::RecordRef;
 use crate::table::snapshot::{Snapshot, Subject};
 use crate::table::store::Store;
@@ -18,7 +18,7 @@ impl Store {
 
     /// Makes relays available whose back-off or ban is over at `tick`, up to so many in
     /// each part of a snapshot.
-    pub(crate) fn wake_due(&self, snapshot: &Snapshot, tick: Tick, most: usize) {
+    pub(super) fn wake_due(&self, snapshot: &Snapshot, tick: Tick, most: usize) {
         if !self.publication.context.may_wait() {
             return;
         }
@@ -35,6 +35,61 @@ impl Store {
                 }
             }
         }
+    }
+}
+
+impl RecordRef<'_> {
+    /// Sets the circuit of a record that no search finds: before it is admitted, or after
+    /// its relay is gone.
+    pub(crate) fn begin_circuit(&self, next: impl Fn(Circuit) -> Circuit) {
+        self.record.change_circuit(next);
+    }
+
+    /// Brings the circuit forward by one event; whether that changed anything.
+    pub(crate) fn change_circuit(&self, next: impl Fn(Circuit) -> Circuit) -> bool {
+        let circuit = self.record.circuit();
+        if next(circuit) == circuit {
+            return false;
+        }
+        let context = &self.store.publication.context;
+        context.expect_waiting();
+        let _note = self.announce();
+        let has_changed = self.record.change_circuit(next);
+        self.refresh(true);
+        has_changed
+    }
+
+    /// How long the relay is left alone, counted from now.
+    pub(crate) fn back_off(&self) -> BackOff {
+        let context = &self.publication().context;
+        context.terms.back_off(self.record, context.now())
+    }
+
+    /// Makes relays available whose back-off is over, up to so many in each part of a
+    /// snapshot.
+    pub(crate) fn wake_others(&self, snapshot: &Snapshot, most: usize) {
+        let tick = self.publication().context.now();
+        self.store.wake_due(snapshot, tick, most);
+    }
+
+    /// Puts relays on trial that failed in an outage which is over. At most so many are
+    /// looked at; whether that were all.
+    pub(crate) fn end_outage(&self, most: usize) -> bool {
+        end_outage(self.store, most)
+    }
+
+    /// Claims the trial that `seen` allows; false if it is no longer so.
+    pub(crate) fn claim_trial(&self, seen: Circuit, back_off: BackOff) -> bool {
+        if seen.with_trial(back_off) == seen {
+            // A last resort that was handed out in this tick before: of its word, and so
+            // of the summaries, nothing changes.
+            return self.record.circuit() == seen;
+        }
+        // Until this is in the summaries, the trial may be over again.
+        let _note = self.announce();
+        let is_claimed = self.record.claim_trial(seen, back_off);
+        self.refresh(false);
+        is_claimed
     }
 }
 

@@ -24,14 +24,14 @@ use crate::table::byte_search::equal_bytes;
 
 /// What a bucket remembers of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BucketEntry {
+pub(super) struct BucketEntry {
     fingerprint: Fingerprint,
     index: u32,
 }
 
 /// Some bits of a hash; not zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fingerprint(u8);
+pub(super) struct Fingerprint(u8);
 
 const VACANT: u32 = 0;
 const WAYS: usize = 12;
@@ -42,7 +42,7 @@ const ONE_PASSED: u64 = 1 << 32;
 
 /// See the module's description.
 #[repr(C, align(64))]
-pub(crate) struct Bucket {
+pub(super) struct Bucket {
     fingerprints: [AtomicU64; 2],
     places: [AtomicU32; WAYS],
 }
@@ -61,7 +61,7 @@ unsafe impl Zeroable for Bucket {
 }
 
 /// A look into a bucket: where its fingerprint is, and what is left to look at.
-pub(crate) struct Lookup<'b> {
+pub(super) struct Lookup<'b> {
     bucket: &'b Bucket,
     matches: Matches,
     second: u64,
@@ -69,13 +69,13 @@ pub(crate) struct Lookup<'b> {
 
 impl Fingerprint {
     #[inline]
-    pub(crate) fn new(bits: u8) -> Self {
+    pub(super) fn new(bits: u8) -> Self {
         Self(bits.max(1))
     }
 }
 
 impl BucketEntry {
-    pub(crate) fn new(fingerprint: Fingerprint, index: u32) -> Self {
+    pub(super) fn new(fingerprint: Fingerprint, index: u32) -> Self {
         Self { fingerprint, index }
     }
 
@@ -87,11 +87,11 @@ impl BucketEntry {
 impl Bucket {
     /// How many entries a bucket holds.
     #[cfg(all(test, not(relay_loom)))]
-    pub(crate) const WAYS: usize = WAYS;
+    pub(super) const WAYS: usize = WAYS;
 
     /// Looks for the records with `fingerprint`.
     #[inline(always)]
-    pub(crate) fn look(&self, fingerprint: Fingerprint) -> Lookup<'_> {
+    pub(super) fn look(&self, fingerprint: Fingerprint) -> Lookup<'_> {
         // Acquire: with a fingerprint comes its place, and with `passed` what
         // lies further on.
         let first = self.fingerprints[0].load(Ordering::Acquire);
@@ -104,19 +104,19 @@ impl Bucket {
     }
 
     /// Counts a record that goes past this full bucket.
-    pub(crate) fn pass(&self) {
+    pub(super) fn pass(&self) {
         // Release: before its entry is set, so whoever knows of the record
         // finds the way to it.
         self.fingerprints[1].fetch_add(ONE_PASSED, Ordering::Release);
     }
 
     /// Takes back a [`pass`](Self::pass), after the entry was cleared.
-    pub(crate) fn unpass(&self) {
+    pub(super) fn unpass(&self) {
         self.fingerprints[1].fetch_sub(ONE_PASSED, Ordering::Release);
     }
 
     /// Sets a vacant entry; false when there is none.
-    pub(crate) fn set(&self, entry: BucketEntry) -> bool {
+    pub(super) fn set(&self, entry: BucketEntry) -> bool {
         let way = self.places.iter().position(|place| {
             // Acquire: the fingerprint of who was here before is cleared.
             // Release: publishes the record's identity.
@@ -134,7 +134,7 @@ impl Bucket {
     }
 
     /// Clears an entry; false when it is not here.
-    pub(crate) fn clear(&self, entry: BucketEntry) -> bool {
+    pub(super) fn clear(&self, entry: BucketEntry) -> bool {
         // Relaxed: whoever clears an entry has set it, or seen it.
         let is_its = |place: &AtomicU32| place.load(Ordering::Relaxed) == entry.place();
         let way = self.places.iter().position(is_its);
@@ -149,7 +149,7 @@ impl Bucket {
     }
 
     #[cfg(all(test, not(relay_loom)))]
-    pub(crate) fn is_as_new(&self) -> bool {
+    pub(super) fn is_as_new(&self) -> bool {
         let words = &self.fingerprints;
         words.iter().all(|word| word.load(Ordering::Relaxed) == 0)
     }
@@ -158,7 +158,7 @@ impl Bucket {
 impl Lookup<'_> {
     /// The record at the next match, if it has not been taken away meanwhile.
     #[inline(always)]
-    pub(crate) fn next(&mut self) -> Option<u32> {
+    pub(super) fn next(&mut self) -> Option<u32> {
         let way = self.matches.next()?;
         // Acquire: with the place comes the record's identity.
         let place = self.bucket.places[way].load(Ordering::Acquire);
@@ -167,13 +167,13 @@ impl Lookup<'_> {
 
     /// Whether there is another match.
     #[inline(always)]
-    pub(crate) fn goes_on(&self) -> bool {
+    pub(super) fn goes_on(&self) -> bool {
         self.matches.0 != 0
     }
 
     /// Whether something may lie behind this bucket.
     #[inline(always)]
-    pub(crate) fn was_passed(&self) -> bool {
+    pub(super) fn was_passed(&self) -> bool {
         self.second >= ONE_PASSED
     }
 }

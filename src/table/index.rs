@@ -29,12 +29,12 @@ const REACH: usize = 16;
 /// A trait, for what a method may say of itself and a closure not: that it is
 /// worth inlining where it is nearly always called, and again where it seldom is.
 /// At most two words long, it need not be put in memory for the latter.
-pub(crate) trait Accept<T> {
+pub(super) trait Accept<T> {
     fn accepts(&self, index: u32, table: &T) -> bool;
 }
 
 /// See the module's description.
-pub(crate) struct Index {
+pub(super) struct Index {
     buckets: ZeroedSlice<Bucket>,
     /// Null until it is needed.
     further: AtomicPtr<Index>,
@@ -42,7 +42,7 @@ pub(crate) struct Index {
 
 /// A hash, cut into its parts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Hash(pub(crate) u64);
+pub(crate) struct Hash(pub(super) u64);
 
 impl Hash {
     #[inline]
@@ -59,7 +59,7 @@ impl Hash {
 
 impl Index {
     /// Room for `relays` and more; `None` when the memory is not to be had.
-    pub(crate) fn new(relays: usize) -> Option<Self> {
+    pub(super) fn new(relays: usize) -> Option<Self> {
         Self::of_buckets((relays + SPARE_PLACES).div_ceil(PER_BUCKET))
     }
 
@@ -111,7 +111,7 @@ impl Index {
     /// Of most ids held the first match is the one, and for most others there is
     /// none; otherwise the search begins again, where it can take its time.
     #[inline(always)]
-    pub(crate) fn find<T>(&self, hash: Hash, wanted: impl Accept<T>, table: &T) -> Option<u32> {
+    pub(super) fn find<T>(&self, hash: Hash, wanted: impl Accept<T>, table: &T) -> Option<u32> {
         let home = &self.buckets[hash.home(self.buckets.len())];
         let mut look = home.look(hash.fingerprint());
         if look.goes_on() {
@@ -128,7 +128,7 @@ impl Index {
     /// The same for whoever expects the first with the fingerprint to be another.
     #[cold]
     #[inline(never)]
-    pub(crate) fn find_further<T>(
+    pub(super) fn find_further<T>(
         &self,
         hash: Hash,
         wanted: impl Accept<T>,
@@ -150,7 +150,7 @@ impl Index {
 
     /// Names the record at `index` in the bucket of `hash` or behind it; false
     /// when there is no memory for another place.
-    pub(crate) fn insert(&self, hash: Hash, index: u32) -> bool {
+    pub(super) fn insert(&self, hash: Hash, index: u32) -> bool {
         let entry = BucketEntry::new(hash.fingerprint(), index);
         for bucket in self.path(hash).take(REACH) {
             if bucket.set(entry) {
@@ -164,7 +164,7 @@ impl Index {
     }
 
     /// Removes what [`insert`](Self::insert) named.
-    pub(crate) fn remove(&self, hash: Hash, index: u32) {
+    pub(super) fn remove(&self, hash: Hash, index: u32) {
         let entry = BucketEntry::new(hash.fingerprint(), index);
         let near = || self.path(hash).take(REACH);
         match near().position(|bucket| bucket.clear(entry)) {

@@ -20,15 +20,17 @@
 //! at which none was live.
 
 mod admission;
+mod admission_word;
 mod back_off;
 mod bucket;
 mod byte_search;
-mod gone;
+mod departure;
 mod index;
 mod lookup;
 mod reclaim;
 pub(crate) mod record;
 mod record_ref;
+mod returning;
 mod segments;
 mod slab;
 pub(crate) mod snapshot;
@@ -39,10 +41,11 @@ mod unit;
 #[cfg(all(test, relay_loom))]
 mod models;
 
-pub(crate) use gone::{Closing, CreateError};
+pub(crate) use admission::{AdmitOutcome, CreateError, Placeholder, Staged};
+pub(crate) use departure::Closing;
 pub(crate) use index::Hash;
 pub(crate) use reclaim::free_deferred;
-pub(crate) use record_ref::RecordRef;
+pub(crate) use record_ref::{LiveRecord, ObservedRecord, RecordRef};
 pub(crate) use store::Exhausted;
 pub(crate) use unit::Unit;
 
@@ -50,20 +53,20 @@ use crate::limits::MAX_RELAYS;
 use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, random_hasher};
-use crate::table::record::{Announcement, BackOff, Handle, Lifecycle, Load, State};
+use crate::table::record::{BackOff, Handle, Lifecycle};
 use crate::table::snapshot::{
     MergedRelay, Merger, PendingChanges, Publication, Snapshot, Subject, Terms,
 };
 use crate::time::{Tick, Watch};
-use admission::{Admission, Step};
-use gone::GoneCounts;
+use admission_word::AdmissionWord;
+use departure::GoneCounts;
 use index::Index;
-use lookup::{Held, Known, Other, ToRenew, UnpinnedMatch};
+use lookup::{Held, Known, ToRenew, UnpinnedMatch};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use store::Store;
 
-const _: () = assert!(MAX_RELAYS <= admission::MAX_COUNT);
+const _: () = assert!(MAX_RELAYS <= admission_word::MAX_COUNT);
 const _: () = assert!(store::announcements(MAX_RELAYS) <= Lifecycle::ANNOUNCEMENTS);
 
 /// The length of most ids: of public keys and hashes.
@@ -73,35 +76,13 @@ const USUAL_LEN: u8 = 32;
 pub(crate) struct Table {
     index: Index,
     hasher: ahash::RandomState,
-    admission: Admission,
+    admission: AdmissionWord,
     /// Departures begun, and perhaps not yet counted out.
     departures: PendingChanges,
     /// How many records are remembered that are gone.
     gone: GoneCounts,
     max_relays: usize,
     store: ManuallyDrop<Arc<Store>>,
-}
-
-/// A record that is written and named in its bucket, awaiting admission.
-pub(crate) struct Staged<'g> {
-    record: RecordRef<'g>,
-    hash: Hash,
-}
-
-/// What became of a record that asked for admission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AdmitOutcome {
-    Admitted,
-    /// A record of this id is there already, be it live or gone.
-    Held,
-    /// As many records as the table may hold are admitted.
-    Full,
-}
-
-impl<'g> Staged<'g> {
-    pub(crate) fn record(&self) -> RecordRef<'g> {
-        self.record
-    }
 }
 
 impl Table {
@@ -111,7 +92,7 @@ impl Table {
         Some(Self {
             index: Index::new(max_relays)?,
             hasher: random_hasher(),
-            admission: Admission::default(),
+            admission: AdmissionWord::default(),
             departures: PendingChanges::default(),
             gone: GoneCounts::default(),
             max_relays,
@@ -135,24 +116,6 @@ impl Table {
     /// About as many as there are records.
     pub(crate) fn estimate(&self) -> usize {
         self.admission.read().count()
-    }
-
-    /// Evidence that there was no room, and that `id` was not among those held;
-    /// `None` if there is room, or it is.
-    pub(crate) fn full_without(
-        &self,
-        id: &NodeId,
-        guard: &Guard,
-    ) -> Option<impl PartialEq + use<>> {
-        loop {
-            let gate = self.help_pending(guard);
-            if gate.count() < self.max_relays || self.find(id, guard).is_some() {
-                return None;
-            }
-            if self.admission.read() == gate {
-                return Some(gate);
-            }
-        }
     }
 
     /// Departed records that were not given back yet.
@@ -278,12 +241,6 @@ impl Table {
         &self.store.publication
     }
 
-    /// Gives a staged record a place in that order.
-    pub(crate) fn append(&self, record: &RecordRef<'_>) {
-        let publication = &self.store.publication;
-        publication.append(record.handle(), record.extra());
-    }
-
     /// Brings what searches see of a relay in line with its record, or with that it
     /// is gone.
     pub(crate) fn refresh(&self, relay: Handle) {
@@ -320,6 +277,7 @@ impl Table {
 
     /// Has housekeeping look at a record.
     pub(crate) fn announce_to_wheel(&self, record: &RecordRef<'_>) {
+        self.check_is_own(record);
         self.store.inbox.push(record.index, record.inbox_link());
     }
 
@@ -331,7 +289,10 @@ impl Table {
 
     /// How long a relay is left alone, counted from `now`.
     pub(crate) fn back_off(&self, record: &RecordRef<'_>, now: Tick) -> BackOff {
-        self.publication().context.terms.back_off(record, now)
+        self.publication()
+            .context
+            .terms
+            .back_off(record.record, now)
     }
 
     /// Records lie at indices below this.
@@ -339,190 +300,10 @@ impl Table {
         self.store.reach()
     }
 
-    /// Writes a record of `id`, which hashes to that, and names it in its bucket,
-    /// pending.
-    pub(crate) fn stage<'g>(
-        &'g self,
-        (id, hash): (&NodeId, Hash),
-        announcement: Announcement,
-        deadline: Tick,
-        rtt_seed: Option<u32>,
-        guard: &'g Guard,
-    ) -> Result<Staged<'g>, Exhausted> {
-        let index = self.store.take_record(guard)?;
-        let capacity = announcement.capacity;
-        let rtt_seed = rtt_seed.map(|micros| (announcement.registered_at, micros));
-        let announcement = match self.store.put_announcement(announcement, guard) {
-            Ok(announcement) => announcement,
-            Err(exhausted) => {
-                self.store.return_record(index);
-                return Err(exhausted);
-            }
-        };
-        let record = self.at(index, guard);
-        // It is private until it is named below.
-        record.begin(record.extra(), id, capacity, rtt_seed);
-        record.set_lifecycle(Lifecycle::pending(deadline, announcement));
-        if !self.index.insert(hash, index) {
-            record.set_lifecycle(Lifecycle::VACANT);
-            self.store.return_announcement(announcement);
-            self.store.return_record(index);
-            return Err(Exhausted);
-        }
-        Ok(Staged { record, hash })
-    }
-
-    /// Lets a staged record in, unless its id is held or the table is full.
-    pub(crate) fn admit<'g>(
-        &'g self,
-        staged: &Staged<'g>,
-        id: &NodeId,
-        heir_to: Option<&Closing<'_>>,
-        guard: &'g Guard,
-    ) -> AdmitOutcome {
-        let than = heir_to.map(|before| before.record().index);
-        let takes_place = heir_to.is_some_and(Closing::is_counted);
-        let newcomer = staged.record.handle();
-        loop {
-            let gate = self.help_pending(guard);
-            // What it comes upon first is the newcomer itself.
-            let known = Known(Held { id, guard });
-            let other = Other { known, than };
-            if self.index.find_further(staged.hash, other, self).is_some() {
-                return AdmitOutcome::Held;
-            }
-            if takes_place {
-                if self.admission.replace(gate, newcomer) {
-                    self.help_pending(guard);
-                    return AdmitOutcome::Admitted;
-                }
-            } else if gate.count() < self.max_relays {
-                if self.admission.admit(gate, newcomer) {
-                    self.help_pending(guard);
-                    return AdmitOutcome::Admitted;
-                }
-            } else if self.admission.read() == gate {
-                return AdmitOutcome::Full;
-            }
-        }
-    }
-
-    /// Reads the admission word, after carrying out what is pending in it.
-    fn help_pending<'g>(&'g self, guard: &'g Guard) -> admission::AdmissionState {
-        loop {
-            let gate = self.admission.read();
-            let Some((index, step)) = gate.pending() else {
-                return gate;
-            };
-            // Nothing is retired while the gate names it pending, so what we
-            // read of it, pinned, is of the life that it names.
-            let record = self.at(index, guard);
-            let word = record.lifecycle();
-            let next = match (step, word.state()) {
-                (Step::Admit, State::Pending | State::Returning) => word.admitted(),
-                (Step::Dismiss, State::Departing) => word.closing(),
-                (Step::Introduce, State::Pending) => Lifecycle::introduced(),
-                _ => word,
-            };
-            // A relay may come back in the record that it left: the word must have been
-            // read while the gate named it.
-            if next != word && self.admission.read() == gate {
-                record.transition(word, next);
-            }
-            self.admission.settle(gate);
-        }
-    }
-
-    /// Counts a departing record out, unless somebody else does.
-    fn count_out(&self, record: RecordRef<'_>) {
-        let handle = record.handle();
-        loop {
-            let gate = self.help_pending(record.guard);
-            if !record.lifecycle().is_departing() {
-                // Somebody else did, but may have to settle it yet; until then
-                // the gate names the record, which must not be retired.
-                self.help_pending(record.guard);
-                return;
-            }
-            if self.admission.dismiss(gate, handle) {
-                self.help_pending(record.guard);
-                return;
-            }
-        }
-    }
-
-    /// Counts out what others are about to, so that no relay which is gone
-    /// keeps a newcomer out.
-    pub(crate) fn help_departures(&self, guard: &Guard) {
-        let help = |index| {
-            let record = self.at(index, guard);
-            if record.lifecycle().is_departing() {
-                self.count_out(record);
-            }
-        };
-        let departures = self.departures.read();
-        departures.indices().for_each(help);
-        if departures.are_more() {
-            (0..self.store.reach()).for_each(help);
-        }
-    }
-
-    /// Takes back a record that was not admitted.
-    pub(crate) fn withdraw(&self, staged: &Staged<'_>) {
-        let Staged { record, hash } = staged;
-        let word = record.lifecycle();
-        debug_assert!(word.is_pending());
-        record.set_flags(Load::CLOSED);
-        record.end_generation();
-        self.unlink_and_retire(*record, *hash, word.announced());
-    }
-
-    /// Ends the life of a record, if `word` is still its lifecycle: the one
-    /// decision between departure, expiry and renewal. The record is then the caller's
-    /// to have remembered or forgotten.
-    pub(crate) fn depart<'g>(
-        &'g self,
-        record: RecordRef<'g>,
-        word: Lifecycle,
-    ) -> Option<Closing<'g>> {
-        debug_assert!(word.is_live());
-        let note = self.departures.begin(record.index);
-        let departs = record.transition(word, word.departing());
-        if departs {
-            self.count_out(record);
-        }
-        drop(note);
-        departs.then(|| {
-            self.end_life(record);
-            Closing::after(self, record, word)
-        })
-    }
-
-    /// Takes a live record, if `word` is still its lifecycle, for another one to take its
-    /// place; it goes on being counted.
-    pub(crate) fn close_live<'g>(
-        &'g self,
-        record: RecordRef<'g>,
-        word: Lifecycle,
-    ) -> Option<Closing<'g>> {
-        debug_assert!(word.is_live());
-        let closes = record.transition(word, word.closing());
-        closes.then(|| Closing::counted(self, record, word))
-    }
-
-    /// Makes a record stale that departed.
-    fn end_life(&self, record: RecordRef<'_>) {
-        let subject = record.subject();
-        record.set_flags(Load::CLOSED);
-        record.end_generation();
-        self.store.publication.refresh(&subject, false);
-    }
-
-    /// Takes a closed record out of its bucket and retires it.
-    fn unlink_and_retire(&self, record: RecordRef<'_>, hash: Hash, announcement: Option<u32>) {
-        self.index.remove(hash, record.index);
-        record.set_lifecycle(Lifecycle::VACANT);
-        self.store.retire(record.index, announcement, record.guard);
+    /// A record of another table would be counted, linked and retired in this one.
+    fn check_is_own(&self, record: &RecordRef<'_>) {
+        let is_own = Arc::ptr_eq(record.store, &self.store);
+        assert!(is_own, "a record of another table");
     }
 
     /// The caller's guard protects the record only as `RecordRef` says.

@@ -10,7 +10,7 @@ mod pieces;
 
 use super::*;
 use crate::sync::{check, epoch, yield_point};
-use crate::table::record::Announcement;
+use crate::table::record::{Announcement, Load, State};
 use crate::time::Timeline;
 use loom::thread;
 
@@ -38,11 +38,11 @@ fn register(table: &Table, n: u8, capacity: u32) -> AdmitOutcome {
         let Some(record) = table.find_known(table.hash(&id(n)), &id(n), &guard) else {
             return enter(table, n, capacity, &guard);
         };
-        let word = record.lifecycle();
-        match word.state() {
+        let record = record.observe();
+        match record.word().state() {
             State::Live => return AdmitOutcome::Held,
             State::Gone => {
-                if let Some(verdict) = bring_back(table, record, word, capacity) {
+                if let Some(verdict) = bring_back(table, record, capacity) {
                     return verdict;
                 }
             }
@@ -58,36 +58,24 @@ fn enter(table: &Table, n: u8, capacity: u32, guard: &Guard) -> AdmitOutcome {
             return AdmitOutcome::Full;
         }
     }
-    let staged = stage(table, n, capacity, guard);
-    let verdict = table.admit(&staged, &id(n), None, guard);
-    if verdict != AdmitOutcome::Admitted {
-        table.withdraw(&staged);
-    }
-    verdict
+    let id = id(n);
+    stage(table, &id, capacity, guard).admit(None)
 }
 
 /// `None` if another thread was faster.
-fn bring_back(
-    table: &Table,
-    record: RecordRef<'_>,
-    word: Lifecycle,
-    capacity: u32,
-) -> Option<AdmitOutcome> {
-    let returning = table.bring_back(record, word, announcement(capacity), LATER);
+fn bring_back(table: &Table, gone: ObservedRecord<'_>, capacity: u32) -> Option<AdmitOutcome> {
+    let returning = table.bring_back(gone, announcement(capacity), LATER, false);
     let returning = returning.expect("there are announcements")?;
-    let reopened = |load: Load| Ok::<_, std::convert::Infallible>(load.reopened(capacity));
-    let Ok(_) = record.update_load(reopened);
     Some(match returning.admit() {
         true => AdmitOutcome::Admitted,
         false => AdmitOutcome::Full,
     })
 }
 
-fn stage<'g>(table: &'g Table, n: u8, capacity: u32, guard: &'g Guard) -> Staged<'g> {
-    let id = id(n);
-    let hash = table.hash(&id);
+fn stage<'g>(table: &'g Table, id: &'g NodeId, capacity: u32, guard: &'g Guard) -> Staged<'g> {
+    let hash = table.hash(id);
     table
-        .stage((&id, hash), announcement(capacity), LATER, None, guard)
+        .stage((id, hash), announcement(capacity), LATER, None, guard)
         .expect("there are records")
 }
 
@@ -104,11 +92,10 @@ fn leave(table: &Table, n: u8) -> bool {
 fn depart(table: &Table, n: u8, then: impl FnOnce(Closing<'_>)) -> bool {
     let guard = epoch::pin();
     while let Some(record) = table.find(&id(n), &guard) {
-        let word = record.lifecycle();
-        if !word.is_live() {
+        let Some(live) = record.observe_live() else {
             return false;
-        }
-        if let Some(closing) = table.depart(record, word) {
+        };
+        if let Some(closing) = table.depart(live) {
             then(closing);
             return true;
         }
@@ -125,7 +112,8 @@ fn holds(table: &Table, n: u8) -> bool {
 fn renew(table: &Table, n: u8, capacity: u32) {
     let guard = epoch::pin();
     let record = table.find(&id(n), &guard).unwrap();
-    let renewed = record.renew(record.lifecycle(), Tick(20), Some(announcement(capacity)));
+    let live = record.observe_live().unwrap();
+    let renewed = live.renew(Tick(20), Some(announcement(capacity)));
     assert_eq!(renewed, Ok(true));
     record.copy_capacity();
 }
@@ -178,12 +166,11 @@ fn nobody_is_refused_for_a_registration_that_does_not_come_about() {
     check(1, || {
         let table = table(2);
         let guard = epoch::pin();
-        let staged = stage(&table, 1, 1, &guard);
+        let id = id(1);
+        let staged = stage(&table, &id, 1, &guard);
         let other = Arc::clone(&table);
         let racing = thread::spawn(move || register(&other, 1, 1));
-        if table.admit(&staged, &id(1), None, &guard) != AdmitOutcome::Admitted {
-            table.withdraw(&staged);
-        }
+        let _ = staged.admit(None);
         drop(guard);
         assert_eq!(register(&table, 2, 1), AdmitOutcome::Admitted);
         racing.join().unwrap();
@@ -266,11 +253,11 @@ fn a_lookup_sees_the_relay_it_asked_for() {
         let guard = epoch::pin();
         for n in [1, 2] {
             if let Some(record) = table.find(&id(n), &guard) {
-                let word = record.lifecycle();
+                let live = record.observe_live();
                 assert_eq!(record.identity(), id(n));
-                if word.is_live() {
+                if let Some(live) = live {
                     let capacity = if n == 1 { 1 } else { 7 };
-                    assert_eq!(record.announcement(word).capacity, capacity);
+                    assert_eq!(live.announcement().capacity, capacity);
                 }
             }
         }
@@ -294,9 +281,9 @@ fn a_visit_to_all_records_sees_them_whole() {
         yield_point();
         let guard = epoch::pin();
         for record in (0..table.reach()).filter_map(|index| table.record_at(index, &guard)) {
-            let word = record.lifecycle();
+            let record = record.observe();
             assert_eq!(record.identity(), id(1));
-            assert_eq!(record.announcement(word).capacity, 7);
+            assert_eq!(record.announcement().unwrap().capacity, 7);
         }
         drop(guard);
         arriving.join().unwrap();
@@ -343,17 +330,17 @@ fn a_renewal_and_an_expiry_exclude_each_other() {
         let expired = thread::spawn(move || {
             let guard = epoch::pin();
             other.find(&id(1), &guard).is_some_and(|record| {
-                let word = record.lifecycle();
-                let is_due = word.is_live() && !word.is_live_at(LATER);
-                let departed = is_due.then(|| other.depart(record, word)).flatten();
+                let live = record.observe_live();
+                let due = live.filter(|live| !live.word().is_live_at(LATER));
+                let departed = due.and_then(|due| other.depart(due));
                 departed.map(Closing::forget).is_some()
             })
         });
         let renewed = {
             let guard = epoch::pin();
             table.find(&id(1), &guard).is_some_and(|record| {
-                let word = record.lifecycle();
-                word.is_live() && record.renew(word, Tick(20), Some(announcement(3))) == Ok(true)
+                let live = record.observe_live();
+                live.is_some_and(|it| it.renew(Tick(20), Some(announcement(3))) == Ok(true))
             })
         };
         let expired = expired.join().unwrap();
@@ -376,8 +363,8 @@ fn a_renewal_is_seen_whole() {
         yield_point();
         let guard = epoch::pin();
         let record = table.find(&id(1), &guard).unwrap();
-        let word = record.lifecycle();
-        let seen = (word.deadline(), record.announcement(word).capacity);
+        let live = record.observe_live().unwrap();
+        let seen = (live.word().deadline(), live.announcement().capacity);
         assert!([(LATER, 1), (Tick(20), 3)].contains(&seen), "{seen:?}");
         drop(guard);
         renewing.join().unwrap();
@@ -395,9 +382,7 @@ fn a_return_and_a_forgetting_exclude_each_other() {
         let forgetting = thread::spawn(move || {
             let guard = epoch::pin();
             let known = other.find_known(other.hash(&id(1)), &id(1), &guard);
-            let known = known.map(|record| (record, record.lifecycle()));
-            let gone = known.filter(|(_, word)| word.is_gone());
-            let closing = gone.and_then(|(record, word)| other.close_gone(record, word));
+            let closing = known.and_then(|record| other.close_gone(record.observe()));
             closing.map(Closing::forget).is_some()
         });
         assert_eq!(register(&table, 1, 1), AdmitOutcome::Admitted);
@@ -445,8 +430,8 @@ fn a_helper_that_was_held_up_admits_no_relay_that_comes_back() {
             let guard = epoch::pin();
             let hash = table.hash(&id(1));
             let record = table.find_known(hash, &id(1), &guard).unwrap();
-            let word = record.lifecycle();
-            let returning = table.bring_back(record, word, announcement(1), LATER);
+            let gone = record.observe();
+            let returning = table.bring_back(gone, announcement(1), LATER, false);
             yield_point();
             assert_eq!(record.lifecycle().state(), State::Returning);
             assert!(!returning.unwrap().unwrap().admit());

@@ -75,7 +75,7 @@ impl Store {
 
     /// Pushes rounds as far as they go without waiting for another thread, in a constant
     /// number of steps.
-    pub(crate) fn push_rounds(&self) {
+    pub(super) fn push_rounds(&self) {
         if self.has_retired() {
             self.begin_round(&epoch::pin());
         }
@@ -83,7 +83,7 @@ impl Store {
     }
 
     /// The same, and gives back all that is reclaimable then.
-    pub(crate) fn reclaim(&self) {
+    pub(super) fn reclaim(&self) {
         self.push_rounds();
         self.free_all();
     }

@@ -1,17 +1,24 @@
-//! A record as the table's users see it: found, and held on to by a guard.
+//! A record as the users of the table see it: found, and held by a guard.
+//!
+//! Each operation here is safe for every record and every caller, because the types carry
+//! what it relies on:
+//!
+//! - [`RecordRef`]: a pinned thread came upon the record;
+//! - [`ObservedRecord`]: this lifecycle word was read from this record, under this guard;
+//! - [`LiveRecord`]: and the word was live, so it names an announcement.
+//!
+//! Only the first two can be asked for again. So no call can be given the word of another
+//! record, nor one that was read under a guard that is gone.
 
 use crate::limits::MAX_CAPACITY;
 use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, prefetch};
-use crate::table::back_off::end_outage;
 use crate::table::record::{
-    Announcement, BackOff, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Record, Refusal,
-    RttUpdate, Second,
+    Announcement, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Record, RttUpdate, Second,
 };
-use crate::table::snapshot::{PendingChange, Publication, Snapshot, Subject};
+use crate::table::snapshot::{PendingChange, Publication, Subject};
 use crate::table::store::{Exhausted, Store};
-use crate::table::unit::Unit;
 use crate::time::Tick;
 use std::convert::Infallible;
 use std::ops::Deref;
@@ -26,6 +33,23 @@ pub(crate) struct RecordRef<'g> {
     pub(super) index: u32,
     pub(super) store: &'g Arc<Store>,
     pub(super) guard: &'g Guard,
+}
+
+/// A record and a lifecycle word that was read from it under the guard.
+///
+/// The word may have been replaced since. The announcement that it names is not dropped
+/// before the guard is.
+#[derive(Clone, Copy)]
+pub(crate) struct ObservedRecord<'g> {
+    seen: RecordRef<'g>,
+    word: Lifecycle,
+}
+
+/// An [`ObservedRecord`] whose word was live: there is an announcement that it names.
+#[derive(Clone, Copy)]
+pub(crate) struct LiveRecord<'g> {
+    seen: RecordRef<'g>,
+    word: Lifecycle,
 }
 
 impl<'g> RecordRef<'g> {
@@ -54,15 +78,50 @@ impl<'g> RecordRef<'g> {
         self.guard
     }
 
-    /// Takes over what is known of the relay from the record that it had before; only
-    /// before this one is admitted.
-    pub(crate) fn inherit_from(&self, before: &RecordRef<'_>) {
-        self.record
-            .inherit(self.extra(), before.record, before.extra());
+    /// A copy of the lifecycle word, for a caller that asks for nothing it names.
+    #[inline]
+    pub(crate) fn lifecycle(&self) -> Lifecycle {
+        self.record.lifecycle()
+    }
+
+    /// Reads the lifecycle word.
+    #[inline]
+    pub(crate) fn observe(self) -> ObservedRecord<'g> {
+        ObservedRecord {
+            seen: self,
+            word: self.record.lifecycle(),
+        }
+    }
+
+    /// Reads the lifecycle word, where it is live.
+    #[inline]
+    pub(crate) fn observe_live(self) -> Option<LiveRecord<'g>> {
+        self.observe().live()
+    }
+
+    #[inline]
+    pub(crate) fn load(&self) -> Load {
+        self.record.load()
+    }
+
+    /// The same, in one order with every change of the load.
+    pub(crate) fn touch_load(&self) -> Load {
+        self.record.touch_load()
+    }
+
+    #[inline]
+    pub(crate) fn circuit(&self) -> Circuit {
+        self.record.circuit()
+    }
+
+    /// The round trip in force, in microseconds, perhaps one that has lapsed.
+    #[inline]
+    pub(crate) fn rtt_micros(&self) -> Option<u32> {
+        self.record.rtt_micros()
     }
 
     /// The link of the wheel's inbox.
-    pub(crate) fn inbox_link(&self) -> &'g AtomicU32 {
+    pub(super) fn inbox_link(&self) -> &'g AtomicU32 {
         self.extra().inbox_link()
     }
 
@@ -181,48 +240,9 @@ impl<'g> RecordRef<'g> {
         let Ok(()) = self.store.publication.change_load(&self.subject(), next);
     }
 
-    /// Sets the circuit of a record that no search finds: before it is admitted, or after
-    /// its relay is gone.
-    pub(crate) fn begin_circuit(&self, next: impl Fn(Circuit) -> Circuit) {
-        self.record.change_circuit(next);
-    }
-
-    /// Brings the circuit forward by one event; whether that changed anything.
-    pub(crate) fn change_circuit(&self, next: impl Fn(Circuit) -> Circuit) -> bool {
-        let circuit = self.record.circuit();
-        if next(circuit) == circuit {
-            return false;
-        }
-        let context = &self.store.publication.context;
-        context.expect_waiting();
-        let _note = self.announce();
-        let has_changed = self.record.change_circuit(next);
-        self.refresh(true);
-        has_changed
-    }
-
-    /// How long the relay is left alone, counted from now.
-    pub(crate) fn back_off(&self) -> BackOff {
-        let context = &self.publication().context;
-        context.terms.back_off(self.record, context.now())
-    }
-
     /// The order in which searches go through relays.
     pub(crate) fn publication(&self) -> &'g Publication {
         &self.store.publication
-    }
-
-    /// Makes relays available whose back-off is over, up to so many in each part of a
-    /// snapshot.
-    pub(crate) fn wake_others(&self, snapshot: &Snapshot, most: usize) {
-        let tick = self.publication().context.now();
-        self.store.wake_due(snapshot, tick, most);
-    }
-
-    /// Puts relays on trial that failed in an outage which is over. At most so many are
-    /// looked at; whether that were all.
-    pub(crate) fn end_outage(&self, most: usize) -> bool {
-        end_outage(self.store, most)
     }
 
     /// The record that `handle` names, in the life that it names.
@@ -236,20 +256,6 @@ impl<'g> RecordRef<'g> {
             store,
             guard,
         })
-    }
-
-    /// Claims the trial that `seen` allows; false if it is no longer so.
-    pub(crate) fn claim_trial(&self, seen: Circuit, back_off: BackOff) -> bool {
-        if seen.with_trial(back_off) == seen {
-            // A last resort that was handed out in this tick before: of its word, and so
-            // of the summaries, nothing changes.
-            return self.record.circuit() == seen;
-        }
-        // Until this is in the summaries, the trial may be over again.
-        let _note = self.announce();
-        let is_claimed = self.record.claim_trial(seen, back_off);
-        self.refresh(false);
-        is_claimed
     }
 
     /// This life, for the order of relays.
@@ -280,90 +286,6 @@ impl<'g> RecordRef<'g> {
         }
     }
 
-    /// The announcement that `word`, read from this record, names.
-    #[inline]
-    pub(crate) fn announcement(&self, word: Lifecycle) -> &'g Announcement {
-        debug_assert!(word.announced().is_some());
-        // SAFETY: read from this record's lifecycle word under the guard.
-        unsafe { self.store.announcement(word.announcement(), self.guard) }
-    }
-
-    /// Replaces the deadline; false when `current` is no longer the lifecycle word.
-    #[inline]
-    pub(crate) fn postpone(&self, current: Lifecycle, deadline: Tick) -> bool {
-        let next = Lifecycle::live(deadline, current.announcement());
-        self.record.transition(current, next)
-    }
-
-    /// Replaces deadline and, if given, announcement; false when `current` is
-    /// no longer the lifecycle word.
-    pub(crate) fn renew(
-        &self,
-        current: Lifecycle,
-        deadline: Tick,
-        announcement: Option<Announcement>,
-    ) -> Result<bool, Exhausted> {
-        let Some(announcement) = announcement else {
-            return Ok(self.postpone(current, deadline));
-        };
-        let index = self.store.put_announcement(announcement, self.guard)?;
-        let renewed = self
-            .record
-            .transition(current, Lifecycle::live(deadline, index));
-        if renewed {
-            self.store
-                .retire_announcement(current.announcement(), self.guard);
-        } else {
-            self.store.return_announcement(index);
-        }
-        Ok(renewed)
-    }
-
-    /// Takes one unit of the capacity that is announced, or says why not; with
-    /// the lifecycle that decides it.
-    ///
-    /// A renewal or a departure may come between a look at the lifecycle and a
-    /// step on the load, so there is a second look: a refusal holds if nothing
-    /// changed, and a unit is given back, before anyone has it, if by now there is
-    /// no room for it. So none is held beyond the capacity that was announced
-    /// when it was taken, nor by a relay that had left. Until it is given back, it
-    /// keeps others from that unit: which of the two, the one who takes it or the
-    /// one who changes the lifecycle, came first is not to be known.
-    ///
-    /// `snapshot` is one that is at hand, for the summary to be brought in line.
-    #[inline]
-    pub(crate) fn lease(
-        &self,
-        snapshot: Option<&Snapshot>,
-    ) -> Result<(Unit, Lifecycle), (Refusal, Lifecycle)> {
-        loop {
-            let word = self.record.lifecycle();
-            if !word.is_live() {
-                return Err((Refusal::Closed, word));
-            }
-            match self.record.take_lease(self.announcement(word).capacity) {
-                Ok(change) => {
-                    let unit = Unit::taken(self.store, self.index);
-                    if let Some(word) = self.allowing(change.1.total()) {
-                        let publication = &self.store.publication;
-                        publication.refresh_load(&self.subject(), change, snapshot);
-                        return Ok((unit, word));
-                    }
-                }
-                Err(refusal) if self.record.is_still(word) => return Err((refusal, word)),
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// The lifecycle, if what is announced allows for a load of `total`.
-    #[inline]
-    fn allowing(&self, total: u32) -> Option<Lifecycle> {
-        let word = self.record.lifecycle();
-        let allows = word.is_live() && total <= self.announcement(word).capacity;
-        allows.then_some(word)
-    }
-
     /// Copies the announced capacity beside the load, where searches read it.
     ///
     /// Of several renewals at once, the last to store looks again and finds its
@@ -371,37 +293,135 @@ impl<'g> RecordRef<'g> {
     /// whatever decides goes by the announcement.
     pub(crate) fn copy_capacity(&self) {
         loop {
-            let word = self.record.lifecycle();
-            if !word.is_live() {
+            let Some(live) = self.observe_live() else {
                 return;
-            }
-            let capacity = self.announcement(word).capacity;
-            if self.record.load().capacity() == capacity {
+            };
+            let capacity = live.announcement().capacity;
+            if self.load().capacity() == capacity {
                 return;
             }
             self.set_capacity(capacity);
         }
     }
+}
 
-    /// Its load, by the capacity that `word`, read from it, announces.
-    pub(crate) fn announced_load(&self, word: Lifecycle) -> Load {
-        let capacity = self.announcement(word).capacity;
-        self.record.load().with_capacity(capacity)
+impl<'g> ObservedRecord<'g> {
+    /// The word that was read.
+    #[inline]
+    pub(crate) fn word(&self) -> Lifecycle {
+        self.word
     }
 
-    /// Whether there was room while `word`, read from it before, was in force.
+    /// The same record, where the word was live.
     #[inline]
-    pub(crate) fn has_room(&self, word: Lifecycle) -> bool {
-        let capacity = self.announcement(word).capacity;
-        self.record.load().refusal_at(capacity).is_none() && self.record.is_still(word)
+    pub(crate) fn live(self) -> Option<LiveRecord<'g>> {
+        let Self { seen, word } = self;
+        word.is_live().then_some(LiveRecord { seen, word })
+    }
+
+    /// The same record, where the word was live at `tick`.
+    #[inline]
+    pub(crate) fn live_at(self, tick: Tick) -> Option<LiveRecord<'g>> {
+        let Self { seen, word } = self;
+        word.is_live_at(tick).then_some(LiveRecord { seen, word })
+    }
+
+    /// What the relay announced, if the word names that.
+    pub(crate) fn announcement(&self) -> Option<&'g Announcement> {
+        let index = self.word.announced()?;
+        // SAFETY: read from this record's lifecycle word under the guard.
+        Some(unsafe { self.store.announcement(index, self.guard) })
     }
 }
 
-impl Deref for RecordRef<'_> {
-    type Target = Record;
+impl<'g> LiveRecord<'g> {
+    /// The word that was read.
+    #[inline]
+    pub(crate) fn word(&self) -> Lifecycle {
+        self.word
+    }
+
+    /// What the relay announces.
+    #[inline]
+    pub(crate) fn announcement(&self) -> &'g Announcement {
+        // SAFETY: read from this record's lifecycle word under the guard, and live, so
+        // there is one.
+        unsafe {
+            self.store
+                .announcement(self.word.announcement(), self.guard)
+        }
+    }
+
+    /// Whether the word is still that of the record, so that what was read of the record
+    /// meanwhile was so while the word was in force.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        self.record.is_still(self.word)
+    }
+
+    /// Replaces the deadline; false when the word is not the record's any more.
+    #[inline]
+    pub(crate) fn postpone(&self, deadline: Tick) -> bool {
+        let next = Lifecycle::live(deadline, self.word.announcement());
+        self.record.transition(self.word, next)
+    }
+
+    /// Replaces deadline and, if given, announcement; false when the word is not the
+    /// record's any more.
+    pub(crate) fn renew(
+        &self,
+        deadline: Tick,
+        announcement: Option<Announcement>,
+    ) -> Result<bool, Exhausted> {
+        let Some(announcement) = announcement else {
+            return Ok(self.postpone(deadline));
+        };
+        let index = self.store.put_announcement(announcement, self.guard)?;
+        let next = Lifecycle::live(deadline, index);
+        let renewed = self.record.transition(self.word, next);
+        if renewed {
+            self.store
+                .retire_announcement(self.word.announcement(), self.guard);
+        } else {
+            self.store.return_announcement(index);
+        }
+        Ok(renewed)
+    }
+
+    /// The load, by the capacity that is announced.
+    #[inline]
+    pub(crate) fn announced_load(&self) -> Load {
+        self.load().with_capacity(self.announcement().capacity)
+    }
+
+    /// Whether there was room while the word was in force.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        let capacity = self.announcement().capacity;
+        self.load().refusal_at(capacity).is_none() && self.is_current()
+    }
+}
+
+impl<'g> From<LiveRecord<'g>> for ObservedRecord<'g> {
+    fn from(LiveRecord { seen, word }: LiveRecord<'g>) -> Self {
+        Self { seen, word }
+    }
+}
+
+impl<'g> Deref for ObservedRecord<'g> {
+    type Target = RecordRef<'g>;
 
     #[inline]
-    fn deref(&self) -> &Record {
-        self.record
+    fn deref(&self) -> &RecordRef<'g> {
+        &self.seen
+    }
+}
+
+impl<'g> Deref for LiveRecord<'g> {
+    type Target = RecordRef<'g>;
+
+    #[inline]
+    fn deref(&self) -> &RecordRef<'g> {
+        &self.seen
     }
 }

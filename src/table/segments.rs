@@ -9,7 +9,7 @@ use std::ptr;
 const SEGMENTS: usize = 32;
 
 /// See the module's description.
-pub(crate) struct Segments<T> {
+pub(super) struct Segments<T> {
     first: ZeroedSlice<T>,
     /// Segment `k` starts at index `first.len() << k` and is as long as that.
     further: [AtomicPtr<ZeroedSlice<T>>; SEGMENTS],
@@ -18,7 +18,7 @@ pub(crate) struct Segments<T> {
 impl<T: Zeroable> Segments<T> {
     /// Room for `len` items at first, at least 1; `None` when the memory is not
     /// to be had.
-    pub(crate) fn new(len: u32) -> Option<Self> {
+    pub(super) fn new(len: u32) -> Option<Self> {
         Some(Self {
             first: ZeroedSlice::new(len.max(1) as usize)?,
             further: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
@@ -27,7 +27,7 @@ impl<T: Zeroable> Segments<T> {
 
     /// The item at an index for which there was [room](Self::ensure).
     #[inline]
-    pub(crate) fn get(&self, index: u32) -> &T {
+    pub(super) fn get(&self, index: u32) -> &T {
         match self.first.get(index as usize) {
             Some(item) => item,
             None => self.get_further(index),
@@ -37,7 +37,7 @@ impl<T: Zeroable> Segments<T> {
     /// Asks for the item at an index, to be looked at soon, if it is in the first
     /// segment.
     #[inline]
-    pub(crate) fn prefetch(&self, index: u32) {
+    pub(super) fn prefetch(&self, index: u32) {
         if let Some(item) = self.first.get(index as usize) {
             prefetch(item);
         }
@@ -64,7 +64,7 @@ impl<T: Zeroable> Segments<T> {
     /// Makes room for the item at `index`; `None` when the memory is not to be
     /// had.
     #[inline]
-    pub(crate) fn ensure(&self, index: u32) -> Option<()> {
+    pub(super) fn ensure(&self, index: u32) -> Option<()> {
         if (index as usize) < self.first.len() {
             return Some(());
         }

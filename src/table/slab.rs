@@ -15,7 +15,7 @@ use crate::table::segments::Segments;
 use crate::table::stack::{Chain, TaggedStack};
 
 /// See the module's description.
-pub(crate) struct Slab<T> {
+pub(super) struct Slab<T> {
     items: Segments<T>,
     /// The slab's alone while an item is vacant.
     links: Segments<AtomicU32>,
@@ -29,7 +29,7 @@ pub(crate) struct Slab<T> {
 impl<T: Zeroable> Slab<T> {
     /// A slab of at most `limit` items, with room for `len` of them at first;
     /// `None` when the memory is not to be had.
-    pub(crate) fn new(len: u32, limit: u32) -> Option<Self> {
+    pub(super) fn new(len: u32, limit: u32) -> Option<Self> {
         Some(Self {
             items: Segments::new(len)?,
             links: Segments::new(len)?,
@@ -41,31 +41,31 @@ impl<T: Zeroable> Slab<T> {
 
     /// The item at an index that was handed out.
     #[inline]
-    pub(crate) fn get(&self, index: u32) -> &T {
+    pub(super) fn get(&self, index: u32) -> &T {
         self.items.get(index)
     }
 
     /// Asks for the item at an index, to be looked at soon, if there is one.
     #[inline]
-    pub(crate) fn prefetch(&self, index: u32) {
+    pub(super) fn prefetch(&self, index: u32) {
         self.items.prefetch(index);
     }
 
     /// The link of an item, for whoever has it or its last owner: what the item
     /// is waiting for may be threaded through it.
-    pub(crate) fn link(&self, index: u32) -> &AtomicU32 {
+    pub(super) fn link(&self, index: u32) -> &AtomicU32 {
         self.links.get(index)
     }
 
     /// How many items were ever in use at once; all indices lie below.
-    pub(crate) fn reach(&self) -> u32 {
+    pub(super) fn reach(&self) -> u32 {
         // Acquire: the segments of all indices below exist.
         self.fresh.load(Ordering::Acquire)
     }
 
     /// Takes a vacant item, or else one of those that `refill` says it gave back, or
     /// else one never used; `None` when all are in use and the slab cannot grow.
-    pub(crate) fn take(&self, guard: &Guard, refill: impl FnOnce() -> bool) -> Option<u32> {
+    pub(super) fn take(&self, guard: &Guard, refill: impl FnOnce() -> bool) -> Option<u32> {
         self.pop(guard)
             .or_else(|| refill().then(|| self.pop(guard)).flatten())
             .or_else(|| self.take_fresh())
@@ -99,7 +99,7 @@ impl<T: Zeroable> Slab<T> {
     /// Gives an item back.
     ///
     /// Its taker no longer uses it, and nobody else can still come upon it.
-    pub(crate) fn release(&self, index: u32) {
+    pub(super) fn release(&self, index: u32) {
         self.vacant.push(Chain::of(index), |index| self.link(index));
     }
 }

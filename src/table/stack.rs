@@ -18,7 +18,7 @@ use std::num::NonZeroU64;
 
 /// Pushed to one by one, taken as a whole.
 #[derive(Debug, Default)]
-pub(crate) struct Stack {
+pub(super) struct Stack {
     /// The ends of the chain of all items, or zero.
     ends: Padded<AtomicU64>,
 }
@@ -26,7 +26,7 @@ pub(crate) struct Stack {
 /// Items linked from top to bottom, at least one, which belong to its holder.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Chain {
+pub(super) struct Chain {
     /// Index plus one of the bottom item in the high half, of the top item in the
     /// low half.
     ends: NonZeroU64,
@@ -34,7 +34,7 @@ pub(crate) struct Chain {
 
 /// Pushed to by whole chains, popped one by one.
 #[derive(Debug, Default)]
-pub(crate) struct TaggedStack {
+pub(super) struct TaggedStack {
     /// Tag in the high half; index plus one of the top item, or zero, in the
     /// low half.
     top: Padded<AtomicU64>,
@@ -42,7 +42,7 @@ pub(crate) struct TaggedStack {
 
 impl Stack {
     /// Adds an item, whose link this is and which is in no other stack.
-    pub(crate) fn push(&self, index: u32, link: &AtomicU32) {
+    pub(super) fn push(&self, index: u32, link: &AtomicU32) {
         let name = u64::from(index + 1);
         let mut ends = self.ends.load(Ordering::Relaxed);
         loop {
@@ -62,13 +62,13 @@ impl Stack {
     }
 
     /// Takes all items, if there are any.
-    pub(crate) fn take_all(&self) -> Option<Chain> {
+    pub(super) fn take_all(&self) -> Option<Chain> {
         // Acquire: pairs with each push.
         let ends = self.ends.swap(0, Ordering::Acquire);
         NonZeroU64::new(ends).map(|ends| Chain { ends })
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.ends.load(Ordering::Relaxed) == 0
     }
 }
@@ -76,7 +76,7 @@ impl Stack {
 impl Chain {
     /// A single item.
     #[inline]
-    pub(crate) fn of(index: u32) -> Self {
+    pub(super) fn of(index: u32) -> Self {
         let name = u64::from(index) + 1;
         let ends = NonZeroU64::new(name << 32 | name).expect("above zero");
         Self { ends }
@@ -94,7 +94,7 @@ impl Chain {
 impl TaggedStack {
     /// Adds all items of a chain.
     #[inline]
-    pub(crate) fn push<'a>(&self, chain: Chain, link_of: impl Fn(u32) -> &'a AtomicU32) {
+    pub(super) fn push<'a>(&self, chain: Chain, link_of: impl Fn(u32) -> &'a AtomicU32) {
         let link = link_of(chain.bottom());
         let mut top = self.top.load(Ordering::Relaxed);
         loop {
@@ -113,7 +113,7 @@ impl TaggedStack {
 
     /// Takes the top item, if there is any.
     #[inline]
-    pub(crate) fn pop<'a>(&self, link_of: impl Fn(u32) -> &'a AtomicU32) -> Option<u32> {
+    pub(super) fn pop<'a>(&self, link_of: impl Fn(u32) -> &'a AtomicU32) -> Option<u32> {
         // Acquire: the link was written before its item was pushed.
         let mut top = self.top.load(Ordering::Acquire);
         loop {
@@ -133,7 +133,7 @@ impl TaggedStack {
     }
 
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.top.load(Ordering::Relaxed) as u32 == 0
     }
 }

@@ -23,10 +23,11 @@
 //! - A lease may outlive the registry. For each record that has leases then, one
 //!   reference to the store is left, which the record's last lease drops.
 
+use crate::limits::MAX_CAPACITY;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
-use crate::table::admission::INDICES;
-use crate::table::record::{Announcement, Extra, Handle, Lifecycle, Load, Record, Refusal};
+use crate::table::admission_word::INDICES;
+use crate::table::record::{Announcement, Extra, Handle, Load, Record, Refusal};
 use crate::table::segments::Segments;
 use crate::table::slab::Slab;
 use crate::table::snapshot::{Publication, Subject, Terms};
@@ -53,7 +54,7 @@ const PIECE: usize = if cfg!(relay_loom) { 1 } else { 64 };
 const REMEMBERED: usize = if cfg!(relay_loom) { 1 } else { 1024 };
 
 /// How many relays are remembered that are gone.
-pub(crate) const fn remembered(max_relays: usize) -> usize {
+pub(super) const fn remembered(max_relays: usize) -> usize {
     if max_relays > REMEMBERED {
         max_relays
     } else {
@@ -67,12 +68,12 @@ const fn permits(max_relays: usize) -> usize {
 }
 
 /// The most announcements that a table for so many relays holds at once.
-pub(crate) const fn announcements(max_relays: usize) -> usize {
+pub(super) const fn announcements(max_relays: usize) -> usize {
     permits(max_relays) + SPARE_ANNOUNCEMENTS
 }
 
 /// Records and announcements of one registry.
-pub(crate) struct Store {
+pub(super) struct Store {
     records: Slab<Record>,
     /// One for each record.
     extras: Segments<Extra>,
@@ -92,7 +93,7 @@ pub(crate) struct Store {
     /// Whether a round of reclamation is under way.
     pub(super) round: AtomicBool,
     /// Records that the wheel has yet to hear of.
-    pub(crate) inbox: Inbox,
+    pub(super) inbox: Inbox,
     /// The order in which searches go through the records.
     pub(super) publication: Publication,
 }
@@ -130,7 +131,7 @@ unsafe impl Send for AnnouncementCell {}
 impl Store {
     /// Room for `max_relays` live relays and those in reclamation; `None` when
     /// the memory is not to be had.
-    pub(crate) fn new(max_relays: usize, terms: Terms, watch: Watch) -> Option<Self> {
+    pub(super) fn new(max_relays: usize, terms: Terms, watch: Watch) -> Option<Self> {
         // The others are allocated once so many are in reclamation or leased.
         let usual = u32::try_from(max_relays + SPARE_PERMITS).ok()?;
         let permits = u32::try_from(permits(max_relays)).ok()?;
@@ -155,33 +156,33 @@ impl Store {
 
     /// The record at an index that was handed out.
     #[inline]
-    pub(crate) fn record(&self, index: u32) -> &Record {
+    pub(super) fn record(&self, index: u32) -> &Record {
         self.records.get(index)
     }
 
     /// What goes with that record.
     #[inline]
-    pub(crate) fn extra(&self, index: u32) -> &Extra {
+    pub(super) fn extra(&self, index: u32) -> &Extra {
         self.extras.get(index)
     }
 
     /// All indices ever handed out lie below.
-    pub(crate) fn reach(&self) -> u32 {
+    pub(super) fn reach(&self) -> u32 {
         self.records.reach()
     }
 
     /// Records retired and not yet given back, or left to their leases.
-    pub(crate) fn awaiting_reclamation(&self) -> usize {
+    pub(super) fn awaiting_reclamation(&self) -> usize {
         self.awaiting.load(Ordering::Relaxed) as usize
     }
 
     /// Announcements that no word names any more and that are not yet given back.
-    pub(crate) fn superseded(&self) -> usize {
+    pub(super) fn superseded(&self) -> usize {
         self.superseded.load(Ordering::Relaxed) as usize
     }
 
     /// Takes a record, private to the caller until published.
-    pub(crate) fn take_record(&self, guard: &Guard) -> Result<u32, Exhausted> {
+    pub(super) fn take_record(&self, guard: &Guard) -> Result<u32, Exhausted> {
         let has_permit = self.take_permit().is_ok();
         if !has_permit {
             // What is reclaimable holds permits.
@@ -236,17 +237,21 @@ impl Store {
     }
 
     /// Gives back a record that was never published.
-    pub(crate) fn return_record(&self, index: u32) {
+    pub(super) fn return_record(&self, index: u32) {
         self.records.release(index);
         self.return_permit();
     }
 
     /// Stores an announcement; the caller publishes or returns it.
-    pub(crate) fn put_announcement(
+    ///
+    /// Its capacity is within the bounds from here on: the load word has no room for more.
+    pub(super) fn put_announcement(
         &self,
-        announcement: Announcement,
+        mut announcement: Announcement,
         guard: &Guard,
     ) -> Result<u32, Exhausted> {
+        debug_assert!((1..=MAX_CAPACITY).contains(&announcement.capacity));
+        announcement.capacity = announcement.capacity.clamp(1, MAX_CAPACITY);
         let refill =
             || !self.reclaimable_announcements.is_empty() && self.free_announcements(guard);
         let index = self.announcements.take(guard, refill).ok_or(Exhausted)?;
@@ -265,7 +270,7 @@ impl Store {
     /// `index` was read from a lifecycle word under `_guard`, or the
     /// announcement was put by this thread and not yet published.
     #[inline]
-    pub(crate) unsafe fn announcement<'g>(
+    pub(super) unsafe fn announcement<'g>(
         &'g self,
         index: u32,
         _guard: &'g Guard,
@@ -279,12 +284,12 @@ impl Store {
 
     /// Asks for the announcement at an index at which there may be none.
     #[inline]
-    pub(crate) fn prefetch_announcement(&self, index: u32) {
+    pub(super) fn prefetch_announcement(&self, index: u32) {
         self.announcements.prefetch(index);
     }
 
     /// Gives back an announcement that was never published.
-    pub(crate) fn return_announcement(&self, index: u32) {
+    pub(super) fn return_announcement(&self, index: u32) {
         self.announcements.get(index).0.with_mut(|content| {
             // SAFETY: filled, and no other thread can come upon it: never
             // published, or unreachable (the only other caller's case).
@@ -294,16 +299,20 @@ impl Store {
     }
 
     /// Retires an announcement that no lifecycle word names any more.
-    pub(crate) fn retire_announcement(&self, index: u32, guard: &Guard) {
+    pub(super) fn retire_announcement(&self, index: u32, guard: &Guard) {
+        self.push_retired_announcement(index);
+        self.begin_round(guard);
+    }
+
+    fn push_retired_announcement(&self, index: u32) {
         self.superseded.fetch_add(1, Ordering::Relaxed);
         let link = self.announcements.link(index);
         self.retired_announcements.push(index, link);
-        self.begin_round(guard);
     }
 
     /// Retires a closed record, which no bucket names any more, and what it announced;
     /// once, by the thread that closed it.
-    pub(crate) fn retire(&self, record: u32, announcement: Option<u32>, guard: &Guard) {
+    pub(super) fn retire(&self, record: u32, announcement: Option<u32>, guard: &Guard) {
         self.awaiting.fetch_add(1, Ordering::Relaxed);
         let link = self.records.link(record);
         self.retired_records.push(record, link);
@@ -411,17 +420,17 @@ impl Store {
     /// The registry is being dropped: departs every record, and leaves a
     /// reference to each that has leases.
     ///
+    /// Calls through leases may be under way, and releases, and deferred reclamation. So
+    /// what was announced is retired, for the last round to take.
+    ///
     /// # Safety
     ///
-    /// No registry operation is under way or begins later; releases of leases
-    /// and deferred reclamation may be.
+    /// No operation of the table is under way or begins later.
     pub(super) unsafe fn detach(self: &Arc<Self>) {
         for index in 0..self.reach() {
             let record = self.record(index);
-            let last = record.lifecycle();
-            if let Some(announcement) = last.announced() {
-                record.set_lifecycle(Lifecycle::VACANT);
-                self.return_announcement(announcement);
+            if let Some(announcement) = record.vacate().announced() {
+                self.push_retired_announcement(announcement);
             }
             // There before the flag is: a lease may drop it at once.
             let reference = Arc::clone(self);

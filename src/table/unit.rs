@@ -1,8 +1,9 @@
 //! One leased unit of capacity: the right to it, and the duty to release it.
 
 use crate::sync::{Arc, epoch};
-use crate::table::record::{Load, Record};
-use crate::table::record_ref::RecordRef;
+use crate::table::record::{Load, Record, Refusal};
+use crate::table::record_ref::{LiveRecord, RecordRef};
+use crate::table::snapshot::Snapshot;
 use crate::table::store::Store;
 use crate::time::Tick;
 use std::mem::ManuallyDrop;
@@ -23,9 +24,62 @@ unsafe impl Send for Unit {}
 // SAFETY: a shared unit offers nothing.
 unsafe impl Sync for Unit {}
 
+impl<'g> RecordRef<'g> {
+    /// Takes one unit of the capacity that is announced, with the lifecycle that decides
+    /// it; or says why not, with the capacity that decides that (0 of a relay that left).
+    ///
+    /// A renewal or a departure may come between a look at the lifecycle and a
+    /// step on the load, so there is a second look: a refusal holds if nothing
+    /// changed, and a unit is given back, before any caller has it, if by now there is
+    /// no room for it. So none is held beyond the capacity that was announced
+    /// when it was taken, nor by a relay that had left. Until it is given back, it
+    /// keeps others from that unit: which of the two came first, the thread that takes it
+    /// or the thread that changes the lifecycle, is not to be known.
+    ///
+    /// `snapshot` is one that is at hand, for the summary to be brought in line.
+    #[inline]
+    pub(crate) fn lease(
+        &self,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<(Unit, LiveRecord<'g>), (Refusal, u32)> {
+        loop {
+            let Some(live) = self.observe_live() else {
+                return Err((Refusal::Closed, 0));
+            };
+            let capacity = live.announcement().capacity;
+            match self.record.take_lease(capacity) {
+                Ok(change) => {
+                    // SAFETY: the lease was taken just now, on the record at that index.
+                    let unit = unsafe { Unit::taken(self.store, self.index) };
+                    if let Some(live) = self.allowing(change.1.total()) {
+                        let publication = &self.store.publication;
+                        publication.refresh_load(&self.subject(), change, snapshot);
+                        return Ok((unit, live));
+                    }
+                }
+                Err(refusal) if live.is_current() => return Err((refusal, capacity)),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The lifecycle, if what is announced allows for a load of `total`.
+    #[inline]
+    fn allowing(&self, total: u32) -> Option<LiveRecord<'g>> {
+        self.observe_live()
+            .filter(|live| total <= live.announcement().capacity)
+    }
+}
+
 impl Unit {
-    /// Stands for a lease that the caller took on the record at `index`.
-    pub(crate) fn taken(store: &Arc<Store>, index: u32) -> Self {
+    /// Stands for a lease.
+    ///
+    /// # Safety
+    ///
+    /// The caller took that lease on the record at `index` of this store, and makes no
+    /// other unit of it.
+    #[inline]
+    unsafe fn taken(store: &Arc<Store>, index: u32) -> Self {
         Self {
             store: Arc::as_ptr(store),
             index,

@@ -2,7 +2,6 @@
 
 use super::learned::LearnError;
 use crate::dht::{Announcement, EnterOutcome, FailureDomain, Load, LocalRelay, RegistryBackend};
-use crate::registry::eviction::is_learned;
 use crate::registry::inner::Inner;
 use crate::registry::reputation::{record_failure, record_success};
 use crate::registry::request::MAX_LABEL;
@@ -86,7 +85,7 @@ impl RegistryBackend for Inner {
         let now = self.relays.timeline.tick();
         let guard = epoch::pin();
         let found = self.relays.find_live(id, now, &guard);
-        found.is_some_and(|(record, _)| self.remove_learned(record))
+        found.is_some_and(|record| self.remove_learned(*record))
     }
 
     fn held(&self) -> usize {
@@ -100,19 +99,19 @@ impl Inner {
     fn announced(&self, id: &NodeId) -> Option<LocalRelay> {
         let now = self.relays.timeline.tick();
         let guard = epoch::pin();
-        let (record, word) = self.relays.find_live(id, now, &guard)?;
-        if is_learned(&record, word) {
-            return None;
-        }
+        let record = self.relays.find_live(id, now, &guard)?;
         let &table::record::Announcement {
             ref endpoint,
             capacity,
             nat,
-            origin: _,
+            origin,
             ttl_nanos: _,
             ref failure_domain,
             registered_at: _,
-        } = record.announcement(word);
+        } = record.announcement();
+        if origin == Origin::Learned {
+            return None;
+        }
         let is_banned = record.circuit().is_banned(self.relays.timeline.tick());
         let is_open = !record.load().is_draining() && !is_banned;
         let load = if is_open {

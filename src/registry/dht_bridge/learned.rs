@@ -95,11 +95,11 @@ impl Inner {
         let guard = epoch::pin();
         let known = self.relays.table.find_known(hash, id, &guard);
         known.is_some_and(|record| {
-            let word = record.lifecycle();
-            let is_expired = word.is_live()
-                && !word.is_live_at(now)
-                && record.announcement(word).origin == Origin::Local;
-            is_expired || is_local_in_grace(&record, word, now)
+            let record = record.observe();
+            let is_expired = record.live().is_some_and(|live| {
+                !live.word().is_live_at(now) && live.announcement().origin == Origin::Local
+            });
+            is_expired || is_local_in_grace(&record, now)
         })
     }
 
@@ -108,7 +108,7 @@ impl Inner {
         let guard = epoch::pin();
         self.relays
             .find_live(id, now, &guard)
-            .is_some_and(|(record, word)| record.announcement(word).origin == origin)
+            .is_some_and(|record| record.announcement().origin == origin)
     }
 }
 
@@ -162,18 +162,18 @@ mod tests {
         let inner = registry.inner();
         assert_eq!(learn_relay(&registry, 1), EnterOutcome::Entered);
         let guard = epoch::pin();
-        let (record, _) = inner
+        let record = inner
             .relays
             .find_live(&id(1), inner.relays.present(), &guard)
             .unwrap();
         let lease = registry.lease(&id(1)).unwrap();
         registry.register(id(1), endpoint()).unwrap();
-        let (again, _) = inner
+        let again = inner
             .relays
             .find_live(&id(1), inner.relays.present(), &guard)
             .unwrap();
         assert_eq!(record.index(), again.index(), "its leases go with it");
-        assert!(!inner.remove_learned(record));
+        assert!(!inner.remove_learned(*record));
         assert!(
             inner
                 .victim_among(0..inner.relays.table.reach(), &guard)

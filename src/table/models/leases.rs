@@ -62,7 +62,7 @@ fn a_raised_capacity_is_leased_as_soon_as_it_is_seen() {
         let is_raised = {
             let guard = epoch::pin();
             let record = table.find(&id(1), &guard).unwrap();
-            record.announcement(record.lifecycle()).capacity == 2
+            record.observe_live().unwrap().announcement().capacity == 2
         };
         let second = lease(&table, 1);
         assert!(second.is_some() || !is_raised);
@@ -98,14 +98,14 @@ fn room_is_not_made_of_two_moments() {
         let other = Arc::clone(&table);
         let guard = epoch::pin();
         let record = table.find(&id(1), &guard).unwrap();
-        let word = record.lifecycle();
+        let live = record.observe_live().unwrap();
         let renewing = thread::spawn(move || {
             renew(&other, 1, 1);
             drop(unit);
             yield_point();
         });
         yield_point();
-        assert!(!record.has_room(word));
+        assert!(!live.has_room());
         drop(guard);
         renewing.join().unwrap();
     });
@@ -123,11 +123,11 @@ fn no_unit_is_leased_of_a_relay_that_is_gone() {
             let guard = epoch::pin();
             let record = other.find(&id(1), &guard).unwrap();
             let word = record.lifecycle();
-            assert!(record.transition(word, word.departing()));
+            assert!(record.record.transition(word, word.departing()));
             drop(unit);
             yield_point();
             other.count_out(record);
-            record.set_flags(Load::CLOSED);
+            record.record.set_flags(Load::CLOSED);
         });
         yield_point();
         assert!(lease(&table, 1).is_none());

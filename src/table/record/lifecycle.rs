@@ -85,12 +85,12 @@ impl Lifecycle {
     const NO_ANNOUNCEMENT: u32 = (1 << (u64::BITS - ANNOUNCEMENT_SHIFT)) - 1;
 
     #[inline]
-    pub(crate) fn from_bits(bits: u64) -> Self {
+    pub(in crate::table) fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
     #[inline]
-    pub(crate) fn bits(self) -> u64 {
+    pub(in crate::table) fn bits(self) -> u64 {
         self.0
     }
 
@@ -101,74 +101,72 @@ impl Lifecycle {
 
     /// A record that awaits admission.
     ///
-    /// `deadline` is within 1 and [`LAST_DEADLINE`](Self::LAST_DEADLINE), here and below.
-    pub(crate) fn pending(deadline: Tick, announcement: u32) -> Self {
-        debug_assert!((1..=Self::LAST_DEADLINE.0).contains(&deadline.0));
-        Self::new(announcement, PENDING, deadline.0)
+    /// `deadline` is within 1 and [`LAST_DEADLINE`](Self::LAST_DEADLINE), here and below;
+    /// another one is taken for the nearest of these.
+    pub(in crate::table) fn pending(deadline: Tick, announcement: u32) -> Self {
+        Self::new(announcement, PENDING, in_bounds(deadline))
     }
 
     /// A record that awaits to be [introduced](Self::introduced).
-    pub(crate) fn unknown() -> Self {
+    pub(in crate::table) fn unknown() -> Self {
         Self::new(Self::NO_ANNOUNCEMENT, PENDING, 1)
     }
 
     /// A record in force.
     #[inline]
-    pub(crate) fn live(deadline: Tick, announcement: u32) -> Self {
-        debug_assert!((1..=Self::LAST_DEADLINE.0).contains(&deadline.0));
+    pub(in crate::table) fn live(deadline: Tick, announcement: u32) -> Self {
         debug_assert!((announcement as usize) < Self::ANNOUNCEMENTS);
-        Self(u64::from(announcement) << ANNOUNCEMENT_SHIFT | deadline.0)
+        Self(u64::from(announcement) << ANNOUNCEMENT_SHIFT | in_bounds(deadline))
     }
 
     /// A record that was gone, and awaits admission.
-    pub(crate) fn returning(deadline: Tick, announcement: u32) -> Self {
-        debug_assert!((1..=Self::LAST_DEADLINE.0).contains(&deadline.0));
-        Self::new(announcement, RETURNING, deadline.0)
+    pub(in crate::table) fn returning(deadline: Tick, announcement: u32) -> Self {
+        Self::new(announcement, RETURNING, in_bounds(deadline))
     }
 
     /// The same record, admitted.
     #[inline]
-    pub(crate) fn admitted(self) -> Self {
+    pub(in crate::table) fn admitted(self) -> Self {
         Self(self.0 & !STATE_MASK)
     }
 
     /// What the operator's word brings into being.
-    pub(crate) fn introduced() -> Self {
+    pub(in crate::table) fn introduced() -> Self {
         Self::new(Self::NO_ANNOUNCEMENT, GONE, INTRODUCED)
     }
 
     /// The same record with a deadline that is a tick earlier; a deadline at the first tick
     /// stays. Only a relay that is registered in the instant in which its registry is
     /// built, for a single tick, has that one.
-    pub(crate) fn with_earlier_deadline(self) -> Self {
+    pub(in crate::table) fn with_earlier_deadline(self) -> Self {
         let Tick(deadline) = self.deadline();
         Self(self.0 & !TICK_MASK | deadline.saturating_sub(1).max(1))
     }
 
     /// The same record, dead, but still counted.
-    pub(crate) fn departing(self) -> Self {
+    pub(in crate::table) fn departing(self) -> Self {
         Self(self.0 & !LOWER_MASK | PENDING)
     }
 
     /// The same record, which belongs to the thread that closes it.
-    pub(crate) fn closing(self) -> Self {
+    pub(in crate::table) fn closing(self) -> Self {
         Self(self.0 & !LOWER_MASK | GONE)
     }
 
     /// The same record, remembered up to a tick.
-    pub(crate) fn gone_until(self, tick: Tick) -> Self {
+    pub(in crate::table) fn gone_until(self, tick: Tick) -> Self {
         let tick = tick.0.clamp(1, Self::LAST_DEADLINE.0);
         Self(self.0 & !LOWER_MASK | GONE | tick)
     }
 
     /// A record that is remembered for as long as there is a reason, without an
     /// announcement.
-    pub(crate) fn kept() -> Self {
+    pub(in crate::table) fn kept() -> Self {
         Self::new(Self::NO_ANNOUNCEMENT, GONE, KEPT)
     }
 
     /// The same record without what it announced.
-    pub(crate) fn without_announcement(self) -> Self {
+    pub(in crate::table) fn without_announcement(self) -> Self {
         Self::new(Self::NO_ANNOUNCEMENT, self.0 & LOWER_MASK, 0)
     }
 
@@ -209,7 +207,7 @@ impl Lifecycle {
     }
 
     #[inline]
-    pub(crate) fn is_departing(self) -> bool {
+    pub(in crate::table) fn is_departing(self) -> bool {
         self.state() == State::Departing
     }
 
@@ -224,7 +222,7 @@ impl Lifecycle {
     }
 
     /// Whether the operator's word alone brought it into being.
-    pub(crate) fn is_introduced(self) -> bool {
+    pub(in crate::table) fn is_introduced(self) -> bool {
         self.0 & TICK_MASK == INTRODUCED && self.is_gone()
     }
 
@@ -236,15 +234,23 @@ impl Lifecycle {
 
     /// What it names; only where there [is one](Self::announced).
     #[inline]
-    pub(crate) fn announcement(self) -> u32 {
+    pub(in crate::table) fn announcement(self) -> u32 {
         (self.0 >> ANNOUNCEMENT_SHIFT) as u32
     }
 
     /// The announcement that it names, if there is one.
-    pub(crate) fn announced(self) -> Option<u32> {
+    pub(in crate::table) fn announced(self) -> Option<u32> {
         let index = self.announcement();
         (index != Self::NO_ANNOUNCEMENT && self != Self::VACANT).then_some(index)
     }
+}
+
+/// A deadline that leaves the other bits of the word alone: what they say decides which
+/// memory is read.
+#[inline]
+fn in_bounds(Tick(deadline): Tick) -> u64 {
+    debug_assert!((1..=Lifecycle::LAST_DEADLINE.0).contains(&deadline));
+    deadline.clamp(1, Lifecycle::LAST_DEADLINE.0)
 }
 
 impl fmt::Debug for Lifecycle {

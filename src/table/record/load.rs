@@ -38,29 +38,29 @@ pub(crate) enum Refusal {
 
 impl Load {
     /// The relay is gone; no lease is given until it comes back.
-    pub(crate) const CLOSED: u64 = 1 << 60;
+    pub(in crate::table) const CLOSED: u64 = 1 << 60;
     /// No thread can come upon the record any more; only leases name it.
-    pub(crate) const UNREACHABLE: u64 = 1 << 61;
+    pub(in crate::table) const UNREACHABLE: u64 = 1 << 61;
     /// The registry is gone; the last lease lets go of the record's memory.
-    pub(crate) const DETACHED: u64 = 1 << 62;
+    pub(in crate::table) const DETACHED: u64 = 1 << 62;
     /// The relay takes no new leases.
-    pub(crate) const DRAINING: u64 = 1 << 63;
+    pub(in crate::table) const DRAINING: u64 = 1 << 63;
     /// One lease.
-    pub(crate) const LEASE: u64 = 1;
+    pub(in crate::table) const LEASE: u64 = 1;
 
     #[inline]
-    pub(crate) fn from_bits(bits: u64) -> Self {
+    pub(in crate::table) fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
     #[inline]
-    pub(crate) fn bits(self) -> u64 {
+    pub(in crate::table) fn bits(self) -> u64 {
         self.0
     }
 
     /// An idle relay of `capacity` units, at most [`MAX_CAPACITY`].
     #[inline]
-    pub(crate) fn idle(capacity: u32) -> Self {
+    pub(in crate::table) fn idle(capacity: u32) -> Self {
         debug_assert!(capacity <= MAX_CAPACITY);
         Self(u64::from(capacity) << CAPACITY_SHIFT)
     }
@@ -106,7 +106,7 @@ impl Load {
     }
 
     #[inline]
-    pub(crate) fn has(self, flag: u64) -> bool {
+    pub(in crate::table) fn has(self, flag: u64) -> bool {
         self.0 & flag != 0
     }
 
@@ -132,7 +132,7 @@ impl Load {
 
     /// With one lease more, of `capacity` units.
     #[inline]
-    pub(crate) fn with_lease(self, capacity: u32) -> Result<Self, Refusal> {
+    pub(in crate::table) fn with_lease(self, capacity: u32) -> Result<Self, Refusal> {
         match self.refusal_at(capacity) {
             // Below the capacity, so the count cannot leave its field.
             None => Ok(Self(self.0 + Self::LEASE)),
@@ -143,7 +143,7 @@ impl Load {
     /// With one lease less; refused once the record left the reach of all but
     /// its leases, when the last of them has more to do.
     #[inline]
-    pub(crate) fn without_lease(self) -> Result<Self, Refusal> {
+    pub(in crate::table) fn without_lease(self) -> Result<Self, Refusal> {
         if self.has(Self::UNREACHABLE | Self::DETACHED) {
             return Err(Refusal::Closed);
         }
@@ -152,27 +152,27 @@ impl Load {
 
     /// With what the relay says of its total load: what exceeds this
     /// registry's own leases was put there by others.
-    pub(crate) fn with_report(self, total: u32) -> Self {
+    pub(in crate::table) fn with_report(self, total: u32) -> Self {
         self.with_report_of_others(total.saturating_sub(self.leases()))
     }
 
     /// With what the relay says that others put on it.
-    pub(crate) fn with_report_of_others(self, others: u32) -> Self {
+    pub(in crate::table) fn with_report_of_others(self, others: u32) -> Self {
         let others = u64::from(others.min(MAX_CAPACITY)) << REPORTED_SHIFT;
         Self(self.0 & !(FIELD_MASK << REPORTED_SHIFT) | others)
     }
 
     /// Of a relay that comes back, with that capacity.
-    pub(crate) fn reopened(self, capacity: u32) -> Self {
+    pub(in crate::table) fn reopened(self, capacity: u32) -> Self {
         Self(self.0 & !Self::CLOSED).with_capacity(capacity)
     }
 
     #[inline]
-    pub(crate) fn with_capacity(self, capacity: u32) -> Self {
+    pub(in crate::table) fn with_capacity(self, capacity: u32) -> Self {
         Self(self.0 & !(FIELD_MASK << CAPACITY_SHIFT) | Self::idle(capacity).0)
     }
 
-    pub(crate) fn with_draining(self, draining: bool) -> Self {
+    pub(in crate::table) fn with_draining(self, draining: bool) -> Self {
         if draining {
             Self(self.0 | Self::DRAINING)
         } else {

@@ -66,7 +66,7 @@ use rtt_window::RttWindow;
 
 /// Identity and state of one relay.
 #[repr(C, align(64))]
-pub(crate) struct Record {
+pub(in crate::table) struct Record {
     identity_head: AtomicWords<4>,
     lifecycle: AtomicU64,
     load: AtomicU64,
@@ -77,7 +77,7 @@ pub(crate) struct Record {
 
 /// What goes with a record and is seldom read.
 #[repr(C, align(64))]
-pub(crate) struct Extra {
+pub(in crate::table) struct Extra {
     window: RttWindow,
     identity_tail: AtomicWords<4>,
     inbox_link: AtomicU32,
@@ -123,18 +123,18 @@ impl Extra {
     }
 
     /// The link of the wheel's inbox.
-    pub(crate) fn inbox_link(&self) -> &AtomicU32 {
+    pub(in crate::table) fn inbox_link(&self) -> &AtomicU32 {
         &self.inbox_link
     }
 
     /// The number under which this life arrived.
-    pub(crate) fn arrival(&self) -> u32 {
+    pub(in crate::table) fn arrival(&self) -> u32 {
         // Relaxed: published with the life that it is of.
         self.arrival.load(Ordering::Relaxed)
     }
 
     /// Notes that number; only while the record is not admitted.
-    pub(crate) fn set_arrival(&self, number: u32) {
+    pub(in crate::table) fn set_arrival(&self, number: u32) {
         // Relaxed: likewise.
         self.arrival.store(number, Ordering::Relaxed);
     }
@@ -209,7 +209,7 @@ impl Record {
     /// own, here and below.
     ///
     /// `rtt_seed` is a round trip in microseconds, and when it was told, in nanoseconds.
-    pub(crate) fn begin(
+    pub(in crate::table) fn begin(
         &self,
         extra: &Extra,
         id: &NodeId,
@@ -241,7 +241,11 @@ impl Record {
 
     /// Whether this is the record of `id`; for whoever holds off its next life.
     #[inline]
-    pub(crate) fn matches<'a>(&self, extra: impl FnOnce() -> &'a Extra, id: &NodeId) -> bool {
+    pub(in crate::table) fn matches<'a>(
+        &self,
+        extra: impl FnOnce() -> &'a Extra,
+        id: &NodeId,
+    ) -> bool {
         self.is_named(extra, id, self.identity_len())
     }
 
@@ -259,7 +263,7 @@ impl Record {
     /// is of one life: nothing of an earlier one, which had departed before its
     /// generation ended, and nothing of a later one, which began after that.
     #[inline(always)]
-    pub(crate) fn lifecycle_if_named<'a>(
+    pub(in crate::table) fn lifecycle_if_named<'a>(
         &self,
         extra: impl FnOnce() -> &'a Extra,
         id: &NodeId,
@@ -279,7 +283,7 @@ impl Record {
 
     /// The id of the relay; for whoever holds off its next life.
     #[inline]
-    pub(crate) fn identity<'a>(&self, extra: impl FnOnce() -> &'a Extra) -> NodeId {
+    pub(in crate::table) fn identity<'a>(&self, extra: impl FnOnce() -> &'a Extra) -> NodeId {
         let len = self.identity_len();
         let tail = match len {
             ..=32 => [0; 4],
@@ -296,13 +300,13 @@ impl Record {
 
     /// The lifecycle word.
     #[inline]
-    pub(crate) fn lifecycle(&self) -> Lifecycle {
+    pub(in crate::table) fn lifecycle(&self) -> Lifecycle {
         // Acquire: with it come the announcement it names and the identity.
         Lifecycle::from_bits(self.lifecycle.load(Ordering::Acquire))
     }
 
     /// Whether the relay is past its deadline, and has not departed.
-    pub(crate) fn is_late(&self, tick: Tick) -> bool {
+    pub(in crate::table) fn is_late(&self, tick: Tick) -> bool {
         let word = self.lifecycle();
         word.is_live() && !word.is_live_at(tick)
     }
@@ -314,7 +318,7 @@ impl Record {
     /// back: the compare-and-swap of that renewal fails, or comes before this one and is
     /// seen here. (To touch the word would do for what is so after both. But between the
     /// renewal and its look at the summaries the relay would be live, and left out.)
-    pub(crate) fn lifecycle_at(&self, tick: Tick) -> Lifecycle {
+    pub(in crate::table) fn lifecycle_at(&self, tick: Tick) -> Lifecycle {
         let mut word = self.lifecycle();
         while word.is_live() && !word.is_live_at(tick) {
             let earlier = word.with_earlier_deadline();
@@ -335,7 +339,7 @@ impl Record {
     /// Whether the record is in this life, so that whatever was read of it since it
     /// was in an earlier one was of this life, too.
     #[inline]
-    pub(crate) fn is_in_life(&self, handle: Handle) -> bool {
+    pub(in crate::table) fn is_in_life(&self, handle: Handle) -> bool {
         // Acquire: had we read anything of the next life, we would see that this one
         // has ended.
         fence(Ordering::Acquire);
@@ -343,7 +347,7 @@ impl Record {
     }
 
     /// What is drawn of a key for this relay: the same for each life of an id.
-    pub(crate) fn jitter(&self, key: u64) -> u8 {
+    pub(in crate::table) fn jitter(&self, key: u64) -> u8 {
         let [one, other, ..] = self.identity_head.read();
         let mixed = (one ^ other.rotate_left(32) ^ key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed >> 56) as u8
@@ -355,21 +359,31 @@ impl Record {
     /// A pinned thread never meets the same word twice with another in between:
     /// an announcement that was replaced is not used again before it unpins.
     #[inline]
-    pub(crate) fn is_still(&self, word: Lifecycle) -> bool {
+    pub(in crate::table) fn is_still(&self, word: Lifecycle) -> bool {
         // Relaxed: the words of a record are loaded with acquire. Had we read anything
         // written after the transition, we would see the transition.
         self.lifecycle.load(Ordering::Relaxed) == word.bits()
     }
 
     /// Sets the lifecycle of a private record.
-    pub(crate) fn set_lifecycle(&self, word: Lifecycle) {
+    pub(in crate::table) fn set_lifecycle(&self, word: Lifecycle) {
         // Release: publishes the announcement and the identity.
         self.lifecycle.store(word.bits(), Ordering::Release);
     }
 
+    /// Takes the lifecycle away; what it was.
+    pub(in crate::table) fn vacate(&self) -> Lifecycle {
+        // AcqRel: comes before or after each transition, and takes over what the last one
+        // published.
+        let last = self
+            .lifecycle
+            .swap(Lifecycle::VACANT.bits(), Ordering::AcqRel);
+        Lifecycle::from_bits(last)
+    }
+
     /// Replaces the lifecycle word if it is still `current`.
     #[inline]
-    pub(crate) fn transition(&self, current: Lifecycle, next: Lifecycle) -> bool {
+    pub(in crate::table) fn transition(&self, current: Lifecycle, next: Lifecycle) -> bool {
         // AcqRel: publishes a new announcement, takes over what the last
         // transition published. Failure leads to a fresh load.
         self.lifecycle
@@ -384,13 +398,13 @@ impl Record {
 
     /// The number of the present life.
     #[inline]
-    pub(crate) fn generation(&self) -> u32 {
+    pub(in crate::table) fn generation(&self) -> u32 {
         // Acquire: a matching generation comes with the identity of that life.
         self.life.load(Ordering::Acquire) >> LEN_BITS
     }
 
     /// Makes every handle stale; only for the thread that closes the record.
-    pub(crate) fn end_generation(&self) {
+    pub(in crate::table) fn end_generation(&self) {
         // Release: the next life's identity is written after this, and a
         // reader that still sees the old number is pinned since before.
         self.life.fetch_add(1 << LEN_BITS, Ordering::Release);
@@ -398,7 +412,7 @@ impl Record {
 
     /// The circuit word.
     #[inline]
-    pub(crate) fn circuit(&self) -> Circuit {
+    pub(in crate::table) fn circuit(&self) -> Circuit {
         // Acquire: a thread that sees a relay trusted again finds whatever was noted
         // or said of it before.
         Circuit::from_bits(self.circuit.load(Ordering::Acquire))
@@ -406,7 +420,7 @@ impl Record {
 
     /// Brings the circuit forward by one event; not written when that changes
     /// nothing. Whether it changed.
-    pub(crate) fn change_circuit(&self, next: impl Fn(Circuit) -> Circuit) -> bool {
+    pub(in crate::table) fn change_circuit(&self, next: impl Fn(Circuit) -> Circuit) -> bool {
         let mut seen = self.circuit();
         while next(seen) != seen {
             match self.try_change_circuit(seen, next(seen)) {
@@ -420,7 +434,7 @@ impl Record {
     /// Takes over what is known of the relay from the record that it had before.
     ///
     /// Only while the record is private to this thread.
-    pub(crate) fn inherit(&self, extra: &Extra, before: &Self, its_extra: &Extra) {
+    pub(in crate::table) fn inherit(&self, extra: &Extra, before: &Self, its_extra: &Extra) {
         extra.window.copy_from(&its_extra.window);
         // Relaxed: published with the bucket entry or the handle.
         let rtt = RttWord(self.rtt.load(Ordering::Relaxed)).followed_by(before.rtt_micros());
@@ -433,7 +447,7 @@ impl Record {
     }
 
     /// Claims the trial that `seen` allows; false if it is no longer so.
-    pub(crate) fn claim_trial(&self, seen: Circuit, back_off: BackOff) -> bool {
+    pub(in crate::table) fn claim_trial(&self, seen: Circuit, back_off: BackOff) -> bool {
         self.try_change_circuit(seen, seen.with_trial(back_off))
             .is_ok()
     }
@@ -453,7 +467,7 @@ impl Record {
 
     /// The load word.
     #[inline]
-    pub(crate) fn load(&self) -> Load {
+    pub(in crate::table) fn load(&self) -> Load {
         // Acquire: a thread that sees room finds whatever was noted or said of it
         // before. Decisions are made by compare-and-swap, or a second look at the
         // lifecycle.
@@ -462,23 +476,18 @@ impl Record {
 
     /// Takes one of `capacity` units, or says why not; the word with the lease.
     #[inline]
-    pub(crate) fn take_lease(&self, capacity: u32) -> Result<(Load, Load), Refusal> {
+    pub(in crate::table) fn take_lease(&self, capacity: u32) -> Result<(Load, Load), Refusal> {
         self.update_load(|load| load.with_lease(capacity))
     }
 
     /// Gives one unit back in any case; returns the word as it was before.
-    pub(crate) fn release_lease_of_departed(&self) -> Load {
+    pub(in crate::table) fn release_lease_of_departed(&self) -> Load {
         // AcqRel: the last lease passes the record on after all others.
         Load::from_bits(self.load.fetch_sub(Load::LEASE, Ordering::AcqRel))
     }
 
-    /// Has a private record drain from the start.
-    pub(crate) fn begin_draining(&self) {
-        self.set_flags(Load::DRAINING);
-    }
-
     /// Sets flags and returns the word as it was before.
-    pub(crate) fn set_flags(&self, flags: u64) -> Load {
+    pub(in crate::table) fn set_flags(&self, flags: u64) -> Load {
         // AcqRel: decides against releases on the same word.
         Load::from_bits(self.load.fetch_or(flags, Ordering::AcqRel))
     }
@@ -488,7 +497,7 @@ impl Record {
     ///
     /// What `next` does beside happens before the change, perhaps more than once.
     #[inline]
-    pub(crate) fn update_load<E>(
+    pub(in crate::table) fn update_load<E>(
         &self,
         mut next: impl FnMut(Load) -> Result<Load, E>,
     ) -> Result<(Load, Load), E> {
@@ -512,7 +521,7 @@ impl Record {
     /// The load word. Orders this thread with every change of it and every other call of
     /// this: a later one sees what this thread did before, and what this thread does next
     /// sees what came before an earlier one.
-    pub(crate) fn touch_load(&self) -> Load {
+    pub(in crate::table) fn touch_load(&self) -> Load {
         // AcqRel: that is all that it is for.
         Load::from_bits(self.load.fetch_add(0, Ordering::AcqRel))
     }
@@ -521,7 +530,7 @@ impl Record {
     ///
     /// One that has lapsed is in force until the record is [settled](Self::refresh_rtt).
     #[inline]
-    pub(crate) fn rtt_micros(&self) -> Option<u32> {
+    pub(in crate::table) fn rtt_micros(&self) -> Option<u32> {
         self.rtt().micros()
     }
 
@@ -534,7 +543,11 @@ impl Record {
 
     /// What is known of the round-trip time, where samples from `oldest` on count.
     #[inline]
-    pub(crate) fn measurement(&self, extra: &Extra, oldest: Second) -> Option<Measurement> {
+    pub(in crate::table) fn measurement(
+        &self,
+        extra: &Extra,
+        oldest: Second,
+    ) -> Option<Measurement> {
         let micros = self.rtt_micros()?;
         let latest = extra.window.latest(oldest)?;
         Some(Measurement { micros, latest })
@@ -545,7 +558,7 @@ impl Record {
     ///
     /// A thread that takes the first sample reads the deadline after that. So either it
     /// sees the deadline that was read here, or its sample is seen here.
-    pub(crate) fn latest_sample(&self, extra: &Extra, oldest: Second) -> Option<Second> {
+    pub(in crate::table) fn latest_sample(&self, extra: &Extra, oldest: Second) -> Option<Second> {
         // SeqCst: pairs with the one after a sample.
         fence(Ordering::SeqCst);
         extra.window.latest(oldest)
@@ -553,7 +566,7 @@ impl Record {
 
     /// Takes in a measurement, where those from `oldest` on count, before the figure in
     /// force is [settled](Self::refresh_rtt).
-    pub(crate) fn add_sample(
+    pub(in crate::table) fn add_sample(
         &self,
         extra: &Extra,
         elapsed_nanos: u64,
@@ -568,7 +581,13 @@ impl Record {
 
     /// Takes in a figure that counts while there is no measurement from `oldest` on; then
     /// likewise.
-    pub(crate) fn add_seed(&self, extra: &Extra, elapsed_nanos: u64, micros: u32, oldest: Second) {
+    pub(in crate::table) fn add_seed(
+        &self,
+        extra: &Extra,
+        elapsed_nanos: u64,
+        micros: u32,
+        oldest: Second,
+    ) {
         if extra.window.seed(elapsed_nanos, micros, oldest) {
             // SeqCst: see `refresh_rtt`.
             fence(Ordering::SeqCst);
@@ -582,7 +601,7 @@ impl Record {
     /// thread that changes the figure looks at the window again, with a fence in between.
     /// Of the two fences one comes first: either the one thread sees the other's figure,
     /// or that one sees the change of the window. So the two agree once all have ended.
-    pub(crate) fn refresh_rtt(
+    pub(in crate::table) fn refresh_rtt(
         &self,
         extra: &Extra,
         oldest: Second,
@@ -621,7 +640,7 @@ impl Record {
     ///
     /// The word of the figure changes in any case, so that no thread which computed one
     /// before puts it there afterwards.
-    pub(crate) fn forget_rtt(
+    pub(in crate::table) fn forget_rtt(
         &self,
         extra: &Extra,
         elapsed_nanos: u64,

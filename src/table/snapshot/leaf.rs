@@ -58,7 +58,7 @@ impl Terms {
 
     /// How long a relay is left alone, counted from `now`: with a jitter that differs
     /// between the relays of a registry, and between registries.
-    pub(crate) fn back_off(&self, record: &Record, now: Tick) -> BackOff {
+    pub(in crate::table) fn back_off(&self, record: &Record, now: Tick) -> BackOff {
         BackOff {
             now,
             tick_nanos: self.tick_nanos,
@@ -81,8 +81,8 @@ impl Terms {
 /// One life of a record, and where it lies.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
-    pub(crate) record: &'a Record,
-    pub(crate) extra: &'a Extra,
+    pub(in crate::table) record: &'a Record,
+    pub(in crate::table) extra: &'a Extra,
     pub(crate) handle: Handle,
 }
 

@@ -242,7 +242,7 @@ impl Publication {
     }
 
     /// Gives a relay a leaf, which says nothing until it is refreshed.
-    pub(crate) fn append(&self, arrival: Handle, extra: &Extra) {
+    pub(in crate::table) fn append(&self, arrival: Handle, extra: &Extra) {
         loop {
             let snapshot = self.load();
             if snapshot.newest_run().push(arrival, extra) {
@@ -280,7 +280,7 @@ impl Publication {
     /// Brings the load of a relay forward by one event, and what searches see of it;
     /// nothing changes where `next` says why it must not.
     #[inline]
-    pub(crate) fn change_load<E>(
+    pub(in crate::table) fn change_load<E>(
         &self,
         subject: &Subject<'_>,
         next: impl Fn(Load) -> Result<Load, E>,

@@ -48,7 +48,7 @@ impl Run {
     }
 
     /// Adds an arrival; false when it must go to another run.
-    pub(crate) fn push(&self, arrival: Handle, extra: &Extra) -> bool {
+    pub(in crate::table) fn push(&self, arrival: Handle, extra: &Extra) -> bool {
         // Relaxed: the place itself is what readers synchronise with. The
         // first look keeps the counter from running on in a finished run.
         if self.is_finished(self.claimed.load(Ordering::Relaxed)) {

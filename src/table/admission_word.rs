@@ -1,0 +1,238 @@
+//! The word through which every record enters, and is counted out.
+//!
+//! ```text
+//!  63       41   40     39  38 37        27 26         0
+//! +-----------+-------+-------+------------+------------+
+//! |   count   |pending| step  | generation |   index    |
+//! +-----------+-------+-------+------------+------------+
+//! ```
+//!
+//! `count` is how many records are admitted and not yet counted out; the rest
+//! names the record that was counted in, counted out or introduced last, and which
+//! of the three. Each is one compare-and-swap that names the record, with *pending*
+//! set; then the record's lifecycle is brought in line (live, closing, or gone), then
+//! *pending* is cleared. Any thread that finds *pending* set does the rest itself
+//! before going on, so no thread waits for another.
+//!
+//! This decides three things at once, for good:
+//!
+//! - the bound: the count never exceeds `max_relays`, and no relay is turned away
+//!   for a registration that is later undone, for none is, nor for a relay that is
+//!   gone, for a thread that finds one still counted counts it out;
+//! - uniqueness: a registrant looks for a record of its id *after* it read the
+//!   word and enters only if the word has not changed, so no other record was
+//!   admitted or introduced in between;
+//! - order: whatever a registrant finds not admitted enters after it.
+//!
+//! # Why the word cannot come round
+//!
+//! A thread that changes the word is pinned from its read to its swap. A record that
+//! is retired meanwhile cannot begin another life before it unpins. Only a relay that
+//! leaves and comes back takes up its record again at once, and each time the
+//! generation is another. For the word to come round, one relay would have to leave and
+//! come back exactly 2,048 times, or a multiple, within one such step of a thread.
+
+use crate::sync::epoch::Guard;
+use crate::sync::{AtomicU64, Ordering, Padded};
+use crate::table::Table;
+use crate::table::record::{Handle, Lifecycle, State};
+
+/// See the module's description.
+#[derive(Debug, Default)]
+pub(super) struct AdmissionWord(Padded<AtomicU64>);
+
+/// A reading of the admission word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AdmissionState(u64);
+
+const INDEX_BITS: u32 = 27;
+const GENERATION_SHIFT: u32 = INDEX_BITS;
+const GENERATION_MASK: u32 = 0x7ff;
+const STEP_SHIFT: u32 = 38;
+const PENDING: u64 = 1 << 40;
+const COUNT_SHIFT: u32 = 41;
+const ONE: u64 = 1 << COUNT_SHIFT;
+const NAME_MASK: u64 = PENDING - 1;
+const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
+const STEP_MASK: u64 = 0b11;
+
+/// Indices of records stay below this.
+pub(super) const INDICES: u32 = 1 << INDEX_BITS;
+
+/// The largest count that the word holds.
+pub(super) const MAX_COUNT: usize = (1 << (u64::BITS - COUNT_SHIFT)) - 1;
+
+/// What is done with the record that the word names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Admit,
+    Dismiss,
+    Introduce,
+}
+
+impl AdmissionState {
+    /// Records admitted and not yet counted out.
+    pub(super) fn count(self) -> usize {
+        (self.0 >> COUNT_SHIFT) as usize
+    }
+
+    /// The record that is not yet brought in line, and what is done with it.
+    pub(super) fn pending(self) -> Option<(u32, Step)> {
+        let step = match self.0 >> STEP_SHIFT & STEP_MASK {
+            0 => Step::Admit,
+            1 => Step::Dismiss,
+            _ => Step::Introduce,
+        };
+        (self.0 & PENDING != 0).then_some(((self.0 & INDEX_MASK) as u32, step))
+    }
+
+    fn naming(self, name: Handle, step: Step) -> u64 {
+        debug_assert!(name.index < INDICES);
+        let generation = u64::from(name.generation & GENERATION_MASK) << GENERATION_SHIFT;
+        let step = (step as u64) << STEP_SHIFT;
+        self.0 & !NAME_MASK | PENDING | step | generation | u64::from(name.index)
+    }
+}
+
+impl AdmissionWord {
+    /// Reads the word.
+    #[inline]
+    pub(super) fn read(&self) -> AdmissionState {
+        // Acquire: all that was admitted before is seen live, or to be helped.
+        AdmissionState(self.0.load(Ordering::Acquire))
+    }
+
+    /// Counts a record in, unless the word has changed since `seen`.
+    pub(super) fn admit(&self, seen: AdmissionState, record: Handle) -> bool {
+        debug_assert!(seen.pending().is_none() && seen.count() < MAX_COUNT);
+        self.change(seen, seen.naming(record, Step::Admit) + ONE)
+    }
+
+    /// Admits a record in the place of one that is counted, unless the word has changed
+    /// since `seen`.
+    pub(super) fn replace(&self, seen: AdmissionState, record: Handle) -> bool {
+        debug_assert!(seen.pending().is_none() && seen.count() > 0);
+        self.change(seen, seen.naming(record, Step::Admit))
+    }
+
+    /// Counts a record out, unless the word has changed since `seen`.
+    pub(super) fn dismiss(&self, seen: AdmissionState, record: Handle) -> bool {
+        debug_assert!(seen.pending().is_none() && seen.count() > 0);
+        self.change(seen, seen.naming(record, Step::Dismiss) - ONE)
+    }
+
+    /// Names a record that is not counted, unless the word has changed since `seen`.
+    pub(super) fn introduce(&self, seen: AdmissionState, record: Handle) -> bool {
+        debug_assert!(seen.pending().is_none());
+        self.change(seen, seen.naming(record, Step::Introduce))
+    }
+
+    /// Notes that the record which `seen` names was brought in line.
+    pub(super) fn settle(&self, seen: AdmissionState) {
+        self.change(seen, seen.0 & !PENDING);
+    }
+
+    fn change(&self, seen: AdmissionState, next: u64) -> bool {
+        // AcqRel: helpers see what led here; we saw what came before.
+        self.0
+            .compare_exchange(seen.0, next, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+}
+
+impl Table {
+    /// Reads the admission word, after carrying out what is pending in it.
+    pub(super) fn help_pending<'g>(&'g self, guard: &'g Guard) -> AdmissionState {
+        loop {
+            let seen = self.admission.read();
+            let Some((index, step)) = seen.pending() else {
+                return seen;
+            };
+            // No record is retired while the word names it pending, so what is read of
+            // it here, pinned, is of the life that the word names.
+            let record = self.at(index, guard);
+            let word = record.lifecycle();
+            let next = match (step, word.state()) {
+                (Step::Admit, State::Pending | State::Returning) => word.admitted(),
+                (Step::Dismiss, State::Departing) => word.closing(),
+                (Step::Introduce, State::Pending) => Lifecycle::introduced(),
+                _ => word,
+            };
+            // A relay may come back in the record that it left: its lifecycle must have been
+            // read while the admission word named it.
+            if next != word && self.admission.read() == seen {
+                record.record.transition(word, next);
+            }
+            self.admission.settle(seen);
+        }
+    }
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    fn record(index: u32, generation: u32) -> Handle {
+        Handle { index, generation }
+    }
+
+    fn settle(admission: &AdmissionWord) {
+        admission.settle(admission.read());
+        assert_eq!(admission.read().pending(), None);
+    }
+
+    #[test]
+    fn count_and_name_share_the_word_without_touching() {
+        let admission = AdmissionWord::default();
+        let pending = || admission.read().pending();
+        for (index, generation) in [(INDICES - 1, u32::MAX), (0, 1 << 11), (7, 3)] {
+            assert!(admission.admit(admission.read(), record(index, generation)));
+            assert_eq!(pending(), Some((index, Step::Admit)));
+            settle(&admission);
+        }
+        assert_eq!(admission.read().count(), 3);
+        assert!(admission.dismiss(admission.read(), record(INDICES - 1, u32::MAX)));
+        assert_eq!(pending(), Some((INDICES - 1, Step::Dismiss)));
+        settle(&admission);
+        assert!(admission.introduce(admission.read(), record(5, u32::MAX)));
+        assert_eq!(pending(), Some((5, Step::Introduce)));
+        settle(&admission);
+        assert_eq!(admission.read().count(), 2);
+    }
+
+    #[test]
+    fn nobody_enters_on_an_old_reading() {
+        let admission = AdmissionWord::default();
+        let seen = admission.read();
+        assert!(admission.admit(seen, record(1, 0)));
+        settle(&admission);
+        assert!(admission.dismiss(admission.read(), record(1, 0)));
+        settle(&admission);
+        assert_eq!(admission.read().count(), seen.count());
+        assert!(!admission.admit(seen, record(2, 0)), "the name has changed");
+    }
+
+    #[test]
+    fn one_life_is_named_differently_in_and_out() {
+        let admission = AdmissionWord::default();
+        assert!(admission.admit(admission.read(), record(1, 0)));
+        settle(&admission);
+        assert!(admission.admit(admission.read(), record(2, 0)));
+        settle(&admission);
+        let seen = admission.read();
+        assert!(admission.dismiss(seen, record(2, 0)));
+        settle(&admission);
+        assert_ne!(admission.read().0 & NAME_MASK, seen.0 & NAME_MASK);
+    }
+
+    #[test]
+    fn what_is_settled_is_not_settled_twice() {
+        let admission = AdmissionWord::default();
+        assert!(admission.admit(admission.read(), record(1, 0)));
+        let late = admission.read();
+        settle(&admission);
+        assert!(admission.admit(admission.read(), record(2, 0)));
+        admission.settle(late);
+        assert_eq!(admission.read().pending(), Some((2, Step::Admit)));
+    }
+}

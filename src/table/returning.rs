@@ -1,0 +1,127 @@
+//! How a relay comes back, in the record that it left.
+//!
+//! 1. The registrant finds the record of the id, *gone*, and stores what the relay announces
+//!    from now on.
+//! 2. A compare-and-swap (acquire and release) changes the lifecycle from gone to
+//!    *returning* ([`bring_back`](Table::bring_back)); the record is then the registrant's
+//!    alone. It opens the load again: leases stay.
+//! 3. The record gets a place in the order of searches, and in the inbox of the wheel.
+//! 4. It is counted in as any other is ([`Returning::admit`]). No look for another record of
+//!    the id is needed: this one has been in its bucket throughout.
+
+use crate::table::Table;
+use crate::table::record::{Announcement, Lifecycle, Load};
+use crate::table::record_ref::{ObservedRecord, RecordRef};
+use crate::table::store::Exhausted;
+use crate::time::Tick;
+use std::convert::Infallible;
+
+/// A record whose relay is about to come back, the caller's until it is admitted.
+#[must_use]
+pub(crate) struct Returning<'g> {
+    table: &'g Table,
+    /// With its lifecycle before.
+    last: ObservedRecord<'g>,
+    /// Its lifecycle now.
+    word: Lifecycle,
+}
+
+impl Returning<'_> {
+    /// Gives the record a place in the order of searches, and has the wheel look at it.
+    pub(crate) fn append(&self) {
+        self.table.append(&self.last);
+        self.table.announce_to_wheel(&self.last);
+    }
+
+    /// Lets the relay in again, unless the table is full.
+    pub(crate) fn admit(self) -> bool {
+        let (table, guard) = (self.table, self.last.guard);
+        let handle = self.last.handle();
+        loop {
+            let seen = table.help_pending(guard);
+            if seen.count() < table.max_relays {
+                if table.admission.admit(seen, handle) {
+                    table.help_pending(guard);
+                    self.retire_last_announcement();
+                    return true;
+                }
+            } else if table.admission.read() == seen {
+                self.refuse();
+                return false;
+            }
+        }
+    }
+
+    fn retire_last_announcement(&self) {
+        if let Some(announcement) = self.last.word().announced() {
+            let store = &self.table.store;
+            store.retire_announcement(announcement, self.last.guard);
+        }
+    }
+
+    /// Leaves the record as it was found.
+    fn refuse(self) {
+        let (store, record) = (&self.table.store, self.last.record);
+        let last = self.last.word();
+        record.set_flags(Load::CLOSED);
+        // The place that it has among arrivals is void.
+        record.end_generation();
+        self.table.gone.count(last);
+        if last.is_kept() {
+            store.return_permit();
+        }
+        record.set_lifecycle(last);
+        store.retire_announcement(self.word.announcement(), self.last.guard);
+        self.table.announce_to_wheel(&self.last);
+    }
+}
+
+impl Table {
+    /// Takes a record that is gone, for its relay to come back on other terms, perhaps
+    /// without the load that others were said to put on it. `None` where it was not gone,
+    /// or its lifecycle has changed since it was seen.
+    pub(crate) fn bring_back<'g>(
+        &'g self,
+        gone: ObservedRecord<'g>,
+        announcement: Announcement,
+        deadline: Tick,
+        loses_reported_load: bool,
+    ) -> Result<Option<Returning<'g>>, Exhausted> {
+        self.check_is_own(&gone);
+        let word = gone.word();
+        if !word.is_gone() {
+            return Ok(None);
+        }
+        if word.is_kept() {
+            self.store.take_permit()?;
+        }
+        let capacity = announcement.capacity;
+        let taken = self.store.put_announcement(announcement, gone.guard);
+        let next = taken.map(|index| Lifecycle::returning(deadline, index));
+        if let Ok(next) = next {
+            if gone.record.transition(word, next) {
+                self.gone.discount(word);
+                reopen(&gone, capacity, loses_reported_load);
+                return Ok(Some(Returning {
+                    table: self,
+                    last: gone,
+                    word: next,
+                }));
+            }
+            self.store.return_announcement(next.announcement());
+        }
+        if word.is_kept() {
+            self.store.return_permit();
+        }
+        next.map(|_| None)
+    }
+}
+
+fn reopen(record: &RecordRef<'_>, capacity: u32, loses_reported_load: bool) {
+    let reopened = |load: Load| match load.reopened(capacity) {
+        load if loses_reported_load => load.with_report_of_others(0),
+        load => load,
+    };
+    let next = |load| Ok::<_, Infallible>(reopened(load));
+    let Ok(_) = record.record.update_load(next);
+}
