@@ -441,7 +441,7 @@ MUTANTS = [
     ("tick is not raised beside the housekeeping", "src/registry/maintenance_thread.rs",
      "        inner.relays.timeline.advance();",
      "        inner.run_maintenance(inner.relays.timeline.advance().tick, Pace::Paced);",
-     "lib::registry::maintenance_thread::tests::the_tick_is_raised_while_relays_are_sorted"),
+     "lib::registry::tests::the_tick_is_raised_while_relays_are_sorted"),
     ("value installed without release", "src/sync/once_box.rs",
      "made, Ordering::Release, Ordering::Acquire)", "made, Ordering::Relaxed, Ordering::Acquire)",
      "one_value_is_installed_and_seen_whole"),

@@ -1,6 +1,7 @@
 //! Finding a relay, and taking a unit of it.
 
 use crate::errors::{FindError, LeaseError};
+use crate::registry::dht_bridge::DhtHandle;
 use crate::registry::inner::Inner;
 use crate::registry::lease::Lease;
 use crate::relay::{NodeId, RelayInfo};
@@ -8,9 +9,14 @@ use crate::select::{
     Candidate, Criteria, Explanation, FindOptions, Reach, Search, SearchScope, Views,
 };
 use crate::sync::epoch::{self, Guard};
+use crate::sync::park_timeout;
 use crate::table::record::Refusal;
 use crate::table::snapshot::Snapshot;
 use crate::time::Tick;
+use std::time::{Duration, Instant};
+
+/// How long a call that waits for a relay sleeps at most.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 impl Inner {
     pub(super) fn find_relay(
@@ -23,6 +29,30 @@ impl Inner {
         match self.fast_path(target, options, now, &snapshot, &guard) {
             Some(best) => Ok(self.relays.describe_candidate(&best, now)),
             None => self.find_slow_path(target, options, now, &snapshot, &guard),
+        }
+    }
+
+    /// Searches until there is an answer, or the time is over.
+    pub(super) fn find_relay_wait(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+        longest: Duration,
+        dht: &DhtHandle,
+    ) -> Result<RelayInfo, FindError> {
+        let first = self.find_relay(target, options);
+        if first.is_ok() || longest.is_zero() {
+            return first;
+        }
+        let _waiting = dht.wait();
+        let begun = Instant::now();
+        loop {
+            let found = self.find_relay(target, options);
+            let left = longest.saturating_sub(begun.elapsed());
+            if found.is_ok() || left.is_zero() {
+                return found;
+            }
+            park_timeout(left.min(POLL_INTERVAL));
         }
     }
 

@@ -1,10 +1,12 @@
 //! What callers observe of relays: round trips, loads, failures and successes; and how they
 //! have the registry forget them.
 
+use crate::coordinates::Coordinate;
 use crate::registry::inner::Inner;
 use crate::registry::reputation::{record_failure, record_success};
 use crate::relay::NodeId;
 use crate::rtt::sane_micros;
+use crate::select::PeerView;
 use crate::table::record::{Circuit, Failure, Source};
 use crate::time::Tick;
 use std::cell::Cell;
@@ -50,6 +52,18 @@ impl Inner {
             relays.for_each_known(|record| relays.forget_rtt_of(&record, now));
         });
         self.probes.forget_all();
+    }
+
+    pub(super) fn due_for_probe(&self, max: usize) -> Vec<NodeId> {
+        self.probes.next_due(&self.relays, max)
+    }
+
+    pub(super) fn relay_coordinate(&self, relay: &NodeId) -> Option<Coordinate> {
+        self.coordinates.of_relay(&self.relays, relay)
+    }
+
+    pub(super) fn update_peer(&self, peer: &NodeId, view: &PeerView) -> usize {
+        self.coordinates.update_peer(&self.relays, peer, view)
     }
 
     pub(super) fn report_load(&self, relay: &NodeId, total: u32) -> bool {
