@@ -133,7 +133,7 @@ mod tests {
         };
         let fault = Fault::told(Failure::TimedOut);
         let circuit = Circuit::CLOSED.with_failure(fault, back_off);
-        // As it is when it comes back.
+        // As it is when it is restored.
         Circuit::from_marked(circuit.bits())
     }
 

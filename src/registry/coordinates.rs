@@ -1,10 +1,10 @@
 //! Where this node and its relays are.
 //!
-//! The [`CoordinateMap`] is guarded by a lock that housekeeping and the telling of views
-//! take, and nothing on the hot path does: what is measured there is left in a
-//! [`MeasurementBuffer`] for the next pass. Finds see positions in the snapshot, as of
-//! the last merge. All this begins with the first to ask for a coordinate or to
-//! tell one; a registry that nobody does so with keeps no positions.
+//! The [`CoordinateMap`] is behind a lock that maintenance and the calls about positions
+//! take. The hot path does not take it: what is measured there goes into a
+//! [`MeasurementBuffer`], and the next pass applies it. Finds see positions in the snapshot,
+//! as of the last merge. All this begins with the first call that asks for a coordinate or
+//! gives one; until then a registry keeps no positions.
 
 use crate::coordinates::{Coordinate, CoordinateMap};
 use crate::registry::measurement_buffer::{Measurement, MeasurementBuffer};
@@ -24,7 +24,7 @@ pub(crate) struct Coordinates {
 }
 
 impl Coordinates {
-    /// Notes what this node measured.
+    /// Buffers a round trip that this node measured.
     #[inline]
     pub(super) fn buffer_rtt(&self, relay: Handle, micros: u32) {
         if self.is_enabled() {
@@ -32,13 +32,13 @@ impl Coordinates {
         }
     }
 
-    /// The map, if anybody asked for it so far.
+    /// The map, if any call has asked for it so far.
     pub(super) fn if_enabled(&self) -> Option<&Mutex<CoordinateMap>> {
         self.is_enabled().then_some(&self.map)
     }
 
     fn is_enabled(&self) -> bool {
-        // Relaxed: those who see it late miss a measurement.
+        // Relaxed: a thread that sees it late drops a measurement.
         self.enabled.load(Ordering::Relaxed)
     }
 
@@ -71,14 +71,14 @@ impl Coordinates {
         let mut map = self.map.lock();
         let others = view.pairs().filter(|(relay, _)| *relay != peer);
         let held = others.filter(|(relay, _)| relays.is_live(relay, now));
-        let taken_in = held
+        let applied = held
             .filter(|(relay, micros)| map.update_peer(relay, coordinate, *micros).is_ok())
             .count();
         limit(relays, &mut map);
-        if taken_in > 0 {
+        if applied > 0 {
             relays.publication().note_reordering();
         }
-        taken_in
+        applied
     }
 
     /// Applies what this node measured since the last pass to the map.
@@ -89,7 +89,7 @@ impl Coordinates {
         let mut map = self.map.lock();
         for Measurement { relay, micros } in self.buffer.drain() {
             if let Some(relay) = identity_of(relays, relay) {
-                // An outlier is left out, and that is that.
+                // An outlier is left out.
                 let _ = map.measured(&relay, micros);
                 relays.publication().note_reordering();
             }
@@ -107,7 +107,7 @@ fn identity_of(relays: &Relays, relay: Handle) -> Option<NodeId> {
 /// Bounds the map. Each relay is looked up under a pin of its own: in a full map, all are.
 fn limit(relays: &Relays, map: &mut CoordinateMap) {
     let most = 2 * relays.table.max_relays() + 1024;
-    // Those that are gone come back to where they were.
+    // Those that are gone keep their positions: most of them return.
     map.limit(most, |relay| {
         let (hash, guard) = (relays.table.hash(relay), epoch::pin());
         relays.table.find_known(hash, relay, &guard).is_some()

@@ -12,7 +12,7 @@ use crate::table::free_deferred;
 use crate::table::snapshot::Backlog;
 use crate::time::Tick;
 
-/// What one housekeeping pass did.
+/// What one maintenance pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MaintenanceReport {

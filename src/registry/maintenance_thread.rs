@@ -1,10 +1,10 @@
-//! The threads that keep a registry by themselves.
+//! The two maintenance threads.
 //!
-//! One reads the clock and raises the tick, and does nothing else. So relays are
-//! handed out to nobody a tick after their deadline at the latest, however long
-//! anything else takes. The other does the housekeeping.
+//! One reads the clock and raises the tick, and does nothing else. So no relay is handed
+//! out later than one tick after its deadline, however long the passes take. The other one
+//! makes the maintenance passes.
 //!
-//! Both hold what the handles share, but no handle: the last handle that is
+//! Both hold the [`Inner`] that the handles share, but no handle: the last handle that is
 //! dropped stops and joins them.
 
 use crate::registry::inner::Inner;
@@ -37,7 +37,7 @@ struct Waker {
     thread: Thread,
 }
 
-/// What other threads tell it.
+/// Flags that other threads set for such a thread.
 #[derive(Debug, Default)]
 struct Signals {
     stop: AtomicBool,
@@ -45,33 +45,33 @@ struct Signals {
 }
 
 impl Signals {
-    /// Asks for a pass, and wakes the thread unless it was asked before.
-    fn ask(&self, wake: impl FnOnce()) {
-        // Release: see `run`. A swap also when it was asked for already: a pass
-        // that begins later must see what we did.
+    /// Requests a pass, and wakes the thread unless a pass was requested before.
+    fn request(&self, wake: impl FnOnce()) {
+        // Release: see `run`. A swap also if it was set already: a pass that begins
+        // later must see what this thread did.
         if !self.woken.swap(true, Ordering::Release) {
             wake();
         }
     }
 
-    /// Has the thread end after the pass that it is making.
+    /// Ends the thread after the pass that it is making.
     fn stop(&self, wake: impl FnOnce()) {
         // Release: the thread sees all that the handles did.
         self.stop.store(true, Ordering::Release);
         wake();
     }
 
-    /// Makes a pass whenever one was asked for, and after each pause, to the end.
+    /// Makes a pass whenever one is requested, and after each pause, until it is stopped.
     fn run(&self, pause: Duration, mut pass: impl FnMut()) {
-        // Acquire: pairs with the last handle's word to stop.
+        // Acquire: pairs with `stop`.
         while !self.stop.load(Ordering::Acquire) {
-            // Before the pass, and a swap, so that it and each that asks are in
-            // one order. Acquire: what led to those before is seen; those after
-            // wake us again.
+            // Before the pass, and a swap, so that it and each request are in one
+            // order. Acquire: what led to earlier requests is seen; later requests
+            // wake this thread again.
             self.woken.swap(false, Ordering::Acquire);
             pass();
-            // The pause may leave out the time that the machine was suspended, but
-            // no more than a whole pause is left of it afterwards.
+            // The pause may not count the time that the machine was suspended. Then at
+            // most one whole pause is left afterwards.
             park_timeout(pause);
         }
     }
@@ -82,21 +82,21 @@ impl MaintenanceThreads {
     pub(super) fn start(inner: Arc<Inner>) -> io::Result<Self> {
         let tick = inner.relays.settings.tick;
         let maintained = Arc::clone(&inner);
-        // It is asked for a pass once a tick, unless the clock hangs or panics.
+        // A pass is requested once a tick, unless the clock hangs or panics.
         let pause = tick.saturating_mul(2);
         let maintainer = Worker::start("relay-registry", pause, move || run_pass(&maintained))?;
         let waker = maintainer.waker.clone();
         let ticker = Worker::start("relay-clock", tick, move || {
             if raise_tick(&inner) {
-                waker.ask();
+                waker.request();
             }
         })?;
         Ok(Self { ticker, maintainer })
     }
 
-    /// Has the next pass made now, unless that was asked already; lock-free.
+    /// Requests a pass now; lock-free.
     pub(super) fn wake(&self) {
-        self.maintainer.waker.ask();
+        self.maintainer.waker.request();
     }
 }
 
@@ -109,8 +109,8 @@ impl Drop for MaintenanceThreads {
 }
 
 impl Waker {
-    fn ask(&self) {
-        self.signals.ask(|| self.thread.unpark());
+    fn request(&self) {
+        self.signals.request(|| self.thread.unpark());
     }
 
     fn stop(&self) {
@@ -121,10 +121,10 @@ impl Waker {
 impl Worker {
     fn start(name: &str, pause: Duration, pass: impl FnMut() + Send + 'static) -> io::Result<Self> {
         let signals = Arc::new(Signals::default());
-        let heard = Arc::clone(&signals);
+        let received = Arc::clone(&signals);
         let handle = thread::Builder::new()
             .name(name.into())
-            .spawn(move || heard.run(pause, pass))?;
+            .spawn(move || received.run(pause, pass))?;
         let thread = handle.thread().clone();
         Ok(Self {
             waker: Waker { signals, thread },
@@ -138,7 +138,7 @@ impl Drop for Worker {
         self.waker.stop();
         let others = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
         if let Some(thread) = self.handle.take().filter(others) {
-            // A panic of its own was counted, and is nothing to pass on here.
+            // Its panic was counted already.
             let _ = thread.join();
         }
     }
@@ -180,8 +180,8 @@ fn drop_payload(payload: Box<dyn Any + Send>) {
 
 #[cfg(all(test, relay_loom))]
 mod models {
-    //! Models of a thread's life: parked is parked there, so that whatever is
-    //! not heard of at once is never heard of.
+    //! Models of a maintenance thread. In a model a parked thread stays parked until it is
+    //! woken, so a flag that it misses is missed for good.
 
     use super::Signals;
     use crate::sync::{Arc, AtomicU32, Ordering, check, yield_point};
@@ -195,16 +195,16 @@ mod models {
         check(3, || {
             let signals = Arc::new(Signals::default());
             let done = Arc::new(AtomicU32::new(0));
-            let (heard, read) = (Arc::clone(&signals), Arc::clone(&done));
+            let (received, read) = (Arc::clone(&signals), Arc::clone(&done));
             let maintainer = thread::spawn(move || {
-                heard.run(Duration::MAX, yield_point);
+                received.run(Duration::MAX, yield_point);
                 yield_point();
-                // Relaxed: it is the word to stop that makes it seen.
+                // Relaxed: the load of `stop` makes it seen.
                 assert_eq!(read.load(Ordering::Relaxed), 1);
             });
             done.store(1, Ordering::Relaxed);
             signals.stop(|| {
-                // To be woken would show all that the handles did, too.
+                // Waking would make all that the handles did seen, too.
                 yield_point();
                 maintainer.thread().unpark();
             });
@@ -212,40 +212,40 @@ mod models {
         });
     }
 
-    /// A pass that is asked for is made, though one is being made already.
+    /// A requested pass is made, also if another pass is being made already.
     #[test]
     fn a_pass_that_is_asked_for_is_made() {
         check(3, || {
             let signals = Arc::new(Signals::default());
             let wanted = Arc::new(AtomicU32::new(0));
-            let (heard, read) = (Arc::clone(&signals), Arc::clone(&wanted));
+            let (received, read) = (Arc::clone(&signals), Arc::clone(&wanted));
             let maintainer = thread::spawn(move || {
-                heard.run(Duration::MAX, || {
+                received.run(Duration::MAX, || {
                     if read.load(Ordering::Relaxed) == 2 {
-                        heard.stop(|| thread::current().unpark());
+                        received.stop(|| thread::current().unpark());
                     }
                 });
             });
             for pass in 1..=2 {
                 wanted.store(pass, Ordering::Relaxed);
-                signals.ask(|| maintainer.thread().unpark());
+                signals.request(|| maintainer.thread().unpark());
             }
             maintainer.join().unwrap();
         });
     }
 
-    /// One thread asks another for passes until both are told to end, as the last
-    /// handle does: both end, whatever they are at.
+    /// One thread requests passes of another one until both are stopped, as the last handle
+    /// does: both end, at whatever step they are.
     #[test]
     fn a_thread_that_asks_another_for_passes_ends_with_it() {
         check(2, || {
             let (asking, asked) = (Arc::new(Signals::default()), Arc::new(Signals::default()));
-            let heard = Arc::clone(&asked);
-            let maintainer = thread::spawn(move || heard.run(Duration::MAX, yield_point));
+            let received = Arc::clone(&asked);
+            let maintainer = thread::spawn(move || received.run(Duration::MAX, yield_point));
             let sleeper = maintainer.thread().clone();
-            let (heard, waker) = (Arc::clone(&asking), Arc::clone(&asked));
+            let (received, waker) = (Arc::clone(&asking), Arc::clone(&asked));
             let ticker = thread::spawn(move || {
-                heard.run(Duration::MAX, || waker.ask(|| sleeper.unpark()));
+                received.run(Duration::MAX, || waker.request(|| sleeper.unpark()));
             });
             asking.stop(|| ticker.thread().unpark());
             asked.stop(|| maintainer.thread().unpark());

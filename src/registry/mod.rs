@@ -89,11 +89,11 @@ struct Shared {
 
 impl Registry {
     /// A registry with default settings: at most 1,000 relays, a TTL of 600 s,
-    /// ticks of 100 ms and [threads](Maintenance::Thread) that keep it.
+    /// ticks of 100 ms and [maintenance threads](Maintenance::Thread).
     ///
     /// # Panics
     ///
-    /// If the memory (1 MiB) or a thread is not to be had.
+    /// If 1 MiB of memory or a thread cannot be had.
     /// [`builder`](Self::builder) reports that as an error.
     #[must_use]
     pub fn new() -> Self {
@@ -160,29 +160,29 @@ impl Registry {
 
     /// Registers a relay, or renews it if it is held already.
     ///
-    /// Renewing replaces deadline and endpoint, and what else the options set;
-    /// load, leases and measured round trips stay. It is never refused as full; one that
-    /// changes what is announced can be refused as
-    /// [`Backlogged`](RegisterError::Backlogged) while a thread is stalled inside a call. A relay that left or expired and comes back within its
-    /// [grace](RegistryBuilder::return_grace) is [what it was](Registration::Returned). When
-    /// this returns, the relay is a candidate for every
-    /// call that starts later, on any thread, in each of the ways to choose.
+    /// A renewal replaces the deadline, the endpoint, and what else the options set. Load, leases
+    /// and measured round trips stay. A relay that left or expired and registers again within its
+    /// [grace](RegistryBuilder::return_grace) is [what it was](Registration::Returned). When this
+    /// returns, the relay is a candidate for every call that starts later, on any thread.
     ///
     /// # Errors
     ///
-    /// A [`RegisterError`] that says what was wrong. Nothing that was registered here has
-    /// changed then; a learned relay may have been removed to make room.
+    /// A [`RegisterError`] that says what was wrong. Then nothing that was registered here has
+    /// changed, but a learned relay may have been removed to make room. A renewal is never
+    /// rejected as full. One that changes the announcement may be rejected as
+    /// [`Backlogged`](RegisterError::Backlogged) while a thread is stalled inside a call.
     ///
     /// # Concurrency and cost
     ///
-    /// Lock-free; linearizable with the other operations on the same id. (A registration
-    /// of a relay that another thread is just removing or bringing back waits for that
-    /// thread to make its few steps.) The bound on the number of relays is never exceeded, not for a moment, and
-    /// no relay is refused for a registration that does not come about. Reads
-    /// the clock. A renewal that changes nothing but the deadline is one
-    /// compare-and-swap and does not allocate. At the bound, a new relay first
-    /// sweeps those that are due; without a maintenance thread, a registration
-    /// now and then sorts the arrivals in, at a constant cost on average.
+    /// Lock-free, and linearizable with the other operations on the same id. If another thread is
+    /// just removing the relay or bringing it back, this waits for the few steps of that thread.
+    /// The bound on the number of relays is never exceeded, and no relay is rejected because of a
+    /// registration that fails.
+    ///
+    /// Reads the clock. A renewal that changes nothing but the deadline is one compare-and-swap
+    /// and does not allocate. At the bound, a new relay first removes those that are due. Without
+    /// a maintenance thread, a registration now and then sorts the arrivals in, at a constant cost
+    /// on average.
     pub fn register_with(
         &self,
         id: NodeId,
@@ -212,15 +212,15 @@ impl Registry {
         Ok(registration)
     }
 
-    /// Renews a relay on the terms that it announced: the deadline moves, nothing else.
+    /// Renews a relay without changing what it announced: only the deadline moves.
     ///
-    /// Lock-free, one compare-and-swap, without allocation; reads the clock.
+    /// Lock-free, one compare-and-swap, without allocation. Reads the clock.
     ///
     /// # Errors
     ///
-    /// [`RenewError::UnknownRelay`] if the relay is not registered here, or has expired:
-    /// then register it, and it [is what it was](Registration::Returned) if it is only
-    /// late. A relay that was learned from a DHT is renewed by its own records.
+    /// [`RenewError::UnknownRelay`] if the relay is not registered here, or has expired. Then
+    /// register it: within its grace it [is what it was](Registration::Returned). A relay that was
+    /// learned from a DHT is renewed by its own records.
     pub fn renew(&self, id: &NodeId) -> Result<(), RenewError> {
         match self.inner().renew_by_id(id) {
             true => Ok(()),
@@ -230,10 +230,9 @@ impl Registry {
 
     /// Removes a relay; whether it was there.
     ///
-    /// When this returns, the relay is handed out to no call that starts
-    /// later. Leases on it stay valid, and count against it again if it
-    /// [comes back](Registration::Returned). Lock-free; linearizable with the other
-    /// operations on the same id.
+    /// When this returns, no call that starts later is given the relay. Leases on it stay valid,
+    /// and count against it again if it [returns](Registration::Returned). Lock-free, and
+    /// linearizable with the other operations on the same id.
     pub fn unregister(&self, id: &NodeId) -> bool {
         self.inner().unregister(id)
     }
@@ -252,39 +251,37 @@ impl Registry {
 
     /// The best relay for a path to `target` that meets the options.
     ///
-    /// The score is `e / (1 - u^4)`, lower is better: `e` the expected round
-    /// trip of the path, `u` the relay's utilisation. A relay whose round trip
-    /// is unknown ranks at the assumed one. The score of the answer is within
-    /// 1/32 of the best (1/512 where at most 64 relays are merged; 5 % where
-    /// views of peers are given and many relays tie), by the loads of that moment
-    /// and by what is known of the path. One of those that are equal within this
-    /// is drawn at random, so callers do not herd. Only relays
-    /// that are live, have capacity left and do not drain are handed out; never
-    /// the target, nor this node.
+    /// The score of a relay is `e / (1 - u^4)`, lower is better, with the expected round trip of
+    /// the path `e` and the utilisation of the relay `u`. An unknown round trip counts as the
+    /// assumed one. The score of the answer is within 1/32 of the best, by the loads of that
+    /// moment and by what is known of the path: within 1/512 where at most 64 relays are merged,
+    /// within 5 % where views of peers are given and many relays tie. Among relays that are equal
+    /// within this, one is drawn at random, so that callers do not all choose the same one.
+    ///
+    /// The answer is live, has capacity left and does not drain. It is never the target, nor this
+    /// node.
     ///
     /// # Errors
     ///
-    /// [`FindError::NoRelaysAvailable`] only if no relay would do throughout the
-    /// call; it counts [the reasons](crate::Rejections). A unit that is
+    /// [`FindError::NoRelaysAvailable`], only if no relay was eligible throughout the call. It
+    /// counts [the reasons](crate::Rejections). A unit that is
     /// [just being given back](Self::lease) counts as taken.
     ///
     /// # Concurrency and cost
     ///
-    /// Lock-free, without allocation or system call of its own (see the
-    /// [crate's description](crate#concurrency) for what the epoch collector
-    /// adds now and then). It writes nothing that threads share, but for the
-    /// trial that it may use up of a relay that [failed](Self::report_failure),
-    /// and where it comes upon a relay whose deadline, back-off or ban is over:
-    /// then it brings up to date what searches see of that.
+    /// Lock-free, without allocation or system call of its own. (The
+    /// [crate's description](crate#concurrency) says what the epoch collector adds now and then.)
+    /// It writes nothing that threads share, with two exceptions: it claims the trial of a relay
+    /// that [failed](Self::report_failure) and is handed out, and it updates the summary of a relay
+    /// whose deadline, back-off or ban is over.
     ///
-    /// Goes down a tree to the best relay: five nodes for a million relays,
-    /// whatever state they are in, and also before it says none. Each relay that
-    /// the options exclude and that would have been the answer costs one more
-    /// descent, and so does each that expired since the last housekeeping pass, for
-    /// the first call that comes upon it. Views of peers, and a longest round trip,
-    /// make it open more nodes: those that may hold a better relay than the one
-    /// found so far. Load, draining, departure and round trips count as they are
-    /// at that moment; [positions](Self::update_peer) as of the last housekeeping pass.
+    /// It descends a tree to the best relay: five nodes for a million relays, whatever state they
+    /// are in, also if the answer is "none". Each relay that the options exclude and that would
+    /// have been the answer costs one more descent. So does each relay that expired since the last
+    /// maintenance pass, for the first call that meets it. With views of peers or a limit on the
+    /// round trip it opens more nodes: those that may hold a better relay than the best so far.
+    /// Load, draining, departure and round trips count as of this moment, and
+    /// [positions](Self::update_peer) as of the last maintenance pass.
     #[inline]
     pub fn find_relay_with(
         &self,
@@ -315,19 +312,17 @@ impl Registry {
     }
 
     /// The best relays for a path to `target`, best first and distinct: at most
-    /// [`max_results`](FindOptions::max_results), fewer only if no more will
-    /// do.
+    /// [`max_results`](FindOptions::max_results), fewer only if no more are eligible.
     ///
-    /// After the first, each is the best that is in another
-    /// [failure domain](FindOptions::max_spread_cost) than those before, where that
-    /// costs little; so the second is a standby. Of relays on trial, only the
-    /// first place claims one, and others come last.
+    /// Each relay after the first is the best one in
+    /// [another failure domain](FindOptions::max_spread_cost) than those before it, if that costs
+    /// little; so the second is a standby. Relays on trial come last, and only one in the first
+    /// place claims its trial.
     ///
-    /// Lock-free; allocates the answer. Goes through the relays best first, by the
-    /// same scores as [`find_relay_with`](Self::find_relay_with), until the answer
-    /// is complete and no standby can come that costs little enough: that is for
-    /// at most 28 relays beyond those of an answer of three, at most 64 beyond any
-    /// of up to 32, and none beyond a longer one, which is not spread.
+    /// Lock-free; allocates the answer. It visits the relays best first, by the same scores as
+    /// [`find_relay_with`](Self::find_relay_with), until no standby can follow that costs little
+    /// enough. Beyond the answer, these are at most 28 relays for an answer of three, at most 64
+    /// for one of up to 32, and none for a longer one, which is not spread.
     #[must_use]
     pub fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
         self.inner().find_relays(target, options)
@@ -335,10 +330,9 @@ impl Registry {
 
     /// Finds the best relay and takes a unit of its capacity, as one step.
     ///
-    /// The capacity is never exceeded by leases, under any interleaving, also
-    /// against renewals that lower it. Otherwise as
-    /// [`find_relay_with`](Self::find_relay_with); it writes the relay's load and,
-    /// where that changes the rank of the relay's score, the relay's leaf in the tree
+    /// Leases never exceed the capacity, under any interleaving, also with renewals that lower it.
+    /// Otherwise this is as [`find_relay_with`](Self::find_relay_with). It writes the relay's load.
+    /// If that changes the rank of the relay's score, it also writes the relay's leaf in the tree
     /// and the words above that change with it.
     ///
     /// # Errors
@@ -351,12 +345,11 @@ impl Registry {
 
     /// Takes a unit of capacity of a named relay.
     ///
-    /// Lock-free, without allocation; one compare-and-swap decides against the
-    /// last unit, draining and departure. Linearizable with the other operations
-    /// on the same id, with one exception: where a renewal lowers the capacity
-    /// or the relay leaves under a lease that is just being taken, the lease is
-    /// given back before its caller has it, and for these few instructions keeps
-    /// other callers, also of finds, from the unit, who are then refused.
+    /// Lock-free, without allocation. One compare-and-swap decides about the last unit, draining
+    /// and departure. Linearizable with the other operations on the same id, with one exception: if
+    /// a renewal lowers the capacity or the relay leaves while a lease is being taken, that lease
+    /// is given back before its caller has it. For these few instructions other callers do not get
+    /// the unit, and are refused.
     ///
     /// # Errors
     ///
@@ -367,17 +360,17 @@ impl Registry {
 
     /// All live relays, in no particular order.
     ///
-    /// Weakly consistent: every relay that is live throughout the call is in
-    /// it, none that was dead throughout is, and none is in it twice. Visits
-    /// all records and allocates the answer; no other call waits for it.
+    /// Weakly consistent: it has every relay that is live throughout the call, none that is live
+    /// at no moment of it, and none twice. Visits all records and allocates the answer. No other
+    /// call waits for it.
     #[must_use]
     pub fn relays(&self) -> Vec<RelayInfo> {
         self.inner().all_relays()
     }
 
-    /// How many relays are live; consistent as [`relays`](Self::relays) is.
+    /// How many relays are live; as consistent as [`relays`](Self::relays).
     ///
-    /// One load when everything due has been swept, else it visits all records.
+    /// One load if everything due has been removed, else a visit of all records.
     #[must_use]
     pub fn relay_count(&self) -> usize {
         self.inner().relay_count()
@@ -385,55 +378,56 @@ impl Registry {
 
     /// Whether a relay is live.
     ///
-    /// Wait-free, linearizable; reads two cache lines and writes none. Expiry is
-    /// judged against the current tick, for which it reads the [clock](crate::Clock)
-    /// with [`Maintenance::Manual`].
+    /// Wait-free, linearizable. Reads two cache lines and writes none. The deadline is compared
+    /// with the current tick, for which this reads the [clock](crate::Clock) with
+    /// [`Maintenance::Manual`].
     #[inline]
     #[must_use]
     pub fn is_relay(&self, id: &NodeId) -> bool {
         self.inner().relays.is_live_now(id)
     }
 
-    /// What is known of a relay, if it is live. Consistency and cost as
-    /// [`is_relay`](Self::is_relay), and a copy.
+    /// What is known of a relay, if it is live. As consistent as [`is_relay`](Self::is_relay), at
+    /// its cost and that of a copy.
     #[inline]
     #[must_use]
     pub fn relay(&self, id: &NodeId) -> Option<RelayInfo> {
         self.inner().relay(id)
     }
 
-    /// Takes in a round-trip time measured from here; false, and nothing
-    /// changed, if the relay is not held or the value is above
-    /// [`MAX_RTT`](crate::MAX_RTT). Zero counts as one microsecond.
+    /// Records a round trip that was measured from here. Zero counts as one microsecond. False,
+    /// and nothing changed, if the relay is not held or the value is above
+    /// [`MAX_RTT`](crate::MAX_RTT).
     ///
-    /// What counts is the least of the five minutes that end with the latest measurement,
-    /// until that is as old as [`rtt_lifetime`](crate::RegistryBuilder::rtt_lifetime); see
-    /// [`forget_rtts`](Self::forget_rtts) for when the network has changed. A call that
-    /// starts after this has returned chooses by it; the next housekeeping pass sorts by it.
-    /// Lock-free, without allocation or system call.
+    /// The round trip that counts is the least of the five minutes that end with the latest
+    /// measurement. It counts until that measurement is as old as
+    /// [`rtt_lifetime`](crate::RegistryBuilder::rtt_lifetime). If the network has changed, use
+    /// [`forget_rtts`](Self::forget_rtts). A call that starts after this has returned chooses by
+    /// the new figure; the next maintenance pass sorts by it. Lock-free, without allocation or
+    /// system call.
     pub fn record_rtt(&self, relay: &NodeId, rtt: Duration) -> bool {
         self.inner().record_rtt(relay, rtt)
     }
 
-    /// Forgets all that was measured or told of the round trip to a relay, which counts
-    /// as unmeasured from here on; false if it is not held.
+    /// Forgets the round trips of a relay, which counts as unmeasured from here on; false if it is
+    /// not held.
     ///
-    /// For a path that is known to have changed. What another thread
-    /// [records](Self::record_rtt) meanwhile counts or is forgotten; what is recorded
-    /// after this has returned counts. The relay may be
-    /// [named](Self::due_for_probe) again at once. No call on the hot path waits for this,
-    /// but this waits for a thread that is asking whom to measure: not for a hot path.
+    /// For a path that is known to have changed. What another thread [records](Self::record_rtt)
+    /// meanwhile counts or is forgotten; what is recorded after this has returned counts.
+    /// [`due_for_probe`](Self::due_for_probe) may return the relay again at once. This waits for a
+    /// thread that is inside `due_for_probe`: not for a hot path. No call on the hot path waits for
+    /// this.
     pub fn forget_rtt(&self, relay: &NodeId) -> bool {
         self.inner().forget_rtt(relay)
     }
 
-    /// The same for every relay: for when the network has changed, and with it all paths.
+    /// Forgets the round trips of all relays: for when the network has changed, and with it all
+    /// paths.
     ///
-    /// Without this, the minimum of the old network counts until it leaves the window, up
-    /// to 300 seconds later. Visits all records, a thousand under one pin, and writes each: about as
-    /// long as half a microsecond a relay. No other operation waits for it. The next
-    /// housekeeping pass sorts the relays anew. Coordinates stay: they follow from what is
-    /// measured next.
+    /// Without this, the minimum of the old network counts until it leaves the window, up to 300
+    /// seconds later. Visits all records, a thousand under one pin, and writes each: about half a
+    /// microsecond per relay. No other operation waits for it. The next maintenance pass sorts the
+    /// relays anew. Coordinates stay and follow what is measured next.
     ///
     /// ```
     /// use relay_registry::{NodeId, Registry};
@@ -459,59 +453,53 @@ impl Registry {
         self.inner().forget_rtts();
     }
 
-    /// Whom to measure next: up to `max` relays that are unmeasured, or were measured
-    /// longer than half of [`rtt_lifetime`](crate::RegistryBuilder::rtt_lifetime) ago.
+    /// Which relays to measure next: up to `max` that are unmeasured, or were measured longer than
+    /// half of [`rtt_lifetime`](crate::RegistryBuilder::rtt_lifetime) ago.
     ///
-    /// Those that are the most likely to be chosen come first, by score, where what is
-    /// unmeasured ranks at the assumed round trip. Relays that drain or are banned, and
-    /// this node, are not named. Each is named again only after a tenth of the lifetime,
-    /// if it is still due then, or after it was [forgotten](Self::forget_rtt). So a caller
-    /// that asks for a few again and again comes to all, and relays of which an early
-    /// measurement was bad get another chance.
+    /// The likeliest choices come first, by score, where an unmeasured leg counts as the assumed
+    /// round trip. Relays that drain or are banned, and this node, are left out. A relay is
+    /// returned again only after a tenth of the lifetime, if it is still due then, or after it was
+    /// [forgotten](Self::forget_rtt). So a caller that asks for a few relays repeatedly gets all of
+    /// them in turn, and a relay with one bad measurement gets another chance.
     ///
-    /// Visits all records, a thousand under one pin, and waits for another thread that
-    /// does so: not for a hot path. Remembers whom it named for a tenth of the lifetime,
-    /// in about 32 bytes each, of no more than
-    /// [`max_relays`](crate::RegistryBuilder::max_relays) and those of this call.
+    /// Visits all records, a thousand under one pin, and waits for another thread that does so: not
+    /// for a hot path. Remembers the relays returned for a tenth of the lifetime, in about 32 bytes
+    /// each: at most [`max_relays`](crate::RegistryBuilder::max_relays) and those of this call.
     #[must_use]
     pub fn due_for_probe(&self, max: usize) -> Vec<NodeId> {
         self.inner().due_for_probe(max)
     }
 
-    /// Where this node is, in the frame of the relays that it measures and of the
-    /// peers that it [learns](Self::update_peer) from.
+    /// Where this node is, in the frame of the relays that it measures and of the peers that it
+    /// [learns](Self::update_peer) from.
     ///
-    /// It follows from the round trips that are [recorded](Self::record_rtt), a
-    /// housekeeping pass later. A registry keeps positions from the first call
-    /// to this, [`relay_coordinate`](Self::relay_coordinate) or
-    /// [`update_peer`](Self::update_peer) on. Waits for other threads that learn or sort: not
-    /// for a hot path.
+    /// It follows the round trips that are [recorded](Self::record_rtt), one maintenance pass
+    /// later. A registry keeps positions from the first call of this,
+    /// [`relay_coordinate`](Self::relay_coordinate) or [`update_peer`](Self::update_peer) on. Waits
+    /// for other threads that use positions or sort: not for a hot path.
     #[must_use]
     pub fn coordinate(&self) -> Coordinate {
         self.inner().coordinates.own()
     }
 
-    /// Where a relay is, to the best of what is known: for peers to find their
-    /// own coordinate by (see [`Vivaldi`](crate::Vivaldi)). `None` if it is not
-    /// held, or was not measured.
+    /// Where a relay is, as far as is known. Peers find their own coordinate by it; see
+    /// [`Vivaldi`](crate::Vivaldi). `None` if the relay is not held, or was not measured.
     ///
-    /// It is learned from round trips that this node and others measured to the
-    /// relay; a relay says nothing of its own place. Waits for other
-    /// threads that learn or sort: not for a hot path.
+    /// It follows the round trips that this node and others measured to the relay. A relay does not
+    /// state its own position. Waits for other threads that use positions or sort: not for a hot
+    /// path.
     #[must_use]
     pub fn relay_coordinate(&self, relay: &NodeId) -> Option<Coordinate> {
         self.inner().relay_coordinate(relay)
     }
 
-    /// Learns from what a peer measured where relays are; how many of its round
-    /// trips were taken in.
+    /// Learns where relays are from what a peer measured; how many of its round trips were used.
     ///
-    /// A view without a coordinate teaches nothing, nor does what a relay says
-    /// of itself. What does not fit with what others say is left out, and no
-    /// single view moves a relay far; many views of one peer do: see to it that
-    /// none is heard more often than others. It counts in finds after the next
-    /// housekeeping pass. Waits for other threads that learn or sort: not for a hot
-    /// path.
+    /// A view without a coordinate teaches nothing, and a peer teaches nothing about itself. A
+    /// round trip that does not fit the others is left out, and no single view moves a relay far.
+    /// Many views of one peer do: use the views of all peers equally often. A position counts in
+    /// finds after the next maintenance pass. Waits for other threads that use positions or sort:
+    /// not for a hot path.
     ///
     /// ```
     /// use relay_registry::{NodeId, PeerView, Registry, Vivaldi};
@@ -537,46 +525,43 @@ impl Registry {
         self.inner().update_peer(peer, view)
     }
 
-    /// Takes in what a relay says of its total load, leases of this registry
-    /// included; false if it is not held.
+    /// Records the total load of a relay, leases of this registry included; false if it is not
+    /// held.
     ///
-    /// What the report counts beyond this registry's own leases at that moment
-    /// was put there by others, and is added to the leases from then on. Totals
-    /// beyond [`MAX_CAPACITY`](crate::MAX_CAPACITY) count as that. Lock-free,
-    /// without allocation.
+    /// What the report exceeds this registry's leases by, at this moment, was put there by others,
+    /// and is added to the leases from then on. Totals beyond
+    /// [`MAX_CAPACITY`](crate::MAX_CAPACITY) count as that. Lock-free, without allocation.
     ///
-    /// The report speaks of now. One that was measured earlier, when there were fewer
-    /// leases or more, counts those wrongly: tell those by
-    /// [`report_load_of_others`](Self::report_load_of_others).
+    /// The report must be of this moment. If it was measured earlier, when there were fewer or more
+    /// leases, use [`report_load_of_others`](Self::report_load_of_others).
     pub fn report_load(&self, relay: &NodeId, load: u32) -> bool {
         self.inner().report_load(relay, load)
     }
 
-    /// Takes in what others put on a relay, leases of this registry not included; false
-    /// if it is not held.
+    /// Records the load that others put on a relay, leases of this registry not included; false if
+    /// it is not held.
     ///
-    /// It is right however late it arrives, and in whatever order with leases and their
-    /// release. Figures beyond [`MAX_CAPACITY`](crate::MAX_CAPACITY) count as that.
-    /// Lock-free, without allocation.
+    /// It is right however late it arrives, in any order with leases and their release. Figures
+    /// beyond [`MAX_CAPACITY`](crate::MAX_CAPACITY) count as that. Lock-free, without allocation.
     pub fn report_load_of_others(&self, relay: &NodeId, load: u32) -> bool {
         self.inner().report_load_of_others(relay, load)
     }
 
-    /// Starts or ends the draining of a relay: while it drains it keeps its
-    /// leases and gets no new ones.
+    /// Starts or ends the draining of a relay: while it drains it keeps its leases and gets no new
+    /// ones.
     ///
-    /// This is kept by id until it is ended or [lifted](Self::lift), whatever the relay
-    /// does: renew, leave, expire, come back, restart. It may be said before the relay is
-    /// known. After this returns, no new lease on the relay is given.
+    /// This is kept by id until it is ended or [lifted](Self::lift), also if the relay renews,
+    /// leaves, expires, returns or restarts. It can be set before the relay is known. After this
+    /// returns, no new lease on the relay is given.
     ///
-    /// For a relay that is held or remembered, this costs one compare-and-swap and an update
-    /// of its leaf in the search tree. For any other id it allocates a record of about 150
-    /// bytes. To end the draining always succeeds.
+    /// For a relay that is held or remembered, this costs one compare-and-swap and an update of its
+    /// leaf in the search tree. For any other id it allocates a record of about 150 bytes. Ending
+    /// the draining always succeeds.
     ///
     /// # Errors
     ///
-    /// An [`OperatorError`], only for a relay that is neither held nor remembered: too many
-    /// of those (65,536), or no memory.
+    /// An [`OperatorError`], only for a relay that is neither held nor remembered: too many of
+    /// those (65,536), or no memory.
     ///
     /// ```
     /// use relay_registry::{LeaseError, NodeId, Registry};
@@ -595,51 +580,46 @@ impl Registry {
         self.inner().set_draining(relay, draining)
     }
 
-    /// Forgets all that the operator said of a relay, bans and draining; whether there was
-    /// anything.
+    /// Ends the draining and the ban of a relay; whether there was either.
     ///
-    /// Cost as [`set_draining`](Self::set_draining) and [`unban`](Self::unban).
+    /// Costs what [`set_draining`](Self::set_draining) and [`unban`](Self::unban) cost.
     pub fn lift(&self, relay: &NodeId) -> bool {
         self.inner().lift(relay)
     }
 
-    /// Takes in that an attempt to use a relay failed: it is not handed out
-    /// for a while, and then on trial, to one caller at a time. False if
-    /// it is not held. Where the attempt has a lease, tell it by
-    /// [`Lease::failed`](crate::Lease::failed).
+    /// Reports that an attempt to use a relay failed; false if the relay is not held. The relay is
+    /// not handed out for a while, and then on trial, to one caller at a time. If the attempt has a
+    /// lease, use [`Lease::failed`](crate::Lease::failed).
     ///
-    /// This is a circuit breaker for each relay. How long it stays open depends
-    /// on the [`Failure`]: from 1 s up to 10 minutes
-    /// ([by default](crate::RegistryBuilder::back_off)), longer each time, give or
-    /// take a quarter. What fails while it is open counts no more: those
-    /// attempts were under way. Three successes, told through
-    /// [leases](crate::Lease::succeeded) or [by id](Self::report_success), close
-    /// it and take back half of what several failures added up to; each minute
-    /// without a failure, its back-off not counted, takes back a step.
-    /// A relay that leaves and comes back finds its circuit as it was: the
-    /// registry keeps the last 65,536 of those that had failed when they left.
+    /// Each relay has a circuit breaker. How long it stays open depends on the [`Failure`]: from
+    /// 1 s up to 10 minutes ([by default](crate::RegistryBuilder::back_off)), longer each time,
+    /// plus or minus a quarter. Failures while it is open do not count: those attempts were under
+    /// way. Three successes, reported through [leases](crate::Lease::succeeded) or
+    /// [by id](Self::report_success), close it and halve the level that several failures reached.
+    /// Each minute without a failure, the back-off not counted, takes back one level. A relay that
+    /// leaves and returns finds its circuit as it was: the registry keeps those of the last 65,536
+    /// relays that had failed when they were forgotten.
     ///
     /// # Outages
     ///
-    /// When more than [a share](crate::RegistryBuilder::max_ejected_share) of the relays back off
-    /// at once, it is likely that this node's own network is out. A failure beyond the share
-    /// begins an outage; it belongs to that, and so do further ones, up to a minute after the
-    /// last one beyond the share. (A minute is a tenth of the longest back-off, here and
-    /// above.) They leave relays alone for no longer than what they failed before
-    /// calls for. The first success of a relay that was failing ends the outage: those that
-    /// failed in it are on trial at once, 64 of those left alone are looked at by the call
-    /// that tells of the success, the rest by the next housekeeping pass. A probe ends
-    /// no outage.
+    /// If more than [a share](crate::RegistryBuilder::max_ejected_share) of the relays back off at
+    /// once, the cause is probably this node's own network. A failure beyond the share begins an
+    /// outage. That failure belongs to the outage, and so does each further one, until a minute
+    /// after the last one beyond the share. (A minute is a tenth of the longest back-off, here and
+    /// above.) Such failures raise no level: the relay backs off for as long as its earlier
+    /// failures call for. The first success of a relay that was failing ends the outage. Then the
+    /// relays that failed in it are on trial at once: the call that reports the success updates 64
+    /// of them, and the next maintenance pass the rest. A probe ends no outage.
     ///
-    /// Relays that no caller could be given (they are draining, banned or full) are no
-    /// part of the share; this node's own relay is. While all that a call could be given
-    /// are backing off, one of them is handed out as a [last
+    /// Relays that no caller could be given, because they are draining, banned or full, are not
+    /// part of the share; this node's own relay is. While all relays that a call could be given are
+    /// backing off, one of them is handed out as a [last
     /// resort](crate::RelayInfo::is_last_resort), at about the price of a find.
     ///
-    /// Report what your own attempts tell, and think twice about what peers say
-    /// of others. Lock-free, without system call: one compare-and-swap on the relay's
-    /// circuit, a look at counters, and what searches see of the relay. The first failure or
-    /// ban of a registry sets aside 16 bytes for each relay.
+    /// Report your own attempts, and be careful with what peers report of others. Lock-free,
+    /// without system call: one compare-and-swap of the relay's circuit, a few loads of counters,
+    /// and an update of its leaf in the search tree. The first failure or ban of a registry
+    /// allocates 16 bytes for each relay.
     ///
     /// ```
     /// use relay_registry::{CircuitState, Failure, NodeId, Registry};
@@ -657,25 +637,24 @@ impl Registry {
         self.inner().report_failure(relay, failure)
     }
 
-    /// Takes in that a relay was used with success; false if it is not held.
+    /// Reports that a relay was used with success; false if it is not held. If the use has a lease,
+    /// use [`Lease::succeeded`](crate::Lease::succeeded).
     ///
-    /// Of a relay that failed lately it counts only while a trial is open: after a find, a list
-    /// or a reservation handed the relay out on trial or as a last resort, until
-    /// the outcome of that is told. It ends no back-off, for it may be that of a
-    /// session from before the relay [failed](Self::report_failure). What was done under
-    /// a lease is told better by [`Lease::succeeded`](crate::Lease::succeeded), which knows.
+    /// For a relay that failed lately it counts only while a trial is open: from when a find, a
+    /// list or a reservation handed the relay out on trial or as a last resort until the outcome of
+    /// that is reported. It ends no back-off, for it may be of a session from before the relay
+    /// [failed](Self::report_failure).
     ///
-    /// Writes nothing, unless it counts. Lock-free, without allocation or system call.
+    /// Writes nothing unless it counts. Lock-free, without allocation or system call.
     pub fn report_success(&self, relay: &NodeId) -> bool {
         self.inner().report_success(relay)
     }
 
-    /// Closes the circuit of a relay and takes all back that its failures added up to, as
-    /// when it is known that it was mended; false if it is not live and no failures of it
-    /// are remembered. A ban stays.
+    /// Closes the circuit of a relay and takes back all levels, as when it is known to be repaired.
+    /// False if the relay is not live and no failures of it are remembered. A ban stays.
     ///
-    /// Also forgets how a relay that left had failed. Lock-free, without allocation or
-    /// system call.
+    /// Also forgets the failures of a relay that left. Lock-free, without allocation or system
+    /// call.
     ///
     /// ```
     /// use relay_registry::{CircuitState, Failure, NodeId, Registry};
@@ -694,52 +673,51 @@ impl Registry {
         self.inner().reset_circuit(relay)
     }
 
-    /// [Resets the circuit](Self::reset_circuit) of every relay, those that left
-    /// included, as after an outage of this node's own network.
+    /// [Resets the circuit](Self::reset_circuit) of every relay, those that left included, as after
+    /// an outage of this node's own network.
     ///
-    /// Ends an outage. Visits all records, and waits for no other thread: not for a hot path.
-    /// A relay that fails, enters or leaves during the visit may keep its circuit.
+    /// Ends an outage. Visits all records, and waits for no other thread: not for a hot path. A
+    /// relay that fails, enters or leaves during the visit may keep its circuit.
     pub fn reset_circuits(&self) {
         self.inner().reset_circuits();
     }
 
-    /// Bans a relay for some time from now, rounded up to a tick: it is not
-    /// handed out and no [lease](Self::lease) on it is given, whether it is
-    /// registered now, renews, leaves and comes back, or is not known yet. Leases given
-    /// stay. A ban that is in force is replaced.
+    /// Bans a relay for some time from now, rounded up to a tick: it is not handed out, and no
+    /// [lease](Self::lease) on it is given. This holds by id, also if the relay renews, leaves and
+    /// returns, or is not known yet. Leases that were given stay. A ban that is in force is
+    /// replaced.
     ///
-    /// When this returns, no call that starts later hands the relay out. A duration of zero
-    /// lifts the ban. Cost as [`set_draining`](Self::set_draining), and a reading of the
-    /// clock.
+    /// When this returns, no call that starts later hands the relay out. A duration of zero ends
+    /// the ban. Costs what [`set_draining`](Self::set_draining) costs, and a reading of the clock.
     ///
     /// # Errors
     ///
-    /// A [`BanError`]: too long; or, only for a relay that is neither held nor
-    /// remembered, too many (65,536), or no memory.
+    /// A [`BanError`]: too long; or, only for a relay that is neither held nor remembered, too many
+    /// (65,536), or no memory.
     pub fn ban(&self, relay: &NodeId, duration: Duration) -> Result<(), BanError> {
         self.inner().ban(relay, duration)
     }
 
-    /// Lifts the ban of a relay; whether there was one. One that was failing
-    /// before is handed out on trial.
+    /// Ends the ban of a relay; whether there was one. If the relay was failing before, it is
+    /// handed out on trial.
     pub fn unban(&self, relay: &NodeId) -> bool {
         self.inner().unban(relay)
     }
 
-    /// The relays banned, registered or not, and when each ban ends, on the
-    /// calendar that was in force when the registry was built. Visits all records.
+    /// The banned relays, registered or not, and when each ban ends, on the calendar that was in
+    /// force when the registry was built. Visits all records.
     #[must_use]
     pub fn banned(&self) -> Vec<(NodeId, SystemTime)> {
         self.inner().banned()
     }
 
-    /// Says for every relay whether it would be handed out for a path to
-    /// `target` now, and why: with [`find_relays`](Self::find_relays), or, if at
-    /// most one result is asked for, with [`find_relay_with`](Self::find_relay_with).
+    /// Lists for every relay whether it would be handed out for a path to `target` now, and why:
+    /// by [`find_relays`](Self::find_relays), or by
+    /// [`find_relay_with`](Self::find_relay_with) if at most one result is asked for.
     ///
-    /// Judges all relays by their exact scores and hands none out. A find may
-    /// take another that is [about as good](Self::find_relay_with). Lock-free;
-    /// allocates the answer and visits all records: for people, not for a hot path.
+    /// Judges all relays by their exact scores and hands none out. A find may return another one
+    /// that is [about as good](Self::find_relay_with). Lock-free; allocates the answer and visits
+    /// all records: for people, not for a hot path.
     ///
     /// ```
     /// use relay_registry::{FindOptions, NodeId, Registry, Verdict};
@@ -760,21 +738,20 @@ impl Registry {
         self.inner().explain(target, options)
     }
 
-    /// One housekeeping pass: raises the tick, removes what is due, sorts the
-    /// relays by round-trip time if anything changed, reclaims memory.
+    /// One maintenance pass: raises the tick, removes relays that are due, sorts the relays by
+    /// round trip if anything changed, and reclaims memory.
     ///
-    /// Needed with [`Maintenance::Manual`] only, as seldom as stale order and memory
-    /// are acceptable: a relay that has expired is not handed out all the same. These wait
-    /// for it, too: the ranks of relays whose round trip has lapsed, positions that were
-    /// learned, trials after an outage beyond the first 64 relays, and
-    /// [`Stats::expirations`]. Takes the housekeeping locks, so passes run one after another;
-    /// no call on the hot path waits for them.
+    /// Needed with [`Maintenance::Manual`] only, as seldom as stale order and memory are
+    /// acceptable: an expired relay is not handed out in any case. These wait for it, too: the
+    /// ranks of relays whose round trip has lapsed, positions that were learned, trials after an
+    /// outage beyond the first 64 relays, and [`Stats::expirations`]. Takes the maintenance locks,
+    /// so that passes run one after another. No call on the hot path waits for them.
     pub fn maintain(&self) -> MaintenanceReport {
         self.inner().maintain()
     }
 
-    /// Counters and gauges. Visits all records to count leases, and waits for
-    /// a sweep that is under way: for a metrics endpoint, not for a hot path.
+    /// Counters and gauges. Visits all records to count leases, and waits for a pass that removes
+    /// relays: for a metrics endpoint, not for a hot path.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.inner().stats();

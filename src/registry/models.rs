@@ -1,4 +1,4 @@
-//! Models of whole operations against housekeeping and each other.
+//! Models of whole operations beside maintenance and each other.
 
 mod found;
 mod outages;
@@ -135,7 +135,7 @@ fn a_relay_that_is_renewed_beside_housekeeping_is_found() {
         register(&registry, 1).unwrap();
         let other = registry.clone();
         let renewing = thread::spawn(move || register(&other, 1).is_ok());
-        // Of a pass of housekeeping, what could lose a relay.
+        // The part of a maintenance pass that could lose a relay.
         clock.advance(TTL);
         registry.inner().relays.timeline.advance();
         registry.inner().sort();
@@ -146,7 +146,7 @@ fn a_relay_that_is_renewed_beside_housekeeping_is_found() {
     });
 }
 
-/// Of a pass of housekeeping, what removes relays.
+/// The part of a maintenance pass that removes relays.
 fn sweep(registry: &Registry) {
     let inner = registry.inner();
     let now = inner.relays.timeline.advance();
@@ -250,7 +250,7 @@ fn known<'g>(registry: &'g Registry, guard: &'g epoch::Guard) -> Option<RecordRe
     table.find_known(table.hash(&id(1)), &id(1), guard)
 }
 
-/// What the operator says of a relay that is just being forgotten is not forgotten.
+/// A ban or draining of a relay that is just being forgotten holds.
 #[test]
 fn a_word_beside_forgetting_holds() {
     check(2, || {
@@ -382,8 +382,8 @@ fn a_record_is_not_kept_for_a_word_that_is_lifted() {
     });
 }
 
-/// A relay whose last unit is leased has none to give, also while it comes back beside its
-/// expiry; and it has one again once that unit was given back.
+/// A relay whose last unit is leased has none left, also while it returns beside its
+/// expiry; and it has one again after that unit was given back.
 #[test]
 fn a_unit_is_leased_once_over_all_registrations_of_a_relay() {
     check(1, || {

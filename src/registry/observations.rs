@@ -31,7 +31,7 @@ impl Inner {
     pub(super) fn forget_rtt(&self, relay: &NodeId) -> bool {
         let now = self.relays.present();
         let forgotten = Cell::new(None);
-        // Also of one that is gone, for it would come back with what was measured.
+        // Also of one that is gone, for it would return with what was measured.
         let is_live = self.relays.update_each_record(relay, |record| {
             self.relays.forget_rtt_of(record, now);
             forgotten.set(Some(record.handle()));
@@ -47,7 +47,7 @@ impl Inner {
     pub(super) fn forget_rtts(&self) {
         let relays = &self.relays;
         let now = relays.present();
-        // Those that are gone, too: they would come back with what was measured.
+        // Those that are gone, too: they would return with what was measured.
         relays.reputation.reset_rtts(|| {
             relays.for_each_known(|record| relays.forget_rtt_of(&record, now));
         });

@@ -4,9 +4,10 @@
 //! # What outlives a departure
 //!
 //! There is one map, the [table](crate::table): a relay that left or expired keeps its
-//! record, and with it leases, load, round trips, circuit, ban and draining. An operation
-//! that is told an id looks there, whether the relay is live or gone. An operator's word on
-//! an id without a record makes one, which is gone from the start.
+//! record, and with it leases, load, round trips, circuit, ban and draining. Each
+//! operation on an id looks there, whether the relay is live or gone. A ban or draining of an
+//! id without a record makes one, which is gone from the start. A restart moves all but the
+//! leases to another record.
 //!
 //! When a record is forgotten, it has no lease, ban or draining left. Only penalties of its
 //! circuit remain, and they go to the [`CircuitHistory`], in eight bytes. Each record of the

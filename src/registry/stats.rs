@@ -5,12 +5,12 @@ use std::time::Duration;
 
 /// What a registry has done so far, and what it holds now.
 ///
-/// Each figure is right on its own; together they are no snapshot, for the
-/// registry goes on while they are gathered.
+/// Each figure is right on its own. Together they are no snapshot, because other calls go
+/// on while they are gathered.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Relays registered that were not held, those that came back included.
+    /// Registrations of relays that were not held, those that returned included.
     pub registrations: u64,
     /// Renewals of relays already held.
     pub renewals: u64,
@@ -18,33 +18,33 @@ pub struct Stats {
     pub unregistrations: u64,
     /// Relays that were removed past their deadline.
     pub expirations: u64,
-    /// Calls of `register` and `register_with` that were refused.
+    /// Calls of `register` and `register_with` that failed.
     pub refused: u64,
     /// Live relays.
     pub relays: usize,
-    /// Relays that left or expired and are remembered, in case they come back; not those
-    /// that are kept for their leases or for what the operator said.
+    /// Relays that left or expired and whose grace has not ended. Those that are kept for
+    /// their leases, a ban or draining are not counted.
     pub remembered: usize,
     /// Leases held, also those on relays that left.
     pub leases: usize,
-    /// Records that departed and were not given back yet, because a thread may still
-    /// see them or because neither a registration nor maintenance has come by. While
-    /// a thread is stalled inside a call they add up: with the relays held and those
-    /// remembered, to three times `max_relays` and 2,048 at most, and beyond that only
-    /// those that were kept for their leases or for what the operator said.
+    /// Records of forgotten relays that are not reclaimed yet: a thread may still see them,
+    /// or neither a registration nor a maintenance pass has reclaimed them. While a thread
+    /// is stalled inside a call they add up. With the relays held and remembered they are at
+    /// most three times `max_relays` and 2,048, not counting those that were kept for their
+    /// leases, a ban or draining.
     pub awaiting_reclamation: usize,
     /// Time since relays were last sorted, in whole ticks.
     pub snapshot_age: Duration,
     /// Relays in sorted order, including those departed since.
     pub snapshot_len: usize,
-    /// Relays that arrived since and are not yet sorted in.
+    /// Relays that arrived since and are not sorted in yet.
     pub arrivals: usize,
     /// Records on the timer wheel.
     pub wheel_len: usize,
-    /// Housekeeping passes completed.
+    /// Maintenance passes completed.
     pub maintenance_passes: u64,
-    /// Panics in the [threads](crate::Maintenance::Thread) that keep the registry,
-    /// which the clock can cause; they go on.
+    /// Panics of the clock in the [maintenance threads](crate::Maintenance::Thread), which
+    /// go on.
     pub maintenance_panics: u64,
     /// What is published and learned; `None` without
     /// [`dht`](crate::RegistryBuilder::dht).

@@ -1,5 +1,5 @@
-//! Models of what is said of relays to start afresh, beside a restart, in which a relay takes
-//! what is known of it to another record.
+//! Models of resets beside a restart, in which a relay takes what is known of it to another
+//! record.
 
 use super::*;
 use crate::relay::CircuitState;
