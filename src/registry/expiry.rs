@@ -4,7 +4,7 @@
 //! 2. A *sweep* drains the inbox into the wheel and visits the records that are due. It makes
 //!    an expired relay depart, by a compare-and-swap of its lifecycle.
 //! 3. A relay that departed is [remembered](Expiry::remember) until its grace ends, or kept
-//!    for as long as there are leases on it or the operator's words.
+//!    for as long as it has leases, a ban or draining.
 //! 4. The wheel visits it again at the end of its grace, and it is forgotten. If more are
 //!    remembered than there should be, those that went first are forgotten early.
 //!
@@ -175,9 +175,9 @@ impl Expiry {
     ) {
         let record = closing.record();
         let now = relays.timeline.tick();
-        let said = closing.announcement();
-        let local = said.filter(|said| said.origin == Origin::Local);
-        match local.map(|said| gone::remembered_until(relays, said, since)) {
+        let last = closing.announcement();
+        let local = last.filter(|last| last.origin == Origin::Local);
+        match local.map(|last| gone::remembered_until(relays, last, since)) {
             Some(until) if until > now => {
                 closing.remember_until(until, lapsed);
                 self.drain_occasionally(relays);

@@ -160,7 +160,7 @@ impl Inner {
         }
     }
 
-    /// One of the best relays, where no more than the summaries has to be looked at.
+    /// One of the best relays, if the summaries alone decide.
     #[inline(always)]
     fn fast_path<'g>(
         &'g self,
@@ -195,7 +195,7 @@ impl Inner {
         }
     }
 
-    /// Makes a search for one caller.
+    /// Prepares a search for one call, and runs `act` on it.
     fn search<R>(
         &self,
         target: &NodeId,

@@ -20,9 +20,9 @@ pub(super) fn is_local_in_grace(record: &ObservedRecord<'_>, now: Tick) -> bool 
 }
 
 /// Until when a relay is remembered that left or expired at `since`.
-pub(super) fn remembered_until(relays: &Relays, said: &Announcement, since: Tick) -> Tick {
+pub(super) fn remembered_until(relays: &Relays, announcement: &Announcement, since: Tick) -> Tick {
     let grace = relays.settings.return_grace_nanos;
-    let grace = grace.unwrap_or(said.ttl_nanos);
+    let grace = grace.unwrap_or(announcement.ttl_nanos);
     let ticks = grace.div_ceil(relays.timeline.tick_nanos());
     Tick(since.0.saturating_add(ticks))
 }
@@ -52,15 +52,15 @@ impl GoneQueue {
     }
 }
 
-/// Why a record that is gone is kept: for its leases, or for what the operator said.
+/// Why a record that is gone is kept: for its leases, a ban, or draining.
 struct Reasons {
     are_any: bool,
     /// When a ban ends.
     until: Option<Tick>,
 }
 
-/// Forgets a record that is gone, unless it has leases or the operator said something of it;
-/// if `in_grace_stays`, also unless its grace has not ended yet. When to look again.
+/// Forgets a record that is gone, unless it has leases, a ban or draining; with
+/// `in_grace_stays`, also unless its grace has not ended yet. When to look again.
 pub(super) fn forget_unless_needed(
     relays: &Relays,
     record: RecordRef<'_>,
@@ -84,7 +84,7 @@ pub(super) fn forget_unless_needed(
         let Some(closing) = relays.table.close_gone(gone) else {
             continue;
         };
-        // Once more, for what was said before others could see that it is closing.
+        // Once more, for reasons that were given before others could see that it is closing.
         if reasons_to_keep(&record, tick).are_any {
             closing.keep();
             continue;

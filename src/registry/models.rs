@@ -218,7 +218,7 @@ fn a_record_agrees_with_the_bans() {
     });
 }
 
-/// Of two words on a relay that is not known, both hold.
+/// A ban and draining of a relay that is not known both hold.
 #[test]
 fn two_words_on_an_unknown_relay_both_hold() {
     check(1, || {
@@ -233,7 +233,7 @@ fn two_words_on_an_unknown_relay_both_hold() {
     });
 }
 
-/// A relay that is gone, and whose time to be remembered is over.
+/// Has the relay leave, and its grace end.
 fn long_gone(clock: &ManualClock, registry: &Registry) {
     assert!(registry.unregister(&id(1)));
     clock.advance(3 * TTL);
@@ -258,9 +258,9 @@ fn a_word_beside_forgetting_holds() {
         register(&registry, 1).unwrap();
         long_gone(&clock, &registry);
         let other = registry.clone();
-        let saying = thread::spawn(move || other.set_draining(&id(1), true));
+        let draining = thread::spawn(move || other.set_draining(&id(1), true));
         sweep(&registry);
-        assert_eq!(saying.join().unwrap(), Ok(()));
+        assert_eq!(draining.join().unwrap(), Ok(()));
         assert_eq!(register(&registry, 1), Ok(Registration::New));
         assert!(registry.relay(&id(1)).unwrap().is_draining());
     });
@@ -282,7 +282,7 @@ fn a_ban_beside_forgetting_holds() {
     });
 }
 
-/// The same for a ban that another thread is about to say, and has got as far as the word.
+/// The same for a ban that another thread is just setting and that is in the circuit already.
 #[test]
 fn a_ban_that_is_there_already_beside_forgetting_holds() {
     check(2, || {
@@ -302,14 +302,14 @@ fn a_ban_that_is_there_already_beside_forgetting_holds() {
     });
 }
 
-/// Says it with the leases on the relay void.
+/// Registers the relay as restarted, which voids its leases.
 fn restart(registry: &Registry) {
     let options = RegisterOptions::new().restarted(true);
     let restarted = registry.register_with(id(1), endpoint(), &options);
     assert_eq!(restarted, Ok(Registration::Renewed));
 }
 
-/// What the operator says beside a restart holds in the relay's new record.
+/// Draining that begins beside a restart holds in the relay's new record.
 #[test]
 fn a_word_beside_a_restart_holds() {
     check(1, || {
@@ -317,9 +317,9 @@ fn a_word_beside_a_restart_holds() {
         register(&registry, 1).unwrap();
         let lease = registry.lease(&id(1)).unwrap();
         let other = registry.clone();
-        let saying = thread::spawn(move || other.set_draining(&id(1), true));
+        let draining = thread::spawn(move || other.set_draining(&id(1), true));
         restart(&registry);
-        assert_eq!(saying.join().unwrap(), Ok(()));
+        assert_eq!(draining.join().unwrap(), Ok(()));
         let relay = registry.relay(&id(1)).unwrap();
         assert!(relay.is_draining());
         assert_eq!((relay.current_load(), registry.relay_count()), (0, 1));
@@ -328,7 +328,7 @@ fn a_word_beside_a_restart_holds() {
     });
 }
 
-/// What is taken back beside a restart is taken back.
+/// Draining that is lifted beside a restart is lifted.
 #[test]
 fn a_word_taken_back_beside_a_restart_is_taken_back() {
     check(1, || {
@@ -364,7 +364,7 @@ fn a_record_is_not_kept_for_a_lease_that_is_over() {
     });
 }
 
-/// The same for what the operator said.
+/// The same for draining that is lifted.
 #[test]
 fn a_record_is_not_kept_for_a_word_that_is_lifted() {
     check(2, || {
@@ -406,7 +406,7 @@ fn a_unit_is_leased_once_over_all_registrations_of_a_relay() {
     });
 }
 
-/// Of two registrations of a relay that is gone, one brings it back and the other renews it.
+/// Of two registrations of a relay that is gone, one has it return and the other renews it.
 #[test]
 fn a_relay_comes_back_once() {
     check(1, || {

@@ -146,8 +146,8 @@ impl Relays {
     }
 
     /// Applies the round trip that a registration gives.
-    pub(super) fn seed_rtt(&self, record: &RecordRef<'_>, told_at: u64, micros: u32) {
-        let settled = record.seed_rtt(told_at, micros);
+    pub(super) fn seed_rtt(&self, record: &RecordRef<'_>, given_at: u64, micros: u32) {
+        let settled = record.seed_rtt(given_at, micros);
         self.schedule_lapse(record, settled);
     }
 

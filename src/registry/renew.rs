@@ -10,8 +10,8 @@ use crate::table::{LiveRecord, RecordRef};
 use crate::time::Moment;
 
 impl Inner {
-    /// Renews a relay whose announcement stays as it is, as nearly all renewals do; false,
-    /// and nothing changed, where more is to be done.
+    /// Renews a relay whose announcement stays as it is, as nearly all renewals do. False,
+    /// and nothing changed, if there is more to do.
     ///
     /// The announcement was checked when it came, so there is nothing to check.
     pub(super) fn renew_unchanged(
@@ -41,7 +41,7 @@ impl Inner {
         self.postpone(id, |current| !is_changed(current, endpoint, options))
     }
 
-    /// Renews a relay that is registered here on the terms that it has.
+    /// Renews a relay that is registered here, without changing what it announced.
     pub(super) fn renew_by_id(&self, id: &NodeId) -> bool {
         let is_renewed = self.postpone(id, |_| true);
         if is_renewed {
@@ -51,7 +51,7 @@ impl Inner {
         is_renewed
     }
 
-    /// Moves the deadline of a local relay whose terms `accept` takes.
+    /// Moves the deadline of a local relay, if `accept` returns true for its announcement.
     #[inline(always)]
     fn postpone(&self, id: &NodeId, accept: impl Fn(&Announcement) -> bool) -> bool {
         // The clock is the embedder's: it is not called while pinned.
@@ -70,7 +70,7 @@ impl Inner {
         let Some(deadline) = self.relays.timeline.deadline(now, current.ttl_nanos) else {
             return false;
         };
-        // A renewal that was held up takes nothing from a later one.
+        // A renewal that was held up does not undo a later one.
         let deadline = deadline.max(word.deadline());
         let tick = self.relays.timeline.tick();
         let is_renewed = word.is_live_at(tick)
@@ -78,14 +78,15 @@ impl Inner {
             && deadline <= Lifecycle::LAST_DEADLINE
             && record.postpone(deadline);
         if is_renewed {
-            self.show_renewed(&record, word);
+            self.restore_leaf(&record, word);
         }
         is_renewed
     }
 
-    /// A search may have left the relay out at the very tick of its old deadline.
+    /// Restores the leaf of a renewed relay, if a search may have taken it out at the very
+    /// tick of its old deadline.
     #[inline(always)]
-    fn show_renewed(&self, record: &RecordRef<'_>, before: Lifecycle) {
+    fn restore_leaf(&self, record: &RecordRef<'_>, before: Lifecycle) {
         if !before.is_live_at(self.relays.publication().context.judged_at()) {
             record.refresh(true);
         }
@@ -125,7 +126,7 @@ impl Inner {
         let ttl_nanos = amended.as_ref().unwrap_or(current).ttl_nanos;
         let mut deadline = self.deadline(now, ttl_nanos)?;
         if ttl_nanos == current.ttl_nanos {
-            // A renewal that was held up takes nothing from a later one.
+            // A renewal that was held up does not undo a later one.
             deadline = deadline.max(word.deadline());
         }
         let is_sooner = deadline < word.deadline();
@@ -142,7 +143,7 @@ impl Inner {
         if pending.is_some() {
             record.copy_capacity();
         }
-        self.show_renewed(&record, word);
+        self.restore_leaf(&record, word);
         if request.options.restarted {
             record.report_load_of_others(0);
         }
