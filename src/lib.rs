@@ -194,15 +194,18 @@
 //!
 //! # Features
 //!
-//! All off by default.
+//! - `dht`, on by default: the module [`dht`] and what the registry has for it. Without
+//!   it there is no cryptography and no codec among the dependencies.
+//! - `mainline`: `dht::Mainline`, an engine over BitTorrent's DHT. Implies `dht`.
+//! - `conformance`, for tests of engines and of what uses them: `dht::conformance`, the
+//!   suite that every engine passes; faults of `dht::Memory`; and `dht::RawMemory`, a raw
+//!   Kademlia store. Implies `dht`.
 //!
-//! - `mainline`: `dht::Mainline`, an engine over BitTorrent's DHT.
-//! - `conformance`: `dht::conformance`, the suite that every engine passes, for
-//!   authors of others.
-
+#![cfg_attr(not(feature = "dht"), doc = "[`dht`]: #features")]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 #![warn(unreachable_pub)]
 
+#[cfg(feature = "dht")]
 pub mod dht;
 
 #[doc = include_str!("evidence.md")]

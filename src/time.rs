@@ -13,9 +13,8 @@ mod system;
 pub(crate) use system::MonotonicClock;
 
 use crate::relay::calendar_time;
-use crate::sync::{AtomicU64, Ordering, Padded};
+use crate::sync::{Arc, AtomicU64, Ordering, Padded, Weak, unmodelled};
 use std::fmt;
-use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 /// A source of monotonic time.
@@ -26,7 +25,7 @@ use std::time::{Duration, SystemTime};
 ///
 /// With [`Maintenance::Thread`](crate::Maintenance::Thread), a thread reads the
 /// clock once a tick, and so do registrations, bans, [`maintain`](crate::Registry::maintain)
-/// and what concerns [`dht`](crate::dht). No other call does.
+/// and what concerns a DHT. No other call does.
 ///
 /// With [`Maintenance::Manual`](crate::Maintenance::Manual), every call reads it
 /// that judges whether a relay is live, finds included. What such a call costs
@@ -61,7 +60,7 @@ pub trait Clock: Send + Sync + 'static {
 /// assert_eq!(clock.now(), Duration::from_secs(3));
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct ManualClock(Arc<std::sync::atomic::AtomicU64>);
+pub struct ManualClock(Arc<unmodelled::AtomicU64>);
 
 impl ManualClock {
     /// A clock that stands at zero.
@@ -165,14 +164,6 @@ impl Timeline {
             current: Arc::clone(&self.current),
             timeline: Arc::downgrade(self),
             is_kept: self.is_kept,
-        }
-    }
-
-    /// A reading of the clock from before, by the current tick as it was last raised.
-    pub(crate) fn moment_of(&self, nanos: u64) -> Moment {
-        Moment {
-            nanos,
-            tick: self.tick(),
         }
     }
 
@@ -373,13 +364,13 @@ mod tests {
 
     #[test]
     fn readings_that_go_backwards_are_ignored() {
-        struct Backwards(std::sync::atomic::AtomicU64);
+        struct Backwards(unmodelled::AtomicU64);
         impl Clock for Backwards {
             fn now(&self) -> Duration {
                 Duration::from_secs(self.0.load(Ordering::Relaxed))
             }
         }
-        static READING: std::sync::OnceLock<&'static Backwards> = std::sync::OnceLock::new();
+        static READING: unmodelled::OnceLock<&'static Backwards> = unmodelled::OnceLock::new();
         struct Shared;
         impl Clock for Shared {
             fn now(&self) -> Duration {

@@ -1,5 +1,6 @@
 //! Why a registry was not built.
 
+#[cfg(feature = "dht")]
 use crate::dht::DhtOptionsError;
 use crate::limits::{MAX_RELAYS, MAX_RTT};
 use std::error::Error;
@@ -67,9 +68,11 @@ pub enum BuildError {
     },
     /// The options of the distribution are not taken; the
     /// [source](Error::source) says why not.
+    #[cfg(feature = "dht")]
     InvalidDht(DhtOptionsError),
 }
 
+#[cfg(feature = "dht")]
 impl From<DhtOptionsError> for BuildError {
     fn from(reason: DhtOptionsError) -> Self {
         Self::InvalidDht(reason)
@@ -107,6 +110,7 @@ impl fmt::Display for BuildError {
             ),
             Self::OutOfMemory => f.write_str("there is no memory for tables of this size"),
             Self::Thread { kind } => write!(f, "a thread did not start: {kind}"),
+            #[cfg(feature = "dht")]
             Self::InvalidDht(_) => f.write_str("the options of the distribution are not valid"),
         }
     }
@@ -115,6 +119,7 @@ impl fmt::Display for BuildError {
 impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
+            #[cfg(feature = "dht")]
             Self::InvalidDht(reason) => Some(reason),
             _ => None,
         }

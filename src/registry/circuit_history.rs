@@ -1,8 +1,8 @@
-//! What relays had earned by failing when they left, for when they come back: or
-//! else a relay would shed its penalties by leaving for a moment.
+//! The circuits of relays that failed and whose records were forgotten. Without them, a
+//! relay would shed its penalties by leaving for long enough.
 //!
-//! Each is one word, the circuit's own with a mark of the id in the bits that one which
-//! left does without (the sequence, of which no lease knows in its next life, and two flags):
+//! Each is one word, the circuit's own, with a mark of the id in bits that the circuit does
+//! not need any more (the sequence, which no lease of another record knows, and two flags):
 //!
 //! ```text
 //!  63          54 53       39 38               0
@@ -11,11 +11,11 @@
 //! +--------------+-----------+------------------+
 //! ```
 //!
-//! It lies in one of four places that the keyed hash of the id names, and takes
-//! that of the one whose time is up first when all are taken. So nothing is ever
-//! searched and memory is bounded; of two that are noted at the same moment one
-//! may be lost; and one newcomer in 8,000, at the worst, is taken for another that
-//! failed, and tried before it is trusted.
+//! It is a set-associative cache: the keyed hash of the id names a set of four places. When
+//! all four are taken, the circuit whose back-off ends first is replaced. So memory is
+//! bounded and an operation looks at four words. Of two that are inserted at the same moment
+//! one may be lost. At worst one new relay in 8,000 is taken for another that failed, and is
+//! tried before it is trusted.
 
 use crate::relay::NodeId;
 use crate::sync::{AtomicBool, AtomicU64, Ordering, ZeroedSlice, random_hasher};
@@ -24,29 +24,29 @@ use crate::table::record::Circuit;
 const WAYS: usize = if cfg!(relay_loom) { 1 } else { 4 };
 const SETS: usize = if cfg!(relay_loom) { 2 } else { 1 << 14 };
 
-/// See the module's description.
+/// The circuits of forgotten relays, by id.
 pub(crate) struct CircuitHistory {
     places: ZeroedSlice<AtomicU64>,
-    /// Set for good with the first: where none ever failed, none is looked for.
-    are_any: AtomicBool,
+    /// Set for good with the first insertion: until then, no set is read.
+    is_used: AtomicBool,
     hasher: ahash::RandomState,
 }
 
 impl CircuitHistory {
-    /// `None` when the memory is not to be had.
+    /// `None` if there is not enough memory.
     pub(super) fn new() -> Option<Self> {
         Some(Self {
             places: ZeroedSlice::new(SETS * WAYS)?,
-            are_any: AtomicBool::new(false),
+            is_used: AtomicBool::new(false),
             hasher: random_hasher(),
         })
     }
 
-    /// Notes the circuit of a relay that left, in the place of what was noted before.
-    pub(super) fn note(&self, relay: &NodeId, circuit: Circuit) {
+    /// Replaces the circuit of a relay; one without penalties takes no place.
+    pub(super) fn insert(&self, relay: &NodeId, circuit: Circuit) {
         if !circuit.is_penalised() {
-            if self.are_any.load(Ordering::Relaxed) {
-                self.forget(relay);
+            if self.is_used.load(Ordering::Relaxed) {
+                self.remove(relay);
             }
             return;
         }
@@ -57,34 +57,33 @@ impl CircuitHistory {
             .position(|word| word != 0 && Circuit::mark_of(word) == mark)
             .or_else(|| (0..WAYS).min_by_key(|&way| words().nth(way).map(ends_at)));
         set[place.unwrap_or(0)].store(circuit.marked(mark), Ordering::Relaxed);
-        self.are_any.store(true, Ordering::Relaxed);
+        self.is_used.store(true, Ordering::Relaxed);
     }
 
-    /// The circuit with which a relay left, unless it is forgotten.
+    /// The circuit of a relay, if it is here.
     #[inline]
-    pub(super) fn of(&self, relay: &NodeId) -> Option<Circuit> {
-        if !self.are_any.load(Ordering::Relaxed) {
+    pub(super) fn get(&self, relay: &NodeId) -> Option<Circuit> {
+        if !self.is_used.load(Ordering::Relaxed) {
             return None;
         }
         self.find(relay)
     }
 
-    /// Forgets the circuit with which a relay left; whether there was one.
-    pub(super) fn forget(&self, relay: &NodeId) -> bool {
+    /// Removes the circuit of a relay; whether there was one.
+    pub(super) fn remove(&self, relay: &NodeId) -> bool {
         let (set, mark) = self.locate(relay);
-        let forget = |place: &AtomicU64| {
+        let remove = |place: &AtomicU64| {
             let word = place.load(Ordering::Relaxed);
             let is_its = word != 0 && Circuit::mark_of(word) == mark;
-            // Relaxed: as for noting. Of another relay's word that came meanwhile nothing
-            // is lost.
+            // Relaxed: as in `insert`. The swap keeps another relay's word that came meanwhile.
             let swap = |word| place.compare_exchange(word, 0, Ordering::Relaxed, Ordering::Relaxed);
             is_its && swap(word).is_ok()
         };
-        set.iter().map(forget).fold(false, |any, one| any | one)
+        set.iter().map(remove).fold(false, |any, one| any | one)
     }
 
-    /// Forgets all of them.
-    pub(super) fn forget_all(&self) {
+    /// Removes all of them.
+    pub(super) fn clear(&self) {
         for place in self.places.iter() {
             // Most are empty, and their memory was never touched.
             if place.load(Ordering::Relaxed) != 0 {
@@ -134,49 +133,49 @@ mod tests {
         };
         let fault = Fault::told(Failure::TimedOut);
         let circuit = Circuit::CLOSED.with_failure(fault, back_off);
-        // As it is when it comes back.
+        // As it is when it is restored.
         Circuit::from_marked(circuit.bits())
     }
 
     #[test]
     fn a_circuit_comes_back_as_it_was() {
         let history = CircuitHistory::new().unwrap();
-        assert_eq!(history.of(&id(1)), None);
-        history.note(&id(1), failed_at(5));
-        assert_eq!(history.of(&id(1)), Some(failed_at(5)));
-        assert_eq!(history.of(&id(2)), None);
-        history.note(&id(1), failed_at(9));
-        assert_eq!(history.of(&id(1)), Some(failed_at(9)));
+        assert_eq!(history.get(&id(1)), None);
+        history.insert(&id(1), failed_at(5));
+        assert_eq!(history.get(&id(1)), Some(failed_at(5)));
+        assert_eq!(history.get(&id(2)), None);
+        history.insert(&id(1), failed_at(9));
+        assert_eq!(history.get(&id(1)), Some(failed_at(9)));
     }
 
     #[test]
-    fn a_circuit_that_is_forgotten_does_not_come_back() {
+    fn a_circuit_that_is_removed_does_not_come_back() {
         let history = CircuitHistory::new().unwrap();
         for n in 1..=3 {
-            history.note(&id(n), failed_at(5));
+            history.insert(&id(n), failed_at(5));
         }
-        assert!(history.forget(&id(1)));
-        assert!(!history.forget(&id(1)));
-        assert_eq!(history.of(&id(1)), None);
-        assert!(history.of(&id(2)).is_some());
-        history.forget_all();
-        assert_eq!(history.of(&id(2)), None);
+        assert!(history.remove(&id(1)));
+        assert!(!history.remove(&id(1)));
+        assert_eq!(history.get(&id(1)), None);
+        assert!(history.get(&id(2)).is_some());
+        history.clear();
+        assert_eq!(history.get(&id(2)), None);
     }
 
     #[test]
     fn one_without_penalties_takes_no_place() {
         let history = CircuitHistory::new().unwrap();
-        history.note(&id(1), Circuit::CLOSED);
-        history.note(&id(1), Circuit::CLOSED.with_ban(Tick(50)));
-        assert_eq!(history.of(&id(1)), None);
+        history.insert(&id(1), Circuit::CLOSED);
+        history.insert(&id(1), Circuit::CLOSED.with_ban(Tick(50)));
+        assert_eq!(history.get(&id(1)), None);
     }
 
     #[test]
     fn one_that_proved_itself_since_comes_back_without_penalties() {
         let history = CircuitHistory::new().unwrap();
-        history.note(&id(1), failed_at(5));
-        history.note(&id(1), Circuit::CLOSED);
-        assert_eq!(history.of(&id(1)), None);
+        history.insert(&id(1), failed_at(5));
+        history.insert(&id(1), Circuit::CLOSED);
+        assert_eq!(history.get(&id(1)), None);
     }
 
     #[test]
@@ -184,10 +183,10 @@ mod tests {
         let history = CircuitHistory::new().unwrap();
         let crowd = 4 * (SETS * WAYS) as u32;
         for n in 0..crowd {
-            history.note(&id(n), failed_at(n.into()));
+            history.insert(&id(n), failed_at(n.into()));
         }
         let kept = |range: std::ops::Range<u32>| {
-            let kept = range.filter(|&n| history.of(&id(n)) == Some(failed_at(n.into())));
+            let kept = range.filter(|&n| history.get(&id(n)) == Some(failed_at(n.into())));
             kept.count()
         };
         assert!(kept(0..crowd / 2) < crowd as usize / 8);

@@ -1,27 +1,57 @@
 //! Finding a relay, and taking a unit of it.
 
 use crate::errors::{FindError, LeaseError};
-use crate::registry::core::Core;
+use crate::registry::dht_bridge::DhtHandle;
+use crate::registry::inner::Inner;
 use crate::registry::lease::Lease;
 use crate::relay::{NodeId, Rejection, RelayInfo};
 use crate::select::{
     Candidate, Criteria, Explanation, FindOptions, Reach, Search, SearchScope, Views,
 };
 use crate::sync::epoch::{self, Guard};
+use crate::sync::park_timeout;
 use crate::table::snapshot::Snapshot;
 use crate::time::Tick;
+use std::time::{Duration, Instant};
 
-impl Core {
+/// How long a call that waits for a relay sleeps at most.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+impl Inner {
     pub(super) fn find_relay(
         &self,
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<RelayInfo, FindError> {
-        let now = self.present();
-        let (guard, snapshot) = (epoch::pin(), self.publication().load());
+        let now = self.relays.present();
+        let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         match self.fast_path(target, options, now, &snapshot, &guard) {
-            Some(best) => Ok(self.describe_candidate(&best, now)),
+            Some(best) => Ok(self.relays.describe_candidate(&best, now)),
             None => self.find_slow_path(target, options, now, &snapshot, &guard),
+        }
+    }
+
+    /// Searches until there is an answer, or the time is over.
+    pub(super) fn find_relay_wait(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+        longest: Duration,
+        dht: &DhtHandle,
+    ) -> Result<RelayInfo, FindError> {
+        let first = self.find_relay(target, options);
+        if first.is_ok() || longest.is_zero() {
+            return first;
+        }
+        let _waiting = dht.wait();
+        let begun = Instant::now();
+        loop {
+            let found = self.find_relay(target, options);
+            let left = longest.saturating_sub(begun.elapsed());
+            if found.is_ok() || left.is_zero() {
+                return found;
+            }
+            park_timeout(left.min(POLL_INTERVAL));
         }
     }
 
@@ -41,23 +71,23 @@ impl Core {
             snapshot,
             guard,
             |search| match search.best() {
-                Some(best) => Ok(self.describe_candidate(&best, now)),
+                Some(best) => Ok(self.relays.describe_candidate(&best, now)),
                 None => Err(self.none_available(search)),
             },
         )
     }
 
     pub(super) fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
-        let now = self.present();
-        let describe = |candidate: &Candidate<'_>| self.describe_candidate(candidate, now);
-        let (guard, snapshot) = (epoch::pin(), self.publication().load());
+        let now = self.relays.present();
+        let describe = |candidate: &Candidate<'_>| self.relays.describe_candidate(candidate, now);
+        let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         let found: Vec<RelayInfo> =
             self.search(target, options, now, &snapshot, &guard, |search| {
                 let best = search.best_of(options.max_results);
                 best.iter().map(describe).collect()
             });
         if found.is_empty() {
-            self.note_miss();
+            self.link.notify_miss();
         }
         found
     }
@@ -67,13 +97,15 @@ impl Core {
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<Lease, FindError> {
-        let now = self.present();
-        let (guard, snapshot) = (epoch::pin(), self.publication().load());
+        let now = self.relays.present();
+        let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         let best = self.fast_path(target, options, now, &snapshot, &guard);
         let taken = best.and_then(|best| Some((best, best.record.lease(Some(&snapshot)).ok()?)));
         match taken {
             Some((best, (unit, record))) => {
-                let relay = self.describe_candidate(&best.with_record(record), now);
+                let relay = self
+                    .relays
+                    .describe_candidate(&best.with_record(record), now);
                 Ok(Lease::new(relay, unit, best.circuit.sequence()))
             }
             None => self.reserve_slow_path(target, options, now, &snapshot, &guard),
@@ -98,7 +130,7 @@ impl Core {
             |search| match search.lease() {
                 Some((candidate, unit)) => {
                     let sequence = candidate.circuit.sequence();
-                    let relay = self.describe_candidate(&candidate, now);
+                    let relay = self.relays.describe_candidate(&candidate, now);
                     Ok(Lease::new(relay, unit, sequence))
                 }
                 None => Err(self.none_available(search)),
@@ -107,9 +139,10 @@ impl Core {
     }
 
     pub(super) fn lease(&self, relay: &NodeId) -> Result<Lease, LeaseError> {
-        let now = self.present();
+        let now = self.relays.present();
         let guard = epoch::pin();
         let record = self
+            .relays
             .find_live(relay, now, &guard)
             .ok_or(LeaseError::UnknownRelay)?;
         // Before the lease: a failure in between makes its success count for nothing.
@@ -119,23 +152,24 @@ impl Core {
         }
         match record.lease(None) {
             Ok((unit, record)) => {
-                let relay = self.describe(&record, now);
+                let relay = self.relays.describe(&record, now);
                 Ok(Lease::new(relay, unit, circuit.sequence()))
             }
             Err((reason, capacity)) => Err(match reason {
-                Rejection::Departed => LeaseError::UnknownRelay,
-                Rejection::Draining => LeaseError::Draining,
                 Rejection::Full => LeaseError::Full { capacity },
+                Rejection::Draining => LeaseError::Draining,
                 Rejection::Banned => LeaseError::Banned,
-                Rejection::BackingOff
+                // A load word rejects for no other reason than that it is closed.
+                Rejection::Departed
+                | Rejection::BackingOff
                 | Rejection::Excluded
                 | Rejection::TooFar
-                | Rejection::Unmeasured => unreachable!("a load rejects for none of these"),
+                | Rejection::Unmeasured => LeaseError::UnknownRelay,
             }),
         }
     }
 
-    /// One of the best relays, where no more than the summaries has to be looked at.
+    /// One of the best relays, if the summaries alone decide.
     #[inline(always)]
     fn fast_path<'g>(
         &'g self,
@@ -149,7 +183,7 @@ impl Core {
             return None;
         }
         let criteria = self.criteria(target, options, now, None);
-        Search::fast_path(&self.table, &criteria, snapshot, guard)
+        Search::fast_path(&self.relays.table, &criteria, snapshot, guard)
     }
 
     #[inline(always)]
@@ -162,15 +196,15 @@ impl Core {
     ) -> Criteria<'a> {
         Criteria {
             target,
-            local: self.settings.local_id.as_ref(),
+            local: self.relays.settings.local_id.as_ref(),
             options,
             views,
             tick: now,
-            assumed_rtt_micros: self.settings.assumed_rtt_micros,
+            assumed_rtt_micros: self.relays.settings.assumed_rtt_micros,
         }
     }
 
-    /// Makes a search for one caller.
+    /// Prepares a search for one call, and runs `act` on it.
     fn search<R>(
         &self,
         target: &NodeId,
@@ -184,33 +218,33 @@ impl Core {
             let criteria = self.criteria(target, options, now, views);
             act(&Search {
                 scope: SearchScope {
-                    table: &self.table,
+                    table: &self.relays.table,
                     guard,
                     reach: Reach::of(&criteria),
                     criteria,
                 },
                 snapshot,
-                max_ejected_share: self.settings.max_ejected_share,
+                max_ejected_share: self.relays.settings.max_ejected_share,
             })
         };
         if !options.has_views() {
             return with(None);
         }
-        let views = Views::resolve(options, &self.table, snapshot, guard);
+        let views = Views::resolve(options, &self.relays.table, snapshot, guard);
         with(Some(&views))
     }
 
     #[cold]
     fn none_available(&self, search: &Search<'_>) -> FindError {
-        self.note_miss();
+        self.link.notify_miss();
         FindError::NoRelaysAvailable {
             rejections: search.rejections(),
         }
     }
 
     pub(super) fn explain(&self, target: &NodeId, options: &FindOptions) -> Explanation {
-        let now = self.present();
-        let (guard, snapshot) = (epoch::pin(), self.publication().load());
+        let now = self.relays.present();
+        let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         let explain = |search: &Search<'_>| search.explain(options.max_results);
         self.search(target, options, now, &snapshot, &guard, explain)
     }

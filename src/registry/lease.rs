@@ -1,6 +1,6 @@
 //! [`Lease`]: one unit of a relay's capacity.
 
-use crate::registry::outcomes::{note_failure, note_success};
+use crate::registry::reputation::{record_failure, record_success};
 use crate::relay::RelayInfo;
 use crate::table::record::{Failure, Source};
 use crate::table::{RecordRef, Unit};
@@ -8,10 +8,9 @@ use std::fmt;
 
 /// One unit of a relay's capacity, given back when dropped.
 ///
-/// It may be sent to another thread and dropped there, and may outlive the
-/// relay's registration and the registry itself: while there
-/// is one, the memory of all the registry's records (128 bytes for each there ever was at
-/// once) stays, and nothing else. Dropping it is lock-free and does not allocate.
+/// It may be sent to another thread and dropped there. It may outlive the relay's
+/// registration and the registry itself: then the memory of all the registry's records stays
+/// (128 bytes for each that ever existed at once), and nothing else. Dropping it is lock-free and does not allocate.
 ///
 /// ```
 /// # use relay_registry::{FindOptions, NodeId, Registry};
@@ -51,19 +50,16 @@ impl Lease {
         &self.relay
     }
 
-    /// Tells the registry that the relay serves this lease; false, and nothing taken in,
-    /// while the relay is not held, or if it [restarted](crate::RegisterOptions::restarted)
-    /// since.
+    /// Reports that the relay serves this lease. False, and nothing recorded, while the relay
+    /// is not held, or if it [restarted](crate::RegisterOptions::restarted) since.
     ///
-    /// That counts as proof only if the relay has not failed since the lease was taken:
-    /// a session from before says nothing of how the relay treats newcomers. If it
-    /// counts, it ends a back-off, and three such successes close the circuit. It may be
-    /// told again and again, as by a keep-alive: where the relay did not fail lately
-    /// nothing is written.
+    /// It counts only if the relay has not failed since the lease was taken: a session from
+    /// before the failure does not show that the relay accepts new ones. If it counts, it
+    /// ends a back-off, and three such successes close the circuit. It may be reported
+    /// repeatedly, as by a keep-alive: nothing is written unless the relay failed lately.
     ///
     /// Lock-free, without allocation or system call. The first success after an
-    /// outage (see [`report_failure`](crate::Registry::report_failure)) also puts up to
-    /// 64 relays on trial.
+    /// [outage](crate::Registry::report_failure) also puts up to 64 relays on trial.
     ///
     /// ```
     /// # use relay_registry::{CircuitState, Failure, FindOptions, NodeId, Registry};
@@ -76,7 +72,7 @@ impl Lease {
     /// let before = registry.lease(&relay)?;
     /// before.failed(Failure::Refused);
     /// assert_eq!(circuit(), CircuitState::Open);
-    /// before.succeeded(); // says nothing new
+    /// before.succeeded(); // counts for nothing
     /// assert_eq!(circuit(), CircuitState::Open);
     ///
     /// let after = registry.lease(&relay)?;
@@ -85,22 +81,22 @@ impl Lease {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn succeeded(&self) -> bool {
-        self.tell(note_success)
+        self.report(record_success)
     }
 
-    /// Tells the registry that the attempt which this lease was taken for failed, or its
-    /// session broke off; false, and nothing taken in, while the relay is not held, or if
-    /// it [restarted](crate::RegisterOptions::restarted) since.
+    /// Reports that the attempt for which this lease was taken failed, or that its session
+    /// broke off. False, and nothing recorded, while the relay is not held, or if it
+    /// [restarted](crate::RegisterOptions::restarted) since.
     ///
-    /// It is a [failure](crate::Registry::report_failure) like any other, but where the
-    /// relay is failing already, one that was told through a lease from before that
+    /// It is a [failure](crate::Registry::report_failure) like any other, with one
+    /// exception: if the relay is failing already, and the lease is from before that, it
     /// counts as part of the same fault. The unit stays taken until the lease is
     /// dropped. Lock-free, without system call.
     pub fn failed(&self, failure: Failure) -> bool {
-        self.tell(|record, source| note_failure(record, failure, source))
+        self.report(|record, source| record_failure(record, failure, source))
     }
 
-    fn tell(&self, tell: impl FnOnce(&RecordRef<'_>, Source)) -> bool {
+    fn report(&self, report: impl FnOnce(&RecordRef<'_>, Source)) -> bool {
         let source = Source::Lease {
             sequence: self.sequence,
         };
@@ -108,7 +104,7 @@ impl Lease {
         self.unit.with_record(|record| {
             let is_live = record.lifecycle().is_live_at(now);
             if is_live {
-                tell(&record, source);
+                report(&record, source);
             }
             is_live
         })

@@ -1,20 +1,19 @@
-//! The threads that keep a registry by themselves.
+//! The two maintenance threads.
 //!
-//! One reads the clock and raises the tick, and does nothing else. So relays are
-//! handed out to nobody a tick after their deadline at the latest, however long
-//! anything else takes. The other does the housekeeping.
+//! One reads the clock and raises the tick, and does nothing else. So no relay is handed
+//! out later than one tick after its deadline, however long the passes take. The other one
+//! makes the maintenance passes.
 //!
-//! Both hold what the handles share, but no handle: the last handle that is
+//! Both hold the [`Inner`] that the handles share, but no handle: the last handle that is
 //! dropped stops and joins them.
 
-use crate::registry::core::Core;
-use crate::registry::maintenance::Sorting;
-use crate::registry::stats::add_one;
+use crate::registry::inner::Inner;
+use crate::registry::maintenance::Pace;
+use crate::sync::unmodelled::thread::{self, JoinHandle, Thread};
 use crate::sync::{Arc, AtomicBool, Ordering, park_timeout};
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 /// The running threads; dropping this ends them.
@@ -38,7 +37,7 @@ struct Waker {
     thread: Thread,
 }
 
-/// What other threads tell it.
+/// Flags that other threads set for such a thread.
 #[derive(Debug, Default)]
 struct Signals {
     stop: AtomicBool,
@@ -46,33 +45,33 @@ struct Signals {
 }
 
 impl Signals {
-    /// Asks for a pass, and wakes the thread unless it was asked before.
-    fn ask(&self, wake: impl FnOnce()) {
-        // Release: see `run`. A swap also when it was asked for already: a pass
-        // that begins later must see what we did.
+    /// Requests a pass, and wakes the thread unless a pass was requested before.
+    fn request(&self, wake: impl FnOnce()) {
+        // Release: see `run`. A swap also if it was set already: a pass that begins
+        // later must see what this thread did.
         if !self.woken.swap(true, Ordering::Release) {
             wake();
         }
     }
 
-    /// Has the thread end after the pass that it is making.
+    /// Ends the thread after the pass that it is making.
     fn stop(&self, wake: impl FnOnce()) {
         // Release: the thread sees all that the handles did.
         self.stop.store(true, Ordering::Release);
         wake();
     }
 
-    /// Makes a pass whenever one was asked for, and after each pause, to the end.
+    /// Makes a pass whenever one is requested, and after each pause, until it is stopped.
     fn run(&self, pause: Duration, mut pass: impl FnMut()) {
-        // Acquire: pairs with the last handle's word to stop.
+        // Acquire: pairs with `stop`.
         while !self.stop.load(Ordering::Acquire) {
-            // Before the pass, and a swap, so that it and each that asks are in
-            // one order. Acquire: what led to those before is seen; those after
-            // wake us again.
+            // Before the pass, and a swap, so that it and each request are in one
+            // order. Acquire: what led to earlier requests is seen; later requests
+            // wake this thread again.
             self.woken.swap(false, Ordering::Acquire);
             pass();
-            // The pause may leave out the time that the machine was suspended, but
-            // no more than a whole pause is left of it afterwards.
+            // The pause may not count the time that the machine was suspended. Then at
+            // most one whole pause is left afterwards.
             park_timeout(pause);
         }
     }
@@ -80,24 +79,24 @@ impl Signals {
 
 impl MaintenanceThreads {
     /// Starts the threads. The tick is raised, and a pass made, once a tick.
-    pub(super) fn start(core: Arc<Core>) -> io::Result<Self> {
-        let tick = core.settings.tick;
-        let maintained = Arc::clone(&core);
-        // It is asked for a pass once a tick, unless the clock hangs or panics.
+    pub(super) fn start(inner: Arc<Inner>) -> io::Result<Self> {
+        let tick = inner.relays.settings.tick;
+        let maintained = Arc::clone(&inner);
+        // A pass is requested once a tick, unless the clock hangs or panics.
         let pause = tick.saturating_mul(2);
         let maintainer = Worker::start("relay-registry", pause, move || run_pass(&maintained))?;
         let waker = maintainer.waker.clone();
         let ticker = Worker::start("relay-clock", tick, move || {
-            if raise_tick(&core) {
-                waker.ask();
+            if raise_tick(&inner) {
+                waker.request();
             }
         })?;
         Ok(Self { ticker, maintainer })
     }
 
-    /// Has the next pass made now, unless that was asked already; lock-free.
+    /// Requests a pass now; lock-free.
     pub(super) fn wake(&self) {
-        self.maintainer.waker.ask();
+        self.maintainer.waker.request();
     }
 }
 
@@ -110,8 +109,8 @@ impl Drop for MaintenanceThreads {
 }
 
 impl Waker {
-    fn ask(&self) {
-        self.signals.ask(|| self.thread.unpark());
+    fn request(&self) {
+        self.signals.request(|| self.thread.unpark());
     }
 
     fn stop(&self) {
@@ -122,10 +121,10 @@ impl Waker {
 impl Worker {
     fn start(name: &str, pause: Duration, pass: impl FnMut() + Send + 'static) -> io::Result<Self> {
         let signals = Arc::new(Signals::default());
-        let heard = Arc::clone(&signals);
+        let received = Arc::clone(&signals);
         let handle = thread::Builder::new()
             .name(name.into())
-            .spawn(move || heard.run(pause, pass))?;
+            .spawn(move || received.run(pause, pass))?;
         let thread = handle.thread().clone();
         Ok(Self {
             waker: Waker { signals, thread },
@@ -139,32 +138,32 @@ impl Drop for Worker {
         self.waker.stop();
         let others = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
         if let Some(thread) = self.handle.take().filter(others) {
-            // A panic of its own was counted, and is nothing to pass on here.
+            // Its panic was counted already.
             let _ = thread.join();
         }
     }
 }
 
 /// Raises the tick; whether the clock could be read.
-fn raise_tick(core: &Core) -> bool {
-    runs_without_panic(core, || {
-        core.timeline.advance();
+fn raise_tick(inner: &Inner) -> bool {
+    runs_without_panic(inner, || {
+        inner.relays.timeline.advance();
     })
 }
 
-fn run_pass(core: &Core) {
-    runs_without_panic(core, || {
-        core.run_maintenance(core.timeline.tick(), Sorting::Paced);
+fn run_pass(inner: &Inner) {
+    runs_without_panic(inner, || {
+        inner.run_maintenance(inner.relays.timeline.tick(), Pace::Paced);
     });
 }
 
 /// Whether a pass ended without a panic, such as the embedder's clock may cause. It
 /// is read before anything changes, so the next pass goes on from a sound state.
-fn runs_without_panic(core: &Core, pass: impl FnOnce()) -> bool {
+fn runs_without_panic(inner: &Inner, pass: impl FnOnce()) -> bool {
     match catch_unwind(AssertUnwindSafe(pass)) {
         Ok(()) => true,
         Err(payload) => {
-            add_one(&core.counters.panics);
+            inner.relays.counters.count_panic();
             drop_payload(payload);
             false
         }
@@ -179,83 +178,10 @@ fn drop_payload(payload: Box<dyn Any + Send>) {
     }
 }
 
-#[cfg(all(test, not(relay_loom)))]
-mod tests {
-    use crate::registry::Registry;
-    use crate::relay::NodeId;
-    use crate::time::ManualClock;
-    use std::net::SocketAddr;
-    use std::thread;
-    use std::time::{Duration, Instant};
-
-    const TTL: Duration = Duration::from_secs(5);
-
-    fn relay() -> NodeId {
-        NodeId::from([1; 32])
-    }
-
-    /// A registry kept by its threads, with a relay in it.
-    fn registry() -> (Registry, ManualClock) {
-        let clock = ManualClock::new();
-        let registry = Registry::builder()
-            .tick(Duration::from_millis(1))
-            .ttl(TTL)
-            .clock(clock.clone())
-            .build()
-            .unwrap();
-        let endpoint = SocketAddr::from(([192, 0, 2, 1], 4433));
-        registry.register(relay(), endpoint).unwrap();
-        (registry, clock)
-    }
-
-    /// Moves the clock on to the deadline of the relay, in steps: a thread that raised the
-    /// tick at one step and waits for something then raises it at no later one.
-    #[track_caller]
-    fn pass_the_deadline(registry: &Registry, clock: &ManualClock) {
-        const STEPS: u32 = 50;
-        let timeline = &registry.core().timeline;
-        let attempts_left = Instant::now() + Duration::from_secs(30);
-        for _ in 0..STEPS {
-            let before = timeline.tick();
-            clock.advance(TTL / STEPS);
-            while timeline.tick() == before {
-                assert!(Instant::now() < attempts_left, "the tick was not raised");
-                thread::yield_now();
-            }
-        }
-    }
-
-    /// The right to sort is held for as long as a sort of any size would hold it, and
-    /// there is something to sort.
-    #[test]
-    fn the_tick_is_raised_while_relays_are_sorted() {
-        let (registry, clock) = registry();
-        let sorting = registry.core().publication().merger();
-        let other = NodeId::from([2; 32]);
-        let endpoint = SocketAddr::from(([192, 0, 2, 2], 4433));
-        registry.register(other, endpoint).unwrap();
-        pass_the_deadline(&registry, &clock);
-        assert!(!registry.is_relay(&relay()));
-        assert!(registry.find_relay(&NodeId::from([9; 32])).is_err());
-        drop(sorting);
-    }
-
-    /// The wheel is held for as long as any number of relays would take to expire.
-    #[test]
-    fn the_tick_is_raised_while_relays_are_swept() {
-        let (registry, clock) = registry();
-        let sweeping = registry.core().wheel.lock();
-        pass_the_deadline(&registry, &clock);
-        assert!(!registry.is_relay(&relay()));
-        assert_eq!(registry.relay_count(), 0);
-        drop(sweeping);
-    }
-}
-
 #[cfg(all(test, relay_loom))]
 mod models {
-    //! Models of a thread's life: parked is parked there, so that whatever is
-    //! not heard of at once is never heard of.
+    //! Models of a maintenance thread. In a model a parked thread stays parked until it is
+    //! woken, so a flag that it misses is missed for good.
 
     use super::Signals;
     use crate::sync::{Arc, AtomicU32, Ordering, check, yield_point};
@@ -269,16 +195,16 @@ mod models {
         check(3, || {
             let signals = Arc::new(Signals::default());
             let done = Arc::new(AtomicU32::new(0));
-            let (heard, read) = (Arc::clone(&signals), Arc::clone(&done));
+            let (received, read) = (Arc::clone(&signals), Arc::clone(&done));
             let maintainer = thread::spawn(move || {
-                heard.run(Duration::MAX, yield_point);
+                received.run(Duration::MAX, yield_point);
                 yield_point();
-                // Relaxed: it is the word to stop that makes it seen.
+                // Relaxed: the load of `stop` makes it seen.
                 assert_eq!(read.load(Ordering::Relaxed), 1);
             });
             done.store(1, Ordering::Relaxed);
             signals.stop(|| {
-                // To be woken would show all that the handles did, too.
+                // Waking would make all that the handles did seen, too.
                 yield_point();
                 maintainer.thread().unpark();
             });
@@ -286,40 +212,40 @@ mod models {
         });
     }
 
-    /// A pass that is asked for is made, though one is being made already.
+    /// A requested pass is made, also if another pass is being made already.
     #[test]
     fn a_pass_that_is_asked_for_is_made() {
         check(3, || {
             let signals = Arc::new(Signals::default());
             let wanted = Arc::new(AtomicU32::new(0));
-            let (heard, read) = (Arc::clone(&signals), Arc::clone(&wanted));
+            let (received, read) = (Arc::clone(&signals), Arc::clone(&wanted));
             let maintainer = thread::spawn(move || {
-                heard.run(Duration::MAX, || {
+                received.run(Duration::MAX, || {
                     if read.load(Ordering::Relaxed) == 2 {
-                        heard.stop(|| thread::current().unpark());
+                        received.stop(|| thread::current().unpark());
                     }
                 });
             });
             for pass in 1..=2 {
                 wanted.store(pass, Ordering::Relaxed);
-                signals.ask(|| maintainer.thread().unpark());
+                signals.request(|| maintainer.thread().unpark());
             }
             maintainer.join().unwrap();
         });
     }
 
-    /// One thread asks another for passes until both are told to end, as the last
-    /// handle does: both end, whatever they are at.
+    /// One thread requests passes of another one until both are stopped, as the last handle
+    /// does: both end, at whatever step they are.
     #[test]
     fn a_thread_that_asks_another_for_passes_ends_with_it() {
         check(2, || {
             let (asking, asked) = (Arc::new(Signals::default()), Arc::new(Signals::default()));
-            let heard = Arc::clone(&asked);
-            let maintainer = thread::spawn(move || heard.run(Duration::MAX, yield_point));
+            let received = Arc::clone(&asked);
+            let maintainer = thread::spawn(move || received.run(Duration::MAX, yield_point));
             let sleeper = maintainer.thread().clone();
-            let (heard, waker) = (Arc::clone(&asking), Arc::clone(&asked));
+            let (received, waker) = (Arc::clone(&asking), Arc::clone(&asked));
             let ticker = thread::spawn(move || {
-                heard.run(Duration::MAX, || waker.ask(|| sleeper.unpark()));
+                received.run(Duration::MAX, || waker.request(|| sleeper.unpark()));
             });
             asking.stop(|| ticker.thread().unpark());
             asked.stop(|| maintainer.thread().unpark());

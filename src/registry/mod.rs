@@ -1,43 +1,57 @@
-//! The public API; each method delegates to the core.
+//! The public API. Each method delegates to the components that [`Inner`] is made of.
 
+mod admit;
+mod announcement;
 mod builder;
 mod circuit_history;
 mod coordinates;
-mod core;
+mod counters;
+mod describe;
 mod dht_bridge;
+mod eviction;
+mod expiry;
 mod find;
+mod gone;
+mod inner;
 mod lease;
 mod maintenance;
 mod maintenance_thread;
-mod measurements;
+mod measurement_buffer;
 #[cfg(all(test, relay_loom))]
 mod models;
+mod observations;
 mod operator;
-mod outcomes;
 mod probe_schedule;
 mod register;
-mod remote;
+mod relays;
 mod renew;
-mod reports;
+mod reputation;
+mod request;
 mod returning;
+mod settings;
+mod sorter;
 mod stats;
+#[cfg(all(test, not(relay_loom)))]
+mod tests;
 
 pub use builder::{Maintenance, RegistryBuilder};
 pub use lease::Lease;
 pub use maintenance::MaintenanceReport;
-pub use register::Registration;
+pub use request::Registration;
 pub use stats::Stats;
 
-use crate::dht::{Distribution, RegistryBackend};
-use crate::errors::{FindError, LeaseError, RegisterError, RenewError};
+use crate::coordinates::Coordinate;
+use crate::errors::{BanError, FindError, LeaseError, OperatorError, RegisterError, RenewError};
 use crate::relay::{Endpoint, NodeId, RegisterOptions, RelayInfo};
-use crate::select::{Explanation, FindOptions};
-use crate::sync::{Arc, epoch};
-use core::Core;
+use crate::select::{Explanation, FindOptions, PeerView};
+use crate::sync::Arc;
+use crate::table::record::Failure;
+use dht_bridge::DhtHandle;
+use inner::Inner;
 use maintenance_thread::MaintenanceThreads;
 use std::fmt;
 use std::io;
-use std::sync::Weak;
+use std::time::{Duration, SystemTime};
 
 /// A registry of relays: which peers can relay, how loaded each is, how far
 /// away, and which to use now.
@@ -68,18 +82,18 @@ pub struct Registry {
 
 /// Fields are dropped in order: the threads end before their work does.
 struct Shared {
-    distribution: Option<Distribution>,
+    dht: DhtHandle,
     threads: Option<MaintenanceThreads>,
-    core: Arc<Core>,
+    inner: Arc<Inner>,
 }
 
 impl Registry {
     /// A registry with default settings: at most 1,000 relays, a TTL of 600 s,
-    /// ticks of 100 ms and [threads](Maintenance::Thread) that keep it.
+    /// ticks of 100 ms and [maintenance threads](Maintenance::Thread).
     ///
     /// # Panics
     ///
-    /// If the memory (1 MiB) or a thread is not to be had.
+    /// If 1 MiB of memory or a thread cannot be had.
     /// [`builder`](Self::builder) reports that as an error.
     #[must_use]
     pub fn new() -> Self {
@@ -107,29 +121,27 @@ impl Registry {
         RegistryBuilder::new()
     }
 
-    fn start(core: Core, mut distribution: Option<Distribution>) -> io::Result<Self> {
-        let core = Arc::new(core);
-        let threads = core
+    fn start(inner: Inner, mut dht: DhtHandle) -> io::Result<Self> {
+        let inner = Arc::new(inner);
+        let threads = inner
+            .relays
             .settings
             .has_maintenance_thread
-            .then(|| MaintenanceThreads::start(Arc::clone(&core)))
+            .then(|| MaintenanceThreads::start(Arc::clone(&inner)))
             .transpose()?;
-        if let Some(distribution) = &mut distribution {
-            let core: Weak<Core> = Arc::downgrade(&core);
-            distribution.start(core as Weak<dyn RegistryBackend>)?;
-        }
+        dht.start(&inner)?;
         Ok(Self {
             shared: Arc::new(Shared {
-                distribution,
+                dht,
                 threads,
-                core,
+                inner,
             }),
         })
     }
 
     #[inline]
-    fn core(&self) -> &Core {
-        &self.shared.core
+    fn inner(&self) -> &Inner {
+        &self.shared.inner
     }
 
     /// Registers a relay, or renews it, with default options; see
@@ -148,29 +160,29 @@ impl Registry {
 
     /// Registers a relay, or renews it if it is held already.
     ///
-    /// Renewing replaces deadline and endpoint, and what else the options set;
-    /// load, leases and measured round trips stay. It is never refused as full; one that
-    /// changes what is announced can be refused as
-    /// [`Backlogged`](RegisterError::Backlogged) while a thread is stalled inside a call. A relay that left or expired and comes back within its
-    /// [grace](RegistryBuilder::return_grace) is [what it was](Registration::Returned). When
-    /// this returns, the relay is a candidate for every
-    /// call that starts later, on any thread, in each of the ways to choose.
+    /// A renewal replaces the deadline, the endpoint, and what else the options set. Load, leases
+    /// and measured round trips stay. A relay that left or expired and registers again within its
+    /// [grace](RegistryBuilder::return_grace) is [what it was](Registration::Returned). When this
+    /// returns, the relay is a candidate for every call that starts later, on any thread.
     ///
     /// # Errors
     ///
-    /// A [`RegisterError`] that says what was wrong. Nothing that was registered here has
-    /// changed then; a learned relay may have been removed to make room.
+    /// A [`RegisterError`] that says what was wrong. Then nothing that was registered here has
+    /// changed, but a learned relay may have been removed to make room. A renewal is never
+    /// rejected as full. One that changes the announcement may be rejected as
+    /// [`Backlogged`](RegisterError::Backlogged) while a thread is stalled inside a call.
     ///
     /// # Concurrency and cost
     ///
-    /// Lock-free; linearizable with the other operations on the same id. (A registration
-    /// of a relay that another thread is just removing or bringing back waits for that
-    /// thread to make its few steps.) The bound on the number of relays is never exceeded, not for a moment, and
-    /// no relay is refused for a registration that does not come about. Reads
-    /// the clock. A renewal that changes nothing but the deadline is one
-    /// compare-and-swap and does not allocate. At the bound, a new relay first
-    /// sweeps those that are due; without a maintenance thread, a registration
-    /// now and then sorts the arrivals in, at a constant cost on average.
+    /// Lock-free, and linearizable with the other operations on the same id. If another thread is
+    /// just removing the relay or bringing it back, this waits for the few steps of that thread.
+    /// The bound on the number of relays is never exceeded, and no relay is rejected because of a
+    /// registration that fails.
+    ///
+    /// Reads the clock. A renewal that changes nothing but the deadline is one compare-and-swap
+    /// and does not allocate. At the bound, a new relay first removes those that are due. Without
+    /// a maintenance thread, a registration now and then sorts the arrivals in, at a constant cost
+    /// on average.
     pub fn register_with(
         &self,
         id: NodeId,
@@ -178,21 +190,21 @@ impl Registry {
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
         let endpoint = endpoint.into();
-        if self.core().renew_as_announced(&id, &endpoint, options) {
+        if self.inner().renew_unchanged(&id, &endpoint, options) {
             return Ok(Registration::Renewed);
         }
-        self.register_further(&id, &endpoint, options)
+        self.register_slow_path(&id, &endpoint, options)
     }
 
     #[inline(never)]
-    fn register_further(
+    fn register_slow_path(
         &self,
         id: &NodeId,
         endpoint: &Endpoint,
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
-        let registration = self.core().register(id, endpoint, options)?;
-        if registration != Registration::Renewed && self.core().merge_if_due() {
+        let registration = self.inner().register(id, endpoint, options)?;
+        if registration != Registration::Renewed && self.inner().merge_if_due() {
             if let Some(threads) = &self.shared.threads {
                 threads.wake();
             }
@@ -200,17 +212,17 @@ impl Registry {
         Ok(registration)
     }
 
-    /// Renews a relay on the terms that it announced: the deadline moves, nothing else.
+    /// Renews a relay without changing what it announced: only the deadline moves.
     ///
-    /// Lock-free, one compare-and-swap, without allocation; reads the clock.
+    /// Lock-free, one compare-and-swap, without allocation. Reads the clock.
     ///
     /// # Errors
     ///
-    /// [`RenewError::UnknownRelay`] if the relay is not registered here, or has expired:
-    /// then register it, and it [is what it was](Registration::Returned) if it is only
-    /// late. A relay that was [learned](crate::dht) is renewed by its own records.
+    /// [`RenewError::UnknownRelay`] if the relay is not registered here, or has expired. Then
+    /// register it: within its grace it [is what it was](Registration::Returned). A relay that was
+    /// learned from a DHT is renewed by its own records.
     pub fn renew(&self, id: &NodeId) -> Result<(), RenewError> {
-        match self.core().renew_by_id(id) {
+        match self.inner().renew_by_id(id) {
             true => Ok(()),
             false => Err(RenewError::UnknownRelay),
         }
@@ -218,12 +230,11 @@ impl Registry {
 
     /// Removes a relay; whether it was there.
     ///
-    /// When this returns, the relay is handed out to no call that starts
-    /// later. Leases on it stay valid, and count against it again if it
-    /// [comes back](Registration::Returned). Lock-free; linearizable with the other
-    /// operations on the same id.
+    /// When this returns, no call that starts later is given the relay. Leases on it stay valid,
+    /// and count against it again if it [returns](Registration::Returned). Lock-free, and
+    /// linearizable with the other operations on the same id.
     pub fn unregister(&self, id: &NodeId) -> bool {
-        self.core().unregister(id)
+        self.inner().unregister(id)
     }
 
     /// The best relay for a path to `target`; see
@@ -235,78 +246,93 @@ impl Registry {
     #[inline]
     pub fn find_relay(&self, target: &NodeId) -> Result<RelayInfo, FindError> {
         const PLAIN: &FindOptions = &FindOptions::new();
-        self.core().find_relay(target, PLAIN)
+        self.inner().find_relay(target, PLAIN)
     }
 
     /// The best relay for a path to `target` that meets the options.
     ///
-    /// The score is `e / (1 - u^4)`, lower is better: `e` the expected round
-    /// trip of the path, `u` the relay's utilisation. A relay whose round trip
-    /// is unknown ranks at the assumed one. The score of the answer is within
-    /// 1/32 of the best (1/512 where at most 64 relays are merged; 5 % where
-    /// views of peers are given and many relays tie), by the loads of that moment
-    /// and by what is known of the path. One of those that are equal within this
-    /// is drawn at random, so callers do not herd. Only relays
-    /// that are live, have capacity left and do not drain are handed out; never
-    /// the target, nor this node.
+    /// The score of a relay is `e / (1 - u^4)`, lower is better, with the expected round trip of
+    /// the path `e` and the utilisation of the relay `u`. An unknown round trip counts as the
+    /// assumed one. The score of the answer is within 1/32 of the best, by the loads of that
+    /// moment and by what is known of the path: within 1/512 where at most 64 relays are merged,
+    /// within 5 % where views of peers are given and many relays tie. Among relays that are equal
+    /// within this, one is drawn at random, so that callers do not all choose the same one.
+    ///
+    /// The answer is live, has capacity left and does not drain. It is never the target, nor this
+    /// node.
     ///
     /// # Errors
     ///
-    /// [`FindError::NoRelaysAvailable`] only if no relay would do throughout the
-    /// call; it counts [the reasons](crate::Rejections). A unit that is
+    /// [`FindError::NoRelaysAvailable`], only if no relay was eligible throughout the call. It
+    /// counts [the reasons](crate::Rejections). A unit that is
     /// [just being given back](Self::lease) counts as taken.
     ///
     /// # Concurrency and cost
     ///
-    /// Lock-free, without allocation or system call of its own (see the
-    /// [crate's description](crate#concurrency) for what the epoch collector
-    /// adds now and then). It writes nothing that threads share, but for the
-    /// trial that it may use up of a relay that [failed](Self::report_failure),
-    /// and where it comes upon a relay whose deadline, back-off or ban is over:
-    /// then it brings up to date what searches see of that.
+    /// Lock-free, without allocation or system call of its own. (The
+    /// [crate's description](crate#concurrency) says what the epoch collector adds now and then.)
+    /// It writes nothing that threads share, with two exceptions: it claims the trial of a relay
+    /// that [failed](Self::report_failure) and is handed out, and it updates the summary of a relay
+    /// whose deadline, back-off or ban is over.
     ///
-    /// Goes down a tree to the best relay: five nodes for a million relays,
-    /// whatever state they are in, and also before it says none. Each relay that
-    /// the options exclude and that would have been the answer costs one more
-    /// descent, and so does each that expired since the last housekeeping pass, for
-    /// the first call that comes upon it. Views of peers, and a longest round trip,
-    /// make it open more nodes: those that may hold a better relay than the one
-    /// found so far. Load, draining, departure and round trips count as they are
-    /// at that moment; [positions](Self::update_peer) as of the last housekeeping pass.
+    /// It descends a tree to the best relay: five nodes for a million relays, whatever state they
+    /// are in, also if the answer is "none". Each relay that the options exclude and that would
+    /// have been the answer costs one more descent. So does each relay that expired since the last
+    /// maintenance pass, for the first call that meets it. With views of peers or a limit on the
+    /// round trip it opens more nodes: those that may hold a better relay than the best so far.
+    /// Load, draining, departure and round trips count as of this moment, and
+    /// [positions](Self::update_peer) as of the last maintenance pass.
     #[inline]
     pub fn find_relay_with(
         &self,
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<RelayInfo, FindError> {
-        self.core().find_relay(target, options)
+        self.inner().find_relay(target, options)
+    }
+
+    /// The best relay for a path to `target` that meets the options. If there is none,
+    /// waits for one up to `longest`.
+    ///
+    /// Returns as soon as [`find_relay_with`](Self::find_relay_with) has an answer: because
+    /// a relay was registered, or has room again, or was learned from a DHT (which a miss
+    /// asks for). It looks again about every 10 ms, and whenever a relay was learned.
+    ///
+    /// # Errors
+    ///
+    /// As [`find_relay_with`](Self::find_relay_with), once the time is over.
+    pub fn find_relay_wait(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+        longest: Duration,
+    ) -> Result<RelayInfo, FindError> {
+        let dht = &self.shared.dht;
+        self.inner().find_relay_wait(target, options, longest, dht)
     }
 
     /// The best relays for a path to `target`, best first and distinct: at most
-    /// [`max_results`](FindOptions::max_results), fewer only if no more will
-    /// do.
+    /// [`max_results`](FindOptions::max_results), fewer only if no more are eligible.
     ///
-    /// After the first, each is the best that is in another
-    /// [failure domain](FindOptions::max_spread_cost) than those before, where that
-    /// costs little; so the second is a standby. Of relays on trial, only the
-    /// first place claims one, and others come last.
+    /// Each relay after the first is the best one in
+    /// [another failure domain](FindOptions::max_spread_cost) than those before it, if that costs
+    /// little; so the second is a standby. Relays on trial come last, and only one in the first
+    /// place claims its trial.
     ///
-    /// Lock-free; allocates the answer. Goes through the relays best first, by the
-    /// same scores as [`find_relay_with`](Self::find_relay_with), until the answer
-    /// is complete and no standby can come that costs little enough: that is for
-    /// at most 28 relays beyond those of an answer of three, at most 64 beyond any
-    /// of up to 32, and none beyond a longer one, which is not spread.
+    /// Lock-free; allocates the answer. It visits the relays best first, by the same scores as
+    /// [`find_relay_with`](Self::find_relay_with), until no standby can follow that costs little
+    /// enough. Beyond the answer, these are at most 28 relays for an answer of three, at most 64
+    /// for one of up to 32, and none for a longer one, which is not spread.
     #[must_use]
     pub fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
-        self.core().find_relays(target, options)
+        self.inner().find_relays(target, options)
     }
 
     /// Finds the best relay and takes a unit of its capacity, as one step.
     ///
-    /// The capacity is never exceeded by leases, under any interleaving, also
-    /// against renewals that lower it. Otherwise as
-    /// [`find_relay_with`](Self::find_relay_with); it writes the relay's load and,
-    /// where that changes the rank of the relay's score, the relay's leaf in the tree
+    /// Leases never exceed the capacity, under any interleaving, also with renewals that lower it.
+    /// Otherwise this is as [`find_relay_with`](Self::find_relay_with). It writes the relay's load.
+    /// If that changes the rank of the relay's score, it also writes the relay's leaf in the tree
     /// and the words above that change with it.
     ///
     /// # Errors
@@ -314,79 +340,384 @@ impl Registry {
     /// As [`find_relay_with`](Self::find_relay_with).
     #[inline]
     pub fn reserve(&self, target: &NodeId, options: &FindOptions) -> Result<Lease, FindError> {
-        self.core().reserve(target, options)
+        self.inner().reserve(target, options)
     }
 
     /// Takes a unit of capacity of a named relay.
     ///
-    /// Lock-free, without allocation; one compare-and-swap decides against the
-    /// last unit, draining and departure. Linearizable with the other operations
-    /// on the same id, with one exception: where a renewal lowers the capacity
-    /// or the relay leaves under a lease that is just being taken, the lease is
-    /// given back before its caller has it, and for these few instructions keeps
-    /// other callers, also of finds, from the unit, who are then refused.
+    /// Lock-free, without allocation. One compare-and-swap decides about the last unit, draining
+    /// and departure. Linearizable with the other operations on the same id, with one exception: if
+    /// a renewal lowers the capacity or the relay leaves while a lease is being taken, that lease
+    /// is given back before its caller has it. For these few instructions other callers do not get
+    /// the unit, and are refused.
     ///
     /// # Errors
     ///
     /// A [`LeaseError`]: the relay is not held, banned, full, or draining.
     pub fn lease(&self, relay: &NodeId) -> Result<Lease, LeaseError> {
-        self.core().lease(relay)
+        self.inner().lease(relay)
     }
 
     /// All live relays, in no particular order.
     ///
-    /// Weakly consistent: every relay that is live throughout the call is in
-    /// it, none that was dead throughout is, and none is in it twice. Visits
-    /// all records and allocates the answer; no other call waits for it.
+    /// Weakly consistent: it has every relay that is live throughout the call, none that is live
+    /// at no moment of it, and none twice. Visits all records and allocates the answer. No other
+    /// call waits for it.
     #[must_use]
     pub fn relays(&self) -> Vec<RelayInfo> {
-        let core = self.core();
-        core.relays(core.present())
+        self.inner().all_relays()
     }
 
-    /// How many relays are live; consistent as [`relays`](Self::relays) is.
+    /// How many relays are live; as consistent as [`relays`](Self::relays).
     ///
-    /// One load when everything due has been swept, else it visits all records.
+    /// One load if everything due has been removed, else a visit of all records.
     #[must_use]
     pub fn relay_count(&self) -> usize {
-        let core = self.core();
-        core.relay_count(core.present())
+        self.inner().relay_count()
     }
 
     /// Whether a relay is live.
     ///
-    /// Wait-free, linearizable; reads two cache lines and writes none. Expiry is
-    /// judged against the current tick, for which it reads the [clock](crate::Clock)
-    /// with [`Maintenance::Manual`].
+    /// Wait-free, linearizable. Reads two cache lines and writes none. The deadline is compared
+    /// with the current tick, for which this reads the [clock](crate::Clock) with
+    /// [`Maintenance::Manual`].
     #[inline]
     #[must_use]
     pub fn is_relay(&self, id: &NodeId) -> bool {
-        let core = self.core();
-        match core.timeline.kept() {
-            Some(now) => core.is_live(id, now),
-            None => core.is_live_at_present(id),
-        }
+        self.inner().relays.is_live_now(id)
     }
 
-    /// What is known of a relay, if it is live. Consistency and cost as
-    /// [`is_relay`](Self::is_relay), and a copy.
+    /// What is known of a relay, if it is live. As consistent as [`is_relay`](Self::is_relay), at
+    /// its cost and that of a copy.
     #[inline]
     #[must_use]
     pub fn relay(&self, id: &NodeId) -> Option<RelayInfo> {
-        let core = self.core();
-        let now = core.present();
-        let guard = epoch::pin();
-        let record = core.find_live(id, now, &guard)?;
-        Some(core.describe(&record, now))
+        self.inner().relay(id)
     }
 
-    /// Says for every relay whether it would be handed out for a path to
-    /// `target` now, and why: with [`find_relays`](Self::find_relays), or, if at
-    /// most one result is asked for, with [`find_relay_with`](Self::find_relay_with).
+    /// Records a round trip that was measured from here. Zero counts as one microsecond. False,
+    /// and nothing changed, if the relay is not held or the value is above
+    /// [`MAX_RTT`](crate::MAX_RTT).
     ///
-    /// Judges all relays by their exact scores and hands none out. A find may
-    /// take another that is [about as good](Self::find_relay_with). Lock-free;
-    /// allocates the answer and visits all records: for people, not for a hot path.
+    /// The round trip that counts is the least of the five minutes that end with the latest
+    /// measurement. It counts until that measurement is as old as
+    /// [`rtt_lifetime`](crate::RegistryBuilder::rtt_lifetime). If the network has changed, use
+    /// [`forget_rtts`](Self::forget_rtts). A call that starts after this has returned chooses by
+    /// the new figure; the next maintenance pass sorts by it. Lock-free, without allocation or
+    /// system call.
+    pub fn record_rtt(&self, relay: &NodeId, rtt: Duration) -> bool {
+        self.inner().record_rtt(relay, rtt)
+    }
+
+    /// Forgets the round trips of a relay, which counts as unmeasured from here on; false if it is
+    /// not held.
+    ///
+    /// For a path that is known to have changed. What another thread [records](Self::record_rtt)
+    /// meanwhile counts or is forgotten; what is recorded after this has returned counts.
+    /// [`due_for_probe`](Self::due_for_probe) may return the relay again at once. This waits for a
+    /// thread that is inside `due_for_probe`: not for a hot path. No call on the hot path waits for
+    /// this.
+    pub fn forget_rtt(&self, relay: &NodeId) -> bool {
+        self.inner().forget_rtt(relay)
+    }
+
+    /// Forgets the round trips of all relays: for when the network has changed, and with it all
+    /// paths.
+    ///
+    /// Without this, the minimum of the old network counts until it leaves the window, up to 300
+    /// seconds later. Visits all records, a thousand under one pin, and writes each: about half a
+    /// microsecond per relay. No other operation waits for it. The next maintenance pass sorts the
+    /// relays anew. Coordinates stay and follow what is measured next.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    /// registry.record_rtt(&relay, Duration::from_millis(5));
+    ///
+    /// // The node has moved from a cable to a mobile network.
+    /// registry.forget_rtts();
+    /// assert_eq!(registry.relay(&relay).unwrap().latency(), None);
+    /// for relay in registry.due_for_probe(10) {
+    ///     let rtt = Duration::from_millis(60); // as measured
+    ///     registry.record_rtt(&relay, rtt);
+    /// }
+    /// assert_eq!(registry.relay(&relay).unwrap().latency(), Some(Duration::from_millis(60)));
+    /// # Ok::<(), relay_registry::RegisterError>(())
+    /// ```
+    pub fn forget_rtts(&self) {
+        self.inner().forget_rtts();
+    }
+
+    /// Which relays to measure next: up to `max` that are unmeasured, or were measured longer than
+    /// half of [`rtt_lifetime`](crate::RegistryBuilder::rtt_lifetime) ago.
+    ///
+    /// The likeliest choices come first, by score, where an unmeasured leg counts as the assumed
+    /// round trip. Relays that drain or are banned, and this node, are left out. A relay is
+    /// returned again only after a tenth of the lifetime, if it is still due then, or after it was
+    /// [forgotten](Self::forget_rtt). So a caller that asks for a few relays repeatedly gets all of
+    /// them in turn, and a relay with one bad measurement gets another chance.
+    ///
+    /// Visits all records, a thousand under one pin, and waits for another thread that does so: not
+    /// for a hot path. Remembers the relays returned for a tenth of the lifetime, in about 32 bytes
+    /// each: at most [`max_relays`](crate::RegistryBuilder::max_relays) and those of this call.
+    #[must_use]
+    pub fn due_for_probe(&self, max: usize) -> Vec<NodeId> {
+        self.inner().due_for_probe(max)
+    }
+
+    /// Where this node is, in the frame of the relays that it measures and of the peers that it
+    /// [learns](Self::update_peer) from.
+    ///
+    /// It follows the round trips that are [recorded](Self::record_rtt), one maintenance pass
+    /// later. A registry keeps positions from the first call of this,
+    /// [`relay_coordinate`](Self::relay_coordinate) or [`update_peer`](Self::update_peer) on. Waits
+    /// for other threads that use positions or sort: not for a hot path.
+    #[must_use]
+    pub fn coordinate(&self) -> Coordinate {
+        self.inner().coordinates.own()
+    }
+
+    /// Where a relay is, as far as is known. Peers find their own coordinate by it; see
+    /// [`Vivaldi`](crate::Vivaldi). `None` if the relay is not held, or was not measured.
+    ///
+    /// It follows the round trips that this node and others measured to the relay. A relay does not
+    /// state its own position. Waits for other threads that use positions or sort: not for a hot
+    /// path.
+    #[must_use]
+    pub fn relay_coordinate(&self, relay: &NodeId) -> Option<Coordinate> {
+        self.inner().relay_coordinate(relay)
+    }
+
+    /// Learns where relays are from what a peer measured; how many of its round trips were used.
+    ///
+    /// A view without a coordinate teaches nothing, and a peer teaches nothing about itself. A
+    /// round trip that does not fit the others is left out, and no single view moves a relay far.
+    /// Many views of one peer do: use the views of all peers equally often. A position counts in
+    /// finds after the next maintenance pass. Waits for other threads that use positions or sort:
+    /// not for a hot path.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, PeerView, Registry, Vivaldi};
+    /// # use std::net::SocketAddr;
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    ///
+    /// // What a peer keeps, and sends along when it asks or renews.
+    /// let coordinates = Vivaldi::new();
+    /// let rtt = Duration::from_millis(12);
+    /// let view = PeerView::new()
+    ///     .measured(relay, rtt)?
+    ///     .coordinate(coordinates.coordinate());
+    ///
+    /// let peer = NodeId::from([9; 32]);
+    /// assert_eq!(registry.update_peer(&peer, &view), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn update_peer(&self, peer: &NodeId, view: &PeerView) -> usize {
+        self.inner().update_peer(peer, view)
+    }
+
+    /// Records the total load of a relay, leases of this registry included; false if it is not
+    /// held.
+    ///
+    /// What the report exceeds this registry's leases by, at this moment, was put there by others,
+    /// and is added to the leases from then on. Totals beyond
+    /// [`MAX_CAPACITY`](crate::MAX_CAPACITY) count as that. Lock-free, without allocation.
+    ///
+    /// The report must be of this moment. If it was measured earlier, when there were fewer or more
+    /// leases, use [`report_load_of_others`](Self::report_load_of_others).
+    pub fn report_load(&self, relay: &NodeId, load: u32) -> bool {
+        self.inner().report_load(relay, load)
+    }
+
+    /// Records the load that others put on a relay, leases of this registry not included; false if
+    /// it is not held.
+    ///
+    /// It is right however late it arrives, in any order with leases and their release. Figures
+    /// beyond [`MAX_CAPACITY`](crate::MAX_CAPACITY) count as that. Lock-free, without allocation.
+    pub fn report_load_of_others(&self, relay: &NodeId, load: u32) -> bool {
+        self.inner().report_load_of_others(relay, load)
+    }
+
+    /// Starts or ends the draining of a relay: while it drains it keeps its leases and gets no new
+    /// ones.
+    ///
+    /// This is kept by id until it is ended or [lifted](Self::lift), also if the relay renews,
+    /// leaves, expires, returns or restarts. It can be set before the relay is known. After this
+    /// returns, no new lease on the relay is given.
+    ///
+    /// For a relay that is held or remembered, this costs one compare-and-swap and an update of its
+    /// leaf in the search tree. For any other id it allocates a record of about 150 bytes. Ending
+    /// the draining always succeeds.
+    ///
+    /// # Errors
+    ///
+    /// An [`OperatorError`], only for a relay that is neither held nor remembered: too many of
+    /// those (65,536), or no memory.
+    ///
+    /// ```
+    /// use relay_registry::{LeaseError, NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.set_draining(&relay, true)?; // before it is known
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    /// assert_eq!(registry.lease(&relay).unwrap_err(), LeaseError::Draining);
+    /// assert!(registry.lift(&relay));
+    /// assert!(registry.lease(&relay).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_draining(&self, relay: &NodeId, draining: bool) -> Result<(), OperatorError> {
+        self.inner().set_draining(relay, draining)
+    }
+
+    /// Ends the draining and the ban of a relay; whether there was either.
+    ///
+    /// Costs what [`set_draining`](Self::set_draining) and [`unban`](Self::unban) cost.
+    pub fn lift(&self, relay: &NodeId) -> bool {
+        self.inner().lift(relay)
+    }
+
+    /// Reports that an attempt to use a relay failed; false if the relay is not held. The relay is
+    /// not handed out for a while, and then on trial, to one caller at a time. If the attempt has a
+    /// lease, use [`Lease::failed`](crate::Lease::failed).
+    ///
+    /// Each relay has a circuit breaker. How long it stays open depends on the [`Failure`]: from
+    /// 1 s up to 10 minutes ([by default](crate::RegistryBuilder::back_off)), longer each time,
+    /// plus or minus a quarter. Failures while it is open do not count: those attempts were under
+    /// way. Three successes, reported through [leases](crate::Lease::succeeded) or
+    /// [by id](Self::report_success), close it and halve the level that several failures reached.
+    /// Each minute without a failure, the back-off not counted, takes back one level. A relay that
+    /// leaves and returns finds its circuit as it was: the registry keeps those of the last 65,536
+    /// relays that had failed when they were forgotten.
+    ///
+    /// # Outages
+    ///
+    /// If more than [a share](crate::RegistryBuilder::max_ejected_share) of the relays back off at
+    /// once, the cause is probably this node's own network. A failure beyond the share begins an
+    /// outage. That failure belongs to the outage, and so does each further one, until a minute
+    /// after the last one beyond the share. (A minute is a tenth of the longest back-off, here and
+    /// above.) Such failures raise no level: the relay backs off for as long as its earlier
+    /// failures call for. The first success of a relay that was failing ends the outage. Then the
+    /// relays that failed in it are on trial at once: the call that reports the success updates 64
+    /// of them, and the next maintenance pass the rest. A probe ends no outage.
+    ///
+    /// Relays that no caller could be given, because they are draining, banned or full, are not
+    /// part of the share; this node's own relay is. While all relays that a call could be given are
+    /// backing off, one of them is handed out as a [last
+    /// resort](crate::RelayInfo::is_last_resort), at about the price of a find.
+    ///
+    /// Report your own attempts, and be careful with what peers report of others. Lock-free,
+    /// without system call: one compare-and-swap of the relay's circuit, a few loads of counters,
+    /// and an update of its leaf in the search tree. The first failure or ban of a registry
+    /// allocates 16 bytes for each relay.
+    ///
+    /// ```
+    /// use relay_registry::{CircuitState, Failure, NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    ///
+    /// registry.report_failure(&relay, Failure::TimedOut);
+    /// assert_eq!(registry.relay(&relay).unwrap().circuit(), CircuitState::Open);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn report_failure(&self, relay: &NodeId, failure: Failure) -> bool {
+        self.inner().report_failure(relay, failure)
+    }
+
+    /// Reports that a relay was used with success; false if it is not held. If the use has a lease,
+    /// use [`Lease::succeeded`](crate::Lease::succeeded).
+    ///
+    /// For a relay that failed lately it counts only while a trial is open: from when a find, a
+    /// list or a reservation handed the relay out on trial or as a last resort until the outcome of
+    /// that is reported. It ends no back-off, for it may be of a session from before the relay
+    /// [failed](Self::report_failure).
+    ///
+    /// Writes nothing unless it counts. Lock-free, without allocation or system call.
+    pub fn report_success(&self, relay: &NodeId) -> bool {
+        self.inner().report_success(relay)
+    }
+
+    /// Closes the circuit of a relay and takes back all levels, as when it is known to be repaired.
+    /// False if the relay is not live and no failures of it are remembered. A ban stays.
+    ///
+    /// Also forgets the failures of a relay that left. Lock-free, without allocation or system
+    /// call.
+    ///
+    /// ```
+    /// use relay_registry::{CircuitState, Failure, NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    ///
+    /// registry.report_failure(&relay, Failure::TimedOut);
+    /// assert!(registry.reset_circuit(&relay));
+    /// assert_eq!(registry.relay(&relay).unwrap().circuit(), CircuitState::Closed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reset_circuit(&self, relay: &NodeId) -> bool {
+        self.inner().reset_circuit(relay)
+    }
+
+    /// [Resets the circuit](Self::reset_circuit) of every relay, those that left included, as after
+    /// an outage of this node's own network.
+    ///
+    /// Ends an outage. Visits all records, and waits for no other thread: not for a hot path. A
+    /// relay that fails, enters or leaves during the visit may keep its circuit.
+    pub fn reset_circuits(&self) {
+        self.inner().reset_circuits();
+    }
+
+    /// Bans a relay for some time from now, rounded up to a tick: it is not handed out, and no
+    /// [lease](Self::lease) on it is given. This holds by id, also if the relay renews, leaves and
+    /// returns, or is not known yet. Leases that were given stay. A ban that is in force is
+    /// replaced.
+    ///
+    /// When this returns, no call that starts later hands the relay out. A duration of zero ends
+    /// the ban. Costs what [`set_draining`](Self::set_draining) costs, and a reading of the clock.
+    ///
+    /// # Errors
+    ///
+    /// A [`BanError`]: too long; or, only for a relay that is neither held nor remembered, too many
+    /// (65,536), or no memory.
+    pub fn ban(&self, relay: &NodeId, duration: Duration) -> Result<(), BanError> {
+        self.inner().ban(relay, duration)
+    }
+
+    /// Ends the ban of a relay; whether there was one. If the relay was failing before, it is
+    /// handed out on trial.
+    pub fn unban(&self, relay: &NodeId) -> bool {
+        self.inner().unban(relay)
+    }
+
+    /// The banned relays, registered or not, and when each ban ends, on the calendar that was in
+    /// force when the registry was built. Visits all records.
+    #[must_use]
+    pub fn banned(&self) -> Vec<(NodeId, SystemTime)> {
+        self.inner().banned()
+    }
+
+    /// Lists for every relay whether it would be handed out for a path to `target` now, and why:
+    /// by [`find_relays`](Self::find_relays), or by
+    /// [`find_relay_with`](Self::find_relay_with) if at most one result is asked for.
+    ///
+    /// Judges all relays by their exact scores and hands none out. A find may return another one
+    /// that is [about as good](Self::find_relay_with). Lock-free; allocates the answer and visits
+    /// all records: for people, not for a hot path.
     ///
     /// ```
     /// use relay_registry::{FindOptions, NodeId, Registry, Verdict};
@@ -404,39 +735,34 @@ impl Registry {
     /// ```
     #[must_use]
     pub fn explain(&self, target: &NodeId, options: &FindOptions) -> Explanation {
-        self.core().explain(target, options)
+        self.inner().explain(target, options)
     }
 
-    /// One housekeeping pass: raises the tick, removes what is due, sorts the
-    /// relays by round-trip time if anything changed, reclaims memory.
+    /// One maintenance pass: raises the tick, removes relays that are due, sorts the relays by
+    /// round trip if anything changed, and reclaims memory.
     ///
-    /// Needed with [`Maintenance::Manual`] only, as seldom as stale order and memory
-    /// are acceptable: a relay that has expired is not handed out all the same. These wait
-    /// for it, too: the ranks of relays whose round trip has lapsed, positions that were
-    /// learned, trials after an outage beyond the first 64 relays, and
-    /// [`Stats::expirations`]. Takes the housekeeping locks, so passes run one after another;
-    /// no call on the hot path waits for them.
+    /// Needed with [`Maintenance::Manual`] only, as seldom as stale order and memory are
+    /// acceptable: an expired relay is not handed out in any case. These wait for it, too: the
+    /// ranks of relays whose round trip has lapsed, positions that were learned, trials after an
+    /// outage beyond the first 64 relays, and [`Stats::expirations`]. Takes the maintenance locks,
+    /// so that passes run one after another. No call on the hot path waits for them.
     pub fn maintain(&self) -> MaintenanceReport {
-        self.core().maintain()
+        self.inner().maintain()
     }
 
-    /// Counters and gauges. Visits all records to count leases, and waits for
-    /// a sweep that is under way: for a metrics endpoint, not for a hot path.
+    /// Counters and gauges. Visits all records to count leases, and waits for a pass that removes
+    /// relays: for a metrics endpoint, not for a hot path.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let mut stats = self.core().stats();
-        stats.dht = self.distribution().map(Distribution::stats);
+        let mut stats = self.inner().stats();
+        self.shared.dht.fill_in(&mut stats);
         stats
-    }
-
-    fn distribution(&self) -> Option<&Distribution> {
-        self.shared.distribution.as_ref()
     }
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.shared.core.fmt(f)
+        self.shared.inner.fmt(f)
     }
 }
 

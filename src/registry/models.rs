@@ -1,11 +1,10 @@
-//! Models of whole operations against housekeeping and each other.
+//! Models of whole operations beside maintenance and each other.
 
 mod found;
 mod outages;
 mod resets;
 
 use super::{FindOptions, Registration, Registry, RegistryBuilder};
-use crate::dht::{Announcement, EnterOutcome, RegistryBackend};
 use crate::errors::LeaseError;
 use crate::registry::Maintenance;
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
@@ -15,13 +14,13 @@ use crate::time::{ManualClock, Tick};
 use loom::thread;
 use std::time::Duration;
 
-const TTL: Duration = Duration::from_secs(10);
+pub(super) const TTL: Duration = Duration::from_secs(10);
 
-fn id(n: u8) -> NodeId {
+pub(super) fn id(n: u8) -> NodeId {
     NodeId::from([n; 32])
 }
 
-fn endpoint() -> Endpoint {
+pub(super) fn endpoint() -> Endpoint {
     std::net::SocketAddr::from(([192, 0, 2, 1], 4433)).into()
 }
 
@@ -30,7 +29,7 @@ fn registry() -> (ManualClock, Registry) {
     (clock, builder.build().expect("valid settings"))
 }
 
-fn builder() -> (ManualClock, RegistryBuilder) {
+pub(super) fn builder() -> (ManualClock, RegistryBuilder) {
     let clock = ManualClock::new();
     let builder = Registry::builder()
         .max_relays(1)
@@ -41,7 +40,7 @@ fn builder() -> (ManualClock, RegistryBuilder) {
     (clock, builder)
 }
 
-fn register(registry: &Registry, n: u8) -> Result<Registration, crate::RegisterError> {
+pub(super) fn register(registry: &Registry, n: u8) -> Result<Registration, crate::RegisterError> {
     registry.register(id(n), endpoint())
 }
 
@@ -136,10 +135,10 @@ fn a_relay_that_is_renewed_beside_housekeeping_is_found() {
         register(&registry, 1).unwrap();
         let other = registry.clone();
         let renewing = thread::spawn(move || register(&other, 1).is_ok());
-        // Of a pass of housekeeping, what could lose a relay.
+        // The part of a maintenance pass that could lose a relay.
         clock.advance(TTL);
-        registry.core().timeline.advance();
-        registry.core().sort();
+        registry.inner().relays.timeline.advance();
+        registry.inner().sort();
         assert!(renewing.join().unwrap());
         assert_eq!(registry.is_relay(&id(1)), is_found(&registry));
         registry.maintain();
@@ -147,11 +146,11 @@ fn a_relay_that_is_renewed_beside_housekeeping_is_found() {
     });
 }
 
-/// Of a pass of housekeeping, what removes relays.
+/// The part of a maintenance pass that removes relays.
 fn sweep(registry: &Registry) {
-    let core = registry.core();
-    let now = core.timeline.advance();
-    core.sweep(&mut core.wheel.lock(), now.tick);
+    let inner = registry.inner();
+    let now = inner.relays.timeline.advance();
+    inner.sweep(now.tick);
 }
 
 /// What is due is not counted, and makes room, also while another thread sweeps.
@@ -219,7 +218,7 @@ fn a_record_agrees_with_the_bans() {
     });
 }
 
-/// Of two words on a relay that is not known, both hold.
+/// A ban and draining of a relay that is not known both hold.
 #[test]
 fn two_words_on_an_unknown_relay_both_hold() {
     check(1, || {
@@ -234,11 +233,11 @@ fn two_words_on_an_unknown_relay_both_hold() {
     });
 }
 
-/// A relay that is gone, and whose time to be remembered is over.
+/// Has the relay leave, and its grace end.
 fn long_gone(clock: &ManualClock, registry: &Registry) {
     assert!(registry.unregister(&id(1)));
     clock.advance(3 * TTL);
-    registry.core().timeline.advance();
+    registry.inner().relays.timeline.advance();
 }
 
 /// Whether there is a record of the relay.
@@ -247,11 +246,11 @@ fn is_known(registry: &Registry) -> bool {
 }
 
 fn known<'g>(registry: &'g Registry, guard: &'g epoch::Guard) -> Option<RecordRef<'g>> {
-    let table = &registry.core().table;
+    let table = &registry.inner().relays.table;
     table.find_known(table.hash(&id(1)), &id(1), guard)
 }
 
-/// What the operator says of a relay that is just being forgotten is not forgotten.
+/// A ban or draining of a relay that is just being forgotten holds.
 #[test]
 fn a_word_beside_forgetting_holds() {
     check(2, || {
@@ -259,9 +258,9 @@ fn a_word_beside_forgetting_holds() {
         register(&registry, 1).unwrap();
         long_gone(&clock, &registry);
         let other = registry.clone();
-        let saying = thread::spawn(move || other.set_draining(&id(1), true));
+        let draining = thread::spawn(move || other.set_draining(&id(1), true));
         sweep(&registry);
-        assert_eq!(saying.join().unwrap(), Ok(()));
+        assert_eq!(draining.join().unwrap(), Ok(()));
         assert_eq!(register(&registry, 1), Ok(Registration::New));
         assert!(registry.relay(&id(1)).unwrap().is_draining());
     });
@@ -283,7 +282,7 @@ fn a_ban_beside_forgetting_holds() {
     });
 }
 
-/// The same for a ban that another thread is about to say, and has got as far as the word.
+/// The same for a ban that another thread is just setting and that is in the circuit already.
 #[test]
 fn a_ban_that_is_there_already_beside_forgetting_holds() {
     check(2, || {
@@ -292,7 +291,7 @@ fn a_ban_that_is_there_already_beside_forgetting_holds() {
         long_gone(&clock, &registry);
         let other = registry.clone();
         let sweeping = thread::spawn(move || sweep(&other));
-        let until = Tick(registry.core().timeline.tick().0 + 2);
+        let until = Tick(registry.inner().relays.timeline.tick().0 + 2);
         if let Some(record) = known(&registry, &epoch::pin()) {
             record.begin_circuit(|circuit| circuit.with_ban(until));
         }
@@ -303,14 +302,14 @@ fn a_ban_that_is_there_already_beside_forgetting_holds() {
     });
 }
 
-/// Says it with the leases on the relay void.
+/// Registers the relay as restarted, which voids its leases.
 fn restart(registry: &Registry) {
     let options = RegisterOptions::new().restarted(true);
     let restarted = registry.register_with(id(1), endpoint(), &options);
     assert_eq!(restarted, Ok(Registration::Renewed));
 }
 
-/// What the operator says beside a restart holds in the relay's new record.
+/// Draining that begins beside a restart holds in the relay's new record.
 #[test]
 fn a_word_beside_a_restart_holds() {
     check(1, || {
@@ -318,9 +317,9 @@ fn a_word_beside_a_restart_holds() {
         register(&registry, 1).unwrap();
         let lease = registry.lease(&id(1)).unwrap();
         let other = registry.clone();
-        let saying = thread::spawn(move || other.set_draining(&id(1), true));
+        let draining = thread::spawn(move || other.set_draining(&id(1), true));
         restart(&registry);
-        assert_eq!(saying.join().unwrap(), Ok(()));
+        assert_eq!(draining.join().unwrap(), Ok(()));
         let relay = registry.relay(&id(1)).unwrap();
         assert!(relay.is_draining());
         assert_eq!((relay.current_load(), registry.relay_count()), (0, 1));
@@ -329,7 +328,7 @@ fn a_word_beside_a_restart_holds() {
     });
 }
 
-/// What is taken back beside a restart is taken back.
+/// Draining that is lifted beside a restart is lifted.
 #[test]
 fn a_word_taken_back_beside_a_restart_is_taken_back() {
     check(1, || {
@@ -365,7 +364,7 @@ fn a_record_is_not_kept_for_a_lease_that_is_over() {
     });
 }
 
-/// The same for what the operator said.
+/// The same for draining that is lifted.
 #[test]
 fn a_record_is_not_kept_for_a_word_that_is_lifted() {
     check(2, || {
@@ -383,8 +382,8 @@ fn a_record_is_not_kept_for_a_word_that_is_lifted() {
     });
 }
 
-/// A relay whose last unit is leased has none to give, also while it comes back beside its
-/// expiry; and it has one again once that unit was given back.
+/// A relay whose last unit is leased has none left, also while it returns beside its
+/// expiry; and it has one again after that unit was given back.
 #[test]
 fn a_unit_is_leased_once_over_all_registrations_of_a_relay() {
     check(1, || {
@@ -407,7 +406,7 @@ fn a_unit_is_leased_once_over_all_registrations_of_a_relay() {
     });
 }
 
-/// Of two registrations of a relay that is gone, one brings it back and the other renews it.
+/// Of two registrations of a relay that is gone, one has it return and the other renews it.
 #[test]
 fn a_relay_comes_back_once() {
     check(1, || {
@@ -432,67 +431,5 @@ fn a_relay_comes_back_once() {
         assert!(is_found(&registry));
         drop(lease);
         assert_eq!(registry.relay(&id(1)).unwrap().current_load(), 0);
-    });
-}
-
-fn learn_relay(registry: &Registry, n: u8) -> EnterOutcome {
-    let said = Announcement::new(endpoint(), 1).unwrap();
-    RegistryBackend::enter(
-        registry.core(),
-        &id(n),
-        &said,
-        1,
-        TTL,
-        RegistryBackend::now(registry.core()),
-    )
-}
-
-/// A relay that strangers tell of, beside a local registration of the same id:
-/// what is held in the end is the local one.
-#[test]
-fn a_local_registration_holds_against_learning() {
-    check(1, || {
-        let registry = builder().1.build_to_learn();
-        let other = registry.clone();
-        let learning = thread::spawn(move || learn_relay(&other, 1));
-        register(&registry, 1).unwrap();
-        assert!(registry.core().is_local(&id(1)));
-        let entered = learning.join().unwrap();
-        assert!(matches!(
-            entered,
-            EnterOutcome::Entered | EnterOutcome::HeldLocally
-        ));
-        assert!(registry.core().is_local(&id(1)));
-    });
-}
-
-/// A learned relay that is taken out, beside a local registration of the same
-/// id: the local one stays.
-#[test]
-fn taking_out_a_learned_relay_never_hits_a_local_one() {
-    check(1, || {
-        let registry = builder().1.build_to_learn();
-        assert_eq!(learn_relay(&registry, 1), EnterOutcome::Entered);
-        let other = registry.clone();
-        let leaving = thread::spawn(move || other.core().leave(&id(1)));
-        register(&registry, 1).unwrap();
-        assert!(registry.core().is_local(&id(1)));
-        leaving.join().unwrap();
-        assert!(registry.core().is_local(&id(1)));
-    });
-}
-
-/// A learned relay in the last place gives way to a local one, and to no other
-/// learned one.
-#[test]
-fn a_learned_relay_gives_way_to_a_local_one() {
-    check(1, || {
-        let registry = builder().1.build_to_learn();
-        let other = registry.clone();
-        let learning = thread::spawn(move || learn_relay(&other, 2));
-        assert_eq!(register(&registry, 1), Ok(Registration::New));
-        assert!(registry.is_relay(&id(1)));
-        learning.join().unwrap();
-        assert!(registry.is_relay(&id(1)) && !registry.is_relay(&id(2)));
     });
 }

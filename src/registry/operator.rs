@@ -1,12 +1,12 @@
 //! What the operator says of relays: bans and draining.
 //!
-//! It is kept in the record of the relay, be it live or gone. Of an id that has no record,
-//! one is made, which is gone from the start. How a word and a record that is about to be
-//! forgotten see each other is said in [`table::departure`](crate::table).
+//! It is kept in the record of the relay, be it live or gone. For an id without a record,
+//! one is made, which is gone from the start. How an operator's word and a thread that
+//! forgets the record see each other is told in [`table::departure`](crate::table).
 
 use crate::errors::{BanError, OperatorError};
 use crate::limits::MAX_UNHELD_WORDS;
-use crate::registry::core::Core;
+use crate::registry::inner::Inner;
 use crate::relay::NodeId;
 use crate::sync::{epoch, yield_now};
 use crate::table::record::{Circuit, State};
@@ -14,40 +14,47 @@ use crate::table::{CreateError, Placeholder, RecordRef};
 use crate::time::{Tick, nanos};
 use std::time::{Duration, SystemTime};
 
-/// Why a word is not kept.
-enum Refusal {
+/// Why an operator's word is not kept.
+enum NotKept {
     TooMany,
     OutOfMemory,
 }
 
-impl Core {
+impl Inner {
     pub(super) fn set_draining(&self, relay: &NodeId, draining: bool) -> Result<(), OperatorError> {
-        let say = |record: &RecordRef<'_>| record.set_draining(draining);
+        let update = |record: &RecordRef<'_>| record.set_draining(draining);
         let kept = match draining {
-            true => self.say(relay, say, |circuit| Placeholder {
+            true => self.update_or_create(relay, update, |circuit| Placeholder {
                 circuit,
                 is_draining: true,
             }),
             false => {
-                self.change_each_record(relay, |record| {
-                    say(record);
+                self.relays.update_each_record(relay, |record| {
+                    update(record);
                     true
                 });
                 Ok(())
             }
         };
-        kept.map_err(|refusal| match refusal {
-            Refusal::TooMany => OperatorError::TooMany {
+        self.link.notify_change(relay);
+        kept.map_err(|error| match error {
+            NotKept::TooMany => OperatorError::TooMany {
                 max: MAX_UNHELD_WORDS,
             },
-            Refusal::OutOfMemory => OperatorError::OutOfMemory,
+            NotKept::OutOfMemory => OperatorError::OutOfMemory,
         })
     }
 
     pub(super) fn ban(&self, relay: &NodeId, duration: Duration) -> Result<(), BanError> {
-        let now = self.timeline.advance();
-        let until = self
-            .timeline
+        let banned = self.ban_for(relay, duration);
+        self.link.notify_change(relay);
+        banned
+    }
+
+    fn ban_for(&self, relay: &NodeId, duration: Duration) -> Result<(), BanError> {
+        let timeline = &self.relays.timeline;
+        let now = timeline.advance();
+        let until = timeline
             .deadline(now, nanos(duration))
             .filter(|&until| until <= Circuit::LAST_TICK)
             .ok_or(BanError::TooLong { duration })?;
@@ -57,28 +64,30 @@ impl Core {
             return Ok(());
         }
         let banned = |circuit: Circuit| circuit.with_ban(until);
-        let say = |record: &RecordRef<'_>| {
+        let update = |record: &RecordRef<'_>| {
             record.change_circuit(banned);
         };
         let begin = |circuit| Placeholder {
             circuit: banned(circuit),
             is_draining: false,
         };
-        self.say(relay, say, begin)
-            .map_err(|refusal| match refusal {
-                Refusal::TooMany => BanError::TooMany {
+        self.update_or_create(relay, update, begin)
+            .map_err(|error| match error {
+                NotKept::TooMany => BanError::TooMany {
                     max: MAX_UNHELD_WORDS,
                 },
-                Refusal::OutOfMemory => BanError::OutOfMemory,
+                NotKept::OutOfMemory => BanError::OutOfMemory,
             })
     }
 
     pub(super) fn unban(&self, relay: &NodeId) -> bool {
-        self.unban_at(relay, self.present())
+        let unbanned = self.unban_at(relay, self.relays.present());
+        self.link.notify_change(relay);
+        unbanned
     }
 
     fn unban_at(&self, relay: &NodeId, now: Tick) -> bool {
-        self.change_each_record(relay, |record| {
+        self.relays.update_each_record(relay, |record| {
             let was_banned = record.circuit().is_banned(now);
             record.change_circuit(|circuit| circuit.without_ban(now));
             was_banned
@@ -87,25 +96,27 @@ impl Core {
 
     pub(super) fn lift(&self, relay: &NodeId) -> bool {
         // Before anything changes, for it may panic.
-        let now = self.present();
-        let was_draining = self.change_each_record(relay, |record| {
+        let now = self.relays.present();
+        let was_draining = self.relays.update_each_record(relay, |record| {
             let was_draining = record.load().is_draining();
             record.set_draining(false);
             was_draining
         });
-        self.unban_at(relay, now) | was_draining
+        let lifted = self.unban_at(relay, now) | was_draining;
+        self.link.notify_change(relay);
+        lifted
     }
 
     pub(super) fn banned(&self) -> Vec<(NodeId, SystemTime)> {
-        let now = self.present();
+        let now = self.relays.present();
         let mut banned = Vec::new();
-        self.for_each_known(|record| {
+        self.relays.for_each_known(|record| {
             if !record.word().is_known() {
                 return;
             }
             let circuit = record.circuit();
             if circuit.is_banned(now) {
-                let until = self.timeline.wall_time_of(circuit.until());
+                let until = self.relays.timeline.wall_time_of(circuit.until());
                 banned.push((record.identity(), until));
             }
         });
@@ -115,82 +126,40 @@ impl Core {
         banned
     }
 
-    /// Says something of a relay; of an id that has no record, by having one `begin` so,
-    /// with the circuit that it had.
-    fn say(
+    /// Updates the record of a relay; for an id without a record, makes the one that `begin`
+    /// describes, given the circuit that was saved.
+    fn update_or_create(
         &self,
         relay: &NodeId,
-        say: impl Fn(&RecordRef<'_>),
+        update: impl Fn(&RecordRef<'_>),
         begin: impl Fn(Circuit) -> Placeholder,
-    ) -> Result<(), Refusal> {
-        let hash = self.table.hash(relay);
-        let mut has_made_room = false;
+    ) -> Result<(), NotKept> {
+        let table = &self.relays.table;
+        let hash = table.hash(relay);
+        let mut has_forgotten_excess = false;
         loop {
-            match self.say_of_known(relay, &say) {
+            match self.relays.update_record(relay, &update) {
                 Some(((), State::Closing | State::Vacant)) => {
-                    // It may be forgotten without regard to what was said.
+                    // It may be forgotten without regard to this update.
                     yield_now();
                     continue;
                 }
                 Some(_) => return Ok(()),
                 None => {}
             }
-            let earned = self.circuit_history.of(relay);
-            let known = begin(earned.unwrap_or(Circuit::CLOSED));
-            let introduced = self
-                .table
-                .create_placeholder((relay, hash), known, &epoch::pin());
-            match introduced {
+            let saved = self.relays.reputation.saved(relay);
+            let known = begin(saved.unwrap_or(Circuit::CLOSED));
+            match table.create_placeholder((relay, hash), known, &epoch::pin()) {
                 Ok(()) => return Ok(()),
                 Err(CreateError::Overtaken) => {}
-                Err(CreateError::TooMany) if has_made_room => return Err(Refusal::TooMany),
+                Err(CreateError::TooMany) if has_forgotten_excess => return Err(NotKept::TooMany),
                 Err(CreateError::TooMany) => {
-                    // Words that were lifted may still be there to be forgotten.
-                    self.take_in_surplus();
-                    has_made_room = true;
+                    // Records of words that were lifted may still be there to be forgotten.
+                    self.expiry.forget_excess(&self.relays);
+                    has_forgotten_excess = true;
                 }
-                Err(CreateError::Exhausted) => return Err(Refusal::OutOfMemory),
+                Err(CreateError::Exhausted) => return Err(NotKept::OutOfMemory),
             }
         }
-    }
-
-    /// Changes something of a relay, if its id has a record, and of the record that takes
-    /// that one's place meanwhile, for it may have been as before; whether `change` said so
-    /// of any.
-    pub(super) fn change_each_record(
-        &self,
-        relay: &NodeId,
-        change: impl Fn(&RecordRef<'_>) -> bool,
-    ) -> bool {
-        let mut is_any = false;
-        while let Some((is_so, state)) = self.say_of_known(relay, &change) {
-            is_any |= is_so;
-            if !matches!(state, State::Closing | State::Vacant) {
-                break;
-            }
-            yield_now();
-        }
-        is_any
-    }
-
-    /// Says something of a relay whose id has a record, and what state that was in
-    /// afterwards; `None` where it has none.
-    fn say_of_known<R>(
-        &self,
-        relay: &NodeId,
-        say: impl Fn(&RecordRef<'_>) -> R,
-    ) -> Option<(R, State)> {
-        let guard = epoch::pin();
-        let hash = self.table.hash(relay);
-        let record = self.table.find_known(hash, relay, &guard)?;
-        let said = say(&record);
-        // Either the thread that closes the record sees what was said, also where another
-        // thread had said the same just before, or this one sees that it is closing.
-        record.touch_load();
-        let state = record.lifecycle().state();
-        if state == State::Gone {
-            self.table.reconsider(&record);
-        }
-        Some((said, state))
     }
 }

@@ -1,6 +1,6 @@
-//! Whom to measure next.
+//! Which relays to measure next.
 
-use crate::registry::core::Core;
+use crate::registry::relays::Relays;
 use crate::relay::NodeId;
 use crate::sync::{Mutex, epoch, random_hasher};
 use crate::table::RecordRef;
@@ -10,17 +10,18 @@ use crate::time::{Tick, nanos};
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
 
-/// Who was named to be measured, and when, in nanoseconds: as long as that counts.
+/// The relays that were returned lately.
 #[derive(Debug)]
-pub(crate) struct ProbeSchedule(Mutex<Named>);
+pub(crate) struct ProbeSchedule(Mutex<Recent>);
 
-type Named = HashMap<Handle, u64, ahash::RandomState>;
+/// When each relay was returned, in nanoseconds.
+type Recent = HashMap<Handle, u64, ahash::RandomState>;
 
 /// A round trip is measured again after this part of its lifetime.
 const DUE_AFTER: u64 = 2;
 
-/// A relay is named again after this part of it.
-const NAMED_FOR: u64 = 10;
+/// A relay is returned again after this part of it.
+const RECENT_FOR: u64 = 10;
 
 /// A relay that is due.
 struct Due {
@@ -29,11 +30,11 @@ struct Due {
     id: NodeId,
 }
 
-/// As many of the best as there is room for.
-struct Shortlist {
-    room: usize,
+/// The best `max` of the relays that are due.
+struct BestDue {
+    max: usize,
     /// The worst on top.
-    best: BinaryHeap<Due>,
+    heap: BinaryHeap<Due>,
 }
 
 impl Default for ProbeSchedule {
@@ -43,7 +44,7 @@ impl Default for ProbeSchedule {
 }
 
 impl ProbeSchedule {
-    /// Names a relay anew, whenever it is due.
+    /// Has a relay returned again as soon as it is due.
     pub(super) fn forget(&self, relay: Handle) {
         self.0.lock().remove(&relay);
     }
@@ -52,72 +53,73 @@ impl ProbeSchedule {
     pub(super) fn forget_all(&self) {
         self.0.lock().clear();
     }
-}
 
-impl Core {
-    pub(super) fn due_for_probe(&self, max: usize) -> Vec<NodeId> {
-        let tick = self.present();
-        let now = self.timeline.nanos_of(tick);
+    /// Returns up to `max` relays that are due, the most likely choices first, and keeps
+    /// them from being returned again for a while.
+    pub(super) fn next_due(&self, relays: &Relays, max: usize) -> Vec<NodeId> {
+        let tick = relays.present();
+        let now = relays.timeline.nanos_of(tick);
         // Before anything is pinned: this waits for another thread.
-        let mut named = self.probes.0.lock();
-        let lasts = nanos(self.settings.rtt_lifetime) / NAMED_FOR;
-        named.retain(|_, at| now.saturating_sub(*at) < lasts);
-        if named.len() >= self.table.max_relays() {
+        let mut recent = self.0.lock();
+        let lasts = nanos(relays.settings.rtt_lifetime) / RECENT_FOR;
+        recent.retain(|_, at| now.saturating_sub(*at) < lasts);
+        if recent.len() >= relays.table.max_relays() {
             // Some of them have left.
-            named.retain(|&relay, _| self.table.resolve(relay, &epoch::pin()).is_some());
+            recent.retain(|&relay, _| relays.table.resolve(relay, &epoch::pin()).is_some());
         }
-        let due = self.best_due(max, tick, &named);
-        named.extend(due.iter().map(|due| (due.handle, now)));
+        let due = best_due(relays, max, tick, &recent);
+        recent.extend(due.iter().map(|due| (due.handle, now)));
         due.into_iter().map(|due| due.id).collect()
     }
-
-    /// Those that are most likely to be chosen, the best first.
-    fn best_due(&self, max: usize, now: Tick, named: &Named) -> Vec<Due> {
-        let mut shortlist = Shortlist {
-            room: max,
-            best: BinaryHeap::new(),
-        };
-        if max > 0 {
-            self.for_each_live(now, |record| {
-                if self.is_due_for_probe(&record, now) && !named.contains_key(&record.handle()) {
-                    shortlist.consider(self.probe_score(&record), &record);
-                }
-            });
-        }
-        shortlist.best.into_sorted_vec()
-    }
-
-    fn is_due_for_probe(&self, record: &RecordRef<'_>, tick: Tick) -> bool {
-        let now = self.timeline.nanos_of(tick);
-        let fresh_for = nanos(self.settings.rtt_lifetime) / DUE_AFTER;
-        let is_fresh = record.measurement(now).is_some_and(|it| {
-            // To the second, and never too early.
-            it.latest.lapses_at(fresh_for) > now
-        });
-        let is_usable = !record.load().is_draining()
-            && !record.circuit().is_banned(tick)
-            && !(self.settings.local_id.as_ref()).is_some_and(|local| record.is_of(local));
-        !is_fresh && is_usable
-    }
-
-    /// The score of the path through a relay of which no more is known; infinite for one
-    /// that is full.
-    fn probe_score(&self, record: &RecordRef<'_>) -> f32 {
-        let assumed = self.settings.assumed_rtt_micros;
-        let own = record.rtt_micros().unwrap_or(assumed);
-        (own + assumed) as f32 * penalty(record.load())
-    }
 }
 
-impl Shortlist {
-    fn consider(&mut self, score: f32, record: &RecordRef<'_>) {
-        if self.best.len() == self.room {
-            match self.best.peek() {
-                Some(worst) if score < worst.score => self.best.pop(),
+/// Those that are most likely to be chosen, the best first.
+fn best_due(relays: &Relays, max: usize, now: Tick, recent: &Recent) -> Vec<Due> {
+    let mut best = BestDue {
+        max,
+        heap: BinaryHeap::new(),
+    };
+    if max > 0 {
+        relays.for_each_live(now, |record| {
+            if is_due(relays, &record, now) && !recent.contains_key(&record.handle()) {
+                best.push(score(relays, &record), &record);
+            }
+        });
+    }
+    best.heap.into_sorted_vec()
+}
+
+fn is_due(relays: &Relays, record: &RecordRef<'_>, tick: Tick) -> bool {
+    let now = relays.timeline.nanos_of(tick);
+    let fresh_for = nanos(relays.settings.rtt_lifetime) / DUE_AFTER;
+    let is_fresh = record.measurement(now).is_some_and(|it| {
+        // To the second, and never too early.
+        it.latest.lapses_at(fresh_for) > now
+    });
+    let local_id = relays.settings.local_id.as_ref();
+    let is_usable = !record.load().is_draining()
+        && !record.circuit().is_banned(tick)
+        && !local_id.is_some_and(|local| record.is_of(local));
+    !is_fresh && is_usable
+}
+
+/// The score of the path through a relay of which no more is known; infinite for one
+/// that is full.
+fn score(relays: &Relays, record: &RecordRef<'_>) -> f32 {
+    let assumed = relays.settings.assumed_rtt_micros;
+    let own = record.rtt_micros().unwrap_or(assumed);
+    (own + assumed) as f32 * penalty(record.load())
+}
+
+impl BestDue {
+    fn push(&mut self, score: f32, record: &RecordRef<'_>) {
+        if self.heap.len() == self.max {
+            match self.heap.peek() {
+                Some(worst) if score < worst.score => self.heap.pop(),
                 _ => return,
             };
         }
-        self.best.push(Due {
+        self.heap.push(Due {
             score,
             handle: record.handle(),
             id: record.identity(),

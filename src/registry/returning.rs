@@ -1,92 +1,28 @@
-//! Relays that are gone: how long they are remembered, and how they come back.
+//! Relays that return: late, or after they left; and relays that restart.
 
-use crate::registry::core::Core;
-use crate::registry::register::{
-    RegisterFailure, Registration, Request, check_reachable, first_announcement,
-};
-use crate::registry::renew::amended;
-use crate::sync::epoch;
-use crate::table::record::{Announcement, Circuit, Handle, Lifecycle, Origin};
-use crate::table::{Closing, LiveRecord, ObservedRecord, RecordRef};
-use crate::time::{Moment, Tick};
-use crate::wheel::Wheel;
-use std::collections::VecDeque;
+use crate::registry::announcement::{self, amended};
+use crate::registry::gone::{is_local_in_grace, is_remembered};
+use crate::registry::inner::Inner;
+use crate::registry::reputation::{apply_outage_end, recheck_outage_end};
+use crate::registry::request::{AttemptError, Registration, Request, check_reachable};
+use crate::table::record::{Announcement, Origin};
+use crate::table::{Closing, LiveRecord, ObservedRecord};
+use crate::time::Moment;
 
-/// Without a thread that keeps house, one registration or departure in about so many has
-/// the wheel hear of the records announced to it.
-const DRAIN_EVERY: usize = 64;
-
-/// Whether the grace of a relay that is gone has not ended yet.
-fn is_remembered(word: Lifecycle, now: Tick) -> bool {
-    !word.is_kept() && now < word.deadline()
-}
-
-/// Why a record that is gone is kept: for its leases, or for what the operator said.
-struct Reasons {
-    are_any: bool,
-    /// When a ban ends.
-    until: Option<Tick>,
-}
-
-/// Handles of relays that are gone, the longest gone first. Some entries are stale: their
-/// relay came back, or is kept by now.
-#[derive(Debug, Default)]
-pub(crate) struct GoneQueue {
-    handles: VecDeque<Handle>,
-    /// The length after the last pruning.
-    pruned_to: usize,
-}
-
-impl GoneQueue {
-    /// Adds one, and leaves out those that `stays` does not take, at a constant price on
-    /// average.
-    fn add(&mut self, gone: Handle, mut stays: impl FnMut(Handle) -> bool) {
-        self.handles.push_back(gone);
-        if self.handles.len() > 2 * self.pruned_to + 1024 {
-            self.handles.retain(|&gone| stays(gone));
-            self.pruned_to = self.handles.len();
-        }
-    }
-}
-
-impl Core {
-    /// Has a relay remembered that left or expired at `since`; of one that `lapsed`, what
-    /// it announced, too. One that was learned is remembered for its leases alone.
-    pub(super) fn remember(&self, closing: Closing<'_>, since: Tick, lapsed: bool) {
-        let record = closing.record();
-        let now = self.timeline.tick();
-        let said = closing.announcement();
-        let local = said.filter(|said| said.origin == Origin::Local);
-        match local.map(|said| self.remembered_until(said, since)) {
-            Some(until) if until > now => {
-                closing.remember_until(until, lapsed);
-                self.drain_occasionally();
-            }
-            _ => {
-                closing.keep();
-                self.review_gone(record, now, true);
-            }
-        }
-    }
-
-    fn remembered_until(&self, said: &Announcement, since: Tick) -> Tick {
-        let grace = self.settings.return_grace_nanos.unwrap_or(said.ttl_nanos);
-        let ticks = grace.div_ceil(self.timeline.tick_nanos());
-        Tick(since.0.saturating_add(ticks))
-    }
-
-    /// Lets a relay in that was gone: as what it was, if it is remembered.
-    pub(super) fn come_back(
+impl Inner {
+    /// Admits a relay that is gone, in the record that it had; as what it was, if it is
+    /// remembered.
+    pub(super) fn readmit(
         &self,
         record: ObservedRecord<'_>,
         request: &Request<'_>,
         now: Moment,
-    ) -> Result<Registration, RegisterFailure> {
+    ) -> Result<Registration, AttemptError> {
         let is_remembered = is_remembered(record.word(), now.tick);
-        if request.origin == Origin::Learned && self.is_late_local(&record, now.tick) {
-            return Err(RegisterFailure::Overtaken);
+        if request.origin == Origin::Learned && is_local_in_grace(&record, now.tick) {
+            return Err(AttemptError::Conflict);
         }
-        let announcement = self.announcement_of(&record, request, now, is_remembered);
+        let announcement = self.announcement_on_return(&record, request, now, is_remembered);
         check_reachable(&announcement.endpoint, announcement.nat)?;
         let registration = match is_remembered {
             true => Registration::Returned,
@@ -95,28 +31,21 @@ impl Core {
         if request.options.restarted && record.load().leases() > 0 {
             // Before anything changes: what is remembered outlasts a refusal.
             self.ensure_room(request, record.guard())?;
-            let closing = self.table.close_gone(record);
-            let closing = closing.ok_or(RegisterFailure::Overtaken)?;
+            let closing = self.relays.table.close_gone(record);
+            let closing = closing.ok_or(AttemptError::Conflict)?;
             if !is_remembered {
                 record.forget_rtt(now.nanos);
             }
-            self.replace(closing, request, now, announcement)?;
+            self.move_to_new_record(closing, request, now, announcement)?;
             return Ok(registration);
         }
-        self.bring_back(record, request, now, announcement, is_remembered)?;
+        self.readmit_in_place(record, request, now, announcement, is_remembered)?;
         Ok(registration)
     }
 
-    /// Whether a relay was registered here, and is only late.
-    pub(super) fn is_late_local(&self, record: &ObservedRecord<'_>, now: Tick) -> bool {
-        let word = record.word();
-        let is_late = word.is_gone() && is_remembered(word, now);
-        is_late && (record.announcement()).is_some_and(|said| said.origin == Origin::Local)
-    }
-
-    /// What the relay announces from now on: what it did before it lapsed, but for what
-    /// the request says.
-    fn announcement_of(
+    /// What the relay announces from now on: of one that expired, what it did before, but
+    /// for what the request changes.
+    fn announcement_on_return(
         &self,
         record: &ObservedRecord<'_>,
         request: &Request<'_>,
@@ -124,112 +53,89 @@ impl Core {
         is_remembered: bool,
     ) -> Announcement {
         match record.announcement() {
-            Some(last) if is_remembered && request.origin == Origin::Local => Announcement {
-                registered_at: now.nanos,
-                ..amended(last, request).unwrap_or_else(|| last.clone())
-            },
-            _ => first_announcement(request, now, self.settings.ttl),
+            Some(last) if is_remembered && request.origin == Origin::Local => {
+                announcement::returned(last, request, now)
+            }
+            _ => announcement::first(request, now, self.relays.settings.ttl),
         }
     }
 
-    fn bring_back(
+    fn readmit_in_place(
         &self,
         record: ObservedRecord<'_>,
         request: &Request<'_>,
         now: Moment,
         announcement: Announcement,
         is_remembered: bool,
-    ) -> Result<(), RegisterFailure> {
+    ) -> Result<(), AttemptError> {
         let guard = record.guard();
         self.ensure_room(request, guard)?;
-        let in_flight = self.in_flight();
-        let deadline = self.deadline_ahead(now, announcement.ttl_nanos)?;
+        let in_flight = self.expiry.in_flight();
+        let deadline = self.future_deadline(now, announcement.ttl_nanos)?;
         let loses_load = request.options.restarted || !is_remembered;
         let returning = self
+            .relays
             .table
             .bring_back(record, announcement, deadline, loses_load)?;
-        let returning = returning.ok_or(RegisterFailure::Overtaken)?;
+        let returning = returning.ok_or(AttemptError::Conflict)?;
         if is_remembered {
             record.refresh_rtt(now.tick);
         } else {
             record.forget_rtt(now.nanos);
         }
         if let Some(seed) = request.rtt_seed {
-            self.seed_rtt(&record, now.nanos, seed);
+            self.relays.seed_rtt(&record, now.nanos, seed);
         }
-        self.resume_circuit(&record, is_remembered);
+        apply_outage_end(&record, is_remembered);
         returning.append();
-        let note = record.announce();
+        let pending = record.announce();
         if !returning.admit() {
-            return Err(RegisterFailure::Overtaken);
+            return Err(AttemptError::Conflict);
         }
         record.refresh(true);
-        self.finish_outage(&record);
-        drop((note, in_flight));
+        recheck_outage_end(&record);
+        drop((pending, in_flight));
         Ok(())
     }
 
-    /// Looks once more, after the relay can be found: a thread that has ended the outage
-    /// meanwhile may have looked for those that failed in it before.
-    pub(super) fn finish_outage(&self, record: &RecordRef<'_>) {
-        let back_off = record.back_off();
-        let on_trial = |circuit: Circuit| circuit.with_outage_over(back_off);
-        let circuit = record.circuit();
-        if on_trial(circuit) != circuit && self.publication().context.outage.is_over() {
-            record.change_circuit(on_trial);
-        }
-    }
-
-    /// A relay that failed in an outage is on trial if that is over since.
-    pub(super) fn resume_circuit(&self, record: &RecordRef<'_>, is_remembered: bool) {
-        let context = &self.publication().context;
-        if record.circuit() == Circuit::CLOSED {
-            return;
-        }
-        context.expect_suspended();
-        if !is_remembered || context.outage.is_over() {
-            let back_off = record.back_off();
-            record.begin_circuit(|circuit| circuit.with_outage_over(back_off));
-        }
-    }
-
-    /// Renews a relay that lost its sessions, and with them the leases that are held on it:
-    /// these stay with the record that it had.
+    /// Renews a relay that lost its sessions. The leases that are held on it are void: they
+    /// stay with the record that it had.
     pub(super) fn restart(
         &self,
         record: LiveRecord<'_>,
         request: &Request<'_>,
         now: Moment,
-    ) -> Result<Registration, RegisterFailure> {
+    ) -> Result<Registration, AttemptError> {
         let current = record.announcement();
         let announcement = amended(current, request).unwrap_or_else(|| current.clone());
         check_reachable(&announcement.endpoint, announcement.nat)?;
         self.deadline(now, announcement.ttl_nanos)?;
-        let closing = self.table.close_live(record);
-        let closing = closing.ok_or(RegisterFailure::Overtaken)?;
-        self.replace(closing, request, now, announcement)?;
+        let closing = self.relays.table.close_live(record);
+        let closing = closing.ok_or(AttemptError::Conflict)?;
+        self.move_to_new_record(closing, request, now, announcement)?;
         Ok(Registration::Renewed)
     }
 
-    /// Lets a relay in, in a record without leases, with what is known of it; one that was
-    /// live, in its own place. If that is refused, nothing has changed.
+    /// Admits a relay in a new record without leases, which takes over what is known of it.
+    /// A relay that was live keeps its place in the count. If that fails, nothing has changed.
     ///
-    /// Until then the record that it had is closing, so that others wait.
-    fn replace(
+    /// Until then the record that it had is closing, so that other threads wait.
+    fn move_to_new_record(
         &self,
         closing: Closing<'_>,
         request: &Request<'_>,
         now: Moment,
         announcement: Announcement,
-    ) -> Result<(), RegisterFailure> {
+    ) -> Result<(), AttemptError> {
         let before = closing.record();
-        // What the operator says later is said again: see `say_of_known`.
+        // What is updated later is updated again: see `update_each_record`.
         before.touch_load();
         let guard = before.guard();
         let entered = loop {
-            match self.enter(request, now, announcement.clone(), Some(&closing), guard) {
+            match self.admit(request, now, announcement.clone(), Some(&closing), guard) {
                 // Another relay was admitted meanwhile.
-                Err(RegisterFailure::Overtaken) if self.is_ahead(now, &announcement) => {}
+                Err(AttemptError::Conflict)
+                    if self.future_deadline(now, announcement.ttl_nanos).is_ok() => {}
                 entered => break entered,
             }
         };
@@ -238,136 +144,5 @@ impl Core {
             Err(_) => closing.leave_as_it_was(),
         }
         entered
-    }
-
-    fn is_ahead(&self, now: Moment, announcement: &Announcement) -> bool {
-        self.deadline_ahead(now, announcement.ttl_nanos).is_ok()
-    }
-
-    /// Looks at a record that is gone: forgets it when its time is over, or in any case
-    /// unless it is to be `spared`; but keeps it for its leases and for what the operator
-    /// said. When to look again.
-    pub(super) fn review_gone(
-        &self,
-        record: RecordRef<'_>,
-        tick: Tick,
-        spared: bool,
-    ) -> Option<Tick> {
-        loop {
-            let gone = record.observe();
-            let word = gone.word();
-            if !word.is_gone() {
-                // The thread that has it announces it, if it is gone again.
-                return None;
-            }
-            if spared && !word.is_kept() && word.deadline() > tick {
-                return Some(word.deadline());
-            }
-            let reasons = self.reasons_to_keep(&record, tick);
-            if word.is_kept() && reasons.are_any {
-                return reasons.until;
-            }
-            let Some(closing) = self.table.close_gone(gone) else {
-                continue;
-            };
-            // Once more, for what was said before others could see that it is closing.
-            if self.reasons_to_keep(&record, tick).are_any {
-                closing.keep();
-                continue;
-            }
-            let circuit = record.circuit().with_outage_over(record.back_off());
-            self.circuit_history.note(&record.identity(), circuit);
-            closing.forget();
-            return None;
-        }
-    }
-
-    /// Touches the load, and so does a thread after it gave a reason and before it looks
-    /// whether the record is closing: of the two, one sees what the other did.
-    fn reasons_to_keep(&self, record: &RecordRef<'_>, tick: Tick) -> Reasons {
-        let load = record.touch_load();
-        let circuit = record.circuit();
-        let until = circuit.is_banned(tick).then(|| circuit.until());
-        Reasons {
-            are_any: load.leases() > 0 || load.is_draining() || until.is_some(),
-            until,
-        }
-    }
-
-    /// Where no thread does so, has the wheel hear now and then of records announced to
-    /// it, so that no call pays for many, and forgets relays if there are too many.
-    pub(super) fn drain_occasionally(&self) {
-        if self.settings.has_maintenance_thread {
-            return;
-        }
-        let is_time = |count: usize| count % DRAIN_EVERY == 0;
-        if self.table.is_to_forget()
-            || is_time(self.table.remembered())
-            || is_time(self.table.estimate())
-        {
-            self.take_in_surplus();
-        }
-    }
-
-    /// Forgets relays if more are remembered than there should be: for a registration that
-    /// finds no permit left.
-    pub(super) fn forget_surplus(&self) {
-        if !self.table.is_to_forget() {
-            return;
-        }
-        self.take_in_surplus();
-    }
-
-    pub(super) fn take_in_surplus(&self) {
-        // A thread that has the wheel does so at the end of its sweep.
-        if let Some(mut wheel) = self.wheel.try_lock() {
-            let tick = self.timeline.tick();
-            self.take_in(&mut wheel, tick, &mut 0);
-            self.forget_longest_gone(tick);
-        }
-    }
-
-    /// Notes in which order relays went; for the thread that has the wheel.
-    pub(super) fn enqueue_gone(&self, index: u32) {
-        let guard = epoch::pin();
-        let Some(record) = self.table.record_at(index, &guard) else {
-            return;
-        };
-        let word = record.lifecycle();
-        if word.is_gone() && !word.is_kept() {
-            self.gone_queue.lock().add(record.handle(), |gone| {
-                let record = self.table.resolve(gone, &guard);
-                let word = record.map(|record| record.lifecycle());
-                word.is_some_and(|word| word.is_gone() && !word.is_kept())
-            });
-        }
-    }
-
-    /// Forgets those that have been gone for longest, until no more are remembered than
-    /// there should be; for the thread that has the wheel.
-    pub(super) fn forget_longest_gone(&self, tick: Tick) {
-        while self.table.is_to_forget() {
-            let Some(gone) = self.gone_queue.lock().handles.pop_front() else {
-                return;
-            };
-            let guard = epoch::pin();
-            if let Some(record) = self.table.resolve(gone, &guard) {
-                self.review_gone(record, tick, false);
-            }
-        }
-    }
-
-    /// Has the wheel hear of all records announced to it.
-    pub(super) fn take_in(&self, wheel: &mut Wheel, tick: Tick, expired: &mut usize) {
-        let mut announced = Vec::new();
-        self.table.drain_inbox(|index| announced.push(index));
-        // Those announced last come out first.
-        for index in announced.into_iter().rev() {
-            self.enqueue_gone(index);
-            match self.visit(index, tick, expired) {
-                Some(deadline) => wheel.schedule(index, deadline),
-                None => wheel.cancel(index),
-            }
-        }
     }
 }

@@ -1,9 +1,9 @@
 //! [`RegisterOptions`]: what a relay declares besides its endpoint.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::NatType;
+use crate::sync::Arc;
 
 /// What is said of a relay when it registers, besides its identity and endpoint.
 ///
@@ -99,8 +99,8 @@ impl RegisterOptions {
     /// see [`FindOptions::max_spread_cost`](crate::FindOptions::max_spread_cost). Others
     /// are refused with
     /// [`RegisterError::InvalidFailureDomain`](crate::RegisterError::InvalidFailureDomain).
-    /// Through a [DHT](crate::dht) go labels of visible ASCII characters only:
-    /// with a space in it, one is known here and to nobody else.
+    /// A DHT carries labels of visible ASCII characters only: one with a space in it is
+    /// known to this registry alone.
     pub fn failure_domain(mut self, label: impl Into<Arc<str>>) -> Self {
         self.failure_domain = Some(label.into());
         self

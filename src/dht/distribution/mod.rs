@@ -16,9 +16,6 @@ mod state;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{OnceLock, Weak};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::admission::OfferOutcome;
@@ -30,7 +27,10 @@ use super::{
     SignedRecord,
 };
 use crate::relay::NodeId;
-use crate::sync::{Arc, Mutex, park_timeout};
+use crate::sync::unmodelled::OnceLock;
+use crate::sync::unmodelled::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use crate::sync::unmodelled::thread::{self, JoinHandle};
+use crate::sync::{Arc, Mutex, Weak, park_timeout};
 use state::{DhtState, Job, Role};
 
 /// A running distribution; dropping this ends it.

@@ -28,11 +28,11 @@ use crate::relay::{AddressPolicy, Endpoint, NatType};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
-    endpoint: Endpoint,
-    capacity: u32,
-    nat: Option<NatType>,
-    load: Option<Load>,
-    failure_domain: Option<FailureDomain>,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) capacity: u32,
+    pub(crate) nat: Option<NatType>,
+    pub(crate) load: Option<Load>,
+    pub(crate) failure_domain: Option<FailureDomain>,
 }
 
 impl Announcement {

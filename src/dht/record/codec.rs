@@ -59,22 +59,28 @@ pub(super) fn encode_value(record: &RelayRecord) -> Vec<u8> {
 }
 
 fn encode_announcement(map: &mut MapWriter, announcement: &Announcement) {
-    let endpoint = announcement.endpoint();
+    let &Announcement {
+        ref endpoint,
+        capacity,
+        nat,
+        load,
+        ref failure_domain,
+    } = announcement;
     match endpoint.host() {
         Host::Ip(IpAddr::V4(ip)) => map.entry(HOST, Bytes(&ip.octets()[..])),
         Host::Ip(IpAddr::V6(ip)) => map.entry(HOST, Bytes(&ip.octets()[..])),
         Host::Name(name) => map.entry(HOST, name),
     }
     map.entry(PORT, endpoint.port());
-    map.entry(CAPACITY, announcement.capacity());
-    if let Some(nat) = announcement.nat() {
+    map.entry(CAPACITY, capacity);
+    if let Some(nat) = nat {
         let code = NAT_TYPES.iter().position(|known| *known == nat);
         map.entry(NAT, code.unwrap_or_default() as u64);
     }
-    if let Some(load) = announcement.load() {
+    if let Some(load) = load {
         map.entry(LOAD, load.sixteenths());
     }
-    if let Some(domain) = announcement.failure_domain() {
+    if let Some(domain) = failure_domain {
         map.entry(FAILURE_DOMAIN, domain.as_str());
     }
 }

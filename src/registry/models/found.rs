@@ -145,8 +145,8 @@ fn what_is_seen_is_found(way: Way) {
 }
 
 fn merge(registry: &Registry) {
-    registry.core().publication().mark_unsorted();
-    registry.core().sort();
+    registry.inner().relays.publication().mark_unsorted();
+    registry.inner().sort();
 }
 
 /// Once it is available, a relay is found, whatever a merge is at.
@@ -262,7 +262,7 @@ fn a_released_relay_is_found_beside_one_that_fills_up() {
         let options = RegisterOptions::new().capacity(1);
         registry.register_with(id(2), endpoint(), &options).unwrap();
         let lease = full(&registry);
-        registry.core().sort();
+        registry.inner().sort();
         let (one, other) = (registry.clone(), registry.clone());
         let release = move || {
             drop(lease);
@@ -277,7 +277,7 @@ fn a_released_relay_is_found_beside_one_that_fills_up() {
 /// Has a tick pass.
 fn pass(clock: &ManualClock, registry: &Registry) {
     clock.advance(TTL);
-    registry.core().timeline.advance();
+    registry.inner().relays.timeline.advance();
 }
 
 /// Of two that find a relay whose back-off has ended, one gets the trial; and when that

@@ -4,8 +4,7 @@ use super::*;
 use crate::relay::CircuitState;
 use crate::table::record::Failure;
 
-/// A registry for two relays that live long, of which one may not fail without the
-/// other, or it is an outage.
+/// A registry for two relays that live long, and in which the failure of one is an outage.
 fn registry_of_two() -> Registry {
     let (_, builder) = builder();
     let builder = builder.max_relays(2).ttl(TTL * 100).max_ejected_share(0.3);
@@ -28,12 +27,12 @@ fn a_failure_beside_the_end_of_an_outage_is_on_trial() {
             move || assert!(other.report_failure(&id(2), Failure::TimedOut)),
         );
         let circuit = registry.relay(&id(2)).unwrap().circuit();
-        let outage = &registry.core().publication().context.outage;
+        let outage = &registry.inner().relays.publication().context.outage;
         assert!(!outage.is_over() || circuit == CircuitState::HalfOpen);
     });
 }
 
-/// A relay that comes back as the outage ends in which it failed is on trial.
+/// A relay that returns as the outage ends in which it failed is on trial.
 #[test]
 fn a_relay_that_comes_back_beside_the_end_of_an_outage_is_on_trial() {
     check(1, || {
@@ -49,7 +48,15 @@ fn a_relay_that_comes_back_beside_the_end_of_an_outage_is_on_trial() {
             move || assert!(lease.succeeded()),
             move || assert_eq!(register(&other, 2), Ok(Registration::Returned)),
         );
-        assert!(registry.core().publication().context.outage.is_over());
+        assert!(
+            registry
+                .inner()
+                .relays
+                .publication()
+                .context
+                .outage
+                .is_over()
+        );
         let circuit = registry.relay(&id(2)).unwrap().circuit();
         assert_eq!(circuit, CircuitState::HalfOpen);
     });

@@ -1,12 +1,12 @@
-//! Models of what is said of relays to start afresh, beside a restart, in which a relay takes
-//! what is known of it to another record.
+//! Models of resets beside a restart, in which a relay takes what is known of it to another
+//! record.
 
 use super::*;
 use crate::relay::CircuitState;
 use crate::table::record::Failure;
 
 /// A registry with a relay that failed, was measured, and is leased.
-fn world() -> (Registry, crate::Lease) {
+fn failed_and_leased() -> (Registry, crate::Lease) {
     let (_, builder) = builder();
     let builder = builder.ttl(TTL * 100).max_ejected_share(1.0);
     let registry = builder.build().expect("valid settings");
@@ -17,13 +17,13 @@ fn world() -> (Registry, crate::Lease) {
     (registry, lease)
 }
 
-/// The relay, after `say` beside a restart.
-fn restarted_beside(say: impl FnOnce(Registry) + Send + 'static) -> crate::RelayInfo {
-    let (registry, _lease) = world();
+/// The relay, after `reset` beside a restart.
+fn restarted_beside(reset: impl FnOnce(Registry) + Send + 'static) -> crate::RelayInfo {
+    let (registry, _lease) = failed_and_leased();
     let other = registry.clone();
-    let saying = thread::spawn(move || say(other));
+    let resetting = thread::spawn(move || reset(other));
     restart(&registry);
-    saying.join().unwrap();
+    resetting.join().unwrap();
     registry.relay(&id(1)).unwrap()
 }
 
@@ -45,7 +45,7 @@ fn a_reset_of_all_beside_a_restart_holds() {
     });
 }
 
-/// A round trip that is forgotten beside a restart does not come back.
+/// A round trip that is forgotten beside a restart stays forgotten.
 #[test]
 fn a_round_trip_forgotten_beside_a_restart_is_forgotten() {
     check(1, || {

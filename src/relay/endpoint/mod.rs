@@ -9,11 +9,11 @@ pub use error::EndpointError;
 
 use crate::relay::AddressPolicy;
 use crate::relay::reach::{is_link_local_v6, is_public_ip, is_public_name};
+use crate::sync::Arc;
 use hostname::valid_name;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
-use std::sync::Arc;
 
 /// Where a relay is dialled: an IP address or a DNS name, and a port.
 ///

@@ -7,9 +7,7 @@
 //! word sees an endpoint, a capacity and a deadline that belong together.
 
 use crate::relay::{Endpoint, NatType};
-use crate::time::nanos;
-use std::sync::Arc;
-use std::time::Duration;
+use crate::sync::Arc;
 
 /// Where a registration comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,21 +31,18 @@ pub(crate) struct Announcement {
     pub(crate) registered_at: u64,
 }
 
+#[cfg(test)]
 impl Announcement {
     /// The least that can be announced.
-    pub(crate) fn new(endpoint: Endpoint, capacity: u32, ttl: Duration) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, capacity: u32, ttl: std::time::Duration) -> Self {
         Self {
             endpoint,
             capacity,
             nat: None,
             origin: Origin::Local,
-            ttl_nanos: nanos(ttl),
+            ttl_nanos: crate::time::nanos(ttl),
             failure_domain: None,
             registered_at: 0,
         }
-    }
-
-    pub(crate) fn ttl(&self) -> Duration {
-        Duration::from_nanos(self.ttl_nanos)
     }
 }

@@ -2,11 +2,11 @@
 //! recently used.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dht::SignedRecord;
 use crate::relay::NodeId;
+use crate::sync::Arc;
 
 /// What a node says to a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

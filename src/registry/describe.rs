@@ -1,0 +1,120 @@
+//! Copies of what records say: of one relay, of all, and how many there are.
+
+use crate::registry::inner::Inner;
+use crate::registry::relays::Relays;
+use crate::relay::{NodeId, RelayInfo};
+use crate::select::Candidate;
+use crate::sync::epoch;
+use crate::table::LiveRecord;
+use crate::table::record::{Announcement, Circuit};
+use crate::time::Tick;
+use std::cmp::Reverse;
+
+impl Relays {
+    /// What the record says at `now`.
+    #[inline(always)]
+    pub(super) fn describe(&self, record: &LiveRecord<'_>, now: Tick) -> RelayInfo {
+        self.describe_as(record, record.circuit(), false, now)
+    }
+
+    /// The same of a candidate, as it was judged.
+    #[inline(always)]
+    pub(super) fn describe_candidate(&self, candidate: &Candidate<'_>, now: Tick) -> RelayInfo {
+        let (record, circuit) = (&candidate.record, candidate.circuit);
+        let is_last_resort = candidate.is_last_resort;
+        self.describe_as(record, circuit, is_last_resort, now)
+    }
+
+    /// Inlined, so that it is written where the caller wants it.
+    #[inline(always)]
+    fn describe_as(
+        &self,
+        record: &LiveRecord<'_>,
+        circuit: Circuit,
+        last_resort: bool,
+        now: Tick,
+    ) -> RelayInfo {
+        let &Announcement {
+            ref endpoint,
+            capacity,
+            nat,
+            origin: _,
+            ttl_nanos: _,
+            failure_domain: _,
+            registered_at,
+        } = record.announcement();
+        let load = record.load();
+        let elapsed_nanos = self.timeline.nanos_of(now);
+        let measurement = record.measurement(elapsed_nanos);
+        RelayInfo {
+            node_id: record.identity(),
+            endpoint: endpoint.clone(),
+            capacity,
+            current_load: load.total(),
+            rtt_micros: measurement.map(|it| it.micros),
+            rtt_age_nanos: measurement.map_or(0, |it| it.latest.age(elapsed_nanos)),
+            origin: self.timeline.wall_origin(),
+            registered_at,
+            expires_at: self.timeline.nanos_of(record.word().deadline()),
+            nat,
+            draining: load.is_draining(),
+            banned: circuit.is_banned(now),
+            circuit: circuit.public_state(now),
+            last_resort,
+        }
+    }
+}
+
+impl Inner {
+    #[inline]
+    pub(super) fn relay(&self, id: &NodeId) -> Option<RelayInfo> {
+        let now = self.relays.present();
+        let guard = epoch::pin();
+        let record = self.relays.find_live(id, now, &guard)?;
+        Some(self.relays.describe(&record, now))
+    }
+
+    pub(super) fn all_relays(&self) -> Vec<RelayInfo> {
+        self.relays_at(self.relays.present())
+    }
+
+    fn relays_at(&self, now: Tick) -> Vec<RelayInfo> {
+        let relays = &self.relays;
+        let before = relays.publication().progress();
+        let mut all = Vec::with_capacity(relays.table.estimate());
+        relays.for_each_live(now, |record| {
+            all.push(relays.describe(&record, now));
+        });
+        if relays.publication().progress() != before {
+            keep_latest_of_each_id(&mut all);
+        }
+        all
+    }
+
+    pub(super) fn relay_count(&self) -> usize {
+        self.relay_count_at(self.relays.present())
+    }
+
+    /// How many relays are live at `now`.
+    pub(super) fn relay_count_at(&self, now: Tick) -> usize {
+        let table = &self.relays.table;
+        let is_swept = self.expiry.swept() >= now;
+        if let Some(count) = is_swept.then(|| table.count(&epoch::pin())).flatten() {
+            return count;
+        }
+        // Some that are counted may be due or departing: look at each.
+        let before = self.relays.publication().progress();
+        let mut count = 0;
+        self.relays.for_each_live(now, |_| count += 1);
+        if self.relays.publication().progress() == before {
+            return count;
+        }
+        self.relays_at(now).len().min(table.max_relays())
+    }
+}
+
+/// A relay that left and came back while all were visited may be seen twice.
+fn keep_latest_of_each_id(relays: &mut Vec<RelayInfo>) {
+    relays.sort_by_key(|relay| (relay.node_id, Reverse(relay.registered_at)));
+    relays.dedup_by_key(|relay| relay.node_id);
+}

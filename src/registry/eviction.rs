@@ -1,0 +1,70 @@
+//! Learned relays that are removed, to make room for local ones or at the DHT's request.
+//!
+//! A learned relay is never renewed by a local registration: it departs, and the local one
+//! takes over nothing that the other node claimed. It is removed by a compare-and-swap of
+//! the lifecycle word that names its announcement, which says where the relay comes from.
+//! So the removal cannot hit a local relay, whatever other threads do at the same time.
+
+use crate::registry::inner::Inner;
+use crate::sync::epoch::Guard;
+use crate::table::record::Origin;
+use crate::table::{LiveRecord, RecordRef};
+
+impl Inner {
+    /// Removes a learned relay to make room for a local one; false if there is none. One
+    /// without a recent round trip goes first, then the one of the lowest index.
+    pub(super) fn evict_learned(&self, guard: &Guard) -> bool {
+        if !self.link.is_connected() {
+            return false;
+        }
+        let victim = self.victim_among(0..self.relays.table.reach(), guard);
+        // One that left in between has made room, too.
+        victim.map(|record| self.remove_learned(record)).is_some()
+    }
+
+    /// Which of the learned relays at these indices goes first.
+    pub(super) fn victim_among<'g>(
+        &'g self,
+        indices: impl Iterator<Item = u32>,
+        guard: &'g Guard,
+    ) -> Option<RecordRef<'g>> {
+        let learned = |index: u32| {
+            let record = self.relays.table.record_at(index, guard)?;
+            learned(record).map(|_| record)
+        };
+        let mut victim = None;
+        for record in indices.filter_map(learned) {
+            let is_unmeasured = record.rtt_micros().is_none();
+            if victim.is_none() || is_unmeasured {
+                victim = Some(record);
+            }
+            if is_unmeasured {
+                break;
+            }
+        }
+        victim
+    }
+
+    /// Makes a relay depart, if it was learned.
+    pub(super) fn remove_learned(&self, record: RecordRef<'_>) -> bool {
+        let relays = &self.relays;
+        loop {
+            let Some(learned) = learned(record) else {
+                return false;
+            };
+            if let Some(closing) = relays.table.depart(learned) {
+                relays.counters.count_unregistration();
+                let now = relays.timeline.tick();
+                self.expiry.remember(relays, closing, now, false);
+                return true;
+            }
+        }
+    }
+}
+
+/// The record of a relay that is live and was learned.
+fn learned(record: RecordRef<'_>) -> Option<LiveRecord<'_>> {
+    record
+        .observe_live()
+        .filter(|live| live.announcement().origin == Origin::Learned)
+}

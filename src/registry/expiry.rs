@@ -1,0 +1,307 @@
+//! How relays leave the registry: at their deadline, before it, and for good.
+//!
+//! 1. A registration puts its record into the wheel's inbox, then the relay is admitted.
+//! 2. A *sweep* drains the inbox into the wheel and visits the records that are due. It makes
+//!    an expired relay depart, by a compare-and-swap of its lifecycle.
+//! 3. A relay that departed is [remembered](Expiry::remember) until its grace ends, or kept
+//!    for as long as it has leases, a ban or draining.
+//! 4. The wheel visits it again at the end of its grace, and it is forgotten. If more are
+//!    remembered than there should be, those that went first are forgotten early.
+//!
+//! The thread that holds the schedule makes sweeps; others look at it only if it is free.
+
+use crate::registry::gone::{self, GoneQueue};
+use crate::registry::relays::Relays;
+use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, Padded, epoch};
+use crate::table::record::{Lifecycle, Origin, State};
+use crate::table::{Closing, LiveRecord};
+use crate::time::Tick;
+use crate::wheel::Wheel;
+
+/// Without a maintenance thread, one registration or departure in about so many drains the
+/// inbox.
+const DRAIN_EVERY: usize = 64;
+
+/// Which records may be due, and how far the registry has got with that.
+pub(crate) struct Expiry {
+    schedule: Mutex<Schedule>,
+    /// All that was due at this tick has departed.
+    swept: Padded<AtomicU64>,
+    /// Registrations under way whose deadline may not be in the inbox yet.
+    in_flight: Padded<AtomicU32>,
+    /// Where the next search for an expired relay begins.
+    search_start: AtomicU32,
+}
+
+/// What the thread that sweeps goes by.
+pub(crate) struct Schedule {
+    wheel: Wheel,
+    gone_queue: GoneQueue,
+}
+
+/// Keeps sweeps from being declared complete while a deadline is on its way to the inbox.
+pub(super) struct InFlight<'a>(&'a AtomicU32);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        // AcqRel: the deadline is in the inbox by now.
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Expiry {
+    pub(super) fn new() -> Self {
+        Self {
+            schedule: Mutex::new(Schedule {
+                wheel: Wheel::new(),
+                gone_queue: GoneQueue::default(),
+            }),
+            swept: Padded(AtomicU64::default()),
+            in_flight: Padded(AtomicU32::default()),
+            search_start: AtomicU32::default(),
+        }
+    }
+
+    /// The right to sweep, after waiting for the thread that has it.
+    pub(super) fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock()
+    }
+
+    /// How many records are on the wheel.
+    pub(super) fn wheel_len(&self) -> usize {
+        self.schedule.lock().wheel.len()
+    }
+
+    /// The tick up to which everything due has departed.
+    pub(super) fn swept(&self) -> Tick {
+        // Acquire: those departures are seen, too.
+        Tick(self.swept.load(Ordering::Acquire))
+    }
+
+    /// To be held from before the tick is read for a deadline until the record is in the
+    /// inbox.
+    pub(super) fn in_flight(&self) -> InFlight<'_> {
+        // AcqRel: see `none_in_flight`.
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        InFlight(&self.in_flight)
+    }
+
+    /// Whether the inbox has every deadline up to the current tick by now: a registration
+    /// that begins later sees that tick.
+    fn none_in_flight(&self) -> bool {
+        // A read-modify-write, so that it and each registration's are in one
+        // order: those before are over, those after see what we did before.
+        self.in_flight.fetch_add(0, Ordering::AcqRel) == 0
+    }
+
+    /// Makes all that is due at `tick` depart; how many did.
+    pub(super) fn sweep(&self, relays: &Relays, schedule: &mut Schedule, tick: Tick) -> usize {
+        // A thread that was held up goes on from where others have got to.
+        let tick = tick.max(schedule.wheel.now());
+        let none_in_flight = self.none_in_flight();
+        let mut expired = 0;
+        self.drain_inbox(relays, schedule, tick, &mut expired);
+        let visit = |index| self.visit(relays, index, tick, &mut expired);
+        schedule.wheel.advance(tick, visit);
+        self.forget_longest_gone(relays, schedule, tick);
+        if none_in_flight {
+            // Release: see `swept`.
+            self.swept.fetch_max(tick.0, Ordering::Release);
+        }
+        expired
+    }
+
+    /// When the wheel should visit this record again, if at all.
+    fn visit(&self, relays: &Relays, index: u32, tick: Tick, expired: &mut usize) -> Option<Tick> {
+        let guard = epoch::pin();
+        loop {
+            let record = relays.table.record_at(index, &guard)?;
+            let record = record.observe();
+            let word = record.word();
+            if let Some(live) = record.live() {
+                if word.deadline() > tick {
+                    return Some(next_visit(&live, tick));
+                }
+                if self.expire(relays, live) {
+                    *expired += 1;
+                }
+                continue;
+            }
+            match word.state() {
+                State::Pending | State::Returning if word.deadline() > tick => {
+                    return Some(word.deadline());
+                }
+                State::Pending | State::Returning => {
+                    // Due before it is decided whether it lives. Its registration is in
+                    // flight, so the next sweep looks again.
+                    relays.table.announce_to_wheel(&record);
+                    return None;
+                }
+                State::Gone => return gone::forget_unless_needed(relays, *record, tick, true),
+                // The thread that has it puts it into the inbox once it is gone.
+                State::Live | State::Departing | State::Closing | State::Vacant => return None,
+            }
+        }
+    }
+
+    /// Makes an expired record depart, unless another thread was faster.
+    pub(super) fn expire(&self, relays: &Relays, record: LiveRecord<'_>) -> bool {
+        let departed = relays.table.depart(record);
+        let expired = departed.is_some();
+        if let Some(closing) = departed {
+            relays.counters.count_expiration();
+            self.remember(relays, closing, self.expired_since(record.word()), true);
+        }
+        expired
+    }
+
+    /// Since when a relay is expired, give or take some ticks.
+    ///
+    /// What brings its leaves in line with that moves its deadline back, by a tick for each
+    /// leaf. But it was not due when the last complete sweep ended.
+    fn expired_since(&self, word: Lifecycle) -> Tick {
+        let not_due_at = self.swept();
+        word.deadline().max(Tick(not_due_at.0 + 1))
+    }
+
+    /// Remembers a relay that left or expired at `since`; of one that `lapsed`, also what
+    /// it announced. One that was learned is remembered for its leases alone.
+    pub(super) fn remember(
+        &self,
+        relays: &Relays,
+        closing: Closing<'_>,
+        since: Tick,
+        lapsed: bool,
+    ) {
+        let record = closing.record();
+        let now = relays.timeline.tick();
+        let last = closing.announcement();
+        let local = last.filter(|last| last.origin == Origin::Local);
+        match local.map(|last| gone::remembered_until(relays, last, since)) {
+            Some(until) if until > now => {
+                closing.remember_until(until, lapsed);
+                self.drain_occasionally(relays);
+            }
+            _ => {
+                closing.keep();
+                gone::forget_unless_needed(relays, record, now, true);
+            }
+        }
+    }
+
+    /// Makes relays that are past their deadline depart, at least one if there is any.
+    pub(super) fn expire_due(&self, relays: &Relays, tick: Tick) {
+        if self.swept() >= tick {
+            return;
+        }
+        if let Some(mut schedule) = self.schedule.try_lock() {
+            self.sweep(relays, &mut schedule, tick);
+        }
+        if self.swept() < tick {
+            // Another thread is sweeping, or has a deadline in flight: free one place
+            // beside it.
+            self.expire_any(relays, tick);
+        }
+    }
+
+    /// Goes on where the last search found one: while many are due, the next is
+    /// near.
+    fn expire_any(&self, relays: &Relays, tick: Tick) {
+        let guard = epoch::pin();
+        let reach = relays.table.reach();
+        // Relaxed, here and below: a hint.
+        let start = self.search_start.load(Ordering::Relaxed).min(reach);
+        let found = (start..reach).chain(0..start).find(|&index| {
+            relays.table.record_at(index, &guard).is_some_and(|record| {
+                let live = record.observe_live();
+                let late = live.filter(|live| !live.word().is_live_at(tick));
+                late.is_some_and(|late| self.expire(relays, late))
+            })
+        });
+        self.search_start
+            .store(found.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Without a maintenance thread, drains the inbox now and then, so that no call pays for
+    /// many records, and forgets relays if too many are remembered.
+    pub(super) fn drain_occasionally(&self, relays: &Relays) {
+        if relays.settings.has_maintenance_thread {
+            return;
+        }
+        let is_time = |count: usize| count % DRAIN_EVERY == 0;
+        let table = &relays.table;
+        if table.is_to_forget() || is_time(table.remembered()) || is_time(table.estimate()) {
+            self.forget_excess(relays);
+        }
+    }
+
+    /// Drains the inbox, and forgets relays if too many are remembered, unless another
+    /// thread holds the schedule: that one does so at the end of its sweep.
+    pub(super) fn forget_excess(&self, relays: &Relays) {
+        if let Some(mut schedule) = self.schedule.try_lock() {
+            let tick = relays.timeline.tick();
+            self.drain_inbox(relays, &mut schedule, tick, &mut 0);
+            self.forget_longest_gone(relays, &mut schedule, tick);
+        }
+    }
+
+    /// Forgets those that have been gone for longest, until no more are remembered than
+    /// there should be.
+    fn forget_longest_gone(&self, relays: &Relays, schedule: &mut Schedule, tick: Tick) {
+        while relays.table.is_to_forget() {
+            let Some(gone) = schedule.gone_queue.pop() else {
+                return;
+            };
+            let guard = epoch::pin();
+            if let Some(record) = relays.table.resolve(gone, &guard) {
+                gone::forget_unless_needed(relays, record, tick, false);
+            }
+        }
+    }
+
+    /// Schedules all records in the inbox.
+    fn drain_inbox(
+        &self,
+        relays: &Relays,
+        schedule: &mut Schedule,
+        tick: Tick,
+        expired: &mut usize,
+    ) {
+        let mut announced = Vec::new();
+        relays.table.drain_inbox(|index| announced.push(index));
+        // Those announced last come out first.
+        for index in announced.into_iter().rev() {
+            schedule.enqueue_gone(relays, index);
+            match self.visit(relays, index, tick, expired) {
+                Some(deadline) => schedule.wheel.schedule(index, deadline),
+                None => schedule.wheel.cancel(index),
+            }
+        }
+    }
+}
+
+impl Schedule {
+    /// Keeps the order in which relays went.
+    fn enqueue_gone(&mut self, relays: &Relays, index: u32) {
+        let guard = epoch::pin();
+        let Some(record) = relays.table.record_at(index, &guard) else {
+            return;
+        };
+        let is_in_grace = |word: Lifecycle| word.is_gone() && !word.is_kept();
+        if is_in_grace(record.lifecycle()) {
+            self.gone_queue.push(record.handle(), |gone| {
+                let record = relays.table.resolve(gone, &guard);
+                record.is_some_and(|record| is_in_grace(record.lifecycle()))
+            });
+        }
+    }
+}
+
+/// When the record is due, or what was measured lapses; what has lapsed is forgotten.
+fn next_visit(record: &LiveRecord<'_>, tick: Tick) -> Tick {
+    if record.has_lapsed(tick) {
+        record.refresh_rtt(tick);
+    }
+    let deadline = record.word().deadline();
+    record.lapse(tick).unwrap_or(deadline).min(deadline)
+}

@@ -1,0 +1,108 @@
+//! Relays that are gone: how long their records are kept.
+
+use crate::registry::relays::Relays;
+use crate::table::record::{Announcement, Handle, Lifecycle, Origin};
+use crate::table::{ObservedRecord, RecordRef};
+use crate::time::Tick;
+use std::collections::VecDeque;
+
+/// Whether the grace of a relay that is gone has not ended yet.
+pub(super) fn is_remembered(word: Lifecycle, now: Tick) -> bool {
+    !word.is_kept() && now < word.deadline()
+}
+
+/// Whether a relay was registered here, and its grace has not ended.
+pub(super) fn is_local_in_grace(record: &ObservedRecord<'_>, now: Tick) -> bool {
+    let word = record.word();
+    let is_in_grace = word.is_gone() && is_remembered(word, now);
+    let last = record.announcement();
+    is_in_grace && last.is_some_and(|last| last.origin == Origin::Local)
+}
+
+/// Until when a relay is remembered that left or expired at `since`.
+pub(super) fn remembered_until(relays: &Relays, announcement: &Announcement, since: Tick) -> Tick {
+    let grace = relays.settings.return_grace_nanos;
+    let grace = grace.unwrap_or(announcement.ttl_nanos);
+    let ticks = grace.div_ceil(relays.timeline.tick_nanos());
+    Tick(since.0.saturating_add(ticks))
+}
+
+/// Handles of relays that are gone, the longest gone first. Some entries are stale: their
+/// relay came back, or is kept for a reason by now.
+#[derive(Debug, Default)]
+pub(crate) struct GoneQueue {
+    handles: VecDeque<Handle>,
+    /// The length after the last pruning.
+    pruned_to: usize,
+}
+
+impl GoneQueue {
+    /// Adds one, and drops the entries that `is_current` rejects, at a constant price on
+    /// average.
+    pub(super) fn push(&mut self, gone: Handle, mut is_current: impl FnMut(Handle) -> bool) {
+        self.handles.push_back(gone);
+        if self.handles.len() > 2 * self.pruned_to + 1024 {
+            self.handles.retain(|&gone| is_current(gone));
+            self.pruned_to = self.handles.len();
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Handle> {
+        self.handles.pop_front()
+    }
+}
+
+/// Why a record that is gone is kept: for its leases, a ban, or draining.
+struct Reasons {
+    are_any: bool,
+    /// When a ban ends.
+    until: Option<Tick>,
+}
+
+/// Forgets a record that is gone, unless it has leases, a ban or draining; with
+/// `in_grace_stays`, also unless its grace has not ended yet. When to look again.
+pub(super) fn forget_unless_needed(
+    relays: &Relays,
+    record: RecordRef<'_>,
+    tick: Tick,
+    in_grace_stays: bool,
+) -> Option<Tick> {
+    loop {
+        let gone = record.observe();
+        let word = gone.word();
+        if !word.is_gone() {
+            // The thread that has it puts it into the inbox, if it is gone again.
+            return None;
+        }
+        if in_grace_stays && !word.is_kept() && word.deadline() > tick {
+            return Some(word.deadline());
+        }
+        let reasons = reasons_to_keep(&record, tick);
+        if word.is_kept() && reasons.are_any {
+            return reasons.until;
+        }
+        let Some(closing) = relays.table.close_gone(gone) else {
+            continue;
+        };
+        // Once more, for reasons that were given before others could see that it is closing.
+        if reasons_to_keep(&record, tick).are_any {
+            closing.keep();
+            continue;
+        }
+        relays.reputation.save(&record);
+        closing.forget();
+        return None;
+    }
+}
+
+/// Touches the load, and so does a thread after it gave a reason and before it looks
+/// whether the record is closing: of the two, one sees what the other did.
+fn reasons_to_keep(record: &RecordRef<'_>, tick: Tick) -> Reasons {
+    let load = record.touch_load();
+    let circuit = record.circuit();
+    let until = circuit.is_banned(tick).then(|| circuit.until());
+    Reasons {
+        are_any: load.leases() > 0 || load.is_draining() || until.is_some(),
+        until,
+    }
+}

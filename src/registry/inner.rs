@@ -1,0 +1,47 @@
+//! What all handles of one registry share: its components.
+//!
+//! Each component owns its fields and knows the layers below, and [`Relays`] where it needs
+//! them. The files that implement operations on [`Inner`] put the components together; no
+//! component names any of those files, nor `Inner`.
+
+use crate::registry::coordinates::Coordinates;
+use crate::registry::dht_bridge::DhtLink;
+use crate::registry::expiry::Expiry;
+use crate::registry::probe_schedule::ProbeSchedule;
+use crate::registry::relays::Relays;
+use crate::registry::sorter::Sorter;
+use std::fmt;
+
+/// The components of one registry.
+pub(crate) struct Inner {
+    pub(super) relays: Relays,
+    pub(super) expiry: Expiry,
+    pub(super) sorter: Sorter,
+    pub(super) coordinates: Coordinates,
+    pub(super) probes: ProbeSchedule,
+    /// To the DHT that publishes this node's relay and learns of others.
+    pub(super) link: DhtLink,
+}
+
+impl Inner {
+    pub(super) fn new(relays: Relays, link: DhtLink) -> Self {
+        Self {
+            relays,
+            expiry: Expiry::new(),
+            sorter: Sorter::new(),
+            coordinates: Coordinates::default(),
+            probes: ProbeSchedule::default(),
+            link,
+        }
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("settings", &self.relays.settings)
+            .field("timeline", &self.relays.timeline)
+            .field("table", &self.relays.table)
+            .finish_non_exhaustive()
+    }
+}

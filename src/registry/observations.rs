@@ -1,0 +1,116 @@
+//! What callers observe of relays: round trips, loads, failures and successes; and how they
+//! have the registry forget them.
+
+use crate::coordinates::Coordinate;
+use crate::registry::inner::Inner;
+use crate::registry::reputation::{record_failure, record_success};
+use crate::relay::NodeId;
+use crate::rtt::sane_micros;
+use crate::select::PeerView;
+use crate::table::record::{Circuit, Failure, Source};
+use crate::time::Tick;
+use std::cell::Cell;
+use std::time::Duration;
+
+impl Inner {
+    pub(super) fn record_rtt(&self, relay: &NodeId, rtt: Duration) -> bool {
+        self.record_rtt_at(relay, rtt, self.relays.present())
+    }
+
+    pub(super) fn record_rtt_at(&self, relay: &NodeId, rtt: Duration, now: Tick) -> bool {
+        let relays = &self.relays;
+        sane_micros(rtt).is_some_and(|micros| {
+            relays.with_live(relay, now, |record| {
+                let settled = record.record_rtt(relays.timeline.nanos_of(now), micros);
+                relays.schedule_lapse(&record, settled);
+                self.coordinates.buffer_rtt(record.handle(), micros);
+            })
+        })
+    }
+
+    pub(super) fn forget_rtt(&self, relay: &NodeId) -> bool {
+        let now = self.relays.present();
+        let forgotten = Cell::new(None);
+        // Also of one that is gone, for it would return with what was measured.
+        let is_live = self.relays.update_each_record(relay, |record| {
+            self.relays.forget_rtt_of(record, now);
+            forgotten.set(Some(record.handle()));
+            record.lifecycle().is_live_at(now)
+        });
+        // Without a pin: this waits for another thread.
+        forgotten
+            .get()
+            .inspect(|&handle| self.probes.forget(handle));
+        is_live
+    }
+
+    pub(super) fn forget_rtts(&self) {
+        let relays = &self.relays;
+        let now = relays.present();
+        // Those that are gone, too: they would return with what was measured.
+        relays.reputation.reset_rtts(|| {
+            relays.for_each_known(|record| relays.forget_rtt_of(&record, now));
+        });
+        self.probes.forget_all();
+    }
+
+    pub(super) fn due_for_probe(&self, max: usize) -> Vec<NodeId> {
+        self.probes.next_due(&self.relays, max)
+    }
+
+    pub(super) fn relay_coordinate(&self, relay: &NodeId) -> Option<Coordinate> {
+        self.coordinates.of_relay(&self.relays, relay)
+    }
+
+    pub(super) fn update_peer(&self, peer: &NodeId, view: &PeerView) -> usize {
+        self.coordinates.update_peer(&self.relays, peer, view)
+    }
+
+    pub(super) fn report_load(&self, relay: &NodeId, total: u32) -> bool {
+        let now = self.relays.present();
+        self.relays
+            .with_live(relay, now, |record| record.report_load(total))
+    }
+
+    pub(super) fn report_load_of_others(&self, relay: &NodeId, load: u32) -> bool {
+        let now = self.relays.present();
+        self.relays
+            .with_live(relay, now, |record| record.report_load_of_others(load))
+    }
+
+    pub(super) fn report_failure(&self, relay: &NodeId, failure: Failure) -> bool {
+        let now = self.relays.present();
+        self.relays.with_live(relay, now, |record| {
+            record_failure(&record, failure, Source::Id);
+        })
+    }
+
+    pub(super) fn report_success(&self, relay: &NodeId) -> bool {
+        let now = self.relays.present();
+        self.relays
+            .with_live(relay, now, |record| record_success(&record, Source::Id))
+    }
+
+    pub(super) fn reset_circuit(&self, relay: &NodeId) -> bool {
+        let now = self.relays.present();
+        let is_known = self.relays.update_each_record(relay, |record| {
+            let was_failing = record.circuit().is_penalised();
+            record.change_circuit(Circuit::with_reset);
+            was_failing || record.lifecycle().is_live_at(now)
+        });
+        // After the records: one that is being forgotten saves its circuit.
+        self.relays.reputation.discard(relay) | is_known
+    }
+
+    pub(super) fn reset_circuits(&self) {
+        let relays = &self.relays;
+        relays.publication().context.outage.end();
+        relays.reputation.reset_circuits(|| {
+            relays.for_each_known(|record| {
+                record.change_circuit(Circuit::with_reset);
+            });
+            // After the records: one that is being forgotten saves its circuit.
+            relays.reputation.discard_all();
+        });
+    }
+}

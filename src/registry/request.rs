@@ -1,0 +1,111 @@
+//! A request to register, the checks that depend on no relay that is held, and how an
+//! attempt ends.
+
+use crate::errors::RegisterError;
+use crate::limits::MAX_CAPACITY;
+use crate::registry::settings::{Settings, is_countable};
+use crate::relay::{Endpoint, NatType, NodeId, RegisterOptions};
+use crate::rtt::sane_micros;
+use crate::table::record::Origin;
+use crate::table::{Exhausted, Hash};
+
+/// What a successful registration was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// The relay was not held, nor remembered. Leases on an earlier registration of it
+    /// count all the same.
+    New,
+    /// The relay was held: its deadline and endpoint were replaced, and what
+    /// else the options set. Load, leases and measurements stay.
+    Renewed,
+    /// The relay had left or expired, and is what it was, for it came back within its
+    /// [grace](crate::RegistryBuilder::return_grace): leases, load, round trips and
+    /// circuit. One that had expired also has what it announced, but for what the options
+    /// set.
+    Returned,
+}
+
+/// The longest label of a failure domain, in bytes.
+pub(super) const MAX_LABEL: usize = 63;
+
+/// A request whose values were checked.
+pub(super) struct Request<'a> {
+    pub(super) id: &'a NodeId,
+    pub(super) hash: Hash,
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) options: &'a RegisterOptions,
+    pub(super) rtt_seed: Option<u32>,
+    pub(super) origin: Origin,
+}
+
+/// Why one attempt to register did not succeed.
+pub(super) enum AttemptError {
+    /// Another thread changed what the attempt was based on.
+    Conflict,
+    /// Another thread holds the record of this id for a few steps: the relay is just
+    /// leaving, being forgotten, or returning.
+    Busy,
+    /// No record or announcement is free before more is reclaimed.
+    Exhausted,
+    /// A learned relay of the same id was removed, for the local one that follows.
+    LearnedRemoved,
+    /// The registration is invalid, or there is no room.
+    Rejected(RegisterError),
+}
+
+impl From<Exhausted> for AttemptError {
+    fn from(_: Exhausted) -> Self {
+        Self::Exhausted
+    }
+}
+
+impl From<RegisterError> for AttemptError {
+    fn from(error: RegisterError) -> Self {
+        Self::Rejected(error)
+    }
+}
+
+/// Checks everything that does not depend on the relays held. Returns the round trip that
+/// the options give, in microseconds.
+pub(super) fn check(
+    settings: &Settings,
+    endpoint: &Endpoint,
+    options: &RegisterOptions,
+) -> Result<Option<u32>, RegisterError> {
+    let &RegisterOptions {
+        capacity,
+        latency,
+        nat,
+        ttl,
+        ref failure_domain,
+        restarted: _,
+    } = options;
+    endpoint.check(settings.address_policy)?;
+    check_reachable(endpoint, nat)?;
+    if let Some(capacity) = capacity.filter(|it| !(1..=MAX_CAPACITY).contains(it)) {
+        return Err(RegisterError::InvalidCapacity { capacity });
+    }
+    if let Some(ttl) = ttl.filter(|&it| !is_countable(it, settings.tick)) {
+        return Err(RegisterError::InvalidTtl { ttl });
+    }
+    let len = failure_domain.as_ref().map(|label| label.len());
+    if let Some(len) = len.filter(|it| !(1..=MAX_LABEL).contains(it)) {
+        return Err(RegisterError::InvalidFailureDomain { len });
+    }
+    let micros = |latency| sane_micros(latency).ok_or(RegisterError::InvalidLatency { latency });
+    latency.map(micros).transpose()
+}
+
+/// A peer that other nodes cannot reach cannot relay.
+pub(super) fn check_reachable(
+    endpoint: &Endpoint,
+    nat: Option<NatType>,
+) -> Result<(), RegisterError> {
+    match nat {
+        Some(nat) if !nat.can_relay() => Err(RegisterError::NotReachable { nat }),
+        Some(nat @ NatType::PublicIp) if !endpoint.is_public() => {
+            Err(RegisterError::NotReachable { nat })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,33 @@
+//! How a registry was built.
+
+use crate::relay::{AddressPolicy, NodeId};
+use crate::table::record::{BackOffRange, Lifecycle};
+use crate::time::nanos;
+use std::time::Duration;
+
+/// The settings of the builder, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(super) ttl: Duration,
+    pub(super) tick: Duration,
+    pub(super) local_id: Option<NodeId>,
+    pub(super) address_policy: AddressPolicy,
+    pub(super) assumed_rtt_micros: u32,
+    pub(super) rtt_lifetime: Duration,
+    /// Failures beyond this share of the relays count as an outage of this node.
+    pub(super) max_ejected_share: f64,
+    /// The first and the longest back-off after failures.
+    pub(super) back_off_range: BackOffRange,
+    /// For how long a relay that left or expired is remembered; `None`: for its own TTL.
+    pub(super) return_grace_nanos: Option<u64>,
+    /// Whether the registry's own threads raise the tick and do the maintenance.
+    pub(super) has_maintenance_thread: bool,
+}
+
+/// Whether a span is at least a tick, and leaves room to count deadlines.
+pub(super) fn is_countable(span: Duration, tick: Duration) -> bool {
+    let longest_in_ticks = Lifecycle::LAST_DEADLINE.0 / 2;
+    span >= tick
+        && nanos(span) / nanos(tick).max(1) <= longest_in_ticks
+        && span < Duration::from_nanos(u64::MAX)
+}

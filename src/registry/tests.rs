@@ -1,0 +1,172 @@
+//! Tests that hold a lock, a pin or a thread inside a registry, and look what else goes on.
+
+use crate::registry::{Maintenance, Registry};
+use crate::relay::{NodeId, RegisterOptions};
+use crate::select::PeerView;
+use crate::sync::epoch;
+use crate::time::ManualClock;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const ENDPOINT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 4433);
+const TTL: Duration = Duration::from_secs(5);
+
+fn id(n: u32) -> NodeId {
+    NodeId::from_bytes(&n.to_be_bytes()).unwrap()
+}
+
+/// A registry with maintenance threads and a relay.
+fn threaded_registry() -> (Registry, ManualClock) {
+    let clock = ManualClock::new();
+    let registry = Registry::builder()
+        .tick(Duration::from_millis(1))
+        .ttl(TTL)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    registry.register(id(1), ENDPOINT).unwrap();
+    (registry, clock)
+}
+
+/// Moves the clock on to the deadline of the relay, in steps: a thread that raised the
+/// tick at one step and waits for something then raises it at no later one.
+#[track_caller]
+fn pass_the_deadline(registry: &Registry, clock: &ManualClock) {
+    const STEPS: u32 = 50;
+    let timeline = &registry.inner().relays.timeline;
+    let attempts_left = Instant::now() + Duration::from_secs(30);
+    for _ in 0..STEPS {
+        let before = timeline.tick();
+        clock.advance(TTL / STEPS);
+        while timeline.tick() == before {
+            assert!(Instant::now() < attempts_left, "the tick was not raised");
+            thread::yield_now();
+        }
+    }
+}
+
+/// The right to sort is held for as long as a sort of any size would hold it, and
+/// there is something to sort.
+#[test]
+fn the_tick_is_raised_while_relays_are_sorted() {
+    let (registry, clock) = threaded_registry();
+    let sorting = registry.inner().relays.publication().merger();
+    registry.register(id(2), ENDPOINT).unwrap();
+    pass_the_deadline(&registry, &clock);
+    assert!(!registry.is_relay(&id(1)));
+    assert!(registry.find_relay(&id(9)).is_err());
+    drop(sorting);
+}
+
+/// The wheel is held for as long as any number of relays would take to expire.
+#[test]
+fn the_tick_is_raised_while_relays_are_swept() {
+    let (registry, clock) = threaded_registry();
+    let sweeping = registry.inner().expiry.schedule();
+    pass_the_deadline(&registry, &clock);
+    assert!(!registry.is_relay(&id(1)));
+    assert_eq!(registry.relay_count(), 0);
+    drop(sweeping);
+}
+
+/// A thread that waits for the lock of the map is not pinned.
+#[test]
+fn a_thread_that_waits_for_the_map_does_not_hold_up_reclamation() {
+    let (relay, peer) = (id(1), id(2));
+    let registry = Registry::builder().maintenance(Maintenance::Manual);
+    let registry = registry.build().expect("valid settings");
+    registry.register(relay, ENDPOINT).expect("room");
+    let view = PeerView::new().coordinate(registry.coordinate());
+    let view = view.measured(relay, Duration::from_millis(9));
+    let view = view.expect("a measurement");
+
+    let inner = registry.inner();
+    let map = inner.coordinates.map.lock();
+    thread::scope(|scope| {
+        let calls = [
+            scope.spawn(|| assert_eq!(registry.update_peer(&peer, &view), 1)),
+            scope.spawn(|| {
+                // Known or not, as `update_peer` is first or last.
+                let _ = registry.relay_coordinate(&relay);
+            }),
+            scope.spawn(|| inner.coordinates.apply_measurements(&inner.relays)),
+        ];
+        // In most runs they have come to the lock by the end of these.
+        for _ in 0..200 {
+            registry.register(peer, ENDPOINT).expect("room");
+            assert!(registry.unregister(&peer));
+            let mut tries = 0;
+            while inner.relays.table.awaiting_reclamation() > 0 {
+                inner.relays.table.reclaim();
+                thread::yield_now();
+                tries += 1;
+                assert!(tries < 100_000, "nothing is reclaimed");
+            }
+        }
+        assert!(calls.iter().all(|call| !call.is_finished()));
+        drop(map);
+    });
+    assert!(registry.relay_coordinate(&relay).is_some());
+}
+
+const RELAYS: u32 = 2_000;
+/// The most that one call may give back.
+const PIECE: usize = 64;
+
+/// Runs `act` while another thread is stalled in the middle of a call.
+fn beside_a_stalled_thread(act: impl FnOnce()) {
+    let (stalls, is_stalled) = channel();
+    let (release, is_released) = channel::<()>();
+    let stalled = thread::spawn(move || {
+        let _guard = epoch::pin();
+        stalls.send(()).unwrap();
+        let _ = is_released.recv(); // an error, once the other end is dropped
+    });
+    is_stalled.recv().unwrap();
+    act();
+    drop(release);
+    stalled.join().unwrap();
+}
+
+/// However many relays left meanwhile: no find pays for their memory, and any other
+/// call for a piece of it.
+#[test]
+fn once_a_stalled_thread_goes_on_no_call_pays_for_more_than_a_piece() {
+    let registry = Registry::builder()
+        .max_relays(RELAYS as usize)
+        .maintenance(Maintenance::Manual)
+        .build()
+        .unwrap();
+    let label: Arc<str> = Arc::from("a domain");
+    let options = RegisterOptions::new().failure_domain(Arc::clone(&label));
+    let others = 2;
+    beside_a_stalled_thread(|| {
+        for n in 1..RELAYS {
+            registry.register_with(id(n), ENDPOINT, &options).unwrap();
+        }
+        registry.register(id(0), ENDPOINT).unwrap();
+        (1..RELAYS).for_each(|n| assert!(registry.unregister(&id(n))));
+        registry.maintain();
+        assert_eq!(Arc::strong_count(&label), RELAYS as usize - 1 + others);
+    });
+    let held = || Arc::strong_count(&label);
+    for n in 1..RELAYS {
+        if n % 100 == 0 {
+            // Begins a round with what is left, unless one is under way.
+            registry.unregister(&id(n - 1));
+        }
+        let before = held();
+        assert!(registry.find_relay(&id(RELAYS)).is_ok());
+        assert_eq!(held(), before, "by a find");
+        registry.register(id(n), ENDPOINT).unwrap();
+        assert!(
+            before - held() <= PIECE,
+            "{} by a registration",
+            before - held()
+        );
+    }
+    assert!(held() < RELAYS as usize / 2, "given back as relays come");
+}
