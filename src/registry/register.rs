@@ -89,7 +89,7 @@ impl Core {
         });
         self.counters.count_registration(&outcome);
         if outcome.is_ok() {
-            self.note_change(id);
+            self.link.note_change(id);
         }
         outcome
     }
@@ -320,7 +320,7 @@ impl Core {
         let left = self.remove_live(id);
         if left {
             self.counters.count_unregistration();
-            self.note_change(id);
+            self.link.note_change(id);
         }
         left
     }

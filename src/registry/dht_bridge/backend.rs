@@ -1,13 +1,17 @@
 //! What the DHT asks of the registry, and what the registry answers.
 
-use super::learned::{LearnError, is_learned};
+use super::learned::is_learned;
 use crate::dht::{Announcement, EnterOutcome, FailureDomain, Load, LocalRelay, RegistryBackend};
+use crate::errors::RegisterError;
+use crate::registry::Registration;
 use crate::registry::core::Core;
 use crate::registry::outcomes::{note_failure, note_success};
-use crate::registry::register::MAX_LABEL;
-use crate::relay::{NodeId, RegisterOptions};
-use crate::sync::epoch;
+use crate::registry::register::{MAX_LABEL, RegisterFailure, Request};
+use crate::relay::{Endpoint, NodeId, RegisterOptions};
+use crate::sync::{epoch, yield_now};
+use crate::table::Hash;
 use crate::table::record::{Failure, Origin, Source};
+use crate::time::{Moment, nanos};
 use std::time::Duration;
 
 /// Only `now` reads the clock, which is the embedder's code: the caller of the others holds
@@ -51,13 +55,7 @@ impl RegistryBackend for Core {
             options = options.failure_domain(domain.as_str());
         }
         let endpoint = announcement.endpoint();
-        match self.learn_relay(id, endpoint, &options, now) {
-            Ok(_) => EnterOutcome::Entered,
-            Err(LearnError::Ended) => EnterOutcome::Ended,
-            Err(LearnError::HeldLocally) => EnterOutcome::HeldLocally,
-            Err(LearnError::Invalid) => EnterOutcome::Invalid,
-            Err(LearnError::NoRoom) => EnterOutcome::NoRoom,
-        }
+        self.learn_relay(id, endpoint, &options, now)
     }
 
     fn measured(&self, id: &NodeId, rtt: Duration) {
@@ -113,5 +111,94 @@ impl Core {
             announcement,
             is_open,
         })
+    }
+
+    /// Registers or renews a relay that other nodes announced; a local registration of
+    /// the same id stays as it is. The TTL counts from `read_at`, a reading of the clock.
+    fn learn_relay(
+        &self,
+        id: &NodeId,
+        endpoint: &Endpoint,
+        options: &RegisterOptions,
+        read_at: Duration,
+    ) -> EnterOutcome {
+        let rtt_seed = match self.check(endpoint, options) {
+            Ok(rtt_seed) => rtt_seed,
+            Err(error) => return outcome_of(&error),
+        };
+        let request = Request {
+            id,
+            hash: self.table.hash(id),
+            endpoint,
+            options,
+            rtt_seed,
+            origin: Origin::Learned,
+        };
+        loop {
+            if self.is_held(id, Origin::Local) || self.is_late(request.hash, id) {
+                return EnterOutcome::HeldLocally;
+            }
+            // The clock is the embedder's code. It is not called here, because the caller
+            // holds a lock; the caller has read it before.
+            let now = Moment {
+                nanos: nanos(read_at),
+                tick: self.timeline.tick(),
+            };
+            if self.has_ended(now, options) {
+                return EnterOutcome::Ended;
+            }
+            let outcome = self.try_register(&request, now, &epoch::pin());
+            match outcome {
+                Ok(registration) => {
+                    self.counters.count_registration(&Ok(registration));
+                    if registration != Registration::Renewed {
+                        // The maintenance thread comes by soon enough.
+                        self.merge_if_due();
+                    }
+                    return EnterOutcome::Entered;
+                }
+                Err(RegisterFailure::Overtaken | RegisterFailure::MadeWay) => {}
+                Err(RegisterFailure::InHand) => yield_now(),
+                Err(RegisterFailure::Exhausted) => return EnterOutcome::NoRoom,
+                Err(RegisterFailure::Refused(error)) => return outcome_of(&error),
+            }
+        }
+    }
+
+    /// Whether a relay that is learned with this TTL would have expired already.
+    fn has_ended(&self, now: Moment, options: &RegisterOptions) -> bool {
+        let ttl = options.ttl.unwrap_or(self.settings.ttl);
+        let deadline = self.timeline.deadline(now, nanos(ttl));
+        deadline.is_some_and(|deadline| deadline <= now.tick)
+    }
+
+    /// Whether a relay was registered here and is late: then it may be learned only after
+    /// it is forgotten.
+    fn is_late(&self, hash: Hash, id: &NodeId) -> bool {
+        let now = self.timeline.tick();
+        let guard = epoch::pin();
+        let known = self.table.find_known(hash, id, &guard);
+        known.is_some_and(|record| {
+            let word = record.lifecycle();
+            let is_expired = word.is_live()
+                && !word.is_live_at(now)
+                && record.announcement(word).origin == Origin::Local;
+            is_expired || self.is_late_local(&record, word, now)
+        })
+    }
+
+    fn is_held(&self, id: &NodeId, origin: Origin) -> bool {
+        let now = self.timeline.tick();
+        let guard = epoch::pin();
+        self.find_live(id, now, &guard)
+            .is_some_and(|(record, word)| record.announcement(word).origin == origin)
+    }
+}
+
+/// How the attempt to learn a relay ends that the registry refused for this.
+fn outcome_of(error: &RegisterError) -> EnterOutcome {
+    match error {
+        RegisterError::Full { .. } | RegisterError::Backlogged { .. } => EnterOutcome::NoRoom,
+        _ => EnterOutcome::Invalid,
     }
 }

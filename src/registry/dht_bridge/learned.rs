@@ -6,108 +6,12 @@
 //! removed by a compare-and-swap of the word that said so. So that removal cannot hit a
 //! local relay, whatever other threads do at the same time.
 
-use crate::errors::RegisterError;
-use crate::registry::Registration;
 use crate::registry::core::Core;
-use crate::registry::register::{RegisterFailure, Request};
-use crate::relay::{Endpoint, NodeId, RegisterOptions};
-use crate::sync::epoch::{self, Guard};
-use crate::sync::yield_now;
+use crate::sync::epoch::Guard;
+use crate::table::RecordRef;
 use crate::table::record::{Lifecycle, Origin};
-use crate::table::{Hash, RecordRef};
-use crate::time::{Moment, nanos};
-use std::time::Duration;
-
-/// Why a relay was not learned.
-pub(super) enum LearnError {
-    /// Its record has ended.
-    Ended,
-    HeldLocally,
-    NoRoom,
-    Invalid,
-}
-
-impl From<RegisterError> for LearnError {
-    fn from(error: RegisterError) -> Self {
-        match error {
-            RegisterError::Full { .. } | RegisterError::Backlogged { .. } => Self::NoRoom,
-            _ => Self::Invalid,
-        }
-    }
-}
 
 impl Core {
-    /// Registers or renews a relay that other nodes announced; a local registration of
-    /// the same id stays as it is. The TTL counts from `read_at`, a reading of the clock.
-    pub(super) fn learn_relay(
-        &self,
-        id: &NodeId,
-        endpoint: &Endpoint,
-        options: &RegisterOptions,
-        read_at: Duration,
-    ) -> Result<Registration, LearnError> {
-        let rtt_seed = self.check(endpoint, options)?;
-        let request = Request {
-            id,
-            hash: self.table.hash(id),
-            endpoint,
-            options,
-            rtt_seed,
-            origin: Origin::Learned,
-        };
-        loop {
-            if self.is_held(id, Origin::Local) || self.is_late(request.hash, id) {
-                return Err(LearnError::HeldLocally);
-            }
-            // The clock is the embedder's code. It is not called here, because the caller
-            // holds a lock; the caller has read it before.
-            let now = Moment {
-                nanos: nanos(read_at),
-                tick: self.timeline.tick(),
-            };
-            if self.has_ended(now, options) {
-                return Err(LearnError::Ended);
-            }
-            let outcome = self.try_register(&request, now, &epoch::pin());
-            match outcome {
-                Ok(registration) => {
-                    self.counters.count_registration(&Ok(registration));
-                    if registration != Registration::Renewed {
-                        // The maintenance thread comes by soon enough.
-                        self.merge_if_due();
-                    }
-                    return Ok(registration);
-                }
-                Err(RegisterFailure::Overtaken | RegisterFailure::MadeWay) => {}
-                Err(RegisterFailure::InHand) => yield_now(),
-                Err(RegisterFailure::Exhausted) => return Err(LearnError::NoRoom),
-                Err(RegisterFailure::Refused(error)) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// Whether a relay that is learned with this TTL would have expired already.
-    fn has_ended(&self, now: Moment, options: &RegisterOptions) -> bool {
-        let ttl = options.ttl.unwrap_or(self.settings.ttl);
-        let deadline = self.timeline.deadline(now, nanos(ttl));
-        deadline.is_some_and(|deadline| deadline <= now.tick)
-    }
-
-    /// Whether a relay was registered here and is late: then it may be learned only after
-    /// it is forgotten.
-    fn is_late(&self, hash: Hash, id: &NodeId) -> bool {
-        let now = self.timeline.tick();
-        let guard = epoch::pin();
-        let known = self.table.find_known(hash, id, &guard);
-        known.is_some_and(|record| {
-            let word = record.lifecycle();
-            let is_expired = word.is_live()
-                && !word.is_live_at(now)
-                && record.announcement(word).origin == Origin::Local;
-            is_expired || self.is_late_local(&record, word, now)
-        })
-    }
-
     /// Removes a learned relay to make room for a local one; false if there is none. One
     /// without a recent round trip goes first, then the one of the lowest index.
     pub(in crate::registry) fn evict_learned(&self, guard: &Guard) -> bool {
@@ -156,13 +60,6 @@ impl Core {
             }
         }
     }
-
-    pub(super) fn is_held(&self, id: &NodeId, origin: Origin) -> bool {
-        let now = self.timeline.tick();
-        let guard = epoch::pin();
-        self.find_live(id, now, &guard)
-            .is_some_and(|(record, word)| record.announcement(word).origin == origin)
-    }
 }
 
 /// Whether the relay is live, as `word` says that was read from its record, and was
@@ -171,14 +68,17 @@ pub(super) fn is_learned(record: &RecordRef<'_>, word: Lifecycle) -> bool {
     word.is_live() && record.announcement(word).origin == Origin::Learned
 }
 
-#[cfg(all(test, not(relay_loom)))]
+#[cfg(all(test, not(relay_loom), feature = "dht"))]
 mod tests {
     use super::*;
     use crate::dht::{Announcement, DhtOptions, EnterOutcome, Memory, RegistryBackend};
     use crate::registry::{Maintenance, Registry};
+    use crate::relay::NodeId;
+    use crate::sync::epoch;
     use std::net::SocketAddr;
     use std::sync::Barrier;
     use std::thread;
+    use std::time::Duration;
 
     fn id(n: u8) -> NodeId {
         NodeId::from([n; 32])

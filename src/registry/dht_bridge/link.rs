@@ -75,8 +75,9 @@ impl DhtLink {
         self.0.is_some()
     }
 
+    /// Tells the DHT that something about `id` has changed.
     #[inline]
-    pub(super) fn note_change(&self, id: &NodeId) {
+    pub(in crate::registry) fn note_change(&self, id: &NodeId) {
         if let Some(connection) = &self.0 {
             if connection.own.as_ref() == Some(id) {
                 connection.wake_flags.notify_changed();
@@ -84,7 +85,8 @@ impl DhtLink {
         }
     }
 
-    pub(super) fn note_miss(&self) {
+    /// Tells the DHT that a caller found no relay.
+    pub(in crate::registry) fn note_miss(&self) {
         if let Some(connection) = &self.0 {
             connection.wake_flags.notify_miss();
         }

@@ -8,7 +8,6 @@
 
 #[cfg(feature = "dht")]
 mod backend;
-#[cfg(feature = "dht")]
 mod learned;
 #[cfg(feature = "dht")]
 mod link;
@@ -23,32 +22,3 @@ mod without;
 pub(super) use link::{DhtHandle, DhtLink, DhtSetup};
 #[cfg(not(feature = "dht"))]
 pub(super) use without::{DhtHandle, DhtLink, DhtSetup};
-
-use crate::registry::core::Core;
-use crate::relay::NodeId;
-
-impl Core {
-    /// Tells the DHT that something about `id` has changed.
-    #[inline]
-    pub(super) fn note_change(&self, id: &NodeId) {
-        self.link.note_change(id);
-    }
-
-    /// Tells the DHT that a caller found no relay.
-    pub(super) fn note_miss(&self) {
-        self.link.note_miss();
-    }
-}
-
-#[cfg(not(feature = "dht"))]
-impl Core {
-    /// No relay is learned, so none gives way.
-    pub(super) fn evict_learned(&self, _: &crate::sync::epoch::Guard) -> bool {
-        false
-    }
-
-    /// No relay is learned, so none is removed.
-    pub(super) fn remove_learned(&self, _: crate::table::RecordRef<'_>) -> bool {
-        false
-    }
-}

@@ -36,10 +36,14 @@ impl DhtSetup {
 }
 
 impl DhtLink {
-    #[inline]
-    pub(super) fn note_change(&self, _: &NodeId) {}
+    pub(super) fn is_connected(&self) -> bool {
+        false
+    }
 
-    pub(super) fn note_miss(&self) {}
+    #[inline]
+    pub(in crate::registry) fn note_change(&self, _: &NodeId) {}
+
+    pub(in crate::registry) fn note_miss(&self) {}
 }
 
 impl DhtHandle {
