@@ -378,13 +378,13 @@ impl Admission {
             self.dismiss(&id, backend, now.at);
         }
         let excess = self.remote.verified().saturating_sub(self.places(backend));
-        for id in self.remote.longest_unmeasured_of_all(excess) {
+        for id in self.longest_unmeasured_of_all(excess) {
             self.dismiss(&id, backend, now.at);
         }
     }
 
     /// Those in the registry.
     pub(super) fn all_verified(&self) -> impl Iterator<Item = &NodeId> {
-        self.remote.all_verified()
+        self.remote.iter_verified().map(|(id, _)| id)
     }
 }

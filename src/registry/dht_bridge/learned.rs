@@ -70,7 +70,6 @@ pub(super) fn is_learned(record: &RecordRef<'_>, word: Lifecycle) -> bool {
 
 #[cfg(all(test, not(relay_loom), feature = "dht"))]
 mod tests {
-    use super::*;
     use crate::dht::{Announcement, DhtOptions, EnterOutcome, Memory, RegistryBackend};
     use crate::registry::{Maintenance, Registry};
     use crate::relay::NodeId;

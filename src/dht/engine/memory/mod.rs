@@ -11,7 +11,6 @@ mod builder;
 mod faults;
 mod link;
 mod node;
-mod tally;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -29,8 +28,7 @@ use crate::sync::unmodelled::{AtomicU64, Mutex};
 use crate::sync::{Arc, Ordering};
 use crate::time::Clock;
 use link::{Delivery, Link};
-use node::{Node, Room, WriteReply};
-use tally::ReplyTally;
+use node::{Node, ReplyTally, Room, WriteReply};
 
 pub use builder::MemoryBuilder;
 #[cfg(not(any(test, feature = "conformance")))]
