@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::Admission;
 use super::quotas::Prefix;
 use crate::dht::RejectReason;
-use crate::dht::backend::RegistryBackend;
-use crate::dht::publisher::Now;
+use crate::dht::backend::{Now, RegistryBackend};
 use crate::relay::{Endpoint, NodeId};
 
 impl Admission {

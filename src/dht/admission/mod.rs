@@ -35,9 +35,8 @@ use fastrand::Rng;
 pub(super) use policy::AdmissionPolicy;
 pub(super) use quotas::PerPrefix;
 
-use super::backend::{EnterOutcome, RegistryBackend};
+use super::backend::{EnterOutcome, Now, RegistryBackend};
 use super::discovery::NegativeCache;
-use super::publisher::Now;
 use super::{Freshness, MAX_TTL, RejectReason, SequenceMemory, SignedRecord};
 use crate::relay::{Endpoint, NodeId};
 use limiter::ProbeLimiter;

@@ -19,8 +19,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::admission::OfferOutcome;
-use super::backend::RegistryBackend;
-use super::publisher::{Action, Now};
+use super::backend::{Now, RegistryBackend};
+use super::publisher::Action;
 use super::wake_flags::WakeFlags;
 use super::{
     DhtError, DhtOptions, DhtOptionsError, DhtStats, Limits, ProbeError, RejectReason, RelayDht,
