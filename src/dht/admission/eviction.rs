@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Admission;
 use super::quotas::Prefix;
-use crate::dht::RejectReason;
 use crate::dht::backend::{Now, RegistryBackend};
+use crate::dht::reject_reason::RejectReason;
 use crate::relay::{Endpoint, NodeId};
 
 impl Admission {

@@ -37,7 +37,8 @@ pub(super) use quotas::PerPrefix;
 
 use super::backend::{EnterOutcome, Now, RegistryBackend};
 use super::discovery::NegativeCache;
-use super::{Freshness, MAX_TTL, RejectReason, SequenceMemory, SignedRecord};
+use super::record::{Freshness, MAX_TTL, SequenceMemory, SignedRecord};
+use super::reject_reason::RejectReason;
 use crate::relay::{Endpoint, NodeId};
 use limiter::ProbeLimiter;
 use probe_queue::ProbeQueue;

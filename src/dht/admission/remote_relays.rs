@@ -7,7 +7,7 @@ use super::limiter::ProbeLimiter;
 use super::probe_queue::{ProbeQueue, QueueKey};
 use super::quotas::{PerPrefix, Prefix, Quotas};
 use super::reputation::Reputation;
-use crate::dht::SignedRecord;
+use crate::dht::record::SignedRecord;
 use crate::relay::{Endpoint, NodeId};
 
 /// What is known of one relay of a stranger.

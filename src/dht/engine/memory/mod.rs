@@ -22,7 +22,7 @@ use super::{
     Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, NO_SUCH_SHARD, Put,
     RelayDht,
 };
-use crate::dht::SignedRecord;
+use crate::dht::record::SignedRecord;
 use crate::relay::NodeId;
 use crate::sync::unmodelled::{AtomicU64, Mutex};
 use crate::sync::{Arc, Ordering};

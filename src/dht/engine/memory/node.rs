@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::dht::{DhtError, Put, SignedRecord};
+use crate::dht::engine::{DhtError, Put};
+use crate::dht::record::SignedRecord;
 use crate::relay::NodeId;
 use crate::sync::Arc;
 
