@@ -14,7 +14,10 @@ pub const MAX_RELAYS: usize = 8_000_000;
 /// decides a reservation; this is the largest number that fits its share.
 pub const MAX_CAPACITY: u32 = (1 << 20) - 1;
 
-/// Of how many relays that were never held what the operator says is kept.
+/// How many bits of a record's lifecycle word hold a tick. The timer wheel spans more.
+pub(crate) const TICK_BITS: u32 = 37;
+
+/// How many relays that were never held the operator's word is kept for.
 pub(crate) const MAX_UNHELD_WORDS: usize = 65_536;
 
 /// The longest round trip that counts as a measurement: 10 seconds.

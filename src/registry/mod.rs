@@ -362,7 +362,7 @@ impl Registry {
     #[must_use]
     pub fn is_relay(&self, id: &NodeId) -> bool {
         let core = self.core();
-        match core.timeline.kept() {
+        match core.timeline.raised_by_thread() {
             Some(now) => core.is_live(id, now),
             None => core.is_live_at_present(id),
         }

@@ -1,6 +1,7 @@
 //! [`RelayInfo`]: what the registry tells of a relay.
 
 use super::{Endpoint, NatType, NodeId};
+use crate::time::calendar_time;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -163,12 +164,4 @@ impl fmt::Debug for RelayInfo {
             .field("last_resort", &self.last_resort)
             .finish()
     }
-}
-
-/// The time so many nanoseconds after `origin`; beyond the end of the calendar,
-/// `origin`.
-pub(crate) fn calendar_time(origin: SystemTime, nanos: u64) -> SystemTime {
-    origin
-        .checked_add(Duration::from_nanos(nanos))
-        .unwrap_or(origin)
 }

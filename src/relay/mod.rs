@@ -9,7 +9,6 @@ mod reach;
 
 pub use endpoint::{Endpoint, EndpointError, Host};
 pub use id::{NodeId, NodeIdError};
-pub(crate) use info::calendar_time;
 pub use info::{CircuitState, RelayInfo};
 pub use nat::{AddressPolicy, NatType, NatTypeError};
 pub use options::RegisterOptions;
