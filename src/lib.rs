@@ -238,12 +238,13 @@ mod wheel;
 
 pub use coordinates::{Coordinate, CoordinateError, Landmark, ObserveError, Vivaldi};
 pub use errors::{
-    BanError, BuildError, FindError, LeaseError, OperatorError, PeerViewError, RegisterError,
-    Rejections, RenewError,
+    BanError, FindError, LeaseError, OperatorError, PeerViewError, RegisterError, Rejections,
+    RenewError,
 };
 pub use limits::{MAX_CAPACITY, MAX_RELAYS, MAX_RTT};
 pub use registry::{
-    Lease, Maintenance, MaintenanceReport, Registration, Registry, RegistryBuilder, Stats,
+    BuildError, Lease, Maintenance, MaintenanceReport, Registration, Registry, RegistryBuilder,
+    Stats,
 };
 pub use relay::{
     AddressPolicy, CircuitState, Endpoint, EndpointError, Host, NatType, NatTypeError, NodeId,

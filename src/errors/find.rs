@@ -1,7 +1,9 @@
-//! Why no relay was found, and which were passed over for what.
+//! Why no relay was found, a named one not leased, or a view not taken.
 
+use crate::limits::MAX_RTT;
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 /// Why no relay was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +13,7 @@ pub enum FindError {
     /// to relax; where they are all zero, no relay is held at all.
     #[non_exhaustive]
     NoRelaysAvailable {
-        /// How many relays were passed over, by reason.
+        /// How many relays were not eligible, by reason.
         rejections: Rejections,
     },
 }
@@ -33,43 +35,42 @@ impl fmt::Display for FindError {
 
 impl Error for FindError {}
 
-/// How many relays were passed over, by the reason that ruled each out.
+/// How many relays were not eligible, by reason.
 ///
-/// Each relay counts once: under `excluded` if the call itself rules it out by its
-/// id, else under what keeps it from all callers, else under its round trip.
+/// Each relay counts once: under `excluded` if the call itself excludes its id, else under
+/// what keeps it from all callers, else under its round trip.
 ///
-/// The counts are read from counters that each change of a relay brings up to date,
-/// so they cost the same however many relays there are. They are as of the moment at
-/// which the call ends. While other threads change relays they may be off by those. A
-/// relay that is past its deadline counts as it did before until a sweep, or a find
-/// that comes upon it, has found it expired: for a tick at most, where a thread does the
-/// [maintenance](crate::Maintenance). One whose back-off or ban is over is no longer
-/// counted as such by the first find of that tick.
+/// The counts are read from counters that each change of a relay updates. So their cost
+/// does not depend on the number of relays. They are as of the end of the call, and may be
+/// off by the relays that other threads change meanwhile. A relay that is past its deadline
+/// counts as before until a sweep, or a find that meets it, marks it as expired: for at
+/// most one tick, if a thread does the [maintenance](crate::Maintenance). When a back-off
+/// or ban is over, the first find of that tick no longer counts it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rejections {
-    /// Unregistered or expired since the relays were last sorted. The next
-    /// housekeeping pass drops them.
+    /// Unregistered or expired since the relays were last sorted. The next maintenance
+    /// pass drops them.
     pub departed: usize,
     /// At their capacity.
     pub full: usize,
     /// Draining: they take no new leases.
     pub draining: usize,
-    /// Failed lately, and not yet due for a trial.
+    /// In back-off after failures.
     pub backing_off: usize,
     /// Banned by the operator.
     pub banned: usize,
-    /// The target, this node, and those excluded by the options.
+    /// The target, this node, and those that the options exclude.
     pub excluded: usize,
-    /// Measured, and beyond the maximum latency.
+    /// Measured, and above the maximum latency.
     pub too_far: usize,
-    /// Not measured, where a maximum latency was given.
+    /// Not measured, and a maximum latency was given.
     pub unmeasured: usize,
 }
 
 impl Rejections {
-    /// How many relays were passed over for any reason; those that are held, and
-    /// those [departed](Self::departed) since the last sort.
+    /// The number of relays that were not eligible for any reason: those that are held, and
+    /// those that [departed](Self::departed) since the last sort.
     #[must_use]
     pub fn total(&self) -> usize {
         self.reasons()
@@ -90,6 +91,70 @@ impl Rejections {
         ]
     }
 }
+
+/// Why a named relay was not leased. For each of these reasons, try another relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LeaseError {
+    /// No such relay is registered, or it has expired.
+    UnknownRelay,
+    /// The load of the relay is at its capacity. A lease may succeed when another one has
+    /// been dropped.
+    #[non_exhaustive]
+    Full {
+        /// The relay's capacity.
+        capacity: u32,
+    },
+    /// The relay is draining: it serves the leases that it has, and takes no new ones.
+    Draining,
+    /// The operator banned the relay.
+    Banned,
+}
+
+impl fmt::Display for LeaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownRelay => f.write_str("the relay is not registered, or has expired"),
+            Self::Full { capacity } => {
+                write!(f, "the relay is full at its capacity of {capacity}")
+            }
+            Self::Draining => f.write_str("the relay is draining and takes no new leases"),
+            Self::Banned => f.write_str("the operator banned the relay"),
+        }
+    }
+}
+
+impl Error for LeaseError {}
+
+/// Why a relay was not added to a peer's view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PeerViewError {
+    /// The round trip is above [`MAX_RTT`]. Leave the relay out.
+    #[non_exhaustive]
+    InvalidRtt {
+        /// The round trip that was given.
+        rtt: Duration,
+    },
+    /// The view has three relays already, which is the most. Give the nearest three.
+    Full,
+}
+
+impl fmt::Display for PeerViewError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidRtt { rtt } => {
+                write!(
+                    f,
+                    "the RTT is {rtt:?}, longer than {MAX_RTT:?}: leave the relay out"
+                )
+            }
+            Self::Full => f.write_str("the view has three relays already, which is the most"),
+        }
+    }
+}
+
+impl Error for PeerViewError {}
 
 #[cfg(test)]
 mod tests {
@@ -131,5 +196,39 @@ mod tests {
             ..Rejections::default()
         };
         assert_eq!(rejections.total(), usize::MAX);
+    }
+
+    #[test]
+    fn lease_errors_explain_themselves() {
+        for (error, says) in [
+            (LeaseError::Banned, "the operator banned the relay"),
+            (
+                LeaseError::UnknownRelay,
+                "the relay is not registered, or has expired",
+            ),
+            (
+                LeaseError::Full { capacity: 8 },
+                "the relay is full at its capacity of 8",
+            ),
+            (
+                LeaseError::Draining,
+                "the relay is draining and takes no new leases",
+            ),
+        ] {
+            assert_eq!(error.to_string(), says);
+        }
+    }
+
+    #[test]
+    fn view_errors_explain_themselves() {
+        let rtt = Duration::from_secs(11);
+        assert_eq!(
+            PeerViewError::InvalidRtt { rtt }.to_string(),
+            "the RTT is 11s, longer than 10s: leave the relay out"
+        );
+        assert_eq!(
+            PeerViewError::Full.to_string(),
+            "the view has three relays already, which is the most"
+        );
     }
 }

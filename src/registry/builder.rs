@@ -1,13 +1,16 @@
 //! [`RegistryBuilder`]: the settings of a registry, judged when it is built.
 
+mod error;
+
+pub use error::BuildError;
+
 use crate::dht::{DhtOptions, DhtOptionsError, Distribution, RelayDht, WakeFlags};
-use crate::errors::BuildError;
 use crate::limits::MAX_RELAYS;
 use crate::registry::Registry;
 use crate::registry::circuit_history::CircuitHistory;
 use crate::registry::core::{Core, Settings};
 use crate::registry::dht_bridge::DhtLink;
-use crate::registry::register::is_countable;
+use crate::registry::register::{is_countable, longest_ttl};
 use crate::relay::{AddressPolicy, NodeId};
 use crate::rtt::sane_micros;
 use crate::sync::{Arc, random_key};
@@ -15,6 +18,7 @@ use crate::table::Table;
 use crate::table::record::BackOffRange;
 use crate::table::snapshot::Terms;
 use crate::time::{Clock, MonotonicClock, Timeline, nanos};
+use error::MIN_TICK;
 use std::fmt;
 use std::time::Duration;
 
@@ -306,11 +310,15 @@ impl RegistryBuilder {
         if !(1..=MAX_RELAYS).contains(&max_relays) {
             return Err(BuildError::InvalidMaxRelays { max_relays });
         }
-        if tick < Duration::from_millis(1) || nanos(tick) == u64::MAX {
+        if tick < MIN_TICK || nanos(tick) == u64::MAX {
             return Err(BuildError::InvalidTick { tick });
         }
         if !is_countable(ttl, tick) {
-            return Err(BuildError::InvalidTtl { ttl });
+            return Err(BuildError::InvalidTtl {
+                ttl,
+                min: tick,
+                max: longest_ttl(tick),
+            });
         }
         if rtt_lifetime < Duration::from_secs(1) {
             return Err(BuildError::InvalidRttLifetime { rtt_lifetime });

@@ -22,7 +22,7 @@ mod reports;
 mod returning;
 mod stats;
 
-pub use builder::{Maintenance, RegistryBuilder};
+pub use builder::{BuildError, Maintenance, RegistryBuilder};
 pub use lease::Lease;
 pub use maintenance::MaintenanceReport;
 pub use register::Registration;

@@ -179,7 +179,11 @@ impl Core {
                 Err(RegisterError::InvalidCapacity { capacity })
             }
             RegisterOptions { ttl: Some(ttl), .. } if !is_countable(ttl, self.settings.tick) => {
-                Err(RegisterError::InvalidTtl { ttl })
+                Err(RegisterError::InvalidTtl {
+                    ttl,
+                    min: self.settings.tick,
+                    max: longest_ttl(self.settings.tick),
+                })
             }
             RegisterOptions {
                 failure_domain: Some(ref label),
@@ -435,10 +439,13 @@ impl From<RegisterError> for RegisterFailure {
 
 /// Whether a span is at least a tick, and leaves room to count deadlines.
 pub(super) fn is_countable(ttl: Duration, tick: Duration) -> bool {
-    let longest_in_ticks = Lifecycle::LAST_DEADLINE.0 / 2;
-    ttl >= tick
-        && nanos(ttl) / nanos(tick).max(1) <= longest_in_ticks
-        && ttl < Duration::from_nanos(u64::MAX)
+    (tick..=longest_ttl(tick)).contains(&ttl)
+}
+
+/// The longest span that leaves room to count deadlines.
+pub(super) fn longest_ttl(tick: Duration) -> Duration {
+    let ticks = Lifecycle::LAST_DEADLINE.0 / 2 + 1;
+    Duration::from_nanos(nanos(tick).saturating_mul(ticks) - 1)
 }
 
 /// A peer that strangers cannot reach cannot relay.
