@@ -247,8 +247,8 @@ pub use registry::{
     Stats,
 };
 pub use relay::{
-    AddressPolicy, CircuitState, Endpoint, EndpointError, Host, NatType, NatTypeError, NodeId,
-    NodeIdError, RegisterOptions, RelayInfo,
+    AddressPolicy, AddressPolicyError, CircuitState, Endpoint, EndpointError, Host, NatType,
+    NatTypeError, NodeId, NodeIdError, RegisterOptions, RelayInfo,
 };
 pub use select::{Explained, Explanation, FindOptions, LegSource, PeerView, Verdict};
 pub use table::record::Failure;

@@ -46,7 +46,7 @@ impl Error for FindError {}
 /// counts as before until a sweep, or a find that meets it, marks it as expired: for at
 /// most one tick, if a thread does the [maintenance](crate::Maintenance). When a back-off
 /// or ban is over, the first find of that tick no longer counts it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Rejections {
     /// Unregistered or expired since the relays were last sorted. The next maintenance

@@ -20,10 +20,11 @@ use crate::table::snapshot::Terms;
 use crate::time::{Clock, MonotonicClock, Timeline, nanos};
 use error::MIN_TICK;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 /// Who does the housekeeping: expiry, sorting by round-trip time, reclamation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Maintenance {
     /// Two threads, started by [`build`](RegistryBuilder::build) and joined when
@@ -70,6 +71,10 @@ pub struct RegistryBuilder {
     back_off: (Duration, Duration),
     dht: Option<(Arc<dyn RelayDht>, DhtOptions)>,
 }
+
+/// It calls the embedder's clock and engine only in `build`, which consumes it.
+impl UnwindSafe for RegistryBuilder {}
+impl RefUnwindSafe for RegistryBuilder {}
 
 impl RegistryBuilder {
     pub(super) fn new() -> Self {

@@ -17,7 +17,7 @@ use crate::wheel::Wheel;
 use std::time::{Duration, Instant};
 
 /// What one housekeeping pass did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct MaintenanceReport {
     /// Relays removed because their deadline had passed.

@@ -37,6 +37,7 @@ use core::Core;
 use maintenance_thread::MaintenanceThreads;
 use std::fmt;
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Weak;
 
 /// A registry of relays: which peers can relay, how loaded each is, how far
@@ -65,6 +66,12 @@ use std::sync::Weak;
 pub struct Registry {
     shared: Arc<Shared>,
 }
+
+/// A panic leaves no broken invariant behind. Only the embedder's code panics: its clock,
+/// which a call reads before it changes anything, and its DHT engine, whose panics the
+/// threads catch.
+impl UnwindSafe for Registry {}
+impl RefUnwindSafe for Registry {}
 
 /// Fields are dropped in order: the threads end before their work does.
 struct Shared {

@@ -11,10 +11,12 @@ use crate::sync::yield_now;
 use crate::table::record::{Announcement, Circuit, Lifecycle, Origin, State};
 use crate::table::{AdmitOutcome, Closing, Exhausted, Hash, RecordRef};
 use crate::time::{Moment, Tick, nanos};
+use std::fmt;
 use std::time::Duration;
 
 /// What a successful registration was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Registration {
     /// The relay was not held, nor remembered. Leases on an earlier registration of it
     /// count all the same.
@@ -27,6 +29,16 @@ pub enum Registration {
     /// circuit. One that had expired also has what it announced, but for what the options
     /// set.
     Returned,
+}
+
+impl fmt::Display for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::New => "new",
+            Self::Renewed => "renewed",
+            Self::Returned => "returned",
+        })
+    }
 }
 
 /// The capacity of a relay that does not declare one.

@@ -10,7 +10,7 @@ use std::time::Duration;
 ///
 /// Each figure is right on its own; together they are no snapshot, for the
 /// registry goes on while they are gathered.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Relays registered that were not held, those that came back included.

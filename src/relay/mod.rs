@@ -10,5 +10,5 @@ mod reach;
 pub use endpoint::{Endpoint, EndpointError, Host};
 pub use id::{NodeId, NodeIdError};
 pub use info::{CircuitState, RelayInfo};
-pub use nat::{AddressPolicy, NatType, NatTypeError};
+pub use nat::{AddressPolicy, AddressPolicyError, NatType, NatTypeError};
 pub use options::RegisterOptions;

@@ -23,6 +23,7 @@ use std::time::Duration;
 /// 0303030303030303  10.0 measured 100.0 assumed 100 %       -      -   full
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "an explanation only tells what would be handed out"]
 pub struct Explanation {
     relays: Vec<Explained>,
 }
@@ -53,7 +54,7 @@ pub struct Explained {
 }
 
 /// What becomes of a relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Verdict {
     /// It would be handed out: the best, or one of the best that were asked for.
@@ -86,7 +87,7 @@ pub enum Verdict {
 }
 
 /// How a leg of a path is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum LegSource {
     /// This node measured it.
