@@ -35,6 +35,9 @@ PYTHON
 
 export RUSTDOCFLAGS="-D warnings"
 run cargo doc --no-deps --all-features
+# As docs.rs builds it, where each item says which feature it needs.
+run env RUSTC_BOOTSTRAP=1 RUSTDOCFLAGS="$RUSTDOCFLAGS --cfg docsrs" \
+    cargo doc --no-deps --all-features --target-dir "$target/api"
 # Public items may link to private ones only where those are documented, too.
 run cargo doc --no-deps --all-features --document-private-items \
     --target-dir "$target/private-docs"

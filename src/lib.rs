@@ -215,8 +215,9 @@
 //! - `conformance`: `dht::conformance`, the suite that every engine passes, for
 //!   authors of others.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
-#![warn(unreachable_pub)]
+#![warn(missing_debug_implementations, unreachable_pub)]
 
 pub mod dht;
 

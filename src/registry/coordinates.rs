@@ -157,7 +157,7 @@ impl Core {
         let others = view.pairs().filter(|(relay, _)| *relay != peer);
         let held = others.filter(|(relay, _)| self.is_live(relay, now));
         let taken_in = held
-            .filter(|(relay, micros)| map.update_peer(relay, coordinate, *micros).is_ok())
+            .filter(|(relay, micros)| map.reported(relay, coordinate, *micros).is_ok())
             .count();
         self.limit(&mut map);
         if taken_in > 0 {

@@ -1,4 +1,4 @@
-//! What a relay is: its identity, where it listens, and what it declares.
+//! What a relay is: its id, its endpoint, and what it declares.
 
 mod endpoint;
 mod id;

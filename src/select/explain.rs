@@ -23,7 +23,6 @@ use std::time::Duration;
 /// 0303030303030303  10.0 measured 100.0 assumed 100 %       -      -   full
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-#[must_use = "an explanation only tells what would be handed out"]
 pub struct Explanation {
     relays: Vec<Explained>,
 }
