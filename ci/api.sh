@@ -27,10 +27,10 @@ semver() {
         baseline=$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null ||
             git merge-base HEAD main)
     fi
-    local tool=$target/semver-checks
+    local tool=$target/tools
     [[ $("$tool/bin/cargo-semver-checks" semver-checks --version 2>/dev/null) == *" $semver_checks" ]] ||
         run cargo install --locked --root "$tool" --version "$semver_checks" cargo-semver-checks
-    # As a release of the next minor version: what is found then is a breaking change.
+    # As a release without breaking changes: what is found then is one.
     run env RUSTC_BOOTSTRAP=1 "$tool/bin/cargo-semver-checks" semver-checks \
         --baseline-rev "$baseline" --all-features --release-type minor
 }

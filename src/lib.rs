@@ -202,7 +202,8 @@
 //! - Choices among equals are drawn from `fastrand`'s generator of the calling
 //!   thread: seed it to repeat a simulation.
 //!
-//! Nothing here opens a socket, unless it is given the engine `dht::Mainline`.
+//! A registry opens no socket, unless it is given the engine `dht::Mainline`. It resolves
+//! no name: only [`Endpoint`]'s `ToSocketAddrs` does, which is for those that dial.
 //! What is registered locally is not authenticated: who may register a relay is
 //! for the embedder to decide before it calls. What comes through an engine is
 //! signed, and [`dht::threats`] says what that defends against and what not.
