@@ -8,7 +8,7 @@
 //! do not compare; the ratios do.
 //!
 //! ```text
-//! cargo bench --bench hanging_dht [-- RELAYS]
+//! cargo bench --bench hanging_dht --features conformance [-- RELAYS]
 //! ```
 
 use fastrand::Rng;

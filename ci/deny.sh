@@ -1,9 +1,19 @@
 #!/usr/bin/env bash
 # Proves that what users compile comes from crates.io, under licences that deny.toml
 # allows: by cargo-deny if it is installed, else by the metadata of the same graph,
-# which lacks only its refinements. No arguments.
+# which lacks only its refinements; and that without features there is neither
+# cryptography nor a codec in the tree, but the crates listed below alone. No arguments.
 source "$(dirname "$0")/common.sh"
 need python3 python3
+
+# What the core is built on, and what that brings. The target is fixed, so that the
+# answer is the same everywhere.
+lean='ahash arc-swap cfg-if crossbeam-epoch crossbeam-utils fastrand getrandom libc lock_api
+    once_cell parking_lot parking_lot_core relay-registry rustversion scopeguard smallvec zerocopy'
+unwanted=$(run cargo tree --locked --no-default-features --edges normal --prefix none \
+    --target x86_64-unknown-linux-gnu --format '{p}' | awk '{print $1}' | sort -u |
+    grep -vxF "$(tr -s ' \n' '\n' <<<"$lean")" || true)
+[[ -z $unwanted ]] || fail "unwanted without features:" $unwanted
 
 if cargo deny --version >/dev/null 2>&1; then
     run cargo deny check licenses bans sources

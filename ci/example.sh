@@ -72,8 +72,8 @@ refuses "$relay_world" --rule best
 refuses "$relay_world" --rtt "$answers/absent"
 refuses "$relay_world" --rtt "$answers/matrix"
 
-# The mesh, first as it is without features, which needs no speed to refuse.
-run cargo build --example mesh
+# The mesh, first without the engine over BitTorrent's DHT, which needs no speed to refuse.
+run cargo build --features conformance --example mesh
 refuses "$target/debug/examples/mesh" --engine mainline
 mesh=$target/release/examples/mesh
 refuses "$mesh" --relays none

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # Proves that clippy has nothing to say about the crate with its tests,
-# examples and benchmarks, nor about what instructions are counted of, nor
+# examples and benchmarks, with and without its features, nor about what instructions are counted of, nor
 # about the loom models. No arguments.
 source "$(dirname "$0")/common.sh"
 
 run cargo clippy --all-targets --all-features -- -D warnings
+# Without test doubles, and without the DHT.
+run cargo clippy --all-targets -- -D warnings
+run cargo clippy --all-targets --no-default-features -- -D warnings
 # `--profile test` checks the library as its unit tests see it.
 run env RUSTFLAGS="--cfg relay_loom" CARGO_TARGET_DIR="$target/loom" \
     cargo clippy --lib --profile test -- -D warnings

@@ -7,6 +7,7 @@ source "$(dirname "$0")/common.sh"
 need python3 python3
 
 run cargo clippy --lib --all-features -- -D clippy::incompatible_msrv
+run cargo clippy --lib --no-default-features -- -D clippy::incompatible_msrv
 
 metadata=$(mktemp)
 trap 'rm -f "$metadata"' EXIT
@@ -55,6 +56,7 @@ PYTHON
 # compiler of Debian's package rustc-web, unpacked beside the build.
 if cargo "+$version" --version >/dev/null 2>&1; then
     run cargo "+$version" check --all-targets --all-features --locked --target-dir "$target/msrv"
+    run cargo "+$version" check --no-default-features --locked --target-dir "$target/msrv"
     exit
 fi
 debian=$target/msrv-debian
@@ -78,4 +80,6 @@ WRAPPER
 fi
 run "$debian/rustc" --version
 run env RUSTC="$debian/rustc" cargo check --all-targets --all-features --locked \
+    --target-dir "$target/msrv"
+run env RUSTC="$debian/rustc" cargo check --no-default-features --locked \
     --target-dir "$target/msrv"

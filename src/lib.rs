@@ -69,14 +69,14 @@
 //!
 //! # Distribution
 //!
-//! A registry can publish the relay that its node is, and learn of relays that it
-//! never heard of, through a distributed hash table: see [`dht`]. Engines are in
-//! the process ([`dht::Memory`]), over any raw Kademlia store ([`dht::Kad`]), or
-//! BitTorrent's DHT (`dht::Mainline`, with the feature `mainline`); others
-//! implement a [trait](dht::RelayDht). Records are signed by the relay they speak
-//! of. Strangers are candidates until a [probe](dht::Probe) of yours reaches them.
-//! All of that is done by threads of its own: no call on a registry waits for an
-//! engine, but for [`Registry::find_relay_wait`].
+//! With the feature `dht`, a registry can publish the relay that its node is, and learn
+//! of relays that other nodes publish, through a distributed hash table: see [`dht`].
+//! Engines are in the process (`dht::Memory`), over any raw Kademlia store (`dht::Kad`),
+//! or BitTorrent's DHT (`dht::Mainline`, with the feature `mainline`). Others implement
+//! the trait `dht::RelayDht`. Each record is signed by the relay that it describes. A
+//! relay that is learned is handed out once your `dht::Probe` has reached it. Threads of
+//! its own do all of that: no call on a registry waits for an engine, but for
+//! [`Registry::find_relay_wait`].
 //!
 //! # What it guarantees
 //!
@@ -206,20 +206,23 @@
 //! no name: only [`Endpoint`]'s `ToSocketAddrs` does, which is for those that dial.
 //! What is registered locally is not authenticated: who may register a relay is
 //! for the embedder to decide before it calls. What comes through an engine is
-//! signed, and [`dht::threats`] says what that defends against and what not.
+//! signed, and `dht::threats` says what that defends against and what not.
 //!
 //! # Features
 //!
-//! All off by default.
-//!
-//! - `mainline`: `dht::Mainline`, an engine over BitTorrent's DHT.
-//! - `conformance`: `dht::conformance`, the suite that every engine passes, for
-//!   authors of others.
+//! - `dht`, on by default: the module [`dht`] and what the registry has for it. Without
+//!   it there is no cryptography and no codec among the dependencies.
+//! - `mainline`: `dht::Mainline`, an engine over BitTorrent's DHT. Implies `dht`.
+//! - `conformance`, for tests of engines and of what uses them: `dht::conformance`, the
+//!   suite that every engine passes; faults of `dht::Memory`; and `dht::RawMemory`, a raw
+//!   Kademlia store. Implies `dht`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(not(feature = "dht"), doc = "[`dht`]: #features")]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 #![warn(missing_debug_implementations, unreachable_pub)]
 
+#[cfg(feature = "dht")]
 pub mod dht;
 
 #[doc = include_str!("evidence.md")]

@@ -11,9 +11,8 @@ mod system;
 
 pub(crate) use system::MonotonicClock;
 
-use crate::sync::{AtomicU64, Ordering, Padded};
+use crate::sync::{Arc, AtomicU64, Ordering, Padded, Weak, unmodelled};
 use std::fmt;
-use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 /// A source of monotonic time.
@@ -56,7 +55,7 @@ pub trait Clock: Send + Sync + 'static {
 /// assert_eq!(clock.now(), Duration::from_secs(3));
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct ManualClock(Arc<std::sync::atomic::AtomicU64>);
+pub struct ManualClock(Arc<unmodelled::AtomicU64>);
 
 impl ManualClock {
     /// A clock that stands at zero.
@@ -160,14 +159,6 @@ impl Timeline {
             current: Arc::clone(&self.current),
             timeline: Arc::downgrade(self),
             has_thread: self.has_thread,
-        }
-    }
-
-    /// An earlier reading of the clock, with the current tick as it was last raised.
-    pub(crate) fn moment_of(&self, nanos: u64) -> Moment {
-        Moment {
-            nanos,
-            tick: self.tick(),
         }
     }
 
@@ -376,13 +367,13 @@ mod tests {
 
     #[test]
     fn readings_that_go_backwards_are_ignored() {
-        struct Backwards(std::sync::atomic::AtomicU64);
+        struct Backwards(unmodelled::AtomicU64);
         impl Clock for Backwards {
             fn now(&self) -> Duration {
                 Duration::from_secs(self.0.load(Ordering::Relaxed))
             }
         }
-        static READING: std::sync::OnceLock<&'static Backwards> = std::sync::OnceLock::new();
+        static READING: unmodelled::OnceLock<&'static Backwards> = unmodelled::OnceLock::new();
         struct Shared;
         impl Clock for Shared {
             fn now(&self) -> Duration {

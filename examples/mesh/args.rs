@@ -14,7 +14,7 @@ pub const HELP: &str = "\
 mesh: relays that publish themselves through a DHT, newcomers that find them,
 and an attacker
 
-Usage: cargo run --release --example mesh [--features mainline] -- [OPTIONS]
+Usage: cargo run --release --example mesh --features conformance[,mainline] -- [OPTIONS]
 
 Options:
   --engine NAME     memory (nodes within the process), kad (lists and records
@@ -130,7 +130,7 @@ fn engine(parser: &mut Parser) -> Result<Engine, String> {
     }
     let name = engine.name();
     Err(format!(
-        "--engine {name} needs the feature {name}: cargo run --release --example mesh --features {name}"
+        "--engine {name} needs the feature {name}: cargo run --release --example mesh --features conformance,{name}"
     ))
 }
 

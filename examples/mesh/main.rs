@@ -8,9 +8,9 @@
 //! they said before is replayed, and half of the DHT's nodes die.
 //!
 //! ```text
-//! cargo run --release --example mesh --features mainline
-//! cargo run --release --example mesh -- --engine kad
-//! cargo run --release --example mesh -- --help
+//! cargo run --release --example mesh --features conformance,mainline
+//! cargo run --release --example mesh --features conformance -- --engine kad
+//! cargo run --release --example mesh --features conformance -- --help
 //! ```
 
 mod args;

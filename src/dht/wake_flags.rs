@@ -8,8 +8,7 @@
 //! registry. Both are read-modify-writes of one word: if the thread takes the flags
 //! before the caller sets one, it finds that flag the next time.
 
-use std::sync::OnceLock;
-
+use crate::sync::unmodelled::OnceLock;
 use crate::sync::{AtomicU32, Ordering, Padded, Thread};
 
 /// The flags, and the threads to wake when one is set.

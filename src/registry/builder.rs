@@ -1,15 +1,11 @@
 //! [`RegistryBuilder`]: the settings of a registry, judged when it is built.
 
-mod error;
-
-pub use error::BuildError;
-
-use crate::dht::{DhtOptions, DhtOptionsError, Distribution, RelayDht, WakeFlags};
 use crate::limits::MAX_RELAYS;
 use crate::registry::Registry;
+use crate::registry::build_error::{BuildError, MIN_TICK};
 use crate::registry::circuit_history::CircuitHistory;
 use crate::registry::core::{Core, Settings};
-use crate::registry::dht_bridge::DhtLink;
+use crate::registry::dht_bridge::{DhtLink, DhtSetup};
 use crate::registry::register::{is_countable, longest_ttl};
 use crate::relay::{AddressPolicy, NodeId};
 use crate::rtt::sane_micros;
@@ -18,7 +14,6 @@ use crate::table::Table;
 use crate::table::record::BackOffRange;
 use crate::table::snapshot::Terms;
 use crate::time::{Clock, MonotonicClock, Timeline, nanos};
-use error::MIN_TICK;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
@@ -69,7 +64,7 @@ pub struct RegistryBuilder {
     max_ejected_share: f64,
     return_grace: Option<Duration>,
     back_off: (Duration, Duration),
-    dht: Option<(Arc<dyn RelayDht>, DhtOptions)>,
+    pub(super) dht: DhtSetup,
 }
 
 /// It calls the embedder's clock and engine only in `build`, which consumes it.
@@ -91,7 +86,7 @@ impl RegistryBuilder {
             max_ejected_share: 0.5,
             return_grace: None,
             back_off: (BackOffRange::SHORTEST, BackOffRange::LONGEST),
-            dht: None,
+            dht: DhtSetup::default(),
         }
     }
 
@@ -218,7 +213,7 @@ impl RegistryBuilder {
     /// As many such relays are remembered as there may be relays, and at least 1,024;
     /// beyond that, those that went first are forgotten: by the next housekeeping pass, with
     /// [`Maintenance::Manual`] also by registrations and departures. Any length will do; with
-    /// zero, none is remembered. Relays that are learned from a [DHT](crate::dht) have no grace. Leases that are
+    /// zero, none is remembered. Relays that are learned from a DHT have no grace. Leases that are
     /// held on a relay are counted against it in any case, however late it comes back.
     pub fn return_grace(mut self, grace: Duration) -> Self {
         self.return_grace = Some(grace);
@@ -240,17 +235,6 @@ impl RegistryBuilder {
         self
     }
 
-    /// Publishes this node's relay to `engine`, and learns of others from it, as
-    /// the options say. By default a registry is alone.
-    ///
-    /// Threads of its own do that, which end with the registry; no caller ever
-    /// waits for the engine. See [`dht`](crate::dht) for how strangers are kept
-    /// honest, and what is not defended.
-    pub fn dht(mut self, engine: impl RelayDht, options: DhtOptions) -> Self {
-        self.dht = Some((Arc::new(engine), options));
-        self
-    }
-
     /// Builds the registry.
     ///
     /// # Errors
@@ -259,25 +243,14 @@ impl RegistryBuilder {
     /// says that memory or a thread was not to be had.
     pub fn build(mut self) -> Result<Registry, BuildError> {
         let settings = self.check()?;
-        let distribution = self
-            .dht
-            .take()
-            .map(|(engine, options)| {
-                Distribution::prepare(engine, options, self.max_relays, self.tick)
-            })
-            .transpose()?;
-        let wake_flags = distribution.as_ref().map(Distribution::wake_flags);
-        let core = self.core(settings, wake_flags)?;
-        Registry::start(core, distribution)
-            .map_err(|error| BuildError::Thread { kind: error.kind() })
+        let setup = std::mem::take(&mut self.dht);
+        let (dht, link) = setup.prepare(self.max_relays, self.tick)?;
+        let core = self.core(settings, link)?;
+        Registry::start(core, dht).map_err(|error| BuildError::Thread { kind: error.kind() })
     }
 
-    /// What the handles will share; whoever answers the wake_flags may have it learn.
-    fn core(
-        self,
-        settings: Settings,
-        wake_flags: Option<Arc<WakeFlags>>,
-    ) -> Result<Core, BuildError> {
+    /// What the handles will share.
+    pub(super) fn core(self, settings: Settings, link: DhtLink) -> Result<Core, BuildError> {
         let timeline = Timeline::new(self.clock, self.tick, settings.has_maintenance_thread);
         let terms = Terms {
             assumed_micros: settings.assumed_rtt_micros,
@@ -287,23 +260,14 @@ impl RegistryBuilder {
             back_off_range: settings.back_off_range,
             max_ejected_share: settings.max_ejected_share,
         };
-        let timeline = std::sync::Arc::new(timeline);
+        let timeline = Arc::new(timeline);
         let table = Table::new(self.max_relays, terms, timeline.watch());
         let table = table.ok_or(BuildError::OutOfMemory)?;
-        let link = wake_flags.map(|wake_flags| DhtLink::new(wake_flags, settings.own));
         let circuit_history = CircuitHistory::new().ok_or(BuildError::OutOfMemory)?;
         Ok(Core::new(settings, timeline, table, circuit_history, link))
     }
 
-    /// A registry that a model makes learn.
-    #[cfg(all(test, relay_loom))]
-    pub(super) fn build_to_learn(self) -> Registry {
-        let settings = self.check().expect("valid settings");
-        let core = self.core(settings, Some(Arc::new(WakeFlags::new())));
-        Registry::start(core.expect("memory"), None).expect("no threads")
-    }
-
-    fn check(&self) -> Result<Settings, BuildError> {
+    pub(super) fn check(&self) -> Result<Settings, BuildError> {
         let &Self {
             max_relays,
             ttl,
@@ -334,12 +298,11 @@ impl RegistryBuilder {
         let assumed_rtt_micros = sane_micros(assumed_rtt)
             .filter(|_| !assumed_rtt.is_zero())
             .ok_or(BuildError::InvalidAssumedRtt { assumed_rtt })?;
-        let own = self.own()?;
+        let own_id = self.dht.own_id(self.local_id)?;
         Ok(Settings {
             ttl,
             tick,
-            local_id: self.local_id.or(own),
-            own,
+            local_id: self.local_id.or(own_id),
             address_policy: self.address_policy,
             assumed_rtt_micros,
             rtt_lifetime,
@@ -356,17 +319,6 @@ impl RegistryBuilder {
         BackOffRange::new(min, max)
             .filter(|_| max < self.tick || is_countable(max, self.tick))
             .ok_or(BuildError::InvalidBackOff { min, max })
-    }
-
-    /// Whose registration is published: the key's.
-    fn own(&self) -> Result<Option<NodeId>, BuildError> {
-        let own = self.dht.as_ref().and_then(|(_, options)| options.own());
-        match (own, self.local_id) {
-            (Some(of_key), Some(local)) if of_key != local => {
-                Err(DhtOptionsError::OtherLocalId { of_key }.into())
-            }
-            _ => Ok(own),
-        }
     }
 }
 

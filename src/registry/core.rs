@@ -10,7 +10,7 @@ use crate::registry::stats::Counters;
 use crate::relay::{AddressPolicy, NodeId, RelayInfo};
 use crate::select::Candidate;
 use crate::sync::epoch::{self, Guard};
-use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, Padded};
+use crate::sync::{Arc, AtomicU32, AtomicU64, Mutex, Ordering, Padded};
 use crate::table::record::{BackOffRange, Circuit, Lifecycle};
 use crate::table::snapshot::Publication;
 use crate::table::{RecordRef, Table};
@@ -18,7 +18,6 @@ use crate::time::{Tick, Timeline};
 use crate::wheel::Wheel;
 use std::cmp::Reverse;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The rooms that the operations of a registry go through.
@@ -35,8 +34,8 @@ pub(crate) struct Core {
     pub(super) probes: ProbeSchedule,
     pub(super) counters: Counters,
     pub(super) last_sort: LastSort,
-    /// To whoever distributes this registry's relays, and learns of others.
-    pub(super) link: Option<DhtLink>,
+    /// To the DHT that publishes this node's relay and learns of others.
+    pub(super) link: DhtLink,
     /// All that was due at this tick has departed.
     swept: Padded<AtomicU64>,
     /// Registrations under way whose deadline the wheel may not have heard of.
@@ -63,8 +62,6 @@ pub(crate) struct Settings {
     pub(super) ttl: Duration,
     pub(super) tick: Duration,
     pub(super) local_id: Option<NodeId>,
-    /// Whose registration is published.
-    pub(super) own: Option<NodeId>,
     pub(super) address_policy: AddressPolicy,
     pub(super) assumed_rtt_micros: u32,
     pub(super) rtt_lifetime: Duration,
@@ -155,7 +152,7 @@ impl Core {
         timeline: Arc<Timeline>,
         table: Table,
         circuit_history: CircuitHistory,
-        link: Option<DhtLink>,
+        link: DhtLink,
     ) -> Self {
         Self {
             settings,

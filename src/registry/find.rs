@@ -58,7 +58,7 @@ impl Core {
                 best.iter().map(describe).collect()
             });
         if found.is_empty() {
-            self.note_miss();
+            self.link.note_miss();
         }
         found
     }
@@ -198,7 +198,7 @@ impl Core {
 
     #[cold]
     fn none_available(&self, search: &Search<'_>) -> FindError {
-        self.note_miss();
+        self.link.note_miss();
         FindError::NoRelaysAvailable {
             rejections: search.rejections(),
         }

@@ -254,6 +254,7 @@ impl Core {
             wheel_len: self.wheel.lock().len(),
             maintenance_passes: get(&self.counters.passes),
             maintenance_panics: get(&self.counters.panics),
+            #[cfg(feature = "dht")]
             dht: None,
         }
     }

@@ -10,11 +10,11 @@
 use crate::registry::core::Core;
 use crate::registry::maintenance::Sorting;
 use crate::registry::stats::add_one;
+use crate::sync::unmodelled::thread::{self, JoinHandle, Thread};
 use crate::sync::{Arc, AtomicBool, Ordering, park_timeout};
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 /// The running threads; dropping this ends them.

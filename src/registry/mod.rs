@@ -1,5 +1,6 @@
 //! The public API; each method delegates to the core.
 
+mod build_error;
 mod builder;
 mod circuit_history;
 mod coordinates;
@@ -16,29 +17,32 @@ mod operator;
 mod outcomes;
 mod probe_schedule;
 mod register;
-mod remote;
 mod renew;
 mod reports;
 mod returning;
 mod stats;
 
-pub use builder::{BuildError, Maintenance, RegistryBuilder};
+pub use build_error::BuildError;
+pub use builder::{Maintenance, RegistryBuilder};
 pub use lease::Lease;
 pub use maintenance::MaintenanceReport;
 pub use register::Registration;
 pub use stats::Stats;
 
-use crate::dht::{Distribution, RegistryBackend};
 use crate::errors::{FindError, LeaseError, RegisterError, RenewError};
 use crate::relay::{Endpoint, NodeId, RegisterOptions, RelayInfo};
 use crate::select::{Explanation, FindOptions};
-use crate::sync::{Arc, epoch};
+use crate::sync::{Arc, epoch, park_timeout};
 use core::Core;
+use dht_bridge::DhtHandle;
 use maintenance_thread::MaintenanceThreads;
 use std::fmt;
 use std::io;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::Weak;
+use std::time::{Duration, Instant};
+
+/// How long [`Registry::find_relay_wait`] sleeps at most.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A registry of relays: which peers can relay, how loaded each is, how far
 /// away, and which to use now.
@@ -75,7 +79,7 @@ impl RefUnwindSafe for Registry {}
 
 /// Fields are dropped in order: the threads end before their work does.
 struct Shared {
-    distribution: Option<Distribution>,
+    dht: DhtHandle,
     threads: Option<MaintenanceThreads>,
     core: Arc<Core>,
 }
@@ -114,23 +118,16 @@ impl Registry {
         RegistryBuilder::new()
     }
 
-    fn start(core: Core, mut distribution: Option<Distribution>) -> io::Result<Self> {
+    fn start(core: Core, mut dht: DhtHandle) -> io::Result<Self> {
         let core = Arc::new(core);
         let threads = core
             .settings
             .has_maintenance_thread
             .then(|| MaintenanceThreads::start(Arc::clone(&core)))
             .transpose()?;
-        if let Some(distribution) = &mut distribution {
-            let core: Weak<Core> = Arc::downgrade(&core);
-            distribution.start(core as Weak<dyn RegistryBackend>)?;
-        }
+        dht.start(&core)?;
         Ok(Self {
-            shared: Arc::new(Shared {
-                distribution,
-                threads,
-                core,
-            }),
+            shared: Arc::new(Shared { dht, threads, core }),
         })
     }
 
@@ -215,7 +212,7 @@ impl Registry {
     ///
     /// [`RenewError::UnknownRelay`] if the relay is not registered here, or has expired:
     /// then register it, and it [is what it was](Registration::Returned) if it is only
-    /// late. A relay that was [learned](crate::dht) is renewed by its own records.
+    /// late. A relay that was learned from a DHT is renewed by its own records.
     pub fn renew(&self, id: &NodeId) -> Result<(), RenewError> {
         match self.core().renew_by_id(id) {
             true => Ok(()),
@@ -287,6 +284,38 @@ impl Registry {
         options: &FindOptions,
     ) -> Result<RelayInfo, FindError> {
         self.core().find_relay(target, options)
+    }
+
+    /// The best relay for a path to `target` that meets the options. If there is none,
+    /// waits for one up to `longest`.
+    ///
+    /// Returns as soon as [`find_relay_with`](Self::find_relay_with) has an answer: because
+    /// a relay was registered, or has room again, or was learned from a DHT (which a miss
+    /// asks for). It looks again about every 10 ms, and whenever a relay was learned.
+    ///
+    /// # Errors
+    ///
+    /// As [`find_relay_with`](Self::find_relay_with), once the time is over.
+    pub fn find_relay_wait(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+        longest: Duration,
+    ) -> Result<RelayInfo, FindError> {
+        let first = self.find_relay_with(target, options);
+        if first.is_ok() || longest.is_zero() {
+            return first;
+        }
+        let _waiting = self.shared.dht.wait();
+        let begun = Instant::now();
+        loop {
+            let found = self.find_relay_with(target, options);
+            let left = longest.saturating_sub(begun.elapsed());
+            if found.is_ok() || left.is_zero() {
+                return found;
+            }
+            park_timeout(left.min(POLL_INTERVAL));
+        }
     }
 
     /// The best relays for a path to `target`, best first and distinct: at most
@@ -432,12 +461,8 @@ impl Registry {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.core().stats();
-        stats.dht = self.distribution().map(Distribution::stats);
+        self.shared.dht.fill_in(&mut stats);
         stats
-    }
-
-    fn distribution(&self) -> Option<&Distribution> {
-        self.shared.distribution.as_ref()
     }
 }
 

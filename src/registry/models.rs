@@ -5,7 +5,6 @@ mod outages;
 mod resets;
 
 use super::{FindOptions, Registration, Registry, RegistryBuilder};
-use crate::dht::{Announcement, EnterOutcome, RegistryBackend};
 use crate::errors::LeaseError;
 use crate::registry::Maintenance;
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
@@ -15,13 +14,13 @@ use crate::time::{ManualClock, Tick};
 use loom::thread;
 use std::time::Duration;
 
-const TTL: Duration = Duration::from_secs(10);
+pub(super) const TTL: Duration = Duration::from_secs(10);
 
-fn id(n: u8) -> NodeId {
+pub(super) fn id(n: u8) -> NodeId {
     NodeId::from([n; 32])
 }
 
-fn endpoint() -> Endpoint {
+pub(super) fn endpoint() -> Endpoint {
     std::net::SocketAddr::from(([192, 0, 2, 1], 4433)).into()
 }
 
@@ -30,7 +29,7 @@ fn registry() -> (ManualClock, Registry) {
     (clock, builder.build().expect("valid settings"))
 }
 
-fn builder() -> (ManualClock, RegistryBuilder) {
+pub(super) fn builder() -> (ManualClock, RegistryBuilder) {
     let clock = ManualClock::new();
     let builder = Registry::builder()
         .max_relays(1)
@@ -41,7 +40,7 @@ fn builder() -> (ManualClock, RegistryBuilder) {
     (clock, builder)
 }
 
-fn register(registry: &Registry, n: u8) -> Result<Registration, crate::RegisterError> {
+pub(super) fn register(registry: &Registry, n: u8) -> Result<Registration, crate::RegisterError> {
     registry.register(id(n), endpoint())
 }
 
@@ -432,67 +431,5 @@ fn a_relay_comes_back_once() {
         assert!(is_found(&registry));
         drop(lease);
         assert_eq!(registry.relay(&id(1)).unwrap().current_load(), 0);
-    });
-}
-
-fn learn_relay(registry: &Registry, n: u8) -> EnterOutcome {
-    let said = Announcement::new(endpoint(), 1).unwrap();
-    RegistryBackend::enter(
-        registry.core(),
-        &id(n),
-        &said,
-        1,
-        TTL,
-        RegistryBackend::now(registry.core()),
-    )
-}
-
-/// A relay that strangers tell of, beside a local registration of the same id:
-/// what is held in the end is the local one.
-#[test]
-fn a_local_registration_holds_against_learning() {
-    check(1, || {
-        let registry = builder().1.build_to_learn();
-        let other = registry.clone();
-        let learning = thread::spawn(move || learn_relay(&other, 1));
-        register(&registry, 1).unwrap();
-        assert!(registry.core().is_local(&id(1)));
-        let entered = learning.join().unwrap();
-        assert!(matches!(
-            entered,
-            EnterOutcome::Entered | EnterOutcome::HeldLocally
-        ));
-        assert!(registry.core().is_local(&id(1)));
-    });
-}
-
-/// A learned relay that is taken out, beside a local registration of the same
-/// id: the local one stays.
-#[test]
-fn taking_out_a_learned_relay_never_hits_a_local_one() {
-    check(1, || {
-        let registry = builder().1.build_to_learn();
-        assert_eq!(learn_relay(&registry, 1), EnterOutcome::Entered);
-        let other = registry.clone();
-        let leaving = thread::spawn(move || other.core().leave(&id(1)));
-        register(&registry, 1).unwrap();
-        assert!(registry.core().is_local(&id(1)));
-        leaving.join().unwrap();
-        assert!(registry.core().is_local(&id(1)));
-    });
-}
-
-/// A learned relay in the last place gives way to a local one, and to no other
-/// learned one.
-#[test]
-fn a_learned_relay_gives_way_to_a_local_one() {
-    check(1, || {
-        let registry = builder().1.build_to_learn();
-        let other = registry.clone();
-        let learning = thread::spawn(move || learn_relay(&other, 2));
-        assert_eq!(register(&registry, 1), Ok(Registration::New));
-        assert!(registry.is_relay(&id(1)));
-        learning.join().unwrap();
-        assert!(registry.is_relay(&id(1)) && !registry.is_relay(&id(2)));
     });
 }

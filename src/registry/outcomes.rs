@@ -22,20 +22,6 @@ impl Core {
         self.with_live(relay, now, |record| note_success(&record, Source::Id))
     }
 
-    /// A probe found the relay working.
-    pub(super) fn note_probe(&self, relay: &NodeId) {
-        let now = self.timeline.tick();
-        self.with_live(relay, now, |record| note_success(&record, Source::Probe));
-    }
-
-    /// A probe got no answer.
-    pub(super) fn note_failed_probe(&self, relay: &NodeId) {
-        let now = self.timeline.tick();
-        self.with_live(relay, now, |record| {
-            note_failure(&record, Failure::TimedOut, Source::Probe);
-        });
-    }
-
     pub(super) fn reset_circuit(&self, relay: &NodeId) -> bool {
         let now = self.present();
         let is_known = self.change_each_record(relay, |record| {

@@ -3,7 +3,6 @@
 use crate::errors::RegisterError;
 use crate::limits::MAX_CAPACITY;
 use crate::registry::core::{Core, Resets};
-use crate::registry::dht_bridge::LearnError;
 use crate::relay::{Endpoint, NatType, NodeId, RegisterOptions};
 use crate::rtt::sane_micros;
 use crate::sync::epoch::{self, Guard};
@@ -102,81 +101,13 @@ impl Core {
         });
         self.counters.count_registration(&outcome);
         if outcome.is_ok() {
-            self.note_change(id);
+            self.link.note_change(id);
         }
         outcome
     }
 
-    /// Registers or renews a relay that strangers told of; a local registration
-    /// of the same id stays as it is. Its TTL counts from `read_at`, a reading of the clock.
-    pub(super) fn learn_relay(
-        &self,
-        id: &NodeId,
-        endpoint: &Endpoint,
-        options: &RegisterOptions,
-        read_at: Duration,
-    ) -> Result<Registration, LearnError> {
-        let rtt_seed = self.check(endpoint, options)?;
-        let request = Request {
-            id,
-            hash: self.table.hash(id),
-            endpoint,
-            options,
-            rtt_seed,
-            origin: Origin::Learned,
-        };
-        loop {
-            if self.is_held(id, Origin::Local) || self.is_late(request.hash, id) {
-                return Err(LearnError::HeldLocally);
-            }
-            // The clock is the embedder's: it is not called here, where the distribution
-            // holds a lock, and has read it before.
-            let now = self.timeline.moment_of(nanos(read_at));
-            if self.has_ended(now, options) {
-                return Err(LearnError::Ended);
-            }
-            let outcome = self.try_register(&request, now, &epoch::pin());
-            match outcome {
-                Ok(registration) => {
-                    self.counters.count_registration(&Ok(registration));
-                    if registration != Registration::Renewed {
-                        // The maintenance thread comes by soon enough.
-                        self.merge_if_due();
-                    }
-                    return Ok(registration);
-                }
-                Err(RegisterFailure::Overtaken | RegisterFailure::MadeWay) => {}
-                Err(RegisterFailure::InHand) => yield_now(),
-                Err(RegisterFailure::Exhausted) => return Err(LearnError::NoRoom),
-                Err(RegisterFailure::Refused(error)) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// Whether a relay that is learned for so long would not be live any more.
-    fn has_ended(&self, now: Moment, options: &RegisterOptions) -> bool {
-        let ttl = options.ttl.unwrap_or(self.settings.ttl);
-        let deadline = self.timeline.deadline(now, nanos(ttl));
-        deadline.is_some_and(|deadline| deadline <= now.tick)
-    }
-
-    /// Whether a relay was registered here and is late, so that it may be learned only once
-    /// it is forgotten.
-    fn is_late(&self, hash: Hash, id: &NodeId) -> bool {
-        let now = self.timeline.tick();
-        let guard = epoch::pin();
-        let known = self.table.find_known(hash, id, &guard);
-        known.is_some_and(|record| {
-            let word = record.lifecycle();
-            let is_expired = word.is_live()
-                && !word.is_live_at(now)
-                && record.announcement(word).origin == Origin::Local;
-            is_expired || self.is_late_local(&record, word, now)
-        })
-    }
-
     /// Judges everything that does not depend on what is held.
-    fn check(
+    pub(super) fn check(
         &self,
         endpoint: &Endpoint,
         options: &RegisterOptions,
@@ -247,7 +178,7 @@ impl Core {
         }
     }
 
-    fn try_register(
+    pub(super) fn try_register(
         &self,
         request: &Request<'_>,
         now: Moment,
@@ -405,7 +336,7 @@ impl Core {
         let left = self.remove_live(id);
         if left {
             self.counters.count_unregistration();
-            self.note_change(id);
+            self.link.note_change(id);
         }
         left
     }

@@ -22,7 +22,7 @@ impl Core {
         let is_renewed = self.postpone_as_announced(id, endpoint, options);
         if is_renewed {
             self.counters.count_renewal();
-            self.note_change(id);
+            self.link.note_change(id);
         }
         is_renewed
     }
@@ -45,7 +45,7 @@ impl Core {
         let is_renewed = self.postpone(id, |_| true);
         if is_renewed {
             self.counters.count_renewal();
-            self.note_change(id);
+            self.link.note_change(id);
         }
         is_renewed
     }

@@ -206,7 +206,7 @@ impl Registry {
     /// ```
     pub fn set_draining(&self, relay: &NodeId, draining: bool) -> Result<(), OperatorError> {
         let kept = self.core().set_draining(relay, draining);
-        self.core().note_change(relay);
+        self.core().link.note_change(relay);
         kept
     }
 
@@ -216,7 +216,7 @@ impl Registry {
     /// Cost as [`set_draining`](Self::set_draining) and [`unban`](Self::unban).
     pub fn lift(&self, relay: &NodeId) -> bool {
         let lifted = self.core().lift(relay);
-        self.core().note_change(relay);
+        self.core().link.note_change(relay);
         lifted
     }
 
@@ -337,7 +337,7 @@ impl Registry {
     /// remembered, too many (65,536), or no memory.
     pub fn ban(&self, relay: &NodeId, duration: Duration) -> Result<(), BanError> {
         let banned = self.core().ban(relay, duration);
-        self.core().note_change(relay);
+        self.core().link.note_change(relay);
         banned
     }
 
@@ -345,7 +345,7 @@ impl Registry {
     /// before is handed out on trial.
     pub fn unban(&self, relay: &NodeId) -> bool {
         let unbanned = self.core().unban(relay);
-        self.core().note_change(relay);
+        self.core().link.note_change(relay);
         unbanned
     }
 

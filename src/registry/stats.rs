@@ -1,6 +1,5 @@
 //! Counters and gauges.
 
-use crate::dht::DhtStats;
 use crate::errors::RegisterError;
 use crate::registry::register::Registration;
 use crate::sync::{AtomicU64, Ordering, Padded, stripe};
@@ -51,7 +50,8 @@ pub struct Stats {
     pub maintenance_panics: u64,
     /// What is published and learned; `None` without
     /// [`dht`](crate::RegistryBuilder::dht).
-    pub dht: Option<DhtStats>,
+    #[cfg(feature = "dht")]
+    pub dht: Option<crate::dht::DhtStats>,
 }
 
 const STRIPES: usize = 8;

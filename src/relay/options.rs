@@ -1,7 +1,7 @@
 //! [`RegisterOptions`]: what a relay declares besides its endpoint.
 
 use super::NatType;
-use std::sync::Arc;
+use crate::sync::Arc;
 use std::time::Duration;
 
 /// What a relay declares when it registers, besides its id and endpoint.

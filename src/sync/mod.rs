@@ -1,10 +1,9 @@
-//! The only place that names a synchronisation primitive, but for the engines of
-//! the DHT: these use plain locks, which whoever asks them may wait for, and are
-//! not built for the model checker.
+//! The only place that names a synchronisation primitive.
 //!
-//! Everything else in the crate takes its atomics, cells, locks, epochs and
-//! random numbers from here, so that the model checker sees every one of them, and
-//! that the tests with threads can have others come between any two:
+//! The rest of the crate takes its atomics, cells, locks, epochs and random numbers from
+//! here. So the model checker sees every one of them, and tests with threads can have
+//! other threads come between any two. What the model checker does not see is in
+//! [`unmodelled`].
 //!
 //! | build | atomics, cells, locks | reclamation | swapped pointer |
 //! |---|---|---|---|
@@ -36,8 +35,19 @@ pub(crate) use stepped::*;
 mod delays;
 
 pub(crate) use once_box::OnceBox;
-pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;
+pub(crate) use std::sync::{Arc, Weak};
+
+/// What is the operating system's in every build. The model checker does not see it:
+/// models have threads of their own, and are built without the engines of the DHT.
+#[allow(unused_imports, reason = "some builds leave out what uses them")]
+pub(crate) mod unmodelled {
+    #[cfg(not(relay_loom))]
+    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
+    pub(crate) use std::sync::{OnceLock, mpsc};
+    pub(crate) use std::thread;
+}
 
 /// Keeps its content on cache lines of its own.
 ///

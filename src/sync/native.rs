@@ -6,6 +6,7 @@ pub(crate) use parking_lot::{Mutex, MutexGuard};
 pub(crate) use std::sync::atomic::fence;
 #[cfg(not(relay_delays))]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
+#[allow(unused_imports, reason = "some are for the DHT alone")]
 pub(crate) use std::thread::{Thread, current as current_thread, park_timeout, yield_now};
 
 /// A cell that is read and written through closures, as loom's is.

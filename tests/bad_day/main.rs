@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(feature = "conformance")]
 #[path = "../dht/world.rs"]
 #[allow(dead_code, reason = "other tests use more of it")]
 mod world;
@@ -14,4 +15,5 @@ mod operators;
 mod outages;
 mod refused;
 mod returning;
+#[cfg(feature = "conformance")]
 mod strangers;

@@ -4,6 +4,7 @@ use crate::common::*;
 use relay_registry::{CircuitState, Failure, FindOptions, Lease, Verdict};
 use std::time::Duration;
 
+#[cfg(feature = "conformance")]
 use crate::world as network;
 
 fn lasting() -> World {
@@ -424,6 +425,7 @@ fn outcomes_of_leases_on_relays_that_left_are_not_taken_in() {
 }
 
 /// A relay that strangers told of answers each probe, and fails each caller.
+#[cfg(feature = "conformance")]
 #[test]
 fn probes_that_succeed_do_not_cure_a_relay_that_fails_all_callers() {
     let world = network::World::new();

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Suite;
@@ -13,6 +11,8 @@ use crate::dht::{
     SignedRecord,
 };
 use crate::relay::NodeId;
+use crate::sync::Arc;
+use crate::sync::unmodelled::thread;
 
 /// How many relays use the engine at once.
 const CROWD: usize = 24;

@@ -17,11 +17,11 @@ mod cases;
 mod samples;
 
 use std::fmt;
-use std::sync::{Arc, mpsc};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::dht::{DhtError, Network, RelayDht};
+use crate::sync::Arc;
+use crate::sync::unmodelled::{mpsc, thread};
 
 /// Runs the whole suite, with a minute's request_timeout for each request.
 ///

@@ -16,21 +16,21 @@ mod state;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{OnceLock, Weak};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::admission::OfferOutcome;
-use super::backend::RegistryBackend;
-use super::publisher::{Action, Now};
+use super::backend::{Now, RegistryBackend};
+use super::publisher::Action;
 use super::wake_flags::WakeFlags;
 use super::{
     DhtError, DhtOptions, DhtOptionsError, DhtStats, Limits, ProbeError, RejectReason, RelayDht,
     SignedRecord,
 };
 use crate::relay::NodeId;
-use crate::sync::{Arc, Mutex, park_timeout};
+use crate::sync::unmodelled::OnceLock;
+use crate::sync::unmodelled::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use crate::sync::unmodelled::thread::{self, JoinHandle};
+use crate::sync::{Arc, Mutex, Weak, park_timeout};
 use state::{DhtState, Job, Role};
 
 /// A running distribution; dropping this ends it.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::dht::admission::{Admission, OfferOutcome};
-use crate::dht::backend::RegistryBackend;
+use crate::dht::backend::{Now, RegistryBackend};
 use crate::dht::discovery::{Discovery, Query, QueryOutcome};
-use crate::dht::publisher::{Action, Now, Publisher};
+use crate::dht::publisher::{Action, Publisher};
 use crate::dht::retry::EngineBreaker;
 use crate::dht::wake_flags::Flags;
 use crate::dht::{DhtError, DhtOptions, DhtStats, Limits, ProbeError, RejectReason, SignedRecord};

@@ -17,21 +17,28 @@ mod memory;
 mod slots;
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::Instant;
 
-use crate::dht::SignedRecord;
+use crate::dht::record::SignedRecord;
 use crate::relay::NodeId;
+use crate::sync::Arc;
 
 pub use answer::{Answer, Candidate, CandidateError, Coverage, Member, Put};
 pub use error::DhtError;
 #[cfg(not(relay_loom))]
-pub use kad::{Kad, RawKad, RawMemory, ValueSink};
+pub use kad::{Kad, RawKad, ValueSink};
 pub use limits::Limits;
 #[cfg(all(feature = "mainline", not(relay_loom)))]
 pub use mainline::{Mainline, MainlineBuilder};
 #[cfg(not(relay_loom))]
-pub use memory::{Faults, Hang, Lie, Memory, MemoryBuilder};
+pub use memory::{Memory, MemoryBuilder};
+
+// Doubles for tests.
+#[cfg(all(any(test, feature = "conformance"), not(relay_loom)))]
+pub use {
+    kad::RawMemory,
+    memory::{Faults, Hang, Lie},
+};
 
 /// Where a [`RelayDht::get`] puts what it finds. `Break` ends the read.
 pub type CandidateSink<'a> = dyn FnMut(Candidate<'_>) -> ControlFlow<()> + 'a;

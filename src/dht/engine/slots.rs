@@ -1,9 +1,9 @@
 //! No more requests at once than an engine carries.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::DhtError;
+use crate::sync::unmodelled::{Condvar, Mutex};
 
 /// How often those who wait look whether a request that was left behind ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -45,7 +45,7 @@ impl RequestSlots {
 
     /// Waits for a slot until `deadline`.
     pub(super) fn take(&self, deadline: Instant) -> Result<RequestSlot<'_>, DhtError> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             state.release_ended();
             if state.free > 0 {
@@ -67,17 +67,8 @@ impl RequestSlots {
             {
                 state.waits += 1;
             }
-            state = self
-                .given_back
-                .wait_timeout(state, pause)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            self.given_back.wait_for(&mut state, pause);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Each change of the state is one assignment: none can be half done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,7 +90,7 @@ impl RequestSlot<'_> {
     /// Keeps the slot taken until `request` has ended, without waiting for it.
     #[cfg_attr(not(any(test, feature = "mainline")), allow(dead_code))]
     pub(super) fn abandon(self, request: Box<dyn Abandoned>) {
-        self.slots.lock().left_behind.push(request);
+        self.slots.state.lock().left_behind.push(request);
         // Those who wait must from now on look whether it has ended.
         self.slots.given_back.notify_all();
         std::mem::forget(self);
@@ -108,7 +99,7 @@ impl RequestSlot<'_> {
 
 impl Drop for RequestSlot<'_> {
     fn drop(&mut self) {
-        self.slots.lock().free += 1;
+        self.slots.state.lock().free += 1;
         self.slots.given_back.notify_one();
     }
 }
@@ -116,7 +107,7 @@ impl Drop for RequestSlot<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
+    use crate::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     struct Flag(Arc<AtomicBool>);
@@ -185,7 +176,7 @@ mod tests {
                 let far = Instant::now() + Duration::from_secs(30);
                 slots.take(far).is_ok()
             });
-            while slots.lock().waits == 0 {
+            while slots.state.lock().waits == 0 {
                 std::thread::yield_now();
             }
             slot.abandon(Box::new(Asked(sender)));

@@ -9,12 +9,12 @@ pub use error::EndpointError;
 
 use crate::relay::AddressPolicy;
 use crate::relay::reach::{is_link_local_v6, is_public_ip, is_public_name};
+use crate::sync::Arc;
 use hostname::valid_name;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::vec;
 
 /// Where a relay is dialled: an IP address or a DNS name, and a port.

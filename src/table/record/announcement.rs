@@ -7,8 +7,8 @@
 //! word sees an endpoint, a capacity and a deadline that belong together.
 
 use crate::relay::{Endpoint, NatType};
+use crate::sync::Arc;
 use crate::time::nanos;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a registration comes from.

@@ -2,6 +2,7 @@
 
 mod keys;
 mod list;
+#[cfg(any(test, feature = "conformance"))]
 mod raw_memory;
 
 use std::collections::HashSet;
@@ -16,9 +17,11 @@ use super::{
 };
 use crate::dht::{MAX_RECORD_LEN, MAX_VALUE_LEN, Network, SignedRecord};
 use crate::relay::NodeId;
+use crate::sync::unmodelled::thread;
 use crate::time::Clock;
 use list::List;
 
+#[cfg(any(test, feature = "conformance"))]
 pub use raw_memory::RawMemory;
 
 /// Where [`RawKad::find_value`] puts what it finds. `Break` ends the search.
@@ -380,6 +383,6 @@ fn pause(attempt: u32, deadline: Instant) -> Result<(), DhtError> {
     if pause > deadline.saturating_duration_since(Instant::now()) {
         return Err(DhtError::Conflict);
     }
-    std::thread::sleep(pause);
+    thread::sleep(pause);
     Ok(())
 }

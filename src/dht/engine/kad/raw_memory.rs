@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
 use super::{RawKad, ValueSink};
 use crate::dht::{Answer, DhtError, Put};
+use crate::sync::Arc;
+use crate::sync::unmodelled::Mutex;
 
 /// On how many nodes a value is stored: `k` of Kademlia's paper.
 const REPLICAS: usize = 20;
@@ -98,7 +99,7 @@ impl RawMemory {
 
 impl Node {
     fn change<R>(&self, change: impl FnOnce(&mut Option<Values>) -> R) -> R {
-        change(&mut self.values.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.values.lock())
     }
 
     fn store(&self, key: [u8; 32], value: &[u8]) -> bool {

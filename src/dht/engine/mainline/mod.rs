@@ -9,7 +9,6 @@ mod shard;
 use std::fmt;
 use std::net::SocketAddrV4;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mainline::async_dht::AsyncDht;
@@ -22,6 +21,8 @@ use super::{
 };
 use crate::dht::{Network, SignedRecord};
 use crate::relay::NodeId;
+use crate::sync::Ordering;
+use crate::sync::unmodelled::{AtomicBool, thread};
 use block_on::{NoResult, Pending, block_on};
 use directory::{Directory, Stamp};
 use request::Request;
@@ -402,5 +403,5 @@ fn since_epoch() -> Duration {
 fn pause(attempt: u32, round: Duration, deadline: Instant) {
     let left = deadline.saturating_duration_since(Instant::now());
     let longest = round.saturating_mul(1 << attempt.min(2)).min(left / 2);
-    std::thread::sleep(longest.mul_f64(fastrand::f64()));
+    thread::sleep(longest.mul_f64(fastrand::f64()));
 }

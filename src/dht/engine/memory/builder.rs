@@ -1,13 +1,13 @@
 //! Building a [`Memory`] network.
 
 use std::fmt;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::node::{Node, Room};
 use super::{Limits, Memory, Net, RequestSlots};
 use crate::dht::MAX_VALUE_LEN;
+use crate::sync::Arc;
+use crate::sync::unmodelled::{AtomicU64, Mutex};
 use crate::time::{Clock, MonotonicClock};
 
 /// Builds a [`Memory`] network; figures beyond reason are brought within it.
@@ -70,6 +70,7 @@ impl MemoryBuilder {
     }
 
     /// What the random numbers of the faults start from. Default: 0.
+    #[cfg(any(test, feature = "conformance"))]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self

@@ -3,9 +3,11 @@
 use std::ops::Range;
 use std::time::Duration;
 
+#[cfg(any(test, feature = "conformance"))]
+use super::{Memory, node::Node};
 use crate::dht::DhtError;
 
-/// What goes wrong between one [`Memory`](super::Memory) handle and the nodes,
+/// What goes wrong between one `Memory` handle and the nodes,
 /// for tests: nothing by default.
 ///
 /// Shares are probabilities from 0 to 1, drawn for each node and request from
@@ -122,5 +124,36 @@ impl Faults {
     pub fn panic(mut self) -> Self {
         self.panic = true;
         self
+    }
+}
+
+#[cfg(any(test, feature = "conformance"))]
+impl Memory {
+    /// Changes what goes wrong for this handle and its clones, also for calls
+    /// that hang at this moment: they come back.
+    pub fn set_faults(&self, faults: Faults) {
+        self.link.set_faults(faults);
+    }
+
+    /// What goes wrong for this handle.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        self.link.faults()
+    }
+
+    /// Stops the nodes of these numbers, for all handles. What they had is
+    /// lost.
+    pub fn stop(&self, nodes: Range<usize>) {
+        for node in self.net.nodes.iter().take(nodes.end).skip(nodes.start) {
+            *node.lock() = None;
+        }
+    }
+
+    /// Starts those of these nodes that are stopped, empty.
+    pub fn start(&self, nodes: Range<usize>) {
+        for node in self.net.nodes.iter().take(nodes.end).skip(nodes.start) {
+            node.lock()
+                .get_or_insert_with(|| Node::new(self.net.room, self.net.limits.shards));
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! The way from one handle to the nodes: where its faults happen.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::faults::{Faults, Hang, Lie};
 use crate::dht::DhtError;
+use crate::sync::unmodelled::{Condvar, Mutex, thread};
 
 /// The state of one handle: its faults, which can change while calls wait, and
 /// its generator of random numbers.
@@ -43,20 +43,16 @@ impl Link {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing is done in between that could panic half way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+    #[cfg(any(test, feature = "conformance"))]
     pub(super) fn set_faults(&self, faults: Faults) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.faults = faults;
         state.changes += 1;
         self.changed.notify_all();
     }
 
     pub(super) fn faults(&self) -> Faults {
-        self.lock().faults.clone()
+        self.state.lock().faults.clone()
     }
 
     /// Goes through what happens to a request as a whole, before any node is
@@ -79,7 +75,7 @@ impl Link {
             return Err(DhtError::Timeout);
         }
         if !faults.delay.is_zero() {
-            std::thread::sleep(faults.delay.min(left));
+            thread::sleep(faults.delay.min(left));
         }
         if faults.delay > left {
             return Err(DhtError::Timeout);
@@ -89,7 +85,7 @@ impl Link {
 
     /// Waits until `end`, or for ever, or until the faults change.
     fn wait(&self, end: Option<Instant>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let changes = state.changes;
         while state.changes == changes {
             let left = end.map_or(Duration::MAX, |end| {
@@ -98,22 +94,16 @@ impl Link {
             if left.is_zero() {
                 return;
             }
-            state = if end.is_some() {
-                self.changed
-                    .wait_timeout(state, left)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0
-            } else {
-                self.changed
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner)
-            };
+            match end {
+                Some(_) => drop(self.changed.wait_for(&mut state, left)),
+                None => self.changed.wait(&mut state),
+            }
         }
     }
 
     /// What becomes of a message to the node of this number.
     pub(super) fn delivery(&self, node: usize) -> Delivery {
-        let State { faults, random, .. } = &mut *self.lock();
+        let State { faults, random, .. } = &mut *self.state.lock();
         let outside = |reachable: &std::ops::Range<usize>| !reachable.contains(&node);
         if faults.partition.as_ref().is_some_and(outside) || random.f64() < faults.loss {
             return Delivery::Lost;
@@ -128,13 +118,13 @@ impl Link {
     /// The numbers below `nodes` in random order.
     pub(super) fn order(&self, nodes: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..nodes).collect();
-        self.lock().random.shuffle(&mut order);
+        self.state.lock().random.shuffle(&mut order);
         order
     }
 
     /// Up to `most` random bytes.
     pub(super) fn noise(&self, most: usize) -> Vec<u8> {
-        let random = &mut self.lock().random;
+        let random = &mut self.state.lock().random;
         let mut noise = vec![0; random.usize(1..=most)];
         random.fill(&mut noise);
         noise
@@ -145,7 +135,7 @@ impl Link {
         let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else {
             return self.noise(300);
         };
-        let bit = self.lock().random.usize(..bytes.len() * 8);
+        let bit = self.state.lock().random.usize(..bytes.len() * 8);
         let mut forged = bytes.to_vec();
         forged[bit / 8] ^= 1 << (bit % 8);
         forged

@@ -1,16 +1,20 @@
 //! [`Memory`]: storage nodes within the process, and faults on the way to them.
+//!
+//! Only tests choose faults: their types and methods are public with the feature
+//! `conformance` alone.
 
 mod builder;
+#[cfg_attr(
+    not(any(test, feature = "conformance")),
+    allow(dead_code, unreachable_pub)
+)]
 mod faults;
 mod link;
 mod node;
-mod tally;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::ops::{ControlFlow, Range};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::slots::RequestSlots;
@@ -20,12 +24,16 @@ use super::{
 };
 use crate::dht::SignedRecord;
 use crate::relay::NodeId;
+use crate::sync::unmodelled::{AtomicU64, Mutex};
+use crate::sync::{Arc, Ordering};
 use crate::time::Clock;
 use link::{Delivery, Link};
-use node::{Node, Room, WriteReply};
-use tally::ReplyTally;
+use node::{Node, ReplyTally, Room, WriteReply};
 
 pub use builder::MemoryBuilder;
+#[cfg(not(any(test, feature = "conformance")))]
+use faults::Lie;
+#[cfg(any(test, feature = "conformance"))]
 pub use faults::{Faults, Hang, Lie};
 
 /// A DHT within the process: a few storage nodes that behave as good nodes of
@@ -37,10 +45,9 @@ pub use faults::{Faults, Hang, Lie};
 /// Every node is asked for everything, so what one of them misses the others
 /// have. A read is complete when more than half of the nodes answered.
 ///
-/// Use it where all registries are in one process, and in tests: every handle
-/// has its own [`Faults`], which can be switched while it is in use, and nodes
-/// can be [stopped](Self::stop). A handle is cheap to clone; clones share their
-/// faults.
+/// Use it where all registries are in one process, and in tests. With the feature
+/// `conformance` every handle has its own `Faults`, which can be switched while it is in
+/// use, and nodes can be stopped. A handle is cheap to clone; clones share their faults.
 ///
 /// ```
 /// use relay_registry::dht::{Memory, RelayDht};
@@ -90,7 +97,7 @@ impl Memory {
         MemoryBuilder::default()
     }
 
-    /// Another handle to the same network, with faults of its own, and none yet.
+    /// Another handle to the same network.
     #[must_use]
     pub fn connect(&self) -> Self {
         Self::to(&self.net)
@@ -105,37 +112,10 @@ impl Memory {
         }
     }
 
-    /// Changes what goes wrong for this handle and its clones, also for calls
-    /// that hang at this moment: they come back.
-    pub fn set_faults(&self, faults: Faults) {
-        self.link.set_faults(faults);
-    }
-
-    /// What goes wrong for this handle.
-    #[must_use]
-    pub fn faults(&self) -> Faults {
-        self.link.faults()
-    }
-
     /// How many nodes the network was built with.
     #[must_use]
     pub fn nodes(&self) -> usize {
         self.net.nodes.len()
-    }
-
-    /// Stops the nodes of these numbers, for all handles. What they had is
-    /// lost.
-    pub fn stop(&self, nodes: Range<usize>) {
-        for node in self.net.nodes.iter().take(nodes.end).skip(nodes.start) {
-            *lock(node) = None;
-        }
-    }
-
-    /// Starts those of these nodes that are stopped, empty.
-    pub fn start(&self, nodes: Range<usize>) {
-        for node in self.net.nodes.iter().take(nodes.end).skip(nodes.start) {
-            lock(node).get_or_insert_with(|| self.net.vacant_node());
-        }
     }
 
     /// Asks every node to write, and sums up what they say.
@@ -156,7 +136,7 @@ impl Memory {
             if self.link.delivery(number) == Delivery::Lost {
                 continue;
             }
-            if let Some(node) = lock(&self.net.nodes[number]).as_mut() {
+            if let Some(node) = self.net.nodes[number].lock().as_mut() {
                 tally.count(write(node));
             }
         }
@@ -179,7 +159,7 @@ impl Memory {
         for number in self.link.order(self.nodes()) {
             asked += 1;
             let delivery = self.link.delivery(number);
-            if delivery == Delivery::Lost || lock(&self.net.nodes[number]).is_none() {
+            if delivery == Delivery::Lost || self.net.nodes[number].lock().is_none() {
                 continue;
             }
             answered += 1;
@@ -215,7 +195,7 @@ impl Memory {
         id: &NodeId,
         newer_than: Option<u64>,
     ) -> Option<Arc<[u8]>> {
-        let mut node = lock(node);
+        let mut node = node.lock();
         let node = node.as_mut()?;
         match delivery {
             Delivery::Answered => node
@@ -244,7 +224,7 @@ impl Memory {
         shard: u16,
     ) -> Vec<(NodeId, Arc<[u8]>)> {
         let truth = || {
-            lock(node)
+            node.lock()
                 .as_ref()
                 .map(|node| node.members(shard, self.net.clock.now()))
                 .unwrap_or_default()
@@ -380,15 +360,4 @@ impl fmt::Debug for Memory {
             .field("link", &self.link)
             .finish_non_exhaustive()
     }
-}
-
-impl Net {
-    fn vacant_node(&self) -> Node {
-        Node::new(self.room, self.limits.shards)
-    }
-}
-
-fn lock(node: &Mutex<Option<Node>>) -> MutexGuard<'_, Option<Node>> {
-    // A node's own code does not panic, and nobody else's runs under its lock.
-    node.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,6 @@
 //! Why a registry was not built.
 
+#[cfg(feature = "dht")]
 use crate::dht::DhtOptionsError;
 use crate::errors::write_invalid_ttl;
 use crate::limits::{MAX_RELAYS, MAX_RTT};
@@ -73,9 +74,11 @@ pub enum BuildError {
     },
     /// One of the options of the DHT is not valid. The [source](Error::source) says
     /// which, and so does the message.
+    #[cfg(feature = "dht")]
     InvalidDht(DhtOptionsError),
 }
 
+#[cfg(feature = "dht")]
 impl From<DhtOptionsError> for BuildError {
     fn from(reason: DhtOptionsError) -> Self {
         Self::InvalidDht(reason)
@@ -121,6 +124,7 @@ impl fmt::Display for BuildError {
                 f.write_str("there is no memory for tables of this size: choose fewer relays")
             }
             Self::Thread { kind } => write!(f, "a thread did not start: {kind}"),
+            #[cfg(feature = "dht")]
             Self::InvalidDht(reason) => {
                 write!(f, "the options of the DHT are not valid: {reason}")
             }
@@ -131,6 +135,7 @@ impl fmt::Display for BuildError {
 impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
+            #[cfg(feature = "dht")]
             Self::InvalidDht(reason) => Some(reason),
             _ => None,
         }
@@ -215,6 +220,7 @@ mod tests {
                 },
                 "a thread did not start: operation would block",
             ),
+            #[cfg(feature = "dht")]
             (
                 BuildError::InvalidDht(DhtOptionsError::EnginePanicked),
                 "the options of the DHT are not valid: the engine panicked when asked for its limits",

@@ -1,0 +1,132 @@
+//! The three types by which the registry reaches its DHT.
+
+use crate::dht::{DhtOptions, DhtOptionsError, Distribution, RegistryBackend, RelayDht, WakeFlags};
+use crate::registry::build_error::BuildError;
+use crate::registry::stats::Stats;
+use crate::relay::NodeId;
+use crate::sync::{Arc, Weak};
+use std::io;
+use std::time::Duration;
+
+/// What the builder was given: an engine, and how to use it.
+#[derive(Default)]
+pub(in crate::registry) struct DhtSetup(Option<(Arc<dyn RelayDht>, DhtOptions)>);
+
+/// By which the registry tells its DHT, if it has one, that there is something to do.
+#[derive(Debug, Default)]
+pub(in crate::registry) struct DhtLink(Option<Connection>);
+
+#[derive(Debug)]
+struct Connection {
+    wake_flags: Arc<WakeFlags>,
+    /// Whose registration is published.
+    own: Option<NodeId>,
+}
+
+/// The running DHT, if there is one; dropping this ends it.
+#[derive(Default)]
+pub(in crate::registry) struct DhtHandle(Option<Distribution>);
+
+/// While one lives, its thread is woken whenever a relay is learned.
+pub(in crate::registry) struct Waiting<'a>(Option<&'a Distribution>);
+
+impl DhtSetup {
+    pub(super) fn new(engine: impl RelayDht, options: DhtOptions) -> Self {
+        Self(Some((Arc::new(engine), options)))
+    }
+
+    /// Whose registration will be published: the key's, which `local_id` must not
+    /// contradict.
+    pub(in crate::registry) fn own_id(
+        &self,
+        local_id: Option<NodeId>,
+    ) -> Result<Option<NodeId>, BuildError> {
+        let own = self.0.as_ref().and_then(|(_, options)| options.own());
+        match (own, local_id) {
+            (Some(of_key), Some(local)) if of_key != local => {
+                Err(DhtOptionsError::OtherLocalId { of_key }.into())
+            }
+            _ => Ok(own),
+        }
+    }
+
+    /// Checks the options, and makes everything ready for a registry of `max_relays`.
+    pub(in crate::registry) fn prepare(
+        self,
+        max_relays: usize,
+        tick: Duration,
+    ) -> Result<(DhtHandle, DhtLink), BuildError> {
+        let Some((engine, options)) = self.0 else {
+            return Ok(Default::default());
+        };
+        let own = options.own();
+        let distribution = Distribution::prepare(engine, options, max_relays, tick)?;
+        let link = DhtLink::new(distribution.wake_flags(), own);
+        Ok((DhtHandle(Some(distribution)), link))
+    }
+}
+
+impl DhtLink {
+    pub(super) fn new(wake_flags: Arc<WakeFlags>, own: Option<NodeId>) -> Self {
+        Self(Some(Connection { wake_flags, own }))
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Tells the DHT that something about `id` has changed.
+    #[inline]
+    pub(in crate::registry) fn note_change(&self, id: &NodeId) {
+        if let Some(connection) = &self.0 {
+            if connection.own.as_ref() == Some(id) {
+                connection.wake_flags.notify_changed();
+            }
+        }
+    }
+
+    /// Tells the DHT that a caller found no relay.
+    pub(in crate::registry) fn note_miss(&self) {
+        if let Some(connection) = &self.0 {
+            connection.wake_flags.notify_miss();
+        }
+    }
+}
+
+impl DhtHandle {
+    /// Starts to work for a registry.
+    pub(in crate::registry) fn start(
+        &mut self,
+        backend: &Arc<impl RegistryBackend + 'static>,
+    ) -> io::Result<()> {
+        let backend = Arc::downgrade(backend);
+        match &mut self.0 {
+            Some(distribution) => distribution.start(backend as Weak<dyn RegistryBackend>),
+            None => Ok(()),
+        }
+    }
+
+    /// Has this thread woken whenever a relay is learned.
+    pub(in crate::registry) fn wait(&self) -> Waiting<'_> {
+        if let Some(distribution) = &self.0 {
+            distribution.wait();
+        }
+        Waiting(self.0.as_ref())
+    }
+
+    pub(in crate::registry) fn fill_in(&self, stats: &mut Stats) {
+        stats.dht = self.distribution().map(Distribution::stats);
+    }
+
+    pub(super) fn distribution(&self) -> Option<&Distribution> {
+        self.0.as_ref()
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(distribution) = self.0 {
+            distribution.leave();
+        }
+    }
+}
