@@ -35,6 +35,9 @@ PYTHON
 
 export RUSTDOCFLAGS="-D warnings"
 run cargo doc --no-deps --all-features
+# As docs.rs builds it, where each item says which feature it needs.
+run env RUSTC_BOOTSTRAP=1 RUSTDOCFLAGS="$RUSTDOCFLAGS --cfg docsrs" \
+    cargo doc --no-deps --all-features --target-dir "$target/api"
 # Links lead somewhere in a build without the DHT, and without test doubles, as well.
 run cargo doc --no-deps --no-default-features --target-dir "$target/lean-docs"
 run cargo doc --no-deps --target-dir "$target/lean-docs"

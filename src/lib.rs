@@ -190,7 +190,8 @@
 //!   repeat a simulation.
 //! - Local registrations are not authenticated: the embedder decides who may register.
 //!   Learned records are signed; [`dht::threats`] says what that defends against.
-//! - Nothing opens a socket, except the engine `dht::Mainline`.
+//! - Nothing opens a socket, except the engine `dht::Mainline`. Nothing resolves a name,
+//!   except [`Endpoint`]'s `ToSocketAddrs`, which is for peers that dial.
 //!
 //! # Features
 //!
@@ -200,10 +201,11 @@
 //! - `conformance`, for tests of engines and of what uses them: `dht::conformance`, the
 //!   suite that every engine passes; faults of `dht::Memory`; and `dht::RawMemory`, a raw
 //!   Kademlia store. Implies `dht`.
-//!
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(feature = "dht"), doc = "[`dht`]: #features")]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
-#![warn(unreachable_pub)]
+#![warn(missing_debug_implementations, unreachable_pub)]
 
 #[cfg(feature = "dht")]
 pub mod dht;
@@ -226,16 +228,17 @@ mod wheel;
 
 pub use coordinates::{Coordinate, CoordinateError, Landmark, ObserveError, Vivaldi};
 pub use errors::{
-    BanError, BuildError, FindError, LeaseError, OperatorError, PeerViewError, RegisterError,
-    Rejections, RenewError,
+    BanError, FindError, LeaseError, OperatorError, PeerViewError, RegisterError, Rejections,
+    RenewError,
 };
 pub use limits::{MAX_CAPACITY, MAX_RELAYS, MAX_RTT};
 pub use registry::{
-    Lease, Maintenance, MaintenanceReport, Registration, Registry, RegistryBuilder, Stats,
+    BuildError, Lease, Maintenance, MaintenanceReport, Registration, Registry, RegistryBuilder,
+    Stats,
 };
 pub use relay::{
-    AddressPolicy, CircuitState, Endpoint, EndpointError, Host, NatType, NatTypeError, NodeId,
-    NodeIdError, RegisterOptions, RelayInfo,
+    AddressPolicy, AddressPolicyError, CircuitState, Endpoint, EndpointError, Host, NatType,
+    NatTypeError, NodeId, NodeIdError, RegisterOptions, RelayInfo,
 };
 pub use select::{Explained, Explanation, FindOptions, LegSource, PeerView, Verdict};
 pub use table::record::Failure;

@@ -4,20 +4,23 @@ use std::time::Duration;
 
 /// The most relays that one registry can be built for.
 ///
-/// A registry's tables are sized once, when it is built, so the bound is a
-/// matter of address space and not of growth.
+/// A registry's tables are sized once, when it is built. The bound limits their address
+/// space.
 pub const MAX_RELAYS: usize = 8_000_000;
 
 /// The largest capacity a relay may declare: 1,048,575 leases.
 ///
-/// Load and capacity share one atomic word, so that a single compare-and-swap
-/// decides a reservation; this is the largest number that fits its share.
+/// Load and capacity share one atomic word, so that one compare-and-swap decides a
+/// reservation. This is the largest number that fits its bits.
 pub const MAX_CAPACITY: u32 = (1 << 20) - 1;
 
-/// Of how many relays that were never held what the operator says is kept.
+/// How many bits of a record's lifecycle word hold a tick. The timer wheel spans more.
+pub(crate) const TICK_BITS: u32 = 37;
+
+/// For how many relays that were never held the operator's word is kept.
 pub(crate) const MAX_UNHELD_WORDS: usize = 65_536;
 
 /// The longest round trip that counts as a measurement: 10 seconds.
 ///
-/// A longer one says that the peer is unreachable, not that it is far away.
+/// A longer one means that the peer is unreachable, not that it is far away.
 pub const MAX_RTT: Duration = Duration::from_secs(10);

@@ -3,8 +3,8 @@
 use crate::limits::MAX_RTT;
 use std::time::Duration;
 
-/// A round-trip time in whole microseconds, rounded up, at least one: a clock may be too
-/// coarse to see a short one. `None` for anything above [`MAX_RTT`].
+/// A round-trip time in whole microseconds, rounded up. At least one, because a coarse clock
+/// may measure zero. `None` above [`MAX_RTT`].
 pub(crate) fn sane_micros(rtt: Duration) -> Option<u32> {
     if rtt > MAX_RTT {
         return None;
@@ -12,7 +12,7 @@ pub(crate) fn sane_micros(rtt: Duration) -> Option<u32> {
     u32::try_from(rtt.as_nanos().div_ceil(1_000).max(1)).ok()
 }
 
-/// The whole microseconds within a bound.
+/// The whole microseconds within a bound on round trips.
 pub(crate) fn micros_at_most(bound: Duration) -> u32 {
     u32::try_from(bound.as_micros()).unwrap_or(u32::MAX)
 }

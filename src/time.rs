@@ -1,18 +1,16 @@
-//! Clocks, and the coarse tick that expiry is judged by.
+//! Clocks, and the coarse tick that decides expiry.
 //!
-//! A registry counts whole ticks since it was built. Its current tick is one
-//! atomic word that only rises. Registrations read the clock and raise it. All
-//! other calls load it where a thread raises it once a tick, and else read the
-//! clock as well.
+//! A registry counts whole ticks since it was built. Its current tick is one atomic word
+//! that only rises. Registrations read the clock and raise the tick. If a thread raises
+//! it once a tick, all other calls only load it. Otherwise they read the clock, too.
 //!
-//! The clock is the embedder's code, which may take long, panic, or call the
-//! registry. So each call reads it before it pins the epoch or takes a lock.
+//! The clock is the embedder's code: it may take long, panic, or call the registry. So a
+//! call reads it before it pins the epoch or takes a lock.
 
 mod system;
 
 pub(crate) use system::MonotonicClock;
 
-use crate::relay::calendar_time;
 use crate::sync::{Arc, AtomicU64, Ordering, Padded, Weak, unmodelled};
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -24,23 +22,20 @@ use std::time::{Duration, SystemTime};
 /// # When it is read
 ///
 /// With [`Maintenance::Thread`](crate::Maintenance::Thread), a thread reads the
-/// clock once a tick, and so do registrations, bans, [`maintain`](crate::Registry::maintain)
-/// and what concerns a DHT. No other call does.
+/// clock once a tick. Registrations, bans, [`maintain`](crate::Registry::maintain) and
+/// calls that concern the DHT read it, too. No other call does.
 ///
-/// With [`Maintenance::Manual`](crate::Maintenance::Manual), every call reads it
-/// that judges whether a relay is live, finds included. What such a call costs
-/// includes one reading.
+/// With [`Maintenance::Manual`](crate::Maintenance::Manual), every call that must know
+/// whether a relay is live reads it once. Finds are among these calls.
 ///
 /// # What it may do
 ///
-/// The registry holds no lock and pins no epoch while it reads the clock. So a
-/// clock that takes long holds up its caller and no other call, in this registry
-/// or another one; and a clock may itself call the registry, as long as it does
-/// not do so without end.
+/// The registry holds no lock and pins no epoch while it reads the clock. So a slow
+/// clock delays its caller and no other call. A clock may itself call the registry, if
+/// that ends.
 ///
-/// What the clock does in a call is its caller's: a panic goes up to the thread
-/// that called the registry, before anything has changed. The thread that reads
-/// the clock survives a panic and counts it in
+/// If the clock panics during a call, the panic reaches the caller before the call has
+/// changed anything. The maintenance thread survives such a panic and counts it in
 /// [`Stats::maintenance_panics`](crate::Stats::maintenance_panics).
 pub trait Clock: Send + Sync + 'static {
     /// Time passed since an origin that is fixed for this clock.
@@ -69,10 +64,10 @@ impl ManualClock {
         Self::default()
     }
 
-    /// Moves the time forward. It is kept in nanoseconds and stops at their
-    /// 64-bit maximum, after 584 years.
+    /// Moves the time forward. It is counted in nanoseconds, and stops at their 64-bit
+    /// maximum after 584 years.
     pub fn advance(&self, by: Duration) {
-        // Relaxed: the time is all this word tells.
+        // Relaxed: the word carries nothing but the time.
         let _ = self
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
@@ -83,7 +78,7 @@ impl ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> Duration {
-        // Relaxed: the time is all this word tells.
+        // Relaxed: the word carries nothing but the time.
         Duration::from_nanos(self.0.load(Ordering::Relaxed))
     }
 }
@@ -97,7 +92,7 @@ pub(crate) struct Tick(pub(crate) u64);
 pub(crate) struct Moment {
     /// Nanoseconds since the registry was built.
     pub(crate) nanos: u64,
-    /// The current tick once this reading was taken into account.
+    /// The current tick, raised to this reading.
     pub(crate) tick: Tick,
 }
 
@@ -110,15 +105,15 @@ pub(crate) struct Timeline {
     /// 2^64 / `tick_nanos`, rounded down, or one less.
     ticks_per_64_bits: u64,
     /// Whether a thread raises the tick, so that calls need not do it.
-    is_kept: bool,
+    has_thread: bool,
     /// Shared with leases, which may outlive the registry.
     current: Arc<Padded<AtomicU64>>,
 }
 
 impl Timeline {
-    /// Starts at the clock's present reading; `tick` must not be zero. `is_kept`
+    /// Starts at the clock's present reading. `tick` must not be zero. `has_thread`
     /// says that a thread will [advance](Self::advance) it once a tick.
-    pub(crate) fn new(clock: Box<dyn Clock>, tick: Duration, is_kept: bool) -> Self {
+    pub(crate) fn new(clock: Box<dyn Clock>, tick: Duration, has_thread: bool) -> Self {
         let tick_nanos = nanos(tick).max(1);
         Self {
             origin: clock.now(),
@@ -126,7 +121,7 @@ impl Timeline {
             wall_origin: SystemTime::now(),
             tick_nanos,
             ticks_per_64_bits: u64::MAX / tick_nanos,
-            is_kept,
+            has_thread,
             current: Arc::default(),
         }
     }
@@ -137,20 +132,20 @@ impl Timeline {
         Arc::new(Self::new(clock, Duration::from_secs(1), true)).watch()
     }
 
-    /// The tick that a call goes by. To be asked for once, at the start of the call,
-    /// before it pins the epoch or takes a lock: it may read the clock.
+    /// The tick that a call uses. The call asks for it once, at its start, before it pins
+    /// the epoch or takes a lock: this may read the clock.
     ///
-    /// One load where a thread raises the tick.
+    /// If a thread raises the tick, this is one load.
     #[inline]
     pub(crate) fn present(&self) -> Tick {
-        self.kept().unwrap_or_else(|| self.read())
+        self.raised_by_thread().unwrap_or_else(|| self.read())
     }
 
-    /// The same where a thread raises the tick. A call that is made of little else decides
-    /// by this which way it goes, so that it has nothing to save for a call of the clock.
+    /// The tick, if a thread raises it. A short call branches on this, so that its fast
+    /// path saves no registers for a call of the clock.
     #[inline(always)]
-    pub(crate) fn kept(&self) -> Option<Tick> {
-        self.is_kept.then(|| self.tick())
+    pub(crate) fn raised_by_thread(&self) -> Option<Tick> {
+        self.has_thread.then(|| self.tick())
     }
 
     #[inline(never)]
@@ -158,28 +153,28 @@ impl Timeline {
         self.advance().tick
     }
 
-    /// What tells leases the time.
+    /// The same time for leases, which may outlive the registry.
     pub(crate) fn watch(self: &Arc<Self>) -> Watch {
         Watch {
             current: Arc::clone(&self.current),
             timeline: Arc::downgrade(self),
-            is_kept: self.is_kept,
+            has_thread: self.has_thread,
         }
     }
 
     /// The current tick as it was last raised: one load.
     #[inline]
     pub(crate) fn tick(&self) -> Tick {
-        // Acquire: whoever sees a tick also sees what was done before it was
-        // raised, so a record found expired is expired for all that follows.
+        // Acquire: a thread that sees a tick also sees what was done before it was raised.
+        // So a record that was found expired is expired for all that follows.
         Tick(self.current.load(Ordering::Acquire))
     }
 
-    /// Whole ticks in `nanos`, and the nanoseconds beyond them: a division, by
-    /// multiplications.
+    /// Whole ticks in `nanos`, and the nanoseconds beyond them: a division by
+    /// multiplication.
     ///
-    /// What is multiplied by is too small by less than a `2^64`th of a tick
-    /// for each nanosecond, so the first guess falls short by one tick at most.
+    /// The factor is too small by less than a `2^64`th of a tick for each nanosecond. So
+    /// the first guess falls short by one tick at most.
     #[inline]
     fn whole_ticks(&self, nanos: u64) -> (u64, u64) {
         let guess = (u128::from(nanos) * u128::from(self.ticks_per_64_bits)) >> 64;
@@ -191,15 +186,15 @@ impl Timeline {
         }
     }
 
-    /// Reads the clock and raises the current tick to it. Not to be called while
-    /// pinned or holding a lock: the clock is the embedder's.
+    /// Reads the clock and raises the current tick to it. The caller must not be pinned
+    /// or hold a lock: the clock is the embedder's code.
     #[inline]
     pub(crate) fn advance(&self) -> Moment {
         let reading = nanos(self.clock.now().saturating_sub(self.origin));
         let (read_tick, _) = self.whole_ticks(reading);
         let mut tick = self.tick().0;
         if tick < read_tick {
-            // AcqRel: see `tick`; on one word, so the tick only rises.
+            // AcqRel: see `tick`. A maximum of one word: the tick only rises.
             tick = self
                 .current
                 .fetch_max(read_tick, Ordering::AcqRel)
@@ -212,8 +207,8 @@ impl Timeline {
         }
     }
 
-    /// The first tick by which a TTL has fully passed since `now`; `None` beyond
-    /// what can be counted.
+    /// The first tick by which a TTL has fully passed since `now`. `None` if it cannot be
+    /// counted in nanoseconds.
     #[inline]
     pub(crate) fn deadline(&self, now: Moment, ttl_nanos: u64) -> Option<Tick> {
         let (ticks, rest) = self.whole_ticks(now.nanos.checked_add(ttl_nanos)?);
@@ -226,7 +221,7 @@ impl Timeline {
         self.tick_nanos
     }
 
-    /// Nanoseconds that the registry has counted in whole ticks.
+    /// Whole ticks since the registry was built, in nanoseconds.
     pub(crate) fn elapsed_nanos(&self) -> u64 {
         self.nanos_of(self.tick())
     }
@@ -241,25 +236,25 @@ impl Timeline {
         calendar_time(self.wall_origin, self.nanos_of(tick))
     }
 
-    /// When it started, on the calendar.
+    /// The calendar time of its start.
     #[inline]
     pub(crate) fn wall_origin(&self) -> SystemTime {
         self.wall_origin
     }
 
-    /// The nanoseconds from its start to a tick.
+    /// Nanoseconds from its start to a tick.
     #[inline]
     pub(crate) fn nanos_of(&self, tick: Tick) -> u64 {
         tick.0.saturating_mul(self.tick_nanos)
     }
 }
 
-/// The time of a registry that may have ended, and then stands still.
+/// The time of a registry that may have ended. The time then stands still.
 #[derive(Debug)]
 pub(crate) struct Watch {
     current: Arc<Padded<AtomicU64>>,
     timeline: Weak<Timeline>,
-    is_kept: bool,
+    has_thread: bool,
 }
 
 impl Watch {
@@ -272,7 +267,7 @@ impl Watch {
     /// As [`Timeline::present`].
     pub(crate) fn present(&self) -> Tick {
         let timeline = || self.timeline.upgrade();
-        match (!self.is_kept).then(timeline).flatten() {
+        match (!self.has_thread).then(timeline).flatten() {
             Some(timeline) => timeline.present(),
             None => self.tick(),
         }
@@ -295,6 +290,14 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
     whole
         .and_then(|nanos| nanos.checked_add(duration.subsec_nanos().into()))
         .unwrap_or(u64::MAX)
+}
+
+/// The time `nanos` nanoseconds after `origin`. If that is beyond the end of the
+/// calendar, `origin`.
+pub(crate) fn calendar_time(origin: SystemTime, nanos: u64) -> SystemTime {
+    origin
+        .checked_add(Duration::from_nanos(nanos))
+        .unwrap_or(origin)
 }
 
 #[cfg(all(test, not(relay_loom)))]
@@ -324,12 +327,12 @@ mod tests {
 
     #[test]
     fn a_call_reads_the_clock_where_no_thread_does() {
-        for is_kept in [true, false] {
+        for has_thread in [true, false] {
             let clock = ManualClock::new();
             let tick = Duration::from_millis(100);
-            let timeline = Timeline::new(Box::new(clock.clone()), tick, is_kept);
+            let timeline = Timeline::new(Box::new(clock.clone()), tick, has_thread);
             clock.advance(tick * 2);
-            let read = if is_kept { Tick(0) } else { Tick(2) };
+            let read = if has_thread { Tick(0) } else { Tick(2) };
             assert_eq!((timeline.present(), timeline.tick()), (read, read));
         }
     }

@@ -80,6 +80,7 @@ impl Tally {
             Ok(Registration::New) => self.arrived += 1,
             Ok(Registration::Returned) => self.returned += 1,
             Ok(Registration::Renewed) => self.renewed += 1,
+            Ok(other) => panic!("a kind of registration that this does not know: {other}"),
             Err(RegisterError::Full { .. }) => self.full += 1,
             Err(RegisterError::Backlogged { .. }) => self.backlogged += 1,
             Err(_) => {}

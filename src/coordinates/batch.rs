@@ -1,12 +1,12 @@
-//! [`CoordinateBatch`]: where many nodes are, kept so that they are looked at all at once.
+//! [`CoordinateBatch`]: the coordinates of many nodes, laid out for vector instructions.
 
 use super::Coordinate;
 use crate::simd::Lanes;
 
-/// The coordinates of some nodes, part by part: what is done to each of them
-/// alike is done to a few with one instruction.
+/// The coordinates of up to 16 nodes, part by part. So one instruction computes with
+/// several of them.
 ///
-/// A node that is not located is at no number.
+/// A node without a coordinate has NaN in all parts.
 #[derive(Clone, Debug)]
 pub(crate) struct CoordinateBatch {
     axes: [Each; Coordinate::DIMENSIONS],
@@ -18,32 +18,32 @@ pub(crate) struct CoordinateBatch {
 pub(crate) type Each = [f32; CoordinateBatch::MANY];
 
 impl CoordinateBatch {
-    /// How many nodes there are, counting those that are not located.
+    /// The number of nodes, with or without a coordinate.
     pub(crate) const MANY: usize = 16;
 
-    /// Where a node is, if it has been located.
-    pub(crate) fn get(&self, place: usize) -> Option<Coordinate> {
-        let height = self.heights[place];
-        let position = std::array::from_fn(|axis| self.axes[axis][place]);
-        (!height.is_nan()).then(|| Coordinate::of_parts(position, height, self.adjustments[place]))
+    /// The coordinate of a node, if it has one.
+    pub(crate) fn get(&self, slot: usize) -> Option<Coordinate> {
+        let height = self.heights[slot];
+        let position = std::array::from_fn(|axis| self.axes[axis][slot]);
+        (!height.is_nan()).then(|| Coordinate::of_parts(position, height, self.adjustments[slot]))
     }
 
-    /// The height of a node; 0 if it has not been located.
-    pub(crate) fn height(&self, place: usize) -> f32 {
-        // What is no number is not the greater one.
-        self.heights[place].max(0.0)
+    /// The height of a node; 0 if it has no coordinate.
+    pub(crate) fn height(&self, slot: usize) -> f32 {
+        // The maximum ignores NaN.
+        self.heights[slot].max(0.0)
     }
 
-    /// Notes where a node is.
-    pub(crate) fn put(&mut self, place: usize, node: &Coordinate) {
+    /// Sets the coordinate of a node.
+    pub(crate) fn put(&mut self, slot: usize, node: &Coordinate) {
         for (axis, at) in self.axes.iter_mut().zip(node.position()) {
-            axis[place] = at;
+            axis[slot] = at;
         }
-        self.heights[place] = node.height();
-        self.adjustments[place] = node.adjustment();
+        self.heights[slot] = node.height();
+        self.adjustments[slot] = node.adjustment();
     }
 
-    /// The squares of the distances of some positions, from one on.
+    /// The squared distances of some positions, starting with that at `at`.
     #[inline(always)]
     pub(super) fn squares<L: Lanes>(&self, from: &[L; Coordinate::DIMENSIONS], at: usize) -> L {
         let mut square = L::splat(0.0);
@@ -54,35 +54,36 @@ impl CoordinateBatch {
         square
     }
 
-    /// Some heights, from one on.
+    /// Some heights, starting with that at `at`.
     #[inline(always)]
     pub(super) fn heights_from<L: Lanes>(&self, at: usize) -> L {
         L::of(&self.heights, at)
     }
 
-    /// Some adjustments, from one on.
+    /// Some adjustments, starting with that at `at`.
     #[inline(always)]
     pub(super) fn adjustments_from<L: Lanes>(&self, at: usize) -> L {
         L::of(&self.adjustments, at)
     }
 
-    /// For some, from one on, whether they are located: `then`, or else `otherwise`.
+    /// For some nodes, starting with that at `at`: `then` if they have a coordinate, else
+    /// `otherwise`.
     #[inline(always)]
-    pub(super) fn if_located<L: Lanes>(&self, at: usize, then: L, otherwise: L) -> L {
-        // What is no number is not below anything.
+    pub(super) fn if_known<L: Lanes>(&self, at: usize, then: L, otherwise: L) -> L {
+        // NaN is not below anything.
         let heights: L = self.heights_from(at);
         heights.if_below(L::splat(f32::INFINITY), then, otherwise)
     }
 }
 
 impl Default for CoordinateBatch {
-    /// Nobody anywhere.
+    /// No node has a coordinate.
     fn default() -> Self {
-        let nowhere = [f32::NAN; Self::MANY];
+        let unknown = [f32::NAN; Self::MANY];
         Self {
-            axes: [nowhere; Coordinate::DIMENSIONS],
-            heights: nowhere,
-            adjustments: nowhere,
+            axes: [unknown; Coordinate::DIMENSIONS],
+            heights: unknown,
+            adjustments: unknown,
         }
     }
 }
@@ -98,20 +99,20 @@ mod tests {
     }
 
     #[test]
-    fn all_at_once_are_as_far_as_one_by_one() {
+    fn estimates_of_a_batch_are_those_of_each_node() {
         let nodes = [at(5_000.0, 20.0, 3.0), at(-7.0, 0.0, -90_000.0)];
-        let mut places = CoordinateBatch::default();
-        for (place, node) in nodes.iter().enumerate() {
-            places.put(place, node);
+        let mut batch = CoordinateBatch::default();
+        for (slot, node) in nodes.iter().enumerate() {
+            batch.put(slot, node);
         }
         let from = at(400.0, 1_000.0, -15.0);
-        let micros = from.micros_to_all::<crate::simd::Four>(&places, 0, 7.0);
-        for (place, node) in nodes.iter().enumerate() {
-            assert!((micros[place] - from.micros_to(node) as f32).abs() <= 1.0);
+        let micros = from.micros_to_all::<crate::simd::Four>(&batch, 0, 7.0);
+        for (slot, node) in nodes.iter().enumerate() {
+            assert!((micros[slot] - from.micros_to(node) as f32).abs() <= 1.0);
         }
         assert!(micros[nodes.len()..].iter().all(|&micros| micros == 7.0));
         let parts = |at: Coordinate| (at.position(), at.height(), at.adjustment());
-        assert_eq!(places.get(1).map(parts), Some(parts(nodes[1])));
-        assert_eq!(places.get(2), None);
+        assert_eq!(batch.get(1).map(parts), Some(parts(nodes[1])));
+        assert_eq!(batch.get(2), None);
     }
 }

@@ -1,4 +1,4 @@
-//! [`Coordinate`]: where a node is in the space of round-trip times.
+//! [`Coordinate`]: a node's position in the space of round-trip times.
 
 use super::CoordinateError;
 use super::{CoordinateBatch, Each, LandmarkEstimate, MAX_MICROS};
@@ -7,20 +7,19 @@ use crate::simd::{Lanes, splats};
 use crate::sync::random_below;
 use std::time::Duration;
 
-/// Where a node is, such that the distance between two is the round trip
-/// between them.
+/// A node's network coordinate. The distance between two coordinates is an estimate of the
+/// round trip between their nodes.
 ///
-/// In the manner of Vivaldi (Dabek, Cox, Kaashoek and Morris, "Vivaldi: a
-/// decentralized network coordinate system", SIGCOMM 2004) and of HashiCorp's
-/// Serf: a Euclidean position for the core of the network, a *height* above it
-/// for the node's own access link, which every round trip goes up and down, and
-/// an *adjustment* for what neither can express (Ledlie, Gardner and Seltzer,
-/// "Network coordinates in the wild", NSDI 2007; Chen et al., "Phoenix", 2009).
-/// The *error* says how far the node's estimates are off, relative to what it
-/// measured.
+/// It follows Vivaldi (Dabek, Cox, Kaashoek and Morris, "Vivaldi: a decentralized network
+/// coordinate system", SIGCOMM 2004) and HashiCorp's Serf. A Euclidean *position* stands
+/// for the core of the network. A *height* above it stands for the node's access link,
+/// which every round trip crosses. An *adjustment* stands for what neither can express
+/// (Ledlie, Gardner and Seltzer, "Network coordinates in the wild", NSDI 2007; Chen et al.,
+/// "Phoenix", 2009). The *error* says how far the node's estimates are off, relative to
+/// what it measured.
 ///
-/// **Units:** positions, heights and adjustments are in microseconds; the error
-/// is a ratio. All that can be had is finite and in range:
+/// **Units:** positions, heights and adjustments are in microseconds. The error is a ratio.
+/// Every part is finite and in its range:
 ///
 /// | part | range |
 /// |---|---|
@@ -29,8 +28,8 @@ use std::time::Duration;
 /// | adjustment | within [`MAX_RTT`](crate::MAX_RTT) of 0 |
 /// | error | 0 to [`MAX_ERROR`](Self::MAX_ERROR) |
 ///
-/// Coordinates mean something only beside others of the same frame: of nodes
-/// that measured each other, or the same relays.
+/// A coordinate has a meaning only within its frame: among nodes that measured each other,
+/// or the same relays.
 ///
 /// ```
 /// use relay_registry::Coordinate;
@@ -54,18 +53,18 @@ pub struct Coordinate {
 impl Coordinate {
     /// The number of axes of a position.
     ///
-    /// As many as Serf has. On measured matrices six choose nearly as well, and
-    /// four give 3 % longer paths in the worst tenth.
+    /// Serf has as many. On measured matrices six axes choose nearly as well, and with four
+    /// the worst tenth of paths is 3 % longer.
     pub const DIMENSIONS: usize = 8;
 
-    /// The largest error, which is that of a node that knows nothing yet
-    /// (`VivaldiErrorMax` of Serf).
+    /// The largest error. A node that has measured nothing has it (`VivaldiErrorMax` of
+    /// Serf).
     pub const MAX_ERROR: f32 = 1.5;
 
-    /// The lowest height that updates lead to: 10 us (`HeightMin` of Serf).
+    /// The lowest height after an update: 10 us (`HeightMin` of Serf).
     pub(super) const MIN_HEIGHT: f32 = 10.0;
 
-    /// Nowhere yet: at the origin of its frame.
+    /// The coordinate of a node that has measured nothing.
     pub(super) const ORIGIN: Self = Self {
         position: [0.0; Self::DIMENSIONS],
         height: Self::MIN_HEIGHT,
@@ -108,7 +107,7 @@ impl Coordinate {
         })
     }
 
-    /// A place in the core of the network, without a link of its own.
+    /// A point in the core of the network, without an access link.
     pub(super) fn at_core(position: [f32; Self::DIMENSIONS]) -> Self {
         Self {
             position,
@@ -118,7 +117,7 @@ impl Coordinate {
         }
     }
 
-    /// As it was taken apart; the error is of no more interest.
+    /// A coordinate from a batch, which does not keep the error.
     pub(super) fn of_parts(
         position: [f32; Self::DIMENSIONS],
         height: f32,
@@ -156,8 +155,8 @@ impl Coordinate {
         self.error
     }
 
-    /// The estimated round trip between two nodes: the same both ways, above
-    /// zero, at most [`MAX_RTT`](crate::MAX_RTT).
+    /// The estimated round trip between two nodes. It is the same both ways, above zero and
+    /// at most [`MAX_RTT`](crate::MAX_RTT).
     #[must_use]
     pub fn rtt_to(&self, other: &Self) -> Duration {
         Duration::from_micros(self.micros_to(other).into())
@@ -170,12 +169,12 @@ impl Coordinate {
         with_adjustment(plain, self.adjustment + other.adjustment) as u32
     }
 
-    /// [`micros_to`](Self::micros_to) many, none of which is nearer than `least`;
-    /// `unknown` for those that are not located.
+    /// [`micros_to`](Self::micros_to) each node of a batch, and at least `least`; `unknown`
+    /// for nodes without a coordinate.
     #[inline(always)]
     pub(crate) fn micros_to_all<L: Lanes>(
         &self,
-        places: &CoordinateBatch,
+        batch: &CoordinateBatch,
         least: u32,
         unknown: f32,
     ) -> Each {
@@ -184,36 +183,34 @@ impl Coordinate {
         let [height, adjustment, unknown] = splats(&[self.height, self.adjustment, unknown]);
         let mut micros = [0.0; CoordinateBatch::MANY];
         for at in (0..CoordinateBatch::MANY).step_by(L::MANY) {
-            let plain = places.squares(&from, at).sqrt() + (height + places.heights_from(at));
-            let adjusted = plain + (adjustment + places.adjustments_from(at));
+            let plain = batch.squares(&from, at).sqrt() + (height + batch.heights_from(at));
+            let adjusted = plain + (adjustment + batch.adjustments_from(at));
             let estimate = zero.if_below(adjusted, adjusted, plain);
             let estimate = estimate.min(most).max(least);
-            places
-                .if_located(at, estimate, unknown)
-                .put(&mut micros, at);
+            batch.if_known(at, estimate, unknown).put(&mut micros, at);
         }
         micros
     }
 
-    /// The estimated round trip between here and a node of which no coordinate
-    /// is known, only its round trips to some `landmarks` near it. `None`
-    /// without any, or where one is above [`MAX_RTT`](crate::MAX_RTT).
+    /// The estimated round trip to a node that has no coordinate, from its round trips to
+    /// some `landmarks` near it. `None` if there are no landmarks, or if a round trip is
+    /// above [`MAX_RTT`](crate::MAX_RTT).
     ///
-    /// The landmarks must be the nearest to the node of those among which this
-    /// place would be: nothing else is nearer than they. See the table in the
-    /// repository's ARCHITECTURE.md for how well that does.
+    /// The landmarks must be those nearest to the node: the estimate takes for granted that
+    /// `self` is no nearer than any of them. ARCHITECTURE.md has a table of how precise the
+    /// estimates are.
     #[must_use]
     pub fn rtt_by(&self, landmarks: &[(Self, Duration)]) -> Option<Duration> {
         let sane = |(_, rtt): &(Self, Duration)| sane_micros(*rtt);
         let micros: Vec<u32> = landmarks.iter().map(sane).collect::<Option<_>>()?;
-        let places = landmarks.iter().map(|(at, _)| at);
-        let vicinity = LandmarkEstimate::new(places.zip(micros.iter().copied()))?;
-        Some(Duration::from_micros(vicinity.micros_to(self).into()))
+        let coordinates = landmarks.iter().map(|(at, _)| at);
+        let estimate = LandmarkEstimate::new(coordinates.zip(micros.iter().copied()))?;
+        Some(Duration::from_micros(estimate.micros_to(self).into()))
     }
 
-    /// What no estimate to places within some bounds is below: of the squares of
-    /// their distances, their heights and their adjustment. And the same without their
-    /// heights; below everything where the adjustment may take more than there is.
+    /// Lower bounds of the estimates to nodes within a box: from a bound of the squared
+    /// distances, of the heights and of the adjustments. The second bound is without
+    /// heights, and is minus infinity if the adjustment may exceed the distance.
     #[inline(always)]
     pub(crate) fn least_within<L: Lanes>(&self, square: L, heights: L, adjustment: f32) -> (L, L) {
         let [zero, one, most]: [L; 3] = splats(&[0.0, 1.0, MAX_MICROS]);
@@ -239,19 +236,18 @@ impl Coordinate {
         self.square_to(other).sqrt()
     }
 
-    /// The square of the distance of the positions alone: enough to tell which
-    /// of two is nearer.
+    /// The squared distance of the positions alone: enough to tell which of two nodes is
+    /// nearer.
     #[inline]
     pub(crate) fn square_to(&self, other: &Self) -> f32 {
         square(|axis| self.position[axis] - other.position[axis])
     }
 
-    /// Moves by `force` away from `other` if it is above zero, else towards
-    /// it, in the space of positions and heights; two positions that coincide
-    /// part in a random direction.
+    /// Moves by `force` in the space of positions and heights: away from `other` if it is
+    /// above zero, else towards it. If the positions coincide, the direction is random.
     ///
-    /// The force is shared out as in section 5.4 of the paper, so that no part
-    /// moves further than it says (in Serf, heights may).
+    /// The force is divided as in section 5.4 of the paper, so that no part moves further
+    /// than the force. (In Serf, heights may.)
     pub(super) fn push(&mut self, other: &Self, force: f32) {
         let core = self.core_distance(other);
         let heights = self.height + other.height;
@@ -280,9 +276,9 @@ impl Coordinate {
     }
 }
 
-/// The square of a distance, by what it is along each axis.
+/// A squared distance, from its part along each axis.
 ///
-/// Summed in halves: in the order of the axes, it could not be vectorised.
+/// It is summed in halves: in the order of the axes, the compiler could not vectorise it.
 #[inline(always)]
 pub(super) fn square(along: impl Fn(usize) -> f32) -> f32 {
     const HALF: usize = Coordinate::DIMENSIONS / 2;
@@ -293,8 +289,7 @@ pub(super) fn square(along: impl Fn(usize) -> f32) -> f32 {
     (a + b) + (c + d)
 }
 
-/// An estimate in microseconds. An adjustment that eats up the whole distance is
-/// worth nothing.
+/// An estimate in microseconds. An adjustment that exceeds the whole distance is ignored.
 #[inline(always)]
 fn with_adjustment(plain: f32, adjustment: f32) -> f32 {
     let adjusted = plain + adjustment;
@@ -302,9 +297,9 @@ fn with_adjustment(plain: f32, adjustment: f32) -> f32 {
     estimate.clamp(1.0, MAX_MICROS)
 }
 
-/// Nobody is ever quite certain; also keeps weights defined.
+/// Above zero, so that no weight divides zero by zero.
 const MIN_ERROR: f32 = 0.001;
-/// Closer than this, in microseconds, the direction is a matter of chance.
+/// Closer than this, in microseconds, positions coincide.
 const COINCIDENT: f32 = 1.0;
 
 /// A vector of length 1.

@@ -6,8 +6,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// Why numbers are not a coordinate: the first part that is not a number or is
-/// out of its range. Take nothing from the node that sent it.
+/// Why numbers are not a coordinate: the first part that is not a number, or is out of its
+/// range. Ignore what the node that sent it says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum CoordinateError {
@@ -16,25 +16,25 @@ pub enum CoordinateError {
     Position {
         /// Which axis, from 0.
         axis: usize,
-        /// What was given, in microseconds.
+        /// The value that was given, in microseconds.
         value: f32,
     },
     /// The height is below 0 or above [`MAX_RTT`].
     #[non_exhaustive]
     Height {
-        /// What was given, in microseconds.
+        /// The value that was given, in microseconds.
         value: f32,
     },
     /// The adjustment is further than [`MAX_RTT`] from 0.
     #[non_exhaustive]
     Adjustment {
-        /// What was given, in microseconds.
+        /// The value that was given, in microseconds.
         value: f32,
     },
     /// The error is below 0 or above [`Coordinate::MAX_ERROR`].
     #[non_exhaustive]
     Error {
-        /// What was given.
+        /// The value that was given.
         value: f32,
     },
 }
@@ -68,21 +68,20 @@ impl Error for CoordinateError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ObserveError {
-    /// The round trip is above [`MAX_RTT`]. Nothing measured that.
+    /// The round trip is above [`MAX_RTT`], so it is not a measurement.
     #[non_exhaustive]
     InvalidRtt {
-        /// What was given.
+        /// The round trip that was given.
         rtt: Duration,
     },
-    /// The round trip is further from the estimate than those before it give
-    /// reason to expect: the peer lies, the network has changed, or the path is a
-    /// detour. Go on measuring: what has changed, or is the same each time, will be
-    /// taken in later.
+    /// The round trip is much further from the estimate than earlier ones: the peer lies, the
+    /// network has changed, or the route is not a direct one. Continue to measure: a change,
+    /// or an outlier that is the same each time, is taken in later.
     #[non_exhaustive]
     Outlier {
-        /// What was measured.
+        /// The round trip that was measured.
         rtt: Duration,
-        /// What was estimated.
+        /// The estimate.
         expected: Duration,
     },
 }
@@ -99,7 +98,9 @@ impl ObserveError {
 impl fmt::Display for ObserveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InvalidRtt { rtt } => write!(f, "the round trip is {rtt:?}, above {MAX_RTT:?}"),
+            Self::InvalidRtt { rtt } => {
+                write!(f, "the round trip is {rtt:?}, longer than {MAX_RTT:?}")
+            }
             Self::Outlier { rtt, expected } => write!(
                 f,
                 "the round trip is {rtt:?} where about {expected:?} was expected"
@@ -148,7 +149,7 @@ mod tests {
                 ObserveError::InvalidRtt {
                     rtt: Duration::from_secs(11),
                 },
-                "the round trip is 11s, above 10s",
+                "the round trip is 11s, longer than 10s",
             ),
             (
                 ObserveError::outlier(900_000, 30_500),

@@ -1,39 +1,40 @@
-//! What is known of a node by its round trips to other places.
+//! [`LandmarkEstimate`]: estimates to a node from its round trips to landmarks.
 
 use super::coordinate::square;
 use super::{Coordinate, CoordinateBatch, Each, MAX_MICROS};
 use crate::simd::{Lanes, splats};
 
-/// Where a node is that is known by its round trips to some landmarks near it,
-/// for estimates from there to other places.
+/// A node that is known by its round trips to some landmarks near it, for estimates from
+/// it to other coordinates.
 ///
-/// A place is `d` from landmark `t`, and the node `b` from it. The triangle gives
-/// `|d - b|` to `d + b`; where nothing is known of the angle at the landmark
-/// and directions are many, it is most likely close to a right one:
-/// `sqrt(d^2 + b^2)`. The landmarks are averaged by `1 / b`, because one next to
-/// the node knows best. Averaged are the squares, so that the landmarks become
-/// one: by the parallel axis theorem, the mean of `d^2` over landmarks is the
-/// square of the distance to their centre, and their mean spread around it. As
-/// they are the nearest to the node, no other place is nearer than any of them.
+/// Let a coordinate be at distance `d` from a landmark, and the node at distance `b`. By the
+/// triangle inequality, the estimate is between `|d - b|` and `d + b`. The angle at the
+/// landmark is not known. In a space of many dimensions it is most likely close to a right
+/// one, which gives `sqrt(d^2 + b^2)`. The squares are averaged over the landmarks with the
+/// weight `1 / b`, because the landmark nearest to the node is the most precise. An average
+/// of squares also makes one landmark of many: by the parallel axis theorem, the mean of
+/// `d^2` is the squared distance to the landmarks' centre plus their mean spread around it.
+/// As the landmarks are those nearest to the node, no estimate is below the farthest of
+/// their round trips.
 /// (The bounds and their use as estimates: Guyton and Schwartz, "Locating nearby
 /// copies of replicated Internet servers", SIGCOMM 1995. On measured matrices
 /// the right angle chose better than either bound and than their mean.)
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LandmarkEstimate {
     centre: Coordinate,
-    /// The square of how far off the centre the node and the landmarks are.
+    /// The mean squared distance of the node and the landmarks from the centre.
     spread: f32,
     least_micros: f32,
 }
 
 impl LandmarkEstimate {
-    /// The surroundings of a node, by landmarks and its round trips to them, in
-    /// microseconds; `None` without any.
+    /// From landmarks and the node's round trips to them, in microseconds. `None` without
+    /// any.
     #[inline]
     pub(crate) fn new<'a>(landmarks: impl Iterator<Item = (&'a Coordinate, u32)>) -> Option<Self> {
         let mut landmarks = landmarks.peekable();
-        // All is summed beside one of them: squares far from the origin leave
-        // little of their differences.
+        // Summed relative to the first landmark: far from the origin, squares are too
+        // large for the precision of their differences.
         let first = landmarks.peek()?.0.position();
         let (mut weights, mut squares, mut farthest) = (0.0, 0.0, 1.0_f32);
         let mut sums = [0.0; Coordinate::DIMENSIONS];
@@ -58,37 +59,34 @@ impl LandmarkEstimate {
         })
     }
 
-    /// The middle of the landmarks.
+    /// The centre of the landmarks.
     pub(crate) fn centre(&self) -> &Coordinate {
         &self.centre
     }
 
-    /// The estimated round trip between the node and a place.
+    /// The estimated round trip between the node and a coordinate.
     #[inline]
-    pub(crate) fn micros_to(&self, place: &Coordinate) -> u32 {
-        self.estimate(self.centre.square_to(place), place.height()) as u32
+    pub(crate) fn micros_to(&self, other: &Coordinate) -> u32 {
+        self.estimate(self.centre.square_to(other), other.height()) as u32
     }
 
-    /// [`micros_to`](Self::micros_to) many places; `unknown` for those that are not
-    /// located.
+    /// [`micros_to`](Self::micros_to) each node of a batch; `unknown` for nodes without a
+    /// coordinate.
     #[inline(always)]
-    pub(crate) fn micros_to_all<L: Lanes>(&self, places: &CoordinateBatch, unknown: f32) -> Each {
+    pub(crate) fn micros_to_all<L: Lanes>(&self, batch: &CoordinateBatch, unknown: f32) -> Each {
         let from = splats(&self.centre.position());
         let unknown = L::splat(unknown);
         let mut micros = [0.0; CoordinateBatch::MANY];
         for at in (0..CoordinateBatch::MANY).step_by(L::MANY) {
-            let square = places.squares(&from, at);
-            let (estimate, _) = self.estimates(square, places.heights_from(at));
-            places
-                .if_located(at, estimate, unknown)
-                .put(&mut micros, at);
+            let square = batch.squares(&from, at);
+            let (estimate, _) = self.estimates(square, batch.heights_from(at));
+            batch.if_known(at, estimate, unknown).put(&mut micros, at);
         }
         micros
     }
 
-    /// The round trips to places at distances of which these are the squares: the
-    /// longer the distance and the higher the place, the longer. And what they are no
-    /// shorter than without the heights.
+    /// The estimates for these squared distances and heights. They rise with both. And lower
+    /// bounds of them without the heights.
     #[inline(always)]
     pub(crate) fn estimates<L: Lanes>(&self, square: L, heights: L) -> (L, L) {
         let [spread, least, most] = splats(&[self.spread, self.least_micros, MAX_MICROS]);
@@ -112,9 +110,9 @@ mod tests {
         Coordinate::new(position, 0.0, 0.0, 0.1).unwrap()
     }
 
-    fn estimate(landmarks: &[(Coordinate, u32)], place: &Coordinate) -> Option<u32> {
+    fn estimate(landmarks: &[(Coordinate, u32)], other: &Coordinate) -> Option<u32> {
         let landmarks = landmarks.iter().map(|(at, micros)| (at, *micros));
-        Some(LandmarkEstimate::new(landmarks)?.micros_to(place))
+        Some(LandmarkEstimate::new(landmarks)?.micros_to(other))
     }
 
     #[test]

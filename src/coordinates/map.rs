@@ -1,4 +1,4 @@
-//! Where the relays of one registry are, and where the registry itself is.
+//! The coordinates of one registry's relays, and of its own node.
 
 use super::ObserveError;
 use super::{Coordinate, Landmark, Vivaldi};
@@ -6,17 +6,15 @@ use crate::relay::NodeId;
 use crate::sync::random_hasher;
 use std::collections::HashMap;
 
-/// The positions of one registry's relays, and the coordinate of the node it is
-/// on, all in one frame.
+/// The coordinates of one registry's relays, and of the node that it runs on, in one frame.
 ///
-/// Relays and those who measure them form a bipartite net of springs: a node
-/// finds itself by the relays' positions, the relays are found by the nodes'.
-/// From nothing, all at the origin, both unfold together; none of it is a
-/// relay's own claim.
+/// Relays and the nodes that measure them form a bipartite graph of springs. The relays'
+/// coordinates give those of the nodes, and the nodes' coordinates give those of the
+/// relays. All start at the origin and converge together. No relay says where it is.
 ///
-/// A relay that left may come back, most likely to where it was: its position
-/// is kept until there are too many. One that came back elsewhere is found
-/// again, as one that moved is.
+/// A relay that left may return, most likely to where it was. So its coordinate is kept
+/// until there are too many. If it returns elsewhere, it converges again, as does a relay
+/// that moved.
 #[derive(Debug)]
 pub(crate) struct CoordinateMap {
     own: Vivaldi,
@@ -31,13 +29,14 @@ impl CoordinateMap {
         }
     }
 
-    /// Where this node is, as far as it knows.
+    /// This node's coordinate.
     pub(crate) fn own(&self) -> Coordinate {
         self.own.coordinate()
     }
 
-    /// This node measured a sane round trip to the relay: both move, the node
-    /// only if the sample is no outlier among its own.
+    /// Takes in a round trip, checked by [`sane_micros`](crate::rtt::sane_micros), that this
+    /// node measured to the relay. Both move; the node only if the sample is no outlier
+    /// among its own.
     pub(crate) fn measured(&mut self, relay: &NodeId, micros: u32) -> Result<(), ObserveError> {
         let own = self.own.coordinate();
         let landmark = self.relays.entry(*relay).or_default();
@@ -45,37 +44,37 @@ impl CoordinateMap {
             .provisional()
             .copied()
             .unwrap_or(Coordinate::ORIGIN);
-        landmark.measure(&own, micros);
-        self.own.take_in(&at, micros)
+        landmark.observe_own(&own, micros);
+        self.own.observe_micros(&at, micros)
     }
 
-    /// A peer at `peer` says that it measured a sane round trip to the relay,
-    /// which moves if that is no outlier.
-    pub(crate) fn update_peer(
+    /// Takes in a round trip that a peer at `peer` says it measured to the relay, which
+    /// moves if the sample is no outlier.
+    pub(crate) fn reported(
         &mut self,
         relay: &NodeId,
         peer: &Coordinate,
         micros: u32,
     ) -> Result<(), ObserveError> {
         let landmark = self.relays.entry(*relay).or_default();
-        landmark.hear(peer, micros)
+        landmark.observe_micros(peer, micros)
     }
 
-    /// Where the relay is, once that is known well enough to choose by.
+    /// The relay's coordinate, once it is precise enough to choose by.
     pub(crate) fn position(&self, relay: &NodeId) -> Option<&Coordinate> {
-        self.relays.get(relay)?.settled()
+        self.relays.get(relay)?.converged()
     }
 
-    /// Where the relay is to the best of what is known, for nodes to find
-    /// themselves by; the error tells them how much to make of it.
+    /// The relay's coordinate after a first sample, for nodes that compute their own from
+    /// it. Its error is the weight that it gets.
     pub(crate) fn provisional(&self, relay: &NodeId) -> Option<&Coordinate> {
         self.relays.get(relay)?.provisional()
     }
 
-    /// Forgets relays that are gone, when there are more than `most` in all.
-    pub(crate) fn limit(&mut self, most: usize, is_there: impl Fn(&NodeId) -> bool) {
-        if self.relays.len() > most {
-            self.relays.retain(|relay, _| is_there(relay));
+    /// If there are more than `max` relays, forgets those that are not held.
+    pub(crate) fn limit(&mut self, max: usize, is_held: impl Fn(&NodeId) -> bool) {
+        if self.relays.len() > max {
+            self.relays.retain(|relay, _| is_held(relay));
         }
     }
 }
@@ -115,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_world_unfolds_from_the_origin() {
+    fn coordinates_converge_from_the_origin() {
         fastrand::seed(1);
         let (relays, peers) = (sites(12, 1), sites(30, 2));
         let (own_site, mut own) = ((40_000.0, 60_000.0, 1_000.0), CoordinateMap::new());
@@ -126,16 +125,18 @@ mod tests {
                 let micros = rtt(site, relays[probed]);
                 let handle = relay(probed as u32);
                 if let Some(at) = own.provisional(&handle) {
-                    let _ = node.take_in(at, micros);
+                    let _ = node.observe_micros(at, micros);
                 }
-                let _ = own.update_peer(&handle, &node.coordinate(), micros);
+                let _ = own.reported(&handle, &node.coordinate(), micros);
             }
             let probed = round % relays.len();
             let _ = own.measured(&relay(probed as u32), rtt(own_site, relays[probed]));
         }
         let mut errors: Vec<f32> = Vec::new();
         for (index, &at) in relays.iter().enumerate() {
-            let position = own.position(&relay(index as u32)).expect("settled");
+            let position = own
+                .position(&relay(index as u32))
+                .expect("it has converged");
             let mut compare = |from: &Coordinate, truth: u32| {
                 errors.push(position.micros_to(from).abs_diff(truth) as f32 / truth as f32);
             };
@@ -158,36 +159,35 @@ mod tests {
     }
 
     #[test]
-    fn relays_that_are_gone_are_forgotten_when_there_are_many() {
-        let mut atlas = CoordinateMap::new();
+    fn relays_that_are_gone_are_forgotten_if_there_are_too_many() {
+        let mut map = CoordinateMap::new();
         for n in 0..10 {
-            atlas.measured(&relay(n), 20_000).unwrap();
+            map.measured(&relay(n), 20_000).unwrap();
         }
-        atlas.limit(10, |_| false);
-        assert!(atlas.provisional(&relay(3)).is_some());
-        atlas.limit(9, |id| *id == relay(3));
-        assert!(atlas.provisional(&relay(3)).is_some());
-        assert!(atlas.provisional(&relay(4)).is_none());
+        map.limit(10, |_| false);
+        assert!(map.provisional(&relay(3)).is_some());
+        map.limit(9, |id| *id == relay(3));
+        assert!(map.provisional(&relay(3)).is_some());
+        assert!(map.provisional(&relay(4)).is_none());
     }
 
     #[test]
-    fn what_was_never_measured_has_no_position() {
-        let mut atlas = CoordinateMap::new();
-        assert_eq!(atlas.own(), Coordinate::ORIGIN);
-        atlas.measured(&relay(5), 20_000).unwrap();
+    fn a_relay_that_was_not_measured_has_no_coordinate() {
+        let mut map = CoordinateMap::new();
+        assert_eq!(map.own(), Coordinate::ORIGIN);
+        map.measured(&relay(5), 20_000).unwrap();
         for never in [0, 4, 6, u32::MAX] {
-            assert_eq!(atlas.provisional(&relay(never)), None);
-            assert_eq!(atlas.position(&relay(never)), None);
+            assert_eq!(map.provisional(&relay(never)), None);
+            assert_eq!(map.position(&relay(never)), None);
         }
-        assert_ne!(atlas.own(), Coordinate::ORIGIN);
+        assert_ne!(map.own(), Coordinate::ORIGIN);
     }
 
     #[test]
-    fn strangers_do_not_move_this_node() {
-        let mut atlas = CoordinateMap::new();
-        atlas
-            .update_peer(&relay(0), &Coordinate::ORIGIN, 20_000)
+    fn reports_of_peers_do_not_move_this_node() {
+        let mut map = CoordinateMap::new();
+        map.reported(&relay(0), &Coordinate::ORIGIN, 20_000)
             .unwrap();
-        assert_eq!(atlas.own(), Coordinate::ORIGIN);
+        assert_eq!(map.own(), Coordinate::ORIGIN);
     }
 }

@@ -1,4 +1,4 @@
-//! Network coordinates: where nodes are in the space of round-trip times.
+//! Network coordinates: positions of nodes in the space of round-trip times.
 //!
 //! The leg from a relay to another peer cannot be measured here, so it is estimated as
 //! the distance between two [`Coordinate`]s.
@@ -9,8 +9,8 @@
 //!   are evidence.
 //! - [`CoordinateMap`] has the coordinates of one registry's relays.
 //! - [`CoordinateBatch`] has some of them, laid out for estimates of all at once.
-//! - [`LandmarkEstimate`] makes do without a coordinate of the peer: it takes the round
-//!   trips from the peer to some relays.
+//! - [`LandmarkEstimate`] needs no coordinate of the peer: it uses the round trips from the
+//!   peer to some relays.
 //!
 //! [`RepeatedOutliers`]: repeated_outliers::RepeatedOutliers
 

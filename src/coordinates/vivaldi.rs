@@ -1,9 +1,9 @@
-//! [`Vivaldi`]: a node learns where it is from its own round trips.
+//! [`Vivaldi`]: a node's own coordinate, from the round trips that it measures.
 
 use super::Coordinate;
 use super::ObserveError;
 use super::repeated_outliers::RepeatedOutliers;
-use super::spring::{believed_error, relax};
+use super::spring::{bounded_error, relax};
 use crate::rtt::sane_micros;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -23,29 +23,27 @@ use std::time::Duration;
 /// | gravity `rho` | 150 s | keeps the frame from drifting off |
 /// | least height | 10 us | |
 ///
-/// Peers may lie about where they are, and delay their answers. So
+/// Peers may lie about their coordinates, and delay their answers. So
 ///
 /// - a [`Coordinate`] cannot hold a value that is not finite or not in range;
-/// - a peer's error counts as 0.2 at least, so a liar weighs no more than an
-///   honest peer;
-/// - one sample moves the coordinate by 100 ms at most;
-/// - a sample whose residual (measured less estimated) is further from the
-///   median of the last 50 than 3.5 times their scaled median absolute
-///   deviation, plus 1 ms, is refused as an [outlier](ObserveError::Outlier).
-///   It is still counted among the last 50: when the network has changed, or the
-///   coordinate is wrong, it is the refused ones that soon make up the median.
-/// - an outlier that is nearly the same three times, from nearly the same place and with
-///   eight ordinary samples or more in between, is evidence: round trips on the Internet
-///   break the triangle inequality. It is taken in as half of the farthest sample that is
-///   no outlier, and must then be repeated as often again. So repeating a lie gains less
-///   than the farthest lie that passes. Sixteen outliers are kept for that, in 162 bytes.
+/// - a peer's error counts as at least 0.2, so a liar has no more weight than an honest
+///   peer;
+/// - one sample moves the coordinate by at most 100 ms;
+/// - a sample is refused as an [outlier](ObserveError::Outlier) if its residual (measured
+///   less estimated) is further from the median of the last 50 than 3.5 times their scaled
+///   median absolute deviation, plus 1 ms. It still counts among the last 50. So when the
+///   network has changed, or the coordinate is wrong, refused samples soon are the median;
+/// - an outlier that is nearly the same three times, from nearly the same position and with
+///   at least eight ordinary samples in between, is evidence: round trips on the Internet
+///   break the triangle inequality. It counts as half of the farthest sample that is no
+///   outlier, and must then be repeated as often again. So a repeated lie gains less than
+///   the farthest lie that passes. Sixteen outliers are kept for that, in 162 bytes.
 ///
-/// That resists liars as long as fewer than half of the samples are theirs:
-/// choose whom to probe by your own dice. It is not a proof against peers that
-/// shift together by little at a time.
+/// This resists liars while fewer than half of the samples are theirs: choose at random
+/// which peers to probe. It does not resist peers that shift together, a little at a time.
 ///
-/// Updating costs about a microsecond and allocates nothing. Where two positions
-/// coincide a direction is drawn from `fastrand`'s generator of the thread.
+/// An update takes about a microsecond and allocates nothing. If two positions coincide,
+/// the direction is drawn from `fastrand`'s generator of the thread.
 ///
 /// ```
 /// use relay_registry::{Coordinate, Vivaldi};
@@ -63,12 +61,12 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Vivaldi {
     coordinate: Coordinate,
-    /// What estimates were off by, adjustments included.
-    residuals: Recent<JUDGED_BY>,
-    /// What they were off by without adjustments.
-    plain_residuals: Recent<ADJUSTED_BY>,
-    /// What was refused, should it be repeated.
-    repeated: RepeatedOutliers<REMEMBERED>,
+    /// Residuals of estimates with adjustments.
+    residuals: Recent<WINDOW_LEN>,
+    /// Residuals of estimates without adjustments.
+    plain_residuals: Recent<ADJUSTMENT_WINDOW>,
+    /// Refused samples, in case they are repeated.
+    repeated: RepeatedOutliers<KEPT_OUTLIERS>,
 }
 
 impl Vivaldi {
@@ -83,26 +81,30 @@ impl Vivaldi {
         }
     }
 
-    /// Where the node is, as far as it knows.
+    /// The node's coordinate.
     #[must_use]
     pub const fn coordinate(&self) -> Coordinate {
         self.coordinate
     }
 
-    /// Takes in a round trip that this node measured to a peer which says that
-    /// it is at `peer`.
+    /// Takes in a round trip that this node measured to a peer whose coordinate, as it
+    /// says, is `peer`.
     ///
     /// # Errors
     ///
-    /// [`ObserveError`] says why the sample does not count; the coordinate then
-    /// stays as it was.
+    /// [`ObserveError`] says why the sample does not count. The coordinate then stays as it
+    /// was.
     pub fn observe(&mut self, peer: &Coordinate, rtt: Duration) -> Result<(), ObserveError> {
         let micros = sane_micros(rtt).ok_or(ObserveError::InvalidRtt { rtt })?;
-        self.take_in(peer, micros)
+        self.observe_micros(peer, micros)
     }
 
-    /// [`observe`](Self::observe) with a round trip that is known to be sane.
-    pub(super) fn take_in(&mut self, peer: &Coordinate, micros: u32) -> Result<(), ObserveError> {
+    /// [`observe`](Self::observe) with a round trip that was checked by [`sane_micros`].
+    pub(super) fn observe_micros(
+        &mut self,
+        peer: &Coordinate,
+        micros: u32,
+    ) -> Result<(), ObserveError> {
         let expected = self.coordinate.micros_to(peer);
         let residual = micros as f32 - expected as f32;
         let usual = self.residuals.usual();
@@ -115,17 +117,17 @@ impl Vivaldi {
         if !self.repeated.is_evidence(peer, micros) {
             return Err(ObserveError::outlier(micros, expected));
         }
-        let counted = residual.clamp(*usual.start(), *usual.end()) * GENTLY;
+        let counted = residual.clamp(*usual.start(), *usual.end()) * REPEATED_SHARE;
         self.follow(peer, micros as f32 - residual + counted, counted);
         Ok(())
     }
 
-    /// Moves by a round trip and what the estimate of it was off by.
+    /// Moves by a round trip and the residual of its estimate.
     fn follow(&mut self, peer: &Coordinate, micros: f32, residual: f32) {
         relax(
             &mut self.coordinate,
             peer,
-            believed_error(peer),
+            bounded_error(peer),
             micros,
             residual,
         );
@@ -133,15 +135,15 @@ impl Vivaldi {
         self.gravitate();
     }
 
-    /// Half of the mean of what was left over lately: the peer has the other half.
-    fn adjust(&mut self, left_over: f32) {
-        self.plain_residuals.push(left_over);
+    /// Sets the adjustment to half of the mean residual: the peer's has the other half.
+    fn adjust(&mut self, residual: f32) {
+        self.plain_residuals.push(residual);
         self.coordinate
-            .set_adjustment(self.plain_residuals.sum() / (2 * ADJUSTED_BY) as f32);
+            .set_adjustment(self.plain_residuals.sum() / (2 * ADJUSTMENT_WINDOW) as f32);
     }
 
-    /// Draws the coordinate towards the origin, the more so the further off it
-    /// is: 2 us per sample at 200 ms.
+    /// Draws the coordinate towards the origin, more strongly the further off it is: by 2 us
+    /// for each sample at 200 ms.
     fn gravitate(&mut self) {
         let distance = self.coordinate.plain_distance(&Coordinate::ORIGIN);
         let pull = -(distance / GRAVITY_RHO) * (distance / GRAVITY_RHO_MICROS);
@@ -156,28 +158,27 @@ impl Default for Vivaldi {
 }
 
 /// `AdjustmentWindowSize` of Serf.
-const ADJUSTED_BY: usize = 20;
-/// By how many residuals outliers are judged. With 30 % of liars among those a
-/// node probes, chance gives them half of 20 samples in one of 20 windows, and
-/// half of 50 in one of 500.
-const JUDGED_BY: usize = 50;
-/// How many refused samples are kept, should they be repeated.
-const REMEMBERED: usize = 16;
-/// As what share of the farthest sample that is no outlier a repeated one counts: at most
-/// 1, so that repeating a lie gains nothing.
-const GENTLY: f32 = 0.5;
-/// So many residuals make a median.
-const ENOUGH: usize = 10;
+const ADJUSTMENT_WINDOW: usize = 20;
+/// How many residuals decide what an outlier is. If 30 % of the probed peers are liars,
+/// they have half of 20 samples in one of 20 windows, and half of 50 in one of 500.
+const WINDOW_LEN: usize = 50;
+/// How many refused samples are kept, in case they are repeated.
+const KEPT_OUTLIERS: usize = 16;
+/// A repeated outlier counts as this share of the farthest sample that is no outlier. It is
+/// at most 1, so that a lie gains nothing by being repeated.
+const REPEATED_SHARE: f32 = 0.5;
+/// The least number of residuals of which a median is taken.
+const MIN_SAMPLES: usize = 10;
 /// `GravityRho` of Serf, in seconds.
 const GRAVITY_RHO: f32 = 150.0;
 const GRAVITY_RHO_MICROS: f32 = GRAVITY_RHO * 1e6;
-/// How many standard deviations are too far (Iglewicz and Hoaglin, "How to detect
-/// and handle outliers", ASQC 1993).
+/// More standard deviations make an outlier (Iglewicz and Hoaglin, "How to detect and handle
+/// outliers", ASQC 1993).
 const OUTLIER_DEVIATIONS: f32 = 3.5;
-/// From a median absolute deviation to a standard deviation, where errors are
-/// normally distributed.
+/// The standard deviation over the median absolute deviation, if errors are normally
+/// distributed.
 const MAD_TO_SIGMA: f32 = 1.4826;
-/// Clocks and queues alone make so much, in microseconds.
+/// What clocks and queues alone account for, in microseconds.
 const JITTER: f32 = 1_000.0;
 
 /// The last few residuals, in the order of a ring.
@@ -207,9 +208,9 @@ impl<const WINDOW: usize> Recent<WINDOW> {
         self.values.iter().sum()
     }
 
-    /// What is not too far from the median; anything, while there is none yet.
+    /// The residuals that are no outliers. While there are too few for a median, any.
     fn usual(&self) -> RangeInclusive<f32> {
-        if self.len < ENOUGH {
+        if self.len < MIN_SAMPLES {
             return f32::NEG_INFINITY..=f32::INFINITY;
         }
         let mut values = self.values;
@@ -218,7 +219,7 @@ impl<const WINDOW: usize> Recent<WINDOW> {
         for value in known.iter_mut() {
             *value = (*value - centre).abs();
         }
-        // A median far from zero says that it is the coordinate that is wrong.
+        // If the median is far from zero, the coordinate is wrong.
         let deviation = median(known).max(centre.abs());
         let reach = outlier_bound(deviation);
         centre - reach..=centre + reach
@@ -231,7 +232,8 @@ fn median(values: &mut [f32]) -> f32 {
     *values.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
-/// How far from the median is too far, given the median absolute deviation.
+/// The distance from the median beyond which a sample is an outlier, given the median
+/// absolute deviation.
 pub(super) fn outlier_bound(deviation: f32) -> f32 {
     OUTLIER_DEVIATIONS * MAD_TO_SIGMA * deviation + JITTER
 }
@@ -247,13 +249,13 @@ mod tests {
         Coordinate::new(position, 1_000.0, 0.0, 0.1).unwrap()
     }
 
-    /// A node that found its place between peers at -`span` and `span`.
-    fn settled(span: f32) -> Vivaldi {
+    /// A node that has converged between peers at -`span` and `span`.
+    fn converged(span: f32) -> Vivaldi {
         fastrand::seed(7);
         let mut node = Vivaldi::new();
         for _ in 0..100 {
             for peer in [at(-span), at(span)] {
-                node.take_in(&peer, span as u32 + 3_000).unwrap();
+                node.observe_micros(&peer, span as u32 + 3_000).unwrap();
             }
         }
         node
@@ -261,15 +263,15 @@ mod tests {
 
     #[test]
     fn the_error_falls_and_the_estimate_converges() {
-        let node = settled(30_000.0).coordinate();
+        let node = converged(30_000.0).coordinate();
         assert!(node.error() < 0.05, "{}", node.error());
         assert!(node.micros_to(&at(30_000.0)).abs_diff(33_000) < 1_500);
         assert!(node.micros_to(&at(-30_000.0)).abs_diff(33_000) < 1_500);
     }
 
     #[test]
-    fn what_nothing_measured_is_refused() {
-        let mut node = settled(30_000.0);
+    fn a_round_trip_that_is_too_long_is_refused() {
+        let mut node = converged(30_000.0);
         let before = node.coordinate();
         let rtt = MAX_RTT + Duration::from_nanos(1);
         let refused = node.observe(&at(0.0), rtt);
@@ -279,23 +281,23 @@ mod tests {
 
     #[test]
     fn an_outlier_moves_nothing_and_says_what_was_expected() {
-        let mut node = settled(30_000.0);
+        let mut node = converged(30_000.0);
         let before = node.coordinate();
         let expected = before.micros_to(&at(30_000.0));
-        let refused = node.take_in(&at(30_000.0), 900_000);
+        let refused = node.observe_micros(&at(30_000.0), 900_000);
         assert_eq!(refused, Err(ObserveError::outlier(900_000, expected)));
         assert_eq!(node.coordinate(), before);
     }
 
     #[test]
-    fn a_network_that_has_changed_is_believed_before_long() {
-        let mut node = settled(30_000.0);
-        let refused = (0..JUDGED_BY)
-            .filter(|_| node.take_in(&at(30_000.0), 90_000).is_err())
+    fn a_network_that_has_changed_is_followed_before_long() {
+        let mut node = converged(30_000.0);
+        let refused = (0..WINDOW_LEN)
+            .filter(|_| node.observe_micros(&at(30_000.0), 90_000).is_err())
             .count();
-        assert!((1..=JUDGED_BY / 2 + 1).contains(&refused), "{refused}");
+        assert!((1..=WINDOW_LEN / 2 + 1).contains(&refused), "{refused}");
         for _ in 0..100 {
-            let _ = node.take_in(&at(30_000.0), 90_000);
+            let _ = node.observe_micros(&at(30_000.0), 90_000);
         }
         assert!(node.coordinate().micros_to(&at(30_000.0)).abs_diff(90_000) < 9_000);
     }
@@ -303,7 +305,8 @@ mod tests {
     #[test]
     fn one_sample_moves_a_node_by_a_tenth_of_a_second_at_most() {
         let mut node = Vivaldi::new();
-        node.take_in(&Coordinate::ORIGIN, 10_000_000).unwrap();
+        node.observe_micros(&Coordinate::ORIGIN, 10_000_000)
+            .unwrap();
         let moved = node.coordinate().plain_distance(&Coordinate::ORIGIN);
         assert!((90_000.0..101_000.0).contains(&moved), "{moved}");
     }
@@ -311,10 +314,10 @@ mod tests {
     #[test]
     fn a_claim_of_certainty_gains_nothing() {
         let moved_by = |error| {
-            let mut node = settled(30_000.0);
+            let mut node = converged(30_000.0);
             let peer = Coordinate::new([0.0; Coordinate::DIMENSIONS], 0.0, 0.0, error).unwrap();
             let micros = node.coordinate().micros_to(&peer) + 1_000;
-            node.take_in(&peer, micros).unwrap();
+            node.observe_micros(&peer, micros).unwrap();
             node.coordinate()
         };
         assert_eq!(moved_by(0.0), moved_by(0.2));
@@ -338,7 +341,7 @@ mod tests {
     #[test]
     fn outliers_are_judged_once_there_are_enough_and_by_the_median() {
         let mut recent = Recent::<20>::new();
-        for value in 0..ENOUGH as u16 {
+        for value in 0..MIN_SAMPLES as u16 {
             assert!(recent.usual().contains(&1e6));
             recent.push(f32::from(value) * 1_000.0);
         }

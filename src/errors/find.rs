@@ -1,8 +1,10 @@
-//! [`FindError`]: no relay is eligible, with the number of relays for each reason.
+//! Why no relay was found, a named one not leased, or a view not taken.
 
+use crate::limits::MAX_RTT;
 use crate::relay::Rejection;
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 /// Why no relay was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +48,7 @@ impl Error for FindError {}
 /// keeps its previous count until a sweep or a find detects that it expired. With a
 /// [maintenance](crate::Maintenance) thread that takes one tick at most. A relay whose
 /// back-off or ban is over is no longer counted for it by the first find of that tick.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Rejections {
     /// Unregistered or expired since the relays were last sorted. The next maintenance
@@ -60,7 +62,7 @@ pub struct Rejections {
     pub backing_off: usize,
     /// Banned by the operator.
     pub banned: usize,
-    /// The target, this node, and those excluded by the options.
+    /// The target, this node, and those that the options exclude.
     pub excluded: usize,
     /// They were measured, and are beyond the maximum latency.
     pub too_far: usize,
@@ -95,6 +97,70 @@ impl Rejections {
         }
     }
 }
+
+/// Why a named relay was not leased. For each of these reasons, try another relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LeaseError {
+    /// No such relay is registered, or it has expired.
+    UnknownRelay,
+    /// The load of the relay is at its capacity. A lease may succeed when another one has
+    /// been dropped.
+    #[non_exhaustive]
+    Full {
+        /// The relay's capacity.
+        capacity: u32,
+    },
+    /// The relay is draining: it serves the leases that it has, and takes no new ones.
+    Draining,
+    /// The operator banned the relay.
+    Banned,
+}
+
+impl fmt::Display for LeaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownRelay => f.write_str("the relay is not registered, or has expired"),
+            Self::Full { capacity } => {
+                write!(f, "the relay is full at its capacity of {capacity}")
+            }
+            Self::Draining => f.write_str("the relay is draining and takes no new leases"),
+            Self::Banned => f.write_str("the operator banned the relay"),
+        }
+    }
+}
+
+impl Error for LeaseError {}
+
+/// Why a relay was not added to a peer's view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PeerViewError {
+    /// The round trip is above [`MAX_RTT`]. Leave the relay out.
+    #[non_exhaustive]
+    InvalidRtt {
+        /// The round trip that was given.
+        rtt: Duration,
+    },
+    /// The view has three relays already, which is the most. Give the nearest three.
+    Full,
+}
+
+impl fmt::Display for PeerViewError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidRtt { rtt } => {
+                write!(
+                    f,
+                    "the RTT is {rtt:?}, longer than {MAX_RTT:?}: leave the relay out"
+                )
+            }
+            Self::Full => f.write_str("the view has three relays already, which is the most"),
+        }
+    }
+}
+
+impl Error for PeerViewError {}
 
 #[cfg(test)]
 mod tests {
@@ -136,5 +202,39 @@ mod tests {
             ..Rejections::default()
         };
         assert_eq!(rejections.total(), usize::MAX);
+    }
+
+    #[test]
+    fn lease_errors_explain_themselves() {
+        for (error, says) in [
+            (LeaseError::Banned, "the operator banned the relay"),
+            (
+                LeaseError::UnknownRelay,
+                "the relay is not registered, or has expired",
+            ),
+            (
+                LeaseError::Full { capacity: 8 },
+                "the relay is full at its capacity of 8",
+            ),
+            (
+                LeaseError::Draining,
+                "the relay is draining and takes no new leases",
+            ),
+        ] {
+            assert_eq!(error.to_string(), says);
+        }
+    }
+
+    #[test]
+    fn view_errors_explain_themselves() {
+        let rtt = Duration::from_secs(11);
+        assert_eq!(
+            PeerViewError::InvalidRtt { rtt }.to_string(),
+            "the RTT is 11s, longer than 10s: leave the relay out"
+        );
+        assert_eq!(
+            PeerViewError::Full.to_string(),
+            "the view has three relays already, which is the most"
+        );
     }
 }

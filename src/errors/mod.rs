@@ -1,20 +1,11 @@
-//! Why a registry could not do what it was asked. What is wrong with a value
-//! stands beside the value.
+//! Why a call of the registry failed. The error of a value is beside the value, and that
+//! of the builder beside the builder.
 
-mod ban;
-mod build;
 mod find;
-mod lease;
 mod operator;
 mod register;
-mod renew;
-mod view;
 
-pub use ban::BanError;
-pub use build::BuildError;
-pub use find::{FindError, Rejections};
-pub use lease::LeaseError;
-pub use operator::OperatorError;
-pub use register::RegisterError;
-pub use renew::RenewError;
-pub use view::PeerViewError;
+pub use find::{FindError, LeaseError, PeerViewError, Rejections};
+pub use operator::{BanError, OperatorError};
+pub(crate) use register::write_invalid_ttl;
+pub use register::{RegisterError, RenewError};

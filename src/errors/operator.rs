@@ -1,36 +1,77 @@
-//! Why the operator's word on a relay was not kept.
+//! Why what the operator said of a relay was not kept.
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
-/// Why the operator's word on a relay was not kept.
+/// Why what the operator said of a relay was not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OperatorError {
-    /// The relay is not held, and of as many relays that were never held something is
-    /// said already. [Lift](crate::Registry::lift) what is said of one of those.
+    /// The relay is not held, and what the operator said is kept already for the most
+    /// relays that were never held. [Lift](crate::Registry::lift) one of those.
     #[non_exhaustive]
     TooMany {
-        /// How many those are.
+        /// The most such relays.
         max: usize,
     },
-    /// The relay is not held, and there is no memory to remember the word in.
+    /// The relay is not held, and there is no memory to keep the operator's word in.
     OutOfMemory,
 }
 
 impl fmt::Display for OperatorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooMany { max } => write!(
-                f,
-                "bans or draining of {max} relays that are not held are kept already: lift one"
-            ),
-            Self::OutOfMemory => f.write_str("there is no memory to remember the word in"),
+            Self::TooMany { max } => too_many(*max, f),
+            Self::OutOfMemory => f.write_str("there is no memory to keep the operator's word in"),
         }
     }
 }
 
 impl Error for OperatorError {}
+
+/// Why a relay was not banned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BanError {
+    /// The ban ends later than ticks can count. Choose a shorter one.
+    #[non_exhaustive]
+    TooLong {
+        /// The duration that was asked for.
+        duration: Duration,
+    },
+    /// The relay is not held, and what the operator said is kept already for the most
+    /// relays that were never held. [Lift](crate::Registry::lift) one of those.
+    #[non_exhaustive]
+    TooMany {
+        /// The most such relays.
+        max: usize,
+    },
+    /// The relay is not held, and there is no memory to keep the ban in.
+    OutOfMemory,
+}
+
+impl fmt::Display for BanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong { duration } => write!(
+                f,
+                "a ban of {duration:?} ends later than ticks can count: choose a shorter one"
+            ),
+            Self::TooMany { max } => too_many(*max, f),
+            Self::OutOfMemory => f.write_str("there is no memory to keep the ban in"),
+        }
+    }
+}
+
+impl Error for BanError {}
+
+fn too_many(max: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(
+        f,
+        "bans or draining of {max} relays that are not held are kept already: lift one"
+    )
+}
 
 #[cfg(test)]
 mod tests {
@@ -38,13 +79,25 @@ mod tests {
 
     #[test]
     fn operator_errors_explain_themselves() {
-        assert_eq!(
-            OperatorError::TooMany { max: 7 }.to_string(),
-            "bans or draining of 7 relays that are not held are kept already: lift one"
-        );
-        assert_eq!(
-            OperatorError::OutOfMemory.to_string(),
-            "there is no memory to remember the word in"
-        );
+        let too_many = "bans or draining of 7 relays that are not held are kept already: lift one";
+        let duration = Duration::from_secs(11);
+        for (error, says) in [
+            (&OperatorError::TooMany { max: 7 } as &dyn Error, too_many),
+            (
+                &OperatorError::OutOfMemory,
+                "there is no memory to keep the operator's word in",
+            ),
+            (
+                &BanError::TooLong { duration },
+                "a ban of 11s ends later than ticks can count: choose a shorter one",
+            ),
+            (&BanError::TooMany { max: 7 }, too_many),
+            (
+                &BanError::OutOfMemory,
+                "there is no memory to keep the ban in",
+            ),
+        ] {
+            assert_eq!(error.to_string(), says);
+        }
     }
 }

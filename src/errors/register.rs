@@ -1,4 +1,4 @@
-//! Why a relay was not registered.
+//! Why a relay was not registered or renewed.
 
 use crate::limits::{MAX_CAPACITY, MAX_RTT};
 use crate::relay::{EndpointError, NatType};
@@ -6,65 +6,68 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// Why a relay was not registered. A relay already held stays as it was.
+/// Why a relay was not registered. A relay that is held already stays as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RegisterError {
-    /// The registry holds as many live relays as it was built for. Try again
-    /// when one has left, or build a larger registry. Renewals are never
-    /// refused for this.
+    /// The registry holds as many live relays as it was built for. Try again when one has
+    /// left, or build a larger registry. No renewal is refused for this.
     #[non_exhaustive]
     Full {
-        /// How many relays the registry was built for.
+        /// The number of relays that the registry was built for.
         max: usize,
     },
-    /// Strangers cannot reach the peer, so it cannot serve as a relay: its NAT
-    /// keeps them out, or it claims to have a public address and gives another.
-    /// Register it when its network has changed.
+    /// Other peers cannot reach the relay: its NAT admits no unsolicited packets, or it
+    /// declared a public address and gave another. Register it when its network has
+    /// changed.
     #[non_exhaustive]
     NotReachable {
-        /// What the peer declared.
+        /// The type of NAT that it declared.
         nat: NatType,
     },
-    /// The endpoint cannot be dialled, or the address policy does not admit
-    /// it; the [source](Error::source) says why. Register another endpoint.
+    /// The endpoint cannot be dialled, or the address policy does not admit it. The
+    /// [source](Error::source) says why, and so does the message. Register another
+    /// endpoint.
     InvalidEndpoint(EndpointError),
     /// The capacity is 0 or above [`MAX_CAPACITY`]. Declare one within.
     #[non_exhaustive]
     InvalidCapacity {
-        /// What was declared.
+        /// The capacity that was declared.
         capacity: u32,
     },
-    /// The TTL is shorter than a tick, or too long to be counted in ticks.
-    /// Choose one between.
+    /// The TTL is shorter than a tick, or longer than ticks can count. Choose one between.
     #[non_exhaustive]
     InvalidTtl {
-        /// What was asked for.
+        /// The TTL that was asked for.
         ttl: Duration,
+        /// The shortest, which is the registry's tick.
+        min: Duration,
+        /// The longest.
+        max: Duration,
     },
     /// The latency is above [`MAX_RTT`]. Leave it unset if it is unknown.
     #[non_exhaustive]
     InvalidLatency {
-        /// What was declared.
+        /// The latency that was declared.
         latency: Duration,
     },
-    /// Relays left, or changed what they announce, faster than the memory could
-    /// be reclaimed, and the bound on it is reached: a thread is stalled inside a
-    /// call. Try again shortly. A renewal that changes nothing but the deadline
-    /// is never refused for this.
+    /// Relays left, or changed what they announce, while a thread is stalled inside a
+    /// call, so their memory cannot be reclaimed, and the bound on it is reached. Try again
+    /// shortly. A renewal that changes nothing but the deadline is not refused for this.
     #[non_exhaustive]
     Backlogged {
-        /// How many departed relays and replaced announcements hold memory.
+        /// The number of departed relays and replaced announcements that hold memory.
         awaiting_reclamation: usize,
     },
-    /// The failure domain's label is empty or above 63 bytes. Shorten it.
+    /// The label of the failure domain is empty or longer than 63 bytes. Choose one of 1
+    /// to 63 bytes.
     #[non_exhaustive]
     InvalidFailureDomain {
-        /// How many bytes it has.
+        /// The length of the label, in bytes.
         len: usize,
     },
-    /// The clock stands so late that the deadline is beyond what ticks can
-    /// count. Only a faulty clock gets there; build a registry with another.
+    /// The clock reads so late that ticks cannot count the deadline. Only a faulty clock
+    /// does: build a registry with another.
     ClockExhausted,
 }
 
@@ -74,31 +77,36 @@ impl fmt::Display for RegisterError {
             Self::Full { max } => write!(f, "the registry is full with {max} live relays"),
             Self::NotReachable {
                 nat: NatType::PublicIp,
-            } => f.write_str("the address of a relay declared public-ip is not public"),
+            } => f.write_str("the relay declared public-ip, but its address is not public"),
             Self::NotReachable { nat } => {
-                write!(f, "a {nat} NAT keeps strangers from reaching the relay")
+                write!(f, "other peers cannot reach the relay behind a {nat} NAT")
             }
-            Self::InvalidEndpoint(_) => f.write_str("the endpoint is not acceptable"),
+            Self::InvalidEndpoint(reason) => {
+                write!(f, "the endpoint is not acceptable: {reason}")
+            }
             Self::InvalidCapacity { capacity } => {
                 write!(f, "the capacity is {capacity}, not 1 to {MAX_CAPACITY}")
             }
-            Self::InvalidTtl { ttl } => write!(
-                f,
-                "the TTL is {ttl:?}, which is under one tick or beyond what ticks can count"
-            ),
+            Self::InvalidTtl { ttl, min, max } => write_invalid_ttl(f, *ttl, *min, *max),
             Self::InvalidLatency { latency } => {
-                write!(f, "the latency is {latency:?}, above {MAX_RTT:?}")
+                write!(f, "the latency is {latency:?}, longer than {MAX_RTT:?}")
             }
             Self::Backlogged {
                 awaiting_reclamation,
             } => write!(
                 f,
-                "{awaiting_reclamation} departed or renewed records await the reclamation of their memory"
+                "{awaiting_reclamation} departed relays and replaced announcements still hold memory, \
+                 because a thread is stalled inside a call"
             ),
             Self::InvalidFailureDomain { len } => {
-                write!(f, "the failure domain's label has {len} bytes, not 1 to 63")
+                write!(
+                    f,
+                    "the label of the failure domain has {len} bytes, not 1 to 63"
+                )
             }
-            Self::ClockExhausted => f.write_str("the clock has no room left for a deadline"),
+            Self::ClockExhausted => {
+                f.write_str("the clock reads so late that ticks cannot count the deadline")
+            }
         }
     }
 }
@@ -118,6 +126,44 @@ impl From<EndpointError> for RegisterError {
     }
 }
 
+/// Writes why a TTL of a relay, or the default of a registry, is not valid.
+pub(crate) fn write_invalid_ttl(
+    f: &mut fmt::Formatter<'_>,
+    ttl: Duration,
+    min: Duration,
+    max: Duration,
+) -> fmt::Result {
+    if ttl < min {
+        write!(f, "the TTL is {ttl:?}, shorter than the tick of {min:?}")
+    } else {
+        write!(
+            f,
+            "the TTL is {ttl:?}, longer than the {max:?} that ticks can count"
+        )
+    }
+}
+
+/// Why a relay was not renewed by its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RenewError {
+    /// No such relay is registered here, or it has expired. Register it: if it is only
+    /// late, it is then [what it was](crate::Registration::Returned).
+    UnknownRelay,
+}
+
+impl fmt::Display for RenewError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownRelay => {
+                f.write_str("the relay is not registered, or has expired: register it")
+            }
+        }
+    }
+}
+
+impl Error for RenewError {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,17 +179,17 @@ mod tests {
                 RegisterError::NotReachable {
                     nat: NatType::Symmetric,
                 },
-                "a symmetric NAT keeps strangers from reaching the relay",
+                "other peers cannot reach the relay behind a symmetric NAT",
             ),
             (
                 RegisterError::NotReachable {
                     nat: NatType::PublicIp,
                 },
-                "the address of a relay declared public-ip is not public",
+                "the relay declared public-ip, but its address is not public",
             ),
             (
                 RegisterError::InvalidEndpoint(EndpointError::ZeroPort),
-                "the endpoint is not acceptable",
+                "the endpoint is not acceptable: port 0 cannot be dialled",
             ),
             (
                 RegisterError::InvalidCapacity { capacity: 0 },
@@ -152,28 +198,51 @@ mod tests {
             (
                 RegisterError::InvalidTtl {
                     ttl: Duration::from_millis(5),
+                    min: Duration::from_millis(10),
+                    max: Duration::from_secs(60),
                 },
-                "the TTL is 5ms, which is under one tick or beyond what ticks can count",
+                "the TTL is 5ms, shorter than the tick of 10ms",
+            ),
+            (
+                RegisterError::InvalidTtl {
+                    ttl: Duration::from_secs(61),
+                    min: Duration::from_millis(10),
+                    max: Duration::from_secs(60),
+                },
+                "the TTL is 61s, longer than the 60s that ticks can count",
             ),
             (
                 RegisterError::InvalidLatency {
                     latency: Duration::from_secs(11),
                 },
-                "the latency is 11s, above 10s",
+                "the latency is 11s, longer than 10s",
             ),
             (
                 RegisterError::Backlogged {
                     awaiting_reclamation: 3024,
                 },
-                "3024 departed or renewed records await the reclamation of their memory",
+                "3024 departed relays and replaced announcements still hold memory, \
+                 because a thread is stalled inside a call",
             ),
             (
                 RegisterError::ClockExhausted,
-                "the clock has no room left for a deadline",
+                "the clock reads so late that ticks cannot count the deadline",
+            ),
+            (
+                RegisterError::InvalidFailureDomain { len: 64 },
+                "the label of the failure domain has 64 bytes, not 1 to 63",
             ),
         ] {
             assert_eq!(error.to_string(), says);
         }
+    }
+
+    #[test]
+    fn renew_errors_explain_themselves() {
+        assert_eq!(
+            RenewError::UnknownRelay.to_string(),
+            "the relay is not registered, or has expired: register it"
+        );
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! [`RegistryBuilder`]: the settings of a registry, judged when it is built.
 
-use crate::errors::BuildError;
 use crate::limits::MAX_RELAYS;
 use crate::registry::Registry;
+use crate::registry::build_error::{BuildError, MIN_TICK};
 use crate::registry::counters::Counters;
 use crate::registry::dht_bridge::{DhtLink, DhtSetup};
 use crate::registry::inner::Inner;
 use crate::registry::relays::Relays;
 use crate::registry::reputation::Reputation;
-use crate::registry::settings::{Settings, is_countable};
+use crate::registry::settings::{Settings, is_countable, longest_ttl};
 use crate::relay::{AddressPolicy, NodeId};
 use crate::rtt::sane_micros;
 use crate::sync::{Arc, random_key};
@@ -17,10 +17,11 @@ use crate::table::record::BackOffRange;
 use crate::table::snapshot::SelectionSettings;
 use crate::time::{Clock, MonotonicClock, Timeline, nanos};
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 /// Who does the housekeeping: expiry, sorting by round-trip time, reclamation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Maintenance {
     /// Two threads, started by [`build`](RegistryBuilder::build) and joined when
@@ -67,6 +68,10 @@ pub struct RegistryBuilder {
     back_off: (Duration, Duration),
     pub(super) dht: DhtSetup,
 }
+
+/// It calls the embedder's clock and engine only in `build`, which consumes it.
+impl UnwindSafe for RegistryBuilder {}
+impl RefUnwindSafe for RegistryBuilder {}
 
 impl RegistryBuilder {
     pub(super) fn new() -> Self {
@@ -283,11 +288,15 @@ impl RegistryBuilder {
         if !(1..=MAX_RELAYS).contains(&max_relays) {
             return Err(BuildError::InvalidMaxRelays { max_relays });
         }
-        if tick < Duration::from_millis(1) || nanos(tick) == u64::MAX {
+        if tick < MIN_TICK || nanos(tick) == u64::MAX {
             return Err(BuildError::InvalidTick { tick });
         }
         if !is_countable(ttl, tick) {
-            return Err(BuildError::InvalidTtl { ttl });
+            return Err(BuildError::InvalidTtl {
+                ttl,
+                min: tick,
+                max: longest_ttl(tick),
+            });
         }
         if rtt_lifetime < Duration::from_secs(1) {
             return Err(BuildError::InvalidRttLifetime { rtt_lifetime });

@@ -72,7 +72,7 @@ impl Coordinates {
         let others = view.pairs().filter(|(relay, _)| *relay != peer);
         let held = others.filter(|(relay, _)| relays.is_live(relay, now));
         let applied = held
-            .filter(|(relay, micros)| map.update_peer(relay, coordinate, *micros).is_ok())
+            .filter(|(relay, micros)| map.reported(relay, coordinate, *micros).is_ok())
             .count();
         limit(relays, &mut map);
         if applied > 0 {

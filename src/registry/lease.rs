@@ -5,6 +5,7 @@ use crate::relay::RelayInfo;
 use crate::table::record::{Failure, Source};
 use crate::table::{RecordRef, Unit};
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 /// One unit of a relay's capacity, given back when dropped.
 ///
@@ -33,6 +34,10 @@ pub struct Lease {
     /// The sequence of the relay's circuit before the lease was taken.
     sequence: u16,
 }
+
+/// As for the [registry](crate::Registry): a panic leaves no broken invariant behind.
+impl UnwindSafe for Lease {}
+impl RefUnwindSafe for Lease {}
 
 impl Lease {
     pub(super) fn new(relay: RelayInfo, unit: Unit, sequence: u16) -> Self {

@@ -13,7 +13,7 @@ use crate::table::snapshot::Backlog;
 use crate::time::Tick;
 
 /// What one maintenance pass did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct MaintenanceReport {
     /// Relays removed because their deadline had passed.

@@ -2,6 +2,7 @@
 
 mod admit;
 mod announcement;
+mod build_error;
 mod builder;
 mod circuit_history;
 mod coordinates;
@@ -34,6 +35,7 @@ mod stats;
 #[cfg(all(test, not(relay_loom)))]
 mod tests;
 
+pub use build_error::BuildError;
 pub use builder::{Maintenance, RegistryBuilder};
 pub use lease::Lease;
 pub use maintenance::MaintenanceReport;
@@ -51,6 +53,7 @@ use inner::Inner;
 use maintenance_thread::MaintenanceThreads;
 use std::fmt;
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, SystemTime};
 
 /// A registry of relays: which peers can relay, how loaded each is, how far
@@ -79,6 +82,12 @@ use std::time::{Duration, SystemTime};
 pub struct Registry {
     shared: Arc<Shared>,
 }
+
+/// A panic leaves no broken invariant behind. Only the embedder's code panics: its clock,
+/// which a call reads before it changes anything, and its DHT engine, whose panics the
+/// threads catch.
+impl UnwindSafe for Registry {}
+impl RefUnwindSafe for Registry {}
 
 /// Fields are dropped in order: the threads end before their work does.
 struct Shared {

@@ -57,7 +57,7 @@ impl Relays {
     /// Whether a relay is live now.
     #[inline]
     pub(super) fn is_live_now(&self, id: &NodeId) -> bool {
-        match self.timeline.kept() {
+        match self.timeline.raised_by_thread() {
             Some(now) => self.is_live(id, now),
             None => self.is_live_at_present(id),
         }

@@ -3,14 +3,16 @@
 
 use crate::errors::RegisterError;
 use crate::limits::MAX_CAPACITY;
-use crate::registry::settings::{Settings, is_countable};
+use crate::registry::settings::{Settings, is_countable, longest_ttl};
 use crate::relay::{Endpoint, NatType, NodeId, RegisterOptions};
 use crate::rtt::sane_micros;
 use crate::table::record::Origin;
 use crate::table::{Exhausted, Hash};
+use std::fmt;
 
 /// What a successful registration was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Registration {
     /// The relay was not held, nor remembered. Leases on an earlier registration of it
     /// count all the same.
@@ -23,6 +25,16 @@ pub enum Registration {
     /// circuit. One that had expired also has what it announced, but for what the options
     /// set.
     Returned,
+}
+
+impl fmt::Display for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::New => "new",
+            Self::Renewed => "renewed",
+            Self::Returned => "returned",
+        })
+    }
 }
 
 /// The longest label of a failure domain, in bytes.
@@ -86,7 +98,11 @@ pub(super) fn check(
         return Err(RegisterError::InvalidCapacity { capacity });
     }
     if let Some(ttl) = ttl.filter(|&it| !is_countable(it, settings.tick)) {
-        return Err(RegisterError::InvalidTtl { ttl });
+        return Err(RegisterError::InvalidTtl {
+            ttl,
+            min: settings.tick,
+            max: longest_ttl(settings.tick),
+        });
     }
     let len = failure_domain.as_ref().map(|label| label.len());
     if let Some(len) = len.filter(|it| !(1..=MAX_LABEL).contains(it)) {

@@ -26,8 +26,11 @@ pub(crate) struct Settings {
 
 /// Whether a span is at least a tick, and leaves room to count deadlines.
 pub(super) fn is_countable(span: Duration, tick: Duration) -> bool {
-    let longest_in_ticks = Lifecycle::LAST_DEADLINE.0 / 2;
-    span >= tick
-        && nanos(span) / nanos(tick).max(1) <= longest_in_ticks
-        && span < Duration::from_nanos(u64::MAX)
+    (tick..=longest_ttl(tick)).contains(&span)
+}
+
+/// The longest span that leaves room to count deadlines.
+pub(super) fn longest_ttl(tick: Duration) -> Duration {
+    let ticks = Lifecycle::LAST_DEADLINE.0 / 2 + 1;
+    Duration::from_nanos(nanos(tick).saturating_mul(ticks).saturating_sub(1))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 ///
 /// Each figure is right on its own. Together they are no snapshot, because other calls go
 /// on while they are gathered.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Registrations of relays that were not held, those that returned included.

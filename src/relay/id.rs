@@ -8,12 +8,11 @@ use std::str::FromStr;
 
 const HEAD_LEN: usize = 32;
 
-/// The identity of a node: 1 to 63 opaque bytes, most often a public key or
-/// its hash.
+/// The identity of a node: 1 to 63 opaque bytes, most often a public key or its hash.
 ///
-/// The bytes are held inline, so an id is copied and compared without touching
-/// the heap. As text it is lower-case hexadecimal; parsing accepts either case.
-/// Ids are ordered as their bytes are.
+/// The bytes are held inline, so an id is copied and compared without touching the heap.
+/// As text it is lower-case hexadecimal. Parsing accepts either case. Ids have the order of
+/// their bytes. A precision shortens what is displayed: `{:.8}` writes the first 8 digits.
 ///
 /// ```
 /// use relay_registry::NodeId;
@@ -26,10 +25,10 @@ const HEAD_LEN: usize = 32;
 /// assert_eq!(short.to_string(), "c0ffee");
 /// # Ok::<(), relay_registry::NodeIdError>(())
 /// ```
-// Padded with zeros, and the length comes last: so the derived equality is that
-// of the ids, and the derived order that of `as_bytes` (a proper prefix ties
-// with, or precedes, what it is padded against, and then the length decides).
-// One array, so that it is copied in steps of one size.
+// Padded with zeros, and the length comes last. So the derived equality is that of the
+// ids, and the derived order that of `as_bytes`: a proper prefix is less than a longer id,
+// or equal up to the padding, and then the length decides. It is one array, so that it is
+// copied in steps of one size.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C)]
 pub struct NodeId([u8; NodeId::MAX_LEN + 1]);
@@ -57,8 +56,8 @@ impl NodeId {
     /// The bytes of the id.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        // Only parts that do not belong together can exceed the maximum; the
-        // bound is cheaper than the branch that would panic on them.
+        // Only parts that do not belong together can exceed the maximum. The bound is
+        // cheaper than a branch that panics.
         &self.0[..min(usize::from(self.0[LEN_AT]), Self::MAX_LEN)]
     }
 
@@ -75,7 +74,7 @@ impl NodeId {
         }
     }
 
-    /// The first 32 bytes, zero padded, as words: all of a usual id.
+    /// The first 32 bytes, zero padded, as words. Most ids have no more.
     #[inline]
     pub(crate) fn head(&self) -> [u64; 4] {
         words(&self.0[..HEAD_LEN])
@@ -90,9 +89,9 @@ impl NodeId {
 
     /// A hash for tables whose keys are ids and nothing else.
     ///
-    /// Takes in whole words, a usual id as two pairs of them, so it is several
-    /// times as fast as the general way of hashing; as safe from strangers who
-    /// do not know the keys of `state`.
+    /// It hashes whole words, and an id of 32 bytes as two pairs of them. So it is several
+    /// times as fast as `Hash`, and as safe against attackers who do not know the keys of
+    /// `state`.
     #[inline]
     pub(crate) fn keyed_hash(&self, state: &ahash::RandomState) -> u64 {
         if usize::from(self.len_u8()) != HEAD_LEN {
@@ -121,9 +120,8 @@ impl NodeId {
     /// The inverse of [`head`](Self::head), [`tail`](Self::tail) and
     /// [`len_u8`](Self::len_u8).
     ///
-    /// Parts that do not belong together make a wrong id, but one that can be
-    /// held, compared and printed: they may be read first and validated
-    /// afterwards.
+    /// Parts that do not belong together make a wrong id, but one that can be held,
+    /// compared and printed. So parts may be read first and validated later.
     #[inline]
     pub(crate) fn from_parts(head: [u64; 4], mut tail: [u64; 4], len: u8) -> Self {
         tail[3] |= last_byte(len);
@@ -181,9 +179,9 @@ impl AsRef<[u8]> for NodeId {
     }
 }
 
-/// Hashes the bytes in use only: the padding says nothing and would double the
-/// work for a key of 32 bytes. The length goes first, so that no id's input is
-/// a prefix of another's and ids can stand side by side in a larger key.
+/// Hashes only the bytes in use: the padding would double the work for an id of 32 bytes.
+/// The length comes first, so that no id's input is a prefix of another's, also where an
+/// id is part of a larger key.
 impl Hash for NodeId {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u8(self.len_u8());
@@ -193,9 +191,15 @@ impl Hash for NodeId {
 
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_bytes()
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut text = [0; 2 * Self::MAX_LEN];
+        let mut len = 0;
+        for byte in self.as_bytes() {
+            for nibble in [byte >> 4, byte & 0xf] {
+                text[len] = b"0123456789abcdef"[usize::from(nibble)];
+                len += 1;
+            }
+        }
+        f.pad(std::str::from_utf8(&text[..len]).expect("hexadecimal digits"))
     }
 }
 
@@ -245,7 +249,7 @@ pub enum NodeIdError {
         /// How many bytes there are, or the text stands for.
         len: usize,
     },
-    /// The text has an odd number of digits, so its last byte is incomplete.
+    /// The text has an odd number of digits, so the last byte is incomplete.
     OddLength {
         /// The length of the text, in bytes.
         len: usize,
@@ -271,7 +275,10 @@ impl fmt::Display for NodeIdError {
                 "a node id is written with two digits to a byte, not with {len} in all"
             ),
             Self::InvalidDigit { index } => {
-                write!(f, "no hexadecimal digit at byte {index} of the node id")
+                write!(
+                    f,
+                    "there is no hexadecimal digit at byte {index} of the node id"
+                )
             }
         }
     }
@@ -370,7 +377,7 @@ mod tests {
         for len in [1, 31, 32, 33, 63] {
             let bytes: Vec<u8> = (1..=len).collect();
             let whole = id(&bytes);
-            // Nobody keeps the tail of one that has none but its length.
+            // Of an id of up to 32 bytes, a record keeps no tail but the length.
             let tail = if len <= 32 { [0; 4] } else { whole.tail() };
             let parts = NodeId::from_parts(whole.head(), tail, whole.len_u8());
             assert_eq!(parts, whole);
@@ -426,7 +433,7 @@ mod tests {
         );
         assert_eq!(
             say(NodeIdError::InvalidDigit { index: 2 }),
-            "no hexadecimal digit at byte 2 of the node id"
+            "there is no hexadecimal digit at byte 2 of the node id"
         );
     }
 }

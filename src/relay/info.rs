@@ -1,17 +1,18 @@
 //! [`RelayInfo`]: what the registry tells of a relay.
 
 use super::{Endpoint, NatType, NodeId};
+use crate::time::calendar_time;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 /// A relay as it was when the registry was asked: a plain copy.
 ///
-/// Endpoint, capacity and expiry come from one registration. Load and latency
-/// were sampled beside them and may have changed since. Where the relay left and came
-/// back during the call, they may be those after its return: so the latency may be
-/// unknown although the call asked for a longest one. Copying one does not
-/// allocate: an IP address is held inline, a DNS name is shared.
-// As it is kept in the registry: what few ask for is computed when they do.
+/// Endpoint, capacity and expiry come from one registration. Load and latency were read
+/// beside them and may have changed since. If the relay left and returned during the call,
+/// they may be those after its return. So the latency may be unknown although the call
+/// asked for a maximum latency. A clone does not allocate: an IP address is held inline, a
+/// DNS name is shared.
+// Held as the registry holds it: durations and times are computed when they are asked for.
 #[derive(Clone, PartialEq)]
 pub struct RelayInfo {
     pub(crate) node_id: NodeId,
@@ -19,12 +20,13 @@ pub struct RelayInfo {
     pub(crate) capacity: u32,
     pub(crate) current_load: u32,
     pub(crate) rtt_micros: Option<u32>,
-    /// Of that, if it is known.
+    /// The age of `rtt_micros`, if that is known.
     pub(crate) rtt_age_nanos: u64,
     /// When the registry was built, on the calendar.
     pub(crate) origin: SystemTime,
-    /// In nanoseconds from there on.
+    /// In nanoseconds from `origin`.
     pub(crate) registered_at: u64,
+    /// In nanoseconds from `origin`.
     pub(crate) expires_at: u64,
     pub(crate) nat: Option<NatType>,
     pub(crate) draining: bool,
@@ -33,18 +35,30 @@ pub struct RelayInfo {
     pub(crate) last_resort: bool,
 }
 
-/// How far a relay is trusted after failures; the states of a circuit breaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The state of a relay's circuit breaker.
+///
+/// The order is from the most trusted to the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CircuitState {
-    /// It works, as far as is known.
+    /// The relay has not failed lately.
     Closed,
-    /// It failed lately, and its back-off is not over: it is handed out as a last resort
-    /// only, to a call that no other relay would do for.
-    Open,
-    /// It failed, and its back-off is over, or it was used with success since: it is
-    /// handed out on trial, to one caller at a time, until it has proved itself. Three
-    /// [successes](crate::Lease::succeeded) do, of which one may be that of a probe.
+    /// The relay failed, and its back-off is over or it was used with success since. It is
+    /// on trial: one caller at a time gets it. Three [successes](crate::Lease::succeeded)
+    /// close the circuit; one of these may be that of a probe.
     HalfOpen,
+    /// The relay failed, and its back-off is not over. It is handed out only as a last
+    /// resort, if no other relay is eligible.
+    Open,
+}
+
+impl fmt::Display for CircuitState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half-open",
+            Self::Open => "open",
+        })
+    }
 }
 
 impl RelayInfo {
@@ -66,52 +80,51 @@ impl RelayInfo {
         self.capacity
     }
 
-    /// The relay's load: this registry's leases on it, and what others put
-    /// there as of its last report.
+    /// The relay's load: this registry's leases on it, and the load from elsewhere as of the
+    /// last report.
     ///
-    /// It exceeds the capacity only where a report says so, or after a renewal
-    /// that lowered the capacity.
+    /// It exceeds the capacity only if a report says so, or after a renewal that lowered the
+    /// capacity.
     #[must_use]
     pub fn current_load(&self) -> u32 {
         self.current_load
     }
 
-    /// The round-trip time from here: the least of the five minutes of
-    /// measurements that end with the latest, or before the first of them what was
-    /// given at registration. `None` if it is not known, and once it was not
-    /// measured for [`rtt_lifetime`](crate::RegistryBuilder::rtt_lifetime).
+    /// The round-trip time from here: the least of the measurements within the five
+    /// minutes up to the latest one. Before the first measurement, it is what was given at
+    /// registration. `None` if it is not known, and once nothing was measured for
+    /// [`rtt_lifetime`](crate::RegistryBuilder::rtt_lifetime).
     #[must_use]
     pub fn latency(&self) -> Option<Duration> {
         self.rtt_micros
             .map(|micros| Duration::from_micros(micros.into()))
     }
 
-    /// How old [`latency`](Self::latency) is: the time since the latest measurement,
-    /// or since it was given at registration; `None` where that is `None`.
+    /// The age of [`latency`](Self::latency): the time since the latest measurement, or
+    /// since it was given at registration. `None` if the latency is `None`.
     ///
-    /// To the registry's tick, and rounded up by less than a second.
+    /// It is counted in ticks of the registry, and rounded up by less than a second.
     #[must_use]
     pub fn latency_age(&self) -> Option<Duration> {
         self.rtt_micros
             .map(|_| Duration::from_nanos(self.rtt_age_nanos))
     }
 
-    /// When the relay was registered, not counting renewals; on the calendar
-    /// that was in force when the registry was built.
+    /// When the relay was registered, not counting renewals, by the calendar as it was when
+    /// the registry was built.
     #[must_use]
     pub fn registered_at(&self) -> SystemTime {
         calendar_time(self.origin, self.registered_at)
     }
 
-    /// When the relay expires unless it is renewed, rounded up to the
-    /// registry's tick; on the calendar that was in force when the registry
-    /// was built.
+    /// When the relay expires unless it is renewed, rounded up to the registry's tick, by
+    /// the calendar as it was when the registry was built.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
         calendar_time(self.origin, self.expires_at)
     }
 
-    /// What kind of NAT the relay declared to be behind, if it did.
+    /// The kind of NAT that the relay declared, if it did.
     #[must_use]
     pub fn nat(&self) -> Option<NatType> {
         self.nat
@@ -123,22 +136,22 @@ impl RelayInfo {
         self.draining
     }
 
-    /// Whether the operator banned the relay for the time being.
+    /// Whether the operator banned the relay.
     #[must_use]
     pub fn is_banned(&self) -> bool {
         self.banned
     }
 
-    /// How far the relay is trusted after failures.
+    /// The state of the relay's circuit breaker.
     #[must_use]
     pub fn circuit(&self) -> CircuitState {
         self.circuit
     }
 
-    /// Whether the relay was handed out although it failed lately and its
-    /// back-off is not over: for no other relay would do that is not backing off. It is the
-    /// [preferred](crate::FindOptions::prefer) one, if that is among those, or the one that
-    /// has been left alone for longest.
+    /// Whether the relay was handed out although its back-off is not over, because all
+    /// relays that would be eligible are in back-off. Of these it is the
+    /// [preferred](crate::FindOptions::prefer) one, or else the one that has been in back-off
+    /// for longest.
     #[must_use]
     pub fn is_last_resort(&self) -> bool {
         self.last_resort
@@ -163,12 +176,4 @@ impl fmt::Debug for RelayInfo {
             .field("last_resort", &self.last_resort)
             .finish()
     }
-}
-
-/// The time so many nanoseconds after `origin`; beyond the end of the calendar,
-/// `origin`.
-pub(crate) fn calendar_time(origin: SystemTime, nanos: u64) -> SystemTime {
-    origin
-        .checked_add(Duration::from_nanos(nanos))
-        .unwrap_or(origin)
 }

@@ -1,4 +1,4 @@
-//! What a relay is: its identity, where it listens, and what it declares.
+//! What a relay is: its id, its endpoint, and what it declares.
 
 mod endpoint;
 mod id;
@@ -10,8 +10,7 @@ mod rejection;
 
 pub use endpoint::{Endpoint, EndpointError, Host};
 pub use id::{NodeId, NodeIdError};
-pub(crate) use info::calendar_time;
 pub use info::{CircuitState, RelayInfo};
-pub use nat::{AddressPolicy, NatType, NatTypeError};
+pub use nat::{AddressPolicy, AddressPolicyError, NatType, NatTypeError};
 pub use options::RegisterOptions;
 pub(crate) use rejection::Rejection;

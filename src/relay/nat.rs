@@ -1,15 +1,16 @@
-//! How a relay's network treats those who call it: [`NatType`] and
-//! [`AddressPolicy`].
+//! Which peers can be reached from the internet: [`NatType`] and [`AddressPolicy`].
 
 use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
-/// What kind of address translation a peer sits behind.
+/// The kind of address translation in front of a peer.
 ///
-/// The names are those of RFC 3489, section 5. RFC 4787 describes the same
-/// behaviours more finely, but the coarse names decide the one question asked
-/// here: can a stranger reach the peer unasked?
+/// The names are those of RFC 3489, section 5. RFC 4787 describes the same behaviours in
+/// more detail, but these names decide the one question that matters here: do unsolicited
+/// packets reach the peer?
+///
+/// The order is from the most open to the least.
 ///
 /// ```
 /// use relay_registry::NatType;
@@ -19,17 +20,18 @@ use std::str::FromStr;
 /// assert!(!NatType::Symmetric.can_relay());
 /// # Ok::<(), relay_registry::NatTypeError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NatType {
-    /// No translation: the peer holds a public address itself. A relay that says so is
+    /// No translation: the peer has a public address itself. A relay that declares this is
     /// refused at an address or a name that [`AddressPolicy::PublicOnly`] refuses.
     PublicIp,
-    /// One mapping for all, open to anyone who knows it.
+    /// One mapping for all destinations, which admits packets from any address.
     FullCone,
-    /// One mapping for all, open to addresses the peer has written to.
+    /// One mapping for all destinations, which admits packets from addresses that the peer
+    /// has sent to.
     RestrictedCone,
-    /// One mapping for all, open to addresses and ports the peer has written
-    /// to.
+    /// One mapping for all destinations, which admits packets from addresses and ports
+    /// that the peer has sent to.
     PortRestrictedCone,
     /// A separate mapping for each destination.
     Symmetric,
@@ -44,8 +46,8 @@ impl NatType {
         Self::Symmetric,
     ];
 
-    /// Whether a peer behind this can serve as a relay: anyone must be able to
-    /// reach it without having been written to first.
+    /// Whether a peer behind this can serve as a relay: packets from an address that the
+    /// peer has not sent to must reach it.
     #[must_use]
     pub const fn can_relay(self) -> bool {
         matches!(self, Self::PublicIp | Self::FullCone)
@@ -81,7 +83,7 @@ impl FromStr for NatType {
     }
 }
 
-/// The text names no [`NatType`].
+/// The text is not a [`NatType`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NatTypeError;
@@ -103,33 +105,78 @@ impl Error for NatTypeError {}
 /// link-local IPv6 addresses, which cannot be dialled without a zone, are refused under
 /// either policy.
 ///
-/// A name is judged as a name. What it resolves to is known only to whoever
-/// dials it, who must apply the policy again to that address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The registry does not resolve names. A peer that dials a name must apply the policy to
+/// the address that it resolves to.
+///
+/// As text it is `any` or `public-only`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum AddressPolicy {
-    /// Any address, private and loopback ones included: for private networks
-    /// and for relays that the embedder itself vouches for.
+    /// Any address, private and loopback ones included: for private networks, and for
+    /// relays that the embedder trusts.
     #[default]
     Any,
-    /// Only addresses reachable across the internet, as the IANA
-    /// special-purpose address registries (RFC 6890) have it, and names that
-    /// can lead anybody to the same host: for relays that strangers name.
+    /// Only addresses that are globally reachable according to the IANA special-purpose
+    /// address registries (RFC 6890), and names that mean the same host everywhere: for
+    /// relays that untrusted peers name.
     ///
-    /// Of what IANA calls globally reachable, blocks for anycast are refused: they lead
+    /// Anycast blocks are refused although IANA calls them globally reachable: they lead
     /// to the nearest server of some service, such as AS112, and to no particular relay.
-    /// An address for NAT64 (`64:ff9b::/96`) is judged as the IPv4 address in it; those of
-    /// 6to4 and Teredo are refused. So are names of a single label, with an underscore,
-    /// and in special-use domains (RFC 6761): `.alt`, `.arpa`, `.internal`,
-    /// `.invalid`, `.local`, `.localhost`, `.onion` and `.test`.
+    /// An address for NAT64 (`64:ff9b::/96`) counts as the IPv4 address in it. Addresses of
+    /// 6to4 and Teredo are refused. So are names of a single label, names with an
+    /// underscore, and names in special-use domains (RFC 6761): `.alt`, `.arpa`,
+    /// `.internal`, `.invalid`, `.local`, `.localhost`, `.onion` and `.test`.
     PublicOnly,
 }
+
+impl AddressPolicy {
+    const ALL: [Self; 2] = [Self::Any, Self::PublicOnly];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::PublicOnly => "public-only",
+        }
+    }
+}
+
+impl fmt::Display for AddressPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for AddressPolicy {
+    type Err = AddressPolicyError;
+
+    /// Parses exactly what [`Display`](fmt::Display) writes.
+    fn from_str(text: &str) -> Result<Self, AddressPolicyError> {
+        Self::ALL
+            .into_iter()
+            .find(|policy| policy.as_str() == text)
+            .ok_or(AddressPolicyError)
+    }
+}
+
+/// The text is not an [`AddressPolicy`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AddressPolicyError;
+
+impl fmt::Display for AddressPolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an address policy is any or public-only")
+    }
+}
+
+impl Error for AddressPolicyError {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_peers_open_to_strangers_can_relay() {
+    fn only_peers_that_unsolicited_packets_reach_can_relay() {
         let able: Vec<_> = NatType::ALL.into_iter().filter(|n| n.can_relay()).collect();
         assert_eq!(able, [NatType::PublicIp, NatType::FullCone]);
     }

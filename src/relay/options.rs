@@ -1,15 +1,14 @@
 //! [`RegisterOptions`]: what a relay declares besides its endpoint.
 
-use std::time::Duration;
-
 use super::NatType;
 use crate::sync::Arc;
+use std::time::Duration;
 
-/// What is said of a relay when it registers, besides its identity and endpoint.
+/// What a relay declares when it registers, besides its id and endpoint.
 ///
-/// What is not set takes its default for a new relay, and stays as it is when
-/// a relay is renewed, or comes back soon after it [lapsed](crate::Registration::Returned).
-/// Values are judged by `register_with`, not here.
+/// An option that is not set takes its default if the relay is new. If the relay is
+/// renewed, or [returns](crate::Registration::Returned) after it expired, it stays as it
+/// was. `register_with` checks the values.
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,34 +47,33 @@ impl RegisterOptions {
     /// How many leases the relay serves at a time: 1 to
     /// [`MAX_CAPACITY`](crate::MAX_CAPACITY), by default 100.
     ///
-    /// Others are refused with
+    /// Other values are refused with
     /// [`RegisterError::InvalidCapacity`](crate::RegisterError::InvalidCapacity).
-    /// A renewal that lowers it below the present load revokes no lease.
+    /// A renewal that lowers the capacity below the present load revokes no lease.
     pub const fn capacity(mut self, leases: u32) -> Self {
         self.capacity = Some(leases);
         self
     }
 
-    /// The round trip to the relay, as far as it is known beforehand: up to
-    /// [`MAX_RTT`](crate::MAX_RTT). It is kept to the microsecond, zero as one, and
-    /// counts until the first measurement, or until it
-    /// [lapses](crate::RegistryBuilder::rtt_lifetime).
+    /// The round trip to the relay, if it is known already: up to
+    /// [`MAX_RTT`](crate::MAX_RTT). It is kept to the microsecond, and zero as one
+    /// microsecond. It counts until the first measurement, or until its
+    /// [lifetime](crate::RegistryBuilder::rtt_lifetime) is over.
     ///
-    /// It must come from this node, such as a probe or an earlier run: never
-    /// pass on a relay's own word, for the nearest are chosen. By default the
-    /// latency is unknown, and the relay ranks at the
-    /// registry's assumed round trip. Others are refused with
+    /// It must come from this node, such as from a probe or an earlier run. Never pass on
+    /// what a relay says of itself: near relays are chosen, so relays would lie. By default
+    /// the latency is unknown, and the relay ranks at the registry's assumed round trip.
+    /// Other values are refused with
     /// [`RegisterError::InvalidLatency`](crate::RegisterError::InvalidLatency).
     pub const fn latency(mut self, rtt: Duration) -> Self {
         self.latency = Some(rtt);
         self
     }
 
-    /// What kind of address translation the relay sits behind, by default
-    /// unknown.
+    /// The kind of address translation in front of the relay, by default unknown.
     ///
-    /// One that keeps strangers out, or [`NatType::PublicIp`] with an address
-    /// that is not public, is refused with
+    /// One that admits no unsolicited packets, or [`NatType::PublicIp`] with an address that
+    /// is not public, is refused with
     /// [`RegisterError::NotReachable`](crate::RegisterError::NotReachable).
     pub const fn nat(mut self, nat: NatType) -> Self {
         self.nat = Some(nat);
@@ -85,34 +83,34 @@ impl RegisterOptions {
     /// How long the relay stays registered without being renewed: one tick of
     /// the registry or longer, by default the registry's own TTL.
     ///
-    /// Others are refused with
+    /// Other values are refused with
     /// [`RegisterError::InvalidTtl`](crate::RegisterError::InvalidTtl).
     pub const fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
     }
 
-    /// What the relay may fail together with, such as the name of its rack, site
-    /// or operator: 1 to 63 bytes, by default nothing beyond its network.
+    /// The failure domain of the relay, such as the name of its rack, site or operator: a
+    /// label of 1 to 63 bytes. Relays of one domain may fail together. By default it is
+    /// only the relay's network.
     ///
-    /// Of several relays asked for, those in different domains are preferred;
-    /// see [`FindOptions::max_spread_cost`](crate::FindOptions::max_spread_cost). Others
+    /// If a find asks for several relays, it prefers those in different domains: see
+    /// [`FindOptions::max_spread_cost`](crate::FindOptions::max_spread_cost). Other values
     /// are refused with
     /// [`RegisterError::InvalidFailureDomain`](crate::RegisterError::InvalidFailureDomain).
-    /// A DHT carries labels of visible ASCII characters only: one with a space in it is
-    /// known to this registry alone.
+    /// A DHT carries only labels of visible ASCII characters. Any other label, such as one
+    /// with a space, is known to this registry only.
     pub fn failure_domain(mut self, label: impl Into<Arc<str>>) -> Self {
         self.failure_domain = Some(label.into());
         self
     }
 
-    /// Whether the relay lost its sessions since it was last heard of, by default not.
+    /// Whether the relay lost its sessions since its last registration, by default not.
     ///
-    /// If so, all leases that are held on it are void: they count no more, and dropping
-    /// one gives nothing back. The load that others put there counts as zero. Say so when a
-    /// relay process started anew; else its old leases keep their units until they are
-    /// dropped. Where a relay that is held has leases, it is not found for a moment, but
-    /// keeps its place.
+    /// If so, all leases on it are void: they no longer count, and dropping one gives
+    /// nothing back. The load from elsewhere counts as zero. Set this when the relay's
+    /// process has restarted. Otherwise its old leases keep their units until they are
+    /// dropped. A relay that is held and has leases is not found for a moment.
     pub const fn restarted(mut self, restarted: bool) -> Self {
         self.restarted = restarted;
         self

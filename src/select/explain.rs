@@ -52,7 +52,7 @@ pub struct Explained {
 }
 
 /// Whether a relay would be handed out, or why not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Verdict {
     /// It would be handed out: the best, or one of the best that were asked for.
@@ -84,7 +84,7 @@ pub enum Verdict {
 }
 
 /// How a leg of a path is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum LegSource {
     /// This node measured it.

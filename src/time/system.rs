@@ -1,5 +1,5 @@
-//! The default clock: the operating system's, which goes on while the machine is
-//! suspended wherever there is such a clock.
+//! The default clock: the operating system's, and one that goes on while the machine is
+//! suspended, if the system has one.
 //!
 //! | system | clock | goes on while suspended |
 //! |---|---|---|
@@ -17,9 +17,9 @@ pub(crate) struct MonotonicClock(Source);
 
 #[derive(Debug)]
 enum Source {
-    /// The one that [`continuous`] reads.
+    /// The clock that [`continuous`] reads.
     Continuous,
-    /// The time since then.
+    /// The time since this instant.
     Since(Instant),
 }
 
@@ -35,8 +35,8 @@ impl MonotonicClock {
 impl Clock for MonotonicClock {
     fn now(&self) -> Duration {
         match &self.0 {
-            // It could be read before. Should that end, a zero is a reading that went
-            // backwards, which is ignored.
+            // It was read when this was made. If it cannot be read any more, zero is a
+            // reading that went backwards, which is ignored.
             Source::Continuous => continuous().unwrap_or_default(),
             Source::Since(origin) => origin.elapsed(),
         }
@@ -54,7 +54,7 @@ fn continuous() -> Option<Duration> {
     let mut reading = std::mem::MaybeUninit::<libc::timespec>::zeroed();
     // SAFETY: the address is that of a `timespec`, which may be written to.
     let status = unsafe { libc::clock_gettime(CLOCK, reading.as_mut_ptr()) };
-    // SAFETY: integers, of which zero is one.
+    // SAFETY: its fields are integers, for which zero bytes are valid.
     let reading = unsafe { reading.assume_init() };
     let secs = u64::try_from(reading.tv_sec).ok()?;
     let nanos = u32::try_from(reading.tv_nsec).ok()?;
@@ -81,7 +81,7 @@ mod tests {
         }
     }
 
-    /// What the system counts as the time since it was started has all suspensions in it.
+    /// The uptime that the system reports includes all suspensions.
     #[test]
     #[cfg(all(target_os = "linux", not(miri)))]
     fn the_default_clock_counts_the_time_since_the_machine_was_started() {

@@ -1,23 +1,23 @@
-//! How records are announced to the wheel without a lock.
+//! How records reach the wheel without a lock.
 //!
-//! A stack threaded through the records themselves: it needs no memory, and a
-//! record that is in it already is not added again. The wheel's keeper takes
-//! the whole stack at once.
+//! The inbox is a stack linked through the records themselves. It needs no memory of its
+//! own, and a record that is in it already is not pushed again. Maintenance drains the
+//! whole stack at once.
 //!
-//! # Why no announcement is lost
+//! # Why no deadline is lost
 //!
-//! Whoever sets a deadline that the wheel must hear of does so before it raises
-//! `QUEUED` in the record's link. If the flag was up already, the keeper has
-//! yet to take it down, and looks at the deadline only after that. Link words
-//! are changed by read-modify-writes alone, so taking the flag down acquires
-//! what every announcer released, also those who found it up.
+//! A thread sets the deadline first, and then the flag `QUEUED` in the record's link. If
+//! the flag was set already, the draining thread has yet to clear it, and reads the
+//! deadline only after that. Links are changed by read-modify-writes only. So the thread
+//! that clears the flag acquires what every pushing thread released, also what those
+//! released that found it set.
 
 use crate::sync::{AtomicU32, Ordering, Padded};
 
 /// The record is in the stack.
 const QUEUED: u32 = 1 << 31;
 
-/// Indices of records that the wheel has yet to hear of.
+/// Indices of records whose deadline the wheel has yet to read.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     /// Index plus one of the record on top, or zero.
@@ -25,7 +25,7 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// Announces the record at `index`, whose link this is.
+    /// Adds the record at `index`, whose link this is.
     pub(crate) fn push(&self, index: u32, link: &AtomicU32) {
         // AcqRel: see the module's description.
         if link.fetch_or(QUEUED, Ordering::AcqRel) & QUEUED != 0 {
@@ -33,7 +33,7 @@ impl Inbox {
         }
         let mut top = self.top.load(Ordering::Relaxed);
         loop {
-            // AcqRel: goes on with what other announcers released.
+            // AcqRel: passes on what other pushing threads released.
             link.swap(QUEUED | top, Ordering::AcqRel);
             // Release: publishes the link.
             match self.top.compare_exchange_weak(
@@ -48,9 +48,9 @@ impl Inbox {
         }
     }
 
-    /// Takes all announced records, each once, and shows them to `visit`.
+    /// Takes all records out, and calls `visit` once for each.
     ///
-    /// Only one thread at a time may drain.
+    /// Only one thread may drain at a time.
     pub(crate) fn drain<'a>(
         &self,
         link_of: impl Fn(u32) -> &'a AtomicU32,
@@ -59,8 +59,8 @@ impl Inbox {
         // Acquire: pairs with the release of each push.
         let mut top = self.top.swap(0, Ordering::Acquire);
         while let Some(index) = top.checked_sub(1) {
-            // AcqRel: the deadline is read after this, and later announcers
-            // find the flag down.
+            // AcqRel: the deadline is read after this, and later pushes find the flag
+            // cleared.
             top = link_of(index).swap(0, Ordering::AcqRel) & !QUEUED;
             visit(index);
         }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_announced_record_comes_out_once() {
+    fn each_pushed_record_comes_out_once() {
         let links: Vec<AtomicU32> = (0..5).map(|_| AtomicU32::new(0)).collect();
         let inbox = Inbox::default();
         for index in [0, 4, 2, 4, 0, 0] {
@@ -84,6 +84,6 @@ mod tests {
         inbox.push(4, &links[4]);
         let mut seen = Vec::new();
         inbox.drain(|index| &links[index as usize], |index| seen.push(index));
-        assert_eq!(seen, [4], "it may be announced again");
+        assert_eq!(seen, [4], "it may be pushed again");
     }
 }

@@ -1,17 +1,17 @@
 //! The coarse timer wheel: which records may be due at which tick.
 //!
-//! Seven levels of 64 lists each; a list of level `l` spans `64^l` ticks, so
-//! the wheel spans more ticks than there are deadlines. A record is in at most
-//! one list, at or before its deadline. Nobody touches the wheel to renew:
-//! when a record comes up, its present deadline says whether it is due or where
-//! it goes next (as Varghese and Lauck's scheme 7, with lazy cascades).
+//! The wheel has seven levels of 64 lists each. A list of level `l` spans `64^l` ticks, so
+//! the wheel spans more ticks than there are deadlines. A record is in at most one list,
+//! at or before its deadline. A renewal does not touch the wheel: when a record comes up,
+//! its present deadline says whether it is due, or which list comes next (Varghese and
+//! Lauck's scheme 7, with lazy cascades).
 //!
-//! A record's place is found by its index, so the wheel needs 8 bytes for each
-//! record and never grows with churn: a place that a departed record left
-//! behind serves, or is moved by, the next life of that record.
+//! A record's entry is found by its index. So the wheel takes 8 bytes for each record and
+//! does not grow with churn: the entry that a departed record left behind serves the next
+//! life of that record.
 //!
-//! The wheel is kept by whoever does the housekeeping, under a lock. Others
-//! announce records to it through the lock-free [`Inbox`].
+//! Maintenance changes the wheel, under a lock. Other threads send it records through the
+//! lock-free [`Inbox`].
 
 mod inbox;
 #[cfg(all(test, relay_loom))]
@@ -19,16 +19,16 @@ mod models;
 
 pub(crate) use inbox::Inbox;
 
-use crate::table::record::Lifecycle;
+use crate::limits::TICK_BITS;
 use crate::time::Tick;
 
 const LEVELS: usize = 7;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 
-/// Ticks from here on are not told apart; there are no deadlines near.
+/// Ticks from here on share a list. All deadlines are earlier.
 const END: u64 = (1 << (LEVELS as u32 * SLOT_BITS)) - 1;
-const _: () = assert!(Lifecycle::LAST_DEADLINE.0 < END - 1);
+const _: () = assert!(1 << TICK_BITS < END - 1);
 
 /// Ends a list, and marks a record that is in none.
 const NONE: u32 = u32::MAX;
@@ -69,7 +69,7 @@ impl Wheel {
         }
     }
 
-    /// The tick that it has moved on to.
+    /// The tick that it has advanced to.
     pub(crate) fn now(&self) -> Tick {
         self.now
     }
@@ -79,8 +79,8 @@ impl Wheel {
         self.len
     }
 
-    /// Puts a record where `deadline` is, wherever it was; a deadline that
-    /// has passed comes up at the next tick.
+    /// Puts a record into the list of `deadline`, and takes it out of the list that it was
+    /// in. If the deadline has passed, the record comes up at the next tick.
     pub(crate) fn schedule(&mut self, record: u32, deadline: Tick) {
         self.cancel(record);
         let at = deadline.0.clamp(self.now.0 + 1, END);
@@ -98,8 +98,8 @@ impl Wheel {
         }
     }
 
-    /// Moves on to the tick `to` and asks `visit` about every record that comes
-    /// up: where it goes next, or that it is done with.
+    /// Advances to the tick `to` and calls `visit` for every record that comes up. `visit`
+    /// returns the record's next deadline, or `None` to drop it.
     pub(crate) fn advance(&mut self, to: Tick, mut visit: impl FnMut(u32) -> Option<Tick>) {
         let to = to.0.min(END - 1);
         while let Some((at, level)) = self.next_event().filter(|&(at, _)| at <= to) {
@@ -118,8 +118,8 @@ impl Wheel {
 
     /// When the next list comes up, and its level.
     fn next_event(&self) -> Option<(u64, usize)> {
-        // What is on a level lies ahead of the present slot, within the span
-        // of one slot of the level above; so the lowest level comes first.
+        // The records of a level are ahead of its present slot, within the span of one
+        // slot of the level above. So the lowest level comes first.
         let level = self.occupied.iter().position(|&slots| slots != 0)?;
         let slot = u64::from(self.occupied[level].trailing_zeros());
         let shift = level as u32 * SLOT_BITS;
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn the_last_deadline_comes_up_when_the_clock_runs_past_all_ticks() {
         let mut wheel = Wheel::new();
-        wheel.schedule(0, Lifecycle::LAST_DEADLINE);
+        wheel.schedule(0, Tick(1 << TICK_BITS));
         assert_eq!(fired(&mut wheel, u64::MAX), [0]);
         wheel.schedule(1, Tick(5));
         assert!(fired(&mut wheel, u64::MAX).is_empty(), "time has ended");

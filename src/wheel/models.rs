@@ -1,10 +1,10 @@
-//! Models of the inbox: no announcement is lost.
+//! Models of the inbox: no deadline is lost.
 
 use super::Inbox;
 use crate::sync::{Arc, AtomicU32, AtomicU64, Ordering, check};
 use loom::thread;
 
-/// Two records with deadlines, and the inbox that they are announced by.
+/// Two records with deadlines, and the inbox that they are pushed to.
 #[derive(Default)]
 struct World {
     inbox: Inbox,
@@ -18,7 +18,7 @@ impl World {
         self.inbox.push(index, &self.links[index as usize]);
     }
 
-    /// What the wheel's keeper learns of each record.
+    /// Reads the deadlines of all queued records.
     fn drain(&self, known: &mut [u64; 2]) {
         self.inbox.drain(
             |index| &self.links[index as usize],
@@ -30,41 +30,41 @@ impl World {
 }
 
 #[test]
-fn the_wheel_hears_of_the_last_deadline_of_each_record() {
+fn the_wheel_reads_the_last_deadline_of_each_record() {
     check(3, || {
         let world = Arc::new(World::default());
         let other = Arc::clone(&world);
-        let announcing = thread::spawn(move || {
+        let pushing = thread::spawn(move || {
             other.set(0, 10);
             other.set(1, 20);
             other.set(0, 5);
         });
         let mut known = [0; 2];
         world.drain(&mut known);
-        announcing.join().unwrap();
+        pushing.join().unwrap();
         world.drain(&mut known);
         assert_eq!(known, [5, 20]);
     });
 }
 
-/// An announcer that finds its record queued already relies on the keeper.
+/// A thread that finds its record queued already relies on the draining thread.
 #[test]
-fn an_announcement_of_a_queued_record_is_not_lost() {
+fn a_push_of_a_queued_record_is_not_lost() {
     check(3, || {
         let world = Arc::new(World::default());
         world.set(0, 10);
         let other = Arc::clone(&world);
-        let announcing = thread::spawn(move || other.set(0, 5));
+        let pushing = thread::spawn(move || other.set(0, 5));
         let mut known = [0; 2];
         world.drain(&mut known);
-        // Join without the order that joining brings, by a second keeper.
+        // Drained by a third thread, so that joining brings no order between the two.
         let last = Arc::clone(&world);
-        let keeper = thread::spawn(move || {
+        let draining = thread::spawn(move || {
             last.drain(&mut known);
             known
         });
-        announcing.join().unwrap();
-        let mut known = keeper.join().unwrap();
+        pushing.join().unwrap();
+        let mut known = draining.join().unwrap();
         world.drain(&mut known);
         assert_eq!(known[0], 5);
     });

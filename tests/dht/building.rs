@@ -42,6 +42,10 @@ fn an_error_in_the_options_is_the_source_of_the_one_in_building() {
     let error = refused.unwrap_err();
     let source = error.source().expect("a source");
     assert!(source.is::<DhtOptionsError>(), "{source}");
+    assert_eq!(
+        error.to_string(),
+        "the options of the DHT are not valid: worker_threads is 65, not 0 to 64"
+    );
     let other = Registry::builder().max_relays(0).build().unwrap_err();
     assert!(matches!(other, BuildError::InvalidMaxRelays { .. }) && other.source().is_none());
 }

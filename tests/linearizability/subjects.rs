@@ -62,6 +62,7 @@ impl Subject for InRegistry {
                     Ok(Registration::New) => Answer::New,
                     Ok(Registration::Returned) => Answer::Returned,
                     Ok(Registration::Renewed) => Answer::Renewed,
+                    Ok(other) => panic!("a kind of registration that this does not know: {other}"),
                     Err(error) => panic!("there is room: {error}"),
                 }
             }

@@ -144,7 +144,7 @@ impl<'a> Keeper<'a> {
     fn renew(&mut self, relay: usize) {
         match self.announce(relay) {
             Ok(Registration::Renewed) => self.churn.renewed += 1,
-            Ok(Registration::New | Registration::Returned) => {
+            Ok(_) => {
                 self.churn.registered += 1;
                 let kept = &mut self.kept[relay];
                 kept.blurred.push(kept.generation);

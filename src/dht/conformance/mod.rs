@@ -16,6 +16,7 @@
 mod cases;
 mod samples;
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::dht::engine::{DhtError, RelayDht};
@@ -43,6 +44,15 @@ pub struct Suite {
     reader: Arc<dyn RelayDht>,
     network: Network,
     request_timeout: Duration,
+}
+
+impl fmt::Debug for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Suite")
+            .field("network", &self.network)
+            .field("request_timeout", &self.request_timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How often what may fail in passing is tried.

@@ -1,7 +1,7 @@
 //! The three types by which the registry reaches its DHT.
 
 use crate::dht::{DhtOptions, DhtOptionsError, Distribution, RegistryBackend, RelayDht, WakeFlags};
-use crate::errors::BuildError;
+use crate::registry::build_error::BuildError;
 use crate::registry::stats::Stats;
 use crate::relay::NodeId;
 use crate::sync::{Arc, Weak};

@@ -1,6 +1,6 @@
 //! The same three types in a build without a DHT: they hold nothing and do nothing.
 
-use crate::errors::BuildError;
+use crate::registry::build_error::BuildError;
 use crate::registry::stats::Stats;
 use crate::relay::NodeId;
 use crate::sync::Arc;

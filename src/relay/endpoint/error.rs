@@ -14,22 +14,25 @@ pub enum EndpointError {
     InvalidPort,
     /// The port is 0, which cannot be dialled.
     ZeroPort,
-    /// There is more than one colon outside brackets: an IPv6 address must be
-    /// put in brackets to be told from its port.
+    /// A scheme is before the host, as in `https://relay.example:443` or
+    /// `turn:relay.example:3478`. Leave it out.
+    Scheme,
+    /// There is more than one colon outside brackets. Put an IPv6 address in brackets, to
+    /// tell it from its port.
     UnbracketedIpv6,
-    /// What follows the opening bracket is not an IPv6 address and a closing
-    /// one. A scope (`%eth0`) is not part of an address.
+    /// The brackets do not hold an IPv6 address, or are not closed. A scope (`%eth0`) is
+    /// not part of an address.
     InvalidIpv6,
-    /// There is nothing where the host should be.
+    /// The host is missing.
     EmptyHost,
     /// The name is longer than 253 bytes.
     NameTooLong {
         /// Its length, without a dot at its end.
         len: usize,
     },
-    /// Two dots follow each other, or one starts the name.
+    /// The name starts with a dot, or has two dots in a row.
     EmptyLabel,
-    /// A label, which is what stands between dots, is longer than 63 bytes.
+    /// A label, which is a part between dots, is longer than 63 bytes.
     LabelTooLong {
         /// Its length.
         len: usize,
@@ -37,7 +40,7 @@ pub enum EndpointError {
     /// The name contains something other than ASCII letters, digits, hyphens,
     /// underscores and dots.
     InvalidCharacter {
-        /// Where it starts, in bytes from the start of the name.
+        /// Where that starts, in bytes from the start of the name.
         index: usize,
     },
     /// A label starts or ends with a hyphen.
@@ -45,12 +48,11 @@ pub enum EndpointError {
         /// Where the hyphen is, in bytes from the start of the name.
         index: usize,
     },
-    /// The last label is a number, so the name is a malformed IPv4 address or
-    /// would be taken for one.
+    /// The last label is a number, so the name is a malformed IPv4 address, or resolvers
+    /// take it for one.
     NumericName,
-    /// At registration: the address is `0.0.0.0` or `::`, which stands for
-    /// every address of the host that uses it. Register the one that peers
-    /// dial.
+    /// At registration: the address is `0.0.0.0` or `::`, which means every address of the
+    /// host that uses it. Register the one that peers dial.
     Unspecified,
     /// At registration: the address is a multicast group.
     Multicast,
@@ -67,11 +69,18 @@ pub enum EndpointError {
 impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MissingPort => f.write_str("no port follows the host"),
+            Self::MissingPort => {
+                f.write_str("no port follows the host: an endpoint is written host:port")
+            }
+            Self::Scheme => f.write_str(
+                "an endpoint is written host:port, without a scheme such as https:// or turn:",
+            ),
             Self::InvalidPort => f.write_str("the port is not a number from 1 to 65535"),
             Self::ZeroPort => f.write_str("port 0 cannot be dialled"),
-            Self::UnbracketedIpv6 => f.write_str("an IPv6 address must be put in brackets"),
-            Self::InvalidIpv6 => f.write_str("no IPv6 address stands in the brackets"),
+            Self::UnbracketedIpv6 => {
+                f.write_str("an IPv6 address is written in brackets, as in [2001:db8::1]:443")
+            }
+            Self::InvalidIpv6 => f.write_str("there is no IPv6 address in the brackets"),
             Self::EmptyHost => f.write_str("the host is empty"),
             Self::NameTooLong { len } => {
                 write!(f, "a name has at most {MAX_NAME_LEN} bytes, not {len}")

@@ -12,25 +12,31 @@ use crate::relay::reach::{is_link_local_v6, is_public_ip, is_public_name};
 use crate::sync::Arc;
 use hostname::valid_name;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
+use std::vec;
 
 /// Where a relay is dialled: an IP address or a DNS name, and a port.
 ///
-/// As text it is `host:port`, with an IPv6 address in brackets. Each endpoint
-/// has one spelling, the one that [`Display`](fmt::Display) writes; parsing
-/// also accepts other spellings of an IPv6 address, upper-case letters in a
-/// name, and the dot that may end one.
+/// As text it is `host:port`, with an IPv6 address in brackets and without a scheme.
+/// [`Display`](fmt::Display) writes the one canonical spelling. Parsing also accepts other
+/// spellings of an IPv6 address, upper-case letters in a name, and a dot at its end.
 ///
-/// - An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) *is* that IPv4 address,
-///   so no rule about addresses can be evaded by the way one is written.
-/// - An IPv6 scope means something on one host only. It is refused in text and
+/// - An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) *is* that IPv4 address. So no rule
+///   about addresses can be evaded by another spelling.
+/// - The scope of an IPv6 address has a meaning on one host only. It is refused in text and
 ///   dropped from a [`SocketAddr`].
-/// - Port 0 is refused in text. A [`SocketAddr`] is converted whatever its
-///   port, and port 0 refused when it is registered.
+/// - Port 0 is refused in text. A [`SocketAddr`] is converted whatever its port is, and
+///   port 0 is refused when it is registered.
 ///
-/// Addresses are held inline; a name is shared, so a clone of it costs one
-/// reference count.
+/// The order is: IPv4 addresses, IPv6 addresses, names; within each by host, then by port.
+///
+/// [`ToSocketAddrs`] asks the resolver of the operating system for a name, which may
+/// block. A registry does not use it: it never resolves a name. If the registry's policy
+/// is [`AddressPolicy::PublicOnly`], apply it to what the name resolves to.
+///
+/// An address is held inline. A name is shared, so a clone costs one reference count.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -45,43 +51,41 @@ use std::str::FromStr;
 /// assert_eq!(Endpoint::from(addr), "[2001:db8::1]:443".parse()?);
 /// # Ok::<(), relay_registry::EndpointError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint(Repr);
 
-/// The port is repeated in each variant because there it fits beside the tag;
-/// as a field of [`Endpoint`] it would cost another eight bytes.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// The port is repeated in each variant because it fits beside the tag there. As a field
+/// of [`Endpoint`] it would cost another eight bytes. It comes last, for the order.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Repr {
     V4 {
-        port: u16,
         ip: Ipv4Addr,
+        port: u16,
     },
     /// Never an IPv4-mapped address.
     V6 {
-        port: u16,
         ip: Ipv6Addr,
+        port: u16,
     },
     /// A valid hostname in lower case, without a dot at its end.
     Name {
-        port: u16,
         name: Arc<str>,
+        port: u16,
     },
 }
 
 impl Endpoint {
     /// Makes an endpoint of a DNS name.
     ///
-    /// The name obeys the rules for hostnames (RFC 952, relaxed by RFC 1123,
-    /// section 2.1, within the limits of RFC 1035, section 2.3.4), but for
-    /// underscores, which some resolvable names have: labels of 1 to 63 letters,
-    /// digits, hyphens and underscores, with no hyphen at either end, and
-    /// 253 bytes in all. It is folded to lower case and a single dot at its end
-    /// removed. An internationalised name is given in its ASCII form
-    /// (`xn--…`).
+    /// The name follows the rules for hostnames (RFC 952, relaxed by RFC 1123, section 2.1,
+    /// within the limits of RFC 1035, section 2.3.4), and may have underscores, which some
+    /// resolvable names have. Its labels are 1 to 63 letters, digits, hyphens and
+    /// underscores, with no hyphen at either end, and it has at most 253 bytes. It is
+    /// folded to lower case, and a single dot at its end is removed. Give an
+    /// internationalised name in its ASCII form (`xn--…`).
     ///
-    /// A name that ends in a number is refused: resolvers would take it for an
-    /// IPv4 address, some even for one that looks nothing like it (`0x7f.1` is
-    /// loopback). For a real address use `From<SocketAddr>` or parse it.
+    /// A name that ends in a number is refused, because resolvers take it for an IPv4
+    /// address: `0x7f.1` is loopback. For an address use `From<SocketAddr>`, or parse it.
     ///
     /// # Errors
     ///
@@ -102,13 +106,13 @@ impl Endpoint {
             return Err(EndpointError::ZeroPort);
         }
         let name = valid_name(name)?.to_ascii_lowercase().into();
-        Ok(Self(Repr::Name { port, name }))
+        Ok(Self(Repr::Name { name, port }))
     }
 
     fn from_ip(ip: IpAddr, port: u16) -> Self {
         Self(match ip.to_canonical() {
-            IpAddr::V4(ip) => Repr::V4 { port, ip },
-            IpAddr::V6(ip) => Repr::V6 { port, ip },
+            IpAddr::V4(ip) => Repr::V4 { ip, port },
+            IpAddr::V6(ip) => Repr::V6 { ip, port },
         })
     }
 
@@ -130,7 +134,7 @@ impl Endpoint {
         }
     }
 
-    /// The address to dial, or `None` for a name, which must be resolved first.
+    /// The address to dial. `None` for a name, which must be resolved first.
     #[must_use]
     pub fn socket_addr(&self) -> Option<SocketAddr> {
         match self.host() {
@@ -153,8 +157,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether the host can be reached across the internet, as far as its address or its
-    /// name tells.
+    /// Whether the address or the name is one that can be reached across the internet.
     pub(crate) fn is_public(&self) -> bool {
         match self.host() {
             Host::Ip(ip) => is_public_ip(ip),
@@ -169,13 +172,31 @@ impl From<SocketAddr> for Endpoint {
     }
 }
 
+/// Whatever the port is: port 0 is refused when the endpoint is registered.
+impl<I: Into<IpAddr>> From<(I, u16)> for Endpoint {
+    fn from((ip, port): (I, u16)) -> Self {
+        Self::from_ip(ip.into(), port)
+    }
+}
+
+impl ToSocketAddrs for Endpoint {
+    type Iter = vec::IntoIter<SocketAddr>;
+
+    /// The address, or what the operating system resolves the name to. That may block.
+    fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
+        match self.host() {
+            Host::Ip(ip) => Ok(vec![SocketAddr::new(ip, self.port())].into_iter()),
+            Host::Name(name) => (name, self.port()).to_socket_addrs(),
+        }
+    }
+}
+
 impl FromStr for Endpoint {
     type Err = EndpointError;
 
-    /// Parses `host:port`. An IPv4 address has four decimal parts without
-    /// leading zeros; an IPv6 address stands in brackets; anything else is
-    /// judged as a name. The port is 1 to 65535 in decimal digits, without a
-    /// sign or leading zeros.
+    /// Parses `host:port`. An IPv4 address has four decimal parts without leading zeros.
+    /// An IPv6 address is in brackets. Anything else is parsed as a name. The port is 1 to
+    /// 65535 in decimal digits, without a sign or leading zeros. There is no scheme.
     fn from_str(text: &str) -> Result<Self, EndpointError> {
         if let Some(rest) = text.strip_prefix('[') {
             let (ip, rest) = rest.split_once(']').ok_or(EndpointError::InvalidIpv6)?;
@@ -184,6 +205,9 @@ impl FromStr for Endpoint {
             return Ok(Self::from_ip(ip.into(), parse_port(port)?));
         }
         let (host, port) = text.split_once(':').ok_or(EndpointError::MissingPort)?;
+        if is_scheme(host, port) {
+            return Err(EndpointError::Scheme);
+        }
         if port.contains(':') {
             return Err(EndpointError::UnbracketedIpv6);
         }
@@ -198,9 +222,13 @@ impl FromStr for Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Repr::V4 { port, ip } => write!(f, "{ip}:{port}"),
-            Repr::V6 { port, ip } => write!(f, "[{ip}]:{port}"),
-            Repr::Name { port, name } => write!(f, "{name}:{port}"),
+            // As the standard library writes them, width and precision included.
+            Repr::V4 { ip, port } => SocketAddr::from((*ip, *port)).fmt(f),
+            Repr::V6 { ip, port } => SocketAddr::from((*ip, *port)).fmt(f),
+            Repr::Name { name, port } if f.width().is_some() || f.precision().is_some() => {
+                f.pad(&format!("{name}:{port}"))
+            }
+            Repr::Name { name, port } => write!(f, "{name}:{port}"),
         }
     }
 }
@@ -214,7 +242,7 @@ impl fmt::Debug for Endpoint {
 /// The host of an [`Endpoint`].
 ///
 /// Displays as a bare host: an IPv6 address without brackets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Host<'a> {
     /// An IP address; never an IPv4-mapped IPv6 one.
     Ip(IpAddr),
@@ -231,7 +259,7 @@ impl fmt::Display for Host<'_> {
     }
 }
 
-/// Refuses the addresses at which no peer can dial a single host, whatever its network.
+/// Refuses addresses at which no peer can dial a single host, on any network.
 fn can_be_dialled(ip: IpAddr) -> Result<(), EndpointError> {
     if ip.is_unspecified() {
         Err(EndpointError::Unspecified)
@@ -244,6 +272,16 @@ fn can_be_dialled(ip: IpAddr) -> Result<(), EndpointError> {
     } else {
         Ok(())
     }
+}
+
+/// Whether what is before the first colon is a scheme (RFC 3986, section 3.1), and not a
+/// host before a port or the first group of an IPv6 address.
+fn is_scheme(before: &str, after: &str) -> bool {
+    let is_scheme_char = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    let is_group = before.len() <= 4 && before.bytes().all(|byte| byte.is_ascii_hexdigit());
+    before.starts_with(|first: char| first.is_ascii_alphabetic())
+        && before.bytes().all(is_scheme_char)
+        && (after.starts_with("//") || after.contains(':') && !is_group)
 }
 
 /// Parses a port in the one spelling that [`Endpoint`] writes.

@@ -140,7 +140,7 @@ fn ports_have_one_spelling() {
 }
 
 #[test]
-fn ipv6_stands_in_brackets() {
+fn ipv6_is_in_brackets() {
     for text in ["::1", "::1:80", "2001:db8::1:80", "a:b:80", "::"] {
         assert_eq!(refusal(text), EndpointError::UnbracketedIpv6, "{text:?}");
     }
@@ -307,11 +307,21 @@ fn a_clone_shares_its_name() {
 #[test]
 fn errors_explain_themselves() {
     for (error, says) in [
-        (refusal("a"), "no port follows the host"),
+        (
+            refusal("a"),
+            "no port follows the host: an endpoint is written host:port",
+        ),
+        (
+            refusal("turn:relay:1"),
+            "an endpoint is written host:port, without a scheme such as https:// or turn:",
+        ),
         (refusal("a:x"), "the port is not a number from 1 to 65535"),
         (refusal("a:0"), "port 0 cannot be dialled"),
-        (refusal("::1"), "an IPv6 address must be put in brackets"),
-        (refusal("[a]:1"), "no IPv6 address stands in the brackets"),
+        (
+            refusal("::1"),
+            "an IPv6 address is written in brackets, as in [2001:db8::1]:443",
+        ),
+        (refusal("[a]:1"), "there is no IPv6 address in the brackets"),
         (refusal(":1"), "the host is empty"),
         (
             name_refusal(&name_of(254)),

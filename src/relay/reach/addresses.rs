@@ -1,31 +1,31 @@
 //! The special-purpose address registries of IANA, whole, as of October 2025:
 //! <https://www.iana.org/assignments/iana-ipv4-special-registry> and
 //! <https://www.iana.org/assignments/iana-ipv6-special-registry> (RFC 6890, RFC 8190).
-//! Beside their rows stand those of the address space itself that are no unicast
-//! addresses, or are not allocated.
+//! The tables also have the blocks of the address space that are not unicast, or not
+//! allocated.
 //!
 //! Of the rows that contain an address, the one with the longest prefix counts.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What there is at the addresses of a block.
+/// What the addresses of a block lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
-    /// Hosts that anybody can reach: "Globally Reachable" is true.
+    /// Hosts that can be reached from everywhere: "Globally Reachable" is true.
     Public,
-    /// Whatever server of some service is nearest, so no particular host, although
-    /// IANA calls it globally reachable.
+    /// The nearest server of some service, so no particular host, although IANA calls it
+    /// globally reachable.
     Anycast,
-    /// What the IPv4 address in the lowest bits leads to, by a translator.
+    /// The host of the IPv4 address in the lowest bits, through a translator.
     Translated,
-    /// No host that anybody can reach: "Globally Reachable" is false, or not
+    /// No host that can be reached from everywhere: "Globally Reachable" is false, or not
     /// applicable.
     NotPublic,
 }
 
 use Reach::{Anycast, NotPublic, Public, Translated};
 
-/// The network, the length of its prefix, and what there is.
+/// The network, the length of its prefix, and what it leads to.
 type Row<A> = (A, u32, Reach);
 
 const fn v4(a: u8, b: u8, c: u8, d: u8) -> Ipv4Addr {
@@ -38,7 +38,7 @@ const fn v6(a: u16, b: u16, c: u16, d: u16) -> Ipv6Addr {
 }
 
 const IPV4: [Row<Ipv4Addr>; 28] = [
-    // All that stands in no other row.
+    // All that is in no other row.
     (v4(0, 0, 0, 0), 0, Public),
     // "This network": RFC 791, section 3.2.
     (v4(0, 0, 0, 0), 8, NotPublic),
@@ -154,7 +154,7 @@ const IPV6: [Row<Ipv6Addr>; 27] = [
 /// Link-local unicast: RFC 4291.
 const LINK_LOCAL_V6: Row<Ipv6Addr> = (v6(0xfe80, 0, 0, 0), 10, NotPublic);
 
-/// Whether anybody can reach a particular host at `ip` across the internet.
+/// Whether `ip` leads to one particular host from everywhere on the internet.
 pub(in crate::relay) fn is_public_ip(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => of(&IPV4, ip) == Public,
@@ -166,8 +166,7 @@ pub(in crate::relay) fn is_public_ip(ip: IpAddr) -> bool {
     }
 }
 
-/// Whether `ip` is an IPv6 address that means something only together with the
-/// interface that it is used on.
+/// Whether `ip` is an IPv6 address that has a meaning only together with an interface.
 pub(in crate::relay) fn is_link_local_v6(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(ip) if contains(&LINK_LOCAL_V6, ip))
 }
@@ -189,7 +188,7 @@ impl Address for Ipv6Addr {
     }
 }
 
-/// What the row says whose prefix is the longest.
+/// What the row with the longest prefix says.
 fn of<A: Address>(rows: &[Row<A>], ip: A) -> Reach {
     let containing = rows.iter().filter(|row| contains(row, ip));
     let narrowest = containing.max_by_key(|&&(_, prefix_len, _)| prefix_len);

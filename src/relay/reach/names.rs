@@ -5,7 +5,7 @@
 //! `.example` is not among them: software should not take it for special (RFC 6761,
 //! section 6.5), and documentation may use it.
 
-/// Domains in which no name leads anybody to the same host.
+/// Domains whose names do not mean the same host everywhere.
 const NOT_PUBLIC: [&str; 8] = [
     "alt",       // RFC 9476: outside of the DNS
     "arpa",      // RFC 3172: infrastructure, with home.arpa (RFC 8375) and all reverse zones
@@ -17,10 +17,10 @@ const NOT_PUBLIC: [&str; 8] = [
     "test",      // RFC 6761, section 6.2
 ];
 
-/// Whether `name`, in lower case, can lead anybody to the same host.
+/// Whether `name`, in lower case, can mean the same host everywhere.
 ///
-/// A single label cannot, for resolvers complete it from their own list. Nor does one
-/// with an underscore: that is for names of services, not of hosts (RFC 8552).
+/// A single label cannot: resolvers complete it from a list of their own. A name with an
+/// underscore is that of a service and not of a host (RFC 8552).
 pub(in crate::relay) fn is_public_name(name: &str) -> bool {
     let Some((_, top)) = name.rsplit_once('.') else {
         return false;

@@ -35,6 +35,7 @@
 //! is *kept* is remembered without regard to time, for its leases or for what the
 //! operator said; a *placeholder* exists only for what the operator said.
 
+use crate::limits::TICK_BITS;
 use crate::time::Tick;
 use std::fmt;
 
@@ -54,7 +55,6 @@ pub(crate) enum State {
     Returning,
 }
 
-const TICK_BITS: u32 = 37;
 const TICK_MASK: u64 = (1 << TICK_BITS) - 1;
 const STATE_MASK: u64 = 0b11 << TICK_BITS;
 const ANNOUNCEMENT_SHIFT: u32 = TICK_BITS + 2;

@@ -53,7 +53,7 @@ use std::fmt;
 ///
 /// The spans are those of the default
 /// [back-off](crate::RegistryBuilder::back_off), of 1 s to 10 minutes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Failure {
     /// The relay answered, and would not serve: it is full, or overloaded. It
@@ -62,6 +62,15 @@ pub enum Failure {
     /// The relay did not answer, or broke off. It is left alone for 2 s, and
     /// for four times as long each time, up to 10 minutes.
     TimedOut,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Refused => "refused",
+            Self::TimedOut => "timed out",
+        })
+    }
 }
 
 /// How it is known that an attempt went well or not.

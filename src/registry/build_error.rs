@@ -1,0 +1,232 @@
+//! Why a registry was not built.
+
+#[cfg(feature = "dht")]
+use crate::dht::DhtOptionsError;
+use crate::errors::write_invalid_ttl;
+use crate::limits::{MAX_RELAYS, MAX_RTT};
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// The shortest tick.
+pub(super) const MIN_TICK: Duration = Duration::from_millis(1);
+
+/// Why a registry was not built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The number of relays is 0 or above [`MAX_RELAYS`]. Choose one within.
+    #[non_exhaustive]
+    InvalidMaxRelays {
+        /// The number that was asked for.
+        max_relays: usize,
+    },
+    /// The tick is shorter than a millisecond, or longer than the 584 years that can be
+    /// counted in nanoseconds. Choose one between.
+    #[non_exhaustive]
+    InvalidTick {
+        /// The tick that was asked for.
+        tick: Duration,
+    },
+    /// The default TTL is shorter than a tick, or longer than ticks can count. Choose one
+    /// between.
+    #[non_exhaustive]
+    InvalidTtl {
+        /// The TTL that was asked for.
+        ttl: Duration,
+        /// The shortest, which is the tick.
+        min: Duration,
+        /// The longest.
+        max: Duration,
+    },
+    /// The assumed round trip is 0 or above [`MAX_RTT`]. Choose one within.
+    #[non_exhaustive]
+    InvalidAssumedRtt {
+        /// The round trip that was asked for.
+        assumed_rtt: Duration,
+    },
+    /// The lifetime of a measured round trip is under a second. Choose a second or more.
+    #[non_exhaustive]
+    InvalidRttLifetime {
+        /// The lifetime that was asked for.
+        rtt_lifetime: Duration,
+    },
+    /// The share of relays that may be ejected at once is not 0 to 1. Choose one within.
+    InvalidMaxEjected,
+    /// The shortest back-off is zero or above the longest, or the longest is more than
+    /// ticks can count. Choose two in order.
+    #[non_exhaustive]
+    InvalidBackOff {
+        /// The shortest that was asked for.
+        min: Duration,
+        /// The longest that was asked for.
+        max: Duration,
+    },
+    /// There is no memory for tables of this size. Choose fewer relays.
+    OutOfMemory,
+    /// The operating system did not start a thread. Try again, or choose
+    /// [`Maintenance::Manual`](crate::Maintenance::Manual) and no worker threads.
+    #[non_exhaustive]
+    Thread {
+        /// The error of the operating system.
+        kind: io::ErrorKind,
+    },
+    /// One of the options of the DHT is not valid. The [source](Error::source) says
+    /// which, and so does the message.
+    #[cfg(feature = "dht")]
+    InvalidDht(DhtOptionsError),
+}
+
+#[cfg(feature = "dht")]
+impl From<DhtOptionsError> for BuildError {
+    fn from(reason: DhtOptionsError) -> Self {
+        Self::InvalidDht(reason)
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidMaxRelays { max_relays } => {
+                write!(f, "max_relays is {max_relays}, not 1 to {MAX_RELAYS}")
+            }
+            Self::InvalidTick { tick } if *tick < MIN_TICK => {
+                write!(f, "the tick is {tick:?}, shorter than {MIN_TICK:?}")
+            }
+            Self::InvalidTick { tick } => write!(
+                f,
+                "the tick is {tick:?}, longer than the 584 years that nanoseconds can count"
+            ),
+            Self::InvalidTtl { ttl, min, max } => write_invalid_ttl(f, *ttl, *min, *max),
+            Self::InvalidAssumedRtt { assumed_rtt } => write!(
+                f,
+                "the assumed RTT is {assumed_rtt:?}, not above zero and up to {MAX_RTT:?}"
+            ),
+            Self::InvalidRttLifetime { rtt_lifetime } => {
+                write!(f, "the RTT lifetime is {rtt_lifetime:?}, shorter than 1s")
+            }
+            Self::InvalidMaxEjected => {
+                f.write_str("the share of relays that may be ejected at once is not 0 to 1")
+            }
+            Self::InvalidBackOff { min, .. } if min.is_zero() => {
+                f.write_str("the shortest back-off is 0ns: choose one above zero")
+            }
+            Self::InvalidBackOff { min, max } if min > max => write!(
+                f,
+                "the shortest back-off is {min:?}, longer than the longest of {max:?}"
+            ),
+            Self::InvalidBackOff { max, .. } => write!(
+                f,
+                "the longest back-off is {max:?}, longer than ticks can count: choose a shorter one"
+            ),
+            Self::OutOfMemory => {
+                f.write_str("there is no memory for tables of this size: choose fewer relays")
+            }
+            Self::Thread { kind } => write!(f, "a thread did not start: {kind}"),
+            #[cfg(feature = "dht")]
+            Self::InvalidDht(reason) => {
+                write!(f, "the options of the DHT are not valid: {reason}")
+            }
+        }
+    }
+}
+
+impl Error for BuildError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            #[cfg(feature = "dht")]
+            Self::InvalidDht(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn build_errors_explain_themselves() {
+        for (error, says) in [
+            (
+                BuildError::InvalidMaxRelays { max_relays: 0 },
+                "max_relays is 0, not 1 to 8000000",
+            ),
+            (
+                BuildError::InvalidTick {
+                    tick: Duration::from_micros(1),
+                },
+                "the tick is 1µs, shorter than 1ms",
+            ),
+            (
+                BuildError::InvalidTick {
+                    tick: Duration::from_secs(u64::MAX),
+                },
+                "the tick is 18446744073709551615s, longer than the 584 years that nanoseconds can count",
+            ),
+            (
+                BuildError::InvalidTtl {
+                    ttl: Duration::ZERO,
+                    min: Duration::from_millis(100),
+                    max: Duration::from_secs(60),
+                },
+                "the TTL is 0ns, shorter than the tick of 100ms",
+            ),
+            (
+                BuildError::InvalidAssumedRtt {
+                    assumed_rtt: Duration::ZERO,
+                },
+                "the assumed RTT is 0ns, not above zero and up to 10s",
+            ),
+            (
+                BuildError::InvalidRttLifetime {
+                    rtt_lifetime: Duration::from_millis(999),
+                },
+                "the RTT lifetime is 999ms, shorter than 1s",
+            ),
+            (
+                BuildError::InvalidMaxEjected,
+                "the share of relays that may be ejected at once is not 0 to 1",
+            ),
+            (
+                BuildError::InvalidBackOff {
+                    min: Duration::ZERO,
+                    max: Duration::from_secs(1),
+                },
+                "the shortest back-off is 0ns: choose one above zero",
+            ),
+            (
+                BuildError::InvalidBackOff {
+                    min: Duration::from_secs(2),
+                    max: Duration::from_secs(1),
+                },
+                "the shortest back-off is 2s, longer than the longest of 1s",
+            ),
+            (
+                BuildError::InvalidBackOff {
+                    min: Duration::from_secs(1),
+                    max: Duration::from_secs(u64::MAX),
+                },
+                "the longest back-off is 18446744073709551615s, longer than ticks can count: choose a shorter one",
+            ),
+            (
+                BuildError::OutOfMemory,
+                "there is no memory for tables of this size: choose fewer relays",
+            ),
+            (
+                BuildError::Thread {
+                    kind: io::ErrorKind::WouldBlock,
+                },
+                "a thread did not start: operation would block",
+            ),
+            #[cfg(feature = "dht")]
+            (
+                BuildError::InvalidDht(DhtOptionsError::EnginePanicked),
+                "the options of the DHT are not valid: the engine panicked when asked for its limits",
+            ),
+        ] {
+            assert_eq!(error.to_string(), says);
+        }
+    }
+}
