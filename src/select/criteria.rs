@@ -30,6 +30,7 @@ impl Criteria<'_> {
     ///
     /// A renewal changes the announcement first, and then the capacity beside the load. In
     /// between these differ, and the announcement decides.
+    #[inline(always)]
     pub(crate) fn evaluate<'g>(&self, record: &RecordRef<'g>) -> Result<Candidate<'g>, Rejection> {
         let (live, load) = self.check(record, none_ignored)?;
         let evaluation = Evaluation::new(self.path_micros(record), load);
@@ -50,7 +51,7 @@ impl Criteria<'_> {
     }
 
     /// [`evaluate`](Self::evaluate) where the path is known.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn evaluate_path<'g>(
         &self,
         record: &RecordRef<'g>,
