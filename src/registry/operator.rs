@@ -137,7 +137,9 @@ impl Core {
             }
             let earned = self.circuit_history.of(relay);
             let known = begin(earned.unwrap_or(Circuit::CLOSED));
-            let introduced = self.table.introduce((relay, hash), known, &epoch::pin());
+            let introduced = self
+                .table
+                .create_placeholder((relay, hash), known, &epoch::pin());
             match introduced {
                 Ok(()) => return Ok(()),
                 Err(CreateError::Overtaken) => {}

@@ -1,5 +1,5 @@
 //! The only place that names a synchronisation primitive, but for the engines of
-//! the DHT: these use plain locks, which whoever asks them may wait for, and are
+//! the DHT: these use plain locks, for which their callers may wait, and are
 //! not built for the model checker.
 //!
 //! Everything else in the crate takes its atomics, cells, locks, epochs and

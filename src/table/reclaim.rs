@@ -53,7 +53,7 @@ const _: () = assert!(size_of::<(InRound, Retired)>() <= 3 * size_of::<usize>())
 unsafe impl Send for InRound {}
 
 impl InRound {
-    /// Runs when no thread can come upon what was retired any more.
+    /// Runs when no thread can reach what was retired any more.
     fn finish(self, retired: Retired) {
         // SAFETY: a round is under way, so the store is held; see the module.
         let store = unsafe { &*self.0 };
@@ -237,6 +237,7 @@ mod tests {
             let said = record.observe_live().unwrap().announcement();
             drop(table);
             free_deferred();
+            assert_eq!(label.strong_count(), 1, "it was not dropped");
             assert_eq!(said.failure_domain.as_deref(), Some("rack 1"));
             assert!(record.observe().announcement().is_none());
         });

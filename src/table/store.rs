@@ -88,7 +88,7 @@ pub(super) struct Store {
     superseded: Padded<AtomicU32>,
     retired_records: Stack,
     retired_announcements: Stack,
-    /// What no thread can come upon any more, to be given back in pieces.
+    /// What no thread can reach any more, to be given back in pieces.
     reclaimable_records: TaggedStack,
     reclaimable_announcements: TaggedStack,
     /// Whether a round of reclamation is under way.
@@ -296,7 +296,7 @@ impl Store {
     /// Gives back an announcement that was never published.
     pub(super) fn return_announcement(&self, index: u32) {
         self.announcements.get(index).0.with_mut(|content| {
-            // SAFETY: filled, and no other thread can come upon it: never
+            // SAFETY: filled, and no other thread can reach it: never
             // published, or unreachable (the only other caller's case).
             unsafe { (*content).assume_init_drop() };
         });
@@ -344,7 +344,7 @@ impl Store {
         }
     }
 
-    /// Notes that no thread can come upon these any more, in a constant number of
+    /// Takes it that no thread can reach these any more, in a constant number of
     /// steps.
     pub(super) fn make_reclaimable(&self, retired: Retired) {
         if let Some(records) = retired.records {
@@ -376,7 +376,7 @@ impl Store {
         })
     }
 
-    /// No thread can come upon the record any more; only for the thread that took it
+    /// No thread can reach the record any more; only for the thread that took it
     /// from those reclaimable.
     pub(super) fn on_unreachable(&self, index: u32) {
         let before = self.record(index).set_flags(Load::UNREACHABLE);
@@ -414,7 +414,7 @@ impl Store {
         released.is_ok()
     }
 
-    /// A record that is kept may have no reason any more: housekeeping looks at it.
+    /// A record that is kept may have no reason any more: the wheel looks at it.
     #[cold]
     pub(super) fn reconsider(&self, index: u32) {
         if self.record(index).lifecycle().is_kept() {
