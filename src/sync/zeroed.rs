@@ -91,12 +91,18 @@ mod tests {
     use crate::sync::{Arc, AtomicU32, Ordering, UnsafeCell};
 
     #[repr(align(512))]
-    struct Wide(AtomicU32);
+    struct Wide([AtomicU32; 128]);
 
-    // SAFETY: an atomic integer and padding.
+    // SAFETY: atomic integers, for which zero is the default.
     unsafe impl Zeroable for Wide {
         fn vacant() -> Self {
-            Self(AtomicU32::default())
+            Self(std::array::from_fn(|_| AtomicU32::default()))
+        }
+    }
+
+    impl Wide {
+        fn words(&self) -> impl Iterator<Item = u32> {
+            self.0.iter().map(|word| word.load(Ordering::Relaxed))
         }
     }
 
@@ -105,7 +111,7 @@ mod tests {
         let slices = (1..40).map(|len| ZeroedSlice::<Wide>::new(len).unwrap());
         for slice in slices.collect::<Vec<_>>() {
             assert_eq!(slice.as_ptr().addr() % 512, 0);
-            assert!(slice.iter().all(|item| item.0.load(Ordering::Relaxed) == 0));
+            assert!(slice.iter().all(|item| item.words().all(|word| word == 0)));
         }
     }
 
@@ -114,10 +120,13 @@ mod tests {
         for len in 1..40 {
             let slice = ZeroedSlice::<Wide>::new(len).unwrap();
             for (number, item) in (1..).zip(slice.iter()) {
-                item.0.store(number, Ordering::Relaxed);
+                item.0
+                    .iter()
+                    .for_each(|word| word.store(number, Ordering::Relaxed));
             }
-            let numbers = slice.iter().map(|item| item.0.load(Ordering::Relaxed));
-            assert!(numbers.eq(1..=len as u32));
+            for (number, item) in (1..).zip(slice.iter()) {
+                assert!(item.words().all(|word| word == number));
+            }
         }
     }
 

@@ -237,6 +237,7 @@ mod tests {
             let said = record.observe_live().unwrap().announcement();
             drop(table);
             free_deferred();
+            assert_eq!(label.strong_count(), 1, "it was not dropped");
             assert_eq!(said.failure_domain.as_deref(), Some("rack 1"));
             assert!(record.observe().announcement().is_none());
         });
