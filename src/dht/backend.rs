@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::dht::Announcement;
+use crate::dht::record::Announcement;
 use crate::relay::NodeId;
 
 /// The registry, as its distribution sees it: learned relays, which it may let
@@ -68,4 +68,13 @@ pub(crate) enum EnterOutcome {
     NoRoom,
     /// The registry would not have it from anyone.
     Invalid,
+}
+
+/// The two clocks at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    /// The registry's: decides when.
+    pub(super) at: Duration,
+    /// Since the Unix epoch: goes into what is signed.
+    pub(super) wall: Duration,
 }

@@ -36,8 +36,6 @@ mod retry;
 mod stats;
 mod wake_flags;
 
-use std::time::Duration;
-
 pub use admission::OfferOutcome;
 pub use engine::*;
 pub use options::{DhtOptions, DhtOptionsError};
@@ -53,11 +51,6 @@ pub use stats::DhtStats;
 pub(crate) use backend::{EnterOutcome, LocalRelay, RegistryBackend};
 pub(crate) use distribution::Distribution;
 pub(crate) use wake_flags::WakeFlags;
-
-/// The highest sequence that can be believed at `wall`.
-fn latest_credible(wall: Duration) -> u64 {
-    u64::try_from(wall.saturating_add(MAX_SKEW).as_micros()).unwrap_or(u64::MAX)
-}
 
 #[doc = include_str!("record/format.md")]
 pub mod format {}

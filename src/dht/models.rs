@@ -2,7 +2,7 @@
 
 use loom::thread;
 
-use super::WakeFlags;
+use super::wake_flags::WakeFlags;
 use crate::sync::{Arc, AtomicU32, Ordering, check, park_timeout};
 
 /// Wakes `sleeper` from now on.

@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::dht::{CandidateError, Freshness};
+use crate::dht::engine::CandidateError;
+use crate::dht::record::Freshness;
 
 /// Why a record that came from elsewhere does not count.
 ///

@@ -1,6 +1,6 @@
 //! [`DhtStats`]: what a registry's distribution has done, and what it holds.
 
-use super::RejectReason;
+use super::reject_reason::RejectReason;
 
 /// What the distribution of a registry has done so far, and what it holds now:
 /// [`Stats::dht`](crate::Stats::dht).

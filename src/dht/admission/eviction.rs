@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::Admission;
-use crate::dht::RejectReason;
-use crate::dht::backend::RegistryBackend;
-use crate::dht::publisher::Now;
+use super::quotas::Prefix;
+use crate::dht::backend::{Now, RegistryBackend};
+use crate::dht::reject_reason::RejectReason;
 use crate::relay::{Endpoint, NodeId};
 
 impl Admission {
@@ -34,24 +34,24 @@ impl Admission {
             );
         }
         if self.remote.candidates() >= self.policy.max_candidates {
-            let worst = self.remote.worst_candidate(None);
-            let victim = worst.or_else(|| self.remote.unluckiest(lot, None));
+            let worst = self.worst_candidate(None);
+            let victim = worst.or_else(|| self.unluckiest(lot, None));
             self.dismiss(&victim.ok_or(RejectReason::Full)?, backend, now.at);
         }
         Ok(())
     }
 
-    /// Who gives way to a newcomer of the same prefix: candidates that failed
-    /// first, then those that nobody could measure for long, then who drew a worse
-    /// lot than the newcomer.
+    /// The relay that gives way to a newcomer of the same prefix: first a candidate that
+    /// failed, then one without a recent measurement, then one that drew a worse lot than
+    /// the newcomer.
     fn victim(&self, lot: u64, endpoint: &Endpoint, now: Duration) -> Option<NodeId> {
-        self.remote
-            .worst_candidate(Some(endpoint))
+        let prefix = Prefix::of(endpoint);
+        self.worst_candidate(Some(&prefix))
             .or_else(|| {
-                let longest = self.remote.longest_unmeasured(Some(endpoint));
+                let longest = self.longest_unmeasured(Some(&prefix));
                 self.overdue(longest, now)
             })
-            .or_else(|| self.remote.unluckiest(lot, Some(endpoint)))
+            .or_else(|| self.unluckiest(lot, Some(&prefix)))
     }
 
     /// Whether a relay that is not here goes before strangers: it was in the registry
@@ -72,7 +72,7 @@ impl Admission {
         if self.remote.verified() < self.places(backend) {
             return true;
         }
-        let longest = self.remote.longest_unmeasured(None);
+        let longest = self.longest_unmeasured(None);
         match self.overdue(longest, now) {
             Some(victim) => {
                 self.dismiss(&victim, backend, now);
@@ -86,5 +86,50 @@ impl Admission {
     pub(super) fn places(&self, backend: &dyn RegistryBackend) -> usize {
         let locals = backend.held().saturating_sub(self.remote.verified());
         self.policy.places(locals)
+    }
+
+    /// The candidate that failed most probes; of several, the first to come. A candidate
+    /// that failed none keeps its place.
+    fn worst_candidate(&self, of: Option<&Prefix>) -> Option<NodeId> {
+        self.remote
+            .iter()
+            .filter(|(_, entry)| !entry.is_verified && entry.reputation.failures > 0)
+            .filter(|(_, entry)| entry.is_of(of))
+            .min_by_key(|(id, entry)| (u32::MAX - entry.reputation.failures, entry.arrival, **id))
+            .map(|(id, _)| *id)
+    }
+
+    /// The relay that drew the worst lot and was never probed, if that lot is worse than
+    /// `lot`.
+    fn unluckiest(&self, lot: u64, of: Option<&Prefix>) -> Option<NodeId> {
+        self.remote
+            .iter()
+            .filter(|(_, entry)| entry.is_of(of))
+            .filter_map(|(id, entry)| Some((entry.untried_lot()?, *id)))
+            .max()
+            .filter(|(worst, _)| *worst > lot)
+            .map(|(_, id)| id)
+    }
+
+    /// The verified relay that was not measured for longest.
+    fn longest_unmeasured(&self, of: Option<&Prefix>) -> Option<(NodeId, Duration)> {
+        self.remote
+            .iter_verified()
+            .filter(|(_, entry)| entry.is_of(of))
+            .map(|(id, entry)| (*id, entry.measured_at.unwrap_or_default()))
+            .min_by_key(|&(id, measured_at)| (measured_at, id))
+    }
+
+    /// So many verified relays that were not measured for longest.
+    pub(super) fn longest_unmeasured_of_all(&self, count: usize) -> Vec<NodeId> {
+        if count == 0 {
+            return Vec::new();
+        }
+        let verified = self.remote.iter_verified();
+        let mut order: Vec<_> = verified
+            .map(|(id, entry)| (entry.measured_at.unwrap_or_default(), *id))
+            .collect();
+        order.sort_unstable();
+        order.into_iter().take(count).map(|(_, id)| id).collect()
     }
 }

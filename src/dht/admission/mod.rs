@@ -35,10 +35,10 @@ use fastrand::Rng;
 pub(super) use policy::AdmissionPolicy;
 pub(super) use quotas::PerPrefix;
 
-use super::backend::{EnterOutcome, RegistryBackend};
+use super::backend::{EnterOutcome, Now, RegistryBackend};
 use super::discovery::NegativeCache;
-use super::publisher::Now;
-use super::{Freshness, MAX_TTL, RejectReason, SequenceMemory, SignedRecord};
+use super::record::{Freshness, MAX_TTL, SequenceMemory, SignedRecord};
+use super::reject_reason::RejectReason;
 use crate::relay::{Endpoint, NodeId};
 use limiter::ProbeLimiter;
 use probe_queue::ProbeQueue;
@@ -378,13 +378,13 @@ impl Admission {
             self.dismiss(&id, backend, now.at);
         }
         let excess = self.remote.verified().saturating_sub(self.places(backend));
-        for id in self.remote.longest_unmeasured_of_all(excess) {
+        for id in self.longest_unmeasured_of_all(excess) {
             self.dismiss(&id, backend, now.at);
         }
     }
 
     /// Those in the registry.
     pub(super) fn all_verified(&self) -> impl Iterator<Item = &NodeId> {
-        self.remote.all_verified()
+        self.remote.iter_verified().map(|(id, _)| id)
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::dht::{Announcement, Network, RejectReason, RelayRecord, SignedRecord};
+use crate::dht::record::{Announcement, Network, RelayRecord, SignedRecord};
+use crate::dht::reject_reason::RejectReason;
 use crate::relay::{AddressPolicy, Host, NatType, NodeId};
 
 /// Whom and what to take in, and how many.

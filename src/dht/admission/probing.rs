@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::Admission;
-use crate::dht::ProbeError;
-use crate::dht::backend::RegistryBackend;
-use crate::dht::publisher::Now;
+use crate::dht::backend::{Now, RegistryBackend};
+use crate::dht::probe::ProbeError;
 use crate::dht::retry::a_little_less;
 use crate::limits::MAX_RTT;
 use crate::relay::{Endpoint, NodeId};

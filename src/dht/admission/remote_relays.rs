@@ -7,7 +7,7 @@ use super::limiter::ProbeLimiter;
 use super::probe_queue::{ProbeQueue, QueueKey};
 use super::quotas::{PerPrefix, Prefix, Quotas};
 use super::reputation::Reputation;
-use crate::dht::SignedRecord;
+use crate::dht::record::SignedRecord;
 use crate::relay::{Endpoint, NodeId};
 
 /// What is known of one relay of a stranger.
@@ -38,7 +38,7 @@ pub(super) struct RemoteRelay {
     /// When a probe last succeeded.
     pub(super) measured_at: Option<Duration>,
     /// Its place in the order of arrival.
-    arrival: u64,
+    pub(super) arrival: u64,
     /// Where in the directory it was last seen.
     pub(super) shard: Option<u16>,
 }
@@ -419,60 +419,9 @@ impl RemoteRelays {
         Some(*id)
     }
 
-    /// The candidate that is least worth its place: who failed most probes, then
-    /// who came first. One that had no chance yet keeps its place.
-    pub(super) fn worst_candidate(&self, of: Option<&Endpoint>) -> Option<NodeId> {
-        let prefix = of.map(Prefix::of);
-        self.entries
-            .iter()
-            .filter(|(_, entry)| !entry.is_verified && entry.reputation.failures > 0)
-            .filter(|(_, entry)| prefix.as_ref().is_none_or(|prefix| *prefix == entry.prefix))
-            .min_by_key(|(id, entry)| (u32::MAX - entry.reputation.failures, entry.arrival, **id))
-            .map(|(id, _)| *id)
-    }
-
     /// What `id` draws if it comes now.
     pub(super) fn lot(&self, id: &NodeId, now: Duration) -> u64 {
         self.probe_queue.draw(id, now).lot
-    }
-
-    /// The stranger that nobody probed yet who drew the worst lot, if that is worse
-    /// than `lot`.
-    pub(super) fn unluckiest(&self, lot: u64, of: Option<&Endpoint>) -> Option<NodeId> {
-        let prefix = of.map(Prefix::of);
-        self.entries
-            .iter()
-            .filter(|(_, entry)| !entry.is_tried && !entry.is_probing)
-            .filter(|(_, entry)| entry.queue != Queue::Returning)
-            .filter(|(_, entry)| prefix.as_ref().is_none_or(|prefix| *prefix == entry.prefix))
-            .map(|(id, entry)| (entry.queue_key.lot, *id))
-            .max()
-            .filter(|(worst, _)| *worst > lot)
-            .map(|(_, id)| id)
-    }
-
-    /// The verified relay that was not measured for longest.
-    pub(super) fn longest_unmeasured(&self, of: Option<&Endpoint>) -> Option<(NodeId, Duration)> {
-        let prefix = of.map(Prefix::of);
-        self.entries
-            .iter()
-            .filter(|(_, entry)| entry.is_verified)
-            .filter(|(_, entry)| prefix.as_ref().is_none_or(|prefix| *prefix == entry.prefix))
-            .map(|(id, entry)| (*id, entry.measured_at.unwrap_or_default()))
-            .min_by_key(|&(id, measured_at)| (measured_at, id))
-    }
-
-    /// So many verified relays that were not measured for longest.
-    pub(super) fn longest_unmeasured_of_all(&self, count: usize) -> Vec<NodeId> {
-        if count == 0 {
-            return Vec::new();
-        }
-        let verified = self.entries.iter().filter(|(_, entry)| entry.is_verified);
-        let mut order: Vec<_> = verified
-            .map(|(id, entry)| (entry.measured_at.unwrap_or_default(), *id))
-            .collect();
-        order.sort_unstable();
-        order.into_iter().take(count).map(|(_, id)| id).collect()
     }
 
     /// Who was in a shard and is not among those `seen`.
@@ -484,14 +433,28 @@ impl RemoteRelays {
             .collect()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&NodeId, &RemoteRelay)> {
+        self.entries.iter()
+    }
+
     /// Those in the registry.
-    pub(super) fn all_verified(&self) -> impl Iterator<Item = &NodeId> {
-        let verified = self.entries.iter().filter(|(_, entry)| entry.is_verified);
-        verified.map(|(id, _)| id)
+    pub(super) fn iter_verified(&self) -> impl Iterator<Item = (&NodeId, &RemoteRelay)> {
+        self.iter().filter(|(_, entry)| entry.is_verified)
     }
 }
 
 impl RemoteRelay {
+    /// Whether it is of this prefix, if one is given.
+    pub(super) fn is_of(&self, prefix: Option<&Prefix>) -> bool {
+        prefix.is_none_or(|prefix| *prefix == self.prefix)
+    }
+
+    /// What it drew, if it was never probed and does not come first.
+    pub(super) fn untried_lot(&self) -> Option<u64> {
+        let waits = !self.is_tried && !self.is_probing && self.queue != Queue::Returning;
+        waits.then_some(self.queue_key.lot)
+    }
+
     fn appointment(&self, id: &NodeId) -> Appointment {
         (self.probe_at, self.due_since, self.arrival, *id)
     }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Admission;
-use crate::dht::publisher::Now;
+use crate::dht::backend::Now;
+
 use crate::dht::retry::a_little_less;
 use crate::relay::NodeId;
 

@@ -6,10 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::Suite;
 use super::samples::Relay;
-use crate::dht::{
-    Answer, Candidate, CandidateError, Coverage, DhtError, MAX_VALUE_LEN, Member, RelayDht,
-    SignedRecord,
-};
+use crate::dht::engine::{Answer, Candidate, CandidateError, Coverage, DhtError, Member, RelayDht};
+use crate::dht::record::{MAX_VALUE_LEN, SignedRecord};
 use crate::relay::NodeId;
 use crate::sync::Arc;
 use crate::sync::unmodelled::thread;

@@ -18,7 +18,8 @@ mod samples;
 
 use std::time::{Duration, Instant};
 
-use crate::dht::{DhtError, Network, RelayDht};
+use crate::dht::engine::{DhtError, RelayDht};
+use crate::dht::record::Network;
 use crate::sync::Arc;
 use crate::sync::unmodelled::{mpsc, thread};
 

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::dht::{Announcement, Network, RelayRecord, SecretKey, SignedRecord, next_sequence};
+use crate::dht::record::{
+    Announcement, Network, RelayRecord, SecretKey, SignedRecord, next_sequence,
+};
 use crate::relay::{Endpoint, NodeId};
 
 const TTL: Duration = Duration::from_secs(3_600);

@@ -19,13 +19,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::admission::OfferOutcome;
-use super::backend::RegistryBackend;
-use super::publisher::{Action, Now};
+use super::backend::{Now, RegistryBackend};
+use super::engine::{DhtError, Limits, RelayDht};
+use super::options::{DhtOptions, DhtOptionsError};
+use super::probe::ProbeError;
+use super::publisher::Action;
+use super::record::SignedRecord;
+use super::reject_reason::RejectReason;
+use super::stats::DhtStats;
 use super::wake_flags::WakeFlags;
-use super::{
-    DhtError, DhtOptions, DhtOptionsError, DhtStats, Limits, ProbeError, RejectReason, RelayDht,
-    SignedRecord,
-};
 use crate::relay::NodeId;
 use crate::sync::unmodelled::OnceLock;
 use crate::sync::unmodelled::mpsc::{Receiver, RecvTimeoutError, Sender, channel};

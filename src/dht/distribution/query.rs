@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::{Shared, catch_panic};
+use crate::dht::admission::OfferOutcome;
 use crate::dht::discovery::{Query, QueryOutcome};
-use crate::dht::{Answer, Candidate, Coverage, DhtError, Member, OfferOutcome, RejectReason};
+use crate::dht::engine::{Answer, Candidate, Coverage, DhtError, Member};
+use crate::dht::reject_reason::RejectReason;
 use crate::relay::NodeId;
 use crate::sync::random_hasher;
 

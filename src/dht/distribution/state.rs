@@ -7,12 +7,17 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::dht::admission::{Admission, OfferOutcome};
-use crate::dht::backend::RegistryBackend;
+use crate::dht::backend::{Now, RegistryBackend};
 use crate::dht::discovery::{Discovery, Query, QueryOutcome};
-use crate::dht::publisher::{Action, Now, Publisher};
+use crate::dht::engine::{DhtError, Limits};
+use crate::dht::options::DhtOptions;
+use crate::dht::probe::ProbeError;
+use crate::dht::publisher::{Action, Publisher};
+use crate::dht::record::SignedRecord;
+use crate::dht::reject_reason::RejectReason;
 use crate::dht::retry::EngineBreaker;
+use crate::dht::stats::DhtStats;
 use crate::dht::wake_flags::Flags;
-use crate::dht::{DhtError, DhtOptions, DhtStats, Limits, ProbeError, RejectReason, SignedRecord};
 use crate::relay::{Endpoint, NodeId};
 use crate::sync::{Thread, current_thread};
 

@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::dht::{Network, RecordError, SignedRecord};
+use crate::dht::record::{Network, RecordError, SignedRecord};
 use crate::relay::NodeId;
 
 /// How far a read reached.

@@ -19,7 +19,7 @@ mod slots;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use crate::dht::SignedRecord;
+use crate::dht::record::SignedRecord;
 use crate::relay::NodeId;
 use crate::sync::Arc;
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::DhtOptions;
-use crate::dht::MAX_TTL;
+use crate::dht::record::MAX_TTL;
 use crate::limits::MAX_CAPACITY;
 use crate::relay::NodeId;
 

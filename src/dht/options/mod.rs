@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Network, Probe, SecretKey};
+use super::probe::Probe;
+use super::record::{Network, SecretKey};
 use crate::relay::{AddressPolicy, NodeId};
 use crate::sync::Arc;
 use crate::time::Clock;

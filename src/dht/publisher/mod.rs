@@ -19,9 +19,10 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::backend::LocalRelay;
+use super::backend::{LocalRelay, Now};
+use super::engine::{DhtError, Limits};
+use super::record::{Announcement, MAX_SKEW, Network, SecretKey, SignedRecord};
 use super::retry::{RetryBackoff, a_little_less};
-use super::{Announcement, DhtError, Limits, Network, SecretKey, SignedRecord};
 use crate::sync::Arc;
 use statement::Statement;
 
@@ -46,15 +47,6 @@ pub(super) enum Action {
     Put(SignedRecord),
     Join(u16, SignedRecord),
     Leave(u16, SignedRecord),
-}
-
-/// The two clocks at one moment.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Now {
-    /// The registry's: decides when.
-    pub(super) at: Duration,
-    /// Since the Unix epoch: goes into what is signed.
-    pub(super) wall: Duration,
 }
 
 /// The outbox and its schedule.
@@ -248,7 +240,7 @@ impl Publisher {
                 return;
             }
             Err(DhtError::Superseded { stored }) => {
-                let latest = super::latest_credible(now.wall);
+                let latest = latest_credible(now.wall);
                 let stored = stored.filter(|stored| *stored <= latest);
                 self.last_sequence = self.last_sequence.max(stored);
                 said.void();
@@ -283,6 +275,11 @@ impl Publisher {
 fn is_alike(one: Option<&Announcement>, other: Option<&Announcement>) -> bool {
     let bare = |announcement: &Announcement| announcement.clone().with_load(None);
     one.map(bare) == other.map(bare)
+}
+
+/// The highest sequence that can be believed at `wall`.
+fn latest_credible(wall: Duration) -> u64 {
+    u64::try_from(wall.saturating_add(MAX_SKEW).as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(all(test, not(relay_loom)))]

@@ -6,8 +6,9 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::Action;
+use crate::dht::engine::Limits;
+use crate::dht::record::{Announcement, SignedRecord};
 use crate::dht::retry::a_little_less;
-use crate::dht::{Announcement, Limits, SignedRecord};
 use crate::relay::NodeId;
 
 /// Where in the directory this node is, or tries to be.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::dht::{Freshness, Load, SequenceMemory};
+use crate::dht::record::{Freshness, Load, SequenceMemory};
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 const REFRESH: u64 = 800;

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::*;
-use crate::dht::{Announcement, LocalRelay};
-use crate::dht::{Network, ProbeError, RelayRecord, SecretKey};
+use crate::dht::backend::LocalRelay;
+use crate::dht::probe::ProbeError;
+use crate::dht::record::Announcement;
+use crate::dht::record::{Network, RelayRecord, SecretKey};
 use crate::relay::{AddressPolicy, NatType};
 
 const S: fn(u64) -> Duration = Duration::from_secs;

@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use crate::dht::{DhtError, MAX_SKEW, Network, SignedRecord};
+use crate::dht::engine::DhtError;
+use crate::dht::record::{MAX_SKEW, Network, SignedRecord};
 use crate::relay::NodeId;
 
 const VERSION: u8 = 1;
@@ -160,7 +161,7 @@ fn split_entry(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dht::{Announcement, RelayRecord, SecretKey};
+    use crate::dht::record::{Announcement, RelayRecord, SecretKey};
 
     const NOW: Duration = Duration::from_secs(1_800_000_000);
     const TTL: Duration = Duration::from_secs(600);

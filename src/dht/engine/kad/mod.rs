@@ -15,7 +15,7 @@ use super::{
     Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, NO_SUCH_SHARD, Put,
     RelayDht,
 };
-use crate::dht::{MAX_RECORD_LEN, MAX_VALUE_LEN, Network, SignedRecord};
+use crate::dht::record::{MAX_RECORD_LEN, MAX_VALUE_LEN, Network, SignedRecord};
 use crate::relay::NodeId;
 use crate::sync::unmodelled::thread;
 use crate::time::Clock;

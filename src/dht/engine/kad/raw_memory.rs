@@ -7,7 +7,7 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 
 use super::{RawKad, ValueSink};
-use crate::dht::{Answer, DhtError, Put};
+use crate::dht::engine::{Answer, DhtError, Put};
 use crate::sync::Arc;
 use crate::sync::unmodelled::Mutex;
 

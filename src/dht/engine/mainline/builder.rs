@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::block_on::catch_panic;
 use super::{MAX_IN_FLIGHT, Mainline, SHARDS};
-use crate::dht::{Limits, MAX_VALUE_LEN, Network};
+use crate::dht::engine::Limits;
+use crate::dht::record::{MAX_VALUE_LEN, Network};
 
 /// Builds a [`Mainline`]; see [`Mainline::builder`].
 #[must_use = "a builder does nothing until it builds"]

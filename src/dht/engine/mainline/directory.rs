@@ -17,7 +17,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::dht::{DhtError, MAX_SKEW};
+use crate::dht::engine::DhtError;
+use crate::dht::record::MAX_SKEW;
 
 /// The most relays of a shard.
 pub(super) const MAX_MEMBERS: usize = 28;

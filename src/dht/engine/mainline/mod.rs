@@ -19,7 +19,7 @@ use super::{
     Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, NO_SUCH_SHARD, Put,
     RelayDht,
 };
-use crate::dht::{Network, SignedRecord};
+use crate::dht::record::{Network, SignedRecord};
 use crate::relay::NodeId;
 use crate::sync::Ordering;
 use crate::sync::unmodelled::{AtomicBool, thread};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::node::{Node, Room};
 use super::{Limits, Memory, Net, RequestSlots};
-use crate::dht::MAX_VALUE_LEN;
+use crate::dht::record::MAX_VALUE_LEN;
 use crate::sync::Arc;
 use crate::sync::unmodelled::{AtomicU64, Mutex};
 use crate::time::{Clock, MonotonicClock};

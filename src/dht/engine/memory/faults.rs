@@ -5,7 +5,7 @@ use std::time::Duration;
 
 #[cfg(any(test, feature = "conformance"))]
 use super::{Memory, node::Node};
-use crate::dht::DhtError;
+use crate::dht::engine::DhtError;
 
 /// What goes wrong between one `Memory` handle and the nodes,
 /// for tests: nothing by default.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::faults::{Faults, Hang, Lie};
-use crate::dht::DhtError;
+use crate::dht::engine::DhtError;
 use crate::sync::unmodelled::{Condvar, Mutex, thread};
 
 /// The state of one handle: its faults, which can change while calls wait, and

@@ -11,7 +11,6 @@ mod builder;
 mod faults;
 mod link;
 mod node;
-mod tally;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -23,14 +22,13 @@ use super::{
     Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, NO_SUCH_SHARD, Put,
     RelayDht,
 };
-use crate::dht::SignedRecord;
+use crate::dht::record::SignedRecord;
 use crate::relay::NodeId;
 use crate::sync::unmodelled::{AtomicU64, Mutex};
 use crate::sync::{Arc, Ordering};
 use crate::time::Clock;
 use link::{Delivery, Link};
-use node::{Node, Room, WriteReply};
-use tally::ReplyTally;
+use node::{Node, ReplyTally, Room, WriteReply};
 
 pub use builder::MemoryBuilder;
 #[cfg(not(any(test, feature = "conformance")))]
