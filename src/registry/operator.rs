@@ -149,7 +149,7 @@ impl Inner {
             }
             let saved = self.relays.reputation.saved(relay);
             let known = begin(saved.unwrap_or(Circuit::CLOSED));
-            match table.introduce((relay, hash), known, &epoch::pin()) {
+            match table.create_placeholder((relay, hash), known, &epoch::pin()) {
                 Ok(()) => return Ok(()),
                 Err(CreateError::Overtaken) => {}
                 Err(CreateError::TooMany) if has_forgotten_excess => return Err(NotKept::TooMany),

@@ -117,6 +117,7 @@ impl Criteria<'_> {
     ///
     /// A renewal changes that first, and the capacity beside the load after it; in
     /// between, the two differ.
+    #[inline(always)]
     pub(crate) fn judge_announced<'g>(
         &self,
         record: &RecordRef<'g>,
@@ -141,7 +142,7 @@ impl Criteria<'_> {
     }
 
     /// [`judge_announced`](Self::judge_announced) where the path is known.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn judge_path<'g>(
         &self,
         record: &RecordRef<'g>,
@@ -185,6 +186,7 @@ impl Criteria<'_> {
         Some(requester.published_indices())
     }
 
+    #[inline(always)]
     fn judge<'g>(
         &self,
         record: &RecordRef<'g>,

@@ -1,4 +1,4 @@
-//! Threads that tarry in the middle of an operation.
+//! Threads that are delayed in the middle of an operation.
 //!
 //! Between two steps of an operation there are a few nanoseconds, so real threads
 //! seldom come between; here they do more often. (Noise injection: Edelstein et al.,

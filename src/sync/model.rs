@@ -257,7 +257,7 @@ pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static
     let begun = Instant::now();
     builder.check(move || {
         counted.fetch_add(1, Ordering::Relaxed);
-        // Before there are threads: whoever comes upon a lazy static sees all that
+        // Before there are threads: a thread that finds a lazy static made sees all that
         // was done before it was made.
         yield_point();
         step();

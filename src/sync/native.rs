@@ -100,7 +100,7 @@ pub(crate) fn prefetch<T>(place: &T) {
     let _ = place;
 }
 
-/// Hash keys that nobody outside this process can foresee.
+/// Hash keys that no other process can foresee.
 pub(crate) fn random_hasher() -> ahash::RandomState {
     ahash::RandomState::new()
 }
@@ -159,7 +159,7 @@ pub(crate) mod epoch {
             self.0.defer(free);
         }
 
-        /// Hands what this thread deferred to whoever collects next.
+        /// Hands what this thread deferred to the thread that collects next.
         pub(crate) fn flush(&self) {
             self.0.flush();
         }

@@ -65,7 +65,7 @@ impl<T: Send + Sync> OnceBox<T> {
 
 impl<T> Drop for OnceBox<T> {
     fn drop(&mut self) {
-        // Relaxed: whoever drops it has seen all that was done with it.
+        // Relaxed: the thread that drops it has seen all that was done with it.
         let installed = self.pointer.load(Ordering::Relaxed);
         if !installed.is_null() {
             // SAFETY: from a box, and never used again.
@@ -117,7 +117,7 @@ mod models {
 
     fn written(value: u32) -> Written {
         let cell = UnsafeCell::new(0);
-        // SAFETY: nobody else has it yet.
+        // SAFETY: no other thread has it yet.
         cell.with_mut(|cell| unsafe { *cell = value });
         Written(cell)
     }

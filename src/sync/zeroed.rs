@@ -84,18 +84,25 @@ impl<T> Drop for ZeroedSlice<T> {
     }
 }
 
+/// `ci/sanitizers.sh` runs these under the address sanitizer, too: models have a stand-in.
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::AtomicU32;
+    use crate::sync::{Arc, AtomicU32, Ordering, UnsafeCell};
 
     #[repr(align(512))]
-    struct Wide(AtomicU32);
+    struct Wide([AtomicU32; 128]);
 
-    // SAFETY: an atomic integer and padding.
+    // SAFETY: atomic integers, for which zero is the default.
     unsafe impl Zeroable for Wide {
         fn vacant() -> Self {
-            Self(AtomicU32::default())
+            Self(std::array::from_fn(|_| AtomicU32::default()))
+        }
+    }
+
+    impl Wide {
+        fn words(&self) -> impl Iterator<Item = u32> {
+            self.0.iter().map(|word| word.load(Ordering::Relaxed))
         }
     }
 
@@ -104,12 +111,47 @@ mod tests {
         let slices = (1..40).map(|len| ZeroedSlice::<Wide>::new(len).unwrap());
         for slice in slices.collect::<Vec<_>>() {
             assert_eq!(slice.as_ptr().addr() % 512, 0);
-            assert!(
-                slice
-                    .iter()
-                    .all(|item| item.0.load(super::super::Ordering::Relaxed) == 0)
-            );
+            assert!(slice.iter().all(|item| item.words().all(|word| word == 0)));
         }
+    }
+
+    #[test]
+    fn each_item_is_written_and_read_by_itself_up_to_the_last() {
+        for len in 1..40 {
+            let slice = ZeroedSlice::<Wide>::new(len).unwrap();
+            for (number, item) in (1..).zip(slice.iter()) {
+                item.0
+                    .iter()
+                    .for_each(|word| word.store(number, Ordering::Relaxed));
+            }
+            for (number, item) in (1..).zip(slice.iter()) {
+                assert!(item.words().all(|word| word == number));
+            }
+        }
+    }
+
+    /// May own something.
+    struct Owner(UnsafeCell<Option<Arc<()>>>);
+
+    // SAFETY: all zeros is a null pointer, which stands for `None`.
+    unsafe impl Zeroable for Owner {
+        fn vacant() -> Self {
+            Self(UnsafeCell::new(None))
+        }
+    }
+
+    #[test]
+    fn what_items_own_is_dropped_once_with_the_slice() {
+        let owned = Arc::new(());
+        let slice = ZeroedSlice::<Owner>::new(9).unwrap();
+        for item in slice.iter().step_by(2) {
+            // SAFETY: no other thread has it, and nothing else is borrowed from it.
+            let own = |place: *mut Option<_>| unsafe { *place = Some(Arc::clone(&owned)) };
+            item.0.with_mut(own);
+        }
+        assert_eq!(Arc::strong_count(&owned), 6);
+        drop(slice);
+        assert_eq!(Arc::strong_count(&owned), 1);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! 3. It takes a record and an announcement from the pools, which no other thread knows
 //!    of, and writes them ([`stage`](Table::stage)). A store with release sets the
 //!    lifecycle to *pending*; a compare-and-swap with release names the record in its
-//!    bucket. From here on other threads come upon it, and accept it for nothing.
+//!    bucket. From here on other threads reach it, but no look-up and no search accepts it.
 //! 4. The record gets a place in the order of searches and in the inbox of the wheel
 //!    ([`Staged::append`]). So the moment that makes it a relay is also the one from which
 //!    it is found and due.
@@ -23,7 +23,7 @@
 //!    from pending to *live* by a compare-and-swap (acquire and release), and then clears
 //!    the pending bit.
 //!
-//! A [placeholder](Table::introduce), for what the operator says of an id without a
+//! A [placeholder](Table::create_placeholder), for what the operator says of an id without a
 //! record, enters the same way. It is not counted, and gone from the start.
 
 use crate::limits::MAX_UNHELD_WORDS;
@@ -89,7 +89,7 @@ impl<'g> Staged<'g> {
     /// Gives the record a place in the order of searches, and has the wheel look at it.
     pub(crate) fn append(&self) {
         self.table.append(&self.record);
-        self.table.announce_to_wheel(&self.record);
+        self.table.push_to_inbox(&self.record);
     }
 
     /// Lets the record in, unless its id is held or the table is full; then it is taken
@@ -110,7 +110,7 @@ impl<'g> Staged<'g> {
         let newcomer = self.record.handle();
         loop {
             let seen = table.help_pending(guard);
-            // What it comes upon first is the newcomer itself.
+            // The first match is the newcomer itself.
             let known = Known(Held { id, guard });
             let other = Other { known, than };
             if table.index.find_further(self.hash, other, table).is_some() {
@@ -209,26 +209,26 @@ impl Table {
     }
 
     /// Makes a record of an id that is not known, which is gone from the start.
-    pub(crate) fn introduce(
+    pub(crate) fn create_placeholder(
         &self,
         (id, hash): (&NodeId, Hash),
         known: Placeholder,
         guard: &Guard,
     ) -> Result<(), CreateError> {
-        let introduced = &self.gone.introduced;
+        let placeholders = &self.gone.placeholders;
         // Relaxed: a count that carries nothing but itself.
-        if introduced.fetch_add(1, Ordering::Relaxed) as usize >= MAX_UNHELD_WORDS {
-            introduced.fetch_sub(1, Ordering::Relaxed);
+        if placeholders.fetch_add(1, Ordering::Relaxed) as usize >= MAX_UNHELD_WORDS {
+            placeholders.fetch_sub(1, Ordering::Relaxed);
             return Err(CreateError::TooMany);
         }
-        let entered = self.introduce_counted((id, hash), known, guard);
+        let entered = self.create_counted((id, hash), known, guard);
         if entered.is_err() {
-            introduced.fetch_sub(1, Ordering::Relaxed);
+            placeholders.fetch_sub(1, Ordering::Relaxed);
         }
         entered
     }
 
-    fn introduce_counted(
+    fn create_counted(
         &self,
         (id, hash): (&NodeId, Hash),
         known: Placeholder,
@@ -248,7 +248,9 @@ impl Table {
         record.record.begin(record.extra(), id, 1, None);
         record.record.set_flags(flags);
         record.record.change_circuit(|_| known.circuit);
-        record.record.set_lifecycle(Lifecycle::unknown());
+        record
+            .record
+            .set_lifecycle(Lifecycle::pending_placeholder());
         if !self.index.insert(hash, index) {
             record.record.set_lifecycle(Lifecycle::VACANT);
             self.store.return_record(index);
@@ -267,11 +269,11 @@ impl Table {
                 staged.withdraw();
                 return Err(CreateError::Overtaken);
             }
-            if self.admission.introduce(seen, record.handle()) {
+            if self.admission.add_placeholder(seen, record.handle()) {
                 self.help_pending(guard);
                 self.store.return_permit();
                 // A ban ends at some tick.
-                self.announce_to_wheel(&record);
+                self.push_to_inbox(&record);
                 return Ok(());
             }
         }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! `count` is how many records are admitted and not yet counted out; the rest
-//! names the record that was counted in, counted out or introduced last, and which
+//! names the record that was counted in, counted out or added as a placeholder last, and which
 //! of the three. Each is one compare-and-swap that names the record, with *pending*
 //! set; then the record's lifecycle is brought in line (live, closing, or gone), then
 //! *pending* is cleared. Any thread that finds *pending* set does the rest itself
@@ -21,15 +21,15 @@
 //!   gone, for a thread that finds one still counted counts it out;
 //! - uniqueness: a registrant looks for a record of its id *after* it read the
 //!   word and enters only if the word has not changed, so no other record was
-//!   admitted or introduced in between;
+//!   admitted or added in between;
 //! - order: whatever a registrant finds not admitted enters after it.
 //!
-//! # Why the word cannot come round
+//! # Why the word never has an old value again
 //!
 //! A thread that changes the word is pinned from its read to its swap. A record that
 //! is retired meanwhile cannot begin another life before it unpins. Only a relay that
 //! leaves and comes back takes up its record again at once, and each time the
-//! generation is another. For the word to come round, one relay would have to leave and
+//! generation is another. For an old value, one relay would have to leave and
 //! come back exactly 2,048 times, or a multiple, within one such step of a thread.
 
 use crate::sync::epoch::Guard;
@@ -66,8 +66,8 @@ pub(super) const MAX_COUNT: usize = (1 << (u64::BITS - COUNT_SHIFT)) - 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Admit,
-    Dismiss,
-    Introduce,
+    CountOut,
+    AddPlaceholder,
 }
 
 impl AdmissionState {
@@ -80,8 +80,8 @@ impl AdmissionState {
     pub(super) fn pending(self) -> Option<(u32, Step)> {
         let step = match self.0 >> STEP_SHIFT & STEP_MASK {
             0 => Step::Admit,
-            1 => Step::Dismiss,
-            _ => Step::Introduce,
+            1 => Step::CountOut,
+            _ => Step::AddPlaceholder,
         };
         (self.0 & PENDING != 0).then_some(((self.0 & INDEX_MASK) as u32, step))
     }
@@ -116,19 +116,19 @@ impl AdmissionWord {
     }
 
     /// Counts a record out, unless the word has changed since `seen`.
-    pub(super) fn dismiss(&self, seen: AdmissionState, record: Handle) -> bool {
+    pub(super) fn count_out(&self, seen: AdmissionState, record: Handle) -> bool {
         debug_assert!(seen.pending().is_none() && seen.count() > 0);
-        self.change(seen, seen.naming(record, Step::Dismiss) - ONE)
+        self.change(seen, seen.naming(record, Step::CountOut) - ONE)
     }
 
     /// Names a record that is not counted, unless the word has changed since `seen`.
-    pub(super) fn introduce(&self, seen: AdmissionState, record: Handle) -> bool {
+    pub(super) fn add_placeholder(&self, seen: AdmissionState, record: Handle) -> bool {
         debug_assert!(seen.pending().is_none());
-        self.change(seen, seen.naming(record, Step::Introduce))
+        self.change(seen, seen.naming(record, Step::AddPlaceholder))
     }
 
     /// Notes that the record which `seen` names was brought in line.
-    pub(super) fn settle(&self, seen: AdmissionState) {
+    pub(super) fn clear_pending(&self, seen: AdmissionState) {
         self.change(seen, seen.0 & !PENDING);
     }
 
@@ -154,8 +154,8 @@ impl Table {
             let word = record.lifecycle();
             let next = match (step, word.state()) {
                 (Step::Admit, State::Pending | State::Returning) => word.admitted(),
-                (Step::Dismiss, State::Departing) => word.closing(),
-                (Step::Introduce, State::Pending) => Lifecycle::introduced(),
+                (Step::CountOut, State::Departing) => word.closing(),
+                (Step::AddPlaceholder, State::Pending) => Lifecycle::placeholder(),
                 _ => word,
             };
             // A relay may come back in the record that it left: its lifecycle must have been
@@ -163,7 +163,7 @@ impl Table {
             if next != word && self.admission.read() == seen {
                 record.record.transition(word, next);
             }
-            self.admission.settle(seen);
+            self.admission.clear_pending(seen);
         }
     }
 }
@@ -176,8 +176,8 @@ mod tests {
         Handle { index, generation }
     }
 
-    fn settle(admission: &AdmissionWord) {
-        admission.settle(admission.read());
+    fn clear_pending(admission: &AdmissionWord) {
+        admission.clear_pending(admission.read());
         assert_eq!(admission.read().pending(), None);
     }
 
@@ -188,26 +188,26 @@ mod tests {
         for (index, generation) in [(INDICES - 1, u32::MAX), (0, 1 << 11), (7, 3)] {
             assert!(admission.admit(admission.read(), record(index, generation)));
             assert_eq!(pending(), Some((index, Step::Admit)));
-            settle(&admission);
+            clear_pending(&admission);
         }
         assert_eq!(admission.read().count(), 3);
-        assert!(admission.dismiss(admission.read(), record(INDICES - 1, u32::MAX)));
-        assert_eq!(pending(), Some((INDICES - 1, Step::Dismiss)));
-        settle(&admission);
-        assert!(admission.introduce(admission.read(), record(5, u32::MAX)));
-        assert_eq!(pending(), Some((5, Step::Introduce)));
-        settle(&admission);
+        assert!(admission.count_out(admission.read(), record(INDICES - 1, u32::MAX)));
+        assert_eq!(pending(), Some((INDICES - 1, Step::CountOut)));
+        clear_pending(&admission);
+        assert!(admission.add_placeholder(admission.read(), record(5, u32::MAX)));
+        assert_eq!(pending(), Some((5, Step::AddPlaceholder)));
+        clear_pending(&admission);
         assert_eq!(admission.read().count(), 2);
     }
 
     #[test]
-    fn nobody_enters_on_an_old_reading() {
+    fn no_record_enters_on_an_old_reading() {
         let admission = AdmissionWord::default();
         let seen = admission.read();
         assert!(admission.admit(seen, record(1, 0)));
-        settle(&admission);
-        assert!(admission.dismiss(admission.read(), record(1, 0)));
-        settle(&admission);
+        clear_pending(&admission);
+        assert!(admission.count_out(admission.read(), record(1, 0)));
+        clear_pending(&admission);
         assert_eq!(admission.read().count(), seen.count());
         assert!(!admission.admit(seen, record(2, 0)), "the name has changed");
     }
@@ -216,12 +216,12 @@ mod tests {
     fn one_life_is_named_differently_in_and_out() {
         let admission = AdmissionWord::default();
         assert!(admission.admit(admission.read(), record(1, 0)));
-        settle(&admission);
+        clear_pending(&admission);
         assert!(admission.admit(admission.read(), record(2, 0)));
-        settle(&admission);
+        clear_pending(&admission);
         let seen = admission.read();
-        assert!(admission.dismiss(seen, record(2, 0)));
-        settle(&admission);
+        assert!(admission.count_out(seen, record(2, 0)));
+        clear_pending(&admission);
         assert_ne!(admission.read().0 & NAME_MASK, seen.0 & NAME_MASK);
     }
 
@@ -230,9 +230,9 @@ mod tests {
         let admission = AdmissionWord::default();
         assert!(admission.admit(admission.read(), record(1, 0)));
         let late = admission.read();
-        settle(&admission);
+        clear_pending(&admission);
         assert!(admission.admit(admission.read(), record(2, 0)));
-        admission.settle(late);
+        admission.clear_pending(late);
         assert_eq!(admission.read().pending(), Some((2, Step::Admit)));
     }
 }

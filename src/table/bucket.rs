@@ -13,10 +13,10 @@
 //! bucket only while something lies there (as in Folly's F14). Entries never
 //! move.
 //!
-//! Whoever changes a place from vacant by a compare-and-swap owns it until it
+//! A thread that changes a place from vacant by a compare-and-swap owns it until it
 //! is vacant again, and with it the byte of its fingerprint: that one is set
 //! after the place is taken and cleared before it is left. So of what is named
-//! here both are there, and whoever looks for it looks at all fingerprints at
+//! here both are there, and a look-up compares all fingerprints at
 //! once. One in 255 of others' is the same; the record tells.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable};
@@ -105,7 +105,7 @@ impl Bucket {
 
     /// Counts a record that goes past this full bucket.
     pub(super) fn pass(&self) {
-        // Release: before its entry is set, so whoever knows of the record
+        // Release: before its entry is set, so a thread that knows of the record
         // finds the way to it.
         self.fingerprints[1].fetch_add(ONE_PASSED, Ordering::Release);
     }
@@ -135,7 +135,7 @@ impl Bucket {
 
     /// Clears an entry; false when it is not here.
     pub(super) fn clear(&self, entry: BucketEntry) -> bool {
-        // Relaxed: whoever clears an entry has set it, or seen it.
+        // Relaxed: a thread that clears an entry has set it, or seen it.
         let is_its = |place: &AtomicU32| place.load(Ordering::Relaxed) == entry.place();
         let way = self.places.iter().position(is_its);
         if let Some(way) = way {

@@ -59,7 +59,7 @@ pub(super) struct GoneCounts {
     /// Those that hold a permit.
     remembered: Padded<AtomicU32>,
     /// Those that the operator's word brought into being.
-    pub(super) introduced: Padded<AtomicU32>,
+    pub(super) placeholders: Padded<AtomicU32>,
 }
 
 /// A record that is the caller's, to be remembered, kept or forgotten.
@@ -104,14 +104,14 @@ impl<'g> Closing<'g> {
             }
             _ => self.set_lifecycle(gone),
         }
-        self.table.announce_to_wheel(&self.last);
+        self.table.push_to_inbox(&self.last);
     }
 
     /// Has it kept for as long as there is a reason.
     pub(crate) fn keep(self) {
         let last = self.last.word();
         self.table.store.return_permit();
-        if last.is_introduced() {
+        if last.is_placeholder() {
             self.table.gone.count(last);
             self.set_lifecycle(last);
         } else {
@@ -120,7 +120,7 @@ impl<'g> Closing<'g> {
         if let Some(announcement) = last.announced() {
             self.retire_announcement(announcement);
         }
-        self.table.announce_to_wheel(&self.last);
+        self.table.push_to_inbox(&self.last);
     }
 
     /// Leaves a record that was live or gone as it was found.
@@ -134,7 +134,7 @@ impl<'g> Closing<'g> {
             }
         }
         self.set_lifecycle(last);
-        self.table.announce_to_wheel(&self.last);
+        self.table.push_to_inbox(&self.last);
         self.last.refresh(true);
     }
 
@@ -162,8 +162,8 @@ impl<'g> Closing<'g> {
 
 impl GoneCounts {
     fn word(&self, gone: Lifecycle) -> Option<&AtomicU32> {
-        if gone.is_introduced() {
-            return Some(&self.introduced);
+        if gone.is_placeholder() {
+            return Some(&self.placeholders);
         }
         (!gone.is_kept()).then_some(&self.remembered)
     }
@@ -248,7 +248,7 @@ impl Table {
                 self.help_pending(record.guard);
                 return;
             }
-            if self.admission.dismiss(seen, handle) {
+            if self.admission.count_out(seen, handle) {
                 self.help_pending(record.guard);
                 return;
             }

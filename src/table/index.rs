@@ -125,7 +125,7 @@ impl Index {
         self.find_further(hash, wanted, table)
     }
 
-    /// The same for whoever expects the first with the fingerprint to be another.
+    /// The same, for a caller that expects the first match to be another record.
     #[cold]
     #[inline(never)]
     pub(super) fn find_further<T>(

@@ -1,23 +1,76 @@
-//! The epoch-reclaimed table of all relays.
+//! The epoch-reclaimed table of all relays, and the order in which searches go through
+//! them.
 //!
-//! All of the crate's `unsafe` is in this folder and in [`crate::table::record`], but
-//! for the zeroed allocation and the installed pointer in [`crate::sync`], one call
-//! of the system's clock in [`crate::time`], and intrinsics that touch no memory and
-//! one zeroed type in [`crate::table::snapshot`]. The rules that it relies on
-//! stand at the top of `record`, [`admission`], [`slab`], [`store`], [`reclaim`]
-//! and [`mod@unit`].
+//! ```text
+//!   hash of an id
+//!     | upper half: which bucket                 lowest byte: the fingerprint
+//!     v
+//!   bucket, 64 bytes
+//!   +-------------------+--------+---------+
+//!   | 12 fingerprints   | passed | 12      |
+//!   | of a byte         |        | indices |
+//!   +-------------------+--------+----|----+
+//!                                     | index of the record
+//!     handle: index, generation ----->+<----- lease: store, index
+//!                                     v
+//!   record, 64 bytes                                          extra, 64 bytes,
+//!   +----------+-----------+------+---------+------+-----+    at the same index
+//!   | identity | lifecycle | load | circuit | life | rtt |    +------------------+
+//!   | 32 bytes |  |        |      |         |  |   |     |    | samples, rest of |
+//!   +----------+--|--------+------+---------+--|---+-----+    | the identity ... |
+//!                 |                            |              +------------------+
+//!                 | index of the announcement  +-- generation: a handle names the record
+//!                 v                                while this is its own
+//!   announcement, 64 bytes, never changed
+//!   +-----------------------------------------+
+//!   | endpoint, capacity, TTL, NAT, label ... |
+//!   +-----------------------------------------+
+//! ```
+//!
+//! A relay is admitted as [`admission`] says, departs as [`departure`] does, and comes back
+//! as [`returning`] does. What is retired goes back to the pools as in [`reclaim`].
 //!
 //! Looking up an id touches two cache lines: its bucket and its record. No
-//! operation here waits for another thread: whoever meets an admission that is
+//! operation here waits for another thread: a thread that meets an admission which is
 //! decided but not carried out finishes it.
 //!
 //! # Looking without a pin
 //!
-//! Whether an id is held needs no pin: records are never returned to the
+//! Whether an id is held needs no pin. Records are never returned to the
 //! allocator while the table lives, and
-//! [`Record::lifecycle_if_named`](crate::table::record::Record::lifecycle_if_named) tells the lives of one apart. A relay that is live throughout a look is in one record and one
+//! [`Record::lifecycle_if_named`](record::Record::lifecycle_if_named) tells the lives of one
+//! apart. A relay that is live throughout a look is in one record and one
 //! bucket for as long, and is found; so where none is found, there was a moment
 //! at which none was live.
+//!
+//! # Where `unsafe` is, and what it relies on
+//!
+//! | where | what | why it is sound |
+//! |---|---|---|
+//! | [`store`] | the content of an announcement's cell | the [`slab`] gives an index to one taker; it is written before it is published, and dropped once no thread can reach it |
+//! | [`record_ref`] | the announcement that a word names | the word was read from this record under this guard |
+//! | [`mod@unit`] | a lease's pointer to the store | the lease is counted, so the registry holds the store or has left a reference with the record |
+//! | [`reclaim`] | a round's pointer to the store | the store is held, or in limbo, while a round is under way |
+//! | [`segments`], [`index`], [`crate::sync::OnceBox`] | memory that is installed when it is first needed | the pointer changes once, from null, and is freed by the drop alone |
+//! | `sync/zeroed.rs`, and each `Zeroable` | memory full of zeros, taken for values | atomics, for which zero is a value |
+//! | [`byte_search`], [`snapshot`], [`crate::sync`] | processor instructions | they touch no memory, or hint at it |
+//! | [`crate::time`] | one call of the system's clock | |
+//!
+//! No function that the rest of the crate can call has a precondition of memory safety; no
+//! module outside has to know of one:
+//!
+//! - A lifecycle word comes with the record that it was read from, and the guard, as an
+//!   [`ObservedRecord`] or a [`LiveRecord`]. Only these lead to an announcement, renew a
+//!   relay, or have it depart.
+//! - [`Staged`], [`Returning`](returning::Returning) and [`Closing`] stand for a record that
+//!   belongs to one thread. The step that ends that takes them by value.
+//! - A [`Record`](record::Record), with all that writes it, cannot be named outside. So is
+//!   what makes a word of parts.
+//! - Deadlines and capacities are brought within their bounds where they enter, for other
+//!   bits of the words that hold them decide which memory is read or freed.
+//! - A record of another table is refused, by a panic.
+//! - Any index or [`Handle`] may be asked for. One that was never handed out panics, or
+//!   names a vacant record; one from another moment may name another relay's.
 
 mod admission;
 mod admission_word;
@@ -89,6 +142,7 @@ impl Table {
     /// A table for at most `max_relays` relays, 1 to [`MAX_RELAYS`]; `None`
     /// when the memory is not to be had.
     pub(crate) fn new(max_relays: usize, terms: Terms, watch: Watch) -> Option<Self> {
+        assert!(max_relays <= MAX_RELAYS, "words have no room for more");
         Some(Self {
             index: Index::new(max_relays)?,
             hasher: random_hasher(),
@@ -152,7 +206,7 @@ impl Table {
         self.find_hashed(self.hash(id), id, guard)
     }
 
-    /// The same, for whoever has hashed it.
+    /// The same, for a caller that has hashed it.
     #[inline(always)]
     pub(crate) fn find_hashed<'g>(
         &'g self,
@@ -212,8 +266,8 @@ impl Table {
     /// Inlined, so that what is known of the length is made use of.
     #[inline(always)]
     fn holds_hashed(&self, id: &NodeId, accept: impl Fn(Lifecycle) -> bool) -> bool {
-        let glance = UnpinnedMatch { id, accept };
-        self.index.find(self.hash(id), glance, self).is_some()
+        let unpinned = UnpinnedMatch { id, accept };
+        self.index.find(self.hash(id), unpinned, self).is_some()
     }
 
     /// The record that `handle` names, in the life that it names.
@@ -222,8 +276,10 @@ impl Table {
         RecordRef::resolve(&self.store, handle, guard)
     }
 
-    /// The record at `index`, which was come upon under this very guard before,
+    /// The record at `index`, which was met under this very guard before,
     /// in any of the ways that make a `RecordRef`; it may have departed since.
+    ///
+    /// Of one that was not, the identity may be made of two lives; all else holds.
     #[inline]
     pub(crate) fn record_seen_at<'g>(&'g self, index: u32, guard: &'g Guard) -> RecordRef<'g> {
         self.at(index, guard)
@@ -275,13 +331,17 @@ impl Table {
         publication.merge(merger, guard, describe, |relay| self.subject(relay));
     }
 
-    /// Has housekeeping look at a record.
+    /// Has the wheel look at a record.
     pub(crate) fn announce_to_wheel(&self, record: &RecordRef<'_>) {
         self.check_is_own(record);
+        self.push_to_inbox(record);
+    }
+
+    fn push_to_inbox(&self, record: &RecordRef<'_>) {
         self.store.inbox.push(record.index, record.inbox_link());
     }
 
-    /// Shows all records that housekeeping is to look at, each once; one thread at a time.
+    /// Shows all records that the wheel is to look at, each once; one thread at a time.
     pub(crate) fn drain_inbox(&self, visit: impl FnMut(u32)) {
         let link_of = |index| self.store.extra(index).inbox_link();
         self.store.inbox.drain(link_of, visit);

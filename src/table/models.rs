@@ -42,8 +42,8 @@ fn register(table: &Table, n: u8, capacity: u32) -> AdmitOutcome {
         match record.word().state() {
             State::Live => return AdmitOutcome::Held,
             State::Gone => {
-                if let Some(verdict) = bring_back(table, record, capacity) {
-                    return verdict;
+                if let Some(outcome) = bring_back(table, record, capacity) {
+                    return outcome;
                 }
             }
             _ => crate::sync::yield_now(),
@@ -153,16 +153,16 @@ fn the_last_place_is_given_once() {
         let theirs = thread::spawn(move || register(&other, 1, 1));
         let ours = register(&table, 2, 1);
         let theirs = theirs.join().unwrap();
-        let mut verdicts = [ours, theirs];
-        verdicts.sort_by_key(|&verdict| verdict == AdmitOutcome::Full);
-        assert_eq!(verdicts, [AdmitOutcome::Admitted, AdmitOutcome::Full]);
+        let mut outcomes = [ours, theirs];
+        outcomes.sort_by_key(|&outcome| outcome == AdmitOutcome::Full);
+        assert_eq!(outcomes, [AdmitOutcome::Admitted, AdmitOutcome::Full]);
         assert_eq!((live(&table), count(&table)), (1, 1));
     });
 }
 
 /// Two threads race one id, and then there is one other place.
 #[test]
-fn nobody_is_refused_for_a_registration_that_does_not_come_about() {
+fn no_registration_is_refused_for_one_that_fails() {
     check(1, || {
         let table = table(2);
         let guard = epoch::pin();
@@ -178,10 +178,10 @@ fn nobody_is_refused_for_a_registration_that_does_not_come_about() {
     });
 }
 
-/// Whoever has seen that a relay is gone may take its place, also while it is
+/// A thread that has seen that a relay is gone may register another in its place, also while it is
 /// still being cleared away.
 #[test]
-fn nobody_is_refused_for_a_relay_that_is_gone() {
+fn no_registration_is_refused_for_a_relay_that_is_gone() {
     check(2, || {
         let table = table(1);
         register(&table, 1, 1);
@@ -193,12 +193,12 @@ fn nobody_is_refused_for_a_relay_that_is_gone() {
         });
         yield_point();
         let gone = !holds(&table, 1);
-        let verdict = register(&table, 2, 1);
-        assert!(!gone || verdict == AdmitOutcome::Admitted);
+        let outcome = register(&table, 2, 1);
+        assert!(!gone || outcome == AdmitOutcome::Admitted);
         assert!(leaving.join().unwrap());
         assert_eq!(
             count(&table),
-            usize::from(verdict == AdmitOutcome::Admitted)
+            usize::from(outcome == AdmitOutcome::Admitted)
         );
     });
 }
@@ -214,9 +214,9 @@ fn a_registration_and_a_departure_of_one_id_take_turns() {
             unregister(&other, 1)
         });
         yield_point();
-        let verdict = register(&table, 1, 1);
+        let outcome = register(&table, 1, 1);
         assert!(departed.join().unwrap(), "it was there, or came back");
-        let expected = usize::from(verdict == AdmitOutcome::Admitted && holds(&table, 1));
+        let expected = usize::from(outcome == AdmitOutcome::Admitted && holds(&table, 1));
         assert_eq!((live(&table), count(&table)), (expected, expected));
     });
 }
@@ -403,9 +403,9 @@ fn a_return_and_a_registration_exclude_each_other_at_the_bound() {
         let other = Arc::clone(&table);
         let returning = thread::spawn(move || register(&other, 1, 1));
         let ours = register(&table, 2, 1);
-        let mut verdicts = [ours, returning.join().unwrap()];
-        verdicts.sort_by_key(|&verdict| verdict == AdmitOutcome::Full);
-        assert_eq!(verdicts, [AdmitOutcome::Admitted, AdmitOutcome::Full]);
+        let mut outcomes = [ours, returning.join().unwrap()];
+        outcomes.sort_by_key(|&outcome| outcome == AdmitOutcome::Full);
+        assert_eq!(outcomes, [AdmitOutcome::Admitted, AdmitOutcome::Full]);
         assert_eq!((live(&table), count(&table)), (1, 1));
     });
 }

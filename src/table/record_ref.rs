@@ -3,7 +3,7 @@
 //! Each operation here is safe for every record and every caller, because the types carry
 //! what it relies on:
 //!
-//! - [`RecordRef`]: a pinned thread came upon the record;
+//! - [`RecordRef`]: a pinned thread found the record;
 //! - [`ObservedRecord`]: this lifecycle word was read from this record, under this guard;
 //! - [`LiveRecord`]: and the word was live, so it names an announcement.
 //!
@@ -232,6 +232,7 @@ impl<'g> RecordRef<'g> {
     /// Notes a changed capacity beside the load.
     pub(crate) fn set_capacity(&self, capacity: u32) {
         debug_assert!((1..=MAX_CAPACITY).contains(&capacity));
+        let capacity = capacity.clamp(1, MAX_CAPACITY);
         self.change_load(|load| load.with_capacity(capacity));
     }
 

@@ -30,7 +30,7 @@ impl Returning<'_> {
     /// Gives the record a place in the order of searches, and has the wheel look at it.
     pub(crate) fn append(&self) {
         self.table.append(&self.last);
-        self.table.announce_to_wheel(&self.last);
+        self.table.push_to_inbox(&self.last);
     }
 
     /// Lets the relay in again, unless the table is full.
@@ -72,7 +72,7 @@ impl Returning<'_> {
         }
         record.set_lifecycle(last);
         store.retire_announcement(self.word.announcement(), self.last.guard);
-        self.table.announce_to_wheel(&self.last);
+        self.table.push_to_inbox(&self.last);
     }
 }
 

@@ -85,7 +85,7 @@ impl<T: Zeroable> Segments<T> {
         let published =
             place.compare_exchange(ptr::null_mut(), items, Ordering::Release, Ordering::Acquire);
         if published.is_err() {
-            // SAFETY: made above by `Box::into_raw` and shared with nobody.
+            // SAFETY: made above by `Box::into_raw` and shared with no other thread.
             drop(unsafe { Box::from_raw(items) });
         }
         Some(())
@@ -95,7 +95,7 @@ impl<T: Zeroable> Segments<T> {
 impl<T> Drop for Segments<T> {
     fn drop(&mut self) {
         for place in &self.further {
-            // Relaxed: whoever drops has synchronised with all others.
+            // Relaxed: the thread that drops has synchronised with all others.
             let items = place.load(Ordering::Relaxed);
             if !items.is_null() {
                 // SAFETY: published by `ensure_further`, which made it by

@@ -51,7 +51,7 @@ impl<T: Zeroable> Slab<T> {
         self.items.prefetch(index);
     }
 
-    /// The link of an item, for whoever has it or its last owner: what the item
+    /// The link of an item, for its owner or its last owner: what the item
     /// is waiting for may be threaded through it.
     pub(super) fn link(&self, index: u32) -> &AtomicU32 {
         self.links.get(index)
@@ -98,7 +98,7 @@ impl<T: Zeroable> Slab<T> {
 
     /// Gives an item back.
     ///
-    /// Its taker no longer uses it, and nobody else can still come upon it.
+    /// Its taker no longer uses it, and no other thread can still reach it.
     pub(super) fn release(&self, index: u32) {
         self.vacant.push(Chain::of(index), |index| self.link(index));
     }

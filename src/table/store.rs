@@ -87,7 +87,7 @@ pub(super) struct Store {
     superseded: Padded<AtomicU32>,
     retired_records: Stack,
     retired_announcements: Stack,
-    /// What no thread can come upon any more, to be given back in pieces.
+    /// What no thread can reach any more, to be given back in pieces.
     reclaimable_records: TaggedStack,
     reclaimable_announcements: TaggedStack,
     /// Whether a round of reclamation is under way.
@@ -291,7 +291,7 @@ impl Store {
     /// Gives back an announcement that was never published.
     pub(super) fn return_announcement(&self, index: u32) {
         self.announcements.get(index).0.with_mut(|content| {
-            // SAFETY: filled, and no other thread can come upon it: never
+            // SAFETY: filled, and no other thread can reach it: never
             // published, or unreachable (the only other caller's case).
             unsafe { (*content).assume_init_drop() };
         });
@@ -301,7 +301,12 @@ impl Store {
     /// Retires an announcement that no lifecycle word names any more.
     pub(super) fn retire_announcement(&self, index: u32, guard: &Guard) {
         self.push_retired_announcement(index);
-        self.begin_round(guard);
+        self.begin_round_if_none(guard);
+    }
+
+    /// A round that is under way leaves what was retired since to the next.
+    fn begin_round_if_none(&self, guard: &Guard) {
+        let _ = self.begin_round(guard);
     }
 
     fn push_retired_announcement(&self, index: u32) {
@@ -318,7 +323,7 @@ impl Store {
         self.retired_records.push(record, link);
         match announcement {
             Some(announcement) => self.retire_announcement(announcement, guard),
-            None => self.begin_round(guard),
+            None => self.begin_round_if_none(guard),
         }
     }
 
@@ -334,7 +339,7 @@ impl Store {
         }
     }
 
-    /// Notes that no thread can come upon these any more, in a constant number of
+    /// Takes it that no thread can reach these any more, in a constant number of
     /// steps.
     pub(super) fn make_reclaimable(&self, retired: Retired) {
         if let Some(records) = retired.records {
@@ -366,7 +371,7 @@ impl Store {
         })
     }
 
-    /// No thread can come upon the record any more; only for the thread that took it
+    /// No thread can reach the record any more; only for the thread that took it
     /// from those reclaimable.
     pub(super) fn on_unreachable(&self, index: u32) {
         let before = self.record(index).set_flags(Load::UNREACHABLE);
@@ -404,7 +409,7 @@ impl Store {
         released.is_ok()
     }
 
-    /// A record that is kept may have no reason any more: housekeeping looks at it.
+    /// A record that is kept may have no reason any more: the wheel looks at it.
     #[cold]
     pub(super) fn reconsider(&self, index: u32) {
         if self.record(index).lifecycle().is_kept() {

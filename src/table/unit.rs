@@ -118,11 +118,11 @@ impl Unit {
             return;
         }
         if before.has(Load::DETACHED) {
-            // SAFETY: the registry left one reference to each orphaned record
+            // SAFETY: the registry left one reference to each detached record
             // with leases, and we were its last lease.
             unsafe { Arc::decrement_strong_count(self.store) };
         } else if before.has(Load::UNREACHABLE) {
-            // SAFETY: pinned, and not orphaned when we let go, so the store is
+            // SAFETY: pinned, and not detached when we let go, so the store is
             // held for a round that begins later, and that ends after we unpin.
             unsafe { &*self.store }.on_last_lease(self.index);
         }

@@ -24,7 +24,7 @@ fn the_last_unit_is_leased_once() {
     });
 }
 
-/// Whoever lowers a capacity knows, once it is announced, of all leases beyond it.
+/// A thread that lowers a capacity knows, once that is announced, of all leases beyond it.
 #[test]
 fn no_unit_is_leased_beyond_a_lowered_capacity() {
     check(2, || {

@@ -3,7 +3,7 @@
 //!
 //! An announcement never changes once published. A renewal that says anything
 //! new publishes another one and swings the record's lifecycle word to it,
-//! together with the new deadline; the old one is retired. So whoever read the
+//! together with the new deadline; the old one is retired. So a thread that read the
 //! word sees an endpoint, a capacity and a deadline that belong together.
 
 use crate::relay::{Endpoint, NatType};

@@ -16,7 +16,7 @@
 //!             stage              admit            depart          count out
 //!   vacant -----------> pending -------> live -----------> departing
 //!     ^                    |              ^                    |
-//!     | forget             | introduce    | admit              v
+//!     | forget             | placeholder  | admit              v
 //!   closing <---> gone <---+          returning <--- gone <-- closing
 //! ```
 //!
@@ -33,7 +33,7 @@
 //! A record that is *gone* keeps what is known of its relay: leases, load, round trips,
 //! circuit. It has no relay until a registration of the same id brings it back. One that
 //! is *kept* is remembered without regard to time, for its leases or for what the
-//! operator said; one that was *introduced* has been known by the operator's word alone.
+//! operator said; a *placeholder* exists only for what the operator said.
 
 use crate::time::Tick;
 use std::fmt;
@@ -70,7 +70,7 @@ const GONE: u64 = 0b11 << TICK_BITS;
 /// Instead of a tick: as long as there is a reason.
 const KEPT: u64 = TICK_MASK;
 /// The same, of a record that the operator's word brought into being.
-const INTRODUCED: u64 = TICK_MASK - 1;
+const PLACEHOLDER: u64 = TICK_MASK - 1;
 
 impl Lifecycle {
     pub(crate) const VACANT: Self = Self(0);
@@ -107,8 +107,8 @@ impl Lifecycle {
         Self::new(announcement, PENDING, in_bounds(deadline))
     }
 
-    /// A record that awaits to be [introduced](Self::introduced).
-    pub(in crate::table) fn unknown() -> Self {
+    /// A [placeholder](Self::placeholder) that awaits admission.
+    pub(in crate::table) fn pending_placeholder() -> Self {
         Self::new(Self::NO_ANNOUNCEMENT, PENDING, 1)
     }
 
@@ -131,8 +131,8 @@ impl Lifecycle {
     }
 
     /// What the operator's word brings into being.
-    pub(in crate::table) fn introduced() -> Self {
-        Self::new(Self::NO_ANNOUNCEMENT, GONE, INTRODUCED)
+    pub(in crate::table) fn placeholder() -> Self {
+        Self::new(Self::NO_ANNOUNCEMENT, GONE, PLACEHOLDER)
     }
 
     /// The same record with a deadline that is a tick earlier; a deadline at the first tick
@@ -218,12 +218,12 @@ impl Lifecycle {
     /// Of one that is gone, whether it is remembered without regard to time. It holds no
     /// permit then.
     pub(crate) fn is_kept(self) -> bool {
-        self.0 & TICK_MASK >= INTRODUCED && self.is_gone()
+        self.0 & TICK_MASK >= PLACEHOLDER && self.is_gone()
     }
 
     /// Whether the operator's word alone brought it into being.
-    pub(in crate::table) fn is_introduced(self) -> bool {
-        self.0 & TICK_MASK == INTRODUCED && self.is_gone()
+    pub(in crate::table) fn is_placeholder(self) -> bool {
+        self.0 & TICK_MASK == PLACEHOLDER && self.is_gone()
     }
 
     /// The deadline, or until when it is remembered.
@@ -303,12 +303,12 @@ mod tests {
 
     #[test]
     fn what_is_kept_has_no_tick_and_no_announcement() {
-        for word in [Lifecycle::kept(), Lifecycle::introduced()] {
+        for word in [Lifecycle::kept(), Lifecycle::placeholder()] {
             assert_eq!(word.state(), State::Gone);
             assert!(word.is_kept() && word.announced().is_none());
             assert_eq!(word.closing().state(), State::Closing);
         }
-        assert!(Lifecycle::introduced().is_introduced() && !Lifecycle::kept().is_introduced());
+        assert!(Lifecycle::placeholder().is_placeholder() && !Lifecycle::kept().is_placeholder());
         let gone = Lifecycle::live(Tick(4), 7)
             .closing()
             .gone_until(Tick(u64::MAX));

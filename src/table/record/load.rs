@@ -3,7 +3,7 @@
 //! ```text
 //!  63       62       61          60     59      40 39      20 19       0
 //! +--------+--------+-----------+------+----------+----------+----------+
-//! |draining|orphaned|unreachable|closed| capacity | reported |  leases  |
+//! |draining|detached|unreachable|closed| capacity | reported |  leases  |
 //! +--------+--------+-----------+------+----------+----------+----------+
 //! ```
 //!
@@ -39,7 +39,7 @@ pub(crate) enum Refusal {
 impl Load {
     /// The relay is gone; no lease is given until it comes back.
     pub(in crate::table) const CLOSED: u64 = 1 << 60;
-    /// No thread can come upon the record any more; only leases name it.
+    /// No thread can reach the record any more; only leases name it.
     pub(in crate::table) const UNREACHABLE: u64 = 1 << 61;
     /// The registry is gone; the last lease lets go of the record's memory.
     pub(in crate::table) const DETACHED: u64 = 1 << 62;

@@ -30,7 +30,7 @@
 //! # Invariants
 //!
 //! - **Identity** is written only while private. A thread that is pinned and
-//!   came upon the record through its bucket, or through a handle whose
+//!   reached the record through its bucket, or through a handle whose
 //!   generation matches, reads it whole until it unpins: both are cut before the
 //!   record is retired, so such a thread holds off the next life. One that is
 //!   not pinned looks at the generation before and after; see [`Record::lifecycle_if_named`].
@@ -42,26 +42,29 @@
 //!   no lease, returns it to the pool: `Load` decides between the two.
 
 mod announcement;
-mod atomic_words;
 mod circuit;
+mod identity;
 mod lifecycle;
 mod load;
 #[cfg(all(test, relay_loom))]
 mod models;
+mod rtt;
 mod rtt_window;
 
 pub(crate) use announcement::{Announcement, Origin};
 pub use circuit::Failure;
 pub(crate) use circuit::{Access, Availability, BackOff, BackOffRange, Circuit, Fault, Source};
+pub(crate) use identity::Handle;
 pub(crate) use lifecycle::{Lifecycle, State};
 pub(crate) use load::{Load, Refusal};
+pub(crate) use rtt::RttUpdate;
 pub(crate) use rtt_window::{Measurement, Second};
 
-use crate::limits::MAX_RTT;
 use crate::relay::NodeId;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable, fence};
 use crate::time::Tick;
-use atomic_words::AtomicWords;
+use identity::{AtomicWords, LEN_MASK};
+use rtt::RttWord;
 use rtt_window::RttWindow;
 
 /// Identity and state of one relay.
@@ -115,13 +118,6 @@ unsafe impl Zeroable for Extra {
 }
 
 impl Extra {
-    /// Whether a long id goes on as `id` does.
-    #[cold]
-    #[inline(never)]
-    fn has_tail_of(&self, id: &NodeId) -> bool {
-        self.identity_tail.are(id.tail())
-    }
-
     /// The link of the wheel's inbox.
     pub(in crate::table) fn inbox_link(&self) -> &AtomicU32 {
         &self.inbox_link
@@ -140,68 +136,6 @@ impl Extra {
     }
 }
 
-/// Names one life of a record, for keeping where no thread is pinned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Handle {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
-}
-
-impl Handle {
-    /// The bits of a generation.
-    pub(crate) const GENERATION_BITS: u32 = u32::BITS - LEN_BITS;
-}
-
-/// The figure in force, in microseconds, and above it a number that changes with
-/// every change of the word.
-///
-/// So no thread that was held up puts a figure back that was forgotten meanwhile. The
-/// number comes round after 256 changes. A thread that sleeps through exactly so many,
-/// and finds the same figure, puts its own there for the moment that it takes it to look
-/// at the window once more.
-#[derive(Clone, Copy)]
-struct RttWord(u32);
-
-impl RttWord {
-    const MICROS_BITS: u32 = 24;
-    /// What a change adds.
-    const CHANGE: u32 = 1 << Self::MICROS_BITS;
-
-    /// Zero microseconds stand for *not measured*.
-    fn micros(self) -> Option<u32> {
-        let micros = self.0 & (Self::CHANGE - 1);
-        (micros != 0).then_some(micros)
-    }
-
-    fn followed_by(self, micros: Option<u32>) -> Self {
-        let number = self.0.wrapping_add(Self::CHANGE) & !(Self::CHANGE - 1);
-        Self(number | micros.unwrap_or(0))
-    }
-}
-
-const _: () = assert!(MAX_RTT.as_micros() < RttWord::CHANGE as u128);
-
-/// What settling made of the figure in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum RttUpdate {
-    Unchanged,
-    Changed,
-    /// There was none before, perhaps for a moment only.
-    Begun,
-}
-
-impl RttUpdate {
-    pub(crate) fn is_change(self) -> bool {
-        self != Self::Unchanged
-    }
-}
-
-/// The part of the life word that holds the length of the identity.
-const LEN_BITS: u32 = 6;
-const LEN_MASK: u32 = (1 << LEN_BITS) - 1;
-
-const _: () = assert!(NodeId::MAX_LEN as u32 <= LEN_MASK);
-
 impl Record {
     /// Begins a new life: writes everything but the lifecycle and generation.
     ///
@@ -216,12 +150,12 @@ impl Record {
         capacity: u32,
         rtt_seed: Option<(u64, u32)>,
     ) {
-        // Release: who glances at what follows finds the last life ended.
+        // Release: a thread that reads what follows finds the last life ended.
         fence(Ordering::Release);
         self.identity_head.write(id.head());
         extra.identity_tail.write(id.tail());
         // Relaxed: published with the identity that it belongs to. The
-        // generation was raised by whoever retired the last life.
+        // generation was raised by the thread that ended the last life.
         let life = self.life.load(Ordering::Relaxed);
         self.life
             .store(life & !LEN_MASK | u32::from(id.len_u8()), Ordering::Relaxed);
@@ -237,65 +171,6 @@ impl Record {
             .store(Load::idle(capacity).bits(), Ordering::Relaxed);
         self.circuit
             .store(Circuit::CLOSED.bits(), Ordering::Relaxed);
-    }
-
-    /// Whether this is the record of `id`; for whoever holds off its next life.
-    #[inline]
-    pub(in crate::table) fn matches<'a>(
-        &self,
-        extra: impl FnOnce() -> &'a Extra,
-        id: &NodeId,
-    ) -> bool {
-        self.is_named(extra, id, self.identity_len())
-    }
-
-    #[inline(always)]
-    fn is_named<'a>(&self, extra: impl FnOnce() -> &'a Extra, id: &NodeId, len: u8) -> bool {
-        len == id.len_u8()
-            && self.identity_head.are(id.head())
-            && (id.len_u8() <= 32 || extra().has_tail_of(id))
-    }
-
-    /// The lifecycle word, if the record is that of `id` and `accept` takes it,
-    /// as it must take no record that is not live; for anybody, pinned or not.
-    ///
-    /// The generation is the same before and after, so what was read in between
-    /// is of one life: nothing of an earlier one, which had departed before its
-    /// generation ended, and nothing of a later one, which began after that.
-    #[inline(always)]
-    pub(in crate::table) fn lifecycle_if_named<'a>(
-        &self,
-        extra: impl FnOnce() -> &'a Extra,
-        id: &NodeId,
-        accept: impl FnOnce(Lifecycle) -> bool,
-    ) -> Option<Lifecycle> {
-        // Acquire: the life before has departed.
-        let life = self.life.load(Ordering::Acquire);
-        let word = self.lifecycle();
-        if !(accept(word) && self.is_named(extra, id, len_in(life))) {
-            return None;
-        }
-        // Acquire: had we read anything of the next life, we would see now that
-        // this one has ended.
-        fence(Ordering::Acquire);
-        (self.life.load(Ordering::Relaxed) == life).then_some(word)
-    }
-
-    /// The id of the relay; for whoever holds off its next life.
-    #[inline]
-    pub(in crate::table) fn identity<'a>(&self, extra: impl FnOnce() -> &'a Extra) -> NodeId {
-        let len = self.identity_len();
-        let tail = match len {
-            ..=32 => [0; 4],
-            _ => extra().identity_tail.read(),
-        };
-        NodeId::from_parts(self.identity_head.read(), tail, len)
-    }
-
-    #[inline]
-    fn identity_len(&self) -> u8 {
-        // Relaxed: published with the identity.
-        len_in(self.life.load(Ordering::Relaxed))
     }
 
     /// The lifecycle word.
@@ -334,23 +209,6 @@ impl Record {
             }
         }
         word
-    }
-
-    /// Whether the record is in this life, so that whatever was read of it since it
-    /// was in an earlier one was of this life, too.
-    #[inline]
-    pub(in crate::table) fn is_in_life(&self, handle: Handle) -> bool {
-        // Acquire: had we read anything of the next life, we would see that this one
-        // has ended.
-        fence(Ordering::Acquire);
-        self.life.load(Ordering::Relaxed) >> LEN_BITS == handle.generation
-    }
-
-    /// What is drawn of a key for this relay: the same for each life of an id.
-    pub(in crate::table) fn jitter(&self, key: u64) -> u8 {
-        let [one, other, ..] = self.identity_head.read();
-        let mixed = (one ^ other.rotate_left(32) ^ key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> 56) as u8
     }
 
     /// Whether the lifecycle is still `word`, so that whatever was read of the
@@ -394,20 +252,6 @@ impl Record {
                 Ordering::Relaxed,
             )
             .is_ok()
-    }
-
-    /// The number of the present life.
-    #[inline]
-    pub(in crate::table) fn generation(&self) -> u32 {
-        // Acquire: a matching generation comes with the identity of that life.
-        self.life.load(Ordering::Acquire) >> LEN_BITS
-    }
-
-    /// Makes every handle stale; only for the thread that closes the record.
-    pub(in crate::table) fn end_generation(&self) {
-        // Release: the next life's identity is written after this, and a
-        // reader that still sees the old number is pinned since before.
-        self.life.fetch_add(1 << LEN_BITS, Ordering::Release);
     }
 
     /// The circuit word.
@@ -525,138 +369,4 @@ impl Record {
         // AcqRel: that is all that it is for.
         Load::from_bits(self.load.fetch_add(0, Ordering::AcqRel))
     }
-
-    /// The round-trip time from here that is in force, in microseconds.
-    ///
-    /// One that has lapsed is in force until the record is [settled](Self::refresh_rtt).
-    #[inline]
-    pub(in crate::table) fn rtt_micros(&self) -> Option<u32> {
-        self.rtt().micros()
-    }
-
-    #[inline]
-    fn rtt(&self) -> RttWord {
-        // Acquire: a thread that sees a relay come nearer finds what was noted or
-        // said of it before.
-        RttWord(self.rtt.load(Ordering::Acquire))
-    }
-
-    /// What is known of the round-trip time, where samples from `oldest` on count.
-    #[inline]
-    pub(in crate::table) fn measurement(
-        &self,
-        extra: &Extra,
-        oldest: Second,
-    ) -> Option<Measurement> {
-        let micros = self.rtt_micros()?;
-        let latest = extra.window.latest(oldest)?;
-        Some(Measurement { micros, latest })
-    }
-
-    /// When the latest sample was taken, if one from `oldest` on is there; for the thread
-    /// that has just read the deadline.
-    ///
-    /// A thread that takes the first sample reads the deadline after that. So either it
-    /// sees the deadline that was read here, or its sample is seen here.
-    pub(in crate::table) fn latest_sample(&self, extra: &Extra, oldest: Second) -> Option<Second> {
-        // SeqCst: pairs with the one after a sample.
-        fence(Ordering::SeqCst);
-        extra.window.latest(oldest)
-    }
-
-    /// Takes in a measurement, where those from `oldest` on count, before the figure in
-    /// force is [settled](Self::refresh_rtt).
-    pub(in crate::table) fn add_sample(
-        &self,
-        extra: &Extra,
-        elapsed_nanos: u64,
-        micros: u32,
-        oldest: Second,
-    ) {
-        if extra.window.record(elapsed_nanos, micros, oldest) {
-            // SeqCst: see `refresh_rtt`.
-            fence(Ordering::SeqCst);
-        }
-    }
-
-    /// Takes in a figure that counts while there is no measurement from `oldest` on; then
-    /// likewise.
-    pub(in crate::table) fn add_seed(
-        &self,
-        extra: &Extra,
-        elapsed_nanos: u64,
-        micros: u32,
-        oldest: Second,
-    ) {
-        if extra.window.seed(elapsed_nanos, micros, oldest) {
-            // SeqCst: see `refresh_rtt`.
-            fence(Ordering::SeqCst);
-        }
-    }
-
-    /// Brings the RTT in force in line with the window, where samples from `oldest` on
-    /// count. `announce` is called before it changes.
-    ///
-    /// A thread that changed the window does this afterwards, with a fence in between. A
-    /// thread that changes the figure looks at the window again, with a fence in between.
-    /// Of the two fences one comes first: either the one thread sees the other's figure,
-    /// or that one sees the change of the window. So the two agree once all have ended.
-    pub(in crate::table) fn refresh_rtt(
-        &self,
-        extra: &Extra,
-        oldest: Second,
-        announce: &mut dyn FnMut(),
-    ) -> RttUpdate {
-        let mut seen = self.rtt();
-        let mut settled = RttUpdate::Unchanged;
-        loop {
-            let wanted = extra.window.in_force(oldest).map(|it| it.micros);
-            if seen.micros() == wanted {
-                return settled;
-            }
-            announce();
-            let next = seen.followed_by(wanted);
-            // AcqRel: what the thread before this one saw of the window, this one sees
-            // when it looks again.
-            match self
-                .rtt
-                .compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Acquire)
-            {
-                Ok(_) => {
-                    settled = match seen.micros() {
-                        Some(_) => settled.max(RttUpdate::Changed),
-                        None => RttUpdate::Begun,
-                    };
-                    // SeqCst: see above.
-                    fence(Ordering::SeqCst);
-                    seen = next;
-                }
-                Err(current) => seen = RttWord(current),
-            }
-        }
-    }
-
-    /// Forgets all samples, and what followed from them.
-    ///
-    /// The word of the figure changes in any case, so that no thread which computed one
-    /// before puts it there afterwards.
-    pub(in crate::table) fn forget_rtt(
-        &self,
-        extra: &Extra,
-        elapsed_nanos: u64,
-        announce: &mut dyn FnMut(),
-    ) -> RttUpdate {
-        extra.window.clear(elapsed_nanos);
-        // AcqRel: a thread that changes the figure next sees that the window is clear.
-        self.rtt.fetch_add(RttWord::CHANGE, Ordering::AcqRel);
-        // SeqCst: see `refresh_rtt`. Of what was measured since, all counts.
-        fence(Ordering::SeqCst);
-        self.refresh_rtt(extra, Second::FIRST, announce)
-    }
-}
-
-/// The length of the identity in a life word.
-#[inline]
-fn len_in(life: u32) -> u8 {
-    (life & LEN_MASK) as u8
 }

@@ -69,7 +69,7 @@ impl Whole {
         assert!(changed.is_ok());
     }
 
-    fn glance_at(&self, id: &NodeId) -> Option<Lifecycle> {
+    fn match_unpinned(&self, id: &NodeId) -> Option<Lifecycle> {
         self.record
             .lifecycle_if_named(|| &self.extra, id, |word| word.is_live_at(Tick(0)))
     }
@@ -79,10 +79,10 @@ fn idle(capacity: u32) -> Arc<Whole> {
     Arc::new(Whole::of(&[7; 32].into(), capacity))
 }
 
-/// Whoever glances at a record that is used again meanwhile sees one life or the
+/// A look without a pin at a record that is used again meanwhile sees one life or the
 /// other, or neither; never some of both.
 #[test]
-fn a_glance_sees_one_life() {
+fn a_look_without_a_pin_sees_one_life() {
     check(2, || {
         let [first, last, neither] = [[1, 1], [2, 2], [1, 2]].map(|[head, rest]| {
             let mut id = [rest; 32];
@@ -99,12 +99,12 @@ fn a_glance_sees_one_life() {
             other.begin(&other.extra, &last, 1, None);
             other.set_lifecycle(Lifecycle::live(Tick(9), 0));
         });
-        assert_eq!(record.glance_at(&neither), None);
-        let seen = record.glance_at(&first).map(Lifecycle::deadline);
+        assert_eq!(record.match_unpinned(&neither), None);
+        let seen = record.match_unpinned(&first).map(Lifecycle::deadline);
         assert!(seen.is_none_or(|deadline| deadline == Tick(5)), "{seen:?}");
         churn.join().unwrap();
-        assert!(record.glance_at(&first).is_none());
-        assert!(record.glance_at(&last).is_some());
+        assert!(record.match_unpinned(&first).is_none());
+        assert!(record.match_unpinned(&last).is_some());
     });
 }
 
