@@ -590,7 +590,7 @@ MUTANTS = [
     ("record that ends during a probe counts as a failure", "src/dht/admission/probing.rs",
      "            self.dismiss(id, backend, now);\n        } else {", "            self.block(id, backend, now);\n        } else {",
      "bad_day::strangers::a_record_that_ends_during_a_probe_is_no_mark"),
-    ("learned relay ends a tick early", "src/registry/dht_bridge/learned.rs",
+    ("learned relay ends a tick early", "src/registry/dht_bridge/backend.rs",
      "nanos: nanos(read_at),", "nanos: self.relays.timeline.elapsed_nanos(),",
      "bad_day::strangers::a_learned_relay_stays_for_as_long_as_its_record_counts"),
     ("worthless values end a read", "src/dht/distribution/query.rs",

@@ -73,29 +73,30 @@ pub(super) fn returned(last: &Announcement, request: &Request<'_>, now: Moment) 
 #[inline(always)]
 pub(super) fn is_changed(
     current: &Announcement,
-    new_endpoint: &Endpoint,
+    endpoint: &Endpoint,
     options: &RegisterOptions,
 ) -> bool {
-    let &Announcement {
-        ref endpoint,
-        capacity,
-        nat,
+    let Announcement {
+        endpoint: current_endpoint,
+        capacity: current_capacity,
+        nat: current_nat,
         origin: _,
-        ttl_nanos,
-        ref failure_domain,
+        ttl_nanos: current_ttl_nanos,
+        failure_domain: current_domain,
         registered_at: _,
     } = current;
-    let &RegisterOptions {
-        capacity: new_capacity,
+    let RegisterOptions {
+        capacity,
         latency: _,
-        nat: new_nat,
-        ttl: new_ttl,
-        failure_domain: ref new_domain,
+        nat,
+        ttl,
+        failure_domain,
         restarted: _,
     } = options;
-    new_endpoint != endpoint
-        || new_capacity.is_some_and(|new| new != capacity)
-        || new_ttl.is_some_and(|new| nanos(new) != ttl_nanos)
-        || new_nat.is_some_and(|new| nat != Some(new))
-        || (new_domain.is_some() && new_domain != failure_domain)
+    // By reference, and in this order: a renewal that changes nothing pays for no copy.
+    *endpoint != *current_endpoint
+        || capacity.is_some_and(|new| new != *current_capacity)
+        || ttl.is_some_and(|new| nanos(new) != *current_ttl_nanos)
+        || nat.is_some_and(|new| *current_nat != Some(new))
+        || (failure_domain.is_some() && failure_domain != current_domain)
 }

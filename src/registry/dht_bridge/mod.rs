@@ -9,13 +9,13 @@
 #[cfg(feature = "dht")]
 mod backend;
 #[cfg(feature = "dht")]
-mod learned;
-#[cfg(feature = "dht")]
 mod link;
 #[cfg(feature = "dht")]
 mod methods;
 #[cfg(all(test, relay_loom, feature = "dht"))]
 mod models;
+#[cfg(all(test, not(relay_loom), feature = "dht"))]
+mod tests;
 #[cfg(not(feature = "dht"))]
 mod without;
 
