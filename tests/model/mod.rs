@@ -234,6 +234,9 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             let told = record.seed.take();
             (record.seed, record.window) = (before.seed, before.window);
             record.forget_before(self.oldest_sample(time_of(self.settings.tick, self.tick)));
+            if told.is_some() {
+                record.window.forget_before(self.oldest_sample(now));
+            }
             if record.window.minimum().is_none() {
                 record.seed = told.or(record.seed);
             }

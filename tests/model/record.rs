@@ -118,7 +118,7 @@ impl Window {
         self.slices.retain(|&s, _| s + SLICES > slice);
     }
 
-    fn forget_before(&mut self, oldest: u64) {
+    pub(super) fn forget_before(&mut self, oldest: u64) {
         self.slices.retain(|_, (_, latest)| *latest >= oldest);
     }
 

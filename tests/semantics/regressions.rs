@@ -3,10 +3,7 @@
 //! Those that need an interleaving which no public call can force are models in
 //! `src/**/models.rs`.
 
-#[path = "common/mod.rs"]
-mod common;
-
-use common::*;
+use crate::common::*;
 use relay_registry::{
     CircuitState, Clock, Failure, FindOptions, Maintenance, ManualClock, Registration, Registry,
 };
