@@ -1,5 +1,6 @@
 //! What the reference system promises its users, kept here under the new names.
 
+use crate::assert_is;
 use crate::common::*;
 use relay_registry::{
     BuildError, FindError, FindOptions, Lease, MAX_RELAYS, Maintenance, NatType, RegisterError,

@@ -7,13 +7,11 @@ mod common;
 mod model;
 
 mod operations;
-mod system;
-mod words;
 
-use operations::{History, history};
+use model::{History, System};
+use operations::history;
 use proptest::test_runner::FileFailurePersistence;
 use proptest::{prelude::*, test_runner::Config};
-use system::System;
 
 /// Twice as many histories as other properties have cases: 512, unless `PROPTEST_CASES` says otherwise.
 fn config() -> Config {
@@ -33,7 +31,7 @@ proptest! {
     #[test]
     fn any_history_goes_as_the_model_says(history in history()) {
         let History { settings, operations } = history;
-        let mut system = System::new(settings);
+        let mut system = System::new(settings).expect("valid settings");
         for operation in operations {
             system.perform(operation);
             system.check_every_view();
