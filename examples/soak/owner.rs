@@ -28,7 +28,7 @@ const BACK_OFFS: [(Failure, Duration); 2] = [
 /// How long who has no relay in the registry waits for room.
 const NO_PLACE: Duration = Duration::from_millis(1);
 /// How much less than its grace a relay is certain to have that expired, of a long one:
-/// until it is swept, whoever looks at it moves its deadline back by a tick.
+/// until it is swept, each call that reads it moves its deadline back by a tick.
 const GRACE_SLACK: Duration = Duration::from_secs(60);
 /// How long a thread is held up, in ms: briefly, or until newcomers are refused for
 /// want of memory that could be used again.
@@ -266,7 +266,7 @@ impl<'a> Owner<'a> {
         }
     }
 
-    /// It has just come: whoever looks from now on sees it.
+    /// It was just registered: each call that starts from now on sees it.
     fn settle(&mut self, index: usize) {
         self.owned[index].standing = Standing::Present;
         self.account(index).held.enter(self.ledger);

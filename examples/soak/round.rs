@@ -579,7 +579,7 @@ impl Round {
             if Arc::strong_count(&self.label) == 1 {
                 return;
             }
-            // Whoever builds and drops a registry lends a hand with those before.
+            // Building and dropping a registry also reclaims memory of earlier ones.
             drop(
                 Registry::builder()
                     .max_relays(1)

@@ -13,7 +13,7 @@ use relay_registry::dht::{
 
 use super::remote_relays::{NamesOnly, reading};
 
-/// An engine that hands out this many worthless values, from whoever answers first.
+/// An engine whose first storage node hands out this many worthless values.
 struct NoiseFirst<D>(D, usize);
 
 /// Noise, each time another; every second one as long as a record, and of the right form.
@@ -75,7 +75,7 @@ pub(super) fn soon() -> Instant {
 }
 
 #[test]
-fn a_storage_node_that_sends_worthless_values_first_hides_nobody() {
+fn a_storage_node_that_sends_worthless_values_first_hides_no_relay() {
     let world = World::with_shards(1);
     let _relays: Vec<Node> = (1..=3).map(|n| world.relay(n)).collect();
     let engine = NoiseFirst(world.dht.connect(), 1_000);
@@ -92,7 +92,7 @@ fn a_storage_node_that_sends_worthless_values_first_hides_nobody() {
 
 /// Three of four storage nodes send noise until they are cut off; the others are heard all the same.
 #[test]
-fn storage_nodes_that_talk_without_end_hide_nobody_in_memory() {
+fn storage_nodes_that_send_without_end_hide_no_relay_in_memory() {
     let world = World::with_shards(1);
     let _relays: Vec<Node> = (1..=3).map(|n| world.relay(n)).collect();
     for _ in 0..20 {
@@ -146,7 +146,7 @@ impl RawKad for NoisyRaw {
 }
 
 #[test]
-fn a_storage_node_that_sends_worthless_values_first_hides_nobody_over_a_raw_store() {
+fn a_storage_node_that_sends_worthless_values_first_hides_no_relay_over_a_raw_store() {
     let world = World::with_shards(1);
     let raw = RawMemory::new(20);
     let kad = |noise| {
@@ -177,7 +177,7 @@ fn a_storage_node_that_sends_worthless_values_first_hides_nobody_over_a_raw_stor
 
 /// What comes first from a storage node may be old; the first answer ends the wait, not the asking.
 #[test]
-fn an_old_word_that_comes_first_does_not_end_the_asking() {
+fn an_old_record_that_arrives_first_does_not_end_the_read() {
     let world = World::with_shards(1);
     let old_withdrawal = world.withdraws(1);
     world.advance(secs(1));

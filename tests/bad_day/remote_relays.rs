@@ -87,7 +87,7 @@ fn a_relay_that_leaves_before_the_directory_is_read_again_is_gone_by_then() {
 }
 
 #[test]
-fn a_record_that_ends_within_a_tick_is_too_late_and_no_mark() {
+fn a_record_that_ends_within_a_tick_is_too_late_and_counts_as_no_offence() {
     let world = World::new();
     let reader = world.reader();
     let late = world.says(1, "5.6.1.1:1");
@@ -116,7 +116,7 @@ fn a_record_that_ends_within_a_tick_is_too_late_and_no_mark() {
 }
 
 #[test]
-fn a_record_that_ends_during_a_probe_is_no_mark() {
+fn a_record_that_ends_during_a_probe_counts_as_no_offence() {
     let world = World::new();
     let (clock, wall) = (world.clock.clone(), world.wall.clone());
     let is_slow = Arc::new(AtomicBool::new(false));

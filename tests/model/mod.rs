@@ -18,7 +18,7 @@ use std::time::Duration;
 pub use address::{Address, AddressFault, Nat};
 use address::{address_fault, can_relay};
 pub use circuit::{Access, Circuit, Fault, Source, Trust};
-pub use operation::{History, NODES, Operation, Step, Wave, no_wishes, node};
+pub use operation::{NODES, Operation, Step, Wave, no_wishes, node};
 pub use record::Record;
 use record::{Window, second_of};
 pub use system::System;
@@ -32,6 +32,9 @@ pub const RTT_CEILING: Duration = Duration::from_secs(10);
 
 /// The last tick that can be a deadline.
 const LAST_DEADLINE: u64 = (1 << 37) - 3;
+
+/// The last tick at which a ban can end.
+const LAST_BAN: u64 = (1 << 39) - 1;
 
 #[derive(Clone, Debug)]
 pub struct Settings<K> {
@@ -514,7 +517,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         is_held || had_failed
     }
 
-    /// Somebody was handed the relay by a search, for trial if it is to be tried.
+    /// A find handed out the relay, on trial if its back-off is over.
     pub fn hand_out(&mut self, id: &K) {
         let (tick, length) = (self.tick, self.settings.tick);
         self.change(id, |relay| relay.circuit.hand_out(tick, length));
@@ -526,10 +529,14 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         self.change(id, |relay| relay.circuit.observe(tick, is_backing_off));
     }
 
-    pub fn ban(&mut self, now: Duration, id: K, duration: Duration) {
+    /// False if the ban would be longer than can be told.
+    pub fn ban(&mut self, now: Duration, id: K, duration: Duration) -> bool {
         let now = self.raise(now);
         self.sweep();
         let until = self.deadline(now, duration);
+        if until > LAST_BAN {
+            return false;
+        }
         if until > self.tick {
             self.bans.insert(id, until);
             if let Some(record) = self.known(&id) {
@@ -538,6 +545,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         } else {
             self.unban(&id);
         }
+        true
     }
 
     pub fn unban(&mut self, id: &K) -> bool {
@@ -679,9 +687,11 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     }
 
     fn deadline(&self, now: Duration, ttl: Duration) -> u64 {
+        // The clock counts nanoseconds in 64 bits.
         let end = now.as_nanos() + ttl.as_nanos();
-        let ticks = end.div_ceil(self.settings.tick.as_nanos());
-        u64::try_from(ticks).unwrap_or(u64::MAX)
+        u64::try_from(end).map_or(u64::MAX, |end| {
+            end.div_ceil(self.settings.tick.as_nanos() as u64)
+        })
     }
 
     fn admit(&mut self, now: Duration, endpoint: E, change: &Change) -> Record<E> {

@@ -29,12 +29,6 @@ pub fn node(index: usize) -> NodeId {
 }
 
 #[derive(Clone, Debug)]
-pub struct History {
-    pub settings: Settings<NodeId>,
-    pub operations: Vec<Operation>,
-}
-
-#[derive(Clone, Debug)]
 pub enum Operation {
     /// With `Change::default()` also by the shorter `register`.
     Register(NodeId, Endpoint, Change),

@@ -7,8 +7,8 @@ use super::operation::{Operation, Wave, crowd};
 use super::{Admission, Change, Counters, Fault, Held, Model, Obstacle, Query, Refusal, Settings};
 use checks::check_info;
 use relay_registry::{
-    AddressPolicy, Endpoint, Lease, LeaseError, Maintenance, ManualClock, NodeId, RegisterError,
-    Registration, Registry,
+    AddressPolicy, BanError, Endpoint, Lease, LeaseError, Maintenance, ManualClock, NodeId,
+    RegisterError, Registration, Registry,
 };
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -149,8 +149,12 @@ impl System {
                 assert_eq!(known, self.model.reset_circuit(&id));
             }
             Operation::Ban(id, duration) => {
-                assert_eq!(self.registry.ban(&id, duration), Ok(()));
-                self.model.ban(self.now, id, duration);
+                let is_countable = self.model.ban(self.now, id, duration);
+                match self.registry.ban(&id, duration) {
+                    Ok(()) => assert!(is_countable, "{duration:?}"),
+                    Err(BanError::TooLong { .. }) => assert!(!is_countable, "{duration:?}"),
+                    Err(error) => panic!("{error}"),
+                }
             }
             Operation::Unban(id) => {
                 let was_banned = self.registry.unban(&id);

@@ -8,8 +8,8 @@ mod model;
 
 mod operations;
 
-use model::{History, System};
-use operations::history;
+use model::System;
+use operations::{History, history};
 use proptest::test_runner::FileFailurePersistence;
 use proptest::{prelude::*, test_runner::Config};
 

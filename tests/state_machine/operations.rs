@@ -2,8 +2,8 @@
 
 use crate::common::{ms, secs};
 use crate::model::{
-    CAPACITY_CEILING, Change, Fault, History, NODES, Nat, Operation, Query, RTT_CEILING, Settings,
-    Step, Wave, no_wishes, node,
+    CAPACITY_CEILING, Change, Fault, NODES, Nat, Operation, Query, RTT_CEILING, Settings, Step,
+    Wave, no_wishes, node,
 };
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -14,6 +14,12 @@ use std::time::Duration;
 
 /// How many nodes only come and go together.
 const CROWD: usize = 40;
+
+#[derive(Clone, Debug)]
+pub struct History {
+    pub settings: Settings<NodeId>,
+    pub operations: Vec<Operation>,
+}
 
 pub fn history() -> impl Strategy<Value = History> {
     settings().prop_flat_map(|settings| {

@@ -6,6 +6,7 @@ use super::super::{Access, Counters, Obstacle, Query, Record, time_of};
 use super::System;
 use relay_registry::{Endpoint, FindError, FindOptions, NodeId, Rejections, RelayInfo, Verdict};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 impl System {
     // --- searches ------------------------------------------------------------------------------
@@ -226,7 +227,9 @@ impl System {
     /// Times of day are the clock's times and deadlines, counted from one origin.
     fn check_times(&mut self, info: &RelayInfo) {
         let record = self.model.relay(&info.node_id()).expect("just seen");
-        let deadline = time_of(self.settings.tick, record.deadline);
+        // The clock ends there.
+        let last = Duration::from_nanos(u64::MAX);
+        let deadline = time_of(self.settings.tick, record.deadline).min(last);
         let expiry = info.expires_at();
         let origin = *self.origin.get_or_insert_with(|| expiry - deadline);
         assert_eq!(expiry, origin + deadline);
