@@ -405,7 +405,9 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     }
 
     pub fn report_load(&mut self, id: &K, total: u32) -> bool {
-        self.change(id, |relay| relay.base = total.saturating_sub(relay.leases))
+        self.change(id, |relay| {
+            relay.base = total.saturating_sub(relay.leases).min(CAPACITY_CEILING)
+        })
     }
 
     pub fn report_load_of_others(&mut self, id: &K, others: u32) -> bool {
