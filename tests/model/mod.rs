@@ -690,7 +690,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
 
     fn deadline(&self, now: Duration, ttl: Duration) -> u64 {
         // The clock counts nanoseconds in 64 bits.
-        let end = now.as_nanos() + ttl.as_nanos();
+        let end = now.as_nanos() + ttl.as_nanos().min(u64::MAX.into());
         u64::try_from(end).map_or(u64::MAX, |end| {
             end.div_ceil(self.settings.tick.as_nanos() as u64)
         })
