@@ -105,7 +105,7 @@ impl Subject {
     }
 
     fn take_turn(&mut self, rng: &mut Rng, is_measured: bool) {
-        // Nobody is so near.
+        // No node is so near.
         let nearer = FindOptions::new().max_latency(Duration::from_nanos(1));
         for _ in 0..TURN {
             let target = random_id(rng);

@@ -53,7 +53,7 @@ for group in "${groups[@]}"; do
             ;;
         values)
             seed values 'src/relay/{id,nat,info,reach}.rs src/relay/endpoint/*.rs' \
-                '--lib --test values --test semantics' \
+                '--lib --test semantics' \
                 --skip pairs:: --skip registry::bans:: --skip dht:: --skip rtt:: --skip select::
             ;;
         *) fail "no group $group" ;;

@@ -37,7 +37,7 @@ pub struct Recipe {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RoundTrips {
-    /// Nobody measured any.
+    /// None was measured.
     Unmeasured,
     /// All measured, all the same.
     Equal,
@@ -147,8 +147,8 @@ pub fn empty_registry(relays: usize) -> Registry {
     standing_still(relays).build().expect("valid settings")
 }
 
-/// Room for so many, kept in order by whoever asks for it only, on a clock that
-/// somebody may move. Every call reads that clock.
+/// Room for so many, sorted only by explicit passes, on a clock that
+/// the benchmark may move. Every call reads that clock.
 pub fn empty_registry_on(clock: ManualClock, relays: usize) -> Registry {
     Registry::builder()
         .max_relays(relays)

@@ -14,22 +14,23 @@
 mod all_to_all;
 mod args;
 mod bipartite;
-#[path = "../relay_world/cities.rs"]
+#[path = "../common/cities.rs"]
 mod cities;
 #[allow(dead_code, reason = "shared with another example")]
-#[path = "../relay_world/error.rs"]
+#[path = "../common/error.rs"]
 mod error;
 #[allow(dead_code, reason = "what the other example needs beyond this one")]
-#[path = "../relay_world/figures.rs"]
+#[path = "../common/figures.rs"]
 mod figures;
 mod liars;
-#[path = "../relay_world/matrix.rs"]
+#[path = "../common/matrix.rs"]
 mod matrix;
+#[path = "../common/output.rs"]
+mod output;
 mod report;
 mod round_trip;
 mod rule;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use args::{Args, Command};
@@ -38,15 +39,7 @@ use error::Failure;
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads our output may stop early (`| head`): not a failure.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            ExitCode::SUCCESS
-        }
-        Err(failure) => {
-            // With standard error gone too there is nobody left to tell.
-            let _ = writeln!(io::stderr(), "coordinates: {failure}");
-            ExitCode::from(failure.exit_code())
-        }
+        Err(failure) => output::fail("coordinates", &failure, failure.exit_code()),
     }
 }
 
@@ -79,8 +72,5 @@ fn study(args: &Args) -> Result<String, Failure> {
 }
 
 fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}", text.trim_end())
-        .and_then(|()| out.flush())
-        .map_err(Failure::Output)
+    output::print(text).map_err(Failure::Output)
 }

@@ -169,7 +169,7 @@ mod tests {
     fn an_engine_that_was_not_built_in_says_what_it_needs() {
         match read(&["--engine", "mainline"]) {
             Ok(Command::Run(args)) => assert_eq!(args, Args::default()),
-            Ok(Command::Help) => panic!("nobody asked for help"),
+            Ok(Command::Help) => panic!("help was not asked for"),
             Err(refused) => assert!(refused.contains("--features mainline"), "{refused}"),
         }
     }

@@ -38,7 +38,7 @@ impl Census {
     }
 }
 
-/// Whether a registry hands out this relay, to whoever asks.
+/// Whether a registry hands out this relay.
 pub fn hands_out(registry: &Registry, relay: &NodeId) -> bool {
     let stranger = NodeId::from([0xee; 32]);
     let all = FindOptions::new().max_results(1_000);

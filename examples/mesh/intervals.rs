@@ -1,4 +1,4 @@
-//! How often everybody does what: far more often than in earnest, so that what
+//! How often each node does what: far more often than in earnest, so that what
 //! takes hours there can be seen within seconds.
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use relay_registry::dht::{DhtOptions, Network};
 
 use crate::args::Engine;
 
-/// What everybody in this run keeps to.
+/// The intervals of all nodes in this run.
 #[derive(Clone, Copy, Debug)]
 pub struct Intervals {
     pub network: Network,

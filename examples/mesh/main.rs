@@ -21,14 +21,17 @@ mod intervals;
 mod net;
 mod newcomer;
 mod outcome;
+#[path = "../common/output.rs"]
+mod output;
 mod phases;
 mod progress;
+#[path = "../common/progress_bar.rs"]
+mod progress_bar;
 mod relay;
 mod report;
 mod service;
 mod siege;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use args::{Args, Command};
@@ -38,15 +41,7 @@ use progress::Progress;
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads our output may stop early (`| head`): not a failure.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            ExitCode::SUCCESS
-        }
-        Err(failure) => {
-            // With standard error gone too there is nobody left to tell.
-            let _ = writeln!(io::stderr(), "mesh: {failure}");
-            ExitCode::from(failure.exit_code())
-        }
+        Err(failure) => output::fail("mesh", &failure, failure.exit_code()),
     }
 }
 
@@ -77,8 +72,5 @@ fn play(args: &Args) -> Result<(), Failure> {
 }
 
 fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}", text.trim_end())
-        .and_then(|()| out.flush())
-        .map_err(Failure::Output)
+    output::print(text).map_err(Failure::Output)
 }

@@ -70,7 +70,7 @@ pub fn run(args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
     let gone = siege.run(&relays, progress, &mut outcome)?;
 
     progress.begin("half of the nodes die", args.newcomers);
-    // Whoever hears of a relay for the first time cannot know what it said before.
+    // A node that hears of a relay for the first time cannot know what it said before.
     arsenal.keep(Kind::is_forged);
     outcome.killed = net.kill_half();
     expected.remove(&gone);

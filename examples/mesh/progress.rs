@@ -1,16 +1,13 @@
 //! One bar on standard error, silent when that is not a terminal.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::progress_bar::progress_bar;
+use indicatif::ProgressBar;
 
 pub struct Progress(ProgressBar);
 
 impl Progress {
     pub fn new() -> Self {
-        let bar = ProgressBar::new(1);
-        if let Ok(style) = ProgressStyle::with_template("{msg:>28} [{bar:40}] {pos}/{len}") {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        Self(bar)
+        Self(progress_bar(1, "{msg:>28} [{bar:40}] {pos}/{len}"))
     }
 
     /// Something new is under way, in so many parts.

@@ -25,7 +25,7 @@ pub fn json(outcome: &Outcome) -> String {
 pub fn table(args: &Args, outcome: &Outcome) -> String {
     let intro = format!(
         "A DHT of {} nodes ({}), {} relays and {} newcomers; it took {:.1} seconds.\n\
-         Everybody says again every {} seconds at the latest that they are there.",
+         Each relay publishes again after {} seconds at the latest.",
         args.nodes,
         args.engine.name(),
         args.relays,

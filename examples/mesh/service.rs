@@ -66,7 +66,7 @@ impl Drop for Service {
 fn answer(socket: &UdpSocket, key: &SigningKey, is_over: &AtomicBool) {
     let mut question = [0; NONCE_LEN + 1];
     while !is_over.load(Relaxed) {
-        // Nothing came yet, or an answer found nobody.
+        // Nothing arrived yet, or the receiver of an answer is gone.
         let Ok((len, from)) = socket.recv_from(&mut question) else {
             continue;
         };
@@ -110,7 +110,7 @@ fn ask(address: SocketAddr, nonce: &[u8], deadline: Duration) -> io::Result<[u8;
         }
         socket.set_read_timeout(Some(left))?;
         let len = socket.recv(&mut answer)?;
-        // Anything else was meant for whoever had this port before.
+        // Anything else was meant for the previous owner of this port.
         if let Ok(signature) = answer[..len].try_into() {
             return Ok(signature);
         }

@@ -16,19 +16,26 @@
 
 mod args;
 mod checks;
+#[path = "../common/cities.rs"]
 mod cities;
 mod comparison;
+#[path = "../common/error.rs"]
 mod error;
+#[path = "../common/figures.rs"]
 mod figures;
 mod full_speed;
+#[path = "../common/matrix.rs"]
 mod matrix;
 mod measures;
+#[path = "../common/output.rs"]
+mod output;
 mod progress;
+#[path = "../common/progress_bar.rs"]
+mod progress_bar;
 mod report;
 mod simulation;
 mod world;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use args::{Args, Command};
@@ -41,15 +48,7 @@ use world::World;
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads our output may stop early (`| head`): not a failure.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            ExitCode::SUCCESS
-        }
-        Err(failure) => {
-            // With standard error gone too there is nobody left to tell.
-            let _ = writeln!(io::stderr(), "relay_world: {failure}");
-            ExitCode::from(failure.exit_code())
-        }
+        Err(failure) => output::fail("relay_world", &failure, failure.exit_code()),
     }
 }
 
@@ -86,8 +85,5 @@ fn play(matrix: Matrix, args: &Args) -> Result<String, Failure> {
 }
 
 fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}", text.trim_end())
-        .and_then(|()| out.flush())
-        .map_err(Failure::Output)
+    output::print(text).map_err(Failure::Output)
 }

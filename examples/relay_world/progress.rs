@@ -1,6 +1,7 @@
 //! One bar on standard error, silent when that is not a terminal.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::progress_bar::progress_bar;
+use indicatif::ProgressBar;
 
 /// How much of the bar the full-speed run takes, in simulated seconds' worth.
 const FULL_SPEED_SHARE: f64 = 0.4;
@@ -64,9 +65,5 @@ impl Progress {
 }
 
 fn bar(length: u64) -> ProgressBar {
-    let bar = ProgressBar::new(length);
-    if let Ok(style) = ProgressStyle::with_template("{msg:>12} [{bar:40}] {percent:>3} %") {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar
+    progress_bar(length, "{msg:>12} [{bar:40}] {percent:>3} %")
 }

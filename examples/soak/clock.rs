@@ -24,7 +24,7 @@ pub fn stall_next_reading(stall: Duration) {
     STALL.set(stall);
 }
 
-/// What the registry and the book of one round take for the time. Clones share it.
+/// What the registry and the ledger of one round take for the time. Clones share it.
 #[derive(Clone)]
 pub struct Time {
     start: Instant,

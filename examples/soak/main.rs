@@ -6,13 +6,13 @@
 //! be late, restart, lapse, leave, fail and come back, more of them than it has room for;
 //! by an operator that drains and bans them, there or away; by threads that ask all that
 //! can be asked and live for a moment; by one that is held up inside its calls; while
-//! housekeeping stands still now and then. Each day is a bad one: the clock jumps, by a
+//! maintenance pauses now and then. Meanwhile the clock jumps, by a
 //! moment or by hours, all relays of a site fail at once, or all there are, and all leave
 //! behind a thread that is held up, and come back. Then the registry
 //! is looked through at rest, until nothing is left of it, or dropped while other threads
 //! give back leases, and every record must be freed. Over the rounds, memory must not grow.
 //!
-//! The book counts the leases on each relay, whatever registrations there were of it: there
+//! The ledger counts the leases on each relay, whatever registrations there were of it: there
 //! are never more than its capacity.
 //!
 //! ```text
@@ -21,26 +21,28 @@
 //! ```
 
 mod args;
-mod asker;
-mod book;
+mod client;
 mod clock;
-mod day;
+mod events;
+mod ledger;
 mod memory;
 mod operator;
+#[path = "../common/output.rs"]
+mod output;
 mod owner;
-mod passers;
+#[path = "../common/progress_bar.rs"]
+mod progress_bar;
 mod relays;
 mod report;
 mod round;
 mod tally;
+mod transients;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
-
 use args::{Args, Command};
+use progress_bar::progress_bar;
 use report::Report;
 
 #[global_allocator]
@@ -69,10 +71,7 @@ fn main() -> ExitCode {
 }
 
 fn soak(args: &Args) -> Result<Report, String> {
-    let bar = ProgressBar::new(args.length.as_secs());
-    if let Ok(style) = ProgressStyle::with_template("soaking [{bar:40}] {percent:>3} %") {
-        bar.set_style(style.progress_chars("=> "));
-    }
+    let bar = progress_bar(args.length.as_secs(), "soaking [{bar:40}] {percent:>3} %");
     let mut report = Report::default();
     let begun = Instant::now();
     let length = SHORTEST_ROUND.max(args.length / ROUNDS).min(args.length);
@@ -89,19 +88,13 @@ fn soak(args: &Args) -> Result<Report, String> {
 }
 
 fn print(text: &str, is_success: bool) -> ExitCode {
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
-        // Whoever reads our output may stop early (`| head`): not a failure.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            fail(&format!("standard output: {error}"), 1)
-        }
-        _ if is_success => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+    match output::print(text) {
+        Err(error) => fail(&format!("standard output: {error}"), 1),
+        Ok(()) if is_success => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
     }
 }
 
-fn fail(what: &str, code: u8) -> ExitCode {
-    // With standard error gone too there is nobody left to tell.
-    let _ = writeln!(io::stderr(), "soak: {what}");
-    ExitCode::from(code)
+fn fail(why: &str, code: u8) -> ExitCode {
+    output::fail("soak", why, code)
 }

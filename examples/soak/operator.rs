@@ -6,15 +6,15 @@ use std::time::Duration;
 use fastrand::Rng;
 use relay_registry::Registry;
 
-use crate::book::{Book, Page};
-use crate::relays::{self, STEADFAST};
+use crate::ledger::{Account, Ledger};
+use crate::relays::{self, PERMANENT};
 use crate::tally::Tally;
 
 /// Longer than all jumps of the clock together.
 const BAN: Duration = Duration::from_secs(10_000_000);
 
 pub struct Operator<'a> {
-    book: &'a Book,
+    ledger: &'a Ledger,
     registry: Registry,
     /// What it said of each relay.
     words: Vec<Word>,
@@ -29,10 +29,10 @@ struct Word {
 }
 
 impl<'a> Operator<'a> {
-    pub fn new(book: &'a Book, registry: Registry, rng: Rng) -> Self {
-        let words = vec![Word::default(); book.relays() as usize];
+    pub fn new(ledger: &'a Ledger, registry: Registry, rng: Rng) -> Self {
+        let words = vec![Word::default(); ledger.relays() as usize];
         Self {
-            book,
+            ledger,
             registry,
             words,
             rng,
@@ -42,7 +42,7 @@ impl<'a> Operator<'a> {
 
     /// Says something of relays that were never registered.
     pub fn begin(&mut self) {
-        for relay in STEADFAST..self.book.relays() {
+        for relay in PERMANENT..self.ledger.relays() {
             match self.rng.u32(..16) {
                 0 => self.drain(relay),
                 1 => self.ban(relay),
@@ -53,7 +53,7 @@ impl<'a> Operator<'a> {
 
     /// Says something of one relay, or takes it back.
     pub fn turn(&mut self) {
-        let relay = self.rng.u32(STEADFAST..self.book.relays());
+        let relay = self.rng.u32(PERMANENT..self.ledger.relays());
         let word = self.words[relay as usize];
         match self.rng.u32(..16) {
             0 if !word.drains => self.drain(relay),
@@ -70,19 +70,20 @@ impl<'a> Operator<'a> {
         self.tally
     }
 
-    fn page(&self, relay: u32) -> &'a Page {
-        self.book.page(relay)
+    fn account(&self, relay: u32) -> &'a Account {
+        self.ledger.account(relay)
     }
 
     fn fault(&self, relay: u32, what: std::fmt::Arguments<'_>) {
-        self.book.fault(format!("{}: {what}", relays::name(relay)));
+        self.ledger
+            .fault(format!("{}: {what}", relays::name(relay)));
     }
 
     fn drain(&mut self, relay: u32) {
-        let page = self.page(relay);
-        page.free.strike();
+        let account = self.account(relay);
+        account.free.strike();
         match self.registry.set_draining(&relays::id(relay), true) {
-            Ok(()) => page.draining.enter(self.book),
+            Ok(()) => account.draining.enter(self.ledger),
             Err(error) => self.fault(relay, format_args!("not drained: {error}")),
         }
         self.words[relay as usize].drains = true;
@@ -90,7 +91,7 @@ impl<'a> Operator<'a> {
     }
 
     fn end_draining(&mut self, relay: u32) {
-        self.page(relay).draining.strike();
+        self.account(relay).draining.strike();
         if let Err(error) = self.registry.set_draining(&relays::id(relay), false) {
             self.fault(relay, format_args!("drains on: {error}"));
         }
@@ -100,11 +101,11 @@ impl<'a> Operator<'a> {
     }
 
     fn ban(&mut self, relay: u32) {
-        let page = self.page(relay);
-        page.free.strike();
-        let banned = page.forget_failure(|| self.registry.ban(&relays::id(relay), BAN));
+        let account = self.account(relay);
+        account.free.strike();
+        let banned = account.forget_failure(|| self.registry.ban(&relays::id(relay), BAN));
         match banned {
-            Ok(()) => page.banned.enter(self.book),
+            Ok(()) => account.banned.enter(self.ledger),
             Err(error) => self.fault(relay, format_args!("not banned: {error}")),
         }
         self.words[relay as usize].bans = true;
@@ -112,9 +113,9 @@ impl<'a> Operator<'a> {
     }
 
     fn unban(&mut self, relay: u32) {
-        let page = self.page(relay);
-        page.banned.strike();
-        if !page.forget_failure(|| self.registry.unban(&relays::id(relay))) {
+        let account = self.account(relay);
+        account.banned.strike();
+        if !account.forget_failure(|| self.registry.unban(&relays::id(relay))) {
             self.fault(relay, format_args!("its ban was lost"));
         }
         self.words[relay as usize].bans = false;
@@ -123,10 +124,10 @@ impl<'a> Operator<'a> {
     }
 
     fn lift(&mut self, relay: u32) {
-        let page = self.page(relay);
-        page.draining.strike();
-        page.banned.strike();
-        if !page.forget_failure(|| self.registry.lift(&relays::id(relay))) {
+        let account = self.account(relay);
+        account.draining.strike();
+        account.banned.strike();
+        if !account.forget_failure(|| self.registry.lift(&relays::id(relay))) {
             self.fault(relay, format_args!("nothing to lift"));
         }
         self.words[relay as usize] = Word::default();
@@ -137,7 +138,7 @@ impl<'a> Operator<'a> {
     fn may_be_free(&self, relay: u32) {
         let word = self.words[relay as usize];
         if !word.drains && !word.bans {
-            self.page(relay).free.enter(self.book);
+            self.account(relay).free.enter(self.ledger);
         }
     }
 

@@ -12,10 +12,10 @@ use relay_registry::{
     RegisterOptions, Registration, Registry, RelayInfo,
 };
 
-use crate::book::{Book, Mark, Page, micros};
 use crate::clock;
-use crate::day::Day;
-use crate::relays::{self, CAPACITIES, Face, ROOMY};
+use crate::events::Conditions;
+use crate::ledger::{Account, Ledger, Mark, micros};
+use crate::relays::{self, Announced, CAPACITIES, ROOMY};
 use crate::tally::Tally;
 
 pub const TICK: Duration = Duration::from_millis(5);
@@ -28,7 +28,7 @@ const BACK_OFFS: [(Failure, Duration); 2] = [
 /// How long who has no relay in the registry waits for room.
 const NO_PLACE: Duration = Duration::from_millis(1);
 /// How much less than its grace a relay is certain to have that expired, of a long one:
-/// until it is swept, whoever looks at it moves its deadline back by a tick.
+/// until it is swept, each call that reads it moves its deadline back by a tick.
 const GRACE_SLACK: Duration = Duration::from_secs(60);
 /// How long a thread is held up, in ms: briefly, or until newcomers are refused for
 /// want of memory that could be used again.
@@ -36,8 +36,8 @@ pub const BRIEFLY: RangeInclusive<u64> = 5..=120;
 pub const FOR_LONG: RangeInclusive<u64> = 600..=1_200;
 
 pub struct Owner<'a> {
-    book: &'a Book,
-    day: &'a Day,
+    ledger: &'a Ledger,
+    conditions: &'a Conditions,
     registry: Registry,
     label: Arc<str>,
     owned: Vec<Owned>,
@@ -52,7 +52,7 @@ pub struct Owner<'a> {
 struct Owned {
     relay: u32,
     standing: Standing,
-    face: Face,
+    announced: Announced,
     /// While it is away: when it may come back, in us.
     returns_at: u64,
     /// When it left or expired, if that is certain.
@@ -83,8 +83,8 @@ struct Gone {
 
 impl<'a> Owner<'a> {
     pub fn new(
-        book: &'a Book,
-        day: &'a Day,
+        ledger: &'a Ledger,
+        conditions: &'a Conditions,
         registry: Registry,
         label: Arc<str>,
         relays: impl Iterator<Item = u32>,
@@ -93,15 +93,15 @@ impl<'a> Owner<'a> {
         let owned = |relay| Owned {
             relay,
             standing: Standing::Absent,
-            face: Face { life: 0, terms: 0 },
+            announced: Announced { life: 0, terms: 0 },
             returns_at: 0,
             gone: None,
             is_in_doubt: false,
             has_failed: false,
         };
         Self {
-            book,
-            day,
+            ledger,
+            conditions,
             registry,
             label,
             owned: relays.map(owned).collect(),
@@ -132,13 +132,13 @@ impl<'a> Owner<'a> {
             clock::stall_next_reading(Duration::from_millis(self.rng.u64(millis)));
             self.tally.stalls += 1;
         }
-        let is_exodus = self.day.is_exodus();
+        let is_mass_departure = self.conditions.is_mass_departure();
         match self.owned[index].standing {
-            Standing::Absent if is_exodus => thread::yield_now(),
+            Standing::Absent if is_mass_departure => thread::yield_now(),
             Standing::Absent => self.arrive(index),
             Standing::Lapsing { hurries: true } => self.be_late(index),
             Standing::Lapsing { hurries: false } => self.await_expiry(index),
-            Standing::Present if is_exodus => self.leave(index),
+            Standing::Present if is_mass_departure => self.leave(index),
             Standing::Present => self.rule(index),
         }
     }
@@ -161,7 +161,7 @@ impl<'a> Owner<'a> {
     fn rule(&mut self, index: usize) {
         let relay = self.owned[index].relay;
         let id = relays::id(relay);
-        if self.day.is_out(relay) && self.rng.bool() {
+        if self.conditions.is_out(relay) && self.rng.bool() {
             return self.fail(index);
         }
         match self.rng.u32(..100) {
@@ -179,7 +179,7 @@ impl<'a> Owner<'a> {
             82..85 => self.fail(index),
             85..93 => {
                 self.tally.successes += 1;
-                self.page(index)
+                self.account(index)
                     .forget_failure(|| self.registry.report_success(&id));
             }
             _ => self.ask_the_impossible(index),
@@ -204,29 +204,29 @@ impl<'a> Owner<'a> {
         self.tally.lapsed += 1;
     }
 
-    fn page(&self, index: usize) -> &'a Page {
-        self.book.page(self.owned[index].relay)
+    fn account(&self, index: usize) -> &'a Account {
+        self.ledger.account(self.owned[index].relay)
     }
 
     fn fault(&self, index: usize, what: std::fmt::Arguments<'_>) {
         let relay = relays::name(self.owned[index].relay);
-        self.book.fault(format!("{relay}: {what}"));
+        self.ledger.fault(format!("{relay}: {what}"));
     }
 
     /// Registers a relay that is certainly not held, when its time has come.
     fn arrive(&mut self, index: usize) {
-        if self.book.now() < self.owned[index].returns_at {
+        if self.ledger.now() < self.owned[index].returns_at {
             return thread::yield_now();
         }
         let restarted = self.rng.u32(..8) == 0;
-        let Some(face) = self.next_face(index, restarted) else {
+        let Some(announced) = self.next_announced(index, restarted) else {
             return;
         };
-        let page = self.page(index);
-        page.left.strike();
-        let mark = self.book.mark();
-        self.book.may_arrive();
-        let outcome = self.announce(index, face, restarted);
+        let account = self.account(index);
+        account.left.strike();
+        let mark = self.ledger.mark();
+        self.ledger.may_arrive();
+        let outcome = self.announce(index, announced, restarted);
         self.is_full = matches!(outcome, Err(RegisterError::Full { .. }));
         match outcome {
             Ok(Registration::Renewed) => self.fault(index, format_args!("renewed while absent")),
@@ -235,11 +235,11 @@ impl<'a> Owner<'a> {
                 self.settle(index);
             }
             Err(error) => {
-                if self.is_full && !self.book.may_have_been_full(&mark) {
+                if self.is_full && !self.ledger.may_have_been_full(&mark) {
                     self.fault(index, format_args!("refused below the bound: {error}"));
                 }
-                self.book.is_gone();
-                page.left.enter(self.book);
+                self.ledger.is_gone();
+                account.left.enter(self.ledger);
             }
         }
     }
@@ -249,13 +249,13 @@ impl<'a> Owner<'a> {
         let Some(gone) = self.owned[index].gone else {
             return;
         };
-        let grace = micros(self.book.terms().grace.unwrap_or(TTL));
+        let grace = micros(self.ledger.terms().grace.unwrap_or(TTL));
         let slack = match gone.lapsed {
             true => micros(GRACE_SLACK),
             false => micros(2 * TICK),
         };
-        let is_certain = self.book.now().saturating_add(slack) < gone.from.saturating_add(grace);
-        if registration == Registration::New && is_certain && self.book.remembers_all() {
+        let is_certain = self.ledger.now().saturating_add(slack) < gone.from.saturating_add(grace);
+        if registration == Registration::New && is_certain && self.ledger.remembers_all() {
             self.fault(index, format_args!("forgotten within its grace"));
         }
         let over = gone.by.saturating_add(grace);
@@ -266,11 +266,11 @@ impl<'a> Owner<'a> {
         }
     }
 
-    /// It has just come: whoever looks from now on sees it.
+    /// It was just registered: each call that starts from now on sees it.
     fn settle(&mut self, index: usize) {
         self.owned[index].standing = Standing::Present;
-        self.page(index).held.enter(self.book);
-        if self.owned[index].face.terms == ROOMY {
+        self.account(index).held.enter(self.ledger);
+        if self.owned[index].announced.terms == ROOMY {
             self.expect_to_find(index);
         }
         if self.rng.u32(..3) == 0 {
@@ -290,20 +290,20 @@ impl<'a> Owner<'a> {
     }
 
     fn register_again(&mut self, index: usize, restarted: bool) {
-        let Some(face) = self.next_face(index, restarted) else {
+        let Some(announced) = self.next_announced(index, restarted) else {
             return;
         };
-        let page = self.page(index);
+        let account = self.account(index);
         if restarted {
             // For a moment it may not be found.
-            page.held.strike();
+            account.held.strike();
         }
-        let (expires_from, expired_by) = (page.expires_from(), page.expired_by());
-        let mark = self.book.mark();
-        let outcome = self.announce(index, face, restarted);
-        let was_held = self.book.now() < expires_from;
+        let (expires_from, expired_by) = (account.expires_from(), account.expired_by());
+        let mark = self.ledger.mark();
+        let outcome = self.announce(index, announced, restarted);
+        let was_held = self.ledger.now() < expires_from;
         match outcome {
-            Ok(Registration::Renewed) if restarted => page.held.enter(self.book),
+            Ok(Registration::Renewed) if restarted => account.held.enter(self.ledger),
             // For want of a record it left at first.
             Ok(Registration::Returned) if restarted && was_held => {
                 self.tally.displaced += 1;
@@ -337,9 +337,9 @@ impl<'a> Owner<'a> {
     /// A refusal changes nothing; but for a relay that restarts while it is held, which then
     /// has left.
     fn stay_as_it_was(&mut self, index: usize, restarted: bool, error: &RegisterError) {
-        let page = self.page(index);
+        let account = self.account(index);
         let is_there = self.registry.is_relay(&relays::id(self.owned[index].relay));
-        if !is_there && self.book.now() < page.expires_from() {
+        if !is_there && self.ledger.now() < account.expires_from() {
             if !restarted {
                 self.fault(index, format_args!("taken away by a refusal: {error}"));
             }
@@ -348,7 +348,7 @@ impl<'a> Owner<'a> {
             self.become_absent(index);
         } else if matches!(error, RegisterError::Backlogged { .. }) {
             if restarted {
-                page.held.enter(self.book);
+                account.held.enter(self.ledger);
             }
         } else {
             self.fault(index, format_args!("not renewed: {error}"));
@@ -357,12 +357,12 @@ impl<'a> Owner<'a> {
 
     /// The deadline moves, nothing else.
     fn renew_by_id(&mut self, index: usize) {
-        let page = self.page(index);
-        let (expires_from, expired_by) = (page.expires_from(), page.expired_by());
-        page.strike_expiry();
-        let began = self.book.now();
+        let account = self.account(index);
+        let (expires_from, expired_by) = (account.expires_from(), account.expired_by());
+        account.strike_expiry();
+        let began = self.ledger.now();
         let outcome = self.registry.renew(&relays::id(self.owned[index].relay));
-        let ended = self.book.now();
+        let ended = self.ledger.now();
         match outcome {
             Ok(()) => {
                 self.enter_deadline(index, began, ended);
@@ -372,17 +372,17 @@ impl<'a> Owner<'a> {
                 if ended < expires_from {
                     self.fault(index, format_args!("not renewed by id: {error}"));
                 }
-                page.set_expiry(expires_from, expired_by);
+                account.set_expiry(expires_from, expired_by);
             }
         }
     }
 
     fn enter_deadline(&self, index: usize, began: u64, ended: u64) {
         let latest = ended + micros(TTL + 2 * TICK);
-        self.page(index).set_expiry(began + micros(TTL), latest);
+        self.account(index).set_expiry(began + micros(TTL), latest);
         // A thread that stalls comes back with an old reading.
         if self.stalls.is_none() {
-            self.book.note_seen(began);
+            self.ledger.note_seen(began);
         }
     }
 
@@ -390,70 +390,70 @@ impl<'a> Owner<'a> {
     fn announce(
         &mut self,
         index: usize,
-        face: Face,
+        announced: Announced,
         restarted: bool,
     ) -> Result<Registration, RegisterError> {
-        let page = self.page(index);
-        let (before_from, before_by) = (page.expires_from(), page.expired_by());
-        page.strike_expiry();
+        let account = self.account(index);
+        let (before_from, before_by) = (account.expires_from(), account.expired_by());
+        account.strike_expiry();
         // It may turn out to be a new record, of which nothing of this is true.
-        page.strike_failure();
-        let began = self.book.now();
-        let outcome = self.announce_as(index, face, restarted);
-        let ended = self.book.now();
+        account.strike_failure();
+        let began = self.ledger.now();
+        let outcome = self.announce_as(index, announced, restarted);
+        let ended = self.ledger.now();
         match &outcome {
             Ok(registration) => {
                 if *registration != Registration::Renewed {
-                    page.held.strike();
+                    account.held.strike();
                 }
                 if *registration == Registration::New {
-                    page.forget_failure(|| ());
+                    account.forget_failure(|| ());
                 }
-                self.owned[index].face = face;
+                self.owned[index].announced = announced;
                 self.owned[index].is_in_doubt = false;
                 self.enter_deadline(index, began, ended);
             }
             Err(_) => {
                 self.owned[index].is_in_doubt |= restarted;
-                page.set_expiry(before_from, before_by);
+                account.set_expiry(before_from, before_by);
             }
         }
-        page.enter_failure_again(self.book);
+        account.enter_failure_again(self.ledger);
         outcome
     }
 
     /// What the relay announces next, under any of the terms; `None` if leases of all its
     /// lives are out.
-    fn next_face(&mut self, index: usize, restarted: bool) -> Option<Face> {
-        let page = self.page(index);
+    fn next_announced(&mut self, index: usize, restarted: bool) -> Option<Announced> {
+        let account = self.account(index);
         let owned = &self.owned[index];
-        let mut face = owned.face;
+        let mut announced = owned.announced;
         if restarted || owned.is_in_doubt {
-            face.life = page.next_life(face.life)?;
+            announced.life = account.next_life(announced.life)?;
         }
         if !relays::is_plain(owned.relay) && self.rng.bool() {
             // Room for all is rare, or nothing would ever be full.
-            face.terms = match self.rng.u32(..32) {
+            announced.terms = match self.rng.u32(..32) {
                 0 => ROOMY,
                 _ => self.rng.u16(..ROOMY),
             };
         }
-        Some(face)
+        Some(announced)
     }
 
     fn announce_as(
         &mut self,
         index: usize,
-        face: Face,
+        announced: Announced,
         restarted: bool,
     ) -> Result<Registration, RegisterError> {
         let relay = self.owned[index].relay;
         let options = RegisterOptions::new()
-            .capacity(CAPACITIES[usize::from(face.terms)])
+            .capacity(CAPACITIES[usize::from(announced.terms)])
             .ttl(TTL)
             .restarted(restarted)
             .failure_domain(Arc::clone(&self.label));
-        let endpoint = relays::endpoint(relay, face);
+        let endpoint = relays::endpoint(relay, announced);
         let outcome = self
             .registry
             .register_with(relays::id(relay), endpoint, &options);
@@ -463,14 +463,14 @@ impl<'a> Owner<'a> {
     }
 
     fn leave(&mut self, index: usize) {
-        let page = self.page(index);
-        page.held.strike();
-        let from = self.book.seen();
+        let account = self.account(index);
+        account.held.strike();
+        let from = self.ledger.seen();
         let was_there = self
             .registry
             .unregister(&relays::id(self.owned[index].relay));
-        let by = self.book.now();
-        if !was_there && by < page.expires_from() {
+        let by = self.ledger.now();
+        if !was_there && by < account.expires_from() {
             self.fault(index, format_args!("not there to unregister"));
         }
         self.tally.unregistered += u64::from(was_there);
@@ -490,7 +490,7 @@ impl<'a> Owner<'a> {
 
     /// The heartbeat comes, a tick late or just in time.
     fn be_late(&mut self, index: usize) {
-        if self.book.now() < self.page(index).expires_from() {
+        if self.ledger.now() < self.account(index).expires_from() {
             return thread::yield_now();
         }
         self.owned[index].standing = Standing::Present;
@@ -498,18 +498,18 @@ impl<'a> Owner<'a> {
     }
 
     fn await_expiry(&mut self, index: usize) {
-        let page = self.page(index);
-        let mark = self.book.mark();
-        if !self.book.is_absent(self.owned[index].relay, &mark) {
+        let account = self.account(index);
+        let mark = self.ledger.mark();
+        if !self.ledger.is_absent(self.owned[index].relay, &mark) {
             thread::yield_now();
             return;
         }
-        page.held.strike();
+        account.held.strike();
         let id = relays::id(self.owned[index].relay);
         if self.registry.is_relay(&id) {
             self.fault(index, format_args!("there after its deadline"));
         }
-        let (from, by) = (page.expires_from(), page.expired_by());
+        let (from, by) = (account.expires_from(), account.expired_by());
         let lapsed = true;
         self.owned[index].gone = Some(Gone { from, by, lapsed });
         self.owned[index].returns_at = match self.rng.u32(..3) {
@@ -521,21 +521,21 @@ impl<'a> Owner<'a> {
     }
 
     fn become_absent(&mut self, index: usize) {
-        let page = self.page(index);
-        page.left.enter(self.book);
-        page.strike_expiry();
-        self.book.is_gone();
+        let account = self.account(index);
+        account.left.enter(self.ledger);
+        account.strike_expiry();
+        self.ledger.is_gone();
         self.owned[index].standing = Standing::Absent;
     }
 
     fn fail(&mut self, index: usize) {
-        let page = self.page(index);
+        let account = self.account(index);
         let (failure, back_off) = BACK_OFFS[self.rng.usize(..BACK_OFFS.len())];
         let id = relays::id(self.owned[index].relay);
         self.tally.failures += 1;
         self.owned[index].has_failed = true;
-        page.fail(self.book, || {
-            let began = self.book.now();
+        account.fail(self.ledger, || {
+            let began = self.ledger.now();
             // A failure that is reported while it backs off counts no more, but then
             // it may come back sooner than from now.
             let is_closed = self.circuit(index) == Some(CircuitState::Closed);
@@ -552,7 +552,7 @@ impl<'a> Owner<'a> {
     /// What must be refused, and change nothing.
     fn ask_the_impossible(&mut self, index: usize) {
         let id = relays::id(self.owned[index].relay);
-        let endpoint = relays::endpoint(self.owned[index].relay, self.owned[index].face);
+        let endpoint = relays::endpoint(self.owned[index].relay, self.owned[index].announced);
         let options = RegisterOptions::new();
         let multicast = Endpoint::from(std::net::SocketAddr::from(([224, 0, 0, 1], 9)));
         let (endpoint, options) = match self.rng.u32(..5) {
@@ -573,14 +573,14 @@ impl<'a> Owner<'a> {
     /// All relays but this one.
     fn only(&self, index: usize) -> FindOptions {
         let only = self.owned[index].relay;
-        let others = (0..self.book.relays()).filter(|relay| *relay != only);
+        let others = (0..self.ledger.relays()).filter(|relay| *relay != only);
         FindOptions::new().exclude(others.map(relays::id))
     }
 
     fn expect_to_find(&mut self, index: usize) {
-        let mark = self.book.mark();
+        let mark = self.ledger.mark();
         let relay = self.owned[index].relay;
-        let is_local = relay == relays::local(self.book);
+        let is_local = relay == relays::local(self.ledger);
         // Its failures outlived its absence; it has one owner, and only that reports any.
         let circuit = self.circuit(index);
         let is_closed = circuit.is_none_or(|circuit| circuit == CircuitState::Closed);
@@ -591,10 +591,10 @@ impl<'a> Owner<'a> {
             .registry
             .find_relay_with(&relays::stranger(), &self.only(index));
         self.tally.visibility += 1;
-        let objection = self.book.objection(relay, &mark);
+        let objection = self.ledger.objection(relay, &mark);
         if let Err(FindError::NoRelaysAvailable { rejections, .. }) = &found {
-            let is_free = !is_local && self.page(index).free.stood_at(&mark);
-            if is_free && is_closed && self.book.is_held(relay, &mark) {
+            let is_free = !is_local && self.account(index).free.stood_at(&mark);
+            if is_free && is_closed && self.ledger.is_held(relay, &mark) {
                 self.fault(
                     index,
                     format_args!("not found once it had come: {rejections:?}"),

@@ -11,19 +11,19 @@ use std::time::Duration;
 use fastrand::Rng;
 use relay_registry::{Endpoint, NodeId, RelayInfo};
 
-use crate::book::{Book, LIVES};
+use crate::ledger::{LIVES, Ledger};
 
 /// Relays that stay throughout, far away and never full: there is always one.
-pub const STEADFAST: u32 = 3;
+pub const PERMANENT: u32 = 3;
 /// What relays may announce, in rising order; the last is more than all threads together
 /// hold.
 pub const CAPACITIES: [u32; 4] = [2, 5, 9, 100_000];
-/// Passers-by, which come once or twice, have numbers from here on.
-pub const PASSERS: u32 = 1 << 20;
+/// Transients-by, which come once or twice, have numbers from here on.
+pub const TRANSIENTS: u32 = 1 << 20;
 /// Relays that fail together: as many sites as this.
 pub const SITES: u32 = 8;
 pub const ROOMY: u16 = 3;
-/// What steadfast relays announce, on the port of life 0.
+/// What permanent relays announce, on the port of life 0.
 pub const BOUNDLESS: u32 = relay_registry::MAX_CAPACITY;
 
 /// Whether a relay keeps to its first terms and never reports a load: its capacity is
@@ -36,7 +36,7 @@ const FIRST_PORT: u16 = 1024;
 
 /// What an endpoint tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Face {
+pub struct Announced {
     pub life: u16,
     /// Which of the capacities.
     pub terms: u16,
@@ -54,8 +54,8 @@ pub fn number(id: &NodeId) -> u32 {
 }
 
 /// The relay that is the embedding node itself.
-pub fn local(book: &Book) -> u32 {
-    book.relays() - 1
+pub fn local(ledger: &Ledger) -> u32 {
+    ledger.relays() - 1
 }
 
 /// A node that is no relay.
@@ -80,8 +80,8 @@ pub fn name(relay: u32) -> String {
     format!("relay {relay}")
 }
 
-pub fn endpoint(relay: u32, face: Face) -> Endpoint {
-    let port = FIRST_PORT + face.terms * LIVES + face.life;
+pub fn endpoint(relay: u32, announced: Announced) -> Endpoint {
+    let port = FIRST_PORT + announced.terms * LIVES + announced.life;
     let [_, a, b, c] = relay.to_be_bytes();
     let by_address = || Endpoint::from(SocketAddr::from(([9, a, b, c], port)));
     if relay % 2 == 0 {
@@ -91,9 +91,9 @@ pub fn endpoint(relay: u32, face: Face) -> Endpoint {
     Endpoint::from_name(&host, port).unwrap_or_else(|_| by_address())
 }
 
-pub fn face(info: &RelayInfo) -> Face {
+pub fn announced(info: &RelayInfo) -> Announced {
     let said = info.endpoint().port().saturating_sub(FIRST_PORT);
-    Face {
+    Announced {
         life: said % LIVES,
         terms: said / LIVES,
     }
@@ -101,7 +101,7 @@ pub fn face(info: &RelayInfo) -> Face {
 
 /// The capacity announced with an endpoint of this relay.
 pub fn capacity(relay: u32, terms: u16) -> Option<u32> {
-    if relay < STEADFAST {
+    if relay < PERMANENT {
         return Some(BOUNDLESS);
     }
     CAPACITIES.get(usize::from(terms)).copied()
@@ -115,11 +115,11 @@ mod tests {
     fn an_endpoint_tells_life_and_terms() {
         let registry = relay_registry::Registry::new();
         for (relay, life, terms) in [(7, LIVES - 1, 2), (8, 0, 0), (9, 1, 1)] {
-            let face = Face { life, terms };
-            let registered = registry.register(id(relay), endpoint(relay, face));
+            let announced = Announced { life, terms };
+            let registered = registry.register(id(relay), endpoint(relay, announced));
             assert!(registered.is_ok());
             let info = registry.relay(&id(relay)).unwrap();
-            assert_eq!(super::face(&info), face);
+            assert_eq!(super::announced(&info), announced);
             assert_eq!(number(&info.node_id()), relay);
         }
     }

@@ -12,16 +12,16 @@ use fastrand::Rng;
 use relay_registry::{FindOptions, Maintenance, RegisterOptions, Registry, Stats};
 
 use crate::args::Args;
-use crate::asker::{self, Asker, Pile};
-use crate::book::{Book, Terms, micros};
+use crate::client::{self, Client, SharedLeases};
 use crate::clock::{HoldingClock, Time};
-use crate::day::{Day, Fate};
+use crate::events::{Conditions, EventThread};
+use crate::ledger::{Ledger, Terms, micros};
 use crate::memory;
 use crate::operator::Operator;
 use crate::owner::{BRIEFLY, FOR_LONG, Owner, TICK};
-use crate::passers::{self, Passers};
-use crate::relays::{self, BOUNDLESS, Face, STEADFAST};
+use crate::relays::{self, Announced, BOUNDLESS, PERMANENT};
 use crate::tally::Tally;
+use crate::transients::{self, Transients};
 
 /// How long one who asks lives, before another takes its place.
 const LIFE_OF_ASKER: Duration = Duration::from_millis(150);
@@ -31,11 +31,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const PATIENCE: usize = 500;
 /// How often a registry at rest is looked through until the looks agree.
 const LOOKS: usize = 1_000;
-/// For how long steadfast relays are registered: longer than all jumps of the clock together.
+/// For how long permanent relays are registered: longer than all jumps of the clock together.
 const STEADFAST_TTL: Duration = Duration::from_secs(10_000_000);
 /// Until nothing is remembered any more.
 const FOR_EVER: Duration = Duration::from_secs(30_000_000);
-/// Passers-by, and the operator, do this much at a time, and rest.
+/// Transients-by, and the operator, do this much at a time, and rest.
 const BURST: u32 = 32;
 
 pub struct Outcome {
@@ -51,11 +51,11 @@ pub struct Outcome {
 /// What the threads of a round share.
 struct Round {
     number: u64,
-    book: Arc<Book>,
-    day: Day,
+    ledger: Arc<Ledger>,
+    conditions: Conditions,
     time: Time,
     clock: HoldingClock,
-    pile: Arc<Pile>,
+    shared: Arc<SharedLeases>,
     /// Held by every announcement of the registry, and by nothing else for long.
     label: Arc<str>,
     seeds: AtomicU64,
@@ -74,11 +74,11 @@ pub fn run(
     let terms = terms(number, args);
     let round = Round {
         number,
-        book: Arc::new(Book::new(args.relays, time.clone(), terms)),
-        day: Day::default(),
+        ledger: Arc::new(Ledger::new(args.relays, time.clone(), terms)),
+        conditions: Conditions::default(),
         clock: HoldingClock::new(time.clone()),
         time,
-        pile: Arc::default(),
+        shared: Arc::default(),
         label: Arc::from("soak"),
         seeds: AtomicU64::new(args.seed.wrapping_add(number << 20)),
         over: AtomicBool::new(false),
@@ -88,12 +88,12 @@ pub fn run(
         ..Tally::default()
     };
     let registry = round.build()?;
-    round.settle_steadfast(&registry);
+    round.settle_permanent(&registry);
     let (mut peak_bytes, mut floor_bytes) = (0, usize::MAX);
     thread::scope(|scope| {
         let hands = scope.spawn(|| round.give_back());
         let mut running = round.start(scope, &registry, args.threads);
-        let mut askers = Vec::new();
+        let mut clients = Vec::new();
         let begun = Instant::now();
         while begun.elapsed() < length {
             thread::sleep(LOOK_EVERY);
@@ -103,13 +103,13 @@ pub fn run(
                 floor_bytes = floor_bytes.min(bytes);
             }
             round.stop_or_resume(begun.elapsed());
-            round.replace_askers(scope, &registry, args.threads / 2, &mut askers, &mut tally);
+            round.replace_clients(scope, &registry, args.threads / 2, &mut clients, &mut tally);
             look();
         }
         round.end();
-        running.append(&mut askers);
+        running.append(&mut clients);
         for thread in running {
-            join(&round.book, thread, &mut tally);
+            join(&round.ledger, thread, &mut tally);
         }
         tally.expired += registry.stats().expirations;
         tally.passes += registry.stats().maintenance_passes;
@@ -119,10 +119,10 @@ pub fn run(
         }
         // In odd rounds leases are given back beside this, and after it.
         drop(registry);
-        join(&round.book, hands, &mut tally);
+        join(&round.ledger, hands, &mut tally);
     });
     round.await_reclamation();
-    let (faults, told) = round.book.faults();
+    let (faults, told) = round.ledger.faults();
     Ok(Outcome {
         tally,
         faults,
@@ -132,11 +132,11 @@ pub fn run(
     })
 }
 
-fn join(book: &Book, thread: Running<'_>, tally: &mut Tally) {
+fn join(ledger: &Ledger, thread: Running<'_>, tally: &mut Tally) {
     tally.threads += 1;
     match thread.join() {
         Ok(done) => *tally += done,
-        Err(_) => book.fault("a thread panicked".to_owned()),
+        Err(_) => ledger.fault("a thread panicked".to_owned()),
     }
 }
 
@@ -151,12 +151,12 @@ fn terms(number: u64, args: &Args) -> Terms {
         Some(20 * TICK),
         Some(Duration::MAX),
     ];
-    let (relays, askers) = (args.relays as usize, args.threads as usize);
+    let (relays, clients) = (args.relays as usize, args.threads as usize);
     Terms {
         max_relays: relays * 5 / 8,
         grace: graces[(number % 5) as usize],
         max_ejected_share: shares[(number % 3) as usize],
-        max_kept: relays + asker::PILE + asker::QUOTA * askers + passers::QUOTA,
+        max_kept: relays + client::PILE + client::QUOTA * clients + transients::QUOTA,
         has_keeper: has_keeper(number),
         has_passers: number % 7 >= 4,
     }
@@ -173,7 +173,7 @@ impl Round {
             true => Maintenance::Thread,
             false => Maintenance::Manual,
         };
-        let terms = self.book.terms();
+        let terms = self.ledger.terms();
         let builder = match terms.grace {
             Some(grace) => Registry::builder().return_grace(grace),
             None => Registry::builder(),
@@ -183,7 +183,7 @@ impl Round {
             .tick(TICK)
             .maintenance(maintenance)
             .clock(self.clock.clone())
-            .local_id(relays::id(relays::local(&self.book)))
+            .local_id(relays::id(relays::local(&self.ledger)))
             .max_ejected_share(terms.max_ejected_share)
             .build()
             .map_err(|error| error.to_string())
@@ -211,24 +211,24 @@ impl Round {
     }
 
     /// Registers those that stay.
-    fn settle_steadfast(&self, registry: &Registry) {
+    fn settle_permanent(&self, registry: &Registry) {
         let options = RegisterOptions::new()
             .capacity(BOUNDLESS)
             .ttl(STEADFAST_TTL)
             .latency(Duration::from_millis(900))
             .failure_domain(Arc::clone(&self.label));
-        for relay in 0..STEADFAST {
-            let face = Face { life: 0, terms: 0 };
-            let endpoint = relays::endpoint(relay, face);
-            let page = self.book.page(relay);
-            page.set_expiry(u64::MAX - 1, u64::MAX);
-            self.book.may_arrive();
+        for relay in 0..PERMANENT {
+            let announced = Announced { life: 0, terms: 0 };
+            let endpoint = relays::endpoint(relay, announced);
+            let account = self.ledger.account(relay);
+            account.set_expiry(u64::MAX - 1, u64::MAX);
+            self.ledger.may_arrive();
             match registry.register_with(relays::id(relay), endpoint, &options) {
                 Ok(_) => {
-                    page.held.enter(&self.book);
-                    page.usable.enter(&self.book);
+                    account.held.enter(&self.ledger);
+                    account.usable.enter(&self.ledger);
                 }
-                Err(error) => self.book.fault(format!("not registered: {error}")),
+                Err(error) => self.ledger.fault(format!("not registered: {error}")),
             }
         }
     }
@@ -243,10 +243,10 @@ impl Round {
         let owners = threads.div_ceil(2) + 1;
         let mut running = Vec::new();
         for owner in 0..owners {
-            let relays = (STEADFAST..self.book.relays()).filter(move |n| n % owners == owner);
+            let relays = (PERMANENT..self.ledger.relays()).filter(move |n| n % owners == owner);
             let owner_of = Owner::new(
-                &self.book,
-                &self.day,
+                &self.ledger,
+                &self.conditions,
                 registry.clone(),
                 Arc::clone(&self.label),
                 relays,
@@ -264,13 +264,13 @@ impl Round {
             }));
         }
         running.push(self.start_operator(scope, registry));
-        running.push(self.start_fate(scope, registry));
-        if self.book.terms().has_passers {
-            running.push(self.start_passers(scope, registry));
+        running.push(self.start_events(scope, registry));
+        if self.ledger.terms().has_passers {
+            running.push(self.start_transients(scope, registry));
         }
         if !has_keeper(self.number) {
             let registry = registry.clone();
-            running.push(scope.spawn(move || self.keep_house(&registry)));
+            running.push(scope.spawn(move || self.maintain(&registry)));
         }
         // What is dropped while a thread is held up waits for it.
         if self.stalls() == BRIEFLY {
@@ -284,7 +284,7 @@ impl Round {
         scope: &'scope thread::Scope<'scope, '_>,
         registry: &Registry,
     ) -> Running<'scope> {
-        let mut operator = Operator::new(&self.book, registry.clone(), self.rng());
+        let mut operator = Operator::new(&self.ledger, registry.clone(), self.rng());
         operator.begin();
         scope.spawn(move || {
             self.in_bursts(|| operator.turn());
@@ -292,32 +292,32 @@ impl Round {
         })
     }
 
-    fn start_passers<'scope>(
+    fn start_transients<'scope>(
         &'scope self,
         scope: &'scope thread::Scope<'scope, '_>,
         registry: &Registry,
     ) -> Running<'scope> {
         let label = Arc::clone(&self.label);
-        let mut passers = Passers::new(&self.book, registry.clone(), label, self.rng());
+        let mut transients = Transients::new(&self.ledger, registry.clone(), label, self.rng());
         scope.spawn(move || {
-            self.in_bursts(|| passers.turn());
-            passers.tally()
+            self.in_bursts(|| transients.turn());
+            transients.tally()
         })
     }
 
-    fn start_fate<'scope>(
+    fn start_events<'scope>(
         &'scope self,
         scope: &'scope thread::Scope<'scope, '_>,
         registry: &Registry,
     ) -> Running<'scope> {
-        let pile = Arc::clone(&self.pile);
-        let book = Arc::clone(&self.book);
-        let fate = Fate {
-            day: &self.day,
-            book: &self.book,
+        let shared = Arc::clone(&self.shared);
+        let ledger = Arc::clone(&self.ledger);
+        let fate = EventThread {
+            conditions: &self.conditions,
+            ledger: &self.ledger,
             time: &self.time,
             registry: registry.clone(),
-            witness: Asker::new(book, registry.clone(), pile, self.rng().u64(..)),
+            witness: Client::new(ledger, registry.clone(), shared, self.rng().u64(..)),
             stalls: self.stalls(),
             rng: self.rng(),
             suspensions: 0,
@@ -334,13 +334,13 @@ impl Round {
     }
 
     /// Housekeeping by hand, with pauses.
-    fn keep_house(&self, registry: &Registry) -> Tally {
+    fn maintain(&self, registry: &Registry) -> Tally {
         let mut rng = self.rng();
         let mut tally = Tally::default();
         while !self.is_over() {
-            let began = self.book.now();
+            let began = self.ledger.now();
             registry.maintain();
-            self.book.note_seen(began);
+            self.ledger.note_seen(began);
             let is_pause = rng.u32(..40) == 0;
             tally.pauses += u64::from(is_pause);
             thread::sleep(if is_pause { PAUSE } else { TICK });
@@ -356,32 +356,32 @@ impl Round {
     }
 
     /// Fills up those who ask, who live for a short time only.
-    fn replace_askers<'scope>(
+    fn replace_clients<'scope>(
         &'scope self,
         scope: &'scope thread::Scope<'scope, '_>,
         registry: &Registry,
         wanted: u32,
-        askers: &mut Vec<Running<'scope>>,
+        clients: &mut Vec<Running<'scope>>,
         tally: &mut Tally,
     ) {
-        let (dead, alive) = askers.drain(..).partition(ScopedJoinHandle::is_finished);
-        *askers = alive;
+        let (dead, alive) = clients.drain(..).partition(ScopedJoinHandle::is_finished);
+        *clients = alive;
         let dead: Vec<_> = dead;
         dead.into_iter()
-            .for_each(|asker| join(&self.book, asker, tally));
-        while askers.len() < wanted.max(1) as usize {
-            let mut asker = Asker::new(
-                Arc::clone(&self.book),
+            .for_each(|client| join(&self.ledger, client, tally));
+        while clients.len() < wanted.max(1) as usize {
+            let mut client = Client::new(
+                Arc::clone(&self.ledger),
                 registry.clone(),
-                Arc::clone(&self.pile),
+                Arc::clone(&self.shared),
                 self.rng().u64(..),
             );
-            askers.push(scope.spawn(move || {
+            clients.push(scope.spawn(move || {
                 let born = Instant::now();
                 while born.elapsed() < LIFE_OF_ASKER && !self.is_over() {
-                    asker.turn();
+                    client.turn();
                 }
-                asker.finish()
+                client.finish()
             }));
         }
     }
@@ -392,10 +392,10 @@ impl Round {
         let mut tally = Tally::default();
         loop {
             let is_over = self.is_over();
-            let given = asker::give_back(&self.pile, &mut rng);
+            let given = client::give_back(&self.shared, &mut rng);
             if is_over {
                 tally.orphans += given as u64;
-                if given == 0 && Arc::strong_count(&self.book) == 1 {
+                if given == 0 && Arc::strong_count(&self.ledger) == 1 {
                     return tally;
                 }
             }
@@ -407,26 +407,29 @@ impl Round {
         let mut rng = self.rng();
         let mut tally = Tally::default();
         while !self.is_over() {
-            self.one_of_a_day(&mut rng);
+            self.short_client(&mut rng);
             tally.ephemeral += 1;
             thread::sleep(Duration::from_millis(rng.u64(..10)));
         }
         tally
     }
 
-    fn one_of_a_day(&self, rng: &mut Rng) {
+    fn short_client(&self, rng: &mut Rng) {
         let built = Registry::builder()
             .max_relays(8)
             .maintenance(Maintenance::Manual)
             .build();
         let Ok(registry) = built else {
-            return self.book.fault("a small registry was not built".to_owned());
+            return self
+                .ledger
+                .fault("a small registry was not built".to_owned());
         };
         let options = RegisterOptions::new().failure_domain(Arc::clone(&self.label));
         for relay in 0..8 {
-            let endpoint = relays::endpoint(relay, Face { life: 0, terms: 0 });
+            let endpoint = relays::endpoint(relay, Announced { life: 0, terms: 0 });
             if let Err(error) = registry.register_with(relays::id(relay), endpoint, &options) {
-                self.book.fault(format!("refused by a small one: {error}"));
+                self.ledger
+                    .fault(format!("refused by a small one: {error}"));
             }
         }
         let reserve = |_| registry.reserve(&relays::stranger(), &FindOptions::new());
@@ -438,7 +441,7 @@ impl Round {
             let releasing = scope.spawn(move || drop(leases));
             drop(registry);
             if releasing.join().is_err() {
-                self.book.fault("releasing panicked".to_owned());
+                self.ledger.fault("releasing panicked".to_owned());
             }
         });
     }
@@ -446,7 +449,7 @@ impl Round {
     /// At rest everything is certain.
     fn take_inventory(&self, registry: &Registry, tally: &mut Tally) {
         tally.inventories += 1;
-        while self.pile.give_back(usize::MAX) > 0 || Arc::strong_count(&self.book) > 1 {
+        while self.shared.give_back(usize::MAX) > 0 || Arc::strong_count(&self.ledger) > 1 {
             thread::yield_now();
         }
         // Time goes on, and more relays may expire between one look and the next.
@@ -473,7 +476,7 @@ impl Round {
             (
                 "new",
                 stats.registrations,
-                tally.arrived + tally.returned + u64::from(STEADFAST),
+                tally.arrived + tally.returned + u64::from(PERMANENT),
             ),
             ("renewed", stats.renewals, tally.renewed),
             (
@@ -492,14 +495,14 @@ impl Round {
         ];
         for (what, is, should) in expected {
             if is != should {
-                self.book
+                self.ledger
                     .fault(format!("at rest: {what}: {is}, not {should}"));
             }
         }
-        let most = self.book.max_remembered();
+        let most = self.ledger.max_remembered();
         if stats.remembered > most {
             let remembered = stats.remembered;
-            self.book
+            self.ledger
                 .fault(format!("at rest: {remembered} remembered, {most} at most"));
         }
         self.check_loads(registry);
@@ -507,7 +510,7 @@ impl Round {
 
     /// Once all have left, no word holds any more and time has passed, nothing is left.
     fn let_all_go(&self, registry: &Registry) {
-        for relay in 0..self.book.relays() {
+        for relay in 0..self.ledger.relays() {
             registry.unregister(&relays::id(relay));
             registry.lift(&relays::id(relay));
         }
@@ -516,9 +519,9 @@ impl Round {
             registry.maintain();
             let stats = registry.stats();
             // Some are remembered for ever, where the grace is that long.
-            let is_for_ever = self.book.terms().grace == Some(Duration::MAX);
+            let is_for_ever = self.ledger.terms().grace == Some(Duration::MAX);
             let bound = if is_for_ever {
-                self.book.max_remembered()
+                self.ledger.max_remembered()
             } else {
                 0
             };
@@ -538,7 +541,7 @@ impl Round {
             .take_while(|left| !left.is_empty())
             .nth(PATIENCE - 1)
         {
-            self.book.fault(format!("after all had gone: {left:?}"));
+            self.ledger.fault(format!("after all had gone: {left:?}"));
         }
     }
 
@@ -550,7 +553,7 @@ impl Round {
                 let load = registry.relay(&id).map(|info| info.current_load());
                 if load.is_some_and(|load| load != wanted) {
                     let relay = relays::name(relays::number(&id));
-                    self.book
+                    self.ledger
                         .fault(format!("{relay}: load {load:?} {when}, not {wanted}"));
                 }
             };
@@ -576,7 +579,7 @@ impl Round {
             if Arc::strong_count(&self.label) == 1 {
                 return;
             }
-            // Whoever builds and drops a registry lends a hand with those before.
+            // Building and dropping a registry also reclaims memory of earlier ones.
             drop(
                 Registry::builder()
                     .max_relays(1)
@@ -585,6 +588,7 @@ impl Round {
             );
         }
         let left = Arc::strong_count(&self.label) - 1;
-        self.book.fault(format!("{left} records were never freed"));
+        self.ledger
+            .fault(format!("{left} records were never freed"));
     }
 }

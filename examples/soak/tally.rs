@@ -35,7 +35,7 @@ tally! {
     renewed: "renewals",
     restarted: "registrations of relays that had restarted",
     displaced: "relays that restarted and may have lost their place to others",
-    passers: "passers-by",
+    transients: "transients-by",
     full: "registrations refused at the bound",
     backlogged: "registrations refused while a thread was held up",
     unregistered: "departures",

@@ -281,7 +281,7 @@ fuzz_target!(|input: (Vec<Step>, Vec<u8>)| {
             let at = (id, relay.endpoint().clone());
             assert!(
                 probed.lock().unwrap().contains(&at),
-                "nobody probed it there"
+                "it was not probed there"
             );
             let second = relay.endpoint().port();
             let latest = heard.entry(id).or_default();

@@ -3,10 +3,10 @@
 //! it accepts means the same once it is written and read again.
 #![no_main]
 
-#[path = "../../examples/relay_world/error.rs"]
+#[path = "../../examples/common/error.rs"]
 #[allow(dead_code)]
 mod error;
-#[path = "../../examples/relay_world/matrix.rs"]
+#[path = "../../examples/common/matrix.rs"]
 #[allow(dead_code)]
 mod matrix;
 

@@ -12,8 +12,8 @@ use std::time::Duration;
 use ed25519_dalek::{Signer, SigningKey};
 use libfuzzer_sys::fuzz_target;
 use relay_registry::dht::{
-    MAX_RECORD_LEN, MAX_TTL, MAX_VALUE_LEN, Network, RecordError, RelayRecord, SecretKey,
-    SequenceMemory, SignedRecord, Freshness,
+    Freshness, MAX_RECORD_LEN, MAX_TTL, MAX_VALUE_LEN, Network, RecordError, RelayRecord,
+    SecretKey, SequenceMemory, SignedRecord,
 };
 
 const SEED: [u8; 32] = [7; 32];

@@ -1,5 +1,5 @@
-//! Bad days: late heartbeats, restarts, outages, changes of network, attacks. Each test is named after
-//! the promise that holds all the same.
+//! Faults and attacks: late heartbeats, restarts, outages, changes of network, hostile nodes. Each test is named
+//! after the guarantee that must hold.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -9,11 +9,14 @@ mod common;
 mod world;
 
 mod coordinates;
+#[cfg(feature = "conformance")]
+mod hostile_storage;
 mod lateness;
 mod measurements;
 mod operators;
 mod outages;
-mod refused;
-mod returning;
 #[cfg(feature = "conformance")]
-mod strangers;
+mod probe_limits;
+#[cfg(feature = "conformance")]
+mod remote_relays;
+mod returning;

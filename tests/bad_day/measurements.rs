@@ -16,7 +16,7 @@ fn day(n: u64) -> Duration {
     secs(n * 86_400)
 }
 
-/// A world of relays that nobody has to renew.
+/// A world of relays that need no renewal.
 fn patient() -> World {
     patient_with(|builder| builder)
 }
@@ -409,7 +409,7 @@ fn a_round_trip_of_zero_is_a_measurement_wherever_it_is_given() {
 }
 
 #[test]
-fn a_newcomer_next_door_is_found_by_every_call_however_many_came_since_the_last_pass() {
+fn a_near_new_relay_is_found_by_every_call_however_many_registered_since_the_last_pass() {
     for arrivals in [0, 63, 64, 65, 500] {
         let world = world();
         (0..200).for_each(|n| world.join_with(n, &latency(ms(50))));

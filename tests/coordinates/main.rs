@@ -9,15 +9,15 @@ mod all_to_all;
 #[allow(dead_code, reason = "shared with the examples")]
 #[path = "../../examples/coordinates/bipartite.rs"]
 mod bipartite;
-#[path = "../../examples/relay_world/cities.rs"]
+#[path = "../../examples/common/cities.rs"]
 mod cities;
 #[allow(dead_code, reason = "shared with the examples")]
-#[path = "../../examples/relay_world/error.rs"]
+#[path = "../../examples/common/error.rs"]
 mod error;
 #[path = "../../examples/coordinates/liars.rs"]
 mod liars;
 #[allow(dead_code, reason = "shared with the examples")]
-#[path = "../../examples/relay_world/matrix.rs"]
+#[path = "../../examples/common/matrix.rs"]
 mod matrix;
 #[path = "../../examples/coordinates/round_trip.rs"]
 mod round_trip;

@@ -61,7 +61,7 @@ fn who_is_not_on_the_list_is_not_learned() {
 }
 
 #[test]
-fn strangers_do_not_fill_the_places_of_local_relays() {
+fn remote_relays_do_not_fill_the_places_of_local_relays() {
     let world = World::new();
     let dht = world.dht.connect();
     let options = world.options().local_reserve(8);
@@ -86,7 +86,7 @@ fn strangers_do_not_fill_the_places_of_local_relays() {
     for n in 1..=8 {
         registry.register(NodeId::from([n; 32]), home(n)).unwrap();
     }
-    assert_eq!(registry.relay_count(), 16, "nobody had to go");
+    assert_eq!(registry.relay_count(), 16, "no relay was removed");
     world.advance(secs(120));
     registry.run_distribution();
     assert!((1..=8).all(|n| registry.is_relay(&NodeId::from([n; 32]))));
@@ -106,7 +106,7 @@ fn claims_rank_nothing_and_are_capped() {
 }
 
 #[test]
-fn one_that_moves_is_not_handed_out_at_an_address_nobody_probed() {
+fn a_relay_that_moves_is_not_handed_out_at_an_address_that_was_not_probed() {
     let world = World::new();
     let reader = world.reader();
     reader

@@ -63,7 +63,7 @@ fn a_panicking_probe_is_a_failed_one() {
     );
 }
 
-/// It is tried again, as one that nobody answered is.
+/// It is tried again, as a request without any answer is.
 #[test]
 fn a_relay_that_would_not_serve_may_later() {
     let world = World::new();
@@ -182,7 +182,7 @@ fn a_flood_ends_the_read_and_not_the_reader() {
 }
 
 #[test]
-fn half_liars_hide_nobody() {
+fn storage_nodes_of_which_half_lie_hide_no_relay() {
     let world = World::new();
     let relays: Vec<_> = (1..=5).map(|n| world.relay(n)).collect();
     let reader = world.reader();

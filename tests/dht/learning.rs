@@ -24,7 +24,7 @@ fn two_registries_find_each_others_relays() {
 }
 
 #[test]
-fn a_newcomer_finds_everybody_at_its_first_look() {
+fn a_new_node_finds_all_relays_in_its_first_sweep() {
     let world = World::new();
     let relays: Vec<_> = (1..=20).map(|n| world.relay(n)).collect();
     let newcomer = world.reader();
@@ -367,7 +367,7 @@ fn a_miss_is_a_reason_to_look() {
     world.advance(secs(5));
     relay.work();
     reader.work();
-    assert_eq!(reader.stats().sweeps, sweeps, "nobody asked");
+    assert_eq!(reader.stats().sweeps, sweeps, "no sweep was asked for");
     assert!(reader.registry.find_relay(&stranger()).is_err());
     reader.work();
     assert!(reader.stats().sweeps > sweeps && reader.knows(1));

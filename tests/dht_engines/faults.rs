@@ -1,5 +1,5 @@
 //! What goes wrong on the way to the in-memory nodes, and over raw stores that
-//! anybody writes.
+//! any node may write.
 
 use relay_registry::dht::{
     Answer, Candidate, CandidateError, Coverage, DhtError, Faults, Hang, Kad, Lie, Limits, Member,
@@ -261,7 +261,7 @@ fn half_of_the_raw_nodes_may_go() {
 }
 
 #[test]
-fn a_list_that_was_wiped_or_filled_with_noise_invents_nobody_and_is_mended() {
+fn a_list_that_was_wiped_or_filled_with_noise_adds_no_relay_and_is_repaired() {
     use sha2::{Digest, Sha256};
     let list_key: [u8; 32] = Sha256::digest(b"relay.list").into();
     let raw = RawMemory::new(20);
@@ -270,7 +270,7 @@ fn a_list_that_was_wiped_or_filled_with_noise_invents_nobody_and_is_mended() {
         dht.join(0, &announced(1, 1), soon()).expect("it joins");
         assert_eq!(members(&dht, 0), [key(1).node_id()]);
         raw.store(list_key, noise, soon())
-            .expect("anybody can write");
+            .expect("any node can write");
         assert_eq!(members(&dht, 0), []);
     }
     dht.join(0, &announced(2, 1), soon()).expect("it joins");
@@ -324,7 +324,7 @@ impl RawKad for Counting {
 }
 
 #[test]
-fn a_list_is_written_for_whom_it_lacks_and_for_nobody_else() {
+fn a_list_is_written_only_for_relays_that_it_lacks() {
     let dht = Kad::new(
         Counting(RawMemory::new(20), AtomicUsize::new(0)),
         Network::default(),

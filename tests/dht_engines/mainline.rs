@@ -102,10 +102,10 @@ fn records_outlive_half_of_the_nodes_and_a_dead_network_is_unreachable() {
     assert_eq!(found, std::slice::from_ref(&record));
     net.stop(8);
     drop(writer);
-    let nobody = announced(2, 1).node_id();
+    let absent = announced(2, 1).node_id();
     // The nodes' threads take a moment to notice that they are stopped.
     let is_unreachable = (0..20).any(|_| {
-        let (found, coverage) = read(&reader, &nobody, soon());
+        let (found, coverage) = read(&reader, &absent, soon());
         assert_eq!(found, []);
         coverage == Coverage::Unreachable
     });
@@ -116,7 +116,7 @@ fn records_outlive_half_of_the_nodes_and_a_dead_network_is_unreachable() {
     ));
 }
 
-/// Requests that nobody waits for any more hold their turns until they end;
+/// Requests whose caller no longer waits hold their turns until they end;
 /// then everything goes on.
 #[test]
 fn what_was_abandoned_keeps_its_turn_until_it_ends() {
@@ -163,7 +163,7 @@ fn relays_that_join_at_once_are_all_found_after_a_refresh() {
                 scope.spawn(move || {
                     let record = announced(relay, 1);
                     let shard = engine.limits().shard_of(&record.node_id());
-                    // Whoever loses too often tries again at the next refresh.
+                    // A relay that loses too often tries again at the next refresh.
                     let _ = engine.join(shard.expect("there are shards"), &record, soon());
                 });
             }
@@ -186,7 +186,7 @@ fn relays_that_join_at_once_are_all_found_after_a_refresh() {
     }
 }
 
-/// Anybody can take everybody out of the directory; relays rejoin.
+/// Any node can remove all relays from the directory; they rejoin.
 #[test]
 fn a_directory_that_was_emptied_is_mended_by_rejoining() {
     let net = Net::new();
@@ -239,7 +239,7 @@ fn a_directory_with_a_secret_is_for_those_who_know_it() {
     assert_eq!(listed(&stranger), []);
 }
 
-/// What is kept under a secret everybody who knows it can write, also in such a way that nobody can after.
+/// All who know a secret can write what is stored under it, also in such a way that no later write succeeds.
 #[test]
 fn a_directory_whose_sequences_are_used_up_is_rejected_with_the_reason() {
     let net = Net::new();

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::thread;
 
-/// Relays in a registry that nobody else uses.
+/// Relays in a registry that is not used otherwise.
 pub struct InRegistry(pub World);
 
 /// What only the given relay can answer, of those in the same history.
@@ -74,7 +74,7 @@ impl Subject for InRegistry {
                 Ok(lease) => return (Answer::Leased, Some(lease)),
                 Err(LeaseError::UnknownRelay) => Answer::Unknown,
                 Err(LeaseError::Full { capacity, .. }) => Answer::Full(capacity),
-                Err(error) => panic!("nobody said so: {error}"),
+                Err(error) => panic!("unexpected: {error}"),
             },
             Operation::Reserve(_) => match world.reserve(&stranger(), &only(relay)) {
                 Ok(lease) => return (Answer::Leased, Some(lease)),

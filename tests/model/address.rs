@@ -1,6 +1,6 @@
 //! Which endpoints, and which peers behind them, may serve as a relay.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Nat {
@@ -25,16 +25,6 @@ pub enum AddressFault {
 pub trait Address: Clone {
     fn ip(&self) -> Option<IpAddr>;
     fn port(&self) -> u16;
-}
-
-impl Address for SocketAddr {
-    fn ip(&self) -> Option<IpAddr> {
-        Some(SocketAddr::ip(self))
-    }
-
-    fn port(&self) -> u16 {
-        SocketAddr::port(self)
-    }
 }
 
 pub(super) fn can_relay(nat: Nat, endpoint: &impl Address) -> bool {

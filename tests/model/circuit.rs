@@ -40,7 +40,7 @@ pub enum Source {
 #[derive(Clone, Debug)]
 pub struct Circuit {
     trust: Trust,
-    /// Somebody has the relay on trial, and has not told how that went.
+    /// A caller has the relay on trial, and has not reported the outcome.
     is_tried: bool,
     level: u32,
     successes: u32,
@@ -179,7 +179,7 @@ impl Circuit {
         true
     }
 
-    /// Somebody was handed the relay.
+    /// A caller was handed the relay.
     pub fn hand_out(&mut self, tick: u64, tick_length: Duration) {
         if self.trust != Trust::Closed {
             self.forget(tick, tick_length);

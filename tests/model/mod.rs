@@ -6,7 +6,11 @@
 
 mod address;
 mod circuit;
+mod conversions;
+mod operation;
 mod record;
+mod selection;
+mod system;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,8 +18,10 @@ use std::time::Duration;
 pub use address::{Address, AddressFault, Nat};
 use address::{address_fault, can_relay};
 pub use circuit::{Access, Circuit, Fault, Source, Trust};
+pub use operation::{NODES, Operation, Step, Wave, no_wishes, node};
 pub use record::Record;
 use record::{Window, second_of};
+pub use system::System;
 
 /// So many ticks, at most, a relay is remembered for less than its grace.
 const SLACK: u64 = 8;
@@ -23,6 +29,12 @@ const SLACK: u64 = 8;
 pub const DEFAULT_CAPACITY: u32 = 100;
 pub const CAPACITY_CEILING: u32 = (1 << 20) - 1;
 pub const RTT_CEILING: Duration = Duration::from_secs(10);
+
+/// The last tick that can be a deadline.
+const LAST_DEADLINE: u64 = (1 << 37) - 3;
+
+/// The last tick at which a ban can end.
+const LAST_BAN: u64 = (1 << 39) - 1;
 
 #[derive(Clone, Debug)]
 pub struct Settings<K> {
@@ -36,6 +48,25 @@ pub struct Settings<K> {
     pub max_ejected_share: f64,
     /// By default the relay's own TTL.
     pub return_grace: Option<Duration>,
+    pub clock_starts_at: Duration,
+}
+
+impl<K> Settings<K> {
+    pub fn are_valid(&self) -> bool {
+        self.max_relays > 0
+            && self.tick >= Duration::from_millis(1)
+            && is_countable(self.ttl, self.tick)
+            && is_sane(self.assumed_rtt)
+            && !self.assumed_rtt.is_zero()
+    }
+
+    /// What the clock says after a step, since the registry was built. It counts nanoseconds in 64 bits.
+    pub fn after(&self, now: Duration, step: Duration) -> Duration {
+        let last = Duration::from_nanos(u64::MAX);
+        let origin = self.clock_starts_at.min(last);
+        let reading = (origin + now).saturating_add(step);
+        reading.min(last) - origin
+    }
 }
 
 /// What a registration sets; `None` leaves the default or, on renewal, what was there.
@@ -65,6 +96,29 @@ pub struct Query<K> {
     pub allow_unmeasured: bool,
     /// Kept where a single relay is asked for, if the best is not much better.
     pub preferred: Option<K>,
+    /// What the peers that ask and are asked for measured to relays.
+    pub requester_view: Option<BTreeMap<K, Duration>>,
+    pub target_view: Option<BTreeMap<K, Duration>>,
+}
+
+impl<K: Ord> Query<K> {
+    pub fn has_views(&self) -> bool {
+        self.requester_view.is_some() || self.target_view.is_some()
+    }
+
+    /// The round trip from the peer that asks.
+    fn first_leg<E>(&self, id: &K, relay: &Record<E>) -> Option<Duration> {
+        match &self.requester_view {
+            Some(view) => view.get(id).copied(),
+            None => relay.latency(),
+        }
+    }
+
+    fn path<E>(&self, id: &K, relay: &Record<E>, assumed_rtt: Duration) -> Duration {
+        let second = self.target_view.as_ref().and_then(|view| view.get(id));
+        let first = self.first_leg(id, relay);
+        first.unwrap_or(assumed_rtt) + second.copied().unwrap_or(assumed_rtt)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +136,7 @@ pub enum Refusal {
     Capacity(u32),
     Ttl(Duration),
     Latency(Duration),
+    ClockExhausted,
 }
 
 /// Why a live relay is not handed out, or not leased.
@@ -168,6 +223,16 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         }
         let now = self.raise(now);
         self.sweep();
+        // Finds that come upon a relay past its deadline may take ticks off its grace.
+        let is_remembered = self.gone.get(&id).is_some_and(|gone| {
+            let may_be_new = gone.has_lapsed && self.tick + SLACK >= gone.until;
+            self.tick < gone.until && !(may_be_new && is_new)
+        });
+        let obstacles = self.obstacles_to_registration(now, &id, &endpoint, change, is_remembered);
+        if !obstacles.is_empty() {
+            self.counters.refused += 1;
+            return Err(obstacles);
+        }
         if let Some(held) = self.relays.get(&id) {
             let ttl = change.ttl.unwrap_or(held.ttl);
             let oldest = self.oldest_sample(now);
@@ -183,10 +248,6 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             self.counters.renewals += 1;
             return Ok(Admission::Renewed);
         }
-        if self.relays.len() >= self.settings.max_relays {
-            self.counters.refused += 1;
-            return Err(vec![Refusal::Full]);
-        }
         self.counters.registrations += 1;
         let Some(gone) = self.gone.remove(&id) else {
             let mut record = self.admit(now, endpoint, change);
@@ -197,15 +258,39 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             self.relays.insert(id, record);
             return Ok(Admission::New);
         };
-        // Searches that come upon a relay past its deadline may take ticks off its grace.
-        let may_be_new = gone.has_lapsed && self.tick + SLACK >= gone.until;
-        let is_remembered = self.tick < gone.until && !(may_be_new && is_new);
         let record = self.come_back(now, endpoint, change, gone, is_remembered);
         self.relays.insert(id, record);
         Ok(match is_remembered {
             true => Admission::Returned,
             false => Admission::New,
         })
+    }
+
+    /// What forbids a registration that is valid in itself, in view of what is known of the relay.
+    fn obstacles_to_registration(
+        &self,
+        now: Duration,
+        id: &K,
+        endpoint: &E,
+        change: &Change,
+        is_remembered: bool,
+    ) -> Vec<Refusal> {
+        let held = self.relays.get(id);
+        let lapsed = self
+            .gone
+            .get(id)
+            .filter(|gone| is_remembered && gone.has_lapsed);
+        let known = held.or(lapsed.map(|gone| &gone.record));
+        let nat = change.nat.or(known.and_then(|record| record.nat));
+        let told = change.ttl.or(known.map(|record| record.ttl));
+        let deadline = self.deadline(now, told.unwrap_or(self.settings.ttl));
+        let mut refusals = Vec::new();
+        let unreachable = nat.filter(|&nat| !can_relay(nat, endpoint));
+        refusals.extend(unreachable.map(Refusal::NotReachable));
+        let is_full = held.is_none() && self.relays.len() >= self.settings.max_relays;
+        refusals.extend(is_full.then_some(Refusal::Full));
+        refusals.extend((deadline > LAST_DEADLINE).then_some(Refusal::ClockExhausted));
+        refusals
     }
 
     fn come_back(
@@ -234,6 +319,9 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             let told = record.seed.take();
             (record.seed, record.window) = (before.seed, before.window);
             record.forget_before(self.oldest_sample(time_of(self.settings.tick, self.tick)));
+            if told.is_some() {
+                record.window.forget_before(self.oldest_sample(now));
+            }
             if record.window.minimum().is_none() {
                 record.seed = told.or(record.seed);
             }
@@ -252,6 +340,9 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             return false;
         };
         let deadline = self.deadline(now, ttl);
+        if deadline > LAST_DEADLINE {
+            return false;
+        }
         self.change(id, |relay| relay.deadline = deadline);
         self.counters.renewals += 1;
         true
@@ -261,7 +352,8 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     fn remembered_until(&self, record: &Record<E>, since: u64) -> u64 {
         let grace = self.settings.return_grace.unwrap_or(record.ttl);
         let ticks = grace.as_nanos().div_ceil(self.settings.tick.as_nanos());
-        since.saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
+        let until = since.saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX));
+        until.min(LAST_DEADLINE)
     }
 
     fn remember(&mut self, id: K, record: Record<E>, since: u64, has_lapsed: bool) {
@@ -313,7 +405,9 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     }
 
     pub fn report_load(&mut self, id: &K, total: u32) -> bool {
-        self.change(id, |relay| relay.base = total.saturating_sub(relay.leases))
+        self.change(id, |relay| {
+            relay.base = total.saturating_sub(relay.leases).min(CAPACITY_CEILING)
+        })
     }
 
     pub fn report_load_of_others(&mut self, id: &K, others: u32) -> bool {
@@ -425,7 +519,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         is_held || had_failed
     }
 
-    /// Somebody was handed the relay by a search, for trial if it is to be tried.
+    /// A find handed out the relay, on trial if its back-off is over.
     pub fn hand_out(&mut self, id: &K) {
         let (tick, length) = (self.tick, self.settings.tick);
         self.change(id, |relay| relay.circuit.hand_out(tick, length));
@@ -437,10 +531,14 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         self.change(id, |relay| relay.circuit.observe(tick, is_backing_off));
     }
 
-    pub fn ban(&mut self, now: Duration, id: K, duration: Duration) {
+    /// False if the ban would be longer than can be told.
+    pub fn ban(&mut self, now: Duration, id: K, duration: Duration) -> bool {
         let now = self.raise(now);
         self.sweep();
         let until = self.deadline(now, duration);
+        if until > LAST_BAN {
+            return false;
+        }
         if until > self.tick {
             self.bans.insert(id, until);
             if let Some(record) = self.known(&id) {
@@ -449,6 +547,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         } else {
             self.unban(&id);
         }
+        true
     }
 
     pub fn unban(&mut self, id: &K) -> bool {
@@ -519,102 +618,6 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         self.tick
     }
 
-    /// The relays that may be handed out with their scores, best first.
-    pub fn eligible(&self, target: &K, query: &Query<K>) -> Vec<(K, f64)> {
-        let mut eligible: Vec<_> = self
-            .relays
-            .iter()
-            .filter(|(id, relay)| self.obstacles(id, relay, target, query).is_empty())
-            .map(|(id, relay)| (*id, relay.score(self.settings.assumed_rtt)))
-            .collect();
-        eligible.sort_by(|a, b| a.1.total_cmp(&b.1));
-        eligible
-    }
-
-    /// What a search for one relay that found `best` hands out: that, or the preferred one.
-    pub fn handed_out(&self, best: &K, target: &K, query: &Query<K>) -> K {
-        let keeps = |preferred: &K| {
-            let relay = self.relays.get(preferred)?;
-            let may_stay = self.obstacles(preferred, relay, target, query).is_empty()
-                && relay.circuit.access(self.tick) == Access::Free
-                && f64::from(relay.load()) <= f64::from(relay.capacity) * 0.9;
-            (may_stay && !self.is_worth_leaving(relay, &self.relays[best])).then_some(())
-        };
-        query
-            .preferred
-            .filter(|preferred| keeps(preferred).is_some())
-            .unwrap_or(*best)
-    }
-
-    /// By 10 ms and a third, without legs that are assumed for both.
-    fn is_worth_leaving(&self, current: &Record<E>, best: &Record<E>) -> bool {
-        let (current, best) = match (current.latency(), best.latency()) {
-            (None, None) => return false,
-            legs => legs,
-        };
-        let micros = |leg: Option<Duration>| leg.unwrap_or(self.settings.assumed_rtt).as_micros();
-        let (current, best) = (micros(current), micros(best));
-        let gain = current.saturating_sub(best);
-        gain >= 10_000 && gain as f64 >= current as f64 * (1.0 / 3.0)
-    }
-
-    /// The relays of [`Model::eligible`] for a list that begins with `first`: of the others, those on trial stand last.
-    pub fn listed_after(&self, first: &K, target: &K, query: &Query<K>) -> Vec<(K, f64)> {
-        let mut others = self.eligible(target, query);
-        others.retain(|(id, _)| id != first);
-        others.sort_by_key(|(id, _)| self.relays[id].circuit.access(self.tick) != Access::Free);
-        others
-    }
-
-    /// The relays of which any may be handed out although it is backing off, where no other will do: the
-    /// preferred one, or those that have been for longest.
-    pub fn last_resorts(&self, target: &K, query: &Query<K>) -> Vec<K> {
-        if self.settings.max_ejected_share >= 1.0 {
-            return Vec::new();
-        }
-        let stands_aside = |(id, relay): &(&K, &Record<E>)| {
-            self.obstacles(id, relay, target, query) == [Obstacle::BackingOff]
-        };
-        let candidates = || self.relays.iter().filter(stands_aside);
-        let preferred = candidates().find(|(id, _)| query.preferred == Some(**id));
-        if let Some((preferred, _)) = preferred {
-            return vec![*preferred];
-        }
-        let longest = candidates().map(|(_, relay)| relay.circuit.since).min();
-        candidates()
-            .filter(|(_, relay)| Some(relay.circuit.since) == longest)
-            .map(|(id, _)| *id)
-            .collect()
-    }
-
-    /// Everything that keeps one live relay from being handed out.
-    pub fn obstacles(
-        &self,
-        id: &K,
-        relay: &Record<E>,
-        target: &K,
-        query: &Query<K>,
-    ) -> Vec<Obstacle> {
-        let excluded =
-            id == target || self.settings.local == Some(*id) || query.excluded.contains(id);
-        let distance = match (query.max_latency, relay.latency()) {
-            (Some(max), Some(latency)) if latency > max => Some(Obstacle::TooFar),
-            (Some(_), None) if !query.allow_unmeasured => Some(Obstacle::Unmeasured),
-            _ => None,
-        };
-        let mut obstacles = Vec::new();
-        obstacles.extend(excluded.then_some(Obstacle::Excluded));
-        obstacles.extend(match relay.circuit.access(self.tick) {
-            Access::Banned => Some(Obstacle::Banned),
-            Access::BackingOff => Some(Obstacle::BackingOff),
-            _ => None,
-        });
-        obstacles.extend(relay.draining.then_some(Obstacle::Draining));
-        obstacles.extend(relay.is_full().then_some(Obstacle::Full));
-        obstacles.extend(distance);
-        obstacles
-    }
-
     // --- rules ---------------------------------------------------------------------------------
 
     fn faults(&self, endpoint: &E, change: &Change) -> Vec<Refusal> {
@@ -636,7 +639,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         faults.extend(
             change
                 .ttl
-                .filter(|ttl| *ttl < self.settings.tick)
+                .filter(|ttl| !is_countable(*ttl, self.settings.tick))
                 .map(Refusal::Ttl),
         );
         faults.extend(
@@ -686,9 +689,11 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     }
 
     fn deadline(&self, now: Duration, ttl: Duration) -> u64 {
-        let end = now.as_nanos() + ttl.as_nanos();
-        let ticks = end.div_ceil(self.settings.tick.as_nanos());
-        u64::try_from(ticks).unwrap_or(u64::MAX)
+        // The clock counts nanoseconds in 64 bits.
+        let end = now.as_nanos() + ttl.as_nanos().min(u64::MAX.into());
+        u64::try_from(end).map_or(u64::MAX, |end| {
+            end.div_ceil(self.settings.tick.as_nanos() as u64)
+        })
     }
 
     fn admit(&mut self, now: Duration, endpoint: E, change: &Change) -> Record<E> {
@@ -724,6 +729,12 @@ pub fn time_of(tick_length: Duration, tick: u64) -> Duration {
 fn nanoseconds(total: u128) -> Duration {
     const SECOND: u128 = 1_000_000_000;
     Duration::new((total / SECOND) as u64, (total % SECOND) as u32)
+}
+
+/// Whether so long a TTL can be told, and is within half of what the clock can count.
+fn is_countable(ttl: Duration, tick: Duration) -> bool {
+    let is_told = ttl.as_nanos() < u64::MAX.into();
+    is_told && ttl >= tick && ttl.as_nanos() / tick.as_nanos() <= u128::from(LAST_DEADLINE / 2)
 }
 
 fn is_sane(rtt: Duration) -> bool {

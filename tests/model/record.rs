@@ -94,8 +94,7 @@ impl<E> Record<E> {
     }
 
     /// Lower is better; only asked of relays that are not full.
-    pub fn score(&self, assumed_rtt: Duration) -> f64 {
-        let path = self.latency().unwrap_or(assumed_rtt) + assumed_rtt;
+    pub fn score(&self, path: Duration) -> f64 {
         let utilisation = f64::from(self.load()) / f64::from(self.capacity);
         path.as_secs_f64() / (1.0 - utilisation.powi(4))
     }
@@ -118,7 +117,7 @@ impl Window {
         self.slices.retain(|&s, _| s + SLICES > slice);
     }
 
-    fn forget_before(&mut self, oldest: u64) {
+    pub(super) fn forget_before(&mut self, oldest: u64) {
         self.slices.retain(|_, (_, latest)| *latest >= oldest);
     }
 

@@ -1,4 +1,4 @@
-//! Which of a node's records counts, whoever hands them out in whatever order.
+//! Which of a node's records counts, from whichever source and in whatever order they arrive.
 //!
 //! The properties run against a memory that never forgets: a reader that
 //! remembers every highest sequence for ever.

@@ -18,7 +18,7 @@ fn crowd() -> World {
 }
 
 #[test]
-fn a_better_newcomer_is_found_at_once() {
+fn a_better_relay_is_found_as_soon_as_it_registers() {
     let world = crowd();
     let mut path = ASSUMED + ms(50);
     for better in 0..9 {

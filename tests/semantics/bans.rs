@@ -34,7 +34,7 @@ fn assert_not_banned(world: &World, n: u32) {
 }
 
 #[test]
-fn a_banned_relay_is_given_to_nobody_until_the_very_tick() {
+fn a_banned_relay_is_not_handed_out_until_the_very_tick() {
     let world = near_and_far();
     assert_eq!(world.found(), Some(1));
     world.ban_for(1, secs(10));
@@ -182,7 +182,7 @@ fn a_ban_beyond_counting_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn a_ban_of_no_time_bans_nobody() {
+fn a_ban_of_no_duration_bans_no_relay() {
     let world = near_and_far();
     world.ban_for(1, Duration::ZERO);
     assert_not_banned(&world, 1);

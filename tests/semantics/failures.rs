@@ -132,7 +132,7 @@ fn failures_of_one_fault_count_once() {
 }
 
 #[test]
-fn a_failing_relay_is_given_to_nobody_and_counted_as_backing_off() {
+fn a_failing_relay_is_not_handed_out_and_is_counted_as_backing_off() {
     let world = lone_relay();
     world.fail(1, Failure::Refused);
     let rejections = world.rejections(&FindOptions::new());

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use relay_registry::{Failure, FindOptions, NodeId, RelayInfo};
 use std::time::Duration;
 
-/// What a leg that nobody measured counts as: the registry's default.
+/// What a leg that was not measured counts as: the registry's default.
 const ASSUMED: Duration = ms(100);
 /// Of so many relays scores are told apart finely.
 const FEW: usize = 64;
@@ -171,7 +171,7 @@ fn relay() -> impl Strategy<Value = Relay> {
     })
 }
 
-/// Twins in a data centre, relays all over the world, and some that nobody measured.
+/// Twins in a data centre, relays all over the world, and some that were not measured.
 fn rtt() -> impl Strategy<Value = Option<Duration>> {
     prop_oneof![
         1 => Just(None),

@@ -100,7 +100,7 @@ fn legs_are_estimated_by_published_pairs_alone() {
     assert!((ms(70)..ms(95)).contains(&far), "{far:?}");
 }
 
-/// A relay whose place nobody knows is assumed to be nearer to the target than those it calls its
+/// A relay of unknown position is assumed to be nearer to the target than those it calls its
 /// nearest, and is no less found for that.
 #[test]
 fn a_relay_without_a_place_is_found_beside_far_ones_that_are_published() {

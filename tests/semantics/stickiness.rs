@@ -143,7 +143,7 @@ fn the_options_outweigh_the_preference() {
 }
 
 #[test]
-fn a_preference_for_a_stranger_makes_no_difference() {
+fn a_preference_for_an_unknown_relay_makes_no_difference() {
     let world = between(ms(12), ms(10));
     let options = FindOptions::new().prefer(id(77)).max_results(1);
     assert_taken(&world, &options, BEST);

@@ -172,8 +172,8 @@ fn relays_that_are_not_held_are_ignored() {
         for options in [towards(view), from(view)] {
             assert_eq!(world.found_with(&options), Some(2), "of {relays}");
         }
-        let nobody = published([(3, ms(1)), (77_777, ms(1))]);
-        assert!(world.found_with(&towards(nobody)).is_some());
+        let unknown = published([(3, ms(1)), (77_777, ms(1))]);
+        assert!(world.found_with(&towards(unknown)).is_some());
     }
 }
 

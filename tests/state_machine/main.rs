@@ -7,19 +7,17 @@ mod common;
 mod model;
 
 mod operations;
-mod system;
-mod words;
 
+use model::System;
 use operations::{History, history};
 use proptest::test_runner::FileFailurePersistence;
 use proptest::{prelude::*, test_runner::Config};
-use system::System;
 
-/// Two thousand histories, or as many more as `PROPTEST_CASES` asks for.
+/// Twice as many histories as other properties have cases: 512, unless `PROPTEST_CASES` says otherwise.
 fn config() -> Config {
     let asked = Config::default();
     Config {
-        cases: asked.cases.max(2_000),
+        cases: 2 * asked.cases,
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
             "tests/state_machine/regressions.txt",
         ))),
@@ -33,7 +31,7 @@ proptest! {
     #[test]
     fn any_history_goes_as_the_model_says(history in history()) {
         let History { settings, operations } = history;
-        let mut system = System::new(settings);
+        let mut system = System::new(settings).expect("valid settings");
         for operation in operations {
             system.perform(operation);
             system.check_every_view();

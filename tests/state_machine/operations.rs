@@ -1,7 +1,10 @@
-//! What may happen in a history, and how likely.
+//! How likely each operation is in a history.
 
 use crate::common::{ms, secs};
-use crate::model::{CAPACITY_CEILING, Change, Fault, Nat, Query, RTT_CEILING, Settings};
+use crate::model::{
+    CAPACITY_CEILING, Change, Fault, NODES, Nat, Operation, Query, RTT_CEILING, Settings, Step,
+    Wave, no_wishes, node,
+};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -9,116 +12,13 @@ use relay_registry::NodeId;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// So few nodes that they meet each other all the time.
-pub const NODES: usize = 8;
-
-/// And so many that only come and go together, for trees of several levels.
-pub const CROWD: usize = 40;
-
-/// The crowd's ids follow those of the other nodes.
-pub fn crowd() -> impl Iterator<Item = NodeId> {
-    (NODES..NODES + CROWD).map(node)
-}
-
-/// The nodes' ids, of different lengths and with common beginnings.
-pub fn node(index: usize) -> NodeId {
-    let lengths = [32, 1, 63, 2, 8, 33, 16, 62];
-    let mut bytes = vec![7; *lengths.get(index).unwrap_or(&32)];
-    bytes[0] = index as u8 / 2;
-    if index >= NODES {
-        bytes[1] = index as u8;
-    }
-    NodeId::from_bytes(&bytes).expect("a valid length")
-}
+/// How many nodes only come and go together.
+const CROWD: usize = 40;
 
 #[derive(Clone, Debug)]
 pub struct History {
     pub settings: Settings<NodeId>,
     pub operations: Vec<Operation>,
-}
-
-#[derive(Clone, Debug)]
-pub enum Operation {
-    /// With `Change::default()` also by the shorter `register`.
-    Register(NodeId, SocketAddr, Change),
-    Unregister(NodeId),
-    Lease(NodeId),
-    /// Gives back one of the leases held, counted around.
-    DropLease(usize),
-    Reserve(NodeId, Query<NodeId>),
-    /// With no wishes also by the shorter `find_relay`.
-    Find(NodeId, Query<NodeId>),
-    FindMany(NodeId, Query<NodeId>),
-    RecordRtt(NodeId, Duration),
-    ForgetRtt(NodeId),
-    ForgetRtts,
-    ReportLoad(NodeId, u32),
-    ReportLoadOfOthers(NodeId, u32),
-    Renew(NodeId),
-    Lift(NodeId),
-    SetDraining(NodeId, bool),
-    ReportFailure(NodeId, Fault),
-    ReportSuccess(NodeId),
-    /// Told through one of the leases held, counted around.
-    LeaseFails(usize, Fault),
-    LeaseSucceeds(usize),
-    ResetCircuit(NodeId),
-    Ban(NodeId, Duration),
-    Unban(NodeId),
-    Maintain,
-    Advance(Step),
-    /// Each of the crowd, with this capacity.
-    RegisterCrowd(u32),
-    /// One in so many of the crowd changes.
-    ChangeCrowd(usize, Wave),
-}
-
-/// A step in time, in the measure of the registry's settings.
-#[derive(Clone, Copy, Debug)]
-pub enum Step {
-    WithinTick { permille: u32 },
-    Tick,
-    JustBelowTtl,
-    Ttl,
-    Slice,
-    BackOff { millis: u32 },
-    Far { days: u32 },
-}
-
-/// What becomes of a part of the crowd.
-#[derive(Clone, Copy, Debug)]
-pub enum Wave {
-    Fills,
-    Empties,
-    Drains(bool),
-    Fails(Fault),
-    Succeeds,
-    Leaves,
-}
-
-impl Step {
-    pub fn duration(self, settings: &Settings<NodeId>) -> Duration {
-        match self {
-            Step::WithinTick { permille } => settings.tick * permille / 1_000,
-            Step::Tick => settings.tick,
-            Step::JustBelowTtl => settings.ttl - Duration::from_nanos(1),
-            Step::Ttl => settings.ttl,
-            Step::Slice => secs(50),
-            Step::BackOff { millis } => ms(millis.into()),
-            Step::Far { days } => secs(86_400) * days,
-        }
-    }
-}
-
-/// What every wish in a query defaults to.
-pub fn no_wishes() -> Query<NodeId> {
-    Query {
-        max_results: 3,
-        excluded: [].into(),
-        max_latency: None,
-        allow_unmeasured: false,
-        preferred: None,
-    }
 }
 
 pub fn history() -> impl Strategy<Value = History> {
@@ -160,14 +60,15 @@ fn settings() -> impl Strategy<Value = Settings<NodeId>> {
             rtt_lifetime: times.1,
             max_ejected_share,
             return_grace: times.2,
+            clock_starts_at: Duration::ZERO,
         },
     )
 }
 
 fn operation(settings: Settings<NodeId>) -> impl Strategy<Value = Operation> {
     use Operation::*;
-    let register =
-        registration(&settings).prop_map(|(id, address, change)| Register(id, address, change));
+    let register = registration(&settings)
+        .prop_map(|(id, address, change)| Register(id, address.into(), change));
     prop_oneof![
         14 => register,
         3 => any_node().prop_map(Unregister),
@@ -179,6 +80,7 @@ fn operation(settings: Settings<NodeId>) -> impl Strategy<Value = Operation> {
         5 => (any_node(), rtt()).prop_map(|(id, rtt)| RecordRtt(id, rtt)),
         1 => any_node().prop_map(ForgetRtt),
         1 => Just(ForgetRtts),
+        1 => (0..NODES).prop_map(DueForProbe),
         3 => (any_node(), load()).prop_map(|(id, load)| ReportLoad(id, load)),
         2 => (any_node(), load()).prop_map(|(id, load)| ReportLoadOfOthers(id, load)),
         2 => any_node().prop_map(Renew),
@@ -193,7 +95,7 @@ fn operation(settings: Settings<NodeId>) -> impl Strategy<Value = Operation> {
         1 => any_node().prop_map(Unban),
         5 => Just(Maintain),
         8 => step().prop_map(Advance),
-        1 => (1..=3_u32).prop_map(RegisterCrowd),
+        1 => (1..=3_u32).prop_map(|capacity| RegisterCrowd { size: CROWD, capacity }),
         2 => (1..=6_usize, wave()).prop_map(|(one_in, wave)| ChangeCrowd(one_in, wave)),
     ]
 }
@@ -365,6 +267,7 @@ fn query() -> impl Strategy<Value = Query<NodeId>> {
                 max_latency,
                 allow_unmeasured,
                 preferred,
+                ..no_wishes()
             },
         );
     prop_oneof![1 => Just(no_wishes()), 2 => wishes]

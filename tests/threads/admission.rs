@@ -19,7 +19,7 @@ fn count(outcomes: &[Result<Registration, RegisterError>], wanted: Registration)
 }
 
 #[test]
-fn distinct_newcomers_fill_the_registry_to_its_bound_and_no_further() {
+fn distinct_new_relays_fill_the_registry_to_its_bound_and_no_further() {
     const MAX: usize = 5;
     for round in 0..150 {
         let world = world_of(MAX);
@@ -138,7 +138,7 @@ fn a_place_given_up_can_be_taken_at_once() {
 }
 
 #[test]
-fn many_newcomers_share_the_places_of_relays_that_are_due() {
+fn many_new_relays_share_the_places_of_relays_that_are_due() {
     const MAX: u32 = 8;
     for round in 0..100 {
         let world = world_of(MAX as usize);

@@ -74,7 +74,7 @@ fn successes_reported_at_once_all_count() {
     }
 }
 
-/// When all relays failed, whoever asks gets one of them, also when others take those they were about to get.
+/// When all relays failed, every caller gets one of them, also when others take those they were about to get.
 #[test]
 fn callers_at_once_all_get_a_last_resort() {
     let world = world_with(|builder| builder.ttl(secs(86_400)));

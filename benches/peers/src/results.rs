@@ -1,4 +1,4 @@
-//! Figures, kept for whoever judges them.
+//! Figures, kept to be judged by `ci/bars.py`.
 
 use std::fs::OpenOptions;
 use std::io::Write;

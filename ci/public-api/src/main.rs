@@ -1,7 +1,7 @@
 //! Prints the public API of a crate, an item a line, from the JSON that rustdoc made of it.
 //!
 //! Left out is what is the same for each type: blanket and auto trait implementations. The
-//! auto traits are asserted in `tests/values.rs`.
+//! auto traits are asserted in `tests/semantics/values.rs`.
 
 use std::process::ExitCode;
 

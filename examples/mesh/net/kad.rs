@@ -1,4 +1,4 @@
-//! A raw Kademlia store within the process. Anybody can write anything anywhere.
+//! A raw Kademlia store within the process. Any node can write anything anywhere.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

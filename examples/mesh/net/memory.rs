@@ -1,4 +1,4 @@
-//! Storage nodes within the process. Nobody can write past the engine.
+//! Storage nodes within the process. All writes go through the engine.
 
 use std::sync::Arc;
 

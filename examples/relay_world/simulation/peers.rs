@@ -113,7 +113,7 @@ impl Simulation<'_> {
     }
 
     /// Any of the round trips will do: those to the nearest relays alone would
-    /// leave relays that are near to nobody unknown.
+    /// leave relays unknown that are near to no node.
     fn publish(&self, node: usize, answered: &[(usize, Duration)]) {
         let coordinate = self.peers.nodes[node].vivaldi.coordinate();
         let view = PeerView::new().coordinate(coordinate);

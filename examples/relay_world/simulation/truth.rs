@@ -52,7 +52,7 @@ impl TrueRelay {
         }
     }
 
-    /// All its sessions, whoever asked for them.
+    /// All its sessions, of all nodes.
     pub fn load(&self) -> u32 {
         self.load
     }

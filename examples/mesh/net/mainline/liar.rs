@@ -84,7 +84,7 @@ impl Node {
                 self.send(krpc::find_node(&self.id), self.bootstrap.into());
                 called = Some(Instant::now());
             }
-            // Nothing came yet, or an answer found nobody.
+            // Nothing arrived yet, or the receiver of an answer is gone.
             let Ok((len, from)) = self.socket.recv_from(&mut datagram) else {
                 continue;
             };
@@ -103,7 +103,7 @@ impl Node {
     fn answer(&self, query: &Query) -> Option<Vec<u8>> {
         let id = || ("id", bytes(self.id));
         let token = || ("token", bytes(*b"lies"));
-        // It knows of nobody.
+        // It knows no other node.
         let nodes = || ("nodes", bytes([]));
         match &query.method[..] {
             b"find_node" => query.answer(dictionary([id(), nodes()])),

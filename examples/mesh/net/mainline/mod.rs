@@ -28,7 +28,7 @@ const HONEST_PER_LIAR: usize = 5;
 
 pub struct MainlineNet {
     intervals: Intervals,
-    /// The first is the one that everybody starts from, and lives on.
+    /// All nodes bootstrap from the first, which stays.
     nodes: Vec<Mainline>,
     bootstrap: SocketAddrV4,
     arsenal: Arc<Arsenal>,
@@ -105,7 +105,7 @@ impl Net for MainlineNet {
         Ok(())
     }
 
-    /// As anybody can put anything: nodes check signatures, sequences and sizes.
+    /// As any node can put anything: nodes check signatures, sequences and sizes.
     fn store_raw(&self, node: &NodeId, bytes: &[u8]) -> Option<bool> {
         let item = Item::of(node, bytes)?.signed(&self.intervals.network);
         Some(pollster::block_on(self.raw.put_mutable(item, None)).is_ok())

@@ -12,9 +12,9 @@ use relay_registry::{
     FindError, FindOptions, Lease, LeaseError, PeerView, Registry, RelayInfo, Vivaldi,
 };
 
-use crate::book::{Book, Mark};
+use crate::ledger::{Ledger, Mark};
 use crate::memory;
-use crate::relays::{self, Face, NEAR, PASSERS, STEADFAST};
+use crate::relays::{self, Announced, NEAR, PERMANENT, TRANSIENTS};
 use crate::tally::Tally;
 
 /// Leases that one thread holds at most.
@@ -24,39 +24,39 @@ const SNATCHED: usize = 12;
 /// Leases that wait to be given back by another thread, at most.
 pub const PILE: usize = 512;
 
-/// A lease, and its entry in the book: struck out before the lease is given back,
-/// and the book let go after that.
+/// A lease, and its entry in the ledger: struck out before the lease is given back,
+/// and the ledger let go after that.
 pub struct Held {
     _lease: Lease,
     relay: u32,
-    face: Face,
-    book: Arc<Book>,
+    announced: Announced,
+    ledger: Arc<Ledger>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.book.gives_back(self.relay, self.face);
+        self.ledger.gives_back(self.relay, self.announced);
     }
 }
 
 /// Leases to be given back on whatever thread takes them.
 #[derive(Default)]
-pub struct Pile(Mutex<Vec<Held>>);
+pub struct SharedLeases(Mutex<Vec<Held>>);
 
-impl Pile {
+impl SharedLeases {
     fn add(&self, held: Held) {
-        let mut pile = self.0.lock();
-        if pile.len() < PILE {
-            pile.push(held);
+        let mut shared = self.0.lock();
+        if shared.len() < PILE {
+            shared.push(held);
         }
     }
 
     /// Gives back up to so many; how many it did.
     pub fn give_back(&self, most: usize) -> usize {
-        let mut pile = self.0.lock();
-        let from = pile.len().saturating_sub(most);
-        let taken = pile.split_off(from);
-        drop(pile);
+        let mut shared = self.0.lock();
+        let from = shared.len().saturating_sub(most);
+        let taken = shared.split_off(from);
+        drop(shared);
         taken.len()
     }
 }
@@ -66,31 +66,36 @@ thread_local! {
     static LEFT_OVER: RefCell<Vec<Held>> = const { RefCell::new(Vec::new()) };
 }
 
-pub struct Asker {
-    book: Arc<Book>,
+pub struct Client {
+    ledger: Arc<Ledger>,
     registry: Registry,
-    pile: Arc<Pile>,
+    shared: Arc<SharedLeases>,
     held: VecDeque<Held>,
     rng: Rng,
     tally: Tally,
 }
 
-impl Asker {
-    pub fn new(book: Arc<Book>, registry: Registry, pile: Arc<Pile>, seed: u64) -> Self {
+impl Client {
+    pub fn new(
+        ledger: Arc<Ledger>,
+        registry: Registry,
+        shared: Arc<SharedLeases>,
+        seed: u64,
+    ) -> Self {
         Self {
-            book,
+            ledger,
             registry,
-            pile,
+            shared,
             held: VecDeque::with_capacity(QUOTA + 1),
             rng: Rng::with_seed(seed),
             tally: Tally::default(),
         }
     }
 
-    /// Ends this thread's work: some leases go to the pile, others with the thread.
+    /// Ends this thread's work: some leases go to the shared, others with the thread.
     pub fn finish(mut self) -> Tally {
         self.held.drain(..self.held.len() / 2).for_each(|held| {
-            self.pile.add(held);
+            self.shared.add(held);
         });
         self.tally.teardowns += self.held.len() as u64;
         LEFT_OVER.with_borrow_mut(|left| left.extend(self.held.drain(..)));
@@ -119,13 +124,13 @@ impl Asker {
     fn let_go(&mut self) {
         if let Some(held) = self.held.pop_front() {
             if self.rng.bool() {
-                self.pile.add(held);
+                self.shared.add(held);
             }
         }
     }
 
     fn any_relay(&mut self) -> u32 {
-        self.rng.u32(..self.book.relays())
+        self.rng.u32(..self.ledger.relays())
     }
 
     /// A target: a relay for one half, which must not be handed out then.
@@ -173,7 +178,7 @@ impl Asker {
             }
             match view.measured(relays::id(relay), rtt) {
                 Ok(with) => view = with,
-                Err(error) => self.book.fault(format!("a view was refused: {error}")),
+                Err(error) => self.ledger.fault(format!("a view was refused: {error}")),
             }
         }
         view.coordinate(coordinates.coordinate())
@@ -181,7 +186,7 @@ impl Asker {
 
     fn find(&mut self) {
         let asked = self.options();
-        let mark = self.book.mark();
+        let mark = self.ledger.mark();
         let found = self
             .registry
             .find_relay_with(&asked.target_id(), &asked.options);
@@ -194,7 +199,7 @@ impl Asker {
 
     fn reserve(&mut self) {
         let asked = self.options();
-        let mark = self.book.mark();
+        let mark = self.ledger.mark();
         let reserved = self.registry.reserve(&asked.target_id(), &asked.options);
         self.tally.reservations += 1;
         match reserved {
@@ -211,14 +216,14 @@ impl Asker {
         let mut asked = self.options();
         let most = self.rng.usize(..12);
         asked.options = asked.options.max_results(most);
-        let mark = self.book.mark();
+        let mark = self.ledger.mark();
         let found = self
             .registry
             .find_relays(&asked.target_id(), &asked.options);
         self.tally.lists += 1;
         let distinct: BTreeSet<_> = found.iter().map(RelayInfo::node_id).collect();
         if found.len() > most || distinct.len() < found.len() {
-            self.book
+            self.ledger
                 .fault(format!("{} found of {most}: {distinct:?}", found.len()));
         }
         for info in &found {
@@ -246,7 +251,7 @@ impl Asker {
     }
 
     fn lease_one(&mut self, relay: u32) -> bool {
-        let mark = self.book.mark();
+        let mark = self.ledger.mark();
         match self.registry.lease(&relays::id(relay)) {
             Ok(lease) => {
                 let info = lease.relay().clone();
@@ -256,7 +261,7 @@ impl Asker {
             }
             Err(error) => {
                 self.tally.lease_refused += 1;
-                if error == LeaseError::UnknownRelay && self.book.is_held(relay, &mark) {
+                if error == LeaseError::UnknownRelay && self.ledger.is_held(relay, &mark) {
                     self.fault(relay, "unknown to lease, though held");
                 }
                 false
@@ -266,16 +271,16 @@ impl Asker {
 
     fn take(&mut self, lease: Lease) {
         let relay = relays::number(&lease.relay().node_id());
-        let face = relays::face(lease.relay());
+        let announced = relays::announced(lease.relay());
         self.tally.leases += 1;
-        if relay < STEADFAST {
+        if relay < PERMANENT {
             return; // its capacity is without bound
         }
-        self.book.took(relay, face);
+        self.ledger.took(relay, announced);
         self.held.push_back(Held {
-            book: Arc::clone(&self.book),
+            ledger: Arc::clone(&self.ledger),
             relay,
-            face,
+            announced,
             _lease: lease,
         });
     }
@@ -283,7 +288,7 @@ impl Asker {
     fn request_record(&mut self) {
         let relay = self.any_relay();
         let id = relays::id(relay);
-        let mark = self.book.mark();
+        let mark = self.ledger.mark();
         let is_there = if self.rng.bool() {
             self.registry.is_relay(&id)
         } else {
@@ -301,13 +306,14 @@ impl Asker {
     fn count(&mut self) {
         let count = self.registry.relay_count();
         self.tally.listings += 1;
-        if count > self.book.max_relays() {
-            self.book.fault(format!("{count} relays, beyond the bound"));
+        if count > self.ledger.max_relays() {
+            self.ledger
+                .fault(format!("{count} relays, beyond the bound"));
         }
     }
 
     fn list(&mut self) {
-        let mark = self.book.mark();
+        let mark = self.ledger.mark();
         let infos = self.registry.relays();
         self.tally.listings += 1;
         let listed: BTreeSet<_> = infos
@@ -315,27 +321,27 @@ impl Asker {
             .map(|info| relays::number(&info.node_id()))
             .collect();
         if listed.len() < infos.len() {
-            self.book.fault("a relay is listed twice".to_owned());
+            self.ledger.fault("a relay is listed twice".to_owned());
         }
         for info in &infos {
             self.judge_terms(info);
             self.judge_load(info);
         }
-        for relay in 0..self.book.relays() {
+        for relay in 0..self.ledger.relays() {
             self.judge_presence(relay, listed.contains(&relay), &mark);
         }
     }
 
     fn explain(&mut self) {
         let asked = self.options();
-        let mark = self.book.mark();
+        let mark = self.ledger.mark();
         let explanation = self.registry.explain(&asked.target_id(), &asked.options);
         self.tally.explanations += 1;
         for explained in explanation.relays() {
             let relay = relays::number(&explained.relay);
-            if explained.verdict.is_handed_out() && relay < PASSERS {
+            if explained.verdict.is_handed_out() && relay < TRANSIENTS {
                 self.judge_asked(relay, &asked);
-                if let Some(why) = self.book.objection(relay, &mark) {
+                if let Some(why) = self.ledger.objection(relay, &mark) {
                     self.fault(relay, &format!("{:?} while {why}", explained.verdict));
                 }
             }
@@ -349,7 +355,7 @@ impl Asker {
         self.tally.views += 1;
         let place = self.registry.coordinate();
         if learned > PeerView::MAX_MEASURED || !place.position().iter().all(|x| x.is_finite()) {
-            self.book
+            self.ledger
                 .fault(format!("learned {learned}, and is at {place:?}"));
         }
     }
@@ -357,28 +363,28 @@ impl Asker {
     /// Gauges keep to their bounds whatever the churn.
     fn read_gauges(&mut self) {
         let stats = self.registry.stats();
-        let permits = 2 * self.book.max_relays() + self.book.max_remembered() + 1024;
+        let permits = 2 * self.ledger.max_relays() + self.ledger.max_remembered() + 1024;
         let most = [
             (
                 "awaiting reclamation",
                 stats.awaiting_reclamation,
                 // Of those kept, many may lose their last lease before housekeeping comes by.
-                2 * permits + self.book.terms().max_kept,
+                2 * permits + self.ledger.terms().max_kept,
             ),
             ("on the wheel", stats.wheel_len, 4 * permits),
             ("in the snapshot", stats.snapshot_len, 4 * permits),
             ("arrivals", stats.arrivals, 4 * permits),
-            ("relays", stats.relays, self.book.max_relays()),
+            ("relays", stats.relays, self.ledger.max_relays()),
             ("remembered", stats.remembered, permits),
         ];
         for (what, is, most) in most {
             if is > most {
-                self.book.fault(format!("{is} {what}, {most} at most"));
+                self.ledger.fault(format!("{is} {what}, {most} at most"));
             }
         }
         let banned = self.registry.banned().len();
-        if banned > self.book.relays() as usize {
-            self.book.fault(format!("{banned} bans"));
+        if banned > self.ledger.relays() as usize {
+            self.ledger.fault(format!("{banned} bans"));
         }
     }
 }
@@ -402,9 +408,10 @@ impl Asked {
 }
 
 /// What is judged.
-impl Asker {
+impl Client {
     fn fault(&self, relay: u32, what: &str) {
-        self.book.fault(format!("{}: {what}", relays::name(relay)));
+        self.ledger
+            .fault(format!("{}: {what}", relays::name(relay)));
     }
 
     fn judge_hand_out(&mut self, info: &RelayInfo, asked: &Asked, mark: &Mark) {
@@ -413,19 +420,19 @@ impl Asker {
         self.judge_asked(relay, asked);
         // When the clock jumps, what was measured may be too old from one moment to the next;
         // and a relay that left and came back during the call may have been forgotten.
-        let stayed = relay < PASSERS && self.book.is_held(relay, mark);
-        let may_be_forgotten = self.book.may_have_jumped(mark) || !stayed;
+        let stayed = relay < TRANSIENTS && self.ledger.is_held(relay, mark);
+        let may_be_forgotten = self.ledger.may_have_jumped(mark) || !stayed;
         let is_far = |rtt: Option<Duration>| rtt.map_or(!may_be_forgotten, |rtt| rtt > NEAR);
         if asked.is_near && is_far(info.latency()) {
             self.fault(relay, &format!("too far: {:?}", info.latency()));
         }
-        if relay < PASSERS && !info.is_last_resort() && self.book.is_failing(relay, mark) {
+        if relay < TRANSIENTS && !info.is_last_resort() && self.ledger.is_failing(relay, mark) {
             self.fault(relay, "handed out while it backs off");
         }
     }
 
     fn judge_asked(&self, relay: u32, asked: &Asked) {
-        if asked.rules_out(relay) || relay == relays::local(&self.book) {
+        if asked.rules_out(relay) || relay == relays::local(&self.ledger) {
             self.fault(relay, "handed out: the target, this node or excluded");
         }
     }
@@ -434,12 +441,12 @@ impl Asker {
         let relay = relays::number(&info.node_id());
         self.judge_terms(info);
         self.tally.checked += 1;
-        if relay >= PASSERS && self.book.terms().has_passers {
+        if relay >= TRANSIENTS && self.ledger.terms().has_passers {
             return;
         }
-        if relay >= self.book.relays() {
+        if relay >= self.ledger.relays() {
             self.fault(relay, "no such relay");
-        } else if let Some(why) = self.book.objection(relay, mark) {
+        } else if let Some(why) = self.ledger.objection(relay, mark) {
             self.fault(relay, &format!("{what} while {why}"));
         }
     }
@@ -447,7 +454,7 @@ impl Asker {
     /// Endpoint and capacity come from one registration.
     fn judge_terms(&self, info: &RelayInfo) {
         let relay = relays::number(&info.node_id());
-        let terms = relays::face(info).terms;
+        let terms = relays::announced(info).terms;
         if relays::capacity(relay, terms) != Some(info.capacity()) {
             self.fault(relay, &format!("torn: {info:?}"));
         }
@@ -455,8 +462,11 @@ impl Asker {
 
     /// A relay carries what this thread has leased of it, whatever was reported and when.
     fn judge_load(&self, info: &RelayInfo) {
-        let (relay, life) = (relays::number(&info.node_id()), relays::face(info).life);
-        let is_of_it = |held: &&Held| held.relay == relay && held.face.life == life;
+        let (relay, life) = (
+            relays::number(&info.node_id()),
+            relays::announced(info).life,
+        );
+        let is_of_it = |held: &&Held| held.relay == relay && held.announced.life == life;
         let own = self.held.iter().filter(is_of_it).count();
         if (info.current_load() as usize) < own {
             let load = info.current_load();
@@ -466,10 +476,10 @@ impl Asker {
 
     fn judge_presence(&mut self, relay: u32, is_there: bool, mark: &Mark) {
         self.tally.checked += 1;
-        if is_there && self.book.is_absent(relay, mark) {
+        if is_there && self.ledger.is_absent(relay, mark) {
             self.fault(relay, "there, though absent");
         }
-        if !is_there && self.book.is_held(relay, mark) {
+        if !is_there && self.ledger.is_held(relay, mark) {
             self.fault(relay, "not there, though held");
         }
     }
@@ -479,18 +489,18 @@ impl Asker {
     fn judge_none(&mut self, error: &FindError, asked: &Asked, mark: &Mark) {
         self.tally.found_none += 1;
         let will_do = |relay| {
-            let is_usable = self.book.page(relay).usable.stood_at(mark);
-            is_usable && !asked.rules_out(relay) && self.book.is_held(relay, mark)
+            let is_usable = self.ledger.account(relay).usable.stood_at(mark);
+            is_usable && !asked.rules_out(relay) && self.ledger.is_held(relay, mark)
         };
-        if !asked.is_near && (0..STEADFAST).any(will_do) {
-            self.book
+        if !asked.is_near && (0..PERMANENT).any(will_do) {
+            self.ledger
                 .fault(format!("none, though there is one: {error}"));
         }
     }
 }
 
 /// Gives back what others hold, now and then.
-pub fn give_back(pile: &Pile, rng: &mut Rng) -> usize {
+pub fn give_back(shared: &SharedLeases, rng: &mut Rng) -> usize {
     std::thread::sleep(Duration::from_micros(rng.u64(..2_000)));
-    pile.give_back(rng.usize(1..64))
+    shared.give_back(rng.usize(1..64))
 }

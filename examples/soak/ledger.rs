@@ -1,10 +1,10 @@
-//! What is known for certain while threads race: the book against which all that
+//! What is known for certain while threads race: the ledger against which all that
 //! the registry says is held.
 //!
 //! Each relay has one owner, the only thread that registers it and takes it away; and one
 //! operator rules over all. They enter what they did when the call has returned, and
 //! strike it out before the call that ends it. Other threads note the state of
-//! the book (a [`Mark`]) before a call and look up what the answer names after
+//! the ledger (a [`Mark`]) before a call and look up what the answer names after
 //! it: an entry from before the mark that still stands was true throughout. So
 //! whatever is counted as a fault is one; in case of doubt nothing is.
 
@@ -17,7 +17,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::clock::Time;
-use crate::relays::{self, CAPACITIES, Face};
+use crate::relays::{self, Announced, CAPACITIES};
 
 /// Lives of one relay that are told apart at a time.
 pub const LIVES: u16 = 512;
@@ -25,13 +25,13 @@ const NEVER: u64 = u64::MAX;
 /// Faults that are kept word for word.
 const KEPT_FAULTS: usize = 20;
 
-pub struct Book {
+pub struct Ledger {
     time: Time,
     terms: Terms,
     entries: AtomicU64,
     /// The time, in us, that the registry has seen for certain.
     seen: AtomicU64,
-    pages: Vec<Page>,
+    pages: Vec<Account>,
     /// Relays that may be held, as far as is known.
     perhaps_held: AtomicUsize,
     /// How often that came to be more than the bound.
@@ -51,16 +51,16 @@ pub struct Terms {
     pub max_kept: usize,
     /// Whether a thread reads the clock, and not each call.
     pub has_keeper: bool,
-    /// Whether passers-by come, because of whom others are forgotten.
+    /// Whether transients-by come, because of whom others are forgotten.
     pub has_passers: bool,
 }
 
 /// What is certain of one relay.
 #[derive(Default)]
-pub struct Page {
+pub struct Account {
     pub held: Since,
     pub left: Since,
-    /// Of a steadfast relay, that no failure was reported of it.
+    /// Of a permanent relay, that no failure was reported of it.
     pub usable: Since,
     pub draining: Since,
     pub banned: Since,
@@ -98,7 +98,7 @@ struct Life([AtomicU32; CAPACITIES.len()]);
 #[derive(Default)]
 pub struct Since(AtomicU64);
 
-/// The state of the book before a call.
+/// The state of the ledger before a call.
 #[derive(Clone, Copy)]
 pub struct Mark {
     entries: u64,
@@ -109,9 +109,10 @@ pub struct Mark {
 }
 
 impl Since {
-    /// It is so from now on, for those that look at the book later.
-    pub fn enter(&self, book: &Book) {
-        self.0.store(book.entries.fetch_add(1, SeqCst) + 1, SeqCst);
+    /// It is so from now on, for those that look at the ledger later.
+    pub fn enter(&self, ledger: &Ledger) {
+        self.0
+            .store(ledger.entries.fetch_add(1, SeqCst) + 1, SeqCst);
     }
 
     pub fn strike(&self) {
@@ -123,25 +124,28 @@ impl Since {
     }
 }
 
-impl Book {
+impl Ledger {
     pub fn new(relays: u32, time: Time, terms: Terms) -> Self {
-        let page = |_| Page {
+        let account = |_| Account {
             lives: (0..LIVES).map(|_| Life::default()).collect(),
-            ..Page::default()
+            ..Account::default()
         };
-        let book = Self {
+        let ledger = Self {
             time,
             terms,
             entries: AtomicU64::new(0),
             seen: AtomicU64::new(0),
-            pages: (0..relays).map(page).collect(),
+            pages: (0..relays).map(account).collect(),
             perhaps_held: AtomicUsize::new(0),
             crowds: AtomicU64::new(0),
             faults: AtomicU64::new(0),
             told: Mutex::default(),
         };
-        book.pages.iter().for_each(|page| page.free.enter(&book));
-        book
+        ledger
+            .pages
+            .iter()
+            .for_each(|account| account.free.enter(&ledger));
+        ledger
     }
 
     pub fn relays(&self) -> u32 {
@@ -166,11 +170,11 @@ impl Book {
         !self.terms.has_passers && self.pages.len() < self.max_remembered()
     }
 
-    pub fn page(&self, relay: u32) -> &Page {
+    pub fn account(&self, relay: u32) -> &Account {
         &self.pages[relay as usize]
     }
 
-    /// Microseconds since the book was opened.
+    /// Microseconds since the ledger was opened.
     pub fn now(&self) -> u64 {
         micros(self.time.now())
     }
@@ -227,7 +231,7 @@ impl Mark {
 }
 
 /// The bound.
-impl Book {
+impl Ledger {
     /// A relay that is not held is about to be registered.
     pub fn may_arrive(&self) {
         if self.perhaps_held.fetch_add(1, SeqCst) >= self.max_relays() {
@@ -252,29 +256,29 @@ impl Book {
 }
 
 /// Being there.
-impl Book {
+impl Ledger {
     pub fn is_held(&self, relay: u32, mark: &Mark) -> bool {
-        let page = self.page(relay);
-        page.held.stood_at(mark)
-            && self.now() < page.expires_from.load(SeqCst)
+        let account = self.account(relay);
+        account.held.stood_at(mark)
+            && self.now() < account.expires_from.load(SeqCst)
             // Not registered anew between the two readings.
-            && page.held.stood_at(mark)
+            && account.held.stood_at(mark)
     }
 
     pub fn is_absent(&self, relay: u32, mark: &Mark) -> bool {
-        let page = self.page(relay);
-        let expired_by = page.expired_by.load(SeqCst);
-        page.left.stood_at(mark) || (expired_by != 0 && expired_by <= mark.seen)
+        let account = self.account(relay);
+        let expired_by = account.expired_by.load(SeqCst);
+        account.left.stood_at(mark) || (expired_by != 0 && expired_by <= mark.seen)
     }
 
     /// Why the relay must not be handed out.
     pub fn objection(&self, relay: u32, mark: &Mark) -> Option<&'static str> {
-        let page = self.page(relay);
+        let account = self.account(relay);
         if self.is_absent(relay, mark) {
             Some("absent")
-        } else if page.draining.stood_at(mark) {
+        } else if account.draining.stood_at(mark) {
             Some("draining")
-        } else if page.banned.stood_at(mark) {
+        } else if account.banned.stood_at(mark) {
             Some("banned")
         } else {
             None
@@ -284,7 +288,7 @@ impl Book {
     /// Whether the relay failed, and is to be left alone. Where no more than a share may
     /// back off at once, others' failures and successes can end a back-off.
     pub fn is_failing(&self, relay: u32, mark: &Mark) -> bool {
-        let failing = &self.page(relay).failing;
+        let failing = &self.account(relay).failing;
         self.terms.max_ejected_share >= 1.0
             && failing.since.stood_at(mark)
             && self.now() < failing.until.load(SeqCst)
@@ -293,7 +297,7 @@ impl Book {
 }
 
 /// For the owner of a relay.
-impl Page {
+impl Account {
     pub fn set_expiry(&self, from: u64, by: u64) {
         self.expires_from.store(from, SeqCst);
         self.expired_by.store(by, SeqCst);
@@ -325,14 +329,14 @@ impl Page {
 
     /// Has a failure reported, if `report` does, and enters until when the relay is left
     /// alone, if that is certain.
-    pub fn fail(&self, book: &Book, report: impl FnOnce() -> Option<u64>) {
+    pub fn fail(&self, ledger: &Ledger, report: impl FnOnce() -> Option<u64>) {
         let mut is_certain = self.failing.is_certain.lock();
         self.failing.since.strike();
         let until = report();
         *is_certain = until.is_some();
         if let Some(until) = until {
             self.failing.until.store(until, SeqCst);
-            self.failing.since.enter(book);
+            self.failing.since.enter(ledger);
         }
     }
 
@@ -343,10 +347,10 @@ impl Page {
     }
 
     /// All is known that was.
-    pub fn enter_failure_again(&self, book: &Book) {
+    pub fn enter_failure_again(&self, ledger: &Ledger) {
         let is_certain = self.failing.is_certain.lock();
         if *is_certain {
-            self.failing.since.enter(book);
+            self.failing.since.enter(ledger);
         }
     }
 
@@ -365,33 +369,35 @@ impl Life {
 }
 
 /// For those who hold leases.
-impl Book {
+impl Ledger {
     /// A lease was taken.
-    pub fn took(&self, relay: u32, face: Face) {
-        for (leases, capacity) in self.counts(relay, face) {
+    pub fn took(&self, relay: u32, announced: Announced) {
+        for (leases, capacity) in self.counts(relay, announced) {
             let leases = leases.fetch_add(1, SeqCst) + 1;
             if leases > capacity {
                 let relay = relays::name(relay);
-                self.fault(format!("{relay}: {leases} leases of {capacity}: {face:?}"));
+                self.fault(format!(
+                    "{relay}: {leases} leases of {capacity}: {announced:?}"
+                ));
             }
         }
     }
 
     /// A lease is about to be given back.
-    pub fn gives_back(&self, relay: u32, face: Face) {
-        for (leases, _) in self.counts(relay, face) {
+    pub fn gives_back(&self, relay: u32, announced: Announced) {
+        for (leases, _) in self.counts(relay, announced) {
             leases.fetch_sub(1, SeqCst);
         }
     }
 
-    /// The counts that a lease is part of. None are kept of passers-by, nor of relays whose
+    /// The counts that a lease is part of. None are kept of transients-by, nor of relays whose
     /// capacity is without bound.
-    fn counts(&self, relay: u32, face: Face) -> impl Iterator<Item = (&AtomicU32, u32)> {
-        let is_counted = (relays::STEADFAST..self.relays()).contains(&relay);
-        let life = is_counted.then(|| &self.page(relay).lives[usize::from(face.life)]);
+    fn counts(&self, relay: u32, announced: Announced) -> impl Iterator<Item = (&AtomicU32, u32)> {
+        let is_counted = (relays::PERMANENT..self.relays()).contains(&relay);
+        let life = is_counted.then(|| &self.account(relay).lives[usize::from(announced.life)]);
         life.into_iter()
             .flat_map(|life| life.0.iter().zip(CAPACITIES))
-            .skip(usize::from(face.terms))
+            .skip(usize::from(announced.terms))
     }
 }
 

@@ -3,10 +3,7 @@
 //! Those that need an interleaving which no public call can force are models in
 //! `src/**/models.rs`.
 
-#[path = "common/mod.rs"]
-mod common;
-
-use common::*;
+use crate::common::*;
 use relay_registry::{
     CircuitState, Clock, Failure, FindOptions, Maintenance, ManualClock, Registration, Registry,
 };
@@ -135,7 +132,7 @@ fn a_lowered_capacity_is_in_force_when_its_renewal_returns() {
 
 /// Found by fuzzing: the terms of a relay that had expired were held against its registration.
 #[test]
-fn what_a_dead_relay_announced_binds_nobody() {
+fn what_an_expired_relay_announced_is_not_kept() {
     let world = world();
     let options = ttl(secs(1)).nat(relay_registry::NatType::PublicIp);
     let public: relay_registry::Endpoint = "9.8.7.6:4433".parse().unwrap();

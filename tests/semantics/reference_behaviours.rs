@@ -1,8 +1,7 @@
 //! What the reference system promises its users, kept here under the new names.
 
-mod common;
-
-use common::*;
+use crate::assert_is;
+use crate::common::*;
 use relay_registry::{
     BuildError, FindError, FindOptions, Lease, MAX_RELAYS, Maintenance, NatType, RegisterError,
     Registration, Registry,

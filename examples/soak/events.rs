@@ -1,4 +1,4 @@
-//! A bad day: the clock jumps, relays fail together, and all leave at once while a thread
+//! What happens to all relays at once: the clock jumps, relays fail together, and all leave while a thread
 //! is held up, and come back.
 
 use std::ops::RangeInclusive;
@@ -12,16 +12,16 @@ use std::time::Duration;
 use fastrand::Rng;
 use relay_registry::{CircuitState, Failure, FindOptions, Registry};
 
-use crate::asker::Asker;
-use crate::book::Book;
+use crate::client::Client;
 use crate::clock::Time;
+use crate::ledger::Ledger;
 use crate::owner::TTL;
-use crate::relays::{self, SITES, STEADFAST};
+use crate::relays::{self, PERMANENT, SITES};
 use crate::tally::Tally;
 
 const QUIET: RangeInclusive<u64> = 20..=250;
 const OUTAGE: RangeInclusive<u64> = 50..=300;
-const EXODUS: RangeInclusive<u64> = 20..=150;
+const MASS_DEPARTURE: RangeInclusive<u64> = 20..=150;
 /// Hours that a machine is suspended for, and how often it is in one round: it is bounded
 /// by what outlasts it, such as bans.
 const SUSPENDED: RangeInclusive<u64> = 1..=8;
@@ -31,21 +31,21 @@ const NO_SITE: u32 = u32::MAX;
 const ALL_SITES: u32 = SITES;
 
 /// What all owners heed.
-pub struct Day {
+pub struct Conditions {
     site_that_fails: AtomicU32,
-    is_exodus: AtomicBool,
+    is_mass_departure: AtomicBool,
 }
 
-impl Default for Day {
+impl Default for Conditions {
     fn default() -> Self {
         Self {
             site_that_fails: AtomicU32::new(NO_SITE),
-            is_exodus: AtomicBool::new(false),
+            is_mass_departure: AtomicBool::new(false),
         }
     }
 }
 
-impl Day {
+impl Conditions {
     /// Whether the relay fails whenever it is used.
     pub fn is_out(&self, relay: u32) -> bool {
         let site = self.site_that_fails.load(Relaxed);
@@ -53,19 +53,19 @@ impl Day {
     }
 
     /// Whether all relays leave, and none come.
-    pub fn is_exodus(&self) -> bool {
-        self.is_exodus.load(Relaxed)
+    pub fn is_mass_departure(&self) -> bool {
+        self.is_mass_departure.load(Relaxed)
     }
 }
 
 /// The thread that makes the events.
-pub struct Fate<'a> {
-    pub day: &'a Day,
-    pub book: &'a Book,
+pub struct EventThread<'a> {
+    pub conditions: &'a Conditions,
+    pub ledger: &'a Ledger,
     pub time: &'a Time,
     pub registry: Registry,
     /// Is held up while all leave.
-    pub witness: Asker,
+    pub witness: Client,
     /// How long, in ms.
     pub stalls: RangeInclusive<u64>,
     pub rng: Rng,
@@ -73,7 +73,7 @@ pub struct Fate<'a> {
     pub tally: Tally,
 }
 
-impl Fate<'_> {
+impl EventThread<'_> {
     pub fn bring_events(mut self, is_over: impl Fn() -> bool) -> Tally {
         while !is_over() {
             self.rest(QUIET);
@@ -82,7 +82,7 @@ impl Fate<'_> {
                 4..7 => self.fail_together(),
                 _ => self.leave_together(),
             }
-            self.see_to_steadfast();
+            self.renew_permanent();
         }
         let mut tally = self.witness.finish();
         tally += self.tally;
@@ -115,29 +115,36 @@ impl Fate<'_> {
             false => self.rng.u32(..SITES),
         };
         self.tally.outages += 1;
-        self.day.site_that_fails.store(site, Relaxed);
+        self.conditions.site_that_fails.store(site, Relaxed);
         // Where any share may back off, nothing is handed out when all do.
-        if spares_none && self.book.terms().max_ejected_share < 1.0 {
-            for relay in 0..STEADFAST {
-                self.book.page(relay).usable.strike();
+        if spares_none && self.ledger.terms().max_ejected_share < 1.0 {
+            for relay in 0..PERMANENT {
+                self.ledger.account(relay).usable.strike();
                 self.tally.failures += 1;
                 self.registry
                     .report_failure(&relays::id(relay), Failure::Refused);
             }
         }
         self.rest(OUTAGE);
-        self.day.site_that_fails.store(NO_SITE, Relaxed);
+        self.conditions.site_that_fails.store(NO_SITE, Relaxed);
     }
 
     /// All leave while a thread is held up inside a call, and come back.
     fn leave_together(&mut self) {
-        let (stall, exodus) = (self.rng.u64(self.stalls.clone()), self.rng.u64(EXODUS));
-        let Self { day, witness, .. } = self;
+        let (stall, exodus) = (
+            self.rng.u64(self.stalls.clone()),
+            self.rng.u64(MASS_DEPARTURE),
+        );
+        let Self {
+            conditions,
+            witness,
+            ..
+        } = self;
         thread::scope(|scope| {
             let held_up = scope.spawn(|| witness.explain_slowly(Duration::from_millis(stall)));
-            day.is_exodus.store(true, SeqCst);
+            conditions.is_mass_departure.store(true, SeqCst);
             thread::sleep(Duration::from_millis(exodus));
-            day.is_exodus.store(false, SeqCst);
+            conditions.is_mass_departure.store(false, SeqCst);
             // A handle that is dropped is freed behind a fence, which ThreadSanitizer does not see.
             held_up.join().expect("no panic");
         });
@@ -145,14 +152,14 @@ impl Fate<'_> {
     }
 
     /// Steadfast relays that failed succeed as often as it takes.
-    fn see_to_steadfast(&mut self) {
-        for relay in 0..STEADFAST {
-            let page = self.book.page(relay);
+    fn renew_permanent(&mut self) {
+        for relay in 0..PERMANENT {
+            let account = self.ledger.account(relay);
             let id = relays::id(relay);
-            if page.usable.stood_at(&self.book.mark()) {
+            if account.usable.stood_at(&self.ledger.mark()) {
                 continue;
             }
-            let others = (0..self.book.relays()).filter(|other| *other != relay);
+            let others = (0..self.ledger.relays()).filter(|other| *other != relay);
             let only = FindOptions::new().exclude(others.map(relays::id));
             if self
                 .registry
@@ -164,7 +171,7 @@ impl Fate<'_> {
             }
             let circuit = self.registry.relay(&id).map(|info| info.circuit());
             if circuit == Some(CircuitState::Closed) {
-                page.usable.enter(self.book);
+                account.usable.enter(self.ledger);
             }
         }
     }

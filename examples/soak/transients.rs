@@ -7,17 +7,17 @@ use std::sync::Arc;
 use fastrand::Rng;
 use relay_registry::{Lease, RegisterOptions, Registry};
 
-use crate::book::Book;
+use crate::ledger::Ledger;
 use crate::owner::TTL;
-use crate::relays::{self, CAPACITIES, Face, PASSERS};
+use crate::relays::{self, Announced, CAPACITIES, TRANSIENTS};
 use crate::tally::Tally;
 
 /// Leases on relays that left, at most.
 pub const QUOTA: usize = 64;
-const FACE: Face = Face { life: 0, terms: 0 };
+const FACE: Announced = Announced { life: 0, terms: 0 };
 
-pub struct Passers<'a> {
-    book: &'a Book,
+pub struct Transients<'a> {
+    ledger: &'a Ledger,
     registry: Registry,
     label: Arc<str>,
     rng: Rng,
@@ -27,10 +27,10 @@ pub struct Passers<'a> {
     tally: Tally,
 }
 
-impl<'a> Passers<'a> {
-    pub fn new(book: &'a Book, registry: Registry, label: Arc<str>, rng: Rng) -> Self {
+impl<'a> Transients<'a> {
+    pub fn new(ledger: &'a Ledger, registry: Registry, label: Arc<str>, rng: Rng) -> Self {
         Self {
-            book,
+            ledger,
             registry,
             label,
             rng,
@@ -51,13 +51,13 @@ impl<'a> Passers<'a> {
             true => self.held[self.rng.usize(..self.held.len())].0,
             false => {
                 self.passed += 1;
-                PASSERS + self.passed
+                TRANSIENTS + self.passed
             }
         };
-        self.book.may_arrive();
+        self.ledger.may_arrive();
         self.pass(relay);
-        self.book.is_gone();
-        self.tally.passers += 1;
+        self.ledger.is_gone();
+        self.tally.transients += 1;
     }
 
     fn pass(&mut self, relay: u32) {
@@ -89,7 +89,7 @@ impl<'a> Passers<'a> {
         let load = self.registry.relay(&id).map(|info| info.current_load());
         if load.is_some_and(|load| (load as usize) < own) || own > CAPACITIES[0] as usize {
             let relay = relays::name(relay);
-            self.book.fault(format!(
+            self.ledger.fault(format!(
                 "{relay}: {before} leases when it came, {own} now, and load {load:?}"
             ));
         }

@@ -1,10 +1,23 @@
-//! The model's words in the registry's.
+//! What the model says, in the registry's types.
 
-use crate::model::{AddressFault, Change, Fault, Nat, Query, Refusal, Trust};
+use super::{Address, AddressFault, Change, Fault, Nat, Query, Refusal, Trust};
 use relay_registry::{
-    CircuitState, EndpointError, Failure, FindOptions, NatType, NodeId, RegisterError,
-    RegisterOptions,
+    CircuitState, Endpoint, EndpointError, Failure, FindOptions, NatType, NodeId, PeerView,
+    RegisterError, RegisterOptions,
 };
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+impl Address for Endpoint {
+    fn ip(&self) -> Option<IpAddr> {
+        self.socket_addr().map(|address| address.ip())
+    }
+
+    fn port(&self) -> u16 {
+        Endpoint::port(self)
+    }
+}
 
 pub fn register_options(change: &Change) -> RegisterOptions {
     let mut options = RegisterOptions::new();
@@ -33,10 +46,24 @@ pub fn find_options(query: &Query<NodeId>) -> FindOptions {
         Some(max) => options.max_latency(max),
         None => options,
     };
-    match query.preferred {
+    let options = match query.preferred {
         Some(preferred) => options.prefer(preferred),
         None => options,
+    };
+    let options = match &query.requester_view {
+        Some(view) => options.requester_view(peer_view(view)),
+        None => options,
+    };
+    match &query.target_view {
+        Some(view) => options.target_view(peer_view(view)),
+        None => options,
     }
+}
+
+fn peer_view(measured: &BTreeMap<NodeId, Duration>) -> PeerView {
+    measured.iter().fold(PeerView::new(), |view, (&id, &rtt)| {
+        view.measured(id, rtt).expect("a sane round trip")
+    })
 }
 
 pub fn failure(fault: Fault) -> Failure {
@@ -80,6 +107,7 @@ pub fn refusal(error: &RegisterError) -> Refusal {
         RegisterError::InvalidCapacity { capacity, .. } => Refusal::Capacity(*capacity),
         RegisterError::InvalidTtl { ttl, .. } => Refusal::Ttl(*ttl),
         RegisterError::InvalidLatency { latency, .. } => Refusal::Latency(*latency),
+        RegisterError::ClockExhausted => Refusal::ClockExhausted,
         RegisterError::InvalidEndpoint(fault) => Refusal::Address(match fault {
             EndpointError::ZeroPort => AddressFault::ZeroPort,
             EndpointError::Unspecified => AddressFault::Unspecified,

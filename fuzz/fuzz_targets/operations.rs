@@ -1,0 +1,240 @@
+//! Histories of operations on a small registry. Each answer is compared with the model of the tests, and so is
+//! all that can be asked afterwards.
+#![no_main]
+
+#[path = "../../tests/model/mod.rs"]
+#[allow(dead_code, reason = "the model offers more than is asked here")]
+mod model;
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use libfuzzer_sys::fuzz_target;
+use model::{
+    Change, Fault, NODES, Nat, Operation, Query, Settings, Step, System, Wave, no_wishes, node,
+};
+use relay_registry::{Endpoint, NodeId, PeerView};
+use std::collections::BTreeMap;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// More than 64 relays, of which scores are told apart coarsely.
+const MOST_IN_CROWD: usize = 100;
+
+fuzz_target!(|case: Case| {
+    if let Some(mut system) = System::new(case.settings) {
+        for operation in case.operations {
+            system.perform(operation);
+            system.check_every_view();
+        }
+    }
+});
+
+#[derive(Debug)]
+struct Case {
+    settings: Settings<NodeId>,
+    operations: Vec<Operation>,
+}
+
+impl Arbitrary<'_> for Case {
+    fn arbitrary(u: &mut Unstructured) -> Result<Self> {
+        let settings = settings(u)?;
+        let mut operations = Vec::new();
+        while !u.is_empty() && operations.len() < 200 {
+            operations.push(operation(u, settings.tick)?);
+        }
+        Ok(Self {
+            settings,
+            operations,
+        })
+    }
+}
+
+fn settings(u: &mut Unstructured) -> Result<Settings<NodeId>> {
+    let tick = span(u, Duration::from_millis(1))?;
+    Ok(Settings {
+        max_relays: match u.int_in_range(0..=20)? {
+            few @ 0..=16 => few,
+            _ => NODES + MOST_IN_CROWD,
+        },
+        ttl: span(u, tick)?,
+        tick,
+        local: optional(u, node_id)?,
+        public_only: u.arbitrary()?,
+        assumed_rtt: match u.arbitrary()? {
+            true => Duration::from_millis(100),
+            false => span(u, tick)?,
+        },
+        rtt_lifetime: Duration::from_secs(u.int_in_range(2..=7_200)?),
+        max_ejected_share: f64::from(u.int_in_range(0..=4_u8)?) / 4.0,
+        return_grace: optional(u, |u| span(u, tick))?,
+        clock_starts_at: span(u, tick)?,
+    })
+}
+
+fn operation(u: &mut Unstructured, tick: Duration) -> Result<Operation> {
+    Ok(match u.int_in_range(0..=31)? {
+        0..=4 => Operation::Register(node_id(u)?, endpoint(u)?, change(u, tick)?),
+        5 => Operation::Unregister(node_id(u)?),
+        6 => Operation::Lease(node_id(u)?),
+        7 => Operation::DropLease(u.arbitrary::<u8>()?.into()),
+        8 => Operation::Reserve(node_id(u)?, query(u, tick)?),
+        9 => Operation::Find(node_id(u)?, query(u, tick)?),
+        10 => Operation::FindMany(node_id(u)?, query(u, tick)?),
+        11 => Operation::RecordRtt(node_id(u)?, span(u, tick)?),
+        12 => Operation::ForgetRtt(node_id(u)?),
+        13 => Operation::ForgetRtts,
+        14 => Operation::DueForProbe(u.arbitrary::<u8>()?.into()),
+        15 => Operation::ReportLoad(node_id(u)?, number(u)?),
+        16 => Operation::ReportLoadOfOthers(node_id(u)?, number(u)?),
+        17 => Operation::Renew(node_id(u)?),
+        18 => Operation::Lift(node_id(u)?),
+        19 => Operation::SetDraining(node_id(u)?, u.arbitrary()?),
+        20 => Operation::ReportFailure(node_id(u)?, fault(u)?),
+        21 => Operation::ReportSuccess(node_id(u)?),
+        22 => Operation::LeaseFails(u.arbitrary::<u8>()?.into(), fault(u)?),
+        23 => Operation::LeaseSucceeds(u.arbitrary::<u8>()?.into()),
+        24 => Operation::ResetCircuit(node_id(u)?),
+        25 => Operation::Ban(node_id(u)?, span(u, tick)?),
+        26 => Operation::Unban(node_id(u)?),
+        27 => Operation::Maintain,
+        28 => Operation::RegisterCrowd {
+            size: u.int_in_range(0..=MOST_IN_CROWD)?,
+            capacity: u.int_in_range(1..=3)?,
+        },
+        29 => Operation::ChangeCrowd(u.int_in_range(1..=16)?, wave(u)?),
+        _ => Operation::Advance(Step::Exactly(span(u, tick)?)),
+    })
+}
+
+fn optional<T>(
+    u: &mut Unstructured,
+    value: impl FnOnce(&mut Unstructured) -> Result<T>,
+) -> Result<Option<T>> {
+    Ok(match u.arbitrary()? {
+        true => Some(value(u)?),
+        false => None,
+    })
+}
+
+/// The first few nodes are the busiest, so that operations meet.
+fn node_id(u: &mut Unstructured) -> Result<NodeId> {
+    let n: u8 = u.arbitrary()?;
+    Ok(node(match n {
+        0..160 => usize::from(n) % 3,
+        160..240 => usize::from(n) % NODES,
+        _ => NODES + usize::from(n) % 4,
+    }))
+}
+
+/// A length of time, from a nanosecond to beyond what a clock can tell.
+fn span(u: &mut Unstructured, tick: Duration) -> Result<Duration> {
+    const YEAR: u64 = 365 * 24 * 60 * 60;
+    Ok(match u.int_in_range(0..=15)? {
+        0..=4 => tick.saturating_mul(u32::from(u.arbitrary::<u8>()?) + 1),
+        5 => Duration::from_nanos(u.arbitrary::<u16>()?.into()),
+        6..=9 => Duration::from_millis(u.arbitrary::<u8>()?.into()),
+        10..=12 => Duration::from_secs(u.arbitrary::<u8>()?.into()),
+        13 => Duration::from_secs(YEAR * u64::from(u.arbitrary::<u16>()?)),
+        14 => Duration::new(u.arbitrary()?, u.int_in_range(0..=999_999_999)?),
+        _ => Duration::MAX,
+    })
+}
+
+/// Mostly small, so that relays fill up.
+fn number(u: &mut Unstructured) -> Result<u32> {
+    Ok(match u.int_in_range(0..=7)? {
+        0..=5 => u.int_in_range(0..=3)?,
+        6 => u.arbitrary::<u8>()?.into(),
+        _ => u.arbitrary()?,
+    })
+}
+
+fn endpoint(u: &mut Unstructured) -> Result<Endpoint> {
+    let n: u8 = u.arbitrary()?;
+    let at = |ip: [u8; 4], port| Endpoint::from(SocketAddr::from((ip, port)));
+    let at_v6 = |ip: Ipv6Addr| Endpoint::from(SocketAddr::from((ip, 443)));
+    Ok(match u.int_in_range(0..=15)? {
+        0..=5 => at([9, 8, 7, n], 4433),
+        6 => at_v6(Ipv6Addr::new(0x2606, 0x4700, 0, 0, 0, 0, 0, n.into())),
+        7 => Endpoint::from_name(&format!("relay-{n}.peers.io"), 443).expect("a hostname"),
+        8 => at([10, 0, 0, n], 4433),
+        9 => at([127, 0, 0, n], 4433),
+        10 => at([192, 0, 2, n], 4433),
+        11 => at([9, 8, 7, 6], 0),
+        12 => at([0, 0, 0, 0], 1),
+        13 => at([224, 0, 0, 1], 1),
+        14 => at([255, 255, 255, 255], 1),
+        _ => at_v6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)),
+    })
+}
+
+fn change(u: &mut Unstructured, tick: Duration) -> Result<Change> {
+    Ok(Change {
+        capacity: optional(u, number)?,
+        latency: optional(u, |u| span(u, tick))?,
+        nat: match u.int_in_range(0..=9)? {
+            0..=4 => None,
+            5..=6 => Some(Nat::PublicIp),
+            7..=8 => Some(Nat::FullCone),
+            _ => Some(Nat::Symmetric),
+        },
+        ttl: optional(u, |u| span(u, tick))?,
+        restarted: u.ratio(1, 5)?,
+    })
+}
+
+fn fault(u: &mut Unstructured) -> Result<Fault> {
+    Ok(match u.arbitrary()? {
+        true => Fault::Refused,
+        false => Fault::TimedOut,
+    })
+}
+
+fn wave(u: &mut Unstructured) -> Result<Wave> {
+    Ok(match u.int_in_range(0..=5)? {
+        0 => Wave::Fills,
+        1 => Wave::Empties,
+        2 => Wave::Drains(u.arbitrary()?),
+        3 => Wave::Fails(fault(u)?),
+        4 => Wave::Succeeds,
+        _ => Wave::Leaves,
+    })
+}
+
+/// With views or with a preferred relay: for a pair of peers the model does not say which is kept.
+fn query(u: &mut Unstructured, tick: Duration) -> Result<Query<NodeId>> {
+    let plain = Query {
+        max_results: u.int_in_range(0..=NODES + 20)?,
+        ..no_wishes()
+    };
+    if u.arbitrary()? {
+        return Ok(plain);
+    }
+    let asked = Query {
+        excluded: (0..u.int_in_range(0..=3)?)
+            .map(|_| node_id(u))
+            .collect::<Result<_>>()?,
+        max_latency: optional(u, |u| span(u, tick))?,
+        allow_unmeasured: u.arbitrary()?,
+        ..plain
+    };
+    Ok(match u.arbitrary()? {
+        true => Query {
+            preferred: optional(u, node_id)?,
+            ..asked
+        },
+        false => Query {
+            requester_view: optional(u, view)?,
+            target_view: optional(u, view)?,
+            ..asked
+        },
+    })
+}
+
+fn view(u: &mut Unstructured) -> Result<BTreeMap<NodeId, Duration>> {
+    (0..u.int_in_range(0..=PeerView::MAX_MEASURED)?)
+        .map(|_| {
+            let micros = 1 + 16 * u64::from(u.arbitrary::<u16>()?);
+            Ok((node_id(u)?, Duration::from_micros(micros)))
+        })
+        .collect()
+}

@@ -1,0 +1,322 @@
+//! The registry and its model side by side: each operation is done to both, and every answer compared.
+
+mod checks;
+
+use super::conversions::*;
+use super::operation::{Operation, Wave, crowd};
+use super::{Admission, Change, Counters, Fault, Held, Model, Obstacle, Query, Refusal, Settings};
+use checks::check_info;
+use relay_registry::{
+    AddressPolicy, BanError, Endpoint, Lease, LeaseError, Maintenance, ManualClock, NodeId,
+    RegisterError, Registration, Registry,
+};
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+pub struct System {
+    settings: Settings<NodeId>,
+    clock: ManualClock,
+    /// Since the registry was built.
+    now: Duration,
+    registry: Registry,
+    model: Model<NodeId, Endpoint>,
+    leases: Vec<(Lease, Held<NodeId>)>,
+    /// The time of day at the clock's origin, as the first relay seen tells it.
+    origin: Option<SystemTime>,
+    /// No round trip has changed since the last maintenance pass, so that order must be exact.
+    settled: bool,
+    /// The model's counters at the last maintenance pass.
+    counted: Counters,
+    restarts_counted: u64,
+    crowd: usize,
+}
+
+impl System {
+    /// Nothing if the settings are to be refused, and were.
+    pub fn new(settings: Settings<NodeId>) -> Option<Self> {
+        let clock = ManualClock::new();
+        clock.advance(settings.clock_starts_at);
+        let mut builder = Registry::builder()
+            .max_relays(settings.max_relays)
+            .ttl(settings.ttl)
+            .tick(settings.tick)
+            .assumed_rtt(settings.assumed_rtt)
+            .rtt_lifetime(settings.rtt_lifetime)
+            .max_ejected_share(settings.max_ejected_share)
+            .maintenance(Maintenance::Manual)
+            .clock(clock.clone());
+        if let Some(local) = settings.local {
+            builder = builder.local_id(local);
+        }
+        if let Some(grace) = settings.return_grace {
+            builder = builder.return_grace(grace);
+        }
+        if settings.public_only {
+            builder = builder.address_policy(AddressPolicy::PublicOnly);
+        }
+        let registry = builder.build();
+        let is_valid = settings.are_valid();
+        assert_eq!(registry.is_ok(), is_valid, "{:?}", registry.err());
+        Some(Self {
+            model: Model::new(settings.clone()),
+            registry: registry.ok()?,
+            settings,
+            clock,
+            now: Duration::ZERO,
+            leases: Vec::new(),
+            origin: None,
+            settled: true,
+            counted: Counters::default(),
+            restarts_counted: 0,
+            crowd: 0,
+        })
+    }
+
+    pub fn perform(&mut self, operation: Operation) {
+        match operation {
+            Operation::Register(id, endpoint, change) => self.register(id, &endpoint, &change),
+            Operation::Unregister(id) => {
+                let was_there = self.registry.unregister(&id);
+                assert_eq!(was_there, self.model.unregister(&id));
+            }
+            Operation::Lease(id) => self.lease(id),
+            Operation::DropLease(index) => self.drop_lease(index),
+            Operation::Reserve(target, query) => self.reserve(target, &query),
+            Operation::Find(target, query) => self.find(target, &query),
+            Operation::FindMany(target, query) => self.find_many(target, &query),
+            Operation::RecordRtt(id, rtt) => {
+                let taken = self.registry.record_rtt(&id, rtt);
+                assert_eq!(taken, self.model.record_rtt(&id, rtt));
+                self.settled &= !taken;
+            }
+            Operation::ForgetRtt(id) => {
+                let is_known = self.registry.forget_rtt(&id);
+                assert_eq!(is_known, self.model.forget_rtt(&id));
+                self.settled &= !is_known;
+            }
+            Operation::ForgetRtts => {
+                self.registry.forget_rtts();
+                self.model.forget_rtts();
+                self.settled = false;
+            }
+            Operation::DueForProbe(max) => {
+                let due = self.registry.due_for_probe(max);
+                assert!(due.len() <= max, "{due:?}");
+                assert!(
+                    due.iter().all(|id| self.model.relay(id).is_some()),
+                    "{due:?}"
+                );
+            }
+            Operation::ReportLoad(id, load) => {
+                let taken = self.registry.report_load(&id, load);
+                assert_eq!(taken, self.model.report_load(&id, load));
+            }
+            Operation::ReportLoadOfOthers(id, load) => {
+                let taken = self.registry.report_load_of_others(&id, load);
+                assert_eq!(taken, self.model.report_load_of_others(&id, load));
+            }
+            Operation::Renew(id) => {
+                let renewed = self.registry.renew(&id).is_ok();
+                assert_eq!(renewed, self.model.renew(self.now, &id));
+            }
+            Operation::Lift(id) => {
+                let lifted = self.registry.lift(&id);
+                assert_eq!(lifted, self.model.lift(&id));
+            }
+            Operation::SetDraining(id, draining) => {
+                assert_eq!(self.registry.set_draining(&id, draining), Ok(()));
+                self.model.set_draining(&id, draining);
+            }
+            // This node's own back-off shows in no explanation.
+            Operation::ReportFailure(id, _) if self.settings.local == Some(id) => {}
+            Operation::ReportFailure(id, fault) => {
+                self.settle_circuits();
+                let taken = self.registry.report_failure(&id, failure(fault));
+                assert_eq!(taken, self.model.report_failure(&id, fault));
+            }
+            Operation::ReportSuccess(id) => {
+                let taken = self.registry.report_success(&id);
+                assert_eq!(taken, self.model.report_success(&id));
+            }
+            Operation::LeaseFails(index, fault) => self.lease_fails(index, fault),
+            Operation::LeaseSucceeds(index) => {
+                if let Some((lease, held)) = nth(&self.leases, index) {
+                    assert_eq!(lease.succeeded(), self.model.lease_succeeded(held));
+                }
+            }
+            Operation::ResetCircuit(id) => {
+                let known = self.registry.reset_circuit(&id);
+                assert_eq!(known, self.model.reset_circuit(&id));
+            }
+            Operation::Ban(id, duration) => {
+                let is_countable = self.model.ban(self.now, id, duration);
+                match self.registry.ban(&id, duration) {
+                    Ok(()) => assert!(is_countable, "{duration:?}"),
+                    Err(BanError::TooLong { .. }) => assert!(!is_countable, "{duration:?}"),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            Operation::Unban(id) => {
+                let was_banned = self.registry.unban(&id);
+                assert_eq!(was_banned, self.model.unban(&id));
+            }
+            Operation::Maintain => self.maintain(),
+            Operation::RegisterCrowd { size, capacity } => self.register_crowd(size, capacity),
+            Operation::ChangeCrowd(one_in, wave) => crowd(self.crowd)
+                .step_by(one_in)
+                .for_each(|id| self.perform(change_of(wave, id))),
+            Operation::Advance(step) => {
+                let step = step.duration(&self.settings);
+                self.clock.advance(step);
+                self.now = self.settings.after(self.now, step);
+                // Every call reads the clock.
+                self.model.maintain(self.now);
+            }
+        }
+        // What has lapsed is ranked anew by the next pass.
+        if self.model.take_lapsed() {
+            self.maintain();
+        }
+    }
+
+    // --- changes -------------------------------------------------------------------------------
+
+    fn register(&mut self, id: NodeId, endpoint: &Endpoint, change: &Change) {
+        let outcome = if *change == Change::default() {
+            self.registry.register(id, endpoint.clone())
+        } else {
+            let options = register_options(change);
+            self.registry.register_with(id, endpoint.clone(), &options)
+        };
+        let is_new = outcome == Ok(Registration::New);
+        let expected = self
+            .model
+            .register(self.now, id, endpoint.clone(), change, is_new);
+        match (outcome, expected) {
+            (Ok(Registration::New), Ok(Admission::New))
+            | (Ok(Registration::Returned), Ok(Admission::Returned)) => {}
+            (Ok(Registration::Renewed), Ok(Admission::Renewed)) => {
+                self.settled &= change.latency.is_none();
+            }
+            (Err(RegisterError::Full { max, .. }), Err(reasons))
+                if reasons.contains(&Refusal::Full) =>
+            {
+                assert_eq!(max, self.settings.max_relays);
+            }
+            (Err(error), Err(reasons)) => {
+                let reason = refusal(&error);
+                assert!(reasons.contains(&reason), "{error:?}, not {reasons:?}");
+            }
+            (outcome, expected) => panic!("{outcome:?}, not {expected:?}"),
+        }
+    }
+
+    fn register_crowd(&mut self, size: usize, capacity: u32) {
+        self.crowd = size;
+        let change = Change {
+            capacity: Some(capacity),
+            ..Change::default()
+        };
+        let endpoint = Endpoint::from(SocketAddr::from(([9, 9, 9, 9], 4_000)));
+        crowd(size).for_each(|id| self.register(id, &endpoint, &change));
+    }
+
+    fn lease(&mut self, id: NodeId) {
+        match (self.registry.lease(&id), self.model.lease(&id)) {
+            (Ok(lease), Ok(held)) => self.hold(lease, held),
+            (Err(LeaseError::UnknownRelay), Err(reasons)) => assert_eq!(reasons, []),
+            (Err(LeaseError::Banned), Err(reasons)) => {
+                assert!(reasons.contains(&Obstacle::Banned), "{reasons:?}");
+            }
+            (Err(LeaseError::Draining), Err(reasons)) => {
+                assert!(reasons.contains(&Obstacle::Draining), "{reasons:?}");
+            }
+            (Err(LeaseError::Full { capacity, .. }), Err(reasons)) => {
+                assert!(reasons.contains(&Obstacle::Full), "{reasons:?}");
+                assert_eq!(self.model.relay(&id).map(|r| r.capacity), Some(capacity));
+            }
+            (outcome, expected) => panic!("{outcome:?}, not {expected:?}"),
+        }
+    }
+
+    fn reserve(&mut self, target: NodeId, query: &Query<NodeId>) {
+        match self.registry.reserve(&target, &find_options(query)) {
+            Ok(lease) => {
+                let relay = lease.relay().node_id();
+                self.check_choice(relay, &target, query);
+                let held = self.model.lease(&relay).expect("an eligible relay");
+                self.hold(lease, held);
+                self.model.hand_out(&relay);
+            }
+            Err(error) => self.check_none(&error, &target, query),
+        }
+    }
+
+    /// Whether the load told by a lease includes the lease itself is not promised.
+    fn hold(&mut self, lease: Lease, held: Held<NodeId>) {
+        let told = lease.relay();
+        let record = self.model.relay(&held.id).expect("just leased");
+        let after = record.load();
+        let load = told.current_load();
+        assert!(load == after || load + 1 == after, "{load}, not {after}");
+        check_info(told, &held.id, record, load);
+        self.leases.push((lease, held));
+    }
+
+    fn drop_lease(&mut self, index: usize) {
+        if self.leases.is_empty() {
+            return;
+        }
+        let (lease, held) = self.leases.swap_remove(index % self.leases.len());
+        assert_eq!(lease.relay().node_id(), held.id);
+        drop(lease);
+        self.model.release(&held);
+    }
+
+    fn lease_fails(&mut self, index: usize, fault: Fault) {
+        self.settle_circuits();
+        let Some((lease, held)) = nth(&self.leases, index) else {
+            return;
+        };
+        if self.settings.local == Some(held.id) {
+            return;
+        }
+        let taken = lease.failed(failure(fault));
+        assert_eq!(taken, self.model.lease_failed(held, fault));
+    }
+
+    /// Before it is judged how many back off: those past their deadline count until they are swept, and
+    /// which back-offs are over is to be known.
+    fn settle_circuits(&mut self) {
+        self.maintain();
+        self.check_circuits();
+    }
+
+    fn maintain(&mut self) {
+        let expired = self.registry.maintain().expired as u64;
+        self.model.maintain(self.now);
+        let counters = self.model.counters();
+        let due = counters.expirations - self.counted.expirations;
+        assert!(expired <= due, "{expired} expired, of {due} due");
+        self.counted = counters;
+        self.restarts_counted = self.model.restarts();
+        self.settled = true;
+        self.check_stats();
+    }
+}
+
+fn nth<T>(all: &[T], index: usize) -> Option<&T> {
+    all.get(index.checked_rem(all.len())?)
+}
+
+/// The operation by which one of the crowd changes.
+fn change_of(wave: Wave, id: NodeId) -> Operation {
+    match wave {
+        Wave::Fills => Operation::ReportLoad(id, 3),
+        Wave::Empties => Operation::ReportLoad(id, 0),
+        Wave::Drains(draining) => Operation::SetDraining(id, draining),
+        Wave::Fails(fault) => Operation::ReportFailure(id, fault),
+        Wave::Succeeds => Operation::ReportSuccess(id),
+        Wave::Leaves => Operation::Unregister(id),
+    }
+}

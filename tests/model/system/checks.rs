@@ -1,0 +1,290 @@
+//! Every answer and every view of the registry, compared with the model's.
+
+use super::super::conversions::*;
+use super::super::operation::{NODES, no_wishes, node, outsider};
+use super::super::{Access, Counters, Obstacle, Query, Record, time_of};
+use super::System;
+use relay_registry::{Endpoint, FindError, FindOptions, NodeId, Rejections, RelayInfo, Verdict};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+impl System {
+    // --- searches ------------------------------------------------------------------------------
+
+    pub(super) fn find(&mut self, target: NodeId, query: &Query<NodeId>) {
+        let outcome = if *query == no_wishes() {
+            self.registry.find_relay(&target)
+        } else {
+            let options = find_options(query);
+            self.registry.find_relay_with(&target, &options)
+        };
+        match outcome {
+            Ok(info) => {
+                self.check_choice(info.node_id(), &target, query);
+                self.check_relay(&info);
+                self.model.hand_out(&info.node_id());
+            }
+            Err(error) => self.check_none(&error, &target, query),
+        }
+    }
+
+    pub(super) fn find_many(&mut self, target: NodeId, query: &Query<NodeId>) {
+        let found = self.registry.find_relays(&target, &find_options(query));
+        let eligible = self.model.eligible(&target, query);
+        if eligible.is_empty() && query.max_results > 0 {
+            return self.check_last_resort_in(&found, &target, query);
+        }
+        assert_eq!(
+            found.len(),
+            eligible.len().min(query.max_results),
+            "{eligible:?}, not {found:?}\n{}",
+            self.registry.explain(&target, &find_options(query)),
+        );
+        if let (1, [info]) = (query.max_results, &found[..]) {
+            self.check_choice(info.node_id(), &target, query);
+            self.check_relay(info);
+            return self.model.hand_out(&info.node_id());
+        }
+        let scores: BTreeMap<NodeId, f64> = eligible.iter().copied().collect();
+        let Some(first) = found.first().map(RelayInfo::node_id) else {
+            return;
+        };
+        let others = self.model.listed_after(&first, &target, query);
+        let expected = eligible.iter().take(1).chain(&others);
+        let mut seen = Vec::new();
+        for (info, (_, best)) in found.iter().zip(expected) {
+            let id = info.node_id();
+            assert!(!seen.contains(&id), "{id:?} twice");
+            seen.push(id);
+            let score = *scores.get(&id).expect("an eligible relay");
+            if self.settled {
+                assert!(
+                    self.is_as_good(score, *best, query),
+                    "{score} where {best} was to be had"
+                );
+            }
+            self.check_relay(info);
+        }
+        self.model.hand_out(&first);
+    }
+
+    fn check_last_resort_in(
+        &mut self,
+        found: &[RelayInfo],
+        target: &NodeId,
+        query: &Query<NodeId>,
+    ) {
+        let last_resorts = self.model.last_resorts(target, query);
+        // Those past their deadline count in the share that backs off until they are swept.
+        let is_swept = self.departed_since_maintenance() == 0;
+        assert!(found.len() == last_resorts.len().min(1) || (!is_swept && found.len() <= 1));
+        for info in found {
+            assert!(last_resorts.contains(&info.node_id()) || !is_swept);
+            self.check_relay(info);
+            self.model.hand_out(&info.node_id());
+        }
+    }
+
+    pub(super) fn check_choice(&self, relay: NodeId, target: &NodeId, query: &Query<NodeId>) {
+        let eligible = self.model.eligible(target, query);
+        if eligible.is_empty() {
+            let last_resorts = self.model.last_resorts(target, query);
+            let is_swept = self.departed_since_maintenance() == 0;
+            return assert!(last_resorts.contains(&relay) || !is_swept, "not {relay:?}");
+        }
+        let chosen = eligible.iter().find(|(id, _)| *id == relay);
+        let (_, score) = chosen.unwrap_or_else(|| panic!("{relay:?} is not eligible"));
+        let (_, best) = eligible[0];
+        let ties = eligible
+            .iter()
+            .filter(|(_, score)| self.is_as_good(*score, best, query));
+        let mut expected = ties.map(|(id, _)| self.model.handed_out(id, target, query));
+        if self.settled {
+            assert!(
+                expected.any(|id| id == relay),
+                "{relay:?} with {score} where {best} was to be had"
+            );
+        }
+    }
+
+    /// Each live relay must be passed over once, for one of the reasons that hold. One that is past its
+    /// deadline may count as it did before, also where it is judged how many back off, but no longer than
+    /// to the next maintenance pass.
+    pub(super) fn check_none(&self, error: &FindError, target: &NodeId, query: &Query<NodeId>) {
+        assert_eq!(self.model.eligible(target, query), []);
+        if self.departed_since_maintenance() == 0 {
+            assert_eq!(self.model.last_resorts(target, query), []);
+        }
+        let FindError::NoRelaysAvailable { rejections, .. } = error else {
+            panic!("{error:?}");
+        };
+        let reasons: Vec<Vec<Obstacle>> = self
+            .model
+            .relays()
+            .iter()
+            .map(|(id, relay)| self.model.obstacles(id, relay, target, query))
+            .collect();
+        let departed = self.departed_since_maintenance() as usize;
+        let live = rejections.total() - rejections.departed;
+        assert!((reasons.len()..=reasons.len() + departed).contains(&live));
+        for (obstacle, count) in counts(rejections) {
+            let possible = reasons.iter().filter(|of_one| of_one.contains(&obstacle));
+            let certain = reasons.iter().filter(|of_one| **of_one == [obstacle]);
+            let bounds = certain.count()..=possible.count() + departed;
+            assert!(
+                bounds.contains(&count),
+                "{count} {obstacle:?}, not {bounds:?}"
+            );
+        }
+        assert!(rejections.departed <= departed, "{rejections:?}");
+    }
+
+    fn departed_since_maintenance(&self) -> u64 {
+        let gone = |counters: Counters| counters.unregistrations + counters.expirations;
+        let restarts = self.model.restarts() - self.restarts_counted;
+        gone(self.model.counters()) - gone(self.counted) + restarts
+    }
+
+    /// How far scores are told apart: by a 512th of few relays, by a 32nd of many, by a 20th for a pair of
+    /// peers. They are kept in single precision.
+    fn is_as_good(&self, score: f64, best: f64, query: &Query<NodeId>) -> bool {
+        const FEW: usize = 64;
+        let tolerance = match self.settings.max_relays {
+            _ if query.has_views() => 0.05,
+            ..=FEW => 1.0 / 512.0,
+            _ => 1.0 / 32.0,
+        };
+        score <= best * (1.0 + tolerance) * 1.000_1
+    }
+
+    // --- views ---------------------------------------------------------------------------------
+
+    /// Membership, infos, the list and the count, for every node there is.
+    pub fn check_every_view(&mut self) {
+        self.check_circuits();
+        for id in (0..NODES).map(node) {
+            let info = self.registry.relay(&id);
+            let is_held = self.model.relay(&id).is_some();
+            assert_eq!(info.is_some(), is_held, "{id:?}");
+            assert_eq!(self.registry.is_relay(&id), is_held, "{id:?}");
+            info.iter().for_each(|info| self.check_relay(info));
+        }
+        let listed = self.registry.relays();
+        assert_eq!(listed.len(), self.model.relays().len());
+        assert_eq!(self.registry.relay_count(), listed.len());
+        let mut ids: Vec<_> = listed.iter().map(RelayInfo::node_id).collect();
+        ids.sort_unstable();
+        assert!(ids.iter().eq(self.model.relays().keys()), "{ids:?}");
+        listed.iter().for_each(|info| self.check_relay(info));
+    }
+
+    /// Who is banned, and who is backing off: where the model does not know, an explanation tells it.
+    pub(super) fn check_circuits(&mut self) {
+        let explanation = self.registry.explain(&outsider(), &FindOptions::new());
+        let tick = self.model.tick();
+        for explained in explanation.relays() {
+            let (id, verdict) = (explained.relay, explained.verdict);
+            if verdict == Verdict::Excluded {
+                assert_eq!(self.settings.local, Some(id));
+                continue;
+            }
+            let is_backing_off = matches!(verdict, Verdict::BackingOff | Verdict::LastResort);
+            let Some(record) = self.model.relay(&id) else {
+                assert_eq!(verdict, Verdict::Departed);
+                continue;
+            };
+            match record.circuit.access(tick) {
+                Access::Unknown => self.model.observe(&id, is_backing_off),
+                access => {
+                    assert_eq!(is_backing_off, access == Access::BackingOff, "{record:?}");
+                    assert_eq!(verdict == Verdict::Banned, access == Access::Banned);
+                }
+            }
+        }
+    }
+
+    fn check_relay(&mut self, info: &RelayInfo) {
+        let id = info.node_id();
+        let record = self.model.relay(&id).expect("a relay that is held");
+        check_info(info, &id, record, record.load());
+        self.check_trust(info);
+        self.check_times(info);
+    }
+
+    fn check_trust(&self, info: &RelayInfo) {
+        let tick = self.model.tick();
+        let circuit = &self
+            .model
+            .relay(&info.node_id())
+            .expect("just seen")
+            .circuit;
+        assert_eq!(info.is_banned(), circuit.is_banned_at(tick));
+        if let Some(trust) = circuit.trust(tick).filter(|_| !info.is_banned()) {
+            assert_eq!(info.circuit(), circuit_state(trust), "{circuit:?}");
+        }
+    }
+
+    /// Times of day are the clock's times and deadlines, counted from one origin.
+    fn check_times(&mut self, info: &RelayInfo) {
+        let record = self.model.relay(&info.node_id()).expect("just seen");
+        // The clock ends there.
+        let last = Duration::from_nanos(u64::MAX);
+        let deadline = time_of(self.settings.tick, record.deadline).min(last);
+        let expiry = info.expires_at();
+        let origin = *self.origin.get_or_insert_with(|| expiry - deadline);
+        assert_eq!(expiry, origin + deadline);
+        let earliest = origin + record.registered.saturating_sub(self.settings.tick);
+        let registered = earliest..=origin + record.registered;
+        assert!(registered.contains(&info.registered_at()), "{info:?}");
+    }
+
+    /// Counters are exact after a maintenance pass; leases on departed relays may count or not.
+    pub(super) fn check_stats(&self) {
+        let stats = self.registry.stats();
+        let counters = Counters {
+            registrations: stats.registrations,
+            renewals: stats.renewals,
+            unregistrations: stats.unregistrations,
+            expirations: stats.expirations,
+            refused: stats.refused,
+        };
+        assert_eq!(counters, self.model.counters());
+        assert_eq!(stats.relays, self.model.relays().len());
+        assert_eq!((stats.snapshot_len, stats.arrivals), (stats.relays, 0));
+        // Places of relays that left may remain, one for each record at most.
+        let records = 3 * self.settings.max_relays + 2048;
+        assert!(
+            (stats.relays..=records).contains(&stats.wheel_len),
+            "{stats:?}"
+        );
+        let live = self.model.relays().values().map(|relay| relay.leases());
+        let leases = live.sum::<u32>() as usize..=self.leases.len();
+        assert!(
+            leases.contains(&stats.leases),
+            "{} of {leases:?}",
+            stats.leases
+        );
+    }
+}
+
+pub(super) fn check_info(info: &RelayInfo, id: &NodeId, record: &Record<Endpoint>, load: u32) {
+    assert_eq!(info.node_id(), *id);
+    assert_eq!(*info.endpoint(), record.endpoint);
+    assert_eq!(info.capacity(), record.capacity);
+    assert_eq!(info.current_load(), load);
+    assert_eq!(info.latency(), record.latency());
+    assert_eq!(info.nat(), record.nat.map(nat_type));
+    assert_eq!(info.is_draining(), record.draining);
+}
+
+fn counts(rejections: &Rejections) -> [(Obstacle, usize); 7] {
+    [
+        (Obstacle::Excluded, rejections.excluded),
+        (Obstacle::Banned, rejections.banned),
+        (Obstacle::BackingOff, rejections.backing_off),
+        (Obstacle::Draining, rejections.draining),
+        (Obstacle::Full, rejections.full),
+        (Obstacle::TooFar, rejections.too_far),
+        (Obstacle::Unmeasured, rejections.unmeasured),
+    ]
+}
