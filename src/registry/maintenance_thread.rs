@@ -191,7 +191,7 @@ mod models {
     /// The last handle is dropped while the thread begins, makes a pass, is about
     /// to sleep, or sleeps: it ends, and not before it has seen all that was done.
     #[test]
-    fn the_maintenance_thread_ends_when_told() {
+    fn the_maintenance_thread_ends_when_stopped() {
         check(3, || {
             let signals = Arc::new(Signals::default());
             let done = Arc::new(AtomicU32::new(0));
@@ -214,7 +214,7 @@ mod models {
 
     /// A requested pass is made, also if another pass is being made already.
     #[test]
-    fn a_pass_that_is_asked_for_is_made() {
+    fn a_requested_pass_is_made() {
         check(3, || {
             let signals = Arc::new(Signals::default());
             let wanted = Arc::new(AtomicU32::new(0));
@@ -237,7 +237,7 @@ mod models {
     /// One thread requests passes of another one until both are stopped, as the last handle
     /// does: both end, at whatever step they are.
     #[test]
-    fn a_thread_that_asks_another_for_passes_ends_with_it() {
+    fn a_thread_that_requests_passes_of_another_ends_with_it() {
         check(2, || {
             let (asking, asked) = (Arc::new(Signals::default()), Arc::new(Signals::default()));
             let received = Arc::clone(&asked);

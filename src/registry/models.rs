@@ -129,7 +129,7 @@ fn a_refusal_names_the_capacity_at_which_the_relay_is_full() {
 /// A relay that is renewed at the very tick of its deadline is found, or is
 /// gone, but not held without being found.
 #[test]
-fn a_relay_that_is_renewed_beside_housekeeping_is_found() {
+fn a_relay_that_is_renewed_beside_maintenance_is_found() {
     check(2, || {
         let (clock, registry) = registry();
         register(&registry, 1).unwrap();
