@@ -17,8 +17,8 @@ pub const MAX_CAPACITY: u32 = (1 << 20) - 1;
 /// How many bits of a record's lifecycle word hold a tick. The timer wheel spans more.
 pub(crate) const TICK_BITS: u32 = 37;
 
-/// For how many relays that were never held the operator's word is kept.
-pub(crate) const MAX_UNHELD_WORDS: usize = 65_536;
+/// For how many relays that were never held the operator's setting is kept.
+pub(crate) const MAX_UNHELD_SETTINGS: usize = 65_536;
 
 /// The longest round trip that counts as a measurement: 10 seconds.
 ///

@@ -1,21 +1,21 @@
-//! Why what the operator said of a relay was not kept.
+//! Why a setting of the operator for a relay was not kept.
 
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// Why what the operator said of a relay was not kept.
+/// Why a setting of the operator for a relay was not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OperatorError {
-    /// The relay is not held, and what the operator said is kept already for the most
+    /// The relay is not held, and settings are kept already for the most
     /// relays that were never held. [Lift](crate::Registry::lift) one of those.
     #[non_exhaustive]
     TooMany {
         /// The most such relays.
         max: usize,
     },
-    /// The relay is not held, and there is no memory to keep the operator's word in.
+    /// The relay is not held, and there is no memory to keep the operator's setting in.
     OutOfMemory,
 }
 
@@ -23,7 +23,9 @@ impl fmt::Display for OperatorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooMany { max } => too_many(*max, f),
-            Self::OutOfMemory => f.write_str("there is no memory to keep the operator's word in"),
+            Self::OutOfMemory => {
+                f.write_str("there is no memory to keep the operator's setting in")
+            }
         }
     }
 }
@@ -40,7 +42,7 @@ pub enum BanError {
         /// The duration that was asked for.
         duration: Duration,
     },
-    /// The relay is not held, and what the operator said is kept already for the most
+    /// The relay is not held, and settings are kept already for the most
     /// relays that were never held. [Lift](crate::Registry::lift) one of those.
     #[non_exhaustive]
     TooMany {
@@ -85,7 +87,7 @@ mod tests {
             (&OperatorError::TooMany { max: 7 } as &dyn Error, too_many),
             (
                 &OperatorError::OutOfMemory,
-                "there is no memory to keep the operator's word in",
+                "there is no memory to keep the operator's setting in",
             ),
             (
                 &BanError::TooLong { duration },

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(super) const MIN_TICK: Duration = Duration::from_millis(1);
 
 /// Why a registry was not built.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum BuildError {
     /// The number of relays is 0 or above [`MAX_RELAYS`]. Choose one within.
@@ -53,7 +53,11 @@ pub enum BuildError {
         rtt_lifetime: Duration,
     },
     /// The share of relays that may be ejected at once is not 0 to 1. Choose one within.
-    InvalidMaxEjected,
+    #[non_exhaustive]
+    InvalidMaxEjectedShare {
+        /// The share that was asked for.
+        share: f64,
+    },
     /// The shortest back-off is zero or above the longest, or the longest is more than
     /// ticks can count. Choose two in order.
     #[non_exhaustive]
@@ -106,9 +110,10 @@ impl fmt::Display for BuildError {
             Self::InvalidRttLifetime { rtt_lifetime } => {
                 write!(f, "the RTT lifetime is {rtt_lifetime:?}, shorter than 1s")
             }
-            Self::InvalidMaxEjected => {
-                f.write_str("the share of relays that may be ejected at once is not 0 to 1")
-            }
+            Self::InvalidMaxEjectedShare { share } => write!(
+                f,
+                "the share of relays that may be ejected at once is {share}, not 0 to 1"
+            ),
             Self::InvalidBackOff { min, .. } if min.is_zero() => {
                 f.write_str("the shortest back-off is 0ns: choose one above zero")
             }
@@ -186,8 +191,8 @@ mod tests {
                 "the RTT lifetime is 999ms, shorter than 1s",
             ),
             (
-                BuildError::InvalidMaxEjected,
-                "the share of relays that may be ejected at once is not 0 to 1",
+                BuildError::InvalidMaxEjectedShare { share: 1.5 },
+                "the share of relays that may be ejected at once is 1.5, not 0 to 1",
             ),
             (
                 BuildError::InvalidBackOff {

@@ -1,4 +1,4 @@
-//! [`RegistryBuilder`]: the settings of a registry, judged when it is built.
+//! [`RegistryBuilder`]: the settings of a registry, checked when it is built.
 
 use crate::limits::MAX_RELAYS;
 use crate::registry::Registry;
@@ -20,34 +20,35 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
-/// Who does the housekeeping: expiry, sorting by round-trip time, reclamation.
+/// What runs the maintenance passes: expiry, sorting, reclamation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Maintenance {
     /// Two threads, started by [`build`](RegistryBuilder::build) and joined when
     /// the last handle is dropped.
     ///
-    /// `relay-clock` reads the [clock](Clock) once a tick, and does nothing else. So
-    /// a relay is handed out for at most a tick after its deadline, and for as long
-    /// as the system takes to run that thread, whatever the other one is at.
+    /// `relay-clock` reads the [clock](Clock) once a tick, and does nothing else. So a
+    /// relay is handed out for at most one tick after its deadline, plus the time that
+    /// the system takes to run that thread. It does not matter what the other thread is
+    /// doing.
     ///
-    /// `relay-registry` makes a pass every tick and spends at most an eighth of its
-    /// time on sorting, so at hundreds of thousands of relays more than a tick
-    /// passes before arrivals are sorted in and new positions count. Finds see
-    /// arrivals, loads and round trips at once all the same. While it sorts,
-    /// expired relays take up memory, but are handed out to nobody.
+    /// `relay-registry` makes a maintenance pass every tick. It sorts for at most an
+    /// eighth of its time. With hundreds of thousands of relays, more than one tick
+    /// passes before arrivals are merged and new positions count. Finds see arrivals,
+    /// loads and round trips at once in any case. While the thread sorts, expired relays
+    /// occupy memory, but are not handed out.
     ///
-    /// After the machine was suspended, the clock is read within a tick of its
-    /// waking: most systems do not count the time asleep in a thread's pause, so
-    /// what was left of the pause is waited for.
+    /// After the machine was suspended, the clock is read within one tick of resumption.
+    /// (Most systems do not count suspended time in a thread's sleep, so the thread
+    /// sleeps for the rest of its tick.)
     #[default]
     Thread,
     /// The embedder, by calling [`Registry::maintain`].
     ///
-    /// Each call that judges whether a relay is live reads the [clock](Clock)
-    /// itself, so expired relays are handed out to nobody, however seldom
-    /// `maintain` is called. Until then they take up memory, and relays are in the
-    /// order of the last call, or of the last registration that sorted them.
+    /// Each call that checks whether a relay is live reads the [clock](Clock) itself. So
+    /// expired relays are never handed out, however seldom `maintain` is called. Until
+    /// `maintain` is called, expired relays occupy memory, and the order of relays is that
+    /// of the last call, or of the last registration that sorted them.
     Manual,
 }
 
@@ -92,52 +93,52 @@ impl RegistryBuilder {
         }
     }
 
-    /// The most relays held at once: 1 to [`MAX_RELAYS`], by default 1,000.
+    /// The most relays that may be registered at once: 1 to [`MAX_RELAYS`], by default
+    /// 1,000.
     ///
-    /// The address space for three times as many is set aside when
-    /// the registry is built; the memory, about 250 bytes a relay, is used as
-    /// relays arrive (where the system hands out huge pages, an eighth of that
-    /// soon after the first ones).
+    /// `build` reserves address space for three times as many. Memory, about 250 bytes
+    /// per relay, is used as relays arrive. (With huge pages, an eighth of it is used
+    /// soon after the first relays.)
     pub fn max_relays(mut self, relays: usize) -> Self {
         self.max_relays = relays;
         self
     }
 
-    /// How long a relay stays without being renewed, unless it says otherwise:
-    /// at least a tick, by default 600 s.
+    /// How long a relay stays registered without a renewal, if its registration sets no
+    /// TTL: at least one tick, by default 600 s.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
     }
 
-    /// The unit in which expiry is judged: at least 1 ms, by default 100 ms.
+    /// The unit of expiry: at least 1 ms, by default 100 ms.
     ///
-    /// A relay expires never early, and at most one tick late (and as much later as
-    /// the system takes to run the [thread](Maintenance::Thread) that reads the clock).
+    /// A relay never expires early, and at most one tick late, plus the time that the
+    /// system takes to run the [thread](Maintenance::Thread) that reads the clock.
     pub fn tick(mut self, tick: Duration) -> Self {
         self.tick = tick;
         self
     }
 
-    /// Who does the housekeeping, by default [`Maintenance::Thread`].
+    /// What runs maintenance passes, by default [`Maintenance::Thread`].
     pub fn maintenance(mut self, maintenance: Maintenance) -> Self {
         self.maintenance = maintenance;
         self
     }
 
-    /// The source of time, by default a monotonic clock of the operating system,
-    /// one that goes on while the machine is suspended where there is one. So what
-    /// was registered before a long sleep has expired after it.
+    /// The source of time, by default a monotonic clock of the operating system that
+    /// continues while the machine is suspended, if there is one. So relays that were
+    /// registered before a long suspension have expired after it.
     ///
-    /// | system | default clock | goes on while suspended |
+    /// | system | default clock | continues while suspended |
     /// |---|---|---|
     /// | Linux, Android | `CLOCK_BOOTTIME` | yes |
     /// | macOS, iOS and the like | `CLOCK_MONOTONIC_RAW` | yes |
     /// | Windows | that of [`Instant`](std::time::Instant) | yes |
     /// | others, or where the above can't be read | that of [`Instant`](std::time::Instant) | as the system decides |
     ///
-    /// To read it costs what [`Instant::now`](std::time::Instant::now) does: on
-    /// common platforms, no system call.
+    /// A reading costs as much as [`Instant::now`](std::time::Instant::now): on common
+    /// platforms, no system call.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Box::new(clock);
         self
@@ -150,88 +151,88 @@ impl RegistryBuilder {
         self
     }
 
-    /// Which addresses may be registered, by default any that can be dialled.
+    /// Which addresses may be registered, by default all that can be dialled.
     pub fn address_policy(mut self, policy: AddressPolicy) -> Self {
         self.address_policy = policy;
         self
     }
 
-    /// What a leg that was not measured is ranked at: above zero, up to
+    /// The round trip at which an unmeasured leg is ranked: above zero, up to
     /// [`MAX_RTT`](crate::MAX_RTT), by default 100 ms.
     ///
-    /// It stands for the round trip to a relay not yet measured, and for the
-    /// leg from each relay to the target.
+    /// It stands for the leg to a relay that is not measured, and for the leg from a relay
+    /// to a target of which nothing is known.
     pub fn assumed_rtt(mut self, rtt: Duration) -> Self {
         self.assumed_rtt = rtt;
         self
     }
 
-    /// How long a round trip counts that is not measured again: a second or more, by
-    /// default an hour; from 584 years on, for ever.
+    /// How long a measured round trip counts: at least 1 s, by default an hour; 584 years
+    /// or more mean for ever.
     ///
-    /// It is counted from the latest measurement, or from the registration that gave a
-    /// [`latency`](crate::RegisterOptions::latency), each of which begins anew. Once it
-    /// is over, and at most a second later, the relay counts as unmeasured: its
-    /// [`latency`](crate::RelayInfo::latency) is `None`, from that tick on. Finds rank it
-    /// at the [assumed round trip](Self::assumed_rtt) from the next housekeeping pass on:
-    /// with [`Maintenance::Thread`] that is a tick later, with [`Maintenance::Manual`] it
-    /// is when [`maintain`](Registry::maintain) is called. Until then a find that would
-    /// hand out such a relay ranks it anew, up to eight of them; where the longest round
-    /// trip is limited, it passes over those that it comes upon.
-    /// [`due_for_probe`](Registry::due_for_probe) says in time which relays to measure.
+    /// The lifetime begins anew with each measurement, and with each registration that gives
+    /// a [`latency`](crate::RegisterOptions::latency). At most one second after its end, the
+    /// relay counts as unmeasured: its [`latency`](crate::RelayInfo::latency) is `None`.
+    ///
+    /// Finds rank the relay at the [assumed round trip](Self::assumed_rtt) from the next
+    /// maintenance pass on: one tick later with [`Maintenance::Thread`], else when
+    /// [`maintain`](Registry::maintain) is called. Before that pass, a find that would hand
+    /// out such a relay corrects its rank first, for up to eight relays. A find with a
+    /// maximum latency skips those that it meets.
+    /// [`due_for_probe`](Registry::due_for_probe) lists in time which relays to measure.
     pub fn rtt_lifetime(mut self, lifetime: Duration) -> Self {
         self.rtt_lifetime = lifetime;
         self
     }
 
-    /// Which share of the relays may back off after failures at once, within 0
-    /// and 1, by default a half.
+    /// Which share of the relays may back off after failures at once, 0 to 1, by default
+    /// one half.
     ///
-    /// When more of them fail, it is likely that they are not to blame, but this node's own
-    /// network. (Envoy's `max_ejection_percent`.) Two things follow.
+    /// If more relays fail, the likely cause is this node's own network, not the relays.
+    /// (Compare Envoy's `max_ejection_percent`.) Two rules follow.
     ///
-    /// - A find that has no other relay is handed one that is backing off, as a *last
-    ///   resort*: the preferred one, or the one that has been for longest. The share is
-    ///   of the relays that would otherwise be eligible to this very call, so as soon as
-    ///   no other is, all of them are backing off. Only with a share of 1 it finds none.
+    /// - A find with no other eligible relay gets one that is backing off, as a *last
+    ///   resort*: the preferred one, else the one that has backed off for longest. Here the
+    ///   share is of the relays that would otherwise be eligible to this call. So if no other
+    ///   relay is eligible, the share is 1. Only if the limit is 1 as well, the find fails.
     /// - A failure beyond the share begins an *outage*: see
     ///   [`report_failure`](Registry::report_failure). Here the share is of the relays that
-    ///   a call without options would be given, or would be if they were not backing
-    ///   off, as the counters have it at that moment. Relays that are past their deadline
-    ///   count until a pass removes them: a tick later at most, with a maintenance thread.
+    ///   are eligible to a call without options, or would be if they were not backing off,
+    ///   by the counters of that moment. An expired relay counts until a pass removes it:
+    ///   at most one tick with a maintenance thread.
     ///
-    /// Relays that are draining, banned or full are no part of either share. Both are had
-    /// from counters, and relays that are backing off are kept in the order in which
-    /// that began, so neither costs more than a find.
+    /// Relays that are draining, banned or full do not count in either share. Both shares
+    /// are read from counters, and relays that back off are kept in the order in which they
+    /// began, so neither rule costs more than a find.
     pub fn max_ejected_share(mut self, share: f64) -> Self {
         self.max_ejected_share = share;
         self
     }
 
-    /// For how long after its deadline, or after it left, a relay that registers again is
-    /// [what it was](crate::Registration::Returned): by default for as long as its own TTL.
-    /// Of one that expired, it may be a few ticks less.
+    /// For how long after its deadline or its departure a relay that registers again
+    /// [keeps](crate::Registration::Returned) its leases, load, round trips and circuit: by
+    /// default for its own TTL. After an expiry it may be some ticks less.
     ///
-    /// As many such relays are remembered as there may be relays, and at least 1,024;
-    /// beyond that, those that went first are forgotten: by the next housekeeping pass, with
-    /// [`Maintenance::Manual`] also by registrations and departures. Any length will do; with
-    /// zero, none is remembered. Relays that are learned from a DHT have no grace. Leases that are
-    /// held on a relay are counted against it in any case, however late it comes back.
+    /// Any length is accepted; with zero, no relay is remembered. As many gone relays are
+    /// remembered as relays may be registered, and at least 1,024. Beyond that, those that
+    /// left first are forgotten, by the next maintenance pass; with [`Maintenance::Manual`]
+    /// also by registrations and departures. Relays that are learned from a DHT have no
+    /// grace. Leases that are held count against a relay in any case, however late it
+    /// returns.
     pub fn return_grace(mut self, grace: Duration) -> Self {
         self.return_grace = Some(grace);
         self
     }
 
-    /// How long relays are left alone after failures: the first time, and at most. Above
-    /// zero, in this order, and no longer than ticks can count; by default 1 s and
-    /// 10 minutes. It may be the same twice. All are rounded up to whole ticks.
+    /// How long a relay backs off after failures: the shortest and the longest time. Both
+    /// are above zero, `min` is not above `max`, and ticks can count both; by default 1 s
+    /// and 10 minutes. Each back-off is rounded up to whole ticks.
     ///
-    /// A relay that [refused](crate::Failure::Refused) is left alone for `min`, then for
-    /// twice as long each time, up to about half way on the scale of doublings (by
-    /// default 32 s). One that [did not answer](crate::Failure::TimedOut) is left alone for
-    /// `2 * min`, then for four times as long each time, up to `max`. The steps are larger
-    /// where `max` is more than 16,384 times `min`. A tenth of `max` without a failure
-    /// takes back one doubling.
+    /// A relay that [refused](crate::Failure::Refused) backs off for `min`, then for twice as
+    /// long each time, up to about half of the doublings between `min` and `max` (by default
+    /// 32 s). A relay that [did not answer](crate::Failure::TimedOut) backs off for `2 * min`,
+    /// then for four times as long each time, up to `max`. If `max` is more than 16,384 times
+    /// `min`, the steps are larger. A tenth of `max` without a failure undoes one doubling.
     pub fn back_off(mut self, min: Duration, max: Duration) -> Self {
         self.back_off = (min, max);
         self
@@ -241,8 +242,8 @@ impl RegistryBuilder {
     ///
     /// # Errors
     ///
-    /// A [`BuildError`] that names the setting that is out of its range, or
-    /// says that memory or a thread was not to be had.
+    /// A [`BuildError`] names the setting that is out of range, or says that the system
+    /// gave no memory or no thread.
     pub fn build(mut self) -> Result<Registry, BuildError> {
         let settings = self.check()?;
         let setup = std::mem::take(&mut self.dht);
@@ -251,7 +252,7 @@ impl RegistryBuilder {
         Registry::start(inner, dht).map_err(|error| BuildError::Thread { kind: error.kind() })
     }
 
-    /// What the handles will share.
+    /// The components that the handles share.
     pub(super) fn inner(self, settings: Settings, link: DhtLink) -> Result<Inner, BuildError> {
         let timeline = Timeline::new(self.clock, self.tick, settings.has_maintenance_thread);
         let terms = SelectionSettings {
@@ -302,7 +303,9 @@ impl RegistryBuilder {
             return Err(BuildError::InvalidRttLifetime { rtt_lifetime });
         }
         if !(0.0..=1.0).contains(&self.max_ejected_share) {
-            return Err(BuildError::InvalidMaxEjected);
+            return Err(BuildError::InvalidMaxEjectedShare {
+                share: self.max_ejected_share,
+            });
         }
         let assumed_rtt_micros = sane_micros(assumed_rtt)
             .filter(|_| !assumed_rtt.is_zero())
@@ -322,7 +325,7 @@ impl RegistryBuilder {
         })
     }
 
-    /// How long relays are left alone, if ticks can count that.
+    /// The range of back-offs, if ticks can count it.
     fn back_off_range(&self) -> Result<BackOffRange, BuildError> {
         let (min, max) = self.back_off;
         BackOffRange::new(min, max)

@@ -1,11 +1,11 @@
-//! What the operator says of relays: bans and draining.
+//! The operator's settings of relays: bans and draining.
 //!
 //! It is kept in the record of the relay, be it live or gone. For an id without a record,
-//! one is made, which is gone from the start. How an operator's word and a thread that
+//! one is made, which is gone from the start. How an operator's setting and a thread that
 //! forgets the record see each other is told in [`table::departure`](crate::table).
 
 use crate::errors::{BanError, OperatorError};
-use crate::limits::MAX_UNHELD_WORDS;
+use crate::limits::MAX_UNHELD_SETTINGS;
 use crate::registry::inner::Inner;
 use crate::relay::NodeId;
 use crate::sync::{epoch, yield_now};
@@ -14,7 +14,7 @@ use crate::table::{CreateError, Placeholder, RecordRef};
 use crate::time::{Tick, nanos};
 use std::time::{Duration, SystemTime};
 
-/// Why an operator's word is not kept.
+/// Why an operator's setting is not kept.
 enum NotKept {
     TooMany,
     OutOfMemory,
@@ -39,7 +39,7 @@ impl Inner {
         self.link.notify_change(relay);
         kept.map_err(|error| match error {
             NotKept::TooMany => OperatorError::TooMany {
-                max: MAX_UNHELD_WORDS,
+                max: MAX_UNHELD_SETTINGS,
             },
             NotKept::OutOfMemory => OperatorError::OutOfMemory,
         })
@@ -74,7 +74,7 @@ impl Inner {
         self.update_or_create(relay, update, begin)
             .map_err(|error| match error {
                 NotKept::TooMany => BanError::TooMany {
-                    max: MAX_UNHELD_WORDS,
+                    max: MAX_UNHELD_SETTINGS,
                 },
                 NotKept::OutOfMemory => BanError::OutOfMemory,
             })

@@ -23,10 +23,10 @@
 //!    from pending to *live* by a compare-and-swap (acquire and release), and then clears
 //!    the pending bit.
 //!
-//! A [placeholder](Table::create_placeholder), for what the operator says of an id without a
+//! A [placeholder](Table::create_placeholder), for an operator's setting of an id without a
 //! record, enters the same way. It is not counted, and gone from the start.
 
-use crate::limits::MAX_UNHELD_WORDS;
+use crate::limits::MAX_UNHELD_SETTINGS;
 use crate::relay::NodeId;
 use crate::sync::Ordering;
 use crate::sync::epoch::Guard;
@@ -217,7 +217,7 @@ impl Table {
     ) -> Result<(), CreateError> {
         let placeholders = &self.gone.placeholders;
         // Relaxed: a count that carries nothing but itself.
-        if placeholders.fetch_add(1, Ordering::Relaxed) as usize >= MAX_UNHELD_WORDS {
+        if placeholders.fetch_add(1, Ordering::Relaxed) as usize >= MAX_UNHELD_SETTINGS {
             placeholders.fetch_sub(1, Ordering::Relaxed);
             return Err(CreateError::TooMany);
         }

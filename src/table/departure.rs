@@ -14,7 +14,7 @@
 //!    so that no lease is given; raises the generation (release), so that no handle names
 //!    the record; and refreshes its summaries.
 //! 6. It has a [`Closing`], and decides by it. The relay is *remembered* up to a tick, or
-//!    the record *kept* for its leases and for what the operator said: it is *gone*, and
+//!    the record *kept* for its leases and for operator settings: it is *gone*, and
 //!    stays in its bucket. Or it is *forgotten*: removed from its bucket, *vacant*, and
 //!    retired with what it announced.
 //! 7. A [round](super::reclaim) of reclamation takes what is retired. Once all threads have
@@ -26,10 +26,10 @@
 //! A relay that leaves or expires may come back, late or soon. Until it is forgotten, its
 //! record is not counted and found by no search, but keeps the leases on it, its load,
 //! round trips and circuit. So a lease is a unit of the relay and not of one of
-//! its registrations, and what the operator said of a relay holds whatever the relay does.
+//! its registrations, and operator settings hold whatever the relay does.
 //!
 //! A thread that makes a record *closing* or *returning*, by a compare-and-swap, has it to
-//! itself until it sets another state; releases of leases, and the operator's words, only
+//! itself until it sets another state; releases of leases, and the operator's settings, only
 //! change the load and the circuit. A registration that meets such a record waits until
 //! that thread has made its few steps: else a second record of the same id would be leased
 //! beside it.
@@ -37,7 +37,7 @@
 //! # Why nothing that is kept is forgotten, and nothing is kept for no reason
 //!
 //! A thread that forgets a record first closes it, and then looks for reasons to keep it,
-//! by read-modify-writes of load and circuit. An operator's word is a read-modify-write of
+//! by read-modify-writes of load and circuit. An operator's setting is a read-modify-write of
 //! one of these, followed by a look at the lifecycle. Of the two read-modify-writes one is
 //! the later: either the thread that forgets sees the word, or the other sees that the record
 //! is closing, and says its word again. A last lease that is released beside a record which
@@ -58,7 +58,7 @@ use crate::time::Tick;
 pub(super) struct GoneCounts {
     /// Those that hold a permit.
     remembered: Padded<AtomicU32>,
-    /// Those that the operator's word brought into being.
+    /// Those that the operator's setting brought into being.
     pub(super) placeholders: Padded<AtomicU32>,
 }
 

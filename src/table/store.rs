@@ -8,7 +8,7 @@
 //! renewals replace more often, have a slab of that size and a little more. When
 //! a stalled thread keeps the epoch from advancing, permits or announcements run
 //! out and registration says so: memory does not grow. Records that are kept for their
-//! leases are the holders' memory, and those that are kept for what the operator said are
+//! leases are the holders' memory, and those that are kept for operator settings are
 //! the operator's: they hold no permit.
 //!
 //! Before a permit or a place is said to be wanting, and before a place is used

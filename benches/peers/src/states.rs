@@ -125,7 +125,7 @@ impl State {
                 }
                 Self::AllDraining => {
                     let kept = instance.registry.set_draining(id, true);
-                    kept.expect("there is room for the operator's word");
+                    kept.expect("there is room for the operator's setting");
                 }
                 _ => return,
             }

@@ -32,8 +32,8 @@
 //!
 //! A record that is *gone* keeps what is known of its relay: leases, load, round trips,
 //! circuit. It has no relay until a registration of the same id brings it back. One that
-//! is *kept* is remembered without regard to time, for its leases or for what the
-//! operator said; a *placeholder* exists only for what the operator said.
+//! is *kept* is remembered without regard to time, for its leases or for the
+//! operator's settings; a *placeholder* exists only for such settings.
 
 use crate::limits::TICK_BITS;
 use crate::time::Tick;
@@ -69,7 +69,7 @@ const GONE: u64 = 0b11 << TICK_BITS;
 
 /// Instead of a tick: as long as there is a reason.
 const KEPT: u64 = TICK_MASK;
-/// The same, of a record that the operator's word brought into being.
+/// The same, of a record that the operator's setting brought into being.
 const PLACEHOLDER: u64 = TICK_MASK - 1;
 
 impl Lifecycle {
@@ -130,7 +130,7 @@ impl Lifecycle {
         Self(self.0 & !STATE_MASK)
     }
 
-    /// What the operator's word brings into being.
+    /// What the operator's setting brings into being.
     pub(in crate::table) fn placeholder() -> Self {
         Self::new(Self::NO_ANNOUNCEMENT, GONE, PLACEHOLDER)
     }
@@ -221,7 +221,7 @@ impl Lifecycle {
         self.0 & TICK_MASK >= PLACEHOLDER && self.is_gone()
     }
 
-    /// Whether the operator's word alone brought it into being.
+    /// Whether the operator's setting alone brought it into being.
     pub(in crate::table) fn is_placeholder(self) -> bool {
         self.0 & TICK_MASK == PLACEHOLDER && self.is_gone()
     }
