@@ -540,10 +540,10 @@ fn back_offs_grow_between_the_spans_that_are_configured() {
 
 #[test]
 fn spans_that_are_none_are_refused_by_their_values() {
-    for (min, max) in [
-        (Duration::ZERO, secs(1)),
-        (secs(2), secs(1)),
-        (secs(1), Duration::MAX),
+    for (min, max, wrong) in [
+        (Duration::ZERO, secs(1), Duration::ZERO),
+        (secs(2), secs(1), secs(2)),
+        (secs(1), Duration::MAX, Duration::MAX),
     ] {
         let built = Registry::builder().back_off(min, max).build();
         let error = built.err();
@@ -552,7 +552,7 @@ fn spans_that_are_none_are_refused_by_their_values() {
             Some(BuildError::InvalidBackOff { min: least, max: most, .. })
                 if (*least, *most) == (min, max)
         );
-        let says = error.unwrap().to_string();
-        assert!(says.contains(&format!("{min:?}")), "{says}");
+        let message = error.unwrap().to_string();
+        assert!(message.contains(&format!("{wrong:?}")), "{message}");
     }
 }
