@@ -546,7 +546,7 @@ MUTANTS = [
      "        if tick < read_tick {\n", "        if tick != read_tick {\n            self.current.store(0, Ordering::Release);\n",
      "lib::time::tests::readings_that_go_backwards_are_ignored"),
     ("stale sequence accepted", "src/dht/record/freshness.rs",
-     "Some(heard) if sequence < heard.sequence => Freshness::Stale {", "Some(heard) if sequence + 1 < heard.sequence => Freshness::Stale {",
+     "Some(latest) if sequence < latest.sequence => Freshness::Stale {", "Some(latest) if sequence + 1 < latest.sequence => Freshness::Stale {",
      "records::freshness::an_older_record_never_wins_and_a_withdrawn_one_never_returns"),
     ("stale sequence accepted once forgotten", "src/dht/record/freshness.rs",
      "None if sequence < self.floor => Freshness::Forgotten { floor: self.floor },\n", "",
