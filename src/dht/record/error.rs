@@ -148,9 +148,13 @@ impl fmt::Display for RecordError {
                 write!(f, "there are {len} bytes, and at most {max} are allowed")
             }
             Self::TooShort { len } => write!(f, "{len} bytes are too few for a record"),
-            Self::UnknownLayout { layout } => write!(f, "{layout} is no known layout of a record"),
+            Self::UnknownLayout { layout } => {
+                write!(f, "{layout} is not a known layout of a record")
+            }
             Self::InvalidKey => f.write_str("the public key is not valid"),
-            Self::WeakKey => f.write_str("the public key is weak: anyone can sign for it"),
+            Self::WeakKey => f.write_str(
+                "the public key is of small order: signatures for it need no secret key",
+            ),
             Self::BadSignature => {
                 f.write_str("the signature does not verify for this key and network")
             }
@@ -160,21 +164,24 @@ impl fmt::Display for RecordError {
                 issued_at,
             } => write!(
                 f,
-                "the sequence {sequence} lies before the issue time {issued_at}"
+                "the sequence {sequence} is below the issue time {issued_at}"
             ),
             Self::NotCanonical(_) => f.write_str("the value is not deterministic CBOR"),
-            Self::NonCanonicalField => f.write_str("a field is not written in its one spelling"),
+            Self::NonCanonicalField => f.write_str("the value of a field is not canonical"),
             Self::UnsupportedVersion { version } => {
                 write!(f, "version {version} of the record format is not supported")
             }
-            Self::UnsupportedKind { kind } => write!(f, "{kind} is no known kind of record"),
+            Self::UnsupportedKind { kind } => write!(f, "{kind} is not a known kind of record"),
             Self::Missing { key } => write!(f, "the field with key {key} is missing"),
             Self::Unexpected { key } => write!(
                 f,
                 "a record of this kind does not have the field with key {key}"
             ),
             Self::WrongType { key } => {
-                write!(f, "the field with key {key} holds something else")
+                write!(
+                    f,
+                    "the value of the field with key {key} has the wrong type or size"
+                )
             }
             Self::InvalidTtl { ttl } => {
                 write!(f, "the TTL is {ttl:?}, not 1ms to {MAX_TTL:?}")
@@ -183,7 +190,7 @@ impl fmt::Display for RecordError {
             Self::InvalidCapacity { capacity } => {
                 write!(f, "the capacity is {capacity}, not 1 to {MAX_CAPACITY}")
             }
-            Self::InvalidNat { code } => write!(f, "{code} is no known kind of NAT"),
+            Self::InvalidNat { code } => write!(f, "{code} is not a known NAT type"),
             Self::InvalidLoad { sixteenths } => write!(
                 f,
                 "the load is {sixteenths} sixteenths, not 0 to {}",
@@ -297,10 +304,10 @@ impl fmt::Display for CborError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, at) = match self {
             Self::Truncated { at } => ("the bytes end within the item", at),
-            Self::TrailingBytes { at } => ("there should be nothing", at),
+            Self::TrailingBytes { at } => ("there are trailing bytes", at),
             Self::Indefinite { at } => ("the length is indefinite", at),
             Self::NotShortest { at } => ("the encoding is not the shortest", at),
-            Self::DuplicateKey { at } => ("the key is there already", at),
+            Self::DuplicateKey { at } => ("the key is a duplicate", at),
             Self::UnsortedKey { at } => ("the key is not in order", at),
             Self::InvalidText { at } => ("the text is not UTF-8", at),
             Self::Unsupported { at } => ("the type is not supported", at),

@@ -111,11 +111,11 @@ impl Freshness {
 /// let announcement = Announcement::new("192.0.2.7:4433".parse()?, 100)?;
 /// let live = RelayRecord::announce(announcement, first, now, ttl)?;
 /// let live = SignedRecord::sign(&live, &key, &network)?;
-/// let gone = SignedRecord::tombstone(next_sequence(Some(first), now), now, ttl, &key, &network)?;
+/// let tombstone = SignedRecord::tombstone(next_sequence(Some(first), now), now, ttl, &key, &network)?;
 ///
 /// let mut memory = SequenceMemory::new(10_000);
 /// assert_eq!(memory.observe(&live, now), Freshness::Fresh);
-/// assert_eq!(memory.observe(&gone, now), Freshness::Withdrawn);
+/// assert_eq!(memory.observe(&tombstone, now), Freshness::Withdrawn);
 /// assert!(matches!(memory.observe(&live, now), Freshness::Stale { withdrawn: true, .. }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -112,7 +112,7 @@ const ATTEMPTS: u32 = 6;
 const BASE_BACK_OFF: Duration = Duration::from_millis(20);
 
 /// The maximum length of a list in bytes, even if the store accepts longer values.
-const MAX_LIST: usize = 1 << 18;
+const MAX_LIST_LEN: usize = 1 << 18;
 
 /// The maximum number of distinct values of one read: many more than there are
 /// replicas, so that nodes that send invalid values first do not end the read before
@@ -227,7 +227,7 @@ impl<K: RawKad> Kad<K> {
         deadline: Instant,
     ) -> Result<Put, DhtError> {
         list.set_own(record)?;
-        let bytes = list.encode(self.max_list(), &record.node_id())?;
+        let bytes = list.encode(self.max_list_len(), &record.node_id())?;
         self.raw.store(key, &bytes, deadline)
     }
 
@@ -252,7 +252,7 @@ impl<K: RawKad> Kad<K> {
         deadline: Instant,
         mut read: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<Answer, DhtError> {
-        self.find_distinct(key, self.max_list(), deadline, |bytes| {
+        self.find_distinct(key, self.max_list_len(), deadline, |bytes| {
             // Verifying a long list takes time.
             if Instant::now() >= deadline {
                 return ControlFlow::Break(());
@@ -281,8 +281,8 @@ impl<K: RawKad> Kad<K> {
         })
     }
 
-    fn max_list(&self) -> usize {
-        self.raw.max_value().min(MAX_LIST)
+    fn max_list_len(&self) -> usize {
+        self.raw.max_value().min(MAX_LIST_LEN)
     }
 
     fn check_shard(&self, shard: u16) -> Result<(), DhtError> {

@@ -16,7 +16,7 @@ use crate::sync::unmodelled::thread::{self, Thread};
 pub(super) enum NoResult {
     /// The deadline passed. The future can be polled again.
     TimedOut,
-    /// The future panicked. Each call to an actor whose thread has ended does.
+    /// The future panicked, as every call to an actor does whose thread has ended.
     Panicked,
 }
 
