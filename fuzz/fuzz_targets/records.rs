@@ -71,7 +71,7 @@ fn judged(record: &SignedRecord) {
 
     let mut memory = SequenceMemory::new(1);
     let issued = statement.issued_at();
-    if memory.observe(record, issued).is_news() {
+    if memory.observe(record, issued).is_update() {
         assert_eq!(memory.observe(record, issued), Freshness::Same);
         let later = Duration::from_micros(record.sequence()) + MAX_TTL;
         assert_eq!(memory.observe(record, later), Freshness::Expired);

@@ -318,11 +318,11 @@ fn an_engine_without_a_directory_says_so() {
     plain.put(&announced, soon).unwrap();
     let mut heard = 0;
     let answer = plain.get(&id(1), None, soon, &mut |candidate: Candidate<'_>| {
-        heard += usize::from(candidate.open(&id(1), &Network::default()).is_ok());
-        let wrong = candidate.open(&id(2), &Network::default()).unwrap_err();
+        heard += usize::from(candidate.verify(&id(1), &Network::default()).is_ok());
+        let wrong = candidate.verify(&id(2), &Network::default()).unwrap_err();
         assert!(matches!(&wrong, CandidateError::WrongNode { node, .. } if *node == id(1)));
         assert!(wrong.source().is_none() && wrong.to_string().contains(&id(1).to_string()));
-        let invalid = candidate.open(&id(1), &Network::new(b"other").unwrap());
+        let invalid = candidate.verify(&id(1), &Network::new(b"other").unwrap());
         let invalid = invalid.unwrap_err();
         assert!(invalid.source().is_some() && invalid.to_string().contains("valid"));
         ControlFlow::Continue(())

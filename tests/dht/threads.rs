@@ -165,7 +165,7 @@ fn dropping_the_last_handle_withdraws_the_relay() {
     drop(registry);
     let mut last = None;
     dht.get(&id(1), None, Instant::now() + secs(60), &mut |candidate| {
-        last = candidate.open(&id(1), &Default::default()).ok();
+        last = candidate.verify(&id(1), &Default::default()).ok();
         std::ops::ControlFlow::Continue(())
     })
     .unwrap();

@@ -25,7 +25,7 @@ fn read(dht: &impl RelayDht, node: &NodeId) -> (Vec<SignedRecord>, usize, Covera
     let (mut records, mut worthless) = (Vec::new(), 0);
     let answer = dht
         .get(node, None, soon(), &mut |candidate: Candidate<'_>| {
-            match candidate.open(node, &Network::default()) {
+            match candidate.verify(node, &Network::default()) {
                 Ok(record) => records.push(record),
                 Err(_) => worthless += 1,
             }
@@ -350,17 +350,17 @@ fn a_candidate_is_opened_for_its_own_node_and_network_only() {
     let candidate = Candidate::Encoded(&bytes);
     let network = Network::default();
     assert_eq!(
-        candidate.open(&record.node_id(), &network),
+        candidate.verify(&record.node_id(), &network),
         Ok(record.clone())
     );
-    let foreign = candidate.open(&other.node_id(), &network);
+    let foreign = candidate.verify(&other.node_id(), &network);
     let is_of = |node| move |error: &CandidateError| matches!(error, CandidateError::WrongNode { node: of, .. } if *of == node);
     assert!(
         foreign.as_ref().is_err_and(is_of(record.node_id())),
         "{foreign:?}"
     );
     let elsewhere = Network::new(b"elsewhere").expect("a short tag");
-    let invalid = candidate.open(&record.node_id(), &elsewhere);
+    let invalid = candidate.verify(&record.node_id(), &elsewhere);
     assert_eq!(
         invalid,
         Err(CandidateError::Invalid(RecordError::BadSignature))

@@ -107,7 +107,10 @@ fn another_layout_is_refused() {
     for layout in [0, 2, 255] {
         bytes[0] = layout;
         let refused = decode(&bytes).unwrap_err().to_string();
-        assert_eq!(refused, format!("{layout} is no known layout of a record"));
+        assert_eq!(
+            refused,
+            format!("{layout} is not a known layout of a record")
+        );
     }
 }
 
@@ -252,7 +255,7 @@ fn what_no_reader_would_accept_is_not_made() {
         ),
         (
             make(ISSUED - 1, NOW, TTL),
-            "the sequence 1799999999999999 lies before the issue time 1800000000000000",
+            "the sequence 1799999999999999 is below the issue time 1800000000000000",
         ),
         (
             make(ISSUED, NOW, Duration::from_micros(999)),
@@ -264,7 +267,7 @@ fn what_no_reader_would_accept_is_not_made() {
         ),
         (
             make(ISSUED, Duration::MAX, TTL),
-            "the sequence 1800000000000000 lies before the issue time 18446744073709551615",
+            "the sequence 1800000000000000 is below the issue time 18446744073709551615",
         ),
     ] {
         assert_eq!(refused, Err(says.to_owned()));

@@ -266,8 +266,8 @@ proptest! {
             let judged = memory.judge(record, now);
             let verdict = memory.observe(record, now);
             prop_assert!(memory.len() <= capacity);
-            if verdict.is_news() {
-                prop_assert!(judged.is_news());
+            if verdict.is_update() {
+                prop_assert!(judged.is_update());
                 prop_assert_eq!(verdict == Freshness::Withdrawn, record.is_tombstone());
                 let before = believed.insert(record.node_id(), record.sequence());
                 prop_assert!(before < Some(record.sequence()), "{before:?} came back");
@@ -314,7 +314,7 @@ proptest! {
             }
         }
         let future = Duration::from_micros(newest.sequence()) > now + MAX_SKEW;
-        prop_assert_eq!(memory.observe(newest, now).is_news(), !future);
+        prop_assert_eq!(memory.observe(newest, now).is_update(), !future);
     }
 
     #[test]

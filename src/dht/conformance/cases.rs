@@ -1,4 +1,4 @@
-//! The cases of the suite, each a rule of [`RelayDht`].
+//! The cases of the suite. Each checks one rule of [`RelayDht`].
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -12,32 +12,34 @@ use crate::relay::NodeId;
 use crate::sync::Arc;
 use crate::sync::unmodelled::thread;
 
-/// How many relays use the engine at once.
-const CROWD: usize = 24;
+/// The number of relays that use the engine concurrently.
+const CONCURRENT_RELAYS: usize = 24;
 
-/// How often is looked for what some nodes may not know yet.
-const ATTEMPTS_TO_SEE: usize = 5;
+/// How often a read is repeated, because some nodes may not have the latest record yet.
+const READ_ATTEMPTS: usize = 5;
 
 impl Suite {
-    /// [`RelayDht::limits`]: they leave room to work in, and do not change.
-    pub fn limits_make_sense(&self) {
+    /// [`RelayDht::limits`] allow a plain record, are within the registry's bounds,
+    /// and are the same for each handle.
+    pub fn limits_are_valid(&self) {
         let limits = self.writer.limits();
         let needed = self.relay().first().value().len();
         assert!(
             limits.max_value >= needed,
-            "limits: values of {} bytes, and a plain record needs {needed}",
+            "limits: values of at most {} bytes, but a plain record has {needed}",
             limits.max_value
         );
         assert_eq!(
             limits,
             limits.clamped(),
-            "limits: the registry would take others"
+            "limits: the registry would clamp them"
         );
-        assert_eq!(limits, self.reader.limits(), "limits: they differ");
+        assert_eq!(limits, self.reader.limits(), "limits: two handles differ");
     }
 
-    /// [`RelayDht::put`], then [`RelayDht::get`] elsewhere; and once more.
-    pub fn what_is_stored_is_read_back(&self) {
+    /// A record that one handle [puts](RelayDht::put) is what another
+    /// [gets](RelayDht::get), also after a second put.
+    pub fn a_stored_record_is_read_back(&self) {
         let relay = self.relay();
         let record = relay.first();
         assert_eq!(self.found(&relay.id(), None), [], "before it was stored");
@@ -47,66 +49,68 @@ impl Suite {
         }
     }
 
-    /// A later sequence counts, in whatever order they come.
-    pub fn a_later_record_replaces_an_older_one_and_never_the_reverse(&self) {
+    /// A record replaces one with a lower sequence, and never one with a higher.
+    pub fn a_newer_record_replaces_an_older_one_and_never_the_reverse(&self) {
         let relay = self.relay();
         let older = relay.first();
-        let later = relay.next(&older);
+        let newer = relay.next(&older);
         self.store(&older);
-        self.store(&later);
-        self.expect_newest(&later);
-        let late = self.persist("put an older record", |by| self.writer.put(&older, by));
+        self.store(&newer);
+        self.expect_newest(&newer);
+        let result = self.retry("put an older record", |by| self.writer.put(&older, by));
         assert!(
-            matches!(late, Err(DhtError::Superseded { .. })),
-            "an older record was not refused as superseded: {late:?}"
+            matches!(result, Err(DhtError::Superseded { .. })),
+            "an older record was not rejected as superseded: {result:?}"
         );
-        self.expect_newest(&later);
-        let news = self.found(&relay.id(), Some(older.sequence()));
-        assert!(news.contains(&later), "the newer one was kept back");
+        self.expect_newest(&newer);
+        let found = self.found(&relay.id(), Some(older.sequence()));
+        assert!(found.contains(&newer), "the newer record was left out");
     }
 
-    /// A second value under a sequence is [`DhtError::Conflict`], and the first
-    /// one stays.
+    /// A second value under one sequence is a [`DhtError::Conflict`], and the first
+    /// one stays stored.
     pub fn one_sequence_has_one_value(&self) {
         let relay = self.relay();
         let first = relay.first();
         self.store(&first);
-        let second = self.persist("put a second value", |by| {
-            self.writer.put(&relay.other(&first), by)
+        let second = self.retry("put a second value", |by| {
+            self.writer.put(&relay.conflicting(&first), by)
         });
         assert_eq!(
             second,
             Err(DhtError::Conflict),
-            "a second value under one sequence was not refused as a conflict"
+            "a second value under one sequence was not rejected as a conflict"
         );
         assert_eq!(self.found(&relay.id(), None), [first]);
     }
 
-    /// Tombstones are stored, read, and not overruled by what they withdraw.
+    /// A tombstone is stored and read like any record, and the announcement that it
+    /// withdraws does not replace it.
     pub fn a_withdrawal_is_a_record_like_any_other(&self) {
         let relay = self.relay();
         let live = relay.first();
-        let gone = relay.withdraw(&live);
+        let withdrawal = relay.withdraw(&live);
         self.store(&live);
-        self.store(&gone);
-        self.expect_newest(&gone);
-        let back = self.persist("put what was withdrawn", |by| self.writer.put(&live, by));
+        self.store(&withdrawal);
+        self.expect_newest(&withdrawal);
+        let result = self.retry("put a withdrawn record", |by| self.writer.put(&live, by));
         assert!(
-            matches!(back, Err(DhtError::Superseded { .. })),
-            "a withdrawn record was not refused as superseded: {back:?}"
+            matches!(result, Err(DhtError::Superseded { .. })),
+            "a withdrawn record was not rejected as superseded: {result:?}"
         );
-        self.expect_newest(&gone);
+        self.expect_newest(&withdrawal);
     }
 
-    /// [`Limits::max_value`](crate::dht::Limits::max_value) is what it says.
+    /// A value of [`Limits::max_value`](crate::dht::Limits::max_value) bytes is stored,
+    /// and a longer one is [`DhtError::TooLarge`].
     pub fn values_up_to_the_limit_are_stored_and_none_above_it(&self) {
         let max = self.writer.limits().max_value;
-        if let Some(longest) = self.relay().of_len(max.min(MAX_VALUE_LEN)) {
+        if let Some(longest) = self.relay().with_value_len(max.min(MAX_VALUE_LEN)) {
             self.store(&longest);
             self.expect_newest(&longest);
         }
         let relay = self.relay();
-        if let Some(longer) = relay.of_len(max + 1) {
+        if let Some(longer) = relay.with_value_len(max + 1) {
             let size = longer.value().len();
             assert_eq!(
                 self.writer.put(&longer, self.deadline()),
@@ -117,33 +121,34 @@ impl Suite {
         }
     }
 
-    /// Nothing comes back for a key that nothing was stored under.
-    pub fn an_unknown_relay_is_not_made_up(&self) {
+    /// A read of a relay without a record finds none.
+    pub fn an_unknown_relay_has_no_record(&self) {
         for newer_than in [None, Some(0), Some(u64::MAX)] {
             assert_eq!(self.found(&self.relay().id(), newer_than), []);
         }
-        // Ids need not be keys; an engine may say so.
-        let odd = NodeId::from_bytes(b"no key").expect("this is an id");
+        // An id need not be a public key. An engine may reject such an id.
+        let not_a_key = NodeId::from_bytes(b"no key").expect("this is an id");
         let mut found = 0;
-        let answer = self.reader.get(&odd, None, self.deadline(), &mut |_| {
-            found += 1;
-            ControlFlow::Continue(())
-        });
-        assert_eq!(found, 0, "an id that is no key: {answer:?}");
+        let answer = self
+            .reader
+            .get(&not_a_key, None, self.deadline(), &mut |_| {
+                found += 1;
+                ControlFlow::Continue(())
+            });
+        assert_eq!(found, 0, "an id that is not a key: {answer:?}");
     }
 
-    /// After `Break` the sink is not called again, and the answer does not
-    /// claim to be complete.
+    /// After `Break` the sink is not called again, and the answer is not complete.
     pub fn a_reader_can_stop_early(&self) {
         let relay = self.relay();
         self.store(&relay.first());
-        let answer = self.persist("get and break off", |by| {
+        let answer = self.retry("get and stop early", |by| {
             let mut calls = 0;
             let answer = self.reader.get(&relay.id(), None, by, &mut |_| {
                 calls += 1;
                 ControlFlow::Break(())
             });
-            assert!(calls <= 1, "the sink broke off and was called again");
+            assert!(calls <= 1, "the sink was called again after Break");
             answer.and_then(|answer| {
                 if calls == 1 {
                     Ok(answer)
@@ -152,17 +157,16 @@ impl Suite {
                 }
             })
         });
-        let answer = answer.expect("reading what is stored");
+        let answer = answer.expect("a read of a stored record");
         assert_eq!(
             answer.coverage(),
             Coverage::Partial,
-            "a read that was broken off"
+            "a read that was stopped early"
         );
     }
 
-    /// Calls return, done or not, when their time is over, and when it was over
-    /// before they began.
-    pub fn calls_end_at_their_deadline(&self) {
+    /// Calls return by their deadline, also if it has passed when they begin.
+    pub fn calls_return_by_their_deadline(&self) {
         let record = self.relay().first();
         for time in [Duration::ZERO, Duration::from_millis(2)] {
             self.on_writer("put with little time", &record, move |dht, record| {
@@ -181,11 +185,12 @@ impl Suite {
                 dht.members(0, Instant::now() + time, &mut sink).ok();
             });
         }
-        // And what was cut short does not stand in the way of what follows.
+        // Calls that timed out do not block later ones.
         self.store(&record);
         self.expect_newest(&record);
     }
 
+    /// Runs `call` with the writer; it must return within the suite's timeout.
     fn on_writer(
         &self,
         what: &str,
@@ -193,11 +198,12 @@ impl Suite {
         call: impl FnOnce(&dyn RelayDht, &SignedRecord) + Send + 'static,
     ) {
         let (dht, record) = (Arc::clone(&self.writer), record.clone());
-        self.watched(what, move || call(&*dht, &record));
+        self.run_within_timeout(what, move || call(&*dht, &record));
     }
 
-    /// [`RelayDht::join`], [`RelayDht::members`], [`RelayDht::leave`].
-    pub fn members_are_found_until_they_leave(&self) {
+    /// [`RelayDht::members`] lists a relay from its [`join`](RelayDht::join) to its
+    /// [`leave`](RelayDht::leave).
+    pub fn members_are_listed_until_they_leave(&self) {
         let limits = self.writer.limits();
         let mut joined = Vec::new();
         for _ in 0..6 {
@@ -217,8 +223,8 @@ impl Suite {
         for (shard, relay, record) in leave {
             let tombstone = relay.withdraw(record);
             for _ in 0..2 {
-                self.persist("leave", |by| self.writer.leave(*shard, &tombstone, by))
-                    .expect("a member leaves, and one that left leaves again");
+                self.retry("leave", |by| self.writer.leave(*shard, &tombstone, by))
+                    .expect("a leave, also of a relay that left");
             }
             self.expect_member(*shard, &relay.id(), false);
         }
@@ -234,15 +240,15 @@ impl Suite {
             calls += 1;
             ControlFlow::Break(())
         });
-        assert!(calls <= 1, "the sink broke off and was called again");
+        assert!(calls <= 1, "the sink was called again after Break");
         assert!(
             calls == 0 || answer.is_ok_and(|answer| !answer.is_complete()),
-            "a read of members that was broken off claims to be complete"
+            "a read of members that was stopped early is complete"
         );
     }
 
-    /// A shard that is not there is [`DhtError::Unsupported`].
-    pub fn what_is_not_there_is_unsupported(&self) {
+    /// A call for a shard beyond the limit is [`DhtError::Unsupported`].
+    pub fn an_unknown_shard_is_unsupported(&self) {
         let relay = self.relay();
         let record = relay.first();
         let shard = self.writer.limits().shards;
@@ -250,7 +256,7 @@ impl Suite {
         let unsupported = |what: &str, error: Option<DhtError>| {
             assert!(
                 matches!(error, Some(DhtError::Unsupported { .. })),
-                "{what} a shard that is not there: {error:?}"
+                "{what} a shard that does not exist: {error:?}"
             );
         };
         unsupported("join", self.writer.join(shard, &record, by).err());
@@ -261,21 +267,23 @@ impl Suite {
             listed += 1;
             ControlFlow::Continue(())
         });
-        assert_eq!(listed, 0, "members of a shard that is not there");
+        assert_eq!(listed, 0, "members of a shard that does not exist");
         unsupported("members of", answer.err());
     }
 
-    /// As many calls at once as the limits allow, and a few more that wait.
-    pub fn many_can_use_it_at_once(&self) {
+    /// Concurrent calls succeed: as many as the limits allow, and two more that wait.
+    pub fn concurrent_calls_succeed(&self) {
         let threads = self.writer.limits().max_in_flight.min(8) + 2;
-        let records: Vec<SignedRecord> = (0..CROWD).map(|_| self.relay().first()).collect();
+        let records: Vec<SignedRecord> = (0..CONCURRENT_RELAYS)
+            .map(|_| self.relay().first())
+            .collect();
         thread::scope(|scope| {
             for thread in 0..threads {
-                let mine = records.iter().skip(thread).step_by(threads);
+                let share = records.iter().skip(thread).step_by(threads);
                 scope.spawn(|| {
-                    for record in mine {
+                    for record in share {
                         self.store(record);
-                        self.enlist_if_there_are_shards(record);
+                        self.join_if_there_is_a_directory(record);
                         self.expect_newest(record);
                     }
                 });
@@ -283,16 +291,15 @@ impl Suite {
         });
         for record in &records {
             self.expect_newest(record);
-            // Who wrote at the same time may have overwritten it: that is what
-            // relays join again for.
-            self.enlist_if_there_are_shards(record);
+            // A concurrent writer may have overwritten the entry: relays join again.
+            self.join_if_there_is_a_directory(record);
             if let Some(shard) = self.writer.limits().shard_of(&record.node_id()) {
                 self.expect_member(shard, &record.node_id(), true);
             }
         }
     }
 
-    fn enlist_if_there_are_shards(&self, record: &SignedRecord) {
+    fn join_if_there_is_a_directory(&self, record: &SignedRecord) {
         if let Some(shard) = self.writer.limits().shard_of(&record.node_id()) {
             self.join(shard, record);
         }
@@ -304,24 +311,24 @@ impl Suite {
 
     fn store(&self, record: &SignedRecord) {
         let put = self
-            .persist("put", |by| self.writer.put(record, by))
+            .retry("put", |by| self.writer.put(record, by))
             .expect("a record is stored");
-        assert!(put.stored() > 0, "stored, and by nobody");
+        assert!(put.stored() > 0, "the record was stored by no node");
     }
 
     fn join(&self, shard: u16, record: &SignedRecord) {
-        self.persist("join", |by| match self.writer.join(shard, record, by) {
-            // To have lost against others is to try again.
+        self.retry("join", |by| match self.writer.join(shard, record, by) {
+            // Concurrent writers won: try again.
             Err(DhtError::Conflict) => Err(DhtError::Timeout),
-            decided => decided,
+            result => result,
         })
         .expect("a relay joins");
     }
 
-    /// All distinct records that come back for `node`, each of which must be a
-    /// valid one of this very node.
+    /// The distinct records that a read of `node` finds. Each must be a valid record of
+    /// this node.
     fn found(&self, node: &NodeId, newer_than: Option<u64>) -> Vec<SignedRecord> {
-        let read = self.persist("get", |by| {
+        let read = self.retry("get", |by| {
             let (found, answer) = self.read(node, newer_than, by)?;
             match answer.coverage() {
                 Coverage::Unreachable => Err(DhtError::Unreachable),
@@ -339,31 +346,31 @@ impl Suite {
     ) -> Result<(Vec<SignedRecord>, Answer), DhtError> {
         let mut found: Vec<Result<SignedRecord, CandidateError>> = Vec::new();
         let answer = self.reader.get(node, newer_than, by, &mut |candidate| {
-            found.push(candidate.open(node, &self.network));
+            found.push(candidate.verify(node, &self.network));
             ControlFlow::Continue(())
         })?;
         let mut records: Vec<SignedRecord> = found
             .into_iter()
-            .map(|opened| opened.expect("what was stored comes back as it was"))
+            .map(|record| record.expect("a valid record of the node"))
             .collect();
         records.dedup();
         Ok((records, answer))
     }
 
-    /// The highest sequence that comes back for a relay is that of `record`. A
-    /// node or two may lag behind.
+    /// Checks that a read finds `record` as the one with the highest sequence. Some
+    /// nodes may not have it yet.
     fn expect_newest(&self, record: &SignedRecord) {
         let newest = || {
             self.found(&record.node_id(), None)
                 .into_iter()
                 .max_by_key(SignedRecord::sequence)
         };
-        let is_newest = (0..ATTEMPTS_TO_SEE).any(|_| newest().as_ref() == Some(record));
-        assert!(is_newest, "the latest record does not come back");
+        let is_newest = (0..READ_ATTEMPTS).any(|_| newest().as_ref() == Some(record));
+        assert!(is_newest, "a read does not find the latest record");
     }
 
     fn expect_member(&self, shard: u16, node: &NodeId, expected: bool) {
-        let seen = (0..ATTEMPTS_TO_SEE).any(|_| self.members(shard).contains(node) == expected);
+        let seen = (0..READ_ATTEMPTS).any(|_| self.members(shard).contains(node) == expected);
         assert!(
             seen,
             "shard {shard}: {node} should{} be listed",
@@ -372,13 +379,13 @@ impl Suite {
     }
 
     fn members(&self, shard: u16) -> BTreeSet<NodeId> {
-        let read = self.persist("members", |by| {
+        let read = self.retry("members", |by| {
             let mut members = BTreeSet::new();
             let answer = self.reader.members(shard, by, &mut |member| {
                 if let Some(record) = member.record {
                     record
-                        .open(&member.node, &self.network)
-                        .expect("a member comes with its own record or none");
+                        .verify(&member.node, &self.network)
+                        .expect("a member with its own record or none");
                 }
                 members.insert(member.node);
                 ControlFlow::Continue(())

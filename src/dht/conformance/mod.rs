@@ -1,10 +1,9 @@
-//! What every engine must do: a suite for authors of engines.
+//! A conformance suite for authors of engines.
 //!
-//! It talks to an engine the way a registry does and panics at the first rule
-//! of [`RelayDht`] that is broken, naming it. It needs the feature
-//! `conformance`, and the engine a network that works: what becomes of an answer
-//! on the way is the registry's concern, and is tested with the
-//! [faults](crate::dht::Faults) of [`Memory`](crate::dht::Memory).
+//! It calls an engine as a registry does, and panics with a message at the first
+//! rule of [`RelayDht`] that the engine breaks. It needs the feature `conformance`,
+//! and a network without faults. The [faults](crate::dht::Faults) of
+//! [`Memory`](crate::dht::Memory) test how a registry handles a faulty network.
 //!
 //! ```no_run
 //! use relay_registry::dht::{Memory, Network, conformance};
@@ -24,11 +23,11 @@ use crate::dht::record::Network;
 use crate::sync::Arc;
 use crate::sync::unmodelled::{mpsc, thread};
 
-/// Runs the whole suite, with a minute's request_timeout for each request.
+/// Runs the whole suite, with a timeout of 1 minute for each request.
 ///
-/// Each call of `make` gives another handle to, or node of, one and the same
-/// network, which may hold anything else as well: the suite makes keys of its
-/// own. Records are signed for `network`.
+/// Each call of `make` returns another handle to, or node of, one network. Other data
+/// may be stored there: the suite generates its own keys. Records are signed for
+/// `network`.
 ///
 /// # Panics
 ///
@@ -37,9 +36,9 @@ pub fn check<D: RelayDht>(make: impl Fn() -> D, network: &Network) {
     Suite::new(make, network).check();
 }
 
-/// The suite, to run in parts or with other request_timeout.
+/// The suite, to run single cases or with another timeout.
 pub struct Suite {
-    /// What is written by one handle is read by the other.
+    /// Writes; `reader` is another handle, and reads what was written.
     writer: Arc<dyn RelayDht>,
     reader: Arc<dyn RelayDht>,
     network: Network,
@@ -55,11 +54,11 @@ impl fmt::Debug for Suite {
     }
 }
 
-/// How often what may fail in passing is tried.
+/// How often a request is tried that fails with a transient error.
 const ATTEMPTS: u32 = 8;
 
 impl Suite {
-    /// A suite over two handles that `make` gives; see [`check`].
+    /// A suite over two handles that `make` returns; see [`check`].
     #[must_use]
     pub fn new<D: RelayDht>(make: impl Fn() -> D, network: &Network) -> Self {
         Self {
@@ -70,8 +69,8 @@ impl Suite {
         }
     }
 
-    /// How long a request may take at most. Default: a minute. A correct engine
-    /// passes with any request_timeout that its network can meet.
+    /// Sets the timeout of each request. Default: 1 minute. A correct engine passes
+    /// with any timeout that its network can meet.
     #[must_use]
     pub fn request_timeout(mut self, request_timeout: Duration) -> Self {
         self.request_timeout = request_timeout;
@@ -84,26 +83,26 @@ impl Suite {
     ///
     /// If the engine breaks a rule.
     pub fn check(&self) {
-        self.limits_make_sense();
-        self.what_is_stored_is_read_back();
-        self.a_later_record_replaces_an_older_one_and_never_the_reverse();
+        self.limits_are_valid();
+        self.a_stored_record_is_read_back();
+        self.a_newer_record_replaces_an_older_one_and_never_the_reverse();
         self.one_sequence_has_one_value();
         self.a_withdrawal_is_a_record_like_any_other();
         self.values_up_to_the_limit_are_stored_and_none_above_it();
-        self.an_unknown_relay_is_not_made_up();
+        self.an_unknown_relay_has_no_record();
         self.a_reader_can_stop_early();
-        self.calls_end_at_their_deadline();
-        self.members_are_found_until_they_leave();
-        self.what_is_not_there_is_unsupported();
-        self.many_can_use_it_at_once();
+        self.calls_return_by_their_deadline();
+        self.members_are_listed_until_they_leave();
+        self.an_unknown_shard_is_unsupported();
+        self.concurrent_calls_succeed();
     }
 
     fn deadline(&self) -> Instant {
         Instant::now() + self.request_timeout
     }
 
-    /// Repeats what failed in passing, as the registry does.
-    fn persist<T>(
+    /// Repeats a request while it fails with a transient error, as the registry does.
+    fn retry<T>(
         &self,
         what: &str,
         mut request: impl FnMut(Instant) -> Result<T, DhtError>,
@@ -112,14 +111,14 @@ impl Suite {
         for _ in 0..ATTEMPTS {
             match request(self.deadline()) {
                 Err(error) if error.is_transient() => last = Some(error),
-                decided => return decided,
+                result => return result,
             }
         }
-        panic!("{what}: failed {ATTEMPTS} times, at last because {last:?}");
+        panic!("{what}: failed {ATTEMPTS} times, the last time with {last:?}");
     }
 
-    /// Runs `request`, which must return within the request_timeout.
-    fn watched<T: Send + 'static>(
+    /// Runs `request` on another thread; panics unless it returns within the timeout.
+    fn run_within_timeout<T: Send + 'static>(
         &self,
         what: &str,
         request: impl FnOnce() -> T + Send + 'static,
@@ -128,6 +127,6 @@ impl Suite {
         thread::spawn(move || sender.send(request()));
         receiver
             .recv_timeout(self.request_timeout)
-            .unwrap_or_else(|_| panic!("{what}: the call hangs, or it panicked"))
+            .unwrap_or_else(|_| panic!("{what}: the call did not return in time, or it panicked"))
     }
 }

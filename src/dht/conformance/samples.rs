@@ -1,4 +1,4 @@
-//! Relays of the suite's own, and what they sign.
+//! Generates relays and signs their records.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ use crate::relay::{Endpoint, NodeId};
 
 const TTL: Duration = Duration::from_secs(3_600);
 
-/// A relay that nobody ever heard of.
+/// A relay with a new key.
 pub(super) struct Relay {
     key: SecretKey,
     network: Network,
@@ -27,31 +27,38 @@ impl Relay {
         self.key.node_id()
     }
 
-    /// What the relay announces first.
+    /// A first announcement.
     pub(super) fn first(&self) -> SignedRecord {
         self.sign(&announcement(next_sequence(None, now()), 4_433))
     }
 
-    /// What the relay announces after `record`.
+    /// An announcement with a higher sequence than `record`.
     pub(super) fn next(&self, record: &SignedRecord) -> SignedRecord {
-        self.sign(&announcement(after(record), 4_433))
+        self.sign(&announcement(next_after(record), 4_433))
     }
 
-    /// Something else under the sequence of `record`, as no honest relay signs.
-    pub(super) fn other(&self, record: &SignedRecord) -> SignedRecord {
+    /// Another announcement with the sequence of `record`. A correct relay does not
+    /// sign one.
+    pub(super) fn conflicting(&self, record: &SignedRecord) -> SignedRecord {
         self.sign(&announcement(record.sequence(), 4_434))
     }
 
-    /// A withdrawal of what was announced up to `record`.
+    /// A withdrawal with a higher sequence than `record`.
     pub(super) fn withdraw(&self, record: &SignedRecord) -> SignedRecord {
-        let sequence = after(record);
-        SignedRecord::tombstone(sequence, issued(sequence), TTL, &self.key, &self.network)
-            .expect("a withdrawal can be signed")
+        let sequence = next_after(record);
+        SignedRecord::tombstone(
+            sequence,
+            issue_time(sequence),
+            TTL,
+            &self.key,
+            &self.network,
+        )
+        .expect("a withdrawal can be signed")
     }
 
     /// An announcement with a value of exactly `len` bytes, if there is one.
-    pub(super) fn of_len(&self, len: usize) -> Option<SignedRecord> {
-        // CBOR's byte strings of 256 to 65,535 bytes have a head of three.
+    pub(super) fn with_value_len(&self, len: usize) -> Option<SignedRecord> {
+        // A CBOR byte string of 256 to 65,535 bytes has a header of 3 bytes.
         let padded = |padding: usize| {
             let mut bytes = vec![0x59];
             bytes.extend_from_slice(&u16::try_from(padding).ok()?.to_be_bytes());
@@ -75,20 +82,21 @@ fn announcement(sequence: u64, port: u16) -> RelayRecord {
         .parse()
         .expect("this is an endpoint");
     let announcement = Announcement::new(endpoint, 100).expect("this can be announced");
-    RelayRecord::announce(announcement, sequence, issued(sequence), TTL).expect("this is a record")
+    RelayRecord::announce(announcement, sequence, issue_time(sequence), TTL)
+        .expect("this is a record")
 }
 
-/// Sequences are taken from the clock; a record is as old as its own.
-fn issued(sequence: u64) -> Duration {
+/// The issue time of a record: its sequence was taken from the clock.
+fn issue_time(sequence: u64) -> Duration {
     Duration::from_micros(sequence)
 }
 
-fn after(record: &SignedRecord) -> u64 {
+fn next_after(record: &SignedRecord) -> u64 {
     next_sequence(Some(record.sequence()), now())
 }
 
 fn now() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .expect("the clock stands after 1970")
+        .expect("the clock is past 1970")
 }

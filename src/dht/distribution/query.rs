@@ -128,7 +128,7 @@ impl<'a> Reading<'a> {
             return self.flow();
         }
         let shared = self.shared;
-        match candidate.open(node, &shared.options.network) {
+        match candidate.verify(node, &shared.options.network) {
             Ok(record) => match shared.offer_record(&record, self.shard) {
                 Some(Ok(offered)) => {
                     self.found = true;

@@ -1,5 +1,5 @@
-//! What an engine answers: [`Answer`], [`Put`], and the [`Candidate`]s and
-//! [`Member`]s that it streams.
+//! The results of an engine: [`Answer`] of a read, [`Put`] of a write, and the
+//! [`Candidate`]s and [`Member`]s that a read streams.
 
 use std::error::Error;
 use std::fmt;
@@ -7,22 +7,21 @@ use std::fmt;
 use crate::dht::record::{Network, RecordError, SignedRecord};
 use crate::relay::NodeId;
 
-/// How far a read reached.
+/// Whether a read can prove that something is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coverage {
-    /// As many answered as the engine needs to be sure. What was not found by
-    /// this is absent.
+    /// Enough nodes answered: what was not found is absent.
     Complete,
-    /// Some answered, and the read ended early, or too many kept silent. What
-    /// was not found by this may exist.
+    /// Some nodes answered, but the read ended early or too few of them did. What
+    /// was not found may exist.
     Partial,
-    /// Nobody answered, which says nothing about what exists.
+    /// No node answered. What was not found may exist.
     Unreachable,
 }
 
-/// The end of a read: how far it reached.
+/// The result of a read: its coverage, and how many nodes answered.
 ///
-/// What was found went to the sink; this says what to make of what was not.
+/// The values that were found went to the sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
     coverage: Coverage,
@@ -31,25 +30,24 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// As many of those `asked` answered as the engine needs to be sure.
+    /// `answered` of `asked` nodes answered, which is enough.
     ///
-    /// Where nobody answered this is [`Unreachable`](Coverage::Unreachable)
-    /// all the same.
+    /// If `answered` is 0, then the coverage is
+    /// [`Unreachable`](Coverage::Unreachable). If it exceeds `asked`, then `asked`
+    /// is raised to it.
     #[must_use]
     pub fn complete(asked: u32, answered: u32) -> Self {
         Self::new(Coverage::Complete, asked, answered)
     }
 
-    /// The read ended early, or too few of those `asked` answered.
-    ///
-    /// Where nobody answered this is [`Unreachable`](Coverage::Unreachable)
-    /// all the same.
+    /// `answered` of `asked` nodes answered, and the read ended early or these are
+    /// too few. Otherwise as [`complete`](Self::complete).
     #[must_use]
     pub fn partial(asked: u32, answered: u32) -> Self {
         Self::new(Coverage::Partial, asked, answered)
     }
 
-    /// None of those `asked` answered.
+    /// None of `asked` nodes answered.
     #[must_use]
     pub fn unreachable(asked: u32) -> Self {
         Self::new(Coverage::Unreachable, asked, 0)
@@ -67,32 +65,33 @@ impl Answer {
         }
     }
 
-    /// How far the read reached.
+    /// The coverage of the read.
     #[must_use]
     pub const fn coverage(&self) -> Coverage {
         self.coverage
     }
 
-    /// Whether what was not found is absent.
+    /// Whether the coverage is [`Complete`](Coverage::Complete): what was not found
+    /// is absent.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.coverage == Coverage::Complete
     }
 
-    /// How many nodes were asked, as far as the engine knows.
+    /// The number of nodes that were asked, as far as the engine knows.
     #[must_use]
     pub const fn asked(&self) -> u32 {
         self.asked
     }
 
-    /// How many of them answered.
+    /// The number of nodes that answered.
     #[must_use]
     pub const fn answered(&self) -> u32 {
         self.answered
     }
 }
 
-/// The end of a write that was accepted: by how many.
+/// The result of a successful write: how many nodes stored it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Put {
     asked: u32,
@@ -100,8 +99,8 @@ pub struct Put {
 }
 
 impl Put {
-    /// `stored` of the nodes `asked` said that they hold it now. An engine that
-    /// does not know how many it asked says `stored` twice.
+    /// `stored` of `asked` nodes confirmed the write. An engine that does not know
+    /// how many it asked passes `stored` twice.
     #[must_use]
     pub fn new(asked: u32, stored: u32) -> Self {
         Self {
@@ -110,31 +109,31 @@ impl Put {
         }
     }
 
-    /// How many nodes were asked, as far as the engine knows.
+    /// The number of nodes that were asked, as far as the engine knows.
     #[must_use]
     pub const fn asked(&self) -> u32 {
         self.asked
     }
 
-    /// How many nodes hold what was written.
+    /// The number of nodes that confirmed the write.
     #[must_use]
     pub const fn stored(&self) -> u32 {
         self.stored
     }
 }
 
-/// What came back for a key, unjudged: a record, an old one, another's, or
-/// noise.
+/// A value that a read found under a key, not verified: it may be an old record,
+/// the record of another node, or no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Candidate<'a> {
-    /// A whole record, as [`SignedRecord::encode`] writes it.
+    /// A record as [`SignedRecord::encode`] writes it.
     Encoded(&'a [u8]),
-    /// The parts of a mutable item of [BEP 44], as its storage nodes keep it.
+    /// The parts of a mutable item of [BEP 44].
     ///
     /// [BEP 44]: https://www.bittorrent.org/beps/bep_0044.html
     Bep44 {
-        /// The ed25519 public key, which is the relay's node id.
+        /// The item's `k`: the Ed25519 public key, which is the relay's node id.
         public_key: &'a [u8; 32],
         /// The item's `v`.
         value: &'a [u8],
@@ -146,17 +145,17 @@ pub enum Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// Reads and verifies the record of `node` in `network`: its form, its
-    /// signature, and that it is this node's and no other's. Freshness is
-    /// another question, and not answered here.
+    /// Decodes the record and verifies it for `node` and `network`: its encoding,
+    /// its signature and its node id. Does not check whether it is the latest: see
+    /// [`SequenceMemory`](crate::dht::SequenceMemory).
     ///
-    /// Costs one signature check, about 50 µs, and nothing that depends on
-    /// what a stranger sent beyond its length, which is bounded first.
+    /// Costs one check of a signature, about 50 µs. Bytes beyond the maximum length
+    /// are rejected unread.
     ///
     /// # Errors
     ///
-    /// A [`CandidateError`] that says what is wrong with it.
-    pub fn open(&self, node: &NodeId, network: &Network) -> Result<SignedRecord, CandidateError> {
+    /// A [`CandidateError`] with the reason.
+    pub fn verify(&self, node: &NodeId, network: &Network) -> Result<SignedRecord, CandidateError> {
         let record = match *self {
             Self::Encoded(bytes) => SignedRecord::decode(bytes, network),
             Self::Bep44 {
@@ -176,17 +175,17 @@ impl Candidate<'_> {
     }
 }
 
-/// Why a [`Candidate`] is not to be believed.
+/// Why a [`Candidate`] was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CandidateError {
-    /// It is no valid record of the network; the [source](Error::source) says
-    /// why not.
+    /// It is not a valid record of the network. The [source](Error::source) has the
+    /// reason.
     Invalid(RecordError),
-    /// It is the valid record of another node than the one asked for.
+    /// It is the valid record of another node.
     #[non_exhaustive]
     WrongNode {
-        /// Whose it is.
+        /// The node that signed it.
         node: NodeId,
     },
 }
@@ -194,7 +193,7 @@ pub enum CandidateError {
 impl fmt::Display for CandidateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid(_) => f.write_str("this is no valid record"),
+            Self::Invalid(_) => f.write_str("this is not a valid record"),
             Self::WrongNode { node } => write!(f, "this is the record of {node}"),
         }
     }
@@ -215,13 +214,13 @@ impl From<RecordError> for CandidateError {
     }
 }
 
-/// A relay that a directory lists: a hint where to look, and no more.
+/// A relay that a directory lists, not verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member<'a> {
-    /// Who is said to be a relay.
+    /// The node id of the relay.
     pub node: NodeId,
-    /// Its record, where the directory carries it: unjudged as any other, and
-    /// it spares a [`get`](crate::dht::RelayDht::get).
+    /// Its record, if the directory stores it: the caller then needs no
+    /// [`get`](crate::dht::RelayDht::get). Not verified.
     pub record: Option<Candidate<'a>>,
 }
 
@@ -230,22 +229,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_is_never_absence() {
-        for silent in [
+    fn a_read_without_answers_proves_no_absence() {
+        for unanswered in [
             Answer::complete(20, 0),
             Answer::partial(20, 0),
             Answer::unreachable(20),
         ] {
-            assert_eq!(silent.coverage(), Coverage::Unreachable);
-            assert!(!silent.is_complete());
-            assert_eq!((silent.asked(), silent.answered()), (20, 0));
+            assert_eq!(unanswered.coverage(), Coverage::Unreachable);
+            assert!(!unanswered.is_complete());
+            assert_eq!((unanswered.asked(), unanswered.answered()), (20, 0));
         }
         assert!(Answer::complete(20, 11).is_complete());
         assert!(!Answer::partial(20, 11).is_complete());
     }
 
     #[test]
-    fn nobody_answers_unasked() {
+    fn at_least_as_many_nodes_were_asked_as_answered() {
         assert_eq!(Answer::complete(3, 5).asked(), 5);
         assert_eq!(Put::new(3, 5).asked(), 5);
     }

@@ -1,69 +1,67 @@
-//! [`DhtError`]: why an engine did not do what it was asked.
+//! [`DhtError`]: why a request to an engine failed.
 
 use std::error::Error;
 use std::fmt;
 
-/// Why an engine did not do what it was asked.
+/// Why a request to an engine failed.
 ///
-/// None of these says that a record is absent: only a
+/// No error proves that a record is absent: only a
 /// [complete](crate::dht::Coverage::Complete) answer without a candidate does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DhtError {
-    /// A record with a higher sequence is stored. Sign again, above it.
+    /// A record with a higher sequence is stored. Sign again with a sequence above
+    /// it.
     Superseded {
-        /// The sequence of the stored record, where the engine knows it. It is
-        /// a claim of the engine's: never sign far above it for its sake.
+        /// The sequence of the stored record, if the engine knows it. It is not
+        /// verified: do not sign a sequence far in the future because of it.
         stored: Option<u64>,
     },
-    /// Another value is stored under the same sequence, or others wrote the
-    /// same place and kept winning. Sign again; join again.
+    /// Another value is stored under the same sequence, or concurrent writers
+    /// overwrote this write at every attempt. Sign or join again.
     Conflict,
-    /// The record's value is longer than the engine stores. Nothing was sent.
+    /// The record's value is longer than the engine's limit. No request was sent.
     TooLarge {
         /// The length of the value, in bytes.
         size: usize,
-        /// The longest that is stored.
+        /// The maximum length, in bytes.
         max: usize,
     },
-    /// There is no room for another: in this shard, or in the whole store. Try
-    /// another shard, or later.
+    /// The shard, or the whole store, is full. Try another shard, or try later.
     Full {
-        /// How many are held.
+        /// The number of entries that it holds.
         max: usize,
     },
-    /// Those who were asked refused. The same request will be refused again.
+    /// The storage nodes rejected the request, and would reject it again.
     Rejected {
-        /// What they said. [`DhtError::rejected`] makes it fit for a log.
+        /// The reason that they gave. [`DhtError::rejected`] makes it safe to log.
         reason: Box<str>,
     },
-    /// The deadline passed first. What was asked for may have been done, or may
-    /// yet be.
+    /// The deadline passed. A write may have taken effect, or may still.
     Timeout,
-    /// Nobody could be reached. Try again later.
+    /// No storage node could be reached. Try later.
     Unreachable,
-    /// As many requests as the engine carries are in flight, and none of them
-    /// ended before the deadline. Nothing was sent.
+    /// The maximum number of requests is in flight, and none of them ended before
+    /// the deadline. No request was sent.
     Busy {
-        /// How many requests the engine carries.
+        /// The maximum number of requests in flight.
         max_in_flight: usize,
     },
-    /// The engine has no such thing. Asking again is of no use.
+    /// The engine does not support the request, and never will.
     Unsupported {
-        /// What it has not.
+        /// The unsupported feature.
         what: &'static str,
     },
-    /// The engine has ended and will do nothing more. Build another.
+    /// The engine has stopped for good. Build another.
     Closed,
 }
 
-/// The most characters of a stranger's explanation that are kept.
+/// The maximum length of a remote node's reason, in characters.
 const MAX_REASON: usize = 120;
 
 impl DhtError {
-    /// A [`Rejected`](Self::Rejected) that quotes `reason`, which a stranger
-    /// may have written: control characters are escaped and no more than 120
-    /// characters are kept.
+    /// A [`Rejected`](Self::Rejected) with a `reason` from an untrusted node: control
+    /// characters are escaped, and the text is cut to 120 characters.
     #[must_use]
     pub fn rejected(reason: &str) -> Self {
         Self::Rejected {
@@ -76,7 +74,7 @@ impl DhtError {
         }
     }
 
-    /// Whether the very same request may succeed later.
+    /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -102,15 +100,18 @@ impl fmt::Display for DhtError {
             Self::TooLarge { size, max } => {
                 write!(f, "the value has {size} bytes, more than {max}")
             }
-            Self::Full { max } => write!(f, "there is no room for more than {max}"),
-            Self::Rejected { reason } => write!(f, "refused: {reason}"),
+            Self::Full { max } => write!(f, "there is no room for more than {max} entries"),
+            Self::Rejected { reason } => write!(f, "rejected: {reason}"),
             Self::Timeout => f.write_str("the deadline passed"),
-            Self::Unreachable => f.write_str("nobody could be reached"),
+            Self::Unreachable => f.write_str("no storage node could be reached"),
             Self::Busy { max_in_flight } => {
-                write!(f, "all {max_in_flight} requests at once are taken")
+                write!(
+                    f,
+                    "{max_in_flight} requests are in flight, which is the maximum"
+                )
             }
             Self::Unsupported { what } => write!(f, "the engine has no {what}"),
-            Self::Closed => f.write_str("the engine has ended"),
+            Self::Closed => f.write_str("the engine has stopped"),
         }
     }
 }
@@ -122,16 +123,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_stranger_says_is_short_and_printable() {
+    fn a_reason_of_a_remote_node_is_cut_and_escaped() {
         let rejected = DhtError::rejected(&"\u{1b}[31m\n".repeat(1_000));
         let DhtError::Rejected { reason } = &rejected else {
-            panic!("not what was built: {rejected:?}");
+            panic!("another error: {rejected:?}");
         };
         assert_eq!(reason.chars().count(), MAX_REASON);
         assert!(!reason.chars().any(char::is_control), "{reason}");
         assert_eq!(
             DhtError::rejected("no room").to_string(),
-            "refused: no room"
+            "rejected: no room"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! [`Limits`]: what an engine can carry.
+//! [`Limits`] of an engine.
 
 use std::time::Duration;
 
@@ -6,37 +6,35 @@ use sha2::{Digest, Sha256};
 
 use crate::relay::NodeId;
 
-/// What an engine can carry, by its own declaration.
+/// The limits that an engine declares.
 ///
-/// The registry asks once, when it is given the engine, and takes the
-/// [clamped](Self::clamped) figures: a limit is advice from the engine, and no
-/// figure in it can make the registry do something unreasonable.
+/// The registry reads them once, when it is built, and uses the
+/// [clamped](Self::clamped) values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The longest record value that can be stored, in bytes of
-    /// [`SignedRecord::value`](crate::dht::SignedRecord::value). What the
-    /// engine adds (key, signature, framing) does not count.
+    /// The maximum length in bytes of a record's
+    /// [value](crate::dht::SignedRecord::value), without what the engine adds (key,
+    /// signature, framing).
     pub max_value: usize,
-    /// How many requests may run at once; more make matters worse. A request
-    /// runs until the engine returns from it.
+    /// The maximum number of requests in flight. A request is in flight until the
+    /// engine returns from the call.
     pub max_in_flight: usize,
-    /// How often a record and a membership must be put again so that the
-    /// engine still has them. Engines forget; this is how soon.
+    /// The interval at which a record and a membership must be written again, so
+    /// that storage nodes keep them.
     pub refresh: Duration,
-    /// Into how many shards the directory of members is cut; 0 for an engine
-    /// that has none.
+    /// The number of shards of the directory; 0 for an engine without a directory.
     pub shards: u16,
 }
 
 impl Limits {
-    /// The most requests that the registry runs at once on any engine.
+    /// The maximum number of requests that the registry has in flight: 256.
     pub const MAX_IN_FLIGHT: usize = 256;
 
-    /// The most shards of a directory that the registry will sweep.
+    /// The maximum number of shards that the registry reads: 1,024.
     pub const MAX_SHARDS: u16 = 1_024;
 
-    /// Declares the four limits; see the fields.
+    /// The limits with these values: see the fields.
     #[must_use]
     pub const fn new(
         max_value: usize,
@@ -52,9 +50,9 @@ impl Limits {
         }
     }
 
-    /// The same, within reason: 1 to [`MAX_IN_FLIGHT`](Self::MAX_IN_FLIGHT)
-    /// requests, a refresh every second at most and every day at least, no more
-    /// than [`MAX_SHARDS`](Self::MAX_SHARDS) shards.
+    /// The limits, clamped to 1 to [`MAX_IN_FLIGHT`](Self::MAX_IN_FLIGHT) requests, a
+    /// refresh interval of 1 second to 1 day, and at most
+    /// [`MAX_SHARDS`](Self::MAX_SHARDS) shards. `max_value` is not clamped.
     #[must_use]
     pub fn clamped(self) -> Self {
         Self {
@@ -67,11 +65,11 @@ impl Limits {
         }
     }
 
-    /// The shard that `node` joins first: the same on every node that uses the
-    /// same number of shards. `None` where there is no directory.
+    /// The shard that `node` joins first: the same on every node with the same
+    /// number of shards. `None` if there is no directory.
     ///
-    /// A full shard is no reason to stay out: readers sweep all of them, so a
-    /// relay may join the next one instead.
+    /// If that shard is full, then the relay may join the next one: readers read
+    /// all shards.
     #[must_use]
     pub fn shard_of(&self, node: &NodeId) -> Option<u16> {
         let digest = Sha256::digest(node.as_bytes());
@@ -88,19 +86,19 @@ mod tests {
     }
 
     #[test]
-    fn absurd_limits_are_brought_within_reason() {
-        let absurd = Limits::new(0, 0, Duration::ZERO, u16::MAX).clamped();
-        assert_eq!(absurd.max_in_flight, 1);
-        assert_eq!(absurd.refresh, Duration::from_secs(1));
-        assert_eq!(absurd.shards, Limits::MAX_SHARDS);
-        let lavish = Limits::new(900, usize::MAX, Duration::MAX, 8).clamped();
-        assert_eq!(lavish.max_in_flight, Limits::MAX_IN_FLIGHT);
-        assert_eq!(lavish.refresh, Duration::from_secs(86_400));
+    fn limits_are_clamped() {
+        let low = Limits::new(0, 0, Duration::ZERO, u16::MAX).clamped();
+        assert_eq!(low.max_in_flight, 1);
+        assert_eq!(low.refresh, Duration::from_secs(1));
+        assert_eq!(low.shards, Limits::MAX_SHARDS);
+        let high = Limits::new(900, usize::MAX, Duration::MAX, 8).clamped();
+        assert_eq!(high.max_in_flight, Limits::MAX_IN_FLIGHT);
+        assert_eq!(high.refresh, Duration::from_secs(86_400));
         assert_eq!(limits(8).clamped(), limits(8));
     }
 
     #[test]
-    fn members_spread_over_all_shards() {
+    fn members_are_spread_over_all_shards() {
         let mut members = [0_u32; 8];
         for first in 0..=255 {
             let shard = limits(8).shard_of(&NodeId::from([first; 32]));

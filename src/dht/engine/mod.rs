@@ -1,12 +1,11 @@
-//! The trait between the registry and whatever carries its records, and the
-//! engines that come with the crate.
+//! [`RelayDht`], the interface of an engine, and the engines of this crate.
 
 mod answer;
 mod error;
 mod limits;
 
-// The engines wait on clocks, sockets and each other, which the model checker
-// does not follow: its builds do without them.
+// Not built for the model checker: it does not model the clocks and sockets that
+// engines wait for.
 #[cfg(not(relay_loom))]
 mod kad;
 #[cfg(all(feature = "mainline", not(relay_loom)))]
@@ -33,81 +32,81 @@ pub use mainline::{Mainline, MainlineBuilder};
 #[cfg(not(relay_loom))]
 pub use memory::{Memory, MemoryBuilder};
 
-// Doubles for tests.
+// Test doubles.
 #[cfg(all(any(test, feature = "conformance"), not(relay_loom)))]
 pub use {
     kad::RawMemory,
     memory::{Faults, Hang, Lie},
 };
 
-/// Where a [`RelayDht::get`] puts what it finds. `Break` ends the read.
+/// Receives each value that [`RelayDht::get`] finds. `Break` ends the read.
 pub type CandidateSink<'a> = dyn FnMut(Candidate<'_>) -> ControlFlow<()> + 'a;
 
-/// Where [`RelayDht::members`] puts whom it finds. `Break` ends the read.
+/// Receives each member that [`RelayDht::members`] finds. `Break` ends the read.
 pub type MemberSink<'a> = dyn FnMut(Member<'_>) -> ControlFlow<()> + 'a;
 
-/// Something that carries relays' records between nodes: a distributed hash
-/// table, a coordination service, a shared map.
+/// An engine: stores relays' records where other nodes can read them. It may be a
+/// distributed hash table, a coordination service or a shared map.
 ///
-/// It stores one [`SignedRecord`] for each relay under the relay's node id, and
-/// lists who is a relay in a directory cut into shards. The registry calls it
-/// from worker threads of its own, never from a caller's path.
+/// An engine stores one [`SignedRecord`] for each relay under the relay's node id.
+/// It also keeps a directory of relays, which is divided into shards. The registry
+/// calls it from its own worker threads, never from a thread that calls the
+/// registry.
 ///
-/// # What is asked of an engine
+/// # Rules
 ///
-/// - **Carry, do not judge.** Everything that comes back for a key goes to the
-///   sink, as it came and as soon as it came; the registry verifies signatures
-///   and freshness. An engine may drop what it can tell is worthless (empty,
-///   too long), and must neither hold a good answer back for stragglers nor
-///   choose between two.
-/// - **Hear all storage nodes.** One that sends noise must keep no other from being
-///   heard: hand out a few values of each before more of any. The
-///   registry ends a read after some thousands of worthless ones.
-/// - **Return by the deadline**, give or take a scheduling delay, whatever the
-///   network does. Where what runs beneath cannot be called back, let it run on
-///   and count it as in flight until it has ended.
-/// - **Say how far a read reached.** That nobody answered is
-///   [`Unreachable`](Coverage::Unreachable), not an absence. Only a
-///   [`Complete`](Coverage::Complete) answer makes the registry remember that
-///   there is nothing.
-/// - **Never let an older record replace a newer one** that the engine can see,
-///   nor a second value stand under one sequence: that is
-///   [`DhtError::Superseded`] and [`DhtError::Conflict`].
-/// - **Take calls from several threads**, up to [`Limits::max_in_flight`] at
-///   once; beyond that, wait for a turn until the deadline, then say
+/// - **Pass values on unverified.** Every value that is found under a key goes to
+///   the sink unchanged and as soon as it arrives. The registry verifies signatures
+///   and freshness. An engine may drop values that cannot be records (empty, too
+///   long). It must not delay a value until slower nodes answer, and must not
+///   choose between values.
+/// - **Read from all storage nodes.** A node that sends invalid values must not
+///   displace other nodes: pass on a few values of each node before more of any.
+///   The registry ends a read after 4,096 invalid values.
+/// - **Return by the deadline**, but for a scheduling delay, whatever the network
+///   does. If the underlying operation cannot be cancelled, then return, and count
+///   the operation as in flight until it has ended.
+/// - **Report the coverage of a read.** If no node answered, then the answer is
+///   [`Unreachable`](Coverage::Unreachable). The registry caches an absence only
+///   after a [`Complete`](Coverage::Complete) answer.
+/// - **Do not replace a newer record by an older one**, as far as the engine can
+///   see: return [`DhtError::Superseded`]. Do not store a second value under one
+///   sequence: return [`DhtError::Conflict`].
+/// - **Accept calls from several threads**, up to [`Limits::max_in_flight`] at
+///   once. Further calls wait for a slot until the deadline, then return
 ///   [`DhtError::Busy`].
-/// - **Do not panic.** The registry survives it and counts it.
+/// - **Do not panic.** The registry catches and counts panics.
 ///
-/// What an engine must *not* be trusted with is all that is verified anyway:
-/// it sees no secret key, and a lying one can withhold, delay and replay, but
-/// not forge. The [guide](crate::dht::guide) works an adaptor through; `conformance`
-/// (feature `conformance`) tests one.
+/// The registry does not trust an engine. An engine sees no secret key. A malicious
+/// one can withhold, delay and replay records, but cannot forge them. The
+/// [guide](crate::dht::guide) develops an adaptor; `conformance` (feature
+/// `conformance`) tests one.
 pub trait RelayDht: Send + Sync + 'static {
-    /// What the engine can carry. Asked once; does not block.
+    /// The limits of the engine. Called once; must not block.
     fn limits(&self) -> Limits;
 
     /// Stores `record` under its node id, in place of an older one. A
-    /// [tombstone](SignedRecord::is_tombstone) is a record like any other.
-    /// Storing what is stored already succeeds and makes it last longer.
+    /// [tombstone](SignedRecord::is_tombstone) is stored like any other record. If
+    /// the record is already stored, then the call succeeds and refreshes it.
     ///
     /// # Errors
     ///
-    /// Any [`DhtError`]. Where many nodes store, some may have stored it all
-    /// the same, unless the error says that nothing was sent.
+    /// Any [`DhtError`]. Some storage nodes may have stored the record, unless the
+    /// error means that no request was sent.
     fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError>;
 
-    /// Reads what is stored under `node`, and hands each distinct value to
-    /// `sink` as it arrives, in any order.
+    /// Reads the values under `node`, and passes each distinct value to `sink` as it
+    /// arrives, in any order.
     ///
-    /// With `newer_than`, values of that sequence or a lower one need not be
-    /// handed out; whoever has nothing newer counts as having answered.
+    /// With `newer_than`, the engine may leave out values with that sequence or a
+    /// lower one. A storage node without a newer value counts as having answered.
     ///
     /// # Errors
     ///
-    /// Any [`DhtError`]. What went to the sink before counts. To have reached
-    /// nobody is no error but an [`Unreachable`](Coverage::Unreachable) answer;
-    /// that the deadline passed when some had answered is a
-    /// [`Partial`](Coverage::Partial) one.
+    /// Any [`DhtError`]. Values that were passed to the sink before remain valid.
+    /// If no node was reached, then the result is not an error but an
+    /// [`Unreachable`](Coverage::Unreachable) answer. If the deadline passed after
+    /// some nodes answered, then it is a [`Partial`](Coverage::Partial) one.
     fn get(
         &self,
         node: &NodeId,
@@ -116,24 +115,24 @@ pub trait RelayDht: Send + Sync + 'static {
         sink: &mut CandidateSink<'_>,
     ) -> Result<Answer, DhtError>;
 
-    /// Enters the relay whose `record` this is in `shard` of the directory.
-    /// Joining again is how a membership is kept alive. It is also asked for,
-    /// with the same record, to make sure that what others wrote at the same
-    /// time did not undo it: where that is still listed there is nothing to
-    /// write.
+    /// Adds the relay of `record` to `shard` of the directory.
+    ///
+    /// The registry calls it again to refresh the membership. It also calls it again
+    /// with the same record, because a concurrent writer may have overwritten the
+    /// entry: if the entry is still listed, then no write is needed.
     ///
     /// # Errors
     ///
-    /// Any [`DhtError`]; [`Unsupported`](DhtError::Unsupported) where there is
-    /// no directory or no such shard, and [`Full`](DhtError::Full) where the
-    /// shard has no room: the next one may.
+    /// Any [`DhtError`]. [`Unsupported`](DhtError::Unsupported) if there is no
+    /// directory or no such shard. [`Full`](DhtError::Full) if the shard is full:
+    /// the next one may have room.
     fn join(&self, shard: u16, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
         let _ = (shard, record, deadline);
         Err(NO_DIRECTORY)
     }
 
-    /// Takes the relay whose `tombstone` this is out of `shard`. Leaving a
-    /// shard it is not in succeeds.
+    /// Removes the relay of `tombstone` from `shard`. Succeeds if the shard does not
+    /// list the relay.
     ///
     /// # Errors
     ///
@@ -148,13 +147,13 @@ pub trait RelayDht: Send + Sync + 'static {
         Err(NO_DIRECTORY)
     }
 
-    /// Hands each member of `shard` to `sink`, in any order, a member perhaps
+    /// Passes each member of `shard` to `sink`, in any order. A member may be passed
     /// more than once.
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get), and [`Unsupported`](DhtError::Unsupported) where
-    /// there is no directory or no such shard.
+    /// As [`get`](Self::get), and [`Unsupported`](DhtError::Unsupported) if there is
+    /// no directory or no such shard.
     fn members(
         &self,
         shard: u16,
@@ -166,7 +165,7 @@ pub trait RelayDht: Send + Sync + 'static {
     }
 }
 
-/// Shared engines and boxed ones are engines.
+/// Implements [`RelayDht`] for a pointer to an engine.
 macro_rules! forward {
     ($pointer:ident) => {
         impl<D: RelayDht + ?Sized> RelayDht for $pointer<D> {
@@ -223,6 +222,5 @@ forward!(Box);
 
 const NO_DIRECTORY: DhtError = DhtError::Unsupported { what: "directory" };
 
-/// What a call for a shard that is not there is told.
 #[cfg(not(relay_loom))]
 const NO_SUCH_SHARD: DhtError = DhtError::Unsupported { what: "such shard" };

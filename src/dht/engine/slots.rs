@@ -1,30 +1,31 @@
-//! No more requests at once than an engine carries.
+//! [`RequestSlots`]: bounds the number of requests in flight.
 
 use std::time::{Duration, Instant};
 
 use super::DhtError;
 use crate::sync::unmodelled::{Condvar, Mutex};
 
-/// How often those who wait look whether a request that was left behind ended.
+/// The interval at which waiting threads check whether an abandoned request has
+/// ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A request that nobody waits for any more but that still runs beneath.
+/// A request that still runs, though its caller has returned.
 pub(super) trait Abandoned: Send {
-    /// Whether it has ended; does not block.
+    /// Whether the request has ended; does not block.
     fn has_ended(&mut self) -> bool;
 }
 
-/// A fixed number of slots, each held by one request from before it is sent
-/// until nothing of it runs any more.
+/// A semaphore: each of `max` slots is held by one request, from before the
+/// request is sent until no part of it runs.
 pub(super) struct RequestSlots {
     max: usize,
     state: Mutex<State>,
-    given_back: Condvar,
+    released: Condvar,
 }
 
 struct State {
     free: usize,
-    left_behind: Vec<Box<dyn Abandoned>>,
+    abandoned: Vec<Box<dyn Abandoned>>,
     #[cfg(test)]
     waits: u32,
 }
@@ -35,16 +36,16 @@ impl RequestSlots {
             max,
             state: Mutex::new(State {
                 free: max,
-                left_behind: Vec::new(),
+                abandoned: Vec::new(),
                 #[cfg(test)]
                 waits: 0,
             }),
-            given_back: Condvar::new(),
+            released: Condvar::new(),
         }
     }
 
-    /// Waits for a slot until `deadline`.
-    pub(super) fn take(&self, deadline: Instant) -> Result<RequestSlot<'_>, DhtError> {
+    /// Acquires a slot; waits for it until `deadline`.
+    pub(super) fn acquire(&self, deadline: Instant) -> Result<RequestSlot<'_>, DhtError> {
         let mut state = self.state.lock();
         loop {
             state.release_ended();
@@ -58,7 +59,7 @@ impl RequestSlots {
                     max_in_flight: self.max,
                 });
             }
-            let pause = if state.left_behind.is_empty() {
+            let pause = if state.abandoned.is_empty() {
                 left
             } else {
                 left.min(POLL_INTERVAL)
@@ -67,32 +68,32 @@ impl RequestSlots {
             {
                 state.waits += 1;
             }
-            self.given_back.wait_for(&mut state, pause);
+            self.released.wait_for(&mut state, pause);
         }
     }
 }
 
 impl State {
-    /// Frees the slots of what was left behind and has ended since.
+    /// Releases the slots of abandoned requests that have ended.
     fn release_ended(&mut self) {
-        let before = self.left_behind.len();
-        self.left_behind.retain_mut(|request| !request.has_ended());
-        self.free += before - self.left_behind.len();
+        let before = self.abandoned.len();
+        self.abandoned.retain_mut(|request| !request.has_ended());
+        self.free += before - self.abandoned.len();
     }
 }
 
-/// One request's slot, given back when dropped.
+/// The slot of one request, released when dropped.
 pub(super) struct RequestSlot<'a> {
     slots: &'a RequestSlots,
 }
 
 impl RequestSlot<'_> {
-    /// Keeps the slot taken until `request` has ended, without waiting for it.
+    /// Returns at once; the slot is released when `request` has ended.
     #[cfg_attr(not(any(test, feature = "mainline")), allow(dead_code))]
     pub(super) fn abandon(self, request: Box<dyn Abandoned>) {
-        self.slots.state.lock().left_behind.push(request);
-        // Those who wait must from now on look whether it has ended.
-        self.slots.given_back.notify_all();
+        self.slots.state.lock().abandoned.push(request);
+        // Threads that wait already must begin to poll the request.
+        self.slots.released.notify_all();
         std::mem::forget(self);
     }
 }
@@ -100,7 +101,7 @@ impl RequestSlot<'_> {
 impl Drop for RequestSlot<'_> {
     fn drop(&mut self) {
         self.slots.state.lock().free += 1;
-        self.slots.given_back.notify_one();
+        self.slots.released.notify_one();
     }
 }
 
@@ -119,69 +120,84 @@ mod tests {
     }
 
     #[test]
-    fn there_are_no_more_turns_than_that() {
+    fn no_more_slots_are_acquired_than_exist() {
         let slots = RequestSlots::new(2);
-        let first = slots.take(Instant::now());
-        let second = slots.take(Instant::now());
+        let first = slots.acquire(Instant::now());
+        let second = slots.acquire(Instant::now());
         assert!(first.is_ok() && second.is_ok());
         assert_eq!(
-            slots.take(Instant::now()).err(),
+            slots.acquire(Instant::now()).err(),
             Some(DhtError::Busy { max_in_flight: 2 })
         );
         drop(first);
-        assert!(slots.take(Instant::now()).is_ok());
+        assert!(slots.acquire(Instant::now()).is_ok());
     }
 
     #[test]
-    fn what_was_left_behind_holds_its_turn_until_it_ends() {
+    fn an_abandoned_request_holds_its_slot_until_it_ends() {
         let slots = RequestSlots::new(1);
         let ended = Arc::new(AtomicBool::new(false));
-        let slot = slots.take(Instant::now()).expect("the only slot is free");
+        let slot = slots
+            .acquire(Instant::now())
+            .expect("the only slot is free");
         slot.abandon(Box::new(Flag(Arc::clone(&ended))));
-        assert!(slots.take(Instant::now()).is_err());
+        assert!(slots.acquire(Instant::now()).is_err());
         ended.store(true, Ordering::SeqCst);
-        let slot = slots.take(Instant::now());
+        let slot = slots.acquire(Instant::now());
         assert!(slot.is_ok());
-        assert!(slots.take(Instant::now()).is_err(), "it was freed once");
+        assert!(
+            slots.acquire(Instant::now()).is_err(),
+            "the slot was released once"
+        );
     }
 
     #[test]
-    fn a_waiter_gets_the_turn_that_is_given_back() {
+    fn a_waiting_thread_acquires_a_released_slot() {
         let slots = RequestSlots::new(1);
-        let slot = slots.take(Instant::now()).expect("the only slot is free");
+        let slot = slots
+            .acquire(Instant::now())
+            .expect("the only slot is free");
         std::thread::scope(|scope| {
-            let waiter =
-                scope.spawn(|| slots.take(Instant::now() + Duration::from_secs(60)).is_ok());
+            let waiter = scope.spawn(|| {
+                slots
+                    .acquire(Instant::now() + Duration::from_secs(60))
+                    .is_ok()
+            });
             drop(slot);
             assert!(waiter.join().expect("it does not panic"));
         });
     }
 
-    /// Says when it is asked whether it has ended.
-    struct Asked(std::sync::mpsc::Sender<()>);
+    /// Sends a message each time it is polled, and ends at once.
+    struct NotifyOnPoll(std::sync::mpsc::Sender<()>);
 
-    impl Abandoned for Asked {
+    impl Abandoned for NotifyOnPoll {
         fn has_ended(&mut self) -> bool {
             self.0.send(()).is_ok()
         }
     }
 
     #[test]
-    fn who_waits_already_looks_after_what_is_left_behind_then() {
+    fn a_thread_that_waits_already_polls_a_request_that_is_abandoned_then() {
         let slots = RequestSlots::new(1);
-        let slot = slots.take(Instant::now()).expect("the only slot is free");
-        let (sender, asked) = std::sync::mpsc::channel();
+        let slot = slots
+            .acquire(Instant::now())
+            .expect("the only slot is free");
+        let (sender, polled) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| {
                 let far = Instant::now() + Duration::from_secs(30);
-                slots.take(far).is_ok()
+                slots.acquire(far).is_ok()
             });
             while slots.state.lock().waits == 0 {
                 std::thread::yield_now();
             }
-            slot.abandon(Box::new(Asked(sender)));
+            slot.abandon(Box::new(NotifyOnPoll(sender)));
             let long_before = Duration::from_secs(10);
-            assert!(asked.recv_timeout(long_before).is_ok(), "nobody looked");
+            assert!(
+                polled.recv_timeout(long_before).is_ok(),
+                "it was not polled"
+            );
             assert!(waiter.join().expect("it does not panic"));
         });
     }

@@ -1,4 +1,5 @@
-//! [`Announcement`]: what a relay says of itself while it serves.
+//! [`Announcement`]: the endpoint, capacity and other properties that a relay
+//! publishes.
 
 use std::fmt;
 
@@ -6,14 +7,14 @@ use super::RecordError;
 use crate::limits::MAX_CAPACITY;
 use crate::relay::{AddressPolicy, Endpoint, NatType};
 
-/// What a relay says of itself while it serves: where it is dialled and how
-/// many leases it serves, and perhaps more.
+/// The properties that a relay publishes while it serves: its endpoint, its
+/// capacity, and optional ones.
 ///
-/// All of it is a *claim*. The signature proves whose, and nothing proves that
-/// it is true: admit a stranger's relay under
-/// [`AddressPolicy::PublicOnly`], measure it, and let its claimed load rank
-/// nothing. What no relay could mean (port 0, a multicast address, capacity 0)
-/// is refused here.
+/// All of them are *claims*. The signature proves which relay made them, not that
+/// they are true. So admit a remote relay under [`AddressPolicy::PublicOnly`],
+/// measure its round trip, and do not rank relays by the load that they claim.
+/// Values that are never valid (port 0, a multicast address, capacity 0) are
+/// rejected here.
 ///
 /// ```
 /// use relay_registry::dht::{Announcement, FailureDomain, Load};
@@ -36,14 +37,13 @@ pub struct Announcement {
 }
 
 impl Announcement {
-    /// An announcement that says only where the relay is dialled and how many
-    /// leases it serves.
+    /// An announcement of an endpoint and a capacity in leases.
     ///
     /// # Errors
     ///
-    /// [`RecordError::InvalidEndpoint`] if the endpoint can be dialled under no
-    /// address policy, [`RecordError::InvalidCapacity`] unless the capacity is 1
-    /// to [`MAX_CAPACITY`].
+    /// - [`RecordError::InvalidEndpoint`] if no address policy allows the endpoint.
+    /// - [`RecordError::InvalidCapacity`] unless the capacity is 1 to
+    ///   [`MAX_CAPACITY`].
     pub fn new(endpoint: Endpoint, capacity: u32) -> Result<Self, RecordError> {
         endpoint.check(AddressPolicy::Any)?;
         if !(1..=MAX_CAPACITY).contains(&capacity) {
@@ -60,70 +60,70 @@ impl Announcement {
         })
     }
 
-    /// Says what kind of address translation the relay sits behind.
+    /// Sets the NAT type of the relay.
     #[must_use]
     pub fn with_nat(mut self, nat: impl Into<Option<NatType>>) -> Self {
         self.nat = nat.into();
         self
     }
 
-    /// Says how loaded the relay is.
+    /// Sets the load of the relay.
     #[must_use]
     pub fn with_load(mut self, load: impl Into<Option<Load>>) -> Self {
         self.load = load.into();
         self
     }
 
-    /// Says what the relay fails together with.
+    /// Sets the failure domain of the relay.
     #[must_use]
     pub fn with_failure_domain(mut self, domain: impl Into<Option<FailureDomain>>) -> Self {
         self.failure_domain = domain.into();
         self
     }
 
-    /// Where the relay is dialled.
+    /// The address at which the relay accepts connections.
     #[must_use]
     pub const fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// How many leases the relay serves at a time: 1 to [`MAX_CAPACITY`].
+    /// The number of leases that the relay serves at once: 1 to [`MAX_CAPACITY`].
     #[must_use]
     pub const fn capacity(&self) -> u32 {
         self.capacity
     }
 
-    /// What kind of address translation the relay sits behind, if it says so.
+    /// The NAT type of the relay, if it is announced.
     #[must_use]
     pub const fn nat(&self) -> Option<NatType> {
         self.nat
     }
 
-    /// How loaded the relay is, if it says so.
+    /// The load of the relay, if it is announced.
     #[must_use]
     pub const fn load(&self) -> Option<Load> {
         self.load
     }
 
-    /// What the relay fails together with, if it says so.
+    /// The failure domain of the relay, if it is announced.
     #[must_use]
     pub const fn failure_domain(&self) -> Option<&FailureDomain> {
         self.failure_domain.as_ref()
     }
 }
 
-/// How loaded a relay is, in sixteenths of its capacity.
+/// The load of a relay, in sixteenths of its capacity.
 ///
-/// Coarse on purpose: a finer figure would be out of date by the time it is
-/// read, would have to be published more often, and would tell strangers more
-/// of what the relay does than they need.
+/// The unit is coarse on purpose. A finer value would be out of date when it is
+/// read, would have to be published more often, and would disclose more of the
+/// relay's traffic than readers need.
 ///
 /// ```
 /// use relay_registry::dht::Load;
 ///
 /// assert_eq!(Load::of(0, 100), Load::IDLE);
-/// assert_eq!(Load::of(1, 100).sixteenths(), 1); // busy, if only a little
-/// assert_eq!(Load::of(99, 100).sixteenths(), 15); // not yet full
+/// assert_eq!(Load::of(1, 100).sixteenths(), 1); // rounded up
+/// assert_eq!(Load::of(99, 100).sixteenths(), 15); // 16 only when full
 /// assert_eq!(Load::of(100, 100), Load::FULL);
 /// assert_eq!(Load::of(50, 100).units(100), 50);
 /// ```
@@ -131,14 +131,14 @@ impl Announcement {
 pub struct Load(u8);
 
 impl Load {
-    /// Nothing in use.
+    /// No unit in use.
     pub const IDLE: Self = Self(0);
 
-    /// All in use.
+    /// All units in use.
     pub const FULL: Self = Self(16);
 
-    /// The load of a relay with `in_use` of `capacity` units in use, rounded up,
-    /// but full only if it is.
+    /// The load with `in_use` of `capacity` units in use. Rounds up, but to
+    /// [`FULL`](Self::FULL) only if `in_use` is at least `capacity`.
     #[must_use]
     pub fn of(in_use: u32, capacity: u32) -> Self {
         if in_use >= capacity {
@@ -148,11 +148,11 @@ impl Load {
         Self(steps.min(15) as u8)
     }
 
-    /// So many sixteenths of the capacity: 0 to 16.
+    /// The load of 0 to 16 sixteenths of the capacity.
     ///
     /// # Errors
     ///
-    /// [`RecordError::InvalidLoad`] for more.
+    /// [`RecordError::InvalidLoad`] above 16.
     pub fn from_sixteenths(sixteenths: u64) -> Result<Self, RecordError> {
         match u8::try_from(sixteenths) {
             Ok(steps) if steps <= Self::FULL.0 => Ok(Self(steps)),
@@ -160,32 +160,32 @@ impl Load {
         }
     }
 
-    /// How many sixteenths of the capacity are in use: 0 to 16.
+    /// The sixteenths of the capacity that are in use: 0 to 16.
     #[must_use]
     pub const fn sixteenths(self) -> u8 {
         self.0
     }
 
-    /// About how many of `capacity` units are in use: none to all of them.
+    /// The load as a number of units of `capacity`, rounded down.
     #[must_use]
     pub const fn units(self, capacity: u32) -> u32 {
         (capacity as u64 * self.0 as u64 / 16) as u32
     }
 }
 
-/// What a relay fails together with: a host, a rack, an operator.
+/// The name that relays share if they are likely to fail together: a host, a rack,
+/// an operator.
 ///
-/// Relays that name the same domain are likely to be gone at the same time, so
-/// a second choice is better taken from another. The name is whatever operators
-/// agree on: 1 to 63 visible ASCII characters, without spaces.
+/// A backup for a relay is best taken from another domain. Operators choose the
+/// names: 1 to 63 visible ASCII characters, without spaces.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct FailureDomain(Box<str>);
 
 impl FailureDomain {
-    /// The greatest length of a name, as that of a label in a registry.
+    /// The maximum length of a name in bytes, as in a registry.
     pub const MAX_LEN: usize = 63;
 
-    /// The domain with this name.
+    /// The domain named `name`.
     ///
     /// # Errors
     ///

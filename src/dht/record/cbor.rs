@@ -1,14 +1,14 @@
-//! Deterministic CBOR: what is accepted, how it is read and written.
+//! Reads and writes deterministic CBOR.
 //!
-//! RFC 8949, section 4.2.1, gives each value one encoding: shortest lengths and
-//! numbers, definite lengths, keys in the order of their bytes. What a decoder
-//! is lenient about, two implementations read differently; so anything else is
-//! refused. `cbor4ii` reads and writes the items; each item that is read is
-//! written again and must come out as it was.
+//! RFC 8949, section 4.2.1, defines one encoding of each value: shortest numbers
+//! and lengths, definite lengths, keys sorted by their bytes. The reader rejects
+//! every other encoding: two lenient decoders could read the same bytes
+//! differently. `cbor4ii` decodes and encodes single items. The reader encodes
+//! each decoded item again and compares the bytes.
 //!
-//! Numbers, byte and text strings, arrays, maps, booleans and null are enough
-//! for records. Floating point numbers and tags have too many spellings of one
-//! meaning to be worth their rules.
+//! Records use integers, byte and text strings, arrays, maps, booleans and null.
+//! Floating-point numbers and tags have several encodings of one value, so they
+//! are not supported.
 
 use std::cmp::Ordering;
 use std::convert::Infallible;
@@ -20,14 +20,14 @@ use cbor4ii::core::{major, marker, types};
 
 use super::CborError;
 
-/// How deep arrays and maps may be nested, the outermost map included.
+/// The maximum nesting depth of arrays and maps, including the outermost map.
 const MAX_DEPTH: usize = 8;
 
 /// An entry of the outermost map: its key, and the encoding of its value.
 pub(super) type MapEntry<'a> = (u64, &'a [u8]);
 
-/// The entries of `bytes`, in ascending order of their keys, if the bytes are
-/// one deterministic map with unsigned keys and nothing else.
+/// The entries of `bytes`, sorted by key. Fails unless the bytes are exactly one
+/// deterministic map with unsigned keys.
 pub(super) fn entries(bytes: &[u8]) -> Result<Vec<MapEntry<'_>>, CborError> {
     let mut reader = Reader { bytes, at: 0 };
     if reader
@@ -37,7 +37,7 @@ pub(super) fn entries(bytes: &[u8]) -> Result<Vec<MapEntry<'_>>, CborError> {
         return Err(CborError::NotAMap);
     }
     let mut entries = Vec::new();
-    reader.map(1, |key_at, key, value| {
+    reader.skip_map(1, |key_at, key, value| {
         let key = decode(key).ok_or(CborError::NotAnIntegerKey { at: key_at })?;
         entries.push((key, value));
         Ok(())
@@ -46,20 +46,20 @@ pub(super) fn entries(bytes: &[u8]) -> Result<Vec<MapEntry<'_>>, CborError> {
     Ok(entries)
 }
 
-/// Whether `bytes` are one deterministic item, nested as deep as the value of an
-/// [`MapEntry`] may be.
+/// Checks that `bytes` are exactly one deterministic item that may be the value of
+/// a [`MapEntry`].
 pub(super) fn check_value(bytes: &[u8]) -> Result<(), CborError> {
     let mut reader = Reader { bytes, at: 0 };
-    reader.item(2)?;
+    reader.skip_item(2)?;
     reader.end()
 }
 
-/// The value of the item that `bytes` are, if it is of the type.
+/// Decodes `bytes` as one item of the type `T`; `None` if it has another type.
 pub(super) fn decode<'a, T: Decode<'a>>(bytes: &'a [u8]) -> Option<T> {
     T::decode(&mut Reader { bytes, at: 0 }).ok()
 }
 
-/// A place in the bytes.
+/// A position in the bytes.
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -85,20 +85,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads past the item that starts here. `depth` is that of an array or map
-    /// here: at most as many calls are on the stack.
-    fn item(&mut self, depth: usize) -> Result<(), CborError> {
+    /// Checks the item at this position and moves past it. An array or map here
+    /// has the nesting depth `depth`; [`MAX_DEPTH`] bounds the recursion.
+    fn skip_item(&mut self, depth: usize) -> Result<(), CborError> {
         let at = self.at;
         let Some(first) = self.peek() else {
             return Err(CborError::Truncated { at });
         };
         match if_major(first) {
-            major::UNSIGNED => self.scalar::<u64>(),
-            major::NEGATIVE => self.scalar::<types::Negative<u64>>(),
-            major::BYTES => self.scalar::<types::Bytes<&[u8]>>(),
-            major::STRING => self.scalar::<&str>(),
-            major::ARRAY => self.array(depth),
-            major::MAP => self.map(depth, |_, _, _| Ok(())),
+            major::UNSIGNED => self.skip_scalar::<u64>(),
+            major::NEGATIVE => self.skip_scalar::<types::Negative<u64>>(),
+            major::BYTES => self.skip_scalar::<types::Bytes<&[u8]>>(),
+            major::STRING => self.skip_scalar::<&str>(),
+            major::ARRAY => self.skip_array(depth),
+            major::MAP => self.skip_map(depth, |_, _, _| Ok(())),
             major::SIMPLE if matches!(first, marker::FALSE | marker::TRUE | marker::NULL) => {
                 self.advance(1);
                 Ok(())
@@ -107,48 +107,48 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn scalar<T: Decode<'a> + Encode>(&mut self) -> Result<(), CborError> {
+    fn skip_scalar<T: Decode<'a> + Encode>(&mut self) -> Result<(), CborError> {
         let at = self.at;
-        self.definite()?;
-        let value = T::decode(self).map_err(|error| reason(&error, at))?;
-        self.is_shortest(at, |expected| value.encode(expected))
+        self.check_definite()?;
+        let value = T::decode(self).map_err(|error| to_cbor_error(&error, at))?;
+        self.check_shortest(at, |expected| value.encode(expected))
     }
 
-    fn array(&mut self, depth: usize) -> Result<(), CborError> {
+    fn skip_array(&mut self, depth: usize) -> Result<(), CborError> {
         let at = self.at;
         let len = self.length(depth, types::Array::len)?;
-        self.is_shortest(at, |expected| types::Array::bounded(len, expected))?;
-        (0..len).try_for_each(|_| self.item(depth + 1))
+        self.check_shortest(at, |expected| types::Array::bounded(len, expected))?;
+        (0..len).try_for_each(|_| self.skip_item(depth + 1))
     }
 
-    /// Reads past a map and hands each entry to `entry`: where its key stands,
-    /// the encoding of the key, and that of the value.
-    fn map(
+    /// Checks the map at this position and moves past it. Calls `entry` with the
+    /// offset of each key, the encoding of the key, and that of the value.
+    fn skip_map(
         &mut self,
         depth: usize,
         mut entry: impl FnMut(usize, &'a [u8], &'a [u8]) -> Result<(), CborError>,
     ) -> Result<(), CborError> {
         let at = self.at;
         let len = self.length(depth, types::Map::len)?;
-        self.is_shortest(at, |expected| types::Map::bounded(len, expected))?;
+        self.check_shortest(at, |expected| types::Map::bounded(len, expected))?;
         let mut previous: Option<&[u8]> = None;
         for _ in 0..len {
             let at = self.at;
-            self.item(depth + 1)?;
+            self.skip_item(depth + 1)?;
             let key = self.since(at);
             match previous.map(|previous| previous.cmp(key)) {
                 None | Some(Ordering::Less) => previous = Some(key),
                 Some(Ordering::Equal) => return Err(CborError::DuplicateKey { at }),
-                Some(Ordering::Greater) => return Err(CborError::Disordered { at }),
+                Some(Ordering::Greater) => return Err(CborError::UnsortedKey { at }),
             }
             let value_at = self.at;
-            self.item(depth + 1)?;
+            self.skip_item(depth + 1)?;
             entry(at, key, self.since(value_at))?;
         }
         Ok(())
     }
 
-    /// The length of the array or map that starts here.
+    /// Reads the length of the array or map at this position.
     fn length(
         &mut self,
         depth: usize,
@@ -158,16 +158,17 @@ impl<'a> Reader<'a> {
         if depth > MAX_DEPTH {
             return Err(CborError::TooDeep { at });
         }
-        self.definite()?;
+        self.check_definite()?;
         match len(self) {
             Ok(Some(len)) => Ok(len),
             Ok(None) => Err(CborError::Indefinite { at }),
-            Err(error) => Err(reason(&error, at)),
+            Err(error) => Err(to_cbor_error(&error, at)),
         }
     }
 
-    /// Refuses an indefinite length; a number that says so is of no type.
-    fn definite(&self) -> Result<(), CborError> {
+    /// Rejects an indefinite length. Integers do not have one: there the same bits
+    /// are reserved.
+    fn check_definite(&self) -> Result<(), CborError> {
         let at = self.at;
         match self.peek() {
             Some(byte) if low(byte) == marker::START => match if_major(byte) {
@@ -178,11 +179,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether what was read since `start` is what `encode` writes.
-    fn is_shortest(
+    /// Checks that the bytes since `start` are those that `encode` writes.
+    fn check_shortest(
         &self,
         start: usize,
-        encode: impl FnOnce(&mut Expected<'a>) -> Result<(), enc::Error<Differs>>,
+        encode: impl FnOnce(&mut Expected<'a>) -> Result<(), enc::Error<Mismatch>>,
     ) -> Result<(), CborError> {
         let mut expected = Expected(self.since(start));
         match encode(&mut expected) {
@@ -205,7 +206,7 @@ impl<'a> Read<'a> for Reader<'a> {
     }
 }
 
-fn reason(error: &Error<Infallible>, at: usize) -> CborError {
+fn to_cbor_error(error: &Error<Infallible>, at: usize) -> CborError {
     match error {
         Error::Mismatch { .. } | Error::Unsupported { .. } => CborError::Unsupported { at },
         Error::RequireUtf8 { .. } => CborError::InvalidText { at },
@@ -213,31 +214,31 @@ fn reason(error: &Error<Infallible>, at: usize) -> CborError {
     }
 }
 
-/// What should be written, and fails as soon as anything else is.
+/// A writer that compares: it fails at the first byte that differs from the
+/// expected ones.
 struct Expected<'a>(&'a [u8]);
 
 #[derive(Debug)]
-struct Differs;
+struct Mismatch;
 
-impl fmt::Display for Differs {
+impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("other bytes were written")
     }
 }
 
-impl std::error::Error for Differs {}
+impl std::error::Error for Mismatch {}
 
 impl Write for Expected<'_> {
-    type Error = Differs;
+    type Error = Mismatch;
 
-    fn push(&mut self, written: &[u8]) -> Result<(), Differs> {
-        self.0 = self.0.strip_prefix(written).ok_or(Differs)?;
+    fn push(&mut self, written: &[u8]) -> Result<(), Mismatch> {
+        self.0 = self.0.strip_prefix(written).ok_or(Mismatch)?;
         Ok(())
     }
 }
 
-/// Writes the entries of one map, which must come in ascending order of their
-/// keys.
+/// Encodes one map. The caller adds the entries sorted by key.
 #[derive(Default)]
 pub(super) struct MapWriter {
     len: usize,
@@ -247,10 +248,10 @@ pub(super) struct MapWriter {
 impl MapWriter {
     pub(super) fn entry(&mut self, key: u64, value: impl Encode) {
         self.key(key);
-        written(value.encode(&mut self.entries));
+        ignore_infallible(value.encode(&mut self.entries));
     }
 
-    /// As [`entry`](Self::entry), with the encoding of the value.
+    /// As [`entry`](Self::entry), with a value that is already encoded.
     pub(super) fn encoded_entry(&mut self, key: u64, value: &[u8]) {
         self.key(key);
         self.entries.0.extend_from_slice(value);
@@ -258,12 +259,12 @@ impl MapWriter {
 
     fn key(&mut self, key: u64) {
         self.len += 1;
-        written(key.encode(&mut self.entries));
+        ignore_infallible(key.encode(&mut self.entries));
     }
 
     pub(super) fn finish(self) -> Vec<u8> {
         let mut map = Buffer::default();
-        written(types::Map::bounded(self.len, &mut map));
+        ignore_infallible(types::Map::bounded(self.len, &mut map));
         map.0.extend_from_slice(&self.entries.0);
         map.0
     }
@@ -281,8 +282,8 @@ impl Write for Buffer {
     }
 }
 
-/// Memory takes whatever is written to it.
-fn written(result: Result<(), enc::Error<Infallible>>) {
+/// Discards the result of a write to memory, which cannot fail.
+fn ignore_infallible(result: Result<(), enc::Error<Infallible>>) {
     debug_assert!(result.is_ok());
 }
 
@@ -290,12 +291,12 @@ fn written(result: Result<(), enc::Error<Infallible>>) {
 mod tests {
     use super::*;
 
-    fn refusal(bytes: &[u8]) -> CborError {
-        entries(bytes).expect_err("not deterministic")
+    fn error_of(bytes: &[u8]) -> CborError {
+        entries(bytes).expect_err("the bytes are not deterministic")
     }
 
     #[test]
-    fn entries_come_with_their_encodings() {
+    fn entries_have_the_encodings_of_their_values() {
         assert_eq!(entries(&[0xa0]), Ok(vec![]));
         let map = [0xa2, 0x00, 0x18, 0x18, 0x19, 0x01, 0x00, 0x82, 0x20, 0xf6];
         assert_eq!(
@@ -326,17 +327,17 @@ mod tests {
     }
 
     #[test]
-    fn other_types_are_refused() {
+    fn unsupported_types_are_rejected() {
         for value in [
             &[0xf7][..],                           // undefined
             &[0xe0],                               // simple(0)
             &[0xf8, 0xff],                         // simple(255)
             &[0xf9, 0x3c, 0x00],                   // 1.0
             &[0xfa, 0x47, 0xc3, 0x50, 0x00],       // 100000.0
-            &[0xfb, 0x3f, 0xf1, 0, 0, 0, 0, 0, 0], // a double
+            &[0xfb, 0x3f, 0xf1, 0, 0, 0, 0, 0, 0], // a 64-bit float
             &[0xc1, 0x00],                         // a tag
-            &[0xff],                               // a break
-            &[0x1f],                               // of no type
+            &[0xff],                               // break
+            &[0x1f],                               // integer of indefinite length
             &[0x1c],                               // reserved
             &[0x3d],                               // reserved
         ] {
@@ -346,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn longer_encodings_are_refused_wherever_they_are() {
+    fn encodings_that_are_not_the_shortest_are_rejected_at_every_level() {
         let long: [&[u8]; 12] = [
             &[0x18, 0x17],
             &[0x19, 0x00, 0xff],
@@ -364,17 +365,17 @@ mod tests {
         for long in long {
             assert_eq!(check_value(long), Err(CborError::NotShortest { at: 0 }));
             let nested = [&[0xa1, 0x00, 0x81], long].concat();
-            assert_eq!(refusal(&nested), CborError::NotShortest { at: 3 });
+            assert_eq!(error_of(&nested), CborError::NotShortest { at: 3 });
         }
         assert_eq!(
-            refusal(&[0xa1, 0x18, 0x01, 0x00]),
+            error_of(&[0xa1, 0x18, 0x01, 0x00]),
             CborError::NotShortest { at: 1 }
         );
-        assert_eq!(refusal(&[0xb8, 0x00]), CborError::NotShortest { at: 0 });
+        assert_eq!(error_of(&[0xb8, 0x00]), CborError::NotShortest { at: 0 });
     }
 
     #[test]
-    fn indefinite_lengths_are_refused() {
+    fn indefinite_lengths_are_rejected() {
         let chunks: [&[u8]; 4] = [
             &[0x5f, 0x41, 0x00, 0xff],
             &[0x7f, 0x61, 0x61, 0xff],
@@ -384,36 +385,39 @@ mod tests {
         for chunks in chunks {
             assert_eq!(check_value(chunks), Err(CborError::Indefinite { at: 0 }));
         }
-        assert_eq!(refusal(&[0xbf, 0xff]), CborError::Indefinite { at: 0 });
+        assert_eq!(error_of(&[0xbf, 0xff]), CborError::Indefinite { at: 0 });
     }
 
     #[test]
-    fn keys_are_ascending_and_single() {
-        let order = |keys: [u8; 2]| refusal(&[0xa2, keys[0], 0x00, keys[1], 0x00]);
+    fn keys_are_sorted_and_unique() {
+        let order = |keys: [u8; 2]| error_of(&[0xa2, keys[0], 0x00, keys[1], 0x00]);
         assert_eq!(order([0x01, 0x01]), CborError::DuplicateKey { at: 3 });
-        assert_eq!(order([0x02, 0x01]), CborError::Disordered { at: 3 });
-        // The bytes of a key decide, in maps within as well: 10 before -1.
+        assert_eq!(order([0x02, 0x01]), CborError::UnsortedKey { at: 3 });
+        // Encoded keys are compared, also in nested maps: 10 sorts before -1.
         let inner = [0xa1, 0x00, 0xa2, 0x20, 0x00, 0x0a, 0x00];
-        assert_eq!(refusal(&inner), CborError::Disordered { at: 5 });
+        assert_eq!(error_of(&inner), CborError::UnsortedKey { at: 5 });
     }
 
     #[test]
-    fn every_truncation_is_refused() {
+    fn every_truncation_is_rejected() {
         let whole = [
             0xa2, 0x01, 0x82, 0x19, 0x01, 0x00, 0x62, 0x61, 0x62, 0x02, 0xa1, 0x41, 0x00, 0x20,
         ];
         assert!(entries(&whole).is_ok());
         for len in 0..whole.len() {
-            let refused = refusal(&whole[..len]);
-            assert!(matches!(refused, CborError::Truncated { .. }), "{refused}");
+            let error = error_of(&whole[..len]);
+            assert!(matches!(error, CborError::Truncated { .. }), "{error}");
         }
         let mut more = whole.to_vec();
         more.push(0xa0);
-        assert_eq!(refusal(&more), CborError::TrailingBytes { at: whole.len() });
+        assert_eq!(
+            error_of(&more),
+            CborError::TrailingBytes { at: whole.len() }
+        );
     }
 
     #[test]
-    fn lengths_beyond_all_memory_are_truncations() {
+    fn lengths_beyond_the_input_are_truncations() {
         for major in [0x5b, 0x7b, 0x9b, 0xbb] {
             let mut huge = vec![major];
             huge.extend([0xff; 8]);
@@ -425,18 +429,18 @@ mod tests {
     #[test]
     fn the_outermost_item_is_a_map_of_unsigned_keys() {
         for other in [0x00, 0x40, 0x80, 0xf6] {
-            assert_eq!(refusal(&[other]), CborError::NotAMap);
+            assert_eq!(error_of(&[other]), CborError::NotAMap);
         }
         for key in [0x20, 0x40, 0x60, 0x80, 0xf5] {
             let map = [0xa1, key, 0x00];
-            assert_eq!(refusal(&map), CborError::NotAnIntegerKey { at: 1 });
+            assert_eq!(error_of(&map), CborError::NotAnIntegerKey { at: 1 });
         }
     }
 
     #[test]
-    fn texts_are_utf_8() {
+    fn text_strings_are_utf_8() {
         let text = [0xa1, 0x00, 0x61, 0xff];
-        assert_eq!(refusal(&text), CborError::InvalidText { at: 2 });
+        assert_eq!(error_of(&text), CborError::InvalidText { at: 2 });
     }
 
     #[test]
@@ -452,18 +456,18 @@ mod tests {
         let deep = check_value(&nested(100_000));
         assert_eq!(deep, Err(CborError::TooDeep { at: MAX_DEPTH - 1 }));
 
-        // Keys may be maps with keys, too.
+        // Keys of nested maps may be maps.
         let deep = check_value(&vec![0xa1; 100_000]);
         assert_eq!(deep, Err(CborError::TooDeep { at: MAX_DEPTH - 1 }));
 
         let entry = [vec![0xa1, 0x00], nested(MAX_DEPTH - 1)].concat();
         assert!(entries(&entry).is_ok());
         let entry = [vec![0xa1, 0x00], nested(MAX_DEPTH)].concat();
-        assert_eq!(refusal(&entry), CborError::TooDeep { at: MAX_DEPTH + 1 });
+        assert_eq!(error_of(&entry), CborError::TooDeep { at: MAX_DEPTH + 1 });
     }
 
     #[test]
-    fn what_is_written_is_deterministic() {
+    fn the_writer_is_deterministic() {
         let mut map = MapWriter::default();
         map.entry(1, "a");
         map.encoded_entry(24, &[0xf6]);

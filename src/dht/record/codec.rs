@@ -1,4 +1,5 @@
-//! The signed value of a record: a map of integer keys. See `format.md`.
+//! Encodes and decodes the signed value of a record, a map with integer keys: see
+//! `format.md`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -22,13 +23,13 @@ const NAT: u64 = 7;
 const LOAD: u64 = 8;
 const FAILURE_DOMAIN: u64 = 9;
 
-/// The version that this code reads and writes.
-const THIS_VERSION: u64 = 1;
+/// The version of the format that this module reads and writes.
+const FORMAT_VERSION: u64 = 1;
 
 const KIND_ANNOUNCEMENT: u64 = 0;
 const KIND_WITHDRAWAL: u64 = 1;
 
-/// In the order of their codes.
+/// The index of each type is its code.
 const NAT_TYPES: [NatType; 5] = [
     NatType::PublicIp,
     NatType::FullCone,
@@ -39,7 +40,7 @@ const NAT_TYPES: [NatType; 5] = [
 
 pub(super) fn encode_value(record: &RelayRecord) -> Vec<u8> {
     let mut map = MapWriter::default();
-    map.entry(VERSION, THIS_VERSION);
+    map.entry(VERSION, FORMAT_VERSION);
     map.entry(
         KIND,
         match record.announcement() {
@@ -85,7 +86,7 @@ fn encode_announcement(map: &mut MapWriter, announcement: &Announcement) {
     }
 }
 
-/// What the value of a record says, if it is the one way to say that.
+/// Decodes the value of a record, if it is in canonical encoding.
 pub(super) fn decode_value(value: &[u8], sequence: u64) -> Result<RelayRecord, RecordError> {
     if value.len() > MAX_VALUE_LEN {
         return Err(RecordError::TooLarge {
@@ -96,17 +97,17 @@ pub(super) fn decode_value(value: &[u8], sequence: u64) -> Result<RelayRecord, R
     let mut fields = Fields(entries(value)?);
     let record = decode_fields(&mut fields, sequence)?;
     let record = record.with_unknown(fields.into_unknown()?);
-    // Deterministic CBOR has one encoding of each value, but fields such as
-    // hosts have several values for one meaning.
+    // Deterministic CBOR has one encoding of each value, but some fields have
+    // several values with one meaning: for example, hosts in other letter case.
     if encode_value(&record) != value {
-        return Err(RecordError::OtherSpelling);
+        return Err(RecordError::NonCanonicalField);
     }
     Ok(record)
 }
 
 fn decode_fields(fields: &mut Fields<'_>, sequence: u64) -> Result<RelayRecord, RecordError> {
     let version = fields.required(VERSION)?;
-    if version != THIS_VERSION {
+    if version != FORMAT_VERSION {
         return Err(RecordError::UnsupportedVersion { version });
     }
     let kind = fields.required(KIND)?;
@@ -163,13 +164,13 @@ fn decode_nat(code: u64) -> Result<NatType, RecordError> {
         .ok_or(RecordError::InvalidNat { code })
 }
 
-/// The fields not read yet.
+/// The fields that were not decoded yet, sorted by key.
 struct Fields<'a>(Vec<MapEntry<'a>>);
 
 impl<'a> Fields<'a> {
     fn take(&mut self, key: u64) -> Option<&'a [u8]> {
-        let place = self.0.binary_search_by_key(&key, |(key, _)| *key).ok()?;
-        Some(self.0.remove(place).1)
+        let index = self.0.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+        Some(self.0.remove(index).1)
     }
 
     fn optional<T: Decode<'a>>(&mut self, key: u64) -> Result<Option<T>, RecordError> {
@@ -182,7 +183,8 @@ impl<'a> Fields<'a> {
         self.optional(key)?.ok_or(RecordError::Missing { key })
     }
 
-    /// What is left, if no field among it is one of another kind of record.
+    /// The remaining fields. Fails if one of them belongs to another kind of
+    /// record.
     fn into_unknown(self) -> Result<Vec<Unknown>, RecordError> {
         match self.0.first() {
             Some(&(key, _)) if key <= FAILURE_DOMAIN => Err(RecordError::Unexpected { key }),

@@ -1,17 +1,17 @@
-//! [`RelayRecord`]: one statement of a relay, before it is signed and after it
-//! is verified.
+//! [`RelayRecord`]: the contents of a record, before it is signed and after it is
+//! verified.
 
 use std::time::Duration;
 
 use super::{Announcement, MAX_TTL, RecordError, cbor, micros};
 
-/// One statement of a relay: an announcement, or the withdrawal of all that
-/// it announced before.
+/// The contents of a relay's record: an announcement, or the withdrawal of all
+/// earlier announcements.
 ///
-/// Of two statements of one relay, that with the higher
-/// [`sequence`](Self::sequence) counts. Statements of later versions may say
-/// more: what this version does not know is kept, signed and passed on byte for
-/// byte.
+/// Of two records of one relay, the one with the higher
+/// [`sequence`](Self::sequence) is valid. Records of later versions may have
+/// further fields: this version keeps, signs and passes on unknown fields byte
+/// for byte.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -34,32 +34,33 @@ pub struct RelayRecord {
     issued_at: Duration,
     ttl: Duration,
     announcement: Option<Announcement>,
-    /// In ascending order of the keys.
+    /// Sorted by key.
     unknown: Vec<Unknown>,
 }
 
-/// What this version does not know: its key, and the encoding of its value.
+/// A field that this version does not know: its key, and the encoding of its value.
 pub(super) type Unknown = (u64, Box<[u8]>);
 
 impl RelayRecord {
-    /// The greatest sequence: that of BEP 44, a signed 64-bit number.
+    /// The maximum sequence, 2^63 - 1: in BEP 44 it is a signed 64-bit number.
     pub const MAX_SEQUENCE: u64 = i64::MAX as u64;
 
-    /// The first key that is free for [extensions](Self::with_extension): 128.
+    /// The lowest key of an [extension](Self::with_extension): 128.
     pub const FIRST_EXTENSION: u64 = 128;
 
-    /// A relay's word that it serves, as `announcement` says.
+    /// The record of a relay that serves as `announcement` describes.
     ///
-    /// `issued_at` is the time since the Unix epoch and kept to the microsecond,
-    /// `ttl` to the millisecond; both are rounded down. The sequence is that of
+    /// `issued_at` is the time since the Unix epoch, rounded down to microseconds;
+    /// `ttl` is rounded down to milliseconds. Take `sequence` from
     /// [`next_sequence`](super::next_sequence).
     ///
     /// # Errors
     ///
-    /// [`RecordError::InvalidSequence`] above
-    /// [`MAX_SEQUENCE`](Self::MAX_SEQUENCE), [`RecordError::SequenceBeforeIssue`]
-    /// if it is below the issue time in microseconds,
-    /// [`RecordError::InvalidTtl`] unless the TTL is 1 ms to [`MAX_TTL`].
+    /// - [`RecordError::InvalidSequence`] if the sequence is above
+    ///   [`MAX_SEQUENCE`](Self::MAX_SEQUENCE).
+    /// - [`RecordError::SequenceBeforeIssue`] if the sequence is below the issue
+    ///   time in microseconds.
+    /// - [`RecordError::InvalidTtl`] unless the TTL is 1 ms to [`MAX_TTL`].
     pub fn announce(
         announcement: Announcement,
         sequence: u64,
@@ -69,11 +70,11 @@ impl RelayRecord {
         Self::new(Some(announcement), sequence, issued_at, ttl)
     }
 
-    /// A relay's word that it serves no longer: a *tombstone*.
+    /// The record of a relay that no longer serves: a *tombstone*.
     ///
-    /// It overrules what the relay said before for as long as any of that could
-    /// be replayed; its TTL says how long engines should keep it, and is best
-    /// the longest of what it withdraws.
+    /// It replaces earlier announcements for as long as they could be replayed,
+    /// whatever its TTL. The TTL is how long engines should keep the tombstone:
+    /// use the longest TTL among the announcements that it withdraws.
     ///
     /// # Errors
     ///
@@ -102,36 +103,36 @@ impl RelayRecord {
                 issued_at,
             });
         }
-        let whole = Duration::from_millis(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
-        if whole.is_zero() || ttl > MAX_TTL {
+        let whole_millis =
+            Duration::from_millis(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+        if whole_millis.is_zero() || ttl > MAX_TTL {
             return Err(RecordError::InvalidTtl { ttl });
         }
         Ok(Self {
             sequence,
             issued_at: Duration::from_micros(issued_at),
-            ttl: whole,
+            ttl: whole_millis,
             announcement,
             unknown: Vec::new(),
         })
     }
 
-    /// The same with something more, for readers that know what it means: `value`
-    /// is one item of deterministic CBOR (RFC 8949, section 4.2.1) of integers,
-    /// byte and text strings, arrays, maps, booleans and null.
+    /// Adds an application-defined field.
     ///
-    /// Keys below [`FIRST_EXTENSION`](Self::FIRST_EXTENSION) belong to the
-    /// format.
+    /// `value` is one item of deterministic CBOR (RFC 8949, section 4.2.1) of
+    /// integers, byte and text strings, arrays, maps, booleans and null. Keys below
+    /// [`FIRST_EXTENSION`](Self::FIRST_EXTENSION) are reserved for the format.
     ///
     /// # Errors
     ///
-    /// [`RecordError::InvalidExtension`] for such a key or one that is set
-    /// already, [`RecordError::NotCanonical`] for any other value.
+    /// - [`RecordError::InvalidExtension`] if the key is reserved or already set.
+    /// - [`RecordError::NotCanonical`] if `value` is not such an item.
     pub fn with_extension(mut self, key: u64, value: &[u8]) -> Result<Self, RecordError> {
-        let place = self.unknown.binary_search_by_key(&key, |(key, _)| *key);
-        match place {
-            Err(place) if key >= Self::FIRST_EXTENSION => {
+        let index = self.unknown.binary_search_by_key(&key, |(key, _)| *key);
+        match index {
+            Err(index) if key >= Self::FIRST_EXTENSION => {
                 cbor::check_value(value)?;
-                self.unknown.insert(place, (key, value.into()));
+                self.unknown.insert(index, (key, value.into()));
                 Ok(self)
             }
             _ => Err(RecordError::InvalidExtension { key }),
@@ -143,43 +144,43 @@ impl RelayRecord {
         self
     }
 
-    /// Which of the relay's statements this is: the highest one counts.
+    /// The sequence: of two records of a relay, the higher one is valid.
     #[must_use]
     pub const fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// When the relay issued this, by its own clock, since the Unix epoch.
+    /// When the relay issued the record, by its own clock, since the Unix epoch.
     #[must_use]
     pub const fn issued_at(&self) -> Duration {
         self.issued_at
     }
 
-    /// How long this is valid from its issue on: 1 ms to [`MAX_TTL`].
+    /// How long the record is valid after its issue: 1 ms to [`MAX_TTL`].
     #[must_use]
     pub const fn ttl(&self) -> Duration {
         self.ttl
     }
 
-    /// From when on this is no longer valid, since the Unix epoch.
+    /// The time since the Unix epoch from which on the record is no longer valid.
     #[must_use]
     pub fn expires_at(&self) -> Duration {
         self.issued_at.saturating_add(self.ttl)
     }
 
-    /// What the relay announces; nothing if it withdraws.
+    /// The announcement; `None` in a tombstone.
     #[must_use]
     pub const fn announcement(&self) -> Option<&Announcement> {
         self.announcement.as_ref()
     }
 
-    /// Whether the relay withdraws what it announced before.
+    /// Whether the record withdraws earlier announcements.
     #[must_use]
     pub const fn is_tombstone(&self) -> bool {
         self.announcement.is_none()
     }
 
-    /// What this version does not know: keys in ascending order, each with the
+    /// The fields that this version does not know, sorted by key, each with the
     /// deterministic CBOR of its value.
     pub fn unknown(&self) -> impl Iterator<Item = (u64, &[u8])> {
         self.unknown.iter().map(|(key, value)| (*key, &**value))

@@ -1,4 +1,4 @@
-//! Why a record was not made, or is not believed.
+//! [`RecordError`], [`CborError`] and [`KeyError`].
 
 use std::error::Error;
 use std::fmt;
@@ -8,51 +8,49 @@ use super::{FailureDomain, Load, MAX_TTL, Network};
 use crate::limits::MAX_CAPACITY;
 use crate::relay::EndpointError;
 
-/// Why a record could not be made, or bytes are no record to be believed.
+/// Why a record could not be created, or why bytes are not a valid record.
 ///
-/// Nothing is done with refused bytes: whoever handed them over is damaged,
-/// wrong or lying, and another source may do better.
+/// Rejected bytes have no effect. Another storage node may have a valid record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecordError {
     /// The tag of a network is empty or longer than [`Network::MAX_LEN`].
     #[non_exhaustive]
     InvalidNetwork {
-        /// Its length in bytes.
+        /// The length of the tag in bytes.
         len: usize,
     },
-    /// There are more bytes than a record, or its value, may have.
+    /// The record or its value is too long.
     #[non_exhaustive]
     TooLarge {
-        /// How many there are.
+        /// The length in bytes.
         len: usize,
-        /// How many are allowed.
+        /// The maximum length in bytes.
         max: usize,
     },
     /// The bytes end before the value of the record starts.
     #[non_exhaustive]
     TooShort {
-        /// How many there are.
+        /// The length in bytes.
         len: usize,
     },
-    /// The first byte names another layout than this crate knows: something
-    /// else, or a record of a later version.
+    /// The first byte is not a layout version that this crate knows.
     #[non_exhaustive]
     UnknownLayout {
-        /// The byte.
+        /// The first byte.
         layout: u8,
     },
-    /// The public key is no Ed25519 key in its one spelling.
+    /// The public key is not the canonical encoding of an Ed25519 key.
     InvalidKey,
-    /// The public key is one of the few for which anyone can make signatures.
+    /// The public key is of small order: signatures for it need no secret key.
     WeakKey,
-    /// The signature does not verify: the record is forged, damaged, or of
+    /// The signature is not valid: the record is forged, damaged, or signed for
     /// another network.
     BadSignature,
-    /// The sequence is negative, or beyond the 63 bits that BEP 44 gives it.
+    /// The sequence is negative or above 2^63 - 1.
     InvalidSequence,
-    /// The sequence lies before the issue time, and so would outlive the
-    /// memory of what was issued after it. Take it from
+    /// The sequence is below the issue time in microseconds. A reader would then
+    /// forget the sequence while the record is still valid. Take it from
     /// [`next_sequence`](super::next_sequence).
     #[non_exhaustive]
     SequenceBeforeIssue {
@@ -61,15 +59,13 @@ pub enum RecordError {
         /// The issue time, in microseconds since the Unix epoch.
         issued_at: u64,
     },
-    /// The value is not deterministic CBOR; the [source](Error::source) says
-    /// why not, and where.
+    /// The value is not deterministic CBOR. The [source](Error::source) has the
+    /// reason and the offset.
     NotCanonical(CborError),
-    /// A field says what it does in another way than the one it is written in:
-    /// by an IPv4 address wrapped in an IPv6 one, for instance, or by a name in
-    /// capitals.
-    OtherSpelling,
-    /// The record is of a later version, which changed the meaning of what this
-    /// one knows.
+    /// The value of a field is not canonical: for example, an IPv4-mapped IPv6
+    /// address, or a DNS name with upper-case letters.
+    NonCanonicalField,
+    /// The record has a format version that this crate does not support.
     #[non_exhaustive]
     UnsupportedVersion {
         /// The version.
@@ -81,58 +77,58 @@ pub enum RecordError {
         /// The kind.
         kind: u64,
     },
-    /// A field that must be there is not.
+    /// A required field is missing.
     #[non_exhaustive]
     Missing {
-        /// Its key.
+        /// The key of the field.
         key: u64,
     },
-    /// A field is there that a record of this kind does not have.
+    /// A record of this kind does not have this field.
     #[non_exhaustive]
     Unexpected {
-        /// Its key.
+        /// The key of the field.
         key: u64,
     },
-    /// A field holds a value of another type than it should, or one that is out
-    /// of all range.
+    /// The value of a field has another type, or a number or length that the
+    /// field cannot have.
     #[non_exhaustive]
     WrongType {
-        /// Its key.
+        /// The key of the field.
         key: u64,
     },
-    /// The TTL is under a millisecond or above [`MAX_TTL`].
+    /// The TTL is below 1 ms or above [`MAX_TTL`].
     #[non_exhaustive]
     InvalidTtl {
-        /// What was given.
+        /// The TTL.
         ttl: Duration,
     },
-    /// The endpoint can be dialled under no address policy; the
-    /// [source](Error::source) says why.
+    /// No address policy allows the endpoint. The [source](Error::source) has the
+    /// reason.
     InvalidEndpoint(EndpointError),
     /// The capacity is 0 or above [`MAX_CAPACITY`].
     #[non_exhaustive]
     InvalidCapacity {
-        /// What was given.
+        /// The capacity.
         capacity: u64,
     },
-    /// The kind of NAT is none that this version knows.
+    /// The code is not a NAT type that this version knows.
     #[non_exhaustive]
     InvalidNat {
-        /// Its code.
+        /// The code.
         code: u64,
     },
     /// The load is above [`Load::FULL`].
     #[non_exhaustive]
     InvalidLoad {
-        /// What was given, in sixteenths.
+        /// The load in sixteenths.
         sixteenths: u64,
     },
-    /// The failure domain is empty, longer than [`FailureDomain::MAX_LEN`], or
-    /// has other than visible ASCII characters.
+    /// The failure domain is empty, longer than [`FailureDomain::MAX_LEN`], or has
+    /// a character that is not visible ASCII.
     InvalidFailureDomain,
     /// The key of an extension is below
-    /// [`RelayRecord::FIRST_EXTENSION`](super::RelayRecord::FIRST_EXTENSION), or
-    /// already there.
+    /// [`RelayRecord::FIRST_EXTENSION`](super::RelayRecord::FIRST_EXTENSION), or is
+    /// already set.
     #[non_exhaustive]
     InvalidExtension {
         /// The key.
@@ -152,9 +148,13 @@ impl fmt::Display for RecordError {
                 write!(f, "there are {len} bytes, and at most {max} are allowed")
             }
             Self::TooShort { len } => write!(f, "{len} bytes are too few for a record"),
-            Self::UnknownLayout { layout } => write!(f, "{layout} is no known layout of a record"),
+            Self::UnknownLayout { layout } => {
+                write!(f, "{layout} is not a known layout of a record")
+            }
             Self::InvalidKey => f.write_str("the public key is not valid"),
-            Self::WeakKey => f.write_str("the public key is weak: anyone can sign for it"),
+            Self::WeakKey => f.write_str(
+                "the public key is of small order: signatures for it need no secret key",
+            ),
             Self::BadSignature => {
                 f.write_str("the signature does not verify for this key and network")
             }
@@ -164,21 +164,24 @@ impl fmt::Display for RecordError {
                 issued_at,
             } => write!(
                 f,
-                "the sequence {sequence} lies before the issue time {issued_at}"
+                "the sequence {sequence} is below the issue time {issued_at}"
             ),
             Self::NotCanonical(_) => f.write_str("the value is not deterministic CBOR"),
-            Self::OtherSpelling => f.write_str("a field is not written in its one spelling"),
+            Self::NonCanonicalField => f.write_str("the value of a field is not canonical"),
             Self::UnsupportedVersion { version } => {
                 write!(f, "version {version} of the record format is not supported")
             }
-            Self::UnsupportedKind { kind } => write!(f, "{kind} is no known kind of record"),
+            Self::UnsupportedKind { kind } => write!(f, "{kind} is not a known kind of record"),
             Self::Missing { key } => write!(f, "the field with key {key} is missing"),
             Self::Unexpected { key } => write!(
                 f,
                 "a record of this kind does not have the field with key {key}"
             ),
             Self::WrongType { key } => {
-                write!(f, "the field with key {key} holds something else")
+                write!(
+                    f,
+                    "the value of the field with key {key} has the wrong type or size"
+                )
             }
             Self::InvalidTtl { ttl } => {
                 write!(f, "the TTL is {ttl:?}, not 1ms to {MAX_TTL:?}")
@@ -187,7 +190,7 @@ impl fmt::Display for RecordError {
             Self::InvalidCapacity { capacity } => {
                 write!(f, "the capacity is {capacity}, not 1 to {MAX_CAPACITY}")
             }
-            Self::InvalidNat { code } => write!(f, "{code} is no known kind of NAT"),
+            Self::InvalidNat { code } => write!(f, "{code} is not a known NAT type"),
             Self::InvalidLoad { sixteenths } => write!(
                 f,
                 "the load is {sixteenths} sixteenths, not 0 to {}",
@@ -228,63 +231,63 @@ impl From<EndpointError> for RecordError {
 }
 
 /// Why bytes are not deterministic CBOR (RFC 8949, section 4.2.1) of the types
-/// that records use. Each says where, in bytes from the start.
+/// that records use. Offsets are in bytes from the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CborError {
     /// The bytes end within an item.
     #[non_exhaustive]
     Truncated {
-        /// Where the item starts.
+        /// The offset of the item.
         at: usize,
     },
-    /// More bytes follow the one item there should be.
+    /// Further bytes follow the outermost item.
     #[non_exhaustive]
     TrailingBytes {
-        /// Where they start.
+        /// The offset of the first of them.
         at: usize,
     },
-    /// The length of an item is left to a later break.
+    /// The item has an indefinite length.
     #[non_exhaustive]
     Indefinite {
-        /// Where the item starts.
+        /// The offset of the item.
         at: usize,
     },
-    /// A number or length takes more bytes than it needs.
+    /// A number or length is not in its shortest encoding.
     #[non_exhaustive]
     NotShortest {
-        /// Where the item starts.
+        /// The offset of the item.
         at: usize,
     },
     /// A key of a map occurs twice.
     #[non_exhaustive]
     DuplicateKey {
-        /// Where it occurs again.
+        /// The offset of the second occurrence.
         at: usize,
     },
-    /// A key of a map should stand before the one that it follows.
+    /// A key of a map sorts before the preceding key.
     #[non_exhaustive]
-    Disordered {
-        /// Where it stands.
+    UnsortedKey {
+        /// The offset of the key.
         at: usize,
     },
-    /// A text is not UTF-8.
+    /// A text string is not UTF-8.
     #[non_exhaustive]
     InvalidText {
-        /// Where the text starts.
+        /// The offset of the string.
         at: usize,
     },
-    /// The item is of a type that records do not use (a tag, a floating point
-    /// number, a simple value other than false, true and null), or of none.
+    /// The item has a type that records do not use (a tag, a floating-point
+    /// number, a simple value other than false, true and null), or a reserved one.
     #[non_exhaustive]
     Unsupported {
-        /// Where it is.
+        /// The offset of the item.
         at: usize,
     },
-    /// Arrays and maps are nested deeper than records may be.
+    /// Arrays and maps nest more than 8 deep.
     #[non_exhaustive]
     TooDeep {
-        /// Where the innermost one starts.
+        /// The offset of the first array or map beyond that depth.
         at: usize,
     },
     /// The outermost item is not a map.
@@ -292,7 +295,7 @@ pub enum CborError {
     /// A key of the outermost map is not an unsigned integer.
     #[non_exhaustive]
     NotAnIntegerKey {
-        /// Where the key is.
+        /// The offset of the key.
         at: usize,
     },
 }
@@ -301,11 +304,11 @@ impl fmt::Display for CborError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, at) = match self {
             Self::Truncated { at } => ("the bytes end within the item", at),
-            Self::TrailingBytes { at } => ("there should be nothing", at),
+            Self::TrailingBytes { at } => ("there are trailing bytes", at),
             Self::Indefinite { at } => ("the length is indefinite", at),
             Self::NotShortest { at } => ("the encoding is not the shortest", at),
-            Self::DuplicateKey { at } => ("the key is there already", at),
-            Self::Disordered { at } => ("the key is not in order", at),
+            Self::DuplicateKey { at } => ("the key is a duplicate", at),
+            Self::UnsortedKey { at } => ("the key is not in order", at),
             Self::InvalidText { at } => ("the text is not UTF-8", at),
             Self::Unsupported { at } => ("the type is not supported", at),
             Self::TooDeep { at } => ("the nesting is too deep", at),
@@ -318,15 +321,15 @@ impl fmt::Display for CborError {
 
 impl Error for CborError {}
 
-/// Why there is no key.
+/// Why a key could not be generated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The operating system gave no random bytes. It may later, if it has only
-    /// just started.
+    /// The operating system returned no random bytes. Early after boot a later
+    /// attempt may succeed.
     #[non_exhaustive]
     NoRandomness {
-        /// What the operating system said, if it said a number.
+        /// The error code of the operating system, if it returned one.
         raw_os_error: Option<i32>,
     },
 }
@@ -334,7 +337,7 @@ pub enum KeyError {
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::NoRandomness { raw_os_error } = self;
-        f.write_str("the operating system gave no random bytes")?;
+        f.write_str("the operating system returned no random bytes")?;
         match raw_os_error {
             Some(code) => write!(f, " (error {code})"),
             None => Ok(()),

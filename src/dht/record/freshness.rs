@@ -1,23 +1,22 @@
-//! [`SequenceMemory`]: which of a node's statements is its latest word.
+//! [`SequenceMemory`]: protects against replayed records.
 //!
-//! A signature says whose word it is, never when it was last meant. Whoever
-//! stores or relays records can hand out an old one for as long as it is valid:
-//! to send callers to an endpoint that was given up, or to bring back a relay
-//! that was withdrawn. So the highest sequence heard of each node is kept until
-//! nothing older could still be valid.
+//! A signature proves who signed a record, but not that the record is the latest.
+//! A storage node can replay an old record for as long as it is valid: to direct
+//! callers to an abandoned endpoint, or to bring back a withdrawn relay. So the
+//! highest sequence of each node is kept until every record with a lower sequence
+//! has expired.
 //!
-//! That moment is known because sequences are times. Every record has
-//! `issue time <= sequence` (the codec refuses others) and a TTL of at most
-//! [`MAX_TTL`], so whatever has a lower sequence than `s` has expired at
-//! `s + MAX_TTL`. And no sequence further ahead than [`MAX_SKEW`] is believed, so
-//! nobody can make an entry stay longer than that.
+//! Sequences are times, which gives that moment. Every record has
+//! `issue time <= sequence` (the codec rejects others) and a TTL of at most
+//! [`MAX_TTL`]. So at `s + MAX_TTL` every record with a sequence below `s` has
+//! expired. Sequences that are ahead by more than [`MAX_SKEW`] are rejected, which
+//! bounds how long an entry is kept.
 //!
-//! Memory is bounded, and clocks step. Both are met by one rule: entries are
-//! forgotten in the order of their sequences, and of nodes that are not in the
-//! memory nothing is believed that is not *newer than all that was ever
-//! forgotten*. What is forgotten too early, because the memory is full or the
-//! clock was ahead for a while, may cost a node its visibility until it signs
-//! its next record. It never opens a replay.
+//! Memory is bounded, and clocks may step. One rule handles both: entries are
+//! evicted in the order of their sequences, and a node without an entry must show
+//! a sequence *above every evicted one*. If an entry is evicted early, because the
+//! memory is full or the clock was ahead, then the node may be invisible until its
+//! next record. A replay is never accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -25,44 +24,44 @@ use std::time::Duration;
 use super::{MAX_SKEW, MAX_TTL, RelayRecord, SignedRecord, micros};
 use crate::relay::NodeId;
 
-/// What a record is worth beside all that was heard of its node before.
+/// How a record compares with the latest record of its node that was observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Freshness {
-    /// The node's latest word: an announcement newer than all heard of it.
+    /// An announcement with a higher sequence than all records observed before.
     Fresh,
-    /// The node's latest word: a withdrawal newer than all heard of it. The
-    /// relay is to be dropped.
+    /// A withdrawal with a higher sequence than all records observed before. Remove
+    /// the relay.
     Withdrawn,
-    /// The latest word once more, still valid.
+    /// The latest record again, still valid.
     Same,
-    /// Something newer was heard of the node: this is replayed or late.
+    /// A record with a higher sequence was observed: this one is a replay or late.
     #[non_exhaustive]
     Stale {
-        /// The highest sequence heard of the node.
+        /// The highest sequence observed of the node.
         highest: u64,
-        /// Whether that was a withdrawal.
+        /// Whether the record with that sequence is a withdrawal.
         withdrawn: bool,
     },
-    /// Nothing is remembered of the node, and this is too old to tell whether
-    /// something newer was ever heard. The node's next record will do. (Who still
-    /// holds the node's last record can compare sequences.)
+    /// The memory has no entry for the node, and an evicted entry may have had a
+    /// higher sequence. The node's next record will be accepted. (A caller that
+    /// still holds the node's last record can compare the sequences.)
     #[non_exhaustive]
     Forgotten {
-        /// The lowest sequence that is believed of an unknown node.
+        /// The lowest sequence that is accepted of a node without an entry.
         floor: u64,
     },
-    /// Its time is over.
+    /// The record is no longer valid.
     Expired,
-    /// It is issued in the future, by more than [`MAX_SKEW`]: one of the two
-    /// clocks is wrong.
+    /// The record was issued more than [`MAX_SKEW`] ahead of this node's time: one
+    /// of the two clocks is wrong.
     #[non_exhaustive]
     FromTheFuture {
-        /// By how much.
+        /// How far the sequence is ahead of this node's time.
         ahead: Duration,
     },
-    /// The node signed something else with the same sequence. What was heard
-    /// first stays; the node is broken, or its key in two hands.
+    /// The node signed two different records with one sequence; the one observed
+    /// first stays in force. The node is faulty, or two processes use its key.
     #[non_exhaustive]
     Conflict {
         /// The sequence.
@@ -71,34 +70,32 @@ pub enum Freshness {
 }
 
 impl Freshness {
-    /// Whether the record is the node's latest word and was not heard before:
+    /// Whether the record is newer than all records observed of its node:
     /// [`Fresh`](Self::Fresh) or [`Withdrawn`](Self::Withdrawn).
     #[must_use]
-    pub const fn is_news(self) -> bool {
+    pub const fn is_update(self) -> bool {
         matches!(self, Self::Fresh | Self::Withdrawn)
     }
 }
 
-/// The highest sequence heard of each node, for as long as anything older could
-/// be replayed: at most [`MAX_TTL`] and [`MAX_SKEW`] from when it was heard.
+/// The highest sequence observed of each node, kept for as long as an older record
+/// could be replayed: at most [`MAX_TTL`] plus [`MAX_SKEW`] after it was observed.
 ///
-/// It holds a bounded number of nodes, of one [network](super::Network). When it
-/// is full, the entry with the lowest sequence is forgotten, and from then on
-/// nodes that it does not hold must show a record newer than that one. So a
-/// flood of strangers can delay how soon an unknown relay is believed (until the
-/// relay's next record, and in the worst case in the order in which relays
-/// sign), but an older record never wins, and a withdrawn one never returns.
-/// Give it several times as many nodes as the registry may learn; each takes
-/// about 250 bytes.
+/// It holds a bounded number of nodes of one [network](super::Network), at about
+/// 250 bytes each. If it is full, then the entry with the lowest sequence is
+/// evicted, and from then on a node without an entry needs a record with a higher
+/// sequence than the evicted one. So a flood of new nodes can delay the admission
+/// of an unknown relay until the relay's next record. But an older record is never
+/// accepted, and a withdrawn relay does not return by a replay. Choose a capacity
+/// of several times the number of relays that the registry may learn.
 ///
-/// The time is passed in, as the time since the Unix epoch. Should that clock
-/// step ahead and back again, records may be refused that a correct clock would
-/// have let pass, and none is believed that it would have refused as older.
-/// What is not kept is the memory itself: a process that starts anew has heard
-/// nothing yet, and believes the newest of what is still valid.
+/// The caller passes the time since the Unix epoch. If that clock steps ahead and
+/// back, then valid records may be rejected, but no replay is accepted. The memory
+/// is not persistent: after a restart the process accepts the newest valid record
+/// that it observes.
 ///
-/// Judging costs two look-ups in ordered maps. It is plain data, to be shared
-/// behind a lock.
+/// A call costs two look-ups in ordered maps, plus one for each entry that it
+/// evicts. Share a value behind a lock.
 ///
 /// ```
 /// use std::time::Duration;
@@ -114,46 +111,46 @@ impl Freshness {
 /// let announcement = Announcement::new("192.0.2.7:4433".parse()?, 100)?;
 /// let live = RelayRecord::announce(announcement, first, now, ttl)?;
 /// let live = SignedRecord::sign(&live, &key, &network)?;
-/// let gone = SignedRecord::tombstone(next_sequence(Some(first), now), now, ttl, &key, &network)?;
+/// let tombstone = SignedRecord::tombstone(next_sequence(Some(first), now), now, ttl, &key, &network)?;
 ///
 /// let mut memory = SequenceMemory::new(10_000);
 /// assert_eq!(memory.observe(&live, now), Freshness::Fresh);
-/// assert_eq!(memory.observe(&gone, now), Freshness::Withdrawn);
+/// assert_eq!(memory.observe(&tombstone, now), Freshness::Withdrawn);
 /// assert!(matches!(memory.observe(&live, now), Freshness::Stale { withdrawn: true, .. }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct SequenceMemory {
     capacity: usize,
-    heard: BTreeMap<[u8; 32], Heard>,
-    /// The sequence and key of each entry of `heard`.
+    entries: BTreeMap<[u8; 32], LatestSequence>,
+    /// The sequence and key of each entry, for eviction in order.
     by_sequence: BTreeSet<(u64, [u8; 32])>,
-    /// Above every sequence that was ever forgotten.
+    /// Above the sequence of every evicted entry.
     floor: u64,
 }
 
 #[derive(Clone, Debug)]
-struct Heard {
+struct LatestSequence {
     sequence: u64,
     withdrawn: bool,
-    /// Stands for all that was signed with it: to find other content that goes
-    /// with the same signature is to break Ed25519.
+    /// Identifies the content: finding other content with the same signature would
+    /// break Ed25519.
     signature: [u8; 64],
 }
 
 impl SequenceMemory {
-    /// A memory of at most so many nodes, all of it to be filled yet.
+    /// An empty memory for at most `capacity` nodes.
     #[must_use]
     pub const fn new(capacity: usize) -> Self {
         Self {
             capacity,
-            heard: BTreeMap::new(),
+            entries: BTreeMap::new(),
             by_sequence: BTreeSet::new(),
             floor: 0,
         }
     }
 
-    /// What `record` is worth, heard at `now`, without remembering it.
+    /// Judges `record` at the time `now`, without remembering it.
     #[must_use]
     pub fn judge(&self, record: &SignedRecord, now: Duration) -> Freshness {
         let sequence = record.sequence();
@@ -164,16 +161,16 @@ impl SequenceMemory {
                 ahead: Duration::from_micros(ahead),
             };
         }
-        if now >= counts_until(record.record()) {
+        if now >= valid_until(record.record()) {
             return Freshness::Expired;
         }
-        match self.heard.get(record.public_key()) {
-            Some(heard) if sequence < heard.sequence => Freshness::Stale {
-                highest: heard.sequence,
-                withdrawn: heard.withdrawn,
+        match self.entries.get(record.public_key()) {
+            Some(latest) if sequence < latest.sequence => Freshness::Stale {
+                highest: latest.sequence,
+                withdrawn: latest.withdrawn,
             },
-            Some(heard) if sequence == heard.sequence => {
-                if heard.signature == *record.signature() {
+            Some(latest) if sequence == latest.sequence => {
+                if latest.signature == *record.signature() {
                     Freshness::Same
                 } else {
                     Freshness::Conflict { sequence }
@@ -185,35 +182,35 @@ impl SequenceMemory {
         }
     }
 
-    /// Judges `record`, heard at `now`, and remembers it if it is
-    /// [news](Freshness::is_news).
+    /// Judges `record` at the time `now`, and remembers it if it is an
+    /// [update](Freshness::is_update).
     ///
-    /// Whatever is acted upon must be remembered, and so must the withdrawal of a
-    /// node that is. What is refused for another reason (a quota, an address) is
-    /// better only [judged](Self::judge): nobody should fill the memory for free.
+    /// Remember every record that takes effect, and the withdrawal of every node
+    /// that has an entry. If a record is rejected for another reason (a quota, an
+    /// address), then only [judge](Self::judge) it, so that rejected records do not
+    /// fill the memory.
     pub fn observe(&mut self, record: &SignedRecord, now: Duration) -> Freshness {
         self.forget_expired(now);
-        let verdict = self.judge(record, now);
-        if verdict.is_news() {
+        let freshness = self.judge(record, now);
+        if freshness.is_update() {
             self.remember(record);
         }
-        verdict
+        freshness
     }
 
-    /// Forgets what nothing older than could be valid at `now`. So does
-    /// [`observe`](Self::observe).
+    /// Evicts each entry below which no record can still be valid at `now`.
+    /// [`observe`](Self::observe) does the same.
     pub fn forget_expired(&mut self, now: Duration) {
         while self
             .by_sequence
             .first()
             .is_some_and(|&(sequence, _)| replayable_until(sequence) <= now)
         {
-            self.forget_lowest();
+            self.evict_lowest();
         }
     }
 
-    /// Remembers a record that was the latest word of its node, whatever the time,
-    /// unless something newer was heard.
+    /// Remembers a record at any time, unless a higher sequence is remembered.
     pub(in crate::dht) fn remember_latest(&mut self, record: &SignedRecord) {
         let highest = self.highest(&record.node_id());
         if highest.is_none_or(|highest| highest < record.sequence()) {
@@ -223,50 +220,51 @@ impl SequenceMemory {
 
     fn remember(&mut self, record: &SignedRecord) {
         let key = *record.public_key();
-        let heard = Heard {
+        let latest = LatestSequence {
             sequence: record.sequence(),
             withdrawn: record.is_tombstone(),
             signature: *record.signature(),
         };
-        self.by_sequence.insert((heard.sequence, key));
-        if let Some(before) = self.heard.insert(key, heard) {
-            self.by_sequence.remove(&(before.sequence, key));
+        self.by_sequence.insert((latest.sequence, key));
+        if let Some(previous) = self.entries.insert(key, latest) {
+            self.by_sequence.remove(&(previous.sequence, key));
         }
-        while self.heard.len() > self.capacity {
-            self.forget_lowest();
+        while self.entries.len() > self.capacity {
+            self.evict_lowest();
         }
     }
 
-    fn forget_lowest(&mut self) {
+    fn evict_lowest(&mut self) {
         if let Some((sequence, key)) = self.by_sequence.pop_first() {
-            self.heard.remove(&key);
+            self.entries.remove(&key);
             self.floor = self.floor.max(sequence.saturating_add(1));
         }
     }
 
-    /// The highest sequence heard of a node, if it is remembered.
+    /// The highest sequence observed of `node`, if it is remembered.
     #[must_use]
     pub fn highest(&self, node: &NodeId) -> Option<u64> {
         let key = <[u8; 32]>::try_from(node.as_bytes()).ok()?;
-        self.heard.get(&key).map(|heard| heard.sequence)
+        self.entries.get(&key).map(|latest| latest.sequence)
     }
 
-    /// How many nodes are remembered.
+    /// The number of nodes that are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.heard.len()
+        self.entries.len()
     }
 
-    /// Whether nothing is remembered.
+    /// Whether no node is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.heard.is_empty()
+        self.entries.is_empty()
     }
 }
 
-/// Until when a record is to be heeded. A withdrawal holds as long as anything
-/// that it withdraws can be valid, however short its own TTL.
-fn counts_until(record: &RelayRecord) -> Duration {
+/// The time until which a record is accepted. A withdrawal is accepted for as long
+/// as an announcement that it withdraws can be valid, even if its own TTL is
+/// shorter.
+fn valid_until(record: &RelayRecord) -> Duration {
     if record.is_tombstone() {
         record.issued_at().saturating_add(MAX_TTL)
     } else {
@@ -274,21 +272,21 @@ fn counts_until(record: &RelayRecord) -> Duration {
     }
 }
 
-/// From when on all with a lower sequence has expired.
+/// The time at which every record with a lower sequence has expired.
 fn replayable_until(sequence: u64) -> Duration {
     Duration::from_micros(sequence).saturating_add(MAX_TTL)
 }
 
-/// The sequence of a node's next statement: microseconds since the Unix epoch,
-/// but always above its `last` one.
+/// The sequence of a node's next record: the greater of `now` in microseconds since
+/// the Unix epoch and `last` plus 1.
 ///
-/// A node that keeps its last sequence never repeats one, whatever its clock
-/// does; a node that forgot it goes on as long as its clock does not stand
-/// further back than its last statement. A clock that ran ahead by more than
-/// [`MAX_SKEW`] leaves a sequence that others refuse as
-/// [from the future](Freshness::FromTheFuture) until the time has come.
+/// If a node keeps its last sequence, then it never repeats one, even if its clock
+/// steps back. A node that lost its last sequence may pass `None` if its clock is
+/// past the time of its last record. If the clock ran ahead by more than
+/// [`MAX_SKEW`], then readers reject the sequence as
+/// [from the future](Freshness::FromTheFuture) until that time has come.
 ///
-/// The result is at most [`RelayRecord::MAX_SEQUENCE`], where it stays.
+/// The result never exceeds [`RelayRecord::MAX_SEQUENCE`].
 ///
 /// ```
 /// use std::time::Duration;

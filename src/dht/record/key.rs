@@ -1,4 +1,4 @@
-//! [`SecretKey`]: what makes a node who it is.
+//! [`SecretKey`]: the key pair of a node.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use crate::relay::NodeId;
 
 /// The private key of a node: an Ed25519 seed (RFC 8032).
 ///
-/// Whoever has it *is* the node. So it is wiped from memory when dropped, it is
-/// never printed ([`Debug`] shows that there is one, and nothing of it), and it
-/// can be neither cloned nor compared. Share it by an `Arc`, and keep the seed
-/// where the node's other secrets are.
+/// With the key, a process can act as the node. So the key is zeroized when it is
+/// dropped, [`Debug`] shows none of its bytes, and it can be neither cloned nor
+/// compared. Share it through an `Arc`, and store the seed with the node's other
+/// secrets.
 ///
 /// ```
 /// use relay_registry::dht::SecretKey;
@@ -24,15 +24,15 @@ use crate::relay::NodeId;
 /// assert_eq!(format!("{key:?}"), "SecretKey(..)");
 /// # Ok::<(), relay_registry::dht::KeyError>(())
 /// ```
-// Boxed: what is moved leaves copies behind, which nobody wipes.
+// Boxed: a move would leave a copy of the key that is not zeroized.
 pub struct SecretKey(Box<SigningKey>);
 
 impl SecretKey {
-    /// A new key, from the randomness of the operating system.
+    /// A new key from random bytes of the operating system.
     ///
     /// # Errors
     ///
-    /// [`KeyError::NoRandomness`] if the operating system has none to give.
+    /// [`KeyError::NoRandomness`] if the operating system returns none.
     pub fn generate() -> Result<Self, KeyError> {
         let mut seed = [0; 32];
         let filled = getrandom::fill(&mut seed);
@@ -46,10 +46,9 @@ impl SecretKey {
         }
     }
 
-    /// The key of a seed: 32 bytes that nobody can guess.
+    /// The key of a seed: 32 bytes from a source of cryptographic randomness.
     ///
-    /// The copy that is passed is wiped; the caller's own is for the caller to
-    /// wipe.
+    /// The seed that is passed is zeroized. The caller zeroizes its own copy.
     #[must_use]
     pub fn from_seed(mut seed: [u8; 32]) -> Self {
         let key = Self(Box::new(SigningKey::from_bytes(&seed)));
@@ -57,14 +56,14 @@ impl SecretKey {
         key
     }
 
-    /// The seed, to be stored where secrets are: with it anyone can act as this
+    /// The seed, for storage among secrets: with it any process can act as this
     /// node.
     #[must_use]
     pub fn expose_seed(&self) -> &[u8; 32] {
         self.0.as_bytes()
     }
 
-    /// The identity that goes with the key: the 32 bytes of the public key.
+    /// The node id of the key: the 32 bytes of the public key.
     #[must_use]
     pub fn node_id(&self) -> NodeId {
         NodeId::from(self.public_key())
@@ -90,16 +89,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_a_key_is_printed() {
+    fn debug_output_does_not_show_the_key() {
         let key = SecretKey::from_seed([0xa5; 32]);
         assert_eq!(format!("{key:?}"), "SecretKey(..)");
         assert_eq!(format!("{key:#?}"), "SecretKey(..)");
     }
 
     #[test]
-    fn a_key_is_wiped_when_dropped() {
-        fn wiped<T: zeroize::ZeroizeOnDrop>() {}
-        wiped::<SigningKey>();
+    fn a_key_is_zeroized_when_dropped() {
+        fn assert_zeroized<T: zeroize::ZeroizeOnDrop>() {}
+        assert_zeroized::<SigningKey>();
     }
 
     #[test]
@@ -111,7 +110,7 @@ mod tests {
 
     /// RFC 8032, section 7.1, test 1.
     #[test]
-    fn the_identity_is_the_public_key() {
+    fn the_node_id_is_the_public_key() {
         let seed: NodeId = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
             .parse()
             .unwrap();

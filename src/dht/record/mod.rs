@@ -1,10 +1,14 @@
-//! Records: what a relay says of itself, signed so that anyone can pass it on.
+//! Records: a relay's announcement or withdrawal, signed so that any node can
+//! pass it on. `format.md` describes the bytes.
 //!
-//! Each layer knows only those before it: `cbor` says what bytes are
-//! deterministic CBOR, `announcement` and `contents` what a relay can say,
-//! `codec` how that is written, `key` and `network` who says it and where,
-//! `signed` binds all of it together, and `freshness` tells the latest word
-//! from an older one. `format.md` describes the bytes.
+//! Each module uses only those above it in this list:
+//!
+//! - `cbor`: reads and writes deterministic CBOR;
+//! - `announcement`, `contents`: the fields of a record;
+//! - `codec`: the encoding of the fields;
+//! - `key`, `network`: the signer, and the network that a record belongs to;
+//! - `signed`: fields, key, network and signature in one;
+//! - `freshness`: whether a record is the latest of its node.
 
 mod announcement;
 mod cbor;
@@ -26,28 +30,26 @@ pub use key::SecretKey;
 pub use network::Network;
 pub use signed::SignedRecord;
 
-/// The most bytes that a record takes as one piece
-/// ([`SignedRecord::encode`]): 900.
+/// The maximum length of an encoded record ([`SignedRecord::encode`]): 900 bytes.
 ///
-/// BEP 44 allows 1000 for a value; common networks carry this much in one
-/// packet without fragmentation, with room for an engine's own envelope.
+/// A record of this length, with an engine's framing, fits into one UDP packet
+/// that common networks do not fragment. BEP 44 allows 1,000 bytes for a value.
 pub const MAX_RECORD_LEN: usize = 900;
 
-/// The most bytes of a record's signed value ([`SignedRecord::value`]):
-/// [`MAX_RECORD_LEN`] less what goes before it.
+/// The maximum length of a record's signed value ([`SignedRecord::value`]): 795
+/// bytes, which is [`MAX_RECORD_LEN`] less the header.
 pub const MAX_VALUE_LEN: usize = MAX_RECORD_LEN - signed::HEADER_LEN;
 
-/// The longest that a record can be valid for: 24 hours.
+/// The maximum time for which a record is valid: 24 hours.
 ///
-/// It bounds how long a record can be replayed, and with it how long a
-/// withdrawal must be remembered.
+/// It bounds how long a record can be replayed, and so how long a withdrawal
+/// must be remembered.
 pub const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How far the clock of whoever signed a record may be ahead of the clock of
-/// whoever judges it: 5 minutes.
+/// How far the signer's clock may be ahead of the reader's clock: 5 minutes.
 pub const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// Microseconds, the unit of issue times and sequences, saturating.
+/// `time` in microseconds, the unit of issue times and sequences; saturates.
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,21 +1,21 @@
-//! [`Network`]: which records belong together.
+//! [`Network`]: the tag that separates the records of one network from others.
 
 use std::fmt;
 
 use super::RecordError;
 
-/// What every salt of this crate starts with, so that its records are never
-/// taken for those of another application that uses the same key.
+/// The prefix of every salt of this crate: a record must not verify as that of
+/// another application that uses the same key.
 const DOMAIN: &[u8] = b"relay-registry/1/";
 const SALT_LEN: usize = DOMAIN.len() + Network::MAX_LEN;
 
 /// A network of relays: 1 to 32 bytes that are signed with every record.
 ///
-/// A record of one network does not verify in another, so a test network and
-/// the real one can share a DHT and even keys. The tag is no secret: it
-/// separates, it does not protect.
+/// A record of one network does not verify in another. So a test network and the
+/// production network can share a DHT, and even keys. The tag separates networks
+/// but is not a secret: it does not control access.
 ///
-/// The tag is the last part of the salt of BEP 44, so the two also live under
+/// The tag is part of the salt of BEP 44. So records of two networks have
 /// different targets in BitTorrent's DHT.
 ///
 /// ```
@@ -29,30 +29,32 @@ const SALT_LEN: usize = DOMAIN.len() + Network::MAX_LEN;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network {
-    /// Zero beyond `len`.
+    /// The bytes from `len` on are zero.
     salt: [u8; SALT_LEN],
     len: u8,
 }
 
 impl Network {
-    /// The greatest length of a tag, in bytes. With what goes before it, the
-    /// salt stays within BEP 44's 64 bytes.
+    /// The maximum length of a tag: 32 bytes. With the prefix, the salt stays
+    /// within BEP 44's 64 bytes.
     pub const MAX_LEN: usize = 32;
 
-    /// The network with this tag. Any bytes will do.
+    /// The network with this tag, which may have any bytes.
     ///
     /// # Errors
     ///
-    /// [`RecordError::InvalidNetwork`] unless there are 1 to
+    /// [`RecordError::InvalidNetwork`] unless the tag has 1 to
     /// [`MAX_LEN`](Self::MAX_LEN) bytes.
     pub fn new(tag: &[u8]) -> Result<Self, RecordError> {
         match u8::try_from(DOMAIN.len() + tag.len()) {
-            Ok(len) if (1..=Self::MAX_LEN).contains(&tag.len()) => Ok(Self::of(tag, len)),
+            Ok(len) if (1..=Self::MAX_LEN).contains(&tag.len()) => {
+                Ok(Self::with_salt_len(tag, len))
+            }
             _ => Err(RecordError::InvalidNetwork { len: tag.len() }),
         }
     }
 
-    fn of(tag: &[u8], len: u8) -> Self {
+    fn with_salt_len(tag: &[u8], len: u8) -> Self {
         let mut salt = [0; SALT_LEN];
         for (to, from) in salt.iter_mut().zip(DOMAIN.iter().chain(tag)) {
             *to = *from;
@@ -60,13 +62,13 @@ impl Network {
         Self { salt, len }
     }
 
-    /// The tag.
+    /// The tag: 1 to 32 bytes.
     #[must_use]
     pub fn tag(&self) -> &[u8] {
         &self.salt()[DOMAIN.len()..]
     }
 
-    /// The salt of BEP 44: the crate's domain, then the tag.
+    /// The salt of BEP 44: `relay-registry/1/`, then the tag.
     #[must_use]
     pub fn salt(&self) -> &[u8] {
         &self.salt[..usize::from(self.len)]
@@ -74,12 +76,12 @@ impl Network {
 }
 
 impl Default for Network {
-    /// The main network, `main`.
+    /// The network with the tag `main`.
     fn default() -> Self {
         const TAG: &[u8] = b"main";
         const LEN: usize = DOMAIN.len() + TAG.len();
         const { assert!(LEN <= u8::MAX as usize) };
-        Self::of(TAG, LEN as u8)
+        Self::with_salt_len(TAG, LEN as u8)
     }
 }
 
@@ -112,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_told_apart_by_their_tags() {
+    fn networks_with_different_tags_differ() {
         let main = Network::default();
         assert_eq!(Network::new(b"main"), Ok(main));
         assert_ne!(Network::new(b"main\0"), Ok(main));

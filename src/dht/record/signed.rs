@@ -1,4 +1,4 @@
-//! [`SignedRecord`]: a statement, whose it is, and the proof.
+//! [`SignedRecord`]: a record with its public key and signature.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,29 +10,29 @@ use super::{MAX_RECORD_LEN, Network, RecordError, RelayRecord, SecretKey};
 use crate::relay::NodeId;
 use crate::sync::Arc;
 
-/// The layout of [`SignedRecord::encode`]: the byte it starts with.
+/// The first byte of [`SignedRecord::encode`]: the version of its layout.
 const LAYOUT: u8 = 1;
 
 const KEY_LEN: usize = 32;
 const SEQUENCE_LEN: usize = 8;
 const SIGNATURE_LEN: usize = 64;
 
-/// What goes before the value: layout, public key, sequence, signature.
+/// The length of layout, public key, sequence and signature, which precede the value.
 pub(super) const HEADER_LEN: usize = 1 + KEY_LEN + SEQUENCE_LEN + SIGNATURE_LEN;
 
-/// A [`RelayRecord`] that was verified to be the word of its node.
+/// A [`RelayRecord`] with a valid signature of its node.
 ///
-/// There is no other way to have one: it is [signed](Self::sign) here, or
+/// A value of this type was either [signed](Self::sign) by this process or
 /// [decoded](Self::decode) and verified. Its node id is the public key that
-/// verifies it, so it proves itself, whoever passed it on. That it is the
-/// node's *latest* word it cannot prove: see
-/// [`SequenceMemory`](super::SequenceMemory).
+/// verifies it, so the record is self-certifying: the node that passed it on need
+/// not be trusted. The signature does not prove that the record is the *latest* of
+/// its node: see [`SequenceMemory`](super::SequenceMemory).
 ///
-/// The signature is that of a mutable item of [BEP 44]: storage nodes of
-/// BitTorrent's DHT check the very signature that every other engine carries.
+/// The signature is that of a mutable item of [BEP 44]. Storage nodes of
+/// BitTorrent's DHT verify the same signature as every other engine.
 ///
-/// A clone costs one reference count. What was decoded is passed on byte for
-/// byte, with whatever in it this version does not know.
+/// A clone increments a reference count. A decoded record is encoded byte for byte
+/// as it was, including fields that this version does not know.
 ///
 /// ```
 /// use std::time::Duration;
@@ -64,10 +64,10 @@ struct Inner {
 }
 
 impl SignedRecord {
-    /// Signs a statement.
+    /// Signs a record.
     ///
-    /// Never sign two statements with one sequence: storage nodes and readers
-    /// would be divided over which of them counts.
+    /// Never sign two different records with one sequence: storage nodes and
+    /// readers would disagree about which of them is valid.
     ///
     /// # Errors
     ///
@@ -79,9 +79,9 @@ impl SignedRecord {
         network: &Network,
     ) -> Result<Self, RecordError> {
         let value = encode_value(record);
-        // What is signed is what readers will read.
+        // Decoding checks the value as readers will, including its length.
         let record = decode_value(&value, record.sequence())?;
-        let signature = key.sign(&signable(network.salt(), record.sequence(), &value));
+        let signature = key.sign(&signed_message(network.salt(), record.sequence(), &value));
         Ok(Self(Arc::new(Inner {
             record,
             value: value.into(),
@@ -91,7 +91,7 @@ impl SignedRecord {
         })))
     }
 
-    /// Signs a withdrawal of all that the node announced before: as
+    /// Signs a withdrawal of all earlier announcements:
     /// [`RelayRecord::withdraw`], then [`sign`](Self::sign).
     ///
     /// # Errors
@@ -108,13 +108,14 @@ impl SignedRecord {
         Self::sign(&record, key, network)
     }
 
-    /// Reads and verifies what [`encode`](Self::encode) wrote. Any bytes may be
-    /// given; at most [`MAX_RECORD_LEN`] of them are looked at.
+    /// Decodes and verifies bytes that [`encode`](Self::encode) wrote. Costs one
+    /// check of a signature; longer input than [`MAX_RECORD_LEN`] is rejected
+    /// unread.
     ///
     /// # Errors
     ///
-    /// Any [`RecordError`] of reading: the bytes are not a record in its one
-    /// encoding, or not what the owner of the key signed for this network.
+    /// A [`RecordError`] if the bytes are not the canonical encoding of a record,
+    /// or if the signature is not valid for the key and `network`.
     pub fn decode(bytes: &[u8], network: &Network) -> Result<Self, RecordError> {
         let len = bytes.len();
         if len > MAX_RECORD_LEN {
@@ -134,9 +135,9 @@ impl SignedRecord {
         Self::from_bep44(public_key, value, sequence, signature, network)
     }
 
-    /// Reads and verifies a mutable item of BEP 44: `k`, the content of the byte
-    /// string `v`, `seq` and `sig`, stored under the [salt](Self::salt) of the
-    /// network.
+    /// Decodes and verifies a mutable item of BEP 44 that was stored under the
+    /// [salt](Self::salt) of `network`. The arguments are `k`, the content of the
+    /// byte string `v`, `seq` and `sig`.
     ///
     /// # Errors
     ///
@@ -150,7 +151,7 @@ impl SignedRecord {
     ) -> Result<Self, RecordError> {
         let sequence = u64::try_from(sequence).map_err(|_| RecordError::InvalidSequence)?;
         let record = decode_value(value, sequence)?;
-        let message = signable(network.salt(), sequence, value);
+        let message = signed_message(network.salt(), sequence, value);
         verify(&public_key, &message, &signature)?;
         Ok(Self(Arc::new(Inner {
             record,
@@ -161,8 +162,8 @@ impl SignedRecord {
         })))
     }
 
-    /// The record as one piece, for engines that store bytes: at most
-    /// [`MAX_RECORD_LEN`] of them.
+    /// The record as at most [`MAX_RECORD_LEN`] bytes, for engines that store plain
+    /// bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER_LEN + self.0.value.len());
@@ -174,25 +175,25 @@ impl SignedRecord {
         bytes
     }
 
-    /// What the node says.
+    /// The contents.
     #[must_use]
     pub fn record(&self) -> &RelayRecord {
         &self.0.record
     }
 
-    /// Whether the node withdraws what it announced before.
+    /// Whether the record withdraws earlier announcements.
     #[must_use]
     pub fn is_tombstone(&self) -> bool {
         self.0.record.is_tombstone()
     }
 
-    /// Whose word it is.
+    /// The node that signed the record.
     #[must_use]
     pub fn node_id(&self) -> NodeId {
         NodeId::from(self.0.public_key)
     }
 
-    /// The public key that verifies it: `k` of BEP 44.
+    /// The public key that verifies the record: `k` of BEP 44.
     #[must_use]
     pub fn public_key(&self) -> &[u8; 32] {
         &self.0.public_key
@@ -211,27 +212,26 @@ impl SignedRecord {
         &self.0.signature
     }
 
-    /// Which of the node's statements it is: `seq` of BEP 44, 0 to
-    /// [`RelayRecord::MAX_SEQUENCE`].
+    /// The sequence: `seq` of BEP 44, 0 to [`RelayRecord::MAX_SEQUENCE`].
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.0.record.sequence()
     }
 
-    /// The salt under which it is stored: `salt` of BEP 44.
+    /// The salt under which the record is stored: `salt` of BEP 44.
     #[must_use]
     pub fn salt(&self) -> &[u8] {
         self.0.network.salt()
     }
 
-    /// The network it is signed for.
+    /// The network that the record is signed for.
     #[must_use]
     pub fn network(&self) -> &Network {
         &self.0.network
     }
 }
 
-/// Equal if they are equal byte for byte, in the same network.
+/// Records are equal if their bytes and their networks are equal.
 impl PartialEq for SignedRecord {
     fn eq(&self, other: &Self) -> bool {
         let key = |signed: &Self| (signed.0.public_key, signed.sequence(), signed.0.network);
@@ -253,9 +253,9 @@ impl fmt::Debug for SignedRecord {
     }
 }
 
-/// The bytes that are signed, as BEP 44 has them: the bencoded `salt`, `seq` and
-/// `v` one after the other, in the order of a dictionary but not in one.
-fn signable(salt: &[u8], sequence: u64, value: &[u8]) -> Vec<u8> {
+/// The bytes that are signed, as BEP 44 defines them: the bencoded `salt`, `seq`
+/// and `v` in this order, without a surrounding dictionary.
+fn signed_message(salt: &[u8], sequence: u64, value: &[u8]) -> Vec<u8> {
     let mut bytes = format!("4:salt{}:", salt.len()).into_bytes();
     bytes.extend_from_slice(salt);
     bytes.extend_from_slice(format!("3:seqi{sequence}e1:v{}:", value.len()).as_bytes());
@@ -269,7 +269,7 @@ fn verify(
     signature: &[u8; SIGNATURE_LEN],
 ) -> Result<(), RecordError> {
     let key = VerifyingKey::from_bytes(public_key).map_err(|_| RecordError::InvalidKey)?;
-    // A point has a few spellings too many, and one node must not have two ids.
+    // Some points have several encodings, and one node must not have two ids.
     if key.to_edwards().compress().as_bytes() != public_key {
         return Err(RecordError::InvalidKey);
     }
@@ -280,7 +280,7 @@ fn verify(
         .map_err(|_| RecordError::BadSignature)
 }
 
-/// The first `N` bytes and the rest, of a record of `len` bytes in all.
+/// Splits off the first `N` bytes. `len` is the length of the whole record.
 fn split<const N: usize>(bytes: &[u8], len: usize) -> Result<([u8; N], &[u8]), RecordError> {
     match bytes.split_first_chunk() {
         Some((first, rest)) => Ok((*first, rest)),
@@ -301,7 +301,7 @@ mod tests {
 
     /// "Test vectors", test 2, of BEP 44.
     #[test]
-    fn what_is_signed_is_what_bep_44_signs() {
+    fn the_signed_message_is_that_of_bep_44() {
         let key = bytes([
             "77ff84905a91936367c01360803104f9",
             "2432fcd904a43511876df5cdf3e7e548",
@@ -310,7 +310,7 @@ mod tests {
             "6834284b6b24c3204eb2fea824d82f88883a3d95e8b4a21b8c0ded553d17d17d",
             "df9a8a7104b1258f30bed3787e6cb896fca78c58f8e03b5f18f14951a87d9a08",
         ]);
-        let message = signable(b"foobar", 1, b"Hello World!");
+        let message = signed_message(b"foobar", 1, b"Hello World!");
         assert_eq!(message, b"4:salt6:foobar3:seqi1e1:v12:Hello World!");
         assert_eq!(verify(&key, &message, &signature), Ok(()));
     }

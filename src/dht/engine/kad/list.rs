@@ -1,14 +1,17 @@
-//! The list of a shard, as it is written: whole signed records.
+//! [`List`]: the members of one shard, as whole signed records.
 //!
-//! A raw store keeps whatever was written last, so two relays that read the
-//! same list and write it back lose one of the two entries. What makes that
-//! harmless is that lists can be *merged*: an entry is a relay's signed record,
-//! of two entries of one relay that with the higher sequence counts, and a relay
-//! that left is an entry too, its tombstone. Any lists merge to the same one in
-//! any order (a last-writer-wins map, as in Shapiro et al., *A comprehensive
-//! study of convergent and commutative replicated data types*, 2011), so
-//! whoever lost merges and writes again. Nobody can enter another's name, and
-//! nothing lives longer than its signature says.
+//! A raw store keeps the last write. So if two relays read the same list and write
+//! it back, then one of the two entries is lost. Lists can be *merged*, so the relay
+//! whose entry was lost merges and writes again:
+//!
+//! - An entry is a relay's signed record, so a relay can only add itself, and an
+//!   entry ends when its record does.
+//! - Of two entries of one relay, the one with the higher sequence is kept.
+//! - A relay that left has an entry too: its tombstone.
+//!
+//! Merging lists in any order gives the same list: a last-writer-wins map, as in
+//! Shapiro et al., *A comprehensive study of convergent and commutative replicated
+//! data types*, 2011. The encoding is:
 //!
 //! ```text
 //! 01 | length (2 bytes, big-endian) | record | length | record | ..
@@ -25,70 +28,71 @@ use crate::relay::NodeId;
 const VERSION: u8 = 1;
 const LENGTH: usize = 2;
 
-/// So many entries that do not verify end the reading of a list: each costs a check
-/// of a signature, and other lists are to be read in the same time.
-const MAX_DAMAGED: usize = 64;
+/// The number of invalid entries after which the rest of a list is ignored. Each
+/// entry may cost the check of a signature.
+const MAX_INVALID: usize = 64;
 
-/// Entries of one shard, verified and in time when they came in.
+/// The entries of one shard. They were verified, and valid at that time.
 #[derive(Debug, Default)]
 pub(super) struct List {
     entries: BTreeMap<NodeId, SignedRecord>,
 }
 
 impl List {
-    /// Takes in what is valid `now` in a list that a stranger may have written,
-    /// and calls `news` for each entry that was not held before.
+    /// Merges the entries of an untrusted list that are valid at `now`. Calls
+    /// `on_update` for each entry that is new or newer.
     ///
-    /// What is damaged is left out; what follows a damaged length, or very much that
-    /// is damaged, is lost.
+    /// Ignores invalid entries, and the rest of the list after a wrong length or more
+    /// than [`MAX_INVALID`] invalid entries.
     pub(super) fn merge(
         &mut self,
         bytes: &[u8],
         network: &Network,
         now: Duration,
-        mut news: impl FnMut(&SignedRecord),
+        mut on_update: impl FnMut(&SignedRecord),
     ) {
         let Some((&VERSION, mut rest)) = bytes.split_first() else {
             return;
         };
-        let mut damaged = 0;
+        let mut invalid = 0;
         while let Some((entry, after)) = split_entry(rest) {
             rest = after;
             let Ok(record) = SignedRecord::decode(entry, network) else {
-                damaged += 1;
-                if damaged > MAX_DAMAGED {
+                invalid += 1;
+                if invalid > MAX_INVALID {
                     return;
                 }
                 continue;
             };
-            if is_valid(&record, now) && self.take(&record) {
-                news(&record);
+            if is_valid(&record, now) && self.insert_if_newer(&record) {
+                on_update(&record);
             }
         }
     }
 
-    /// Keeps `record` if it is later than what is held of its node.
-    fn take(&mut self, record: &SignedRecord) -> bool {
+    /// Inserts `record` unless the entry of its node has the same or a higher rank.
+    /// Returns whether it did.
+    fn insert_if_newer(&mut self, record: &SignedRecord) -> bool {
         match self.entries.entry(record.node_id()) {
-            Entry::Vacant(place) => {
-                place.insert(record.clone());
+            Entry::Vacant(vacant) => {
+                vacant.insert(record.clone());
                 true
             }
-            Entry::Occupied(mut held) if rank(held.get()) < rank(record) => {
-                held.insert(record.clone());
+            Entry::Occupied(mut entry) if rank(entry.get()) < rank(record) => {
+                entry.insert(record.clone());
                 true
             }
             Entry::Occupied(_) => false,
         }
     }
 
-    /// Enters the relay of `record`, or, with a tombstone, takes it out.
-    pub(super) fn enter(&mut self, record: &SignedRecord) -> Result<(), DhtError> {
+    /// Adds this node's own `record`, which may be a tombstone.
+    pub(super) fn set_own(&mut self, record: &SignedRecord) -> Result<(), DhtError> {
         match self.entries.get(&record.node_id()) {
-            Some(held) if held.sequence() > record.sequence() => Err(DhtError::Superseded {
-                stored: Some(held.sequence()),
+            Some(entry) if entry.sequence() > record.sequence() => Err(DhtError::Superseded {
+                stored: Some(entry.sequence()),
             }),
-            Some(held) if held.sequence() == record.sequence() && held != record => {
+            Some(entry) if entry.sequence() == record.sequence() && entry != record => {
                 Err(DhtError::Conflict)
             }
             _ => {
@@ -98,14 +102,14 @@ impl List {
         }
     }
 
-    /// Whether exactly this record is in.
-    pub(super) fn holds(&self, record: &SignedRecord) -> bool {
+    /// Whether the entry of the relay is exactly this record.
+    pub(super) fn contains(&self, record: &SignedRecord) -> bool {
         self.entries.get(&record.node_id()) == Some(record)
     }
 
-    /// The list as it is stored, of at most `max` bytes. Those who left long ago
-    /// are forgotten first; a list that is still too long is
-    /// [`Full`](DhtError::Full), for nobody else's entry may be dropped.
+    /// The encoding of the list. If it exceeds `max` bytes, then the tombstones of
+    /// other relays are removed, oldest first; if that is not enough, then the list
+    /// is [`Full`](DhtError::Full).
     pub(super) fn encode(&mut self, max: usize, own: &NodeId) -> Result<Vec<u8>, DhtError> {
         while self.encoded_len() > max {
             let oldest = self
@@ -128,7 +132,7 @@ impl List {
         let mut bytes = vec![VERSION];
         for record in self.entries.values() {
             let entry = record.encode();
-            // A record has 900 bytes at most.
+            // The cast is lossless: a record has at most 900 bytes.
             bytes.extend_from_slice(&(entry.len() as u16).to_be_bytes());
             bytes.extend_from_slice(&entry);
         }
@@ -141,13 +145,14 @@ impl List {
     }
 }
 
-/// Of two records of one node the one with the higher rank counts, on whatever
-/// node they meet. Only a node that signs twice makes the signature matter.
+/// Of two records of one node, the one with the higher rank is kept. The signature
+/// decides only between two records with one sequence, so that all readers keep the
+/// same one.
 fn rank(record: &SignedRecord) -> (u64, &[u8; 64]) {
     (record.sequence(), record.signature())
 }
 
-/// Whether a record has neither ended nor been issued in the future.
+/// Whether a record has not expired, and was not issued in the future.
 fn is_valid(record: &SignedRecord, now: Duration) -> bool {
     let record = record.record();
     record.issued_at() <= now.saturating_add(MAX_SKEW) && now < record.expires_at()
@@ -165,7 +170,7 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(1_800_000_000);
     const TTL: Duration = Duration::from_secs(600);
-    const ROOM: usize = 100_000;
+    const AMPLE: usize = 100_000;
 
     fn key(seed: u8) -> SecretKey {
         SecretKey::from_seed([seed; 32])
@@ -175,7 +180,7 @@ mod tests {
         time.as_micros() as u64
     }
 
-    fn live(seed: u8, issued_at: Duration) -> SignedRecord {
+    fn announcement(seed: u8, issued_at: Duration) -> SignedRecord {
         let endpoint = "192.0.2.7:4433".parse().expect("an endpoint");
         let announcement = Announcement::new(endpoint, 100).expect("an announcement");
         let record = RelayRecord::announce(announcement, micros(issued_at), issued_at, TTL)
@@ -183,7 +188,7 @@ mod tests {
         SignedRecord::sign(&record, &key(seed), &Network::default()).expect("it is signed")
     }
 
-    fn gone(seed: u8, issued_at: Duration) -> SignedRecord {
+    fn tombstone(seed: u8, issued_at: Duration) -> SignedRecord {
         SignedRecord::tombstone(
             micros(issued_at),
             issued_at,
@@ -197,7 +202,7 @@ mod tests {
     fn list_of(records: &[SignedRecord]) -> Vec<u8> {
         let mut list = List::default();
         for record in records {
-            list.enter(record).expect("they do not clash");
+            list.set_own(record).expect("no conflict");
         }
         list.bytes()
     }
@@ -211,81 +216,94 @@ mod tests {
     }
 
     #[test]
-    fn lists_merge_to_the_same_in_any_order() {
+    fn merging_in_any_order_gives_the_same_list() {
         let later = NOW + Duration::from_secs(1);
-        let a = list_of(&[live(1, NOW), live(2, NOW)]);
-        let b = list_of(&[gone(1, later), live(3, NOW)]);
-        let there = merged(&[&a, &b], later);
-        let back = merged(&[&b, &a, &a], later);
-        assert_eq!(there.bytes(), back.bytes());
-        assert!(there.holds(&gone(1, later)));
-        assert!(there.holds(&live(2, NOW)) && there.holds(&live(3, NOW)));
-    }
-
-    #[test]
-    fn an_entry_ends_when_its_signature_says() {
-        let list = list_of(&[live(1, NOW)]);
-        assert!(merged(&[&list], NOW).holds(&live(1, NOW)));
-        assert!(!merged(&[&list], NOW + TTL).holds(&live(1, NOW)));
+        let a = list_of(&[announcement(1, NOW), announcement(2, NOW)]);
+        let b = list_of(&[tombstone(1, later), announcement(3, NOW)]);
+        let forwards = merged(&[&a, &b], later);
+        let backwards = merged(&[&b, &a, &a], later);
+        assert_eq!(forwards.bytes(), backwards.bytes());
+        assert!(forwards.contains(&tombstone(1, later)));
         assert!(
-            !merged(&[&list], NOW - MAX_SKEW - Duration::from_secs(1)).holds(&live(1, NOW)),
-            "nor does it begin long before"
+            forwards.contains(&announcement(2, NOW)) && forwards.contains(&announcement(3, NOW))
         );
     }
 
     #[test]
-    fn damage_loses_what_it_hit_and_invents_nothing() {
-        let records = [live(1, NOW), live(2, NOW), live(3, NOW)];
+    fn an_entry_is_valid_while_its_record_is() {
+        let list = list_of(&[announcement(1, NOW)]);
+        assert!(merged(&[&list], NOW).contains(&announcement(1, NOW)));
+        assert!(!merged(&[&list], NOW + TTL).contains(&announcement(1, NOW)));
+        assert!(
+            !merged(&[&list], NOW - MAX_SKEW - Duration::from_secs(1))
+                .contains(&announcement(1, NOW)),
+            "it was issued in the future"
+        );
+    }
+
+    #[test]
+    fn a_flipped_bit_loses_entries_and_adds_none() {
+        let records = [
+            announcement(1, NOW),
+            announcement(2, NOW),
+            announcement(3, NOW),
+        ];
         let list = list_of(&records);
         for at in (0..list.len()).step_by(13) {
             let mut damaged = list.clone();
             damaged[at] ^= 0x10;
             let read = merged(&[&damaged], NOW);
-            assert!(read.entries.len() <= 2, "byte {at} counted for nothing");
+            assert!(read.entries.len() <= 2, "byte {at} had no effect");
             assert!(read.entries.values().all(|entry| records.contains(entry)));
             assert!(merged(&[&list[..at]], NOW).entries.len() <= 2);
         }
     }
 
     #[test]
-    fn what_is_all_damage_is_not_read_to_its_end() {
-        let good = list_of(&[live(1, NOW)]);
-        for (damaged, is_read) in [(MAX_DAMAGED, true), (MAX_DAMAGED + 1, false)] {
+    fn a_list_is_ignored_after_too_many_invalid_entries() {
+        let good = list_of(&[announcement(1, NOW)]);
+        for (invalid, is_read) in [(MAX_INVALID, true), (MAX_INVALID + 1, false)] {
             let mut list = vec![VERSION];
-            (0..damaged).for_each(|_| list.extend_from_slice(&[0, 1, 0xff]));
+            (0..invalid).for_each(|_| list.extend_from_slice(&[0, 1, 0xff]));
             list.extend_from_slice(&good[1..]);
-            assert_eq!(merged(&[&list], NOW).holds(&live(1, NOW)), is_read);
+            assert_eq!(
+                merged(&[&list], NOW).contains(&announcement(1, NOW)),
+                is_read
+            );
         }
     }
 
     #[test]
-    fn an_older_entry_and_a_second_one_are_refused() {
+    fn an_older_record_and_a_second_one_with_the_same_sequence_are_rejected() {
         let later = NOW + Duration::from_secs(1);
-        let mut list = merged(&[&list_of(&[gone(1, later)])], later);
+        let mut list = merged(&[&list_of(&[tombstone(1, later)])], later);
         assert_eq!(
-            list.enter(&live(1, NOW)),
+            list.set_own(&announcement(1, NOW)),
             Err(DhtError::Superseded {
                 stored: Some(micros(later))
             })
         );
-        assert_eq!(list.enter(&live(1, later)), Err(DhtError::Conflict));
-        assert!(list.holds(&gone(1, later)));
+        assert_eq!(
+            list.set_own(&announcement(1, later)),
+            Err(DhtError::Conflict)
+        );
+        assert!(list.contains(&tombstone(1, later)));
     }
 
     #[test]
-    fn a_full_list_forgets_those_who_left_and_nobody_else() {
-        let own = live(9, NOW);
-        let mut list = merged(&[&list_of(&[live(1, NOW), gone(2, NOW)])], NOW);
-        let room = list.encoded_len();
-        list.enter(&own).expect("a newcomer");
-        let bytes = list.encode(room + 100, &own.node_id()).expect("it fits");
-        assert!(bytes.len() <= room + 100);
-        assert!(list.holds(&live(1, NOW)) && list.holds(&own));
-        assert!(!list.holds(&gone(2, NOW)));
+    fn a_full_list_drops_tombstones_and_no_announcement() {
+        let own = announcement(9, NOW);
+        let mut list = merged(&[&list_of(&[announcement(1, NOW), tombstone(2, NOW)])], NOW);
+        let len = list.encoded_len();
+        list.set_own(&own).expect("no conflict");
+        let bytes = list.encode(len + 100, &own.node_id()).expect("it fits");
+        assert!(bytes.len() <= len + 100);
+        assert!(list.contains(&announcement(1, NOW)) && list.contains(&own));
+        assert!(!list.contains(&tombstone(2, NOW)));
 
-        list.enter(&live(3, NOW)).expect("a newcomer");
-        let refused = list.encode(room + 100, &live(3, NOW).node_id());
-        assert_eq!(refused, Err(DhtError::Full { max: 2 }));
-        assert!(list.encode(ROOM, &own.node_id()).is_ok());
+        list.set_own(&announcement(3, NOW)).expect("no conflict");
+        let full = list.encode(len + 100, &announcement(3, NOW).node_id());
+        assert_eq!(full, Err(DhtError::Full { max: 2 }));
+        assert!(list.encode(AMPLE, &own.node_id()).is_ok());
     }
 }

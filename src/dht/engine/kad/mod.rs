@@ -1,6 +1,6 @@
-//! [`Kad`]: records and lists over a store that knows neither.
+//! [`Kad`]: an engine over a raw Kademlia store, which knows neither records nor
+//! directories.
 
-mod keys;
 mod list;
 #[cfg(any(test, feature = "conformance"))]
 mod raw_memory;
@@ -9,6 +9,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest, Sha256};
 
 use super::slots::RequestSlots;
 use super::{
@@ -24,40 +26,39 @@ use list::List;
 #[cfg(any(test, feature = "conformance"))]
 pub use raw_memory::RawMemory;
 
-/// Where [`RawKad::find_value`] puts what it finds. `Break` ends the search.
+/// Receives each value that [`RawKad::find_value`] finds. `Break` ends the lookup.
 pub type ValueSink<'a> = dyn FnMut(&[u8]) -> ControlFlow<()> + 'a;
 
-/// A raw Kademlia store: bytes under a key, the last write wins, and anybody
-/// can write anything anywhere.
+/// A raw Kademlia store: it keeps the last bytes written under a key, and any node
+/// can write under any key.
 ///
-/// Give one to [`Kad`] and it is an engine.
+/// [`Kad`] makes an engine of one.
 pub trait RawKad: Send + Sync + 'static {
-    /// The longest value that can be stored, in bytes. Should be several
-    /// thousand: the list of a shard is one value and takes about 220 for each
-    /// of its relays.
+    /// The maximum length of a value in bytes. It should be several thousand: the
+    /// list of a shard is one value, with about 220 bytes for each relay.
     fn max_value(&self) -> usize;
 
-    /// How many requests may run at once. Default: 8.
+    /// The maximum number of requests in flight. Default: 8.
     fn max_in_flight(&self) -> usize {
         8
     }
 
-    /// How often a value must be stored again to be kept. Default: an hour, as
-    /// Kademlia's paper has it.
+    /// The interval at which a value must be stored again. Default: 1 hour, as in
+    /// the Kademlia paper.
     fn refresh(&self) -> Duration {
         Duration::from_secs(3_600)
     }
 
-    /// Stores `value` under `key`, in place of what was there.
+    /// Stores `value` under `key`, in place of the previous value.
     ///
     /// # Errors
     ///
     /// As [`RelayDht::put`].
     fn store(&self, key: [u8; 32], value: &[u8], deadline: Instant) -> Result<Put, DhtError>;
 
-    /// Looks for values under `key`, and hands those of all nodes that answer
-    /// to `sink` as they arrive: no more than a few of one node, so that one that
-    /// sends noise keeps no other from being heard.
+    /// Looks up `key`, and passes the values of all nodes that answer to `sink` as
+    /// they arrive. Passes on only a few values of each node, so that a node that
+    /// sends many does not displace the others.
     ///
     /// # Errors
     ///
@@ -72,17 +73,20 @@ pub trait RawKad: Send + Sync + 'static {
 
 /// An engine over any [raw store](RawKad).
 ///
-/// The keys are those of `macula_relay_registry`: a relay's record is stored
-/// under SHA-256 of `relay.node.` and its id, the list of relays under SHA-256 of
+/// The keys are those of `macula_relay_registry`: a relay's record is stored under
+/// the SHA-256 of `relay.node.` and its id, the list of relays under the SHA-256 of
 /// `relay.list` (further shards under `relay.list.1` and so on).
 ///
-/// The store keeps the last write, so the engine reads before it writes and
-/// refuses to replace a newer record by an older one. Lists are written by many:
-/// each entry is the relay's signed record, a relay that leaves is replaced by
-/// its tombstone, what was read is merged with what is written, and what was
-/// written is read back until it is there. Entries end when their records do.
-/// So nobody can list another; but anybody can wipe a list or a record, and
-/// relays put theirs back only when they look again or say it anew.
+/// The store keeps the last write. So the engine reads before it writes, and does
+/// not replace a newer record by an older one.
+///
+/// A list has many writers. Each entry is a relay's signed record; the entry of a
+/// relay that left is its tombstone. To join or leave, a relay reads the list,
+/// merges its entry, writes the list, and reads it back, up to six times. An entry
+/// ends when its record does.
+///
+/// So a node cannot list another relay. But any node can erase a list or a record:
+/// a relay writes its own again only at its next check or refresh.
 ///
 /// ```
 /// use relay_registry::dht::{Kad, Network, RawMemory, RelayDht};
@@ -95,28 +99,28 @@ pub struct Kad<K> {
     network: Network,
     limits: Limits,
     slots: RequestSlots,
-    /// Who writes a list: two at once would overwrite each other, and of those
-    /// elsewhere there are enough.
-    list_turn: RequestSlots,
+    /// One slot: two writers in this process would overwrite each other's list.
+    list_writer: RequestSlots,
     clock: Option<Box<dyn Clock>>,
 }
 
-/// How often an entry is written that others overwrite at the same time.
+/// How often an entry is written if concurrent writers overwrite it.
 const ATTEMPTS: u32 = 6;
 
-/// The longest pause before the second attempt; it doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// The maximum back-off after attempt `n` (from 0) is this times 2^n, except that
+/// there is none after attempt 0.
+const BASE_BACK_OFF: Duration = Duration::from_millis(20);
 
-/// The longest list that is looked at, whatever a store lets in.
-const MAX_LIST: usize = 1 << 18;
+/// The maximum length of a list in bytes, even if the store accepts longer values.
+const MAX_LIST_LEN: usize = 1 << 18;
 
-/// The most distinct values that are looked at in one read: many more than there
-/// are nodes that hold one, so that those who send noise first do not end it for the
-/// others.
+/// The maximum number of distinct values of one read: many more than there are
+/// replicas, so that nodes that send invalid values first do not end the read before
+/// other nodes answer.
 const MAX_VALUES: usize = 1_024;
 
 impl<K: RawKad> Kad<K> {
-    /// An engine over `raw`, for the records of `network`, with 8 shards.
+    /// An engine over `raw` for the records of `network`, with 8 shards.
     #[must_use]
     pub fn new(raw: K, network: Network) -> Self {
         let header = MAX_RECORD_LEN - MAX_VALUE_LEN;
@@ -132,13 +136,13 @@ impl<K: RawKad> Kad<K> {
             network,
             limits,
             slots: RequestSlots::new(limits.max_in_flight),
-            list_turn: RequestSlots::new(1),
+            list_writer: RequestSlots::new(1),
             clock: None,
         }
     }
 
-    /// The same with another number of shards, up to [`Limits::MAX_SHARDS`]; 0
-    /// for no directory. Everyone on a network must use the same.
+    /// Sets the number of shards, at most [`Limits::MAX_SHARDS`]; 0 for no
+    /// directory. All nodes of a network must use the same number.
     #[must_use]
     pub fn with_shards(mut self, shards: u16) -> Self {
         self.limits.shards = shards;
@@ -146,15 +150,15 @@ impl<K: RawKad> Kad<K> {
         self
     }
 
-    /// The same with another clock, which must count from the Unix epoch, to
-    /// judge by whether an entry of a list is over. Default: the system's.
+    /// Sets the clock that decides whether an entry of a list has expired. It must
+    /// count from the Unix epoch. Default: the system clock.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Box::new(clock));
         self
     }
 
-    /// The store beneath.
+    /// The underlying store.
     #[must_use]
     pub fn raw(&self) -> &K {
         &self.raw
@@ -169,30 +173,30 @@ impl<K: RawKad> Kad<K> {
         }
     }
 
-    /// Refuses to write over a newer record, or a second one.
+    /// Fails if a newer record is stored, or another one with the same sequence.
     fn check_newest(&self, record: &SignedRecord, deadline: Instant) -> Result<(), DhtError> {
         let node = record.node_id();
-        let mut verdict = Ok(());
-        self.find_distinct(keys::of_node(&node), MAX_RECORD_LEN, deadline, |bytes| {
-            let Ok(stored) = Candidate::Encoded(bytes).open(&node, &self.network) else {
+        let mut result = Ok(());
+        self.find_distinct(record_key(&node), MAX_RECORD_LEN, deadline, |bytes| {
+            let Ok(stored) = Candidate::Encoded(bytes).verify(&node, &self.network) else {
                 return ControlFlow::Continue(());
             };
             if stored.sequence() > record.sequence() {
-                verdict = Err(DhtError::Superseded {
+                result = Err(DhtError::Superseded {
                     stored: Some(stored.sequence()),
                 });
                 return ControlFlow::Break(());
             }
             if stored.sequence() == record.sequence() && stored != *record {
-                verdict = Err(DhtError::Conflict);
+                result = Err(DhtError::Conflict);
             }
             ControlFlow::Continue(())
         })?;
-        verdict
+        result
     }
 
-    /// Merges `record` into the list of a shard until it is found there.
-    fn enlist(
+    /// Writes `record` to the list of a shard until a read finds it there.
+    fn update_list(
         &self,
         shard: u16,
         record: &SignedRecord,
@@ -200,17 +204,17 @@ impl<K: RawKad> Kad<K> {
     ) -> Result<Put, DhtError> {
         self.check_shard(shard)?;
         self.check_size(record)?;
-        let _list_turn = self.list_turn.take(deadline)?;
-        let _turn = self.slots.take(deadline)?;
-        let key = keys::of_list(shard);
+        let _list_writer = self.list_writer.acquire(deadline)?;
+        let _slot = self.slots.acquire(deadline)?;
+        let key = list_key(shard);
         let mut written = None;
         for attempt in 0..ATTEMPTS {
             let (list, answered) = self.read_list(key, deadline)?;
-            if list.holds(record) {
+            if list.contains(record) {
                 return Ok(written.unwrap_or_else(|| Put::new(answered, answered)));
             }
             written = Some(self.write_list(key, list, record, deadline)?);
-            pause(attempt, deadline)?;
+            back_off(attempt, deadline)?;
         }
         Err(DhtError::Conflict)
     }
@@ -222,35 +226,34 @@ impl<K: RawKad> Kad<K> {
         record: &SignedRecord,
         deadline: Instant,
     ) -> Result<Put, DhtError> {
-        list.enter(record)?;
-        let bytes = list.encode(self.max_list(), &record.node_id())?;
+        list.set_own(record)?;
+        let bytes = list.encode(self.max_list_len(), &record.node_id())?;
         self.raw.store(key, &bytes, deadline)
     }
 
-    /// What the lists of all nodes that answer come to together, and how many
-    /// did.
+    /// The merged lists of all nodes that answer, and the number of these nodes.
     fn read_list(&self, key: [u8; 32], deadline: Instant) -> Result<(List, u32), DhtError> {
         let mut list = List::default();
         let answer = self.read_lists(key, deadline, |bytes| {
             list.merge(bytes, &self.network, self.now(), |_| ());
             ControlFlow::Continue(())
         })?;
-        // To write without having read would wipe what is there.
+        // A write without a read would erase the entries of other relays.
         if answer.answered() == 0 {
             return Err(DhtError::Unreachable);
         }
         Ok((list, answer.answered()))
     }
 
-    /// Hands on each distinct list.
+    /// Passes each distinct list to `read` until the deadline.
     fn read_lists(
         &self,
         key: [u8; 32],
         deadline: Instant,
         mut read: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<Answer, DhtError> {
-        self.find_distinct(key, self.max_list(), deadline, |bytes| {
-            // To verify a long list takes its time.
+        self.find_distinct(key, self.max_list_len(), deadline, |bytes| {
+            // Verifying a long list takes time.
             if Instant::now() >= deadline {
                 return ControlFlow::Break(());
             }
@@ -258,7 +261,7 @@ impl<K: RawKad> Kad<K> {
         })
     }
 
-    /// Hands on each distinct value of up to `max_len` bytes, once.
+    /// Passes each distinct value of at most `max_len` bytes to `read`, once.
     fn find_distinct(
         &self,
         key: [u8; 32],
@@ -271,15 +274,15 @@ impl<K: RawKad> Kad<K> {
             if seen.len() >= MAX_VALUES {
                 return ControlFlow::Break(());
             }
-            if bytes.len() > max_len || !seen.insert(keys::of_value(bytes)) {
+            if bytes.len() > max_len || !seen.insert(sha256(&[bytes])) {
                 return ControlFlow::Continue(());
             }
             read(bytes)
         })
     }
 
-    fn max_list(&self) -> usize {
-        self.raw.max_value().min(MAX_LIST)
+    fn max_list_len(&self) -> usize {
+        self.raw.max_value().min(MAX_LIST_LEN)
     }
 
     fn check_shard(&self, shard: u16) -> Result<(), DhtError> {
@@ -306,13 +309,13 @@ impl<K: RawKad> RelayDht for Kad<K> {
 
     fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
         self.check_size(record)?;
-        let _turn = self.slots.take(deadline)?;
+        let _slot = self.slots.acquire(deadline)?;
         self.check_newest(record, deadline)?;
-        let key = keys::of_node(&record.node_id());
+        let key = record_key(&record.node_id());
         self.raw.store(key, &record.encode(), deadline)
     }
 
-    /// A raw store does not know what is newer: all that it has comes back.
+    /// Ignores `newer_than`: a raw store does not know the sequences of its values.
     fn get(
         &self,
         node: &NodeId,
@@ -320,14 +323,14 @@ impl<K: RawKad> RelayDht for Kad<K> {
         deadline: Instant,
         sink: &mut CandidateSink<'_>,
     ) -> Result<Answer, DhtError> {
-        let _turn = self.slots.take(deadline)?;
-        self.find_distinct(keys::of_node(node), MAX_RECORD_LEN, deadline, |bytes| {
+        let _slot = self.slots.acquire(deadline)?;
+        self.find_distinct(record_key(node), MAX_RECORD_LEN, deadline, |bytes| {
             sink(Candidate::Encoded(bytes))
         })
     }
 
     fn join(&self, shard: u16, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
-        self.enlist(shard, record, deadline)
+        self.update_list(shard, record, deadline)
     }
 
     fn leave(
@@ -336,7 +339,7 @@ impl<K: RawKad> RelayDht for Kad<K> {
         tombstone: &SignedRecord,
         deadline: Instant,
     ) -> Result<Put, DhtError> {
-        self.enlist(shard, tombstone, deadline)
+        self.update_list(shard, tombstone, deadline)
     }
 
     fn members(
@@ -346,9 +349,9 @@ impl<K: RawKad> RelayDht for Kad<K> {
         sink: &mut MemberSink<'_>,
     ) -> Result<Answer, DhtError> {
         self.check_shard(shard)?;
-        let _turn = self.slots.take(deadline)?;
+        let _slot = self.slots.acquire(deadline)?;
         let mut list = List::default();
-        self.read_lists(keys::of_list(shard), deadline, |bytes| {
+        self.read_lists(list_key(shard), deadline, |bytes| {
             let mut flow = ControlFlow::Continue(());
             list.merge(bytes, &self.network, self.now(), |record| {
                 if flow.is_continue() && !record.is_tombstone() {
@@ -372,17 +375,61 @@ impl<K> fmt::Debug for Kad<K> {
     }
 }
 
-/// Waits a random while, so that those who wrote at once do not again.
-fn pause(attempt: u32, deadline: Instant) -> Result<(), DhtError> {
+/// Waits for a random time, so that writers that collided do not collide again.
+fn back_off(attempt: u32, deadline: Instant) -> Result<(), DhtError> {
     if attempt == 0 {
-        // Nobody is known to be in the way yet.
+        // No collision is known yet.
         return Ok(());
     }
-    let longest = FIRST_PAUSE * (1 << attempt.min(6));
-    let pause = longest.mul_f64(fastrand::f64());
-    if pause > deadline.saturating_duration_since(Instant::now()) {
+    let max = BASE_BACK_OFF * (1 << attempt.min(6));
+    let wait = max.mul_f64(fastrand::f64());
+    if wait > deadline.saturating_duration_since(Instant::now()) {
         return Err(DhtError::Conflict);
     }
-    thread::sleep(pause);
+    thread::sleep(wait);
     Ok(())
+}
+
+/// The key of the record of `node`: SHA-256 of `relay.node.` and the id.
+fn record_key(node: &NodeId) -> [u8; 32] {
+    sha256(&[b"relay.node.", node.as_bytes()])
+}
+
+/// The key of the list of a shard: SHA-256 of `relay.list` for the first shard, of
+/// `relay.list.1`, `relay.list.2` and so on for the others.
+fn list_key(shard: u16) -> [u8; 32] {
+    match shard {
+        0 => sha256(&[b"relay.list"]),
+        _ => sha256(&[b"relay.list.", shard.to_string().as_bytes()]),
+    }
+}
+
+fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = "89b03cfe63760002f96879b5bad239a706f0b8a286ae389684a03ae3c50047c4";
+    const LIST_1: &str = "6716b9555031861f9d46730834bc3c2724366b6f35cbf4b33df52db2fbba7e95";
+    const NODE_ABC: &str = "bc386bdb14aecf35a6457709f55b30e20c54851ffd6db472e282345ee9c1d04c";
+
+    fn hex(key: [u8; 32]) -> String {
+        NodeId::from(key).to_string()
+    }
+
+    /// `sha256sum` computed the expected keys.
+    #[test]
+    fn keys_are_those_of_macula_relay_registry() {
+        assert_eq!(hex(list_key(0)), LIST);
+        assert_eq!(hex(list_key(1)), LIST_1);
+        let node = NodeId::from_bytes(b"abc").expect("a short id is an id");
+        assert_eq!(hex(record_key(&node)), NODE_ABC);
+    }
 }

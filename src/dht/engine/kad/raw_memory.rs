@@ -11,16 +11,16 @@ use crate::dht::engine::{Answer, DhtError, Put};
 use crate::sync::Arc;
 use crate::sync::unmodelled::Mutex;
 
-/// On how many nodes a value is stored: `k` of Kademlia's paper.
+/// The number of nodes that store a value: `k` in the Kademlia paper.
 const REPLICAS: usize = 20;
 
-/// How many values a node keeps.
+/// The maximum number of values of a node.
 const MAX_VALUES: usize = 65_536;
 
-/// A raw Kademlia store within the process, for tests and demonstrations: nodes
-/// that keep the last write, each value on the twenty of them whose ids are
-/// closest to its key by XOR, as in Maymounkov and Mazières, *Kademlia* (2002).
+/// A raw Kademlia store within the process, for tests and demonstrations.
 ///
+/// A value is stored on the 20 nodes whose ids are closest to its key by XOR, as in
+/// Maymounkov and Mazières, *Kademlia* (2002). Each node keeps the last write.
 /// Clones are handles to the same nodes.
 ///
 /// ```
@@ -48,43 +48,41 @@ type Values = HashMap<[u8; 32], Box<[u8]>>;
 #[derive(Debug)]
 struct Node {
     id: [u8; 32],
-    /// Nothing while it is stopped.
+    /// `None` while the node is stopped.
     values: Mutex<Option<Values>>,
 }
 
 impl RawMemory {
-    /// A store of so many nodes, at least 1 and at most 1,000.
+    /// A store of `nodes` nodes, clamped to 1 to 1,000.
     #[must_use]
     pub fn new(nodes: usize) -> Self {
         Self(
             (0..nodes.clamp(1, 1_000))
-                .map(|number| Node {
-                    id: Sha256::digest(number.to_be_bytes()).into(),
+                .map(|index| Node {
+                    id: Sha256::digest(index.to_be_bytes()).into(),
                     values: Mutex::new(Some(HashMap::new())),
                 })
                 .collect(),
         )
     }
 
-    /// How many nodes there are.
+    /// The number of nodes, stopped ones included.
     #[must_use]
     pub fn nodes(&self) -> usize {
         self.0.len()
     }
 
-    /// Stops the nodes of these numbers. What they had is lost.
+    /// Stops the nodes with these indices. Their values are lost.
     pub fn stop(&self, nodes: Range<usize>) {
         for node in self.0.iter().take(nodes.end).skip(nodes.start) {
-            node.change(|values| *values = None);
+            *node.values.lock() = None;
         }
     }
 
-    /// Starts those of these nodes that are stopped, empty.
+    /// Starts the stopped nodes among those with these indices. They are empty.
     pub fn start(&self, nodes: Range<usize>) {
         for node in self.0.iter().take(nodes.end).skip(nodes.start) {
-            node.change(|values| {
-                values.get_or_insert_with(HashMap::new);
-            });
+            node.values.lock().get_or_insert_with(HashMap::new);
         }
     }
 
@@ -98,24 +96,25 @@ impl RawMemory {
 }
 
 impl Node {
-    fn change<R>(&self, change: impl FnOnce(&mut Option<Values>) -> R) -> R {
-        change(&mut self.values.lock())
-    }
-
+    /// Stores `value`; returns whether the node did.
     fn store(&self, key: [u8; 32], value: &[u8]) -> bool {
-        self.change(|values| {
-            let Some(values) = values else { return false };
-            let has_room = values.len() < MAX_VALUES || values.contains_key(&key);
-            if has_room {
-                values.insert(key, value.into());
-            }
-            has_room
-        })
+        let mut values = self.values.lock();
+        let Some(values) = &mut *values else {
+            return false;
+        };
+        let has_room = values.len() < MAX_VALUES || values.contains_key(&key);
+        if has_room {
+            values.insert(key, value.into());
+        }
+        has_room
     }
 
-    /// What it answers, if it does: the value, if there is one.
+    /// The value under `key`, if there is one; `None` if the node does not answer.
     fn find(&self, key: [u8; 32]) -> Option<Option<Box<[u8]>>> {
-        self.change(|values| values.as_ref().map(|values| values.get(&key).cloned()))
+        self.values
+            .lock()
+            .as_ref()
+            .map(|values| values.get(&key).cloned())
     }
 }
 
@@ -129,7 +128,7 @@ impl RawKad for RawMemory {
         if size > max {
             return Err(DhtError::TooLarge { size, max });
         }
-        check_time(deadline)?;
+        check_deadline(deadline)?;
         let closest = self.closest(key);
         let stored = closest.iter().filter(|node| node.store(key, value)).count();
         match stored {
@@ -144,7 +143,7 @@ impl RawKad for RawMemory {
         deadline: Instant,
         sink: &mut ValueSink<'_>,
     ) -> Result<Answer, DhtError> {
-        check_time(deadline)?;
+        check_deadline(deadline)?;
         let (mut asked, mut answered) = (0, 0);
         for node in self.closest(key) {
             asked += 1;
@@ -165,7 +164,7 @@ impl RawKad for RawMemory {
     }
 }
 
-fn check_time(deadline: Instant) -> Result<(), DhtError> {
+fn check_deadline(deadline: Instant) -> Result<(), DhtError> {
     if deadline <= Instant::now() {
         return Err(DhtError::Timeout);
     }
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stopped_nodes_had_is_lost_and_the_others_still_answer() {
+    fn a_stopped_node_loses_its_values_and_the_others_answer() {
         let raw = RawMemory::new(20);
         assert_eq!(raw.store([1; 32], b"value", soon()), Ok(Put::new(20, 20)));
         raw.stop(0..9);
@@ -211,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_lives_on_the_nodes_closest_to_its_key() {
+    fn a_value_is_stored_on_the_nodes_closest_to_its_key() {
         let raw = RawMemory::new(100);
         assert_eq!(raw.store([1; 32], b"value", soon()), Ok(Put::new(20, 20)));
         let holders = raw.0.iter().filter(|node| node.find([1; 32]) != Some(None));

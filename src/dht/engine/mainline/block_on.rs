@@ -1,5 +1,5 @@
-//! Waiting for a future until a deadline, without a runtime, and whatever
-//! panics within it.
+//! Blocks on a future until a deadline, without an async runtime, and catches
+//! panics of the future.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,25 +11,25 @@ use super::super::slots::Abandoned;
 use crate::sync::Arc;
 use crate::sync::unmodelled::thread::{self, Thread};
 
-/// Why there is no result.
+/// Why a future has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoResult {
-    /// The deadline passed first. It can be waited for again.
-    Late,
-    /// It panicked, as everything does whose actor has died.
-    Dead,
+    /// The deadline passed. The future can be polled again.
+    TimedOut,
+    /// The future panicked, as every call to an actor does whose thread has ended.
+    Panicked,
 }
 
-/// Runs `call`; a panic in it says that the actor has died.
+/// Runs `call` and catches a panic.
 pub(super) fn catch_panic<T>(call: impl FnOnce() -> T) -> Result<T, NoResult> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
-        // To drop it could panic again.
+        // Dropping the payload could panic again.
         std::mem::forget(payload);
-        NoResult::Dead
+        NoResult::Panicked
     })
 }
 
-/// Polls until there is a result or the deadline has passed.
+/// Calls `poll` until it returns a result or the deadline has passed.
 pub(super) fn block_on<T>(
     deadline: Instant,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
@@ -42,9 +42,9 @@ pub(super) fn block_on<T>(
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(NoResult::Late);
+            return Err(NoResult::TimedOut);
         }
-        // A wake-up in between makes this return at once.
+        // Returns at once if the thread was unparked since `poll`.
         thread::park_timeout(left);
     }
 }
@@ -57,10 +57,10 @@ impl Wake for Unpark {
     }
 }
 
-/// A future that can be sent between threads.
+/// A boxed future that can be sent between threads.
 pub(super) type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A future whose result nobody wants any more.
+/// A future whose result is not needed.
 pub(super) struct AbandonedFuture<T>(pub(super) Pending<T>);
 
 impl<T> Abandoned for AbandonedFuture<T> {
@@ -84,23 +84,23 @@ mod tests {
     }
 
     #[test]
-    fn a_result_late_and_dead_are_told_apart() {
+    fn a_result_a_time_out_and_a_panic_are_distinguished() {
         let far = Instant::now() + Duration::from_secs(60);
         assert_eq!(wait_for(async { 7 }, far), Ok(7));
         assert_eq!(
             wait_for(std::future::pending::<u8>(), Instant::now()),
-            Err(NoResult::Late)
+            Err(NoResult::TimedOut)
         );
         assert_eq!(
-            wait_for(async { panic!("asked for") }, far),
-            Err::<u8, _>(NoResult::Dead)
+            wait_for(async { panic!("an injected panic") }, far),
+            Err::<u8, _>(NoResult::Panicked)
         );
     }
 
     #[test]
-    fn a_wake_up_from_another_thread_is_heard() {
+    fn a_wake_up_by_another_thread_polls_again() {
         let (sender, receiver) = std::sync::mpsc::channel::<Waker>();
-        let waking = thread::spawn(move || {
+        let wakes = thread::spawn(move || {
             for waker in receiver {
                 waker.wake();
             }
@@ -111,18 +111,20 @@ mod tests {
             if polls == 3 {
                 return Poll::Ready(polls);
             }
-            sender.send(context.waker().clone()).expect("it listens");
+            sender
+                .send(context.waker().clone())
+                .expect("the thread receives");
             Poll::Pending
         });
         assert_eq!(result, Ok(3));
         drop(sender);
-        waking.join().expect("it does not panic");
+        wakes.join().expect("it does not panic");
     }
 
     #[test]
-    fn what_is_unwanted_ends_with_its_result_or_its_death() {
+    fn an_abandoned_future_ends_with_its_result_or_a_panic() {
         let mut polls = 0;
-        let second_time = std::future::poll_fn(move |_| {
+        let ready_at_second_poll = std::future::poll_fn(move |_| {
             polls += 1;
             if polls < 2 {
                 Poll::Pending
@@ -130,9 +132,9 @@ mod tests {
                 Poll::Ready(())
             }
         });
-        let mut unwanted = AbandonedFuture(Box::pin(second_time));
-        assert!(!unwanted.has_ended());
-        assert!(unwanted.has_ended());
-        assert!(AbandonedFuture::<()>(Box::pin(async { panic!("asked for") })).has_ended());
+        let mut abandoned = AbandonedFuture(Box::pin(ready_at_second_poll));
+        assert!(!abandoned.has_ended());
+        assert!(abandoned.has_ended());
+        assert!(AbandonedFuture::<()>(Box::pin(async { panic!("an injected panic") })).has_ended());
     }
 }

@@ -1,4 +1,4 @@
-//! Building a [`Mainline`].
+//! [`MainlineBuilder`].
 
 use std::fmt;
 use std::io;
@@ -19,90 +19,97 @@ pub struct MainlineBuilder {
     dht: DhtBuilder,
     network: Network,
     refresh: Duration,
-    directory: SigningKey,
+    directory_key: SigningKey,
 }
 
 impl MainlineBuilder {
     pub(super) fn new(network: Network) -> Self {
-        let public = [b"relay-registry directory ", network.salt()].concat();
+        let public_seed = [b"relay-registry directory ", network.salt()].concat();
         Self {
             dht: Dht::builder(),
             network,
             refresh: Duration::from_secs(3_600),
-            directory: SigningKey::from_bytes(&Sha256::digest(public).into()),
+            directory_key: SigningKey::from_bytes(&Sha256::digest(public_seed).into()),
         }
     }
 
-    /// Where to enter the DHT: `host:port` of nodes that are in it. They are
-    /// looked up while this is called. None at all starts a DHT of one's own.
-    /// Default: the usual public ones.
+    /// Sets the bootstrap nodes as `host:port`. This call resolves the names and
+    /// blocks meanwhile. An empty list starts a new DHT. Default: the public
+    /// bootstrap nodes.
     pub fn bootstrap<S: AsRef<str>>(mut self, nodes: impl IntoIterator<Item = S>) -> Self {
         let nodes: Vec<String> = nodes.into_iter().map(|node| node.as_ref().into()).collect();
         self.dht.bootstrap(&nodes);
         self
     }
 
-    /// The UDP port to listen on; 0 for any. Default: 6881, or any if that is
-    /// taken.
+    /// Sets the UDP port; 0 for any free port. Default: 6881, or any free port if
+    /// 6881 is in use.
     pub fn port(mut self, port: u16) -> Self {
         self.dht.port(port);
         self
     }
 
-    /// The local address to listen on. Default: all.
+    /// Sets the local address to bind to. Default: all.
     pub fn bind_address(mut self, address: Ipv4Addr) -> Self {
         self.dht.bind_address(address);
         self
     }
 
-    /// This node's public address, where it is known: nodes derive their id
-    /// from it (BEP 42). Default: what others say it is.
+    /// Sets this node's public address, from which its DHT node id is derived
+    /// (BEP 42). Default: the address that other nodes report.
     pub fn public_ip(mut self, address: Ipv4Addr) -> Self {
         self.dht.public_ip(address);
         self
     }
 
-    /// How long a node may take to answer. Default: 2 seconds; a few hundred
-    /// milliseconds do on a local network.
+    /// Sets how long the engine waits for the answer of a node. Default: 2 seconds. On
+    /// a local network, a few hundred milliseconds are enough.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.dht.request_timeout(timeout);
         self
     }
 
-    /// Serves others from the start: for nodes that anyone can reach. Default:
-    /// only asks, and serves once it turns out to be reachable.
+    /// Makes this a server node from the start, for publicly reachable nodes. Default:
+    /// a client, which becomes a server node when it proves to be reachable.
     pub fn server_mode(mut self) -> Self {
         self.dht.server_mode();
         self
     }
 
-    /// How often records and memberships are put again; nodes forget by use and
-    /// not by time, so how often depends on how busy they are. A membership is
-    /// over after two of these, so all of a network should use the same.
-    /// Default: an hour, as BEP 44 advises.
+    /// Sets the interval at which records and memberships are written again, clamped
+    /// to 1 second to 1 day. A membership ends after two intervals, so all nodes of a
+    /// network should use the same. Storage nodes evict the least recently used
+    /// items, so a busy DHT needs a shorter interval. Default: 1 hour, as BEP 44
+    /// recommends.
     pub fn refresh(mut self, refresh: Duration) -> Self {
         self.refresh = refresh;
         self
     }
 
-    /// The secret that the key of the directory is made from, for a closed
-    /// network: only those who know it can write the directory, and find it.
-    /// Default: derived from the tag of the network, which is public.
+    /// Sets the secret from which the key of the directory is derived, for a closed
+    /// network: only nodes that know it can find and write the directory. Default:
+    /// derived from the tag of the network, which is public.
     pub fn directory_secret(mut self, secret: [u8; 32]) -> Self {
-        self.directory = SigningKey::from_bytes(&secret);
+        self.directory_key = SigningKey::from_bytes(&secret);
         self
     }
 
-    /// Opens the socket and starts the actor's thread.
+    /// Opens the socket and starts the thread of the DHT actor.
     ///
     /// # Errors
     ///
-    /// What the operating system said of the socket or the thread.
+    /// The error of the operating system if the socket or the thread cannot be
+    /// created.
     pub fn build(self) -> io::Result<Mainline> {
         let dht = catch_panic(|| self.dht.build())
             .map_err(|_| io::Error::other("the actor of the DHT did not start"))??;
         let limits = Limits::new(MAX_VALUE_LEN, MAX_IN_FLIGHT, self.refresh, SHARDS).clamped();
-        Ok(Mainline::over(dht, self.network, limits, self.directory))
+        Ok(Mainline::from_parts(
+            dht,
+            self.network,
+            limits,
+            self.directory_key,
+        ))
     }
 }
 

@@ -1,8 +1,7 @@
-//! [`Mainline`]: BitTorrent's DHT.
+//! [`Mainline`]: an engine over BitTorrent's Mainline DHT.
 
 mod block_on;
 mod builder;
-mod directory;
 mod request;
 mod shard;
 
@@ -24,34 +23,36 @@ use crate::relay::NodeId;
 use crate::sync::Ordering;
 use crate::sync::unmodelled::{AtomicBool, thread};
 use block_on::{NoResult, Pending, block_on};
-use directory::{Directory, Stamp};
 use request::Request;
-use shard::Shard;
+use shard::{Shard, ShardRead, Timestamp};
 
 pub use builder::MainlineBuilder;
 
-/// BitTorrent's Mainline DHT as an engine, over IPv4, through the [`mainline`]
+/// An engine over BitTorrent's Mainline DHT, on IPv4, through the [`mainline`]
 /// crate.
 ///
-/// A record is a mutable item of [BEP 44] under the relay's own key, so storage
-/// nodes check its signature and keep its highest sequence. The directory is
-/// eight more items under a key that all relays of a network share, each with up
-/// to 28 relays (224 in all), written with compare-and-swap. Anybody who knows
-/// that key can blank or fill it: it is a hint, and relays rejoin at every
-/// refresh, and when they find themselves left out. Its default is derived from
-/// the tag of the network, which is public; closed networks set
+/// A record is a mutable item of [BEP 44] under the relay's own key. Storage nodes
+/// verify its signature and keep the record with the highest sequence. They evict
+/// the least recently used items; items do not expire.
+///
+/// The directory is eight further items under a key that all relays of a network
+/// share. Each lists up to 28 relays (224 in all) and is written with
+/// compare-and-swap. A node that knows the key can erase or fill the directory, so
+/// it proves nothing about the relays that it lists. Relays join again at each
+/// refresh, and when they find that they are not listed. By default the key is
+/// derived from the tag of the network, which is public; a closed network sets
 /// [a secret](MainlineBuilder::directory_secret).
 ///
-/// It sends at most four requests at once, for the nodes' answers overrun the
-/// socket beyond that. A request that outlived its deadline, or whose reader had
-/// enough, runs on in the crate's own thread and keeps its turn until it has
-/// ended. Should that thread die, this is [`Closed`](DhtError::Closed); the
-/// panics by which the crate says so are caught, though the process's panic hook
-/// sees them.
+/// At most four requests are in flight: with more, the answers overflow the buffer
+/// of the socket. If the deadline of a request passes, or its reader ends it early,
+/// then the request continues in the thread of the [`mainline`] crate and keeps its
+/// slot until it has ended. If that thread ends, then all calls fail with
+/// [`Closed`](DhtError::Closed). The crate reports that by panics; this engine
+/// catches them, but the panic hook of the process still runs.
 ///
-/// Storage nodes forget what was least recently used, and never by time. A node
-/// in [server mode](MainlineBuilder::server_mode) is one of them and asks itself
-/// as well, so it needs two others to tell an answer from its own.
+/// A node in [server mode](MainlineBuilder::server_mode) is a storage node too and
+/// queries itself. So it needs answers of two nodes to know that another node
+/// answered.
 ///
 /// ```no_run
 /// use relay_registry::dht::{Mainline, Network};
@@ -66,57 +67,58 @@ pub struct Mainline {
     dht: AsyncDht,
     network: Network,
     limits: Limits,
-    directory: SigningKey,
+    directory_key: SigningKey,
     slots: RequestSlots,
-    /// Who writes the directory: two at once would overwrite each other, and of
-    /// those elsewhere there are enough.
-    directory_turn: RequestSlots,
+    /// One slot: two writers in this process would overwrite each other's shard.
+    directory_writer: RequestSlots,
     closed: AtomicBool,
 }
 
-/// What the actor says of its own node.
+/// This node, as its actor describes it.
 struct LocalNode {
     address: SocketAddrV4,
-    /// Whether it answers requests.
-    serves: bool,
+    /// Whether it is in server mode.
+    is_server: bool,
 }
 
-/// At eight at once a third of the packets was lost.
+/// With eight requests in flight, a third of the packets were lost.
 const MAX_IN_FLIGHT: usize = 4;
 
 const SHARDS: u16 = 8;
 
-/// How often a shard is written that others write at the same time.
+/// How often a shard is written if concurrent writers overwrite it.
 const ATTEMPTS: u32 = 6;
 
-/// How many of these compare and swap in any case. Where nodes hold different
-/// versions none that is named is theirs, and only a later sequence brings them
-/// together.
-const COMPARING_ATTEMPTS: u32 = 3;
+/// How many of these attempts always use compare-and-swap. Later attempts use it only
+/// if all nodes returned one version. If nodes store different versions, then a
+/// compare-and-swap fails on some of them; a write with a higher sequence replaces
+/// all versions.
+const CAS_ATTEMPTS: u32 = 3;
 
 impl Mainline {
-    /// To join the DHT with the records of `network`.
+    /// A builder for a node of the DHT that reads and writes records of `network`.
     pub fn builder(network: Network) -> MainlineBuilder {
         MainlineBuilder::new(network)
     }
 
-    fn over(dht: Dht, network: Network, limits: Limits, directory: SigningKey) -> Self {
+    fn from_parts(dht: Dht, network: Network, limits: Limits, directory_key: SigningKey) -> Self {
         Self {
             dht: dht.as_async(),
             network,
             limits,
-            directory,
+            directory_key,
             slots: RequestSlots::new(limits.max_in_flight),
-            directory_turn: RequestSlots::new(1),
+            directory_writer: RequestSlots::new(1),
             closed: AtomicBool::new(false),
         }
     }
 
-    /// The address that this node listens on, which others can bootstrap from.
+    /// The local address of this node, which other nodes can bootstrap from.
     ///
     /// # Errors
     ///
-    /// [`DhtError::Timeout`] and [`DhtError::Closed`].
+    /// [`DhtError::Timeout`] if the actor does not answer by `deadline`,
+    /// [`DhtError::Closed`] if its thread has ended.
     pub fn local_addr(&self, deadline: Instant) -> Result<SocketAddrV4, DhtError> {
         self.node(deadline).map(|node| node.address)
     }
@@ -128,34 +130,34 @@ impl Mainline {
             let info = dht.info().await;
             LocalNode {
                 address: info.local_addr(),
-                serves: info.server_mode(),
+                is_server: info.server_mode(),
             }
         });
         match block_on(deadline, |context| node.as_mut().poll(context)) {
             Ok(node) => Ok(node),
-            Err(NoResult::Late) => Err(DhtError::Timeout),
-            Err(NoResult::Dead) => Err(self.close()),
+            Err(NoResult::TimedOut) => Err(DhtError::Timeout),
+            Err(NoResult::Panicked) => Err(self.close()),
         }
     }
 
     fn check_open(&self) -> Result<(), DhtError> {
-        // Relaxed: the flag is all there is to see.
+        // Relaxed: the flag publishes no other data.
         if self.closed.load(Ordering::Relaxed) {
             return Err(DhtError::Closed);
         }
         Ok(())
     }
 
-    /// Remembers that the actor is dead: whatever is asked of it panics, and
-    /// once is enough.
+    /// Remembers that the thread of the actor has ended, so that later calls do not
+    /// panic again.
     fn close(&self) -> DhtError {
         self.closed.store(true, Ordering::Relaxed);
         DhtError::Closed
     }
 
-    /// A bad signature or a long value would come back as silence; the first
-    /// cannot be in a [`SignedRecord`].
-    fn check(&self, record: &SignedRecord) -> Result<(), DhtError> {
+    /// Checks the record before it is sent: nodes do not answer a write of a value
+    /// that is too long.
+    fn check_record(&self, record: &SignedRecord) -> Result<(), DhtError> {
         let (size, max) = (record.value().len(), self.limits.max_value);
         if size > max {
             return Err(DhtError::TooLarge { size, max });
@@ -168,73 +170,77 @@ impl Mainline {
         Ok(())
     }
 
-    /// Nodes would accept a second value under one sequence, and the network
-    /// would split over it; so look first. The write that follows goes to the
-    /// nodes that were found by this.
+    /// Fails if a newer record is stored, or another one with the same sequence.
+    /// Storage nodes accept a second value under one sequence and would then disagree.
+    /// The write that follows goes to the nodes that this lookup found.
     fn check_newest(request: &mut Request<'_>, record: &SignedRecord) -> Result<(), DhtError> {
         let sequence = as_seq(record.sequence());
-        let mut verdict = Ok(());
+        let mut result = Ok(());
         let older = Some(sequence - 1);
         let answer = request.lookup(record.public_key(), record.salt(), older, |item| {
             if item.seq() > sequence {
-                verdict = Err(DhtError::Superseded {
+                result = Err(DhtError::Superseded {
                     stored: u64::try_from(item.seq()).ok(),
                 });
             } else if item.seq() == sequence && item.value() != record.value() {
-                verdict = verdict.clone().and(Err(DhtError::Conflict));
+                result = result.clone().and(Err(DhtError::Conflict));
             }
             ControlFlow::Continue(())
         })?;
-        // Nobody but this node would store it.
+        // No other node would store the record.
         if answer.answered() == 0 {
-            return Err(request.unanswered());
+            return Err(request.no_answer_error());
         }
-        verdict
+        result
     }
 
-    /// Brings a word on a relay into a shard, until the newest version has it: who
-    /// read before it was written may be about to write without it. That one left
-    /// is brought to all nodes: readers list whom any of them lists.
-    fn enlist(
+    /// Writes the membership of the relay of `record` to a shard.
+    ///
+    /// After a write the shard is read again. A join is repeated until the newest
+    /// version has the entry: a relay that read before the write may have overwritten
+    /// it. A leave is repeated until no node lists the relay: readers merge the
+    /// versions of all nodes.
+    fn update_shard(
         &self,
         shard: u16,
         record: &SignedRecord,
         left: bool,
         deadline: Instant,
     ) -> Result<Put, DhtError> {
-        self.check(record)?;
-        let salt = self.salt_of(shard)?;
+        self.check_record(record)?;
+        let salt = self.shard_salt(shard)?;
         let key = record.public_key();
-        let _directory_turn = self.directory_turn.take(deadline)?;
+        let _directory_writer = self.directory_writer.acquire(deadline)?;
         let mut request = Request::start(self, deadline)?;
-        let mut written: Option<(Directory, Put)> = None;
+        let mut written: Option<(Shard, Put)> = None;
         for attempt in 0..ATTEMPTS {
-            let begun = Instant::now();
+            let read_at = Instant::now();
             let is_last = attempt + 1 == ATTEMPTS;
-            let mut shard = self.read_shard(&mut request, &salt, key)?;
-            let answered = shard.answered;
-            let has_left = left && shard.merged.has_left(key);
-            // One that lies may list it for ever, or leave it out.
-            if has_left && (!shard.is_listed || is_last) {
+            let mut read = self.read_shard(&mut request, &salt, key)?;
+            let answered = read.answered;
+            let has_left = left && read.merged.has_left(key);
+            // The last attempt accepts less: a malicious node may list the relay
+            // forever, or never.
+            if has_left && (!read.is_listed || is_last) {
                 return Ok(Put::new(answered, answered));
             }
             match written.take() {
-                Some((wanted, put)) if !left && shard.agrees(&wanted, key, is_last) => {
+                Some((shard, put)) if !left && read.confirms(&shard, key, is_last) => {
                     return Ok(put);
                 }
-                None if !left && shard.newest.is_fresh(key) => {
+                None if !left && read.newest.is_fresh(key) => {
                     return Ok(Put::new(answered, answered));
                 }
-                _ => shard.merged.set(*key, left)?,
+                _ => read.merged.set(*key, left)?,
             }
-            let newest = shard.newest_sequence;
-            let is_compared = attempt < COMPARING_ATTEMPTS || shard.versions == 1;
-            let cas = newest.filter(|_| is_compared && !has_left);
-            let item = self.shard_item(&shard.merged, newest, &salt)?;
+            let newest = read.newest_sequence;
+            let uses_cas = attempt < CAS_ATTEMPTS || read.versions == 1;
+            let cas = newest.filter(|_| uses_cas && !has_left);
+            let item = self.shard_item(&read.merged, newest, &salt)?;
             match request.store(item, cas) {
-                Ok(put) => written = Some((shard.merged, put)),
+                Ok(put) => written = Some((read.merged, put)),
                 Err(DhtError::Conflict | DhtError::Superseded { .. }) => {
-                    pause(attempt, begun.elapsed(), request.deadline());
+                    back_off(attempt, read_at.elapsed(), request.deadline());
                 }
                 Err(error) => return Err(error),
             }
@@ -242,53 +248,55 @@ impl Mainline {
         Err(DhtError::Conflict)
     }
 
-    /// Reads all versions of a shard, for what they say of `key`.
+    /// Reads all versions of a shard. `key` is this relay.
     fn read_shard(
         &self,
         request: &mut Request<'_>,
         salt: &[u8],
         key: &[u8; 32],
-    ) -> Result<Shard, DhtError> {
-        let mut shard = Shard::new(self.vacant_directory());
-        let answer = request.lookup(&self.directory_key(), salt, None, |item| {
-            shard.take_in(item, key);
+    ) -> Result<ShardRead, DhtError> {
+        let mut read = ShardRead::new(self.empty_shard());
+        let answer = request.lookup(&self.directory_public_key(), salt, None, |item| {
+            read.add(item, key);
             ControlFlow::Continue(())
         })?;
-        // To write without having read would wipe what is there.
+        // A write without a read would erase the entries of other relays.
         if answer.answered() == 0 {
-            return Err(request.unanswered());
+            return Err(request.no_answer_error());
         }
-        shard.answered = answer.answered();
-        Ok(shard)
+        read.answered = answer.answered();
+        Ok(read)
     }
 
+    /// The item of `shard`, with a sequence above `newest`.
     fn shard_item(
         &self,
-        directory: &Directory,
+        shard: &Shard,
         newest: Option<i64>,
         salt: &[u8],
     ) -> Result<MutableItem, DhtError> {
-        let after = newest.unwrap_or(0).checked_add(1);
-        let after = after.ok_or_else(|| DhtError::rejected("someone used up all sequences"))?;
+        let next = newest.unwrap_or(0).checked_add(1);
+        let next =
+            next.ok_or_else(|| DhtError::rejected("the sequences of the shard are exhausted"))?;
         let now = i64::try_from(since_epoch().as_micros()).unwrap_or(i64::MAX);
         Ok(MutableItem::new(
-            self.directory.clone(),
-            &directory.encode(),
-            after.max(now),
+            self.directory_key.clone(),
+            &shard.encode(),
+            next.max(now),
             Some(salt),
         ))
     }
 
-    fn vacant_directory(&self) -> Directory {
-        Directory::new(Stamp::of(since_epoch()), self.limits.refresh * 2)
+    fn empty_shard(&self) -> Shard {
+        Shard::new(Timestamp::from_unix(since_epoch()), self.limits.refresh * 2)
     }
 
-    fn directory_key(&self) -> [u8; 32] {
-        self.directory.verifying_key().to_bytes()
+    fn directory_public_key(&self) -> [u8; 32] {
+        self.directory_key.verifying_key().to_bytes()
     }
 
-    /// The salt of a shard: that of the network and the shard's number.
-    fn salt_of(&self, shard: u16) -> Result<Vec<u8>, DhtError> {
+    /// The salt of a shard: that of the network, `/`, and the shard's number.
+    fn shard_salt(&self, shard: u16) -> Result<Vec<u8>, DhtError> {
         if shard >= self.limits.shards {
             return Err(NO_SUCH_SHARD);
         }
@@ -304,7 +312,7 @@ impl RelayDht for Mainline {
     }
 
     fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
-        self.check(record)?;
+        self.check_record(record)?;
         let mut request = Request::start(self, deadline)?;
         Self::check_newest(&mut request, record)?;
         let item = MutableItem::new_signed_unchecked(
@@ -326,7 +334,7 @@ impl RelayDht for Mainline {
     ) -> Result<Answer, DhtError> {
         let Ok(public_key) = <&[u8; 32]>::try_from(node.as_bytes()) else {
             return Err(DhtError::Unsupported {
-                what: "ids that are no public keys",
+                what: "records of ids that are not public keys",
             });
         };
         let mut request = Request::start(self, deadline)?;
@@ -342,7 +350,7 @@ impl RelayDht for Mainline {
     }
 
     fn join(&self, shard: u16, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
-        self.enlist(shard, record, false, deadline)
+        self.update_shard(shard, record, false, deadline)
     }
 
     fn leave(
@@ -351,7 +359,7 @@ impl RelayDht for Mainline {
         tombstone: &SignedRecord,
         deadline: Instant,
     ) -> Result<Put, DhtError> {
-        self.enlist(shard, tombstone, true, deadline)
+        self.update_shard(shard, tombstone, true, deadline)
     }
 
     fn members(
@@ -360,12 +368,12 @@ impl RelayDht for Mainline {
         deadline: Instant,
         sink: &mut MemberSink<'_>,
     ) -> Result<Answer, DhtError> {
-        let salt = self.salt_of(shard)?;
+        let salt = self.shard_salt(shard)?;
         let mut request = Request::start(self, deadline)?;
-        let mut directory = self.vacant_directory();
-        request.lookup(&self.directory_key(), &salt, None, |item| {
+        let mut members = self.empty_shard();
+        request.lookup(&self.directory_public_key(), &salt, None, |item| {
             let mut flow = ControlFlow::Continue(());
-            directory.merge(item.value(), |key| {
+            members.merge(item.value(), |key| {
                 if flow.is_continue() {
                     flow = sink(Member {
                         node: NodeId::from(key),
@@ -387,7 +395,7 @@ impl fmt::Debug for Mainline {
     }
 }
 
-/// BEP 44 counts in 63 bits, and a record's sequence fits.
+/// A record's sequence as `seq` of BEP 44; it is at most 2^63 - 1.
 fn as_seq(sequence: u64) -> i64 {
     i64::try_from(sequence).unwrap_or(i64::MAX)
 }
@@ -398,10 +406,11 @@ fn since_epoch() -> Duration {
         .unwrap_or_default()
 }
 
-/// Waits a random while, so that those who wrote at once do not again: the more
-/// of them there are, the more often `round`, from reading to writing, must fit.
-fn pause(attempt: u32, round: Duration, deadline: Instant) {
+/// Waits for a random time, so that writers that collided do not collide again. The
+/// maximum is 1, 2 or 4 times the duration of `attempt`, from its read to its write,
+/// and at most half of the time left.
+fn back_off(attempt: u32, duration: Duration, deadline: Instant) {
     let left = deadline.saturating_duration_since(Instant::now());
-    let longest = round.saturating_mul(1 << attempt.min(2)).min(left / 2);
-    thread::sleep(longest.mul_f64(fastrand::f64()));
+    let max = duration.saturating_mul(1 << attempt.min(2)).min(left / 2);
+    thread::sleep(max.mul_f64(fastrand::f64()));
 }

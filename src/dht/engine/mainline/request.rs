@@ -1,4 +1,4 @@
-//! One request on its slot: lookups and writes, one after the other.
+//! [`Request`]: the lookups and writes of one call, which share a slot.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -16,15 +16,16 @@ use super::super::{Answer, DhtError, Put};
 use super::Mainline;
 use super::block_on::{AbandonedFuture, NoResult, Pending, block_on, catch_panic};
 
-/// The most distinct items that are looked at in one lookup, beside those that are
-/// newer than all before.
-const MAX_ITEMS: usize = 256;
+/// The maximum number of distinct items of one lookup that are not newer than all
+/// earlier ones.
+const MAX_OLD_ITEMS: usize = 256;
 
-/// The most that are looked at in any case.
-const MOST_ITEMS: usize = 4_096;
+/// The maximum number of distinct items of one lookup.
+const MAX_ITEMS: usize = 4_096;
 
-/// Holds a slot, until the deadline passes or the reader has enough: then what
-/// still runs in the actor keeps it.
+/// Lookups and writes on one slot. If the deadline passes or the reader ends a
+/// lookup early, then the operation that still runs in the actor keeps the slot, and
+/// no other can begin.
 pub(super) struct Request<'a> {
     engine: &'a Mainline,
     slot: Option<RequestSlot<'a>>,
@@ -39,13 +40,13 @@ impl<'a> Request<'a> {
         }
         Ok(Self {
             engine,
-            slot: Some(engine.slots.take(deadline)?),
+            slot: Some(engine.slots.acquire(deadline)?),
             deadline,
         })
     }
 
-    /// Hands each distinct item under `key` and `salt` to `sink`. The actor has
-    /// verified their signatures.
+    /// Passes each distinct item under `key` and `salt` to `sink`. The actor verified
+    /// their signatures.
     pub(super) fn lookup(
         &mut self,
         key: &[u8; 32],
@@ -69,25 +70,27 @@ impl<'a> Request<'a> {
             match step {
                 Ok(Step::Item(item)) => {
                     if filter.accepts(&item) && sink(&item).is_break() {
-                        return Ok(self.cut_short(lookup, filter.heard()));
+                        return Ok(self.end_early(lookup, filter.accepted()));
                     }
                 }
                 Ok(Step::Ended(outcome)) => {
                     let answer = self.answer(&outcome)?;
-                    return Ok(filter.judge(answer));
+                    return Ok(filter.limit_coverage(answer));
                 }
-                Err(NoResult::Late) => return Ok(self.cut_short(lookup, filter.heard())),
-                Err(NoResult::Dead) => return Err(self.engine.close()),
+                Err(NoResult::TimedOut) => {
+                    return Ok(self.end_early(lookup, filter.accepted()));
+                }
+                Err(NoResult::Panicked) => return Err(self.engine.close()),
             }
         }
     }
 
-    /// A lookup is complete when more than half of the nodes on its way answered:
-    /// in a DHT some are always gone. A node that serves others also asks itself,
-    /// so to have heard from one is to have heard from nobody.
+    /// A lookup is complete if more than half of the queried nodes answered: in a
+    /// DHT, some nodes are always gone. A server node queries itself too, so there one
+    /// answer means that no other node answered.
     fn answer(&self, outcome: &GetMutableOutcome) -> Result<Answer, DhtError> {
         let (asked, answered) = (outcome.queried, outcome.valid_responses());
-        Ok(if answered == 1 && self.serves()? {
+        Ok(if answered == 1 && self.is_server()? {
             Answer::unreachable(asked)
         } else if answered > asked / 2 {
             Answer::complete(asked, answered)
@@ -96,50 +99,49 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Whether this node answers requests, as far as can be told in time.
-    fn serves(&self) -> Result<bool, DhtError> {
+    /// Whether this is a server node; assumed if it cannot be read in time.
+    fn is_server(&self) -> Result<bool, DhtError> {
         match self.engine.node(self.deadline) {
             Err(DhtError::Timeout) => Ok(true),
-            node => node.map(|node| node.serves),
+            node => node.map(|node| node.is_server),
         }
     }
 
-    /// Why nobody answered: there was nobody, or not enough time.
-    pub(super) fn unanswered(&self) -> DhtError {
+    /// The error after a lookup without answers: `Timeout` if it ended early.
+    pub(super) fn no_answer_error(&self) -> DhtError {
         match self.slot {
             Some(_) => DhtError::Unreachable,
             None => DhtError::Timeout,
         }
     }
 
-    /// Leaves the rest of a lookup to itself.
-    fn cut_short(&mut self, lookup: Lookup, answered: usize) -> Answer {
+    /// Abandons a lookup: the actor finishes it.
+    fn end_early(&mut self, lookup: Lookup, answered: usize) -> Answer {
         self.abandon(lookup.outcome);
         let answered = u32::try_from(answered).unwrap_or(u32::MAX);
         Answer::partial(answered, answered)
     }
 
-    /// Stores `item`, with compare-and-swap where `cas` names what it replaces.
+    /// Stores `item`. With `cas`, it must replace the item with that sequence.
     pub(super) fn store(&mut self, item: MutableItem, cas: Option<i64>) -> Result<Put, DhtError> {
         self.check_slot()?;
         let dht = self.engine.dht.clone();
         let mut put: Pending<_> = Box::pin(async move { dht.put_mutable(item, cas).await });
         match block_on(self.deadline, |context| put.as_mut().poll(context)) {
-            Ok(result) => result.map(stored).map_err(refused),
-            Err(NoResult::Late) => {
+            Ok(result) => result.map(to_put).map_err(to_dht_error),
+            Err(NoResult::TimedOut) => {
                 self.abandon(put);
                 Err(DhtError::Timeout)
             }
-            Err(NoResult::Dead) => Err(self.engine.close()),
+            Err(NoResult::Panicked) => Err(self.engine.close()),
         }
     }
 
-    /// What is left of the time.
     pub(super) fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Without a slot, what came before is still running.
+    /// Fails if an earlier operation still runs and keeps the slot.
     fn check_slot(&self) -> Result<(), DhtError> {
         match self.slot {
             Some(_) => Ok(()),
@@ -154,15 +156,16 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Which of the items that come are looked at: each once, and of those that bring
-/// nothing newer only so many. The others are passed over and end nothing, so that
-/// those who send old ones first keep nobody from being heard.
+/// Selects the items of one lookup: each distinct item once, at most
+/// [`MAX_OLD_ITEMS`] that are not newer than all earlier ones, and at most
+/// [`MAX_ITEMS`] in all. Further items are skipped and do not end the lookup, so that
+/// nodes that send old items first do not displace the others.
 #[derive(Default)]
 struct ItemFilter {
     seen: HashSet<[u8; 64]>,
     newest: Option<i64>,
     older: usize,
-    has_passed_over: bool,
+    has_skipped: bool,
 }
 
 impl ItemFilter {
@@ -171,8 +174,8 @@ impl ItemFilter {
             return false;
         }
         let is_newer = Some(item.seq()) > self.newest;
-        if self.seen.len() >= MOST_ITEMS || (!is_newer && self.older >= MAX_ITEMS) {
-            self.has_passed_over = true;
+        if self.seen.len() >= MAX_ITEMS || (!is_newer && self.older >= MAX_OLD_ITEMS) {
+            self.has_skipped = true;
             return false;
         }
         self.older += usize::from(!is_newer);
@@ -180,13 +183,13 @@ impl ItemFilter {
         self.seen.insert(*item.signature())
     }
 
-    fn heard(&self) -> usize {
+    fn accepted(&self) -> usize {
         self.seen.len()
     }
 
-    /// A lookup of which not all was looked at is not complete.
-    fn judge(&self, answer: Answer) -> Answer {
-        if self.has_passed_over {
+    /// `answer`, but not complete if items were skipped.
+    fn limit_coverage(&self, answer: Answer) -> Answer {
+        if self.has_skipped {
             Answer::partial(answer.asked(), answer.answered())
         } else {
             answer
@@ -194,7 +197,7 @@ impl ItemFilter {
     }
 }
 
-/// A lookup: items as they come, then how it went.
+/// A lookup in the actor: first its items, then its outcome.
 struct Lookup {
     items: Option<GetStream<MutableItem>>,
     outcome: Pending<GetMutableOutcome>,
@@ -217,12 +220,12 @@ impl Lookup {
     }
 }
 
-/// The actor does not say how many it asked.
-fn stored(outcome: PutOutcome) -> Put {
+/// The actor does not report how many nodes it asked.
+fn to_put(outcome: PutOutcome) -> Put {
     Put::new(outcome.stored_at, outcome.stored_at)
 }
 
-fn refused(error: PutMutableError) -> DhtError {
+fn to_dht_error(error: PutMutableError) -> DhtError {
     match error {
         PutMutableError::Concurrency(ConcurrencyError::NotMostRecent) => {
             DhtError::Superseded { stored: None }
@@ -247,24 +250,24 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_old_items_first_leaves_the_newest_heard() {
+    fn old_items_do_not_displace_the_newest() {
         let mut filter = ItemFilter::default();
         let complete = Answer::complete(20, 20);
         let first = 1_000_000;
         assert!(filter.accepts(&item(first)) && !filter.accepts(&item(first)));
         let accepted =
-            (0..2 * MAX_ITEMS as i64).filter(|&age| filter.accepts(&item(first - 1 - age)));
-        assert_eq!(accepted.count(), MAX_ITEMS);
+            (0..2 * MAX_OLD_ITEMS as i64).filter(|&age| filter.accepts(&item(first - 1 - age)));
+        assert_eq!(accepted.count(), MAX_OLD_ITEMS);
         assert!(filter.accepts(&item(first + 1)));
-        assert!(!filter.judge(complete).is_complete());
-        assert!(ItemFilter::default().judge(complete).is_complete());
+        assert!(!filter.limit_coverage(complete).is_complete());
+        assert!(ItemFilter::default().limit_coverage(complete).is_complete());
     }
 
     #[test]
-    fn no_number_of_items_grows_without_bound() {
+    fn the_number_of_items_is_bounded() {
         let mut filter = ItemFilter::default();
-        let accepted = (0..MOST_ITEMS as i64 + 10).filter(|&seq| filter.accepts(&item(seq)));
-        assert_eq!(accepted.count(), MOST_ITEMS);
-        assert_eq!(filter.heard(), MOST_ITEMS);
+        let accepted = (0..MAX_ITEMS as i64 + 10).filter(|&seq| filter.accepts(&item(seq)));
+        assert_eq!(accepted.count(), MAX_ITEMS);
+        assert_eq!(filter.accepted(), MAX_ITEMS);
     }
 }

@@ -1,28 +1,196 @@
-//! What one read of a shard finds: nodes may hold different versions of it.
+//! A shard of the directory: up to 28 relays in one mutable item of at most 1,000
+//! bytes.
+//!
+//! All relays of a network write it under one shared key, so it proves nothing
+//! about the relays that it lists. An entry has the public key of a relay, when the
+//! relay last joined or left, and which of the two it did:
+//!
+//! ```text
+//! 02 | key (32 bytes) | left (1 bit), seconds (23 bits, big-endian) | key | ..
+//! ```
+//!
+//! Storage nodes may store different versions of a shard, and relays that read
+//! different versions may write at the same time. So versions are merged: of two
+//! entries of one relay, the later one is kept. The entry of a relay that left is
+//! kept until every older entry has expired. Seconds are those since the Unix epoch
+//! modulo 2^23 (97 days); an entry expires after two refresh intervals.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use mainline::MutableItem;
 
-use super::directory::{self, Directory};
+use crate::dht::engine::DhtError;
+use crate::dht::record::MAX_SKEW;
 
-/// What nodes hold of a shard.
+/// The maximum number of entries of a shard.
+pub(super) const MAX_MEMBERS: usize = 28;
+
+const VERSION: u8 = 2;
+const KEY_LEN: usize = 32;
+const TIME_LEN: usize = 3;
+const LEFT_BIT: u32 = 1 << 23;
+const SECONDS_MASK: u32 = LEFT_BIT - 1;
+
+/// A time since the Unix epoch, in seconds modulo 2^23.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Timestamp(u32);
+
+impl Timestamp {
+    /// The timestamp of a time since the Unix epoch.
+    pub(super) fn from_unix(time: Duration) -> Self {
+        Self((time.as_secs() % u64::from(LEFT_BIT)) as u32)
+    }
+
+    /// The timestamp one second later.
+    fn next(self) -> Self {
+        Self((self.0 + 1) & SECONDS_MASK)
+    }
+
+    /// How long before `now` this is; zero if it is ahead by at most [`MAX_SKEW`].
+    fn age(self, now: Self) -> Duration {
+        let ahead = u64::from(self.0.wrapping_sub(now.0) & SECONDS_MASK);
+        if ahead <= MAX_SKEW.as_secs() {
+            return Duration::ZERO;
+        }
+        Duration::from_secs(u64::from(now.0.wrapping_sub(self.0) & SECONDS_MASK))
+    }
+
+    /// Whether this is later than `other`, by less than half of the modulus.
+    fn is_later(self, other: Self) -> bool {
+        let ahead = self.0.wrapping_sub(other.0) & SECONDS_MASK;
+        ahead != 0 && ahead <= SECONDS_MASK / 2
+    }
+}
+
+/// The latest known state of one relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct MemberState {
+    changed_at: Timestamp,
+    left: bool,
+}
+
+impl MemberState {
+    /// Whether this state is later. Of a join and a leave in the same second, the
+    /// leave is.
+    fn is_later(self, other: Self) -> bool {
+        let leaves_in_same_second = self.changed_at == other.changed_at && self.left && !other.left;
+        leaves_in_same_second || self.changed_at.is_later(other.changed_at)
+    }
+}
+
+/// The merged entries of one or more versions of a shard.
+#[derive(Clone, Debug)]
 pub(super) struct Shard {
-    /// What all versions come to.
-    pub(super) merged: Directory,
-    /// The version with the highest sequence.
-    pub(super) newest: Directory,
-    pub(super) newest_sequence: Option<i64>,
-    pub(super) versions: u32,
-    /// Whether any version lists the relay in question.
-    pub(super) is_listed: bool,
-    /// How many nodes answered.
-    pub(super) answered: u32,
+    now: Timestamp,
+    /// How long an entry is valid.
+    lifetime: Duration,
+    entries: BTreeMap<[u8; KEY_LEN], MemberState>,
 }
 
 impl Shard {
-    pub(super) fn new(vacant: Directory) -> Self {
+    pub(super) fn new(now: Timestamp, lifetime: Duration) -> Self {
         Self {
-            merged: vacant.clone(),
-            newest: vacant,
+            now,
+            lifetime,
+            entries: BTreeMap::new(),
+        }
+    }
+
+    /// Merges an untrusted version. Calls `on_join` for each relay that was not a
+    /// member before.
+    pub(super) fn merge(&mut self, version: &[u8], mut on_join: impl FnMut([u8; KEY_LEN])) {
+        for (key, state) in decode(version) {
+            let known = self.entries.get(&key).copied();
+            if state.changed_at.age(self.now) >= self.lifetime
+                || known.is_some_and(|known| !state.is_later(known))
+            {
+                continue;
+            }
+            self.entries.insert(key, state);
+            if !state.left && known.is_none_or(|known| known.left) {
+                on_join(key);
+            }
+        }
+    }
+
+    /// Replaces all entries by those of `version`.
+    pub(super) fn replace(&mut self, version: &[u8]) {
+        self.entries.clear();
+        self.merge(version, |_| ());
+    }
+
+    /// Adds `key`, or marks it as `left`, later than its current entry. If the shard
+    /// is full, then the oldest entry of another relay that left is dropped.
+    pub(super) fn set(&mut self, key: [u8; KEY_LEN], left: bool) -> Result<(), DhtError> {
+        let changed_at = match self.entries.get(&key) {
+            Some(known) if !self.now.is_later(known.changed_at) => known.changed_at.next(),
+            _ => self.now,
+        };
+        self.entries.insert(key, MemberState { changed_at, left });
+        while self.entries.len() > MAX_MEMBERS {
+            let oldest = self
+                .entries
+                .iter()
+                .filter(|(other, state)| state.left && **other != key)
+                .max_by_key(|(_, state)| state.changed_at.age(self.now))
+                .map(|(other, _)| *other);
+            let Some(oldest) = oldest else {
+                self.entries.remove(&key);
+                return Err(DhtError::Full { max: MAX_MEMBERS });
+            };
+            self.entries.remove(&oldest);
+        }
+        Ok(())
+    }
+
+    /// Whether the latest entry of `key` is that it left.
+    pub(super) fn has_left(&self, key: &[u8; KEY_LEN]) -> bool {
+        self.entries.get(key).is_some_and(|state| state.left)
+    }
+
+    /// Whether `key` is a member, and has used less than a quarter of its lifetime, so
+    /// that it need not join again.
+    pub(super) fn is_fresh(&self, key: &[u8; KEY_LEN]) -> bool {
+        let member = self.entries.get(key).filter(|state| !state.left);
+        member.is_some_and(|state| state.changed_at.age(self.now) < self.lifetime / 4)
+    }
+
+    /// Whether `key` has the same entry here and in `other`.
+    fn has_same_entry(&self, other: &Self, key: &[u8; KEY_LEN]) -> bool {
+        self.entries.get(key) == other.entries.get(key)
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        for (key, state) in &self.entries {
+            let time = state.changed_at.0 | if state.left { LEFT_BIT } else { 0 };
+            bytes.extend_from_slice(key);
+            bytes.extend_from_slice(&time.to_be_bytes()[1..]);
+        }
+        bytes
+    }
+}
+
+/// What one read of a shard found: storage nodes may store different versions.
+pub(super) struct ShardRead {
+    /// All versions, merged.
+    pub(super) merged: Shard,
+    /// The version with the highest sequence.
+    pub(super) newest: Shard,
+    pub(super) newest_sequence: Option<i64>,
+    pub(super) versions: u32,
+    /// Whether some version lists this relay as a member.
+    pub(super) is_listed: bool,
+    /// The number of nodes that answered.
+    pub(super) answered: u32,
+}
+
+impl ShardRead {
+    pub(super) fn new(empty: Shard) -> Self {
+        Self {
+            merged: empty.clone(),
+            newest: empty,
             newest_sequence: None,
             versions: 0,
             is_listed: false,
@@ -30,10 +198,10 @@ impl Shard {
         }
     }
 
-    /// Takes in one version, for what it says of `key`.
-    pub(super) fn take_in(&mut self, item: &MutableItem, key: &[u8; 32]) {
+    /// Adds one version. `key` is this relay.
+    pub(super) fn add(&mut self, item: &MutableItem, key: &[u8; KEY_LEN]) {
         self.versions += 1;
-        self.is_listed |= directory::lists(item.value(), key);
+        self.is_listed |= decode(item.value()).any(|(other, state)| other == *key && !state.left);
         self.merged.merge(item.value(), |_| ());
         if Some(item.seq()) > self.newest_sequence {
             self.newest_sequence = Some(item.seq());
@@ -41,63 +209,195 @@ impl Shard {
         }
     }
 
-    /// Whether the word of `wanted` on `key` has come to stay, or at all if that
-    /// must do.
-    pub(super) fn agrees(&self, wanted: &Directory, key: &[u8; 32], anywhere: bool) -> bool {
-        let held = if anywhere { &self.merged } else { &self.newest };
-        held.agrees(wanted, key)
+    /// Whether the entry of `key` in `written` is in the newest version, or, if
+    /// `anywhere` is set, in any version.
+    pub(super) fn confirms(&self, written: &Shard, key: &[u8; KEY_LEN], anywhere: bool) -> bool {
+        let read = if anywhere { &self.merged } else { &self.newest };
+        read.has_same_entry(written, key)
     }
+}
+
+/// The first [`MAX_MEMBERS`] entries of a version; none if it has another format.
+fn decode(version: &[u8]) -> impl Iterator<Item = ([u8; KEY_LEN], MemberState)> {
+    let entries = match version.split_first() {
+        Some((&VERSION, entries)) => entries,
+        _ => &[],
+    };
+    entries
+        .chunks_exact(KEY_LEN + TIME_LEN)
+        .take(MAX_MEMBERS)
+        .map(decode_entry)
+}
+
+/// Decodes one entry of `KEY_LEN + TIME_LEN` bytes.
+fn decode_entry(entry: &[u8]) -> ([u8; KEY_LEN], MemberState) {
+    let key = std::array::from_fn(|index| entry[index]);
+    let time = u32::from_be_bytes([0, entry[KEY_LEN], entry[KEY_LEN + 1], entry[KEY_LEN + 2]]);
+    let state = MemberState {
+        changed_at: Timestamp(time & SECONDS_MASK),
+        left: time & LEFT_BIT != 0,
+    };
+    (key, state)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::directory::Stamp;
     use super::*;
     use mainline::SigningKey;
-    use std::time::Duration;
+
+    const LIFETIME: Duration = Duration::from_secs(7_200);
+
+    fn empty_at(seconds: u64) -> Shard {
+        Shard::new(Timestamp::from_unix(Duration::from_secs(seconds)), LIFETIME)
+    }
+
+    /// What a writer encodes after it applied these changes, of a key and whether it
+    /// left, at that time.
+    fn version_at(seconds: u64, changes: &[(u8, bool)]) -> Vec<u8> {
+        let mut shard = empty_at(seconds);
+        for &(key, left) in changes {
+            shard.set([key; KEY_LEN], left).expect("there is room");
+        }
+        shard.encode()
+    }
+
+    fn members(seconds: u64, versions: &[&[u8]]) -> Vec<u8> {
+        let mut shard = empty_at(seconds);
+        for version in versions {
+            shard.merge(version, |_| ());
+        }
+        let live = |(key, state): (&[u8; KEY_LEN], &MemberState)| (!state.left).then_some(key[0]);
+        shard.entries.iter().filter_map(live).collect()
+    }
+
+    #[test]
+    fn versions_merge_in_any_order_and_the_latest_entry_is_kept() {
+        let joined = version_at(1_000, &[(1, false), (2, false)]);
+        let left = version_at(1_001, &[(1, true), (3, false)]);
+        assert_eq!(members(1_002, &[&joined, &left]), [2, 3]);
+        assert_eq!(members(1_002, &[&left, &joined]), [2, 3]);
+    }
+
+    #[test]
+    fn a_leave_in_the_second_of_the_join_is_later() {
+        let both = version_at(1_000, &[(1, false), (1, true)]);
+        assert_eq!(members(1_000, &[&both]), []);
+        let again = version_at(1_000, &[(1, false), (1, true), (1, false)]);
+        assert_eq!(members(1_000, &[&both, &again]), [1]);
+        let join = version_at(1_000, &[(1, false)]);
+        let leave = version_at(1_000, &[(1, true)]);
+        assert_eq!(members(1_000, &[&leave, &join]), []);
+        assert_eq!(members(1_000, &[&join, &leave]), []);
+    }
+
+    #[test]
+    fn an_entry_expires_also_where_the_seconds_wrap() {
+        for start in [1_000, u64::from(LEFT_BIT) - 10, 1_800_000_000] {
+            let joined = version_at(start, &[(1, false)]);
+            assert_eq!(members(start + 7_199, &[&joined]), [1], "{start}");
+            assert_eq!(members(start + 7_200, &[&joined]), [], "{start}");
+            assert_eq!(
+                members(start - 300, &[&joined]),
+                [1],
+                "a clock may be behind"
+            );
+            assert_eq!(members(start - 301, &[&joined]), [], "by at most MAX_SKEW");
+        }
+    }
+
+    #[test]
+    fn a_member_is_fresh_for_a_quarter_of_its_lifetime() {
+        let joined = version_at(1_000, &[(1, false), (2, true)]);
+        for (later, is_fresh) in [(0, true), (1_799, true), (1_800, false)] {
+            let mut shard = empty_at(1_000 + later);
+            shard.merge(&joined, |_| ());
+            assert_eq!(shard.is_fresh(&[1; KEY_LEN]), is_fresh, "{later}");
+            assert!(!shard.is_fresh(&[2; KEY_LEN]) && !shard.is_fresh(&[3; KEY_LEN]));
+        }
+    }
+
+    #[test]
+    fn a_full_shard_drops_relays_that_left_and_then_rejects() {
+        let mut shard = empty_at(1_000);
+        shard.set([200; KEY_LEN], true).expect("there is room");
+        for key in 0..MAX_MEMBERS as u8 {
+            shard.set([key; KEY_LEN], false).expect("there is room");
+        }
+        assert_eq!(
+            shard.set([99; KEY_LEN], false),
+            Err(DhtError::Full { max: MAX_MEMBERS })
+        );
+        let bytes = shard.encode();
+        assert!(bytes.len() <= 1_000, "{} bytes", bytes.len());
+        let all: Vec<u8> = (0..MAX_MEMBERS as u8).collect();
+        assert_eq!(members(1_000, &[&bytes]), all);
+        shard
+            .set([3; KEY_LEN], false)
+            .expect("it is a member already");
+    }
+
+    #[test]
+    fn invalid_versions_are_ignored() {
+        let good = version_at(1_000, &[(1, false)]);
+        for bad in [&[][..], &[VERSION], &[1, 2, 3], &good[1..], &good[..35]] {
+            assert_eq!(members(1_000, &[bad]), [], "{bad:?}");
+        }
+        assert_eq!(members(1_000, &[&vec![VERSION; 100_000]]).len(), 0);
+    }
+
+    #[test]
+    fn a_member_is_reported_once_and_a_relay_that_left_never() {
+        let joined = version_at(1_000, &[(1, false), (2, false)]);
+        let left = version_at(1_001, &[(1, true)]);
+        let mut shard = empty_at(1_002);
+        let mut joins = Vec::new();
+        for version in [&left, &joined, &joined] {
+            shard.merge(version, |key| joins.push(key[0]));
+        }
+        assert_eq!(joins, [2]);
+    }
 
     const OWN: [u8; 32] = [1; 32];
     const OTHER: [u8; 32] = [2; 32];
 
-    fn directory(keys: &[[u8; 32]]) -> Directory {
-        let now = Stamp::of(Duration::from_secs(1_000));
-        let mut directory = Directory::new(now, Duration::from_secs(7_200));
+    fn shard_of(keys: &[[u8; 32]]) -> Shard {
+        let mut shard = empty_at(1_000);
         for key in keys {
-            directory.set(*key, false).expect("there is room");
-        }
-        directory
-    }
-
-    fn version(keys: &[[u8; 32]], sequence: i64) -> MutableItem {
-        let key = SigningKey::from_bytes(&[7; 32]);
-        MutableItem::new(key, &directory(keys).encode(), sequence, None)
-    }
-
-    fn read(versions: &[MutableItem]) -> Shard {
-        let mut shard = Shard::new(directory(&[]));
-        for version in versions {
-            shard.take_in(version, &OWN);
+            shard.set(*key, false).expect("there is room");
         }
         shard
     }
 
+    fn item(keys: &[[u8; 32]], sequence: i64) -> MutableItem {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        MutableItem::new(key, &shard_of(keys).encode(), sequence, None)
+    }
+
+    fn read(items: &[MutableItem]) -> ShardRead {
+        let mut read = ShardRead::new(shard_of(&[]));
+        for item in items {
+            read.add(item, &OWN);
+        }
+        read
+    }
+
     #[test]
-    fn what_the_newest_version_leaves_out_has_not_come_to_stay() {
-        let wanted = directory(&[OWN]);
-        let (own, both) = (version(&[OWN], 5), version(&[OWN, OTHER], 6));
-        let without = version(&[OTHER], 6);
+    fn an_entry_is_confirmed_by_the_newest_version_only() {
+        let written = shard_of(&[OWN]);
+        let (own, both) = (item(&[OWN], 5), item(&[OWN, OTHER], 6));
+        let without = item(&[OTHER], 6);
         for versions in [
             [own.clone(), without.clone()],
             [without.clone(), own.clone()],
         ] {
-            let shard = read(&versions);
-            assert_eq!((shard.newest_sequence, shard.versions), (Some(6), 2));
-            assert!(shard.is_listed && !shard.newest.is_fresh(&OWN));
-            assert!(!shard.agrees(&wanted, &OWN, false));
-            assert!(shard.agrees(&wanted, &OWN, true), "it is somewhere");
+            let read = read(&versions);
+            assert_eq!((read.newest_sequence, read.versions), (Some(6), 2));
+            assert!(read.is_listed && !read.newest.is_fresh(&OWN));
+            assert!(!read.confirms(&written, &OWN, false));
+            assert!(read.confirms(&written, &OWN, true), "some version has it");
         }
-        assert!(read(&[own, both]).agrees(&wanted, &OWN, false));
-        assert!(!read(&[without]).agrees(&wanted, &OWN, true));
-        assert!(!read(&[]).agrees(&wanted, &OWN, true));
+        assert!(read(&[own, both]).confirms(&written, &OWN, false));
+        assert!(!read(&[without]).confirms(&written, &OWN, true));
+        assert!(!read(&[]).confirms(&written, &OWN, true));
     }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong on the way: [`Faults`].
+//! [`Faults`]: failures between a handle and the storage nodes.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -7,18 +7,17 @@ use std::time::Duration;
 use super::{Memory, node::Node};
 use crate::dht::engine::DhtError;
 
-/// What goes wrong between one `Memory` handle and the nodes,
-/// for tests: nothing by default.
+/// The faults of one `Memory` handle, for tests. Default: none.
 ///
-/// Shares are probabilities from 0 to 1, drawn for each node and request from
-/// the handle's seeded generator.
+/// A share is a probability from 0 to 1. The handle's seeded generator decides for
+/// each request and node.
 ///
 /// ```
 /// use relay_registry::dht::{Faults, Lie, Memory};
 ///
 /// let dht = Memory::new();
 /// dht.set_faults(Faults::new().loss(0.3).lie(Lie::Forged, 0.5));
-/// dht.set_faults(Faults::new()); // and all is well again
+/// dht.set_faults(Faults::new()); // no faults again
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
@@ -32,94 +31,94 @@ pub struct Faults {
     pub(super) panic: bool,
 }
 
-/// How a node lies.
+/// A false answer of a storage node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lie {
-    /// WriteReply that there is nothing.
+    /// Answers that it has no value.
     Nothing,
-    /// Answers with noise; as members, with nodes that never were.
+    /// Answers with random bytes, or lists a random node id as a member.
     Garbage,
-    /// Answers with the record after one bit of it was changed, or with noise
-    /// where it has none.
+    /// Answers with its record after flipping one bit, or with random bytes if it
+    /// has no record.
     Forged,
     /// Answers with the record of another node.
     Foreign,
-    /// Answers with noise over and over, until the deadline or until the sink
-    /// breaks off.
+    /// Answers with random bytes repeatedly, until the deadline or until the sink
+    /// returns `Break`.
     Flood,
 }
 
-/// How long a call does not come back.
+/// When a call that hangs returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Hang {
-    /// Until its deadline.
+    /// At its deadline.
     UntilDeadline,
-    /// Until this long after its deadline, which no engine should.
+    /// This long after its deadline, against the rules of an engine.
     Past(Duration),
-    /// Until the faults are changed, whatever the deadline.
+    /// When the faults are changed, whatever the deadline.
     UntilReleased,
 }
 
 impl Faults {
-    /// Nothing goes wrong.
+    /// No faults.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Each request takes this long.
+    /// Delays each request by this time.
     #[must_use]
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// This share of messages to and from nodes is lost.
+    /// Loses this share of the messages to nodes.
     #[must_use]
     pub fn loss(mut self, share: f64) -> Self {
         self.loss = share;
         self
     }
 
-    /// This share of answers gives the value before the present one.
+    /// Replaces this share of answers by the value stored before the current one.
     #[must_use]
     pub fn stale(mut self, share: f64) -> Self {
         self.stale = share;
         self
     }
 
-    /// This share of answers is a lie.
+    /// Replaces this share of answers by a false one.
     #[must_use]
     pub fn lie(mut self, lie: Lie, share: f64) -> Self {
         self.lie = Some((lie, share));
         self
     }
 
-    /// Only the nodes of these numbers can be reached; an empty range cuts the
-    /// handle off altogether.
+    /// Makes only the nodes with these indices reachable. With an empty range, no
+    /// node is reachable.
     #[must_use]
     pub fn partition(mut self, reachable: Range<usize>) -> Self {
         self.partition = Some(reachable);
         self
     }
 
-    /// Calls do not come back for a while. They do when the faults change.
+    /// Makes calls hang. They return at the latest when the faults change.
     #[must_use]
     pub fn hang(mut self, hang: Hang) -> Self {
         self.hang = Some(hang);
         self
     }
 
-    /// Every call fails with this.
+    /// Makes every call fail with `failure`.
     #[must_use]
     pub fn fail(mut self, failure: DhtError) -> Self {
         self.failure = Some(failure);
         self
     }
 
-    /// Every call panics.
+    /// Makes every call panic.
     #[must_use]
     pub fn panic(mut self) -> Self {
         self.panic = true;
@@ -129,31 +128,31 @@ impl Faults {
 
 #[cfg(any(test, feature = "conformance"))]
 impl Memory {
-    /// Changes what goes wrong for this handle and its clones, also for calls
-    /// that hang at this moment: they come back.
+    /// Replaces the faults of this handle and its clones. Calls that hang return.
     pub fn set_faults(&self, faults: Faults) {
         self.link.set_faults(faults);
     }
 
-    /// What goes wrong for this handle.
+    /// The faults of this handle.
     #[must_use]
     pub fn faults(&self) -> Faults {
         self.link.faults()
     }
 
-    /// Stops the nodes of these numbers, for all handles. What they had is
-    /// lost.
+    /// Stops the nodes with these indices, for all handles. Their records and
+    /// members are lost.
     pub fn stop(&self, nodes: Range<usize>) {
-        for node in self.net.nodes.iter().take(nodes.end).skip(nodes.start) {
+        for node in self.shared.nodes.iter().take(nodes.end).skip(nodes.start) {
             *node.lock() = None;
         }
     }
 
-    /// Starts those of these nodes that are stopped, empty.
+    /// Starts the stopped nodes among those with these indices. They are empty.
     pub fn start(&self, nodes: Range<usize>) {
-        for node in self.net.nodes.iter().take(nodes.end).skip(nodes.start) {
-            node.lock()
-                .get_or_insert_with(|| Node::new(self.net.room, self.net.limits.shards));
+        for node in self.shared.nodes.iter().take(nodes.end).skip(nodes.start) {
+            node.lock().get_or_insert_with(|| {
+                Node::new(self.shared.node_limits, self.shared.limits.shards)
+            });
         }
     }
 }

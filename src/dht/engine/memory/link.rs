@@ -1,4 +1,4 @@
-//! The way from one handle to the nodes: where its faults happen.
+//! [`Link`]: applies the faults of one handle.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,8 @@ use super::faults::{Faults, Hang, Lie};
 use crate::dht::engine::DhtError;
 use crate::sync::unmodelled::{Condvar, Mutex, thread};
 
-/// The state of one handle: its faults, which can change while calls wait, and
-/// its generator of random numbers.
+/// The faults of one handle, which can change while calls wait, and its generator
+/// of random numbers.
 #[derive(Debug)]
 pub(super) struct Link {
     state: Mutex<State>,
@@ -17,12 +17,12 @@ pub(super) struct Link {
 #[derive(Debug)]
 struct State {
     faults: Faults,
-    /// Raised with each change of the faults.
+    /// The number of times that the faults changed.
     changes: u64,
     random: fastrand::Rng,
 }
 
-/// What becomes of one message to one node.
+/// The outcome of one message to one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
     Lost,
@@ -55,11 +55,11 @@ impl Link {
         self.state.lock().faults.clone()
     }
 
-    /// Goes through what happens to a request as a whole, before any node is
-    /// asked: panics, hangs, takes its time, fails.
-    pub(super) fn pass(&self, deadline: Instant) -> Result<(), DhtError> {
+    /// Applies the faults of a whole request, before the first message to a node:
+    /// panic, hang, failure, delay.
+    pub(super) fn begin_request(&self, deadline: Instant) -> Result<(), DhtError> {
         let faults = self.faults();
-        assert!(!faults.panic, "a panic was asked for");
+        assert!(!faults.panic, "an injected panic");
         match faults.hang {
             None => {}
             Some(Hang::UntilDeadline) => self.wait(Some(deadline)),
@@ -83,7 +83,7 @@ impl Link {
         Ok(())
     }
 
-    /// Waits until `end`, or for ever, or until the faults change.
+    /// Waits until the faults change, or until `end` if there is one.
     fn wait(&self, end: Option<Instant>) {
         let mut state = self.state.lock();
         let changes = state.changes;
@@ -101,7 +101,7 @@ impl Link {
         }
     }
 
-    /// What becomes of a message to the node of this number.
+    /// The outcome of a message to the node with this index.
     pub(super) fn delivery(&self, node: usize) -> Delivery {
         let State { faults, random, .. } = &mut *self.state.lock();
         let outside = |reachable: &std::ops::Range<usize>| !reachable.contains(&node);
@@ -115,29 +115,29 @@ impl Link {
         }
     }
 
-    /// The numbers below `nodes` in random order.
-    pub(super) fn order(&self, nodes: usize) -> Vec<usize> {
+    /// The indices below `nodes` in random order.
+    pub(super) fn random_order(&self, nodes: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..nodes).collect();
         self.state.lock().random.shuffle(&mut order);
         order
     }
 
-    /// Up to `most` random bytes.
-    pub(super) fn noise(&self, most: usize) -> Vec<u8> {
+    /// 1 to `max` random bytes.
+    pub(super) fn random_bytes(&self, max: usize) -> Vec<u8> {
         let random = &mut self.state.lock().random;
-        let mut noise = vec![0; random.usize(1..=most)];
-        random.fill(&mut noise);
-        noise
+        let mut bytes = vec![0; random.usize(1..=max)];
+        random.fill(&mut bytes);
+        bytes
     }
 
-    /// `bytes` with one of its bits changed; noise where there are none.
-    pub(super) fn forge(&self, bytes: Option<&[u8]>) -> Vec<u8> {
+    /// `bytes` with one bit flipped; random bytes if there are none.
+    pub(super) fn flip_bit(&self, bytes: Option<&[u8]>) -> Vec<u8> {
         let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else {
-            return self.noise(300);
+            return self.random_bytes(300);
         };
         let bit = self.state.lock().random.usize(..bytes.len() * 8);
-        let mut forged = bytes.to_vec();
-        forged[bit / 8] ^= 1 << (bit % 8);
-        forged
+        let mut flipped = bytes.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        flipped
     }
 }

@@ -1,7 +1,7 @@
-//! [`Memory`]: storage nodes within the process, and faults on the way to them.
+//! [`Memory`]: storage nodes within the process, and simulated faults.
 //!
-//! Only tests choose faults: their types and methods are public with the feature
-//! `conformance` alone.
+//! Faults are for tests: their types and methods are public only with the feature
+//! `conformance`.
 
 mod builder;
 #[cfg_attr(
@@ -28,7 +28,7 @@ use crate::sync::unmodelled::{AtomicU64, Mutex};
 use crate::sync::{Arc, Ordering};
 use crate::time::Clock;
 use link::{Delivery, Link};
-use node::{Node, ReplyTally, Room, WriteReply};
+use node::{Node, NodeLimits, ReplyTally, WriteReply};
 
 pub use builder::MemoryBuilder;
 #[cfg(not(any(test, feature = "conformance")))]
@@ -36,18 +36,18 @@ use faults::Lie;
 #[cfg(any(test, feature = "conformance"))]
 pub use faults::{Faults, Hang, Lie};
 
-/// A DHT within the process: a few storage nodes that behave as good nodes of
-/// BitTorrent's DHT do, shared by as many registries as
-/// [connect](Self::connect) to it.
+/// A DHT within the process: storage nodes that follow BEP 44, shared by all
+/// registries that [connect](Self::connect) to it.
 ///
-/// Each node keeps the record of the highest sequence, refuses another value
-/// under the same one, and forgets the least recently used when it is full.
-/// Every node is asked for everything, so what one of them misses the others
-/// have. A read is complete when more than half of the nodes answered.
+/// A node keeps the record with the highest sequence, rejects a different value
+/// under the same sequence, and evicts the least recently used record when it is
+/// full. Each request goes to all nodes. A read is complete if more than half of
+/// the nodes answered.
 ///
-/// Use it where all registries are in one process, and in tests. With the feature
-/// `conformance` every handle has its own `Faults`, which can be switched while it is in
-/// use, and nodes can be stopped. A handle is cheap to clone; clones share their faults.
+/// Use it if all registries are in one process, and in tests. With the feature
+/// `conformance`, each handle has its own `Faults`, which can be changed while it is
+/// in use, and nodes can be stopped. Cloning a handle costs two reference counts;
+/// clones share their faults.
 ///
 /// ```
 /// use relay_registry::dht::{Memory, RelayDht};
@@ -57,137 +57,140 @@ pub use faults::{Faults, Hang, Lie};
 ///
 /// let dht = Memory::new();
 /// let deadline = Instant::now() + Duration::from_secs(1);
-/// let stranger = NodeId::from([7; 32]);
-/// let answer = dht.get(&stranger, None, deadline, &mut |_| ControlFlow::Continue(()))?;
-/// assert!(answer.is_complete()); // so there is nothing
+/// let unknown = NodeId::from([7; 32]);
+/// let answer = dht.get(&unknown, None, deadline, &mut |_| ControlFlow::Continue(()))?;
+/// assert!(answer.is_complete()); // so the record is absent
 /// # Ok::<(), relay_registry::dht::DhtError>(())
 /// ```
 #[derive(Clone)]
 pub struct Memory {
-    net: Arc<Net>,
+    shared: Arc<Shared>,
     link: Arc<Link>,
 }
 
-/// What all handles of one network share.
-struct Net {
+/// The state that all handles of one network share.
+struct Shared {
     limits: Limits,
+    /// `None` for a node that is stopped.
     nodes: Vec<Mutex<Option<Node>>>,
-    room: Room,
+    node_limits: NodeLimits,
     slots: RequestSlots,
     clock: Box<dyn Clock>,
     seed: u64,
+    /// The number of handles so far: each has another seed.
     handles: AtomicU64,
 }
 
-/// The longest noise that a lying node sends: longer than any record.
-const MAX_NOISE: usize = 2_000;
+/// The maximum length of a false answer in bytes: more than that of a record.
+const MAX_RANDOM_BYTES: usize = 2_000;
 
-/// How many members a node names before the others are heard.
-const MEMBERS_AT_A_TIME: usize = 256;
+/// How many members of one node are passed on before those of the next.
+const MEMBERS_PER_TURN: usize = 256;
 
 impl Memory {
-    /// A network of eight nodes with all defaults.
+    /// A network with the defaults of [`MemoryBuilder`]: 8 nodes.
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// To build a network with other figures.
+    /// A builder for a network.
     pub fn builder() -> MemoryBuilder {
         MemoryBuilder::default()
     }
 
-    /// Another handle to the same network.
+    /// A new handle to the same network, without faults.
     #[must_use]
     pub fn connect(&self) -> Self {
-        Self::to(&self.net)
+        Self::new_handle(&self.shared)
     }
 
-    fn to(net: &Arc<Net>) -> Self {
-        // Relaxed: it only tells handles apart.
-        let number = net.handles.fetch_add(1, Ordering::Relaxed);
+    fn new_handle(shared: &Arc<Shared>) -> Self {
+        // Relaxed: only a unique number is needed.
+        let number = shared.handles.fetch_add(1, Ordering::Relaxed);
         Self {
-            net: Arc::clone(net),
-            link: Arc::new(Link::new(net.seed.wrapping_add(number))),
+            shared: Arc::clone(shared),
+            link: Arc::new(Link::new(shared.seed.wrapping_add(number))),
         }
     }
 
-    /// How many nodes the network was built with.
+    /// The number of nodes, stopped ones included.
     #[must_use]
     pub fn nodes(&self) -> usize {
-        self.net.nodes.len()
+        self.shared.nodes.len()
     }
 
-    /// Asks every node to write, and sums up what they say.
+    /// Sends a write to every node.
     fn write(
         &self,
         record: &SignedRecord,
         deadline: Instant,
         write: impl Fn(&mut Node) -> WriteReply,
     ) -> Result<Put, DhtError> {
-        let (size, max) = (record.value().len(), self.net.limits.max_value);
+        let (size, max) = (record.value().len(), self.shared.limits.max_value);
         if size > max {
             return Err(DhtError::TooLarge { size, max });
         }
-        let _turn = self.net.slots.take(deadline)?;
-        self.link.pass(deadline)?;
+        let _slot = self.shared.slots.acquire(deadline)?;
+        self.link.begin_request(deadline)?;
         let mut tally = ReplyTally::default();
-        for number in self.link.order(self.nodes()) {
-            if self.link.delivery(number) == Delivery::Lost {
+        for index in self.link.random_order(self.nodes()) {
+            if self.link.delivery(index) == Delivery::Lost {
                 continue;
             }
-            if let Some(node) = self.net.nodes[number].lock().as_mut() {
+            if let Some(node) = self.shared.nodes[index].lock().as_mut() {
                 tally.count(write(node));
             }
         }
-        tally.sum_up(self.nodes(), self.net.room)
+        tally.result(self.nodes(), self.shared.node_limits)
     }
 
-    /// Asks one node after the other, and then those again that have more to say,
-    /// until `ask` breaks off: as over a network, one that talks without end keeps
-    /// no other from being heard. `ask` says what the node of this number answers
-    /// to a message of that delivery, and whether it has more.
+    /// Reads from the nodes in turns: once from each node, then again from those that
+    /// have more values. So a node that answers without end does not displace the
+    /// others. `read_node` gets the index of a node and the delivery of the message,
+    /// and returns whether the node has more values; `Break` ends the read.
     fn read(
         &self,
         deadline: Instant,
-        mut ask: impl FnMut(usize, Delivery) -> ControlFlow<(), bool>,
+        mut read_node: impl FnMut(usize, Delivery) -> ControlFlow<(), bool>,
     ) -> Result<Answer, DhtError> {
-        let _turn = self.net.slots.take(deadline)?;
-        self.link.pass(deadline)?;
+        let _slot = self.shared.slots.acquire(deadline)?;
+        self.link.begin_request(deadline)?;
         let (mut asked, mut answered) = (0, 0);
-        let mut talking = Vec::new();
-        for number in self.link.order(self.nodes()) {
+        let mut unfinished = Vec::new();
+        for index in self.link.random_order(self.nodes()) {
             asked += 1;
-            let delivery = self.link.delivery(number);
-            if delivery == Delivery::Lost || self.net.nodes[number].lock().is_none() {
+            let delivery = self.link.delivery(index);
+            if delivery == Delivery::Lost || self.shared.nodes[index].lock().is_none() {
                 continue;
             }
             answered += 1;
-            match ask(number, delivery) {
+            match read_node(index, delivery) {
                 ControlFlow::Break(()) => return Ok(Answer::partial(asked, answered)),
-                ControlFlow::Continue(true) => talking.push((number, delivery)),
+                ControlFlow::Continue(true) => unfinished.push((index, delivery)),
                 ControlFlow::Continue(false) => {}
             }
         }
-        while !talking.is_empty() && Instant::now() < deadline {
-            let mut still_talking = Vec::new();
-            for (number, delivery) in talking {
-                match ask(number, delivery) {
+        while !unfinished.is_empty() && Instant::now() < deadline {
+            let mut still_unfinished = Vec::new();
+            for (index, delivery) in unfinished {
+                match read_node(index, delivery) {
                     ControlFlow::Break(()) => return Ok(Answer::partial(asked, answered)),
-                    ControlFlow::Continue(true) => still_talking.push((number, delivery)),
+                    ControlFlow::Continue(true) => still_unfinished.push((index, delivery)),
                     ControlFlow::Continue(false) => {}
                 }
             }
-            talking = still_talking;
+            unfinished = still_unfinished;
         }
-        Ok(if answered > asked / 2 && talking.is_empty() {
+        Ok(if answered > asked / 2 && unfinished.is_empty() {
             Answer::complete(asked, answered)
         } else {
             Answer::partial(asked, answered)
         })
     }
 
-    /// What a node answers for `id` when the message has this `delivery`.
+    /// The record of `id` that a node answers with, given the `delivery` of the
+    /// message.
     fn version(
         &self,
         node: &Mutex<Option<Node>>,
@@ -200,64 +203,67 @@ impl Memory {
         match delivery {
             Delivery::Answered => node
                 .get(id)
-                .filter(|(sequence, _)| newer_than.is_none_or(|least| *sequence > least))
+                .filter(|(sequence, _)| newer_than.is_none_or(|bound| *sequence > bound))
                 .map(|(_, bytes)| bytes),
-            // A node that lags behind does not know that the reader is ahead.
+            // A stale node ignores `newer_than`.
             Delivery::AnsweredStale => node.previous(id).map(|(_, bytes)| bytes),
             Delivery::AnsweredWith(Lie::Garbage | Lie::Flood) => {
-                Some(self.link.noise(MAX_NOISE).into())
+                Some(self.link.random_bytes(MAX_RANDOM_BYTES).into())
             }
             Delivery::AnsweredWith(Lie::Forged) => {
-                let truth = node.get(id).map(|(_, bytes)| bytes);
-                Some(self.link.forge(truth.as_deref()).into())
+                let stored = node.get(id).map(|(_, bytes)| bytes);
+                Some(self.link.flip_bit(stored.as_deref()).into())
             }
             Delivery::AnsweredWith(Lie::Foreign) => node.foreign(id),
             Delivery::AnsweredWith(Lie::Nothing) | Delivery::Lost => None,
         }
     }
 
-    /// Whom a node lists when the message has this `delivery`.
+    /// The members that a node answers with, given the `delivery` of the message.
     fn listed(
         &self,
         node: &Mutex<Option<Node>>,
         delivery: Delivery,
         shard: u16,
     ) -> Vec<(NodeId, Arc<[u8]>)> {
-        let truth = || {
+        let stored = || {
             node.lock()
                 .as_ref()
-                .map(|node| node.members(shard, self.net.clock.now()))
+                .map(|node| node.members(shard, self.shared.clock.now()))
                 .unwrap_or_default()
         };
         match delivery {
-            Delivery::Answered | Delivery::AnsweredStale => truth(),
-            Delivery::AnsweredWith(Lie::Garbage | Lie::Flood) => vec![self.invented()],
-            Delivery::AnsweredWith(Lie::Forged) => truth()
+            Delivery::Answered | Delivery::AnsweredStale => stored(),
+            Delivery::AnsweredWith(Lie::Garbage | Lie::Flood) => vec![self.random_member()],
+            Delivery::AnsweredWith(Lie::Forged) => stored()
                 .into_iter()
-                .map(|(id, bytes)| (id, self.link.forge(Some(&bytes)).into()))
+                .map(|(id, bytes)| (id, self.link.flip_bit(Some(&bytes)).into()))
                 .collect(),
-            // Everyone under the name of the next.
+            // Each record under the node id of the next one.
             Delivery::AnsweredWith(Lie::Foreign) => {
-                let (mut ids, records): (Vec<_>, Vec<_>) = truth().into_iter().unzip();
-                let one = ids.len().min(1);
-                ids.rotate_left(one);
+                let (mut ids, records): (Vec<_>, Vec<_>) = stored().into_iter().unzip();
+                let shift = ids.len().min(1);
+                ids.rotate_left(shift);
                 ids.into_iter().zip(records).collect()
             }
             Delivery::AnsweredWith(Lie::Nothing) | Delivery::Lost => Vec::new(),
         }
     }
 
-    /// A relay that never was.
-    fn invented(&self) -> (NodeId, Arc<[u8]>) {
+    /// A random node id with random bytes as its record.
+    fn random_member(&self) -> (NodeId, Arc<[u8]>) {
         let mut id = [0; 32];
-        for (to, from) in id.iter_mut().zip(self.link.noise(MAX_NOISE)) {
+        for (to, from) in id.iter_mut().zip(self.link.random_bytes(MAX_RANDOM_BYTES)) {
             *to = from;
         }
-        (NodeId::from(id), self.link.noise(MAX_NOISE).into())
+        (
+            NodeId::from(id),
+            self.link.random_bytes(MAX_RANDOM_BYTES).into(),
+        )
     }
 
     fn check_shard(&self, shard: u16) -> Result<(), DhtError> {
-        if shard < self.net.limits.shards {
+        if shard < self.shared.limits.shards {
             Ok(())
         } else {
             Err(NO_SUCH_SHARD)
@@ -267,7 +273,7 @@ impl Memory {
 
 impl RelayDht for Memory {
     fn limits(&self) -> Limits {
-        self.net.limits
+        self.shared.limits
     }
 
     fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
@@ -281,12 +287,12 @@ impl RelayDht for Memory {
         deadline: Instant,
         sink: &mut CandidateSink<'_>,
     ) -> Result<Answer, DhtError> {
-        let mut given = HashSet::new();
-        self.read(deadline, |number, delivery| {
+        let mut passed_on = HashSet::new();
+        self.read(deadline, |index, delivery| {
             let is_flood = delivery == Delivery::AnsweredWith(Lie::Flood);
-            let version = self.version(&self.net.nodes[number], delivery, id, newer_than);
+            let version = self.version(&self.shared.nodes[index], delivery, id, newer_than);
             match version {
-                Some(bytes) if is_flood || given.insert(Arc::clone(&bytes)) => {
+                Some(bytes) if is_flood || passed_on.insert(Arc::clone(&bytes)) => {
                     sink(Candidate::Encoded(&bytes))?;
                 }
                 _ => {}
@@ -297,9 +303,9 @@ impl RelayDht for Memory {
 
     fn join(&self, shard: u16, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
         self.check_shard(shard)?;
-        let now = self.net.clock.now();
+        let now = self.shared.clock.now();
         self.write(record, deadline, |node| {
-            node.enlist(shard, record, false, now)
+            node.set_membership(shard, record, false, now)
         })
     }
 
@@ -310,9 +316,9 @@ impl RelayDht for Memory {
         deadline: Instant,
     ) -> Result<Put, DhtError> {
         self.check_shard(shard)?;
-        let now = self.net.clock.now();
+        let now = self.shared.clock.now();
         self.write(tombstone, deadline, |node| {
-            node.enlist(shard, tombstone, true, now)
+            node.set_membership(shard, tombstone, true, now)
         })
     }
 
@@ -323,15 +329,15 @@ impl RelayDht for Memory {
         sink: &mut MemberSink<'_>,
     ) -> Result<Answer, DhtError> {
         self.check_shard(shard)?;
-        let mut unsaid = HashMap::new();
-        self.read(deadline, |number, delivery| {
+        let mut unsent = HashMap::new();
+        self.read(deadline, |index, delivery| {
             let is_flood = delivery == Delivery::AnsweredWith(Lie::Flood);
             let listed = || {
-                self.listed(&self.net.nodes[number], delivery, shard)
+                self.listed(&self.shared.nodes[index], delivery, shard)
                     .into_iter()
             };
-            let mut list = unsaid.remove(&number).unwrap_or_else(listed);
-            for (id, bytes) in list.by_ref().take(MEMBERS_AT_A_TIME) {
+            let mut list = unsent.remove(&index).unwrap_or_else(listed);
+            for (id, bytes) in list.by_ref().take(MEMBERS_PER_TURN) {
                 sink(Member {
                     node: id,
                     record: Some(Candidate::Encoded(&bytes)),
@@ -339,7 +345,7 @@ impl RelayDht for Memory {
             }
             let has_more = list.len() > 0;
             if has_more {
-                unsaid.insert(number, list);
+                unsent.insert(index, list);
             }
             ControlFlow::Continue(has_more || is_flood)
         })
@@ -355,7 +361,7 @@ impl Default for Memory {
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Memory")
-            .field("limits", &self.net.limits)
+            .field("limits", &self.shared.limits)
             .field("nodes", &self.nodes())
             .field("link", &self.link)
             .finish_non_exhaustive()

@@ -1,5 +1,5 @@
-//! One storage node: keeps the newest, refuses conflicts, forgets the least
-//! recently used.
+//! [`Node`]: a storage node. It keeps the record with the highest sequence, rejects
+//! conflicts, and evicts the least recently used record.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -9,15 +9,15 @@ use crate::dht::record::SignedRecord;
 use crate::relay::NodeId;
 use crate::sync::Arc;
 
-/// What a node says to a write.
+/// The reply of a node to a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriteReply {
     Stored,
-    /// It has this higher sequence.
+    /// The node has a record with this higher sequence.
     Superseded(u64),
-    /// It has another value under the same sequence.
+    /// The node has another value under the same sequence.
     Conflict,
-    /// It has no room.
+    /// The node or the shard is full.
     Full,
 }
 
@@ -36,11 +36,11 @@ impl Version {
         }
     }
 
-    /// What this says to a newcomer in its place.
-    fn judge(&self, newcomer: &Self) -> WriteReply {
-        if self.sequence > newcomer.sequence {
+    /// The reply to a write of `incoming` over this version.
+    fn reply_to(&self, incoming: &Self) -> WriteReply {
+        if self.sequence > incoming.sequence {
             WriteReply::Superseded(self.sequence)
-        } else if self.sequence == newcomer.sequence && self.bytes != newcomer.bytes {
+        } else if self.sequence == incoming.sequence && self.bytes != incoming.bytes {
             WriteReply::Conflict
         } else {
             WriteReply::Stored
@@ -49,42 +49,43 @@ impl Version {
 }
 
 #[derive(Debug)]
-struct Kept {
+struct StoredRecord {
     version: Version,
     previous: Option<Version>,
     last_use: u64,
 }
 
-/// A relay in the directory, or one that left it and is remembered for that.
+/// A relay in the directory. A relay that left is kept too, so that an old record
+/// does not bring it back.
 #[derive(Debug)]
 struct Membership {
     version: Version,
     left: bool,
-    since: Duration,
+    refreshed_at: Duration,
 }
 
-/// The bounds of a node.
+/// The bounds of a node, and how long a membership lasts without a refresh.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
-    pub(super) records: usize,
-    pub(super) members: usize,
-    /// How long a membership lasts that is not renewed.
-    pub(super) membership: Duration,
+pub(super) struct NodeLimits {
+    pub(super) max_records: usize,
+    /// For each shard.
+    pub(super) max_members: usize,
+    pub(super) membership_ttl: Duration,
 }
 
 #[derive(Debug)]
 pub(super) struct Node {
-    room: Room,
-    records: HashMap<NodeId, Kept>,
+    limits: NodeLimits,
+    records: HashMap<NodeId, StoredRecord>,
     by_last_use: BTreeMap<u64, NodeId>,
     uses: u64,
     shards: Vec<BTreeMap<NodeId, Membership>>,
 }
 
 impl Node {
-    pub(super) fn new(room: Room, shards: u16) -> Self {
+    pub(super) fn new(limits: NodeLimits, shards: u16) -> Self {
         Self {
-            room,
+            limits,
             records: HashMap::new(),
             by_last_use: BTreeMap::new(),
             uses: 0,
@@ -95,33 +96,35 @@ impl Node {
     pub(super) fn put(&mut self, record: &SignedRecord) -> WriteReply {
         let id = record.node_id();
         let version = Version::of(record);
-        let held = self.records.get(&id);
-        let verdict = held.map_or(WriteReply::Stored, |kept| kept.version.judge(&version));
-        if verdict == WriteReply::Stored {
+        let stored = self.records.get(&id);
+        let reply = stored.map_or(WriteReply::Stored, |stored| {
+            stored.version.reply_to(&version)
+        });
+        if reply == WriteReply::Stored {
             self.store(id, version);
         }
-        verdict
+        reply
     }
 
     fn store(&mut self, id: NodeId, version: Version) {
-        let before = self.records.remove(&id);
-        if let Some(before) = &before {
-            self.by_last_use.remove(&before.last_use);
-        } else if self.records.len() >= self.room.records {
-            self.forget_one();
+        let replaced = self.records.remove(&id);
+        if let Some(replaced) = &replaced {
+            self.by_last_use.remove(&replaced.last_use);
+        } else if self.records.len() >= self.limits.max_records {
+            self.evict_one();
         }
-        let previous = before.and_then(|before| {
-            if before.version.sequence < version.sequence {
-                Some(before.version)
+        let previous = replaced.and_then(|replaced| {
+            if replaced.version.sequence < version.sequence {
+                Some(replaced.version)
             } else {
-                before.previous
+                replaced.previous
             }
         });
         self.uses += 1;
         self.by_last_use.insert(self.uses, id);
         self.records.insert(
             id,
-            Kept {
+            StoredRecord {
                 version,
                 previous,
                 last_use: self.uses,
@@ -129,59 +132,62 @@ impl Node {
         );
     }
 
-    fn forget_one(&mut self) {
+    fn evict_one(&mut self) {
         if let Some((_, oldest)) = self.by_last_use.pop_first() {
             self.records.remove(&oldest);
         }
     }
 
-    /// The record of `id` and its sequence, and that it was used.
+    /// The sequence and the record of `id`. Marks the record as used.
     pub(super) fn get(&mut self, id: &NodeId) -> Option<(u64, Arc<[u8]>)> {
-        let kept = self.records.get_mut(id)?;
+        let stored = self.records.get_mut(id)?;
         self.uses += 1;
-        self.by_last_use.remove(&kept.last_use);
+        self.by_last_use.remove(&stored.last_use);
         self.by_last_use.insert(self.uses, *id);
-        kept.last_use = self.uses;
-        Some((kept.version.sequence, Arc::clone(&kept.version.bytes)))
+        stored.last_use = self.uses;
+        Some((stored.version.sequence, Arc::clone(&stored.version.bytes)))
     }
 
-    /// What was stored for `id` before its present record.
+    /// The sequence and the record of `id` before the current one.
     pub(super) fn previous(&self, id: &NodeId) -> Option<(u64, Arc<[u8]>)> {
         let previous = self.records.get(id)?.previous.as_ref()?;
         Some((previous.sequence, Arc::clone(&previous.bytes)))
     }
 
-    /// The record of any node but `id`.
+    /// The record of some node other than `id`.
     pub(super) fn foreign(&self, id: &NodeId) -> Option<Arc<[u8]>> {
         self.records
             .iter()
             .find(|(other, _)| *other != id)
-            .map(|(_, kept)| Arc::clone(&kept.version.bytes))
+            .map(|(_, stored)| Arc::clone(&stored.version.bytes))
     }
 
-    /// Enters or takes out the relay of `record`. What left is remembered for
-    /// as long as a membership lasts, lest an old record bring it back.
-    pub(super) fn enlist(
+    /// Adds the relay of `record` to `shard`, or marks it as `left`. A shard that is
+    /// full drops members that left or expired.
+    pub(super) fn set_membership(
         &mut self,
         shard: u16,
         record: &SignedRecord,
         left: bool,
         now: Duration,
     ) -> WriteReply {
-        let room = self.room;
+        let limits = self.limits;
         let Some(members) = self.shards.get_mut(usize::from(shard)) else {
             return WriteReply::Full;
         };
         let id = record.node_id();
         let version = Version::of(record);
-        match members.get(&id).map(|held| held.version.judge(&version)) {
+        let reply = members
+            .get(&id)
+            .map(|member| member.version.reply_to(&version));
+        match reply {
             Some(WriteReply::Stored) => {}
-            Some(refusal) => return refusal,
+            Some(rejection) => return rejection,
             None => {
-                if members.len() >= room.members {
-                    members.retain(|_, entry| !entry.left && room.lasts(entry, now));
+                if members.len() >= limits.max_members {
+                    members.retain(|_, member| !member.left && limits.is_live(member, now));
                 }
-                if members.len() >= room.members {
+                if members.len() >= limits.max_members {
                     return WriteReply::Full;
                 }
             }
@@ -191,7 +197,7 @@ impl Node {
             Membership {
                 version,
                 left,
-                since: now,
+                refreshed_at: now,
             },
         );
         WriteReply::Stored
@@ -202,23 +208,23 @@ impl Node {
             .get(usize::from(shard))
             .into_iter()
             .flatten()
-            .filter(|(_, entry)| !entry.left && self.room.lasts(entry, now))
-            .map(|(id, entry)| (*id, Arc::clone(&entry.version.bytes)))
+            .filter(|(_, member)| !member.left && self.limits.is_live(member, now))
+            .map(|(id, member)| (*id, Arc::clone(&member.version.bytes)))
             .collect()
     }
 }
 
-impl Room {
-    fn lasts(&self, entry: &Membership, now: Duration) -> bool {
-        now.saturating_sub(entry.since) < self.membership
+impl NodeLimits {
+    fn is_live(&self, member: &Membership, now: Duration) -> bool {
+        now.saturating_sub(member.refreshed_at) < self.membership_ttl
     }
 }
 
-/// What the nodes said to a write.
+/// The replies of all nodes to a write.
 #[derive(Default)]
 pub(super) struct ReplyTally {
     stored: u32,
-    newest: Option<u64>,
+    highest: Option<u64>,
     conflict: bool,
     full: bool,
 }
@@ -227,26 +233,29 @@ impl ReplyTally {
     pub(super) fn count(&mut self, reply: WriteReply) {
         match reply {
             WriteReply::Stored => self.stored += 1,
-            WriteReply::Superseded(stored) => self.newest = self.newest.max(Some(stored)),
+            WriteReply::Superseded(stored) => self.highest = self.highest.max(Some(stored)),
             WriteReply::Conflict => self.conflict = true,
             WriteReply::Full => self.full = true,
         }
     }
 
-    /// A single node that knows better outweighs those that do not.
-    pub(super) fn sum_up(self, asked: usize, room: Room) -> Result<Put, DhtError> {
+    /// The result of the write. It fails if a single node has a newer record or a
+    /// conflicting one, even if others stored it.
+    pub(super) fn result(self, asked: usize, limits: NodeLimits) -> Result<Put, DhtError> {
         match self {
             Self {
-                newest: Some(_), ..
+                highest: Some(_), ..
             } => Err(DhtError::Superseded {
-                stored: self.newest,
+                stored: self.highest,
             }),
             Self { conflict: true, .. } => Err(DhtError::Conflict),
             Self { stored: 1.., .. } => Ok(Put::new(
                 u32::try_from(asked).unwrap_or(u32::MAX),
                 self.stored,
             )),
-            Self { full: true, .. } => Err(DhtError::Full { max: room.members }),
+            Self { full: true, .. } => Err(DhtError::Full {
+                max: limits.max_members,
+            }),
             _ => Err(DhtError::Unreachable),
         }
     }
