@@ -173,7 +173,6 @@ impl Expiry {
         since: Tick,
         lapsed: bool,
     ) {
-        let record = closing.record();
         let now = relays.timeline.tick();
         let last = closing.announcement();
         let local = last.filter(|last| last.origin == Origin::Local);
@@ -183,6 +182,7 @@ impl Expiry {
                 self.drain_occasionally(relays);
             }
             _ => {
+                let record = closing.record();
                 closing.keep();
                 gone::forget_unless_needed(relays, record, now, true);
             }

@@ -78,6 +78,7 @@ impl Inner {
 
     /// After an arrival: has the arrivals merged when they are many. Returns
     /// whether the maintenance thread should look at them now.
+    #[inline(always)]
     pub(super) fn merge_if_due(&self) -> bool {
         let relays = &self.relays;
         let has_maintenance_thread = relays.settings.has_maintenance_thread;

@@ -49,13 +49,13 @@ impl Relays {
     }
 
     /// Whether a relay is live at `now`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_live(&self, id: &NodeId, now: Tick) -> bool {
         self.table.holds(id, |word| word.is_live_at(now))
     }
 
     /// Whether a relay is live now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_live_now(&self, id: &NodeId) -> bool {
         match self.timeline.raised_by_thread() {
             Some(now) => self.is_live(id, now),

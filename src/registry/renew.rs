@@ -73,8 +73,8 @@ impl Inner {
         // A renewal that was held up does not undo a later one.
         let deadline = deadline.max(word.deadline());
         let tick = self.relays.timeline.tick();
-        let is_renewed = word.is_live_at(tick)
-            && deadline > tick
+        // The word is live, so only its deadline is compared; the new one is not earlier.
+        let is_renewed = word.deadline() > tick
             && deadline <= Lifecycle::LAST_DEADLINE
             && record.postpone(deadline);
         if is_renewed {

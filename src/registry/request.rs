@@ -84,16 +84,16 @@ pub(super) fn check(
     endpoint: &Endpoint,
     options: &RegisterOptions,
 ) -> Result<Option<u32>, RegisterError> {
-    let &RegisterOptions {
+    let RegisterOptions {
         capacity,
         latency,
         nat,
         ttl,
-        ref failure_domain,
+        failure_domain,
         restarted: _,
     } = options;
     endpoint.check(settings.address_policy)?;
-    check_reachable(endpoint, nat)?;
+    check_reachable(endpoint, *nat)?;
     if let Some(capacity) = capacity.filter(|it| !(1..=MAX_CAPACITY).contains(it)) {
         return Err(RegisterError::InvalidCapacity { capacity });
     }

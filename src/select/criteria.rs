@@ -32,9 +32,9 @@ impl Criteria<'_> {
     /// between these differ, and the announcement decides.
     #[inline(always)]
     pub(crate) fn evaluate<'g>(&self, record: &RecordRef<'g>) -> Result<Candidate<'g>, Rejection> {
-        let (live, load) = self.check(record, none_ignored)?;
-        let evaluation = Evaluation::new(self.path_micros(record), load);
-        Ok(Candidate::new(live, evaluation))
+        self.if_eligible(record, none_ignored, |live, load| {
+            Candidate::new(live, Evaluation::new(self.path_micros(record), load))
+        })
     }
 
     /// [`evaluate`](Self::evaluate), also of a relay that is backing off.
@@ -42,23 +42,30 @@ impl Criteria<'_> {
         &self,
         record: &RecordRef<'g>,
     ) -> Result<Candidate<'g>, Rejection> {
-        let (live, load) = self.check(record, |reason| reason == Rejection::BackingOff)?;
-        let evaluation = Evaluation::new(self.path_micros(record), load);
-        Ok(Candidate {
-            is_last_resort: true,
-            ..Candidate::new(live, evaluation)
+        let ignores = |reason| reason == Rejection::BackingOff;
+        self.if_eligible(record, ignores, |live, load| {
+            let evaluation = Evaluation::new(self.path_micros(record), load);
+            Candidate {
+                is_last_resort: true,
+                ..Candidate::new(live, evaluation)
+            }
         })
     }
 
-    /// [`evaluate`](Self::evaluate) where the path is known.
+    /// Passes the relay as a candidate to `act` if it is eligible, where the path is known.
+    ///
+    /// Not returned, for a reason in its place would lie in the middle of a field: the
+    /// candidate would be copied by bytes.
     #[inline(always)]
-    pub(crate) fn evaluate_path<'g>(
+    pub(crate) fn with_path<'g>(
         &self,
         record: &RecordRef<'g>,
         path_micros: u32,
-    ) -> Result<Candidate<'g>, Rejection> {
-        let (live, load) = self.check(record, none_ignored)?;
-        Ok(Candidate::new(live, Evaluation::new(path_micros, load)))
+        act: impl FnOnce(Candidate<'g>),
+    ) -> Result<(), Rejection> {
+        self.if_eligible(record, none_ignored, |live, load| {
+            act(Candidate::new(live, Evaluation::new(path_micros, load)));
+        })
     }
 
     /// What a relay would be worth if it were eligible, from the first cache line of its
@@ -77,8 +84,7 @@ impl Criteria<'_> {
 
     /// Why a relay would not be eligible if the call did not exclude it.
     pub(crate) fn check_unexcluded(&self, record: &RecordRef<'_>) -> Result<(), Rejection> {
-        self.consistent(record, |live| self.check_live(live, none_ignored))
-            .map(drop)
+        self.if_eligible(record, |reason| reason == Rejection::Excluded, |_, _| ())
     }
 
     /// Why a relay is not eligible that is so but for the maximum latency of the call.
@@ -102,55 +108,45 @@ impl Criteria<'_> {
         Some(requester.published_indices())
     }
 
-    /// What `read` finds while the lifecycle word does not change.
+    /// What `act` makes of the live record of a relay and its load, or why the relay is not
+    /// eligible. `ignores` says which reasons do not count, of those that have to do with the
+    /// call or the circuit.
     #[inline(always)]
-    fn consistent<'g>(
+    fn if_eligible<'g, R>(
         &self,
         record: &RecordRef<'g>,
-        read: impl Fn(&LiveRecord<'g>) -> Result<Load, Rejection>,
-    ) -> Result<(LiveRecord<'g>, Load), Rejection> {
+        ignores: impl Fn(Rejection) -> bool,
+        act: impl FnOnce(LiveRecord<'g>, Load) -> R,
+    ) -> Result<R, Rejection> {
         loop {
-            let live = record.observe_live().ok_or(Rejection::Departed)?;
-            let read = read(&live);
+            let Some(live) = record.observe().live_at(self.tick) else {
+                return Err(Rejection::Departed);
+            };
+            let checked = self.check(record, &live, &ignores);
             // If the word differs, another thread has renewed or removed the relay.
             if live.is_current() {
-                return read.map(|load| (live, load));
+                return checked.map(|load| act(live, load));
             }
         }
     }
 
-    /// The live record of a relay and its load, or why the relay is not eligible.
+    /// The load of a relay, or why it is not eligible.
     #[inline(always)]
-    fn check<'g>(
+    fn check(
         &self,
-        record: &RecordRef<'g>,
-        ignores: impl Fn(Rejection) -> bool,
-    ) -> Result<(LiveRecord<'g>, Load), Rejection> {
-        self.consistent(record, |live| {
-            if !live.word().is_live_at(self.tick) {
-                return Err(Rejection::Departed);
-            }
-            if self.excludes(record) {
-                return Err(Rejection::Excluded);
-            }
-            self.check_live(live, &ignores)
-        })
-    }
-
-    /// The load of a relay, or why it is not eligible; excluded relays are not rejected.
-    /// `ignores` says which reasons of the circuit do not count.
-    #[inline(always)]
-    fn check_live(
-        &self,
-        record: &LiveRecord<'_>,
+        record: &RecordRef<'_>,
+        live: &LiveRecord<'_>,
         ignores: impl Fn(Rejection) -> bool,
     ) -> Result<Load, Rejection> {
+        if !ignores(Rejection::Excluded) && self.excludes(record) {
+            return Err(Rejection::Excluded);
+        }
         if let Err(reason) = record.circuit().access(self.tick) {
             if !ignores(reason) {
                 return Err(reason);
             }
         }
-        let load = record.announced_load();
+        let load = live.announced_load();
         if let Some(reason) = load.rejection() {
             return Err(reason);
         }

@@ -100,9 +100,9 @@ impl<'g> SearchScope<'g> {
         if !collector.wants(estimate.score) && load.rejection().is_none() {
             return;
         }
-        match self.criteria.evaluate_path(record, path_micros) {
-            Ok(candidate) => collector.offer(candidate),
-            Err(reason) => self.repair_summary(record, reason),
+        let offer = |candidate| collector.offer(candidate);
+        if let Err(reason) = self.criteria.with_path(record, path_micros, offer) {
+            self.repair_summary(record, reason);
         }
     }
 

@@ -203,6 +203,7 @@ impl Table {
     }
 
     /// Gives a record that is not yet admitted a place in the order of searches.
+    #[inline(always)]
     pub(super) fn append(&self, record: &RecordRef<'_>) {
         let publication = &self.store.publication;
         publication.append(record.handle(), record.extra());

@@ -143,7 +143,7 @@ impl<'g> Closing<'g> {
     pub(crate) fn forget(self) {
         let record = self.record();
         if self.is_counted {
-            self.table.end_life(record);
+            self.table.end_life(&record);
         }
         let hash = self.table.hash(&record.identity());
         self.table
@@ -192,7 +192,7 @@ impl Table {
     /// caller's to have remembered or forgotten.
     pub(crate) fn depart<'g>(&'g self, live: LiveRecord<'g>) -> Option<Closing<'g>> {
         self.check_is_own(&live);
-        let (record, word) = (*live, live.word());
+        let (record, word): (&RecordRef<'_>, _) = (&live, live.word());
         let note = self.departures.begin(record.index);
         let departs = record.record.transition(word, word.departing());
         if departs {
@@ -238,7 +238,7 @@ impl Table {
     }
 
     /// Counts a departing record out, unless another thread does.
-    pub(super) fn count_out(&self, record: RecordRef<'_>) {
+    pub(super) fn count_out(&self, record: &RecordRef<'_>) {
         let handle = record.handle();
         loop {
             let seen = self.help_pending(record.guard);
@@ -261,7 +261,7 @@ impl Table {
         let help = |index| {
             let record = self.at(index, guard);
             if record.lifecycle().is_departing() {
-                self.count_out(record);
+                self.count_out(&record);
             }
         };
         let departures = self.departures.read();
@@ -272,7 +272,7 @@ impl Table {
     }
 
     /// Makes a record stale that departed.
-    fn end_life(&self, record: RecordRef<'_>) {
+    fn end_life(&self, record: &RecordRef<'_>) {
         let subject = record.subject();
         record.record.set_flags(Load::CLOSED);
         record.record.end_generation();

@@ -252,7 +252,7 @@ impl Table {
 
     /// Whether there is a record of `id` whose lifecycle word `accept` takes, as
     /// it must take none that is not live.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn holds(&self, id: &NodeId, accept: impl Fn(Lifecycle) -> bool) -> bool {
         if id.len_u8() != USUAL_LEN {
             self.holds_long(id, accept)

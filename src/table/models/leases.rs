@@ -126,7 +126,7 @@ fn no_unit_is_leased_of_a_relay_that_is_gone() {
             assert!(record.record.transition(word, word.departing()));
             drop(unit);
             yield_point();
-            other.count_out(record);
+            other.count_out(&record);
             record.record.set_flags(Load::CLOSED);
         });
         yield_point();

@@ -125,8 +125,9 @@ impl Leaves {
         context: &Context,
         to_root: bool,
     ) {
-        let departed = const { LeafState::Rejected(Rejection::Departed).number() };
-        let is_departed = SummaryWord(self.summaries.leaf(slot)).state_number() == departed;
+        // The word of a rejected relay has nothing but the state.
+        let departed = const { LeafState::Rejected(Rejection::Departed).number() as u64 };
+        let is_departed = self.summaries.leaf(slot) == departed;
         let is_hidden = is_departed && !self.is_suspended(slot);
         if is_hidden && subject.record.is_late(context.leaf_tick()) {
             // A renewal that follows refreshes the leaf itself.
