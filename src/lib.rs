@@ -72,7 +72,7 @@
 //!
 //! A registry can publish the relay that its node is, and learn of others, through a
 //! distributed hash table: see [`dht`]. A learned relay is handed out only after a
-//! [probe](dht::Probe) of yours succeeded. Threads of its own do that work: no call
+//! `dht::Probe` of yours succeeded. Threads of its own do that work: no call
 //! waits for an engine, except [`Registry::find_relay_wait`].
 //!
 //! # Guarantees
@@ -189,7 +189,7 @@
 //! - Choices among equals use `fastrand`'s generator of the calling thread: seed it to
 //!   repeat a simulation.
 //! - Local registrations are not authenticated: the embedder decides who may register.
-//!   Learned records are signed; [`dht::threats`] says what that defends against.
+//!   Learned records are signed; `dht::threats` says what that defends against.
 //! - Nothing opens a socket, except the engine `dht::Mainline`. Nothing resolves a name,
 //!   except [`Endpoint`]'s `ToSocketAddrs`, which is for peers that dial.
 //!
@@ -201,6 +201,7 @@
 //! - `conformance`, for tests of engines and of what uses them: `dht::conformance`, the
 //!   suite that every engine passes; faults of `dht::Memory`; and `dht::RawMemory`, a raw
 //!   Kademlia store. Implies `dht`.
+//!
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(feature = "dht"), doc = "[`dht`]: #features")]
