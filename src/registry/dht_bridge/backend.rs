@@ -1,7 +1,6 @@
-//! What the DHT asks of the registry, and what the registry answers.
+//! [`RegistryBackend`]: the operations that the DHT calls on the registry.
 
-use super::learned::LearnError;
-use crate::dht::{Announcement, EnterOutcome, FailureDomain, Load, LocalRelay, RegistryBackend};
+use crate::dht::{Announcement, FailureDomain, LearnError, Load, LocalRelay, RegistryBackend};
 use crate::registry::inner::Inner;
 use crate::registry::reputation::{record_failure, record_success};
 use crate::registry::request::MAX_LABEL;
@@ -11,8 +10,8 @@ use crate::table;
 use crate::table::record::{Failure, Origin, Source};
 use std::time::Duration;
 
-/// Only `now` reads the clock, which is the embedder's code: the caller of the others holds
-/// a lock.
+/// Only `now` reads the clock, which is the embedder's code. The caller of the other methods
+/// holds a lock.
 impl RegistryBackend for Inner {
     fn now(&self) -> Duration {
         Duration::from_nanos(self.relays.timeline.advance().nanos)
@@ -22,8 +21,8 @@ impl RegistryBackend for Inner {
         self.relays.timeline.elapsed()
     }
 
-    fn local(&self, id: &NodeId) -> Option<LocalRelay> {
-        self.announced(id)
+    fn local_relay(&self, id: &NodeId) -> Option<LocalRelay> {
+        self.local_announcement(id)
     }
 
     fn is_local(&self, id: &NodeId) -> bool {
@@ -34,69 +33,63 @@ impl RegistryBackend for Inner {
         self.is_held(id, Origin::Learned)
     }
 
-    fn enter(
+    fn register_learned(
         &self,
         id: &NodeId,
         announcement: &Announcement,
         capacity: u32,
         ttl: Duration,
         now: Duration,
-    ) -> EnterOutcome {
+    ) -> Result<(), LearnError> {
         let Announcement {
             endpoint,
-            capacity: _, // `capacity` is the part of it that is admitted
+            capacity: _, // replaced by the argument, which is limited
             nat,
-            load: _, // a claim that ranks nothing
+            load: _, // an unverified claim, which must not affect the score
             failure_domain,
         } = announcement;
         let mut options = RegisterOptions::new().capacity(capacity).ttl(ttl);
         if let &Some(nat) = nat {
             options = options.nat(nat);
         }
-        // What a record can say the registry takes, and the other way round.
+        // The registry accepts the names that records can hold, and the reverse.
         const { assert!(FailureDomain::MAX_LEN == MAX_LABEL) };
         if let Some(domain) = failure_domain {
             options = options.failure_domain(domain.as_str());
         }
-        match self.learn_relay(id, endpoint, &options, now) {
-            Ok(_) => EnterOutcome::Entered,
-            Err(LearnError::Ended) => EnterOutcome::Ended,
-            Err(LearnError::HeldLocally) => EnterOutcome::HeldLocally,
-            Err(LearnError::Invalid) => EnterOutcome::Invalid,
-            Err(LearnError::NoRoom) => EnterOutcome::NoRoom,
-        }
+        self.learn_relay(id, endpoint, &options, now).map(|_| ())
     }
 
-    fn measured(&self, id: &NodeId, rtt: Duration) {
+    fn probe_succeeded(&self, id: &NodeId, rtt: Duration) {
         let now = self.relays.timeline.tick();
         self.record_rtt_at(id, rtt, now);
         self.relays
             .with_live(id, now, |record| record_success(&record, Source::Probe));
     }
 
-    fn failed(&self, id: &NodeId) {
+    fn probe_failed(&self, id: &NodeId) {
         self.relays
             .with_live(id, self.relays.timeline.tick(), |record| {
                 record_failure(&record, Failure::TimedOut, Source::Probe);
             });
     }
 
-    fn leave(&self, id: &NodeId) -> bool {
+    fn unregister_learned(&self, id: &NodeId) -> bool {
         let now = self.relays.timeline.tick();
         let guard = epoch::pin();
         let found = self.relays.find_live(id, now, &guard);
         found.is_some_and(|record| self.remove_learned(*record))
     }
 
-    fn held(&self) -> usize {
+    fn relay_count(&self) -> usize {
         self.relays.table.estimate()
     }
 }
 
 impl Inner {
-    /// What is to be published of a local relay. One that drains or is banned here is
-    /// published as full.
-    fn announced(&self, id: &NodeId) -> Option<LocalRelay> {
+    /// What is published of a local relay. A relay that is draining or banned is published as
+    /// full, so that other nodes do not hand it out.
+    fn local_announcement(&self, id: &NodeId) -> Option<LocalRelay> {
         let now = self.relays.timeline.tick();
         let guard = epoch::pin();
         let record = self.relays.find_live(id, now, &guard)?;

@@ -1,6 +1,7 @@
-//! Registers the relays that were learned from other nodes. How they are removed again is
-//! told in [`eviction`](crate::registry::eviction).
+//! Registers learned relays. [`eviction`](crate::registry::eviction) removes them when local
+//! relays need the room.
 
+use crate::dht::LearnError;
 use crate::errors::RegisterError;
 use crate::registry::gone::is_local_in_grace;
 use crate::registry::inner::Inner;
@@ -13,15 +14,6 @@ use crate::table::record::Origin;
 use crate::time::{Moment, nanos};
 use std::time::Duration;
 
-/// Why a relay was not learned.
-pub(super) enum LearnError {
-    /// Its record has ended.
-    Ended,
-    HeldLocally,
-    NoRoom,
-    Invalid,
-}
-
 impl From<RegisterError> for LearnError {
     fn from(error: RegisterError) -> Self {
         match error {
@@ -32,8 +24,8 @@ impl From<RegisterError> for LearnError {
 }
 
 impl Inner {
-    /// Registers or renews a relay that other nodes announced; a local registration of
-    /// the same id stays as it is. The TTL counts from `read_at`, a reading of the clock.
+    /// Registers or renews a learned relay. A local registration of the same id is not changed.
+    /// The TTL counts from `read_at`, a reading of the clock.
     pub(super) fn learn_relay(
         &self,
         id: &NodeId,
@@ -51,24 +43,24 @@ impl Inner {
             origin: Origin::Learned,
         };
         loop {
-            if self.is_held(id, Origin::Local) || self.is_local_late(request.hash, id) {
+            if self.is_held(id, Origin::Local) || self.is_local_in_grace(request.hash, id) {
                 return Err(LearnError::HeldLocally);
             }
-            // The clock is the embedder's code. It is not called here, because the caller
-            // holds a lock; the caller has read it before.
+            // The clock is not read here: it is the embedder's code, and the caller holds a
+            // lock.
             let now = Moment {
                 nanos: nanos(read_at),
                 tick: self.relays.timeline.tick(),
             };
-            if self.has_ended(now, options) {
-                return Err(LearnError::Ended);
+            if self.has_expired(now, options) {
+                return Err(LearnError::Expired);
             }
             let outcome = self.try_register(&request, now, &epoch::pin());
             match outcome {
                 Ok(registration) => {
                     self.relays.counters.count_registration(&Ok(registration));
                     if registration != Registration::Renewed {
-                        // The maintenance thread comes by soon enough.
+                        // No wake-up: the next pass of the maintenance thread suffices.
                         self.merge_if_due();
                     }
                     return Ok(registration);
@@ -81,16 +73,16 @@ impl Inner {
         }
     }
 
-    /// Whether a relay that is learned with this TTL would have expired already.
-    fn has_ended(&self, now: Moment, options: &RegisterOptions) -> bool {
+    /// Whether a relay with this TTL would have expired already.
+    fn has_expired(&self, now: Moment, options: &RegisterOptions) -> bool {
         let ttl = options.ttl.unwrap_or(self.relays.settings.ttl);
         let deadline = self.relays.timeline.deadline(now, nanos(ttl));
         deadline.is_some_and(|deadline| deadline <= now.tick)
     }
 
-    /// Whether a relay was registered here and is late: then it may be learned only after
-    /// it is forgotten.
-    fn is_local_late(&self, hash: Hash, id: &NodeId) -> bool {
+    /// Whether a local relay has expired or left, and is within its return grace. Then it may not
+    /// be learned yet.
+    fn is_local_in_grace(&self, hash: Hash, id: &NodeId) -> bool {
         let now = self.relays.timeline.tick();
         let guard = epoch::pin();
         let known = self.relays.table.find_known(hash, id, &guard);
@@ -115,7 +107,7 @@ impl Inner {
 #[cfg(all(test, not(relay_loom)))]
 mod tests {
     use super::*;
-    use crate::dht::{Announcement, DhtOptions, EnterOutcome, Memory, RegistryBackend};
+    use crate::dht::{Announcement, DhtOptions, Memory, RegistryBackend};
     use crate::registry::{Maintenance, Registry};
     use std::net::SocketAddr;
     use std::sync::Barrier;
@@ -141,26 +133,26 @@ mod tests {
             .unwrap()
     }
 
-    fn learn_relay(registry: &Registry, n: u8) -> EnterOutcome {
-        let said = Announcement::new(endpoint().into(), 1).unwrap();
+    fn learn_relay(registry: &Registry, n: u8) -> Result<(), LearnError> {
+        let announcement = Announcement::new(endpoint().into(), 1).unwrap();
         let ttl = Duration::from_secs(600);
-        RegistryBackend::enter(
+        RegistryBackend::register_learned(
             registry.inner(),
             &id(n),
-            &said,
+            &announcement,
             1,
             ttl,
             RegistryBackend::now(registry.inner()),
         )
     }
 
-    /// The record is a learned relay's when a thread reads it, and a local one's when that
-    /// thread removes it.
+    /// A thread reads the record of a learned relay. Then the relay is registered locally. Then
+    /// the thread tries to remove it.
     #[test]
-    fn a_local_relay_in_the_place_of_a_learned_one_does_not_give_way() {
+    fn a_learned_relay_that_becomes_local_is_not_evicted() {
         let registry = registry(1);
         let inner = registry.inner();
-        assert_eq!(learn_relay(&registry, 1), EnterOutcome::Entered);
+        assert_eq!(learn_relay(&registry, 1), Ok(()));
         let guard = epoch::pin();
         let record = inner
             .relays
@@ -172,7 +164,11 @@ mod tests {
             .relays
             .find_live(&id(1), inner.relays.present(), &guard)
             .unwrap();
-        assert_eq!(record.index(), again.index(), "its leases go with it");
+        assert_eq!(
+            record.index(),
+            again.index(),
+            "it keeps its record and its leases"
+        );
         assert!(!inner.remove_learned(*record));
         assert!(
             inner
@@ -183,19 +179,19 @@ mod tests {
     }
 
     #[test]
-    fn local_relays_that_come_at_once_all_find_room_among_learned_ones() {
+    fn local_relays_that_register_at_once_all_evict_learned_ones() {
         for _ in 0..300 {
             let registry = registry(8);
             for n in 1..=8 {
-                assert_eq!(learn_relay(&registry, n), EnterOutcome::Entered);
+                assert_eq!(learn_relay(&registry, n), Ok(()));
             }
-            let together = Barrier::new(4);
-            let refused = thread::scope(|scope| {
+            let start = Barrier::new(4);
+            let rejected = thread::scope(|scope| {
                 let threads: Vec<_> = (0..4_u8)
                     .map(|number| {
-                        let (registry, together) = (&registry, &together);
+                        let (registry, start) = (&registry, &start);
                         scope.spawn(move || {
-                            together.wait();
+                            start.wait();
                             (0..2).find_map(|n| {
                                 registry
                                     .register(id(100 + number * 2 + n), endpoint())
@@ -208,7 +204,7 @@ mod tests {
                     .into_iter()
                     .find_map(|thread| thread.join().unwrap())
             });
-            assert_eq!(refused, None);
+            assert_eq!(rejected, None);
         }
     }
 }
