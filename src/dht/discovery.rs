@@ -50,7 +50,7 @@ pub(super) enum Query {
 /// How a query ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum QueryOutcome {
-    /// All there is was read.
+    /// The answer is complete, and was read to its end.
     Complete { found: bool },
     /// The known record is the latest.
     Unchanged,

@@ -19,7 +19,7 @@ const MAX_WORTHLESS: u32 = 4_096;
 /// This many values end a read.
 const MAX_VALUES: u32 = 16_384;
 
-/// The progress of one query.
+/// What one query has read so far.
 struct Read<'a> {
     shared: &'a Shared,
     /// The shard of the directory, if the query is a sweep.
@@ -30,9 +30,9 @@ struct Read<'a> {
     /// Whether an announcement was new.
     found_new: bool,
     seen: BTreeSet<NodeId>,
-    /// Keyed hashes of the values that were verified. Many nodes send the same value, and each
-    /// signature check is expensive.
-    verified: BTreeSet<u64>,
+    /// Keyed hashes of the values read so far. Many nodes send the same value, and each signature
+    /// check is expensive.
+    fingerprints: BTreeSet<u64>,
     hasher: ahash::RandomState,
 }
 
@@ -87,7 +87,7 @@ impl<'a> Read<'a> {
             found: false,
             found_new: false,
             seen: BTreeSet::new(),
-            verified: BTreeSet::new(),
+            fingerprints: BTreeSet::new(),
             hasher: random_hasher(),
         }
     }
@@ -123,7 +123,7 @@ impl<'a> Read<'a> {
     fn candidate(&mut self, node: &NodeId, candidate: &Candidate<'_>) -> ControlFlow<()> {
         self.flow()?;
         self.values_left -= 1;
-        if !self.verified.insert(self.fingerprint(node, candidate)) {
+        if !self.fingerprints.insert(self.fingerprint(node, candidate)) {
             return self.flow();
         }
         let shared = self.shared;

@@ -67,7 +67,8 @@ fn a_learned_relay_gives_way_to_a_local_one() {
         let learning = thread::spawn(move || learn_relay(&other, 2));
         assert_eq!(register(&registry, 1), Ok(Registration::New));
         assert!(registry.is_relay(&id(1)));
-        learning.join().unwrap();
+        // It may have been registered and evicted, or rejected.
+        let _ = learning.join().unwrap();
         assert!(registry.is_relay(&id(1)) && !registry.is_relay(&id(2)));
     });
 }
