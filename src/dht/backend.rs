@@ -1,80 +1,81 @@
-//! What the distribution asks of the registry that it belongs to.
+//! The trait through which the DHT reaches its registry.
 
 use std::time::Duration;
 
 use crate::dht::record::Announcement;
 use crate::relay::NodeId;
 
-/// The registry, as its distribution sees it: learned relays, which it may let
-/// in and take out, and local ones, which it may only read.
+/// The registry, as the DHT sees it. The DHT may register and remove learned relays; it may
+/// only read local ones.
+///
+/// Only [`now`](Self::now) calls the clock, which is the embedder's code. The DHT calls the
+/// other methods with its lock held.
 pub(crate) trait RegistryBackend: Send + Sync {
-    /// The registry's monotonic time, by its clock.
+    /// Reads the registry's monotonic clock.
     fn now(&self) -> Duration;
 
-    /// The time by which relays have expired so far. Does not read the clock.
+    /// The time up to which the registry has expired relays.
     fn elapsed(&self) -> Duration;
 
-    /// What a local registration of `id` says at this moment, and how it stands.
-    fn local(&self, id: &NodeId) -> Option<LocalRelay>;
+    /// The relay that is registered locally as `id`.
+    fn local_relay(&self, id: &NodeId) -> Option<LocalRelay>;
 
-    /// Whether `id` is registered, and locally.
+    /// Whether `id` is registered locally.
     fn is_local(&self, id: &NodeId) -> bool;
 
-    /// Whether `id` is registered, and learned.
+    /// Whether `id` is registered as a learned relay.
     fn is_learned(&self, id: &NodeId) -> bool;
 
-    /// Registers or renews a learned relay for so long from `now`.
-    fn enter(
+    /// Registers or renews a learned relay, for `ttl` from `now`.
+    fn register_learned(
         &self,
         id: &NodeId,
         announcement: &Announcement,
         capacity: u32,
         ttl: Duration,
         now: Duration,
-    ) -> EnterOutcome;
+    ) -> Result<(), LearnError>;
 
-    /// A probe of a learned relay took so long.
-    fn measured(&self, id: &NodeId, rtt: Duration);
+    /// Records a probe that succeeded, and its round-trip time.
+    fn probe_succeeded(&self, id: &NodeId, rtt: Duration);
 
-    /// A probe of a learned relay failed.
-    fn failed(&self, id: &NodeId);
+    /// Records a probe that failed.
+    fn probe_failed(&self, id: &NodeId);
 
-    /// Removes a relay if it is a learned one.
-    fn leave(&self, id: &NodeId) -> bool;
+    /// Removes a relay if it is a learned one; false if it is not.
+    fn unregister_learned(&self, id: &NodeId) -> bool;
 
-    /// How many relays are registered, about, whoever brought them.
-    fn held(&self) -> usize;
+    /// The approximate number of registered relays, local and learned.
+    fn relay_count(&self) -> usize;
 }
 
-/// What is to be said of a local relay.
+/// What this node publishes of a local relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LocalRelay {
-    /// What it announces; as full if nobody is sent to it.
+    /// The announcement. Its load is full if the relay is not open.
     pub(crate) announcement: Announcement,
-    /// Whether callers are sent to it: it neither drains nor is banned here.
+    /// Whether it may be handed out: it is neither draining nor banned.
     pub(crate) is_open: bool,
 }
 
-/// How an attempt to let a learned relay in ended.
+/// Why a learned relay was not registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EnterOutcome {
-    /// It is in.
-    Entered,
-    /// Its record has ended.
-    Ended,
-    /// It is registered locally, and that counts.
+pub(crate) enum LearnError {
+    /// It would have expired already.
+    Expired,
+    /// The id is registered locally.
     HeldLocally,
-    /// There is no room for it at present.
+    /// There is no room at present.
     NoRoom,
-    /// The registry would not have it from anyone.
+    /// The registry accepts no such relay, also from a local caller.
     Invalid,
 }
 
-/// The two clocks at one moment.
+/// A reading of both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
-    /// The registry's: decides when.
+    /// The registry's clock. All schedules use it.
     pub(super) at: Duration,
-    /// Since the Unix epoch: goes into what is signed.
+    /// The time since the Unix epoch, which records contain.
     pub(super) wall: Duration,
 }

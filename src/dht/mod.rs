@@ -1,22 +1,19 @@
-//! Relays that this node never heard of: how they announce themselves to
-//! strangers, and why strangers can believe it.
+//! Announces this node's relay to other nodes, and learns relays that other nodes announce.
 //!
-//! A relay signs a [`RelayRecord`] with its [`SecretKey`]. The
-//! [`SignedRecord`] is self-certifying: its [`NodeId`](crate::NodeId) *is* the
-//! public key that verifies it, so it can pass through any number of hands that
-//! nobody trusts. What a signature cannot say is whether a record is the
-//! relay's latest word; that is for a [`SequenceMemory`] to judge. The
-//! [`format`](mod@format) is described in full, with test vectors.
+//! A relay signs a [`RelayRecord`] with its [`SecretKey`]. A [`SignedRecord`] is
+//! self-certifying: its [`NodeId`](crate::NodeId) is the Ed25519 public key that verifies it.
+//! So it may pass through untrusted nodes. A signature does not show that a record is its
+//! relay's latest; [`SequenceMemory`] does, by the sequences that were seen before. The
+//! [`format`](mod@format) specifies records byte by byte, with test vectors.
 //!
-//! What carries records between nodes is an engine: anything that implements
-//! [`RelayDht`]. [`Memory`] carries them within the process, [`Kad`] over any raw
-//! Kademlia store, `Mainline` (feature `mainline`) through BitTorrent's DHT. The
-//! [`guide`] shows how to write another, and says what an engine can and cannot
-//! do to those who use it; `conformance` (feature `conformance`) tests one.
+//! An engine carries records between nodes. It implements [`RelayDht`]. [`Memory`] works
+//! within one process, [`Kad`] over any raw Kademlia store, `Mainline` (feature `mainline`)
+//! over BitTorrent's DHT (BEP 5, BEP 44). The [`guide`] shows how to write another. The
+//! suite in `conformance` (feature `conformance`) tests one.
 //!
-//! A registry that is [given](crate::RegistryBuilder::dht) an engine publishes
-//! the relay that this node is, and learns of others: see [`DhtOptions`], and
-//! [`threats`](mod@threats) for what is defended and what is not.
+//! A registry that is [built with](crate::RegistryBuilder::dht) an engine publishes the relay
+//! of this node and learns others, as [`DhtOptions`] say. The [`threats`](mod@threats) page
+//! lists which attacks are defended, and which are not.
 
 mod admission;
 mod backend;
@@ -25,6 +22,7 @@ pub mod conformance;
 mod discovery;
 mod distribution;
 mod engine;
+mod expiring_map;
 #[cfg(all(test, relay_loom))]
 mod models;
 mod options;
@@ -48,7 +46,7 @@ pub use record::{
 pub use reject_reason::RejectReason;
 pub use stats::DhtStats;
 
-pub(crate) use backend::{EnterOutcome, LocalRelay, RegistryBackend};
+pub(crate) use backend::{LearnError, LocalRelay, RegistryBackend};
 pub(crate) use distribution::Distribution;
 pub(crate) use wake_flags::WakeFlags;
 

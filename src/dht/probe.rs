@@ -1,4 +1,4 @@
-//! [`Probe`]: how the embedder finds out whether a stranger's relay is one.
+//! [`Probe`]: the embedder's check that a remote relay works.
 
 use std::error::Error;
 use std::fmt;
@@ -6,22 +6,21 @@ use std::time::Duration;
 
 use crate::relay::{Endpoint, NodeId};
 
-/// Finds out whether a relay that a stranger announced is there, is who it says
-/// and relays.
+/// Checks that a relay which another node announced is reachable, holds its key, and relays.
 ///
-/// The registry cannot know how: it speaks no protocol. An embedder's probe
-/// connects to the endpoint, has the peer prove that it holds the key of
-/// `relay` (the node id is its Ed25519 public key), and best has it relay
-/// something. Nothing that was learned from others is ever handed out before a
-/// probe of it succeeded, and what fails them later leaves.
+/// The registry speaks no network protocol, so the embedder supplies the check. A probe
+/// connects to the endpoint and makes the peer prove that it holds the private key of
+/// `relay` (a node id is an Ed25519 public key). The best probes also relay some data. A
+/// learned relay is handed out only after a probe succeeded. It is probed again at intervals,
+/// and removed when [`max_failed_probes`](crate::dht::DhtOptions::max_failed_probes) in a row
+/// fail.
 ///
-/// Any `Fn(&NodeId, &Endpoint, Duration) -> Result<Duration, ProbeError>` is a
-/// probe.
+/// Any `Fn(&NodeId, &Endpoint, Duration) -> Result<Duration, ProbeError>` is a probe.
 ///
-/// It is called from worker threads, several at once. It should return within
-/// `deadline`; one that does not holds up other probes and nothing else. A panic
-/// counts as a failure. A probe must not keep a strong handle of the registry
-/// that it serves: the two would keep each other alive.
+/// Several threads call it at once. It should return within `deadline`; a probe that takes
+/// longer delays other probes and nothing else. A panic counts as
+/// [`ProbeError::Unreachable`]. A probe must not own a [`Registry`](crate::Registry) handle
+/// of its own registry: neither would ever be dropped.
 ///
 /// ```
 /// use relay_registry::{Endpoint, NodeId};
@@ -29,8 +28,8 @@ use crate::relay::{Endpoint, NodeId};
 /// use std::net::TcpStream;
 /// use std::time::{Duration, Instant};
 ///
-/// /// That something listens: too little for the real thing, which must check
-/// /// who it is.
+/// /// Checks only that the port accepts a connection. A probe for production also
+/// /// checks the identity.
 /// fn probe(_: &NodeId, endpoint: &Endpoint, deadline: Duration) -> Result<Duration, ProbeError> {
 ///     let address = endpoint.socket_addr().ok_or(ProbeError::Unreachable)?;
 ///     let begun = Instant::now();
@@ -40,11 +39,13 @@ use crate::relay::{Endpoint, NodeId};
 /// # let _ = relay_registry::dht::DhtOptions::new().probe(probe);
 /// ```
 pub trait Probe: Send + Sync + 'static {
-    /// Tries out the relay at `endpoint`; the round trip to it, if it is one.
+    /// Probes the relay at `endpoint`, and returns the round-trip time to it.
+    ///
+    /// A time above [`MAX_RTT`](crate::MAX_RTT) counts as [`ProbeError::Unreachable`].
     ///
     /// # Errors
     ///
-    /// A [`ProbeError`] that says what was wrong.
+    /// The reason for which the relay must not be handed out.
     fn probe(
         &self,
         relay: &NodeId,
@@ -71,12 +72,12 @@ where
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProbeError {
-    /// Nothing answered in time, or at all. It is tried again.
+    /// No answer within the deadline. The probe is repeated after a back-off.
     Unreachable,
-    /// It answered, and would not serve now. It is tried again.
-    RejectReason,
-    /// Who answered is not the relay: it has not its key. What was announced is
-    /// wrong, and not tried again before the relay announces anew.
+    /// The relay answered and declined to serve. The probe is repeated after a back-off.
+    Refused,
+    /// The peer does not hold the relay's key. The relay is removed at once, and its records
+    /// are rejected for two probe intervals.
     WrongIdentity,
 }
 
@@ -84,8 +85,8 @@ impl fmt::Display for ProbeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unreachable => "nothing answered",
-            Self::RejectReason => "the relay would not serve",
-            Self::WrongIdentity => "who answered is not the relay",
+            Self::Refused => "the relay would not serve",
+            Self::WrongIdentity => "the peer is not the relay",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! [`RejectReason`]: why a record that came from elsewhere does not count.
+//! [`RejectReason`]: why a record from another node was not accepted.
 
 use std::error::Error;
 use std::fmt;
@@ -6,55 +6,58 @@ use std::fmt;
 use crate::dht::engine::CandidateError;
 use crate::dht::record::Freshness;
 
-/// Why a record that came from elsewhere does not count.
+/// Why a record from another node was not accepted.
 ///
-/// Each is counted: see [`DhtStats::refused`](crate::dht::DhtStats::refused).
+/// [`DhtStats::refused`](crate::dht::DhtStats::refused) counts each reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum RejectReason {
-    /// It is no record of this network, or its signature does not verify:
-    /// damaged, or forged.
+    /// It does not decode, it is of another network, or its signature does not verify.
     Invalid,
-    /// It is the record of another relay than the one asked for.
+    /// It is the record of another relay than the requested one.
     WrongNode,
-    /// It is this node's own.
+    /// It is the record of this node.
     Own,
-    /// Its relay is not on the allow-list.
+    /// Its relay is not among those of [`allow_only`](crate::dht::DhtOptions::allow_only).
     NotAllowed,
-    /// Its endpoint is no public address.
+    /// Its endpoint is not a public address.
     PrivateAddress,
-    /// Its endpoint is a name, and names are not taken from strangers.
+    /// Its endpoint is a DNS name, and the options do not accept names.
     Name,
-    /// Its relay sits behind a NAT that keeps strangers out.
+    /// Its relay is behind a NAT that drops unsolicited packets, or its announced NAT type
+    /// contradicts its endpoint.
     NotReachable,
-    /// Something newer was heard of its relay: it is replayed, or late.
+    /// A record with a higher sequence was seen before.
     Replayed,
-    /// Its relay withdrew it: it is replayed, or late.
+    /// A withdrawal with a higher sequence was seen before.
     Withdrawn,
-    /// Its time is over.
+    /// Its TTL has ended.
     Expired,
-    /// It was issued in the future.
+    /// It was issued more than [`MAX_SKEW`](crate::dht::MAX_SKEW) ahead of the wall clock.
     FromTheFuture,
-    /// Its relay signed something else with the same sequence.
+    /// Its relay signed a different record with the same sequence.
     Conflict,
-    /// It is too old to tell whether anything newer was ever heard of its relay.
+    /// Nothing is remembered of its relay, and a record with a higher sequence was evicted from
+    /// memory. So it may be a replay.
     Forgotten,
-    /// Its relay is registered locally, and that counts.
+    /// Its relay is registered locally. A local registration takes precedence.
     HeldLocally,
-    /// As many relays of the same network prefix are known as may be.
+    /// The quota of its network prefix is used up.
     TooManyOfPrefix,
-    /// Its relay says something new too often.
+    /// Its relay published more often than
+    /// [`max_updates_per_minute`](crate::dht::DhtOptions::max_updates_per_minute).
     TooOften,
-    /// Its relay failed its probes lately.
+    /// Its relay failed its probes within the last two probe intervals.
     FailedProbes,
-    /// There are as many candidates as may be.
+    /// There are [`max_candidates`](crate::dht::DhtOptions::max_candidates) candidates, and
+    /// none gives way.
     Full,
-    /// The registry learns from nobody: it has no distribution, or no probe.
+    /// The registry does not learn relays: it has no DHT, or no probe.
     NotLearning,
 }
 
 impl RejectReason {
-    /// All reasons.
+    /// All reasons, in order of declaration.
     pub const ALL: [Self; 19] = [
         Self::Invalid,
         Self::WrongNode,
@@ -88,9 +91,9 @@ impl From<&CandidateError> for RejectReason {
 }
 
 impl RejectReason {
-    /// Why a verdict keeps a record out, if it does.
-    pub(super) fn by(verdict: Freshness) -> Option<Self> {
-        match verdict {
+    /// The reason for which a record of this freshness is rejected, if it is.
+    pub(super) fn from_freshness(freshness: Freshness) -> Option<Self> {
+        match freshness {
             Freshness::Fresh | Freshness::Withdrawn | Freshness::Same => None,
             Freshness::Stale {
                 withdrawn: false, ..
@@ -107,25 +110,25 @@ impl RejectReason {
 impl fmt::Display for RejectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Invalid => "it is no valid record of this network",
-            Self::WrongNode => "it is another relay's",
-            Self::Own => "it is this node's own",
+            Self::Invalid => "it is not a valid record of this network",
+            Self::WrongNode => "it is the record of another relay",
+            Self::Own => "it is the record of this node",
             Self::NotAllowed => "its relay is not on the allow-list",
             Self::PrivateAddress => "its endpoint is not a public address",
-            Self::Name => "names are not taken from strangers",
-            Self::NotReachable => "its relay is behind a NAT that keeps strangers out",
-            Self::Replayed => "something newer was heard of its relay",
+            Self::Name => "its endpoint is a DNS name",
+            Self::NotReachable => "its relay is behind a NAT that drops unsolicited packets",
+            Self::Replayed => "a newer record of its relay was seen",
             Self::Withdrawn => "its relay withdrew it",
-            Self::Expired => "its time is over",
+            Self::Expired => "it has expired",
             Self::FromTheFuture => "it was issued in the future",
-            Self::Conflict => "its relay signed something else with the same sequence",
-            Self::Forgotten => "it is too old to tell whether it is the latest",
+            Self::Conflict => "its relay signed another record with the same sequence",
+            Self::Forgotten => "it may be older than a record that was forgotten",
             Self::HeldLocally => "its relay is registered locally",
-            Self::TooManyOfPrefix => "too many relays of its network prefix are known",
-            Self::TooOften => "its relay says something new too often",
-            Self::FailedProbes => "its relay failed its probes lately",
-            Self::Full => "there are as many candidates as may be",
-            Self::NotLearning => "the registry learns from nobody",
+            Self::TooManyOfPrefix => "the quota of its network prefix is used up",
+            Self::TooOften => "its relay publishes too often",
+            Self::FailedProbes => "its relay failed its probes recently",
+            Self::Full => "the limit of candidates is reached",
+            Self::NotLearning => "the registry does not learn relays",
         })
     }
 }

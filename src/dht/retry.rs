@@ -1,13 +1,12 @@
-//! How soon to try again: back-off with full jitter, and the breaker that
-//! leaves a failing engine alone.
+//! Retry delays: exponential back-off with jitter, and the circuit breaker of the engine.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 
-/// Delays that double with each failure, drawn at random from all that is below
-/// ("full jitter": Brooker, *Exponential Backoff and Jitter*, AWS 2015), but for
-/// an eighth of the first one, lest a run of luck make a storm.
+/// Exponential back-off with full jitter (Brooker, *Exponential Backoff and Jitter*, AWS
+/// 2015). The ceiling is `base`, and doubles with each failure up to `cap`. A delay is random
+/// between `base / 8` and the ceiling. The minimum prevents several retries at once.
 #[derive(Clone, Debug)]
 pub(super) struct RetryBackoff {
     base: Duration,
@@ -24,7 +23,7 @@ impl RetryBackoff {
         }
     }
 
-    /// Counts a failure; how long to wait.
+    /// Counts a failure, and returns the delay before the next attempt.
     pub(super) fn fail(&mut self, random: &mut Rng) -> Duration {
         let ceiling = self.base.saturating_mul(1 << self.failures.min(20));
         self.failures = self.failures.saturating_add(1);
@@ -36,20 +35,19 @@ impl RetryBackoff {
     }
 }
 
-/// A time between `least` and `most`.
 fn jittered(most: Duration, least: Duration, random: &mut Rng) -> Duration {
     most.mul_f64(random.f64()).max(least)
 }
 
-/// `span`, or up to a quarter less: so that those who started together do not
-/// stay together.
-pub(super) fn a_little_less(span: Duration, random: &mut Rng) -> Duration {
+/// Shortens an interval by up to a quarter, at random, so that nodes which started at the
+/// same time do not stay in step.
+pub(super) fn with_jitter(span: Duration, random: &mut Rng) -> Duration {
     span.mul_f64(0.75 + 0.25 * random.f64())
 }
 
-/// Leaves an engine alone that fails time and again (Nygard, *Release It!*,
-/// 2007). What is asked next, once it may, is a trial: one request, and the
-/// others wait for how it ends.
+/// The circuit breaker of the engine (Nygard, *Release It!*, 2007). [`MAX_FAILURES`] failures
+/// in a row open it for a back-off of up to 60 s. Then one request at a time is a trial; the
+/// others wait for its result.
 #[derive(Clone, Debug)]
 pub(super) struct EngineBreaker {
     /// Failures since the last success.
@@ -59,11 +57,11 @@ pub(super) struct EngineBreaker {
     back_off: RetryBackoff,
 }
 
-/// So many failures in a row open the breaker.
-const TOLERATED: u32 = 5;
+/// This many failures in a row open the breaker.
+const MAX_FAILURES: u32 = 5;
 
-/// A trial that has taken this long no longer holds up another.
-const LONGEST_TRIAL: Duration = Duration::from_secs(120);
+/// After this time, a trial that has not ended no longer prevents another.
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl EngineBreaker {
     pub(super) const fn new() -> Self {
@@ -75,14 +73,14 @@ impl EngineBreaker {
         }
     }
 
-    /// Whether a request may be made now.
+    /// Whether a request may start now.
     pub(super) fn permits(&self, now: Duration) -> bool {
         let Some(until) = self.open_until else {
             return true;
         };
         let trial = self
             .trial_since
-            .is_some_and(|since| now.saturating_sub(since) < LONGEST_TRIAL);
+            .is_some_and(|since| now.saturating_sub(since) < TRIAL_TIMEOUT);
         now >= until && !trial
     }
 
@@ -90,14 +88,14 @@ impl EngineBreaker {
         self.open_until.is_some()
     }
 
-    /// A permitted request begins.
+    /// Notes that a permitted request starts.
     pub(super) fn begin(&mut self, now: Duration) {
         if self.is_open() {
             self.trial_since = Some(now);
         }
     }
 
-    /// The engine did what it was asked, or had a reason not to.
+    /// Notes that the engine answered. An error about the request itself counts as an answer.
     pub(super) fn succeed(&mut self) {
         *self = Self::new();
     }
@@ -105,7 +103,7 @@ impl EngineBreaker {
     pub(super) fn fail(&mut self, now: Duration, random: &mut Rng) {
         self.trial_since = None;
         self.failures = self.failures.saturating_add(1);
-        if self.failures >= TOLERATED {
+        if self.failures >= MAX_FAILURES {
             let wait = self.back_off.fail(random);
             self.open_until = Some(now.saturating_add(wait));
         }
@@ -119,7 +117,7 @@ mod tests {
     const S: fn(u64) -> Duration = Duration::from_secs;
 
     #[test]
-    fn delays_double_up_to_a_cap_and_are_spread() {
+    fn delays_double_up_to_a_cap_and_are_random() {
         let mut random = Rng::with_seed(1);
         let mut longest = [Duration::ZERO; 8];
         for _ in 0..500 {
@@ -136,10 +134,10 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_engine_is_left_alone_and_then_tried_once() {
+    fn a_failing_engine_is_not_called_and_then_gets_one_trial() {
         let mut random = Rng::with_seed(1);
         let mut breaker = EngineBreaker::new();
-        for _ in 0..TOLERATED {
+        for _ in 0..MAX_FAILURES {
             assert!(breaker.permits(S(0)));
             breaker.begin(S(0));
             breaker.fail(S(0), &mut random);
@@ -156,12 +154,12 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_that_never_ends_does_not_close_the_door_for_good() {
+    fn a_trial_that_never_ends_times_out() {
         let mut random = Rng::with_seed(1);
         let mut breaker = EngineBreaker::new();
-        (0..TOLERATED).for_each(|_| breaker.fail(S(0), &mut random));
+        (0..MAX_FAILURES).for_each(|_| breaker.fail(S(0), &mut random));
         breaker.begin(S(60));
         assert!(!breaker.permits(S(100)));
-        assert!(breaker.permits(S(60) + LONGEST_TRIAL));
+        assert!(breaker.permits(S(60) + TRIAL_TIMEOUT));
     }
 }

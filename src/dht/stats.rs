@@ -1,31 +1,34 @@
-//! [`DhtStats`]: what a registry's distribution has done, and what it holds.
+//! [`DhtStats`]: the counters and the present state of a registry's DHT.
 
 use super::reject_reason::RejectReason;
 
-/// What the distribution of a registry has done so far, and what it holds now:
+/// The counters and the present state of a registry's DHT; see
 /// [`Stats::dht`](crate::Stats::dht).
+///
+/// Fields of type `u64` count events since the registry was built.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DhtStats {
-    /// Whether the registry has a key, and so can publish.
+    /// Whether the registry has a key, which it needs to publish.
     pub publishes: bool,
-    /// Whether the registry has a probe, and so can learn.
+    /// Whether the registry has a probe, which it needs to learn relays.
     pub learns: bool,
-    /// Whether something is yet to be published or withdrawn.
+    /// Whether a change of this node's relay is not yet published or withdrawn.
     pub pending: bool,
-    /// Whether this node's relay is published at present.
+    /// Whether the last record that the engine stored is an announcement.
     pub published: bool,
     /// Records and withdrawals that the engine stored.
     pub puts: u64,
-    /// Learned relays in the registry.
+    /// Learned relays that are registered.
     pub learned: usize,
-    /// Relays that wait for a probe to succeed.
+    /// Remote relays that are not registered, because no probe has succeeded yet, or for
+    /// lack of room.
     pub candidates: usize,
-    /// Relays that entered the registry after a probe.
+    /// Learned relays that were registered after a probe.
     pub admitted: u64,
-    /// Records from elsewhere that were believed.
+    /// Announcements from other nodes that were accepted.
     pub accepted: u64,
-    /// Withdrawals from elsewhere that were believed.
+    /// Withdrawals from other nodes that were accepted.
     pub withdrawn: u64,
     /// Probes that succeeded.
     pub probes: u64,
@@ -33,35 +36,36 @@ pub struct DhtStats {
     pub failed_probes: u64,
     /// Shards of the directory that were read.
     pub sweeps: u64,
-    /// Relays that were asked for by name.
+    /// Lookups of one relay's record.
     pub fetches: u64,
-    /// Relays that are being asked for, or wait to be.
+    /// Lookups that are queued or in flight.
     pub wanted: usize,
-    /// Relays known to have no record.
+    /// Relays in the negative cache: a complete lookup found no record.
     pub absent: usize,
-    /// Requests that the engine failed, panics included.
+    /// Requests that failed because of the engine, panics included.
     pub engine_failures: u64,
-    /// Panics of the engine, the probe or a clock, all of them contained.
+    /// Panics of the engine, the probe or a clock. All were caught.
     pub panics: u64,
-    /// Whether the engine has failed so often that it is left alone for a while.
+    /// Whether the circuit breaker of the engine is open: after 5 failures in a row, requests
+    /// pause for a back-off.
     pub breaker_open: bool,
     pub(super) refused: [u64; RejectReason::ALL.len()],
 }
 
 impl DhtStats {
-    /// Records from elsewhere that were refused for this reason.
+    /// Records from other nodes that were rejected for this reason.
     #[must_use]
     pub fn refused(&self, reason: RejectReason) -> u64 {
         self.refused[reason as usize]
     }
 
-    /// Records from elsewhere that were refused for any reason.
+    /// Records from other nodes that were rejected for any reason.
     #[must_use]
     pub fn refused_in_all(&self) -> u64 {
         self.refused.iter().sum()
     }
 
-    pub(super) fn refuse(&mut self, reason: RejectReason) {
+    pub(super) fn count_rejected(&mut self, reason: RejectReason) {
         self.refused[reason as usize] += 1;
     }
 }
@@ -71,11 +75,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_reason_is_counted_by_itself() {
+    fn each_reason_is_counted_separately() {
         let mut stats = DhtStats::default();
         for reason in RejectReason::ALL {
             assert_eq!(stats.refused(reason), 0);
-            stats.refuse(reason);
+            stats.count_rejected(reason);
             assert_eq!(stats.refused(reason), 1);
         }
         assert_eq!(stats.refused_in_all(), RejectReason::ALL.len() as u64);

@@ -1,7 +1,7 @@
 //! The flags by which callers of the registry wake the threads of its distribution.
 //!
-//! A flag says *that* there is something to do. *What* there is to do, the thread that
-//! takes the flag reads from the registry. So there is no queue that could fill up.
+//! A flag shows that there is work. The thread that takes the flag reads from the registry
+//! which work it is. So there is no queue that could fill up.
 //!
 //! No change is lost while an earlier one is being published. The caller changes the
 //! registry and then sets the flag. The thread takes the flag and then reads the
@@ -11,7 +11,7 @@
 use crate::sync::unmodelled::OnceLock;
 use crate::sync::{AtomicU32, Ordering, Padded, Thread};
 
-/// The flags, and the threads to wake when one is set.
+/// The flags, and the threads that are woken when one is set.
 #[derive(Debug)]
 pub(crate) struct WakeFlags {
     flags: Padded<AtomicU32>,
@@ -29,7 +29,7 @@ impl Flags {
     const WORK: u32 = 4;
     const STOP: u32 = 8;
 
-    /// Whether there is something to do that takes a request to the engine.
+    /// Whether the work needs a request to the engine.
     pub(super) fn need_engine(self) -> bool {
         self.0 & (Self::CHANGED | Self::MISSED) != 0
     }
@@ -48,30 +48,30 @@ impl WakeFlags {
         }
     }
 
-    /// The threads to wake from now on.
+    /// Sets the threads that are woken from now on; once only.
     pub(super) fn set_workers(&self, workers: impl IntoIterator<Item = Thread>) {
         let _ = self.workers.set(workers.into_iter().collect());
     }
 
-    /// What is to be published has changed, and can be read.
+    /// Notes that this node's relay has changed. Call it after the change.
     pub(crate) fn notify_changed(&self) {
         self.set(Flags::CHANGED);
     }
 
-    /// A caller found no relay. One load while an earlier miss has not been taken.
+    /// Notes that a caller found no relay. Costs one load while an earlier miss is pending.
     pub(crate) fn notify_miss(&self) {
-        // Relaxed: a hint that is lost is given again by the next miss.
+        // Relaxed: a miss is a hint. If one is lost, the next one sets the flag.
         if self.flags.load(Ordering::Relaxed) & Flags::MISSED == 0 {
             self.set(Flags::MISSED);
         }
     }
 
-    /// A thread has made work for the others.
+    /// Notes that there is work for another thread.
     pub(super) fn notify_work(&self) {
         self.set(Flags::WORK);
     }
 
-    /// The threads are to end. This flag is never taken.
+    /// Makes the threads end. [`take`](Self::take) does not clear this flag.
     pub(super) fn stop(&self) {
         self.set(Flags::STOP);
     }
@@ -81,16 +81,16 @@ impl WakeFlags {
         self.flags.load(Ordering::Acquire) & Flags::STOP != 0
     }
 
-    /// Whether no flag is set; a thread asks before it sleeps.
+    /// Whether no flag is set. A thread checks this before it sleeps.
     pub(super) fn is_clear(&self) -> bool {
         // Acquire: pairs with `set`.
         self.flags.load(Ordering::Acquire) == 0
     }
 
-    /// Takes all flags but that of the end. What changed is to be read after this.
+    /// Clears all flags except the stop flag, and returns them. Read what changed after this.
     pub(super) fn take(&self) -> Flags {
-        // A read-modify-write, so that it and each `set` are in one order. Acquire:
-        // what changed before a flag that this takes is seen.
+        // A read-modify-write, so that it and each `set` are in one order. Acquire: this
+        // thread sees what changed before a flag that it takes.
         Flags(self.flags.fetch_and(Flags::STOP, Ordering::AcqRel))
     }
 

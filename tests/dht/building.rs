@@ -361,14 +361,14 @@ fn refusals_say_what_is_wrong() {
     let reader = world.reader().registry;
     let withdrawn = world.withdraws(1);
     let unlearned = Registry::new().offer_record(&withdrawn).unwrap_err();
-    assert_eq!(unlearned.to_string(), "the registry learns from nobody");
+    assert_eq!(unlearned.to_string(), "the registry does not learn relays");
     let private = reader
         .offer_record(&world.says(1, "10.0.0.1:1"))
         .unwrap_err();
     assert!(private.to_string().contains("public"), "{private}");
     let probes = [
         (ProbeError::Unreachable, "answered"),
-        (ProbeError::RejectReason, "serve"),
+        (ProbeError::Refused, "serve"),
         (ProbeError::WrongIdentity, "is not the relay"),
     ];
     for (error, says) in probes {

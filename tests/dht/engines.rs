@@ -72,7 +72,7 @@ fn a_relay_that_would_not_serve_may_later() {
     let node = world.node_with(world.options().probe(move |_: &_, _: &_, _| {
         let refuses = refusals.swap(0, Ordering::Relaxed) > 0;
         if refuses {
-            Err(ProbeError::RejectReason)
+            Err(ProbeError::Refused)
         } else {
             Ok(Duration::from_millis(1))
         }

@@ -1,4 +1,4 @@
-//! Who has a place, and who gives way.
+//! The limits on the number of remote relays, and which relay gives way at a limit.
 
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use crate::dht::reject_reason::RejectReason;
 use crate::relay::{Endpoint, NodeId};
 
 impl Admission {
-    /// Finds a place for a newcomer, if need be by making one.
-    pub(super) fn make_room(
+    /// Makes room for another candidate: within the quota of its prefix, and within the limit
+    /// of candidates.
+    pub(super) fn make_room_for_candidate(
         &mut self,
         id: &NodeId,
         endpoint: &Endpoint,
@@ -20,114 +21,105 @@ impl Admission {
         if self.blocked.contains(id, now.at) {
             return Err(RejectReason::FailedProbes);
         }
-        let lot = if self.comes_first(id, now.at) {
+        let rank = if self.priorities.contains(id, now.at) {
             0
         } else {
-            self.remote.lot(id, now.at)
+            self.remote.rank(id, now.at)
         };
-        if !self.remote.has_room(id, endpoint) {
-            let victim = self.victim(lot, endpoint, now.at);
-            self.dismiss(
+        if !self.remote.has_quota(id, endpoint) {
+            let victim = self.victim_of_prefix(rank, endpoint, now.at);
+            self.remove(
                 &victim.ok_or(RejectReason::TooManyOfPrefix)?,
                 backend,
                 now.at,
             );
         }
         if self.remote.candidates() >= self.policy.max_candidates {
-            let worst = self.worst_candidate(None);
-            let victim = worst.or_else(|| self.unluckiest(lot, None));
-            self.dismiss(&victim.ok_or(RejectReason::Full)?, backend, now.at);
+            let failed = self.most_failed_candidate(None);
+            let victim = failed.or_else(|| self.worst_unprobed(rank, None));
+            self.remove(&victim.ok_or(RejectReason::Full)?, backend, now.at);
         }
         Ok(())
     }
 
-    /// The relay that gives way to a newcomer of the same prefix: first a candidate that
-    /// failed, then one without a recent measurement, then one that drew a worse lot than
-    /// the newcomer.
-    fn victim(&self, lot: u64, endpoint: &Endpoint, now: Duration) -> Option<NodeId> {
+    /// The relay that gives way to a candidate of the same prefix. In this order: a candidate
+    /// that failed a probe; a verified relay whose probes are overdue; an unprobed candidate
+    /// whose rank is worse than `rank`.
+    fn victim_of_prefix(&self, rank: u64, endpoint: &Endpoint, now: Duration) -> Option<NodeId> {
         let prefix = Prefix::of(endpoint);
-        self.worst_candidate(Some(&prefix))
-            .or_else(|| {
-                let longest = self.longest_unmeasured(Some(&prefix));
-                self.overdue(longest, now)
-            })
-            .or_else(|| self.unluckiest(lot, Some(&prefix)))
+        self.most_failed_candidate(Some(&prefix))
+            .or_else(|| self.overdue(Some(&prefix), now))
+            .or_else(|| self.worst_unprobed(rank, Some(&prefix)))
     }
 
-    /// Whether a relay that is not here goes before strangers: it was in the registry
-    /// before, as far as is remembered, and did not come first for that yet.
-    pub(super) fn comes_first(&mut self, id: &NodeId, now: Duration) -> bool {
-        self.first_places.contains(id, now)
-    }
-
-    fn overdue(&self, longest: Option<(NodeId, Duration)>, now: Duration) -> Option<NodeId> {
-        let (id, measured_at) = longest?;
-        let longest = self.policy.probe_every.saturating_mul(2);
-        (now.saturating_sub(measured_at) > longest).then_some(id)
-    }
-
-    /// Whether one more may enter the registry; one that nobody could measure
-    /// for long gives way.
-    pub(super) fn has_place(&mut self, backend: &dyn RegistryBackend, now: Duration) -> bool {
-        if self.remote.verified() < self.places(backend) {
+    /// Whether another learned relay may be registered. At the limit, a verified relay whose
+    /// probes are overdue is removed first.
+    pub(super) fn make_room_in_registry(
+        &mut self,
+        backend: &dyn RegistryBackend,
+        now: Duration,
+    ) -> bool {
+        if self.remote.verified() < self.max_verified(backend) {
             return true;
         }
-        let longest = self.longest_unmeasured(None);
-        match self.overdue(longest, now) {
+        match self.overdue(None, now) {
             Some(victim) => {
-                self.dismiss(&victim, backend, now);
-                self.remote.verified() < self.places(backend)
+                self.remove(&victim, backend, now);
+                self.remote.verified() < self.max_verified(backend)
             }
             None => false,
         }
     }
 
-    /// How many learned relays there may be at present.
-    pub(super) fn places(&self, backend: &dyn RegistryBackend) -> usize {
-        let locals = backend.held().saturating_sub(self.remote.verified());
-        self.policy.places(locals)
+    /// The most verified relays, given the number of local ones at present.
+    pub(super) fn max_verified(&self, backend: &dyn RegistryBackend) -> usize {
+        let locals = backend.relay_count().saturating_sub(self.remote.verified());
+        self.policy.max_learned_beside(locals)
     }
 
-    /// The candidate that failed most probes; of several, the first to come. A candidate
-    /// that failed none keeps its place.
-    fn worst_candidate(&self, of: Option<&Prefix>) -> Option<NodeId> {
+    /// The candidate with the most failed probes, and of several the earliest to arrive. A
+    /// candidate without a failed probe does not give way here.
+    fn most_failed_candidate(&self, of: Option<&Prefix>) -> Option<NodeId> {
         self.remote
             .iter()
-            .filter(|(_, entry)| !entry.is_verified && entry.reputation.failures > 0)
-            .filter(|(_, entry)| entry.is_of(of))
-            .min_by_key(|(id, entry)| (u32::MAX - entry.reputation.failures, entry.arrival, **id))
+            .filter(|(_, relay)| !relay.is_verified && relay.reputation.failures > 0)
+            .filter(|(_, relay)| relay.is_of(of))
+            .min_by_key(|(id, relay)| (u32::MAX - relay.reputation.failures, relay.arrival, **id))
             .map(|(id, _)| *id)
     }
 
-    /// The relay that drew the worst lot and was never probed, if that lot is worse than
-    /// `lot`.
-    fn unluckiest(&self, lot: u64, of: Option<&Prefix>) -> Option<NodeId> {
+    /// The unprobed candidate with the worst rank, if that is worse than `rank`.
+    fn worst_unprobed(&self, rank: u64, of: Option<&Prefix>) -> Option<NodeId> {
         self.remote
             .iter()
-            .filter(|(_, entry)| entry.is_of(of))
-            .filter_map(|(id, entry)| Some((entry.untried_lot()?, *id)))
+            .filter(|(_, relay)| relay.is_of(of))
+            .filter_map(|(id, relay)| Some((relay.unprobed_rank()?, *id)))
             .max()
-            .filter(|(worst, _)| *worst > lot)
+            .filter(|(worst, _)| *worst > rank)
             .map(|(_, id)| id)
     }
 
-    /// The verified relay that was not measured for longest.
-    fn longest_unmeasured(&self, of: Option<&Prefix>) -> Option<(NodeId, Duration)> {
+    /// The verified relay whose last successful probe is the oldest, if that is more than two
+    /// probe intervals ago.
+    fn overdue(&self, of: Option<&Prefix>, now: Duration) -> Option<NodeId> {
+        let max_age = self.policy.probe_interval.saturating_mul(2);
         self.remote
             .iter_verified()
-            .filter(|(_, entry)| entry.is_of(of))
-            .map(|(id, entry)| (*id, entry.measured_at.unwrap_or_default()))
-            .min_by_key(|&(id, measured_at)| (measured_at, id))
+            .filter(|(_, relay)| relay.is_of(of))
+            .map(|(id, relay)| (relay.last_success.unwrap_or_default(), *id))
+            .min()
+            .filter(|&(last_success, _)| now.saturating_sub(last_success) > max_age)
+            .map(|(_, id)| id)
     }
 
-    /// So many verified relays that were not measured for longest.
-    pub(super) fn longest_unmeasured_of_all(&self, count: usize) -> Vec<NodeId> {
+    /// The `count` verified relays whose last successful probe is the oldest.
+    pub(super) fn least_recently_verified(&self, count: usize) -> Vec<NodeId> {
         if count == 0 {
             return Vec::new();
         }
         let verified = self.remote.iter_verified();
         let mut order: Vec<_> = verified
-            .map(|(id, entry)| (entry.measured_at.unwrap_or_default(), *id))
+            .map(|(id, relay)| (relay.last_success.unwrap_or_default(), *id))
             .collect();
         order.sort_unstable();
         order.into_iter().take(count).map(|(_, id)| id).collect()

@@ -1,100 +1,82 @@
-//! How often strangers can have a network prefix probed.
+//! Limits how often remote nodes can have a network prefix probed.
 //!
-//! What a key or an address costs a stranger is nothing, so no count that is kept for either bounds the probes of a
-//! victim: only one that is kept for where they go. Each prefix has a bucket of tokens, one for each relay that there
-//! may be of it, and a probe of an endpoint that is not verified takes one. They come back one by one, all of them
-//! within half a probe interval. A probe that fails empties the bucket.
+//! Keys and addresses cost an attacker nothing. So a count per key or per address does not limit
+//! the probes that reach a victim; a count per destination does. Each prefix has a token bucket
+//! with one token for each relay that its quota allows. A probe of an endpoint at which no relay
+//! is verified takes one token. A bucket refills within half a probe interval. A probe that fails
+//! empties the bucket.
 //!
-//! A bucket is the time at which it is full again (the virtual scheduling of the generic cell rate algorithm, ITU-T
-//! I.371). One that is full need not be kept.
+//! A bucket is stored as the time at which it is full again (the virtual scheduling of the generic
+//! cell rate algorithm, ITU-T I.371). A full bucket is not stored.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::quotas::Prefix;
+use crate::dht::expiring_map::ExpiringMap;
 
-/// How many prefixes can have been probed of late. None is forgotten early: when there are as many, first probes wait.
+/// The most buckets. None is evicted before it is full: at this limit, candidates are not probed.
 const MAX_PREFIXES: usize = 16_384;
 
-/// The tokens of all prefixes.
+/// The token buckets of all prefixes.
 #[derive(Debug)]
 pub(super) struct ProbeLimiter {
     interval: Duration,
-    full_at: BTreeMap<Prefix, Duration>,
-    by_time: BTreeSet<(Duration, Prefix)>,
+    /// Each bucket that is not full, and when it will be.
+    full_at: ExpiringMap<Prefix>,
 }
 
 impl ProbeLimiter {
-    /// None was probed yet.
     pub(super) const fn new(probe_interval: Duration) -> Self {
         Self {
             interval: probe_interval,
-            full_at: BTreeMap::new(),
-            by_time: BTreeSet::new(),
+            full_at: ExpiringMap::new(MAX_PREFIXES),
         }
     }
 
-    /// Whether there are as many buckets as can be kept.
+    /// Whether no further bucket can be stored.
     pub(super) fn is_exhausted(&mut self, now: Duration) -> bool {
-        while self.by_time.first().is_some_and(|(full, _)| *full <= now) {
-            self.forget_first();
-        }
+        self.full_at.remove_expired(now);
         self.full_at.len() >= MAX_PREFIXES
     }
 
-    /// Takes a token of a prefix of which there may be `most` relays.
+    /// Takes a token of a prefix whose quota is `quota`.
     ///
     /// # Errors
     ///
-    /// When there will be one, if there is none.
+    /// If the bucket is empty: when it will have a token.
     pub(super) fn take(
         &mut self,
         prefix: &Prefix,
-        most: usize,
+        quota: usize,
         now: Duration,
     ) -> Result<(), Duration> {
-        let (tokens, each) = self.rate(most);
-        let full_at = self.full_at.get(prefix).map_or(now, |full| *full.max(&now));
-        let next = full_at.saturating_sub(each.saturating_mul(tokens - 1));
+        let (tokens, per_token) = self.rate(quota);
+        let full_at = self.full_at.end(prefix, now).unwrap_or(now);
+        let next = full_at.saturating_sub(per_token.saturating_mul(tokens - 1));
         if next > now {
             return Err(next);
         }
-        self.fill_by(prefix, full_at.saturating_add(each));
+        self.set_full_at(prefix, full_at.saturating_add(per_token));
         Ok(())
     }
 
-    /// Takes all tokens of a prefix: a probe there failed.
-    pub(super) fn drain(&mut self, prefix: &Prefix, most: usize, now: Duration) {
-        let (tokens, each) = self.rate(most);
-        let empty = now.saturating_add(each.saturating_mul(tokens));
-        let full_at = self
-            .full_at
-            .get(prefix)
-            .map_or(empty, |full| *full.max(&empty));
-        self.fill_by(prefix, full_at);
+    /// Empties the bucket of a prefix, because a probe failed there.
+    pub(super) fn drain(&mut self, prefix: &Prefix, quota: usize, now: Duration) {
+        let (tokens, per_token) = self.rate(quota);
+        let empty = now.saturating_add(per_token.saturating_mul(tokens));
+        let full_at = self.full_at.end(prefix, now).unwrap_or(empty);
+        self.set_full_at(prefix, full_at.max(empty));
     }
 
-    /// How many tokens there are, and how long one takes to come back.
-    fn rate(&self, most: usize) -> (u32, Duration) {
-        let tokens = u32::try_from(most.max(1)).unwrap_or(u32::MAX);
+    /// The size of a bucket, and how long one token takes to return.
+    fn rate(&self, quota: usize) -> (u32, Duration) {
+        let tokens = u32::try_from(quota.max(1)).unwrap_or(u32::MAX);
         (tokens, self.interval / tokens.saturating_mul(2))
     }
 
-    fn fill_by(&mut self, prefix: &Prefix, full_at: Duration) {
-        if let Some(before) = self.full_at.insert(prefix.clone(), full_at) {
-            self.by_time.remove(&(before, prefix.clone()));
-        }
-        self.by_time.insert((full_at, prefix.clone()));
-        // Only the end of a probe that took longer than its token did can be one too many.
-        while self.full_at.len() > MAX_PREFIXES {
-            self.forget_first();
-        }
-    }
-
-    fn forget_first(&mut self) {
-        if let Some((_, prefix)) = self.by_time.pop_first() {
-            self.full_at.remove(&prefix);
-        }
+    fn set_full_at(&mut self, prefix: &Prefix, full_at: Duration) {
+        // Exceeds the limit only if a probe took longer than its token took to return.
+        self.full_at.insert(prefix.clone(), (), full_at);
     }
 }
 
@@ -105,46 +87,45 @@ mod tests {
     const S: fn(u64) -> Duration = Duration::from_secs;
     const PREFIX: Prefix = Prefix::V4([9, 9, 9]);
 
-    /// When probes of one prefix can begin, of which there may be `most` relays, if each ends as it begins.
-    fn begun(limiter: &mut ProbeLimiter, most: usize, fails: bool, seconds: u64) -> Vec<u64> {
-        let mut begun = Vec::new();
+    /// The seconds at which probes of one prefix can start, if each ends at once.
+    fn starts(limiter: &mut ProbeLimiter, quota: usize, fails: bool, seconds: u64) -> Vec<u64> {
+        let mut starts = Vec::new();
         for now in 0..seconds {
-            while begun.len() < 100 && limiter.take(&PREFIX, most, S(now)).is_ok() {
-                begun.push(now);
+            while starts.len() < 100 && limiter.take(&PREFIX, quota, S(now)).is_ok() {
+                starts.push(now);
                 if fails {
-                    limiter.drain(&PREFIX, most, S(now));
+                    limiter.drain(&PREFIX, quota, S(now));
                 }
             }
         }
-        begun
+        starts
     }
 
     #[test]
-    fn as_many_as_there_may_be_are_probed_at_once_and_then_one_by_one() {
+    fn a_full_bucket_allows_a_burst_and_then_refills_token_by_token() {
         let mut limiter = ProbeLimiter::new(S(80));
-        let at = begun(&mut limiter, 4, false, 31);
+        let at = starts(&mut limiter, 4, false, 31);
         assert_eq!(at, [0, 0, 0, 0, 10, 20, 30]);
     }
 
     #[test]
-    fn where_a_probe_fails_the_next_waits() {
+    fn a_failed_probe_empties_the_bucket() {
         let mut limiter = ProbeLimiter::new(S(80));
-        assert_eq!(begun(&mut limiter, 4, true, 31), [0, 10, 20, 30]);
+        assert_eq!(starts(&mut limiter, 4, true, 31), [0, 10, 20, 30]);
         assert_eq!(limiter.take(&PREFIX, 4, S(31)), Err(S(40)));
         assert_eq!(limiter.take(&Prefix::V4([9, 9, 8]), 4, S(31)), Ok(()));
     }
 
     #[test]
-    fn what_has_rested_is_forgotten() {
+    fn a_full_bucket_is_not_stored() {
         let mut limiter = ProbeLimiter::new(S(80));
-        assert_eq!(begun(&mut limiter, 4, true, 1), [0]);
+        assert_eq!(starts(&mut limiter, 4, true, 1), [0]);
         assert!(!limiter.is_exhausted(S(39)) && limiter.full_at.len() == 1);
-        assert!(!limiter.is_exhausted(S(40)) && limiter.full_at.is_empty());
-        assert!(limiter.by_time.is_empty());
+        assert!(!limiter.is_exhausted(S(40)) && limiter.full_at.len() == 0);
     }
 
     #[test]
-    fn no_number_of_prefixes_drives_one_out_before_it_has_rested() {
+    fn no_number_of_prefixes_evicts_a_bucket_that_is_not_full() {
         let mut limiter = ProbeLimiter::new(S(80));
         let number = |n: u32| {
             let [_, a, b, c] = n.to_be_bytes();
@@ -161,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_beyond_counting_is_none() {
+    fn the_largest_quota_never_limits() {
         let mut limiter = ProbeLimiter::new(S(1));
         assert!((0..1_000).all(|_| limiter.take(&PREFIX, usize::MAX, S(0)).is_ok()));
     }

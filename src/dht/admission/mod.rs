@@ -1,27 +1,34 @@
-//! Strangers at the fixture: what it takes for a relay that others told us of to be
-//! handed out.
+//! Decides which relays of other nodes are registered.
 //!
-//! A record that verifies says who announces a relay, and nothing else. It is
-//! judged by what can be told from it (addresses, quotas, whether it is the
-//! relay's latest word), then waits as a *candidate*, which no caller sees,
-//! until the embedder's [`Probe`](crate::dht::Probe) found it to work. Only then
-//! does it enter the registry. It is probed again and again, and leaves when its
-//! probes fail, its record ends, or it is withdrawn.
+//! A valid signature shows which key announced a relay, and nothing else. So a relay passes
+//! these steps:
+//!
+//! 1. Its record is checked: network, address, freshness, quota of the prefix, rate of updates.
+//! 2. It is a *candidate*, which no caller sees.
+//! 3. When the embedder's [`Probe`](crate::dht::Probe) of its endpoint succeeds, it is
+//!    *verified*: registered as a learned relay.
+//! 4. It is probed again at intervals, and its record is requested again.
+//! 5. It is removed when its probes fail, its record expires or is withdrawn, or another relay
+//!    needs the room. If its endpoint changes, it is a candidate again.
 //!
 //! ```text
-//! record ──judged──> candidate ──probe──> verified: in the registry ──┐
-//!            │           │  ▲                 │  └── probed again <───┘
-//!         refused     fails │ moved        fails, ends, withdrawn ──> out
+//! record ──check──> candidate ──probe──> verified, registered ──┐
+//!            │          │  ▲                 │  └─ probe again <─┘
+//!         rejected    fails └─ new endpoint ─┤
+//!                       ▼                    ▼ fails, expires, withdrawn
+//!                    removed              removed
 //! ```
 //!
-//! [`Admission`] is plain data, driven by the time that is passed in.
+//! [`Admission`] does no I/O and reads no clock: the caller passes the time.
 
 mod eviction;
 mod limiter;
 mod policy;
 mod probe_queue;
+mod probe_schedule;
 mod probing;
 mod quotas;
+mod remote_relay;
 mod remote_relays;
 mod reputation;
 mod requery;
@@ -35,95 +42,99 @@ use fastrand::Rng;
 pub(super) use policy::AdmissionPolicy;
 pub(super) use quotas::PerPrefix;
 
-use super::backend::{EnterOutcome, Now, RegistryBackend};
-use super::discovery::NegativeCache;
+use super::backend::{LearnError, Now, RegistryBackend};
+use super::expiring_map::ExpiringMap;
 use super::record::{Freshness, MAX_TTL, SequenceMemory, SignedRecord};
 use super::reject_reason::RejectReason;
 use crate::relay::{Endpoint, NodeId};
 use limiter::ProbeLimiter;
 use probe_queue::ProbeQueue;
-use remote_relays::{Past, RemoteRelays};
-use reputation::{DepartedReputations, Reputation};
+use probe_schedule::ProbeSchedule;
+use remote_relay::History;
+use remote_relays::RemoteRelays;
+use reputation::Reputation;
 
-/// What became of a record that was believed.
+/// What an accepted record has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OfferOutcome {
-    /// Its relay is a candidate now, and handed out once a probe succeeded.
+    /// Its relay is a candidate now, and is registered once a probe succeeds.
     Candidate,
-    /// It renews what was known of its relay.
+    /// It replaces an older record of a relay that stays what it was, candidate or registered.
     Renewed,
-    /// It was known already.
+    /// It was known already. Nothing has changed.
     Known,
-    /// It withdraws its relay, which is gone.
+    /// It withdraws its relay, which is removed.
     Withdrawn,
 }
 
-/// How many relays that were never in the registry are remembered.
-const MAX_STRANGERS_GONE: usize = 4_096;
+/// The most relays whose sequence is remembered although they were never verified.
+const MAX_DEPARTED_UNVERIFIED: usize = 4_096;
 
-/// How many relays that failed are remembered as such.
-const MAX_SHUNNED: usize = 4_096;
+/// The most relays that are blocked.
+const MAX_BLOCKED: usize = 4_096;
 
-/// Who waits, who is in, and what was heard of all of them.
+/// The most keys whose offences are remembered after their relay was removed.
+const MAX_DEPARTED_REPUTATIONS: usize = 4_096;
+
+/// The remote relays that are known, and what is remembered of those that were removed.
 #[derive(Debug)]
 pub(super) struct Admission {
     policy: AdmissionPolicy,
     remote: RemoteRelays,
-    /// The last word of those that were in the registry and are here no more.
-    gone: SequenceMemory,
-    /// The last word of those that left before a probe of them succeeded, or were
-    /// never here. Anyone can make up any number of those, so they must not drive
-    /// anything out of `gone`, nor raise what is believed of others.
-    strangers_gone: SequenceMemory,
-    blocked: NegativeCache,
-    /// Those that were in the registry and left: each comes first once.
-    first_places: NegativeCache,
-    /// What counts against keys that are not here.
-    departed: DepartedReputations,
+    /// The latest sequences of removed relays that were verified.
+    departed_verified: SequenceMemory,
+    /// The latest sequences of removed relays that were never verified. They are kept apart
+    /// because anyone can create any number of them: they must not evict an entry of
+    /// `departed_verified`, nor raise its floor.
+    departed_unverified: SequenceMemory,
+    /// Relays whose records are rejected for a time, because of failed probes.
+    blocked: ExpiringMap<NodeId>,
+    /// Removed relays that were verified. Each is probed with priority once.
+    priorities: ExpiringMap<NodeId>,
+    /// The offences of keys whose relay was removed.
+    departed_reputations: ExpiringMap<NodeId, Reputation>,
     random: Rng,
 }
 
 impl Admission {
     pub(super) fn new(policy: AdmissionPolicy, per_prefix: PerPrefix, mut random: Rng) -> Self {
-        let places = policy.max_candidates.saturating_add(policy.most_learned());
-        let most_gone = places.saturating_mul(4).max(1_024);
-        let newcomers = ProbeQueue::new(policy.probe_every, &mut random);
-        let limiter = ProbeLimiter::new(policy.probe_every);
+        let max_remote = policy.max_candidates.saturating_add(policy.max_learned());
+        let max_departed = max_remote.saturating_mul(4).max(1_024);
+        let unprobed = ProbeQueue::new(policy.probe_interval, &mut random);
+        let limiter = ProbeLimiter::new(policy.probe_interval);
         Self {
-            remote: RemoteRelays::new(per_prefix, newcomers, limiter),
-            gone: SequenceMemory::new(most_gone),
-            strangers_gone: SequenceMemory::new(MAX_STRANGERS_GONE),
-            blocked: NegativeCache::new(MAX_SHUNNED),
-            first_places: NegativeCache::new(most_gone),
-            departed: DepartedReputations::default(),
+            remote: RemoteRelays::new(per_prefix, ProbeSchedule::new(unprobed, limiter)),
+            departed_verified: SequenceMemory::new(max_departed),
+            departed_unverified: SequenceMemory::new(MAX_DEPARTED_UNVERIFIED),
+            blocked: ExpiringMap::new(MAX_BLOCKED),
+            priorities: ExpiringMap::new(max_departed),
+            departed_reputations: ExpiringMap::new(MAX_DEPARTED_REPUTATIONS),
             policy,
             random,
         }
     }
 
-    /// Relays that wait for a probe to succeed.
+    /// The number of relays that are not verified.
     pub(super) fn candidates(&self) -> usize {
         self.remote.candidates()
     }
 
-    /// Relays in the registry.
     pub(super) fn verified(&self) -> usize {
         self.remote.verified()
     }
 
-    /// The sequence above which anything said of a relay that is here is news.
-    pub(super) fn highest(&self, id: &NodeId) -> Option<u64> {
+    /// The sequence of the record that is held of a relay.
+    pub(super) fn sequence(&self, id: &NodeId) -> Option<u64> {
         Some(self.remote.get(id)?.record.sequence())
     }
 
-    /// Whether a relay is here, in the registry or not.
-    pub(super) fn knows(&self, id: &NodeId) -> bool {
+    /// Whether a relay is a candidate or verified.
+    pub(super) fn is_known(&self, id: &NodeId) -> bool {
         self.remote.get(id).is_some()
     }
 
-    /// Judges a record, whoever handed it over, and takes it in if it is to be
-    /// believed.
+    /// Checks a record from any source, and applies it if it is accepted.
     pub(super) fn offer_record(
         &mut self,
         record: &SignedRecord,
@@ -135,29 +146,32 @@ impl Admission {
             return self.withdraw(record, backend, now);
         };
         self.policy.check_announcement(announcement)?;
-        let verdict = self.judge(record, now)?;
+        let freshness = self.freshness(record, now)?;
         let id = record.node_id();
         if backend.is_local(&id) {
-            self.release(&id, now.at);
+            self.untrack(&id, now.at);
             return Err(RejectReason::HeldLocally);
         }
-        if self.knows(&id) && verdict == Freshness::Same {
+        if self.is_known(&id) && freshness == Freshness::Same {
             return Ok(OfferOutcome::Known);
         }
-        if self.policy.time_left(record.record(), now.wall).is_none() {
+        if self
+            .policy
+            .remaining_ttl(record.record(), now.wall)
+            .is_none()
+        {
             return Err(RejectReason::Expired);
         }
         let endpoint = announcement.endpoint();
-        if !self.knows(&id) {
-            return self.take_in(record, endpoint, backend, now);
+        if !self.is_known(&id) {
+            return self.add_candidate(record, endpoint, backend, now);
         }
-        self.count_news(&id, now.at)?;
-        self.amend(record, endpoint, backend, now)
+        self.count_update(&id, now.at)?;
+        self.update(record, endpoint, backend, now)
     }
 
-    /// Takes in a relay that is not here. What was counted against its key before
-    /// counts on.
-    fn take_in(
+    /// Adds a relay that is not known. Earlier offences of its key still count.
+    fn add_candidate(
         &mut self,
         record: &SignedRecord,
         endpoint: &Endpoint,
@@ -165,53 +179,54 @@ impl Admission {
         now: Now,
     ) -> Result<OfferOutcome, RejectReason> {
         let id = record.node_id();
-        let was_verified = self.gone.highest(&id);
-        let last = was_verified.max(self.strangers_gone.highest(&id));
-        let left = self.departed.of(&id, now.at);
-        let mut reputation = left.unwrap_or_else(|| Reputation::new(now.at));
-        let most = self.policy.news_per_minute;
-        let is_news = last.is_some_and(|last| last < record.sequence());
-        if is_news && !reputation.count_news(most, now.at) {
+        let verified_sequence = self.departed_verified.highest(&id);
+        let sequence = verified_sequence.max(self.departed_unverified.highest(&id));
+        let departed = self.departed_reputations.get(&id, now.at).copied();
+        let mut reputation = departed.unwrap_or_else(|| Reputation::new(now.at));
+        let max = self.policy.max_updates_per_minute;
+        let is_update = sequence.is_some_and(|sequence| sequence < record.sequence());
+        if is_update && !reputation.count_update(max, now.at) {
             return Err(RejectReason::TooOften);
         }
-        self.make_room(&id, endpoint, backend, now)?;
-        let past = Past {
-            was_verified: was_verified.is_some(),
-            comes_first: self.comes_first(&id, now.at),
+        self.make_room_for_candidate(&id, endpoint, backend, now)?;
+        let history = History {
+            was_verified: verified_sequence.is_some(),
+            has_priority: self.priorities.contains(&id, now.at),
             reputation,
         };
-        self.remote.insert(record, endpoint.clone(), past, now.at);
-        self.first_places.remove(&id);
-        self.departed.take(&id);
-        self.ask_in_time(&id, now);
+        self.remote
+            .insert(record, endpoint.clone(), history, now.at);
+        self.priorities.remove(&id);
+        self.departed_reputations.remove(&id);
+        self.schedule_requery(&id, now);
         Ok(OfferOutcome::Candidate)
     }
 
-    /// Whether a record is its relay's latest word, as far as was ever heard.
-    fn judge(&self, record: &SignedRecord, now: Now) -> Result<Freshness, RejectReason> {
+    /// Whether a record is the latest of its relay, among all that were seen.
+    fn freshness(&self, record: &SignedRecord, now: Now) -> Result<Freshness, RejectReason> {
         let held = self
             .remote
             .get(&record.node_id())
-            .map(|entry| &entry.record);
-        let of_gone = self.gone.judge(record, now.wall);
-        // What the other memory forgot, it forgot for lack of room.
-        let of_strangers = match self.strangers_gone.judge(record, now.wall) {
-            Freshness::Forgotten { .. } => of_gone,
-            verdict => verdict,
+            .map(|relay| &relay.record);
+        let by_verified = self.departed_verified.judge(record, now.wall);
+        let by_unverified = match self.departed_unverified.judge(record, now.wall) {
+            // Anyone can raise this floor, so it does not reject a record.
+            Freshness::Forgotten { .. } => by_verified,
+            freshness => freshness,
         };
-        let verdicts = match held {
-            // Whose last word is at hand was not forgotten.
-            Some(_) if matches!(of_gone, Freshness::Forgotten { .. }) => [of_strangers; 2],
-            _ => [of_gone, of_strangers],
+        let both = match held {
+            // The held record shows which sequence is the latest, whatever was forgotten.
+            Some(_) if matches!(by_verified, Freshness::Forgotten { .. }) => [by_unverified; 2],
+            _ => [by_verified, by_unverified],
         };
-        if let Some(refused) = verdicts.into_iter().find_map(RejectReason::by) {
-            return Err(refused);
+        if let Some(reason) = both.into_iter().find_map(RejectReason::from_freshness) {
+            return Err(reason);
         }
         match held {
             Some(held) if record.sequence() < held.sequence() => Err(RejectReason::Replayed),
             Some(held) if record == held => Ok(Freshness::Same),
             Some(held) if record.sequence() == held.sequence() => Err(RejectReason::Conflict),
-            _ => Ok(of_gone),
+            _ => Ok(by_verified),
         }
     }
 
@@ -222,37 +237,36 @@ impl Admission {
         now: Now,
     ) -> Result<OfferOutcome, RejectReason> {
         let id = tombstone.node_id();
-        let is_known = self.knows(&id) || self.gone.highest(&id).is_some();
-        let verdict = if is_known {
-            self.judge(tombstone, now)?
+        let is_known = self.is_known(&id) || self.departed_verified.highest(&id).is_some();
+        let freshness = if is_known {
+            self.freshness(tombstone, now)?
         } else {
-            let verdict = self.strangers_gone.judge(tombstone, now.wall);
-            RejectReason::by(verdict).map_or(Ok(verdict), Err)?
+            let freshness = self.departed_unverified.judge(tombstone, now.wall);
+            RejectReason::from_freshness(freshness).map_or(Ok(freshness), Err)?
         };
-        if verdict == Freshness::Same {
+        if freshness == Freshness::Same {
             return Ok(OfferOutcome::Known);
         }
-        let was_verified = self.remote.get(&id).map(|entry| entry.was_verified);
-        self.dismiss(&id, backend, now.at);
+        let was_verified = self.remote.get(&id).map(|relay| relay.was_verified);
+        self.remove(&id, backend, now.at);
         if was_verified.unwrap_or(is_known) {
-            self.gone.remember_latest(tombstone);
+            self.departed_verified.remember_latest(tombstone);
         } else {
-            self.strangers_gone.remember_latest(tombstone);
+            self.departed_unverified.remember_latest(tombstone);
         }
         Ok(OfferOutcome::Withdrawn)
     }
 
-    /// Counts something new that a relay says; only so much a minute is heeded.
-    fn count_news(&mut self, id: &NodeId, now: Duration) -> Result<(), RejectReason> {
-        let most = self.policy.news_per_minute;
-        let entry = self.remote.get_mut(id);
-        let is_heeded = entry.is_none_or(|entry| entry.reputation.count_news(most, now));
-        is_heeded.then_some(()).ok_or(RejectReason::TooOften)
+    fn count_update(&mut self, id: &NodeId, now: Duration) -> Result<(), RejectReason> {
+        let max = self.policy.max_updates_per_minute;
+        let relay = self.remote.get_mut(id);
+        let is_accepted = relay.is_none_or(|relay| relay.reputation.count_update(max, now));
+        is_accepted.then_some(()).ok_or(RejectReason::TooOften)
     }
 
-    /// Takes in what a relay that is known says anew. One that moved is a
-    /// candidate again.
-    fn amend(
+    /// Replaces the record of a known relay. If its endpoint has changed, it is a candidate
+    /// again.
+    fn update(
         &mut self,
         record: &SignedRecord,
         endpoint: &Endpoint,
@@ -260,20 +274,20 @@ impl Admission {
         now: Now,
     ) -> Result<OfferOutcome, RejectReason> {
         let id = record.node_id();
-        let stays = (self.remote.get(&id)).is_some_and(|entry| entry.endpoint == *endpoint);
+        let stays = (self.remote.get(&id)).is_some_and(|relay| relay.endpoint == *endpoint);
         if stays {
             self.remote.renew(record);
         } else {
-            if !self.remote.has_room(&id, endpoint) {
+            if !self.remote.has_quota(&id, endpoint) {
                 return Err(RejectReason::TooManyOfPrefix);
             }
-            backend.leave(&id);
+            backend.unregister_learned(&id);
             self.remote.relocate(record, endpoint.clone(), now.at);
         }
-        self.ask_in_time(&id, now);
-        let is_verified = self.remote.get(&id).is_some_and(|entry| entry.is_verified);
+        self.schedule_requery(&id, now);
+        let is_verified = self.remote.get(&id).is_some_and(|relay| relay.is_verified);
         if is_verified {
-            self.enter(&id, backend, now)?;
+            self.register(&id, backend, now)?;
         }
         Ok(if stays {
             OfferOutcome::Renewed
@@ -282,8 +296,9 @@ impl Admission {
         })
     }
 
-    /// Registers a relay whose probe succeeded, or renews it.
-    fn enter(
+    /// Registers or renews a relay whose probe has succeeded. If the registry has no room, it
+    /// is a candidate again.
+    fn register(
         &mut self,
         id: &NodeId,
         backend: &dyn RegistryBackend,
@@ -292,33 +307,33 @@ impl Admission {
         let Some(record) = self
             .remote
             .get(id)
-            .map(|entry| entry.record.record().clone())
+            .map(|relay| relay.record.record().clone())
         else {
             return Ok(());
         };
         let Some(announcement) = record.announcement() else {
             return Ok(());
         };
-        let Some(ttl) = self.policy.time_left(&record, now.wall) else {
-            self.dismiss(id, backend, now.at);
+        let Some(ttl) = self.policy.remaining_ttl(&record, now.wall) else {
+            self.remove(id, backend, now.at);
             return Err(RejectReason::Expired);
         };
         let capacity = announcement.capacity().min(self.policy.max_capacity);
-        match backend.enter(id, announcement, capacity, ttl, now.at) {
-            EnterOutcome::Entered => {
+        match backend.register_learned(id, announcement, capacity, ttl, now.at) {
+            Ok(()) => {
                 self.remote.set_verified(id, now.at.saturating_add(ttl));
-                self.ask_in_time(id, now);
+                self.schedule_requery(id, now);
             }
-            EnterOutcome::NoRoom => self.step_back(id, backend, now),
-            EnterOutcome::Ended => {
-                self.dismiss(id, backend, now.at);
+            Err(LearnError::NoRoom) => self.demote(id, backend, now),
+            Err(LearnError::Expired) => {
+                self.remove(id, backend, now.at);
                 return Err(RejectReason::Expired);
             }
-            EnterOutcome::HeldLocally => {
-                self.release(id, now.at);
+            Err(LearnError::HeldLocally) => {
+                self.untrack(id, now.at);
                 return Err(RejectReason::HeldLocally);
             }
-            EnterOutcome::Invalid => {
+            Err(LearnError::Invalid) => {
                 self.block(id, backend, now.at);
                 return Err(RejectReason::NotReachable);
             }
@@ -326,64 +341,68 @@ impl Admission {
         Ok(())
     }
 
-    /// One that finds no room in the registry is a candidate again.
-    fn step_back(&mut self, id: &NodeId, backend: &dyn RegistryBackend, now: Now) {
-        backend.leave(id);
+    /// Makes a relay a candidate again, because the registry has no room.
+    fn demote(&mut self, id: &NodeId, backend: &dyn RegistryBackend, now: Now) {
+        backend.unregister_learned(id);
         self.remote.set_candidate(id);
-        let later = now.at.saturating_add(self.policy.probe_every);
-        self.remote.probe_again(id, later);
+        let later = now.at.saturating_add(self.policy.probe_interval);
+        self.remote.schedule_probe(id, later);
     }
 
-    /// Removes a relay, and does not take it in again for a while.
+    /// Removes a relay, and rejects its records until failures lapse.
     fn block(&mut self, id: &NodeId, backend: &dyn RegistryBackend, now: Duration) {
-        self.dismiss(id, backend, now);
-        self.blocked.insert(*id, self.forgiven_at(now));
+        self.remove(id, backend, now);
+        self.blocked.insert(*id, (), self.failures_lapse_at(now));
     }
 
-    /// Until when failures count that were seen now.
-    fn forgiven_at(&self, now: Duration) -> Duration {
-        now.saturating_add(self.policy.probe_every.saturating_mul(2))
+    /// When a failure of now lapses: after two probe intervals.
+    fn failures_lapse_at(&self, now: Duration) -> Duration {
+        now.saturating_add(self.policy.probe_interval.saturating_mul(2))
     }
 
-    /// Removes a relay here and from the registry.
-    fn dismiss(&mut self, id: &NodeId, backend: &dyn RegistryBackend, now: Duration) {
-        self.release(id, now);
-        backend.leave(id);
+    /// Removes a relay from here and from the registry.
+    fn remove(&mut self, id: &NodeId, backend: &dyn RegistryBackend, now: Duration) {
+        self.untrack(id, now);
+        backend.unregister_learned(id);
     }
 
-    /// Gives up a relay's place here, and keeps its last word and what counts
-    /// against it.
-    fn release(&mut self, id: &NodeId, now: Duration) {
-        let Some(entry) = self.remote.remove(id) else {
+    /// Removes a relay from here only. Its sequence, its offences and its priority are
+    /// remembered.
+    fn untrack(&mut self, id: &NodeId, now: Duration) {
+        let Some(relay) = self.remote.remove(id) else {
             return;
         };
-        let memory = if entry.was_verified {
-            &mut self.gone
+        let memory = if relay.was_verified {
+            &mut self.departed_verified
         } else {
-            &mut self.strangers_gone
+            &mut self.departed_unverified
         };
-        memory.remember_latest(&entry.record);
-        if entry.may_come_first {
-            self.first_places.insert(*id, now.saturating_add(MAX_TTL));
+        memory.remember_latest(&relay.record);
+        if relay.has_earned_priority {
+            self.priorities.insert(*id, (), now.saturating_add(MAX_TTL));
         }
-        let forgiven_at = self.forgiven_at(now);
-        self.departed.keep(*id, entry.reputation, forgiven_at, now);
+        let lapses_at = relay.reputation.lapses_at(self.failures_lapse_at(now));
+        self.departed_reputations
+            .insert(*id, relay.reputation, lapses_at);
     }
 
-    /// What time brings: records end, and local relays need the room.
+    /// Removes relays whose record has expired, and learned relays whose room local ones need.
     pub(super) fn remove_expired(&mut self, backend: &dyn RegistryBackend, now: Now) {
-        self.gone.forget_expired(now.wall);
-        self.strangers_gone.forget_expired(now.wall);
+        self.departed_verified.forget_expired(now.wall);
+        self.departed_unverified.forget_expired(now.wall);
         while let Some(id) = self.remote.first_expired(now.wall) {
-            self.dismiss(&id, backend, now.at);
+            self.remove(&id, backend, now.at);
         }
-        let excess = self.remote.verified().saturating_sub(self.places(backend));
-        for id in self.longest_unmeasured_of_all(excess) {
-            self.dismiss(&id, backend, now.at);
+        let excess = self
+            .remote
+            .verified()
+            .saturating_sub(self.max_verified(backend));
+        for id in self.least_recently_verified(excess) {
+            self.remove(&id, backend, now.at);
         }
     }
 
-    /// Those in the registry.
+    /// The ids of the verified relays.
     pub(super) fn all_verified(&self) -> impl Iterator<Item = &NodeId> {
         self.remote.iter_verified().map(|(id, _)| id)
     }

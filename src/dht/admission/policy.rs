@@ -1,4 +1,4 @@
-//! What can be told from a record by itself.
+//! [`AdmissionPolicy`]: the rules, and the checks that need only the record.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,47 +7,48 @@ use crate::dht::record::{Announcement, Network, RelayRecord, SignedRecord};
 use crate::dht::reject_reason::RejectReason;
 use crate::relay::{AddressPolicy, Host, NatType, NodeId};
 
-/// Whom and what to take in, and how many.
+/// Which remote relays are accepted, and how many.
 #[derive(Clone, Debug)]
 pub(in crate::dht) struct AdmissionPolicy {
     pub(in crate::dht) network: Network,
     pub(in crate::dht) own: Option<NodeId>,
     pub(in crate::dht) allowed: Option<BTreeSet<NodeId>>,
     pub(in crate::dht) addresses: AddressPolicy,
-    pub(in crate::dht) names: bool,
-    /// The bound of the registry.
+    pub(in crate::dht) accept_names: bool,
+    /// The limit of the registry, local and learned.
     pub(in crate::dht) max_relays: usize,
-    /// Of these, so many are kept for local relays.
-    pub(in crate::dht) reserve: usize,
+    /// The part of `max_relays` that is reserved for local relays.
+    pub(in crate::dht) local_reserve: usize,
     pub(in crate::dht) max_candidates: usize,
-    /// So many newcomers are no crowd yet.
-    pub(in crate::dht) crowd: usize,
-    /// More than this is not believed.
+    /// If more candidates wait for their first probe, first probes have a short deadline.
+    pub(in crate::dht) short_probes_above: usize,
+    /// A learned relay is registered with this capacity, if it announces more.
     pub(in crate::dht) max_capacity: u32,
-    pub(in crate::dht) news_per_minute: u32,
-    pub(in crate::dht) probe_every: Duration,
-    /// How often a relay that is in is asked for again.
-    pub(in crate::dht) ask_every: Duration,
-    /// So many failed probes in a row are one too many.
+    pub(in crate::dht) max_updates_per_minute: u32,
+    pub(in crate::dht) probe_interval: Duration,
+    /// How often the record of a verified relay is requested again.
+    pub(in crate::dht) requery_interval: Duration,
+    /// After this many failed probes in a row, a relay is removed.
     pub(in crate::dht) max_failed_probes: u32,
-    /// The registry takes nothing in for less.
+    /// The shortest TTL that the registry accepts.
     pub(in crate::dht) tick: Duration,
 }
 
 impl AdmissionPolicy {
-    /// The most that can ever be learned.
-    pub(super) fn most_learned(&self) -> usize {
-        self.max_relays.saturating_sub(self.reserve)
+    /// The most learned relays, if few local ones are registered.
+    pub(super) fn max_learned(&self) -> usize {
+        self.max_relays.saturating_sub(self.local_reserve)
     }
 
-    /// How many learned relays there may be beside so many local ones: a
-    /// sixteenth of all places stays free for the next of those.
-    pub(super) fn places(&self, locals: usize) -> usize {
-        let ahead = locals.saturating_add(self.max_relays / 16);
-        self.max_relays.saturating_sub(ahead.max(self.reserve))
+    /// The most learned relays beside `locals` local ones. A sixteenth of `max_relays` stays
+    /// free for the next local registrations.
+    pub(super) fn max_learned_beside(&self, locals: usize) -> usize {
+        let for_locals = locals.saturating_add(self.max_relays / 16);
+        self.max_relays
+            .saturating_sub(for_locals.max(self.local_reserve))
     }
 
-    /// Whose record it is.
+    /// Checks the network and the relay of a record.
     pub(super) fn check_author(&self, record: &SignedRecord) -> Result<(), RejectReason> {
         let id = record.node_id();
         if *record.network() != self.network {
@@ -61,19 +62,18 @@ impl AdmissionPolicy {
         }
     }
 
-    /// How long it will count, if that is any time at all by the registry's clock.
-    pub(super) fn time_left(&self, record: &RelayRecord, wall: Duration) -> Option<Duration> {
+    /// The remaining TTL of a record, if it is at least a tick.
+    pub(super) fn remaining_ttl(&self, record: &RelayRecord, wall: Duration) -> Option<Duration> {
         let left = record.expires_at().saturating_sub(wall);
         (left >= self.tick).then_some(left)
     }
 
-    /// What it announces.
     pub(super) fn check_announcement(
         &self,
         announcement: &Announcement,
     ) -> Result<(), RejectReason> {
         let endpoint = announcement.endpoint();
-        if matches!(endpoint.host(), Host::Name(_)) && !self.names {
+        if matches!(endpoint.host(), Host::Name(_)) && !self.accept_names {
             return Err(RejectReason::Name);
         }
         if endpoint.check(self.addresses).is_err() {

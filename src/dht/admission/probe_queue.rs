@@ -1,12 +1,12 @@
-//! Relays that nobody has probed yet, and whose turn it is among them.
+//! The queue of candidates that were never probed.
 //!
-//! Names and addresses cost a stranger nothing, so a crowd of them can be told
-//! from honest newcomers by a probe alone, and probes are few. What can be had
-//! is fairness: each probe goes to the latest to come or to who waits longest,
-//! by turns, so a crowd that came earlier holds up nobody, and nobody waits for
-//! ever. Among those that came within the same while, and where there is no room
-//! for all, a secret lot decides, which no choice of a name can better. It is
-//! drawn anew the next while.
+//! Ids and addresses cost an attacker nothing, and only a probe tells its candidates from honest
+//! ones. The number of probes is limited, so the queue is fair instead:
+//!
+//! - Time is divided into windows. The newest and the oldest window take turns. So candidates
+//!   that arrived earlier do not delay a new one, and no candidate waits forever.
+//! - Within a window, a random rank decides. It is a keyed hash of the window and the id. So an
+//!   attacker can't choose ids with a good rank, and the rank changes with each window.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,43 +15,44 @@ use fastrand::Rng;
 
 use crate::relay::NodeId;
 
-/// When one came, and what it drew: the lower, the better.
+/// The position of a candidate in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct QueueKey {
-    came_in: u128,
-    pub(super) lot: u64,
+    window: u128,
+    /// The lowest rank of a window is first.
+    pub(super) rank: u64,
 }
 
-/// All newcomers, by the while in which they came, and by lot.
+/// Unprobed candidates, by window and rank.
 #[derive(Debug)]
 pub(super) struct ProbeQueue {
-    waiting: BTreeMap<u128, BTreeSet<(u64, NodeId)>>,
+    windows: BTreeMap<u128, BTreeSet<(u64, NodeId)>>,
     count: usize,
-    /// Whether it is the turn of the latest to come.
-    latest_first: bool,
-    /// How long one lot counts.
-    span: Duration,
-    secret: ahash::RandomState,
+    /// Whether the newest window is next.
+    newest_next: bool,
+    /// The length of a window.
+    window_len: Duration,
+    hasher: ahash::RandomState,
 }
 
 impl ProbeQueue {
-    pub(super) fn new(span: Duration, random: &mut Rng) -> Self {
+    pub(super) fn new(window_len: Duration, random: &mut Rng) -> Self {
         let mut seed = || random.u64(..);
         Self {
-            waiting: BTreeMap::new(),
+            windows: BTreeMap::new(),
             count: 0,
-            latest_first: true,
-            span,
-            secret: ahash::RandomState::with_seeds(seed(), seed(), seed(), seed()),
+            newest_next: true,
+            window_len,
+            hasher: ahash::RandomState::with_seeds(seed(), seed(), seed(), seed()),
         }
     }
 
-    /// What `id` draws at `now`, however often it asks.
-    pub(super) fn draw(&self, id: &NodeId, now: Duration) -> QueueKey {
-        let came_in = now.as_nanos() / self.span.as_nanos().max(1);
+    /// The position of `id` if it arrives at `now`. It is the same throughout a window.
+    pub(super) fn key(&self, id: &NodeId, now: Duration) -> QueueKey {
+        let window = now.as_nanos() / self.window_len.as_nanos().max(1);
         QueueKey {
-            came_in,
-            lot: self.secret.hash_one((came_in, id)),
+            window,
+            rank: self.hasher.hash_one((window, id)),
         }
     }
 
@@ -59,44 +60,43 @@ impl ProbeQueue {
         self.count
     }
 
-    pub(super) fn insert(&mut self, id: NodeId, queue_key: QueueKey) {
-        let peers = self.waiting.entry(queue_key.came_in).or_default();
-        self.count += usize::from(peers.insert((queue_key.lot, id)));
+    pub(super) fn insert(&mut self, id: NodeId, key: QueueKey) {
+        let window = self.windows.entry(key.window).or_default();
+        self.count += usize::from(window.insert((key.rank, id)));
     }
 
-    pub(super) fn remove(&mut self, id: &NodeId, queue_key: QueueKey) {
-        let Some(peers) = self.waiting.get_mut(&queue_key.came_in) else {
+    pub(super) fn remove(&mut self, id: &NodeId, key: QueueKey) {
+        let Some(window) = self.windows.get_mut(&key.window) else {
             return;
         };
-        self.count -= usize::from(peers.remove(&(queue_key.lot, *id)));
-        if peers.is_empty() {
-            self.waiting.remove(&queue_key.came_in);
+        self.count -= usize::from(window.remove(&(key.rank, *id)));
+        if window.is_empty() {
+            self.windows.remove(&key.window);
         }
     }
 
-    /// Whose turn it is.
+    /// The candidate that [`pop`](Self::pop) returns next.
     pub(super) fn first(&self) -> Option<NodeId> {
-        let mut peers = self.waiting.values();
-        let peers = if self.latest_first {
-            peers.next_back()?
+        let mut windows = self.windows.values();
+        let window = if self.newest_next {
+            windows.next_back()?
         } else {
-            peers.next()?
+            windows.next()?
         };
-        peers.first().map(|(_, id)| *id)
+        window.first().map(|(_, id)| *id)
     }
 
-    /// Takes out whose turn it is.
     pub(super) fn pop(&mut self) -> Option<NodeId> {
-        let mut peers = if self.latest_first {
-            self.waiting.last_entry()?
+        let mut window = if self.newest_next {
+            self.windows.last_entry()?
         } else {
-            self.waiting.first_entry()?
+            self.windows.first_entry()?
         };
-        self.latest_first = !self.latest_first;
-        let (_, id) = peers.get_mut().pop_first()?;
+        self.newest_next = !self.newest_next;
+        let (_, id) = window.get_mut().pop_first()?;
         self.count -= 1;
-        if peers.get().is_empty() {
-            peers.remove();
+        if window.get().is_empty() {
+            window.remove();
         }
         Some(id)
     }
@@ -112,44 +112,44 @@ mod tests {
         NodeId::from([n; 32])
     }
 
-    fn newcomers(came: &[(u8, u64)]) -> ProbeQueue {
-        let mut newcomers = ProbeQueue::new(S(60), &mut Rng::with_seed(1));
-        for &(n, at) in came {
-            let queue_key = newcomers.draw(&id(n), S(at));
-            newcomers.insert(id(n), queue_key);
+    fn queue(arrivals: &[(u8, u64)]) -> ProbeQueue {
+        let mut queue = ProbeQueue::new(S(60), &mut Rng::with_seed(1));
+        for &(n, at) in arrivals {
+            let key = queue.key(&id(n), S(at));
+            queue.insert(id(n), key);
         }
-        newcomers
+        queue
     }
 
     #[test]
-    fn the_latest_and_the_earliest_take_turns() {
-        let mut newcomers = newcomers(&[(1, 0), (2, 60), (3, 120), (4, 180)]);
-        let first_then_out = |newcomers: &mut ProbeQueue| {
-            let first = newcomers.first();
-            assert_eq!(newcomers.pop(), first);
+    fn the_newest_and_the_oldest_window_take_turns() {
+        let mut queue = queue(&[(1, 0), (2, 60), (3, 120), (4, 180)]);
+        let first_then_pop = |queue: &mut ProbeQueue| {
+            let first = queue.first();
+            assert_eq!(queue.pop(), first);
             first
         };
-        let order: Vec<_> = std::iter::from_fn(|| first_then_out(&mut newcomers)).collect();
+        let order: Vec<_> = std::iter::from_fn(|| first_then_pop(&mut queue)).collect();
         assert_eq!(order, [4, 1, 3, 2].map(id));
-        assert_eq!(newcomers.len(), 0);
-        assert_eq!(newcomers.first(), None);
+        assert_eq!(queue.len(), 0);
+        assert_eq!(queue.first(), None);
     }
 
     #[test]
-    fn a_lot_is_drawn_once_in_a_while() {
-        let newcomers = newcomers(&[]);
-        let draw = |at| newcomers.draw(&id(1), S(at));
-        assert_eq!(draw(0), draw(59));
-        assert_ne!(draw(0).lot, draw(60).lot);
-        assert_ne!(draw(0).lot, newcomers.draw(&id(2), S(0)).lot);
+    fn a_rank_is_constant_within_a_window_and_changes_with_it() {
+        let queue = queue(&[]);
+        let key = |at| queue.key(&id(1), S(at));
+        assert_eq!(key(0), key(59));
+        assert_ne!(key(0).rank, key(60).rank);
+        assert_ne!(key(0).rank, queue.key(&id(2), S(0)).rank);
     }
 
     #[test]
-    fn who_is_taken_out_does_not_get_a_turn() {
-        let mut newcomers = newcomers(&[(1, 0), (2, 0)]);
-        let queue_key = newcomers.draw(&id(1), S(0));
-        newcomers.remove(&id(1), queue_key);
-        newcomers.remove(&id(1), queue_key);
-        assert_eq!((newcomers.len(), newcomers.pop()), (1, Some(id(2))));
+    fn a_removed_candidate_is_not_popped() {
+        let mut queue = queue(&[(1, 0), (2, 0)]);
+        let key = queue.key(&id(1), S(0));
+        queue.remove(&id(1), key);
+        queue.remove(&id(1), key);
+        assert_eq!((queue.len(), queue.pop()), (1, Some(id(2))));
     }
 }

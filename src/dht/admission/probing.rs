@@ -1,31 +1,30 @@
-//! Whom to probe, and what comes of it.
+//! Which relay is probed, and what follows from the outcome.
 
 use std::time::Duration;
 
 use super::Admission;
 use crate::dht::backend::{Now, RegistryBackend};
 use crate::dht::probe::ProbeError;
-use crate::dht::retry::a_little_less;
+use crate::dht::retry::with_jitter;
 use crate::limits::MAX_RTT;
 use crate::relay::{Endpoint, NodeId};
 
 impl Admission {
-    /// Who is to be probed now, and where. Each probe must be
-    /// [ended](Self::probed).
+    /// Starts the next probe that is due. The caller passes its outcome to
+    /// [`probe_finished`](Self::probe_finished).
     pub(in crate::dht) fn next_probe(&mut self, now: Duration) -> Option<(NodeId, Endpoint)> {
         self.remote.begin_probe(now)
     }
 
-    /// Whether a probe of this relay should be a short one: it is the first where
-    /// the relay says that it is, and more wait for theirs than can be probed at
-    /// length within a probe interval.
-    pub(in crate::dht) fn is_short(&self, id: &NodeId) -> bool {
-        let is_untried = self.remote.get(id).is_some_and(|entry| !entry.is_tried);
-        is_untried && self.remote.newcomers() > self.policy.crowd
+    /// Whether the probe of this relay has a short deadline: it is the first at its endpoint,
+    /// and more candidates wait for their first probe than a probe interval has time for.
+    pub(in crate::dht) fn is_short_probe(&self, id: &NodeId) -> bool {
+        let is_first = self.remote.get(id).is_some_and(|relay| !relay.was_probed);
+        is_first && self.remote.unprobed() > self.policy.short_probes_above
     }
 
-    /// Takes in how a probe ended; whether a relay has entered by it.
-    pub(in crate::dht) fn probed(
+    /// Applies the outcome of a probe; true if it led to the registration of the relay.
+    pub(in crate::dht) fn probe_finished(
         &mut self,
         id: &NodeId,
         endpoint: &Endpoint,
@@ -37,97 +36,100 @@ impl Admission {
             Ok(rtt) if rtt > MAX_RTT => Err(ProbeError::Unreachable),
             outcome => outcome,
         };
-        let entry = self.remote.get_mut(id);
-        let entry = entry.filter(|entry| entry.endpoint == *endpoint);
-        let is_verified = entry.as_ref().is_some_and(|entry| entry.is_verified);
-        let is_here = entry.map(|entry| entry.is_tried = true).is_some();
+        let relay = self.remote.get_mut(id);
+        let relay = relay.filter(|relay| relay.endpoint == *endpoint);
+        let is_verified = relay.as_ref().is_some_and(|relay| relay.is_verified);
+        let is_known_there = relay.map(|relay| relay.was_probed = true).is_some();
         if outcome.is_err() && !is_verified {
-            self.remote.let_rest(endpoint, now.at);
+            self.remote.drain_tokens(endpoint, now.at);
         }
-        if !is_here {
-            return false; // It left, or moved, and waits for another probe.
+        if !is_known_there {
+            return false; // It was withdrawn, or its endpoint has changed.
         }
         if backend.is_local(id) {
-            self.release(id, now.at);
+            self.untrack(id, now.at);
             return false;
         }
         if is_verified && !backend.is_learned(id) {
-            self.taken_out(id, backend, now.at);
+            self.no_longer_registered(id, backend, now.at);
             return false;
         }
         match outcome {
             Ok(rtt) => {
                 let rtt = rtt.max(Duration::from_micros(1));
-                self.succeeded(id, rtt, backend, now) && !is_verified
+                self.probe_succeeded(id, rtt, backend, now) && !is_verified
             }
             Err(error) => {
-                self.failed(id, error, backend, now.at);
+                self.probe_failed(id, error, backend, now.at);
                 false
             }
         }
     }
 
-    /// A relay is not in the registry any more. Either its record has ended, which is no
-    /// mark against it, or the embedder took it out, or the registry made room.
-    fn taken_out(&mut self, id: &NodeId, backend: &dyn RegistryBackend, now: Duration) {
-        let until = self.remote.get(id).map(|entry| entry.verified_until);
+    /// Removes a verified relay that the registry no longer holds. If its record has not ended,
+    /// the embedder or the registry has removed it, so it is blocked, too.
+    fn no_longer_registered(&mut self, id: &NodeId, backend: &dyn RegistryBackend, now: Duration) {
+        let until = self.remote.get(id).map(|relay| relay.registered_until);
         if until.is_some_and(|until| until <= backend.elapsed()) {
-            self.dismiss(id, backend, now);
+            self.remove(id, backend, now);
         } else {
             self.block(id, backend, now);
         }
     }
 
-    fn succeeded(
+    /// True if the relay is registered afterwards.
+    fn probe_succeeded(
         &mut self,
         id: &NodeId,
         rtt: Duration,
         backend: &dyn RegistryBackend,
         now: Now,
     ) -> bool {
-        let next = a_little_less(self.policy.probe_every, &mut self.random);
-        self.remote.probe_again(id, now.at.saturating_add(next));
+        let next = with_jitter(self.policy.probe_interval, &mut self.random);
+        self.remote.schedule_probe(id, now.at.saturating_add(next));
         let is_verified = match self.remote.get_mut(id) {
-            Some(entry) => {
-                entry.reputation.failures = 0;
-                entry.measured_at = Some(now.at);
-                entry.is_verified
+            Some(relay) => {
+                relay.reputation.failures = 0;
+                relay.last_success = Some(now.at);
+                relay.is_verified
             }
             None => return false,
         };
         if !is_verified {
-            if !self.has_place(backend, now.at) || self.enter(id, backend, now).is_err() {
+            if !self.make_room_in_registry(backend, now.at)
+                || self.register(id, backend, now).is_err()
+            {
                 return false;
             }
-            if !self.remote.get(id).is_some_and(|entry| entry.is_verified) {
+            if !self.remote.get(id).is_some_and(|relay| relay.is_verified) {
                 return false;
             }
         }
-        backend.measured(id, rtt);
+        backend.probe_succeeded(id, rtt);
         true
     }
 
-    fn failed(
+    fn probe_failed(
         &mut self,
         id: &NodeId,
         error: ProbeError,
         backend: &dyn RegistryBackend,
         now: Duration,
     ) {
-        let Some(entry) = self.remote.get_mut(id) else {
+        let Some(relay) = self.remote.get_mut(id) else {
             return;
         };
-        let failures = entry.reputation.failures.saturating_add(1);
-        entry.reputation.failures = failures;
+        let failures = relay.reputation.failures.saturating_add(1);
+        relay.reputation.failures = failures;
         if error == ProbeError::WrongIdentity || failures >= self.policy.max_failed_probes {
             self.block(id, backend, now);
             return;
         }
-        if entry.is_verified {
-            backend.failed(id);
+        if relay.is_verified {
+            backend.probe_failed(id);
         }
-        let wait = (self.policy.probe_every / 8).saturating_mul(1 << failures.min(3));
-        let wait = a_little_less(wait.min(self.policy.probe_every), &mut self.random);
-        self.remote.probe_again(id, now.saturating_add(wait));
+        let wait = (self.policy.probe_interval / 8).saturating_mul(1 << failures.min(3));
+        let wait = with_jitter(wait.min(self.policy.probe_interval), &mut self.random);
+        self.remote.schedule_probe(id, now.saturating_add(wait));
     }
 }

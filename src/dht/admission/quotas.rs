@@ -1,20 +1,20 @@
-//! How many relays of one network prefix are known.
+//! Limits the number of remote relays per network prefix.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::relay::{Endpoint, Host};
 
-/// What one operator can have many addresses of: an IPv4 /24, an IPv6 /48, or
-/// the last two labels of a name.
+/// A range in which one operator can easily have many addresses: an IPv4 /24, an IPv6 /48, or
+/// the last two labels of a DNS name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Prefix {
     V4([u8; 3]),
     V6([u8; 6]),
-    Site(Box<str>),
+    Domain(Box<str>),
 }
 
-/// `64:ff9b::/96` of RFC 6052, which leads to the IPv4 address in the last four bytes.
+/// The first 12 bytes of `64:ff9b::/96` (RFC 6052). The other 4 bytes are an IPv4 address.
 const NAT64: [u8; 12] = [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0];
 
 impl Prefix {
@@ -24,7 +24,7 @@ impl Prefix {
                 let [a, b, c, _] = ip.octets();
                 Self::V4([a, b, c])
             }
-            // An IPv4 host is the same one where it is named by way of NAT64.
+            // NAT64: the packets reach that IPv4 host, so its prefix counts.
             Host::Ip(IpAddr::V6(ip)) if ip.octets()[..12] == NAT64 => {
                 let [.., a, b, c, _] = ip.octets();
                 Self::V4([a, b, c])
@@ -39,42 +39,42 @@ impl Prefix {
                     .rmatch_indices('.')
                     .nth(1)
                     .map_or(0, |(dot, _)| dot + 1);
-                Self::Site(name[from..].into())
+                Self::Domain(name[from..].into())
             }
         }
     }
 }
 
-/// The most relays of one prefix, by its kind.
+/// The most relays per prefix. DNS names have the limit of IPv4.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::dht) struct PerPrefix {
     pub(in crate::dht) v4: usize,
     pub(in crate::dht) v6: usize,
 }
 
-/// How many of each prefix there are. No larger than what it counts.
+/// The number of remote relays of each prefix.
 #[derive(Debug)]
 pub(super) struct Quotas {
-    most: PerPrefix,
+    limits: PerPrefix,
     counts: BTreeMap<Prefix, usize>,
 }
 
 impl Quotas {
-    pub(super) const fn new(most: PerPrefix) -> Self {
+    pub(super) const fn new(limits: PerPrefix) -> Self {
         Self {
-            most,
+            limits,
             counts: BTreeMap::new(),
         }
     }
 
     pub(super) fn has_room(&self, prefix: &Prefix) -> bool {
-        self.counts.get(prefix).copied().unwrap_or(0) < self.most_of(prefix)
+        self.counts.get(prefix).copied().unwrap_or(0) < self.limit_of(prefix)
     }
 
-    pub(super) const fn most_of(&self, prefix: &Prefix) -> usize {
+    pub(super) const fn limit_of(&self, prefix: &Prefix) -> usize {
         match prefix {
-            Prefix::V4(_) | Prefix::Site(_) => self.most.v4,
-            Prefix::V6(_) => self.most.v6,
+            Prefix::V4(_) | Prefix::Domain(_) => self.limits.v4,
+            Prefix::V6(_) => self.limits.v6,
         }
     }
 

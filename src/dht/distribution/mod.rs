@@ -1,15 +1,14 @@
-//! The distribution of one registry: threads around three state machines.
+//! [`Distribution`]: the running DHT of one registry, threads around three state machines.
 //!
 //! ```text
-//! callers ──wake_flags──> state: publisher, discovery, admission ──jobs──> engine, probe
-//!                     └────────────── backend ──────────> registry
+//! callers ──wake flags──> DhtState: publisher, discovery, admission ──jobs──> engine, probe
+//!                             └─────────── RegistryBackend ───────────> registry
 //! ```
 //!
-//! All that decides is on the [`DhtState`], behind one lock that no caller of a hot
-//! operation takes. All that may take long (the engine, the probe) is done by
-//! worker threads without the lock. They hold the registry weakly, and not at
-//! all while they are outside: one that hangs there for ever keeps the state, and
-//! nothing of the registry.
+//! The state machines are in [`DhtState`], behind one lock. No hot operation of the registry
+//! takes it. Calls that may take long, to the engine and to the probe, are made by worker
+//! threads without the lock. A worker holds no strong reference to the registry during such a
+//! call. So a call that never returns keeps the state alive, but not the registry.
 
 mod query;
 mod state;
@@ -35,7 +34,7 @@ use crate::sync::unmodelled::thread::{self, JoinHandle};
 use crate::sync::{Arc, Mutex, Weak, park_timeout};
 use state::{DhtState, Job, Role};
 
-/// A running distribution; dropping this ends it.
+/// The running DHT of a registry. Dropping it withdraws this node's relay and ends the threads.
 pub(crate) struct Distribution {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -43,30 +42,31 @@ pub(crate) struct Distribution {
     alive: Mutex<Option<Receiver<()>>>,
 }
 
-/// What the threads share.
 struct Shared {
     engine: Arc<dyn RelayDht>,
     options: DhtOptions,
     wake_flags: Arc<WakeFlags>,
     state: Mutex<DhtState>,
     backend: OnceLock<Weak<dyn RegistryBackend>>,
-    /// How long a thread sleeps at most: the clocks may be the embedder's.
-    poll: Duration,
+    /// The longest sleep of a thread. The clocks are the embedder's, so a thread can't know how
+    /// long to sleep until a given time.
+    max_sleep: Duration,
 }
 
-/// What came of one step.
+/// The result of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    Did,
+    Worked,
     Idle,
-    Over,
+    /// The registry was dropped.
+    Ended,
 }
 
-/// The most that one call of [`Distribution::run_due`] does.
+/// The most steps of one call of [`Distribution::run_due`].
 const MAX_STEPS: usize = 100_000;
 
 impl Distribution {
-    /// Makes everything ready for a registry of `max_relays`.
+    /// Checks the options, and creates the state for a registry of `max_relays`.
     pub(crate) fn prepare(
         engine: Arc<dyn RelayDht>,
         options: DhtOptions,
@@ -81,11 +81,11 @@ impl Distribution {
         Ok(Self {
             shared: Arc::new(Shared {
                 engine,
-                options: within(options, limits),
+                options: limit_threads(options, limits),
                 wake_flags: Arc::new(WakeFlags::new()),
                 state: Mutex::new(state),
                 backend: OnceLock::new(),
-                poll: tick.clamp(Duration::from_millis(1), Duration::from_millis(100)),
+                max_sleep: tick.clamp(Duration::from_millis(1), Duration::from_millis(100)),
             }),
             threads: Vec::new(),
             alive: Mutex::new(None),
@@ -96,7 +96,7 @@ impl Distribution {
         Arc::clone(&self.shared.wake_flags)
     }
 
-    /// Starts to work for a registry.
+    /// Starts the threads.
     pub(crate) fn start(&mut self, backend: Weak<dyn RegistryBackend>) -> io::Result<()> {
         let _ = self.shared.backend.set(backend);
         let (alive, ended) = channel();
@@ -112,7 +112,7 @@ impl Distribution {
         };
         let engine = std::iter::repeat_n(Role::Engine, options.worker_threads);
         for role in engine.chain(std::iter::repeat_n(Role::Prober, probers)) {
-            // A thread that cannot be had ends those there are: we are dropped.
+            // If it fails, the caller drops `self`, which ends the threads started so far.
             let thread = self.spawn(role, alive.clone())?;
             self.threads.push(thread);
         }
@@ -122,11 +122,11 @@ impl Distribution {
 
     #[cfg(not(relay_loom))]
     fn register_threads(&self) {
-        let sleepers = self.threads.iter().map(|thread| thread.thread().clone());
-        self.shared.wake_flags.set_workers(sleepers);
+        let workers = self.threads.iter().map(|thread| thread.thread().clone());
+        self.shared.wake_flags.set_workers(workers);
     }
 
-    /// Models ring bells for threads of their own.
+    /// Models set workers of their own, which are threads of loom.
     #[cfg(relay_loom)]
     fn register_threads(&self) {}
 
@@ -140,40 +140,41 @@ impl Distribution {
             })
     }
 
-    /// Does all that is due, on this thread; how much that was.
+    /// Does all that is due, on this thread, and returns the number of steps.
     pub(crate) fn run_due(&self) -> usize {
         let steps = std::iter::repeat_with(|| self.shared.step(Role::Both));
         steps
             .take(MAX_STEPS)
-            .take_while(|step| *step == Step::Did)
+            .take_while(|step| *step == Step::Worked)
             .count()
     }
 
-    /// Judges a record that a peer handed over.
+    /// See [`Registry::offer_record`](crate::Registry::offer_record).
     pub(crate) fn offer_record(&self, record: &SignedRecord) -> Result<OfferOutcome, RejectReason> {
         self.shared
             .offer_record(record, None)
             .unwrap_or(Err(RejectReason::NotLearning))
     }
 
-    /// Has a relay asked for; whether it will be.
+    /// See [`Registry::request_record`](crate::Registry::request_record).
     pub(crate) fn request_record(&self, relay: &NodeId) -> bool {
         let shared = &self.shared;
         let Some(now) = shared.backend().and_then(|backend| shared.now(&*backend)) else {
             return false;
         };
-        let is_wanted = shared.state.lock().want(*relay, true, now.at);
+        let is_requested = shared.state.lock().request(*relay, true, now.at);
         shared.wake_flags.notify_work();
-        is_wanted
+        is_requested
     }
 
-    /// Has this thread woken when a relay enters, until [`leave`](Self::leave).
-    pub(crate) fn wait(&self) {
-        self.shared.state.lock().wait();
+    /// Wakes the current thread whenever a relay is learned, until
+    /// [`stop_waiting`](Self::stop_waiting).
+    pub(crate) fn start_waiting(&self) {
+        self.shared.state.lock().start_waiting();
     }
 
-    pub(crate) fn leave(&self) {
-        self.shared.state.lock().leave();
+    pub(crate) fn stop_waiting(&self) {
+        self.shared.state.lock().stop_waiting();
     }
 
     pub(crate) fn own_record(&self) -> Option<SignedRecord> {
@@ -189,16 +190,18 @@ impl Distribution {
     }
 
     fn is_own_thread(&self) -> bool {
-        let me = thread::current().id();
-        self.threads.iter().any(|thread| thread.thread().id() == me)
+        let current = thread::current().id();
+        self.threads
+            .iter()
+            .any(|thread| thread.thread().id() == current)
     }
 
-    /// Whether all threads have ended by then.
-    fn have_ended(&self, until: Instant) -> bool {
+    /// Waits until all threads have ended; false if they have not by `deadline`.
+    fn wait_for_threads(&self, deadline: Instant) -> bool {
         let Some(alive) = self.alive.lock().take() else {
             return true;
         };
-        let left = until.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(Instant::now());
         alive.recv_timeout(left) == Err(RecvTimeoutError::Disconnected)
     }
 }
@@ -212,13 +215,10 @@ impl Drop for Distribution {
         if self.is_own_thread() {
             return;
         }
-        if self.have_ended(
-            self.shared
-                .options
-                .deadline(self.shared.options.shutdown_timeout),
-        ) {
+        let options = &self.shared.options;
+        if self.wait_for_threads(options.deadline(options.shutdown_timeout)) {
             for thread in self.threads.drain(..) {
-                // It ended; a panic of its own is nothing to pass on here.
+                // A panic of the thread must not become a panic of this drop.
                 let _ = thread.join();
             }
         }
@@ -230,7 +230,7 @@ impl Shared {
         self.backend.get()?.upgrade()
     }
 
-    /// Reads both clocks, which are the embedder's and may panic.
+    /// Reads both clocks, or counts a panic: they are the embedder's code.
     fn now(&self, backend: &dyn RegistryBackend) -> Option<Now> {
         let now = catch_panic(|| Now {
             at: backend.now(),
@@ -245,21 +245,21 @@ impl Shared {
     fn work(&self, role: Role) {
         while !self.wake_flags.is_stopped() {
             match self.step(role) {
-                Step::Did => {}
+                Step::Worked => {}
                 Step::Idle if !self.wake_flags.is_clear() => {}
-                Step::Idle => park_timeout(self.poll),
-                Step::Over => return,
+                Step::Idle => park_timeout(self.max_sleep),
+                Step::Ended => return,
             }
         }
         if role != Role::Prober {
-            self.withdraw_all();
+            self.withdraw();
         }
     }
 
-    /// Looks around and does one thing, if there is one to do.
+    /// Updates the state, and does one job if one is due.
     fn step(&self, role: Role) -> Step {
         let Some(backend) = self.backend() else {
-            return Step::Over;
+            return Step::Ended;
         };
         let flags = self.wake_flags.take();
         let Some(now) = self.now(&*backend) else {
@@ -277,26 +277,28 @@ impl Shared {
         match job {
             Some(job) => {
                 self.run(job, now);
-                Step::Did
+                Step::Worked
             }
             None => Step::Idle,
         }
     }
 
-    /// Does what may take long.
-    fn run(&self, job: Job, begun: Now) {
+    /// Calls the engine or the probe, without the lock.
+    fn run(&self, job: Job, started: Now) {
         match job {
             Job::Publish(action) => {
                 let (outcome, panicked) = self.publish(&action, self.options.request_deadline);
-                let now = self.later(begun);
+                let now = self.now_or(started);
                 self.state
                     .lock()
-                    .published(&action, &outcome, panicked, now);
+                    .publish_finished(&action, &outcome, panicked, now);
             }
             Job::Query { query, newer_than } => {
-                let (outcome, panicked) = self.ask(&query, newer_than);
-                let now = self.later(begun);
-                self.state.lock().asked(&query, outcome, panicked, now);
+                let (outcome, panicked) = self.query(&query, newer_than);
+                let now = self.now_or(started);
+                self.state
+                    .lock()
+                    .query_finished(&query, outcome, panicked, now);
             }
             Job::Probe {
                 relay,
@@ -313,23 +315,24 @@ impl Shared {
                 let panicked = outcome.is_err();
                 let outcome = outcome.unwrap_or(Err(ProbeError::Unreachable));
                 if let Some(backend) = self.backend() {
-                    let now = self.now(&*backend).unwrap_or(begun);
+                    let now = self.now(&*backend).unwrap_or(started);
                     let mut state = self.state.lock();
-                    state.probed(&relay, &endpoint, outcome, panicked, &*backend, now);
+                    state.probe_finished(&relay, &endpoint, outcome, panicked, &*backend, now);
                 }
             }
         }
     }
 
-    /// What time it is now, as far as it can be told.
-    fn later(&self, before: Now) -> Now {
+    /// The time now; `before` if the registry was dropped or a clock panicked.
+    fn now_or(&self, before: Now) -> Now {
         self.backend()
             .and_then(|backend| self.now(&*backend))
             .unwrap_or(before)
     }
 
-    fn publish(&self, action: &Action, span: Duration) -> (Result<(), DhtError>, bool) {
-        let deadline = self.options.deadline(span);
+    /// Publishes within `timeout`; also whether the engine panicked.
+    fn publish(&self, action: &Action, timeout: Duration) -> (Result<(), DhtError>, bool) {
+        let deadline = self.options.deadline(timeout);
         let engine = &self.engine;
         let outcome = catch_panic(|| match action {
             Action::Put(record) => engine.put(record, deadline),
@@ -342,7 +345,8 @@ impl Shared {
         }
     }
 
-    /// Judges a record, which a shard of the directory listed if that is given.
+    /// Offers a record to the admission. `shard` is the shard of the directory that listed it.
+    /// None if the registry was dropped or a clock panicked.
     fn offer_record(
         &self,
         record: &SignedRecord,
@@ -350,45 +354,45 @@ impl Shared {
     ) -> Option<Result<OfferOutcome, RejectReason>> {
         let backend = self.backend()?;
         let now = self.now(&*backend)?;
-        let offered = self
+        let outcome = self
             .state
             .lock()
             .offer_record(record, shard, &*backend, now);
-        if offered == Ok(OfferOutcome::Candidate) {
+        if outcome == Ok(OfferOutcome::Candidate) {
             self.wake_flags.notify_work();
         }
-        Some(offered)
+        Some(outcome)
     }
 
-    /// Takes back what this node has said, as far as that goes: whoever comes
-    /// first.
-    fn withdraw_all(&self) {
+    /// Withdraws this node's relay, within the shutdown timeout. The first thread to call this
+    /// does so; for the others there is nothing left.
+    fn withdraw(&self) {
         let Ok(wall) = catch_panic(|| self.options.wall_clock.now()) else {
             return;
         };
         let Some((tombstone, shards)) = self.state.lock().final_tombstone(wall) else {
             return;
         };
-        let until = self.options.deadline(self.options.shutdown_timeout);
+        let deadline = self.options.deadline(self.options.shutdown_timeout);
         let put = Action::Put(tombstone.clone());
         let leave = |shard| Action::Leave(shard, tombstone.clone());
         for action in std::iter::once(put).chain(shards.into_iter().map(leave)) {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(Instant::now());
             let _ = self.publish(&action, left);
         }
     }
 }
 
-/// What `risky` returns, unless it panics.
-fn catch_panic<R>(risky: impl FnOnce() -> R) -> Result<R, ()> {
-    catch_unwind(AssertUnwindSafe(risky)).map_err(|payload| {
-        // Dropping it could panic again.
+/// Calls code of the embedder or of an engine, which may panic.
+fn catch_panic<R>(call: impl FnOnce() -> R) -> Result<R, ()> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
+        // The drop of a payload could panic again.
         std::mem::forget(payload);
     })
 }
 
-/// No more threads than the engine carries requests.
-fn within(mut options: DhtOptions, limits: Limits) -> DhtOptions {
+/// Starts no more threads than the engine allows requests in flight.
+fn limit_threads(mut options: DhtOptions, limits: Limits) -> DhtOptions {
     options.worker_threads = options.worker_threads.min(limits.max_in_flight);
     options
 }

@@ -1,5 +1,5 @@
-//! Questions to an engine, and what is made of its answers: nothing in them is
-//! trusted, and only so much of them is looked at.
+//! Queries to the engine. Answers are not trusted: each record is verified, and the number of
+//! values that are read is limited.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -12,34 +12,33 @@ use crate::dht::reject_reason::RejectReason;
 use crate::relay::NodeId;
 use crate::sync::random_hasher;
 
-/// So much worthless content ends a read: each costs a signature check. It is far
-/// more than an engine hands out of those that answer first before it comes to the
-/// others.
+/// This many worthless values end a read, because each costs a signature check. It is far more
+/// than the nodes that answer first can send before an engine reads the other nodes.
 const MAX_WORTHLESS: u32 = 4_096;
 
-/// No more members of one shard are looked at in one sweep.
-const MAX_MEMBERS: u32 = 16_384;
+/// This many values end a read.
+const MAX_VALUES: u32 = 16_384;
 
-/// One read: how much more of it is looked at, and what it has brought.
-struct Reading<'a> {
+/// What one query has read so far.
+struct Read<'a> {
     shared: &'a Shared,
-    /// Which shard of the directory is read, if it is one.
+    /// The shard of the directory, if the query is a sweep.
     shard: Option<u16>,
     worthless_left: u32,
-    left: u32,
+    values_left: u32,
     found: bool,
-    /// Whether an announcement came that was not known.
-    has_candidate: bool,
+    /// Whether an announcement was new.
+    found_new: bool,
     seen: BTreeSet<NodeId>,
-    /// Fingerprints of what was judged, with a key that nobody outside knows: many
-    /// nodes hand out the same, and each check of a signature costs.
-    judged: BTreeSet<u64>,
+    /// Keyed hashes of the values read so far. Many nodes send the same value, and each signature
+    /// check is expensive.
+    fingerprints: BTreeSet<u64>,
     hasher: ahash::RandomState,
 }
 
 impl Shared {
-    /// Asks; how that ended, and whether the engine panicked.
-    pub(super) fn ask(
+    /// Runs a query; also whether the engine panicked.
+    pub(super) fn query(
         &self,
         query: &Query,
         newer_than: Option<u64>,
@@ -47,21 +46,21 @@ impl Shared {
         let deadline = self.options.deadline(self.options.request_deadline);
         let shard = match *query {
             Query::Sweep(shard) => Some(shard),
-            Query::Fetch { .. } => None,
+            Query::Lookup { .. } => None,
         };
-        let mut reading = Reading::new(self, shard);
+        let mut read = Read::new(self, shard);
         let answer = catch_panic(|| match *query {
             Query::Sweep(shard) => {
-                let mut sink = |member: Member<'_>| reading.member(&member);
+                let mut sink = |member: Member<'_>| read.member(&member);
                 self.engine.members(shard, deadline, &mut sink)
             }
-            Query::Fetch {
+            Query::Lookup {
                 node,
-                first_will_do,
+                stop_at_first,
             } => {
                 let mut sink = |candidate: Candidate<'_>| {
-                    let flow = reading.candidate(&node, &candidate);
-                    if first_will_do && reading.has_candidate {
+                    let flow = read.candidate(&node, &candidate);
+                    if stop_at_first && read.found_new {
                         return ControlFlow::Break(());
                     }
                     flow
@@ -72,29 +71,29 @@ impl Shared {
         let panicked = answer.is_err();
         let answer = answer.unwrap_or(Err(DhtError::Closed));
         if let (Some(shard), Ok(_)) = (shard, &answer) {
-            reading.note_seen(shard);
+            read.report_shard(shard);
         }
-        (answer.map(|answer| reading.ending(&answer)), panicked)
+        (answer.map(|answer| read.outcome(&answer)), panicked)
     }
 }
 
-impl<'a> Reading<'a> {
+impl<'a> Read<'a> {
     fn new(shared: &'a Shared, shard: Option<u16>) -> Self {
         Self {
             shared,
             shard,
             worthless_left: MAX_WORTHLESS,
-            left: MAX_MEMBERS,
+            values_left: MAX_VALUES,
             found: false,
-            has_candidate: false,
+            found_new: false,
             seen: BTreeSet::new(),
-            judged: BTreeSet::new(),
+            fingerprints: BTreeSet::new(),
             hasher: random_hasher(),
         }
     }
 
     fn is_over(&self) -> bool {
-        self.left == 0 || self.worthless_left == 0
+        self.values_left == 0 || self.worthless_left == 0
     }
 
     fn flow(&self) -> ControlFlow<()> {
@@ -110,38 +109,41 @@ impl<'a> Reading<'a> {
             return self.candidate(&member.node, candidate);
         }
         self.flow()?;
-        self.left -= 1;
+        self.values_left -= 1;
         self.found = true;
         self.seen.insert(member.node);
         let shared = self.shared;
         let now = shared.backend().and_then(|backend| shared.now(&*backend));
         if let (Some(shard), Some(now)) = (self.shard, now) {
-            shared.state.lock().want_member(member.node, shard, now);
+            shared.state.lock().request_member(member.node, shard, now);
         }
         self.flow()
     }
 
     fn candidate(&mut self, node: &NodeId, candidate: &Candidate<'_>) -> ControlFlow<()> {
         self.flow()?;
-        self.left -= 1;
-        if !self.judged.insert(self.fingerprint(node, candidate)) {
+        self.values_left -= 1;
+        if !self.fingerprints.insert(self.fingerprint(node, candidate)) {
             return self.flow();
         }
         let shared = self.shared;
         match candidate.verify(node, &shared.options.network) {
             Ok(record) => match shared.offer_record(&record, self.shard) {
-                Some(Ok(offered)) => {
+                Some(Ok(outcome)) => {
                     self.found = true;
-                    self.has_candidate |=
-                        matches!(offered, OfferOutcome::Candidate | OfferOutcome::Renewed);
+                    self.found_new |=
+                        matches!(outcome, OfferOutcome::Candidate | OfferOutcome::Renewed);
                     self.seen.insert(*node);
                 }
-                // What is refused for lack of room or trust is good content.
+                // Rejected by a limit or an option of this node: the value itself is good.
                 Some(Err(reason)) if !is_worthless(reason) => {}
                 _ => self.worthless_left -= 1,
             },
             Err(error) => {
-                shared.state.lock().refuse(RejectReason::from(&error));
+                shared
+                    .state
+                    .lock()
+                    .count_rejected(RejectReason::from(&error));
                 self.worthless_left -= 1;
             }
         }
@@ -162,16 +164,17 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Whom the shard used to list and no longer does may have withdrawn: ask.
-    fn note_seen(&self, shard: u16) {
+    /// Reports which relays the shard lists.
+    fn report_shard(&self, shard: u16) {
         let shared = self.shared;
         if let Some(now) = shared.backend().and_then(|backend| shared.now(&*backend)) {
-            let is_whole = !self.is_over();
-            shared.state.lock().listed(shard, &self.seen, is_whole, now);
+            let is_complete = !self.is_over();
+            let mut state = shared.state.lock();
+            state.shard_read(shard, &self.seen, is_complete, now);
         }
     }
 
-    fn ending(&self, answer: &Answer) -> QueryOutcome {
+    fn outcome(&self, answer: &Answer) -> QueryOutcome {
         let found = self.found;
         match answer.coverage() {
             Coverage::Complete if !self.is_over() => QueryOutcome::Complete { found },
@@ -181,7 +184,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Whether whoever stored this should not have.
+/// Whether an honest node would not have stored the value.
 fn is_worthless(reason: RejectReason) -> bool {
     matches!(
         reason,

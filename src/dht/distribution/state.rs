@@ -1,5 +1,5 @@
-//! What the workers share behind one lock: the three state machines, and what
-//! is counted. Nothing here calls an engine or a probe.
+//! [`DhtState`]: the three state machines and the counters, behind one lock. Nothing here calls
+//! the engine or the probe.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::dht::wake_flags::Flags;
 use crate::relay::{Endpoint, NodeId};
 use crate::sync::{Thread, current_thread};
 
-/// Something to do that may take long, and is done without the lock.
+/// A call of the engine or the probe, to be made without the lock.
 #[derive(Clone, Debug)]
 pub(super) enum Job {
     Publish(Action),
@@ -36,7 +36,7 @@ pub(super) enum Job {
     },
 }
 
-/// What a thread does.
+/// Which jobs a thread does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Engine,
@@ -44,7 +44,6 @@ pub(super) enum Role {
     Both,
 }
 
-/// The state of a registry's distribution.
 pub(super) struct DhtState {
     own: Option<NodeId>,
     publisher: Option<Publisher>,
@@ -53,7 +52,7 @@ pub(super) struct DhtState {
     breaker: EngineBreaker,
     random: Rng,
     stats: DhtStats,
-    /// Who waits for a relay to enter.
+    /// Threads to wake when a relay is learned.
     waiting: Vec<Thread>,
 }
 
@@ -71,9 +70,11 @@ impl DhtState {
         let learns = options.probe.is_some();
         let discovery = || Discovery::new(limits.shards, options.discovery_intervals());
         let mut random = options.seed.map_or_else(Rng::new, Rng::with_seed);
-        let lots = random.fork();
-        let terms = || options.policy(max_relays, tick, limits);
-        let admission = || Admission::new(terms(), options.per_prefix(), lots);
+        let admission_random = random.fork();
+        let admission = || {
+            let policy = options.admission_policy(max_relays, tick, limits);
+            Admission::new(policy, options.per_prefix(), admission_random)
+        };
         Self {
             own: options.own(),
             stats: DhtStats {
@@ -90,10 +91,10 @@ impl DhtState {
         }
     }
 
-    /// Takes in what was rung, and how the registry and the clocks stand.
+    /// Applies the wake flags, the present state of the registry and the time.
     pub(super) fn observe(&mut self, flags: Flags, backend: &dyn RegistryBackend, now: Now) {
         if let (Some(own), Some(publisher)) = (&self.own, &mut self.publisher) {
-            publisher.observe(backend.local(own), now.at);
+            publisher.observe(backend.local_relay(own), now.at);
         }
         if let Some(discovery) = self.discovery.as_mut().filter(|_| flags.missed()) {
             discovery.sweep_soon(now.at);
@@ -103,7 +104,7 @@ impl DhtState {
         }
     }
 
-    /// What to do next in this role.
+    /// The next job of a role.
     pub(super) fn next(&mut self, role: Role, now: Now) -> Option<Job> {
         let engine = || role != Role::Prober;
         let prober = || role != Role::Engine;
@@ -123,7 +124,7 @@ impl DhtState {
                 let query = self.next_query(now)?;
                 Job::Query {
                     query,
-                    newer_than: self.newest_heard(&query),
+                    newer_than: self.known_sequence(&query),
                 }
             }
         };
@@ -133,15 +134,16 @@ impl DhtState {
 
     fn next_query(&mut self, now: Now) -> Option<Query> {
         let admission = &mut self.admission;
-        let known = || admission.as_mut()?.next_to_ask(now.at);
+        let requery = || admission.as_mut()?.next_requery(now.at);
         self.discovery
             .as_mut()?
-            .next(now.at, &mut self.random, known)
+            .next(now.at, &mut self.random, requery)
     }
 
-    fn newest_heard(&self, query: &Query) -> Option<u64> {
+    /// Only records above this sequence are news.
+    fn known_sequence(&self, query: &Query) -> Option<u64> {
         match query {
-            Query::Fetch { node, .. } => self.admission.as_ref()?.highest(node),
+            Query::Lookup { node, .. } => self.admission.as_ref()?.sequence(node),
             Query::Sweep(_) => None,
         }
     }
@@ -150,15 +152,15 @@ impl DhtState {
         let admission = self.admission.as_mut()?;
         let (relay, endpoint) = admission.next_probe(now.at)?;
         Some(Job::Probe {
-            is_short: admission.is_short(&relay),
+            is_short: admission.is_short_probe(&relay),
             relay,
             endpoint,
         })
     }
 
-    /// Judges a record from elsewhere, from this shard of the directory or one that
-    /// named its relay before. The shard is remembered at once: when it lists the
-    /// relay no longer, that may have withdrawn.
+    /// Offers a record to the admission. `shard` is the shard of the directory that listed it;
+    /// without one, the shard that listed its relay before. The shard is noted at once: if it
+    /// does not list the relay the next time, the relay may have withdrawn.
     pub(super) fn offer_record(
         &mut self,
         record: &SignedRecord,
@@ -167,8 +169,8 @@ impl DhtState {
         now: Now,
     ) -> Result<OfferOutcome, RejectReason> {
         let id = record.node_id();
-        let named_in = || self.discovery.as_ref()?.named_in(&id);
-        let shard = shard.or_else(named_in);
+        let listed_in = || self.discovery.as_ref()?.listed_in(&id);
+        let shard = shard.or_else(listed_in);
         let outcome = match &mut self.admission {
             Some(admission) => {
                 let outcome = admission.offer_record(record, backend, now);
@@ -183,65 +185,74 @@ impl DhtState {
             Ok(OfferOutcome::Candidate | OfferOutcome::Renewed) => self.stats.accepted += 1,
             Ok(OfferOutcome::Withdrawn) => self.stats.withdrawn += 1,
             Ok(OfferOutcome::Known) => {}
-            Err(reason) => self.stats.refuse(reason),
+            Err(reason) => self.stats.count_rejected(reason),
         }
         outcome
     }
 
-    pub(super) fn refuse(&mut self, reason: RejectReason) {
-        self.stats.refuse(reason);
+    pub(super) fn count_rejected(&mut self, reason: RejectReason) {
+        self.stats.count_rejected(reason);
     }
 
-    /// A relay is to be asked for.
-    pub(super) fn want(&mut self, node: NodeId, first_will_do: bool, now: Duration) -> bool {
+    /// Requests a lookup, unless `node` is this node. False if there will be none.
+    pub(super) fn request(&mut self, node: NodeId, stop_at_first: bool, now: Duration) -> bool {
         let is_own = self.own == Some(node);
         let discovery = self.discovery.as_mut().filter(|_| !is_own);
-        discovery.is_some_and(|discovery| discovery.want(node, first_will_do, now))
+        discovery.is_some_and(|discovery| discovery.request(node, stop_at_first, now))
     }
 
-    /// A shard of the directory names a relay and says no more: one that is not known
-    /// is asked for.
-    pub(super) fn want_member(&mut self, node: NodeId, shard: u16, now: Now) {
-        if self.admission.as_ref().is_some_and(|it| !it.knows(&node)) {
-            let first_will_do = !self.waiting.is_empty();
-            self.want(node, first_will_do, now.at);
+    /// Requests a lookup of a relay that a shard lists without its record, if it is not known.
+    pub(super) fn request_member(&mut self, node: NodeId, shard: u16, now: Now) {
+        if self
+            .admission
+            .as_ref()
+            .is_some_and(|it| !it.is_known(&node))
+        {
+            let stop_at_first = !self.waiting.is_empty();
+            self.request(node, stop_at_first, now.at);
             if let Some(discovery) = &mut self.discovery {
-                discovery.note_named(&node, shard);
+                discovery.note_listed(&node, shard);
             }
         }
     }
 
-    /// A shard was read, and listed these. Who was there before and is not now
-    /// may have withdrawn.
-    pub(super) fn listed(&mut self, shard: u16, seen: &BTreeSet<NodeId>, is_whole: bool, now: Now) {
+    /// Notes that a shard lists the relays `seen`. If it was read completely, those that it
+    /// listed before may have withdrawn, so they are looked up.
+    pub(super) fn shard_read(
+        &mut self,
+        shard: u16,
+        seen: &BTreeSet<NodeId>,
+        is_complete: bool,
+        now: Now,
+    ) {
         let Some(admission) = &mut self.admission else {
             return;
         };
-        let missing = admission.listed(shard, seen);
-        if is_whole {
+        let missing = admission.shard_read(shard, seen);
+        if is_complete {
             for node in missing {
-                self.want(node, false, now.at);
+                self.request(node, false, now.at);
             }
         }
     }
 
-    pub(super) fn published(
+    pub(super) fn publish_finished(
         &mut self,
         action: &Action,
         outcome: &Result<(), DhtError>,
         panicked: bool,
         now: Now,
     ) {
-        self.judge_engine(outcome.as_ref().err(), panicked, now.at);
+        self.count_engine_outcome(outcome.as_ref().err(), panicked, now.at);
         if outcome.is_ok() && matches!(action, Action::Put(_)) {
             self.stats.puts += 1;
         }
         if let Some(publisher) = &mut self.publisher {
-            publisher.done(action, outcome, now, &mut self.random);
+            publisher.action_finished(action, outcome, now, &mut self.random);
         }
     }
 
-    pub(super) fn asked(
+    pub(super) fn query_finished(
         &mut self,
         query: &Query,
         outcome: Result<QueryOutcome, DhtError>,
@@ -250,43 +261,44 @@ impl DhtState {
     ) {
         let unanswered = (outcome == Ok(QueryOutcome::Failed)).then_some(DhtError::Unreachable);
         let error = outcome.as_ref().err().or(unanswered.as_ref());
-        self.judge_engine(error, panicked, now.at);
-        let ending = match outcome {
-            Ok(ending) => ending,
-            Err(DhtError::Unsupported { .. }) => QueryOutcome::Never,
+        self.count_engine_outcome(error, panicked, now.at);
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(DhtError::Unsupported { .. }) => QueryOutcome::Unsupported,
             Err(_) => QueryOutcome::Failed,
         };
-        let ending = match query {
+        let outcome = match query {
             Query::Sweep(_) => {
                 self.stats.sweeps += 1;
-                ending
+                outcome
             }
-            Query::Fetch { node, .. } => {
+            Query::Lookup { node, .. } => {
                 self.stats.fetches += 1;
-                self.fetched(node, ending, now)
+                self.lookup_finished(node, outcome, now)
             }
         };
         if let Some(discovery) = &mut self.discovery {
-            discovery.ended(query, ending, now.at, &mut self.random);
-            discovery.retry_elsewhere(query, ending, now.at);
+            discovery.query_finished(query, outcome, now.at, &mut self.random);
+            discovery.complete_lookup(query, outcome, now.at);
         }
     }
 
-    /// A relay was asked for. Where one that is known had nothing new, that is no
-    /// absence.
-    fn fetched(&mut self, node: &NodeId, ending: QueryOutcome, now: Now) -> QueryOutcome {
-        let Some(admission) = self.admission.as_mut().filter(|it| it.knows(node)) else {
-            return ending;
+    /// Notes the lookup of a known relay. If there was no record above the known one, the relay
+    /// is unchanged, not absent.
+    fn lookup_finished(&mut self, node: &NodeId, outcome: QueryOutcome, now: Now) -> QueryOutcome {
+        let Some(admission) = self.admission.as_mut().filter(|it| it.is_known(node)) else {
+            return outcome;
         };
-        admission.asked(node, matches!(ending, QueryOutcome::Complete { .. }), now);
-        match ending {
-            QueryOutcome::Complete { found: false } => QueryOutcome::NoNews,
-            ending => ending,
+        let is_complete = matches!(outcome, QueryOutcome::Complete { .. });
+        admission.requeried(node, is_complete, now);
+        match outcome {
+            QueryOutcome::Complete { found: false } => QueryOutcome::Unchanged,
+            outcome => outcome,
         }
     }
 
-    /// Some errors are the engine's, others are about what it was asked.
-    fn judge_engine(&mut self, error: Option<&DhtError>, panicked: bool, now: Duration) {
+    /// Updates the breaker. Errors about the request itself do not count as failures.
+    fn count_engine_outcome(&mut self, error: Option<&DhtError>, panicked: bool, now: Duration) {
         self.stats.panics += u64::from(panicked);
         match error {
             Some(
@@ -302,7 +314,7 @@ impl DhtState {
         }
     }
 
-    pub(super) fn probed(
+    pub(super) fn probe_finished(
         &mut self,
         relay: &NodeId,
         endpoint: &Endpoint,
@@ -317,26 +329,24 @@ impl DhtState {
         let Some(admission) = &mut self.admission else {
             return;
         };
-        if admission.probed(relay, endpoint, outcome, backend, now) {
+        if admission.probe_finished(relay, endpoint, outcome, backend, now) {
             self.stats.admitted += 1;
             self.wake_waiting();
         }
     }
 
-    /// A clock panicked.
     pub(super) fn count_panic(&mut self) {
         self.stats.panics += 1;
     }
 
-    /// Wakes the current thread when a relay enters.
-    pub(super) fn wait(&mut self) {
+    /// Wakes the current thread whenever a relay is learned.
+    pub(super) fn start_waiting(&mut self) {
         self.waiting.push(current_thread());
     }
 
-    /// The current thread waits no longer.
-    pub(super) fn leave(&mut self) {
-        let me = current_thread().id();
-        self.waiting.retain(|thread| thread.id() != me);
+    pub(super) fn stop_waiting(&mut self) {
+        let current = current_thread().id();
+        self.waiting.retain(|thread| thread.id() != current);
     }
 
     fn wake_waiting(&self) {
@@ -345,17 +355,18 @@ impl DhtState {
         }
     }
 
-    /// The last word of this node, if it has said anything.
+    /// The withdrawal of this node's relay, and the shards to leave, if it was published. Later
+    /// calls return none, and nothing more is published.
     pub(super) fn final_tombstone(&mut self, wall: Duration) -> Option<(SignedRecord, Vec<u16>)> {
         self.publisher.take()?.final_tombstone(wall)
     }
 
-    /// What this node's relay last said that was stored.
+    /// The latest record of this node that the engine stored.
     pub(super) fn own_record(&self) -> Option<SignedRecord> {
         self.publisher.as_ref()?.published().cloned()
     }
 
-    /// The learned relays in the registry.
+    /// The ids of the learned relays.
     pub(super) fn learned_relays(&self) -> Vec<NodeId> {
         let admission = self.admission.iter();
         admission
@@ -374,7 +385,7 @@ impl DhtState {
                 .is_some_and(|record| !record.is_tombstone());
         }
         if let Some(discovery) = &self.discovery {
-            (stats.wanted, stats.absent) = (discovery.wanted(), discovery.absent());
+            (stats.wanted, stats.absent) = (discovery.lookups(), discovery.absent());
         }
         if let Some(admission) = &self.admission {
             stats.learned = admission.verified();

@@ -1,4 +1,4 @@
-//! Whether options can be had, and [`DhtOptionsError`].
+//! The ranges of the options, and [`DhtOptionsError`].
 
 use std::error::Error;
 use std::fmt;
@@ -9,11 +9,11 @@ use crate::dht::record::MAX_TTL;
 use crate::limits::MAX_CAPACITY;
 use crate::relay::NodeId;
 
-/// The most threads of one kind.
+/// The most threads for the engine, and for probes.
 const MAX_THREADS: usize = 64;
 
 impl DhtOptions {
-    /// Judges the options for a registry of `max_relays`.
+    /// Checks the options for a registry of `max_relays`.
     pub(crate) fn check(&self, max_relays: usize) -> Result<(), DhtOptionsError> {
         const DAY: Duration = Duration::from_secs(86_400);
         const HOUR: Duration = Duration::from_secs(3_600);
@@ -21,22 +21,22 @@ impl DhtOptions {
         let nanosecond = Duration::from_nanos(1);
         let times = [
             ("record_ttl", self.ttl, Duration::from_secs(1), MAX_TTL),
-            ("refresh", self.refresh_every(), nanosecond, self.ttl / 2),
+            ("refresh", self.refresh_interval(), nanosecond, self.ttl / 2),
             ("debounce", self.debounce, Duration::ZERO, MINUTE),
             (
                 "load_interval",
-                self.load_every,
+                self.load_interval,
                 Duration::from_secs(1),
                 DAY,
             ),
-            ("sweep_interval", self.sweep_every, nanosecond, DAY),
+            ("sweep_interval", self.sweep_interval, nanosecond, DAY),
             (
                 "negative_cache_ttl",
                 self.negative_cache_ttl,
                 Duration::ZERO,
                 DAY,
             ),
-            ("probe_interval", self.probe_every, nanosecond, DAY),
+            ("probe_interval", self.probe_interval, nanosecond, DAY),
             ("probe_deadline", self.probe_deadline, nanosecond, HOUR),
             ("request_deadline", self.request_deadline, nanosecond, HOUR),
             (
@@ -58,16 +58,26 @@ impl DhtOptions {
         }
         let most = usize::MAX;
         let numbers = [
-            ("max_per_ipv4_24", self.per_v4, 1, most),
-            ("max_per_ipv6_48", self.per_v6, 1, most),
+            ("max_per_ipv4_24", self.max_per_ipv4_24, 1, most),
+            ("max_per_ipv6_48", self.max_per_ipv6_48, 1, most),
             (
                 "max_updates_per_minute",
-                self.news_per_minute as usize,
+                self.max_updates_per_minute as usize,
                 1,
                 most,
             ),
-            ("local_reserve", self.reserve(max_relays), 0, max_relays),
-            ("max_candidates", self.candidates(max_relays), 1, 1 << 20),
+            (
+                "local_reserve",
+                self.local_reserve_of(max_relays),
+                0,
+                max_relays,
+            ),
+            (
+                "max_candidates",
+                self.max_candidates_of(max_relays),
+                1,
+                1 << 20,
+            ),
             (
                 "max_claimed_capacity",
                 self.max_capacity as usize,
@@ -97,40 +107,41 @@ impl DhtOptions {
     }
 }
 
-/// Why [`DhtOptions`] are not taken.
+/// Why [`DhtOptions`] are rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DhtOptionsError {
-    /// A span of time is out of its range.
+    /// A duration is out of its range.
     #[non_exhaustive]
     Time {
-        /// The option.
+        /// The name of the option.
         option: &'static str,
-        /// What was given.
+        /// The given value.
         given: Duration,
-        /// The least it may be.
+        /// The least allowed value.
         least: Duration,
-        /// The most it may be.
+        /// The greatest allowed value.
         most: Duration,
     },
     /// A number is out of its range.
     #[non_exhaustive]
     Number {
-        /// The option.
+        /// The name of the option.
         option: &'static str,
-        /// What was given.
+        /// The given value.
         given: usize,
-        /// The least it may be.
+        /// The least allowed value.
         least: usize,
-        /// The most it may be.
+        /// The greatest allowed value.
         most: usize,
     },
-    /// The engine panicked when it was asked for its limits.
+    /// The engine panicked in [`RelayDht::limits`](crate::dht::RelayDht::limits).
     EnginePanicked,
-    /// The registry's local id is set, and not the key's node id.
+    /// The registry's [`local_id`](crate::RegistryBuilder::local_id) is set, and is not the
+    /// key's node id.
     #[non_exhaustive]
     OtherLocalId {
-        /// The key's.
+        /// The key's node id.
         of_key: NodeId,
     },
 }
@@ -152,7 +163,7 @@ impl fmt::Display for DhtOptionsError {
             } => write!(f, "{option} is {given}, not {least} to {most}"),
             Self::EnginePanicked => f.write_str("the engine panicked when asked for its limits"),
             Self::OtherLocalId { of_key } => {
-                write!(f, "the local id is not {of_key}, as the key has it")
+                write!(f, "the local id is not {of_key}, the node id of the key")
             }
         }
     }

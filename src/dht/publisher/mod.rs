@@ -1,19 +1,20 @@
-//! What this node says of itself, and when: an outbox of one latest value.
+//! [`Publisher`]: when this node's record is signed, stored and listed.
 //!
-//! A node can sign for itself only, so what it publishes is the relay whose id
-//! is its key's, for as long as that is registered locally. [`Publisher`] is
-//! told what the registry holds ([`observe`](Publisher::observe)), as often as
-//! anybody likes: it looks at differences, not at events, and so none can be
-//! lost and none piles up. It says what to do next ([`next`](Publisher::next)),
-//! one thing at a time, and is told how that ended.
+//! A node can sign only for itself. So the publisher publishes one relay: the one whose id is
+//! the node id of the key, while it is registered locally. Its caller passes the present state
+//! of that relay to [`observe`](Publisher::observe), any number of times. The publisher compares
+//! states and queues no events, so no change is lost and no backlog builds up. It returns one
+//! [action](Publisher::next) at a time; the caller reports
+//! [how it ended](Publisher::action_finished).
 //!
 //! ```text
-//! wanted ──debounce──> signed statement ──put──> stored ──join──> listed ─┐
-//!            ▲                 ▲  └──superseded: sign above it            │
-//!            └── registry      └───────────── refresh, load ──────────────┘
+//! local relay ──debounce──> sign ──put──> stored ──join──> listed ─┐
+//!                           ▲  ▲   └─ superseded: sign with a      │
+//!                           │  └───── higher sequence              │
+//!                           └────────── refresh, load ─────────────┘
 //! ```
 
-mod statement;
+mod publication;
 
 use std::time::Duration;
 
@@ -21,27 +22,29 @@ use fastrand::Rng;
 
 use super::backend::{LocalRelay, Now};
 use super::engine::{DhtError, Limits};
-use super::record::{Announcement, MAX_SKEW, Network, SecretKey, SignedRecord};
-use super::retry::{RetryBackoff, a_little_less};
+use super::record::{
+    Announcement, MAX_SKEW, Network, RelayRecord, SecretKey, SignedRecord, next_sequence,
+};
+use super::retry::{RetryBackoff, with_jitter};
 use crate::sync::Arc;
-use statement::Statement;
+use publication::{Publication, Shards};
 
-/// When things are said.
+/// The intervals of publication.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Intervals {
-    /// How long a change rests before it is signed.
+    /// The delay between a change and its publication.
     pub(super) debounce: Duration,
-    /// The TTL of what is signed.
+    /// The TTL of the records.
     pub(super) ttl: Duration,
-    /// How soon it is said again.
+    /// How often the record is signed and stored again.
     pub(super) refresh: Duration,
-    /// How often a changed load is reason enough.
-    pub(super) load_every: Duration,
-    /// An act that has taken this long no longer holds up the next.
-    pub(super) time_limit: Duration,
+    /// The shortest interval between records that differ only in load.
+    pub(super) load_interval: Duration,
+    /// After this time, an action that has not ended no longer prevents the next.
+    pub(super) timeout: Duration,
 }
 
-/// What to do next.
+/// A request to the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Put(SignedRecord),
@@ -49,26 +52,26 @@ pub(super) enum Action {
     Leave(u16, SignedRecord),
 }
 
-/// The outbox and its schedule.
+/// The state and the schedule of publication.
 #[derive(Debug)]
 pub(super) struct Publisher {
     key: Arc<SecretKey>,
     network: Network,
     limits: Limits,
     intervals: Intervals,
-    /// What the registry holds.
-    wanted: Option<LocalRelay>,
-    /// Since when that differs from what was said, in more than the load. That a
-    /// relay opens or closes is more, though the load is what says so.
+    /// The relay as it is registered now.
+    local: Option<LocalRelay>,
+    /// Since when the local relay differs from the current record in more than its load. A
+    /// relay that opens or closes counts as such a difference, although only the load shows it.
     changed_at: Option<Duration>,
-    said: Option<Statement>,
-    /// Whether the relay was open when that was said.
-    said_open: bool,
-    /// The latest that was stored: while the next is on its way, it still counts.
+    current: Option<Publication>,
+    /// Whether the relay was open when the current record was signed.
+    current_is_open: bool,
+    /// The latest record that the engine stored. It is in force until the current one is stored.
     stored: Option<SignedRecord>,
-    /// Until when something that is withdrawn could still be believed.
+    /// Until when a withdrawn announcement may still be accepted by other nodes.
     withdrawn_until: Duration,
-    /// How often the present withdrawal was said.
+    /// How often the present withdrawal was signed.
     withdrawals: u32,
     last_sequence: Option<u64>,
     in_flight_since: Option<Duration>,
@@ -88,10 +91,10 @@ impl Publisher {
             network,
             limits,
             intervals,
-            wanted: None,
+            local: None,
             changed_at: None,
-            said: None,
-            said_open: true,
+            current: None,
+            current_is_open: true,
             stored: None,
             withdrawn_until: Duration::ZERO,
             withdrawals: 0,
@@ -102,95 +105,99 @@ impl Publisher {
         }
     }
 
-    /// Takes in what the registry holds at `now`.
-    pub(super) fn observe(&mut self, wanted: Option<LocalRelay>, now: Duration) {
-        self.wanted = wanted;
-        let wanted = self.wanted.as_ref();
-        let said = self.said.as_ref().and_then(Statement::announcement);
-        let opens_or_closes = wanted.is_some_and(|wanted| wanted.is_open != self.said_open);
-        let is_alike = is_alike(wanted.map(|wanted| &wanted.announcement), said);
-        self.changed_at = if is_alike && !opens_or_closes {
+    /// Updates the local relay; none if it is not registered.
+    pub(super) fn observe(&mut self, local: Option<LocalRelay>, now: Duration) {
+        self.local = local;
+        let local = self.local.as_ref();
+        let current = self.current.as_ref().and_then(Publication::announcement);
+        let opens_or_closes = local.is_some_and(|local| local.is_open != self.current_is_open);
+        let is_same = is_same_but_for_load(local.map(|local| &local.announcement), current);
+        self.changed_at = if is_same && !opens_or_closes {
             None
         } else {
-            // Further changes rest no longer for it.
+            // Further changes do not extend the delay.
             self.changed_at.or(Some(now))
         };
     }
 
-    /// Whether everything that is to be said has been said.
+    /// Whether the local relay is published or withdrawn as it is now, except for its load.
     pub(super) fn is_settled(&self) -> bool {
-        self.changed_at.is_none() && self.said.as_ref().is_none_or(Statement::is_done)
+        self.changed_at.is_none() && self.current.as_ref().is_none_or(Publication::is_done)
     }
 
-    /// What was stored last.
+    /// The latest record that the engine stored.
     pub(super) fn published(&self) -> Option<&SignedRecord> {
         self.stored.as_ref()
     }
 
-    /// What to do at `now`, if anything. There is another when this was
-    /// [ended](Self::done), or an engine that never returns is waited for no more.
+    /// The action that is due, unless another is in flight. An action that has not ended after
+    /// [`Intervals::timeout`] does not count as in flight.
     pub(super) fn next(&mut self, now: Now, random: &mut Rng) -> Option<Action> {
-        let is_held_up = self
+        let is_in_flight = self
             .in_flight_since
-            .is_some_and(|since| now.at.saturating_sub(since) < self.intervals.time_limit);
-        if is_held_up || now.at < self.not_before {
+            .is_some_and(|since| now.at.saturating_sub(since) < self.intervals.timeout);
+        if is_in_flight || now.at < self.not_before {
             return None;
         }
         if self.signing_due(now.at).is_some_and(|due| due <= now.at) {
-            self.sign(now, random);
+            self.start_publication(now, random);
         }
-        let action = self.said.as_ref()?.next(now.at);
+        let action = self.current.as_ref()?.next(now.at);
         self.in_flight_since = action.is_some().then_some(now.at);
         action
     }
 
-    /// When the next statement is due.
+    /// When the next record is to be signed.
     fn signing_due(&self, now: Duration) -> Option<Duration> {
         if let Some(changed_at) = self.changed_at {
             return Some(changed_at.saturating_add(self.intervals.debounce));
         }
-        let said = self.said.as_ref()?;
-        if said.is_void() {
+        let current = self.current.as_ref()?;
+        if current.is_superseded() {
             return Some(Duration::ZERO);
         }
-        match &self.wanted {
-            Some(wanted) if said.announcement() != Some(&wanted.announcement) => Some(
-                said.refresh_at()
-                    .min(said.signed_at().saturating_add(self.intervals.load_every)),
-            ),
-            Some(_) => Some(said.refresh_at()),
-            // A withdrawal is repeated while what it withdraws could turn up.
-            None => (now < self.withdrawn_until).then_some(said.refresh_at()),
+        let refresh_at = current.refresh_at();
+        match &self.local {
+            Some(local) if current.announcement() != Some(&local.announcement) => {
+                let load_at = current
+                    .signed_at()
+                    .saturating_add(self.intervals.load_interval);
+                Some(refresh_at.min(load_at))
+            }
+            Some(_) => Some(refresh_at),
+            // A withdrawal is repeated while other nodes may still store the announcement.
+            None => (now < self.withdrawn_until).then_some(refresh_at),
         }
     }
 
-    fn sign(&mut self, now: Now, random: &mut Rng) {
-        let shards = self.said.take().map(Statement::into_shards);
+    fn start_publication(&mut self, now: Now, random: &mut Rng) {
+        let shards = self.current.take().map(Publication::into_shards);
         let own = self.key.node_id();
-        let wanted = self.wanted.clone();
-        let is_open = wanted.as_ref().is_none_or(|wanted| wanted.is_open);
-        let announcement = wanted.map(|wanted| wanted.announcement);
-        let Some(record) = self.statement(announcement, now.wall) else {
-            // The clocks are beyond what records can say: later, perhaps.
+        let local = self.local.clone();
+        let is_open = local.as_ref().is_none_or(|local| local.is_open);
+        let announcement = local.map(|local| local.announcement);
+        let Some(record) = self.sign(announcement, now.wall) else {
+            // The wall clock is outside the range of records.
             self.not_before = now.at.saturating_add(self.intervals.refresh);
             return;
         };
-        let refresh = a_little_less(self.next_refresh(now.at), random);
+        let refresh = with_jitter(self.next_refresh(now.at), random);
         self.changed_at = None;
-        self.said_open = is_open;
-        self.said = Some(Statement::new(
+        self.current_is_open = is_open;
+        self.current = Some(Publication::new(
             record,
             now.at,
             now.at.saturating_add(refresh),
-            shards.unwrap_or_else(|| statement::Shards::new(self.limits, &own)),
+            shards.unwrap_or_else(|| Shards::new(self.limits, &own)),
         ));
     }
 
-    /// How long what is said now stands. A withdrawal is said again soon, then ever
-    /// more seldom: what others wrote at the same time may have undone it.
+    /// How soon the record that is signed now is signed again. A withdrawal is repeated after an
+    /// eighth of a refresh, and then at intervals that double: a concurrent write of another
+    /// node may have undone it.
     fn next_refresh(&mut self, now: Duration) -> Duration {
         let refresh = self.intervals.refresh;
-        if self.wanted.is_some() {
+        if self.local.is_some() {
             self.withdrawn_until = now.saturating_add(self.intervals.ttl);
             self.withdrawals = 0;
             return refresh;
@@ -200,26 +207,20 @@ impl Publisher {
         soon
     }
 
-    fn statement(
-        &mut self,
-        announcement: Option<Announcement>,
-        wall: Duration,
-    ) -> Option<SignedRecord> {
-        let sequence = super::next_sequence(self.last_sequence, wall);
+    fn sign(&mut self, announcement: Option<Announcement>, wall: Duration) -> Option<SignedRecord> {
+        let sequence = next_sequence(self.last_sequence, wall);
         let ttl = self.intervals.ttl;
         let record = match announcement {
-            Some(announcement) => {
-                super::RelayRecord::announce(announcement, sequence, wall, ttl).ok()?
-            }
-            None => super::RelayRecord::withdraw(sequence, wall, ttl).ok()?,
+            Some(announcement) => RelayRecord::announce(announcement, sequence, wall, ttl).ok()?,
+            None => RelayRecord::withdraw(sequence, wall, ttl).ok()?,
         };
         let signed = SignedRecord::sign(&record, &self.key, &self.network).ok()?;
         self.last_sequence = Some(sequence);
         Some(signed)
     }
 
-    /// Takes in how `act` ended.
-    pub(super) fn done(
+    /// Applies the outcome of an action.
+    pub(super) fn action_finished(
         &mut self,
         action: &Action,
         outcome: &Result<(), DhtError>,
@@ -227,7 +228,8 @@ impl Publisher {
         random: &mut Rng,
     ) {
         self.in_flight_since = None;
-        let Some(said) = self.said.as_mut().filter(|said| said.is_of(action)) else {
+        let current = self.current.as_mut();
+        let Some(current) = current.filter(|current| current.is_of(action)) else {
             return;
         };
         match outcome {
@@ -235,50 +237,51 @@ impl Publisher {
                 if let Action::Put(record) = action {
                     self.stored = Some(record.clone());
                 }
-                said.succeeded(action, now.at, random);
+                current.succeeded(action, now.at, random);
                 self.back_off.reset();
                 return;
             }
             Err(DhtError::Superseded { stored }) => {
-                let latest = latest_credible(now.wall);
-                let stored = stored.filter(|stored| *stored <= latest);
+                let max = max_credible_sequence(now.wall);
+                let stored = stored.filter(|stored| *stored <= max);
                 self.last_sequence = self.last_sequence.max(stored);
-                said.void();
+                current.supersede();
             }
-            // Others write the shard at the same time, which a pause ends.
+            // Other nodes write the shard at the same time. Retry after a back-off.
             Err(DhtError::Conflict) if !matches!(action, Action::Put(_)) => {}
-            Err(DhtError::Conflict) => said.void(),
-            Err(DhtError::Full { .. }) if matches!(action, Action::Join(..)) && said.move_on() => {
+            Err(DhtError::Conflict) => current.supersede(),
+            Err(DhtError::Full { .. })
+                if matches!(action, Action::Join(..)) && current.try_next_shard() =>
+            {
                 return;
             }
             Err(error) if error.is_transient() || *error == DhtError::Closed => {}
-            // The same again would meet with the same: leave it until the next.
-            Err(_) => said.gave_up(action),
+            // A retry would fail, too. The next record is another attempt.
+            Err(_) => current.failed(action),
         }
         self.not_before = now.at.saturating_add(self.back_off.fail(random));
     }
 
-    /// The last word, if there is anything to take back: a tombstone, and the
-    /// shards to leave.
+    /// The tombstone to store and the shards to leave when the registry is dropped, unless
+    /// nothing was published.
     pub(super) fn final_tombstone(&mut self, wall: Duration) -> Option<(SignedRecord, Vec<u16>)> {
-        let said = self.said.as_ref()?;
-        if said.announcement().is_none() && said.is_done() {
+        let current = self.current.as_ref()?;
+        if current.announcement().is_none() && current.is_done() {
             return None;
         }
-        let shards = said.joined().to_vec();
-        let tombstone = self.statement(None, wall)?;
+        let shards = current.joined().to_vec();
+        let tombstone = self.sign(None, wall)?;
         Some((tombstone, shards))
     }
 }
 
-/// Whether two say the same, but for the load.
-fn is_alike(one: Option<&Announcement>, other: Option<&Announcement>) -> bool {
-    let bare = |announcement: &Announcement| announcement.clone().with_load(None);
-    one.map(bare) == other.map(bare)
+fn is_same_but_for_load(one: Option<&Announcement>, other: Option<&Announcement>) -> bool {
+    let without_load = |announcement: &Announcement| announcement.clone().with_load(None);
+    one.map(without_load) == other.map(without_load)
 }
 
-/// The highest sequence that can be believed at `wall`.
-fn latest_credible(wall: Duration) -> u64 {
+/// The highest sequence that other nodes accept at `wall`.
+fn max_credible_sequence(wall: Duration) -> u64 {
     u64::try_from(wall.saturating_add(MAX_SKEW).as_micros()).unwrap_or(u64::MAX)
 }
 

@@ -17,8 +17,8 @@ impl Fixture {
             debounce: S(1),
             ttl: S(1_800),
             refresh: S(REFRESH),
-            load_every: S(60),
-            time_limit: S(200),
+            load_interval: S(60),
+            timeout: S(200),
         };
         let limits = Limits::new(900, 4, S(REFRESH), shards);
         let key = Arc::new(SecretKey::from_seed([7; 32]));
@@ -36,19 +36,23 @@ impl Fixture {
         }
     }
 
-    fn holds(&mut self, at: u64, capacity: impl Into<Option<u32>>) {
-        self.holds_loaded(at, capacity, 0);
+    fn register(&mut self, at: u64, capacity: u32) {
+        self.register_with_load(at, capacity, 0);
     }
 
-    fn holds_loaded(&mut self, at: u64, capacity: impl Into<Option<u32>>, load: u32) {
-        let capacity = capacity.into();
-        let wanted = capacity.map(|capacity| local(capacity, Load::of(load, capacity), true));
+    fn register_with_load(&mut self, at: u64, capacity: u32, load: u32) {
+        let open = local(capacity, Load::of(load, capacity), true);
         self.at = S(at);
-        self.publisher.observe(wanted, self.at);
+        self.publisher.observe(Some(open), self.at);
     }
 
-    /// The relay drains, or is banned.
-    fn closes(&mut self, at: u64, capacity: u32) {
+    fn unregister(&mut self, at: u64) {
+        self.at = S(at);
+        self.publisher.observe(None, self.at);
+    }
+
+    /// The relay is draining or banned.
+    fn close(&mut self, at: u64, capacity: u32) {
         self.at = S(at);
         let closed = local(capacity, Load::FULL, false);
         self.publisher.observe(Some(closed), self.at);
@@ -59,25 +63,26 @@ impl Fixture {
         self.publisher.next(self.now(), &mut self.random)
     }
 
-    fn done(&mut self, action: &Action, outcome: Result<(), DhtError>) {
+    fn finish(&mut self, action: &Action, outcome: Result<(), DhtError>) {
         let now = self.now();
-        self.publisher.done(action, &outcome, now, &mut self.random);
+        self.publisher
+            .action_finished(action, &outcome, now, &mut self.random);
     }
 
-    /// Does all there is to do at `at`.
+    /// All actions that are due at `at`. All succeed.
     fn all(&mut self, at: u64) -> Vec<Action> {
         let mut actions = Vec::new();
         while let Some(action) = self.next(at) {
-            self.done(&action, Ok(()));
+            self.finish(&action, Ok(()));
             actions.push(action);
         }
         actions
     }
 
-    /// Has the record stored; the joining that follows.
-    fn stored(&mut self, at: u64) -> Action {
+    /// Stores the record, and returns the join that follows.
+    fn put_then_join(&mut self, at: u64) -> Action {
         let put = Action::Put(self.put(at));
-        self.done(&put, Ok(()));
+        self.finish(&put, Ok(()));
         self.next(at).expect("a shard to join")
     }
 
@@ -102,11 +107,11 @@ fn capacity(record: &SignedRecord) -> Option<u32> {
 }
 
 #[test]
-fn what_is_registered_is_stored_and_listed() {
+fn a_registered_relay_is_stored_and_listed() {
     let mut fixture = Fixture::new(8);
     assert_eq!(fixture.next(0), None);
-    fixture.holds(0, 5);
-    assert_eq!(fixture.next(0), None, "it rests first");
+    fixture.register(0, 5);
+    assert_eq!(fixture.next(0), None, "debounced");
     let actions = fixture.all(1);
     assert!(
         matches!(&actions[..], [Action::Put(put), Action::Join(shard, join)]
@@ -118,24 +123,24 @@ fn what_is_registered_is_stored_and_listed() {
 }
 
 #[test]
-fn what_comes_and_goes_within_a_rest_is_never_said() {
+fn a_relay_that_leaves_within_the_debounce_is_not_published() {
     let mut fixture = Fixture::new(8);
-    fixture.holds(0, 5);
-    fixture.holds(0, None);
+    fixture.register(0, 5);
+    fixture.unregister(0);
     assert_eq!(fixture.next(100), None);
     assert_eq!(fixture.publisher.final_tombstone(WALL), None);
 }
 
 #[test]
-fn a_change_during_a_put_is_not_lost_and_the_latest_wins() {
+fn a_change_during_a_put_is_published_afterwards() {
     let mut fixture = Fixture::new(0);
-    fixture.holds(0, 5);
+    fixture.register(0, 5);
     let first = fixture.put(1);
     for newer in 6..=9 {
-        fixture.holds(2, newer);
+        fixture.register(2, newer);
     }
     assert_eq!(fixture.next(100), None, "one at a time");
-    fixture.done(&Action::Put(first.clone()), Ok(()));
+    fixture.finish(&Action::Put(first.clone()), Ok(()));
     let actions = fixture.all(100);
     let [Action::Put(second)] = &actions[..] else {
         panic!("{actions:?}");
@@ -145,45 +150,45 @@ fn a_change_during_a_put_is_not_lost_and_the_latest_wins() {
 }
 
 #[test]
-fn it_is_said_again_before_it_expires_with_a_new_sequence() {
+fn a_record_is_refreshed_before_it_expires_with_a_new_sequence() {
     let mut fixture = Fixture::new(0);
-    fixture.holds(0, 5);
+    fixture.register(0, 5);
     let first = fixture.put(1);
-    fixture.done(&Action::Put(first.clone()), Ok(()));
+    fixture.finish(&Action::Put(first.clone()), Ok(()));
     assert_eq!(fixture.next(600), None);
     let second = fixture.put(801);
     assert_eq!(
         fixture.publisher.published(),
         Some(&first),
-        "it still counts"
+        "still in force"
     );
     assert!(second.sequence() > first.sequence());
     assert!(S(801) + WALL < first.record().expires_at());
 }
 
 #[test]
-fn a_changed_load_is_said_once_a_minute_at_most() {
+fn a_changed_load_is_published_once_a_minute_at_most() {
     let mut fixture = Fixture::new(0);
-    fixture.holds_loaded(0, 100, 0);
+    fixture.register_with_load(0, 100, 0);
     fixture.all(1);
-    let mut said = 0;
+    let mut published = 0;
     for second in 2..=121 {
-        fixture.holds_loaded(second, 100, second as u32 % 100);
-        said += fixture.all(second).len();
+        fixture.register_with_load(second, 100, second as u32 % 100);
+        published += fixture.all(second).len();
     }
-    assert_eq!(said, 2);
-    fixture.holds_loaded(400, 100, 50);
+    assert_eq!(published, 2);
+    fixture.register_with_load(400, 100, 50);
     fixture.all(400);
-    fixture.holds_loaded(470, 100, 49);
-    assert_eq!(fixture.all(470), [], "the same in sixteenths");
+    fixture.register_with_load(470, 100, 49);
+    assert_eq!(fixture.all(470), [], "equal in sixteenths");
 }
 
 #[test]
-fn what_is_unregistered_is_withdrawn_and_its_shard_left() {
+fn an_unregistered_relay_is_withdrawn_and_leaves_its_shard() {
     let mut fixture = Fixture::new(8);
-    fixture.holds(0, 5);
+    fixture.register(0, 5);
     fixture.all(1);
-    fixture.holds(10, None);
+    fixture.unregister(10);
     let actions = fixture.all(11);
     assert!(
         matches!(&actions[..], [Action::Put(put), Action::Leave(_, leave)]
@@ -194,13 +199,13 @@ fn what_is_unregistered_is_withdrawn_and_its_shard_left() {
     assert_eq!(fixture.publisher.final_tombstone(WALL), None);
 }
 
-/// Those who write a directory at the same time can undo each other's words.
+/// Concurrent writes of a directory can undo each other.
 #[test]
-fn a_withdrawal_is_said_again_soon_and_then_ever_more_seldom() {
+fn a_withdrawal_is_repeated_at_growing_intervals() {
     let mut fixture = Fixture::new(8);
-    fixture.holds(0, 5);
+    fixture.register(0, 5);
     fixture.all(1);
-    fixture.holds(10, None);
+    fixture.unregister(10);
     fixture.all(11);
     let mut times = Vec::new();
     for second in 12..=2_000 {
@@ -220,26 +225,26 @@ fn a_withdrawal_is_said_again_soon_and_then_ever_more_seldom() {
 }
 
 #[test]
-fn failures_are_tried_again_ever_more_seldom() {
+fn failed_actions_are_retried_with_back_off() {
     let mut fixture = Fixture::new(0);
-    fixture.holds(0, 5);
+    fixture.register(0, 5);
     let mut attempts = 0;
     for second in 1..=600 {
         if let Some(action) = fixture.next(second) {
             attempts += 1;
-            fixture.done(&action, Err(DhtError::Timeout));
+            fixture.finish(&action, Err(DhtError::Timeout));
         }
     }
     assert!((5..=30).contains(&attempts), "{attempts}");
 }
 
 #[test]
-fn a_put_that_failed_may_have_worked_and_is_withdrawn() {
+fn a_put_that_timed_out_is_withdrawn_too() {
     let mut fixture = Fixture::new(8);
-    fixture.holds(0, 5);
+    fixture.register(0, 5);
     let action = fixture.next(1).unwrap();
-    fixture.done(&action, Err(DhtError::Timeout));
-    fixture.holds(1, None);
+    fixture.finish(&action, Err(DhtError::Timeout));
+    fixture.unregister(1);
     let actions = fixture.all(400);
     assert!(
         matches!(&actions[..], [Action::Put(put), Action::Leave(..)] if put.is_tombstone()),
@@ -248,65 +253,65 @@ fn a_put_that_failed_may_have_worked_and_is_withdrawn() {
 }
 
 #[test]
-fn a_newer_record_elsewhere_is_signed_above_unless_it_is_absurd() {
-    for (ahead, learns) in [(S(60), true), (S(3_600), false)] {
+fn a_stored_sequence_is_exceeded_unless_it_is_too_far_ahead() {
+    for (ahead, is_credible) in [(S(60), true), (S(3_600), false)] {
         let mut fixture = Fixture::new(0);
-        fixture.holds(0, 5);
+        fixture.register(0, 5);
         let record = fixture.put(1);
         let stored = u64::try_from((WALL + ahead).as_micros()).unwrap();
         let superseded = DhtError::Superseded {
             stored: Some(stored),
         };
-        fixture.done(&Action::Put(record), Err(superseded));
+        fixture.finish(&Action::Put(record), Err(superseded));
         let again = fixture.put(3);
-        assert_eq!(again.sequence() > stored, learns);
+        assert_eq!(again.sequence() > stored, is_credible);
         let mut memory = SequenceMemory::new(1);
         assert_eq!(memory.observe(&again, WALL), Freshness::Fresh);
     }
 }
 
 #[test]
-fn a_conflict_is_signed_anew() {
+fn a_conflict_leads_to_a_higher_sequence() {
     let mut fixture = Fixture::new(0);
-    fixture.holds(0, 5);
+    fixture.register(0, 5);
     let first = fixture.put(1);
-    fixture.done(&Action::Put(first.clone()), Err(DhtError::Conflict));
+    fixture.finish(&Action::Put(first.clone()), Err(DhtError::Conflict));
     assert!(fixture.put(3).sequence() > first.sequence());
 }
 
 #[test]
-fn a_full_shard_is_passed_over() {
+fn a_full_shard_is_skipped() {
     let mut fixture = Fixture::new(4);
-    fixture.holds(0, 5);
+    fixture.register(0, 5);
     let put = fixture.put(1);
-    fixture.done(&Action::Put(put), Ok(()));
+    fixture.finish(&Action::Put(put), Ok(()));
     let mut shards = Vec::new();
     while let Some(action) = fixture.next(1) {
         let Action::Join(shard, _) = &action else {
             panic!("{action:?}");
         };
         shards.push(*shard);
-        fixture.done(&action, Err(DhtError::Full { max: 1 }));
+        fixture.finish(&action, Err(DhtError::Full { max: 1 }));
     }
     shards.sort_unstable();
-    assert_eq!(shards, [0, 1, 2, 3], "each once, and then a rest");
+    assert_eq!(shards, [0, 1, 2, 3], "each once, then a back-off");
     assert!(matches!(fixture.next(400), Some(Action::Join(..))));
 }
 
 #[test]
-fn it_is_made_sure_that_a_shard_lists_it_soon_and_then_ever_more_seldom() {
+fn the_listing_is_rechecked_at_growing_intervals() {
     let mut fixture = Fixture::new(1);
-    fixture.holds(0, 5);
-    let joined = fixture.stored(1);
-    fixture.done(&joined, Ok(()));
+    fixture.register(0, 5);
+    let joined = fixture.put_then_join(1);
+    fixture.finish(&joined, Ok(()));
     assert!(fixture.publisher.is_settled());
     let mut rechecks = Vec::new();
-    // It is said again after three quarters of a refresh at the earliest.
+    // The record is signed again after three quarters of a refresh at the earliest.
     for at in 2..REFRESH * 3 / 4 {
         if let Some(action) = fixture.next(at) {
-            assert_eq!(action, joined, "the same again at {at}");
-            assert!(fixture.publisher.is_settled(), "nothing is to be said");
-            fixture.done(&action, Ok(()));
+            assert_eq!(action, joined, "the same action at {at}");
+            assert!(fixture.publisher.is_settled(), "nothing has changed");
+            fixture.finish(&action, Ok(()));
             rechecks.push(at);
         }
     }
@@ -317,26 +322,26 @@ fn it_is_made_sure_that_a_shard_lists_it_soon_and_then_ever_more_seldom() {
 }
 
 #[test]
-fn a_shard_that_others_write_is_joined_later_without_signing_anew() {
+fn after_a_conflict_a_shard_is_joined_later_with_the_same_record() {
     let mut fixture = Fixture::new(1);
-    fixture.holds(0, 5);
-    let join = fixture.stored(1);
-    fixture.done(&join, Err(DhtError::Conflict));
+    fixture.register(0, 5);
+    let join = fixture.put_then_join(1);
+    fixture.finish(&join, Err(DhtError::Conflict));
     assert_eq!(fixture.next(1), None, "not at once");
     assert_eq!(fixture.next(60), Some(join));
 }
 
 #[test]
-fn a_shard_that_is_full_when_it_is_looked_at_again_is_passed_over() {
+fn a_shard_that_is_full_at_a_recheck_is_skipped() {
     let mut fixture = Fixture::new(2);
-    fixture.holds(0, 5);
-    let join = fixture.stored(1);
-    fixture.done(&join, Ok(()));
+    fixture.register(0, 5);
+    let join = fixture.put_then_join(1);
+    fixture.finish(&join, Ok(()));
     let again = (2..REFRESH / 2)
         .find_map(|at| fixture.next(at))
-        .expect("a look");
+        .expect("a recheck");
     assert_eq!(again, join);
-    fixture.done(&again, Err(DhtError::Full { max: 1 }));
+    fixture.finish(&again, Err(DhtError::Full { max: 1 }));
     assert!(!fixture.publisher.is_settled());
     let (Action::Join(full, _), Some(Action::Join(next, _))) = (join, fixture.next(REFRESH / 2))
     else {
@@ -346,63 +351,61 @@ fn a_shard_that_is_full_when_it_is_looked_at_again_is_passed_over() {
 }
 
 #[test]
-fn what_an_engine_will_never_take_is_not_tried_over_and_over() {
+fn a_permanent_error_is_not_retried() {
     let mut fixture = Fixture::new(8);
-    fixture.holds(0, 5);
+    fixture.register(0, 5);
     let put = fixture.put(1);
     let never = DhtError::TooLarge { size: 2, max: 1 };
-    fixture.done(&Action::Put(put), Err(never));
+    fixture.finish(&Action::Put(put), Err(never));
     let join = fixture.next(10).unwrap();
-    fixture.done(&join, Err(DhtError::Unsupported { what: "directory" }));
+    fixture.finish(&join, Err(DhtError::Unsupported { what: "directory" }));
     assert_eq!(fixture.next(590), None);
     assert!(fixture.next(900).is_some(), "until the next refresh");
 }
 
 #[test]
-fn the_last_word_takes_back_what_was_said() {
+fn the_final_tombstone_withdraws_the_record() {
     let mut fixture = Fixture::new(8);
-    fixture.holds(0, 5);
+    fixture.register(0, 5);
     fixture.all(1);
-    let said = fixture.publisher.published().unwrap().sequence();
+    let published = fixture.publisher.published().unwrap().sequence();
     let (tombstone, shards) = fixture.publisher.final_tombstone(WALL).unwrap();
-    assert!(tombstone.is_tombstone() && tombstone.sequence() > said);
+    assert!(tombstone.is_tombstone() && tombstone.sequence() > published);
     assert_eq!(shards.len(), 1);
 }
 
-/// One put that never returned used to be the last.
 #[test]
-fn a_put_that_never_ends_does_not_hold_up_the_next_for_good() {
+fn a_put_that_never_ends_times_out() {
     let mut fixture = Fixture::new(0);
-    fixture.holds(0, 5);
+    fixture.register(0, 5);
     let hung = fixture.put(1);
     assert_eq!(fixture.next(200), None);
     assert_eq!(fixture.put(201), hung);
     assert_eq!(fixture.next(202), None);
-    fixture.done(&Action::Put(hung), Ok(()));
+    fixture.finish(&Action::Put(hung), Ok(()));
     assert!(fixture.publisher.is_settled());
 }
 
-/// That it is full can wait for the next time that loads are said, that nobody is
-/// sent to it cannot.
+/// A change of load waits for the load interval. A relay that opens or closes does not.
 #[test]
-fn a_relay_that_closes_or_opens_says_so_after_a_rest() {
+fn a_relay_that_closes_or_opens_is_published_after_the_debounce() {
     let mut fixture = Fixture::new(0);
     let load = |record: SignedRecord| record.record().announcement().unwrap().load();
-    fixture.holds(0, 5);
+    fixture.register(0, 5);
     let open = fixture.put(1);
-    fixture.done(&Action::Put(open.clone()), Ok(()));
+    fixture.finish(&Action::Put(open.clone()), Ok(()));
     assert_eq!(load(open), Some(Load::IDLE));
-    fixture.closes(2, 5);
-    assert_eq!(fixture.next(2), None, "it rests first");
+    fixture.close(2, 5);
+    assert_eq!(fixture.next(2), None, "debounced");
     let closed = fixture.put(3);
-    fixture.done(&Action::Put(closed.clone()), Ok(()));
+    fixture.finish(&Action::Put(closed.clone()), Ok(()));
     assert_eq!(load(closed), Some(Load::FULL));
-    fixture.closes(4, 5);
+    fixture.close(4, 5);
     assert_eq!(fixture.all(5), []);
-    fixture.holds_loaded(10, 5, 5);
+    fixture.register_with_load(10, 5, 5);
     assert_eq!(
         load(fixture.put(11)),
         Some(Load::FULL),
-        "open, and full as such"
+        "open, and fully loaded"
     );
 }

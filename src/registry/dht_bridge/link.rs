@@ -1,4 +1,4 @@
-//! The three types by which the registry reaches its DHT.
+//! The types through which the registry reaches its DHT.
 
 use crate::dht::{DhtOptions, DhtOptionsError, Distribution, RegistryBackend, RelayDht, WakeFlags};
 use crate::registry::build_error::BuildError;
@@ -8,26 +8,26 @@ use crate::sync::{Arc, Weak};
 use std::io;
 use std::time::Duration;
 
-/// What the builder was given: an engine, and how to use it.
+/// The engine and the options, if the builder got them.
 #[derive(Default)]
 pub(in crate::registry) struct DhtSetup(Option<(Arc<dyn RelayDht>, DhtOptions)>);
 
-/// By which the registry tells its DHT, if it has one, that there is something to do.
+/// Notifies the DHT, if there is one.
 #[derive(Debug, Default)]
 pub(in crate::registry) struct DhtLink(Option<Connection>);
 
 #[derive(Debug)]
 struct Connection {
     wake_flags: Arc<WakeFlags>,
-    /// Whose registration is published.
+    /// The relay that is published.
     own: Option<NodeId>,
 }
 
-/// The running DHT, if there is one; dropping this ends it.
+/// Owns the running DHT, if there is one. Dropping it ends the DHT.
 #[derive(Default)]
 pub(in crate::registry) struct DhtHandle(Option<Distribution>);
 
-/// While one lives, its thread is woken whenever a relay is learned.
+/// While it exists, its thread is woken whenever a relay is learned.
 pub(in crate::registry) struct Waiting<'a>(Option<&'a Distribution>);
 
 impl DhtSetup {
@@ -35,8 +35,11 @@ impl DhtSetup {
         Self(Some((Arc::new(engine), options)))
     }
 
-    /// Whose registration will be published: the key's, which `local_id` must not
-    /// contradict.
+    /// The relay that will be published: that of the key.
+    ///
+    /// # Errors
+    ///
+    /// `local_id` is another id.
     pub(in crate::registry) fn own_id(
         &self,
         local_id: Option<NodeId>,
@@ -50,7 +53,7 @@ impl DhtSetup {
         }
     }
 
-    /// Checks the options, and makes everything ready for a registry of `max_relays`.
+    /// Checks the options, and creates the DHT of a registry of `max_relays`.
     pub(in crate::registry) fn prepare(
         self,
         max_relays: usize,
@@ -92,7 +95,7 @@ impl DhtLink {
 }
 
 impl DhtHandle {
-    /// Starts to work for a registry.
+    /// Starts the threads.
     pub(in crate::registry) fn start(
         &mut self,
         backend: &Arc<impl RegistryBackend + 'static>,
@@ -104,10 +107,10 @@ impl DhtHandle {
         }
     }
 
-    /// Has this thread woken whenever a relay is learned.
+    /// Wakes the current thread whenever a relay is learned.
     pub(in crate::registry) fn wait(&self) -> Waiting<'_> {
         if let Some(distribution) = &self.0 {
-            distribution.wait();
+            distribution.start_waiting();
         }
         Waiting(self.0.as_ref())
     }
@@ -124,7 +127,7 @@ impl DhtHandle {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if let Some(distribution) = self.0 {
-            distribution.leave();
+            distribution.stop_waiting();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the public types have for the DHT.
+//! The public methods of [`RegistryBuilder`] and [`Registry`] that concern the DHT.
 
 use super::DhtSetup;
 use crate::dht::{DhtOptions, Distribution, OfferOutcome, RejectReason, RelayDht, SignedRecord};
@@ -6,12 +6,13 @@ use crate::registry::{Registry, RegistryBuilder};
 use crate::relay::NodeId;
 
 impl RegistryBuilder {
-    /// Publishes this node's relay to `engine`, and learns of others from it, as
-    /// the options say. By default a registry is alone.
+    /// Publishes this node's relay through `engine`, and learns the relays of other nodes, as the
+    /// options say. Default: no DHT.
     ///
-    /// Threads of its own do that, which end with the registry. No call on the registry
-    /// waits for the engine, but for [`Registry::find_relay_wait`]. See [`dht`](crate::dht)
-    /// for how learned relays are checked, and what is not defended.
+    /// Separate threads do that, and end with the registry. Of the registry's methods, only
+    /// [`Registry::find_relay_wait`] waits for learned relays, and
+    /// [`Registry::run_distribution`] calls the engine. [`dht`](crate::dht) describes the checks
+    /// of learned relays, and the attacks that are not defended.
     pub fn dht(mut self, engine: impl RelayDht, options: DhtOptions) -> Self {
         self.dht = DhtSetup::new(engine, options);
         self
@@ -19,25 +20,29 @@ impl RegistryBuilder {
 }
 
 impl Registry {
-    /// Has a named relay asked for, in the background: one that a peer says it
-    /// uses, say. Whether it will be; not without a distribution that learns,
-    /// nor while it is known to have no record, or too many are waited for.
+    /// Requests a lookup of a relay's record, in the background, and returns whether there will
+    /// be one. If the record is found and a probe of the relay succeeds, the relay is registered
+    /// as a learned relay.
     ///
-    /// When its record is found and a probe of it succeeds, it enters the
-    /// registry. Takes a short lock: not for a hot path.
+    /// Returns false if the registry has no DHT or no probe, if `relay` is this node, if the relay
+    /// had no new record within the last
+    /// [`negative_cache_ttl`](crate::dht::DhtOptions::negative_cache_ttl), or if 1,024 lookups
+    /// are pending.
+    ///
+    /// Takes the lock of the DHT for a short time: not for hot paths.
     pub fn request_record(&self, relay: &NodeId) -> bool {
         self.distribution()
             .is_some_and(|distribution| distribution.request_record(relay))
     }
 
-    /// Takes in a record that a peer handed over, as if the engine had brought
-    /// it: judged, and its relay probed before it is handed out.
+    /// Offers a record that a peer sent. It is checked like a record from the engine, and its
+    /// relay is probed before it is handed out.
     ///
-    /// Takes a short lock: not for a hot path.
+    /// Takes the lock of the DHT for a short time: not for hot paths.
     ///
     /// # Errors
     ///
-    /// A [`RejectReason`]: why it does not count.
+    /// The reason for which the record was not accepted.
     pub fn offer_record(&self, record: &SignedRecord) -> Result<OfferOutcome, RejectReason> {
         match self.distribution() {
             Some(distribution) => distribution.offer_record(record),
@@ -45,14 +50,14 @@ impl Registry {
         }
     }
 
-    /// What this node last said of its own relay and the engine has stored: an
-    /// announcement or a withdrawal, for peers to be [offered](Self::offer_record).
+    /// The latest record of this node's relay that the engine stored: an announcement or a
+    /// withdrawal. Peers may be [offered](Self::offer_record) it. None before the first.
     #[must_use]
     pub fn own_record(&self) -> Option<SignedRecord> {
         self.distribution().and_then(Distribution::own_record)
     }
 
-    /// The relays that were learned and are registered, or were until just now.
+    /// The ids of the learned relays. A relay that expired since its last probe may be among them.
     #[must_use]
     pub fn learned_relays(&self) -> Vec<NodeId> {
         self.distribution()
@@ -60,11 +65,11 @@ impl Registry {
             .unwrap_or_default()
     }
 
-    /// Publishes, asks and probes whatever is due, on this thread; how many
-    /// things that were.
+    /// Makes all publications, queries and probes that are due, on this thread, and returns their
+    /// number, at most 100,000.
     ///
-    /// Needed without [workers](crate::dht::DhtOptions::worker_threads) only. It waits
-    /// for the engine and the probe as long as they take.
+    /// Only needed without [worker threads](crate::dht::DhtOptions::worker_threads). It waits for
+    /// each call of the engine and the probe.
     pub fn run_distribution(&self) -> usize {
         self.distribution().map_or(0, Distribution::run_due)
     }

@@ -1,4 +1,4 @@
-//! The same three types in a build without a DHT: they hold nothing and do nothing.
+//! The same types in a build without the feature `dht`. They are empty.
 
 use crate::registry::build_error::BuildError;
 use crate::registry::stats::Stats;

@@ -1,7 +1,7 @@
-//! A fixture to knock at, and a registry behind it.
+//! A fixture: an [`Admission`] and a registry of a few relays.
 
-mod crowds;
-mod judging;
+mod lifecycle;
+mod sybil;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -9,8 +9,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::dht::backend::LocalRelay;
 use crate::dht::probe::ProbeError;
-use crate::dht::record::Announcement;
-use crate::dht::record::{Network, RelayRecord, SecretKey};
+use crate::dht::record::{Announcement, Network, RelayRecord, SecretKey, next_sequence};
 use crate::relay::{AddressPolicy, NatType};
 
 const S: fn(u64) -> Duration = Duration::from_secs;
@@ -18,7 +17,7 @@ const WALL: Duration = Duration::from_secs(1_800_000_000);
 const RTT: Duration = Duration::from_millis(20);
 const TTL: u64 = 1_800;
 
-/// A registry of so many places, in which some are local.
+/// A registry of at most `max` relays.
 #[derive(Default)]
 struct Registry {
     max: usize,
@@ -63,7 +62,7 @@ impl RegistryBackend for Registry {
         S(0)
     }
 
-    fn local(&self, _: &NodeId) -> Option<LocalRelay> {
+    fn local_relay(&self, _: &NodeId) -> Option<LocalRelay> {
         None
     }
 
@@ -75,20 +74,20 @@ impl RegistryBackend for Registry {
         self.holds(id, false)
     }
 
-    fn enter(
+    fn register_learned(
         &self,
         id: &NodeId,
         _: &Announcement,
         capacity: u32,
         ttl: Duration,
         _: Duration,
-    ) -> EnterOutcome {
+    ) -> Result<(), LearnError> {
         if self.is_local(id) {
-            return EnterOutcome::HeldLocally;
+            return Err(LearnError::HeldLocally);
         }
         let mut relays = self.relays.lock().unwrap();
         if !relays.contains_key(id) && relays.len() >= self.max {
-            return EnterOutcome::NoRoom;
+            return Err(LearnError::NoRoom);
         }
         let held = Held {
             local: false,
@@ -97,22 +96,22 @@ impl RegistryBackend for Registry {
             failed: false,
         };
         relays.insert(*id, held);
-        EnterOutcome::Entered
+        Ok(())
     }
 
-    fn measured(&self, _: &NodeId, _: Duration) {}
+    fn probe_succeeded(&self, _: &NodeId, _: Duration) {}
 
-    fn failed(&self, id: &NodeId) {
+    fn probe_failed(&self, id: &NodeId) {
         if let Some(held) = self.relays.lock().unwrap().get_mut(id) {
             held.failed = true;
         }
     }
 
-    fn leave(&self, id: &NodeId) -> bool {
+    fn unregister_learned(&self, id: &NodeId) -> bool {
         self.is_learned(id) && self.relays.lock().unwrap().remove(id).is_some()
     }
 
-    fn held(&self) -> usize {
+    fn relay_count(&self) -> usize {
         self.relays.lock().unwrap().len()
     }
 }
@@ -125,29 +124,35 @@ fn id(n: u8) -> NodeId {
     key(n).node_id()
 }
 
-/// What relay `n` says at so many seconds.
-fn says(n: u8, at: u64, endpoint: &str) -> SignedRecord {
-    says_all(n, at, endpoint, 10, None)
+/// The announcement of relay `n`, signed `at` seconds after [`WALL`].
+fn announce_at(n: u8, at: u64, endpoint: &str) -> SignedRecord {
+    announce_with(n, at, endpoint, 10, None)
 }
 
-fn says_all(n: u8, at: u64, endpoint: &str, capacity: u32, nat: Option<NatType>) -> SignedRecord {
+fn announce_with(
+    n: u8,
+    at: u64,
+    endpoint: &str,
+    capacity: u32,
+    nat: Option<NatType>,
+) -> SignedRecord {
     let issued = WALL + S(at);
     let announcement = Announcement::new(endpoint.parse().unwrap(), capacity).unwrap();
-    let sequence = crate::dht::next_sequence(None, issued);
+    let sequence = next_sequence(None, issued);
     let record =
         RelayRecord::announce(announcement.with_nat(nat), sequence, issued, S(TTL)).unwrap();
     SignedRecord::sign(&record, &key(n), &Network::default()).unwrap()
 }
 
-fn withdraws(n: u8, at: u64) -> SignedRecord {
+fn withdrawal(n: u8, at: u64) -> SignedRecord {
     let issued = WALL + S(at);
-    let sequence = crate::dht::next_sequence(None, issued);
+    let sequence = next_sequence(None, issued);
     SignedRecord::tombstone(sequence, issued, S(1), &key(n), &Network::default()).unwrap()
 }
 
-/// Relay `n` at an address that shares no prefix with another's.
-fn at_home(n: u8, at: u64) -> SignedRecord {
-    says(n, at, &format!("5.6.{n}.1:1"))
+/// The announcement of relay `n` at an address in a prefix of its own.
+fn announce(n: u8, at: u64) -> SignedRecord {
+    announce_at(n, at, &format!("5.6.{n}.1:1"))
 }
 
 struct Fixture {
@@ -162,15 +167,15 @@ fn policy() -> AdmissionPolicy {
         own: Some(id(200)),
         allowed: None,
         addresses: AddressPolicy::PublicOnly,
-        names: false,
+        accept_names: false,
         max_relays: 15,
-        reserve: 5,
+        local_reserve: 5,
         max_candidates: 100,
-        crowd: 24,
+        short_probes_above: 24,
         max_capacity: 100,
-        news_per_minute: 3,
-        probe_every: S(60),
-        ask_every: S(600),
+        max_updates_per_minute: 3,
+        probe_interval: S(60),
+        requery_interval: S(600),
         max_failed_probes: 3,
         tick: Duration::from_millis(100),
     }
@@ -211,7 +216,7 @@ impl Fixture {
         self.admission.offer_record(record, &self.registry, now)
     }
 
-    /// Probes whoever is due; these and no others work.
+    /// Makes all probes that are due. Those of relays for which `works` is true succeed.
     fn probe(&mut self, works: impl Fn(&NodeId) -> bool) -> usize {
         let mut probed = 0;
         let now = self.now();
@@ -226,13 +231,13 @@ impl Fixture {
                 registry,
                 ..
             } = self;
-            admission.probed(&id, &endpoint, outcome, registry, now);
+            admission.probe_finished(&id, &endpoint, outcome, registry, now);
             probed += 1;
         }
         probed
     }
 
-    /// Makes so many probes that are due; these and no others work.
+    /// Makes up to `probes` probes that are due.
     fn probe_some(&mut self, probes: usize, works: impl Fn(&NodeId) -> bool) {
         let now = self.now();
         for _ in 0..probes {
@@ -241,14 +246,14 @@ impl Fixture {
             };
             let outcome = works(&id).then_some(RTT).ok_or(ProbeError::Unreachable);
             self.admission
-                .probed(&id, &endpoint, outcome, &self.registry, now);
+                .probe_finished(&id, &endpoint, outcome, &self.registry, now);
         }
     }
 
-    fn update_peer(&mut self, n: u8) {
-        let now = self.at;
+    fn learn(&mut self, n: u8) {
+        let at = self.at;
         assert_eq!(
-            self.offer_record(&at_home(n, now)),
+            self.offer_record(&announce(n, at)),
             Ok(OfferOutcome::Candidate)
         );
         self.probe(|_| true);

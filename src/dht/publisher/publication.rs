@@ -1,5 +1,5 @@
-//! One signed statement on its way: stored, then listed, then looked for in the
-//! directory now and then, as others who write it at the same time may undo that.
+//! [`Publication`]: the progress of one signed record. It is stored, then listed in the directory,
+//! then the listing is rechecked, because a concurrent write of another node may undo it.
 
 use std::time::Duration;
 
@@ -8,18 +8,19 @@ use fastrand::Rng;
 use super::Action;
 use crate::dht::engine::Limits;
 use crate::dht::record::{Announcement, SignedRecord};
-use crate::dht::retry::a_little_less;
+use crate::dht::retry::with_jitter;
 use crate::relay::NodeId;
 
-/// Where in the directory this node is, or tries to be.
+/// The shards of the directory that list this node, or may.
 #[derive(Clone, Debug)]
 pub(super) struct Shards {
     count: u16,
+    /// The shard to join; none without a directory.
     current: Option<u16>,
-    /// How many were found full, one after the other.
+    /// The number of full shards that were tried in a row.
     full: u16,
-    /// Those that may list this node, also after it left: a directory that others
-    /// write can bring it back.
+    /// The shards that may list this node, also after it left them: a concurrent write of
+    /// another node can restore an entry.
     joined: Vec<u16>,
 }
 
@@ -34,32 +35,33 @@ impl Shards {
     }
 }
 
-/// A statement, and how far it has come.
+/// One signed record, and the steps of its publication.
 #[derive(Clone, Debug)]
-pub(super) struct Statement {
+pub(super) struct Publication {
     record: SignedRecord,
     signed_at: Duration,
     refresh_at: Duration,
     put: Step,
-    list: Step,
-    /// When to make sure that the directory still lists this node.
+    join: Step,
+    /// When to join again, in case the directory no longer lists this node.
     recheck_at: Option<Duration>,
-    /// How often that was done.
+    /// The number of joins that succeeded.
     rechecks: u32,
-    /// The shards that a withdrawal has yet to leave.
+    /// The shards that a withdrawal has not left yet.
     to_leave: Vec<u16>,
-    void: bool,
+    /// Whether a record with a higher sequence is stored.
+    is_superseded: bool,
     shards: Shards,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    Open,
+    Pending,
     Done,
-    GivenUp,
+    Failed,
 }
 
-impl Statement {
+impl Publication {
     pub(super) fn new(
         record: SignedRecord,
         signed_at: Duration,
@@ -69,7 +71,7 @@ impl Statement {
         let mut shards = shards;
         shards.full = 0;
         if let (false, Some(current)) = (record.is_tombstone(), shards.current) {
-            // From the first attempt on: one that failed may have worked.
+            // Before the first attempt, because an attempt that fails may have had an effect.
             if !shards.joined.contains(&current) {
                 shards.joined.push(current);
             }
@@ -83,12 +85,12 @@ impl Statement {
             record,
             signed_at,
             refresh_at,
-            put: Step::Open,
-            list: Step::Open,
+            put: Step::Pending,
+            join: Step::Pending,
             recheck_at: None,
             rechecks: 0,
             to_leave,
-            void: false,
+            is_superseded: false,
             shards,
         }
     }
@@ -106,16 +108,16 @@ impl Statement {
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.put != Step::Open && self.open_list().is_none()
+        self.put != Step::Pending && self.pending_shard().is_none()
     }
 
-    /// Something newer is stored: another must be signed.
-    pub(super) fn void(&mut self) {
-        self.void = true;
+    /// Notes that a record with a higher sequence is stored. Another must be signed.
+    pub(super) fn supersede(&mut self) {
+        self.is_superseded = true;
     }
 
-    pub(super) fn is_void(&self) -> bool {
-        self.void
+    pub(super) fn is_superseded(&self) -> bool {
+        self.is_superseded
     }
 
     /// The shards that may list this node.
@@ -128,14 +130,14 @@ impl Statement {
     }
 
     pub(super) fn next(&self, now: Duration) -> Option<Action> {
-        if self.void {
+        if self.is_superseded {
             return None;
         }
-        if self.put == Step::Open {
+        if self.put == Step::Pending {
             return Some(Action::Put(self.record.clone()));
         }
         let recheck = || self.shards.current.filter(|_| self.is_recheck_due(now));
-        let shard = self.open_list().or_else(recheck)?;
+        let shard = self.pending_shard().or_else(recheck)?;
         Some(if self.record.is_tombstone() {
             Action::Leave(shard, self.record.clone())
         } else {
@@ -144,8 +146,8 @@ impl Statement {
     }
 
     /// The shard to join or leave next.
-    fn open_list(&self) -> Option<u16> {
-        if self.list != Step::Open {
+    fn pending_shard(&self) -> Option<u16> {
+        if self.join != Step::Pending {
             None
         } else if self.record.is_tombstone() {
             self.to_leave.first().copied()
@@ -158,12 +160,12 @@ impl Statement {
         self.recheck_at.is_some_and(|at| at <= now)
     }
 
-    /// When to look again: soon, then ever more seldom, and no more when all is
-    /// said again anyway.
+    /// Schedules the next recheck: after an eighth of the refresh, then at intervals that double,
+    /// and not after the refresh itself.
     fn schedule_recheck(&mut self, now: Duration, random: &mut Rng) {
-        let stands = self.refresh_at.saturating_sub(self.signed_at);
-        let soon = (stands / 8).saturating_mul(1 << self.rechecks.min(3));
-        let at = now.saturating_add(a_little_less(soon, random));
+        let refresh = self.refresh_at.saturating_sub(self.signed_at);
+        let wait = (refresh / 8).saturating_mul(1 << self.rechecks.min(3));
+        let at = now.saturating_add(with_jitter(wait, random));
         self.rechecks = self.rechecks.saturating_add(1);
         self.recheck_at = (at < self.refresh_at).then_some(at);
     }
@@ -177,27 +179,28 @@ impl Statement {
         match action {
             Action::Put(_) => self.put = Step::Done,
             Action::Join(..) => {
-                self.list = Step::Done;
+                self.join = Step::Done;
                 self.schedule_recheck(now, random);
             }
             Action::Leave(shard, _) => self.to_leave.retain(|left| left != shard),
         }
     }
 
-    pub(super) fn gave_up(&mut self, action: &Action) {
+    /// Ends a step of which a retry would fail, too.
+    pub(super) fn failed(&mut self, action: &Action) {
         match action {
-            Action::Put(_) => self.put = Step::GivenUp,
+            Action::Put(_) => self.put = Step::Failed,
             Action::Join(..) => {
-                self.list = Step::GivenUp;
+                self.join = Step::Failed;
                 self.recheck_at = None;
             }
             Action::Leave(shard, _) => self.to_leave.retain(|left| left != shard),
         }
     }
 
-    /// The current shard is full: on to the next one, unless all were.
-    pub(super) fn move_on(&mut self) -> bool {
-        self.list = Step::Open;
+    /// Goes on to the next shard, because the current one is full. False if all shards were full.
+    pub(super) fn try_next_shard(&mut self) -> bool {
+        self.join = Step::Pending;
         let Shards {
             count,
             current,

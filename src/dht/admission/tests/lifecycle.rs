@@ -1,12 +1,12 @@
-//! What it takes for one relay to come in, and to stay.
+//! One relay: candidate, verified, removed.
 
 use super::*;
 
 #[test]
-fn nobody_is_let_in_before_a_probe_succeeded() {
+fn no_relay_is_registered_before_a_probe_succeeds() {
     let mut fixture = Fixture::new(policy());
     assert_eq!(
-        fixture.offer_record(&at_home(1, 0)),
+        fixture.offer_record(&announce(1, 0)),
         Ok(OfferOutcome::Candidate)
     );
     assert_eq!(fixture.registry.get(1), None);
@@ -21,103 +21,110 @@ fn nobody_is_let_in_before_a_probe_succeeded() {
 }
 
 #[test]
-fn what_a_record_says_can_keep_it_out() {
+fn records_are_checked_against_the_policy() {
     let mut fixture = Fixture::new(AdmissionPolicy {
         allowed: Some([1, 200].map(id).into()),
         ..policy()
     });
-    let cone = Some(NatType::Symmetric);
+    let symmetric = Some(NatType::Symmetric);
     for (record, reason) in [
-        (at_home(200, 0), RejectReason::Own),
-        (at_home(2, 0), RejectReason::NotAllowed),
-        (says(1, 0, "10.0.0.1:1"), RejectReason::PrivateAddress),
-        (says(1, 0, "127.0.0.1:1"), RejectReason::PrivateAddress),
-        (says(1, 0, "[::1]:1"), RejectReason::PrivateAddress),
-        (says(1, 0, "example.org:1"), RejectReason::Name),
+        (announce(200, 0), RejectReason::Own),
+        (announce(2, 0), RejectReason::NotAllowed),
         (
-            says_all(1, 0, "5.6.7.8:1", 1, cone),
+            announce_at(1, 0, "10.0.0.1:1"),
+            RejectReason::PrivateAddress,
+        ),
+        (
+            announce_at(1, 0, "127.0.0.1:1"),
+            RejectReason::PrivateAddress,
+        ),
+        (announce_at(1, 0, "[::1]:1"), RejectReason::PrivateAddress),
+        (announce_at(1, 0, "example.org:1"), RejectReason::Name),
+        (
+            announce_with(1, 0, "5.6.7.8:1", 1, symmetric),
             RejectReason::NotReachable,
         ),
-        (at_home(1, 600), RejectReason::FromTheFuture),
+        (announce(1, 600), RejectReason::FromTheFuture),
     ] {
         assert_eq!(fixture.offer_record(&record), Err(reason));
     }
     fixture.at(TTL);
     assert_eq!(
-        fixture.offer_record(&at_home(1, 0)),
+        fixture.offer_record(&announce(1, 0)),
         Err(RejectReason::Expired)
     );
     assert_eq!(fixture.admission.candidates(), 0);
     assert!(
-        fixture.admission.gone.is_empty() && fixture.admission.strangers_gone.is_empty(),
-        "none of it filled the memory"
+        fixture.admission.departed_verified.is_empty()
+            && fixture.admission.departed_unverified.is_empty(),
+        "rejected records are not remembered"
     );
 }
 
 #[test]
-fn a_withdrawn_relay_leaves_and_does_not_return() {
+fn a_withdrawn_relay_is_removed_and_older_records_are_rejected() {
     let mut fixture = Fixture::new(policy());
-    fixture.update_peer(1);
+    fixture.learn(1);
     fixture.at(10);
     assert_eq!(
-        fixture.offer_record(&withdraws(1, 5)),
+        fixture.offer_record(&withdrawal(1, 5)),
         Ok(OfferOutcome::Withdrawn)
     );
     assert_eq!(fixture.registry.get(1), None);
     assert_eq!(
-        fixture.offer_record(&at_home(1, 0)),
+        fixture.offer_record(&announce(1, 0)),
         Err(RejectReason::Withdrawn)
     );
     assert_eq!(
-        fixture.offer_record(&at_home(1, 4)),
+        fixture.offer_record(&announce(1, 4)),
         Err(RejectReason::Withdrawn)
     );
     assert_eq!(
-        fixture.offer_record(&at_home(1, 6)),
+        fixture.offer_record(&announce(1, 6)),
         Ok(OfferOutcome::Candidate)
     );
 }
 
 #[test]
-fn a_withdrawal_that_comes_before_its_relay_counts() {
+fn a_withdrawal_before_its_announcement_is_remembered() {
     let mut fixture = Fixture::new(policy());
     assert_eq!(
-        fixture.offer_record(&withdraws(1, 5)),
+        fixture.offer_record(&withdrawal(1, 5)),
         Ok(OfferOutcome::Withdrawn)
     );
     assert_eq!(
-        fixture.offer_record(&at_home(1, 0)),
+        fixture.offer_record(&announce(1, 0)),
         Err(RejectReason::Withdrawn)
     );
-    assert!(fixture.admission.gone.is_empty());
+    assert!(fixture.admission.departed_verified.is_empty());
 }
 
 #[test]
-fn an_older_record_never_wins() {
+fn an_older_record_is_rejected() {
     let mut fixture = Fixture::new(policy());
-    let old = says(1, 0, "5.6.7.8:1");
+    let old = announce_at(1, 0, "5.6.7.8:1");
     fixture.at(10);
     assert_eq!(
-        fixture.offer_record(&says(1, 10, "5.6.7.9:1")),
+        fixture.offer_record(&announce_at(1, 10, "5.6.7.9:1")),
         Ok(OfferOutcome::Candidate)
     );
     assert_eq!(fixture.offer_record(&old), Err(RejectReason::Replayed));
     assert_eq!(
-        fixture.offer_record(&says(1, 10, "5.6.7.9:1")),
+        fixture.offer_record(&announce_at(1, 10, "5.6.7.9:1")),
         Ok(OfferOutcome::Known)
     );
     assert_eq!(
-        fixture.offer_record(&says(1, 10, "5.6.7.1:1")),
+        fixture.offer_record(&announce_at(1, 10, "5.6.7.1:1")),
         Err(RejectReason::Conflict)
     );
 }
 
 #[test]
-fn a_relay_stays_no_longer_than_its_record() {
+fn a_relay_expires_with_its_record() {
     let mut fixture = Fixture::new(policy());
     fixture.at = 300;
     assert_eq!(
-        fixture.offer_record(&at_home(1, 0)),
+        fixture.offer_record(&announce(1, 0)),
         Ok(OfferOutcome::Candidate)
     );
     fixture.probe(|_| true);
@@ -128,7 +135,7 @@ fn a_relay_stays_no_longer_than_its_record() {
         (None, 0)
     );
     assert_eq!(
-        fixture.offer_record(&at_home(1, 0)),
+        fixture.offer_record(&announce(1, 0)),
         Err(RejectReason::Expired)
     );
 }
@@ -136,21 +143,21 @@ fn a_relay_stays_no_longer_than_its_record() {
 #[test]
 fn a_newer_record_renews_and_capacity_is_capped() {
     let mut fixture = Fixture::new(policy());
-    fixture.update_peer(1);
+    fixture.learn(1);
     fixture.at(20);
-    let greedy = says_all(1, 20, "5.6.1.1:1", 1_000_000, None);
-    assert_eq!(fixture.offer_record(&greedy), Ok(OfferOutcome::Renewed));
+    let large = announce_with(1, 20, "5.6.1.1:1", 1_000_000, None);
+    assert_eq!(fixture.offer_record(&large), Ok(OfferOutcome::Renewed));
     let held = fixture.registry.get(1).unwrap();
     assert_eq!((held.capacity, held.ttl), (100, S(TTL)));
 }
 
 #[test]
-fn one_that_moves_is_a_candidate_again() {
+fn a_relay_with_a_new_endpoint_is_a_candidate_again() {
     let mut fixture = Fixture::new(policy());
-    fixture.update_peer(1);
+    fixture.learn(1);
     fixture.at(20);
     assert_eq!(
-        fixture.offer_record(&says(1, 20, "5.6.1.2:1")),
+        fixture.offer_record(&announce_at(1, 20, "5.6.1.2:1")),
         Ok(OfferOutcome::Candidate)
     );
     assert_eq!(fixture.registry.get(1), None);
@@ -159,24 +166,26 @@ fn one_that_moves_is_a_candidate_again() {
 }
 
 #[test]
-fn the_probe_of_an_address_that_was_left_counts_for_nothing() {
+fn a_probe_of_a_former_endpoint_is_ignored() {
     let mut fixture = Fixture::new(policy());
-    fixture.offer_record(&at_home(1, 0)).unwrap();
+    fixture.offer_record(&announce(1, 0)).unwrap();
     let (id, left) = fixture.admission.next_probe(S(0)).unwrap();
     fixture.at(1);
-    fixture.offer_record(&says(1, 1, "5.6.1.2:1")).unwrap();
+    fixture
+        .offer_record(&announce_at(1, 1, "5.6.1.2:1"))
+        .unwrap();
     let now = fixture.now();
     let entered = fixture
         .admission
-        .probed(&id, &left, Ok(RTT), &fixture.registry, now);
+        .probe_finished(&id, &left, Ok(RTT), &fixture.registry, now);
     assert!(!entered && fixture.registry.get(1).is_none());
     assert_eq!(fixture.probe(|_| true), 1);
 }
 
 #[test]
-fn who_fails_leaves_and_stays_away_for_a_while() {
+fn a_relay_that_fails_its_probes_is_removed_and_blocked() {
     let mut fixture = Fixture::new(policy());
-    fixture.update_peer(1);
+    fixture.learn(1);
     fixture.at(60).probe(|_| false);
     assert!(
         fixture.registry.get(1).unwrap().failed,
@@ -192,7 +201,7 @@ fn who_fails_leaves_and_stays_away_for_a_while() {
         (fixture.registry.get(1), fixture.admission.candidates()),
         (None, 0)
     );
-    let (at, record) = (fixture.at, at_home(1, fixture.at));
+    let (at, record) = (fixture.at, announce(1, fixture.at));
     assert_eq!(
         fixture.offer_record(&record),
         Err(RejectReason::FailedProbes)
@@ -202,26 +211,26 @@ fn who_fails_leaves_and_stays_away_for_a_while() {
 }
 
 #[test]
-fn who_has_not_the_key_leaves_at_once() {
+fn a_relay_without_its_key_is_removed_at_once() {
     let mut fixture = Fixture::new(policy());
-    fixture.offer_record(&at_home(1, 0)).unwrap();
+    fixture.offer_record(&announce(1, 0)).unwrap();
     let (id, endpoint) = fixture.admission.next_probe(S(0)).unwrap();
     let now = fixture.now();
     let wrong = Err(ProbeError::WrongIdentity);
     fixture
         .admission
-        .probed(&id, &endpoint, wrong, &fixture.registry, now);
+        .probe_finished(&id, &endpoint, wrong, &fixture.registry, now);
     assert_eq!(fixture.admission.candidates(), 0);
     assert_eq!(
-        fixture.offer_record(&at_home(1, 0)),
+        fixture.offer_record(&announce(1, 0)),
         Err(RejectReason::FailedProbes)
     );
 }
 
 #[test]
-fn a_prefix_has_so_many_places_and_failing_candidates_give_way() {
+fn a_prefix_has_a_quota_and_failed_candidates_give_way() {
     let mut fixture = Fixture::new(policy());
-    let neighbour = |n: u8| says(n, 0, &format!("5.6.7.{n}:1"));
+    let neighbour = |n: u8| announce_at(n, 0, &format!("5.6.7.{n}:1"));
     for (n, works) in [(1, true), (2, false)] {
         assert_eq!(
             fixture.offer_record(&neighbour(n)),
@@ -233,12 +242,12 @@ fn a_prefix_has_so_many_places_and_failing_candidates_give_way() {
         fixture.offer_record(&neighbour(3)),
         Ok(OfferOutcome::Candidate)
     );
-    assert!(fixture.admission.knows(&id(1)) && !fixture.admission.knows(&id(2)));
-    // Where one failed, the next is not probed at once.
+    assert!(fixture.admission.is_known(&id(1)) && !fixture.admission.is_known(&id(2)));
+    // A failed probe limits the rate of the prefix.
     assert_eq!(fixture.probe(|_| true), 0);
     fixture.at(15).probe(|_| true);
     assert!(fixture.registry.get(3).is_some());
-    let (fifth, elsewhere) = (neighbour(5), says(5, 0, "5.6.8.5:1"));
+    let (fifth, elsewhere) = (neighbour(5), announce_at(5, 0, "5.6.8.5:1"));
     assert_eq!(
         fixture.offer_record(&fifth),
         Err(RejectReason::TooManyOfPrefix)
@@ -250,57 +259,60 @@ fn a_prefix_has_so_many_places_and_failing_candidates_give_way() {
 }
 
 #[test]
-fn a_full_room_turns_newcomers_away_unless_somebody_failed() {
+fn at_the_limit_a_candidate_is_rejected_unless_another_has_failed() {
     let mut fixture = Fixture::new(AdmissionPolicy {
         max_candidates: 3,
         ..policy()
     });
     (1..=3).for_each(|n| {
         assert_eq!(
-            fixture.offer_record(&at_home(n, 0)),
+            fixture.offer_record(&announce(n, 0)),
             Ok(OfferOutcome::Candidate)
         )
     });
     let next = |_| fixture.admission.next_probe(S(0)).unwrap();
     let probes: Vec<_> = (1..=3).map(next).collect();
-    let fourth = at_home(4, 0);
+    let fourth = announce(4, 0);
     assert_eq!(
         fixture.offer_record(&fourth),
         Err(RejectReason::Full),
-        "all have their turn"
+        "no candidate has failed"
     );
     let now = fixture.now();
     for (id, endpoint) in probes {
         let failed = Err(ProbeError::Unreachable);
         fixture
             .admission
-            .probed(&id, &endpoint, failed, &fixture.registry, now);
+            .probe_finished(&id, &endpoint, failed, &fixture.registry, now);
     }
     assert_eq!(fixture.offer_record(&fourth), Ok(OfferOutcome::Candidate));
     assert!(
-        !fixture.admission.knows(&id(1)),
-        "who failed and came first"
+        !fixture.admission.is_known(&id(1)),
+        "of the failed candidates the earliest gives way"
     );
     fixture.at(60).probe(|probed| *probed == id(2));
     assert_eq!(
-        fixture.offer_record(&at_home(5, 60)),
+        fixture.offer_record(&announce(5, 60)),
         Ok(OfferOutcome::Candidate)
     );
-    assert!(fixture.admission.knows(&id(2)), "who is in does not wait");
+    assert!(
+        fixture.admission.is_known(&id(2)),
+        "a verified relay is not a candidate"
+    );
 }
 
 #[test]
-fn places_are_kept_for_local_relays() {
+fn room_is_reserved_for_local_relays() {
     let mut fixture = Fixture::new(policy());
     (1..=15).for_each(|n| {
         assert_eq!(
-            fixture.offer_record(&at_home(n, 0)),
+            fixture.offer_record(&announce(n, 0)),
             Ok(OfferOutcome::Candidate)
         )
     });
     fixture.probe(|_| true);
     assert_eq!(
-        (fixture.admission.verified(), fixture.registry.held()),
+        (fixture.admission.verified(), fixture.registry.relay_count()),
         (10, 10)
     );
     (101..=103).for_each(|n| fixture.registry.register(n));
@@ -309,18 +321,18 @@ fn places_are_kept_for_local_relays() {
     (104..=112).for_each(|n| fixture.registry.register(n));
     fixture.at(2);
     assert_eq!(
-        (fixture.admission.verified(), fixture.registry.held()),
+        (fixture.admission.verified(), fixture.registry.relay_count()),
         (3, 15)
     );
 }
 
 #[test]
-fn who_was_not_measured_for_longest_gives_way() {
+fn the_verified_relay_that_was_probed_least_recently_gives_way() {
     let mut fixture = Fixture::new(policy());
-    (1..=10).for_each(|n| fixture.update_peer(n));
-    // From here on relay 4 hangs: its probe never ends.
+    (1..=10).for_each(|n| fixture.learn(n));
+    // The next probe of relay 4 never ends.
     fixture.at = 60;
-    fixture.offer_record(&at_home(11, 60)).unwrap();
+    fixture.offer_record(&announce(11, 60)).unwrap();
     let mut hanging = 0;
     for at in [60, 120, 180, 240] {
         fixture.at(at);
@@ -335,7 +347,7 @@ fn who_was_not_measured_for_longest_gives_way() {
                 registry,
                 ..
             } = &mut fixture;
-            admission.probed(&probed, &endpoint, Ok(RTT), registry, now);
+            admission.probe_finished(&probed, &endpoint, Ok(RTT), registry, now);
         }
     }
     assert_eq!(hanging, 1);
@@ -344,71 +356,71 @@ fn who_was_not_measured_for_longest_gives_way() {
 }
 
 #[test]
-fn a_local_relay_is_none_of_a_strangers_business() {
+fn a_remote_record_does_not_change_a_local_relay() {
     let mut fixture = Fixture::new(policy());
     fixture.registry.register(1);
     assert_eq!(
-        fixture.offer_record(&at_home(1, 0)),
+        fixture.offer_record(&announce(1, 0)),
         Err(RejectReason::HeldLocally)
     );
-    fixture.update_peer(2);
+    fixture.learn(2);
     fixture.registry.register(2);
     fixture.at(60).probe(|_| false);
-    assert!(fixture.registry.holds(&id(2), true) && !fixture.admission.knows(&id(2)));
+    assert!(fixture.registry.holds(&id(2), true) && !fixture.admission.is_known(&id(2)));
     assert_eq!(
-        fixture.offer_record(&withdraws(2, 60)),
+        fixture.offer_record(&withdrawal(2, 60)),
         Ok(OfferOutcome::Withdrawn)
     );
     assert!(fixture.registry.holds(&id(2), true));
 }
 
 #[test]
-fn only_so_much_news_of_one_relay_is_heeded() {
+fn updates_per_minute_are_limited() {
     let mut fixture = Fixture::new(policy());
-    fixture.update_peer(1);
+    fixture.learn(1);
     for at in 1..=3 {
         assert_eq!(
-            fixture.at(at).offer_record(&at_home(1, at)),
+            fixture.at(at).offer_record(&announce(1, at)),
             Ok(OfferOutcome::Renewed)
         );
     }
     assert_eq!(
-        fixture.at(4).offer_record(&at_home(1, 4)),
+        fixture.at(4).offer_record(&announce(1, 4)),
         Err(RejectReason::TooOften)
     );
     assert_eq!(
-        fixture.offer_record(&withdraws(1, 5)),
+        fixture.offer_record(&withdrawal(1, 5)),
         Ok(OfferOutcome::Withdrawn),
-        "that always is"
+        "withdrawals are not limited"
     );
     let mut fixture = Fixture::new(policy());
-    fixture.update_peer(1);
-    (1..=3).for_each(|at| assert!(fixture.at(at).offer_record(&at_home(1, at)).is_ok()));
+    fixture.learn(1);
+    (1..=3).for_each(|at| assert!(fixture.at(at).offer_record(&announce(1, at)).is_ok()));
     assert_eq!(
-        fixture.at(70).offer_record(&at_home(1, 70)),
+        fixture.at(70).offer_record(&announce(1, 70)),
         Ok(OfferOutcome::Renewed)
     );
 }
 
 #[test]
-fn one_that_the_embedder_removed_stays_away_for_a_while() {
+fn a_relay_that_the_embedder_removed_is_blocked() {
     let mut fixture = Fixture::new(policy());
-    fixture.update_peer(1);
-    fixture.registry.leave(&id(1));
+    fixture.learn(1);
+    fixture.registry.unregister_learned(&id(1));
     fixture.at(60).probe(|_| true);
     assert_eq!(fixture.registry.get(1), None);
     assert_eq!(
-        fixture.offer_record(&at_home(1, 60)),
+        fixture.offer_record(&announce(1, 60)),
         Err(RejectReason::FailedProbes)
     );
 }
 
 #[test]
-fn who_is_missing_from_its_shard_is_noticed() {
+fn relays_that_a_shard_no_longer_lists_are_returned() {
     let mut fixture = Fixture::new(policy());
-    (1..=3).for_each(|n| fixture.update_peer(n));
+    (1..=3).for_each(|n| fixture.learn(n));
     let [a, b, c] = [1, 2, 3].map(id);
-    assert_eq!(fixture.admission.listed(5, &[a, b].into()), []);
-    assert_eq!(fixture.admission.listed(6, &[c].into()), []);
-    assert_eq!(fixture.admission.listed(5, &[b].into()), [a]);
+    assert_eq!(fixture.admission.shard_read(5, &[a, b].into()), []);
+    assert_eq!(fixture.admission.shard_read(6, &[c].into()), []);
+    assert_eq!(fixture.admission.shard_read(5, &[b].into()), [a]);
 }

@@ -1,0 +1,419 @@
+//! Which queries the engine gets, and when: at most one at a time per shard and per relay.
+//!
+//! - Each shard of the directory is swept at a jittered interval, in random order. So the sweeps
+//!   of many nodes do not coincide, and an attacker can't predict them.
+//! - A caller that found no relay makes all shards due, except those swept in the last 2 s.
+//! - A relay that a directory lists without its record is looked up.
+//! - A relay for which a *complete* answer had no record enters the negative cache. A query that
+//!   reached no node is repeated after a back-off.
+//! - The records of known relays are requested again, whether or not a directory lists them.
+//!   These requests alternate with all others.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::expiring_map::ExpiringMap;
+use super::retry::{RetryBackoff, with_jitter};
+use crate::relay::NodeId;
+
+/// The most lookups that are queued or in flight.
+const MAX_LOOKUPS: usize = 1_024;
+
+/// The most relays in each of the two negative caches.
+const MAX_CACHED: usize = 4_096;
+
+/// The intervals of queries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Intervals {
+    /// How often each shard is swept.
+    pub(super) sweep_interval: Duration,
+    /// The shortest interval between two sweeps of a shard, also after misses.
+    pub(super) min_sweep_interval: Duration,
+    /// How long a relay without a new record is not looked up again.
+    pub(super) negative_cache_ttl: Duration,
+    /// After this time, a sweep that has not ended no longer prevents the next of its shard.
+    pub(super) timeout: Duration,
+}
+
+/// A query for the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Query {
+    /// Reads a shard of the directory.
+    Sweep(u16),
+    /// Looks up the record of a relay. If `stop_at_first`, the first new announcement ends the
+    /// lookup, because a caller waits for a relay.
+    Lookup { node: NodeId, stop_at_first: bool },
+}
+
+/// How a query ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum QueryOutcome {
+    /// The answer is complete, and was read to its end.
+    Complete { found: bool },
+    /// The known record is the latest.
+    Unchanged,
+    /// There may be more than was read.
+    Partial { found: bool },
+    /// No node answered, or the engine failed.
+    Failed,
+    /// The engine does not support the query.
+    Unsupported,
+}
+
+#[derive(Debug)]
+struct Shard {
+    due: Duration,
+    swept_at: Option<Duration>,
+    in_flight: bool,
+    back_off: RetryBackoff,
+}
+
+/// A lookup that is queued or in flight.
+#[derive(Clone, Copy, Debug)]
+struct Lookup {
+    stop_at_first: bool,
+    /// The shard of the directory that last listed the relay.
+    listed_in: Option<u16>,
+}
+
+/// The queries that are scheduled, queued and in flight.
+#[derive(Debug)]
+pub(super) struct Discovery {
+    intervals: Intervals,
+    shards: Vec<Shard>,
+    queue: VecDeque<NodeId>,
+    /// The lookups that are queued or in flight.
+    lookups: BTreeMap<NodeId, Lookup>,
+    /// Relays without a record.
+    absent: ExpiringMap<NodeId>,
+    /// Relays whose known record is the latest.
+    unchanged: ExpiringMap<NodeId>,
+    /// Whether a requery of a known relay is next.
+    requery_next: bool,
+}
+
+impl Discovery {
+    pub(super) fn new(shards: u16, intervals: Intervals) -> Self {
+        let shard = || Shard {
+            due: Duration::ZERO,
+            swept_at: None,
+            in_flight: false,
+            back_off: RetryBackoff::new(Duration::from_secs(1), intervals.sweep_interval),
+        };
+        Self {
+            intervals,
+            shards: (0..shards).map(|_| shard()).collect(),
+            queue: VecDeque::new(),
+            lookups: BTreeMap::new(),
+            absent: ExpiringMap::new(MAX_CACHED),
+            unchanged: ExpiringMap::new(MAX_CACHED),
+            requery_next: false,
+        }
+    }
+
+    /// Makes all shards due, except those that were swept just before.
+    pub(super) fn sweep_soon(&mut self, now: Duration) {
+        for shard in &mut self.shards {
+            let soonest = shard.swept_at.map_or(now, |at| {
+                at.saturating_add(self.intervals.min_sweep_interval)
+            });
+            shard.due = shard.due.min(soonest.max(now));
+        }
+    }
+
+    /// Queues a lookup, and returns whether the relay will be looked up. It will not if it is
+    /// in a negative cache, or if there are too many lookups.
+    pub(super) fn request(&mut self, node: NodeId, stop_at_first: bool, now: Duration) -> bool {
+        if let Some(lookup) = self.lookups.get_mut(&node) {
+            lookup.stop_at_first |= stop_at_first;
+            return true;
+        }
+        let is_cached = self.absent.contains(&node, now) || self.unchanged.contains(&node, now);
+        if is_cached || self.lookups.len() >= MAX_LOOKUPS {
+            return false;
+        }
+        self.lookups.insert(node, Lookup::new(stop_at_first));
+        self.queue.push_back(node);
+        true
+    }
+
+    /// Notes the shard that lists a relay, if the relay is being looked up.
+    pub(super) fn note_listed(&mut self, node: &NodeId, shard: u16) {
+        if let Some(lookup) = self.lookups.get_mut(node) {
+            lookup.listed_in = Some(shard);
+        }
+    }
+
+    /// The shard that last listed a relay, if the relay is being looked up.
+    pub(super) fn listed_in(&self, node: &NodeId) -> Option<u16> {
+        self.lookups.get(node)?.listed_in
+    }
+
+    /// If a lookup stopped at the first announcement, that may be an old one. So the relay is
+    /// looked up again, and all answers are read.
+    pub(super) fn complete_lookup(&mut self, query: &Query, outcome: QueryOutcome, now: Duration) {
+        if let Query::Lookup {
+            node,
+            stop_at_first: true,
+        } = query
+        {
+            if outcome == (QueryOutcome::Partial { found: true }) {
+                self.request(*node, false, now);
+            }
+        }
+    }
+
+    /// The next query. `requery` returns the next known relay whose record is due again; these
+    /// alternate with all other queries. The caller reports the outcome to
+    /// [`query_finished`](Self::query_finished).
+    pub(super) fn next(
+        &mut self,
+        now: Duration,
+        random: &mut Rng,
+        mut requery: impl FnMut() -> Option<NodeId>,
+    ) -> Option<Query> {
+        let requery_next = std::mem::replace(&mut self.requery_next, false);
+        if let Some(query) = requery_next
+            .then(|| self.next_requery(&mut requery))
+            .flatten()
+        {
+            return Some(query);
+        }
+        let query = self.next_lookup_or_sweep(now, random);
+        self.requery_next = query.is_some();
+        query.or_else(|| self.next_requery(&mut requery))
+    }
+
+    /// Skips relays whose lookup is queued or in flight.
+    fn next_requery(&mut self, requery: impl FnMut() -> Option<NodeId>) -> Option<Query> {
+        let lookups = &mut self.lookups;
+        let node = std::iter::from_fn(requery).find(|node| !lookups.contains_key(node))?;
+        lookups.insert(node, Lookup::new(false));
+        Some(Query::Lookup {
+            node,
+            stop_at_first: false,
+        })
+    }
+
+    fn next_lookup_or_sweep(&mut self, now: Duration, random: &mut Rng) -> Option<Query> {
+        if let Some(node) = self.queue.pop_front() {
+            let lookup = self.lookups.get(&node);
+            let stop_at_first = lookup.is_some_and(|lookup| lookup.stop_at_first);
+            return Some(Query::Lookup {
+                node,
+                stop_at_first,
+            });
+        }
+        let is_in_flight = |shard: &Shard| {
+            let since = shard.swept_at.filter(|_| shard.in_flight);
+            since.is_some_and(|since| now.saturating_sub(since) < self.intervals.timeout)
+        };
+        let is_due = |(_, shard): &(usize, &Shard)| !is_in_flight(shard) && shard.due <= now;
+        let due: Vec<usize> = self
+            .shards
+            .iter()
+            .enumerate()
+            .filter(is_due)
+            .map(|(number, _)| number)
+            .collect();
+        let number = *random.choice(&due)?;
+        let shard = &mut self.shards[number];
+        shard.in_flight = true;
+        shard.swept_at = Some(now);
+        u16::try_from(number).ok().map(Query::Sweep)
+    }
+
+    /// Applies the outcome of a query.
+    pub(super) fn query_finished(
+        &mut self,
+        query: &Query,
+        outcome: QueryOutcome,
+        now: Duration,
+        random: &mut Rng,
+    ) {
+        match query {
+            Query::Sweep(number) => self.sweep_finished(*number, outcome, now, random),
+            Query::Lookup { node, .. } => {
+                self.lookups.remove(node);
+                let until = now.saturating_add(self.intervals.negative_cache_ttl);
+                match outcome {
+                    QueryOutcome::Complete { found: false } | QueryOutcome::Unsupported => {
+                        self.absent.insert(*node, (), until);
+                    }
+                    QueryOutcome::Unchanged => self.unchanged.insert(*node, (), until),
+                    QueryOutcome::Complete { found: true }
+                    | QueryOutcome::Partial { .. }
+                    | QueryOutcome::Failed => {}
+                }
+            }
+        }
+    }
+
+    fn sweep_finished(
+        &mut self,
+        number: u16,
+        outcome: QueryOutcome,
+        now: Duration,
+        random: &mut Rng,
+    ) {
+        let Some(shard) = self.shards.get_mut(usize::from(number)) else {
+            return;
+        };
+        shard.in_flight = false;
+        let wait = match outcome {
+            QueryOutcome::Complete { .. }
+            | QueryOutcome::Unchanged
+            | QueryOutcome::Partial { found: true } => {
+                shard.back_off.reset();
+                with_jitter(self.intervals.sweep_interval, random)
+            }
+            QueryOutcome::Partial { found: false } | QueryOutcome::Failed => {
+                shard.back_off.fail(random)
+            }
+            QueryOutcome::Unsupported => Duration::MAX,
+        };
+        shard.due = now.saturating_add(wait);
+    }
+
+    /// The number of lookups that are queued or in flight.
+    pub(super) fn lookups(&self) -> usize {
+        self.lookups.len()
+    }
+
+    /// The number of relays that are known to have no record.
+    pub(super) fn absent(&self) -> usize {
+        self.absent.len()
+    }
+}
+
+impl Lookup {
+    const fn new(stop_at_first: bool) -> Self {
+        Self {
+            stop_at_first,
+            listed_in: None,
+        }
+    }
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    fn id(n: u16) -> NodeId {
+        NodeId::from_bytes(&n.to_be_bytes()).unwrap()
+    }
+
+    fn discovery(shards: u16) -> (Discovery, Rng) {
+        let intervals = Intervals {
+            sweep_interval: S(60),
+            min_sweep_interval: S(2),
+            negative_cache_ttl: S(30),
+            timeout: S(1_000),
+        };
+        (Discovery::new(shards, intervals), Rng::with_seed(1))
+    }
+
+    fn all(discovery: &mut Discovery, now: Duration, random: &mut Rng) -> Vec<Query> {
+        std::iter::from_fn(|| discovery.next(now, random, || None)).collect()
+    }
+
+    #[test]
+    fn each_shard_is_swept_once_at_a_time_in_random_order() {
+        let (mut discovery, mut random) = discovery(16);
+        let swept = all(&mut discovery, S(0), &mut random);
+        let mut sorted = swept.clone();
+        sorted.sort_by_key(|query| match query {
+            Query::Sweep(shard) => *shard,
+            Query::Lookup { .. } => u16::MAX,
+        });
+        assert_eq!(sorted, (0..16).map(Query::Sweep).collect::<Vec<_>>());
+        assert_ne!(swept, sorted);
+        discovery.sweep_soon(S(500));
+        assert_eq!(all(&mut discovery, S(500), &mut random), []);
+    }
+
+    #[test]
+    fn a_miss_makes_shards_due_except_those_swept_just_before() {
+        let (mut discovery, mut random) = discovery(1);
+        let sweep = Query::Sweep(0);
+        let complete = QueryOutcome::Complete { found: true };
+        assert_eq!(discovery.next(S(0), &mut random, || None), Some(sweep));
+        discovery.query_finished(&sweep, complete, S(0), &mut random);
+        assert_eq!(discovery.next(S(10), &mut random, || None), None);
+        discovery.sweep_soon(S(1));
+        assert_eq!(discovery.next(S(1), &mut random, || None), None);
+        assert_eq!(discovery.next(S(2), &mut random, || None), Some(sweep));
+        discovery.query_finished(&sweep, complete, S(2), &mut random);
+        assert_eq!(discovery.next(S(62), &mut random, || None), Some(sweep));
+    }
+
+    #[test]
+    fn a_sweep_that_reached_no_node_is_repeated_soon() {
+        let (mut discovery, mut random) = discovery(1);
+        let sweep = Query::Sweep(0);
+        for outcome in [QueryOutcome::Failed, QueryOutcome::Partial { found: false }] {
+            assert_eq!(discovery.next(S(100), &mut random, || None), Some(sweep));
+            discovery.query_finished(&sweep, outcome, S(98), &mut random);
+        }
+        assert_eq!(discovery.next(S(100), &mut random, || None), Some(sweep));
+        discovery.query_finished(&sweep, QueryOutcome::Unsupported, S(98), &mut random);
+        assert_eq!(discovery.next(S(1_000_000), &mut random, || None), None);
+    }
+
+    #[test]
+    fn a_sweep_that_never_ends_times_out() {
+        let (mut discovery, mut random) = discovery(1);
+        let sweep = Query::Sweep(0);
+        assert_eq!(discovery.next(S(0), &mut random, || None), Some(sweep));
+        assert_eq!(discovery.next(S(999), &mut random, || None), None);
+        assert_eq!(discovery.next(S(1_000), &mut random, || None), Some(sweep));
+        assert_eq!(discovery.next(S(1_001), &mut random, || None), None);
+    }
+
+    #[test]
+    fn a_relay_is_looked_up_once_at_a_time() {
+        let (mut discovery, mut random) = discovery(0);
+        assert!(discovery.request(id(1), false, S(0)) && discovery.request(id(1), true, S(0)));
+        let lookup = Query::Lookup {
+            node: id(1),
+            stop_at_first: true,
+        };
+        assert_eq!(all(&mut discovery, S(0), &mut random), [lookup]);
+        assert!(discovery.request(id(1), false, S(0)));
+        assert_eq!(all(&mut discovery, S(0), &mut random), []);
+    }
+
+    #[test]
+    fn only_a_complete_answer_shows_that_a_relay_has_no_record() {
+        let (mut discovery, mut random) = discovery(0);
+        for (outcome, absent) in [
+            (QueryOutcome::Failed, false),
+            (QueryOutcome::Partial { found: false }, false),
+            (QueryOutcome::Complete { found: true }, false),
+            (QueryOutcome::Complete { found: false }, true),
+        ] {
+            assert!(discovery.request(id(1), false, S(0)), "before {outcome:?}");
+            let lookup = discovery.next(S(0), &mut random, || None).unwrap();
+            discovery.query_finished(&lookup, outcome, S(0), &mut random);
+            assert_eq!(discovery.absent(), usize::from(absent), "{outcome:?}");
+        }
+        assert!(!discovery.request(id(1), true, S(29)));
+        assert!(discovery.request(id(1), true, S(30)));
+    }
+
+    #[test]
+    fn a_directory_that_lists_many_relays_does_not_fill_the_memory() {
+        let (mut discovery, mut random) = discovery(0);
+        let taken = (0..u16::MAX).filter(|&n| discovery.request(id(n), false, S(0)));
+        assert_eq!(taken.count(), MAX_LOOKUPS);
+        assert_eq!(discovery.lookups(), MAX_LOOKUPS);
+        for query in all(&mut discovery, S(0), &mut random) {
+            discovery.query_finished(&query, QueryOutcome::Failed, S(0), &mut random);
+        }
+        assert_eq!(discovery.lookups(), 0);
+    }
+}
