@@ -26,14 +26,14 @@
 //! A [placeholder](Table::create_placeholder), for an operator's setting of an id without a
 //! record, enters the same way. It is not counted, and gone from the start.
 
-use crate::limits::MAX_UNHELD_SETTINGS;
+use crate::limits::MAX_PLACEHOLDERS;
 use crate::relay::NodeId;
 use crate::sync::Ordering;
 use crate::sync::epoch::Guard;
 use crate::table::Table;
 use crate::table::departure::Closing;
 use crate::table::index::Hash;
-use crate::table::lookup::{Held, Known, Other};
+use crate::table::lookup::{AnyOf, LiveOf, Other};
 use crate::table::record::{Announcement, Circuit, Lifecycle, Load};
 use crate::table::record_ref::RecordRef;
 use crate::table::store::Exhausted;
@@ -53,7 +53,7 @@ pub(crate) struct Staged<'g> {
 pub(crate) enum AdmitOutcome {
     Admitted,
     /// A record of this id is there already, be it live or gone.
-    Held,
+    AlreadyPresent,
     /// As many records as the table may hold are admitted.
     Full,
 }
@@ -109,21 +109,21 @@ impl<'g> Staged<'g> {
         let takes_place = heir_to.is_some_and(Closing::is_counted);
         let newcomer = self.record.handle();
         loop {
-            let seen = table.help_pending(guard);
+            let seen = table.help_unfinished(guard);
             // The first match is the newcomer itself.
-            let known = Known(Held { id, guard });
+            let known = AnyOf(LiveOf { id, guard });
             let other = Other { known, than };
             if table.index.find_further(self.hash, other, table).is_some() {
-                return AdmitOutcome::Held;
+                return AdmitOutcome::AlreadyPresent;
             }
             if takes_place {
                 if table.admission.replace(seen, newcomer) {
-                    table.help_pending(guard);
+                    table.help_unfinished(guard);
                     return AdmitOutcome::Admitted;
                 }
             } else if seen.count() < table.max_relays {
                 if table.admission.admit(seen, newcomer) {
-                    table.help_pending(guard);
+                    table.help_unfinished(guard);
                     return AdmitOutcome::Admitted;
                 }
             } else if table.admission.read() == seen {
@@ -136,7 +136,7 @@ impl<'g> Staged<'g> {
     fn withdraw(self) {
         let Self { record, .. } = self;
         let word = record.lifecycle();
-        debug_assert!(word.is_pending());
+        debug_assert!(word.is_staged());
         record.record.set_flags(Load::CLOSED);
         record.record.end_generation();
         self.table
@@ -153,7 +153,7 @@ impl Table {
         guard: &Guard,
     ) -> Option<impl PartialEq + use<>> {
         loop {
-            let seen = self.help_pending(guard);
+            let seen = self.help_unfinished(guard);
             if seen.count() < self.max_relays || self.find(id, guard).is_some() {
                 return None;
             }
@@ -184,7 +184,7 @@ impl Table {
             }
         };
         let record = self.at(index, guard);
-        let word = Lifecycle::pending(deadline, announcement);
+        let word = Lifecycle::staged(deadline, announcement);
         // It is private until it is named below.
         record.record.begin(record.extra(), id, capacity, rtt_seed);
         record.record.set_lifecycle(word);
@@ -217,7 +217,7 @@ impl Table {
     ) -> Result<(), CreateError> {
         let placeholders = &self.gone.placeholders;
         // Relaxed: a count that carries nothing but itself.
-        if placeholders.fetch_add(1, Ordering::Relaxed) as usize >= MAX_UNHELD_SETTINGS {
+        if placeholders.fetch_add(1, Ordering::Relaxed) as usize >= MAX_PLACEHOLDERS {
             placeholders.fetch_sub(1, Ordering::Relaxed);
             return Err(CreateError::TooMany);
         }
@@ -248,9 +248,7 @@ impl Table {
         record.record.begin(record.extra(), id, 1, None);
         record.record.set_flags(flags);
         record.record.change_circuit(|_| known.circuit);
-        record
-            .record
-            .set_lifecycle(Lifecycle::pending_placeholder());
+        record.record.set_lifecycle(Lifecycle::staged_placeholder());
         if !self.index.insert(hash, index) {
             record.record.set_lifecycle(Lifecycle::VACANT);
             self.store.return_record(index);
@@ -263,14 +261,14 @@ impl Table {
             hash,
         };
         loop {
-            let seen = self.help_pending(guard);
-            let known = Known(Held { id, guard });
+            let seen = self.help_unfinished(guard);
+            let known = AnyOf(LiveOf { id, guard });
             if self.index.find_further(hash, known, self).is_some() {
                 staged.withdraw();
                 return Err(CreateError::Overtaken);
             }
             if self.admission.add_placeholder(seen, record.handle()) {
-                self.help_pending(guard);
+                self.help_unfinished(guard);
                 self.store.return_permit();
                 // A ban ends at some tick.
                 self.push_to_inbox(&record);

@@ -126,7 +126,7 @@ impl<'g> Closing<'g> {
     /// Leaves a record that was live or gone as it was found.
     pub(crate) fn leave_as_it_was(self) {
         let last = self.last.word();
-        let _note = self.last.announce();
+        let _pending = self.last.begin_pending();
         if !self.is_counted {
             self.table.gone.count(last);
             if last.is_kept() {
@@ -143,7 +143,7 @@ impl<'g> Closing<'g> {
     pub(crate) fn forget(self) {
         let record = self.record();
         if self.is_counted {
-            self.table.end_life(record);
+            self.table.invalidate_handles(record);
         }
         let hash = self.table.hash(&record.identity());
         self.table
@@ -193,14 +193,14 @@ impl Table {
     pub(crate) fn depart<'g>(&'g self, live: LiveRecord<'g>) -> Option<Closing<'g>> {
         self.check_is_own(&live);
         let (record, word) = (*live, live.word());
-        let note = self.departures.begin(record.index);
+        let in_progress = self.departures.begin(record.index);
         let departs = record.record.transition(word, word.departing());
         if departs {
             self.count_out(record);
         }
-        drop(note);
+        drop(in_progress);
         departs.then(|| {
-            self.end_life(record);
+            self.invalidate_handles(record);
             self.closing(live.into(), false)
         })
     }
@@ -241,15 +241,15 @@ impl Table {
     pub(super) fn count_out(&self, record: RecordRef<'_>) {
         let handle = record.handle();
         loop {
-            let seen = self.help_pending(record.guard);
+            let seen = self.help_unfinished(record.guard);
             if !record.lifecycle().is_departing() {
                 // Another thread did, but may have to clear the pending bit yet. Until then
                 // the admission word names the record, which must not be retired.
-                self.help_pending(record.guard);
+                self.help_unfinished(record.guard);
                 return;
             }
             if self.admission.count_out(seen, handle) {
-                self.help_pending(record.guard);
+                self.help_unfinished(record.guard);
                 return;
             }
         }
@@ -267,12 +267,12 @@ impl Table {
         let departures = self.departures.read();
         departures.indices().for_each(help);
         if departures.has_overflowed() {
-            (0..self.store.reach()).for_each(help);
+            (0..self.store.high_water()).for_each(help);
         }
     }
 
     /// Makes a record stale that departed.
-    fn end_life(&self, record: RecordRef<'_>) {
+    fn invalidate_handles(&self, record: RecordRef<'_>) {
         let subject = record.subject();
         record.record.set_flags(Load::CLOSED);
         record.record.end_generation();

@@ -38,10 +38,10 @@ impl Returning<'_> {
         let (table, guard) = (self.table, self.last.guard);
         let handle = self.last.handle();
         loop {
-            let seen = table.help_pending(guard);
+            let seen = table.help_unfinished(guard);
             if seen.count() < table.max_relays {
                 if table.admission.admit(seen, handle) {
-                    table.help_pending(guard);
+                    table.help_unfinished(guard);
                     self.retire_last_announcement();
                     return true;
                 }

@@ -28,10 +28,10 @@ use crate::relay::Rejection;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
 use crate::table::admission_word::INDICES;
-use crate::table::record::{Announcement, Extra, Handle, Load, Record};
+use crate::table::record::{Announcement, Extra, Handle, Load, Record, Subject};
 use crate::table::segments::Segments;
 use crate::table::slab::Slab;
-use crate::table::snapshot::{Publication, SelectionSettings, Subject};
+use crate::table::snapshot::{Publication, SelectionSettings};
 use crate::table::stack::{Chain, Stack, TaggedStack};
 use crate::time::Watch;
 use crate::wheel::Inbox;
@@ -171,9 +171,19 @@ impl Store {
         self.extras.get(index)
     }
 
+    /// The record that a handle names, for its leaves.
+    #[inline]
+    pub(super) fn subject(&self, handle: Handle) -> Subject<'_> {
+        Subject {
+            record: self.record(handle.index),
+            extra: self.extra(handle.index),
+            handle,
+        }
+    }
+
     /// All indices ever handed out lie below.
-    pub(super) fn reach(&self) -> u32 {
-        self.records.reach()
+    pub(super) fn high_water(&self) -> u32 {
+        self.records.high_water()
     }
 
     /// Records retired and not yet given back, or left to their leases.
@@ -394,14 +404,7 @@ impl Store {
     pub(super) fn release_lease(&self, index: u32) -> bool {
         let record = self.record(index);
         // The lease holds off the next life of the record until it is given back.
-        let subject = Subject {
-            record,
-            extra: self.extra(index),
-            handle: Handle {
-                index,
-                generation: record.generation(),
-            },
-        };
+        let subject = self.subject(record.handle(index));
         let is_idle = Cell::new(false);
         let released = self.publication.change_load(&subject, |load| {
             let after = load.without_lease()?;
@@ -437,7 +440,7 @@ impl Store {
     ///
     /// No operation of the table is under way or begins later.
     pub(super) unsafe fn detach(self: &Arc<Self>) {
-        for index in 0..self.reach() {
+        for index in 0..self.high_water() {
             let record = self.record(index);
             if let Some(announcement) = record.vacate().announced() {
                 self.push_retired_announcement(announcement);
