@@ -31,10 +31,11 @@ use crate::relay::NodeId;
 use crate::sync::Ordering;
 use crate::sync::epoch::Guard;
 use crate::table::Table;
+use crate::table::admission_word::{AdmissionState, Step};
 use crate::table::departure::Closing;
 use crate::table::index::Hash;
 use crate::table::lookup::{AnyOf, LiveOf, Other};
-use crate::table::record::{Announcement, Circuit, Lifecycle, Load};
+use crate::table::record::{Announcement, Circuit, Lifecycle, Load, State};
 use crate::table::record_ref::RecordRef;
 use crate::table::store::Exhausted;
 use crate::time::Tick;
@@ -46,6 +47,17 @@ pub(crate) struct Staged<'g> {
     record: RecordRef<'g>,
     id: &'g NodeId,
     hash: Hash,
+}
+
+/// How a staged record enters.
+#[derive(Clone, Copy)]
+enum Entry {
+    /// It is counted, if the bound allows it.
+    Admit,
+    /// It takes the place of a record that is counted.
+    Replace,
+    /// It is not counted, and gone from the start.
+    AddPlaceholder,
 }
 
 /// What became of a record that asked for admission.
@@ -92,42 +104,49 @@ impl<'g> Staged<'g> {
         self.table.push_to_inbox(&self.record);
     }
 
-    /// Lets the record in, unless its id is held or the table is full; then it is taken
-    /// back. It may take the place of a record that is counted.
-    pub(crate) fn admit(self, heir_to: Option<&Closing<'_>>) -> AdmitOutcome {
-        let outcome = self.try_admit(heir_to);
+    /// Admits the record, unless there is another record of its id or the table is full;
+    /// then it is withdrawn. `replacing` is the record that the id had, if any: its place in
+    /// the count is taken over if it is counted.
+    pub(crate) fn admit(self, replacing: Option<&Closing<'_>>) -> AdmitOutcome {
+        let entry = match replacing {
+            Some(before) if before.is_counted() => Entry::Replace,
+            _ => Entry::Admit,
+        };
+        self.enter(entry, replacing.map(|before| before.record().index))
+    }
+
+    fn enter(self, entry: Entry, ignored_index: Option<u32>) -> AdmitOutcome {
+        let outcome = self.try_enter(entry, ignored_index);
         if outcome != AdmitOutcome::Admitted {
             self.withdraw();
         }
         outcome
     }
 
-    fn try_admit(&self, heir_to: Option<&Closing<'_>>) -> AdmitOutcome {
+    fn try_enter(&self, entry: Entry, ignored_index: Option<u32>) -> AdmitOutcome {
         let Self { table, id, .. } = *self;
-        let guard = self.record.guard;
-        let than = heir_to.map(|before| before.record().index);
-        let takes_place = heir_to.is_some_and(Closing::is_counted);
-        let newcomer = self.record.handle();
+        let (guard, handle) = (self.record.guard, self.record.handle());
         loop {
             let seen = table.help_unfinished(guard);
-            // The first match is the newcomer itself.
-            let known = AnyOf(LiveOf { id, guard });
-            let other = Other { known, than };
+            let any = AnyOf(LiveOf { id, guard });
+            let other = Other { any, ignored_index };
+            // `find_further`: the first match is most likely this record, which `AnyOf`
+            // rejects as staged.
             if table.index.find_further(self.hash, other, table).is_some() {
                 return AdmitOutcome::AlreadyPresent;
             }
-            if takes_place {
-                if table.admission.replace(seen, newcomer) {
-                    table.help_unfinished(guard);
-                    return AdmitOutcome::Admitted;
+            let has_entered = match entry {
+                Entry::Admit if seen.count() < table.max_relays => {
+                    table.admission.admit(seen, handle)
                 }
-            } else if seen.count() < table.max_relays {
-                if table.admission.admit(seen, newcomer) {
-                    table.help_unfinished(guard);
-                    return AdmitOutcome::Admitted;
-                }
-            } else if table.admission.read() == seen {
-                return AdmitOutcome::Full;
+                Entry::Admit if table.admission.read() == seen => return AdmitOutcome::Full,
+                Entry::Admit => false,
+                Entry::Replace => table.admission.replace(seen, handle),
+                Entry::AddPlaceholder => table.admission.add_placeholder(seen, handle),
+            };
+            if has_entered {
+                table.help_unfinished(guard);
+                return AdmitOutcome::Admitted;
             }
         }
     }
@@ -145,6 +164,32 @@ impl<'g> Staged<'g> {
 }
 
 impl Table {
+    /// Reads the admission word, after carrying out what is pending in it.
+    pub(super) fn help_unfinished<'g>(&'g self, guard: &'g Guard) -> AdmissionState {
+        loop {
+            let seen = self.admission.read();
+            let Some((index, step)) = seen.unfinished() else {
+                return seen;
+            };
+            // No record is retired while the word names it pending, so what is read of
+            // it here, pinned, is of the life that the word names.
+            let record = self.at(index, guard);
+            let word = record.lifecycle();
+            let next = match (step, word.state()) {
+                (Step::Admit, State::Staged | State::Returning) => word.admitted(),
+                (Step::CountOut, State::Departing) => word.closing(),
+                (Step::AddPlaceholder, State::Staged) => Lifecycle::placeholder(),
+                _ => word,
+            };
+            // A relay may come back in the record that it left: its lifecycle must have been
+            // read while the admission word named it.
+            if next != word && self.admission.read() == seen {
+                record.record.transition(word, next);
+            }
+            self.admission.clear_unfinished(seen);
+        }
+    }
+
     /// Evidence that there was no room, and that `id` was not among those held;
     /// `None` if there is room, or it is.
     pub(crate) fn full_without(
@@ -221,24 +266,42 @@ impl Table {
             placeholders.fetch_sub(1, Ordering::Relaxed);
             return Err(CreateError::TooMany);
         }
-        let entered = self.create_counted((id, hash), known, guard);
-        if entered.is_err() {
+        let created = self.enter_placeholder((id, hash), known, guard);
+        if created.is_err() {
             placeholders.fetch_sub(1, Ordering::Relaxed);
         }
-        entered
+        created
     }
 
-    fn create_counted(
+    fn enter_placeholder(
         &self,
-        (id, hash): (&NodeId, Hash),
+        named: (&NodeId, Hash),
         known: Placeholder,
         guard: &Guard,
     ) -> Result<(), CreateError> {
-        // With a permit for as long as it is not known.
-        self.store.force_permit();
+        let staged = self.stage_placeholder(named, known, guard);
+        let staged = staged.map_err(|Exhausted| CreateError::Exhausted)?;
+        let record = staged.record();
+        if staged.enter(Entry::AddPlaceholder, None) != AdmitOutcome::Admitted {
+            return Err(CreateError::Overtaken);
+        }
+        self.store.permits.release();
+        // A ban ends at some tick.
+        self.push_to_inbox(&record);
+        Ok(())
+    }
+
+    /// Writes a placeholder and names it in its bucket, staged. It has a permit.
+    fn stage_placeholder<'g>(
+        &'g self,
+        (id, hash): (&'g NodeId, Hash),
+        known: Placeholder,
+        guard: &'g Guard,
+    ) -> Result<Staged<'g>, Exhausted> {
+        self.store.permits.force();
         let Some(index) = self.store.take_record_permitted(guard, true) else {
-            self.store.return_permit();
-            return Err(CreateError::Exhausted);
+            self.store.permits.release();
+            return Err(Exhausted);
         };
         let record = self.at(index, guard);
         let flags = match known.is_draining {
@@ -252,28 +315,13 @@ impl Table {
         if !self.index.insert(hash, index) {
             record.record.set_lifecycle(Lifecycle::VACANT);
             self.store.return_record(index);
-            return Err(CreateError::Exhausted);
+            return Err(Exhausted);
         }
-        let staged = Staged {
+        Ok(Staged {
             table: self,
             record,
             id,
             hash,
-        };
-        loop {
-            let seen = self.help_unfinished(guard);
-            let known = AnyOf(LiveOf { id, guard });
-            if self.index.find_further(hash, known, self).is_some() {
-                staged.withdraw();
-                return Err(CreateError::Overtaken);
-            }
-            if self.admission.add_placeholder(seen, record.handle()) {
-                self.help_unfinished(guard);
-                self.store.return_permit();
-                // A ban ends at some tick.
-                self.push_to_inbox(&record);
-                return Ok(());
-            }
-        }
+        })
     }
 }

@@ -32,10 +32,8 @@
 //! generation is another. For an old value, one relay would have to leave and
 //! come back exactly 2,048 times, or a multiple, within one such step of a thread.
 
-use crate::sync::epoch::Guard;
 use crate::sync::{AtomicU64, Ordering, Padded};
-use crate::table::Table;
-use crate::table::record::{Handle, Lifecycle, State};
+use crate::table::record::Handle;
 
 /// See the module's description.
 #[derive(Debug, Default)]
@@ -137,34 +135,6 @@ impl AdmissionWord {
         self.0
             .compare_exchange(seen.0, next, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
-    }
-}
-
-impl Table {
-    /// Reads the admission word, after carrying out what is pending in it.
-    pub(super) fn help_unfinished<'g>(&'g self, guard: &'g Guard) -> AdmissionState {
-        loop {
-            let seen = self.admission.read();
-            let Some((index, step)) = seen.unfinished() else {
-                return seen;
-            };
-            // No record is retired while the word names it pending, so what is read of
-            // it here, pinned, is of the life that the word names.
-            let record = self.at(index, guard);
-            let word = record.lifecycle();
-            let next = match (step, word.state()) {
-                (Step::Admit, State::Staged | State::Returning) => word.admitted(),
-                (Step::CountOut, State::Departing) => word.closing(),
-                (Step::AddPlaceholder, State::Staged) => Lifecycle::placeholder(),
-                _ => word,
-            };
-            // A relay may come back in the record that it left: its lifecycle must have been
-            // read while the admission word named it.
-            if next != word && self.admission.read() == seen {
-                record.record.transition(word, next);
-            }
-            self.admission.clear_unfinished(seen);
-        }
     }
 }
 

@@ -48,9 +48,9 @@ use crate::sync::epoch::Guard;
 use crate::sync::{AtomicU32, Ordering, Padded};
 use crate::table::Table;
 use crate::table::index::Hash;
+use crate::table::permits;
 use crate::table::record::{Announcement, Lifecycle, Load};
 use crate::table::record_ref::{LiveRecord, ObservedRecord, RecordRef};
-use crate::table::store;
 use crate::time::Tick;
 
 /// How many records are gone.
@@ -110,7 +110,7 @@ impl<'g> Closing<'g> {
     /// Has it kept for as long as there is a reason.
     pub(crate) fn keep(self) {
         let last = self.last.word();
-        self.table.store.return_permit();
+        self.table.store.permits.release();
         if last.is_placeholder() {
             self.table.gone.count(last);
             self.set_lifecycle(last);
@@ -130,7 +130,7 @@ impl<'g> Closing<'g> {
         if !self.is_counted {
             self.table.gone.count(last);
             if last.is_kept() {
-                self.table.store.return_permit();
+                self.table.store.permits.release();
             }
         }
         self.set_lifecycle(last);
@@ -224,7 +224,7 @@ impl Table {
         }
         self.gone.discount(word);
         if word.is_kept() {
-            self.store.force_permit();
+            self.store.permits.force();
         }
         Some(self.closing(gone, false))
     }
@@ -299,7 +299,7 @@ impl Table {
 
     /// Whether more are remembered than there should be.
     pub(crate) fn is_to_forget(&self) -> bool {
-        self.gone.remembered() > store::remembered(self.max_relays)
+        self.gone.remembered() > permits::remembered(self.max_relays)
     }
 
     /// Has the wheel look at a record that may have no reason to be kept any more.

@@ -30,15 +30,15 @@ impl Accept<Table> for AnyOf<'_> {
     }
 }
 
-/// Looks for another one than the record at an index.
+/// Looks for another record of the id than the one at an index.
 pub(super) struct Other<'a> {
-    pub(super) known: AnyOf<'a>,
-    pub(super) than: Option<u32>,
+    pub(super) any: AnyOf<'a>,
+    pub(super) ignored_index: Option<u32>,
 }
 
 impl Accept<Table> for Other<'_> {
     fn accepts(&self, index: u32, table: &Table) -> bool {
-        Some(index) != self.than && self.known.accepts(index, table)
+        Some(index) != self.ignored_index && self.any.accepts(index, table)
     }
 }
 

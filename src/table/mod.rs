@@ -81,6 +81,7 @@ mod departure;
 mod index;
 mod lease;
 mod lookup;
+mod permits;
 mod reclaim;
 pub(crate) mod record;
 mod record_ref;
@@ -120,7 +121,7 @@ use std::mem::ManuallyDrop;
 use store::Store;
 
 const _: () = assert!(MAX_RELAYS <= admission_word::MAX_COUNT);
-const _: () = assert!(store::announcements(MAX_RELAYS) <= Lifecycle::ANNOUNCEMENTS);
+const _: () = assert!(permits::announcements(MAX_RELAYS) <= Lifecycle::ANNOUNCEMENTS);
 
 /// The length of most ids: of public keys and hashes.
 const USUAL_LEN: u8 = 32;
