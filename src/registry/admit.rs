@@ -58,7 +58,7 @@ impl Inner {
             None => reputation.restore(&record, request.id),
         }
         staged.append();
-        let pending = record.announce();
+        let pending = record.begin_pending();
         match staged.admit(replaced) {
             AdmitOutcome::Admitted => {
                 record.refresh(true);
@@ -69,7 +69,7 @@ impl Inner {
                 drop(in_flight);
                 Ok(())
             }
-            AdmitOutcome::Held | AdmitOutcome::Full => Err(AttemptError::Conflict),
+            AdmitOutcome::AlreadyPresent | AdmitOutcome::Full => Err(AttemptError::Conflict),
         }
     }
 

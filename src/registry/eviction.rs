@@ -17,7 +17,7 @@ impl Inner {
         if !self.link.is_connected() {
             return false;
         }
-        let victim = self.victim_among(0..self.relays.table.reach(), guard);
+        let victim = self.victim_among(0..self.relays.table.high_water(), guard);
         // One that left in between has made room, too.
         victim.map(|record| self.remove_learned(record)).is_some()
     }

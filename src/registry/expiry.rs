@@ -96,7 +96,7 @@ impl Expiry {
 
     /// Makes all that is due at `tick` depart; how many did.
     pub(super) fn sweep(&self, relays: &Relays, schedule: &mut Schedule, tick: Tick) -> usize {
-        // A thread that was held up goes on from where others have got to.
+        // A thread that was preempted goes on from where others have got to.
         let tick = tick.max(schedule.wheel.now());
         let none_in_flight = self.none_in_flight();
         let mut expired = 0;
@@ -128,13 +128,13 @@ impl Expiry {
                 continue;
             }
             match word.state() {
-                State::Pending | State::Returning if word.deadline() > tick => {
+                State::Staged | State::Returning if word.deadline() > tick => {
                     return Some(word.deadline());
                 }
-                State::Pending | State::Returning => {
+                State::Staged | State::Returning => {
                     // Due before it is decided whether it lives. Its registration is in
                     // flight, so the next sweep looks again.
-                    relays.table.announce_to_wheel(&record);
+                    relays.table.enqueue_for_wheel(&record);
                     return None;
                 }
                 State::Gone => return gone::forget_unless_needed(relays, *record, tick, true),
@@ -208,10 +208,10 @@ impl Expiry {
     /// near.
     fn expire_any(&self, relays: &Relays, tick: Tick) {
         let guard = epoch::pin();
-        let reach = relays.table.reach();
+        let high_water = relays.table.high_water();
         // Relaxed, here and below: a hint.
-        let start = self.search_start.load(Ordering::Relaxed).min(reach);
-        let found = (start..reach).chain(0..start).find(|&index| {
+        let start = self.search_start.load(Ordering::Relaxed).min(high_water);
+        let found = (start..high_water).chain(0..start).find(|&index| {
             relays.table.record_at(index, &guard).is_some_and(|record| {
                 let live = record.observe_live();
                 let late = live.filter(|live| !live.word().is_live_at(tick));

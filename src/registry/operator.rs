@@ -5,7 +5,7 @@
 //! forgets the record see each other is told in [`table::departure`](crate::table).
 
 use crate::errors::{BanError, OperatorError};
-use crate::limits::MAX_UNHELD_SETTINGS;
+use crate::limits::MAX_PLACEHOLDERS;
 use crate::registry::inner::Inner;
 use crate::relay::NodeId;
 use crate::sync::{epoch, yield_now};
@@ -39,7 +39,7 @@ impl Inner {
         self.link.notify_change(relay);
         kept.map_err(|error| match error {
             NotKept::TooMany => OperatorError::TooMany {
-                max: MAX_UNHELD_SETTINGS,
+                max: MAX_PLACEHOLDERS,
             },
             NotKept::OutOfMemory => OperatorError::OutOfMemory,
         })
@@ -74,7 +74,7 @@ impl Inner {
         self.update_or_create(relay, update, begin)
             .map_err(|error| match error {
                 NotKept::TooMany => BanError::TooMany {
-                    max: MAX_UNHELD_SETTINGS,
+                    max: MAX_PLACEHOLDERS,
                 },
                 NotKept::OutOfMemory => BanError::OutOfMemory,
             })

@@ -96,7 +96,7 @@ impl Inner {
         }
         match record.word().state() {
             State::Gone => self.readmit(record, request, now),
-            State::Live | State::Vacant | State::Pending => Err(AttemptError::Conflict),
+            State::Live | State::Vacant | State::Staged => Err(AttemptError::Conflict),
             State::Departing | State::Closing | State::Returning => Err(AttemptError::Busy),
         }
     }

@@ -70,7 +70,7 @@ impl Inner {
         let Some(deadline) = self.relays.timeline.deadline(now, current.ttl_nanos) else {
             return false;
         };
-        // A renewal that was held up does not undo a later one.
+        // A renewal that was preempted does not undo a later one.
         let deadline = deadline.max(word.deadline());
         let tick = self.relays.timeline.tick();
         let is_renewed = word.is_live_at(tick)
@@ -126,7 +126,7 @@ impl Inner {
         let ttl_nanos = amended.as_ref().unwrap_or(current).ttl_nanos;
         let mut deadline = self.deadline(now, ttl_nanos)?;
         if ttl_nanos == current.ttl_nanos {
-            // A renewal that was held up does not undo a later one.
+            // A renewal that was preempted does not undo a later one.
             deadline = deadline.max(word.deadline());
         }
         let is_sooner = deadline < word.deadline();
@@ -134,7 +134,7 @@ impl Inner {
         let tick = self.relays.timeline.tick();
         let in_time = word.is_live_at(tick) && deadline > tick;
         // With a higher capacity the relay may have room from here on.
-        let pending = amended.is_some().then(|| record.announce());
+        let pending = amended.is_some().then(|| record.begin_pending());
         if !in_time || !record.renew(deadline, amended)? {
             return Err(AttemptError::Conflict);
         }
@@ -151,7 +151,7 @@ impl Inner {
             self.relays.seed_rtt(&record, now.nanos, micros);
         }
         if is_sooner {
-            self.relays.table.announce_to_wheel(&record);
+            self.relays.table.enqueue_for_wheel(&record);
         }
         Ok(Registration::Renewed)
     }

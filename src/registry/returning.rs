@@ -88,7 +88,7 @@ impl Inner {
         }
         apply_outage_end(&record, is_remembered);
         returning.append();
-        let pending = record.announce();
+        let pending = record.begin_pending();
         if !returning.admit() {
             return Err(AttemptError::Conflict);
         }

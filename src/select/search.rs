@@ -136,7 +136,7 @@ impl<'g> Search<'g> {
         };
         // Changes without a slot may be of any record.
         if pending.has_overflowed() {
-            let all = 0..self.scope.table.reach();
+            let all = 0..self.scope.table.high_water();
             return all.filter_map(evaluate).min_by(Candidate::by_score);
         }
         let pending = pending.indices().filter_map(evaluate);
@@ -151,7 +151,9 @@ impl<'g> Search<'g> {
         if !snapshot.are_due(tick) {
             return true;
         }
-        self.scope.table.wake_due(snapshot, tick, most);
+        self.scope
+            .table
+            .refresh_ended_suspensions(snapshot, tick, most);
         !snapshot.are_due(tick)
     }
 

@@ -26,15 +26,16 @@
 //! A [placeholder](Table::create_placeholder), for an operator's setting of an id without a
 //! record, enters the same way. It is not counted, and gone from the start.
 
-use crate::limits::MAX_UNHELD_SETTINGS;
+use crate::limits::MAX_PLACEHOLDERS;
 use crate::relay::NodeId;
 use crate::sync::Ordering;
 use crate::sync::epoch::Guard;
 use crate::table::Table;
+use crate::table::admission_word::{AdmissionState, Step};
 use crate::table::departure::Closing;
 use crate::table::index::Hash;
-use crate::table::lookup::{Held, Known, Other};
-use crate::table::record::{Announcement, Circuit, Lifecycle, Load};
+use crate::table::lookup::{AnyOf, LiveOf, Other};
+use crate::table::record::{Announcement, Circuit, Lifecycle, Load, State};
 use crate::table::record_ref::RecordRef;
 use crate::table::store::Exhausted;
 use crate::time::Tick;
@@ -48,12 +49,23 @@ pub(crate) struct Staged<'g> {
     hash: Hash,
 }
 
+/// How a staged record enters.
+#[derive(Clone, Copy)]
+enum Entry {
+    /// It is counted, if the bound allows it.
+    Admit,
+    /// It takes the place of a record that is counted.
+    Replace,
+    /// It is not counted, and gone from the start.
+    AddPlaceholder,
+}
+
 /// What became of a record that asked for admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AdmitOutcome {
     Admitted,
     /// A record of this id is there already, be it live or gone.
-    Held,
+    AlreadyPresent,
     /// As many records as the table may hold are admitted.
     Full,
 }
@@ -92,42 +104,49 @@ impl<'g> Staged<'g> {
         self.table.push_to_inbox(&self.record);
     }
 
-    /// Lets the record in, unless its id is held or the table is full; then it is taken
-    /// back. It may take the place of a record that is counted.
-    pub(crate) fn admit(self, heir_to: Option<&Closing<'_>>) -> AdmitOutcome {
-        let outcome = self.try_admit(heir_to);
+    /// Admits the record, unless there is another record of its id or the table is full;
+    /// then it is withdrawn. `replacing` is the record that the id had, if any: its place in
+    /// the count is taken over if it is counted.
+    pub(crate) fn admit(self, replacing: Option<&Closing<'_>>) -> AdmitOutcome {
+        let entry = match replacing {
+            Some(before) if before.is_counted() => Entry::Replace,
+            _ => Entry::Admit,
+        };
+        self.enter(entry, replacing.map(|before| before.record().index))
+    }
+
+    fn enter(self, entry: Entry, ignored_index: Option<u32>) -> AdmitOutcome {
+        let outcome = self.try_enter(entry, ignored_index);
         if outcome != AdmitOutcome::Admitted {
             self.withdraw();
         }
         outcome
     }
 
-    fn try_admit(&self, heir_to: Option<&Closing<'_>>) -> AdmitOutcome {
+    fn try_enter(&self, entry: Entry, ignored_index: Option<u32>) -> AdmitOutcome {
         let Self { table, id, .. } = *self;
-        let guard = self.record.guard;
-        let than = heir_to.map(|before| before.record().index);
-        let takes_place = heir_to.is_some_and(Closing::is_counted);
-        let newcomer = self.record.handle();
+        let (guard, handle) = (self.record.guard, self.record.handle());
         loop {
-            let seen = table.help_pending(guard);
-            // The first match is the newcomer itself.
-            let known = Known(Held { id, guard });
-            let other = Other { known, than };
+            let seen = table.help_unfinished(guard);
+            let any = AnyOf(LiveOf { id, guard });
+            let other = Other { any, ignored_index };
+            // `find_further`: the first match is most likely this record, which `AnyOf`
+            // rejects as staged.
             if table.index.find_further(self.hash, other, table).is_some() {
-                return AdmitOutcome::Held;
+                return AdmitOutcome::AlreadyPresent;
             }
-            if takes_place {
-                if table.admission.replace(seen, newcomer) {
-                    table.help_pending(guard);
-                    return AdmitOutcome::Admitted;
+            let has_entered = match entry {
+                Entry::Admit if seen.count() < table.max_relays => {
+                    table.admission.admit(seen, handle)
                 }
-            } else if seen.count() < table.max_relays {
-                if table.admission.admit(seen, newcomer) {
-                    table.help_pending(guard);
-                    return AdmitOutcome::Admitted;
-                }
-            } else if table.admission.read() == seen {
-                return AdmitOutcome::Full;
+                Entry::Admit if table.admission.read() == seen => return AdmitOutcome::Full,
+                Entry::Admit => false,
+                Entry::Replace => table.admission.replace(seen, handle),
+                Entry::AddPlaceholder => table.admission.add_placeholder(seen, handle),
+            };
+            if has_entered {
+                table.help_unfinished(guard);
+                return AdmitOutcome::Admitted;
             }
         }
     }
@@ -136,7 +155,7 @@ impl<'g> Staged<'g> {
     fn withdraw(self) {
         let Self { record, .. } = self;
         let word = record.lifecycle();
-        debug_assert!(word.is_pending());
+        debug_assert!(word.is_staged());
         record.record.set_flags(Load::CLOSED);
         record.record.end_generation();
         self.table
@@ -145,6 +164,32 @@ impl<'g> Staged<'g> {
 }
 
 impl Table {
+    /// Reads the admission word, after carrying out what is pending in it.
+    pub(super) fn help_unfinished<'g>(&'g self, guard: &'g Guard) -> AdmissionState {
+        loop {
+            let seen = self.admission.read();
+            let Some((index, step)) = seen.unfinished() else {
+                return seen;
+            };
+            // No record is retired while the word names it pending, so what is read of
+            // it here, pinned, is of the life that the word names.
+            let record = self.at(index, guard);
+            let word = record.lifecycle();
+            let next = match (step, word.state()) {
+                (Step::Admit, State::Staged | State::Returning) => word.admitted(),
+                (Step::CountOut, State::Departing) => word.closing(),
+                (Step::AddPlaceholder, State::Staged) => Lifecycle::placeholder(),
+                _ => word,
+            };
+            // A relay may come back in the record that it left: its lifecycle must have been
+            // read while the admission word named it.
+            if next != word && self.admission.read() == seen {
+                record.record.transition(word, next);
+            }
+            self.admission.clear_unfinished(seen);
+        }
+    }
+
     /// Evidence that there was no room, and that `id` was not among those held;
     /// `None` if there is room, or it is.
     pub(crate) fn full_without(
@@ -153,7 +198,7 @@ impl Table {
         guard: &Guard,
     ) -> Option<impl PartialEq + use<>> {
         loop {
-            let seen = self.help_pending(guard);
+            let seen = self.help_unfinished(guard);
             if seen.count() < self.max_relays || self.find(id, guard).is_some() {
                 return None;
             }
@@ -184,7 +229,7 @@ impl Table {
             }
         };
         let record = self.at(index, guard);
-        let word = Lifecycle::pending(deadline, announcement);
+        let word = Lifecycle::staged(deadline, announcement);
         // It is private until it is named below.
         record.record.begin(record.extra(), id, capacity, rtt_seed);
         record.record.set_lifecycle(word);
@@ -217,28 +262,46 @@ impl Table {
     ) -> Result<(), CreateError> {
         let placeholders = &self.gone.placeholders;
         // Relaxed: a count that carries nothing but itself.
-        if placeholders.fetch_add(1, Ordering::Relaxed) as usize >= MAX_UNHELD_SETTINGS {
+        if placeholders.fetch_add(1, Ordering::Relaxed) as usize >= MAX_PLACEHOLDERS {
             placeholders.fetch_sub(1, Ordering::Relaxed);
             return Err(CreateError::TooMany);
         }
-        let entered = self.create_counted((id, hash), known, guard);
-        if entered.is_err() {
+        let created = self.enter_placeholder((id, hash), known, guard);
+        if created.is_err() {
             placeholders.fetch_sub(1, Ordering::Relaxed);
         }
-        entered
+        created
     }
 
-    fn create_counted(
+    fn enter_placeholder(
         &self,
-        (id, hash): (&NodeId, Hash),
+        named: (&NodeId, Hash),
         known: Placeholder,
         guard: &Guard,
     ) -> Result<(), CreateError> {
-        // With a permit for as long as it is not known.
-        self.store.force_permit();
+        let staged = self.stage_placeholder(named, known, guard);
+        let staged = staged.map_err(|Exhausted| CreateError::Exhausted)?;
+        let record = staged.record();
+        if staged.enter(Entry::AddPlaceholder, None) != AdmitOutcome::Admitted {
+            return Err(CreateError::Overtaken);
+        }
+        self.store.permits.release();
+        // A ban ends at some tick.
+        self.push_to_inbox(&record);
+        Ok(())
+    }
+
+    /// Writes a placeholder and names it in its bucket, staged. It has a permit.
+    fn stage_placeholder<'g>(
+        &'g self,
+        (id, hash): (&'g NodeId, Hash),
+        known: Placeholder,
+        guard: &'g Guard,
+    ) -> Result<Staged<'g>, Exhausted> {
+        self.store.permits.force();
         let Some(index) = self.store.take_record_permitted(guard, true) else {
-            self.store.return_permit();
-            return Err(CreateError::Exhausted);
+            self.store.permits.release();
+            return Err(Exhausted);
         };
         let record = self.at(index, guard);
         let flags = match known.is_draining {
@@ -248,34 +311,17 @@ impl Table {
         record.record.begin(record.extra(), id, 1, None);
         record.record.set_flags(flags);
         record.record.change_circuit(|_| known.circuit);
-        record
-            .record
-            .set_lifecycle(Lifecycle::pending_placeholder());
+        record.record.set_lifecycle(Lifecycle::staged_placeholder());
         if !self.index.insert(hash, index) {
             record.record.set_lifecycle(Lifecycle::VACANT);
             self.store.return_record(index);
-            return Err(CreateError::Exhausted);
+            return Err(Exhausted);
         }
-        let staged = Staged {
+        Ok(Staged {
             table: self,
             record,
             id,
             hash,
-        };
-        loop {
-            let seen = self.help_pending(guard);
-            let known = Known(Held { id, guard });
-            if self.index.find_further(hash, known, self).is_some() {
-                staged.withdraw();
-                return Err(CreateError::Overtaken);
-            }
-            if self.admission.add_placeholder(seen, record.handle()) {
-                self.help_pending(guard);
-                self.store.return_permit();
-                // A ban ends at some tick.
-                self.push_to_inbox(&record);
-                return Ok(());
-            }
-        }
+        })
     }
 }

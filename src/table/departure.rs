@@ -48,9 +48,9 @@ use crate::sync::epoch::Guard;
 use crate::sync::{AtomicU32, Ordering, Padded};
 use crate::table::Table;
 use crate::table::index::Hash;
+use crate::table::permits;
 use crate::table::record::{Announcement, Lifecycle, Load};
 use crate::table::record_ref::{LiveRecord, ObservedRecord, RecordRef};
-use crate::table::store;
 use crate::time::Tick;
 
 /// How many records are gone.
@@ -110,7 +110,7 @@ impl<'g> Closing<'g> {
     /// Has it kept for as long as there is a reason.
     pub(crate) fn keep(self) {
         let last = self.last.word();
-        self.table.store.return_permit();
+        self.table.store.permits.release();
         if last.is_placeholder() {
             self.table.gone.count(last);
             self.set_lifecycle(last);
@@ -126,11 +126,11 @@ impl<'g> Closing<'g> {
     /// Leaves a record that was live or gone as it was found.
     pub(crate) fn leave_as_it_was(self) {
         let last = self.last.word();
-        let _note = self.last.announce();
+        let _pending = self.last.begin_pending();
         if !self.is_counted {
             self.table.gone.count(last);
             if last.is_kept() {
-                self.table.store.return_permit();
+                self.table.store.permits.release();
             }
         }
         self.set_lifecycle(last);
@@ -143,7 +143,7 @@ impl<'g> Closing<'g> {
     pub(crate) fn forget(self) {
         let record = self.record();
         if self.is_counted {
-            self.table.end_life(record);
+            self.table.invalidate_handles(record);
         }
         let hash = self.table.hash(&record.identity());
         self.table
@@ -193,14 +193,14 @@ impl Table {
     pub(crate) fn depart<'g>(&'g self, live: LiveRecord<'g>) -> Option<Closing<'g>> {
         self.check_is_own(&live);
         let (record, word) = (*live, live.word());
-        let note = self.departures.begin(record.index);
+        let in_progress = self.departures.begin(record.index);
         let departs = record.record.transition(word, word.departing());
         if departs {
             self.count_out(record);
         }
-        drop(note);
+        drop(in_progress);
         departs.then(|| {
-            self.end_life(record);
+            self.invalidate_handles(record);
             self.closing(live.into(), false)
         })
     }
@@ -224,7 +224,7 @@ impl Table {
         }
         self.gone.discount(word);
         if word.is_kept() {
-            self.store.force_permit();
+            self.store.permits.force();
         }
         Some(self.closing(gone, false))
     }
@@ -241,15 +241,15 @@ impl Table {
     pub(super) fn count_out(&self, record: RecordRef<'_>) {
         let handle = record.handle();
         loop {
-            let seen = self.help_pending(record.guard);
+            let seen = self.help_unfinished(record.guard);
             if !record.lifecycle().is_departing() {
                 // Another thread did, but may have to clear the pending bit yet. Until then
                 // the admission word names the record, which must not be retired.
-                self.help_pending(record.guard);
+                self.help_unfinished(record.guard);
                 return;
             }
             if self.admission.count_out(seen, handle) {
-                self.help_pending(record.guard);
+                self.help_unfinished(record.guard);
                 return;
             }
         }
@@ -267,12 +267,12 @@ impl Table {
         let departures = self.departures.read();
         departures.indices().for_each(help);
         if departures.has_overflowed() {
-            (0..self.store.reach()).for_each(help);
+            (0..self.store.high_water()).for_each(help);
         }
     }
 
     /// Makes a record stale that departed.
-    fn end_life(&self, record: RecordRef<'_>) {
+    fn invalidate_handles(&self, record: RecordRef<'_>) {
         let subject = record.subject();
         record.record.set_flags(Load::CLOSED);
         record.record.end_generation();
@@ -299,7 +299,7 @@ impl Table {
 
     /// Whether more are remembered than there should be.
     pub(crate) fn is_to_forget(&self) -> bool {
-        self.gone.remembered() > store::remembered(self.max_relays)
+        self.gone.remembered() > permits::remembered(self.max_relays)
     }
 
     /// Has the wheel look at a record that may have no reason to be kept any more.

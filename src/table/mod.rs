@@ -49,7 +49,7 @@
 //! |---|---|---|
 //! | [`store`] | the content of an announcement's cell | the [`slab`] gives an index to one taker; it is written before it is published, and dropped once no thread can reach it |
 //! | [`record_ref`] | the announcement that a word names | the word was read from this record under this guard |
-//! | [`mod@unit`] | a lease's pointer to the store | the lease is counted, so the registry holds the store or has left a reference with the record |
+//! | [`lease`] | a lease's pointer to the store | the lease is counted, so the registry holds the store or has left a reference with the record |
 //! | [`reclaim`] | a round's pointer to the store | the store is held, or in limbo, while a round is under way |
 //! | [`segments`], [`index`], [`crate::sync::OnceBox`] | memory that is installed when it is first needed | the pointer changes once, from null, and is freed by the drop alone |
 //! | `sync/zeroed.rs`, and each `Zeroable` | memory full of zeros, taken for values | atomics, for which zero is a value |
@@ -74,12 +74,14 @@
 
 mod admission;
 mod admission_word;
-mod back_off;
 mod bucket;
 mod byte_search;
+mod circuit_updates;
 mod departure;
 mod index;
+mod lease;
 mod lookup;
+mod permits;
 mod reclaim;
 pub(crate) mod record;
 mod record_ref;
@@ -89,7 +91,6 @@ mod slab;
 pub(crate) mod snapshot;
 mod stack;
 mod store;
-mod unit;
 
 #[cfg(all(test, relay_loom))]
 mod models;
@@ -97,30 +98,30 @@ mod models;
 pub(crate) use admission::{AdmitOutcome, CreateError, Placeholder, Staged};
 pub(crate) use departure::Closing;
 pub(crate) use index::Hash;
+pub(crate) use lease::Unit;
 pub(crate) use reclaim::free_deferred;
 pub(crate) use record_ref::{LiveRecord, ObservedRecord, RecordRef};
 pub(crate) use store::Exhausted;
-pub(crate) use unit::Unit;
 
 use crate::limits::MAX_RELAYS;
 use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, random_hasher};
-use crate::table::record::{BackOff, Handle, Lifecycle};
+use crate::table::record::{BackOff, Handle, Lifecycle, Subject};
 use crate::table::snapshot::{
-    MergedRelay, Merger, PendingChanges, Publication, SelectionSettings, Snapshot, Subject,
+    MergedRelay, Merger, PendingChanges, Publication, SelectionSettings, Snapshot,
 };
 use crate::time::{Tick, Watch};
 use admission_word::AdmissionWord;
 use departure::GoneCounts;
 use index::Index;
-use lookup::{Held, Known, ToRenew, UnpinnedMatch};
+use lookup::{AnyOf, LiveOf, ToRenew, UnpinnedMatch};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use store::Store;
 
 const _: () = assert!(MAX_RELAYS <= admission_word::MAX_COUNT);
-const _: () = assert!(store::announcements(MAX_RELAYS) <= Lifecycle::ANNOUNCEMENTS);
+const _: () = assert!(permits::announcements(MAX_RELAYS) <= Lifecycle::ANNOUNCEMENTS);
 
 /// The length of most ids: of public keys and hashes.
 const USUAL_LEN: u8 = 32;
@@ -168,7 +169,7 @@ impl Table {
         self.departures
             .read()
             .is_empty()
-            .then(|| self.help_pending(guard).count())
+            .then(|| self.help_unfinished(guard).count())
     }
 
     /// About as many as there are records.
@@ -199,7 +200,7 @@ impl Table {
 
     /// Leases out, on live and departed relays; visits every record.
     pub(crate) fn leases(&self) -> usize {
-        (0..self.store.reach())
+        (0..self.store.high_water())
             .map(|index| self.store.record(index).load().leases() as usize)
             .sum()
     }
@@ -218,7 +219,7 @@ impl Table {
         id: &NodeId,
         guard: &'g Guard,
     ) -> Option<RecordRef<'g>> {
-        let found = self.index.find(hash, Held { id, guard }, self);
+        let found = self.index.find(hash, LiveOf { id, guard }, self);
         found.map(|index| self.at(index, guard))
     }
 
@@ -229,7 +230,7 @@ impl Table {
         id: &NodeId,
         guard: &'g Guard,
     ) -> Option<RecordRef<'g>> {
-        let found = self.index.find(hash, Known(Held { id, guard }), self);
+        let found = self.index.find(hash, AnyOf(LiveOf { id, guard }), self);
         found.map(|index| self.at(index, guard))
     }
 
@@ -246,7 +247,7 @@ impl Table {
     ) -> Option<RecordRef<'g>> {
         let found = self
             .index
-            .find(self.hash(id), ToRenew(Held { id, guard }), self);
+            .find(self.hash(id), ToRenew(LiveOf { id, guard }), self);
         found.map(|index| self.at(index, guard))
     }
 
@@ -309,13 +310,13 @@ impl Table {
 
     /// Makes relays available whose back-off or ban is over at `tick`, up to so many in
     /// each part of a snapshot.
-    pub(crate) fn wake_due(&self, snapshot: &Snapshot, tick: Tick, most: usize) {
-        self.store.wake_due(snapshot, tick, most);
+    pub(crate) fn refresh_ended_suspensions(&self, snapshot: &Snapshot, tick: Tick, most: usize) {
+        self.store.refresh_ended_suspensions(snapshot, tick, most);
     }
 
     /// Puts relays on trial that failed in an outage of our own which is over.
     pub(crate) fn end_outage(&self) {
-        back_off::end_outage(&self.store, usize::MAX);
+        circuit_updates::end_outage(&self.store, usize::MAX);
     }
 
     fn subject(&self, handle: Handle) -> Subject<'_> {
@@ -336,7 +337,7 @@ impl Table {
     }
 
     /// Has the wheel look at a record.
-    pub(crate) fn announce_to_wheel(&self, record: &RecordRef<'_>) {
+    pub(crate) fn enqueue_for_wheel(&self, record: &RecordRef<'_>) {
         self.check_is_own(record);
         self.push_to_inbox(record);
     }
@@ -360,8 +361,8 @@ impl Table {
     }
 
     /// Records lie at indices below this.
-    pub(crate) fn reach(&self) -> u32 {
-        self.store.reach()
+    pub(crate) fn high_water(&self) -> u32 {
+        self.store.high_water()
     }
 
     /// A record of another table would be counted, linked and retired in this one.

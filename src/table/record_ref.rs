@@ -16,8 +16,9 @@ use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, prefetch};
 use crate::table::record::{
     Announcement, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Record, RttUpdate, Second,
+    Subject,
 };
-use crate::table::snapshot::{PendingChange, Publication, Subject};
+use crate::table::snapshot::{PendingChange, Publication};
 use crate::table::store::{Exhausted, Store};
 use crate::time::Tick;
 use std::convert::Infallible;
@@ -160,9 +161,9 @@ impl<'g> RecordRef<'g> {
     }
 
     fn change_rtt(&self, change: impl FnOnce(&mut dyn FnMut()) -> RttUpdate) -> RttUpdate {
-        let mut note = None;
+        let mut pending = None;
         let settled = change(&mut || {
-            note.get_or_insert_with(|| self.announce());
+            pending.get_or_insert_with(|| self.begin_pending());
         });
         if settled.is_change() {
             self.refresh(true);
@@ -275,16 +276,13 @@ impl<'g> RecordRef<'g> {
     }
 
     /// To be held around a change by which the relay may become available.
-    pub(crate) fn announce(&self) -> PendingChange<'g> {
+    pub(crate) fn begin_pending(&self) -> PendingChange<'g> {
         self.store.publication.begin_pending(self.index)
     }
 
     #[inline]
     pub(crate) fn handle(&self) -> Handle {
-        Handle {
-            index: self.index,
-            generation: self.record.generation(),
-        }
+        self.record.handle(self.index)
     }
 
     /// Copies the announced capacity beside the load, where searches read it.

@@ -38,10 +38,10 @@ impl Returning<'_> {
         let (table, guard) = (self.table, self.last.guard);
         let handle = self.last.handle();
         loop {
-            let seen = table.help_pending(guard);
+            let seen = table.help_unfinished(guard);
             if seen.count() < table.max_relays {
                 if table.admission.admit(seen, handle) {
-                    table.help_pending(guard);
+                    table.help_unfinished(guard);
                     self.retire_last_announcement();
                     return true;
                 }
@@ -68,7 +68,7 @@ impl Returning<'_> {
         record.end_generation();
         self.table.gone.count(last);
         if last.is_kept() {
-            store.return_permit();
+            store.permits.release();
         }
         record.set_lifecycle(last);
         store.retire_announcement(self.word.announcement(), self.last.guard);
@@ -92,8 +92,8 @@ impl Table {
         if !word.is_gone() {
             return Ok(None);
         }
-        if word.is_kept() {
-            self.store.take_permit()?;
+        if word.is_kept() && !self.store.permits.take() {
+            return Err(Exhausted);
         }
         let capacity = announcement.capacity;
         let taken = self.store.put_announcement(announcement, gone.guard);
@@ -111,7 +111,7 @@ impl Table {
             self.store.return_announcement(next.announcement());
         }
         if word.is_kept() {
-            self.store.return_permit();
+            self.store.permits.release();
         }
         next.map(|_| None)
     }

@@ -24,54 +24,23 @@
 //!   reference to the store is left, which the record's last lease drops.
 
 use crate::limits::MAX_CAPACITY;
-use crate::relay::Rejection;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
 use crate::table::admission_word::INDICES;
-use crate::table::record::{Announcement, Extra, Handle, Load, Record};
+use crate::table::permits::{Permits, SPARE_PERMITS, announcements};
+use crate::table::record::{Announcement, Extra, Handle, Load, Record, Subject};
 use crate::table::segments::Segments;
 use crate::table::slab::Slab;
-use crate::table::snapshot::{Publication, SelectionSettings, Subject};
+use crate::table::snapshot::{Publication, SelectionSettings};
 use crate::table::stack::{Chain, Stack, TaggedStack};
 use crate::time::Watch;
 use crate::wheel::Inbox;
-use std::cell::Cell;
 use std::iter;
 use std::mem::MaybeUninit;
-
-/// Permits beyond two for each relay. Models have few, for their scheduler
-/// visits each record.
-const SPARE_PERMITS: usize = if cfg!(relay_loom) { 1 } else { 1024 };
-
-/// Announcements beyond those of all records that hold a permit: what renewals
-/// may replace while a thread is preempted inside a call.
-const SPARE_ANNOUNCEMENTS: usize = if cfg!(relay_loom) { 1 } else { 8192 };
 
 /// Records, and announcements, that a thread gives back at a time. As many of the
 /// one as of the other: what was taken together should be taken together again.
 const PIECE: usize = if cfg!(relay_loom) { 1 } else { 64 };
-
-/// How many relays are remembered that are gone, at least.
-const REMEMBERED: usize = if cfg!(relay_loom) { 1 } else { 1024 };
-
-/// How many relays are remembered that are gone.
-pub(super) const fn remembered(max_relays: usize) -> usize {
-    if max_relays > REMEMBERED {
-        max_relays
-    } else {
-        REMEMBERED
-    }
-}
-
-/// The most records that hold a permit in a table for so many relays.
-const fn permits(max_relays: usize) -> usize {
-    2 * max_relays + remembered(max_relays) + SPARE_PERMITS
-}
-
-/// The most announcements that a table for so many relays holds at once.
-pub(super) const fn announcements(max_relays: usize) -> usize {
-    permits(max_relays) + SPARE_ANNOUNCEMENTS
-}
 
 /// Records and announcements of one registry.
 pub(super) struct Store {
@@ -79,9 +48,7 @@ pub(super) struct Store {
     /// One for each record.
     extras: Segments<Extra>,
     announcements: Slab<AnnouncementCell>,
-    /// Records that hold a permit.
-    permits: Padded<AtomicU32>,
-    permit_limit: u32,
+    pub(super) permits: Padded<Permits>,
     /// Records retired and not yet given back, or left to their leases.
     awaiting: Padded<AtomicU32>,
     /// Announcements that no word names any more, likewise.
@@ -139,14 +106,13 @@ impl Store {
     ) -> Option<Self> {
         // The others are allocated once so many are in reclamation or leased.
         let usual = u32::try_from(max_relays + SPARE_PERMITS).ok()?;
-        let permits = u32::try_from(permits(max_relays)).ok()?;
+        let permits = Permits::new(max_relays)?;
         let announcements = u32::try_from(announcements(max_relays)).ok()?;
         Some(Self {
             records: Slab::new(usual, INDICES)?,
             extras: Segments::new(usual)?,
             announcements: Slab::new(usual, announcements)?,
-            permits: Padded(AtomicU32::default()),
-            permit_limit: permits,
+            permits: Padded(permits),
             awaiting: Padded(AtomicU32::default()),
             superseded: Padded(AtomicU32::default()),
             retired_records: Stack::default(),
@@ -171,9 +137,19 @@ impl Store {
         self.extras.get(index)
     }
 
+    /// The record that a handle names, for its leaves.
+    #[inline]
+    pub(super) fn subject(&self, handle: Handle) -> Subject<'_> {
+        Subject {
+            record: self.record(handle.index),
+            extra: self.extra(handle.index),
+            handle,
+        }
+    }
+
     /// All indices ever handed out lie below.
-    pub(super) fn reach(&self) -> u32 {
-        self.records.reach()
+    pub(super) fn high_water(&self) -> u32 {
+        self.records.high_water()
     }
 
     /// Records retired and not yet given back, or left to their leases.
@@ -188,16 +164,18 @@ impl Store {
 
     /// Takes a record, private to the caller until published.
     pub(super) fn take_record(&self, guard: &Guard) -> Result<u32, Exhausted> {
-        let has_permit = self.take_permit().is_ok();
+        let has_permit = self.permits.take();
         if !has_permit {
             // What is reclaimable holds permits.
             self.free_records(guard);
-            self.take_permit()?;
+            if !self.permits.take() {
+                return Err(Exhausted);
+            }
         }
         // One piece is enough for a call.
         let taken = self.take_record_permitted(guard, has_permit);
         if taken.is_none() {
-            self.return_permit();
+            self.permits.release();
         }
         taken.ok_or(Exhausted)
     }
@@ -214,37 +192,10 @@ impl Store {
         Some(index)
     }
 
-    /// A permit for a record that goes without one, be there any left or not.
-    pub(super) fn force_permit(&self) {
-        // Relaxed: a count that carries nothing but itself.
-        self.permits.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn take_permit(&self) -> Result<(), Exhausted> {
-        let mut held = self.permits.load(Ordering::Relaxed);
-        while held < self.permit_limit {
-            // Relaxed: a count that carries nothing but itself.
-            match self.permits.compare_exchange_weak(
-                held,
-                held + 1,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return Ok(()),
-                Err(current) => held = current,
-            }
-        }
-        Err(Exhausted)
-    }
-
-    pub(super) fn return_permit(&self) {
-        self.permits.fetch_sub(1, Ordering::Relaxed);
-    }
-
     /// Gives back a record that was never published.
     pub(super) fn return_record(&self, index: u32) {
         self.records.release(index);
-        self.return_permit();
+        self.permits.release();
     }
 
     /// Stores an announcement; the caller publishes or returns it.
@@ -382,36 +333,15 @@ impl Store {
         let before = self.record(index).set_flags(Load::UNREACHABLE);
         debug_assert!(before.is_closed());
         self.awaiting.fetch_sub(1, Ordering::Relaxed);
-        self.return_permit();
+        self.permits.release();
         if before.leases() == 0 {
-            self.records.release(index);
+            self.free_record(index);
         }
     }
 
-    /// Gives one unit back, unless the lease may be the last thing that knows of
-    /// the record: then nothing changes and the answer is false. Only while pinned,
-    /// for without the lease nothing else holds the store.
-    pub(super) fn release_lease(&self, index: u32) -> bool {
-        let record = self.record(index);
-        // The lease holds off the next life of the record until it is given back.
-        let subject = Subject {
-            record,
-            extra: self.extra(index),
-            handle: Handle {
-                index,
-                generation: record.generation(),
-            },
-        };
-        let is_idle = Cell::new(false);
-        let released = self.publication.change_load(&subject, |load| {
-            let after = load.without_lease()?;
-            is_idle.set(after.is_closed() && after.leases() == 0);
-            Ok::<_, Rejection>(after)
-        });
-        if is_idle.get() && released.is_ok() {
-            self.reconsider(index);
-        }
-        released.is_ok()
+    /// Frees an unreachable record without leases.
+    pub(super) fn free_record(&self, index: u32) {
+        self.records.release(index);
     }
 
     /// A record that is kept may have no reason any more: the wheel looks at it.
@@ -420,11 +350,6 @@ impl Store {
         if self.record(index).lifecycle().is_kept() {
             self.inbox.push(index, self.extra(index).inbox_link());
         }
-    }
-
-    /// The last lease of an unreachable record is gone.
-    pub(super) fn on_last_lease(&self, index: u32) {
-        self.records.release(index);
     }
 
     /// The registry is being dropped: departs every record, and leaves a
@@ -437,7 +362,7 @@ impl Store {
     ///
     /// No operation of the table is under way or begins later.
     pub(super) unsafe fn detach(self: &Arc<Self>) {
-        for index in 0..self.reach() {
+        for index in 0..self.high_water() {
             let record = self.record(index);
             if let Some(announcement) = record.vacate().announced() {
                 self.push_retired_announcement(announcement);

@@ -101,7 +101,7 @@ impl Record {
         accept: impl FnOnce(Lifecycle) -> bool,
     ) -> Option<Lifecycle> {
         // Acquire: the life before has departed.
-        let life = self.life.load(Ordering::Acquire);
+        let life = self.generation_and_len.load(Ordering::Acquire);
         let word = self.lifecycle();
         if !(accept(word) && self.is_named(extra, id, len_in(life))) {
             return None;
@@ -109,7 +109,7 @@ impl Record {
         // Acquire: had we read anything of the next life, we would see now that
         // this one has ended.
         fence(Ordering::Acquire);
-        (self.life.load(Ordering::Relaxed) == life).then_some(word)
+        (self.generation_and_len.load(Ordering::Relaxed) == life).then_some(word)
     }
 
     /// The id of the relay; for a thread that holds off its next life.
@@ -126,17 +126,17 @@ impl Record {
     #[inline]
     fn identity_len(&self) -> u8 {
         // Relaxed: published with the identity.
-        len_in(self.life.load(Ordering::Relaxed))
+        len_in(self.generation_and_len.load(Ordering::Relaxed))
     }
 
     /// Whether the record is in this life, so that whatever was read of it since it
     /// was in an earlier one was of this life, too.
     #[inline]
-    pub(in crate::table) fn is_in_life(&self, handle: Handle) -> bool {
+    pub(in crate::table) fn has_generation(&self, handle: Handle) -> bool {
         // Acquire: had we read anything of the next life, we would see that this one
         // has ended.
         fence(Ordering::Acquire);
-        self.life.load(Ordering::Relaxed) >> LEN_BITS == handle.generation
+        self.generation_and_len.load(Ordering::Relaxed) >> LEN_BITS == handle.generation
     }
 
     /// What is drawn of a key for this relay: the same for each life of an id.
@@ -150,14 +150,24 @@ impl Record {
     #[inline]
     pub(in crate::table) fn generation(&self) -> u32 {
         // Acquire: a matching generation comes with the identity of that life.
-        self.life.load(Ordering::Acquire) >> LEN_BITS
+        self.generation_and_len.load(Ordering::Acquire) >> LEN_BITS
+    }
+
+    /// The handle of the present generation; `index` is where the record lies.
+    #[inline]
+    pub(in crate::table) fn handle(&self, index: u32) -> Handle {
+        Handle {
+            index,
+            generation: self.generation(),
+        }
     }
 
     /// Makes every handle stale; only for the thread that closes the record.
     pub(in crate::table) fn end_generation(&self) {
         // Release: the next life's identity is written after this, and a
         // reader that still sees the old number is pinned since before.
-        self.life.fetch_add(1 << LEN_BITS, Ordering::Release);
+        self.generation_and_len
+            .fetch_add(1 << LEN_BITS, Ordering::Release);
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct Lifecycle(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Vacant,
-    Pending,
+    Staged,
     Live,
     Departing,
     Closing,
@@ -61,8 +61,8 @@ const ANNOUNCEMENT_SHIFT: u32 = TICK_BITS + 2;
 /// Tick and state.
 const LOWER_MASK: u64 = STATE_MASK | TICK_MASK;
 
-/// Pending, or departing where there is no tick.
-const PENDING: u64 = 0b01 << TICK_BITS;
+/// Staged, or departing where there is no tick.
+const STAGED: u64 = 0b01 << TICK_BITS;
 const RETURNING: u64 = 0b10 << TICK_BITS;
 /// Gone, or closing where there is no tick.
 const GONE: u64 = 0b11 << TICK_BITS;
@@ -103,13 +103,13 @@ impl Lifecycle {
     ///
     /// `deadline` is within 1 and [`LAST_DEADLINE`](Self::LAST_DEADLINE), here and below;
     /// another one is taken for the nearest of these.
-    pub(in crate::table) fn pending(deadline: Tick, announcement: u32) -> Self {
-        Self::new(announcement, PENDING, in_bounds(deadline))
+    pub(in crate::table) fn staged(deadline: Tick, announcement: u32) -> Self {
+        Self::new(announcement, STAGED, in_bounds(deadline))
     }
 
     /// A [placeholder](Self::placeholder) that awaits admission.
-    pub(in crate::table) fn pending_placeholder() -> Self {
-        Self::new(Self::NO_ANNOUNCEMENT, PENDING, 1)
+    pub(in crate::table) fn staged_placeholder() -> Self {
+        Self::new(Self::NO_ANNOUNCEMENT, STAGED, 1)
     }
 
     /// A record in force.
@@ -145,7 +145,7 @@ impl Lifecycle {
 
     /// The same record, dead, but still counted.
     pub(in crate::table) fn departing(self) -> Self {
-        Self(self.0 & !LOWER_MASK | PENDING)
+        Self(self.0 & !LOWER_MASK | STAGED)
     }
 
     /// The same record, which belongs to the thread that closes it.
@@ -174,8 +174,8 @@ impl Lifecycle {
         match (self.0 & STATE_MASK, self.0 & TICK_MASK) {
             (0, 0) => State::Vacant,
             (0, _) => State::Live,
-            (PENDING, 0) => State::Departing,
-            (PENDING, _) => State::Pending,
+            (STAGED, 0) => State::Departing,
+            (STAGED, _) => State::Staged,
             (RETURNING, _) => State::Returning,
             (_, 0) => State::Closing,
             _ => State::Gone,
@@ -198,12 +198,12 @@ impl Lifecycle {
 
     /// Whether a look-up by id knows of the record: all but vacant and pending ones.
     pub(crate) fn is_known(self) -> bool {
-        !matches!(self.state(), State::Vacant | State::Pending)
+        !matches!(self.state(), State::Vacant | State::Staged)
     }
 
     #[inline]
-    pub(crate) fn is_pending(self) -> bool {
-        self.state() == State::Pending
+    pub(crate) fn is_staged(self) -> bool {
+        self.state() == State::Staged
     }
 
     #[inline]
@@ -272,10 +272,10 @@ mod tests {
         let last = Lifecycle::LAST_DEADLINE;
         let announcement = (Lifecycle::ANNOUNCEMENTS - 1) as u32;
         for (deadline, announcement) in [(Tick(1), announcement), (last, 0), (last, announcement)] {
-            let pending = Lifecycle::pending(deadline, announcement);
-            let live = pending.admitted();
+            let staged = Lifecycle::staged(deadline, announcement);
+            let live = staged.admitted();
             let states = [
-                (pending, State::Pending),
+                (staged, State::Staged),
                 (live, State::Live),
                 (live.departing(), State::Departing),
                 (live.departing().closing(), State::Closing),
@@ -327,7 +327,7 @@ mod tests {
         assert!(!word.is_live_at(Tick(5)));
         let others = [
             Lifecycle::VACANT,
-            Lifecycle::pending(Tick(5), 7),
+            Lifecycle::staged(Tick(5), 7),
             Lifecycle::returning(Tick(5), 7),
             word.departing(),
             word.closing(),

@@ -130,14 +130,15 @@ impl Load {
         }
     }
 
-    /// With one lease less; refused once the record left the reach of all but
-    /// its leases, when the last of them has more to do.
+    /// With one lease less. `None` if the record is unreachable or detached: the caller has
+    /// to use [`release_lease_of_departed`](super::Record::release_lease_of_departed), for
+    /// the last lease then frees the record, or drops a reference to the store.
     #[inline]
-    pub(in crate::table) fn without_lease(self) -> Result<Self, Rejection> {
+    pub(in crate::table) fn without_lease(self) -> Option<Self> {
         if self.has(Self::UNREACHABLE | Self::DETACHED) {
-            return Err(Rejection::Departed);
+            return None;
         }
-        Ok(Self(self.0 - Self::LEASE))
+        Some(Self(self.0 - Self::LEASE))
     }
 
     /// With what the relay says of its total load: what exceeds this

@@ -74,7 +74,7 @@ pub(in crate::table) struct Record {
     lifecycle: AtomicU64,
     load: AtomicU64,
     circuit: AtomicU64,
-    life: AtomicU32,
+    generation_and_len: AtomicU32,
     rtt: AtomicU32,
 }
 
@@ -85,6 +85,14 @@ pub(in crate::table) struct Extra {
     identity_tail: AtomicWords<4>,
     inbox_link: AtomicU32,
     arrival: AtomicU32,
+}
+
+/// One generation of a record, with what goes with it.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(in crate::table) record: &'a Record,
+    pub(in crate::table) extra: &'a Extra,
+    pub(crate) handle: Handle,
 }
 
 #[cfg(not(relay_loom))]
@@ -99,7 +107,7 @@ unsafe impl Zeroable for Record {
             lifecycle: AtomicU64::default(),
             load: AtomicU64::default(),
             circuit: AtomicU64::default(),
-            life: AtomicU32::default(),
+            generation_and_len: AtomicU32::default(),
             rtt: AtomicU32::default(),
         }
     }
@@ -156,8 +164,8 @@ impl Record {
         extra.identity_tail.write(id.tail());
         // Relaxed: published with the identity that it belongs to. The
         // generation was raised by the thread that ended the last life.
-        let life = self.life.load(Ordering::Relaxed);
-        self.life
+        let life = self.generation_and_len.load(Ordering::Relaxed);
+        self.generation_and_len
             .store(life & !LEN_MASK | u32::from(id.len_u8()), Ordering::Relaxed);
         extra.window.clear(0);
         if let Some((told_at, micros)) = rtt_seed {

@@ -8,7 +8,7 @@ use crate::sync::{Ordering, fence};
 /// The figure in force, in microseconds, and above it a number that changes with
 /// every change of the word.
 ///
-/// So no thread that was held up puts a figure back that was forgotten meanwhile. The
+/// So no thread that was preempted puts a figure back that was forgotten meanwhile. The
 /// number comes round after 256 changes. A thread that sleeps through exactly so many,
 /// and finds the same figure, puts its own there for the moment that it takes it to look
 /// at the window once more.

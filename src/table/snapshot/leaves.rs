@@ -2,11 +2,11 @@
 
 use crate::relay::Rejection;
 use crate::sync::{AtomicU32, AtomicU64, OnceBox, Ordering, Padded, ZeroedSlice, prefetch};
-use crate::table::record::Handle;
+use crate::table::record::{Handle, Subject};
 use crate::table::snapshot::context::Context;
 use crate::table::snapshot::geometry::Geometry;
 use crate::table::snapshot::lanes::{BestChildren, best_children};
-use crate::table::snapshot::leaf::{Leaf, Subject, Summary, SummaryWord};
+use crate::table::snapshot::leaf::{Leaf, Summary, SummaryWord};
 use crate::table::snapshot::leaf_state::{LeafState, StateCounts};
 use crate::table::snapshot::score::Bins;
 use crate::table::snapshot::suspended::{Greatest, Suspended};

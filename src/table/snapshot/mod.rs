@@ -68,7 +68,7 @@ pub(crate) use geometry::Boxes;
 pub(crate) use lanes::{
     BestChildren, LeastFigures, best_children, joint_figures, least_figures, pick,
 };
-pub(crate) use leaf::{Subject, SummaryWord};
+pub(crate) use leaf::SummaryWord;
 pub(crate) use leaf_state::LeafState;
 pub(crate) use leaves::{Leaves, Located};
 pub(crate) use pending::{PendingChange, PendingChanges, PendingSet};

@@ -30,10 +30,10 @@
 
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
-use crate::table::record::{Extra, Handle, Load};
+use crate::table::record::{Extra, Handle, Load, Subject};
 use crate::table::snapshot::base::{Base, MergedRelay};
 use crate::table::snapshot::context::{Context, SelectionSettings};
-use crate::table::snapshot::leaf::{Subject, is_alike};
+use crate::table::snapshot::leaf::is_alike;
 use crate::table::snapshot::leaf_state::{LeafState, StateCounts};
 use crate::table::snapshot::leaves::Leaves;
 use crate::table::snapshot::pending::{PendingChange, PendingChanges};

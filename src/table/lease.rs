@@ -7,6 +7,7 @@ use crate::table::record_ref::{LiveRecord, RecordRef};
 use crate::table::snapshot::Snapshot;
 use crate::table::store::Store;
 use crate::time::Tick;
+use std::cell::Cell;
 use std::mem::ManuallyDrop;
 
 /// One unit of a relay's capacity, released once, when dropped, from any
@@ -72,6 +73,27 @@ impl<'g> RecordRef<'g> {
     }
 }
 
+impl Store {
+    /// Gives one unit back, unless the lease may be the last thing that knows of
+    /// the record: then nothing changes and the answer is false. Only while pinned,
+    /// for without the lease nothing else holds the store.
+    fn release_lease(&self, index: u32) -> bool {
+        let record = self.record(index);
+        // The lease holds off the next life of the record until it is given back.
+        let subject = self.subject(record.handle(index));
+        let is_idle = Cell::new(false);
+        let released = self.publication.change_load(&subject, |load| {
+            let after = load.without_lease().ok_or(())?;
+            is_idle.set(after.is_closed() && after.leases() == 0);
+            Ok::<_, ()>(after)
+        });
+        if is_idle.get() && released.is_ok() {
+            self.reconsider(index);
+        }
+        released.is_ok()
+    }
+}
+
 impl Unit {
     /// Stands for a lease.
     ///
@@ -125,7 +147,7 @@ impl Unit {
         } else if before.has(Load::UNREACHABLE) {
             // SAFETY: pinned, and not detached when we let go, so the store is
             // held for a round that begins later, and that ends after we unpin.
-            unsafe { &*self.store }.on_last_lease(self.index);
+            unsafe { &*self.store }.free_record(self.index);
         }
     }
 }
