@@ -114,7 +114,7 @@ impl Sorter {
     }
 }
 
-/// How many arrivals there are, in proportion to the relays held.
+/// How many arrivals there are, in proportion to the relays registered.
 pub(super) fn backlog(relays: &Relays) -> Backlog {
     relays.publication().backlog(relays.table.estimate())
 }
