@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn operator_errors_explain_themselves() {
-        let too_many = "bans or draining of 7 relays that are not registered are kept already: lift one";
+        let too_many =
+            "bans or draining of 7 relays that are not registered are kept already: lift one";
         let duration = Duration::from_secs(11);
         for (error, says) in [
             (&OperatorError::TooMany { max: 7 } as &dyn Error, too_many),

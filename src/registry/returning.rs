@@ -1,7 +1,7 @@
 //! Relays that return: late, or after they left; and relays that restart.
 
 use crate::registry::announcement::{self, amended};
-use crate::registry::gone::{is_local_in_grace, is_remembered};
+use crate::registry::forgetting::{is_local_in_grace, is_remembered};
 use crate::registry::inner::Inner;
 use crate::registry::reputation::{apply_outage_end, recheck_outage_end};
 use crate::registry::request::{AttemptError, Registration, Request, check_reachable};

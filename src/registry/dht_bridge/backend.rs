@@ -2,7 +2,7 @@
 
 use crate::dht::{Announcement, EnterOutcome, FailureDomain, Load, LocalRelay, RegistryBackend};
 use crate::errors::RegisterError;
-use crate::registry::gone::is_local_in_grace;
+use crate::registry::forgetting::is_local_in_grace;
 use crate::registry::inner::Inner;
 use crate::registry::reputation::{record_failure, record_success};
 use crate::registry::request::{AttemptError, MAX_LABEL, Registration, Request, check};

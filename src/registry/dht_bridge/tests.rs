@@ -64,7 +64,7 @@ fn a_local_relay_in_the_place_of_a_learned_one_does_not_give_way() {
     assert!(!inner.remove_learned(*record));
     assert!(
         inner
-            .victim_among(0..inner.relays.table.high_water(), &guard)
+            .learned_to_remove(0..inner.relays.table.high_water(), &guard)
             .is_none()
     );
     drop(lease);
