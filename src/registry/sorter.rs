@@ -93,7 +93,7 @@ impl Sorter {
                     State::Staged | State::Live | State::Returning
                 );
                 stays.then(|| MergedRelay {
-                    // Of this life, even if the record has ended it by now.
+                    // Of this generation, even if the relay has departed by now.
                     relay,
                     own_micros: record.rtt_micros().unwrap_or(assumed_rtt_micros),
                     position: map

@@ -23,7 +23,7 @@ impl Store {
                 };
                 if let Some(relay) = part.at(slot) {
                     self.publication
-                        .wake(part, slot, &self.subject(relay), tick);
+                        .refresh_leaf_at(part, slot, &self.subject(relay), tick);
                 }
             }
         }

@@ -88,8 +88,8 @@ impl Leaf {
         } else {
             Self::rejected(Rejection::Departed)
         };
-        // If the record has begun a later life, the fields above may be of that one, which
-        // has another leaf.
+        // If the record has a later generation by now, the fields above may be of that one,
+        // which has another leaf.
         match record.has_generation(subject.handle) {
             true => leaf,
             false => Self::rejected(Rejection::Departed),

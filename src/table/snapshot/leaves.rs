@@ -115,9 +115,9 @@ impl Leaves {
         }))
     }
 
-    /// Brings the leaf of a relay in line with its record, after that changed. The words
-    /// above are recomputed as far as they change; up to the root if `to_root`, which a
-    /// relay that becomes eligible needs.
+    /// Recomputes the leaf of a relay, after its record changed. The words above are
+    /// recomputed as far as they change; up to the root if `to_root`, which a relay that
+    /// becomes eligible needs.
     pub(crate) fn refresh(
         &self,
         slot: usize,
