@@ -174,7 +174,7 @@
 //! - Draining and bans are kept for up to 65,536 ids that were never registered, and
 //!   for all that were, in a record of some 150 bytes each, until they are lifted or
 //!   the ban ends. An embedder that bans automatically must lift automatically.
-//! - Nothing outlives the registry.
+//! - No state is persisted.
 //! - Expiry is checked in [ticks](RegistryBuilder::tick). With
 //!   [`Maintenance::Thread`], a relay is handed out for up to a tick after its
 //!   deadline, and for as long as that thread does not run.
