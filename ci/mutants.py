@@ -138,7 +138,7 @@ MUTANTS = [
      "        record.record.set_flags(Load::CLOSED);\n        self.store.publication",
      "a_handle_names_one_life_of_a_record"),
     ("unpinned read does not check the generation again", "src/table/record/identity.rs",
-     "(self.generation_and_len.load(Ordering::Relaxed) == life).then_some(word)", "Some(word)",
+     "(self.generation_and_len.load(Ordering::Relaxed) == before).then_some(word)", "Some(word)",
      "a_look_without_a_pin_sees_one_life"),
     ("unpinned read without an acquire fence", "src/table/record/identity.rs",
      "        fence(Ordering::Acquire);\n        (self.generation_and_len", "        (self.generation_and_len",

@@ -1,30 +1,31 @@
 //! How a relay is admitted.
 //!
-//! 1. The registrant looks for a record of the id ([`find_known`](Table::find_known)). A
-//!    relay that is live is renewed, one that is gone is [brought back](Table::bring_back);
-//!    what follows is for an id without a record.
-//! 2. It makes sure that there is room: [`full_without`](Table::full_without), and
+//! 1. The registering thread looks for a record of the id
+//!    ([`find_known`](Table::find_known)). A relay that is live is renewed; one that is gone
+//!    is [brought back](Table::bring_back). What follows is for an id without a record.
+//! 2. It checks that there is room: [`full_without`](Table::full_without), and
 //!    [`help_departures`](Table::help_departures) if there seems to be none.
-//! 3. It takes a record and an announcement from the pools, which no other thread knows
-//!    of, and writes them ([`stage`](Table::stage)). A store with release sets the
-//!    lifecycle to *pending*; a compare-and-swap with release names the record in its
-//!    bucket. From here on other threads reach it, but no look-up and no search accepts it.
-//! 4. The record gets a place in the order of searches and in the inbox of the wheel
-//!    ([`Staged::append`]). So the moment that makes it a relay is also the one from which
-//!    it is found and due.
-//! 5. The registrant loads the [admission word](super::admission_word) with acquire, after
-//!    carrying out what is pending there ([`Staged::admit`]).
-//! 6. It looks for another record of the id, and compares the count with the bound. If
-//!    there is one, or no room, the record is taken back and retired.
+//! 3. It takes a record and an announcement from the slabs, which are then private to it,
+//!    and writes them ([`stage`](Table::stage)). A store with release sets the lifecycle to
+//!    *staged*. A compare-and-swap (acquire and release) puts the index of the record into
+//!    its bucket. From here on other threads find the record, but no look-up and no search
+//!    accepts it.
+//! 4. It appends the record to the newest run of arrivals, where finds see it, and pushes it
+//!    to the inbox of the wheel ([`Staged::append`]). So the compare-and-swap that makes it
+//!    live also makes it found and due.
+//! 5. It loads the [admission word](super::admission_word) with acquire, after it finished
+//!    the step that is unfinished there, if any ([`Staged::admit`]).
+//! 6. It looks for another record of the id, and compares the count with the bound. If there
+//!    is another record, or no room, it withdraws the record and retires it.
 //! 7. A compare-and-swap (acquire and release) of the word that was loaded in step 5 counts
-//!    the record in and names it, *pending*. This decides: if any relay was admitted or
-//!    counted out since step 5, it fails, and the registrant goes on at step 5.
-//! 8. Any thread that finds the word pending, first of all this one, changes the lifecycle
-//!    from pending to *live* by a compare-and-swap (acquire and release), and then clears
-//!    the pending bit.
+//!    the record and names it, *unfinished*. This decides. If any relay was admitted or
+//!    counted out since step 5, it fails, and the thread goes on at step 5.
+//! 8. Any thread that finds the word unfinished, first of all this one, changes the lifecycle
+//!    from staged to *live* by a compare-and-swap (acquire and release), and then clears the
+//!    unfinished bit ([`help_unfinished`](Table::help_unfinished)).
 //!
-//! A [placeholder](Table::create_placeholder), for an operator's setting of an id without a
-//! record, enters the same way. It is not counted, and gone from the start.
+//! A [placeholder](Table::create_placeholder), for an operator setting of an id without a
+//! record, enters the same way. It is not counted, and becomes gone instead of live.
 
 use crate::limits::MAX_PLACEHOLDERS;
 use crate::relay::NodeId;
@@ -40,7 +41,7 @@ use crate::table::record_ref::RecordRef;
 use crate::table::store::Exhausted;
 use crate::time::Tick;
 
-/// A record that is written and named in its bucket, awaiting admission.
+/// A record that is written and in its bucket, but not admitted yet.
 #[must_use]
 pub(crate) struct Staged<'g> {
     table: &'g Table,
@@ -64,23 +65,23 @@ enum Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AdmitOutcome {
     Admitted,
-    /// A record of this id is there already, be it live or gone.
+    /// There is another record of this id, live or gone.
     AlreadyPresent,
-    /// As many records as the table may hold are admitted.
+    /// `max_relays` records are admitted.
     Full,
 }
 
-/// What is known from the start of an id that has no record.
+/// The operator setting of an id that has no record, and the circuit that was saved.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placeholder {
     pub(crate) circuit: Circuit,
     pub(crate) is_draining: bool,
 }
 
-/// Why nothing can be kept of an id that is not known.
+/// Why no placeholder was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CreateError {
-    /// Another record of the id is there by now.
+    /// Another thread has created a record of the id.
     Overtaken,
     TooMany,
     Exhausted,
@@ -98,7 +99,8 @@ impl<'g> Staged<'g> {
         own.inherit(record.extra(), other, before.extra());
     }
 
-    /// Gives the record a place in the order of searches, and has the wheel look at it.
+    /// Appends the record to the newest run of arrivals, and pushes it to the inbox of the
+    /// wheel.
     pub(crate) fn append(&self) {
         self.table.append(&self.record);
         self.table.push_to_inbox(&self.record);
@@ -151,7 +153,7 @@ impl<'g> Staged<'g> {
         }
     }
 
-    /// Takes back a record that was not admitted.
+    /// Removes and retires a record that was not admitted.
     fn withdraw(self) {
         let Self { record, .. } = self;
         let word = record.lifecycle();
@@ -164,15 +166,15 @@ impl<'g> Staged<'g> {
 }
 
 impl Table {
-    /// Reads the admission word, after carrying out what is pending in it.
+    /// Reads the admission word, after finishing the step that is unfinished in it.
     pub(super) fn help_unfinished<'g>(&'g self, guard: &'g Guard) -> AdmissionState {
         loop {
             let seen = self.admission.read();
             let Some((index, step)) = seen.unfinished() else {
                 return seen;
             };
-            // No record is retired while the word names it pending, so what is read of
-            // it here, pinned, is of the life that the word names.
+            // A record is not retired while its step is unfinished. So what is read of it here,
+            // pinned, is of the id and generation that the word names.
             let record = self.at(index, guard);
             let word = record.lifecycle();
             let next = match (step, word.state()) {
@@ -181,8 +183,9 @@ impl Table {
                 (Step::AddPlaceholder, State::Staged) => Lifecycle::placeholder(),
                 _ => word,
             };
-            // A relay may come back in the record that it left: its lifecycle must have been
-            // read while the admission word named it.
+            // A relay may return in its record, so the lifecycle counts only if the admission
+            // word named the record when it was loaded. The lifecycle load is acquire, so the
+            // load below is not before it.
             if next != word && self.admission.read() == seen {
                 record.record.transition(word, next);
             }
@@ -190,8 +193,8 @@ impl Table {
         }
     }
 
-    /// Evidence that there was no room, and that `id` was not among those held;
-    /// `None` if there is room, or it is.
+    /// A value that stands for this moment if there is no room and no live record of `id`;
+    /// `None` if there is room, or such a record.
     pub(crate) fn full_without(
         &self,
         id: &NodeId,
@@ -208,8 +211,7 @@ impl Table {
         }
     }
 
-    /// Writes a record of `id`, which hashes to that, and names it in its bucket,
-    /// pending.
+    /// Writes a record of `id`, whose hash is given, and puts it into its bucket, staged.
     pub(crate) fn stage<'g>(
         &'g self,
         (id, hash): (&'g NodeId, Hash),
@@ -230,7 +232,7 @@ impl Table {
         };
         let record = self.at(index, guard);
         let word = Lifecycle::staged(deadline, announcement);
-        // It is private until it is named below.
+        // It is private until `insert` puts it into its bucket.
         record.record.begin(record.extra(), id, capacity, rtt_seed);
         record.record.set_lifecycle(word);
         if !self.index.insert(hash, index) {
@@ -247,13 +249,13 @@ impl Table {
         })
     }
 
-    /// Gives a record that is not yet admitted a place in the order of searches.
+    /// Appends a record that is not yet admitted to the newest run of arrivals.
     pub(super) fn append(&self, record: &RecordRef<'_>) {
         let publication = &self.store.publication;
         publication.append(record.handle(), record.extra());
     }
 
-    /// Makes a record of an id that is not known, which is gone from the start.
+    /// Creates a record of an id that has none, which is gone from the start.
     pub(crate) fn create_placeholder(
         &self,
         (id, hash): (&NodeId, Hash),
@@ -291,7 +293,7 @@ impl Table {
         Ok(())
     }
 
-    /// Writes a placeholder and names it in its bucket, staged. It has a permit.
+    /// Writes a placeholder and puts it into its bucket, staged. It holds a permit.
     fn stage_placeholder<'g>(
         &'g self,
         (id, hash): (&'g NodeId, Hash),

@@ -1,36 +1,37 @@
-//! The word through which every record enters, and is counted out.
+//! The word that decides each admission: how many records are admitted, and which one was
+//! admitted or counted out last.
 //!
 //! ```text
-//!  63       41   40     39  38 37        27 26         0
-//! +-----------+-------+-------+------------+------------+
-//! |   count   |pending| step  | generation |   index    |
-//! +-----------+-------+-------+------------+------------+
+//!  63       41     40     39  38 37        27 26         0
+//! +-----------+----------+-------+------------+------------+
+//! |   count   |unfinished| step  | generation |   index    |
+//! +-----------+----------+-------+------------+------------+
 //! ```
 //!
-//! `count` is how many records are admitted and not yet counted out; the rest
-//! names the record that was counted in, counted out or added as a placeholder last, and which
-//! of the three. Each is one compare-and-swap that names the record, with *pending*
-//! set; then the record's lifecycle is brought in line (live, closing, or gone), then
-//! *pending* is cleared. Any thread that finds *pending* set does the rest itself
-//! before going on, so no thread waits for another.
+//! `count` is how many records are admitted and not yet counted out. The rest names the
+//! record that was admitted, counted out or added as a placeholder last, and which of the
+//! three. Each of these steps is one compare-and-swap that names the record, with
+//! *unfinished* set. Then the lifecycle of the record is changed (to live, closing, or
+//! gone), and *unfinished* is cleared. A thread that finds *unfinished* set does the rest
+//! itself ([`help_unfinished`](super::Table::help_unfinished)), so no thread waits for
+//! another.
 //!
-//! This decides three things at once, for good:
+//! The word decides two things:
 //!
-//! - the bound: the count never exceeds `max_relays`, and no relay is turned away
-//!   for a registration that is later undone, for none is, nor for a relay that is
-//!   gone, for a thread that finds one still counted counts it out;
-//! - uniqueness: a registrant looks for a record of its id *after* it read the
-//!   word and enters only if the word has not changed, so no other record was
-//!   admitted or added in between;
-//! - order: whatever a registrant finds not admitted enters after it.
+//! - the bound: the count never exceeds `max_relays`. A registration is refused only if
+//!   `max_relays` relays are admitted: no admission is undone, and departing relays are
+//!   counted out first.
+//! - uniqueness: a thread looks for another record of its id *after* it loaded the word, and
+//!   its record enters only if the word has not changed. So no other record was admitted or
+//!   added in between.
 //!
 //! # Why the word never has an old value again
 //!
-//! A thread that changes the word is pinned from its read to its swap. A record that
-//! is retired meanwhile cannot begin another life before it unpins. Only a relay that
-//! leaves and comes back takes up its record again at once, and each time the
-//! generation is another. For an old value, one relay would have to leave and
-//! come back exactly 2,048 times, or a multiple, within one such step of a thread.
+//! A thread that changes the word is pinned from its load to its compare-and-swap. A record
+//! that is retired meanwhile is not reused for another id before that thread unpins. A relay
+//! that leaves and comes back reuses its record at once, but each time the generation is
+//! another. For an old value, one relay would have to leave and come back exactly 2,048
+//! times, or a multiple, during one such step of a thread.
 
 use crate::sync::{AtomicU64, Ordering, Padded};
 use crate::table::record::Handle;
@@ -60,7 +61,7 @@ pub(super) const INDICES: u32 = 1 << INDEX_BITS;
 /// The largest count that the word holds.
 pub(super) const MAX_COUNT: usize = (1 << (u64::BITS - COUNT_SHIFT)) - 1;
 
-/// What is done with the record that the word names.
+/// What happens to the record that the word names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Admit,
@@ -74,7 +75,7 @@ impl AdmissionState {
         (self.0 >> COUNT_SHIFT) as usize
     }
 
-    /// The record that is not yet brought in line, and what is done with it.
+    /// The index of the record whose step is unfinished, and that step.
     pub(super) fn unfinished(self) -> Option<(u32, Step)> {
         let step = match self.0 >> STEP_SHIFT & STEP_MASK {
             0 => Step::Admit,
@@ -96,7 +97,7 @@ impl AdmissionWord {
     /// Reads the word.
     #[inline]
     pub(super) fn read(&self) -> AdmissionState {
-        // Acquire: all that was admitted before is seen live, or to be helped.
+        // Acquire: a record that was admitted before is seen live, or named as unfinished.
         AdmissionState(self.0.load(Ordering::Acquire))
     }
 
@@ -125,13 +126,14 @@ impl AdmissionWord {
         self.change(seen, seen.naming(record, Step::AddPlaceholder))
     }
 
-    /// Notes that the record which `seen` names was brought in line.
+    /// Finishes the step that `seen` names.
     pub(super) fn clear_unfinished(&self, seen: AdmissionState) {
         self.change(seen, seen.0 & !UNFINISHED);
     }
 
     fn change(&self, seen: AdmissionState, next: u64) -> bool {
-        // AcqRel: helpers see what led here; we saw what came before.
+        // Release: a helping thread sees the record that is named. Acquire: sees what came
+        // before.
         self.0
             .compare_exchange(seen.0, next, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn one_life_is_named_differently_in_and_out() {
+    fn admission_and_count_out_of_a_generation_differ() {
         let admission = AdmissionWord::default();
         assert!(admission.admit(admission.read(), record(1, 0)));
         clear_unfinished(&admission);
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_settled_is_not_settled_twice() {
+    fn an_old_read_clears_no_later_step() {
         let admission = AdmissionWord::default();
         assert!(admission.admit(admission.read(), record(1, 0)));
         let late = admission.read();

@@ -1,4 +1,17 @@
-//! One leased unit of capacity: the right to it, and the duty to release it.
+//! One leased unit of capacity: how it is taken and released.
+//!
+//! To take one ([`RecordRef::lease`]):
+//!
+//! 1. The thread loads the lifecycle with acquire: live. It reads the announced capacity.
+//! 2. A compare-and-swap (acquire and release) of the load adds a lease, if the record is
+//!    neither closed nor draining, and its load is below that capacity.
+//! 3. It loads the lifecycle again. If the relay has departed since, or announces less than
+//!    its load, it releases the unit and starts again.
+//!
+//! To release one ([`Unit`], when dropped): pinned, a compare-and-swap (acquire and release)
+//! of the load subtracts a lease, unless the record is unreachable or detached. If it is, a
+//! `fetch_sub` (acquire and release) does. The last lease then frees the record to the slab,
+//! or drops the reference to the store that the registry left at its end.
 
 use crate::relay::Rejection;
 use crate::sync::{Arc, epoch};
@@ -13,9 +26,8 @@ use std::mem::ManuallyDrop;
 /// One unit of a relay's capacity, released once, when dropped, from any
 /// thread.
 ///
-/// It keeps the memory of its record; it keeps neither the relay registered nor
-/// the registry alive. Releasing is lock-free, and one compare-and-swap as long
-/// as the relay is registered.
+/// It keeps the memory of its record; it keeps neither the relay registered nor the registry
+/// alive. Releasing is lock-free, and one compare-and-swap while the relay is registered.
 pub(crate) struct Unit {
     store: *const Store,
     index: u32,
@@ -27,18 +39,17 @@ unsafe impl Send for Unit {}
 unsafe impl Sync for Unit {}
 
 impl<'g> RecordRef<'g> {
-    /// Takes one unit of the capacity that is announced, with the lifecycle that decides
-    /// it; or says why not, with the capacity that decides that (0 of a relay that left).
+    /// Takes one unit of the announced capacity, and returns it with the live record; or
+    /// returns the reason for the rejection, with the capacity that it was decided by (0 of a
+    /// relay that left).
     ///
-    /// A renewal or a departure may come between a look at the lifecycle and a
-    /// step on the load, so there is a second look: a refusal holds if nothing
-    /// changed, and a unit is given back, before any caller has it, if by now there is
-    /// no room for it. So none is held beyond the capacity that was announced
-    /// when it was taken, nor by a relay that had left. Until it is given back, it
-    /// keeps others from that unit: which of the two came first, the thread that takes it
-    /// or the thread that changes the lifecycle, is not to be known.
+    /// A renewal or a departure may come between the load of the lifecycle and the change of
+    /// the load. So the lifecycle is read again: a rejection counts if nothing changed, and a
+    /// unit is released, before any caller has it, if by now there is no room for it. So no
+    /// unit exceeds the capacity that was announced when it was taken, and none is of a relay
+    /// that had left. Until such a unit is released, other threads cannot take it.
     ///
-    /// `snapshot` is one that is at hand, for the summary to be brought in line.
+    /// `snapshot` is one that the caller has loaded; its leaf is recomputed.
     #[inline]
     pub(crate) fn lease(
         &self,
@@ -74,12 +85,11 @@ impl<'g> RecordRef<'g> {
 }
 
 impl Store {
-    /// Gives one unit back, unless the lease may be the last thing that knows of
-    /// the record: then nothing changes and the answer is false. Only while pinned,
-    /// for without the lease nothing else holds the store.
+    /// Releases one unit; if the record is unreachable or detached, changes nothing and
+    /// returns false. Only while pinned: without the lease, only the pin keeps the store.
     fn release_lease(&self, index: u32) -> bool {
         let record = self.record(index);
-        // The lease holds off the next life of the record until it is given back.
+        // The lease keeps the record from being reused for another id.
         let subject = self.subject(record.handle(index));
         let is_idle = Cell::new(false);
         let released = self.publication.change_load(&subject, |load| {
@@ -95,7 +105,7 @@ impl Store {
 }
 
 impl Unit {
-    /// Stands for a lease.
+    /// Represents a lease.
     ///
     /// # Safety
     ///
@@ -109,19 +119,19 @@ impl Unit {
         }
     }
 
-    /// The tick that a call goes by which is made through the lease; to be asked for before
-    /// anything is pinned, for it may read the clock.
+    /// The present tick, for a call through the lease. To be called before the thread pins,
+    /// for it may read the clock.
     pub(crate) fn present(&self) -> Tick {
-        // SAFETY: our lease is counted, so the registry holds the store or has left a
+        // SAFETY: our lease is counted, so the registry owns the store or has left a
         // reference to it with the record.
         unsafe { &*self.store }.publication.context.watch.present()
     }
 
-    /// Does something with the record, which the lease keeps in the life that it was
-    /// taken in; the relay may have left.
+    /// Calls `act` with the record. The lease keeps it from being reused for another id; the
+    /// relay may have left.
     pub(crate) fn with_record<R>(&self, act: impl FnOnce(RecordRef<'_>) -> R) -> R {
         let guard = epoch::pin();
-        // SAFETY: our lease is counted, so the registry holds the store or has left a
+        // SAFETY: our lease is counted, so the registry owns the store or has left a
         // reference to it with the record; that count is left as it is.
         let store = ManuallyDrop::new(unsafe { Arc::from_raw(self.store) });
         act(RecordRef {
@@ -132,8 +142,9 @@ impl Unit {
         })
     }
 
-    /// The last lease of a record may have to give it back, or to let go of
-    /// the store that an ended registry left to it. Only while pinned.
+    /// Releases one unit of a record that is unreachable or detached. The last lease frees the
+    /// record, or drops the reference to the store that an ended registry left. Only while
+    /// pinned.
     #[cold]
     fn release_departed(&self, record: &Record) {
         let before = record.release_lease_of_departed();
@@ -145,8 +156,8 @@ impl Unit {
             // with leases, and we were its last lease.
             unsafe { Arc::decrement_strong_count(self.store) };
         } else if before.has(Load::UNREACHABLE) {
-            // SAFETY: pinned, and not detached when we let go, so the store is
-            // held for a round that begins later, and that ends after we unpin.
+            // SAFETY: pinned, and not detached when we released the lease, so the store is
+            // kept for a round that begins later, and that ends after we unpin.
             unsafe { &*self.store }.free_record(self.index);
         }
     }
@@ -154,10 +165,9 @@ impl Unit {
 
 impl Drop for Unit {
     fn drop(&mut self) {
-        // Pinned: from the moment our lease is gone, only this holds off the
-        // end of the store.
+        // Pinned: once our lease is released, only this keeps the store.
         let _guard = epoch::pin();
-        // SAFETY: our lease is counted, so the registry holds the store or has
+        // SAFETY: our lease is counted, so the registry owns the store or has
         // left a reference to it with the record.
         let store = unsafe { &*self.store };
         if !store.release_lease(self.index) {

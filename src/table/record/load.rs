@@ -29,9 +29,9 @@ pub(crate) struct Load(u64);
 impl Load {
     /// The relay is gone; no lease is given until it comes back.
     pub(in crate::table) const CLOSED: u64 = 1 << 60;
-    /// No thread can reach the record any more; only leases name it.
+    /// Only leases refer to the record.
     pub(in crate::table) const UNREACHABLE: u64 = 1 << 61;
-    /// The registry is gone; the last lease lets go of the record's memory.
+    /// The registry is gone; the last lease drops a reference to the store.
     pub(in crate::table) const DETACHED: u64 = 1 << 62;
     /// The relay takes no new leases.
     pub(in crate::table) const DRAINING: u64 = 1 << 63;
