@@ -15,7 +15,7 @@ pub enum OperatorError {
         /// The most such relays.
         max: usize,
     },
-    /// The relay is not registered, and there is no memory to keep the operator's setting in.
+    /// The relay is not registered, and there is no memory to keep the operator setting in.
     OutOfMemory,
 }
 
@@ -23,9 +23,7 @@ impl fmt::Display for OperatorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooMany { max } => too_many(*max, f),
-            Self::OutOfMemory => {
-                f.write_str("there is no memory to keep the operator's setting in")
-            }
+            Self::OutOfMemory => f.write_str("there is no memory to keep the operator setting in"),
         }
     }
 }
@@ -88,7 +86,7 @@ mod tests {
             (&OperatorError::TooMany { max: 7 } as &dyn Error, too_many),
             (
                 &OperatorError::OutOfMemory,
-                "there is no memory to keep the operator's setting in",
+                "there is no memory to keep the operator setting in",
             ),
             (
                 &BanError::TooLong { duration },

@@ -7,7 +7,7 @@ use crate::table::{RecordRef, Unit};
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
-/// One unit of a relay's capacity, given back when dropped.
+/// One unit of a relay's capacity, returned when dropped.
 ///
 /// It may be sent to another thread and dropped there. It may outlive the relay's
 /// registration and the registry itself: then the registry's records and announcements (200
@@ -28,7 +28,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// assert_eq!(registry.relay(&relay).unwrap().current_load(), 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "dropping a lease gives the unit back"]
+#[must_use = "dropping a lease returns the unit"]
 pub struct Lease {
     relay: RelayInfo,
     unit: Unit,

@@ -274,7 +274,7 @@ impl Registry {
     ///
     /// [`FindError::NoRelaysAvailable`], only if no relay was eligible throughout the call. It
     /// counts [the reasons](crate::Rejections). A unit that is
-    /// [just being given back](Self::lease) counts as taken.
+    /// [just being returned](Self::lease) counts as taken.
     ///
     /// # Concurrency and cost
     ///
@@ -357,7 +357,7 @@ impl Registry {
     /// Lock-free, without allocation. One compare-and-swap decides about the last unit, draining
     /// and departure. Linearizable with the other operations on the same id, with one exception: if
     /// a renewal lowers the capacity or the relay leaves while a lease is being taken, that lease
-    /// is given back before its caller has it. For these few instructions other callers do not get
+    /// is returned before its caller has it. For these few instructions other callers do not get
     /// the unit, and are refused.
     ///
     /// # Errors
@@ -563,14 +563,14 @@ impl Registry {
     /// leaves, expires, returns or restarts. It can be set before the relay is known. After this
     /// returns, no new lease on the relay is given.
     ///
-    /// For a relay that is registered or remembered, this costs one compare-and-swap and an update of its
-    /// leaf in the search tree. For any other id it allocates a record of about 150 bytes. Ending
-    /// the draining always succeeds.
+    /// For a relay that is registered or remembered, this costs one compare-and-swap and an update
+    /// of its leaf in the search tree. For any other id it allocates a record of about 150 bytes.
+    /// Ending the draining always succeeds.
     ///
     /// # Errors
     ///
-    /// An [`OperatorError`], only for a relay that is neither registered nor remembered: too many of
-    /// those (65,536), or no memory.
+    /// An [`OperatorError`], only for a relay that is neither registered nor remembered: too many
+    /// of those (65,536), or no memory.
     ///
     /// ```
     /// use relay_registry::{LeaseError, NodeId, Registry};
@@ -596,9 +596,9 @@ impl Registry {
         self.inner().lift(relay)
     }
 
-    /// Reports that an attempt to use a relay failed; false if the relay is not registered. The relay is
-    /// not handed out for a while, and then on trial, to one caller at a time. If the attempt has a
-    /// lease, use [`Lease::failed`](crate::Lease::failed).
+    /// Reports that an attempt to use a relay failed; false if the relay is not registered. The
+    /// relay is not handed out for a while, and then on trial, to one caller at a time. If the
+    /// attempt has a lease, use [`Lease::failed`](crate::Lease::failed).
     ///
     /// Each relay has a circuit breaker. How long it stays open depends on the [`Failure`]: from
     /// 1 s up to 10 minutes ([by default](crate::RegistryBuilder::back_off)), longer each time,
@@ -646,8 +646,8 @@ impl Registry {
         self.inner().report_failure(relay, failure)
     }
 
-    /// Reports that a relay was used with success; false if it is not registered. If the use has a lease,
-    /// use [`Lease::succeeded`](crate::Lease::succeeded).
+    /// Reports that a relay was used with success; false if it is not registered. If the use has a
+    /// lease, use [`Lease::succeeded`](crate::Lease::succeeded).
     ///
     /// For a relay that failed lately it counts only while a trial is open: from when a find, a
     /// list or a reservation handed the relay out on trial or as a last resort until the outcome of
@@ -701,8 +701,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// A [`BanError`]: too long; or, only for a relay that is neither registered nor remembered, too many
-    /// (65,536), or no memory.
+    /// A [`BanError`]: too long; or, only for a relay that is neither registered nor remembered,
+    /// too many (65,536), or no memory.
     pub fn ban(&self, relay: &NodeId, duration: Duration) -> Result<(), BanError> {
         self.inner().ban(relay, duration)
     }

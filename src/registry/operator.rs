@@ -1,7 +1,7 @@
-//! The operator's settings of relays: bans and draining.
+//! The operator settings of relays: bans and draining.
 //!
 //! A setting is kept in the record of the relay, live or gone. For an id without a record, a
-//! placeholder is made, which is gone from the start. For how an operator's setting and a
+//! placeholder is made, which is gone from the start. For how an operator setting and a
 //! thread that forgets the record see each other, see `table/departure.rs`.
 
 use crate::errors::{BanError, OperatorError};
@@ -14,7 +14,7 @@ use crate::table::{CreateError, Placeholder, RecordRef};
 use crate::time::{Tick, nanos};
 use std::time::{Duration, SystemTime};
 
-/// Why an operator's setting is not kept.
+/// Why an operator setting is not kept.
 enum NotKept {
     TooMany,
     OutOfMemory,

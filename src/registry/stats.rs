@@ -27,9 +27,9 @@ pub struct Stats {
     pub remembered: usize,
     /// Leases held, also those on relays that left.
     pub leases: usize,
-    /// Records of forgotten relays that are not reclaimed yet: a thread may still see them,
-    /// or neither a registration nor a maintenance pass has reclaimed them. While a thread
-    /// is stalled inside a call they add up. With the relays that are registered or remembered they are at
+    /// Records of forgotten relays that are not reclaimed yet: a thread may still see them, or
+    /// neither a registration nor a maintenance pass has reclaimed them. While a thread is stalled
+    /// inside a call they add up. With the relays that are registered or remembered they are at
     /// most three times `max_relays` plus 2,048, not counting those that were kept for their
     /// leases, a ban or draining.
     pub awaiting_reclamation: usize,

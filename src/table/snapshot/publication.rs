@@ -423,7 +423,8 @@ impl Publication {
         merger.drop_unused();
     }
 
-    /// Steps 1 and 2: publishes a fresh run, unless the newest one is still empty, and seals all before it.
+    /// Steps 1 and 2: publishes a fresh run, unless the newest one is still empty, and seals all
+    /// before it.
     fn seal_old_runs(&self, merger: &mut Merger) -> Arc<Snapshot> {
         let snapshot = loop {
             let snapshot = Arc::clone(&self.load());
