@@ -72,7 +72,7 @@
 //!
 //! A registry can publish the relay that its node is, and learn of others, through a
 //! distributed hash table: see [`dht`]. A learned relay is handed out only after a
-//! [probe](dht::Probe) of yours succeeded. Threads of its own do that work: no call
+//! [probe] of yours succeeded. Threads of its own do that work: no call
 //! waits for an engine, except [`Registry::find_relay_wait`].
 //!
 //! # Guarantees
@@ -212,7 +212,12 @@
 //!   Kademlia store. Implies `dht`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// Where the links lead. The empty line ends the list above.
+#![doc = ""]
+#![cfg_attr(feature = "dht", doc = "[probe]: dht::Probe")]
 #![cfg_attr(not(feature = "dht"), doc = "[`dht`]: #features")]
+#![cfg_attr(not(feature = "dht"), doc = "[`dht::threats`]: #features")]
+#![cfg_attr(not(feature = "dht"), doc = "[probe]: #features")]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 #![warn(missing_debug_implementations, unreachable_pub)]
 
