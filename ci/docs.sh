@@ -1,36 +1,69 @@
 #!/usr/bin/env bash
 # Proves that the documentation builds without a warning (broken links above
-# all): what users see, and what maintainers see; and that all evidence named in
-# src/evidence.md is there. No arguments.
+# all): what users see, and what maintainers see; and that every path, test,
+# model and seeded bug that the pages for maintainers name is there. No arguments.
 source "$(dirname "$0")/common.sh"
 need python3 python3
 
 run python3 - <<'PYTHON'
-"""Looks up every path, test, model and seeded bug that the evidence names."""
+"""Looks up every path, test, model and seeded bug that the pages name in backticks."""
 import pathlib
 import re
+import subprocess
 import sys
 
-page = pathlib.Path("src/evidence.md").read_text()
-sources = [file.read_text() for part in ("src", "tests") for file in pathlib.Path(part).rglob("*.rs")]
-tests = set(re.findall(r"fn (\w+)", "\n".join(sources)))
+evidence = pathlib.Path("src/evidence.md")
+pages = [pathlib.Path(name) for name in ("ARCHITECTURE.md", "README.md", "CONTRIBUTING.md")]
+pages += [evidence, *sorted(pathlib.Path("docs").glob("*.md"))]
+listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], text=True)
+files = {pathlib.Path(name) for name in listed.split() if pathlib.Path(name).exists()}
+folders = {folder for file in files for folder in file.parents}
+names = {file.name for file in files}
+sources = [file.read_text() for file in files if file.suffix == ".rs"]
+functions = set(re.findall(r"fn (\w+)", "\n".join(sources)))
 seeded = set(re.findall(r'^    \("([^"]+)", ', pathlib.Path("ci/mutants.py").read_text(), re.M))
-missing, found = [], 0
-for name in set(re.findall(r"`([^`]+)`", page)):
+suffixes = {file.suffix for file in files} - {""}
+
+
+def is_there(page, name):
+    """Whether it is; None if it is no name of a path, test, model or seeded bug."""
     if name.startswith("mutant: "):
-        is_there = name.removeprefix("mutant: ") in seeded
-    elif name.count("_") > 2 and re.fullmatch(r"\w+", name):
-        is_there = name in tests
-    elif "/" in name:
-        is_there = pathlib.Path(name.split()[0]).exists()
-    else:
-        continue
-    found += 1
-    if not is_there:
-        missing.append(name)
+        return name.removeprefix("mutant: ") in seeded
+    if name.count("_") > 2 and re.fullmatch(r"[\w:]+", name):
+        return name.split("::")[-1] in functions
+    path = name.split()[0]
+    if re.fullmatch(r"[\w.-]+", path):
+        has_suffix = pathlib.Path(path).suffix in suffixes and path != name.upper()
+        return path in names if has_suffix else None
+    if re.fullmatch(r"[\w.-]*[a-z][\w.-]*(/[\w.,{}-]+)*/?", path):
+        return all(is_path(page, one) for one in expanded(path))
+    return None
+
+
+def expanded(path):
+    """All paths that a path with `{one,other}` in it stands for."""
+    before, brace, rest = path.partition("{")
+    choices, _, after = rest.partition("}")
+    return [before + choice + after for choice in choices.split(",")] if brace else [path]
+
+
+def is_path(page, path):
+    """Whether there is such a file or folder, as seen from the repository, its sources, or the page."""
+    seen = [root / path for root in (pathlib.Path(), pathlib.Path("src"), page.parent)]
+    return any(place in files or place in folders for place in seen)
+
+
+missing, found = [], 0
+for page in pages:
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    for name in sorted(set(re.findall(r"`([^`\n]+)`", text))):
+        there = is_there(page, name)
+        found += there is not None
+        if there is False:
+            missing.append(f"{page}: {name}")
 if missing or not found:
-    sys.exit(f"not there: {sorted(missing)}")
-print(f"{found} pieces of evidence are there", file=sys.stderr)
+    sys.exit("\n".join(["these are not there:", *missing]))
+print(f"{found} names of {len(pages)} pages are there", file=sys.stderr)
 PYTHON
 
 export RUSTDOCFLAGS="-D warnings"

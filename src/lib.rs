@@ -72,7 +72,7 @@
 //!
 //! A registry can publish the relay that its node is, and learn of others, through a
 //! distributed hash table: see [`dht`]. A learned relay is handed out only after a
-//! `dht::Probe` of yours succeeded. Threads of its own do that work: no call
+//! [probe] of yours succeeded. Threads of its own do that work: no call
 //! waits for an engine, except [`Registry::find_relay_wait`].
 //!
 //! # Guarantees
@@ -115,13 +115,20 @@
 //! # Concurrency
 //!
 //! Finding, reserving, releasing, looking up, renewing, measuring and reporting are
-//! lock-free, allocate nothing and make no system call of their own. Three things
-//! beneath them may, and are bounded: a thread's first call sets up its handles;
-//! every 128th call helps the epoch collector, which frees and sometimes allocates a
-//! small node; a renewal reads the [`Clock`], as does every call with
-//! [`Maintenance::Manual`], and the default clock makes no system call on common
-//! platforms. Memory is reclaimed by maintenance, and by registrations, at most 64
-//! records and announcements each.
+//! lock-free. They allocate nothing and make no system call of their own, with these
+//! exceptions, all of which are bounded:
+//!
+//! - A thread's first call sets up its handles.
+//! - Every 128th call helps the epoch collector, which frees and sometimes allocates a
+//!   small node.
+//! - A renewal reads the [`Clock`], as does every call with [`Maintenance::Manual`]. The
+//!   default clock makes no system call on common platforms.
+//! - A renewal that changes what its relay announced may allocate.
+//! - The search tree has a part for the relays of the last merge, and parts for later
+//!   arrivals. The first failure or ban in a part allocates 17 bytes for each place in it.
+//!
+//! Memory is reclaimed by maintenance, and by registrations, at most 64 records and
+//! announcements each.
 //!
 //! New registrations and departures are lock-free, with one exception. A
 //! registration, or a call of `set_draining`, `ban`, `unban` or `lift`, waits for a
@@ -174,18 +181,20 @@
 //! - Draining and bans are kept for up to 65,536 ids that were never registered, and
 //!   for all that were, in a record of some 150 bytes each, until they are lifted or
 //!   the ban ends. An embedder that bans automatically must lift automatically.
-//! - Nothing outlives the registry.
+//! - No state is persisted.
 //! - Expiry is checked in [ticks](RegistryBuilder::tick). With
 //!   [`Maintenance::Thread`], a relay is handed out for up to a tick after its
 //!   deadline, and for as long as that thread does not run.
-//! - A thread that stalls *inside* a call holds up the reuse of memory. At more than
-//!   twice the relays that may be held, new ones are refused as
+//! - A thread that stalls *inside* a call holds up the reuse of memory. If the relays that
+//!   are live, those that are gone and remembered, and the records that wait for that
+//!   thread are `2 n + max(n, 1024) + 1024` together, where `n` is
+//!   [`max_relays`](RegistryBuilder::max_relays), new relays are refused as
 //!   [`Backlogged`](RegisterError::Backlogged) until it continues. Look-ups and plain
 //!   renewals are not affected.
 //! - Ticks are counted up to 2^37: 4 years of the shortest tick, a millisecond, and 400
 //!   of the default tick. After that no registration is accepted.
-//! - A lease keeps the memory of its registry's records (128 bytes for each that ever
-//!   existed at once) after the last handle was dropped.
+//! - A lease keeps memory of its registry after the last handle was dropped: 200 bytes for
+//!   each record that was ever in use at once, and the last search tree.
 //! - Choices among equals use `fastrand`'s generator of the calling thread: seed it to
 //!   repeat a simulation.
 //! - Local registrations are not authenticated: the embedder decides who may register.
@@ -201,10 +210,14 @@
 //! - `conformance`, for tests of engines and of what uses them: `dht::conformance`, the
 //!   suite that every engine passes; faults of `dht::Memory`; and `dht::RawMemory`, a raw
 //!   Kademlia store. Implies `dht`.
-//!
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// Where the links lead. The empty line ends the list above.
+#![doc = ""]
+#![cfg_attr(feature = "dht", doc = "[probe]: dht::Probe")]
 #![cfg_attr(not(feature = "dht"), doc = "[`dht`]: #features")]
+#![cfg_attr(not(feature = "dht"), doc = "[`dht::threats`]: #features")]
+#![cfg_attr(not(feature = "dht"), doc = "[probe]: #features")]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 #![warn(missing_debug_implementations, unreachable_pub)]
 

@@ -18,7 +18,7 @@ pub const MAX_CAPACITY: u32 = (1 << 20) - 1;
 pub(crate) const TICK_BITS: u32 = 37;
 
 /// For how many relays that were never held the operator's setting is kept.
-pub(crate) const MAX_UNHELD_SETTINGS: usize = 65_536;
+pub(crate) const MAX_PLACEHOLDERS: usize = 65_536;
 
 /// The longest round trip that counts as a measurement: 10 seconds.
 ///

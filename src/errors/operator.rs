@@ -8,14 +8,14 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OperatorError {
-    /// The relay is not held, and settings are kept already for the most
+    /// The relay is not registered, and settings are kept already for the most
     /// relays that were never held. [Lift](crate::Registry::lift) one of those.
     #[non_exhaustive]
     TooMany {
         /// The most such relays.
         max: usize,
     },
-    /// The relay is not held, and there is no memory to keep the operator's setting in.
+    /// The relay is not registered, and there is no memory to keep the operator setting in.
     OutOfMemory,
 }
 
@@ -23,9 +23,7 @@ impl fmt::Display for OperatorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooMany { max } => too_many(*max, f),
-            Self::OutOfMemory => {
-                f.write_str("there is no memory to keep the operator's setting in")
-            }
+            Self::OutOfMemory => f.write_str("there is no memory to keep the operator setting in"),
         }
     }
 }
@@ -42,14 +40,14 @@ pub enum BanError {
         /// The duration that was asked for.
         duration: Duration,
     },
-    /// The relay is not held, and settings are kept already for the most
+    /// The relay is not registered, and settings are kept already for the most
     /// relays that were never held. [Lift](crate::Registry::lift) one of those.
     #[non_exhaustive]
     TooMany {
         /// The most such relays.
         max: usize,
     },
-    /// The relay is not held, and there is no memory to keep the ban in.
+    /// The relay is not registered, and there is no memory to keep the ban in.
     OutOfMemory,
 }
 
@@ -71,7 +69,7 @@ impl Error for BanError {}
 fn too_many(max: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(
         f,
-        "bans or draining of {max} relays that are not held are kept already: lift one"
+        "bans or draining of {max} relays that are not registered are kept already: lift one"
     )
 }
 
@@ -81,13 +79,14 @@ mod tests {
 
     #[test]
     fn operator_errors_explain_themselves() {
-        let too_many = "bans or draining of 7 relays that are not held are kept already: lift one";
+        let too_many =
+            "bans or draining of 7 relays that are not registered are kept already: lift one";
         let duration = Duration::from_secs(11);
         for (error, says) in [
             (&OperatorError::TooMany { max: 7 } as &dyn Error, too_many),
             (
                 &OperatorError::OutOfMemory,
-                "there is no memory to keep the operator's setting in",
+                "there is no memory to keep the operator setting in",
             ),
             (
                 &BanError::TooLong { duration },

@@ -1,19 +1,15 @@
-//! How a relay is admitted in a record of its own.
+//! Registers a relay in a record of its own, within the steps of `table/admission.rs`.
 //!
-//! 1. There must be room: relays that are past their deadline depart first, then learned
-//!    relays make room for a local one.
-//! 2. The deadline is computed, and counted as in flight until step 6. So no sweep reports
-//!    itself complete that does not know of it.
-//! 3. A record is *staged*: written, and *pending*, so that no other call takes it for a
-//!    relay.
-//! 4. It takes over what is known of the relay: from the record that it replaces, or the
-//!    penalties of a record that was forgotten.
-//! 5. It is appended to the arrivals of the snapshot and put into the wheel's inbox, and is
-//!    announced as changing.
-//! 6. It is *admitted*, by one compare-and-swap that counts it. From then on the relay is
-//!    live, found and due; nothing else has to happen first.
-//! 7. What happened to all relays between steps 4 and 6, an outage's end or a reset, is
-//!    applied to it.
+//! That file says how a record is staged, admitted and made live. This one adds what a
+//! registry does before, between and after:
+//!
+//! - Before it stages a record, it makes room: relays past their deadline depart first, then a
+//!   learned relay makes room for a local one. The deadline counts as in flight until the relay
+//!   is admitted, so no sweep reports itself complete that does not know of it.
+//! - Before the record is appended, it takes over what is known of the relay: from the record
+//!   that it replaces, or the penalties of a record that was forgotten.
+//! - After the relay is admitted, its leaf is updated. If the end of an outage or a reset of all
+//!   relays happened since the record took over what was known, that is applied to it, too.
 
 use crate::errors::RegisterError;
 use crate::registry::inner::Inner;
@@ -58,7 +54,7 @@ impl Inner {
             None => reputation.restore(&record, request.id),
         }
         staged.append();
-        let pending = record.announce();
+        let pending = record.begin_pending();
         match staged.admit(replaced) {
             AdmitOutcome::Admitted => {
                 record.refresh(true);
@@ -69,7 +65,7 @@ impl Inner {
                 drop(in_flight);
                 Ok(())
             }
-            AdmitOutcome::Held | AdmitOutcome::Full => Err(AttemptError::Conflict),
+            AdmitOutcome::AlreadyPresent | AdmitOutcome::Full => Err(AttemptError::Conflict),
         }
     }
 
@@ -89,7 +85,7 @@ impl Inner {
         }
     }
 
-    /// Step 7.
+    /// Applies what happened to all relays since the record took over what was known.
     fn catch_up(&self, record: &RecordRef<'_>, before: Resets, now: Tick) {
         recheck_outage_end(record);
         let after = self.relays.reputation.resets_begun();
@@ -111,7 +107,8 @@ impl Inner {
         while let Some(full) = relays.table.full_without(request.id, guard) {
             self.expiry.expire_due(relays, relays.timeline.tick());
             relays.table.help_departures(guard);
-            // Unchanged, so it was full when nothing due or departing was left.
+            // The admission word is unchanged, so the table was full when nothing due or departing
+            // was left.
             if relays.table.full_without(request.id, guard) == Some(full) {
                 if request.origin == Origin::Local && self.evict_learned(guard) {
                     continue;

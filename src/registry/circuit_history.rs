@@ -13,8 +13,8 @@
 //!
 //! It is a set-associative cache: the keyed hash of the id names a set of four places. When
 //! all four are taken, the circuit whose back-off ends first is replaced. So memory is
-//! bounded and an operation looks at four words. Of two that are inserted at the same moment
-//! one may be lost. At worst one new relay in 8,000 is taken for another that failed, and is
+//! bounded and an operation reads four words. If two are inserted at one moment, one may be
+//! lost. At worst one new relay in 8,000 is taken for another that failed, and is
 //! tried before it is trusted.
 
 use crate::relay::NodeId;
@@ -25,9 +25,12 @@ const WAYS: usize = if cfg!(relay_loom) { 1 } else { 4 };
 const SETS: usize = if cfg!(relay_loom) { 2 } else { 1 << 14 };
 
 /// The circuits of forgotten relays, by id.
+///
+/// All accesses are relaxed: a word carries nothing but itself, and a thread that does not see
+/// an insertion yet takes the relay for one that did not fail.
 pub(crate) struct CircuitHistory {
     places: ZeroedSlice<AtomicU64>,
-    /// Set for good with the first insertion: until then, no set is read.
+    /// Set for good after the first insertion: until then, no set is read.
     is_used: AtomicBool,
     hasher: ahash::RandomState,
 }
@@ -51,7 +54,6 @@ impl CircuitHistory {
             return;
         }
         let (set, mark) = self.locate(relay);
-        // Relaxed throughout: words that carry nothing but themselves.
         let words = || set.iter().map(|place| place.load(Ordering::Relaxed));
         let place = words()
             .position(|word| word != 0 && Circuit::mark_of(word) == mark)
@@ -75,7 +77,7 @@ impl CircuitHistory {
         let remove = |place: &AtomicU64| {
             let word = place.load(Ordering::Relaxed);
             let is_its = word != 0 && Circuit::mark_of(word) == mark;
-            // Relaxed: as in `insert`. The swap keeps another relay's word that came meanwhile.
+            // A compare-and-swap, so that a word which another relay put there meanwhile stays.
             let swap = |word| place.compare_exchange(word, 0, Ordering::Relaxed, Ordering::Relaxed);
             is_its && swap(word).is_ok()
         };

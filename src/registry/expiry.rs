@@ -10,7 +10,7 @@
 //!
 //! The thread that holds the schedule makes sweeps; others look at it only if it is free.
 
-use crate::registry::gone::{self, GoneQueue};
+use crate::registry::forgetting::{self, GoneQueue};
 use crate::registry::relays::Relays;
 use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, Padded, epoch};
 use crate::table::record::{Lifecycle, Origin, State};
@@ -44,7 +44,8 @@ pub(super) struct InFlight<'a>(&'a AtomicU32);
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        // AcqRel: the deadline is in the inbox by now.
+        // Release: a sweep that counts after this sees the deadline in the inbox. Acquire, as
+        // in every change of this word, orders nothing more here.
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -81,7 +82,8 @@ impl Expiry {
     /// To be held from before the tick is read for a deadline until the record is in the
     /// inbox.
     pub(super) fn in_flight(&self) -> InFlight<'_> {
-        // AcqRel: see `none_in_flight`.
+        // Acquire: if a sweep has counted before this, this thread sees the tick of that sweep.
+        // Release, as in every change of this word, orders nothing more here.
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         InFlight(&self.in_flight)
     }
@@ -89,14 +91,15 @@ impl Expiry {
     /// Whether the inbox has every deadline up to the current tick by now: a registration
     /// that begins later sees that tick.
     fn none_in_flight(&self) -> bool {
-        // A read-modify-write, so that it and each registration's are in one
-        // order: those before are over, those after see what we did before.
+        // A read-modify-write, so that it and those of registrations have one order. Acquire:
+        // sees the deadlines of those that ended before. Release: those that begin after see
+        // the tick that this thread read.
         self.in_flight.fetch_add(0, Ordering::AcqRel) == 0
     }
 
     /// Makes all that is due at `tick` depart; how many did.
     pub(super) fn sweep(&self, relays: &Relays, schedule: &mut Schedule, tick: Tick) -> usize {
-        // A thread that was held up goes on from where others have got to.
+        // If this thread was preempted, another one may have swept a later tick.
         let tick = tick.max(schedule.wheel.now());
         let none_in_flight = self.none_in_flight();
         let mut expired = 0;
@@ -128,16 +131,18 @@ impl Expiry {
                 continue;
             }
             match word.state() {
-                State::Pending | State::Returning if word.deadline() > tick => {
+                State::Staged | State::Returning if word.deadline() > tick => {
                     return Some(word.deadline());
                 }
-                State::Pending | State::Returning => {
+                State::Staged | State::Returning => {
                     // Due before it is decided whether it lives. Its registration is in
                     // flight, so the next sweep looks again.
-                    relays.table.announce_to_wheel(&record);
+                    relays.table.enqueue_for_wheel(&record);
                     return None;
                 }
-                State::Gone => return gone::forget_unless_needed(relays, *record, tick, true),
+                State::Gone => {
+                    return forgetting::forget_unless_needed(relays, *record, tick, true);
+                }
                 // The thread that has it puts it into the inbox once it is gone.
                 State::Live | State::Departing | State::Closing | State::Vacant => return None,
             }
@@ -176,7 +181,7 @@ impl Expiry {
         let now = relays.timeline.tick();
         let last = closing.announcement();
         let local = last.filter(|last| last.origin == Origin::Local);
-        match local.map(|last| gone::remembered_until(relays, last, since)) {
+        match local.map(|last| forgetting::remembered_until(relays, last, since)) {
             Some(until) if until > now => {
                 closing.remember_until(until, lapsed);
                 self.drain_occasionally(relays);
@@ -184,7 +189,7 @@ impl Expiry {
             _ => {
                 let record = closing.record();
                 closing.keep();
-                gone::forget_unless_needed(relays, record, now, true);
+                forgetting::forget_unless_needed(relays, record, now, true);
             }
         }
     }
@@ -208,10 +213,10 @@ impl Expiry {
     /// near.
     fn expire_any(&self, relays: &Relays, tick: Tick) {
         let guard = epoch::pin();
-        let reach = relays.table.reach();
+        let high_water = relays.table.high_water();
         // Relaxed, here and below: a hint.
-        let start = self.search_start.load(Ordering::Relaxed).min(reach);
-        let found = (start..reach).chain(0..start).find(|&index| {
+        let start = self.search_start.load(Ordering::Relaxed).min(high_water);
+        let found = (start..high_water).chain(0..start).find(|&index| {
             relays.table.record_at(index, &guard).is_some_and(|record| {
                 let live = record.observe_live();
                 let late = live.filter(|live| !live.word().is_live_at(tick));
@@ -254,7 +259,7 @@ impl Expiry {
             };
             let guard = epoch::pin();
             if let Some(record) = relays.table.resolve(gone, &guard) {
-                gone::forget_unless_needed(relays, record, tick, false);
+                forgetting::forget_unless_needed(relays, record, tick, false);
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::registry::inner::Inner;
 use crate::registry::lease::Lease;
 use crate::relay::{NodeId, Rejection, RelayInfo};
 use crate::select::{
-    Candidate, Criteria, Explanation, FindOptions, Reach, Search, SearchScope, Views,
+    Candidate, Criteria, Explanation, FindOptions, LatencyLimit, Search, SearchScope, Views,
 };
 use crate::sync::epoch::{self, Guard};
 use crate::sync::park_timeout;
@@ -220,7 +220,7 @@ impl Inner {
                 scope: SearchScope {
                     table: &self.relays.table,
                     guard,
-                    reach: Reach::of(&criteria),
+                    latency_limit: LatencyLimit::of(&criteria),
                     criteria,
                 },
                 snapshot,

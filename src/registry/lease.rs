@@ -7,11 +7,12 @@ use crate::table::{RecordRef, Unit};
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
-/// One unit of a relay's capacity, given back when dropped.
+/// One unit of a relay's capacity, returned when dropped.
 ///
 /// It may be sent to another thread and dropped there. It may outlive the relay's
-/// registration and the registry itself: then the memory of all the registry's records stays
-/// (128 bytes for each that ever existed at once), and nothing else. Dropping it is lock-free and does not allocate.
+/// registration and the registry itself: then the registry's records and announcements (200
+/// bytes for each record that was ever in use at once) and its last search tree stay in memory
+/// until the last lease is dropped. Dropping a lease is lock-free and does not allocate.
 ///
 /// ```
 /// # use relay_registry::{FindOptions, NodeId, Registry};
@@ -27,7 +28,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// assert_eq!(registry.relay(&relay).unwrap().current_load(), 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "dropping a lease gives the unit back"]
+#[must_use = "dropping a lease returns the unit"]
 pub struct Lease {
     relay: RelayInfo,
     unit: Unit,
@@ -56,7 +57,7 @@ impl Lease {
     }
 
     /// Reports that the relay serves this lease. False, and nothing recorded, while the relay
-    /// is not held, or if it [restarted](crate::RegisterOptions::restarted) since.
+    /// is not registered, or if it [restarted](crate::RegisterOptions::restarted) since.
     ///
     /// It counts only if the relay has not failed since the lease was taken: a session from
     /// before the failure does not show that the relay accepts new ones. If it counts, it
@@ -90,7 +91,7 @@ impl Lease {
     }
 
     /// Reports that the attempt for which this lease was taken failed, or that its session
-    /// broke off. False, and nothing recorded, while the relay is not held, or if it
+    /// broke off. False, and nothing recorded, while the relay is not registered, or if it
     /// [restarted](crate::RegisterOptions::restarted) since.
     ///
     /// It is a [failure](crate::Registry::report_failure) like any other, with one

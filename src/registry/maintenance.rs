@@ -46,7 +46,9 @@ impl Inner {
         let publication = relays.publication();
         let expired = self.sweep(now);
         // All of them, so that few are left for finds to do it.
-        relays.table.wake_due(&publication.load(), now, usize::MAX);
+        relays
+            .table
+            .refresh_ended_suspensions(&publication.load(), now, usize::MAX);
         if publication.context.outage.take_deferred() {
             relays.table.end_outage();
         }

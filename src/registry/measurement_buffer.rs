@@ -81,6 +81,7 @@ impl MeasurementBuffer {
 
     /// Takes all out.
     pub(super) fn drain(&self) -> impl Iterator<Item = Measurement> {
+        // Relaxed, as in `put`. The load comes first so that empty places are not written.
         let places = self.0.iter().enumerate();
         let left = places.filter(|(_, place)| place.load(Ordering::Relaxed) != 0);
         left.filter_map(|(at, place)| Measurement::from_bits(at, place.swap(0, Ordering::Relaxed)))

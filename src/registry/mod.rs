@@ -9,10 +9,9 @@ mod coordinates;
 mod counters;
 mod describe;
 mod dht_bridge;
-mod eviction;
 mod expiry;
 mod find;
-mod gone;
+mod forgetting;
 mod inner;
 mod lease;
 mod maintenance;
@@ -25,6 +24,7 @@ mod operator;
 mod probe_schedule;
 mod register;
 mod relays;
+mod removal;
 mod renew;
 mod reputation;
 mod request;
@@ -167,7 +167,7 @@ impl Registry {
         self.register_with(id, endpoint, &RegisterOptions::new())
     }
 
-    /// Registers a relay, or renews it if it is held already.
+    /// Registers a relay, or renews it if it is registered already.
     ///
     /// A renewal replaces the deadline, the endpoint, and what else the options set. Load, leases
     /// and measured round trips stay. A relay that left or expired and registers again within its
@@ -274,7 +274,7 @@ impl Registry {
     ///
     /// [`FindError::NoRelaysAvailable`], only if no relay was eligible throughout the call. It
     /// counts [the reasons](crate::Rejections). A unit that is
-    /// [just being given back](Self::lease) counts as taken.
+    /// [just being returned](Self::lease) counts as taken.
     ///
     /// # Concurrency and cost
     ///
@@ -357,12 +357,12 @@ impl Registry {
     /// Lock-free, without allocation. One compare-and-swap decides about the last unit, draining
     /// and departure. Linearizable with the other operations on the same id, with one exception: if
     /// a renewal lowers the capacity or the relay leaves while a lease is being taken, that lease
-    /// is given back before its caller has it. For these few instructions other callers do not get
+    /// is returned before its caller has it. For these few instructions other callers do not get
     /// the unit, and are refused.
     ///
     /// # Errors
     ///
-    /// A [`LeaseError`]: the relay is not held, banned, full, or draining.
+    /// A [`LeaseError`]: the relay is not registered, banned, full, or draining.
     pub fn lease(&self, relay: &NodeId) -> Result<Lease, LeaseError> {
         self.inner().lease(relay)
     }
@@ -405,7 +405,7 @@ impl Registry {
     }
 
     /// Records a round trip that was measured from here. Zero counts as one microsecond. False,
-    /// and nothing changed, if the relay is not held or the value is above
+    /// and nothing changed, if the relay is not registered or the value is above
     /// [`MAX_RTT`](crate::MAX_RTT).
     ///
     /// The round trip that counts is the least of the five minutes that end with the latest
@@ -419,7 +419,7 @@ impl Registry {
     }
 
     /// Forgets the round trips of a relay, which counts as unmeasured from here on; false if it is
-    /// not held.
+    /// not registered.
     ///
     /// For a path that is known to have changed. What another thread [records](Self::record_rtt)
     /// meanwhile counts or is forgotten; what is recorded after this has returned counts.
@@ -492,7 +492,7 @@ impl Registry {
     }
 
     /// Where a relay is, as far as is known. Peers find their own coordinate by it; see
-    /// [`Vivaldi`](crate::Vivaldi). `None` if the relay is not held, or was not measured.
+    /// [`Vivaldi`](crate::Vivaldi). `None` if the relay is not registered, or was not measured.
     ///
     /// It follows the round trips that this node and others measured to the relay. A relay does not
     /// state its own position. Waits for other threads that use positions or sort: not for a hot
@@ -548,7 +548,7 @@ impl Registry {
     }
 
     /// Records the load that others put on a relay, leases of this registry not included; false if
-    /// it is not held.
+    /// it is not registered.
     ///
     /// It is right however late it arrives, in any order with leases and their release. Figures
     /// beyond [`MAX_CAPACITY`](crate::MAX_CAPACITY) count as that. Lock-free, without allocation.
@@ -563,14 +563,14 @@ impl Registry {
     /// leaves, expires, returns or restarts. It can be set before the relay is known. After this
     /// returns, no new lease on the relay is given.
     ///
-    /// For a relay that is held or remembered, this costs one compare-and-swap and an update of its
-    /// leaf in the search tree. For any other id it allocates a record of about 150 bytes. Ending
-    /// the draining always succeeds.
+    /// For a relay that is registered or remembered, this costs one compare-and-swap and an update
+    /// of its leaf in the search tree. For any other id it allocates a record of about 150 bytes.
+    /// Ending the draining always succeeds.
     ///
     /// # Errors
     ///
-    /// An [`OperatorError`], only for a relay that is neither held nor remembered: too many of
-    /// those (65,536), or no memory.
+    /// An [`OperatorError`], only for a relay that is neither registered nor remembered: too many
+    /// of those (65,536), or no memory.
     ///
     /// ```
     /// use relay_registry::{LeaseError, NodeId, Registry};
@@ -596,9 +596,9 @@ impl Registry {
         self.inner().lift(relay)
     }
 
-    /// Reports that an attempt to use a relay failed; false if the relay is not held. The relay is
-    /// not handed out for a while, and then on trial, to one caller at a time. If the attempt has a
-    /// lease, use [`Lease::failed`](crate::Lease::failed).
+    /// Reports that an attempt to use a relay failed; false if the relay is not registered. The
+    /// relay is not handed out for a while, and then on trial, to one caller at a time. If the
+    /// attempt has a lease, use [`Lease::failed`](crate::Lease::failed).
     ///
     /// Each relay has a circuit breaker. How long it stays open depends on the [`Failure`]: from
     /// 1 s up to 10 minutes ([by default](crate::RegistryBuilder::back_off)), longer each time,
@@ -627,8 +627,8 @@ impl Registry {
     ///
     /// Report your own attempts, and be careful with what peers report of others. Lock-free,
     /// without system call: one compare-and-swap of the relay's circuit, a few loads of counters,
-    /// and an update of its leaf in the search tree. The first failure or ban of a registry
-    /// allocates 16 bytes for each relay.
+    /// and an update of its leaf in the search tree. The first failure or ban among the relays of
+    /// the last merge, or among a run of later arrivals, allocates 17 bytes for each place there.
     ///
     /// ```
     /// use relay_registry::{CircuitState, Failure, NodeId, Registry};
@@ -646,8 +646,8 @@ impl Registry {
         self.inner().report_failure(relay, failure)
     }
 
-    /// Reports that a relay was used with success; false if it is not held. If the use has a lease,
-    /// use [`Lease::succeeded`](crate::Lease::succeeded).
+    /// Reports that a relay was used with success; false if it is not registered. If the use has a
+    /// lease, use [`Lease::succeeded`](crate::Lease::succeeded).
     ///
     /// For a relay that failed lately it counts only while a trial is open: from when a find, a
     /// list or a reservation handed the relay out on trial or as a last resort until the outcome of
@@ -701,8 +701,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// A [`BanError`]: too long; or, only for a relay that is neither held nor remembered, too many
-    /// (65,536), or no memory.
+    /// A [`BanError`]: too long; or, only for a relay that is neither registered nor remembered,
+    /// too many (65,536), or no memory.
     pub fn ban(&self, relay: &NodeId, duration: Duration) -> Result<(), BanError> {
         self.inner().ban(relay, duration)
     }

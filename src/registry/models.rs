@@ -64,7 +64,7 @@ fn at_once(one: impl FnOnce() + Send + 'static, other: impl FnOnce() + Send + 's
     other.join().unwrap();
 }
 
-/// A renewal that raises the capacity and is held up does not let leases beyond
+/// A renewal that raises the capacity and is preempted does not let leases beyond
 /// the lower one that a later renewal announced.
 #[test]
 fn the_capacity_in_force_is_the_one_announced() {

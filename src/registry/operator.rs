@@ -1,11 +1,11 @@
-//! The operator's settings of relays: bans and draining.
+//! The operator settings of relays: bans and draining.
 //!
-//! It is kept in the record of the relay, be it live or gone. For an id without a record,
-//! one is made, which is gone from the start. How an operator's setting and a thread that
-//! forgets the record see each other is told in [`table::departure`](crate::table).
+//! A setting is kept in the record of the relay, live or gone. For an id without a record, a
+//! placeholder is made, which is gone from the start. For how an operator setting and a
+//! thread that forgets the record see each other, see `table/departure.rs`.
 
 use crate::errors::{BanError, OperatorError};
-use crate::limits::MAX_UNHELD_SETTINGS;
+use crate::limits::MAX_PLACEHOLDERS;
 use crate::registry::inner::Inner;
 use crate::relay::NodeId;
 use crate::sync::{epoch, yield_now};
@@ -14,7 +14,7 @@ use crate::table::{CreateError, Placeholder, RecordRef};
 use crate::time::{Tick, nanos};
 use std::time::{Duration, SystemTime};
 
-/// Why an operator's setting is not kept.
+/// Why an operator setting is not kept.
 enum NotKept {
     TooMany,
     OutOfMemory,
@@ -39,7 +39,7 @@ impl Inner {
         self.link.notify_change(relay);
         kept.map_err(|error| match error {
             NotKept::TooMany => OperatorError::TooMany {
-                max: MAX_UNHELD_SETTINGS,
+                max: MAX_PLACEHOLDERS,
             },
             NotKept::OutOfMemory => OperatorError::OutOfMemory,
         })
@@ -59,7 +59,7 @@ impl Inner {
             .filter(|&until| until <= Circuit::LAST_TICK)
             .ok_or(BanError::TooLong { duration })?;
         if until <= now.tick {
-            // A ban of no time takes the place of one that is in force.
+            // A ban of no duration lifts one that is in force.
             self.unban_at(relay, now.tick);
             return Ok(());
         }
@@ -74,7 +74,7 @@ impl Inner {
         self.update_or_create(relay, update, begin)
             .map_err(|error| match error {
                 NotKept::TooMany => BanError::TooMany {
-                    max: MAX_UNHELD_SETTINGS,
+                    max: MAX_PLACEHOLDERS,
                 },
                 NotKept::OutOfMemory => BanError::OutOfMemory,
             })
@@ -95,7 +95,7 @@ impl Inner {
     }
 
     pub(super) fn lift(&self, relay: &NodeId) -> bool {
-        // Before anything changes, for it may panic.
+        // Before anything changes: the clock is the embedder's and may panic.
         let now = self.relays.present();
         let was_draining = self.relays.update_each_record(relay, |record| {
             let was_draining = record.load().is_draining();
@@ -140,7 +140,7 @@ impl Inner {
         loop {
             match self.relays.update_record(relay, &update) {
                 Some(((), State::Closing | State::Vacant)) => {
-                    // It may be forgotten without regard to this update.
+                    // The thread that closes it may not have seen this update: repeat it.
                     yield_now();
                     continue;
                 }
@@ -154,7 +154,7 @@ impl Inner {
                 Err(CreateError::Overtaken) => {}
                 Err(CreateError::TooMany) if has_forgotten_excess => return Err(NotKept::TooMany),
                 Err(CreateError::TooMany) => {
-                    // Records of words that were lifted may still be there to be forgotten.
+                    // Placeholders whose setting was lifted may still await removal.
                     self.expiry.forget_excess(&self.relays);
                     has_forgotten_excess = true;
                 }

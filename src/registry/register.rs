@@ -1,4 +1,4 @@
-//! Registering and leaving.
+//! Registering: a relay is admitted, renewed, or returns.
 
 use crate::errors::RegisterError;
 use crate::registry::announcement;
@@ -96,30 +96,8 @@ impl Inner {
         }
         match record.word().state() {
             State::Gone => self.readmit(record, request, now),
-            State::Live | State::Vacant | State::Pending => Err(AttemptError::Conflict),
+            State::Live | State::Vacant | State::Staged => Err(AttemptError::Conflict),
             State::Departing | State::Closing | State::Returning => Err(AttemptError::Busy),
         }
-    }
-
-    pub(super) fn unregister(&self, id: &NodeId) -> bool {
-        let left = self.remove_live(id);
-        if left {
-            self.relays.counters.count_unregistration();
-            self.link.notify_change(id);
-        }
-        left
-    }
-
-    fn remove_live(&self, id: &NodeId) -> bool {
-        let relays = &self.relays;
-        let now = relays.present();
-        let guard = epoch::pin();
-        while let Some(record) = relays.find_live(id, now, &guard) {
-            if let Some(closing) = relays.table.depart(record) {
-                self.expiry.remember(relays, closing, now, false);
-                return true;
-            }
-        }
-        false
     }
 }

@@ -32,7 +32,7 @@ impl Relays {
         self.timeline.present()
     }
 
-    /// The order in which searches go through the relays.
+    /// The snapshots that finds search.
     pub(super) fn publication(&self) -> &Publication {
         self.table.publication()
     }
@@ -94,10 +94,10 @@ impl Relays {
 
     /// The same for every record that is not vacant.
     pub(super) fn for_each_known(&self, mut visit: impl FnMut(ObservedRecord<'_>)) {
-        let reach = self.table.reach();
-        for start in (0..reach).step_by(PER_PIN as usize) {
+        let high_water = self.table.high_water();
+        for start in (0..high_water).step_by(PER_PIN as usize) {
             let guard = epoch::pin();
-            for index in start..reach.min(start + PER_PIN) {
+            for index in start..high_water.min(start + PER_PIN) {
                 if let Some(record) = self.table.record_at(index, &guard) {
                     visit(record.observe());
                 }
@@ -167,7 +167,7 @@ impl Relays {
         }
         let lapse = record.lapse(self.timeline.tick());
         if lapse.is_some_and(|lapse| lapse < record.lifecycle().deadline()) {
-            self.table.announce_to_wheel(record);
+            self.table.enqueue_for_wheel(record);
         }
     }
 }

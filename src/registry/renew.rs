@@ -7,7 +7,7 @@ use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::epoch;
 use crate::table::record::{Announcement, Lifecycle, Origin};
 use crate::table::{LiveRecord, RecordRef};
-use crate::time::Moment;
+use crate::time::{Moment, Tick};
 
 impl Inner {
     /// Renews a relay whose announcement stays as it is, as nearly all renewals do. False,
@@ -70,7 +70,7 @@ impl Inner {
         let Some(deadline) = self.relays.timeline.deadline(now, current.ttl_nanos) else {
             return false;
         };
-        // A renewal that was held up does not undo a later one.
+        // A renewal that was preempted does not undo a later one.
         let deadline = deadline.max(word.deadline());
         let tick = self.relays.timeline.tick();
         // The word is live, so only its deadline is compared; the new one is not earlier.
@@ -100,41 +100,77 @@ impl Inner {
         request: &Request<'_>,
         now: Moment,
     ) -> Result<Registration, AttemptError> {
-        let word = record.word();
-        if !word.is_live_at(now.tick) {
+        if !record.word().is_live_at(now.tick) {
             // It expires, and returns from there.
             self.expiry.expire(&self.relays, record);
             return Err(AttemptError::Conflict);
         }
-        let current = record.announcement();
-        match (current.origin, request.origin) {
-            (Origin::Learned, Origin::Local) => {
-                // What another node claimed is not what this relay announces.
-                self.remove_learned(*record);
-                return Err(AttemptError::LearnedRemoved);
-            }
-            (Origin::Local, Origin::Learned) => return Err(AttemptError::Conflict),
-            _ => {}
-        }
+        self.reject_other_origin(record, request)?;
         if request.options.restarted && record.load().leases() > 0 {
             return self.restart(record, request, now);
         }
-        let amended = amended(current, request);
+        let amended = amended(record.announcement(), request);
         if let Some(amended) = &amended {
             check_reachable(&amended.endpoint, amended.nat)?;
         }
-        let ttl_nanos = amended.as_ref().unwrap_or(current).ttl_nanos;
-        let mut deadline = self.deadline(now, ttl_nanos)?;
-        if ttl_nanos == current.ttl_nanos {
-            // A renewal that was held up does not undo a later one.
-            deadline = deadline.max(word.deadline());
+        let deadline = self.deadline_of_renewal(record, amended.as_ref(), now)?;
+        self.apply(record, deadline, amended, request, now)?;
+        Ok(Registration::Renewed)
+    }
+
+    /// Rejects a registration here of a relay that was learned, and the reverse.
+    #[inline(always)]
+    fn reject_other_origin(
+        &self,
+        record: LiveRecord<'_>,
+        request: &Request<'_>,
+    ) -> Result<(), AttemptError> {
+        match (record.announcement().origin, request.origin) {
+            (Origin::Learned, Origin::Local) => {
+                // What another node claimed is not what this relay announces.
+                self.remove_learned(*record);
+                Err(AttemptError::LearnedRemoved)
+            }
+            (Origin::Local, Origin::Learned) => Err(AttemptError::Conflict),
+            _ => Ok(()),
         }
+    }
+
+    /// The deadline by the TTL that the relay announces from now on.
+    #[inline(always)]
+    fn deadline_of_renewal(
+        &self,
+        record: LiveRecord<'_>,
+        amended: Option<&Announcement>,
+        now: Moment,
+    ) -> Result<Tick, AttemptError> {
+        let current = record.announcement().ttl_nanos;
+        let ttl_nanos = amended.map_or(current, |amended| amended.ttl_nanos);
+        let deadline = self.deadline(now, ttl_nanos)?;
+        Ok(match ttl_nanos == current {
+            // A renewal that was preempted does not undo a later one.
+            true => deadline.max(record.word().deadline()),
+            false => deadline,
+        })
+    }
+
+    /// Renews the record, and applies what else the request says.
+    #[inline(always)]
+    fn apply(
+        &self,
+        record: LiveRecord<'_>,
+        deadline: Tick,
+        amended: Option<Announcement>,
+        request: &Request<'_>,
+        now: Moment,
+    ) -> Result<(), AttemptError> {
+        let word = record.word();
         let is_sooner = deadline < word.deadline();
         let _in_flight = is_sooner.then(|| self.expiry.in_flight());
         let tick = self.relays.timeline.tick();
         let in_time = word.is_live_at(tick) && deadline > tick;
         // With a higher capacity the relay may have room from here on.
-        let pending = amended.is_some().then(|| record.announce());
+        let pending = amended.is_some().then(|| record.begin_pending());
         if !in_time || !record.renew(deadline, amended)? {
             return Err(AttemptError::Conflict);
         }
@@ -151,8 +187,8 @@ impl Inner {
             self.relays.seed_rtt(&record, now.nanos, micros);
         }
         if is_sooner {
-            self.relays.table.announce_to_wheel(&record);
+            self.relays.table.enqueue_for_wheel(&record);
         }
-        Ok(Registration::Renewed)
+        Ok(())
     }
 }

@@ -220,7 +220,7 @@ fn is_outage(record: &RecordRef<'_>, back_off: BackOff) -> bool {
 fn is_beyond_share(record: &RecordRef<'_>) -> bool {
     let publication = record.publication();
     let snapshot = publication.load();
-    record.wake_others(&snapshot, MAX_AT_ONCE);
+    record.refresh_ended_suspensions(&snapshot, MAX_AT_ONCE);
     let counts = snapshot.counts();
     let available = counts.of(LeafState::Measured) + counts.of(LeafState::Unmeasured);
     let backing_off = counts.of(LeafState::LastResort);

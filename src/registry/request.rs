@@ -1,4 +1,4 @@
-//! A request to register, the checks that depend on no relay that is held, and how an
+//! A request to register, the checks that depend on no registered relay, and how an
 //! attempt ends.
 
 use crate::errors::RegisterError;
@@ -14,10 +14,10 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Registration {
-    /// The relay was not held, nor remembered. Leases on an earlier registration of it
+    /// The relay was not registered, nor remembered. Leases on an earlier registration of it
     /// count all the same.
     New,
-    /// The relay was held: its deadline and endpoint were replaced, and what
+    /// The relay was registered: its deadline and endpoint were replaced, and what
     /// else the options set. Load, leases and measurements stay.
     Renewed,
     /// The relay had left or expired, and is what it was, for it came back within its
@@ -77,7 +77,7 @@ impl From<RegisterError> for AttemptError {
     }
 }
 
-/// Checks everything that does not depend on the relays held. Returns the round trip that
+/// Checks everything that does not depend on the registered relays. Returns the round trip that
 /// the options give, in microseconds.
 pub(super) fn check(
     settings: &Settings,

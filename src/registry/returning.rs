@@ -1,7 +1,7 @@
 //! Relays that return: late, or after they left; and relays that restart.
 
 use crate::registry::announcement::{self, amended};
-use crate::registry::gone::{is_local_in_grace, is_remembered};
+use crate::registry::forgetting::{is_local_in_grace, is_remembered};
 use crate::registry::inner::Inner;
 use crate::registry::reputation::{apply_outage_end, recheck_outage_end};
 use crate::registry::request::{AttemptError, Registration, Request, check_reachable};
@@ -88,7 +88,7 @@ impl Inner {
         }
         apply_outage_end(&record, is_remembered);
         returning.append();
-        let pending = record.announce();
+        let pending = record.begin_pending();
         if !returning.admit() {
             return Err(AttemptError::Conflict);
         }

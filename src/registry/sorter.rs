@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// The part of its time that the maintenance thread sorts for is one in this.
 const SORTING_SHARE: u32 = 8;
 
-/// It rests no longer than this, also after a sort during which it was held up.
+/// It rests no longer than this, also after a sort during which it was preempted.
 const LONGEST_REST: Duration = Duration::from_secs(2);
 
 /// What is known of the last sort.
@@ -90,10 +90,10 @@ impl Sorter {
                 // be renewing it.
                 let stays = matches!(
                     record.lifecycle().state(),
-                    State::Pending | State::Live | State::Returning
+                    State::Staged | State::Live | State::Returning
                 );
                 stays.then(|| MergedRelay {
-                    // Of this life, even if the record has ended it by now.
+                    // Of this generation, even if the relay has departed by now.
                     relay,
                     own_micros: record.rtt_micros().unwrap_or(assumed_rtt_micros),
                     position: map
@@ -114,7 +114,7 @@ impl Sorter {
     }
 }
 
-/// How many arrivals there are, in proportion to the relays held.
+/// How many arrivals there are, in proportion to the relays registered.
 pub(super) fn backlog(relays: &Relays) -> Backlog {
     relays.publication().backlog(relays.table.estimate())
 }

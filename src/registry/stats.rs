@@ -10,9 +10,9 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Registrations of relays that were not held, those that returned included.
+    /// Registrations of relays that were not registered, those that returned included.
     pub registrations: u64,
-    /// Renewals of relays already held.
+    /// Renewals of relays that are registered already.
     pub renewals: u64,
     /// Relays that were unregistered.
     pub unregistrations: u64,
@@ -27,10 +27,10 @@ pub struct Stats {
     pub remembered: usize,
     /// Leases held, also those on relays that left.
     pub leases: usize,
-    /// Records of forgotten relays that are not reclaimed yet: a thread may still see them,
-    /// or neither a registration nor a maintenance pass has reclaimed them. While a thread
-    /// is stalled inside a call they add up. With the relays held and remembered they are at
-    /// most three times `max_relays` and 2,048, not counting those that were kept for their
+    /// Records of forgotten relays that are not reclaimed yet: a thread may still see them, or
+    /// neither a registration nor a maintenance pass has reclaimed them. While a thread is stalled
+    /// inside a call they add up. With the relays that are registered or remembered they are at
+    /// most three times `max_relays` plus 2,048, not counting those that were kept for their
     /// leases, a ban or draining.
     pub awaiting_reclamation: usize,
     /// Time since relays were last sorted, in whole ticks.

@@ -110,7 +110,7 @@ impl RegisterOptions {
     /// If so, all leases on it are void: they no longer count, and dropping one gives
     /// nothing back. The load from elsewhere counts as zero. Set this when the relay's
     /// process has restarted. Otherwise its old leases keep their units until they are
-    /// dropped. A relay that is held and has leases is not found for a moment.
+    /// dropped. A relay that is registered and has leases is not found for a moment.
     pub const fn restarted(mut self, restarted: bool) -> Self {
         self.restarted = restarted;
         self

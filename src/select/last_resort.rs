@@ -60,7 +60,7 @@ impl<'g> LastResort<'_, 'g> {
             return;
         };
         let earliest = suspended.earliest();
-        if earliest < self.limit && self.scope.reach.is_unlimited() {
+        if earliest < self.limit && self.scope.latency_limit.is_unlimited() {
             self.visit_leaf(part, suspended.longest(part.summaries.top()));
         }
         if earliest < self.limit {
@@ -82,7 +82,7 @@ impl<'g> LastResort<'_, 'g> {
     fn visit(&mut self, record: RecordRef<'g>) {
         let candidate = match self.scope.criteria.evaluate_as_last_resort(&record) {
             Ok(candidate) => candidate,
-            Err(reason) => return self.scope.repair_summary(&record, reason),
+            Err(reason) => return self.scope.refresh_rejected(&record, reason),
         };
         let now = self.scope.criteria.tick;
         let Tick(since) = candidate
@@ -105,12 +105,12 @@ impl Objective for LastResort<'_, '_> {
             return [Earliest::NEVER; FANOUT];
         };
         let since = suspended.since.words(level, node).map(Earliest::number);
-        let reach = self.scope.reach;
-        if reach.is_unlimited() {
+        let limit = self.scope.latency_limit;
+        if limit.is_unlimited() {
             return since;
         }
         let summaries = part.summaries.words(level, node);
-        std::array::from_fn(|at| match reach.admits(SummaryWord(summaries[at])) {
+        std::array::from_fn(|at| match limit.admits(SummaryWord(summaries[at])) {
             true => since[at],
             false => Earliest::NEVER,
         })

@@ -13,15 +13,15 @@
 //! [`branch_and_bound`] visits the nodes of a tree. An *objective* computes, from the words of
 //! a node, a lower bound of the scores below each child. The child with the least bound is
 //! visited next. A child whose bound is not below the *limit* is pruned. The limit is the
-//! score of the worst relay that the [`collector`] keeps, so it falls as better relays are
-//! found. There are three objectives:
+//! score of the worst relay among the [best so far](best_so_far), so it falls as better relays
+//! are found. There are three objectives:
 //!
 //! - [`plain`]: nothing is known of the pair. The bound is the best score in the summary.
 //! - [`pair`]: the peers gave views. The bound follows from positions, legs and penalties.
 //! - [`last_resort`]: all relays back off. The bound is the tick since which one has done so.
 //!
 //! At a leaf the search evaluates the record itself. If the summary was wrong, the search
-//! repairs it.
+//! refreshes the leaf.
 //!
 //! Most finds need no such search. Where nothing is known of the pair,
 //! [`Search::fast_path`] follows the best words from the root to a leaf.
@@ -38,9 +38,9 @@
 //! A search that finds no relay reports, for each reason, [how many](rejections) relays are
 //! not eligible.
 
+mod best_so_far;
 mod branch_and_bound;
 mod candidate;
-mod collector;
 mod criteria;
 mod explain;
 mod last_resort;
@@ -62,5 +62,5 @@ pub use peer_view::PeerView;
 pub(crate) use candidate::Candidate;
 pub(crate) use criteria::Criteria;
 pub(crate) use path::Views;
-pub(crate) use scope::{Reach, SearchScope};
+pub(crate) use scope::{LatencyLimit, SearchScope};
 pub(crate) use search::Search;

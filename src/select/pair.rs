@@ -3,8 +3,8 @@
 
 use crate::coordinates::{CoordinateBatch, Each};
 use crate::limits::MAX_RTT;
+use crate::select::best_so_far::BestSoFar;
 use crate::select::branch_and_bound::{Bounds, Objective};
-use crate::select::collector::Collector;
 use crate::select::path::Views;
 use crate::select::peer_view::PeerView;
 use crate::select::scope::SearchScope;
@@ -15,7 +15,7 @@ use crate::table::snapshot::{FANOUT, Leaves, Located, Node, joint_figures, least
 pub(crate) struct Pair<'l, 'g, C> {
     scope: &'l SearchScope<'g>,
     views: &'l Views<'g>,
-    pub(crate) collector: C,
+    pub(crate) best_so_far: C,
     /// The estimated legs of the peers to the relays of one node of leaves.
     legs: Each,
     /// That node: the last one whose bounds were computed.
@@ -26,17 +26,17 @@ pub(crate) struct Pair<'l, 'g, C> {
     stops_early: bool,
 }
 
-impl<'l, 'g, C: Collector<'g>> Pair<'l, 'g, C> {
+impl<'l, 'g, C: BestSoFar<'g>> Pair<'l, 'g, C> {
     pub(crate) fn new(
         scope: &'l SearchScope<'g>,
         views: &'l Views<'g>,
-        collector: C,
+        best_so_far: C,
         stops_early: bool,
     ) -> Self {
         Self {
             scope,
             views,
-            collector,
+            best_so_far,
             legs: [0.0; CoordinateBatch::MANY],
             node: None,
             nodes: 0,
@@ -52,7 +52,8 @@ impl<'l, 'g, C: Collector<'g>> Pair<'l, 'g, C> {
                 seen[number] = index;
                 let record = self.scope.table.record_seen_at(index, self.scope.guard);
                 let path_micros = self.scope.criteria.path_micros(&record);
-                self.scope.visit(&record, path_micros, &mut self.collector);
+                self.scope
+                    .visit(&record, path_micros, &mut self.best_so_far);
             }
         }
     }
@@ -113,7 +114,7 @@ impl<'l, 'g, C: Collector<'g>> Pair<'l, 'g, C> {
     }
 
     /// Lower bounds of the scores below each word, by lower bounds of the peers' legs and, if
-    /// given, joint figures. Infinite where no relay is eligible within reach.
+    /// given, joint figures. Infinite where no relay is eligible within the limit.
     #[inline(always)]
     fn bounds<L: Lanes>(
         &self,
@@ -143,7 +144,7 @@ impl<'l, 'g, C: Collector<'g>> Pair<'l, 'g, C> {
                 }
                 Some(_) => legs * least.penalty,
             };
-            let bound = self.scope.reach.restrict(&least, bound);
+            let bound = self.scope.latency_limit.restrict(&least, bound);
             let bound = least.score.if_below(infinite, bound, infinite);
             bound.put(&mut bounds, at);
         }
@@ -212,7 +213,7 @@ struct BoundsKernel<'p, 'l, 'g, C> {
     node: usize,
 }
 
-impl<'g, C: Collector<'g>> Kernel for BoundsKernel<'_, '_, 'g, C> {
+impl<'g, C: BestSoFar<'g>> Kernel for BoundsKernel<'_, '_, 'g, C> {
     type Output = Bounds<f32>;
 
     #[inline(always)]
@@ -225,7 +226,7 @@ impl<'g, C: Collector<'g>> Kernel for BoundsKernel<'_, '_, 'g, C> {
     }
 }
 
-impl<'g, C: Collector<'g>> Objective for Pair<'_, 'g, C> {
+impl<'g, C: BestSoFar<'g>> Objective for Pair<'_, 'g, C> {
     type Bound = f32;
 
     const IS_RANDOM: bool = true;
@@ -241,7 +242,7 @@ impl<'g, C: Collector<'g>> Objective for Pair<'_, 'g, C> {
     }
 
     fn limit(&self) -> f32 {
-        self.collector.limit() * self.share()
+        self.best_so_far.limit() * self.share()
     }
 
     fn visit_leaf(&mut self, part: &Leaves, slot: usize) {
@@ -257,7 +258,8 @@ impl<'g, C: Collector<'g>> Objective for Pair<'_, 'g, C> {
             None => criteria.own_micros(&record) + self.legs[slot % FANOUT] as u32,
             Some(_) => self.legs[slot % FANOUT] as u32,
         };
-        self.scope.visit(&record, path_micros, &mut self.collector);
+        self.scope
+            .visit(&record, path_micros, &mut self.best_so_far);
     }
 }
 

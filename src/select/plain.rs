@@ -1,8 +1,8 @@
 //! The objective of a search where nothing is known of the pair: the score that summaries
 //! have.
 
+use crate::select::best_so_far::BestSoFar;
 use crate::select::branch_and_bound::{Bounds, Objective};
-use crate::select::collector::Collector;
 use crate::select::scope::SearchScope;
 use crate::simd::{Four, Lanes};
 use crate::sync::{lasting_random_bits, random_bits};
@@ -16,36 +16,36 @@ use crate::time::Tick;
 /// See the module's description.
 pub(crate) struct Plain<'l, 'g, C> {
     pub(crate) scope: &'l SearchScope<'g>,
-    pub(crate) collector: C,
+    pub(crate) best_so_far: C,
 }
 
-impl<'g, C: Collector<'g>> Objective for Plain<'_, 'g, C> {
+impl<'g, C: BestSoFar<'g>> Objective for Plain<'_, 'g, C> {
     type Bound = f32;
 
     const IS_RANDOM: bool = true;
 
     #[inline]
     fn lower_bounds(&mut self, part: &Leaves, level: usize, node: usize) -> Bounds<f32> {
-        let reach = self.scope.reach;
+        let limit = self.scope.latency_limit;
         let summaries = part.summaries.node(level, node);
         if FANOUT % Four::MANY != 0 {
             return summaries.words().map(|word| match SummaryWord(word) {
-                summary if summary.score_rank() > 0 && reach.admits(summary) => {
+                summary if summary.score_rank() > 0 && limit.admits(summary) => {
                     part.bins.least(summary.score_rank())
                 }
                 _ => f32::INFINITY,
             });
         }
-        match reach.is_unlimited() {
+        match limit.is_unlimited() {
             true => four_by_four(summaries, part.bins, |least| least.score),
             false => four_by_four(summaries, part.bins, |least| {
-                reach.restrict(&least, least.score)
+                limit.restrict(&least, least.score)
             }),
         }
     }
 
     fn limit(&self) -> f32 {
-        self.collector.limit()
+        self.best_so_far.limit()
     }
 
     fn visit_leaf(&mut self, part: &Leaves, slot: usize) {
@@ -53,7 +53,8 @@ impl<'g, C: Collector<'g>> Objective for Plain<'_, 'g, C> {
             return;
         };
         let path_micros = self.scope.criteria.path_micros(&record);
-        self.scope.visit(&record, path_micros, &mut self.collector);
+        self.scope
+            .visit(&record, path_micros, &mut self.best_so_far);
     }
 }
 

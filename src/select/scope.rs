@@ -1,7 +1,7 @@
 //! The relays as one call sees them.
 
 use crate::relay::Rejection;
-use crate::select::collector::Collector;
+use crate::select::best_so_far::BestSoFar;
 use crate::select::criteria::Criteria;
 use crate::simd::{Lanes, splats};
 use crate::sync::epoch::Guard;
@@ -13,18 +13,18 @@ pub(crate) struct SearchScope<'g> {
     pub(crate) table: &'g Table,
     pub(crate) guard: &'g Guard,
     pub(crate) criteria: Criteria<'g>,
-    pub(crate) reach: Reach,
+    pub(crate) latency_limit: LatencyLimit,
 }
 
 /// Which round trips from this node meet the maximum latency, in terms of summaries.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reach {
+pub(crate) struct LatencyLimit {
     /// The rank of the longest round trip that is eligible; 0 if all are.
     rtt_rank: u16,
     unmeasured: bool,
 }
 
-impl Reach {
+impl LatencyLimit {
     pub(crate) fn of(criteria: &Criteria<'_>) -> Self {
         let options = criteria.options;
         // Summaries have the legs of this node. Those of another requester are checked for
@@ -42,7 +42,7 @@ impl Reach {
         }
     }
 
-    /// The bounds of children below which there may be a relay within reach; infinite for
+    /// The bounds of children below which there may be a relay within the limit; infinite for
     /// the others.
     #[inline(always)]
     pub(crate) fn restrict<L: Lanes>(self, least: &LeastFigures<L>, bound: L) -> L {
@@ -63,13 +63,13 @@ impl Reach {
         }
     }
 
-    /// Whether every relay is within reach.
+    /// Whether every relay is within the limit.
     #[inline(always)]
     pub(crate) fn is_unlimited(self) -> bool {
         self.rtt_rank == 0 && self.unmeasured
     }
 
-    /// Whether there may be a relay within reach below a word.
+    /// Whether there may be a relay within the limit below a word.
     #[inline(always)]
     pub(crate) fn admits(self, summary: SummaryWord) -> bool {
         summary.rtt_rank() >= self.rtt_rank || (self.unmeasured && summary.has_unmeasured())
@@ -87,29 +87,29 @@ impl<'g> SearchScope<'g> {
         record
     }
 
-    /// Passes a relay at the end of a path to the collector, if it is eligible and good
+    /// Offers a relay at the end of a path to the best so far, if it is eligible and good
     /// enough.
     #[inline]
     pub(crate) fn visit(
         &self,
         record: &RecordRef<'g>,
         path_micros: u32,
-        collector: &mut impl Collector<'g>,
+        best_so_far: &mut impl BestSoFar<'g>,
     ) {
         let (estimate, load) = self.criteria.estimate(record, path_micros);
-        if !collector.wants(estimate.score) && load.rejection().is_none() {
+        if !best_so_far.wants(estimate.score) && load.rejection().is_none() {
             return;
         }
-        let offer = |candidate| collector.offer(candidate);
+        let offer = |candidate| best_so_far.offer(candidate);
         if let Err(reason) = self.criteria.with_path(record, path_micros, offer) {
-            self.repair_summary(record, reason);
+            self.refresh_rejected(record, reason);
         }
     }
 
-    /// Brings the leaf of a relay in line with its record, if that rejects the relay for all
+    /// Refreshes the leaf of a relay that was rejected, if its record rejects it for all
     /// callers.
     #[cold]
-    pub(crate) fn repair_summary(&self, record: &RecordRef<'g>, reason: Rejection) {
+    pub(crate) fn refresh_rejected(&self, record: &RecordRef<'g>, reason: Rejection) {
         match reason {
             Rejection::Excluded | Rejection::TooFar => {}
             Rejection::Unmeasured => {

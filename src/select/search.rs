@@ -2,9 +2,9 @@
 
 use crate::errors::Rejections;
 use crate::relay::Rejection;
+use crate::select::best_so_far::{Best, BestSoFar};
 use crate::select::branch_and_bound::{Objective, best_first, depth_first};
 use crate::select::candidate::Candidate;
-use crate::select::collector::{Best, Collector};
 use crate::select::criteria::Criteria;
 use crate::select::last_resort::last_resort;
 use crate::select::pair::Pair;
@@ -105,10 +105,10 @@ impl<'g> Search<'g> {
         let publication = self.scope.table.publication();
         let pending = publication.pending.read();
         let is_latest = publication.is_latest(self.snapshot);
-        // Before the search, which may miss relays that other threads wake meanwhile.
-        let are_all_awake = self.wake(self.snapshot, REFRESHED_AT_ONCE);
+        // Before the search, which may miss relays that other threads refresh meanwhile.
+        let are_all_refreshed = self.refresh_ended_suspensions(self.snapshot, REFRESHED_AT_ONCE);
         let found = self.best_in(self.snapshot);
-        let found = match is_latest && are_all_awake {
+        let found = match is_latest && are_all_refreshed {
             true => found,
             false => found.or_else(|| self.best_in_current()),
         };
@@ -123,7 +123,7 @@ impl<'g> Search<'g> {
     #[cold]
     fn best_in_current(&self) -> Option<Candidate<'g>> {
         let snapshot = self.scope.table.publication().load();
-        self.wake(&snapshot, usize::MAX);
+        self.refresh_ended_suspensions(&snapshot, usize::MAX);
         self.best_in(&snapshot)
     }
 
@@ -136,7 +136,7 @@ impl<'g> Search<'g> {
         };
         // Changes without a slot may be of any record.
         if pending.has_overflowed() {
-            let all = 0..self.scope.table.reach();
+            let all = 0..self.scope.table.high_water();
             return all.filter_map(evaluate).min_by(Candidate::by_score);
         }
         let pending = pending.indices().filter_map(evaluate);
@@ -146,12 +146,14 @@ impl<'g> Search<'g> {
     /// Refreshes relays whose suspension has ended, up to so many in each part; whether
     /// these were all.
     #[inline]
-    pub(crate) fn wake(&self, snapshot: &Snapshot, most: usize) -> bool {
+    pub(crate) fn refresh_ended_suspensions(&self, snapshot: &Snapshot, most: usize) -> bool {
         let tick = self.scope.criteria.tick;
         if !snapshot.are_due(tick) {
             return true;
         }
-        self.scope.table.wake_due(snapshot, tick, most);
+        self.scope
+            .table
+            .refresh_ended_suspensions(snapshot, tick, most);
         !snapshot.are_due(tick)
     }
 
@@ -161,32 +163,32 @@ impl<'g> Search<'g> {
         if is_plain && snapshot.parts().all(|part| part.root().score_rank == 0) {
             return None;
         }
-        let collector = Best::new(snapshot.base.leaves.bins);
-        self.collect(snapshot, collector, false).found
+        let best_so_far = Best::new(snapshot.base.leaves.bins);
+        self.collect(snapshot, best_so_far, false).found
     }
 
-    /// Searches until the collector wants no more relays: best first in all parts together,
+    /// Searches until no further relay can be better: best first in all parts together,
     /// or depth first in each.
-    pub(crate) fn collect<C: Collector<'g>>(
+    pub(crate) fn collect<C: BestSoFar<'g>>(
         &self,
         snapshot: &Snapshot,
-        collector: C,
+        best_so_far: C,
         is_best_first: bool,
     ) -> C {
         let scope = &self.scope;
         match scope.criteria.views {
             None => {
-                let mut plain = Plain { scope, collector };
+                let mut plain = Plain { scope, best_so_far };
                 search_parts(&mut plain, snapshot, is_best_first);
-                plain.collector
+                plain.best_so_far
             }
             Some(views) => {
-                let mut pair = Pair::new(scope, views, collector, !is_best_first);
+                let mut pair = Pair::new(scope, views, best_so_far, !is_best_first);
                 pair.visit_published();
                 if pair.may_find_more() {
                     search_parts(&mut pair, snapshot, is_best_first);
                 }
-                pair.collector
+                pair.best_so_far
             }
         }
     }

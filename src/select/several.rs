@@ -1,7 +1,7 @@
 //! One call's search for several relays.
 
+use crate::select::best_so_far::{FEW, TopK};
 use crate::select::candidate::Candidate;
-use crate::select::collector::{FEW, TopK};
 use crate::select::search::{REFRESHED_AT_ONCE, Search};
 use crate::select::spread::spread;
 use std::collections::HashSet;
@@ -17,16 +17,16 @@ impl<'g> Search<'g> {
             _ => {}
         }
         // Up to as many as the call asks for.
-        let mut are_all_awake = self.wake(self.snapshot, count);
+        let mut are_all_refreshed = self.refresh_ended_suspensions(self.snapshot, count);
         let max_spread_cost = self.scope.criteria.options.max_spread_cost;
         let collect = || {
-            let collector = TopK::new(count, max_spread_cost);
-            self.collect(self.snapshot, collector, true).into_list()
+            let best_so_far = TopK::new(count, max_spread_cost);
+            self.collect(self.snapshot, best_so_far, true).into_list()
         };
         let mut pool = collect();
         // Some of the relays that were woken may be full or draining.
-        while pool.len() < count && !are_all_awake {
-            are_all_awake = self.wake(self.snapshot, count);
+        while pool.len() < count && !are_all_refreshed {
+            are_all_refreshed = self.refresh_ended_suspensions(self.snapshot, count);
             pool = collect();
         }
         let refreshed = pool.iter().filter(|it| self.refresh_lapsed_rtt(it));

@@ -1,41 +1,40 @@
-//! The word through which every record enters, and is counted out.
+//! The word that decides each admission: how many records are admitted, and which one was
+//! admitted or counted out last.
 //!
 //! ```text
-//!  63       41   40     39  38 37        27 26         0
-//! +-----------+-------+-------+------------+------------+
-//! |   count   |pending| step  | generation |   index    |
-//! +-----------+-------+-------+------------+------------+
+//!  63       41     40     39  38 37        27 26         0
+//! +-----------+----------+-------+------------+------------+
+//! |   count   |unfinished| step  | generation |   index    |
+//! +-----------+----------+-------+------------+------------+
 //! ```
 //!
-//! `count` is how many records are admitted and not yet counted out; the rest
-//! names the record that was counted in, counted out or added as a placeholder last, and which
-//! of the three. Each is one compare-and-swap that names the record, with *pending*
-//! set; then the record's lifecycle is brought in line (live, closing, or gone), then
-//! *pending* is cleared. Any thread that finds *pending* set does the rest itself
-//! before going on, so no thread waits for another.
+//! `count` is how many records are admitted and not yet counted out. The rest names the
+//! record that was admitted, counted out or added as a placeholder last, and which of the
+//! three. Each of these steps is one compare-and-swap that names the record, with
+//! *unfinished* set. Then the lifecycle of the record is changed (to live, closing, or
+//! gone), and *unfinished* is cleared. A thread that finds *unfinished* set does the rest
+//! itself ([`help_unfinished`](super::Table::help_unfinished)), so no thread waits for
+//! another.
 //!
-//! This decides three things at once, for good:
+//! The word decides two things:
 //!
-//! - the bound: the count never exceeds `max_relays`, and no relay is turned away
-//!   for a registration that is later undone, for none is, nor for a relay that is
-//!   gone, for a thread that finds one still counted counts it out;
-//! - uniqueness: a registrant looks for a record of its id *after* it read the
-//!   word and enters only if the word has not changed, so no other record was
-//!   admitted or added in between;
-//! - order: whatever a registrant finds not admitted enters after it.
+//! - the bound: the count never exceeds `max_relays`. A registration is refused only if
+//!   `max_relays` relays are admitted: no admission is undone, and departing relays are
+//!   counted out first.
+//! - uniqueness: a thread looks for another record of its id *after* it loaded the word, and
+//!   its record enters only if the word has not changed. So no other record was admitted or
+//!   added in between.
 //!
 //! # Why the word never has an old value again
 //!
-//! A thread that changes the word is pinned from its read to its swap. A record that
-//! is retired meanwhile cannot begin another life before it unpins. Only a relay that
-//! leaves and comes back takes up its record again at once, and each time the
-//! generation is another. For an old value, one relay would have to leave and
-//! come back exactly 2,048 times, or a multiple, within one such step of a thread.
+//! A thread that changes the word is pinned from its load to its compare-and-swap. A record
+//! that is retired meanwhile is not reused for another id before that thread unpins. A relay
+//! that leaves and comes back reuses its record at once, but each time the generation is
+//! another. For an old value, one relay would have to leave and come back exactly 2,048
+//! times, or a multiple, during one such step of a thread.
 
-use crate::sync::epoch::Guard;
 use crate::sync::{AtomicU64, Ordering, Padded};
-use crate::table::Table;
-use crate::table::record::{Handle, Lifecycle, State};
+use crate::table::record::Handle;
 
 /// See the module's description.
 #[derive(Debug, Default)]
@@ -49,10 +48,10 @@ const INDEX_BITS: u32 = 27;
 const GENERATION_SHIFT: u32 = INDEX_BITS;
 const GENERATION_MASK: u32 = 0x7ff;
 const STEP_SHIFT: u32 = 38;
-const PENDING: u64 = 1 << 40;
+const UNFINISHED: u64 = 1 << 40;
 const COUNT_SHIFT: u32 = 41;
 const ONE: u64 = 1 << COUNT_SHIFT;
-const NAME_MASK: u64 = PENDING - 1;
+const NAME_MASK: u64 = UNFINISHED - 1;
 const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
 const STEP_MASK: u64 = 0b11;
 
@@ -62,7 +61,7 @@ pub(super) const INDICES: u32 = 1 << INDEX_BITS;
 /// The largest count that the word holds.
 pub(super) const MAX_COUNT: usize = (1 << (u64::BITS - COUNT_SHIFT)) - 1;
 
-/// What is done with the record that the word names.
+/// What happens to the record that the word names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Admit,
@@ -76,21 +75,21 @@ impl AdmissionState {
         (self.0 >> COUNT_SHIFT) as usize
     }
 
-    /// The record that is not yet brought in line, and what is done with it.
-    pub(super) fn pending(self) -> Option<(u32, Step)> {
+    /// The index of the record whose step is unfinished, and that step.
+    pub(super) fn unfinished(self) -> Option<(u32, Step)> {
         let step = match self.0 >> STEP_SHIFT & STEP_MASK {
             0 => Step::Admit,
             1 => Step::CountOut,
             _ => Step::AddPlaceholder,
         };
-        (self.0 & PENDING != 0).then_some(((self.0 & INDEX_MASK) as u32, step))
+        (self.0 & UNFINISHED != 0).then_some(((self.0 & INDEX_MASK) as u32, step))
     }
 
     fn naming(self, name: Handle, step: Step) -> u64 {
         debug_assert!(name.index < INDICES);
         let generation = u64::from(name.generation & GENERATION_MASK) << GENERATION_SHIFT;
         let step = (step as u64) << STEP_SHIFT;
-        self.0 & !NAME_MASK | PENDING | step | generation | u64::from(name.index)
+        self.0 & !NAME_MASK | UNFINISHED | step | generation | u64::from(name.index)
     }
 }
 
@@ -98,73 +97,46 @@ impl AdmissionWord {
     /// Reads the word.
     #[inline]
     pub(super) fn read(&self) -> AdmissionState {
-        // Acquire: all that was admitted before is seen live, or to be helped.
+        // Acquire: a record that was admitted before is seen live, or named as unfinished.
         AdmissionState(self.0.load(Ordering::Acquire))
     }
 
     /// Counts a record in, unless the word has changed since `seen`.
     pub(super) fn admit(&self, seen: AdmissionState, record: Handle) -> bool {
-        debug_assert!(seen.pending().is_none() && seen.count() < MAX_COUNT);
+        debug_assert!(seen.unfinished().is_none() && seen.count() < MAX_COUNT);
         self.change(seen, seen.naming(record, Step::Admit) + ONE)
     }
 
     /// Admits a record in the place of one that is counted, unless the word has changed
     /// since `seen`.
     pub(super) fn replace(&self, seen: AdmissionState, record: Handle) -> bool {
-        debug_assert!(seen.pending().is_none() && seen.count() > 0);
+        debug_assert!(seen.unfinished().is_none() && seen.count() > 0);
         self.change(seen, seen.naming(record, Step::Admit))
     }
 
     /// Counts a record out, unless the word has changed since `seen`.
     pub(super) fn count_out(&self, seen: AdmissionState, record: Handle) -> bool {
-        debug_assert!(seen.pending().is_none() && seen.count() > 0);
+        debug_assert!(seen.unfinished().is_none() && seen.count() > 0);
         self.change(seen, seen.naming(record, Step::CountOut) - ONE)
     }
 
     /// Names a record that is not counted, unless the word has changed since `seen`.
     pub(super) fn add_placeholder(&self, seen: AdmissionState, record: Handle) -> bool {
-        debug_assert!(seen.pending().is_none());
+        debug_assert!(seen.unfinished().is_none());
         self.change(seen, seen.naming(record, Step::AddPlaceholder))
     }
 
-    /// Notes that the record which `seen` names was brought in line.
-    pub(super) fn clear_pending(&self, seen: AdmissionState) {
-        self.change(seen, seen.0 & !PENDING);
+    /// Finishes the step that `seen` names.
+    pub(super) fn clear_unfinished(&self, seen: AdmissionState) {
+        self.change(seen, seen.0 & !UNFINISHED);
     }
 
     fn change(&self, seen: AdmissionState, next: u64) -> bool {
-        // AcqRel: helpers see what led here; we saw what came before.
+        // Release: a helping thread sees the record that is named. Acquire: sees what came
+        // before.
         self.0
             .compare_exchange(seen.0, next, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
-    }
-}
-
-impl Table {
-    /// Reads the admission word, after carrying out what is pending in it.
-    pub(super) fn help_pending<'g>(&'g self, guard: &'g Guard) -> AdmissionState {
-        loop {
-            let seen = self.admission.read();
-            let Some((index, step)) = seen.pending() else {
-                return seen;
-            };
-            // No record is retired while the word names it pending, so what is read of
-            // it here, pinned, is of the life that the word names.
-            let record = self.at(index, guard);
-            let word = record.lifecycle();
-            let next = match (step, word.state()) {
-                (Step::Admit, State::Pending | State::Returning) => word.admitted(),
-                (Step::CountOut, State::Departing) => word.closing(),
-                (Step::AddPlaceholder, State::Pending) => Lifecycle::placeholder(),
-                _ => word,
-            };
-            // A relay may come back in the record that it left: its lifecycle must have been
-            // read while the admission word named it.
-            if next != word && self.admission.read() == seen {
-                record.record.transition(word, next);
-            }
-            self.admission.clear_pending(seen);
-        }
     }
 }
 
@@ -176,27 +148,27 @@ mod tests {
         Handle { index, generation }
     }
 
-    fn clear_pending(admission: &AdmissionWord) {
-        admission.clear_pending(admission.read());
-        assert_eq!(admission.read().pending(), None);
+    fn clear_unfinished(admission: &AdmissionWord) {
+        admission.clear_unfinished(admission.read());
+        assert_eq!(admission.read().unfinished(), None);
     }
 
     #[test]
     fn count_and_name_share_the_word_without_touching() {
         let admission = AdmissionWord::default();
-        let pending = || admission.read().pending();
+        let unfinished = || admission.read().unfinished();
         for (index, generation) in [(INDICES - 1, u32::MAX), (0, 1 << 11), (7, 3)] {
             assert!(admission.admit(admission.read(), record(index, generation)));
-            assert_eq!(pending(), Some((index, Step::Admit)));
-            clear_pending(&admission);
+            assert_eq!(unfinished(), Some((index, Step::Admit)));
+            clear_unfinished(&admission);
         }
         assert_eq!(admission.read().count(), 3);
         assert!(admission.count_out(admission.read(), record(INDICES - 1, u32::MAX)));
-        assert_eq!(pending(), Some((INDICES - 1, Step::CountOut)));
-        clear_pending(&admission);
+        assert_eq!(unfinished(), Some((INDICES - 1, Step::CountOut)));
+        clear_unfinished(&admission);
         assert!(admission.add_placeholder(admission.read(), record(5, u32::MAX)));
-        assert_eq!(pending(), Some((5, Step::AddPlaceholder)));
-        clear_pending(&admission);
+        assert_eq!(unfinished(), Some((5, Step::AddPlaceholder)));
+        clear_unfinished(&admission);
         assert_eq!(admission.read().count(), 2);
     }
 
@@ -205,34 +177,34 @@ mod tests {
         let admission = AdmissionWord::default();
         let seen = admission.read();
         assert!(admission.admit(seen, record(1, 0)));
-        clear_pending(&admission);
+        clear_unfinished(&admission);
         assert!(admission.count_out(admission.read(), record(1, 0)));
-        clear_pending(&admission);
+        clear_unfinished(&admission);
         assert_eq!(admission.read().count(), seen.count());
         assert!(!admission.admit(seen, record(2, 0)), "the name has changed");
     }
 
     #[test]
-    fn one_life_is_named_differently_in_and_out() {
+    fn admission_and_count_out_of_a_generation_differ() {
         let admission = AdmissionWord::default();
         assert!(admission.admit(admission.read(), record(1, 0)));
-        clear_pending(&admission);
+        clear_unfinished(&admission);
         assert!(admission.admit(admission.read(), record(2, 0)));
-        clear_pending(&admission);
+        clear_unfinished(&admission);
         let seen = admission.read();
         assert!(admission.count_out(seen, record(2, 0)));
-        clear_pending(&admission);
+        clear_unfinished(&admission);
         assert_ne!(admission.read().0 & NAME_MASK, seen.0 & NAME_MASK);
     }
 
     #[test]
-    fn what_is_settled_is_not_settled_twice() {
+    fn an_old_read_clears_no_later_step() {
         let admission = AdmissionWord::default();
         assert!(admission.admit(admission.read(), record(1, 0)));
         let late = admission.read();
-        clear_pending(&admission);
+        clear_unfinished(&admission);
         assert!(admission.admit(admission.read(), record(2, 0)));
-        admission.clear_pending(late);
-        assert_eq!(admission.read().pending(), Some((2, Step::Admit)));
+        admission.clear_unfinished(late);
+        assert_eq!(admission.read().unfinished(), Some((2, Step::Admit)));
     }
 }

@@ -1,56 +1,58 @@
 //! How a relay departs, and what is remembered of it.
 //!
-//! 1. A thread finds the record and loads its lifecycle with acquire: live. It has left, or
-//!    its deadline has passed.
-//! 2. It notes in `departures` that one is under way, so that a registrant which needs the
-//!    room can help ([`help_departures`](Table::help_departures)).
+//! 1. A thread finds the record and loads its lifecycle with acquire: live. The relay leaves,
+//!    or its deadline has passed.
+//! 2. It puts the record into `departures`, so that a registering thread which needs the room
+//!    can help ([`help_departures`](Table::help_departures)).
 //! 3. A compare-and-swap (acquire and release) changes the lifecycle from live to
-//!    *departing* ([`depart`](Table::depart)). This decides against a renewal, an expiry
-//!    and other departures: each is such a compare-and-swap of the word that it loaded.
-//! 4. A compare-and-swap of the admission word counts the record out and names it. Any
-//!    thread that finds it named there changes the lifecycle from departing to *closing*,
-//!    and then clears the pending bit.
-//! 5. The thread of step 3, which now has the record, closes the load (acquire and release),
-//!    so that no lease is given; raises the generation (release), so that no handle names
-//!    the record; and refreshes its summaries.
-//! 6. It has a [`Closing`], and decides by it. The relay is *remembered* up to a tick, or
-//!    the record *kept* for its leases and for operator settings: it is *gone*, and
-//!    stays in its bucket. Or it is *forgotten*: removed from its bucket, *vacant*, and
-//!    retired with what it announced.
+//!    *departing* ([`depart`](Table::depart)). This decides between departure, renewal and
+//!    expiry: each is a compare-and-swap of the word that its thread loaded.
+//! 4. A compare-and-swap (acquire and release) of the admission word counts the record out
+//!    and names it. Any thread that finds it named there changes the lifecycle from departing
+//!    to *closing*, and then clears the unfinished bit.
+//! 5. The thread of step 3, which alone may change the closing record, closes the load
+//!    (acquire and release), so that no lease is given; raises the generation (release), so
+//!    that no handle matches; and refreshes its leaves.
+//! 6. It has a [`Closing`], and decides: the relay is *remembered* up to a tick, or the
+//!    record is *kept* for its leases and for operator settings. Both are *gone*, and stay
+//!    in their bucket. Or the record is *forgotten*: removed from its bucket, *vacant*, and
+//!    retired with its announcement.
 //! 7. A [round](super::reclaim) of reclamation takes what is retired. Once all threads have
-//!    unpinned that were pinned then, it is reclaimable, and given back to the pools in
-//!    pieces. A record with leases goes back with the last of these instead.
+//!    unpinned that were pinned then, it is reclaimable, and batches of it are freed to the
+//!    slabs. A record with leases is freed by the last of these instead.
 //!
-//! # Who may change a record that is gone
+//! # Which thread may change a record that is gone
 //!
-//! A relay that leaves or expires may come back, late or soon. Until it is forgotten, its
-//! record is not counted and found by no search, but keeps the leases on it, its load,
-//! round trips and circuit. So a lease is a unit of the relay and not of one of
-//! its registrations, and operator settings hold whatever the relay does.
+//! A relay that leaves or expires may come back. Until its record is forgotten, it is not
+//! counted and found by no search, but keeps its leases, load, round trips and circuit. So a
+//! lease is a unit of the relay and not of one of its registrations, and operator settings
+//! hold across departures.
 //!
-//! A thread that makes a record *closing* or *returning*, by a compare-and-swap, has it to
-//! itself until it sets another state; releases of leases, and the operator's settings, only
-//! change the load and the circuit. A registration that meets such a record waits until
-//! that thread has made its few steps: else a second record of the same id would be leased
-//! beside it.
+//! The thread whose compare-and-swap makes a record *closing* or *returning* alone sets its
+//! next state. Other threads change only the load and the circuit, by releasing leases and by
+//! operator settings. A registration that meets such a record spins (`yield_now`) until that
+//! thread has set the next state: with a second record of the same id, both could be leased.
 //!
-//! # Why nothing that is kept is forgotten, and nothing is kept for no reason
+//! # A ban or draining set while a record is being forgotten is not lost
 //!
-//! A thread that forgets a record first closes it, and then looks for reasons to keep it,
-//! by read-modify-writes of load and circuit. An operator's setting is a read-modify-write of
-//! one of these, followed by a look at the lifecycle. Of the two read-modify-writes one is
-//! the later: either the thread that forgets sees the word, or the other sees that the record
-//! is closing, and says its word again. A last lease that is released beside a record which
-//! becomes kept is seen in the same way: by the thread that keeps it, which looks for reasons
-//! once more, or by the thread that releases, which then has the wheel look.
+//! A thread that forgets a record first closes it, and then looks for reasons to keep it: a
+//! read-modify-write of the load, then an acquire load of the circuit. An operator setting
+//! changes the load or the circuit, touches the load by a read-modify-write, and then reads
+//! the lifecycle. Of the two read-modify-writes of the load, one is the later. If it is that
+//! of the forgetting thread, that thread sees the setting. Otherwise the other thread sees
+//! that the record is closing, and repeats the update.
+//!
+//! Likewise for the last lease that is released while a record becomes kept: the thread that
+//! keeps the record sees the release when it looks for reasons once more, or the releasing
+//! thread sees that the record is kept, and pushes it to the inbox of the wheel.
 
 use crate::sync::epoch::Guard;
 use crate::sync::{AtomicU32, Ordering, Padded};
 use crate::table::Table;
 use crate::table::index::Hash;
+use crate::table::permits;
 use crate::table::record::{Announcement, Lifecycle, Load};
 use crate::table::record_ref::{LiveRecord, ObservedRecord, RecordRef};
-use crate::table::store;
 use crate::time::Tick;
 
 /// How many records are gone.
@@ -58,17 +60,18 @@ use crate::time::Tick;
 pub(super) struct GoneCounts {
     /// Those that hold a permit.
     remembered: Padded<AtomicU32>,
-    /// Those that the operator's setting brought into being.
+    /// Placeholders.
     pub(super) placeholders: Padded<AtomicU32>,
 }
 
-/// A record that is the caller's, to be remembered, kept or forgotten.
+/// A closing record, which the caller alone may change: it is to be remembered, kept or
+/// forgotten.
 #[must_use]
 pub(crate) struct Closing<'g> {
     table: &'g Table,
     /// With its lifecycle before.
     last: ObservedRecord<'g>,
-    /// Whether it is live to the count, until another one takes its place.
+    /// Whether it is still counted, until another record takes its place.
     is_counted: bool,
 }
 
@@ -92,7 +95,7 @@ impl<'g> Closing<'g> {
         self.last.announcement()
     }
 
-    /// Has it remembered up to a tick, with or without what its relay announced.
+    /// Remembers it up to a tick, with or without its announcement.
     pub(crate) fn remember_until(self, until: Tick, with_announcement: bool) {
         let last = self.last.word();
         let gone = last.closing().gone_until(until);
@@ -107,10 +110,10 @@ impl<'g> Closing<'g> {
         self.table.push_to_inbox(&self.last);
     }
 
-    /// Has it kept for as long as there is a reason.
+    /// Keeps it for as long as there is a reason.
     pub(crate) fn keep(self) {
         let last = self.last.word();
-        self.table.store.return_permit();
+        self.table.store.permits.release();
         if last.is_placeholder() {
             self.table.gone.count(last);
             self.set_lifecycle(last);
@@ -126,11 +129,11 @@ impl<'g> Closing<'g> {
     /// Leaves a record that was live or gone as it was found.
     pub(crate) fn leave_as_it_was(self) {
         let last = self.last.word();
-        let _note = self.last.announce();
+        let _pending = self.last.begin_pending();
         if !self.is_counted {
             self.table.gone.count(last);
             if last.is_kept() {
-                self.table.store.return_permit();
+                self.table.store.permits.release();
             }
         }
         self.set_lifecycle(last);
@@ -138,12 +141,12 @@ impl<'g> Closing<'g> {
         self.last.refresh(true);
     }
 
-    /// Takes it out of the table; of one that is counted, after another one took its
-    /// place. Leases on it are void.
+    /// Removes it from the table. A record that is counted has been replaced by another one.
+    /// Leases on it are void.
     pub(crate) fn forget(self) {
         let record = self.record();
         if self.is_counted {
-            self.table.end_life(&record);
+            self.table.invalidate_handles(&record);
         }
         let hash = self.table.hash(&record.identity());
         self.table
@@ -187,26 +190,25 @@ impl GoneCounts {
 }
 
 impl Table {
-    /// Ends the life of a record, unless its lifecycle has changed since it was seen live:
-    /// the one decision between departure, expiry and renewal. The record is then the
-    /// caller's to have remembered or forgotten.
+    /// Has a relay depart, unless the lifecycle of its record has changed since it was seen
+    /// live: the one decision between departure, expiry and renewal.
     pub(crate) fn depart<'g>(&'g self, live: LiveRecord<'g>) -> Option<Closing<'g>> {
         self.check_is_own(&live);
         let (record, word): (&RecordRef<'_>, _) = (&live, live.word());
-        let note = self.departures.begin(record.index);
+        let in_progress = self.departures.begin(record.index);
         let departs = record.record.transition(word, word.departing());
         if departs {
             self.count_out(record);
         }
-        drop(note);
+        drop(in_progress);
         departs.then(|| {
-            self.end_life(record);
+            self.invalidate_handles(record);
             self.closing(live.into(), false)
         })
     }
 
-    /// Takes a live record, unless its lifecycle has changed since it was seen, for another
-    /// one to take its place; it goes on being counted.
+    /// Closes a live record, so that another one takes its place in the count. `None` if its
+    /// lifecycle has changed since it was seen.
     pub(crate) fn close_live<'g>(&'g self, live: LiveRecord<'g>) -> Option<Closing<'g>> {
         self.check_is_own(&live);
         let word = live.word();
@@ -214,8 +216,8 @@ impl Table {
         closes.then(|| self.closing(live.into(), true))
     }
 
-    /// Takes a record that is gone, to have it remembered, kept or forgotten; `None` where
-    /// it was not gone, or its lifecycle has changed since it was seen.
+    /// Closes a record that is gone. `None` if it was not gone, or its lifecycle has changed
+    /// since it was seen.
     pub(crate) fn close_gone<'g>(&'g self, gone: ObservedRecord<'g>) -> Option<Closing<'g>> {
         self.check_is_own(&gone);
         let word = gone.word();
@@ -224,7 +226,7 @@ impl Table {
         }
         self.gone.discount(word);
         if word.is_kept() {
-            self.store.force_permit();
+            self.store.permits.force();
         }
         Some(self.closing(gone, false))
     }
@@ -241,22 +243,22 @@ impl Table {
     pub(super) fn count_out(&self, record: &RecordRef<'_>) {
         let handle = record.handle();
         loop {
-            let seen = self.help_pending(record.guard);
+            let seen = self.help_unfinished(record.guard);
             if !record.lifecycle().is_departing() {
-                // Another thread did, but may have to clear the pending bit yet. Until then
-                // the admission word names the record, which must not be retired.
-                self.help_pending(record.guard);
+                // Another thread did. The admission word may still name the record as
+                // unfinished; the record must not be retired before that is cleared.
+                self.help_unfinished(record.guard);
                 return;
             }
             if self.admission.count_out(seen, handle) {
-                self.help_pending(record.guard);
+                self.help_unfinished(record.guard);
                 return;
             }
         }
     }
 
-    /// Counts out what other threads are about to, so that no relay which is gone
-    /// keeps a newcomer out.
+    /// Counts out the relays that other threads have depart, so that none of them takes the
+    /// room of a new one.
     pub(crate) fn help_departures(&self, guard: &Guard) {
         let help = |index| {
             let record = self.at(index, guard);
@@ -267,12 +269,12 @@ impl Table {
         let departures = self.departures.read();
         departures.indices().for_each(help);
         if departures.has_overflowed() {
-            (0..self.store.reach()).for_each(help);
+            (0..self.store.high_water()).for_each(help);
         }
     }
 
-    /// Makes a record stale that departed.
-    fn end_life(&self, record: &RecordRef<'_>) {
+    /// Closes the load of a departed record, and makes its handles stale.
+    fn invalidate_handles(&self, record: &RecordRef<'_>) {
         let subject = record.subject();
         record.record.set_flags(Load::CLOSED);
         record.record.end_generation();
@@ -291,18 +293,17 @@ impl Table {
         self.store.retire(record.index, announcement, record.guard);
     }
 
-    /// How many relays are remembered that are gone, but for those that are kept for a
-    /// reason.
+    /// How many records of relays that are gone are remembered; kept ones are not counted.
     pub(crate) fn remembered(&self) -> usize {
         self.gone.remembered()
     }
 
     /// Whether more are remembered than there should be.
     pub(crate) fn is_to_forget(&self) -> bool {
-        self.gone.remembered() > store::remembered(self.max_relays)
+        self.gone.remembered() > permits::remembered(self.max_relays)
     }
 
-    /// Has the wheel look at a record that may have no reason to be kept any more.
+    /// Pushes a kept record to the inbox of the wheel, for it may have no reason any more.
     pub(crate) fn reconsider(&self, record: &RecordRef<'_>) {
         self.check_is_own(record);
         self.store.reconsider(record.index);

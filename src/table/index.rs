@@ -21,7 +21,7 @@ const SPARE_PLACES: usize = if cfg!(relay_loom) { 0 } else { 64 };
 const PER_BUCKET: usize = 7;
 
 /// How many buckets are tried for a record before it goes to the further index.
-const REACH: usize = 16;
+const MAX_PROBES: usize = 16;
 
 /// Tells the record that is looked for in a table from others with its
 /// fingerprint.
@@ -152,13 +152,13 @@ impl Index {
     /// when there is no memory for another place.
     pub(super) fn insert(&self, hash: Hash, index: u32) -> bool {
         let entry = BucketEntry::new(hash.fingerprint(), index);
-        for bucket in self.path(hash).take(REACH) {
+        for bucket in self.path(hash).take(MAX_PROBES) {
             if bucket.set(entry) {
                 return true;
             }
             bucket.pass();
         }
-        self.path(hash).take(REACH).for_each(Bucket::unpass);
+        self.path(hash).take(MAX_PROBES).for_each(Bucket::unpass);
         self.get_or_make_further()
             .is_some_and(|further| further.insert(hash, index))
     }
@@ -166,7 +166,7 @@ impl Index {
     /// Removes what [`insert`](Self::insert) named.
     pub(super) fn remove(&self, hash: Hash, index: u32) {
         let entry = BucketEntry::new(hash.fingerprint(), index);
-        let near = || self.path(hash).take(REACH);
+        let near = || self.path(hash).take(MAX_PROBES);
         match near().position(|bucket| bucket.clear(entry)) {
             Some(distance) => near().take(distance).for_each(Bucket::unpass),
             None => {

@@ -7,12 +7,12 @@ use crate::table::index::Accept;
 use crate::table::record::Lifecycle;
 
 /// Looks for the live record of an id, pinned.
-pub(super) struct Held<'a> {
+pub(super) struct LiveOf<'a> {
     pub(super) id: &'a NodeId,
     pub(super) guard: &'a Guard,
 }
 
-impl Accept<Table> for Held<'_> {
+impl Accept<Table> for LiveOf<'_> {
     #[inline(always)]
     fn accepts(&self, index: u32, table: &Table) -> bool {
         let record = table.at(index, self.guard);
@@ -21,29 +21,29 @@ impl Accept<Table> for Held<'_> {
 }
 
 /// Looks for the record of an id, pinned, be it live, gone or in between.
-pub(super) struct Known<'a>(pub(super) Held<'a>);
+pub(super) struct AnyOf<'a>(pub(super) LiveOf<'a>);
 
-impl Accept<Table> for Known<'_> {
+impl Accept<Table> for AnyOf<'_> {
     fn accepts(&self, index: u32, table: &Table) -> bool {
         let record = table.at(index, self.0.guard);
         record.lifecycle().is_known() && record.is_of(self.0.id)
     }
 }
 
-/// Looks for another one than the record at an index.
+/// Looks for another record of the id than the one at an index.
 pub(super) struct Other<'a> {
-    pub(super) known: Known<'a>,
-    pub(super) than: Option<u32>,
+    pub(super) any: AnyOf<'a>,
+    pub(super) ignored_index: Option<u32>,
 }
 
 impl Accept<Table> for Other<'_> {
     fn accepts(&self, index: u32, table: &Table) -> bool {
-        Some(index) != self.than && self.known.accepts(index, table)
+        Some(index) != self.ignored_index && self.any.accepts(index, table)
     }
 }
 
 /// Looks for it, and for what it announces.
-pub(super) struct ToRenew<'a>(pub(super) Held<'a>);
+pub(super) struct ToRenew<'a>(pub(super) LiveOf<'a>);
 
 impl Accept<Table> for ToRenew<'_> {
     #[inline(always)]

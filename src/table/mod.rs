@@ -1,5 +1,4 @@
-//! The epoch-reclaimed table of all relays, and the order in which searches go through
-//! them.
+//! The epoch-reclaimed table of all relays, and the [snapshot] that finds search.
 //!
 //! ```text
 //!   hash of an id
@@ -14,13 +13,13 @@
 //!     handle: index, generation ----->+<----- lease: store, index
 //!                                     v
 //!   record, 64 bytes                                          extra, 64 bytes,
-//!   +----------+-----------+------+---------+------+-----+    at the same index
-//!   | identity | lifecycle | load | circuit | life | rtt |    +------------------+
-//!   | 32 bytes |  |        |      |         |  |   |     |    | samples, rest of |
-//!   +----------+--|--------+------+---------+--|---+-----+    | the identity ... |
-//!                 |                            |              +------------------+
-//!                 | index of the announcement  +-- generation: a handle names the record
-//!                 v                                while this is its own
+//!   +----------+-----------+------+---------+-------------+-----+  at the same index
+//!   | identity | lifecycle | load | circuit | generation, | rtt |  +------------------+
+//!   | 32 bytes |  |        |      |         | length  |   |     |  | samples, rest of |
+//!   +----------+--|--------+------+---------+---------|---+-----+  | the identity ... |
+//!                 |                                   |            +------------------+
+//!                 | index of the announcement         +-- a handle names the record while
+//!                 v                                       it has this generation
 //!   announcement, 64 bytes, never changed
 //!   +-----------------------------------------+
 //!   | endpoint, capacity, TTL, NAT, label ... |
@@ -28,20 +27,19 @@
 //! ```
 //!
 //! A relay is admitted as [`admission`] says, departs as [`departure`] does, and comes back
-//! as [`returning`] does. What is retired goes back to the pools as in [`reclaim`].
+//! as [`returning`] does. What is retired is freed to the slabs as in [`reclaim`].
 //!
-//! Looking up an id touches two cache lines: its bucket and its record. No
-//! operation here waits for another thread: a thread that meets an admission which is
-//! decided but not carried out finishes it.
+//! Looking up an id touches two cache lines: its bucket and its record. No operation here
+//! waits for another thread: a thread that finds an unfinished admission finishes it.
 //!
-//! # Looking without a pin
+//! # Look-ups without a pin
 //!
-//! Whether an id is held needs no pin. Records are never returned to the
-//! allocator while the table lives, and
-//! [`Record::lifecycle_if_named`](record::Record::lifecycle_if_named) tells the lives of one
-//! apart. A relay that is live throughout a look is in one record and one
-//! bucket for as long, and is found; so where none is found, there was a moment
-//! at which none was live.
+//! Whether an id is live can be read without a pin. The memory of records stays allocated
+//! while the table exists, and
+//! [`Record::lifecycle_if_named`](record::Record::lifecycle_if_named) tells the generations
+//! of a record apart. A relay that is live throughout a look-up is in one record and one
+//! bucket for as long, and is found. So if none is found, there was a moment at which none
+//! was live.
 //!
 //! # Where `unsafe` is, and what it relies on
 //!
@@ -49,7 +47,7 @@
 //! |---|---|---|
 //! | [`store`] | the content of an announcement's cell | the [`slab`] gives an index to one taker; it is written before it is published, and dropped once no thread can reach it |
 //! | [`record_ref`] | the announcement that a word names | the word was read from this record under this guard |
-//! | [`mod@unit`] | a lease's pointer to the store | the lease is counted, so the registry holds the store or has left a reference with the record |
+//! | [`lease`] | a lease's pointer to the store | the lease is counted, so the registry holds the store or has left a reference with the record |
 //! | [`reclaim`] | a round's pointer to the store | the store is held, or in limbo, while a round is under way |
 //! | [`segments`], [`index`], [`crate::sync::OnceBox`] | memory that is installed when it is first needed | the pointer changes once, from null, and is freed by the drop alone |
 //! | `sync/zeroed.rs`, and each `Zeroable` | memory full of zeros, taken for values | atomics, for which zero is a value |
@@ -62,24 +60,26 @@
 //! - A lifecycle word comes with the record that it was read from, and the guard, as an
 //!   [`ObservedRecord`] or a [`LiveRecord`]. Only these lead to an announcement, renew a
 //!   relay, or have it depart.
-//! - [`Staged`], [`Returning`](returning::Returning) and [`Closing`] stand for a record that
-//!   belongs to one thread. The step that ends that takes them by value.
-//! - A [`Record`](record::Record), with all that writes it, cannot be named outside. So is
-//!   what makes a word of parts.
-//! - Deadlines and capacities are brought within their bounds where they enter, for other
-//!   bits of the words that hold them decide which memory is read or freed.
-//! - A record of another table is refused, by a panic.
-//! - Any index or [`Handle`] may be asked for. One that was never handed out panics, or
-//!   names a vacant record; one from another moment may name another relay's.
+//! - [`Staged`], [`Returning`](returning::Returning) and [`Closing`] stand for a record whose
+//!   state one thread alone may change. The step that ends that takes them by value.
+//! - A [`Record`](record::Record), with all that writes it, is private to `table`.
+//!   Constructors of packed words are private to `table`, too.
+//! - Deadlines and capacities are clamped to their bounds where they enter, for other bits
+//!   of the words that hold them decide which memory is read or freed.
+//! - A record of another table causes a panic.
+//! - Any index or [`Handle`] may be passed in. One that was never handed out panics, or
+//!   names a vacant record; one from another moment may name the record of another relay.
 
 mod admission;
 mod admission_word;
-mod back_off;
 mod bucket;
 mod byte_search;
+mod circuit_updates;
 mod departure;
 mod index;
+mod lease;
 mod lookup;
+mod permits;
 mod reclaim;
 pub(crate) mod record;
 mod record_ref;
@@ -89,7 +89,6 @@ mod slab;
 pub(crate) mod snapshot;
 mod stack;
 mod store;
-mod unit;
 
 #[cfg(all(test, relay_loom))]
 mod models;
@@ -97,30 +96,30 @@ mod models;
 pub(crate) use admission::{AdmitOutcome, CreateError, Placeholder, Staged};
 pub(crate) use departure::Closing;
 pub(crate) use index::Hash;
+pub(crate) use lease::Unit;
 pub(crate) use reclaim::free_deferred;
 pub(crate) use record_ref::{LiveRecord, ObservedRecord, RecordRef};
 pub(crate) use store::Exhausted;
-pub(crate) use unit::Unit;
 
 use crate::limits::MAX_RELAYS;
 use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, random_hasher};
-use crate::table::record::{BackOff, Handle, Lifecycle};
+use crate::table::record::{BackOff, Handle, Lifecycle, Subject};
 use crate::table::snapshot::{
-    MergedRelay, Merger, PendingChanges, Publication, SelectionSettings, Snapshot, Subject,
+    MergedRelay, Merger, PendingChanges, Publication, SelectionSettings, Snapshot,
 };
 use crate::time::{Tick, Watch};
 use admission_word::AdmissionWord;
 use departure::GoneCounts;
 use index::Index;
-use lookup::{Held, Known, ToRenew, UnpinnedMatch};
+use lookup::{AnyOf, LiveOf, ToRenew, UnpinnedMatch};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use store::Store;
 
 const _: () = assert!(MAX_RELAYS <= admission_word::MAX_COUNT);
-const _: () = assert!(store::announcements(MAX_RELAYS) <= Lifecycle::ANNOUNCEMENTS);
+const _: () = assert!(permits::announcements(MAX_RELAYS) <= Lifecycle::ANNOUNCEMENTS);
 
 /// The length of most ids: of public keys and hashes.
 const USUAL_LEN: u8 = 32;
@@ -132,7 +131,7 @@ pub(crate) struct Table {
     admission: AdmissionWord,
     /// Departures begun, and perhaps not yet counted out.
     departures: PendingChanges,
-    /// How many records are remembered that are gone.
+    /// How many records are gone.
     gone: GoneCounts,
     max_relays: usize,
     store: ManuallyDrop<Arc<Store>>,
@@ -162,13 +161,13 @@ impl Table {
         self.max_relays
     }
 
-    /// Records that are live or past their deadline; `None` while some depart,
-    /// for those cannot be told apart without looking at them.
+    /// How many records are live, their deadline passed or not; `None` while departures are
+    /// in progress, which only a look at their records could tell apart.
     pub(crate) fn count(&self, guard: &Guard) -> Option<usize> {
         self.departures
             .read()
             .is_empty()
-            .then(|| self.help_pending(guard).count())
+            .then(|| self.help_unfinished(guard).count())
     }
 
     /// About as many as there are records.
@@ -176,7 +175,7 @@ impl Table {
         self.admission.read().count()
     }
 
-    /// Departed records that were not given back yet.
+    /// Departed records that are not freed yet.
     pub(crate) fn awaiting_reclamation(&self) -> usize {
         self.store.awaiting_reclamation()
     }
@@ -191,15 +190,15 @@ impl Table {
         self.store.reclaim();
     }
 
-    /// Lets what no thread sees any more become reclaimable, in a constant number of
-    /// steps: a registration that comes next gives back a piece of it.
+    /// Makes reclaimable what no thread can reach any more, in O(1): the next registration
+    /// frees a batch of it.
     pub(crate) fn help_reclamation(&self) {
         self.store.push_rounds();
     }
 
     /// Leases out, on live and departed relays; visits every record.
     pub(crate) fn leases(&self) -> usize {
-        (0..self.store.reach())
+        (0..self.store.high_water())
             .map(|index| self.store.record(index).load().leases() as usize)
             .sum()
     }
@@ -218,26 +217,26 @@ impl Table {
         id: &NodeId,
         guard: &'g Guard,
     ) -> Option<RecordRef<'g>> {
-        let found = self.index.find(hash, Held { id, guard }, self);
+        let found = self.index.find(hash, LiveOf { id, guard }, self);
         found.map(|index| self.at(index, guard))
     }
 
-    /// The record of `id`, be it live, gone or in between.
+    /// The record of `id`, in any state but vacant and staged.
     pub(crate) fn find_known<'g>(
         &'g self,
         hash: Hash,
         id: &NodeId,
         guard: &'g Guard,
     ) -> Option<RecordRef<'g>> {
-        let found = self.index.find(hash, Known(Held { id, guard }), self);
+        let found = self.index.find(hash, AnyOf(LiveOf { id, guard }), self);
         found.map(|index| self.at(index, guard))
     }
 
     /// The same as [`find`](Self::find), for a thread that reads its announcement as well.
     ///
-    /// Of a relay that never changed it, the announcement most often lies at the
-    /// index of the record, for both are taken together and given back together:
-    /// it is asked for before the record is there to tell.
+    /// Prefetches the announcement at the index of the record. Record and announcement are
+    /// taken and freed together, so that is the right one unless the relay renewed with
+    /// changes.
     #[inline(always)]
     pub(crate) fn find_to_renew<'g>(
         &'g self,
@@ -246,12 +245,12 @@ impl Table {
     ) -> Option<RecordRef<'g>> {
         let found = self
             .index
-            .find(self.hash(id), ToRenew(Held { id, guard }), self);
+            .find(self.hash(id), ToRenew(LiveOf { id, guard }), self);
         found.map(|index| self.at(index, guard))
     }
 
-    /// Whether there is a record of `id` whose lifecycle word `accept` takes, as
-    /// it must take none that is not live.
+    /// Whether there is a record of `id` whose lifecycle word `accept` accepts; it must accept
+    /// live words only.
     #[inline(always)]
     pub(crate) fn holds(&self, id: &NodeId, accept: impl Fn(Lifecycle) -> bool) -> bool {
         if id.len_u8() != USUAL_LEN {
@@ -267,23 +266,23 @@ impl Table {
         self.holds_hashed(id, accept)
     }
 
-    /// Inlined, so that what is known of the length is made use of.
+    /// Inlined, so that the compiler knows the length.
     #[inline(always)]
     fn holds_hashed(&self, id: &NodeId, accept: impl Fn(Lifecycle) -> bool) -> bool {
         let unpinned = UnpinnedMatch { id, accept };
         self.index.find(self.hash(id), unpinned, self).is_some()
     }
 
-    /// The record that `handle` names, in the life that it names.
+    /// The record that `handle` names, if it still has that generation.
     #[inline]
     pub(crate) fn resolve<'g>(&'g self, handle: Handle, guard: &'g Guard) -> Option<RecordRef<'g>> {
         RecordRef::resolve(&self.store, handle, guard)
     }
 
-    /// The record at `index`, which was met under this very guard before,
-    /// in any of the ways that make a `RecordRef`; it may have departed since.
+    /// The record at `index`, of which a `RecordRef` was made under this guard before; its
+    /// relay may have departed since.
     ///
-    /// Of one that was not, the identity may be made of two lives; all else holds.
+    /// If none was, the identity may be torn, with words of two tenures; all else holds.
     #[inline]
     pub(crate) fn record_seen_at<'g>(&'g self, index: u32, guard: &'g Guard) -> RecordRef<'g> {
         self.at(index, guard)
@@ -295,34 +294,33 @@ impl Table {
         (record.lifecycle() != Lifecycle::VACANT).then_some(record)
     }
 
-    /// The order in which searches go through relays.
+    /// Publishes the snapshot that finds search.
     #[inline]
     pub(crate) fn publication(&self) -> &Publication {
         &self.store.publication
     }
 
-    /// Brings what searches see of a relay in line with its record, or with that it
-    /// is gone.
+    /// Recomputes the leaves of a relay from its record.
     pub(crate) fn refresh(&self, relay: Handle) {
         self.store.publication.refresh(&self.subject(relay), true);
     }
 
-    /// Makes relays available whose back-off or ban is over at `tick`, up to so many in
-    /// each part of a snapshot.
-    pub(crate) fn wake_due(&self, snapshot: &Snapshot, tick: Tick, most: usize) {
-        self.store.wake_due(snapshot, tick, most);
+    /// Recomputes the leaves of relays whose suspension (back-off or ban) has ended by `tick`,
+    /// of at most `most` relays in each part of a snapshot.
+    pub(crate) fn refresh_ended_suspensions(&self, snapshot: &Snapshot, tick: Tick, most: usize) {
+        self.store.refresh_ended_suspensions(snapshot, tick, most);
     }
 
-    /// Puts relays on trial that failed in an outage of our own which is over.
+    /// Puts the relays on trial that failed in an outage of this node, now that it is over.
     pub(crate) fn end_outage(&self) {
-        back_off::end_outage(&self.store, usize::MAX);
+        circuit_updates::end_outage(&self.store, usize::MAX);
     }
 
     fn subject(&self, handle: Handle) -> Subject<'_> {
         self.store.subject(handle)
     }
 
-    /// Sorts all relays anew, as of what `describe` says of each that stays.
+    /// Builds the next base from what `describe` returns for each relay that stays.
     pub(crate) fn merge<'g>(
         &'g self,
         merger: &mut Merger,
@@ -335,8 +333,8 @@ impl Table {
         publication.merge(merger, guard, describe, |relay| self.subject(relay));
     }
 
-    /// Has the wheel look at a record.
-    pub(crate) fn announce_to_wheel(&self, record: &RecordRef<'_>) {
+    /// Pushes a record to the inbox of the wheel.
+    pub(crate) fn enqueue_for_wheel(&self, record: &RecordRef<'_>) {
         self.check_is_own(record);
         self.push_to_inbox(record);
     }
@@ -345,13 +343,13 @@ impl Table {
         self.store.inbox.push(record.index, record.inbox_link());
     }
 
-    /// Shows all records that the wheel is to look at, each once; one thread at a time.
+    /// Visits the records in the inbox of the wheel, each once; one thread at a time.
     pub(crate) fn drain_inbox(&self, visit: impl FnMut(u32)) {
         let link_of = |index| self.store.extra(index).inbox_link();
         self.store.inbox.drain(link_of, visit);
     }
 
-    /// How long a relay is left alone, counted from `now`.
+    /// How long a relay backs off, counted from `now`.
     pub(crate) fn back_off(&self, record: &RecordRef<'_>, now: Tick) -> BackOff {
         self.publication()
             .context
@@ -359,9 +357,9 @@ impl Table {
             .back_off(record.record, now)
     }
 
-    /// Records lie at indices below this.
-    pub(crate) fn reach(&self) -> u32 {
-        self.store.reach()
+    /// One more than the highest index that was ever in use.
+    pub(crate) fn high_water(&self) -> u32 {
+        self.store.high_water()
     }
 
     /// A record of another table would be counted, linked and retired in this one.
@@ -370,7 +368,7 @@ impl Table {
         assert!(is_own, "a record of another table");
     }
 
-    /// The caller's guard protects the record only as `RecordRef` says.
+    /// The guard protects the record only if `RecordRef` may be made of it; see there.
     #[inline]
     fn at<'g>(&'g self, index: u32, guard: &'g Guard) -> RecordRef<'g> {
         RecordRef {

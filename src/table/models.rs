@@ -45,7 +45,7 @@ fn register(table: &Table, n: u8, capacity: u32) -> AdmitOutcome {
         };
         let record = record.observe();
         match record.word().state() {
-            State::Live => return AdmitOutcome::Held,
+            State::Live => return AdmitOutcome::AlreadyPresent,
             State::Gone => {
                 if let Some(outcome) = bring_back(table, record, capacity) {
                     return outcome;
@@ -126,7 +126,7 @@ fn renew(table: &Table, n: u8, capacity: u32) {
 /// Live records, however they are found.
 fn live(table: &Table) -> usize {
     let guard = epoch::pin();
-    let occupants = (0..table.reach()).filter_map(|index| table.record_at(index, &guard));
+    let occupants = (0..table.high_water()).filter_map(|index| table.record_at(index, &guard));
     occupants
         .filter(|record| record.lifecycle().is_live())
         .count()
@@ -285,7 +285,7 @@ fn a_visit_to_all_records_sees_them_whole() {
         });
         yield_point();
         let guard = epoch::pin();
-        for record in (0..table.reach()).filter_map(|index| table.record_at(index, &guard)) {
+        for record in (0..table.high_water()).filter_map(|index| table.record_at(index, &guard)) {
             let record = record.observe();
             assert_eq!(record.identity(), id(1));
             assert_eq!(record.announcement().unwrap().capacity, 7);
@@ -415,7 +415,7 @@ fn a_return_and_a_registration_exclude_each_other_at_the_bound() {
     });
 }
 
-/// A thread that helps with an admission, and is held up, does not admit the relay when it
+/// A thread that helps with an admission, and is preempted, does not admit the relay when it
 /// comes back later.
 #[test]
 fn a_helper_that_was_held_up_admits_no_relay_that_comes_back() {
@@ -425,7 +425,7 @@ fn a_helper_that_was_held_up_admits_no_relay_that_comes_back() {
         leave(&table, 1);
         let other = Arc::clone(&table);
         let helping = thread::spawn(move || {
-            other.help_pending(&epoch::pin());
+            other.help_unfinished(&epoch::pin());
             yield_point();
         });
         register(&table, 1, 1);

@@ -1,42 +1,37 @@
-//! The way of retired records and announcements back to their pools.
+//! How retired records and announcements are freed to their slabs.
 //!
-//! What leaves the table is pushed to the store's stacks of retired items. A
-//! *round* takes all of them and hands the epoch collector one function, which
-//! makes them *reclaimable* once no thread that was pinned then still is. There
-//! is one round at a time, so however many items a stalled thread holds up, the
-//! collector holds one function.
+//! What leaves the table is pushed to the store's stacks of retired items. A *round* takes
+//! all of them and defers one function to the epoch collector, which makes them
+//! *reclaimable* once no thread that was pinned then still is. There is one round at a time.
+//! So the collector holds one function, however many items a stalled thread delays.
 //!
-//! What is reclaimable is given back in *pieces* of a bounded length: one by a call
-//! that needs a record or an announcement and would have to take one that was never
-//! used, or do without; all, one after another, by maintenance. Each item is given
-//! back once, so a call pays for one item on average.
+//! Reclaimable items are freed in *batches* of at most 64. A call that needs a record or an
+//! announcement frees one batch, if it would otherwise fail or use a slot that was never
+//! used. Maintenance frees all, batch by batch. Each item is freed once, so a call frees one
+//! item on average.
 //!
-//! Deferred functions run on whichever thread happens to collect, which may be
-//! one that looks for a relay in another registry. So that none of those pays for
-//! more than a constant number of steps, a deferred function links in whole chains,
-//! gives nothing back, and does not own the store. A store whose registry was
-//! dropped goes to *limbo*, and is freed by the thread that next builds, drops or
-//! maintains a registry once a last round has passed.
+//! Deferred functions run on any thread that collects, perhaps one that looks up a relay in
+//! another registry. So that each costs O(1), a deferred function splices whole chains,
+//! frees nothing, and does not own the store. A store whose registry was dropped goes to
+//! *limbo*. The thread that next builds, drops or maintains a registry after the last round
+//! of that store frees it.
 //!
 //! # Invariants
 //!
-//! - A store with a round under way is held by its registry, or in limbo.
-//! - The last thing that a round's function does to its store is to say that the
-//!   round is over.
-//! - An item is retired, in a round, reclaimable, or in the hands of the thread that
-//!   took it from those reclaimable to give it back; never two of these. A popper
-//!   owns what it popped, so of two pieces at once each has items of its own.
-//! - Records reclaimable hold their permit and count as awaiting reclamation until
-//!   they are given back or left to their leases; announcements reclaimable are
-//!   initialised until then.
-//! - A store in limbo is let go only after a round that began after its registry
-//!   ended, and after all that is reclaimable then was given back. So a thread that
-//!   was calling through a lease then, pinned, has finished with the store and with
-//!   what it read there, and every announcement has been dropped once.
+//! - A store with a round under way is owned by its registry, or in limbo.
+//! - The last access of a round's function to its store is the one that ends the round.
+//! - An item is in one place at a time: retired, in a round, reclaimable, or popped by the
+//!   thread that frees it. So two batches at once have no item in common.
+//! - A reclaimable record holds its permit and counts as awaiting reclamation until it is
+//!   freed or left to its leases. A reclaimable announcement is initialised until then.
+//! - A store in limbo is dropped only after a round that began after its registry ended, and
+//!   after everything that is reclaimable then was freed. So a thread that was pinned then,
+//!   in a call through a lease, has finished with the store and with what it read there, and
+//!   every announcement has been dropped once.
 //!
-//! That the last round began is not assumed: only the swap that begins a round makes a
-//! [`RoundBegun`], and a store in limbo without one asks for a round at each sweep. A round
-//! from before may be under way then, and no new one begins; so it asks again.
+//! Only the swap that begins a round makes a [`RoundBegun`], and a store in limbo without one
+//! tries to begin a round at each sweep. While an earlier round is under way, no new one
+//! begins, so it tries again.
 
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, Ordering};
@@ -55,10 +50,10 @@ unsafe impl Send for InRound {}
 impl InRound {
     /// Runs when no thread can reach what was retired any more.
     fn finish(self, retired: Retired) {
-        // SAFETY: a round is under way, so the store is held; see the module.
+        // SAFETY: a round is under way, so the store is owned; see the module.
         let store = unsafe { &*self.0 };
         store.make_reclaimable(retired);
-        // Release: the round is over, and with it our use of the store.
+        // Release: our accesses to the store are before the end of the round.
         store.round.store(false, Ordering::Release);
     }
 }
@@ -70,20 +65,19 @@ impl Store {
     /// Begins a round with what is retired by now, unless one is under way.
     #[must_use = "where none began, a round is under way that began before"]
     pub(super) fn begin_round(&self, guard: &Guard) -> Option<RoundBegun> {
-        // Acquire: a new round sees what the last one did.
+        // Relaxed: only saves the swap. Acquire: a new round sees what the last one did.
         if self.round.load(Ordering::Relaxed) || self.round.swap(true, Ordering::Acquire) {
             return None;
         }
         let retired = self.take_retired();
         let store = InRound(self);
         guard.defer(move || store.finish(retired));
-        // Nothing may lie in this thread's bag while it idles.
+        // Without this, the function could stay in the bag of a thread that idles.
         guard.flush();
         Some(RoundBegun(()))
     }
 
-    /// Pushes rounds as far as they go without waiting for another thread, in a constant
-    /// number of steps.
+    /// Advances rounds as far as possible without waiting for another thread, in O(1).
     pub(super) fn push_rounds(&self) {
         if self.has_retired() {
             // If one is under way, the next call begins the next.
@@ -92,13 +86,13 @@ impl Store {
         epoch::collect();
     }
 
-    /// The same, and gives back all that is reclaimable then.
+    /// The same, and frees everything that is reclaimable then.
     pub(super) fn reclaim(&self) {
         self.push_rounds();
         self.free_all();
     }
 
-    /// Pinned anew for each piece, lest the epoch be held back for the time of all.
+    /// Pins anew for each batch, so that the epoch can advance in between.
     fn free_all(&self) {
         while self.free_records(&epoch::pin()) {}
         while self.free_announcements(&epoch::pin()) {}

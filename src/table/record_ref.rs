@@ -1,4 +1,4 @@
-//! A record as the users of the table see it: found, and held by a guard.
+//! A record as the users of the table see it: found, and protected by a guard.
 //!
 //! Each operation here is safe for every record and every caller, because the types carry
 //! what it relies on:
@@ -7,8 +7,8 @@
 //! - [`ObservedRecord`]: this lifecycle word was read from this record, under this guard;
 //! - [`LiveRecord`]: and the word was live, so it names an announcement.
 //!
-//! Only the first two can be asked for again. So no call can be given the word of another
-//! record, nor one that was read under a guard that is gone.
+//! A word comes only from the first two. So no call can be given the word of another record,
+//! nor one that was read under a guard that has ended.
 
 use crate::limits::MAX_CAPACITY;
 use crate::relay::NodeId;
@@ -16,17 +16,19 @@ use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, prefetch};
 use crate::table::record::{
     Announcement, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Record, RttUpdate, Second,
+    Subject,
 };
-use crate::table::snapshot::{PendingChange, Publication, Subject};
+use crate::table::snapshot::{PendingChange, Publication};
 use crate::table::store::{Exhausted, Store};
 use crate::time::Tick;
 use std::convert::Infallible;
 use std::ops::Deref;
 
-/// A record that cannot begin another life while its guard lives.
+/// A record that is not reused for another id while its guard exists. Its relay may depart
+/// and return meanwhile.
 ///
-/// Only made from what makes `Record::identity` read one life: the record was
-/// seen not vacant, or under its present generation, by a pinned thread.
+/// It is made only where `Record::identity` reads one id: a pinned thread saw the record not
+/// vacant, or with its present generation.
 #[derive(Clone, Copy)]
 pub(crate) struct RecordRef<'g> {
     pub(super) record: &'g Record,
@@ -104,7 +106,7 @@ impl<'g> RecordRef<'g> {
         self.record.load()
     }
 
-    /// The same, in one order with every change of the load.
+    /// The same, by a read-modify-write; see [`Record::touch_load`].
     pub(crate) fn touch_load(&self) -> Load {
         self.record.touch_load()
     }
@@ -141,8 +143,8 @@ impl<'g> RecordRef<'g> {
         self.refresh_rtt_by(oldest)
     }
 
-    /// Brings the round trip in force, what searches see of it and the order of relays in
-    /// line with what was measured, as of a tick: one that has lapsed is forgotten.
+    /// Recomputes the round trip in force from the samples, as of a tick, and the leaves of the
+    /// relay: a round trip that has lapsed is forgotten.
     pub(crate) fn refresh_rtt(&self, now: Tick) -> RttUpdate {
         self.refresh_rtt_by(self.oldest_sample(self.nanos_of(now)))
     }
@@ -160,9 +162,9 @@ impl<'g> RecordRef<'g> {
     }
 
     fn change_rtt(&self, change: impl FnOnce(&mut dyn FnMut()) -> RttUpdate) -> RttUpdate {
-        let mut note = None;
+        let mut pending = None;
         let settled = change(&mut || {
-            note.get_or_insert_with(|| self.announce());
+            pending.get_or_insert_with(|| self.begin_pending());
         });
         if settled.is_change() {
             self.refresh(true);
@@ -208,18 +210,18 @@ impl<'g> RecordRef<'g> {
         tick.0.saturating_mul(settings.tick_nanos)
     }
 
-    /// Prefetches what is seldom read.
+    /// Prefetches the second cache line of the record.
     #[inline]
     pub(crate) fn prefetch_extra(&self) {
         prefetch(self.extra());
     }
 
-    /// Notes what the relay says of its total load.
+    /// Stores the total load that the relay reports.
     pub(crate) fn report_load(&self, total: u32) {
         self.change_load(|load| load.with_report(total));
     }
 
-    /// Notes what others put on the relay.
+    /// Stores the load that others put on the relay.
     pub(crate) fn report_load_of_others(&self, others: u32) {
         self.change_load(|load| load.with_report_of_others(others));
     }
@@ -229,7 +231,7 @@ impl<'g> RecordRef<'g> {
         self.change_load(|load| load.with_draining(draining));
     }
 
-    /// Notes a changed capacity beside the load.
+    /// Stores a capacity beside the load.
     pub(crate) fn set_capacity(&self, capacity: u32) {
         debug_assert!((1..=MAX_CAPACITY).contains(&capacity));
         let capacity = capacity.clamp(1, MAX_CAPACITY);
@@ -241,12 +243,13 @@ impl<'g> RecordRef<'g> {
         let Ok(()) = self.store.publication.change_load(&self.subject(), next);
     }
 
-    /// The order in which searches go through relays.
+    /// Publishes the snapshot that finds search.
     pub(crate) fn publication(&self) -> &'g Publication {
         &self.store.publication
     }
 
-    /// The record that `handle` names, in the life that it names.
+    /// The record that `handle` names, if it still has that generation. The guard was pinned
+    /// before the load, so the record then keeps its id; see [`Record::end_generation`].
     #[inline]
     pub(super) fn resolve(store: &'g Arc<Store>, handle: Handle, guard: &'g Guard) -> Option<Self> {
         let index = handle.index;
@@ -259,7 +262,7 @@ impl<'g> RecordRef<'g> {
         })
     }
 
-    /// This life, for the order of relays.
+    /// The record without its guard, for its leaves.
     pub(crate) fn subject(&self) -> Subject<'g> {
         Subject {
             record: self.record,
@@ -268,30 +271,28 @@ impl<'g> RecordRef<'g> {
         }
     }
 
-    /// Brings what searches see in line with the record, `fully` where the relay may
-    /// have become available.
+    /// Recomputes the leaves of the relay from its record, `fully` if the relay may have
+    /// become eligible.
     pub(crate) fn refresh(&self, fully: bool) {
         self.store.publication.refresh(&self.subject(), fully);
     }
 
-    /// To be held around a change by which the relay may become available.
-    pub(crate) fn announce(&self) -> PendingChange<'g> {
+    /// Opens a pending change. To be held around a change by which the relay may become
+    /// eligible.
+    pub(crate) fn begin_pending(&self) -> PendingChange<'g> {
         self.store.publication.begin_pending(self.index)
     }
 
     #[inline]
     pub(crate) fn handle(&self) -> Handle {
-        Handle {
-            index: self.index,
-            generation: self.record.generation(),
-        }
+        self.record.handle(self.index)
     }
 
     /// Copies the announced capacity beside the load, where searches read it.
     ///
-    /// Of several renewals at once, the last to store looks again and finds its
-    /// own figure there or that of a later one. Until then the two may differ;
-    /// whatever decides goes by the announcement.
+    /// Of several renewals at once, the last to store reads again and finds its own capacity
+    /// there or that of a later one. Until then the two may differ; every decision goes by
+    /// the announcement.
     pub(crate) fn copy_capacity(&self) {
         loop {
             let Some(live) = self.observe_live() else {
@@ -307,7 +308,6 @@ impl<'g> RecordRef<'g> {
 }
 
 impl<'g> ObservedRecord<'g> {
-    /// The word that was read.
     #[inline]
     pub(crate) fn word(&self) -> Lifecycle {
         self.word
@@ -336,7 +336,6 @@ impl<'g> ObservedRecord<'g> {
 }
 
 impl<'g> LiveRecord<'g> {
-    /// The word that was read.
     #[inline]
     pub(crate) fn word(&self) -> Lifecycle {
         self.word

@@ -1,13 +1,14 @@
 //! How a relay comes back, in the record that it left.
 //!
-//! 1. The registrant finds the record of the id, *gone*, and stores what the relay announces
-//!    from now on.
+//! 1. The registering thread finds the record of the id, *gone*, and stores the new
+//!    announcement.
 //! 2. A compare-and-swap (acquire and release) changes the lifecycle from gone to
-//!    *returning* ([`bring_back`](Table::bring_back)); the record is then the registrant's
-//!    alone. It opens the load again: leases stay.
-//! 3. The record gets a place in the order of searches, and in the inbox of the wheel.
-//! 4. It is counted in as any other is ([`Returning::admit`]). No look for another record of
-//!    the id is needed: this one has been in its bucket throughout.
+//!    *returning* ([`bring_back`](Table::bring_back)). This thread alone then changes the
+//!    record. It opens the load again (acquire and release): leases stay.
+//! 3. It appends the record to the newest run of arrivals, and pushes it to the inbox of the
+//!    wheel.
+//! 4. The record is counted as any other is ([`Returning::admit`]). There is no need to look
+//!    for another record of the id: this one has been in its bucket throughout.
 
 use crate::table::Table;
 use crate::table::record::{Announcement, Lifecycle, Load};
@@ -16,7 +17,8 @@ use crate::table::store::Exhausted;
 use crate::time::Tick;
 use std::convert::Infallible;
 
-/// A record whose relay is about to come back, the caller's until it is admitted.
+/// A record whose relay is about to come back. The caller alone may change it until it is
+/// admitted.
 #[must_use]
 pub(crate) struct Returning<'g> {
     table: &'g Table,
@@ -27,21 +29,22 @@ pub(crate) struct Returning<'g> {
 }
 
 impl Returning<'_> {
-    /// Gives the record a place in the order of searches, and has the wheel look at it.
+    /// Appends the record to the newest run of arrivals, and pushes it to the inbox of the
+    /// wheel.
     pub(crate) fn append(&self) {
         self.table.append(&self.last);
         self.table.push_to_inbox(&self.last);
     }
 
-    /// Lets the relay in again, unless the table is full.
+    /// Admits the relay again, unless the table is full.
     pub(crate) fn admit(self) -> bool {
         let (table, guard) = (self.table, self.last.guard);
         let handle = self.last.handle();
         loop {
-            let seen = table.help_pending(guard);
+            let seen = table.help_unfinished(guard);
             if seen.count() < table.max_relays {
                 if table.admission.admit(seen, handle) {
-                    table.help_pending(guard);
+                    table.help_unfinished(guard);
                     self.retire_last_announcement();
                     return true;
                 }
@@ -64,11 +67,11 @@ impl Returning<'_> {
         let (store, record) = (&self.table.store, self.last.record);
         let last = self.last.word();
         record.set_flags(Load::CLOSED);
-        // The place that it has among arrivals is void.
+        // The slot that it has among arrivals is void.
         record.end_generation();
         self.table.gone.count(last);
         if last.is_kept() {
-            store.return_permit();
+            store.permits.release();
         }
         record.set_lifecycle(last);
         store.retire_announcement(self.word.announcement(), self.last.guard);
@@ -77,9 +80,9 @@ impl Returning<'_> {
 }
 
 impl Table {
-    /// Takes a record that is gone, for its relay to come back on other terms, perhaps
-    /// without the load that others were said to put on it. `None` where it was not gone,
-    /// or its lifecycle has changed since it was seen.
+    /// Makes a record that is gone returning, with another announcement, perhaps without the
+    /// load that others were reported to put on the relay. `None` if it was not gone, or its
+    /// lifecycle has changed since it was seen.
     pub(crate) fn bring_back<'g>(
         &'g self,
         gone: ObservedRecord<'g>,
@@ -92,8 +95,8 @@ impl Table {
         if !word.is_gone() {
             return Ok(None);
         }
-        if word.is_kept() {
-            self.store.take_permit()?;
+        if word.is_kept() && !self.store.permits.take() {
+            return Err(Exhausted);
         }
         let capacity = announcement.capacity;
         let taken = self.store.put_announcement(announcement, gone.guard);
@@ -111,7 +114,7 @@ impl Table {
             self.store.return_announcement(next.announcement());
         }
         if word.is_kept() {
-            self.store.return_permit();
+            self.store.permits.release();
         }
         next.map(|_| None)
     }

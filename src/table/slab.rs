@@ -58,7 +58,7 @@ impl<T: Zeroable> Slab<T> {
     }
 
     /// How many items were ever in use at once; all indices lie below.
-    pub(super) fn reach(&self) -> u32 {
+    pub(super) fn high_water(&self) -> u32 {
         // Acquire: the segments of all indices below exist.
         self.fresh.load(Ordering::Acquire)
     }
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(slab.take(&guard, || false), Some(0));
         assert_eq!(slab.take(&guard, || false), Some(1));
         assert_eq!(slab.take(&guard, || false), Some(3));
-        assert_eq!(slab.reach(), 4);
+        assert_eq!(slab.high_water(), 4);
         assert_eq!(slab.take(&guard, || false), None, "there is a limit");
     }
 

@@ -10,7 +10,7 @@
 //! - An item is in one stack or chain at most, and its link is that one's.
 //! - The word of a `Stack` names the top item and the bottom one, or none.
 //! - The word of a `TaggedStack` carries a tag that changes at every pop, so
-//!   that a popper that was held up does not link in what lay below the top
+//!   that a popper that was preempted does not link in what lay below the top
 //!   before. It would have to sleep through exactly 2^32 pops to be deceived.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Padded};

@@ -2,76 +2,38 @@
 //!
 //! # Bounds
 //!
-//! Every record holds a permit from when it is taken until it is given back or only
-//! leases hold it. There are two for each relay that may be live, one for each that is
-//! remembered, and spare ones. Announcements, which
-//! renewals replace more often, have a slab of that size and a little more. When
-//! a stalled thread keeps the epoch from advancing, permits or announcements run
-//! out and registration says so: memory does not grow. Records that are kept for their
-//! leases are the holders' memory, and those that are kept for operator settings are
-//! the operator's: they hold no permit.
-//!
-//! Before a permit or a place is said to be wanting, and before a place is used
-//! that never was, a [piece](super::reclaim) of what is reclaimable is given back.
+//! [`permits`](super::permits) has the numbers. Before [`take_record`](Store::take_record)
+//! fails, or uses a never-used slot, it frees one [batch](super::reclaim) of reclaimable
+//! records.
 //!
 //! # Invariants
 //!
 //! - A record is retired once: by the thread that closed it to forget it.
-//! - An unreachable record without leases is given back once: by the thread that
-//!   took it from those [reclaimable](super::reclaim), or by the last lease, which
-//!   finds the flag that this thread raised.
-//! - A lease may outlive the registry. For each record that has leases then, one
-//!   reference to the store is left, which the record's last lease drops.
+//! - An unreachable record without leases is freed once: by the thread that took it from
+//!   those [reclaimable](super::reclaim), or by the last lease, which finds the flag that
+//!   this thread set.
+//! - A lease may outlive the registry. For each record that has leases then, one reference
+//!   to the store is left, which the last lease of the record drops.
 
 use crate::limits::MAX_CAPACITY;
-use crate::relay::Rejection;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
 use crate::table::admission_word::INDICES;
-use crate::table::record::{Announcement, Extra, Handle, Load, Record};
+use crate::table::permits::{Permits, SPARE_PERMITS, announcements};
+use crate::table::record::{Announcement, Extra, Handle, Load, Record, Subject};
 use crate::table::segments::Segments;
 use crate::table::slab::Slab;
-use crate::table::snapshot::{Publication, SelectionSettings, Subject};
+use crate::table::snapshot::{Publication, SelectionSettings};
 use crate::table::stack::{Chain, Stack, TaggedStack};
 use crate::time::Watch;
 use crate::wheel::Inbox;
-use std::cell::Cell;
 use std::iter;
 use std::mem::MaybeUninit;
 
-/// Permits beyond two for each relay. Models have few, for their scheduler
-/// visits each record.
-const SPARE_PERMITS: usize = if cfg!(relay_loom) { 1 } else { 1024 };
-
-/// Announcements beyond those of all records that hold a permit: what renewals
-/// may replace while a thread is preempted inside a call.
-const SPARE_ANNOUNCEMENTS: usize = if cfg!(relay_loom) { 1 } else { 8192 };
-
-/// Records, and announcements, that a thread gives back at a time. As many of the
-/// one as of the other: what was taken together should be taken together again.
-const PIECE: usize = if cfg!(relay_loom) { 1 } else { 64 };
-
-/// How many relays are remembered that are gone, at least.
-const REMEMBERED: usize = if cfg!(relay_loom) { 1 } else { 1024 };
-
-/// How many relays are remembered that are gone.
-pub(super) const fn remembered(max_relays: usize) -> usize {
-    if max_relays > REMEMBERED {
-        max_relays
-    } else {
-        REMEMBERED
-    }
-}
-
-/// The most records that hold a permit in a table for so many relays.
-const fn permits(max_relays: usize) -> usize {
-    2 * max_relays + remembered(max_relays) + SPARE_PERMITS
-}
-
-/// The most announcements that a table for so many relays holds at once.
-pub(super) const fn announcements(max_relays: usize) -> usize {
-    permits(max_relays) + SPARE_ANNOUNCEMENTS
-}
+/// How many records, or announcements, a thread frees at a time. As many of the one as of the
+/// other: a record and an announcement that were taken together should be taken together
+/// again.
+const BATCH: usize = if cfg!(relay_loom) { 1 } else { 64 };
 
 /// Records and announcements of one registry.
 pub(super) struct Store {
@@ -79,23 +41,21 @@ pub(super) struct Store {
     /// One for each record.
     extras: Segments<Extra>,
     announcements: Slab<AnnouncementCell>,
-    /// Records that hold a permit.
-    permits: Padded<AtomicU32>,
-    permit_limit: u32,
-    /// Records retired and not yet given back, or left to their leases.
+    pub(super) permits: Padded<Permits>,
+    /// Records retired and neither freed yet nor left to their leases.
     awaiting: Padded<AtomicU32>,
-    /// Announcements that no word names any more, likewise.
+    /// Announcements that no lifecycle word names any more and that are not yet freed.
     superseded: Padded<AtomicU32>,
     retired_records: Stack,
     retired_announcements: Stack,
-    /// What no thread can reach any more, to be given back in pieces.
+    /// What no thread can reach any more, to be freed in batches.
     reclaimable_records: TaggedStack,
     reclaimable_announcements: TaggedStack,
     /// Whether a round of reclamation is under way.
     pub(super) round: AtomicBool,
-    /// Records that the wheel has yet to hear of.
+    /// Records that are not yet on the wheel, or have to be moved there.
     pub(super) inbox: Inbox,
-    /// The order in which searches go through the records.
+    /// The snapshot that finds search.
     pub(super) publication: Publication,
 }
 
@@ -105,7 +65,7 @@ pub(super) struct Retired {
     announcements: Option<Chain>,
 }
 
-/// All records or announcements wait for a thread that stays pinned.
+/// No record or announcement is left: all wait for a thread that stays pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exhausted;
 
@@ -139,14 +99,13 @@ impl Store {
     ) -> Option<Self> {
         // The others are allocated once so many are in reclamation or leased.
         let usual = u32::try_from(max_relays + SPARE_PERMITS).ok()?;
-        let permits = u32::try_from(permits(max_relays)).ok()?;
+        let permits = Permits::new(max_relays)?;
         let announcements = u32::try_from(announcements(max_relays)).ok()?;
         Some(Self {
             records: Slab::new(usual, INDICES)?,
             extras: Segments::new(usual)?,
             announcements: Slab::new(usual, announcements)?,
-            permits: Padded(AtomicU32::default()),
-            permit_limit: permits,
+            permits: Padded(permits),
             awaiting: Padded(AtomicU32::default()),
             superseded: Padded(AtomicU32::default()),
             retired_records: Stack::default(),
@@ -159,7 +118,7 @@ impl Store {
         })
     }
 
-    /// The record at an index that was handed out.
+    /// The record at an index that is in use.
     #[inline]
     pub(super) fn record(&self, index: u32) -> &Record {
         self.records.get(index)
@@ -171,33 +130,46 @@ impl Store {
         self.extras.get(index)
     }
 
-    /// All indices ever handed out lie below.
-    pub(super) fn reach(&self) -> u32 {
-        self.records.reach()
+    /// The record that a handle names, for its leaves.
+    #[inline]
+    pub(super) fn subject(&self, handle: Handle) -> Subject<'_> {
+        Subject {
+            record: self.record(handle.index),
+            extra: self.extra(handle.index),
+            handle,
+        }
     }
 
-    /// Records retired and not yet given back, or left to their leases.
+    /// One more than the highest index that was ever in use.
+    pub(super) fn high_water(&self) -> u32 {
+        self.records.high_water()
+    }
+
+    /// Records retired and neither freed yet nor left to their leases.
     pub(super) fn awaiting_reclamation(&self) -> usize {
+        // Relaxed, here and below: a count that carries nothing but itself.
         self.awaiting.load(Ordering::Relaxed) as usize
     }
 
-    /// Announcements that no word names any more and that are not yet given back.
+    /// Announcements that no lifecycle word names any more and that are not yet freed.
     pub(super) fn superseded(&self) -> usize {
         self.superseded.load(Ordering::Relaxed) as usize
     }
 
     /// Takes a record, private to the caller until published.
     pub(super) fn take_record(&self, guard: &Guard) -> Result<u32, Exhausted> {
-        let has_permit = self.take_permit().is_ok();
+        let has_permit = self.permits.take();
         if !has_permit {
             // What is reclaimable holds permits.
             self.free_records(guard);
-            self.take_permit()?;
+            if !self.permits.take() {
+                return Err(Exhausted);
+            }
         }
-        // One piece is enough for a call.
+        // A call frees at most one batch.
         let taken = self.take_record_permitted(guard, has_permit);
         if taken.is_none() {
-            self.return_permit();
+            self.permits.release();
         }
         taken.ok_or(Exhausted)
     }
@@ -214,37 +186,10 @@ impl Store {
         Some(index)
     }
 
-    /// A permit for a record that goes without one, be there any left or not.
-    pub(super) fn force_permit(&self) {
-        // Relaxed: a count that carries nothing but itself.
-        self.permits.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn take_permit(&self) -> Result<(), Exhausted> {
-        let mut held = self.permits.load(Ordering::Relaxed);
-        while held < self.permit_limit {
-            // Relaxed: a count that carries nothing but itself.
-            match self.permits.compare_exchange_weak(
-                held,
-                held + 1,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return Ok(()),
-                Err(current) => held = current,
-            }
-        }
-        Err(Exhausted)
-    }
-
-    pub(super) fn return_permit(&self) {
-        self.permits.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Gives back a record that was never published.
+    /// Frees a record that was never published.
     pub(super) fn return_record(&self, index: u32) {
         self.records.release(index);
-        self.return_permit();
+        self.permits.release();
     }
 
     /// Stores an announcement; the caller publishes or returns it.
@@ -287,13 +232,13 @@ impl Store {
         })
     }
 
-    /// Asks for the announcement at an index at which there may be none.
+    /// Prefetches the announcement at an index, if there is one.
     #[inline]
     pub(super) fn prefetch_announcement(&self, index: u32) {
         self.announcements.prefetch(index);
     }
 
-    /// Gives back an announcement that was never published.
+    /// Frees an announcement that was never published.
     pub(super) fn return_announcement(&self, index: u32) {
         self.announcements.get(index).0.with_mut(|content| {
             // SAFETY: filled, and no other thread can reach it: never
@@ -309,20 +254,22 @@ impl Store {
         self.begin_round_if_none(guard);
     }
 
-    /// A round that is under way leaves what was retired since to the next.
+    /// If a round is under way, the next one takes what was retired since.
     fn begin_round_if_none(&self, guard: &Guard) {
         let _ = self.begin_round(guard);
     }
 
     fn push_retired_announcement(&self, index: u32) {
+        // Relaxed, as all changes of this count.
         self.superseded.fetch_add(1, Ordering::Relaxed);
         let link = self.announcements.link(index);
         self.retired_announcements.push(index, link);
     }
 
-    /// Retires a closed record, which no bucket names any more, and what it announced;
-    /// once, by the thread that closed it.
+    /// Retires a closed record, which is out of its bucket, and its announcement; once, by the
+    /// thread that closed it.
     pub(super) fn retire(&self, record: u32, announcement: Option<u32>, guard: &Guard) {
+        // Relaxed, as all changes of this count.
         self.awaiting.fetch_add(1, Ordering::Relaxed);
         let link = self.records.link(record);
         self.retired_records.push(record, link);
@@ -344,8 +291,7 @@ impl Store {
         }
     }
 
-    /// Takes it that no thread can reach these any more, in a constant number of
-    /// steps.
+    /// To be called when no pinned thread can reach these. Splices both chains in O(1).
     pub(super) fn make_reclaimable(&self, retired: Retired) {
         if let Some(records) = retired.records {
             self.reclaimable_records
@@ -357,64 +303,44 @@ impl Store {
         }
     }
 
-    /// Gives back a piece of the reclaimable records; whether there were any.
+    /// Frees a batch of the reclaimable records; whether there were any.
     #[cold]
     pub(super) fn free_records(&self, _pinned: &Guard) -> bool {
         let link_of = |index| self.records.link(index);
         let taken = iter::from_fn(|| self.reclaimable_records.pop(link_of));
-        free_piece(taken, |index| self.on_unreachable(index))
+        free_batch(taken, |index| self.on_unreachable(index))
     }
 
-    /// Gives back a piece of the reclaimable announcements; whether there were any.
+    /// Frees a batch of the reclaimable announcements; whether there were any.
     #[cold]
     pub(super) fn free_announcements(&self, _pinned: &Guard) -> bool {
         let link_of = |index| self.announcements.link(index);
         let taken = iter::from_fn(|| self.reclaimable_announcements.pop(link_of));
-        free_piece(taken, |index| {
+        free_batch(taken, |index| {
             self.return_announcement(index);
             self.superseded.fetch_sub(1, Ordering::Relaxed);
         })
     }
 
-    /// No thread can reach the record any more; only for the thread that took it
-    /// from those reclaimable.
+    /// Only leases can reach the record any more; for the thread that took it from those
+    /// reclaimable.
     pub(super) fn on_unreachable(&self, index: u32) {
         let before = self.record(index).set_flags(Load::UNREACHABLE);
         debug_assert!(before.is_closed());
         self.awaiting.fetch_sub(1, Ordering::Relaxed);
-        self.return_permit();
+        self.permits.release();
         if before.leases() == 0 {
-            self.records.release(index);
+            self.free_record(index);
         }
     }
 
-    /// Gives one unit back, unless the lease may be the last thing that knows of
-    /// the record: then nothing changes and the answer is false. Only while pinned,
-    /// for without the lease nothing else holds the store.
-    pub(super) fn release_lease(&self, index: u32) -> bool {
-        let record = self.record(index);
-        // The lease holds off the next life of the record until it is given back.
-        let subject = Subject {
-            record,
-            extra: self.extra(index),
-            handle: Handle {
-                index,
-                generation: record.generation(),
-            },
-        };
-        let is_idle = Cell::new(false);
-        let released = self.publication.change_load(&subject, |load| {
-            let after = load.without_lease()?;
-            is_idle.set(after.is_closed() && after.leases() == 0);
-            Ok::<_, Rejection>(after)
-        });
-        if is_idle.get() && released.is_ok() {
-            self.reconsider(index);
-        }
-        released.is_ok()
+    /// Frees an unreachable record without leases.
+    pub(super) fn free_record(&self, index: u32) {
+        self.records.release(index);
     }
 
-    /// A record that is kept may have no reason any more: the wheel looks at it.
+    /// Pushes a record that is kept to the inbox of the wheel, for it may have no reason any
+    /// more.
     #[cold]
     pub(super) fn reconsider(&self, index: u32) {
         if self.record(index).lifecycle().is_kept() {
@@ -422,27 +348,22 @@ impl Store {
         }
     }
 
-    /// The last lease of an unreachable record is gone.
-    pub(super) fn on_last_lease(&self, index: u32) {
-        self.records.release(index);
-    }
-
-    /// The registry is being dropped: departs every record, and leaves a
-    /// reference to each that has leases.
+    /// The registry is being dropped: makes every record vacant, and leaves a reference to the
+    /// store for each that has leases.
     ///
-    /// Calls through leases may be under way, and releases, and deferred reclamation. So
-    /// what was announced is retired, for the last round to take.
+    /// Calls through leases, releases and deferred reclamation may be under way. So the
+    /// announcements are retired, for the last round to take.
     ///
     /// # Safety
     ///
     /// No operation of the table is under way or begins later.
     pub(super) unsafe fn detach(self: &Arc<Self>) {
-        for index in 0..self.reach() {
+        for index in 0..self.high_water() {
             let record = self.record(index);
             if let Some(announcement) = record.vacate().announced() {
                 self.push_retired_announcement(announcement);
             }
-            // There before the flag is: a lease may drop it at once.
+            // Before the flag: the last lease may drop it at once.
             let reference = Arc::clone(self);
             if record.set_flags(Load::CLOSED | Load::DETACHED).leases() > 0 {
                 // The record's last lease drops it.
@@ -452,10 +373,10 @@ impl Store {
     }
 }
 
-/// Frees the first items of these, a piece at most; whether there were any.
-fn free_piece(taken: impl Iterator<Item = u32>, free: impl Fn(u32)) -> bool {
+/// Frees the first items of these, a batch at most; whether there were any.
+fn free_batch(taken: impl Iterator<Item = u32>, free: impl Fn(u32)) -> bool {
     let mut were_any = false;
-    for index in taken.take(PIECE) {
+    for index in taken.take(BATCH) {
         free(index);
         were_any = true;
     }

@@ -1,9 +1,9 @@
-//! Registers learned relays. [`eviction`](crate::registry::eviction) removes them when local
+//! Registers learned relays. [`removal`](crate::registry::removal) removes them when local
 //! relays need the room.
 
 use crate::dht::LearnError;
 use crate::errors::RegisterError;
-use crate::registry::gone::is_local_in_grace;
+use crate::registry::forgetting::is_local_in_grace;
 use crate::registry::inner::Inner;
 use crate::registry::request::{AttemptError, Registration, Request, check};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
@@ -172,7 +172,7 @@ mod tests {
         assert!(!inner.remove_learned(*record));
         assert!(
             inner
-                .victim_among(0..inner.relays.table.reach(), &guard)
+                .learned_to_remove(0..inner.relays.table.high_water(), &guard)
                 .is_none()
         );
         drop(lease);

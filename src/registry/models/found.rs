@@ -349,7 +349,7 @@ fn a_relay_that_is_renewed_beside_a_find_is_found() {
     });
 }
 
-/// The same, where a renewal that read an earlier tick is held up: a caller to which the
+/// The same, where a renewal that read an earlier tick is preempted: a caller to which the
 /// relay is registered finds it.
 #[test]
 fn a_relay_that_is_renewed_after_it_was_left_out_is_found() {

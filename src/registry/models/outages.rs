@@ -62,7 +62,7 @@ fn a_relay_that_comes_back_beside_the_end_of_an_outage_is_on_trial() {
     });
 }
 
-/// No find waits for another one that is held up as it takes a relay out of sight whose
+/// No find waits for another one that is preempted as it takes a relay out of sight whose
 /// back-off ends as it expires.
 #[test]
 fn no_find_waits_for_one_that_takes_a_relay_out_of_sight() {

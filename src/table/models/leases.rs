@@ -200,7 +200,7 @@ fn a_release_and_a_departure_give_the_record_back_once() {
         let guard = epoch::pin();
         let taken: Vec<_> = (0..3).map(|_| table.store.take_record(&guard)).collect();
         let again = taken.iter().filter(|&&taken| taken == Ok(index)).count();
-        // The real collector may still be held up by where its threads stand.
+        // The real collector may still be held back by where its threads stand.
         assert!(again == 1 || cfg!(crossbeam_loom) && again == 0);
     });
 }

@@ -1,4 +1,4 @@
-//! Whose record it is, and in which of its lives: the identity, and the life word.
+//! Which relay the record is of, and in which generation.
 
 use super::{Extra, Lifecycle, Record};
 use crate::relay::NodeId;
@@ -6,9 +6,8 @@ use crate::sync::{AtomicU64, Ordering, fence};
 
 /// Bytes that one thread writes while others may read them, as words.
 ///
-/// A reader that is not held off by anything may see some words of one life and
-/// some of the next; it has to find that out by other means, and must not
-/// believe what it read until then.
+/// An unpinned reader may see a torn id, with words of two tenures, and must re-check the
+/// generation.
 #[derive(Debug)]
 #[repr(transparent)]
 pub(super) struct AtomicWords<const N: usize>([AtomicU64; N]);
@@ -22,7 +21,7 @@ impl<const N: usize> Default for AtomicWords<N> {
 impl<const N: usize> AtomicWords<N> {
     #[inline]
     pub(super) fn read(&self) -> [u64; N] {
-        // Relaxed, here and below: ordered by what publishes the whole.
+        // Relaxed, here and below: the bucket entry, or the handle, publishes the words.
         std::array::from_fn(|word| self.0[word].load(Ordering::Relaxed))
     }
 
@@ -42,7 +41,7 @@ impl<const N: usize> AtomicWords<N> {
     }
 }
 
-/// Names one life of a record, for keeping where no thread is pinned.
+/// Names one generation of a record. It may be kept by threads that are not pinned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Handle {
     pub(crate) index: u32,
@@ -54,7 +53,7 @@ impl Handle {
     pub(crate) const GENERATION_BITS: u32 = u32::BITS - LEN_BITS;
 }
 
-/// The part of the life word that holds the length of the identity.
+/// The lower bits of `generation_and_len`: the length of the identity.
 const LEN_BITS: u32 = 6;
 pub(super) const LEN_MASK: u32 = (1 << LEN_BITS) - 1;
 
@@ -70,7 +69,7 @@ impl Extra {
 }
 
 impl Record {
-    /// Whether this is the record of `id`; for a thread that holds off its next life.
+    /// Whether this is the record of `id`; for a pinned thread that delays the next tenure.
     #[inline]
     pub(in crate::table) fn matches<'a>(
         &self,
@@ -90,9 +89,9 @@ impl Record {
     /// The lifecycle word, if the record is that of `id` and `accept` takes it,
     /// as it must take no record that is not live; for any thread, pinned or not.
     ///
-    /// The generation is the same before and after, so what was read in between
-    /// is of one life: nothing of an earlier one, which had departed before its
-    /// generation ended, and nothing of a later one, which began after that.
+    /// The generation is the same before and after, so what was read in between is of one
+    /// generation: nothing of an earlier one, whose relay had departed before the
+    /// generation was raised, and nothing of a later one, which began after that.
     #[inline(always)]
     pub(in crate::table) fn lifecycle_if_named<'a>(
         &self,
@@ -100,19 +99,19 @@ impl Record {
         id: &NodeId,
         accept: impl FnOnce(Lifecycle) -> bool,
     ) -> Option<Lifecycle> {
-        // Acquire: the life before has departed.
-        let life = self.life.load(Ordering::Acquire);
+        // Acquire: the departure before this generation is seen.
+        let before = self.generation_and_len.load(Ordering::Acquire);
         let word = self.lifecycle();
-        if !(accept(word) && self.is_named(extra, id, len_in(life))) {
+        if !(accept(word) && self.is_named(extra, id, len_in(before))) {
             return None;
         }
-        // Acquire: had we read anything of the next life, we would see now that
-        // this one has ended.
+        // Acquire: if anything of the next tenure was read above, the load below sees the
+        // raised generation.
         fence(Ordering::Acquire);
-        (self.life.load(Ordering::Relaxed) == life).then_some(word)
+        (self.generation_and_len.load(Ordering::Relaxed) == before).then_some(word)
     }
 
-    /// The id of the relay; for a thread that holds off its next life.
+    /// The id of the relay; for a pinned thread that delays the next tenure.
     #[inline]
     pub(in crate::table) fn identity<'a>(&self, extra: impl FnOnce() -> &'a Extra) -> NodeId {
         let len = self.identity_len();
@@ -126,43 +125,57 @@ impl Record {
     #[inline]
     fn identity_len(&self) -> u8 {
         // Relaxed: published with the identity.
-        len_in(self.life.load(Ordering::Relaxed))
+        len_in(self.generation_and_len.load(Ordering::Relaxed))
     }
 
-    /// Whether the record is in this life, so that whatever was read of it since it
-    /// was in an earlier one was of this life, too.
+    /// Whether the record still has the generation of `handle`. Then what was read of it
+    /// since a thread had that handle is of this generation.
     #[inline]
-    pub(in crate::table) fn is_in_life(&self, handle: Handle) -> bool {
-        // Acquire: had we read anything of the next life, we would see that this one
-        // has ended.
+    pub(in crate::table) fn has_generation(&self, handle: Handle) -> bool {
+        // Acquire: if anything of a later generation was read before, the load below sees
+        // the raised generation.
         fence(Ordering::Acquire);
-        self.life.load(Ordering::Relaxed) >> LEN_BITS == handle.generation
+        self.generation_and_len.load(Ordering::Relaxed) >> LEN_BITS == handle.generation
     }
 
-    /// What is drawn of a key for this relay: the same for each life of an id.
+    /// A byte that follows from a key and the id of the relay.
     pub(in crate::table) fn jitter(&self, key: u64) -> u8 {
         let [one, other, ..] = self.identity_head.read();
         let mixed = (one ^ other.rotate_left(32) ^ key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed >> 56) as u8
     }
 
-    /// The number of the present life.
+    /// The present generation.
     #[inline]
     pub(in crate::table) fn generation(&self) -> u32 {
-        // Acquire: a matching generation comes with the identity of that life.
-        self.life.load(Ordering::Acquire) >> LEN_BITS
+        // Acquire: sees the identity, which was written before a handle of this generation
+        // was published. With the pin of `RecordRef::resolve`, that identity lasts: see
+        // `end_generation`.
+        self.generation_and_len.load(Ordering::Acquire) >> LEN_BITS
+    }
+
+    /// The handle of the present generation; `index` is where the record lies.
+    #[inline]
+    pub(in crate::table) fn handle(&self, index: u32) -> Handle {
+        Handle {
+            index,
+            generation: self.generation(),
+        }
     }
 
     /// Makes every handle stale; only for the thread that closes the record.
     pub(in crate::table) fn end_generation(&self) {
-        // Release: the next life's identity is written after this, and a
-        // reader that still sees the old number is pinned since before.
-        self.life.fetch_add(1 << LEN_BITS, Ordering::Release);
+        // Release: a thread that sees the raised generation sees the departure. A pinned
+        // thread that still sees the old one was pinned before the record is retired: the
+        // pin has a SeqCst fence, and the grace period of the record begins later. So the
+        // next identity is written after it unpins.
+        self.generation_and_len
+            .fetch_add(1 << LEN_BITS, Ordering::Release);
     }
 }
 
-/// The length of the identity in a life word.
+/// The length of the identity.
 #[inline]
-fn len_in(life: u32) -> u8 {
-    (life & LEN_MASK) as u8
+fn len_in(generation_and_len: u32) -> u8 {
+    (generation_and_len & LEN_MASK) as u8
 }

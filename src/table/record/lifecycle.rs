@@ -1,4 +1,4 @@
-//! The word that decides whether a record lives, and on what terms.
+//! The word that says whether the relay of a record is registered, and on what terms.
 //!
 //! ```text
 //!  63            39 38    37 36                     0
@@ -12,28 +12,53 @@
 //! as they were set together, and one compare-and-swap decides a renewal against
 //! an expiry, a departure or another renewal.
 //!
-//! ```text
-//!             stage              admit            depart          count out
-//!   vacant -----------> pending -------> live -----------> departing
-//!     ^                    |              ^                    |
-//!     | forget             | placeholder  | admit              v
-//!   closing <---> gone <---+          returning <--- gone <-- closing
-//! ```
-//!
-//! | state | tick | counts | whose |
+//! | state | tick | counted | which thread may change it |
 //! |---|---|---|---|
-//! | vacant | 0 | no | the pool's, or retired |
-//! | pending | deadline | no | the registrant's, and known to no look-up |
-//! | live | deadline | yes | |
-//! | departing | 0 | yes | the departing thread's |
-//! | closing | 0 | only during a restart | of the thread that closes it: after a departure, to forget it, or to replace it |
-//! | gone | until when it is remembered | no | |
-//! | returning | deadline | no | the registrant's |
+//! | vacant | 0 | no | none while it is retired; then the one that takes it from the slab |
+//! | staged | deadline | no | the registering one; no look-up accepts the record |
+//! | live | deadline | yes | any, by a compare-and-swap |
+//! | departing | 0 | yes | the departing one; any may count it out |
+//! | closing | 0 | only during a restart | the one that closes it: after a departure, to forget it, or to replace it |
+//! | gone | until when it is remembered | no | any, by a compare-and-swap |
+//! | returning | deadline | no | the registering one |
+//!
+//! | from | to | by |
+//! |---|---|---|
+//! | vacant | staged | [`Table::stage`], `create_placeholder` |
+//! | staged | live | [`Staged::admit`], or a thread that helps |
+//! | staged | gone | `create_placeholder`, or a thread that helps |
+//! | staged | vacant | [`Staged::admit`], where the entry is withdrawn |
+//! | live | live | [`LiveRecord::renew`]; [`lifecycle_at`], which moves the deadline of an expired relay a tick back |
+//! | live | departing | [`Table::depart`] |
+//! | departing | closing | `count_out`, or a thread that helps |
+//! | live, gone | closing | [`Table::close_live`], [`Table::close_gone`] |
+//! | closing | gone | [`Closing::remember_until`], [`Closing::keep`] |
+//! | closing | what it was | [`Closing::leave_as_it_was`] |
+//! | closing | vacant | [`Closing::forget`] |
+//! | gone | returning | [`Table::bring_back`] |
+//! | returning | live | [`Returning::admit`], or a thread that helps |
+//! | returning | gone | [`Returning::admit`], where the table is full |
+//! | any | vacant | [`Record::vacate`], at the end of the registry |
 //!
 //! A record that is *gone* keeps what is known of its relay: leases, load, round trips,
-//! circuit. It has no relay until a registration of the same id brings it back. One that
-//! is *kept* is remembered without regard to time, for its leases or for the
-//! operator's settings; a *placeholder* exists only for such settings.
+//! circuit. It has no relay until a registration of the same id brings it back. A *kept*
+//! record is remembered without regard to time, for its leases or for the operator's
+//! settings; a *placeholder* exists only for such settings.
+//!
+//! [`Table::stage`]: crate::table::Table::stage
+//! [`Table::depart`]: crate::table::Table::depart
+//! [`Table::close_live`]: crate::table::Table::close_live
+//! [`Table::close_gone`]: crate::table::Table::close_gone
+//! [`Table::bring_back`]: crate::table::Table::bring_back
+//! [`Staged::admit`]: crate::table::Staged::admit
+//! [`Returning::admit`]: crate::table::returning::Returning::admit
+//! [`LiveRecord::renew`]: crate::table::LiveRecord::renew
+//! [`Closing::remember_until`]: crate::table::Closing::remember_until
+//! [`Closing::keep`]: crate::table::Closing::keep
+//! [`Closing::leave_as_it_was`]: crate::table::Closing::leave_as_it_was
+//! [`Closing::forget`]: crate::table::Closing::forget
+//! [`lifecycle_at`]: super::Record::lifecycle_at
+//! [`Record::vacate`]: super::Record::vacate
 
 use crate::limits::TICK_BITS;
 use crate::time::Tick;
@@ -47,7 +72,7 @@ pub(crate) struct Lifecycle(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Vacant,
-    Pending,
+    Staged,
     Live,
     Departing,
     Closing,
@@ -61,15 +86,15 @@ const ANNOUNCEMENT_SHIFT: u32 = TICK_BITS + 2;
 /// Tick and state.
 const LOWER_MASK: u64 = STATE_MASK | TICK_MASK;
 
-/// Pending, or departing where there is no tick.
-const PENDING: u64 = 0b01 << TICK_BITS;
+/// Staged; departing without a tick.
+const STAGED: u64 = 0b01 << TICK_BITS;
 const RETURNING: u64 = 0b10 << TICK_BITS;
-/// Gone, or closing where there is no tick.
+/// Gone; closing without a tick.
 const GONE: u64 = 0b11 << TICK_BITS;
 
 /// Instead of a tick: as long as there is a reason.
 const KEPT: u64 = TICK_MASK;
-/// The same, of a record that the operator's setting brought into being.
+/// The same, for a placeholder.
 const PLACEHOLDER: u64 = TICK_MASK - 1;
 
 impl Lifecycle {
@@ -103,13 +128,13 @@ impl Lifecycle {
     ///
     /// `deadline` is within 1 and [`LAST_DEADLINE`](Self::LAST_DEADLINE), here and below;
     /// another one is taken for the nearest of these.
-    pub(in crate::table) fn pending(deadline: Tick, announcement: u32) -> Self {
-        Self::new(announcement, PENDING, in_bounds(deadline))
+    pub(in crate::table) fn staged(deadline: Tick, announcement: u32) -> Self {
+        Self::new(announcement, STAGED, in_bounds(deadline))
     }
 
     /// A [placeholder](Self::placeholder) that awaits admission.
-    pub(in crate::table) fn pending_placeholder() -> Self {
-        Self::new(Self::NO_ANNOUNCEMENT, PENDING, 1)
+    pub(in crate::table) fn staged_placeholder() -> Self {
+        Self::new(Self::NO_ANNOUNCEMENT, STAGED, 1)
     }
 
     /// A record in force.
@@ -130,7 +155,7 @@ impl Lifecycle {
         Self(self.0 & !STATE_MASK)
     }
 
-    /// What the operator's setting brings into being.
+    /// A record that exists only for an operator setting.
     pub(in crate::table) fn placeholder() -> Self {
         Self::new(Self::NO_ANNOUNCEMENT, GONE, PLACEHOLDER)
     }
@@ -143,9 +168,9 @@ impl Lifecycle {
         Self(self.0 & !TICK_MASK | deadline.saturating_sub(1).max(1))
     }
 
-    /// The same record, dead, but still counted.
+    /// The same record, departed, but still counted.
     pub(in crate::table) fn departing(self) -> Self {
-        Self(self.0 & !LOWER_MASK | PENDING)
+        Self(self.0 & !LOWER_MASK | STAGED)
     }
 
     /// The same record, which belongs to the thread that closes it.
@@ -174,8 +199,8 @@ impl Lifecycle {
         match (self.0 & STATE_MASK, self.0 & TICK_MASK) {
             (0, 0) => State::Vacant,
             (0, _) => State::Live,
-            (PENDING, 0) => State::Departing,
-            (PENDING, _) => State::Pending,
+            (STAGED, 0) => State::Departing,
+            (STAGED, _) => State::Staged,
             (RETURNING, _) => State::Returning,
             (_, 0) => State::Closing,
             _ => State::Gone,
@@ -196,14 +221,14 @@ impl Lifecycle {
         (deadline > tick.0) & (deadline <= TICK_MASK)
     }
 
-    /// Whether a look-up by id knows of the record: all but vacant and pending ones.
+    /// Whether a look-up by id, live or not, accepts the record: unless vacant or staged.
     pub(crate) fn is_known(self) -> bool {
-        !matches!(self.state(), State::Vacant | State::Pending)
+        !matches!(self.state(), State::Vacant | State::Staged)
     }
 
     #[inline]
-    pub(crate) fn is_pending(self) -> bool {
-        self.state() == State::Pending
+    pub(crate) fn is_staged(self) -> bool {
+        self.state() == State::Staged
     }
 
     #[inline]
@@ -215,13 +240,12 @@ impl Lifecycle {
         self.state() == State::Gone
     }
 
-    /// Of one that is gone, whether it is remembered without regard to time. It holds no
-    /// permit then.
+    /// Whether it is gone, and remembered without regard to time. Then it holds no permit.
     pub(crate) fn is_kept(self) -> bool {
         self.0 & TICK_MASK >= PLACEHOLDER && self.is_gone()
     }
 
-    /// Whether the operator's setting alone brought it into being.
+    /// Whether it exists only for an operator setting.
     pub(in crate::table) fn is_placeholder(self) -> bool {
         self.0 & TICK_MASK == PLACEHOLDER && self.is_gone()
     }
@@ -272,10 +296,10 @@ mod tests {
         let last = Lifecycle::LAST_DEADLINE;
         let announcement = (Lifecycle::ANNOUNCEMENTS - 1) as u32;
         for (deadline, announcement) in [(Tick(1), announcement), (last, 0), (last, announcement)] {
-            let pending = Lifecycle::pending(deadline, announcement);
-            let live = pending.admitted();
+            let staged = Lifecycle::staged(deadline, announcement);
+            let live = staged.admitted();
             let states = [
-                (pending, State::Pending),
+                (staged, State::Staged),
                 (live, State::Live),
                 (live.departing(), State::Departing),
                 (live.departing().closing(), State::Closing),
@@ -327,7 +351,7 @@ mod tests {
         assert!(!word.is_live_at(Tick(5)));
         let others = [
             Lifecycle::VACANT,
-            Lifecycle::pending(Tick(5), 7),
+            Lifecycle::staged(Tick(5), 7),
             Lifecycle::returning(Tick(5), 7),
             word.departing(),
             word.closing(),

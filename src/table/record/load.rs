@@ -29,9 +29,9 @@ pub(crate) struct Load(u64);
 impl Load {
     /// The relay is gone; no lease is given until it comes back.
     pub(in crate::table) const CLOSED: u64 = 1 << 60;
-    /// No thread can reach the record any more; only leases name it.
+    /// Only leases refer to the record.
     pub(in crate::table) const UNREACHABLE: u64 = 1 << 61;
-    /// The registry is gone; the last lease lets go of the record's memory.
+    /// The registry is gone; the last lease drops a reference to the store.
     pub(in crate::table) const DETACHED: u64 = 1 << 62;
     /// The relay takes no new leases.
     pub(in crate::table) const DRAINING: u64 = 1 << 63;
@@ -130,14 +130,15 @@ impl Load {
         }
     }
 
-    /// With one lease less; refused once the record left the reach of all but
-    /// its leases, when the last of them has more to do.
+    /// With one lease less. `None` if the record is unreachable or detached: the caller has
+    /// to use [`release_lease_of_departed`](super::Record::release_lease_of_departed), for
+    /// the last lease then frees the record, or drops a reference to the store.
     #[inline]
-    pub(in crate::table) fn without_lease(self) -> Result<Self, Rejection> {
+    pub(in crate::table) fn without_lease(self) -> Option<Self> {
         if self.has(Self::UNREACHABLE | Self::DETACHED) {
-            return Err(Rejection::Departed);
+            return None;
         }
-        Ok(Self(self.0 - Self::LEASE))
+        Some(Self(self.0 - Self::LEASE))
     }
 
     /// With what the relay says of its total load: what exceeds this

@@ -6,40 +6,42 @@
 //! the first ones lie close to each other.
 //!
 //! ```text
-//! record: identity[0..32] | lifecycle | load | circuit | life | rtt
+//! record: identity[0..32] | lifecycle | load | circuit | generation, length | rtt
 //! extra:  RTT window | identity[32..63] | inbox link | number of arrival
 //! ```
 //!
-//! # The life of a record
+//! # The states of a record
 //!
-//! Records lie in a pool that is never returned to the allocator while anyone
-//! could look, and are used again. One life goes
+//! A *tenure* is the time for which one id is in the record, from the slab to the slab. The
+//! *generation* is raised each time that the relay departs or its entry is withdrawn, so a
+//! tenure has one or several. The memory of records stays allocated while the table exists.
+//! A tenure goes:
 //!
-//! 1. *private*: taken from the pool by one registrant, which alone writes it;
-//! 2. *pending*: named by its bucket, the wheel and an arrivals run, but no
-//!    look-up or selection accepts it;
-//! 3. *live*: admitted, by the compare-and-swap that clears the pending bit;
-//! 4. *departing*: the compare-and-swap that takes the deadline away decides which
-//!    thread closes it: counts it out, closes the load word, raises the generation;
-//! 5. *gone*: its relay may come back, and then is what it was: *returning*, then live;
-//! 6. *vacant*: it was forgotten, is out of its bucket, and is retired;
-//! 7. *unreachable*: every thread that was pinned at that time has unpinned,
-//!    so no reference is left but leases. With none of those it is private
-//!    again, to the registrant that takes it.
+//! 1. *private*: a registering thread took the record from the slab, and alone writes it;
+//! 2. *staged*: the record is in its bucket, the wheel and an arrivals run, but no look-up
+//!    or selection accepts it;
+//! 3. *live*: a compare-and-swap of the lifecycle from staged to live admitted it;
+//! 4. *departing*: the compare-and-swap that takes the deadline away decides which thread
+//!    closes the record: counts it out, closes the load word, raises the generation;
+//! 5. *gone*: the relay may come back: the record is *returning*, then live again;
+//! 6. *vacant*: the record was forgotten: it is out of its bucket, and retired;
+//! 7. *unreachable*: every thread that was pinned at that time has unpinned, so only leases
+//!    refer to the record. It is freed to the slab once it has none.
 //!
 //! # Invariants
 //!
-//! - **Identity** is written only while private. A thread that is pinned and
-//!   reached the record through its bucket, or through a handle whose
-//!   generation matches, reads it whole until it unpins: both are cut before the
-//!   record is retired, so such a thread holds off the next life. One that is
-//!   not pinned looks at the generation before and after; see [`Record::lifecycle_if_named`].
-//! - **Generation** counts departures, in the upper bits of the life word; the lower
-//!   ones hold the length of the identity, by the rule of the identity. Handles
-//!   kept outside the table (in snapshots and runs) carry the generation; a
-//!   record that departed matches none of them, also when its relay came back.
-//! - **The last lease** of an unreachable record, or the collector if there is
-//!   no lease, returns it to the pool: `Load` decides between the two.
+//! - **Identity** is written only while the record is private. A thread that is pinned and
+//!   found the record through its bucket, or through a handle whose generation matches,
+//!   reads one id until it unpins: the record leaves the bucket, and the generation is
+//!   raised, before the record is retired, so the pin delays the next tenure. A thread that
+//!   is not pinned compares the generation before and after; see
+//!   [`Record::lifecycle_if_named`].
+//! - **Generation**: the upper bits of `generation_and_len`; the lower ones hold the length
+//!   of the identity, and are written with it. Handles that are kept outside the table (in
+//!   snapshots and runs) carry the generation. After a departure no earlier handle matches,
+//!   also if the relay comes back.
+//! - **An unreachable record** without leases is freed once: by the thread that takes it
+//!   from those reclaimable, in a batch, or by its last lease. The load word decides which.
 
 mod announcement;
 mod circuit;
@@ -74,7 +76,7 @@ pub(in crate::table) struct Record {
     lifecycle: AtomicU64,
     load: AtomicU64,
     circuit: AtomicU64,
-    life: AtomicU32,
+    generation_and_len: AtomicU32,
     rtt: AtomicU32,
 }
 
@@ -85,6 +87,14 @@ pub(in crate::table) struct Extra {
     identity_tail: AtomicWords<4>,
     inbox_link: AtomicU32,
     arrival: AtomicU32,
+}
+
+/// One generation of a record, with what goes with it.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(in crate::table) record: &'a Record,
+    pub(in crate::table) extra: &'a Extra,
+    pub(crate) handle: Handle,
 }
 
 #[cfg(not(relay_loom))]
@@ -99,7 +109,7 @@ unsafe impl Zeroable for Record {
             lifecycle: AtomicU64::default(),
             load: AtomicU64::default(),
             circuit: AtomicU64::default(),
-            life: AtomicU32::default(),
+            generation_and_len: AtomicU32::default(),
             rtt: AtomicU32::default(),
         }
     }
@@ -123,13 +133,13 @@ impl Extra {
         &self.inbox_link
     }
 
-    /// The number under which this life arrived.
+    /// The number under which this generation arrived.
     pub(in crate::table) fn arrival(&self) -> u32 {
-        // Relaxed: published with the life that it is of.
+        // Relaxed: published with the lifecycle word.
         self.arrival.load(Ordering::Relaxed)
     }
 
-    /// Notes that number; only while the record is not admitted.
+    /// Sets that number; only while the record is not admitted.
     pub(in crate::table) fn set_arrival(&self, number: u32) {
         // Relaxed: likewise.
         self.arrival.store(number, Ordering::Relaxed);
@@ -137,12 +147,13 @@ impl Extra {
 }
 
 impl Record {
-    /// Begins a new life: writes everything but the lifecycle and generation.
+    /// Begins a tenure: writes everything but the lifecycle and generation.
     ///
     /// Only while the record is private to this thread. `extra` is the record's
     /// own, here and below.
     ///
-    /// `rtt_seed` is a round trip in microseconds, and when it was told, in nanoseconds.
+    /// `rtt_seed` is when a round trip was told, in nanoseconds, and the round trip in
+    /// microseconds.
     pub(in crate::table) fn begin(
         &self,
         extra: &Extra,
@@ -150,15 +161,16 @@ impl Record {
         capacity: u32,
         rtt_seed: Option<(u64, u32)>,
     ) {
-        // Release: a thread that reads what follows finds the last life ended.
+        // Release: a thread that reads what follows sees the generation of the last tenure
+        // raised.
         fence(Ordering::Release);
         self.identity_head.write(id.head());
         extra.identity_tail.write(id.tail());
-        // Relaxed: published with the identity that it belongs to. The
-        // generation was raised by the thread that ended the last life.
-        let life = self.life.load(Ordering::Relaxed);
-        self.life
-            .store(life & !LEN_MASK | u32::from(id.len_u8()), Ordering::Relaxed);
+        // Relaxed: published with the identity. The thread that closed the record has raised
+        // the generation.
+        let word = self.generation_and_len.load(Ordering::Relaxed);
+        self.generation_and_len
+            .store(word & !LEN_MASK | u32::from(id.len_u8()), Ordering::Relaxed);
         extra.window.clear(0);
         if let Some((told_at, micros)) = rtt_seed {
             extra.window.seed(told_at, micros, Second::of(told_at));
@@ -188,16 +200,16 @@ impl Record {
 
     /// The lifecycle word, for a summary of the relay at `tick`.
     ///
-    /// A summary leaves out a relay that is past its deadline. So that no renewal that
-    /// read an earlier tick brings it back unseen, the deadline of such a relay is moved
-    /// back: the compare-and-swap of that renewal fails, or comes before this one and is
-    /// seen here. (To touch the word would do for what is so after both. But between the
-    /// renewal and its look at the summaries the relay would be live, and left out.)
+    /// A leaf that is computed at `tick` omits an expired relay. A renewal that read an
+    /// earlier tick could still succeed, and the relay would stay omitted. So a
+    /// compare-and-swap moves the deadline of an expired relay one tick back: that renewal
+    /// then either fails, or precedes it and is seen here.
     pub(in crate::table) fn lifecycle_at(&self, tick: Tick) -> Lifecycle {
         let mut word = self.lifecycle();
         while word.is_live() && !word.is_live_at(tick) {
             let earlier = word.with_earlier_deadline();
-            // AcqRel: what a renewal before this did is seen.
+            // AcqRel: a renewal before this one is seen; one after it sees the leaf tick that
+            // was raised before (see `Context::leaf_tick`).
             match self.lifecycle.compare_exchange(
                 word.bits(),
                 earlier.bits(),
@@ -214,8 +226,8 @@ impl Record {
     /// Whether the lifecycle is still `word`, so that whatever was read of the
     /// record since `word` was, was so while it was in force.
     ///
-    /// A pinned thread never meets the same word twice with another in between:
-    /// an announcement that was replaced is not used again before it unpins.
+    /// `word` is live. A pinned thread never meets the same live word twice with another in
+    /// between: an announcement that was replaced is not reused before it unpins.
     #[inline]
     pub(in crate::table) fn is_still(&self, word: Lifecycle) -> bool {
         // Relaxed: the words of a record are loaded with acquire. Had we read anything
@@ -229,10 +241,10 @@ impl Record {
         self.lifecycle.store(word.bits(), Ordering::Release);
     }
 
-    /// Takes the lifecycle away; what it was.
+    /// Makes the record vacant; returns the last word.
     pub(in crate::table) fn vacate(&self) -> Lifecycle {
-        // AcqRel: comes before or after each transition, and takes over what the last one
-        // published.
+        // AcqRel: sees the announcement that the last transition published, and is before or
+        // after each of them.
         let last = self
             .lifecycle
             .swap(Lifecycle::VACANT.bits(), Ordering::AcqRel);
@@ -257,8 +269,7 @@ impl Record {
     /// The circuit word.
     #[inline]
     pub(in crate::table) fn circuit(&self) -> Circuit {
-        // Acquire: a thread that sees a relay trusted again finds whatever was noted
-        // or said of it before.
+        // Acquire: sees the pending change that was opened before this word was changed.
         Circuit::from_bits(self.circuit.load(Ordering::Acquire))
     }
 
@@ -297,7 +308,7 @@ impl Record {
     }
 
     fn try_change_circuit(&self, seen: Circuit, next: Circuit) -> Result<(), Circuit> {
-        // AcqRel: as for reading it. One word, so events are in one order.
+        // AcqRel: publishes the pending change, and sees those of earlier events.
         self.circuit
             .compare_exchange(
                 seen.bits(),
@@ -312,9 +323,8 @@ impl Record {
     /// The load word.
     #[inline]
     pub(in crate::table) fn load(&self) -> Load {
-        // Acquire: a thread that sees room finds whatever was noted or said of it
-        // before. Decisions are made by compare-and-swap, or a second look at the
-        // lifecycle.
+        // Acquire: sees the pending change that was opened before this word was changed.
+        // Decisions are made by compare-and-swap, or by a second read of the lifecycle.
         Load::from_bits(self.load.load(Ordering::Acquire))
     }
 
@@ -324,28 +334,30 @@ impl Record {
         self.update_load(|load| load.with_lease(capacity))
     }
 
-    /// Gives one unit back in any case; returns the word as it was before.
+    /// Releases one unit of a record that is unreachable or detached; returns the word
+    /// before.
     pub(in crate::table) fn release_lease_of_departed(&self) -> Load {
-        // AcqRel: the last lease passes the record on after all others.
+        // AcqRel: the last release sees what the other holders did before theirs.
         Load::from_bits(self.load.fetch_sub(Load::LEASE, Ordering::AcqRel))
     }
 
-    /// Sets flags and returns the word as it was before.
+    /// Sets flags; returns the word before.
     pub(in crate::table) fn set_flags(&self, flags: u64) -> Load {
-        // AcqRel: decides against releases on the same word.
+        // Acquire: with no leases left, sees what their holders did. Release: the last lease
+        // sees what preceded the flag.
         Load::from_bits(self.load.fetch_or(flags, Ordering::AcqRel))
     }
 
     /// Brings the load forward by one event, by what `next` makes of it; the word
     /// before and after.
     ///
-    /// What `next` does beside happens before the change, perhaps more than once.
+    /// `next` may be called more than once, each time before the change.
     #[inline]
     pub(in crate::table) fn update_load<E>(
         &self,
         mut next: impl FnMut(Load) -> Result<Load, E>,
     ) -> Result<(Load, Load), E> {
-        // Acquire: as for the load itself.
+        // Acquire: see `load`.
         let mut seen = self.load.load(Ordering::Acquire);
         loop {
             let wanted = next(Load::from_bits(seen))?;
@@ -366,7 +378,7 @@ impl Record {
     /// this: a later one sees what this thread did before, and what this thread does next
     /// sees what came before an earlier one.
     pub(in crate::table) fn touch_load(&self) -> Load {
-        // AcqRel: that is all that it is for.
+        // AcqRel: two of these on one word are ordered, see above.
         Load::from_bits(self.load.fetch_add(0, Ordering::AcqRel))
     }
 }

@@ -8,10 +8,10 @@ use crate::sync::{Ordering, fence};
 /// The figure in force, in microseconds, and above it a number that changes with
 /// every change of the word.
 ///
-/// So no thread that was held up puts a figure back that was forgotten meanwhile. The
-/// number comes round after 256 changes. A thread that sleeps through exactly so many,
-/// and finds the same figure, puts its own there for the moment that it takes it to look
-/// at the window once more.
+/// The number prevents ABA: a thread that computed a figure before the samples were
+/// forgotten cannot store it afterwards, unless exactly 256 changes (or a multiple) happened
+/// in between and the figure is the same. Then its figure is in force until it has checked
+/// the window again, which it does next.
 #[derive(Clone, Copy)]
 pub(super) struct RttWord(pub(super) u32);
 
@@ -34,7 +34,7 @@ impl RttWord {
 
 const _: () = assert!(MAX_RTT.as_micros() < RttWord::CHANGE as u128);
 
-/// What settling made of the figure in force.
+/// How [`Record::refresh_rtt`] changed the figure in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RttUpdate {
     Unchanged,
@@ -60,8 +60,7 @@ impl Record {
 
     #[inline]
     fn rtt(&self) -> RttWord {
-        // Acquire: a thread that sees a relay come nearer finds what was noted or
-        // said of it before.
+        // Acquire: sees the pending change that was opened before this word was changed.
         RttWord(self.rtt.load(Ordering::Acquire))
     }
 

@@ -182,6 +182,7 @@ impl RttWindow {
     pub(crate) fn latest(&self, oldest: Second) -> Option<Second> {
         // Measurements before seeds, and of each the latest.
         let rank = |word: &AtomicU64| {
+            // Relaxed: a sample carries nothing but itself.
             let bits = word.load(Ordering::Relaxed);
             let counts = (bits & !SEED) >> VALUE_BITS > oldest.0;
             if counts { bits ^ SEED } else { 0 }
@@ -218,6 +219,7 @@ impl RttWindow {
 
     fn update(&self, slice: u64, next: impl Fn(Option<Sample>) -> Sample) -> bool {
         let word = &self.0[slice as usize % WORDS];
+        // Relaxed: the compare-and-swap decides.
         let mut seen = word.load(Ordering::Relaxed);
         loop {
             let wanted = next(Sample::from_bits(seen)).bits();

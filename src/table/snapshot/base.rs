@@ -44,8 +44,8 @@ impl Base {
     pub(crate) fn new(mut merged: Vec<MergedRelay>) -> Self {
         merged.sort_unstable_by_key(|it| (it.position.is_none(), it.own_micros, it.relay.index));
         let relays = merged.len();
-        let reach = merged.iter().map(|it| it.relay.index as usize + 1).max();
-        let mut slot_by_index = vec![NO_SLOT; reach.unwrap_or(0)];
+        let indices = merged.iter().map(|it| it.relay.index as usize + 1).max();
+        let mut slot_by_index = vec![NO_SLOT; indices.unwrap_or(0)];
         let mut last = 0;
         arrange(&mut merged, top_for(relays), 0, &mut |relay, slot| {
             slot_by_index[relay.index as usize] = slot as u32;

@@ -79,7 +79,7 @@ impl Context {
 
     #[inline]
     pub(crate) fn leaf_tick(&self) -> Tick {
-        // Acquire: pairs with the thread that raised it, which refreshes leaves next.
+        // Acquire: sees what the thread that raised it did before.
         Tick(self.leaf_tick.load(Ordering::Acquire))
     }
 
@@ -90,7 +90,10 @@ impl Context {
 
     /// From now on, leaves take into account what ends up to this tick.
     pub(crate) fn raise_leaf_tick(&self, tick: Tick) {
-        // AcqRel: see `Record::lifecycle_at`.
+        // AcqRel orders nothing more than the words that are written next do. A leaf that leaves
+        // out an expired relay is computed after its deadline was moved back, by a
+        // compare-and-swap with release (`Record::lifecycle_at`). A renewal that reads that
+        // deadline sees this tick, and refreshes the leaf.
         self.leaf_tick.fetch_max(tick.0, Ordering::AcqRel);
     }
 
@@ -104,6 +107,7 @@ impl Context {
     /// To be called before the first relay is suspended.
     pub(crate) fn expect_suspended(&self) {
         if !self.may_have_suspended() {
+            // Relaxed: the circuit word that is written next publishes it.
             self.may_have_suspended.store(true, Ordering::Relaxed);
         }
     }
@@ -119,6 +123,7 @@ impl Context {
     }
 
     pub(crate) fn set_bins(&self, bins: Bins) {
+        // Relaxed: see `bins`.
         self.is_coarse
             .store(bins == Bins::COARSE, Ordering::Relaxed);
     }

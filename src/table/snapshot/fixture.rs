@@ -2,11 +2,10 @@
 
 use super::base::MergedRelay;
 use super::context::SelectionSettings;
-use super::leaf::Subject;
 use super::publication::Publication;
 use crate::sync::{Zeroable, epoch};
 use crate::table::record::Second;
-use crate::table::record::{Extra, Handle, Lifecycle, Load, Record, State};
+use crate::table::record::{Extra, Handle, Lifecycle, Load, Record, State, Subject};
 use crate::time::{Tick, Timeline};
 use std::convert::Infallible;
 

@@ -28,7 +28,7 @@
 //! which a possible last resort has backed off.
 
 use crate::relay::Rejection;
-use crate::table::record::{Extra, Handle, Load, Record};
+use crate::table::record::{Load, Record, Subject};
 use crate::table::snapshot::context::SelectionSettings;
 use crate::table::snapshot::lanes;
 use crate::table::snapshot::leaf_state::LeafState;
@@ -36,14 +36,6 @@ use crate::table::snapshot::score::{Bins, penalty, score};
 use crate::table::snapshot::suspended::Earliest;
 use crate::table::snapshot::tree::{Join, Words};
 use crate::time::Tick;
-
-/// One life of a record.
-#[derive(Clone, Copy)]
-pub(crate) struct Subject<'a> {
-    pub(in crate::table) record: &'a Record,
-    pub(in crate::table) extra: &'a Extra,
-    pub(crate) handle: Handle,
-}
 
 /// The join of summary words: the maximum of each lane.
 pub(crate) enum Summary {}
@@ -91,14 +83,14 @@ impl Leaf {
         let lifecycle = record.lifecycle_at(tick);
         let leaf = if lifecycle.is_live_at(tick) {
             Self::of_live(record, settings, bins, tick)
-        } else if lifecycle.is_pending() {
+        } else if lifecycle.is_staged() {
             Self::not_eligible(LeafState::Vacant)
         } else {
             Self::rejected(Rejection::Departed)
         };
-        // If the record has begun a later life, the fields above may be of that one, which
-        // has another leaf.
-        match record.is_in_life(subject.handle) {
+        // If the record has a later generation by now, the fields above may be of that one,
+        // which has another leaf.
+        match record.has_generation(subject.handle) {
             true => leaf,
             false => Self::rejected(Rejection::Departed),
         }

@@ -2,11 +2,11 @@
 
 use crate::relay::Rejection;
 use crate::sync::{AtomicU32, AtomicU64, OnceBox, Ordering, Padded, ZeroedSlice, prefetch};
-use crate::table::record::Handle;
+use crate::table::record::{Handle, Subject};
 use crate::table::snapshot::context::Context;
 use crate::table::snapshot::geometry::Geometry;
 use crate::table::snapshot::lanes::{BestChildren, best_children};
-use crate::table::snapshot::leaf::{Leaf, Subject, Summary, SummaryWord};
+use crate::table::snapshot::leaf::{Leaf, Summary, SummaryWord};
 use crate::table::snapshot::leaf_state::{LeafState, StateCounts};
 use crate::table::snapshot::score::Bins;
 use crate::table::snapshot::suspended::{Greatest, Suspended};
@@ -115,9 +115,9 @@ impl Leaves {
         }))
     }
 
-    /// Brings the leaf of a relay in line with its record, after that changed. The words
-    /// above are recomputed as far as they change; up to the root if `to_root`, which a
-    /// relay that becomes eligible needs.
+    /// Recomputes the leaf of a relay, after its record changed. The words above are
+    /// recomputed as far as they change; up to the root if `to_root`, which a relay that
+    /// becomes eligible needs.
     pub(crate) fn refresh(
         &self,
         slot: usize,

@@ -1,5 +1,5 @@
-//! The order of relays that searches visit: sorted in advance, replaced as a whole, with
-//! trees over it that change with the relays.
+//! The snapshot that finds search: relays sorted in advance, replaced as a whole, with trees
+//! over it that change with the relays.
 //!
 //! # What it is made of
 //!
@@ -23,13 +23,13 @@
 //! the record itself.
 //!
 //! - A leaf may say for a moment that a relay is eligible which is not. Then the search
-//!   repairs the leaf and goes on.
+//!   refreshes the leaf and goes on.
 //! - A leaf must not hide a relay that is eligible. So a change by which a relay may become
 //!   eligible is pending until the root has it, and a search that finds no relay also checks
 //!   the records of pending changes.
 //! - Time changes records without a thread that refreshes leaves. The first search that
-//!   comes upon an expired relay repairs its leaf; the first search after the end of a
-//!   suspension refreshes that relay.
+//!   comes upon an expired relay refreshes its leaf; the first search after the end of a
+//!   suspension refreshes the leaf of that relay.
 //!
 //! # How it is replaced
 //!
@@ -68,7 +68,7 @@ pub(crate) use geometry::Boxes;
 pub(crate) use lanes::{
     BestChildren, LeastFigures, best_children, joint_figures, least_figures, pick,
 };
-pub(crate) use leaf::{Subject, SummaryWord};
+pub(crate) use leaf::SummaryWord;
 pub(crate) use leaf_state::LeafState;
 pub(crate) use leaves::{Leaves, Located};
 pub(crate) use pending::{PendingChange, PendingChanges, PendingSet};

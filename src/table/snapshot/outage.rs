@@ -35,6 +35,7 @@ impl Outage {
         // Relaxed: a stale value costs one more write. Of many failures in a tick, most write
         // nothing.
         if self.last.load(Ordering::Relaxed) < last {
+            // AcqRel: the thread that ends this outage sees the failures that began it.
             self.last.fetch_max(last, Ordering::AcqRel);
         }
     }
@@ -73,7 +74,8 @@ impl Outage {
 
     /// Whether relays were left to this pass.
     pub(crate) fn take_deferred(&self) -> bool {
-        // Relaxed: a later pass sees it if this one does not.
+        // Relaxed: a later pass sees it if this one does not. Acquire in the swap: sees the
+        // marked circuits that the thread which deferred them saw.
         self.is_unfinished.load(Ordering::Relaxed)
             && self.is_unfinished.swap(false, Ordering::AcqRel)
     }

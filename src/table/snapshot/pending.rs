@@ -40,7 +40,9 @@ impl PendingChanges {
     /// Begins a change of the record at `index`. To be called before another thread can see
     /// what the change does.
     pub(crate) fn begin(&self, index: u32) -> PendingChange<'_> {
-        // AcqRel: a thread that sees what the change did finds it here.
+        // Acquire: the change that had this slot before is over. Release: a thread that reads
+        // this slot sees what led to the change. A thread that sees what the change did finds
+        // it here, since the word that shows it is written later, with release.
         let slot = self.0.slots.iter().position(|slot| {
             slot.load(Ordering::Relaxed) == 0
                 && slot
@@ -48,6 +50,7 @@ impl PendingChanges {
                     .is_ok()
         });
         if slot.is_none() {
+            // AcqRel: as for a slot.
             self.0.more.fetch_add(1, Ordering::AcqRel);
         }
         PendingChange {

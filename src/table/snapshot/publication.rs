@@ -21,19 +21,20 @@
 //!
 //! # Bounds
 //!
-//! The thread that merges is pinned, so a record that departs during a merge does not begin
-//! another life before the merge ends. So the number of records bounds the arrivals during a
-//! merge.
+//! The thread that merges is pinned, so no announcement that is retired during a merge is used
+//! again before the merge ends. Each arrival takes an announcement. So the number of
+//! announcements (`table/permits.rs`) bounds the arrivals during a merge. The number of records
+//! does not: a relay that leaves and returns has the same record again at once.
 //!
-//! A handle in the base could be mistaken for a later life of its record only after 2^26
-//! lives within one snapshot. Each life adds an arrival, and runs are merged long before.
+//! A handle in the base could be mistaken for a later generation of its record only after 2^26
+//! generations within one snapshot. Each adds an arrival, and runs are merged long before.
 
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
-use crate::table::record::{Extra, Handle, Load};
+use crate::table::record::{Extra, Handle, Load, Subject};
 use crate::table::snapshot::base::{Base, MergedRelay};
 use crate::table::snapshot::context::{Context, SelectionSettings};
-use crate::table::snapshot::leaf::{Subject, is_alike};
+use crate::table::snapshot::leaf::is_alike;
 use crate::table::snapshot::leaf_state::{LeafState, StateCounts};
 use crate::table::snapshot::leaves::Leaves;
 use crate::table::snapshot::pending::{PendingChange, PendingChanges};
@@ -263,16 +264,21 @@ impl Publication {
         self.pending.begin(index)
     }
 
-    /// Brings the leaves of a relay in line with its record, after that changed; `to_root`
-    /// if the relay may have become eligible.
+    /// Recomputes the leaves of a relay, after its record changed; `to_root` if the relay may
+    /// have become eligible.
     pub(crate) fn refresh(&self, subject: &Subject<'_>, to_root: bool) {
         subject.record.touch_load();
         self.refresh_touched(subject, to_root);
     }
 
-    /// Brings one leaf in line with its record as of `tick`, also if its part is not in the
-    /// current snapshot.
-    pub(crate) fn wake(&self, part: &Leaves, slot: usize, subject: &Subject<'_>, tick: Tick) {
+    /// Recomputes one leaf as of `tick`, also if its part is not in the current snapshot.
+    pub(crate) fn refresh_leaf_at(
+        &self,
+        part: &Leaves,
+        slot: usize,
+        subject: &Subject<'_>,
+        tick: Tick,
+    ) {
         self.context.raise_leaf_tick(tick);
         part.refresh(slot, subject, &self.context, true);
     }
@@ -378,7 +384,8 @@ impl Publication {
         self.merger.try_lock()
     }
 
-    /// Merges all relays into a new base, as the module says. `describe` says what is known
+    /// Merges all relays into a new base, in the six steps of the module's description.
+    /// `describe` says what is known
     /// of a relay, or `None` if it has departed. `subject` finds the record of a handle.
     pub(crate) fn merge<'a>(
         &self,
@@ -390,15 +397,17 @@ impl Publication {
         self.is_unsorted.store(false, Ordering::Relaxed);
         // SeqCst: see `mark_unsorted`.
         fence(Ordering::SeqCst);
+        // Steps 1 and 2.
         let before = self.seal_old_runs(merger);
+        // Step 3.
         let old_runs = before.runs.len() - 1;
         let arrivals = before.runs[..old_runs].iter().flat_map(|run| run.iter());
         let relays = before.base.iter().map(|(_, relay)| relay).chain(arrivals);
         let mut merged = Vec::with_capacity(before.base.len() + before.arrivals());
         merged.extend(relays.filter_map(describe));
         let next = Arc::new(Base::new(merged));
-        // Before the next base is published: `is_alike` compares changes of load by the
-        // finest bins of any part.
+        // Step 4. The bins change before the next base is published: `is_alike` compares
+        // changes of load by the finest bins of any part.
         if next.leaves.bins == Bins::FINE {
             self.context.set_bins(Bins::FINE);
         }
@@ -406,37 +415,16 @@ impl Publication {
             next: Some(Arc::clone(&next)),
             ..snapshot.clone()
         });
-        for (slot, relay) in next.iter() {
-            let subject = subject(relay);
-            subject.record.touch_load();
-            next.leaves.refresh_leaf(slot, &subject, &self.context);
-        }
-        next.leaves.join_all();
-        self.publish(merger, |snapshot| {
-            let after = Snapshot {
-                base: Arc::clone(&next),
-                next: None,
-                runs: snapshot.runs[old_runs..].to_vec(),
-                number: snapshot.number,
-            };
-            // Arrivals are compared with the relays of the base, so they have the same bins.
-            match after.newest_run().leaves.bins == next.leaves.bins {
-                true => after,
-                false => after.with_fresh_run(),
-            }
-        });
-        let is_fine = self.load().parts().any(|part| part.bins == Bins::FINE);
-        self.context.set_bins(match is_fine {
-            true => Bins::FINE,
-            false => Bins::COARSE,
-        });
+        self.compute_leaves(&next, subject);
+        self.put_in_force(merger, &next, old_runs);
         merger.bases.push(Arc::clone(&before.base));
         merger.runs.extend_from_slice(&before.runs[..old_runs]);
         drop(before);
         merger.drop_unused();
     }
 
-    /// Publishes a fresh run, unless the newest one is still empty, and seals all before it.
+    /// Steps 1 and 2: publishes a fresh run, unless the newest one is still empty, and seals all
+    /// before it.
     fn seal_old_runs(&self, merger: &mut Merger) -> Arc<Snapshot> {
         let snapshot = loop {
             let snapshot = Arc::clone(&self.load());
@@ -452,6 +440,38 @@ impl Publication {
             run.seal();
         }
         snapshot
+    }
+
+    /// Step 5.
+    fn compute_leaves<'a>(&self, next: &Base, subject: impl Fn(Handle) -> Subject<'a>) {
+        for (slot, relay) in next.iter() {
+            let subject = subject(relay);
+            subject.record.touch_load();
+            next.leaves.refresh_leaf(slot, &subject, &self.context);
+        }
+        next.leaves.join_all();
+    }
+
+    /// Step 6.
+    fn put_in_force(&self, merger: &mut Merger, next: &Arc<Base>, old_runs: usize) {
+        self.publish(merger, |snapshot| {
+            let after = Snapshot {
+                base: Arc::clone(next),
+                next: None,
+                runs: snapshot.runs[old_runs..].to_vec(),
+                number: snapshot.number,
+            };
+            // Arrivals are compared with the relays of the base, so they have the same bins.
+            match after.newest_run().leaves.bins == next.leaves.bins {
+                true => after,
+                false => after.with_fresh_run(),
+            }
+        });
+        let is_fine = self.load().parts().any(|part| part.bins == Bins::FINE);
+        self.context.set_bins(match is_fine {
+            true => Bins::FINE,
+            false => Bins::COARSE,
+        });
     }
 
     /// Replaces the current snapshot by what `next` makes of it.

@@ -75,7 +75,8 @@ impl Run {
 
     /// Stops arrivals for good. Afterwards the content does not change.
     pub(crate) fn seal(&self) {
-        // AcqRel: each claim is ordered before the seal or after it.
+        // Read-modify-writes of a word have one order, so a claim comes before the seal and its
+        // slot is closed below, or after it and sees it. AcqRel orders nothing more.
         let claimed = self.claimed.fetch_or(SEALED, Ordering::AcqRel);
         for claim in 0..self.bounded(claimed) {
             self.leaves.close(self.slot(claim));
@@ -85,7 +86,8 @@ impl Run {
     /// How many slots are claimed; some may be empty or closed.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        // Acquire: an arrival that this thread has seen elsewhere is counted.
+        // Acquire: pairs with the seal. An arrival that this thread has seen elsewhere is
+        // counted in any case: its claim happened before this load.
         self.bounded(self.claimed.load(Ordering::Acquire)) as usize
     }
 

@@ -2,12 +2,12 @@
 
 use super::context::SelectionSettings;
 use super::fixture::Relays;
-use super::leaf::{Leaf, Subject};
+use super::leaf::Leaf;
 use super::leaves::Leaves;
 use super::publication::Snapshot;
 use super::tree::{FANOUT, Join, Tree};
 use crate::sync::Arc;
-use crate::table::record::{BackOff, Failure, Fault, Source};
+use crate::table::record::{BackOff, Failure, Fault, Source, Subject};
 use crate::time::Tick;
 use std::sync::Barrier;
 use std::thread;

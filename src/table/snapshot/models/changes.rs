@@ -119,7 +119,7 @@ fn a_relay_that_is_due_is_woken_where_it_was_found() {
         let merging = thread::spawn(move || other.merge());
         for part in loaded.parts() {
             while let Some(slot) = part.due_at(Tick(5)) {
-                publication.wake(part, slot, &relays.subject(0), Tick(5));
+                publication.refresh_leaf_at(part, slot, &relays.subject(0), Tick(5));
             }
         }
         assert_eq!(relays.leaves_in(&loaded, 0).len(), 1);

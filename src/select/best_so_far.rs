@@ -4,8 +4,8 @@ use crate::select::candidate::Candidate;
 use crate::table::snapshot::Bins;
 use std::collections::BinaryHeap;
 
-/// Keeps the best of the candidates that a search visits.
-pub(crate) trait Collector<'g> {
+/// The best of the candidates that a search has visited.
+pub(crate) trait BestSoFar<'g> {
     /// Nodes whose lower bound is not below this are pruned.
     fn limit(&self) -> f32;
 
@@ -51,7 +51,7 @@ impl<'g> Best<'g> {
     }
 }
 
-impl<'g> Collector<'g> for Best<'g> {
+impl<'g> BestSoFar<'g> for Best<'g> {
     fn limit(&self) -> f32 {
         self.limit
     }
@@ -181,7 +181,7 @@ fn sorted<'g>(candidates: &[Candidate<'g>]) -> Vec<Candidate<'g>> {
     sorted.collect()
 }
 
-impl<'g> Collector<'g> for TopK<'g> {
+impl<'g> BestSoFar<'g> for TopK<'g> {
     #[inline]
     fn limit(&self) -> f32 {
         self.limit

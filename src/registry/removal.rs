@@ -1,4 +1,5 @@
-//! Learned relays that are removed, to make room for local ones or at the DHT's request.
+//! Relays that are removed before their deadline: local ones that leave, and learned ones that
+//! make room for local ones or that the DHT takes back.
 //!
 //! A learned relay is never renewed by a local registration: it departs, and the local one
 //! takes over nothing that the other node claimed. It is removed by a compare-and-swap of
@@ -6,24 +7,48 @@
 //! So the removal cannot hit a local relay, whatever other threads do at the same time.
 
 use crate::registry::inner::Inner;
-use crate::sync::epoch::Guard;
+use crate::relay::NodeId;
+use crate::sync::epoch::{self, Guard};
 use crate::table::record::Origin;
 use crate::table::{LiveRecord, RecordRef};
 
 impl Inner {
+    /// Removes a relay, learned or local; false if it is not live.
+    pub(super) fn unregister(&self, id: &NodeId) -> bool {
+        let left = self.remove_live(id);
+        if left {
+            self.relays.counters.count_unregistration();
+            self.link.notify_change(id);
+        }
+        left
+    }
+
+    fn remove_live(&self, id: &NodeId) -> bool {
+        let relays = &self.relays;
+        let now = relays.present();
+        let guard = epoch::pin();
+        while let Some(record) = relays.find_live(id, now, &guard) {
+            if let Some(closing) = relays.table.depart(record) {
+                self.expiry.remember(relays, closing, now, false);
+                return true;
+            }
+        }
+        false
+    }
+
     /// Removes a learned relay to make room for a local one; false if there is none. One
     /// without a recent round trip goes first, then the one of the lowest index.
     pub(super) fn evict_learned(&self, guard: &Guard) -> bool {
         if !self.link.is_connected() {
             return false;
         }
-        let victim = self.victim_among(0..self.relays.table.reach(), guard);
+        let removed = self.learned_to_remove(0..self.relays.table.high_water(), guard);
         // One that left in between has made room, too.
-        victim.map(|record| self.remove_learned(record)).is_some()
+        removed.map(|record| self.remove_learned(record)).is_some()
     }
 
     /// Which of the learned relays at these indices goes first.
-    pub(super) fn victim_among<'g>(
+    pub(super) fn learned_to_remove<'g>(
         &'g self,
         indices: impl Iterator<Item = u32>,
         guard: &'g Guard,
@@ -32,17 +57,17 @@ impl Inner {
             let record = self.relays.table.record_at(index, guard)?;
             learned(record).map(|_| record)
         };
-        let mut victim = None;
+        let mut first = None;
         for record in indices.filter_map(learned) {
             let is_unmeasured = record.rtt_micros().is_none();
-            if victim.is_none() || is_unmeasured {
-                victim = Some(record);
+            if first.is_none() || is_unmeasured {
+                first = Some(record);
             }
             if is_unmeasured {
                 break;
             }
         }
-        victim
+        first
     }
 
     /// Makes a relay depart, if it was learned.

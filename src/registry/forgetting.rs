@@ -1,4 +1,4 @@
-//! Relays that are gone: how long their records are kept.
+//! How long the records of relays that are gone are kept, and when they are forgotten.
 
 use crate::registry::relays::Relays;
 use crate::table::record::{Announcement, Handle, Lifecycle, Origin};
@@ -71,7 +71,7 @@ pub(super) fn forget_unless_needed(
         let gone = record.observe();
         let word = gone.word();
         if !word.is_gone() {
-            // The thread that has it puts it into the inbox, if it is gone again.
+            // If it is gone again, the thread that owns it pushes it to the inbox.
             return None;
         }
         if in_grace_stays && !word.is_kept() && word.deadline() > tick {
@@ -84,7 +84,8 @@ pub(super) fn forget_unless_needed(
         let Some(closing) = relays.table.close_gone(gone) else {
             continue;
         };
-        // Once more, for reasons that were given before others could see that it is closing.
+        // Once more: a thread may have given a reason before it could see that the record is
+        // closing.
         if reasons_to_keep(&record, tick).are_any {
             closing.keep();
             continue;
@@ -95,8 +96,10 @@ pub(super) fn forget_unless_needed(
     }
 }
 
-/// Touches the load, and so does a thread after it gave a reason and before it looks
-/// whether the record is closing: of the two, one sees what the other did.
+/// This touches the load (acquire and release), then loads the circuit. A thread that gives a
+/// reason changes the load or the circuit, touches the load, and then loads the lifecycle. If
+/// its touch comes first, the reason is seen here. Otherwise that thread sees that the record
+/// is closing, and repeats its update.
 fn reasons_to_keep(record: &RecordRef<'_>, tick: Tick) -> Reasons {
     let load = record.touch_load();
     let circuit = record.circuit();

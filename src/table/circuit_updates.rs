@@ -1,24 +1,16 @@
 //! Changes of circuits: relays that are left alone, and how that ends.
 
 use crate::sync::{Arc, epoch};
-use crate::table::record::{BackOff, Circuit, Handle};
+use crate::table::record::{BackOff, Circuit};
 use crate::table::record_ref::RecordRef;
-use crate::table::snapshot::{Snapshot, Subject};
+use crate::table::snapshot::Snapshot;
 use crate::table::store::Store;
 use crate::time::Tick;
 
 impl Store {
-    pub(super) fn subject(&self, handle: Handle) -> Subject<'_> {
-        Subject {
-            record: self.record(handle.index),
-            extra: self.extra(handle.index),
-            handle,
-        }
-    }
-
     /// Makes relays available whose back-off or ban is over at `tick`, up to so many in
     /// each part of a snapshot.
-    pub(super) fn wake_due(&self, snapshot: &Snapshot, tick: Tick, most: usize) {
+    pub(super) fn refresh_ended_suspensions(&self, snapshot: &Snapshot, tick: Tick, most: usize) {
         if !self.publication.context.may_have_suspended() {
             return;
         }
@@ -31,7 +23,7 @@ impl Store {
                 };
                 if let Some(relay) = part.at(slot) {
                     self.publication
-                        .wake(part, slot, &self.subject(relay), tick);
+                        .refresh_leaf_at(part, slot, &self.subject(relay), tick);
                 }
             }
         }
@@ -53,7 +45,7 @@ impl RecordRef<'_> {
         }
         let context = &self.store.publication.context;
         context.expect_suspended();
-        let _note = self.announce();
+        let _pending = self.begin_pending();
         let has_changed = self.record.change_circuit(next);
         self.refresh(true);
         has_changed
@@ -67,9 +59,9 @@ impl RecordRef<'_> {
 
     /// Makes relays available whose back-off is over, up to so many in each part of a
     /// snapshot.
-    pub(crate) fn wake_others(&self, snapshot: &Snapshot, most: usize) {
+    pub(crate) fn refresh_ended_suspensions(&self, snapshot: &Snapshot, most: usize) {
         let tick = self.publication().context.now();
-        self.store.wake_due(snapshot, tick, most);
+        self.store.refresh_ended_suspensions(snapshot, tick, most);
     }
 
     /// Puts relays on trial that failed in an outage which is over. At most so many are
@@ -86,7 +78,7 @@ impl RecordRef<'_> {
             return self.record.circuit() == seen;
         }
         // Until this is in the summaries, the trial may be over again.
-        let _note = self.announce();
+        let _pending = self.begin_pending();
         let is_claimed = self.record.claim_trial(seen, back_off);
         self.refresh(false);
         is_claimed

@@ -1,0 +1,177 @@
+//! One leased unit of capacity: how it is taken and released.
+//!
+//! To take one ([`RecordRef::lease`]):
+//!
+//! 1. The thread loads the lifecycle with acquire: live. It reads the announced capacity.
+//! 2. A compare-and-swap (acquire and release) of the load adds a lease, if the record is
+//!    neither closed nor draining, and its load is below that capacity.
+//! 3. It loads the lifecycle again. If the relay has departed since, or announces less than
+//!    its load, it releases the unit and starts again.
+//!
+//! To release one ([`Unit`], when dropped): pinned, a compare-and-swap (acquire and release)
+//! of the load subtracts a lease, unless the record is unreachable or detached. If it is, a
+//! `fetch_sub` (acquire and release) does. The last lease then frees the record to the slab,
+//! or drops the reference to the store that the registry left at its end.
+
+use crate::relay::Rejection;
+use crate::sync::{Arc, epoch};
+use crate::table::record::{Load, Record};
+use crate::table::record_ref::{LiveRecord, RecordRef};
+use crate::table::snapshot::Snapshot;
+use crate::table::store::Store;
+use crate::time::Tick;
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
+
+/// One unit of a relay's capacity, released once, when dropped, from any
+/// thread.
+///
+/// It keeps the memory of its record; it keeps neither the relay registered nor the registry
+/// alive. Releasing is lock-free, and one compare-and-swap while the relay is registered.
+pub(crate) struct Unit {
+    store: *const Store,
+    index: u32,
+}
+
+// SAFETY: a store is `Sync`, and a lease may be released from any thread.
+unsafe impl Send for Unit {}
+// SAFETY: a shared unit offers nothing.
+unsafe impl Sync for Unit {}
+
+impl<'g> RecordRef<'g> {
+    /// Takes one unit of the announced capacity, and returns it with the live record; or
+    /// returns the reason for the rejection, with the capacity that it was decided by (0 of a
+    /// relay that left).
+    ///
+    /// A renewal or a departure may come between the load of the lifecycle and the change of
+    /// the load. So the lifecycle is read again: a rejection counts if nothing changed, and a
+    /// unit is released, before any caller has it, if by now there is no room for it. So no
+    /// unit exceeds the capacity that was announced when it was taken, and none is of a relay
+    /// that had left. Until such a unit is released, other threads cannot take it.
+    ///
+    /// `snapshot` is one that the caller has loaded; its leaf is recomputed.
+    #[inline]
+    pub(crate) fn lease(
+        &self,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<(Unit, LiveRecord<'g>), (Rejection, u32)> {
+        loop {
+            let Some(live) = self.observe_live() else {
+                return Err((Rejection::Departed, 0));
+            };
+            let capacity = live.announcement().capacity;
+            match self.record.take_lease(capacity) {
+                Ok(change) => {
+                    // SAFETY: the lease was taken just now, on the record at that index.
+                    let unit = unsafe { Unit::taken(self.store, self.index) };
+                    if let Some(live) = self.allowing(change.1.total()) {
+                        let publication = &self.store.publication;
+                        publication.refresh_load(&self.subject(), change, snapshot);
+                        return Ok((unit, live));
+                    }
+                }
+                Err(reason) if live.is_current() => return Err((reason, capacity)),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The lifecycle, if what is announced allows for a load of `total`.
+    #[inline]
+    fn allowing(&self, total: u32) -> Option<LiveRecord<'g>> {
+        self.observe_live()
+            .filter(|live| total <= live.announcement().capacity)
+    }
+}
+
+impl Store {
+    /// Releases one unit; if the record is unreachable or detached, changes nothing and
+    /// returns false. Only while pinned: without the lease, only the pin keeps the store.
+    fn release_lease(&self, index: u32) -> bool {
+        let record = self.record(index);
+        // The lease keeps the record from being reused for another id.
+        let subject = self.subject(record.handle(index));
+        let is_idle = Cell::new(false);
+        let released = self.publication.change_load(&subject, |load| {
+            let after = load.without_lease().ok_or(())?;
+            is_idle.set(after.is_closed() && after.leases() == 0);
+            Ok::<_, ()>(after)
+        });
+        if is_idle.get() && released.is_ok() {
+            self.reconsider(index);
+        }
+        released.is_ok()
+    }
+}
+
+impl Unit {
+    /// Represents a lease.
+    ///
+    /// # Safety
+    ///
+    /// The caller took that lease on the record at `index` of this store, and makes no
+    /// other unit of it.
+    #[inline]
+    unsafe fn taken(store: &Arc<Store>, index: u32) -> Self {
+        Self {
+            store: Arc::as_ptr(store),
+            index,
+        }
+    }
+
+    /// The present tick, for a call through the lease. To be called before the thread pins,
+    /// for it may read the clock.
+    pub(crate) fn present(&self) -> Tick {
+        // SAFETY: our lease is counted, so the registry owns the store or has left a
+        // reference to it with the record.
+        unsafe { &*self.store }.publication.context.watch.present()
+    }
+
+    /// Calls `act` with the record. The lease keeps it from being reused for another id; the
+    /// relay may have left.
+    pub(crate) fn with_record<R>(&self, act: impl FnOnce(RecordRef<'_>) -> R) -> R {
+        let guard = epoch::pin();
+        // SAFETY: our lease is counted, so the registry owns the store or has left a
+        // reference to it with the record; that count is left as it is.
+        let store = ManuallyDrop::new(unsafe { Arc::from_raw(self.store) });
+        act(RecordRef {
+            record: store.record(self.index),
+            index: self.index,
+            store: &store,
+            guard: &guard,
+        })
+    }
+
+    /// Releases one unit of a record that is unreachable or detached. The last lease frees the
+    /// record, or drops the reference to the store that an ended registry left. Only while
+    /// pinned.
+    #[cold]
+    fn release_departed(&self, record: &Record) {
+        let before = record.release_lease_of_departed();
+        if before.leases() > 1 {
+            return;
+        }
+        if before.has(Load::DETACHED) {
+            // SAFETY: the registry left one reference to each detached record
+            // with leases, and we were its last lease.
+            unsafe { Arc::decrement_strong_count(self.store) };
+        } else if before.has(Load::UNREACHABLE) {
+            // SAFETY: pinned, and not detached when we released the lease, so the store is
+            // kept for a round that begins later, and that ends after we unpin.
+            unsafe { &*self.store }.free_record(self.index);
+        }
+    }
+}
+
+impl Drop for Unit {
+    fn drop(&mut self) {
+        // Pinned: once our lease is released, only this keeps the store.
+        let _guard = epoch::pin();
+        // SAFETY: our lease is counted, so the registry owns the store or has
+        // left a reference to it with the record.
+        let store = unsafe { &*self.store };
+        if !store.release_lease(self.index) {
+            self.release_departed(store.record(self.index));
+        }
+    }
+}
