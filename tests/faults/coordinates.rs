@@ -1,4 +1,4 @@
-//! Coordinates on a bad day: targets beyond the longest round trip, and paths of the
+//! Coordinates under faults: targets beyond the longest round trip, and paths of the
 //! Internet that no place in space can explain.
 
 use crate::common::*;
