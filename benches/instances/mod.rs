@@ -178,7 +178,7 @@ pub fn random_ids(count: usize, rng: &mut Rng) -> Vec<NodeId> {
 }
 
 /// Targets that are no relays in any instance.
-pub fn strangers() -> Vec<NodeId> {
+pub fn target_ids() -> Vec<NodeId> {
     random_ids(1_024, &mut Rng::with_seed(u64::MAX))
 }
 

@@ -399,7 +399,7 @@ struct Asked {
 
 impl Asked {
     fn target_id(&self) -> relay_registry::NodeId {
-        self.target.map_or_else(relays::stranger, relays::id)
+        self.target.map_or_else(relays::non_relay, relays::id)
     }
 
     fn rules_out(&self, relay: u32) -> bool {

@@ -163,7 +163,7 @@ impl EventThread<'_> {
             let only = FindOptions::new().exclude(others.map(relays::id));
             if self
                 .registry
-                .find_relay_with(&relays::stranger(), &only)
+                .find_relay_with(&relays::non_relay(), &only)
                 .is_ok()
             {
                 self.tally.successes += 1;

@@ -589,7 +589,7 @@ impl<'a> Owner<'a> {
         }
         let found = self
             .registry
-            .find_relay_with(&relays::stranger(), &self.only(index));
+            .find_relay_with(&relays::non_relay(), &self.only(index));
         self.tally.visibility += 1;
         let objection = self.ledger.objection(relay, &mark);
         if let Err(FindError::NoRelaysAvailable { rejections, .. }) = &found {
@@ -611,7 +611,7 @@ impl<'a> Owner<'a> {
     fn expect_not_to_find(&mut self, index: usize) {
         let found = self
             .registry
-            .find_relay_with(&relays::stranger(), &self.only(index));
+            .find_relay_with(&relays::non_relay(), &self.only(index));
         self.tally.visibility += 1;
         if is_it(self.owned[index].relay, &found) {
             self.fault(index, format_args!("found once it had left"));

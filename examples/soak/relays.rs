@@ -59,7 +59,7 @@ pub fn local(ledger: &Ledger) -> u32 {
 }
 
 /// A node that is no relay.
-pub fn stranger() -> NodeId {
+pub fn non_relay() -> NodeId {
     id(u32::MAX)
 }
 

@@ -432,7 +432,7 @@ impl Round {
                     .fault(format!("refused by a small one: {error}"));
             }
         }
-        let reserve = |_| registry.reserve(&relays::stranger(), &FindOptions::new());
+        let reserve = |_| registry.reserve(&relays::non_relay(), &FindOptions::new());
         let leases: Vec<_> = (0..rng.u32(..32)).filter_map(|n| reserve(n).ok()).collect();
         for relay in 0..rng.u32(..8) {
             registry.unregister(&relays::id(relay));

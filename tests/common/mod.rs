@@ -46,8 +46,8 @@ pub fn number(id: NodeId) -> u32 {
     u32::from_be_bytes(head)
 }
 
-/// A node that is looked for and is no relay.
-pub fn stranger() -> NodeId {
+/// A node that is not a relay.
+pub fn non_relay() -> NodeId {
     id(u32::MAX)
 }
 
@@ -215,7 +215,7 @@ impl World {
 
     #[track_caller]
     pub fn verdict_with(&self, n: u32, options: &FindOptions) -> Verdict {
-        let explanation = self.explain(&stranger(), options);
+        let explanation = self.explain(&non_relay(), options);
         let explained = explanation.of(&id(n));
         explained.expect("a relay that is held").verdict
     }
@@ -242,25 +242,25 @@ impl World {
         self.is_relay(&id(n))
     }
 
-    /// The number of the relay that a search for the stranger is given.
+    /// The number of the relay that a search for a non-relay returns.
     pub fn found(&self) -> Option<u32> {
         self.found_with(&FindOptions::new())
     }
 
     pub fn found_with(&self, options: &FindOptions) -> Option<u32> {
-        let relay = self.find_relay_with(&stranger(), options).ok()?;
+        let relay = self.find_relay_with(&non_relay(), options).ok()?;
         Some(number(relay.node_id()))
     }
 
     /// The numbers of all relays that may be handed out, best first.
     pub fn ranking(&self) -> Vec<u32> {
-        numbers(&self.find_relays(&stranger(), &all()))
+        numbers(&self.find_relays(&non_relay(), &all()))
     }
 
     /// Why nothing is found.
     #[track_caller]
     pub fn rejections(&self, options: &FindOptions) -> Rejections {
-        match self.find_relay_with(&stranger(), options) {
+        match self.find_relay_with(&non_relay(), options) {
             Err(FindError::NoRelaysAvailable { rejections, .. }) => rejections,
             other => panic!("expected to find nothing, not {other:?}"),
         }

@@ -15,7 +15,7 @@ use relay_registry::{
     BuildError, Clock, FindOptions, ManualClock, NodeId, RegisterOptions, Registry,
 };
 
-use crate::world::{RTT, World, home, id, key, secs, stranger, until};
+use crate::world::{RTT, World, home, id, key, non_relay, secs, until};
 
 #[test]
 fn what_is_printed_of_options_tells_no_key() {
@@ -122,7 +122,7 @@ fn a_label_of_a_failure_domain_is_published_and_heard() {
         reader.registry.record_rtt(&id(n), RTT * percent / 100);
     }
     let options = FindOptions::new().max_results(2);
-    let found = reader.registry.find_relays(&stranger(), &options);
+    let found = reader.registry.find_relays(&non_relay(), &options);
     let found: Vec<_> = found.iter().map(|relay| relay.node_id()).collect();
     assert_eq!(
         found,
@@ -338,7 +338,7 @@ fn a_wait_that_is_over_is_a_miss() {
     let options = FindOptions::new();
     for registry in [world.reader().registry, Registry::new()] {
         let longest = Duration::from_micros(1);
-        let missed = registry.find_relay_wait(&stranger(), &options, longest);
+        let missed = registry.find_relay_wait(&non_relay(), &options, longest);
         assert!(missed.is_err());
     }
 }

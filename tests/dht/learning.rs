@@ -9,7 +9,7 @@ use relay_registry::{
     BuildError, CircuitState, FindOptions, NodeId, RegisterOptions, Registration, Registry,
 };
 
-use crate::world::{RTT, TTL, World, home, id, secs, stranger, until};
+use crate::world::{RTT, TTL, World, home, id, non_relay, secs, until};
 
 #[test]
 fn two_registries_find_each_others_relays() {
@@ -368,7 +368,7 @@ fn a_miss_is_a_reason_to_look() {
     relay.work();
     reader.work();
     assert_eq!(reader.stats().sweeps, sweeps, "no sweep was asked for");
-    assert!(reader.registry.find_relay(&stranger()).is_err());
+    assert!(reader.registry.find_relay(&non_relay()).is_err());
     reader.work();
     assert!(reader.stats().sweeps > sweeps && reader.knows(1));
 }
@@ -379,11 +379,11 @@ fn without_waiting_a_wait_is_a_find() {
     let options = FindOptions::new();
     assert!(
         registry
-            .find_relay_wait(&stranger(), &options, Duration::ZERO)
+            .find_relay_wait(&non_relay(), &options, Duration::ZERO)
             .is_err()
     );
     registry.register(id(1), home(1)).unwrap();
-    let found = registry.find_relay_wait(&stranger(), &options, Duration::ZERO);
+    let found = registry.find_relay_wait(&non_relay(), &options, Duration::ZERO);
     assert_eq!(found.unwrap().node_id(), id(1));
 }
 

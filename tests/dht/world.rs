@@ -33,7 +33,7 @@ pub fn home(n: u8) -> Endpoint {
     format!("5.6.{n}.1:4433").parse().unwrap()
 }
 
-pub fn stranger() -> NodeId {
+pub fn non_relay() -> NodeId {
     NodeId::from([0xee; 32])
 }
 
@@ -162,7 +162,7 @@ impl Node {
     pub fn finds(&self) -> Option<NodeId> {
         let found = self
             .registry
-            .find_relay_with(&stranger(), &FindOptions::new());
+            .find_relay_with(&non_relay(), &FindOptions::new());
         found.ok().map(|relay| relay.node_id())
     }
 

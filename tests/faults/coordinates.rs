@@ -35,7 +35,7 @@ fn two_sides() -> World {
         for n in 0..RELAYS {
             let rtt = peer.rtt_to(&place_of_relay(n));
             let view = published([(n, rtt)]).coordinate(peer);
-            world.update_peer(&stranger(), &view);
+            world.update_peer(&non_relay(), &view);
         }
     }
     world.maintain();
@@ -52,13 +52,13 @@ fn a_target_beyond_the_longest_round_trip_is_reached_by_the_nearest_relay() {
     position[0] = 2e6;
     let target = Coordinate::new(position, 1e7, 0.0, 0.1).unwrap();
     let options = FindOptions::new().target_view(PeerView::new().coordinate(target));
-    let explanation = world.explain(&stranger(), &options);
+    let explanation = world.explain(&non_relay(), &options);
     for n in 0..RELAYS {
         let path = explanation.of(&id(n)).expect("held").path();
         let own = Duration::from_secs(if is_far(n) { 2 } else { 1 });
         assert!(path.abs_diff(own + MAX_RTT) < ms(50), "{n}: {path:?}");
     }
-    let found = world.find_relay_with(&stranger(), &options).unwrap();
+    let found = world.find_relay_with(&non_relay(), &options).unwrap();
     assert!(!is_far(number(found.node_id())), "{found:?}");
 }
 
@@ -72,7 +72,7 @@ fn what_a_peer_tells_each_time_is_taken_in_sooner_or_later() {
     let relay = place(20.0, 10.0);
     let tell = |peer: Coordinate, detour: Duration| {
         let view = published([(1, peer.rtt_to(&relay) + detour)]).coordinate(peer);
-        world.update_peer(&stranger(), &view)
+        world.update_peer(&non_relay(), &view)
     };
     let tell_straight = |n: u16| {
         let angle = f32::from(n % 16) / 16.0 * std::f32::consts::TAU;

@@ -12,12 +12,12 @@ use std::time::Duration;
 type Look = (&'static str, fn(&Registry) -> bool);
 
 const LOOKS: [Look; 16] = [
-    ("find_relay", |it| it.find_relay(&stranger()).is_ok()),
+    ("find_relay", |it| it.find_relay(&non_relay()).is_ok()),
     ("find_relays", |it| {
-        !it.find_relays(&stranger(), &all()).is_empty()
+        !it.find_relays(&non_relay(), &all()).is_empty()
     }),
     ("reserve", |it| {
-        it.reserve(&stranger(), &FindOptions::new()).is_ok()
+        it.reserve(&non_relay(), &FindOptions::new()).is_ok()
     }),
     ("lease", |it| it.lease(&id(1)).is_ok()),
     ("is_relay", |it| it.is_relay(&id(1))),
@@ -41,13 +41,13 @@ const LOOKS: [Look; 16] = [
 /// The other calls, but for registrations.
 const FURTHER: [Look; 5] = [
     ("explain", |it| {
-        !it.explain(&stranger(), &all()).relays().is_empty()
+        !it.explain(&non_relay(), &all()).relays().is_empty()
     }),
     ("relay_coordinate", |it| {
         it.relay_coordinate(&id(1)).is_some()
     }),
     ("learn", |it| {
-        it.update_peer(&stranger(), &published([(1, ms(1))])) > 0
+        it.update_peer(&non_relay(), &published([(1, ms(1))])) > 0
     }),
     ("unban", |it| it.unban(&id(1))),
     ("banned", |it| !it.banned().is_empty()),
@@ -77,7 +77,7 @@ fn without_a_thread_no_call_hands_out_the_dead() {
 fn without_a_thread_the_dead_are_explained_as_departed() {
     let world = world_with_a_relay();
     world.advance(secs(3_600));
-    let explanation = world.explain(&stranger(), &FindOptions::new());
+    let explanation = world.explain(&non_relay(), &FindOptions::new());
     assert!(
         explanation
             .of(&id(1))
@@ -101,14 +101,14 @@ fn without_a_thread_bans_and_back_offs_end_in_time() {
     let world = world();
     world.join(1);
     world.ban(&id(1), secs(60)).expect("a ban");
-    assert!(world.find_relay(&stranger()).is_err());
+    assert!(world.find_relay(&non_relay()).is_err());
     world.advance(secs(60));
-    assert!(world.find_relay(&stranger()).is_ok());
+    assert!(world.find_relay(&non_relay()).is_ok());
     assert_eq!(world.banned(), []);
 
     assert!(world.report_failure(&id(1), Failure::TimedOut));
     world.advance(secs(300));
-    assert!(world.find_relay(&stranger()).is_ok());
+    assert!(world.find_relay(&non_relay()).is_ok());
 }
 
 /// Counts how often the thread that made it reads the clock.
@@ -178,9 +178,9 @@ type Act = fn(&Registry);
 
 const ACTS: [(&str, Act); 6] = [
     ("stats", |it| drop(it.stats())),
-    ("find_relay", |it| drop(it.find_relay(&stranger()))),
+    ("find_relay", |it| drop(it.find_relay(&non_relay()))),
     ("reserve", |it| {
-        drop(it.reserve(&stranger(), &FindOptions::new()))
+        drop(it.reserve(&non_relay(), &FindOptions::new()))
     }),
     ("maintain", |it| {
         it.maintain();
@@ -378,7 +378,7 @@ fn a_clock_that_hangs_in_the_thread_holds_up_no_call() {
     for n in 0..5_000 {
         let outcome = registry.register(id(n % 8), endpoint(n));
         assert!(outcome.is_ok(), "{n}: {outcome:?}");
-        assert!(registry.find_relay(&stranger()).is_ok());
+        assert!(registry.find_relay(&non_relay()).is_ok());
         assert!(registry.unregister(&id(n % 8)));
     }
     let passes = registry.stats().maintenance_passes;

@@ -101,7 +101,7 @@ fn a_round_trip_shows_its_age() {
     let info = world.info(1);
     assert_eq!(info.latency(), Some(ms(10)), "the least");
     assert!(info.latency_age() < Some(secs(1)), "of the latest");
-    let told = world.find_relay(&stranger()).expect("a relay");
+    let told = world.find_relay(&non_relay()).expect("a relay");
     assert_eq!(
         told.latency_age(),
         world.relay(&told.node_id()).unwrap().latency_age()
@@ -154,7 +154,7 @@ fn a_round_trip_lapses_long_before_the_relay_does() {
         1
     );
     world.pass(secs(1) + A_LITTLE);
-    let report = world.explain(&stranger(), &FindOptions::new());
+    let report = world.explain(&non_relay(), &FindOptions::new());
     let leg = report.of(&id(1)).expect("it is live").requester_leg_source;
     assert_eq!(leg, LegSource::Assumed);
     assert!((0..100).any(|_| world.found() == Some(1)));
@@ -228,7 +228,7 @@ fn without_housekeeping_a_lapsed_round_trip_is_neither_shown_nor_preferred() {
     world.measure(3, ms(50));
     assert!(is_unmeasured(&world, 1) && is_unmeasured(&world, 2));
     assert_eq!(world.found(), Some(3));
-    let lease = world.reserve(&stranger(), &FindOptions::new()).unwrap();
+    let lease = world.reserve(&non_relay(), &FindOptions::new()).unwrap();
     assert_eq!(number(lease.relay().node_id()), 3);
 }
 
@@ -243,7 +243,7 @@ fn without_housekeeping_a_list_ranks_lapsed_round_trips_anew() {
     world.renew(3);
     world.measure(3, ms(50));
     assert_eq!(world.ranking()[0], 3);
-    let shown = world.find_relays(&stranger(), &all());
+    let shown = world.find_relays(&non_relay(), &all());
     assert!(shown[1..].iter().all(|relay| relay.latency().is_none()));
 }
 
@@ -391,7 +391,7 @@ fn a_round_trip_of_zero_is_a_measurement_wherever_it_is_given() {
     }
     let view = PeerView::new().measured(id(1), Duration::ZERO);
     let options = FindOptions::new().target_view(view.expect("a measurement"));
-    let explanation = world.explain(&stranger(), &options);
+    let explanation = world.explain(&non_relay(), &options);
     let leg = explanation.of(&id(1)).expect("a relay");
     assert_eq!(leg.target_leg_source, LegSource::Published);
     assert_eq!(Some(leg.target_leg), microsecond);

@@ -21,7 +21,7 @@ fn by_distance(world: &World, count: u32) {
 /// A tenth of a second in which one caller asks; what it was given, and tells of.
 fn call(world: &World, works: impl Fn(u32) -> bool) -> u32 {
     world.pass(TICK);
-    let lease = world.reserve(&stranger(), &FindOptions::new());
+    let lease = world.reserve(&non_relay(), &FindOptions::new());
     let lease = lease.expect("a last resort at least");
     let n = number(lease.relay().node_id());
     match works(n) {
@@ -205,7 +205,7 @@ fn relays_that_no_caller_could_choose_are_no_part_of_the_share() {
     (7..=8).for_each(|n| world.ban_for(n, secs(3_600)));
     (9..=10).for_each(|n| world.report(n, 100));
     fail_all(&world, 1..=4);
-    let relay = world.find_relay(&stranger()).expect("four of four failed");
+    let relay = world.find_relay(&non_relay()).expect("four of four failed");
     assert!(relay.is_last_resort());
     // The third and the fourth are beyond the share, and so the outage is over with a success.
     world.succeed(4);
@@ -240,7 +240,7 @@ fn for_a_find_the_share_is_of_what_that_call_could_be_given() {
     let near = within(ms(20));
     for _ in 0..4 {
         let relay = world
-            .find_relay_with(&stranger(), &near)
+            .find_relay_with(&non_relay(), &near)
             .expect("both fail");
         assert!(relay.is_last_resort());
         world.pass(TICK);
@@ -275,11 +275,11 @@ fn a_preferred_relay_comes_first_among_last_resorts() {
         let options = FindOptions::new().prefer(id(4)).max_results(at_most);
         for _ in 0..3 {
             assert_eq!(world.verdict_with(4, &options), Verdict::LastResort);
-            let list = world.find_relays(&stranger(), &options);
+            let list = world.find_relays(&non_relay(), &options);
             assert_eq!(numbers(&list), [4]);
             assert!(list[0].is_last_resort());
             assert_eq!(world.found_with(&options), Some(4));
-            let lease = world.reserve(&stranger(), &options).unwrap();
+            let lease = world.reserve(&non_relay(), &options).unwrap();
             assert_eq!(number(lease.relay().node_id()), 4);
         }
     }
@@ -338,7 +338,7 @@ fn a_keep_alive_of_an_old_session_ends_no_back_off() {
         for second in 0..600 {
             world.pass(secs(1));
             assert!(tell(&world, &old));
-            let lease = world.reserve(&stranger(), &FindOptions::new()).unwrap();
+            let lease = world.reserve(&non_relay(), &FindOptions::new()).unwrap();
             if number(lease.relay().node_id()) == 1 {
                 refused += 1;
                 lease.failed(Failure::Refused);
@@ -448,7 +448,7 @@ fn probes_that_succeed_do_not_cure_a_relay_that_fails_all_callers() {
             .register(id(2), endpoint(2))
             .expect("a renewal");
         known += u32::from(reader.registry.is_relay(&learned));
-        let lease = reader.registry.reserve(&stranger(), &FindOptions::new());
+        let lease = reader.registry.reserve(&non_relay(), &FindOptions::new());
         let lease = lease.expect("one of the two");
         if lease.relay().node_id() == learned {
             tried += 1;

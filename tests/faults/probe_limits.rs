@@ -170,7 +170,7 @@ fn records_in_the_directory_do_not_have_a_victim_probed_on_and_on() {
         // Callers who find nothing have the directory read at once.
         let _ = reader
             .registry
-            .find_relay_with(&crate::world::stranger(), &FindOptions::new());
+            .find_relay_with(&crate::world::non_relay(), &FindOptions::new());
         watch.world.advance(Duration::from_millis(200));
         let (probes, span) = (watch.probes_of("9.9.9."), watch.world.clock.now() - begun);
         assert!(

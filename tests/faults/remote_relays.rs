@@ -207,7 +207,7 @@ fn a_failure_domain_has_one_limit_here_and_in_records() {
     }
     reader.work();
     let found = reader.registry.find_relays(
-        &crate::world::stranger(),
+        &crate::world::non_relay(),
         &FindOptions::new().max_results(2),
     );
     let found: Vec<NodeId> = found.iter().map(|relay| relay.node_id()).collect();

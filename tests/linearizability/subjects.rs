@@ -1,6 +1,6 @@
 //! What histories are recorded of: relays in a registry, and of what is known to be right or wrong.
 
-use crate::common::{World, id, secs, stranger};
+use crate::common::{World, id, non_relay, secs};
 use crate::recorder::{RELAYS, Subject};
 use crate::relay::{Answer, Operation, Relay, Terms};
 use relay_registry::{
@@ -69,14 +69,14 @@ impl Subject for InRegistry {
             Operation::Unregister => yes_or_no(world.unregister(&id)),
             Operation::IsRelay => yes_or_no(world.is_relay(&id)),
             Operation::Relay => seen(world.relay(&id)),
-            Operation::Find => seen(world.find_relay_with(&stranger(), &only(relay)).ok()),
+            Operation::Find => seen(world.find_relay_with(&non_relay(), &only(relay)).ok()),
             Operation::Lease(_) => match world.lease(&id) {
                 Ok(lease) => return (Answer::Leased, Some(lease)),
                 Err(LeaseError::UnknownRelay) => Answer::Unknown,
                 Err(LeaseError::Full { capacity, .. }) => Answer::Full(capacity),
                 Err(error) => panic!("unexpected: {error}"),
             },
-            Operation::Reserve(_) => match world.reserve(&stranger(), &only(relay)) {
+            Operation::Reserve(_) => match world.reserve(&non_relay(), &only(relay)) {
                 Ok(lease) => return (Answer::Leased, Some(lease)),
                 Err(_) => Answer::Unseen,
             },

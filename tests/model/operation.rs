@@ -12,8 +12,8 @@ pub fn crowd(size: usize) -> impl Iterator<Item = NodeId> {
     (NODES..NODES + size).map(node)
 }
 
-/// A node that is looked for and is no relay.
-pub fn outsider() -> NodeId {
+/// A node that is not a relay.
+pub fn non_relay() -> NodeId {
     NodeId::from([0xff; 32])
 }
 

@@ -67,7 +67,7 @@ impl Geography {
             for _ in 0..WITNESSES {
                 let peer = anywhere(&mut rng);
                 let view = published([(n, peer.rtt_to(at))]).coordinate(peer);
-                scene.world.update_peer(&stranger(), &view);
+                scene.world.update_peer(&non_relay(), &view);
             }
         }
         scene.world.maintain();
@@ -113,7 +113,7 @@ impl Geography {
 
     /// The paths are those by which the registry judges: legs that it explains.
     pub fn question(&self, options: FindOptions) -> Question {
-        let explanation = self.scene.world.explain(&stranger(), &options);
+        let explanation = self.scene.world.explain(&non_relay(), &options);
         let mut paths = vec![u32::MAX; self.scene.relays.len()];
         for explained in explanation.relays() {
             let path = explained.path().as_micros();

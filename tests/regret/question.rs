@@ -24,7 +24,7 @@ impl Question {
     /// Any relay, by this node's leg alone.
     pub fn plain() -> Self {
         Self {
-            target: stranger(),
+            target: non_relay(),
             options: FindOptions::new().max_spread_cost(0.0),
             excluded: Vec::new(),
             max_latency: None,

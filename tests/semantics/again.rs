@@ -85,7 +85,7 @@ fn reservations_in_a_row_even_out() {
     let world = world();
     (0..MANY).for_each(|n| world.join_with(n, &latency(ms(50)).capacity(10)));
     world.maintain();
-    let reserve = |_| world.reserve(&stranger(), &FindOptions::new());
+    let reserve = |_| world.reserve(&non_relay(), &FindOptions::new());
     let leases: Result<Vec<_>, _> = (0..MANY * 5).map(reserve).collect();
     assert!(leases.is_ok());
     let nearly_full = (0..MANY).filter(|&n| world.load(n) >= 8).count();

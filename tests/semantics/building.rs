@@ -73,7 +73,7 @@ fn what_is_printed_for_debugging_names_what_it_is() {
     let builder = format!("{:?}", Registry::builder().maintenance(Maintenance::Manual));
     assert!(builder.contains("max_relays"), "{builder}");
     assert!(format!("{:?}", world.clock).contains("ManualClock"));
-    let explained = format!("{:?}", world.explain(&stranger(), &FindOptions::new()));
+    let explained = format!("{:?}", world.explain(&non_relay(), &FindOptions::new()));
     assert!(explained.contains(&one), "{explained}");
 }
 

@@ -76,10 +76,10 @@ fn crowd_but_one(world: &World, others: Others, distances: Distances, one: u32) 
 fn assert_found_in_every_way(world: &World, options: &FindOptions, one: u32, context: &str) {
     for _ in 0..3 {
         assert_eq!(world.found_with(options), Some(one), "{context}");
-        let lease = world.reserve(&stranger(), options);
+        let lease = world.reserve(&non_relay(), options);
         let reserved = lease.map(|lease| number(lease.relay().node_id()));
         assert_eq!(reserved, Ok(one), "{context}");
-        let list = world.find_relays(&stranger(), options);
+        let list = world.find_relays(&non_relay(), options);
         assert_eq!(numbers(&list), [one], "{context}");
     }
 }
@@ -159,7 +159,7 @@ fn assert_reasons(rejections: Rejections, excluded: usize, departed: usize) {
 fn s12_every_relay_passed_over_is_counted_under_its_reason() {
     let (world, options) = world_of_reasons();
     assert_reasons(world.rejections(&options), 3, 3);
-    match world.reserve(&stranger(), &options) {
+    match world.reserve(&non_relay(), &options) {
         Err(FindError::NoRelaysAvailable { rejections, .. }) => assert_reasons(rejections, 3, 3),
         other => panic!("{other:?}"),
     }
@@ -201,7 +201,7 @@ fn s12_many_passed_over_are_all_counted() {
     let world = world_of(CROWD as usize);
     (0..CROWD).for_each(|n| world.join(n));
     (0..CROWD).for_each(|n| world.drain(n));
-    let count = |registry: &Registry| match registry.find_relay(&stranger()) {
+    let count = |registry: &Registry| match registry.find_relay(&non_relay()) {
         Err(FindError::NoRelaysAvailable { rejections, .. }) => rejections.draining,
         other => panic!("{other:?}"),
     };

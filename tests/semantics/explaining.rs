@@ -124,7 +124,7 @@ fn the_preferred_relay_is_kept_and_comes_first() {
     world.join_with(1, &latency(ms(20)));
     world.join_with(2, &latency(ms(22)));
     let options = FindOptions::new().prefer(id(2)).max_results(1);
-    let explanation = world.explain(&stranger(), &options);
+    let explanation = world.explain(&non_relay(), &options);
     assert_eq!(order(&explanation), [2, 1]);
     assert_eq!(world.verdict_with(2, &options), Verdict::Kept);
     assert_eq!(world.verdict_with(1, &options), Verdict::Worse);
@@ -154,7 +154,7 @@ fn a_last_resort_is_said_to_be_one() {
         let options = FindOptions::new().max_results(at_most);
         assert_eq!(world.verdict_with(1, &options), Verdict::LastResort);
     }
-    let explanation = world.explain(&stranger(), &FindOptions::new());
+    let explanation = world.explain(&non_relay(), &FindOptions::new());
     assert!(explanation.to_string().contains("last resort"));
 }
 
@@ -166,7 +166,7 @@ fn legs_say_how_they_are_known() {
     let options = FindOptions::new()
         .target_view(published([(2, ms(7))]))
         .max_results(1);
-    let explanation = world.explain(&stranger(), &options);
+    let explanation = world.explain(&non_relay(), &options);
     let legs = |n| {
         let explained = explanation.of(&id(n)).expect("held");
         (
@@ -232,7 +232,7 @@ relay                     a leg, ms          b leg, ms   used  penalty     score
 
 #[test]
 fn an_empty_registry_has_little_to_explain() {
-    let explanation = world().explain(&stranger(), &FindOptions::new());
+    let explanation = world().explain(&non_relay(), &FindOptions::new());
     assert_eq!(explanation.relays(), []);
     assert_eq!(explanation.to_string().lines().count(), 1);
 }
@@ -306,7 +306,7 @@ fn teach(world: &World, n: u32, relay: Coordinate) {
         let around = turn as f32 * 2.4;
         let peer = place(100.0 * around.sin(), 100.0 * around.cos());
         let view = published([(n, peer.rtt_to(&relay))]).coordinate(peer);
-        world.update_peer(&stranger(), &view);
+        world.update_peer(&non_relay(), &view);
     }
 }
 
@@ -368,11 +368,11 @@ proptest! {
         if merged {
             world.maintain();
         }
-        let explanation = world.explain(&stranger(), &options);
+        let explanation = world.explain(&non_relay(), &options);
         prop_assert_eq!(explanation.relays().len(), fates.len());
         explanation.relays().iter().for_each(assert_adds_up);
         let chosen: Vec<_> = explanation.chosen().collect();
-        let found = world.find_relay_with(&stranger(), &options);
+        let found = world.find_relay_with(&non_relay(), &options);
         match (&chosen[..], found) {
             ([], Err(_)) => {}
             ([chosen], Ok(found)) if chosen.relay == found.node_id() => {}

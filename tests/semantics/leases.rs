@@ -5,7 +5,7 @@ use crate::common::*;
 use relay_registry::{FindOptions, Lease, LeaseError, NodeId};
 
 fn reserve(world: &World) -> Option<Lease> {
-    world.reserve(&stranger(), &FindOptions::new()).ok()
+    world.reserve(&non_relay(), &FindOptions::new()).ok()
 }
 
 #[test]

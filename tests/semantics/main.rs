@@ -16,6 +16,7 @@ mod expiry;
 mod explaining;
 mod failures;
 mod hostile_reports;
+mod last_resort;
 mod latency;
 mod leases;
 mod listing;

@@ -87,9 +87,9 @@ fn s08_an_info_is_what_was_registered() {
     assert_eq!(info.capacity(), 9);
     assert_eq!(info.nat(), Some(NatType::PublicIp));
     assert_eq!(info.latency(), Some(ms(30)));
-    assert_eq!(world.find_relay(&stranger()), Ok(info.clone()));
+    assert_eq!(world.find_relay(&non_relay()), Ok(info.clone()));
     assert_eq!(
-        world.find_relays(&stranger(), &all()),
+        world.find_relays(&non_relay(), &all()),
         std::slice::from_ref(&info)
     );
     assert_eq!(world.relays(), [info]);

@@ -98,7 +98,7 @@ impl Scene {
         }
         world.advance(secs(1));
         // A ban raises the tick and changes nothing else here.
-        assert_eq!(world.ban(&stranger(), secs(60)), Ok(()));
+        assert_eq!(world.ban(&non_relay(), secs(60)), Ok(()));
         Self {
             world,
             relays,
@@ -145,8 +145,8 @@ impl Scene {
     /// The answers of a find and of a reservation, which gives its unit back.
     fn answers(&self) -> [Option<NodeId>; 2] {
         let options = self.options();
-        let found = self.world.find_relay_with(&stranger(), &options);
-        let reserved = self.world.reserve(&stranger(), &options);
+        let found = self.world.find_relay_with(&non_relay(), &options);
+        let reserved = self.world.reserve(&non_relay(), &options);
         let reserved = reserved.map(|lease| lease.relay().node_id());
         [found.map(|relay| relay.node_id()).ok(), reserved.ok()]
     }
@@ -219,7 +219,7 @@ proptest! {
         merged: bool,
     ) {
         let scene = Scene::new(relays, wish, merged);
-        let listed = scene.world.find_relays(&stranger(), &scene.options().max_results(usize::MAX));
+        let listed = scene.world.find_relays(&non_relay(), &scene.options().max_results(usize::MAX));
         let mut listed_numbers = numbers(&listed);
         listed_numbers.sort_unstable();
         prop_assert_eq!(listed_numbers, scene.eligible());
@@ -267,7 +267,7 @@ proptest! {
         count in 2..=16_usize,
     ) {
         let scene = Scene::new(relays, wish, merged);
-        let listed = scene.world.find_relays(&stranger(), &scene.options().max_results(count));
+        let listed = scene.world.find_relays(&non_relay(), &scene.options().max_results(count));
         let expected = scene.scores();
         prop_assert_eq!(listed.len(), expected.len().min(count));
         let scores: Vec<_> = ids(&listed).map(|id| scene.score_of(id)).collect();

@@ -53,7 +53,7 @@ impl Outage {
         let mut kept = Vec::new();
         let mut picks = Picks::default();
         for _ in 0..PICKS_PER_TICK {
-            let lease = self.world.reserve(&stranger(), &FindOptions::new());
+            let lease = self.world.reserve(&non_relay(), &FindOptions::new());
             let lease = lease.expect("most relays work");
             let n = number(lease.relay().node_id());
             picks.all += 1;
@@ -132,8 +132,8 @@ fn a_last_resort_shows_as_such_each_time() {
     world.join(1);
     world.fail(1, Failure::TimedOut);
     for _ in 0..3 {
-        assert!(world.find_relay(&stranger()).unwrap().is_last_resort());
+        assert!(world.find_relay(&non_relay()).unwrap().is_last_resort());
     }
     world.join(2);
-    assert!(!world.find_relay(&stranger()).unwrap().is_last_resort());
+    assert!(!world.find_relay(&non_relay()).unwrap().is_last_resort());
 }

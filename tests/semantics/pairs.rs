@@ -77,7 +77,7 @@ impl Square {
                 let peer = self.somewhere();
                 let rtt = peer.rtt_to(&self.relays[n as usize]);
                 let view = published([(n, rtt)]).coordinate(peer);
-                self.world.update_peer(&stranger(), &view);
+                self.world.update_peer(&non_relay(), &view);
             }
         }
         self.world.maintain();
@@ -109,8 +109,8 @@ impl Square {
         let mut worst = 1.0;
         for _ in 0..PAIRS {
             let options = pair(self);
-            let found = self.world.find_relay_with(&stranger(), &options);
-            let explanation = self.world.explain(&stranger(), &options);
+            let found = self.world.find_relay_with(&non_relay(), &options);
+            let explanation = self.world.explain(&non_relay(), &options);
             let path = |relay| {
                 let explained = explanation.of(&relay).expect("held");
                 explained.path().as_secs_f64()

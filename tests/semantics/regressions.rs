@@ -97,7 +97,7 @@ fn housekeeping_goes_on_after_a_small_step_backwards() {
         registry.register(id(n), endpoint(n)).unwrap();
         registry.record_rtt(&id(n), ms(100 - u64::from(n)));
         assert!(registry.maintain().sorted);
-        let best = registry.find_relay(&stranger()).unwrap();
+        let best = registry.find_relay(&non_relay()).unwrap();
         assert_eq!(best.node_id(), id(n), "the latest is the nearest");
     }
 }
@@ -109,12 +109,12 @@ fn long_answers_are_sorted_and_distinct_as_short_ones_are() {
         world.join_with(n, &latency(ms(1 + u64::from(n * 7 % 500))));
     });
     world.maintain();
-    let all = world.find_relays(&stranger(), &FindOptions::new().max_results(usize::MAX));
+    let all = world.find_relays(&non_relay(), &FindOptions::new().max_results(usize::MAX));
     assert_eq!(all.len(), 500);
     let latencies: Vec<_> = all.iter().map(|relay| relay.latency()).collect();
     assert!(latencies.is_sorted());
     let options = FindOptions::new().max_results(20).max_spread_cost(0.0);
-    let few = world.find_relays(&stranger(), &options);
+    let few = world.find_relays(&non_relay(), &options);
     assert_eq!(numbers(&few), numbers(&all[..20]));
 }
 
@@ -172,7 +172,7 @@ fn a_list_is_as_long_as_was_asked_for_although_many_that_are_on_trial_are_full()
         let is_free = |n: u32| n % 10 == free;
         (0..40).for_each(|n| world.report(n, u32::from(!is_free(n))));
         world.advance(secs(3_600));
-        let listed = world.find_relays(&stranger(), &FindOptions::new().max_results(4));
+        let listed = world.find_relays(&non_relay(), &FindOptions::new().max_results(4));
         assert_eq!(listed.len(), 4);
         (0..40).for_each(|n| world.fail(n, Failure::TimedOut));
     }

@@ -24,10 +24,10 @@ fn prefer() -> FindOptions {
 fn assert_taken(world: &World, options: &FindOptions, expected: u32) {
     for _ in 0..3 {
         assert_eq!(world.found_with(options), Some(expected));
-        let lease = world.reserve(&stranger(), options).expect("a relay");
+        let lease = world.reserve(&non_relay(), options).expect("a relay");
         assert_eq!(number(lease.relay().node_id()), expected);
     }
-    let list = world.find_relays(&stranger(), options);
+    let list = world.find_relays(&non_relay(), options);
     assert_eq!(numbers(&list), [expected]);
     let verdict = match expected {
         CURRENT => Verdict::Kept,
@@ -152,7 +152,7 @@ fn a_preference_for_an_unknown_relay_makes_no_difference() {
 #[test]
 fn lists_follow_no_preference() {
     let world = between(ms(12), ms(10));
-    let list = world.find_relays(&stranger(), &prefer().max_results(2).max_spread_cost(0.0));
+    let list = world.find_relays(&non_relay(), &prefer().max_results(2).max_spread_cost(0.0));
     assert_eq!(numbers(&list), [BEST, CURRENT]);
 }
 

@@ -21,7 +21,7 @@ fn crowd(relays: u32) -> World {
 const CROWDS: [u32; 3] = [4, 64, 1_000];
 
 pub fn explained(world: &World, n: u32, options: &FindOptions) -> Explained {
-    let explanation = world.explain(&stranger(), options);
+    let explanation = world.explain(&non_relay(), options);
     explanation
         .of(&id(n))
         .expect("a relay that is held")
@@ -139,7 +139,7 @@ fn the_legs_of_both_peers_add_up() {
         for (n, path) in [(0, 50), (1, 40), (2, 41), (3, 200)] {
             assert_eq!(explained(&world, n, &options).path(), ms(path), "{n}");
         }
-        let list = world.find_relays(&stranger(), &options.max_results(3).max_spread_cost(0.0));
+        let list = world.find_relays(&non_relay(), &options.max_results(3).max_spread_cost(0.0));
         assert_eq!(numbers(&list), [1, 2, 0]);
     }
 }
@@ -151,7 +151,7 @@ fn a_maximum_latency_is_the_requesters() {
         world.measure(0, ms(1));
         let options = from(published([(1, ms(30)), (2, ms(31))])).max_latency(ms(30));
         assert_eq!(world.found_with(&options), Some(1));
-        assert_eq!(numbers(&world.find_relays(&stranger(), &options)), [1]);
+        assert_eq!(numbers(&world.find_relays(&non_relay(), &options)), [1]);
         let options = options.exclude([id(1)]);
         let rejections = world.rejections(&options);
         assert_eq!(rejections.too_far, 1, "what the requester measured");
@@ -257,7 +257,7 @@ fn s12_one_relay_is_found_with_views_whatever_they_say() {
     let at = |x| PeerView::new().coordinate(place(x, 0.0));
     let warm = |options: &FindOptions| {
         for _ in 0..5 {
-            let _ = world.find_relay_with(&stranger(), options);
+            let _ = world.find_relay_with(&non_relay(), options);
         }
         world.maintain();
     };
@@ -275,9 +275,9 @@ fn s12_one_relay_is_found_with_views_whatever_they_say() {
                 warm(&options);
                 for _ in 0..3 {
                     assert_eq!(world.found_with(&options), Some(one));
-                    let lease = world.reserve(&stranger(), &options);
+                    let lease = world.reserve(&non_relay(), &options);
                     assert!(lease.is_ok());
-                    let list = world.find_relays(&stranger(), &options.clone().max_results(3));
+                    let list = world.find_relays(&non_relay(), &options.clone().max_results(3));
                     assert_eq!(numbers(&list), [one]);
                 }
             }

@@ -61,7 +61,7 @@ fn take_and_give_back(world: &World, account: &Account, seed: u32) {
     for turn in seed..seed + 4_000 {
         let lease = match turn % 3 {
             0 => world.lease(&id(turn % 4)).ok(),
-            _ => world.reserve(&stranger(), &FindOptions::new()).ok(),
+            _ => world.reserve(&non_relay(), &FindOptions::new()).ok(),
         };
         lease.iter().for_each(|lease| account.enter(lease));
         held.extend(lease);
@@ -149,7 +149,7 @@ fn the_last_unit_goes_to_exactly_one() {
     let held = world.take(0, 1);
     for round in 0..300 {
         let outcomes = at_once(3, |n| match n {
-            0 => world.reserve(&stranger(), &all()).ok(),
+            0 => world.reserve(&non_relay(), &all()).ok(),
             _ => world.lease(&id(0)).ok(),
         });
         let winners = outcomes.iter().flatten().count();
@@ -165,7 +165,7 @@ fn every_unit_is_found_by_many_reservers_together() {
     let world = world();
     (0..40).for_each(|n| world.join_with(n, &capacity(5)));
     let take_all = |_| {
-        let reserve = || world.reserve(&stranger(), &FindOptions::new()).ok();
+        let reserve = || world.reserve(&non_relay(), &FindOptions::new()).ok();
         std::iter::from_fn(reserve).collect::<Vec<Lease>>()
     };
     let leases = at_once(THREADS, take_all);
@@ -185,7 +185,7 @@ fn leases_are_sent_to_other_threads_and_dropped_there() {
             let world = &world;
             scope.spawn(move || {
                 for _ in 0..500 {
-                    let lease = world.reserve(&stranger(), &all());
+                    let lease = world.reserve(&non_relay(), &all());
                     let send = |lease| send.send(lease).expect("a receiver");
                     lease.into_iter().for_each(send); // none while all are full
                 }

@@ -1,7 +1,7 @@
 //! Every answer and every view of the registry, compared with the model's.
 
 use super::super::conversions::*;
-use super::super::operation::{NODES, no_wishes, node, outsider};
+use super::super::operation::{NODES, no_wishes, node, non_relay};
 use super::super::{Access, Counters, Obstacle, Query, Record, time_of};
 use super::System;
 use relay_registry::{Endpoint, FindError, FindOptions, NodeId, Rejections, RelayInfo, Verdict};
@@ -180,7 +180,7 @@ impl System {
 
     /// Who is banned, and who is backing off: where the model does not know, an explanation tells it.
     pub(super) fn check_circuits(&mut self) {
-        let explanation = self.registry.explain(&outsider(), &FindOptions::new());
+        let explanation = self.registry.explain(&non_relay(), &FindOptions::new());
         let tick = self.model.tick();
         for explained in explanation.relays() {
             let (id, verdict) = (explained.relay, explained.verdict);

@@ -9,7 +9,7 @@
 
 use fastrand::Rng;
 use relay_registry::NodeId;
-use relay_registry_peers::instances::{Instance, Loads, Recipe, RoundTrips, share_full, strangers};
+use relay_registry_peers::instances::{Instance, Loads, Recipe, RoundTrips, share_full, target_ids};
 use relay_registry_peers::results;
 use relay_registry_peers::selectors::{Relay, relays_of};
 use relay_registry_peers::turns::{Contender, report, take_turns};
@@ -35,7 +35,7 @@ fn main() {
 }
 
 fn grow(world: &str, many: usize, recipe: impl Fn(usize) -> Recipe) {
-    let targets = strangers();
+    let targets = target_ids();
     let few: Vec<Instance> = (0..INSTANCES_OF_FEW)
         .map(|seed| recipe(FEW).build(seed))
         .collect();

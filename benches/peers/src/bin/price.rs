@@ -13,7 +13,7 @@
 
 use arc_swap::ArcSwap;
 use relay_registry::{FindOptions, NodeId, Registry};
-use relay_registry_peers::instances::{Instance, strangers};
+use relay_registry_peers::instances::{Instance, target_ids};
 use relay_registry_peers::results;
 use relay_registry_peers::scaling;
 use relay_registry_peers::states::{Case, State};
@@ -80,7 +80,7 @@ fn beside_motion<R>(case: &Case, act: impl FnOnce() -> R) -> R {
 }
 
 fn outcomes(state: State, case: &Case, idle: &Instance, rounds: usize) -> Vec<Outcome> {
-    let (targets, plain) = (strangers(), FindOptions::new());
+    let (targets, plain) = (target_ids(), FindOptions::new());
     let registry = &case.instance.registry;
     let swap = ArcSwap::new(Arc::new(0_u64));
     let mut contenders = vec![
@@ -131,7 +131,7 @@ fn reservations<'a>(registry: &'a Registry, targets: &'a [NodeId]) -> Contender<
 /// What two threads do in an equilibrium, over what one does.
 fn compare_threads() {
     let case = SETTLED.build(FEW, 1);
-    let (registry, targets) = (&case.instance.registry, strangers());
+    let (registry, targets) = (&case.instance.registry, target_ids());
     let options = FindOptions::new();
     let find = |target: &NodeId| registry.find_relay(target).is_ok();
     let reserve = |target: &NodeId| registry.reserve(target, &options).is_ok();

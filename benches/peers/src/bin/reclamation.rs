@@ -98,11 +98,11 @@ fn worst_after_a_stall(seed: u64) -> (Duration, Duration) {
         .for_each(|id| register(&registry, id));
     let awaiting = thread::scope(|scope| {
         scope.spawn(|| {
-            let (stranger, options) = (NodeId::from([0; 32]), FindOptions::new());
+            let (target, options) = (NodeId::from([0; 32]), FindOptions::new());
             // The first call allocates what its thread needs to pin the epoch.
             for stalls in [false, true] {
                 STALLS.set(stalls);
-                black_box(registry.find_relays(&stranger, &options));
+                black_box(registry.find_relays(&target, &options));
             }
         });
         REACHED.wait();
@@ -130,7 +130,7 @@ fn register(registry: &Registry, id: &NodeId) {
 }
 
 fn worst_find(registry: &Registry, staying: &[NodeId]) -> Duration {
-    let stranger = NodeId::from([0; 32]);
+    let target = NodeId::from([0; 32]);
     let mut worst = Duration::ZERO;
     for n in 0..FINDS {
         if n % FINDS_PER_DEPARTURE == 0 {
@@ -139,7 +139,7 @@ fn worst_find(registry: &Registry, staying: &[NodeId]) -> Duration {
             register(registry, id);
         }
         let begun = ThreadTime::now();
-        assert!(black_box(registry.find_relay(&stranger)).is_ok());
+        assert!(black_box(registry.find_relay(&target)).is_ok());
         worst = worst.max(begun.elapsed());
     }
     worst

@@ -12,7 +12,7 @@
 
 use arc_swap::ArcSwap;
 use relay_registry::{FindOptions, NodeId};
-use relay_registry_peers::instances::{Instance, Loads, Recipe, RoundTrips, strangers};
+use relay_registry_peers::instances::{Instance, Loads, Recipe, RoundTrips, target_ids};
 use relay_registry_peers::results;
 use relay_registry_peers::selectors::{Locked, Pingora, TwoChoices, relays_of};
 use relay_registry_peers::turns::{Contender, Outcome, report, take_turns};
@@ -92,7 +92,7 @@ fn group(recipe: &Recipe) -> String {
 }
 
 fn compare_on(Instance { registry, .. }: &Instance, rounds: usize) -> Vec<Outcome> {
-    let targets = strangers();
+    let targets = target_ids();
     let relays = relays_of(registry);
     let (options, several) = (FindOptions::new(), FindOptions::new().max_results(3));
     let locked = Locked::of(&relays);

@@ -129,17 +129,17 @@ impl Maps {
     }
 
     fn compare_misses(&self) {
-        let strangers = random_ids(self.relays().max(CHUNK));
-        let strange_nodes: Vec<NodeId> = strangers.iter().copied().map(NodeId::from).collect();
+        let absent = random_ids(self.relays().max(CHUNK));
+        let absent_nodes: Vec<NodeId> = absent.iter().copied().map(NodeId::from).collect();
         let mut contenders = vec![
-            misses(&self.ours, &strange_nodes),
-            misses(&self.papaya_plain, &strangers),
-            misses(&self.dashmap, &strangers),
-            misses(&self.scc, &strangers),
-            misses(&self.flurry, &strangers),
-            misses(&self.moka, &strangers),
-            misses(&self.locked, &strangers),
-            Contender::of_keys(Bare::NAME, CHUNKS, &strangers, |id| !self.bare.holds(id)),
+            misses(&self.ours, &absent_nodes),
+            misses(&self.papaya_plain, &absent),
+            misses(&self.dashmap, &absent),
+            misses(&self.scc, &absent),
+            misses(&self.flurry, &absent),
+            misses(&self.moka, &absent),
+            misses(&self.locked, &absent),
+            Contender::of_keys(Bare::NAME, CHUNKS, &absent, |id| !self.bare.holds(id)),
         ];
         report("miss", self.relays(), &take_turns(ROUNDS, &mut contenders));
     }
