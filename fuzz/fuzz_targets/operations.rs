@@ -9,7 +9,7 @@ mod model;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use model::{
-    Change, Fault, NODES, Nat, Operation, Query, Settings, Step, System, Wave, no_wishes, node,
+    Change, Fault, NODES, Nat, Operation, Query, Settings, Step, System, Wave, unconditional, node,
 };
 use relay_registry::{Endpoint, NodeId, PeerView};
 use std::collections::BTreeMap;
@@ -204,7 +204,7 @@ fn wave(u: &mut Unstructured) -> Result<Wave> {
 fn query(u: &mut Unstructured, tick: Duration) -> Result<Query<NodeId>> {
     let plain = Query {
         max_results: u.int_in_range(0..=NODES + 20)?,
-        ..no_wishes()
+        ..unconditional()
     };
     if u.arbitrary()? {
         return Ok(plain);

@@ -1,4 +1,4 @@
-//! A small world for the tests: a registry on a clock that only the test moves.
+//! A registry on a manual clock, with helpers for tests.
 #![allow(dead_code, reason = "each test crate uses its own part of the world")]
 
 use relay_registry::{
@@ -14,7 +14,7 @@ use std::time::Duration;
 pub const TICK: Duration = Duration::from_millis(100);
 pub const TTL: Duration = Duration::from_secs(600);
 
-/// `assert_is!(value, pattern)`: for errors that only the registry can make.
+/// `assert_is!(value, pattern)`: for values that have no constructor outside of the crate.
 #[macro_export]
 macro_rules! assert_is {
     ($value:expr, $pattern:pat $(if $guard:expr)?) => {
@@ -89,7 +89,7 @@ pub fn published(pairs: impl IntoIterator<Item = (u32, Duration)>) -> PeerView {
     })
 }
 
-/// A coordinate in a plane, in milliseconds, of a node that is sure of it.
+/// A coordinate in a plane, in milliseconds, with a small error.
 pub fn place(x: f32, y: f32) -> Coordinate {
     let mut position = [0.0; Coordinate::DIMENSIONS];
     (position[0], position[1]) = (x * 1e3, y * 1e3);
@@ -137,7 +137,7 @@ impl Deref for World {
 }
 
 impl World {
-    /// Registers a relay that must not be held: it is new, or comes back.
+    /// Registers a relay that must not be held: it is new, or returns.
     #[track_caller]
     pub fn join(&self, n: u32) {
         self.join_with(n, &options());
@@ -187,7 +187,7 @@ impl World {
         assert!(self.report_failure(&id(n), failure), "relay {n} is unknown");
     }
 
-    /// A session that begins now goes well; or, where none may begin, it is told by id that one did.
+    /// Reports a success through a lease; by id, if no lease can be taken.
     #[track_caller]
     pub fn succeed(&self, n: u32) {
         let was_held = match self.lease(&id(n)) {
@@ -207,7 +207,7 @@ impl World {
         self.info(n).circuit()
     }
 
-    /// What would become of a relay now, without a hand on it.
+    /// The verdict on a relay now. It changes nothing.
     #[track_caller]
     pub fn verdict(&self, n: u32) -> Verdict {
         self.verdict_with(n, &FindOptions::new().max_results(1))
@@ -257,7 +257,7 @@ impl World {
         numbers(&self.find_relays(&non_relay(), &all()))
     }
 
-    /// Why nothing is found.
+    /// The rejections of a find that must fail.
     #[track_caller]
     pub fn rejections(&self, options: &FindOptions) -> Rejections {
         match self.find_relay_with(&non_relay(), options) {
@@ -270,7 +270,7 @@ impl World {
         self.clock.advance(by);
     }
 
-    /// Lets time pass and the registry notice it; returns how many relays expired.
+    /// Moves the clock and calls `maintain`; returns how many relays expired.
     pub fn pass(&self, by: Duration) -> usize {
         self.advance(by);
         self.maintain().expired

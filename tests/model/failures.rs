@@ -32,7 +32,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         let Some(relay) = self.relays.get(id) else {
             return false;
         };
-        if relay.circuit.heeds(source, tick) {
+        if relay.circuit.counts(source, tick) {
             let is_outage = self.is_outage(id);
             self.change(id, |relay| {
                 relay.circuit.fail(fault, is_outage, tick, length)

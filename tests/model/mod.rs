@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use address::{Address, AddressFault, Nat};
 pub use circuit::{Access, Circuit, Fault, Source, Trust};
-pub use operation::{NODES, Operation, Step, Wave, no_wishes, node};
+pub use operation::{NODES, Operation, Step, Wave, node, unconditional};
 pub use record::Record;
 use record::second_of;
 pub use system::System;
