@@ -110,7 +110,7 @@ MUTANTS = [
      "faults::restarts::a_live_relay_may_say_that_it_restarted"),
     ("latest departures are forgotten first", "src/registry/expiry.rs",
      "announced.into_iter().rev()", "announced.into_iter()",
-     "faults::retention::of_departures_that_housekeeping_hears_of_together_the_first_is_forgotten_first"),
+     "faults::retention::of_departures_in_one_maintenance_pass_the_first_is_forgotten_first"),
     ("look-ups stop at the first index", "src/table/index.rs",
      "!look.was_passed() && self.further().is_none()", "!look.was_passed()",
      "lib::table::index::tests::a_full_index_goes_on_in_a_further_one"),

@@ -1,11 +1,11 @@
-//! Coordinates under faults: targets beyond the longest round trip, and paths of the
-//! Internet that no place in space can explain.
+//! Coordinates under faults: targets beyond the longest round trip, and paths that violate the triangle
+//! inequality.
 
 use crate::common::*;
 use relay_registry::{Coordinate, FindOptions, MAX_RTT, PeerView};
 use std::time::Duration;
 
-/// Each of this many relays is 1 s from here on one side, or 2 s on the other.
+/// How many relays there are: 1 s from here on one side, or 2 s on the other.
 const RELAYS: u32 = 64;
 const SAMPLES: u16 = 300;
 
@@ -42,8 +42,8 @@ fn two_sides() -> World {
     world
 }
 
-/// The leg ends at the longest round trip there is, so the nearer relay makes the shorter
-/// path even where the other one is nearer to the target's place.
+/// A leg is at most the longest round trip, so the path over the nearer relay is shorter even if the other
+/// one is nearer to the target's coordinate.
 #[test]
 fn a_target_beyond_the_longest_round_trip_is_reached_by_the_nearest_relay() {
     fastrand::seed(1);
@@ -62,8 +62,8 @@ fn a_target_beyond_the_longest_round_trip_is_reached_by_the_nearest_relay() {
     assert!(!is_far(number(found.node_id())), "{found:?}");
 }
 
-/// No relay's place explains a path that goes a long way round. It is an outlier for a
-/// registry that hears of it, until it has been told the same again and again.
+/// No coordinate of a relay explains a path with a long detour. A registry takes it for an outlier, until
+/// the same value was reported often.
 #[test]
 fn what_a_peer_tells_each_time_is_taken_in_sooner_or_later() {
     fastrand::seed(1);

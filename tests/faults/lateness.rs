@@ -1,4 +1,4 @@
-//! Time that passes unseen, and clocks that hang or call back.
+//! Time that passes without maintenance, and clocks that hang or call the registry.
 
 use crate::common::*;
 use relay_registry::{Clock, Failure, FindOptions, Maintenance, ManualClock, Registry, Verdict};
@@ -38,7 +38,7 @@ const LOOKS: [Look; 16] = [
     ("unregister", |it| it.unregister(&id(1))),
 ];
 
-/// The other calls, but for registrations.
+/// The other calls, except registrations.
 const FURTHER: [Look; 5] = [
     ("explain", |it| {
         !it.explain(&non_relay(), &all()).relays().is_empty()
@@ -173,7 +173,7 @@ fn without_a_thread_a_call_reads_the_clock_once() {
     }
 }
 
-/// What is done within a clock.
+/// A call that is made inside the clock.
 type Act = fn(&Registry);
 
 const ACTS: [(&str, Act); 6] = [
@@ -214,8 +214,7 @@ impl Clock for CallingClock {
     }
 }
 
-/// Does something in a registry without a thread whose clock calls it back; with relay 1
-/// in it.
+/// Makes a call in a registry without a thread, with relay 1, whose clock calls the registry.
 fn while_the_clock_calls(act: Act, outer: impl Fn(&Registry)) {
     let clock = CallingClock {
         time: ManualClock::new(),
@@ -261,7 +260,7 @@ fn a_clock_may_call_the_registry_that_registers() {
     }
 }
 
-/// A clock that hangs once it is told to, until its other end is dropped.
+/// A clock that can hang until its [`Hang`] is dropped.
 struct HangingClock {
     orders: Mutex<Receiver<Receiver<()>>>,
     hangs: Mutex<Sender<()>>,
@@ -288,7 +287,7 @@ fn hanging_clock() -> (HangingClock, Hook) {
 }
 
 impl Hook {
-    /// Has the next reading hang until what this returns is dropped.
+    /// Makes the next reading hang until the returned value is dropped.
     fn hang(&self) -> Sender<()> {
         let (release, held) = channel();
         self.orders.send(held).expect("the clock is there");
@@ -309,7 +308,7 @@ impl Clock for HangingClock {
     }
 }
 
-/// While a call in one registry hangs in its clock, relays come and go in another one.
+/// While a call in one registry hangs in its clock, relays register and leave in another.
 fn others_go_on_while_the_clock_hangs_in(call: impl Fn(&Registry) + Sync) {
     let (clock, hook) = hanging_clock();
     let hanging = Registry::builder()
@@ -325,7 +324,7 @@ fn others_go_on_while_the_clock_hangs_in(call: impl Fn(&Registry) + Sync) {
         let other = world_of(8);
         for n in 0..5_000 {
             let register = || other.register(id(n), endpoint(n));
-            // On a busy machine another test may be preempted inside a call; but not for ever.
+            // On a busy machine, the thread of another test may be preempted inside a call for a while.
             let tries = (0..100_000).map(|_| {
                 thread::yield_now();
                 register()
@@ -364,7 +363,7 @@ fn a_clock_that_hangs_in_a_registration_holds_up_no_other_registry() {
     });
 }
 
-/// The thread that reads the clock hangs in it; the calls, and the housekeeping, go on.
+/// The clock thread hangs in the clock. Calls and maintenance continue.
 #[test]
 fn a_clock_that_hangs_in_the_thread_holds_up_no_call() {
     let (clock, hook) = hanging_clock();

@@ -53,7 +53,7 @@ fn a_live_relay_may_say_that_it_restarted() {
     drop(old);
     assert_eq!(world.load(1), 3);
     drop(new);
-    // Without leases nothing has to be void.
+    // Without leases, there is nothing to void.
     world.report_load_of_others(&id(1), 2);
     world
         .register_with(id(1), endpoint(1), &options().restarted(true))

@@ -60,7 +60,7 @@ fn as_many_are_remembered_as_may_be_held_and_the_longest_gone_are_forgotten_firs
 }
 
 #[test]
-fn of_departures_that_housekeeping_hears_of_together_the_first_is_forgotten_first() {
+fn of_departures_in_one_maintenance_pass_the_first_is_forgotten_first() {
     let world = world_of(2_000);
     for n in 0..2_000 {
         world.join(n);
@@ -119,12 +119,12 @@ fn those_with_leases_are_remembered_beyond_the_bound_and_forgotten_with_the_last
     }
     let stats = world.stats();
     assert_eq!((stats.leases, stats.remembered), (0, 0));
-    // New relays are let in throughout.
+    // New relays are still admitted.
     (5_000..5_008).for_each(|n| world.join(n));
     assert_is!(world.register(id(6_000), endpoint(1)), Err(_));
 }
 
-/// One of many that are kept, and thousands that come and go, each in its turn.
+/// Many relays are kept for their leases, while thousands register and leave.
 #[test]
 fn departures_beside_many_that_are_kept_are_remembered_in_order() {
     let world = world_of(4_000);

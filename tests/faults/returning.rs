@@ -95,11 +95,11 @@ fn a_lease_that_ends_while_its_relay_is_away_gives_its_unit_back() {
 fn a_relay_that_lapsed_is_what_it_was() {
     for sweep in [false, true] {
         let world = world();
-        let told = capacity(7)
+        let announced = capacity(7)
             .nat(NatType::FullCone)
             .failure_domain("rack-1")
             .ttl(secs(5));
-        world.join_with(1, &told);
+        world.join_with(1, &announced);
         let first = world.info(1);
         world.measure(1, ms(11));
         world.report(1, 3);
@@ -260,7 +260,7 @@ fn renewing_by_id_moves_the_deadline_and_nothing_else() {
 }
 
 #[test]
-fn what_is_told_through_a_lease_goes_by_the_clock_without_a_thread() {
+fn outcomes_reported_through_a_lease_read_the_clock_without_a_thread() {
     let world = world_with(|builder| builder.max_ejected_share(1.0));
     world.join_with(1, &ttl(secs(60)));
     let lease = world.lease(&id(1)).unwrap();
@@ -296,7 +296,7 @@ fn round_trips_are_forgotten_also_of_a_relay_that_is_late() {
 fn a_relay_that_was_away_when_an_outage_ended_is_on_trial() {
     let world = world();
     (1..=10).for_each(|n| world.join_with(n, &ttl(secs(3_600))));
-    // A fault of its own, often enough for a long back-off.
+    // Failures of its own, enough for a long back-off.
     for _ in 0..6 {
         while world.circuit(1) == CircuitState::Open {
             world.advance(secs(1));

@@ -1,4 +1,4 @@
-//! What histories are recorded of: relays in a registry, and of what is known to be right or wrong.
+//! The subjects of histories: relays in a registry, and subjects that are known to be correct or wrong.
 
 use crate::common::{World, id, non_relay, secs};
 use crate::recorder::{RELAYS, Subject};
@@ -13,7 +13,7 @@ use std::thread;
 /// Relays in a registry that is not used otherwise.
 pub struct InRegistry(pub World);
 
-/// What only the given relay can answer, of those in the same history.
+/// Options that exclude the other relays of the history.
 fn only(relay: u32) -> FindOptions {
     let first = relay - relay % RELAYS;
     let others = (first..first + RELAYS).filter(|other| *other != relay);
@@ -89,7 +89,7 @@ impl Subject for InRegistry {
     }
 }
 
-/// The specification itself, behind a lock; which is what the registry must be as good as.
+/// The specification behind a lock, which is correct.
 pub struct Locked(Vec<Mutex<Relay>>);
 
 impl Locked {
@@ -112,7 +112,7 @@ impl Subject for Locked {
     }
 }
 
-/// The same with a fault: it looks, and acts on what it saw a moment later.
+/// The same with a fault: it reads the state, and acts on it later.
 pub struct CheckThenAct(pub Locked);
 
 impl Subject for CheckThenAct {

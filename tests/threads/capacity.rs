@@ -1,4 +1,4 @@
-//! No relay ever carries more than its capacity, and every unit comes back.
+//! No relay has more leases than its capacity, and every unit is returned.
 
 use crate::assert_is;
 use crate::common::*;
@@ -11,10 +11,10 @@ use std::thread;
 
 const THREADS: u32 = 6;
 
-/// An account of held leases kept beside the registry's own.
+/// A count of held leases, independent of the registry's.
 ///
-/// A lease is entered after it was taken and struck out before it is given back, so that the account
-/// never shows more than is truly held.
+/// A lease is added after it was taken, and removed before it is released. So the count is never higher
+/// than the true number.
 struct Account {
     held: Vec<AtomicU32>,
     capacity: u32,
@@ -55,7 +55,7 @@ impl Account {
     }
 }
 
-/// Takes and gives back leases, holding a few at a time so that the relays are mostly full.
+/// Takes and releases leases, and holds a few, so that the relays are mostly full.
 fn take_and_give_back(world: &World, account: &Account, seed: u32) {
     let mut held = VecDeque::new();
     for turn in seed..seed + 4_000 {
@@ -111,7 +111,7 @@ fn capacity_is_never_exceeded_while_renewals_and_reports_change_it() {
     }
 }
 
-/// Gives other threads a turn or two.
+/// Yields to other threads.
 fn step_aside() {
     (0..8).for_each(|_| thread::yield_now());
 }
@@ -120,7 +120,7 @@ fn step_aside() {
 fn capacity_is_never_exceeded_while_the_relay_leaves_and_comes_back() {
     const LIVES: u32 = 1_000;
     let world = world();
-    // All its lives together have three units.
+    // All registrations together have three units.
     let only_one: fn(&RelayInfo) -> u32 = |_| 0;
     let account = Account::new(1, 3, only_one);
     at_once(THREADS, |thread| {
@@ -205,7 +205,7 @@ fn leases_on_relays_that_left_are_dropped_on_other_threads() {
         scope.spawn(move || receive.into_iter().for_each(drop));
         for n in 0..2_000 {
             join(&world, n % 3);
-            // Those of earlier lives may not have been dropped yet.
+            // Leases of earlier registrations may not have been dropped yet.
             for lease in (0..2).map_while(|_| world.lease(&id(n % 3)).ok()) {
                 send.send(lease).expect("a receiver");
             }

@@ -1,4 +1,4 @@
-//! Relays whose back-off is over are tried by one caller at a time, however many ask at once.
+//! One caller at a time gets the trial of a relay whose back-off is over, however many ask at once.
 
 use crate::at_once;
 use crate::common::*;
@@ -49,7 +49,7 @@ fn those_who_may_not_try_it_get_another_relay() {
     }
 }
 
-/// Of many reports on one fault only the first counts: the next back-off is the second one.
+/// Of many reports of one fault, only the first counts: the next back-off is of the second level.
 #[test]
 fn failures_reported_at_once_count_once() {
     for _ in 0..50 {
