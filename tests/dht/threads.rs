@@ -1,5 +1,4 @@
-//! Callers beside engines that hang: held by a gate that the test opens, so
-//! that nothing here depends on how long anything takes.
+//! Calls while engines hang. The engines wait at a gate that the test opens, so nothing depends on timing.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -12,7 +11,7 @@ use relay_registry::{Clock, Endpoint, FindOptions, NodeId, Registry};
 
 use crate::world::{RTT, home, id, key, non_relay, secs};
 
-/// An engine that says when it is entered, and returns when the gate is open.
+/// An engine that signals when it is called, and returns when the gate is open.
 struct Gated {
     entered: Mutex<Sender<()>>,
     gate: Arc<Gate>,

@@ -1,4 +1,4 @@
-//! The operator's hand: banning until a time.
+//! Bans.
 
 use crate::assert_is;
 use crate::common::*;

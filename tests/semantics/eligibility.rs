@@ -1,6 +1,6 @@
-//! Rule 3: what is never handed out.
+//! Rule 3: only eligible relays are handed out.
 //!
-//! Each test holds a near relay that must not be handed out beside a far one that must.
+//! Each test has a near relay that is not eligible, and a far one that is.
 
 use crate::common::*;
 use relay_registry::{FindOptions, NodeId};
@@ -9,7 +9,7 @@ use std::time::Duration;
 const NEAR: u32 = 1;
 const FAR: u32 = 2;
 
-/// A near and a far relay, of which any find takes the near one.
+/// A near and a far relay. Finds return the near one.
 fn near_and_far() -> World {
     let world = world();
     world.join_with(NEAR, &latency(ms(5)).capacity(2));
@@ -19,7 +19,7 @@ fn near_and_far() -> World {
     world
 }
 
-/// All three ways to ask must hand out the far relay and nothing else.
+/// A find, a reservation and a list must return only the far relay.
 #[track_caller]
 fn assert_only_far(world: &World, target: NodeId, options: &FindOptions) {
     let found = world

@@ -223,7 +223,7 @@ relay                     a leg, ms          b leg, ms   used  penalty     score
     let shown = explain(&zoo(), &ask()).to_string();
     let lines = |text: &str| {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        // Equal scores come in no particular order.
+        // Equal scores are in any order.
         lines[3..6].sort_unstable();
         lines
     };
@@ -237,11 +237,11 @@ fn an_empty_registry_has_little_to_explain() {
     assert_eq!(explanation.to_string().lines().count(), 1);
 }
 
-/// What befalls a relay in a random state.
+/// The state of a random relay.
 #[derive(Clone, Copy, Debug)]
 struct Fate {
     rtt: Option<u64>,
-    /// Where peers found it to be, in milliseconds from the middle of the world.
+    /// Its position by the measurements of peers, in milliseconds from the centre.
     place: Option<i8>,
     load: u32,
     is_draining: bool,
@@ -300,7 +300,7 @@ fn world_of_fates(fates: &[Fate], max_ejected_share: f64) -> World {
     world
 }
 
-/// Peers all around tell their true round trips to a relay.
+/// Peers all around report their true round trips to a relay.
 fn teach(world: &World, n: u32, relay: Coordinate) {
     for turn in 0..40 {
         let around = turn as f32 * 2.4;
@@ -356,7 +356,7 @@ fn in_ms((n, rtt): (u32, u64)) -> (u32, std::time::Duration) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The one that a find hands out is the one that was explained, or about as good.
+    /// A find returns the relay of the explanation, or one with about the same score.
     #[test]
     fn an_explanation_agrees_with_the_find_that_follows(
         fates in prop::collection::vec(fate(), 0..12),
@@ -380,7 +380,7 @@ proptest! {
                 let other = explanation.of(&found.node_id()).expect("held");
                 prop_assert_eq!(other.verdict, Verdict::Worse);
                 prop_assert_eq!(chosen.verdict, Verdict::Chosen, "{}", explanation);
-                // Scores are told apart by a 512th.
+                // Ranks have a precision of 1/512.
                 prop_assert!(other.score_ms() <= chosen.score_ms() * 1.002, "{}", explanation);
             }
             (chosen, found) => prop_assert!(false, "{chosen:?}, found {found:?}"),

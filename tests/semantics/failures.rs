@@ -20,7 +20,7 @@ fn without_last_resort() -> World {
     world_with(|builder| builder.max_ejected_share(1.0).ttl(secs(86_400)))
 }
 
-/// Lets time pass until the relay may be tried, and says how long that took.
+/// Moves the clock until the back-off is over, and returns how long that took.
 fn back_off(world: &World, n: u32) -> Duration {
     let mut waited = Duration::ZERO;
     while world.verdict(n) == Verdict::BackingOff {
@@ -31,7 +31,7 @@ fn back_off(world: &World, n: u32) -> Duration {
     waited
 }
 
-/// Fails each trial of a relay; how long it was left alone after each.
+/// Fails each trial of a relay, and returns the back-offs.
 fn back_offs(failure: Failure, count: usize) -> Vec<Duration> {
     let world = lone_relay();
     let after_each = |_| {
@@ -43,7 +43,7 @@ fn back_offs(failure: Failure, count: usize) -> Vec<Duration> {
     (0..count).map(after_each).collect()
 }
 
-/// A quarter more or less than nominal, 1 s to 10 min, rounded up to a tick.
+/// Within a quarter of the nominal length, from 1 s to 10 min, rounded up to a tick.
 fn is_near(length: Duration, nominal: Duration) -> bool {
     let least = (nominal * 3 / 4).clamp(secs(1), secs(600));
     let most = (nominal * 5 / 4).clamp(secs(1), secs(600));
@@ -161,7 +161,7 @@ fn one_caller_at_a_time_tries_a_relay_whose_back_off_is_over() {
             assert!(try_it(&world), "a trial is due");
             assert!(ways.iter().all(|other| !other(&world)), "a second trial");
             assert_eq!(world.rejections(&FindOptions::new()).backing_off, 1);
-            // The one who tried it never said how that went: another may try.
+            // The caller with the trial reported no outcome, so another gets one.
             let waited = back_off(&world, 1);
             assert!(is_near(waited, secs(2)), "{waited:?}");
         }
@@ -240,8 +240,8 @@ fn a_session_that_begins_after_the_failure_and_goes_well_ends_the_back_off() {
     assert_eq!(world.found(), None);
 }
 
-/// Three timeouts, then sustained success, which takes half of that back; then closed for so long: what
-/// the next failure costs.
+/// Three timeouts, then sustained success, which halves the level, then a closed circuit for some minutes.
+/// Returns the back-off of the next failure.
 fn back_off_after_closed_for(minutes: u64) -> Duration {
     let world = lone_relay();
     for _ in 0..3 {
@@ -308,7 +308,7 @@ fn a_relay_that_leaves_and_comes_back_is_trusted_no_more_than_before() {
         |world| world.leave(1),
         |world| assert_eq!(world.pass(secs(60)), 1, "expired"),
     ];
-    // Also of one that is forgotten by the next pass, there is a note of its failures.
+    // The failures of a relay that the next pass forgets are noted as well.
     let graces = [secs(60), Duration::ZERO];
     for (leave, grace) in gone
         .into_iter()
@@ -381,7 +381,7 @@ fn success_of_a_relay_that_works_changes_nothing() {
     assert!(is_near(back_off(&world, 1), secs(1)));
 }
 
-/// Fails each trial of a relay, in a registry with these spans.
+/// Fails each trial of a relay, in a registry with this back-off range.
 fn back_offs_within(min: Duration, max: Duration, failure: Failure) -> Vec<Duration> {
     let world = world_with(|b| {
         b.max_ejected_share(1.0)

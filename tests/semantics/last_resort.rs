@@ -3,7 +3,7 @@
 use crate::common::*;
 use relay_registry::{BuildError, CircuitState, Failure, FindOptions, Registry, Verdict};
 
-/// So many relays of which the first few failed, one tick after another.
+/// Relays of which the first few failed, one tick after another.
 fn with_failing(relays: u32, failing: u32, max_ejected_share: f64) -> World {
     let world = world_with(|builder| {
         builder
@@ -59,7 +59,7 @@ fn a_last_resort_is_handed_out_only_when_nothing_else_will_do() {
 }
 
 #[test]
-fn last_resorts_take_turns() {
+fn last_resorts_alternate() {
     let world = with_failing(3, 3, 0.5);
     for expected in [0, 1, 2, 0, 1, 2] {
         assert_eq!(world.found(), Some(expected));

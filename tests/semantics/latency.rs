@@ -108,7 +108,7 @@ fn s06_round_trips_are_kept_to_the_microsecond_and_never_as_nothing() {
     assert_eq!(world.info(1).latency(), Some(Duration::from_micros(1)));
 }
 
-/// The nearest relay is not one that was never measured.
+/// An unmeasured relay is never the nearest.
 #[test]
 fn s06_a_round_trip_of_zero_is_a_microsecond() {
     let world = world();

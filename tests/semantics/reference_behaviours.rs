@@ -1,4 +1,4 @@
-//! What the reference system promises its users, kept here under the new names.
+//! The promises of the reference system, under the names of this crate.
 
 use crate::assert_is;
 use crate::common::*;
@@ -274,7 +274,7 @@ fn the_capacity_is_a_hundred_unless_given() {
 }
 
 #[test]
-fn relays_live_ten_minutes_unless_told_otherwise() {
+fn the_default_ttl_is_ten_minutes() {
     let world = world();
     world.join(1);
     world.pass(secs(600) - ms(1));
@@ -311,7 +311,7 @@ fn the_number_of_relays_is_bounded() {
 }
 
 #[test]
-fn a_thousand_relays_are_held_unless_told_otherwise() {
+fn the_default_bound_is_a_thousand_relays() {
     let world = world();
     (0..1_000).for_each(|n| world.join(n));
     assert_is!(

@@ -1,4 +1,4 @@
-//! Defects that were found and mended, each by the name of what broke.
+//! Defects that were found and fixed.
 //!
 //! Those that need an interleaving which no public call can force are models in
 //! `src/**/models.rs`.
@@ -12,8 +12,7 @@ use std::time::Duration;
 
 type Interruption = Box<dyn FnOnce() + Send>;
 
-/// A clock whose next reader is held up between reading and using the time,
-/// while something else happens.
+/// A clock whose next reader stalls after it has read the time, while another call is made.
 #[derive(Clone, Default)]
 struct HeldUp {
     clock: ManualClock,
@@ -118,7 +117,7 @@ fn long_answers_are_sorted_and_distinct_as_short_ones_are() {
     assert_eq!(numbers(&few), numbers(&all[..20]));
 }
 
-/// Also where nothing has been looked for or leased since an earlier one.
+/// Also if there was no find or lease since an earlier one.
 #[test]
 fn a_lowered_capacity_is_in_force_when_its_renewal_returns() {
     let world = world();
@@ -130,7 +129,7 @@ fn a_lowered_capacity_is_in_force_when_its_renewal_returns() {
     }
 }
 
-/// Found by fuzzing: the terms of a relay that had expired were held against its registration.
+/// Found by fuzzing: the announcement of an expired relay made its new registration invalid.
 #[test]
 fn what_an_expired_relay_announced_is_not_kept() {
     let world = world();

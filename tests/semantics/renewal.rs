@@ -1,4 +1,4 @@
-//! Rule 1: registering an id that is held renews it; the bound is strict, and only live relays count.
+//! Rule 1: the registration of a held id renews it. The bound is strict, and only live relays count.
 
 use crate::assert_is;
 use crate::common::*;

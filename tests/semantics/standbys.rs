@@ -1,4 +1,4 @@
-//! Several relays that do not fail together, as long as that costs little.
+//! Lists of relays that do not fail together, if that costs little.
 
 use crate::assert_is;
 use crate::common::*;
@@ -8,7 +8,7 @@ use relay_registry::{
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// What the leg to the target counts as: next to nothing, so that paths are round trips.
+/// The assumed leg to the target: nearly nothing, so that paths are round trips.
 const NEXT_TO_NOTHING: Duration = Duration::from_micros(1);
 
 /// Relays numbered from 0, each at an address, a round trip in microseconds, and under a label.
@@ -93,7 +93,7 @@ fn one_name_is_one_domain_whatever_the_port() {
     }
 }
 
-/// The same network at 100 ms twice, and another at so many microseconds.
+/// Two relays of one network at 100 ms, and one of another network at this many microseconds.
 fn another_at(micros: u64) -> World {
     relays(&[
         ("9.1.1.1:1", 100_000, None),
@@ -168,7 +168,7 @@ fn each_further_result_is_apart_from_all_before() {
     assert_eq!(numbers(&list), [0, 4, 8, 1, 2]);
 }
 
-/// Of a thousand relays, ten in each network, whatever number is asked for.
+/// A thousand relays, ten in each network, for any number of results.
 #[test]
 fn lists_of_any_length_are_distinct_and_as_long_as_can_be() {
     let world = world();

@@ -1,4 +1,4 @@
-//! Stickiness: the relay in use is kept unless the best is so much better, and never for its own sake.
+//! Stickiness: the relay in use is kept unless it is not eligible, or the best is much better.
 
 use crate::common::*;
 use relay_registry::{Failure, FindOptions, Verdict};
@@ -7,7 +7,7 @@ use std::time::Duration;
 const CURRENT: u32 = 1;
 const BEST: u32 = 2;
 
-/// A relay in use and a better one, at these round trips; the target is nowhere in particular.
+/// A relay in use and a better one, at these round trips. The leg to the target is assumed.
 fn between(current: Duration, best: Duration) -> World {
     let world = world();
     world.join_with(CURRENT, &latency(current));
@@ -172,7 +172,7 @@ fn whole_paths_are_compared_where_both_legs_are_known() {
     assert_taken(&world, &prefer().target_view(target), CURRENT);
     let target = published([(CURRENT, ms(35)), (BEST, ms(40))]);
     assert_taken(&world, &prefer().target_view(target), BEST);
-    // Only the requester's leg is known: the assumed one is no excuse to stay.
+    // Only the requester's leg is known. The assumed leg is no reason to keep the relay.
     let world = between(ms(35), ms(20));
     assert_taken(&world, &prefer(), BEST);
 }

@@ -1,4 +1,4 @@
-//! Both legs of a path: what a target and a requester tell of themselves, and what is made of it.
+//! Both legs of a path: the views of target and requester, and how they are used.
 
 use crate::assert_is;
 use crate::common::*;
@@ -8,7 +8,7 @@ use relay_registry::{
 };
 use std::time::Duration;
 
-/// In a world of so many, the last ones are too far away to matter.
+/// How many relays there are. The last ones are too far away to be chosen.
 fn crowd(relays: u32) -> World {
     let world = world_of(relays as usize);
     for n in 0..relays {
@@ -157,7 +157,7 @@ fn a_maximum_latency_is_the_requesters() {
         assert_eq!(rejections.too_far, 1, "what the requester measured");
         assert_eq!(rejections.unmeasured as u32, relays - 2, "and what not");
         assert!(world.found_with(&options.allow_unmeasured(true)).is_some());
-        // Of a target it says nothing.
+        // It says nothing about a target.
         let options = towards(published([(0, ms(300))])).max_latency(ms(1));
         assert_eq!(world.found_with(&options), Some(0));
     }
@@ -245,8 +245,6 @@ fn a_relay_that_came_back_is_the_one_that_is_published() {
     }
 }
 
-// --- never none --------------------------------------------------------------------------------
-
 #[test]
 fn s12_one_relay_is_found_with_views_whatever_they_say() {
     let relays = 1_500;
@@ -284,8 +282,6 @@ fn s12_one_relay_is_found_with_views_whatever_they_say() {
         }
     }
 }
-
-// --- what is refused ---------------------------------------------------------------------------
 
 #[test]
 fn a_view_refuses_what_cannot_be() {

@@ -1,4 +1,4 @@
-//! Rule 2: what `register` and `unregister` have returned is what every later call sees, at any size.
+//! Rule 2: every later call sees the effect of `register` and `unregister`, at any size.
 
 use crate::common::*;
 
