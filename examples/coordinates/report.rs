@@ -1,4 +1,4 @@
-//! What is said at the end: every figure of both worlds, and what it means.
+//! The report: every figure of both worlds, and what it means.
 
 use crate::args::Args;
 use crate::figures::{Section, quantile, share, whole};
