@@ -59,9 +59,9 @@ fn study(args: &Args) -> Result<String, Failure> {
         let least = bipartite::LEAST_NODES;
         return Err(Failure::Usage(format!("--rtt needs {least} nodes or more")));
     }
-    let everyone = all_to_all::run(&matrix, args.liars, args.rounds, args.seed);
+    let full_mesh = all_to_all::run(&matrix, args.liars, args.rounds, args.seed);
     let relayed = bipartite::run(&matrix, &args.into());
-    let sections = report::sections(args, &matrix, &everyone, &relayed);
+    let sections = report::sections(args, &matrix, &full_mesh, &relayed);
     Ok(if args.json {
         figures::object(&sections)
     } else {

@@ -149,10 +149,10 @@ fn come_and_go() {
             register(&id).expect("there is room");
         }
         registry.maintain();
-        let newcomers = random_ids(CALLS, &mut rng);
-        count("register, new", &newcomers, |id| {
+        let new_ids = random_ids(CALLS, &mut rng);
+        count("register, new", &new_ids, |id| {
             register(id) == Ok(Registration::New)
         });
-        count("unregister", &newcomers, |id| registry.unregister(id));
+        count("unregister", &new_ids, |id| registry.unregister(id));
     }
 }

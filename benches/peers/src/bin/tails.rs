@@ -117,9 +117,9 @@ fn bulk_registration() {
     }
     registry.maintain();
     compare("bulk registration", RELAYS, &registry, || {
-        let newcomers = random_ids(RELAYS, &mut rng);
-        newcomers.iter().for_each(|&id| _ = register(id));
-        newcomers.iter().for_each(|id| _ = registry.unregister(id));
+        let new_ids = random_ids(RELAYS, &mut rng);
+        new_ids.iter().for_each(|&id| _ = register(id));
+        new_ids.iter().for_each(|id| _ = registry.unregister(id));
         registry.maintain();
     });
 }
