@@ -1,10 +1,8 @@
-//! `find_relay`, and `reserve` with the lease dropped, at three sizes: with no
-//! round trip measured, and with measured ones and loads that come from
-//! elsewhere.
+//! `find_relay`, and `reserve` with the lease dropped, at three sizes: with no round trip measured, and with
+//! measured round trips and loads of other nodes.
 //!
-//! A single registry flatters, for its best relay may be found at once, so
-//! each figure is over several, filled at random. Batches are timed as a
-//! whole; a percentile is one of batches, not of calls.
+//! In a single registry the best relay may be found at once, so each figure is over several random
+//! instances. Calls are timed in batches, and a percentile is one of batches, not of calls.
 //!
 //! ```text
 //! cargo bench --bench find [-- RELAYS...]
@@ -18,7 +16,7 @@ use relay_registry::FindOptions;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// Calls timed at once, and how many such batches each registry gets.
+/// How many calls a batch has, and how many batches there are per registry.
 const BATCH: usize = 1_000;
 const BATCHES: usize = 200;
 

@@ -1,11 +1,9 @@
-//! `find_relay` while an engine hangs, beside a registry that has none.
+//! `find_relay` while an engine hangs, compared with a registry without an engine.
 //!
-//! Three registries hold the same relays: one has no engine, one an engine that
-//! works, and one an engine that never comes back. Each call is timed by itself,
-//! in short turns of all three within one run, in random order, so that whatever
-//! else the machine does hits all alike. Calls that find nothing are timed too,
-//! for those are what asks for discovery. Figures of different runs or machines
-//! do not compare; the ratios do.
+//! Three registries hold the same relays. One has no engine, one has an engine that works, and one has an
+//! engine that never returns. Each call is timed by itself. The registries are sampled in random order within
+//! each round, so a disturbance of the machine affects all alike. Calls that find no relay are timed as
+//! well, because they request discovery. Only ratios compare between runs and machines.
 //!
 //! ```text
 //! cargo bench --bench hanging_dht --features conformance [-- RELAYS]
@@ -25,10 +23,10 @@ const ROUNDS: usize = 2_000;
 /// Rounds that warm up, and are not measured.
 const WARM_UP: usize = 200;
 
-/// Calls of one registry before it is another's turn.
+/// How many calls one sample has.
 const TURN: usize = 250;
 
-/// What the p99.9 beside a hanging engine is to stay within, in that of none.
+/// The limit of the p99.9 with a hanging engine, relative to that without an engine.
 const BAR: f64 = 2.0;
 
 /// One registry, and the times of its calls in ns.
@@ -62,15 +60,15 @@ fn main() {
     for round in 0..WARM_UP + ROUNDS {
         rng.shuffle(&mut order);
         for number in order {
-            subjects[number].take_turn(&mut rng, round >= WARM_UP);
+            subjects[number].sample(&mut rng, round >= WARM_UP);
         }
     }
     report(relays, &subjects);
-    // Its threads come back, and can end.
+    // The hanging threads return, and can end.
     hanging.set_faults(Faults::new());
 }
 
-/// Publishes and learns, as often as that can be asked for.
+/// With the shortest intervals for publishing and discovery.
 fn options(key: SecretKey) -> DhtOptions {
     let probe = |_: &NodeId, _: &Endpoint, _| Err(ProbeError::Unreachable);
     DhtOptions::new()
@@ -104,7 +102,7 @@ impl Subject {
         }
     }
 
-    fn take_turn(&mut self, rng: &mut Rng, is_measured: bool) {
+    fn sample(&mut self, rng: &mut Rng, is_measured: bool) {
         // No node is so near.
         let nearer = FindOptions::new().max_latency(Duration::from_nanos(1));
         for _ in 0..TURN {

@@ -1,9 +1,8 @@
-//! How long after its deadline a relay is still handed out, by a registry that keeps
-//! itself: at rest, beside relays that are sorted as often as may be, and beside
-//! relays that expire in masses.
+//! How long after its deadline a relay is still handed out by a registry with a maintenance thread: at rest,
+//! while relays are sorted as often as possible, and while many relays expire.
 //!
-//! A relay is registered for two ticks again and again, and watched until it is gone.
-//! What is late beyond a tick is the scheduler's part.
+//! A relay is registered with a TTL of two ticks again and again, and watched until it is no longer found.
+//! More than one tick of lateness is due to the scheduler.
 //!
 //! ```text
 //! cargo bench --bench lateness [-- RELAYS]
@@ -21,10 +20,10 @@ const RELAYS: u64 = 500_000;
 const TICK: Duration = Duration::from_millis(100);
 const SPAN: Duration = Duration::from_secs(30);
 
-/// Relays that expire in masses live for so long.
+/// The TTL of the many relays that expire.
 const SHORT_LIFE: Duration = Duration::from_secs(5);
 
-/// What another thread does beside the relay that is watched.
+/// What another thread does meanwhile.
 type Beside = fn(&Registry, u64, &mut Rng);
 
 fn main() {
@@ -79,7 +78,7 @@ fn watch(relays: u64, ttl: Duration, beside: Beside) -> Histogram<u64> {
     late
 }
 
-/// How late a relay is gone, in ns.
+/// How long after its deadline a relay is found, in ns.
 fn lateness(registry: &Registry, n: u64) -> u64 {
     let options = RegisterOptions::new().ttl(TICK * 2);
     let registered = registry.register_with(id(n), endpoint(), &options);
@@ -100,7 +99,7 @@ fn remeasure(registry: &Registry, relays: u64, rng: &mut Rng) {
     }
 }
 
-/// Once all have gone they come again, within a second or two.
+/// Once all have expired, registers them again, within two seconds.
 fn refill(registry: &Registry, relays: u64, rng: &mut Rng) {
     if registry.relay_count() <= 1 {
         (0..relays).for_each(|n| register(registry, n, rng));
@@ -109,7 +108,7 @@ fn refill(registry: &Registry, relays: u64, rng: &mut Rng) {
 
 fn register(registry: &Registry, n: u64, rng: &mut Rng) {
     let options = RegisterOptions::new().latency(rtt(rng));
-    // At the bound it is refused, until those before it are swept.
+    // At the bound, the registration is refused until expired relays are swept.
     let _ = registry.register_with(id(n), endpoint(), &options);
 }
 

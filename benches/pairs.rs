@@ -1,11 +1,10 @@
-//! `find_relay_with` for a pair of peers: what it costs beside a plain find, and
-//! how good the path is that it chooses.
+//! `find_relay_with` for a pair of peers: its cost compared with a plain find, and the quality of the path
+//! that it chooses.
 //!
-//! Relays and peers lie in a made-up world with access links of their own, in
-//! which coordinates fit, so the figures show what the search loses and not what
-//! estimation does. Loads come from elsewhere, at 0.6 of the
-//! capacity on average. Quality is the score of the choice over the best score
-//! there is, by the true round trips.
+//! Relays and peers are in a synthetic world with access links, which coordinates describe exactly. So the
+//! figures show the loss of the search, and not that of the estimation. Other nodes load the relays to 0.6
+//! of the capacity on average. Quality is the score of the choice divided by the best score, by the true
+//! round trips.
 //!
 //! ```text
 //! cargo bench --bench pairs [-- RELAYS...]
@@ -18,7 +17,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 const TARGETS: usize = 100;
-/// Peers that tell of each relay how far it is.
+/// How many peers report their round trip to each relay.
 const WITNESSES: usize = 64;
 const ROUNDS: usize = 200;
 const REGISTRIES: u64 = 5;

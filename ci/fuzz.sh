@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Proves, as far as luck goes, that no input breaks the crate: `operations`
-# compares sequences of operations with a plain model, `parsing` parses what
-# it is given and prints it again, `coordinates` moves network coordinates by
-# any numbers, `records` reads and judges what strangers sign, `engine_answers`
-# has a registry learn from a hostile engine, `matrix` reads files of round trips
-# as the example `relay_world` does. All run under AddressSanitizer.
+# Fuzzes the crate under AddressSanitizer: `operations` compares sequences of
+# operations with a sequential model, `parsing` parses and prints values,
+# `coordinates` moves network coordinates by any numbers, `records` decodes and
+# checks records of remote nodes, `engine_answers` lets a registry learn from a
+# hostile engine, `matrix` reads files of round trips as the example
+# `relay_world` does.
 #
 #   ci/fuzz.sh [--minutes M] [TARGET...]    M minutes for each target instead
 #                                           of 8 seconds; by default for all

@@ -1,7 +1,7 @@
-//! Rule 11: memory is bounded by `max_relays`, whatever the churn, and without a maintenance pass.
+//! Rule 11: memory is bounded by `max_relays`, whatever the churn, and without maintenance.
 //!
-//! In a process of their own and one after another: a thread that another test left preempted
-//! inside a call would hold back reclamation here, as rule 11 says it may.
+//! The tests run in a process of their own, one after another. Otherwise a preempted thread of another test
+//! could delay reclamation here, as rule 11 allows.
 
 #[path = "common/mod.rs"]
 mod common;
@@ -12,7 +12,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The system's allocator, which counts what each thread asks of it.
+/// The system's allocator, with a count for each thread.
 struct Counting;
 
 thread_local! {
@@ -54,10 +54,10 @@ fn alone() -> MutexGuard<'static, ()> {
 const MAX_RELAYS: usize = 8;
 /// The permits of a registry: as many records exist from admission until freed, and no more.
 const PERMITS: usize = 2 * MAX_RELAYS + 1_024 + 1_024;
-/// What holds entries instead of records may hold a few for each.
+/// Structures of entries may have a few entries per record.
 const ENTRIES: usize = 4 * PERMITS;
 
-/// Joins and leaves in turns, without maintenance, and looks at the gauges now and then.
+/// Registers and unregisters alternately, without maintenance, and checks the gauges now and then.
 fn churn(world: &World, cycles: u32, mut cycle: impl FnMut(u32)) {
     for n in 0..cycles {
         cycle(n);
@@ -199,10 +199,10 @@ fn s11_maintenance_reclaims_what_departed() {
     assert_eq!(world.rejections(&all()).total(), 0);
 }
 
-/// The most announcements that one call may give back.
+/// The most announcements that one call may free.
 const PIECE: usize = 64;
 
-/// Whichever thread finds that memory can be reclaimed, it pays for little of it.
+/// Each call reclaims only a little memory.
 #[test]
 fn s11_a_call_reclaims_a_piece_at_most_and_a_find_nothing() {
     let _alone = alone();
@@ -253,7 +253,7 @@ fn s11_a_registry_that_ends_reclaims_what_no_call_has() {
     assert_eq!(Arc::strong_count(&label), 1);
 }
 
-/// So many relays come, and leave; all announced the label that is returned.
+/// Registers and unregisters relays that all announced the returned label.
 fn left_behind(world: &World, relays: u32) -> Arc<str> {
     let label: Arc<str> = Arc::from("a domain");
     let options = options().failure_domain(Arc::clone(&label));
@@ -274,7 +274,7 @@ fn s11_registries_come_and_go() {
     }
 }
 
-/// What this process occupies, where that can be known.
+/// The resident memory of this process, where the system reports it.
 fn resident_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -282,7 +282,7 @@ fn resident_bytes() -> usize {
     number.map_or(0, |kib| kib << 10)
 }
 
-/// Tables are set aside at once and touched as they fill, so the largest registry can be built.
+/// Tables are reserved at once and touched as they fill, so the largest registry can be built.
 #[test]
 fn s11_the_largest_registry_takes_up_memory_only_as_it_fills() {
     let _alone = alone();
@@ -308,7 +308,7 @@ fn s11_a_registry_of_more_relays_than_can_be_named_is_not_built() {
     }
 }
 
-/// Beyond a thread's first call, and while nothing departs that it could help to clear away.
+/// After the first call of a thread, and without departures that the call would help to reclaim.
 #[test]
 fn what_is_called_millions_of_times_does_not_allocate() {
     let _alone = alone();

@@ -1,12 +1,12 @@
-//! Loads that the registry's own choices made: sessions come and go until what
-//! is measured no longer depends on how they began.
+//! Loads of the registry's own choices: sessions begin and end until the measurement no longer depends on
+//! the initial state.
 
 use super::random_id;
 use fastrand::Rng;
 use relay_registry::{FindOptions, Lease, Registry};
 
-/// How often each session is replaced on average: fewer times where there are
-/// so many that it would take minutes.
+/// How often each session is replaced on average; less often if there are so many that it would take
+/// minutes.
 fn turnovers(sessions: usize) -> f64 {
     match sessions {
         0..=300_000 => 2.0,
@@ -15,13 +15,13 @@ fn turnovers(sessions: usize) -> f64 {
     }
 }
 
-/// Leases held, for targets drawn at random.
+/// The held leases, for random targets.
 #[derive(Default)]
 pub struct Sessions(Vec<Lease>);
 
 impl Sessions {
-    /// Takes so many leases, and then replaces one drawn at random by another,
-    /// again and again: sessions of exponential length.
+    /// Takes leases, then repeatedly replaces a random one by another, as with sessions of exponential
+    /// length.
     pub fn settle(registry: &Registry, wanted: usize, rng: &mut Rng) -> Self {
         let options = FindOptions::new();
         Self::settle_by(wanted, rng, |rng| {
@@ -30,7 +30,7 @@ impl Sessions {
         })
     }
 
-    /// The same, with leases that are taken in this way.
+    /// The same, with leases from `take`.
     pub fn settle_by(wanted: usize, rng: &mut Rng, take: impl Fn(&mut Rng) -> Lease) -> Self {
         let mut sessions = Self((0..wanted).map(|_| take(rng)).collect());
         for _ in 0..(wanted as f64 * turnovers(wanted)) as usize {

@@ -1,6 +1,5 @@
-//! Relays and peers in a made-up world of thirty metropolitan areas, with access links
-//! of their own, in which coordinates fit; loads come from elsewhere, at 0.6 of the capacity, or from
-//! the registry's own reservations.
+//! Relays and peers in a synthetic world of thirty metropolitan areas, with access links, which coordinates
+//! describe exactly. Loads are of other nodes, at 0.6 of the capacity, or of the registry's reservations.
 
 use super::{Sessions, empty_registry, endpoint, random_id};
 use fastrand::Rng;
@@ -10,7 +9,7 @@ use std::time::Duration;
 const AXES: usize = Coordinate::DIMENSIONS;
 const CAPACITY: u32 = 1_000;
 
-/// A place in the world: coordinates, and the length of the access link.
+/// A position in the world, with the round trip of its access link.
 pub type Place = ([f32; AXES], f32);
 
 pub struct World {
@@ -21,7 +20,7 @@ pub struct World {
     targets: Vec<(NodeId, Place)>,
 }
 
-/// What a target tells of itself.
+/// What a target publishes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum View {
     None,
@@ -45,8 +44,7 @@ impl View {
 }
 
 impl World {
-    /// Peers all around, so many for each relay, have told how far it is. Loads
-    /// come from elsewhere.
+    /// Random peers have reported their round trip to each relay. Loads are of other nodes.
     pub fn new(relays: usize, targets: usize, witnesses: usize, seed: u64) -> Self {
         let mut world = Self::idle(relays, CAPACITY, targets, witnesses, seed);
         let mut rng = Rng::with_seed(seed);
@@ -105,8 +103,7 @@ impl World {
         self
     }
 
-    /// Sessions of the pairs that these calls are for, up to this share of the
-    /// capacity.
+    /// Sessions of the pairs of these calls, up to this share of the capacity.
     pub fn settle(&self, calls: &[(NodeId, FindOptions)], share: f64) -> Sessions {
         let wanted = self.relays.len() as f64 * f64::from(self.capacity) * share;
         let take = |rng: &mut Rng| {
@@ -117,15 +114,14 @@ impl World {
         Sessions::settle_by(wanted as usize, &mut Rng::with_seed(2), take)
     }
 
-    /// Takes all capacity that is left.
+    /// Takes all free capacity.
     pub fn fill(&self) {
         for (id, _, _) in &self.relays {
             self.registry.report_load(id, self.capacity);
         }
     }
 
-    /// Each relay as a program would hold it that knew all of the world: where
-    /// it is, this node's leg to it in microseconds, and its utilisation.
+    /// The true position of each relay, this node's leg to it in microseconds, and its utilisation.
     pub fn relays(&self) -> impl Iterator<Item = (Place, f32, f32)> {
         self.relays.iter().map(|(id, at, _)| {
             let relay = self.registry.relay(id).expect("a relay that is held");
@@ -134,12 +130,12 @@ impl World {
         })
     }
 
-    /// Where the targets are.
+    /// The positions of the targets.
     pub fn targets(&self) -> impl Iterator<Item = Place> {
         self.targets.iter().map(|(_, at)| *at)
     }
 
-    /// A question for each target, with what it tells of itself.
+    /// A query for each target, with what it publishes.
     pub fn calls(&self, view: View) -> Vec<(NodeId, FindOptions)> {
         let options = |place: &Place| match view {
             View::None => FindOptions::new(),
@@ -159,7 +155,7 @@ impl World {
         })
     }
 
-    /// The score of each choice over the best there is.
+    /// The score of each choice divided by the best score.
     pub fn qualities(&self, calls: &[(NodeId, FindOptions)]) -> Vec<f64> {
         let score = |relay: &(NodeId, Place, u32), target: &Place| {
             let path = rtt(&self.home, &relay.1) + rtt(&relay.1, target);
@@ -180,13 +176,13 @@ impl World {
     }
 }
 
-/// Where peers and relays gather: the more of them, the lower the number.
+/// Metropolitan areas; the lower the index, the more peers and relays are there.
 struct Metros(Vec<[f32; AXES]>);
 
 const METROS: usize = 30;
 
 impl Metros {
-    /// Thirty, some 200 ms by 100 ms across.
+    /// Thirty areas, within about 200 ms by 100 ms.
     fn new(rng: &mut Rng) -> Self {
         let mut centre = |_| {
             let mut position = [0.0; AXES];
@@ -199,8 +195,8 @@ impl Metros {
         Self((0..METROS).map(&mut centre).collect())
     }
 
-    /// A place in one of them, within a few milliseconds of its centre, with an access
-    /// link of 1 ms to 20 ms.
+    /// A position within a few milliseconds of the centre of an area, with an access link of 1 ms to
+    /// 20 ms.
     fn place(&self, rng: &mut Rng) -> Place {
         let weight = |metro: usize| 1.0 / (metro as f32 + 2.0);
         let mut drawn = rng.f32() * (0..METROS).map(weight).sum::<f32>();
@@ -216,7 +212,7 @@ impl Metros {
     }
 }
 
-/// Around zero, most within 1.
+/// A random number around 0, mostly within 1.
 fn normal(rng: &mut Rng) -> f32 {
     (-2.0 * (1.0 - rng.f32()).ln()).sqrt() * (rng.f32() * std::f32::consts::TAU).cos()
 }
@@ -227,7 +223,7 @@ fn rtt(one: &Place, other: &Place) -> Duration {
     Duration::from_micros((core.sqrt() + one.1 + other.1) as u64)
 }
 
-/// What a peer at this place tells of itself.
+/// What a peer at this position publishes.
 fn coordinate_of(place: &Place) -> PeerView {
     let coordinate = Coordinate::new(place.0, place.1, 0.0, 0.05).expect("in range");
     PeerView::new().coordinate(coordinate)

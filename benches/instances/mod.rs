@@ -1,7 +1,7 @@
-//! The registries that benches ask: how many relays, how far away, how loaded
-//! and by whom. All is drawn from seeds, so an instance can be made again.
+//! The registries of the benchmarks: the number of relays, their round trips and their loads. All random
+//! values are from seeds, so an instance can be made again.
 
-// Each bench uses a part of it.
+// Each benchmark uses a part of this.
 #![allow(dead_code, unused_imports)]
 
 mod equilibrium;
@@ -16,22 +16,22 @@ use relay_registry::{
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A registry on a clock that stands, and what is in it.
+/// A registry on a stopped clock, with its relays.
 pub struct Instance {
     pub registry: Registry,
     pub ids: Vec<NodeId>,
-    /// The sessions that make up the load, where the registry made it.
+    /// The sessions that are the load, if the registry chose for them.
     pub sessions: Sessions,
 }
 
-/// What an instance is like.
+/// How an instance is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Recipe {
     pub relays: usize,
     pub capacity: u32,
     pub round_trips: RoundTrips,
     pub loads: Loads,
-    /// The share of relays above which those that fail are last resorts.
+    /// The share of backing-off relays above which they are last resorts.
     pub max_ejected_share: f64,
 }
 
@@ -47,18 +47,17 @@ pub enum RoundTrips {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Loads {
-    /// Made elsewhere: spread evenly around this share of the capacity, as
-    /// widely as that goes.
+    /// Of other nodes: spread evenly around this share of the capacity, as widely as possible.
     Independent(f64),
-    /// Made by the registry's own reservations, which even out all scores, up
-    /// to this share of the capacity.
+    /// Of the registry's own reservations, up to this share of the capacity. They make all scores
+    /// similar.
     Equilibrium(f64),
-    /// No capacity left, but on so many relays, which are idle.
+    /// All relays are full, except this many, which are idle.
     FullBut(usize),
 }
 
 impl Recipe {
-    /// Loads from elsewhere, at 0.6 of the capacity.
+    /// Loads of other nodes, at 0.6 of the capacity.
     pub const fn new(relays: usize, round_trips: RoundTrips) -> Self {
         Self {
             relays,
@@ -108,7 +107,7 @@ impl Recipe {
                 let wanted = self.relays as f64 * f64::from(self.capacity) * share;
                 sessions = Sessions::settle(&registry, wanted as usize, &mut rng);
             }
-            // Ids are random, so the last ones lie anywhere.
+            // Ids are random, so the last ones can be anywhere in the registry.
             Loads::FullBut(spared) => {
                 for id in &ids[..ids.len() - spared] {
                     registry.report_load(id, self.capacity);
@@ -142,13 +141,13 @@ impl RoundTrips {
     }
 }
 
-/// Room for so many, on a clock that stands.
+/// A registry with room for this many relays, on a stopped clock.
 pub fn empty_registry(relays: usize) -> Registry {
     standing_still(relays).build().expect("valid settings")
 }
 
-/// Room for so many, sorted only by explicit passes, on a clock that
-/// the benchmark may move. Every call reads that clock.
+/// A registry with room for this many relays and manual maintenance, on a clock that the benchmark moves.
+/// Every call reads that clock.
 pub fn empty_registry_on(clock: ManualClock, relays: usize) -> Registry {
     Registry::builder()
         .max_relays(relays)
@@ -158,8 +157,8 @@ pub fn empty_registry_on(clock: ManualClock, relays: usize) -> Registry {
         .expect("valid settings")
 }
 
-/// It has threads of its own, as by default, so that calls load the tick and do not
-/// read the clock. These threads do nothing but sort arrivals: a tick is a day.
+/// It has a maintenance thread, as by default, so calls load the tick and do not read the clock. The thread
+/// only sorts arrivals, because a tick is one day.
 fn standing_still(relays: usize) -> RegistryBuilder {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     Registry::builder()
@@ -177,8 +176,8 @@ pub fn random_ids(count: usize, rng: &mut Rng) -> Vec<NodeId> {
     (0..count).map(|_| random_id(rng)).collect()
 }
 
-/// Targets that are no relays in any instance.
-pub fn strangers() -> Vec<NodeId> {
+/// Ids of targets that are relays in no instance.
+pub fn target_ids() -> Vec<NodeId> {
     random_ids(1_024, &mut Rng::with_seed(u64::MAX))
 }
 

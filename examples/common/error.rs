@@ -1,4 +1,4 @@
-//! Everything that can end the run early, each as one line for a person.
+//! The errors of an example, each printed as one line.
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,7 @@ use crate::matrix::MatrixError;
 
 #[derive(Debug)]
 pub enum Failure {
-    /// The command line asks for something that cannot be.
+    /// The command line is wrong.
     Usage(String),
     /// The matrix file cannot be read.
     File { path: PathBuf, what: String },
@@ -18,7 +18,7 @@ pub enum Failure {
     Registry(String),
     /// The threaded run could not be carried out.
     Thread(String),
-    /// Standard output does not take the report.
+    /// The report could not be written.
     Output(io::Error),
 }
 

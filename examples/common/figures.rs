@@ -1,11 +1,11 @@
-//! Figures, and how they are shown: as tables for a person, or as one JSON object.
+//! Figures, as tables or as one JSON object.
 
 use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 use serde_json::{Map, Value, json};
 
 const WIDTH: u16 = 100;
-/// The least width of names and values, so that all tables line up.
+/// The minimum width of names and values, so that all tables are aligned.
 const COLUMNS: [u16; 2] = [22, 11];
 
 /// Figures that belong together.
@@ -14,7 +14,7 @@ pub struct Section {
     pub figures: Vec<Figure>,
 }
 
-/// One figure, by the name it has in the JSON object.
+/// One figure: its name in the JSON object, its value, and its meaning.
 #[derive(Clone)]
 pub struct Figure {
     name: &'static str,
@@ -65,7 +65,7 @@ fn to_object<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> Value {
     Value::Object(object)
 }
 
-/// Lines of the same figures as a Markdown table, and below it what they mean.
+/// Lines of the same figures as a Markdown table, with their meanings below.
 pub fn side_by_side(lines: &[Vec<Figure>]) -> String {
     let mut table = Table::new();
     table.load_preset(ASCII_MARKDOWN);
@@ -93,7 +93,7 @@ pub fn whole(name: &'static str, value: u64, meaning: &'static str) -> Figure {
     }
 }
 
-/// What is not a number.
+/// A figure that is a word.
 pub fn word(name: &'static str, value: &'static str, meaning: &'static str) -> Figure {
     Figure {
         name,

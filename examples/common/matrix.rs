@@ -1,9 +1,8 @@
 //! A square matrix of round-trip times, and the strict reader of its text form.
 //!
-//! One row per line, values in milliseconds with whitespace between them, `-1`
-//! for a pair that was not measured. Blank lines are skipped. The diagonal must
-//! be there but is not used. Memory stays in proportion to the text read: no
-//! length that the text merely claims is ever trusted.
+//! One row per line, values in milliseconds with whitespace between them, `-1` for a pair that was not
+//! measured. Blank lines are skipped. The diagonal is required but not used. Memory is proportional to
+//! the length of the text.
 
 use std::fmt;
 use std::fs::File;
@@ -190,7 +189,7 @@ pub fn parse(text: &str) -> Result<Matrix, MatrixError> {
     })
 }
 
-/// Appends the values of one row, and says how many they were.
+/// Appends the values of one row, and returns their number.
 fn read_row(row: &str, line: usize, values: &mut Vec<f32>) -> Result<usize, MatrixError> {
     let mut found = 0;
     for text in row.split_whitespace() {

@@ -1,4 +1,4 @@
-//! Values of options on a command line, and what is said of those that cannot be.
+//! Values of options on a command line, with messages for invalid ones.
 
 use std::ffi::OsString;
 use std::fmt::Display;

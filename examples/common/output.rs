@@ -13,9 +13,9 @@ pub fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Says why the program ends, and with which code it does.
+/// Prints why the program fails, and returns its exit code.
 pub fn fail(program: &str, why: impl Display, code: u8) -> ExitCode {
-    // Where standard error cannot be written either, the code has to do.
+    // If standard error cannot be written either, the exit code is all there is.
     let _ = writeln!(io::stderr(), "{program}: {why}");
     ExitCode::from(code)
 }

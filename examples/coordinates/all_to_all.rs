@@ -1,4 +1,4 @@
-//! Every node probes random others: how good are the estimates among the honest?
+//! Every node probes random others. The result is the error of the estimates among honest nodes.
 
 use fastrand::Rng;
 use relay_registry::Vivaldi;
@@ -7,7 +7,6 @@ use crate::liars::Liars;
 use crate::matrix::Matrix;
 use crate::round_trip;
 
-/// What came of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// Of each pair of honest nodes, |estimate - rtt| / rtt, ascending.
@@ -16,7 +15,6 @@ pub struct Outcome {
     pub refused: f64,
 }
 
-/// Lets each honest node measure `rounds` round trips.
 pub fn run(matrix: &Matrix, liars: f64, rounds: usize, seed: u64) -> Outcome {
     let mut rng = Rng::with_seed(seed);
     let liars = Liars::new(matrix.nodes(), liars, &mut rng);

@@ -25,7 +25,7 @@ Options:
                  [default: 16]
   --rounds N     how many round trips each peer measures: 1 to 100000
                  [default: 500]
-  --seed K       the same seed gives the same study [default: 1]
+  --seed K       the same seed gives the same figures [default: 1]
   --json         print one JSON object instead of tables
   -h, --help     print this help
 ";

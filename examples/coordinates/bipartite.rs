@@ -1,5 +1,5 @@
-//! A tenth of the nodes are relays, the others probe them and publish what they
-//! measured: how good are the relays chosen by it?
+//! A tenth of the nodes are relays. The others probe them and publish the round trips. The result is the
+//! quality of the relays that are chosen by these.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::matrix::Matrix;
 use crate::round_trip;
 use crate::rule::{RULES, View};
 
-/// So many are two relays and peers enough.
+/// The fewest nodes with two relays and enough peers.
 pub const LEAST_NODES: usize = 20;
 /// How many round trips a target publishes.
 const PUBLISHED: usize = 3;
@@ -26,18 +26,17 @@ pub struct Setting {
     pub seed: u64,
 }
 
-/// What came of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// For each of [`RULES`], path over shortest path of each request, ascending.
     pub stretches: Vec<Vec<f32>>,
     /// Of each honest peer and relay, |estimate - rtt| / rtt, ascending.
     pub errors: Vec<f32>,
-    /// Share of the samples from peers that were refused for the relays.
+    /// The share of samples for relays that were refused.
     pub refused: f64,
 }
 
-/// The nodes by what they do; `landmarks` is what a registry makes of the relays.
+/// The nodes by role. `landmarks` are the coordinates that a registry has of the relays.
 struct World<'a> {
     matrix: &'a Matrix,
     relays: Vec<usize>,
@@ -49,7 +48,6 @@ struct World<'a> {
     refused: usize,
 }
 
-/// Lets peers and relays find their places, then chooses relays by them.
 pub fn run(matrix: &Matrix, setting: &Setting) -> Outcome {
     let mut rng = Rng::with_seed(setting.seed);
     fastrand::seed(setting.seed);
@@ -101,7 +99,7 @@ impl<'a> World<'a> {
         round_trip::between(self.matrix, self.peers[peer], self.relays[relay])
     }
 
-    /// A peer probes a relay and publishes the result: both move.
+    /// A peer probes a relay and publishes the result. Both coordinates change.
     fn probe(&mut self, peer: usize, relay: usize, rng: &mut Rng) {
         let Some(rtt) = self.rtt(peer, relay) else {
             return;
@@ -142,8 +140,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Random pairs of honest peers ask for a relay: how much longer the path by
-    /// the one chosen is than by the best, for each rule.
+    /// For random pairs of honest peers and each rule: the path over the chosen relay divided by the
+    /// shortest path.
     fn stretches(&self, requests: usize, rng: &mut Rng) -> Vec<Vec<f32>> {
         let places = self.places();
         let honest = self.honest();

@@ -1,5 +1,4 @@
-//! What liars say: the naive attacks on network coordinates that are known from
-//! the literature (Kaafar et al., "Real attacks on virtual networks", 2006;
+//! Lying nodes: the basic attacks on network coordinates in the literature (Kaafar et al., "Real attacks on virtual networks", 2006;
 //! Zage and Nita-Rotaru, "On the accuracy of decentralized virtual coordinate
 //! systems in adversarial networks", CCS 2007).
 
@@ -8,18 +7,18 @@ use std::time::Duration;
 use fastrand::Rng;
 use relay_registry::{Coordinate, CoordinateError};
 
-/// What one kind of liar does. All claim to be certain.
+/// The kinds of lies. All of them claim a small error.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Lie {
-    /// Somewhere else each time, up to a second away on each axis.
+    /// Another random coordinate each time, up to 1 s away on each axis.
     Far,
-    /// Somewhere else each time, among the honest.
+    /// Another random coordinate each time, among the honest nodes.
     Near,
-    /// All of these liars are at one place, far away.
+    /// The same coordinate for all liars of this kind, far away.
     Colluding,
     NotANumber,
     Huge,
-    /// True coordinates, and answers up to a second late.
+    /// The true coordinate, and answers delayed by up to 1 s.
     Delaying,
 }
 
@@ -32,7 +31,7 @@ pub const LIES: [Lie; 6] = [
     Lie::Delaying,
 ];
 
-/// Which nodes lie, and how.
+/// The lying nodes, and the lie of each.
 #[derive(Debug)]
 pub struct Liars {
     lies: Vec<Option<Lie>>,
@@ -40,7 +39,7 @@ pub struct Liars {
 }
 
 impl Liars {
-    /// A share of `nodes`, drawn by `rng`; of each kind as many.
+    /// Makes a share of the nodes liars, with equal numbers of each kind.
     pub fn new(nodes: usize, share: f64, rng: &mut Rng) -> Self {
         Self::telling(nodes, share, &LIES, rng)
     }
@@ -62,7 +61,7 @@ impl Liars {
         self.lies[node].is_none()
     }
 
-    /// Where `node` says it is, which is at `truth`, as it arrives elsewhere.
+    /// The coordinate that `node` claims, whose true one is `truth`.
     pub fn claim(
         &self,
         node: usize,
@@ -81,7 +80,7 @@ impl Liars {
         Coordinate::new(position, 10.0, 0.0, 0.01)
     }
 
-    /// How long a probe of `node` takes that would have taken `rtt`.
+    /// How long a probe of `node` takes, if the true round trip is `rtt`.
     pub fn delay(&self, node: usize, rtt: Duration, rng: &mut Rng) -> Duration {
         match self.lies[node] {
             Some(Lie::Delaying) => rtt + Duration::from_secs_f32(rng.f32()),
@@ -89,7 +88,7 @@ impl Liars {
         }
     }
 
-    /// What `node` says it measured when it measured `rtt`.
+    /// The round trip that `node` reports after it measured `rtt`.
     pub fn report(&self, node: usize, rtt: Duration, rng: &mut Rng) -> Duration {
         match self.lies[node] {
             None => rtt,

@@ -1,10 +1,9 @@
-//! How well network coordinates estimate round trips, and relays chosen by them
-//! do, with and without liars.
+//! How well network coordinates estimate round trips, and how good relays are that are chosen by them, with
+//! and without lying nodes.
 //!
-//! Two worlds on one matrix of round-trip times. In the first every node probes
-//! every other, as Vivaldi is usually studied. In the second a tenth of the
-//! nodes are relays, whose positions are learned from what the others measured
-//! to them, and the leg from relay to target is estimated from those.
+//! There are two worlds on one matrix of round trips. In the first, every node probes every other, as usual
+//! in studies of Vivaldi. In the second, a tenth of the nodes are relays. Their coordinates are learned
+//! from the measurements of the others, and the leg from relay to target is estimated from them.
 //!
 //! ```text
 //! cargo run --release --example coordinates
@@ -50,7 +49,7 @@ fn run() -> Result<(), Failure> {
     }
 }
 
-/// Lets both worlds settle, and says how well they did.
+/// Runs both worlds, and reports.
 fn study(args: &Args) -> Result<String, Failure> {
     let matrix = match &args.rtt {
         Some(path) => matrix::load(path)?,
@@ -60,9 +59,9 @@ fn study(args: &Args) -> Result<String, Failure> {
         let least = bipartite::LEAST_NODES;
         return Err(Failure::Usage(format!("--rtt needs {least} nodes or more")));
     }
-    let everyone = all_to_all::run(&matrix, args.liars, args.rounds, args.seed);
+    let full_mesh = all_to_all::run(&matrix, args.liars, args.rounds, args.seed);
     let relayed = bipartite::run(&matrix, &args.into());
-    let sections = report::sections(args, &matrix, &everyone, &relayed);
+    let sections = report::sections(args, &matrix, &full_mesh, &relayed);
     Ok(if args.json {
         figures::object(&sections)
     } else {

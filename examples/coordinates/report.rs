@@ -1,4 +1,4 @@
-//! What is said at the end: every figure of both worlds, and what it means.
+//! The report: every figure of both worlds, and what it means.
 
 use crate::args::Args;
 use crate::figures::{Section, quantile, share, whole};
@@ -48,12 +48,12 @@ const STRETCHES: [[(&str, &str); 2]; 6] = [
 pub fn sections(
     args: &Args,
     matrix: &Matrix,
-    everyone: &all_to_all::Outcome,
+    full_mesh: &all_to_all::Outcome,
     relayed: &bipartite::Outcome,
 ) -> Vec<Section> {
     vec![
         setting(args, matrix),
-        estimates(everyone),
+        estimates(full_mesh),
         positions(relayed),
         choices(relayed),
     ]
@@ -80,23 +80,23 @@ fn setting(args: &Args, matrix: &Matrix) -> Section {
     }
 }
 
-fn estimates(everyone: &all_to_all::Outcome) -> Section {
+fn estimates(full_mesh: &all_to_all::Outcome) -> Section {
     Section {
-        title: "Everyone probes everyone",
+        title: "Everyone probes full_mesh",
         figures: vec![
             share(
                 "error_p50",
-                quantile(&everyone.errors, 0.5),
+                quantile(&full_mesh.errors, 0.5),
                 "|estimate - rtt| / rtt of pairs of honest nodes: median",
             ),
             share(
                 "error_p90",
-                quantile(&everyone.errors, 0.9),
+                quantile(&full_mesh.errors, 0.9),
                 "the same, for all but the worst tenth",
             ),
             share(
                 "refused_share",
-                everyone.refused,
+                full_mesh.refused,
                 "samples refused as malformed or as outliers",
             ),
         ],

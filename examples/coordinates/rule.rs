@@ -1,20 +1,20 @@
-//! How the leg from a relay to the target can be estimated.
+//! Estimates of the leg from a relay to the target.
 
 use std::time::Duration;
 
 use relay_registry::Coordinate;
 
-/// What a target says of itself.
+/// What a target publishes.
 pub struct View {
     pub coordinate: Coordinate,
     /// The relays nearest to it and the round trips to them, nearest first.
     pub nearest: Vec<(usize, Duration)>,
 }
 
-/// What is made of it.
+/// How the leg is estimated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// Nothing: the relay nearest to the requester.
+    /// Not at all: the relay nearest to the requester is chosen.
     OneSided,
     /// The distance between the coordinates.
     Coordinates,

@@ -11,8 +11,8 @@ use lexopt::{Arg, Parser};
 use options::{one_of, whole};
 
 pub const HELP: &str = "\
-mesh: relays that publish themselves through a DHT, newcomers that find them,
-and an attacker
+mesh: relays that publish themselves through a DHT, joining nodes that find
+them, and an attacker
 
 Usage: cargo run --release --example mesh --features conformance[,mainline] -- [OPTIONS]
 
@@ -22,17 +22,17 @@ Options:
                     loopback; needs the feature mainline)
                     [default: mainline if it is there, or else memory]
   --relays N        registries that publish themselves: 2 to 200 [default: 50]
-  --newcomers N     registries that know one address: 1 to 50 [default: 5]
+  --joining N       nodes that join, and know one address: 1 to 50 [default: 5]
   --nodes N         nodes of the DHT: 4 to 200 [default: 20]
-  --seed K          what keys and order are made from [default: 1]
-  --deadline S      seconds that relays may take to publish, and newcomers to
-                    find them: 1 to 600 [default: 60]
+  --seed K          seed for keys and order [default: 1]
+  --deadline S      seconds that relays may take to publish, and joining nodes
+                    to find them: 1 to 600 [default: 60]
   --json            print one JSON object instead of a table
   -h, --help        print this help
 
-It fails unless each newcomer finds all relays, also after half of the nodes
-died, nothing forged or replayed is believed, and the relay that withdraws is
-gone within one refresh.
+It fails unless each joining node finds all relays, also after half of the nodes
+stopped, no forged or replayed record is accepted, and the relay that withdraws
+is gone within one refresh.
 ";
 
 /// What carries the records.
@@ -54,18 +54,17 @@ impl Engine {
         }
     }
 
-    /// Whether this program was built with it.
+    /// Whether this program was built with this engine.
     fn is_there(self) -> bool {
         self != Self::Mainline || cfg!(feature = "mainline")
     }
 }
 
-/// What one run is asked to do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Args {
     pub engine: Engine,
     pub relays: usize,
-    pub newcomers: usize,
+    pub joining: usize,
     pub nodes: usize,
     pub seed: u64,
     pub deadline: Duration,
@@ -88,7 +87,7 @@ impl Default for Args {
                 Engine::Memory
             },
             relays: 50,
-            newcomers: 5,
+            joining: 5,
             nodes: 20,
             seed: 1,
             deadline: Duration::from_secs(60),
@@ -111,7 +110,7 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, String
             "json" => args.json = true,
             "engine" => args.engine = engine(&mut parser)?,
             "relays" => args.relays = whole(&name, &mut parser, 2..=200)?,
-            "newcomers" => args.newcomers = whole(&name, &mut parser, 1..=50)?,
+            "joining" => args.joining = whole(&name, &mut parser, 1..=50)?,
             "nodes" => args.nodes = whole(&name, &mut parser, 4..=200)?,
             "seed" => args.seed = whole(&name, &mut parser, 0..=u64::MAX)?,
             "deadline" => {
@@ -145,12 +144,12 @@ mod tests {
 
     #[test]
     fn every_option_is_read() {
-        let line = "--engine kad --relays 7 --newcomers 2 --nodes 9 --seed 42 --deadline 30 --json";
+        let line = "--engine kad --relays 7 --joining 2 --nodes 9 --seed 42 --deadline 30 --json";
         let words: Vec<&str> = line.split_whitespace().collect();
         let expected = Args {
             engine: Engine::Kad,
             relays: 7,
-            newcomers: 2,
+            joining: 2,
             nodes: 9,
             seed: 42,
             deadline: Duration::from_secs(30),
@@ -182,7 +181,7 @@ mod tests {
                 &["--relays", "1"],
                 "--relays \"1\" is not a whole number from 2 to 200",
             ),
-            (&["--newcomers", "0"], "from 1 to 50"),
+            (&["--joining", "0"], "from 1 to 50"),
             (&["--nodes", "many"], "--nodes \"many\" is not"),
             (&["--deadline", "601"], "from 1 to 600"),
             (&["--seed"], "--seed needs a value"),

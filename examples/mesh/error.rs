@@ -1,19 +1,19 @@
-//! Everything that can end the run early, each as one line for a person.
+//! The errors of this program, each printed as one line.
 
 use std::fmt;
 use std::io;
 
 #[derive(Debug)]
 pub enum Failure {
-    /// The command line asks for something that cannot be.
+    /// The command line is wrong.
     Usage(String),
-    /// No node, socket or thread was to be had.
+    /// A node, socket or thread could not be created.
     System { what: &'static str, error: String },
     /// The registry or a record refused something that this program relies on.
     Registry(String),
-    /// It all ran, and this is what did not come true.
+    /// The run ended, and these promises were broken.
     Broken(Vec<String>),
-    /// Standard output does not take the report.
+    /// The report could not be written.
     Output(io::Error),
 }
 

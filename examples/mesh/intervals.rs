@@ -1,5 +1,4 @@
-//! How often each node does what: far more often than in earnest, so that what
-//! takes hours there can be seen within seconds.
+//! The intervals of the DHT, much shorter than in production: a run takes seconds, not hours.
 
 use std::time::Duration;
 
@@ -11,17 +10,16 @@ use crate::args::Engine;
 #[derive(Clone, Copy, Debug)]
 pub struct Intervals {
     pub network: Network,
-    /// How often relays say again that they are there: a quarter of an hour in
-    /// earnest.
+    /// How often relays publish again; 15 minutes in production.
     pub refresh: Duration,
-    /// For how long what they say is valid. Newcomers ask again after half of it.
+    /// How long a record is valid. Joining nodes ask again after half of it.
     pub ttl: Duration,
-    /// How often newcomers read the directory: a minute in earnest.
+    /// How often joining nodes read the directory; one minute in production.
     pub sweep: Duration,
 }
 
 impl Intervals {
-    /// Where requests go through sockets, everything takes longer.
+    /// Longer for an engine that uses sockets.
     pub fn of(engine: Engine, network: Network) -> Self {
         let seconds = match engine {
             Engine::Memory | Engine::Kad => [5.0, 60.0, 1.5],
@@ -36,7 +34,6 @@ impl Intervals {
         }
     }
 
-    /// What a registry is told of the DHT.
     pub fn options(&self, seed: u64) -> DhtOptions {
         DhtOptions::new()
             .network(self.network)
@@ -46,12 +43,12 @@ impl Intervals {
             .sweep_interval(self.sweep)
             .debounce(Duration::from_millis(100))
             .negative_cache_ttl(Duration::from_secs(1))
-            // One that was lost is soon made up for.
+            // A lost probe is soon repeated.
             .probe_interval(Duration::from_secs(20))
             .probe_deadline(Duration::from_secs(1))
             .request_deadline(Duration::from_secs(5))
             .shutdown_timeout(Duration::from_millis(500))
-            // They say something new every few seconds.
+            // Relays publish every few seconds.
             .max_updates_per_minute(120)
             // All relays are on loopback, which is one /24.
             .trust_strangers_with_private_addresses(true)

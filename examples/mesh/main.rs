@@ -1,11 +1,10 @@
-//! A DHT with relays that publish themselves, newcomers that find them, and an
+//! A DHT, relays that publish themselves through it, nodes that join and find the relays, and an
 //! attacker.
 //!
-//! A DHT of its own is started, as large as `--nodes` says. Relays, each with a
-//! registry and a key, publish themselves through it. Newcomers, who know one
-//! bootstrap address and nothing else, find them all. Then things go wrong:
-//! records are forged, one relay withdraws and another says something new, what
-//! they said before is replayed, and half of the DHT's nodes die.
+//! The program starts a DHT of its own with `--nodes` nodes. Relays, each with a registry and a key,
+//! publish themselves through it. Joining nodes know one bootstrap address and find all relays. Then
+//! faults are injected: the attacker forges records, one relay withdraws, another publishes a new
+//! record, the attacker replays the old records of both, and half of the DHT's nodes stop.
 //!
 //! ```text
 //! cargo run --release --example mesh --features conformance,mainline
@@ -15,11 +14,11 @@
 
 mod args;
 mod attack;
-mod census;
 mod error;
+mod ground_truth;
 mod intervals;
+mod joining_node;
 mod net;
-mod newcomer;
 mod outcome;
 #[path = "../common/output.rs"]
 mod output;
@@ -30,7 +29,6 @@ mod progress_bar;
 mod relay;
 mod report;
 mod service;
-mod siege;
 
 use std::process::ExitCode;
 
@@ -48,12 +46,12 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Failure> {
     match args::parse(std::env::args_os()).map_err(Failure::Usage)? {
         Command::Help => print(args::HELP),
-        Command::Run(args) => play(&args),
+        Command::Run(args) => run_and_report(&args),
     }
 }
 
-/// Runs all phases, says what came of them, and fails if a promise was broken.
-fn play(args: &Args) -> Result<(), Failure> {
+/// Fails if a promise was broken.
+fn run_and_report(args: &Args) -> Result<(), Failure> {
     let progress = Progress::new();
     let outcome = phases::run(args, &progress);
     progress.finish();

@@ -1,20 +1,19 @@
-//! What came of a run.
+//! The outcome of a run.
 
 use std::time::Duration;
 
 use relay_registry::dht::RejectReason;
 
-/// All that the report is made of.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// How often relays say again that they are there.
+    /// How often relays publish again.
     pub refresh: Duration,
     pub registries: usize,
     pub published: usize,
     pub published_in: Duration,
-    /// The least share of relays that any newcomer found.
+    /// The smallest share of the relays that a joining node found.
     pub discovered_share: f64,
-    /// The slowest newcomer's, if all of them did.
+    /// Of the slowest joining node; `None` if one found no relay.
     pub first_relay: Option<Duration>,
     pub all_relays: Option<Duration>,
     pub killed: usize,
@@ -22,8 +21,7 @@ pub struct Outcome {
     pub after_kill: Option<Duration>,
     pub withdrawn_in: Option<Duration>,
     pub withdrawn_seen: u64,
-    /// Whether the newcomers heard what a relay said anew, before that was
-    /// replayed.
+    /// Whether the joining nodes had a relay's new record before the old one was replayed.
     pub renewed: bool,
     pub forged_offered: u64,
     pub forged_accepted: u64,
@@ -31,13 +29,13 @@ pub struct Outcome {
     pub replayed_accepted: u64,
     pub stored: u64,
     pub not_stored: u64,
-    /// What newcomers refused, by reason.
+    /// What joining nodes refused, by reason.
     pub refused: Vec<(RejectReason, u64)>,
     pub seconds: f64,
 }
 
 impl Outcome {
-    /// What did not come true of that which must.
+    /// The promises that were broken.
     pub fn broken_promises(&self) -> Vec<String> {
         let promises = [
             (
@@ -57,7 +55,7 @@ impl Outcome {
                 self.withdrawn_seen == 0,
                 "the withdrawn relay was seen after a refresh",
             ),
-            (self.renewed, "what a relay said anew was not heard"),
+            (self.renewed, "the new record of a relay was not found"),
             (self.forged_offered > 0, "nothing forged was offered"),
             (self.forged_accepted == 0, "a forged record was accepted"),
             (self.replayed_offered > 0, "nothing was replayed"),

@@ -1,4 +1,4 @@
-//! What happens, one thing after the other.
+//! The phases of a run, in order.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,29 +9,27 @@ use relay_registry::NodeId;
 use relay_registry::dht::{Network, RejectReason};
 
 use crate::args::Args;
-use crate::attack::{Arsenal, Kind};
-use crate::census::{Census, hands_out};
+use crate::attack::{AttackRecords, AttackScenario, Kind};
 use crate::error::Failure;
+use crate::ground_truth::{GroundTruth, hands_out};
 use crate::intervals::Intervals;
+use crate::joining_node::{JoiningNode, Search};
 use crate::net::{self, Net};
-use crate::newcomer::{Newcomer, Search};
 use crate::outcome::Outcome;
 use crate::progress::Progress;
 use crate::relay::Relay;
-use crate::siege::Siege;
 
-/// How often it is looked who is published.
-const LOOK: Duration = Duration::from_millis(10);
+/// How often the published relays are counted.
+const POLL: Duration = Duration::from_millis(10);
 
-/// How many relays start, or end, at a time.
-const AT_ONCE: usize = 8;
+/// How many threads start relays, or stop them.
+const THREADS: usize = 8;
 
-/// Runs it all.
 pub fn run(args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
     let begun = Instant::now();
     let network = Network::new(b"mesh").map_err(Failure::registry)?;
     let intervals = Intervals::of(args.engine, network);
-    let arsenal = Arc::<Arsenal>::default();
+    let attack_records = Arc::<AttackRecords>::default();
     let mut outcome = Outcome {
         refresh: intervals.refresh,
         registries: args.relays,
@@ -39,60 +37,60 @@ pub fn run(args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
     };
 
     progress.begin("the DHT starts", args.nodes);
-    let mut net = net::start(args, intervals, Arc::clone(&arsenal))?;
+    let mut net = net::start(args, intervals, Arc::clone(&attack_records))?;
     progress.begin("relays publish themselves", args.relays);
     let relays = start(args.relays, &*net, intervals, args.seed)?;
     outcome.published = wait_for_publication(&relays, args.deadline, progress);
     outcome.published_in = begun.elapsed();
 
-    let mut census = Census::of(relays.iter().map(|relay| (relay.id(), relay.address())));
+    let mut ground_truth =
+        GroundTruth::of(relays.iter().map(|relay| (relay.id(), relay.address())));
     let mut expected: BTreeSet<NodeId> = relays.iter().map(Relay::id).collect();
     let search = Search {
         intervals,
         deadline: args.deadline,
-        newcomers: args.newcomers,
+        nodes: args.joining,
     };
-    progress.begin("newcomers find them", args.newcomers);
-    let newcomers = search.by_newcomers(&expected, &*net, args.seed)?;
-    outcome.discovered_share = least_share(&newcomers, expected.len());
-    outcome.first_relay = slowest(&newcomers, |newcomer| newcomer.first);
-    outcome.all_relays = slowest(&newcomers, |newcomer| newcomer.all);
+    progress.begin("joining nodes find them", args.joining);
+    let first = search.by_joining_nodes(&expected, &*net, args.seed)?;
+    outcome.discovered_share = least_share(&first, expected.len());
+    outcome.first_relay = slowest(&first, |node| node.first);
+    outcome.all_relays = slowest(&first, |node| node.all);
 
     net.infiltrate()?;
-    let mut siege = Siege::lay(
+    let mut scenario = AttackScenario::start(
         &*net,
         intervals,
-        &arsenal,
+        &attack_records,
         args.seed,
-        &newcomers,
-        &mut census,
+        &first,
+        &mut ground_truth,
     )?;
-    let gone = siege.run(&relays, progress, &mut outcome)?;
+    let gone = scenario.run(&relays, progress, &mut outcome)?;
 
-    progress.begin("half of the nodes die", args.newcomers);
-    // A node that hears of a relay for the first time cannot know what it said before.
-    arsenal.keep(Kind::is_forged);
+    progress.begin("half of the nodes stop", args.joining);
+    // A node that knows no record of a relay cannot tell that an old one is replayed.
+    attack_records.retain_kinds(Kind::is_forged);
     outcome.killed = net.kill_half();
     expected.remove(&gone);
-    let later = search.by_newcomers(&expected, &*net, args.seed.wrapping_add(1_000))?;
+    let later = search.by_joining_nodes(&expected, &*net, args.seed.wrapping_add(1_000))?;
     outcome.after_kill_share = least_share(&later, expected.len());
-    outcome.after_kill = slowest(&later, |newcomer| newcomer.all);
+    outcome.after_kill = slowest(&later, |node| node.all);
 
-    for (number, newcomer) in newcomers.iter().chain(&later).enumerate() {
-        census.look_for_strays(number, &newcomer.registry);
-        outcome.withdrawn_seen += u64::from(hands_out(&newcomer.registry, &gone));
+    for (number, node) in first.iter().chain(&later).enumerate() {
+        ground_truth.check(number, &node.registry);
+        outcome.withdrawn_seen += u64::from(hands_out(&node.registry, &gone));
     }
-    outcome.forged_accepted += census.strays() as u64;
-    outcome.forged_offered = arsenal.offered(Kind::is_forged);
-    outcome.replayed_offered = arsenal.offered(|kind| !kind.is_forged());
-    outcome.refused = refusals(newcomers.iter().chain(&later));
-    progress.begin("good-bye", 1);
-    part(relays);
+    outcome.forged_accepted += ground_truth.false_relays() as u64;
+    outcome.forged_offered = attack_records.offered(Kind::is_forged);
+    outcome.replayed_offered = attack_records.offered(|kind| !kind.is_forged());
+    outcome.refused = refusals(first.iter().chain(&later));
+    progress.begin("relays shut down", 1);
+    shut_down(relays);
     outcome.seconds = begun.elapsed().as_secs_f64();
     Ok(outcome)
 }
 
-/// Starts so many relays, a few at a time.
 fn start(
     relays: usize,
     net: &dyn Net,
@@ -102,10 +100,10 @@ fn start(
     let numbers: Vec<u64> = (0..relays as u64).collect();
     thread::scope(|scope| {
         let starters: Vec<_> = numbers
-            .chunks(relays.div_ceil(AT_ONCE))
+            .chunks(relays.div_ceil(THREADS))
             .map(|numbers| {
                 let relay = move |number: &u64| {
-                    // Seeds of one run do not meet those of the next.
+                    // So runs with consecutive seeds share no seed of a relay.
                     let seed = (seed << 16).wrapping_add(*number);
                     Relay::start(net, intervals, seed)
                 };
@@ -121,8 +119,8 @@ fn start(
     })
 }
 
-/// How many were published, as soon as all were or the deadline passed. (Once it
-/// was, a relay is soon about to say the next thing.)
+/// Returns how many were published once all were, or the deadline passed. A relay counts once it was
+/// published, since it soon has a next record to publish.
 fn wait_for_publication(relays: &[Relay], deadline: Duration, progress: &Progress) -> usize {
     let begun = Instant::now();
     let mut waiting: Vec<&Relay> = relays.iter().collect();
@@ -132,38 +130,38 @@ fn wait_for_publication(relays: &[Relay], deadline: Duration, progress: &Progres
         if waiting.is_empty() || begun.elapsed() > deadline {
             return relays.len() - waiting.len();
         }
-        thread::sleep(LOOK);
+        thread::sleep(POLL);
     }
 }
 
-/// Ends relays, a few at a time: each takes its leave of the DHT.
-fn part(mut relays: Vec<Relay>) {
-    let share = relays.len().div_ceil(AT_ONCE);
+/// Stops relays; each withdraws its record from the DHT.
+fn shut_down(mut relays: Vec<Relay>) {
+    let share = relays.len().div_ceil(THREADS);
     thread::scope(|scope| {
         while !relays.is_empty() {
-            let leaving = relays.split_off(relays.len().saturating_sub(share));
-            scope.spawn(move || drop(leaving));
+            let stopping = relays.split_off(relays.len().saturating_sub(share));
+            scope.spawn(move || drop(stopping));
         }
     });
 }
 
-fn least_share(newcomers: &[Newcomer], relays: usize) -> f64 {
-    let found = newcomers.iter().map(|newcomer| newcomer.found).min();
+fn least_share(nodes: &[JoiningNode], relays: usize) -> f64 {
+    let found = nodes.iter().map(|node| node.found).min();
     found.unwrap_or(0) as f64 / relays as f64
 }
 
-/// The longest of these times, if none is missing.
+/// The longest of these times; `None` if one is missing.
 fn slowest(
-    newcomers: &[Newcomer],
-    time: impl Fn(&Newcomer) -> Option<Duration>,
+    nodes: &[JoiningNode],
+    time: impl Fn(&JoiningNode) -> Option<Duration>,
 ) -> Option<Duration> {
-    let times: Option<Vec<Duration>> = newcomers.iter().map(time).collect();
+    let times: Option<Vec<Duration>> = nodes.iter().map(time).collect();
     times?.into_iter().max()
 }
 
-/// What newcomers refused, by reason, most frequent first.
-fn refusals<'a>(newcomers: impl Iterator<Item = &'a Newcomer>) -> Vec<(RejectReason, u64)> {
-    let stats: Vec<_> = newcomers.map(Newcomer::stats).collect();
+/// What joining nodes refused, by reason, most frequent first.
+fn refusals<'a>(nodes: impl Iterator<Item = &'a JoiningNode>) -> Vec<(RejectReason, u64)> {
+    let stats: Vec<_> = nodes.map(JoiningNode::stats).collect();
     let count = |reason| stats.iter().map(|stats| stats.refused(reason)).sum();
     let mut refusals: Vec<(RejectReason, u64)> = RejectReason::ALL
         .into_iter()

@@ -10,14 +10,14 @@ impl Progress {
         Self(progress_bar(1, "{msg:>28} [{bar:40}] {pos}/{len}"))
     }
 
-    /// Something new is under way, in so many parts.
+    /// Starts a phase with this many parts.
     pub fn begin(&self, what: &'static str, parts: usize) {
         self.0.set_message(what);
         self.0.set_length(parts as u64);
         self.0.set_position(0);
     }
 
-    /// So many of the parts are done.
+    /// Sets how many parts are done.
     pub fn reached(&self, parts: usize) {
         self.0.set_position(parts as u64);
     }

@@ -11,7 +11,7 @@ use crate::intervals::Intervals;
 use crate::net::Net;
 use crate::service::Service;
 
-/// What every relay says it can carry, to begin with.
+/// The capacity of each relay at first.
 pub const CAPACITY: u32 = 100;
 
 pub struct Relay {
@@ -21,7 +21,6 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts to serve and to publish.
     pub fn start(net: &dyn Net, intervals: Intervals, seed: u64) -> Result<Self, Failure> {
         let key = Arc::new(key(seed));
         let service = Service::start(&key).map_err(Failure::system("a relay"))?;
@@ -51,7 +50,7 @@ impl Relay {
         self.service.address()
     }
 
-    /// Registers itself, or says something new.
+    /// Registers the relay, or publishes a changed capacity.
     pub fn announce(&self, capacity: u32) -> Result<(), Failure> {
         let options = RegisterOptions::new()
             .capacity(capacity)
@@ -62,19 +61,19 @@ impl Relay {
             .map_err(Failure::registry)
     }
 
-    /// Is a relay no longer. It goes on to answer probes.
+    /// Unregisters the relay. It still answers probes.
     pub fn withdraw(&self) {
         self.registry.unregister(&self.id);
     }
 
-    /// Whether the DHT holds its latest word, and lists it.
+    /// Whether the DHT has its latest record, and the directory lists it.
     pub fn is_published(&self) -> bool {
         let dht = self.registry.stats().dht;
         dht.is_some_and(|dht| dht.published && !dht.pending)
     }
 
-    /// What it last said, as anyone can read it in the DHT.
-    pub fn last_word(&self) -> Option<SignedRecord> {
+    /// Its latest record, which every node can read in the DHT.
+    pub fn last_record(&self) -> Option<SignedRecord> {
         self.registry.own_record()
     }
 }

@@ -1,4 +1,4 @@
-//! What is said at the end: a table for a person, or one JSON object.
+//! The report: a table, or one JSON object.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::outcome::Outcome;
 
 const WIDTH: u16 = 100;
 
-/// One figure, by the name it has in the JSON object.
+/// One figure: its name in the JSON object, its value, and its meaning.
 type Figure = (&'static str, Value, &'static str);
 
 pub fn json(outcome: &Outcome) -> String {
@@ -24,12 +24,12 @@ pub fn json(outcome: &Outcome) -> String {
 
 pub fn table(args: &Args, outcome: &Outcome) -> String {
     let intro = format!(
-        "A DHT of {} nodes ({}), {} relays and {} newcomers; it took {:.1} seconds.\n\
+        "A DHT of {} nodes ({}), {} relays and {} joining nodes; it took {:.1} seconds.\n\
          Each relay publishes again after {} seconds at the latest.",
         args.nodes,
         args.engine.name(),
         args.relays,
-        args.newcomers,
+        args.joining,
         outcome.seconds,
         outcome.refresh.as_secs(),
     );
@@ -46,7 +46,7 @@ pub fn table(args: &Args, outcome: &Outcome) -> String {
         .iter()
         .map(|(reason, count)| [String::new(), count.to_string(), reason.to_string()]);
     format!(
-        "{intro}\n\n{}\n\nWhat newcomers refused, and why\n{}",
+        "{intro}\n\n{}\n\nWhat joining nodes refused, and why\n{}",
         aligned(lines),
         aligned(refusals)
     )
@@ -88,22 +88,22 @@ fn figures(outcome: &Outcome) -> Vec<Figure> {
         share(
             "discovered_share",
             outcome.discovered_share,
-            "of the relays, found by each newcomer (must be 1)",
+            "of the relays, found by each joining node (must be 1)",
         ),
         millis(
             "first_relay_ms",
             outcome.first_relay,
-            "until the slowest newcomer was handed a relay",
+            "until the slowest joining node was handed a relay",
         ),
         millis(
             "all_relays_ms",
             outcome.all_relays,
-            "until the slowest newcomer had found all of them",
+            "until the slowest joining node had found all of them",
         ),
         millis(
             "withdrawn_ms",
             outcome.withdrawn_in,
-            "until no newcomer handed out the relay that withdrew",
+            "until no joining node handed out the relay that withdrew",
         ),
         whole(
             "withdrawn_seen",
@@ -113,12 +113,12 @@ fn figures(outcome: &Outcome) -> Vec<Figure> {
         whole(
             "killed",
             outcome.killed as u64,
-            "nodes of the DHT that died",
+            "nodes of the DHT that stopped",
         ),
         share(
             "after_kill_share",
             outcome.after_kill_share,
-            "of the relays, found by each newcomer that came later (must be 1)",
+            "of the relays, found by each node that joined later (must be 1)",
         ),
         millis(
             "after_kill_ms",
@@ -128,12 +128,12 @@ fn figures(outcome: &Outcome) -> Vec<Figure> {
         whole(
             "forged_offered",
             outcome.forged_offered,
-            "forged records offered: to the DHT, by its nodes, by hand",
+            "forged records offered: to the DHT, by its nodes, and directly",
         ),
         whole(
             "forged_accepted",
             outcome.forged_accepted,
-            "forged records that a newcomer believed (must be 0)",
+            "forged records that a joining node accepted (must be 0)",
         ),
         whole(
             "replayed_offered",
@@ -143,7 +143,7 @@ fn figures(outcome: &Outcome) -> Vec<Figure> {
         whole(
             "replayed_accepted",
             outcome.replayed_accepted,
-            "of these, believed (must be 0)",
+            "of these, accepted (must be 0)",
         ),
         whole(
             "attacks_stored",
@@ -155,7 +155,11 @@ fn figures(outcome: &Outcome) -> Vec<Figure> {
             outcome.not_stored,
             "of all these, refused by the DHT already",
         ),
-        whole("attacks_refused", refused, "records that newcomers refused"),
+        whole(
+            "attacks_refused",
+            refused,
+            "records that joining nodes refused",
+        ),
     ]
 }
 
@@ -167,7 +171,7 @@ fn share(name: &'static str, value: f64, meaning: &'static str) -> Figure {
     (name, json!((value * 1e4).round() / 1e4), meaning)
 }
 
-/// Whole milliseconds, or null for what never came true.
+/// Whole milliseconds, or null for what never happened.
 fn millis(name: &'static str, value: Option<Duration>, meaning: &'static str) -> Figure {
     let value = value.map(|value| u64::try_from(value.as_millis()).unwrap_or(u64::MAX));
     (name, json!(value), meaning)
@@ -178,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_promised_is_in_the_object() {
+    fn the_object_has_every_promised_figure() {
         let object: Value = serde_json::from_str(&json(&Outcome::default())).expect("an object");
         for name in [
             "registries",
@@ -198,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_came_true_is_said_so() {
+    fn a_missing_time_is_shown_as_never() {
         let table = table(&Args::default(), &Outcome::default());
         assert!(table.contains("never"), "{table}");
     }

@@ -1,9 +1,7 @@
-//! What a relay does at its endpoint, as far as newcomers can tell: it proves
-//! that it has its key.
+//! The service of a relay at its endpoint: it proves that it has the key of its node id.
 //!
-//! A newcomer sends a datagram with a nonce; the relay answers with its
-//! signature of the nonce, which verifies with the relay's node id. (In earnest
-//! a probe would also have something relayed.)
+//! A joining node sends a datagram with a nonce. The relay signs the nonce, and the node verifies the
+//! signature with the node id. (In production a probe would also have a packet relayed.)
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -20,8 +18,8 @@ use relay_registry::{Endpoint, NodeId};
 const PURPOSE: &[u8] = b"relay-registry mesh probe ";
 const NONCE_LEN: usize = 32;
 
-/// How often the thread looks whether it is to end.
-const LOOK_UP: Duration = Duration::from_millis(200);
+/// How often the thread checks whether it has to stop.
+const STOP_POLL: Duration = Duration::from_millis(200);
 
 /// A thread that answers probes, until it is dropped.
 pub struct Service {
@@ -33,7 +31,7 @@ pub struct Service {
 impl Service {
     pub fn start(key: &SecretKey) -> io::Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        socket.set_read_timeout(Some(LOOK_UP))?;
+        socket.set_read_timeout(Some(STOP_POLL))?;
         let address = socket.local_addr()?;
         let key = SigningKey::from_bytes(key.expose_seed());
         let is_over = Arc::new(AtomicBool::new(false));
@@ -77,8 +75,7 @@ fn answer(socket: &UdpSocket, key: &SigningKey, is_over: &AtomicBool) {
     }
 }
 
-/// Finds out whether the relay at `endpoint` has the key of `relay`, and how
-/// long that takes.
+/// Checks that the relay at `endpoint` has the key of `relay`, and returns the round trip.
 pub fn probe(
     relay: &NodeId,
     endpoint: &Endpoint,
@@ -133,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_who_has_the_key_passes() {
+    fn only_the_holder_of_the_key_passes() {
         let [key, other] = [1, 2].map(|seed| SecretKey::from_seed([seed; 32]));
         let service = Service::start(&key).expect("a socket");
         let endpoint = Endpoint::from(service.address());

@@ -16,7 +16,7 @@ use crate::simulation::{Rule, Views};
 use options::{number, one_of, value, whole};
 
 pub const HELP: &str = "\
-relay_world: the relay registry at work in a simulated world, then at full speed
+relay_world: the relay registry in a simulated world, then at full speed
 
 Usage: cargo run --release --example relay_world -- [OPTIONS]
 
@@ -31,20 +31,20 @@ Options:
                          that are up: 0.001 to 1.5 [default: 0.6]
   --report-interval F    seconds between a relay's reports of its total load to
                          every registry: 0.01 to 3600 [default: 1]
-  --rule NAME            how a relay is chosen in the simulation: registry, or to
-                         hold it against random, nearest (to the one who asks),
+  --rule NAME            how a relay is chosen in the simulation: registry, or
+                         for comparison random, nearest (to the requester),
                          p2c (the less utilised of two random ones) or oracle
                          (knows all round trips and loads) [default: registry]
-  --views NAME           what targets tell of themselves: none, coordinates, or
-                         published (and their round trips to the three relays
-                         nearest to them) [default: none]
+  --views NAME           what targets publish: none, coordinates, or
+                         published (coordinates and round trips to the three
+                         nearest relays) [default: none]
   --seconds S            simulated seconds, the first fifth of which warms up
                          and is not measured: 1 to 86400 [default: 1800]
-  --threads T            threads that ask at full speed, or with --compare how
+  --threads T            client threads at full speed, or with --compare how
                          many simulations run at a time: 1 to 256
                          [default: as many as the machine runs at once]
   --seed K               the same seed gives the same relays and requests; only
-                         how long failing relays are left alone is jittered
+                         the back-off of failing relays has random jitter
                          [default: 1]
   --compare              simulate with every rule instead of one, and print the
                          median over several seeds, a line per rule; nothing
@@ -58,7 +58,7 @@ Options:
 const THREADS: RangeInclusive<usize> = 1..=256;
 const SEEDS: RangeInclusive<u64> = 1..=1_000;
 
-/// What one run is asked to do. `None` is "as the world suggests".
+/// The options. `None` means a default by the size of the world.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Args {
     pub rtt: Option<PathBuf>,

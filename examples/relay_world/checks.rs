@@ -1,19 +1,18 @@
-//! What the registry promises of every hand-out, and how often it was broken.
+//! The promises about every hand-out, and how often each was broken.
 
 use std::ops::AddAssign;
 
-/// Hand-outs that were looked at, and those that must not have been. Every
-/// number but the first should be 0.
+/// How many hand-outs were checked, and how many broke a promise. All counts but the first must be 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Checks {
     pub handed_out: u64,
-    /// Beyond the capacity, by the registry's own leases or the load it knew of.
+    /// The registry's own leases, or the load it knew, were more than the capacity.
     pub capacity_exceeded: u64,
-    /// After its time to live.
+    /// After the TTL.
     pub expired: u64,
-    /// To reach itself.
+    /// The relay is the target.
     pub target: u64,
-    /// After it was unregistered, or never registered at all.
+    /// After the relay was unregistered, or never registered.
     pub departed: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Every rule in the same worlds, side by side.
+//! The comparison of all rules in the same worlds.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -14,12 +14,12 @@ use crate::report;
 use crate::simulation::{self, Rule};
 use crate::world::World;
 
-/// What one simulation came to, in the order of the measures.
+/// The measures of one simulation.
 type Measured = [f64; MEASURES.len()];
 
-/// Simulates every rule with every seed, and shows the medians over the seeds.
+/// Simulates every rule with every seed, and shows medians over the seeds.
 pub fn run(matrix: &Matrix, args: &Args) -> Result<String, Failure> {
-    // One of the worlds speaks for all: only the roles are dealt out differently.
+    // One world describes all of them: they differ only in the roles of the nodes.
     let world = World::new(matrix.clone(), args)?;
     let measured = simulate_all(matrix, &plans(args), args.threads)?;
     let of_rules = Rule::ALL.iter().zip(measured.chunks(args.seeds as usize));
@@ -33,7 +33,7 @@ pub fn run(matrix: &Matrix, args: &Args) -> Result<String, Failure> {
     Ok(format!("{}\n\n{table}", intro(args, &world)))
 }
 
-/// Rule by rule, what is to be simulated.
+/// The simulations to run, ordered by rule.
 fn plans(args: &Args) -> Vec<Args> {
     let of_rule = |rule| {
         (1..=args.seeds).map(move |seed| Args {
@@ -45,7 +45,7 @@ fn plans(args: &Args) -> Vec<Args> {
     Rule::ALL.into_iter().flat_map(of_rule).collect()
 }
 
-/// Carries out all plans, so many at a time, and answers in their order.
+/// Runs all simulations, several at a time, and returns the results in order.
 fn simulate_all(matrix: &Matrix, plans: &[Args], threads: usize) -> Result<Vec<Measured>, Failure> {
     let progress = Progress::of_simulations(plans.len());
     let outcomes: Vec<_> = plans.iter().map(|_| OnceLock::new()).collect();
@@ -54,14 +54,14 @@ fn simulate_all(matrix: &Matrix, plans: &[Args], threads: usize) -> Result<Vec<M
         let plans = plans.iter().zip(&outcomes);
         let claim = || plans.clone().nth(next.fetch_add(1, Relaxed));
         for (plan, outcome) in std::iter::from_fn(claim) {
-            // Each is claimed once.
+            // Each index is claimed once.
             let _ = outcome.set(simulate(matrix, plan));
-            progress.one_over();
+            progress.one_ended();
         }
     };
     thread::scope(|scope| {
         for _ in 1..threads {
-            // A thread that cannot be had is not needed: the others do its work.
+            // If a thread cannot start, the others do its work.
             let _ = Builder::new().spawn_scoped(scope, work);
         }
         work();
@@ -88,7 +88,7 @@ fn line(rule: Rule, of_seeds: &[Measured]) -> Vec<Figure> {
     std::iter::once(rule).chain(medians).collect()
 }
 
-/// The value in the middle, or half-way between the two in the middle.
+/// The median; the mean of the two in the middle if their number is even.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -103,7 +103,7 @@ fn intro(args: &Args, world: &World) -> String {
     format!(
         "{}\n\
          Load {}, a report every {} s, {} seconds simulated: medians of seeds 1 to {}.",
-        report::whereabouts(args, world),
+        report::describe_world(args, world),
         args.load,
         args.report_interval,
         args.seconds,
@@ -111,7 +111,7 @@ fn intro(args: &Args, world: &World) -> String {
     )
 }
 
-/// A line that says by itself what was simulated, for the JSON array.
+/// One object of the JSON array, with all settings.
 fn with_setting(mut line: Vec<Figure>, args: &Args, world: &World) -> Vec<Figure> {
     let seeds = whole("seeds", args.seeds, "seeds 1 to this were taken");
     line.push(seeds);

@@ -1,14 +1,13 @@
-//! The full-speed run: one registry on the machine's own clock, with its
-//! maintenance thread; threads that find and reserve as fast as they can; and the
-//! keeper, which makes relays come, renew, lapse and leave under them.
+//! The full-speed run: one registry on the machine's clock, with its maintenance thread; client threads
+//! that find and reserve as fast as they can; and a churn thread that makes relays register, renew, lapse
+//! and leave.
 //!
-//! It is steady first, with leases held for `--load` of half the capacity and the
-//! keeper's reports filling the relays half, and measured. It ends in a rush, when
-//! the threads take all they can get. Every hand-out of both is held against the
-//! [`Ledger`], in which only what is certain is written.
+//! The steady phase is measured: the clients hold leases for `--load` of half the capacity, and load
+//! reports fill the other half. In the overload phase the clients take every lease they can get. Every
+//! hand-out of both phases is checked against the [`Ledger`], which has only what is certain.
 
-mod asker;
-mod keeper;
+mod churn;
+mod client;
 mod ledger;
 
 use std::io;
@@ -22,12 +21,12 @@ use crate::args::Args;
 use crate::error::Failure;
 use crate::progress::Progress;
 use crate::world::World;
-use asker::{Asker, Tally};
-use keeper::{Churn, Keeper};
+use churn::{ChurnGenerator, ChurnTally};
+use client::{Client, Tally};
 use ledger::Ledger;
 
 const STEADY: Duration = Duration::from_millis(2000);
-const RUSH: Duration = Duration::from_millis(500);
+const OVERLOAD: Duration = Duration::from_millis(500);
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 const CHURN_EVERY: Duration = Duration::from_millis(1);
 
@@ -36,14 +35,14 @@ pub struct Outcome {
     pub steady_seconds: f64,
     pub seconds: f64,
     pub tally: Tally,
-    pub churn: Churn,
+    pub churn: ChurnTally,
     pub expired: u64,
-    /// What timing a find adds to each time, in ns.
+    /// How much reading the clock adds to each time, in ns.
     pub clock_ns: u64,
 }
 
-/// What the threads share.
-struct Race<'a> {
+/// The state that the threads share.
+struct FullSpeedRun<'a> {
     world: &'a World,
     home: usize,
     registry: Registry,
@@ -51,48 +50,48 @@ struct Race<'a> {
     seed: u64,
     /// How many leases each thread holds while steady.
     quota: usize,
-    rushing: AtomicBool,
+    is_overload: AtomicBool,
     over: AtomicBool,
 }
 
 type Running<'scope> = ScopedJoinHandle<'scope, Result<Tally, Failure>>;
 
 pub fn run(world: &World, args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
-    let clock_ns = asker::clock_ns()?;
+    let clock_ns = client::clock_ns()?;
     let ledger = Ledger::new(world.relays.iter().map(|relay| relay.capacity));
-    let race = Race::new(world, args, &ledger)?;
-    let mut keeper = race.keeper();
+    let run = FullSpeedRun::new(world, args, &ledger)?;
+    let mut churn = run.churn_generator();
     let start = Instant::now();
     let (steady_seconds, tally) = thread::scope(|scope| {
-        let running = race.start(args.threads, &mut keeper, scope);
-        // Also when not all could start: those that did are waited for.
+        let running = run.start(args.threads, &mut churn, scope);
+        // If not all threads could start, the others are waited for.
         let steady_seconds = match running {
-            Ok(_) => race.direct(start, progress),
+            Ok(_) => run.wait_for_phases(start, progress),
             Err(_) => 0.0,
         };
-        race.end();
+        run.end();
         Ok((steady_seconds, collect(running?)?))
     })?;
     let mut tally = tally;
-    tally.checks.capacity_exceeded += keeper.exceeded();
+    tally.checks.capacity_exceeded += churn.exceeded();
     Ok(Outcome {
         threads: args.threads,
         steady_seconds,
         seconds: start.elapsed().as_secs_f64(),
         tally,
-        churn: keeper.churn(),
-        expired: race.registry.stats().expirations,
+        churn: churn.churn(),
+        expired: run.registry.stats().expirations,
         clock_ns,
     })
 }
 
-impl<'a> Race<'a> {
+impl<'a> FullSpeedRun<'a> {
     fn new(world: &'a World, args: &Args, ledger: &'a Ledger) -> Result<Self, Failure> {
         let home = world.homes[0];
         let registry = Registry::builder()
             .max_relays(world.relays.len())
-            .ttl(keeper::TTL)
-            .tick(keeper::TICK)
+            .ttl(churn::TTL)
+            .tick(churn::TICK)
             .local_id(world.id(home))
             .build()
             .map_err(Failure::registry)?;
@@ -104,13 +103,13 @@ impl<'a> Race<'a> {
             ledger,
             seed: args.seed,
             quota: (leases / args.threads as f64) as usize,
-            rushing: AtomicBool::new(false),
+            is_overload: AtomicBool::new(false),
             over: AtomicBool::new(false),
         })
     }
 
     fn is_steady(&self) -> bool {
-        !self.rushing.load(Relaxed)
+        !self.is_overload.load(Relaxed)
     }
 
     fn is_over(&self) -> bool {
@@ -118,25 +117,25 @@ impl<'a> Race<'a> {
     }
 
     fn end(&self) {
-        self.rushing.store(true, Relaxed);
+        self.is_overload.store(true, Relaxed);
         self.over.store(true, Relaxed);
     }
 
-    fn keeper(&self) -> Keeper<'a> {
+    fn churn_generator(&self) -> ChurnGenerator<'a> {
         let registry = self.registry.clone();
-        Keeper::new(self.world, self.home, registry, self.ledger, self.seed)
+        ChurnGenerator::new(self.world, self.home, registry, self.ledger, self.seed)
     }
 
-    /// Starts the keeper and the threads that ask.
+    /// Starts the churn thread and the clients.
     fn start<'scope>(
         &'scope self,
         threads: usize,
-        keeper: &'scope mut Keeper<'_>,
+        churn: &'scope mut ChurnGenerator<'_>,
         scope: &'scope Scope<'scope, '_>,
     ) -> Result<Vec<Running<'scope>>, Failure> {
         let keep = || {
             while !self.is_over() {
-                keeper.round();
+                churn.step();
                 thread::sleep(CHURN_EVERY);
             }
         };
@@ -145,7 +144,7 @@ impl<'a> Race<'a> {
             .map_err(cannot_start)?;
         let ask = |thread| {
             let seed = self.seed.wrapping_add(thread);
-            let run = move || Asker::new(self, seed).map(Asker::run);
+            let run = move || Client::new(self, seed).map(Client::run);
             Builder::new()
                 .spawn_scoped(scope, run)
                 .map_err(cannot_start)
@@ -153,21 +152,21 @@ impl<'a> Race<'a> {
         (1..=threads as u64).map(ask).collect()
     }
 
-    /// Waits while the threads race. Answers with how long they were steady.
-    fn direct(&self, start: Instant, progress: &Progress) -> f64 {
+    /// Waits for both phases. Returns how long the steady phase was.
+    fn wait_for_phases(&self, start: Instant, progress: &Progress) -> f64 {
         wait(start, STEADY, progress);
         let steady = start.elapsed();
-        self.rushing.store(true, Relaxed);
-        wait(start, STEADY + RUSH, progress);
+        self.is_overload.store(true, Relaxed);
+        wait(start, STEADY + OVERLOAD, progress);
         steady.as_secs_f64()
     }
 }
 
-/// Sleeps until so long after the start, and shows how far it is.
+/// Sleeps until `until` after the start, and shows the progress.
 fn wait(start: Instant, until: Duration, progress: &Progress) {
     while start.elapsed() < until {
         thread::sleep(PROGRESS_EVERY);
-        progress.raced(start.elapsed().as_secs_f64() / (STEADY + RUSH).as_secs_f64());
+        progress.full_speed(start.elapsed().as_secs_f64() / (STEADY + OVERLOAD).as_secs_f64());
     }
 }
 
@@ -205,7 +204,7 @@ mod tests {
         };
         assert_eq!(tally.checks, faultless);
         assert!(tally.steady.finds > 0 && tally.steady.reservations > 0);
-        assert!(tally.rush.reservations > 0 && tally.rush.found_none > 0);
+        assert!(tally.overload.reservations > 0 && tally.overload.found_none > 0);
         assert!(outcome.churn.renewed > 0 && outcome.churn.unregistered > 0);
     }
 }

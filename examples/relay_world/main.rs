@@ -1,12 +1,12 @@
-//! A world of relays, and the registry at work in it.
+//! The registry in a simulated world of relays.
 //!
-//! Two runs, then a report. First a discrete-event simulation on an injected
-//! clock: relays join, renew, lapse and leave, several embedding nodes share
-//! them, each through a registry of its own, and sessions hold leases. Then one
-//! registry at full speed, asked by real threads while another thread churns it.
+//! The program makes two runs, then a report. The first is a discrete-event simulation on an injected
+//! clock. Relays join, renew, lapse and leave. Several embedding nodes share them, each with a registry
+//! of its own, and sessions hold leases. The second is one registry at full speed: threads call it
+//! while another thread generates churn.
 //!
-//! Or, with `--compare`, the simulation alone, once for each rule by which a
-//! relay can be chosen and for each of several seeds, and a line per rule.
+//! With `--compare` there is only the simulation, for each rule that chooses relays and each of several
+//! seeds. The report then has one line per rule.
 //!
 //! ```text
 //! cargo run --release --example relay_world
@@ -63,20 +63,19 @@ fn run() -> Result<(), Failure> {
             print(&if args.compare {
                 comparison::run(&matrix, &args)?
             } else {
-                play(matrix, &args)?
+                run_and_report(matrix, &args)?
             })
         }
     }
 }
 
-/// Builds the world, runs both runs in it and says what came of it.
-fn play(matrix: Matrix, args: &Args) -> Result<String, Failure> {
+fn run_and_report(matrix: Matrix, args: &Args) -> Result<String, Failure> {
     let world = World::new(matrix, args)?;
     let progress = Progress::new(args.seconds);
     let simulated = simulation::run(&world, args, &progress)?;
-    let raced = full_speed::run(&world, args, &progress)?;
+    let full_speed = full_speed::run(&world, args, &progress)?;
     progress.finish();
-    let report = Report::new(args, &world, &simulated, &raced);
+    let report = Report::new(args, &world, &simulated, &full_speed);
     Ok(if args.json {
         report.json()
     } else {

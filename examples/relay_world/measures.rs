@@ -1,4 +1,4 @@
-//! The measures of how well relays were chosen.
+//! How well relays were chosen.
 
 use crate::figures::{Figure, share};
 use crate::simulation::Outcome;
@@ -13,27 +13,27 @@ pub const MEASURES: [Measure; 5] = [
     Measure {
         name: "stretch_p50",
         of: |outcome| outcome.requests.stretch(0.5),
-        meaning: "round trip through the relay chosen, over that through the best one however loaded: median",
+        meaning: "round trip through the chosen relay, divided by that through the nearest, whatever its load: median",
     },
     Measure {
         name: "stretch_p90",
         of: |outcome| outcome.requests.stretch(0.9),
-        meaning: "the same, for all but the worst tenth",
+        meaning: "the same, 90th percentile",
     },
     Measure {
         name: "saturated_share",
         of: |outcome| outcome.meter.saturated_share(),
-        meaning: "share of relay-time at 95 % of capacity or more",
+        meaning: "share of relay time at 95 % of capacity or more",
     },
     Measure {
         name: "tries_mean",
         of: |outcome| outcome.requests.tries_mean(),
-        meaning: "relays tried per request: 1 when the first took it",
+        meaning: "relays tried per request; 1 if the first accepts",
     },
     Measure {
         name: "failed_share",
         of: |outcome| outcome.requests.failed_share(),
-        meaning: "share of requests that found none although a relay would have taken them",
+        meaning: "share of requests that found no relay although one had room",
     },
 ];
 

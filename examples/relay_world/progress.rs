@@ -3,7 +3,7 @@
 use crate::progress_bar::progress_bar;
 use indicatif::ProgressBar;
 
-/// How much of the bar the full-speed run takes, in simulated seconds' worth.
+/// The share of the bar for the full-speed run, as a share of the simulated seconds.
 const FULL_SPEED_SHARE: f64 = 0.4;
 
 pub struct Progress {
@@ -22,7 +22,7 @@ impl Progress {
         }
     }
 
-    /// Of so many simulations, some of them at the same time.
+    /// For several simulations, which may run at once.
     pub fn of_simulations(count: usize) -> Self {
         Self {
             bar: bar(count as u64),
@@ -31,7 +31,7 @@ impl Progress {
         }
     }
 
-    /// For one of many.
+    /// For one of several simulations.
     pub fn silent() -> Self {
         Self {
             bar: ProgressBar::hidden(),
@@ -40,23 +40,23 @@ impl Progress {
         }
     }
 
-    /// One more simulation is over.
-    pub fn one_over(&self) {
+    /// One more simulation has ended.
+    pub fn one_ended(&self) {
         self.bar.set_message("comparing");
         self.bar.inc(1);
     }
 
-    /// So many seconds have been simulated.
+    /// Sets how many seconds were simulated.
     pub fn simulated(&self, seconds: u64) {
         self.bar.set_message("simulating");
         self.bar.set_position(seconds);
     }
 
-    /// So much of the full-speed run is over, from 0 to 1.
-    pub fn raced(&self, share: f64) {
+    /// Sets the share of the full-speed run that is done, from 0 to 1.
+    pub fn full_speed(&self, share: f64) {
         self.bar.set_message("full speed");
-        let raced = (self.full_speed as f64 * share) as u64;
-        self.bar.set_position(self.simulated + raced);
+        let done = (self.full_speed as f64 * share) as u64;
+        self.bar.set_position(self.simulated + done);
     }
 
     pub fn finish(&self) {

@@ -1,4 +1,4 @@
-//! What is said at the end: every figure of both runs, and what it means.
+//! The report: every figure of both runs, and what it means.
 
 use crate::args::Args;
 use crate::checks::Checks;
@@ -17,20 +17,20 @@ impl Report {
         args: &Args,
         world: &World,
         simulated: &simulation::Outcome,
-        raced: &full_speed::Outcome,
+        full_speed: &full_speed::Outcome,
     ) -> Self {
         Self {
-            intro: intro(args, world, raced),
+            intro: intro(args, world, full_speed),
             sections: vec![
                 Section {
                     title: "The setting",
-                    figures: [dealt(args, world), setting(args, world)].concat(),
+                    figures: [roles(args, world), setting(args, world)].concat(),
                 },
-                promises(simulated.checks, raced.tally.checks),
+                promises(simulated.checks, full_speed.tally.checks),
                 choices(simulated),
-                comings(simulated),
-                speed(raced),
-                churn(raced),
+                simulated_churn(simulated),
+                speed(full_speed),
+                full_speed_churn(full_speed),
             ],
         }
     }
@@ -48,19 +48,18 @@ impl Report {
     }
 }
 
-fn intro(args: &Args, world: &World, raced: &full_speed::Outcome) -> String {
+fn intro(args: &Args, world: &World, full_speed: &full_speed::Outcome) -> String {
     format!(
         "{}\n\
          Simulated {} seconds, then {} threads at full speed for {:.1} seconds.",
-        whereabouts(args, world),
+        describe_world(args, world),
         args.seconds,
-        raced.threads,
-        raced.seconds,
+        full_speed.threads,
+        full_speed.seconds,
     )
 }
 
-/// Where the figures come from.
-pub fn whereabouts(args: &Args, world: &World) -> String {
+pub fn describe_world(args: &Args, world: &World) -> String {
     let source = match &args.rtt {
         Some(path) => format!("measured round trips from {}", path.display()),
         None => "the built-in cities, round trips from their distances".to_owned(),
@@ -74,7 +73,7 @@ pub fn whereabouts(args: &Args, world: &World) -> String {
     )
 }
 
-/// What every simulation in a world like this has in common.
+/// The settings that all simulations of a comparison share.
 pub fn setting(args: &Args, world: &World) -> Vec<Figure> {
     let warm_up = args.seconds as f64 * simulation::WARM_UP_SHARE;
     vec![
@@ -93,7 +92,7 @@ pub fn setting(args: &Args, world: &World) -> Vec<Figure> {
         word(
             "views",
             args.views.name(),
-            "what the registries know of the way from a relay to the target",
+            "what the registries know of the path from a relay to the target",
         ),
         share(
             "report_interval",
@@ -113,8 +112,8 @@ pub fn setting(args: &Args, world: &World) -> Vec<Figure> {
     ]
 }
 
-/// What is this simulation's own.
-fn dealt(args: &Args, world: &World) -> Vec<Figure> {
+/// The settings of one simulation.
+fn roles(args: &Args, world: &World) -> Vec<Figure> {
     vec![
         whole(
             "seed",
@@ -124,7 +123,7 @@ fn dealt(args: &Args, world: &World) -> Vec<Figure> {
         word(
             "rule",
             args.rule.name(),
-            "by which relays are chosen in the simulation",
+            "how relays are chosen in the simulation",
         ),
         whole(
             "capacity",
@@ -134,9 +133,9 @@ fn dealt(args: &Args, world: &World) -> Vec<Figure> {
     ]
 }
 
-fn promises(simulated: Checks, raced: Checks) -> Section {
+fn promises(simulated: Checks, full_speed: Checks) -> Section {
     let mut checks = simulated;
-    checks += raced;
+    checks += full_speed;
     Section {
         title: "What the registry promises (both runs, every hand-out checked: must be 0)",
         figures: vec![
@@ -148,7 +147,7 @@ fn promises(simulated: Checks, raced: Checks) -> Section {
             whole(
                 "expired_handed_out",
                 checks.expired,
-                "relays handed out after their time to live",
+                "relays handed out after their TTL",
             ),
             whole(
                 "target_handed_out",
@@ -176,17 +175,17 @@ fn choices(simulated: &simulation::Outcome) -> Section {
         whole(
             "refused",
             requests.refused,
-            "of these, found none that would take them",
+            "of these, found no relay that accepted",
         ),
         whole(
             "found_full",
             requests.found_full,
-            "tries that found the relay full, filled since its last report",
+            "attempts that found the relay full, filled since its last report",
         ),
         whole(
             "found_down",
             requests.found_down,
-            "tries that found the relay down, before its time to live ran out",
+            "attempts that found the relay down, before its TTL was over",
         ),
     ];
     let measured = MEASURES.map(|measure| measure.figure((measure.of)(simulated)));
@@ -202,31 +201,27 @@ fn choices(simulated: &simulation::Outcome) -> Section {
     }
 }
 
-fn comings(simulated: &simulation::Outcome) -> Section {
-    let comings = &simulated.comings;
+fn simulated_churn(simulated: &simulation::Outcome) -> Section {
+    let churn = &simulated.churn;
     let up = simulated.meter.mean_up(simulated.measured_seconds);
     Section {
-        title: "Relays coming and going (simulation, from its beginning)",
+        title: "Churn (simulation, from its beginning)",
         figures: vec![
-            whole(
-                "joined",
-                comings.joined,
-                "times a relay came up, first times included",
-            ),
+            whole("joined", churn.joined, "times a relay started"),
             whole(
                 "left",
-                comings.left,
+                churn.left,
                 "times a relay unregistered; it then finishes its sessions",
             ),
             whole(
                 "lapsed",
-                comings.lapsed,
-                "times a relay stopped without a word, and its sessions with it",
+                churn.lapsed,
+                "times a relay stopped without notice, which ended its sessions",
             ),
             whole(
                 "expired",
-                comings.expired,
-                "of these, times the registry let it go (some came back in time)",
+                churn.expired,
+                "of these, times it expired in a registry (others returned in time)",
             ),
             share(
                 "relays_up_mean",
@@ -237,17 +232,17 @@ fn comings(simulated: &simulation::Outcome) -> Section {
     }
 }
 
-fn speed(raced: &full_speed::Outcome) -> Section {
-    let tally = &raced.tally;
-    let per_second = (tally.steady.finds as f64 / raced.steady_seconds).round() as u64;
+fn speed(full_speed: &full_speed::Outcome) -> Section {
+    let tally = &full_speed.tally;
+    let per_second = (tally.steady.finds as f64 / full_speed.steady_seconds).round() as u64;
     let ns = |quantile| tally.find_ns.value_at_quantile(quantile);
     Section {
         title: "How fast it was (full speed, on this machine)",
         figures: vec![
             whole(
                 "threads",
-                raced.threads as u64,
-                "threads asking, beside the one that churns the relays",
+                full_speed.threads as u64,
+                "client threads, beside the one that generates churn",
             ),
             whole(
                 "finds_per_second",
@@ -259,25 +254,17 @@ fn speed(raced: &full_speed::Outcome) -> Section {
                 ns(0.5),
                 "time of one find_relay in ns: median",
             ),
-            whole(
-                "find_ns_p99",
-                ns(0.99),
-                "the same, for all but the slowest in 100",
-            ),
-            whole(
-                "find_ns_p999",
-                ns(0.999),
-                "the same, for all but the slowest in 1,000",
-            ),
+            whole("find_ns_p99", ns(0.99), "the same, 99th percentile"),
+            whole("find_ns_p999", ns(0.999), "the same, 99.9th percentile"),
             whole(
                 "clock_ns",
-                raced.clock_ns,
-                "of each of these, what reading the clock takes",
+                full_speed.clock_ns,
+                "time to read the clock, which is part of each of these",
             ),
             whole(
                 "reservations",
                 tally.steady.reservations,
-                "leases taken beside the finds, and given back later",
+                "leases taken beside the finds, and released later",
             ),
             whole(
                 "found_none",
@@ -285,17 +272,17 @@ fn speed(raced: &full_speed::Outcome) -> Section {
                 "finds and reservations that found no relay",
             ),
             whole(
-                "rush_reservations",
-                tally.rush.reservations,
-                "leases taken in the final rush, when threads take all they can",
+                "overload_reservations",
+                tally.overload.reservations,
+                "leases taken in the overload phase, when threads take all they can",
             ),
             whole(
-                "rush_found_none",
-                tally.rush.found_none,
+                "overload_found_none",
+                tally.overload.found_none,
                 "reservations that found all relays full then",
             ),
             whole(
-                "raced_hand_outs",
+                "full_speed_hand_outs",
                 tally.checks.handed_out,
                 "relays handed out, and checked",
             ),
@@ -303,10 +290,10 @@ fn speed(raced: &full_speed::Outcome) -> Section {
     }
 }
 
-fn churn(raced: &full_speed::Outcome) -> Section {
-    let churn = raced.churn;
+fn full_speed_churn(full_speed: &full_speed::Outcome) -> Section {
+    let churn = full_speed.churn;
     Section {
-        title: "Relays coming and going (full speed)",
+        title: "Churn (full speed)",
         figures: vec![
             whole("churn_registered", churn.registered, "new registrations"),
             whole("churn_renewed", churn.renewed, "renewals"),
@@ -314,7 +301,7 @@ fn churn(raced: &full_speed::Outcome) -> Section {
             whole("churn_lapsed", churn.lapsed, "relays no longer renewed"),
             whole(
                 "churn_expired",
-                raced.expired,
+                full_speed.expired,
                 "relays that the registry let go",
             ),
             whole(

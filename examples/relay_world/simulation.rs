@@ -1,29 +1,24 @@
-//! The discrete-event simulation: every registry on one injected clock.
+//! The discrete-event simulation: all registries use one injected clock.
 //!
-//! Relays come up, renew every 20 s of a TTL of 60 s, and go after a while: half
-//! of them unregister and finish the sessions they have, half stop without a word
-//! and take their sessions with them. Those that went come back later. A relay
-//! tells every registry its total load at every report interval; with each renewal
-//! a registry also measures its round trip to the relay, with a little queueing.
+//! Relays start, renew every 20 s with a TTL of 60 s, and stop after 10 minutes on average. Half of them
+//! unregister and finish their sessions; the other half stop without notice, and their sessions end.
+//! They start again later. At every report interval a relay reports its total load to every registry. At
+//! each renewal a registry measures its round trip to the relay, with some queueing delay.
 //!
-//! Sessions begin at random embedding nodes as a Poisson process that offers
-//! `--load` of the capacity of the relays that are up, and last 60 s on average. A
-//! relay that is in truth full, since others filled it after its last report, says
-//! so; one that is down does not answer. The one who asked then gives the lease
-//! back and asks again without that relay, until none is left. By which rule a
-//! relay is chosen is `--rule`'s affair, all else is the same. Each try's end is
-//! reported to the registry that was asked. With `--views` the nodes without a
-//! registry measure relays too, and tell of it.
+//! Sessions begin at random embedding nodes as a Poisson process. They offer `--load` of the capacity of
+//! the running relays, and last 60 s on average. A relay that other nodes filled after its last report
+//! refuses. A relay that is down does not answer. The node then returns the lease and asks again without
+//! that relay, until none is left. The outcome of each attempt is reported to the registry. `--rule`
+//! selects how relays are chosen; all else is equal. With `--views`, nodes without a registry measure
+//! relays as well, and publish what they measured.
 
-mod asking;
 mod choosing;
-mod comings;
+mod churn;
 mod peers;
 mod queue;
-mod rule;
+mod requests;
 mod sessions;
 mod truth;
-mod views;
 
 use std::time::Duration;
 
@@ -36,22 +31,22 @@ use crate::error::Failure;
 use crate::figures::quantile;
 use crate::progress::Progress;
 use crate::world::World;
+pub use choosing::Rule;
 use peers::Peers;
+pub use peers::Views;
 use queue::{Micros, Queue, SECOND, seconds};
-pub use rule::Rule;
 use sessions::Sessions;
 use truth::{Meter, TrueRelay};
-pub use views::Views;
 
 const TICK: Duration = Duration::from_millis(100);
 const TTL: Duration = Duration::from_secs(60);
-/// The relays come up one after the other over so many seconds, or the warm-up.
+/// Over how many seconds the relays start; at most the warm-up.
 const FIRST_JOINS: f64 = 5.0;
-/// The share of the run that brings the load near its balance, unmeasured.
+/// The share of the run in which the load grows, and which is not measured.
 pub const WARM_UP_SHARE: f64 = 0.2;
 
-/// What happens next, to a relay or a session by number. Events of a relay's
-/// stay name the stay, and mean nothing once it is over.
+/// An event, with the number of the relay or session. Events of a relay's stay name the stay, and are
+/// ignored once it is over.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Tick,
@@ -65,20 +60,19 @@ enum Event {
     Probe(usize),
 }
 
-/// What came of it. Checks and comings and goings cover the whole run, the rest
-/// the time after the warm-up.
+/// The outcome. Checks and churn cover the whole run, the rest only the time after the warm-up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     pub measured_seconds: f64,
     pub checks: Checks,
-    pub comings: Comings,
+    pub churn: Churn,
     pub requests: Requests,
     pub meter: Meter,
 }
 
-/// Relays coming and going, as they did and (`expired`) as the registries saw it.
+/// How often relays joined and left; `expired` is as a registry counted it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Comings {
+pub struct Churn {
     pub joined: u64,
     pub left: u64,
     pub lapsed: u64,
@@ -89,14 +83,14 @@ pub struct Comings {
 pub struct Requests {
     pub made: u64,
     pub refused: u64,
-    /// Of these, the ones that a relay would have taken.
+    /// Refused although a relay had room.
     pub failed: u64,
-    /// Relays that were tried, by all requests together.
+    /// Attempts of all requests.
     pub tries: u64,
-    /// Tries that found the relay full, or down.
+    /// Attempts that found the relay full, or down.
     pub found_full: u64,
     pub found_down: u64,
-    /// Path over the best possible path, where both are known; sorted at the end.
+    /// Round trip divided by the shortest possible one, where both are known; sorted at the end.
     pub stretches: Vec<f32>,
 }
 
@@ -120,7 +114,7 @@ struct Simulation<'a> {
     args: &'a Args,
     clock: ManualClock,
     now: Micros,
-    /// The time that the registries were shown last.
+    /// The time that the registries read last.
     shown: Micros,
     rng: Rng,
     queue: Queue<Event>,
@@ -129,13 +123,12 @@ struct Simulation<'a> {
     sessions: Sessions,
     peers: Peers,
     checks: Checks,
-    comings: Comings,
+    churn: Churn,
     requests: Requests,
 }
 
-/// Simulates `args.seconds` in the world.
 pub fn run(world: &World, args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
-    // The registry samples with this thread's generator: it has to be seeded too.
+    // The registry samples with this thread's generator, so it is seeded as well.
     fastrand::seed(args.seed);
     let mut simulation = Simulation::new(world, args)?;
     simulation.begin();
@@ -172,7 +165,7 @@ impl<'a> Simulation<'a> {
             args,
             now: 0,
             shown: 0,
-            // Another stream than the one that dealt the roles.
+            // Another stream than the one that assigned the roles.
             rng: Rng::with_seed(!args.seed),
             queue: Queue::new(),
             registries,
@@ -180,7 +173,7 @@ impl<'a> Simulation<'a> {
             sessions: Sessions::new(world.homes.len(), world.relays.len()),
             peers: Peers::new(world.nodes(), args.seed),
             checks: Checks::default(),
-            comings: Comings::default(),
+            churn: Churn::default(),
             requests: Requests::default(),
             clock,
         })
@@ -209,7 +202,7 @@ impl<'a> Simulation<'a> {
             .push(self.now.saturating_add(seconds(delay)), event);
     }
 
-    /// A random time with this mean: exponential, without memory.
+    /// A random time with an exponential distribution.
     fn random(&mut self, mean: f64) -> f64 {
         exponential(&mut self.rng, mean)
     }
@@ -255,24 +248,24 @@ impl<'a> Simulation<'a> {
         for relay in &mut self.relays {
             meter.add(relay.read_meter(self.now));
         }
-        // All registries are told the same at the same times: any speaks for all.
+        // All registries receive the same calls at the same times, so one count is enough.
         let expired = self
             .registries
             .first()
             .map(|first| first.stats().expirations);
-        self.comings.expired = expired.unwrap_or(0);
+        self.churn.expired = expired.unwrap_or(0);
         self.requests.stretches.sort_by(f32::total_cmp);
         Outcome {
             measured_seconds: self.args.seconds as f64 * (1.0 - WARM_UP_SHARE),
             checks: self.checks,
-            comings: self.comings,
+            churn: self.churn,
             requests: self.requests,
             meter,
         }
     }
 }
 
-/// A random value with this mean, without memory.
+/// A random value with an exponential distribution.
 fn exponential(rng: &mut Rng, mean: f64) -> f64 {
     -mean * (1.0 - rng.f64()).ln()
 }
@@ -323,8 +316,8 @@ mod tests {
         assert!(outcome.requests.refused > 0);
         let utilisation = outcome.meter.utilisation();
         assert!(utilisation > 0.8, "{utilisation}");
-        let comings = outcome.comings;
-        assert!(comings.left > 0 && comings.expired > 0, "{comings:?}");
-        assert!(comings.expired <= comings.lapsed, "{comings:?}");
+        let churn = outcome.churn;
+        assert!(churn.left > 0 && churn.expired > 0, "{churn:?}");
+        assert!(churn.expired <= churn.lapsed, "{churn:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Who is who: which nodes are relays and how large, and where the registries are.
+//! The roles of the nodes: which are relays, with which capacity, and which have a registry.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::matrix::Matrix;
 
 const CAPACITIES: [u32; 4] = [20, 40, 80, 160];
 const DEFAULT_REGISTRIES: usize = 8;
-/// Ids are as long as public keys; the node's number comes first.
+/// Ids are as long as public keys. The number of the node comes first.
 const ID_LEN: usize = 32;
 const NUMBER_LEN: usize = 4;
 
@@ -36,7 +36,7 @@ pub struct World {
 }
 
 impl World {
-    /// Deals the roles out by the seed.
+    /// Assigns the roles by the seed.
     pub fn new(matrix: Matrix, args: &Args) -> Result<Self, Failure> {
         let (relays, homes) = head_counts(matrix.nodes(), args)?;
         let mut rng = Rng::with_seed(args.seed);
@@ -102,10 +102,10 @@ impl World {
         self.home_at[node]
     }
 
-    /// What a node measures to a relay when nothing disturbs.
+    /// The round trip of a node to a relay without queueing.
     pub fn measured(&self, node: usize, relay: usize) -> Option<Duration> {
         let rtt = self.matrix.rtt_ms(node, self.relays[relay].node)?;
-        // A round trip takes some time, even where the table was rounded to 0.
+        // A round trip of 0 in the matrix was rounded.
         Some(Duration::from_secs_f32(rtt / 1e3).max(Duration::from_micros(1)))
     }
 
@@ -115,14 +115,14 @@ impl World {
         Some(self.matrix.rtt_ms(from, node)? + self.matrix.rtt_ms(node, to)?)
     }
 
-    /// A peer to be reached: any node but the one that asks, relays included.
+    /// A random target: any node but the requester, relays included.
     pub fn random_target(&self, home: usize, rng: &mut Rng) -> usize {
         let node = rng.usize(..self.nodes() - 1);
         if node < home { node } else { node + 1 }
     }
 }
 
-/// The id of a node: its number, and then bytes that look like those of a key.
+/// The id of a node: its number, then pseudo-random bytes.
 fn node_id(node: usize) -> NodeId {
     let mut id = [0; ID_LEN];
     Rng::with_seed(node as u64).fill(&mut id);
@@ -130,13 +130,13 @@ fn node_id(node: usize) -> NodeId {
     NodeId::from(id)
 }
 
-/// Where a relay says it can be reached: in the range reserved for benchmarks.
+/// The endpoint of a relay, in the range that is reserved for benchmarks.
 pub fn endpoint(relay: usize, port: u16) -> SocketAddr {
     let address = u32::from(Ipv4Addr::new(198, 18, 0, 1)) + relay as u32;
     SocketAddr::new(IpAddr::V4(Ipv4Addr::from(address)), port)
 }
 
-/// How many relays and how many embedding nodes, as asked for or as fits.
+/// How many relays and embedding nodes there are: as the arguments say, or by the size of the world.
 fn head_counts(nodes: usize, args: &Args) -> Result<(usize, usize), Failure> {
     if nodes < 2 {
         let what = format!("a world of {nodes} nodes is too small: a relay and a node that asks");

@@ -14,23 +14,24 @@ use lexopt::{Arg, Parser};
 use options::whole;
 
 pub const HELP: &str = "\
-soak: everything the registry can do, at once and for long, and every answer
+soak: all operations of the registry at once and for long, with every answer
 checked against what is certain
 
 Usage: cargo run --release --example soak -- [OPTIONS]
 
 Options:
-  --minutes M    how long: 1 to 10000 [default: 1]
-  --seconds S    the same in seconds: 1 to 600000
-  --threads T    threads that own relays or ask, beside a few that do other
-                 things: 2 to 256 [default: twice what the machine runs at once]
-  --relays N     relays that come and go; the registry has room for five in
-                 eight: 16 to 100000 [default: 200]
-  --seed K       for choices; how threads interleave is the machine's [default: 1]
+  --minutes M    duration: 1 to 10000 [default: 1]
+  --seconds S    duration in seconds: 1 to 600000
+  --threads T    owners and clients, beside a few other threads: 2 to 256
+                 [default: twice the number of processors]
+  --relays N     number of relays; the registry has room for five in eight:
+                 16 to 100000 [default: 200]
+  --seed K       seed for random choices; it does not fix how threads interleave
+                 [default: 1]
   --json         print one JSON object instead of a table
   -h, --help     print this help
 
-Exits with 1 if anything was not as it must be, and says what.
+Exits with 1 if an answer was wrong or memory was not freed, and says which.
 ";
 
 const SECONDS: RangeInclusive<u64> = 1..=600_000;
@@ -66,7 +67,7 @@ impl Default for Args {
     }
 }
 
-/// Reads a command line, the program's name first; or says what is wrong with it.
+/// Reads a command line, the program's name first.
 pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     let mut args = Args::default();
     let mut parser = Parser::from_iter(line);
@@ -95,14 +96,14 @@ mod tests {
     use super::*;
 
     fn read(line: &[&str]) -> Result<Command, String> {
-        let words = std::iter::once("soak").chain(line.iter().copied());
-        parse(words.map(OsString::from))
+        let states = std::iter::once("soak").chain(line.iter().copied());
+        parse(states.map(OsString::from))
     }
 
     #[test]
     fn every_option_is_read() {
-        let words = "--minutes 30 --threads 3 --relays 64 --seed 42 --json";
-        let words: Vec<&str> = words.split_whitespace().collect();
+        let states = "--minutes 30 --threads 3 --relays 64 --seed 42 --json";
+        let states: Vec<&str> = states.split_whitespace().collect();
         let expected = Args {
             length: Duration::from_secs(1800),
             threads: 3,
@@ -110,11 +111,11 @@ mod tests {
             seed: 42,
             json: true,
         };
-        assert_eq!(read(&words), Ok(Command::Run(expected)));
+        assert_eq!(read(&states), Ok(Command::Run(expected)));
     }
 
     #[test]
-    fn what_cannot_be_is_refused_by_name() {
+    fn invalid_options_are_refused_by_name() {
         for (line, part) in [
             (&["--minutes", "0"][..], "--minutes \"0\" is not a whole"),
             (&["--seconds", "x"], "--seconds \"x\" is not a whole number"),

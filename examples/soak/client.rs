@@ -1,5 +1,6 @@
-//! A thread that asks all that can be asked, holds leases, and looks at every
-//! answer.
+//! A client: it calls every query, holds leases, and checks every answer.
+
+mod checks;
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
@@ -8,24 +9,22 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use parking_lot::Mutex;
-use relay_registry::{
-    FindError, FindOptions, Lease, LeaseError, PeerView, Registry, RelayInfo, Vivaldi,
-};
+use relay_registry::{FindOptions, Lease, LeaseError, PeerView, Registry, RelayInfo, Vivaldi};
 
-use crate::ledger::{Ledger, Mark};
+use crate::ledger::Ledger;
 use crate::memory;
 use crate::relays::{self, Announced, NEAR, PERMANENT, TRANSIENTS};
 use crate::tally::Tally;
 
-/// Leases that one thread holds at most.
-pub const QUOTA: usize = 24;
-/// Leases of one relay that are asked for at once: fewer than these.
-const SNATCHED: usize = 12;
-/// Leases that wait to be given back by another thread, at most.
-pub const PILE: usize = 512;
+/// How many leases one client holds at most.
+pub const MAX_HELD: usize = 24;
+/// A client takes fewer leases than this of one relay at once.
+const MAX_LEASES_AT_ONCE: usize = 12;
+/// How many leases wait to be released by another thread at most.
+pub const MAX_SHARED: usize = 512;
 
-/// A lease, and its entry in the ledger: struck out before the lease is given back,
-/// and the ledger let go after that.
+/// A lease and its entry in the ledger. Dropping removes the entry, releases the lease, then drops the
+/// ledger.
 pub struct Held {
     _lease: Lease,
     relay: u32,
@@ -35,24 +34,24 @@ pub struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.ledger.gives_back(self.relay, self.announced);
+        self.ledger.remove_lease(self.relay, self.announced);
     }
 }
 
-/// Leases to be given back on whatever thread takes them.
+/// Leases that any thread may release.
 #[derive(Default)]
 pub struct SharedLeases(Mutex<Vec<Held>>);
 
 impl SharedLeases {
     fn add(&self, held: Held) {
         let mut shared = self.0.lock();
-        if shared.len() < PILE {
+        if shared.len() < MAX_SHARED {
             shared.push(held);
         }
     }
 
-    /// Gives back up to so many; how many it did.
-    pub fn give_back(&self, most: usize) -> usize {
+    /// Releases up to `most` leases, and returns how many.
+    pub fn release(&self, most: usize) -> usize {
         let mut shared = self.0.lock();
         let from = shared.len().saturating_sub(most);
         let taken = shared.split_off(from);
@@ -62,7 +61,7 @@ impl SharedLeases {
 }
 
 thread_local! {
-    /// What a thread still holds when it ends.
+    /// The leases that a thread holds when it exits.
     static LEFT_OVER: RefCell<Vec<Held>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -86,24 +85,24 @@ impl Client {
             ledger,
             registry,
             shared,
-            held: VecDeque::with_capacity(QUOTA + 1),
+            held: VecDeque::with_capacity(MAX_HELD + 1),
             rng: Rng::with_seed(seed),
             tally: Tally::default(),
         }
     }
 
-    /// Ends this thread's work: some leases go to the shared, others with the thread.
+    /// Half of the leases become shared; the others are released when the thread exits.
     pub fn finish(mut self) -> Tally {
         self.held.drain(..self.held.len() / 2).for_each(|held| {
             self.shared.add(held);
         });
-        self.tally.teardowns += self.held.len() as u64;
+        self.tally.released_at_thread_exit += self.held.len() as u64;
         LEFT_OVER.with_borrow_mut(|left| left.extend(self.held.drain(..)));
         self.tally
     }
 
-    /// Asks one thing.
-    pub fn turn(&mut self) {
+    /// Makes one call.
+    pub fn step(&mut self) {
         match self.rng.u32(..1000) {
             0..380 => self.find(),
             380..620 => self.reserve(),
@@ -116,7 +115,7 @@ impl Client {
             965..990 => self.update_peer(),
             _ => self.read_gauges(),
         }
-        while self.held.len() > QUOTA {
+        while self.held.len() > MAX_HELD {
             self.let_go();
         }
     }
@@ -133,7 +132,7 @@ impl Client {
         self.rng.u32(..self.ledger.relays())
     }
 
-    /// A target: a relay for one half, which must not be handed out then.
+    /// The target: in half of the calls a relay, which must not be handed out.
     fn target(&mut self) -> Option<u32> {
         self.rng.bool().then(|| self.any_relay())
     }
@@ -165,7 +164,7 @@ impl Client {
         asked
     }
 
-    /// What some peer measured.
+    /// A view of some peer.
     fn view(&mut self) -> PeerView {
         let mut coordinates = Vivaldi::new();
         let mut view = PeerView::new();
@@ -173,7 +172,7 @@ impl Client {
             let relay = self.any_relay();
             let rtt = relays::rtt(relay, &mut self.rng);
             if let Some(place) = self.registry.relay_coordinate(&relays::id(relay)) {
-                // An outlier is left out.
+                // Outliers are ignored.
                 let _ = coordinates.observe(&place, rtt);
             }
             match view.measured(relays::id(relay), rtt) {
@@ -192,8 +191,8 @@ impl Client {
             .find_relay_with(&asked.target_id(), &asked.options);
         self.tally.finds += 1;
         match found {
-            Ok(info) => self.judge_hand_out(&info, &asked, &mark),
-            Err(error) => self.judge_none(&error, &asked, &mark),
+            Ok(info) => self.check_hand_out(&info, &asked, &mark),
+            Err(error) => self.check_none(&error, &asked, &mark),
         }
     }
 
@@ -206,9 +205,9 @@ impl Client {
             Ok(lease) => {
                 let info = lease.relay().clone();
                 self.take(lease);
-                self.judge_hand_out(&info, &asked, &mark);
+                self.check_hand_out(&info, &asked, &mark);
             }
-            Err(error) => self.judge_none(&error, &asked, &mark),
+            Err(error) => self.check_none(&error, &asked, &mark),
         }
     }
 
@@ -227,22 +226,21 @@ impl Client {
                 .fault(format!("{} found of {most}: {distinct:?}", found.len()));
         }
         for info in &found {
-            self.judge_hand_out(info, &asked, &mark);
+            self.check_hand_out(info, &asked, &mark);
         }
     }
 
-    /// Asks for an explanation, and is held up in the middle of it: so long it keeps
-    /// memory from being used again.
+    /// Asks for an explanation, and stalls inside the call. Meanwhile no memory can be reclaimed.
     pub fn explain_slowly(&mut self, stall: Duration) {
         memory::stall_after(self.rng.u32(1..4), stall);
         self.explain();
         self.tally.pinned_stalls += u64::from(memory::has_stalled());
     }
 
-    /// Takes all that one relay has, or what will do.
+    /// Takes some leases on one relay, or all that are free.
     fn lease_by_name(&mut self) {
         let relay = self.any_relay();
-        let wanted = self.rng.usize(1..SNATCHED);
+        let wanted = self.rng.usize(1..MAX_LEASES_AT_ONCE);
         for _ in 0..wanted {
             if !self.lease_one(relay) {
                 break;
@@ -256,7 +254,7 @@ impl Client {
             Ok(lease) => {
                 let info = lease.relay().clone();
                 self.take(lease);
-                self.judge(&info, &mark, "leased");
+                self.check(&info, &mark, "leased");
                 true
             }
             Err(error) => {
@@ -274,9 +272,9 @@ impl Client {
         let announced = relays::announced(lease.relay());
         self.tally.leases += 1;
         if relay < PERMANENT {
-            return; // its capacity is without bound
+            return; // It is never full, so it has no counts.
         }
-        self.ledger.took(relay, announced);
+        self.ledger.add_lease(relay, announced);
         self.held.push_back(Held {
             ledger: Arc::clone(&self.ledger),
             relay,
@@ -294,13 +292,13 @@ impl Client {
         } else {
             let info = self.registry.relay(&id);
             if let Some(info) = &info {
-                self.judge_terms(info);
-                self.judge_load(info);
+                self.check_announcement(info);
+                self.check_load(info);
             }
             info.is_some()
         };
         self.tally.lookups += 1;
-        self.judge_presence(relay, is_there, &mark);
+        self.check_presence(relay, is_there, &mark);
     }
 
     fn count(&mut self) {
@@ -324,11 +322,11 @@ impl Client {
             self.ledger.fault("a relay is listed twice".to_owned());
         }
         for info in &infos {
-            self.judge_terms(info);
-            self.judge_load(info);
+            self.check_announcement(info);
+            self.check_load(info);
         }
         for relay in 0..self.ledger.relays() {
-            self.judge_presence(relay, listed.contains(&relay), &mark);
+            self.check_presence(relay, listed.contains(&relay), &mark);
         }
     }
 
@@ -340,7 +338,7 @@ impl Client {
         for explained in explanation.relays() {
             let relay = relays::number(&explained.relay);
             if explained.verdict.is_handed_out() && relay < TRANSIENTS {
-                self.judge_asked(relay, &asked);
+                self.check_asked(relay, &asked);
                 if let Some(why) = self.ledger.objection(relay, &mark) {
                     self.fault(relay, &format!("{:?} while {why}", explained.verdict));
                 }
@@ -360,7 +358,7 @@ impl Client {
         }
     }
 
-    /// Gauges keep to their bounds whatever the churn.
+    /// Gauges stay within their bounds, whatever the churn.
     fn read_gauges(&mut self) {
         let stats = self.registry.stats();
         let permits = 2 * self.ledger.max_relays() + self.ledger.max_remembered() + 1024;
@@ -368,8 +366,8 @@ impl Client {
             (
                 "awaiting reclamation",
                 stats.awaiting_reclamation,
-                // Of those kept, many may lose their last lease before housekeeping comes by.
-                2 * permits + self.ledger.terms().max_kept,
+                // Many kept relays may lose their last lease before the next maintenance pass.
+                2 * permits + self.ledger.settings().max_kept,
             ),
             ("on the wheel", stats.wheel_len, 4 * permits),
             ("in the snapshot", stats.snapshot_len, 4 * permits),
@@ -389,7 +387,7 @@ impl Client {
     }
 }
 
-/// What one search asks for.
+/// The options of one call.
 struct Asked {
     target: Option<u32>,
     excluded: Vec<u32>,
@@ -399,7 +397,7 @@ struct Asked {
 
 impl Asked {
     fn target_id(&self) -> relay_registry::NodeId {
-        self.target.map_or_else(relays::stranger, relays::id)
+        self.target.map_or_else(relays::non_relay, relays::id)
     }
 
     fn rules_out(&self, relay: u32) -> bool {
@@ -407,100 +405,8 @@ impl Asked {
     }
 }
 
-/// What is judged.
-impl Client {
-    fn fault(&self, relay: u32, what: &str) {
-        self.ledger
-            .fault(format!("{}: {what}", relays::name(relay)));
-    }
-
-    fn judge_hand_out(&mut self, info: &RelayInfo, asked: &Asked, mark: &Mark) {
-        let relay = relays::number(&info.node_id());
-        self.judge(info, mark, "handed out");
-        self.judge_asked(relay, asked);
-        // When the clock jumps, what was measured may be too old from one moment to the next;
-        // and a relay that left and came back during the call may have been forgotten.
-        let stayed = relay < TRANSIENTS && self.ledger.is_held(relay, mark);
-        let may_be_forgotten = self.ledger.may_have_jumped(mark) || !stayed;
-        let is_far = |rtt: Option<Duration>| rtt.map_or(!may_be_forgotten, |rtt| rtt > NEAR);
-        if asked.is_near && is_far(info.latency()) {
-            self.fault(relay, &format!("too far: {:?}", info.latency()));
-        }
-        if relay < TRANSIENTS && !info.is_last_resort() && self.ledger.is_failing(relay, mark) {
-            self.fault(relay, "handed out while it backs off");
-        }
-    }
-
-    fn judge_asked(&self, relay: u32, asked: &Asked) {
-        if asked.rules_out(relay) || relay == relays::local(&self.ledger) {
-            self.fault(relay, "handed out: the target, this node or excluded");
-        }
-    }
-
-    fn judge(&mut self, info: &RelayInfo, mark: &Mark, what: &str) {
-        let relay = relays::number(&info.node_id());
-        self.judge_terms(info);
-        self.tally.checked += 1;
-        if relay >= TRANSIENTS && self.ledger.terms().has_passers {
-            return;
-        }
-        if relay >= self.ledger.relays() {
-            self.fault(relay, "no such relay");
-        } else if let Some(why) = self.ledger.objection(relay, mark) {
-            self.fault(relay, &format!("{what} while {why}"));
-        }
-    }
-
-    /// Endpoint and capacity come from one registration.
-    fn judge_terms(&self, info: &RelayInfo) {
-        let relay = relays::number(&info.node_id());
-        let terms = relays::announced(info).terms;
-        if relays::capacity(relay, terms) != Some(info.capacity()) {
-            self.fault(relay, &format!("torn: {info:?}"));
-        }
-    }
-
-    /// A relay carries what this thread has leased of it, whatever was reported and when.
-    fn judge_load(&self, info: &RelayInfo) {
-        let (relay, life) = (
-            relays::number(&info.node_id()),
-            relays::announced(info).life,
-        );
-        let is_of_it = |held: &&Held| held.relay == relay && held.announced.life == life;
-        let own = self.held.iter().filter(is_of_it).count();
-        if (info.current_load() as usize) < own {
-            let load = info.current_load();
-            self.fault(relay, &format!("load {load}, with {own} leases held"));
-        }
-    }
-
-    fn judge_presence(&mut self, relay: u32, is_there: bool, mark: &Mark) {
-        self.tally.checked += 1;
-        if is_there && self.ledger.is_absent(relay, mark) {
-            self.fault(relay, "there, though absent");
-        }
-        if !is_there && self.ledger.is_held(relay, mark) {
-            self.fault(relay, "not there, though held");
-        }
-    }
-
-    /// Nothing was found: but some relay always will do, unless all of those are
-    /// ruled out or too far.
-    fn judge_none(&mut self, error: &FindError, asked: &Asked, mark: &Mark) {
-        self.tally.found_none += 1;
-        let will_do = |relay| {
-            let is_usable = self.ledger.account(relay).usable.stood_at(mark);
-            is_usable && !asked.rules_out(relay) && self.ledger.is_held(relay, mark)
-        };
-        if !asked.is_near && (0..PERMANENT).any(will_do) {
-            self.ledger
-                .fault(format!("none, though there is one: {error}"));
-        }
-    }
-}
-
-/// Gives back what others hold, now and then.
-pub fn give_back(shared: &SharedLeases, rng: &mut Rng) -> usize {
+/// Waits up to 2 ms, then releases some shared leases.
+pub fn release_shared(shared: &SharedLeases, rng: &mut Rng) -> usize {
     std::thread::sleep(Duration::from_micros(rng.u64(..2_000)));
-    shared.give_back(rng.usize(1..64))
+    shared.release(rng.usize(1..64))
 }

@@ -1,6 +1,5 @@
-//! The clock of a round. It can jump ahead, as after hours of suspension, and it can
-//! hold up those who read it: a registry reads it in a registration, and either on the
-//! thread that raises its tick or in each call.
+//! The clock of a round. It can jump ahead, as after hours of suspension, and can stall the threads that
+//! read it. A registry reads it in each registration, and either on its clock thread or in each call.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -19,19 +18,19 @@ thread_local! {
     static STALL: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// Holds up this thread for so long when it next reads the clock.
+/// Stalls this thread at its next reading of the clock.
 pub fn stall_next_reading(stall: Duration) {
     STALL.set(stall);
 }
 
-/// What the registry and the ledger of one round take for the time. Clones share it.
+/// The time of one round, for its registry and its ledger. Clones share it.
 #[derive(Clone)]
 pub struct Time {
     start: Instant,
     ahead: Arc<Ahead>,
 }
 
-/// How far the time is ahead of the machine's.
+/// How far this time is ahead of the machine's.
 #[derive(Default)]
 struct Ahead {
     micros: AtomicU64,
@@ -46,13 +45,12 @@ impl Time {
         }
     }
 
-    /// The machine's time is read first, so that a later call reads no less.
+    /// The machine's time is read first, so a later call never reads less.
     pub fn now(&self) -> Duration {
         let elapsed = self.start.elapsed();
         elapsed + Duration::from_micros(self.ahead.micros.load(SeqCst))
     }
 
-    /// Goes ahead at once.
     pub fn jump(&self, by: Duration) {
         self.ahead.jumps.fetch_add(1, SeqCst);
         let micros = u64::try_from(by.as_micros()).unwrap_or(0);
@@ -66,34 +64,34 @@ impl Time {
 }
 
 #[derive(Clone)]
-pub struct HoldingClock {
+pub struct StallingClock {
     time: Time,
-    housekeeping_stops: Arc<AtomicBool>,
+    is_maintenance_paused: Arc<AtomicBool>,
 }
 
-impl HoldingClock {
+impl StallingClock {
     pub fn new(time: Time) -> Self {
         Self {
             time,
-            housekeeping_stops: Arc::default(),
+            is_maintenance_paused: Arc::default(),
         }
     }
 
-    /// Stops the thread that raises the tick at its next reading, or lets it go on.
-    pub fn stop_housekeeping(&self, stops: bool) {
-        self.housekeeping_stops.store(stops, Relaxed);
+    /// Stalls the clock thread at its next reading, or lets it continue.
+    pub fn pause_maintenance(&self, stops: bool) {
+        self.is_maintenance_paused.store(stops, Relaxed);
     }
 }
 
-impl Clock for HoldingClock {
-    /// A thread that is held up comes back with an old reading.
+impl Clock for StallingClock {
+    /// A stalled thread returns an old reading.
     fn now(&self) -> Duration {
         let now = self.time.now();
         let stall = STALL.take();
         if !stall.is_zero() {
             thread::sleep(stall);
-        } else if self.housekeeping_stops.load(Relaxed) && is_clock_thread() {
-            while self.housekeeping_stops.load(Relaxed) {
+        } else if self.is_maintenance_paused.load(Relaxed) && is_clock_thread() {
+            while self.is_maintenance_paused.load(Relaxed) {
                 thread::sleep(STEP);
             }
         }

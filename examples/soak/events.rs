@@ -1,5 +1,5 @@
-//! What happens to all relays at once: the clock jumps, relays fail together, and all leave while a thread
-//! is held up, and come back.
+//! Events that concern all relays: the clock jumps, relays fail together, and all relays leave while a
+//! thread is stalled, and return.
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::{
@@ -22,51 +22,50 @@ use crate::tally::Tally;
 const QUIET: RangeInclusive<u64> = 20..=250;
 const OUTAGE: RangeInclusive<u64> = 50..=300;
 const MASS_DEPARTURE: RangeInclusive<u64> = 20..=150;
-/// Hours that a machine is suspended for, and how often it is in one round: it is bounded
-/// by what outlasts it, such as bans.
+/// For how many hours the machine is suspended, and how often in one round. Bans must outlast the sum.
 const SUSPENDED: RangeInclusive<u64> = 1..=8;
 const SUSPENSIONS: u32 = 20;
 
 const NO_SITE: u32 = u32::MAX;
 const ALL_SITES: u32 = SITES;
 
-/// What all owners heed.
+/// Conditions that all owners follow.
 pub struct Conditions {
     site_that_fails: AtomicU32,
-    is_mass_departure: AtomicBool,
+    are_all_to_leave: AtomicBool,
 }
 
 impl Default for Conditions {
     fn default() -> Self {
         Self {
             site_that_fails: AtomicU32::new(NO_SITE),
-            is_mass_departure: AtomicBool::new(false),
+            are_all_to_leave: AtomicBool::new(false),
         }
     }
 }
 
 impl Conditions {
-    /// Whether the relay fails whenever it is used.
+    /// Whether uses of the relay fail.
     pub fn is_out(&self, relay: u32) -> bool {
         let site = self.site_that_fails.load(Relaxed);
         site == ALL_SITES || site == relay % SITES
     }
 
-    /// Whether all relays leave, and none come.
-    pub fn is_mass_departure(&self) -> bool {
-        self.is_mass_departure.load(Relaxed)
+    /// Whether all relays leave, and none registers.
+    pub fn are_all_to_leave(&self) -> bool {
+        self.are_all_to_leave.load(Relaxed)
     }
 }
 
-/// The thread that makes the events.
+/// The thread that causes the events.
 pub struct EventThread<'a> {
     pub conditions: &'a Conditions,
     pub ledger: &'a Ledger,
     pub time: &'a Time,
     pub registry: Registry,
-    /// Is held up while all leave.
-    pub witness: Client,
-    /// How long, in ms.
+    /// The client that stalls while all relays leave.
+    pub held_up_client: Client,
+    /// How long it stalls, in ms.
     pub stalls: RangeInclusive<u64>,
     pub rng: Rng,
     pub suspensions: u32,
@@ -74,7 +73,7 @@ pub struct EventThread<'a> {
 }
 
 impl EventThread<'_> {
-    pub fn bring_events(mut self, is_over: impl Fn() -> bool) -> Tally {
+    pub fn run(mut self, is_over: impl Fn() -> bool) -> Tally {
         while !is_over() {
             self.rest(QUIET);
             match self.rng.u32(..10) {
@@ -82,9 +81,9 @@ impl EventThread<'_> {
                 4..7 => self.fail_together(),
                 _ => self.leave_together(),
             }
-            self.renew_permanent();
+            self.restore_permanent();
         }
-        let mut tally = self.witness.finish();
+        let mut tally = self.held_up_client.finish();
         tally += self.tally;
         tally
     }
@@ -107,19 +106,19 @@ impl EventThread<'_> {
         self.time.jump(by);
     }
 
-    /// All relays of a site fail, or all there are; and work again.
+    /// All relays of a site, or all relays, fail for some time.
     fn fail_together(&mut self) {
-        let spares_none = self.rng.u32(..3) == 0;
-        let site = match spares_none {
+        let is_everywhere = self.rng.u32(..3) == 0;
+        let site = match is_everywhere {
             true => ALL_SITES,
             false => self.rng.u32(..SITES),
         };
         self.tally.outages += 1;
         self.conditions.site_that_fails.store(site, Relaxed);
-        // Where any share may back off, nothing is handed out when all do.
-        if spares_none && self.ledger.terms().max_ejected_share < 1.0 {
+        // With a limit of 1.0 there is no last resort, so the permanent relays must not fail.
+        if is_everywhere && self.ledger.settings().max_ejected_share < 1.0 {
             for relay in 0..PERMANENT {
-                self.ledger.account(relay).usable.strike();
+                self.ledger.account(relay).usable.clear();
                 self.tally.failures += 1;
                 self.registry
                     .report_failure(&relays::id(relay), Failure::Refused);
@@ -129,41 +128,42 @@ impl EventThread<'_> {
         self.conditions.site_that_fails.store(NO_SITE, Relaxed);
     }
 
-    /// All leave while a thread is held up inside a call, and come back.
+    /// All relays leave while a thread is stalled inside a call, and return.
     fn leave_together(&mut self) {
-        let (stall, exodus) = (
+        let (stall, absence) = (
             self.rng.u64(self.stalls.clone()),
             self.rng.u64(MASS_DEPARTURE),
         );
         let Self {
             conditions,
-            witness,
+            held_up_client,
             ..
         } = self;
         thread::scope(|scope| {
-            let held_up = scope.spawn(|| witness.explain_slowly(Duration::from_millis(stall)));
-            conditions.is_mass_departure.store(true, SeqCst);
-            thread::sleep(Duration::from_millis(exodus));
-            conditions.is_mass_departure.store(false, SeqCst);
-            // A handle that is dropped is freed behind a fence, which ThreadSanitizer does not see.
+            let held_up =
+                scope.spawn(|| held_up_client.explain_slowly(Duration::from_millis(stall)));
+            conditions.are_all_to_leave.store(true, SeqCst);
+            thread::sleep(Duration::from_millis(absence));
+            conditions.are_all_to_leave.store(false, SeqCst);
+            // A dropped join handle is freed behind a fence, which ThreadSanitizer does not see.
             held_up.join().expect("no panic");
         });
-        self.tally.exoduses += 1;
+        self.tally.mass_departures += 1;
     }
 
-    /// Steadfast relays that failed succeed as often as it takes.
-    fn renew_permanent(&mut self) {
+    /// Reports successes of permanent relays that failed, until their circuits are closed.
+    fn restore_permanent(&mut self) {
         for relay in 0..PERMANENT {
             let account = self.ledger.account(relay);
             let id = relays::id(relay);
-            if account.usable.stood_at(&self.ledger.mark()) {
+            if account.usable.was_certain_at(&self.ledger.mark()) {
                 continue;
             }
             let others = (0..self.ledger.relays()).filter(|other| *other != relay);
             let only = FindOptions::new().exclude(others.map(relays::id));
             if self
                 .registry
-                .find_relay_with(&relays::stranger(), &only)
+                .find_relay_with(&relays::non_relay(), &only)
                 .is_ok()
             {
                 self.tally.successes += 1;

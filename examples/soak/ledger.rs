@@ -1,12 +1,10 @@
-//! What is known for certain while threads race: the ledger against which all that
-//! the registry says is held.
+//! The ledger: what is certain while threads run at once. All answers are checked against it.
 //!
-//! Each relay has one owner, the only thread that registers it and takes it away; and one
-//! operator rules over all. They enter what they did when the call has returned, and
-//! strike it out before the call that ends it. Other threads note the state of
-//! the ledger (a [`Mark`]) before a call and look up what the answer names after
-//! it: an entry from before the mark that still stands was true throughout. So
-//! whatever is counted as a fault is one; in case of doubt nothing is.
+//! Each relay has one owner, the only thread that registers and unregisters it. There is one operator.
+//! Both enter a fact after the call that makes it true has returned, and clear it before the call that
+//! ends it. Other threads take a [`Mark`] of the ledger before a call, and look at the facts after it. A
+//! fact that was entered before the mark and is still there was true during the whole call. So each fault
+//! that is counted is a fault. In case of doubt, none is counted.
 
 use std::sync::atomic::{
     AtomicU32, AtomicU64, AtomicUsize,
@@ -19,167 +17,165 @@ use parking_lot::Mutex;
 use crate::clock::Time;
 use crate::relays::{self, Announced, CAPACITIES};
 
-/// Lives of one relay that are told apart at a time.
-pub const LIVES: u16 = 512;
+/// Incarnations of one relay that are messages apart at a time.
+pub const INCARNATIONS: u16 = 512;
 const NEVER: u64 = u64::MAX;
-/// Faults that are kept word for word.
+/// How many faults are reported in words.
 const KEPT_FAULTS: usize = 20;
 
 pub struct Ledger {
     time: Time,
-    terms: Terms,
-    entries: AtomicU64,
-    /// The time, in us, that the registry has seen for certain.
+    settings: Settings,
+    facts_entered: AtomicU64,
+    /// The latest time, in us, that the registry is certain to have read.
     seen: AtomicU64,
-    pages: Vec<Account>,
-    /// Relays that may be held, as far as is known.
-    perhaps_held: AtomicUsize,
-    /// How often that came to be more than the bound.
-    crowds: AtomicU64,
+    accounts: Vec<Account>,
+    /// How many relays may be held.
+    possibly_held: AtomicUsize,
+    /// How often that was more than the bound.
+    times_beyond_bound: AtomicU64,
     faults: AtomicU64,
-    told: Mutex<Vec<String>>,
+    messages: Mutex<Vec<String>>,
 }
 
-/// What the registry was built with.
+/// The settings of the registry.
 #[derive(Clone, Copy)]
-pub struct Terms {
+pub struct Settings {
     pub max_relays: usize,
-    /// How long a relay that is gone is what it was; `None`: for its TTL.
+    /// The return grace; `None` is the TTL of the relay.
     pub grace: Option<Duration>,
     pub max_ejected_share: f64,
-    /// Relays that are gone and kept for a lease, or for what the operator said, at most.
+    /// How many relays that are gone can be kept, for a lease or a setting of the operator.
     pub max_kept: usize,
-    /// Whether a thread reads the clock, and not each call.
-    pub has_keeper: bool,
-    /// Whether transients-by come, because of whom others are forgotten.
-    pub has_passers: bool,
+    /// With a maintenance thread, that reads the clock; without, each call does.
+    pub has_maintenance_thread: bool,
+    /// Whether there are transients, for which other relays are forgotten early.
+    pub has_transients: bool,
 }
 
 /// What is certain of one relay.
 #[derive(Default)]
 pub struct Account {
-    pub held: Since,
-    pub left: Since,
-    /// Of a permanent relay, that no failure was reported of it.
-    pub usable: Since,
-    pub draining: Since,
-    pub banned: Since,
+    pub held: Fact,
+    pub left: Fact,
+    /// For a permanent relay: no failure was reported.
+    pub usable: Fact,
+    pub draining: Fact,
+    pub banned: Fact,
     /// Neither draining nor banned.
-    pub free: Since,
+    pub free: Fact,
     failing: Failing,
-    /// It does not expire before, in us.
+    /// It does not expire before this time, in us.
     expires_from: AtomicU64,
-    /// It is expired once the registry has seen this time, in us; 0: not known.
+    /// It is expired once the registry has read this time, in us; 0 if this is not known.
     expired_by: AtomicU64,
-    lives: Vec<Life>,
+    incarnations: Vec<Incarnation>,
 }
 
-/// That a relay backs off. Its owner reports failures, and bans end what those began.
+/// That a relay is backing off. Its owner reports failures, and a ban ends a back-off.
 #[derive(Default)]
 struct Failing {
-    since: Since,
-    /// It is left alone until then at least, in us.
+    since: Fact,
+    /// The earliest end of the back-off, in us.
     until: AtomicU64,
-    /// Whether it is certain; locked while the circuit is changed.
+    /// Whether the back-off is certain; locked while the circuit is changed.
     is_certain: Mutex<bool>,
 }
 
-/// Leases of a relay between two restarts, through whatever registrations there were: how
-/// many are held for certain that were taken under each of the capacities, or a smaller
-/// one.
+/// The leases of a relay between two restarts, over all its registrations: for each capacity, how many
+/// are certainly held that were taken at this capacity or a smaller one.
 ///
-/// Of those, the one that was taken last was one of all that are counted, and had such a
-/// capacity. So there are never more than that, also where the capacity was raised and
-/// lowered in between.
+/// When the last of these was taken, all of them were held, and the capacity was at most this. So the
+/// count never exceeds the capacity, even if that was raised and lowered in between.
 #[derive(Default)]
-struct Life([AtomicU32; CAPACITIES.len()]);
+struct Incarnation([AtomicU32; CAPACITIES.len()]);
 
-/// The number of the entry that says so; 0 while it is not certain.
+/// The number of the entry of this fact; 0 while it is not certain.
 #[derive(Default)]
-pub struct Since(AtomicU64);
+pub struct Fact(AtomicU64);
 
 /// The state of the ledger before a call.
 #[derive(Clone, Copy)]
 pub struct Mark {
-    entries: u64,
+    facts_entered: u64,
     seen: u64,
-    crowds: u64,
-    is_crowded: bool,
+    times_beyond_bound: u64,
+    is_beyond_bound: bool,
     jumps: u64,
 }
 
-impl Since {
-    /// It is so from now on, for those that look at the ledger later.
+impl Fact {
+    /// The fact is certain for marks that are taken from now on.
     pub fn enter(&self, ledger: &Ledger) {
         self.0
-            .store(ledger.entries.fetch_add(1, SeqCst) + 1, SeqCst);
+            .store(ledger.facts_entered.fetch_add(1, SeqCst) + 1, SeqCst);
     }
 
-    pub fn strike(&self) {
+    pub fn clear(&self) {
         self.0.store(0, SeqCst);
     }
 
-    pub fn stood_at(&self, mark: &Mark) -> bool {
-        (1..=mark.entries).contains(&self.0.load(SeqCst))
+    pub fn was_certain_at(&self, mark: &Mark) -> bool {
+        (1..=mark.facts_entered).contains(&self.0.load(SeqCst))
     }
 }
 
 impl Ledger {
-    pub fn new(relays: u32, time: Time, terms: Terms) -> Self {
+    pub fn new(relays: u32, time: Time, settings: Settings) -> Self {
         let account = |_| Account {
-            lives: (0..LIVES).map(|_| Life::default()).collect(),
+            incarnations: (0..INCARNATIONS).map(|_| Incarnation::default()).collect(),
             ..Account::default()
         };
         let ledger = Self {
             time,
-            terms,
-            entries: AtomicU64::new(0),
+            settings,
+            facts_entered: AtomicU64::new(0),
             seen: AtomicU64::new(0),
-            pages: (0..relays).map(account).collect(),
-            perhaps_held: AtomicUsize::new(0),
-            crowds: AtomicU64::new(0),
+            accounts: (0..relays).map(account).collect(),
+            possibly_held: AtomicUsize::new(0),
+            times_beyond_bound: AtomicU64::new(0),
             faults: AtomicU64::new(0),
-            told: Mutex::default(),
+            messages: Mutex::default(),
         };
         ledger
-            .pages
+            .accounts
             .iter()
             .for_each(|account| account.free.enter(&ledger));
         ledger
     }
 
     pub fn relays(&self) -> u32 {
-        self.pages.len() as u32
+        self.accounts.len() as u32
     }
 
-    pub fn terms(&self) -> Terms {
-        self.terms
+    pub fn settings(&self) -> Settings {
+        self.settings
     }
 
     pub fn max_relays(&self) -> usize {
-        self.terms.max_relays
+        self.settings.max_relays
     }
 
-    /// How many relays that are gone are remembered at most, at rest.
+    /// At rest, how many relays that are gone are remembered at most.
     pub fn max_remembered(&self) -> usize {
         self.max_relays().max(1024)
     }
 
-    /// Whether none is forgotten within its grace.
+    /// Whether no relay is forgotten within its grace.
     pub fn remembers_all(&self) -> bool {
-        !self.terms.has_passers && self.pages.len() < self.max_remembered()
+        !self.settings.has_transients && self.accounts.len() < self.max_remembered()
     }
 
     pub fn account(&self, relay: u32) -> &Account {
-        &self.pages[relay as usize]
+        &self.accounts[relay as usize]
     }
 
-    /// Microseconds since the ledger was opened.
+    /// Microseconds since the ledger was made.
     pub fn now(&self) -> u64 {
         micros(self.time.now())
     }
 
-    /// The registry has seen this time.
+    /// The registry has certainly read this time.
     pub fn note_seen(&self, time: u64) {
         self.seen.fetch_max(time, SeqCst);
     }
@@ -189,16 +185,16 @@ impl Ledger {
     }
 
     pub fn mark(&self) -> Mark {
-        // A call that reads the clock sees no less than what it is now.
-        let seen = match self.terms.has_keeper {
+        // A call that reads the clock reads at least the current time.
+        let seen = match self.settings.has_maintenance_thread {
             true => self.seen(),
             false => self.now(),
         };
         Mark {
-            entries: self.entries.load(SeqCst),
+            facts_entered: self.facts_entered.load(SeqCst),
             seen,
-            crowds: self.crowds.load(SeqCst),
-            is_crowded: self.is_crowded(),
+            times_beyond_bound: self.times_beyond_bound.load(SeqCst),
+            is_beyond_bound: self.is_beyond_bound(),
             jumps: self.time.jumps(),
         }
     }
@@ -208,23 +204,23 @@ impl Ledger {
         self.time.jumps() != mark.jumps
     }
 
-    /// Counts a fault, and keeps the first ones for the report.
+    /// Counts a fault, and keeps its text if it is among the first.
     pub fn fault(&self, what: String) {
         self.faults.fetch_add(1, Relaxed);
-        let mut told = self.told.lock();
-        if told.len() < KEPT_FAULTS {
-            told.push(what);
+        let mut messages = self.messages.lock();
+        if messages.len() < KEPT_FAULTS {
+            messages.push(what);
         }
     }
 
-    /// Faults by number, and the first ones word for word.
+    /// The number of faults, and the texts of the first.
     pub fn faults(&self) -> (u64, Vec<String>) {
-        (self.faults.load(Relaxed), self.told.lock().clone())
+        (self.faults.load(Relaxed), self.messages.lock().clone())
     }
 }
 
 impl Mark {
-    /// The time that the registry had seen, in us.
+    /// The time that the registry had read, in us.
     pub fn seen(&self) -> u64 {
         self.seen
     }
@@ -234,41 +230,42 @@ impl Mark {
 impl Ledger {
     /// A relay that is not held is about to be registered.
     pub fn may_arrive(&self) {
-        if self.perhaps_held.fetch_add(1, SeqCst) >= self.max_relays() {
-            self.crowds.fetch_add(1, SeqCst);
+        if self.possibly_held.fetch_add(1, SeqCst) >= self.max_relays() {
+            self.times_beyond_bound.fetch_add(1, SeqCst);
         }
     }
 
-    /// It was not, or has left.
+    /// It was refused, or has left.
     pub fn is_gone(&self) {
-        self.perhaps_held.fetch_sub(1, SeqCst);
+        self.possibly_held.fetch_sub(1, SeqCst);
     }
 
-    /// Whether as many others as the registry takes may have been held at a
-    /// moment since the mark.
+    /// Whether the registry may have been full at a moment since the mark.
     pub fn may_have_been_full(&self, mark: &Mark) -> bool {
-        mark.is_crowded || self.is_crowded() || self.crowds.load(SeqCst) > mark.crowds
+        mark.is_beyond_bound
+            || self.is_beyond_bound()
+            || self.times_beyond_bound.load(SeqCst) > mark.times_beyond_bound
     }
 
-    fn is_crowded(&self) -> bool {
-        self.perhaps_held.load(SeqCst) > self.max_relays()
+    fn is_beyond_bound(&self) -> bool {
+        self.possibly_held.load(SeqCst) > self.max_relays()
     }
 }
 
-/// Being there.
+/// Facts about relays.
 impl Ledger {
     pub fn is_held(&self, relay: u32, mark: &Mark) -> bool {
         let account = self.account(relay);
-        account.held.stood_at(mark)
+        account.held.was_certain_at(mark)
             && self.now() < account.expires_from.load(SeqCst)
-            // Not registered anew between the two readings.
-            && account.held.stood_at(mark)
+            // Not registered again between the two readings.
+            && account.held.was_certain_at(mark)
     }
 
     pub fn is_absent(&self, relay: u32, mark: &Mark) -> bool {
         let account = self.account(relay);
         let expired_by = account.expired_by.load(SeqCst);
-        account.left.stood_at(mark) || (expired_by != 0 && expired_by <= mark.seen)
+        account.left.was_certain_at(mark) || (expired_by != 0 && expired_by <= mark.seen)
     }
 
     /// Why the relay must not be handed out.
@@ -276,23 +273,23 @@ impl Ledger {
         let account = self.account(relay);
         if self.is_absent(relay, mark) {
             Some("absent")
-        } else if account.draining.stood_at(mark) {
+        } else if account.draining.was_certain_at(mark) {
             Some("draining")
-        } else if account.banned.stood_at(mark) {
+        } else if account.banned.was_certain_at(mark) {
             Some("banned")
         } else {
             None
         }
     }
 
-    /// Whether the relay failed, and is to be left alone. Where no more than a share may
-    /// back off at once, others' failures and successes can end a back-off.
+    /// Whether the relay is certainly backing off. With a limit on the share of backing-off relays, the
+    /// outcomes of other relays can end a back-off, so nothing is certain.
     pub fn is_failing(&self, relay: u32, mark: &Mark) -> bool {
         let failing = &self.account(relay).failing;
-        self.terms.max_ejected_share >= 1.0
-            && failing.since.stood_at(mark)
+        self.settings.max_ejected_share >= 1.0
+            && failing.since.was_certain_at(mark)
             && self.now() < failing.until.load(SeqCst)
-            && failing.since.stood_at(mark)
+            && failing.since.was_certain_at(mark)
     }
 }
 
@@ -303,8 +300,8 @@ impl Account {
         self.expired_by.store(by, SeqCst);
     }
 
-    /// A registration is under way: it may live on.
-    pub fn strike_expiry(&self) {
+    /// A registration begins, which may move the deadline.
+    pub fn clear_expiry(&self) {
         self.expired_by.store(0, SeqCst);
     }
 
@@ -319,19 +316,18 @@ impl Account {
         }
     }
 
-    /// Changes the circuit in a way after which it may be closed.
+    /// Makes a change after which the circuit may be closed.
     pub fn forget_failure<R>(&self, change: impl FnOnce() -> R) -> R {
         let mut is_certain = self.failing.is_certain.lock();
         *is_certain = false;
-        self.failing.since.strike();
+        self.failing.since.clear();
         change()
     }
 
-    /// Has a failure reported, if `report` does, and enters until when the relay is left
-    /// alone, if that is certain.
+    /// Reports a failure. `report` returns the earliest end of the back-off, if that is certain.
     pub fn fail(&self, ledger: &Ledger, report: impl FnOnce() -> Option<u64>) {
         let mut is_certain = self.failing.is_certain.lock();
-        self.failing.since.strike();
+        self.failing.since.clear();
         let until = report();
         *is_certain = until.is_some();
         if let Some(until) = until {
@@ -340,13 +336,13 @@ impl Account {
         }
     }
 
-    /// A registration is under way, after which nothing may be known of failures.
-    pub fn strike_failure(&self) {
+    /// A registration begins, after which the failures may be forgotten.
+    pub fn clear_failure(&self) {
         let _not_while_it_changes = self.failing.is_certain.lock();
-        self.failing.since.strike();
+        self.failing.since.clear();
     }
 
-    /// All is known that was.
+    /// The registration has ended, and the failures are still known.
     pub fn enter_failure_again(&self, ledger: &Ledger) {
         let is_certain = self.failing.is_certain.lock();
         if *is_certain {
@@ -354,24 +350,24 @@ impl Account {
         }
     }
 
-    /// The first life after this one of which no lease is left.
-    pub fn next_life(&self, life: u16) -> Option<u16> {
-        let next = (1..LIVES).map(|step| (life + step) % LIVES);
-        let mut vacant = next.filter(|&next| self.lives[usize::from(next)].is_over());
+    /// The next incarnation without leases.
+    pub fn next_incarnation(&self, incarnation: u16) -> Option<u16> {
+        let next = (1..INCARNATIONS).map(|step| (incarnation + step) % INCARNATIONS);
+        let mut vacant = next.filter(|&next| self.incarnations[usize::from(next)].is_over());
         vacant.next()
     }
 }
 
-impl Life {
+impl Incarnation {
     fn is_over(&self) -> bool {
         self.0.iter().all(|leases| leases.load(SeqCst) == 0)
     }
 }
 
-/// For those who hold leases.
+/// Leases.
 impl Ledger {
-    /// A lease was taken.
-    pub fn took(&self, relay: u32, announced: Announced) {
+    /// Counts a lease after it was taken.
+    pub fn add_lease(&self, relay: u32, announced: Announced) {
         for (leases, capacity) in self.counts(relay, announced) {
             let leases = leases.fetch_add(1, SeqCst) + 1;
             if leases > capacity {
@@ -383,21 +379,22 @@ impl Ledger {
         }
     }
 
-    /// A lease is about to be given back.
-    pub fn gives_back(&self, relay: u32, announced: Announced) {
+    /// Removes a lease before it is released.
+    pub fn remove_lease(&self, relay: u32, announced: Announced) {
         for (leases, _) in self.counts(relay, announced) {
             leases.fetch_sub(1, SeqCst);
         }
     }
 
-    /// The counts that a lease is part of. None are kept of transients-by, nor of relays whose
-    /// capacity is without bound.
+    /// The counts that include a lease. Transients and permanent relays have none.
     fn counts(&self, relay: u32, announced: Announced) -> impl Iterator<Item = (&AtomicU32, u32)> {
         let is_counted = (relays::PERMANENT..self.relays()).contains(&relay);
-        let life = is_counted.then(|| &self.account(relay).lives[usize::from(announced.life)]);
-        life.into_iter()
-            .flat_map(|life| life.0.iter().zip(CAPACITIES))
-            .skip(usize::from(announced.terms))
+        let incarnation = is_counted
+            .then(|| &self.account(relay).incarnations[usize::from(announced.incarnation)]);
+        incarnation
+            .into_iter()
+            .flat_map(|incarnation| incarnation.0.iter().zip(CAPACITIES))
+            .skip(usize::from(announced.capacity_index))
     }
 }
 

@@ -1,19 +1,22 @@
-//! A soak: everything the registry can do, at once and for long, with every answer
-//! checked against what is certain.
+//! A soak test: all operations at once and for long, with every answer checked against what is certain.
 //!
-//! Time is cut into rounds. In each, a registry of its own, with a maintenance
-//! thread or without, is used by threads that own relays and make them come, renew,
-//! be late, restart, lapse, leave, fail and come back, more of them than it has room for;
-//! by an operator that drains and bans them, there or away; by threads that ask all that
-//! can be asked and live for a moment; by one that is held up inside its calls; while
-//! maintenance pauses now and then. Meanwhile the clock jumps, by a
-//! moment or by hours, all relays of a site fail at once, or all there are, and all leave
-//! behind a thread that is held up, and come back. Then the registry
-//! is looked through at rest, until nothing is left of it, or dropped while other threads
-//! give back leases, and every record must be freed. Over the rounds, memory must not grow.
+//! Each round has a registry of its own, with or without a maintenance thread. These threads use it:
 //!
-//! The ledger counts the leases on each relay, whatever registrations there were of it: there
-//! are never more than its capacity.
+//! - Owners make their relays register, renew, be late, restart, lapse, leave, fail and return. There are
+//!   more relays than the registry has room for.
+//! - An operator drains and bans relays, whether they are held or not.
+//! - Clients call every query, hold leases, and end after 150 ms. Others replace them.
+//! - One owner stalls inside its calls.
+//!
+//! Meanwhile maintenance pauses now and then, and the clock jumps by milliseconds or hours. All relays of
+//! a site fail at once, or all relays. All relays leave while a thread is stalled inside a call, and
+//! return.
+//!
+//! At the end of a round, the registry is either checked at rest until it is empty, or dropped while
+//! other threads release leases. Then every record must be freed. Memory must not grow over the rounds.
+//!
+//! The ledger counts the leases on each relay over all its registrations. There are never more than its
+//! capacity.
 //!
 //! ```text
 //! cargo run --release --example soak -- --minutes 30
@@ -49,7 +52,7 @@ use report::Report;
 static ALLOCATOR: memory::Counting = memory::Counting;
 
 const SHORTEST_ROUND: Duration = Duration::from_secs(2);
-/// Rounds that a long soak has.
+/// How many rounds a long soak has.
 const ROUNDS: u32 = 40;
 
 fn main() -> ExitCode {
@@ -76,8 +79,8 @@ fn soak(args: &Args) -> Result<Report, String> {
     let begun = Instant::now();
     let length = SHORTEST_ROUND.max(args.length / ROUNDS).min(args.length);
     for number in 0.. {
-        let look = || bar.set_position(begun.elapsed().as_secs());
-        report.add(round::run(number, args, length, look)?);
+        let on_sample = || bar.set_position(begun.elapsed().as_secs());
+        report.add(round::run(number, args, length, on_sample)?);
         if begun.elapsed() >= args.length {
             break;
         }

@@ -1,5 +1,5 @@
-//! How much memory the whole process holds, by the allocator's own count; and a way to
-//! hold up a thread where it allocates, which is inside a call that builds a long answer.
+//! An allocator that counts the memory of the process, and can stall a thread when it allocates: inside a
+//! call that builds a long answer.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -18,13 +18,12 @@ thread_local! {
 
 #[derive(Clone, Copy)]
 struct Stall {
-    /// Allocations before it.
+    /// How many allocations come before the stall.
     after: u32,
     length: Duration,
 }
 
-/// Holds up this thread for so long when it has allocated so often, also by growing what
-/// it has.
+/// Stalls this thread after this number of allocations and reallocations.
 pub fn stall_after(allocations: u32, length: Duration) {
     STALL.set(Some(Stall {
         after: allocations,
@@ -32,7 +31,7 @@ pub fn stall_after(allocations: u32, length: Duration) {
     }));
 }
 
-/// Forgets a stall that did not come; whether it did.
+/// Whether the stall happened. Cancels it if not.
 pub fn has_stalled() -> bool {
     STALL.take().is_none()
 }
@@ -60,7 +59,7 @@ pub fn live_bytes() -> usize {
     LIVE.load(Relaxed)
 }
 
-// SAFETY: every call is passed on to the system's allocator as it came.
+// SAFETY: every call is arrived on to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         stall_if_due();

@@ -1,5 +1,5 @@
-//! The operator: drains and bans relays by id, there or away or never seen, and lifts that
-//! again. What it says holds until then, whatever the relays do.
+//! The operator: it drains and bans relays by id, whether they are held, gone or never registered, and
+//! lifts that again. Each setting holds until it is lifted.
 
 use std::time::Duration;
 
@@ -16,31 +16,31 @@ const BAN: Duration = Duration::from_secs(10_000_000);
 pub struct Operator<'a> {
     ledger: &'a Ledger,
     registry: Registry,
-    /// What it said of each relay.
-    words: Vec<Word>,
+    /// The settings of each relay.
+    states: Vec<OperatorState>,
     rng: Rng,
     tally: Tally,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Word {
+struct OperatorState {
     drains: bool,
     bans: bool,
 }
 
 impl<'a> Operator<'a> {
     pub fn new(ledger: &'a Ledger, registry: Registry, rng: Rng) -> Self {
-        let words = vec![Word::default(); ledger.relays() as usize];
+        let states = vec![OperatorState::default(); ledger.relays() as usize];
         Self {
             ledger,
             registry,
-            words,
+            states,
             rng,
             tally: Tally::default(),
         }
     }
 
-    /// Says something of relays that were never registered.
+    /// Drains or bans some relays before they first register.
     pub fn begin(&mut self) {
         for relay in PERMANENT..self.ledger.relays() {
             match self.rng.u32(..16) {
@@ -51,19 +51,19 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// Says something of one relay, or takes it back.
-    pub fn turn(&mut self) {
+    /// Changes or lifts a setting of one relay.
+    pub fn step(&mut self) {
         let relay = self.rng.u32(PERMANENT..self.ledger.relays());
-        let word = self.words[relay as usize];
+        let state = self.states[relay as usize];
         match self.rng.u32(..16) {
-            0 if !word.drains => self.drain(relay),
-            1 if !word.bans => self.ban(relay),
-            2..6 if word.drains => self.end_draining(relay),
-            6..10 if word.bans => self.unban(relay),
-            10..13 if word.drains || word.bans => self.lift(relay),
+            0 if !state.drains => self.drain(relay),
+            1 if !state.bans => self.ban(relay),
+            2..6 if state.drains => self.end_draining(relay),
+            6..10 if state.bans => self.unban(relay),
+            10..13 if state.drains || state.bans => self.lift(relay),
             _ => {}
         }
-        self.look_at(relay);
+        self.check_info(relay);
     }
 
     pub fn tally(self) -> Tally {
@@ -81,81 +81,81 @@ impl<'a> Operator<'a> {
 
     fn drain(&mut self, relay: u32) {
         let account = self.account(relay);
-        account.free.strike();
+        account.free.clear();
         match self.registry.set_draining(&relays::id(relay), true) {
             Ok(()) => account.draining.enter(self.ledger),
             Err(error) => self.fault(relay, format_args!("not drained: {error}")),
         }
-        self.words[relay as usize].drains = true;
+        self.states[relay as usize].drains = true;
         self.tally.drainings += 1;
     }
 
     fn end_draining(&mut self, relay: u32) {
-        self.account(relay).draining.strike();
+        self.account(relay).draining.clear();
         if let Err(error) = self.registry.set_draining(&relays::id(relay), false) {
             self.fault(relay, format_args!("drains on: {error}"));
         }
-        self.words[relay as usize].drains = false;
+        self.states[relay as usize].drains = false;
         self.tally.drainings += 1;
         self.may_be_free(relay);
     }
 
     fn ban(&mut self, relay: u32) {
         let account = self.account(relay);
-        account.free.strike();
+        account.free.clear();
         let banned = account.forget_failure(|| self.registry.ban(&relays::id(relay), BAN));
         match banned {
             Ok(()) => account.banned.enter(self.ledger),
             Err(error) => self.fault(relay, format_args!("not banned: {error}")),
         }
-        self.words[relay as usize].bans = true;
+        self.states[relay as usize].bans = true;
         self.tally.bans += 1;
     }
 
     fn unban(&mut self, relay: u32) {
         let account = self.account(relay);
-        account.banned.strike();
+        account.banned.clear();
         if !account.forget_failure(|| self.registry.unban(&relays::id(relay))) {
             self.fault(relay, format_args!("its ban was lost"));
         }
-        self.words[relay as usize].bans = false;
+        self.states[relay as usize].bans = false;
         self.tally.bans += 1;
         self.may_be_free(relay);
     }
 
     fn lift(&mut self, relay: u32) {
         let account = self.account(relay);
-        account.draining.strike();
-        account.banned.strike();
+        account.draining.clear();
+        account.banned.clear();
         if !account.forget_failure(|| self.registry.lift(&relays::id(relay))) {
             self.fault(relay, format_args!("nothing to lift"));
         }
-        self.words[relay as usize] = Word::default();
+        self.states[relay as usize] = OperatorState::default();
         self.tally.lifted += 1;
         self.may_be_free(relay);
     }
 
     fn may_be_free(&self, relay: u32) {
-        let word = self.words[relay as usize];
-        if !word.drains && !word.bans {
+        let state = self.states[relay as usize];
+        if !state.drains && !state.bans {
             self.account(relay).free.enter(self.ledger);
         }
     }
 
-    /// A relay that is there is as the operator last said.
-    fn look_at(&mut self, relay: u32) {
+    /// A held relay shows the operator's last settings.
+    fn check_info(&mut self, relay: u32) {
         let Some(info) = self.registry.relay(&relays::id(relay)) else {
             return;
         };
         self.tally.checked += 1;
-        let word = self.words[relay as usize];
-        if (info.is_draining(), info.is_banned()) != (word.drains, word.bans) {
+        let state = self.states[relay as usize];
+        if (info.is_draining(), info.is_banned()) != (state.drains, state.bans) {
             let (is_draining, is_banned) = (info.is_draining(), info.is_banned());
             self.fault(
                 relay,
                 format_args!(
                     "draining {is_draining}, not {}; banned {is_banned}, not {}",
-                    word.drains, word.bans
+                    state.drains, state.bans
                 ),
             );
         }

@@ -1,5 +1,7 @@
-//! A thread that owns some of the relays: it alone makes them come, renew, restart, lapse,
-//! leave and come back, and knows for certain what became of that.
+//! An owner: the only thread that registers, renews, restarts and unregisters its relays. So it knows
+//! their state for certain.
+
+mod checks;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -8,32 +10,28 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use relay_registry::{
-    CircuitState, Endpoint, Failure, FindError, FindOptions, NatType, RegisterError,
-    RegisterOptions, Registration, Registry, RelayInfo,
+    CircuitState, Failure, RegisterError, RegisterOptions, Registration, Registry,
 };
 
 use crate::clock;
 use crate::events::Conditions;
-use crate::ledger::{Account, Ledger, Mark, micros};
-use crate::relays::{self, Announced, CAPACITIES, ROOMY};
+use crate::ledger::{Account, Ledger, micros};
+use crate::relays::{self, Announced, CAPACITIES, LARGE};
 use crate::tally::Tally;
 
 pub const TICK: Duration = Duration::from_millis(5);
 pub const TTL: Duration = Duration::from_millis(400);
-/// The shortest back-off after a relay refused or timed out, jitter and a tick off.
+/// The shortest back-off after a first failure of each kind, less jitter and a tick.
 const BACK_OFFS: [(Failure, Duration); 2] = [
     (Failure::Refused, Duration::from_millis(740)),
     (Failure::TimedOut, Duration::from_millis(1_490)),
 ];
-/// How long who has no relay in the registry waits for room.
-const NO_PLACE: Duration = Duration::from_millis(1);
-/// How much less than its grace a relay is certain to have that expired, of a long one:
-/// until it is swept, each call that reads it moves its deadline back by a tick.
-const GRACE_SLACK: Duration = Duration::from_secs(60);
-/// How long a thread is held up, in ms: briefly, or until newcomers are refused for
-/// want of memory that could be used again.
-pub const BRIEFLY: RangeInclusive<u64> = 5..=120;
-pub const FOR_LONG: RangeInclusive<u64> = 600..=1_200;
+/// How long an owner without a registered relay waits for room.
+const FULL_DELAY: Duration = Duration::from_millis(1);
+/// How long a thread stalls, in ms. During a long stall, registrations are refused because no memory can
+/// be reclaimed.
+pub const SHORT_STALL: RangeInclusive<u64> = 5..=120;
+pub const LONG_STALL: RangeInclusive<u64> = 600..=1_200;
 
 pub struct Owner<'a> {
     ledger: &'a Ledger,
@@ -42,38 +40,38 @@ pub struct Owner<'a> {
     label: Arc<str>,
     owned: Vec<Owned>,
     rng: Rng,
-    /// How long it is held up inside a call now and then, in ms.
+    /// How long it sometimes stalls inside a call, in ms.
     stalls: Option<RangeInclusive<u64>>,
-    /// Whether the last newcomer found the registry full.
+    /// Whether the last registration was refused because the registry was full.
     is_full: bool,
     tally: Tally,
 }
 
 struct Owned {
     relay: u32,
-    standing: Standing,
+    presence: Presence,
     announced: Announced,
-    /// While it is away: when it may come back, in us.
+    /// While it is absent: when it may return, in us.
     returns_at: u64,
     /// When it left or expired, if that is certain.
     gone: Option<Gone>,
-    /// Whether a restart was refused, so that the next registration begins another life,
-    /// of which nothing is certain that was of the last one.
+    /// Whether a restart was refused. The next registration then begins another incarnation, because it is
+    /// not certain whether the leases of this one are void.
     is_in_doubt: bool,
     has_failed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum Presence {
     Absent,
     Present,
-    /// Not renewed any more, for good or until it is late.
+    /// No longer renewed: until it has expired, or only until it is late.
     Lapsing {
-        hurries: bool,
+        is_only_late: bool,
     },
 }
 
-/// When a relay went, in us: not before, and by then.
+/// The earliest and the latest time, in us, at which a relay left or expired.
 #[derive(Clone, Copy)]
 struct Gone {
     from: u64,
@@ -92,8 +90,11 @@ impl<'a> Owner<'a> {
     ) -> Self {
         let owned = |relay| Owned {
             relay,
-            standing: Standing::Absent,
-            announced: Announced { life: 0, terms: 0 },
+            presence: Presence::Absent,
+            announced: Announced {
+                incarnation: 0,
+                capacity_index: 0,
+            },
             returns_at: 0,
             gone: None,
             is_in_doubt: false,
@@ -112,7 +113,7 @@ impl<'a> Owner<'a> {
         }
     }
 
-    /// One that is held up while it reads the clock, in the middle of a call.
+    /// Makes the owner stall now and then while a call reads the clock.
     pub fn stalling(mut self, millis: RangeInclusive<u64>) -> Self {
         self.stalls = Some(millis);
         self
@@ -122,8 +123,8 @@ impl<'a> Owner<'a> {
         self.tally
     }
 
-    /// Sees to one relay.
-    pub fn turn(&mut self) {
+    /// Acts on one relay.
+    pub fn step(&mut self) {
         if self.owned.is_empty() {
             return;
         }
@@ -132,33 +133,35 @@ impl<'a> Owner<'a> {
             clock::stall_next_reading(Duration::from_millis(self.rng.u64(millis)));
             self.tally.stalls += 1;
         }
-        let is_mass_departure = self.conditions.is_mass_departure();
-        match self.owned[index].standing {
-            Standing::Absent if is_mass_departure => thread::yield_now(),
-            Standing::Absent => self.arrive(index),
-            Standing::Lapsing { hurries: true } => self.be_late(index),
-            Standing::Lapsing { hurries: false } => self.await_expiry(index),
-            Standing::Present if is_mass_departure => self.leave(index),
-            Standing::Present => self.rule(index),
+        let are_all_to_leave = self.conditions.are_all_to_leave();
+        match self.owned[index].presence {
+            Presence::Absent if are_all_to_leave => thread::yield_now(),
+            Presence::Absent => self.arrive(index),
+            Presence::Lapsing { is_only_late: true } => self.be_late(index),
+            Presence::Lapsing {
+                is_only_late: false,
+            } => self.await_expiry(index),
+            Presence::Present if are_all_to_leave => self.leave(index),
+            Presence::Present => self.act(index),
         }
     }
 
-    /// Any relay; while there is no room, mostly one that is there.
+    /// Picks any relay; while the registry is full, mostly one that is registered.
     fn pick(&mut self) -> usize {
         let any = self.rng.usize(..self.owned.len());
-        let insists = self.rng.u32(..32) == 0;
-        if !self.is_full || insists {
+        let is_exception = self.rng.u32(..32) == 0;
+        if !self.is_full || is_exception {
             return any;
         }
         let around = (any..self.owned.len()).chain(0..any);
-        let mut present = around.filter(|&n| self.owned[n].standing == Standing::Present);
+        let mut present = around.filter(|&n| self.owned[n].presence == Presence::Present);
         present.next().unwrap_or_else(|| {
-            thread::sleep(NO_PLACE);
+            thread::sleep(FULL_DELAY);
             any
         })
     }
 
-    fn rule(&mut self, index: usize) {
+    fn act(&mut self, index: usize) {
         let relay = self.owned[index].relay;
         let id = relays::id(relay);
         if self.conditions.is_out(relay) && self.rng.bool() {
@@ -182,11 +185,11 @@ impl<'a> Owner<'a> {
                 self.account(index)
                     .forget_failure(|| self.registry.report_success(&id));
             }
-            _ => self.ask_the_impossible(index),
+            _ => self.register_invalid(index),
         }
     }
 
-    /// Of now, or of what others had put there at some earlier time.
+    /// Reports the total load, or the load of others.
     fn report_load(&mut self, index: usize) {
         let id = relays::id(self.owned[index].relay);
         let load = self.rng.u32(..12);
@@ -197,10 +200,10 @@ impl<'a> Owner<'a> {
         };
     }
 
-    /// No heartbeat comes any more, or the next is late.
+    /// The relay stops renewing, or its next renewal is late.
     fn lapse(&mut self, index: usize) {
-        let hurries = self.rng.u32(..3) == 0;
-        self.owned[index].standing = Standing::Lapsing { hurries };
+        let is_only_late = self.rng.u32(..3) == 0;
+        self.owned[index].presence = Presence::Lapsing { is_only_late };
         self.tally.lapsed += 1;
     }
 
@@ -213,7 +216,7 @@ impl<'a> Owner<'a> {
         self.ledger.fault(format!("{relay}: {what}"));
     }
 
-    /// Registers a relay that is certainly not held, when its time has come.
+    /// Registers a relay that is certainly not held, once it may return.
     fn arrive(&mut self, index: usize) {
         if self.ledger.now() < self.owned[index].returns_at {
             return thread::yield_now();
@@ -223,7 +226,7 @@ impl<'a> Owner<'a> {
             return;
         };
         let account = self.account(index);
-        account.left.strike();
+        account.left.clear();
         let mark = self.ledger.mark();
         self.ledger.may_arrive();
         let outcome = self.announce(index, announced, restarted);
@@ -231,8 +234,8 @@ impl<'a> Owner<'a> {
         match outcome {
             Ok(Registration::Renewed) => self.fault(index, format_args!("renewed while absent")),
             Ok(registration) => {
-                self.judge_return(index, registration, &mark);
-                self.settle(index);
+                self.check_return(index, registration, &mark);
+                self.become_present(index);
             }
             Err(error) => {
                 if self.is_full && !self.ledger.may_have_been_full(&mark) {
@@ -244,33 +247,11 @@ impl<'a> Owner<'a> {
         }
     }
 
-    /// Late is not gone: within its grace, and not beyond it, a relay is what it was.
-    fn judge_return(&self, index: usize, registration: Registration, mark: &Mark) {
-        let Some(gone) = self.owned[index].gone else {
-            return;
-        };
-        let grace = micros(self.ledger.terms().grace.unwrap_or(TTL));
-        let slack = match gone.lapsed {
-            true => micros(GRACE_SLACK),
-            false => micros(2 * TICK),
-        };
-        let is_certain = self.ledger.now().saturating_add(slack) < gone.from.saturating_add(grace);
-        if registration == Registration::New && is_certain && self.ledger.remembers_all() {
-            self.fault(index, format_args!("forgotten within its grace"));
-        }
-        let over = gone.by.saturating_add(grace);
-        if registration == Registration::Returned
-            && mark.seen() >= over.saturating_add(micros(2 * TICK))
-        {
-            self.fault(index, format_args!("remembered beyond its grace"));
-        }
-    }
-
-    /// It was just registered: each call that starts from now on sees it.
-    fn settle(&mut self, index: usize) {
-        self.owned[index].standing = Standing::Present;
+    /// The relay was just registered: each call that starts from now on sees it.
+    fn become_present(&mut self, index: usize) {
+        self.owned[index].presence = Presence::Present;
         self.account(index).held.enter(self.ledger);
-        if self.owned[index].announced.terms == ROOMY {
+        if self.owned[index].announced.capacity_index == LARGE {
             self.expect_to_find(index);
         }
         if self.rng.u32(..3) == 0 {
@@ -284,7 +265,7 @@ impl<'a> Owner<'a> {
         self.register_again(index, false);
     }
 
-    /// It lost its sessions, and says so.
+    /// Registers as restarted.
     fn restart(&mut self, index: usize) {
         self.register_again(index, true);
     }
@@ -295,8 +276,8 @@ impl<'a> Owner<'a> {
         };
         let account = self.account(index);
         if restarted {
-            // For a moment it may not be found.
-            account.held.strike();
+            // During a restart it may not be found.
+            account.held.clear();
         }
         let (expires_from, expired_by) = (account.expires_from(), account.expired_by());
         let mark = self.ledger.mark();
@@ -304,62 +285,43 @@ impl<'a> Owner<'a> {
         let was_held = self.ledger.now() < expires_from;
         match outcome {
             Ok(Registration::Renewed) if restarted => account.held.enter(self.ledger),
-            // For want of a record it left at first.
+            // No second record was free, so it left first.
             Ok(Registration::Returned) if restarted && was_held => {
                 self.tally.displaced += 1;
-                self.settle(index);
+                self.become_present(index);
             }
             Ok(Registration::Renewed) => {}
             Ok(registration) if was_held => {
                 self.fault(index, format_args!("{registration:?} while held"));
-                self.settle(index);
+                self.become_present(index);
             }
             Ok(registration) => {
-                // It was late.
+                // The renewal was late.
                 self.owned[index].gone = Some(Gone {
                     from: expires_from,
                     by: expired_by,
                     lapsed: true,
                 });
-                self.judge_return(index, registration, &mark);
-                self.settle(index);
+                self.check_return(index, registration, &mark);
+                self.become_present(index);
             }
-            Err(error) if was_held => self.stay_as_it_was(index, restarted, &error),
+            Err(error) if was_held => self.check_refusal(index, restarted, &error),
             Err(error) => {
                 self.tally.displaced += u64::from(restarted);
                 if !matches!(error, RegisterError::Backlogged { .. }) {
-                    self.owned[index].standing = Standing::Lapsing { hurries: false };
+                    self.owned[index].presence = Presence::Lapsing {
+                        is_only_late: false,
+                    };
                 }
             }
         }
     }
 
-    /// A refusal changes nothing; but for a relay that restarts while it is held, which then
-    /// has left.
-    fn stay_as_it_was(&mut self, index: usize, restarted: bool, error: &RegisterError) {
-        let account = self.account(index);
-        let is_there = self.registry.is_relay(&relays::id(self.owned[index].relay));
-        if !is_there && self.ledger.now() < account.expires_from() {
-            if !restarted {
-                self.fault(index, format_args!("taken away by a refusal: {error}"));
-            }
-            self.tally.displaced += 1;
-            self.owned[index].gone = None;
-            self.become_absent(index);
-        } else if matches!(error, RegisterError::Backlogged { .. }) {
-            if restarted {
-                account.held.enter(self.ledger);
-            }
-        } else {
-            self.fault(index, format_args!("not renewed: {error}"));
-        }
-    }
-
-    /// The deadline moves, nothing else.
+    /// Moves the deadline, and changes nothing else.
     fn renew_by_id(&mut self, index: usize) {
         let account = self.account(index);
         let (expires_from, expired_by) = (account.expires_from(), account.expired_by());
-        account.strike_expiry();
+        account.clear_expiry();
         let began = self.ledger.now();
         let outcome = self.registry.renew(&relays::id(self.owned[index].relay));
         let ended = self.ledger.now();
@@ -380,7 +342,7 @@ impl<'a> Owner<'a> {
     fn enter_deadline(&self, index: usize, began: u64, ended: u64) {
         let latest = ended + micros(TTL + 2 * TICK);
         self.account(index).set_expiry(began + micros(TTL), latest);
-        // A thread that stalls comes back with an old reading.
+        // A thread that stalls has an old reading.
         if self.stalls.is_none() {
             self.ledger.note_seen(began);
         }
@@ -395,16 +357,16 @@ impl<'a> Owner<'a> {
     ) -> Result<Registration, RegisterError> {
         let account = self.account(index);
         let (before_from, before_by) = (account.expires_from(), account.expired_by());
-        account.strike_expiry();
-        // It may turn out to be a new record, of which nothing of this is true.
-        account.strike_failure();
+        account.clear_expiry();
+        // The record may be new, without these failures.
+        account.clear_failure();
         let began = self.ledger.now();
         let outcome = self.announce_as(index, announced, restarted);
         let ended = self.ledger.now();
         match &outcome {
             Ok(registration) => {
                 if *registration != Registration::Renewed {
-                    account.held.strike();
+                    account.held.clear();
                 }
                 if *registration == Registration::New {
                     account.forget_failure(|| ());
@@ -422,20 +384,19 @@ impl<'a> Owner<'a> {
         outcome
     }
 
-    /// What the relay announces next, under any of the terms; `None` if leases of all its
-    /// lives are out.
+    /// What the relay announces next; `None` if all its incarnations have leases.
     fn next_announced(&mut self, index: usize, restarted: bool) -> Option<Announced> {
         let account = self.account(index);
         let owned = &self.owned[index];
         let mut announced = owned.announced;
         if restarted || owned.is_in_doubt {
-            announced.life = account.next_life(announced.life)?;
+            announced.incarnation = account.next_incarnation(announced.incarnation)?;
         }
         if !relays::is_plain(owned.relay) && self.rng.bool() {
-            // Room for all is rare, or nothing would ever be full.
-            announced.terms = match self.rng.u32(..32) {
-                0 => ROOMY,
-                _ => self.rng.u16(..ROOMY),
+            // The large capacity is rare, so that relays become full.
+            announced.capacity_index = match self.rng.u32(..32) {
+                0 => LARGE,
+                _ => self.rng.u16(..LARGE),
             };
         }
         Some(announced)
@@ -449,7 +410,7 @@ impl<'a> Owner<'a> {
     ) -> Result<Registration, RegisterError> {
         let relay = self.owned[index].relay;
         let options = RegisterOptions::new()
-            .capacity(CAPACITIES[usize::from(announced.terms)])
+            .capacity(CAPACITIES[usize::from(announced.capacity_index)])
             .ttl(TTL)
             .restarted(restarted)
             .failure_domain(Arc::clone(&self.label));
@@ -464,7 +425,7 @@ impl<'a> Owner<'a> {
 
     fn leave(&mut self, index: usize) {
         let account = self.account(index);
-        account.held.strike();
+        account.held.clear();
         let from = self.ledger.seen();
         let was_there = self
             .registry
@@ -488,12 +449,12 @@ impl<'a> Owner<'a> {
         }
     }
 
-    /// The heartbeat comes, a tick late or just in time.
+    /// Renews at the deadline: just in time, or a tick late.
     fn be_late(&mut self, index: usize) {
         if self.ledger.now() < self.account(index).expires_from() {
             return thread::yield_now();
         }
-        self.owned[index].standing = Standing::Present;
+        self.owned[index].presence = Presence::Present;
         self.renew(index);
     }
 
@@ -504,7 +465,7 @@ impl<'a> Owner<'a> {
             thread::yield_now();
             return;
         }
-        account.held.strike();
+        account.held.clear();
         let id = relays::id(self.owned[index].relay);
         if self.registry.is_relay(&id) {
             self.fault(index, format_args!("there after its deadline"));
@@ -523,9 +484,9 @@ impl<'a> Owner<'a> {
     fn become_absent(&mut self, index: usize) {
         let account = self.account(index);
         account.left.enter(self.ledger);
-        account.strike_expiry();
+        account.clear_expiry();
         self.ledger.is_gone();
-        self.owned[index].standing = Standing::Absent;
+        self.owned[index].presence = Presence::Absent;
     }
 
     fn fail(&mut self, index: usize) {
@@ -536,8 +497,7 @@ impl<'a> Owner<'a> {
         self.owned[index].has_failed = true;
         account.fail(self.ledger, || {
             let began = self.ledger.now();
-            // A failure that is reported while it backs off counts no more, but then
-            // it may come back sooner than from now.
+            // A failure during a back-off does not count, and the back-off ends earlier than one from now.
             let is_closed = self.circuit(index) == Some(CircuitState::Closed);
             let is_known = self.registry.report_failure(&id, failure);
             (is_known && is_closed).then_some(began + micros(back_off))
@@ -548,79 +508,4 @@ impl<'a> Owner<'a> {
         let info = self.registry.relay(&relays::id(self.owned[index].relay))?;
         Some(info.circuit())
     }
-
-    /// What must be refused, and change nothing.
-    fn ask_the_impossible(&mut self, index: usize) {
-        let id = relays::id(self.owned[index].relay);
-        let endpoint = relays::endpoint(self.owned[index].relay, self.owned[index].announced);
-        let options = RegisterOptions::new();
-        let multicast = Endpoint::from(std::net::SocketAddr::from(([224, 0, 0, 1], 9)));
-        let (endpoint, options) = match self.rng.u32(..5) {
-            0 => (endpoint, options.capacity(0)),
-            1 => (endpoint, options.ttl(TICK / 2)),
-            2 => (endpoint, options.nat(NatType::Symmetric)),
-            3 => (endpoint, options.latency(2 * relay_registry::MAX_RTT)),
-            _ => (multicast, options),
-        };
-        let outcome = self.registry.register_with(id, endpoint, &options);
-        self.tally.registered(&outcome);
-        self.tally.impossible += 1;
-        if let Ok(registration) = outcome {
-            self.fault(index, format_args!("{registration:?} where none can be"));
-        }
-    }
-
-    /// All relays but this one.
-    fn only(&self, index: usize) -> FindOptions {
-        let only = self.owned[index].relay;
-        let others = (0..self.ledger.relays()).filter(|relay| *relay != only);
-        FindOptions::new().exclude(others.map(relays::id))
-    }
-
-    fn expect_to_find(&mut self, index: usize) {
-        let mark = self.ledger.mark();
-        let relay = self.owned[index].relay;
-        let is_local = relay == relays::local(self.ledger);
-        // Its failures outlived its absence; it has one owner, and only that reports any.
-        let circuit = self.circuit(index);
-        let is_closed = circuit.is_none_or(|circuit| circuit == CircuitState::Closed);
-        if !is_closed && !self.owned[index].has_failed {
-            self.fault(index, format_args!("{circuit:?} though it never failed"));
-        }
-        let found = self
-            .registry
-            .find_relay_with(&relays::stranger(), &self.only(index));
-        self.tally.visibility += 1;
-        let objection = self.ledger.objection(relay, &mark);
-        if let Err(FindError::NoRelaysAvailable { rejections, .. }) = &found {
-            let is_free = !is_local && self.account(index).free.stood_at(&mark);
-            if is_free && is_closed && self.ledger.is_held(relay, &mark) {
-                self.fault(
-                    index,
-                    format_args!("not found once it had come: {rejections:?}"),
-                );
-            }
-        } else if is_it(relay, &found) && (is_local || objection.is_some()) {
-            self.fault(
-                index,
-                format_args!("found though this node, or {objection:?}"),
-            );
-        }
-    }
-
-    fn expect_not_to_find(&mut self, index: usize) {
-        let found = self
-            .registry
-            .find_relay_with(&relays::stranger(), &self.only(index));
-        self.tally.visibility += 1;
-        if is_it(self.owned[index].relay, &found) {
-            self.fault(index, format_args!("found once it had left"));
-        }
-    }
-}
-
-/// Whether it was found, and no passer-by.
-fn is_it(relay: u32, found: &Result<RelayInfo, FindError>) -> bool {
-    let found = found.as_ref().map(RelayInfo::node_id);
-    found.is_ok_and(|id| id == relays::id(relay))
 }

@@ -1,8 +1,8 @@
-//! The relays of the soak: their names, and what their endpoints tell.
+//! The relays of the soak: their ids and endpoints.
 //!
-//! A port tells under which capacity an endpoint was announced, and in which life of the
-//! relay: the next one begins when it says that it restarted. Every other relay has a name
-//! instead of an address, which is memory of its own to be freed.
+//! The port of an endpoint has the capacity that was announced with it, and the incarnation of the relay.
+//! A restart begins the next incarnation. Every other relay has a hostname instead of an address, which
+//! is an allocation that must be freed.
 
 use std::net::SocketAddr;
 
@@ -11,35 +11,33 @@ use std::time::Duration;
 use fastrand::Rng;
 use relay_registry::{Endpoint, NodeId, RelayInfo};
 
-use crate::ledger::{LIVES, Ledger};
+use crate::ledger::{INCARNATIONS, Ledger};
 
-/// Relays that stay throughout, far away and never full: there is always one.
+/// The number of permanent relays: far away and never full, so that one can always be found.
 pub const PERMANENT: u32 = 3;
-/// What relays may announce, in rising order; the last is more than all threads together
-/// hold.
+/// The capacities, in rising order. The last is more than all threads together hold.
 pub const CAPACITIES: [u32; 4] = [2, 5, 9, 100_000];
-/// Transients-by, which come once or twice, have numbers from here on.
+/// The number of the first transient relay.
 pub const TRANSIENTS: u32 = 1 << 20;
-/// Relays that fail together: as many sites as this.
+/// The number of sites; the relays of a site fail together.
 pub const SITES: u32 = 8;
-pub const ROOMY: u16 = 3;
-/// What permanent relays announce, on the port of life 0.
+pub const LARGE: u16 = 3;
+/// The capacity of permanent relays.
 pub const BOUNDLESS: u32 = relay_registry::MAX_CAPACITY;
 
-/// Whether a relay keeps to its first terms and never reports a load: its capacity is
-/// used up by leases alone.
+/// Whether a relay keeps its first capacity and reports no load, so that only leases use it.
 pub const fn is_plain(relay: u32) -> bool {
     relay % 4 == 0
 }
 
 const FIRST_PORT: u16 = 1024;
 
-/// What an endpoint tells.
+/// What the port of an endpoint says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announced {
-    pub life: u16,
-    /// Which of the capacities.
-    pub terms: u16,
+    pub incarnation: u16,
+    /// An index into [`CAPACITIES`].
+    pub capacity_index: u16,
 }
 
 pub fn id(relay: u32) -> NodeId {
@@ -53,18 +51,17 @@ pub fn number(id: &NodeId) -> u32 {
     u32::from_be_bytes(head)
 }
 
-/// The relay that is the embedding node itself.
+/// The relay that is the local node.
 pub fn local(ledger: &Ledger) -> u32 {
     ledger.relays() - 1
 }
 
 /// A node that is no relay.
-pub fn stranger() -> NodeId {
+pub fn non_relay() -> NodeId {
     id(u32::MAX)
 }
 
-/// A round trip to a relay: below `NEAR` for two in three, and above it for the
-/// others, always.
+/// A round trip to a relay: for two of three relays always below `NEAR`, for the others always above.
 pub fn rtt(relay: u32, rng: &mut Rng) -> Duration {
     let least = if relay % 3 == 0 {
         200
@@ -81,7 +78,7 @@ pub fn name(relay: u32) -> String {
 }
 
 pub fn endpoint(relay: u32, announced: Announced) -> Endpoint {
-    let port = FIRST_PORT + announced.terms * LIVES + announced.life;
+    let port = FIRST_PORT + announced.capacity_index * INCARNATIONS + announced.incarnation;
     let [_, a, b, c] = relay.to_be_bytes();
     let by_address = || Endpoint::from(SocketAddr::from(([9, a, b, c], port)));
     if relay % 2 == 0 {
@@ -94,17 +91,17 @@ pub fn endpoint(relay: u32, announced: Announced) -> Endpoint {
 pub fn announced(info: &RelayInfo) -> Announced {
     let said = info.endpoint().port().saturating_sub(FIRST_PORT);
     Announced {
-        life: said % LIVES,
-        terms: said / LIVES,
+        incarnation: said % INCARNATIONS,
+        capacity_index: said / INCARNATIONS,
     }
 }
 
 /// The capacity announced with an endpoint of this relay.
-pub fn capacity(relay: u32, terms: u16) -> Option<u32> {
+pub fn capacity(relay: u32, capacity_index: u16) -> Option<u32> {
     if relay < PERMANENT {
         return Some(BOUNDLESS);
     }
-    CAPACITIES.get(usize::from(terms)).copied()
+    CAPACITIES.get(usize::from(capacity_index)).copied()
 }
 
 #[cfg(test)]
@@ -112,10 +109,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_tells_life_and_terms() {
+    fn an_endpoint_tells_incarnation_and_capacity() {
         let registry = relay_registry::Registry::new();
-        for (relay, life, terms) in [(7, LIVES - 1, 2), (8, 0, 0), (9, 1, 1)] {
-            let announced = Announced { life, terms };
+        for (relay, incarnation, capacity_index) in [(7, INCARNATIONS - 1, 2), (8, 0, 0), (9, 1, 1)]
+        {
+            let announced = Announced {
+                incarnation,
+                capacity_index,
+            };
             let registered = registry.register(id(relay), endpoint(relay, announced));
             assert!(registered.is_ok());
             let info = registry.relay(&id(relay)).unwrap();

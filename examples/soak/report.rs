@@ -1,4 +1,4 @@
-//! What is said at the end: what was done, and whether all was as it must be.
+//! The report: what was done, and which faults were found.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::memory;
 use crate::round::Outcome;
 use crate::tally::Tally;
 
-/// Rounds until memory is judged.
+/// How many rounds pass before memory is checked.
 const WARM_UP: usize = 4;
-/// What chance may add: one small registry more that waits to be freed.
+/// Random growth that is allowed: one more small registry that waits to be freed.
 const FLOOR_SLACK: usize = 4 << 20;
-/// What threads and tables of the process may hold between rounds, such as bags of the
-/// epoch collector, of 2 KiB each, that no thread has come to empty yet.
+/// Growth between rounds that is allowed, such as garbage bags of the epoch collector, of 2 KiB each,
+/// that no thread has emptied yet.
 const REST_SLACK: usize = 256 << 10;
 const KEPT_FAULTS: usize = 20;
 
@@ -22,12 +22,12 @@ const KEPT_FAULTS: usize = 20;
 pub struct Report {
     tally: Tally,
     faults: u64,
-    told: Vec<String>,
+    messages: Vec<String>,
     memory: Memory,
     seconds: f64,
 }
 
-/// Bytes that the process held at most, at least in each round, and after it.
+/// The bytes that the process held: the maximum, the minimum of each round, and after each round.
 #[derive(Default)]
 struct Memory {
     peak: usize,
@@ -44,13 +44,13 @@ impl Memory {
         self.rests.push(rest);
     }
 
-    /// What grew after the warm-up.
+    /// The growth after the warm-up.
     fn growth(&self) -> Vec<String> {
-        let judged = [
+        let checked = [
             ("in a round", &self.floors, FLOOR_SLACK),
             ("between rounds", &self.rests, REST_SLACK),
         ];
-        let grew = judged.into_iter().filter_map(|(when, bytes, slack)| {
+        let grew = checked.into_iter().filter_map(|(when, bytes, slack)| {
             let (warm, later) = bytes.split_at_checked(WARM_UP)?;
             let (before, after) = (warm.iter().max()?, later.iter().max()?);
             (*after > before + before / 4 + slack)
@@ -64,8 +64,9 @@ impl Report {
     pub fn add(&mut self, outcome: Outcome) {
         self.tally += outcome.tally;
         self.faults += outcome.faults;
-        let room = KEPT_FAULTS.saturating_sub(self.told.len());
-        self.told.extend(outcome.told.into_iter().take(room));
+        let room = KEPT_FAULTS.saturating_sub(self.messages.len());
+        self.messages
+            .extend(outcome.messages.into_iter().take(room));
         self.memory.add(outcome.peak_bytes, outcome.floor_bytes);
     }
 
@@ -73,7 +74,7 @@ impl Report {
         self.seconds = elapsed.as_secs_f64();
         let growth = self.memory.growth();
         self.faults += growth.len() as u64;
-        self.told.extend(growth);
+        self.messages.extend(growth);
     }
 
     pub fn is_faultless(&self) -> bool {
@@ -92,18 +93,14 @@ impl Report {
             (
                 "floor_bytes",
                 most(&self.memory.floors),
-                "bytes that did not go away in a round, at most",
+                "bytes held throughout the second half of a round, at most",
             ),
             (
                 "rest_bytes",
                 most(&self.memory.rests),
                 "bytes held between rounds, at most",
             ),
-            (
-                "faults",
-                self.faults,
-                "answers that were not as they must be, and memory not freed",
-            ),
+            ("faults", self.faults, "wrong answers, and memory not freed"),
         ]);
         figures
     }
@@ -114,7 +111,7 @@ impl Report {
             .map(|(name, figure, _)| (name.to_owned(), json!(figure)))
             .collect();
         object.insert("seconds".to_owned(), json!(self.seconds));
-        object.insert("told".to_owned(), json!(self.told));
+        object.insert("messages".to_owned(), json!(self.messages));
         Value::Object(object).to_string()
     }
 
@@ -127,12 +124,12 @@ impl Report {
         if let Some(column) = table.column_mut(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        let verdict = match self.faults {
-            0 => "All was as it must be.".to_owned(),
-            faults => format!("{faults} FAULTS; the first:\n{}", self.told.join("\n")),
+        let result = match self.faults {
+            0 => "No fault was found.".to_owned(),
+            faults => format!("{faults} FAULTS; the first:\n{}", self.messages.join("\n")),
         };
         format!(
-            "{table}\n\nSoaked for {:.1} seconds. {verdict}",
+            "{table}\n\nSoaked for {:.1} seconds. {result}",
             self.seconds
         )
     }

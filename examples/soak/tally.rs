@@ -1,4 +1,4 @@
-//! What was done, counted.
+//! Counters of what was done.
 
 use std::ops::AddAssign;
 
@@ -6,14 +6,14 @@ use relay_registry::{RegisterError, Registration};
 
 macro_rules! tally {
     ($($field:ident: $meaning:literal,)*) => {
-        /// What one thread, or all of them, did.
+        /// The counters of one thread, or of all threads.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct Tally {
             $(#[doc = $meaning] pub $field: u64,)*
         }
 
         impl Tally {
-            /// Name, figure and meaning of each.
+            /// The name, value and meaning of each counter.
             pub fn figures(&self) -> Vec<(&'static str, u64, &'static str)> {
                 vec![$((stringify!($field), self.$field, $meaning),)*]
             }
@@ -29,49 +29,49 @@ macro_rules! tally {
 
 tally! {
     rounds: "registries built, used by all threads and dropped",
-    threads: "threads born, and dead again",
+    threads: "threads started and ended",
     arrived: "new registrations",
     returned: "registrations of relays that were remembered",
     renewed: "renewals",
     restarted: "registrations of relays that had restarted",
-    displaced: "relays that restarted and may have lost their place to others",
-    transients: "transients-by",
+    displaced: "restarts that may have lost their place to another relay",
+    transients: "registrations of transient relays",
     full: "registrations refused at the bound",
-    backlogged: "registrations refused while a thread was held up",
+    backlogged: "registrations refused while a stalled thread prevented reclamation",
     unregistered: "departures",
-    lapsed: "relays no longer renewed",
-    expired: "relays that the registries let go",
-    impossible: "registrations of what cannot be",
-    drainings: "relays drained, or drained no more",
-    bans: "relays banned, or banned no more",
-    lifted: "words of the operator lifted",
+    lapsed: "relays that stopped renewing",
+    expired: "relays that expired",
+    invalid: "invalid registrations",
+    drainings: "times that draining was set or ended",
+    bans: "bans set or ended",
+    lifted: "times that all operator settings of a relay were lifted",
     reports: "loads reported",
     measurements: "round trips recorded",
     failures: "failures reported",
     successes: "successes reported",
     finds: "finds of one relay",
-    found_none: "finds and reservations that found none",
+    found_none: "finds and reservations that found no relay",
     lists: "finds of several relays",
     reservations: "reservations",
     leases: "leases taken, also by reservations",
     lease_refused: "leases of a named relay that were refused",
-    orphans: "leases given back when their registry was gone",
-    teardowns: "leases given back by the end of a thread",
+    released_after_drop: "leases released after their registry was dropped",
+    released_at_thread_exit: "leases released at the exit of a thread",
     lookups: "look-ups of one relay",
     listings: "listings and counts of all relays",
     explanations: "explanations",
-    views: "views learned from",
-    visibility: "finds that only one relay can answer",
-    stalls: "threads held up inside a call",
-    pinned_stalls: "threads held up inside an explanation",
+    views: "peer views applied",
+    visibility: "finds that exclude all relays but one",
+    stalls: "threads stalled inside a call",
+    pinned_stalls: "threads stalled inside an explanation",
     jumps: "times that the clock jumped",
-    outages: "times that all relays of a site, or all relays, failed",
-    exoduses: "times that all relays left, and came back",
-    pauses: "times that housekeeping stopped",
-    passes: "housekeeping passes",
-    ephemeral: "small registries dropped while leases were out",
-    inventories: "registries looked through at rest",
-    checked: "answers held against what is certain",
+    outages: "times that all relays, or all of a site, failed",
+    mass_departures: "times that all relays left and returned",
+    pauses: "pauses of maintenance",
+    passes: "maintenance passes",
+    small_registries: "small registries dropped while leases were out",
+    checked_at_rest: "registries checked at rest",
+    checked: "answers checked",
 }
 
 impl Tally {
@@ -80,7 +80,7 @@ impl Tally {
             Ok(Registration::New) => self.arrived += 1,
             Ok(Registration::Returned) => self.returned += 1,
             Ok(Registration::Renewed) => self.renewed += 1,
-            Ok(other) => panic!("a kind of registration that this does not know: {other}"),
+            Ok(other) => panic!("an unknown kind of registration: {other}"),
             Err(RegisterError::Full { .. }) => self.full += 1,
             Err(RegisterError::Backlogged { .. }) => self.backlogged += 1,
             Err(_) => {}

@@ -1,5 +1,5 @@
-//! Relays that come once or twice, more of them than are remembered; some are leased when
-//! they leave.
+//! Transient relays: each registers once or twice and leaves. There are more than the registry remembers.
+//! Some are leased when they leave.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,17 +12,20 @@ use crate::owner::TTL;
 use crate::relays::{self, Announced, CAPACITIES, TRANSIENTS};
 use crate::tally::Tally;
 
-/// Leases on relays that left, at most.
-pub const QUOTA: usize = 64;
-const FACE: Announced = Announced { life: 0, terms: 0 };
+/// How many leases on departed relays are held at most.
+pub const MAX_HELD: usize = 64;
+const ANNOUNCED: Announced = Announced {
+    incarnation: 0,
+    capacity_index: 0,
+};
 
 pub struct Transients<'a> {
     ledger: &'a Ledger,
     registry: Registry,
     label: Arc<str>,
     rng: Rng,
-    /// How many have come.
-    passed: u32,
+    /// How many have registered.
+    arrived: u32,
     held: VecDeque<(u32, Lease)>,
     tally: Tally,
 }
@@ -34,7 +37,7 @@ impl<'a> Transients<'a> {
             registry,
             label,
             rng,
-            passed: 0,
+            arrived: 0,
             held: VecDeque::new(),
             tally: Tally::default(),
         }
@@ -44,29 +47,29 @@ impl<'a> Transients<'a> {
         self.tally
     }
 
-    /// A new one comes, or one that is leased still, and goes.
-    pub fn turn(&mut self) {
+    /// A new relay, or one that is still leased, registers and leaves.
+    pub fn step(&mut self) {
         let back = self.rng.u32(..4) == 0 && !self.held.is_empty();
         let relay = match back {
             true => self.held[self.rng.usize(..self.held.len())].0,
             false => {
-                self.passed += 1;
-                TRANSIENTS + self.passed
+                self.arrived += 1;
+                TRANSIENTS + self.arrived
             }
         };
         self.ledger.may_arrive();
-        self.pass(relay);
+        self.visit(relay);
         self.ledger.is_gone();
         self.tally.transients += 1;
     }
 
-    fn pass(&mut self, relay: u32) {
+    fn visit(&mut self, relay: u32) {
         let id = relays::id(relay);
         let options = RegisterOptions::new()
             .capacity(CAPACITIES[0])
             .ttl(TTL)
             .failure_domain(Arc::clone(&self.label));
-        let endpoint = relays::endpoint(relay, FACE);
+        let endpoint = relays::endpoint(relay, ANNOUNCED);
         let outcome = self.registry.register_with(id, endpoint, &options);
         self.tally.registered(&outcome);
         if outcome.is_err() {
@@ -76,7 +79,7 @@ impl<'a> Transients<'a> {
         self.tally.unregistered += u64::from(self.registry.unregister(&id));
     }
 
-    /// What it carried when it left it carries when it is back.
+    /// A relay that returns still has the leases that it had when it left.
     fn lease(&mut self, relay: u32) {
         let id = relays::id(relay);
         let before = self.held.iter().filter(|held| held.0 == relay).count();
@@ -90,10 +93,10 @@ impl<'a> Transients<'a> {
         if load.is_some_and(|load| (load as usize) < own) || own > CAPACITIES[0] as usize {
             let relay = relays::name(relay);
             self.ledger.fault(format!(
-                "{relay}: {before} leases when it came, {own} now, and load {load:?}"
+                "{relay}: {before} leases when it registered, {own} now, and load {load:?}"
             ));
         }
-        if self.held.len() > QUOTA {
+        if self.held.len() > MAX_HELD {
             self.held.pop_front();
         }
     }

@@ -1,5 +1,5 @@
-//! Whatever numbers peers send and clocks measure: nothing panics, what is
-//! accepted is in range, and what is refused changes nothing.
+//! Network coordinates with any numbers: nothing panics, accepted values are in range, and a refused sample
+//! changes nothing.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -13,7 +13,7 @@ struct Sample {
     height: f32,
     adjustment: f32,
     error: f32,
-    /// Whether the numbers are first brought into range, as few would be.
+    /// Whether the numbers are first brought into range, because few random ones are.
     tamed: bool,
     rtt: Rtt,
 }
@@ -86,7 +86,7 @@ fn is_round_trip(rtt: Duration) -> bool {
     rtt <= MAX_RTT
 }
 
-/// Another node would accept it as it is.
+/// Another node accepts the value.
 fn sound(at: &Coordinate) {
     let again = Coordinate::new(at.position(), at.height(), at.adjustment(), at.error());
     assert_eq!(again.as_ref(), Ok(at));

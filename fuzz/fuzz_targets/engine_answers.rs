@@ -1,6 +1,5 @@
-//! Whatever an engine answers, in whatever order: nothing panics, what is
-//! learned is what a relay signed and the probe confirmed, an older record never
-//! wins and a withdrawn one never returns.
+//! Any answers of an engine, in any order: nothing panics, a learned relay has a valid signature and passed a
+//! probe, an older record never replaces a newer one, and a withdrawn relay never returns.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -48,7 +47,7 @@ enum Value<'a> {
     Parts([u8; 32], &'a [u8], i64, [u8; 32]),
 }
 
-/// An engine that answers with what the fuzzer says.
+/// An engine whose answers are the fuzzer's.
 struct Hostile(Mutex<Vec<u8>>);
 
 impl Said {
@@ -60,7 +59,7 @@ impl Said {
             RelayRecord::withdraw(sequence, issued, ttl)
         } else {
             let block = if self.private { "10.6" } else { "5.6" };
-            // The port tells when it was signed.
+            // The port says when the record was signed.
             let port = self.second.max(1);
             let endpoint = format!("{block}.{}.1:{port}", self.relay % RELAYS);
             let announcement = Announcement::new(endpoint.parse().ok()?, 10).ok()?;
@@ -143,7 +142,7 @@ impl Hostile {
                     }
                 })
             });
-            // An engine that does not heed a break goes on.
+            // Some engines ignore the sink's break.
             if flow.is_none() {
                 break;
             }
@@ -240,7 +239,7 @@ fuzz_target!(|input: (Vec<Step>, Vec<u8>)| {
         .dht(Hostile(Mutex::new(answers)), options)
         .build()
         .unwrap();
-    // The second at which each relay's latest known word was signed.
+    // The second at which each relay's latest known record was signed.
     let mut heard = BTreeMap::<NodeId, u16>::new();
     for step in steps.into_iter().take(64) {
         match step {
@@ -288,7 +287,7 @@ fuzz_target!(|input: (Vec<Step>, Vec<u8>)| {
             assert!(second.max(1) >= (*latest).max(1), "an older record won");
             *latest = second.max(*latest);
         }
-        // Each relay has a prefix of its own, where one probe that fails makes the next wait.
+        // Each relay has a prefix of its own, in which a failed probe delays the next.
         for relay in 0..RELAYS {
             let id = SecretKey::from_seed([relay; 32]).node_id();
             let probed = probed.lock().unwrap();

@@ -1,6 +1,5 @@
-//! Whatever a file of round trips holds: the reader of the example `relay_world`
-//! does not panic, accepts exactly the square matrices of round trips, and what
-//! it accepts means the same once it is written and read again.
+//! Any file as a matrix of round trips: the reader of the example `relay_world` does not panic, accepts
+//! exactly the square matrices, and reads an accepted one equally after it was written.
 #![no_main]
 
 #[path = "../../examples/common/error.rs"]
@@ -39,7 +38,7 @@ fn rows_of(matrix: &Matrix) -> Rows {
         .collect()
 }
 
-/// The same reader without a bound on anything, and without a reason.
+/// A simple reader without bounds and without reasons.
 fn plainly(text: &str) -> Option<Rows> {
     let value = |text: &str| match text.parse::<f32>().ok()? {
         _ if text.len() > 32 => None,
@@ -61,7 +60,7 @@ fn written(matrix: &Matrix) -> String {
     lines.join("\n")
 }
 
-/// One printable line that names a line and a value of the text, if any.
+/// The message is one printable line with the number of a line and a value of the text, if there are any.
 fn explains(text: &str, error: &MatrixError) {
     let message = error.to_string();
     assert!(!message.is_empty() && message.chars().all(|c| !c.is_control()));

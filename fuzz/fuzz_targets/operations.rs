@@ -1,5 +1,5 @@
-//! Histories of operations on a small registry. Each answer is compared with the model of the tests, and so is
-//! all that can be asked afterwards.
+//! Histories of operations on a small registry. Each answer, and all queries after it, are compared with the
+//! model of the tests.
 #![no_main]
 
 #[path = "../../tests/model/mod.rs"]
@@ -9,14 +9,14 @@ mod model;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use model::{
-    Change, Fault, NODES, Nat, Operation, Query, Settings, Step, System, Wave, no_wishes, node,
+    Change, Fault, NODES, Nat, Operation, Query, Settings, Step, System, Wave, unconditional, node,
 };
 use relay_registry::{Endpoint, NodeId, PeerView};
 use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-/// More than 64 relays, of which scores are told apart coarsely.
+/// More than 64 relays, so that ranks have the coarse precision.
 const MOST_IN_CROWD: usize = 100;
 
 fuzz_target!(|case: Case| {
@@ -115,7 +115,7 @@ fn optional<T>(
     })
 }
 
-/// The first few nodes are the busiest, so that operations meet.
+/// Mostly the first three nodes, so that operations often concern the same one.
 fn node_id(u: &mut Unstructured) -> Result<NodeId> {
     let n: u8 = u.arbitrary()?;
     Ok(node(match n {
@@ -125,7 +125,7 @@ fn node_id(u: &mut Unstructured) -> Result<NodeId> {
     }))
 }
 
-/// A length of time, from a nanosecond to beyond what a clock can tell.
+/// A length of time, from a nanosecond to more than a clock can count.
 fn span(u: &mut Unstructured, tick: Duration) -> Result<Duration> {
     const YEAR: u64 = 365 * 24 * 60 * 60;
     Ok(match u.int_in_range(0..=15)? {
@@ -200,11 +200,11 @@ fn wave(u: &mut Unstructured) -> Result<Wave> {
     })
 }
 
-/// With views or with a preferred relay: for a pair of peers the model does not say which is kept.
+/// Either views or a preferred relay: the model has no rule for both.
 fn query(u: &mut Unstructured, tick: Duration) -> Result<Query<NodeId>> {
     let plain = Query {
         max_results: u.int_in_range(0..=NODES + 20)?,
-        ..no_wishes()
+        ..unconditional()
     };
     if u.arbitrary()? {
         return Ok(plain);

@@ -1,5 +1,4 @@
-//! Whatever text or bytes come in: nothing panics, and what is accepted means
-//! the same once it is printed and parsed again.
+//! Any text or bytes: nothing panics, and an accepted value is equal after it was printed and parsed again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -63,7 +62,7 @@ fn endpoint(text: &str) {
     }
 }
 
-/// What the text says, if anything; printed and parsed it must say the same.
+/// Parses the text. An accepted value must be equal after it was printed and parsed again.
 fn round_trip<T>(text: &str) -> Option<T>
 where
     T: FromStr<Err: Debug + Display> + Display + Debug + PartialEq,

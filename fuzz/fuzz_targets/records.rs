@@ -1,9 +1,8 @@
-//! Whatever bytes come in, and whatever the owner of a key signs: nothing
-//! panics, what is accepted is written the same again, and a memory of sequences
-//! believes nothing twice.
+//! Any bytes, with and without a valid signature: nothing panics, an accepted record is encoded to the same
+//! bytes, and the memory of sequences accepts no record twice.
 //!
-//! The input is read as a record, and (its first eight bytes as the sequence, the
-//! rest as the value) as what a correct signature goes with.
+//! The input is decoded as a record. It is also signed and decoded, with its first eight bytes as the
+//! sequence and the rest as the value.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -86,7 +85,7 @@ fn explains_itself(error: &RecordError) {
     }
 }
 
-/// What BEP 44 signs, for the main network.
+/// The bytes that BEP 44 signs, for the main network.
 fn signable(sequence: i64, value: &[u8]) -> Vec<u8> {
     let head = format!(
         "4:salt21:relay-registry/1/main3:seqi{sequence}e1:v{}:",

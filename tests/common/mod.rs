@@ -1,4 +1,4 @@
-//! A small world for the tests: a registry on a clock that only the test moves.
+//! A registry on a manual clock, with helpers for tests.
 #![allow(dead_code, reason = "each test crate uses its own part of the world")]
 
 use relay_registry::{
@@ -14,7 +14,7 @@ use std::time::Duration;
 pub const TICK: Duration = Duration::from_millis(100);
 pub const TTL: Duration = Duration::from_secs(600);
 
-/// `assert_is!(value, pattern)`: for errors that only the registry can make.
+/// `assert_is!(value, pattern)`: for values that have no constructor outside of the crate.
 #[macro_export]
 macro_rules! assert_is {
     ($value:expr, $pattern:pat $(if $guard:expr)?) => {
@@ -46,8 +46,8 @@ pub fn number(id: NodeId) -> u32 {
     u32::from_be_bytes(head)
 }
 
-/// A node that is looked for and is no relay.
-pub fn stranger() -> NodeId {
+/// A node that is not a relay.
+pub fn non_relay() -> NodeId {
     id(u32::MAX)
 }
 
@@ -89,7 +89,7 @@ pub fn published(pairs: impl IntoIterator<Item = (u32, Duration)>) -> PeerView {
     })
 }
 
-/// A coordinate in a plane, in milliseconds, of a node that is sure of it.
+/// A coordinate in a plane, in milliseconds, with a small error.
 pub fn place(x: f32, y: f32) -> Coordinate {
     let mut position = [0.0; Coordinate::DIMENSIONS];
     (position[0], position[1]) = (x * 1e3, y * 1e3);
@@ -137,7 +137,7 @@ impl Deref for World {
 }
 
 impl World {
-    /// Registers a relay that must not be held: it is new, or comes back.
+    /// Registers a relay that must not be held: it is new, or returns.
     #[track_caller]
     pub fn join(&self, n: u32) {
         self.join_with(n, &options());
@@ -187,7 +187,7 @@ impl World {
         assert!(self.report_failure(&id(n), failure), "relay {n} is unknown");
     }
 
-    /// A session that begins now goes well; or, where none may begin, it is told by id that one did.
+    /// Reports a success through a lease; by id, if no lease can be taken.
     #[track_caller]
     pub fn succeed(&self, n: u32) {
         let was_held = match self.lease(&id(n)) {
@@ -207,7 +207,7 @@ impl World {
         self.info(n).circuit()
     }
 
-    /// What would become of a relay now, without a hand on it.
+    /// The verdict on a relay now. It changes nothing.
     #[track_caller]
     pub fn verdict(&self, n: u32) -> Verdict {
         self.verdict_with(n, &FindOptions::new().max_results(1))
@@ -215,7 +215,7 @@ impl World {
 
     #[track_caller]
     pub fn verdict_with(&self, n: u32, options: &FindOptions) -> Verdict {
-        let explanation = self.explain(&stranger(), options);
+        let explanation = self.explain(&non_relay(), options);
         let explained = explanation.of(&id(n));
         explained.expect("a relay that is held").verdict
     }
@@ -242,25 +242,25 @@ impl World {
         self.is_relay(&id(n))
     }
 
-    /// The number of the relay that a search for the stranger is given.
+    /// The number of the relay that a search for a non-relay returns.
     pub fn found(&self) -> Option<u32> {
         self.found_with(&FindOptions::new())
     }
 
     pub fn found_with(&self, options: &FindOptions) -> Option<u32> {
-        let relay = self.find_relay_with(&stranger(), options).ok()?;
+        let relay = self.find_relay_with(&non_relay(), options).ok()?;
         Some(number(relay.node_id()))
     }
 
     /// The numbers of all relays that may be handed out, best first.
     pub fn ranking(&self) -> Vec<u32> {
-        numbers(&self.find_relays(&stranger(), &all()))
+        numbers(&self.find_relays(&non_relay(), &all()))
     }
 
-    /// Why nothing is found.
+    /// The rejections of a find that must fail.
     #[track_caller]
     pub fn rejections(&self, options: &FindOptions) -> Rejections {
-        match self.find_relay_with(&stranger(), options) {
+        match self.find_relay_with(&non_relay(), options) {
             Err(FindError::NoRelaysAvailable { rejections, .. }) => rejections,
             other => panic!("expected to find nothing, not {other:?}"),
         }
@@ -270,7 +270,7 @@ impl World {
         self.clock.advance(by);
     }
 
-    /// Lets time pass and the registry notice it; returns how many relays expired.
+    /// Moves the clock and calls `maintain`; returns how many relays expired.
     pub fn pass(&self, by: Duration) -> usize {
         self.advance(by);
         self.maintain().expired

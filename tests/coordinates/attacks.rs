@@ -1,4 +1,4 @@
-//! Every node probes every other, and some lie.
+//! Every node probes every other. Some nodes report false coordinates or delays.
 
 use crate::all_to_all::{self, Outcome};
 use crate::liars::{LIES, Liars, Lie};

@@ -1,4 +1,4 @@
-//! Relays are found by what peers measured to them, and chosen by that.
+//! Relays get coordinates from the measurements of peers, and are chosen by them.
 
 use crate::bipartite::{self, Outcome, Setting};
 use crate::rule::{RULES, Rule};

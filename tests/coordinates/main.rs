@@ -1,8 +1,7 @@
-//! Network coordinates through the public API: what no input can break, and how
-//! well they do on the built-in world of cities, with and without liars.
+//! Network coordinates through the public API: properties for any input, and accuracy in the built-in world
+//! of cities, with and without lying nodes.
 //!
-//! The worlds are those of the example `coordinates`, which has the same on any
-//! other matrix.
+//! The worlds are those of the example `coordinates`, which also takes other matrices.
 
 #[path = "../../examples/coordinates/all_to_all.rs"]
 mod all_to_all;

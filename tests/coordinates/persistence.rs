@@ -1,5 +1,4 @@
-//! What is the same each time it is measured is evidence; what jumps about, or comes all at
-//! once, is not.
+//! A repeated equal outlier is evidence. Varying outliers, or many at once, are not.
 
 use std::time::Duration;
 
@@ -167,7 +166,7 @@ fn world_with_detours(nodes: usize) -> Matrix {
     })
 }
 
-/// Which share of the pairs of honest nodes was refused each of the last eight times.
+/// The share of pairs of honest nodes whose last eight samples were all refused.
 fn refused_for_good(matrix: &Matrix, share: f64) -> f32 {
     const LAST: u32 = 8;
     let mut rng = Rng::with_seed(4);

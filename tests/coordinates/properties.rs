@@ -1,4 +1,4 @@
-//! What holds for any coordinate, and after any sequence of samples.
+//! Properties of any coordinate, after any sequence of samples.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const MICROS: f32 = 1e7;
 
 type Parts = ([f32; Coordinate::DIMENSIONS], f32, f32, f32);
 
-/// Any float, with a liking for those that break things.
+/// Any float, mostly special ones.
 fn float() -> impl Strategy<Value = f32> {
     const EDGES: [f32; 7] = [0.0, -0.0, MICROS, -MICROS, f32::MIN_POSITIVE, 1.5, 10.0];
     prop_oneof![
@@ -57,12 +57,12 @@ fn parts_of(at: &Coordinate) -> Parts {
     (at.position(), at.height(), at.adjustment(), at.error())
 }
 
-/// What comes out can be sent to another node, which will accept it.
+/// A result can be sent to another node, which accepts it.
 fn assert_sound(at: &Coordinate) {
     assert_eq!(made(parts_of(at)), Ok(*at));
 }
 
-/// What is out of all proportion to what came before is refused, with what was expected.
+/// A sample far from the earlier ones is refused. The error has the expected value.
 #[test]
 fn a_sample_that_nothing_led_to_expect_is_an_outlier() {
     let peer = Vivaldi::new().coordinate();

@@ -1,4 +1,4 @@
-//! Whom a registry takes in, and how many.
+//! Which remote relays a registry admits, and how many.
 
 use relay_registry::NodeId;
 use relay_registry::dht::{OfferOutcome, RejectReason};

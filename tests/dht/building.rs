@@ -1,4 +1,4 @@
-//! What a distribution is built with, and what that changes.
+//! The options of the DHT, and their effects.
 
 use std::error::Error;
 use std::ops::ControlFlow;
@@ -15,7 +15,7 @@ use relay_registry::{
     BuildError, Clock, FindOptions, ManualClock, NodeId, RegisterOptions, Registry,
 };
 
-use crate::world::{RTT, World, home, id, key, secs, stranger, until};
+use crate::world::{RTT, World, home, id, key, non_relay, secs, until};
 
 #[test]
 fn what_is_printed_of_options_tells_no_key() {
@@ -81,7 +81,7 @@ fn no_more_wait_for_their_probe_than_there_is_room_for() {
     drop(relays);
 }
 
-/// That a relay has no record is believed for a while.
+/// The absence of a record is cached for a while.
 #[test]
 fn an_absence_is_remembered_for_as_long_as_is_said() {
     let world = World::new();
@@ -122,7 +122,7 @@ fn a_label_of_a_failure_domain_is_published_and_heard() {
         reader.registry.record_rtt(&id(n), RTT * percent / 100);
     }
     let options = FindOptions::new().max_results(2);
-    let found = reader.registry.find_relays(&stranger(), &options);
+    let found = reader.registry.find_relays(&non_relay(), &options);
     let found: Vec<_> = found.iter().map(|relay| relay.node_id()).collect();
     assert_eq!(
         found,
@@ -160,7 +160,7 @@ fn a_relay_without_a_place_takes_the_next_that_is_free() {
     panic!("not within an hour");
 }
 
-/// One publishes its relay, and the other hears of it.
+/// One registry publishes its relay, and the other learns it.
 fn meet<D: RelayDht + 'static>(world: &World, engine: impl Fn() -> D) {
     let build = |options| world.builder().dht(engine(), options).build().unwrap();
     let relay = build(world.options().key(key(1)));
@@ -186,7 +186,7 @@ fn relays_are_found_over_a_raw_store() {
     meet(&world, engine);
 }
 
-/// Each that is named is asked for.
+/// The record of each listed relay is requested.
 #[test]
 fn a_directory_of_names_is_as_good_as_one_of_records() {
     struct Names(Memory);
@@ -225,7 +225,7 @@ fn a_directory_of_names_is_as_good_as_one_of_records() {
     meet(&world, || Names(world.dht.connect()));
 }
 
-/// One that gave way to a local relay says something new, and then waits until that is gone.
+/// A remote relay that was replaced by a local one publishes a new record, and is admitted once that has left.
 #[test]
 fn a_relay_that_finds_the_registry_full_enters_when_there_is_room() {
     let world = World::new();
@@ -338,7 +338,7 @@ fn a_wait_that_is_over_is_a_miss() {
     let options = FindOptions::new();
     for registry in [world.reader().registry, Registry::new()] {
         let longest = Duration::from_micros(1);
-        let missed = registry.find_relay_wait(&stranger(), &options, longest);
+        let missed = registry.find_relay_wait(&non_relay(), &options, longest);
         assert!(missed.is_err());
     }
 }

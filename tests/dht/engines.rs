@@ -1,4 +1,4 @@
-//! Engines that fail, panic and lie.
+//! Engines that fail, panic and return false records.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ fn a_panicking_probe_is_a_failed_one() {
     );
 }
 
-/// It is tried again, as a request without any answer is.
+/// It is repeated, as a request without any answer is.
 #[test]
 fn a_relay_that_would_not_serve_may_later() {
     let world = World::new();

@@ -16,13 +16,12 @@ const RELAYS: u8 = 3;
 
 #[derive(Clone, Debug)]
 enum Op {
-    /// A relay says something new, by a clock that is off by so many seconds.
+    /// A relay publishes a new record, by a clock that is off by this many seconds.
     Publish(u8, i64),
     Withdraw(u8, i64),
-    /// One of the records there ever were is stored again where there is nothing
-    /// newer.
+    /// An old record is stored again on nodes that have no newer one.
     Store(usize),
-    /// A peer hands one of them over.
+    /// A peer offers one of them.
     Offer(usize),
     /// Storage nodes lose what they have.
     Forget(usize),
@@ -51,14 +50,14 @@ fn op() -> impl Strategy<Value = Op> {
 struct Model {
     world: World,
     reader: Node,
-    /// All there ever were.
+    /// All records so far.
     records: Vec<SignedRecord>,
     last: BTreeMap<u8, u64>,
     /// The sequence that goes with a port.
     of_port: BTreeMap<u16, u64>,
-    /// The highest sequence that the reader is known to have heard of each.
+    /// The highest sequence of each relay that the reader certainly knows.
     heard: BTreeMap<NodeId, u64>,
-    /// The same of withdrawals.
+    /// The same for withdrawals.
     withdrawn: BTreeMap<NodeId, u64>,
 }
 
@@ -198,7 +197,7 @@ proptest! {
             model.run(op);
             model.check();
         }
-        // And nothing of all this keeps the relays from being known again.
+        // The relays can still be learned again.
         model.reader.dht.set_faults(Faults::new());
         model.world.advance(secs(3_600));
         for n in 0..RELAYS {

@@ -9,7 +9,7 @@ use relay_registry::{
     BuildError, CircuitState, FindOptions, NodeId, RegisterOptions, Registration, Registry,
 };
 
-use crate::world::{RTT, TTL, World, home, id, secs, stranger, until};
+use crate::world::{RTT, TTL, World, home, id, non_relay, secs, until};
 
 #[test]
 fn two_registries_find_each_others_relays() {
@@ -82,7 +82,7 @@ fn a_withdrawn_relay_vanishes_and_stays_away_under_replay() {
     assert!(took <= secs(61), "by the next sweep: {took:?}");
     assert!(relay.stats().puts >= 2 && !relay.stats().published);
 
-    // The old record turns up from a peer, and on storage nodes without memory.
+    // A peer offers the old record, and storage nodes without memory store it.
     world.dht.stop(0..8);
     world.dht.start(0..8);
     let deadline = std::time::Instant::now() + Duration::from_secs(5);
@@ -106,8 +106,8 @@ fn a_withdrawn_relay_vanishes_and_stays_away_under_replay() {
     );
 }
 
-/// Where most of a directory goes on listing a relay that left, readers ask the
-/// relay's own key, and hear of it within one refresh.
+/// If most of a directory still lists a relay that left, readers get the relay's own record, and notice within
+/// one refresh.
 #[test]
 fn a_withdrawal_that_most_nodes_missed_is_heard_within_a_refresh() {
     let refresh = secs(300);
@@ -303,7 +303,7 @@ fn a_local_registration_replaces_what_was_learned() {
         (held.endpoint(), held.capacity(), held.current_load()),
         (&endpoint, 7, 0)
     );
-    // What strangers say of it does not matter from now on.
+    // Records from the DHT are ignored from now on.
     world.advance(secs(1));
     assert_eq!(
         reader.registry.offer_record(&world.says(1, "5.6.1.9:1")),
@@ -368,7 +368,7 @@ fn a_miss_is_a_reason_to_look() {
     relay.work();
     reader.work();
     assert_eq!(reader.stats().sweeps, sweeps, "no sweep was asked for");
-    assert!(reader.registry.find_relay(&stranger()).is_err());
+    assert!(reader.registry.find_relay(&non_relay()).is_err());
     reader.work();
     assert!(reader.stats().sweeps > sweeps && reader.knows(1));
 }
@@ -379,11 +379,11 @@ fn without_waiting_a_wait_is_a_find() {
     let options = FindOptions::new();
     assert!(
         registry
-            .find_relay_wait(&stranger(), &options, Duration::ZERO)
+            .find_relay_wait(&non_relay(), &options, Duration::ZERO)
             .is_err()
     );
     registry.register(id(1), home(1)).unwrap();
-    let found = registry.find_relay_wait(&stranger(), &options, Duration::ZERO);
+    let found = registry.find_relay_wait(&non_relay(), &options, Duration::ZERO);
     assert_eq!(found.unwrap().node_id(), id(1));
 }
 

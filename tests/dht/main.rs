@@ -1,5 +1,4 @@
-//! Registries that find each other's relays through an engine, and what a
-//! hostile one can and cannot do to them.
+//! Registries that learn each other's relays through an engine, also through a hostile one.
 
 mod admission;
 mod building;

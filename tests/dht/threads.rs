@@ -1,5 +1,4 @@
-//! Callers beside engines that hang: held by a gate that the test opens, so
-//! that nothing here depends on how long anything takes.
+//! Calls while engines hang. The engines wait at a gate that the test opens, so nothing depends on timing.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -10,9 +9,9 @@ use relay_registry::dht::{
 };
 use relay_registry::{Clock, Endpoint, FindOptions, NodeId, Registry};
 
-use crate::world::{RTT, home, id, key, secs, stranger};
+use crate::world::{RTT, home, id, key, non_relay, secs};
 
-/// An engine that says when it is entered, and returns when the gate is open.
+/// An engine that signals when it is called, and returns when the gate is open.
 struct Gated {
     entered: Mutex<Sender<()>>,
     gate: Arc<Gate>,
@@ -109,16 +108,16 @@ fn hanging(builder: relay_registry::RegistryBuilder) -> (Registry, Arc<Gate>) {
 fn callers_go_on_while_the_engine_hangs() {
     let (registry, gate) = hanging(Registry::builder());
     for n in 1..=50 {
-        assert!(registry.find_relay(&stranger()).is_err() || n > 1);
+        assert!(registry.find_relay(&non_relay()).is_err() || n > 1);
         registry.register(NodeId::from([n; 32]), home(n)).unwrap();
         registry.register(id(1), home(1)).unwrap();
-        assert!(registry.find_relay(&stranger()).is_ok());
-        assert!(registry.reserve(&stranger(), &FindOptions::new()).is_ok());
+        assert!(registry.find_relay(&non_relay()).is_ok());
+        assert!(registry.reserve(&non_relay(), &FindOptions::new()).is_ok());
         assert!(registry.unregister(&id(1)));
     }
     let full = FindOptions::new().max_latency(Duration::from_micros(1));
     for _ in 0..1_000 {
-        assert!(registry.find_relay_with(&stranger(), &full).is_err());
+        assert!(registry.find_relay_with(&non_relay(), &full).is_err());
     }
     let stats = registry.stats().dht.unwrap();
     assert_eq!((stats.puts, stats.engine_failures), (0, 0));
@@ -184,7 +183,7 @@ fn a_caller_can_wait_for_the_first_relay() {
         .build()
         .unwrap();
     let waiting = std::thread::spawn(move || {
-        newcomer.find_relay_wait(&stranger(), &FindOptions::new(), secs(600))
+        newcomer.find_relay_wait(&non_relay(), &FindOptions::new(), secs(600))
     });
     publisher.register(id(1), home(1)).unwrap();
     assert_eq!(waiting.join().unwrap().unwrap().node_id(), id(1));
@@ -195,7 +194,7 @@ fn a_caller_can_wait_for_a_local_relay() {
     let registry = Registry::new();
     let other = registry.clone();
     let waiting = std::thread::spawn(move || {
-        other.find_relay_wait(&stranger(), &FindOptions::new(), secs(600))
+        other.find_relay_wait(&non_relay(), &FindOptions::new(), secs(600))
     });
     registry.register(id(1), home(1)).unwrap();
     assert_eq!(waiting.join().unwrap().unwrap().node_id(), id(1));
@@ -211,7 +210,7 @@ fn a_local_registration_holds_against_learning_beside_it() {
         .build()
         .unwrap();
     let local: Endpoint = "10.0.0.1:1".parse().unwrap();
-    let strangers = registry.clone();
+    let other_nodes = registry.clone();
     let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let is_done = Arc::clone(&done);
     let learning = std::thread::spawn(move || {
@@ -223,10 +222,10 @@ fn a_local_registration_holds_against_learning_beside_it() {
             .advance(now.duration_since(std::time::UNIX_EPOCH).unwrap() - secs(60));
         while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
             world.wall.advance(Duration::from_micros(2));
-            let _ = strangers.offer_record(&world.says(2, "5.6.2.1:1"));
+            let _ = other_nodes.offer_record(&world.says(2, "5.6.2.1:1"));
             std::thread::yield_now();
             world.wall.advance(Duration::from_micros(2));
-            let _ = strangers.offer_record(&world.withdraws(2));
+            let _ = other_nodes.offer_record(&world.withdraws(2));
         }
     });
     for _ in 0..2_000 {

@@ -1,4 +1,4 @@
-//! Registries on one network, and a time that moves when told to.
+//! Registries on one network, with a manual clock.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -33,11 +33,11 @@ pub fn home(n: u8) -> Endpoint {
     format!("5.6.{n}.1:4433").parse().unwrap()
 }
 
-pub fn stranger() -> NodeId {
+pub fn non_relay() -> NodeId {
     NodeId::from([0xee; 32])
 }
 
-/// One network, one time, and which relays do not work.
+/// One network and one clock, with the relays that do not work.
 pub struct World {
     pub dht: Memory,
     pub clock: ManualClock,
@@ -46,7 +46,7 @@ pub struct World {
     pub probed: Arc<Mutex<Vec<NodeId>>>,
 }
 
-/// One registry and its own way to the network.
+/// One registry with its connection to the network.
 pub struct Node {
     pub registry: Registry,
     pub dht: Memory,
@@ -78,7 +78,7 @@ impl World {
         self.wall.advance(by);
     }
 
-    /// Options with a probe that finds what is not broken, and no threads.
+    /// Options without threads, with a probe that succeeds for relays that work.
     pub fn options(&self) -> DhtOptions {
         let (broken, probed) = (Arc::clone(&self.broken), Arc::clone(&self.probed));
         DhtOptions::new()
@@ -128,7 +128,7 @@ impl World {
         node
     }
 
-    /// What node `n` would say now.
+    /// The record that node `n` would publish now.
     pub fn says(&self, n: u8, endpoint: &str) -> SignedRecord {
         let now = relay_registry::Clock::now(&self.wall);
         let announcement = Announcement::new(endpoint.parse().unwrap(), 10).unwrap();
@@ -149,7 +149,7 @@ impl World {
 }
 
 impl Node {
-    /// All that is due.
+    /// Does all work that is due.
     pub fn work(&self) {
         self.registry.run_distribution();
         self.registry.maintain();
@@ -162,7 +162,7 @@ impl Node {
     pub fn finds(&self) -> Option<NodeId> {
         let found = self
             .registry
-            .find_relay_with(&stranger(), &FindOptions::new());
+            .find_relay_with(&non_relay(), &FindOptions::new());
         found.ok().map(|relay| relay.node_id())
     }
 

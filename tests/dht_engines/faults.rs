@@ -1,5 +1,4 @@
-//! What goes wrong on the way to the in-memory nodes, and over raw stores that
-//! any node may write.
+//! Faults of the in-memory nodes, and of raw stores that any node can write.
 
 use relay_registry::dht::{
     Answer, Candidate, CandidateError, Coverage, DhtError, Faults, Hang, Kad, Lie, Limits, Member,
@@ -368,7 +367,7 @@ fn a_candidate_is_opened_for_its_own_node_and_network_only() {
 }
 
 #[test]
-fn what_may_go_better_next_time_is_told_from_what_will_not() {
+fn temporary_errors_are_told_from_permanent_ones() {
     for error in [
         DhtError::Full { max: 1 },
         DhtError::Timeout,

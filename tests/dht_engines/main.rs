@@ -1,4 +1,4 @@
-//! Every engine that comes with the crate does what an engine must.
+//! Every engine of the crate passes the conformance suite.
 //!
 //! Needs the feature `conformance`; with `mainline` as well, BitTorrent's DHT
 //! is among them, on a network of its own on this machine.

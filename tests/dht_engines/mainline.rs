@@ -213,7 +213,7 @@ fn a_directory_that_was_emptied_is_mended_by_rejoining() {
     assert_eq!(listed(), 1);
 }
 
-/// Who does not know the secret neither finds the directory nor writes it.
+/// A node without the secret can neither read nor write the directory.
 #[test]
 fn a_directory_with_a_secret_is_for_those_who_know_it() {
     let net = Net::new();
@@ -239,7 +239,7 @@ fn a_directory_with_a_secret_is_for_those_who_know_it() {
     assert_eq!(listed(&stranger), []);
 }
 
-/// All who know a secret can write what is stored under it, also in such a way that no later write succeeds.
+/// A node with the secret can write the directory, also so that no later write succeeds.
 #[test]
 fn a_directory_whose_sequences_are_used_up_is_rejected_with_the_reason() {
     let net = Net::new();

@@ -1,27 +1,27 @@
-//! Decides whether a history is linearizable: whether its calls can be put in an order in which each
-//! answers as one after another they would, and none comes before a call that had returned when it began
+//! Decides whether a history is linearizable: whether there is an order of its calls in which each answer is
+//! that of a sequential execution, and no call comes before one that had returned when it began
 //! (Herlihy and Wing, "Linearizability", 1990).
 //!
 //! The search is that of Wing and Gong ("Testing and verifying concurrent objects", 1993), with Lowe's
-//! memory of what was tried ("Testing for linearizability", 2017): the same calls done, in whatever order,
-//! with the same state reached, lead nowhere new. A checker of our own, for `lincheck` pins an older loom
-//! and stateright does not build under `--cfg crossbeam_loom`, with which our models build all
+//! cache ("Testing for linearizability", 2017): if the same calls have led to the same state before, in
+//! any order, the search does not continue. This is not a dependency because `lincheck` pins an older loom,
+//! and stateright does not build under `--cfg crossbeam_loom`, with which the models build all
 //! dev-dependencies.
 
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::hash::Hash;
 
-/// What something must do when it is used by one at a time.
+/// A sequential specification.
 pub trait Specification: Clone + Debug + Default + Eq + Hash {
     type Operation: Clone + Debug;
     type Answer: Clone + Debug;
 
-    /// The state after an operation, if it may answer so in this state.
+    /// The state after an operation; `None` if it cannot give this answer in this state.
     fn after(&self, operation: &Self::Operation, answer: &Self::Answer) -> Option<Self>;
 }
 
-/// One call, and when it began and ended, by a counter that all threads share.
+/// One call, with its begin and end by a counter that all threads share.
 #[derive(Clone, Debug)]
 pub struct Call<S: Specification> {
     pub began: u64,
@@ -36,10 +36,10 @@ impl<S: Specification> Call<S> {
     }
 }
 
-/// How many calls a history has at most: as many as a word has bits.
+/// The most calls of a history: the bits of a word.
 pub const MAX_CALLS: usize = 64;
 
-/// Whether the calls of some threads, in any order here, can have happened one after another.
+/// Whether the calls, given in any order, are linearizable.
 pub fn is_linearizable<S: Specification>(history: &[Call<S>]) -> bool {
     assert!(history.len() <= MAX_CALLS, "{} calls", history.len());
     Search {
@@ -51,12 +51,12 @@ pub fn is_linearizable<S: Specification>(history: &[Call<S>]) -> bool {
 
 struct Search<'a, S: Specification> {
     history: &'a [Call<S>],
-    /// Which calls were done, and what state they led to.
+    /// Sets of calls with the state that they led to.
     tried: HashSet<(u64, S)>,
 }
 
 impl<S: Specification> Search<'_, S> {
-    /// Whether what is not yet done can follow.
+    /// Whether the other calls can follow.
     fn completes(&mut self, done: u64, state: &S) -> bool {
         let history = self.history;
         let is_left = |n: &usize| done & (1 << n) == 0;
@@ -67,7 +67,7 @@ impl<S: Specification> Search<'_, S> {
         if !self.tried.insert((done, state.clone())) {
             return false;
         }
-        // What began after another had ended comes after it.
+        // A call that began after another had ended comes after it.
         let mut next = left.filter(|&n| history[n].began < first_end);
         next.any(|n| {
             let call = &history[n];

@@ -1,4 +1,4 @@
-//! Histories that are known to be linearizable, and such that are known not to be.
+//! Histories that are known to be linearizable, and others that are known not to be.
 
 use crate::checker::{Call, is_linearizable};
 use crate::relay::{Answer, Operation, Relay, Terms};
@@ -60,7 +60,7 @@ fn what_overlaps_may_happen_in_either_order() {
             (1, Operation::IsRelay, seen, 2),
         ]);
     }
-    // The later to begin comes first.
+    // The call that began later comes first.
     assert_possible(&[
         (0, Operation::IsRelay, Answer::Yes, 3),
         (1, Operation::Register(ONE), Answer::New, 2),
@@ -107,7 +107,7 @@ fn two_registrations_at_once_are_not_both_new() {
     assert_impossible(&at_once(Answer::New));
 }
 
-/// Two who look one after the other do not see the new before the old.
+/// Of two look-ups in sequence, the second does not see an older state.
 #[test]
 fn what_was_seen_is_not_unseen() {
     assert_impossible(&[
@@ -149,7 +149,7 @@ fn a_unit_that_was_given_back_is_free() {
     ]);
 }
 
-/// On the old terms there was room.
+/// With the old capacity there was room.
 #[test]
 fn a_refusal_names_the_capacity_at_which_the_relay_is_full() {
     const ROOMY: Terms = terms(1, 2);
@@ -165,7 +165,7 @@ fn a_refusal_names_the_capacity_at_which_the_relay_is_full() {
     assert_impossible(&refused(2));
 }
 
-/// It was full on the old terms, until it had new ones.
+/// It was full with the old capacity, until that was raised.
 #[test]
 fn what_is_found_has_room_on_the_terms_that_are_seen() {
     const MOVED: Terms = terms(2, 1);
@@ -182,7 +182,7 @@ fn what_is_found_has_room_on_the_terms_that_are_seen() {
     assert_impossible(&found(ONE));
 }
 
-/// Nor is what was given back after a departure was seen.
+/// Nor by a unit that was released after the departure was seen.
 #[test]
 fn no_unit_is_leased_of_a_relay_that_was_seen_to_be_gone() {
     let leased = |seen| {
@@ -199,7 +199,7 @@ fn no_unit_is_leased_of_a_relay_that_was_seen_to_be_gone() {
     assert_impossible(&leased(Answer::No));
 }
 
-/// A lease on an earlier registration is a unit of the relay.
+/// A lease of an earlier registration still takes a unit of the relay.
 #[test]
 fn an_old_lease_counts_when_its_relay_comes_back() {
     let came_back = [

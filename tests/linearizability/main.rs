@@ -1,8 +1,7 @@
 //! Histories of real threads are linearizable, relay by relay.
 //!
-//! Registering, leaving, looking up, finding, leasing, reserving and releasing on one id behave as if
-//! they happened one after another, each at a moment between its begin and its end. Linearizability is
-//! local, so histories are split by relay before they are checked.
+//! Calls on one id take effect in one order, each at a moment between its begin and its end. Linearizability
+//! is local, so histories are split by relay before they are checked.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -21,7 +20,7 @@ use std::env;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use subjects::{CheckThenAct, InRegistry, Locked};
 
-/// How many histories of each kind, unless `RELAY_HISTORIES` says.
+/// How many histories of each kind, unless `RELAY_HISTORIES` is set.
 const HISTORIES: u32 = 5_000;
 
 fn histories() -> u32 {
@@ -34,7 +33,7 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether all that happened is linearizable; else shows the first history that is not.
+/// Whether all histories are linearizable. Prints the first that is not.
 #[track_caller]
 fn assert_linearizable(subject: &impl Subject, capacity: Capacity) {
     let _alone = alone();
@@ -52,9 +51,8 @@ fn assert_linearizable(subject: &impl Subject, capacity: Capacity) {
     assert!(overlaps > 0, "nothing ever happened at once");
 }
 
-/// A lease under which a renewal lowers the capacity or the relay leaves is given
-/// back, and until then keeps others from the unit; so a refusal beside such a lease
-/// says nothing.
+/// A lease during which a renewal lowers the capacity, or the relay leaves, is returned. Until then it
+/// blocks its unit, so a refusal beside such a lease is not checked.
 fn may_be_refused_in_passing(refused: &Call<Relay>, history: &[Call<Relay>]) -> bool {
     let capacity = |call: &Call<Relay>| match call.operation {
         Operation::Register(terms) => Some(terms.capacity),
@@ -78,7 +76,7 @@ fn may_be_refused_in_passing(refused: &Call<Relay>, history: &[Call<Relay>]) -> 
             .any(|lease| takes(lease) && beside(lease, history).any(takes_away))
 }
 
-/// The others that overlap one call.
+/// The calls that overlap one call.
 fn beside<'a>(
     call: &'a Call<Relay>,
     history: &'a [Call<Relay>],
@@ -97,13 +95,13 @@ fn a_relay_is_linearizable_while_renewals_change_its_capacity() {
     assert_linearizable(&InRegistry(world_of(64)), Capacity::Changing);
 }
 
-/// What cannot be wrong is not found wrong.
+/// A correct subject passes.
 #[test]
 fn the_specification_behind_a_lock_is_linearizable() {
     assert_linearizable(&Locked::new(histories()), Capacity::Changing);
 }
 
-/// The recorder and the checker together find what is wrong with what looks, then acts.
+/// The recorder and the checker find a subject that checks first and acts later.
 #[test]
 fn what_looks_and_then_acts_is_found_out() {
     let _alone = alone();

@@ -1,4 +1,4 @@
-//! Histories of real threads on something real.
+//! Records histories of real threads.
 
 use crate::checker::Call;
 use crate::relay::{Answer, Operation, Relay, Terms, Token};
@@ -8,18 +8,18 @@ use std::thread;
 
 pub const THREADS: usize = 3;
 const OPERATIONS: u32 = 4;
-/// Relays in use at a time; what each must do does not depend on the other.
+/// How many relays are in use at a time. They are independent.
 pub const RELAYS: u32 = 2;
 const CAPACITIES: [u32; 3] = [1, 2, 3];
 
-/// What is recorded: relays, numbered throughout all histories, and leases on them.
+/// The subject of the recording: relays, with numbers unique over all histories, and leases on them.
 pub trait Subject: Sync {
     type Lease: Send;
 
-    /// A history is over, in which this relay played a part.
+    /// The history of this relay is over.
     fn forget(&self, relay: u32);
 
-    /// Does an operation on one of the relays; with the lease, if one was taken.
+    /// Makes an operation on a relay. Returns the lease, if one was taken.
     fn act(
         &self,
         relay: u32,
@@ -35,14 +35,14 @@ pub enum Capacity {
     Changing,
 }
 
-/// How long a thread looks whether the others are there before it lets another one run.
+/// How often a thread spins at the barrier before it yields.
 const SPINS: u32 = 200;
 
-/// Where threads meet without going to sleep, so that they go on at the same moment.
+/// A barrier of spinning threads, so that they continue at the same moment.
 struct Gate(AtomicUsize);
 
 impl Gate {
-    /// The threads' meetings are numbered from 1.
+    /// Rounds of the barrier are numbered from 1.
     fn pass(&self, meeting: usize) {
         self.0.fetch_add(1, Ordering::SeqCst);
         let mut spins = 0;
@@ -62,7 +62,7 @@ struct Actor<'a, S: Subject> {
     time: &'a AtomicU64,
     capacity: Capacity,
     rng: fastrand::Rng,
-    /// The first relay of the present history.
+    /// The first relay of the current history.
     first: u32,
     next_token: Token,
     held: Vec<(u32, Token, S::Lease)>,
@@ -70,7 +70,7 @@ struct Actor<'a, S: Subject> {
 }
 
 impl<S: Subject> Actor<'_, S> {
-    /// Plays its part in one history.
+    /// Makes the calls of this thread in one history.
     fn play(&mut self) {
         for _ in 0..OPERATIONS {
             match self.rng.u32(..60) {
@@ -143,7 +143,7 @@ impl<S: Subject> Actor<'_, S> {
     }
 }
 
-/// Has all threads act at once, history after history, and returns what happened to each relay.
+/// Records histories of all threads, and returns one for each relay.
 pub fn record<S: Subject>(
     subject: &S,
     capacity: Capacity,

@@ -1,12 +1,12 @@
-//! One relay as one caller at a time would see it.
+//! The sequential specification of one relay.
 
 use crate::checker::Specification;
 use std::collections::BTreeSet;
 
-/// Names a lease: the caller's, whether it comes about or not.
+/// The number of a lease, chosen by the caller.
 pub type Token = u32;
 
-/// What a registration said.
+/// The answer of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Terms {
     pub port: u16,
@@ -19,10 +19,10 @@ pub enum Operation {
     Unregister,
     IsRelay,
     Relay,
-    /// A search that only this relay can answer.
+    /// A find that excludes all other relays.
     Find,
     Lease(Token),
-    /// A search that takes what it finds.
+    /// The same with a lease: a reservation.
     Reserve(Token),
     Release(Token),
 }
@@ -38,13 +38,12 @@ pub enum Answer {
     Unseen,
     Leased,
     Unknown,
-    /// At this capacity.
+    /// With this capacity.
     Full(u32),
     Done,
 }
 
-/// The terms of the present registration, if there is one, and the leases on the relay through all
-/// its registrations.
+/// The current registration, if there is one, and the leases of all registrations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Relay {
     terms: Option<Terms>,
@@ -69,7 +68,7 @@ impl Relay {
 }
 
 impl Relay {
-    /// What an operation answers in this state, and the state after it.
+    /// The answer of an operation in this state, and the state after it.
     pub fn answer(&self, operation: &Operation) -> (Answer, Self) {
         let seen = self.terms.map_or(Answer::Unseen, Answer::Seen);
         let capacity = self.terms.map_or(0, |terms| terms.capacity);

@@ -1,6 +1,6 @@
-//! What histories are recorded of: relays in a registry, and of what is known to be right or wrong.
+//! The subjects of histories: relays in a registry, and subjects that are known to be correct or wrong.
 
-use crate::common::{World, id, secs, stranger};
+use crate::common::{World, id, non_relay, secs};
 use crate::recorder::{RELAYS, Subject};
 use crate::relay::{Answer, Operation, Relay, Terms};
 use relay_registry::{
@@ -13,7 +13,7 @@ use std::thread;
 /// Relays in a registry that is not used otherwise.
 pub struct InRegistry(pub World);
 
-/// What only the given relay can answer, of those in the same history.
+/// Options that exclude the other relays of the history.
 fn only(relay: u32) -> FindOptions {
     let first = relay - relay % RELAYS;
     let others = (first..first + RELAYS).filter(|other| *other != relay);
@@ -69,14 +69,14 @@ impl Subject for InRegistry {
             Operation::Unregister => yes_or_no(world.unregister(&id)),
             Operation::IsRelay => yes_or_no(world.is_relay(&id)),
             Operation::Relay => seen(world.relay(&id)),
-            Operation::Find => seen(world.find_relay_with(&stranger(), &only(relay)).ok()),
+            Operation::Find => seen(world.find_relay_with(&non_relay(), &only(relay)).ok()),
             Operation::Lease(_) => match world.lease(&id) {
                 Ok(lease) => return (Answer::Leased, Some(lease)),
                 Err(LeaseError::UnknownRelay) => Answer::Unknown,
                 Err(LeaseError::Full { capacity, .. }) => Answer::Full(capacity),
                 Err(error) => panic!("unexpected: {error}"),
             },
-            Operation::Reserve(_) => match world.reserve(&stranger(), &only(relay)) {
+            Operation::Reserve(_) => match world.reserve(&non_relay(), &only(relay)) {
                 Ok(lease) => return (Answer::Leased, Some(lease)),
                 Err(_) => Answer::Unseen,
             },
@@ -89,7 +89,7 @@ impl Subject for InRegistry {
     }
 }
 
-/// The specification itself, behind a lock; which is what the registry must be as good as.
+/// The specification behind a lock, which is correct.
 pub struct Locked(Vec<Mutex<Relay>>);
 
 impl Locked {
@@ -112,7 +112,7 @@ impl Subject for Locked {
     }
 }
 
-/// The same with a fault: it looks, and acts on what it saw a moment later.
+/// The same with a fault: it reads the state, and acts on it later.
 pub struct CheckThenAct(pub Locked);
 
 impl Subject for CheckThenAct {

@@ -1,4 +1,4 @@
-//! Which endpoints, and which peers behind them, may serve as a relay.
+//! Which endpoints and NAT types are accepted.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -21,7 +21,7 @@ pub enum AddressFault {
     NotPublic,
 }
 
-/// What the address rules need to know of an endpoint.
+/// The parts of an endpoint that the address rules use.
 pub trait Address: Clone {
     fn ip(&self) -> Option<IpAddr>;
     fn port(&self) -> u16;

@@ -1,5 +1,5 @@
-//! When a relay is left alone after failures, as far as that can be told from outside: back-offs are
-//! give or take a quarter, so between the earliest and the latest end of one only the registry knows.
+//! Circuit breakers, as far as they are visible from outside: back-offs have a jitter of a quarter, so
+//! between the earliest and the latest end only the registry knows whether a back-off is over.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub enum Trust {
     HalfOpen,
 }
 
-/// What may be done with a relay, as far as its failures and bans go.
+/// Whether failures and bans let a relay be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     Free,
@@ -28,15 +28,15 @@ pub enum Access {
     Unknown,
 }
 
-/// How it is known how an attempt went.
+/// How an outcome was reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     Id,
-    /// Through a lease that was taken after so many failures.
+    /// Through a lease that was taken after this many failures.
     Lease(u64),
 }
 
-/// The circuit of one relay. A ban takes the place of a back-off.
+/// The circuit of one relay. A ban replaces a back-off.
 #[derive(Clone, Debug)]
 pub struct Circuit {
     trust: Trust,
@@ -46,16 +46,16 @@ pub struct Circuit {
     successes: u32,
     /// How many failures counted.
     failures: u64,
-    /// The last one was taken for an outage of our own.
+    /// The last failure was part of an outage of this node's network.
     is_in_outage: bool,
-    /// The ticks between which the back-off ends; since when the circuit is closed; until when it is
-    /// banned.
+    /// For a back-off, the earliest and the latest tick of its end. For a closed circuit, since when it is
+    /// closed. For a ban, its end.
     earliest: u64,
     latest: u64,
     is_banned: bool,
-    /// When the present back-off began.
+    /// When the current back-off began.
     pub since: u64,
-    /// From when on levels fall.
+    /// Since when the level decays.
     calm_since: u64,
 }
 
@@ -95,7 +95,7 @@ impl Circuit {
         self.is_banned && tick < self.latest
     }
 
-    /// What is told of it; nothing where that is not to be known.
+    /// The state that the registry shows; `None` if only the registry knows.
     pub fn trust(&self, tick: u64) -> Option<Trust> {
         match (self.trust, self.access(tick)) {
             (Trust::Open, Access::Unknown) => None,
@@ -104,17 +104,17 @@ impl Circuit {
         }
     }
 
-    /// How many failures counted by now.
+    /// How many failures have counted.
     pub fn failures(&self) -> u64 {
         self.failures
     }
 
-    /// Whether it is failing, or would be left alone for longer at the next failure.
+    /// Whether it is backing off, or the next back-off would be longer than the first.
     pub fn is_penalised(&self) -> bool {
         self.trust != Trust::Closed || self.level > 0
     }
 
-    /// Takes in what the registry gave away of a back-off.
+    /// Learns from an answer of the registry whether the back-off is over.
     pub fn observe(&mut self, tick: u64, is_backing_off: bool) {
         if is_backing_off {
             self.earliest = self.earliest.max(tick + 1);
@@ -123,8 +123,8 @@ impl Circuit {
         }
     }
 
-    /// Whether a failure is news. Of an open circuit it must be known whether the back-off is over.
-    pub fn heeds(&self, source: Source, tick: u64) -> bool {
+    /// Whether a failure counts. If the circuit is open, it must be known whether the back-off is over.
+    pub fn counts(&self, source: Source, tick: u64) -> bool {
         match (self.access(tick), self.trust) {
             (Access::Banned, _) | (Access::BackingOff, Trust::Open) => false,
             (Access::Unknown, Trust::Open) => panic!("not known"),
@@ -140,7 +140,7 @@ impl Circuit {
         }
     }
 
-    /// Takes in a failure that is news.
+    /// Notes a failure that counts.
     pub fn fail(&mut self, fault: Fault, is_outage: bool, tick: u64, tick_length: Duration) {
         self.forget(tick, tick_length);
         self.level = match fault {
@@ -188,7 +188,7 @@ impl Circuit {
         }
     }
 
-    /// The outage is over in which it failed, if it did.
+    /// The outage is over. If the relay failed in it, it is on trial.
     pub fn end_outage(&mut self, tick: u64) {
         if self.is_in_outage && !self.is_banned_at(tick) {
             self.is_in_outage = false;
@@ -197,7 +197,7 @@ impl Circuit {
         }
     }
 
-    /// As if it had never failed; bans stay.
+    /// Forgets all failures, but no ban.
     pub fn reset(&mut self) {
         let failures = self.failures;
         let (is_banned, until) = (self.is_banned, self.latest);
@@ -208,7 +208,7 @@ impl Circuit {
         }
     }
 
-    /// What is kept of it when its relay leaves.
+    /// What is kept when the relay leaves.
     pub fn leave(mut self) -> Self {
         self.is_in_outage = false;
         self
@@ -230,7 +230,7 @@ impl Circuit {
         }
     }
 
-    /// A minute without a failure takes a level off; a back-off does not count.
+    /// Each minute without a failure lowers the level by one; time in a back-off does not count.
     fn forget(&mut self, tick: u64, tick_length: Duration) {
         let calm_for = u128::from(tick.saturating_sub(self.calm_since)) * tick_length.as_nanos();
         let forgotten = calm_for / FORGETTING.as_nanos();

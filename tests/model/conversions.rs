@@ -1,4 +1,4 @@
-//! What the model says, in the registry's types.
+//! Conversions from the model's types to the registry's.
 
 use super::{Address, AddressFault, Change, Fault, Nat, Query, Refusal, Trust};
 use relay_registry::{

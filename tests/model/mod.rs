@@ -1,12 +1,13 @@
-//! The registry's rules, said as plainly as possible: one map, one clock reading at a time, no sharing.
+//! A sequential model of the registry's rules: one map, one thread, one clock reading at a time.
 //!
-//! The model speaks in plain types only, so that it depends on nothing it is meant to judge.
-//! Between two calls it holds live relays only: the tick rises in [`Model::register`] and
-//! [`Model::maintain`] alone, and both sweep at once what has become due.
+//! The model uses no type of the library, so it shares no fault with it. Between two calls it has live
+//! relays only, because each call that raises the tick also removes the relays that are due.
 
 mod address;
 mod circuit;
 mod conversions;
+mod failures;
+mod membership;
 mod operation;
 mod record;
 mod selection;
@@ -16,15 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use address::{Address, AddressFault, Nat};
-use address::{address_fault, can_relay};
 pub use circuit::{Access, Circuit, Fault, Source, Trust};
-pub use operation::{NODES, Operation, Step, Wave, no_wishes, node};
+pub use operation::{NODES, Operation, Step, Wave, node, unconditional};
 pub use record::Record;
-use record::{Window, second_of};
+use record::second_of;
 pub use system::System;
-
-/// So many ticks, at most, a relay is remembered for less than its grace.
-const SLACK: u64 = 8;
 
 pub const DEFAULT_CAPACITY: u32 = 100;
 pub const CAPACITY_CEILING: u32 = (1 << 20) - 1;
@@ -60,7 +57,7 @@ impl<K> Settings<K> {
             && !self.assumed_rtt.is_zero()
     }
 
-    /// What the clock says after a step, since the registry was built. It counts nanoseconds in 64 bits.
+    /// The clock's reading after a step, since the registry was built. The clock has 64 bits of nanoseconds.
     pub fn after(&self, now: Duration, step: Duration) -> Duration {
         let last = Duration::from_nanos(u64::MAX);
         let origin = self.clock_starts_at.min(last);
@@ -69,7 +66,7 @@ impl<K> Settings<K> {
     }
 }
 
-/// What a registration sets; `None` leaves the default or, on renewal, what was there.
+/// What a registration sets. `None` means the default or, for a renewal, the current value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Change {
     pub capacity: Option<u32>,
@@ -94,9 +91,9 @@ pub struct Query<K> {
     pub excluded: BTreeSet<K>,
     pub max_latency: Option<Duration>,
     pub allow_unmeasured: bool,
-    /// Kept where a single relay is asked for, if the best is not much better.
+    /// Kept by a find of one relay, unless the best is much better.
     pub preferred: Option<K>,
-    /// What the peers that ask and are asked for measured to relays.
+    /// The round trips to relays that the requester and the target measured.
     pub requester_view: Option<BTreeMap<K, Duration>>,
     pub target_view: Option<BTreeMap<K, Duration>>,
 }
@@ -106,7 +103,7 @@ impl<K: Ord> Query<K> {
         self.requester_view.is_some() || self.target_view.is_some()
     }
 
-    /// The round trip from the peer that asks.
+    /// The round trip from the requester.
     fn first_leg<E>(&self, id: &K, relay: &Record<E>) -> Option<Duration> {
         match &self.requester_view {
             Some(view) => view.get(id).copied(),
@@ -151,12 +148,12 @@ pub enum Obstacle {
     Unmeasured,
 }
 
-/// A lease is on the relay through all its registrations, until it says that it restarted.
+/// A lease. It is valid through all registrations of its relay, until that registers as restarted.
 #[derive(Clone, Debug)]
 pub struct Held<K> {
     pub id: K,
     serial: u64,
-    /// How many failures of the relay counted before it was taken.
+    /// How many failures of the relay counted before the lease was taken.
     failures: u64,
 }
 
@@ -174,12 +171,12 @@ pub struct Model<K, E> {
     settings: Settings<K>,
     tick: u64,
     relays: BTreeMap<K, Record<E>>,
-    /// Until which tick who is banned, held or not.
+    /// Until which tick a relay is banned, held or not.
     bans: BTreeMap<K, u64>,
-    /// Who is draining, held or not.
+    /// The relays that are draining, held or not.
     draining: BTreeSet<K>,
     gone: BTreeMap<K, Gone<E>>,
-    /// The last failure beyond the share, in an outage of our own.
+    /// The tick of the last failure beyond the limit, during an outage of this node's network.
     outage: Option<u64>,
     serials: u64,
     restarts: u64,
@@ -202,177 +199,6 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             counters: Counters::default(),
             has_lapsed: false,
         }
-    }
-
-    // --- changes -------------------------------------------------------------------------------
-
-    /// All reasons for a refusal are returned, because which one is named first is not promised.
-    /// `is_new` is what the registry answers, where a relay may just be remembered or not.
-    pub fn register(
-        &mut self,
-        now: Duration,
-        id: K,
-        endpoint: E,
-        change: &Change,
-        is_new: bool,
-    ) -> Result<Admission, Vec<Refusal>> {
-        let faults = self.faults(&endpoint, change);
-        if !faults.is_empty() {
-            self.counters.refused += 1;
-            return Err(faults);
-        }
-        let now = self.raise(now);
-        self.sweep();
-        // Finds that come upon a relay past its deadline may take ticks off its grace.
-        let is_remembered = self.gone.get(&id).is_some_and(|gone| {
-            let may_be_new = gone.has_lapsed && self.tick + SLACK >= gone.until;
-            self.tick < gone.until && !(may_be_new && is_new)
-        });
-        let obstacles = self.obstacles_to_registration(now, &id, &endpoint, change, is_remembered);
-        if !obstacles.is_empty() {
-            self.counters.refused += 1;
-            return Err(obstacles);
-        }
-        if let Some(held) = self.relays.get(&id) {
-            let ttl = change.ttl.unwrap_or(held.ttl);
-            let oldest = self.oldest_sample(now);
-            let deadline = self.deadline(now, ttl);
-            let fresh = self.serials + 1;
-            let record = self.relays.get_mut(&id).expect("just seen");
-            record.renew(endpoint, change, (now.as_secs(), oldest), ttl, deadline);
-            if change.restarted {
-                self.restarts += u64::from(record.leases > 0);
-                self.serials = fresh;
-                (record.serial, record.leases, record.base) = (fresh, 0, 0);
-            }
-            self.counters.renewals += 1;
-            return Ok(Admission::Renewed);
-        }
-        self.counters.registrations += 1;
-        let Some(gone) = self.gone.remove(&id) else {
-            let mut record = self.admit(now, endpoint, change);
-            record.draining = self.draining.contains(&id);
-            if let Some(&until) = self.bans.get(&id) {
-                record.circuit.ban(until);
-            }
-            self.relays.insert(id, record);
-            return Ok(Admission::New);
-        };
-        let record = self.come_back(now, endpoint, change, gone, is_remembered);
-        self.relays.insert(id, record);
-        Ok(match is_remembered {
-            true => Admission::Returned,
-            false => Admission::New,
-        })
-    }
-
-    /// What forbids a registration that is valid in itself, in view of what is known of the relay.
-    fn obstacles_to_registration(
-        &self,
-        now: Duration,
-        id: &K,
-        endpoint: &E,
-        change: &Change,
-        is_remembered: bool,
-    ) -> Vec<Refusal> {
-        let held = self.relays.get(id);
-        let lapsed = self
-            .gone
-            .get(id)
-            .filter(|gone| is_remembered && gone.has_lapsed);
-        let known = held.or(lapsed.map(|gone| &gone.record));
-        let nat = change.nat.or(known.and_then(|record| record.nat));
-        let told = change.ttl.or(known.map(|record| record.ttl));
-        let deadline = self.deadline(now, told.unwrap_or(self.settings.ttl));
-        let mut refusals = Vec::new();
-        let unreachable = nat.filter(|&nat| !can_relay(nat, endpoint));
-        refusals.extend(unreachable.map(Refusal::NotReachable));
-        let is_full = held.is_none() && self.relays.len() >= self.settings.max_relays;
-        refusals.extend(is_full.then_some(Refusal::Full));
-        refusals.extend((deadline > LAST_DEADLINE).then_some(Refusal::ClockExhausted));
-        refusals
-    }
-
-    fn come_back(
-        &mut self,
-        now: Duration,
-        endpoint: E,
-        change: &Change,
-        gone: Gone<E>,
-        is_remembered: bool,
-    ) -> Record<E> {
-        let before = gone.record;
-        let change = match is_remembered && gone.has_lapsed {
-            true => before.keeps(change),
-            false => change.clone(),
-        };
-        let mut record = self.admit(now, endpoint, &change);
-        record.circuit = before.circuit;
-        if !is_remembered || self.outage.is_none() {
-            record.circuit.end_outage(self.tick);
-        }
-        record.draining = before.draining;
-        if !change.restarted {
-            (record.serial, record.leases) = (before.serial, before.leases);
-        }
-        if is_remembered {
-            let told = record.seed.take();
-            (record.seed, record.window) = (before.seed, before.window);
-            record.forget_before(self.oldest_sample(time_of(self.settings.tick, self.tick)));
-            if told.is_some() {
-                record.window.forget_before(self.oldest_sample(now));
-            }
-            if record.window.minimum().is_none() {
-                record.seed = told.or(record.seed);
-            }
-            if !change.restarted {
-                record.base = before.base;
-            }
-        }
-        record
-    }
-
-    /// The deadline moves, nothing else.
-    pub fn renew(&mut self, now: Duration, id: &K) -> bool {
-        let now = self.raise(now);
-        self.sweep();
-        let Some(ttl) = self.relays.get(id).map(|relay| relay.ttl) else {
-            return false;
-        };
-        let deadline = self.deadline(now, ttl);
-        if deadline > LAST_DEADLINE {
-            return false;
-        }
-        self.change(id, |relay| relay.deadline = deadline);
-        self.counters.renewals += 1;
-        true
-    }
-
-    /// The tick up to which a relay is remembered that is gone since that tick.
-    fn remembered_until(&self, record: &Record<E>, since: u64) -> u64 {
-        let grace = self.settings.return_grace.unwrap_or(record.ttl);
-        let ticks = grace.as_nanos().div_ceil(self.settings.tick.as_nanos());
-        let until = since.saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX));
-        until.min(LAST_DEADLINE)
-    }
-
-    fn remember(&mut self, id: K, record: Record<E>, since: u64, has_lapsed: bool) {
-        let until = self.remembered_until(&record, since);
-        let gone = Gone {
-            record,
-            until,
-            has_lapsed,
-        };
-        self.gone.insert(id, gone);
-    }
-
-    pub fn unregister(&mut self, id: &K) -> bool {
-        let Some(record) = self.relays.remove(id) else {
-            return false;
-        };
-        self.remember(*id, record, self.tick, false);
-        self.counters.unregistrations += 1;
-        true
     }
 
     pub fn record_rtt(&mut self, id: &K, rtt: Duration) -> bool {
@@ -399,7 +225,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         all.for_each(Record::forget_rtt);
     }
 
-    /// Whether any round trip has lapsed since this was asked.
+    /// Whether a round trip has lapsed since the last call.
     pub fn take_lapsed(&mut self) -> bool {
         std::mem::take(&mut self.has_lapsed)
     }
@@ -414,152 +240,13 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         self.change(id, |relay| relay.base = others.min(CAPACITY_CEILING))
     }
 
-    pub fn set_draining(&mut self, id: &K, draining: bool) {
-        match draining {
-            true => self.draining.insert(*id),
-            false => self.draining.remove(id),
-        };
-        if let Some(record) = self.known(id) {
-            record.draining = draining;
-        }
-    }
-
-    /// Whether there was anything to lift.
-    pub fn lift(&mut self, id: &K) -> bool {
-        let was_draining = self.draining.contains(id);
-        self.set_draining(id, false);
-        self.unban(id) | was_draining
-    }
-
-    /// The record of a relay that is held, or was.
+    /// The record of a relay that is held, or that is gone and remembered.
     fn known(&mut self, id: &K) -> Option<&mut Record<E>> {
         let gone = self.gone.get_mut(id).map(|gone| &mut gone.record);
         self.relays.get_mut(id).or(gone)
     }
 
-    pub fn report_failure(&mut self, id: &K, fault: Fault) -> bool {
-        self.fail(id, fault, Source::Id)
-    }
-
-    pub fn report_success(&mut self, id: &K) -> bool {
-        self.succeed(id, Source::Id)
-    }
-
-    /// False, here and below, once the relay that the lease was taken on has left.
-    pub fn lease_failed(&mut self, held: &Held<K>, fault: Fault) -> bool {
-        self.is_there(held) && self.fail(&held.id, fault, Source::Lease(held.failures))
-    }
-
-    pub fn lease_succeeded(&mut self, held: &Held<K>) -> bool {
-        self.is_there(held) && self.succeed(&held.id, Source::Lease(held.failures))
-    }
-
-    fn is_there(&self, held: &Held<K>) -> bool {
-        let relay = self.relays.get(&held.id);
-        relay.is_some_and(|relay| relay.serial == held.serial)
-    }
-
-    fn fail(&mut self, id: &K, fault: Fault, source: Source) -> bool {
-        let (tick, length) = (self.tick, self.settings.tick);
-        let Some(relay) = self.relays.get(id) else {
-            return false;
-        };
-        if relay.circuit.heeds(source, tick) {
-            let is_outage = self.is_outage(id);
-            self.change(id, |relay| {
-                relay.circuit.fail(fault, is_outage, tick, length)
-            });
-        }
-        true
-    }
-
-    fn succeed(&mut self, id: &K, source: Source) -> bool {
-        let (tick, length) = (self.tick, self.settings.tick);
-        let Some(relay) = self.relays.get_mut(id) else {
-            return false;
-        };
-        if relay.circuit.succeed(source, tick, length) && self.outage.take().is_some() {
-            let relays = self.relays.values_mut();
-            relays.for_each(|relay| relay.circuit.end_outage(tick));
-        }
-        true
-    }
-
-    /// Whether with this one more than the share back off, of those that are eligible to a call without
-    /// options, or would be; or that was so within a minute, and no success came since.
-    fn is_outage(&mut self, id: &K) -> bool {
-        let of_access = |accesses: &[Access]| {
-            let has_room = |relay: &&Record<E>| !relay.draining && !relay.is_full();
-            let relays = self.relays.iter();
-            let counted = relays.filter(|(_, relay)| has_room(relay));
-            let counted = counted
-                .filter(|(_, relay)| accesses.contains(&relay.circuit.access(self.tick)))
-                .map(|(id, _)| *id);
-            counted.collect::<BTreeSet<K>>()
-        };
-        let backing_off = of_access(&[Access::BackingOff]);
-        let available = of_access(&[Access::Free, Access::OnTrial]);
-        let failing = backing_off.len() + usize::from(available.contains(id));
-        let all = backing_off.len() + available.len();
-        if failing as f64 > self.settings.max_ejected_share * all as f64 {
-            self.outage = Some(self.tick);
-            return true;
-        }
-        let minute = 60_000_000_000 / self.settings.tick.as_nanos() as u64;
-        self.outage.is_some_and(|last| self.tick - last <= minute)
-    }
-
-    pub fn reset_circuit(&mut self, id: &K) -> bool {
-        let is_held = self.relays.contains_key(id);
-        let Some(record) = self.known(id) else {
-            return false;
-        };
-        let had_failed = record.circuit.is_penalised();
-        record.circuit.reset();
-        is_held || had_failed
-    }
-
-    /// A find handed out the relay, on trial if its back-off is over.
-    pub fn hand_out(&mut self, id: &K) {
-        let (tick, length) = (self.tick, self.settings.tick);
-        self.change(id, |relay| relay.circuit.hand_out(tick, length));
-    }
-
-    /// Takes in what the registry gave away of a relay's back-off.
-    pub fn observe(&mut self, id: &K, is_backing_off: bool) {
-        let tick = self.tick;
-        self.change(id, |relay| relay.circuit.observe(tick, is_backing_off));
-    }
-
-    /// False if the ban would be longer than can be told.
-    pub fn ban(&mut self, now: Duration, id: K, duration: Duration) -> bool {
-        let now = self.raise(now);
-        self.sweep();
-        let until = self.deadline(now, duration);
-        if until > LAST_BAN {
-            return false;
-        }
-        if until > self.tick {
-            self.bans.insert(id, until);
-            if let Some(record) = self.known(&id) {
-                record.circuit.ban(until);
-            }
-        } else {
-            self.unban(&id);
-        }
-        true
-    }
-
-    pub fn unban(&mut self, id: &K) -> bool {
-        let tick = self.tick;
-        let was_banned = self.bans.remove(id).is_some();
-        if let Some(record) = self.known(id) {
-            record.circuit.lift_ban(tick);
-        }
-        was_banned
-    }
-
-    /// Takes one unit, or says everything that stands in the way; nothing at all for an unknown relay.
+    /// Takes one unit, or returns every reason for a refusal; none for an unknown relay.
     pub fn lease(&mut self, id: &K) -> Result<Held<K>, Vec<Obstacle>> {
         let tick = self.tick;
         let Some(relay) = self.relays.get_mut(id) else {
@@ -589,14 +276,6 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         }
     }
 
-    /// Returns how many relays it removed.
-    pub fn maintain(&mut self, now: Duration) -> usize {
-        self.raise(now);
-        self.sweep()
-    }
-
-    // --- questions -----------------------------------------------------------------------------
-
     pub fn relay(&self, id: &K) -> Option<&Record<E>> {
         self.relays.get(id)
     }
@@ -605,7 +284,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         &self.relays
     }
 
-    /// How often leases became void under a relay that was held.
+    /// How often a restart made leases of a held relay void.
     pub fn restarts(&self) -> u64 {
         self.restarts
     }
@@ -618,39 +297,6 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         self.tick
     }
 
-    // --- rules ---------------------------------------------------------------------------------
-
-    fn faults(&self, endpoint: &E, change: &Change) -> Vec<Refusal> {
-        let mut faults = Vec::new();
-        let address = address_fault(endpoint, self.settings.public_only);
-        faults.extend(address.map(Refusal::Address));
-        faults.extend(
-            change
-                .nat
-                .filter(|&nat| !can_relay(nat, endpoint))
-                .map(Refusal::NotReachable),
-        );
-        faults.extend(
-            change
-                .capacity
-                .filter(|capacity| !(1..=CAPACITY_CEILING).contains(capacity))
-                .map(Refusal::Capacity),
-        );
-        faults.extend(
-            change
-                .ttl
-                .filter(|ttl| !is_countable(*ttl, self.settings.tick))
-                .map(Refusal::Ttl),
-        );
-        faults.extend(
-            change
-                .latency
-                .filter(|latency| !is_sane(*latency))
-                .map(Refusal::Latency),
-        );
-        faults
-    }
-
     /// Raises the tick and returns the clock's reading, or the tick's time if the clock went backward.
     fn raise(&mut self, now: Duration) -> Duration {
         let reading = (now.as_nanos() / self.settings.tick.as_nanos()) as u64;
@@ -660,7 +306,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         now.max(time_of(self.settings.tick, self.tick))
     }
 
-    /// The first second of which a sample counts.
+    /// The second of the oldest sample that counts.
     fn oldest_sample(&self, now: Duration) -> u64 {
         now.saturating_sub(self.settings.rtt_lifetime).as_secs()
     }
@@ -672,48 +318,12 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         }
     }
 
-    fn sweep(&mut self) -> usize {
-        let tick = self.tick;
-        let due = self
-            .relays
-            .iter()
-            .filter(|(_, relay)| relay.deadline <= tick);
-        let due: Vec<K> = due.map(|(id, _)| *id).collect();
-        for id in &due {
-            let record = self.relays.remove(id).expect("just seen");
-            let deadline = record.deadline;
-            self.remember(*id, record, deadline, true);
-        }
-        self.counters.expirations += due.len() as u64;
-        due.len()
-    }
-
     fn deadline(&self, now: Duration, ttl: Duration) -> u64 {
         // The clock counts nanoseconds in 64 bits.
         let end = now.as_nanos() + ttl.as_nanos().min(u64::MAX.into());
         u64::try_from(end).map_or(u64::MAX, |end| {
             end.div_ceil(self.settings.tick.as_nanos() as u64)
         })
-    }
-
-    fn admit(&mut self, now: Duration, endpoint: E, change: &Change) -> Record<E> {
-        self.serials += 1;
-        let ttl = change.ttl.unwrap_or(self.settings.ttl);
-        Record {
-            endpoint,
-            capacity: change.capacity.unwrap_or(DEFAULT_CAPACITY),
-            nat: change.nat,
-            draining: false,
-            circuit: Circuit::new(),
-            registered: now,
-            deadline: self.deadline(now, ttl),
-            ttl,
-            serial: self.serials,
-            leases: 0,
-            base: 0,
-            seed: change.latency.map(|rtt| (now.as_secs(), whole_micros(rtt))),
-            window: Window::default(),
-        }
     }
 
     fn change(&mut self, id: &K, apply: impl FnOnce(&mut Record<E>)) -> bool {
@@ -731,10 +341,10 @@ fn nanoseconds(total: u128) -> Duration {
     Duration::new((total / SECOND) as u64, (total % SECOND) as u32)
 }
 
-/// Whether so long a TTL can be told, and is within half of what the clock can count.
+/// Whether the TTL is within its bounds: one tick, and half of the clock's range.
 fn is_countable(ttl: Duration, tick: Duration) -> bool {
-    let is_told = ttl.as_nanos() < u64::MAX.into();
-    is_told && ttl >= tick && ttl.as_nanos() / tick.as_nanos() <= u128::from(LAST_DEADLINE / 2)
+    let fits_clock = ttl.as_nanos() < u64::MAX.into();
+    fits_clock && ttl >= tick && ttl.as_nanos() / tick.as_nanos() <= u128::from(LAST_DEADLINE / 2)
 }
 
 fn is_sane(rtt: Duration) -> bool {

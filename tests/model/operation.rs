@@ -1,23 +1,23 @@
-//! What may be done to a registry, in histories that proptest or a fuzzer makes up.
+//! The operations of random histories, for proptest and for the fuzzer.
 
 use super::{Change, Fault, Query, Settings};
 use relay_registry::{Endpoint, NodeId};
 use std::time::Duration;
 
-/// So few nodes that they meet each other all the time.
+/// Few nodes, so that operations often concern the same one.
 pub const NODES: usize = 8;
 
-/// The ids of nodes that only change together, for trees of several levels. At most 247.
+/// The ids of a crowd: nodes that only change together, for trees of several levels. At most 247.
 pub fn crowd(size: usize) -> impl Iterator<Item = NodeId> {
     (NODES..NODES + size).map(node)
 }
 
-/// A node that is looked for and is no relay.
-pub fn outsider() -> NodeId {
+/// A node that is not a relay.
+pub fn non_relay() -> NodeId {
     NodeId::from([0xff; 32])
 }
 
-/// The nodes' ids, of different lengths and with common beginnings.
+/// The id of a node. Ids have different lengths and common prefixes.
 pub fn node(index: usize) -> NodeId {
     let lengths = [32, 1, 63, 2, 8, 33, 16, 62];
     let mut bytes = vec![7; *lengths.get(index).unwrap_or(&32)];
@@ -30,14 +30,14 @@ pub fn node(index: usize) -> NodeId {
 
 #[derive(Clone, Debug)]
 pub enum Operation {
-    /// With `Change::default()` also by the shorter `register`.
+    /// `Change::default()` is also tried with the shorter `register`.
     Register(NodeId, Endpoint, Change),
     Unregister(NodeId),
     Lease(NodeId),
-    /// Gives back one of the leases held, counted around.
+    /// Drops a held lease; the index wraps around.
     DropLease(usize),
     Reserve(NodeId, Query<NodeId>),
-    /// With no wishes also by the shorter `find_relay`.
+    /// A query without conditions is also tried with the shorter `find_relay`.
     Find(NodeId, Query<NodeId>),
     FindMany(NodeId, Query<NodeId>),
     RecordRtt(NodeId, Duration),
@@ -51,7 +51,7 @@ pub enum Operation {
     SetDraining(NodeId, bool),
     ReportFailure(NodeId, Fault),
     ReportSuccess(NodeId),
-    /// Told through one of the leases held, counted around.
+    /// Reported through a held lease; the index wraps around.
     LeaseFails(usize, Fault),
     LeaseSucceeds(usize),
     ResetCircuit(NodeId),
@@ -59,16 +59,16 @@ pub enum Operation {
     Unban(NodeId),
     Maintain,
     Advance(Step),
-    /// Each of a crowd, which from then on is the crowd.
+    /// Registers the first `size` nodes of the crowd.
     RegisterCrowd {
         size: usize,
         capacity: u32,
     },
-    /// One in so many of the crowd changes.
+    /// Changes one in this many nodes of the crowd.
     ChangeCrowd(usize, Wave),
 }
 
-/// A step in time, in the measure of the registry's settings.
+/// A step in time, relative to the registry's settings.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
     WithinTick { permille: u32 },
@@ -81,7 +81,7 @@ pub enum Step {
     Exactly(Duration),
 }
 
-/// What becomes of a part of the crowd.
+/// A change of a part of the crowd.
 #[derive(Clone, Copy, Debug)]
 pub enum Wave {
     Fills,
@@ -107,8 +107,8 @@ impl Step {
     }
 }
 
-/// What every wish in a query defaults to.
-pub fn no_wishes() -> Query<NodeId> {
+/// A query without conditions.
+pub fn unconditional() -> Query<NodeId> {
     Query {
         max_results: 3,
         excluded: [].into(),

@@ -1,10 +1,10 @@
-//! One relay, as the model has it.
+//! The model of one relay.
 
 use super::{Change, Circuit, Nat, time_of, whole_micros};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The window of an RTT minimum: three slices of a hundred seconds, the last begun.
+/// The window of round trips: three slices of a hundred seconds, of which the last is not complete.
 const SLICE: u64 = 100;
 const SLICES: u64 = 3;
 
@@ -17,14 +17,14 @@ pub struct Record<E> {
     pub circuit: Circuit,
     /// The clock's reading when this record was first registered.
     pub registered: Duration,
-    /// The tick from which on the relay is dead.
+    /// The first tick at which the relay is no longer live.
     pub deadline: u64,
     pub(super) ttl: Duration,
     pub(super) serial: u64,
     pub(super) leases: u32,
-    /// What the relay reported beyond our own leases.
+    /// The reported load, without our own leases.
     pub(super) base: u32,
-    /// What was told of the round trip, and in which second.
+    /// The announced round trip, and in which second.
     pub(super) seed: Option<(u64, u64)>,
     pub(super) window: Window,
 }
@@ -39,8 +39,11 @@ impl<E> Record<E> {
     }
 
     pub fn latency(&self) -> Option<Duration> {
-        let told = self.seed.map(|(_, micros)| micros);
-        self.window.minimum().or(told).map(Duration::from_micros)
+        let announced = self.seed.map(|(_, micros)| micros);
+        self.window
+            .minimum()
+            .or(announced)
+            .map(Duration::from_micros)
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -68,7 +71,7 @@ impl<E> Record<E> {
         }
     }
 
-    /// Comes back after a lapse, with what it announced but for what the change says.
+    /// The announcement of a relay that returns after an expiry: the old one with this change.
     pub(super) fn keeps(&self, change: &Change) -> Change {
         Change {
             capacity: change.capacity.or(Some(self.capacity)),
@@ -83,7 +86,7 @@ impl<E> Record<E> {
         self.window = Window::default();
     }
 
-    /// Forgets what was not measured since this second; whether there was anything.
+    /// Forgets samples from before this second. Returns whether there were any.
     pub(super) fn forget_before(&mut self, oldest: u64) -> bool {
         let latest = self.window.latest().or(self.seed.map(|(second, _)| second));
         let has_lapsed = latest.is_some_and(|latest| latest < oldest);
@@ -93,22 +96,22 @@ impl<E> Record<E> {
         has_lapsed
     }
 
-    /// Lower is better; only asked of relays that are not full.
+    /// Lower is better. Must not be called for a full relay.
     pub fn score(&self, path: Duration) -> f64 {
         let utilisation = f64::from(self.load()) / f64::from(self.capacity);
         path.as_secs_f64() / (1.0 - utilisation.powi(4))
     }
 }
 
-/// The minimum of recent round trips; it slides when a sample arrives, not when time passes.
+/// The minimum of recent round trips. The window moves when a sample arrives, not when time passes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Window {
-    /// Of each slice the minimum and the second of the latest sample.
+    /// For each slice, the minimum and the second of the latest sample.
     slices: BTreeMap<u64, (u64, u64)>,
 }
 
 impl Window {
-    /// Where what was sampled since the second `oldest` counts.
+    /// Adds a sample; older ones count only from the second `oldest` on.
     pub(super) fn sample(&mut self, second: u64, micros: u64, oldest: u64) {
         self.forget_before(oldest);
         let slice = second / SLICE;

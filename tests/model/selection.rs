@@ -1,10 +1,10 @@
-//! Which relays may be handed out, and which of them is the best.
+//! Eligibility and ranking.
 
 use super::{Access, Address, Model, Obstacle, Query, Record};
 use std::time::Duration;
 
 impl<K: Copy + Ord, E: Address> Model<K, E> {
-    /// The relays that may be handed out with their scores, best first.
+    /// The eligible relays with their scores, best first.
     pub fn eligible(&self, target: &K, query: &Query<K>) -> Vec<(K, f64)> {
         let mut eligible: Vec<_> = self
             .relays
@@ -21,7 +21,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         eligible
     }
 
-    /// What a search for one relay that found `best` hands out: that, or the preferred one.
+    /// What a find of one relay hands out: `best`, or the preferred relay.
     pub fn handed_out(&self, best: &K, target: &K, query: &Query<K>) -> K {
         let keeps = |preferred: &K| {
             let relay = self.relays.get(preferred)?;
@@ -36,7 +36,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             .unwrap_or(*best)
     }
 
-    /// By 10 ms and a third, without legs that are assumed for both.
+    /// Whether `best` is better by at least 10 ms and a third. Legs that are assumed for both are left out.
     fn is_worth_leaving(&self, current: &Record<E>, best: &Record<E>) -> bool {
         let (current, best) = match (current.latency(), best.latency()) {
             (None, None) => return false,
@@ -48,7 +48,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         gain >= 10_000 && gain as f64 >= current as f64 * (1.0 / 3.0)
     }
 
-    /// The relays of [`Model::eligible`] for a list that begins with `first`: of the others, those on trial stand last.
+    /// [`Model::eligible`] for the rest of a list that begins with `first`: relays on trial are last.
     pub fn listed_after(&self, first: &K, target: &K, query: &Query<K>) -> Vec<(K, f64)> {
         let mut others = self.eligible(target, query);
         others.retain(|(id, _)| id != first);
@@ -56,8 +56,8 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         others
     }
 
-    /// The relays of which any may be handed out although it is backing off, where no other will do: the
-    /// preferred one, or those that have been for longest.
+    /// The relays that may be a last resort, if no other relay is eligible: the preferred one, or those that
+    /// have been backing off for longest.
     pub fn last_resorts(&self, target: &K, query: &Query<K>) -> Vec<K> {
         if self.settings.max_ejected_share >= 1.0 {
             return Vec::new();
@@ -77,7 +77,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             .collect()
     }
 
-    /// Everything that keeps one live relay from being handed out.
+    /// Every reason why a live relay is not eligible.
     pub fn obstacles(
         &self,
         id: &K,

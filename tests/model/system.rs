@@ -1,4 +1,4 @@
-//! The registry and its model side by side: each operation is done to both, and every answer compared.
+//! The registry and its model: each operation is applied to both, and the answers are compared.
 
 mod checks;
 
@@ -21,9 +21,9 @@ pub struct System {
     registry: Registry,
     model: Model<NodeId, Endpoint>,
     leases: Vec<(Lease, Held<NodeId>)>,
-    /// The time of day at the clock's origin, as the first relay seen tells it.
+    /// The time of day at the clock's origin, by the first relay that was read.
     origin: Option<SystemTime>,
-    /// No round trip has changed since the last maintenance pass, so that order must be exact.
+    /// No round trip has changed since the last maintenance pass, so the order must be exact.
     settled: bool,
     /// The model's counters at the last maintenance pass.
     counted: Counters,
@@ -32,7 +32,7 @@ pub struct System {
 }
 
 impl System {
-    /// Nothing if the settings are to be refused, and were.
+    /// `None` if the settings are invalid, and were refused.
     pub fn new(settings: Settings<NodeId>) -> Option<Self> {
         let clock = ManualClock::new();
         clock.advance(settings.clock_starts_at);
@@ -127,7 +127,7 @@ impl System {
                 assert_eq!(self.registry.set_draining(&id, draining), Ok(()));
                 self.model.set_draining(&id, draining);
             }
-            // This node's own back-off shows in no explanation.
+            // An explanation does not show whether the local node is backing off.
             Operation::ReportFailure(id, _) if self.settings.local == Some(id) => {}
             Operation::ReportFailure(id, fault) => {
                 self.settle_circuits();
@@ -173,13 +173,11 @@ impl System {
                 self.model.maintain(self.now);
             }
         }
-        // What has lapsed is ranked anew by the next pass.
+        // The next pass ranks relays whose round trip has lapsed.
         if self.model.take_lapsed() {
             self.maintain();
         }
     }
-
-    // --- changes -------------------------------------------------------------------------------
 
     fn register(&mut self, id: NodeId, endpoint: &Endpoint, change: &Change) {
         let outcome = if *change == Change::default() {
@@ -252,14 +250,14 @@ impl System {
         }
     }
 
-    /// Whether the load told by a lease includes the lease itself is not promised.
+    /// Whether the load that a lease shows includes the lease itself is not promised.
     fn hold(&mut self, lease: Lease, held: Held<NodeId>) {
-        let told = lease.relay();
+        let shown = lease.relay();
         let record = self.model.relay(&held.id).expect("just leased");
         let after = record.load();
-        let load = told.current_load();
+        let load = shown.current_load();
         assert!(load == after || load + 1 == after, "{load}, not {after}");
-        check_info(told, &held.id, record, load);
+        check_info(shown, &held.id, record, load);
         self.leases.push((lease, held));
     }
 
@@ -285,8 +283,8 @@ impl System {
         assert_eq!(taken, self.model.lease_failed(held, fault));
     }
 
-    /// Before it is judged how many back off: those past their deadline count until they are swept, and
-    /// which back-offs are over is to be known.
+    /// Prepares the count of backing-off relays: relays past their deadline count until they are swept, and
+    /// the model must know which back-offs are over.
     fn settle_circuits(&mut self) {
         self.maintain();
         self.check_circuits();
@@ -309,7 +307,7 @@ fn nth<T>(all: &[T], index: usize) -> Option<&T> {
     all.get(index.checked_rem(all.len())?)
 }
 
-/// The operation by which one of the crowd changes.
+/// The operation that changes one node of the crowd.
 fn change_of(wave: Wave, id: NodeId) -> Operation {
     match wave {
         Wave::Fills => Operation::ReportLoad(id, 3),

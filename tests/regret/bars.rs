@@ -1,4 +1,4 @@
-//! Regrets, their percentiles, and the bars that these must meet.
+//! Regrets, their percentiles, and the limits of these.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ pub const PAIR: Bar = Bar {
 /// The registry computes scores in single precision.
 pub const ROUNDING: f64 = 1e-5;
 
-/// What calls chose, over the best that they could have chosen.
+/// The regrets of several calls.
 #[derive(Clone, Debug, Default)]
 pub struct Regrets(Vec<f64>);
 
@@ -84,8 +84,7 @@ impl fmt::Display for Figures {
     }
 }
 
-/// The figures of one test, judged together at its end, so that one that is
-/// missed does not hide the others.
+/// The figures of one test. They are checked together at its end, so one failure does not hide others.
 pub struct Report {
     bar: Bar,
     missed: Vec<String>,

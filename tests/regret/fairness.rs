@@ -1,5 +1,4 @@
-//! Fairness: of relays that are all the same, each is handed out about as often
-//! as any other, however many there are.
+//! Fairness: equal relays are handed out about equally often, however many there are.
 
 use crate::common::*;
 use crate::question::Question;
@@ -9,10 +8,10 @@ use crate::scene::{Relay, Scene};
 const SIZES: [u32; 6] = [2, 64, 65, 100, 1_000, 1_025];
 /// Calls for each relay.
 const SHARE: u32 = 40;
-/// How many fair shares one may have.
+/// How many times its fair share one relay may have at most.
 const MOST_SHARES: u32 = 3;
 
-/// So many equal and idle relays; asks `SHARE` times for each, and counts.
+/// Makes `SHARE` calls per equal and idle relay, and counts how often each is returned.
 #[track_caller]
 fn assert_fair(sizes: &[u32], mut ask: impl FnMut(&Scene) -> u32) {
     let mut unfair = Vec::new();
@@ -35,8 +34,7 @@ fn assert_fair(sizes: &[u32], mut ask: impl FnMut(&Scene) -> u32) {
     assert!(unfair.is_empty(), "{}", unfair.join("\n"));
 }
 
-/// The most calls that one relay may have: some fair shares, and five standard
-/// deviations of chance.
+/// The limit for one relay: a multiple of its fair share, and five standard deviations.
 fn bound() -> u32 {
     let most = MOST_SHARES * SHARE;
     most + (f64::from(most).sqrt() * 5.0) as u32

@@ -1,5 +1,5 @@
-//! A made-up world of relays and peers, in which coordinates fit, and the paths
-//! that a registry expects in it.
+//! A synthetic world of relays and peers, which coordinates describe exactly, and the paths that a registry
+//! estimates in it.
 
 use crate::common::*;
 use crate::question::Question;
@@ -12,7 +12,7 @@ use std::time::Duration;
 const WITNESSES: usize = 24;
 /// No relay has this number.
 const UNKNOWN: u32 = u32::MAX;
-/// The side of the cube that all live in, in microseconds.
+/// The side of the cube with all nodes, in microseconds.
 const SIDE: f32 = 100_000.0;
 
 /// Which views a call gives.
@@ -41,7 +41,7 @@ impl Views {
     }
 }
 
-/// Where the peers are that are asked for.
+/// Where the targets are.
 #[derive(Clone, Copy, Debug)]
 pub enum Targets {
     Anywhere,
@@ -49,7 +49,7 @@ pub enum Targets {
     OnePlace,
 }
 
-/// A scene whose relays have places that the registry has learned.
+/// A scene whose relays have coordinates that the registry has learned.
 pub struct Geography {
     pub scene: Scene,
     places: Vec<Coordinate>,
@@ -67,7 +67,7 @@ impl Geography {
             for _ in 0..WITNESSES {
                 let peer = anywhere(&mut rng);
                 let view = published([(n, peer.rtt_to(at))]).coordinate(peer);
-                scene.world.update_peer(&stranger(), &view);
+                scene.world.update_peer(&non_relay(), &view);
             }
         }
         scene.world.maintain();
@@ -111,9 +111,9 @@ impl Geography {
         published(rtts.into_iter().take(3))
     }
 
-    /// The paths are those by which the registry judges: legs that it explains.
+    /// The paths are the registry's own estimates, from an explanation.
     pub fn question(&self, options: FindOptions) -> Question {
-        let explanation = self.scene.world.explain(&stranger(), &options);
+        let explanation = self.scene.world.explain(&non_relay(), &options);
         let mut paths = vec![u32::MAX; self.scene.relays.len()];
         for explained in explanation.relays() {
             let path = explained.path().as_micros();

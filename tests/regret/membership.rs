@@ -1,4 +1,4 @@
-//! Relays that come, go or stop being eligible, before and after `maintain`.
+//! Relays that register, leave or stop being eligible, before and after `maintain`.
 
 use crate::bars::{Regrets, Report, SINGLE};
 use crate::common::*;

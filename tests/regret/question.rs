@@ -1,14 +1,14 @@
-//! What a call asks for, as the registry and as the model see it.
+//! The options of a call, for the registry and for the scene.
 
 use crate::common::*;
 use crate::scene::Relay;
 use relay_registry::{FindOptions, NodeId};
 use std::time::Duration;
 
-/// What a leg that is not measured counts as: the registry's default.
+/// The assumed round trip of an unmeasured leg: the registry's default.
 pub const ASSUMED_MICROS: u32 = 100_000;
 
-/// A target and options, and which relays they admit at which path.
+/// A target and options, with the relays that they admit and their paths.
 #[derive(Clone)]
 pub struct Question {
     pub target: NodeId,
@@ -24,7 +24,7 @@ impl Question {
     /// Any relay, by this node's leg alone.
     pub fn plain() -> Self {
         Self {
-            target: stranger(),
+            target: non_relay(),
             options: FindOptions::new().max_spread_cost(0.0),
             excluded: Vec::new(),
             max_latency: None,

@@ -1,4 +1,4 @@
-//! A registry, and a model of all that is true of it.
+//! A registry, and the true state of its relays.
 
 use crate::bars::Regrets;
 use crate::common::*;
@@ -7,7 +7,7 @@ use fastrand::Rng;
 use relay_registry::{Lease, NodeId, RelayInfo};
 use std::time::Duration;
 
-/// What is true of one relay.
+/// The true state of one relay.
 #[derive(Clone, Debug)]
 pub struct Relay {
     /// The round trip from this node, if it was measured.
@@ -18,7 +18,7 @@ pub struct Relay {
     pub is_out: bool,
 }
 
-/// The registry under test and its model. Relay `n` of the model is `id(n)`.
+/// The registry and the true state of its relays. Relay `n` is `id(n)`.
 pub struct Scene {
     pub world: World,
     pub relays: Vec<Relay>,
@@ -64,7 +64,7 @@ impl Scene {
         // What the registry draws is the same in each run, too.
         fastrand::seed(seed);
         let room = relays.len() * 2 + 64;
-        // Relays that fail are never a last resort.
+        // So there are no last resorts.
         let world = world_with(|builder| builder.max_relays(room).max_ejected_share(1.0));
         let mut scene = Self {
             world,
@@ -94,8 +94,7 @@ impl Scene {
         self.relays[n as usize].load = load;
     }
 
-    /// Loads that other registries made: around this share of the capacity, as
-    /// widely spread as that goes.
+    /// Loads of other registries: around this share of the capacity, spread as widely as possible.
     pub fn load_from_elsewhere(&mut self, share: f64) {
         let spread = share.min(1.0 - share);
         for n in 0..self.relays.len() as u32 {
@@ -105,7 +104,7 @@ impl Scene {
         }
     }
 
-    /// Takes all loads from elsewhere away.
+    /// Removes all loads of other registries.
     pub fn unload(&mut self) {
         for n in 0..self.relays.len() as u32 {
             self.report(n, 0);
@@ -157,7 +156,7 @@ impl Scene {
         }
     }
 
-    /// The numbers of all that may be handed out and their scores, best first.
+    /// The numbers of the eligible relays and their scores, best first.
     pub fn ranking(&self, question: &Question) -> Vec<(u32, f64)> {
         let mut ranking: Vec<_> = self.scores(question).collect();
         ranking.sort_by(|one, other| one.1.total_cmp(&other.1));

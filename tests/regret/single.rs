@@ -70,7 +70,7 @@ fn of_a_hundred_thousand_relays_the_best_is_handed_out_in_every_state() {
     report.assert_met();
 }
 
-/// The model is right: what `explain` calls the best, it calls the best.
+/// The scene agrees with `explain` about the best relay.
 #[test]
 fn the_model_and_explain_agree_on_the_best() {
     for relays in SIZES {

@@ -1,10 +1,10 @@
-//! The states in which single answers and pairs are judged.
+//! The states in which the regret is measured.
 
 use crate::bars::Regrets;
 use crate::question::Question;
 use crate::scene::Scene;
 
-/// Who made the load, and how much there is.
+/// The origin of the load, and how much there is.
 #[derive(Clone, Copy, Debug)]
 pub enum State {
     Idle,

@@ -1,4 +1,4 @@
-//! Rule 10: which endpoints, and which peers behind them, may serve as a relay.
+//! Rule 10: which endpoints and NAT types are accepted.
 
 use crate::assert_is;
 use crate::common::*;
@@ -66,7 +66,7 @@ fn public_only() -> World {
     world_with(|builder| builder.address_policy(AddressPolicy::PublicOnly))
 }
 
-/// What comes of registering relay 1 at an address, which is taken as it is and not parsed as an endpoint.
+/// The outcome of registering relay 1 at a socket address, without parsing.
 fn register(
     world: &World,
     address: &str,
@@ -243,7 +243,7 @@ fn s10_peers_behind_closed_nats_are_refused() {
     }
 }
 
-/// Not even where the policy admits any.
+/// Also with a policy that admits any address.
 #[test]
 fn s10_a_public_peer_has_a_public_address_or_name() {
     let world = world();
@@ -268,7 +268,7 @@ fn s10_a_public_peer_has_a_public_address_or_name() {
 }
 
 #[test]
-fn s10_names_that_lead_strangers_nowhere_are_refused_by_the_public_policy() {
+fn s10_names_that_other_nodes_cannot_resolve_are_refused_by_the_public_policy() {
     for name in NOT_PUBLIC_NAMES {
         let named: Endpoint = name.parse().expect("a well-formed name");
         assert_is!(

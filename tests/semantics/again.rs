@@ -1,15 +1,15 @@
-//! Calls one after another: each chooses by the loads, round trips and standings of its moment.
+//! Consecutive calls: each chooses by the loads, round trips and circuits of its own moment.
 
 use crate::common::*;
 use relay_registry::FindOptions;
 
 const MANY: u32 = 300;
-/// What the leg to the target counts as.
+/// The assumed leg to the target.
 const ASSUMED: std::time::Duration = ms(100);
 /// Of many relays, scores that differ by less than 1/32 may count as equal.
 const TOLD_APART: f64 = 0.96;
 
-/// Relays that are as good as each other.
+/// Relays with equal scores.
 fn crowd() -> World {
     let world = world();
     (0..MANY).for_each(|n| world.join_with(n, &latency(ms(50))));
@@ -70,7 +70,7 @@ fn the_target_is_never_handed_out_as_a_relay() {
     let world = crowd();
     for _ in 0..200 {
         let n = world.found().expect("a relay");
-        // None of them goes by what another call found.
+        // No call uses the result of another.
         for _ in 0..8 {
             let other = world.find_relay(&id(n)).expect("a relay");
             assert_ne!(other.node_id(), id(n));
@@ -85,7 +85,7 @@ fn reservations_in_a_row_even_out() {
     let world = world();
     (0..MANY).for_each(|n| world.join_with(n, &latency(ms(50)).capacity(10)));
     world.maintain();
-    let reserve = |_| world.reserve(&stranger(), &FindOptions::new());
+    let reserve = |_| world.reserve(&non_relay(), &FindOptions::new());
     let leases: Result<Vec<_>, _> = (0..MANY * 5).map(reserve).collect();
     assert!(leases.is_ok());
     let nearly_full = (0..MANY).filter(|&n| world.load(n) >= 8).count();

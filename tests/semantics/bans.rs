@@ -1,4 +1,4 @@
-//! The operator's hand: banning until a time.
+//! Bans.
 
 use crate::assert_is;
 use crate::common::*;
@@ -65,7 +65,7 @@ fn nothing_is_found_where_all_are_banned() {
     (1..=2).for_each(|n| world.ban_for(n, HOUR));
     let rejections = world.rejections(&FindOptions::new());
     assert_eq!((rejections.banned, rejections.total()), (2, 2));
-    assert!(world.reserve(&stranger(), &FindOptions::new()).is_err());
+    assert!(world.reserve(&non_relay(), &FindOptions::new()).is_err());
 }
 
 #[test]

@@ -6,11 +6,11 @@ use relay_registry::{
     BuildError, Clock, FindOptions, MAX_RELAYS, Maintenance, ManualClock, Registry, Vivaldi,
 };
 
-/// Tells the process that it is the one with little memory.
+/// Set in the process that has little memory.
 #[cfg(target_os = "linux")]
 const LIMITED: &str = "RELAY_REGISTRY_LIMITED";
 
-/// Whether this is the process of its own that `test` wants; if not, has one run, which must pass.
+/// Whether this is the separate process for `test`. If not, runs one, which must pass.
 #[cfg(target_os = "linux")]
 fn is_limited(test: &str, limits: &str) -> bool {
     if std::env::var_os(LIMITED).is_some() {
@@ -73,7 +73,7 @@ fn what_is_printed_for_debugging_names_what_it_is() {
     let builder = format!("{:?}", Registry::builder().maintenance(Maintenance::Manual));
     assert!(builder.contains("max_relays"), "{builder}");
     assert!(format!("{:?}", world.clock).contains("ManualClock"));
-    let explained = format!("{:?}", world.explain(&stranger(), &FindOptions::new()));
+    let explained = format!("{:?}", world.explain(&non_relay(), &FindOptions::new()));
     assert!(explained.contains(&one), "{explained}");
 }
 

@@ -1,11 +1,11 @@
-//! Rule 12: never "none" while one relay may be handed out, and a reason for each that was passed over.
+//! Rule 12: a find fails only if no relay is eligible, and then has a reason for each.
 
 use crate::common::*;
 use relay_registry::{FindError, FindOptions, Registry, Rejections};
 
 const CROWD: u32 = 700;
 
-/// Ways in which everyone but one relay is not to be had.
+/// Ways to make all relays but one ineligible.
 #[derive(Clone, Copy, Debug)]
 enum Others {
     Full,
@@ -27,7 +27,7 @@ const WAYS: [Others; 7] = [
     Others::Unmeasured,
 ];
 
-/// How far the relays are, so that the one to be found is first, last, or one of many equals.
+/// Round trips with which the eligible relay is first, last, or one of many equals.
 #[derive(Clone, Copy, Debug)]
 enum Distances {
     Equal,
@@ -36,7 +36,7 @@ enum Distances {
 
 const ALL_DISTANCES: [Distances; 2] = [Distances::Equal, Distances::Rising];
 
-/// Holds a crowd of which one may be handed out; returns the options to ask with.
+/// Registers many relays of which one is eligible. Returns the options of the find.
 fn crowd_but_one(world: &World, others: Others, distances: Distances, one: u32) -> FindOptions {
     for n in 0..CROWD {
         let rtt = match distances {
@@ -76,10 +76,10 @@ fn crowd_but_one(world: &World, others: Others, distances: Distances, one: u32) 
 fn assert_found_in_every_way(world: &World, options: &FindOptions, one: u32, context: &str) {
     for _ in 0..3 {
         assert_eq!(world.found_with(options), Some(one), "{context}");
-        let lease = world.reserve(&stranger(), options);
+        let lease = world.reserve(&non_relay(), options);
         let reserved = lease.map(|lease| number(lease.relay().node_id()));
         assert_eq!(reserved, Ok(one), "{context}");
-        let list = world.find_relays(&stranger(), options);
+        let list = world.find_relays(&non_relay(), options);
         assert_eq!(numbers(&list), [one], "{context}");
     }
 }
@@ -123,7 +123,7 @@ fn s12_an_empty_registry_passes_no_one_over() {
     assert_eq!(rejections.total(), 0);
 }
 
-/// One world with a different number of relays for every reason, and none to be had.
+/// A world without an eligible relay, and with a different number of relays for each reason.
 fn world_of_reasons() -> (World, FindOptions) {
     let world = world_with(|builder| builder.local_id(id(0)));
     let near = latency(ms(20));
@@ -159,7 +159,7 @@ fn assert_reasons(rejections: Rejections, excluded: usize, departed: usize) {
 fn s12_every_relay_passed_over_is_counted_under_its_reason() {
     let (world, options) = world_of_reasons();
     assert_reasons(world.rejections(&options), 3, 3);
-    match world.reserve(&stranger(), &options) {
+    match world.reserve(&non_relay(), &options) {
         Err(FindError::NoRelaysAvailable { rejections, .. }) => assert_reasons(rejections, 3, 3),
         other => panic!("{other:?}"),
     }
@@ -201,7 +201,7 @@ fn s12_many_passed_over_are_all_counted() {
     let world = world_of(CROWD as usize);
     (0..CROWD).for_each(|n| world.join(n));
     (0..CROWD).for_each(|n| world.drain(n));
-    let count = |registry: &Registry| match registry.find_relay(&stranger()) {
+    let count = |registry: &Registry| match registry.find_relay(&non_relay()) {
         Err(FindError::NoRelaysAvailable { rejections, .. }) => rejections.draining,
         other => panic!("{other:?}"),
     };

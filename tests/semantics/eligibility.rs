@@ -1,6 +1,6 @@
-//! Rule 3: what is never handed out.
+//! Rule 3: only eligible relays are handed out.
 //!
-//! Each test holds a near relay that must not be handed out beside a far one that must.
+//! Each test has a near relay that is not eligible, and a far one that is.
 
 use crate::common::*;
 use relay_registry::{FindOptions, NodeId};
@@ -9,7 +9,7 @@ use std::time::Duration;
 const NEAR: u32 = 1;
 const FAR: u32 = 2;
 
-/// A near and a far relay, of which any find takes the near one.
+/// A near and a far relay. Finds return the near one.
 fn near_and_far() -> World {
     let world = world();
     world.join_with(NEAR, &latency(ms(5)).capacity(2));
@@ -19,7 +19,7 @@ fn near_and_far() -> World {
     world
 }
 
-/// All three ways to ask must hand out the far relay and nothing else.
+/// A find, a reservation and a list must return only the far relay.
 #[track_caller]
 fn assert_only_far(world: &World, target: NodeId, options: &FindOptions) {
     let found = world
@@ -46,13 +46,13 @@ fn s03_never_this_node() {
     world.join_with(NEAR, &latency(ms(5)));
     world.join_with(FAR, &latency(ms(300)));
     assert!(world.has(NEAR), "this node may well be a relay for others");
-    assert_only_far(&world, stranger(), &FindOptions::new());
+    assert_only_far(&world, non_relay(), &FindOptions::new());
 }
 
 #[test]
 fn s03_never_an_excluded_relay() {
     let world = near_and_far();
-    assert_only_far(&world, stranger(), &excluding([NEAR]));
+    assert_only_far(&world, non_relay(), &excluding([NEAR]));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn s03_exclusions_add_up() {
     let world = near_and_far();
     world.join_with(3, &latency(ms(6)));
     let both = excluding([NEAR]).exclude([id(3)]);
-    assert_only_far(&world, stranger(), &both);
+    assert_only_far(&world, non_relay(), &both);
 }
 
 #[test]
@@ -68,17 +68,17 @@ fn s03_many_exclusions_hold_all() {
     let world = world();
     (0..400).for_each(|n| world.join(n));
     let others = excluding((0..400).filter(|&n| n != FAR));
-    assert_only_far(&world, stranger(), &others);
+    assert_only_far(&world, non_relay(), &others);
 }
 
 #[test]
 fn s03_never_a_full_relay() {
     let world = near_and_far();
     let leases = world.take(NEAR, 2);
-    assert_only_far(&world, stranger(), &FindOptions::new());
+    assert_only_far(&world, non_relay(), &FindOptions::new());
     drop(leases);
     world.report(NEAR, 2);
-    assert_only_far(&world, stranger(), &FindOptions::new());
+    assert_only_far(&world, non_relay(), &FindOptions::new());
     world.report(NEAR, 0);
     assert_eq!(world.found(), Some(NEAR));
 }
@@ -88,7 +88,7 @@ fn s03_never_a_draining_relay_until_it_stops_draining() {
     let world = near_and_far();
     world.drain(NEAR);
     assert!(world.info(NEAR).is_draining());
-    assert_only_far(&world, stranger(), &FindOptions::new());
+    assert_only_far(&world, non_relay(), &FindOptions::new());
     world.set_draining(&id(NEAR), false).unwrap();
     assert!(!world.info(NEAR).is_draining());
     assert_eq!(world.found(), Some(NEAR));
@@ -99,7 +99,7 @@ fn s03_never_an_expired_relay() {
     let world = near_and_far();
     world.renew_with(NEAR, &ttl(secs(5)));
     world.pass(secs(5));
-    assert_only_far(&world, stranger(), &FindOptions::new());
+    assert_only_far(&world, non_relay(), &FindOptions::new());
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn s03_never_a_relay_farther_than_asked_for() {
     world.measure(2, ms(79));
     world.join_with(3, &latency(ms(81)));
     let found = |max: Duration| {
-        let list = world.find_relays(&stranger(), &all().max_latency(max));
+        let list = world.find_relays(&non_relay(), &all().max_latency(max));
         let mut found = numbers(&list);
         found.sort_unstable();
         found
@@ -121,7 +121,7 @@ fn s03_never_a_relay_farther_than_asked_for() {
     assert_eq!(found(ms(78)), []);
     assert_eq!(world.found_with(&within(ms(79))), Some(2));
     assert_eq!(world.found_with(&within(ms(78))), None);
-    assert!(world.reserve(&stranger(), &within(ms(78))).is_err());
+    assert!(world.reserve(&non_relay(), &within(ms(78))).is_err());
 }
 
 #[test]
@@ -145,8 +145,8 @@ fn s03_an_unmeasured_relay_meets_no_latency_bound_unless_allowed() {
     world.join(1);
     let bound = within(secs(5));
     assert_eq!(world.found_with(&bound), None);
-    assert!(world.find_relays(&stranger(), &bound).is_empty());
-    assert!(world.reserve(&stranger(), &bound).is_err());
+    assert!(world.find_relays(&non_relay(), &bound).is_empty());
+    assert!(world.reserve(&non_relay(), &bound).is_err());
     assert_eq!(
         world.found_with(&bound.clone().allow_unmeasured(true)),
         Some(1)

@@ -9,7 +9,7 @@ use std::time::Duration;
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A clock that shows whatever it is told to.
+/// A clock with a settable time, which may go back.
 #[derive(Clone, Default)]
 struct LooseClock(Arc<Mutex<Duration>>);
 

@@ -124,7 +124,7 @@ fn the_preferred_relay_is_kept_and_comes_first() {
     world.join_with(1, &latency(ms(20)));
     world.join_with(2, &latency(ms(22)));
     let options = FindOptions::new().prefer(id(2)).max_results(1);
-    let explanation = world.explain(&stranger(), &options);
+    let explanation = world.explain(&non_relay(), &options);
     assert_eq!(order(&explanation), [2, 1]);
     assert_eq!(world.verdict_with(2, &options), Verdict::Kept);
     assert_eq!(world.verdict_with(1, &options), Verdict::Worse);
@@ -154,7 +154,7 @@ fn a_last_resort_is_said_to_be_one() {
         let options = FindOptions::new().max_results(at_most);
         assert_eq!(world.verdict_with(1, &options), Verdict::LastResort);
     }
-    let explanation = world.explain(&stranger(), &FindOptions::new());
+    let explanation = world.explain(&non_relay(), &FindOptions::new());
     assert!(explanation.to_string().contains("last resort"));
 }
 
@@ -166,7 +166,7 @@ fn legs_say_how_they_are_known() {
     let options = FindOptions::new()
         .target_view(published([(2, ms(7))]))
         .max_results(1);
-    let explanation = world.explain(&stranger(), &options);
+    let explanation = world.explain(&non_relay(), &options);
     let legs = |n| {
         let explained = explanation.of(&id(n)).expect("held");
         (
@@ -223,7 +223,7 @@ relay                     a leg, ms          b leg, ms   used  penalty     score
     let shown = explain(&zoo(), &ask()).to_string();
     let lines = |text: &str| {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        // Equal scores come in no particular order.
+        // Equal scores are in any order.
         lines[3..6].sort_unstable();
         lines
     };
@@ -232,16 +232,16 @@ relay                     a leg, ms          b leg, ms   used  penalty     score
 
 #[test]
 fn an_empty_registry_has_little_to_explain() {
-    let explanation = world().explain(&stranger(), &FindOptions::new());
+    let explanation = world().explain(&non_relay(), &FindOptions::new());
     assert_eq!(explanation.relays(), []);
     assert_eq!(explanation.to_string().lines().count(), 1);
 }
 
-/// What befalls a relay in a random state.
+/// The state of a random relay.
 #[derive(Clone, Copy, Debug)]
 struct Fate {
     rtt: Option<u64>,
-    /// Where peers found it to be, in milliseconds from the middle of the world.
+    /// Its position by the measurements of peers, in milliseconds from the centre.
     place: Option<i8>,
     load: u32,
     is_draining: bool,
@@ -300,13 +300,13 @@ fn world_of_fates(fates: &[Fate], max_ejected_share: f64) -> World {
     world
 }
 
-/// Peers all around tell their true round trips to a relay.
+/// Peers all around report their true round trips to a relay.
 fn teach(world: &World, n: u32, relay: Coordinate) {
     for turn in 0..40 {
         let around = turn as f32 * 2.4;
         let peer = place(100.0 * around.sin(), 100.0 * around.cos());
         let view = published([(n, peer.rtt_to(&relay))]).coordinate(peer);
-        world.update_peer(&stranger(), &view);
+        world.update_peer(&non_relay(), &view);
     }
 }
 
@@ -356,7 +356,7 @@ fn in_ms((n, rtt): (u32, u64)) -> (u32, std::time::Duration) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The one that a find hands out is the one that was explained, or about as good.
+    /// A find returns the relay of the explanation, or one with about the same score.
     #[test]
     fn an_explanation_agrees_with_the_find_that_follows(
         fates in prop::collection::vec(fate(), 0..12),
@@ -368,11 +368,11 @@ proptest! {
         if merged {
             world.maintain();
         }
-        let explanation = world.explain(&stranger(), &options);
+        let explanation = world.explain(&non_relay(), &options);
         prop_assert_eq!(explanation.relays().len(), fates.len());
         explanation.relays().iter().for_each(assert_adds_up);
         let chosen: Vec<_> = explanation.chosen().collect();
-        let found = world.find_relay_with(&stranger(), &options);
+        let found = world.find_relay_with(&non_relay(), &options);
         match (&chosen[..], found) {
             ([], Err(_)) => {}
             ([chosen], Ok(found)) if chosen.relay == found.node_id() => {}
@@ -380,7 +380,7 @@ proptest! {
                 let other = explanation.of(&found.node_id()).expect("held");
                 prop_assert_eq!(other.verdict, Verdict::Worse);
                 prop_assert_eq!(chosen.verdict, Verdict::Chosen, "{}", explanation);
-                // Scores are told apart by a 512th.
+                // Ranks have a precision of 1/512.
                 prop_assert!(other.score_ms() <= chosen.score_ms() * 1.002, "{}", explanation);
             }
             (chosen, found) => prop_assert!(false, "{chosen:?}, found {found:?}"),

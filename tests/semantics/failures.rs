@@ -1,5 +1,5 @@
-//! Circuit breakers: how long a relay is left alone after failures, who tries it again, and when it is
-//! a last resort.
+//! Circuit breakers: how long the back-off after a failure is, which caller gets the trial, and what closes
+//! the circuit.
 
 use crate::assert_is;
 use crate::common::*;
@@ -20,7 +20,7 @@ fn without_last_resort() -> World {
     world_with(|builder| builder.max_ejected_share(1.0).ttl(secs(86_400)))
 }
 
-/// Lets time pass until the relay may be tried, and says how long that took.
+/// Moves the clock until the back-off is over, and returns how long that took.
 fn back_off(world: &World, n: u32) -> Duration {
     let mut waited = Duration::ZERO;
     while world.verdict(n) == Verdict::BackingOff {
@@ -31,7 +31,7 @@ fn back_off(world: &World, n: u32) -> Duration {
     waited
 }
 
-/// Fails each trial of a relay; how long it was left alone after each.
+/// Fails each trial of a relay, and returns the back-offs.
 fn back_offs(failure: Failure, count: usize) -> Vec<Duration> {
     let world = lone_relay();
     let after_each = |_| {
@@ -43,7 +43,7 @@ fn back_offs(failure: Failure, count: usize) -> Vec<Duration> {
     (0..count).map(after_each).collect()
 }
 
-/// A quarter more or less than nominal, 1 s to 10 min, rounded up to a tick.
+/// Within a quarter of the nominal length, from 1 s to 10 min, rounded up to a tick.
 fn is_near(length: Duration, nominal: Duration) -> bool {
     let least = (nominal * 3 / 4).clamp(secs(1), secs(600));
     let most = (nominal * 5 / 4).clamp(secs(1), secs(600));
@@ -137,7 +137,7 @@ fn a_failing_relay_is_not_handed_out_and_is_counted_as_backing_off() {
     world.fail(1, Failure::Refused);
     let rejections = world.rejections(&FindOptions::new());
     assert_eq!((rejections.backing_off, rejections.total()), (1, 1));
-    assert!(world.reserve(&stranger(), &FindOptions::new()).is_err());
+    assert!(world.reserve(&non_relay(), &FindOptions::new()).is_err());
     assert_eq!(world.ranking(), []);
     world.join(2);
     for _ in 0..20 {
@@ -149,9 +149,9 @@ fn a_failing_relay_is_not_handed_out_and_is_counted_as_backing_off() {
 #[test]
 fn one_caller_at_a_time_tries_a_relay_whose_back_off_is_over() {
     let ways: [fn(&Registry) -> bool; 3] = [
-        |registry| registry.find_relay(&stranger()).is_ok(),
-        |registry| registry.reserve(&stranger(), &FindOptions::new()).is_ok(),
-        |registry| !registry.find_relays(&stranger(), &all()).is_empty(),
+        |registry| registry.find_relay(&non_relay()).is_ok(),
+        |registry| registry.reserve(&non_relay(), &FindOptions::new()).is_ok(),
+        |registry| !registry.find_relays(&non_relay(), &all()).is_empty(),
     ];
     for try_it in ways {
         let world = lone_relay();
@@ -161,7 +161,7 @@ fn one_caller_at_a_time_tries_a_relay_whose_back_off_is_over() {
             assert!(try_it(&world), "a trial is due");
             assert!(ways.iter().all(|other| !other(&world)), "a second trial");
             assert_eq!(world.rejections(&FindOptions::new()).backing_off, 1);
-            // The one who tried it never said how that went: another may try.
+            // The caller with the trial reported no outcome, so another gets one.
             let waited = back_off(&world, 1);
             assert!(is_near(waited, secs(2)), "{waited:?}");
         }
@@ -189,7 +189,7 @@ fn only_sustained_success_closes_the_circuit() {
     back_off(&world, 1);
     assert_eq!(world.circuit(1), CircuitState::HalfOpen);
     for _ in 0..3 {
-        let relay = world.find_relay(&stranger()).expect("on trial");
+        let relay = world.find_relay(&non_relay()).expect("on trial");
         assert_eq!(relay.circuit(), CircuitState::HalfOpen);
         assert_eq!(
             world.found(),
@@ -240,8 +240,8 @@ fn a_session_that_begins_after_the_failure_and_goes_well_ends_the_back_off() {
     assert_eq!(world.found(), None);
 }
 
-/// Three timeouts, then sustained success, which takes half of that back; then closed for so long: what
-/// the next failure costs.
+/// Three timeouts, then sustained success, which halves the level, then a closed circuit for some minutes.
+/// Returns the back-off of the next failure.
 fn back_off_after_closed_for(minutes: u64) -> Duration {
     let world = lone_relay();
     for _ in 0..3 {
@@ -308,7 +308,7 @@ fn a_relay_that_leaves_and_comes_back_is_trusted_no_more_than_before() {
         |world| world.leave(1),
         |world| assert_eq!(world.pass(secs(60)), 1, "expired"),
     ];
-    // Also of one that is forgotten by the next pass, there is a note of its failures.
+    // The failures of a relay that the next pass forgets are noted as well.
     let graces = [secs(60), Duration::ZERO];
     for (leave, grace) in gone
         .into_iter()
@@ -381,127 +381,7 @@ fn success_of_a_relay_that_works_changes_nothing() {
     assert!(is_near(back_off(&world, 1), secs(1)));
 }
 
-// --- last resort -------------------------------------------------------------------------------
-
-/// So many relays of which the first few failed, one tick after another.
-fn with_failing(relays: u32, failing: u32, max_ejected_share: f64) -> World {
-    let world = world_with(|builder| {
-        builder
-            .max_ejected_share(max_ejected_share)
-            .ttl(secs(86_400))
-    });
-    (0..relays).for_each(|n| world.join(n));
-    for n in 0..failing {
-        world.fail(n, Failure::TimedOut);
-        world.pass(TICK);
-    }
-    world
-}
-
-#[test]
-fn where_all_that_would_do_are_backing_off_the_longest_ejected_is_a_last_resort() {
-    for (relays, failing, max_ejected_share, is_last_resort) in [
-        (4, 1, 0.5, true),
-        (4, 3, 0.5, true),
-        (10, 1, 0.0, true),
-        (1, 1, 0.99, true),
-        (1, 1, 1.0, false),
-        (4, 4, 1.0, false),
-    ] {
-        let case = format!("{failing} of {relays} at {max_ejected_share}");
-        let world = with_failing(relays, failing, max_ejected_share);
-        let others = excluding(failing..relays).max_results(1);
-        let expected = is_last_resort.then_some(0);
-        let verdict = world.verdict_with(0, &others);
-        let expected_verdict = match is_last_resort {
-            true => Verdict::LastResort,
-            false => Verdict::BackingOff,
-        };
-        assert_eq!(verdict, expected_verdict, "{case}");
-        let found = world.find_relay_with(&stranger(), &others);
-        if let Ok(relay) = &found {
-            assert_eq!(relay.circuit(), CircuitState::Open, "{case}");
-        }
-        let found = found.ok().map(|relay| number(relay.node_id()));
-        assert_eq!(found, expected, "{case}");
-    }
-}
-
-#[test]
-fn a_last_resort_is_handed_out_only_when_nothing_else_will_do() {
-    let world = with_failing(4, 3, 0.5);
-    for _ in 0..20 {
-        assert_eq!(world.found(), Some(3));
-    }
-    assert_eq!(world.ranking(), [3]);
-    world.drain(3);
-    assert_eq!(world.found(), Some(0));
-}
-
-#[test]
-fn last_resorts_take_turns() {
-    let world = with_failing(3, 3, 0.5);
-    for expected in [0, 1, 2, 0, 1, 2] {
-        assert_eq!(world.found(), Some(expected));
-        world.pass(TICK);
-    }
-}
-
-#[test]
-fn reservations_and_lists_know_the_last_resort_too() {
-    let world = with_failing(3, 3, 0.5);
-    let lease = world.reserve(&stranger(), &FindOptions::new());
-    assert_eq!(lease.map(|lease| lease.relay().node_id()), Ok(id(0)));
-    world.pass(TICK);
-    let list = world.find_relays(&stranger(), &all());
-    assert_eq!(numbers(&list), [1]);
-}
-
-#[test]
-fn a_last_resort_meets_every_other_condition() {
-    let world = with_failing(8, 8, 0.5);
-    world.drain(0);
-    world.ban_for(1, secs(3_600));
-    world.report(2, 100);
-    world.measure(3, ms(500));
-    let options = excluding([4]).max_latency(ms(80)).max_results(1);
-    assert_eq!(world.found_with(&options), None, "5 to 7 are unmeasured");
-    let rejections = world.rejections(&options);
-    assert_eq!(rejections.total(), 8);
-    let options = options.allow_unmeasured(true);
-    for expected in [5, 6, 7] {
-        assert_eq!(world.found_with(&options), Some(expected));
-        world.pass(TICK);
-    }
-    assert_eq!(world.verdict_with(1, &options), Verdict::Banned);
-}
-
-#[test]
-fn a_last_resort_that_works_is_trusted_again() {
-    let world = with_failing(2, 2, 0.5);
-    world.measure(0, ms(10));
-    assert_eq!(world.found(), Some(0));
-    (0..3).for_each(|_| world.succeed(0));
-    assert_eq!(world.circuit(0), CircuitState::Closed);
-    for _ in 0..10 {
-        assert_eq!(world.found(), Some(0));
-    }
-}
-
-#[test]
-fn a_share_that_is_none_is_refused() {
-    for share in [-0.01, 1.01, f64::NAN, f64::INFINITY] {
-        let built = Registry::builder().max_ejected_share(share).build();
-        let Err(BuildError::InvalidMaxEjectedShare { share: named, .. }) = built else {
-            panic!("{share} is taken");
-        };
-        assert_eq!(named.to_bits(), share.to_bits());
-    }
-}
-
-// --- configured back-off -----------------------------------------------------------------------
-
-/// Fails each trial of a relay, in a registry with these spans.
+/// Fails each trial of a relay, in a registry with this back-off range.
 fn back_offs_within(min: Duration, max: Duration, failure: Failure) -> Vec<Duration> {
     let world = world_with(|b| {
         b.max_ejected_share(1.0)

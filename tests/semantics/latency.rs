@@ -12,7 +12,7 @@ fn s06_unknown_latency_is_shown_as_unknown() {
     let world = world();
     world.join(1);
     assert_eq!(world.info(1).latency(), None);
-    let found = world.find_relay(&stranger()).expect("one relay");
+    let found = world.find_relay(&non_relay()).expect("one relay");
     assert_eq!(found.latency(), None);
 }
 
@@ -108,7 +108,7 @@ fn s06_round_trips_are_kept_to_the_microsecond_and_never_as_nothing() {
     assert_eq!(world.info(1).latency(), Some(Duration::from_micros(1)));
 }
 
-/// The nearest relay is not one that was never measured.
+/// An unmeasured relay is never the nearest.
 #[test]
 fn s06_a_round_trip_of_zero_is_a_microsecond() {
     let world = world();
@@ -119,7 +119,7 @@ fn s06_a_round_trip_of_zero_is_a_microsecond() {
     world.measure(3, Duration::ZERO);
     assert_eq!(world.info(3).latency(), Some(Duration::from_micros(1)));
     world.leave(1);
-    assert_eq!(number(world.find_relay(&stranger()).unwrap().node_id()), 3);
+    assert_eq!(number(world.find_relay(&non_relay()).unwrap().node_id()), 3);
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! Rule 4: a lease is one unit, taken once and given back once, whatever became of its relay.
+//! Rule 4: a lease is one unit, taken once and returned once, whatever happens to its relay.
 
 use crate::assert_is;
 use crate::common::*;
 use relay_registry::{FindOptions, Lease, LeaseError, NodeId};
 
 fn reserve(world: &World) -> Option<Lease> {
-    world.reserve(&stranger(), &FindOptions::new()).ok()
+    world.reserve(&non_relay(), &FindOptions::new()).ok()
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn s04_a_lease_tells_of_its_relay() {
     assert_eq!(lease.relay().capacity(), 5);
 }
 
-/// Lets relay 1 vanish in some way, registers it again, and drops the lease from before.
+/// Relay 1 leaves or expires, registers again, and the old lease is dropped.
 fn outlive(vanish: impl FnOnce(&World)) {
     let world = world();
     world.join_with(1, &capacity(3).ttl(secs(10)));
@@ -109,7 +109,7 @@ fn outlive(vanish: impl FnOnce(&World)) {
     let told = old.relay().clone();
     vanish(&world);
     assert!(!world.has(1));
-    assert_eq!(old.relay(), &told, "the lease tells what it told");
+    assert_eq!(old.relay(), &told, "the lease shows the same as before");
 
     world.join_with(1, &capacity(3));
     assert_eq!(world.load(1), 1, "the lease is a unit of the relay");

@@ -1,4 +1,4 @@
-//! Rule 7: counting and listing know live relays only.
+//! Rule 7: the count and the list have live relays only.
 
 use crate::common::*;
 

@@ -89,8 +89,8 @@ fn s05_every_holder_sees_the_same_load() {
     let world = world();
     world.join(1);
     world.report(1, 30);
-    let lease = world.reserve(&stranger(), &all()).expect("a free unit");
-    let found = world.find_relay(&stranger()).expect("one relay");
+    let lease = world.reserve(&non_relay(), &all()).expect("a free unit");
+    let found = world.find_relay(&non_relay()).expect("one relay");
     assert_eq!(found.current_load(), 31);
     assert_eq!(world.relays()[0].current_load(), 31);
     drop(lease);

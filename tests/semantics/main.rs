@@ -1,7 +1,6 @@
-//! One or more tests for each numbered rule of the registry, named after it, and for what a choice is
-//! made by beyond the rules.
+//! Tests of each numbered rule of the registry, named after it, and of the ranking.
 //!
-//! Rule 11 has a file beside this folder. All run on a clock that only the test moves, without a maintenance thread.
+//! Rule 11 is in `tests/memory.rs`. All tests use a manual clock, without a maintenance thread.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -15,9 +14,10 @@ mod eligibility;
 mod expiry;
 mod explaining;
 mod failures;
+mod hostile_reports;
+mod last_resort;
 mod latency;
 mod leases;
-mod liars;
 mod listing;
 mod load;
 mod membership;

@@ -1,4 +1,4 @@
-//! Rule 8: membership of one id; the threads' side of it is in `tests/threads.rs`.
+//! Rule 8: membership of one id. `tests/threads/` has the tests with threads.
 
 use crate::common::*;
 use relay_registry::{NatType, Registration};
@@ -36,8 +36,8 @@ fn s08_a_relay_that_expired_was_not_there_to_leave() {
     assert_eq!((stats.unregistrations, stats.expirations), (0, 1));
 }
 
-/// Registers relay 1 with everything set, lets it vanish beyond its grace, and registers it again
-/// with nothing set.
+/// Registers relay 1 with all options. It is away for longer than its grace, then registers without
+/// options.
 fn come_back(vanish: impl FnOnce(&World)) {
     let world = world();
     let all_set = capacity(7).latency(ms(9)).nat(NatType::FullCone);
@@ -87,9 +87,9 @@ fn s08_an_info_is_what_was_registered() {
     assert_eq!(info.capacity(), 9);
     assert_eq!(info.nat(), Some(NatType::PublicIp));
     assert_eq!(info.latency(), Some(ms(30)));
-    assert_eq!(world.find_relay(&stranger()), Ok(info.clone()));
+    assert_eq!(world.find_relay(&non_relay()), Ok(info.clone()));
     assert_eq!(
-        world.find_relays(&stranger(), &all()),
+        world.find_relays(&non_relay(), &all()),
         std::slice::from_ref(&info)
     );
     assert_eq!(world.relays(), [info]);

@@ -1,4 +1,5 @@
-//! Selection against an oracle that knows every relay and looks at all of them.
+//! Selection compared with an exhaustive oracle. The oracle has eligibility and scores of its own: the test
+//! creates each state, so it shares no fault with the rules in `tests/model`, from which a state follows.
 
 use crate::common::*;
 use proptest::collection::vec;
@@ -6,14 +7,14 @@ use proptest::prelude::*;
 use relay_registry::{Failure, FindOptions, NodeId, RelayInfo};
 use std::time::Duration;
 
-/// What a leg that was not measured counts as: the registry's default.
+/// The assumed round trip of an unmeasured leg: the registry's default.
 const ASSUMED: Duration = ms(100);
-/// Of so many relays scores are told apart finely.
+/// Up to this many relays, ranks have the fine precision.
 const FEW: usize = 64;
-/// By which share two scores may differ and count as equal, of few relays and of many.
+/// The relative difference up to which two scores are equal, among few relays and among many.
 const FINE: f64 = 1.0 / 512.0;
 const COARSE: f64 = 1.0 / 32.0;
-/// Scores are kept in single precision.
+/// Scores are in single precision.
 const ROUNDING: f64 = 1e-5;
 
 #[derive(Clone, Debug)]
@@ -21,11 +22,11 @@ struct Relay {
     rtt: Option<Duration>,
     capacity: u32,
     load: u32,
-    fate: Fate,
+    state: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum State {
     Fine,
     Excluded,
     Draining,
@@ -45,35 +46,35 @@ impl Relay {
         self.path() / (1.0 - utilisation.powi(4))
     }
 
-    fn is_eligible(&self, wish: &Wish) -> bool {
-        let is_near = match (wish.max_latency, self.rtt) {
+    fn is_eligible(&self, conditions: &Conditions) -> bool {
+        let is_near = match (conditions.max_latency, self.rtt) {
             (None, _) => true,
             (Some(max), Some(rtt)) => rtt <= max,
-            (Some(_), None) => wish.allow_unmeasured,
+            (Some(_), None) => conditions.allow_unmeasured,
         };
-        self.fate == Fate::Fine && self.load < self.capacity && is_near
+        self.state == State::Fine && self.load < self.capacity && is_near
     }
 }
 
 #[derive(Clone, Debug)]
-struct Wish {
+struct Conditions {
     max_latency: Option<Duration>,
     allow_unmeasured: bool,
 }
 
-/// The registry, and everything that is true of it.
+/// The registry, and its true state.
 struct Scene {
     world: World,
     relays: Vec<Relay>,
-    wish: Wish,
+    conditions: Conditions,
 }
 
 impl Scene {
-    fn new(relays: Vec<Relay>, wish: Wish, merged: bool) -> Self {
-        // Those backing off are never a last resort.
+    fn new(relays: Vec<Relay>, conditions: Conditions, merged: bool) -> Self {
+        // So there are no last resorts.
         let world = world_with(|builder| builder.max_ejected_share(1.0));
         for (n, relay) in (0..).zip(&relays) {
-            let life = if relay.fate == Fate::Lapsed {
+            let life = if relay.state == State::Lapsed {
                 secs(1)
             } else {
                 TTL
@@ -88,31 +89,31 @@ impl Scene {
             world.maintain();
         }
         for (n, relay) in (0..).zip(&relays) {
-            match relay.fate {
-                Fate::Fine | Fate::Excluded | Fate::Lapsed => {}
-                Fate::Draining => world.drain(n),
-                Fate::Banned => world.ban_for(n, secs(60)),
-                Fate::BackingOff => world.fail(n, Failure::TimedOut),
-                Fate::Left => world.leave(n),
+            match relay.state {
+                State::Fine | State::Excluded | State::Lapsed => {}
+                State::Draining => world.drain(n),
+                State::Banned => world.ban_for(n, secs(60)),
+                State::BackingOff => world.fail(n, Failure::TimedOut),
+                State::Left => world.leave(n),
             }
         }
         world.advance(secs(1));
         // A ban raises the tick and changes nothing else here.
-        assert_eq!(world.ban(&stranger(), secs(60)), Ok(()));
+        assert_eq!(world.ban(&non_relay(), secs(60)), Ok(()));
         Self {
             world,
             relays,
-            wish,
+            conditions,
         }
     }
 
     fn options(&self) -> FindOptions {
         let excluded = (0..).zip(&self.relays);
-        let excluded = excluded.filter(|(_, relay)| relay.fate == Fate::Excluded);
+        let excluded = excluded.filter(|(_, relay)| relay.state == State::Excluded);
         let options = excluding(excluded.map(|(n, _)| n))
             .max_spread_cost(0.0)
-            .allow_unmeasured(self.wish.allow_unmeasured);
-        match self.wish.max_latency {
+            .allow_unmeasured(self.conditions.allow_unmeasured);
+        match self.conditions.max_latency {
             Some(max) => options.max_latency(max),
             None => options,
         }
@@ -124,11 +125,11 @@ impl Scene {
 
     fn eligible(&self) -> Vec<u32> {
         let relays = (0..).zip(&self.relays);
-        let eligible = relays.filter(|(_, relay)| relay.is_eligible(&self.wish));
+        let eligible = relays.filter(|(_, relay)| relay.is_eligible(&self.conditions));
         eligible.map(|(n, _)| n).collect()
     }
 
-    /// The scores of all that may be handed out, best first.
+    /// The scores of the eligible relays, best first.
     fn scores(&self) -> Vec<f64> {
         let eligible = self.eligible().into_iter();
         let mut scores: Vec<_> = eligible.map(|n| self.relay(n).score()).collect();
@@ -138,40 +139,40 @@ impl Scene {
 
     fn score_of(&self, relay: NodeId) -> f64 {
         let relay = self.relay(number(relay));
-        assert!(relay.is_eligible(&self.wish), "handed out {relay:?}");
+        assert!(relay.is_eligible(&self.conditions), "handed out {relay:?}");
         relay.score()
     }
 
-    /// The answers of a find and of a reservation, which gives its unit back.
+    /// The answers of a find and of a reservation, whose lease is dropped.
     fn answers(&self) -> [Option<NodeId>; 2] {
         let options = self.options();
-        let found = self.world.find_relay_with(&stranger(), &options);
-        let reserved = self.world.reserve(&stranger(), &options);
+        let found = self.world.find_relay_with(&non_relay(), &options);
+        let reserved = self.world.reserve(&non_relay(), &options);
         let reserved = reserved.map(|lease| lease.relay().node_id());
         [found.map(|relay| relay.node_id()).ok(), reserved.ok()]
     }
 }
 
 fn relay() -> impl Strategy<Value = Relay> {
-    let fate = prop_oneof![
-        12 => Just(Fate::Fine),
-        1 => Just(Fate::Excluded),
-        1 => Just(Fate::Draining),
-        1 => Just(Fate::Banned),
-        1 => Just(Fate::BackingOff),
-        1 => Just(Fate::Left),
-        1 => Just(Fate::Lapsed),
+    let state = prop_oneof![
+        12 => Just(State::Fine),
+        1 => Just(State::Excluded),
+        1 => Just(State::Draining),
+        1 => Just(State::Banned),
+        1 => Just(State::BackingOff),
+        1 => Just(State::Left),
+        1 => Just(State::Lapsed),
     ];
     let load = prop_oneof![3 => Just(0), 4 => 0..=8_u32, 1 => Just(8)];
-    (rtt(), 1..=8_u32, load, fate).prop_map(|(rtt, capacity, load, fate)| Relay {
+    (rtt(), 1..=8_u32, load, state).prop_map(|(rtt, capacity, load, state)| Relay {
         rtt,
         capacity,
         load,
-        fate,
+        state,
     })
 }
 
-/// Twins in a data centre, relays all over the world, and some that were not measured.
+/// Equal round trips, round trips of all lengths, and some unmeasured.
 fn rtt() -> impl Strategy<Value = Option<Duration>> {
     prop_oneof![
         1 => Just(None),
@@ -180,9 +181,9 @@ fn rtt() -> impl Strategy<Value = Option<Duration>> {
     ]
 }
 
-fn wish() -> impl Strategy<Value = Wish> {
+fn conditions() -> impl Strategy<Value = Conditions> {
     (prop::option::weighted(0.3, 1..200_u64), any::<bool>()).prop_map(|(max, allow_unmeasured)| {
-        Wish {
+        Conditions {
             max_latency: max.map(ms),
             allow_unmeasured,
         }
@@ -213,13 +214,13 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn all_that_may_be_handed_out_are_listed_in_order(
+    fn all_eligible_relays_are_listed_in_order(
         relays in vec(relay(), 0..200),
-        wish in wish(),
+        conditions in conditions(),
         merged: bool,
     ) {
-        let scene = Scene::new(relays, wish, merged);
-        let listed = scene.world.find_relays(&stranger(), &scene.options().max_results(usize::MAX));
+        let scene = Scene::new(relays, conditions, merged);
+        let listed = scene.world.find_relays(&non_relay(), &scene.options().max_results(usize::MAX));
         let mut listed_numbers = numbers(&listed);
         listed_numbers.sort_unstable();
         prop_assert_eq!(listed_numbers, scene.eligible());
@@ -230,10 +231,10 @@ proptest! {
     #[test]
     fn of_few_relays_the_best_is_found(
         relays in vec(relay(), 0..=FEW),
-        wish in wish(),
+        conditions in conditions(),
         merged: bool,
     ) {
-        let scene = Scene::new(relays, wish, merged);
+        let scene = Scene::new(relays, conditions, merged);
         let best = scene.scores().first().copied();
         for answer in scene.answers() {
             let score = answer.map(|id| scene.score_of(id));
@@ -245,10 +246,10 @@ proptest! {
     #[test]
     fn of_many_relays_one_of_the_best_is_found(
         relays in vec(relay(), FEW..4 * FEW),
-        wish in wish(),
+        conditions in conditions(),
         merged: bool,
     ) {
-        let scene = Scene::new(relays, wish, merged);
+        let scene = Scene::new(relays, conditions, merged);
         let best = scene.scores().first().copied();
         for answer in scene.answers() {
             let score = answer.map(|id| scene.score_of(id));
@@ -258,16 +259,16 @@ proptest! {
         }
     }
 
-    /// Place by place, and in the order of the scores themselves.
+    /// Each place of the list has about the best score, and scores ascend.
     #[test]
     fn a_list_holds_the_best(
         relays in vec(relay(), 0..4 * FEW),
-        wish in wish(),
+        conditions in conditions(),
         merged: bool,
         count in 2..=16_usize,
     ) {
-        let scene = Scene::new(relays, wish, merged);
-        let listed = scene.world.find_relays(&stranger(), &scene.options().max_results(count));
+        let scene = Scene::new(relays, conditions, merged);
+        let listed = scene.world.find_relays(&non_relay(), &scene.options().max_results(count));
         let expected = scene.scores();
         prop_assert_eq!(listed.len(), expected.len().min(count));
         let scores: Vec<_> = ids(&listed).map(|id| scene.score_of(id)).collect();

@@ -1,4 +1,5 @@
-//! A fifth of all relays dies silently at once, and comes back later: who notices, and how soon.
+//! A fifth of all relays fails silently at once, and works again later: how soon finds avoid them and use
+//! them again.
 
 use crate::common::*;
 use relay_registry::{CircuitState, Failure, FindOptions, Lease, Verdict};
@@ -13,7 +14,7 @@ const HELD: usize = 100;
 /// Ten minutes.
 const DEAD_FOR: usize = 6_000;
 const LONGEST_BACK_OFF: usize = 6_000;
-/// Within so many ticks of the end of its back-off an idle relay is tried often enough to be trusted.
+/// How many ticks after its back-off an idle relay had enough trials to close its circuit.
 const TRIALS: usize = 20;
 
 struct Outage {
@@ -22,7 +23,7 @@ struct Outage {
     tried: [bool; DEAD as usize],
 }
 
-/// What one tick of picks came to.
+/// The outcomes of the picks of one tick.
 #[derive(Default)]
 struct Picks {
     all: usize,
@@ -44,7 +45,7 @@ impl Outage {
         }
     }
 
-    /// A tenth of a second: picks, each of which reports how it went.
+    /// One tick of 100 ms: each pick reports its outcome.
     fn tick(&mut self, is_dead: impl Fn(u32) -> bool) -> Picks {
         self.world.pass(TICK);
         if self.held.len() == HELD {
@@ -53,7 +54,7 @@ impl Outage {
         let mut kept = Vec::new();
         let mut picks = Picks::default();
         for _ in 0..PICKS_PER_TICK {
-            let lease = self.world.reserve(&stranger(), &FindOptions::new());
+            let lease = self.world.reserve(&non_relay(), &FindOptions::new());
             let lease = lease.expect("most relays work");
             let n = number(lease.relay().node_id());
             picks.all += 1;
@@ -132,8 +133,8 @@ fn a_last_resort_shows_as_such_each_time() {
     world.join(1);
     world.fail(1, Failure::TimedOut);
     for _ in 0..3 {
-        assert!(world.find_relay(&stranger()).unwrap().is_last_resort());
+        assert!(world.find_relay(&non_relay()).unwrap().is_last_resort());
     }
     world.join(2);
-    assert!(!world.find_relay(&stranger()).unwrap().is_last_resort());
+    assert!(!world.find_relay(&non_relay()).unwrap().is_last_resort());
 }

@@ -1,16 +1,17 @@
-//! Choosing for a pair, in each way to describe one: how close to the best, by what the registry knows.
+//! Finds for a pair of peers, with each kind of view: how close the choice is to the best by the registry's
+//! knowledge.
 
 use crate::common::*;
 use relay_registry::{Coordinate, FindOptions, PeerView};
 
-/// Measurements of each relay by peers, enough to be sure of its place.
+/// How many measurements of each relay there are: enough for its coordinate to be used.
 const SAMPLES: usize = 60;
-/// Pairs that are asked for in each way.
+/// How many pairs there are for each kind of view.
 const PAIRS: usize = 60;
-/// Side of the square that all live in, in milliseconds.
+/// The side of the square with all relays and peers, in milliseconds.
 const SIDE: f32 = 200.0;
 
-/// A generator of places (Vigna's splitmix64), so that worlds can be made again.
+/// A generator of positions (Vigna's splitmix64), so that worlds can be made again.
 struct Places(u64);
 
 impl Places {
@@ -70,14 +71,14 @@ impl Square {
         square
     }
 
-    /// Peers anywhere tell how far these relays are.
+    /// Peers anywhere report their round trips to these relays.
     fn locate(&mut self, relays: std::ops::Range<u32>) {
         for _ in 0..SAMPLES {
             for n in relays.clone() {
                 let peer = self.somewhere();
                 let rtt = peer.rtt_to(&self.relays[n as usize]);
                 let view = published([(n, rtt)]).coordinate(peer);
-                self.world.update_peer(&stranger(), &view);
+                self.world.update_peer(&non_relay(), &view);
             }
         }
         self.world.maintain();
@@ -88,7 +89,7 @@ impl Square {
         place(x, y)
     }
 
-    /// What a peer publishes: its nearest three.
+    /// What a peer publishes: its three nearest relays.
     fn nearest_to(&self, peer: &Coordinate) -> PeerView {
         let mut rtts: Vec<_> = (0..)
             .zip(self.relays.iter().map(|at| at.rtt_to(peer)))
@@ -109,8 +110,8 @@ impl Square {
         let mut worst = 1.0;
         for _ in 0..PAIRS {
             let options = pair(self);
-            let found = self.world.find_relay_with(&stranger(), &options);
-            let explanation = self.world.explain(&stranger(), &options);
+            let found = self.world.find_relay_with(&non_relay(), &options);
+            let explanation = self.world.explain(&non_relay(), &options);
             let path = |relay| {
                 let explained = explanation.of(&relay).expect("held");
                 explained.path().as_secs_f64()
@@ -162,14 +163,14 @@ fn both_by_coordinate(square: &mut Square) -> FindOptions {
         .max_results(1)
 }
 
-/// Scores of few relays are told apart by 1/512, and estimates are rounded to microseconds.
+/// Ranks of few relays have a precision of 1/512, and estimates are rounded to microseconds.
 #[test]
 fn the_choice_for_a_pair_is_the_best_of_few() {
     assert_close_to_best(&mut Square::new(64, 7), 1.002);
 }
 
-/// Scores of many are told apart by 1/32, and a search that takes long is content with a little less. The
-/// first call for peers around a place counts as any other.
+/// Ranks of many relays have a precision of 1/32, and a long search accepts a slightly worse relay. The
+/// first call for peers in an area has the same bound.
 const CLOSE: f64 = 1.05;
 
 #[test]
@@ -192,8 +193,8 @@ fn relays_without_a_position_and_those_that_get_one_later_are_chosen_like_others
     square.assert_close("all located", CLOSE, both_by_coordinate);
 }
 
-/// Relays that delay their answers, to each as it suits them, can seem as far away as they like: the boxes that
-/// they are in then reach that far.
+/// Relays that delay their answers can seem arbitrarily far away. The bounding boxes with them are then as
+/// large.
 #[test]
 fn relays_that_pretend_to_be_far_away_hide_no_others() {
     assert_close_to_best(&mut Square::with_liars(1_000, 31, 7), CLOSE);

@@ -1,4 +1,4 @@
-//! Where relays are: learned from what peers measured, and what legs are estimated by that.
+//! Coordinates of relays, learned from the measurements of peers, and the legs that are estimated from them.
 
 use crate::common::*;
 use crate::views::*;
@@ -10,7 +10,7 @@ pub fn place_of(n: u32) -> Coordinate {
     place((n % 20) as f32 * 10.0, (n / 20) as f32 * 5.0)
 }
 
-/// Relays that peers all over have measured, often enough to be sure.
+/// Relays that peers all over have measured, often enough for their coordinates to be used.
 pub fn located(relays: u32) -> World {
     let world = world_of(relays as usize + 1);
     (0..relays).for_each(|n| world.join(n));
@@ -25,12 +25,12 @@ pub fn located(relays: u32) -> World {
     world
 }
 
-/// A peer at a place tells its true round trip to a relay.
+/// A peer at a position reports its true round trip to a relay.
 fn teach(world: &World, n: u32, x: f32, y: f32) {
     let peer = place(x, y);
     let rtt = peer.rtt_to(&place_of(n));
     let view = published([(n, rtt)]).coordinate(peer);
-    world.update_peer(&stranger(), &view);
+    world.update_peer(&non_relay(), &view);
 }
 
 #[track_caller]
@@ -84,7 +84,7 @@ fn nothing_is_estimated_nearer_than_what_a_peer_calls_its_nearest() {
     assert_eq!((leg, source), (ms(25), LegSource::Estimated));
 }
 
-/// By the nearest relays that a peer names, others are ranked by their distance from those.
+/// Other relays are ranked by their distance to the nearest relays that a peer publishes.
 #[test]
 fn legs_are_estimated_by_published_pairs_alone() {
     let world = located(20);
@@ -135,7 +135,7 @@ fn a_relay_behind_a_slow_link_is_as_near_as_assumed_to_a_target_without_a_place(
             let (sin, cos) = (round as f32).sin_cos();
             let peer = at(x + 40.0 * cos, 40.0 * sin, 10_000.0);
             let view = published([(n, peer.rtt_to(&relay))]).coordinate(peer);
-            world.update_peer(&stranger(), &view);
+            world.update_peer(&non_relay(), &view);
         }
         let rtt = match n {
             NEAR => 5,
@@ -151,7 +151,7 @@ fn a_relay_behind_a_slow_link_is_as_near_as_assumed_to_a_target_without_a_place(
     assert_eq!(world.found_with(&towards(unknown)), Some(NEAR));
 }
 
-/// A published relay without a place says nothing of how near those with one are.
+/// A published relay without a coordinate gives no estimate for other relays.
 #[test]
 fn a_far_relay_without_a_place_hides_no_near_one() {
     let world = located(20);
@@ -166,7 +166,7 @@ fn a_far_relay_without_a_place_hides_no_near_one() {
     assert!([Some(4), Some(6)].contains(&found), "{found:?}");
 }
 
-/// Of a relay that is published and has no place, the one leg that is known counts, not what is assumed.
+/// For a published relay without a coordinate, the published leg counts, not the assumed one.
 #[test]
 fn a_far_relay_without_a_place_is_as_far_as_is_published() {
     let world = located(20);
@@ -195,11 +195,11 @@ fn what_a_relay_says_of_itself_teaches_nothing() {
 fn a_view_without_a_coordinate_teaches_nothing() {
     let world = world();
     world.join(1);
-    assert_eq!(world.update_peer(&stranger(), &published([(1, ms(5))])), 0);
+    assert_eq!(world.update_peer(&non_relay(), &published([(1, ms(5))])), 0);
     assert_eq!(world.relay_coordinate(&id(1)), None);
     let view = published([(1, ms(5)), (2, ms(5))]).coordinate(place(0.0, 0.0));
     assert_eq!(
-        world.update_peer(&stranger(), &view),
+        world.update_peer(&non_relay(), &view),
         1,
         "of the one that is held"
     );

@@ -1,4 +1,4 @@
-//! What the reference system promises its users, kept here under the new names.
+//! The promises of the reference system, under the names of this crate.
 
 use crate::assert_is;
 use crate::common::*;
@@ -98,7 +98,7 @@ fn membership_tells_relays_from_others() {
 fn a_relay_is_found_for_a_target() {
     let world = world();
     world.join(1);
-    let relay = world.find_relay(&stranger()).expect("one relay");
+    let relay = world.find_relay(&non_relay()).expect("one relay");
     assert_eq!(relay.node_id(), id(1));
     assert_eq!(relay.endpoint(), &endpoint(1));
 }
@@ -118,11 +118,11 @@ fn a_target_is_never_its_own_relay() {
 #[test]
 fn none_available_is_said_so() {
     let world = world();
-    let nothing = world.find_relay(&stranger());
+    let nothing = world.find_relay(&non_relay());
     assert_is!(nothing, Err(FindError::NoRelaysAvailable { .. }));
-    let nothing = world.reserve(&stranger(), &FindOptions::new()).err();
+    let nothing = world.reserve(&non_relay(), &FindOptions::new()).err();
     assert_is!(nothing, Some(FindError::NoRelaysAvailable { .. }));
-    assert_eq!(world.find_relays(&stranger(), &FindOptions::new()), []);
+    assert_eq!(world.find_relays(&non_relay(), &FindOptions::new()), []);
 }
 
 #[test]
@@ -163,12 +163,12 @@ fn max_results_bounds_the_list() {
     (0..10).for_each(|n| world.join(n));
     for (asked, given) in [(0, 0), (1, 1), (7, 7), (10, 10), (11, 10), (usize::MAX, 10)] {
         let options = FindOptions::new().max_results(asked);
-        let relays = world.find_relays(&stranger(), &options);
+        let relays = world.find_relays(&non_relay(), &options);
         assert_eq!(relays.len(), given, "asked for {asked}");
         let distinct: BTreeSet<u32> = numbers(&relays).into_iter().collect();
         assert_eq!(distinct.len(), given, "asked for {asked}");
     }
-    let by_default = world.find_relays(&stranger(), &FindOptions::new());
+    let by_default = world.find_relays(&non_relay(), &FindOptions::new());
     assert_eq!(by_default.len(), 3);
 }
 
@@ -178,7 +178,7 @@ fn max_results_does_not_matter_to_a_search_for_one() {
     world.join(1);
     let none_wanted = FindOptions::new().max_results(0);
     assert_eq!(world.found_with(&none_wanted), Some(1));
-    assert!(world.reserve(&stranger(), &none_wanted).is_ok());
+    assert!(world.reserve(&non_relay(), &none_wanted).is_ok());
 }
 
 // --- order ------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ fn reservations_spread_over_equal_relays() {
     let world = world();
     (0..8).for_each(|n| world.join(n));
     world.maintain();
-    let reserve = |_| world.reserve(&stranger(), &FindOptions::new());
+    let reserve = |_| world.reserve(&non_relay(), &FindOptions::new());
     let leases: Vec<Lease> = (0..400)
         .map(reserve)
         .collect::<Result<_, _>>()
@@ -274,7 +274,7 @@ fn the_capacity_is_a_hundred_unless_given() {
 }
 
 #[test]
-fn relays_live_ten_minutes_unless_told_otherwise() {
+fn the_default_ttl_is_ten_minutes() {
     let world = world();
     world.join(1);
     world.pass(secs(600) - ms(1));
@@ -311,7 +311,7 @@ fn the_number_of_relays_is_bounded() {
 }
 
 #[test]
-fn a_thousand_relays_are_held_unless_told_otherwise() {
+fn the_default_bound_is_a_thousand_relays() {
     let world = world();
     (0..1_000).for_each(|n| world.join(n));
     assert_is!(
@@ -387,6 +387,6 @@ fn a_registry_of_defaults_works() {
     for registry in [Registry::new(), Registry::default()] {
         let outcome = registry.register(id(1), endpoint(1));
         assert_eq!(outcome, Ok(Registration::New));
-        assert!(registry.find_relay(&stranger()).is_ok());
+        assert!(registry.find_relay(&non_relay()).is_ok());
     }
 }

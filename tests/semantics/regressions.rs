@@ -1,4 +1,4 @@
-//! Defects that were found and mended, each by the name of what broke.
+//! Defects that were found and fixed.
 //!
 //! Those that need an interleaving which no public call can force are models in
 //! `src/**/models.rs`.
@@ -12,8 +12,7 @@ use std::time::Duration;
 
 type Interruption = Box<dyn FnOnce() + Send>;
 
-/// A clock whose next reader is held up between reading and using the time,
-/// while something else happens.
+/// A clock whose next reader stalls after it has read the time, while another call is made.
 #[derive(Clone, Default)]
 struct HeldUp {
     clock: ManualClock,
@@ -97,7 +96,7 @@ fn housekeeping_goes_on_after_a_small_step_backwards() {
         registry.register(id(n), endpoint(n)).unwrap();
         registry.record_rtt(&id(n), ms(100 - u64::from(n)));
         assert!(registry.maintain().sorted);
-        let best = registry.find_relay(&stranger()).unwrap();
+        let best = registry.find_relay(&non_relay()).unwrap();
         assert_eq!(best.node_id(), id(n), "the latest is the nearest");
     }
 }
@@ -109,16 +108,16 @@ fn long_answers_are_sorted_and_distinct_as_short_ones_are() {
         world.join_with(n, &latency(ms(1 + u64::from(n * 7 % 500))));
     });
     world.maintain();
-    let all = world.find_relays(&stranger(), &FindOptions::new().max_results(usize::MAX));
+    let all = world.find_relays(&non_relay(), &FindOptions::new().max_results(usize::MAX));
     assert_eq!(all.len(), 500);
     let latencies: Vec<_> = all.iter().map(|relay| relay.latency()).collect();
     assert!(latencies.is_sorted());
     let options = FindOptions::new().max_results(20).max_spread_cost(0.0);
-    let few = world.find_relays(&stranger(), &options);
+    let few = world.find_relays(&non_relay(), &options);
     assert_eq!(numbers(&few), numbers(&all[..20]));
 }
 
-/// Also where nothing has been looked for or leased since an earlier one.
+/// Also if there was no find or lease since an earlier one.
 #[test]
 fn a_lowered_capacity_is_in_force_when_its_renewal_returns() {
     let world = world();
@@ -130,7 +129,7 @@ fn a_lowered_capacity_is_in_force_when_its_renewal_returns() {
     }
 }
 
-/// Found by fuzzing: the terms of a relay that had expired were held against its registration.
+/// Found by fuzzing: the announcement of an expired relay made its new registration invalid.
 #[test]
 fn what_an_expired_relay_announced_is_not_kept() {
     let world = world();
@@ -172,7 +171,7 @@ fn a_list_is_as_long_as_was_asked_for_although_many_that_are_on_trial_are_full()
         let is_free = |n: u32| n % 10 == free;
         (0..40).for_each(|n| world.report(n, u32::from(!is_free(n))));
         world.advance(secs(3_600));
-        let listed = world.find_relays(&stranger(), &FindOptions::new().max_results(4));
+        let listed = world.find_relays(&non_relay(), &FindOptions::new().max_results(4));
         assert_eq!(listed.len(), 4);
         (0..40).for_each(|n| world.fail(n, Failure::TimedOut));
     }

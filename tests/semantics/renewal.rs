@@ -1,4 +1,4 @@
-//! Rule 1: registering an id that is held renews it; the bound is strict, and only live relays count.
+//! Rule 1: the registration of a held id renews it. The bound is strict, and only live relays count.
 
 use crate::assert_is;
 use crate::common::*;
@@ -26,7 +26,7 @@ fn s01_renewal_replaces_the_endpoint() {
         Ok(Registration::Renewed)
     );
     assert_eq!(world.info(1).endpoint(), &endpoint(77));
-    let found = world.find_relay(&stranger()).expect("one relay");
+    let found = world.find_relay(&non_relay()).expect("one relay");
     assert_eq!(found.endpoint(), &endpoint(77));
 }
 

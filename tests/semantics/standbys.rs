@@ -1,4 +1,4 @@
-//! Several relays that do not fail together, as long as that costs little.
+//! Lists of relays that do not fail together, if that costs little.
 
 use crate::assert_is;
 use crate::common::*;
@@ -8,7 +8,7 @@ use relay_registry::{
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// What the leg to the target counts as: next to nothing, so that paths are round trips.
+/// The assumed leg to the target: nearly nothing, so that paths are round trips.
 const NEXT_TO_NOTHING: Duration = Duration::from_micros(1);
 
 /// Relays numbered from 0, each at an address, a round trip in microseconds, and under a label.
@@ -32,7 +32,7 @@ fn enter(world: &World, n: u32, address: &str, options: &RegisterOptions) {
 }
 
 fn best_two(world: &World, options: FindOptions) -> Vec<u32> {
-    numbers(&world.find_relays(&stranger(), &options.max_results(2)))
+    numbers(&world.find_relays(&non_relay(), &options.max_results(2)))
 }
 
 #[track_caller]
@@ -93,7 +93,7 @@ fn one_name_is_one_domain_whatever_the_port() {
     }
 }
 
-/// The same network at 100 ms twice, and another at so many microseconds.
+/// Two relays of one network at 100 ms, and one of another network at this many microseconds.
 fn another_at(micros: u64) -> World {
     relays(&[
         ("9.1.1.1:1", 100_000, None),
@@ -135,7 +135,7 @@ fn the_first_is_always_the_best() {
             }
             for k in [1, 2, 6] {
                 let options = FindOptions::new().max_results(k).max_spread_cost(cost);
-                let list = numbers(&world.find_relays(&stranger(), &options));
+                let list = numbers(&world.find_relays(&non_relay(), &options));
                 assert_eq!((list[0], list.len()), (best as u32, k));
             }
         }
@@ -149,7 +149,7 @@ fn where_all_fail_together_the_best_are_taken() {
         let options = latency(ms(10 + u64::from(n))).failure_domain("one rack");
         world.join_with(n, &options);
     }
-    let list = world.find_relays(&stranger(), &FindOptions::new().max_results(4));
+    let list = world.find_relays(&non_relay(), &FindOptions::new().max_results(4));
     assert_eq!(numbers(&list), [0, 1, 2, 3]);
 }
 
@@ -162,13 +162,13 @@ fn each_further_result_is_apart_from_all_before() {
         enter(&world, n, &format!("9.{n}.1.1:1"), &options);
     }
     world.maintain();
-    let list = world.find_relays(&stranger(), &FindOptions::new().max_results(3));
+    let list = world.find_relays(&non_relay(), &FindOptions::new().max_results(3));
     assert_eq!(numbers(&list), [0, 4, 8]);
-    let list = world.find_relays(&stranger(), &FindOptions::new().max_results(5));
+    let list = world.find_relays(&non_relay(), &FindOptions::new().max_results(5));
     assert_eq!(numbers(&list), [0, 4, 8, 1, 2]);
 }
 
-/// Of a thousand relays, ten in each network, whatever number is asked for.
+/// A thousand relays, ten in each network, for any number of results.
 #[test]
 fn lists_of_any_length_are_distinct_and_as_long_as_can_be() {
     let world = world();
@@ -196,7 +196,7 @@ fn lists_of_any_length_are_distinct_and_as_long_as_can_be() {
             usize::MAX,
         ] {
             let options = FindOptions::new().max_results(k);
-            let list = numbers(&world.find_relays(&stranger(), &options));
+            let list = numbers(&world.find_relays(&non_relay(), &options));
             assert_eq!(list.len(), k.min(1_000), "of {k}");
             let distinct: BTreeSet<_> = list.iter().collect();
             assert_eq!(distinct.len(), list.len(), "of {k}");
@@ -218,7 +218,7 @@ fn a_list_is_not_cut_short_for_the_sake_of_domains() {
         world.join_with(n, &latency(ms(10)).failure_domain("one"));
     }
     world.join_with(3, &latency(ms(900)));
-    let list = world.find_relays(&stranger(), &FindOptions::new().max_results(4));
+    let list = world.find_relays(&non_relay(), &FindOptions::new().max_results(4));
     assert_eq!(list.len(), 4);
 }
 
@@ -267,7 +267,7 @@ fn a_relay_that_is_nearly_full_is_no_standby() {
         world.register_with(id(n), at, &latency(ms(rtt))).unwrap();
     }
     let options = FindOptions::new().max_results(2);
-    let list = || numbers(&world.find_relays(&stranger(), &options));
+    let list = || numbers(&world.find_relays(&non_relay(), &options));
     assert_eq!(list(), [1, 3]);
     world.report(3, 91);
     assert_eq!(list(), [1, 2]);
@@ -296,10 +296,10 @@ fn relays_on_trial_stand_behind_those_that_work() {
     world.fail(2, Failure::Refused);
     world.pass(secs(2));
     let options = FindOptions::new().max_results(3).max_spread_cost(0.0);
-    let list = world.find_relays(&stranger(), &options);
+    let list = world.find_relays(&non_relay(), &options);
     assert_eq!(numbers(&list), [1, 3, 4]);
     let options = options.max_results(4);
-    let list = world.find_relays(&stranger(), &options);
+    let list = world.find_relays(&non_relay(), &options);
     assert_eq!(numbers(&list), [1, 3, 4, 2]);
 }
 
@@ -315,13 +315,13 @@ fn a_list_begins_with_the_relay_whose_trial_it_used_up() {
     world.fail(1, Failure::Refused);
     world.pass(secs(2));
     let options = FindOptions::new().max_results(2);
-    let explained = world.explain(&stranger(), &options);
+    let explained = world.explain(&non_relay(), &options);
     let explained: Vec<_> = explained
         .chosen()
         .map(|relay| number(relay.relay))
         .collect();
     assert_eq!(explained, [1, 2]);
-    let list = || numbers(&world.find_relays(&stranger(), &options));
+    let list = || numbers(&world.find_relays(&non_relay(), &options));
     assert_eq!(list(), [1, 2]);
     assert_eq!(list(), [2, 3], "while the trial is under way");
 }

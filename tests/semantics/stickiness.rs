@@ -1,4 +1,4 @@
-//! Stickiness: the relay in use is kept unless the best is so much better, and never for its own sake.
+//! Stickiness: the relay in use is kept unless it is not eligible, or the best is much better.
 
 use crate::common::*;
 use relay_registry::{Failure, FindOptions, Verdict};
@@ -7,7 +7,7 @@ use std::time::Duration;
 const CURRENT: u32 = 1;
 const BEST: u32 = 2;
 
-/// A relay in use and a better one, at these round trips; the target is nowhere in particular.
+/// A relay in use and a better one, at these round trips. The leg to the target is assumed.
 fn between(current: Duration, best: Duration) -> World {
     let world = world();
     world.join_with(CURRENT, &latency(current));
@@ -24,10 +24,10 @@ fn prefer() -> FindOptions {
 fn assert_taken(world: &World, options: &FindOptions, expected: u32) {
     for _ in 0..3 {
         assert_eq!(world.found_with(options), Some(expected));
-        let lease = world.reserve(&stranger(), options).expect("a relay");
+        let lease = world.reserve(&non_relay(), options).expect("a relay");
         assert_eq!(number(lease.relay().node_id()), expected);
     }
-    let list = world.find_relays(&stranger(), options);
+    let list = world.find_relays(&non_relay(), options);
     assert_eq!(numbers(&list), [expected]);
     let verdict = match expected {
         CURRENT => Verdict::Kept,
@@ -152,7 +152,7 @@ fn a_preference_for_an_unknown_relay_makes_no_difference() {
 #[test]
 fn lists_follow_no_preference() {
     let world = between(ms(12), ms(10));
-    let list = world.find_relays(&stranger(), &prefer().max_results(2).max_spread_cost(0.0));
+    let list = world.find_relays(&non_relay(), &prefer().max_results(2).max_spread_cost(0.0));
     assert_eq!(numbers(&list), [BEST, CURRENT]);
 }
 
@@ -172,7 +172,7 @@ fn whole_paths_are_compared_where_both_legs_are_known() {
     assert_taken(&world, &prefer().target_view(target), CURRENT);
     let target = published([(CURRENT, ms(35)), (BEST, ms(40))]);
     assert_taken(&world, &prefer().target_view(target), BEST);
-    // Only the requester's leg is known: the assumed one is no excuse to stay.
+    // Only the requester's leg is known. The assumed leg is no reason to keep the relay.
     let world = between(ms(35), ms(20));
     assert_taken(&world, &prefer(), BEST);
 }

@@ -1,5 +1,4 @@
-//! Properties of the public values: what they are as text, their traits, and what errors
-//! say.
+//! Properties of the public values: text forms, traits, and messages of errors.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -41,7 +40,7 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
     ]
 }
 
-/// Text that comes close to being an endpoint.
+/// Text that is nearly an endpoint.
 fn near_endpoint() -> impl Strategy<Value = String> {
     "[\\[\\]:.%0-9a-fxXg_ é-]{0,40}"
 }

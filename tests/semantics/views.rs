@@ -1,4 +1,4 @@
-//! Both legs of a path: what a target and a requester tell of themselves, and what is made of it.
+//! Both legs of a path: the views of target and requester, and how they are used.
 
 use crate::assert_is;
 use crate::common::*;
@@ -8,7 +8,7 @@ use relay_registry::{
 };
 use std::time::Duration;
 
-/// In a world of so many, the last ones are too far away to matter.
+/// How many relays there are. The last ones are too far away to be chosen.
 fn crowd(relays: u32) -> World {
     let world = world_of(relays as usize);
     for n in 0..relays {
@@ -21,7 +21,7 @@ fn crowd(relays: u32) -> World {
 const CROWDS: [u32; 3] = [4, 64, 1_000];
 
 pub fn explained(world: &World, n: u32, options: &FindOptions) -> Explained {
-    let explanation = world.explain(&stranger(), options);
+    let explanation = world.explain(&non_relay(), options);
     explanation
         .of(&id(n))
         .expect("a relay that is held")
@@ -139,7 +139,7 @@ fn the_legs_of_both_peers_add_up() {
         for (n, path) in [(0, 50), (1, 40), (2, 41), (3, 200)] {
             assert_eq!(explained(&world, n, &options).path(), ms(path), "{n}");
         }
-        let list = world.find_relays(&stranger(), &options.max_results(3).max_spread_cost(0.0));
+        let list = world.find_relays(&non_relay(), &options.max_results(3).max_spread_cost(0.0));
         assert_eq!(numbers(&list), [1, 2, 0]);
     }
 }
@@ -151,13 +151,13 @@ fn a_maximum_latency_is_the_requesters() {
         world.measure(0, ms(1));
         let options = from(published([(1, ms(30)), (2, ms(31))])).max_latency(ms(30));
         assert_eq!(world.found_with(&options), Some(1));
-        assert_eq!(numbers(&world.find_relays(&stranger(), &options)), [1]);
+        assert_eq!(numbers(&world.find_relays(&non_relay(), &options)), [1]);
         let options = options.exclude([id(1)]);
         let rejections = world.rejections(&options);
         assert_eq!(rejections.too_far, 1, "what the requester measured");
         assert_eq!(rejections.unmeasured as u32, relays - 2, "and what not");
         assert!(world.found_with(&options.allow_unmeasured(true)).is_some());
-        // Of a target it says nothing.
+        // It says nothing about a target.
         let options = towards(published([(0, ms(300))])).max_latency(ms(1));
         assert_eq!(world.found_with(&options), Some(0));
     }
@@ -245,8 +245,6 @@ fn a_relay_that_came_back_is_the_one_that_is_published() {
     }
 }
 
-// --- never none --------------------------------------------------------------------------------
-
 #[test]
 fn s12_one_relay_is_found_with_views_whatever_they_say() {
     let relays = 1_500;
@@ -257,7 +255,7 @@ fn s12_one_relay_is_found_with_views_whatever_they_say() {
     let at = |x| PeerView::new().coordinate(place(x, 0.0));
     let warm = |options: &FindOptions| {
         for _ in 0..5 {
-            let _ = world.find_relay_with(&stranger(), options);
+            let _ = world.find_relay_with(&non_relay(), options);
         }
         world.maintain();
     };
@@ -275,17 +273,15 @@ fn s12_one_relay_is_found_with_views_whatever_they_say() {
                 warm(&options);
                 for _ in 0..3 {
                     assert_eq!(world.found_with(&options), Some(one));
-                    let lease = world.reserve(&stranger(), &options);
+                    let lease = world.reserve(&non_relay(), &options);
                     assert!(lease.is_ok());
-                    let list = world.find_relays(&stranger(), &options.clone().max_results(3));
+                    let list = world.find_relays(&non_relay(), &options.clone().max_results(3));
                     assert_eq!(numbers(&list), [one]);
                 }
             }
         }
     }
 }
-
-// --- what is refused ---------------------------------------------------------------------------
 
 #[test]
 fn a_view_refuses_what_cannot_be() {

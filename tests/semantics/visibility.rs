@@ -1,4 +1,4 @@
-//! Rule 2: what `register` and `unregister` have returned is what every later call sees, at any size.
+//! Rule 2: every later call sees the effect of `register` and `unregister`, at any size.
 
 use crate::common::*;
 
@@ -23,7 +23,7 @@ fn s02_an_arrival_is_a_candidate_of_every_kind_of_find() {
     world.join(50);
     assert_eq!(world.found(), Some(50));
     assert_eq!(world.ranking(), [50]);
-    let lease = world.reserve(&stranger(), &all()).expect("one free relay");
+    let lease = world.reserve(&non_relay(), &all()).expect("one free relay");
     assert_eq!(number(lease.relay().node_id()), 50);
 }
 
@@ -50,8 +50,8 @@ fn s02_a_relay_that_left_before_any_maintenance_is_never_handed_out() {
         world.join(n);
         world.leave(n);
         assert_eq!(world.found(), None);
-        assert!(world.reserve(&stranger(), &all()).is_err());
-        assert!(world.find_relays(&stranger(), &all()).is_empty());
+        assert!(world.reserve(&non_relay(), &all()).is_err());
+        assert!(world.find_relays(&non_relay(), &all()).is_empty());
     }
 }
 
@@ -81,7 +81,7 @@ fn s02_a_relay_past_its_deadline_tick_is_never_handed_out() {
         assert_eq!(ranking.len() as u32, 300 - n);
         let wanted = excluding(n + 1..300).exclude([id(1_000)]);
         assert_eq!(world.found_with(&wanted), None);
-        assert!(world.reserve(&stranger(), &wanted).is_err());
+        assert!(world.reserve(&non_relay(), &wanted).is_err());
     }
 }
 

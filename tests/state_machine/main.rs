@@ -1,4 +1,4 @@
-//! Random histories of all operations and of time, against a plain model of the rules.
+//! Random histories of all operations and of time, compared with a sequential model of the rules.
 
 #[path = "../common/mod.rs"]
 mod common;

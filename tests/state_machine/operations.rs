@@ -1,9 +1,9 @@
-//! How likely each operation is in a history.
+//! The probability of each operation in a history.
 
 use crate::common::{ms, secs};
 use crate::model::{
     CAPACITY_CEILING, Change, Fault, NODES, Nat, Operation, Query, RTT_CEILING, Settings, Step,
-    Wave, no_wishes, node,
+    Wave, node, unconditional,
 };
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -12,7 +12,7 @@ use relay_registry::NodeId;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How many nodes only come and go together.
+/// The size of the crowd.
 const CROWD: usize = 40;
 
 #[derive(Clone, Debug)]
@@ -176,8 +176,8 @@ fn public_address() -> impl Strategy<Value = SocketAddr> {
     ]
 }
 
-/// A private address always comes with a NAT type: what a renewal without one means for a relay that
-/// was registered as public is not promised.
+/// A private address always has a NAT type, because it is not promised what a renewal without one means for
+/// a relay that was registered as public.
 fn address_and_nat() -> impl Strategy<Value = (SocketAddr, Option<Nat>)> {
     const PRIVATE: &[&str] = &[
         "192.168.0.7:4000",
@@ -243,7 +243,7 @@ fn load() -> impl Strategy<Value = u32> {
     prop_oneof![10 => 0..6_u32, 2 => 0..120_u32, 1 => 0..=CAPACITY_CEILING]
 }
 
-/// Most of the crowd: more than a search compares one by one.
+/// Most of the crowd: more relays than a search compares one by one.
 fn many_excluded() -> impl Strategy<Value = std::collections::BTreeSet<NodeId>> {
     btree_set((0..NODES + CROWD).prop_map(node), 9..NODES + CROWD)
 }
@@ -267,8 +267,8 @@ fn query() -> impl Strategy<Value = Query<NodeId>> {
                 max_latency,
                 allow_unmeasured,
                 preferred,
-                ..no_wishes()
+                ..unconditional()
             },
         );
-    prop_oneof![1 => Just(no_wishes()), 2 => wishes]
+    prop_oneof![1 => Just(unconditional()), 2 => wishes]
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const THREADS: u32 = 4;
 
-/// Registers it, however long a thread that is held up anywhere keeps what has left.
+/// Registers a relay, and waits while a stalled thread prevents the reclamation of departed ones.
 fn register(world: &World, n: u32) -> Result<Registration, RegisterError> {
     register_patiently(world, n, endpoint(n), &options())
 }
@@ -130,7 +130,7 @@ fn a_place_given_up_can_be_taken_at_once() {
     at_once(THREADS, |thread| {
         for turn in 0..1_000 {
             let n = thread * 10_000 + turn;
-            join(&world, n); // each thread holds one of the places, so this is never refused
+            join(&world, n); // each thread holds one place, so this is never refused
             world.leave(n);
         }
     });

@@ -1,4 +1,4 @@
-//! The maintenance thread: it keeps house by itself, survives a panicking clock, and ends in time.
+//! The maintenance thread: it makes passes by itself, survives a panicking clock, and ends in time.
 
 use crate::PATIENCE;
 use crate::common::*;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-/// Waits for what a background thread does in its own time.
+/// Waits until a background thread has done something.
 #[track_caller]
 fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -19,12 +19,12 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A manual clock that can be told to panic on any thread but the test's own.
+/// A manual clock that can panic on all threads but the test's own.
 struct Fragile {
     time: ManualClock,
     home: ThreadId,
     broken: AtomicBool,
-    /// What its panics carry.
+    /// The payload of its panics.
     payload: Arc<()>,
 }
 
@@ -41,7 +41,7 @@ impl SharedClock {
         }))
     }
 
-    /// How many hold this clock, the test itself included.
+    /// How many references to this clock there are, including the test's.
     fn holders(&self) -> usize {
         Arc::strong_count(&self.0)
     }
@@ -78,7 +78,7 @@ fn join(registry: &Registry, n: u32, life: Duration) {
     assert_eq!(outcome, Ok(Registration::New));
 }
 
-/// Waits until so many more passes were made, each of which began after this call.
+/// Waits until this many passes were made that began after this call.
 #[track_caller]
 fn await_passes(registry: &Registry, passes: u64) -> Stats {
     let wanted = registry.stats().maintenance_passes + passes + 1;
@@ -111,7 +111,7 @@ fn the_last_handle_ends_the_maintenance_thread() {
     await_passes(&registry, 1);
     drop(registry);
     join(&other, 1, secs(10));
-    await_passes(&other, 1); // one handle keeps it going
+    await_passes(&other, 1); // it runs as long as there is a handle
     assert!(clock.holders() > 1);
     drop(other);
     eventually("the clock is let go", || clock.holders() == 1);
@@ -167,7 +167,7 @@ fn the_maintenance_thread_survives_a_panicking_clock_and_says_so() {
         registry.stats().maintenance_panics >= 2
     });
     assert!(registry.is_relay(&id(1)));
-    assert!(registry.find_relay(&stranger()).is_ok());
+    assert!(registry.find_relay(&non_relay()).is_ok());
     join(&registry, 2, secs(20));
 
     clock.set_broken(false);
@@ -215,7 +215,7 @@ fn without_a_maintenance_thread_nothing_happens_by_itself() {
         .expect("a valid registry");
     clock.set_broken(true); // on any thread but this one
     let passes = registry.stats().maintenance_passes;
-    thread::sleep(ms(50)); // fifty ticks, in which a thread would have shown itself
+    thread::sleep(ms(50)); // fifty ticks, in which a thread would have made a pass
     registry.maintain();
     registry.maintain();
     let stats = registry.stats();

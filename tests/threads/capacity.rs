@@ -1,4 +1,4 @@
-//! No relay ever carries more than its capacity, and every unit comes back.
+//! No relay has more leases than its capacity, and every unit is returned.
 
 use crate::assert_is;
 use crate::common::*;
@@ -11,10 +11,10 @@ use std::thread;
 
 const THREADS: u32 = 6;
 
-/// An account of held leases kept beside the registry's own.
+/// A count of held leases, independent of the registry's.
 ///
-/// A lease is entered after it was taken and struck out before it is given back, so that the account
-/// never shows more than is truly held.
+/// A lease is added after it was taken, and removed before it is released. So the count is never higher
+/// than the true number.
 struct Account {
     held: Vec<AtomicU32>,
     capacity: u32,
@@ -55,13 +55,13 @@ impl Account {
     }
 }
 
-/// Takes and gives back leases, holding a few at a time so that the relays are mostly full.
+/// Takes and releases leases, and holds a few, so that the relays are mostly full.
 fn take_and_give_back(world: &World, account: &Account, seed: u32) {
     let mut held = VecDeque::new();
     for turn in seed..seed + 4_000 {
         let lease = match turn % 3 {
             0 => world.lease(&id(turn % 4)).ok(),
-            _ => world.reserve(&stranger(), &FindOptions::new()).ok(),
+            _ => world.reserve(&non_relay(), &FindOptions::new()).ok(),
         };
         lease.iter().for_each(|lease| account.enter(lease));
         held.extend(lease);
@@ -111,7 +111,7 @@ fn capacity_is_never_exceeded_while_renewals_and_reports_change_it() {
     }
 }
 
-/// Gives other threads a turn or two.
+/// Yields to other threads.
 fn step_aside() {
     (0..8).for_each(|_| thread::yield_now());
 }
@@ -120,7 +120,7 @@ fn step_aside() {
 fn capacity_is_never_exceeded_while_the_relay_leaves_and_comes_back() {
     const LIVES: u32 = 1_000;
     let world = world();
-    // All its lives together have three units.
+    // All registrations together have three units.
     let only_one: fn(&RelayInfo) -> u32 = |_| 0;
     let account = Account::new(1, 3, only_one);
     at_once(THREADS, |thread| {
@@ -149,7 +149,7 @@ fn the_last_unit_goes_to_exactly_one() {
     let held = world.take(0, 1);
     for round in 0..300 {
         let outcomes = at_once(3, |n| match n {
-            0 => world.reserve(&stranger(), &all()).ok(),
+            0 => world.reserve(&non_relay(), &all()).ok(),
             _ => world.lease(&id(0)).ok(),
         });
         let winners = outcomes.iter().flatten().count();
@@ -165,7 +165,7 @@ fn every_unit_is_found_by_many_reservers_together() {
     let world = world();
     (0..40).for_each(|n| world.join_with(n, &capacity(5)));
     let take_all = |_| {
-        let reserve = || world.reserve(&stranger(), &FindOptions::new()).ok();
+        let reserve = || world.reserve(&non_relay(), &FindOptions::new()).ok();
         std::iter::from_fn(reserve).collect::<Vec<Lease>>()
     };
     let leases = at_once(THREADS, take_all);
@@ -185,7 +185,7 @@ fn leases_are_sent_to_other_threads_and_dropped_there() {
             let world = &world;
             scope.spawn(move || {
                 for _ in 0..500 {
-                    let lease = world.reserve(&stranger(), &all());
+                    let lease = world.reserve(&non_relay(), &all());
                     let send = |lease| send.send(lease).expect("a receiver");
                     lease.into_iter().for_each(send); // none while all are full
                 }
@@ -205,7 +205,7 @@ fn leases_on_relays_that_left_are_dropped_on_other_threads() {
         scope.spawn(move || receive.into_iter().for_each(drop));
         for n in 0..2_000 {
             join(&world, n % 3);
-            // Those of earlier lives may not have been dropped yet.
+            // Leases of earlier registrations may not have been dropped yet.
             for lease in (0..2).map_while(|_| world.lease(&id(n % 3)).ok()) {
                 send.send(lease).expect("a receiver");
             }

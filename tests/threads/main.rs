@@ -1,8 +1,8 @@
 //! The rules under real threads: capacity, admission, visibility, expiry, trials, bans, and the
 //! maintenance thread.
 //!
-//! A test never sleeps and hopes: threads meet at barriers and channels, and only what a background
-//! thread does in its own time is polled for, until a generous deadline.
+//! Threads synchronise by barriers and channels. Tests poll only for the work of background threads, with a
+//! generous deadline.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -57,8 +57,8 @@ fn while_running<T>(mut background: impl FnMut() + Send, foreground: impl FnOnce
     })
 }
 
-/// Registers relay `n`, again if need be: while another thread is held up in the middle of a read,
-/// the records that left meanwhile cannot be reclaimed, and a registry may ask for patience.
+/// Registers relay `n`, and repeats this while the registry is backlogged: while another thread stalls inside
+/// a call, departed records cannot be reclaimed.
 fn register_patiently(
     world: &World,
     n: u32,

@@ -1,4 +1,4 @@
-//! Relays whose back-off is over are tried by one caller at a time, however many ask at once.
+//! One caller at a time gets the trial of a relay whose back-off is over, however many ask at once.
 
 use crate::at_once;
 use crate::common::*;
@@ -23,9 +23,9 @@ fn of_many_callers_at_once_one_tries_the_relay() {
     let world = half_open();
     for round in 0..ROUNDS {
         let outcomes = at_once(THREADS, |thread| match (round as u32 + thread) % 3 {
-            0 => world.reserve(&stranger(), &FindOptions::new()).is_ok(),
-            1 => world.find_relay(&stranger()).is_ok(),
-            _ => !world.find_relays(&stranger(), &all()).is_empty(),
+            0 => world.reserve(&non_relay(), &FindOptions::new()).is_ok(),
+            1 => world.find_relay(&non_relay()).is_ok(),
+            _ => !world.find_relays(&non_relay(), &all()).is_empty(),
         });
         let tried = outcomes.iter().filter(|&&tried| tried).count();
         assert_eq!(tried, 1, "round {round}");
@@ -49,7 +49,7 @@ fn those_who_may_not_try_it_get_another_relay() {
     }
 }
 
-/// Of many reports on one fault only the first counts: the next back-off is the second one.
+/// Of many reports of one fault, only the first counts: the next back-off is of the second level.
 #[test]
 fn failures_reported_at_once_count_once() {
     for _ in 0..50 {
@@ -82,7 +82,7 @@ fn callers_at_once_all_get_a_last_resort() {
         world.join(n);
         world.fail(n, Failure::TimedOut);
     }
-    let found_all = |_| (0..200).all(|_| world.find_relay(&stranger()).is_ok());
+    let found_all = |_| (0..200).all(|_| world.find_relay(&non_relay()).is_ok());
     for round in 0..50 {
         world.pass(TICK);
         let found = at_once(THREADS, found_all);

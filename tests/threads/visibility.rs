@@ -176,7 +176,7 @@ fn endpoint_capacity_and_expiry_come_from_one_registration() {
             looks += 1;
             let info = match thread {
                 0 => world.info(0),
-                _ => world.find_relay(&stranger()).expect("one relay"),
+                _ => world.find_relay(&non_relay()).expect("one relay"),
             };
             let seen = (info.endpoint().clone(), info.capacity(), info.expires_at());
             assert!(
@@ -199,9 +199,9 @@ fn expired_relays_are_handed_out_to_no_search_that_starts_later() {
 
     let find = || {
         let before = origin + ms(noticed.load(Ordering::SeqCst));
-        let list = world.find_relays(&stranger(), &all());
-        let one = world.find_relay_with(&stranger(), &excluding([0])).ok();
-        let reserved = world.reserve(&stranger(), &excluding([0])).ok();
+        let list = world.find_relays(&non_relay(), &all());
+        let one = world.find_relay_with(&non_relay(), &excluding([0])).ok();
+        let reserved = world.reserve(&non_relay(), &excluding([0])).ok();
         let reserved = reserved.as_ref().map(|lease| lease.relay().clone());
         for relay in list.into_iter().chain(one).chain(reserved) {
             let expiry = relay.expires_at();

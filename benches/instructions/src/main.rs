@@ -1,9 +1,8 @@
-//! The hot operations, for callgrind to count the instructions of.
+//! The hot operations; callgrind counts their instructions.
 //!
-//! What is counted happens inside [`counted`]; the name of each operation, and
-//! how many calls of it there are, go to standard output in the same order. All
-//! randomness is fixed, so the counts are the same run after run.
-//! `ci/instructions.sh` runs it.
+//! Only instructions inside [`counted`] count. The name of each operation and its number of calls are printed
+//! in the same order. All random numbers are fixed, so the counts are equal in every run.
+//! `ci/instructions.sh` runs this.
 
 #[path = "../../instances/mod.rs"]
 mod instances;
@@ -17,7 +16,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 const RELAYS: usize = 1_000;
-/// Instances that a figure is over, and calls on each.
+/// How many instances a figure has, and how many calls on each.
 const INSTANCES: u64 = 20;
 const CALLS: usize = 100;
 
@@ -50,7 +49,7 @@ fn main() {
     come_and_go();
 }
 
-/// A small capacity, so that it is soon used up.
+/// A small capacity, which is soon used up.
 const SETTLED: Recipe = Recipe::new(RELAYS, RoundTrips::Measured)
     .capacity(10)
     .loads(Loads::Equilibrium(0.6));
@@ -59,20 +58,20 @@ fn instances(recipe: &Recipe) -> Vec<Instance> {
     (1..=INSTANCES).map(|seed| recipe.build(seed)).collect()
 }
 
-/// So that what a thread does once is not counted.
+/// Makes the first calls of the thread, which are not counted.
 fn warm_up(it: &Instance, targets: &[NodeId]) {
     let lease = it.registry.reserve(&targets[0], &FindOptions::new());
     assert!(lease.is_ok() && it.registry.is_relay(&it.ids[0]));
 }
 
-/// Runs what is counted.
+/// Runs the part that is counted.
 #[unsafe(no_mangle)]
 #[inline(never)]
 fn counted(act: &mut dyn FnMut()) {
     act();
 }
 
-/// Counts one call for each key, and checks what it says.
+/// Counts one call for each key, and checks the answer.
 fn count<K>(name: &str, keys: &[K], mut act: impl FnMut(&K) -> bool) {
     let mut done = 0;
     counted(&mut || {
@@ -138,7 +137,7 @@ fn change(Instance { registry, ids, .. }: &Instance) {
     count("report_load", ids, |id| registry.report_load(id, 50));
 }
 
-/// With half as many there already.
+/// In a registry that is half full.
 fn come_and_go() {
     let mut rng = Rng::with_seed(1);
     for _ in 0..INSTANCES {
@@ -150,10 +149,10 @@ fn come_and_go() {
             register(&id).expect("there is room");
         }
         registry.maintain();
-        let newcomers = random_ids(CALLS, &mut rng);
-        count("register, new", &newcomers, |id| {
+        let new_ids = random_ids(CALLS, &mut rng);
+        count("register, new", &new_ids, |id| {
             register(id) == Ok(Registration::New)
         });
-        count("unregister", &newcomers, |id| registry.unregister(id));
+        count("unregister", &new_ids, |id| registry.unregister(id));
     }
 }

@@ -1,14 +1,14 @@
-//! The same "random" numbers in every run.
+//! Fixed random numbers, equal in every run.
 
 use ahash::random_state::RandomSource;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The hasher's keys and the calling thread's generator, from here on.
+/// Resets the hasher's keys and the generator of the calling thread.
 pub fn fix() {
     struct Counter(AtomicUsize);
     impl RandomSource for Counter {
         fn gen_hasher_seed(&self) -> usize {
-            // Relaxed: there is one thread.
+            // Relaxed: there is only one thread.
             self.0.fetch_add(0x9e37_79b9, Ordering::Relaxed)
         }
     }
@@ -17,7 +17,7 @@ pub fn fix() {
     fastrand::seed(1);
 }
 
-/// What `getrandom` calls when built with `getrandom_backend="custom"`.
+/// `getrandom` calls this when it is built with `getrandom_backend="custom"`.
 ///
 /// # Safety
 ///

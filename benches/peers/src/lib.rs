@@ -1,10 +1,11 @@
-//! What the benches beside peers have in common.
+//! The common parts of the benchmarks against other crates ("peers").
 //!
-//! Each bench prints a table for people, and appends its figures to the file
-//! that `BENCH_RESULTS` names, for `ci/bars.py` to judge and to show.
+//! Each benchmark prints a table, and appends its figures to the file that `BENCH_RESULTS` names, for
+//! `ci/bars.py`.
 
 #[path = "../../instances/mod.rs"]
 pub mod instances;
+pub mod interleaved;
 pub mod maps;
 pub mod results;
 pub mod scaling;
@@ -12,4 +13,3 @@ pub mod scan;
 pub mod selectors;
 pub mod states;
 pub mod tails;
-pub mod turns;

@@ -1,9 +1,9 @@
-//! Maps from ids to something with a deadline: ours, and peers' as a registry
-//! would have to use them.
+//! Maps from ids to values with a deadline: this crate, and the maps of other crates as a registry would
+//! have to use them.
 //!
-//! All hash with `ahash`, keyed at random. A peer's value is shared with leases
-//! and with the order that is searched, so it lies in an allocation of its own;
-//! looking an id up follows it and compares the deadline ("deadline read").
+//! All hash with `ahash` and random keys. The value in another crate's map is shared with leases and with
+//! the sorted order, so it has an allocation of its own. A look-up follows the pointer and compares the
+//! deadline ("deadline read").
 
 use crate::instances::{empty_registry, endpoint};
 use ahash::RandomState;
@@ -26,7 +26,7 @@ pub trait Map: Sync {
     fn holds(&self, id: &Self::Key) -> bool;
 }
 
-/// When a relay lapses.
+/// The deadline of a relay.
 pub struct Deadline(AtomicU64);
 
 impl Deadline {
@@ -79,7 +79,7 @@ impl Map for Ours {
     }
 }
 
-/// Without a deadline to read; a pin for each call.
+/// Without a deadline; each call pins.
 pub struct PapayaPlain(pub papaya::HashMap<Id, u64, RandomState>);
 
 impl Map for PapayaPlain {
@@ -215,7 +215,7 @@ impl Map for Flurry {
     }
 }
 
-/// A cache with a time to live of its own, which it judges by itself.
+/// A cache that expires its entries by itself.
 pub struct Moka(moka::sync::Cache<Id, (), RandomState>);
 
 impl Map for Moka {
@@ -276,7 +276,7 @@ impl Map for Locked {
     }
 }
 
-/// What one thread alone could use.
+/// A map for one thread.
 pub struct Bare(std::collections::HashMap<Id, Arc<Deadline>, RandomState>);
 
 impl Bare {

@@ -1,4 +1,4 @@
-//! Figures, kept to be judged by `ci/bars.py`.
+//! Figures for `ci/bars.py`.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -17,13 +17,13 @@ pub fn keep(group: &str, relays: usize, name: &str, value: f64, ratio: f64) {
     writeln!(file, "{group}\t{relays}\t{name}\t{value:.3}\t{ratio:.6}").expect("results are kept");
 }
 
-/// A figure that has nothing beside it.
+/// A figure that is compared with nothing.
 pub fn note(group: &str, relays: usize, name: &str, value: f64) {
     println!("  {group}, {relays} relays: {name}: {value:.3}");
     keep(group, relays, name, value, 1.0);
 }
 
-/// The sizes given as arguments, or else these.
+/// The sizes in the arguments, or the default.
 pub fn sizes(default: &[usize]) -> Vec<usize> {
     let given: Vec<usize> = std::env::args()
         .filter_map(|arg| arg.parse().ok())

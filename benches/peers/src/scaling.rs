@@ -1,17 +1,17 @@
-//! What two threads do in the time in which one does so much.
+//! The throughput of two threads, relative to one.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-/// One thread and two take turns so often; the best of each counts.
-const TURNS: usize = 15;
-const TURN: Duration = Duration::from_millis(20);
+/// How many samples of one thread and of two are taken alternately. The best of each counts.
+const SAMPLES: usize = 15;
+const SAMPLE: Duration = Duration::from_millis(20);
 
-/// The calls of two threads over those of one; `worker` makes what a thread
-/// does over and over, and says how many calls that is.
+/// The calls of two threads divided by those of one. `worker` makes the work of a thread, which returns
+/// its number of calls.
 pub fn of_two_threads<W: FnMut() -> usize>(worker: impl Fn(usize) -> W + Sync) -> f64 {
     let mut best = [0.0_f64; 2];
-    for _ in 0..TURNS {
+    for _ in 0..SAMPLES {
         for (threads, best) in (1..).zip(&mut best) {
             *best = best.max(rate(threads, &worker));
         }
@@ -27,7 +27,7 @@ fn rate<W: FnMut() -> usize>(threads: usize, worker: &(impl Fn(usize) -> W + Syn
         work();
         barrier.wait();
         let (start, mut calls) = (Instant::now(), 0);
-        while start.elapsed() < TURN {
+        while start.elapsed() < SAMPLE {
             calls += work();
         }
         calls as f64 / start.elapsed().as_secs_f64()

@@ -1,28 +1,27 @@
-//! What a program would do that held the places of all relays in arrays: look at
-//! each, with vector instructions, and keep the least score.
+//! A linear scan with vector instructions: the coordinates of all relays are in arrays, and the lowest score
+//! wins.
 
 use crate::instances::geography::Place;
 
-/// Relays looked at side by side.
+/// How many relays one step of the scan compares.
 const LANES: usize = 16;
 const AXES: usize = 8;
 
-/// A few relays, part by part.
+/// A few relays as a structure of arrays.
 #[derive(Clone)]
 #[repr(align(64))]
 struct Block {
     axes: [[f32; LANES]; AXES],
     heights: [f32; LANES],
     own_legs: [f32; LANES],
-    /// What the path is multiplied by for the load; infinite for a relay that is
-    /// full, and where there is none.
+    /// The factor for the load; infinite for a full relay, and for a slot without a relay.
     penalties: [f32; LANES],
 }
 
 pub struct Scan(Vec<Block>);
 
 impl Scan {
-    /// Of relays with their place, this node's leg to them, and utilisation.
+    /// From the coordinate of each relay, this node's leg to it, and its utilisation.
     pub fn of(relays: impl Iterator<Item = (Place, f32, f32)>) -> Self {
         let mut blocks: Vec<Block> = Vec::new();
         for (number, ((position, height), own_leg, utilisation)) in relays.enumerate() {
@@ -41,7 +40,7 @@ impl Scan {
         Self(blocks)
     }
 
-    /// The least score of a path to this place.
+    /// The lowest score of a path to this coordinate.
     pub fn least(&self, target: &Place) -> f32 {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") {

@@ -1,4 +1,4 @@
-//! Other ways to choose a relay, over the same relays.
+//! Other ways to choose among the same relays.
 
 use ahash::RandomState;
 use pingora_load_balancing::LoadBalancer;
@@ -18,10 +18,10 @@ use tower::balance::p2c::Balance;
 use tower::discover::ServiceList;
 use tower::load::{CompleteOnResponse, PeakEwma};
 
-/// What an unmeasured leg is ranked at, in microseconds.
+/// The assumed round trip of an unmeasured leg, in microseconds.
 const ASSUMED_MICROS: u32 = 100_000;
 
-/// What a registry behind a lock would hold of a relay.
+/// A relay in a registry behind a lock.
 #[derive(Clone)]
 pub struct Relay {
     pub id: NodeId,
@@ -45,7 +45,7 @@ impl Relay {
     }
 }
 
-/// All relays of a registry, as they are now.
+/// Copies all relays of a registry.
 pub fn relays_of(registry: &Registry) -> Vec<Relay> {
     let relays = registry.relays().into_iter();
     let relay = |relay: relay_registry::RelayInfo| Relay {
@@ -59,7 +59,7 @@ pub fn relays_of(registry: &Registry) -> Vec<Relay> {
     relays.map(relay).collect()
 }
 
-/// A map behind a lock, and a look at all of it for each choice.
+/// A map behind a lock; each choice scans it.
 pub struct Locked(RwLock<HashMap<NodeId, Relay, RandomState>>);
 
 impl Locked {
@@ -68,8 +68,8 @@ impl Locked {
         Self(RwLock::new(relays.collect()))
     }
 
-    /// Clones those that will do, sorts them by load and then latency, and takes
-    /// the first: what the reference system does.
+    /// Clones the eligible relays, sorts them by load and latency, and takes the first, as the reference
+    /// system does.
     pub fn clone_filter_sort(&self, target: &NodeId) -> Option<Relay> {
         let now = black_box(1);
         let relays = self.0.read().unwrap();
@@ -80,7 +80,7 @@ impl Locked {
         fitting.into_iter().next()
     }
 
-    /// Looks for the least score, and clones that relay alone.
+    /// Finds the lowest score, and clones that relay only.
     pub fn min_by_key(&self, target: &NodeId) -> Option<Relay> {
         let now = black_box(1);
         let relays = self.0.read().unwrap();
@@ -91,11 +91,11 @@ impl Locked {
     }
 }
 
-/// tower's balancer: of two relays drawn at random the one with the lower
-/// Peak-EWMA. It belongs to one caller; several would have to lock it.
+/// tower's balancer: of two random relays, the one with the lower Peak-EWMA. It belongs to one caller;
+/// several would have to lock it.
 pub struct TwoChoices(Balance<ServiceList<Vec<PeakEwma<Answer>>>, ()>);
 
-/// A service that answers with its relay.
+/// A service that returns its relay.
 pub struct Answer(NodeId);
 
 impl Service<()> for Answer {
@@ -144,7 +144,7 @@ impl TwoChoices {
 pub struct Pingora(LoadBalancer<Random>);
 
 impl Pingora {
-    /// `None` for more than it supports.
+    /// `None` for more relays than it supports.
     pub fn of(relays: usize) -> Option<Self> {
         if relays >= 1 << 16 {
             return None;

@@ -1,4 +1,4 @@
-//! The states in which a find is priced, from idle to overrun.
+//! The states of the relays in which a find is measured, from idle to overrun.
 
 use crate::instances::{Instance, Loads, Recipe, RoundTrips};
 use relay_registry::{Failure, FindOptions, Lease, NodeId};
@@ -7,14 +7,14 @@ use std::time::Duration;
 
 /// Small, so that a million relays are soon loaded.
 const CAPACITY: u32 = 10;
-/// How many relays have a unit that comes and goes when a registry is overrun.
+/// In an overrun registry, on how many relays a unit is taken and released.
 const IN_MOTION: usize = 1_024;
 
-/// What the relays of a registry are like.
+/// The state of the relays of a registry.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum State {
     Idle,
-    /// Loads from elsewhere at this share of the capacity.
+    /// Loads of other nodes at this share of the capacity.
     Independent(f64),
     /// Loads of the registry's own reservations.
     Equilibrium(f64),
@@ -22,11 +22,11 @@ pub enum State {
     FullButOne,
     AllFull,
     AllFailing,
-    /// All fail, and so many are last resorts that there is an answer.
+    /// All are backing off, and finds return a last resort.
     LastResorts,
     AllTooFar,
     AllDraining,
-    /// All full, and another thread gives units back and takes them.
+    /// All full, while another thread releases units and takes them.
     Overrun,
 }
 

@@ -1,4 +1,4 @@
-//! How long single calls take while something else goes on.
+//! The latency of single calls during a disturbance.
 
 use hdrhistogram::Histogram;
 use std::hint::black_box;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 pub struct Window(Histogram<u64>);
 
 impl Window {
-    /// Calls `act` until `is_over` says so; it is asked now and then.
+    /// Calls `act` until `is_over`, which is called after every 64 calls.
     pub fn of<R>(mut act: impl FnMut() -> R, mut is_over: impl FnMut() -> bool) -> Self {
         let bounds = Histogram::new_with_bounds(1, 10_000_000_000, 3);
         let mut times = bounds.expect("valid bounds");
@@ -32,7 +32,7 @@ impl Window {
 pub fn medians(windows: &[Window]) -> [f64; 4] {
     std::array::from_fn(|place| {
         let mut values: Vec<f64> = windows.iter().map(|it| it.percentiles()[place]).collect();
-        crate::turns::median(&mut values)
+        crate::interleaved::median(&mut values)
     })
 }
 

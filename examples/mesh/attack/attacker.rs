@@ -1,4 +1,4 @@
-//! The attacker at work: forges, stores, and hands around.
+//! What the attacker does: it forges records, stores them in the DHT, and offers them to nodes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,40 +7,39 @@ use std::time::{Duration, Instant};
 use relay_registry::Endpoint;
 use relay_registry::dht::{Network, OfferOutcome, RelayDht, SecretKey, SignedRecord};
 
-use super::{Arsenal, Kind, Shot, forgery};
+use super::{AttackRecord, AttackRecords, Kind, forgery};
 use crate::error::Failure;
+use crate::joining_node::JoiningNode;
 use crate::net::Net;
-use crate::newcomer::Newcomer;
 use crate::relay;
 use crate::service::Service;
 
-/// Of so many relays all kinds of forgeries are made; of the others, those of
-/// their records alone.
+/// All kinds of forgeries are made for this many relays. For the others, only the signature is forged.
 const MAX_VICTIMS: usize = 8;
 
-/// So many of each kind are stored past the engine.
-const MAX_RAW: u32 = 4;
+/// How many records of each kind are written without the engine.
+const MAX_RAW_WRITES: u32 = 4;
 
-/// What became of what was offered.
+/// What the DHT and the joining nodes did with the records.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
-    /// Records that the DHT took.
+    /// Records that the DHT stored.
     pub stored: u64,
-    /// Records that the DHT would not take.
+    /// Records that the DHT refused.
     pub not_stored: u64,
-    /// Forged records that a newcomer believed when they were handed to it.
+    /// Forged records that a joining node accepted when they were offered to it directly.
     pub forged_accepted: u64,
-    /// Replayed ones, likewise.
+    /// The same for replayed records.
     pub replayed_accepted: u64,
 }
 
 pub struct Attacker {
-    arsenal: Arc<Arsenal>,
+    attack_records: Arc<AttackRecords>,
     engine: Arc<dyn RelayDht>,
     network: Network,
-    /// One for each kind that it signs itself.
+    /// One key for each kind that the attacker signs itself.
     keys: [SecretKey; 4],
-    /// All of them are served, so that a probe is no obstacle.
+    /// The attacker answers probes for all of its keys, so a probe does not reveal it.
     services: Vec<Service>,
     pub tally: Tally,
 }
@@ -49,7 +48,7 @@ impl Attacker {
     pub fn start(
         net: &dyn Net,
         network: Network,
-        arsenal: &Arc<Arsenal>,
+        attack_records: &Arc<AttackRecords>,
         seed: u64,
     ) -> Result<Self, Failure> {
         let keys = [1, 2, 3, 4].map(|n| relay::key(!seed - n));
@@ -58,7 +57,7 @@ impl Attacker {
             .map(|key| Service::start(key).map_err(Failure::system("the attacker's relay")))
             .collect::<Result<Vec<Service>, Failure>>()?;
         Ok(Self {
-            arsenal: Arc::clone(arsenal),
+            attack_records: Arc::clone(attack_records),
             engine: net.join()?,
             network,
             keys,
@@ -67,75 +66,73 @@ impl Attacker {
         })
     }
 
-    /// Forges the records of relays that said this, and some of its own.
-    pub fn forge(&self, loot: &[SignedRecord]) -> Result<Vec<Shot>, Failure> {
+    /// Forges the captured records, and makes some of its own.
+    pub fn forge(&self, captured: &[SignedRecord]) -> Result<Vec<AttackRecord>, Failure> {
         let network = &self.network;
         let [garbage, future, expired, impostor] = &self.keys;
         let at = |service: usize| Endpoint::from(self.services[service].address());
-        let mut shots = vec![
+        let mut records = vec![
             forgery::signed_garbage(garbage, network),
             forgery::future(future, &at(1), network)?,
             forgery::expired(expired, &at(2), network)?,
         ];
-        let mut others = loot.iter().cycle().skip(1);
-        for (number, victim) in loot.iter().enumerate() {
+        let mut others = captured.iter().cycle().skip(1);
+        for (number, victim) in captured.iter().enumerate() {
             let own = forgery::announced(garbage, &at(0), forgery::now(), network)?;
-            shots.push(forgery::wrong_signature(victim, &own));
+            records.push(forgery::wrong_signature(victim, &own));
             if number < MAX_VICTIMS {
-                shots.push(forgery::garbage(victim));
-                shots.push(forgery::huge(victim));
+                records.push(forgery::garbage(victim));
+                records.push(forgery::huge(victim));
                 if let Some(other) = others.next() {
-                    shots.push(forgery::foreign(victim, other));
+                    records.push(forgery::foreign(victim, other));
                 }
             }
         }
-        let victim = loot
+        let victim = captured
             .first()
             .and_then(|victim| victim.record().announcement());
         if let Some(victim) = victim {
-            shots.push(forgery::impostor(impostor, victim.endpoint(), network)?);
+            records.push(forgery::impostor(impostor, victim.endpoint(), network)?);
         }
-        Ok(shots)
+        Ok(records)
     }
 
-    /// What was said before, to be said again.
-    pub fn replay(loot: &[SignedRecord]) -> Vec<Shot> {
-        loot.iter().map(forgery::replay).collect()
+    pub fn replay(captured: &[SignedRecord]) -> Vec<AttackRecord> {
+        captured.iter().map(forgery::replay).collect()
     }
 
-    /// Offers each shot in every way there is: to the DHT through the engine and
-    /// past it, to newcomers by hand; and has its nodes answer with them from
-    /// now on.
-    pub fn strike(&mut self, net: &dyn Net, shots: Vec<Shot>, newcomers: &[Newcomer]) {
+    /// Offers each record in every way: to the DHT with and without the engine, and to joining nodes
+    /// directly. From then on the attacker's nodes answer with them.
+    pub fn attack(&mut self, net: &dyn Net, records: Vec<AttackRecord>, nodes: &[JoiningNode]) {
         let mut raw = BTreeMap::new();
-        for shot in &shots {
-            let record = SignedRecord::decode(&shot.bytes, &self.network).ok();
-            if let Some(record) = record.filter(|record| record.node_id() == shot.under) {
-                self.store(shot.kind, &record);
-                self.hand_over(shot.kind, &record, newcomers);
+        for attack in &records {
+            let record = SignedRecord::decode(&attack.bytes, &self.network).ok();
+            if let Some(record) = record.filter(|record| record.node_id() == attack.under) {
+                self.store(attack.kind, &record);
+                self.offer_directly(attack.kind, &record, nodes);
             }
-            let before = raw.entry(shot.kind).or_insert(0);
+            let before = raw.entry(attack.kind).or_insert(0);
             *before += 1;
-            if *before > MAX_RAW {
+            if *before > MAX_RAW_WRITES {
                 continue;
             }
-            if let Some(is_stored) = net.store_raw(&shot.under, &shot.bytes) {
-                self.count(shot.kind, is_stored);
+            if let Some(is_stored) = net.store_raw(&attack.under, &attack.bytes) {
+                self.count(attack.kind, is_stored);
             }
         }
-        self.arsenal.add(shots);
+        self.attack_records.add(records);
     }
 
-    /// Names to newcomers whom it forged, or replays, so that they ask for them.
-    pub fn name(&self, newcomers: &[Newcomer]) {
-        for under in self.arsenal.names() {
-            for newcomer in newcomers {
-                newcomer.registry.request_record(&under);
+    /// Makes joining nodes ask for every id under which there is an attack record.
+    pub fn request_all(&self, nodes: &[JoiningNode]) {
+        for under in self.attack_records.node_ids() {
+            for node in nodes {
+                node.registry.request_record(&under);
             }
         }
     }
 
-    /// Puts it, and enters it in the directory, so that newcomers ask for it.
+    /// Stores the record and enters it in the directory, so that joining nodes ask for it.
     fn store(&mut self, kind: Kind, record: &SignedRecord) {
         let deadline = || Instant::now() + Duration::from_secs(2);
         let put = self.engine.put(record, deadline());
@@ -146,16 +143,16 @@ impl Attacker {
         }
     }
 
-    /// As a peer may do. One with nothing wrong in it but who is at the address
-    /// is for the probe to refuse, and left to it.
-    fn hand_over(&mut self, kind: Kind, record: &SignedRecord, newcomers: &[Newcomer]) {
+    /// Offers the record as a peer can. An impostor is left out: its record is valid, and only a probe
+    /// shows that another relay is at the address.
+    fn offer_directly(&mut self, kind: Kind, record: &SignedRecord, nodes: &[JoiningNode]) {
         if kind == Kind::Impostor {
             return;
         }
-        for newcomer in newcomers {
-            self.arsenal.count(kind);
-            let offered = newcomer.registry.offer_record(record);
-            // What is known is not changed by hearing it again.
+        for node in nodes {
+            self.attack_records.count(kind);
+            let offered = node.registry.offer_record(record);
+            // A record that the registry has already changes nothing.
             let is_accepted = offered.is_ok_and(|offered| offered != OfferOutcome::Known);
             let tally = &mut self.tally;
             let accepted = if kind.is_forged() {
@@ -168,7 +165,7 @@ impl Attacker {
     }
 
     fn count(&mut self, kind: Kind, is_stored: bool) {
-        self.arsenal.count(kind);
+        self.attack_records.count(kind);
         self.tally.stored += u64::from(is_stored);
         self.tally.not_stored += u64::from(!is_stored);
     }

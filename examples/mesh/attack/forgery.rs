@@ -1,5 +1,4 @@
-//! How each kind of record is forged, from what relays said and the attacker's
-//! own keys.
+//! How each kind of record is forged, from captured records and the attacker's keys.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,39 +9,39 @@ use relay_registry::dht::{
 };
 use relay_registry::{Endpoint, NodeId};
 
-use super::{Kind, Shot};
+use super::{AttackRecord, Kind};
 use crate::error::Failure;
 
-/// For how long what the attacker signs is valid.
+/// How long a record is valid that the attacker signs.
 const VALID: Duration = Duration::from_secs(60);
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Under a relay's name, with the attacker's endpoint and signature.
-pub fn wrong_signature(victim: &SignedRecord, own: &SignedRecord) -> Shot {
+/// The victim's id, with the attacker's endpoint and signature.
+pub fn wrong_signature(victim: &SignedRecord, own: &SignedRecord) -> AttackRecord {
     let mut bytes = own.encode();
     bytes[1..33].copy_from_slice(victim.public_key());
-    shot(Kind::WrongSignature, victim.node_id(), bytes)
+    attack_record(Kind::WrongSignature, victim.node_id(), bytes)
 }
 
-/// Another relay's record under this one's name.
-pub fn foreign(victim: &SignedRecord, other: &SignedRecord) -> Shot {
-    shot(Kind::Foreign, victim.node_id(), other.encode())
+/// Another relay's record under the victim's id.
+pub fn foreign(victim: &SignedRecord, other: &SignedRecord) -> AttackRecord {
+    attack_record(Kind::Foreign, victim.node_id(), other.encode())
 }
 
-pub fn garbage(victim: &SignedRecord) -> Shot {
-    shot(Kind::Garbage, victim.node_id(), noise(300))
+pub fn garbage(victim: &SignedRecord) -> AttackRecord {
+    attack_record(Kind::Garbage, victim.node_id(), random_bytes(300))
 }
 
-pub fn huge(victim: &SignedRecord) -> Shot {
+pub fn huge(victim: &SignedRecord) -> AttackRecord {
     let mut bytes = victim.encode();
-    bytes.extend(noise(50_000));
-    shot(Kind::Huge, victim.node_id(), bytes)
+    bytes.extend(random_bytes(50_000));
+    attack_record(Kind::Huge, victim.node_id(), bytes)
 }
 
-/// What any storage node accepts, for it checks signatures and no more.
-pub fn signed_garbage(key: &SecretKey, network: &Network) -> Shot {
-    let (value, sequence) = (noise(200), next_sequence(None, now()));
+/// Every storage node accepts it, because it checks only the signature.
+pub fn signed_garbage(key: &SecretKey, network: &Network) -> AttackRecord {
+    let (value, sequence) = (random_bytes(200), next_sequence(None, now()));
     let mut signed = format!("4:salt{}:", network.salt().len()).into_bytes();
     signed.extend_from_slice(network.salt());
     signed.extend_from_slice(format!("3:seqi{sequence}e1:v{}:", value.len()).as_bytes());
@@ -56,27 +55,30 @@ pub fn signed_garbage(key: &SecretKey, network: &Network) -> Shot {
         &signature.to_bytes(),
         &value,
     ];
-    shot(Kind::SignedGarbage, id, bytes.concat())
+    attack_record(Kind::SignedGarbage, id, bytes.concat())
 }
 
-/// The attacker's own, an hour ahead.
-pub fn future(key: &SecretKey, at: &Endpoint, network: &Network) -> Result<Shot, Failure> {
+/// The attacker's own record, issued one hour in the future.
+pub fn future(key: &SecretKey, at: &Endpoint, network: &Network) -> Result<AttackRecord, Failure> {
     own(Kind::Future, key, at, now() + HOUR, network)
 }
 
-/// The attacker's own, an hour late.
-pub fn expired(key: &SecretKey, at: &Endpoint, network: &Network) -> Result<Shot, Failure> {
+/// The attacker's own record, issued one hour ago.
+pub fn expired(key: &SecretKey, at: &Endpoint, network: &Network) -> Result<AttackRecord, Failure> {
     own(Kind::Expired, key, at, now().saturating_sub(HOUR), network)
 }
 
-/// The attacker's own, with nothing wrong but that someone else is at `victim`.
-pub fn impostor(key: &SecretKey, victim: &Endpoint, network: &Network) -> Result<Shot, Failure> {
+/// The attacker's own record, valid, but with the endpoint of the victim.
+pub fn impostor(
+    key: &SecretKey,
+    victim: &Endpoint,
+    network: &Network,
+) -> Result<AttackRecord, Failure> {
     own(Kind::Impostor, key, victim, now(), network)
 }
 
-/// What a relay said before.
-pub fn replay(record: &SignedRecord) -> Shot {
-    shot(Kind::Replay, record.node_id(), record.encode())
+pub fn replay(record: &SignedRecord) -> AttackRecord {
+    attack_record(Kind::Replay, record.node_id(), record.encode())
 }
 
 fn own(
@@ -85,12 +87,12 @@ fn own(
     at: &Endpoint,
     issued_at: Duration,
     network: &Network,
-) -> Result<Shot, Failure> {
+) -> Result<AttackRecord, Failure> {
     let record = announced(key, at, issued_at, network)?;
-    Ok(shot(kind, record.node_id(), record.encode()))
+    Ok(attack_record(kind, record.node_id(), record.encode()))
 }
 
-/// What the holder of `key` says of itself, at that time.
+/// A record signed by `key`, issued at `issued_at`.
 pub fn announced(
     key: &SecretKey,
     at: &Endpoint,
@@ -110,16 +112,16 @@ pub fn now() -> Duration {
         .unwrap_or_default()
 }
 
-fn shot(kind: Kind, under: NodeId, bytes: Vec<u8>) -> Shot {
-    Shot {
+fn attack_record(kind: Kind, under: NodeId, bytes: Vec<u8>) -> AttackRecord {
+    AttackRecord {
         kind,
         under,
         bytes: Arc::from(bytes),
     }
 }
 
-fn noise(len: usize) -> Vec<u8> {
-    let mut noise = vec![0; len];
-    fastrand::fill(&mut noise);
-    noise
+fn random_bytes(len: usize) -> Vec<u8> {
+    let mut random_bytes = vec![0; len];
+    fastrand::fill(&mut random_bytes);
+    random_bytes
 }

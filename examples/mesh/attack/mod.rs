@@ -1,9 +1,11 @@
-//! The attacker: has read what relays said, has keys and an address of its own,
-//! runs some nodes of the DHT, and may write to the others as anyone may.
+//! The attacker. It has read the relays' records and has keys and an address of its own. It runs some
+//! nodes of the DHT, and can write to the other nodes as any node can.
 
-mod arsenal;
 mod attacker;
 mod forgery;
+mod records;
+mod scenario;
 
-pub use arsenal::{Arsenal, Kind, Shot};
 pub use attacker::Attacker;
+pub use records::{AttackRecord, AttackRecords, Kind};
+pub use scenario::AttackScenario;

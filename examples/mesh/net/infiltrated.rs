@@ -1,5 +1,5 @@
-//! A way into a DHT some of whose nodes are the attacker's: their answers come
-//! before those of the others, to everything that is asked.
+//! An engine over a DHT some of whose nodes are the attacker's: for each request, their answers arrive
+//! before those of the others.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use relay_registry::dht::{
     SignedRecord,
 };
 
-use crate::attack::Arsenal;
+use crate::attack::AttackRecords;
 
 pub struct Infiltrated<E> {
     engine: E,
-    arsenal: Arc<Arsenal>,
+    attack_records: Arc<AttackRecords>,
 }
 
 impl<E: RelayDht> Infiltrated<E> {
-    pub fn new(engine: E, arsenal: &Arc<Arsenal>) -> Self {
+    pub fn new(engine: E, attack_records: &Arc<AttackRecords>) -> Self {
         Self {
             engine,
-            arsenal: Arc::clone(arsenal),
+            attack_records: Arc::clone(attack_records),
         }
     }
 }
 
-/// What an answer is when the reader has enough before the honest are asked.
+/// The answer if the reader stops before an honest node was asked.
 fn cut_short() -> Answer {
     Answer::partial(1, 1)
 }
@@ -48,11 +48,11 @@ impl<E: RelayDht> RelayDht for Infiltrated<E> {
         deadline: Instant,
         sink: &mut CandidateSink<'_>,
     ) -> Result<Answer, DhtError> {
-        let enough = self.arsenal.fire(
+        let flow = self.attack_records.offer(
             |under| under == node,
-            |shot| sink(Candidate::Encoded(&shot.bytes)),
+            |attack| sink(Candidate::Encoded(&attack.bytes)),
         );
-        match enough {
+        match flow {
             ControlFlow::Break(()) => Ok(cut_short()),
             ControlFlow::Continue(()) => self.engine.get(node, newer_than, deadline, sink),
         }
@@ -79,13 +79,13 @@ impl<E: RelayDht> RelayDht for Infiltrated<E> {
     ) -> Result<Answer, DhtError> {
         let limits = self.limits();
         let is_here = |under: &NodeId| limits.shard_of(under) == Some(shard);
-        let enough = self.arsenal.fire(is_here, |shot| {
+        let flow = self.attack_records.offer(is_here, |attack| {
             sink(Member {
-                node: shot.under,
-                record: Some(Candidate::Encoded(&shot.bytes)),
+                node: attack.under,
+                record: Some(Candidate::Encoded(&attack.bytes)),
             })
         });
-        match enough {
+        match flow {
             ControlFlow::Break(()) => Ok(cut_short()),
             ControlFlow::Continue(()) => self.engine.members(shard, deadline, sink),
         }

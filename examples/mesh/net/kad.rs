@@ -9,21 +9,21 @@ use sha2::{Digest, Sha256};
 
 use super::Net;
 use super::infiltrated::Infiltrated;
-use crate::attack::Arsenal;
+use crate::attack::AttackRecords;
 use crate::error::Failure;
 
 pub struct KadNet {
     raw: RawMemory,
     network: Network,
-    arsenal: Arc<Arsenal>,
+    attack_records: Arc<AttackRecords>,
 }
 
 impl KadNet {
-    pub fn start(nodes: usize, network: Network, arsenal: Arc<Arsenal>) -> Self {
+    pub fn start(nodes: usize, network: Network, attack_records: Arc<AttackRecords>) -> Self {
         Self {
             raw: RawMemory::new(nodes),
             network,
-            arsenal,
+            attack_records,
         }
     }
 }
@@ -31,15 +31,14 @@ impl KadNet {
 impl Net for KadNet {
     fn join(&self) -> Result<Arc<dyn RelayDht>, Failure> {
         let engine = Kad::new(self.raw.clone(), self.network);
-        Ok(Arc::new(Infiltrated::new(engine, &self.arsenal)))
+        Ok(Arc::new(Infiltrated::new(engine, &self.attack_records)))
     }
 
     fn infiltrate(&mut self) -> Result<(), Failure> {
         Ok(())
     }
 
-    /// Every node takes it, in place of the true record, which the relay puts
-    /// back at its next refresh.
+    /// Every node stores it in place of the valid record. The relay restores that at its next refresh.
     fn store_raw(&self, node: &NodeId, bytes: &[u8]) -> Option<bool> {
         let mut key = Sha256::new();
         key.update(b"relay.node.");

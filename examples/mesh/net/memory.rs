@@ -7,31 +7,39 @@ use relay_registry::dht::{Limits, MAX_VALUE_LEN, Memory, RelayDht};
 
 use super::Net;
 use super::infiltrated::Infiltrated;
-use crate::attack::Arsenal;
+use crate::attack::AttackRecords;
 use crate::error::Failure;
 use crate::intervals::Intervals;
 
 pub struct MemoryNet {
     dht: Memory,
-    arsenal: Arc<Arsenal>,
+    attack_records: Arc<AttackRecords>,
 }
 
 impl MemoryNet {
-    pub fn start(nodes: usize, intervals: Intervals, seed: u64, arsenal: Arc<Arsenal>) -> Self {
+    pub fn start(
+        nodes: usize,
+        intervals: Intervals,
+        seed: u64,
+        attack_records: Arc<AttackRecords>,
+    ) -> Self {
         let limits = Limits::new(MAX_VALUE_LEN, 16, intervals.refresh, 8);
         let dht = Memory::builder()
             .nodes(nodes)
             .limits(limits)
             .seed(seed)
             .build();
-        Self { dht, arsenal }
+        Self {
+            dht,
+            attack_records,
+        }
     }
 }
 
 impl Net for MemoryNet {
     fn join(&self) -> Result<Arc<dyn RelayDht>, Failure> {
         let engine = self.dht.connect();
-        Ok(Arc::new(Infiltrated::new(engine, &self.arsenal)))
+        Ok(Arc::new(Infiltrated::new(engine, &self.attack_records)))
     }
 
     fn infiltrate(&mut self) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! The DHT of this run, and the ways into it.
+//! The DHT of this run.
 
 mod infiltrated;
 mod kad;
@@ -12,42 +12,49 @@ use relay_registry::NodeId;
 use relay_registry::dht::RelayDht;
 
 use crate::args::{Args, Engine};
-use crate::attack::Arsenal;
+use crate::attack::AttackRecords;
 use crate::error::Failure;
 use crate::intervals::Intervals;
 
-/// A DHT, of which the attacker runs a few nodes beside all the others.
+/// A DHT in which the attacker runs a few of the nodes.
 pub trait Net: Sync {
-    /// A way in for one who knows the bootstrap address and nothing else.
+    /// An engine for a node that knows the bootstrap address only.
     fn join(&self) -> Result<Arc<dyn RelayDht>, Failure>;
 
-    /// The attacker's nodes begin to answer.
+    /// Starts the attacker's nodes.
     fn infiltrate(&mut self) -> Result<(), Failure>;
 
-    /// Writes these bytes to where the record of `node` is, past the engine:
-    /// whether that is possible, and if so, whether they were taken.
+    /// Writes bytes in place of the record of `node`, without the engine. Returns whether they were
+    /// stored; `None` if this DHT has no such way.
     fn store_raw(&self, node: &NodeId, bytes: &[u8]) -> Option<bool>;
 
-    /// Half of the honest nodes die, and what they stored with them; how many
-    /// that are.
+    /// Stops half of the honest nodes, with what they stored. Returns how many.
     fn kill_half(&mut self) -> usize;
 }
 
-/// Starts the DHT that the arguments ask for. What is in the arsenal is what the
-/// attacker's nodes answer.
+/// Starts the DHT that the arguments select. The attacker's nodes answer with the attack records.
 pub fn start(
     args: &Args,
     intervals: Intervals,
-    arsenal: Arc<Arsenal>,
+    attack_records: Arc<AttackRecords>,
 ) -> Result<Box<dyn Net>, Failure> {
     Ok(match args.engine {
         Engine::Memory => Box::new(memory::MemoryNet::start(
-            args.nodes, intervals, args.seed, arsenal,
+            args.nodes,
+            intervals,
+            args.seed,
+            attack_records,
         )),
-        Engine::Kad => Box::new(kad::KadNet::start(args.nodes, intervals.network, arsenal)),
+        Engine::Kad => Box::new(kad::KadNet::start(
+            args.nodes,
+            intervals.network,
+            attack_records,
+        )),
         #[cfg(feature = "mainline")]
         Engine::Mainline => Box::new(mainline::MainlineNet::start(
-            args.nodes, intervals, arsenal,
+            args.nodes,
+            intervals,
+            attack_records,
         )?),
         #[cfg(not(feature = "mainline"))]
         Engine::Mainline => {

@@ -1,42 +1,39 @@
-//! What is known for certain while threads race: the book against which every
-//! hand-out of the full-speed run is held.
+//! The ledger: what is certain while threads run at once. Every hand-out of the full-speed run is
+//! checked against it.
 //!
-//! One thread, the keeper, registers and unregisters and writes down what it did;
-//! the threads that ask note the state of the book before each call and look the
-//! hand-out up afterwards. Every entry errs in the registry's favour, so whatever
-//! is counted as a fault is one:
+//! The churn thread registers and unregisters relays, and enters what it did. A client marks the state
+//! of the ledger before a call, and checks the hand-out afterwards. Every entry errs in the registry's
+//! favour, so each fault that is counted is a fault:
 //!
-//! - a departure is entered when `unregister` has returned, and struck out before
-//!   the relay is registered again;
-//! - a deadline is entered as late as it can be, and as "never" while a
-//!   registration is under way; the time the registry must know is that read
-//!   before the last registration that has returned, since registering raises
-//!   the registry's tick;
-//! - a lease is counted after it was taken and until before it is given back, for
-//!   each registration anew of a relay apart (its generation, which the endpoint's
-//!   port tells).
+//! - A departure is entered after `unregister` has returned, and removed before the relay is registered
+//!   again.
+//! - A deadline is entered as late as it can be, and as "never" during a registration. A registration
+//!   raises the registry's tick, so the registry knows at least the time that was read before the last
+//!   registration that returned.
+//! - A lease is counted after it was taken, until before it is released. Each generation of a relay has
+//!   its own count; the endpoint's port has the generation.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-/// How often one relay can be registered anew.
+/// How many generations one relay can have.
 pub const GENERATIONS: u16 = 256;
 const NEVER: u64 = u64::MAX;
 
 pub struct Ledger {
     start: Instant,
-    /// The time, in us since `start`, that the registry has seen for certain.
+    /// The latest time, in us since `start`, that the registry is certain to have read.
     seen: AtomicU64,
     departures: AtomicU64,
-    pages: Vec<Page>,
+    accounts: Vec<Account>,
 }
 
-/// What is written of one relay.
-struct Page {
+/// What is certain of one relay.
+struct Account {
     capacity: u32,
-    /// The number of its departure, or 0 unless it is certainly gone.
+    /// The number of its departure; 0 if it is not certain that it is gone.
     departure: AtomicU64,
-    /// It must be expired when the registry has seen this time, in us.
+    /// The relay is expired once the registry has read this time, in us.
     expired_by: AtomicU64,
     generations: Vec<Generation>,
 }
@@ -47,7 +44,7 @@ struct Generation {
     exceeded: AtomicU64,
 }
 
-/// The state of the book before a call.
+/// The state of the ledger before a call.
 pub struct Mark {
     seen: u64,
     departures: u64,
@@ -59,47 +56,47 @@ impl Ledger {
             start: Instant::now(),
             seen: AtomicU64::new(0),
             departures: AtomicU64::new(0),
-            pages: capacities.into_iter().map(Page::new).collect(),
+            accounts: capacities.into_iter().map(Account::new).collect(),
         }
     }
 
-    /// Microseconds since the book was opened.
+    /// Microseconds since the ledger was made.
     pub fn now(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_micros()).unwrap_or(NEVER)
     }
 }
 
-/// For the keeper.
+/// For the churn thread.
 impl Ledger {
-    /// A registration begins. Answers with the time, to be told when it has ended.
-    pub fn registering(&self, relay: usize) -> u64 {
-        let page = &self.pages[relay];
-        page.departure.store(0, SeqCst);
-        page.expired_by.store(NEVER, SeqCst);
+    /// A registration begins. Returns the time, for [`Self::end_registration`].
+    pub fn begin_registration(&self, relay: usize) -> u64 {
+        let account = &self.accounts[relay];
+        account.departure.store(0, SeqCst);
+        account.expired_by.store(NEVER, SeqCst);
         self.now()
     }
 
-    /// The registration has ended, and holds for so long at most.
-    pub fn registered(&self, relay: usize, began: u64, longest: Duration) {
+    /// The registration has ended. The relay is live for `longest` at most.
+    pub fn end_registration(&self, relay: usize, began: u64, longest: Duration) {
         let longest = u64::try_from(longest.as_micros()).unwrap_or(NEVER);
         let expired_by = self.now().saturating_add(longest);
-        self.pages[relay].expired_by.store(expired_by, SeqCst);
+        self.accounts[relay].expired_by.store(expired_by, SeqCst);
         self.seen.store(began, SeqCst);
     }
 
-    pub fn unregistered(&self, relay: usize) {
+    pub fn note_departure(&self, relay: usize) {
         let number = self.departures.load(SeqCst) + 1;
-        self.pages[relay].departure.store(number, SeqCst);
+        self.accounts[relay].departure.store(number, SeqCst);
         self.departures.store(number, SeqCst);
     }
 
-    /// When this relay is expired at the latest.
+    /// The latest time at which this relay expires.
     pub fn expired_by(&self, relay: usize) -> u64 {
-        self.pages[relay].expired_by.load(SeqCst)
+        self.accounts[relay].expired_by.load(SeqCst)
     }
 }
 
-/// For the threads that ask.
+/// For clients.
 impl Ledger {
     pub fn mark(&self) -> Mark {
         Mark {
@@ -108,44 +105,44 @@ impl Ledger {
         }
     }
 
-    /// Was the relay gone before the mark, and has not come back?
+    /// Whether the relay left before the mark, and has not returned.
     pub fn is_departed(&self, relay: usize, mark: &Mark) -> bool {
-        let departure = self.pages[relay].departure.load(SeqCst);
+        let departure = self.accounts[relay].departure.load(SeqCst);
         departure != 0 && departure <= mark.departures
     }
 
-    /// Was the relay expired at the mark, and has not come back?
+    /// Whether the relay was expired at the mark, and has not returned.
     pub fn is_expired(&self, relay: usize, mark: &Mark) -> bool {
-        self.pages[relay].expired_by.load(SeqCst) < mark.seen
+        self.accounts[relay].expired_by.load(SeqCst) < mark.seen
     }
 
-    /// A lease was taken.
-    pub fn took(&self, relay: usize, generation: u16) {
-        let page = &self.pages[relay];
-        let entry = &page.generations[usize::from(generation)];
-        if entry.leases.fetch_add(1, SeqCst) >= page.capacity {
+    /// Counts a lease after it was taken.
+    pub fn add_lease(&self, relay: usize, generation: u16) {
+        let account = &self.accounts[relay];
+        let entry = &account.generations[usize::from(generation)];
+        if entry.leases.fetch_add(1, SeqCst) >= account.capacity {
             entry.exceeded.fetch_add(1, SeqCst);
         }
     }
 
-    /// A lease is about to be given back.
-    pub fn gives_back(&self, relay: usize, generation: u16) {
+    /// Removes a lease before it is released.
+    pub fn remove_lease(&self, relay: usize, generation: u16) {
         let generation = usize::from(generation);
-        self.pages[relay].generations[generation]
+        self.accounts[relay].generations[generation]
             .leases
             .fetch_sub(1, SeqCst);
     }
 
-    /// How often a generation had more leases than the relay's capacity.
+    /// How often a generation had more leases than the relay has capacity.
     pub fn exceeded(&self, relay: usize, generation: u16) -> u64 {
         let generation = usize::from(generation);
-        self.pages[relay].generations[generation]
+        self.accounts[relay].generations[generation]
             .exceeded
             .load(SeqCst)
     }
 }
 
-impl Page {
+impl Account {
     fn new(capacity: u32) -> Self {
         let generations = (0..GENERATIONS).map(|_| Generation::default());
         Self {
@@ -165,41 +162,41 @@ mod tests {
     fn a_departure_counts_for_calls_that_begin_after_it() {
         let ledger = Ledger::new([20, 20]);
         let before = ledger.mark();
-        ledger.unregistered(1);
+        ledger.note_departure(1);
         let after = ledger.mark();
         assert!(!ledger.is_departed(1, &before));
         assert!(ledger.is_departed(1, &after));
         assert!(!ledger.is_departed(0, &after));
-        ledger.registering(1);
+        ledger.begin_registration(1);
         assert!(!ledger.is_departed(1, &after));
     }
 
     #[test]
     fn a_deadline_counts_once_the_registry_has_seen_a_later_time() {
         let ledger = Ledger::new([20, 20]);
-        let began = ledger.registering(0);
-        ledger.registered(0, began, Duration::from_micros(1));
+        let began = ledger.begin_registration(0);
+        ledger.end_registration(0, began, Duration::from_micros(1));
         std::thread::sleep(Duration::from_millis(2));
         assert!(!ledger.is_expired(0, &ledger.mark()));
-        let began = ledger.registering(1);
-        ledger.registered(1, began, Duration::from_secs(60));
+        let began = ledger.begin_registration(1);
+        ledger.end_registration(1, began, Duration::from_secs(60));
         let mark = ledger.mark();
         assert!(ledger.is_expired(0, &mark));
         assert!(!ledger.is_expired(1, &mark));
-        ledger.registering(0);
+        ledger.begin_registration(0);
         assert!(!ledger.is_expired(0, &mark));
     }
 
     #[test]
     fn a_lease_too_many_is_counted_in_its_generation() {
         let ledger = Ledger::new([2]);
-        ledger.took(0, 5);
-        ledger.took(0, 5);
-        ledger.took(0, 6);
-        ledger.gives_back(0, 5);
-        ledger.took(0, 5);
+        ledger.add_lease(0, 5);
+        ledger.add_lease(0, 5);
+        ledger.add_lease(0, 6);
+        ledger.remove_lease(0, 5);
+        ledger.add_lease(0, 5);
         assert_eq!(ledger.exceeded(0, 5), 0);
-        ledger.took(0, 5);
+        ledger.add_lease(0, 5);
         assert_eq!((ledger.exceeded(0, 5), ledger.exceeded(0, 6)), (1, 0));
     }
 }

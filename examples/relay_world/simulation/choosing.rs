@@ -1,41 +1,76 @@
-//! How a relay is chosen for a request, rule by rule.
+//! How each rule chooses a relay for a request.
 //!
-//! The registry's own rule is the registry's. The others look at what the asking
-//! node's registry knows of its relays (the oracle at the truth), and then lease
-//! the one they chose. Chance comes from this thread's generator, as it does for
-//! the registry: the same seed brings the same relays, requests and sessions
-//! under every rule.
+//! The registry's own rule is one call of the registry. The other rules read what the requester's
+//! registry knows of its relays, or the true state for the oracle, and then lease the relay that they
+//! chose. Random numbers are from this thread's generator, as for the registry. So the same seed gives the
+//! same relays, requests and sessions for every rule.
 
 use relay_registry::{FindOptions, Lease, NodeId, PeerView, RelayInfo};
 
-use super::{Rule, Simulation};
+use super::Simulation;
 
-/// What an unmeasured leg is ranked at, in ms: the registry's default.
+/// The assumed round trip of an unmeasured leg in ms, as in the registry.
 const ASSUMED_MS: f32 = 100.0;
+
+/// A rule that chooses a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// The registry's own choice.
+    Registry,
+    /// Any relay with room, with equal probability.
+    Random,
+    /// The relay with room that is nearest to the requester.
+    Nearest,
+    /// The less utilised of two random relays with room (Mitzenmacher's power of two choices).
+    PowerOfTwo,
+    /// The registry's score with full knowledge: the whole path, the current load, and only relays that
+    /// are up. The shortest path alone would be worse, because it fills the best placed relays first, and
+    /// later requests take longer paths.
+    Oracle,
+}
+
+impl Rule {
+    pub const ALL: [Self; 5] = [
+        Self::Registry,
+        Self::Random,
+        Self::Nearest,
+        Self::PowerOfTwo,
+        Self::Oracle,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Registry => "registry",
+            Self::Random => "random",
+            Self::Nearest => "nearest",
+            Self::PowerOfTwo => "p2c",
+            Self::Oracle => "oracle",
+        }
+    }
+}
 
 /// One session's search for a relay.
 pub(super) struct Request {
     pub home: usize,
     pub target: usize,
-    /// What the target tells of itself.
+    /// What the target publishes.
     pub view: Option<PeerView>,
-    /// Relays that did not take the session.
+    /// Relays that did not accept the session.
     pub tried: Vec<NodeId>,
 }
 
-/// A relay with room, as far as a rule is to know it.
+/// A relay with room, as a rule sees it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Candidate {
     relay: usize,
-    /// The round trip it stands for: as far as the relay, or for the oracle all
-    /// the way to the target.
+    /// The round trip to the relay; for the oracle, to the target.
     rtt_ms: f32,
     /// Load over capacity, below 1.
     utilisation: f32,
 }
 
 impl Simulation<'_> {
-    /// A unit of the relay that the rule chooses, if it finds one.
+    /// Leases the relay that the rule chooses.
     pub(super) fn choose(&self, request: &Request) -> Option<Lease> {
         let chosen = match self.args.rule {
             Rule::Registry => return self.reserve(request),
@@ -45,11 +80,11 @@ impl Simulation<'_> {
                 let two = fastrand::choose_multiple(self.known(request), 2);
                 least(two, |candidate| candidate.utilisation)
             }
-            Rule::Oracle => least(self.truly_there(request), Candidate::score),
+            Rule::Oracle => least(self.truly_available(request), Candidate::score),
         };
         let relay = chosen?.relay;
         if self.args.rule == Rule::Oracle {
-            self.tell(request.home, relay);
+            self.report_true_load(request.home, relay);
         }
         let id = self.world.relay_id(relay);
         self.registries[request.home].lease(&id).ok()
@@ -72,24 +107,24 @@ impl Simulation<'_> {
             .iter()
             .filter(|(_, info)| info.current_load() < info.capacity())
             .filter(|(_, info)| !request.tried.contains(&info.node_id()))
-            .filter(|(relay, _)| self.is_to_serve(*relay, request))
+            .filter(|(relay, _)| self.is_other_than_target(*relay, request))
             .map(|(relay, info)| Candidate::known(*relay, info))
             .collect()
     }
 
-    /// All relays that a registry knows of, and which they are.
+    /// All relays that a registry knows, with their numbers.
     pub(super) fn relays_of(&self, registry: usize) -> Vec<(usize, RelayInfo)> {
         let infos = self.registries[registry].relays().into_iter();
         let mut relays: Vec<_> = infos
             .filter_map(|info| Some((self.world.relay_of(&info.node_id())?, info)))
             .collect();
-        // The registry lists them in no order.
+        // The registry lists them in any order.
         relays.sort_unstable_by_key(|&(relay, _)| relay);
         relays
     }
 
-    /// The relays that are up and have room, whatever the registry believes.
-    fn truly_there(&self, request: &Request) -> Vec<Candidate> {
+    /// The relays that are up and have room, whatever the registry knows.
+    fn truly_available(&self, request: &Request) -> Vec<Candidate> {
         (0..self.relays.len())
             .filter(|&relay| self.would_serve(relay, request))
             .map(|relay| self.true_candidate(relay, request))
@@ -107,19 +142,19 @@ impl Simulation<'_> {
         }
     }
 
-    /// Whether a relay would take the session if it were asked.
+    /// Whether a relay would accept the session.
     pub(super) fn would_serve(&self, relay: usize, request: &Request) -> bool {
         let truth = &self.relays[relay];
-        truth.is_up() && !truth.is_full() && self.is_to_serve(relay, request)
+        truth.is_up() && !truth.is_full() && self.is_other_than_target(relay, request)
     }
 
-    /// A relay does not forward to itself.
-    fn is_to_serve(&self, relay: usize, request: &Request) -> bool {
+    /// A relay is never used to reach itself.
+    fn is_other_than_target(&self, relay: usize, request: &Request) -> bool {
         self.world.relay_at(request.target) != Some(relay)
     }
 
-    /// Tells one registry a relay's load, so that no stale report is in the way.
-    fn tell(&self, home: usize, relay: usize) {
+    /// Reports the true load to one registry, so that a stale report does not prevent the lease.
+    fn report_true_load(&self, home: usize, relay: usize) {
         let load = self.relays[relay].load();
         self.registries[home].report_load(&self.world.relay_id(relay), load);
     }
@@ -163,11 +198,11 @@ mod tests {
     }
 
     #[test]
-    fn every_rule_meets_the_same_world_and_keeps_the_promises() {
+    fn every_rule_has_the_same_world_and_keeps_the_promises() {
         let own = with_rule(Rule::Registry);
         for rule in Rule::ALL {
             let outcome = with_rule(rule);
-            assert_eq!(outcome.comings, own.comings, "{}", rule.name());
+            assert_eq!(outcome.churn, own.churn, "{}", rule.name());
             assert_eq!(outcome.requests.made, own.requests.made, "{}", rule.name());
             let faultless = Checks {
                 handed_out: outcome.checks.handed_out,
@@ -178,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oracle_is_never_turned_away_and_chooses_best() {
+    fn the_oracle_is_never_refused_and_chooses_best() {
         let oracle = with_rule(Rule::Oracle);
         let requests = &oracle.requests;
         assert_eq!((requests.found_full, requests.found_down), (0, 0));
@@ -211,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn nearest_goes_short_ways_and_power_of_two_saturates_less() {
+    fn nearest_has_short_paths_and_power_of_two_saturates_less() {
         let [random, nearest, two] = [Rule::Random, Rule::Nearest, Rule::PowerOfTwo].map(with_rule);
         assert!(nearest.requests.stretch(0.5) < random.requests.stretch(0.5));
         assert!(two.meter.saturated_share() < random.meter.saturated_share());

@@ -1,12 +1,9 @@
-//! The nodes without a registry: they measure relays, find their own coordinates
-//! by them, and publish what they found.
+//! The nodes without a registry: they measure relays, compute their coordinates, and publish both.
 //!
-//! A node probes relays that some registry tells it of, and moves its coordinate
-//! by the positions that this registry gives. What it then publishes reaches every
-//! registry: its coordinate and a few of its round trips, by which the registries
-//! learn where the relays are. Chance comes from a generator of its own, so that
-//! the relays, requests and sessions are the same whatever targets tell of
-//! themselves.
+//! A node probes relays of a random registry, and updates its coordinate with the coordinates that this
+//! registry has of the relays. It then publishes its coordinate and a few of its round trips to every
+//! registry, from which the registries learn where the relays are. Random numbers are from a generator of
+//! its own, so the relays, requests and sessions do not depend on what targets publish.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,21 +11,44 @@ use std::time::Duration;
 use fastrand::Rng;
 use relay_registry::{Coordinate, PeerView, RelayInfo, Vivaldi};
 
-use super::{Event, Rule, Simulation, Views, exponential};
+use super::{Event, Rule, Simulation, exponential};
 
 const PROBE_EVERY: f64 = 20.0;
-/// Relays that are probed at a time, besides the ones to be told of.
+/// How many relays are probed at a time, besides those nearest to the node.
 const PROBED: usize = 16;
-/// Round trips that go into one view.
-const TOLD: usize = 3;
-/// What queues add to a measured round trip in seconds, on average.
+/// How many round trips one view has.
+const PUBLISHED: usize = 3;
+/// The mean queueing delay in a measured round trip, in seconds.
 pub(super) const MEAN_QUEUEING: f64 = 0.001;
 
-/// What one node knows of itself.
+/// What targets publish, from which the leg from a relay to them is estimated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Views {
+    /// Nothing.
+    None,
+    /// Their network coordinates.
+    Coordinates,
+    /// Their network coordinates, and their round trips to the relays nearest to them.
+    Published,
+}
+
+impl Views {
+    pub const ALL: [Self; 3] = [Self::None, Self::Coordinates, Self::Published];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Coordinates => "coordinates",
+            Self::Published => "published",
+        }
+    }
+}
+
+/// What one node measured.
 #[derive(Debug, Clone, Default)]
 struct Peer {
     vivaldi: Vivaldi,
-    /// Round trips to the relays that answered when last asked.
+    /// Round trips to the relays that answered the last probe.
     measured: BTreeMap<usize, Duration>,
 }
 
@@ -47,7 +67,7 @@ impl Peers {
 }
 
 impl Simulation<'_> {
-    /// From now on the nodes probe, one after the other.
+    /// Starts the probes of all nodes.
     pub(super) fn begin_probing(&mut self) {
         if self.views() == Views::None {
             return;
@@ -60,7 +80,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// The views that are made use of: rules other than the registry's ask for none.
+    /// The views that are used. Rules other than the registry's use none.
     fn views(&self) -> Views {
         match self.args.rule {
             Rule::Registry => self.args.views,
@@ -80,7 +100,7 @@ impl Simulation<'_> {
         self.after(PROBE_EVERY, Event::Probe(node));
     }
 
-    /// Random relays of those that a registry knows, and those that are nearest.
+    /// Random relays that the registry knows, and those nearest to the node.
     fn relays_to_probe(&mut self, node: usize, registry: usize) -> Vec<(usize, RelayInfo)> {
         let mut relays = self.relays_of(registry);
         relays.retain(|(relay, _)| self.world.relays[*relay].node != node);
@@ -106,14 +126,14 @@ impl Simulation<'_> {
         let rtt = rtt + Duration::from_secs_f64(queueing);
         peer.measured.insert(relay, rtt);
         if let Some(position) = position {
-            // An outlier is rightly left out.
+            // The coordinate ignores outliers.
             let _ = peer.vivaldi.observe(&position, rtt);
         }
         Some(rtt)
     }
 
-    /// Any of the round trips will do: those to the nearest relays alone would
-    /// leave relays unknown that are near to no node.
+    /// Publishes random round trips: with the nearest relays alone, a relay that is near no node would
+    /// have no position.
     fn publish(&self, node: usize, answered: &[(usize, Duration)]) {
         let coordinate = self.peers.nodes[node].vivaldi.coordinate();
         let view = PeerView::new().coordinate(coordinate);
@@ -123,7 +143,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// What a target tells of itself, for the leg from a relay to it.
+    /// What a target publishes.
     pub(super) fn view_of(&self, target: usize) -> Option<PeerView> {
         let with_coordinate = || PeerView::new().coordinate(self.coordinate_of(target));
         match self.views() {
@@ -158,9 +178,9 @@ impl Simulation<'_> {
     }
 
     fn with_round_trips(&self, view: PeerView, round_trips: &[(usize, Duration)]) -> PeerView {
-        let told = round_trips.iter().take(TOLD);
-        told.fold(view, |view, &(relay, rtt)| {
-            // One that is too long to be true is not told.
+        let published = round_trips.iter().take(PUBLISHED);
+        published.fold(view, |view, &(relay, rtt)| {
+            // A round trip beyond the limit is left out.
             let more = view.measured(self.world.relay_id(relay), rtt);
             more.unwrap_or(view)
         })
@@ -171,7 +191,7 @@ impl Simulation<'_> {
 fn nearest(measured: &BTreeMap<usize, Duration>) -> Vec<(usize, Duration)> {
     let mut nearest: Vec<_> = measured.iter().map(|(&relay, &rtt)| (relay, rtt)).collect();
     nearest.sort_by_key(|&(_, rtt)| rtt);
-    nearest.truncate(TOLD);
+    nearest.truncate(PUBLISHED);
     nearest
 }
 
@@ -196,10 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn the_more_targets_tell_the_shorter_the_ways() {
+    fn the_more_targets_publish_the_shorter_the_paths() {
         let [none, coordinates, published] = Views::ALL.map(with_views);
         for outcome in [&coordinates, &published] {
-            assert_eq!(outcome.comings, none.comings);
+            assert_eq!(outcome.churn, none.churn);
             assert_eq!(outcome.requests.made, none.requests.made);
         }
         let p90 = |outcome: &Outcome| outcome.requests.stretch(0.9);

@@ -1,13 +1,13 @@
-//! The event queue of the simulation, and its notion of time.
+//! The event queue of the simulation.
 //!
-//! Time is whole microseconds, and events due together come out in the order in
-//! which they went in: nothing depends on chance or on rounding.
+//! Time is in whole microseconds. Events of one time leave the queue in the order in which they entered, so
+//! nothing depends on chance or rounding.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-/// Simulated microseconds since the world began.
+/// Simulated microseconds since the start.
 pub type Micros = u64;
 
 pub const SECOND: Micros = 1_000_000;
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_come_by_time_and_then_by_order_of_arrival() {
+    fn events_are_ordered_by_time_then_by_insertion() {
         let mut queue = Queue::new();
         for (at, event) in [(5, 'c'), (1, 'b'), (5, 'a'), (9, 'z')] {
             queue.push(at, event);

@@ -1,27 +1,26 @@
-//! The sessions under way in the simulation, and the leases they hold.
+//! The open sessions of the simulation, and their leases.
 
 use std::collections::BTreeMap;
 
 use relay_registry::{Lease, Registration};
 
-/// One session: the lease is given back when this is dropped.
+/// One session. Dropping it releases the lease.
 pub struct Session {
     pub relay: usize,
     home: usize,
-    /// Which record of the relay the lease is on.
+    /// The number of the record that the lease is on.
     record: u32,
     _lease: Lease,
 }
 
-/// How many leases one registry holds on its present record of one relay.
+/// How many leases one registry holds on its current record of one relay.
 #[derive(Debug, Clone, Copy, Default)]
 struct Own {
     record: u32,
     leases: u32,
 }
 
-/// All sessions, and what each registry's own leases add up to, counted here
-/// and not by asking the registry.
+/// All sessions, and the number of each registry's leases, counted without asking the registry.
 pub struct Sessions {
     open: BTreeMap<u64, Session>,
     opened: u64,
@@ -39,7 +38,7 @@ impl Sessions {
         }
     }
 
-    /// A relay was registered; a new record starts with no leases.
+    /// Notes a registration. A new record has no leases.
     pub fn registered(&mut self, home: usize, relay: usize, registration: Registration) {
         if registration == Registration::New {
             let own = self.own(home, relay);
@@ -48,12 +47,12 @@ impl Sessions {
         }
     }
 
-    /// The leases that a registry holds on its present record of a relay.
+    /// How many leases a registry holds on its current record of a relay.
     pub fn own_leases(&mut self, home: usize, relay: usize) -> u32 {
         self.own(home, relay).leases
     }
 
-    /// Begins a session, and answers with its number.
+    /// Begins a session, and returns its number.
     pub fn open(&mut self, home: usize, relay: usize, lease: Lease) -> u64 {
         let own = self.own(home, relay);
         own.leases += 1;
@@ -68,7 +67,7 @@ impl Sessions {
         self.opened
     }
 
-    /// Ends a session, unless it died before its time.
+    /// Ends a session, if it is still open.
     pub fn close(&mut self, number: u64) -> Option<Session> {
         let session = self.open.remove(&number)?;
         let own = self.own(session.home, session.relay);

@@ -1,18 +1,17 @@
-//! The relays as they truly are, whatever the registries believe of them.
+//! The true state of the relays, whatever the registries know.
 
 use super::queue::{Micros, SECOND};
 
-/// A relay counts as saturated from this share of its capacity on.
+/// A relay at this share of its capacity or more is saturated.
 const SATURATED_PERCENT: u64 = 95;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
     /// Serving, and renewing in time.
     Up,
-    /// Left by unregistering: finishes the sessions it has, takes no more.
+    /// Unregistered: finishes its sessions, and accepts no others.
     Left,
-    /// Stopped without a word: its sessions died with it, and the registries
-    /// learn of it when its time to live has run out.
+    /// Stopped without notice: its sessions have ended. The registries notice when the TTL is over.
     Down,
 }
 
@@ -20,9 +19,9 @@ pub enum Presence {
 pub struct TrueRelay {
     pub capacity: u32,
     pub presence: Presence,
-    /// Counts the times it came up, so that events of an earlier stay are known.
+    /// How often it started, so that events of an earlier stay are ignored.
     pub stay: u32,
-    /// When its last registration runs out.
+    /// When its last registration expires.
     pub deadline: Micros,
     load: u32,
     settled: Micros,
@@ -39,7 +38,7 @@ pub struct Meter {
 }
 
 impl TrueRelay {
-    /// A relay that has not come up yet.
+    /// A relay that has not started yet.
     pub fn new(capacity: u32) -> Self {
         Self {
             capacity,
@@ -52,7 +51,7 @@ impl TrueRelay {
         }
     }
 
-    /// All its sessions, of all nodes.
+    /// The sessions of all nodes.
     pub fn load(&self) -> u32 {
         self.load
     }
@@ -86,13 +85,13 @@ impl TrueRelay {
         self.presence = presence;
     }
 
-    /// What was metered since the start, or since this was asked last.
+    /// What was measured since the last call.
     pub fn read_meter(&mut self, now: Micros) -> Meter {
         self.settle(now);
         std::mem::take(&mut self.meter)
     }
 
-    /// Books the time since the last change, at the load of that time.
+    /// Adds the time since the last change, with the load of that time.
     fn settle(&mut self, now: Micros) {
         let passed = now - self.settled;
         self.settled = now;
@@ -127,7 +126,7 @@ impl Meter {
         self.load as f64 / self.capacity as f64
     }
 
-    /// How many relays were up, on average over so much time.
+    /// The mean number of running relays in this time.
     pub fn mean_up(&self, seconds: f64) -> f64 {
         self.up as f64 / SECOND as f64 / seconds
     }
@@ -138,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_is_booked_at_the_load_it_was_spent_with() {
+    fn time_is_counted_with_the_load_of_that_time() {
         let mut relay = TrueRelay::new(20);
         relay.come_up(10);
         for _ in 0..19 {

@@ -1,7 +1,7 @@
-//! Every answer and every view of the registry, compared with the model's.
+//! The comparison of every answer with the model's.
 
 use super::super::conversions::*;
-use super::super::operation::{NODES, no_wishes, node, outsider};
+use super::super::operation::{NODES, node, non_relay, unconditional};
 use super::super::{Access, Counters, Obstacle, Query, Record, time_of};
 use super::System;
 use relay_registry::{Endpoint, FindError, FindOptions, NodeId, Rejections, RelayInfo, Verdict};
@@ -9,10 +9,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl System {
-    // --- searches ------------------------------------------------------------------------------
-
     pub(super) fn find(&mut self, target: NodeId, query: &Query<NodeId>) {
-        let outcome = if *query == no_wishes() {
+        let outcome = if *query == unconditional() {
             self.registry.find_relay(&target)
         } else {
             let options = find_options(query);
@@ -75,7 +73,7 @@ impl System {
         query: &Query<NodeId>,
     ) {
         let last_resorts = self.model.last_resorts(target, query);
-        // Those past their deadline count in the share that backs off until they are swept.
+        // Relays past their deadline count in the share of backing-off relays until they are swept.
         let is_swept = self.departed_since_maintenance() == 0;
         assert!(found.len() == last_resorts.len().min(1) || (!is_swept && found.len() <= 1));
         for info in found {
@@ -107,9 +105,8 @@ impl System {
         }
     }
 
-    /// Each live relay must be passed over once, for one of the reasons that hold. One that is past its
-    /// deadline may count as it did before, also where it is judged how many back off, but no longer than
-    /// to the next maintenance pass.
+    /// Each live relay must be rejected once, for a reason that holds. Until the next maintenance pass, a
+    /// relay past its deadline may count as before, also in the share of backing-off relays.
     pub(super) fn check_none(&self, error: &FindError, target: &NodeId, query: &Query<NodeId>) {
         assert_eq!(self.model.eligible(target, query), []);
         if self.departed_since_maintenance() == 0 {
@@ -145,8 +142,8 @@ impl System {
         gone(self.model.counters()) - gone(self.counted) + restarts
     }
 
-    /// How far scores are told apart: by a 512th of few relays, by a 32nd of many, by a 20th for a pair of
-    /// peers. They are kept in single precision.
+    /// The precision of ranks: 1/512 among few relays, 1/32 among many, 1/20 for a pair of peers. Scores are
+    /// in single precision.
     fn is_as_good(&self, score: f64, best: f64, query: &Query<NodeId>) -> bool {
         const FEW: usize = 64;
         let tolerance = match self.settings.max_relays {
@@ -157,9 +154,7 @@ impl System {
         score <= best * (1.0 + tolerance) * 1.000_1
     }
 
-    // --- views ---------------------------------------------------------------------------------
-
-    /// Membership, infos, the list and the count, for every node there is.
+    /// Membership, infos, the list and the count, for every node.
     pub fn check_every_view(&mut self) {
         self.check_circuits();
         for id in (0..NODES).map(node) {
@@ -178,9 +173,9 @@ impl System {
         listed.iter().for_each(|info| self.check_relay(info));
     }
 
-    /// Who is banned, and who is backing off: where the model does not know, an explanation tells it.
+    /// Bans and back-offs. If the model does not know whether a back-off is over, an explanation says it.
     pub(super) fn check_circuits(&mut self) {
-        let explanation = self.registry.explain(&outsider(), &FindOptions::new());
+        let explanation = self.registry.explain(&non_relay(), &FindOptions::new());
         let tick = self.model.tick();
         for explained in explanation.relays() {
             let (id, verdict) = (explained.relay, explained.verdict);
@@ -224,10 +219,10 @@ impl System {
         }
     }
 
-    /// Times of day are the clock's times and deadlines, counted from one origin.
+    /// Times of day are times of the clock and deadlines, from one origin.
     fn check_times(&mut self, info: &RelayInfo) {
         let record = self.model.relay(&info.node_id()).expect("just seen");
-        // The clock ends there.
+        // The clock ends at this time.
         let last = Duration::from_nanos(u64::MAX);
         let deadline = time_of(self.settings.tick, record.deadline).min(last);
         let expiry = info.expires_at();
@@ -238,7 +233,7 @@ impl System {
         assert!(registered.contains(&info.registered_at()), "{info:?}");
     }
 
-    /// Counters are exact after a maintenance pass; leases on departed relays may count or not.
+    /// Counters are exact after a maintenance pass. Leases on departed relays may count.
     pub(super) fn check_stats(&self) {
         let stats = self.registry.stats();
         let counters = Counters {
@@ -251,7 +246,7 @@ impl System {
         assert_eq!(counters, self.model.counters());
         assert_eq!(stats.relays, self.model.relays().len());
         assert_eq!((stats.snapshot_len, stats.arrivals), (stats.relays, 0));
-        // Places of relays that left may remain, one for each record at most.
+        // Leaves of departed relays may remain, at most one for each record.
         let records = 3 * self.settings.max_relays + 2048;
         assert!(
             (stats.relays..=records).contains(&stats.wheel_len),

@@ -1,7 +1,6 @@
-//! What a find costs among a million relays, over what it costs among a
-//! thousand, where all are equal or unmeasured (`price` has the other states);
-//! and how many relays are nearly full when the registry has made its own load,
-//! over how many are when the best is always chosen exactly.
+//! The cost of a find among a million relays, divided by that among a thousand, where all are equal or
+//! unmeasured (`price` has the other states). Then the number of nearly full relays after the registry chose
+//! for all sessions, divided by that number if the exact best is always chosen.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml --bin growth [-- RELAYS]
@@ -9,10 +8,12 @@
 
 use fastrand::Rng;
 use relay_registry::NodeId;
-use relay_registry_peers::instances::{Instance, Loads, Recipe, RoundTrips, share_full, strangers};
+use relay_registry_peers::instances::{
+    Instance, Loads, Recipe, RoundTrips, share_full, target_ids,
+};
+use relay_registry_peers::interleaved::{Contender, measure_interleaved, report};
 use relay_registry_peers::results;
 use relay_registry_peers::selectors::{Relay, relays_of};
-use relay_registry_peers::turns::{Contender, report, take_turns};
 use std::hint::black_box;
 
 const FEW: usize = 1_000;
@@ -35,22 +36,26 @@ fn main() {
 }
 
 fn grow(world: &str, many: usize, recipe: impl Fn(usize) -> Recipe) {
-    let targets = strangers();
+    let targets = target_ids();
     let few: Vec<Instance> = (0..INSTANCES_OF_FEW)
         .map(|seed| recipe(FEW).build(seed))
         .collect();
     let many = recipe(many).build(0);
-    let mut turns_of_few: Vec<_> = few.iter().map(|it| finds("", it, &targets)).collect();
-    let mut turn = 0;
+    let mut few_registries: Vec<_> = few.iter().map(|it| finds("", it, &targets)).collect();
+    let mut next = 0;
     let mut contenders = [
         finds("many relays", &many, &targets),
         Contender::new("1,000 relays", || {
-            turn = (turn + 1) % turns_of_few.len();
-            turns_of_few[turn].turn()
+            next = (next + 1) % few_registries.len();
+            few_registries[next].sample()
         }),
     ];
     let group = format!("growth: {world}");
-    report(&group, many.ids.len(), &take_turns(ROUNDS, &mut contenders));
+    report(
+        &group,
+        many.ids.len(),
+        &measure_interleaved(ROUNDS, &mut contenders),
+    );
 }
 
 fn finds<'a>(name: &str, it: &'a Instance, targets: &'a [NodeId]) -> Contender<'a> {
@@ -61,7 +66,7 @@ fn finds<'a>(name: &str, it: &'a Instance, targets: &'a [NodeId]) -> Contender<'
     })
 }
 
-/// The same sessions, with the registry choosing and with the best score.
+/// The same sessions, chosen by the registry and by the exact best score.
 fn compare_fullness(share: f64) {
     const INSTANCES: u64 = 8;
     let recipe = Recipe::new(FEW, RoundTrips::Measured).loads(Loads::Equilibrium(share));
@@ -76,9 +81,8 @@ fn compare_fullness(share: f64) {
     results::note("full", FEW, &format!("exact at {share}"), exact);
 }
 
-/// From where the registry left them: each session ends at some time, and the
-/// next goes to the relay of the best score of all. The share of those that
-/// are at least 95 % full then.
+/// Continues from the registry's loads: sessions end, and each next one goes to the relay with the best
+/// score. Returns the share of relays that are at least 95 % full then.
 fn exactly(mut relays: Vec<Relay>, rng: &mut Rng) -> f64 {
     let each = relays.iter().enumerate();
     let mut sessions: Vec<usize> = each

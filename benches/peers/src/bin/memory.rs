@@ -1,6 +1,5 @@
-//! Memory for each relay, at a million: what the process takes from the system,
-//! and what it has asked the allocator for, of which a table that is allocated
-//! at its full size never touches a part.
+//! Memory per relay, with a million relays: the resident memory of the process, and the bytes requested from
+//! the allocator. Tables are allocated at their full size, of which only a part is touched.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml --bin memory
@@ -13,7 +12,7 @@ use relay_registry_peers::results;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The system's allocator, and the bytes that are taken from it.
+/// The system's allocator, with a count of bytes.
 struct Counting;
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
@@ -65,7 +64,7 @@ fn main() {
     drop(registry);
 }
 
-/// Bytes of this process that are in memory.
+/// The resident bytes of this process.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));

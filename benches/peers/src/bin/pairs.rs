@@ -1,5 +1,5 @@
-//! The price of a find for a pair of peers: beside a vectorised scan of all
-//! relays, and beside a plain find among as many relays that are idle.
+//! The cost of a find for a pair of peers, compared with a vectorised scan of all relays and with a plain
+//! find among as many idle relays.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml --bin pairs [-- RELAYS...]
@@ -8,22 +8,22 @@
 use relay_registry::{FindOptions, NodeId, Registry};
 use relay_registry_peers::instances::Sessions;
 use relay_registry_peers::instances::geography::{Place, View, World};
+use relay_registry_peers::interleaved::{Contender, Outcome, mean_of, measure_interleaved, report};
 use relay_registry_peers::results;
 use relay_registry_peers::scan::Scan;
-use relay_registry_peers::turns::{Contender, Outcome, mean_of, report, take_turns};
 use std::hint::black_box;
 
-/// Of many relays a small one, so that they are soon loaded.
+/// Small for many relays, so that they are soon loaded.
 const fn capacity(relays: usize) -> u32 {
     if relays < 10_000 { 100 } else { 10 }
 }
 
-/// The load of what is in an equilibrium, and of a hot place.
+/// The load of an equilibrium, and of one with all targets in one place.
 const LOAD: f64 = 0.6;
 const TARGETS: usize = 256;
 const ROUNDS: usize = 11;
 
-/// What the relays are like, and where the targets are.
+/// The state of the relays, and where the targets are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     Idle,
@@ -56,7 +56,7 @@ impl State {
         }
     }
 
-    /// A world in this state, and the sessions that made it so.
+    /// A world in this state, and its sessions.
     fn build(self, relays: usize, seed: u64) -> (World, Option<Sessions>) {
         let world = world(relays, seed);
         match self {
@@ -107,7 +107,7 @@ fn outcomes(world: &World, idle: &World) -> Vec<Outcome> {
         finds("find for a pair, published", &world.registry, &published),
         finds("find for a pair, both", &world.registry, &both),
     ];
-    take_turns(ROUNDS, &mut contenders)
+    measure_interleaved(ROUNDS, &mut contenders)
 }
 
 fn finds<'a>(

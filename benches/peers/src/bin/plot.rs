@@ -1,7 +1,6 @@
-//! Plots what a choice costs against the number of relays, from the results that
-//! `BENCH_RESULTS` names: a find among relays that are idle, full but one, and
-//! all full; a bare load of an `arc_swap`; and other ways to choose, under loads
-//! from elsewhere.
+//! Plots the cost of a choice against the number of relays, from the results that `BENCH_RESULTS` names: a
+//! find among relays that are idle, all full but one, and all full; a load of an `arc_swap`; and other ways
+//! to choose, under loads of other nodes.
 //!
 //! ```text
 //! BENCH_RESULTS=FILE cargo run --release --manifest-path benches/peers/Cargo.toml --bin plot -- SVG
@@ -10,7 +9,7 @@
 use plotters::prelude::*;
 use std::error::Error;
 
-/// A line of the plot: where its figures are, and what it is called.
+/// A line of the plot: the source of its figures, and its label.
 struct Line {
     group: &'static str,
     name: &'static str,

@@ -1,11 +1,9 @@
-//! The price of a find in every state of the relays, from few of them to a
-//! million: beside a bare load of an `arc_swap`, and beside a find among as many
-//! relays that are idle. Then a reservation beside a find, and two threads
-//! beside one, in an equilibrium.
+//! The cost of a find in every state of the relays, from few relays to a million, compared with a load of an
+//! `arc_swap` and with a find among as many idle relays. Then a reservation compared with a find, and two
+//! threads with one, in an equilibrium.
 //!
-//! A single registry flatters, for its best relay may be found at once: where
-//! relays are few, each figure is the mean over several instances of the median
-//! on each.
+//! In a single registry the best relay may be found at once. So with few relays each figure is the mean over
+//! several instances of their medians.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml --bin price [-- RELAYS...]
@@ -13,11 +11,11 @@
 
 use arc_swap::ArcSwap;
 use relay_registry::{FindOptions, NodeId, Registry};
-use relay_registry_peers::instances::{Instance, strangers};
+use relay_registry_peers::instances::{Instance, target_ids};
+use relay_registry_peers::interleaved::{Contender, Outcome, mean_of, measure_interleaved, report};
 use relay_registry_peers::results;
 use relay_registry_peers::scaling;
 use relay_registry_peers::states::{Case, State};
-use relay_registry_peers::turns::{Contender, Outcome, mean_of, report, take_turns};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,8 +38,7 @@ fn main() {
     }
 }
 
-/// How many instances a figure is over, and how often each contender has its
-/// turn on each.
+/// How many instances a figure has, and how many samples of each contender on each.
 fn extent(relays: usize) -> (u64, usize) {
     match relays {
         0..=9_999 => (8, 11),
@@ -50,13 +47,13 @@ fn extent(relays: usize) -> (u64, usize) {
     }
 }
 
-/// Prices one state, on as many instances as are idle.
+/// Measures one state, on as many instances as are idle.
 fn compare(state: State, relays: usize, idle: &[Case]) {
     let rounds = extent(relays).1;
     let on_each: Vec<Vec<Outcome>> = (0..)
         .zip(idle)
         .map(|(seed, idle)| {
-            // Others than those that are idle.
+            // Other instances than the idle ones.
             let case = state.build(relays, seed + 1_000);
             beside_motion(&case, || outcomes(state, &case, &idle.instance, rounds))
         })
@@ -68,7 +65,7 @@ fn compare(state: State, relays: usize, idle: &[Case]) {
     );
 }
 
-/// Does this while another thread keeps an overrun registry in motion.
+/// Does this while another thread takes and releases units of an overrun registry.
 fn beside_motion<R>(case: &Case, act: impl FnOnce() -> R) -> R {
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -80,7 +77,7 @@ fn beside_motion<R>(case: &Case, act: impl FnOnce() -> R) -> R {
 }
 
 fn outcomes(state: State, case: &Case, idle: &Instance, rounds: usize) -> Vec<Outcome> {
-    let (targets, plain) = (strangers(), FindOptions::new());
+    let (targets, plain) = (target_ids(), FindOptions::new());
     let registry = &case.instance.registry;
     let swap = ArcSwap::new(Arc::new(0_u64));
     let mut contenders = vec![
@@ -97,7 +94,7 @@ fn outcomes(state: State, case: &Case, idle: &Instance, rounds: usize) -> Vec<Ou
     if state == SETTLED {
         contenders.push(reservations(registry, &targets));
     }
-    take_turns(rounds, &mut contenders)
+    measure_interleaved(rounds, &mut contenders)
 }
 
 /// Finds for one target after another, which have an answer or not, if that is
@@ -128,10 +125,10 @@ fn reservations<'a>(registry: &'a Registry, targets: &'a [NodeId]) -> Contender<
     })
 }
 
-/// What two threads do in an equilibrium, over what one does.
+/// The throughput of two threads in an equilibrium, relative to one.
 fn compare_threads() {
     let case = SETTLED.build(FEW, 1);
-    let (registry, targets) = (&case.instance.registry, strangers());
+    let (registry, targets) = (&case.instance.registry, target_ids());
     let options = FindOptions::new();
     let find = |target: &NodeId| registry.find_relay(target).is_ok();
     let reserve = |target: &NodeId| registry.reserve(target, &options).is_ok();
@@ -140,7 +137,7 @@ fn compare_threads() {
     results::note("two threads", FEW, "find, equilibrium", scaling);
     let scaling = scaling::of_two_threads(|_| calls(&targets, reserve));
     results::note("two threads", FEW, "reserve + drop, equilibrium", scaling);
-    // Where two processors are threads of one core, they share what it computes with.
+    // Two processors that are threads of one core share its execution units.
     let scaling = scaling::of_two_threads(|_| sums_at_once);
     results::note("two threads", FEW, "eight sums at once", scaling);
 }
@@ -158,7 +155,7 @@ fn sums_at_once() -> usize {
     ROUNDS
 }
 
-/// Makes some calls each time, and says how many.
+/// Makes some calls, and returns how many.
 fn calls<'a>(
     targets: &'a [NodeId],
     call: impl Fn(&NodeId) -> bool + 'a,

@@ -1,6 +1,5 @@
-//! What a single call pays of reclamation when there is much of it at once: a
-//! thread is stalled inside a call while a million relays leave and are forgotten,
-//! then goes on.
+//! The reclamation that one call does when there is much to reclaim: a thread is stalled inside a call while
+//! a million relays leave and are forgotten, then continues.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml --bin reclamation
@@ -26,10 +25,10 @@ const FINDS: usize = 2_048;
 /// A departure begins a round, unless one is under way.
 const FINDS_PER_DEPARTURE: usize = 64;
 const REGISTRATIONS: usize = 2_048;
-const TURNS: usize = 5;
+const SAMPLES: usize = 5;
 
-/// The system's allocator, in which a thread can be held up: a call that builds a list
-/// allocates where nothing that it could still see may be reclaimed.
+/// The system's allocator, which can stall a thread. A call that builds a list allocates while it prevents
+/// reclamation.
 struct StallingAllocator;
 
 #[global_allocator]
@@ -39,7 +38,7 @@ static REACHED: Barrier = Barrier::new(2);
 static RELEASED: Barrier = Barrier::new(2);
 
 thread_local! {
-    /// Whether this thread's next allocation takes until it is told.
+    /// Whether this thread's next allocation stalls until it is released.
     static STALLS: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -60,11 +59,11 @@ unsafe impl GlobalAlloc for StallingAllocator {
     }
 }
 
-/// The figure is the least of the turns' worsts: what reclamation takes it takes in
-/// every turn, what the machine's interrupts take in some.
+/// The figure is the minimum over samples of the longest call: reclamation costs the same in each sample,
+/// while interrupts of the machine cost only in some.
 fn main() {
     let (mut finds, mut registrations) = (Vec::new(), Vec::new());
-    for seed in 0..TURNS as u64 {
+    for seed in 0..SAMPLES as u64 {
         let (find, registration) = worst_after_a_stall(seed);
         finds.push(find.as_secs_f64() * 1e6);
         registrations.push(registration.as_secs_f64() * 1e6);
@@ -78,8 +77,8 @@ fn main() {
     }
 }
 
-/// The longest find and the longest registration, by the time that this thread was
-/// on a processor. It is the only one, so all reclamation is up to it.
+/// The longest find and the longest registration, in processor time of this thread. There is no other
+/// thread, so it does all reclamation.
 fn worst_after_a_stall(seed: u64) -> (Duration, Duration) {
     let ids = random_ids(LEAVING + STAYING, &mut Rng::with_seed(seed));
     let (leaving, staying) = ids.split_at(LEAVING);
@@ -98,11 +97,11 @@ fn worst_after_a_stall(seed: u64) -> (Duration, Duration) {
         .for_each(|id| register(&registry, id));
     let awaiting = thread::scope(|scope| {
         scope.spawn(|| {
-            let (stranger, options) = (NodeId::from([0; 32]), FindOptions::new());
-            // The first call allocates what its thread needs to pin the epoch.
+            let (target, options) = (NodeId::from([0; 32]), FindOptions::new());
+            // The first call of a thread allocates, to pin the epoch.
             for stalls in [false, true] {
                 STALLS.set(stalls);
-                black_box(registry.find_relays(&stranger, &options));
+                black_box(registry.find_relays(&target, &options));
             }
         });
         REACHED.wait();
@@ -110,7 +109,7 @@ fn worst_after_a_stall(seed: u64) -> (Duration, Duration) {
             .iter()
             .for_each(|id| assert!(registry.unregister(id)));
         clock.advance(Duration::from_secs(1));
-        // It forgets and sorts, and can reclaim nothing yet.
+        // The pass forgets relays and sorts. It cannot reclaim anything yet.
         let awaiting = registry.maintain().awaiting_reclamation;
         RELEASED.wait();
         awaiting
@@ -130,7 +129,7 @@ fn register(registry: &Registry, id: &NodeId) {
 }
 
 fn worst_find(registry: &Registry, staying: &[NodeId]) -> Duration {
-    let stranger = NodeId::from([0; 32]);
+    let target = NodeId::from([0; 32]);
     let mut worst = Duration::ZERO;
     for n in 0..FINDS {
         if n % FINDS_PER_DEPARTURE == 0 {
@@ -139,7 +138,7 @@ fn worst_find(registry: &Registry, staying: &[NodeId]) -> Duration {
             register(registry, id);
         }
         let begun = ThreadTime::now();
-        assert!(black_box(registry.find_relay(&stranger)).is_ok());
+        assert!(black_box(registry.find_relay(&target)).is_ok());
         worst = worst.max(begun.elapsed());
     }
     worst

@@ -1,5 +1,5 @@
-//! Registering: each relay followed by a find, in bulk beside papaya's inserts,
-//! and expiry of all at once.
+//! Registration: one by one, each followed by a find; in bulk, compared with inserts of papaya; and the
+//! expiry of all relays at once.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml --bin registration
@@ -9,9 +9,9 @@ use cpu_time::ThreadTime;
 use fastrand::Rng;
 use relay_registry::{ManualClock, NodeId, Registry};
 use relay_registry_peers::instances::{empty_registry_on, endpoint, random_ids};
+use relay_registry_peers::interleaved::{Outcome, median, per_call, report};
 use relay_registry_peers::maps::{Id, Map, Ours, Papaya, PapayaPlain, random_ids as random_keys};
 use relay_registry_peers::results;
-use relay_registry_peers::turns::{Outcome, median, per_call, report};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -23,15 +23,15 @@ fn main() {
     expiry_at_once(1_000_000);
 }
 
-/// While the registry keeps order by itself. The worst call is by the time that
-/// the thread was on a processor, for the machine is not ours alone.
+/// The registry sorts by itself meanwhile. The longest call is in processor time of the thread, because
+/// other programs use the machine.
 fn with_a_find_after_each(relays: usize) {
     let (mut times, mut worsts) = (Vec::new(), Vec::new());
     for seed in 0..TURNS as u64 {
         let ids = random_ids(relays, &mut Rng::with_seed(seed));
         times.push(per_call(timed(&ids, |_| {}), relays));
         let mut worst = Duration::ZERO;
-        // From after the first one, before which the registry is built.
+        // Without the first call, which builds parts of the registry.
         let mut begun: Option<ThreadTime> = None;
         timed(&ids, |()| {
             worst = worst.max(begun.map_or(Duration::ZERO, |begun| begun.elapsed()));
@@ -50,20 +50,20 @@ fn with_a_find_after_each(relays: usize) {
     );
 }
 
-/// Registers all, each followed by a find; how long that took.
+/// Registers all relays, each followed by a find, and returns the time.
 fn timed(ids: &[NodeId], mut after_each: impl FnMut(())) -> Duration {
     let registry = Registry::builder()
         .max_relays(ids.len())
         .build()
         .expect("valid settings");
     let endpoint = endpoint();
-    let stranger = NodeId::from([0; 32]);
+    let target = NodeId::from([0; 32]);
     let start = Instant::now();
     for &id in ids {
         registry
             .register(id, endpoint.clone())
             .expect("there is room");
-        assert!(black_box(registry.find_relay(&stranger)).is_ok());
+        assert!(black_box(registry.find_relay(&target)).is_ok());
         after_each(());
     }
     start.elapsed()

@@ -1,6 +1,5 @@
-//! Regret at full speed: the score of what was chosen over the best eligible
-//! score at that moment, in every state, from two relays to a hundred thousand.
-//! The scenes are those of the test `regret`.
+//! Regret in an optimised build: the score of the chosen relay divided by the best eligible score, in every
+//! state, from two relays to a hundred thousand. The scenes are those of the test `regret`.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml --bin regret

@@ -1,10 +1,8 @@
-//! Choosing a relay: this crate beside other ways to choose, from few relays to
-//! a million, with round trips known or not, loads from elsewhere or made by
-//! the registry itself.
+//! Selection: this crate compared with other ways to choose, from few relays to a million, with known and
+//! unknown round trips, and with loads of other nodes or of the registry itself.
 //!
-//! A single registry flatters, for its best relay may be found at once: each
-//! figure is the mean over several instances, drawn at random, of the median
-//! on each.
+//! In a single registry the best relay may be found at once. So each figure is the mean over several random
+//! instances of their medians.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml --bin selection [-- RELAYS...]
@@ -12,14 +10,14 @@
 
 use arc_swap::ArcSwap;
 use relay_registry::{FindOptions, NodeId};
-use relay_registry_peers::instances::{Instance, Loads, Recipe, RoundTrips, strangers};
+use relay_registry_peers::instances::{Instance, Loads, Recipe, RoundTrips, target_ids};
+use relay_registry_peers::interleaved::{Contender, Outcome, measure_interleaved, report};
 use relay_registry_peers::results;
 use relay_registry_peers::selectors::{Locked, Pingora, TwoChoices, relays_of};
-use relay_registry_peers::turns::{Contender, Outcome, report, take_turns};
 use std::hint::black_box;
 use std::sync::Arc;
 
-/// Loads from elsewhere that are compared at 1,000 relays, beside 0.6.
+/// Loads of other nodes that are compared at 1,000 relays, besides 0.6.
 const LOADS: [f64; 3] = [0.0, 0.3, 0.85];
 const CHUNKS: usize = 16;
 const CALLS: usize = 64;
@@ -46,8 +44,7 @@ fn main() {
     }
 }
 
-/// How many instances a figure is over, and how often each contender has its
-/// turn on each.
+/// How many instances a figure has, and how many samples of each contender on each.
 fn extent(relays: usize) -> (u64, usize) {
     match relays {
         0..=9_999 => (20, 15),
@@ -92,14 +89,14 @@ fn group(recipe: &Recipe) -> String {
 }
 
 fn compare_on(Instance { registry, .. }: &Instance, rounds: usize) -> Vec<Outcome> {
-    let targets = strangers();
+    let targets = target_ids();
     let relays = relays_of(registry);
     let (options, several) = (FindOptions::new(), FindOptions::new().max_results(3));
     let locked = Locked::of(&relays);
     let mut two_choices = TwoChoices::of(&relays);
     let pingora = Pingora::of(relays.len());
     let swap = ArcSwap::new(Arc::new(0_u64));
-    // As many as take some tens of microseconds, but one call at least.
+    // As many calls as take some tens of microseconds, but at least one.
     let scans = 1_000 / relays.len();
     let mut contenders = vec![
         of_targets("find_relay", CALLS, &targets, |target| {
@@ -137,7 +134,7 @@ fn compare_on(Instance { registry, .. }: &Instance, rounds: usize) -> Vec<Outcom
             choose,
         ));
     }
-    take_turns(rounds, &mut contenders)
+    measure_interleaved(rounds, &mut contenders)
 }
 
 fn of_targets<'a>(

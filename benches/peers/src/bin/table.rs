@@ -1,19 +1,18 @@
-//! Looking ids up, and renewing: this crate beside maps that are made for it.
+//! Look-ups and renewals: this crate compared with concurrent maps.
 //!
-//! By one thread; beside a writer that lets ids come and go; by two threads.
-//! Peers are filled in an order of their own, so that neither order of
-//! allocation is the order of the queries. Each call pins or locks for itself,
-//! as a caller would.
+//! Measured with one thread, beside a writer that inserts and removes ids, and with two threads. Each map is
+//! filled in an order of its own, so no order of allocation is the order of the queries. Each call pins
+//! or locks by itself.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml --bin table [-- RELAYS...]
 //! ```
 
 use relay_registry::NodeId;
+use relay_registry_peers::interleaved::{CHUNK, Contender, measure_interleaved, report};
 use relay_registry_peers::maps::*;
 use relay_registry_peers::results;
 use relay_registry_peers::scaling;
-use relay_registry_peers::turns::{CHUNK, Contender, report, take_turns};
 use std::hint::{black_box, spin_loop};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -21,9 +20,9 @@ use std::time::{Duration, Instant};
 const ROUNDS: usize = 101;
 const CHUNKS: usize = 64;
 
-/// Ids that come and go, beside those that stay.
+/// How many ids the writer inserts and removes.
 const VISITORS: usize = 256;
-/// As often as a writer lets one come and another go.
+/// How often the writer inserts one id and removes another.
 const PACE: Duration = Duration::from_micros(5);
 
 fn main() {
@@ -51,7 +50,7 @@ struct Maps {
     bare: Bare,
 }
 
-/// Does the same with every map that threads can share; ours comes first.
+/// Does the same with every concurrent map, this crate first.
 macro_rules! each_map {
     ($maps:expr, |$map:ident, $keys:ident| $act:expr) => {{
         let maps: &Maps = $maps;
@@ -125,23 +124,31 @@ impl Maps {
         contenders.push(Contender::of_keys(Bare::NAME, CHUNKS, &self.ids, |id| {
             self.bare.holds(id)
         }));
-        report("hit", self.relays(), &take_turns(ROUNDS, &mut contenders));
+        report(
+            "hit",
+            self.relays(),
+            &measure_interleaved(ROUNDS, &mut contenders),
+        );
     }
 
     fn compare_misses(&self) {
-        let strangers = random_ids(self.relays().max(CHUNK));
-        let strange_nodes: Vec<NodeId> = strangers.iter().copied().map(NodeId::from).collect();
+        let absent = random_ids(self.relays().max(CHUNK));
+        let absent_nodes: Vec<NodeId> = absent.iter().copied().map(NodeId::from).collect();
         let mut contenders = vec![
-            misses(&self.ours, &strange_nodes),
-            misses(&self.papaya_plain, &strangers),
-            misses(&self.dashmap, &strangers),
-            misses(&self.scc, &strangers),
-            misses(&self.flurry, &strangers),
-            misses(&self.moka, &strangers),
-            misses(&self.locked, &strangers),
-            Contender::of_keys(Bare::NAME, CHUNKS, &strangers, |id| !self.bare.holds(id)),
+            misses(&self.ours, &absent_nodes),
+            misses(&self.papaya_plain, &absent),
+            misses(&self.dashmap, &absent),
+            misses(&self.scc, &absent),
+            misses(&self.flurry, &absent),
+            misses(&self.moka, &absent),
+            misses(&self.locked, &absent),
+            Contender::of_keys(Bare::NAME, CHUNKS, &absent, |id| !self.bare.holds(id)),
         ];
-        report("miss", self.relays(), &take_turns(ROUNDS, &mut contenders));
+        report(
+            "miss",
+            self.relays(),
+            &measure_interleaved(ROUNDS, &mut contenders),
+        );
     }
 
     fn compare_renewals(&self) {
@@ -160,11 +167,11 @@ impl Maps {
         report(
             "renewal",
             self.relays(),
-            &take_turns(ROUNDS, &mut contenders),
+            &measure_interleaved(ROUNDS, &mut contenders),
         );
     }
 
-    /// The writer is at the map whose turn it is.
+    /// The writer writes to the map that is measured.
     fn compare_beside_a_writer(&self) {
         let visitors = random_ids(VISITORS);
         let visit = each_map!(self, |map, _keys| visit_of(map, &visitors));
@@ -182,11 +189,11 @@ impl Maps {
                 }
             });
             let contenders = each_map!(self, |map, keys| hits(map, keys));
-            let turns = (0..).zip(contenders).map(|(number, contender)| {
+            let timed = (0..).zip(contenders).map(|(number, contender)| {
                 let current = &current;
                 contender.after(move || current.store(number, Ordering::Relaxed))
             });
-            let outcomes = take_turns(ROUNDS, &mut turns.collect::<Vec<_>>());
+            let outcomes = measure_interleaved(ROUNDS, &mut timed.collect::<Vec<_>>());
             is_over.store(true, Ordering::Relaxed);
             outcomes
         });
@@ -204,7 +211,7 @@ impl Maps {
     }
 }
 
-/// With room for visitors.
+/// With room for the ids of the writer.
 fn filled<M: Map>(ids: &[Id]) -> M {
     let map = M::with_room_for(ids.len() + VISITORS);
     ids.iter().for_each(|&id| map.insert(id.into()));
@@ -223,7 +230,7 @@ fn misses<'a, M: Map>(map: &'a M, keys: &'a [M::Key]) -> Contender<'a> {
     Contender::of_keys(M::NAME, CHUNKS, keys, |id| !map.holds(id))
 }
 
-/// One visitor comes, and one that came long ago goes.
+/// Inserts one id, and removes one that was inserted long ago.
 fn visit_of<'a, M: Map>(map: &'a M, visitors: &[Id]) -> Box<dyn Fn(usize) + Send + Sync + 'a> {
     let visitors: Vec<M::Key> = visitors.iter().map(|&id| id.into()).collect();
     Box::new(move |step| {
@@ -232,7 +239,7 @@ fn visit_of<'a, M: Map>(map: &'a M, visitors: &[Id]) -> Box<dyn Fn(usize) + Send
     })
 }
 
-/// What shares nothing: as far as this machine goes.
+/// Work without shared memory: the best scaling of this machine.
 fn arithmetic() -> usize {
     let mut number = black_box(1_u64);
     for _ in 0..10 * CHUNK {

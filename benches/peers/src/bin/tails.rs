@@ -1,10 +1,8 @@
-//! The tail of `find_relay` while a million relays expire, while others are
-//! registered in bulk, and while relays are sorted anew, over its tail while
-//! nothing goes on.
+//! The tail latency of `find_relay` while a million relays expire, while others are registered in bulk, and
+//! while relays are sorted, divided by the tail latency without disturbance.
 //!
-//! Quiet windows and disturbed ones take turns, 20 of each; of each percentile
-//! the median over windows counts. Relays expire a fortieth at a time, so half
-//! are live in the end.
+//! Quiet and disturbed windows alternate, 20 of each. For each percentile, the median over windows counts.
+//! In each window a fortieth of the relays expires, so half are live at the end.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml --bin tails
@@ -31,7 +29,7 @@ fn main() {
     sorting();
 }
 
-/// Measures finds, quiet and disturbed in turn, and prints both.
+/// Measures finds in alternating quiet and disturbed windows, and prints both.
 fn compare(name: &str, relays: usize, registry: &Registry, mut disturb: impl FnMut() + Send) {
     let mut rng = Rng::with_seed(0);
     let mut find = || registry.find_relay(&random_id(&mut rng)).is_ok();
@@ -43,7 +41,7 @@ fn compare(name: &str, relays: usize, registry: &Registry, mut disturb: impl FnM
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 disturb();
-                // Release: nothing but the end is told.
+                // Release: the flag says only that the window has ended.
                 is_over.store(true, Ordering::Release);
             });
             let window = Window::of(&mut find, || is_over.load(Ordering::Acquire));
@@ -98,8 +96,8 @@ fn expiry() {
     results::note("expiry", RELAYS, "ns each, with rebuilds", each);
 }
 
-/// A hundred thousand come, while the registry keeps order by itself, and go
-/// again before the next quiet window.
+/// A hundred thousand relays register while the registry sorts by itself. They leave before the next
+/// quiet window.
 fn bulk_registration() {
     const RELAYS: usize = 100_000;
     let registry = Registry::builder()
@@ -119,9 +117,9 @@ fn bulk_registration() {
     }
     registry.maintain();
     compare("bulk registration", RELAYS, &registry, || {
-        let newcomers = random_ids(RELAYS, &mut rng);
-        newcomers.iter().for_each(|&id| _ = register(id));
-        newcomers.iter().for_each(|id| _ = registry.unregister(id));
+        let new_ids = random_ids(RELAYS, &mut rng);
+        new_ids.iter().for_each(|&id| _ = register(id));
+        new_ids.iter().for_each(|id| _ = registry.unregister(id));
         registry.maintain();
     });
 }

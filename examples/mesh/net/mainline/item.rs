@@ -1,4 +1,4 @@
-//! A record, or what pretends to be one, as a mutable item of BEP 44.
+//! A record, or bytes in its place, as a mutable item of BEP 44.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,12 +15,11 @@ pub struct Item {
     pub value: Vec<u8>,
 }
 
-/// What a record starts with as it is stored.
+/// The first byte of a stored record.
 const LAYOUT: u8 = 1;
 
 impl Item {
-    /// What is no record becomes the value of an item of `node`; none if that is
-    /// no key.
+    /// Bytes that are no record become the value of an item of `node`. `None` if the id is no key.
     pub fn of(node: &NodeId, bytes: &[u8]) -> Option<Self> {
         split(bytes).or_else(|| {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
@@ -33,7 +32,7 @@ impl Item {
         })
     }
 
-    /// With whatever signature it has.
+    /// With the signature as it is, valid or not.
     pub fn signed(&self, network: &Network) -> MutableItem {
         let salt = Some(network.salt());
         MutableItem::new_signed_unchecked(
@@ -46,7 +45,7 @@ impl Item {
     }
 }
 
-/// Layout, key, sequence, signature, value.
+/// Splits into layout, key, sequence, signature and value.
 fn split(bytes: &[u8]) -> Option<Item> {
     let (&LAYOUT, rest) = bytes.split_first()? else {
         return None;

@@ -1,15 +1,15 @@
-//! Messages of BitTorrent's DHT (BEP 5 and BEP 44), as far as a liar needs them.
+//! Messages of BitTorrent's DHT (BEP 5 and BEP 44), as far as the attacker's node needs them.
 
 use std::collections::HashMap;
 
 use serde_bencode::value::Value;
 
-/// A question, as far as it is looked at.
+/// The fields of a query that are used.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Query {
     transaction: Vec<u8>,
     pub method: Vec<u8>,
-    /// What it is about, if it is about anything.
+    /// The target, in queries that have one.
     pub target: Option<Vec<u8>>,
 }
 
@@ -25,7 +25,7 @@ pub fn dictionary<const N: usize>(entries: [(&str, Value); N]) -> HashMap<Vec<u8
 }
 
 impl Query {
-    /// The question in a datagram, if there is one.
+    /// Reads the query in a datagram; `None` if there is none.
     pub fn read(datagram: &[u8]) -> Option<Self> {
         let Value::Dict(mut message) = serde_bencode::from_bytes(datagram).ok()? else {
             return None;
@@ -48,7 +48,7 @@ impl Query {
         })
     }
 
-    /// The datagram that answers it.
+    /// Encodes the answer.
     pub fn answer(&self, arguments: HashMap<Vec<u8>, Value>) -> Option<Vec<u8>> {
         encode([
             ("t", bytes(self.transaction.clone())),
@@ -62,7 +62,7 @@ impl Query {
 pub fn find_node(own: &[u8; 20]) -> Option<Vec<u8>> {
     let arguments = dictionary([("id", bytes(*own)), ("target", bytes(*own))]);
     encode([
-        ("t", bytes(*b"liar")),
+        ("t", bytes(*b"evil")),
         ("y", bytes(*b"q")),
         ("q", bytes(*b"find_node")),
         ("a", Value::Dict(arguments)),
@@ -78,14 +78,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_is_read_and_answered() {
+    fn a_query_is_read_and_answered() {
         let query = Query::read(&find_node(&[b'x'; 20]).expect("a datagram")).expect("a question");
         assert_eq!(query.method, b"find_node");
         assert_eq!(query.target.as_deref(), Some(&[b'x'; 20][..]));
         let answer = query.answer(dictionary([("id", bytes(*b"y"))]));
         assert_eq!(
             answer.as_deref(),
-            Some(&b"d1:rd2:id1:ye1:t4:liar1:y1:re"[..])
+            Some(&b"d1:rd2:id1:ye1:t4:evil1:y1:re"[..])
         );
         for nothing in [&b""[..], b"d1:y1:re", b"le", b"d1:t1:a1:y1:q1:q4:pinge"] {
             assert_eq!(Query::read(nothing), None);

@@ -1,8 +1,8 @@
-//! BitTorrent's DHT on loopback: nodes that serve, and a few liars among them.
+//! BitTorrent's DHT on loopback, with a few malicious nodes.
 
 mod item;
 mod krpc;
-mod liar;
+mod malicious_node;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
@@ -14,26 +14,26 @@ use relay_registry::NodeId;
 use relay_registry::dht::{Mainline, MainlineBuilder, RelayDht};
 
 use super::Net;
-use crate::attack::Arsenal;
+use crate::attack::AttackRecords;
 use crate::error::Failure;
 use crate::intervals::Intervals;
 use item::Item;
-use liar::Liar;
+use malicious_node::MaliciousNode;
 
-/// How long a node may take to answer; all are on this machine.
+/// How long a node may take to answer. All nodes are on this machine.
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// For one liar there are so many honest nodes.
-const HONEST_PER_LIAR: usize = 5;
+/// How many honest nodes there are for each malicious one.
+const HONEST_PER_MALICIOUS: usize = 5;
 
 pub struct MainlineNet {
     intervals: Intervals,
-    /// All nodes bootstrap from the first, which stays.
+    /// All nodes bootstrap from the first, which is never stopped.
     nodes: Vec<Mainline>,
     bootstrap: SocketAddrV4,
-    arsenal: Arc<Arsenal>,
-    liars: Vec<Liar>,
-    /// The attacker's own, without the engine above it.
+    attack_records: Arc<AttackRecords>,
+    malicious: Vec<MaliciousNode>,
+    /// The attacker's node, without an engine.
     raw: AsyncDht,
 }
 
@@ -41,7 +41,7 @@ impl MainlineNet {
     pub fn start(
         nodes: usize,
         intervals: Intervals,
-        arsenal: Arc<Arsenal>,
+        attack_records: Arc<AttackRecords>,
     ) -> Result<Self, Failure> {
         let first = serve(builder(intervals, None))?;
         let soon = Instant::now() + Duration::from_secs(5);
@@ -61,14 +61,14 @@ impl MainlineNet {
             intervals,
             nodes: all,
             bootstrap,
-            arsenal,
-            liars: Vec::new(),
+            attack_records,
+            malicious: Vec::new(),
             raw: raw.as_async(),
         })
     }
 }
 
-/// A node on loopback that knows one other, or begins a DHT.
+/// A node on loopback that knows one other node, or is the first.
 fn builder(intervals: Intervals, bootstrap: Option<SocketAddrV4>) -> MainlineBuilder {
     Mainline::builder(intervals.network)
         .bootstrap(bootstrap.map(|address| address.to_string()))
@@ -88,24 +88,24 @@ impl Net for MainlineNet {
     fn join(&self) -> Result<Arc<dyn RelayDht>, Failure> {
         let engine = builder(self.intervals, Some(self.bootstrap))
             .build()
-            .map_err(Failure::system("a way into the DHT"))?;
+            .map_err(Failure::system("a client of the DHT"))?;
         Ok(Arc::new(engine))
     }
 
     fn infiltrate(&mut self) -> Result<(), Failure> {
-        for _ in 0..self.nodes.len().div_ceil(HONEST_PER_LIAR) {
-            let liar = Liar::start(
+        for _ in 0..self.nodes.len().div_ceil(HONEST_PER_MALICIOUS) {
+            let node = MaliciousNode::start(
                 self.bootstrap,
                 self.intervals.network,
-                Arc::clone(&self.arsenal),
+                Arc::clone(&self.attack_records),
             )
             .map_err(Failure::system("one of the attacker's nodes"))?;
-            self.liars.push(liar);
+            self.malicious.push(node);
         }
         Ok(())
     }
 
-    /// As any node can put anything: nodes check signatures, sequences and sizes.
+    /// Any node can put any value that passes the checks of signature, sequence and size.
     fn store_raw(&self, node: &NodeId, bytes: &[u8]) -> Option<bool> {
         let item = Item::of(node, bytes)?.signed(&self.intervals.network);
         Some(pollster::block_on(self.raw.put_mutable(item, None)).is_ok())

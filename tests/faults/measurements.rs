@@ -1,5 +1,4 @@
-//! Round trips that have become wrong: after a change of network, after a bad first
-//! sample, after long.
+//! Round trips that have become wrong: after a change of network, a bad first sample, or a long time.
 
 use crate::common::*;
 use relay_registry::{
@@ -8,7 +7,7 @@ use relay_registry::{
 use std::time::Duration;
 
 const LIFETIME: Duration = secs(3_600);
-/// The lapse is judged to the second, and to the tick after that.
+/// A round trip lapses within a second and a tick.
 const A_LITTLE: Duration = secs(2);
 const LONG: Duration = secs(30 * 86_400);
 
@@ -71,7 +70,7 @@ fn one_round_trip_is_forgotten_and_the_others_stay() {
     assert!(!world.forget_rtt(&id(3)));
 }
 
-/// It is within no bound until it is measured again.
+/// A relay without a round trip is within no bound, until it is measured again.
 #[test]
 fn a_forgotten_round_trip_is_within_no_longest_one() {
     let world = patient();
@@ -101,7 +100,7 @@ fn a_round_trip_shows_its_age() {
     let info = world.info(1);
     assert_eq!(info.latency(), Some(ms(10)), "the least");
     assert!(info.latency_age() < Some(secs(1)), "of the latest");
-    let told = world.find_relay(&stranger()).expect("a relay");
+    let told = world.find_relay(&non_relay()).expect("a relay");
     assert_eq!(
         told.latency_age(),
         world.relay(&told.node_id()).unwrap().latency_age()
@@ -128,14 +127,14 @@ fn what_was_not_measured_for_its_lifetime_counts_as_unmeasured() {
         assert_eq!(world.found_with(&excluding([3])), Some(1));
         world.pass(A_LITTLE);
         assert!((1..=3).all(|n| is_unmeasured(&world, n)), "{ttl:?}");
-        // All three rank at the assumed round trip, whatever they were measured at.
+        // All three have the assumed round trip, whatever was measured before.
         let found: std::collections::BTreeSet<_> = (0..200).map(|_| world.found()).collect();
         assert_eq!(found.len(), 3, "{found:?} for {ttl:?}");
         assert_eq!(world.rejections(&within(secs(1))).unmeasured, 3);
     }
 }
 
-/// A relay that never expires while its measurement does is not left to its deadline.
+/// The round trip of a relay with an endless TTL lapses as well.
 #[test]
 fn a_round_trip_lapses_long_before_the_relay_does() {
     let world = patient();
@@ -154,7 +153,7 @@ fn a_round_trip_lapses_long_before_the_relay_does() {
         1
     );
     world.pass(secs(1) + A_LITTLE);
-    let report = world.explain(&stranger(), &FindOptions::new());
+    let report = world.explain(&non_relay(), &FindOptions::new());
     let leg = report.of(&id(1)).expect("it is live").requester_leg_source;
     assert_eq!(leg, LegSource::Assumed);
     assert!((0..100).any(|_| world.found() == Some(1)));
@@ -213,8 +212,8 @@ fn world_builder() -> RegistryBuilder {
     relay_registry::Registry::builder().maintenance(relay_registry::Maintenance::Manual)
 }
 
-/// Without a pass for weeks: what is shown is true, and what a find comes upon is ranked
-/// anew.
+/// Without maintenance for weeks, shown values are correct, and a find ranks the relays that it meets
+/// again.
 #[test]
 fn without_housekeeping_a_lapsed_round_trip_is_neither_shown_nor_preferred() {
     let world = patient();
@@ -223,12 +222,12 @@ fn without_housekeeping_a_lapsed_round_trip_is_neither_shown_nor_preferred() {
     world.measure(2, ms(2));
     world.maintain();
     world.advance(day(7));
-    // The tick is raised, and nothing else done.
+    // The tick rises; no pass is made.
     world.renew(3);
     world.measure(3, ms(50));
     assert!(is_unmeasured(&world, 1) && is_unmeasured(&world, 2));
     assert_eq!(world.found(), Some(3));
-    let lease = world.reserve(&stranger(), &FindOptions::new()).unwrap();
+    let lease = world.reserve(&non_relay(), &FindOptions::new()).unwrap();
     assert_eq!(number(lease.relay().node_id()), 3);
 }
 
@@ -243,11 +242,11 @@ fn without_housekeeping_a_list_ranks_lapsed_round_trips_anew() {
     world.renew(3);
     world.measure(3, ms(50));
     assert_eq!(world.ranking()[0], 3);
-    let shown = world.find_relays(&stranger(), &all());
+    let shown = world.find_relays(&non_relay(), &all());
     assert!(shown[1..].iter().all(|relay| relay.latency().is_none()));
 }
 
-/// Stamps of 16 bits came round after some 75 days.
+/// Time stamps of 16 bits wrapped around after about 75 days.
 #[test]
 fn a_sample_of_any_age_gives_way_to_a_later_one() {
     let world = world_with(|builder| builder.ttl(day(400)).rtt_lifetime(Duration::MAX));
@@ -255,7 +254,7 @@ fn a_sample_of_any_age_gives_way_to_a_later_one() {
     for _ in 0..3 {
         world.forget_rtts();
         world.measure(1, ms(10));
-        // No pass sees what comes in between.
+        // No pass is made in between.
         world.advance(secs(65_535 * 100));
         world.renew(1);
         world.measure(1, ms(70));
@@ -276,7 +275,7 @@ fn an_old_sample_never_counts_as_new() {
     }
 }
 
-/// A first sample of 900 ms, and 30 ms in truth: nothing but the schedule measures.
+/// The first sample is 900 ms, the true round trip 30 ms. Only the probe schedule measures.
 #[test]
 fn a_relay_with_a_bad_first_sample_is_measured_again_and_used() {
     let world = patient();
@@ -299,7 +298,7 @@ fn a_relay_with_a_bad_first_sample_is_measured_again_and_used() {
     assert_eq!(world.found(), Some(1));
 }
 
-/// The bad sample lapses, also if there is never time to measure the relay again.
+/// The bad sample lapses even if the relay is never measured again.
 #[test]
 fn a_relay_with_a_bad_first_sample_is_used_again_without_another_one() {
     let world = patient();
@@ -325,7 +324,7 @@ fn the_likely_choices_are_to_be_measured_first() {
     world.measure(3, ms(50));
     world.report(4, 3);
     world.report(5, 4);
-    // The nearest; then unmeasured ones, the idle one first; the farthest; the full one.
+    // The nearest; unmeasured ones, of which the idle one is first; the farthest; the full one.
     assert_eq!(due(&world, 1), [2]);
     assert_eq!(due(&world, 3), [6, 4, 1]);
     assert_eq!(due(&world, 3), [5], "3 was measured just now");
@@ -365,7 +364,7 @@ fn a_relay_is_named_again_after_a_tenth_of_the_lifetime_or_when_it_was_forgotten
     assert_eq!(due(&world, 9).len(), 3);
 }
 
-/// Those that come and go are named as they come, and forgotten.
+/// Relays that register are due for a probe, and forgotten once they leave.
 #[test]
 fn those_to_be_measured_are_named_whatever_comes_and_goes() {
     let world = world_with(|builder| builder.max_relays(4));
@@ -391,7 +390,7 @@ fn a_round_trip_of_zero_is_a_measurement_wherever_it_is_given() {
     }
     let view = PeerView::new().measured(id(1), Duration::ZERO);
     let options = FindOptions::new().target_view(view.expect("a measurement"));
-    let explanation = world.explain(&stranger(), &options);
+    let explanation = world.explain(&non_relay(), &options);
     let leg = explanation.of(&id(1)).expect("a relay");
     assert_eq!(leg.target_leg_source, LegSource::Published);
     assert_eq!(Some(leg.target_leg), microsecond);

@@ -1,5 +1,5 @@
-//! Newcomers under attack: while records are forged, while a relay withdraws and
-//! another says something new, and while what they said before is replayed.
+//! The attack on joining nodes: the attacker forges records; then one relay withdraws and another publishes
+//! a new record; then the attacker replays the old records of both.
 
 use std::sync::Arc;
 use std::thread;
@@ -8,46 +8,46 @@ use std::time::{Duration, Instant};
 use relay_registry::NodeId;
 use relay_registry::dht::SignedRecord;
 
-use crate::attack::{Arsenal, Attacker};
-use crate::census::{Census, hands_out};
+use super::{AttackRecords, Attacker};
 use crate::error::Failure;
+use crate::ground_truth::{GroundTruth, hands_out};
 use crate::intervals::Intervals;
+use crate::joining_node::JoiningNode;
 use crate::net::Net;
-use crate::newcomer::Newcomer;
 use crate::outcome::Outcome;
 use crate::progress::Progress;
 use crate::relay::{CAPACITY, Relay};
 
-/// How often it is looked what newcomers believe.
-const LOOK: Duration = Duration::from_millis(10);
+/// How often the relays that the nodes hold are checked.
+const POLL: Duration = Duration::from_millis(10);
 
-pub struct Siege<'a> {
+pub struct AttackScenario<'a> {
     net: &'a dyn Net,
     attacker: Attacker,
-    newcomers: &'a [Newcomer],
-    census: &'a mut Census,
+    nodes: &'a [JoiningNode],
+    ground_truth: &'a mut GroundTruth,
     intervals: Intervals,
 }
 
-impl<'a> Siege<'a> {
-    pub fn lay(
+impl<'a> AttackScenario<'a> {
+    pub fn start(
         net: &'a dyn Net,
         intervals: Intervals,
-        arsenal: &Arc<Arsenal>,
+        attack_records: &Arc<AttackRecords>,
         seed: u64,
-        newcomers: &'a [Newcomer],
-        census: &'a mut Census,
+        nodes: &'a [JoiningNode],
+        ground_truth: &'a mut GroundTruth,
     ) -> Result<Self, Failure> {
         Ok(Self {
             net,
-            attacker: Attacker::start(net, intervals.network, arsenal, seed)?,
-            newcomers,
-            census,
+            attacker: Attacker::start(net, intervals.network, attack_records, seed)?,
+            nodes,
+            ground_truth,
             intervals,
         })
     }
 
-    /// All of it; which relay withdrew.
+    /// Returns the id of the relay that withdrew.
     pub fn run(
         &mut self,
         relays: &[Relay],
@@ -58,35 +58,35 @@ impl<'a> Siege<'a> {
             return Err(Failure::registry("there are too few relays for an attack"));
         };
         progress.begin("records are forged", 1);
-        let loot: Vec<SignedRecord> = relays.iter().filter_map(Relay::last_word).collect();
-        let forged = self.attacker.forge(&loot)?;
-        self.attacker.strike(self.net, forged, self.newcomers);
-        self.attacker.name(self.newcomers);
+        let captured: Vec<SignedRecord> = relays.iter().filter_map(Relay::last_record).collect();
+        let forged = self.attacker.forge(&captured)?;
+        self.attacker.attack(self.net, forged, self.nodes);
+        self.attacker.request_all(self.nodes);
         self.watch(self.intervals.sweep * 5 / 2, || ());
 
-        progress.begin("a relay withdraws", self.newcomers.len());
+        progress.begin("a relay withdraws", self.nodes.len());
         let before: Vec<SignedRecord> = [gone, renewed]
             .into_iter()
-            .filter_map(Relay::last_word)
+            .filter_map(Relay::last_record)
             .collect();
         let withdrawn_at = Instant::now();
         gone.withdraw();
         renewed.announce(CAPACITY + 1)?;
-        self.wait_for_news(gone, renewed, withdrawn_at, progress, outcome);
+        self.wait_for_update(gone, renewed, withdrawn_at, progress, outcome);
 
         progress.begin("old records are replayed", 1);
         let replays = Attacker::replay(&before);
-        self.attacker.strike(self.net, replays, self.newcomers);
-        let newcomers = self.newcomers;
-        self.attacker.name(newcomers);
+        self.attacker.attack(self.net, replays, self.nodes);
+        let nodes = self.nodes;
+        self.attacker.request_all(nodes);
         let refresh = self.intervals.refresh;
         let rest = refresh.saturating_sub(withdrawn_at.elapsed());
         self.watch(rest + self.intervals.sweep * 2, || {
             let is_late = withdrawn_at.elapsed() > refresh;
-            for newcomer in newcomers {
-                let is_back = hands_out(&newcomer.registry, &gone.id());
+            for node in nodes {
+                let is_back = hands_out(&node.registry, &gone.id());
                 outcome.withdrawn_seen += u64::from(is_late && is_back);
-                let is_believed = is_back || has_capacity(newcomer, renewed, CAPACITY);
+                let is_believed = is_back || has_capacity(node, renewed, CAPACITY);
                 outcome.replayed_accepted += u64::from(is_believed);
             }
         });
@@ -97,9 +97,8 @@ impl<'a> Siege<'a> {
         Ok(gone.id())
     }
 
-    /// Waits until newcomers no longer hand out the one that is gone, and have
-    /// heard what the other says now.
-    fn wait_for_news(
+    /// Waits until no node hands out the relay that withdrew, and all have the new record of the other.
+    fn wait_for_update(
         &mut self,
         gone: &Relay,
         renewed: &Relay,
@@ -107,43 +106,43 @@ impl<'a> Siege<'a> {
         progress: &Progress,
         outcome: &mut Outcome,
     ) {
-        let newcomers = self.newcomers;
-        let is_gone = |it: &&Newcomer| !hands_out(&it.registry, &gone.id());
+        let nodes = self.nodes;
+        let is_gone = |it: &&JoiningNode| !hands_out(&it.registry, &gone.id());
         let is_over = |outcome: &Outcome| outcome.renewed && outcome.withdrawn_in.is_some();
         while since.elapsed() < self.intervals.ttl && !is_over(outcome) {
-            let rid = newcomers.iter().filter(is_gone).count();
-            progress.reached(rid);
-            if rid == newcomers.len() {
+            let without = nodes.iter().filter(is_gone).count();
+            progress.reached(without);
+            if without == nodes.len() {
                 outcome.withdrawn_in.get_or_insert(since.elapsed());
             } else if since.elapsed() > self.intervals.refresh {
-                outcome.withdrawn_seen += (newcomers.len() - rid) as u64;
+                outcome.withdrawn_seen += (nodes.len() - without) as u64;
             }
-            outcome.renewed = newcomers
+            outcome.renewed = nodes
                 .iter()
                 .all(|it| has_capacity(it, renewed, CAPACITY + 1));
-            for newcomer in newcomers {
-                // Where a directory has no more than names, it would be asked for
-                // when half of its record's time is over.
-                newcomer.registry.request_record(&renewed.id());
+            for node in nodes {
+                // If the directory has only ids, the node would ask again after half of the record's
+                // lifetime.
+                node.registry.request_record(&renewed.id());
             }
-            self.watch(LOOK, || ());
+            self.watch(POLL, || ());
         }
     }
 
-    /// Lets time pass, and looks for whom newcomers should not believe in.
+    /// Waits, and checks the relays that the nodes hold meanwhile.
     fn watch(&mut self, span: Duration, mut look: impl FnMut()) {
         let begun = Instant::now();
         while begun.elapsed() < span {
-            for (number, newcomer) in self.newcomers.iter().enumerate() {
-                self.census.look_for_strays(number, &newcomer.registry);
+            for (number, node) in self.nodes.iter().enumerate() {
+                self.ground_truth.check(number, &node.registry);
             }
             look();
-            thread::sleep(LOOK);
+            thread::sleep(POLL);
         }
     }
 }
 
-fn has_capacity(newcomer: &Newcomer, relay: &Relay, capacity: u32) -> bool {
-    let held = newcomer.registry.relay(&relay.id());
+fn has_capacity(node: &JoiningNode, relay: &Relay, capacity: u32) -> bool {
+    let held = node.registry.relay(&relay.id());
     held.is_some_and(|held| held.capacity() == capacity)
 }

@@ -1,4 +1,4 @@
-//! Sessions, and what the registries hand out for them.
+//! Sessions: each asks a registry for a relay, and checks the answer.
 
 use relay_registry::{Failure, Lease};
 
@@ -14,7 +14,7 @@ impl Simulation<'_> {
         let up = self.relays.iter().filter(|relay| relay.is_up());
         let capacity: u32 = up.map(|relay| relay.capacity).sum();
         if capacity == 0 {
-            // Nothing to offer a load to: look again in a second.
+            // No relay is up: check again in a second.
             return self.after(1.0, Event::Arrive);
         }
         let gap = self.random(MEAN_SESSION / (self.args.load * f64::from(capacity)));
@@ -23,7 +23,7 @@ impl Simulation<'_> {
         let target = self
             .world
             .random_target(self.world.homes[home], &mut self.rng);
-        // Drawn whether or not a relay is found: what follows is the same for all rules.
+        // Drawn even if no relay is found, so that all rules see the same random numbers.
         let length = self.random(MEAN_SESSION);
         self.requests.made += 1;
         let mut request = Request {
@@ -38,7 +38,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// Asks until a relay takes the session, or none is left to ask.
+    /// Asks until a relay accepts the session, or none is left.
     fn request(&mut self, request: &mut Request) -> Option<(usize, Lease)> {
         for _ in 0..self.relays.len() {
             let lease = self.choose(request)?;
@@ -66,8 +66,7 @@ impl Simulation<'_> {
         None
     }
 
-    /// Holds a hand-out against what the registry promises. Answers with the
-    /// relay, if it is one.
+    /// Checks a hand-out. Returns the relay; `None` if there is no such relay.
     fn check(&mut self, request: &Request, lease: &Lease) -> Option<usize> {
         let info = lease.relay();
         self.checks.handed_out += 1;
@@ -108,8 +107,8 @@ impl Simulation<'_> {
         }
     }
 
-    /// The path through a relay over the best path through any relay that is up,
-    /// however loaded. None where round trips are missing.
+    /// The path through a relay divided by the shortest path through a relay that is up, whatever its
+    /// load. `None` if round trips are missing.
     fn stretch(&self, request: &Request, relay: usize) -> Option<f32> {
         let (home, target) = (self.world.homes[request.home], request.target);
         let path = self.world.path_ms(home, relay, target)?;

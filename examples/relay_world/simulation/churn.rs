@@ -1,4 +1,4 @@
-//! Relays coming and going, and what they tell the registries meanwhile.
+//! Churn: relays start and stop, and report to the registries.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const PORT: u16 = 4000;
 
 impl Simulation<'_> {
     pub(super) fn join(&mut self, relay: usize) -> Result<(), Failure> {
-        self.comings.joined += 1;
+        self.churn.joined += 1;
         self.relays[relay].come_up(self.now);
         let stay = self.relays[relay].stay;
         let length = self.random(MEAN_STAY);
@@ -28,7 +28,7 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    /// Registers with every registry, and is measured by each on the occasion.
+    /// Registers with every registry. Each of them measures the round trip.
     pub(super) fn renew(&mut self, relay: usize) -> Result<(), Failure> {
         let id = self.world.relay_id(relay);
         let options = RegisterOptions::new().capacity(self.relays[relay].capacity);
@@ -73,7 +73,7 @@ impl Simulation<'_> {
     }
 
     fn leave(&mut self, relay: usize) {
-        self.comings.left += 1;
+        self.churn.left += 1;
         self.relays[relay].go(self.now, Presence::Left);
         for registry in &self.registries {
             registry.unregister(&self.world.relay_id(relay));
@@ -81,7 +81,7 @@ impl Simulation<'_> {
     }
 
     fn lapse(&mut self, relay: usize) {
-        self.comings.lapsed += 1;
+        self.churn.lapsed += 1;
         self.relays[relay].go(self.now, Presence::Down);
         for session in self.sessions.on(relay) {
             self.end(session);

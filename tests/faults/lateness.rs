@@ -1,4 +1,4 @@
-//! Time that passes unseen, and clocks that hang or call back.
+//! Time that passes without maintenance, and clocks that hang or call the registry.
 
 use crate::common::*;
 use relay_registry::{Clock, Failure, FindOptions, Maintenance, ManualClock, Registry, Verdict};
@@ -12,12 +12,12 @@ use std::time::Duration;
 type Look = (&'static str, fn(&Registry) -> bool);
 
 const LOOKS: [Look; 16] = [
-    ("find_relay", |it| it.find_relay(&stranger()).is_ok()),
+    ("find_relay", |it| it.find_relay(&non_relay()).is_ok()),
     ("find_relays", |it| {
-        !it.find_relays(&stranger(), &all()).is_empty()
+        !it.find_relays(&non_relay(), &all()).is_empty()
     }),
     ("reserve", |it| {
-        it.reserve(&stranger(), &FindOptions::new()).is_ok()
+        it.reserve(&non_relay(), &FindOptions::new()).is_ok()
     }),
     ("lease", |it| it.lease(&id(1)).is_ok()),
     ("is_relay", |it| it.is_relay(&id(1))),
@@ -38,16 +38,16 @@ const LOOKS: [Look; 16] = [
     ("unregister", |it| it.unregister(&id(1))),
 ];
 
-/// The other calls, but for registrations.
+/// The other calls, except registrations.
 const FURTHER: [Look; 5] = [
     ("explain", |it| {
-        !it.explain(&stranger(), &all()).relays().is_empty()
+        !it.explain(&non_relay(), &all()).relays().is_empty()
     }),
     ("relay_coordinate", |it| {
         it.relay_coordinate(&id(1)).is_some()
     }),
     ("learn", |it| {
-        it.update_peer(&stranger(), &published([(1, ms(1))])) > 0
+        it.update_peer(&non_relay(), &published([(1, ms(1))])) > 0
     }),
     ("unban", |it| it.unban(&id(1))),
     ("banned", |it| !it.banned().is_empty()),
@@ -77,7 +77,7 @@ fn without_a_thread_no_call_hands_out_the_dead() {
 fn without_a_thread_the_dead_are_explained_as_departed() {
     let world = world_with_a_relay();
     world.advance(secs(3_600));
-    let explanation = world.explain(&stranger(), &FindOptions::new());
+    let explanation = world.explain(&non_relay(), &FindOptions::new());
     assert!(
         explanation
             .of(&id(1))
@@ -101,14 +101,14 @@ fn without_a_thread_bans_and_back_offs_end_in_time() {
     let world = world();
     world.join(1);
     world.ban(&id(1), secs(60)).expect("a ban");
-    assert!(world.find_relay(&stranger()).is_err());
+    assert!(world.find_relay(&non_relay()).is_err());
     world.advance(secs(60));
-    assert!(world.find_relay(&stranger()).is_ok());
+    assert!(world.find_relay(&non_relay()).is_ok());
     assert_eq!(world.banned(), []);
 
     assert!(world.report_failure(&id(1), Failure::TimedOut));
     world.advance(secs(300));
-    assert!(world.find_relay(&stranger()).is_ok());
+    assert!(world.find_relay(&non_relay()).is_ok());
 }
 
 /// Counts how often the thread that made it reads the clock.
@@ -173,14 +173,14 @@ fn without_a_thread_a_call_reads_the_clock_once() {
     }
 }
 
-/// What is done within a clock.
+/// A call that is made inside the clock.
 type Act = fn(&Registry);
 
 const ACTS: [(&str, Act); 6] = [
     ("stats", |it| drop(it.stats())),
-    ("find_relay", |it| drop(it.find_relay(&stranger()))),
+    ("find_relay", |it| drop(it.find_relay(&non_relay()))),
     ("reserve", |it| {
-        drop(it.reserve(&stranger(), &FindOptions::new()))
+        drop(it.reserve(&non_relay(), &FindOptions::new()))
     }),
     ("maintain", |it| {
         it.maintain();
@@ -214,8 +214,7 @@ impl Clock for CallingClock {
     }
 }
 
-/// Does something in a registry without a thread whose clock calls it back; with relay 1
-/// in it.
+/// Makes a call in a registry without a thread, with relay 1, whose clock calls the registry.
 fn while_the_clock_calls(act: Act, outer: impl Fn(&Registry)) {
     let clock = CallingClock {
         time: ManualClock::new(),
@@ -261,7 +260,7 @@ fn a_clock_may_call_the_registry_that_registers() {
     }
 }
 
-/// A clock that hangs once it is told to, until its other end is dropped.
+/// A clock that can hang until its [`Hang`] is dropped.
 struct HangingClock {
     orders: Mutex<Receiver<Receiver<()>>>,
     hangs: Mutex<Sender<()>>,
@@ -288,7 +287,7 @@ fn hanging_clock() -> (HangingClock, Hook) {
 }
 
 impl Hook {
-    /// Has the next reading hang until what this returns is dropped.
+    /// Makes the next reading hang until the returned value is dropped.
     fn hang(&self) -> Sender<()> {
         let (release, held) = channel();
         self.orders.send(held).expect("the clock is there");
@@ -309,7 +308,7 @@ impl Clock for HangingClock {
     }
 }
 
-/// While a call in one registry hangs in its clock, relays come and go in another one.
+/// While a call in one registry hangs in its clock, relays register and leave in another.
 fn others_go_on_while_the_clock_hangs_in(call: impl Fn(&Registry) + Sync) {
     let (clock, hook) = hanging_clock();
     let hanging = Registry::builder()
@@ -325,7 +324,7 @@ fn others_go_on_while_the_clock_hangs_in(call: impl Fn(&Registry) + Sync) {
         let other = world_of(8);
         for n in 0..5_000 {
             let register = || other.register(id(n), endpoint(n));
-            // On a busy machine another test may be preempted inside a call; but not for ever.
+            // On a busy machine, the thread of another test may be preempted inside a call for a while.
             let tries = (0..100_000).map(|_| {
                 thread::yield_now();
                 register()
@@ -364,7 +363,7 @@ fn a_clock_that_hangs_in_a_registration_holds_up_no_other_registry() {
     });
 }
 
-/// The thread that reads the clock hangs in it; the calls, and the housekeeping, go on.
+/// The clock thread hangs in the clock. Calls and maintenance continue.
 #[test]
 fn a_clock_that_hangs_in_the_thread_holds_up_no_call() {
     let (clock, hook) = hanging_clock();
@@ -378,7 +377,7 @@ fn a_clock_that_hangs_in_the_thread_holds_up_no_call() {
     for n in 0..5_000 {
         let outcome = registry.register(id(n % 8), endpoint(n));
         assert!(outcome.is_ok(), "{n}: {outcome:?}");
-        assert!(registry.find_relay(&stranger()).is_ok());
+        assert!(registry.find_relay(&non_relay()).is_ok());
         assert!(registry.unregister(&id(n % 8)));
     }
     let passes = registry.stats().maintenance_passes;

@@ -13,10 +13,10 @@ use relay_registry::dht::{
 
 use super::remote_relays::{NamesOnly, reading};
 
-/// An engine whose first storage node hands out this many worthless values.
+/// How many worthless values the first storage node sends.
 struct NoiseFirst<D>(D, usize);
 
-/// Noise, each time another; every second one as long as a record, and of the right form.
+/// Random bytes. Every second value has the length and form of a record.
 fn noise(n: usize, record: &[u8]) -> Vec<u8> {
     let mut noise = record.to_vec();
     let at = if n % 2 == 0 { n / 2 } else { noise.len() / 2 };
@@ -90,7 +90,7 @@ fn a_storage_node_that_sends_worthless_values_first_hides_no_relay() {
     assert!(asked.is_relay(&id(2)));
 }
 
-/// Three of four storage nodes send noise until they are cut off; the others are heard all the same.
+/// Three of four storage nodes send random bytes until they are cut off. The fourth is still read.
 #[test]
 fn storage_nodes_that_send_without_end_hide_no_relay_in_memory() {
     let world = World::with_shards(1);
@@ -118,7 +118,7 @@ fn storage_nodes_that_send_without_end_hide_no_relay_in_memory() {
     assert_eq!(reader.registry.relay_count(), 3);
 }
 
-/// A raw store where one node sends so much noise before the others answer.
+/// A raw store where one node sends random values before the others answer.
 struct NoisyRaw(RawMemory, usize);
 
 impl RawKad for NoisyRaw {
@@ -175,7 +175,7 @@ fn a_storage_node_that_sends_worthless_values_first_hides_no_relay_over_a_raw_st
     }
 }
 
-/// What comes first from a storage node may be old; the first answer ends the wait, not the asking.
+/// The first answer may be old. It ends the wait of a caller, but not the request.
 #[test]
 fn an_old_record_that_arrives_first_does_not_end_the_read() {
     let world = World::with_shards(1);

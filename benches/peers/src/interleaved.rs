@@ -1,61 +1,60 @@
-//! Contenders that take turns.
+//! Interleaved measurement: in each round, one sample of every contender.
 //!
-//! Each turn is short and is timed in chunks that are shorter still; what a
-//! turn says is the median of its chunks, so what disturbs the machine for a
-//! moment disturbs none, and what lasts disturbs all contenders alike. Ratios
-//! are taken round by round, and their median counts.
+//! A sample is short, and is timed in chunks. Its value is the median of its chunks, so a short
+//! disturbance of the machine changes none, and a long one changes all contenders alike. The ratio of two
+//! contenders is the median of the ratios of all rounds.
 
 use crate::results;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// Calls timed at once, unless a contender says otherwise.
+/// How many calls a chunk has by default.
 pub const CHUNK: usize = 128;
 
-/// Something done again and again.
+/// An operation that is measured.
 pub struct Contender<'a> {
     name: String,
-    /// One turn; nanoseconds per call.
-    turn: Box<dyn FnMut() -> f64 + 'a>,
-    turns: Vec<f64>,
+    /// Takes one sample, in nanoseconds per call.
+    sample: Box<dyn FnMut() -> f64 + 'a>,
+    samples: Vec<f64>,
 }
 
-/// How a contender did in all rounds.
+/// The result of a contender over all rounds.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub name: String,
     /// Median nanoseconds per call.
     pub nanos: f64,
-    /// The first contender's over this one's.
+    /// The time of the first contender divided by that of this one.
     pub ratio: f64,
 }
 
 impl<'a> Contender<'a> {
-    pub fn new(name: impl Into<String>, turn: impl FnMut() -> f64 + 'a) -> Self {
+    pub fn new(name: impl Into<String>, sample: impl FnMut() -> f64 + 'a) -> Self {
         Self {
             name: name.into(),
-            turn: Box::new(turn),
-            turns: Vec::new(),
+            sample: Box::new(sample),
+            samples: Vec::new(),
         }
     }
 
-    /// One turn by itself; nanoseconds per call.
-    pub fn turn(&mut self) -> f64 {
-        (self.turn)()
+    /// Takes one sample, in nanoseconds per call.
+    pub fn sample(&mut self) -> f64 {
+        (self.sample)()
     }
 
-    /// The same, with something done before each turn.
+    /// The same, with a preparation before each sample.
     pub fn after(self, prepare: impl Fn() + 'a) -> Self {
-        let mut turn = self.turn;
+        let mut sample = self.sample;
         Self::new(self.name, move || {
             prepare();
-            turn()
+            sample()
         })
     }
 
-    /// Does something to one key after another; true as long as it does what is
-    /// measured. Keys are copied to one place before they are timed: a caller
-    /// has the id at hand, and an id of ours is larger than one of a peer's.
+    /// Calls `act` for one key after another; it returns whether it did what is measured. Keys are
+    /// copied to one place before they are timed, because a caller has its id in cache, and our ids are
+    /// larger than those of the peers.
     pub fn of_keys<K: Copy>(
         name: impl Into<String>,
         chunks: usize,
@@ -72,13 +71,13 @@ impl<'a> Contender<'a> {
                 let start = Instant::now();
                 let done = chunk.iter().filter(|key| act(black_box(key))).count();
                 times.push(per_call(start.elapsed(), CHUNK));
-                assert_eq!(done, CHUNK, "something else was done");
+                assert_eq!(done, CHUNK, "not what is measured");
             }
             median(&mut times)
         })
     }
 
-    /// Does the same so many times in a chunk.
+    /// Calls `act` `calls` times in each chunk.
     pub fn of_calls<R>(
         name: impl Into<String>,
         chunks: usize,
@@ -101,17 +100,17 @@ impl<'a> Contender<'a> {
 }
 
 impl<'a> Contender<'a> {
-    /// Does something that may take nanoseconds or a second: one call by itself
-    /// decides how many make a chunk, and how many chunks a turn.
+    /// Calls `act`, which may take nanoseconds or a second. The time of one call decides how many calls a
+    /// chunk has, and how many chunks a sample.
     pub fn of_any_cost<R>(name: impl Into<String>, mut act: impl FnMut() -> R + 'a) -> Self {
         const CHUNK_NANOS: f64 = 10_000.0;
-        const TURN_NANOS: f64 = 1_000_000.0;
+        const SAMPLE_NANOS: f64 = 1_000_000.0;
         black_box(act());
         let start = Instant::now();
         black_box(act());
         let once = per_call(start.elapsed(), 1);
         let calls = (CHUNK_NANOS / once).clamp(1.0, 64.0);
-        let chunks = (TURN_NANOS / (once * calls)).clamp(3.0, 32.0);
+        let chunks = (SAMPLE_NANOS / (once * calls)).clamp(3.0, 32.0);
         Self::of_calls(name, chunks as usize, calls as usize, act)
     }
 }
@@ -120,31 +119,31 @@ pub fn per_call(time: Duration, calls: usize) -> f64 {
     time.as_secs_f64() * 1e9 / calls as f64
 }
 
-/// Lets each have its turn, round after round; the first of them is ours.
-pub fn take_turns(rounds: usize, contenders: &mut [Contender<'_>]) -> Vec<Outcome> {
+/// Takes one sample of each contender in every round. The first contender is this crate.
+pub fn measure_interleaved(rounds: usize, contenders: &mut [Contender<'_>]) -> Vec<Outcome> {
     const WARM_UP: usize = 2;
     for round in 0..rounds + WARM_UP {
         for contender in &mut *contenders {
-            let nanos = (contender.turn)();
+            let nanos = (contender.sample)();
             if round >= WARM_UP {
-                contender.turns.push(nanos);
+                contender.samples.push(nanos);
             }
         }
     }
-    let ours = contenders[0].turns.clone();
+    let ours = contenders[0].samples.clone();
     let outcome = |contender: &mut Contender<'_>| {
-        let pairs = ours.iter().zip(&contender.turns);
+        let pairs = ours.iter().zip(&contender.samples);
         let mut ratios: Vec<f64> = pairs.map(|(ours, theirs)| ours / theirs).collect();
         Outcome {
             name: contender.name.clone(),
-            nanos: median(&mut contender.turns),
+            nanos: median(&mut contender.samples),
             ratio: median(&mut ratios),
         }
     };
     contenders.iter_mut().map(outcome).collect()
 }
 
-/// Prints what came out, and keeps it.
+/// Prints the outcomes, and appends them to the results.
 pub fn report(group: &str, relays: usize, outcomes: &[Outcome]) {
     println!("\n{group}, {relays} relays");
     println!("  {:<40} {:>12} {:>14}", "", "ns per call", "ours / theirs");
@@ -160,7 +159,7 @@ pub fn median(values: &mut [f64]) -> f64 {
     values[values.len() / 2]
 }
 
-/// The mean of each contender's figures over several instances.
+/// The means of each contender's figures over several instances.
 pub fn mean_of(instances: &[Vec<Outcome>]) -> Vec<Outcome> {
     let mean = |place: usize, figure: fn(&Outcome) -> f64| {
         let figures = instances.iter().map(|outcomes| figure(&outcomes[place]));

@@ -1,4 +1,5 @@
-//! Relays of an attacker that pass a probe and then name the addresses of victims: how often those are probed.
+//! Probe limits: relays of an attacker pass a probe, then announce the addresses of victims. The test counts
+//! how often those are probed.
 
 use crate::hostile_storage::soon;
 use crate::world::{Node, RTT, TTL, World, id, key, secs};
@@ -14,17 +15,17 @@ use relay_registry::dht::{
 };
 use relay_registry::{Endpoint, FindOptions, NodeId};
 
-/// Where nothing answers: other addresses of one prefix.
+/// Addresses of one prefix at which no relay answers.
 fn victim(n: usize) -> String {
     format!("9.9.9.{}:4433", 1 + n % 250)
 }
 
-/// Where an attacker's relay answers.
+/// An address at which a relay of the attacker answers.
 fn den(n: u8) -> String {
     format!("7.7.{n}.1:4433")
 }
 
-/// A world in which each probe is counted by its address, and fails at victims'.
+/// A world that counts probes by address. Probes of victims fail.
 struct Watch {
     world: World,
     probes: Arc<Mutex<BTreeMap<String, u64>>>,
@@ -56,13 +57,13 @@ impl Watch {
         self.world.node_with(self.options())
     }
 
-    /// A reader that heeds so many new records of one relay a minute.
+    /// A reader that accepts this many new records of one relay per minute.
     fn node_that_hears(&self, news: u32) -> Node {
         self.world
             .node_with(self.options().max_updates_per_minute(news))
     }
 
-    /// Probes so far of addresses that begin like this.
+    /// How many probes there were of addresses with this prefix.
     fn probes_of(&self, prefix: &str) -> u64 {
         let probes = self.probes.lock().unwrap();
         let of_prefix = probes.iter().filter(|(at, _)| at.starts_with(prefix));
@@ -79,7 +80,7 @@ impl Watch {
         next(last).unwrap()
     }
 
-    /// What `key` says now, above all that it said before.
+    /// A record of `key` that is newer than its others.
     fn says(&self, key: &SecretKey, endpoint: &str) -> SignedRecord {
         let said = Announcement::new(endpoint.parse().unwrap(), 10).unwrap();
         let now = self.world.wall.now();
@@ -92,7 +93,7 @@ impl Watch {
         SignedRecord::tombstone(self.sequence(), now, TTL, key, &network).unwrap()
     }
 
-    /// Lets an attacker's relay in where it answers.
+    /// Admits a relay of the attacker at an address where it answers.
     fn let_in(&self, node: &Node, n: u8) {
         let offered = node.registry.offer_record(&self.says(&key(n), &den(n)));
         assert_eq!(offered, Ok(OfferOutcome::Candidate));
@@ -101,8 +102,8 @@ impl Watch {
     }
 }
 
-/// As many at once as there may be relays of a prefix, and one each half probe interval divided by that: by default 4,
-/// and one each 7.5 s.
+/// The limit: a burst of as many probes as a prefix may have relays, then one per half a probe interval
+/// divided by that. By default a burst of 4, then one per 7.5 s.
 fn most_probes(span: Duration) -> u64 {
     4 + (span.as_millis() / 7_500) as u64
 }
@@ -167,10 +168,10 @@ fn records_in_the_directory_do_not_have_a_victim_probed_on_and_on() {
                 reader.work();
             }
         }
-        // Callers who find nothing have the directory read at once.
+        // A find without a result makes the registry read the directory at once.
         let _ = reader
             .registry
-            .find_relay_with(&crate::world::stranger(), &FindOptions::new());
+            .find_relay_with(&crate::world::non_relay(), &FindOptions::new());
         watch.world.advance(Duration::from_millis(200));
         let (probes, span) = (watch.probes_of("9.9.9."), watch.world.clock.now() - begun);
         assert!(
@@ -181,7 +182,7 @@ fn records_in_the_directory_do_not_have_a_victim_probed_on_and_on() {
     assert!(watch.probes_of("9.9.9.") > 1);
 }
 
-/// Where the prefix of a victim is named by many keys that passed, others are still let in.
+/// Many keys that passed announce addresses in a victim's prefix. Other relays are still admitted.
 #[test]
 fn an_honest_relay_is_let_in_beside_keys_that_passed_and_name_victims() {
     let watch = Watch::new();
@@ -231,7 +232,7 @@ fn what_was_counted_against_a_key_outlives_its_withdrawals() {
     watch.world.advance(secs(60));
     assert_eq!(heard(5), Ok(OfferOutcome::Candidate), "the minute is over");
 
-    // Probes that fail count on as well, and the third is one too many.
+    // Failed probes count as well. The third is beyond the limit.
     let reader = watch.node_that_hears(1_000);
     for round in 10..13 {
         let _ = reader.registry.offer_record(&watch.withdraws(&key(2)));
@@ -255,7 +256,7 @@ fn what_was_counted_against_a_key_outlives_its_withdrawals() {
     assert!(reader.knows(2));
 }
 
-/// The way through NAT64 leads to the same host.
+/// An address behind NAT64 is the same host.
 #[test]
 fn the_prefix_of_a_victim_is_the_same_by_whatever_address() {
     let watch = Watch::new();

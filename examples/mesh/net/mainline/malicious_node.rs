@@ -1,5 +1,5 @@
-//! A node of the DHT that is the attacker's: it makes itself known, says that it
-//! stores what it does not, and answers from the arsenal.
+//! A node of the attacker: it announces itself, claims to store values that it drops, and answers with
+//! the attack records.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
@@ -14,16 +14,16 @@ use serde_bencode::value::Value;
 
 use super::item::{Item, target};
 use super::krpc::{self, Query, bytes, dictionary};
-use crate::attack::Arsenal;
+use crate::attack::AttackRecords;
 
-/// How often it makes itself known, lest it be forgotten.
-const CALL: Duration = Duration::from_secs(1);
+/// How often it announces itself, so that other nodes keep it in their routing tables.
+const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often it looks whether it is to end.
-const LOOK_UP: Duration = Duration::from_millis(200);
+/// How often it checks whether it has to stop.
+const STOP_POLL: Duration = Duration::from_millis(200);
 
-/// Lies until it is dropped.
-pub struct Liar {
+/// Runs until it is dropped.
+pub struct MaliciousNode {
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -33,17 +33,17 @@ struct Node {
     socket: UdpSocket,
     bootstrap: SocketAddrV4,
     network: Network,
-    arsenal: Arc<Arsenal>,
+    attack_records: Arc<AttackRecords>,
 }
 
-impl Liar {
+impl MaliciousNode {
     pub fn start(
         bootstrap: SocketAddrV4,
         network: Network,
-        arsenal: Arc<Arsenal>,
+        attack_records: Arc<AttackRecords>,
     ) -> io::Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        socket.set_read_timeout(Some(LOOK_UP))?;
+        socket.set_read_timeout(Some(STOP_POLL))?;
         let mut id = [0; 20];
         fastrand::fill(&mut id);
         let node = Node {
@@ -51,13 +51,13 @@ impl Liar {
             socket,
             bootstrap,
             network,
-            arsenal,
+            attack_records,
         };
         let is_over = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&is_over);
         let thread = thread::Builder::new()
-            .name("mesh-liar".into())
-            .spawn(move || node.lie(&until))?;
+            .name("mesh-malicious".into())
+            .spawn(move || node.run(&until))?;
         Ok(Self {
             is_over,
             thread: Some(thread),
@@ -65,7 +65,7 @@ impl Liar {
     }
 }
 
-impl Drop for Liar {
+impl Drop for MaliciousNode {
     fn drop(&mut self) {
         self.is_over.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -76,13 +76,13 @@ impl Drop for Liar {
 }
 
 impl Node {
-    fn lie(&self, is_over: &AtomicBool) {
-        let mut called: Option<Instant> = None;
+    fn run(&self, is_over: &AtomicBool) {
+        let mut announced: Option<Instant> = None;
         let mut datagram = [0; 2_048];
         while !is_over.load(Relaxed) {
-            if called.is_none_or(|called| called.elapsed() > CALL) {
+            if announced.is_none_or(|announced| announced.elapsed() > ANNOUNCE_INTERVAL) {
                 self.send(krpc::find_node(&self.id), self.bootstrap.into());
-                called = Some(Instant::now());
+                announced = Some(Instant::now());
             }
             // Nothing arrived yet, or the receiver of an answer is gone.
             let Ok((len, from)) = self.socket.recv_from(&mut datagram) else {
@@ -108,7 +108,7 @@ impl Node {
         match &query.method[..] {
             b"find_node" => query.answer(dictionary([id(), nodes()])),
             b"get_peers" => query.answer(dictionary([id(), token(), nodes()])),
-            b"get" => query.answer(match self.shot(query.target.as_deref()?) {
+            b"get" => query.answer(match self.attack_item(query.target.as_deref()?) {
                 Some(item) => dictionary([
                     id(),
                     token(),
@@ -120,17 +120,17 @@ impl Node {
                 ]),
                 None => dictionary([id(), token(), nodes()]),
             }),
-            // Of pings, and of puts as if they were done.
+            // Answers to pings, and to puts as if the value were stored.
             _ => query.answer(dictionary([id()])),
         }
     }
 
-    /// Something to answer with to who looks there.
-    fn shot(&self, wanted: &[u8]) -> Option<Item> {
+    /// An attack record for this target.
+    fn attack_item(&self, wanted: &[u8]) -> Option<Item> {
         let mut item = None;
         let is_there = |node: &_| target(node, &self.network).is_some_and(|it| it == wanted);
-        let _ = self.arsenal.fire(is_there, |shot| {
-            item = Item::of(&shot.under, &shot.bytes);
+        let _ = self.attack_records.offer(is_there, |attack| {
+            item = Item::of(&attack.under, &attack.bytes);
             ControlFlow::Break(())
         });
         item

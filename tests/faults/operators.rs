@@ -1,4 +1,4 @@
-//! What the operator said of a relay holds until it is lifted, whatever the relay does.
+//! The operator's settings of a relay hold until they are lifted, whatever the relay does.
 
 use crate::assert_is;
 use crate::common::*;
@@ -83,7 +83,7 @@ fn lifting_forgets_every_word() {
     assert_eq!(world.ranking().len(), 2);
 }
 
-/// A clock of which the next reading fails, when told so.
+/// A clock whose next reading can be made to panic.
 struct FailingClock(ManualClock, Arc<AtomicBool>);
 
 impl Clock for FailingClock {

@@ -1,4 +1,4 @@
-//! Relays that were learned and that leave, end or drain at a bad moment; and local relays beside them.
+//! Remote relays that leave, expire or drain at a bad moment, and local relays beside them.
 
 use crate::world::{Node, RTT, TTL, World, home, id, key, secs, until};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use relay_registry::{
     Registry,
 };
 
-/// A directory that names its members without their records.
+/// A directory that lists its members without their records.
 pub(super) struct NamesOnly(pub Memory);
 
 impl RelayDht for NamesOnly {
@@ -191,7 +191,8 @@ fn a_failure_domain_has_one_limit_here_and_in_records() {
     let said = said.record().announcement().unwrap().failure_domain();
     assert_eq!(said.map(FailureDomain::as_str), Some(&label[..]));
 
-    // Two of one domain, near, and one of another, a little farther: the label counts where it was learned.
+    // Two near relays of one failure domain, and a farther one of another: the domain is used where the
+    // relay was learned.
     let reader = world.reader();
     let labelled = |n: u8, label: &str| {
         let said = Announcement::new(home(n), 10)
@@ -207,7 +208,7 @@ fn a_failure_domain_has_one_limit_here_and_in_records() {
     }
     reader.work();
     let found = reader.registry.find_relays(
-        &crate::world::stranger(),
+        &crate::world::non_relay(),
         &FindOptions::new().max_results(2),
     );
     let found: Vec<NodeId> = found.iter().map(|relay| relay.node_id()).collect();
@@ -245,7 +246,7 @@ fn an_own_relay_that_drains_or_is_banned_here_is_published_as_full() {
     assert_eq!(load(), Some(Load::IDLE), "a ban ends by itself");
 }
 
-/// A registry that learns by hand, and the calendar; what is announced is let in at once.
+/// A registry without DHT threads, and the time of day. Announced relays are admitted at once.
 fn learner(max_relays: usize) -> (Registry, ManualClock, ManualClock) {
     let (clock, wall) = (ManualClock::new(), ManualClock::new());
     wall.advance(secs(1_800_000_000));
@@ -291,7 +292,7 @@ fn learning_goes_on_after_any_number_of_leases_on_relays_that_left() {
         announce(&registry, &wall, &key(round), &endpoint);
         assert!(registry.is_relay(&key(round).node_id()), "round {round}");
         if round == 1 {
-            // Their records are used again, the last one first.
+            // Their records are reused, the last one first.
             registry.maintain();
         }
     }

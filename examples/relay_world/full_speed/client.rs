@@ -1,4 +1,4 @@
-//! A thread that asks at full speed, and looks at everything it is handed.
+//! A client thread: it calls the registry at full speed, and checks every answer.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -7,36 +7,36 @@ use fastrand::Rng;
 use hdrhistogram::Histogram;
 use relay_registry::{FindOptions, Lease, RelayInfo};
 
-use super::Race;
-use super::keeper;
+use super::FullSpeedRun;
+use super::churn;
 use super::ledger::{Ledger, Mark};
 use crate::checks::Checks;
 use crate::error::Failure;
 
 const FINDS_PER_RESERVATION: u64 = 32;
-/// One find in so many is timed: reading the clock takes about as long as a find.
+/// One find of this many is timed, because reading the clock takes about as long as a find.
 const FINDS_PER_TIMING: u64 = 8;
 
-/// What one thread, or all of them, did and saw.
+/// What one thread, or all of them, did.
 pub struct Tally {
     pub checks: Checks,
     pub steady: Asked,
-    pub rush: Asked,
-    /// Times of finds in ns, while steady.
+    pub overload: Asked,
+    /// Times of finds in ns, in the steady phase.
     pub find_ns: Histogram<u64>,
 }
 
-/// What was asked of the registry in one part of the run.
+/// The calls of one phase.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Asked {
     pub finds: u64,
     pub reservations: u64,
-    /// Of both, how many found no relay.
+    /// How many of both found no relay.
     pub found_none: u64,
 }
 
-pub struct Asker<'a> {
-    race: &'a Race<'a>,
+pub struct Client<'a> {
+    run: &'a FullSpeedRun<'a>,
     rng: Rng,
     held: VecDeque<Held<'a>>,
     checks: Checks,
@@ -44,7 +44,7 @@ pub struct Asker<'a> {
     find_ns: Histogram<u64>,
 }
 
-/// A lease, and its entry in the book.
+/// A lease and its entry in the ledger.
 struct Held<'a> {
     ledger: &'a Ledger,
     relay: usize,
@@ -54,17 +54,17 @@ struct Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        // Fields are dropped after this: the entry goes before the lease does.
-        self.ledger.gives_back(self.relay, self.generation);
+        // Fields are dropped afterwards, so the entry goes before the lease.
+        self.ledger.remove_lease(self.relay, self.generation);
     }
 }
 
-impl<'a> Asker<'a> {
-    pub fn new(race: &'a Race<'a>, seed: u64) -> Result<Self, Failure> {
+impl<'a> Client<'a> {
+    pub fn new(run: &'a FullSpeedRun<'a>, seed: u64) -> Result<Self, Failure> {
         Ok(Self {
-            race,
+            run,
             rng: Rng::with_seed(seed),
-            held: VecDeque::with_capacity(race.quota + 1),
+            held: VecDeque::with_capacity(run.quota + 1),
             checks: Checks::default(),
             asked: Asked::default(),
             find_ns: histogram()?,
@@ -72,35 +72,35 @@ impl<'a> Asker<'a> {
     }
 
     pub fn run(mut self) -> Tally {
-        while self.race.is_steady() {
-            self.ask();
+        while self.run.is_steady() {
+            self.steady_step();
         }
         let steady = std::mem::take(&mut self.asked);
-        while !self.race.is_over() {
-            self.snatch();
+        while !self.run.is_over() {
+            self.overload_step();
         }
         Tally {
             checks: self.checks,
             steady,
-            rush: self.asked,
+            overload: self.asked,
             find_ns: self.find_ns,
         }
     }
 
-    /// Many finds, and a reservation that takes the place of the oldest.
-    fn ask(&mut self) {
-        for turn in 0..FINDS_PER_RESERVATION {
-            self.find(turn % FINDS_PER_TIMING == 0);
+    /// Many finds, and one reservation that replaces the oldest lease.
+    fn steady_step(&mut self) {
+        for find in 0..FINDS_PER_RESERVATION {
+            self.find(find % FINDS_PER_TIMING == 0);
         }
         self.reserve();
-        if self.held.len() > self.race.quota {
+        if self.held.len() > self.run.quota {
             self.held.pop_front();
         }
     }
 
-    /// Takes what there is, and gives one back when there is nothing: threads that
-    /// do this fight for the last unit of every relay.
-    fn snatch(&mut self) {
+    /// Takes a lease, and releases one if no relay has room. So the threads compete for the last unit of
+    /// every relay.
+    fn overload_step(&mut self) {
         let before = self.asked.found_none;
         self.reserve();
         if self.asked.found_none > before {
@@ -109,17 +109,17 @@ impl<'a> Asker<'a> {
     }
 
     fn find(&mut self, timed: bool) {
-        let race = self.race;
-        let target = race.world.random_target(race.home, &mut self.rng);
-        let id = race.world.id(target);
-        let mark = race.ledger.mark();
+        let run = self.run;
+        let target = run.world.random_target(run.home, &mut self.rng);
+        let id = run.world.id(target);
+        let mark = run.ledger.mark();
         let found = if timed {
             let start = Instant::now();
-            let found = race.registry.find_relay(&id);
+            let found = run.registry.find_relay(&id);
             self.find_ns.saturating_record(nanos_since(start));
             found
         } else {
-            race.registry.find_relay(&id)
+            run.registry.find_relay(&id)
         };
         self.asked.finds += 1;
         match found {
@@ -131,19 +131,19 @@ impl<'a> Asker<'a> {
     }
 
     fn reserve(&mut self) {
-        let race = self.race;
-        let target = race.world.random_target(race.home, &mut self.rng);
-        let mark = race.ledger.mark();
-        let id = race.world.id(target);
-        let Ok(lease) = race.registry.reserve(&id, &FindOptions::new()) else {
+        let run = self.run;
+        let target = run.world.random_target(run.home, &mut self.rng);
+        let mark = run.ledger.mark();
+        let id = run.world.id(target);
+        let Ok(lease) = run.registry.reserve(&id, &FindOptions::new()) else {
             self.asked.found_none += 1;
             return;
         };
         self.asked.reservations += 1;
         if let Some((relay, generation)) = self.check(target, lease.relay(), &mark) {
-            race.ledger.took(relay, generation);
+            run.ledger.add_lease(relay, generation);
             self.held.push_back(Held {
-                ledger: race.ledger,
+                ledger: run.ledger,
                 relay,
                 generation,
                 _lease: lease,
@@ -151,39 +151,38 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// Holds a hand-out against the book. Answers with the relay and its
-    /// generation, if it is one.
+    /// Checks a hand-out against the ledger. Returns the relay and its generation; `None` if there is no
+    /// such relay.
     fn check(&mut self, target: usize, info: &RelayInfo, mark: &Mark) -> Option<(usize, u16)> {
-        let race = self.race;
+        let run = self.run;
         let checks = &mut self.checks;
-        let relay = race.world.relay_of(&info.node_id());
-        let generation = keeper::generation(info.endpoint().port());
+        let relay = run.world.relay_of(&info.node_id());
+        let generation = churn::generation(info.endpoint().port());
         checks.handed_out += 1;
         let Some((relay, generation)) = relay.zip(generation) else {
             checks.departed += 1;
             return None;
         };
-        checks.target += u64::from(race.world.relay_at(target) == Some(relay));
+        checks.target += u64::from(run.world.relay_at(target) == Some(relay));
         checks.capacity_exceeded += u64::from(info.current_load() > info.capacity());
-        checks.departed += u64::from(race.ledger.is_departed(relay, mark));
-        checks.expired += u64::from(race.ledger.is_expired(relay, mark));
+        checks.departed += u64::from(run.ledger.is_departed(relay, mark));
+        checks.expired += u64::from(run.ledger.is_expired(relay, mark));
         Some((relay, generation))
     }
 }
 
 impl Tally {
-    /// Adds up what the threads did.
     pub fn sum(tallies: impl IntoIterator<Item = Self>) -> Result<Self, Failure> {
         let mut sum = Self {
             checks: Checks::default(),
             steady: Asked::default(),
-            rush: Asked::default(),
+            overload: Asked::default(),
             find_ns: histogram()?,
         };
         for tally in tallies {
             sum.checks += tally.checks;
             sum.steady.add(tally.steady);
-            sum.rush.add(tally.rush);
+            sum.overload.add(tally.overload);
             sum.find_ns
                 .add(&tally.find_ns)
                 .map_err(|error| Failure::Thread(error.to_string()))?;
@@ -200,7 +199,7 @@ impl Asked {
     }
 }
 
-/// What two readings of the clock make of no time at all, in ns: the median of many.
+/// The median difference between two readings of the clock in a row, in ns.
 pub fn clock_ns() -> Result<u64, Failure> {
     let mut readings = histogram()?;
     for _ in 0..10_000 {
@@ -213,7 +212,7 @@ fn nanos_since(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// From a nanosecond to ten seconds, to three digits.
+/// From 1 ns to 10 s, with three digits.
 fn histogram() -> Result<Histogram<u64>, Failure> {
     Histogram::new_with_bounds(1, 10_000_000_000, 3)
         .map_err(|error| Failure::Thread(error.to_string()))

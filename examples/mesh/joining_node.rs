@@ -1,4 +1,4 @@
-//! Newcomers: registries that know one address, and find all relays.
+//! Joining nodes: registries that know one bootstrap address, and find all relays.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -12,56 +12,56 @@ use crate::intervals::Intervals;
 use crate::net::Net;
 use crate::service;
 
-/// How often it is looked whether all were found.
-const LOOK: Duration = Duration::from_millis(5);
+/// How often the relays found are counted.
+const POLL: Duration = Duration::from_millis(5);
 
-pub struct Newcomer {
+pub struct JoiningNode {
     pub registry: Registry,
-    /// How long it took to be handed a relay.
+    /// Time until a find returned a relay.
     pub first: Option<Duration>,
-    /// How long it took to find them all.
+    /// Time until all relays were found.
     pub all: Option<Duration>,
-    /// How many of the relays it found.
+    /// How many relays it found.
     pub found: usize,
 }
 
-/// How newcomers look for relays.
+/// How joining nodes find relays.
 pub struct Search {
     pub intervals: Intervals,
     pub deadline: Duration,
-    pub newcomers: usize,
+    pub nodes: usize,
 }
 
 impl Search {
-    /// All newcomers arrive at once, and each of them looks for these.
-    pub fn by_newcomers(
+    /// All nodes join at once.
+    pub fn by_joining_nodes(
         &self,
         relays: &BTreeSet<NodeId>,
         net: &dyn Net,
         seed: u64,
-    ) -> Result<Vec<Newcomer>, Failure> {
+    ) -> Result<Vec<JoiningNode>, Failure> {
         thread::scope(|scope| {
-            let arrivals: Vec<_> = (0..self.newcomers as u64)
+            let joining: Vec<_> = (0..self.nodes as u64)
                 .map(|number| {
                     let seed = seed.wrapping_add(number);
-                    scope.spawn(move || self.arrive(relays, net, seed))
+                    scope.spawn(move || self.join(relays, net, seed))
                 })
                 .collect();
-            let panicked = |_| Err(Failure::registry("a newcomer panicked"));
-            arrivals
+            let panicked = |_| Err(Failure::registry("a joining node panicked"));
+            joining
                 .into_iter()
-                .map(|arrival| arrival.join().unwrap_or_else(panicked))
+                .map(|thread| thread.join().unwrap_or_else(panicked))
                 .collect()
         })
     }
 
-    /// The clock starts before the newcomer has so much as a socket.
-    fn arrive(
+    /// Time is measured from before the node opens a socket.
+    fn join(
         &self,
         relays: &BTreeSet<NodeId>,
         net: &dyn Net,
         seed: u64,
-    ) -> Result<Newcomer, Failure> {
+    ) -> Result<JoiningNode, Failure> {
         let begun = Instant::now();
         let options = self
             .intervals
@@ -77,25 +77,25 @@ impl Search {
         let target = NodeId::from([0xee; 32]);
         let found = registry.find_relay_wait(&target, &FindOptions::new(), self.deadline);
         let first = found.is_ok().then(|| begun.elapsed());
-        let mut newcomer = Newcomer {
+        let mut node = JoiningNode {
             registry,
             first,
             all: None,
             found: 0,
         };
-        while newcomer.all.is_none() && begun.elapsed() < self.deadline {
-            newcomer.found = newcomer.count(relays);
-            if newcomer.found == relays.len() {
-                newcomer.all = Some(begun.elapsed());
+        while node.all.is_none() && begun.elapsed() < self.deadline {
+            node.found = node.count(relays);
+            if node.found == relays.len() {
+                node.all = Some(begun.elapsed());
             } else {
-                thread::sleep(LOOK);
+                thread::sleep(POLL);
             }
         }
-        Ok(newcomer)
+        Ok(node)
     }
 }
 
-impl Newcomer {
+impl JoiningNode {
     fn count(&self, relays: &BTreeSet<NodeId>) -> usize {
         let is_found = |relay: &&NodeId| self.registry.is_relay(relay);
         relays.iter().filter(is_found).count()

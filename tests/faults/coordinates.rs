@@ -1,11 +1,11 @@
-//! Coordinates on a bad day: targets beyond the longest round trip, and paths of the
-//! Internet that no place in space can explain.
+//! Coordinates under faults: targets beyond the longest round trip, and paths that violate the triangle
+//! inequality.
 
 use crate::common::*;
 use relay_registry::{Coordinate, FindOptions, MAX_RTT, PeerView};
 use std::time::Duration;
 
-/// Each of this many relays is 1 s from here on one side, or 2 s on the other.
+/// How many relays there are: 1 s from here on one side, or 2 s on the other.
 const RELAYS: u32 = 64;
 const SAMPLES: u16 = 300;
 
@@ -35,15 +35,15 @@ fn two_sides() -> World {
         for n in 0..RELAYS {
             let rtt = peer.rtt_to(&place_of_relay(n));
             let view = published([(n, rtt)]).coordinate(peer);
-            world.update_peer(&stranger(), &view);
+            world.update_peer(&non_relay(), &view);
         }
     }
     world.maintain();
     world
 }
 
-/// The leg ends at the longest round trip there is, so the nearer relay makes the shorter
-/// path even where the other one is nearer to the target's place.
+/// A leg is at most the longest round trip, so the path over the nearer relay is shorter even if the other
+/// one is nearer to the target's coordinate.
 #[test]
 fn a_target_beyond_the_longest_round_trip_is_reached_by_the_nearest_relay() {
     fastrand::seed(1);
@@ -52,18 +52,18 @@ fn a_target_beyond_the_longest_round_trip_is_reached_by_the_nearest_relay() {
     position[0] = 2e6;
     let target = Coordinate::new(position, 1e7, 0.0, 0.1).unwrap();
     let options = FindOptions::new().target_view(PeerView::new().coordinate(target));
-    let explanation = world.explain(&stranger(), &options);
+    let explanation = world.explain(&non_relay(), &options);
     for n in 0..RELAYS {
         let path = explanation.of(&id(n)).expect("held").path();
         let own = Duration::from_secs(if is_far(n) { 2 } else { 1 });
         assert!(path.abs_diff(own + MAX_RTT) < ms(50), "{n}: {path:?}");
     }
-    let found = world.find_relay_with(&stranger(), &options).unwrap();
+    let found = world.find_relay_with(&non_relay(), &options).unwrap();
     assert!(!is_far(number(found.node_id())), "{found:?}");
 }
 
-/// No relay's place explains a path that goes a long way round. It is an outlier for a
-/// registry that hears of it, until it has been told the same again and again.
+/// No coordinate of a relay explains a path with a long detour. A registry takes it for an outlier, until
+/// the same value was reported often.
 #[test]
 fn what_a_peer_tells_each_time_is_taken_in_sooner_or_later() {
     fastrand::seed(1);
@@ -72,7 +72,7 @@ fn what_a_peer_tells_each_time_is_taken_in_sooner_or_later() {
     let relay = place(20.0, 10.0);
     let tell = |peer: Coordinate, detour: Duration| {
         let view = published([(1, peer.rtt_to(&relay) + detour)]).coordinate(peer);
-        world.update_peer(&stranger(), &view)
+        world.update_peer(&non_relay(), &view)
     };
     let tell_straight = |n: u16| {
         let angle = f32::from(n % 16) / 16.0 * std::f32::consts::TAU;

@@ -1,4 +1,4 @@
-//! Relays and peers that lie about how near they are.
+//! Relays and peers that report false round trips and coordinates.
 
 use crate::common::*;
 use crate::positions::{located, place_of};
@@ -6,11 +6,11 @@ use crate::views::towards;
 use relay_registry::{FindOptions, MAX_RTT, PeerView};
 use std::time::Duration;
 
-/// So few that each search looks at all of them.
+/// Few relays, so that each search compares all of them.
 const WITH_A_LIAR: u32 = 60;
 const LIAR: u32 = 7;
 
-/// A world in which this node measured all relays as well.
+/// A world in which this node also measured all relays.
 fn measured() -> World {
     let world = located(WITH_A_LIAR);
     let here = place(200.0, 60.0);
@@ -21,9 +21,9 @@ fn measured() -> World {
     world
 }
 
-/// How many finds for peers all over pick the liar.
+/// How many finds for peers all over choose the lying relay.
 fn picks_of_the_liar(world: &World) -> usize {
-    // Where several tie, chance decides: the same each time.
+    // Ties are broken at random, with the same numbers each time.
     fastrand::seed(7);
     let coordinate = |seed: u32| {
         let (x, y) = (seed * 17 % 200, seed * 7 % 20);
@@ -55,7 +55,7 @@ fn a_relay_that_claims_to_be_everywhere_wins_no_more_picks_than_an_honest_one() 
     assert_eq!(picks_of_the_liar(&world), honest);
 }
 
-/// It may say of others that they are far, as often as any honest peer says where they are.
+/// It reports of the others that they are far, as often as an honest peer reports true round trips.
 #[test]
 fn a_relay_that_says_the_others_are_far_wins_hardly_more_picks_than_an_honest_one() {
     let world = measured();

@@ -19,4 +19,6 @@ mod outages;
 mod probe_limits;
 #[cfg(feature = "conformance")]
 mod remote_relays;
+mod restarts;
+mod retention;
 mod returning;

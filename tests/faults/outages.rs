@@ -1,4 +1,4 @@
-//! Outages of this node's own network, and proof that is not fresh.
+//! Outages of this node's own network, and successes that are not fresh.
 
 use crate::common::*;
 use relay_registry::{CircuitState, Failure, FindOptions, Lease, Verdict};
@@ -18,10 +18,10 @@ fn by_distance(world: &World, count: u32) {
     }
 }
 
-/// A tenth of a second in which one caller asks; what it was given, and tells of.
+/// One caller finds a relay, and reports the outcome, within 100 ms.
 fn call(world: &World, works: impl Fn(u32) -> bool) -> u32 {
     world.pass(TICK);
-    let lease = world.reserve(&stranger(), &FindOptions::new());
+    let lease = world.reserve(&non_relay(), &FindOptions::new());
     let lease = lease.expect("a last resort at least");
     let n = number(lease.relay().node_id());
     match works(n) {
@@ -31,7 +31,7 @@ fn call(world: &World, works: impl Fn(u32) -> bool) -> u32 {
     n
 }
 
-/// How long a relay is left alone that fails now.
+/// How long the back-off after a failure is.
 fn back_off(world: &World, n: u32) -> Duration {
     world.fail(n, Failure::TimedOut);
     let mut waited = Duration::ZERO;
@@ -48,8 +48,6 @@ fn fail_all(world: &World, relays: impl IntoIterator<Item = u32>) {
         world.fail(n, Failure::TimedOut);
     }
 }
-
-// --- an outage of our own ----------------------------------------------------------------------
 
 #[test]
 fn after_an_outage_of_a_minute_the_nearest_relay_is_back_at_once() {
@@ -133,9 +131,7 @@ fn faults_below_the_share_are_the_relays_own() {
     assert!(lengths.is_sorted() && lengths[3] > secs(90), "{lengths:?}");
 }
 
-// --- levels ------------------------------------------------------------------------------------
-
-/// Six faults of one relay among others that work, each at its first trial.
+/// Six failures of one relay among others that work, each at its first trial.
 fn with_six_faults() -> World {
     let world = lasting();
     by_distance(&world, 10);
@@ -195,8 +191,6 @@ fn a_relay_that_left_is_reset_too() {
     assert_eq!(world.circuit(1), CircuitState::Closed);
 }
 
-// --- the share ---------------------------------------------------------------------------------
-
 #[test]
 fn relays_that_no_caller_could_choose_are_no_part_of_the_share() {
     let world = lasting();
@@ -205,9 +199,9 @@ fn relays_that_no_caller_could_choose_are_no_part_of_the_share() {
     (7..=8).for_each(|n| world.ban_for(n, secs(3_600)));
     (9..=10).for_each(|n| world.report(n, 100));
     fail_all(&world, 1..=4);
-    let relay = world.find_relay(&stranger()).expect("four of four failed");
+    let relay = world.find_relay(&non_relay()).expect("four of four failed");
     assert!(relay.is_last_resort());
-    // The third and the fourth are beyond the share, and so the outage is over with a success.
+    // The third and the fourth failure are beyond the limit, so a success ends the outage.
     world.succeed(4);
     assert_eq!(world.circuit(3), CircuitState::HalfOpen);
     assert_eq!(world.verdict(2), Verdict::BackingOff);
@@ -224,7 +218,7 @@ fn relays_that_drain_or_fill_up_while_they_back_off_leave_the_share() {
         by_distance(&world, 10);
         fail_all(&world, 1..=5);
         (1..=3).for_each(|n| take_out(&world, n));
-        // Three of seven, so a fault of its own: no success of another relay ends it.
+        // Three of seven are within the limit: no success of another relay ends the back-off.
         world.fail(6, Failure::TimedOut);
         world.succeed(5);
         assert_eq!(world.circuit(6), CircuitState::Open);
@@ -240,7 +234,7 @@ fn for_a_find_the_share_is_of_what_that_call_could_be_given() {
     let near = within(ms(20));
     for _ in 0..4 {
         let relay = world
-            .find_relay_with(&stranger(), &near)
+            .find_relay_with(&non_relay(), &near)
             .expect("both fail");
         assert!(relay.is_last_resort());
         world.pass(TICK);
@@ -261,8 +255,6 @@ fn a_requester_that_measured_few_relays_is_given_one_of_those_as_a_last_resort()
     assert_eq!(world.rejections(&none).backing_off, 40);
 }
 
-// --- last resorts ------------------------------------------------------------------------------
-
 #[test]
 fn a_preferred_relay_comes_first_among_last_resorts() {
     let world = lasting();
@@ -275,11 +267,11 @@ fn a_preferred_relay_comes_first_among_last_resorts() {
         let options = FindOptions::new().prefer(id(4)).max_results(at_most);
         for _ in 0..3 {
             assert_eq!(world.verdict_with(4, &options), Verdict::LastResort);
-            let list = world.find_relays(&stranger(), &options);
+            let list = world.find_relays(&non_relay(), &options);
             assert_eq!(numbers(&list), [4]);
             assert!(list[0].is_last_resort());
             assert_eq!(world.found_with(&options), Some(4));
-            let lease = world.reserve(&stranger(), &options).unwrap();
+            let lease = world.reserve(&non_relay(), &options).unwrap();
             assert_eq!(number(lease.relay().node_id()), 4);
         }
     }
@@ -287,8 +279,7 @@ fn a_preferred_relay_comes_first_among_last_resorts() {
     assert_eq!(world.found_with(&other), Some(1), "the longest ejected");
 }
 
-/// What words say of relays that are not as they say any more is put right by the search that
-/// meets them: or each search would meet all of them again.
+/// A search corrects outdated summaries that it meets. Otherwise each search would meet them again.
 #[test]
 fn a_search_for_a_last_resort_mends_what_it_meets() {
     let world = lasting();
@@ -296,7 +287,7 @@ fn a_search_for_a_last_resort_mends_what_it_meets() {
     world.maintain();
     fail_all(&world, 1..=200);
     world.clock.advance(secs(1));
-    // Raises the tick, and sweeps nothing.
+    // Raises the tick without a sweep.
     world.join(300);
     world.drain(300);
     let backing_off = || {
@@ -311,13 +302,11 @@ fn a_search_for_a_last_resort_mends_what_it_meets() {
     );
 }
 
-// --- proof -------------------------------------------------------------------------------------
-
 fn take(world: &World, n: u32) -> Lease {
     world.lease(&id(n)).expect("a free unit")
 }
 
-/// Ten relays, of which the first refuses all newcomers and keeps its old sessions.
+/// Ten relays, of which the first refuses all new sessions and keeps its old ones.
 fn with_old_session() -> (World, Lease) {
     let world = lasting();
     by_distance(&world, 10);
@@ -338,21 +327,21 @@ fn a_keep_alive_of_an_old_session_ends_no_back_off() {
         for second in 0..600 {
             world.pass(secs(1));
             assert!(tell(&world, &old));
-            let lease = world.reserve(&stranger(), &FindOptions::new()).unwrap();
+            let lease = world.reserve(&non_relay(), &FindOptions::new()).unwrap();
             if number(lease.relay().node_id()) == 1 {
                 refused += 1;
                 lease.failed(Failure::Refused);
                 assert_eq!(world.circuit(1), CircuitState::Open, "second {second}");
             }
         }
-        assert!(refused <= 30, "{refused} newcomers in ten minutes");
+        assert!(refused <= 30, "{refused} new sessions in ten minutes");
     }
 }
 
 #[test]
-fn a_success_told_through_a_lease_counts_if_that_was_taken_after_the_failure() {
+fn a_success_reported_through_a_lease_counts_if_that_was_taken_after_the_failure() {
     let (world, before) = with_old_session();
-    // All in one tick.
+    // All within one tick.
     world.fail(1, Failure::TimedOut);
     let after = take(&world, 1);
     assert!(before.succeeded());
@@ -378,7 +367,7 @@ fn three_sessions_that_go_well_close_the_circuit() {
 }
 
 #[test]
-fn a_success_told_by_id_counts_only_while_a_trial_is_open() {
+fn a_success_reported_by_id_counts_only_while_a_trial_is_open() {
     let (world, _) = with_old_session();
     world.fail(1, Failure::Refused);
     (0..5).for_each(|_| assert!(world.report_success(&id(1))));
@@ -424,7 +413,7 @@ fn outcomes_of_leases_on_relays_that_left_are_not_taken_in() {
     let _ = old.succeeded();
 }
 
-/// A relay that strangers told of answers each probe, and fails each caller.
+/// A remote relay answers each probe, and fails each caller.
 #[cfg(feature = "conformance")]
 #[test]
 fn probes_that_succeed_do_not_cure_a_relay_that_fails_all_callers() {
@@ -448,7 +437,7 @@ fn probes_that_succeed_do_not_cure_a_relay_that_fails_all_callers() {
             .register(id(2), endpoint(2))
             .expect("a renewal");
         known += u32::from(reader.registry.is_relay(&learned));
-        let lease = reader.registry.reserve(&stranger(), &FindOptions::new());
+        let lease = reader.registry.reserve(&non_relay(), &FindOptions::new());
         let lease = lease.expect("one of the two");
         if lease.relay().node_id() == learned {
             tried += 1;
