@@ -82,7 +82,7 @@ fn idle(capacity: u32) -> Arc<Whole> {
 /// A look without a pin at a record that is used again meanwhile sees one life or the
 /// other, or neither; never some of both.
 #[test]
-fn a_look_without_a_pin_sees_one_life() {
+fn a_look_without_a_pin_sees_one_generation() {
     check(2, || {
         let [first, last, neither] = [[1, 1], [2, 2], [1, 2]].map(|[head, rest]| {
             let mut id = [rest; 32];
