@@ -4,12 +4,12 @@
 //!    relays make room for a local one.
 //! 2. The deadline is computed, and counted as in flight until step 6. So no sweep reports
 //!    itself complete that does not know of it.
-//! 3. A record is *staged*: written, and *pending*, so that no other call takes it for a
+//! 3. A record is *staged*: written and in its bucket, but no other call takes it for a
 //!    relay.
 //! 4. It takes over what is known of the relay: from the record that it replaces, or the
 //!    penalties of a record that was forgotten.
-//! 5. It is appended to the arrivals of the snapshot and put into the wheel's inbox, and is
-//!    announced as changing.
+//! 5. It is appended to the arrivals of the snapshot and put into the wheel's inbox, and a
+//!    pending change is opened.
 //! 6. It is *admitted*, by one compare-and-swap that counts it. From then on the relay is
 //!    live, found and due; nothing else has to happen first.
 //! 7. What happened to all relays between steps 4 and 6, an outage's end or a reset, is

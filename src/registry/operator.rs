@@ -1,8 +1,8 @@
 //! The operator's settings of relays: bans and draining.
 //!
-//! It is kept in the record of the relay, be it live or gone. For an id without a record,
-//! one is made, which is gone from the start. How an operator's setting and a thread that
-//! forgets the record see each other is told in [`table::departure`](crate::table).
+//! A setting is kept in the record of the relay, live or gone. For an id without a record, a
+//! placeholder is created. How an operator's setting and a thread that forgets the record see
+//! each other: see `table/departure.rs`.
 
 use crate::errors::{BanError, OperatorError};
 use crate::limits::MAX_PLACEHOLDERS;
@@ -154,7 +154,7 @@ impl Inner {
                 Err(CreateError::Overtaken) => {}
                 Err(CreateError::TooMany) if has_forgotten_excess => return Err(NotKept::TooMany),
                 Err(CreateError::TooMany) => {
-                    // Records of words that were lifted may still be there to be forgotten.
+                    // Placeholders whose setting was lifted may still await removal.
                     self.expiry.forget_excess(&self.relays);
                     has_forgotten_excess = true;
                 }

@@ -32,7 +32,7 @@ impl Relays {
         self.timeline.present()
     }
 
-    /// The order in which searches go through the relays.
+    /// Publishes the snapshot that finds search.
     pub(super) fn publication(&self) -> &Publication {
         self.table.publication()
     }

@@ -5,8 +5,8 @@
 //! asserted as sequential consistency allows, not in real time: under loom an
 //! acquire load may legally be stale.
 
-mod leases;
 mod batches;
+mod leases;
 
 use super::*;
 use crate::sync::{check, epoch, yield_point};
