@@ -179,7 +179,7 @@ MUTANTS = [
      "unsafe { Arc::decrement_strong_count(self.store) };", "unsafe { let _ = &*self.store; };",
      "a_release_and_the_end_of_the_registry_agree_on_who_frees_the_store"),
     ("round trip stored without checking the window again", "src/table/record/rtt.rs",
-     "                    seen = next;", "                    return settled;",
+     "                    seen = next;", "                    return update;",
      "a_round_trip_that_is_measured_beside_forgetting_counts_or_is_forgotten"),
     ("round trip overwrites a concurrent one", "src/table/record/rtt.rs",
      "                .compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Acquire)\n            {",

@@ -240,8 +240,8 @@ fn of_two_departures_one_happens() {
     });
 }
 
-/// A look-up never takes one relay for another, also while the record that it
-/// looks at is used again.
+/// A look-up never takes one relay for another, also while the record that it reads is
+/// reused.
 #[test]
 fn a_lookup_sees_the_relay_it_asked_for() {
     check(2, || {
