@@ -17,7 +17,7 @@ pub const MAX_CAPACITY: u32 = (1 << 20) - 1;
 /// How many bits of a record's lifecycle word hold a tick. The timer wheel spans more.
 pub(crate) const TICK_BITS: u32 = 37;
 
-/// For how many relays that were never held the operator's setting is kept.
+/// How many placeholders there may be: operator settings of ids without a relay.
 pub(crate) const MAX_PLACEHOLDERS: usize = 65_536;
 
 /// The longest round trip that counts as a measurement: 10 seconds.

@@ -204,7 +204,7 @@ const PIECE: usize = 64;
 
 /// Each call reclaims only a little memory.
 #[test]
-fn s11_a_call_reclaims_a_piece_at_most_and_a_find_nothing() {
+fn s11_a_call_reclaims_a_batch_at_most_and_a_find_nothing() {
     let _alone = alone();
     let world = world_of(2_000);
     let label = left_behind(&world, 1_000);

@@ -220,7 +220,7 @@ fn a_record_agrees_with_the_bans() {
 
 /// A ban and draining of a relay that is not known both hold.
 #[test]
-fn two_words_on_an_unknown_relay_both_hold() {
+fn two_settings_of_an_unknown_relay_both_hold() {
     check(1, || {
         let (_, registry) = registry();
         let other = registry.clone();
@@ -252,7 +252,7 @@ fn known<'g>(registry: &'g Registry, guard: &'g epoch::Guard) -> Option<RecordRe
 
 /// A ban or draining of a relay that is just being forgotten holds.
 #[test]
-fn a_word_beside_forgetting_holds() {
+fn a_setting_beside_forgetting_holds() {
     check(2, || {
         let (clock, registry) = registry();
         register(&registry, 1).unwrap();
@@ -311,7 +311,7 @@ fn restart(registry: &Registry) {
 
 /// Draining that begins beside a restart holds in the relay's new record.
 #[test]
-fn a_word_beside_a_restart_holds() {
+fn a_setting_beside_a_restart_holds() {
     check(1, || {
         let (_, registry) = registry();
         register(&registry, 1).unwrap();
@@ -330,7 +330,7 @@ fn a_word_beside_a_restart_holds() {
 
 /// Draining that is lifted beside a restart is lifted.
 #[test]
-fn a_word_taken_back_beside_a_restart_is_taken_back() {
+fn a_setting_lifted_beside_a_restart_is_lifted() {
     check(1, || {
         let (_, registry) = registry();
         register(&registry, 1).unwrap();
@@ -366,7 +366,7 @@ fn a_record_is_not_kept_for_a_lease_that_is_over() {
 
 /// The same for draining that is lifted.
 #[test]
-fn a_record_is_not_kept_for_a_word_that_is_lifted() {
+fn a_record_is_not_kept_for_a_setting_that_is_lifted() {
     check(2, || {
         let (clock, registry) = registry();
         register(&registry, 1).unwrap();

@@ -93,7 +93,7 @@ impl Sorter {
                     State::Staged | State::Live | State::Returning
                 );
                 stays.then(|| MergedRelay {
-                    // Of this generation, even if the relay has departed by now.
+                    // Of the generation that was resolved, even if that has ended by now.
                     relay,
                     own_micros: record.rtt_micros().unwrap_or(assumed_rtt_micros),
                     position: map

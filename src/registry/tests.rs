@@ -132,7 +132,7 @@ fn beside_a_stalled_thread(act: impl FnOnce()) {
 }
 
 /// However many relays left meanwhile: no find pays for their memory, and any other
-/// call for a piece of it.
+/// call for a batch of it.
 #[test]
 fn once_a_stalled_thread_goes_on_no_call_pays_for_more_than_a_piece() {
     let registry = Registry::builder()

@@ -86,7 +86,7 @@ pub(crate) fn lasting_random_bits() -> u64 {
     })
 }
 
-/// Asks for the first cache line of `place`, which will be read soon.
+/// Prefetches the first cache line of `place`.
 #[inline]
 pub(crate) fn prefetch<T>(place: &T) {
     #[cfg(target_arch = "x86_64")]
@@ -117,6 +117,7 @@ pub(crate) fn stripe(stripes: usize) -> usize {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
+        // Relaxed: a counter that carries nothing but itself.
         static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
     }
     THREAD.try_with(|thread| *thread).unwrap_or(0) & (stripes - 1)
@@ -138,7 +139,7 @@ pub(crate) mod epoch {
         COLLECTOR.get_or_init(Collector::new)
     }
 
-    /// While one lives, nothing that its thread could still see is recycled.
+    /// While one exists, what its thread can still reach is not reused.
     #[derive(Debug)]
     pub(crate) struct Guard(crossbeam_epoch::Guard);
 
@@ -159,13 +160,13 @@ pub(crate) mod epoch {
             self.0.defer(free);
         }
 
-        /// Hands what this thread deferred to the thread that collects next.
+        /// Moves what this thread deferred to the queue that any thread collects from.
         pub(crate) fn flush(&self) {
             self.0.flush();
         }
     }
 
-    /// Pushes reclamation as far as it goes without waiting for anyone.
+    /// Advances reclamation as far as possible without waiting for another thread.
     ///
     /// The epoch advances at most one step per pin, and what was deferred in
     /// one epoch is free two steps later.

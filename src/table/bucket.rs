@@ -15,9 +15,8 @@
 //!
 //! A thread that changes a place from vacant by a compare-and-swap owns it until it
 //! is vacant again, and with it the byte of its fingerprint: that one is set
-//! after the place is taken and cleared before it is left. So of what is named
-//! here both are there, and a look-up compares all fingerprints at
-//! once. One in 255 of others' is the same; the record tells.
+//! after the place is taken and cleared before it is left. So each entry has both, and a look-up compares all fingerprints at
+//! once. One in 255 other ids has the same one; the id in the record is compared.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable};
 use crate::table::byte_search::equal_bytes;
@@ -106,7 +105,7 @@ impl Bucket {
     /// Counts a record that goes past this full bucket.
     pub(super) fn pass(&self) {
         // Release: before its entry is set, so a thread that knows of the record
-        // finds the way to it.
+        // goes on to its bucket.
         self.fingerprints[1].fetch_add(ONE_PASSED, Ordering::Release);
     }
 
@@ -118,7 +117,8 @@ impl Bucket {
     /// Sets a vacant entry; false when there is none.
     pub(super) fn set(&self, entry: BucketEntry) -> bool {
         let way = self.places.iter().position(|place| {
-            // Acquire: the fingerprint of who was here before is cleared.
+            // Relaxed: a hint for the compare-and-swap.
+            // Acquire: the fingerprint of the previous entry is cleared.
             // Release: publishes the record's identity.
             place.load(Ordering::Relaxed) == VACANT
                 && place

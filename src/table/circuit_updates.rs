@@ -1,4 +1,4 @@
-//! Changes of circuits: relays that are left alone, and how that ends.
+//! Changes of circuits: suspensions, and how they end.
 
 use crate::sync::{Arc, epoch};
 use crate::table::record::{BackOff, Circuit};
@@ -8,16 +8,16 @@ use crate::table::store::Store;
 use crate::time::Tick;
 
 impl Store {
-    /// Makes relays available whose back-off or ban is over at `tick`, up to so many in
-    /// each part of a snapshot.
+    /// Recomputes the leaves of relays whose suspension (back-off or ban) has ended by `tick`,
+    /// of at most `most` relays in each part of a snapshot.
     pub(super) fn refresh_ended_suspensions(&self, snapshot: &Snapshot, tick: Tick, most: usize) {
         if !self.publication.context.may_have_suspended() {
             return;
         }
         for part in snapshot.parts() {
             for _ in 0..most {
-                // Not in the snapshot in force, which may be another by now: here it
-                // would stay due for ever.
+                // In this part, also if the snapshot is not in force any more: otherwise the
+                // slot would stay due here for ever.
                 let Some(slot) = part.due_at(tick) else {
                     break;
                 };
@@ -51,33 +51,33 @@ impl RecordRef<'_> {
         has_changed
     }
 
-    /// How long the relay is left alone, counted from now.
+    /// How long the relay backs off, counted from now.
     pub(crate) fn back_off(&self) -> BackOff {
         let context = &self.publication().context;
         context.settings.back_off(self.record, context.now())
     }
 
-    /// Makes relays available whose back-off is over, up to so many in each part of a
-    /// snapshot.
+    /// Recomputes the leaves of relays whose suspension has ended, of at most `most` relays in
+    /// each part of a snapshot.
     pub(crate) fn refresh_ended_suspensions(&self, snapshot: &Snapshot, most: usize) {
         let tick = self.publication().context.now();
         self.store.refresh_ended_suspensions(snapshot, tick, most);
     }
 
-    /// Puts relays on trial that failed in an outage which is over. At most so many are
-    /// looked at; whether that were all.
+    /// Puts the relays on trial that failed in an outage which is over. Visits at most `most`
+    /// suspended relays; whether those were all.
     pub(crate) fn end_outage(&self, most: usize) -> bool {
         end_outage(self.store, most)
     }
 
-    /// Claims the trial that `seen` allows; false if it is no longer so.
+    /// Claims the trial that `seen` allows; false if the circuit has changed.
     pub(crate) fn claim_trial(&self, seen: Circuit, back_off: BackOff) -> bool {
         if seen.with_trial(back_off) == seen {
-            // A last resort that was handed out in this tick before: of its word, and so
-            // of the summaries, nothing changes.
+            // A last resort that was handed out in this tick before: neither its word nor its
+            // leaf changes.
             return self.record.circuit() == seen;
         }
-        // Until this is in the summaries, the trial may be over again.
+        // The trial may be over again before the leaf is refreshed.
         let _pending = self.begin_pending();
         let is_claimed = self.record.claim_trial(seen, back_off);
         self.refresh(false);
@@ -85,8 +85,8 @@ impl RecordRef<'_> {
     }
 }
 
-/// Puts relays on trial that failed in an outage of our own, after that is over. At most
-/// so many of those left alone are looked at; whether that were all.
+/// Puts the relays on trial that failed in an outage of this node, after that is over. Visits
+/// at most `most` suspended relays; whether those were all.
 pub(super) fn end_outage(store: &Arc<Store>, most: usize) -> bool {
     let snapshot = store.publication.load();
     let mut left = most;
@@ -100,7 +100,7 @@ pub(super) fn end_outage(store: &Arc<Store>, most: usize) -> bool {
             let Some(relay) = part.at(slot) else {
                 continue;
             };
-            // For each anew, so that they may be many.
+            // Pinned anew for each, so that the epoch can advance in between.
             let guard = epoch::pin();
             if let Some(record) = RecordRef::resolve(store, relay, &guard) {
                 let back_off = record.back_off();

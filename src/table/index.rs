@@ -1,12 +1,12 @@
 //! Where the record of an id may be: buckets, chosen by a hash.
 //!
-//! The upper half of a hash chooses the bucket, its lowest byte is the
-//! fingerprint. A record that finds its bucket full moves on to the next; of
-//! the places, four in seven are needed by as many relays as may be live at once.
+//! The upper half of a hash chooses the bucket, its lowest byte is the fingerprint. If that
+//! bucket is full, the record goes to the next one that is not. With `max_relays` live
+//! relays, seven in twelve places are in use.
 //!
-//! Relays that are gone are remembered here, too. Where all buckets near a home are
-//! full, the record goes to a further index, twice as large, which is made when it is
-//! first needed. Lookup-ups go on there from then on.
+//! Relays that are gone are remembered here, too. If the 16 buckets from the home on are
+//! full, the record goes to a further index, twice as large, which is made when it is first
+//! needed. Look-ups go on there from then on.
 
 use crate::sync::{AtomicPtr, Ordering, ZeroedSlice};
 use crate::table::bucket::{Bucket, BucketEntry, Fingerprint};
@@ -20,15 +20,13 @@ const SPARE_PLACES: usize = if cfg!(relay_loom) { 0 } else { 64 };
 /// its bucket full then.
 const PER_BUCKET: usize = 7;
 
-/// How many buckets are tried for a record before it goes to the further index.
+/// How many buckets an insertion tries before it goes on to the further index.
 const MAX_PROBES: usize = 16;
 
-/// Tells the record that is looked for in a table from others with its
-/// fingerprint.
+/// Which of the records with the fingerprint of a hash a look-up accepts.
 ///
-/// A trait, for what a method may say of itself and a closure not: that it is
-/// worth inlining where it is nearly always called, and again where it seldom is.
-/// At most two words long, it need not be put in memory for the latter.
+/// A trait and not a closure, so that each `accepts` can carry its own `#[inline]`. An
+/// implementor has at most two words: so it need not be stored in memory for the cold call.
 pub(super) trait Accept<T> {
     fn accepts(&self, index: u32, table: &T) -> bool;
 }
@@ -72,7 +70,7 @@ impl Index {
 
     #[inline]
     fn further(&self) -> Option<&Self> {
-        // Acquire: pairs with the publication of the index.
+        // Acquire: sees the buckets of the index that was published.
         let further = self.further.load(Ordering::Acquire);
         // SAFETY: null, or published below and freed with `self`.
         unsafe { further.as_ref() }
@@ -85,7 +83,8 @@ impl Index {
             return Some(further);
         }
         let made = Box::into_raw(Box::new(Self::of_buckets(2 * self.buckets.len())?));
-        // Release: publishes the buckets. Acquire: those of the thread that was faster.
+        // Release: publishes the buckets. Acquire on failure: sees those of the thread that
+        // was faster; on success it is not needed.
         let installed = self.further.compare_exchange(
             ptr::null_mut(),
             made,
@@ -108,8 +107,8 @@ impl Index {
 
     /// The first record with the fingerprint of `hash` that is accepted.
     ///
-    /// Of most ids held the first match is the one, and for most others there is
-    /// none; otherwise the search begins again, where it can take its time.
+    /// For most ids in the table, the first match is accepted, and for most others there is no
+    /// match. Otherwise the search begins again, in a cold function.
     #[inline(always)]
     pub(super) fn find<T>(&self, hash: Hash, wanted: impl Accept<T>, table: &T) -> Option<u32> {
         let home = &self.buckets[hash.home(self.buckets.len())];
@@ -148,8 +147,8 @@ impl Index {
         self.further()?.find_further(hash, wanted, table)
     }
 
-    /// Names the record at `index` in the bucket of `hash` or behind it; false
-    /// when there is no memory for another place.
+    /// Puts `index` into the bucket of `hash` or one behind it; false if there is no memory
+    /// for a further index.
     pub(super) fn insert(&self, hash: Hash, index: u32) -> bool {
         let entry = BucketEntry::new(hash.fingerprint(), index);
         for bucket in self.path(hash).take(MAX_PROBES) {
@@ -163,7 +162,7 @@ impl Index {
             .is_some_and(|further| further.insert(hash, index))
     }
 
-    /// Removes what [`insert`](Self::insert) named.
+    /// Removes what [`insert`](Self::insert) put there.
     pub(super) fn remove(&self, hash: Hash, index: u32) {
         let entry = BucketEntry::new(hash.fingerprint(), index);
         let near = || self.path(hash).take(MAX_PROBES);
@@ -180,7 +179,7 @@ impl Index {
 
 impl Drop for Index {
     fn drop(&mut self) {
-        // Relaxed: nothing else has it any more.
+        // Relaxed: the drop has exclusive access.
         let further = self.further.swap(ptr::null_mut(), Ordering::Relaxed);
         if !further.is_null() {
             // SAFETY: made by `get_or_make_further`, and freed once, here.

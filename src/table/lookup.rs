@@ -1,4 +1,4 @@
-//! What is looked for in the index: the record of an id, in one of five ways.
+//! Which record a look-up in the index accepts: five conditions.
 
 use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
@@ -6,7 +6,7 @@ use crate::table::Table;
 use crate::table::index::Accept;
 use crate::table::record::Lifecycle;
 
-/// Looks for the live record of an id, pinned.
+/// The live record of an id; for a pinned thread.
 pub(super) struct LiveOf<'a> {
     pub(super) id: &'a NodeId,
     pub(super) guard: &'a Guard,
@@ -20,7 +20,7 @@ impl Accept<Table> for LiveOf<'_> {
     }
 }
 
-/// Looks for the record of an id, pinned, be it live, gone or in between.
+/// The record of an id, in any state but vacant and staged; for a pinned thread.
 pub(super) struct AnyOf<'a>(pub(super) LiveOf<'a>);
 
 impl Accept<Table> for AnyOf<'_> {
@@ -30,7 +30,7 @@ impl Accept<Table> for AnyOf<'_> {
     }
 }
 
-/// Looks for another record of the id than the one at an index.
+/// A record of the id, except the one at an index.
 pub(super) struct Other<'a> {
     pub(super) any: AnyOf<'a>,
     pub(super) ignored_index: Option<u32>,
@@ -42,7 +42,7 @@ impl Accept<Table> for Other<'_> {
     }
 }
 
-/// Looks for it, and for what it announces.
+/// The live record of an id, whose announcement is prefetched.
 pub(super) struct ToRenew<'a>(pub(super) LiveOf<'a>);
 
 impl Accept<Table> for ToRenew<'_> {
@@ -53,7 +53,7 @@ impl Accept<Table> for ToRenew<'_> {
     }
 }
 
-/// Looks for it without a pin.
+/// The record of an id whose lifecycle `accept` accepts; for a thread that is not pinned.
 pub(super) struct UnpinnedMatch<'a, F> {
     pub(super) id: &'a NodeId,
     pub(super) accept: F,

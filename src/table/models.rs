@@ -1,12 +1,12 @@
-//! Models of the table: admission, reclamation, renewal and expiry; leases; pieces.
+//! Models of the table: admission, reclamation, renewal and expiry; leases; batches.
 //!
 //! Each explores every interleaving of a few threads, within the bound on
 //! preemptions, and asserts one invariant at the end. What a thread may see is
 //! asserted as sequential consistency allows, not in real time: under loom an
 //! acquire load may legally be stale.
 
+mod batches;
 mod leases;
-mod pieces;
 
 use super::*;
 use crate::sync::{check, epoch, yield_point};
@@ -240,8 +240,8 @@ fn of_two_departures_one_happens() {
     });
 }
 
-/// A look-up never takes one relay for another, also while the record that it
-/// looks at is used again.
+/// A look-up never takes one relay for another, also while the record that it reads is
+/// reused.
 #[test]
 fn a_lookup_sees_the_relay_it_asked_for() {
     check(2, || {
@@ -297,7 +297,7 @@ fn a_visit_to_all_records_sees_them_whole() {
 
 /// As above, by a handle from before.
 #[test]
-fn a_handle_names_one_life_of_a_record() {
+fn a_handle_names_one_generation_of_a_record() {
     check(2, || {
         let table = table(1);
         register(&table, 1, 1);
@@ -418,7 +418,7 @@ fn a_return_and_a_registration_exclude_each_other_at_the_bound() {
 /// A thread that helps with an admission, and is preempted, does not admit the relay when it
 /// comes back later.
 #[test]
-fn a_helper_that_was_held_up_admits_no_relay_that_comes_back() {
+fn a_preempted_helper_admits_no_relay_that_comes_back() {
     check(3, || {
         let table = table(1);
         register(&table, 1, 1);

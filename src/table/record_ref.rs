@@ -150,27 +150,29 @@ impl<'g> RecordRef<'g> {
     }
 
     fn refresh_rtt_by(&self, oldest: Second) -> RttUpdate {
-        self.change_rtt(|announce| self.record.refresh_rtt(self.extra(), oldest, announce))
+        self.change_rtt(|begin_pending| {
+            self.record.refresh_rtt(self.extra(), oldest, begin_pending)
+        })
     }
 
     /// Forgets all that was measured or told of the round trip.
     pub(crate) fn forget_rtt(&self, elapsed_nanos: u64) -> RttUpdate {
-        self.change_rtt(|announce| {
+        self.change_rtt(|begin_pending| {
             let (record, extra) = (self.record, self.extra());
-            record.forget_rtt(extra, elapsed_nanos, announce)
+            record.forget_rtt(extra, elapsed_nanos, begin_pending)
         })
     }
 
     fn change_rtt(&self, change: impl FnOnce(&mut dyn FnMut()) -> RttUpdate) -> RttUpdate {
         let mut pending = None;
-        let settled = change(&mut || {
+        let update = change(&mut || {
             pending.get_or_insert_with(|| self.begin_pending());
         });
-        if settled.is_change() {
+        if update.is_change() {
             self.refresh(true);
             self.store.publication.mark_unsorted();
         }
-        settled
+        update
     }
 
     /// What is known of the round trip at a moment: nothing once it has lapsed.

@@ -1,4 +1,4 @@
-//! Storage that is taken, given back and taken again, without locks.
+//! Storage whose items are taken, freed and taken again, without locks.
 //!
 //! Vacant items are linked into one stack, by links beside the items; items
 //! never used yet come from a counter, so memory is touched only as far as it
@@ -6,8 +6,8 @@
 //!
 //! # Invariants
 //!
-//! - An index handed out by [`take`](Slab::take) belongs to its taker alone
-//!   until given back, and there is an item at it.
+//! - An index returned by [`take`](Slab::take) belongs to its taker alone until it is freed,
+//!   and there is an item at it.
 
 use crate::sync::epoch::Guard;
 use crate::sync::{AtomicU32, Ordering, Padded, Zeroable};
@@ -19,7 +19,7 @@ pub(super) struct Slab<T> {
     items: Segments<T>,
     /// The slab's alone while an item is vacant.
     links: Segments<AtomicU32>,
-    /// Indices from here on are not handed out.
+    /// No index from here on is taken.
     limit: u32,
     vacant: TaggedStack,
     /// Items from here on were never taken.
@@ -39,32 +39,33 @@ impl<T: Zeroable> Slab<T> {
         })
     }
 
-    /// The item at an index that was handed out.
+    /// The item at an index that was taken.
     #[inline]
     pub(super) fn get(&self, index: u32) -> &T {
         self.items.get(index)
     }
 
-    /// Asks for the item at an index, to be looked at soon, if there is one.
+    /// Prefetches the item at an index, if there is one.
     #[inline]
     pub(super) fn prefetch(&self, index: u32) {
         self.items.prefetch(index);
     }
 
-    /// The link of an item, for its owner or its last owner: what the item
-    /// is waiting for may be threaded through it.
+    /// The link of an item, for its owner or its last owner: a stack of retired items may be
+    /// linked through it.
     pub(super) fn link(&self, index: u32) -> &AtomicU32 {
         self.links.get(index)
     }
 
-    /// How many items were ever in use at once; all indices lie below.
+    /// One more than the highest index that was ever taken.
     pub(super) fn high_water(&self) -> u32 {
         // Acquire: the segments of all indices below exist.
         self.fresh.load(Ordering::Acquire)
     }
 
-    /// Takes a vacant item, or else one of those that `refill` says it gave back, or
-    /// else one never used; `None` when all are in use and the slab cannot grow.
+    /// Takes a vacant item. If there is none, calls `refill`, which returns whether it freed
+    /// any, and tries again; then takes an item that was never used. `None` if all are in use
+    /// and the slab cannot grow.
     pub(super) fn take(&self, guard: &Guard, refill: impl FnOnce() -> bool) -> Option<u32> {
         self.pop(guard)
             .or_else(|| refill().then(|| self.pop(guard)).flatten())
@@ -76,6 +77,7 @@ impl<T: Zeroable> Slab<T> {
     }
 
     fn take_fresh(&self) -> Option<u32> {
+        // Relaxed: the compare-and-swap decides, and `ensure` orders the segments.
         let mut index = self.fresh.load(Ordering::Relaxed);
         loop {
             if index >= self.limit {
@@ -83,7 +85,7 @@ impl<T: Zeroable> Slab<T> {
             }
             self.items.ensure(index)?;
             self.links.ensure(index)?;
-            // Release: see `reach`.
+            // Release: see `high_water`.
             match self.fresh.compare_exchange_weak(
                 index,
                 index + 1,
@@ -96,9 +98,8 @@ impl<T: Zeroable> Slab<T> {
         }
     }
 
-    /// Gives an item back.
-    ///
-    /// Its taker no longer uses it, and no other thread can still reach it.
+    /// Frees an item, which its taker does not use any more, and which no other thread can
+    /// reach.
     pub(super) fn release(&self, index: u32) {
         self.vacant.push(Chain::of(index), |index| self.link(index));
     }
@@ -111,7 +112,7 @@ mod tests {
     use std::ptr;
 
     #[test]
-    fn what_was_given_back_is_taken_before_anything_fresh() {
+    fn a_freed_item_is_taken_before_a_fresh_one() {
         let slab = Slab::<AtomicU32>::new(3, 4).unwrap();
         let guard = epoch::pin();
         let taken: Vec<_> = (0..3)

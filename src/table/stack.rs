@@ -9,9 +9,8 @@
 //!
 //! - An item is in one stack or chain at most, and its link is that one's.
 //! - The word of a `Stack` names the top item and the bottom one, or none.
-//! - The word of a `TaggedStack` carries a tag that changes at every pop, so
-//!   that a popper that was preempted does not link in what lay below the top
-//!   before. It would have to sleep through exactly 2^32 pops to be deceived.
+//! - The word of a `TaggedStack` carries a tag that changes at every pop. The tag prevents
+//!   ABA: a pop with a stale `next` fails, unless exactly 2^32 pops happened in between.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Padded};
 use std::num::NonZeroU64;
@@ -44,8 +43,10 @@ impl Stack {
     /// Adds an item, whose link this is and which is in no other stack.
     pub(super) fn push(&self, index: u32, link: &AtomicU32) {
         let name = u64::from(index + 1);
+        // Relaxed: the compare-and-swap decides.
         let mut ends = self.ends.load(Ordering::Relaxed);
         loop {
+            // Relaxed: published below.
             link.store(ends as u32, Ordering::Relaxed);
             let bottom = if ends == 0 { name } else { ends >> 32 };
             // Release: publishes the link, and what was done to the item.
@@ -69,6 +70,7 @@ impl Stack {
     }
 
     pub(super) fn is_empty(&self) -> bool {
+        // Relaxed: a hint; `take_all` decides.
         self.ends.load(Ordering::Relaxed) == 0
     }
 }
@@ -96,8 +98,10 @@ impl TaggedStack {
     #[inline]
     pub(super) fn push<'a>(&self, chain: Chain, link_of: impl Fn(u32) -> &'a AtomicU32) {
         let link = link_of(chain.bottom());
+        // Relaxed: the compare-and-swap decides.
         let mut top = self.top.load(Ordering::Relaxed);
         loop {
+            // Relaxed: published below.
             link.store(top as u32, Ordering::Relaxed);
             let next = top >> 32 << 32 | u64::from(chain.top_name());
             // Release: the links, and all that was done to the items.
@@ -118,10 +122,11 @@ impl TaggedStack {
         let mut top = self.top.load(Ordering::Acquire);
         loop {
             let index = (top as u32).checked_sub(1)?;
-            // Relaxed: read once more by the compare-and-swap's tag.
+            // Relaxed: a stale link makes the compare-and-swap fail by its tag.
             let below = link_of(index).load(Ordering::Relaxed);
             let next = (top >> 32).wrapping_add(1) << 32 | u64::from(below);
-            // Acquire: what the former owner did to the item is over.
+            // Acquire: sees what the former owner did to the item. No release is needed: a
+            // read-modify-write continues the release sequence of the pushes before it.
             match self
                 .top
                 .compare_exchange_weak(top, next, Ordering::Acquire, Ordering::Acquire)
@@ -134,6 +139,7 @@ impl TaggedStack {
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
+        // Relaxed: a hint; `pop` decides.
         self.top.load(Ordering::Relaxed) as u32 == 0
     }
 }

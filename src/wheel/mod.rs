@@ -7,8 +7,7 @@
 //! Lauck's scheme 7, with lazy cascades).
 //!
 //! A record's entry is found by its index. So the wheel takes 8 bytes for each record and
-//! does not grow with churn: the entry of a record serves each relay that has the record in
-//! turn.
+//! does not grow with churn: when a record is reused, so is its entry.
 //!
 //! Maintenance changes the wheel, under a lock. Other threads send it records through the
 //! lock-free [`Inbox`].

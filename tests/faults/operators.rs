@@ -66,7 +66,7 @@ fn a_relay_may_be_drained_before_it_is_known() {
 }
 
 #[test]
-fn lifting_forgets_every_word() {
+fn lifting_ends_every_setting() {
     let world = world();
     for n in [1, 2] {
         world.set_draining(&id(n), true).unwrap();
@@ -113,7 +113,7 @@ fn a_clock_that_fails_leaves_what_was_to_be_lifted_as_it_was() {
 }
 
 #[test]
-fn words_on_relays_that_are_not_held_are_bounded_and_lifted_ones_make_room() {
+fn settings_of_unknown_relays_are_bounded_and_lifted_ones_make_room() {
     let world = world();
     world.join(9);
     for n in 0..65_536 {

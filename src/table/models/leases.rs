@@ -111,7 +111,7 @@ fn room_is_not_made_of_two_moments() {
     });
 }
 
-/// Between a departure and its last steps, what others give back is of no use.
+/// Units that other threads release between a departure and its last steps cannot be leased.
 #[test]
 fn no_unit_is_leased_of_a_relay_that_is_gone() {
     check(2, || {
@@ -135,7 +135,7 @@ fn no_unit_is_leased_of_a_relay_that_is_gone() {
     });
 }
 
-/// A unit that is given back beside a departure and a return is the relay's again.
+/// A unit that is released beside a departure and a return can be leased again.
 #[test]
 fn a_release_beside_a_return_gives_the_unit_back() {
     check(2, || {
@@ -173,7 +173,7 @@ fn no_unit_is_leased_twice_over_a_return() {
     });
 }
 
-/// Whichever comes first, the record is given back once: not while leased, not
+/// Whichever comes first, the record is freed once: not while leased, not
 /// twice, and not never.
 #[test]
 fn a_release_and_a_departure_give_the_record_back_once() {

@@ -1,10 +1,10 @@
-//! What a relay said of itself when it registered: the part of a record that
-//! is replaced as a whole.
+//! What a relay announced when it registered: the part of a record that is replaced as a
+//! whole.
 //!
-//! An announcement never changes once published. A renewal that says anything
-//! new publishes another one and swings the record's lifecycle word to it,
-//! together with the new deadline; the old one is retired. So a thread that read the
-//! word sees an endpoint, a capacity and a deadline that belong together.
+//! An announcement never changes once published. A renewal with changes publishes another
+//! one, and sets the lifecycle word to its index and the new deadline in one
+//! compare-and-swap; the old one is retired. So a thread that read the word sees an
+//! endpoint, a capacity and a deadline that belong together.
 
 use crate::relay::{Endpoint, NatType};
 use crate::sync::Arc;

@@ -39,15 +39,15 @@ impl Whole {
     /// What a measurement does to the record.
     fn measure(&self, micros: u32) -> RttUpdate {
         self.record.add_sample(&self.extra, 0, micros, EVER);
-        self.settle()
+        self.refresh()
     }
 
     fn seed(&self, micros: u32) -> RttUpdate {
         self.record.add_seed(&self.extra, 0, micros, EVER);
-        self.settle()
+        self.refresh()
     }
 
-    fn settle(&self) -> RttUpdate {
+    fn refresh(&self) -> RttUpdate {
         self.record.refresh_rtt(&self.extra, EVER, &mut || {})
     }
 
@@ -56,7 +56,7 @@ impl Whole {
     }
 
     /// What is in force is what the window says; what that is.
-    fn settled(&self) -> Option<u32> {
+    fn refreshed(&self) -> Option<u32> {
         let in_force = self.extra.window.in_force(EVER).map(|it| it.micros);
         assert_eq!(self.record.rtt_micros(), in_force);
         in_force
@@ -79,10 +79,10 @@ fn idle(capacity: u32) -> Arc<Whole> {
     Arc::new(Whole::of(&[7; 32].into(), capacity))
 }
 
-/// A look without a pin at a record that is used again meanwhile sees one life or the
+/// A look without a pin at a record that is used again meanwhile sees one generation or the
 /// other, or neither; never some of both.
 #[test]
-fn a_look_without_a_pin_sees_one_life() {
+fn a_look_without_a_pin_sees_one_generation() {
     check(2, || {
         let [first, last, neither] = [[1, 1], [2, 2], [1, 2]].map(|[head, rest]| {
             let mut id = [rest; 32];
@@ -182,7 +182,7 @@ fn a_seed_never_hides_a_measurement() {
         let measuring = thread::spawn(move || other.measure(30));
         record.seed(20);
         measuring.join().unwrap();
-        assert_eq!(record.settled(), Some(30));
+        assert_eq!(record.refreshed(), Some(30));
     });
 }
 
@@ -205,7 +205,7 @@ fn forgotten_beside(
         let then = record.rtt_micros();
         assert!(after.contains(&then), "{then:?}");
         other.join().unwrap();
-        let now = record.settled();
+        let now = record.refreshed();
         assert!(after.contains(&now), "{now:?}");
         assert!(then.is_none() || then == now, "{then:?}, then {now:?}");
     });
@@ -248,12 +248,12 @@ fn what_is_measured_after_a_measurement_that_counts_counts() {
         let measuring = thread::spawn(move || {
             beside.measure(30);
             beside.record.add_sample(&beside.extra, LATER, 10, EVER);
-            beside.settle();
+            beside.refresh();
         });
         record.forget();
         measuring.join().unwrap();
-        let settled = record.settled();
-        assert!([None, Some(10)].contains(&settled), "{settled:?}");
+        let refreshed = record.refreshed();
+        assert!([None, Some(10)].contains(&refreshed), "{refreshed:?}");
     });
 }
 

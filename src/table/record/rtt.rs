@@ -52,7 +52,7 @@ impl RttUpdate {
 impl Record {
     /// The round-trip time from here that is in force, in microseconds.
     ///
-    /// One that has lapsed is in force until the record is [settled](Self::refresh_rtt).
+    /// One that has lapsed is in force until the record is [refreshed](Self::refresh_rtt).
     #[inline]
     pub(in crate::table) fn rtt_micros(&self) -> Option<u32> {
         self.rtt().micros()
@@ -88,7 +88,7 @@ impl Record {
     }
 
     /// Takes in a measurement, where those from `oldest` on count, before the figure in
-    /// force is [settled](Self::refresh_rtt).
+    /// force is [refreshed](Self::refresh_rtt).
     pub(in crate::table) fn add_sample(
         &self,
         extra: &Extra,
@@ -117,27 +117,28 @@ impl Record {
         }
     }
 
-    /// Brings the RTT in force in line with the window, where samples from `oldest` on
-    /// count. `announce` is called before it changes.
+    /// Recomputes the round trip in force from the window, where samples from `oldest` on
+    /// count. `begin_pending` is called before it changes.
     ///
-    /// A thread that changed the window does this afterwards, with a fence in between. A
-    /// thread that changes the figure looks at the window again, with a fence in between.
-    /// Of the two fences one comes first: either the one thread sees the other's figure,
-    /// or that one sees the change of the window. So the two agree once all have ended.
+    /// A thread that changed the window calls this afterwards, with a SeqCst fence in between.
+    /// A thread that changes the figure reads the window again, with a SeqCst fence in
+    /// between. One of the two fences is the first: either the one thread sees the other's
+    /// figure, or the other sees the change of the window. So figure and window agree once
+    /// all threads have finished.
     pub(in crate::table) fn refresh_rtt(
         &self,
         extra: &Extra,
         oldest: Second,
-        announce: &mut dyn FnMut(),
+        begin_pending: &mut dyn FnMut(),
     ) -> RttUpdate {
         let mut seen = self.rtt();
-        let mut settled = RttUpdate::Unchanged;
+        let mut update = RttUpdate::Unchanged;
         loop {
             let wanted = extra.window.in_force(oldest).map(|it| it.micros);
             if seen.micros() == wanted {
-                return settled;
+                return update;
             }
-            announce();
+            begin_pending();
             let next = seen.followed_by(wanted);
             // AcqRel: what the thread before this one saw of the window, this one sees
             // when it looks again.
@@ -146,8 +147,8 @@ impl Record {
                 .compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Acquire)
             {
                 Ok(_) => {
-                    settled = match seen.micros() {
-                        Some(_) => settled.max(RttUpdate::Changed),
+                    update = match seen.micros() {
+                        Some(_) => update.max(RttUpdate::Changed),
                         None => RttUpdate::Begun,
                     };
                     // SeqCst: see above.
@@ -167,13 +168,13 @@ impl Record {
         &self,
         extra: &Extra,
         elapsed_nanos: u64,
-        announce: &mut dyn FnMut(),
+        begin_pending: &mut dyn FnMut(),
     ) -> RttUpdate {
         extra.window.clear(elapsed_nanos);
         // AcqRel: a thread that changes the figure next sees that the window is clear.
         self.rtt.fetch_add(RttWord::CHANGE, Ordering::AcqRel);
         // SeqCst: see `refresh_rtt`. Of what was measured since, all counts.
         fence(Ordering::SeqCst);
-        self.refresh_rtt(extra, Second::FIRST, announce)
+        self.refresh_rtt(extra, Second::FIRST, begin_pending)
     }
 }

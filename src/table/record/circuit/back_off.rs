@@ -1,18 +1,18 @@
-//! For how long relays are left alone: between the shortest and the longest back-off of a
-//! registry, by the level of the circuit.
+//! For how long relays back off: between the shortest and the longest back-off of a registry,
+//! by the level of the circuit.
 
 use super::LEVEL_MASK;
 use crate::time::Tick;
 use std::time::Duration;
 
-/// How long relays are left alone in one registry: the shortest and the longest back-off.
+/// The shortest and the longest back-off in one registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BackOffRange {
     shortest_nanos: u64,
     longest_nanos: u64,
 }
 
-/// How long a relay is left alone, counted from now.
+/// How long a relay backs off, counted from now.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BackOff {
     pub(crate) now: Tick,

@@ -57,9 +57,9 @@ use std::fmt;
 #[non_exhaustive]
 pub enum Failure {
     /// The relay answered, and would not serve: it is full, or overloaded. It
-    /// is left alone for 1 s, and for twice as long each time, up to half a minute.
+    /// backs off for 1 s, and for twice as long each time, up to half a minute.
     Refused,
-    /// The relay did not answer, or broke off. It is left alone for 2 s, and
+    /// The relay did not answer, or broke off. It backs off for 2 s, and
     /// for four times as long each time, up to 10 minutes.
     TimedOut,
 }
@@ -179,7 +179,7 @@ impl Circuit {
         Self(marked & !(Self::MARK_MASK << MARK_SHIFT))
     }
 
-    /// Whether it is failing, or would be left alone for longer at the next failure.
+    /// Whether it is failing, or would back off for longer at the next failure.
     pub(crate) fn is_penalised(self) -> bool {
         self.is_failing() || self.level() > 0
     }

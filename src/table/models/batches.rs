@@ -1,4 +1,4 @@
-//! Models of what is given back in pieces, each here of one record and one
+//! Models of what is freed in batches, each here of one record and one
 //! announcement.
 //!
 //! Rounds end here by the models' own word: the mock's collector never runs, and
@@ -33,7 +33,7 @@ fn end_round(table: &Table) {
     table.store.make_reclaimable(retired);
 }
 
-fn free_piece(table: &Table) -> bool {
+fn free_batch(table: &Table) -> bool {
     let guard = epoch::pin();
     let records = table.store.free_records(&guard);
     let announcements = table.store.free_announcements(&guard);
@@ -42,7 +42,7 @@ fn free_piece(table: &Table) -> bool {
 
 /// Everything but what is in use can be taken, and nothing twice.
 fn assert_given_back_once(table: &Table, in_use: Option<Pair>) {
-    while free_piece(table) {}
+    while free_batch(table) {}
     assert_eq!(table.backlog(), 0);
     let guard = epoch::pin();
     let put = || table.store.put_announcement(announcement(1), &guard);
@@ -54,7 +54,7 @@ fn assert_given_back_once(table: &Table, in_use: Option<Pair>) {
 }
 
 #[test]
-fn two_pieces_at_once_give_each_item_back_once() {
+fn two_batches_at_once_free_each_item_once() {
     check(2, || {
         let table = table(1);
         for pair in [take(&table), take(&table)] {
@@ -62,15 +62,15 @@ fn two_pieces_at_once_give_each_item_back_once() {
         }
         end_round(&table);
         let other = Arc::clone(&table);
-        let theirs = thread::spawn(move || free_piece(&other));
-        assert!(free_piece(&table) & theirs.join().unwrap());
-        assert_eq!(table.backlog(), 0, "each had a piece of its own");
+        let theirs = thread::spawn(move || free_batch(&other));
+        assert!(free_batch(&table) & theirs.join().unwrap());
+        assert_eq!(table.backlog(), 0, "each had a batch of its own");
         assert_given_back_once(&table, None);
     });
 }
 
 #[test]
-fn a_round_ends_beside_a_piece_of_the_one_before() {
+fn a_round_ends_beside_a_batch_of_the_one_before() {
     check(2, || {
         let table = table(1);
         let [first, second] = [take(&table), take(&table)];
@@ -85,7 +85,7 @@ fn a_round_ends_beside_a_piece_of_the_one_before() {
             yield_point();
         });
         yield_point();
-        free_piece(&table);
+        free_batch(&table);
         ending.join().unwrap();
         assert_given_back_once(&table, None);
     });
@@ -93,7 +93,7 @@ fn a_round_ends_beside_a_piece_of_the_one_before() {
 
 /// What lay below the top is in use again, and the top is where it was.
 #[test]
-fn an_item_that_comes_round_beside_a_piece_does_not_bring_others() {
+fn an_item_that_comes_round_beside_a_batch_does_not_bring_others() {
     check(1, || {
         let table = table(1);
         for pair in [take(&table), take(&table)] {
@@ -107,7 +107,7 @@ fn an_item_that_comes_round_beside_a_piece_does_not_bring_others() {
             end_round(&other);
             below
         });
-        free_piece(&table);
+        free_batch(&table);
         let in_use = coming_round.join().unwrap();
         assert_given_back_once(&table, Some(in_use));
     });
