@@ -89,6 +89,7 @@ impl<T> Drop for ZeroedSlice<T> {
 mod tests {
     use super::*;
     use crate::sync::{Arc, AtomicU32, Ordering, UnsafeCell};
+    use std::hint::black_box;
 
     #[repr(align(512))]
     struct Wide([AtomicU32; 128]);
@@ -162,7 +163,9 @@ mod tests {
             isize::MAX as usize / 512,
             1 << 50,
         ] {
-            assert!(ZeroedSlice::<Wide>::new(len).is_none(), "{len}");
+            // Without the black box, the compiler may leave out the allocation, and its failure.
+            let slice = black_box(ZeroedSlice::<Wide>::new(len));
+            assert!(slice.is_none(), "{len}");
         }
     }
 }

@@ -239,7 +239,8 @@ impl Table {
         record.record.set_lifecycle(word);
         if !self.index.insert(hash, index) {
             record.record.set_lifecycle(Lifecycle::VACANT);
-            self.store.return_announcement(announcement);
+            // A visit to all records may have read the word, and with it the announcement.
+            self.store.retire_announcement(announcement, guard);
             self.store.return_record(index);
             return Err(Exhausted);
         }

@@ -55,7 +55,7 @@ use remote_relays::RemoteRelays;
 use reputation::Reputation;
 
 /// What an accepted record has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum OfferOutcome {
     /// Its relay is a candidate now, and is registered once a probe succeeds.

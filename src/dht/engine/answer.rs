@@ -8,7 +8,7 @@ use crate::dht::record::{Network, RecordError, SignedRecord};
 use crate::relay::NodeId;
 
 /// Whether a read can prove that something is absent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Coverage {
     /// Enough nodes answered: what was not found is absent.
     Complete,
