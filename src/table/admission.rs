@@ -117,6 +117,7 @@ impl<'g> Staged<'g> {
         self.enter(entry, replacing.map(|before| before.record().index))
     }
 
+    #[inline(always)]
     fn enter(self, entry: Entry, ignored_index: Option<u32>) -> AdmitOutcome {
         let outcome = self.try_enter(entry, ignored_index);
         if outcome != AdmitOutcome::Admitted {
@@ -125,6 +126,7 @@ impl<'g> Staged<'g> {
         outcome
     }
 
+    #[inline(always)]
     fn try_enter(&self, entry: Entry, ignored_index: Option<u32>) -> AdmitOutcome {
         let Self { table, id, .. } = *self;
         let (guard, handle) = (self.record.guard, self.record.handle());

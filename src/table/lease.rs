@@ -15,7 +15,7 @@
 
 use crate::relay::Rejection;
 use crate::sync::{Arc, epoch};
-use crate::table::record::{Load, Record};
+use crate::table::record::{Load, Record, Subject};
 use crate::table::record_ref::{LiveRecord, RecordRef};
 use crate::table::snapshot::Snapshot;
 use crate::table::store::Store;
@@ -90,7 +90,11 @@ impl Store {
     fn release_lease(&self, index: u32) -> bool {
         let record = self.record(index);
         // The lease keeps the record from being reused for another id.
-        let subject = self.subject(record.handle(index));
+        let subject = Subject {
+            record,
+            extra: self.extra(index),
+            handle: record.handle(index),
+        };
         let is_idle = Cell::new(false);
         let released = self.publication.change_load(&subject, |load| {
             let after = load.without_lease().ok_or(())?;
