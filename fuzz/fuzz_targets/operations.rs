@@ -9,7 +9,7 @@ mod model;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use model::{
-    Change, Fault, NODES, Nat, Operation, Query, Settings, Step, System, Wave, unconditional, node,
+    Change, Fault, NODES, Nat, Operation, Query, Settings, Step, System, Wave, node, unconditional,
 };
 use relay_registry::{Endpoint, NodeId, PeerView};
 use std::collections::BTreeMap;
