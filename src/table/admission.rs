@@ -31,14 +31,13 @@ use crate::limits::MAX_PLACEHOLDERS;
 use crate::relay::NodeId;
 use crate::sync::Ordering;
 use crate::sync::epoch::Guard;
-use crate::table::Table;
 use crate::table::admission_word::{AdmissionState, Step};
 use crate::table::departure::Closing;
 use crate::table::index::Hash;
-use crate::table::lookup::{AnyOf, LiveOf, Other};
 use crate::table::record::{Announcement, Circuit, Lifecycle, Load, State};
 use crate::table::record_ref::RecordRef;
 use crate::table::store::Exhausted;
+use crate::table::{AnyOf, LiveOf, Other, Table};
 use crate::time::Tick;
 
 /// A record that is written and in its bucket, but not admitted yet.

@@ -78,7 +78,6 @@ mod circuit_updates;
 mod departure;
 mod index;
 mod lease;
-mod lookup;
 mod permits;
 mod reclaim;
 pub(crate) mod record;
@@ -112,8 +111,7 @@ use crate::table::snapshot::{
 use crate::time::{Tick, Watch};
 use admission_word::AdmissionWord;
 use departure::GoneCounts;
-use index::Index;
-use lookup::{AnyOf, LiveOf, ToRenew, UnpinnedMatch};
+use index::{Accept, Index};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use store::Store;
@@ -382,6 +380,70 @@ impl Table {
     #[inline]
     pub(crate) fn hash(&self, id: &NodeId) -> Hash {
         Hash(id.keyed_hash(&self.hasher))
+    }
+}
+
+/// The live record of an id; for a pinned thread.
+pub(super) struct LiveOf<'a> {
+    pub(super) id: &'a NodeId,
+    pub(super) guard: &'a Guard,
+}
+
+impl Accept<Table> for LiveOf<'_> {
+    #[inline(always)]
+    fn accepts(&self, index: u32, table: &Table) -> bool {
+        let record = table.at(index, self.guard);
+        record.lifecycle().is_live() && record.is_of(self.id)
+    }
+}
+
+/// The record of an id, in any state but vacant and staged; for a pinned thread.
+pub(super) struct AnyOf<'a>(pub(super) LiveOf<'a>);
+
+impl Accept<Table> for AnyOf<'_> {
+    fn accepts(&self, index: u32, table: &Table) -> bool {
+        let record = table.at(index, self.0.guard);
+        record.lifecycle().is_known() && record.is_of(self.0.id)
+    }
+}
+
+/// A record of the id, except the one at an index.
+pub(super) struct Other<'a> {
+    pub(super) any: AnyOf<'a>,
+    pub(super) ignored_index: Option<u32>,
+}
+
+impl Accept<Table> for Other<'_> {
+    fn accepts(&self, index: u32, table: &Table) -> bool {
+        Some(index) != self.ignored_index && self.any.accepts(index, table)
+    }
+}
+
+/// The live record of an id, whose announcement is prefetched.
+struct ToRenew<'a>(LiveOf<'a>);
+
+impl Accept<Table> for ToRenew<'_> {
+    #[inline(always)]
+    fn accepts(&self, index: u32, table: &Table) -> bool {
+        table.store.prefetch_announcement(index);
+        self.0.accepts(index, table)
+    }
+}
+
+/// The record of an id whose lifecycle `accept` accepts; for a thread that is not pinned.
+struct UnpinnedMatch<'a, F> {
+    id: &'a NodeId,
+    accept: F,
+}
+
+impl<F: Fn(Lifecycle) -> bool> Accept<Table> for UnpinnedMatch<'_, F> {
+    #[inline(always)]
+    fn accepts(&self, index: u32, table: &Table) -> bool {
+        let record = table.store.record(index);
+        let extra = || table.store.extra(index);
+        record
+            .lifecycle_if_named(extra, self.id, &self.accept)
+            .is_some()
     }
 }
 
