@@ -108,6 +108,7 @@ impl<'g> Staged<'g> {
     /// Admits the record, unless there is another record of its id or the table is full;
     /// then it is withdrawn. `replacing` is the record that the id had, if any: its place in
     /// the count is taken over if it is counted.
+    #[inline(always)]
     pub(crate) fn admit(self, replacing: Option<&Closing<'_>>) -> AdmitOutcome {
         let entry = match replacing {
             Some(before) if before.is_counted() => Entry::Replace,
