@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Proves what the tests say: unit, integration and documentation tests with
-# debug assertions, then the multi-threaded ones at full speed, then those of
+# Proves what the tests say: unit, integration and documentation tests, and those of
+# the examples, with debug assertions, then the multi-threaded ones at full speed, then those of
 # the registry without the DHT.
 #
 #   ci/test.sh [CASES]    proptest runs so many cases of each property instead of
@@ -9,6 +9,7 @@ source "$(dirname "$0")/common.sh"
 
 export PROPTEST_CASES=${1:-1024}
 run cargo test --all-features
+run cargo test --all-features --examples
 run cargo test --all-features --release --test threads
 # Without the DHT: what the registry does is the same.
 run cargo test --no-default-features --lib --test semantics

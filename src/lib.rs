@@ -195,8 +195,9 @@
 //!   of the default tick. After that no registration is accepted.
 //! - A lease keeps memory of its registry after the last handle was dropped: 200 bytes for
 //!   each record that was ever in use at once, and the last search tree.
-//! - Choices among equals use `fastrand`'s generator of the calling thread: seed it to
-//!   repeat a simulation.
+//! - Choices among equals, and the lengths of back-offs, are drawn from `fastrand`'s
+//!   generator of the calling thread. A thread keeps a draw for up to 64 calls. So to
+//!   repeat a simulation, run it in a new thread and seed the generator there.
 //! - Local registrations are not authenticated: the embedder decides who may register.
 //!   Learned records are signed; `dht::threats` says what that defends against.
 //! - Nothing opens a socket, except the engine `dht::Mainline`. Nothing resolves a name,

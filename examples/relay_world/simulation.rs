@@ -36,6 +36,7 @@ use peers::Peers;
 pub use peers::Views;
 use queue::{Micros, Queue, SECOND, seconds};
 use sessions::Sessions;
+use std::thread;
 use truth::{Meter, TrueRelay};
 
 const TICK: Duration = Duration::from_millis(100);
@@ -128,6 +129,17 @@ struct Simulation<'a> {
 }
 
 pub fn run(world: &World, args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
+    // A find keeps a random draw of its thread for up to 64 calls. In a thread of its own no
+    // simulation gets a draw of the one before.
+    thread::scope(|scope| {
+        let simulation = scope.spawn(|| simulate_seeded(world, args, progress));
+        simulation
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn simulate_seeded(world: &World, args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
     // The registry samples with this thread's generator, so it is seeded as well.
     fastrand::seed(args.seed);
     let mut simulation = Simulation::new(world, args)?;

@@ -105,9 +105,10 @@ pub(crate) fn random_hasher() -> ahash::RandomState {
     ahash::RandomState::new()
 }
 
-/// A number that cannot be predicted from outside this process.
+/// A random number. Not of the hasher: a program that seeds the generator of its thread gets
+/// the same back-offs again.
 pub(crate) fn random_key() -> u64 {
-    random_hasher().hash_one(0_u64)
+    fastrand::u64(..)
 }
 
 /// A number below `stripes`, a power of two, that differs between threads as
