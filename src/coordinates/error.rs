@@ -76,7 +76,7 @@ pub enum ObserveError {
     },
     /// The round trip is much further from the estimate than earlier ones: the peer lies, the
     /// network has changed, or the route is not a direct one. Continue to measure: a change,
-    /// or an outlier that is the same each time, is taken in later.
+    /// or an outlier that is the same each time, is accepted later.
     #[non_exhaustive]
     Outlier {
         /// The round trip that was measured.

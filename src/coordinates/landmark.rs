@@ -25,7 +25,7 @@ use std::time::Duration;
 ///   take two words (Ma, Muthukrishnan and Sandler, "Frugal streaming for estimating
 ///   quantiles", 2013). Refused samples move them, so a node that has moved converges again;
 /// - an outlier that is nearly the same three times, from nearly the same position and with
-///   at least eight ordinary samples in between, is taken in and counts as any other sample.
+///   at least eight ordinary samples in between, is accepted and counts as any other sample.
 ///   One refused sample at a time is kept for that, in 12 bytes.
 ///
 /// This resists liars while fewer than half of the samples are theirs: let no peer report
@@ -84,7 +84,7 @@ impl Landmark {
         (self.samples > 0).then_some(self.coordinate)
     }
 
-    /// Takes in a round trip that a peer at `peer` says it measured to the node.
+    /// Adds a round trip that a peer at `peer` says it measured to the node.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl Landmark {
         Ok(())
     }
 
-    /// Takes in a round trip that the registry's own node measured. It is never refused,
+    /// Adds a round trip that the registry's own node measured. It is never refused,
     /// and counts in full, with the error that the node really has.
     pub(super) fn observe_own(&mut self, own: &Coordinate, micros: u32) {
         let residual = micros as f32 - self.coordinate.micros_to(own) as f32;
@@ -178,7 +178,7 @@ const MIN_DEVIATION: f32 = 500.0;
 const MAX_DEVIATION: f32 = 5e6;
 /// How many of the usual deviations one sample counts for at most.
 const SAMPLE_DEVIATIONS: f32 = 2.0;
-/// So many samples of peers are taken in before any is an outlier.
+/// So many samples of peers are accepted before any is an outlier.
 const WARM_UP: u16 = 8;
 /// With so many samples of peers, and at most this error, a coordinate has converged.
 const CONVERGED: u16 = 16;

@@ -34,7 +34,7 @@ impl CoordinateMap {
         self.own.coordinate()
     }
 
-    /// Takes in a round trip, checked by [`sane_micros`](crate::rtt::sane_micros), that this
+    /// Adds a round trip, checked by [`sane_micros`](crate::rtt::sane_micros), that this
     /// node measured to the relay. Both move; the node only if the sample is no outlier
     /// among its own.
     pub(crate) fn measured(&mut self, relay: &NodeId, micros: u32) -> Result<(), ObserveError> {
@@ -48,7 +48,7 @@ impl CoordinateMap {
         self.own.observe_micros(&at, micros)
     }
 
-    /// Takes in a round trip that a peer at `peer` says it measured to the relay, which
+    /// Adds a round trip that a peer at `peer` says it measured to the relay, which
     /// moves if the sample is no outlier.
     pub(crate) fn reported(
         &mut self,

@@ -87,7 +87,7 @@ impl Vivaldi {
         self.coordinate
     }
 
-    /// Takes in a round trip that this node measured to a peer whose coordinate, as it
+    /// Adds a round trip that this node measured to a peer whose coordinate, as it
     /// says, is `peer`.
     ///
     /// # Errors

@@ -33,7 +33,7 @@ pub(crate) struct Expiry {
     search_start: AtomicU32,
 }
 
-/// What the thread that sweeps goes by.
+/// What a sweep reads and changes.
 pub(crate) struct Schedule {
     wheel: Wheel,
     gone_queue: GoneQueue,

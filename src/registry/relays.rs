@@ -24,7 +24,7 @@ pub(crate) struct Relays {
 const PER_PIN: u32 = 1024;
 
 impl Relays {
-    /// The tick that a call goes by. Each public call asks for it once, before it
+    /// The tick that a call uses. Each public call asks for it once, before it
     /// pins the epoch or takes a lock, and passes it on: this may read the clock, which
     /// is the embedder's code.
     #[inline]

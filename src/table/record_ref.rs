@@ -127,7 +127,7 @@ impl<'g> RecordRef<'g> {
         self.extra().inbox_link()
     }
 
-    /// Takes in a measurement.
+    /// Adds a measurement.
     pub(crate) fn record_rtt(&self, elapsed_nanos: u64, micros: u32) -> RttUpdate {
         let oldest = self.oldest_sample(elapsed_nanos);
         let extra = self.extra();
@@ -135,7 +135,7 @@ impl<'g> RecordRef<'g> {
         self.refresh_rtt_by(oldest)
     }
 
-    /// Takes in a figure that counts while there is no measurement that does.
+    /// Adds a figure that counts while there is no measurement that does.
     pub(crate) fn seed_rtt(&self, elapsed_nanos: u64, micros: u32) -> RttUpdate {
         let oldest = self.oldest_sample(elapsed_nanos);
         let extra = self.extra();

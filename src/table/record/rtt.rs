@@ -87,7 +87,7 @@ impl Record {
         extra.window.latest(oldest)
     }
 
-    /// Takes in a measurement, where those from `oldest` on count, before the figure in
+    /// Adds a measurement, where those from `oldest` on count, before the figure in
     /// force is [refreshed](Self::refresh_rtt).
     pub(in crate::table) fn add_sample(
         &self,
@@ -102,7 +102,7 @@ impl Record {
         }
     }
 
-    /// Takes in a figure that counts while there is no measurement from `oldest` on; then
+    /// Adds a figure that counts while there is no measurement from `oldest` on; then
     /// likewise.
     pub(in crate::table) fn add_seed(
         &self,

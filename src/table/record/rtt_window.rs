@@ -42,7 +42,7 @@ const _: () = assert!(u64::MAX / NANOS + 1 < SEED >> VALUE_BITS);
 #[derive(Debug, Default)]
 pub(crate) struct RttWindow([AtomicU64; WORDS]);
 
-/// A second since the registry was built: by these the age of samples is told.
+/// A second since the registry was built: the unit of the age of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Second(u64);
 
@@ -137,7 +137,7 @@ impl Sample {
 }
 
 impl RttWindow {
-    /// Takes in a sample of 1 to 2^24 - 1 microseconds, where those from `oldest` on count;
+    /// Adds a sample of 1 to 2^24 - 1 microseconds, where those from `oldest` on count;
     /// whether that changed anything.
     pub(crate) fn record(&self, elapsed_nanos: u64, micros: u32, oldest: Second) -> bool {
         let sample = Sample {
@@ -148,7 +148,7 @@ impl RttWindow {
         self.update(sample.slice(), |held| sample.after(held, oldest))
     }
 
-    /// Takes in a seed unless a measurement from `oldest` on is there; whether that
+    /// Adds a seed unless a measurement from `oldest` on is there; whether that
     /// changed anything.
     pub(crate) fn seed(&self, elapsed_nanos: u64, micros: u32, oldest: Second) -> bool {
         if self.measured(oldest).is_some() {

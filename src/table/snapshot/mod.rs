@@ -28,7 +28,7 @@
 //!   eligible is pending until the root has it, and a search that finds no relay also checks
 //!   the records of pending changes.
 //! - Time changes records without a thread that refreshes leaves. The first search that
-//!   comes upon an expired relay refreshes its leaf; the first search after the end of a
+//!   meets an expired relay refreshes its leaf; the first search after the end of a
 //!   suspension refreshes the leaf of that relay.
 //!
 //! # How it is replaced

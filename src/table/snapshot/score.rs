@@ -35,14 +35,14 @@ pub(crate) fn penalty(load: Load) -> f32 {
     }
 }
 
-/// How finely figures are told apart.
+/// How finely figures are distinguished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bins {
     /// Bits of the mantissa that a rank leaves out.
     dropped_bits: u32,
 }
 
-/// The rank of 1, the least figure that is told apart.
+/// The rank of 1, the least figure that is distinguished.
 const TOP: u32 = 0x7fff;
 const ONE: u32 = 1.0_f32.to_bits();
 
