@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use relay_registry::dht::{
     Answer, Candidate, CandidateError, CandidateSink, Coverage, DhtError, DhtOptions,
-    DhtOptionsError, Kad, Limits, Member, MemberSink, Memory, Network, ProbeError, Put, RawMemory,
-    RelayDht, SignedRecord,
+    DhtOptionsError, Kad, Limits, Memory, Network, ProbeError, Put, RawMemory, RelayDht,
+    SignedRecord,
 };
 use relay_registry::{
     BuildError, Clock, FindOptions, ManualClock, NodeId, RegisterOptions, Registry,
 };
 
-use crate::world::{RTT, World, home, id, key, non_relay, secs, until};
+use crate::world::{NamesOnly, RTT, World, home, id, key, non_relay, secs, until};
 
 #[test]
 fn what_is_printed_of_options_tells_no_key() {
@@ -189,40 +189,8 @@ fn relays_are_found_over_a_raw_store() {
 /// The record of each listed relay is requested.
 #[test]
 fn a_directory_of_names_is_as_good_as_one_of_records() {
-    struct Names(Memory);
-    impl RelayDht for Names {
-        fn limits(&self) -> Limits {
-            self.0.limits()
-        }
-        fn put(&self, record: &SignedRecord, by: Instant) -> Result<Put, DhtError> {
-            self.0.put(record, by)
-        }
-        fn get(
-            &self,
-            node: &NodeId,
-            newer_than: Option<u64>,
-            by: Instant,
-            sink: &mut CandidateSink<'_>,
-        ) -> Result<Answer, DhtError> {
-            self.0.get(node, newer_than, by, sink)
-        }
-        fn join(&self, shard: u16, record: &SignedRecord, by: Instant) -> Result<Put, DhtError> {
-            self.0.join(shard, record, by)
-        }
-        fn members(
-            &self,
-            shard: u16,
-            by: Instant,
-            sink: &mut MemberSink<'_>,
-        ) -> Result<Answer, DhtError> {
-            self.0.members(shard, by, &mut |member| {
-                let (node, record) = (member.node, None);
-                sink(Member { node, record })
-            })
-        }
-    }
     let world = World::new();
-    meet(&world, || Names(world.dht.connect()));
+    meet(&world, || NamesOnly(world.dht.connect()));
 }
 
 /// A remote relay that was replaced by a local one publishes a new record, and is admitted once that has left.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use relay_registry::dht::{
-    Announcement, DhtOptions, DhtStats, Limits, MAX_VALUE_LEN, Memory, Network, ProbeError,
-    RelayRecord, SecretKey, SignedRecord, next_sequence,
+    Announcement, Answer, CandidateSink, DhtError, DhtOptions, DhtStats, Limits, MAX_VALUE_LEN,
+    Member, MemberSink, Memory, Network, ProbeError, Put, RelayDht, RelayRecord, SecretKey,
+    SignedRecord, next_sequence,
 };
 use relay_registry::{
     Endpoint, FindOptions, Maintenance, ManualClock, NodeId, Registry, RegistryBuilder,
@@ -35,6 +36,51 @@ pub fn home(n: u8) -> Endpoint {
 
 pub fn non_relay() -> NodeId {
     NodeId::from([0xee; 32])
+}
+
+/// A directory that lists its members without their records.
+pub struct NamesOnly(pub Memory);
+
+impl RelayDht for NamesOnly {
+    fn limits(&self) -> Limits {
+        self.0.limits()
+    }
+
+    fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
+        self.0.put(record, deadline)
+    }
+
+    fn get(
+        &self,
+        node: &NodeId,
+        newer_than: Option<u64>,
+        deadline: Instant,
+        sink: &mut CandidateSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        self.0.get(node, newer_than, deadline, sink)
+    }
+
+    fn join(&self, shard: u16, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
+        self.0.join(shard, record, deadline)
+    }
+
+    fn leave(&self, shard: u16, gone: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
+        self.0.leave(shard, gone, deadline)
+    }
+
+    fn members(
+        &self,
+        shard: u16,
+        deadline: Instant,
+        sink: &mut MemberSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        self.0.members(shard, deadline, &mut |member: Member<'_>| {
+            sink(Member {
+                record: None,
+                ..member
+            })
+        })
+    }
 }
 
 /// One network and one clock, with the relays that do not work.

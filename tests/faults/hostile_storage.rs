@@ -1,6 +1,6 @@
 //! Storage nodes that send worthless or old values.
 
-use crate::world::{Node, World, id, secs};
+use crate::world::{NamesOnly, Node, World, id, secs};
 use std::ops::ControlFlow;
 
 use std::time::Instant;
@@ -11,7 +11,7 @@ use relay_registry::dht::{
     Memory, Network, Put, RawKad, RawMemory, RelayDht, SignedRecord, ValueSink,
 };
 
-use super::remote_relays::{NamesOnly, reading};
+use super::remote_relays::reading;
 
 /// How many worthless values the first storage node sends.
 struct NoiseFirst<D>(D, usize);

@@ -1,65 +1,19 @@
 //! Remote relays that leave, expire or drain at a bad moment, and local relays beside them.
 
-use crate::world::{Node, RTT, TTL, World, home, id, key, secs, until};
+use crate::world::{NamesOnly, Node, RTT, TTL, World, home, id, key, secs, until};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use relay_registry::Clock;
 use relay_registry::dht::{
-    Announcement, Answer, CandidateSink, DhtError, DhtOptions, FailureDomain, Limits, Load, Member,
-    MemberSink, Memory, Network, OfferOutcome, Put, RejectReason, RelayDht, RelayRecord, SecretKey,
-    SignedRecord, next_sequence,
+    Announcement, DhtOptions, FailureDomain, Load, Memory, Network, OfferOutcome, RejectReason,
+    RelayDht, RelayRecord, SecretKey, SignedRecord, next_sequence,
 };
 use relay_registry::{
     Endpoint, FindOptions, Maintenance, ManualClock, NodeId, RegisterOptions, Registration,
     Registry,
 };
-
-/// A directory that lists its members without their records.
-pub(super) struct NamesOnly(pub Memory);
-
-impl RelayDht for NamesOnly {
-    fn limits(&self) -> Limits {
-        self.0.limits()
-    }
-
-    fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
-        self.0.put(record, deadline)
-    }
-
-    fn get(
-        &self,
-        node: &NodeId,
-        newer_than: Option<u64>,
-        deadline: Instant,
-        sink: &mut CandidateSink<'_>,
-    ) -> Result<Answer, DhtError> {
-        self.0.get(node, newer_than, deadline, sink)
-    }
-
-    fn join(&self, shard: u16, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
-        self.0.join(shard, record, deadline)
-    }
-
-    fn leave(&self, shard: u16, gone: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
-        self.0.leave(shard, gone, deadline)
-    }
-
-    fn members(
-        &self,
-        shard: u16,
-        deadline: Instant,
-        sink: &mut MemberSink<'_>,
-    ) -> Result<Answer, DhtError> {
-        self.0.members(shard, deadline, &mut |member: Member<'_>| {
-            sink(Member {
-                record: None,
-                ..member
-            })
-        })
-    }
-}
 
 /// A registry that learns through this engine.
 pub(super) fn reading(world: &World, engine: impl RelayDht, options: DhtOptions) -> Registry {
