@@ -102,7 +102,6 @@ impl<'g> Staged<'g> {
     /// wheel.
     pub(crate) fn append(&self) {
         self.table.append(&self.record);
-        self.table.push_to_inbox(&self.record);
     }
 
     /// Admits the record, unless there is another record of its id or the table is full;
@@ -252,11 +251,13 @@ impl Table {
         })
     }
 
-    /// Appends a record that is not yet admitted to the newest run of arrivals.
+    /// Appends a record that is not yet admitted to the newest run of arrivals, and pushes it
+    /// to the inbox of the wheel.
     #[inline(always)]
     pub(super) fn append(&self, record: &RecordRef<'_>) {
         let publication = &self.store.publication;
         publication.append(record.handle(), record.extra());
+        self.push_to_inbox(record);
     }
 
     /// Creates a record of an id that has none, which is gone from the start.

@@ -33,7 +33,6 @@ impl Returning<'_> {
     /// wheel.
     pub(crate) fn append(&self) {
         self.table.append(&self.last);
-        self.table.push_to_inbox(&self.last);
     }
 
     /// Admits the relay again, unless the table is full.
