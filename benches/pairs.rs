@@ -12,7 +12,7 @@
 
 mod instances;
 
-use instances::geography::{View, World};
+use instances::topology::{View, World};
 use std::hint::black_box;
 use std::time::Instant;
 

@@ -158,7 +158,7 @@ def growing(bars):
 def pairing(bars):
     """What a find for a pair costs."""
     for relays, idle, loaded in (1_000, 0.6, 1.3), (10_000, 0.2, 0.8):
-        for state, bar in ("idle", idle), ("equilibrium", loaded), ("hot place", loaded):
+        for state, bar in ("idle", idle), ("equilibrium", loaded), ("hot spot", loaded):
             figure = bars.ratio(f"pairs: {state}", relays, "vectorised scan of all relays")
             bars.at_most(f"a find for a pair, {state} / a scan of all", relays, bar, figure)
     for relays in 50, 1_000, 10_000:

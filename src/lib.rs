@@ -125,7 +125,7 @@
 //!   default clock makes no system call on common platforms.
 //! - A renewal that changes what its relay announced may allocate.
 //! - The search tree has a part for the relays of the last merge, and parts for later
-//!   arrivals. The first failure or ban in a part allocates 17 bytes for each place in it.
+//!   arrivals. The first failure or ban in a part allocates 17 bytes for each slot in it.
 //!
 //! Memory is reclaimed by maintenance, and by registrations, at most 64 records and
 //! announcements each.

@@ -5,7 +5,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod equilibrium;
-pub mod geography;
+pub mod topology;
 
 pub use equilibrium::{Sessions, share_full};
 

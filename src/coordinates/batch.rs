@@ -1,7 +1,7 @@
 //! [`CoordinateBatch`]: the coordinates of many nodes, laid out for vector instructions.
 
-use super::Coordinate;
-use crate::simd::Lanes;
+use super::{Coordinate, MAX_MICROS};
+use crate::simd::{Lanes, splats};
 
 /// The coordinates of up to 16 nodes, part by part. So one instruction computes with
 /// several of them.
@@ -73,6 +73,31 @@ impl CoordinateBatch {
         // NaN is not below anything.
         let heights: L = self.heights_from(at);
         heights.if_below(L::splat(f32::INFINITY), then, otherwise)
+    }
+}
+
+impl Coordinate {
+    /// [`micros_to`](Self::micros_to) each node of a batch, and at least `least`; `unknown`
+    /// for nodes without a coordinate.
+    #[inline(always)]
+    pub(crate) fn micros_to_all<L: Lanes>(
+        &self,
+        batch: &CoordinateBatch,
+        least: u32,
+        unknown: f32,
+    ) -> Each {
+        let from: [L; Self::DIMENSIONS] = splats(&self.position());
+        let [least, zero, most]: [L; 3] = splats(&[(least as f32).max(1.0), 0.0, MAX_MICROS]);
+        let [height, adjustment, unknown] = splats(&[self.height(), self.adjustment(), unknown]);
+        let mut micros = [0.0; CoordinateBatch::MANY];
+        for at in (0..CoordinateBatch::MANY).step_by(L::MANY) {
+            let plain = batch.squares(&from, at).sqrt() + (height + batch.heights_from(at));
+            let adjusted = plain + (adjustment + batch.adjustments_from(at));
+            let estimate = zero.if_below(adjusted, adjusted, plain);
+            let estimate = estimate.min(most).max(least);
+            batch.if_known(at, estimate, unknown).put(&mut micros, at);
+        }
+        micros
     }
 }
 

@@ -1,8 +1,6 @@
 //! [`Coordinate`]: a node's position in the space of round-trip times.
 
-use super::CoordinateError;
-use super::{CoordinateBatch, Each, LandmarkEstimate, MAX_MICROS};
-use crate::rtt::sane_micros;
+use super::{CoordinateError, MAX_ERROR, MAX_MICROS};
 use crate::simd::{Lanes, splats};
 use crate::sync::random_below;
 use std::time::Duration;
@@ -59,7 +57,7 @@ impl Coordinate {
 
     /// The largest error. A node that has measured nothing has it (`VivaldiErrorMax` of
     /// Serf).
-    pub const MAX_ERROR: f32 = 1.5;
+    pub const MAX_ERROR: f32 = MAX_ERROR;
 
     /// The lowest height after an update: 10 us (`HeightMin` of Serf).
     pub(super) const MIN_HEIGHT: f32 = 10.0;
@@ -167,45 +165,6 @@ impl Coordinate {
     pub(crate) fn micros_to(&self, other: &Self) -> u32 {
         let plain = self.plain_distance(other);
         with_adjustment(plain, self.adjustment + other.adjustment) as u32
-    }
-
-    /// [`micros_to`](Self::micros_to) each node of a batch, and at least `least`; `unknown`
-    /// for nodes without a coordinate.
-    #[inline(always)]
-    pub(crate) fn micros_to_all<L: Lanes>(
-        &self,
-        batch: &CoordinateBatch,
-        least: u32,
-        unknown: f32,
-    ) -> Each {
-        let from: [L; Self::DIMENSIONS] = splats(&self.position);
-        let [least, zero, most]: [L; 3] = splats(&[(least as f32).max(1.0), 0.0, MAX_MICROS]);
-        let [height, adjustment, unknown] = splats(&[self.height, self.adjustment, unknown]);
-        let mut micros = [0.0; CoordinateBatch::MANY];
-        for at in (0..CoordinateBatch::MANY).step_by(L::MANY) {
-            let plain = batch.squares(&from, at).sqrt() + (height + batch.heights_from(at));
-            let adjusted = plain + (adjustment + batch.adjustments_from(at));
-            let estimate = zero.if_below(adjusted, adjusted, plain);
-            let estimate = estimate.min(most).max(least);
-            batch.if_known(at, estimate, unknown).put(&mut micros, at);
-        }
-        micros
-    }
-
-    /// The estimated round trip to a node that has no coordinate, from its round trips to
-    /// some `landmarks` near it. `None` if there are no landmarks, or if a round trip is
-    /// above [`MAX_RTT`](crate::MAX_RTT).
-    ///
-    /// The landmarks must be those nearest to the node: the estimate takes for granted that
-    /// `self` is no nearer than any of them. ARCHITECTURE.md has a table of how precise the
-    /// estimates are.
-    #[must_use]
-    pub fn rtt_by(&self, landmarks: &[(Self, Duration)]) -> Option<Duration> {
-        let sane = |(_, rtt): &(Self, Duration)| sane_micros(*rtt);
-        let micros: Vec<u32> = landmarks.iter().map(sane).collect::<Option<_>>()?;
-        let coordinates = landmarks.iter().map(|(at, _)| at);
-        let estimate = LandmarkEstimate::new(coordinates.zip(micros.iter().copied()))?;
-        Some(Duration::from_micros(estimate.micros_to(self).into()))
     }
 
     /// Lower bounds of the estimates to nodes within a box: from a bound of the squared

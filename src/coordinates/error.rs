@@ -1,6 +1,6 @@
 //! Why numbers are not a coordinate, or a round trip does not count towards one.
 
-use super::Coordinate;
+use super::MAX_ERROR;
 use crate::limits::MAX_RTT;
 use std::error::Error;
 use std::fmt;
@@ -31,7 +31,7 @@ pub enum CoordinateError {
         /// The value that was given, in microseconds.
         value: f32,
     },
-    /// The error is below 0 or above [`Coordinate::MAX_ERROR`].
+    /// The error is below 0 or above [`Coordinate::MAX_ERROR`](crate::Coordinate::MAX_ERROR).
     #[non_exhaustive]
     Error {
         /// The value that was given.
@@ -52,11 +52,7 @@ impl fmt::Display for CoordinateError {
                 write!(f, "the adjustment is {value} us, not -{most} to {most}")
             }
             Self::Error { value } => {
-                write!(
-                    f,
-                    "the error is {value}, not 0 to {}",
-                    Coordinate::MAX_ERROR
-                )
+                write!(f, "the error is {value}, not 0 to {}", MAX_ERROR)
             }
         }
     }

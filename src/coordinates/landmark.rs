@@ -297,15 +297,15 @@ mod tests {
         let before = landmark.coordinate.micros_to(&own);
         let moved = |landmark: Landmark| landmark.coordinate.micros_to(&own) - before;
 
-        let (mut measured, mut told) = (landmark, landmark);
+        let (mut measured, mut reported) = (landmark, landmark);
         measured.observe_own(&own, before + 2_500);
-        told.observe_micros(&own, before + 2_500).unwrap();
-        assert!(moved(measured) > 2 * moved(told));
+        reported.observe_micros(&own, before + 2_500).unwrap();
+        assert!(moved(measured) > 2 * moved(reported));
 
-        let (mut measured, mut told) = (landmark, landmark);
+        let (mut measured, mut reported) = (landmark, landmark);
         measured.observe_own(&own, before + 20_000);
-        told.observe_micros(&own, before + 20_000).unwrap_err();
-        assert!(moved(measured) > 1_000 && moved(told) == 0);
+        reported.observe_micros(&own, before + 20_000).unwrap_err();
+        assert!(moved(measured) > 1_000 && moved(reported) == 0);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use super::coordinate::square;
 use super::{Coordinate, CoordinateBatch, Each, MAX_MICROS};
+use crate::rtt::sane_micros;
 use crate::simd::{Lanes, splats};
+use std::time::Duration;
 
 /// A node that is known by its round trips to some landmarks near it, for estimates from
 /// it to other coordinates.
@@ -97,6 +99,24 @@ impl LandmarkEstimate {
     fn estimate(&self, square: f32, height: f32) -> f32 {
         let estimate = (square + self.spread).sqrt() + height;
         estimate.max(self.least_micros).min(MAX_MICROS)
+    }
+}
+
+impl Coordinate {
+    /// The estimated round trip to a node that has no coordinate, from its round trips to
+    /// some `landmarks` near it. `None` if there are no landmarks, or if a round trip is
+    /// above [`MAX_RTT`](crate::MAX_RTT).
+    ///
+    /// The landmarks must be those nearest to the node: the estimate takes for granted that
+    /// `self` is no nearer than any of them. ARCHITECTURE.md has a table of how precise the
+    /// estimates are.
+    #[must_use]
+    pub fn rtt_by(&self, landmarks: &[(Self, Duration)]) -> Option<Duration> {
+        let sane = |(_, rtt): &(Self, Duration)| sane_micros(*rtt);
+        let micros: Vec<u32> = landmarks.iter().map(sane).collect::<Option<_>>()?;
+        let coordinates = landmarks.iter().map(|(at, _)| at);
+        let estimate = LandmarkEstimate::new(coordinates.zip(micros.iter().copied()))?;
+        Some(Duration::from_micros(estimate.micros_to(self).into()))
     }
 }
 

@@ -35,5 +35,8 @@ pub(crate) use map::CoordinateMap;
 
 use crate::limits::MAX_RTT;
 
+/// [`Coordinate::MAX_ERROR`].
+const MAX_ERROR: f32 = 1.5;
+
 /// [`MAX_RTT`] in microseconds. Whole numbers up to here are exact in `f32`.
 const MAX_MICROS: f32 = MAX_RTT.as_secs() as f32 * 1e6;

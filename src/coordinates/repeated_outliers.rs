@@ -207,6 +207,6 @@ mod tests {
     fn it_takes_ten_bytes_for_each_and_two_more() {
         assert_eq!(size_of::<RepeatedOutliers<1>>(), 12);
         assert_eq!(size_of::<RepeatedOutliers<16>>(), 162);
-        assert!(size_of::<crate::Landmark>() <= 72);
+        assert!(size_of::<crate::coordinates::Landmark>() <= 72);
     }
 }

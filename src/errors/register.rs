@@ -59,11 +59,11 @@ pub enum RegisterError {
         /// The number of departed relays and replaced announcements that hold memory.
         awaiting_reclamation: usize,
     },
-    /// The label of the failure domain is empty or longer than 63 bytes. Choose one of 1
+    /// The name of the failure domain is empty or longer than 63 bytes. Choose one of 1
     /// to 63 bytes.
     #[non_exhaustive]
     InvalidFailureDomain {
-        /// The length of the label, in bytes.
+        /// The length of the name, in bytes.
         len: usize,
     },
     /// The clock reads so late that ticks cannot count the deadline. Only a faulty clock
@@ -101,7 +101,7 @@ impl fmt::Display for RegisterError {
             Self::InvalidFailureDomain { len } => {
                 write!(
                     f,
-                    "the label of the failure domain has {len} bytes, not 1 to 63"
+                    "the name of the failure domain has {len} bytes, not 1 to 63"
                 )
             }
             Self::ClockExhausted => {
@@ -230,7 +230,7 @@ mod tests {
             ),
             (
                 RegisterError::InvalidFailureDomain { len: 64 },
-                "the label of the failure domain has 64 bytes, not 1 to 63",
+                "the name of the failure domain has 64 bytes, not 1 to 63",
             ),
         ] {
             assert_eq!(error.to_string(), says);

@@ -11,7 +11,7 @@
 //! +--------------+-----------+------------------+
 //! ```
 //!
-//! It is a set-associative cache: the keyed hash of the id names a set of four places. When
+//! It is a set-associative cache: the keyed hash of the id names a set of four slots. When
 //! all four are taken, the circuit whose back-off ends first is replaced. So memory is
 //! bounded and an operation reads four words. If two are inserted at one moment, one may be
 //! lost. At worst one new relay in 8,000 is taken for another that failed, and is
@@ -29,7 +29,7 @@ const SETS: usize = if cfg!(relay_loom) { 2 } else { 1 << 14 };
 /// All accesses are relaxed: a word carries nothing but itself, and a thread that does not see
 /// an insertion yet takes the relay for one that did not fail.
 pub(crate) struct CircuitHistory {
-    places: ZeroedSlice<AtomicU64>,
+    slots: ZeroedSlice<AtomicU64>,
     /// Set for good after the first insertion: until then, no set is read.
     is_used: AtomicBool,
     hasher: ahash::RandomState,
@@ -39,13 +39,13 @@ impl CircuitHistory {
     /// `None` if there is not enough memory.
     pub(super) fn new() -> Option<Self> {
         Some(Self {
-            places: ZeroedSlice::new(SETS * WAYS)?,
+            slots: ZeroedSlice::new(SETS * WAYS)?,
             is_used: AtomicBool::new(false),
             hasher: random_hasher(),
         })
     }
 
-    /// Replaces the circuit of a relay; one without penalties takes no place.
+    /// Replaces the circuit of a relay; one without penalties takes no slot.
     pub(super) fn insert(&self, relay: &NodeId, circuit: Circuit) {
         if !circuit.is_penalised() {
             if self.is_used.load(Ordering::Relaxed) {
@@ -54,11 +54,11 @@ impl CircuitHistory {
             return;
         }
         let (set, mark) = self.locate(relay);
-        let words = || set.iter().map(|place| place.load(Ordering::Relaxed));
-        let place = words()
+        let words = || set.iter().map(|slot| slot.load(Ordering::Relaxed));
+        let slot = words()
             .position(|word| word != 0 && Circuit::mark_of(word) == mark)
             .or_else(|| (0..WAYS).min_by_key(|&way| words().nth(way).map(ends_at)));
-        set[place.unwrap_or(0)].store(circuit.marked(mark), Ordering::Relaxed);
+        set[slot.unwrap_or(0)].store(circuit.marked(mark), Ordering::Relaxed);
         self.is_used.store(true, Ordering::Relaxed);
     }
 
@@ -74,11 +74,11 @@ impl CircuitHistory {
     /// Removes the circuit of a relay; whether there was one.
     pub(super) fn remove(&self, relay: &NodeId) -> bool {
         let (set, mark) = self.locate(relay);
-        let remove = |place: &AtomicU64| {
-            let word = place.load(Ordering::Relaxed);
+        let remove = |slot: &AtomicU64| {
+            let word = slot.load(Ordering::Relaxed);
             let is_its = word != 0 && Circuit::mark_of(word) == mark;
             // A compare-and-swap, so that a word which another relay put there meanwhile stays.
-            let swap = |word| place.compare_exchange(word, 0, Ordering::Relaxed, Ordering::Relaxed);
+            let swap = |word| slot.compare_exchange(word, 0, Ordering::Relaxed, Ordering::Relaxed);
             is_its && swap(word).is_ok()
         };
         set.iter().map(remove).fold(false, |any, one| any | one)
@@ -86,17 +86,17 @@ impl CircuitHistory {
 
     /// Removes all of them.
     pub(super) fn clear(&self) {
-        for place in self.places.iter() {
+        for slot in self.slots.iter() {
             // Most are empty, and their memory was never touched.
-            if place.load(Ordering::Relaxed) != 0 {
-                place.store(0, Ordering::Relaxed);
+            if slot.load(Ordering::Relaxed) != 0 {
+                slot.store(0, Ordering::Relaxed);
             }
         }
     }
 
     fn find(&self, relay: &NodeId) -> Option<Circuit> {
         let (set, mark) = self.locate(relay);
-        let mut words = set.iter().map(|place| place.load(Ordering::Relaxed));
+        let mut words = set.iter().map(|slot| slot.load(Ordering::Relaxed));
         words
             .find(|&word| word != 0 && Circuit::mark_of(word) == mark)
             .map(Circuit::from_marked)
@@ -105,10 +105,7 @@ impl CircuitHistory {
     fn locate(&self, relay: &NodeId) -> (&[AtomicU64], u64) {
         let hash = self.hasher.hash_one(relay);
         let set = (hash >> 32) as usize % SETS;
-        (
-            &self.places[set * WAYS..][..WAYS],
-            hash & Circuit::MARK_MASK,
-        )
+        (&self.slots[set * WAYS..][..WAYS], hash & Circuit::MARK_MASK)
     }
 }
 
@@ -133,7 +130,7 @@ mod tests {
             jitter: 7,
             back_off_range: BackOffRange::DEFAULT,
         };
-        let fault = Fault::told(Failure::TimedOut);
+        let fault = Fault::reported(Failure::TimedOut);
         let circuit = Circuit::CLOSED.with_failure(fault, back_off);
         // As it is when it is restored.
         Circuit::from_marked(circuit.bits())
@@ -165,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn one_without_penalties_takes_no_place() {
+    fn one_without_penalties_takes_no_slot() {
         let history = CircuitHistory::new().unwrap();
         history.insert(&id(1), Circuit::CLOSED);
         history.insert(&id(1), Circuit::CLOSED.with_ban(Tick(50)));

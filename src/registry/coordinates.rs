@@ -7,7 +7,7 @@
 //! gives one; until then a registry keeps no positions.
 
 use crate::coordinates::{Coordinate, CoordinateMap};
-use crate::registry::measurement_buffer::{Measurement, MeasurementBuffer};
+use crate::registry::measurement_buffer::{BufferedRtt, MeasurementBuffer};
 use crate::registry::relays::Relays;
 use crate::relay::NodeId;
 use crate::select::PeerView;
@@ -28,7 +28,7 @@ impl Coordinates {
     #[inline]
     pub(super) fn buffer_rtt(&self, relay: Handle, micros: u32) {
         if self.is_enabled() {
-            self.buffer.put(Measurement { relay, micros });
+            self.buffer.put(BufferedRtt { relay, micros });
         }
     }
 
@@ -87,7 +87,7 @@ impl Coordinates {
             return;
         }
         let mut map = self.map.lock();
-        for Measurement { relay, micros } in self.buffer.drain() {
+        for BufferedRtt { relay, micros } in self.buffer.drain() {
             if let Some(relay) = identity_of(relays, relay) {
                 // An outlier is left out.
                 let _ = map.measured(&relay, micros);

@@ -4,7 +4,7 @@ use crate::limits::MAX_RTT;
 use crate::sync::{AtomicU64, Ordering};
 use crate::table::record::Handle;
 
-/// Measurements since the last pass; of those that share a place, the latest.
+/// Measurements since the last pass; of those that share a slot, the latest.
 ///
 /// ```text
 ///  63      38 37       16 15      12 11        0
@@ -13,7 +13,7 @@ use crate::table::record::Handle;
 /// +----------+-----------+----------+-----------+
 /// ```
 ///
-/// The rest of the index is the number of the place. A round trip has the precision of
+/// The rest of the index is the number of the slot. A round trip has the precision of
 /// its mantissa, a 2048th, which is more than a coordinate has. So all indices and
 /// generations fit. Zero is *no measurement*.
 #[derive(Debug)]
@@ -21,44 +21,44 @@ pub(super) struct MeasurementBuffer(Box<[AtomicU64]>);
 
 /// A round trip to a relay.
 #[derive(Clone, Copy)]
-pub(super) struct Measurement {
+pub(super) struct BufferedRtt {
     pub(super) relay: Handle,
     pub(super) micros: u32,
 }
 
-const PLACES: u32 = if cfg!(relay_loom) { 1 } else { 1024 };
+const SLOTS: u32 = if cfg!(relay_loom) { 1 } else { 1024 };
 const MANTISSA_BITS: u32 = 12;
 const EXPONENT_BITS: u32 = 4;
 const MICROS_BITS: u32 = MANTISSA_BITS + EXPONENT_BITS;
 const GENERATION_SHIFT: u32 = u64::BITS - Handle::GENERATION_BITS;
 const ROUND_BITS: u32 = GENERATION_SHIFT - MICROS_BITS;
 
-// In models there are few records and one place.
+// In models there are few records and one slot.
 #[cfg(not(relay_loom))]
-const _: () = assert!((u32::MAX / PLACES) >> ROUND_BITS == 0);
+const _: () = assert!((u32::MAX / SLOTS) >> ROUND_BITS == 0);
 const _: () = assert!(MAX_RTT.as_micros() < 1 << (MANTISSA_BITS + (1 << EXPONENT_BITS) - 1));
 
-impl Measurement {
+impl BufferedRtt {
     #[cfg_attr(relay_loom, allow(clippy::modulo_one))]
-    fn place(self) -> usize {
-        (self.relay.index % PLACES) as usize
+    fn slot(self) -> usize {
+        (self.relay.index % SLOTS) as usize
     }
 
     fn bits(self) -> u64 {
         let exponent = (u32::BITS - self.micros.leading_zeros()).saturating_sub(MANTISSA_BITS);
         let micros = exponent << MANTISSA_BITS | self.micros >> exponent;
-        let round = u64::from(self.relay.index / PLACES) << MICROS_BITS;
+        let round = u64::from(self.relay.index / SLOTS) << MICROS_BITS;
         u64::from(self.relay.generation) << GENERATION_SHIFT | round | u64::from(micros)
     }
 
-    /// What is in a place, if anything.
-    fn from_bits(place: usize, bits: u64) -> Option<Self> {
+    /// What is in a slot, if anything.
+    fn from_bits(slot: usize, bits: u64) -> Option<Self> {
         let mantissa = bits as u32 & ((1 << MANTISSA_BITS) - 1);
         let exponent = bits as u32 >> MANTISSA_BITS & ((1 << EXPONENT_BITS) - 1);
         let round = (bits >> MICROS_BITS) as u32 & ((1 << ROUND_BITS) - 1);
         (bits != 0).then(|| Self {
             relay: Handle {
-                index: round * PLACES + place as u32,
+                index: round * SLOTS + slot as u32,
                 generation: (bits >> GENERATION_SHIFT) as u32,
             },
             micros: mantissa << exponent,
@@ -68,23 +68,23 @@ impl Measurement {
 
 impl Default for MeasurementBuffer {
     fn default() -> Self {
-        Self((0..PLACES).map(|_| AtomicU64::default()).collect())
+        Self((0..SLOTS).map(|_| AtomicU64::default()).collect())
     }
 }
 
 impl MeasurementBuffer {
     /// Stores a round trip above zero, of at most [`MAX_RTT`].
-    pub(super) fn put(&self, measurement: Measurement) {
+    pub(super) fn put(&self, measurement: BufferedRtt) {
         // Relaxed: a measurement carries nothing but itself.
-        self.0[measurement.place()].store(measurement.bits(), Ordering::Relaxed);
+        self.0[measurement.slot()].store(measurement.bits(), Ordering::Relaxed);
     }
 
     /// Takes all out.
-    pub(super) fn drain(&self) -> impl Iterator<Item = Measurement> {
-        // Relaxed, as in `put`. The load comes first so that empty places are not written.
-        let places = self.0.iter().enumerate();
-        let left = places.filter(|(_, place)| place.load(Ordering::Relaxed) != 0);
-        left.filter_map(|(at, place)| Measurement::from_bits(at, place.swap(0, Ordering::Relaxed)))
+    pub(super) fn drain(&self) -> impl Iterator<Item = BufferedRtt> {
+        // Relaxed, as in `put`. The load comes first so that empty slots are not written.
+        let slots = self.0.iter().enumerate();
+        let left = slots.filter(|(_, slot)| slot.load(Ordering::Relaxed) != 0);
+        left.filter_map(|(at, slot)| BufferedRtt::from_bits(at, slot.swap(0, Ordering::Relaxed)))
     }
 }
 
@@ -104,8 +104,8 @@ mod tests {
             micros in 1..=MAX_MICROS,
         ) {
             let (buffer, relay) = (MeasurementBuffer::default(), Handle { index, generation });
-            buffer.put(Measurement { relay, micros });
-            let taken: Vec<Measurement> = buffer.drain().collect();
+            buffer.put(BufferedRtt { relay, micros });
+            let taken: Vec<BufferedRtt> = buffer.drain().collect();
             prop_assert_eq!(taken.len(), 1);
             prop_assert_eq!(taken[0].relay, relay);
             let error = micros - taken[0].micros;
@@ -120,7 +120,7 @@ mod tests {
             for micros in [1, 4_095, 4_096, MAX_MICROS] {
                 let buffer = MeasurementBuffer::default();
                 let relay = Handle { index, generation };
-                buffer.put(Measurement { relay, micros });
+                buffer.put(BufferedRtt { relay, micros });
                 let taken = buffer.drain().next().expect("it was put in");
                 assert_eq!(taken.relay, relay);
                 assert!(micros - taken.micros <= micros / 2_048);

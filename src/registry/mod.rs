@@ -628,7 +628,7 @@ impl Registry {
     /// Report your own attempts, and be careful with what peers report of others. Lock-free,
     /// without system call: one compare-and-swap of the relay's circuit, a few loads of counters,
     /// and an update of its leaf in the search tree. The first failure or ban among the relays of
-    /// the last merge, or among a run of later arrivals, allocates 17 bytes for each place there.
+    /// the last merge, or among a run of later arrivals, allocates 17 bytes for each slot there.
     ///
     /// ```
     /// use relay_registry::{CircuitState, Failure, NodeId, Registry};

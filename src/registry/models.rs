@@ -40,7 +40,10 @@ pub(super) fn builder() -> (ManualClock, RegistryBuilder) {
     (clock, builder)
 }
 
-pub(super) fn register(registry: &Registry, n: u8) -> Result<Registration, crate::RegisterError> {
+pub(super) fn register(
+    registry: &Registry,
+    n: u8,
+) -> Result<Registration, crate::errors::RegisterError> {
     registry.register(id(n), endpoint())
 }
 

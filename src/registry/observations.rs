@@ -21,8 +21,8 @@ impl Inner {
         let relays = &self.relays;
         sane_micros(rtt).is_some_and(|micros| {
             relays.with_live(relay, now, |record| {
-                let settled = record.record_rtt(relays.timeline.nanos_of(now), micros);
-                relays.schedule_lapse(&record, settled);
+                let update = record.record_rtt(relays.timeline.nanos_of(now), micros);
+                relays.schedule_lapse(&record, update);
                 self.coordinates.buffer_rtt(record.handle(), micros);
             })
         })

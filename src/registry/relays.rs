@@ -146,14 +146,14 @@ impl Relays {
     }
 
     /// Applies the round trip that a registration gives.
-    pub(super) fn seed_rtt(&self, record: &RecordRef<'_>, given_at: u64, micros: u32) {
-        let settled = record.seed_rtt(given_at, micros);
-        self.schedule_lapse(record, settled);
+    pub(super) fn seed_rtt(&self, record: &RecordRef<'_>, reported_at: u64, micros: u32) {
+        let update = record.seed_rtt(reported_at, micros);
+        self.schedule_lapse(record, update);
     }
 
     pub(super) fn forget_rtt_of(&self, record: &RecordRef<'_>, now: Tick) {
-        let settled = record.forget_rtt(self.timeline.nanos_of(now));
-        self.schedule_lapse(record, settled);
+        let update = record.forget_rtt(self.timeline.nanos_of(now));
+        self.schedule_lapse(record, update);
     }
 
     /// Puts a relay that counts as measured from now on into the wheel's inbox, if the wheel
@@ -161,8 +161,8 @@ impl Relays {
     ///
     /// The wheel visits each relay at its deadline or before, and then looks at what was
     /// measured. So it knows of every later lapse.
-    pub(super) fn schedule_lapse(&self, record: &RecordRef<'_>, settled: RttUpdate) {
-        if settled != RttUpdate::Begun {
+    pub(super) fn schedule_lapse(&self, record: &RecordRef<'_>, update: RttUpdate) {
+        if update != RttUpdate::Begun {
             return;
         }
         let lapse = record.lapse(self.timeline.tick());

@@ -37,8 +37,8 @@ impl fmt::Display for Registration {
     }
 }
 
-/// The longest label of a failure domain, in bytes.
-pub(super) const MAX_LABEL: usize = 63;
+/// The longest name of a failure domain, in bytes.
+pub(super) const MAX_DOMAIN_LEN: usize = 63;
 
 /// A request whose values were checked.
 pub(super) struct Request<'a> {
@@ -104,8 +104,8 @@ pub(super) fn check(
             max: longest_ttl(settings.tick),
         });
     }
-    let len = failure_domain.as_ref().map(|label| label.len());
-    if let Some(len) = len.filter(|it| !(1..=MAX_LABEL).contains(it)) {
+    let len = failure_domain.as_ref().map(|name| name.len());
+    if let Some(len) = len.filter(|it| !(1..=MAX_DOMAIN_LEN).contains(it)) {
         return Err(RegisterError::InvalidFailureDomain { len });
     }
     let micros = |latency| sane_micros(latency).ok_or(RegisterError::InvalidLatency { latency });

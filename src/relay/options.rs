@@ -90,18 +90,18 @@ impl RegisterOptions {
         self
     }
 
-    /// The failure domain of the relay, such as the name of its rack, site or operator: a
-    /// label of 1 to 63 bytes. Relays of one domain may fail together. By default it is
+    /// The failure domain of the relay, such as the name of its rack, site or operator: 1
+    /// to 63 bytes. Relays of one domain may fail together. By default it is
     /// only the relay's network.
     ///
     /// If a find asks for several relays, it prefers those in different domains: see
     /// [`FindOptions::max_spread_cost`](crate::FindOptions::max_spread_cost). Other values
     /// are refused with
     /// [`RegisterError::InvalidFailureDomain`](crate::RegisterError::InvalidFailureDomain).
-    /// A DHT carries only labels of visible ASCII characters. Any other label, such as one
+    /// A DHT carries only names of visible ASCII characters. Any other name, such as one
     /// with a space, is known to this registry only.
-    pub fn failure_domain(mut self, label: impl Into<Arc<str>>) -> Self {
-        self.failure_domain = Some(label.into());
+    pub fn failure_domain(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.failure_domain = Some(name.into());
         self
     }
 

@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_round_trip_above_the_maximum_is_an_error() {
-        let rtt = crate::MAX_RTT + MILLI;
+        let rtt = crate::limits::MAX_RTT + MILLI;
         let added = PeerView::new().measured(relay(1), rtt);
         assert_eq!(added, Err(PeerViewError::InvalidRtt { rtt }));
     }

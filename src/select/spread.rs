@@ -1,7 +1,7 @@
 //! The choice of several relays that do not fail together.
 //!
 //! Two relays are in one *failure domain* if their addresses are in one network (an IPv4 /24
-//! or an IPv6 /48), if they have the same name, or if the embedder gave them the same label.
+//! or an IPv6 /48), if they have the same name, or if they gave the same name for it.
 //! Each further relay of an answer is the best one that shares no domain with those before.
 //! If its path is too much longer, or its score too much worse, than that of the best relay
 //! left, it is the latter. A relay that is nearly full or failed lately is not preferred for
@@ -90,11 +90,11 @@ fn announcement<'g>(candidate: &Candidate<'g>) -> &'g Announcement {
 
 /// Whether two relays are in one failure domain.
 fn share(one: &Announcement, other: &Announcement) -> bool {
-    let labels = one
+    let domains = one
         .failure_domain
         .as_ref()
         .zip(other.failure_domain.as_ref());
-    labels.is_some_and(|(one, other)| one == other)
+    domains.is_some_and(|(one, other)| one == other)
         || match (one.endpoint.host(), other.endpoint.host()) {
             (Host::Ip(one), Host::Ip(other)) => is_one_network(one, other),
             (one, other) => one == other,

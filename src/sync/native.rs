@@ -86,18 +86,18 @@ pub(crate) fn lasting_random_bits() -> u64 {
     })
 }
 
-/// Prefetches the first cache line of `place`.
+/// Prefetches the first cache line of `target`.
 #[inline]
-pub(crate) fn prefetch<T>(place: &T) {
+pub(crate) fn prefetch<T>(target: &T) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a hint about memory that the reference says is there; every
         // processor of this architecture has the instruction.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(target).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
+    let _ = target;
 }
 
 /// Hash keys that no other process can foresee.

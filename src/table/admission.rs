@@ -34,7 +34,7 @@ use crate::sync::epoch::Guard;
 use crate::table::admission_word::{AdmissionState, Step};
 use crate::table::departure::Closing;
 use crate::table::index::Hash;
-use crate::table::record::{Announcement, Circuit, Lifecycle, Load, State};
+use crate::table::record::{Announcement, Circuit, Handle, Lifecycle, Load, State};
 use crate::table::record_ref::RecordRef;
 use crate::table::store::Exhausted;
 use crate::table::{AnyOf, LiveOf, Other, Table};
@@ -138,18 +138,15 @@ impl<'g> Staged<'g> {
             if table.index.find_further(self.hash, other, table).is_some() {
                 return AdmitOutcome::AlreadyPresent;
             }
-            let has_entered = match entry {
-                Entry::Admit if seen.count() < table.max_relays => {
-                    table.admission.admit(seen, handle)
-                }
-                Entry::Admit if table.admission.read() == seen => return AdmitOutcome::Full,
-                Entry::Admit => false,
-                Entry::Replace => table.admission.replace(seen, handle),
-                Entry::AddPlaceholder => table.admission.add_placeholder(seen, handle),
+            let outcome = match entry {
+                Entry::Admit => table.try_admit(seen, handle),
+                Entry::Replace => admitted_if(table.admission.replace(seen, handle)),
+                Entry::AddPlaceholder => admitted_if(table.admission.add_placeholder(seen, handle)),
             };
-            if has_entered {
+            if let Some(outcome) = outcome {
+                // Finishes the step that it began itself.
                 table.help_unfinished(guard);
-                return AdmitOutcome::Admitted;
+                return outcome;
             }
         }
     }
@@ -166,7 +163,21 @@ impl<'g> Staged<'g> {
     }
 }
 
+fn admitted_if(has_changed: bool) -> Option<AdmitOutcome> {
+    has_changed.then_some(AdmitOutcome::Admitted)
+}
+
 impl Table {
+    /// Counts a record in, if there is room by the admission word that was `seen`. `None` if
+    /// the word has changed since.
+    #[inline(always)]
+    pub(super) fn try_admit(&self, seen: AdmissionState, handle: Handle) -> Option<AdmitOutcome> {
+        if seen.count() < self.max_relays {
+            return admitted_if(self.admission.admit(seen, handle));
+        }
+        (self.admission.read() == seen).then_some(AdmitOutcome::Full)
+    }
+
     /// Reads the admission word, after finishing the step that is unfinished in it.
     pub(super) fn help_unfinished<'g>(&'g self, guard: &'g Guard) -> AdmissionState {
         loop {

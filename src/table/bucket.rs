@@ -13,9 +13,9 @@
 //! bucket only while something lies there (as in Folly's F14). Entries never
 //! move.
 //!
-//! A thread that changes a place from vacant by a compare-and-swap owns it until it
+//! A thread that changes a slot from vacant by a compare-and-swap owns it until it
 //! is vacant again, and with it the byte of its fingerprint: that one is set
-//! after the place is taken and cleared before it is left. So each entry has both, and a look-up compares all fingerprints at
+//! after the slot is taken and cleared before it is left. So each entry has both, and a look-up compares all fingerprints at
 //! once. One in 255 other ids has the same one; the id in the record is compared.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable};
@@ -43,7 +43,7 @@ const ONE_PASSED: u64 = 1 << 32;
 #[repr(C, align(64))]
 pub(super) struct Bucket {
     fingerprints: [AtomicU64; 2],
-    places: [AtomicU32; WAYS],
+    slots: [AtomicU32; WAYS],
 }
 
 #[cfg(not(relay_loom))]
@@ -54,7 +54,7 @@ unsafe impl Zeroable for Bucket {
     fn vacant() -> Self {
         Self {
             fingerprints: std::array::from_fn(|_| AtomicU64::default()),
-            places: std::array::from_fn(|_| AtomicU32::default()),
+            slots: std::array::from_fn(|_| AtomicU32::default()),
         }
     }
 }
@@ -78,7 +78,7 @@ impl BucketEntry {
         Self { fingerprint, index }
     }
 
-    fn place(self) -> u32 {
+    fn slot(self) -> u32 {
         self.index + 1
     }
 }
@@ -91,7 +91,7 @@ impl Bucket {
     /// Looks for the records with `fingerprint`.
     #[inline(always)]
     pub(super) fn look(&self, fingerprint: Fingerprint) -> Lookup<'_> {
-        // Acquire: with a fingerprint comes its place, and with `passed` what
+        // Acquire: with a fingerprint comes its slot, and with `passed` what
         // lies further on.
         let first = self.fingerprints[0].load(Ordering::Acquire);
         let second = self.fingerprints[1].load(Ordering::Acquire);
@@ -116,18 +116,18 @@ impl Bucket {
 
     /// Sets a vacant entry; false when there is none.
     pub(super) fn set(&self, entry: BucketEntry) -> bool {
-        let way = self.places.iter().position(|place| {
+        let way = self.slots.iter().position(|slot| {
             // Relaxed: a hint for the compare-and-swap.
             // Acquire: the fingerprint of the previous entry is cleared.
             // Release: publishes the record's identity.
-            place.load(Ordering::Relaxed) == VACANT
-                && place
-                    .compare_exchange(VACANT, entry.place(), Ordering::AcqRel, Ordering::Relaxed)
+            slot.load(Ordering::Relaxed) == VACANT
+                && slot
+                    .compare_exchange(VACANT, entry.slot(), Ordering::AcqRel, Ordering::Relaxed)
                     .is_ok()
         });
         if let Some(way) = way {
             let bits = u64::from(entry.fingerprint.0) << shift(way);
-            // Release: publishes the place.
+            // Release: publishes the slot.
             self.fingerprints[way / LANES].fetch_or(bits, Ordering::Release);
         }
         way.is_some()
@@ -136,14 +136,14 @@ impl Bucket {
     /// Clears an entry; false when it is not here.
     pub(super) fn clear(&self, entry: BucketEntry) -> bool {
         // Relaxed: a thread that clears an entry has set it, or seen it.
-        let is_its = |place: &AtomicU32| place.load(Ordering::Relaxed) == entry.place();
-        let way = self.places.iter().position(is_its);
+        let is_its = |slot: &AtomicU32| slot.load(Ordering::Relaxed) == entry.slot();
+        let way = self.slots.iter().position(is_its);
         if let Some(way) = way {
             let others = !(0xff << shift(way));
             // Release: the record departed before its entry went.
             self.fingerprints[way / LANES].fetch_and(others, Ordering::Release);
-            // Release: and its fingerprint before its place is taken again.
-            self.places[way].store(VACANT, Ordering::Release);
+            // Release: and its fingerprint before its slot is taken again.
+            self.slots[way].store(VACANT, Ordering::Release);
         }
         way.is_some()
     }
@@ -160,9 +160,9 @@ impl Lookup<'_> {
     #[inline(always)]
     pub(super) fn next(&mut self) -> Option<u32> {
         let way = self.matches.next()?;
-        // Acquire: with the place comes the record's identity.
-        let place = self.bucket.places[way].load(Ordering::Acquire);
-        place.checked_sub(1)
+        // Acquire: with the slot comes the record's identity.
+        let slot = self.bucket.slots[way].load(Ordering::Acquire);
+        slot.checked_sub(1)
     }
 
     /// Whether there is another match.

@@ -2,7 +2,7 @@
 //!
 //! The upper half of a hash chooses the bucket, its lowest byte is the fingerprint. If that
 //! bucket is full, the record goes to the next one that is not. With `max_relays` live
-//! relays, seven in twelve places are in use.
+//! relays, seven in twelve slots are in use.
 //!
 //! Relays that are gone are remembered here, too. If the 16 buckets from the home on are
 //! full, the record goes to a further index, twice as large, which is made when it is first
@@ -14,7 +14,7 @@ use std::ptr;
 
 /// Places for registrations and departures under way, which are few, but not
 /// fewer in a small table.
-const SPARE_PLACES: usize = if cfg!(relay_loom) { 0 } else { 64 };
+const SPARE_SLOTS: usize = if cfg!(relay_loom) { 0 } else { 64 };
 
 /// How many records there are to a bucket in a full table: one in forty finds
 /// its bucket full then.
@@ -58,7 +58,7 @@ impl Hash {
 impl Index {
     /// Room for `relays` and more; `None` when the memory is not to be had.
     pub(super) fn new(relays: usize) -> Option<Self> {
-        Self::of_buckets((relays + SPARE_PLACES).div_ceil(PER_BUCKET))
+        Self::of_buckets((relays + SPARE_SLOTS).div_ceil(PER_BUCKET))
     }
 
     fn of_buckets(buckets: usize) -> Option<Self> {

@@ -22,7 +22,7 @@
 //!                 v                                       it has this generation
 //!   announcement, 64 bytes, never changed
 //!   +-----------------------------------------+
-//!   | endpoint, capacity, TTL, NAT, label ... |
+//!   | endpoint, capacity, TTL, NAT, domain .. |
 //!   +-----------------------------------------+
 //! ```
 //!

@@ -155,7 +155,7 @@ impl<'g> RecordRef<'g> {
         })
     }
 
-    /// Forgets all that was measured or told of the round trip.
+    /// Forgets all that was measured or reported of the round trip.
     pub(crate) fn forget_rtt(&self, elapsed_nanos: u64) -> RttUpdate {
         self.change_rtt(|begin_pending| {
             let (record, extra) = (self.record, self.extra());

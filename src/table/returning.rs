@@ -11,6 +11,7 @@
 //!    for another record of the id: this one has been in its bucket throughout.
 
 use crate::table::Table;
+use crate::table::admission::AdmitOutcome;
 use crate::table::record::{Announcement, Lifecycle, Load};
 use crate::table::record_ref::{ObservedRecord, RecordRef};
 use crate::table::store::Exhausted;
@@ -38,20 +39,20 @@ impl Returning<'_> {
     /// Admits the relay again, unless the table is full.
     pub(crate) fn admit(self) -> bool {
         let (table, guard) = (self.table, self.last.guard);
-        let handle = self.last.handle();
-        loop {
+        let outcome = loop {
             let seen = table.help_unfinished(guard);
-            if seen.count() < table.max_relays {
-                if table.admission.admit(seen, handle) {
-                    table.help_unfinished(guard);
-                    self.retire_last_announcement();
-                    return true;
-                }
-            } else if table.admission.read() == seen {
-                self.refuse();
-                return false;
+            if let Some(outcome) = table.try_admit(seen, self.last.handle()) {
+                break outcome;
             }
+        };
+        let is_admitted = outcome == AdmitOutcome::Admitted;
+        if is_admitted {
+            table.help_unfinished(guard);
+            self.retire_last_announcement();
+        } else {
+            self.refuse();
         }
+        is_admitted
     }
 
     fn retire_last_announcement(&self) {

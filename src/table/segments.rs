@@ -74,16 +74,16 @@ impl<T: Zeroable> Segments<T> {
     #[cold]
     fn ensure_further(&self, index: u32) -> Option<()> {
         let (segment, _) = self.locate(index);
-        let place = self.further.get(segment)?;
+        let slot = self.further.get(segment)?;
         // Acquire: pairs with the publication below.
-        if !place.load(Ordering::Acquire).is_null() {
+        if !slot.load(Ordering::Acquire).is_null() {
             return Some(());
         }
         let items = ZeroedSlice::new(self.first.len() << segment)?;
         let items = Box::into_raw(Box::new(items));
         // Release: publishes the items. Acquire: or takes over the winner's.
         let published =
-            place.compare_exchange(ptr::null_mut(), items, Ordering::Release, Ordering::Acquire);
+            slot.compare_exchange(ptr::null_mut(), items, Ordering::Release, Ordering::Acquire);
         if published.is_err() {
             // SAFETY: made above by `Box::into_raw` and shared with no other thread.
             drop(unsafe { Box::from_raw(items) });
@@ -94,9 +94,9 @@ impl<T: Zeroable> Segments<T> {
 
 impl<T> Drop for Segments<T> {
     fn drop(&mut self) {
-        for place in &self.further {
+        for slot in &self.further {
             // Relaxed: the thread that drops has synchronised with all others.
-            let items = place.load(Ordering::Relaxed);
+            let items = slot.load(Ordering::Relaxed);
             if !items.is_null() {
                 // SAFETY: published by `ensure_further`, which made it by
                 // `Box::into_raw`, and dropped only here.

@@ -99,9 +99,9 @@ fn an_absence_is_remembered_for_as_long_as_is_said() {
     until(&world, &[&relay, &reader], || reader.knows(1));
 }
 
-/// Relays of one label fail together wherever they are known.
+/// Relays of one failure domain fail together wherever they are known.
 #[test]
-fn a_label_of_a_failure_domain_is_published_and_heard() {
+fn a_failure_domain_is_published_and_learned() {
     let world = World::new();
     let nodes: Vec<_> = (1..=3).map(|n| world.node(n)).collect();
     for (n, node) in (1..).zip(&nodes) {
@@ -133,7 +133,7 @@ fn a_label_of_a_failure_domain_is_published_and_heard() {
 
 /// A relay that works and finds no place waits for one.
 #[test]
-fn a_relay_without_a_place_takes_the_next_that_is_free() {
+fn a_relay_without_a_slot_takes_the_next_that_is_free() {
     let world = World::new();
     let (one, two) = (world.relay(1), world.relay(2));
     let builder = world.builder().max_relays(1);

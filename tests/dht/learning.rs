@@ -150,7 +150,7 @@ fn relays_that_are_known_are_asked_again_and_stay() {
 }
 
 #[test]
-fn a_relay_that_died_without_a_word_is_forgotten_with_its_record() {
+fn a_relay_that_vanished_is_forgotten_with_its_record() {
     let world = World::new();
     drop(world.relay(1));
     let reader = world.reader();

@@ -143,7 +143,7 @@ fn a_registry_ends_beside_an_engine_that_hangs_and_leaves_nothing_behind() {
     registry.register(id(1), home(1)).unwrap();
     drop(registry);
     assert!(!gate.is_open());
-    // Prober threads may be looking around at this moment; they end.
+    // Probe threads may be looking around at this moment; they end.
     while Arc::strong_count(&alive) > 1 {
         std::thread::yield_now();
     }

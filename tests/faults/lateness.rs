@@ -61,7 +61,7 @@ fn world_with_a_relay() -> World {
 }
 
 #[test]
-fn without_a_thread_no_call_hands_out_the_dead() {
+fn without_a_thread_no_call_hands_out_expired_relays() {
     for (name, is_shown) in LOOKS {
         let world = world_with_a_relay();
         world.advance(secs(5) - ms(1));

@@ -16,11 +16,11 @@ fn day(n: u64) -> Duration {
 }
 
 /// A world of relays that need no renewal.
-fn patient() -> World {
-    patient_with(|builder| builder)
+fn long_lived() -> World {
+    long_lived_with(|builder| builder)
 }
 
-fn patient_with(configure: impl FnOnce(RegistryBuilder) -> RegistryBuilder) -> World {
+fn long_lived_with(configure: impl FnOnce(RegistryBuilder) -> RegistryBuilder) -> World {
     world_with(|builder| configure(builder.ttl(LONG)))
 }
 
@@ -36,7 +36,7 @@ fn is_unmeasured(world: &World, n: u32) -> bool {
 
 #[test]
 fn after_a_change_of_network_the_new_round_trips_count_at_once() {
-    let world = patient();
+    let world = long_lived();
     (1..=3).for_each(|n| world.join(n));
     world.measure(1, ms(5));
     world.measure(2, ms(10));
@@ -58,7 +58,7 @@ fn after_a_change_of_network_the_new_round_trips_count_at_once() {
 
 #[test]
 fn one_round_trip_is_forgotten_and_the_others_stay() {
-    let world = patient();
+    let world = long_lived();
     (1..=2).for_each(|n| world.join(n));
     (1..=2).for_each(|n| world.measure(n, ms(10)));
     assert!(world.forget_rtt(&id(1)));
@@ -73,7 +73,7 @@ fn one_round_trip_is_forgotten_and_the_others_stay() {
 /// A relay without a round trip is within no bound, until it is measured again.
 #[test]
 fn a_forgotten_round_trip_is_within_no_longest_one() {
-    let world = patient();
+    let world = long_lived();
     world.join(1);
     world.measure(1, ms(5));
     assert_eq!(world.found_with(&within(ms(10))), Some(1));
@@ -85,7 +85,7 @@ fn a_forgotten_round_trip_is_within_no_longest_one() {
 
 #[test]
 fn a_round_trip_shows_its_age() {
-    let world = patient();
+    let world = long_lived();
     world.join(1);
     assert_eq!(world.info(1).latency_age(), None);
     world.join_with(2, &latency(ms(9)));
@@ -137,7 +137,7 @@ fn what_was_not_measured_for_its_lifetime_counts_as_unmeasured() {
 /// The round trip of a relay with an endless TTL lapses as well.
 #[test]
 fn a_round_trip_lapses_long_before_the_relay_does() {
-    let world = patient();
+    let world = long_lived();
     world.join(1);
     world.join(2);
     world.pass(secs(1));
@@ -161,7 +161,7 @@ fn a_round_trip_lapses_long_before_the_relay_does() {
 
 #[test]
 fn each_measurement_and_each_word_of_a_renewal_begins_the_lifetime_anew() {
-    let world = patient();
+    let world = long_lived();
     world.join(1);
     world.join_with(2, &latency(ms(20)));
     for _ in 0..5 {
@@ -180,7 +180,7 @@ fn each_measurement_and_each_word_of_a_renewal_begins_the_lifetime_anew() {
 
 #[test]
 fn the_lifetime_is_the_embedders_choice() {
-    let world = patient_with(|builder| builder.rtt_lifetime(secs(10)));
+    let world = long_lived_with(|builder| builder.rtt_lifetime(secs(10)));
     world.join(1);
     world.measure(1, ms(10));
     world.pass(secs(10));
@@ -188,7 +188,7 @@ fn the_lifetime_is_the_embedders_choice() {
     world.pass(A_LITTLE);
     assert!(is_unmeasured(&world, 1));
 
-    let world = patient_with(|builder| builder.rtt_lifetime(Duration::MAX));
+    let world = long_lived_with(|builder| builder.rtt_lifetime(Duration::MAX));
     world.join(1);
     world.measure(1, ms(10));
     world.pass(day(29));
@@ -215,8 +215,8 @@ fn world_builder() -> RegistryBuilder {
 /// Without maintenance for weeks, shown values are correct, and a find ranks the relays that it meets
 /// again.
 #[test]
-fn without_housekeeping_a_lapsed_round_trip_is_neither_shown_nor_preferred() {
-    let world = patient();
+fn without_maintenance_a_lapsed_round_trip_is_neither_shown_nor_preferred() {
+    let world = long_lived();
     (1..=3).for_each(|n| world.join(n));
     world.measure(1, ms(1));
     world.measure(2, ms(2));
@@ -232,8 +232,8 @@ fn without_housekeeping_a_lapsed_round_trip_is_neither_shown_nor_preferred() {
 }
 
 #[test]
-fn without_housekeeping_a_list_ranks_lapsed_round_trips_anew() {
-    let world = patient();
+fn without_maintenance_a_list_ranks_lapsed_round_trips_anew() {
+    let world = long_lived();
     (1..=3).for_each(|n| world.join(n));
     world.measure(1, ms(1));
     world.measure(2, ms(2));
@@ -278,7 +278,7 @@ fn an_old_sample_never_counts_as_new() {
 /// The first sample is 900 ms, the true round trip 30 ms. Only the probe schedule measures.
 #[test]
 fn a_relay_with_a_bad_first_sample_is_measured_again_and_used() {
-    let world = patient();
+    let world = long_lived();
     (1..=20).for_each(|n| world.join(n));
     let truth = |relay: &NodeId| match number(*relay) {
         1 => ms(30),
@@ -301,7 +301,7 @@ fn a_relay_with_a_bad_first_sample_is_measured_again_and_used() {
 /// The bad sample lapses even if the relay is never measured again.
 #[test]
 fn a_relay_with_a_bad_first_sample_is_used_again_without_another_one() {
-    let world = patient();
+    let world = long_lived();
     (1..=2).for_each(|n| world.join(n));
     world.measure(1, ms(900));
     for _ in 0..7 {
@@ -315,7 +315,7 @@ fn a_relay_with_a_bad_first_sample_is_used_again_without_another_one() {
 
 #[test]
 fn the_likely_choices_are_to_be_measured_first() {
-    let world = patient();
+    let world = long_lived();
     (1..=6).for_each(|n| world.join_with(n, &capacity(4)));
     world.measure(1, ms(900));
     world.measure(2, ms(20));
@@ -332,7 +332,7 @@ fn the_likely_choices_are_to_be_measured_first() {
 
 #[test]
 fn relays_that_drain_or_are_banned_and_this_node_are_not_to_be_measured() {
-    let world = patient_with(|builder| builder.local_id(id(4)));
+    let world = long_lived_with(|builder| builder.local_id(id(4)));
     (1..=4).for_each(|n| world.join(n));
     world.drain(1);
     world.ban_for(2, secs(60));
@@ -346,7 +346,7 @@ fn relays_that_drain_or_are_banned_and_this_node_are_not_to_be_measured() {
 
 #[test]
 fn a_relay_is_named_again_after_a_tenth_of_the_lifetime_or_when_it_was_forgotten() {
-    let world = patient();
+    let world = long_lived();
     (1..=3).for_each(|n| world.join(n));
     assert_eq!(due(&world, usize::MAX).len(), 3);
     assert_eq!(due(&world, 9), []);
@@ -379,7 +379,7 @@ fn those_to_be_measured_are_named_whatever_comes_and_goes() {
 #[test]
 fn a_round_trip_of_zero_is_a_measurement_wherever_it_is_given() {
     let microsecond = Some(Duration::from_micros(1));
-    let world = patient();
+    let world = long_lived();
     world.join_with(1, &latency(Duration::ZERO));
     world.join(2);
     world.measure(2, Duration::ZERO);

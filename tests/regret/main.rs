@@ -8,10 +8,10 @@
 mod common;
 
 mod bars;
-mod geography;
 mod question;
 mod scene;
 mod states;
+mod topology;
 
 mod fairness;
 mod limits;

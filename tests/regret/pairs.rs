@@ -2,10 +2,10 @@
 
 use crate::bars::{PAIR, Regrets, Report};
 use crate::common::*;
-use crate::geography::{Geography, Targets, Views};
 use crate::question::{ASSUMED_MICROS, Question};
 use crate::scene::{Relay, Scene};
 use crate::states::{LARGE, SIZES, State};
+use crate::topology::{Targets, Topology, Views};
 use relay_registry::FindOptions;
 use std::time::Duration;
 
@@ -32,10 +32,10 @@ fn assert_met_in(state: State, targets: Targets) {
         let views = Views::among(relays).iter();
         let mut all: Vec<_> = views.map(|views| (*views, Regrets::default())).collect();
         for seed in 0..instances {
-            let mut geography = Geography::new(relays, capacity_of(relays), seed);
+            let mut topology = Topology::new(relays, capacity_of(relays), seed);
             for (views, regrets) in &mut all {
-                let questions = geography.questions(*views, targets, count);
-                let scene = &mut geography.scene;
+                let questions = topology.questions(*views, targets, count);
+                let scene = &mut topology.scene;
                 regrets.extend(state.regrets(scene, &questions, 8 * count));
                 scene.end_all();
             }
@@ -86,9 +86,9 @@ fn with_all_targets_in_one_place_and_a_high_load_the_best_path_is_handed_out() {
 #[test]
 fn with_all_targets_in_one_place_no_relay_is_full_at_a_quarter_of_the_capacity() {
     const RELAYS: usize = 1_000;
-    let mut geography = Geography::new(RELAYS, 10, 1);
-    let questions = geography.questions(Views::Coordinate, Targets::OnePlace, 8);
-    let scene = &mut geography.scene;
+    let mut topology = Topology::new(RELAYS, 10, 1);
+    let questions = topology.questions(Views::Coordinate, Targets::OnePlace, 8);
+    let scene = &mut topology.scene;
     scene.settle(0.24, 1, &questions);
     let is_full = |relay: &&Relay| relay.load == relay.capacity;
     let full = scene.relays.iter().filter(is_full).count();
@@ -100,10 +100,10 @@ fn the_first_call_for_a_pair_finds_the_best_path() {
     let mut report = Report::new(PAIR);
     let mut regrets = Regrets::default();
     for seed in 0..3 {
-        let mut geography = Geography::new(1_000, 8, seed);
-        geography.scene.load_from_elsewhere(0.6);
-        for question in geography.questions(Views::Both, Targets::Anywhere, 20) {
-            regrets.push(geography.scene.find(&question));
+        let mut topology = Topology::new(1_000, 8, seed);
+        topology.scene.load_from_elsewhere(0.6);
+        for question in topology.questions(Views::Both, Targets::Anywhere, 20) {
+            regrets.push(topology.scene.find(&question));
         }
     }
     report.add("first calls", 1_000, &regrets);
@@ -117,11 +117,11 @@ fn towards_a_target_of_which_nothing_is_known_the_best_path_is_handed_out() {
     for relays in [65, 257, 1_000] {
         let mut regrets = Regrets::default();
         for seed in 0..4 {
-            let mut geography = Geography::new(relays, 8, seed);
-            let questions = geography.questions(Views::Nowhere, Targets::Anywhere, 1);
-            regrets.extend(geography.scene.measure(&questions, 8));
-            geography.scene.load_from_elsewhere(0.6);
-            regrets.extend(geography.scene.measure(&questions, 8));
+            let mut topology = Topology::new(relays, 8, seed);
+            let questions = topology.questions(Views::Nowhere, Targets::Anywhere, 1);
+            regrets.extend(topology.scene.measure(&questions, 8));
+            topology.scene.load_from_elsewhere(0.6);
+            regrets.extend(topology.scene.measure(&questions, 8));
         }
         report.add("nowhere", relays, &regrets);
     }
@@ -133,12 +133,12 @@ fn towards_a_target_of_which_nothing_is_known_the_best_path_is_handed_out() {
 fn assert_met_with(what: &str, narrowed: impl Fn(&Scene, Question) -> Question) {
     let mut report = Report::new(PAIR);
     for relays in [50, 65, 257, 1_000] {
-        let mut geography = Geography::new(relays, capacity_of(relays), 1);
-        geography.scene.load_from_elsewhere(0.6);
+        let mut topology = Topology::new(relays, capacity_of(relays), 1);
+        topology.scene.load_from_elsewhere(0.6);
         let mut regrets = Regrets::default();
-        for question in geography.questions(Views::Both, Targets::Anywhere, 10) {
-            let question = narrowed(&geography.scene, question);
-            regrets.extend(geography.scene.measure(&[question], 5));
+        for question in topology.questions(Views::Both, Targets::Anywhere, 10) {
+            let question = narrowed(&topology.scene, question);
+            regrets.extend(topology.scene.measure(&[question], 5));
         }
         report.add(what, relays, &regrets);
     }
@@ -165,19 +165,19 @@ fn within_a_longest_round_trip_the_best_path_is_handed_out() {
 fn after_departures_the_best_path_that_is_left_is_handed_out() {
     let mut report = Report::new(PAIR);
     for relays in [10, 65, 257, 1_000] {
-        let mut geography = Geography::new(relays, 8, 3);
-        geography.scene.load_from_elsewhere(0.6);
+        let mut topology = Topology::new(relays, 8, 3);
+        topology.scene.load_from_elsewhere(0.6);
         let mut regrets = Regrets::default();
         for _ in 0..6 {
             // Asked anew each time: what a peer published of a relay that left does
             // not count in its other estimates any more.
-            let questions = geography.questions(Views::Both, Targets::Anywhere, 6);
-            let scene = &mut geography.scene;
+            let questions = topology.questions(Views::Both, Targets::Anywhere, 6);
+            let scene = &mut topology.scene;
             let (best, _) = scene.ranking(&questions[0])[0];
             scene.world.leave(best);
             scene.relays[best as usize].is_out = true;
-            let questions = geography.questions(Views::Both, Targets::Anywhere, 6);
-            regrets.extend(geography.scene.measure(&questions, 12));
+            let questions = topology.questions(Views::Both, Targets::Anywhere, 6);
+            regrets.extend(topology.scene.measure(&questions, 12));
         }
         report.add("departures", relays, &regrets);
     }
@@ -189,15 +189,15 @@ fn arrivals_that_the_target_measured_are_handed_out_before_they_are_merged() {
     const ARRIVALS: u32 = 3;
     let mut report = Report::new(PAIR);
     for relays in [10, 65, 257, 1_000] {
-        let mut geography = Geography::new(relays, 8, 4);
-        geography.scene.load_from_elsewhere(0.6);
+        let mut topology = Topology::new(relays, 8, 4);
+        topology.scene.load_from_elsewhere(0.6);
         let first = relays as u32;
         for _ in 0..ARRIVALS {
-            geography.scene.join(Relay::new(ms(20), 8));
+            topology.scene.join(Relay::new(ms(20), 8));
         }
         let view = published((first..first + ARRIVALS).map(|n| (n, ms(1))));
-        let question = geography.question(FindOptions::new().target_view(view));
-        let regrets = geography.scene.measure_in_motion(&[question], 16);
+        let question = topology.question(FindOptions::new().target_view(view));
+        let regrets = topology.scene.measure_in_motion(&[question], 16);
         report.add("arrivals", relays, &regrets);
     }
     report.assert_met();
@@ -207,16 +207,16 @@ fn arrivals_that_the_target_measured_are_handed_out_before_they_are_merged() {
 fn a_list_for_a_pair_holds_the_best_paths_in_order() {
     let mut report = Report::new(PAIR);
     for relays in [3, 65, 1_000] {
-        let mut geography = Geography::new(relays, capacity_of(relays), 2);
-        geography.scene.load_from_elsewhere(0.6);
+        let mut topology = Topology::new(relays, capacity_of(relays), 2);
+        topology.scene.load_from_elsewhere(0.6);
         let mut regrets = Regrets::default();
-        for question in geography.questions(Views::Both, Targets::Anywhere, 10) {
+        for question in topology.questions(Views::Both, Targets::Anywhere, 10) {
             let question = question.of_many(16);
-            let listed = geography.scene.list(&question);
-            let exact = geography.scene.ranking(&question);
+            let listed = topology.scene.list(&question);
+            let exact = topology.scene.ranking(&question);
             assert_eq!(listed.len(), exact.len().min(16), "a list's length");
             for (relay, (_, exact)) in listed.iter().zip(&exact) {
-                regrets.push(geography.scene.score_of(&question, relay.node_id()) / exact);
+                regrets.push(topology.scene.score_of(&question, relay.node_id()) / exact);
             }
         }
         report.add("lists for pairs", relays, &regrets);

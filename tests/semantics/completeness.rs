@@ -156,7 +156,7 @@ fn assert_reasons(rejections: Rejections, excluded: usize, departed: usize) {
 }
 
 #[test]
-fn s12_every_relay_passed_over_is_counted_under_its_reason() {
+fn s12_every_relay_rejected_is_counted_under_its_reason() {
     let (world, options) = world_of_reasons();
     assert_reasons(world.rejections(&options), 3, 3);
     match world.reserve(&non_relay(), &options) {
@@ -197,7 +197,7 @@ fn s12_relays_that_lapsed_count_as_departed() {
 }
 
 #[test]
-fn s12_many_passed_over_are_all_counted() {
+fn s12_many_rejections_are_all_counted() {
     let world = world_of(CROWD as usize);
     (0..CROWD).for_each(|n| world.join(n));
     (0..CROWD).for_each(|n| world.drain(n));

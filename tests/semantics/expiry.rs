@@ -155,7 +155,7 @@ fn s09_a_relay_that_left_does_not_expire_its_successor() {
 }
 
 #[test]
-fn s09_a_relay_found_dead_is_registered_again() {
+fn s09_a_relay_found_expired_is_registered_again() {
     let world = world();
     world.join_with(1, &ttl(secs(1)));
     let lease = world.lease(&id(1)).expect("a free unit");

@@ -103,7 +103,7 @@ fn relays_that_left_are_not_explained() {
 }
 
 #[test]
-fn those_to_be_handed_out_come_first_then_the_worse_then_those_passed_over() {
+fn those_to_be_handed_out_come_first_then_the_worse_then_rejected_ones() {
     let world = zoo();
     let explanation = explain(&world, &ask().max_results(2));
     assert_eq!(order(&explanation)[..2], [1, 2]);

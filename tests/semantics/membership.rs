@@ -72,7 +72,7 @@ fn s08_a_relay_that_expired_and_comes_back_after_its_grace_is_new() {
 }
 
 #[test]
-fn s08_a_relay_that_is_found_dead_after_its_grace_is_new() {
+fn s08_a_relay_that_is_found_expired_after_its_grace_is_new() {
     come_back(|world| world.advance(secs(10)));
 }
 

@@ -103,7 +103,7 @@ fn legs_are_estimated_by_published_pairs_alone() {
 /// A relay of unknown position is assumed to be nearer to the target than those it calls its
 /// nearest, and is no less found for that.
 #[test]
-fn a_relay_without_a_place_is_found_beside_far_ones_that_are_published() {
+fn a_relay_without_a_position_is_found_beside_far_ones_that_are_published() {
     for relays in [20, 100] {
         let world = located(relays);
         world.measure(0, ms(10));
@@ -120,7 +120,7 @@ fn a_relay_without_a_place_is_found_beside_far_ones_that_are_published() {
 
 /// Nor does the height of a relay count where the target has no place: the leg is assumed.
 #[test]
-fn a_relay_behind_a_slow_link_is_as_near_as_assumed_to_a_target_without_a_place() {
+fn a_relay_behind_a_slow_link_is_as_near_as_assumed_to_a_target_without_a_position() {
     const NEAR: u32 = 5;
     let world = world_of(32);
     let at = |x: f32, y: f32, height: f32| {
@@ -153,7 +153,7 @@ fn a_relay_behind_a_slow_link_is_as_near_as_assumed_to_a_target_without_a_place(
 
 /// A published relay without a coordinate gives no estimate for other relays.
 #[test]
-fn a_far_relay_without_a_place_hides_no_near_one() {
+fn a_far_relay_without_a_position_hides_no_near_one() {
     let world = located(20);
     world.join_with(500, &latency(ms(1)));
     for n in 0..20 {
@@ -168,7 +168,7 @@ fn a_far_relay_without_a_place_hides_no_near_one() {
 
 /// For a published relay without a coordinate, the published leg counts, not the assumed one.
 #[test]
-fn a_far_relay_without_a_place_is_as_far_as_is_published() {
+fn a_far_relay_without_a_position_is_as_far_as_is_published() {
     let world = located(20);
     world.join_with(500, &latency(ms(1)));
     for n in 0..20 {

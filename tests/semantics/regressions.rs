@@ -77,7 +77,7 @@ fn a_registration_that_was_held_up_beyond_its_ttl_is_neither_counted_nor_in_the_
 
 /// The clock goes back by less than a tick, which its coarse reading hides.
 #[test]
-fn housekeeping_goes_on_after_a_small_step_backwards() {
+fn maintenance_goes_on_after_a_small_step_backwards() {
     struct Shaking(Mutex<(Duration, bool)>);
     impl Clock for Shaking {
         fn now(&self) -> Duration {

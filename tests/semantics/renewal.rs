@@ -217,7 +217,7 @@ fn s01_a_deadline_put_off_by_a_renewal_holds_the_place() {
 }
 
 #[test]
-fn s01_a_relay_found_dead_at_the_bound_is_registered_anew() {
+fn s01_a_relay_found_expired_at_the_bound_is_registered_anew() {
     let world = world_of(1);
     world.join_with(1, &ttl(secs(1)));
     world.advance(secs(1));

@@ -11,13 +11,13 @@ use std::time::Duration;
 /// The assumed leg to the target: nearly nothing, so that paths are round trips.
 const NEXT_TO_NOTHING: Duration = Duration::from_micros(1);
 
-/// Relays numbered from 0, each at an address, a round trip in microseconds, and under a label.
+/// Relays numbered from 0, each at an address, a round trip in microseconds, and in a failure domain.
 fn relays(relays: &[(&str, u64, Option<&str>)]) -> World {
     let world = world_with(|builder| builder.assumed_rtt(NEXT_TO_NOTHING));
-    for (n, (address, micros, label)) in (0..).zip(relays) {
+    for (n, (address, micros, domain)) in (0..).zip(relays) {
         let mut options = latency(Duration::from_micros(micros - 1));
-        if let Some(label) = *label {
-            options = options.failure_domain(label);
+        if let Some(domain) = *domain {
+            options = options.failure_domain(domain);
         }
         enter(&world, n, address, &options);
     }

@@ -1,6 +1,6 @@
 //! The maintenance thread: it makes passes by itself, survives a panicking clock, and ends in time.
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 use crate::common::*;
 use relay_registry::{Clock, Maintenance, ManualClock, Registration, Registry, Stats};
 use std::panic::resume_unwind;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// Waits until a background thread has done something.
 #[track_caller]
 fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !is_so() {
         assert!(Instant::now() < deadline, "in vain: {what}");
         thread::sleep(ms(1));
@@ -149,8 +149,8 @@ fn registries_end_as_fast_as_they_begin() {
 fn a_slow_tick_does_not_delay_the_end() {
     let clock = SharedClock::new();
     let registry = Registry::builder()
-        .tick(PATIENCE * 100)
-        .ttl(PATIENCE * 1_000)
+        .tick(TIMEOUT * 100)
+        .ttl(TIMEOUT * 1_000)
         .clock(clock.clone())
         .build()
         .expect("a valid registry");

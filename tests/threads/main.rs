@@ -22,7 +22,7 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 /// How long to wait for what must happen in the end.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs `work(0) .. work(threads - 1)` at once, each on its own thread, and returns what they return.
 fn at_once<T: Send>(threads: u32, work: impl Fn(u32) -> T + Sync) -> Vec<T> {
@@ -65,7 +65,7 @@ fn register_patiently(
     address: Endpoint,
     options: &RegisterOptions,
 ) -> Result<Registration, RegisterError> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         match world.register_with(id(n), address.clone(), options) {
             Err(RegisterError::Backlogged { .. }) if Instant::now() < deadline => {

@@ -9,7 +9,7 @@ mod instances;
 mod randomness;
 
 use fastrand::Rng;
-use instances::geography::{View, World};
+use instances::topology::{View, World};
 use instances::{Instance, Loads, Recipe, RoundTrips, empty_registry_on, endpoint, random_ids};
 use relay_registry::{FindOptions, ManualClock, NodeId, RegisterOptions, Registration};
 use std::hint::black_box;

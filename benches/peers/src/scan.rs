@@ -1,7 +1,7 @@
 //! A linear scan with vector instructions: the coordinates of all relays are in arrays, and the lowest score
 //! wins.
 
-use crate::instances::geography::Place;
+use crate::instances::topology::Place;
 
 /// How many relays one step of the scan compares.
 const LANES: usize = 16;

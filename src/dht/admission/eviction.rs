@@ -82,9 +82,9 @@ impl Admission {
     fn most_failed_candidate(&self, of: Option<&Prefix>) -> Option<NodeId> {
         self.remote
             .iter()
-            .filter(|(_, relay)| !relay.is_verified && relay.reputation.failures > 0)
+            .filter(|(_, relay)| !relay.is_verified && relay.track_record.failures > 0)
             .filter(|(_, relay)| relay.is_of(of))
-            .min_by_key(|(id, relay)| (u32::MAX - relay.reputation.failures, relay.arrival, **id))
+            .min_by_key(|(id, relay)| (u32::MAX - relay.track_record.failures, relay.arrival, **id))
             .map(|(id, _)| *id)
     }
 

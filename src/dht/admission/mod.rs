@@ -30,10 +30,10 @@ mod probing;
 mod quotas;
 mod remote_relay;
 mod remote_relays;
-mod reputation;
 mod requery;
 #[cfg(all(test, not(relay_loom)))]
 mod tests;
+mod track_record;
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ use probe_queue::ProbeQueue;
 use probe_schedule::ProbeSchedule;
 use remote_relay::History;
 use remote_relays::RemoteRelays;
-use reputation::Reputation;
+use track_record::TrackRecord;
 
 /// What an accepted record has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,7 +75,7 @@ const MAX_DEPARTED_UNVERIFIED: usize = 4_096;
 const MAX_BLOCKED: usize = 4_096;
 
 /// The most keys whose offences are remembered after their relay was removed.
-const MAX_DEPARTED_REPUTATIONS: usize = 4_096;
+const MAX_DEPARTED_TRACK_RECORDS: usize = 4_096;
 
 /// The remote relays that are known, and what is remembered of those that were removed.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ pub(super) struct Admission {
     /// Removed relays that were verified. Each is probed with priority once.
     priorities: ExpiringMap<NodeId>,
     /// The offences of keys whose relay was removed.
-    departed_reputations: ExpiringMap<NodeId, Reputation>,
+    departed_track_records: ExpiringMap<NodeId, TrackRecord>,
     random: Rng,
 }
 
@@ -109,7 +109,7 @@ impl Admission {
             departed_unverified: SequenceMemory::new(MAX_DEPARTED_UNVERIFIED),
             blocked: ExpiringMap::new(MAX_BLOCKED),
             priorities: ExpiringMap::new(max_departed),
-            departed_reputations: ExpiringMap::new(MAX_DEPARTED_REPUTATIONS),
+            departed_track_records: ExpiringMap::new(MAX_DEPARTED_TRACK_RECORDS),
             policy,
             random,
         }
@@ -181,23 +181,23 @@ impl Admission {
         let id = record.node_id();
         let verified_sequence = self.departed_verified.highest(&id);
         let sequence = verified_sequence.max(self.departed_unverified.highest(&id));
-        let departed = self.departed_reputations.get(&id, now.at).copied();
-        let mut reputation = departed.unwrap_or_else(|| Reputation::new(now.at));
+        let departed = self.departed_track_records.get(&id, now.at).copied();
+        let mut track_record = departed.unwrap_or_else(|| TrackRecord::new(now.at));
         let max = self.policy.max_updates_per_minute;
         let is_update = sequence.is_some_and(|sequence| sequence < record.sequence());
-        if is_update && !reputation.count_update(max, now.at) {
+        if is_update && !track_record.count_update(max, now.at) {
             return Err(RejectReason::TooOften);
         }
         self.make_room_for_candidate(&id, endpoint, backend, now)?;
         let history = History {
             was_verified: verified_sequence.is_some(),
             has_priority: self.priorities.contains(&id, now.at),
-            reputation,
+            track_record,
         };
         self.remote
             .insert(record, endpoint.clone(), history, now.at);
         self.priorities.remove(&id);
-        self.departed_reputations.remove(&id);
+        self.departed_track_records.remove(&id);
         self.schedule_requery(&id, now);
         Ok(OfferOutcome::Candidate)
     }
@@ -260,7 +260,7 @@ impl Admission {
     fn count_update(&mut self, id: &NodeId, now: Duration) -> Result<(), RejectReason> {
         let max = self.policy.max_updates_per_minute;
         let relay = self.remote.get_mut(id);
-        let is_accepted = relay.is_none_or(|relay| relay.reputation.count_update(max, now));
+        let is_accepted = relay.is_none_or(|relay| relay.track_record.count_update(max, now));
         is_accepted.then_some(()).ok_or(RejectReason::TooOften)
     }
 
@@ -381,9 +381,9 @@ impl Admission {
         if relay.has_earned_priority {
             self.priorities.insert(*id, (), now.saturating_add(MAX_TTL));
         }
-        let lapses_at = relay.reputation.lapses_at(self.failures_lapse_at(now));
-        self.departed_reputations
-            .insert(*id, relay.reputation, lapses_at);
+        let lapses_at = relay.track_record.lapses_at(self.failures_lapse_at(now));
+        self.departed_track_records
+            .insert(*id, relay.track_record, lapses_at);
     }
 
     /// Removes relays whose record has expired, and learned relays whose room local ones need.

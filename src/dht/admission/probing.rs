@@ -89,7 +89,7 @@ impl Admission {
         self.remote.schedule_probe(id, now.at.saturating_add(next));
         let is_verified = match self.remote.get_mut(id) {
             Some(relay) => {
-                relay.reputation.failures = 0;
+                relay.track_record.failures = 0;
                 relay.last_success = Some(now.at);
                 relay.is_verified
             }
@@ -119,8 +119,8 @@ impl Admission {
         let Some(relay) = self.remote.get_mut(id) else {
             return;
         };
-        let failures = relay.reputation.failures.saturating_add(1);
-        relay.reputation.failures = failures;
+        let failures = relay.track_record.failures.saturating_add(1);
+        relay.track_record.failures = failures;
         if error == ProbeError::WrongIdentity || failures >= self.policy.max_failed_probes {
             self.block(id, backend, now);
             return;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::probe_queue::QueueKey;
 use super::quotas::Prefix;
-use super::reputation::Reputation;
+use super::track_record::TrackRecord;
 use crate::dht::record::SignedRecord;
 use crate::relay::{Endpoint, NodeId};
 
@@ -37,7 +37,7 @@ pub(super) struct RemoteRelay {
     pub(super) due_since: Duration,
     /// When the record is requested again.
     pub(super) requery_at: Duration,
-    pub(super) reputation: Reputation,
+    pub(super) track_record: TrackRecord,
     /// When a probe last succeeded.
     pub(super) last_success: Option<Duration>,
     /// The position in the order of arrival.
@@ -63,7 +63,7 @@ pub(super) struct History {
     pub(super) was_verified: bool,
     /// Whether the relay is probed before those that were never verified.
     pub(super) has_priority: bool,
-    pub(super) reputation: Reputation,
+    pub(super) track_record: TrackRecord,
 }
 
 /// The order of scheduled probes: when due, since when, arrival, id. So if several relays wait

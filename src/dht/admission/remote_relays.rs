@@ -87,7 +87,7 @@ impl RemoteRelays {
             probe_at: now,
             due_since: now,
             requery_at: now,
-            reputation: history.reputation,
+            track_record: history.track_record,
             last_success: None,
             arrival: self.arrivals,
             shard: None,

@@ -105,13 +105,13 @@ impl Distribution {
         if options.worker_threads == 0 {
             return Ok(());
         }
-        let probers = if options.probe.is_some() {
+        let probes = if options.probe.is_some() {
             options.probe_threads
         } else {
             0
         };
         let engine = std::iter::repeat_n(Role::Engine, options.worker_threads);
-        for role in engine.chain(std::iter::repeat_n(Role::Prober, probers)) {
+        for role in engine.chain(std::iter::repeat_n(Role::Probe, probes)) {
             // If it fails, the caller drops `self`, which ends the threads started so far.
             let thread = self.spawn(role, alive.clone())?;
             self.threads.push(thread);
@@ -251,7 +251,7 @@ impl Shared {
                 Step::Ended => return,
             }
         }
-        if role != Role::Prober {
+        if role != Role::Probe {
             self.withdraw();
         }
     }
@@ -271,7 +271,7 @@ impl Shared {
             state.next(role, now)
         };
         drop(backend);
-        if flags.need_engine() && role == Role::Prober {
+        if flags.need_engine() && role == Role::Probe {
             self.wake_flags.notify_work();
         }
         match job {

@@ -40,7 +40,7 @@ pub(super) enum Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Engine,
-    Prober,
+    Probe,
     Both,
 }
 
@@ -106,7 +106,7 @@ impl DhtState {
 
     /// The next job of a role.
     pub(super) fn next(&mut self, role: Role, now: Now) -> Option<Job> {
-        let engine = || role != Role::Prober;
+        let engine = || role != Role::Probe;
         let prober = || role != Role::Engine;
         (engine().then(|| self.next_request(now)).flatten())
             .or_else(|| prober().then(|| self.next_probe(now)).flatten())

@@ -14,7 +14,7 @@
 //!                           └────────── refresh, load ─────────────┘
 //! ```
 
-mod publication;
+mod publish_progress;
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use super::record::{
 };
 use super::retry::{RetryBackoff, with_jitter};
 use crate::sync::Arc;
-use publication::{Publication, Shards};
+use publish_progress::{PublishProgress, Shards};
 
 /// The intervals of publication.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,7 @@ pub(super) struct Publisher {
     /// Since when the local relay differs from the current record in more than its load. A
     /// relay that opens or closes counts as such a difference, although only the load shows it.
     changed_at: Option<Duration>,
-    current: Option<Publication>,
+    current: Option<PublishProgress>,
     /// Whether the relay was open when the current record was signed.
     current_is_open: bool,
     /// The latest record that the engine stored. It is in force until the current one is stored.
@@ -109,7 +109,10 @@ impl Publisher {
     pub(super) fn observe(&mut self, local: Option<LocalRelay>, now: Duration) {
         self.local = local;
         let local = self.local.as_ref();
-        let current = self.current.as_ref().and_then(Publication::announcement);
+        let current = self
+            .current
+            .as_ref()
+            .and_then(PublishProgress::announcement);
         let opens_or_closes = local.is_some_and(|local| local.is_open != self.current_is_open);
         let is_same = is_same_but_for_load(local.map(|local| &local.announcement), current);
         self.changed_at = if is_same && !opens_or_closes {
@@ -122,7 +125,7 @@ impl Publisher {
 
     /// Whether the local relay is published or withdrawn as it is now, except for its load.
     pub(super) fn is_settled(&self) -> bool {
-        self.changed_at.is_none() && self.current.as_ref().is_none_or(Publication::is_done)
+        self.changed_at.is_none() && self.current.as_ref().is_none_or(PublishProgress::is_done)
     }
 
     /// The latest record that the engine stored.
@@ -171,7 +174,7 @@ impl Publisher {
     }
 
     fn start_publication(&mut self, now: Now, random: &mut Rng) {
-        let shards = self.current.take().map(Publication::into_shards);
+        let shards = self.current.take().map(PublishProgress::into_shards);
         let own = self.key.node_id();
         let local = self.local.clone();
         let is_open = local.as_ref().is_none_or(|local| local.is_open);
@@ -184,7 +187,7 @@ impl Publisher {
         let refresh = with_jitter(self.next_refresh(now.at), random);
         self.changed_at = None;
         self.current_is_open = is_open;
-        self.current = Some(Publication::new(
+        self.current = Some(PublishProgress::new(
             record,
             now.at,
             now.at.saturating_add(refresh),

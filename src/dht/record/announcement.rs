@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::RecordError;
+use super::{FULL_LOAD, MAX_DOMAIN_LEN, RecordError};
 use crate::limits::MAX_CAPACITY;
 use crate::relay::{AddressPolicy, Endpoint, NatType};
 
@@ -135,7 +135,7 @@ impl Load {
     pub const IDLE: Self = Self(0);
 
     /// All units in use.
-    pub const FULL: Self = Self(16);
+    pub const FULL: Self = Self(FULL_LOAD);
 
     /// The load with `in_use` of `capacity` units in use. Rounds up, but to
     /// [`FULL`](Self::FULL) only if `in_use` is at least `capacity`.
@@ -183,7 +183,7 @@ pub struct FailureDomain(Box<str>);
 
 impl FailureDomain {
     /// The maximum length of a name in bytes, as in a registry.
-    pub const MAX_LEN: usize = 63;
+    pub const MAX_LEN: usize = MAX_DOMAIN_LEN;
 
     /// The domain named `name`.
     ///

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::{FailureDomain, Load, MAX_TTL, Network};
+use super::{FULL_LOAD, MAX_DOMAIN_LEN, MAX_NETWORK_LEN, MAX_TTL};
 use crate::limits::MAX_CAPACITY;
 use crate::relay::EndpointError;
 
@@ -14,7 +14,7 @@ use crate::relay::EndpointError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// The tag of a network is empty or longer than [`Network::MAX_LEN`].
+    /// The tag of a network is empty or longer than [`Network::MAX_LEN`](crate::dht::Network::MAX_LEN).
     #[non_exhaustive]
     InvalidNetwork {
         /// The length of the tag in bytes.
@@ -117,13 +117,13 @@ pub enum RecordError {
         /// The code.
         code: u64,
     },
-    /// The load is above [`Load::FULL`].
+    /// The load is above [`Load::FULL`](crate::dht::Load::FULL).
     #[non_exhaustive]
     InvalidLoad {
         /// The load in sixteenths.
         sixteenths: u64,
     },
-    /// The failure domain is empty, longer than [`FailureDomain::MAX_LEN`], or has
+    /// The failure domain is empty, longer than [`FailureDomain::MAX_LEN`](crate::dht::FailureDomain::MAX_LEN), or has
     /// a character that is not visible ASCII.
     InvalidFailureDomain,
     /// The key of an extension is below
@@ -142,7 +142,7 @@ impl fmt::Display for RecordError {
             Self::InvalidNetwork { len } => write!(
                 f,
                 "the tag of a network has 1 to {} bytes, not {len}",
-                Network::MAX_LEN
+                MAX_NETWORK_LEN
             ),
             Self::TooLarge { len, max } => {
                 write!(f, "there are {len} bytes, and at most {max} are allowed")
@@ -194,12 +194,12 @@ impl fmt::Display for RecordError {
             Self::InvalidLoad { sixteenths } => write!(
                 f,
                 "the load is {sixteenths} sixteenths, not 0 to {}",
-                Load::FULL.sixteenths()
+                FULL_LOAD
             ),
             Self::InvalidFailureDomain => write!(
                 f,
                 "a failure domain has 1 to {} visible ASCII characters",
-                FailureDomain::MAX_LEN
+                MAX_DOMAIN_LEN
             ),
             Self::InvalidExtension { key } => {
                 write!(f, "no extension can be added under key {key}")

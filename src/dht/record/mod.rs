@@ -49,6 +49,15 @@ pub const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// How far the signer's clock may be ahead of the reader's clock: 5 minutes.
 pub const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
 
+/// [`Network::MAX_LEN`].
+const MAX_NETWORK_LEN: usize = 32;
+
+/// [`FailureDomain::MAX_LEN`].
+const MAX_DOMAIN_LEN: usize = 63;
+
+/// The greatest load in a record, in sixteenths: [`Load::FULL`].
+const FULL_LOAD: u8 = 16;
+
 /// `time` in microseconds, the unit of issue times and sequences; saturates.
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::RecordError;
+use super::{MAX_NETWORK_LEN, RecordError};
 
 /// The prefix of every salt of this crate: a record must not verify as that of
 /// another application that uses the same key.
@@ -37,7 +37,7 @@ pub struct Network {
 impl Network {
     /// The maximum length of a tag: 32 bytes. With the prefix, the salt stays
     /// within BEP 44's 64 bytes.
-    pub const MAX_LEN: usize = 32;
+    pub const MAX_LEN: usize = MAX_NETWORK_LEN;
 
     /// The network with this tag, which may have any bytes.
     ///

@@ -18,7 +18,7 @@ fn failed_and_leased() -> (Registry, crate::Lease) {
 }
 
 /// The relay, after `reset` beside a restart.
-fn restarted_beside(reset: impl FnOnce(Registry) + Send + 'static) -> crate::RelayInfo {
+fn restarted_beside(reset: impl FnOnce(Registry) + Send + 'static) -> crate::relay::RelayInfo {
     let (registry, _lease) = failed_and_leased();
     let other = registry.clone();
     let resetting = thread::spawn(move || reset(other));

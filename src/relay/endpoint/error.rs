@@ -1,8 +1,12 @@
 //! Why there is no endpoint, or none for a relay.
 
-use super::hostname::{MAX_LABEL_LEN, MAX_NAME_LEN};
 use std::error::Error;
 use std::fmt;
+
+/// The length of a name in text form: RFC 1035 allows 255 bytes on the wire, of
+/// which the first length byte and the root label are not written.
+pub(super) const MAX_NAME_LEN: usize = 253;
+pub(super) const MAX_LABEL_LEN: usize = 63;
 
 /// Why text is not an [`Endpoint`](super::Endpoint), or a relay cannot be registered at one.
 #[derive(Clone, Debug, PartialEq, Eq)]

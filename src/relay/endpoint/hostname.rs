@@ -1,11 +1,6 @@
 //! The rules for names of hosts.
 
-use super::EndpointError;
-
-/// The length of a name in text form: RFC 1035 allows 255 bytes on the wire, of
-/// which the first length byte and the root label are not written.
-pub(super) const MAX_NAME_LEN: usize = 253;
-pub(super) const MAX_LABEL_LEN: usize = 63;
+use super::error::{EndpointError, MAX_LABEL_LEN, MAX_NAME_LEN};
 
 /// The name without the dot at its end, if it is a hostname.
 pub(super) fn valid_name(name: &str) -> Result<&str, EndpointError> {

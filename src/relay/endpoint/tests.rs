@@ -2,7 +2,7 @@
 
 use std::net::SocketAddrV6;
 
-use super::hostname::MAX_LABEL_LEN;
+use super::error::MAX_LABEL_LEN;
 use super::*;
 
 fn endpoint(text: &str) -> Endpoint {

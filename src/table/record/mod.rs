@@ -152,7 +152,7 @@ impl Record {
     /// Only while the record is private to this thread. `extra` is the record's
     /// own, here and below.
     ///
-    /// `rtt_seed` is when a round trip was told, in nanoseconds, and the round trip in
+    /// `rtt_seed` is when a round trip was reported, in nanoseconds, and the round trip in
     /// microseconds.
     pub(in crate::table) fn begin(
         &self,
@@ -172,8 +172,10 @@ impl Record {
         self.generation_and_len
             .store(word & !LEN_MASK | u32::from(id.len_u8()), Ordering::Relaxed);
         extra.window.clear(0);
-        if let Some((told_at, micros)) = rtt_seed {
-            extra.window.seed(told_at, micros, Second::of(told_at));
+        if let Some((reported_at, micros)) = rtt_seed {
+            extra
+                .window
+                .seed(reported_at, micros, Second::of(reported_at));
         }
         // Relaxed: published with the bucket entry or the handle.
         let rtt = RttWord(self.rtt.load(Ordering::Relaxed));

@@ -295,7 +295,7 @@ const LATEST: Source = Source::Lease { sequence: 1 };
 
 /// Since tick 0, for two seconds.
 fn opened() -> Circuit {
-    Circuit::CLOSED.with_failure(Fault::told(Failure::TimedOut), at(0))
+    Circuit::CLOSED.with_failure(Fault::reported(Failure::TimedOut), at(0))
 }
 
 /// A record whose relay did not answer at tick 0.
@@ -328,13 +328,13 @@ fn of_two_failures_one_counts() {
         let record = idle(1);
         let other = Arc::clone(&record);
         let fail = |record: &Record, failure| {
-            record.change_circuit(|circuit| circuit.with_failure(Fault::told(failure), at(0)));
+            record.change_circuit(|circuit| circuit.with_failure(Fault::reported(failure), at(0)));
         };
         let failing = thread::spawn(move || fail(&other, Failure::Refused));
         fail(&record, Failure::TimedOut);
         failing.join().unwrap();
         let either = [Failure::Refused, Failure::TimedOut]
-            .map(|failure| Circuit::CLOSED.with_failure(Fault::told(failure), at(0)));
+            .map(|failure| Circuit::CLOSED.with_failure(Fault::reported(failure), at(0)));
         assert!(either.contains(&record.circuit()), "{:?}", record.circuit());
     });
 }
@@ -346,7 +346,7 @@ fn a_ban_beside_a_failure_holds() {
         let other = Arc::clone(&record);
         let failing = thread::spawn(move || {
             other.change_circuit(|circuit| {
-                circuit.with_failure(Fault::told(Failure::TimedOut), at(1))
+                circuit.with_failure(Fault::reported(Failure::TimedOut), at(1))
             });
         });
         record.change_circuit(|circuit| circuit.with_ban(Tick(90)));
@@ -380,7 +380,7 @@ fn a_success_from_before_a_failure_beside_it_ends_no_back_off() {
         };
         let other = Arc::clone(&record);
         let failing = thread::spawn(move || {
-            let fault = Fault::told(Failure::TimedOut);
+            let fault = Fault::reported(Failure::TimedOut);
             other.change_circuit(|circuit| circuit.with_failure(fault, at(0)));
             yield_point();
         });

@@ -21,7 +21,7 @@
 //! nanoseconds, which are fewer than 2^35 seconds: no stamp comes round. A minimum of
 //! zero is *no sample*.
 //!
-//! A *seed* is a round trip that was told, not measured. It counts while there is no
+//! A *seed* is a round trip that was reported, not measured. It counts while there is no
 //! measurement that does, and lapses as one would.
 
 use crate::limits::MAX_RTT;
@@ -50,7 +50,7 @@ pub(crate) struct Second(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Measurement {
     pub(crate) micros: u32,
-    /// When the latest sample was taken, or the seed told.
+    /// When the latest sample was taken, or the seed reported.
     pub(crate) latest: Second,
 }
 
@@ -165,8 +165,8 @@ impl RttWindow {
     /// What counts, where samples from `oldest` on do.
     pub(crate) fn in_force(&self, oldest: Second) -> Option<Measurement> {
         self.measured(oldest).or_else(|| {
-            let told = self.0.each_ref().map(load).into_iter().flatten();
-            let seeds = told.filter(|sample| sample.is_seed && sample.latest >= oldest);
+            let seeds = self.0.each_ref().map(load).into_iter().flatten();
+            let seeds = seeds.filter(|sample| sample.is_seed && sample.latest >= oldest);
             seeds
                 .max_by_key(|seed| seed.latest)
                 .map(|seed| Measurement {
@@ -176,8 +176,8 @@ impl RttWindow {
         })
     }
 
-    /// When the latest sample was taken that is [in force](Self::in_force), or the seed
-    /// told.
+    /// When the latest sample was taken that is [in force](Self::in_force), or the
+    /// seed reported.
     #[inline]
     pub(crate) fn latest(&self, oldest: Second) -> Option<Second> {
         // Measurements before seeds, and of each the latest.

@@ -86,5 +86,5 @@ pub(super) fn back_off() -> BackOff {
 }
 
 pub(super) fn fault() -> Fault {
-    Fault::told(Failure::TimedOut)
+    Fault::reported(Failure::TimedOut)
 }

@@ -82,6 +82,7 @@ impl Bins {
 #[cfg(all(test, not(relay_loom)))]
 mod tests {
     use super::*;
+    use crate::limits::MAX_CAPACITY;
     use proptest::prelude::*;
 
     fn load(total: u32) -> Load {
@@ -137,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_score_stays_finite_up_to_the_last_free_unit() {
-        let load = Load::idle(crate::MAX_CAPACITY).with_report(crate::MAX_CAPACITY - 1);
+        let load = Load::idle(MAX_CAPACITY).with_report(MAX_CAPACITY - 1);
         assert!(score(20_000_000, load).is_finite());
     }
 }

@@ -35,7 +35,7 @@ impl Relays {
             0 => self.change_rtt(subject.handle.index as usize, rng.u32(1..50_000)),
             1 => {
                 record.change_circuit(|circuit| {
-                    circuit.with_failure(Fault::told(Failure::TimedOut), at)
+                    circuit.with_failure(Fault::reported(Failure::TimedOut), at)
                 });
                 self.publication.refresh(&subject, true);
             }

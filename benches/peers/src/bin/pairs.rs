@@ -7,7 +7,7 @@
 
 use relay_registry::{FindOptions, NodeId, Registry};
 use relay_registry_peers::instances::Sessions;
-use relay_registry_peers::instances::geography::{Place, View, World};
+use relay_registry_peers::instances::topology::{Place, View, World};
 use relay_registry_peers::interleaved::{Contender, Outcome, mean_of, measure_interleaved, report};
 use relay_registry_peers::results;
 use relay_registry_peers::scan::Scan;
@@ -29,7 +29,7 @@ enum State {
     Idle,
     Equilibrium,
     /// An equilibrium with all targets in one place.
-    HotPlace,
+    HotSpot,
     AllFull,
 }
 
@@ -38,7 +38,7 @@ fn main() {
         for state in [
             State::Idle,
             State::Equilibrium,
-            State::HotPlace,
+            State::HotSpot,
             State::AllFull,
         ] {
             compare(state, relays);
@@ -51,7 +51,7 @@ impl State {
         match self {
             Self::Idle => "idle",
             Self::Equilibrium => "equilibrium",
-            Self::HotPlace => "hot place",
+            Self::HotSpot => "hot spot",
             Self::AllFull => "all full",
         }
     }
@@ -62,7 +62,7 @@ impl State {
         match self {
             Self::Idle => (world, None),
             Self::Equilibrium => settled(world),
-            Self::HotPlace => settled(world.in_one_place()),
+            Self::HotSpot => settled(world.in_one_place()),
             Self::AllFull => {
                 world.fill();
                 (world, None)

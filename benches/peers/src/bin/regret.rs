@@ -11,8 +11,8 @@ mod bars;
 #[path = "../../../../tests/common/mod.rs"]
 mod common;
 #[allow(dead_code, reason = "shared with the tests")]
-#[path = "../../../../tests/regret/geography.rs"]
-mod geography;
+#[path = "../../../../tests/regret/topology.rs"]
+mod topology;
 #[allow(dead_code, reason = "shared with the tests")]
 #[path = "../../../../tests/regret/question.rs"]
 mod question;
@@ -24,7 +24,7 @@ mod scene;
 mod states;
 
 use bars::Regrets;
-use geography::{Geography, Targets, Views};
+use topology::{Topology, Targets, Views};
 use relay_registry_peers::results;
 use states::{LARGE, SIZES, State};
 
@@ -67,11 +67,11 @@ fn pair_regrets(state: State, targets: Targets, relays: usize) -> Regrets {
     };
     let mut regrets = Regrets::default();
     for seed in 0..instances {
-        let mut geography = Geography::new(relays, capacity, seed);
+        let mut topology = Topology::new(relays, capacity, seed);
         for views in [Views::Coordinate, Views::Both] {
-            let questions = geography.questions(views, targets, 8);
-            regrets.extend(state.regrets(&mut geography.scene, &questions, 64));
-            geography.scene.end_all();
+            let questions = topology.questions(views, targets, 8);
+            regrets.extend(state.regrets(&mut topology.scene, &questions, 64));
+            topology.scene.end_all();
         }
     }
     regrets

@@ -25,7 +25,7 @@
 //!
 //! The sequence is the number of failures that counted, so a lease that remembers it
 //! from when it was taken knows whether the relay has failed since. A success that is
-//! told by id may be one of a session from before the failure: it counts only
+//! reported by id may be one of a session from before the failure: it counts only
 //! while a trial is under way. A probe is not a session: one of its successes counts
 //! among those that close a circuit, and none ends a back-off after failures of callers.
 //! So the word says whether callers saw the relay fail, and whether a probe's success
@@ -76,9 +76,9 @@ impl fmt::Display for Failure {
 /// How it is known that an attempt went well or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// It was told by the relay's id, so when the attempt began is not known.
+    /// It was reported by the relay's id, so when the attempt began is not known.
     Id,
-    /// It was told through a lease, which was taken when the circuit had this sequence.
+    /// It was reported through a lease, which was taken when the circuit had this sequence.
     Lease { sequence: u16 },
     /// The registry's own probe.
     Probe,
@@ -94,9 +94,9 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// One of the relay's own that was told by its id.
+    /// One of the relay's own that was reported by its id.
     #[cfg(test)]
-    pub(crate) fn told(failure: Failure) -> Self {
+    pub(crate) fn reported(failure: Failure) -> Self {
         Self {
             failure,
             source: Source::Id,
@@ -124,7 +124,7 @@ enum State {
     Open = 1,
     /// It may be tried once its time comes.
     HalfOpen = 2,
-    /// A caller has the relay on trial, and has not told how that went.
+    /// A caller has the relay on trial, and has not reported the outcome.
     Trial = 3,
 }
 

@@ -13,14 +13,14 @@ fn at(tick: u64) -> BackOff {
     }
 }
 
-fn told(failure: Failure) -> Fault {
-    Fault::told(failure)
+fn reported(failure: Failure) -> Fault {
+    Fault::reported(failure)
 }
 
 fn by(source: Source) -> Fault {
     Fault {
         source,
-        ..told(TimedOut)
+        ..reported(TimedOut)
     }
 }
 
@@ -30,7 +30,7 @@ fn circuit(state: State, level: u64, until: u64) -> Circuit {
 
 /// Since tick 0, for ten ticks or twenty.
 fn opened(failure: Failure) -> Circuit {
-    Circuit::CLOSED.with_failure(told(failure), at(0))
+    Circuit::CLOSED.with_failure(reported(failure), at(0))
 }
 
 fn open_until(circuit: Circuit) -> u64 {
@@ -48,7 +48,7 @@ fn back_offs(failure: Failure, back_off_range: BackOffRange, count: usize) -> Ve
             back_off_range,
             ..at(now)
         };
-        circuit = circuit.with_failure(told(failure), at(now));
+        circuit = circuit.with_failure(reported(failure), at(now));
         lengths.push(open_until(circuit) - now);
         now = open_until(circuit);
         assert_eq!(circuit.access(Tick(now - 1)), Err(Rejection::BackingOff));
@@ -93,13 +93,13 @@ fn back_off_grows_within_any_two_spans() {
 #[test]
 fn a_refusal_does_not_shorten_what_silence_earned() {
     let silent = circuit(State::Open, 9, 5);
-    assert_eq!(silent.with_failure(told(Refused), at(5)).level(), 9);
+    assert_eq!(silent.with_failure(reported(Refused), at(5)).level(), 9);
 }
 
 #[test]
 fn failures_of_one_fault_count_once() {
     let once = opened(TimedOut);
-    assert_eq!(once.with_failure(told(TimedOut), at(3)), once);
+    assert_eq!(once.with_failure(reported(TimedOut), at(3)), once);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_failure_among_successes_starts_over() {
         .with_success(LATEST, at(11));
     let again = nearly
         .with_trial(at(11))
-        .with_failure(told(Refused), at(12));
+        .with_failure(reported(Refused), at(12));
     assert_eq!((again.passed(), again.level()), (0, 2));
 }
 
@@ -185,7 +185,9 @@ fn a_probe_ends_what_probes_began() {
     let open = Circuit::CLOSED.with_failure(by(Source::Probe), at(0));
     let probed = open.with_success(Source::Probe, at(1));
     assert_eq!(probed.access(Tick(1)), Ok(Access::OnTrial));
-    let failed = probed.with_trial(at(1)).with_failure(told(TimedOut), at(2));
+    let failed = probed
+        .with_trial(at(1))
+        .with_failure(reported(TimedOut), at(2));
     assert_eq!(failed.with_success(Source::Probe, at(3)), failed);
 }
 
@@ -201,7 +203,7 @@ fn levels_fall_with_the_time_since_the_last_failure() {
         let before = circuit(state, 5, 1_000);
         for (minutes, level) in [(0, 7), (1, 6), (4, 3), (5, 2), (99, 2)] {
             let now = 1_000 + minutes * 600 + if minutes > 0 { spare } else { 0 };
-            let failed = before.with_failure(told(TimedOut), at(now));
+            let failed = before.with_failure(reported(TimedOut), at(now));
             assert_eq!(failed.level(), level, "{state:?} for {minutes} minutes");
         }
     }
@@ -220,7 +222,7 @@ fn levels_are_halved_by_sustained_success() {
 fn failures_in_an_outage_raise_no_level_and_end_with_it() {
     let fault = Fault {
         is_outage: true,
-        ..told(TimedOut)
+        ..reported(TimedOut)
     };
     let fresh = Circuit::CLOSED.with_failure(fault, at(0));
     assert_eq!((fresh.level(), open_until(fresh)), (0, 10));
@@ -249,7 +251,7 @@ fn a_reset_leaves_a_ban_and_the_sequence() {
 #[test]
 fn a_ban_holds_whatever_happens_and_ends_at_its_tick() {
     let banned = Circuit::CLOSED.with_ban(Tick(50));
-    assert_eq!(banned.with_failure(told(TimedOut), at(10)), banned);
+    assert_eq!(banned.with_failure(reported(TimedOut), at(10)), banned);
     assert_eq!(banned.with_success(LATEST, at(10)), banned);
     assert_eq!(banned.access(Tick(49)), Err(Rejection::Banned));
     assert_eq!(banned.access(Tick(50)), Ok(Access::Free));
@@ -259,7 +261,7 @@ fn a_ban_holds_whatever_happens_and_ends_at_its_tick() {
     );
     let banned = opened(TimedOut).with_ban(Tick(50));
     assert_eq!(banned.access(Tick(50)), Ok(Access::OnTrial));
-    let failed = banned.with_failure(told(TimedOut), at(60));
+    let failed = banned.with_failure(reported(TimedOut), at(60));
     assert_eq!(failed.access(Tick(61)), Err(Rejection::BackingOff));
 }
 
@@ -271,7 +273,7 @@ fn jitter_stays_within_a_quarter_and_the_bounds() {
         assert!((60..=100).contains(&back_off.ticks(4)));
         assert!((4500..=6000).contains(&back_off.ticks(11)));
         assert!((0..=11).all(|level| back_off.ticks(level) <= back_off.most_ticks(level)));
-        let failed = Circuit::CLOSED.with_failure(told(TimedOut), back_off);
+        let failed = Circuit::CLOSED.with_failure(reported(TimedOut), back_off);
         assert_eq!(failed.ejected_at(back_off), Tick(0));
     }
     let shortest = BackOff { jitter: 0, ..at(0) };

@@ -1,4 +1,4 @@
-//! [`Publication`]: the progress of one signed record. It is stored, then listed in the directory,
+//! [`PublishProgress`]: the progress of one signed record. It is stored, then listed in the directory,
 //! then the listing is rechecked, because a concurrent write of another node may undo it.
 
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Shards {
 
 /// One signed record, and the steps of its publication.
 #[derive(Clone, Debug)]
-pub(super) struct Publication {
+pub(super) struct PublishProgress {
     record: SignedRecord,
     signed_at: Duration,
     refresh_at: Duration,
@@ -61,7 +61,7 @@ enum Step {
     Failed,
 }
 
-impl Publication {
+impl PublishProgress {
     pub(super) fn new(
         record: SignedRecord,
         signed_at: Duration,

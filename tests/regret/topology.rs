@@ -50,13 +50,13 @@ pub enum Targets {
 }
 
 /// A scene whose relays have coordinates that the registry has learned.
-pub struct Geography {
+pub struct Topology {
     pub scene: Scene,
     places: Vec<Coordinate>,
     rng: Rng,
 }
 
-impl Geography {
+impl Topology {
     pub fn new(relays: usize, capacity: u32, seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let home = anywhere(&mut rng);

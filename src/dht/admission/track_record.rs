@@ -7,14 +7,14 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// The offences of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reputation {
+pub(super) struct TrackRecord {
     /// When the present minute began, and the updates that were accepted in it.
     updates: (Duration, u32),
     /// Failed probes since the last one that succeeded, at any endpoint.
     pub(super) failures: u32,
 }
 
-impl Reputation {
+impl TrackRecord {
     /// No offences.
     pub(super) const fn new(now: Duration) -> Self {
         Self {
@@ -54,21 +54,21 @@ mod tests {
 
     #[test]
     fn updates_are_counted_per_minute() {
-        let mut reputation = Reputation::new(S(0));
-        let accepted = |reputation: &mut Reputation, at| reputation.count_update(2, S(at));
-        assert!(accepted(&mut reputation, 1) && accepted(&mut reputation, 2));
-        assert!(!accepted(&mut reputation, 3) && !accepted(&mut reputation, 59));
-        assert!(accepted(&mut reputation, 60));
+        let mut track_record = TrackRecord::new(S(0));
+        let accepted = |track_record: &mut TrackRecord, at| track_record.count_update(2, S(at));
+        assert!(accepted(&mut track_record, 1) && accepted(&mut track_record, 2));
+        assert!(!accepted(&mut track_record, 3) && !accepted(&mut track_record, 59));
+        assert!(accepted(&mut track_record, 60));
     }
 
     #[test]
     fn updates_lapse_after_a_minute_and_failures_when_told() {
-        let clean = Reputation::new(S(5));
+        let clean = TrackRecord::new(S(5));
         assert_eq!(clean.lapses_at(S(100)), S(5));
         let mut updated = clean;
         assert!(updated.count_update(9, S(5)));
         assert_eq!(updated.lapses_at(S(100)), S(65));
-        let failed = Reputation {
+        let failed = TrackRecord {
             failures: 2,
             ..updated
         };
