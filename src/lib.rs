@@ -172,8 +172,8 @@
 //!   that returns "none" checks all relays.
 //! - Coordinates are in a frame of the registry's own, shared with peers that locate
 //!   themselves by [its relays](Registry::relay_coordinate). They are robust while
-//!   fewer than half of what the registry [learns](Registry::update_peer) are lies: let
-//!   no peer teach more often than others.
+//!   fewer than half of what the registry [learns](Registry::update_peer) are lies:
+//!   call `update_peer` equally often for each peer.
 //! - What is reported through a lease while its relay is gone is lost.
 //! - Up to `max_relays` gone relays are remembered, at least 1,024; the longest gone are
 //!   forgotten first. The failures of up to 65,536 forgotten relays are remembered. A

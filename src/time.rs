@@ -215,6 +215,11 @@ impl Timeline {
         Some(Tick(ticks + u64::from(rest > 0)))
     }
 
+    /// The time from now until a tick.
+    pub(crate) fn until(&self, tick: Tick, now: Moment) -> Duration {
+        Duration::from_nanos(self.nanos_of(tick).saturating_sub(now.nanos))
+    }
+
     /// The length of a tick.
     #[inline]
     pub(crate) fn tick_nanos(&self) -> u64 {

@@ -39,6 +39,8 @@ pub enum BanError {
     TooLong {
         /// The duration that was asked for.
         duration: Duration,
+        /// The longest at this moment.
+        max: Duration,
     },
     /// The relay is not registered, and settings are kept already for the most
     /// relays that were never held. [Lift](crate::Registry::lift) one of those.
@@ -54,10 +56,9 @@ pub enum BanError {
 impl fmt::Display for BanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLong { duration } => write!(
-                f,
-                "a ban of {duration:?} ends later than ticks can count: choose a shorter one"
-            ),
+            Self::TooLong { duration, max } => {
+                write!(f, "a ban lasts at most {max:?}, not {duration:?}")
+            }
             Self::TooMany { max } => too_many(*max, f),
             Self::OutOfMemory => f.write_str("there is no memory to keep the ban in"),
         }
@@ -81,7 +82,7 @@ mod tests {
     fn operator_errors_explain_themselves() {
         let too_many =
             "bans or draining of 7 relays that are not registered are kept already: lift one";
-        let duration = Duration::from_secs(11);
+        let [max, duration] = [10, 11].map(Duration::from_secs);
         for (error, says) in [
             (&OperatorError::TooMany { max: 7 } as &dyn Error, too_many),
             (
@@ -89,8 +90,8 @@ mod tests {
                 "there is no memory to keep the operator setting in",
             ),
             (
-                &BanError::TooLong { duration },
-                "a ban of 11s ends later than ticks can count: choose a shorter one",
+                &BanError::TooLong { duration, max },
+                "a ban lasts at most 10s, not 11s",
             ),
             (&BanError::TooMany { max: 7 }, too_many),
             (

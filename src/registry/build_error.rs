@@ -66,6 +66,8 @@ pub enum BuildError {
         min: Duration,
         /// The longest that was asked for.
         max: Duration,
+        /// The longest that ticks can count.
+        countable: Duration,
     },
     /// There is no memory for tables of this size. Choose fewer relays.
     OutOfMemory,
@@ -117,13 +119,13 @@ impl fmt::Display for BuildError {
             Self::InvalidBackOff { min, .. } if min.is_zero() => {
                 f.write_str("the shortest back-off is 0ns: choose one above zero")
             }
-            Self::InvalidBackOff { min, max } if min > max => write!(
+            Self::InvalidBackOff { min, max, .. } if min > max => write!(
                 f,
                 "the shortest back-off is {min:?}, longer than the longest of {max:?}"
             ),
-            Self::InvalidBackOff { max, .. } => write!(
+            Self::InvalidBackOff { max, countable, .. } => write!(
                 f,
-                "the longest back-off is {max:?}, longer than ticks can count: choose a shorter one"
+                "the longest back-off is {max:?}, longer than the {countable:?} that ticks can count"
             ),
             Self::OutOfMemory => {
                 f.write_str("there is no memory for tables of this size: choose fewer relays")
@@ -153,6 +155,7 @@ mod tests {
 
     #[test]
     fn build_errors_explain_themselves() {
+        let countable = Duration::from_secs(10);
         for (error, says) in [
             (
                 BuildError::InvalidMaxRelays { max_relays: 0 },
@@ -198,6 +201,7 @@ mod tests {
                 BuildError::InvalidBackOff {
                     min: Duration::ZERO,
                     max: Duration::from_secs(1),
+                    countable,
                 },
                 "the shortest back-off is 0ns: choose one above zero",
             ),
@@ -205,6 +209,7 @@ mod tests {
                 BuildError::InvalidBackOff {
                     min: Duration::from_secs(2),
                     max: Duration::from_secs(1),
+                    countable,
                 },
                 "the shortest back-off is 2s, longer than the longest of 1s",
             ),
@@ -212,8 +217,9 @@ mod tests {
                 BuildError::InvalidBackOff {
                     min: Duration::from_secs(1),
                     max: Duration::from_secs(u64::MAX),
+                    countable,
                 },
-                "the longest back-off is 18446744073709551615s, longer than ticks can count: choose a shorter one",
+                "the longest back-off is 18446744073709551615s, longer than the 10s that ticks can count",
             ),
             (
                 BuildError::OutOfMemory,

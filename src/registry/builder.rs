@@ -330,7 +330,11 @@ impl RegistryBuilder {
         let (min, max) = self.back_off;
         BackOffRange::new(min, max)
             .filter(|_| max < self.tick || is_countable(max, self.tick))
-            .ok_or(BuildError::InvalidBackOff { min, max })
+            .ok_or_else(|| BuildError::InvalidBackOff {
+                min,
+                max,
+                countable: longest_ttl(self.tick),
+            })
     }
 }
 

@@ -31,7 +31,7 @@ impl Inner {
     pub(super) fn forget_rtt(&self, relay: &NodeId) -> bool {
         let now = self.relays.present();
         let forgotten = Cell::new(None);
-        // Also of one that is gone, for it would return with what was measured.
+        // Gone relays, too: they return with their round trips.
         let is_live = self.relays.update_each_record(relay, |record| {
             self.relays.forget_rtt_of(record, now);
             forgotten.set(Some(record.handle()));

@@ -57,7 +57,10 @@ impl Inner {
         let until = timeline
             .deadline(now, nanos(duration))
             .filter(|&until| until <= Circuit::LAST_TICK)
-            .ok_or(BanError::TooLong { duration })?;
+            .ok_or_else(|| BanError::TooLong {
+                duration,
+                max: timeline.until(Circuit::LAST_TICK, now),
+            })?;
         if until <= now.tick {
             // A ban of no duration lifts one that is in force.
             self.unban_at(relay, now.tick);

@@ -105,9 +105,9 @@ impl Relays {
         }
     }
 
-    /// Updates the record of a relay, if its id has one, and also the record that takes
-    /// that one's place meanwhile, for it may have been copied before; whether `update`
-    /// returned true for any of them.
+    /// Updates the record of a relay, if its id has one. If another record replaces it
+    /// meanwhile, updates that one, too: it may have been copied before the update. Returns
+    /// whether `update` returned true for any of them.
     pub(super) fn update_each_record(
         &self,
         relay: &NodeId,

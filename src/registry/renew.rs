@@ -174,8 +174,8 @@ impl Inner {
         if !in_time || !record.renew(deadline, amended)? {
             return Err(AttemptError::Conflict);
         }
-        // A renewal on the same terms copies no capacity: it must not put a figure that it
-        // read before over one that was raised since.
+        // If the terms are the same, no capacity is copied: an older one that this thread
+        // read could overwrite a newer one.
         if pending.is_some() {
             record.copy_capacity();
         }

@@ -160,20 +160,36 @@ impl RelayInfo {
 
 impl fmt::Debug for RelayInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            node_id,
+            endpoint,
+            capacity,
+            current_load,
+            rtt_micros: _,
+            rtt_age_nanos: _,
+            origin: _,
+            registered_at: _,
+            expires_at: _,
+            nat,
+            draining,
+            banned,
+            circuit,
+            last_resort,
+        } = self;
         f.debug_struct("RelayInfo")
-            .field("node_id", &self.node_id)
-            .field("endpoint", &self.endpoint)
-            .field("capacity", &self.capacity)
-            .field("current_load", &self.current_load)
+            .field("node_id", node_id)
+            .field("endpoint", endpoint)
+            .field("capacity", capacity)
+            .field("current_load", current_load)
             .field("latency", &self.latency())
             .field("latency_age", &self.latency_age())
             .field("registered_at", &self.registered_at())
             .field("expires_at", &self.expires_at())
-            .field("nat", &self.nat)
-            .field("draining", &self.draining)
-            .field("banned", &self.banned)
-            .field("circuit", &self.circuit)
-            .field("last_resort", &self.last_resort)
+            .field("nat", nat)
+            .field("draining", draining)
+            .field("banned", banned)
+            .field("circuit", circuit)
+            .field("last_resort", last_resort)
             .finish()
     }
 }

@@ -151,8 +151,8 @@ impl FindOptions {
     /// better by at least 10 ms and a third of the path (the rule of Tailscale and iroh; see
     /// [`prefer_with`](Self::prefer_with)).
     ///
-    /// A preferred relay must be eligible. It is not kept if it is on trial after failures, or
-    /// above nine tenths of its capacity. The preference counts in calls for a single relay.
+    /// A preferred relay must be eligible. If it is on trial after failures, or above nine
+    /// tenths of its capacity, it is not kept. The preference counts in calls for a single relay.
     /// Among [last resorts](crate::RelayInfo::is_last_resort) the preferred relay is first.
     pub const fn prefer(mut self, relay: NodeId) -> Self {
         self.preference = Some(Preference {

@@ -6,9 +6,8 @@
 
 use std::hint::spin_loop;
 
-/// One operation in so many comes late, by up to so many turns of a loop: rather
-/// seldom and long than often and short, so that others get through whole
-/// operations meanwhile.
+/// One operation in 100 is delayed, by up to 3,000 turns of a loop. Such delays are rare and
+/// long, so that other threads complete whole operations meanwhile.
 const ONE_IN: u32 = 100;
 const LONGEST: u32 = 3_000;
 

@@ -127,8 +127,8 @@ mod models {
         written.0.with(|cell| unsafe { *cell })
     }
 
-    /// Two threads that need a value, and one that looks whether there is one: all
-    /// see the same one, as whole as its maker left it.
+    /// Two threads need a value, and a third reads it if there is one: all see the same
+    /// value, fully written.
     #[test]
     fn one_value_is_installed_and_seen_whole() {
         check(3, || {

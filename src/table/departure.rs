@@ -2,7 +2,7 @@
 //!
 //! 1. A thread finds the record and loads its lifecycle with acquire: live. The relay leaves,
 //!    or its deadline has passed.
-//! 2. It puts the record into `departures`, so that a registering thread which needs the room
+//! 2. It puts the record into `departures` (acquire and release), so that a registering thread which needs the room
 //!    can help ([`help_departures`](Table::help_departures)).
 //! 3. A compare-and-swap (acquire and release) changes the lifecycle from live to
 //!    *departing* ([`depart`](Table::depart)). This decides between departure, renewal and
@@ -16,7 +16,8 @@
 //! 6. It has a [`Closing`], and decides: the relay is *remembered* up to a tick, or the
 //!    record is *kept* for its leases and for operator settings. Both are *gone*, and stay
 //!    in their bucket. Or the record is *forgotten*: removed from its bucket, *vacant*, and
-//!    retired with its announcement.
+//!    retired with its announcement. Each of these is a store or a compare-and-swap with
+//!    release.
 //! 7. A [round](super::reclaim) of reclamation takes what is retired. Once all threads have
 //!    unpinned that were pinned then, it is reclaimable, and batches of it are freed to the
 //!    slabs. A record with leases is freed by the last of these instead.
@@ -42,9 +43,9 @@
 //! of the forgetting thread, that thread sees the setting. Otherwise the other thread sees
 //! that the record is closing, and repeats the update.
 //!
-//! Likewise for the last lease that is released while a record becomes kept: the thread that
-//! keeps the record sees the release when it looks for reasons once more, or the releasing
-//! thread sees that the record is kept, and pushes it to the inbox of the wheel.
+//! The same holds if the last lease is released while a record becomes kept. The thread that
+//! keeps the record looks for reasons once more. Either it sees the release then, or the
+//! releasing thread sees that the record is kept, and pushes it to the inbox of the wheel.
 
 use crate::sync::epoch::Guard;
 use crate::sync::{AtomicU32, Ordering, Padded};

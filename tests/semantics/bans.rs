@@ -175,6 +175,12 @@ fn a_ban_beyond_counting_is_refused_and_changes_nothing() {
     }
     assert_eq!(world.banned(), []);
     assert_not_banned(&world, 1);
+    let Err(BanError::TooLong { max, .. }) = world.ban(&id(1), Duration::MAX) else {
+        panic!("it is too long");
+    };
+    assert!(world.ban(&id(1), max + ms(1)).is_err());
+    assert_eq!(world.ban(&id(1), max), Ok(()), "the longest");
+    assert!(world.unban(&id(1)));
     world.ban_for(1, years(17));
     assert!(world.ban(&id(1), Duration::MAX).is_err());
     assert_banned(&world, 1);

@@ -27,7 +27,7 @@ use crate::relay::{AddressPolicy, Endpoint, NatType};
 /// assert_eq!(announcement.capacity(), 250);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Announcement {
     pub(crate) endpoint: Endpoint,
     pub(crate) capacity: u32,
@@ -45,19 +45,25 @@ impl Announcement {
     /// - [`RecordError::InvalidCapacity`] unless the capacity is 1 to
     ///   [`MAX_CAPACITY`].
     pub fn new(endpoint: Endpoint, capacity: u32) -> Result<Self, RecordError> {
-        endpoint.check(AddressPolicy::Any)?;
-        if !(1..=MAX_CAPACITY).contains(&capacity) {
-            return Err(RecordError::InvalidCapacity {
-                capacity: capacity.into(),
-            });
-        }
-        Ok(Self {
+        let announcement = Self {
             endpoint,
             capacity,
             nat: None,
             load: None,
             failure_domain: None,
-        })
+        };
+        announcement.checked()
+    }
+
+    /// The same announcement, if its endpoint and its capacity are valid.
+    pub(crate) fn checked(self) -> Result<Self, RecordError> {
+        self.endpoint.check(AddressPolicy::Any)?;
+        if !(1..=MAX_CAPACITY).contains(&self.capacity) {
+            return Err(RecordError::InvalidCapacity {
+                capacity: self.capacity.into(),
+            });
+        }
+        Ok(self)
     }
 
     /// Sets the NAT type of the relay.
@@ -178,7 +184,7 @@ impl Load {
 ///
 /// A backup for a relay is best taken from another domain. Operators choose the
 /// names: 1 to 63 visible ASCII characters, without spaces.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FailureDomain(Box<str>);
 
 impl FailureDomain {

@@ -133,10 +133,14 @@ fn decode_announcement(fields: &mut Fields<'_>) -> Result<Announcement, RecordEr
     let nat = fields.optional(NAT)?.map(decode_nat).transpose()?;
     let load = fields.optional(LOAD)?.map(Load::from_sixteenths);
     let domain = fields.optional(FAILURE_DOMAIN)?.map(FailureDomain::new);
-    Ok(Announcement::new(endpoint, capacity)?
-        .with_nat(nat)
-        .with_load(load.transpose()?)
-        .with_failure_domain(domain.transpose()?))
+    let announcement = Announcement {
+        endpoint,
+        capacity,
+        nat,
+        load: load.transpose()?,
+        failure_domain: domain.transpose()?,
+    };
+    announcement.checked()
 }
 
 fn decode_endpoint(host: &[u8], port: u64) -> Result<Endpoint, RecordError> {

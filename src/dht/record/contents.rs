@@ -28,7 +28,7 @@ use super::{Announcement, MAX_TTL, RecordError, cbor, micros};
 /// assert!(!record.is_tombstone());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RelayRecord {
     sequence: u64,
     issued_at: Duration,

@@ -27,7 +27,7 @@ const SALT_LEN: usize = DOMAIN.len() + Network::MAX_LEN;
 /// assert_eq!(Network::default().tag(), b"main");
 /// # Ok::<(), relay_registry::dht::RecordError>(())
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network {
     /// The bytes from `len` on are zero.
     salt: [u8; SALT_LEN],

@@ -113,14 +113,15 @@ impl Inner {
             Load::FULL
         };
         let domain = failure_domain.as_deref();
-        let domain = domain.and_then(|name| FailureDomain::new(name).ok());
-        let announcement = Announcement::new(endpoint.clone(), capacity).ok()?;
-        let announcement = announcement
-            .with_nat(nat)
-            .with_load(load)
-            .with_failure_domain(domain);
+        let announcement = Announcement {
+            endpoint: endpoint.clone(),
+            capacity,
+            nat,
+            load: Some(load),
+            failure_domain: domain.and_then(|name| FailureDomain::new(name).ok()),
+        };
         Some(LocalRelay {
-            announcement,
+            announcement: announcement.checked().ok()?,
             is_open,
         })
     }

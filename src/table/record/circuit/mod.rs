@@ -17,9 +17,9 @@
 //! circuit closes, and falls with the time that passes without a failure, beyond what
 //! the back-off itself takes.
 //!
-//! A relay that refuses is alive, and may have room again any time: its level
-//! rises by one, and not far. One that does not answer cost its caller much
-//! more to find out: its level rises by two.
+//! If a relay refuses, its level rises by one, up to a low limit: it is alive, and may
+//! have room again at any time. If it does not answer, its level rises by two, because
+//! each attempt costs its caller a timeout.
 //!
 //! # What counts as proof
 //!
@@ -34,9 +34,9 @@
 //! A failure that is taken for an outage of our own raises no level; it is marked,
 //! so that the relay is on trial as soon as that outage ends.
 //!
-//! A ban shares the word, for it ends at a tick as well. All changes are made
-//! by compare-and-swap, so that of the reports of many callers on one fault
-//! only the first counts, and of the callers that would try, one does.
+//! A ban shares the word, because it ends at a tick as well. All changes are made by
+//! compare-and-swap. So if many callers report one fault, the first report counts, and if
+//! many callers want the trial, one gets it.
 
 mod back_off;
 #[cfg(all(test, not(relay_loom)))]
