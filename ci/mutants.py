@@ -50,6 +50,39 @@ MUTANTS = [
     ("helping thread admits on an outdated read of the admission word", "src/table/admission.rs",
      "if next != word && self.admission.read() == seen {", "if next != word {",
      "a_preempted_helper_admits_no_relay_that_comes_back"),
+    ("release refreshes the leaf of the handle from before", "src/table/snapshot/publication.rs",
+     """        let mut pending = None;
+        let change = record.update_load(|load| {
+            let next = next(load)?;
+            if pending.is_none() && load.rejection().is_some() && next.rejection().is_none() {
+                pending = Some(self.begin_pending(index));
+            }
+            Ok(next)
+        })?;
+        let handle = record.handle(index);
+""",
+     """        let handle = record.handle(index);
+        let mut pending = None;
+        let change = record.update_load(|load| {
+            let next = next(load)?;
+            if pending.is_none() && load.rejection().is_some() && next.rejection().is_none() {
+                pending = Some(self.begin_pending(index));
+            }
+            Ok(next)
+        })?;
+""",
+     "a_release_beside_a_return_reaches_the_new_leaf"),
+    ("handle is read before the load is touched", "src/table/record_ref.rs",
+     """        self.touch_load();
+        let publication = &self.store.publication;
+        publication.refresh_touched(&self.subject(), fully);
+""",
+     """        let subject = self.subject();
+        self.touch_load();
+        let publication = &self.store.publication;
+        publication.refresh_touched(&subject, fully);
+""",
+     "a_lifted_ban_beside_a_return_reaches_the_new_leaf"),
     ("relay admitted beyond the bound", "src/table/admission.rs",
      "        if seen.count() < self.max_relays {", "        if seen.count() <= self.max_relays {",
      "a_return_and_a_registration_exclude_each_other_at_the_bound"),

@@ -15,7 +15,7 @@
 
 use crate::relay::Rejection;
 use crate::sync::{Arc, epoch};
-use crate::table::record::{Load, Record, Subject};
+use crate::table::record::{Load, Record};
 use crate::table::record_ref::{LiveRecord, RecordRef};
 use crate::table::snapshot::Snapshot;
 use crate::table::store::Store;
@@ -89,18 +89,15 @@ impl Store {
     /// returns false. Only while pinned: without the lease, only the pin keeps the store.
     fn release_lease(&self, index: u32) -> bool {
         let record = self.record(index);
-        // The lease keeps the record from being reused for another id.
-        let subject = Subject {
-            record,
-            extra: self.extra(index),
-            handle: record.handle(index),
-        };
         let is_idle = Cell::new(false);
-        let released = self.publication.change_load(&subject, |load| {
+        let without_lease = |load: Load| {
             let after = load.without_lease().ok_or(())?;
             is_idle.set(after.is_closed() && after.leases() == 0);
             Ok::<_, ()>(after)
-        });
+        };
+        // The lease keeps the record from being reused for another id.
+        let parts = (record, self.extra(index));
+        let released = self.publication.change_load(index, parts, without_lease);
         if is_idle.get() && released.is_ok() {
             self.reconsider(index);
         }

@@ -77,6 +77,27 @@ fn bring_back(table: &Table, gone: ObservedRecord<'_>, capacity: u32) -> Option<
     })
 }
 
+/// Has a relay that is gone return, with all that a registration does to its leaf.
+fn return_to_a_leaf(table: &Table, n: u8, capacity: u32) {
+    let guard = epoch::pin();
+    let record = table.find_known(table.hash(&id(n)), &id(n), &guard);
+    let gone = record.expect("it is remembered").observe();
+    let returning = table.bring_back(gone, announcement(capacity), LATER, false);
+    let returning = returning.expect("there are announcements");
+    let returning = returning.expect("no other thread brings it back");
+    returning.append();
+    let _pending = gone.begin_pending();
+    assert!(returning.admit());
+    gone.refresh(true);
+}
+
+fn is_eligible_by_its_leaf(table: &Table, n: u8) -> bool {
+    let guard = epoch::pin();
+    let record = table.find(&id(n), &guard).unwrap();
+    let snapshot = table.publication().load();
+    snapshot.state_of(&record.subject()).is_eligible()
+}
+
 fn stage<'g>(table: &'g Table, id: &'g NodeId, capacity: u32, guard: &'g Guard) -> Staged<'g> {
     let hash = table.hash(id);
     table

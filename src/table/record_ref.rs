@@ -242,7 +242,9 @@ impl<'g> RecordRef<'g> {
 
     fn change_load(&self, next: impl Fn(Load) -> Load) {
         let next = |load| Ok::<_, Infallible>(next(load));
-        let Ok(()) = self.store.publication.change_load(&self.subject(), next);
+        let parts = (self.record, self.extra());
+        let publication = &self.store.publication;
+        let Ok(()) = publication.change_load(self.index, parts, next);
     }
 
     /// Publishes the snapshot that finds search.
@@ -276,7 +278,10 @@ impl<'g> RecordRef<'g> {
     /// Recomputes the leaves of the relay from its record, `fully` if the relay may have
     /// become eligible.
     pub(crate) fn refresh(&self, fully: bool) {
-        self.store.publication.refresh(&self.subject(), fully);
+        // Before the handle is read, as in `Publication::change_load`.
+        self.touch_load();
+        let publication = &self.store.publication;
+        publication.refresh_touched(&self.subject(), fully);
     }
 
     /// Opens a pending change. To be held around a change by which the relay may become

@@ -31,7 +31,7 @@
 
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
-use crate::table::record::{Extra, Handle, Load, Subject};
+use crate::table::record::{Extra, Handle, Load, Record, Subject};
 use crate::table::snapshot::base::{Base, MergedRelay};
 use crate::table::snapshot::context::{Context, SelectionSettings};
 use crate::table::snapshot::leaf::is_alike;
@@ -283,25 +283,36 @@ impl Publication {
         part.refresh(slot, subject, &self.context, true);
     }
 
-    /// Changes the load of a relay to what `next` computes, and refreshes its leaves. If
-    /// `next` fails, nothing changes.
+    /// Changes the load of the record at `index` to what `next` computes, and refreshes the
+    /// leaves of its relay. If `next` fails, nothing changes.
+    ///
+    /// The handle is read after the change: the relay may leave and return meanwhile, and
+    /// then has another leaf. The returning thread touches the load before it computes that
+    /// leaf. So either it sees this change, or this thread sees the other handle.
     #[inline]
     pub(in crate::table) fn change_load<E>(
         &self,
-        subject: &Subject<'_>,
+        index: u32,
+        (record, extra): (&Record, &Extra),
         next: impl Fn(Load) -> Result<Load, E>,
     ) -> Result<(), E> {
         let mut pending = None;
-        let change = subject.record.update_load(|load| {
+        let change = record.update_load(|load| {
             let next = next(load)?;
             if pending.is_none() && load.rejection().is_some() && next.rejection().is_none() {
-                pending = Some(self.begin_pending(subject.handle.index));
+                pending = Some(self.begin_pending(index));
             }
             Ok(next)
         })?;
+        let handle = record.handle(index);
+        let subject = Subject {
+            record,
+            extra,
+            handle,
+        };
         match pending {
-            Some(_) => self.refresh_touched(subject, true),
-            None => self.refresh_load(subject, change, None),
+            Some(_) => self.refresh_touched(&subject, true),
+            None => self.refresh_load(&subject, change, None),
         }
         Ok(())
     }
