@@ -72,6 +72,9 @@ MUTANTS = [
         })?;
 """,
      "a_release_beside_a_return_reaches_the_new_leaf"),
+    ("leaf is refreshed without touching the load", "src/table/record_ref.rs",
+     "        self.touch_load();\n        let publication", "        let publication",
+     "a_lifted_ban_beside_a_return_reaches_the_new_leaf"),
     ("handle is read before the load is touched", "src/table/record_ref.rs",
      """        self.touch_load();
         let publication = &self.store.publication;
@@ -142,7 +145,7 @@ MUTANTS = [
      "if request.options.restarted && record.load().leases() > 0 {", "if false {",
      "faults::restarts::a_live_relay_may_say_that_it_restarted"),
     ("latest departures are forgotten first", "src/registry/expiry.rs",
-     "announced.into_iter().rev()", "announced.into_iter()",
+     "queued.into_iter().rev()", "queued.into_iter()",
      "faults::retention::of_departures_in_one_maintenance_pass_the_first_is_forgotten_first"),
     ("look-ups stop at the first index", "src/table/index.rs",
      "!look.was_passed() && self.further().is_none()", "!look.was_passed()",

@@ -104,7 +104,9 @@
 //!   among all eligible relays, by the loads of that moment, with limits and
 //!   exclusions as well; within 1/512 where there are at most 64 relays; within 5 %
 //!   for a pair of peers, by what the registry knows of the legs.
-//! - **Membership is linearizable** per id. Endpoint, capacity and expiry of a
+//! - **Membership is linearizable** per id, but for a relay that
+//!   [restarts](RegisterOptions::restarted) while it has leases: it is absent while that
+//!   call moves it to another record. Endpoint, capacity and expiry of a
 //!   [`RelayInfo`] come from one registration. [`Registry::relays`] and
 //!   [`Registry::relay_count`] are weakly consistent.
 //! - **Memory is bounded** by [`max_relays`](RegistryBuilder::max_relays), whatever
@@ -135,9 +137,10 @@
 //! few steps of another thread that is removing, forgetting or bringing back the same
 //! relay.
 //!
-//! A find writes no shared memory, with two exceptions: it hands out a relay on
-//! trial, or it meets one whose deadline or back-off is over and updates the summary
-//! of it. A lease, a report or a measurement that changes a relay's rank writes to a
+//! A find writes no shared memory, with three exceptions: it hands out a relay on
+//! trial; it meets a relay whose summary is out of date (its deadline, back-off or
+//! round trip is over, or a change is under way) and updates that; or, with
+//! [`Maintenance::Manual`], it is the first call to see a new tick. A lease, a report or a measurement that changes a relay's rank writes to a
 //! tree of summaries that all finds read. Locks guard maintenance, for which no other
 //! operation waits (see [`Maintenance`]), and coordinates, for which
 //! [`Registry::stats`], [`Registry::update_peer`] and the coordinate calls wait.

@@ -8,7 +8,12 @@
 //! 4. The wheel visits it again at the end of its grace, and it is forgotten. If more are
 //!    remembered than there should be, those that went first are forgotten early.
 //!
-//! The thread that holds the schedule makes sweeps; others look at it only if it is free.
+//! The thread that holds the schedule makes sweeps. Registrations look at it only if it is
+//! free; [`maintain`](crate::Registry::maintain) and [`stats`](crate::Registry::stats) wait.
+//!
+//! A sweep declares its tick swept by a `fetch_max` with release. A registration counts itself as in flight
+//! by a read-modify-write before it reads the tick for its deadline, and a sweep reads that
+//! count by one. So if the count is zero, each deadline up to the tick is in the inbox.
 
 use crate::registry::forgetting::{self, GoneQueue};
 use crate::registry::relays::Relays;
@@ -44,8 +49,8 @@ pub(super) struct InFlight<'a>(&'a AtomicU32);
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        // Release: a sweep that counts after this sees the deadline in the inbox. Acquire, as
-        // in every change of this word, orders nothing more here.
+        // Release: a sweep that counts after this sees the deadline in the inbox. Acquire is not
+        // needed here.
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -83,7 +88,7 @@ impl Expiry {
     /// inbox.
     pub(super) fn in_flight(&self) -> InFlight<'_> {
         // Acquire: if a sweep has counted before this, this thread sees the tick of that sweep.
-        // Release, as in every change of this word, orders nothing more here.
+        // Release is not needed here.
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         InFlight(&self.in_flight)
     }
@@ -272,10 +277,10 @@ impl Expiry {
         tick: Tick,
         expired: &mut usize,
     ) {
-        let mut announced = Vec::new();
-        relays.table.drain_inbox(|index| announced.push(index));
-        // Those announced last come out first.
-        for index in announced.into_iter().rev() {
+        let mut queued = Vec::new();
+        relays.table.drain_inbox(|index| queued.push(index));
+        // Those pushed last come out first.
+        for index in queued.into_iter().rev() {
             schedule.enqueue_gone(relays, index);
             match self.visit(relays, index, tick, expired) {
                 Some(deadline) => schedule.wheel.schedule(index, deadline),

@@ -1,20 +1,15 @@
 //! How long the records of relays that are gone are kept, and when they are forgotten.
 
 use crate::registry::relays::Relays;
-use crate::table::record::{Announcement, Handle, Lifecycle, Origin};
+use crate::table::record::{Announcement, Handle, Origin};
 use crate::table::{ObservedRecord, RecordRef};
 use crate::time::Tick;
 use std::collections::VecDeque;
 
-/// Whether the grace of a relay that is gone has not ended yet.
-pub(super) fn is_remembered(word: Lifecycle, now: Tick) -> bool {
-    !word.is_kept() && now < word.deadline()
-}
-
 /// Whether a relay was registered here, and its grace has not ended.
 pub(super) fn is_local_in_grace(record: &ObservedRecord<'_>, now: Tick) -> bool {
     let word = record.word();
-    let is_in_grace = word.is_gone() && is_remembered(word, now);
+    let is_in_grace = word.is_gone() && word.is_remembered_at(now);
     let last = record.announcement();
     is_in_grace && last.is_some_and(|last| last.origin == Origin::Local)
 }

@@ -177,7 +177,8 @@ impl Registry {
     /// # Errors
     ///
     /// A [`RegisterError`] that says what was wrong. Then nothing that was registered here has
-    /// changed, but a learned relay may have been removed to make room. A renewal is never
+    /// changed, but a learned relay may have been removed to make room, and a relay that
+    /// [restarts](RegisterOptions::restarted) while it has leases was absent during the call. A renewal is never
     /// rejected as full. One that changes the announcement may be rejected as
     /// [`Backlogged`](RegisterError::Backlogged) while a thread is stalled inside a call.
     ///
@@ -280,9 +281,9 @@ impl Registry {
     ///
     /// Lock-free, without allocation or system call of its own. (The
     /// [crate's description](crate#concurrency) says what the epoch collector adds now and then.)
-    /// It writes nothing that threads share, with two exceptions: it claims the trial of a relay
-    /// that [failed](Self::report_failure) and is handed out, and it updates the summary of a relay
-    /// whose deadline, back-off or ban is over.
+    /// It writes nothing that threads share, with three exceptions: it claims the trial of a relay
+    /// that [failed](Self::report_failure) and is handed out; it updates the summary of a relay
+    /// that it finds out of date; and with [`Maintenance::Manual`] it may raise the tick.
     ///
     /// It descends a tree to the best relay: five nodes for a million relays, whatever state they
     /// are in, also if the answer is "none". Each relay that the options exclude and that would
@@ -387,7 +388,8 @@ impl Registry {
 
     /// Whether a relay is live.
     ///
-    /// Wait-free, linearizable. Reads two cache lines and writes none. The deadline is compared
+    /// Wait-free, linearizable but for a [restart](RegisterOptions::restarted) under way. Reads two
+    /// cache lines and writes none. The deadline is compared
     /// with the current tick, for which this reads the [clock](crate::Clock) with
     /// [`Maintenance::Manual`].
     #[inline]

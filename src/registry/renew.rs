@@ -1,4 +1,30 @@
 //! Renewal: the deadline moves, and what the request changes takes effect.
+//!
+//! If the relay announces the same as before ([`Inner::renew_unchanged`]):
+//!
+//! 1. The thread reads the clock, then pins. It loads the lifecycle with acquire: live. It
+//!    compares the request with the announcement.
+//! 2. If the deadline has not passed by the current tick (acquire), a compare-and-swap
+//!    (acquire and release) replaces the deadline alone. If it fails, the thread starts again,
+//!    by the steps below.
+//! 3. The old deadline may have passed by the tick of the leaves (acquire); then a search may
+//!    have left the relay out, and the thread refreshes its leaf.
+//!
+//! The wheel is not touched: it finds the new deadline when the old one is due.
+//!
+//! If the request changes something ([`Inner::renew`]):
+//!
+//! 1. As above. If the relay restarts and has leases, it moves to another record: see
+//!    [`returning`](crate::registry::returning).
+//! 2. If the new deadline is earlier, the deadline counts as in flight until step 6
+//!    (`fetch_add`, acquire), so that no sweep is declared complete without it.
+//! 3. A pending change is opened (compare-and-swap, acquire and release): with a higher
+//!    capacity, the relay may have room from now on.
+//! 4. The new announcement is written. A compare-and-swap (acquire and release) of the
+//!    lifecycle names it, with the new deadline, and decides. The old one is retired.
+//! 5. The announced capacity is copied to the load (compare-and-swap, acquire and release),
+//!    and the leaf is refreshed; then as in step 3 above.
+//! 6. If the new deadline is earlier, the record is pushed to the inbox of the wheel.
 
 use crate::registry::announcement::{amended, is_changed};
 use crate::registry::inner::Inner;

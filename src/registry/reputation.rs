@@ -26,8 +26,9 @@ use crate::table::RecordRef;
 use crate::table::record::{BackOff, Circuit, Failure, Fault, Source};
 use crate::table::snapshot::LeafState;
 
-/// One call refreshes at most so many relays whose back-off has ended, or that failed in an
-/// outage. The next maintenance pass refreshes the rest.
+/// One call refreshes at most so many relays whose back-off has ended, in each part of the
+/// snapshot, and visits at most so many suspended relays at the end of an outage. The next
+/// maintenance pass does the rest.
 const MAX_AT_ONCE: usize = 64;
 
 /// The circuits of relays without a record, and how often all relays were reset.

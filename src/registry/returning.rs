@@ -1,7 +1,21 @@
 //! Relays that return: late, or after they left; and relays that restart.
+//!
+//! A relay that returns is admitted in the record that it had, by the steps of
+//! `table/returning.rs`. A relay that restarts while it has leases moves to another record, so
+//! that the leases stay behind and are void:
+//!
+//! 1. A compare-and-swap (acquire and release) changes the lifecycle from live, or gone, to
+//!    *closing*. The relay is absent from here on. Threads that want to change it spin.
+//! 2. A touch of the load (acquire and release): an operator setting is either seen below, or
+//!    its thread sees that the record is closing, and repeats the update.
+//! 3. A new record is staged, takes over round trips, circuit and settings from the old one,
+//!    and is admitted, by the steps of `table/admission.rs`. If the relay was live, the new
+//!    record takes its place in the count.
+//! 4. If it was admitted, the old record is forgotten. If not, its lifecycle is set back to
+//!    what it was.
 
 use crate::registry::announcement::{self, amended};
-use crate::registry::forgetting::{is_local_in_grace, is_remembered};
+use crate::registry::forgetting::is_local_in_grace;
 use crate::registry::inner::Inner;
 use crate::registry::reputation::{apply_outage_end, recheck_outage_end};
 use crate::registry::request::{AttemptError, Registration, Request, check_reachable};
@@ -18,7 +32,7 @@ impl Inner {
         request: &Request<'_>,
         now: Moment,
     ) -> Result<Registration, AttemptError> {
-        let is_remembered = is_remembered(record.word(), now.tick);
+        let is_remembered = record.word().is_remembered_at(now.tick);
         if request.origin == Origin::Learned && is_local_in_grace(&record, now.tick) {
             return Err(AttemptError::Conflict);
         }

@@ -110,7 +110,8 @@ impl RegisterOptions {
     /// If so, all leases on it are void: they no longer count, and dropping one gives
     /// nothing back. The load from elsewhere counts as zero. Set this when the relay's
     /// process has restarted. Otherwise its old leases keep their units until they are
-    /// dropped. A relay that is registered and has leases is not found for a moment.
+    /// dropped. A relay that is registered and has leases is absent while the call moves
+    /// it to another record, also if the call then fails.
     pub const fn restarted(mut self, restarted: bool) -> Self {
         self.restarted = restarted;
         self

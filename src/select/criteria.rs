@@ -25,8 +25,9 @@ pub(crate) struct Criteria<'a> {
 }
 
 impl Criteria<'_> {
-    /// The relay as a candidate, by the capacity that it announces, if it is eligible: all as
-    /// it was at one moment.
+    /// The relay as a candidate, by the capacity that it announces, if it is eligible.
+    /// Lifecycle, load and circuit allowed it at one moment; the round trip, and the circuit of
+    /// the candidate, are read beside that.
     ///
     /// A renewal changes the announcement first, and then the capacity beside the load. In
     /// between these differ, and the announcement decides.

@@ -16,8 +16,9 @@ use crate::table::record::Access;
 use crate::table::snapshot::{PendingSet, Snapshot};
 use crate::table::{RecordRef, Table, Unit};
 
-/// How many relays at most one call refreshes because their suspension has ended, and how
-/// many because their round trip has lapsed.
+/// How many relays one call refreshes at most because their suspension has ended, in each part
+/// of the snapshot, and how many because their round trip has lapsed. A call that finds no
+/// relay refreshes all whose suspension has ended.
 pub(crate) const REFRESHED_AT_ONCE: usize = 8;
 
 /// One call for one relay, or several.
@@ -119,7 +120,7 @@ impl<'g> Search<'g> {
     }
 
     /// The best relay of the current snapshot, after all suspended relays that are due there
-    /// were woken.
+    /// were refreshed.
     #[cold]
     fn best_in_current(&self) -> Option<Candidate<'g>> {
         let snapshot = self.scope.table.publication().load();
@@ -244,7 +245,7 @@ impl<'g> Search<'g> {
     }
 
     /// The records of all relays in the snapshot; a relay that returned meanwhile may be met
-    /// in two lives.
+    /// in two generations.
     pub(crate) fn records(&self) -> impl Iterator<Item = RecordRef<'g>> {
         let SearchScope { table, guard, .. } = self.scope;
         let relays = self.snapshot.iter();

@@ -24,7 +24,7 @@ impl<'g> Search<'g> {
             self.collect(self.snapshot, best_so_far, true).into_list()
         };
         let mut pool = collect();
-        // Some of the relays that were woken may be full or draining.
+        // Some of the relays that were refreshed may be full or draining.
         while pool.len() < count && !are_all_refreshed {
             are_all_refreshed = self.refresh_ended_suspensions(self.snapshot, count);
             pool = collect();
@@ -75,7 +75,7 @@ impl<'g> Search<'g> {
     }
 }
 
-/// Of a relay that returned meanwhile, and was met in two lives, keeps the first.
+/// Of a relay that returned meanwhile, and was met in two generations, keeps the first.
 fn keep_distinct(candidates: &mut Vec<Candidate<'_>>) {
     let mut seen = HashSet::with_capacity(candidates.len());
     candidates.retain(|candidate| seen.insert(candidate.record.identity()));

@@ -28,7 +28,7 @@ pub(crate) fn spread<'g>(pool: &[Candidate<'g>], count: usize, cost: f64) -> Vec
         };
         states[next] = PoolState::Done;
         let candidate = pool[next];
-        // A relay that returned meanwhile may be met in two lives.
+        // A relay that returned meanwhile may be met in two generations.
         let id = candidate.record.identity();
         let is_new = !chosen.iter().any(|other| other.record.is_of(&id));
         if is_new && candidate.is_confirmed() {

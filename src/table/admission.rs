@@ -8,8 +8,8 @@
 //! 3. It takes a record and an announcement from the slabs, which are then private to it,
 //!    and writes them ([`stage`](Table::stage)). A store with release sets the lifecycle to
 //!    *staged*. A compare-and-swap (acquire and release) puts the index of the record into
-//!    its bucket. From here on other threads find the record, but no look-up and no search
-//!    accepts it.
+//!    its bucket, and a `fetch_or` with release sets its fingerprint. From here on other
+//!    threads find the record, but no look-up and no search accepts it.
 //! 4. It appends the record to the newest run of arrivals, where finds see it, and pushes it
 //!    to the inbox of the wheel ([`Staged::append`]). Each is a compare-and-swap with release. So the compare-and-swap that makes it
 //!    live also makes it found and due.

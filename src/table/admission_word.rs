@@ -133,7 +133,7 @@ impl AdmissionWord {
 
     fn change(&self, seen: AdmissionState, next: u64) -> bool {
         // Release: a helping thread sees the record that is named. Acquire: sees what came
-        // before.
+        // before. Relaxed: on failure the word is loaded again.
         self.0
             .compare_exchange(seen.0, next, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()

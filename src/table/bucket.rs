@@ -15,8 +15,9 @@
 //!
 //! A thread that changes a slot from vacant by a compare-and-swap owns it until it
 //! is vacant again, and with it the byte of its fingerprint: that one is set
-//! after the slot is taken and cleared before it is left. So each entry has both, and a look-up compares all fingerprints at
-//! once. One in 255 other ids has the same one; the id in the record is compared.
+//! after the slot is taken and cleared before it is left. So each entry has both,
+//! and a look-up compares all fingerprints at once. One in 255 other ids has the
+//! same one; the id in the record is compared.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable};
 use crate::table::byte_search::equal_bytes;
@@ -111,13 +112,15 @@ impl Bucket {
 
     /// Takes back a [`pass`](Self::pass), after the entry was cleared.
     pub(super) fn unpass(&self) {
+        // Release: the entry was cleared before, so a look-up that goes on no longer misses
+        // nothing.
         self.fingerprints[1].fetch_sub(ONE_PASSED, Ordering::Release);
     }
 
     /// Sets a vacant entry; false when there is none.
     pub(super) fn set(&self, entry: BucketEntry) -> bool {
         let way = self.slots.iter().position(|slot| {
-            // Relaxed: a hint for the compare-and-swap.
+            // Relaxed: a hint for the compare-and-swap; on failure the value is not used.
             // Acquire: the fingerprint of the previous entry is cleared.
             // Release: publishes the record's identity.
             slot.load(Ordering::Relaxed) == VACANT

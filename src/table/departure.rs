@@ -16,8 +16,9 @@
 //! 6. It has a [`Closing`], and decides: the relay is *remembered* up to a tick, or the
 //!    record is *kept* for its leases and for operator settings. Both are *gone*, and stay
 //!    in their bucket. Or the record is *forgotten*: removed from its bucket, *vacant*, and
-//!    retired with its announcement. Each of these is a store or a compare-and-swap with
-//!    release.
+//!    retired with its announcement. The lifecycle is set by a store with release. The bucket
+//!    is cleared by a `fetch_and`, then a store, both with release. Retiring is a
+//!    compare-and-swap with release.
 //! 7. A [round](super::reclaim) of reclamation takes what is retired. Once all threads have
 //!    unpinned that were pinned then, it is reclaimable, and batches of it are freed to the
 //!    slabs. A record with leases is freed by the last of these instead.
@@ -79,8 +80,7 @@ pub(crate) struct Closing<'g> {
 impl<'g> Closing<'g> {
     /// Whether its relay was live, or its grace had not ended.
     pub(crate) fn is_remembered(&self, now: Tick) -> bool {
-        let last = self.last.word();
-        !last.is_kept() && now < last.deadline()
+        self.last.word().is_remembered_at(now)
     }
 
     pub(crate) fn is_counted(&self) -> bool {

@@ -12,12 +12,12 @@ use crate::sync::{AtomicPtr, Ordering, ZeroedSlice};
 use crate::table::bucket::{Bucket, BucketEntry, Fingerprint};
 use std::ptr;
 
-/// Places for registrations and departures under way, which are few, but not
+/// Slots for registrations and departures under way, which are few, but not
 /// fewer in a small table.
 const SPARE_SLOTS: usize = if cfg!(relay_loom) { 0 } else { 64 };
 
-/// How many records there are to a bucket in a full table: one in forty finds
-/// its bucket full then.
+/// How many records there are to a bucket in a full table. One new record in 30 finds its
+/// bucket full then, if relays come and go.
 const PER_BUCKET: usize = 7;
 
 /// How many buckets an insertion tries before it goes on to the further index.

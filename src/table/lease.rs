@@ -5,13 +5,18 @@
 //! 1. The thread loads the lifecycle with acquire: live. It reads the announced capacity.
 //! 2. A compare-and-swap (acquire and release) of the load adds a lease, if the record is
 //!    neither closed nor draining, and its load is below that capacity.
-//! 3. It loads the lifecycle again. If the relay has departed since, or announces less than
-//!    its load, it releases the unit and starts again.
+//! 3. It loads the lifecycle again, with acquire because it reads the announcement, too. If the
+//!    relay has departed since, or announces less than its load, it releases the unit and
+//!    starts again.
 //!
 //! To release one ([`Unit`], when dropped): pinned, a compare-and-swap (acquire and release)
 //! of the load subtracts a lease, unless the record is unreachable or detached. If it is, a
 //! `fetch_sub` (acquire and release) does. The last lease then frees the record to the slab,
 //! or drops the reference to the store that the registry left at its end.
+//!
+//! Each change of the load refreshes the leaf of the relay (`Publication::change_load`). If
+//! the relay was full, a pending change is open meanwhile. The last lease of a record that is
+//! kept for its leases pushes it to the inbox of the wheel.
 
 use crate::relay::Rejection;
 use crate::sync::{Arc, epoch};
@@ -27,7 +32,8 @@ use std::mem::ManuallyDrop;
 /// thread.
 ///
 /// It keeps the memory of its record; it keeps neither the relay registered nor the registry
-/// alive. Releasing is lock-free, and one compare-and-swap while the relay is registered.
+/// alive. Releasing is lock-free: one compare-and-swap and, if the rank of the relay changes,
+/// an update of its leaf and of the words above.
 pub(crate) struct Unit {
     store: *const Store,
     index: u32,
@@ -147,8 +153,8 @@ impl Unit {
     /// record, or drops the reference to the store that an ended registry left. Only while
     /// pinned.
     #[cold]
-    fn release_departed(&self, record: &Record) {
-        let before = record.release_lease_of_departed();
+    fn release_unreachable(&self, record: &Record) {
+        let before = record.release_last_leases();
         if before.leases() > 1 {
             return;
         }
@@ -172,7 +178,7 @@ impl Drop for Unit {
         // left a reference to it with the record.
         let store = unsafe { &*self.store };
         if !store.release_lease(self.index) {
-            self.release_departed(store.record(self.index));
+            self.release_unreachable(store.record(self.index));
         }
     }
 }

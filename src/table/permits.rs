@@ -61,7 +61,8 @@ impl Permits {
     /// Takes a permit; false if none is left.
     #[must_use]
     pub(super) fn take(&self) -> bool {
-        // Relaxed, here and below: a count that carries nothing but itself.
+        // Relaxed, here and below: a count that carries nothing but itself. What it bounds is
+        // handed over by the slabs.
         let mut taken = self.taken.load(Ordering::Relaxed);
         while taken < self.limit {
             match self.taken.compare_exchange_weak(

@@ -13,8 +13,8 @@
 //! Deferred functions run on any thread that collects, perhaps one that looks up a relay in
 //! another registry. So that each costs O(1), a deferred function splices whole chains,
 //! frees nothing, and does not own the store. A store whose registry was dropped goes to
-//! *limbo*. The thread that next builds, drops or maintains a registry after the last round
-//! of that store frees it.
+//! *limbo*. The thread that next drops or maintains a registry after the last round of that
+//! store frees it.
 //!
 //! # Invariants
 //!

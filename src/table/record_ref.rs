@@ -27,8 +27,9 @@ use std::ops::Deref;
 /// A record that is not reused for another id while its guard exists. Its relay may depart
 /// and return meanwhile.
 ///
-/// It is made only where `Record::identity` reads one id: a pinned thread saw the record not
-/// vacant, or with its present generation.
+/// It is made where a pinned thread found the record in its bucket, by a handle of the present
+/// generation, or not vacant. `Record::identity` then reads one id, unless the record was seen
+/// staged: such a record may be withdrawn and reused at once.
 #[derive(Clone, Copy)]
 pub(crate) struct RecordRef<'g> {
     pub(super) record: &'g Record,

@@ -85,7 +85,7 @@ impl<T: Zeroable> Slab<T> {
             }
             self.items.ensure(index)?;
             self.links.ensure(index)?;
-            // Release: see `high_water`.
+            // Release: see `high_water`. Relaxed: on failure only the number is used.
             match self.fresh.compare_exchange_weak(
                 index,
                 index + 1,

@@ -31,6 +31,7 @@ impl Inbox {
         if link.fetch_or(QUEUED, Ordering::AcqRel) & QUEUED != 0 {
             return;
         }
+        // Relaxed, here and on failure: the compare-and-swap decides.
         let mut top = self.top.load(Ordering::Relaxed);
         loop {
             // AcqRel: passes on what other pushing threads released.

@@ -15,19 +15,19 @@
 //! | state | tick | counted | which thread may change it |
 //! |---|---|---|---|
 //! | vacant | 0 | no | none while it is retired; then the one that takes it from the slab |
-//! | staged | deadline | no | the registering one; no look-up accepts the record |
+//! | staged | deadline | no | the registering one; any may finish its admission; no look-up accepts the record |
 //! | live | deadline | yes | any, by a compare-and-swap |
 //! | departing | 0 | yes | the departing one; any may count it out |
 //! | closing | 0 | only during a restart | the one that closes it: after a departure, to forget it, or to replace it |
 //! | gone | until when it is remembered | no | any, by a compare-and-swap |
-//! | returning | deadline | no | the registering one |
+//! | returning | deadline | no | the registering one; any may finish its admission |
 //!
 //! | from | to | by |
 //! |---|---|---|
-//! | vacant | staged | [`Table::stage`], `create_placeholder` |
+//! | vacant | staged | [`Table::stage`], `stage_placeholder` |
 //! | staged | live | [`Staged::admit`], or a thread that helps |
 //! | staged | gone | `create_placeholder`, or a thread that helps |
-//! | staged | vacant | [`Staged::admit`], where the entry is withdrawn |
+//! | staged | vacant | [`Staged::admit`], where the entry is withdrawn; [`Table::stage`], where there is no memory for its bucket |
 //! | live | live | [`LiveRecord::renew`]; [`lifecycle_at`], which moves the deadline of an expired relay a tick back |
 //! | live | departing | [`Table::depart`] |
 //! | departing | closing | `count_out`, or a thread that helps |
@@ -243,6 +243,11 @@ impl Lifecycle {
     /// Whether it is gone, and remembered without regard to time. Then it holds no permit.
     pub(crate) fn is_kept(self) -> bool {
         self.0 & TICK_MASK >= PLACEHOLDER && self.is_gone()
+    }
+
+    /// Whether its relay, which is live or gone, is live, or its grace has not ended at `now`.
+    pub(crate) fn is_remembered_at(self, now: Tick) -> bool {
+        !self.is_kept() && now < self.deadline()
     }
 
     /// Whether it exists only for an operator setting.

@@ -18,28 +18,30 @@
 //! A tenure goes:
 //!
 //! 1. *private*: a registering thread took the record from the slab, and alone writes it;
-//! 2. *staged*: the record is in its bucket, the wheel and an arrivals run, but no look-up
-//!    or selection accepts it;
+//! 2. *staged*: the record enters its bucket, a run of arrivals and the wheel's inbox, but
+//!    no look-up or search accepts it;
 //! 3. *live*: a compare-and-swap of the lifecycle from staged to live admitted it;
 //! 4. *departing*: the compare-and-swap that takes the deadline away decides which thread
 //!    closes the record: counts it out, closes the load word, raises the generation;
-//! 5. *gone*: the relay may come back: the record is *returning*, then live again;
-//! 6. *vacant*: the record was forgotten: it is out of its bucket, and retired;
-//! 7. *unreachable*: every thread that was pinned at that time has unpinned, so only leases
+//! 5. *closing*: one thread decides what becomes of the record;
+//! 6. *gone*: the relay may come back: the record is *returning*, then live again;
+//! 7. *vacant*: the record was forgotten: it is out of its bucket, and retired;
+//! 8. *unreachable*: every thread that was pinned at that time has unpinned, so only leases
 //!    refer to the record. It is freed to the slab once it has none.
 //!
 //! # Invariants
 //!
 //! - **Identity** is written only while the record is private. A thread that is pinned and
 //!   found the record through its bucket, or through a handle whose generation matches,
-//!   reads one id until it unpins: the record leaves the bucket, and the generation is
-//!   raised, before the record is retired, so the pin delays the next tenure. A thread that
+//!   reads one id until it unpins: the record leaves the bucket, and the generation of a live
+//!   relay is raised, before the record is retired, so the pin delays the next tenure. A thread that
 //!   is not pinned compares the generation before and after; see
 //!   [`Record::lifecycle_if_named`].
 //! - **Generation**: the upper bits of `generation_and_len`; the lower ones hold the length
 //!   of the identity, and are written with it. Handles that are kept outside the table (in
 //!   snapshots and runs) carry the generation. After a departure no earlier handle matches,
-//!   also if the relay comes back.
+//!   also if the relay comes back. A relay that is forgotten, and a placeholder, raise none:
+//!   they are not live, and no search uses a handle of them.
 //! - **An unreachable record** without leases is freed once: by the thread that takes it
 //!   from those reclaimable, in a batch, or by its last lease. The load word decides which.
 
@@ -166,8 +168,8 @@ impl Record {
         fence(Ordering::Release);
         self.identity_head.write(id.head());
         extra.identity_tail.write(id.tail());
-        // Relaxed: published with the identity. The thread that closed the record has raised
-        // the generation.
+        // Relaxed: published with the identity. If a relay was live in the last tenure, the
+        // thread that closed the record has raised the generation.
         let word = self.generation_and_len.load(Ordering::Relaxed);
         self.generation_and_len
             .store(word & !LEN_MASK | u32::from(id.len_u8()), Ordering::Relaxed);
@@ -228,8 +230,9 @@ impl Record {
     /// Whether the lifecycle is still `word`, so that whatever was read of the
     /// record since `word` was, was so while it was in force.
     ///
-    /// `word` is live. A pinned thread never meets the same live word twice with another in
-    /// between: an announcement that was replaced is not reused before it unpins.
+    /// `word` is live. If a pinned thread meets the same word twice, the same announcement was
+    /// in force before and after, because one that was replaced is not reused before the
+    /// thread unpins; and the relay had not departed.
     #[inline]
     pub(in crate::table) fn is_still(&self, word: Lifecycle) -> bool {
         // Relaxed: the words of a record are loaded with acquire. Had we read anything
@@ -330,7 +333,7 @@ impl Record {
         Load::from_bits(self.load.load(Ordering::Acquire))
     }
 
-    /// Takes one of `capacity` units, or says why not; the word with the lease.
+    /// Takes one of `capacity` units, or says why not; the words before and after.
     #[inline]
     pub(in crate::table) fn take_lease(&self, capacity: u32) -> Result<(Load, Load), Rejection> {
         self.update_load(|load| load.with_lease(capacity))
@@ -338,7 +341,7 @@ impl Record {
 
     /// Releases one unit of a record that is unreachable or detached; returns the word
     /// before.
-    pub(in crate::table) fn release_lease_of_departed(&self) -> Load {
+    pub(in crate::table) fn release_last_leases(&self) -> Load {
         // AcqRel: the last release sees what the other holders did before theirs.
         Load::from_bits(self.load.fetch_sub(Load::LEASE, Ordering::AcqRel))
     }

@@ -85,7 +85,7 @@ impl Leaves {
 
     /// Puts a relay into a slot; false if that was closed.
     pub(super) fn put(&self, slot: usize, handle: Handle) -> bool {
-        // Release: readers of the handle see the record.
+        // Release: readers of the handle see the record. Relaxed: on failure nothing is read.
         self.slots[slot]
             .compare_exchange(EMPTY, pack(handle), Ordering::Release, Ordering::Relaxed)
             .is_ok()
@@ -99,7 +99,8 @@ impl Leaves {
 
     /// Closes a slot, unless it is filled.
     pub(super) fn close(&self, slot: usize) {
-        // Acquire: with the handle in a filled slot, this thread sees the record.
+        // Acquire: with the handle in a filled slot, this thread sees the record. Release is not
+        // needed.
         let _ =
             self.slots[slot].compare_exchange(EMPTY, CLOSED, Ordering::AcqRel, Ordering::Acquire);
     }

@@ -75,7 +75,7 @@ impl Outage {
     /// Whether relays were left to this pass.
     pub(crate) fn take_deferred(&self) -> bool {
         // Relaxed: a later pass sees it if this one does not. Acquire in the swap: sees the
-        // marked circuits that the thread which deferred them saw.
+        // marked circuits that the thread which deferred them saw. Release is not needed.
         self.is_unfinished.load(Ordering::Relaxed)
             && self.is_unfinished.swap(false, Ordering::AcqRel)
     }

@@ -42,7 +42,7 @@ impl PendingChanges {
     pub(crate) fn begin(&self, index: u32) -> PendingChange<'_> {
         // Acquire: the change that had this slot before is over. Release: a thread that reads
         // this slot sees what led to the change. A thread that sees what the change did finds
-        // it here, since the word that shows it is written later, with release.
+        // it here, since the word that shows it is written later, with release. Relaxed: a hint.
         let slot = self.0.slots.iter().position(|slot| {
             slot.load(Ordering::Relaxed) == 0
                 && slot
