@@ -46,6 +46,15 @@ impl<T: Send + Sync> OnceBox<T> {
         }
     }
 
+    /// The same, for a `make` that may fail.
+    #[inline(always)]
+    pub(crate) fn get_or_try_init(&self, make: impl FnOnce() -> Option<T>) -> Option<&T> {
+        match self.get() {
+            Some(installed) => Some(installed),
+            None => Some(self.install(make()?)),
+        }
+    }
+
     #[cold]
     fn install(&self, made: T) -> &T {
         let made = Box::into_raw(Box::new(made));

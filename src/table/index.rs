@@ -8,9 +8,8 @@
 //! full, the record goes to a further index, twice as large, which is made when it is first
 //! needed. Look-ups go on there from then on.
 
-use crate::sync::{AtomicPtr, Ordering, ZeroedSlice};
+use crate::sync::{OnceBox, ZeroedSlice};
 use crate::table::bucket::{Bucket, BucketEntry, Fingerprint};
-use std::ptr;
 
 /// Slots for registrations and departures under way, which are few, but not
 /// fewer in a small table.
@@ -34,8 +33,8 @@ pub(super) trait Accept<T> {
 /// See the module's description.
 pub(super) struct Index {
     buckets: ZeroedSlice<Bucket>,
-    /// Null until it is needed.
-    further: AtomicPtr<Index>,
+    /// None until it is needed.
+    further: OnceBox<Index>,
 }
 
 /// A hash, cut into its parts.
@@ -64,38 +63,15 @@ impl Index {
     fn of_buckets(buckets: usize) -> Option<Self> {
         Some(Self {
             buckets: ZeroedSlice::new(buckets)?,
-            further: AtomicPtr::new(ptr::null_mut()),
+            further: OnceBox::new(),
         })
-    }
-
-    #[inline]
-    fn further(&self) -> Option<&Self> {
-        // Acquire: sees the buckets of the index that was published.
-        let further = self.further.load(Ordering::Acquire);
-        // SAFETY: null, or published below and freed with `self`.
-        unsafe { further.as_ref() }
     }
 
     /// The further index, which is made if there is none; `None` when the memory is not
     /// to be had.
     fn get_or_make_further(&self) -> Option<&Self> {
-        if let Some(further) = self.further() {
-            return Some(further);
-        }
-        let made = Box::into_raw(Box::new(Self::of_buckets(2 * self.buckets.len())?));
-        // Release: publishes the buckets. Acquire on failure: sees those of the thread that
-        // was faster; on success it is not needed.
-        let installed = self.further.compare_exchange(
-            ptr::null_mut(),
-            made,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
-        if installed.is_err() {
-            // SAFETY: ours, and never published.
-            drop(unsafe { Box::from_raw(made) });
-        }
-        self.further()
+        let len = 2 * self.buckets.len();
+        self.further.get_or_try_init(|| Self::of_buckets(len))
     }
 
     /// The home bucket of a hash and those behind it.
@@ -118,7 +94,7 @@ impl Index {
             if first.is_some() {
                 return first;
             }
-        } else if !look.was_passed() && self.further().is_none() {
+        } else if !look.was_passed() && self.further.get().is_none() {
             return None;
         }
         self.find_further(hash, wanted, table)
@@ -144,7 +120,7 @@ impl Index {
                 break;
             }
         }
-        self.further()?.find_further(hash, wanted, table)
+        self.further.get()?.find_further(hash, wanted, table)
     }
 
     /// Puts `index` into the bucket of `hash` or one behind it; false if there is no memory
@@ -169,21 +145,10 @@ impl Index {
         match near().position(|bucket| bucket.clear(entry)) {
             Some(distance) => near().take(distance).for_each(Bucket::unpass),
             None => {
-                let further = self.further();
+                let further = self.further.get();
                 debug_assert!(further.is_some(), "removed by the thread that closed it");
                 further.into_iter().for_each(|it| it.remove(hash, index));
             }
-        }
-    }
-}
-
-impl Drop for Index {
-    fn drop(&mut self) {
-        // Relaxed: the drop has exclusive access.
-        let further = self.further.swap(ptr::null_mut(), Ordering::Relaxed);
-        if !further.is_null() {
-            // SAFETY: made by `get_or_make_further`, and freed once, here.
-            drop(unsafe { Box::from_raw(further) });
         }
     }
 }
@@ -248,7 +213,7 @@ mod tests {
         let mut part = Some(&table);
         while let Some(index) = part {
             assert!(index.buckets.iter().all(Bucket::is_as_new));
-            part = index.further();
+            part = index.further.get();
         }
     }
 

@@ -49,7 +49,7 @@
 //! | [`record_ref`] | the announcement that a word names | the word was read from this record under this guard |
 //! | [`lease`] | a lease's pointer to the store | the lease is counted, so the registry holds the store or has left a reference with the record |
 //! | [`reclaim`] | a round's pointer to the store | the store is held, or in limbo, while a round is under way |
-//! | [`segments`], [`index`], [`crate::sync::OnceBox`] | memory that is installed when it is first needed | the pointer changes once, from null, and is freed by the drop alone |
+//! | [`crate::sync::OnceBox`], which has further segments and indices | memory that is installed when it is first needed | the pointer changes once, from null, and is freed by the drop alone |
 //! | `sync/zeroed.rs`, and each `Zeroable` | memory full of zeros, taken for values | atomics, for which zero is a value |
 //! | [`byte_search`], [`snapshot`], [`crate::sync`] | processor instructions | they touch no memory, or hint at it |
 //! | [`crate::time`] | one call of the system's clock | |

@@ -3,8 +3,7 @@
 //! The first segment is allocated at once, zeroed, so its memory is touched only
 //! as far as it is used; each further one doubles the whole.
 
-use crate::sync::{AtomicPtr, Ordering, Zeroable, ZeroedSlice, prefetch};
-use std::ptr;
+use crate::sync::{OnceBox, Zeroable, ZeroedSlice, prefetch};
 
 const SEGMENTS: usize = 32;
 
@@ -12,16 +11,16 @@ const SEGMENTS: usize = 32;
 pub(super) struct Segments<T> {
     first: ZeroedSlice<T>,
     /// Segment `k` starts at index `first.len() << k` and is as long as that.
-    further: [AtomicPtr<ZeroedSlice<T>>; SEGMENTS],
+    further: [OnceBox<ZeroedSlice<T>>; SEGMENTS],
 }
 
-impl<T: Zeroable> Segments<T> {
+impl<T: Zeroable + Send + Sync> Segments<T> {
     /// Room for `len` items at first, at least 1; `None` when the memory is not
     /// to be had.
     pub(super) fn new(len: u32) -> Option<Self> {
         Some(Self {
             first: ZeroedSlice::new(len.max(1) as usize)?,
-            further: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            further: std::array::from_fn(|_| OnceBox::new()),
         })
     }
 
@@ -46,11 +45,8 @@ impl<T: Zeroable> Segments<T> {
     #[cold]
     fn get_further(&self, index: u32) -> &T {
         let (segment, offset) = self.locate(index);
-        // Acquire: pairs with the publication of the segment.
-        let items = self.further[segment].load(Ordering::Acquire);
-        assert!(!items.is_null(), "there was never room for {index}");
-        // SAFETY: published by `ensure_further`, and lives as long as `self`.
-        let items = unsafe { &*items };
+        let items = self.further[segment].get();
+        let items = items.unwrap_or_else(|| panic!("there was never room for {index}"));
         &items[offset]
     }
 
@@ -74,34 +70,8 @@ impl<T: Zeroable> Segments<T> {
     #[cold]
     fn ensure_further(&self, index: u32) -> Option<()> {
         let (segment, _) = self.locate(index);
-        let slot = self.further.get(segment)?;
-        // Acquire: pairs with the publication below.
-        if !slot.load(Ordering::Acquire).is_null() {
-            return Some(());
-        }
-        let items = ZeroedSlice::new(self.first.len() << segment)?;
-        let items = Box::into_raw(Box::new(items));
-        // Release: publishes the items. Acquire: or takes over the winner's.
-        let published =
-            slot.compare_exchange(ptr::null_mut(), items, Ordering::Release, Ordering::Acquire);
-        if published.is_err() {
-            // SAFETY: made above by `Box::into_raw` and shared with no other thread.
-            drop(unsafe { Box::from_raw(items) });
-        }
-        Some(())
-    }
-}
-
-impl<T> Drop for Segments<T> {
-    fn drop(&mut self) {
-        for slot in &self.further {
-            // Relaxed: the thread that drops has synchronised with all others.
-            let items = slot.load(Ordering::Relaxed);
-            if !items.is_null() {
-                // SAFETY: published by `ensure_further`, which made it by
-                // `Box::into_raw`, and dropped only here.
-                drop(unsafe { Box::from_raw(items) });
-            }
-        }
+        let len = self.first.len() << segment;
+        let items = self.further.get(segment)?;
+        items.get_or_try_init(|| ZeroedSlice::new(len)).map(drop)
     }
 }

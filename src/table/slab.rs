@@ -26,7 +26,7 @@ pub(super) struct Slab<T> {
     fresh: Padded<AtomicU32>,
 }
 
-impl<T: Zeroable> Slab<T> {
+impl<T: Zeroable + Send + Sync> Slab<T> {
     /// A slab of at most `limit` items, with room for `len` of them at first;
     /// `None` when the memory is not to be had.
     pub(super) fn new(len: u32, limit: u32) -> Option<Self> {

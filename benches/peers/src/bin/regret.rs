@@ -11,9 +11,6 @@ mod bars;
 #[path = "../../../../tests/common/mod.rs"]
 mod common;
 #[allow(dead_code, reason = "shared with the tests")]
-#[path = "../../../../tests/regret/topology.rs"]
-mod topology;
-#[allow(dead_code, reason = "shared with the tests")]
 #[path = "../../../../tests/regret/question.rs"]
 mod question;
 #[allow(dead_code, reason = "shared with the tests")]
@@ -22,11 +19,14 @@ mod scene;
 #[allow(dead_code, reason = "shared with the tests")]
 #[path = "../../../../tests/regret/states.rs"]
 mod states;
+#[allow(dead_code, reason = "shared with the tests")]
+#[path = "../../../../tests/regret/topology.rs"]
+mod topology;
 
 use bars::Regrets;
-use topology::{Topology, Targets, Views};
 use relay_registry_peers::results;
 use states::{LARGE, SIZES, State};
+use topology::{Targets, Topology, Views};
 
 const STATES: [State; 5] = [
     State::Idle,
