@@ -98,25 +98,35 @@ impl Table {
         if word.is_kept() && !self.store.permits.take() {
             return Err(Exhausted);
         }
-        let capacity = announcement.capacity;
-        let taken = self.store.put_announcement(announcement, gone.guard);
-        let next = taken.map(|index| Lifecycle::returning(deadline, index));
-        if let Ok(next) = next {
-            if gone.record.transition(word, next) {
-                self.gone.discount(word);
-                reopen(&gone, capacity, loses_reported_load);
-                return Ok(Some(Returning {
-                    table: self,
-                    last: gone,
-                    word: next,
-                }));
-            }
-            self.store.return_announcement(next.announcement());
-        }
-        if word.is_kept() {
+        let returning = self.try_bring_back(gone, announcement, deadline, loses_reported_load);
+        if word.is_kept() && !matches!(returning, Ok(Some(_))) {
             self.store.permits.release();
         }
-        next.map(|_| None)
+        returning
+    }
+
+    /// The same, for a thread that has the permit for it.
+    fn try_bring_back<'g>(
+        &'g self,
+        gone: ObservedRecord<'g>,
+        announcement: Announcement,
+        deadline: Tick,
+        loses_reported_load: bool,
+    ) -> Result<Option<Returning<'g>>, Exhausted> {
+        let (last, capacity) = (gone.word(), announcement.capacity);
+        let index = self.store.put_announcement(announcement, gone.guard)?;
+        let word = Lifecycle::returning(deadline, index);
+        if !gone.record.transition(last, word) {
+            self.store.return_announcement(index);
+            return Ok(None);
+        }
+        self.gone.discount(last);
+        reopen(&gone, capacity, loses_reported_load);
+        Ok(Some(Returning {
+            table: self,
+            last: gone,
+            word,
+        }))
     }
 }
 

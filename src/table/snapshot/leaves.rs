@@ -116,9 +116,17 @@ impl Leaves {
         }))
     }
 
-    /// Recomputes the leaf of a relay, after its record changed. The words above are
-    /// recomputed as far as they change; up to the root if `to_root`, which a relay that
-    /// becomes eligible needs.
+    /// Recomputes the leaf of a relay, after its record changed, and the words above as far as
+    /// they change; up to the root if `to_root`, which a relay that becomes eligible needs.
+    ///
+    /// 1. If the leaf hides a relay that is past its deadline, there is nothing to do: a
+    ///    renewal that follows refreshes the leaf itself.
+    /// 2. If the relay is suspended, the trees of suspensions are told when that ends.
+    /// 3. The summary is recomputed, and the words above; the states are counted.
+    /// 4. Then the tree for pairs, if this part has one.
+    /// 5. If the trees of suspensions do not agree with the record now, they are corrected.
+    ///
+    /// Step 2 comes before step 3, so that a relay which the summary hides is due in time.
     pub(crate) fn refresh(
         &self,
         slot: usize,
@@ -131,11 +139,9 @@ impl Leaves {
         let is_departed = self.summaries.leaf(slot) == departed;
         let is_hidden = is_departed && !self.is_suspended(slot);
         if is_hidden && subject.record.is_late(context.leaf_tick()) {
-            // A renewal that follows refreshes the leaf itself.
             return;
         }
         let leaf = || self.leaf_of(subject, context);
-        // Before the summary, so that a relay which the summary hides is due in time.
         if context.may_have_suspended() && leaf().due != 0 {
             self.refresh_suspended(slot, leaf);
         }
