@@ -178,7 +178,8 @@ impl RegistryBuilder {
     /// maintenance pass on: one tick later with [`Maintenance::Thread`], else when
     /// [`maintain`](Registry::maintain) is called. Before that pass, a find that would hand
     /// out such a relay corrects its rank first, for up to eight relays. A find with a
-    /// maximum latency skips those that it meets.
+    /// maximum latency skips those that it meets; also if it allows unmeasured relays, one
+    /// whose last round trip was above the maximum is not found until that pass.
     /// [`due_for_probe`](Registry::due_for_probe) lists in time which relays to measure.
     pub fn rtt_lifetime(mut self, lifetime: Duration) -> Self {
         self.rtt_lifetime = lifetime;

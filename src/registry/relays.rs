@@ -133,7 +133,7 @@ impl Relays {
     ) -> Option<(R, State)> {
         let guard = epoch::pin();
         let hash = self.table.hash(relay);
-        let record = self.table.find_known(hash, relay, &guard)?;
+        let record = self.table.find_known_beside_moves(hash, relay, &guard)?;
         let updated = update(&record);
         // Either the thread that closes the record sees the update, also where another
         // thread had made the same one just before, or this one sees that it is closing.

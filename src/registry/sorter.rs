@@ -87,10 +87,11 @@ impl Sorter {
             .table
             .merge(merger, &epoch::pin(), move |relay, record| {
                 // What is past its deadline stays until it departs: another thread may
-                // be renewing it.
+                // be renewing it. What is closing stays: if a restart fails, the relay is
+                // live again.
                 let stays = matches!(
                     record.lifecycle().state(),
-                    State::Staged | State::Live | State::Returning
+                    State::Staged | State::Live | State::Closing | State::Returning
                 );
                 stays.then(|| MergedRelay {
                     // Of the generation that was resolved, even if that has ended by now.

@@ -4,6 +4,7 @@ use crate::registry::{Maintenance, Registry};
 use crate::relay::{NodeId, RegisterOptions};
 use crate::select::PeerView;
 use crate::sync::epoch;
+use crate::table::record::Announcement;
 use crate::time::ManualClock;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -169,4 +170,54 @@ fn once_a_stalled_thread_goes_on_no_call_pays_for_more_than_a_piece() {
         );
     }
     assert!(held() < RELAYS as usize / 2, "given back as relays come");
+}
+
+/// A restart that fails, as for want of memory, leaves the relay as it was.
+#[test]
+fn a_relay_whose_restart_fails_beside_a_merge_is_found() {
+    let registry = manual();
+    registry.register(id(1), ENDPOINT).unwrap();
+    registry.maintain();
+    let inner = registry.inner();
+    {
+        let guard = epoch::pin();
+        let now = inner.relays.present();
+        let live = inner.relays.find_live(&id(1), now, &guard).unwrap();
+        let closing = inner.relays.table.close_live(live).unwrap();
+        inner.relays.publication().mark_unsorted();
+        inner.sort();
+        closing.leave_as_it_was();
+    }
+    assert!(registry.find_relay(&id(9)).is_ok());
+}
+
+/// The renewal copies its capacity while the relay is closing.
+#[test]
+fn a_capacity_that_was_raised_beside_a_failed_restart_counts() {
+    let registry = manual();
+    let options = RegisterOptions::new().capacity(1);
+    registry.register_with(id(1), ENDPOINT, &options).unwrap();
+    let _lease = registry.lease(&id(1)).unwrap();
+    let relays = &registry.inner().relays;
+    {
+        let guard = epoch::pin();
+        let find = || relays.find_live(&id(1), relays.present(), &guard).unwrap();
+        let live = find();
+        let raised = Announcement {
+            capacity: 3,
+            ..live.announcement().clone()
+        };
+        let _pending = live.begin_pending();
+        let deadline = live.word().deadline();
+        assert_eq!(live.renew(deadline, Some(raised)), Ok(true));
+        let closing = relays.table.close_live(find()).unwrap();
+        live.copy_capacity();
+        closing.leave_as_it_was();
+    }
+    assert!(registry.find_relay(&id(9)).is_ok());
+}
+
+fn manual() -> Registry {
+    let builder = Registry::builder().maintenance(Maintenance::Manual);
+    builder.clock(ManualClock::new()).build().unwrap()
 }

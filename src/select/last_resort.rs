@@ -6,7 +6,7 @@ use crate::select::branch_and_bound::{Bounds, Objective, depth_first};
 use crate::select::candidate::Candidate;
 use crate::select::scope::SearchScope;
 use crate::table::RecordRef;
-use crate::table::snapshot::{Earliest, FANOUT, LeafState, Leaves, Snapshot, SummaryWord};
+use crate::table::snapshot::{Earliest, FANOUT, Leaves, Snapshot, SummaryWord};
 use crate::time::Tick;
 
 /// The preferred relay if it is a last resort, else the one that has backed off longest.
@@ -30,9 +30,6 @@ fn preferred<'g>(scope: &SearchScope<'g>) -> Option<Candidate<'g>> {
 }
 
 fn longest<'g>(scope: &SearchScope<'g>, snapshot: &Snapshot) -> Option<Candidate<'g>> {
-    if snapshot.counts().of(LeafState::LastResort) == 0 {
-        return None;
-    }
     let mut search = LastResort {
         scope,
         found: None,

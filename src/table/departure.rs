@@ -139,6 +139,8 @@ impl<'g> Closing<'g> {
         }
         self.set_lifecycle(last);
         self.table.push_to_inbox(&self.last);
+        // A renewal from before may have found the record closing, and copied nothing.
+        self.last.copy_capacity();
         self.last.refresh(true);
     }
 

@@ -230,6 +230,26 @@ impl Table {
         found.map(|index| self.at(index, guard))
     }
 
+    /// The same; `None` only if there was a moment at which the id had no record.
+    ///
+    /// A restart moves a relay to another record. A look-up beside it may look for the new
+    /// record before that is admitted, and for the old one after that is forgotten. Each
+    /// admission changes the admission word, so the look-up is repeated if that has changed.
+    pub(crate) fn find_known_beside_moves<'g>(
+        &'g self,
+        hash: Hash,
+        id: &NodeId,
+        guard: &'g Guard,
+    ) -> Option<RecordRef<'g>> {
+        loop {
+            let seen = self.help_unfinished(guard);
+            let found = self.find_known(hash, id, guard);
+            if found.is_some() || self.admission.read() == seen {
+                return found;
+            }
+        }
+    }
+
     /// The same as [`find`](Self::find), for a thread that reads its announcement as well.
     ///
     /// Prefetches the announcement at the index of the record. Record and announcement are

@@ -1,4 +1,5 @@
-//! Models of the table: admission, reclamation, renewal and expiry; leases; batches.
+//! Models of the table: admission, reclamation, renewal and expiry; leases; returns and
+//! restarts; batches.
 //!
 //! Each explores every interleaving of a few threads, within the bound on
 //! preemptions, and asserts one invariant at the end. What a thread may see is
@@ -7,6 +8,7 @@
 
 mod batches;
 mod leases;
+mod moves;
 
 use super::*;
 use crate::sync::{check, epoch, yield_point};

@@ -298,16 +298,18 @@ impl<'g> RecordRef<'g> {
 
     /// Copies the announced capacity beside the load, where searches read it.
     ///
-    /// Of several renewals at once, the last to store reads again and finds its own capacity
-    /// there or that of a later one. Until then the two may differ; every decision goes by
-    /// the announcement.
+    /// Of several threads that do this at once, the last to touch the load sees the
+    /// announcement that is in force, and leaves its capacity. If the relay is away, nothing
+    /// is copied: the thread that makes it live again does this afterwards. Until then the two
+    /// may differ; every decision goes by the announcement.
     pub(crate) fn copy_capacity(&self) {
         loop {
             let Some(live) = self.observe_live() else {
                 return;
             };
             let capacity = live.announcement().capacity;
-            if self.load().capacity() == capacity {
+            // Touched: a thread that stores another capacity later sees this announcement.
+            if self.touch_load().capacity() == capacity {
                 return;
             }
             self.set_capacity(capacity);

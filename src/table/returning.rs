@@ -49,6 +49,8 @@ impl Returning<'_> {
         if is_admitted {
             table.help_unfinished(guard);
             self.retire_last_announcement();
+            // A renewal from before may have stored its own beside the load meanwhile.
+            self.last.copy_capacity();
         } else {
             self.refuse();
         }

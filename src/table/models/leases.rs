@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn lease(table: &Table, n: u8) -> Option<Unit> {
+pub(super) fn lease(table: &Table, n: u8) -> Option<Unit> {
     let guard = epoch::pin();
     let (unit, _) = table.find(&id(n), &guard)?.lease(None).ok()?;
     Some(unit)
@@ -151,45 +151,6 @@ fn a_release_beside_a_return_gives_the_unit_back() {
         returning.join().unwrap();
         assert_eq!(table.leases(), 0);
         assert!(lease(&table, 1).is_some());
-    });
-}
-
-/// A relay leaves and returns while its unit is released. In its new leaf it has room.
-#[test]
-fn a_release_beside_a_return_reaches_the_new_leaf() {
-    check(2, || {
-        let table = table(1);
-        register(&table, 1, 1);
-        let unit = lease(&table, 1).unwrap();
-        let other = Arc::clone(&table);
-        let returning = thread::spawn(move || {
-            leave(&other, 1);
-            return_to_a_leaf(&other, 1, 1);
-        });
-        drop(unit);
-        returning.join().unwrap();
-        assert!(is_eligible_by_its_leaf(&table, 1));
-    });
-}
-
-/// The same for a ban that is lifted.
-#[test]
-fn a_lifted_ban_beside_a_return_reaches_the_new_leaf() {
-    check(2, || {
-        let table = table(1);
-        register(&table, 1, 1);
-        let guard = epoch::pin();
-        let record = table.find(&id(1), &guard).unwrap();
-        record.change_circuit(|circuit| circuit.with_ban(Tick(9)));
-        let other = Arc::clone(&table);
-        let returning = thread::spawn(move || {
-            leave(&other, 1);
-            return_to_a_leaf(&other, 1, 1);
-        });
-        record.change_circuit(|circuit| circuit.without_ban(Tick(0)));
-        returning.join().unwrap();
-        drop(guard);
-        assert!(is_eligible_by_its_leaf(&table, 1));
     });
 }
 

@@ -9,7 +9,7 @@ use crate::table::snapshot::lanes::{BestChildren, best_children};
 use crate::table::snapshot::leaf::{Leaf, Summary, SummaryWord};
 use crate::table::snapshot::leaf_state::{LeafState, StateCounts};
 use crate::table::snapshot::score::Bins;
-use crate::table::snapshot::suspended::{Greatest, Suspended};
+use crate::table::snapshot::suspended::Suspended;
 use crate::table::snapshot::tree::Tree;
 use crate::time::Tick;
 
@@ -119,14 +119,16 @@ impl Leaves {
     /// Recomputes the leaf of a relay, after its record changed, and the words above as far as
     /// they change; up to the root if `to_root`, which a relay that becomes eligible needs.
     ///
-    /// 1. If the leaf hides a relay that is past its deadline, there is nothing to do: a
-    ///    renewal that follows refreshes the leaf itself.
+    /// 1. If the leaf hides a relay that is past its deadline, and the change made no relay
+    ///    eligible, there is nothing to do: a renewal that follows refreshes the leaf itself.
     /// 2. If the relay is suspended, the trees of suspensions are told when that ends.
-    /// 3. The summary is recomputed, and the words above; the states are counted.
-    /// 4. Then the tree for pairs, if this part has one.
-    /// 5. If the trees of suspensions do not agree with the record now, they are corrected.
+    /// 3. The summary is recomputed, and the words above; the states are counted. Then the
+    ///    tree for pairs, if this part has one.
+    /// 4. If the trees of suspensions do not agree with the record now, they are corrected.
     ///
-    /// Step 2 comes before step 3, so that a relay which the summary hides is due in time.
+    /// A search is to see at every moment that a relay is eligible, or that its suspension is
+    /// due. So step 2 comes before step 3, and step 4 takes a suspension out only after the
+    /// root has the summary.
     pub(crate) fn refresh(
         &self,
         slot: usize,
@@ -136,38 +138,43 @@ impl Leaves {
     ) {
         // The word of a rejected relay has nothing but the state.
         let departed = const { LeafState::Rejected(Rejection::Departed).number() as u64 };
-        let is_departed = self.summaries.leaf(slot) == departed;
-        let is_hidden = is_departed && !self.is_suspended(slot);
-        if is_hidden && subject.record.is_late(context.leaf_tick()) {
+        let is_hidden = self.summaries.leaf(slot) == departed;
+        if !to_root && is_hidden && subject.record.is_late(context.leaf_tick()) {
             return;
         }
-        let leaf = || self.leaf_of(subject, context);
-        if context.may_have_suspended() && leaf().due != 0 {
-            self.refresh_suspended(slot, leaf);
-        }
-        let (before, after) = self.summaries.update(slot, to_root, || leaf().summary);
-        self.recount(before, after);
-        if let Some(located) = self.located.as_ref().filter(|_| to_root || before != after) {
-            let joint = || self.joint_of(located, slot, context);
-            located.joint.update(slot, to_root, joint);
-        }
-        self.correct_suspended(slot, leaf, context);
+        self.begin_suspension(slot, subject, context);
+        self.refresh_summary(slot, subject, context, to_root);
+        self.correct_suspension(slot, subject, context);
     }
 
     /// [`refresh`](Self::refresh) for a leaf of trees that are [joined](Self::join_all)
     /// later.
     pub(super) fn refresh_leaf(&self, slot: usize, subject: &Subject<'_>, context: &Context) {
-        let leaf = || self.leaf_of(subject, context);
-        if context.may_have_suspended() && leaf().due != 0 {
-            self.refresh_suspended(slot, leaf);
-        }
-        let (before, after) = self.summaries.set(slot, || leaf().summary);
+        self.begin_suspension(slot, subject, context);
+        let summary = || self.leaf_now(subject, context).summary;
+        let (before, after) = self.summaries.set(slot, summary);
         self.recount(before, after);
         if let Some(located) = &self.located {
             let joint = || self.joint_of(located, slot, context);
             located.joint.set(slot, joint);
         }
-        self.correct_suspended(slot, leaf, context);
+        self.correct_suspension(slot, subject, context);
+    }
+
+    fn refresh_summary(
+        &self,
+        slot: usize,
+        subject: &Subject<'_>,
+        context: &Context,
+        to_root: bool,
+    ) {
+        let summary = || self.leaf_now(subject, context).summary;
+        let (before, after) = self.summaries.update(slot, to_root, summary);
+        self.recount(before, after);
+        if let Some(located) = self.located.as_ref().filter(|_| to_root || before != after) {
+            let joint = || self.joint_of(located, slot, context);
+            located.joint.update(slot, to_root, joint);
+        }
     }
 
     /// Computes all words above the leaves.
@@ -178,23 +185,38 @@ impl Leaves {
         }
     }
 
-    /// After the summary: whichever thread changed that, the trees of suspensions have a
-    /// relay that is suspended by now, and do not have one that is not.
-    fn correct_suspended(&self, slot: usize, leaf: impl Fn() -> Leaf, context: &Context) {
+    /// Before the summary: the trees of suspensions have a relay that is suspended.
+    ///
+    /// Here and below, the words are computed as of one tick. If that has passed meanwhile, a
+    /// suspension is due that has ended, and the next find takes it out.
+    fn begin_suspension(&self, slot: usize, subject: &Subject<'_>, context: &Context) {
         if !context.may_have_suspended() {
             return;
         }
-        let Leaf { due, since, .. } = leaf();
-        if self.suspension_at(slot) != (due, since) {
-            self.refresh_suspended(slot, leaf);
+        let tick = context.leaf_tick();
+        let leaf = || self.leaf_at(subject, context, tick);
+        if leaf().due != 0 {
+            self.refresh_suspension(slot, leaf);
         }
     }
 
-    /// Whether the leaf of a relay says that it is suspended. It may say so for a moment
-    /// after the summary says otherwise, until the thread that changed the summary, or
-    /// another one, corrects it.
-    fn is_suspended(&self, slot: usize) -> bool {
-        self.suspension_at(slot) != (0, 0)
+    /// After the summary: whichever thread changed that, the trees of suspensions have a
+    /// relay that is suspended by now, and do not have one that is not.
+    fn correct_suspension(&self, slot: usize, subject: &Subject<'_>, context: &Context) {
+        if !context.may_have_suspended() {
+            return;
+        }
+        let tick = context.leaf_tick();
+        let leaf = || self.leaf_at(subject, context, tick);
+        let Leaf { due, since, .. } = leaf();
+        if self.suspension_at(slot) == (due, since) {
+            return;
+        }
+        if due == 0 {
+            // The thread that changed the summary may not have climbed to the root yet.
+            self.refresh_summary(slot, subject, context, true);
+        }
+        self.refresh_suspension(slot, leaf);
     }
 
     fn suspension_at(&self, slot: usize) -> (u64, u64) {
@@ -202,14 +224,12 @@ impl Leaves {
             .map_or((0, 0), |suspended| suspended.leaf(slot))
     }
 
-    fn refresh_suspended(&self, slot: usize, leaf: impl Fn() -> Leaf) {
-        let rises = |tree: &Tree<Greatest>, to: u64| to != 0 && to >= tree.leaf(slot);
+    fn refresh_suspension(&self, slot: usize, leaf: impl Fn() -> Leaf) {
         let Leaf { due, since, .. } = leaf();
         let trees = self.suspended.get_or_init(|| Suspended::new(self.len()));
-        let due_rises = rises(&trees.due, due);
-        trees.due.update(slot, due_rises, || leaf().due);
-        let since_rises = rises(&trees.since, since);
-        trees.since.update(slot, since_rises, || leaf().since);
+        // To the root, also if another thread has set the leaf: it may not have climbed yet.
+        trees.due.update(slot, due != 0, || leaf().due);
+        trees.since.update(slot, since != 0, || leaf().since);
     }
 
     /// The word of the joint tree that follows from the summary of a leaf.
@@ -219,8 +239,12 @@ impl Leaves {
         summary.joint(self.bins, &context.settings, height)
     }
 
-    fn leaf_of(&self, subject: &Subject<'_>, context: &Context) -> Leaf {
-        Leaf::of(subject, &context.settings, self.bins, context.leaf_tick())
+    fn leaf_now(&self, subject: &Subject<'_>, context: &Context) -> Leaf {
+        self.leaf_at(subject, context, context.leaf_tick())
+    }
+
+    fn leaf_at(&self, subject: &Subject<'_>, context: &Context, tick: Tick) -> Leaf {
+        Leaf::of(subject, &context.settings, self.bins, tick)
     }
 
     fn recount(&self, before: u64, after: u64) {

@@ -173,3 +173,78 @@ fn a_snapshot_in_force_is_up_to_date() {
         changing.join().unwrap();
     });
 }
+
+/// Three relays, of which two are full and one is banned up to a tick.
+fn banned_of_three() -> Arc<Relays> {
+    let relays = merged(3);
+    let publication = &relays.publication;
+    for index in 1..3 {
+        relays.change_load(index, |load| load.with_report(CAPACITY));
+        publication.refresh(&relays.subject(index), true);
+    }
+    ban(&relays);
+    relays
+}
+
+fn ban(relays: &Relays) {
+    relays.publication.context.expect_suspended();
+    relays.change_load(0, |load| load.with_report(1));
+    let subject = relays.subject(0);
+    let banned = subject.record.change_circuit(|it| it.with_ban(Tick(5)));
+    assert!(banned);
+    relays.publication.refresh(&subject, true);
+    assert!(!relays.has_any());
+}
+
+/// As a find at that tick does.
+fn refresh_what_is_due(relays: &Relays) {
+    let snapshot = Arc::clone(&relays.publication.load());
+    for part in snapshot.parts() {
+        while let Some(slot) = part.due_at(Tick(5)) {
+            let subject = relays.subject(0);
+            relays
+                .publication
+                .refresh_leaf_at(part, slot, &subject, Tick(5));
+        }
+    }
+}
+
+fn release(relays: &Relays) {
+    let change = relays.change_load(0, |load| load.with_report(0));
+    let subject = relays.subject(0);
+    relays.publication.refresh_load(&subject, change, None);
+}
+
+/// A release, which does not climb to the root, beside a find that does, and is preempted.
+#[test]
+fn a_suspension_is_due_until_the_root_shows_the_relay() {
+    check(1, || {
+        let relays = banned_of_three();
+        let other = Arc::clone(&relays);
+        let releasing = thread::spawn(move || {
+            release(&other);
+            refresh_what_is_due(&other);
+            assert!(other.has_any(), "it is eligible, and no root says so");
+        });
+        refresh_what_is_due(&relays);
+        releasing.join().unwrap();
+    });
+}
+
+/// The suspension ends while a release refreshes the leaf.
+#[test]
+fn a_release_beside_the_end_of_a_suspension_hides_nothing() {
+    check(3, || {
+        let relays = merged(1);
+        ban(&relays);
+        let other = Arc::clone(&relays);
+        let finding = thread::spawn(move || {
+            // As for the leaf of another relay.
+            other.publication.context.raise_leaf_tick(Tick(5));
+            refresh_what_is_due(&other);
+            assert!(other.has_any(), "it is eligible, and no root says so");
+        });
+        release(&relays);
+        finding.join().unwrap();
+    });
+}
