@@ -142,15 +142,21 @@ impl Leaves {
         if !to_root && is_hidden && subject.record.is_late(context.leaf_tick()) {
             return;
         }
-        self.begin_suspension(slot, subject, context);
+        if context.may_have_suspended() {
+            self.begin_suspension(slot, subject, context);
+        }
         self.refresh_summary(slot, subject, context, to_root);
-        self.correct_suspension(slot, subject, context);
+        if context.may_have_suspended() {
+            self.correct_suspension(slot, subject, context);
+        }
     }
 
     /// [`refresh`](Self::refresh) for a leaf of trees that are [joined](Self::join_all)
     /// later.
     pub(super) fn refresh_leaf(&self, slot: usize, subject: &Subject<'_>, context: &Context) {
-        self.begin_suspension(slot, subject, context);
+        if context.may_have_suspended() {
+            self.begin_suspension(slot, subject, context);
+        }
         let summary = || self.leaf_now(subject, context).summary;
         let (before, after) = self.summaries.set(slot, summary);
         self.recount(before, after);
@@ -158,9 +164,12 @@ impl Leaves {
             let joint = || self.joint_of(located, slot, context);
             located.joint.set(slot, joint);
         }
-        self.correct_suspension(slot, subject, context);
+        if context.may_have_suspended() {
+            self.correct_suspension(slot, subject, context);
+        }
     }
 
+    #[inline(always)]
     fn refresh_summary(
         &self,
         slot: usize,
@@ -190,9 +199,6 @@ impl Leaves {
     /// Here and below, the words are computed as of one tick. If that has passed meanwhile, a
     /// suspension is due that has ended, and the next find takes it out.
     fn begin_suspension(&self, slot: usize, subject: &Subject<'_>, context: &Context) {
-        if !context.may_have_suspended() {
-            return;
-        }
         let tick = context.leaf_tick();
         let leaf = || self.leaf_at(subject, context, tick);
         if leaf().due != 0 {
@@ -203,9 +209,6 @@ impl Leaves {
     /// After the summary: whichever thread changed that, the trees of suspensions have a
     /// relay that is suspended by now, and do not have one that is not.
     fn correct_suspension(&self, slot: usize, subject: &Subject<'_>, context: &Context) {
-        if !context.may_have_suspended() {
-            return;
-        }
         let tick = context.leaf_tick();
         let leaf = || self.leaf_at(subject, context, tick);
         let Leaf { due, since, .. } = leaf();
