@@ -140,9 +140,10 @@
 //! A find writes no shared memory, with three exceptions: it hands out a relay on
 //! trial; it meets a relay whose summary is out of date (its deadline, back-off or
 //! round trip is over, or a change is under way) and updates that; or, with
-//! [`Maintenance::Manual`], it is the first call to see a new tick. A lease, a report or a measurement that changes a relay's rank writes to a
-//! tree of summaries that all finds read. Locks guard maintenance, for which no other
-//! operation waits (see [`Maintenance`]), and coordinates, for which
+//! [`Maintenance::Manual`], it is the first call to see a new tick. A lease, a report or
+//! a measurement that changes a relay's rank writes to a tree of summaries that all finds
+//! read. Locks guard maintenance, for which no other operation waits (see
+//! [`Maintenance`]), and coordinates, for which
 //! [`Registry::stats`], [`Registry::update_peer`] and the coordinate calls wait.
 //!
 //! # Performance

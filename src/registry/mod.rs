@@ -69,7 +69,8 @@ use std::time::{Duration, SystemTime};
 /// let registry = Registry::new();
 /// let relay = NodeId::from([1; 32]);
 /// let options = RegisterOptions::new().capacity(2);
-/// let registered = registry.register_with(relay, "192.0.2.1:4433".parse::<relay_registry::Endpoint>()?, &options)?;
+/// let endpoint: relay_registry::Endpoint = "192.0.2.1:4433".parse()?;
+/// let registered = registry.register_with(relay, endpoint, &options)?;
 /// assert_eq!(registered, Registration::New);
 /// registry.record_rtt(&relay, Duration::from_millis(18));
 ///
@@ -178,8 +179,8 @@ impl Registry {
     ///
     /// A [`RegisterError`] that says what was wrong. Then nothing that was registered here has
     /// changed, but a learned relay may have been removed to make room, and a relay that
-    /// [restarts](RegisterOptions::restarted) while it has leases was absent during the call. A renewal is never
-    /// rejected as full. One that changes the announcement may be rejected as
+    /// [restarts](RegisterOptions::restarted) while it has leases was absent during the call. A
+    /// renewal is never rejected as full. One that changes the announcement may be rejected as
     /// [`Backlogged`](RegisterError::Backlogged) while a thread is stalled inside a call.
     ///
     /// # Concurrency and cost

@@ -181,8 +181,8 @@ impl FindOptions {
     /// domains have no effect.
     ///
     /// A failure domain is an IPv4 /24, an IPv6 /48, a DNS name, or a
-    /// [name](crate::RegisterOptions::failure_domain) that the relay gave. Answers of more than 32 results are
-    /// not spread.
+    /// [name](crate::RegisterOptions::failure_domain) that the relay gave. Answers of more
+    /// than 32 results are not spread.
     pub fn max_spread_cost(mut self, share: f64) -> Self {
         self.max_spread_cost = unit_interval(share);
         self

@@ -123,8 +123,9 @@ pub enum RecordError {
         /// The load in sixteenths.
         sixteenths: u64,
     },
-    /// The failure domain is empty, longer than [`FailureDomain::MAX_LEN`](crate::dht::FailureDomain::MAX_LEN), or has
-    /// a character that is not visible ASCII.
+    /// The failure domain is empty, longer than
+    /// [`FailureDomain::MAX_LEN`](crate::dht::FailureDomain::MAX_LEN), or has a character that
+    /// is not visible ASCII.
     InvalidFailureDomain,
     /// The key of an extension is below
     /// [`RelayRecord::FIRST_EXTENSION`](super::RelayRecord::FIRST_EXTENSION), or is

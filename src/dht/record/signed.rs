@@ -41,7 +41,8 @@ pub(super) const HEADER_LEN: usize = 1 + KEY_LEN + SEQUENCE_LEN + SIGNATURE_LEN;
 /// let (key, network) = (SecretKey::generate()?, Network::default());
 /// let announcement = Announcement::new("192.0.2.7:4433".parse()?, 100)?;
 /// let now = Duration::from_secs(1_800_000_000);
-/// let record = RelayRecord::announce(announcement, 1_800_000_000_000_000, now, Duration::from_secs(600))?;
+/// let (sequence, ttl) = (1_800_000_000_000_000, Duration::from_secs(600));
+/// let record = RelayRecord::announce(announcement, sequence, now, ttl)?;
 ///
 /// let signed = SignedRecord::sign(&record, &key, &network)?;
 /// let received = SignedRecord::decode(&signed.encode(), &network)?;

@@ -1,5 +1,5 @@
-//! Connects the registry and its DHT. No other part of `registry/` names [`crate::dht`] or the
-//! feature `dht`.
+//! Connects the registry and its DHT. No other part of `registry/` works with [`crate::dht`].
+//! (`Stats` and `BuildError`, which are public, have a field and a variant with a type of it.)
 //!
 //! The rest of the registry uses three types of this module: [`DhtSetup`] holds the engine and the
 //! options that the builder got, [`DhtLink`] notifies the DHT of changes, and [`DhtHandle`] owns
