@@ -108,8 +108,10 @@ fn a_look_up_beside_a_restart_finds_one_of_the_records() {
             let closing = other.close_live(live).unwrap();
             let outcome = stage(&other, &id, 1, &guard).admit(Some(&closing));
             assert_eq!(outcome, AdmitOutcome::Admitted);
+            yield_point();
             closing.forget();
         });
+        yield_point();
         {
             let guard = epoch::pin();
             let known = table.find_known_beside_moves(table.hash(&id(1)), &id(1), &guard);
