@@ -30,6 +30,13 @@ fn preferred<'g>(scope: &SearchScope<'g>) -> Option<Candidate<'g>> {
 }
 
 fn longest<'g>(scope: &SearchScope<'g>, snapshot: &Snapshot) -> Option<Candidate<'g>> {
+    let has_any = |part: &Leaves| {
+        let suspended = part.suspended();
+        suspended.is_some_and(|suspended| suspended.earliest() != Earliest::NEVER)
+    };
+    if !snapshot.parts().any(has_any) {
+        return None;
+    }
     let mut search = LastResort {
         scope,
         found: None,
