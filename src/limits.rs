@@ -20,6 +20,9 @@ pub(crate) const TICK_BITS: u32 = 37;
 /// How many placeholders there may be: operator settings of ids without a relay.
 pub(crate) const MAX_PLACEHOLDERS: usize = 65_536;
 
+/// The longest name of a failure domain, in bytes.
+pub(crate) const MAX_DOMAIN_LEN: usize = 63;
+
 /// The longest round trip that counts as a measurement: 10 seconds.
 ///
 /// A longer one means that the peer is unreachable, not that it is far away.

@@ -1,6 +1,6 @@
 //! Why a relay was not registered or renewed.
 
-use crate::limits::{MAX_CAPACITY, MAX_RTT};
+use crate::limits::{MAX_CAPACITY, MAX_DOMAIN_LEN, MAX_RTT};
 use crate::relay::{EndpointError, NatType};
 use std::error::Error;
 use std::fmt;
@@ -101,7 +101,7 @@ impl fmt::Display for RegisterError {
             Self::InvalidFailureDomain { len } => {
                 write!(
                     f,
-                    "the name of the failure domain has {len} bytes, not 1 to 63"
+                    "the name of the failure domain has {len} bytes, not 1 to {MAX_DOMAIN_LEN}"
                 )
             }
             Self::ClockExhausted => {

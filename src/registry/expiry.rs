@@ -13,7 +13,8 @@
 //!
 //! A sweep declares its tick swept by a `fetch_max` with release. A registration counts
 //! itself as in flight by a read-modify-write before it reads the tick for its deadline, and
-//! a sweep reads that count by one. So if the count is zero, each deadline up to the tick is in the inbox.
+//! a sweep reads that count by one. So if the count is zero, each deadline up to the tick is
+//! in the inbox.
 
 use crate::registry::forgetting::{self, GoneQueue};
 use crate::registry::relays::Relays;

@@ -2,7 +2,7 @@
 //! attempt ends.
 
 use crate::errors::RegisterError;
-use crate::limits::MAX_CAPACITY;
+use crate::limits::{MAX_CAPACITY, MAX_DOMAIN_LEN};
 use crate::registry::settings::{Settings, is_countable, longest_ttl};
 use crate::relay::{Endpoint, NatType, NodeId, RegisterOptions};
 use crate::rtt::sane_micros;
@@ -36,9 +36,6 @@ impl fmt::Display for Registration {
         })
     }
 }
-
-/// The longest name of a failure domain, in bytes.
-pub(super) const MAX_DOMAIN_LEN: usize = 63;
 
 /// A request whose values were checked.
 pub(super) struct Request<'a> {

@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use super::{FULL_LOAD, MAX_DOMAIN_LEN, RecordError};
-use crate::limits::MAX_CAPACITY;
+use super::{FULL_LOAD, RecordError};
+use crate::limits::{MAX_CAPACITY, MAX_DOMAIN_LEN};
 use crate::relay::{AddressPolicy, Endpoint, NatType};
 
 /// The properties that a relay publishes while it serves: its endpoint, its

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::{FULL_LOAD, MAX_DOMAIN_LEN, MAX_NETWORK_LEN, MAX_TTL};
-use crate::limits::MAX_CAPACITY;
+use super::{FULL_LOAD, MAX_NETWORK_LEN, MAX_TTL};
+use crate::limits::{MAX_CAPACITY, MAX_DOMAIN_LEN};
 use crate::relay::EndpointError;
 
 /// Why a record could not be created, or why bytes are not a valid record.

@@ -52,9 +52,6 @@ pub const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
 /// [`Network::MAX_LEN`].
 const MAX_NETWORK_LEN: usize = 32;
 
-/// [`FailureDomain::MAX_LEN`].
-const MAX_DOMAIN_LEN: usize = 63;
-
 /// The greatest load in a record, in sixteenths: [`Load::FULL`].
 const FULL_LOAD: u8 = 16;
 

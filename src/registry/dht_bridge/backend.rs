@@ -3,7 +3,6 @@
 use crate::dht::{Announcement, FailureDomain, LearnError, Load, LocalRelay, RegistryBackend};
 use crate::registry::inner::Inner;
 use crate::registry::reputation::{record_failure, record_success};
-use crate::registry::request::MAX_DOMAIN_LEN;
 use crate::relay::{NodeId, RegisterOptions};
 use crate::sync::epoch;
 use crate::table;
@@ -53,7 +52,6 @@ impl RegistryBackend for Inner {
             options = options.nat(nat);
         }
         // The registry accepts the names that records can hold, and the reverse.
-        const { assert!(FailureDomain::MAX_LEN == MAX_DOMAIN_LEN) };
         if let Some(domain) = failure_domain {
             options = options.failure_domain(domain.as_str());
         }
