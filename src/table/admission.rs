@@ -11,8 +11,9 @@
 //!    its bucket, and a `fetch_or` with release sets its fingerprint. From here on other
 //!    threads find the record, but no look-up and no search accepts it.
 //! 4. It appends the record to the newest run of arrivals, where finds see it, and pushes it
-//!    to the inbox of the wheel ([`Staged::append`]). Each is a compare-and-swap with release. So the compare-and-swap that makes it
-//!    live also makes it found and due.
+//!    to the inbox of the wheel, each by a compare-and-swap with release
+//!    ([`Staged::append`]). So the compare-and-swap that makes it live also makes it found and
+//!    due.
 //! 5. It loads the [admission word](super::admission_word) with acquire, after it finished
 //!    the step that is unfinished there, if any ([`Staged::admit`]).
 //! 6. It looks for another record of the id, and compares the count with the bound. If there

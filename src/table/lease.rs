@@ -153,8 +153,8 @@ impl Unit {
     /// record, or drops the reference to the store that an ended registry left. Only while
     /// pinned.
     #[cold]
-    fn release_unreachable(&self, record: &Record) {
-        let before = record.release_last_leases();
+    fn release_removed(&self, record: &Record) {
+        let before = record.release_lease_of_removed();
         if before.leases() > 1 {
             return;
         }
@@ -178,7 +178,7 @@ impl Drop for Unit {
         // left a reference to it with the record.
         let store = unsafe { &*self.store };
         if !store.release_lease(self.index) {
-            self.release_unreachable(store.record(self.index));
+            self.release_removed(store.record(self.index));
         }
     }
 }

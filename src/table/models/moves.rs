@@ -4,6 +4,15 @@
 use super::leases::lease;
 use super::*;
 
+/// The relay leaves and returns, in a thread of its own.
+fn leave_and_return(table: &Arc<Table>, capacity: u32) -> thread::JoinHandle<()> {
+    let table = Arc::clone(table);
+    thread::spawn(move || {
+        leave(&table, 1);
+        return_to_a_leaf(&table, 1, capacity);
+    })
+}
+
 /// A relay leaves and returns while its unit is released. In its new leaf it has room.
 #[test]
 fn a_release_beside_a_return_reaches_the_new_leaf() {
@@ -11,11 +20,7 @@ fn a_release_beside_a_return_reaches_the_new_leaf() {
         let table = table(1);
         register(&table, 1, 1);
         let unit = lease(&table, 1).unwrap();
-        let other = Arc::clone(&table);
-        let returning = thread::spawn(move || {
-            leave(&other, 1);
-            return_to_a_leaf(&other, 1, 1);
-        });
+        let returning = leave_and_return(&table, 1);
         drop(unit);
         returning.join().unwrap();
         assert!(is_eligible_by_its_leaf(&table, 1));
@@ -31,11 +36,7 @@ fn a_lifted_ban_beside_a_return_reaches_the_new_leaf() {
         let guard = epoch::pin();
         let record = table.find(&id(1), &guard).unwrap();
         record.change_circuit(|circuit| circuit.with_ban(Tick(9)));
-        let other = Arc::clone(&table);
-        let returning = thread::spawn(move || {
-            leave(&other, 1);
-            return_to_a_leaf(&other, 1, 1);
-        });
+        let returning = leave_and_return(&table, 1);
         record.change_circuit(|circuit| circuit.without_ban(Tick(0)));
         returning.join().unwrap();
         drop(guard);
@@ -49,11 +50,7 @@ fn a_capacity_that_is_copied_beside_a_return_is_the_announced_one() {
     check(2, || {
         let table = table(1);
         register(&table, 1, 1);
-        let other = Arc::clone(&table);
-        let returning = thread::spawn(move || {
-            leave(&other, 1);
-            return_to_a_leaf(&other, 1, 2);
-        });
+        let returning = leave_and_return(&table, 2);
         renew_if_live(&table, 3);
         returning.join().unwrap();
         assert_capacity_is_announced(&table);

@@ -131,7 +131,7 @@ impl Load {
     }
 
     /// With one lease less. `None` if the record is unreachable or detached: the caller has
-    /// to use [`release_last_leases`](super::Record::release_last_leases), for
+    /// to use [`release_lease_of_removed`](super::Record::release_lease_of_removed), for
     /// the last lease then frees the record, or drops a reference to the store.
     #[inline]
     pub(in crate::table) fn without_lease(self) -> Option<Self> {

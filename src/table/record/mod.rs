@@ -34,8 +34,8 @@
 //! - **Identity** is written only while the record is private. A thread that is pinned and
 //!   found the record through its bucket, or through a handle whose generation matches,
 //!   reads one id until it unpins: the record leaves the bucket, and the generation of a live
-//!   relay is raised, before the record is retired, so the pin delays the next tenure. A thread that
-//!   is not pinned compares the generation before and after; see
+//!   relay is raised, before the record is retired, so the pin delays the next tenure. A
+//!   thread that is not pinned compares the generation before and after; see
 //!   [`Record::lifecycle_if_named`].
 //! - **Generation**: the upper bits of `generation_and_len`; the lower ones hold the length
 //!   of the identity, and are written with it. Handles that are kept outside the table (in
@@ -341,7 +341,7 @@ impl Record {
 
     /// Releases one unit of a record that is unreachable or detached; returns the word
     /// before.
-    pub(in crate::table) fn release_last_leases(&self) -> Load {
+    pub(in crate::table) fn release_lease_of_removed(&self) -> Load {
         // AcqRel: the last release sees what the other holders did before theirs.
         Load::from_bits(self.load.fetch_sub(Load::LEASE, Ordering::AcqRel))
     }
