@@ -5,9 +5,19 @@ use std::fmt;
 use std::time::Duration;
 
 /// Why a setting of the operator for a relay was not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum OperatorError {
+    /// The cost is out of range, or not a number. Nothing has changed.
+    #[non_exhaustive]
+    InvalidCost {
+        /// The cost that was given.
+        cost: f64,
+        /// The least cost.
+        min: f64,
+        /// The greatest cost.
+        max: f64,
+    },
     /// The relay is not registered, and settings are kept already for the most
     /// relays that were never held. [Lift](crate::Registry::lift) one of those.
     #[non_exhaustive]
@@ -15,13 +25,16 @@ pub enum OperatorError {
         /// The most such relays.
         max: usize,
     },
-    /// The relay is not registered, and there is no memory to keep the operator setting in.
+    /// There is no memory to keep the operator setting in.
     OutOfMemory,
 }
 
 impl fmt::Display for OperatorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::InvalidCost { cost, min, max } => {
+                write!(f, "a cost is from {min} to {max}, not {cost}")
+            }
             Self::TooMany { max } => too_many(*max, f),
             Self::OutOfMemory => f.write_str("there is no memory to keep the operator setting in"),
         }
@@ -70,7 +83,7 @@ impl Error for BanError {}
 fn too_many(max: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(
         f,
-        "bans or draining of {max} relays that are not registered are kept already: lift one"
+        "settings of {max} relays that are not registered are kept already: lift one"
     )
 }
 
@@ -81,10 +94,18 @@ mod tests {
     #[test]
     fn operator_errors_explain_themselves() {
         let too_many =
-            "bans or draining of 7 relays that are not registered are kept already: lift one";
+            "settings of 7 relays that are not registered are kept already: lift one";
         let [max, duration] = [10, 11].map(Duration::from_secs);
         for (error, says) in [
             (&OperatorError::TooMany { max: 7 } as &dyn Error, too_many),
+            (
+                &OperatorError::InvalidCost {
+                    cost: 0.0,
+                    min: 0.1,
+                    max: 10.0,
+                },
+                "a cost is from 0.1 to 10, not 0",
+            ),
             (
                 &OperatorError::OutOfMemory,
                 "there is no memory to keep the operator setting in",

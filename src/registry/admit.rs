@@ -17,7 +17,7 @@ use crate::registry::reputation::{Resets, apply_outage_end, recheck_outage_end};
 use crate::registry::request::{AttemptError, Request};
 use crate::sync::epoch::Guard;
 use crate::table::record::{Announcement, Circuit, Lifecycle, Origin};
-use crate::table::{AdmitOutcome, Closing, RecordRef, Staged};
+use crate::table::{AdmitOutcome, Beginning, Closing, RecordRef, Staged};
 use crate::time::{Moment, Tick};
 
 impl Inner {
@@ -41,7 +41,7 @@ impl Inner {
             (request.id, request.hash),
             announcement,
             deadline,
-            request.rtt_seed,
+            self.beginning(request, now, replaced),
             guard,
         )?;
         let record = staged.record();
@@ -67,6 +67,26 @@ impl Inner {
             }
             AdmitOutcome::AlreadyPresent | AdmitOutcome::Full => Err(AttemptError::Conflict),
         }
+    }
+
+    fn beginning<'g>(
+        &self,
+        request: &Request<'_>,
+        now: Moment,
+        replaced: Option<&Closing<'g>>,
+    ) -> Beginning<'g> {
+        let is_newcomer = !replaced.is_some_and(|before| before.is_remembered(now.tick));
+        Beginning {
+            rtt_seed: request.rtt_seed,
+            arrived_at: self.arrival(is_newcomer, now),
+            before: replaced.map(Closing::record),
+        }
+    }
+
+    /// When a relay arrived, if it starts slowly.
+    pub(super) fn arrival(&self, is_newcomer: bool, now: Moment) -> Option<Tick> {
+        let starts_slowly = is_newcomer && self.relays.settings.slow_start_nanos > 0;
+        starts_slowly.then_some(now.tick)
     }
 
     fn inherit(

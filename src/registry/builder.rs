@@ -67,6 +67,7 @@ pub struct RegistryBuilder {
     max_ejected_share: f64,
     return_grace: Option<Duration>,
     back_off: (Duration, Duration),
+    slow_start: Duration,
     pub(super) dht: DhtSetup,
 }
 
@@ -89,6 +90,7 @@ impl RegistryBuilder {
             max_ejected_share: 0.5,
             return_grace: None,
             back_off: (BackOffRange::SHORTEST, BackOffRange::LONGEST),
+            slow_start: Duration::ZERO,
             dht: DhtSetup::default(),
         }
     }
@@ -239,6 +241,30 @@ impl RegistryBuilder {
         self
     }
 
+    /// For how long a newcomer starts slowly, by default not at all: zero. Its score counts a
+    /// tenth of its capacity when it arrives, and the whole after this time, growing evenly in
+    /// between. So it is not given all new sessions at once while the others carry theirs.
+    ///
+    /// Any length is accepted. A slow start never makes a relay ineligible: if no better one
+    /// has room, a newcomer is filled. A relay that [returns](crate::Registration::Returned),
+    /// renews or restarts is no newcomer. The ranks of newcomers follow at most a sixteenth of
+    /// this time later, by maintenance passes, and whenever their load changes. (Compare
+    /// Envoy's `slow_start_config` and the `slow_start` of NGINX.)
+    ///
+    /// ```
+    /// use relay_registry::Registry;
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::builder()
+    ///     .slow_start(Duration::from_secs(60))
+    ///     .build()?;
+    /// # Ok::<(), relay_registry::BuildError>(())
+    /// ```
+    pub fn slow_start(mut self, time: Duration) -> Self {
+        self.slow_start = time;
+        self
+    }
+
     /// Builds the registry.
     ///
     /// # Errors
@@ -263,6 +289,7 @@ impl RegistryBuilder {
             jitter_key: random_key(),
             back_off_range: settings.back_off_range,
             max_ejected_share: settings.max_ejected_share,
+            slow_start_nanos: settings.slow_start_nanos,
         };
         let timeline = Arc::new(timeline);
         let table = Table::new(self.max_relays, terms, timeline.watch());
@@ -322,6 +349,7 @@ impl RegistryBuilder {
             max_ejected_share: self.max_ejected_share,
             return_grace_nanos: self.return_grace.map(nanos),
             back_off_range: self.back_off_range()?,
+            slow_start_nanos: nanos(self.slow_start),
             has_maintenance_thread: self.maintenance == Maintenance::Thread,
         })
     }
@@ -353,6 +381,7 @@ impl fmt::Debug for RegistryBuilder {
             .field("max_ejected_share", &self.max_ejected_share)
             .field("return_grace", &self.return_grace)
             .field("back_off", &self.back_off)
+            .field("slow_start", &self.slow_start)
             .finish_non_exhaustive()
     }
 }

@@ -313,6 +313,8 @@ fn next_visit(record: &LiveRecord<'_>, tick: Tick) -> Tick {
     if record.has_lapsed(tick) {
         record.refresh_rtt(tick);
     }
+    let step = record.continue_slow_start(tick);
     let deadline = record.word().deadline();
-    record.lapse(tick).unwrap_or(deadline).min(deadline)
+    let visits = record.lapse(tick).into_iter().chain(step);
+    visits.min().unwrap_or(deadline).min(deadline)
 }

@@ -47,14 +47,14 @@ impl GoneQueue {
     }
 }
 
-/// Why a record that is gone is kept: for its leases, a ban, or draining.
+/// Why a record that is gone is kept: for its leases, or what the operator said.
 struct Reasons {
     are_any: bool,
     /// When a ban ends.
     until: Option<Tick>,
 }
 
-/// Forgets a record that is gone, unless it has leases, a ban or draining; with
+/// Forgets a record that is gone, unless it has leases or operator settings; with
 /// `in_grace_stays`, also unless its grace has not ended yet. When to look again.
 pub(super) fn forget_unless_needed(
     relays: &Relays,
@@ -91,16 +91,17 @@ pub(super) fn forget_unless_needed(
     }
 }
 
-/// This touches the load (acquire and release), then loads the circuit. A thread that gives a
-/// reason changes the load or the circuit, touches the load, and then loads the lifecycle. If
+/// This touches the load (acquire and release), then loads the circuit and the policy. A thread
+/// that gives a reason changes one of the three, touches the load, and then loads the lifecycle. If
 /// its touch comes first, the reason is seen here. Otherwise that thread sees that the record
 /// is closing, and repeats its update.
 fn reasons_to_keep(record: &RecordRef<'_>, tick: Tick) -> Reasons {
     let load = record.touch_load();
     let circuit = record.circuit();
     let until = circuit.is_banned(tick).then(|| circuit.until());
+    let is_said = load.is_draining() || record.policy_word().is_of_operator();
     Reasons {
-        are_any: load.leases() > 0 || load.is_draining() || until.is_some(),
+        are_any: load.leases() > 0 || is_said || until.is_some(),
         until,
     }
 }

@@ -1,16 +1,16 @@
-//! The operator settings of relays: bans and draining.
+//! The operator settings of relays: bans, draining, tiers and costs.
 //!
 //! A setting is kept in the record of the relay, live or gone. For an id without a record, a
 //! placeholder is made, which is gone from the start. For how an operator setting and a
 //! thread that forgets the record see each other, see `table/departure.rs`.
 
 use crate::errors::{BanError, OperatorError};
-use crate::limits::MAX_PLACEHOLDERS;
+use crate::limits::{MAX_COST, MAX_PLACEHOLDERS, MIN_COST};
 use crate::registry::inner::Inner;
-use crate::relay::NodeId;
+use crate::relay::{Cost, NodeId};
 use crate::sync::{epoch, yield_now};
-use crate::table::record::{Circuit, State};
-use crate::table::{CreateError, Placeholder, RecordRef};
+use crate::table::record::{Circuit, PolicyWord, State};
+use crate::table::{CreateError, Exhausted, Placeholder, RecordRef};
 use crate::time::{Tick, nanos};
 use std::time::{Duration, SystemTime};
 
@@ -20,29 +20,74 @@ enum NotKept {
     OutOfMemory,
 }
 
+impl From<NotKept> for OperatorError {
+    fn from(error: NotKept) -> Self {
+        match error {
+            NotKept::TooMany => Self::TooMany {
+                max: MAX_PLACEHOLDERS,
+            },
+            NotKept::OutOfMemory => Self::OutOfMemory,
+        }
+    }
+}
+
+impl From<NotKept> for BanError {
+    fn from(error: NotKept) -> Self {
+        match error {
+            NotKept::TooMany => Self::TooMany {
+                max: MAX_PLACEHOLDERS,
+            },
+            NotKept::OutOfMemory => Self::OutOfMemory,
+        }
+    }
+}
+
 impl Inner {
     pub(super) fn set_draining(&self, relay: &NodeId, draining: bool) -> Result<(), OperatorError> {
-        let update = |record: &RecordRef<'_>| record.set_draining(draining);
+        let update = |record: &RecordRef<'_>| {
+            record.set_draining(draining);
+            Ok(())
+        };
+        let begin = |circuit| Placeholder {
+            is_draining: true,
+            ..Placeholder::new(circuit)
+        };
         let kept = match draining {
-            true => self.update_or_create(relay, update, |circuit| Placeholder {
-                circuit,
-                is_draining: true,
-            }),
+            true => self.update_or_create(relay, update, begin),
             false => {
-                self.relays.update_each_record(relay, |record| {
-                    update(record);
-                    true
-                });
+                self.relays
+                    .update_each_record(relay, |record| update(record).is_ok());
                 Ok(())
             }
         };
         self.link.notify_change(relay);
-        kept.map_err(|error| match error {
-            NotKept::TooMany => OperatorError::TooMany {
-                max: MAX_PLACEHOLDERS,
-            },
-            NotKept::OutOfMemory => OperatorError::OutOfMemory,
-        })
+        Ok(kept?)
+    }
+
+    pub(super) fn set_tier(&self, relay: &NodeId, tier: u8) -> Result<(), OperatorError> {
+        self.set_policy(relay, |word| word.with_tier(Some(tier)))
+    }
+
+    pub(super) fn set_cost(&self, relay: &NodeId, factor: f64) -> Result<(), OperatorError> {
+        let cost = Cost::new(factor).ok_or(OperatorError::InvalidCost {
+            cost: factor,
+            min: MIN_COST,
+            max: MAX_COST,
+        })?;
+        self.set_policy(relay, |word| word.with_cost(Some(cost)))
+    }
+
+    fn set_policy(
+        &self,
+        relay: &NodeId,
+        next: impl Fn(PolicyWord) -> PolicyWord,
+    ) -> Result<(), OperatorError> {
+        let begin = |circuit| Placeholder {
+            policy: next(PolicyWord::default()),
+            ..Placeholder::new(circuit)
+        };
+        self.update_or_create(relay, |record| record.change_policy(&next), begin)?;
+        Ok(())
     }
 
     pub(super) fn ban(&self, relay: &NodeId, duration: Duration) -> Result<(), BanError> {
@@ -69,18 +114,10 @@ impl Inner {
         let banned = |circuit: Circuit| circuit.with_ban(until);
         let update = |record: &RecordRef<'_>| {
             record.change_circuit(banned);
+            Ok(())
         };
-        let begin = |circuit| Placeholder {
-            circuit: banned(circuit),
-            is_draining: false,
-        };
-        self.update_or_create(relay, update, begin)
-            .map_err(|error| match error {
-                NotKept::TooMany => BanError::TooMany {
-                    max: MAX_PLACEHOLDERS,
-                },
-                NotKept::OutOfMemory => BanError::OutOfMemory,
-            })
+        let begin = |circuit| Placeholder::new(banned(circuit));
+        Ok(self.update_or_create(relay, update, begin)?)
     }
 
     pub(super) fn unban(&self, relay: &NodeId) -> bool {
@@ -105,7 +142,13 @@ impl Inner {
             record.set_draining(false);
             was_draining
         });
-        let lifted = self.unban_at(relay, now) | was_draining;
+        let had_policy = self.relays.update_each_record(relay, |record| {
+            let had_policy = record.policy_word().is_of_operator();
+            // It needs no memory: what the record has stays, or there is none.
+            let _ = record.change_policy(PolicyWord::without_operator);
+            had_policy
+        });
+        let lifted = self.unban_at(relay, now) | was_draining | had_policy;
         self.link.notify_change(relay);
         lifted
     }
@@ -134,7 +177,7 @@ impl Inner {
     fn update_or_create(
         &self,
         relay: &NodeId,
-        update: impl Fn(&RecordRef<'_>),
+        update: impl Fn(&RecordRef<'_>) -> Result<(), Exhausted>,
         begin: impl Fn(Circuit) -> Placeholder,
     ) -> Result<(), NotKept> {
         let table = &self.relays.table;
@@ -142,12 +185,13 @@ impl Inner {
         let mut has_forgotten_excess = false;
         loop {
             match self.relays.update_record(relay, &update) {
-                Some(((), State::Closing | State::Vacant)) => {
+                Some((Err(Exhausted), _)) => return Err(NotKept::OutOfMemory),
+                Some((Ok(()), State::Closing | State::Vacant)) => {
                     // The thread that closes it may not have seen this update: repeat it.
                     yield_now();
                     continue;
                 }
-                Some(_) => return Ok(()),
+                Some((Ok(()), _)) => return Ok(()),
                 None => {}
             }
             let saved = self.relays.reputation.saved(relay);

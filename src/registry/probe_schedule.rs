@@ -108,7 +108,7 @@ fn is_due(relays: &Relays, record: &RecordRef<'_>, tick: Tick) -> bool {
 fn score(relays: &Relays, record: &RecordRef<'_>) -> f32 {
     let assumed = relays.settings.assumed_rtt_micros;
     let own = record.rtt_micros().unwrap_or(assumed);
-    (own + assumed) as f32 * penalty(record.load())
+    (own + assumed) as f32 * penalty(record.load(), record.weight())
 }
 
 impl BestDue {

@@ -203,7 +203,7 @@ impl Inner {
         // If the terms are the same, no capacity is copied: an older one that this thread
         // read could overwrite a newer one.
         if pending.is_some() {
-            record.copy_capacity();
+            record.copy_announced();
         }
         self.restore_leaf(&record, word);
         if request.options.restarted {

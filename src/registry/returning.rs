@@ -90,7 +90,13 @@ impl Inner {
         let returning = self
             .relays
             .table
-            .bring_back(record, announcement, deadline, loses_load)?;
+            .bring_back(
+                record,
+                announcement,
+                deadline,
+                loses_load,
+                self.arrival(!is_remembered, now),
+            )?;
         let returning = returning.ok_or(AttemptError::Conflict)?;
         if is_remembered {
             record.refresh_rtt(now.tick);

@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(super) back_off_range: BackOffRange,
     /// For how long a relay that left or expired is remembered; `None`: for its own TTL.
     pub(super) return_grace_nanos: Option<u64>,
+    /// How long newcomers start slowly; 0 for not at all.
+    pub(super) slow_start_nanos: u64,
     /// Whether the registry's own threads raise the tick and do the maintenance.
     pub(super) has_maintenance_thread: bool,
 }

@@ -211,7 +211,7 @@ fn a_capacity_that_was_raised_beside_a_failed_restart_counts() {
         let deadline = live.word().deadline();
         assert_eq!(live.renew(deadline, Some(raised)), Ok(true));
         let closing = relays.table.close_live(find()).unwrap();
-        live.copy_capacity();
+        live.copy_announced();
         closing.leave_as_it_was();
     }
     assert!(registry.find_relay(&id(9)).is_ok());

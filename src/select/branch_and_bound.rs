@@ -6,7 +6,7 @@
 
 use crate::simd::{Four, Lanes};
 use crate::sync::random_bits;
-use crate::table::snapshot::{FANOUT, Leaves, pick};
+use crate::table::snapshot::{FANOUT, TierPart, pick};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
@@ -19,13 +19,18 @@ pub(crate) trait Objective {
     const IS_RANDOM: bool;
 
     /// A lower bound for the relays below each word of a node.
-    fn lower_bounds(&mut self, part: &Leaves, level: usize, node: usize) -> Bounds<Self::Bound>;
+    fn lower_bounds(
+        &mut self,
+        part: TierPart<'_>,
+        level: usize,
+        node: usize,
+    ) -> Bounds<Self::Bound>;
 
     /// Children whose bound is not below this are pruned.
     fn limit(&self) -> Self::Bound;
 
     /// Visits the relay in a slot.
-    fn visit_leaf(&mut self, part: &Leaves, slot: usize);
+    fn visit_leaf(&mut self, part: TierPart<'_>, slot: usize);
 }
 
 /// A lower bound of what is minimised.
@@ -92,11 +97,11 @@ fn least_one_by_one(bounds: &Bounds<f32>) -> (f32, u32) {
 }
 
 /// Searches a part depth first: in each node, the child with the least bound first.
-pub(crate) fn depth_first<O: Objective>(objective: &mut O, part: &Leaves) {
-    visit(objective, part, part.summaries.top(), 0);
+pub(crate) fn depth_first<O: Objective>(objective: &mut O, part: TierPart<'_>) {
+    visit(objective, part, part.leaves.top(), 0);
 }
 
-fn visit<O: Objective>(objective: &mut O, part: &Leaves, level: usize, node: usize) {
+fn visit<O: Objective>(objective: &mut O, part: TierPart<'_>, level: usize, node: usize) {
     let mut open = OpenNode::new(objective, part, level, node);
     while open.least.0 < objective.limit() {
         let below = open.take_child::<O>();
@@ -112,10 +117,10 @@ fn visit<O: Objective>(objective: &mut O, part: &Leaves, level: usize, node: usi
 /// visited next.
 pub(crate) fn best_first<'a, O: Objective>(
     objective: &mut O,
-    parts: impl Iterator<Item = &'a Leaves>,
+    parts: impl Iterator<Item = TierPart<'a>>,
 ) {
     let mut nodes = Vec::with_capacity(NODES);
-    nodes.extend(parts.map(|part| OpenNode::new(objective, part, part.summaries.top(), 0)));
+    nodes.extend(parts.map(|part| OpenNode::new(objective, part, part.leaves.top(), 0)));
     let mut queue = BinaryHeap::with_capacity(NODES);
     queue.extend(
         (0..)
@@ -154,7 +159,7 @@ const NODES: usize = 8;
 
 /// A node with children that were not visited yet.
 struct OpenNode<'a, B> {
-    part: &'a Leaves,
+    part: TierPart<'a>,
     level: usize,
     node: usize,
     bounds: Bounds<B>,
@@ -166,7 +171,7 @@ impl<'a, B: Bound> OpenNode<'a, B> {
     #[inline(always)]
     fn new<O: Objective<Bound = B>>(
         objective: &mut O,
-        part: &'a Leaves,
+        part: TierPart<'a>,
         level: usize,
         node: usize,
     ) -> Self {

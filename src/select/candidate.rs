@@ -2,7 +2,7 @@
 
 use crate::table::LiveRecord;
 use crate::table::record::{Circuit, Load};
-use crate::table::snapshot::score;
+use crate::table::snapshot::{Weight, score};
 use std::cmp::Ordering;
 
 /// What an eligible relay is worth to a call.
@@ -14,10 +14,10 @@ pub(crate) struct Evaluation {
 
 impl Evaluation {
     #[inline]
-    pub(crate) fn new(path_micros: u32, load: Load) -> Self {
+    pub(crate) fn new(path_micros: u32, load: Load, weight: Weight) -> Self {
         Self {
             path_micros,
-            score: score(path_micros, load),
+            score: score(path_micros, load, weight),
         }
     }
 }
@@ -31,6 +31,25 @@ pub(crate) struct Candidate<'g> {
     /// Its circuit, which says whether it is on trial.
     pub(crate) circuit: Circuit,
     pub(crate) is_last_resort: bool,
+}
+
+/// An eligible relay, and the tier in which it was found.
+#[derive(Clone, Copy)]
+pub(crate) struct InTier<'g> {
+    pub(crate) tier: u8,
+    pub(crate) candidate: Candidate<'g>,
+}
+
+impl InTier<'_> {
+    pub(crate) fn is_lowest(&self) -> bool {
+        self.tier == 0
+    }
+
+    /// Orders them best first.
+    pub(crate) fn by_tier_and_score(&self, other: &Self) -> Ordering {
+        let by_tier = self.tier.cmp(&other.tier);
+        by_tier.then_with(|| self.candidate.by_score(&other.candidate))
+    }
 }
 
 /// A relay above this utilisation is neither kept as the preferred one nor chosen for its

@@ -34,7 +34,8 @@ impl Criteria<'_> {
     #[inline(always)]
     pub(crate) fn evaluate<'g>(&self, record: &RecordRef<'g>) -> Result<Candidate<'g>, Rejection> {
         self.if_eligible(record, none_ignored, |live, load| {
-            Candidate::new(live, Evaluation::new(self.path_micros(record), load))
+            let path_micros = self.path_micros(record);
+            Candidate::new(live, Evaluation::new(path_micros, load, record.weight()))
         })
     }
 
@@ -45,7 +46,8 @@ impl Criteria<'_> {
     ) -> Result<Candidate<'g>, Rejection> {
         let ignores = |reason| reason == Rejection::BackingOff;
         self.if_eligible(record, ignores, |live, load| {
-            let evaluation = Evaluation::new(self.path_micros(record), load);
+            let path_micros = self.path_micros(record);
+            let evaluation = Evaluation::new(path_micros, load, record.weight());
             Candidate {
                 is_last_resort: true,
                 ..Candidate::new(live, evaluation)
@@ -65,7 +67,8 @@ impl Criteria<'_> {
         act: impl FnOnce(Candidate<'g>),
     ) -> Result<(), Rejection> {
         self.if_eligible(record, none_ignored, |live, load| {
-            act(Candidate::new(live, Evaluation::new(path_micros, load)));
+            let evaluation = Evaluation::new(path_micros, load, record.weight());
+            act(Candidate::new(live, evaluation));
         })
     }
 
@@ -74,7 +77,7 @@ impl Criteria<'_> {
     #[inline(always)]
     pub(crate) fn estimate(&self, record: &RecordRef<'_>, path_micros: u32) -> (Evaluation, Load) {
         let load = record.load();
-        (Evaluation::new(path_micros, load), load)
+        (Evaluation::new(path_micros, load, record.weight()), load)
     }
 
     /// The relay as a candidate, if it is eligible.
@@ -244,7 +247,7 @@ mod tests {
     use super::*;
     use crate::relay::Endpoint;
     use crate::sync::epoch;
-    use crate::table::Table;
+    use crate::table::{Beginning, Table};
     use crate::table::record::Announcement;
     use crate::table::snapshot::SelectionSettings;
 
@@ -260,7 +263,7 @@ mod tests {
         let id = NodeId::from([1; 32]);
         let endpoint = Endpoint::from_name("relay.example", 1).unwrap();
         let announcement = Announcement::new(endpoint, 1, Duration::from_secs(1));
-        let staged = table.stage((&id, table.hash(&id)), announcement, Tick(2), None, &guard);
+        let staged = table.stage((&id, table.hash(&id)), announcement, Tick(2), Beginning::default(), &guard);
         let staged = staged.unwrap();
         let record = staged.record();
         staged.admit(None);

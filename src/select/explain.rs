@@ -2,6 +2,7 @@
 
 use crate::relay::{CircuitState, NodeId, Rejection};
 use crate::select::path::Leg;
+use crate::select::candidate::{Candidate, InTier};
 use crate::select::search::Search;
 use crate::table::snapshot::penalty;
 use std::cmp::Ordering;
@@ -46,8 +47,8 @@ pub struct Explained {
     pub utilisation: f64,
     /// The state of its circuit breaker.
     pub circuit: CircuitState,
-    /// The factor on the path for the load: `1 / (1 - u^4)`; infinite for a relay that is
-    /// full.
+    /// The factor on the path for the load and the [cost](crate::RegisterOptions::cost):
+    /// `cost / (1 - u^4)`; infinite for a relay that is full.
     pub penalty: f64,
 }
 
@@ -65,6 +66,8 @@ pub enum Verdict {
     /// It is eligible, but others are better or, in an answer of several, in other failure
     /// domains.
     Worse,
+    /// It is eligible, but of a higher tier than those that would be handed out.
+    Tier,
     /// It left or expired.
     Departed,
     /// It is the target, this node, or excluded.
@@ -145,7 +148,7 @@ impl Verdict {
     fn rank(self) -> u8 {
         if self.is_handed_out() {
             0
-        } else if self == Self::Worse {
+        } else if matches!(self, Self::Worse | Self::Tier) {
             1
         } else {
             2
@@ -160,14 +163,17 @@ impl Search<'_> {
         let chosen = self.chosen(count);
         let positions: HashMap<NodeId, usize> = (0..)
             .zip(&chosen)
-            .map(|(position, (relay, _))| (*relay, position))
+            .map(|(position, (relay, ..))| (*relay, position))
             .collect();
         let position = |relay: &NodeId| positions.get(relay).copied();
+        // The highest tier of those that would be handed out.
+        let highest = chosen.iter().map(|(_, tier, _)| *tier).max().unwrap_or(0);
         let mut relays: Vec<Explained> = Vec::new();
         for record in self.records() {
             let id = record.identity();
             let verdict = match (position(&id), self.scope.criteria.evaluate(&record)) {
-                (Some(position), _) => chosen[position].1,
+                (Some(position), _) => chosen[position].2,
+                (None, Ok(_)) if record.tier() > highest => Verdict::Tier,
                 (None, Ok(_)) => Verdict::Worse,
                 (None, Err(reason)) => reason.into(),
             };
@@ -185,7 +191,7 @@ impl Search<'_> {
                 target_leg_source: legs.target.into(),
                 utilisation: load.utilisation().into(),
                 circuit: record.circuit().public_state(self.scope.criteria.tick),
-                penalty: penalty(load).into(),
+                penalty: penalty(load, record.weight()).into(),
             });
         }
         relays.sort_by(|one, other| {
@@ -202,25 +208,41 @@ impl Search<'_> {
     }
 
     /// The relays that would be handed out, and their verdicts.
-    fn chosen(&self, count: usize) -> Vec<(NodeId, Verdict)> {
-        let all = self.sorted();
-        let Some(best) = all.first().copied() else {
+    fn chosen(&self, count: usize) -> Vec<(NodeId, u8, Verdict)> {
+        let chosen = |candidate: &Candidate<'_>, verdict| {
+            let record = &candidate.record;
+            (record.identity(), record.tier(), verdict)
+        };
+        let tiers = self.sorted();
+        let Some(best) = best_of(&tiers) else {
             let last_resort = self.last_resort().into_iter();
             return last_resort
-                .map(|candidate| (candidate.record.identity(), Verdict::LastResort))
+                .map(|candidate| chosen(&candidate, Verdict::LastResort))
                 .collect();
         };
         if count <= 1 {
             return vec![match self.preferred_over(&best) {
-                Some(kept) => (kept.record.identity(), Verdict::Kept),
-                None => (best.record.identity(), Verdict::Chosen),
+                Some(kept) => chosen(&kept, Verdict::Kept),
+                None => chosen(&best.candidate, Verdict::Chosen),
             }];
         }
-        let chosen = self.spread(all, count).into_iter();
-        chosen
-            .map(|candidate| (candidate.record.identity(), Verdict::Chosen))
-            .collect()
+        let mut all = Vec::new();
+        for (_, pool) in tiers {
+            self.spread(pool, count, &mut all);
+        }
+        let verdict = |candidate| chosen(candidate, Verdict::Chosen);
+        all.iter().map(verdict).collect()
     }
+}
+
+/// The best relay of the lowest tier.
+fn best_of<'g>(tiers: &[(u8, Vec<Candidate<'g>>)]) -> Option<InTier<'g>> {
+    let (tier, pool) = tiers.first()?;
+    let candidate = *pool.first()?;
+    Some(InTier {
+        tier: *tier,
+        candidate,
+    })
 }
 
 impl From<Rejection> for Verdict {
@@ -256,6 +278,7 @@ impl fmt::Display for Verdict {
             Self::Kept => "chosen: preferred, and none is so much better",
             Self::LastResort => "chosen: last resort",
             Self::Worse => "worse",
+            Self::Tier => "higher tier",
             Self::Departed => Rejection::Departed.name(),
             Self::Excluded => Rejection::Excluded.name(),
             Self::Banned => Rejection::Banned.name(),

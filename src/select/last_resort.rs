@@ -6,7 +6,7 @@ use crate::select::branch_and_bound::{Bounds, Objective, depth_first};
 use crate::select::candidate::Candidate;
 use crate::select::scope::SearchScope;
 use crate::table::RecordRef;
-use crate::table::snapshot::{Earliest, FANOUT, Leaves, Snapshot, SummaryWord};
+use crate::table::snapshot::{Earliest, FANOUT, Leaves, Snapshot, TierPart};
 use crate::time::Tick;
 
 /// The preferred relay if it is a last resort, else the one that has backed off longest.
@@ -44,7 +44,8 @@ fn longest<'g>(scope: &SearchScope<'g>, snapshot: &Snapshot) -> Option<Candidate
     };
     match scope.criteria.measured_by_requester() {
         Some(measured) => measured.for_each(|index| search.visit_measured(index)),
-        None => snapshot.parts().for_each(|part| search.search(part)),
+        // The trees of suspensions have relays of all tiers.
+        None => snapshot.tier(0).for_each(|part| search.search(part)),
     }
     search.found
 }
@@ -59,13 +60,13 @@ struct LastResort<'l, 'g> {
 impl<'g> LastResort<'_, 'g> {
     /// Searches a part: first the relay that the words name, then by branch and bound, which
     /// is needed if that relay is not eligible or words are out of date.
-    fn search(&mut self, part: &Leaves) {
-        let Some(suspended) = part.suspended() else {
+    fn search(&mut self, part: TierPart<'_>) {
+        let Some(suspended) = part.leaves.suspended() else {
             return;
         };
         let earliest = suspended.earliest();
         if earliest < self.limit && self.scope.latency_limit.is_unlimited() {
-            self.visit_leaf(part, suspended.longest(part.summaries.top()));
+            self.visit_leaf(part, suspended.longest(part.leaves.top()));
         }
         if earliest < self.limit {
             depth_first(self, part);
@@ -104,8 +105,8 @@ impl Objective for LastResort<'_, '_> {
     const IS_RANDOM: bool = false;
 
     #[inline]
-    fn lower_bounds(&mut self, part: &Leaves, level: usize, node: usize) -> Bounds<u64> {
-        let Some(suspended) = part.suspended() else {
+    fn lower_bounds(&mut self, part: TierPart<'_>, level: usize, node: usize) -> Bounds<u64> {
+        let Some(suspended) = part.leaves.suspended() else {
             return [Earliest::NEVER; FANOUT];
         };
         let since = suspended.since.words(level, node).map(Earliest::number);
@@ -113,19 +114,23 @@ impl Objective for LastResort<'_, '_> {
         if limit.is_unlimited() {
             return since;
         }
-        let summaries = part.summaries.words(level, node);
-        std::array::from_fn(|at| match limit.admits(SummaryWord(summaries[at])) {
-            true => since[at],
-            false => Earliest::NEVER,
-        })
+        let mut bounds = [Earliest::NEVER; FANOUT];
+        for summaries in part.leaves.summaries_of_tiers(level, node) {
+            for (at, summary) in summaries.into_iter().enumerate() {
+                if limit.admits(summary) {
+                    bounds[at] = since[at];
+                }
+            }
+        }
+        bounds
     }
 
     fn limit(&self) -> u64 {
         self.limit
     }
 
-    fn visit_leaf(&mut self, part: &Leaves, slot: usize) {
-        if let Some(record) = self.scope.resolve(part, slot) {
+    fn visit_leaf(&mut self, part: TierPart<'_>, slot: usize) {
+        if let Some(record) = self.scope.resolve(part.leaves, slot) {
             self.visit(record);
         }
     }

@@ -9,12 +9,14 @@ use crate::select::path::Views;
 use crate::select::peer_view::PeerView;
 use crate::select::scope::SearchScope;
 use crate::simd::{Kernel, Lanes, splats, widest};
-use crate::table::snapshot::{FANOUT, Leaves, Located, Node, joint_figures, least_figures};
+use crate::table::snapshot::{FANOUT, Leaves, Node, TierPart, joint_figures, least_figures};
 
 /// See the module's description.
 pub(crate) struct Pair<'l, 'g, C> {
     scope: &'l SearchScope<'g>,
     views: &'l Views<'g>,
+    /// The tier that is searched.
+    tier: u8,
     pub(crate) best_so_far: C,
     /// The estimated legs of the peers to the relays of one node of leaves.
     legs: Each,
@@ -30,12 +32,14 @@ impl<'l, 'g, C: BestSoFar<'g>> Pair<'l, 'g, C> {
     pub(crate) fn new(
         scope: &'l SearchScope<'g>,
         views: &'l Views<'g>,
+        tier: u8,
         best_so_far: C,
         stops_early: bool,
     ) -> Self {
         Self {
             scope,
             views,
+            tier,
             best_so_far,
             legs: [0.0; CoordinateBatch::MANY],
             node: None,
@@ -44,13 +48,16 @@ impl<'l, 'g, C: BestSoFar<'g>> Pair<'l, 'g, C> {
         }
     }
 
-    /// Visits the relays that either peer measured.
+    /// Visits the relays of the tier that either peer measured.
     pub(crate) fn visit_published(&mut self) {
         let mut seen = [u32::MAX; 2 * PeerView::MAX_MEASURED];
         for (number, index) in self.views.published().enumerate() {
             if !seen.contains(&index) {
                 seen[number] = index;
                 let record = self.scope.table.record_seen_at(index, self.scope.guard);
+                if record.tier() != self.tier {
+                    continue;
+                }
                 let path_micros = self.scope.criteria.path_micros(&record);
                 self.scope
                     .visit(&record, path_micros, &mut self.best_so_far);
@@ -78,30 +85,36 @@ impl<'l, 'g, C: BestSoFar<'g>> Pair<'l, 'g, C> {
     }
 
     #[inline(always)]
-    fn bounds_of_leaves<L: Lanes>(&mut self, part: &Leaves, node: usize) -> Bounds<f32> {
-        let located = part.located.as_ref();
-        let positions = located.and_then(|located| located.geometry.positions(node));
+    fn bounds_of_leaves<L: Lanes>(&mut self, part: TierPart<'_>, node: usize) -> Bounds<f32> {
+        let geometry = part.leaves.geometry.as_ref();
+        let positions = geometry.and_then(|geometry| geometry.positions(node));
         let assumed_micros = self.scope.criteria.assumed_rtt_micros;
         self.legs = match positions {
             Some(positions) => self.views.estimates::<L>(positions, assumed_micros),
             None => [self.views.assumed(assumed_micros); CoordinateBatch::MANY],
         };
-        self.node = Some((part, node));
+        self.node = Some((part.leaves, node));
         self.nodes += 1;
-        let summaries = part.summaries.node(0, node);
-        self.bounds::<L>(part, summaries, &self.legs, None)
+        let summaries = part.trees.summaries.node(0, node);
+        self.bounds::<L>(part.leaves, summaries, &self.legs, None)
     }
 
     #[inline(always)]
-    fn bounds_of_nodes<L: Lanes>(&self, part: &Leaves, level: usize, node: usize) -> Bounds<f32> {
-        let summaries = part.summaries.node(level, node);
-        let located = part.located.as_ref();
+    fn bounds_of_nodes<L: Lanes>(
+        &self,
+        part: TierPart<'_>,
+        level: usize,
+        node: usize,
+    ) -> Bounds<f32> {
+        let TierPart { leaves, trees } = part;
+        let summaries = trees.summaries.node(level, node);
+        let geometry = leaves.geometry.as_ref().zip(trees.joint.as_ref());
         let boxes =
-            located.and_then(|located| Some((located, located.geometry.boxes(level, node)?)));
+            geometry.and_then(|(geometry, joint)| Some((joint, geometry.boxes(level, node)?)));
         let assumed_micros = self.scope.criteria.assumed_rtt_micros;
-        let Some((Located { joint, .. }, boxes)) = boxes else {
+        let Some((joint, boxes)) = boxes else {
             let assumed = [self.views.assumed(assumed_micros); CoordinateBatch::MANY];
-            return self.bounds::<L>(part, summaries, &assumed, None);
+            return self.bounds::<L>(leaves, summaries, &assumed, None);
         };
         let legs = self.views.least_legs::<L>(boxes, assumed_micros);
         let context = &self.scope.table.publication().context;
@@ -110,7 +123,7 @@ impl<'l, 'g, C: BestSoFar<'g>> Pair<'l, 'g, C> {
             distances: &legs.distances,
             marks: splats(&context.settings.distance_marks()),
         };
-        self.bounds::<L>(part, summaries, &legs.legs, Some(joint))
+        self.bounds::<L>(leaves, summaries, &legs.legs, Some(joint))
     }
 
     /// Lower bounds of the scores below each word, by lower bounds of the peers' legs and, if
@@ -208,7 +221,7 @@ fn by_score<L: Lanes>(own: L, score: L, penalty: L, legs: L, assumed: L) -> L {
 /// The computation of the bounds of a node.
 struct BoundsKernel<'p, 'l, 'g, C> {
     pair: &'p mut Pair<'l, 'g, C>,
-    part: &'p Leaves,
+    part: TierPart<'p>,
     level: usize,
     node: usize,
 }
@@ -231,7 +244,7 @@ impl<'g, C: BestSoFar<'g>> Objective for Pair<'_, 'g, C> {
 
     const IS_RANDOM: bool = true;
 
-    fn lower_bounds(&mut self, part: &Leaves, level: usize, node: usize) -> Bounds<f32> {
+    fn lower_bounds(&mut self, part: TierPart<'_>, level: usize, node: usize) -> Bounds<f32> {
         let pair = self;
         widest(BoundsKernel {
             pair,
@@ -245,8 +258,8 @@ impl<'g, C: BestSoFar<'g>> Objective for Pair<'_, 'g, C> {
         self.best_so_far.limit() * self.share()
     }
 
-    fn visit_leaf(&mut self, part: &Leaves, slot: usize) {
-        let Some(record) = self.scope.resolve(part, slot) else {
+    fn visit_leaf(&mut self, part: TierPart<'_>, slot: usize) {
+        let Some(record) = self.scope.resolve(part.leaves, slot) else {
             return;
         };
         if self.views.measured(record.index()) {
@@ -254,7 +267,7 @@ impl<'g, C: BestSoFar<'g>> Objective for Pair<'_, 'g, C> {
         }
         let criteria = &self.scope.criteria;
         let path_micros = match self.views.requester() {
-            _ if self.node != Some((part, slot / FANOUT)) => criteria.path_micros(&record),
+            _ if self.node != Some((std::ptr::from_ref(part.leaves), slot / FANOUT)) => criteria.path_micros(&record),
             None => criteria.own_micros(&record) + self.legs[slot % FANOUT] as u32,
             Some(_) => self.legs[slot % FANOUT] as u32,
         };

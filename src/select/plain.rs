@@ -8,8 +8,8 @@ use crate::simd::{Four, Lanes};
 use crate::sync::{lasting_random_bits, random_bits};
 use crate::table::record::Handle;
 use crate::table::snapshot::{
-    BestChildren, Bins, FANOUT, LeastFigures, Leaves, Node, Snapshot, SummaryWord, best_children,
-    least_figures, pick,
+    BestChildren, Bins, FANOUT, LeastFigures, Leaves, Node, Snapshot, SummaryWord, TierPart,
+    best_children, least_figures, pick,
 };
 use crate::time::Tick;
 
@@ -25,20 +25,21 @@ impl<'g, C: BestSoFar<'g>> Objective for Plain<'_, 'g, C> {
     const IS_RANDOM: bool = true;
 
     #[inline]
-    fn lower_bounds(&mut self, part: &Leaves, level: usize, node: usize) -> Bounds<f32> {
+    fn lower_bounds(&mut self, part: TierPart<'_>, level: usize, node: usize) -> Bounds<f32> {
         let limit = self.scope.latency_limit;
-        let summaries = part.summaries.node(level, node);
+        let bins = part.leaves.bins;
+        let summaries = part.trees.summaries.node(level, node);
         if FANOUT % Four::MANY != 0 {
             return summaries.words().map(|word| match SummaryWord(word) {
                 summary if summary.score_rank() > 0 && limit.admits(summary) => {
-                    part.bins.least(summary.score_rank())
+                    bins.least(summary.score_rank())
                 }
                 _ => f32::INFINITY,
             });
         }
         match limit.is_unlimited() {
-            true => four_by_four(summaries, part.bins, |least| least.score),
-            false => four_by_four(summaries, part.bins, |least| {
+            true => four_by_four(summaries, bins, |least| least.score),
+            false => four_by_four(summaries, bins, |least| {
                 limit.restrict(&least, least.score)
             }),
         }
@@ -48,8 +49,8 @@ impl<'g, C: BestSoFar<'g>> Objective for Plain<'_, 'g, C> {
         self.best_so_far.limit()
     }
 
-    fn visit_leaf(&mut self, part: &Leaves, slot: usize) {
-        let Some(record) = self.scope.resolve(part, slot) else {
+    fn visit_leaf(&mut self, part: TierPart<'_>, slot: usize) {
+        let Some(record) = self.scope.resolve(part.leaves, slot) else {
             return;
         };
         let path_micros = self.scope.criteria.path_micros(&record);
@@ -73,8 +74,8 @@ fn four_by_four(
     bounds
 }
 
-/// One of the best relays by the summaries, in the long run each with the same probability.
-/// `None` if there is none, or a suspension has ended, which needs a full search.
+/// One of the best relays of the lowest tier by the summaries, in the long run each with the
+/// same probability. `None` if there is none, or a suspension has ended, which needs a full search.
 ///
 /// For 64 calls a thread draws from the same 256 of many equal relays, so that these stay in
 /// its caches.
@@ -82,11 +83,11 @@ fn four_by_four(
 pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
     let base = &snapshot.base.leaves;
     let (random, lasting) = (random_bits(), lasting_random_bits());
-    let (mut part, mut best) = (base, base.root());
+    let (mut part, mut best) = (base, base.lowest.root());
     let mut least = least_score(base, best);
     let mut are_due = base.are_due(tick);
     for run in snapshot.runs.iter().filter(|run| run.len() > 0) {
-        let root = run.leaves.root();
+        let root = run.leaves.lowest.root();
         are_due |= run.leaves.are_due(tick);
         let is_drawn = || {
             let (run, all) = (run.len() as u64, (snapshot.base.len() + run.len()) as u64);
@@ -98,14 +99,14 @@ pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
         }
     }
     let mut node = 0;
-    for level in (0..=part.summaries.top()).rev() {
+    for level in (0..=part.top()).rev() {
         if best.score_rank == 0 || are_due {
             return None;
         }
         let random = if level < DRAWN { random } else { lasting };
         node = node * FANOUT + pick(best.mask, random >> (4 * level)) as usize;
         if level > 0 {
-            best = best_children(part.summaries.words(level - 1, node));
+            best = best_children(part.lowest.summaries.words(level - 1, node));
         }
     }
     part.at(node)

@@ -4,7 +4,7 @@ use crate::errors::Rejections;
 use crate::relay::Rejection;
 use crate::select::best_so_far::{Best, BestSoFar};
 use crate::select::branch_and_bound::{Objective, best_first, depth_first};
-use crate::select::candidate::Candidate;
+use crate::select::candidate::{Candidate, InTier};
 use crate::select::criteria::Criteria;
 use crate::select::last_resort::last_resort;
 use crate::select::pair::Pair;
@@ -13,7 +13,7 @@ use crate::select::rejections;
 use crate::select::scope::SearchScope;
 use crate::sync::epoch::Guard;
 use crate::table::record::Access;
-use crate::table::snapshot::{PendingSet, Snapshot};
+use crate::table::snapshot::{PendingSet, Snapshot, TierPart};
 use crate::table::{RecordRef, Table, Unit};
 
 /// How many relays one call refreshes at most because their suspension has ended, in each part
@@ -89,10 +89,12 @@ impl<'g> Search<'g> {
     /// The relay to hand out, unless another call claims it first.
     fn choose(&self) -> Option<Candidate<'g>> {
         let best = self.best_eligible()?;
-        Some(self.preferred_over(&best).unwrap_or(best))
+        let kept = self.preferred_over(&best);
+        Some(kept.unwrap_or(best.candidate))
     }
 
-    /// The best relay; `None` only if no relay is eligible throughout the call.
+    /// The best relay of the lowest tier that has any; `None` only if no relay is eligible
+    /// throughout the call, and one of a higher tier only if none of a lower one is.
     ///
     /// A summary lags behind its record while a change is under way. So:
     ///
@@ -102,46 +104,65 @@ impl<'g> Search<'g> {
     ///    and its summaries have every suspension that has ended. Else search the current one.
     /// 3. Check the records of the pending changes. A relay that is eligible throughout the
     ///    call is so at this moment, too.
-    pub(crate) fn best_eligible(&self) -> Option<Candidate<'g>> {
+    ///
+    /// Step 2 alone is enough if it finds a relay of the lowest tier. If a relay has moved to
+    /// another tier meanwhile, the search may have passed it: then all is done again.
+    pub(crate) fn best_eligible(&self) -> Option<InTier<'g>> {
         let publication = self.scope.table.publication();
-        let pending = publication.pending.read();
-        let is_latest = publication.is_latest(self.snapshot);
-        // Before the search, which may miss relays that other threads refresh meanwhile.
-        let are_all_refreshed = self.refresh_ended_suspensions(self.snapshot, REFRESHED_AT_ONCE);
-        let found = self.best_in(self.snapshot);
-        let found = match is_latest && are_all_refreshed {
-            true => found,
-            false => found.or_else(|| self.best_in_current()),
-        };
-        match pending.is_empty() {
-            true => found,
-            false => found.or_else(|| self.best_pending(&pending)),
+        loop {
+            let moves = publication.context.tier_moves();
+            let pending = publication.pending.read();
+            let is_latest = publication.is_latest(self.snapshot);
+            // Before the search, which may miss relays that other threads refresh meanwhile.
+            let are_all_refreshed =
+                self.refresh_ended_suspensions(self.snapshot, REFRESHED_AT_ONCE);
+            let mut best = self.best_in(self.snapshot, None);
+            if best.as_ref().is_some_and(InTier::is_lowest) {
+                return best;
+            }
+            if !(is_latest && are_all_refreshed) {
+                best = self.best_in_current(best);
+            }
+            if !pending.is_empty() {
+                best = self.best_pending(&pending, best);
+            }
+            if publication.context.tier_moves() == moves {
+                return best;
+            }
         }
     }
 
     /// The best relay of the current snapshot, after all suspended relays that are due there
-    /// were refreshed.
+    /// were refreshed; or `other`, unless that is of a higher tier.
     #[cold]
-    fn best_in_current(&self) -> Option<Candidate<'g>> {
+    fn best_in_current(&self, other: Option<InTier<'g>>) -> Option<InTier<'g>> {
         let snapshot = self.scope.table.publication().load();
         self.refresh_ended_suspensions(&snapshot, usize::MAX);
-        self.best_in(&snapshot)
+        self.best_in(&snapshot, other)
     }
 
-    /// The best of the relays with pending changes.
+    /// The best of the relays with pending changes; or `other`, unless that is of a higher
+    /// tier.
     #[cold]
-    fn best_pending(&self, pending: &PendingSet) -> Option<Candidate<'g>> {
+    fn best_pending(&self, pending: &PendingSet, other: Option<InTier<'g>>) -> Option<InTier<'g>> {
         let evaluate = |index| {
             let record = self.scope.table.record_at(index, self.scope.guard)?;
-            self.scope.criteria.candidate(record)
+            let candidate = self.scope.criteria.candidate(record)?;
+            let tier = record.tier();
+            Some(InTier { tier, candidate })
         };
         // Changes without a slot may be of any record.
-        if pending.has_overflowed() {
+        let best = if pending.has_overflowed() {
             let all = 0..self.scope.table.high_water();
-            return all.filter_map(evaluate).min_by(Candidate::by_score);
+            all.filter_map(evaluate).min_by(InTier::by_tier_and_score)
+        } else {
+            let pending = pending.indices().filter_map(evaluate);
+            pending.min_by(InTier::by_tier_and_score)
+        };
+        match (best, other) {
+            (Some(best), Some(other)) if best.tier >= other.tier => Some(other),
+            (best, other) => best.or(other),
         }
-        let pending = pending.indices().filter_map(evaluate);
-        pending.min_by(Candidate::by_score)
     }
 
     /// Refreshes relays whose suspension has ended, up to so many in each part; whether
@@ -158,49 +179,69 @@ impl<'g> Search<'g> {
         !snapshot.are_due(tick)
     }
 
-    fn best_in(&self, snapshot: &Snapshot) -> Option<Candidate<'g>> {
+    /// The best relay of a snapshot in the lowest tier that has any; or `other`, unless that
+    /// is of a higher tier.
+    fn best_in(&self, snapshot: &Snapshot, other: Option<InTier<'g>>) -> Option<InTier<'g>> {
+        for tier in self.scope.table.publication().context.tiers() {
+            if other.as_ref().is_some_and(|other| other.tier <= tier) {
+                break;
+            }
+            if let Some(candidate) = self.best_in_tier(snapshot, tier) {
+                return Some(InTier { tier, candidate });
+            }
+        }
+        other
+    }
+
+    fn best_in_tier(&self, snapshot: &Snapshot, tier: u8) -> Option<Candidate<'g>> {
         // Without views the roots alone say whether any relay is eligible.
         let is_plain = self.scope.criteria.views.is_none();
-        if is_plain && snapshot.parts().all(|part| part.root().score_rank == 0) {
+        let is_empty = |part: TierPart<'_>| part.trees.root().score_rank == 0;
+        if is_plain && snapshot.tier(tier).all(is_empty) {
             return None;
         }
         let best_so_far = Best::new(snapshot.base.leaves.bins);
-        self.collect(snapshot, best_so_far, false).found
+        self.collect(snapshot, tier, best_so_far, false).found
     }
 
-    /// Searches until no further relay can be better: best first in all parts together,
+    /// Searches a tier until no further relay can be better: best first in all parts together,
     /// or depth first in each.
     pub(crate) fn collect<C: BestSoFar<'g>>(
         &self,
         snapshot: &Snapshot,
+        tier: u8,
         best_so_far: C,
         is_best_first: bool,
     ) -> C {
         let scope = &self.scope;
+        let parts = snapshot.tier(tier);
         match scope.criteria.views {
             None => {
                 let mut plain = Plain { scope, best_so_far };
-                search_parts(&mut plain, snapshot, is_best_first);
+                search_parts(&mut plain, parts, is_best_first);
                 plain.best_so_far
             }
             Some(views) => {
-                let mut pair = Pair::new(scope, views, best_so_far, !is_best_first);
+                let mut pair = Pair::new(scope, views, tier, best_so_far, !is_best_first);
                 pair.visit_published();
                 if pair.may_find_more() {
-                    search_parts(&mut pair, snapshot, is_best_first);
+                    search_parts(&mut pair, parts, is_best_first);
                 }
                 pair.best_so_far
             }
         }
     }
 
-    /// The preferred relay, if it is eligible, and `best` is not sufficiently better.
-    pub(crate) fn preferred_over(&self, best: &Candidate<'g>) -> Option<Candidate<'g>> {
+    /// The preferred relay, if it is eligible, not of a higher tier than `best`, and `best` is
+    /// not sufficiently better.
+    pub(crate) fn preferred_over(&self, best: &InTier<'g>) -> Option<Candidate<'g>> {
         let preference = self.scope.criteria.options.preference.as_ref()?;
         let record = self.scope.table.find(&preference.relay, self.scope.guard)?;
         let preferred = self.scope.criteria.candidate(record)?;
-        let (preferred_micros, best_micros) = self.scope.criteria.known_micros(&preferred, best);
-        let is_kept = !preferred.is_on_trial()
+        let criteria = &self.scope.criteria;
+        let (preferred_micros, best_micros) = criteria.known_micros(&preferred, &best.candidate);
+        let is_kept = record.tier() <= best.tier
+            && !preferred.is_on_trial()
             && !preferred.is_busy()
             && !preference.is_worth_leaving(preferred_micros, best_micros);
         is_kept.then_some(preferred)
@@ -253,11 +294,13 @@ impl<'g> Search<'g> {
     }
 }
 
-fn search_parts<O: Objective>(objective: &mut O, snapshot: &Snapshot, is_best_first: bool) {
+fn search_parts<'a, O: Objective>(
+    objective: &mut O,
+    parts: impl Iterator<Item = TierPart<'a>>,
+    is_best_first: bool,
+) {
     match is_best_first {
-        true => best_first(objective, snapshot.parts()),
-        false => snapshot
-            .parts()
-            .for_each(|part| depth_first(objective, part)),
+        true => best_first(objective, parts),
+        false => parts.for_each(|part| depth_first(objective, part)),
     }
 }

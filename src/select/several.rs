@@ -4,24 +4,54 @@ use crate::select::best_so_far::{FEW, TopK};
 use crate::select::candidate::Candidate;
 use crate::select::search::{REFRESHED_AT_ONCE, Search};
 use crate::select::spread::spread;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 impl<'g> Search<'g> {
     /// The best `count` relays, best first and distinct; fewer only if no more are eligible.
+    /// Those of a higher tier follow if the lower ones have too few.
     ///
-    /// Only the first may be on trial, as long as there are enough others.
+    /// Only the first may be on trial, as long as there are enough others of its tier.
     pub(crate) fn best_of(&self, count: usize) -> Vec<Candidate<'g>> {
         match count {
             0 => return Vec::new(),
             1 => return self.best().into_iter().collect(),
             _ => {}
         }
+        let mut chosen = Vec::new();
+        let mut best = None;
+        for tier in self.scope.table.publication().context.tiers() {
+            let mut pool = self.pool(tier, count - chosen.len());
+            if chosen.is_empty() {
+                if pool.is_empty() {
+                    // Summaries may lag behind.
+                    best = best.or_else(|| self.best_eligible());
+                    let in_tier = best.filter(|best| best.tier <= tier);
+                    pool.extend(in_tier.map(|best| best.candidate));
+                }
+                while pool.first().is_some_and(|first| !self.claim(first)) {
+                    pool.remove(0);
+                }
+            }
+            self.spread(pool, count, &mut chosen);
+            if chosen.len() == count {
+                break;
+            }
+        }
+        match chosen.is_empty() {
+            true => self.best().into_iter().collect(),
+            false => chosen,
+        }
+    }
+
+    /// The best relays of a tier for an answer with up to `count` of them, best first.
+    fn pool(&self, tier: u8, count: usize) -> Vec<Candidate<'g>> {
         // Up to as many as the call asks for.
         let mut are_all_refreshed = self.refresh_ended_suspensions(self.snapshot, count);
         let max_spread_cost = self.scope.criteria.options.max_spread_cost;
         let collect = || {
             let best_so_far = TopK::new(count, max_spread_cost);
-            self.collect(self.snapshot, best_so_far, true).into_list()
+            let collected = self.collect(self.snapshot, tier, best_so_far, true);
+            collected.into_list()
         };
         let mut pool = collect();
         // Some of the relays that were refreshed may be full or draining.
@@ -33,27 +63,25 @@ impl<'g> Search<'g> {
         if refreshed.take(REFRESHED_AT_ONCE).count() > 0 {
             pool = collect();
         }
-        if pool.is_empty() {
-            pool.extend(self.best_eligible());
-        }
-        while pool.first().is_some_and(|first| !self.claim(first)) {
-            pool.remove(0);
-        }
-        match self.spread(pool, count) {
-            none if none.is_empty() => self.best().into_iter().collect(),
-            chosen => chosen,
-        }
+        pool
     }
 
-    /// Chooses `count` of some candidates, which are sorted best first, such that no two are
-    /// in one failure domain where that costs little.
-    pub(crate) fn spread(&self, mut pool: Vec<Candidate<'g>>, count: usize) -> Vec<Candidate<'g>> {
+    /// Adds candidates, which are sorted best first, to those that were chosen, up to `count`
+    /// in all, such that no two are in one failure domain where that costs little.
+    pub(crate) fn spread(
+        &self,
+        mut pool: Vec<Candidate<'g>>,
+        count: usize,
+        chosen: &mut Vec<Candidate<'g>>,
+    ) {
         if count > FEW {
-            keep_distinct(&mut pool);
-            pool.truncate(count);
-            return pool;
+            chosen.append(&mut pool);
+            keep_distinct(chosen);
+            chosen.truncate(count);
+            return;
         }
-        spread(&pool, count, self.scope.criteria.options.max_spread_cost)
+        let max_spread_cost = self.scope.criteria.options.max_spread_cost;
+        spread(&pool, count, max_spread_cost, chosen);
     }
 
     /// Refreshes all relays whose round trip has lapsed.
@@ -64,14 +92,20 @@ impl<'g> Search<'g> {
         }
     }
 
-    /// All eligible relays, sorted exactly.
-    pub(crate) fn sorted(&self) -> Vec<Candidate<'g>> {
-        let evaluate = |record| self.scope.criteria.candidate(record);
-        let mut all: Vec<_> = self.records().filter_map(evaluate).collect();
-        all.sort_by(Candidate::by_score);
-        keep_distinct(&mut all);
-        put_trials_last(&mut all);
-        all
+    /// All eligible relays of each tier that has any, the lowest first, each sorted exactly.
+    pub(crate) fn sorted(&self) -> Vec<(u8, Vec<Candidate<'g>>)> {
+        let mut tiers: BTreeMap<u8, Vec<Candidate<'g>>> = BTreeMap::new();
+        for record in self.records() {
+            if let Some(candidate) = self.scope.criteria.candidate(record) {
+                tiers.entry(record.tier()).or_default().push(candidate);
+            }
+        }
+        for all in tiers.values_mut() {
+            all.sort_by(Candidate::by_score);
+            keep_distinct(all);
+            put_trials_last(all);
+        }
+        tiers.into_iter().collect()
     }
 }
 

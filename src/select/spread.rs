@@ -13,10 +13,15 @@ use crate::select::candidate::Candidate;
 use crate::table::record::Announcement;
 use std::net::IpAddr;
 
-/// Chooses `count` distinct relays from a pool that is sorted best first. A path may be
-/// longer by the share `cost` for the sake of another domain.
-pub(crate) fn spread<'g>(pool: &[Candidate<'g>], count: usize, cost: f64) -> Vec<Candidate<'g>> {
-    let mut chosen: Vec<Candidate<'g>> = Vec::with_capacity(count.min(pool.len()));
+/// Adds distinct relays from a pool that is sorted best first to those that were chosen, up
+/// to `count` in all. A path may be longer by the share `cost` for the sake of another domain.
+pub(crate) fn spread<'g>(
+    pool: &[Candidate<'g>],
+    count: usize,
+    cost: f64,
+    chosen: &mut Vec<Candidate<'g>>,
+) {
+    chosen.reserve(count.saturating_sub(chosen.len()).min(pool.len()));
     let mut states = vec![PoolState::Open; pool.len()];
     while let Some(first) = states.iter().position(|&state| state != PoolState::Done) {
         if chosen.len() == count {
@@ -24,7 +29,7 @@ pub(crate) fn spread<'g>(pool: &[Candidate<'g>], count: usize, cost: f64) -> Vec
         }
         let next = match chosen.is_empty() || cost == 0.0 {
             true => first,
-            false => best_apart(pool, first, &chosen, &mut states, cost).unwrap_or(first),
+            false => best_apart(pool, first, chosen, &mut states, cost).unwrap_or(first),
         };
         states[next] = PoolState::Done;
         let candidate = pool[next];
@@ -35,7 +40,6 @@ pub(crate) fn spread<'g>(pool: &[Candidate<'g>], count: usize, cost: f64) -> Vec
             chosen.push(candidate);
         }
     }
-    chosen
 }
 
 /// What is known of a relay in the pool.

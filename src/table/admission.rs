@@ -35,7 +35,7 @@ use crate::sync::epoch::Guard;
 use crate::table::admission_word::{AdmissionState, Step};
 use crate::table::departure::Closing;
 use crate::table::index::Hash;
-use crate::table::record::{Announcement, Circuit, Handle, Lifecycle, Load, State};
+use crate::table::record::{Announcement, Circuit, Handle, Lifecycle, Load, PolicyWord, State};
 use crate::table::record_ref::RecordRef;
 use crate::table::store::Exhausted;
 use crate::table::{AnyOf, LiveOf, Other, Table};
@@ -71,11 +71,33 @@ pub(crate) enum AdmitOutcome {
     Full,
 }
 
-/// The operator setting of an id that has no record, and the circuit that was saved.
+/// What a record begins with, besides its announcement.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Beginning<'a> {
+    /// A round trip that was reported, in microseconds.
+    pub(crate) rtt_seed: Option<u32>,
+    /// When the relay arrived, if it is a newcomer that starts slowly.
+    pub(crate) arrived_at: Option<Tick>,
+    /// The record that the relay had before: what the operator said stays.
+    pub(crate) before: Option<RecordRef<'a>>,
+}
+
+/// The operator settings of an id that has no record, and the circuit that was saved.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placeholder {
     pub(crate) circuit: Circuit,
     pub(crate) is_draining: bool,
+    pub(crate) policy: PolicyWord,
+}
+
+impl Placeholder {
+    pub(crate) fn new(circuit: Circuit) -> Self {
+        Self {
+            circuit,
+            is_draining: false,
+            policy: PolicyWord::default(),
+        }
+    }
 }
 
 /// Why no placeholder was created.
@@ -230,12 +252,23 @@ impl Table {
         (id, hash): (&'g NodeId, Hash),
         announcement: Announcement,
         deadline: Tick,
-        rtt_seed: Option<u32>,
+        beginning: Beginning<'_>,
         guard: &'g Guard,
     ) -> Result<Staged<'g>, Exhausted> {
         let index = self.store.take_record(guard)?;
         let capacity = announcement.capacity;
+        let Beginning {
+            rtt_seed,
+            arrived_at,
+            before,
+        } = beginning;
         let rtt_seed = rtt_seed.map(|micros| (announcement.registered_at, micros));
+        let said = before.map_or(PolicyWord::default(), |before| before.policy_word());
+        let policy = said.of_operator().with_announced(PolicyWord::announced(&announcement));
+        if let Err(exhausted) = self.store.begin_policy(index, policy, arrived_at) {
+            self.store.return_record(index);
+            return Err(exhausted);
+        }
         let announcement = match self.store.put_announcement(announcement, guard) {
             Ok(announcement) => announcement,
             Err(exhausted) => {
@@ -327,6 +360,10 @@ impl Table {
             true => Load::CLOSED | Load::DRAINING,
             false => Load::CLOSED,
         };
+        if let Err(exhausted) = self.store.begin_policy(index, known.policy, None) {
+            self.store.return_record(index);
+            return Err(exhausted);
+        }
         record.record.begin(record.extra(), id, 1, None);
         record.record.set_flags(flags);
         record.record.change_circuit(|_| known.circuit);

@@ -140,7 +140,7 @@ impl<'g> Closing<'g> {
         self.set_lifecycle(last);
         self.table.push_to_inbox(&self.last);
         // A renewal from before may have found the record closing, and copied nothing.
-        self.last.copy_capacity();
+        self.last.copy_announced();
         self.last.refresh(true);
     }
 

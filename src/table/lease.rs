@@ -94,7 +94,6 @@ impl Store {
     /// Releases one unit; if the record is unreachable or detached, changes nothing and
     /// returns false. Only while pinned: without the lease, only the pin keeps the store.
     fn release_lease(&self, index: u32) -> bool {
-        let record = self.record(index);
         let is_idle = Cell::new(false);
         let without_lease = |load: Load| {
             let after = load.without_lease().ok_or(())?;
@@ -102,7 +101,7 @@ impl Store {
             Ok::<_, ()>(after)
         };
         // The lease keeps the record from being reused for another id.
-        let parts = (record, self.extra(index));
+        let parts = self.parts(index);
         let released = self.publication.change_load(index, parts, without_lease);
         if is_idle.get() && released.is_ok() {
             self.reconsider(index);

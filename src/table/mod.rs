@@ -79,6 +79,7 @@ mod departure;
 mod index;
 mod lease;
 mod permits;
+mod policy_updates;
 mod reclaim;
 pub(crate) mod record;
 mod record_ref;
@@ -92,7 +93,7 @@ mod store;
 #[cfg(all(test, relay_loom))]
 mod models;
 
-pub(crate) use admission::{AdmitOutcome, CreateError, Placeholder, Staged};
+pub(crate) use admission::{AdmitOutcome, Beginning, CreateError, Placeholder, Staged};
 pub(crate) use departure::Closing;
 pub(crate) use index::Hash;
 pub(crate) use lease::Unit;

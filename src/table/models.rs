@@ -71,7 +71,7 @@ fn enter(table: &Table, n: u8, capacity: u32, guard: &Guard) -> AdmitOutcome {
 
 /// `None` if another thread was faster.
 fn bring_back(table: &Table, gone: ObservedRecord<'_>, capacity: u32) -> Option<AdmitOutcome> {
-    let returning = table.bring_back(gone, announcement(capacity), LATER, false);
+    let returning = table.bring_back(gone, announcement(capacity), LATER, false, None);
     let returning = returning.expect("there are announcements")?;
     Some(match returning.admit() {
         true => AdmitOutcome::Admitted,
@@ -84,7 +84,7 @@ fn return_to_a_leaf(table: &Table, n: u8, capacity: u32) {
     let guard = epoch::pin();
     let record = table.find_known(table.hash(&id(n)), &id(n), &guard);
     let gone = record.expect("it is remembered").observe();
-    let returning = table.bring_back(gone, announcement(capacity), LATER, false);
+    let returning = table.bring_back(gone, announcement(capacity), LATER, false, None);
     let returning = returning.expect("there are announcements");
     let returning = returning.expect("no other thread brings it back");
     returning.append();
@@ -103,7 +103,7 @@ fn is_eligible_by_its_leaf(table: &Table, n: u8) -> bool {
 fn stage<'g>(table: &'g Table, id: &'g NodeId, capacity: u32, guard: &'g Guard) -> Staged<'g> {
     let hash = table.hash(id);
     table
-        .stage((id, hash), announcement(capacity), LATER, None, guard)
+        .stage((id, hash), announcement(capacity), LATER, Beginning::default(), guard)
         .expect("there are records")
 }
 
@@ -143,7 +143,7 @@ fn renew(table: &Table, n: u8, capacity: u32) {
     let live = record.observe_live().unwrap();
     let renewed = live.renew(Tick(20), Some(announcement(capacity)));
     assert_eq!(renewed, Ok(true));
-    record.copy_capacity();
+    record.copy_announced();
 }
 
 /// Live records, however they are found.
@@ -459,7 +459,7 @@ fn a_preempted_helper_admits_no_relay_that_comes_back() {
             let hash = table.hash(&id(1));
             let record = table.find_known(hash, &id(1), &guard).unwrap();
             let gone = record.observe();
-            let returning = table.bring_back(gone, announcement(1), LATER, false);
+            let returning = table.bring_back(gone, announcement(1), LATER, false, None);
             yield_point();
             assert_eq!(record.lifecycle().state(), State::Returning);
             assert!(!returning.unwrap().unwrap().admit());

@@ -198,7 +198,7 @@ mod tests {
         let unit = {
             let guard = epoch::pin();
             let named = (&id, table.hash(&id));
-            let staged = table.stage(named, announcement, Tick(9), None, &guard);
+            let staged = table.stage(named, announcement, Tick(9), Beginning::default(), &guard);
             let staged = staged.unwrap();
             let record = staged.record();
             let _ = staged.admit(None);

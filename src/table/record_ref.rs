@@ -15,10 +15,10 @@ use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, prefetch};
 use crate::table::record::{
-    Announcement, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Record, RttUpdate, Second,
-    Subject,
+    Announcement, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Parts, Policy,
+    PolicyWord, Record, RttUpdate, Second, Subject,
 };
-use crate::table::snapshot::{PendingChange, Publication};
+use crate::table::snapshot::{PendingChange, Publication, Weight};
 use crate::table::store::{Exhausted, Store};
 use crate::time::Tick;
 use std::convert::Infallible;
@@ -121,6 +121,31 @@ impl<'g> RecordRef<'g> {
     #[inline]
     pub(crate) fn rtt_micros(&self) -> Option<u32> {
         self.record.rtt_micros()
+    }
+
+    /// The tier of the relay.
+    #[inline]
+    pub(crate) fn tier(&self) -> u8 {
+        self.policy_word().tier()
+    }
+
+    /// Tier and cost of the relay.
+    #[inline]
+    pub(crate) fn policy_word(&self) -> PolicyWord {
+        let policy = self.store.policy(self.index);
+        policy.map_or(PolicyWord::default(), Policy::word)
+    }
+
+    /// What changes the score of the relay now.
+    #[inline(always)]
+    pub(crate) fn weight(&self) -> Weight {
+        match self.store.policy(self.index) {
+            None => Weight::PLAIN,
+            Some(policy) => {
+                let context = &self.store.publication.context;
+                policy.weight(&context.settings, context.now())
+            }
+        }
     }
 
     /// The link of the wheel's inbox.
@@ -243,9 +268,8 @@ impl<'g> RecordRef<'g> {
 
     fn change_load(&self, next: impl Fn(Load) -> Load) {
         let next = |load| Ok::<_, Infallible>(next(load));
-        let parts = (self.record, self.extra());
         let publication = &self.store.publication;
-        let Ok(()) = publication.change_load(self.index, parts, next);
+        let Ok(()) = publication.change_load(self.index, self.parts(), next);
     }
 
     /// Publishes the snapshot that finds search.
@@ -269,10 +293,15 @@ impl<'g> RecordRef<'g> {
 
     /// The record without its guard, for its leaves.
     pub(crate) fn subject(&self) -> Subject<'g> {
-        Subject {
+        self.parts().with_handle(self.handle())
+    }
+
+    #[inline]
+    fn parts(&self) -> Parts<'g> {
+        Parts {
             record: self.record,
             extra: self.extra(),
-            handle: self.handle(),
+            policy: self.store.policy(self.index),
         }
     }
 
@@ -296,23 +325,25 @@ impl<'g> RecordRef<'g> {
         self.record.handle(self.index)
     }
 
-    /// Copies the announced capacity beside the load, where searches read it.
+    /// Copies the announced capacity beside the load, and tier and cost to the policy, where
+    /// searches read them.
     ///
     /// Of several threads that do this at once, the last to touch the load sees the
-    /// announcement that is in force, and leaves its capacity. If the relay is away, nothing
+    /// announcement that is in force, and leaves what that says. If the relay is away, nothing
     /// is copied: the thread that makes it live again does this afterwards. Until then the two
-    /// may differ; every decision goes by the announcement.
-    pub(crate) fn copy_capacity(&self) {
+    /// may differ. Every decision about capacity goes by the announcement.
+    pub(crate) fn copy_announced(&self) {
         loop {
             let Some(live) = self.observe_live() else {
                 return;
             };
-            let capacity = live.announcement().capacity;
-            // Touched: a thread that stores another capacity later sees this announcement.
-            if self.touch_load().capacity() == capacity {
+            let announcement = live.announcement();
+            // Touched: a thread that copies another announcement later sees this one.
+            if self.touch_load().capacity() != announcement.capacity {
+                self.set_capacity(announcement.capacity);
+            } else if !self.copy_policy(announcement) {
                 return;
             }
-            self.set_capacity(capacity);
         }
     }
 }
@@ -386,6 +417,7 @@ impl<'g> LiveRecord<'g> {
         let Some(announcement) = announcement else {
             return Ok(self.postpone(deadline));
         };
+        self.prepare_policy(PolicyWord::announced(&announcement), None)?;
         let index = self.store.put_announcement(announcement, self.guard)?;
         let next = Lifecycle::live(deadline, index);
         let renewed = self.record.transition(self.word, next);

@@ -12,7 +12,7 @@
 
 use crate::table::Table;
 use crate::table::admission::AdmitOutcome;
-use crate::table::record::{Announcement, Lifecycle, Load};
+use crate::table::record::{Announcement, Lifecycle, Load, PolicyWord};
 use crate::table::record_ref::{ObservedRecord, RecordRef};
 use crate::table::store::Exhausted;
 use crate::time::Tick;
@@ -50,7 +50,7 @@ impl Returning<'_> {
             table.help_unfinished(guard);
             self.retire_last_announcement();
             // A renewal from before may have stored its own beside the load meanwhile.
-            self.last.copy_capacity();
+            self.last.copy_announced();
         } else {
             self.refuse();
         }
@@ -83,7 +83,8 @@ impl Returning<'_> {
 
 impl Table {
     /// Makes a record that is gone returning, with another announcement, perhaps without the
-    /// load that others were reported to put on the relay. `None` if it was not gone, or its
+    /// load that others were reported to put on the relay. It starts slowly if it is given when
+    /// it arrived. `None` if it was not gone, or its
     /// lifecycle has changed since it was seen.
     pub(crate) fn bring_back<'g>(
         &'g self,
@@ -91,6 +92,7 @@ impl Table {
         announcement: Announcement,
         deadline: Tick,
         loses_reported_load: bool,
+        arrived_at: Option<Tick>,
     ) -> Result<Option<Returning<'g>>, Exhausted> {
         self.check_is_own(&gone);
         let word = gone.word();
@@ -100,7 +102,13 @@ impl Table {
         if word.is_kept() && !self.store.permits.take() {
             return Err(Exhausted);
         }
-        let returning = self.try_bring_back(gone, announcement, deadline, loses_reported_load);
+        let returning = self.try_bring_back(
+            gone,
+            announcement,
+            deadline,
+            loses_reported_load,
+            arrived_at,
+        );
         if word.is_kept() && !matches!(returning, Ok(Some(_))) {
             self.store.permits.release();
         }
@@ -114,8 +122,11 @@ impl Table {
         announcement: Announcement,
         deadline: Tick,
         loses_reported_load: bool,
+        arrived_at: Option<Tick>,
     ) -> Result<Option<Returning<'g>>, Exhausted> {
         let (last, capacity) = (gone.word(), announcement.capacity);
+        let policy = PolicyWord::announced(&announcement);
+        gone.prepare_policy(policy, arrived_at)?;
         let index = self.store.put_announcement(announcement, gone.guard)?;
         let word = Lifecycle::returning(deadline, index);
         if !gone.record.transition(last, word) {
@@ -124,6 +135,7 @@ impl Table {
         }
         self.gone.discount(last);
         reopen(&gone, capacity, loses_reported_load);
+        gone.begin_return(policy, arrived_at);
         Ok(Some(Returning {
             table: self,
             last: gone,

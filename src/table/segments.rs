@@ -33,6 +33,15 @@ impl<T: Zeroable + Send + Sync> Segments<T> {
         }
     }
 
+    /// The item at an index, if there is room for it.
+    #[inline]
+    pub(super) fn find(&self, index: u32) -> Option<&T> {
+        match self.first.get(index as usize) {
+            Some(item) => Some(item),
+            None => self.find_further(index),
+        }
+    }
+
     /// Asks for the item at an index, to be looked at soon, if it is in the first
     /// segment.
     #[inline]
@@ -44,10 +53,14 @@ impl<T: Zeroable + Send + Sync> Segments<T> {
 
     #[cold]
     fn get_further(&self, index: u32) -> &T {
+        let found = self.find_further(index);
+        found.unwrap_or_else(|| panic!("there was never room for {index}"))
+    }
+
+    #[cold]
+    fn find_further(&self, index: u32) -> Option<&T> {
         let (segment, offset) = self.locate(index);
-        let items = self.further[segment].get();
-        let items = items.unwrap_or_else(|| panic!("there was never room for {index}"));
-        &items[offset]
+        self.further.get(segment)?.get()?.get(offset)
     }
 
     /// Segment and offset of an index beyond the first segment.

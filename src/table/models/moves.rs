@@ -77,7 +77,7 @@ fn renew_if_live(table: &Table, capacity: u32) -> bool {
     live.is_some_and(|live| {
         let is_renewed = live.renew(Tick(20), Some(announcement(capacity))) == Ok(true);
         if is_renewed {
-            live.copy_capacity();
+            live.copy_announced();
         }
         is_renewed
     })
@@ -130,7 +130,7 @@ fn a_renewal_of_a_relay_that_its_leaf_hides_shows_it() {
             let guard = epoch::pin();
             let record = table.find_known(table.hash(&id(1)), &id(1), &guard);
             let gone = record.unwrap().observe();
-            let returning = table.bring_back(gone, announcement(1), LATER, false);
+            let returning = table.bring_back(gone, announcement(1), LATER, false, None);
             let returning = returning.unwrap().unwrap();
             returning.append();
             // As a unit that is released does.

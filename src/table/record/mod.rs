@@ -52,6 +52,7 @@ mod lifecycle;
 mod load;
 #[cfg(all(test, relay_loom))]
 mod models;
+mod policy;
 mod rtt;
 mod rtt_window;
 
@@ -61,11 +62,14 @@ pub(crate) use circuit::{Access, BackOff, BackOffRange, Circuit, Fault, Source};
 pub(crate) use identity::Handle;
 pub(crate) use lifecycle::{Lifecycle, State};
 pub(crate) use load::Load;
+pub(in crate::table) use policy::Policy;
+pub(crate) use policy::PolicyWord;
 pub(crate) use rtt::RttUpdate;
 pub(crate) use rtt_window::{Measurement, Second};
 
 use crate::relay::{NodeId, Rejection};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable, fence};
+use crate::table::snapshot::{Context, Weight};
 use crate::time::Tick;
 use identity::{AtomicWords, LEN_MASK};
 use rtt::RttWord;
@@ -91,12 +95,55 @@ pub(in crate::table) struct Extra {
     arrival: AtomicU32,
 }
 
-/// One generation of a record, with what goes with it.
+/// A record, with what goes with it.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub(in crate::table) record: &'a Record,
+    pub(in crate::table) extra: &'a Extra,
+    /// `None` if it is that of any relay.
+    pub(in crate::table) policy: Option<&'a Policy>,
+}
+
+/// One generation of a record.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(in crate::table) record: &'a Record,
     pub(in crate::table) extra: &'a Extra,
+    policy: Option<&'a Policy>,
     pub(crate) handle: Handle,
+}
+
+impl<'a> Parts<'a> {
+    #[inline(always)]
+    pub(in crate::table) fn with_handle(self, handle: Handle) -> Subject<'a> {
+        let Self {
+            record,
+            extra,
+            policy,
+        } = self;
+        Subject {
+            record,
+            extra,
+            policy,
+            handle,
+        }
+    }
+}
+
+impl Subject<'_> {
+    #[inline(always)]
+    pub(in crate::table) fn tier(&self) -> u8 {
+        self.policy.map_or(0, |policy| policy.word().tier())
+    }
+
+    /// What changes the score of the relay now.
+    #[inline(always)]
+    pub(in crate::table) fn weight(&self, context: &Context) -> Weight {
+        match self.policy {
+            None => Weight::PLAIN,
+            Some(policy) => policy.weight(&context.settings, context.now()),
+        }
+    }
 }
 
 #[cfg(not(relay_loom))]

@@ -64,7 +64,7 @@ impl Base {
         }
         if merged.iter().any(|it| it.position.is_some()) {
             let located = merged.iter().map(|it| (slot_of(it), it.position));
-            let levels = leaves.summaries.top() + 1;
+            let levels = leaves.top() + 1;
             leaves.locate(Geometry::new(located, last, levels));
         }
         Self {
@@ -219,8 +219,7 @@ mod tests {
                 for it in &merged {
                     let slot = base.slot_of(it.relay).expect("a slot");
                     assert_eq!(base.leaves.at(slot), Some(it.relay));
-                    let located = base.leaves.located.as_ref();
-                    let geometry = located.map(|located| &located.geometry);
+                    let geometry = base.leaves.geometry.as_ref();
                     let at = geometry.and_then(|geometry| geometry.position(slot));
                     let expected = it.position.map(|at| at.position());
                     assert_eq!(at.map(|at| at.position()), expected);
@@ -249,7 +248,7 @@ mod tests {
             let base = Base::new(merged(relays, |_| false));
             let occupied: Vec<usize> = base.iter().map(|(slot, _)| slot).collect();
             let mut chances = vec![1.0; occupied.len()];
-            for level in 0..=base.leaves.summaries.top() {
+            for level in 0..=base.leaves.top() {
                 let node = |slot: usize| slot / span(level);
                 let mut children: Vec<usize> = occupied
                     .iter()
@@ -276,11 +275,11 @@ mod tests {
     #[test]
     fn a_bounding_box_has_all_relays_below_it() {
         let base = Base::new(merged(5_000, |index| index % 10 > 0));
-        let geometry = &base.leaves.located.as_ref().unwrap().geometry;
+        let geometry = base.leaves.geometry.as_ref().unwrap();
         let from = [3e4; Coordinate::DIMENSIONS];
         for (slot, _) in base.iter() {
             let mut child = slot / FANOUT;
-            for level in 1..=base.leaves.summaries.top() {
+            for level in 1..=base.leaves.top() {
                 let boxes = geometry.boxes(level, child / FANOUT).expect("boxes");
                 let branch = child % FANOUT;
                 match geometry.position(slot) {

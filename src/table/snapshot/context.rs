@@ -4,7 +4,12 @@ use crate::sync::{AtomicBool, AtomicU64, Ordering, Padded};
 use crate::table::record::{BackOff, BackOffRange, Record};
 use crate::table::snapshot::outage::Outage;
 use crate::table::snapshot::score::Bins;
+use crate::table::snapshot::tiers::TierSet;
 use crate::time::{Tick, Watch};
+use std::iter;
+
+/// In so many steps the leaf of a newcomer follows its slow start.
+const SLOW_START_STEPS: u64 = 16;
 
 /// What scores and back-offs depend on, for the life of the registry.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +24,8 @@ pub(crate) struct SelectionSettings {
     pub(crate) back_off_range: BackOffRange,
     /// If a larger share of the relays backs off, that is taken for an outage of this node.
     pub(crate) max_ejected_share: f64,
+    /// For how long the capacity of a newcomer counts in part; 0 if it counts at once.
+    pub(crate) slow_start_nanos: u64,
 }
 
 impl SelectionSettings {
@@ -26,6 +33,23 @@ impl SelectionSettings {
     /// score of a path. Shortest first.
     pub(crate) fn distance_marks(&self) -> [f32; 3] {
         [0.0, 0.4, 1.4].map(|share| share * self.assumed_micros as f32)
+    }
+
+    /// The share of the capacity that counts, of a newcomer that arrived at a tick: it grows
+    /// from a tenth to the whole.
+    pub(crate) fn share_that_counts(&self, arrived_at: Tick, now: Tick) -> f32 {
+        let age = now.0.saturating_sub(arrived_at.0) as f32 * self.tick_nanos as f32;
+        let done = age / self.slow_start_nanos as f32;
+        // Without a slow start, that is infinite, or not a number.
+        if done < 1.0 { 0.1 + 0.9 * done } else { 1.0 }
+    }
+
+    /// When the leaves of such a newcomer are to be recomputed next: sixteen times in all.
+    pub(crate) fn next_step_of_slow_start(&self, arrived_at: Tick, now: Tick) -> Option<Tick> {
+        let ticks = self.slow_start_nanos.div_ceil(self.tick_nanos);
+        let age = now.0.saturating_sub(arrived_at.0);
+        let step = ticks.div_ceil(SLOW_START_STEPS).max(1);
+        (age < ticks).then(|| Tick(now.0 + step))
     }
 
     /// The back-off of a relay, counted from `now`. Its jitter differs between the relays of
@@ -47,6 +71,7 @@ impl SelectionSettings {
         jitter_key: 1,
         back_off_range: BackOffRange::DEFAULT,
         max_ejected_share: 0.5,
+        slow_start_nanos: 0,
     };
 }
 
@@ -63,6 +88,10 @@ pub(crate) struct Context {
     may_have_suspended: AtomicBool,
     /// Whether every part of the snapshot has coarse bins.
     is_coarse: AtomicBool,
+    /// The tiers above the lowest in which any relay was.
+    higher_tiers: TierSet,
+    /// How often a relay has moved from one tier to another.
+    tier_moves: AtomicU64,
 }
 
 impl Context {
@@ -74,6 +103,8 @@ impl Context {
             outage: Outage::default(),
             may_have_suspended: AtomicBool::new(false),
             is_coarse: AtomicBool::new(false),
+            higher_tiers: TierSet::default(),
+            tier_moves: AtomicU64::default(),
         }
     }
 
@@ -126,5 +157,31 @@ impl Context {
         // Relaxed: see `bins`.
         self.is_coarse
             .store(bins == Bins::COARSE, Ordering::Relaxed);
+    }
+
+    /// To be called before a relay is in a tier.
+    pub(crate) fn expect_tier(&self, tier: u8) {
+        if tier > 0 {
+            self.higher_tiers.add(tier);
+        }
+    }
+
+    /// The tiers in which any relay may be, the lowest first.
+    #[inline]
+    pub(crate) fn tiers(&self) -> impl Iterator<Item = u8> {
+        iter::once(0).chain(self.higher_tiers.iter())
+    }
+
+    /// A value that each move of a relay to another tier changes, before the move.
+    pub(crate) fn tier_moves(&self) -> u64 {
+        // AcqRel, a read-modify-write: see `expect_tier_move`.
+        self.tier_moves.fetch_add(0, Ordering::AcqRel)
+    }
+
+    /// To be called before a relay moves to another tier. If a search sees what this thread
+    /// does next, it sees this.
+    pub(crate) fn expect_tier_move(&self) {
+        // AcqRel: a search that reads the count afterwards has seen all that led to it.
+        self.tier_moves.fetch_add(1, Ordering::AcqRel);
     }
 }

@@ -5,22 +5,24 @@ use super::context::SelectionSettings;
 use super::publication::Publication;
 use crate::sync::{Zeroable, epoch};
 use crate::table::record::Second;
-use crate::table::record::{Extra, Handle, Lifecycle, Load, Record, State, Subject};
+use crate::table::record::{
+    Extra, Handle, Lifecycle, Load, Parts, Policy, Record, State, Subject,
+};
 use crate::time::{Tick, Timeline};
 use std::convert::Infallible;
 
 /// Relays with indices from 0 on, each in its first life.
 pub(super) struct Relays {
-    records: Box<[(Record, Extra)]>,
+    records: Box<[(Record, Extra, Policy)]>,
     pub(super) publication: Publication,
 }
 
 impl Relays {
     /// Live relays that have not arrived yet.
     pub(super) fn new(count: usize, capacity: u32) -> Self {
-        let vacant = |_| (Record::vacant(), Extra::vacant());
+        let vacant = |_| (Record::vacant(), Extra::vacant(), Policy::vacant());
         let records: Box<[_]> = (0..count).map(vacant).collect();
-        for (index, (record, extra)) in records.iter().enumerate() {
+        for (index, (record, extra, _)) in records.iter().enumerate() {
             record.begin(extra, &[index as u8; 32].into(), capacity, None);
             record.set_lifecycle(Lifecycle::live(Tick(9), 0));
         }
@@ -35,15 +37,17 @@ impl Relays {
     }
 
     pub(super) fn subject(&self, index: usize) -> Subject<'_> {
-        let (record, extra) = &self.records[index];
-        Subject {
+        let (record, extra, policy) = &self.records[index];
+        let policy = Some(policy);
+        let parts = Parts {
             record,
             extra,
-            handle: Handle {
-                index: index as u32,
-                generation: 0,
-            },
-        }
+            policy,
+        };
+        parts.with_handle(Handle {
+            index: index as u32,
+            generation: 0,
+        })
     }
 
     pub(super) fn arrive(&self, index: usize) {

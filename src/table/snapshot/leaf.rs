@@ -29,10 +29,10 @@
 
 use crate::relay::Rejection;
 use crate::table::record::{Load, Record, Subject};
-use crate::table::snapshot::context::SelectionSettings;
+use crate::table::snapshot::context::{Context, SelectionSettings};
 use crate::table::snapshot::lanes;
 use crate::table::snapshot::leaf_state::LeafState;
-use crate::table::snapshot::score::{Bins, penalty, score};
+use crate::table::snapshot::score::{Bins, Weight, penalty, score};
 use crate::table::snapshot::suspended::Earliest;
 use crate::table::snapshot::tree::{Join, Words};
 use crate::time::Tick;
@@ -73,16 +73,11 @@ impl Leaf {
     }
 
     /// The leaf that follows from the record of a relay at a tick.
-    pub(crate) fn of(
-        subject: &Subject<'_>,
-        settings: &SelectionSettings,
-        bins: Bins,
-        tick: Tick,
-    ) -> Self {
+    pub(crate) fn of(subject: &Subject<'_>, context: &Context, bins: Bins, tick: Tick) -> Self {
         let record = subject.record;
         let lifecycle = record.lifecycle_at(tick);
         let leaf = if lifecycle.is_live_at(tick) {
-            Self::of_live(record, settings, bins, tick)
+            Self::of_live(subject, context, bins, tick)
         } else if lifecycle.is_staged() {
             Self::not_eligible(LeafState::Vacant)
         } else {
@@ -96,11 +91,13 @@ impl Leaf {
         }
     }
 
-    fn of_live(record: &Record, settings: &SelectionSettings, bins: Bins, tick: Tick) -> Self {
+    fn of_live(subject: &Subject<'_>, context: &Context, bins: Bins, tick: Tick) -> Self {
+        let (record, settings) = (subject.record, &context.settings);
         let load = record.load();
         let circuit = record.circuit();
         let Some((reason, until)) = circuit.suspension(tick) else {
-            return Self::of_unsuspended(record, load, settings, bins);
+            let weight = subject.weight(context);
+            return Self::of_unsuspended(record, load, weight, settings, bins);
         };
         let due = Earliest::word(until);
         let is_last_resort = reason == Rejection::BackingOff && load.rejection().is_none();
@@ -121,6 +118,7 @@ impl Leaf {
     fn of_unsuspended(
         record: &Record,
         load: Load,
+        weight: Weight,
         settings: &SelectionSettings,
         bins: Bins,
     ) -> Self {
@@ -128,9 +126,9 @@ impl Leaf {
             return Self::rejected(reason);
         }
         let own_micros = record.rtt_micros().unwrap_or(settings.assumed_micros);
-        let score = score(own_micros + settings.assumed_micros, load);
+        let score = score(own_micros + settings.assumed_micros, load, weight);
         let score_lane = u64::from(bins.rank(score)) << lanes::SCORE_SHIFT;
-        let penalty_lane = u64::from(bins.rank(penalty(load)));
+        let penalty_lane = u64::from(bins.rank(penalty(load, weight)));
         Self {
             summary: score_lane | rtt_lane(record) | penalty_lane,
             ..Self::default()
@@ -148,14 +146,15 @@ fn rtt_lane(record: &Record) -> u64 {
 
 /// Whether a change of load leaves the leaf of the relay as it is.
 pub(crate) fn is_alike(
-    record: &Record,
+    subject: &Subject<'_>,
     one: Load,
     other: Load,
-    settings: &SelectionSettings,
+    context: &Context,
     bins: Bins,
 ) -> bool {
-    Leaf::of_unsuspended(record, one, settings, bins)
-        == Leaf::of_unsuspended(record, other, settings, bins)
+    let (record, settings, weight) = (subject.record, &context.settings, subject.weight(context));
+    Leaf::of_unsuspended(record, one, weight, settings, bins)
+        == Leaf::of_unsuspended(record, other, weight, settings, bins)
 }
 
 /// A word of the summary tree, of a leaf or a node.

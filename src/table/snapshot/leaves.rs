@@ -5,33 +5,36 @@ use crate::sync::{AtomicU32, AtomicU64, OnceBox, Ordering, Padded, ZeroedSlice, 
 use crate::table::record::{Handle, Subject};
 use crate::table::snapshot::context::Context;
 use crate::table::snapshot::geometry::Geometry;
-use crate::table::snapshot::lanes::{BestChildren, best_children};
-use crate::table::snapshot::leaf::{Leaf, Summary, SummaryWord};
+use crate::table::snapshot::leaf::{Leaf, SummaryWord};
 use crate::table::snapshot::leaf_state::{LeafState, StateCounts};
 use crate::table::snapshot::score::Bins;
 use crate::table::snapshot::suspended::Suspended;
-use crate::table::snapshot::tree::Tree;
+use crate::table::snapshot::tiers::{HigherTiers, TierTrees};
+use crate::table::snapshot::tree::FANOUT;
 use crate::time::Tick;
 
 /// See the module's description.
 pub(crate) struct Leaves {
     /// Handles, [packed](pack).
     slots: ZeroedSlice<AtomicU64>,
-    pub(crate) summaries: Tree<Summary>,
+    /// The trees of tier 0.
+    pub(crate) lowest: TierTrees,
+    /// Allocated when the first relay is in any other tier.
+    higher: OnceBox<HigherTiers>,
     /// Allocated when the first relay is suspended.
     suspended: OnceBox<Suspended>,
     /// How many relays are in each state, by its number.
     counts: Padded<[AtomicU32; StateCounts::LEN]>,
     pub(crate) bins: Bins,
     /// Where the relays are, if the position of any is known.
-    pub(crate) located: Option<Located>,
+    pub(crate) geometry: Option<Geometry>,
 }
 
-/// What there is in addition where positions of relays are known.
-pub(crate) struct Located {
-    pub(crate) geometry: Geometry,
-    /// See [`leaf`](crate::table::snapshot::leaf).
-    pub(crate) joint: Tree<Summary>,
+/// The relays of one tier in a part.
+#[derive(Clone, Copy)]
+pub(crate) struct TierPart<'a> {
+    pub(crate) leaves: &'a Leaves,
+    pub(crate) trees: &'a TierTrees,
 }
 
 /// A slot that is not filled yet.
@@ -58,17 +61,77 @@ impl Leaves {
     pub(crate) fn new(slots: usize, bins: Bins) -> Self {
         Self {
             slots: ZeroedSlice::new_or_abort(slots.max(1)),
-            summaries: Tree::new(slots, false),
+            lowest: TierTrees::new(slots, false),
+            higher: OnceBox::new(),
             suspended: OnceBox::new(),
             counts: Padded::default(),
             bins,
-            located: None,
+            geometry: None,
         }
     }
 
+    /// Before any leaf is computed.
     pub(super) fn locate(&mut self, geometry: Geometry) {
-        let joint = Tree::new(self.len(), false);
-        self.located = Some(Located { geometry, joint });
+        self.lowest = TierTrees::new(self.len(), true);
+        self.geometry = Some(geometry);
+    }
+
+    /// The relays of one tier, if there may be any.
+    #[inline]
+    pub(crate) fn tier(&self, tier: u8) -> Option<TierPart<'_>> {
+        let trees = self.trees(tier)?;
+        Some(TierPart {
+            leaves: self,
+            trees,
+        })
+    }
+
+    #[inline]
+    fn trees(&self, tier: u8) -> Option<&TierTrees> {
+        match tier {
+            0 => Some(&self.lowest),
+            _ => self.higher.get()?.get(tier),
+        }
+    }
+
+    /// The trees of the tier of a relay; if they are made here, its record is touched.
+    #[inline]
+    fn trees_of(&self, subject: &Subject<'_>) -> (u8, &TierTrees) {
+        match subject.tier() {
+            0 => (0, &self.lowest),
+            tier => (tier, self.higher_trees_of(subject, tier)),
+        }
+    }
+
+    fn higher_trees_of(&self, subject: &Subject<'_>, tier: u8) -> &TierTrees {
+        let higher = self.higher.get_or_init(HigherTiers::new);
+        let make = || TierTrees::new(self.len(), self.geometry.is_some());
+        higher.get_or_make(tier, make, || {
+            subject.record.touch_load();
+        })
+    }
+
+    /// The trees of all tiers in which any relay was, the lowest first.
+    fn each_tier(&self) -> impl Iterator<Item = (u8, &TierTrees)> {
+        let higher = self.higher.get().into_iter();
+        let higher = higher.flat_map(HigherTiers::iter);
+        std::iter::once((0, &self.lowest)).chain(higher)
+    }
+
+    /// The words of a node in the summary tree of each tier.
+    pub(crate) fn summaries_of_tiers(
+        &self,
+        level: usize,
+        node: usize,
+    ) -> impl Iterator<Item = [SummaryWord; FANOUT]> {
+        self.each_tier()
+            .map(move |(_, trees)| trees.summaries.words(level, node).map(SummaryWord))
+    }
+
+    /// The level of the root of each tree.
+    #[inline]
+    pub(crate) fn top(&self) -> usize {
+        self.lowest.summaries.top()
     }
 
     /// How many slots there are, filled or not.
@@ -94,7 +157,7 @@ impl Leaves {
     /// Prefetches a slot that will be filled soon, and the words above it.
     pub(super) fn prefetch(&self, slot: usize) {
         prefetch(&self.slots[slot]);
-        self.summaries.prefetch(slot);
+        self.lowest.summaries.prefetch(slot);
     }
 
     /// Closes a slot, unless it is filled.
@@ -138,7 +201,8 @@ impl Leaves {
     ) {
         // The word of a rejected relay has nothing but the state.
         let departed = const { LeafState::Rejected(Rejection::Departed).number() as u64 };
-        let is_hidden = self.summaries.leaf(slot) == departed;
+        let (_, trees) = self.trees_of(subject);
+        let is_hidden = trees.summaries.leaf(slot) == departed;
         if !to_root && is_hidden && subject.record.is_late(context.leaf_tick()) {
             return;
         }
@@ -157,12 +221,12 @@ impl Leaves {
         if context.may_have_suspended() {
             self.begin_suspension(slot, subject, context);
         }
-        let summary = || self.leaf_now(subject, context).summary;
-        let (before, after) = self.summaries.set(slot, summary);
+        let (tier, trees) = self.trees_of(subject);
+        let summary = || self.summary_in(tier, subject, context);
+        let (before, after) = trees.summaries.set(slot, summary);
         self.recount(before, after);
-        if let Some(located) = &self.located {
-            let joint = || self.joint_of(located, slot, context);
-            located.joint.set(slot, joint);
+        if let Some(joint) = &trees.joint {
+            joint.set(slot, || self.joint_of(trees, slot, context));
         }
         if context.may_have_suspended() {
             self.correct_suspension(slot, subject, context);
@@ -177,21 +241,46 @@ impl Leaves {
         context: &Context,
         to_root: bool,
     ) {
-        let summary = || self.leaf_now(subject, context).summary;
-        let (before, after) = self.summaries.update(slot, to_root, summary);
+        let (tier, trees) = self.trees_of(subject);
+        self.refresh_in((tier, trees), slot, subject, context, to_root);
+        if to_root && self.higher.get().is_some() {
+            let others = self.each_tier().filter(|&(other, _)| other != tier);
+            for other in others {
+                self.refresh_in(other, slot, subject, context, false);
+            }
+        }
+    }
+
+    /// Recomputes the leaf of a relay in the trees of one tier, which may not be its own.
+    #[inline(always)]
+    fn refresh_in(
+        &self,
+        (tier, trees): (u8, &TierTrees),
+        slot: usize,
+        subject: &Subject<'_>,
+        context: &Context,
+        to_root: bool,
+    ) {
+        let summary = || self.summary_in(tier, subject, context);
+        let (before, after) = trees.summaries.update(slot, to_root, summary);
         self.recount(before, after);
-        if let Some(located) = self.located.as_ref().filter(|_| to_root || before != after) {
-            let joint = || self.joint_of(located, slot, context);
-            located.joint.update(slot, to_root, joint);
+        if let Some(joint) = trees.joint.as_ref().filter(|_| to_root || before != after) {
+            joint.update(slot, to_root, || self.joint_of(trees, slot, context));
+        }
+    }
+
+    /// The fields of the leaf of a relay in the summary tree of a tier.
+    #[inline(always)]
+    fn summary_in(&self, tier: u8, subject: &Subject<'_>, context: &Context) -> u64 {
+        match subject.tier() == tier {
+            true => self.leaf_now(subject, context).summary,
+            false => 0,
         }
     }
 
     /// Computes all words above the leaves.
     pub(super) fn join_all(&self) {
-        self.summaries.join_all();
-        if let Some(located) = &self.located {
-            located.joint.join_all();
-        }
+        self.each_tier().for_each(|(_, trees)| trees.join_all());
     }
 
     /// Before the summary: the trees of suspensions have a relay that is suspended.
@@ -236,9 +325,10 @@ impl Leaves {
     }
 
     /// The word of the joint tree that follows from the summary of a leaf.
-    fn joint_of(&self, located: &Located, slot: usize, context: &Context) -> u64 {
-        let summary = SummaryWord(self.summaries.leaf(slot));
-        let height = located.geometry.height(slot);
+    fn joint_of(&self, trees: &TierTrees, slot: usize, context: &Context) -> u64 {
+        let summary = SummaryWord(trees.summaries.leaf(slot));
+        let geometry = self.geometry.as_ref();
+        let height = geometry.map_or(0.0, |geometry| geometry.height(slot));
         summary.joint(self.bins, &context.settings, height)
     }
 
@@ -247,7 +337,7 @@ impl Leaves {
     }
 
     fn leaf_at(&self, subject: &Subject<'_>, context: &Context, tick: Tick) -> Leaf {
-        Leaf::of(subject, &context.settings, self.bins, tick)
+        Leaf::of(subject, context, self.bins, tick)
     }
 
     fn recount(&self, before: u64, after: u64) {
@@ -258,12 +348,6 @@ impl Leaves {
             self.counts[before].fetch_sub(1, Ordering::Relaxed);
             self.counts[after].fetch_add(1, Ordering::Relaxed);
         }
-    }
-
-    /// The words of the root that have the best score.
-    #[inline(always)]
-    pub(crate) fn root(&self) -> BestChildren {
-        best_children(self.summaries.words(self.summaries.top(), 0))
     }
 
     /// The trees of suspended relays, once there was any.
@@ -279,8 +363,13 @@ impl Leaves {
             .is_some_and(|suspended| suspended.are_due(tick))
     }
 
+    /// The state of the relay in a slot, by its leaf in the lowest tier that has one.
     pub(crate) fn state_at(&self, slot: usize) -> LeafState {
-        SummaryWord(self.summaries.leaf(slot)).state()
+        let words = self
+            .each_tier()
+            .map(|(_, trees)| trees.summaries.leaf(slot));
+        let mut words = words.filter(|&word| word != 0);
+        SummaryWord(words.next().unwrap_or(0)).state()
     }
 
     /// The first slot from `from` on whose relay is suspended.

@@ -60,19 +60,20 @@ mod score;
 mod suspended;
 #[cfg(all(test, not(relay_loom)))]
 mod tests;
+mod tiers;
 mod tree;
 
 pub(crate) use base::MergedRelay;
-pub(crate) use context::SelectionSettings;
+pub(crate) use context::{Context, SelectionSettings};
 pub(crate) use geometry::Boxes;
 pub(crate) use lanes::{
     BestChildren, LeastFigures, best_children, joint_figures, least_figures, pick,
 };
 pub(crate) use leaf::SummaryWord;
 pub(crate) use leaf_state::LeafState;
-pub(crate) use leaves::{Leaves, Located};
+pub(crate) use leaves::{Leaves, TierPart};
 pub(crate) use pending::{PendingChange, PendingChanges, PendingSet};
 pub(crate) use publication::{Backlog, Merger, Publication, Snapshot};
-pub(crate) use score::{Bins, penalty, score};
+pub(crate) use score::{Bins, Weight, penalty, score};
 pub(crate) use suspended::Earliest;
 pub(crate) use tree::{FANOUT, Node};

@@ -31,12 +31,12 @@
 
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
-use crate::table::record::{Extra, Handle, Load, Record, Subject};
+use crate::table::record::{Extra, Handle, Load, Parts, Subject};
 use crate::table::snapshot::base::{Base, MergedRelay};
 use crate::table::snapshot::context::{Context, SelectionSettings};
 use crate::table::snapshot::leaf::is_alike;
 use crate::table::snapshot::leaf_state::{LeafState, StateCounts};
-use crate::table::snapshot::leaves::Leaves;
+use crate::table::snapshot::leaves::{Leaves, TierPart};
 use crate::table::snapshot::pending::{PendingChange, PendingChanges};
 use crate::table::snapshot::run::Run;
 use crate::table::snapshot::score::Bins;
@@ -106,6 +106,12 @@ impl Snapshot {
         iter::once(&self.base.leaves).chain(runs.map(|run| &run.leaves))
     }
 
+    /// The relays of one tier, in the base and the runs that are not empty.
+    #[inline]
+    pub(crate) fn tier(&self, tier: u8) -> impl Iterator<Item = TierPart<'_>> {
+        self.parts().filter_map(move |part| part.tier(tier))
+    }
+
     /// How many relays are in each state.
     pub(crate) fn counts(&self) -> StateCounts {
         let mut counts = StateCounts::default();
@@ -127,8 +133,8 @@ impl Snapshot {
 
     /// The position of a relay, if it is in the base and its position is known.
     pub(crate) fn position_of(&self, relay: Handle) -> Option<crate::coordinates::Coordinate> {
-        let located = self.base.leaves.located.as_ref()?;
-        located.geometry.position(self.base.slot_of(relay)?)
+        let geometry = self.base.leaves.geometry.as_ref()?;
+        geometry.position(self.base.slot_of(relay)?)
     }
 
     /// The leaves of a relay: in either base, or in a run.
@@ -293,10 +299,11 @@ impl Publication {
     pub(in crate::table) fn change_load<E>(
         &self,
         index: u32,
-        (record, extra): (&Record, &Extra),
+        parts: Parts<'_>,
         next: impl Fn(Load) -> Result<Load, E>,
     ) -> Result<(), E> {
         let mut pending = None;
+        let record = parts.record;
         let change = record.update_load(|load| {
             let next = next(load)?;
             if pending.is_none() && load.rejection().is_some() && next.rejection().is_none() {
@@ -305,11 +312,7 @@ impl Publication {
             Ok(next)
         })?;
         let handle = record.handle(index);
-        let subject = Subject {
-            record,
-            extra,
-            handle,
-        };
+        let subject = parts.with_handle(handle);
         match pending {
             Some(_) => self.refresh_touched(&subject, true),
             None => self.refresh_load(&subject, change, None),
@@ -336,8 +339,8 @@ impl Publication {
         (before, after): (Load, Load),
         snapshot: Option<&Snapshot>,
     ) {
-        let Context { settings, .. } = &self.context;
-        if is_alike(subject.record, before, after, settings, self.context.bins()) {
+        let context = &self.context;
+        if is_alike(subject, before, after, context, context.bins()) {
             return;
         }
         match snapshot.filter(|snapshot| self.is_latest(snapshot)) {

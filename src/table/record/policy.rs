@@ -1,0 +1,215 @@
+//! How a relay is preferred to others: its tier, the factor on its score, and since when it
+//! ramps up.
+//!
+//! ```text
+//!  63      45 44             31 30             17     16     15      8 7       0
+//! +----------+-----------------+-----------------+----------+---------+---------+
+//! |          | operator's cost | announced cost  | operator |operator's|announced|
+//! |          |                 |                 | has tier |  tier   |  tier   |
+//! +----------+-----------------+-----------------+----------+---------+---------+
+//! ```
+//!
+//! Costs are in thousandths, and zero if there is none. What the operator said goes before
+//! what the relay announced.
+//!
+//! Most relays have none of this, and most registries none such relay. So policies are apart
+//! from the records, in memory that is taken when the first relay needs it. All zeros: tier
+//! 0, cost 1, no ramp.
+
+use crate::relay::Cost;
+use crate::sync::{AtomicU64, Ordering, Zeroable};
+use crate::table::record::Announcement;
+use crate::table::snapshot::{SelectionSettings, Weight};
+use crate::time::Tick;
+
+/// The policy of one record.
+#[repr(C, align(16))]
+pub(in crate::table) struct Policy {
+    word: AtomicU64,
+    /// One more than the tick at which a newcomer arrived; zero if it does not ramp up.
+    ramp: AtomicU64,
+}
+
+/// Tier and cost of a relay, as it announced them and as the operator says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PolicyWord(u64);
+
+const OPERATOR_TIER_SHIFT: u32 = 8;
+const HAS_OPERATOR_TIER: u64 = 1 << 16;
+const ANNOUNCED_COST_SHIFT: u32 = 17;
+const OPERATOR_COST_SHIFT: u32 = 31;
+const COST_MASK: u64 = (1 << (OPERATOR_COST_SHIFT - ANNOUNCED_COST_SHIFT)) - 1;
+const ANNOUNCED: u64 = 0xff | COST_MASK << ANNOUNCED_COST_SHIFT;
+
+const _: () = assert!(crate::limits::MAX_COST * 1000.0 <= COST_MASK as f64);
+
+// SAFETY: atomics of integers, for which all zeros are valid.
+unsafe impl Zeroable for Policy {
+    fn vacant() -> Self {
+        Self {
+            word: AtomicU64::default(),
+            ramp: AtomicU64::default(),
+        }
+    }
+}
+
+impl PolicyWord {
+    /// With what the relay announces.
+    pub(in crate::table) fn with_announced(self, announced: Self) -> Self {
+        Self(self.0 & !ANNOUNCED | announced.0 & ANNOUNCED)
+    }
+
+    /// What follows from an announcement.
+    pub(in crate::table) fn announced(announcement: &Announcement) -> Self {
+        let tier = u64::from(announcement.tier);
+        let cost = Some(announcement.cost).filter(|&cost| cost != Cost::ONE);
+        let cost = thousandths(cost) << ANNOUNCED_COST_SHIFT;
+        Self(tier | cost)
+    }
+
+    /// With the tier that the operator says, if any.
+    pub(crate) fn with_tier(self, tier: Option<u8>) -> Self {
+        let rest = self.0 & !(HAS_OPERATOR_TIER | 0xff << OPERATOR_TIER_SHIFT);
+        Self(match tier {
+            Some(tier) => rest | HAS_OPERATOR_TIER | u64::from(tier) << OPERATOR_TIER_SHIFT,
+            None => rest,
+        })
+    }
+
+    /// With the cost that the operator says, if any.
+    pub(crate) fn with_cost(self, cost: Option<Cost>) -> Self {
+        let rest = self.0 & !(COST_MASK << OPERATOR_COST_SHIFT);
+        Self(rest | thousandths(cost) << OPERATOR_COST_SHIFT)
+    }
+
+    /// Without what the relay announced.
+    pub(in crate::table) fn of_operator(self) -> Self {
+        Self(self.0 & !ANNOUNCED)
+    }
+
+    /// Without what the operator said.
+    pub(crate) fn without_operator(self) -> Self {
+        Self(self.0 & ANNOUNCED)
+    }
+
+    pub(crate) fn is_default(self) -> bool {
+        self == Self::default()
+    }
+
+    /// Whether the operator said anything of tier or cost.
+    pub(crate) fn is_of_operator(self) -> bool {
+        !self.of_operator().is_default()
+    }
+
+    #[inline]
+    pub(crate) fn tier(self) -> u8 {
+        match self.0 & HAS_OPERATOR_TIER {
+            0 => self.0 as u8,
+            _ => (self.0 >> OPERATOR_TIER_SHIFT) as u8,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn cost(self) -> Cost {
+        let operators = cost_at(self.0, OPERATOR_COST_SHIFT);
+        operators
+            .or(cost_at(self.0, ANNOUNCED_COST_SHIFT))
+            .unwrap_or(Cost::ONE)
+    }
+}
+
+fn thousandths(cost: Option<Cost>) -> u64 {
+    cost.map_or(0, |cost| cost.thousandths().into())
+}
+
+#[inline]
+fn cost_at(word: u64, shift: u32) -> Option<Cost> {
+    match word >> shift & COST_MASK {
+        0 => None,
+        thousandths => Some(Cost::from_thousandths(thousandths as u16)),
+    }
+}
+
+impl Policy {
+    #[inline]
+    pub(in crate::table) fn word(&self) -> PolicyWord {
+        // Acquire: sees the pending change that was opened before this word was changed.
+        PolicyWord(self.word.load(Ordering::Acquire))
+    }
+
+    /// Sets it for a record that is private to this thread.
+    pub(in crate::table) fn begin(&self, word: PolicyWord, arrived_at: Option<Tick>) {
+        // Relaxed: published with the bucket entry or the handle.
+        self.word.store(word.0, Ordering::Relaxed);
+        self.ramp_up_from(arrived_at);
+    }
+
+    /// Begins a ramp, or ends it; only while the record is not admitted.
+    pub(in crate::table) fn ramp_up_from(&self, arrived_at: Option<Tick>) {
+        let ramp = arrived_at.map_or(0, |Tick(tick)| tick + 1);
+        // Relaxed: published with the lifecycle word.
+        self.ramp.store(ramp, Ordering::Relaxed);
+    }
+
+    /// Since when the relay ramps up.
+    pub(in crate::table) fn arrived_at(&self) -> Option<Tick> {
+        // Relaxed: published with the lifecycle word.
+        self.ramp.load(Ordering::Relaxed).checked_sub(1).map(Tick)
+    }
+
+    /// Changes the word by what `next` makes of it; whether that is a change.
+    pub(in crate::table) fn change(&self, next: impl Fn(PolicyWord) -> PolicyWord) -> bool {
+        let mut seen = self.word();
+        while next(seen) != seen {
+            // AcqRel: publishes the pending change, and sees those of earlier events.
+            match self.word.compare_exchange_weak(
+                seen.0,
+                next(seen).0,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return true,
+                Err(current) => seen = PolicyWord(current),
+            }
+        }
+        false
+    }
+
+    /// What changes the score of the relay at a tick.
+    pub(in crate::table) fn weight(&self, settings: &SelectionSettings, now: Tick) -> Weight {
+        Weight {
+            cost: self.word().cost().factor() as f32,
+            share: self
+                .arrived_at()
+                .map_or(1.0, |arrived_at| settings.share_that_counts(arrived_at, now)),
+        }
+    }
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_operator_says_goes_first_until_it_is_lifted() {
+        let cost = Cost::new(0.5).unwrap();
+        let other = Cost::new(10.0).unwrap();
+        let announced = PolicyWord(0x07).with_cost(Some(other));
+        assert_eq!((announced.tier(), announced.cost()), (7, other));
+        let said = announced.with_tier(Some(0)).with_cost(Some(cost));
+        assert_eq!((said.tier(), said.cost()), (0, cost));
+        assert!(said.is_of_operator());
+        let lifted = said.with_tier(None).with_cost(None);
+        assert_eq!((lifted.tier(), lifted.cost()), (7, Cost::ONE));
+        assert!(!lifted.is_of_operator());
+        assert_eq!(said.of_operator().tier(), 0);
+    }
+
+    #[test]
+    fn fields_hold_their_greatest_values_side_by_side() {
+        let cost = Cost::new(crate::limits::MAX_COST).unwrap();
+        let said = PolicyWord(0xff).with_tier(Some(254)).with_cost(Some(cost));
+        assert_eq!((said.tier(), said.cost()), (254, cost));
+        assert_eq!(said.with_tier(None).tier(), 255);
+    }
+}
