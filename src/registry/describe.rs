@@ -2,8 +2,9 @@
 
 use crate::registry::inner::Inner;
 use crate::registry::relays::Relays;
-use crate::relay::{NodeId, RelayInfo};
+use crate::relay::{AskedAt, NodeId, RelayInfo};
 use crate::select::Candidate;
+use crate::sync::Arc;
 use crate::sync::epoch;
 use crate::table::LiveRecord;
 use crate::table::record::{Announcement, Circuit};
@@ -39,9 +40,11 @@ impl Relays {
             capacity,
             nat,
             origin: _,
-            ttl_nanos: _,
-            failure_domain: _,
+            ttl_nanos,
             registered_at,
+            tier,
+            cost,
+            ref details,
         } = record.announcement();
         let load = record.load();
         let elapsed_nanos = self.timeline.nanos_of(now);
@@ -56,6 +59,12 @@ impl Relays {
             origin: self.timeline.wall_origin(),
             registered_at,
             expires_at: self.timeline.nanos_of(record.word().deadline()),
+            asked_at: AskedAt(elapsed_nanos),
+            ttl_nanos,
+            tier,
+            cost,
+            details: details.clone(),
+            coordinate: self.publication().position_of(|| record.handle()),
             nat,
             draining: load.is_draining(),
             banned: circuit.is_banned(now),
@@ -66,6 +75,13 @@ impl Relays {
 }
 
 impl Inner {
+    /// The payload of a relay, if it is live and has one.
+    pub(super) fn payload(&self, id: &NodeId) -> Option<Arc<[u8]>> {
+        let (now, guard) = (self.relays.present(), epoch::pin());
+        let record = self.relays.find_live(id, now, &guard)?;
+        record.announcement().details.as_ref()?.payload.clone()
+    }
+
     #[inline]
     pub(super) fn relay(&self, id: &NodeId) -> Option<RelayInfo> {
         let now = self.relays.present();

@@ -9,6 +9,7 @@ mod coordinates;
 mod counters;
 mod describe;
 mod dht_bridge;
+mod distinct_labels;
 mod expiry;
 mod find;
 mod forgetting;
@@ -405,6 +406,15 @@ impl Registry {
     #[must_use]
     pub fn relay(&self, id: &NodeId) -> Option<RelayInfo> {
         self.inner().relay(id)
+    }
+
+    /// The [payload](RegisterOptions::payload) of a relay, if it is live and has one: what is
+    /// needed to speak to it and is not the registry's business.
+    ///
+    /// Costs what [`is_relay`](Self::is_relay) costs, and a reference count.
+    #[must_use]
+    pub fn payload(&self, id: &NodeId) -> Option<Arc<[u8]>> {
+        self.inner().payload(id)
     }
 
     /// Records a round trip that was measured from here. Zero counts as one microsecond. False,

@@ -63,6 +63,8 @@ pub(crate) struct Context {
     may_have_suspended: AtomicBool,
     /// Whether every part of the snapshot has coarse bins.
     is_coarse: AtomicBool,
+    /// Whether the base has the position of any relay.
+    is_located: AtomicBool,
 }
 
 impl Context {
@@ -74,6 +76,7 @@ impl Context {
             outage: Outage::default(),
             may_have_suspended: AtomicBool::new(false),
             is_coarse: AtomicBool::new(false),
+            is_located: AtomicBool::new(false),
         }
     }
 
@@ -120,6 +123,18 @@ impl Context {
             true => Bins::COARSE,
             false => Bins::FINE,
         }
+    }
+
+    /// Whether the base in force has the position of any relay.
+    #[inline]
+    pub(crate) fn is_located(&self) -> bool {
+        // Relaxed: a thread that sees it late shows no position, or looks for none in vain.
+        self.is_located.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_located(&self, is_located: bool) {
+        // Relaxed: see `is_located`.
+        self.is_located.store(is_located, Ordering::Relaxed);
     }
 
     pub(crate) fn set_bins(&self, bins: Bins) {
