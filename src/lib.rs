@@ -247,8 +247,8 @@ mod wheel;
 
 pub use coordinates::{Coordinate, CoordinateError, Landmark, ObserveError, Vivaldi};
 pub use errors::{
-    BanError, FindError, LeaseError, OperatorError, PeerViewError, RegisterError, Rejections,
-    RenewError,
+    BanError, FindError, LabelScope, LeaseError, OperatorError, PeerViewError, RegisterError,
+    Rejections, RenewError,
 };
 pub use limits::{MAX_CAPACITY, MAX_RELAYS, MAX_RTT};
 pub use registry::{

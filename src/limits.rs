@@ -23,6 +23,27 @@ pub(crate) const MAX_PLACEHOLDERS: usize = 65_536;
 /// The longest name of a failure domain, in bytes.
 pub(crate) const MAX_DOMAIN_LEN: usize = 63;
 
+/// The most labels of one relay.
+pub(crate) const MAX_LABELS: usize = 8;
+
+/// The most different labels of the relays that are registered locally.
+pub(crate) const MAX_DISTINCT_LABELS: usize = 64;
+
+/// The longest label, in bytes.
+pub(crate) const MAX_LABEL_LEN: usize = 32;
+
+/// The most endpoints of a relay besides the one that it is registered at.
+pub(crate) const MAX_FURTHER_ENDPOINTS: usize = 8;
+
+/// The longest payload, in bytes.
+pub(crate) const MAX_PAYLOAD_LEN: usize = 512;
+
+/// The least factor on a relay's score.
+pub(crate) const MIN_COST: f64 = 0.1;
+
+/// The greatest factor on a relay's score.
+pub(crate) const MAX_COST: f64 = 10.0;
+
 /// The longest round trip that counts as a measurement: 10 seconds.
 ///
 /// A longer one means that the peer is unreachable, not that it is far away.

@@ -12,6 +12,7 @@ pub(crate) struct CoordinateBatch {
     axes: [Each; Coordinate::DIMENSIONS],
     heights: Each,
     adjustments: Each,
+    errors: Each,
 }
 
 /// A number for each node.
@@ -25,7 +26,8 @@ impl CoordinateBatch {
     pub(crate) fn get(&self, slot: usize) -> Option<Coordinate> {
         let height = self.heights[slot];
         let position = std::array::from_fn(|axis| self.axes[axis][slot]);
-        (!height.is_nan()).then(|| Coordinate::of_parts(position, height, self.adjustments[slot]))
+        let (adjustment, error) = (self.adjustments[slot], self.errors[slot]);
+        (!height.is_nan()).then(|| Coordinate::of_parts(position, height, adjustment, error))
     }
 
     /// The height of a node; 0 if it has no coordinate.
@@ -41,6 +43,7 @@ impl CoordinateBatch {
         }
         self.heights[slot] = node.height();
         self.adjustments[slot] = node.adjustment();
+        self.errors[slot] = node.error();
     }
 
     /// The squared distances of some positions, starting with that at `at`.
@@ -109,6 +112,7 @@ impl Default for CoordinateBatch {
             axes: [unknown; Coordinate::DIMENSIONS],
             heights: unknown,
             adjustments: unknown,
+            errors: unknown,
         }
     }
 }
@@ -136,8 +140,7 @@ mod tests {
             assert!((micros[slot] - from.micros_to(node) as f32).abs() <= 1.0);
         }
         assert!(micros[nodes.len()..].iter().all(|&micros| micros == 7.0));
-        let parts = |at: Coordinate| (at.position(), at.height(), at.adjustment());
-        assert_eq!(batch.get(1).map(parts), Some(parts(nodes[1])));
+        assert_eq!(batch.get(1), Some(nodes[1]));
         assert_eq!(batch.get(2), None);
     }
 }

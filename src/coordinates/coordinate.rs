@@ -115,17 +115,18 @@ impl Coordinate {
         }
     }
 
-    /// A coordinate from a batch, which does not keep the error.
+    /// A coordinate of parts that were valid before.
     pub(super) fn of_parts(
         position: [f32; Self::DIMENSIONS],
         height: f32,
         adjustment: f32,
+        error: f32,
     ) -> Self {
         Self {
             position,
             height,
             adjustment,
-            error: 0.0,
+            error,
         }
     }
 

@@ -8,4 +8,4 @@ mod register;
 pub use find::{FindError, LeaseError, PeerViewError, Rejections};
 pub use operator::{BanError, OperatorError};
 pub(crate) use register::write_invalid_ttl;
-pub use register::{RegisterError, RenewError};
+pub use register::{LabelScope, RegisterError, RenewError};

@@ -1,13 +1,14 @@
 //! Why a relay was not registered or renewed.
 
-use crate::limits::{MAX_CAPACITY, MAX_DOMAIN_LEN, MAX_RTT};
-use crate::relay::{EndpointError, NatType};
+use crate::limits::{MAX_CAPACITY, MAX_DOMAIN_LEN, MAX_LABEL_LEN, MAX_RTT};
+use crate::relay::{Endpoint, EndpointError, NatType};
+use crate::sync::Arc;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
 /// Why a relay was not registered. A relay that is registered already stays as it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum RegisterError {
     /// The registry holds as many live relays as it was built for. Try again when one has
@@ -59,12 +60,76 @@ pub enum RegisterError {
         /// The number of departed relays and replaced announcements that hold memory.
         awaiting_reclamation: usize,
     },
-    /// The name of the failure domain is empty or longer than 63 bytes. Choose one of 1
-    /// to 63 bytes.
+    /// The name of the failure domain is empty, longer than 63 bytes, or has a control
+    /// character. Choose one of 1 to 63 bytes without such characters.
     #[non_exhaustive]
     InvalidFailureDomain {
         /// The length of the name, in bytes.
         len: usize,
+    },
+    /// The cost is out of range, or not a number. Choose one within.
+    #[non_exhaustive]
+    InvalidCost {
+        /// The cost that was given.
+        cost: f64,
+        /// The least cost.
+        min: f64,
+        /// The greatest cost.
+        max: f64,
+    },
+    /// A label is empty, longer than 32 bytes, or has a control character. Choose one of 1
+    /// to 32 bytes without such characters.
+    #[non_exhaustive]
+    InvalidLabel {
+        /// The label.
+        label: Arc<str>,
+        /// The length of the longest label, in bytes.
+        max: usize,
+    },
+    /// There are too many labels: of this relay, or of all relays that are registered here or
+    /// remembered. Use fewer, or those that other relays have.
+    #[non_exhaustive]
+    TooManyLabels {
+        /// Whose labels are too many.
+        scope: LabelScope,
+        /// How many different ones there would be.
+        count: usize,
+        /// The most.
+        max: usize,
+    },
+    /// The payload is too long. Shorten it, or give a reference to it.
+    #[non_exhaustive]
+    PayloadTooLong {
+        /// The length of the payload, in bytes.
+        len: usize,
+        /// The length of the longest, in bytes.
+        max: usize,
+    },
+    /// There are too many further endpoints. Give fewer.
+    #[non_exhaustive]
+    TooManyEndpoints {
+        /// How many there are, the main one and duplicates not counted.
+        count: usize,
+        /// The most.
+        max: usize,
+    },
+    /// A further endpoint cannot be dialled, or the address policy does not admit it. The
+    /// [source](Error::source) says why, and so does the message. Leave it out.
+    #[non_exhaustive]
+    InvalidFurtherEndpoint {
+        /// The endpoint.
+        endpoint: Endpoint,
+        /// What is wrong with it.
+        reason: EndpointError,
+    },
+    /// This node's own relay is published through a DHT, and its record would be
+    /// too long. Shorten its payload, or give fewer labels or further endpoints.
+    #[non_exhaustive]
+    TooLargeToPublish {
+        /// The length that the record could have, in bytes.
+        len: usize,
+        /// The length of the longest, in bytes.
+        max: usize,
     },
     /// The clock reads so late that ticks cannot count the deadline. Only a faulty clock
     /// does: build a registry with another.
@@ -98,12 +163,48 @@ impl fmt::Display for RegisterError {
                 "{awaiting_reclamation} departed relays and replaced announcements still hold memory, \
                  because a thread is stalled inside a call"
             ),
+            Self::InvalidFailureDomain { len } if (1..=MAX_DOMAIN_LEN).contains(len) => {
+                f.write_str("the name of the failure domain has a control character")
+            }
             Self::InvalidFailureDomain { len } => {
                 write!(
                     f,
                     "the name of the failure domain has {len} bytes, not 1 to {MAX_DOMAIN_LEN}"
                 )
             }
+            Self::InvalidCost { cost, min, max } => {
+                write!(f, "the cost is {cost}, not {min} to {max}")
+            }
+            Self::InvalidLabel { label, max } => write_invalid_label(f, label, *max),
+            Self::TooManyLabels { scope, count, max } => match scope {
+                LabelScope::Relay => {
+                    write!(
+                        f,
+                        "the relay has {count} labels, and may have at most {max}"
+                    )
+                }
+                LabelScope::Registry => write!(
+                    f,
+                    "the relays would have {count} different labels, and may have at most {max}"
+                ),
+            },
+            Self::PayloadTooLong { len, max } => {
+                write!(f, "the payload has {len} bytes, and may have at most {max}")
+            }
+            Self::TooManyEndpoints { count, max } => write!(
+                f,
+                "the relay has {count} further endpoints, and may have at most {max}"
+            ),
+            Self::InvalidFurtherEndpoint { endpoint, reason } => {
+                write!(
+                    f,
+                    "the further endpoint {endpoint} is not acceptable: {reason}"
+                )
+            }
+            Self::TooLargeToPublish { len, max } => write!(
+                f,
+                "the record of the relay could have {len} bytes, and a DHT carries at most {max}"
+            ),
             Self::ClockExhausted => {
                 f.write_str("the clock reads so late that ticks cannot count the deadline")
             }
@@ -111,10 +212,35 @@ impl fmt::Display for RegisterError {
     }
 }
 
+/// Whose labels are [too many](RegisterError::TooManyLabels).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum LabelScope {
+    /// Those of one relay.
+    Relay,
+    /// The different ones of all relays that are registered locally, or remembered.
+    Registry,
+}
+
+/// Writes what is wrong with a label, of which it shows the beginning.
+fn write_invalid_label(f: &mut fmt::Formatter<'_>, label: &str, max: usize) -> fmt::Result {
+    let len = label.len();
+    if (1..=MAX_LABEL_LEN).contains(&len) {
+        return write!(f, "the label {label:?} has a control character");
+    }
+    let shown: String = label.chars().take(max).collect();
+    let more = if shown.len() < len { "..." } else { "" };
+    write!(
+        f,
+        "the label {shown:?}{more} has {len} bytes, not 1 to {max}"
+    )
+}
+
 impl Error for RegisterError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::InvalidEndpoint(reason) => Some(reason),
+            Self::InvalidFurtherEndpoint { reason, .. } => Some(reason),
             _ => None,
         }
     }
@@ -231,6 +357,75 @@ mod tests {
             (
                 RegisterError::InvalidFailureDomain { len: 64 },
                 "the name of the failure domain has 64 bytes, not 1 to 63",
+            ),
+            (
+                RegisterError::InvalidFailureDomain { len: 3 },
+                "the name of the failure domain has a control character",
+            ),
+            (
+                RegisterError::InvalidCost {
+                    cost: f64::NAN,
+                    min: 0.1,
+                    max: 10.0,
+                },
+                "the cost is NaN, not 0.1 to 10",
+            ),
+            (
+                RegisterError::InvalidLabel {
+                    label: "a\tb".into(),
+                    max: 32,
+                },
+                "the label \"a\\tb\" has a control character",
+            ),
+            (
+                RegisterError::InvalidLabel {
+                    label: "x".repeat(33).into(),
+                    max: 32,
+                },
+                "the label \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"... has 33 bytes, not 1 to 32",
+            ),
+            (
+                RegisterError::InvalidLabel {
+                    label: "".into(),
+                    max: 32,
+                },
+                "the label \"\" has 0 bytes, not 1 to 32",
+            ),
+            (
+                RegisterError::TooManyLabels {
+                    scope: LabelScope::Relay,
+                    count: 9,
+                    max: 8,
+                },
+                "the relay has 9 labels, and may have at most 8",
+            ),
+            (
+                RegisterError::TooManyLabels {
+                    scope: LabelScope::Registry,
+                    count: 65,
+                    max: 64,
+                },
+                "the relays would have 65 different labels, and may have at most 64",
+            ),
+            (
+                RegisterError::PayloadTooLong { len: 513, max: 512 },
+                "the payload has 513 bytes, and may have at most 512",
+            ),
+            (
+                RegisterError::TooManyEndpoints { count: 9, max: 8 },
+                "the relay has 9 further endpoints, and may have at most 8",
+            ),
+            (
+                RegisterError::InvalidFurtherEndpoint {
+                    endpoint: (std::net::Ipv4Addr::LOCALHOST, 1).into(),
+                    reason: EndpointError::NotPublic,
+                },
+                "the further endpoint 127.0.0.1:1 is not acceptable: \
+                 the host cannot be reached across the internet",
+            ),
+            (
+                RegisterError::TooLargeToPublish { len: 950, max: 900 },
+                "the record of the relay could have 950 bytes, and a DHT carries at most 900",
             ),
         ] {
             assert_eq!(error.to_string(), says);

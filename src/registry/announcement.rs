@@ -6,7 +6,7 @@
 //! with it.
 
 use crate::registry::request::Request;
-use crate::relay::{Endpoint, RegisterOptions};
+use crate::relay::{Cost, DetailOptions, Endpoint, RegisterOptions};
 use crate::table::record::Announcement;
 use crate::time::{Moment, nanos};
 use std::time::Duration;
@@ -21,17 +21,21 @@ pub(super) fn first(request: &Request<'_>, now: Moment, default_ttl: Duration) -
         latency: _,
         nat,
         ttl,
-        ref failure_domain,
         restarted: _,
+        ref details,
     } = request.options;
+    let details = details.as_deref();
+    let (tier, cost) = rank(details, (0, Cost::ONE));
     Announcement {
         endpoint: request.endpoint.clone(),
         capacity: capacity.unwrap_or(DEFAULT_CAPACITY),
         nat,
         origin: request.origin,
         ttl_nanos: nanos(ttl.unwrap_or(default_ttl)),
-        failure_domain: failure_domain.clone(),
         registered_at: now.nanos,
+        tier,
+        cost,
+        details: DetailOptions::amend(details, None, request.endpoint),
     }
 }
 
@@ -45,18 +49,21 @@ pub(super) fn amended(current: &Announcement, request: &Request<'_>) -> Option<A
         latency: _,
         nat,
         ttl,
-        ref failure_domain,
         restarted: _,
+        ref details,
     } = request.options;
-    let failure_domain = failure_domain.as_ref().or(current.failure_domain.as_ref());
+    let details = details.as_deref();
+    let (tier, cost) = rank(details, (current.tier, current.cost));
     Some(Announcement {
         endpoint: request.endpoint.clone(),
         capacity: capacity.unwrap_or(current.capacity),
         nat: nat.or(current.nat),
         origin: current.origin,
         ttl_nanos: ttl.map_or(current.ttl_nanos, nanos),
-        failure_domain: failure_domain.cloned(),
         registered_at: current.registered_at,
+        tier,
+        cost,
+        details: DetailOptions::amend(details, current.details.as_ref(), request.endpoint),
     })
 }
 
@@ -82,21 +89,40 @@ pub(super) fn is_changed(
         nat: current_nat,
         origin: _,
         ttl_nanos: current_ttl_nanos,
-        failure_domain: current_domain,
         registered_at: _,
+        tier: _,
+        cost: _,
+        details: _,
     } = current;
     let RegisterOptions {
         capacity,
         latency: _,
         nat,
         ttl,
-        failure_domain,
         restarted: _,
+        details,
     } = options;
     // By reference, and in this order: a renewal that changes nothing pays for no copy.
     *endpoint != *current_endpoint
         || capacity.is_some_and(|new| new != *current_capacity)
         || ttl.is_some_and(|new| nanos(new) != *current_ttl_nanos)
         || nat.is_some_and(|new| *current_nat != Some(new))
-        || (failure_domain.is_some() && failure_domain != current_domain)
+        || details
+            .as_deref()
+            .is_some_and(|new| changes_details(current, endpoint, new))
+}
+
+#[inline(never)]
+fn changes_details(current: &Announcement, endpoint: &Endpoint, options: &DetailOptions) -> bool {
+    // A cost that is not valid is another one: the check of what changes refuses it.
+    options.tier.is_some_and(|new| new != current.tier)
+        || options
+            .cost
+            .is_some_and(|new| Cost::new(new) != Some(current.cost))
+        || options.changes(current.details.as_ref(), endpoint)
+}
+
+/// Tier and cost, if the options say nothing else.
+fn rank(options: Option<&DetailOptions>, otherwise: (u8, Cost)) -> (u8, Cost) {
+    options.map_or(otherwise, |options| options.rank(otherwise))
 }

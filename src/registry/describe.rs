@@ -2,8 +2,9 @@
 
 use crate::registry::inner::Inner;
 use crate::registry::relays::Relays;
-use crate::relay::{NodeId, RelayInfo};
+use crate::relay::{AskedAt, NodeId, RelayInfo};
 use crate::select::Candidate;
+use crate::sync::Arc;
 use crate::sync::epoch;
 use crate::table::LiveRecord;
 use crate::table::record::{Announcement, Circuit};
@@ -39,10 +40,14 @@ impl Relays {
             capacity,
             nat,
             origin: _,
-            ttl_nanos: _,
-            failure_domain: _,
+            ttl_nanos,
             registered_at,
+            // The policy has them, and what the operator says.
+            tier: _,
+            cost: _,
+            ref details,
         } = record.announcement();
+        let policy = record.policy_word();
         let load = record.load();
         let elapsed_nanos = self.timeline.nanos_of(now);
         let measurement = record.measurement(elapsed_nanos);
@@ -56,6 +61,12 @@ impl Relays {
             origin: self.timeline.wall_origin(),
             registered_at,
             expires_at: self.timeline.nanos_of(record.word().deadline()),
+            asked_at: AskedAt(elapsed_nanos),
+            ttl_nanos,
+            tier: policy.tier(),
+            cost: policy.cost(),
+            details: details.clone(),
+            coordinate: self.publication().position_of(|| record.handle()),
             nat,
             draining: load.is_draining(),
             banned: circuit.is_banned(now),
@@ -66,6 +77,13 @@ impl Relays {
 }
 
 impl Inner {
+    /// The payload of a relay, if it is live and has one.
+    pub(super) fn payload(&self, id: &NodeId) -> Option<Arc<[u8]>> {
+        let (now, guard) = (self.relays.present(), epoch::pin());
+        let record = self.relays.find_live(id, now, &guard)?;
+        record.announcement().details.as_ref()?.payload.clone()
+    }
+
     #[inline]
     pub(super) fn relay(&self, id: &NodeId) -> Option<RelayInfo> {
         let now = self.relays.present();

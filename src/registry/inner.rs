@@ -6,6 +6,7 @@
 
 use crate::registry::coordinates::Coordinates;
 use crate::registry::dht_bridge::DhtLink;
+use crate::registry::distinct_labels::DistinctLabels;
 use crate::registry::expiry::Expiry;
 use crate::registry::probe_schedule::ProbeSchedule;
 use crate::registry::relays::Relays;
@@ -19,6 +20,7 @@ pub(crate) struct Inner {
     pub(super) sorter: Sorter,
     pub(super) coordinates: Coordinates,
     pub(super) probes: ProbeSchedule,
+    pub(super) labels: DistinctLabels,
     /// To the DHT that publishes this node's relay and learns of others.
     pub(super) link: DhtLink,
 }
@@ -31,6 +33,7 @@ impl Inner {
             sorter: Sorter::new(),
             coordinates: Coordinates::default(),
             probes: ProbeSchedule::default(),
+            labels: DistinctLabels::default(),
             link,
         }
     }

@@ -56,6 +56,13 @@ impl Lease {
         &self.relay
     }
 
+    /// The payload that the relay [announced](crate::RegisterOptions::payload), if any, as of
+    /// when the lease was taken.
+    #[must_use]
+    pub fn payload(&self) -> Option<&[u8]> {
+        self.relay.payload()
+    }
+
     /// Reports that the relay serves this lease. False, and nothing recorded, while the relay
     /// is not registered, or if it [restarted](crate::RegisterOptions::restarted) since.
     ///

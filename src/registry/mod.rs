@@ -9,6 +9,7 @@ mod coordinates;
 mod counters;
 mod describe;
 mod dht_bridge;
+mod distinct_labels;
 mod expiry;
 mod find;
 mod forgetting;
@@ -407,6 +408,15 @@ impl Registry {
         self.inner().relay(id)
     }
 
+    /// The [payload](RegisterOptions::payload) of a relay, if it is live and has one: what is
+    /// needed to speak to it and is not the registry's business.
+    ///
+    /// Costs what [`is_relay`](Self::is_relay) costs, and a reference count.
+    #[must_use]
+    pub fn payload(&self, id: &NodeId) -> Option<Arc<[u8]>> {
+        self.inner().payload(id)
+    }
+
     /// Records a round trip that was measured from here. Zero counts as one microsecond. False,
     /// and nothing changed, if the relay is not registered or the value is above
     /// [`MAX_RTT`](crate::MAX_RTT).
@@ -592,9 +602,60 @@ impl Registry {
         self.inner().set_draining(relay, draining)
     }
 
-    /// Ends the draining and the ban of a relay; whether there was either.
+    /// Sets the tier of a relay, in place of what its registration gave: a relay is handed out
+    /// only if none of a lower tier is eligible to the call.
     ///
-    /// Costs what [`set_draining`](Self::set_draining) and [`unban`](Self::unban) cost.
+    /// This is kept by id until it is set anew or [lifted](Self::lift), also if the relay
+    /// renews, leaves, expires, returns or restarts. It can be set before the relay is known.
+    /// Leases stay. After this returns, calls that start later go by it.
+    ///
+    /// For a relay that is registered or remembered, this costs one compare-and-swap and an
+    /// update of its leaf in the trees of all tiers in use, each with about nine bytes for each
+    /// relay. For any other id it allocates a record of about 150 bytes. The first tier or cost
+    /// in a registry also reserves 16 bytes for each relay.
+    ///
+    /// # Errors
+    ///
+    /// An [`OperatorError`]: no memory; or, only for a relay that is neither registered nor
+    /// remembered, too many of those (65,536).
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let [own, rented, target] = [1, 2, 9].map(|n| NodeId::from([n; 32]));
+    /// for (relay, host) in [(own, 1), (rented, 2)] {
+    ///     registry.register(relay, SocketAddr::from(([192, 0, 2, host], 4433)))?;
+    /// }
+    /// registry.set_tier(&rented, 1)?;
+    /// assert_eq!(registry.find_relay(&target)?.node_id(), own);
+    /// registry.set_draining(&own, true)?;
+    /// assert_eq!(registry.find_relay(&target)?.node_id(), rented);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_tier(&self, relay: &NodeId, tier: u8) -> Result<(), OperatorError> {
+        self.inner().set_tier(relay, tier)
+    }
+
+    /// Sets the cost of a relay, in place of what its registration gave: a factor on its score,
+    /// 0.1 to 10, kept to a thousandth. With 2.0 the relay is chosen as if each path over it
+    /// took twice as long.
+    ///
+    /// This is kept, and costs, as [`set_tier`](Self::set_tier).
+    ///
+    /// # Errors
+    ///
+    /// An [`OperatorError`]: the cost is out of range; or as [`set_tier`](Self::set_tier).
+    pub fn set_cost(&self, relay: &NodeId, cost: f64) -> Result<(), OperatorError> {
+        self.inner().set_cost(relay, cost)
+    }
+
+    /// Forgets all that the operator said of a relay: draining, ban, tier and cost. Whether there
+    /// was anything. Tier and cost are those of its registration again.
+    ///
+    /// Costs what [`set_draining`](Self::set_draining), [`unban`](Self::unban) and
+    /// [`set_tier`](Self::set_tier) cost.
     pub fn lift(&self, relay: &NodeId) -> bool {
         self.inner().lift(relay)
     }

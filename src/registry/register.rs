@@ -23,6 +23,11 @@ impl Inner {
     ) -> Result<Registration, RegisterError> {
         let relays = &self.relays;
         let outcome = check(&relays.settings, endpoint, options).and_then(|rtt_seed| {
+            let labels = options.details.as_ref().map(|it| it.labels.as_ref());
+            let labels = labels.flatten().and_then(Option::as_ref);
+            let _claim = labels
+                .map(|labels| self.labels.claim(labels, relays))
+                .transpose()?;
             self.register_checked(&Request {
                 id,
                 hash: relays.table.hash(id),

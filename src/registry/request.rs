@@ -1,10 +1,15 @@
 //! A request to register, the checks that depend on no registered relay, and how an
 //! attempt ends.
 
-use crate::errors::RegisterError;
-use crate::limits::{MAX_CAPACITY, MAX_DOMAIN_LEN};
+use crate::errors::{LabelScope, RegisterError};
+use crate::limits::{
+    MAX_CAPACITY, MAX_COST, MAX_DOMAIN_LEN, MAX_FURTHER_ENDPOINTS, MAX_LABEL_LEN, MAX_LABELS,
+    MAX_PAYLOAD_LEN, MIN_COST,
+};
 use crate::registry::settings::{Settings, is_countable, longest_ttl};
-use crate::relay::{Endpoint, NatType, NodeId, RegisterOptions};
+use crate::relay::{
+    AddressPolicy, Cost, DetailOptions, Endpoint, Label, NatType, NodeId, RegisterOptions,
+};
 use crate::rtt::sane_micros;
 use crate::table::record::Origin;
 use crate::table::{Exhausted, Hash};
@@ -86,8 +91,8 @@ pub(super) fn check(
         latency,
         nat,
         ttl,
-        failure_domain,
         restarted: _,
+        details,
     } = options;
     endpoint.check(settings.address_policy)?;
     check_reachable(endpoint, *nat)?;
@@ -101,12 +106,79 @@ pub(super) fn check(
             max: longest_ttl(settings.tick),
         });
     }
-    let len = failure_domain.as_ref().map(|name| name.len());
-    if let Some(len) = len.filter(|it| !(1..=MAX_DOMAIN_LEN).contains(it)) {
-        return Err(RegisterError::InvalidFailureDomain { len });
+    if let Some(details) = details {
+        check_details(settings.address_policy, endpoint, details)?;
     }
     let micros = |latency| sane_micros(latency).ok_or(RegisterError::InvalidLatency { latency });
     latency.map(micros).transpose()
+}
+
+#[inline(never)]
+fn check_details(
+    policy: AddressPolicy,
+    endpoint: &Endpoint,
+    details: &DetailOptions,
+) -> Result<(), RegisterError> {
+    let DetailOptions {
+        failure_domain,
+        tier: _,
+        cost,
+        labels,
+        also_at,
+        payload,
+    } = details;
+    let is_valid =
+        |name: &str| (1..=MAX_DOMAIN_LEN).contains(&name.len()) && !name.contains(char::is_control);
+    if let Some(name) = failure_domain.as_ref().filter(|name| !is_valid(name)) {
+        return Err(RegisterError::InvalidFailureDomain { len: name.len() });
+    }
+    if let Some(cost) = cost.filter(|&cost| Cost::new(cost).is_none()) {
+        return Err(RegisterError::InvalidCost {
+            cost,
+            min: MIN_COST,
+            max: MAX_COST,
+        });
+    }
+    check_labels(labels.iter().flatten().flat_map(|labels| labels.iter()))?;
+    for further in also_at.iter().flatten() {
+        further
+            .check(policy)
+            .map_err(|reason| RegisterError::InvalidFurtherEndpoint {
+                endpoint: further.clone(),
+                reason,
+            })?;
+    }
+    let count = details.further_endpoints(endpoint);
+    if count > MAX_FURTHER_ENDPOINTS {
+        return Err(RegisterError::TooManyEndpoints {
+            count,
+            max: MAX_FURTHER_ENDPOINTS,
+        });
+    }
+    match payload.as_ref().map(|payload| payload.len()) {
+        Some(len) if len > MAX_PAYLOAD_LEN => Err(RegisterError::PayloadTooLong {
+            len,
+            max: MAX_PAYLOAD_LEN,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn check_labels<'a>(labels: impl Iterator<Item = &'a Label> + Clone) -> Result<(), RegisterError> {
+    if let Some(invalid) = labels.clone().find(|label| !Label::is_valid(&label.name)) {
+        return Err(RegisterError::InvalidLabel {
+            label: (*invalid.name).into(),
+            max: MAX_LABEL_LEN,
+        });
+    }
+    match labels.count() {
+        count if count > MAX_LABELS => Err(RegisterError::TooManyLabels {
+            scope: LabelScope::Relay,
+            count,
+            max: MAX_LABELS,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// A peer that other nodes cannot reach cannot relay.

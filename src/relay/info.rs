@@ -1,6 +1,8 @@
 //! [`RelayInfo`]: what the registry tells of a relay.
 
-use super::{Endpoint, NatType, NodeId};
+use super::{Cost, Details, Endpoint, Label, NatType, NodeId};
+use crate::coordinates::Coordinate;
+use crate::sync::Arc;
 use crate::time::calendar_time;
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -10,8 +12,8 @@ use std::time::{Duration, SystemTime};
 /// Endpoint, capacity and expiry come from one registration. Load and latency were read
 /// beside them and may have changed since. If the relay left and returned during the call,
 /// they may be those after its return. So the latency may be unknown although the call
-/// asked for a maximum latency. A clone does not allocate: an IP address is held inline, a
-/// DNS name is shared.
+/// asked for a maximum latency. A clone does not allocate: an IP address is held inline; a
+/// DNS name, and what else has no fixed size, is shared.
 // Held as the registry holds it: durations and times are computed when they are asked for.
 #[derive(Clone, PartialEq)]
 pub struct RelayInfo {
@@ -28,11 +30,31 @@ pub struct RelayInfo {
     pub(crate) registered_at: u64,
     /// In nanoseconds from `origin`.
     pub(crate) expires_at: u64,
+    /// When the registry was asked, in nanoseconds from `origin`.
+    pub(crate) asked_at: AskedAt,
+    pub(crate) ttl_nanos: u64,
+    /// The operator's, or else the announced one.
+    pub(crate) tier: u8,
+    /// The operator's, or else the announced one.
+    pub(crate) cost: Cost,
+    pub(crate) details: Option<Arc<Details>>,
+    pub(crate) coordinate: Option<Coordinate>,
     pub(crate) nat: Option<NatType>,
     pub(crate) draining: bool,
     pub(crate) banned: bool,
     pub(crate) circuit: CircuitState,
     pub(crate) last_resort: bool,
+}
+
+/// A moment that does not count in a comparison: two descriptions of the same state are equal,
+/// whenever the registry was asked.
+#[derive(Clone, Copy)]
+pub(crate) struct AskedAt(pub(crate) u64);
+
+impl PartialEq for AskedAt {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// The state of a relay's circuit breaker.
@@ -124,6 +146,103 @@ impl RelayInfo {
         calendar_time(self.origin, self.expires_at)
     }
 
+    /// How long the relay stays registered from a renewal on: what it
+    /// [announced](crate::RegisterOptions::ttl), or else the registry's own TTL. A relay that
+    /// was learned from a DHT has what is left of its record when it was last registered.
+    #[must_use]
+    pub fn ttl(&self) -> Duration {
+        Duration::from_nanos(self.ttl_nanos)
+    }
+
+    /// How long the relay had left, when the registry was asked, until it expires unless it
+    /// is renewed: in ticks of the registry.
+    ///
+    /// ```
+    /// use relay_registry::{Maintenance, ManualClock, NodeId, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let registry = Registry::builder()
+    ///     .maintenance(Maintenance::Manual)
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// let relay = NodeId::from([1; 32]);
+    /// let options = RegisterOptions::new().ttl(Duration::from_secs(60));
+    /// registry.register_with(relay, SocketAddr::from(([192, 0, 2, 1], 4433)), &options)?;
+    ///
+    /// clock.advance(Duration::from_secs(20));
+    /// let info = registry.relay(&relay).unwrap();
+    /// assert_eq!(info.ttl(), Duration::from_secs(60));
+    /// assert_eq!(info.expires_in(), Duration::from_secs(40));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn expires_in(&self) -> Duration {
+        Duration::from_nanos(self.expires_at.saturating_sub(self.asked_at.0))
+    }
+
+    /// The tier of the relay: what the operator [set](crate::Registry::set_tier), else what its
+    /// registration gave, by default 0. A relay of a lower tier is handed out first.
+    #[must_use]
+    pub fn tier(&self) -> u8 {
+        self.tier
+    }
+
+    /// The cost of the relay, a factor on its score: what the operator
+    /// [set](crate::Registry::set_cost), else what its registration gave, by default 1. It is
+    /// kept to a thousandth.
+    #[must_use]
+    pub fn cost(&self) -> f64 {
+        self.cost.factor()
+    }
+
+    /// The labels of the relay, in the order of their bytes.
+    pub fn labels(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
+        self.label_slice().iter().map(|label| &*label.name)
+    }
+
+    /// Whether the relay has a label.
+    #[must_use]
+    pub fn has_label(&self, label: &str) -> bool {
+        self.labels().any(|own| own == label)
+    }
+
+    fn label_slice(&self) -> &[Label] {
+        let labels = self.details.as_ref().map(|it| it.labels.as_deref());
+        labels.flatten().unwrap_or_default()
+    }
+
+    /// The further endpoints of the relay, without the [main one](Self::endpoint), in the
+    /// order in which the relay gave them.
+    #[must_use]
+    pub fn also_at(&self) -> &[Endpoint] {
+        let also_at = self.details.as_ref().map(|it| it.also_at.as_deref());
+        also_at.flatten().unwrap_or_default()
+    }
+
+    /// The payload of the relay, if it has one: bytes that the registry does not interpret.
+    #[must_use]
+    pub fn payload(&self) -> Option<&[u8]> {
+        self.details.as_ref()?.payload.as_deref()
+    }
+
+    /// The failure domain that the relay named, if it did. Its network, which counts as a
+    /// failure domain as well, is not meant.
+    #[must_use]
+    pub fn failure_domain(&self) -> Option<&str> {
+        self.details.as_ref()?.failure_domain.as_deref()
+    }
+
+    /// Where the relay is, as of the registry's last merge, as
+    /// [searches](crate::Registry::find_relay_with) use it. `None` if that is not known, and in
+    /// a registry that keeps no positions.
+    /// [`relay_coordinate`](crate::Registry::relay_coordinate) returns the latest one.
+    #[must_use]
+    pub fn coordinate(&self) -> Option<Coordinate> {
+        self.coordinate
+    }
+
     /// The kind of NAT that the relay declared, if it did.
     #[must_use]
     pub fn nat(&self) -> Option<NatType> {
@@ -170,6 +289,12 @@ impl fmt::Debug for RelayInfo {
             origin: _,
             registered_at: _,
             expires_at: _,
+            asked_at: _,
+            ttl_nanos: _,
+            tier,
+            cost: _,
+            details: _,
+            coordinate,
             nat,
             draining,
             banned,
@@ -185,6 +310,15 @@ impl fmt::Debug for RelayInfo {
             .field("latency_age", &self.latency_age())
             .field("registered_at", &self.registered_at())
             .field("expires_at", &self.expires_at())
+            .field("expires_in", &self.expires_in())
+            .field("ttl", &self.ttl())
+            .field("tier", tier)
+            .field("cost", &self.cost())
+            .field("labels", &self.labels().collect::<Vec<_>>())
+            .field("also_at", &self.also_at())
+            .field("payload_len", &self.payload().map(<[u8]>::len))
+            .field("failure_domain", &self.failure_domain())
+            .field("coordinate", coordinate)
             .field("nat", nat)
             .field("draining", draining)
             .field("banned", banned)

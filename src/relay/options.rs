@@ -1,6 +1,6 @@
 //! [`RegisterOptions`]: what a relay declares besides its endpoint.
 
-use super::NatType;
+use super::{DetailOptions, Endpoint, Label, NatType};
 use crate::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +27,9 @@ pub struct RegisterOptions {
     pub(crate) latency: Option<Duration>,
     pub(crate) nat: Option<NatType>,
     pub(crate) ttl: Option<Duration>,
-    pub(crate) failure_domain: Option<Arc<str>>,
     pub(crate) restarted: bool,
+    /// What few relays set: unset, it costs a null pointer.
+    pub(crate) details: Option<Box<DetailOptions>>,
 }
 
 impl RegisterOptions {
@@ -39,8 +40,8 @@ impl RegisterOptions {
             latency: None,
             nat: None,
             ttl: None,
-            failure_domain: None,
             restarted: false,
+            details: None,
         }
     }
 
@@ -101,7 +102,7 @@ impl RegisterOptions {
     /// A DHT carries only names of visible ASCII characters. Any other name, such as one
     /// with a space, is known to this registry only.
     pub fn failure_domain(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.failure_domain = Some(name.into());
+        self.details_mut().failure_domain = Some(name.into());
         self
     }
 
@@ -115,6 +116,140 @@ impl RegisterOptions {
     pub const fn restarted(mut self, restarted: bool) -> Self {
         self.restarted = restarted;
         self
+    }
+
+    /// The tier of the relay, by default 0. A relay is handed out only if none of a lower tier
+    /// is eligible: own relays first, those of others in need.
+    ///
+    /// Not distributed: each registry has its own order of relays. One that learns relays from
+    /// a DHT gives them a tier by the options of its DHT.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let [own, rented, target] = [1, 2, 9].map(|n| NodeId::from([n; 32]));
+    /// let at = |host| SocketAddr::from(([192, 0, 2, host], 4433));
+    /// registry.register(own, at(1))?;
+    /// registry.register_with(rented, at(2), &RegisterOptions::new().tier(1))?;
+    /// assert_eq!(registry.relay(&rented).unwrap().tier(), 1);
+    /// # let _ = target;
+    /// # Ok::<(), relay_registry::RegisterError>(())
+    /// ```
+    pub fn tier(mut self, tier: u8) -> Self {
+        self.details_mut().tier = Some(tier);
+        self
+    }
+
+    /// The cost of the relay: a factor on its score, 0.1 to 10, by default 1. It is kept to a
+    /// thousandth. With 2.0 the relay is chosen as if each path over it took twice as long.
+    ///
+    /// Other values are refused with
+    /// [`RegisterError::InvalidCost`](crate::RegisterError::InvalidCost). Not distributed:
+    /// relays that are learned from a DHT have a cost of 1.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, RegisterError, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// let at = SocketAddr::from(([192, 0, 2, 1], 4433));
+    /// registry.register_with(relay, at, &RegisterOptions::new().cost(2.5))?;
+    /// assert_eq!(registry.relay(&relay).unwrap().cost(), 2.5);
+    ///
+    /// let refused = registry.register_with(relay, at, &RegisterOptions::new().cost(0.0));
+    /// assert!(matches!(refused, Err(RegisterError::InvalidCost { cost: 0.0, .. })));
+    /// # Ok::<(), RegisterError>(())
+    /// ```
+    pub fn cost(mut self, factor: f64) -> Self {
+        self.details_mut().cost = Some(factor);
+        self
+    }
+
+    /// The labels of the relay, by default none: up to 8, each of 1 to 32 bytes without control
+    /// characters. A label that is given twice counts once. An empty list removes the labels.
+    ///
+    /// Other labels are refused with
+    /// [`RegisterError::InvalidLabel`](crate::RegisterError::InvalidLabel), and too many with
+    /// [`RegisterError::TooManyLabels`](crate::RegisterError::TooManyLabels). The relays that
+    /// are registered here, and those that are gone and remembered, have up to 64 different
+    /// labels together. Labels of relays that are learned from a DHT do not count.
+    ///
+    /// A registration that sets labels which the relay does not have takes a lock that only
+    /// such registrations take. If it would introduce a label beyond the 64, it visits all
+    /// records, to see which labels are still in use.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// let options = RegisterOptions::new().labels(["eu", "udp"]);
+    /// registry.register_with(relay, SocketAddr::from(([192, 0, 2, 1], 4433)), &options)?;
+    /// assert!(registry.relay(&relay).unwrap().has_label("udp"));
+    /// # Ok::<(), relay_registry::RegisterError>(())
+    /// ```
+    pub fn labels(mut self, labels: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.details_mut().labels = Some(Label::set(labels));
+        self
+    }
+
+    /// Further endpoints of the same relay, by default none: up to 8, such as one of the other
+    /// address family, or another port or transport. The endpoint that the relay is registered
+    /// at is left out, and so is one that is given twice. An empty list removes them.
+    ///
+    /// Each is checked like the main one, and refused with
+    /// [`RegisterError::InvalidFurtherEndpoint`](crate::RegisterError::InvalidFurtherEndpoint).
+    /// More than 8 are refused with
+    /// [`RegisterError::TooManyEndpoints`](crate::RegisterError::TooManyEndpoints).
+    ///
+    /// ```
+    /// use relay_registry::{Endpoint, NodeId, RegisterOptions, Registry};
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// let v4: Endpoint = "192.0.2.1:4433".parse()?;
+    /// let v6: Endpoint = "[2001:db8::1]:4433".parse()?;
+    /// let options = RegisterOptions::new().also_at([v6.clone()]);
+    /// registry.register_with(relay, v4, &options)?;
+    /// assert_eq!(registry.relay(&relay).unwrap().also_at(), [v6]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn also_at(mut self, endpoints: impl IntoIterator<Item = impl Into<Endpoint>>) -> Self {
+        let endpoints = endpoints.into_iter().map(Into::into).collect();
+        self.details_mut().also_at = Some(endpoints);
+        self
+    }
+
+    /// Up to 512 bytes that are kept with the relay and distributed through a DHT with it, by
+    /// default none. The registry does not interpret them: they may be a certificate's
+    /// fingerprint, a multiaddress or a URL. No bytes remove the payload.
+    ///
+    /// A longer one is refused with
+    /// [`RegisterError::PayloadTooLong`](crate::RegisterError::PayloadTooLong). A relay without
+    /// a payload costs no memory for it. What a payload says is a claim of its relay.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// let options = RegisterOptions::new().payload(b"https://relay.example./");
+    /// registry.register_with(relay, SocketAddr::from(([192, 0, 2, 1], 4433)), &options)?;
+    /// assert_eq!(registry.payload(&relay).as_deref(), Some(&b"https://relay.example./"[..]));
+    /// # Ok::<(), relay_registry::RegisterError>(())
+    /// ```
+    pub fn payload(mut self, payload: impl AsRef<[u8]>) -> Self {
+        self.details_mut().payload = Some(payload.as_ref().into());
+        self
+    }
+
+    fn details_mut(&mut self) -> &mut DetailOptions {
+        self.details.get_or_insert_default()
     }
 }
 
@@ -130,11 +265,11 @@ mod tests {
             latency,
             nat,
             ttl,
-            failure_domain,
             restarted,
+            details,
         } = RegisterOptions::new();
         assert_eq!((capacity, latency, nat, ttl), (None, None, None, None));
-        assert_eq!((failure_domain, restarted), (None, false));
+        assert_eq!((restarted, details), (false, None));
     }
 
     #[test]

@@ -94,10 +94,7 @@ fn announcement<'g>(candidate: &Candidate<'g>) -> &'g Announcement {
 
 /// Whether two relays are in one failure domain.
 fn share(one: &Announcement, other: &Announcement) -> bool {
-    let domains = one
-        .failure_domain
-        .as_ref()
-        .zip(other.failure_domain.as_ref());
+    let domains = one.failure_domain().zip(other.failure_domain());
     domains.is_some_and(|(one, other)| one == other)
         || match (one.endpoint.host(), other.endpoint.host()) {
             (Host::Ip(one), Host::Ip(other)) => is_one_network(one, other),
@@ -120,9 +117,10 @@ mod tests {
 
     fn at(endpoint: &str, failure_domain: Option<&str>) -> Announcement {
         let endpoint = endpoint.parse().unwrap();
-        Announcement {
-            failure_domain: failure_domain.map(Into::into),
-            ..Announcement::new(endpoint, 1, Duration::from_secs(1))
+        let announcement = Announcement::new(endpoint, 1, Duration::from_secs(1));
+        match failure_domain {
+            Some(name) => announcement.in_domain(name),
+            None => announcement,
         }
     }
 

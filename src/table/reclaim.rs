@@ -191,14 +191,12 @@ mod tests {
         let (id, label) = (NodeId::from([1; 32]), Arc::from("rack 1"));
         let endpoint = std::net::SocketAddr::from(([192, 0, 2, 1], 4433)).into();
         let weak = Arc::downgrade(&label);
-        let announcement = Announcement {
-            failure_domain: Some(label),
-            ..Announcement::new(endpoint, 1, Duration::from_secs(1))
-        };
+        let announcement = Announcement::new(endpoint, 1, Duration::from_secs(1));
+        let announcement = announcement.in_domain(label);
         let unit = {
             let guard = epoch::pin();
             let named = (&id, table.hash(&id));
-            let staged = table.stage(named, announcement, Tick(9), Beginning::default(), &guard);
+            let staged = table.stage(named, announcement, Tick(9), crate::table::Beginning::default(), &guard);
             let staged = staged.unwrap();
             let record = staged.record();
             let _ = staged.admit(None);
@@ -232,7 +230,7 @@ mod tests {
             drop(table);
             free_deferred();
             assert_eq!(label.strong_count(), 1, "it was not dropped");
-            assert_eq!(said.failure_domain.as_deref(), Some("rack 1"));
+            assert_eq!(said.failure_domain(), Some("rack 1"));
             assert!(record.observe().announcement().is_none());
         });
         until(|| label.strong_count() == 0);

@@ -17,10 +17,10 @@
 
 use crate::limits::MAX_CAPACITY;
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
+use crate::sync::{Arc, AtomicBool, AtomicU32, OnceBox, Ordering, Padded, UnsafeCell, Zeroable};
 use crate::table::admission_word::INDICES;
 use crate::table::permits::{Permits, SPARE_PERMITS, announcements};
-use crate::table::record::{Announcement, Extra, Handle, Load, Record, Subject};
+use crate::table::record::{Announcement, Extra, Handle, Load, Parts, Policy, Record, Subject};
 use crate::table::segments::Segments;
 use crate::table::slab::Slab;
 use crate::table::snapshot::{Publication, SelectionSettings};
@@ -40,6 +40,10 @@ pub(super) struct Store {
     records: Slab<Record>,
     /// One for each record.
     extras: Segments<Extra>,
+    /// One for each record, once any has one that is not that of any relay.
+    policies: OnceBox<Segments<Policy>>,
+    /// How many records there is usually room for.
+    usual: u32,
     announcements: Slab<AnnouncementCell>,
     pub(super) permits: Padded<Permits>,
     /// Records retired and neither freed yet nor left to their leases.
@@ -104,6 +108,8 @@ impl Store {
         Some(Self {
             records: Slab::new(usual, INDICES)?,
             extras: Segments::new(usual)?,
+            policies: OnceBox::new(),
+            usual,
             announcements: Slab::new(usual, announcements)?,
             permits: Padded(permits),
             awaiting: Padded(AtomicU32::default()),
@@ -133,11 +139,31 @@ impl Store {
     /// The record that a handle names, for its leaves.
     #[inline]
     pub(super) fn subject(&self, handle: Handle) -> Subject<'_> {
-        Subject {
-            record: self.record(handle.index),
-            extra: self.extra(handle.index),
-            handle,
+        self.parts(handle.index).with_handle(handle)
+    }
+
+    /// A record with what goes with it.
+    #[inline]
+    pub(super) fn parts(&self, index: u32) -> Parts<'_> {
+        Parts {
+            record: self.record(index),
+            extra: self.extra(index),
+            policy: self.policy(index),
         }
+    }
+
+    /// The policy of a record, unless it is that of any relay.
+    #[inline]
+    pub(super) fn policy(&self, index: u32) -> Option<&Policy> {
+        self.policies.get()?.find(index)
+    }
+
+    /// The same, with room for one; `None` when the memory is not to be had.
+    pub(super) fn ensure_policy(&self, index: u32) -> Option<&Policy> {
+        let make = || Segments::new(self.usual);
+        let policies = self.policies.get_or_try_init(make)?;
+        policies.ensure(index)?;
+        policies.find(index)
     }
 
     /// One more than the highest index that was ever in use.

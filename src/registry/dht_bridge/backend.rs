@@ -97,8 +97,10 @@ impl Inner {
             nat,
             origin,
             ttl_nanos: _,
-            ref failure_domain,
             registered_at: _,
+            tier: _,
+            cost: _,
+            ref details,
         } = record.announcement();
         if origin == Origin::Learned {
             return None;
@@ -110,7 +112,7 @@ impl Inner {
         } else {
             Load::FULL
         };
-        let domain = failure_domain.as_deref();
+        let domain = details.as_ref().and_then(|it| it.failure_domain.as_deref());
         let announcement = Announcement {
             endpoint: endpoint.clone(),
             capacity,

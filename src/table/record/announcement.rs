@@ -6,7 +6,7 @@
 //! compare-and-swap; the old one is retired. So a thread that read the word sees an
 //! endpoint, a capacity and a deadline that belong together.
 
-use crate::relay::{Endpoint, NatType};
+use crate::relay::{Cost, Details, Endpoint, Label, NatType};
 use crate::sync::Arc;
 
 /// Where a registration comes from.
@@ -26,13 +26,47 @@ pub(crate) struct Announcement {
     pub(crate) origin: Origin,
     /// As long as a TTL can be.
     pub(crate) ttl_nanos: u64,
-    pub(crate) failure_domain: Option<Arc<str>>,
     /// Nanoseconds from the registry's origin to the registration that made it a relay.
     pub(crate) registered_at: u64,
+    pub(crate) tier: u8,
+    pub(crate) cost: Cost,
+    /// What only some relays announce.
+    pub(crate) details: Option<Arc<Details>>,
+}
+
+impl Announcement {
+    pub(crate) fn failure_domain(&self) -> Option<&str> {
+        self.details.as_ref()?.failure_domain.as_deref()
+    }
+
+    /// In the order of their names.
+    pub(crate) fn labels(&self) -> &[Label] {
+        let labels = self.details.as_ref().map(|it| it.labels.as_deref());
+        labels.flatten().unwrap_or_default()
+    }
+
+    /// The endpoints beside the main one.
+    #[allow(dead_code, reason = "searches by family will ask for it")]
+    pub(crate) fn also_at(&self) -> &[Endpoint] {
+        let also_at = self.details.as_ref().map(|it| it.also_at.as_deref());
+        also_at.flatten().unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
 impl Announcement {
+    /// The same in a failure domain.
+    pub(crate) fn in_domain(self, name: impl Into<Arc<str>>) -> Self {
+        let options = crate::relay::DetailOptions {
+            failure_domain: Some(name.into()),
+            ..Default::default()
+        };
+        Self {
+            details: crate::relay::DetailOptions::amend(Some(&options), None, &self.endpoint),
+            ..self
+        }
+    }
+
     /// The least that can be announced.
     pub(crate) fn new(endpoint: Endpoint, capacity: u32, ttl: std::time::Duration) -> Self {
         Self {
@@ -41,8 +75,10 @@ impl Announcement {
             nat: None,
             origin: Origin::Local,
             ttl_nanos: crate::time::nanos(ttl),
-            failure_domain: None,
             registered_at: 0,
+            tier: 0,
+            cost: Cost::ONE,
+            details: None,
         }
     }
 }

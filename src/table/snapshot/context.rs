@@ -92,6 +92,8 @@ pub(crate) struct Context {
     higher_tiers: TierSet,
     /// How often a relay has moved from one tier to another.
     tier_moves: AtomicU64,
+    /// Whether the base has the position of any relay.
+    is_located: AtomicBool,
 }
 
 impl Context {
@@ -105,6 +107,7 @@ impl Context {
             is_coarse: AtomicBool::new(false),
             higher_tiers: TierSet::default(),
             tier_moves: AtomicU64::default(),
+            is_located: AtomicBool::new(false),
         }
     }
 
@@ -151,6 +154,18 @@ impl Context {
             true => Bins::COARSE,
             false => Bins::FINE,
         }
+    }
+
+    /// Whether the base in force has the position of any relay.
+    #[inline]
+    pub(crate) fn is_located(&self) -> bool {
+        // Relaxed: a thread that sees it late shows no position, or looks for none in vain.
+        self.is_located.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_located(&self, is_located: bool) {
+        // Relaxed: see `is_located`.
+        self.is_located.store(is_located, Ordering::Relaxed);
     }
 
     pub(crate) fn set_bins(&self, bins: Bins) {

@@ -85,6 +85,17 @@ impl Relays {
             .merge(&mut merger, &epoch::pin(), describe, subject);
     }
 
+    /// Moves a relay to another tier.
+    pub(super) fn change_tier(&self, index: usize, tier: u8) {
+        let (subject, context) = (self.subject(index), &self.publication.context);
+        context.expect_tier(tier);
+        let _pending = self.publication.begin_pending(index as u32);
+        context.expect_tier_move();
+        let (_, _, policy) = &self.records[index];
+        policy.change(|word| word.with_tier(Some(tier)));
+        self.publication.refresh(&subject, true);
+    }
+
     /// Changes the load word, and not the leaf.
     pub(super) fn change_load(&self, index: usize, next: impl Fn(Load) -> Load) -> (Load, Load) {
         let record = self.subject(index).record;

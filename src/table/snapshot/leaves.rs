@@ -112,7 +112,7 @@ impl Leaves {
     }
 
     /// The trees of all tiers in which any relay was, the lowest first.
-    fn each_tier(&self) -> impl Iterator<Item = (u8, &TierTrees)> {
+    pub(super) fn each_tier(&self) -> impl Iterator<Item = (u8, &TierTrees)> {
         let higher = self.higher.get().into_iter();
         let higher = higher.flat_map(HigherTiers::iter);
         std::iter::once((0, &self.lowest)).chain(higher)
@@ -365,11 +365,15 @@ impl Leaves {
 
     /// The state of the relay in a slot, by its leaf in the lowest tier that has one.
     pub(crate) fn state_at(&self, slot: usize) -> LeafState {
-        let words = self
-            .each_tier()
-            .map(|(_, trees)| trees.summaries.leaf(slot));
+        let words = self.leaves_at(slot).map(|(_, word)| word);
         let mut words = words.filter(|&word| word != 0);
         SummaryWord(words.next().unwrap_or(0)).state()
+    }
+
+    /// The leaf of a slot in the summary tree of each tier.
+    pub(super) fn leaves_at(&self, slot: usize) -> impl Iterator<Item = (u8, u64)> {
+        let tiers = self.each_tier();
+        tiers.map(move |(tier, trees)| (tier, trees.summaries.leaf(slot)))
     }
 
     /// The first slot from `from` on whose relay is suspended.

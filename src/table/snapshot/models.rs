@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod changes;
+mod tiers;
 mod tree;
 
 use super::context::SelectionSettings;
@@ -37,15 +38,18 @@ impl Relays {
         seen
     }
 
-    /// The summary words of the leaves of a relay in a snapshot.
+    /// The summary words of the leaves of a relay in a snapshot, where they are not empty.
     pub(super) fn leaves_in(&self, snapshot: &Snapshot, index: usize) -> Vec<u64> {
         let relay = Some(self.subject(index).handle);
         let of_part = |part: &Leaves| {
             let slots = 0..part.len();
             let at = slots.filter(|&slot| part.at(slot) == relay);
-            at.map(|slot| part.summaries.leaf(slot)).next()
+            at.map(|slot| part.leaves_at(slot).map(|(_, leaf)| leaf).collect())
+                .next()
         };
-        snapshot.parts().filter_map(of_part).collect()
+        let leaves: Vec<Vec<u64>> = snapshot.parts().filter_map(of_part).collect();
+        let leaves = leaves.into_iter().flatten();
+        leaves.filter(|&leaf| leaf != 0).collect()
     }
 
     /// The state of a relay in the current snapshot. It has one leaf, which agrees with the
@@ -54,25 +58,21 @@ impl Relays {
         let snapshot = Arc::clone(&self.publication.load());
         let bins = snapshot.base.leaves.bins;
         let tick = self.publication.context.leaf_tick();
-        let expected = Leaf::of(
-            &self.subject(index),
-            &SelectionSettings::FOR_TESTS,
-            bins,
-            tick,
-        );
+        let (subject, context) = (self.subject(index), &self.publication.context);
+        let expected = Leaf::of(&subject, context, bins, tick);
         assert_eq!(self.leaves_in(&snapshot, index), [expected.summary]);
+        let tiers = snapshot.parts().flat_map(|part| part.each_tier());
+        for (tier, trees) in tiers.filter(|&(tier, _)| tier != subject.tier()) {
+            assert_eq!(trees.root().score_rank, 0, "in tier {tier}");
+        }
         SummaryWord(expected.summary).state()
     }
 
     /// Whether any root of the current snapshot has an eligible relay.
     pub(super) fn has_any(&self) -> bool {
         let snapshot = Arc::clone(&self.publication.load());
-        let has = |part: &Leaves| {
-            let root = part.summaries.words(part.summaries.top(), 0);
-            root.into_iter()
-                .any(|word| SummaryWord(word).score_rank() > 0)
-        };
-        snapshot.parts().any(has)
+        let mut tiers = snapshot.parts().flat_map(|part| part.each_tier());
+        tiers.any(|(_, trees)| trees.root().score_rank > 0)
     }
 }
 

@@ -29,6 +29,7 @@
 //! A handle in the base could be mistaken for a later generation of its record only after 2^26
 //! generations within one snapshot. Each adds an arrival, and runs are merged long before.
 
+use crate::coordinates::Coordinate;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
 use crate::table::record::{Extra, Handle, Load, Parts, Subject};
@@ -132,7 +133,7 @@ impl Snapshot {
     }
 
     /// The position of a relay, if it is in the base and its position is known.
-    pub(crate) fn position_of(&self, relay: Handle) -> Option<crate::coordinates::Coordinate> {
+    pub(crate) fn position_of(&self, relay: Handle) -> Option<Coordinate> {
         let geometry = self.base.leaves.geometry.as_ref()?;
         geometry.position(self.base.slot_of(relay)?)
     }
@@ -230,6 +231,21 @@ impl Publication {
     #[inline]
     pub(crate) fn load(&self) -> impl std::ops::Deref<Target = Arc<Snapshot>> + '_ {
         self.current.load()
+    }
+
+    /// The position of a relay as of the last merge, if it is known. While none of any relay
+    /// is, this is one load.
+    #[inline(always)]
+    pub(crate) fn position_of(&self, relay: impl FnOnce() -> Handle) -> Option<Coordinate> {
+        match self.context.is_located() {
+            true => self.known_position_of(relay()),
+            false => None,
+        }
+    }
+
+    #[inline(never)]
+    fn known_position_of(&self, relay: Handle) -> Option<Coordinate> {
+        self.load().position_of(relay)
     }
 
     /// A value that each arrival changes, and that never returns to an earlier one. It
@@ -481,6 +497,7 @@ impl Publication {
                 false => after.with_fresh_run(),
             }
         });
+        self.context.set_located(next.leaves.geometry.is_some());
         let is_fine = self.load().parts().any(|part| part.bins == Bins::FINE);
         self.context.set_bins(match is_fine {
             true => Bins::FINE,

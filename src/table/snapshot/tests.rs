@@ -31,7 +31,8 @@ impl Relays {
             jitter: rng.u8(..),
             back_off_range: SelectionSettings::FOR_TESTS.back_off_range,
         };
-        match rng.u8(..6) {
+        match rng.u8(..7) {
+            6 => self.change_tier(subject.handle.index as usize, rng.u8(..3)),
             0 => self.change_rtt(subject.handle.index as usize, rng.u32(1..50_000)),
             1 => {
                 record.change_circuit(|circuit| {
@@ -67,7 +68,9 @@ impl Relays {
     fn scan(&self) {
         let snapshot: Arc<Snapshot> = Arc::clone(&self.publication.load());
         for part in snapshot.parts() {
-            assert_joined(&part.summaries, part.len(), "summaries");
+            for (_, trees) in part.each_tier() {
+                assert_joined(&trees.summaries, part.len(), "summaries");
+            }
             if let Some(suspended) = part.suspended() {
                 assert_joined(&suspended.due, part.len(), "due");
                 assert_joined(&suspended.since, part.len(), "since");
@@ -78,14 +81,17 @@ impl Relays {
     }
 
     fn scan_slot(&self, part: &Leaves, slot: usize) {
-        let summary = part.summaries.leaf(slot);
         let Some(relay) = part.at(slot) else {
-            assert_eq!(summary, 0);
+            assert!(part.leaves_at(slot).all(|(_, summary)| summary == 0));
             return;
         };
         let subject = self.subject(relay.index as usize);
-        let leaf = Leaf::of(&subject, &SelectionSettings::FOR_TESTS, part.bins, Tick(0));
-        assert_eq!(summary, leaf.summary, "{relay:?}");
+        let leaf = Leaf::of(&subject, &self.publication.context, part.bins, Tick(0));
+        for (tier, summary) in part.leaves_at(slot) {
+            let is_own = subject.tier() == tier;
+            let expected = if is_own { leaf.summary } else { 0 };
+            assert_eq!(summary, expected, "{relay:?} in tier {tier}");
+        }
         // If the leaf is due too early, that costs a refresh; if too late, a find would miss
         // the relay.
         let due = part
