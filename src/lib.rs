@@ -256,8 +256,8 @@ pub use registry::{
     Stats,
 };
 pub use relay::{
-    AddressPolicy, AddressPolicyError, CircuitState, Endpoint, EndpointError, Host, NatType,
-    NatTypeError, NodeId, NodeIdError, RegisterOptions, RelayInfo,
+    AddressPolicy, AddressPolicyError, CircuitState, Endpoint, EndpointError, Host, IpFamily,
+    NatType, NatTypeError, NodeId, NodeIdError, RegisterOptions, RelayInfo,
 };
 pub use select::{Explained, Explanation, FindOptions, LegSource, PeerView, Verdict};
 pub use table::record::Failure;

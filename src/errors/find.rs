@@ -64,10 +64,19 @@ pub struct Rejections {
     pub banned: usize,
     /// The target, this node, and those that the options exclude.
     pub excluded: usize,
+    /// They lack a label that the call [requires](crate::FindOptions::require), or have one
+    /// that it [avoids](crate::FindOptions::avoid).
+    pub labels: usize,
+    /// They are not reachable over the [family](crate::FindOptions::family) that the call asks
+    /// for.
+    pub family: usize,
     /// They were measured, and are beyond the maximum latency.
     pub too_far: usize,
     /// They were not measured, and the call has a maximum latency.
     pub unmeasured: usize,
+    /// Relays of a lower tier are eligible. Zero where no relay was found; explanations tell
+    /// this reason.
+    pub tier: usize,
 }
 
 impl Rejections {
@@ -92,8 +101,11 @@ impl Rejections {
             Rejection::BackingOff => &mut self.backing_off,
             Rejection::Banned => &mut self.banned,
             Rejection::Excluded => &mut self.excluded,
+            Rejection::Labels => &mut self.labels,
+            Rejection::Family => &mut self.family,
             Rejection::TooFar => &mut self.too_far,
             Rejection::Unmeasured => &mut self.unmeasured,
+            Rejection::Tier => &mut self.tier,
         }
     }
 }
@@ -185,13 +197,16 @@ mod tests {
             unmeasured: 6,
             backing_off: 7,
             banned: 8,
+            labels: 9,
+            family: 10,
+            tier: 0,
         };
         assert_eq!(
             say(all),
             "no relay is available: 1 departed, 2 full, 3 draining, 7 backing off, 8 banned, \
-             4 excluded, 5 too far, 6 unmeasured"
+             4 excluded, 9 with other labels, 10 of the other family, 5 too far, 6 unmeasured"
         );
-        assert_eq!(all.total(), 36);
+        assert_eq!(all.total(), 55);
     }
 
     #[test]

@@ -93,8 +93,7 @@ mod tests {
 
     #[test]
     fn operator_errors_explain_themselves() {
-        let too_many =
-            "settings of 7 relays that are not registered are kept already: lift one";
+        let too_many = "settings of 7 relays that are not registered are kept already: lift one";
         let [max, duration] = [10, 11].map(Duration::from_secs);
         for (error, says) in [
             (&OperatorError::TooMany { max: 7 } as &dyn Error, too_many),

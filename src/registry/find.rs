@@ -163,6 +163,9 @@ impl Inner {
                 Rejection::Departed
                 | Rejection::BackingOff
                 | Rejection::Excluded
+                | Rejection::Labels
+                | Rejection::Family
+                | Rejection::Tier
                 | Rejection::TooFar
                 | Rejection::Unmeasured => LeaseError::UnknownRelay,
             }),

@@ -87,16 +87,13 @@ impl Inner {
         let in_flight = self.expiry.in_flight();
         let deadline = self.future_deadline(now, announcement.ttl_nanos)?;
         let loses_load = request.options.restarted || !is_remembered;
-        let returning = self
-            .relays
-            .table
-            .bring_back(
-                record,
-                announcement,
-                deadline,
-                loses_load,
-                self.arrival(!is_remembered, now),
-            )?;
+        let returning = self.relays.table.bring_back(
+            record,
+            announcement,
+            deadline,
+            loses_load,
+            self.arrival(!is_remembered, now),
+        )?;
         let returning = returning.ok_or(AttemptError::Conflict)?;
         if is_remembered {
             record.refresh_rtt(now.tick);

@@ -3,6 +3,7 @@
 mod cost;
 mod details;
 mod endpoint;
+mod filter;
 mod id;
 mod info;
 mod label;
@@ -14,6 +15,8 @@ mod rejection;
 pub(crate) use cost::Cost;
 pub(crate) use details::{DetailOptions, Details};
 pub use endpoint::{Endpoint, EndpointError, Host};
+pub(crate) use filter::Filter;
+pub use filter::IpFamily;
 pub use id::{NodeId, NodeIdError};
 pub(crate) use info::AskedAt;
 pub use info::{CircuitState, RelayInfo};

@@ -38,10 +38,16 @@ rejections! {
     BackingOff: "backing off",
     /// The operator banned it.
     Banned: "banned",
-    /// It is the target, this node, or excluded by the call.
+    /// It is the target, this node, or excluded by the call, by its id or failure domain.
     Excluded: "excluded",
+    /// It lacks a label that the call requires, or has one that the call avoids.
+    Labels: "with other labels",
+    /// It is not reachable over the family that the call asks for.
+    Family: "of the other family",
     /// It was measured, and is beyond the maximum latency of the call.
     TooFar: "too far",
     /// It was not measured, and the call has a maximum latency.
     Unmeasured: "unmeasured",
+    /// A relay of a lower tier is eligible.
+    Tier: "of a higher tier",
 }

@@ -154,8 +154,8 @@ impl Criteria<'_> {
         if let Some(reason) = load.rejection() {
             return Err(reason);
         }
-        if let Some(max_latency) = self.options.max_latency {
-            self.check_latency(record, max_latency)?;
+        if self.options.is_restricted() {
+            self.check_restrictions(record, live, &ignores)?;
         }
         Ok(load)
     }
@@ -209,7 +209,32 @@ impl Criteria<'_> {
             || self.options.excludes(record)
     }
 
-    #[cold]
+    /// What few calls ask for.
+    #[inline(never)]
+    fn check_restrictions(
+        &self,
+        record: &RecordRef<'_>,
+        live: &LiveRecord<'_>,
+        ignores: &impl Fn(Rejection) -> bool,
+    ) -> Result<(), Rejection> {
+        let announcement = live.announcement();
+        if !ignores(Rejection::Excluded) && self.options.excludes_domain_of(announcement) {
+            return Err(Rejection::Excluded);
+        }
+        if let Some(filter) = &self.options.filter {
+            if !filter.admits_labels(announcement.labels()) {
+                return Err(Rejection::Labels);
+            }
+            if !filter.admits_endpoints(announcement.endpoints()) {
+                return Err(Rejection::Family);
+            }
+        }
+        match self.options.max_latency {
+            Some(max_latency) => self.check_latency(record, max_latency),
+            None => Ok(()),
+        }
+    }
+
     fn check_latency(
         &self,
         record: &RecordRef<'_>,
@@ -247,9 +272,9 @@ mod tests {
     use super::*;
     use crate::relay::Endpoint;
     use crate::sync::epoch;
-    use crate::table::{Beginning, Table};
     use crate::table::record::Announcement;
     use crate::table::snapshot::SelectionSettings;
+    use crate::table::{Beginning, Table};
 
     /// Runs a test with a table that has a relay of one unit, and criteria that it meets.
     fn with_a_relay(test: impl FnOnce(&Table, Criteria<'_>, RecordRef<'_>)) {
@@ -263,7 +288,13 @@ mod tests {
         let id = NodeId::from([1; 32]);
         let endpoint = Endpoint::from_name("relay.example", 1).unwrap();
         let announcement = Announcement::new(endpoint, 1, Duration::from_secs(1));
-        let staged = table.stage((&id, table.hash(&id)), announcement, Tick(2), Beginning::default(), &guard);
+        let staged = table.stage(
+            (&id, table.hash(&id)),
+            announcement,
+            Tick(2),
+            Beginning::default(),
+            &guard,
+        );
         let staged = staged.unwrap();
         let record = staged.record();
         staged.admit(None);

@@ -1,8 +1,8 @@
 //! [`Explanation`]: which relays would be handed out, which not, and why.
 
 use crate::relay::{CircuitState, NodeId, Rejection};
-use crate::select::path::Leg;
 use crate::select::candidate::{Candidate, InTier};
+use crate::select::path::Leg;
 use crate::select::search::Search;
 use crate::table::snapshot::penalty;
 use std::cmp::Ordering;
@@ -84,6 +84,10 @@ pub enum Verdict {
     TooFar,
     /// It was not measured, and the call has a maximum latency.
     Unmeasured,
+    /// It lacks a label that the call requires, or has one that the call avoids.
+    Labels,
+    /// It is not reachable over the family that the call asks for.
+    Family,
 }
 
 /// How a leg of a path is known.
@@ -256,6 +260,9 @@ impl From<Rejection> for Verdict {
             Rejection::Full => Self::Full,
             Rejection::TooFar => Self::TooFar,
             Rejection::Unmeasured => Self::Unmeasured,
+            Rejection::Labels => Self::Labels,
+            Rejection::Family => Self::Family,
+            Rejection::Tier => Self::Tier,
         }
     }
 }
@@ -278,7 +285,7 @@ impl fmt::Display for Verdict {
             Self::Kept => "chosen: preferred, and none is so much better",
             Self::LastResort => "chosen: last resort",
             Self::Worse => "worse",
-            Self::Tier => "higher tier",
+            Self::Tier => Rejection::Tier.name(),
             Self::Departed => Rejection::Departed.name(),
             Self::Excluded => Rejection::Excluded.name(),
             Self::Banned => Rejection::Banned.name(),
@@ -287,6 +294,8 @@ impl fmt::Display for Verdict {
             Self::Full => Rejection::Full.name(),
             Self::TooFar => Rejection::TooFar.name(),
             Self::Unmeasured => Rejection::Unmeasured.name(),
+            Self::Labels => Rejection::Labels.name(),
+            Self::Family => Rejection::Family.name(),
         })
     }
 }

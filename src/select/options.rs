@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use crate::relay::NodeId;
+use crate::relay::{Filter, IpFamily, NodeId};
 use crate::rtt::micros_at_most;
 use crate::select::peer_view::PeerView;
+use crate::sync::Arc;
 use crate::table::RecordRef;
+use crate::table::record::Announcement;
 
 /// What a call asks for, beyond a relay that is live, has room, and is neither the target nor
 /// this node.
 ///
 /// Options can be built once and used for many calls. They allocate only if something is
-/// [excluded](Self::exclude).
+/// [excluded](Self::exclude), or a [label](Self::require) or [family](Self::family) asked for.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,6 +36,10 @@ pub struct FindOptions {
     pub(crate) target_view: Option<PeerView>,
     pub(crate) preference: Option<Preference>,
     pub(crate) max_spread_cost: f64,
+    /// `None` if it admits all relays.
+    pub(crate) filter: Option<Arc<Filter>>,
+    /// Sorted, each once.
+    pub(crate) exclude_domains: Vec<Box<str>>,
 }
 
 /// Up to so many excluded ids are compared one by one.
@@ -73,10 +79,27 @@ impl FindOptions {
         }
     }
 
+    /// Whether a relay that is eligible to other calls may not be so to this one.
+    #[inline]
+    pub(crate) const fn is_restricted(&self) -> bool {
+        self.max_latency.is_some() || self.filter.is_some() || !self.exclude_domains.is_empty()
+    }
+
+    /// Whether the failure domain of a relay is excluded.
+    pub(crate) fn excludes_domain_of(&self, announcement: &Announcement) -> bool {
+        let is_listed = |name: &str| {
+            let names = &self.exclude_domains;
+            names
+                .binary_search_by(|listed| (**listed).cmp(name))
+                .is_ok()
+        };
+        announcement.failure_domain().is_some_and(is_listed)
+    }
+
     /// Whether the summaries of a snapshot decide alone.
     #[inline]
     pub(crate) const fn is_plain(&self) -> bool {
-        !self.has_views() && self.preference.is_none() && self.max_latency.is_none()
+        !self.has_views() && self.preference.is_none() && !self.is_restricted()
     }
 
     /// At most three results, nothing excluded, any latency, no views, no preference.
@@ -90,6 +113,8 @@ impl FindOptions {
             target_view: None,
             preference: None,
             max_spread_cost: 0.15,
+            filter: None,
+            exclude_domains: Vec::new(),
         }
     }
 
@@ -111,6 +136,77 @@ impl FindOptions {
         self.exclude.sort_unstable();
         self.exclude.dedup();
         self
+    }
+
+    /// Failure domains whose relays must not be handed out, such as that of a relay which just
+    /// failed. Each call of this method adds to the ones before.
+    ///
+    /// A failure domain is what the relay [named](crate::RegisterOptions::failure_domain), and
+    /// no network. A find costs one more descent for each relay of these domains that would
+    /// have been chosen.
+    ///
+    /// ```
+    /// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let [one, other, target] = [1, 2, 9].map(|n| NodeId::from([n; 32]));
+    /// for (relay, rack, host) in [(one, "rack-7", 1), (other, "rack-8", 2)] {
+    ///     let options = RegisterOptions::new().failure_domain(rack);
+    ///     registry.register_with(relay, SocketAddr::from(([192, 0, 2, host], 4433)), &options)?;
+    /// }
+    /// let options = FindOptions::new().exclude_domains(["rack-7"]);
+    /// assert_eq!(registry.find_relay_with(&target, &options)?.node_id(), other);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn exclude_domains(mut self, domains: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let domains = domains.into_iter().map(|name| name.as_ref().into());
+        self.exclude_domains.extend(domains);
+        self.exclude_domains.sort_unstable();
+        self.exclude_domains.dedup();
+        self
+    }
+
+    /// Labels that a relay must have: all of them. Each call of this method adds to the ones
+    /// before.
+    ///
+    /// ```
+    /// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let [one, other, target] = [1, 2, 9].map(|n| NodeId::from([n; 32]));
+    /// for (relay, labels, host) in [(one, ["tcp", "eu"], 1), (other, ["udp", "eu"], 2)] {
+    ///     let options = RegisterOptions::new().labels(labels);
+    ///     registry.register_with(relay, SocketAddr::from(([192, 0, 2, host], 4433)), &options)?;
+    /// }
+    /// let options = FindOptions::new().require(["udp"]);
+    /// assert_eq!(registry.find_relay_with(&target, &options)?.node_id(), other);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn require(mut self, labels: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.filter_mut().require(labels);
+        self
+    }
+
+    /// Labels that a relay must not have: none of them. Each call of this method adds to the
+    /// ones before. Costs as [`require`](Self::require).
+    pub fn avoid(mut self, labels: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.filter_mut().avoid(labels);
+        self
+    }
+
+    /// The family over which a relay must be reachable, by default any: by an endpoint with an
+    /// address of that family, or with a name, which may resolve to one. [Further
+    /// endpoints](crate::RegisterOptions::also_at) count, too. Costs as
+    /// [`require`](Self::require).
+    pub fn family(mut self, family: IpFamily) -> Self {
+        self.filter_mut().set_family(family);
+        self
+    }
+
+    fn filter_mut(&mut self) -> &mut Filter {
+        Arc::make_mut(self.filter.get_or_insert_default())
     }
 
     /// The longest eligible round trip from the requester to the relay, by default any.

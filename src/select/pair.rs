@@ -267,7 +267,9 @@ impl<'g, C: BestSoFar<'g>> Objective for Pair<'_, 'g, C> {
         }
         let criteria = &self.scope.criteria;
         let path_micros = match self.views.requester() {
-            _ if self.node != Some((std::ptr::from_ref(part.leaves), slot / FANOUT)) => criteria.path_micros(&record),
+            _ if self.node != Some((std::ptr::from_ref(part.leaves), slot / FANOUT)) => {
+                criteria.path_micros(&record)
+            }
             None => criteria.own_micros(&record) + self.legs[slot % FANOUT] as u32,
             Some(_) => self.legs[slot % FANOUT] as u32,
         };

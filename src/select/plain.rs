@@ -39,9 +39,7 @@ impl<'g, C: BestSoFar<'g>> Objective for Plain<'_, 'g, C> {
         }
         match limit.is_unlimited() {
             true => four_by_four(summaries, bins, |least| least.score),
-            false => four_by_four(summaries, bins, |least| {
-                limit.restrict(&least, least.score)
-            }),
+            false => four_by_four(summaries, bins, |least| limit.restrict(&least, least.score)),
         }
     }
 

@@ -111,7 +111,11 @@ impl<'g> SearchScope<'g> {
     #[cold]
     pub(crate) fn refresh_rejected(&self, record: &RecordRef<'g>, reason: Rejection) {
         match reason {
-            Rejection::Excluded | Rejection::TooFar => {}
+            Rejection::Excluded
+            | Rejection::Labels
+            | Rejection::Family
+            | Rejection::TooFar
+            | Rejection::Tier => {}
             Rejection::Unmeasured => {
                 if record.has_lapsed(self.criteria.tick) {
                     record.refresh_rtt(self.criteria.tick);

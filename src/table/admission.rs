@@ -264,7 +264,9 @@ impl Table {
         } = beginning;
         let rtt_seed = rtt_seed.map(|micros| (announcement.registered_at, micros));
         let said = before.map_or(PolicyWord::default(), |before| before.policy_word());
-        let policy = said.of_operator().with_announced(PolicyWord::announced(&announcement));
+        let policy = said
+            .of_operator()
+            .with_announced(PolicyWord::announced(&announcement));
         if let Err(exhausted) = self.store.begin_policy(index, policy, arrived_at) {
             self.store.return_record(index);
             return Err(exhausted);

@@ -103,7 +103,13 @@ fn is_eligible_by_its_leaf(table: &Table, n: u8) -> bool {
 fn stage<'g>(table: &'g Table, id: &'g NodeId, capacity: u32, guard: &'g Guard) -> Staged<'g> {
     let hash = table.hash(id);
     table
-        .stage((id, hash), announcement(capacity), LATER, Beginning::default(), guard)
+        .stage(
+            (id, hash),
+            announcement(capacity),
+            LATER,
+            Beginning::default(),
+            guard,
+        )
         .expect("there are records")
 }
 

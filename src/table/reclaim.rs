@@ -196,7 +196,13 @@ mod tests {
         let unit = {
             let guard = epoch::pin();
             let named = (&id, table.hash(&id));
-            let staged = table.stage(named, announcement, Tick(9), crate::table::Beginning::default(), &guard);
+            let staged = table.stage(
+                named,
+                announcement,
+                Tick(9),
+                crate::table::Beginning::default(),
+                &guard,
+            );
             let staged = staged.unwrap();
             let record = staged.record();
             let _ = staged.admit(None);

@@ -15,8 +15,8 @@ use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, prefetch};
 use crate::table::record::{
-    Announcement, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Parts, Policy,
-    PolicyWord, Record, RttUpdate, Second, Subject,
+    Announcement, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Parts, Policy, PolicyWord,
+    Record, RttUpdate, Second, Subject,
 };
 use crate::table::snapshot::{PendingChange, Publication, Weight};
 use crate::table::store::{Exhausted, Store};

@@ -35,6 +35,11 @@ pub(crate) struct Announcement {
 }
 
 impl Announcement {
+    /// All endpoints, the main one first.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        std::iter::once(&self.endpoint).chain(self.also_at())
+    }
+
     pub(crate) fn failure_domain(&self) -> Option<&str> {
         self.details.as_ref()?.failure_domain.as_deref()
     }

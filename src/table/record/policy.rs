@@ -179,9 +179,9 @@ impl Policy {
     pub(in crate::table) fn weight(&self, settings: &SelectionSettings, now: Tick) -> Weight {
         Weight {
             cost: self.word().cost().factor() as f32,
-            share: self
-                .arrived_at()
-                .map_or(1.0, |arrived_at| settings.share_that_counts(arrived_at, now)),
+            share: self.arrived_at().map_or(1.0, |arrived_at| {
+                settings.share_that_counts(arrived_at, now)
+            }),
         }
     }
 }

@@ -5,9 +5,7 @@ use super::context::SelectionSettings;
 use super::publication::Publication;
 use crate::sync::{Zeroable, epoch};
 use crate::table::record::Second;
-use crate::table::record::{
-    Extra, Handle, Lifecycle, Load, Parts, Policy, Record, State, Subject,
-};
+use crate::table::record::{Extra, Handle, Lifecycle, Load, Parts, Policy, Record, State, Subject};
 use crate::time::{Tick, Timeline};
 use std::convert::Infallible;
 

@@ -65,7 +65,7 @@ impl Weight {
 
     /// A relay with more load than the share that counts is still eligible: it ranks as one
     /// of this utilisation, if it has no more.
-    const LIMIT: f32 = 1.0 - 1.0 / 1024.0;
+    const LIMIT: f32 = 1.0 - 1.0 / 256.0;
 
     fn utilisation(self, load: Load) -> f32 {
         let whole = load.utilisation();

@@ -106,8 +106,9 @@ impl HigherTiers {
         if let Some(trees) = self.get(tier) {
             return trees;
         }
-        let trees = self.trees[usize::from(tier) - 1].get_or_init(make);
+        // First: a thread that finds the trees also finds them among all.
         self.made.add(tier);
+        let trees = self.trees[usize::from(tier) - 1].get_or_init(make);
         on_made();
         trees
     }
