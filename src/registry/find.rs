@@ -201,6 +201,10 @@ impl Inner {
             target,
             local: self.relays.settings.local_id.as_ref(),
             options,
+            filter: options.filter.as_ref().and_then(|filter| {
+                let filters = &self.relays.publication().context.filters;
+                filters.find(filter)
+            }),
             views,
             tick: now,
             assumed_rtt_micros: self.relays.settings.assumed_rtt_micros,

@@ -52,7 +52,9 @@ impl Inner {
         if publication.context.outage.take_deferred() {
             relays.table.end_outage();
         }
+        let has_new_filters = relays.table.activate_filters();
         let is_time = pace == Pace::Eager
+            || has_new_filters
             || self.sorter.may_sort_again()
             || sorter::backlog(relays) == Backlog::Overdue;
         self.coordinates.apply_measurements(relays);

@@ -6,6 +6,7 @@ use crate::select::candidate::{Candidate, Evaluation};
 use crate::select::options::FindOptions;
 use crate::select::path::{Leg, Legs, ResolvedView, Views};
 use crate::table::record::Load;
+use crate::table::snapshot::FilterId;
 use crate::table::{LiveRecord, RecordRef};
 use crate::time::Tick;
 use std::time::Duration;
@@ -16,6 +17,8 @@ pub(crate) struct Criteria<'a> {
     pub(crate) target: &'a NodeId,
     pub(crate) local: Option<&'a NodeId>,
     pub(crate) options: &'a FindOptions,
+    /// The forests to search, if there are any for the filter of the options.
+    pub(crate) filter: Option<FilterId>,
     /// What is known of the pair, if the options have views.
     pub(crate) views: Option<&'a Views<'a>>,
     /// Relays are eligible or not as of this tick.
@@ -302,6 +305,7 @@ mod tests {
             target: &NodeId::from([2; 32]),
             local: None,
             options: &FindOptions::new(),
+            filter: None,
             views: None,
             tick: Tick(1),
             assumed_rtt_micros: 1,

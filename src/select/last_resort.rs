@@ -45,7 +45,7 @@ fn longest<'g>(scope: &SearchScope<'g>, snapshot: &Snapshot) -> Option<Candidate
     match scope.criteria.measured_by_requester() {
         Some(measured) => measured.for_each(|index| search.visit_measured(index)),
         // The trees of suspensions have relays of all tiers.
-        None => snapshot.tier(0).for_each(|part| search.search(part)),
+        None => snapshot.tier(0, None).for_each(|part| search.search(part)),
     }
     search.found
 }

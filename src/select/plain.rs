@@ -81,11 +81,11 @@ fn four_by_four(
 pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
     let base = &snapshot.base.leaves;
     let (random, lasting) = (random_bits(), lasting_random_bits());
-    let (mut part, mut best) = (base, base.lowest.root());
+    let (mut part, mut best) = (base, base.all.lowest.root());
     let mut least = least_score(base, best);
     let mut are_due = base.are_due(tick);
     for run in snapshot.runs.iter().filter(|run| run.len() > 0) {
-        let root = run.leaves.lowest.root();
+        let root = run.leaves.all.lowest.root();
         are_due |= run.leaves.are_due(tick);
         let is_drawn = || {
             let (run, all) = (run.len() as u64, (snapshot.base.len() + run.len()) as u64);
@@ -104,7 +104,7 @@ pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
         let random = if level < DRAWN { random } else { lasting };
         node = node * FANOUT + pick(best.mask, random >> (4 * level)) as usize;
         if level > 0 {
-            best = best_children(part.lowest.summaries.words(level - 1, node));
+            best = best_children(part.all.lowest.summaries.words(level - 1, node));
         }
     }
     part.at(node)

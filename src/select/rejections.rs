@@ -1,13 +1,15 @@
 //! How many relays are not eligible for which reason, counted without a visit to each.
 //!
-//! The trees count their leaves by state, whenever one changes. Two reasons are those of the
-//! call. Its exclusions are looked up one by one. Since the call found no relay, all relays
-//! that are otherwise eligible are beyond its maximum latency.
+//! The trees count their leaves by state, whenever one changes. The other reasons are those of
+//! the call. Its exclusions are looked up one by one. Since the call found no relay, all relays
+//! that are otherwise eligible do not pass its filter, or are beyond its maximum latency, or in
+//! domains that it excludes. A relay to which several of these apply counts under the first.
 
 use crate::errors::Rejections;
 use crate::relay::{NodeId, Rejection};
+use crate::select::criteria::Criteria;
 use crate::select::scope::SearchScope;
-use crate::table::snapshot::{LeafState, Snapshot};
+use crate::table::snapshot::{LeafState, Snapshot, StateCounts};
 
 /// The counts for a call that found no relay.
 pub(crate) fn count(scope: &SearchScope<'_>, snapshot: &Snapshot) -> Rejections {
@@ -16,14 +18,43 @@ pub(crate) fn count(scope: &SearchScope<'_>, snapshot: &Snapshot) -> Rejections 
     for &reason in Rejection::ALL {
         *rejections.count_mut(reason) = counts.rejected(reason);
     }
-    // Without a maximum latency, relays that are eligible by now have become so since.
-    if scope.criteria.options.max_latency.is_some() {
-        rejections.too_far = counts.of(LeafState::Measured);
-        rejections.unmeasured = counts.of(LeafState::Unmeasured);
-        count_by_requester(scope, &mut rejections);
+    // Without restrictions, relays that are eligible by now have become so since.
+    if scope.criteria.options.is_restricted() {
+        count_restricted(scope, snapshot, counts, &mut rejections);
     }
     count_excluded(scope, &mut rejections);
     rejections
+}
+
+/// Counts the relays that are eligible to other calls: first those that do not pass the
+/// filter, if there is a forest for it; then those beyond the maximum latency; else those of
+/// excluded domains.
+fn count_restricted(
+    scope: &SearchScope<'_>,
+    snapshot: &Snapshot,
+    counts: StateCounts,
+    rejections: &mut Rejections,
+) {
+    let Criteria {
+        options, filter, ..
+    } = &scope.criteria;
+    let mut passing = counts;
+    if let Some(wanted) = &options.filter {
+        let counted = filter.and_then(|filter| snapshot.counts_of(filter));
+        passing = counted.unwrap_or_default();
+        let others = counts.eligible().saturating_sub(passing.eligible());
+        *match wanted.has_labels() {
+            true => &mut rejections.labels,
+            false => &mut rejections.family,
+        } = others;
+    }
+    if options.max_latency.is_some() {
+        rejections.too_far = passing.of(LeafState::Measured);
+        rejections.unmeasured = passing.of(LeafState::Unmeasured);
+        count_by_requester(scope, rejections);
+    } else {
+        rejections.excluded = passing.eligible();
+    }
 }
 
 /// If the requester is another node, relays that it did not publish are unmeasured.

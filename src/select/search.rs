@@ -197,7 +197,8 @@ impl<'g> Search<'g> {
         // Without views the roots alone say whether any relay is eligible.
         let is_plain = self.scope.criteria.views.is_none();
         let is_empty = |part: TierPart<'_>| part.trees.root().score_rank == 0;
-        if is_plain && snapshot.tier(tier).all(is_empty) {
+        let filter = self.scope.criteria.filter;
+        if is_plain && snapshot.tier(tier, filter).all(is_empty) {
             return None;
         }
         let best_so_far = Best::new(snapshot.base.leaves.bins);
@@ -214,7 +215,7 @@ impl<'g> Search<'g> {
         is_best_first: bool,
     ) -> C {
         let scope = &self.scope;
-        let parts = snapshot.tier(tier);
+        let parts = snapshot.tier(tier, scope.criteria.filter);
         match scope.criteria.views {
             None => {
                 let mut plain = Plain { scope, best_so_far };

@@ -144,6 +144,9 @@ impl<'g> Staged<'g> {
         let outcome = self.try_enter(entry, ignored_index);
         if outcome != AdmitOutcome::Admitted {
             self.withdraw();
+        } else if self.record.publication().context.filters.are_any() {
+            // A filter may have been installed since the policy was computed.
+            self.record.copy_announced();
         }
         outcome
     }
@@ -264,9 +267,10 @@ impl Table {
         } = beginning;
         let rtt_seed = rtt_seed.map(|micros| (announcement.registered_at, micros));
         let said = before.map_or(PolicyWord::default(), |before| before.policy_word());
+        let filters = &self.store.publication.context.filters;
         let policy = said
             .of_operator()
-            .with_announced(PolicyWord::announced(&announcement));
+            .with_announced(PolicyWord::announced(&announcement, filters));
         if let Err(exhausted) = self.store.begin_policy(index, policy, arrived_at) {
             self.store.return_record(index);
             return Err(exhausted);

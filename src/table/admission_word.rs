@@ -131,6 +131,13 @@ impl AdmissionWord {
         self.change(seen, seen.0 & !UNFINISHED);
     }
 
+    /// Orders this thread with every admission: one before this is seen, and one after it
+    /// sees what this thread did before.
+    pub(super) fn touch(&self) {
+        // AcqRel: see above.
+        self.0.fetch_add(0, Ordering::AcqRel);
+    }
+
     fn change(&self, seen: AdmissionState, next: u64) -> bool {
         // Release: a helping thread sees the record that is named. Acquire: sees what came
         // before. Relaxed: on failure the word is loaded again.

@@ -7,6 +7,7 @@
 //! acquire load may legally be stale.
 
 mod batches;
+mod filters;
 mod leases;
 mod moves;
 

@@ -1,5 +1,7 @@
 //! Changes of policies: with an announcement, and by the operator.
 
+use crate::sync::epoch;
+use crate::table::Table;
 use crate::table::record::{Announcement, Policy, PolicyWord};
 use crate::table::record_ref::RecordRef;
 use crate::table::snapshot::Context;
@@ -32,6 +34,36 @@ impl Store {
             true => Ok(self.policy(index)),
             false => self.ensure_policy(index).map(Some).ok_or(Exhausted),
         }
+    }
+}
+
+/// How many records are visited under one pin.
+const PER_PIN: u32 = 1024;
+
+impl Table {
+    /// Makes the filters active that finds asked for; whether there were any. The next merge
+    /// makes forests for them.
+    pub(crate) fn activate_filters(&self) -> bool {
+        let filters = &self.store.publication.context.filters;
+        let installed = filters.install_wanted();
+        if installed == 0 {
+            return false;
+        }
+        self.admission.touch();
+        // What was admitted before is live from here on.
+        self.help_unfinished(&epoch::pin());
+        let high_water = self.store.high_water();
+        for start in (0..high_water).step_by(PER_PIN as usize) {
+            let guard = epoch::pin();
+            for index in start..high_water.min(start + PER_PIN) {
+                if let Some(record) = self.record_at(index, &guard) {
+                    record.copy_announced();
+                }
+            }
+        }
+        filters.activate(installed);
+        self.store.publication.mark_unsorted();
+        true
     }
 }
 
@@ -93,17 +125,29 @@ impl RecordRef<'_> {
         self.refresh(true);
     }
 
-    /// Copies the announced tier and cost to the policy, if they differ; whether they did. See
+    /// Copies what is announced of the policy, if it differs; whether it did. See
     /// [`copy_announced`](Self::copy_announced).
+    ///
+    /// The word is read before the filters are: if another thread has computed a new filter,
+    /// this one knows it, too.
     pub(super) fn copy_policy(&self, announcement: &Announcement) -> bool {
-        let announced = PolicyWord::announced(announcement);
+        let current = self.policy_word();
+        let announced = self.announced_policy(announcement);
         let announced = |word: PolicyWord| word.with_announced(announced);
-        // Without one, the announcement needs none: `prepare_policy` made room.
-        let policy = self.store.policy(self.index);
-        let Some(policy) = policy.filter(|it| announced(it.word()) != it.word()) else {
+        if announced(current) == current {
+            return false;
+        }
+        let Some(policy) = self.store.ensure_policy(self.index) else {
+            // For tier and cost, `prepare_policy` made room.
+            self.publication().context.filters.give_up();
             return false;
         };
         self.apply_policy(policy, announced);
         true
+    }
+
+    /// What follows from an announcement.
+    pub(super) fn announced_policy(&self, announcement: &Announcement) -> PolicyWord {
+        PolicyWord::announced(announcement, &self.publication().context.filters)
     }
 }

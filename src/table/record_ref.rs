@@ -417,7 +417,7 @@ impl<'g> LiveRecord<'g> {
         let Some(announcement) = announcement else {
             return Ok(self.postpone(deadline));
         };
-        self.prepare_policy(PolicyWord::announced(&announcement), None)?;
+        self.prepare_policy(self.announced_policy(&announcement), None)?;
         let index = self.store.put_announcement(announcement, self.guard)?;
         let next = Lifecycle::live(deadline, index);
         let renewed = self.record.transition(self.word, next);

@@ -12,7 +12,7 @@
 
 use crate::table::Table;
 use crate::table::admission::AdmitOutcome;
-use crate::table::record::{Announcement, Lifecycle, Load, PolicyWord};
+use crate::table::record::{Announcement, Lifecycle, Load};
 use crate::table::record_ref::{ObservedRecord, RecordRef};
 use crate::table::store::Exhausted;
 use crate::time::Tick;
@@ -125,7 +125,7 @@ impl Table {
         arrived_at: Option<Tick>,
     ) -> Result<Option<Returning<'g>>, Exhausted> {
         let (last, capacity) = (gone.word(), announcement.capacity);
-        let policy = PolicyWord::announced(&announcement);
+        let policy = gone.announced_policy(&announcement);
         gone.prepare_policy(policy, arrived_at)?;
         let index = self.store.put_announcement(announcement, gone.guard)?;
         let word = Lifecycle::returning(deadline, index);

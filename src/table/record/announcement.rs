@@ -6,7 +6,7 @@
 //! compare-and-swap; the old one is retired. So a thread that read the word sees an
 //! endpoint, a capacity and a deadline that belong together.
 
-use crate::relay::{Cost, Details, Endpoint, Label, NatType};
+use crate::relay::{Cost, Details, Endpoint, Filter, Label, NatType};
 use crate::sync::Arc;
 
 /// Where a registration comes from.
@@ -35,6 +35,11 @@ pub(crate) struct Announcement {
 }
 
 impl Announcement {
+    /// Whether the relay passes a filter.
+    pub(crate) fn passes(&self, filter: &Filter) -> bool {
+        filter.admits_labels(self.labels()) && filter.admits_endpoints(self.endpoints())
+    }
+
     /// All endpoints, the main one first.
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         std::iter::once(&self.endpoint).chain(self.also_at())

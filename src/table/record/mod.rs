@@ -69,7 +69,7 @@ pub(crate) use rtt_window::{Measurement, Second};
 
 use crate::relay::{NodeId, Rejection};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable, fence};
-use crate::table::snapshot::{Context, Weight};
+use crate::table::snapshot::{Context, FilterId, Weight};
 use crate::time::Tick;
 use identity::{AtomicWords, LEN_MASK};
 use rtt::RttWord;
@@ -134,6 +134,13 @@ impl Subject<'_> {
     #[inline(always)]
     pub(in crate::table) fn tier(&self) -> u8 {
         self.policy.map_or(0, |policy| policy.word().tier())
+    }
+
+    /// Whether the relay passes a filter.
+    #[inline(always)]
+    pub(in crate::table) fn passes(&self, filter: FilterId) -> bool {
+        self.policy
+            .is_some_and(|policy| policy.word().passes(filter))
     }
 
     /// What changes the score of the relay now.

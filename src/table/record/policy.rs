@@ -1,12 +1,12 @@
-//! How a relay is preferred to others: its tier, the factor on its score, and since when it
-//! ramps up.
+//! How a relay is preferred to others: its tier, the factor on its score, which filters it
+//! passes, and since when it ramps up.
 //!
 //! ```text
-//!  63      45 44             31 30             17     16     15      8 7       0
-//! +----------+-----------------+-----------------+----------+---------+---------+
-//! |          | operator's cost | announced cost  | operator |operator's|announced|
-//! |          |                 |                 | has tier |  tier   |  tier   |
-//! +----------+-----------------+-----------------+----------+---------+---------+
+//!  63     48 47 45 44             31 30            17     16     15       8 7       0
+//! +---------+-----+-----------------+----------------+----------+----------+---------+
+//! | filters |     | operator's cost | announced cost | operator |operator's|announced|
+//! |  passed |     |                 |                | has tier |   tier   |  tier   |
+//! +---------+-----+-----------------+----------------+----------+----------+---------+
 //! ```
 //!
 //! Costs are in thousandths, and zero if there is none. What the operator said goes before
@@ -19,7 +19,7 @@
 use crate::relay::Cost;
 use crate::sync::{AtomicU64, Ordering, Zeroable};
 use crate::table::record::Announcement;
-use crate::table::snapshot::{SelectionSettings, Weight};
+use crate::table::snapshot::{FilterId, Filters, SelectionSettings, Weight};
 use crate::time::Tick;
 
 /// The policy of one record.
@@ -39,9 +39,12 @@ const HAS_OPERATOR_TIER: u64 = 1 << 16;
 const ANNOUNCED_COST_SHIFT: u32 = 17;
 const OPERATOR_COST_SHIFT: u32 = 31;
 const COST_MASK: u64 = (1 << (OPERATOR_COST_SHIFT - ANNOUNCED_COST_SHIFT)) - 1;
-const ANNOUNCED: u64 = 0xff | COST_MASK << ANNOUNCED_COST_SHIFT;
+const FILTERS_SHIFT: u32 = 48;
+/// What follows from the announcement.
+const ANNOUNCED: u64 = 0xff | COST_MASK << ANNOUNCED_COST_SHIFT | u64::MAX << FILTERS_SHIFT;
 
 const _: () = assert!(crate::limits::MAX_COST * 1000.0 <= COST_MASK as f64);
+const _: () = assert!(Filters::MAX <= (u64::BITS - FILTERS_SHIFT) as usize);
 
 // SAFETY: atomics of integers, for which all zeros are valid.
 unsafe impl Zeroable for Policy {
@@ -60,11 +63,15 @@ impl PolicyWord {
     }
 
     /// What follows from an announcement.
-    pub(in crate::table) fn announced(announcement: &Announcement) -> Self {
+    pub(in crate::table) fn announced(announcement: &Announcement, filters: &Filters) -> Self {
         let tier = u64::from(announcement.tier);
         let cost = Some(announcement.cost).filter(|&cost| cost != Cost::ONE);
         let cost = thousandths(cost) << ANNOUNCED_COST_SHIFT;
-        Self(tier | cost)
+        let passed = match filters.are_any() {
+            true => u64::from(filters.passed_by(announcement)) << FILTERS_SHIFT,
+            false => 0,
+        };
+        Self(tier | cost | passed)
     }
 
     /// With the tier that the operator says, if any.
@@ -99,6 +106,12 @@ impl PolicyWord {
     /// Whether the operator said anything of tier or cost.
     pub(crate) fn is_of_operator(self) -> bool {
         !self.of_operator().is_default()
+    }
+
+    /// Whether the relay passes a filter.
+    #[inline]
+    pub(crate) fn passes(self, filter: FilterId) -> bool {
+        self.0 >> FILTERS_SHIFT & u64::from(filter.bit()) != 0
     }
 
     #[inline]

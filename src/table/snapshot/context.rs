@@ -2,9 +2,10 @@
 
 use crate::sync::{AtomicBool, AtomicU64, Ordering, Padded};
 use crate::table::record::{BackOff, BackOffRange, Record};
+use crate::table::snapshot::filters::Filters;
+use crate::table::snapshot::forest::TierSet;
 use crate::table::snapshot::outage::Outage;
 use crate::table::snapshot::score::Bins;
-use crate::table::snapshot::tiers::TierSet;
 use crate::time::{Tick, Watch};
 use std::iter;
 
@@ -92,6 +93,7 @@ pub(crate) struct Context {
     higher_tiers: TierSet,
     /// How often a relay has moved from one tier to another.
     tier_moves: AtomicU64,
+    pub(crate) filters: Filters,
     /// Whether the base has the position of any relay.
     is_located: AtomicBool,
 }
@@ -107,6 +109,7 @@ impl Context {
             is_coarse: AtomicBool::new(false),
             higher_tiers: TierSet::default(),
             tier_moves: AtomicU64::default(),
+            filters: Filters::new(),
             is_located: AtomicBool::new(false),
         }
     }

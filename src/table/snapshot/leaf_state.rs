@@ -71,6 +71,11 @@ impl StateCounts {
         self.of(LeafState::Rejected(reason)) + last_resorts
     }
 
+    /// How many are eligible to callers without criteria of their own.
+    pub(crate) fn eligible(&self) -> usize {
+        self.of(LeafState::Measured) + self.of(LeafState::Unmeasured)
+    }
+
     pub(super) fn add(&mut self, other: &Self) {
         for (sum, count) in self.0.iter_mut().zip(other.0) {
             *sum += count;

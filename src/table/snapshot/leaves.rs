@@ -1,15 +1,15 @@
 //! Some relays, each in a slot, and the trees over them.
 
-use crate::relay::Rejection;
-use crate::sync::{AtomicU32, AtomicU64, OnceBox, Ordering, Padded, ZeroedSlice, prefetch};
+use crate::sync::{AtomicU64, OnceBox, Ordering, ZeroedSlice, prefetch};
 use crate::table::record::{Handle, Subject};
 use crate::table::snapshot::context::Context;
+use crate::table::snapshot::filters::FilterId;
+use crate::table::snapshot::forest::{Forest, LeafSource, TierTrees};
 use crate::table::snapshot::geometry::Geometry;
 use crate::table::snapshot::leaf::{Leaf, SummaryWord};
-use crate::table::snapshot::leaf_state::{LeafState, StateCounts};
+use crate::table::snapshot::leaf_state::LeafState;
 use crate::table::snapshot::score::Bins;
 use crate::table::snapshot::suspended::Suspended;
-use crate::table::snapshot::tiers::{HigherTiers, TierTrees};
 use crate::table::snapshot::tree::FANOUT;
 use crate::time::Tick;
 
@@ -17,14 +17,12 @@ use crate::time::Tick;
 pub(crate) struct Leaves {
     /// Handles, [packed](pack).
     slots: ZeroedSlice<AtomicU64>,
-    /// The trees of tier 0.
-    pub(crate) lowest: TierTrees,
-    /// Allocated when the first relay is in any other tier.
-    higher: OnceBox<HigherTiers>,
+    /// The trees over all relays.
+    pub(crate) all: Forest,
+    /// Those over the relays that pass a filter.
+    filtered: Box<[Forest]>,
     /// Allocated when the first relay is suspended.
     suspended: OnceBox<Suspended>,
-    /// How many relays are in each state, by its number.
-    counts: Padded<[AtomicU32; StateCounts::LEN]>,
     pub(crate) bins: Bins,
     /// Where the relays are, if the position of any is known.
     pub(crate) geometry: Option<Geometry>,
@@ -58,64 +56,40 @@ fn unpack(entry: u64) -> Option<Handle> {
 }
 
 impl Leaves {
-    pub(crate) fn new(slots: usize, bins: Bins) -> Self {
+    /// With a forest for each of these filters.
+    pub(crate) fn new(
+        slots: usize,
+        bins: Bins,
+        filters: impl Iterator<Item = FilterId>,
+        geometry: Option<Geometry>,
+    ) -> Self {
+        let forest = |filter| Forest::new(filter, slots, geometry.is_some());
         Self {
             slots: ZeroedSlice::new_or_abort(slots.max(1)),
-            lowest: TierTrees::new(slots, false),
-            higher: OnceBox::new(),
+            all: forest(None),
+            filtered: filters.map(|filter| forest(Some(filter))).collect(),
             suspended: OnceBox::new(),
-            counts: Padded::default(),
             bins,
-            geometry: None,
+            geometry,
         }
     }
 
-    /// Before any leaf is computed.
-    pub(super) fn locate(&mut self, geometry: Geometry) {
-        self.lowest = TierTrees::new(self.len(), true);
-        self.geometry = Some(geometry);
-    }
-
-    /// The relays of one tier, if there may be any.
+    /// The relays of one tier, if there may be any: of those that pass a filter, where there
+    /// is a forest for it.
     #[inline]
-    pub(crate) fn tier(&self, tier: u8) -> Option<TierPart<'_>> {
-        let trees = self.trees(tier)?;
+    pub(crate) fn tier(&self, tier: u8, filter: Option<FilterId>) -> Option<TierPart<'_>> {
+        let forest = filter.and_then(|filter| self.forest(filter));
+        let trees = forest.unwrap_or(&self.all).trees(tier)?;
         Some(TierPart {
             leaves: self,
             trees,
         })
     }
 
-    #[inline]
-    fn trees(&self, tier: u8) -> Option<&TierTrees> {
-        match tier {
-            0 => Some(&self.lowest),
-            _ => self.higher.get()?.get(tier),
-        }
-    }
-
-    /// The trees of the tier of a relay; if they are made here, its record is touched.
-    #[inline]
-    fn trees_of(&self, subject: &Subject<'_>) -> (u8, &TierTrees) {
-        match subject.tier() {
-            0 => (0, &self.lowest),
-            tier => (tier, self.higher_trees_of(subject, tier)),
-        }
-    }
-
-    fn higher_trees_of(&self, subject: &Subject<'_>, tier: u8) -> &TierTrees {
-        let higher = self.higher.get_or_init(HigherTiers::new);
-        let make = || TierTrees::new(self.len(), self.geometry.is_some());
-        higher.get_or_make(tier, make, || {
-            subject.record.touch_load();
-        })
-    }
-
-    /// The trees of all tiers in which any relay was, the lowest first.
-    pub(super) fn each_tier(&self) -> impl Iterator<Item = (u8, &TierTrees)> {
-        let higher = self.higher.get().into_iter();
-        let higher = higher.flat_map(HigherTiers::iter);
-        std::iter::once((0, &self.lowest)).chain(higher)
+    /// The forest for a filter.
+    pub(crate) fn forest(&self, filter: FilterId) -> Option<&Forest> {
+        let mut forests = self.filtered.iter();
+        forests.find(|forest| forest.filter == Some(filter))
     }
 
     /// The words of a node in the summary tree of each tier.
@@ -124,14 +98,14 @@ impl Leaves {
         level: usize,
         node: usize,
     ) -> impl Iterator<Item = [SummaryWord; FANOUT]> {
-        self.each_tier()
-            .map(move |(_, trees)| trees.summaries.words(level, node).map(SummaryWord))
+        let tiers = self.all.each_tier();
+        tiers.map(move |(_, trees)| trees.summaries.words(level, node).map(SummaryWord))
     }
 
     /// The level of the root of each tree.
     #[inline]
     pub(crate) fn top(&self) -> usize {
-        self.lowest.summaries.top()
+        self.all.lowest.summaries.top()
     }
 
     /// How many slots there are, filled or not.
@@ -157,7 +131,7 @@ impl Leaves {
     /// Prefetches a slot that will be filled soon, and the words above it.
     pub(super) fn prefetch(&self, slot: usize) {
         prefetch(&self.slots[slot]);
-        self.lowest.summaries.prefetch(slot);
+        self.all.lowest.summaries.prefetch(slot);
     }
 
     /// Closes a slot, unless it is filled.
@@ -166,17 +140,6 @@ impl Leaves {
         // needed.
         let _ =
             self.slots[slot].compare_exchange(EMPTY, CLOSED, Ordering::AcqRel, Ordering::Acquire);
-    }
-
-    /// How many relays are in each state.
-    #[inline]
-    pub(crate) fn counts(&self) -> StateCounts {
-        StateCounts(std::array::from_fn(|state| {
-            // Relaxed: nothing is read by way of a count. It is below zero for a moment if
-            // one thread counts a relay out before another has counted it in.
-            let count = self.counts[state].load(Ordering::Relaxed);
-            (count as i32).max(0) as usize
-        }))
     }
 
     /// Recomputes the leaf of a relay, after its record changed, and the words above as far as
@@ -199,19 +162,33 @@ impl Leaves {
         context: &Context,
         to_root: bool,
     ) {
-        // The word of a rejected relay has nothing but the state.
-        let departed = const { LeafState::Rejected(Rejection::Departed).number() as u64 };
-        let (_, trees) = self.trees_of(subject);
-        let is_hidden = trees.summaries.leaf(slot) == departed;
-        if !to_root && is_hidden && subject.record.is_late(context.leaf_tick()) {
+        let source = self.source(slot, subject, context);
+        if !to_root && self.all.hides(&source) && subject.record.is_late(context.leaf_tick()) {
             return;
         }
         if context.may_have_suspended() {
             self.begin_suspension(slot, subject, context);
         }
-        self.refresh_summary(slot, subject, context, to_root);
+        self.refresh_summary(&source, to_root);
         if context.may_have_suspended() {
             self.correct_suspension(slot, subject, context);
+        }
+    }
+
+    #[inline(always)]
+    fn source<'a>(
+        &'a self,
+        slot: usize,
+        subject: &'a Subject<'a>,
+        context: &'a Context,
+    ) -> LeafSource<'a> {
+        LeafSource {
+            slot,
+            subject,
+            context,
+            bins: self.bins,
+            geometry: self.geometry.as_ref(),
+            slots: self.len(),
         }
     }
 
@@ -221,66 +198,33 @@ impl Leaves {
         if context.may_have_suspended() {
             self.begin_suspension(slot, subject, context);
         }
-        let (tier, trees) = self.trees_of(subject);
-        let summary = || self.summary_in(tier, subject, context);
-        let (before, after) = trees.summaries.set(slot, summary);
-        self.recount(before, after);
-        if let Some(joint) = &trees.joint {
-            joint.set(slot, || self.joint_of(trees, slot, context));
-        }
+        let source = self.source(slot, subject, context);
+        self.each_forest()
+            .for_each(|forest| forest.refresh_leaf(&source));
         if context.may_have_suspended() {
             self.correct_suspension(slot, subject, context);
         }
     }
 
     #[inline(always)]
-    fn refresh_summary(
-        &self,
-        slot: usize,
-        subject: &Subject<'_>,
-        context: &Context,
-        to_root: bool,
-    ) {
-        let (tier, trees) = self.trees_of(subject);
-        self.refresh_in((tier, trees), slot, subject, context, to_root);
-        if to_root && self.higher.get().is_some() {
-            let others = self.each_tier().filter(|&(other, _)| other != tier);
-            for other in others {
-                self.refresh_in(other, slot, subject, context, false);
+    fn refresh_summary(&self, source: &LeafSource<'_>, to_root: bool) {
+        self.all.refresh(source, to_root);
+        for forest in &self.filtered {
+            // As for tiers: the thread by whose change the relay does not pass any more
+            // recomputes the leaf in every forest.
+            if to_root || source.passes(forest.filter) {
+                forest.refresh(source, to_root);
             }
         }
     }
 
-    /// Recomputes the leaf of a relay in the trees of one tier, which may not be its own.
-    #[inline(always)]
-    fn refresh_in(
-        &self,
-        (tier, trees): (u8, &TierTrees),
-        slot: usize,
-        subject: &Subject<'_>,
-        context: &Context,
-        to_root: bool,
-    ) {
-        let summary = || self.summary_in(tier, subject, context);
-        let (before, after) = trees.summaries.update(slot, to_root, summary);
-        self.recount(before, after);
-        if let Some(joint) = trees.joint.as_ref().filter(|_| to_root || before != after) {
-            joint.update(slot, to_root, || self.joint_of(trees, slot, context));
-        }
-    }
-
-    /// The fields of the leaf of a relay in the summary tree of a tier.
-    #[inline(always)]
-    fn summary_in(&self, tier: u8, subject: &Subject<'_>, context: &Context) -> u64 {
-        match subject.tier() == tier {
-            true => self.leaf_now(subject, context).summary,
-            false => 0,
-        }
+    pub(super) fn each_forest(&self) -> impl Iterator<Item = &Forest> {
+        std::iter::once(&self.all).chain(&self.filtered)
     }
 
     /// Computes all words above the leaves.
     pub(super) fn join_all(&self) {
-        self.each_tier().for_each(|(_, trees)| trees.join_all());
+        self.each_forest().for_each(Forest::join_all);
     }
 
     /// Before the summary: the trees of suspensions have a relay that is suspended.
@@ -306,7 +250,7 @@ impl Leaves {
         }
         if due == 0 {
             // The thread that changed the summary may not have climbed to the root yet.
-            self.refresh_summary(slot, subject, context, true);
+            self.refresh_summary(&self.source(slot, subject, context), true);
         }
         self.refresh_suspension(slot, leaf);
     }
@@ -324,30 +268,8 @@ impl Leaves {
         trees.since.update(slot, since != 0, || leaf().since);
     }
 
-    /// The word of the joint tree that follows from the summary of a leaf.
-    fn joint_of(&self, trees: &TierTrees, slot: usize, context: &Context) -> u64 {
-        let summary = SummaryWord(trees.summaries.leaf(slot));
-        let geometry = self.geometry.as_ref();
-        let height = geometry.map_or(0.0, |geometry| geometry.height(slot));
-        summary.joint(self.bins, &context.settings, height)
-    }
-
-    fn leaf_now(&self, subject: &Subject<'_>, context: &Context) -> Leaf {
-        self.leaf_at(subject, context, context.leaf_tick())
-    }
-
     fn leaf_at(&self, subject: &Subject<'_>, context: &Context, tick: Tick) -> Leaf {
         Leaf::of(subject, context, self.bins, tick)
-    }
-
-    fn recount(&self, before: u64, after: u64) {
-        let number = |word| SummaryWord(word).state_number();
-        let (before, after) = (number(before), number(after));
-        if before != after {
-            // Relaxed: see `counts`.
-            self.counts[before].fetch_sub(1, Ordering::Relaxed);
-            self.counts[after].fetch_add(1, Ordering::Relaxed);
-        }
     }
 
     /// The trees of suspended relays, once there was any.
@@ -363,17 +285,8 @@ impl Leaves {
             .is_some_and(|suspended| suspended.are_due(tick))
     }
 
-    /// The state of the relay in a slot, by its leaf in the lowest tier that has one.
     pub(crate) fn state_at(&self, slot: usize) -> LeafState {
-        let words = self.leaves_at(slot).map(|(_, word)| word);
-        let mut words = words.filter(|&word| word != 0);
-        SummaryWord(words.next().unwrap_or(0)).state()
-    }
-
-    /// The leaf of a slot in the summary tree of each tier.
-    pub(super) fn leaves_at(&self, slot: usize) -> impl Iterator<Item = (u8, u64)> {
-        let tiers = self.each_tier();
-        tiers.map(move |(tier, trees)| (tier, trees.summaries.leaf(slot)))
+        self.all.state_at(slot)
     }
 
     /// The first slot from `from` on whose relay is suspended.

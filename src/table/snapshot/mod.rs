@@ -43,8 +43,10 @@
 
 mod base;
 mod context;
+mod filters;
 #[cfg(test)]
 mod fixture;
+mod forest;
 mod geometry;
 mod lanes;
 mod leaf;
@@ -60,17 +62,17 @@ mod score;
 mod suspended;
 #[cfg(all(test, not(relay_loom)))]
 mod tests;
-mod tiers;
 mod tree;
 
 pub(crate) use base::MergedRelay;
 pub(crate) use context::{Context, SelectionSettings};
+pub(crate) use filters::{FilterId, Filters};
 pub(crate) use geometry::Boxes;
 pub(crate) use lanes::{
     BestChildren, LeastFigures, best_children, joint_figures, least_figures, pick,
 };
 pub(crate) use leaf::SummaryWord;
-pub(crate) use leaf_state::LeafState;
+pub(crate) use leaf_state::{LeafState, StateCounts};
 pub(crate) use leaves::{Leaves, TierPart};
 pub(crate) use pending::{PendingChange, PendingChanges, PendingSet};
 pub(crate) use publication::{Backlog, Merger, Publication, Snapshot};

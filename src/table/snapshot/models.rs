@@ -44,7 +44,7 @@ impl Relays {
         let of_part = |part: &Leaves| {
             let slots = 0..part.len();
             let at = slots.filter(|&slot| part.at(slot) == relay);
-            at.map(|slot| part.leaves_at(slot).map(|(_, leaf)| leaf).collect())
+            at.map(|slot| part.all.leaves_at(slot).map(|(_, leaf)| leaf).collect())
                 .next()
         };
         let leaves: Vec<Vec<u64>> = snapshot.parts().filter_map(of_part).collect();
@@ -61,7 +61,7 @@ impl Relays {
         let (subject, context) = (self.subject(index), &self.publication.context);
         let expected = Leaf::of(&subject, context, bins, tick);
         assert_eq!(self.leaves_in(&snapshot, index), [expected.summary]);
-        let tiers = snapshot.parts().flat_map(|part| part.each_tier());
+        let tiers = snapshot.parts().flat_map(|part| part.all.each_tier());
         for (tier, trees) in tiers.filter(|&(tier, _)| tier != subject.tier()) {
             assert_eq!(trees.root().score_rank, 0, "in tier {tier}");
         }
@@ -71,7 +71,7 @@ impl Relays {
     /// Whether any root of the current snapshot has an eligible relay.
     pub(super) fn has_any(&self) -> bool {
         let snapshot = Arc::clone(&self.publication.load());
-        let mut tiers = snapshot.parts().flat_map(|part| part.each_tier());
+        let mut tiers = snapshot.parts().flat_map(|part| part.all.each_tier());
         tiers.any(|(_, trees)| trees.root().score_rank > 0)
     }
 }

@@ -35,6 +35,7 @@ use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padde
 use crate::table::record::{Extra, Handle, Load, Parts, Subject};
 use crate::table::snapshot::base::{Base, MergedRelay};
 use crate::table::snapshot::context::{Context, SelectionSettings};
+use crate::table::snapshot::filters::{FilterId, Filters};
 use crate::table::snapshot::leaf::is_alike;
 use crate::table::snapshot::leaf_state::{LeafState, StateCounts};
 use crate::table::snapshot::leaves::{Leaves, TierPart};
@@ -107,17 +108,32 @@ impl Snapshot {
         iter::once(&self.base.leaves).chain(runs.map(|run| &run.leaves))
     }
 
-    /// The relays of one tier, in the base and the runs that are not empty.
+    /// The relays of one tier, in the base and the runs that are not empty; of those that
+    /// pass a filter, where there is a forest for it.
     #[inline]
-    pub(crate) fn tier(&self, tier: u8) -> impl Iterator<Item = TierPart<'_>> {
-        self.parts().filter_map(move |part| part.tier(tier))
+    pub(crate) fn tier(
+        &self,
+        tier: u8,
+        filter: Option<FilterId>,
+    ) -> impl Iterator<Item = TierPart<'_>> {
+        self.parts().filter_map(move |part| part.tier(tier, filter))
     }
 
     /// How many relays are in each state.
     pub(crate) fn counts(&self) -> StateCounts {
         let mut counts = StateCounts::default();
-        self.parts().for_each(|part| counts.add(&part.counts()));
+        self.parts().for_each(|part| counts.add(&part.all.counts()));
         counts
+    }
+
+    /// How many of the relays that pass a filter are in each state; `None` if a part has no
+    /// forest for it.
+    pub(crate) fn counts_of(&self, filter: FilterId) -> Option<StateCounts> {
+        let mut counts = StateCounts::default();
+        for part in self.parts() {
+            counts.add(&part.forest(filter)?.counts());
+        }
+        Some(counts)
     }
 
     /// Whether any suspension has ended at `tick`.
@@ -170,21 +186,26 @@ impl Snapshot {
         }
     }
 
-    fn fresh_run(&self) -> Arc<Run> {
+    fn fresh_run(&self, filters: &Filters) -> Arc<Run> {
         // Each is longer than the one before, so that there are few.
         let wanted = (self.base.len() / 64).max(self.arrivals());
         let capacity = wanted.clamp(RUN_MIN, RUN_MAX);
         let first = self.newest_run().next_number();
-        Arc::new(Run::new(capacity as u32, first, self.base.leaves.bins))
+        Arc::new(Run::new(
+            capacity as u32,
+            first,
+            self.base.leaves.bins,
+            filters.active(),
+        ))
     }
 
     fn newest_run(&self) -> &Run {
         self.runs.last().expect("a snapshot has a run")
     }
 
-    fn with_fresh_run(&self) -> Self {
+    fn with_fresh_run(&self, filters: &Filters) -> Self {
         let mut next = self.clone();
-        next.runs.push(self.fresh_run());
+        next.runs.push(self.fresh_run(filters));
         next
     }
 }
@@ -214,9 +235,14 @@ impl Publication {
     pub(crate) fn new(settings: SelectionSettings, watch: Watch) -> Self {
         Self {
             current: Swap::new(Arc::new(Snapshot {
-                base: Arc::new(Base::new(Vec::new())),
+                base: Arc::new(Base::new(Vec::new(), iter::empty())),
                 next: None,
-                runs: vec![Arc::new(Run::new(RUN_MIN as u32, 0, Bins::FINE))],
+                runs: vec![Arc::new(Run::new(
+                    RUN_MIN as u32,
+                    0,
+                    Bins::FINE,
+                    iter::empty(),
+                ))],
                 number: 0,
             })),
             latest: Padded(AtomicU64::default()),
@@ -274,7 +300,7 @@ impl Publication {
             // The run is full, or sealed by a merge that has published a fresh one. Another
             // thread may have added one, too: if so, do not allocate another.
             if Arc::ptr_eq(&snapshot, &self.load()) {
-                self.replace(&snapshot, snapshot.with_fresh_run());
+                self.replace(&snapshot, snapshot.with_fresh_run(&self.context.filters));
             }
         }
     }
@@ -435,7 +461,7 @@ impl Publication {
         let relays = before.base.iter().map(|(_, relay)| relay).chain(arrivals);
         let mut merged = Vec::with_capacity(before.base.len() + before.arrivals());
         merged.extend(relays.filter_map(describe));
-        let next = Arc::new(Base::new(merged));
+        let next = Arc::new(Base::new(merged, self.context.filters.active()));
         // Step 4. The bins change before the next base is published: `is_alike` compares
         // changes of load by the finest bins of any part.
         if next.leaves.bins == Bins::FINE {
@@ -461,7 +487,8 @@ impl Publication {
             if snapshot.newest_run().len() == 0 {
                 break snapshot;
             }
-            if let Some(previous) = self.replace(&snapshot, snapshot.with_fresh_run()) {
+            let next = snapshot.with_fresh_run(&self.context.filters);
+            if let Some(previous) = self.replace(&snapshot, next) {
                 merger.snapshots.push(previous);
             }
         };
@@ -494,7 +521,7 @@ impl Publication {
             // Arrivals are compared with the relays of the base, so they have the same bins.
             match after.newest_run().leaves.bins == next.leaves.bins {
                 true => after,
-                false => after.with_fresh_run(),
+                false => after.with_fresh_run(&self.context.filters),
             }
         });
         self.context.set_located(next.leaves.geometry.is_some());

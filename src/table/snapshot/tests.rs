@@ -68,7 +68,7 @@ impl Relays {
     fn scan(&self) {
         let snapshot: Arc<Snapshot> = Arc::clone(&self.publication.load());
         for part in snapshot.parts() {
-            for (_, trees) in part.each_tier() {
+            for (_, trees) in part.all.each_tier() {
                 assert_joined(&trees.summaries, part.len(), "summaries");
             }
             if let Some(suspended) = part.suspended() {
@@ -82,12 +82,12 @@ impl Relays {
 
     fn scan_slot(&self, part: &Leaves, slot: usize) {
         let Some(relay) = part.at(slot) else {
-            assert!(part.leaves_at(slot).all(|(_, summary)| summary == 0));
+            assert!(part.all.leaves_at(slot).all(|(_, summary)| summary == 0));
             return;
         };
         let subject = self.subject(relay.index as usize);
         let leaf = Leaf::of(&subject, &self.publication.context, part.bins, Tick(0));
-        for (tier, summary) in part.leaves_at(slot) {
+        for (tier, summary) in part.all.leaves_at(slot) {
             let is_own = subject.tier() == tier;
             let expected = if is_own { leaf.summary } else { 0 };
             assert_eq!(summary, expected, "{relay:?} in tier {tier}");

@@ -77,7 +77,7 @@ fn is_found_beside(moves: fn(&Relays)) {
         let pending = publication.pending.read();
         let snapshot = Arc::clone(&publication.load());
         let is_in = |tier| {
-            let mut parts = snapshot.tier(tier);
+            let mut parts = snapshot.tier(tier, None);
             parts.any(|part| part.trees.root().score_rank > 0)
         };
         let is_found = publication.context.tiers().any(is_in);
