@@ -47,7 +47,7 @@ impl Relays {
             cost: _,
             ref details,
         } = record.announcement();
-        let policy = record.policy_word();
+        let (tier, cost) = record.tier_and_cost();
         let load = record.load();
         let elapsed_nanos = self.timeline.nanos_of(now);
         let measurement = record.measurement(elapsed_nanos);
@@ -63,8 +63,8 @@ impl Relays {
             expires_at: self.timeline.nanos_of(record.word().deadline()),
             asked_at: AskedAt(elapsed_nanos),
             ttl_nanos,
-            tier: policy.tier(),
-            cost: policy.cost(),
+            tier,
+            cost,
             details: details.clone(),
             coordinate: self.publication().position_of(|| record.handle()),
             nat,

@@ -201,10 +201,7 @@ impl Inner {
             target,
             local: self.relays.settings.local_id.as_ref(),
             options,
-            filter: options.filter.as_ref().and_then(|filter| {
-                let filters = &self.relays.publication().context.filters;
-                filters.find(filter)
-            }),
+            filter: None,
             views,
             tick: now,
             assumed_rtt_micros: self.relays.settings.assumed_rtt_micros,
@@ -221,8 +218,14 @@ impl Inner {
         guard: &Guard,
         act: impl FnOnce(&Search<'_>) -> R,
     ) -> R {
+        let filters = &self.relays.publication().context.filters;
+        let filter = options.filter.as_ref();
+        let filter = filter.and_then(|filter| filters.find(filter));
         let with = |views: Option<&Views<'_>>| {
-            let criteria = self.criteria(target, options, now, views);
+            let criteria = Criteria {
+                filter,
+                ..self.criteria(target, options, now, views)
+            };
             act(&Search {
                 scope: SearchScope {
                     table: &self.relays.table,

@@ -5,7 +5,7 @@ use crate::relay::NodeId;
 use crate::sync::{Mutex, epoch, random_hasher};
 use crate::table::RecordRef;
 use crate::table::record::Handle;
-use crate::table::snapshot::penalty;
+use crate::table::snapshot::{Weight, penalty};
 use crate::time::{Tick, nanos};
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
@@ -108,7 +108,7 @@ fn is_due(relays: &Relays, record: &RecordRef<'_>, tick: Tick) -> bool {
 fn score(relays: &Relays, record: &RecordRef<'_>) -> f32 {
     let assumed = relays.settings.assumed_rtt_micros;
     let own = record.rtt_micros().unwrap_or(assumed);
-    (own + assumed) as f32 * penalty(record.load(), record.weight())
+    (own + assumed) as f32 * penalty(record.load(), record.weight().unwrap_or(Weight::PLAIN))
 }
 
 impl BestDue {

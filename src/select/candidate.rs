@@ -13,12 +13,19 @@ pub(crate) struct Evaluation {
 }
 
 impl Evaluation {
-    #[inline]
-    pub(crate) fn new(path_micros: u32, load: Load, weight: Weight) -> Self {
-        Self {
-            path_micros,
-            score: score(path_micros, load, weight),
-        }
+    /// Of a relay that needs none: the summaries say that it is one of the best.
+    pub(crate) const NONE: Self = Self {
+        path_micros: 0,
+        score: 0.0,
+    };
+
+    #[inline(always)]
+    pub(crate) fn new(path_micros: u32, load: Load, weight: Option<Weight>) -> Self {
+        let score = match weight {
+            None => score(path_micros, load, Weight::PLAIN),
+            Some(weight) => weighted_score(path_micros, load, weight),
+        };
+        Self { path_micros, score }
     }
 }
 
@@ -31,6 +38,11 @@ pub(crate) struct Candidate<'g> {
     /// Its circuit, which says whether it is on trial.
     pub(crate) circuit: Circuit,
     pub(crate) is_last_resort: bool,
+}
+
+#[cold]
+fn weighted_score(path_micros: u32, load: Load, weight: Weight) -> f32 {
+    score(path_micros, load, weight)
 }
 
 /// An eligible relay, and the tier in which it was found.

@@ -42,6 +42,13 @@ impl Criteria<'_> {
         })
     }
 
+    /// The relay as a candidate that is not evaluated, if it is eligible.
+    #[inline(always)]
+    pub(crate) fn if_eligible_at_all<'g>(&self, record: &RecordRef<'g>) -> Option<Candidate<'g>> {
+        let candidate = |live, _| Candidate::new(live, Evaluation::NONE);
+        self.if_eligible(record, none_ignored, candidate).ok()
+    }
+
     /// [`evaluate`](Self::evaluate), also of a relay that is backing off.
     pub(crate) fn evaluate_as_last_resort<'g>(
         &self,
@@ -157,8 +164,11 @@ impl Criteria<'_> {
         if let Some(reason) = load.rejection() {
             return Err(reason);
         }
-        if self.options.is_restricted() {
-            self.check_restrictions(record, live, &ignores)?;
+        if self.options.is_filtered() {
+            self.check_announced(live, ignores(Rejection::Excluded))?;
+        }
+        if let Some(max_latency) = self.options.max_latency {
+            self.check_latency(record, max_latency)?;
         }
         Ok(load)
     }
@@ -212,16 +222,15 @@ impl Criteria<'_> {
             || self.options.excludes(record)
     }
 
-    /// What few calls ask for.
-    #[inline(never)]
-    fn check_restrictions(
+    /// Whether a relay announces what the call asks for.
+    #[cold]
+    fn check_announced(
         &self,
-        record: &RecordRef<'_>,
         live: &LiveRecord<'_>,
-        ignores: &impl Fn(Rejection) -> bool,
+        ignores_domain: bool,
     ) -> Result<(), Rejection> {
         let announcement = live.announcement();
-        if !ignores(Rejection::Excluded) && self.options.excludes_domain_of(announcement) {
+        if !ignores_domain && self.options.excludes_domain_of(announcement) {
             return Err(Rejection::Excluded);
         }
         if let Some(filter) = &self.options.filter {
@@ -232,12 +241,10 @@ impl Criteria<'_> {
                 return Err(Rejection::Family);
             }
         }
-        match self.options.max_latency {
-            Some(max_latency) => self.check_latency(record, max_latency),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
+    #[cold]
     fn check_latency(
         &self,
         record: &RecordRef<'_>,

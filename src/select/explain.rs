@@ -4,7 +4,7 @@ use crate::relay::{CircuitState, NodeId, Rejection};
 use crate::select::candidate::{Candidate, InTier};
 use crate::select::path::Leg;
 use crate::select::search::Search;
-use crate::table::snapshot::penalty;
+use crate::table::snapshot::{Weight, penalty};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
@@ -195,7 +195,7 @@ impl Search<'_> {
                 target_leg_source: legs.target.into(),
                 utilisation: load.utilisation().into(),
                 circuit: record.circuit().public_state(self.scope.criteria.tick),
-                penalty: penalty(load, record.weight()).into(),
+                penalty: penalty(load, record.weight().unwrap_or(Weight::PLAIN)).into(),
             });
         }
         relays.sort_by(|one, other| {

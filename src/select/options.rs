@@ -40,6 +40,8 @@ pub struct FindOptions {
     pub(crate) filter: Option<Arc<Filter>>,
     /// Sorted, each once.
     pub(crate) exclude_domains: Vec<Box<str>>,
+    /// Whether there is a filter or an excluded domain.
+    is_filtered: bool,
 }
 
 /// Up to so many excluded ids are compared one by one.
@@ -82,7 +84,13 @@ impl FindOptions {
     /// Whether a relay that is eligible to other calls may not be so to this one.
     #[inline]
     pub(crate) const fn is_restricted(&self) -> bool {
-        self.max_latency.is_some() || self.filter.is_some() || !self.exclude_domains.is_empty()
+        self.is_filtered || self.max_latency.is_some()
+    }
+
+    /// Whether what a relay announces decides whether it is eligible.
+    #[inline]
+    pub(crate) const fn is_filtered(&self) -> bool {
+        self.is_filtered
     }
 
     /// Whether the failure domain of a relay is excluded.
@@ -115,6 +123,7 @@ impl FindOptions {
             max_spread_cost: 0.15,
             filter: None,
             exclude_domains: Vec::new(),
+            is_filtered: false,
         }
     }
 
@@ -164,6 +173,7 @@ impl FindOptions {
         self.exclude_domains.extend(domains);
         self.exclude_domains.sort_unstable();
         self.exclude_domains.dedup();
+        self.is_filtered |= !self.exclude_domains.is_empty();
         self
     }
 
@@ -206,6 +216,7 @@ impl FindOptions {
     }
 
     fn filter_mut(&mut self) -> &mut Filter {
+        self.is_filtered = true;
         Arc::make_mut(self.filter.get_or_insert_default())
     }
 

@@ -43,7 +43,7 @@ impl<'g> Search<'g> {
         let record = table.resolve(best_relay(snapshot, criteria.tick)?, guard)?;
         // The time of the measurement is read last.
         record.prefetch_extra();
-        let best = criteria.candidate(record)?;
+        let best = criteria.if_eligible_at_all(&record)?;
         let lapsed = record.has_lapsed(criteria.tick);
         (!best.is_on_trial() && !lapsed).then_some(best)
     }
@@ -182,7 +182,20 @@ impl<'g> Search<'g> {
     /// The best relay of a snapshot in the lowest tier that has any; or `other`, unless that
     /// is of a higher tier.
     fn best_in(&self, snapshot: &Snapshot, other: Option<InTier<'g>>) -> Option<InTier<'g>> {
-        for tier in self.scope.table.publication().context.tiers() {
+        if let Some(candidate) = self.best_in_tier(snapshot, 0) {
+            return Some(InTier { tier: 0, candidate });
+        }
+        let context = &self.scope.table.publication().context;
+        match context.has_higher_tiers() {
+            true => self.best_above(snapshot, other),
+            false => other,
+        }
+    }
+
+    #[cold]
+    fn best_above(&self, snapshot: &Snapshot, other: Option<InTier<'g>>) -> Option<InTier<'g>> {
+        let tiers = self.scope.table.publication().context.tiers().skip(1);
+        for tier in tiers {
             if other.as_ref().is_some_and(|other| other.tier <= tier) {
                 break;
             }

@@ -11,7 +11,7 @@
 //! nor one that was read under a guard that has ended.
 
 use crate::limits::MAX_CAPACITY;
-use crate::relay::NodeId;
+use crate::relay::{Cost, NodeId};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, prefetch};
 use crate::table::record::{
@@ -136,16 +136,21 @@ impl<'g> RecordRef<'g> {
         policy.map_or(PolicyWord::default(), Policy::word)
     }
 
-    /// What changes the score of the relay now.
+    /// The same, taken apart.
     #[inline(always)]
-    pub(crate) fn weight(&self) -> Weight {
+    pub(crate) fn tier_and_cost(&self) -> (u8, Cost) {
         match self.store.policy(self.index) {
-            None => Weight::PLAIN,
-            Some(policy) => {
-                let context = &self.store.publication.context;
-                policy.weight(&context.settings, context.now())
-            }
+            None => (0, Cost::ONE),
+            Some(policy) => policy.word().tier_and_cost(),
         }
+    }
+
+    /// What changes the score of the relay now, if anything does.
+    #[inline(always)]
+    pub(crate) fn weight(&self) -> Option<Weight> {
+        let policy = self.store.policy(self.index)?;
+        let context = &self.store.publication.context;
+        Some(policy.weight(&context.settings, context.now()))
     }
 
     /// The link of the wheel's inbox.

@@ -143,13 +143,11 @@ impl Subject<'_> {
             .is_some_and(|policy| policy.word().passes(filter))
     }
 
-    /// What changes the score of the relay now.
+    /// What changes the score of the relay now, if anything does.
     #[inline(always)]
-    pub(in crate::table) fn weight(&self, context: &Context) -> Weight {
-        match self.policy {
-            None => Weight::PLAIN,
-            Some(policy) => policy.weight(&context.settings, context.now()),
-        }
+    pub(in crate::table) fn weight(&self, context: &Context) -> Option<Weight> {
+        let policy = self.policy?;
+        Some(policy.weight(&context.settings, context.now()))
     }
 }
 

@@ -122,6 +122,11 @@ impl PolicyWord {
         }
     }
 
+    #[cold]
+    pub(crate) fn tier_and_cost(self) -> (u8, Cost) {
+        (self.tier(), self.cost())
+    }
+
     #[inline]
     pub(crate) fn cost(self) -> Cost {
         let operators = cost_at(self.0, OPERATOR_COST_SHIFT);

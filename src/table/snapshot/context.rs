@@ -184,6 +184,12 @@ impl Context {
         }
     }
 
+    /// Whether any relay may be above the lowest tier.
+    #[inline]
+    pub(crate) fn has_higher_tiers(&self) -> bool {
+        self.higher_tiers.are_any()
+    }
+
     /// The tiers in which any relay may be, the lowest first.
     #[inline]
     pub(crate) fn tiers(&self) -> impl Iterator<Item = u8> {
@@ -192,14 +198,15 @@ impl Context {
 
     /// A value that each move of a relay to another tier changes, before the move.
     pub(crate) fn tier_moves(&self) -> u64 {
-        // AcqRel, a read-modify-write: see `expect_tier_move`.
-        self.tier_moves.fetch_add(0, Ordering::AcqRel)
+        // Acquire: a search that sees the change then sees the pending change that was opened
+        // before. One that saw a leaf of the move sees the change.
+        self.tier_moves.load(Ordering::Acquire)
     }
 
-    /// To be called before a relay moves to another tier. If a search sees what this thread
-    /// does next, it sees this.
+    /// To be called before a relay moves to another tier, and after the pending change was
+    /// opened.
     pub(crate) fn expect_tier_move(&self) {
-        // AcqRel: a search that reads the count afterwards has seen all that led to it.
-        self.tier_moves.fetch_add(1, Ordering::AcqRel);
+        // Release: see `tier_moves`.
+        self.tier_moves.fetch_add(1, Ordering::Release);
     }
 }

@@ -317,6 +317,12 @@ impl TierSet {
         }
     }
 
+    #[inline]
+    pub(super) fn are_any(&self) -> bool {
+        // Relaxed: a relay that was there before the call began is seen.
+        self.0.iter().any(|word| word.load(Ordering::Relaxed) != 0)
+    }
+
     /// In ascending order.
     pub(super) fn iter(&self) -> impl Iterator<Item = u8> {
         (0..).zip(&self.0).flat_map(|(at, word)| {

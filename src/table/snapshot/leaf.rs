@@ -96,8 +96,10 @@ impl Leaf {
         let load = record.load();
         let circuit = record.circuit();
         let Some((reason, until)) = circuit.suspension(tick) else {
-            let weight = subject.weight(context);
-            return Self::of_unsuspended(record, load, weight, settings, bins);
+            return match subject.weight(context) {
+                None => Self::of_unsuspended(record, load, Weight::PLAIN, settings, bins),
+                Some(weight) => Self::of_weighted(record, load, weight, settings, bins),
+            };
         };
         let due = Earliest::word(until);
         let is_last_resort = reason == Rejection::BackingOff && load.rejection().is_none();
@@ -115,6 +117,19 @@ impl Leaf {
         }
     }
 
+    #[cold]
+    fn of_weighted(
+        record: &Record,
+        load: Load,
+        weight: Weight,
+        settings: &SelectionSettings,
+        bins: Bins,
+    ) -> Self {
+        Self::of_unsuspended(record, load, weight, settings, bins)
+    }
+
+    /// Inlined, so that it costs nothing where the weight is plain.
+    #[inline(always)]
     fn of_unsuspended(
         record: &Record,
         load: Load,
@@ -152,9 +167,17 @@ pub(crate) fn is_alike(
     context: &Context,
     bins: Bins,
 ) -> bool {
-    let (record, settings, weight) = (subject.record, &context.settings, subject.weight(context));
-    Leaf::of_unsuspended(record, one, weight, settings, bins)
-        == Leaf::of_unsuspended(record, other, weight, settings, bins)
+    let (record, settings) = (subject.record, &context.settings);
+    match subject.weight(context) {
+        None => {
+            Leaf::of_unsuspended(record, one, Weight::PLAIN, settings, bins)
+                == Leaf::of_unsuspended(record, other, Weight::PLAIN, settings, bins)
+        }
+        Some(weight) => {
+            Leaf::of_weighted(record, one, weight, settings, bins)
+                == Leaf::of_weighted(record, other, weight, settings, bins)
+        }
+    }
 }
 
 /// A word of the summary tree, of a leaf or a node.

@@ -22,7 +22,7 @@ use crate::table::record::Load;
 /// part of the capacity that counts.
 ///
 /// The load must be below the capacity.
-#[inline]
+#[inline(always)]
 pub(crate) fn score(path_micros: u32, load: Load, weight: Weight) -> f32 {
     if weight == Weight::PLAIN {
         return by_utilisation(path_micros, load.utilisation());
@@ -38,6 +38,7 @@ fn by_utilisation(path_micros: u32, utilisation: f32) -> f32 {
 
 /// The factor on a path for the load and the cost of its relay; infinite at the capacity and
 /// above.
+#[inline(always)]
 pub(crate) fn penalty(load: Load, weight: Weight) -> f32 {
     if load.total() < load.capacity() {
         score(1, load, weight)
