@@ -73,8 +73,12 @@ impl FindOptions {
     }
 
     /// Whether a relay is excluded.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn excludes(&self, record: &RecordRef<'_>) -> bool {
+        !self.exclude.is_empty() && self.lists(record)
+    }
+
+    fn lists(&self, record: &RecordRef<'_>) -> bool {
         match self.exclude.len() {
             ..=FEW => self.exclude.iter().any(|id| record.is_of(id)),
             _ => self.exclude.binary_search(&record.identity()).is_ok(),

@@ -303,11 +303,7 @@ impl<'g> RecordRef<'g> {
 
     #[inline]
     fn parts(&self) -> Parts<'g> {
-        Parts {
-            record: self.record,
-            extra: self.extra(),
-            policy: self.store.policy(self.index),
-        }
+        self.store.parts(self.index)
     }
 
     /// Recomputes the leaves of the relay from its record, `fully` if the relay may have

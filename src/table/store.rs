@@ -17,10 +17,12 @@
 
 use crate::limits::MAX_CAPACITY;
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, AtomicBool, AtomicU32, OnceBox, Ordering, Padded, UnsafeCell, Zeroable};
+use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
 use crate::table::admission_word::INDICES;
 use crate::table::permits::{Permits, SPARE_PERMITS, announcements};
-use crate::table::record::{Announcement, Extra, Handle, Load, Parts, Policy, Record, Subject};
+use crate::table::record::{
+    Announcement, Extra, Handle, Load, Parts, Policies, Policy, Record, Subject,
+};
 use crate::table::segments::Segments;
 use crate::table::slab::Slab;
 use crate::table::snapshot::{Publication, SelectionSettings};
@@ -40,8 +42,7 @@ pub(super) struct Store {
     records: Slab<Record>,
     /// One for each record.
     extras: Segments<Extra>,
-    /// One for each record, once any has one that is not that of any relay.
-    policies: OnceBox<Segments<Policy>>,
+    policies: Policies,
     /// How many records there is usually room for.
     usual: u32,
     announcements: Slab<AnnouncementCell>,
@@ -108,7 +109,7 @@ impl Store {
         Some(Self {
             records: Slab::new(usual, INDICES)?,
             extras: Segments::new(usual)?,
-            policies: OnceBox::new(),
+            policies: Policies::new(),
             usual,
             announcements: Slab::new(usual, announcements)?,
             permits: Padded(permits),
@@ -148,22 +149,20 @@ impl Store {
         Parts {
             record: self.record(index),
             extra: self.extra(index),
-            policy: self.policy(index),
+            policies: &self.policies,
+            index,
         }
     }
 
     /// The policy of a record, unless it is that of any relay.
     #[inline]
     pub(super) fn policy(&self, index: u32) -> Option<&Policy> {
-        self.policies.get()?.find(index)
+        self.policies.get(index)
     }
 
     /// The same, with room for one; `None` when the memory is not to be had.
     pub(super) fn ensure_policy(&self, index: u32) -> Option<&Policy> {
-        let make = || Segments::new(self.usual);
-        let policies = self.policies.get_or_try_init(make)?;
-        policies.ensure(index)?;
-        policies.find(index)
+        self.policies.ensure(index, self.usual)
     }
 
     /// One more than the highest index that was ever in use.

@@ -62,8 +62,8 @@ pub(crate) use circuit::{Access, BackOff, BackOffRange, Circuit, Fault, Source};
 pub(crate) use identity::Handle;
 pub(crate) use lifecycle::{Lifecycle, State};
 pub(crate) use load::Load;
-pub(in crate::table) use policy::Policy;
 pub(crate) use policy::PolicyWord;
+pub(in crate::table) use policy::{Policies, Policy};
 pub(crate) use rtt::RttUpdate;
 pub(crate) use rtt_window::{Measurement, Second};
 
@@ -100,8 +100,10 @@ pub(in crate::table) struct Extra {
 pub(crate) struct Parts<'a> {
     pub(in crate::table) record: &'a Record,
     pub(in crate::table) extra: &'a Extra,
-    /// `None` if it is that of any relay.
-    pub(in crate::table) policy: Option<&'a Policy>,
+    /// Its own is looked up when it is needed: a thread that has touched the load sees what
+    /// other threads changed of it before they did.
+    pub(in crate::table) policies: &'a Policies,
+    pub(in crate::table) index: u32,
 }
 
 /// One generation of a record.
@@ -109,7 +111,7 @@ pub(crate) struct Parts<'a> {
 pub(crate) struct Subject<'a> {
     pub(in crate::table) record: &'a Record,
     pub(in crate::table) extra: &'a Extra,
-    policy: Option<&'a Policy>,
+    policies: &'a Policies,
     pub(crate) handle: Handle,
 }
 
@@ -119,34 +121,51 @@ impl<'a> Parts<'a> {
         let Self {
             record,
             extra,
-            policy,
+            policies,
+            index,
         } = self;
+        debug_assert_eq!(index, handle.index);
         Subject {
             record,
             extra,
-            policy,
+            policies,
             handle,
         }
     }
 }
 
-impl Subject<'_> {
+impl<'a> Subject<'a> {
+    /// `None` if it is that of any relay.
+    #[inline(always)]
+    fn policy(&self) -> Option<&'a Policy> {
+        self.policies.get(self.handle.index)
+    }
+
     #[inline(always)]
     pub(in crate::table) fn tier(&self) -> u8 {
-        self.policy.map_or(0, |policy| policy.word().tier())
+        self.policy().map_or(0, |policy| policy.word().tier())
+    }
+
+    /// Whether the relay is in a tier, and passes a filter.
+    #[inline(always)]
+    pub(in crate::table) fn is_in(&self, tier: u8, filter: Option<FilterId>) -> bool {
+        match self.policy() {
+            None => tier == 0 && filter.is_none(),
+            Some(policy) => policy.word().is_in(tier, filter),
+        }
     }
 
     /// Whether the relay passes a filter.
     #[inline(always)]
     pub(in crate::table) fn passes(&self, filter: FilterId) -> bool {
-        self.policy
+        self.policy()
             .is_some_and(|policy| policy.word().passes(filter))
     }
 
     /// What changes the score of the relay now, if anything does.
     #[inline(always)]
     pub(in crate::table) fn weight(&self, context: &Context) -> Option<Weight> {
-        let policy = self.policy?;
+        let policy = self.policy()?;
         Some(policy.weight(&context.settings, context.now()))
     }
 }

@@ -17,8 +17,9 @@
 //! 0, cost 1, no ramp.
 
 use crate::relay::Cost;
-use crate::sync::{AtomicU64, Ordering, Zeroable};
+use crate::sync::{AtomicU64, OnceBox, Ordering, Zeroable};
 use crate::table::record::Announcement;
+use crate::table::segments::Segments;
 use crate::table::snapshot::{FilterId, Filters, SelectionSettings, Weight};
 use crate::time::Tick;
 
@@ -28,6 +29,29 @@ pub(in crate::table) struct Policy {
     word: AtomicU64,
     /// One more than the tick at which a newcomer arrived; zero if it does not ramp up.
     ramp: AtomicU64,
+}
+
+/// The policies of all records, once any record has one that is not that of any relay.
+pub(in crate::table) struct Policies(OnceBox<Segments<Policy>>);
+
+impl Policies {
+    pub(in crate::table) fn new() -> Self {
+        Self(OnceBox::new())
+    }
+
+    /// The policy of a record, unless it is that of any relay.
+    #[inline(always)]
+    pub(in crate::table) fn get(&self, index: u32) -> Option<&Policy> {
+        self.0.get()?.find(index)
+    }
+
+    /// The same, with room for one; `None` when the memory is not to be had. There is usually
+    /// room for so many records.
+    pub(in crate::table) fn ensure(&self, index: u32, usual: u32) -> Option<&Policy> {
+        let policies = self.0.get_or_try_init(|| Segments::new(usual))?;
+        policies.ensure(index)?;
+        policies.find(index)
+    }
 }
 
 /// Tier and cost of a relay, as it announced them and as the operator says.
@@ -106,6 +130,11 @@ impl PolicyWord {
     /// Whether the operator said anything of tier or cost.
     pub(crate) fn is_of_operator(self) -> bool {
         !self.of_operator().is_default()
+    }
+
+    #[cold]
+    pub(in crate::table) fn is_in(self, tier: u8, filter: Option<FilterId>) -> bool {
+        self.tier() == tier && filter.is_none_or(|filter| self.passes(filter))
     }
 
     /// Whether the relay passes a filter.

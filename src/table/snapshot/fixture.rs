@@ -5,27 +5,31 @@ use super::context::SelectionSettings;
 use super::publication::Publication;
 use crate::sync::{Zeroable, epoch};
 use crate::table::record::Second;
-use crate::table::record::{Extra, Handle, Lifecycle, Load, Parts, Policy, Record, State, Subject};
+use crate::table::record::{
+    Extra, Handle, Lifecycle, Load, Parts, Policies, Record, State, Subject,
+};
 use crate::time::{Tick, Timeline};
 use std::convert::Infallible;
 
 /// Relays with indices from 0 on, each in its first life.
 pub(super) struct Relays {
-    records: Box<[(Record, Extra, Policy)]>,
+    records: Box<[(Record, Extra)]>,
+    policies: Policies,
     pub(super) publication: Publication,
 }
 
 impl Relays {
     /// Live relays that have not arrived yet.
     pub(super) fn new(count: usize, capacity: u32) -> Self {
-        let vacant = |_| (Record::vacant(), Extra::vacant(), Policy::vacant());
+        let vacant = |_| (Record::vacant(), Extra::vacant());
         let records: Box<[_]> = (0..count).map(vacant).collect();
-        for (index, (record, extra, _)) in records.iter().enumerate() {
+        for (index, (record, extra)) in records.iter().enumerate() {
             record.begin(extra, &[index as u8; 32].into(), capacity, None);
             record.set_lifecycle(Lifecycle::live(Tick(9), 0));
         }
         Self {
             records,
+            policies: Policies::new(),
             publication: Publication::new(SelectionSettings::FOR_TESTS, Timeline::for_tests()),
         }
     }
@@ -35,12 +39,12 @@ impl Relays {
     }
 
     pub(super) fn subject(&self, index: usize) -> Subject<'_> {
-        let (record, extra, policy) = &self.records[index];
-        let policy = Some(policy);
+        let (record, extra) = &self.records[index];
         let parts = Parts {
             record,
             extra,
-            policy,
+            policies: &self.policies,
+            index: index as u32,
         };
         parts.with_handle(Handle {
             index: index as u32,
@@ -89,7 +93,8 @@ impl Relays {
         context.expect_tier(tier);
         let _pending = self.publication.begin_pending(index as u32);
         context.expect_tier_move();
-        let (_, _, policy) = &self.records[index];
+        let policy = self.policies.ensure(index as u32, self.len() as u32);
+        let policy = policy.expect("there is memory");
         policy.change(|word| word.with_tier(Some(tier)));
         self.publication.refresh(&subject, true);
     }

@@ -71,7 +71,7 @@ pub(super) struct LeafSource<'a> {
     pub(super) subject: &'a Subject<'a>,
     pub(super) context: &'a Context,
     pub(super) bins: Bins,
-    pub(super) geometry: Option<&'a Geometry>,
+    pub(super) geometry: &'a Option<Geometry>,
     /// How many slots the part has.
     pub(super) slots: usize,
 }
@@ -80,7 +80,7 @@ impl LeafSource<'_> {
     /// The fields of the leaf in the summary tree of a tier, in a forest for a filter.
     #[inline(always)]
     fn summary(&self, tier: u8, filter: Option<FilterId>) -> u64 {
-        if self.subject.tier() != tier || !self.passes(filter) {
+        if !self.subject.is_in(tier, filter) {
             return 0;
         }
         let tick = self.context.leaf_tick();
@@ -95,9 +95,8 @@ impl LeafSource<'_> {
     /// The word of the joint tree that follows from the summary of a leaf.
     fn joint(&self, trees: &TierTrees) -> u64 {
         let summary = SummaryWord(trees.summaries.leaf(self.slot));
-        let height = self
-            .geometry
-            .map_or(0.0, |geometry| geometry.height(self.slot));
+        let geometry = self.geometry.as_ref();
+        let height = geometry.map_or(0.0, |geometry| geometry.height(self.slot));
         summary.joint(self.bins, &self.context.settings, height)
     }
 }
@@ -122,7 +121,7 @@ impl Forest {
     }
 
     /// The trees of the tier of a relay; if they are made here, its record is touched.
-    #[inline]
+    #[inline(always)]
     fn trees_of(&self, source: &LeafSource<'_>) -> (u8, &TierTrees) {
         match source.subject.tier() {
             0 => (0, &self.lowest),
@@ -130,6 +129,7 @@ impl Forest {
         }
     }
 
+    #[cold]
     fn higher_trees_of(&self, source: &LeafSource<'_>, tier: u8) -> &TierTrees {
         let higher = self.higher.get_or_init(HigherTiers::new);
         let make = || TierTrees::new(source.slots, source.geometry.is_some());

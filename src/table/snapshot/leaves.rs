@@ -187,7 +187,7 @@ impl Leaves {
             subject,
             context,
             bins: self.bins,
-            geometry: self.geometry.as_ref(),
+            geometry: &self.geometry,
             slots: self.len(),
         }
     }
