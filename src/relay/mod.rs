@@ -12,6 +12,8 @@ mod reach;
 mod rejection;
 
 pub(crate) use cost::Cost;
+#[cfg(feature = "dht")]
+pub(crate) use details::further_endpoints;
 pub(crate) use details::{DetailOptions, Details};
 pub use endpoint::{Endpoint, EndpointError, Host};
 pub use id::{NodeId, NodeIdError};
