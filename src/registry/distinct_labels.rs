@@ -1,7 +1,7 @@
 //! The bound on different labels.
 //!
-//! The relays that are registered locally, or remembered, have up to 64 different labels
-//! together. A registration that sets labels claims them first, under a lock that nothing else
+//! The relays that are registered locally, or expired and may return, have up to 64 different
+//! labels together. (One that left would announce anew.) A registration that sets labels claims them first, under a lock that nothing else
 //! takes. Nothing is counted down when a relay leaves, renews with other labels or is
 //! forgotten, so none of these pays for the bound. Instead, a claim that would exceed it counts
 //! anew, from all records, which labels are still in use.
@@ -107,7 +107,7 @@ impl Drop for Claim<'_> {
     }
 }
 
-/// The labels of all local relays that are live or remembered.
+/// The labels of all local relays that are live, or expired and remembered.
 fn in_use(relays: &Relays, now: Tick) -> BTreeSet<Box<str>> {
     let mut names = BTreeSet::new();
     for _ in 0..MAX_VISITS {

@@ -174,8 +174,9 @@ impl RegisterOptions {
     /// Other labels are refused with
     /// [`RegisterError::InvalidLabel`](crate::RegisterError::InvalidLabel), and too many with
     /// [`RegisterError::TooManyLabels`](crate::RegisterError::TooManyLabels). The relays that
-    /// are registered here, and those that are gone and remembered, have up to 64 different
-    /// labels together. Labels of relays that are learned from a DHT do not count.
+    /// are registered here, and those that expired and may [return](crate::Registration::Returned),
+    /// have up to 64 different labels together. Labels of relays that are learned from a DHT do
+    /// not count.
     ///
     /// A registration that sets labels which the relay does not have takes a lock that only
     /// such registrations take. If it would introduce a label beyond the 64, it visits all

@@ -193,7 +193,7 @@ fn decode_announcement(fields: &mut Fields<'_>) -> Result<Announcement, RecordEr
         also_at: also_at.flatten(),
         payload: fields
             .optional(PAYLOAD)?
-            .map(|Bytes(payload): Bytes<&[u8]>| payload.into()),
+            .and_then(|Bytes(payload): Bytes<&[u8]>| (!payload.is_empty()).then(|| payload.into())),
     };
     announcement.checked()
 }
