@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use relay_registry::dht::{
-    Announcement, MAX_RECORD_LEN, MAX_VALUE_LEN, Network, OfferOutcome, Probe, ProbeError,
-    RejectReason, RelayRecord, SignedRecord, next_sequence,
+    Announcement, FailureDomain, MAX_RECORD_LEN, MAX_VALUE_LEN, Network, OfferOutcome, Probe,
+    ProbeError, RejectReason, RelayRecord, SignedRecord, next_sequence,
 };
 use relay_registry::{
-    Clock, Endpoint, NodeId, RegisterError, RegisterOptions, Registration, RelayInfo,
+    Clock, Endpoint, NatType, NodeId, RegisterError, RegisterOptions, Registration, RelayInfo,
 };
 
 use crate::world::{Node, RTT, TTL, World, home, id, key, secs, until};
@@ -78,7 +78,7 @@ fn all_but_tier_and_cost_is_published_and_learned() {
 fn what_a_later_record_leaves_out_is_gone() {
     let world = World::new();
     let relay = world.node(1);
-    let all = everything().nat(relay_registry::NatType::FullCone);
+    let all = everything().nat(NatType::FullCone);
     relay.registry.register_with(id(1), home(1), &all).unwrap();
     let reader = world.reader();
     until(&world, &[&relay, &reader], || reader.knows(1));
@@ -95,6 +95,31 @@ fn what_a_later_record_leaves_out_is_gone() {
     assert_eq!(info.labels().len(), 0);
     assert_eq!(info.also_at(), []);
     assert_eq!((info.failure_domain(), info.nat()), (None, None));
+}
+
+/// The relay stays registered meanwhile.
+#[test]
+fn labels_that_a_later_record_leaves_out_are_gone() {
+    let world = World::new();
+    let reader = world.reader();
+    let rack = FailureDomain::new("rack 7").unwrap();
+    let first = announcement(1).with_labels(["eu", "udp"]).unwrap();
+    let first = first.with_failure_domain(rack).with_nat(NatType::FullCone);
+    reader
+        .registry
+        .offer_record(&signed(&world, 1, first))
+        .unwrap();
+    reader.work();
+    assert_eq!(labels(&learned(&reader, 1)), ["eu", "udp"]);
+
+    world.advance(secs(20));
+    let second = announcement(1).with_labels(["eu"]).unwrap();
+    let outcome = reader.registry.offer_record(&signed(&world, 1, second));
+    assert_eq!(outcome, Ok(OfferOutcome::Renewed));
+    let info = learned(&reader, 1);
+    assert_eq!(labels(&info), ["eu"]);
+    assert_eq!((info.failure_domain(), info.nat()), (None, None));
+    assert_eq!(info.latency(), Some(RTT), "what was measured stays");
 }
 
 /// One byte more, and it is refused.
@@ -219,6 +244,7 @@ fn a_relay_whose_payload_or_further_endpoints_change_is_probed_anew() {
     let labelled = || announcement(1).with_labels(["eu"]).unwrap();
     assert_eq!(offer(labelled()), OfferOutcome::Renewed);
     assert_eq!(labels(&learned(&reader, 1)), ["eu"]);
+    assert_eq!(witness.seen.lock().unwrap().len(), 1);
 
     let with_further = labelled().with_also_at(further()).unwrap();
     assert_eq!(offer(with_further.clone()), OfferOutcome::Candidate);
