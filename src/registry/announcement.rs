@@ -39,7 +39,8 @@ pub(super) fn first(
         registered_at,
         tier,
         cost,
-        details: DetailOptions::amend(details, None, request.endpoint),
+        details: details
+            .and_then(|details| DetailOptions::amend(Some(details), None, request.endpoint)),
     }
 }
 

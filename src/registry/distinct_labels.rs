@@ -14,7 +14,7 @@ use crate::errors::{LabelScope, RegisterError};
 use crate::limits::MAX_DISTINCT_LABELS;
 use crate::registry::forgetting::remembered_until;
 use crate::registry::relays::Relays;
-use crate::relay::Label;
+use crate::relay::{DetailOptions, Label};
 use crate::sync::{Arc, Mutex};
 use crate::table::ObservedRecord;
 use crate::table::record::Origin;
@@ -43,12 +43,18 @@ pub(super) struct Claim<'a> {
 }
 
 impl DistinctLabels {
-    /// Claims the labels that a registration sets. To be held until it has ended.
-    pub(super) fn claim(
+    /// Claims the labels that a registration sets, if it does. To be held until it has ended.
+    #[inline(never)]
+    pub(super) fn claim_of(
         &self,
-        labels: &Arc<[Label]>,
+        options: &DetailOptions,
         relays: &Relays,
-    ) -> Result<Claim<'_>, RegisterError> {
+    ) -> Result<Option<Claim<'_>>, RegisterError> {
+        let labels = options.labels.iter().flatten().next();
+        labels.map(|labels| self.claim(labels, relays)).transpose()
+    }
+
+    fn claim(&self, labels: &Arc<[Label]>, relays: &Relays) -> Result<Claim<'_>, RegisterError> {
         // Before the lock: this may read the clock, which is the embedder's code.
         let now = relays.present();
         let mut known = self.0.lock();

@@ -23,11 +23,10 @@ impl Inner {
     ) -> Result<Registration, RegisterError> {
         let relays = &self.relays;
         let outcome = check(&relays.settings, endpoint, options).and_then(|rtt_seed| {
-            let labels = options.details.as_ref().map(|it| it.labels.as_ref());
-            let labels = labels.flatten().and_then(Option::as_ref);
-            let _claim = labels
-                .map(|labels| self.labels.claim(labels, relays))
-                .transpose()?;
+            let _claim = match &options.details {
+                None => None,
+                Some(details) => self.labels.claim_of(details, relays)?,
+            };
             self.register_checked(&Request {
                 id,
                 hash: relays.table.hash(id),
@@ -103,7 +102,7 @@ impl Inner {
         let Some(record) = found else {
             let ttl = relays.settings.ttl;
             let announcement = announcement::first(request, now.nanos, ttl);
-            self.check_announced(request, &announcement)?;
+            self.link.check_publishable(request.id, &announcement)?;
             self.admit(request, now, announcement, None, guard)?;
             return Ok(Registration::New);
         };

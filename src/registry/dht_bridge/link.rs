@@ -91,6 +91,7 @@ impl DhtLink {
     }
 
     /// The longest record of the relay `id`, if it is the one that is published.
+    #[inline]
     pub(super) fn max_record_of(&self, id: &NodeId) -> Option<usize> {
         let terms = &self.0.as_ref()?.terms;
         (terms.own.as_ref() == Some(id)).then_some(terms.max_record)

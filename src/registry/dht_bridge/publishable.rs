@@ -42,14 +42,20 @@ pub(super) fn published(announcement: &Announcement, load: Load) -> dht::Announc
 
 impl DhtLink {
     /// Whether the relay, if it is this node's own, can be published whole.
+    #[inline]
     pub(in crate::registry) fn check_publishable(
         &self,
         id: &NodeId,
         announcement: &Announcement,
     ) -> Result<(), RegisterError> {
-        let Some(max) = self.max_record_of(id) else {
-            return Ok(());
-        };
+        match self.max_record_of(id) {
+            None => Ok(()),
+            Some(max) => Self::check_len(announcement, max),
+        }
+    }
+
+    #[inline(never)]
+    fn check_len(announcement: &Announcement, max: usize) -> Result<(), RegisterError> {
         let len = longest_record_len(&published(announcement, Load::FULL));
         match len > max {
             true => Err(RegisterError::TooLargeToPublish { len, max }),
