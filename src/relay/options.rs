@@ -174,11 +174,11 @@ impl RegisterOptions {
     /// [`RegisterError::TooManyLabels`](crate::RegisterError::TooManyLabels). The relays that
     /// are registered here, and those that expired and may [return](crate::Registration::Returned),
     /// have up to 64 different labels together. Labels of relays that are learned from a DHT do
-    /// not count.
+    /// not count. When a relay replaces its labels, the old ones and the new ones count together.
     ///
     /// A registration that sets labels which the relay does not have takes a lock that only
-    /// such registrations take. If it would introduce a label beyond the 64, it visits all
-    /// records, to see which labels are still in use.
+    /// such registrations take. If it would be one label too many by those that were ever used,
+    /// it visits all records, to see which are still in use.
     ///
     /// ```
     /// use relay_registry::{NodeId, RegisterOptions, Registry};
