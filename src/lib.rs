@@ -145,6 +145,7 @@
 //! read. Locks guard maintenance, for which no other operation waits (see
 //! [`Maintenance`]), and coordinates, for which
 //! [`Registry::stats`], [`Registry::update_peer`] and the coordinate calls wait.
+//! A registration that sets [labels](RegisterOptions::labels) takes a lock of its own.
 //!
 //! # Performance
 //!
@@ -182,6 +183,8 @@
 //! - Up to `max_relays` gone relays are remembered, at least 1,024; the longest gone are
 //!   forgotten first. The failures of up to 65,536 forgotten relays are remembered. A
 //!   relay with leases is remembered until its last lease ends.
+//! - A relay has up to 8 labels of 32 bytes, 8 further endpoints and 512 bytes of payload.
+//!   Local relays have up to 64 different labels together.
 //! - Draining and bans are kept for up to 65,536 ids that were never registered, and
 //!   for all that were, in a record of some 150 bytes each, until they are lifted or
 //!   the ban ends. An embedder that bans automatically must lift automatically.

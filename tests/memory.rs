@@ -337,3 +337,34 @@ fn what_is_called_millions_of_times_does_not_allocate() {
     (0..20).for_each(|_| all_of_it());
     assert_eq!(ALLOCATIONS.get() - before, 0);
 }
+
+/// Nor with all that few relays announce.
+#[test]
+fn what_few_relays_announce_is_shared_and_not_copied() {
+    let _alone = alone();
+    let world = world_of(200);
+    let rare = options()
+        .tier(1)
+        .cost(2.0)
+        .labels(["eu", "udp"])
+        .also_at([endpoint(7), endpoint(8)])
+        .payload(b"opaque")
+        .failure_domain("rack 7");
+    (0..200).for_each(|n| world.join_with(n, &rare));
+    world.maintain();
+    let all_of_it = || {
+        for n in 100..200 {
+            world.renew_with(n, &rare);
+            world.renew(n);
+            let info = world.info(n).clone();
+            assert!(info.has_label("udp") && info.also_at().len() == 2);
+            let lease = world.lease(&id(n)).expect("a free unit");
+            assert!(lease.payload().is_some() && world.payload(&id(n)).is_some());
+            assert!(world.find_relay(&id(n)).is_ok());
+        }
+    };
+    all_of_it();
+    let before = ALLOCATIONS.get();
+    (0..20).for_each(|_| all_of_it());
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+}

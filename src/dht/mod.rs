@@ -48,6 +48,7 @@ pub use stats::DhtStats;
 
 pub(crate) use backend::{LearnError, LocalRelay, RegistryBackend};
 pub(crate) use distribution::Distribution;
+pub(crate) use record::{longest_record_len, record_len};
 pub(crate) use wake_flags::WakeFlags;
 
 #[doc = include_str!("record/format.md")]

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use crate::dht::record::Announcement;
 use crate::relay::{Endpoint, NodeId};
 
 /// Checks that a relay which another node announced is reachable, holds its key, and relays.
@@ -52,6 +53,62 @@ pub trait Probe: Send + Sync + 'static {
         endpoint: &Endpoint,
         deadline: Duration,
     ) -> Result<Duration, ProbeError>;
+
+    /// The same for a probe that needs more than the endpoint: the registry calls this one. By
+    /// default it calls [`probe`](Self::probe) with the main endpoint.
+    ///
+    /// The announcement has what the relay signed: [further
+    /// endpoints](Announcement::also_at), [payload](Announcement::payload), labels, and so on. If
+    /// an endpoint or the payload changes, the relay is withdrawn from callers and probed anew. So
+    /// a probe may check that the payload is true, such as a fingerprint that the relay presents.
+    ///
+    /// All of it is a claim. The registry limits how often it probes the prefix of the main
+    /// endpoint, and no other. So dial a further endpoint only after the peer at the main one has
+    /// proved that it holds the key: otherwise anyone can direct probes at a victim.
+    ///
+    /// # Errors
+    ///
+    /// As [`probe`](Self::probe).
+    ///
+    /// ```
+    /// use relay_registry::{Endpoint, NodeId};
+    /// use relay_registry::dht::{Announcement, DhtOptions, Probe, ProbeError};
+    /// use std::time::Duration;
+    ///
+    /// /// Checks that the relay presents the fingerprint that its payload names.
+    /// struct ByFingerprint;
+    ///
+    /// # fn dial(_: &Endpoint, _: Duration) -> Result<(Duration, Vec<u8>), ProbeError> {
+    /// #     Err(ProbeError::Unreachable)
+    /// # }
+    /// impl Probe for ByFingerprint {
+    ///     fn probe(&self, _: &NodeId, _: &Endpoint, _: Duration) -> Result<Duration, ProbeError> {
+    ///         Err(ProbeError::Refused) // without a payload there is nothing to compare with
+    ///     }
+    ///
+    ///     fn probe_announced(
+    ///         &self,
+    ///         _: &NodeId,
+    ///         announced: &Announcement,
+    ///         deadline: Duration,
+    ///     ) -> Result<Duration, ProbeError> {
+    ///         let (rtt, fingerprint) = dial(announced.endpoint(), deadline)?;
+    ///         match announced.payload() == Some(&fingerprint[..]) {
+    ///             true => Ok(rtt),
+    ///             false => Err(ProbeError::WrongIdentity),
+    ///         }
+    ///     }
+    /// }
+    /// # let _ = DhtOptions::new().probe(ByFingerprint);
+    /// ```
+    fn probe_announced(
+        &self,
+        relay: &NodeId,
+        announcement: &Announcement,
+        deadline: Duration,
+    ) -> Result<Duration, ProbeError> {
+        self.probe(relay, announcement.endpoint(), deadline)
+    }
 }
 
 impl<F> Probe for F

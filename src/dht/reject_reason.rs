@@ -20,9 +20,9 @@ pub enum RejectReason {
     Own,
     /// Its relay is not among those of [`allow_only`](crate::dht::DhtOptions::allow_only).
     NotAllowed,
-    /// Its endpoint is not a public address.
+    /// One of its endpoints is not a public address.
     PrivateAddress,
-    /// Its endpoint is a DNS name, and the options do not accept names.
+    /// One of its endpoints is a DNS name, and the options do not accept names.
     Name,
     /// Its relay is behind a NAT that drops unsolicited packets, or its announced NAT type
     /// contradicts its endpoint.
@@ -114,8 +114,8 @@ impl fmt::Display for RejectReason {
             Self::WrongNode => "it is the record of another relay",
             Self::Own => "it is the record of this node",
             Self::NotAllowed => "its relay is not on the allow-list",
-            Self::PrivateAddress => "its endpoint is not a public address",
-            Self::Name => "its endpoint is a DNS name",
+            Self::PrivateAddress => "one of its endpoints is not a public address",
+            Self::Name => "one of its endpoints is a DNS name",
             Self::NotReachable => "its relay is behind a NAT that drops unsolicited packets",
             Self::Replayed => "a newer record of its relay was seen",
             Self::Withdrawn => "its relay withdrew it",

@@ -86,8 +86,8 @@ pub enum RegisterError {
         /// The length of the longest label, in bytes.
         max: usize,
     },
-    /// There are too many labels: of this relay, or of all relays that are registered here or
-    /// remembered. Use fewer, or those that other relays have.
+    /// There are too many labels: of this relay, or of all relays that are registered here, or
+    /// expired and may return. Use fewer, or those that other relays have.
     #[non_exhaustive]
     TooManyLabels {
         /// Whose labels are too many.
@@ -218,7 +218,7 @@ impl fmt::Display for RegisterError {
 pub enum LabelScope {
     /// Those of one relay.
     Relay,
-    /// The different ones of all relays that are registered locally, or remembered.
+    /// The different ones of all relays that are registered locally, or expired and may return.
     Registry,
 }
 

@@ -7,7 +7,7 @@
 
 use crate::registry::request::Request;
 use crate::relay::{Cost, DetailOptions, Endpoint, RegisterOptions};
-use crate::table::record::Announcement;
+use crate::table::record::{Announcement, Origin};
 use crate::time::{Moment, nanos};
 use std::time::Duration;
 
@@ -15,7 +15,11 @@ use std::time::Duration;
 const DEFAULT_CAPACITY: u32 = 100;
 
 /// What a relay announces that has announced nothing before.
-pub(super) fn first(request: &Request<'_>, now: Moment, default_ttl: Duration) -> Announcement {
+pub(super) fn first(
+    request: &Request<'_>,
+    registered_at: u64,
+    default_ttl: Duration,
+) -> Announcement {
     let &RegisterOptions {
         capacity,
         latency: _,
@@ -32,15 +36,22 @@ pub(super) fn first(request: &Request<'_>, now: Moment, default_ttl: Duration) -
         nat,
         origin: request.origin,
         ttl_nanos: nanos(ttl.unwrap_or(default_ttl)),
-        registered_at: now.nanos,
+        registered_at,
         tier,
         cost,
-        details: DetailOptions::amend(details, None, request.endpoint),
+        details: details
+            .and_then(|details| DetailOptions::amend(Some(details), None, request.endpoint)),
     }
 }
 
 /// The announcement after a renewal; `None` if the renewal changes nothing of it.
 pub(super) fn amended(current: &Announcement, request: &Request<'_>) -> Option<Announcement> {
+    if request.origin == Origin::Learned {
+        // A record is the whole of what a learned relay announces.
+        let ttl = Duration::from_nanos(current.ttl_nanos);
+        let whole = first(request, current.registered_at, ttl);
+        return (whole != *current).then_some(whole);
+    }
     if !is_changed(current, request.endpoint, request.options) {
         return None;
     }

@@ -48,16 +48,17 @@ impl Relays {
             ref details,
         } = record.announcement();
         let (tier, cost) = record.tier_and_cost();
+        // What may call a function comes first: it is then not held beside what is to be dropped.
+        let coordinate = self.publication().position_of(|| record.handle());
         let load = record.load();
         let elapsed_nanos = self.timeline.nanos_of(now);
         let measurement = record.measurement(elapsed_nanos);
         RelayInfo {
             node_id: record.identity(),
-            endpoint: endpoint.clone(),
             capacity,
             current_load: load.total(),
             rtt_micros: measurement.map(|it| it.micros),
-            rtt_age_nanos: measurement.map_or(0, |it| it.latest.age(elapsed_nanos)),
+            rtt_second: measurement.map_or(0, |it| it.latest.number()),
             origin: self.timeline.wall_origin(),
             registered_at,
             expires_at: self.timeline.nanos_of(record.word().deadline()),
@@ -65,13 +66,14 @@ impl Relays {
             ttl_nanos,
             tier,
             cost,
-            details: details.clone(),
-            coordinate: self.publication().position_of(|| record.handle()),
+            coordinate,
             nat,
             draining: load.is_draining(),
             banned: circuit.is_banned(now),
             circuit: circuit.public_state(now),
             last_resort,
+            endpoint: endpoint.clone(),
+            details: details.clone(),
         }
     }
 }

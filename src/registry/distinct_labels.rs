@@ -1,7 +1,7 @@
 //! The bound on different labels.
 //!
-//! The relays that are registered locally, or remembered, have up to 64 different labels
-//! together. A registration that sets labels claims them first, under a lock that nothing else
+//! The relays that are registered locally, or expired and may return, have up to 64 different
+//! labels together. (One that left would announce anew.) A registration that sets labels claims them first, under a lock that nothing else
 //! takes. Nothing is counted down when a relay leaves, renews with other labels or is
 //! forgotten, so none of these pays for the bound. Instead, a claim that would exceed it counts
 //! anew, from all records, which labels are still in use.
@@ -14,7 +14,7 @@ use crate::errors::{LabelScope, RegisterError};
 use crate::limits::MAX_DISTINCT_LABELS;
 use crate::registry::forgetting::remembered_until;
 use crate::registry::relays::Relays;
-use crate::relay::Label;
+use crate::relay::{DetailOptions, Label};
 use crate::sync::{Arc, Mutex};
 use crate::table::ObservedRecord;
 use crate::table::record::Origin;
@@ -43,12 +43,18 @@ pub(super) struct Claim<'a> {
 }
 
 impl DistinctLabels {
-    /// Claims the labels that a registration sets. To be held until it has ended.
-    pub(super) fn claim(
+    /// Claims the labels that a registration sets, if it does. To be held until it has ended.
+    #[inline(never)]
+    pub(super) fn claim_of(
         &self,
-        labels: &Arc<[Label]>,
+        options: &DetailOptions,
         relays: &Relays,
-    ) -> Result<Claim<'_>, RegisterError> {
+    ) -> Result<Option<Claim<'_>>, RegisterError> {
+        let labels = options.labels.iter().flatten().next();
+        labels.map(|labels| self.claim(labels, relays)).transpose()
+    }
+
+    fn claim(&self, labels: &Arc<[Label]>, relays: &Relays) -> Result<Claim<'_>, RegisterError> {
         // Before the lock: this may read the clock, which is the embedder's code.
         let now = relays.present();
         let mut known = self.0.lock();
@@ -107,7 +113,7 @@ impl Drop for Claim<'_> {
     }
 }
 
-/// The labels of all local relays that are live or remembered.
+/// The labels of all local relays that are live, or expired and remembered.
 fn in_use(relays: &Relays, now: Tick) -> BTreeSet<Box<str>> {
     let mut names = BTreeSet::new();
     for _ in 0..MAX_VISITS {

@@ -188,6 +188,8 @@ impl Registry {
     ///
     /// Lock-free, and linearizable with the other operations on the same id. If another thread is
     /// just removing the relay or bringing it back, this waits for the few steps of that thread.
+    /// One that sets [labels](RegisterOptions::labels) which the relay does not have waits for
+    /// others that do.
     /// The bound on the number of relays is never exceeded, and no relay is rejected because of a
     /// registration that fails.
     ///

@@ -3,11 +3,11 @@
 use crate::errors::RegisterError;
 use crate::registry::announcement;
 use crate::registry::inner::Inner;
-use crate::registry::request::{AttemptError, Registration, Request, check};
+use crate::registry::request::{AttemptError, Registration, Request, check, check_reachable};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::epoch::{self, Guard};
 use crate::sync::yield_now;
-use crate::table::record::{Origin, State};
+use crate::table::record::{Announcement, Origin, State};
 use crate::time::Moment;
 
 /// How often a registration helps to reclaim before it gives up.
@@ -23,11 +23,10 @@ impl Inner {
     ) -> Result<Registration, RegisterError> {
         let relays = &self.relays;
         let outcome = check(&relays.settings, endpoint, options).and_then(|rtt_seed| {
-            let labels = options.details.as_ref().map(|it| it.labels.as_ref());
-            let labels = labels.flatten().and_then(Option::as_ref);
-            let _claim = labels
-                .map(|labels| self.labels.claim(labels, relays))
-                .transpose()?;
+            let _claim = match &options.details {
+                None => None,
+                Some(details) => self.labels.claim_of(details, relays)?,
+            };
             self.register_checked(&Request {
                 id,
                 hash: relays.table.hash(id),
@@ -81,6 +80,16 @@ impl Inner {
         }
     }
 
+    /// Checks what a relay would announce together with what it announced before.
+    pub(super) fn check_announced(
+        &self,
+        request: &Request<'_>,
+        announcement: &Announcement,
+    ) -> Result<(), RegisterError> {
+        check_reachable(&announcement.endpoint, announcement.nat)?;
+        self.link.check_publishable(request.id, announcement)
+    }
+
     /// One attempt: admits the relay, renews it or has it return, by what its record says.
     pub(super) fn try_register(
         &self,
@@ -91,7 +100,9 @@ impl Inner {
         let relays = &self.relays;
         let found = relays.table.find_known(request.hash, request.id, guard);
         let Some(record) = found else {
-            let announcement = announcement::first(request, now, relays.settings.ttl);
+            let ttl = relays.settings.ttl;
+            let announcement = announcement::first(request, now.nanos, ttl);
+            self.link.check_publishable(request.id, &announcement)?;
             self.admit(request, now, announcement, None, guard)?;
             return Ok(Registration::New);
         };

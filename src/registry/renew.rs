@@ -28,7 +28,7 @@
 
 use crate::registry::announcement::{amended, is_changed};
 use crate::registry::inner::Inner;
-use crate::registry::request::{AttemptError, Registration, Request, check_reachable};
+use crate::registry::request::{AttemptError, Registration, Request};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::epoch;
 use crate::table::record::{Announcement, Lifecycle, Origin};
@@ -137,7 +137,7 @@ impl Inner {
         }
         let amended = amended(record.announcement(), request);
         if let Some(amended) = &amended {
-            check_reachable(&amended.endpoint, amended.nat)?;
+            self.check_announced(request, amended)?;
         }
         let deadline = self.deadline_of_renewal(record, amended.as_ref(), now)?;
         self.apply(record, deadline, amended, request, now)?;

@@ -18,7 +18,7 @@ use crate::registry::announcement::{self, amended};
 use crate::registry::forgetting::is_local_in_grace;
 use crate::registry::inner::Inner;
 use crate::registry::reputation::{apply_outage_end, recheck_outage_end};
-use crate::registry::request::{AttemptError, Registration, Request, check_reachable};
+use crate::registry::request::{AttemptError, Registration, Request};
 use crate::table::record::{Announcement, Origin};
 use crate::table::{Closing, LiveRecord, ObservedRecord};
 use crate::time::Moment;
@@ -37,7 +37,7 @@ impl Inner {
             return Err(AttemptError::Conflict);
         }
         let announcement = self.announcement_on_return(&record, request, now, is_remembered);
-        check_reachable(&announcement.endpoint, announcement.nat)?;
+        self.check_announced(request, &announcement)?;
         let registration = match is_remembered {
             true => Registration::Returned,
             false => Registration::New,
@@ -70,7 +70,7 @@ impl Inner {
             Some(last) if is_remembered && request.origin == Origin::Local => {
                 announcement::returned(last, request, now)
             }
-            _ => announcement::first(request, now, self.relays.settings.ttl),
+            _ => announcement::first(request, now.nanos, self.relays.settings.ttl),
         }
     }
 
@@ -125,7 +125,7 @@ impl Inner {
     ) -> Result<Registration, AttemptError> {
         let current = record.announcement();
         let announcement = amended(current, request).unwrap_or_else(|| current.clone());
-        check_reachable(&announcement.endpoint, announcement.nat)?;
+        self.check_announced(request, &announcement)?;
         self.deadline(now, announcement.ttl_nanos)?;
         let closing = self.relays.table.close_live(record);
         let closing = closing.ok_or(AttemptError::Conflict)?;

@@ -19,7 +19,8 @@ pub(crate) struct Details {
 }
 
 impl Details {
-    const NONE: Self = Self {
+    /// Those of a relay that announces none.
+    pub(crate) const NONE: Self = Self {
         failure_domain: None,
         labels: None,
         also_at: None,
@@ -80,8 +81,8 @@ impl DetailOptions {
         } = options.unwrap_or(&unset);
         let current = current.map_or(&Details::NONE, |current| current);
         let also_at = match also_at {
-            Some(others) => further(others, endpoint),
-            None => further(current.also_at.as_deref().unwrap_or_default(), endpoint),
+            Some(others) => further_endpoints(others, endpoint),
+            None => further_endpoints(current.also_at.as_deref().unwrap_or_default(), endpoint),
         };
         let payload = payload.clone().or_else(|| current.payload.clone());
         Details {
@@ -139,7 +140,8 @@ fn each_further<'a>(
         .map(|(_, endpoint)| endpoint)
 }
 
-fn further(given: &[Endpoint], main: &Endpoint) -> Option<Arc<[Endpoint]>> {
+/// The same in a list of their own. `None` if there are none.
+pub(crate) fn further_endpoints(given: &[Endpoint], main: &Endpoint) -> Option<Arc<[Endpoint]>> {
     let further: Vec<_> = each_further(given, main).cloned().collect();
     (!further.is_empty()).then(|| further.into())
 }

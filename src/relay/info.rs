@@ -22,8 +22,8 @@ pub struct RelayInfo {
     pub(crate) capacity: u32,
     pub(crate) current_load: u32,
     pub(crate) rtt_micros: Option<u32>,
-    /// The age of `rtt_micros`, if that is known.
-    pub(crate) rtt_age_nanos: u64,
+    /// In which second from `origin` on `rtt_micros` was measured last, if it is known.
+    pub(crate) rtt_second: u64,
     /// When the registry was built, on the calendar.
     pub(crate) origin: SystemTime,
     /// In nanoseconds from `origin`.
@@ -129,7 +129,9 @@ impl RelayInfo {
     #[must_use]
     pub fn latency_age(&self) -> Option<Duration> {
         self.rtt_micros
-            .map(|_| Duration::from_nanos(self.rtt_age_nanos))
+            .map(|_| Duration::from_nanos(self.asked_at.0))
+            // What was measured by a later reading of the clock is as good as new.
+            .map(|asked_at| asked_at.saturating_sub(Duration::from_secs(self.rtt_second)))
     }
 
     /// When the relay was registered, not counting renewals, by the calendar as it was when
@@ -285,7 +287,7 @@ impl fmt::Debug for RelayInfo {
             capacity,
             current_load,
             rtt_micros: _,
-            rtt_age_nanos: _,
+            rtt_second: _,
             origin: _,
             registered_at: _,
             expires_at: _,

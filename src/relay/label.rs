@@ -6,7 +6,7 @@ use crate::sync::Arc;
 /// A label of a relay, and its hash.
 ///
 /// Two labels whose hashes differ are different, so a search seldom compares names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Label {
     pub(crate) hash: u64,
     pub(crate) name: Box<str>,

@@ -13,6 +13,8 @@ mod reach;
 mod rejection;
 
 pub(crate) use cost::Cost;
+#[cfg(feature = "dht")]
+pub(crate) use details::further_endpoints;
 pub(crate) use details::{DetailOptions, Details};
 pub use endpoint::{Endpoint, EndpointError, Host};
 pub(crate) use filter::Filter;

@@ -92,15 +92,13 @@ impl RegisterOptions {
     }
 
     /// The failure domain of the relay, such as the name of its rack, site or operator: 1
-    /// to 63 bytes. Relays of one domain may fail together. By default it is
+    /// to 63 bytes without control characters. Relays of one domain may fail together. By default it is
     /// only the relay's network.
     ///
     /// If a find asks for several relays, it prefers those in different domains: see
     /// [`FindOptions::max_spread_cost`](crate::FindOptions::max_spread_cost). Other values
     /// are refused with
     /// [`RegisterError::InvalidFailureDomain`](crate::RegisterError::InvalidFailureDomain).
-    /// A DHT carries only names of visible ASCII characters. Any other name, such as one
-    /// with a space, is known to this registry only.
     pub fn failure_domain(mut self, name: impl Into<Arc<str>>) -> Self {
         self.details_mut().failure_domain = Some(name.into());
         self
@@ -174,12 +172,13 @@ impl RegisterOptions {
     /// Other labels are refused with
     /// [`RegisterError::InvalidLabel`](crate::RegisterError::InvalidLabel), and too many with
     /// [`RegisterError::TooManyLabels`](crate::RegisterError::TooManyLabels). The relays that
-    /// are registered here, and those that are gone and remembered, have up to 64 different
-    /// labels together. Labels of relays that are learned from a DHT do not count.
+    /// are registered here, and those that expired and may [return](crate::Registration::Returned),
+    /// have up to 64 different labels together. Labels of relays that are learned from a DHT do
+    /// not count. When a relay replaces its labels, the old ones and the new ones count together.
     ///
     /// A registration that sets labels which the relay does not have takes a lock that only
-    /// such registrations take. If it would introduce a label beyond the 64, it visits all
-    /// records, to see which labels are still in use.
+    /// such registrations take. If it would be one label too many by those that were ever used,
+    /// it visits all records, to see which are still in use.
     ///
     /// ```
     /// use relay_registry::{NodeId, RegisterOptions, Registry};
@@ -200,6 +199,9 @@ impl RegisterOptions {
     /// Further endpoints of the same relay, by default none: up to 8, such as one of the other
     /// address family, or another port or transport. The endpoint that the relay is registered
     /// at is left out, and so is one that is given twice. An empty list removes them.
+    ///
+    /// A registry that learns of the relay through a DHT admits it only if it admits all of its
+    /// endpoints: by default, only if all are public addresses.
     ///
     /// Each is checked like the main one, and refused with
     /// [`RegisterError::InvalidFurtherEndpoint`](crate::RegisterError::InvalidFurtherEndpoint).

@@ -1,6 +1,7 @@
 //! Registries that learn each other's relays through an engine, also through a hostile one.
 
 mod admission;
+mod announcing;
 mod building;
 mod engines;
 mod freshness;

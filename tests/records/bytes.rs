@@ -203,15 +203,15 @@ fn assert_too_large(refused: Result<SignedRecord, RecordError>, len: usize, max:
 
 #[test]
 fn what_this_version_does_not_know_is_passed_on() {
-    // 10: {1: -5}, 23: [], 24: "a", and 128 of an embedder.
+    // 13: {1: -5}, 23: [], 24: "a", and 128 of an embedder.
     let mut value = sign(&minimal()).value().to_vec();
     value[0] = 0xab;
-    value.extend(hex("0aa1012417801818616118801903e8"));
+    value.extend(hex("0da1012417801818616118801903e8"));
     let received = decode_value(&value).unwrap();
     assert_eq!(received.value(), value);
     let unknown: Vec<_> = received.record().unknown().collect();
     let expected: [(u64, Vec<u8>); 4] = [
-        (10, hex("a10124")),
+        (13, hex("a10124")),
         (23, hex("80")),
         (24, hex("6161")),
         (128, hex("1903e8")),
@@ -230,7 +230,7 @@ fn what_this_version_does_not_know_is_passed_on() {
 
 #[test]
 fn extensions_keep_to_their_keys() {
-    for key in [0, 9, 10, 127] {
+    for key in [0, 9, 10, 13, 127] {
         let refused = minimal().with_extension(key, &[0xf6]).unwrap_err();
         assert_eq!(
             refused.to_string(),
@@ -351,14 +351,23 @@ fn any_announcement() -> impl Strategy<Value = Announcement> {
     let load = (0..=16_u64).prop_map(|load| Load::from_sixteenths(load).unwrap());
     let domain = "[!-~]{1,63}".prop_map(|name| FailureDomain::new(&name).unwrap());
     let options = (option::of(nat), option::of(load), option::of(domain));
-    (endpoint(), 1..=MAX_CAPACITY, options).prop_filter_map(
+    (endpoint(), 1..=MAX_CAPACITY, options, contact()).prop_filter_map(
         "names no single host",
-        |(endpoint, capacity, (nat, load, domain))| {
+        |(endpoint, capacity, (nat, load, domain), (labels, further, payload))| {
             let announcement = Announcement::new(endpoint, capacity).ok()?;
             let announcement = announcement.with_nat(nat).with_load(load);
-            Some(announcement.with_failure_domain(domain))
+            let announcement = announcement.with_failure_domain(domain);
+            let announcement = announcement.with_labels(labels).ok()?;
+            let announcement = announcement.with_also_at(further).ok()?;
+            announcement.with_payload(payload).ok()
         },
     )
+}
+
+/// Labels, further endpoints and a payload that fit into a record together.
+fn contact() -> impl Strategy<Value = (Vec<String>, Vec<Endpoint>, Vec<u8>)> {
+    let labels = vec("[a-zä-ü ]{1,8}", 0..=4);
+    (labels, vec(endpoint(), 0..=1), vec(any::<u8>(), 0..=100))
 }
 
 /// Deterministic CBOR of a byte string.

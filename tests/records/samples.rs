@@ -51,6 +51,19 @@ pub fn complete() -> RelayRecord {
         .unwrap()
 }
 
+pub fn contact() -> RelayRecord {
+    let further = ["203.0.113.7:443", "relay.example:8443"].map(|it| it.parse().unwrap());
+    let announcement = announcement("[2001:db8::7]:443")
+        .with_nat(NatType::FullCone)
+        .with_load(Load::of(40, 100))
+        .with_failure_domain(FailureDomain::new("Rack 7, größe").unwrap())
+        .with_labels(["udp", "eu", "udp"])
+        .and_then(|it| it.with_also_at(further))
+        .and_then(|it| it.with_payload(b"/dns4/relay.example/udp/8443/quic-v1"))
+        .unwrap();
+    RelayRecord::announce(announcement, ISSUED + 5, NOW, TTL).unwrap()
+}
+
 pub fn named() -> RelayRecord {
     RelayRecord::announce(announcement("relay.example:4433"), ISSUED + 2, NOW, TTL).unwrap()
 }

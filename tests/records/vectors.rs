@@ -44,6 +44,7 @@ fn record(vector: &Vector) -> Option<RelayRecord> {
     match vector["name"].as_str() {
         "announcement" => Some(samples::minimal()),
         "everything" => Some(samples::complete()),
+        "contact" => Some(samples::contact()),
         "name" => Some(samples::named()),
         "withdrawal" => Some(samples::withdrawal()),
         // This version cannot write it.
@@ -55,7 +56,14 @@ fn record(vector: &Vector) -> Option<RelayRecord> {
 #[test]
 fn there_is_a_vector_of_each_kind() {
     let names: Vec<_> = vectors().iter().map(|v| v["name"].clone()).collect();
-    let all = ["announcement", "everything", "name", "withdrawal", "later"];
+    let all = [
+        "announcement",
+        "everything",
+        "name",
+        "withdrawal",
+        "later",
+        "contact",
+    ];
     assert_eq!(names, all);
 }
 

@@ -7,6 +7,7 @@ mod common;
 
 mod addresses;
 mod again;
+mod announcing;
 mod bans;
 mod building;
 mod completeness;

@@ -3,6 +3,7 @@
 use crate::common::*;
 use crate::{at_once, join, register_patiently};
 use relay_registry::{RegisterError, Registration};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 const THREADS: u32 = 4;
@@ -184,5 +185,41 @@ fn a_renewal_that_races_with_expiry_never_leads_to_removal_at_the_old_deadline()
         assert_eq!(expired, 1, "round {round}: {outcomes:?}");
         let stats = world.stats();
         assert_eq!(stats.registrations - stats.expirations, 0, "{stats:?}");
+    }
+}
+
+/// However threads register, renew and leave, the relays that stay have no more different labels
+/// than may be; and what is refused is refused for those that are in use.
+#[test]
+fn labels_fill_the_registry_to_their_bound_and_no_further() {
+    for round in 0..20 {
+        let world = world();
+        at_once(THREADS, |thread| {
+            for n in 0..100 {
+                let relay = thread * 4 + n % 4;
+                let labels = (0..8).map(|m| format!("{}", (thread * 1_000 + n * 3 + m) % 150));
+                let options = options().labels(labels);
+                match register_patiently(&world, relay, endpoint(relay), &options) {
+                    Ok(_) | Err(RegisterError::TooManyLabels { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+                if n % 7 == 0 {
+                    world.unregister(&id(relay));
+                }
+            }
+        });
+        let relays = world.relays();
+        let labels: BTreeSet<_> = relays.iter().flat_map(|relay| relay.labels()).collect();
+        assert!(labels.len() <= 64, "round {round}: {}", labels.len());
+
+        // All that are not in use may be used.
+        let free = 64 - labels.len();
+        for n in 0..free {
+            let options = options().labels([format!("new {n}")]);
+            assert!(register_patiently(&world, 1_000 + n as u32, endpoint(1), &options).is_ok());
+        }
+        let refused = world.register_with(id(1), endpoint(1), &options().labels(["one more"]));
+        let is_refused = matches!(refused, Err(RegisterError::TooManyLabels { count: 65, .. }));
+        assert!(is_refused || free == 64, "{refused:?}");
     }
 }

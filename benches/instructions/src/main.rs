@@ -129,7 +129,10 @@ fn find_for_pairs() {
 fn change(Instance { registry, ids, .. }: &Instance) {
     let endpoint = endpoint();
     count("register, renewal", ids, |id| {
-        registry.register(*id, endpoint.clone()) == Ok(Registration::Renewed)
+        matches!(
+            registry.register(*id, endpoint.clone()),
+            Ok(Registration::Renewed)
+        )
     });
     count("record_rtt", ids, |id| {
         registry.record_rtt(id, Duration::from_millis(30))
@@ -151,7 +154,7 @@ fn come_and_go() {
         registry.maintain();
         let new_ids = random_ids(CALLS, &mut rng);
         count("register, new", &new_ids, |id| {
-            register(id) == Ok(Registration::New)
+            matches!(register(id), Ok(Registration::New))
         });
         count("unregister", &new_ids, |id| registry.unregister(id));
     }

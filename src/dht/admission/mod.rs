@@ -5,16 +5,16 @@
 //!
 //! 1. Its record is checked: network, address, freshness, quota of the prefix, rate of updates.
 //! 2. It is a *candidate*, which no caller sees.
-//! 3. When the embedder's [`Probe`](crate::dht::Probe) of its endpoint succeeds, it is
+//! 3. When the embedder's [`Probe`](crate::dht::Probe) of it succeeds, it is
 //!    *verified*: registered as a learned relay.
 //! 4. It is probed again at intervals, and its record is requested again.
 //! 5. It is removed when its probes fail, its record expires or is withdrawn, or another relay
-//!    needs the room. If its endpoint changes, it is a candidate again.
+//!    needs the room. If an endpoint or its payload changes, it is a candidate again.
 //!
 //! ```text
 //! record ──check──> candidate ──probe──> verified, registered ──┐
 //!            │          │  ▲                 │  └─ probe again <─┘
-//!         rejected    fails └─ new endpoint ─┤
+//!         rejected    fails └─ new contact ──┤
 //!                       ▼                    ▼ fails, expires, withdrawn
 //!                    removed              removed
 //! ```
@@ -44,7 +44,7 @@ pub(super) use quotas::PerPrefix;
 
 use super::backend::{LearnError, Now, RegistryBackend};
 use super::expiring_map::ExpiringMap;
-use super::record::{Freshness, MAX_TTL, SequenceMemory, SignedRecord};
+use super::record::{Announcement, Freshness, MAX_TTL, SequenceMemory, SignedRecord};
 use super::reject_reason::RejectReason;
 use crate::relay::{Endpoint, NodeId};
 use limiter::ProbeLimiter;
@@ -167,7 +167,7 @@ impl Admission {
             return self.add_candidate(record, endpoint, backend, now);
         }
         self.count_update(&id, now.at)?;
-        self.update(record, endpoint, backend, now)
+        self.update(record, announcement, backend, now)
     }
 
     /// Adds a relay that is not known. Earlier offences of its key still count.
@@ -194,8 +194,7 @@ impl Admission {
             has_priority: self.priorities.contains(&id, now.at),
             track_record,
         };
-        self.remote
-            .insert(record, endpoint.clone(), history, now.at);
+        self.remote.insert(record, endpoint, history, now.at);
         self.priorities.remove(&id);
         self.departed_track_records.remove(&id);
         self.schedule_requery(&id, now);
@@ -264,17 +263,19 @@ impl Admission {
         is_accepted.then_some(()).ok_or(RejectReason::TooOften)
     }
 
-    /// Replaces the record of a known relay. If its endpoint has changed, it is a candidate
-    /// again.
+    /// Replaces the record of a known relay. If its endpoints or its payload have changed, it
+    /// is a candidate again: they were not probed.
     fn update(
         &mut self,
         record: &SignedRecord,
-        endpoint: &Endpoint,
+        announcement: &Announcement,
         backend: &dyn RegistryBackend,
         now: Now,
     ) -> Result<OfferOutcome, RejectReason> {
         let id = record.node_id();
-        let stays = (self.remote.get(&id)).is_some_and(|relay| relay.endpoint == *endpoint);
+        let endpoint = announcement.endpoint();
+        let known = self.remote.get(&id);
+        let stays = known.is_some_and(|relay| relay.has_contact_of(announcement));
         if stays {
             self.remote.renew(record);
         } else {
@@ -282,7 +283,7 @@ impl Admission {
                 return Err(RejectReason::TooManyOfPrefix);
             }
             backend.unregister_learned(&id);
-            self.remote.relocate(record, endpoint.clone(), now.at);
+            self.remote.relocate(record, endpoint, now.at);
         }
         self.schedule_requery(&id, now);
         let is_verified = self.remote.get(&id).is_some_and(|relay| relay.is_verified);

@@ -73,11 +73,13 @@ impl AdmissionPolicy {
         announcement: &Announcement,
     ) -> Result<(), RejectReason> {
         let endpoint = announcement.endpoint();
-        if matches!(endpoint.host(), Host::Name(_)) && !self.accept_names {
-            return Err(RejectReason::Name);
-        }
-        if endpoint.check(self.addresses).is_err() {
-            return Err(RejectReason::PrivateAddress);
+        for endpoint in std::iter::once(endpoint).chain(announcement.also_at()) {
+            if matches!(endpoint.host(), Host::Name(_)) && !self.accept_names {
+                return Err(RejectReason::Name);
+            }
+            if endpoint.check(self.addresses).is_err() {
+                return Err(RejectReason::PrivateAddress);
+            }
         }
         match announcement.nat() {
             Some(nat) if !nat.can_relay() => Err(RejectReason::NotReachable),

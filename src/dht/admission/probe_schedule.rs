@@ -7,6 +7,7 @@ use super::limiter::ProbeLimiter;
 use super::probe_queue::{ProbeQueue, QueueKey};
 use super::quotas::{Prefix, Quotas};
 use super::remote_relay::{Queue, RemoteRelay, ScheduleKey};
+use crate::dht::record::Announcement;
 use crate::relay::{Endpoint, NodeId};
 
 /// Which relay is probed next.
@@ -58,7 +59,7 @@ impl ProbeSchedule {
         relays: &mut Relays,
         quotas: &Quotas,
         now: Duration,
-    ) -> Option<(NodeId, Endpoint)> {
+    ) -> Option<(NodeId, Announcement)> {
         let turn = self.turn;
         let mut turns = (0..KINDS.len()).map(|ahead| (turn + ahead) % KINDS.len());
         let (taken, id) =
@@ -67,7 +68,7 @@ impl ProbeSchedule {
         let relay = relays.get_mut(&id)?;
         relay.queue = Queue::Scheduled;
         relay.is_probing = true;
-        Some((id, relay.endpoint.clone()))
+        Some((id, relay.record.record().announcement()?.clone()))
     }
 
     fn pop_due(

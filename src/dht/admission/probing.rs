@@ -5,18 +5,19 @@ use std::time::Duration;
 use super::Admission;
 use crate::dht::backend::{Now, RegistryBackend};
 use crate::dht::probe::ProbeError;
+use crate::dht::record::Announcement;
 use crate::dht::retry::with_jitter;
 use crate::limits::MAX_RTT;
-use crate::relay::{Endpoint, NodeId};
+use crate::relay::NodeId;
 
 impl Admission {
     /// Starts the next probe that is due. The caller passes its outcome to
     /// [`probe_finished`](Self::probe_finished).
-    pub(in crate::dht) fn next_probe(&mut self, now: Duration) -> Option<(NodeId, Endpoint)> {
+    pub(in crate::dht) fn next_probe(&mut self, now: Duration) -> Option<(NodeId, Announcement)> {
         self.remote.begin_probe(now)
     }
 
-    /// Whether the probe of this relay has a short deadline: it is the first at its endpoint,
+    /// Whether the probe of this relay has a short deadline: it is the first of what the record announces,
     /// and more candidates wait for their first probe than a probe interval has time for.
     pub(in crate::dht) fn is_short_probe(&self, id: &NodeId) -> bool {
         let is_first = self.remote.get(id).is_some_and(|relay| !relay.was_probed);
@@ -27,7 +28,7 @@ impl Admission {
     pub(in crate::dht) fn probe_finished(
         &mut self,
         id: &NodeId,
-        endpoint: &Endpoint,
+        probed: &Announcement,
         outcome: Result<Duration, ProbeError>,
         backend: &dyn RegistryBackend,
         now: Now,
@@ -37,14 +38,14 @@ impl Admission {
             outcome => outcome,
         };
         let relay = self.remote.get_mut(id);
-        let relay = relay.filter(|relay| relay.endpoint == *endpoint);
+        let relay = relay.filter(|relay| relay.has_contact_of(probed));
         let is_verified = relay.as_ref().is_some_and(|relay| relay.is_verified);
         let is_known_there = relay.map(|relay| relay.was_probed = true).is_some();
         if outcome.is_err() && !is_verified {
-            self.remote.drain_tokens(endpoint, now.at);
+            self.remote.drain_tokens(probed.endpoint(), now.at);
         }
         if !is_known_there {
-            return false; // It was withdrawn, or its endpoint has changed.
+            return false; // It was withdrawn, or its endpoints or payload have changed.
         }
         if backend.is_local(id) {
             self.untrack(id, now.at);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::probe_queue::QueueKey;
 use super::quotas::Prefix;
 use super::track_record::TrackRecord;
-use crate::dht::record::SignedRecord;
-use crate::relay::{Endpoint, NodeId};
+use crate::dht::record::{Announcement, SignedRecord};
+use crate::relay::NodeId;
 
 /// One remote relay: a candidate, or verified.
 ///
@@ -15,9 +15,8 @@ use crate::relay::{Endpoint, NodeId};
 #[derive(Debug)]
 pub(super) struct RemoteRelay {
     pub(super) record: SignedRecord,
-    pub(super) endpoint: Endpoint,
     pub(super) prefix: Prefix,
-    /// Whether a probe of `endpoint` succeeded and the relay was registered.
+    /// Whether a probe of what the record announces succeeded, and the relay was registered.
     pub(super) is_verified: bool,
     /// When a verified relay expires in the registry, by the registry's clock.
     pub(super) registered_until: Duration,
@@ -26,7 +25,7 @@ pub(super) struct RemoteRelay {
     /// Whether this key was verified since it last used its priority.
     pub(super) has_earned_priority: bool,
     pub(super) is_probing: bool,
-    /// Whether a probe of `endpoint` has ended.
+    /// Whether a probe of what the record announces has ended.
     pub(super) was_probed: bool,
     /// The position in the queue for first probes.
     pub(super) queue_key: QueueKey,
@@ -71,6 +70,12 @@ pub(super) struct History {
 pub(super) type ScheduleKey = (Duration, Duration, u64, NodeId);
 
 impl RemoteRelay {
+    /// Whether a probe of this announcement holds for the relay.
+    pub(super) fn has_contact_of(&self, probed: &Announcement) -> bool {
+        let announced = self.record.record().announcement();
+        announced.is_some_and(|announced| announced.has_same_contact(probed))
+    }
+
     /// Whether its prefix is `prefix`; true if none is given.
     pub(super) fn is_of(&self, prefix: Option<&Prefix>) -> bool {
         prefix.is_none_or(|prefix| *prefix == self.prefix)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::probe_schedule::{ProbeSchedule, Relays};
 use super::quotas::{PerPrefix, Prefix, Quotas};
 use super::remote_relay::{History, Queue, RemoteRelay};
-use crate::dht::record::SignedRecord;
+use crate::dht::record::{Announcement, SignedRecord};
 use crate::relay::{Endpoint, NodeId};
 
 /// All candidates and all verified relays.
@@ -63,15 +63,14 @@ impl RemoteRelays {
     pub(super) fn insert(
         &mut self,
         record: &SignedRecord,
-        endpoint: Endpoint,
+        endpoint: &Endpoint,
         history: History,
         now: Duration,
     ) {
         let id = record.node_id();
         let relay = RemoteRelay {
             record: record.clone(),
-            prefix: Prefix::of(&endpoint),
-            endpoint,
+            prefix: Prefix::of(endpoint),
             is_verified: false,
             registered_until: Duration::ZERO,
             was_verified: history.was_verified,
@@ -96,7 +95,7 @@ impl RemoteRelays {
         self.add(id, relay);
     }
 
-    /// Replaces the record of a relay whose endpoint has not changed.
+    /// Replaces the record of a relay whose endpoints and payload have not changed.
     pub(super) fn renew(&mut self, record: &SignedRecord) {
         let id = record.node_id();
         if let Some(before) = self.remove(&id) {
@@ -105,9 +104,9 @@ impl RemoteRelays {
         }
     }
 
-    /// Replaces the record of a relay whose endpoint has changed. It is an unprobed candidate
+    /// Replaces the record of a relay whose endpoints or payload have changed. It is an unprobed candidate
     /// again, whatever its key did before, unless it has earned priority.
-    pub(super) fn relocate(&mut self, record: &SignedRecord, endpoint: Endpoint, now: Duration) {
+    pub(super) fn relocate(&mut self, record: &SignedRecord, endpoint: &Endpoint, now: Duration) {
         let id = record.node_id();
         let Some(before) = self.remove(&id) else {
             return;
@@ -124,8 +123,7 @@ impl RemoteRelays {
         };
         let relay = RemoteRelay {
             record: record.clone(),
-            prefix: Prefix::of(&endpoint),
-            endpoint,
+            prefix: Prefix::of(endpoint),
             is_verified: false,
             has_earned_priority: false,
             is_probing: false,
@@ -177,7 +175,7 @@ impl RemoteRelays {
     }
 
     /// Starts the next probe that is due.
-    pub(super) fn begin_probe(&mut self, now: Duration) -> Option<(NodeId, Endpoint)> {
+    pub(super) fn begin_probe(&mut self, now: Duration) -> Option<(NodeId, Announcement)> {
         self.schedule
             .begin_probe(&mut self.relays, &self.quotas, now)
     }

@@ -23,7 +23,7 @@ use super::engine::{DhtError, Limits, RelayDht};
 use super::options::{DhtOptions, DhtOptionsError};
 use super::probe::ProbeError;
 use super::publisher::Action;
-use super::record::SignedRecord;
+use super::record::{MAX_VALUE_LEN, SignedRecord};
 use super::reject_reason::RejectReason;
 use super::stats::DhtStats;
 use super::wake_flags::WakeFlags;
@@ -51,6 +51,8 @@ struct Shared {
     /// The longest sleep of a thread. The clocks are the embedder's, so a thread can't know how
     /// long to sleep until a given time.
     max_sleep: Duration,
+    /// The longest value of a record that the engine carries.
+    max_value: usize,
 }
 
 /// The result of one step.
@@ -85,11 +87,17 @@ impl Distribution {
                 wake_flags: Arc::new(WakeFlags::new()),
                 state: Mutex::new(state),
                 backend: OnceLock::new(),
+                max_value: limits.max_value.min(MAX_VALUE_LEN),
                 max_sleep: tick.clamp(Duration::from_millis(1), Duration::from_millis(100)),
             }),
             threads: Vec::new(),
             alive: Mutex::new(None),
         })
+    }
+
+    /// The longest value of a record that the engine carries.
+    pub(crate) fn max_value(&self) -> usize {
+        self.shared.max_value
     }
 
     pub(crate) fn wake_flags(&self) -> Arc<WakeFlags> {
@@ -302,14 +310,14 @@ impl Shared {
             }
             Job::Probe {
                 relay,
-                endpoint,
+                announcement,
                 is_short,
             } => {
                 let deadline = self.options.probe_deadline;
                 let deadline = if is_short { deadline / 4 } else { deadline };
                 let probe = self.options.probe.as_ref();
                 let outcome = catch_panic(|| match probe {
-                    Some(probe) => probe.probe(&relay, &endpoint, deadline),
+                    Some(probe) => probe.probe_announced(&relay, &announcement, deadline),
                     None => Err(ProbeError::Unreachable),
                 });
                 let panicked = outcome.is_err();
@@ -317,7 +325,7 @@ impl Shared {
                 if let Some(backend) = self.backend() {
                     let now = self.now(&*backend).unwrap_or(started);
                     let mut state = self.state.lock();
-                    state.probe_finished(&relay, &endpoint, outcome, panicked, &*backend, now);
+                    state.probe_finished(&relay, &announcement, outcome, panicked, &*backend, now);
                 }
             }
         }

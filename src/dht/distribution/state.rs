@@ -13,12 +13,13 @@ use crate::dht::engine::{DhtError, Limits};
 use crate::dht::options::DhtOptions;
 use crate::dht::probe::ProbeError;
 use crate::dht::publisher::{Action, Publisher};
+use crate::dht::record::Announcement;
 use crate::dht::record::SignedRecord;
 use crate::dht::reject_reason::RejectReason;
 use crate::dht::retry::EngineBreaker;
 use crate::dht::stats::DhtStats;
 use crate::dht::wake_flags::Flags;
-use crate::relay::{Endpoint, NodeId};
+use crate::relay::NodeId;
 use crate::sync::{Thread, current_thread};
 
 /// A call of the engine or the probe, to be made without the lock.
@@ -31,7 +32,7 @@ pub(super) enum Job {
     },
     Probe {
         relay: NodeId,
-        endpoint: Endpoint,
+        announcement: Announcement,
         is_short: bool,
     },
 }
@@ -150,11 +151,11 @@ impl DhtState {
 
     fn next_probe(&mut self, now: Now) -> Option<Job> {
         let admission = self.admission.as_mut()?;
-        let (relay, endpoint) = admission.next_probe(now.at)?;
+        let (relay, announcement) = admission.next_probe(now.at)?;
         Some(Job::Probe {
             is_short: admission.is_short_probe(&relay),
             relay,
-            endpoint,
+            announcement,
         })
     }
 
@@ -317,7 +318,7 @@ impl DhtState {
     pub(super) fn probe_finished(
         &mut self,
         relay: &NodeId,
-        endpoint: &Endpoint,
+        probed: &Announcement,
         outcome: Result<Duration, ProbeError>,
         panicked: bool,
         backend: &dyn RegistryBackend,
@@ -329,7 +330,7 @@ impl DhtState {
         let Some(admission) = &mut self.admission else {
             return;
         };
-        if admission.probe_finished(relay, endpoint, outcome, backend, now) {
+        if admission.probe_finished(relay, probed, outcome, backend, now) {
             self.stats.admitted += 1;
             self.wake_waiting();
         }

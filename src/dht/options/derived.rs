@@ -22,6 +22,11 @@ impl DhtOptions {
             .unwrap_or_else(|| max_relays.clamp(64, 4_096))
     }
 
+    /// The tier of learned relays.
+    pub(crate) fn tier_of_learned(&self) -> u8 {
+        self.learned_tier
+    }
+
     /// The id of this node, if it has a key.
     pub(crate) fn own(&self) -> Option<NodeId> {
         self.key.as_ref().map(|key| key.node_id())

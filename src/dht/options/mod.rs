@@ -53,6 +53,7 @@ pub struct DhtOptions {
     local_reserve: Option<usize>,
     max_candidates: Option<usize>,
     max_capacity: u32,
+    learned_tier: u8,
     ttl: Duration,
     refresh: Option<Duration>,
     debounce: Duration,
@@ -104,6 +105,7 @@ impl DhtOptions {
             local_reserve: None,
             max_candidates: None,
             max_capacity: 1_000,
+            learned_tier: 1,
             ttl: Duration::from_secs(1_800),
             refresh: None,
             debounce: Duration::from_millis(500),
@@ -212,6 +214,24 @@ impl DhtOptions {
     /// more: 1 to [`MAX_CAPACITY`](crate::MAX_CAPACITY). Default: 1,000.
     pub fn max_claimed_capacity(mut self, units: u32) -> Self {
         self.max_capacity = units;
+        self
+    }
+
+    /// The [tier](crate::RegisterOptions::tier) of learned relays: they are handed out only if
+    /// no relay of a lower tier is eligible. 0 ranks them with the relays that are registered
+    /// here without a tier. Default: 1. Their [cost](crate::RegisterOptions::cost) is 1.
+    ///
+    /// ```
+    /// use relay_registry::Registry;
+    /// use relay_registry::dht::{DhtOptions, Memory};
+    ///
+    /// // Relays of other nodes are as good as our own.
+    /// let options = DhtOptions::new().learned_tier(0);
+    /// let registry = Registry::builder().dht(Memory::new(), options).build()?;
+    /// # Ok::<(), relay_registry::BuildError>(())
+    /// ```
+    pub fn learned_tier(mut self, tier: u8) -> Self {
+        self.learned_tier = tier;
         self
     }
 

@@ -4,8 +4,11 @@
 use std::fmt;
 
 use super::{FULL_LOAD, RecordError};
-use crate::limits::{MAX_CAPACITY, MAX_DOMAIN_LEN};
-use crate::relay::{AddressPolicy, Endpoint, NatType};
+use crate::limits::{
+    MAX_CAPACITY, MAX_DOMAIN_LEN, MAX_FURTHER_ENDPOINTS, MAX_LABELS, MAX_PAYLOAD_LEN,
+};
+use crate::relay::{AddressPolicy, Endpoint, Label, NatType, further_endpoints};
+use crate::sync::Arc;
 
 /// The properties that a relay publishes while it serves: its endpoint, its
 /// capacity, and optional ones.
@@ -34,6 +37,11 @@ pub struct Announcement {
     pub(crate) nat: Option<NatType>,
     pub(crate) load: Option<Load>,
     pub(crate) failure_domain: Option<FailureDomain>,
+    /// In the order of their names, each once; no list here is empty.
+    pub(crate) labels: Option<Arc<[Label]>>,
+    /// Without the main endpoint, each once.
+    pub(crate) also_at: Option<Arc<[Endpoint]>>,
+    pub(crate) payload: Option<Arc<[u8]>>,
 }
 
 impl Announcement {
@@ -51,19 +59,41 @@ impl Announcement {
             nat: None,
             load: None,
             failure_domain: None,
+            labels: None,
+            also_at: None,
+            payload: None,
         };
         announcement.checked()
     }
 
-    /// The same announcement, if its endpoint and its capacity are valid.
+    /// The same announcement, if its values are valid. (A load and a failure domain always
+    /// are.)
     pub(crate) fn checked(self) -> Result<Self, RecordError> {
-        self.endpoint.check(AddressPolicy::Any)?;
-        if !(1..=MAX_CAPACITY).contains(&self.capacity) {
+        let Self {
+            endpoint,
+            capacity,
+            nat: _,
+            load: _,
+            failure_domain: _,
+            labels,
+            also_at,
+            payload,
+        } = &self;
+        endpoint.check(AddressPolicy::Any)?;
+        if !(1..=MAX_CAPACITY).contains(capacity) {
             return Err(RecordError::InvalidCapacity {
-                capacity: self.capacity.into(),
+                capacity: (*capacity).into(),
             });
         }
-        Ok(self)
+        check_labels(labels.as_deref().unwrap_or_default())?;
+        check_further(also_at.as_deref().unwrap_or_default())?;
+        match payload.as_ref().map(|payload| payload.len()) {
+            Some(len) if len > MAX_PAYLOAD_LEN => Err(RecordError::PayloadTooLong {
+                len,
+                max: MAX_PAYLOAD_LEN,
+            }),
+            _ => Ok(self),
+        }
     }
 
     /// Sets the NAT type of the relay.
@@ -85,6 +115,65 @@ impl Announcement {
     pub fn with_failure_domain(mut self, domain: impl Into<Option<FailureDomain>>) -> Self {
         self.failure_domain = domain.into();
         self
+    }
+
+    /// Sets the labels of the relay: up to 8 of 1 to 32 bytes, without control characters. One
+    /// that is given twice counts once.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::InvalidLabel`] or [`RecordError::TooManyLabels`].
+    ///
+    /// ```
+    /// use relay_registry::dht::Announcement;
+    ///
+    /// let announcement = Announcement::new("192.0.2.7:4433".parse()?, 100)?
+    ///     .with_labels(["udp", "eu"])?
+    ///     .with_also_at(["[2001:db8::7]:4433".parse()?])?
+    ///     .with_payload(b"/dns4/relay.example/udp/4433/quic-v1")?;
+    /// assert_eq!(announcement.labels().collect::<Vec<_>>(), ["eu", "udp"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_labels(
+        mut self,
+        labels: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<Self, RecordError> {
+        self.labels = Label::set(labels);
+        self.checked()
+    }
+
+    /// Sets the further endpoints of the relay: up to 8. The main one is left out, and so is one
+    /// that is given twice.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::InvalidEndpoint`] or [`RecordError::TooManyEndpoints`].
+    pub fn with_also_at(
+        mut self,
+        endpoints: impl IntoIterator<Item = Endpoint>,
+    ) -> Result<Self, RecordError> {
+        let endpoints: Vec<_> = endpoints.into_iter().collect();
+        self.also_at = further_endpoints(&endpoints, &self.endpoint);
+        self.checked()
+    }
+
+    /// Sets the payload of the relay: up to 512 bytes. No bytes are no payload.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::PayloadTooLong`].
+    pub fn with_payload(mut self, payload: impl AsRef<[u8]>) -> Result<Self, RecordError> {
+        let payload = payload.as_ref();
+        self.payload = (!payload.is_empty()).then(|| payload.into());
+        self.checked()
+    }
+
+    /// Whether a probe of one announcement holds for the other: endpoints and payload are the
+    /// same.
+    pub(in crate::dht) fn has_same_contact(&self, other: &Self) -> bool {
+        self.endpoint == other.endpoint
+            && self.also_at == other.also_at
+            && self.payload == other.payload
     }
 
     /// The address at which the relay accepts connections.
@@ -115,6 +204,50 @@ impl Announcement {
     #[must_use]
     pub const fn failure_domain(&self) -> Option<&FailureDomain> {
         self.failure_domain.as_ref()
+    }
+
+    /// The labels of the relay, in the order of their bytes.
+    pub fn labels(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
+        let labels = self.labels.as_deref().unwrap_or_default();
+        labels.iter().map(|label| &*label.name)
+    }
+
+    /// The further endpoints of the relay, without the main one.
+    #[must_use]
+    pub fn also_at(&self) -> &[Endpoint] {
+        self.also_at.as_deref().unwrap_or_default()
+    }
+
+    /// The payload of the relay, if it is announced.
+    #[must_use]
+    pub fn payload(&self) -> Option<&[u8]> {
+        self.payload.as_deref()
+    }
+}
+
+fn check_labels(labels: &[Label]) -> Result<(), RecordError> {
+    if labels.iter().any(|label| !Label::is_valid(&label.name)) {
+        return Err(RecordError::InvalidLabel);
+    }
+    match labels.len() {
+        count if count > MAX_LABELS => Err(RecordError::TooManyLabels {
+            count,
+            max: MAX_LABELS,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn check_further(endpoints: &[Endpoint]) -> Result<(), RecordError> {
+    for endpoint in endpoints {
+        endpoint.check(AddressPolicy::Any)?;
+    }
+    match endpoints.len() {
+        count if count > MAX_FURTHER_ENDPOINTS => Err(RecordError::TooManyEndpoints {
+            count,
+            max: MAX_FURTHER_ENDPOINTS,
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -183,7 +316,7 @@ impl Load {
 /// an operator.
 ///
 /// A backup for a relay is best taken from another domain. Operators choose the
-/// names: 1 to 63 visible ASCII characters, without spaces.
+/// names: 1 to 63 bytes, without control characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FailureDomain(Box<str>);
 
@@ -196,10 +329,10 @@ impl FailureDomain {
     /// # Errors
     ///
     /// [`RecordError::InvalidFailureDomain`] unless the name has 1 to 63
-    /// visible ASCII characters.
+    /// bytes and no control character.
     pub fn new(name: &str) -> Result<Self, RecordError> {
-        let is_visible = name.bytes().all(|byte| byte.is_ascii_graphic());
-        if is_visible && (1..=Self::MAX_LEN).contains(&name.len()) {
+        let is_printable = !name.contains(char::is_control);
+        if is_printable && (1..=Self::MAX_LEN).contains(&name.len()) {
             Ok(Self(name.into()))
         } else {
             Err(RecordError::InvalidFailureDomain)

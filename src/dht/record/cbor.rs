@@ -59,6 +59,35 @@ pub(super) fn decode<'a, T: Decode<'a>>(bytes: &'a [u8]) -> Option<T> {
     T::decode(&mut Reader { bytes, at: 0 }).ok()
 }
 
+/// The encodings of the elements of an array; `None` if `bytes` are none.
+pub(super) fn elements(bytes: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut reader = Reader { bytes, at: 0 };
+    let is_array = if_major(reader.peek()?) == major::ARRAY;
+    let len = is_array.then(|| reader.length(1, types::Array::len).ok())??;
+    let mut elements = Vec::new();
+    for _ in 0..len {
+        let at = reader.at;
+        reader.skip_item(2).ok()?;
+        elements.push(reader.since(at));
+    }
+    Some(elements)
+}
+
+/// The encoding of one item.
+pub(super) fn item(value: impl Encode) -> Vec<u8> {
+    let mut item = Buffer::default();
+    ignore_infallible(value.encode(&mut item));
+    item.0
+}
+
+/// The encoding of an array of items that are encoded already.
+pub(super) fn array(items: impl ExactSizeIterator<Item = Vec<u8>>) -> Vec<u8> {
+    let mut array = Buffer::default();
+    ignore_infallible(types::Array::bounded(items.len(), &mut array));
+    items.for_each(|item| array.0.extend(item));
+    array.0
+}
+
 /// A position in the bytes.
 struct Reader<'a> {
     bytes: &'a [u8],
@@ -464,6 +493,18 @@ mod tests {
         assert!(entries(&entry).is_ok());
         let entry = [vec![0xa1, 0x00], nested(MAX_DEPTH)].concat();
         assert_eq!(error_of(&entry), CborError::TooDeep { at: MAX_DEPTH + 1 });
+    }
+
+    #[test]
+    fn elements_of_an_array_are_those_that_were_written() {
+        let items = || [item(300_u16), item("a"), array([item(1_u8)].into_iter())].into_iter();
+        let written = array(items());
+        assert_eq!(written, [0x83, 0x19, 0x01, 0x2c, 0x61, 0x61, 0x81, 0x01]);
+        let expected: Vec<_> = items().collect();
+        assert_eq!(elements(&written).unwrap(), expected);
+        for other in [&[][..], &[0x00], &[0x82, 0x00], &[0xa0], &[0x9b]] {
+            assert_eq!(elements(other), None, "{other:02x?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{FULL_LOAD, MAX_NETWORK_LEN, MAX_TTL};
-use crate::limits::{MAX_CAPACITY, MAX_DOMAIN_LEN};
+use crate::limits::{MAX_CAPACITY, MAX_DOMAIN_LEN, MAX_LABEL_LEN};
 use crate::relay::EndpointError;
 
 /// Why a record could not be created, or why bytes are not a valid record.
@@ -124,9 +124,35 @@ pub enum RecordError {
         sixteenths: u64,
     },
     /// The failure domain is empty, longer than
-    /// [`FailureDomain::MAX_LEN`](crate::dht::FailureDomain::MAX_LEN), or has a character that
-    /// is not visible ASCII.
+    /// [`FailureDomain::MAX_LEN`](crate::dht::FailureDomain::MAX_LEN), or has a control
+    /// character.
     InvalidFailureDomain,
+    /// A label is empty, longer than 32 bytes, or has a control character.
+    InvalidLabel,
+    /// There are too many labels.
+    #[non_exhaustive]
+    TooManyLabels {
+        /// How many different ones there are.
+        count: usize,
+        /// The most.
+        max: usize,
+    },
+    /// There are too many further endpoints.
+    #[non_exhaustive]
+    TooManyEndpoints {
+        /// How many different ones there are.
+        count: usize,
+        /// The most.
+        max: usize,
+    },
+    /// The payload is too long.
+    #[non_exhaustive]
+    PayloadTooLong {
+        /// Its length in bytes.
+        len: usize,
+        /// The length of the longest, in bytes.
+        max: usize,
+    },
     /// The key of an extension is below
     /// [`RelayRecord::FIRST_EXTENSION`](super::RelayRecord::FIRST_EXTENSION), or is
     /// already set.
@@ -199,8 +225,24 @@ impl fmt::Display for RecordError {
             ),
             Self::InvalidFailureDomain => write!(
                 f,
-                "a failure domain has 1 to {} visible ASCII characters",
+                "a failure domain has 1 to {} bytes and no control characters",
                 MAX_DOMAIN_LEN
+            ),
+            Self::InvalidLabel => write!(
+                f,
+                "a label has 1 to {} bytes and no control characters",
+                MAX_LABEL_LEN
+            ),
+            Self::TooManyLabels { count, max } => {
+                write!(f, "there are {count} labels, and at most {max} are allowed")
+            }
+            Self::TooManyEndpoints { count, max } => write!(
+                f,
+                "there are {count} further endpoints, and at most {max} are allowed"
+            ),
+            Self::PayloadTooLong { len, max } => write!(
+                f,
+                "the payload has {len} bytes, and at most {max} are allowed"
             ),
             Self::InvalidExtension { key } => {
                 write!(f, "no extension can be added under key {key}")

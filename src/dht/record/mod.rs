@@ -49,6 +49,16 @@ pub const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// How far the signer's clock may be ahead of the reader's clock: 5 minutes.
 pub const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
 
+/// The length of a record of this announcement, whatever its load, its times and its TTL are.
+pub(crate) fn longest_record_len(announcement: &Announcement) -> usize {
+    record_len(codec::longest_value(announcement))
+}
+
+/// The length of a record with a value of `value` bytes.
+pub(crate) const fn record_len(value: usize) -> usize {
+    signed::HEADER_LEN + value
+}
+
 /// [`Network::MAX_LEN`].
 const MAX_NETWORK_LEN: usize = 32;
 

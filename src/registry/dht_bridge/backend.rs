@@ -1,11 +1,11 @@
 //! [`RegistryBackend`]: the operations that the DHT calls on the registry.
 
-use crate::dht::{Announcement, FailureDomain, LearnError, Load, LocalRelay, RegistryBackend};
+use super::publishable::published;
+use crate::dht::{Announcement, LearnError, Load, LocalRelay, RegistryBackend};
 use crate::registry::inner::Inner;
 use crate::registry::reputation::{record_failure, record_success};
-use crate::relay::{NodeId, RegisterOptions};
+use crate::relay::{DetailOptions, NodeId, RegisterOptions};
 use crate::sync::epoch;
-use crate::table;
 use crate::table::record::{Failure, Origin, Source};
 use std::time::Duration;
 
@@ -46,15 +46,23 @@ impl RegistryBackend for Inner {
             nat,
             load: _, // an unverified claim, which must not affect the score
             failure_domain,
+            labels,
+            also_at,
+            payload,
         } = announcement;
         let mut options = RegisterOptions::new().capacity(capacity).ttl(ttl);
         if let &Some(nat) = nat {
             options = options.nat(nat);
         }
-        // The registry accepts the names that records can hold, and the reverse.
-        if let Some(domain) = failure_domain {
-            options = options.failure_domain(domain.as_str());
-        }
+        let domain = failure_domain.as_ref();
+        options.details = Some(Box::new(DetailOptions {
+            failure_domain: domain.map(|domain| domain.as_str().into()),
+            tier: Some(self.link.learned_tier()),
+            cost: None,
+            labels: Some(labels.clone()),
+            also_at: also_at.as_ref().map(|others| others.to_vec()),
+            payload: payload.clone(),
+        }));
         self.learn_relay(id, endpoint, &options, now).map(|_| ())
     }
 
@@ -91,37 +99,19 @@ impl Inner {
         let now = self.relays.timeline.tick();
         let guard = epoch::pin();
         let record = self.relays.find_live(id, now, &guard)?;
-        let &table::record::Announcement {
-            ref endpoint,
-            capacity,
-            nat,
-            origin,
-            ttl_nanos: _,
-            registered_at: _,
-            tier: _,
-            cost: _,
-            ref details,
-        } = record.announcement();
-        if origin == Origin::Learned {
+        let announced = record.announcement();
+        if announced.origin == Origin::Learned {
             return None;
         }
         let is_banned = record.circuit().is_banned(self.relays.timeline.tick());
         let is_open = !record.load().is_draining() && !is_banned;
         let load = if is_open {
-            Load::of(record.load().total(), capacity)
+            Load::of(record.load().total(), announced.capacity)
         } else {
             Load::FULL
         };
-        let domain = details.as_ref().and_then(|it| it.failure_domain.as_deref());
-        let announcement = Announcement {
-            endpoint: endpoint.clone(),
-            capacity,
-            nat,
-            load: Some(load),
-            failure_domain: domain.and_then(|name| FailureDomain::new(name).ok()),
-        };
         Some(LocalRelay {
-            announcement: announcement.checked().ok()?,
+            announcement: published(announced, load).checked().ok()?,
             is_open,
         })
     }

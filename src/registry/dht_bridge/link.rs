@@ -1,6 +1,8 @@
 //! The types through which the registry reaches its DHT.
 
-use crate::dht::{DhtOptions, DhtOptionsError, Distribution, RegistryBackend, RelayDht, WakeFlags};
+use crate::dht::{
+    DhtOptions, DhtOptionsError, Distribution, RegistryBackend, RelayDht, WakeFlags, record_len,
+};
 use crate::registry::build_error::BuildError;
 use crate::registry::stats::Stats;
 use crate::relay::NodeId;
@@ -19,8 +21,17 @@ pub(in crate::registry) struct DhtLink(Option<Connection>);
 #[derive(Debug)]
 struct Connection {
     wake_flags: Arc<WakeFlags>,
+    terms: Terms,
+}
+
+/// What the registry heeds of the options and of the engine.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Terms {
     /// The relay that is published.
-    own: Option<NodeId>,
+    pub(super) own: Option<NodeId>,
+    /// The longest record that the engine carries, in bytes.
+    pub(super) max_record: usize,
+    pub(super) learned_tier: u8,
 }
 
 /// Owns the running DHT, if there is one. Dropping it ends the DHT.
@@ -62,16 +73,34 @@ impl DhtSetup {
         let Some((engine, options)) = self.0 else {
             return Ok(Default::default());
         };
-        let own = options.own();
+        let (own, learned_tier) = (options.own(), options.tier_of_learned());
         let distribution = Distribution::prepare(engine, options, max_relays, tick)?;
-        let link = DhtLink::new(distribution.wake_flags(), own);
+        let terms = Terms {
+            own,
+            max_record: record_len(distribution.max_value()),
+            learned_tier,
+        };
+        let link = DhtLink::new(distribution.wake_flags(), terms);
         Ok((DhtHandle(Some(distribution)), link))
     }
 }
 
 impl DhtLink {
-    pub(super) fn new(wake_flags: Arc<WakeFlags>, own: Option<NodeId>) -> Self {
-        Self(Some(Connection { wake_flags, own }))
+    pub(super) fn new(wake_flags: Arc<WakeFlags>, terms: Terms) -> Self {
+        Self(Some(Connection { wake_flags, terms }))
+    }
+
+    /// The longest record of the relay `id`, if it is the one that is published.
+    #[inline]
+    pub(super) fn max_record_of(&self, id: &NodeId) -> Option<usize> {
+        let terms = &self.0.as_ref()?.terms;
+        (terms.own.as_ref() == Some(id)).then_some(terms.max_record)
+    }
+
+    /// The tier of learned relays.
+    pub(super) fn learned_tier(&self) -> u8 {
+        let connection = self.0.as_ref();
+        connection.map_or(0, |connection| connection.terms.learned_tier)
     }
 
     pub(in crate::registry) fn is_connected(&self) -> bool {
@@ -81,7 +110,7 @@ impl DhtLink {
     #[inline]
     pub(in crate::registry) fn notify_change(&self, id: &NodeId) {
         if let Some(connection) = &self.0 {
-            if connection.own.as_ref() == Some(id) {
+            if connection.terms.own.as_ref() == Some(id) {
                 connection.wake_flags.notify_changed();
             }
         }

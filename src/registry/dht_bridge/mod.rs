@@ -16,6 +16,8 @@ mod link;
 mod methods;
 #[cfg(all(test, relay_loom, feature = "dht"))]
 mod models;
+#[cfg(feature = "dht")]
+mod publishable;
 #[cfg(not(feature = "dht"))]
 mod without;
 

@@ -11,7 +11,7 @@ use loom::thread;
 fn learning_registry() -> Registry {
     let builder = builder().1;
     let settings = builder.check().expect("valid settings");
-    let link = DhtLink::new(Arc::new(WakeFlags::new()), None);
+    let link = DhtLink::new(Arc::new(WakeFlags::new()), Default::default());
     let inner = builder.inner(settings, link).expect("memory");
     Registry::start(inner, DhtHandle::default()).expect("no threads")
 }

@@ -1,9 +1,11 @@
 //! The same types in a build without the feature `dht`. They are empty.
 
+use crate::errors::RegisterError;
 use crate::registry::build_error::BuildError;
 use crate::registry::stats::Stats;
 use crate::relay::NodeId;
 use crate::sync::Arc;
+use crate::table::record::Announcement;
 use std::io;
 use std::time::Duration;
 
@@ -39,6 +41,15 @@ impl DhtLink {
     /// No relay is ever learned.
     pub(in crate::registry) fn is_connected(&self) -> bool {
         false
+    }
+
+    /// Nothing is published.
+    pub(in crate::registry) fn check_publishable(
+        &self,
+        _: &NodeId,
+        _: &Announcement,
+    ) -> Result<(), RegisterError> {
+        Ok(())
     }
 
     #[inline]

@@ -63,7 +63,7 @@ impl Announcement {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(relay_loom)))]
 impl Announcement {
     /// The same in a failure domain.
     pub(crate) fn in_domain(self, name: impl Into<Arc<str>>) -> Self {
@@ -76,7 +76,10 @@ impl Announcement {
             ..self
         }
     }
+}
 
+#[cfg(test)]
+impl Announcement {
     /// The least that can be announced.
     pub(crate) fn new(endpoint: Endpoint, capacity: u32, ttl: std::time::Duration) -> Self {
         Self {

@@ -81,10 +81,9 @@ impl Second {
         ends.saturating_add(lifetime_nanos)
     }
 
-    /// The nanoseconds since it began.
-    pub(crate) fn age(self, elapsed_nanos: u64) -> u64 {
-        // What was sampled by a later reading of the clock is as good as new.
-        elapsed_nanos.saturating_sub(self.0.saturating_mul(NANOS))
+    /// The seconds until it begins.
+    pub(crate) fn number(self) -> u64 {
+        self.0
     }
 
     fn slice(self) -> u64 {
