@@ -20,7 +20,7 @@ pub enum RejectReason {
     Own,
     /// Its relay is not among those of [`allow_only`](crate::dht::DhtOptions::allow_only).
     NotAllowed,
-    /// Its endpoint is not a public address.
+    /// Its endpoint is not one that the [policy](crate::AddressPolicy) of the options admits.
     PrivateAddress,
     /// Its endpoint is a DNS name, and the options do not accept names.
     Name,
