@@ -52,7 +52,7 @@ pub enum RejectReason {
     /// There are [`max_candidates`](crate::dht::DhtOptions::max_candidates) candidates, and
     /// none gives way.
     Full,
-    /// The registry does not learn relays: it has no DHT, or no probe.
+    /// The registry does not learn relays: it has no DHT, or no probe, or was closed.
     NotLearning,
 }
 

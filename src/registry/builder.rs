@@ -24,8 +24,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Maintenance {
-    /// Two threads, started by [`build`](RegistryBuilder::build) and joined when
-    /// the last handle is dropped.
+    /// Two threads, started by [`build`](RegistryBuilder::build) and joined by
+    /// [`close`](Registry::close), or when the last handle is dropped.
     ///
     /// `relay-clock` reads the [clock](Clock) once a tick, and does nothing else. So a
     /// relay is handed out for at most one tick after its deadline, plus the time that

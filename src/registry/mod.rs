@@ -5,6 +5,7 @@ mod announcement;
 mod build_error;
 mod builder;
 mod circuit_history;
+mod close;
 mod coordinates;
 mod counters;
 mod describe;
@@ -753,13 +754,49 @@ impl Registry {
     /// One maintenance pass: raises the tick, removes relays that are due, sorts the relays by
     /// round trip if anything changed, and reclaims memory.
     ///
-    /// Needed with [`Maintenance::Manual`] only, as seldom as stale order and memory are
+    /// Needed with [`Maintenance::Manual`] and after [`close`](Self::close) only, as seldom as stale order and memory are
     /// acceptable: an expired relay is not handed out in any case. These wait for it, too: the
     /// ranks of relays whose round trip has lapsed, positions that were learned, trials after an
     /// outage beyond the first 64 relays, and [`Stats::expirations`]. Takes the maintenance locks,
     /// so that passes run one after another. No call on the hot path waits for them.
     pub fn maintain(&self) -> MaintenanceReport {
         self.inner().maintain()
+    }
+
+    /// Ends the threads of this registry, and withdraws this node's relay from the DHT. All
+    /// handles go on working, as with [`Maintenance::Manual`]: from here on calls read the
+    /// [clock](crate::Clock) themselves, and passes are made by [`maintain`](Self::maintain)
+    /// alone.
+    ///
+    /// Returns when the threads have ended; those of the DHT, and the withdrawal, within
+    /// [`DhtOptions::shutdown_timeout`](crate::dht::DhtOptions::shutdown_timeout). DHT threads
+    /// that still run then are left to end by themselves. Without
+    /// [worker threads](crate::dht::DhtOptions::worker_threads), this thread makes the
+    /// withdrawal, which dropping the registry does not. Nothing is published or learned
+    /// afterwards, and learned relays expire at their deadlines.
+    ///
+    /// Any thread may call this, at any time and more than once. A call beside another one waits
+    /// for the same end; a later one returns at once, and so does the drop of the last handle.
+    /// The embedder's clock, engine and probe may call this, too. If the registry's own thread, or
+    /// [`run_distribution`](Self::run_distribution), called them, this does not wait: threads end,
+    /// and the relay is withdrawn, once these calls have returned. A clock that hangs on a thread
+    /// of the registry holds this up. No other call waits for it.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    ///
+    /// registry.close();
+    /// assert!(registry.find_relay(&NodeId::from([9; 32])).is_ok());
+    /// registry.maintain(); // now and then, from here on
+    /// # Ok::<(), relay_registry::RegisterError>(())
+    /// ```
+    pub fn close(&self) {
+        self.shared.close();
     }
 
     /// Counters and gauges. Visits all records to count leases, and waits for a pass that removes

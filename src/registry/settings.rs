@@ -20,7 +20,7 @@ pub(crate) struct Settings {
     pub(super) back_off_range: BackOffRange,
     /// For how long a relay that left or expired is remembered; `None`: for its own TTL.
     pub(super) return_grace_nanos: Option<u64>,
-    /// Whether the registry's own threads raise the tick and do the maintenance.
+    /// Whether threads of the registry raise the tick and do the maintenance, until it is closed.
     pub(super) has_maintenance_thread: bool,
 }
 

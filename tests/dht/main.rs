@@ -2,6 +2,7 @@
 
 mod admission;
 mod building;
+mod closing;
 mod engines;
 mod freshness;
 mod learning;

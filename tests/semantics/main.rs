@@ -9,6 +9,7 @@ mod addresses;
 mod again;
 mod bans;
 mod building;
+mod closing;
 mod completeness;
 mod eligibility;
 mod expiry;

@@ -11,6 +11,7 @@ mod admission;
 mod background;
 mod bans;
 mod capacity;
+mod closing;
 mod trials;
 mod visibility;
 
