@@ -472,11 +472,11 @@ impl Registry {
     /// The likeliest choices come first, by score, where an unmeasured leg counts as the assumed
     /// round trip. Relays that drain or are banned, and this node, are left out. A relay is
     /// returned again only after a tenth of the lifetime, if it is still due then, or after it was
-    /// [forgotten](Self::forget_rtt). So a caller that asks for a few relays repeatedly gets all of
+    /// [forgotten](Self::forget_rtt), also if it leaves and returns meanwhile. So a caller that asks for a few relays repeatedly gets all of
     /// them in turn, and a relay with one bad measurement gets another chance.
     ///
     /// Visits all records, a thousand under one pin, and waits for another thread that does so: not
-    /// for a hot path. Remembers the relays returned for a tenth of the lifetime, in about 32 bytes
+    /// for a hot path. Remembers the relays returned for a tenth of the lifetime, in about 80 bytes
     /// each: at most [`max_relays`](crate::RegistryBuilder::max_relays) and those of this call.
     #[must_use]
     pub fn due_for_probe(&self, max: usize) -> Vec<NodeId> {
