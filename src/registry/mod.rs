@@ -328,12 +328,13 @@ impl Registry {
     ///
     /// Each relay after the first is the best one in
     /// [another failure domain](FindOptions::max_spread_cost) than those before it, if that costs
-    /// little; so the second is a standby. Relays on trial come last, and only one in the first
+    /// little, and on another machine (IP address or name) in any case, as long as the search
+    /// meets one; so the second is a standby. Relays on trial come last, and only one in the first
     /// place claims its trial.
     ///
     /// Lock-free; allocates the answer. It visits the relays best first, by the same scores as
     /// [`find_relay_with`](Self::find_relay_with), until no standby can follow that costs little
-    /// enough. Beyond the answer, these are at most 28 relays for an answer of three, at most 64
+    /// enough, and it has met as many machines as were asked for. Beyond the answer, these are at most 28 relays for an answer of three, at most 64
     /// for one of up to 32, and none for a longer one, which is not spread.
     #[must_use]
     pub fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {

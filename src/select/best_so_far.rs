@@ -1,6 +1,8 @@
 //! What a search keeps of the relays that it visits: the best one, or the best few.
 
 use crate::select::candidate::Candidate;
+use crate::select::spread::is_one_machine;
+use crate::table::record::Announcement;
 use crate::table::snapshot::Bins;
 use std::collections::BinaryHeap;
 
@@ -80,7 +82,7 @@ const EXTRA: (usize, usize) = (16, 4);
 const EXTRA_AT_MOST: usize = 64;
 
 /// Keeps the best few relays, and some more, so that an answer can be
-/// [spread](super::spread) over failure domains where that costs little. Relays on trial are
+/// [spread](super::spread): over machines, and over failure domains where that costs little. Relays on trial are
 /// kept apart, for they come last in an answer.
 pub(crate) struct TopK<'g> {
     /// In no order.
@@ -89,6 +91,9 @@ pub(crate) struct TopK<'g> {
     count: usize,
     /// The `count` best scores of those kept, as bits. The worst of these is on top.
     scores: BinaryHeap<u32>,
+    /// Relays among those kept that are on different machines, up to `count`; none for an
+    /// answer that is not spread.
+    machines: Vec<&'g Announcement>,
     limit: f32,
     /// The factor by which a further relay may be worse than the last of the best.
     slack: f32,
@@ -111,6 +116,7 @@ impl<'g> TopK<'g> {
             on_trial: Vec::new(),
             count,
             scores: BinaryHeap::with_capacity(count.min(FEW)),
+            machines: Vec::new(),
             limit: f32::INFINITY,
             slack: 1.0 + max_spread_cost as f32,
             extra,
@@ -136,6 +142,9 @@ impl<'g> TopK<'g> {
 
     fn keep(&mut self, candidate: Candidate<'g>) {
         let score = bits(&candidate);
+        if self.lacks_machines() {
+            self.note_machine(candidate.record.announcement());
+        }
         self.kept.push(candidate);
         if self.scores.len() < self.count {
             return self.scores.push(score);
@@ -143,6 +152,18 @@ impl<'g> TopK<'g> {
         self.extra = self.extra.saturating_sub(1);
         if let Some(mut last) = self.scores.peek_mut().filter(|last| score < **last) {
             *last = score;
+        }
+    }
+
+    /// Whether the relays kept are on fewer machines than there are relays in the answer.
+    fn lacks_machines(&self) -> bool {
+        self.count <= FEW && self.machines.len() < self.count
+    }
+
+    fn note_machine(&mut self, of: &'g Announcement) {
+        let is_known = |known: &&Announcement| is_one_machine(known, of);
+        if !self.machines.iter().any(is_known) {
+            self.machines.push(of);
         }
     }
 
@@ -155,6 +176,7 @@ impl<'g> TopK<'g> {
             };
         }
         match self.scores.peek() {
+            Some(_) if self.extra > 0 && self.lacks_machines() => f32::INFINITY,
             Some(&last) if self.extra > 0 => {
                 // The next float, so that a score equal to the limit is below it.
                 f32::from_bits((f32::from_bits(last) * self.slack).to_bits() + 1)

@@ -180,6 +180,9 @@ impl FindOptions {
     /// failure domain than those before. By default 0.15; clamped to 0..=1. With 0, failure
     /// domains have no effect.
     ///
+    /// Whatever this is, no result is on the machine of an earlier one, which is to say at the
+    /// same IP address or name, while the search meets others that did not fail lately.
+    ///
     /// A failure domain is an IPv4 /24, an IPv6 /48, a DNS name, or a
     /// [name](crate::RegisterOptions::failure_domain) that the relay gave. Answers of more
     /// than 32 results are not spread.

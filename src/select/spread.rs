@@ -5,7 +5,11 @@
 //! Each further relay of an answer is the best one that shares no domain with those before.
 //! If its path is too much longer, or its score too much worse, than that of the best relay
 //! left, it is the latter. A relay that is nearly full or failed lately is not preferred for
-//! its domain, for it would be a poor standby. (Tor's path selection and Kademlia's lookups
+//! its domain, for it would be a poor standby.
+//!
+//! Two relays at one host, whatever their ports, are one *machine*. It fails as a whole, so a
+//! relay on the machine of another one is no standby for it. It follows only if no other relay
+//! is left that has not failed lately, whatever that costs. (Tor's path selection and Kademlia's lookups
 //! spread over prefixes for the same reason.)
 
 use crate::relay::Host;
@@ -22,10 +26,12 @@ pub(crate) fn spread<'g>(pool: &[Candidate<'g>], count: usize, cost: f64) -> Vec
         if chosen.len() == count {
             break;
         }
-        let next = match chosen.is_empty() || cost == 0.0 {
-            true => first,
-            false => best_apart(pool, first, &chosen, &mut states, cost).unwrap_or(first),
+        let next = match chosen.is_empty() {
+            true => None,
+            false => best_apart(pool, first, &chosen, &mut states, cost)
+                .or_else(|| best_elsewhere(pool, first, &chosen, &states)),
         };
+        let next = next.unwrap_or(first);
         states[next] = PoolState::Done;
         let candidate = pool[next];
         // A relay that returned meanwhile may be met in two generations.
@@ -56,6 +62,9 @@ fn best_apart(
     states: &mut [PoolState],
     cost: f64,
 ) -> Option<usize> {
+    if cost == 0.0 {
+        return None;
+    }
     let best = pool[first].evaluation;
     let longest = (f64::from(best.path_micros) * (1.0 + cost)).round();
     let worst = best.score * (1.0 + cost as f32);
@@ -79,6 +88,25 @@ fn best_apart(
     None
 }
 
+/// The best relay on another machine than those chosen, unless it failed lately.
+fn best_elsewhere(
+    pool: &[Candidate<'_>],
+    first: usize,
+    chosen: &[Candidate<'_>],
+    states: &[PoolState],
+) -> Option<usize> {
+    let is_elsewhere = |candidate: &Candidate<'_>| {
+        let announced = announcement(candidate);
+        !chosen
+            .iter()
+            .any(|other| is_one_machine(announced, announcement(other)))
+    };
+    (first..pool.len()).find(|&at| {
+        let candidate = &pool[at];
+        states[at] != PoolState::Done && !candidate.is_on_trial() && is_elsewhere(candidate)
+    })
+}
+
 /// Whether a relay is likely to be eligible when it is needed.
 fn is_standby(candidate: &Candidate<'_>) -> bool {
     !candidate.is_on_trial() && !candidate.is_busy()
@@ -86,6 +114,11 @@ fn is_standby(candidate: &Candidate<'_>) -> bool {
 
 fn announcement<'g>(candidate: &Candidate<'g>) -> &'g Announcement {
     candidate.record.announcement()
+}
+
+/// Whether two relays are at one host.
+pub(crate) fn is_one_machine(one: &Announcement, other: &Announcement) -> bool {
+    one.endpoint.host() == other.endpoint.host()
 }
 
 /// Whether two relays are in one failure domain.
