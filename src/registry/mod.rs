@@ -328,8 +328,8 @@ impl Registry {
     ///
     /// Each relay after the first is the best one in
     /// [another failure domain](FindOptions::max_spread_cost) than those before it, if that costs
-    /// little, and on another machine (IP address or name) in any case, as long as the search
-    /// meets one; so the second is a standby. Relays on trial come last, and only one in the first
+    /// little, and on another machine (IP address or name) whatever it costs, as long as the
+    /// search meets one; so the second is a standby. Relays on trial come last, and only one in the first
     /// place claims its trial.
     ///
     /// Lock-free; allocates the answer. It visits the relays best first, by the same scores as

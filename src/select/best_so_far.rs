@@ -91,9 +91,10 @@ pub(crate) struct TopK<'g> {
     count: usize,
     /// The `count` best scores of those kept, as bits. The worst of these is on top.
     scores: BinaryHeap<u32>,
-    /// Relays among those kept that are on different machines, up to `count`; none for an
-    /// answer that is not spread.
+    /// Relays among those kept that are on different machines.
     machines: Vec<&'g Announcement>,
+    /// How many machines are wanted.
+    machines_wanted: usize,
     limit: f32,
     /// The factor by which a further relay may be worse than the last of the best.
     slack: f32,
@@ -117,6 +118,10 @@ impl<'g> TopK<'g> {
             count,
             scores: BinaryHeap::with_capacity(count.min(FEW)),
             machines: Vec::new(),
+            machines_wanted: match count {
+                ..=FEW if max_spread_cost > 0.0 => count,
+                _ => 0,
+            },
             limit: f32::INFINITY,
             slack: 1.0 + max_spread_cost as f32,
             extra,
@@ -155,9 +160,9 @@ impl<'g> TopK<'g> {
         }
     }
 
-    /// Whether the relays kept are on fewer machines than there are relays in the answer.
+    /// Whether the relays kept are on fewer machines than wanted.
     fn lacks_machines(&self) -> bool {
-        self.count <= FEW && self.machines.len() < self.count
+        self.machines.len() < self.machines_wanted
     }
 
     fn note_machine(&mut self, of: &'g Announcement) {

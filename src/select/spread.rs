@@ -9,7 +9,8 @@
 //!
 //! Two relays at one host, whatever their ports, are one *machine*. It fails as a whole, so a
 //! relay on the machine of another one is no standby for it. It follows only if no other relay
-//! is left that has not failed lately, whatever that costs. (Tor's path selection and Kademlia's lookups
+//! is left that has not failed lately, whatever that costs; unless the caller wants no spread
+//! at all. (Tor's path selection and Kademlia's lookups
 //! spread over prefixes for the same reason.)
 
 use crate::relay::Host;
@@ -18,7 +19,7 @@ use crate::table::record::Announcement;
 use std::net::IpAddr;
 
 /// Chooses `count` distinct relays from a pool that is sorted best first. A path may be
-/// longer by the share `cost` for the sake of another domain.
+/// longer by the share `cost` for the sake of another domain; with 0, nothing is spread.
 pub(crate) fn spread<'g>(pool: &[Candidate<'g>], count: usize, cost: f64) -> Vec<Candidate<'g>> {
     let mut chosen: Vec<Candidate<'g>> = Vec::with_capacity(count.min(pool.len()));
     let mut states = vec![PoolState::Open; pool.len()];
@@ -26,7 +27,7 @@ pub(crate) fn spread<'g>(pool: &[Candidate<'g>], count: usize, cost: f64) -> Vec
         if chosen.len() == count {
             break;
         }
-        let next = match chosen.is_empty() {
+        let next = match chosen.is_empty() || cost == 0.0 {
             true => None,
             false => best_apart(pool, first, &chosen, &mut states, cost)
                 .or_else(|| best_elsewhere(pool, first, &chosen, &states)),
@@ -62,9 +63,6 @@ fn best_apart(
     states: &mut [PoolState],
     cost: f64,
 ) -> Option<usize> {
-    if cost == 0.0 {
-        return None;
-    }
     let best = pool[first].evaluation;
     let longest = (f64::from(best.path_micros) * (1.0 + cost)).round();
     let worst = best.score * (1.0 + cost as f32);

@@ -343,7 +343,7 @@ fn crowded_machine(crowd: u32, others: u32) -> World {
 
 #[test]
 fn a_standby_is_on_another_machine_whatever_that_costs() {
-    for cost in [0.0, 0.15, 1.0] {
+    for cost in [0.01, 0.15, 1.0] {
         let of = |world: &World, k| {
             let options = FindOptions::new().max_results(k).max_spread_cost(cost);
             let explained = world.explain(&non_relay(), &options);
@@ -366,6 +366,14 @@ fn a_standby_is_on_another_machine_whatever_that_costs() {
         world.advance(secs(2));
         assert_eq!(of(&world, 2), [0, 1]);
     }
+}
+
+/// A caller that wants no spread at all gets none.
+#[test]
+fn without_spread_the_score_alone_decides() {
+    let world = crowded_machine(20, 3);
+    let options = FindOptions::new().max_spread_cost(0.0);
+    assert_eq!(best_two(&world, options), [0, 1]);
 }
 
 /// The search looks at so many relays beyond the answer, and no further.
