@@ -6,6 +6,7 @@
 
 use crate::registry::coordinates::Coordinates;
 use crate::registry::dht_bridge::DhtLink;
+use crate::registry::endpoint_owners::EndpointOwners;
 use crate::registry::expiry::Expiry;
 use crate::registry::probe_schedule::ProbeSchedule;
 use crate::registry::relays::Relays;
@@ -19,18 +20,21 @@ pub(crate) struct Inner {
     pub(super) sorter: Sorter,
     pub(super) coordinates: Coordinates,
     pub(super) probes: ProbeSchedule,
+    pub(super) endpoint_owners: EndpointOwners,
     /// To the DHT that publishes this node's relay and learns of others.
     pub(super) link: DhtLink,
 }
 
 impl Inner {
     pub(super) fn new(relays: Relays, link: DhtLink) -> Self {
+        let endpoint_owners = EndpointOwners::new(relays.settings.one_id_per_endpoint);
         Self {
             relays,
             expiry: Expiry::new(),
             sorter: Sorter::new(),
             coordinates: Coordinates::default(),
             probes: ProbeSchedule::default(),
+            endpoint_owners,
             link,
         }
     }

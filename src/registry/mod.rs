@@ -10,6 +10,7 @@ mod coordinates;
 mod counters;
 mod describe;
 mod dht_bridge;
+mod endpoint_owners;
 mod expiry;
 mod find;
 mod forgetting;
@@ -379,6 +380,30 @@ impl Registry {
     #[must_use]
     pub fn relays(&self) -> Vec<RelayInfo> {
         self.inner().all_relays()
+    }
+
+    /// The ids of all live relays at this endpoint, in their order; as consistent as
+    /// [`relays`](Self::relays).
+    ///
+    /// It shows when one process registers several ids at one address. To refuse that, see
+    /// [`one_id_per_endpoint`](RegistryBuilder::one_id_per_endpoint). Lock-free; visits all
+    /// records and allocates the answer: for people, not for a hot path.
+    ///
+    /// ```
+    /// use relay_registry::{Endpoint, NodeId, Registry};
+    ///
+    /// let registry = Registry::new();
+    /// let endpoint = Endpoint::new("relay.example.com", 4433)?;
+    /// let ids = [NodeId::from([1; 32]), NodeId::from([2; 32])];
+    /// for id in ids {
+    ///     registry.register(id, endpoint.clone())?;
+    /// }
+    /// assert_eq!(registry.at(&endpoint), ids);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn at(&self, endpoint: &Endpoint) -> Vec<NodeId> {
+        self.inner().relays_with_endpoint(endpoint)
     }
 
     /// How many relays are live; as consistent as [`relays`](Self::relays).

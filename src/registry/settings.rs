@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(super) back_off_range: BackOffRange,
     /// For how long a relay that left or expired is remembered; `None`: for its own TTL.
     pub(super) return_grace_nanos: Option<u64>,
+    /// Whether a relay is refused at the endpoint of another one.
+    pub(super) one_id_per_endpoint: bool,
     /// Whether threads of the registry raise the tick and do the maintenance, until it is closed.
     pub(super) has_maintenance_thread: bool,
 }

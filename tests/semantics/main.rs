@@ -12,6 +12,7 @@ mod building;
 mod closing;
 mod completeness;
 mod eligibility;
+mod endpoints;
 mod expiry;
 mod explaining;
 mod failures;

@@ -12,6 +12,7 @@ mod background;
 mod bans;
 mod capacity;
 mod closing;
+mod endpoints;
 mod trials;
 mod visibility;
 

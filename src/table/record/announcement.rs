@@ -31,6 +31,18 @@ pub(crate) struct Announcement {
     pub(crate) registered_at: u64,
 }
 
+impl Announcement {
+    /// Where the relay is reached.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        std::iter::once(&self.endpoint)
+    }
+
+    /// Whether it is reached at this endpoint.
+    pub(crate) fn is_at(&self, endpoint: &Endpoint) -> bool {
+        self.endpoints().any(|one| one == endpoint)
+    }
+}
+
 #[cfg(test)]
 impl Announcement {
     /// The least that can be announced.
