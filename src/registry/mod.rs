@@ -756,7 +756,7 @@ impl Registry {
     ///
     /// Judges all relays by their exact scores and hands none out. A find may return another one
     /// that is [about as good](Self::find_relay_with). Lock-free; allocates the answer and visits
-    /// all records: for people, not for a hot path.
+    /// all records: for people, not for a hot path. `{:.20}` prints the first 20 relays.
     ///
     /// ```
     /// use relay_registry::{FindOptions, NodeId, Registry, Verdict};
