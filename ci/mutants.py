@@ -615,7 +615,7 @@ MUTANTS = [
     ("relay that is late keeps no one from its endpoint", "src/registry/endpoint_owners.rs",
      "                self.expiry.expire(&self.relays, live);\n                return Err(AttemptError::Conflict);",
      "                continue;",
-     "threads::endpoints::a_relay_that_is_renewed_while_it_expires_keeps_its_endpoint_or_loses_it"),
+     "lib::registry::endpoint_owners::tests::a_renewal_that_read_an_earlier_tick_fails_once_the_endpoint_is_taken"),
     ("endpoints are noted beside other registrations", "src/registry/endpoint_owners.rs",
      "        self.check_unowned(&owners, request, &guard)?;\n        let registration = self.try_register(request, now, &guard)?;\n        drop(guard);\n",
      "        self.check_unowned(&owners, request, &guard)?;\n        drop(owners);\n        let registration = self.try_register(request, now, &guard)?;\n        drop(guard);\n        let mut owners = self.endpoint_owners.lock().unwrap();\n",

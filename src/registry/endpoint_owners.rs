@@ -134,3 +134,38 @@ impl Inner {
         live.announcement().is_at(endpoint).then_some(live)
     }
 }
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+    use crate::registry::{Maintenance, Registry};
+    use crate::time::{ManualClock, Tick};
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    /// A thread that renews a relay has read it before its deadline. Then another relay takes
+    /// its endpoint. Then the first thread goes on.
+    #[test]
+    fn a_renewal_that_read_an_earlier_tick_fails_once_the_endpoint_is_taken() {
+        let (clock, ttl) = (ManualClock::new(), Duration::from_secs(5));
+        let registry = Registry::builder()
+            .maintenance(Maintenance::Manual)
+            .clock(clock.clone())
+            .ttl(ttl)
+            .one_id_per_endpoint(true)
+            .build()
+            .unwrap();
+        let endpoint = SocketAddr::from(([192, 0, 2, 1], 4433));
+        let (late, other) = (NodeId::from([1; 32]), NodeId::from([2; 32]));
+        registry.register(late, endpoint).unwrap();
+        let guard = epoch::pin();
+        let renewed = registry.inner().live_at(&late, &endpoint.into(), &guard);
+        let renewed = renewed.unwrap();
+
+        clock.advance(ttl);
+        let outcome = registry.register(other, endpoint);
+        assert_eq!(outcome, Ok(Registration::New));
+        assert!(!renewed.postpone(Tick(renewed.word().deadline().0 + 100)));
+        assert_eq!(registry.at(&endpoint.into()), [other]);
+    }
+}

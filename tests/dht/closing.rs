@@ -159,8 +159,11 @@ fn a_closed_registry_learns_nothing_and_learned_relays_expire() {
     let refused = reader.registry.offer_record(&record);
     assert_eq!(refused, Err(RejectReason::NotLearning));
     assert!(!reader.registry.request_record(&id(2)));
-    world.advance(crate::world::TTL * 2);
-    assert!(!reader.knows(1));
+    let _other = world.relay(3);
+    world.advance(secs(3_600));
+    assert_eq!(reader.registry.run_distribution(), 0, "not even a sweep");
+    assert!(!reader.knows(1), "it has expired");
+    assert!(!reader.knows(3));
     assert_eq!(reader.finds(), None);
 }
 
