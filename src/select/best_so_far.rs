@@ -80,6 +80,9 @@ pub(crate) const FEW: usize = 32;
 /// How many more relays than asked for are visited: 16, and 4 for each relay asked for.
 const EXTRA: (usize, usize) = (16, 4);
 const EXTRA_AT_MOST: usize = 64;
+/// So many of these are visited although they are worse than a standby may be, until relays on
+/// as many machines are met as were asked for.
+const EXTRA_FOR_MACHINES: usize = 16;
 
 /// Keeps the best few relays, and some more, so that an answer can be
 /// [spread](super::spread): over machines, and over failure domains where that costs little. Relays on trial are
@@ -93,8 +96,8 @@ pub(crate) struct TopK<'g> {
     scores: BinaryHeap<u32>,
     /// Relays among those kept that are on different machines.
     machines: Vec<&'g Announcement>,
-    /// How many machines are wanted.
-    machines_wanted: usize,
+    /// How many machines are wanted, while more than so many extra relays may be kept.
+    machines_wanted: (usize, usize),
     limit: f32,
     /// The factor by which a further relay may be worse than the last of the best.
     slack: f32,
@@ -119,8 +122,8 @@ impl<'g> TopK<'g> {
             scores: BinaryHeap::with_capacity(count.min(FEW)),
             machines: Vec::new(),
             machines_wanted: match count {
-                ..=FEW if max_spread_cost > 0.0 => count,
-                _ => 0,
+                ..=FEW if max_spread_cost > 0.0 => (count, extra - EXTRA_FOR_MACHINES),
+                _ => (0, 0),
             },
             limit: f32::INFINITY,
             slack: 1.0 + max_spread_cost as f32,
@@ -160,9 +163,11 @@ impl<'g> TopK<'g> {
         }
     }
 
-    /// Whether the relays kept are on fewer machines than wanted.
+    /// Whether the relays kept are on fewer machines than wanted, and more may be met.
+    #[inline]
     fn lacks_machines(&self) -> bool {
-        self.machines.len() < self.machines_wanted
+        let (wanted, extra) = self.machines_wanted;
+        self.machines.len() < wanted && self.extra > extra
     }
 
     fn note_machine(&mut self, of: &'g Announcement) {
@@ -181,7 +186,7 @@ impl<'g> TopK<'g> {
             };
         }
         match self.scores.peek() {
-            Some(_) if self.extra > 0 && self.lacks_machines() => f32::INFINITY,
+            Some(_) if self.lacks_machines() => f32::INFINITY,
             Some(&last) if self.extra > 0 => {
                 // The next float, so that a score equal to the limit is below it.
                 f32::from_bits((f32::from_bits(last) * self.slack).to_bits() + 1)

@@ -23,14 +23,20 @@ use std::net::IpAddr;
 pub(crate) fn spread<'g>(pool: &[Candidate<'g>], count: usize, cost: f64) -> Vec<Candidate<'g>> {
     let mut chosen: Vec<Candidate<'g>> = Vec::with_capacity(count.min(pool.len()));
     let mut states = vec![PoolState::Open; pool.len()];
+    let mut are_any_elsewhere = true;
     while let Some(first) = states.iter().position(|&state| state != PoolState::Done) {
         if chosen.len() == count {
             break;
         }
         let next = match chosen.is_empty() || cost == 0.0 {
             true => None,
-            false => best_apart(pool, first, &chosen, &mut states, cost)
-                .or_else(|| best_elsewhere(pool, first, &chosen, &states)),
+            false => best_apart(pool, first, &chosen, &mut states, cost).or_else(|| {
+                let elsewhere = are_any_elsewhere
+                    .then(|| best_elsewhere(pool, first, &chosen, &states))
+                    .flatten();
+                are_any_elsewhere = elsewhere.is_some();
+                elsewhere
+            }),
         };
         let next = next.unwrap_or(first);
         states[next] = PoolState::Done;
@@ -116,7 +122,7 @@ fn announcement<'g>(candidate: &Candidate<'g>) -> &'g Announcement {
 
 /// Whether two relays are at one host.
 pub(crate) fn is_one_machine(one: &Announcement, other: &Announcement) -> bool {
-    one.endpoint.host() == other.endpoint.host()
+    one.endpoint.shares_host_with(&other.endpoint)
 }
 
 /// Whether two relays are in one failure domain.

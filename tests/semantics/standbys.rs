@@ -352,15 +352,15 @@ fn a_standby_is_on_another_machine_whatever_that_costs() {
             assert_eq!(chosen, listed);
             listed
         };
-        let world = crowded_machine(20, 3);
+        let world = crowded_machine(10, 3);
         assert_eq!(of(&world, 1), [0]);
-        assert_eq!(of(&world, 2), [0, 20]);
-        assert_eq!(of(&world, 3), [0, 20, 21]);
-        assert_eq!(of(&world, 6), [0, 20, 21, 22, 1, 2], "no further machine");
-        world.report(20, 99);
-        assert_eq!(of(&world, 2), [0, 21], "nearly full, it is worse");
+        assert_eq!(of(&world, 2), [0, 10]);
+        assert_eq!(of(&world, 3), [0, 10, 11]);
+        assert_eq!(of(&world, 6), [0, 10, 11, 12, 1, 2], "no further machine");
+        world.report(10, 99);
+        assert_eq!(of(&world, 2), [0, 11], "nearly full, it is worse");
         // A relay that failed lately is no better than one on the same machine.
-        for n in 20..23 {
+        for n in 10..13 {
             world.fail(n, Failure::Refused);
         }
         world.advance(secs(2));
@@ -380,8 +380,8 @@ fn without_spread_the_score_alone_decides() {
 #[test]
 fn the_search_for_another_machine_is_bounded() {
     let second = |crowd| best_two(&crowded_machine(crowd, 1), FindOptions::new());
-    assert_eq!(second(25), [0, 25]);
-    assert_eq!(second(26), [0, 1]);
+    assert_eq!(second(17), [0, 17]);
+    assert_eq!(second(18), [0, 1]);
 }
 
 #[test]

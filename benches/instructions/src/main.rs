@@ -129,7 +129,10 @@ fn find_for_pairs() {
 fn change(Instance { registry, ids, .. }: &Instance) {
     let endpoint = endpoint();
     count("register, renewal", ids, |id| {
-        registry.register(*id, endpoint.clone()) == Ok(Registration::Renewed)
+        matches!(
+            registry.register(*id, endpoint.clone()),
+            Ok(Registration::Renewed)
+        )
     });
     count("record_rtt", ids, |id| {
         registry.record_rtt(id, Duration::from_millis(30))

@@ -175,6 +175,17 @@ impl Endpoint {
         }
     }
 
+    /// Whether another endpoint has the same host.
+    #[inline]
+    pub(crate) fn shares_host_with(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Repr::V4 { ip, .. }, Repr::V4 { ip: other, .. }) => ip == other,
+            (Repr::V6 { ip, .. }, Repr::V6 { ip: other, .. }) => ip == other,
+            (Repr::Name { name, .. }, Repr::Name { name: other, .. }) => name == other,
+            _ => false,
+        }
+    }
+
     /// The port.
     #[must_use]
     pub const fn port(&self) -> u16 {

@@ -88,6 +88,24 @@ fn different_endpoints_differ() {
 }
 
 #[test]
+fn hosts_are_shared_whatever_the_port() {
+    let hosts = [
+        "192.0.2.1",
+        "192.0.2.2",
+        "2001:db8::1",
+        "2001:db8::2",
+        "a.example",
+        "b.example",
+    ];
+    for (i, one) in hosts.iter().enumerate() {
+        for (j, other) in hosts.iter().enumerate() {
+            let at = |host, port| Endpoint::new(host, port).unwrap();
+            assert_eq!(at(one, 1).shares_host_with(&at(other, 2)), i == j);
+        }
+    }
+}
+
+#[test]
 fn mapped_addresses_are_ipv4_from_sockets_too() {
     let mapped: SocketAddr = "[::ffff:10.0.0.1]:80".parse().unwrap();
     assert_eq!(Endpoint::from(mapped), endpoint("10.0.0.1:80"));
