@@ -330,13 +330,14 @@ impl Registry {
     /// Each relay after the first is the best one in
     /// [another failure domain](FindOptions::max_spread_cost) than those before it, if that costs
     /// little, and on another machine (IP address or name) whatever it costs, as long as the
-    /// search meets one; so the second is a standby. Relays on trial come last, and only one in the first
-    /// place claims its trial.
+    /// search meets one; so the second is a standby. Relays on trial come last, and only one in
+    /// the first place claims its trial.
     ///
     /// Lock-free; allocates the answer. It visits the relays best first, by the same scores as
     /// [`find_relay_with`](Self::find_relay_with), until no standby can follow that costs little
-    /// enough, and it has met as many machines as were asked for. Beyond the answer, these are at most 28 relays for an answer of three, at most 64
-    /// for one of up to 32, and none for a longer one, which is not spread.
+    /// enough, and it has met up to four machines or 16 further relays. Beyond the answer, these
+    /// are at most 28 relays for an answer of three, at most 64 for one of up to 32, and none for
+    /// a longer one, which is not spread.
     #[must_use]
     pub fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
         self.inner().find_relays(target, options)

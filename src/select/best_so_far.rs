@@ -80,9 +80,10 @@ pub(crate) const FEW: usize = 32;
 /// How many more relays than asked for are visited: 16, and 4 for each relay asked for.
 const EXTRA: (usize, usize) = (16, 4);
 const EXTRA_AT_MOST: usize = 64;
-/// So many of these are visited although they are worse than a standby may be, until relays on
-/// as many machines are met as were asked for.
+/// So many of these are visited although they are worse than a standby may be, until as many
+/// machines are met as there are relays in the answer, or this many.
 const EXTRA_FOR_MACHINES: usize = 16;
+const MACHINES: usize = 4;
 
 /// Keeps the best few relays, and some more, so that an answer can be
 /// [spread](super::spread): over machines, and over failure domains where that costs little. Relays on trial are
@@ -94,10 +95,10 @@ pub(crate) struct TopK<'g> {
     count: usize,
     /// The `count` best scores of those kept, as bits. The worst of these is on top.
     scores: BinaryHeap<u32>,
-    /// Relays among those kept that are on different machines.
-    machines: Vec<&'g Announcement>,
-    /// How many machines are wanted, while more than so many extra relays may be kept.
-    machines_wanted: (usize, usize),
+    machines: Machines<'g>,
+    /// While machines are lacking, the search goes on if more than so many extra relays may be
+    /// kept.
+    extra_for_slack: usize,
     limit: f32,
     /// The factor by which a further relay may be worse than the last of the best.
     slack: f32,
@@ -105,6 +106,61 @@ pub(crate) struct TopK<'g> {
     extra: usize,
     /// How many more relays on trial may be kept before they count as others do.
     trials_left: usize,
+}
+
+/// Some of the machines that the relays kept are on.
+struct Machines<'g> {
+    /// The relay that was met first.
+    first: Option<&'g Announcement>,
+    /// Relays on other machines.
+    others: [Option<&'g Announcement>; MACHINES - 1],
+    /// How many more machines are noted, and looked for.
+    lacking: usize,
+}
+
+impl<'g> Machines<'g> {
+    fn wanted(wanted: usize) -> Self {
+        Self {
+            first: None,
+            others: [None; MACHINES - 1],
+            lacking: wanted.min(MACHINES),
+        }
+    }
+
+    /// Whether they are several.
+    fn are_several(&self) -> bool {
+        self.others[0].is_some()
+    }
+
+    #[inline]
+    fn note(&mut self, candidate: &Candidate<'g>) {
+        if self.lacking > 0 {
+            let of = candidate.record.announcement();
+            match self.first {
+                Some(first) if is_one_machine(first, of) => {}
+                Some(_) => self.note_other(of),
+                None => {
+                    self.first = Some(of);
+                    self.lacking -= 1;
+                }
+            }
+        }
+    }
+
+    /// Of a relay that is on another machine than the first.
+    fn note_other(&mut self, of: &'g Announcement) {
+        for place in &mut self.others {
+            match place {
+                Some(known) if is_one_machine(known, of) => return,
+                Some(_) => {}
+                None => {
+                    *place = Some(of);
+                    self.lacking -= 1;
+                    return;
+                }
+            }
+        }
+    }
 }
 
 impl<'g> TopK<'g> {
@@ -120,11 +176,11 @@ impl<'g> TopK<'g> {
             on_trial: Vec::new(),
             count,
             scores: BinaryHeap::with_capacity(count.min(FEW)),
-            machines: Vec::new(),
-            machines_wanted: match count {
-                ..=FEW if max_spread_cost > 0.0 => (count, extra - EXTRA_FOR_MACHINES),
-                _ => (0, 0),
+            machines: match count {
+                ..=FEW if max_spread_cost > 0.0 => Machines::wanted(count),
+                _ => Machines::wanted(0),
             },
+            extra_for_slack: extra.saturating_sub(EXTRA_FOR_MACHINES),
             limit: f32::INFINITY,
             slack: 1.0 + max_spread_cost as f32,
             extra,
@@ -150,9 +206,7 @@ impl<'g> TopK<'g> {
 
     fn keep(&mut self, candidate: Candidate<'g>) {
         let score = bits(&candidate);
-        if self.lacks_machines() {
-            self.note_machine(candidate.record.announcement());
-        }
+        self.machines.note(&candidate);
         self.kept.push(candidate);
         if self.scores.len() < self.count {
             return self.scores.push(score);
@@ -163,18 +217,13 @@ impl<'g> TopK<'g> {
         }
     }
 
-    /// Whether the relays kept are on fewer machines than wanted, and more may be met.
-    #[inline]
     fn lacks_machines(&self) -> bool {
-        let (wanted, extra) = self.machines_wanted;
-        self.machines.len() < wanted && self.extra > extra
+        self.machines.lacking > 0 && self.extra > self.extra_for_slack
     }
 
-    fn note_machine(&mut self, of: &'g Announcement) {
-        let is_known = |known: &&Announcement| is_one_machine(known, of);
-        if !self.machines.iter().any(is_known) {
-            self.machines.push(of);
-        }
+    /// Whether the relays kept that do not fail are on several machines, where that matters.
+    pub(crate) fn has_machines(&self) -> bool {
+        self.machines.are_several()
     }
 
     fn current_limit(&self) -> f32 {

@@ -300,7 +300,7 @@ impl Search<'_> {
                 None => (best.record.identity(), Verdict::Chosen),
             }];
         }
-        let chosen = self.spread(all, count).into_iter();
+        let chosen = self.spread(all, count, true).into_iter();
         chosen
             .map(|candidate| (candidate.record.identity(), Verdict::Chosen))
             .collect()

@@ -181,8 +181,8 @@ impl FindOptions {
     /// score alone decides.
     ///
     /// Else, and whatever it costs, no result is on the machine of an earlier one, which is to say
-    /// at the same IP address or name, while the search meets others that did not fail lately. It
-    /// looks for them among at most 16 relays beyond the answer.
+    /// at the same IP address or name, while the search meets others that did not fail lately.
+    /// For up to four machines it looks at up to 16 relays beyond the answer.
     ///
     /// A failure domain is an IPv4 /24, an IPv6 /48, a DNS name, or a
     /// [name](crate::RegisterOptions::failure_domain) that the relay gave. Answers of more

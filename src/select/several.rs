@@ -21,17 +21,19 @@ impl<'g> Search<'g> {
         let max_spread_cost = self.scope.criteria.options.max_spread_cost;
         let collect = || {
             let best_so_far = TopK::new(count, max_spread_cost);
-            self.collect(self.snapshot, best_so_far, true).into_list()
+            let best = self.collect(self.snapshot, best_so_far, true);
+            let has_machines = best.has_machines();
+            (best.into_list(), has_machines)
         };
-        let mut pool = collect();
+        let (mut pool, mut has_machines) = collect();
         // Some of the relays that were refreshed may be full or draining.
         while pool.len() < count && !are_all_refreshed {
             are_all_refreshed = self.refresh_ended_suspensions(self.snapshot, count);
-            pool = collect();
+            (pool, has_machines) = collect();
         }
         let refreshed = pool.iter().filter(|it| self.refresh_lapsed_rtt(it));
         if refreshed.take(REFRESHED_AT_ONCE).count() > 0 {
-            pool = collect();
+            (pool, has_machines) = collect();
         }
         if pool.is_empty() {
             pool.extend(self.best_eligible());
@@ -39,21 +41,28 @@ impl<'g> Search<'g> {
         while pool.first().is_some_and(|first| !self.claim(first)) {
             pool.remove(0);
         }
-        match self.spread(pool, count) {
+        match self.spread(pool, count, has_machines) {
             none if none.is_empty() => self.best().into_iter().collect(),
             chosen => chosen,
         }
     }
 
     /// Chooses `count` of some candidates, which are sorted best first, such that no two are
-    /// in one failure domain where that costs little.
-    pub(crate) fn spread(&self, mut pool: Vec<Candidate<'g>>, count: usize) -> Vec<Candidate<'g>> {
+    /// in one failure domain where that costs little. `has_machines` says whether they may be on
+    /// several machines.
+    pub(crate) fn spread(
+        &self,
+        mut pool: Vec<Candidate<'g>>,
+        count: usize,
+        has_machines: bool,
+    ) -> Vec<Candidate<'g>> {
         if count > FEW {
             keep_distinct(&mut pool);
             pool.truncate(count);
             return pool;
         }
-        spread(&pool, count, self.scope.criteria.options.max_spread_cost)
+        let max_spread_cost = self.scope.criteria.options.max_spread_cost;
+        spread(&pool, count, max_spread_cost, has_machines)
     }
 
     /// Refreshes all relays whose round trip has lapsed.

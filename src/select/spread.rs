@@ -20,10 +20,15 @@ use std::net::IpAddr;
 
 /// Chooses `count` distinct relays from a pool that is sorted best first. A path may be
 /// longer by the share `cost` for the sake of another domain; with 0, nothing is spread.
-pub(crate) fn spread<'g>(pool: &[Candidate<'g>], count: usize, cost: f64) -> Vec<Candidate<'g>> {
+/// `has_machines` is false only if all of them that have not failed lately are on one machine.
+pub(crate) fn spread<'g>(
+    pool: &[Candidate<'g>],
+    count: usize,
+    cost: f64,
+    mut has_machines: bool,
+) -> Vec<Candidate<'g>> {
     let mut chosen: Vec<Candidate<'g>> = Vec::with_capacity(count.min(pool.len()));
     let mut states = vec![PoolState::Open; pool.len()];
-    let mut are_any_elsewhere = true;
     while let Some(first) = states.iter().position(|&state| state != PoolState::Done) {
         if chosen.len() == count {
             break;
@@ -31,10 +36,10 @@ pub(crate) fn spread<'g>(pool: &[Candidate<'g>], count: usize, cost: f64) -> Vec
         let next = match chosen.is_empty() || cost == 0.0 {
             true => None,
             false => best_apart(pool, first, &chosen, &mut states, cost).or_else(|| {
-                let elsewhere = are_any_elsewhere
+                let elsewhere = has_machines
                     .then(|| best_elsewhere(pool, first, &chosen, &states))
                     .flatten();
-                are_any_elsewhere = elsewhere.is_some();
+                has_machines = elsewhere.is_some();
                 elsewhere
             }),
         };
