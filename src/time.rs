@@ -25,8 +25,9 @@ use std::time::{Duration, SystemTime};
 /// clock once a tick. Registrations, bans, [`maintain`](crate::Registry::maintain) and
 /// calls that concern the DHT read it, too. No other call does.
 ///
-/// With [`Maintenance::Manual`](crate::Maintenance::Manual), every call that must know
-/// whether a relay is live reads it once. Finds are among these calls.
+/// With [`Maintenance::Manual`](crate::Maintenance::Manual), and after
+/// [`close`](crate::Registry::close), every call that must know whether a relay is live reads
+/// it once. Finds are among these calls.
 ///
 /// # What it may do
 ///
@@ -104,10 +105,32 @@ pub(crate) struct Timeline {
     tick_nanos: u64,
     /// 2^64 / `tick_nanos`, rounded down, or one less.
     ticks_per_64_bits: u64,
-    /// Whether a thread raises the tick, so that calls need not do it.
-    has_thread: bool,
     /// Shared with leases, which may outlive the registry.
-    current: Arc<Padded<AtomicU64>>,
+    current: Arc<Padded<Current>>,
+}
+
+/// The current tick, and what raises it.
+#[derive(Debug, Default)]
+struct Current {
+    tick: AtomicU64,
+    /// Whether a thread raises the tick, so that calls need not do it. Once false, it stays so.
+    has_thread: unmodelled::AtomicBool,
+}
+
+impl Current {
+    #[inline(always)]
+    fn tick(&self) -> Tick {
+        // Acquire: a thread that sees a tick also sees what was done before it was raised.
+        // So a record that was found expired is expired for all that follows.
+        Tick(self.tick.load(Ordering::Acquire))
+    }
+
+    #[inline(always)]
+    fn has_thread(&self) -> bool {
+        // Relaxed: it publishes nothing. A call that begins after the thread was given up, in
+        // the order of this thread or of what it synchronised with, sees it false.
+        self.has_thread.load(Ordering::Relaxed)
+    }
 }
 
 impl Timeline {
@@ -115,14 +138,17 @@ impl Timeline {
     /// says that a thread will [advance](Self::advance) it once a tick.
     pub(crate) fn new(clock: Box<dyn Clock>, tick: Duration, has_thread: bool) -> Self {
         let tick_nanos = nanos(tick).max(1);
+        let current = Current {
+            tick: AtomicU64::default(),
+            has_thread: has_thread.into(),
+        };
         Self {
             origin: clock.now(),
             clock,
             wall_origin: SystemTime::now(),
             tick_nanos,
             ticks_per_64_bits: u64::MAX / tick_nanos,
-            has_thread,
-            current: Arc::default(),
+            current: Arc::new(Padded(current)),
         }
     }
 
@@ -145,7 +171,20 @@ impl Timeline {
     /// path saves no registers for a call of the clock.
     #[inline(always)]
     pub(crate) fn raised_by_thread(&self) -> Option<Tick> {
-        self.has_thread.then(|| self.tick())
+        self.current.has_thread().then(|| self.tick())
+    }
+
+    /// Whether a thread raises the tick.
+    #[inline]
+    pub(crate) fn has_thread(&self) -> bool {
+        self.current.has_thread()
+    }
+
+    /// From here on calls read the clock themselves. To be called before the thread ends that
+    /// raised the tick.
+    pub(crate) fn give_up_thread(&self) {
+        // Relaxed: see `Current::has_thread`.
+        self.current.has_thread.store(false, Ordering::Relaxed);
     }
 
     #[inline(never)]
@@ -158,16 +197,13 @@ impl Timeline {
         Watch {
             current: Arc::clone(&self.current),
             timeline: Arc::downgrade(self),
-            has_thread: self.has_thread,
         }
     }
 
     /// The current tick as it was last raised: one load.
     #[inline]
     pub(crate) fn tick(&self) -> Tick {
-        // Acquire: a thread that sees a tick also sees what was done before it was raised.
-        // So a record that was found expired is expired for all that follows.
-        Tick(self.current.load(Ordering::Acquire))
+        self.current.tick()
     }
 
     /// Whole ticks in `nanos`, and the nanoseconds beyond them: a division by
@@ -194,9 +230,10 @@ impl Timeline {
         let (read_tick, _) = self.whole_ticks(reading);
         let mut tick = self.tick().0;
         if tick < read_tick {
-            // AcqRel: see `tick`. A maximum of one word: the tick only rises.
+            // AcqRel: see `Current::tick`. A maximum of one word: the tick only rises.
             tick = self
                 .current
+                .tick
                 .fetch_max(read_tick, Ordering::AcqRel)
                 .max(read_tick);
         }
@@ -257,22 +294,20 @@ impl Timeline {
 /// The time of a registry that may have ended. The time then stands still.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    current: Arc<Padded<AtomicU64>>,
+    current: Arc<Padded<Current>>,
     timeline: Weak<Timeline>,
-    has_thread: bool,
 }
 
 impl Watch {
     /// The current tick as it was last raised.
     pub(crate) fn tick(&self) -> Tick {
-        // Acquire: as for the timeline itself.
-        Tick(self.current.load(Ordering::Acquire))
+        self.current.tick()
     }
 
     /// As [`Timeline::present`].
     pub(crate) fn present(&self) -> Tick {
         let timeline = || self.timeline.upgrade();
-        match (!self.has_thread).then(timeline).flatten() {
+        match (!self.current.has_thread()).then(timeline).flatten() {
             Some(timeline) => timeline.present(),
             None => self.tick(),
         }
@@ -340,6 +375,22 @@ mod tests {
             let read = if has_thread { Tick(0) } else { Tick(2) };
             assert_eq!((timeline.present(), timeline.tick()), (read, read));
         }
+    }
+
+    #[test]
+    fn calls_read_the_clock_once_the_thread_is_given_up() {
+        let (clock, timeline) = timeline(100);
+        let timeline = Arc::new(timeline);
+        let watch = timeline.watch();
+        clock.advance(Duration::from_millis(200));
+        assert_eq!((timeline.present(), watch.present()), (Tick(0), Tick(0)));
+        timeline.give_up_thread();
+        assert!(!timeline.has_thread());
+        assert_eq!(watch.present(), Tick(2));
+        clock.advance(Duration::from_millis(100));
+        assert_eq!((timeline.present(), watch.tick()), (Tick(3), Tick(3)));
+        drop(timeline);
+        assert_eq!(watch.present(), Tick(3));
     }
 
     #[test]

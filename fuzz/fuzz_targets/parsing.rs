@@ -52,6 +52,7 @@ fn endpoint(text: &str) {
             assert_eq!((ip, endpoint.port()), (addr.ip(), addr.port()));
             assert_eq!(ip, ip.to_canonical(), "one spelling for each address");
             assert_eq!(Endpoint::from(addr), endpoint);
+            assert_eq!(Endpoint::new(&ip.to_string(), addr.port()), Ok(endpoint));
         }
         (Host::Name(name), None) => {
             assert_eq!(name, name.to_ascii_lowercase());

@@ -20,7 +20,8 @@ pub enum RejectReason {
     Own,
     /// Its relay is not among those of [`allow_only`](crate::dht::DhtOptions::allow_only).
     NotAllowed,
-    /// One of its endpoints is not a public address.
+    /// One of its endpoints is not one that the [policy](crate::AddressPolicy) of the options
+    /// admits.
     PrivateAddress,
     /// One of its endpoints is a DNS name, and the options do not accept names.
     Name,
@@ -52,7 +53,7 @@ pub enum RejectReason {
     /// There are [`max_candidates`](crate::dht::DhtOptions::max_candidates) candidates, and
     /// none gives way.
     Full,
-    /// The registry does not learn relays: it has no DHT, or no probe.
+    /// The registry does not learn relays: it has no DHT, or no probe, or was closed.
     NotLearning,
 }
 

@@ -22,10 +22,19 @@ pub enum FindError {
 impl fmt::Display for FindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::NoRelaysAvailable { rejections } = self;
-        f.write_str("no relay is available")?;
-        let mut separator = ": ";
+        match rejections.total() {
+            0 => f.write_str("no relay is available"),
+            _ => write!(f, "no relay is available: {rejections}"),
+        }
+    }
+}
+
+/// The reasons that count for any relay, as in `2 full, 1 too far`.
+impl fmt::Display for Rejections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
         for &reason in Rejection::ALL {
-            let count = rejections.count(reason);
+            let count = self.count(reason);
             if count != 0 {
                 write!(f, "{separator}{count} {}", reason.name())?;
                 separator = ", ";

@@ -1,7 +1,7 @@
 //! Why a relay was not registered or renewed.
 
 use crate::limits::{MAX_CAPACITY, MAX_DOMAIN_LEN, MAX_LABEL_LEN, MAX_RTT};
-use crate::relay::{Endpoint, EndpointError, NatType};
+use crate::relay::{Endpoint, EndpointError, NatType, NodeId};
 use crate::sync::Arc;
 use std::error::Error;
 use std::fmt;
@@ -131,6 +131,16 @@ pub enum RegisterError {
         /// The length of the longest, in bytes.
         max: usize,
     },
+    /// Another live relay has this endpoint, and the registry admits
+    /// [one relay for each](crate::RegistryBuilder::one_id_per_endpoint). Register another
+    /// endpoint, or wait until that relay has left or expired.
+    #[non_exhaustive]
+    EndpointTaken {
+        /// The endpoint that both have.
+        endpoint: Endpoint,
+        /// The relay that is there.
+        by: NodeId,
+    },
     /// The clock reads so late that ticks cannot count the deadline. Only a faulty clock
     /// does: build a registry with another.
     ClockExhausted,
@@ -205,6 +215,9 @@ impl fmt::Display for RegisterError {
                 f,
                 "the record of the relay could have {len} bytes, and a DHT carries at most {max}"
             ),
+            Self::EndpointTaken { endpoint, by } => {
+                write!(f, "the live relay {by} has the endpoint {endpoint} already")
+            }
             Self::ClockExhausted => {
                 f.write_str("the clock reads so late that ticks cannot count the deadline")
             }
@@ -353,6 +366,13 @@ mod tests {
             (
                 RegisterError::ClockExhausted,
                 "the clock reads so late that ticks cannot count the deadline",
+            ),
+            (
+                RegisterError::EndpointTaken {
+                    endpoint: "192.0.2.1:4433".parse().unwrap(),
+                    by: NodeId::from_bytes(&[0xc0, 0xff, 0xee]).unwrap(),
+                },
+                "the live relay c0ffee has the endpoint 192.0.2.1:4433 already",
             ),
             (
                 RegisterError::InvalidFailureDomain { len: 64 },

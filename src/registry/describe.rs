@@ -2,7 +2,7 @@
 
 use crate::registry::inner::Inner;
 use crate::registry::relays::Relays;
-use crate::relay::{AskedAt, NodeId, RelayInfo};
+use crate::relay::{AskedAt, Endpoint, NodeId, RelayInfo};
 use crate::select::Candidate;
 use crate::sync::Arc;
 use crate::sync::epoch;
@@ -109,6 +109,20 @@ impl Inner {
             keep_latest_of_each_id(&mut all);
         }
         all
+    }
+
+    /// The ids of the live relays at an endpoint, in order.
+    pub(super) fn relays_with_endpoint(&self, endpoint: &Endpoint) -> Vec<NodeId> {
+        let mut ids = Vec::new();
+        self.relays.for_each_live(self.relays.present(), |record| {
+            if record.announcement().is_at(endpoint) {
+                ids.push(record.identity());
+            }
+        });
+        ids.sort_unstable();
+        // A relay that left and came back meanwhile may be met twice.
+        ids.dedup();
+        ids
     }
 
     pub(super) fn relay_count(&self) -> usize {

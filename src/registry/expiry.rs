@@ -236,7 +236,7 @@ impl Expiry {
     /// Without a maintenance thread, drains the inbox now and then, so that no call pays for
     /// many records, and forgets relays if too many are remembered.
     pub(super) fn drain_occasionally(&self, relays: &Relays) {
-        if relays.settings.has_maintenance_thread {
+        if relays.timeline.has_thread() {
             return;
         }
         let is_time = |count: usize| count % DRAIN_EVERY == 0;

@@ -7,6 +7,7 @@
 use crate::registry::coordinates::Coordinates;
 use crate::registry::dht_bridge::DhtLink;
 use crate::registry::distinct_labels::DistinctLabels;
+use crate::registry::endpoint_owners::EndpointOwners;
 use crate::registry::expiry::Expiry;
 use crate::registry::probe_schedule::ProbeSchedule;
 use crate::registry::relays::Relays;
@@ -21,12 +22,14 @@ pub(crate) struct Inner {
     pub(super) coordinates: Coordinates,
     pub(super) probes: ProbeSchedule,
     pub(super) labels: DistinctLabels,
+    pub(super) endpoint_owners: EndpointOwners,
     /// To the DHT that publishes this node's relay and learns of others.
     pub(super) link: DhtLink,
 }
 
 impl Inner {
     pub(super) fn new(relays: Relays, link: DhtLink) -> Self {
+        let endpoint_owners = EndpointOwners::new(relays.settings.one_id_per_endpoint);
         Self {
             relays,
             expiry: Expiry::new(),
@@ -34,6 +37,7 @@ impl Inner {
             coordinates: Coordinates::default(),
             probes: ProbeSchedule::default(),
             labels: DistinctLabels::default(),
+            endpoint_owners,
             link,
         }
     }

@@ -85,11 +85,11 @@ impl Inner {
     #[inline(always)]
     pub(super) fn merge_if_due(&self) -> bool {
         let relays = &self.relays;
-        let has_maintenance_thread = relays.settings.has_maintenance_thread;
+        let has_thread = relays.timeline.has_thread();
         self.expiry.drain_occasionally(relays);
         match sorter::backlog(relays) {
             Backlog::Light => false,
-            Backlog::Due | Backlog::Heavy if has_maintenance_thread => self.sorter.may_sort_again(),
+            Backlog::Due | Backlog::Heavy if has_thread => self.sorter.may_sort_again(),
             Backlog::Due => false,
             Backlog::Heavy | Backlog::Overdue => {
                 self.sorter.try_sort(relays, &self.coordinates);

@@ -4,13 +4,15 @@
 //! out later than one tick after its deadline, however long the passes take. The other one
 //! makes the maintenance passes.
 //!
-//! Both hold the [`Inner`] that the handles share, but no handle: the last handle that is
-//! dropped stops and joins them.
+//! Both hold the [`Inner`] that the handles share, but no handle: [`Registry::close`], or the
+//! last handle that is dropped, stops and joins them.
+//!
+//! [`Registry::close`]: crate::Registry::close
 
 use crate::registry::inner::Inner;
 use crate::registry::maintenance::Pace;
 use crate::sync::unmodelled::thread::{self, JoinHandle, Thread};
-use crate::sync::{Arc, AtomicBool, Ordering, park_timeout};
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering, park_timeout};
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,7 +29,8 @@ pub(crate) struct MaintenanceThreads {
 #[derive(Debug)]
 struct Worker {
     waker: Waker,
-    handle: Option<JoinHandle<()>>,
+    /// Until one thread has waited for its end.
+    handle: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Wakes such a thread, or ends it, from another one.
@@ -98,13 +101,29 @@ impl MaintenanceThreads {
     pub(super) fn wake(&self) {
         self.maintainer.waker.request();
     }
+
+    /// Makes the threads end, after the passes that they are making.
+    pub(super) fn stop(&self) {
+        self.ticker.waker.stop();
+        self.maintainer.waker.stop();
+    }
+
+    /// Waits until the threads have ended, also if another thread waits for them.
+    pub(super) fn join(&self) {
+        self.ticker.join();
+        self.maintainer.join();
+    }
+
+    /// Whether this thread is one of them.
+    pub(super) fn is_own_thread(&self) -> bool {
+        self.ticker.is_current() || self.maintainer.is_current()
+    }
 }
 
 impl Drop for MaintenanceThreads {
     fn drop(&mut self) {
         // Both, before either is waited for.
-        self.ticker.waker.stop();
-        self.maintainer.waker.stop();
+        self.stop();
     }
 }
 
@@ -128,18 +147,30 @@ impl Worker {
         let thread = handle.thread().clone();
         Ok(Self {
             waker: Waker { signals, thread },
-            handle: Some(handle),
+            handle: Mutex::new(Some(handle)),
         })
+    }
+
+    /// Waits until the thread has ended; not to be called by itself.
+    fn join(&self) {
+        // Locked while it waits, so that other threads wait for the same end. The thread
+        // itself never takes the lock.
+        if let Some(thread) = self.handle.lock().take() {
+            // Its panic was counted already.
+            let _ = thread.join();
+        }
+    }
+
+    fn is_current(&self) -> bool {
+        self.waker.thread.id() == thread::current().id()
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
         self.waker.stop();
-        let others = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
-        if let Some(thread) = self.handle.take().filter(others) {
-            // Its panic was counted already.
-            let _ = thread.join();
+        if !self.is_current() {
+            self.join();
         }
     }
 }

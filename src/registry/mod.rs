@@ -5,11 +5,13 @@ mod announcement;
 mod build_error;
 mod builder;
 mod circuit_history;
+mod close;
 mod coordinates;
 mod counters;
 mod describe;
 mod dht_bridge;
 mod distinct_labels;
+mod endpoint_owners;
 mod expiry;
 mod find;
 mod forgetting;
@@ -330,13 +332,15 @@ impl Registry {
     ///
     /// Each relay after the first is the best one in
     /// [another failure domain](FindOptions::max_spread_cost) than those before it, if that costs
-    /// little; so the second is a standby. Relays on trial come last, and only one in the first
-    /// place claims its trial.
+    /// little, and on another machine (IP address or name) whatever it costs, as long as the
+    /// search meets one; so the second is a standby. Relays on trial come last, and only one in
+    /// the first place claims its trial.
     ///
     /// Lock-free; allocates the answer. It visits the relays best first, by the same scores as
     /// [`find_relay_with`](Self::find_relay_with), until no standby can follow that costs little
-    /// enough. Beyond the answer, these are at most 28 relays for an answer of three, at most 64
-    /// for one of up to 32, and none for a longer one, which is not spread.
+    /// enough, and it has met up to four machines or 16 further relays. Beyond the answer, these
+    /// are at most 28 relays for an answer of three, at most 64 for one of up to 32, and none for
+    /// a longer one, which is not spread.
     #[must_use]
     pub fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
         self.inner().find_relays(target, options)
@@ -380,6 +384,30 @@ impl Registry {
     #[must_use]
     pub fn relays(&self) -> Vec<RelayInfo> {
         self.inner().all_relays()
+    }
+
+    /// The ids of all live relays at this endpoint, in their order; as consistent as
+    /// [`relays`](Self::relays).
+    ///
+    /// It shows when one process registers several ids at one address. To refuse that, see
+    /// [`one_id_per_endpoint`](RegistryBuilder::one_id_per_endpoint). Lock-free; visits all
+    /// records and allocates the answer: for people, not for a hot path.
+    ///
+    /// ```
+    /// use relay_registry::{Endpoint, NodeId, Registry};
+    ///
+    /// let registry = Registry::new();
+    /// let endpoint = Endpoint::new("relay.example.com", 4433)?;
+    /// let ids = [NodeId::from([1; 32]), NodeId::from([2; 32])];
+    /// for id in ids {
+    ///     registry.register(id, endpoint.clone())?;
+    /// }
+    /// assert_eq!(registry.at(&endpoint), ids);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn at(&self, endpoint: &Endpoint) -> Vec<NodeId> {
+        self.inner().relays_with_endpoint(endpoint)
     }
 
     /// How many relays are live; as consistent as [`relays`](Self::relays).
@@ -483,11 +511,11 @@ impl Registry {
     /// The likeliest choices come first, by score, where an unmeasured leg counts as the assumed
     /// round trip. Relays that drain or are banned, and this node, are left out. A relay is
     /// returned again only after a tenth of the lifetime, if it is still due then, or after it was
-    /// [forgotten](Self::forget_rtt). So a caller that asks for a few relays repeatedly gets all of
+    /// [forgotten](Self::forget_rtt), also if it leaves and returns meanwhile. So a caller that asks for a few relays repeatedly gets all of
     /// them in turn, and a relay with one bad measurement gets another chance.
     ///
     /// Visits all records, a thousand under one pin, and waits for another thread that does so: not
-    /// for a hot path. Remembers the relays returned for a tenth of the lifetime, in about 32 bytes
+    /// for a hot path. Remembers the relays returned for a tenth of the lifetime, in about 80 bytes
     /// each: at most [`max_relays`](crate::RegistryBuilder::max_relays) and those of this call.
     #[must_use]
     pub fn due_for_probe(&self, max: usize) -> Vec<NodeId> {
@@ -792,7 +820,7 @@ impl Registry {
     ///
     /// Judges all relays by their exact scores and hands none out. A find may return another one
     /// that is [about as good](Self::find_relay_with). Lock-free; allocates the answer and visits
-    /// all records: for people, not for a hot path.
+    /// all records: for people, not for a hot path. `{:.20}` prints the first 20 relays.
     ///
     /// ```
     /// use relay_registry::{FindOptions, NodeId, Registry, Verdict};
@@ -816,13 +844,49 @@ impl Registry {
     /// One maintenance pass: raises the tick, removes relays that are due, sorts the relays by
     /// round trip if anything changed, and reclaims memory.
     ///
-    /// Needed with [`Maintenance::Manual`] only, as seldom as stale order and memory are
+    /// Needed with [`Maintenance::Manual`] and after [`close`](Self::close) only, as seldom as stale order and memory are
     /// acceptable: an expired relay is not handed out in any case. These wait for it, too: the
     /// ranks of relays whose round trip has lapsed, positions that were learned, trials after an
     /// outage beyond the first 64 relays, and [`Stats::expirations`]. Takes the maintenance locks,
     /// so that passes run one after another. No call on the hot path waits for them.
     pub fn maintain(&self) -> MaintenanceReport {
         self.inner().maintain()
+    }
+
+    /// Ends the threads of this registry, and withdraws this node's relay from the DHT. All
+    /// handles go on working, as with [`Maintenance::Manual`]: from here on calls read the
+    /// [clock](crate::Clock) themselves, and passes are made by [`maintain`](Self::maintain)
+    /// alone.
+    ///
+    /// Returns when the threads have ended; those of the DHT, and the withdrawal, within
+    /// [`DhtOptions::shutdown_timeout`](crate::dht::DhtOptions::shutdown_timeout). DHT threads
+    /// that still run then are left to end by themselves. Without
+    /// [worker threads](crate::dht::DhtOptions::worker_threads), this thread makes the
+    /// withdrawal, which dropping the registry does not. Nothing is published or learned
+    /// afterwards, and learned relays expire at their deadlines.
+    ///
+    /// Any thread may call this, at any time and more than once. A call beside another one waits
+    /// for the same end; a later one returns at once, and so does the drop of the last handle.
+    /// The embedder's clock, engine and probe may call this, too. If the registry's own thread, or
+    /// [`run_distribution`](Self::run_distribution), called them, this does not wait: threads end,
+    /// and the relay is withdrawn, once these calls have returned. A clock that hangs on a thread
+    /// of the registry holds this up. No other call waits for it.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    ///
+    /// registry.close();
+    /// assert!(registry.find_relay(&NodeId::from([9; 32])).is_ok());
+    /// registry.maintain(); // now and then, from here on
+    /// # Ok::<(), relay_registry::RegisterError>(())
+    /// ```
+    pub fn close(&self) {
+        self.shared.close();
     }
 
     /// Counters and gauges. Visits all records to count leases, and waits for a pass that removes

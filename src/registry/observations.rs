@@ -30,17 +30,17 @@ impl Inner {
 
     pub(super) fn forget_rtt(&self, relay: &NodeId) -> bool {
         let now = self.relays.present();
-        let forgotten = Cell::new(None);
+        let is_known = Cell::new(false);
         // Gone relays, too: they return with their round trips.
         let is_live = self.relays.update_each_record(relay, |record| {
             self.relays.forget_rtt_of(record, now);
-            forgotten.set(Some(record.handle()));
+            is_known.set(true);
             record.lifecycle().is_live_at(now)
         });
-        // Without a pin: this waits for another thread.
-        forgotten
-            .get()
-            .inspect(|&handle| self.probes.forget(handle));
+        if is_known.get() {
+            // Without a pin: this waits for another thread.
+            self.probes.forget(relay);
+        }
         is_live
     }
 

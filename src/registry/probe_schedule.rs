@@ -2,9 +2,8 @@
 
 use crate::registry::relays::Relays;
 use crate::relay::NodeId;
-use crate::sync::{Mutex, epoch, random_hasher};
+use crate::sync::{Mutex, random_hasher};
 use crate::table::RecordRef;
-use crate::table::record::Handle;
 use crate::table::snapshot::{Weight, penalty};
 use crate::time::{Tick, nanos};
 use std::cmp::Ordering;
@@ -14,8 +13,9 @@ use std::collections::{BinaryHeap, HashMap};
 #[derive(Debug)]
 pub(crate) struct ProbeSchedule(Mutex<Recent>);
 
-/// When each relay was returned, in nanoseconds.
-type Recent = HashMap<Handle, u64, ahash::RandomState>;
+/// When each relay was returned, in nanoseconds. By id, so that it holds also for a relay that
+/// leaves and returns meanwhile.
+type Recent = HashMap<NodeId, u64, ahash::RandomState>;
 
 /// A round trip is measured again after this part of its lifetime.
 const DUE_AFTER: u64 = 2;
@@ -26,7 +26,6 @@ const RECENT_FOR: u64 = 10;
 /// A relay that is due.
 struct Due {
     score: f32,
-    handle: Handle,
     id: NodeId,
 }
 
@@ -45,8 +44,8 @@ impl Default for ProbeSchedule {
 
 impl ProbeSchedule {
     /// Has a relay returned again as soon as it is due.
-    pub(super) fn forget(&self, relay: Handle) {
-        self.0.lock().remove(&relay);
+    pub(super) fn forget(&self, relay: &NodeId) {
+        self.0.lock().remove(relay);
     }
 
     /// The same for all.
@@ -65,11 +64,12 @@ impl ProbeSchedule {
         recent.retain(|_, at| now.saturating_sub(*at) < lasts);
         if recent.len() >= relays.table.max_relays() {
             // Some of them have left.
-            recent.retain(|&relay, _| relays.table.resolve(relay, &epoch::pin()).is_some());
+            recent.retain(|relay, _| relays.is_live(relay, tick));
         }
         let due = best_due(relays, max, tick, &recent);
-        recent.extend(due.iter().map(|due| (due.handle, now)));
-        due.into_iter().map(|due| due.id).collect()
+        // A relay that restarts may be met in two records.
+        let is_first = |relay: &NodeId| recent.insert(*relay, now).is_none();
+        due.into_iter().map(|due| due.id).filter(is_first).collect()
     }
 }
 
@@ -81,7 +81,7 @@ fn best_due(relays: &Relays, max: usize, now: Tick, recent: &Recent) -> Vec<Due>
     };
     if max > 0 {
         relays.for_each_live(now, |record| {
-            if is_due(relays, &record, now) && !recent.contains_key(&record.handle()) {
+            if is_due(relays, &record, now) && !recent.contains_key(&record.identity()) {
                 best.push(score(relays, &record), &record);
             }
         });
@@ -121,7 +121,6 @@ impl BestDue {
         }
         self.heap.push(Due {
             score,
-            handle: record.handle(),
             id: record.identity(),
         });
     }

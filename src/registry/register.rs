@@ -5,7 +5,7 @@ use crate::registry::announcement;
 use crate::registry::inner::Inner;
 use crate::registry::request::{AttemptError, Registration, Request, check, check_reachable};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
-use crate::sync::epoch::{self, Guard};
+use crate::sync::epoch::Guard;
 use crate::sync::yield_now;
 use crate::table::record::{Announcement, Origin, State};
 use crate::time::Moment;
@@ -51,10 +51,8 @@ impl Inner {
             // The clock is the embedder's: it is not called while pinned, nor after
             // anything has changed for which this call would have to be repeated.
             let now = reading.take().unwrap_or_else(|| relays.timeline.advance());
-            // The guard ends with this statement: a thread that helps must not be
-            // pinned.
-            let outcome = self.try_register(request, now, &epoch::pin());
-            match outcome {
+            // Nothing is pinned afterwards: a thread that helps must not be.
+            match self.attempt(request, now) {
                 Ok(registration) => return Ok(registration),
                 Err(AttemptError::Conflict) => {}
                 Err(AttemptError::LearnedRemoved) => reading = Some(now),

@@ -22,7 +22,9 @@ pub(crate) struct Settings {
     pub(super) return_grace_nanos: Option<u64>,
     /// How long newcomers start slowly; 0 for not at all.
     pub(super) slow_start_nanos: u64,
-    /// Whether the registry's own threads raise the tick and do the maintenance.
+    /// Whether a relay is refused at the endpoint of another one.
+    pub(super) one_id_per_endpoint: bool,
+    /// Whether threads of the registry raise the tick and do the maintenance, until it is closed.
     pub(super) has_maintenance_thread: bool,
 }
 

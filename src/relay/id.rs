@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 const HEAD_LEN: usize = 32;
 
-/// The identity of a node: 1 to 63 opaque bytes, most often a public key or its hash.
+/// The identity of a node: 1 to 64 opaque bytes, most often a public key or its hash.
 ///
 /// The bytes are held inline, so an id is copied and compared without touching the heap.
 /// As text it is lower-case hexadecimal. Parsing accepts either case. Ids have the order of
@@ -27,19 +27,17 @@ const HEAD_LEN: usize = 32;
 /// ```
 // Padded with zeros, and the length comes last. So the derived equality is that of the
 // ids, and the derived order that of `as_bytes`: a proper prefix is less than a longer id,
-// or equal up to the padding, and then the length decides. It is one array, so that it is
-// copied in steps of one size.
+// or equal up to the padding, and then the length decides.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C)]
-pub struct NodeId([u8; NodeId::MAX_LEN + 1]);
-
-/// Where the length is.
-const LEN_AT: usize = NodeId::MAX_LEN;
+pub struct NodeId {
+    bytes: [u8; NodeId::MAX_LEN],
+    len: u8,
+}
 
 impl NodeId {
-    /// The greatest length of an id, in bytes: with its length, an id fills
-    /// 64 bytes.
-    pub const MAX_LEN: usize = 63;
+    /// The greatest length of an id, in bytes.
+    pub const MAX_LEN: usize = 64;
 
     /// Makes an id of `bytes`.
     ///
@@ -49,7 +47,7 @@ impl NodeId {
     /// [`MAX_LEN`](Self::MAX_LEN) bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NodeIdError> {
         let mut id = Self::zeroed(bytes.len())?;
-        id.0[..bytes.len()].copy_from_slice(bytes);
+        id.bytes[..bytes.len()].copy_from_slice(bytes);
         Ok(id)
     }
 
@@ -58,18 +56,17 @@ impl NodeId {
     pub fn as_bytes(&self) -> &[u8] {
         // Only parts that do not belong together can exceed the maximum. The bound is
         // cheaper than a branch that panics.
-        &self.0[..min(usize::from(self.0[LEN_AT]), Self::MAX_LEN)]
+        &self.bytes[..min(usize::from(self.len), Self::MAX_LEN)]
     }
 
     /// An id of `len` zero bytes, to be filled in.
     fn zeroed(len: usize) -> Result<Self, NodeIdError> {
         match u8::try_from(len) {
             Ok(0) => Err(NodeIdError::Empty),
-            Ok(short) if len <= Self::MAX_LEN => {
-                let mut id = Self([0; Self::MAX_LEN + 1]);
-                id.0[LEN_AT] = short;
-                Ok(id)
-            }
+            Ok(len) if usize::from(len) <= Self::MAX_LEN => Ok(Self {
+                bytes: [0; Self::MAX_LEN],
+                len,
+            }),
             _ => Err(NodeIdError::TooLong { len }),
         }
     }
@@ -77,14 +74,13 @@ impl NodeId {
     /// The first 32 bytes, zero padded, as words. Most ids have no more.
     #[inline]
     pub(crate) fn head(&self) -> [u64; 4] {
-        words(&self.0[..HEAD_LEN])
+        words(&self.bytes[..HEAD_LEN])
     }
 
-    /// The 31 bytes after the [`head`](Self::head), zero padded, and the length,
-    /// as words.
+    /// The 32 bytes after the [`head`](Self::head), zero padded, as words.
     #[inline]
     pub(crate) fn tail(&self) -> [u64; 4] {
-        words(&self.0[HEAD_LEN..])
+        words(&self.bytes[HEAD_LEN..])
     }
 
     /// A hash for tables whose keys are ids and nothing else.
@@ -108,13 +104,14 @@ impl NodeId {
         let mut hasher = state.build_hasher();
         write_words(self.head(), &mut hasher);
         write_words(self.tail(), &mut hasher);
+        hasher.write_u8(self.len);
         hasher.finish()
     }
 
-    /// The number of bytes, 1 to 63.
+    /// The number of bytes, 1 to 64.
     #[inline]
     pub(crate) const fn len_u8(&self) -> u8 {
-        self.0[LEN_AT]
+        self.len
     }
 
     /// The inverse of [`head`](Self::head), [`tail`](Self::tail) and
@@ -123,20 +120,13 @@ impl NodeId {
     /// Parts that do not belong together make a wrong id, but one that can be held,
     /// compared and printed. So parts may be read first and validated later.
     #[inline]
-    pub(crate) fn from_parts(head: [u64; 4], mut tail: [u64; 4], len: u8) -> Self {
-        tail[3] |= last_byte(len);
-        let mut bytes = [0; Self::MAX_LEN + 1];
+    pub(crate) fn from_parts(head: [u64; 4], tail: [u64; 4], len: u8) -> Self {
+        let mut bytes = [0; Self::MAX_LEN];
         for (place, word) in bytes.chunks_exact_mut(8).zip(head.into_iter().chain(tail)) {
             place.copy_from_slice(&word.to_ne_bytes());
         }
-        Self(bytes)
+        Self { bytes, len }
     }
-}
-
-/// The word whose last byte in memory is this one.
-#[inline]
-const fn last_byte(byte: u8) -> u64 {
-    u64::from_ne_bytes([0, 0, 0, 0, 0, 0, 0, byte])
 }
 
 /// 32 bytes as they lie in memory.
@@ -158,10 +148,9 @@ fn write_words(words: [u64; 4], hasher: &mut impl Hasher) {
 impl From<[u8; 32]> for NodeId {
     #[inline]
     fn from(key: [u8; 32]) -> Self {
-        let mut bytes = [0; Self::MAX_LEN + 1];
+        let mut bytes = [0; Self::MAX_LEN];
         bytes[..HEAD_LEN].copy_from_slice(&key);
-        bytes[LEN_AT] = 32;
-        Self(bytes)
+        Self { bytes, len: 32 }
     }
 }
 
@@ -221,7 +210,7 @@ impl FromStr for NodeId {
         let mut id = Self::zeroed(digits.len() / 2)?;
         for (index, &digit) in digits.iter().enumerate() {
             let nibble = nibble(digit).ok_or(NodeIdError::InvalidDigit { index })?;
-            let byte = &mut id.0[index / 2];
+            let byte = &mut id.bytes[index / 2];
             *byte = *byte << 4 | nibble;
         }
         Ok(id)
@@ -297,12 +286,12 @@ mod tests {
     }
 
     #[test]
-    fn fills_one_cache_line() {
-        assert_eq!(size_of::<NodeId>(), 64);
+    fn the_length_is_all_that_is_held_beside_the_bytes() {
+        assert_eq!(size_of::<NodeId>(), 65);
     }
 
     #[test]
-    fn every_length_from_1_to_63_is_kept() {
+    fn every_length_from_1_to_64_is_kept() {
         for len in 1..=NodeId::MAX_LEN {
             let bytes = vec![0xa5; len];
             assert_eq!(id(&bytes).as_bytes(), bytes);
@@ -314,7 +303,7 @@ mod tests {
     #[test]
     fn other_lengths_are_refused() {
         assert_eq!(NodeId::from_bytes(&[]), Err(NodeIdError::Empty));
-        for len in [64, 255, 256, 257, 100_000] {
+        for len in [65, 255, 256, 257, 320, 100_000] {
             let refused = NodeId::from_bytes(&vec![0; len]);
             assert_eq!(refused, Err(NodeIdError::TooLong { len }));
         }
@@ -328,7 +317,7 @@ mod tests {
 
     #[test]
     fn order_is_that_of_the_bytes() {
-        let ids: [&[u8]; 8] = [
+        let ids: [&[u8]; 11] = [
             &[0],
             &[0, 0],
             &[0, 1],
@@ -337,6 +326,9 @@ mod tests {
             &[1, 0, 5],
             &[2],
             &[2; 63],
+            &[2; 64],
+            &[0; 63],
+            &[0; 64],
         ];
         for a in ids {
             for b in ids {
@@ -359,8 +351,8 @@ mod tests {
     #[test]
     fn keyed_hash_tells_neighbours_apart() {
         let state = ahash::RandomState::new();
-        let mut ids: Vec<NodeId> = (1..=63).map(|len| id(&vec![0; len])).collect();
-        ids.extend((1..=63).map(|len| {
+        let mut ids: Vec<NodeId> = (1..=64).map(|len| id(&vec![0; len])).collect();
+        ids.extend((1..=64).map(|len| {
             let mut bytes = vec![0; len];
             bytes[len - 1] = 1;
             id(&bytes)
@@ -374,10 +366,10 @@ mod tests {
 
     #[test]
     fn parts_make_the_whole() {
-        for len in [1, 31, 32, 33, 63] {
+        for len in [1, 31, 32, 33, 63, 64] {
             let bytes: Vec<u8> = (1..=len).collect();
             let whole = id(&bytes);
-            // Of an id of up to 32 bytes, a record keeps no tail but the length.
+            // Of an id of up to 32 bytes, no tail is read.
             let tail = if len <= 32 { [0; 4] } else { whole.tail() };
             let parts = NodeId::from_parts(whole.head(), tail, whole.len_u8());
             assert_eq!(parts, whole);
@@ -387,7 +379,7 @@ mod tests {
 
     #[test]
     fn parts_that_do_not_belong_together_are_harmless() {
-        for len in [0, 64, 255] {
+        for len in [0, 65, 255] {
             let odd = NodeId::from_parts([u64::MAX; 4], [u64::MAX; 4], len);
             assert!(odd.as_bytes().len() <= NodeId::MAX_LEN);
             let _ = (odd.to_string(), RandomState::new().hash_one(odd));
@@ -409,7 +401,7 @@ mod tests {
         let refusal = |text: &str| text.parse::<NodeId>().unwrap_err();
         assert_eq!(refusal(""), NodeIdError::Empty);
         assert_eq!(refusal("abc"), NodeIdError::OddLength { len: 3 });
-        assert_eq!(refusal(&"0".repeat(128)), NodeIdError::TooLong { len: 64 });
+        assert_eq!(refusal(&"0".repeat(130)), NodeIdError::TooLong { len: 65 });
         assert_eq!(refusal("0x12"), NodeIdError::InvalidDigit { index: 1 });
         assert_eq!(refusal("12 4"), NodeIdError::InvalidDigit { index: 2 });
         assert_eq!(refusal("+1"), NodeIdError::InvalidDigit { index: 0 });
@@ -424,8 +416,8 @@ mod tests {
         let say = |error: NodeIdError| error.to_string();
         assert_eq!(say(NodeIdError::Empty), "a node id cannot be empty");
         assert_eq!(
-            say(NodeIdError::TooLong { len: 64 }),
-            "a node id has at most 63 bytes, not 64"
+            say(NodeIdError::TooLong { len: 65 }),
+            "a node id has at most 64 bytes, not 65"
         );
         assert_eq!(
             say(NodeIdError::OddLength { len: 3 }),

@@ -1,6 +1,8 @@
 //! What a search keeps of the relays that it visits: the best one, or the best few.
 
 use crate::select::candidate::Candidate;
+use crate::select::spread::is_one_machine;
+use crate::table::record::Announcement;
 use crate::table::snapshot::Bins;
 use std::collections::BinaryHeap;
 
@@ -78,9 +80,13 @@ pub(crate) const FEW: usize = 32;
 /// How many more relays than asked for are visited: 16, and 4 for each relay asked for.
 const EXTRA: (usize, usize) = (16, 4);
 const EXTRA_AT_MOST: usize = 64;
+/// So many of these are visited although they are worse than a standby may be, until as many
+/// machines are met as there are relays in the answer, or this many.
+const EXTRA_FOR_MACHINES: usize = 16;
+const MACHINES: usize = 4;
 
 /// Keeps the best few relays, and some more, so that an answer can be
-/// [spread](super::spread) over failure domains where that costs little. Relays on trial are
+/// [spread](super::spread): over machines, and over failure domains where that costs little. Relays on trial are
 /// kept apart, for they come last in an answer.
 pub(crate) struct TopK<'g> {
     /// In no order.
@@ -89,6 +95,10 @@ pub(crate) struct TopK<'g> {
     count: usize,
     /// The `count` best scores of those kept, as bits. The worst of these is on top.
     scores: BinaryHeap<u32>,
+    machines: Machines<'g>,
+    /// While machines are lacking, the search goes on if more than so many extra relays may be
+    /// kept.
+    extra_for_slack: usize,
     limit: f32,
     /// The factor by which a further relay may be worse than the last of the best.
     slack: f32,
@@ -96,6 +106,61 @@ pub(crate) struct TopK<'g> {
     extra: usize,
     /// How many more relays on trial may be kept before they count as others do.
     trials_left: usize,
+}
+
+/// Some of the machines that the relays kept are on.
+struct Machines<'g> {
+    /// The relay that was met first.
+    first: Option<&'g Announcement>,
+    /// Relays on other machines.
+    others: [Option<&'g Announcement>; MACHINES - 1],
+    /// How many more machines are noted, and looked for.
+    lacking: usize,
+}
+
+impl<'g> Machines<'g> {
+    fn wanted(wanted: usize) -> Self {
+        Self {
+            first: None,
+            others: [None; MACHINES - 1],
+            lacking: wanted.min(MACHINES),
+        }
+    }
+
+    /// Whether they are several.
+    fn are_several(&self) -> bool {
+        self.others[0].is_some()
+    }
+
+    #[inline]
+    fn note(&mut self, candidate: &Candidate<'g>) {
+        if self.lacking > 0 {
+            let of = candidate.record.announcement();
+            match self.first {
+                Some(first) if is_one_machine(first, of) => {}
+                Some(_) => self.note_other(of),
+                None => {
+                    self.first = Some(of);
+                    self.lacking -= 1;
+                }
+            }
+        }
+    }
+
+    /// Of a relay that is on another machine than the first.
+    fn note_other(&mut self, of: &'g Announcement) {
+        for place in &mut self.others {
+            match place {
+                Some(known) if is_one_machine(known, of) => return,
+                Some(_) => {}
+                None => {
+                    *place = Some(of);
+                    self.lacking -= 1;
+                    return;
+                }
+            }
+        }
+    }
 }
 
 impl<'g> TopK<'g> {
@@ -111,6 +176,11 @@ impl<'g> TopK<'g> {
             on_trial: Vec::new(),
             count,
             scores: BinaryHeap::with_capacity(count.min(FEW)),
+            machines: match count {
+                ..=FEW if max_spread_cost > 0.0 => Machines::wanted(count),
+                _ => Machines::wanted(0),
+            },
+            extra_for_slack: extra.saturating_sub(EXTRA_FOR_MACHINES),
             limit: f32::INFINITY,
             slack: 1.0 + max_spread_cost as f32,
             extra,
@@ -136,6 +206,7 @@ impl<'g> TopK<'g> {
 
     fn keep(&mut self, candidate: Candidate<'g>) {
         let score = bits(&candidate);
+        self.machines.note(&candidate);
         self.kept.push(candidate);
         if self.scores.len() < self.count {
             return self.scores.push(score);
@@ -144,6 +215,15 @@ impl<'g> TopK<'g> {
         if let Some(mut last) = self.scores.peek_mut().filter(|last| score < **last) {
             *last = score;
         }
+    }
+
+    fn lacks_machines(&self) -> bool {
+        self.machines.lacking > 0 && self.extra > self.extra_for_slack
+    }
+
+    /// Whether the relays kept that do not fail are on several machines, where that matters.
+    pub(crate) fn has_machines(&self) -> bool {
+        self.machines.are_several()
     }
 
     fn current_limit(&self) -> f32 {
@@ -155,6 +235,7 @@ impl<'g> TopK<'g> {
             };
         }
         match self.scores.peek() {
+            Some(_) if self.lacks_machines() => f32::INFINITY,
             Some(&last) if self.extra > 0 => {
                 // The next float, so that a score equal to the limit is below it.
                 f32::from_bits((f32::from_bits(last) * self.slack).to_bits() + 1)

@@ -1,6 +1,7 @@
 //! [`Explanation`]: which relays would be handed out, which not, and why.
 
-use crate::relay::{CircuitState, NodeId, Rejection};
+use crate::errors::Rejections;
+use crate::relay::{CircuitState, Endpoint, NodeId, Rejection};
 use crate::select::candidate::{Candidate, InTier};
 use crate::select::path::Leg;
 use crate::select::search::Search;
@@ -14,16 +15,48 @@ use std::time::Duration;
 /// [`Registry::explain`](crate::Registry::explain).
 ///
 /// Relays that would be handed out are first, then other eligible ones, then those that are
-/// not eligible; each group best first. Displays as a table with a line for each relay:
+/// not eligible; each group best first.
 ///
-/// ```text
-/// relay             a leg         b leg         used  penalty   score  verdict
-/// 0101010101010101  12.0 measured 100.0 assumed  40 %    1.03  115.0   chosen
-/// 0202020202020202  80.0 measured 100.0 assumed   0 %    1.00  180.0   worse
-/// 0303030303030303  10.0 measured 100.0 assumed 100 %       -      -   full
+/// It displays as a table: a summary, what the columns mean, and a line for each relay. A
+/// precision limits the relays that are shown: `{:.20}` writes the first 20. Ids are cut to as
+/// many digits as tell them apart from all others of the explanation, at least 8.
+///
+/// ```
+/// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
+/// # use std::net::SocketAddr;
+/// use std::time::Duration;
+///
+/// let registry = Registry::new();
+/// for (n, rtt, load) in [(1, 12, 40), (2, 80, 0), (3, 10, 100), (4, 90, 5)] {
+///     let relay = NodeId::from([n; 32]);
+///     let options = RegisterOptions::new().latency(Duration::from_millis(rtt));
+///     let endpoint = SocketAddr::from(([192, 0, 2, n], 4433));
+///     registry.register_with(relay, endpoint, &options)?;
+///     registry.report_load(&relay, load);
+/// }
+/// registry.set_draining(&NodeId::from([4; 32]), true)?;
+///
+/// let target = NodeId::from_bytes(&[9; 4])?;
+/// let explanation = registry.explain(&target, &FindOptions::new().max_results(1));
+/// assert_eq!(explanation.eligible(), 2);
+/// assert_eq!(
+///     format!("{explanation:.3}"),
+///     "\
+/// path to 09090909: 4 relays, 2 eligible; 1 full, 1 draining
+/// a leg: requester to relay, b leg: relay to target, round trips in ms; \
+/// score: (a + b) x penalty for load, less is better
+/// relay      endpoint          load  circuit           a leg            b leg  penalty  score  verdict
+/// 01010101…  192.0.2.1:4433  40/100  closed   12.0 measured   100.0 assumed       1.03  114.9  chosen
+/// 02020202…  192.0.2.2:4433   0/100  closed   80.0 measured   100.0 assumed       1.00  180.0  worse
+/// 04040404…  192.0.2.4:4433   5/100  closed   90.0 measured   100.0 assumed       1.00  190.0  draining
+/// ... and 1 more
+/// "
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
+    target: NodeId,
     relays: Vec<Explained>,
 }
 
@@ -35,6 +68,12 @@ pub struct Explained {
     pub relay: NodeId,
     /// Whether it would be handed out, or why not.
     pub verdict: Verdict,
+    /// Where the relay listens.
+    pub endpoint: Endpoint,
+    /// Its load: the leases of this registry, and what others put there by the last report.
+    pub load: u32,
+    /// How many leases it serves at a time.
+    pub capacity: u32,
     /// The expected round trip from the requester to the relay.
     pub requester_leg: Duration,
     /// How that leg is known.
@@ -119,6 +158,29 @@ impl Explained {
 }
 
 impl Explanation {
+    /// The target of the path.
+    #[must_use]
+    pub fn target(&self) -> NodeId {
+        self.target
+    }
+
+    /// How many relays are eligible: those that would be handed out, but for last resorts, and
+    /// those that are worse.
+    #[must_use]
+    pub fn eligible(&self) -> usize {
+        self.relays.len() - self.rejections().total()
+    }
+
+    /// How many relays are not eligible, by reason. A last resort counts as backing off.
+    #[must_use]
+    pub fn rejections(&self) -> Rejections {
+        let mut rejections = Rejections::default();
+        for reason in self.relays.iter().filter_map(|it| it.verdict.rejection()) {
+            *rejections.count_mut(reason) += 1;
+        }
+        rejections
+    }
+
     /// All relays, those that would be handed out first.
     #[must_use]
     pub fn relays(&self) -> &[Explained] {
@@ -146,6 +208,24 @@ impl Verdict {
     #[must_use]
     pub fn is_handed_out(self) -> bool {
         matches!(self, Self::Chosen | Self::Kept | Self::LastResort)
+    }
+
+    /// Why the relay is not eligible, if it is not.
+    fn rejection(self) -> Option<Rejection> {
+        match self {
+            Self::Chosen | Self::Kept | Self::Worse => None,
+            Self::Departed => Some(Rejection::Departed),
+            Self::Excluded => Some(Rejection::Excluded),
+            Self::Banned => Some(Rejection::Banned),
+            Self::BackingOff | Self::LastResort => Some(Rejection::BackingOff),
+            Self::Draining => Some(Rejection::Draining),
+            Self::Full => Some(Rejection::Full),
+            Self::TooFar => Some(Rejection::TooFar),
+            Self::Unmeasured => Some(Rejection::Unmeasured),
+            Self::Labels => Some(Rejection::Labels),
+            Self::Family => Some(Rejection::Family),
+            Self::Tier => Some(Rejection::Tier),
+        }
     }
 
     /// Relays with a lower rank are listed first.
@@ -189,6 +269,9 @@ impl Search<'_> {
             relays.push(Explained {
                 relay: id,
                 verdict,
+                endpoint: record.announcement().endpoint.clone(),
+                load: load.total(),
+                capacity: load.capacity(),
                 requester_leg: Duration::from_micros(legs.requester.micros().into()),
                 requester_leg_source: legs.requester.into(),
                 target_leg: Duration::from_micros(legs.target.micros().into()),
@@ -204,11 +287,15 @@ impl Search<'_> {
             rank(one).cmp(&rank(other)).then(
                 one.score_ms()
                     .partial_cmp(&other.score_ms())
-                    .unwrap_or(Ordering::Equal),
+                    .unwrap_or(Ordering::Equal)
+                    .then_with(|| one.relay.cmp(&other.relay)),
             )
         });
         relays.dedup_by_key(|explained| explained.relay);
-        Explanation { relays }
+        Explanation {
+            target: *self.scope.criteria.target,
+            relays,
+        }
     }
 
     /// The relays that would be handed out, and their verdicts.
@@ -232,7 +319,7 @@ impl Search<'_> {
         }
         let mut all = Vec::new();
         for (_, pool) in tiers {
-            self.spread(pool, count, &mut all);
+            self.spread(pool, count, true, &mut all);
         }
         let verdict = |candidate| chosen(candidate, Verdict::Chosen);
         all.iter().map(verdict).collect()
@@ -284,18 +371,7 @@ impl fmt::Display for Verdict {
             Self::Chosen => "chosen",
             Self::Kept => "chosen: preferred, and none is so much better",
             Self::LastResort => "chosen: last resort",
-            Self::Worse => "worse",
-            Self::Tier => Rejection::Tier.name(),
-            Self::Departed => Rejection::Departed.name(),
-            Self::Excluded => Rejection::Excluded.name(),
-            Self::Banned => Rejection::Banned.name(),
-            Self::BackingOff => Rejection::BackingOff.name(),
-            Self::Draining => Rejection::Draining.name(),
-            Self::Full => Rejection::Full.name(),
-            Self::TooFar => Rejection::TooFar.name(),
-            Self::Unmeasured => Rejection::Unmeasured.name(),
-            Self::Labels => Rejection::Labels.name(),
-            Self::Family => Rejection::Family.name(),
+            other => other.rejection().map_or("worse", Rejection::name),
         })
     }
 }
@@ -308,44 +384,5 @@ impl fmt::Display for LegSource {
             Self::Estimated => "estimated",
             Self::Assumed => "assumed",
         })
-    }
-}
-
-impl fmt::Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:<16}  {:>17}  {:>17}  {:>5}  {:>7}  {:>8}  verdict",
-            "relay", "a leg, ms", "b leg, ms", "used", "penalty", "score"
-        )?;
-        self.relays
-            .iter()
-            .try_for_each(|explained| writeln!(f, "{explained}"))
-    }
-}
-
-/// A line of the table.
-impl fmt::Display for Explained {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = self.relay.to_string();
-        let millis = |leg: Duration| leg.as_secs_f64() * 1e3;
-        write!(f, "{:<16}", &id[..id.len().min(16)])?;
-        for (leg, source) in [
-            (self.requester_leg, self.requester_leg_source),
-            (self.target_leg, self.target_leg_source),
-        ] {
-            write!(f, "  {:>7.1} {source:<9}", millis(leg))?;
-        }
-        write!(f, "  {:>3.0} %", self.utilisation * 100.0)?;
-        if self.penalty.is_finite() {
-            write!(f, "  {:>7.2}  {:>8.1}", self.penalty, self.score_ms())?;
-        } else {
-            write!(f, "  {:>7}  {:>8}", "-", "-")?;
-        }
-        write!(f, "  {}", self.verdict)?;
-        match self.circuit {
-            CircuitState::HalfOpen if self.verdict.is_handed_out() => f.write_str(", on trial"),
-            _ => Ok(()),
-        }
     }
 }

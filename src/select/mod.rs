@@ -43,6 +43,7 @@ mod branch_and_bound;
 mod candidate;
 mod criteria;
 mod explain;
+mod explanation_table;
 mod last_resort;
 mod options;
 mod pair;

@@ -288,8 +288,12 @@ impl FindOptions {
     }
 
     /// The share by which the path of a further result may be longer, so that it is in another
-    /// failure domain than those before. By default 0.15; clamped to 0..=1. With 0, failure
-    /// domains have no effect.
+    /// failure domain than those before. By default 0.15; clamped to 0..=1. With 0, the
+    /// score alone decides.
+    ///
+    /// Else, and whatever it costs, no result is on the machine of an earlier one, which is to say
+    /// at the same IP address or name, while the search meets others that did not fail lately.
+    /// For up to four machines it looks at up to 16 relays beyond the answer.
     ///
     /// A failure domain is an IPv4 /24, an IPv6 /48, a DNS name, or a
     /// [name](crate::RegisterOptions::failure_domain) that the relay gave. Answers of more

@@ -20,7 +20,7 @@ impl<'g> Search<'g> {
         let mut chosen = Vec::new();
         let mut best = None;
         for tier in self.scope.table.publication().context.tiers() {
-            let mut pool = self.pool(tier, count - chosen.len());
+            let (mut pool, has_machines) = self.pool(tier, count - chosen.len());
             if chosen.is_empty() {
                 if pool.is_empty() {
                     // Summaries may lag behind.
@@ -32,7 +32,7 @@ impl<'g> Search<'g> {
                     pool.remove(0);
                 }
             }
-            self.spread(pool, count, &mut chosen);
+            self.spread(pool, count, has_machines, &mut chosen);
             if chosen.len() == count {
                 break;
             }
@@ -43,35 +43,39 @@ impl<'g> Search<'g> {
         }
     }
 
-    /// The best relays of a tier for an answer with up to `count` of them, best first.
-    fn pool(&self, tier: u8, count: usize) -> Vec<Candidate<'g>> {
+    /// The best relays of a tier for an answer with up to `count` of them, best first, and
+    /// whether they may be on several machines.
+    fn pool(&self, tier: u8, count: usize) -> (Vec<Candidate<'g>>, bool) {
         // Up to as many as the call asks for.
         let mut are_all_refreshed = self.refresh_ended_suspensions(self.snapshot, count);
         let max_spread_cost = self.scope.criteria.options.max_spread_cost;
         let collect = || {
             let best_so_far = TopK::new(count, max_spread_cost);
-            let collected = self.collect(self.snapshot, tier, best_so_far, true);
-            collected.into_list()
+            let best = self.collect(self.snapshot, tier, best_so_far, true);
+            let has_machines = best.has_machines();
+            (best.into_list(), has_machines)
         };
-        let mut pool = collect();
+        let (mut pool, mut has_machines) = collect();
         // Some of the relays that were refreshed may be full or draining.
         while pool.len() < count && !are_all_refreshed {
             are_all_refreshed = self.refresh_ended_suspensions(self.snapshot, count);
-            pool = collect();
+            (pool, has_machines) = collect();
         }
         let refreshed = pool.iter().filter(|it| self.refresh_lapsed_rtt(it));
         if refreshed.take(REFRESHED_AT_ONCE).count() > 0 {
-            pool = collect();
+            (pool, has_machines) = collect();
         }
-        pool
+        (pool, has_machines)
     }
 
     /// Adds candidates, which are sorted best first, to those that were chosen, up to `count`
     /// in all, such that no two are in one failure domain where that costs little.
+    /// `has_machines` says whether they may be on several machines.
     pub(crate) fn spread(
         &self,
         mut pool: Vec<Candidate<'g>>,
         count: usize,
+        has_machines: bool,
         chosen: &mut Vec<Candidate<'g>>,
     ) {
         if count > FEW {
@@ -81,7 +85,7 @@ impl<'g> Search<'g> {
             return;
         }
         let max_spread_cost = self.scope.criteria.options.max_spread_cost;
-        spread(&pool, count, max_spread_cost, chosen);
+        spread(&pool, count, max_spread_cost, has_machines, chosen);
     }
 
     /// Refreshes all relays whose round trip has lapsed.

@@ -5,7 +5,12 @@
 //! Each further relay of an answer is the best one that shares no domain with those before.
 //! If its path is too much longer, or its score too much worse, than that of the best relay
 //! left, it is the latter. A relay that is nearly full or failed lately is not preferred for
-//! its domain, for it would be a poor standby. (Tor's path selection and Kademlia's lookups
+//! its domain, for it would be a poor standby.
+//!
+//! Two relays at one host, whatever their ports, are one *machine*. It fails as a whole, so a
+//! relay on the machine of another one is no standby for it. It follows only if no other relay
+//! is left that has not failed lately, whatever that costs; unless the caller wants no spread
+//! at all. (Tor's path selection and Kademlia's lookups
 //! spread over prefixes for the same reason.)
 
 use crate::relay::Host;
@@ -14,11 +19,14 @@ use crate::table::record::Announcement;
 use std::net::IpAddr;
 
 /// Adds distinct relays from a pool that is sorted best first to those that were chosen, up
-/// to `count` in all. A path may be longer by the share `cost` for the sake of another domain.
+/// to `count` in all. A path may be longer by the share `cost` for the sake of another domain;
+/// with 0, nothing is spread. `has_machines` is false only if all of them that have not failed
+/// lately are on one machine.
 pub(crate) fn spread<'g>(
     pool: &[Candidate<'g>],
     count: usize,
     cost: f64,
+    mut has_machines: bool,
     chosen: &mut Vec<Candidate<'g>>,
 ) {
     chosen.reserve(count.saturating_sub(chosen.len()).min(pool.len()));
@@ -28,9 +36,16 @@ pub(crate) fn spread<'g>(
             break;
         }
         let next = match chosen.is_empty() || cost == 0.0 {
-            true => first,
-            false => best_apart(pool, first, chosen, &mut states, cost).unwrap_or(first),
+            true => None,
+            false => best_apart(pool, first, chosen, &mut states, cost).or_else(|| {
+                let elsewhere = has_machines
+                    .then(|| best_elsewhere(pool, first, chosen, &states))
+                    .flatten();
+                has_machines = elsewhere.is_some();
+                elsewhere
+            }),
         };
+        let next = next.unwrap_or(first);
         states[next] = PoolState::Done;
         let candidate = pool[next];
         // A relay that returned meanwhile may be met in two generations.
@@ -83,6 +98,25 @@ fn best_apart(
     None
 }
 
+/// The best relay on another machine than those chosen, unless it failed lately.
+fn best_elsewhere(
+    pool: &[Candidate<'_>],
+    first: usize,
+    chosen: &[Candidate<'_>],
+    states: &[PoolState],
+) -> Option<usize> {
+    let is_elsewhere = |candidate: &Candidate<'_>| {
+        let announced = announcement(candidate);
+        !chosen
+            .iter()
+            .any(|other| is_one_machine(announced, announcement(other)))
+    };
+    (first..pool.len()).find(|&at| {
+        let candidate = &pool[at];
+        states[at] != PoolState::Done && !candidate.is_on_trial() && is_elsewhere(candidate)
+    })
+}
+
 /// Whether a relay is likely to be eligible when it is needed.
 fn is_standby(candidate: &Candidate<'_>) -> bool {
     !candidate.is_on_trial() && !candidate.is_busy()
@@ -90,6 +124,11 @@ fn is_standby(candidate: &Candidate<'_>) -> bool {
 
 fn announcement<'g>(candidate: &Candidate<'g>) -> &'g Announcement {
     candidate.record.announcement()
+}
+
+/// Whether two relays are at one host.
+pub(crate) fn is_one_machine(one: &Announcement, other: &Announcement) -> bool {
+    one.endpoint.shares_host_with(&other.endpoint)
 }
 
 /// Whether two relays are in one failure domain.

@@ -9,7 +9,7 @@ use relay_registry::{
     BuildError, CircuitState, FindOptions, NodeId, RegisterOptions, Registration, Registry,
 };
 
-use crate::world::{RTT, TTL, World, home, id, non_relay, secs, until};
+use crate::world::{Node, RTT, TTL, World, home, id, non_relay, secs, until};
 
 #[test]
 fn two_registries_find_each_others_relays() {
@@ -427,4 +427,52 @@ fn options_out_of_range_are_named() {
         other.err(),
         Some(BuildError::InvalidDht(DhtOptionsError::OtherLocalId { of_key, .. })) if of_key == id(1)
     ));
+}
+
+/// A stranger that announces the endpoint of another relay is not learned while that is live, and
+/// makes way for a local relay.
+#[test]
+fn with_one_id_for_each_endpoint_learned_relays_share_none() {
+    let world = World::new();
+    let builder = world.builder().one_id_per_endpoint(true);
+    let dht = world.dht.connect();
+    let reader = Node {
+        registry: builder.dht(dht.clone(), world.options()).build().unwrap(),
+        dht,
+    };
+    let at = |n: u8| home(n).to_string();
+    reader
+        .registry
+        .offer_record(&world.says(1, &at(1)))
+        .unwrap();
+    reader.work();
+    reader
+        .registry
+        .offer_record(&world.says(2, &at(1)))
+        .unwrap();
+    reader.work();
+    assert_eq!(reader.registry.at(&home(1)), [id(1)]);
+
+    let local = NodeId::from([9; 32]);
+    reader.registry.register(local, home(1)).unwrap();
+    assert_eq!(reader.registry.at(&home(1)), [local]);
+    reader
+        .registry
+        .offer_record(&world.says(3, &at(1)))
+        .unwrap();
+    work_for_two_minutes(&world, &reader);
+    assert_eq!(reader.registry.at(&home(1)), [local]);
+
+    reader.registry.unregister(&local);
+    until(&world, &[&reader], || {
+        reader.registry.at(&home(1)).len() == 1
+    });
+}
+
+/// Time enough for all that is due.
+fn work_for_two_minutes(world: &World, node: &Node) {
+    for _ in 0..120 {
+        node.work();
+        world.advance(secs(1));
+    }
 }

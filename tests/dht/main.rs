@@ -3,6 +3,7 @@
 mod admission;
 mod announcing;
 mod building;
+mod closing;
 mod engines;
 mod freshness;
 mod learning;

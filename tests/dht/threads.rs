@@ -150,6 +150,28 @@ fn a_registry_ends_beside_an_engine_that_hangs_and_leaves_nothing_behind() {
     gate.open();
 }
 
+/// The first call waits for the shutdown timeout, and later ones and the drop do not.
+#[test]
+fn a_registry_is_closed_beside_an_engine_that_hangs() {
+    let (engine, entries, gate) = Gated::new();
+    let registry = Registry::builder()
+        .dht(
+            engine,
+            options().shutdown_timeout(Duration::from_millis(20)),
+        )
+        .build()
+        .unwrap();
+    (0..2).for_each(|_| entries.recv().unwrap());
+    for _ in 0..3 {
+        registry.close();
+    }
+    registry.register(id(2), home(2)).unwrap();
+    assert!(registry.find_relay(&non_relay()).is_ok());
+    drop(registry);
+    assert!(!gate.is_open());
+    gate.open();
+}
+
 #[test]
 fn dropping_the_last_handle_withdraws_the_relay() {
     let dht = Memory::new();

@@ -364,6 +364,25 @@ fn a_relay_is_named_again_after_a_tenth_of_the_lifetime_or_when_it_was_forgotten
     assert_eq!(due(&world, 9).len(), 3);
 }
 
+#[test]
+fn a_relay_that_leaves_and_returns_is_not_named_again_at_once() {
+    let world = long_lived();
+    world.join(1);
+    assert_eq!(due(&world, 9), [1]);
+    for restarted in [false, true] {
+        let lease = world.lease(&id(1)).expect("a free unit");
+        world.leave(1);
+        assert_eq!(due(&world, 9), []);
+        world.join_with(1, &options().restarted(restarted));
+        assert_eq!(due(&world, 9), []);
+        world.renew_with(1, &options().restarted(restarted));
+        assert_eq!(due(&world, 9), []);
+        drop(lease);
+    }
+    world.pass(LIFETIME / 10);
+    assert_eq!(due(&world, 9), [1]);
+}
+
 /// Relays that register are due for a probe, and forgotten once they leave.
 #[test]
 fn those_to_be_measured_are_named_whatever_comes_and_goes() {

@@ -19,7 +19,7 @@ pub fn non_relay() -> NodeId {
 
 /// The id of a node. Ids have different lengths and common prefixes.
 pub fn node(index: usize) -> NodeId {
-    let lengths = [32, 1, 63, 2, 8, 33, 16, 62];
+    let lengths = [32, 1, 64, 2, 8, 33, 16, 63];
     let mut bytes = vec![7; *lengths.get(index).unwrap_or(&32)];
     bytes[0] = index as u8 / 2;
     if index >= NODES {

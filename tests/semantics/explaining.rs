@@ -205,29 +205,100 @@ fn assert_adds_up(explained: &Explained) {
 
 #[test]
 fn it_reads_as_a_table() {
-    let expected = "\
-relay                     a leg, ms          b leg, ms   used  penalty     score  verdict
-000000015a5a5a5a     12.0 measured     100.0 assumed     40 %     1.03     114.9  chosen
-000000025a5a5a5a     80.0 measured     100.0 assumed      0 %     1.00     180.0  worse
-0000005a5a5a5a5a      5.0 measured     100.0 assumed      0 %     1.00     105.0  excluded
-0000000a5a5a5a5a      5.0 measured     100.0 assumed      0 %     1.00     105.0  excluded
-0000005b5a5a5a5a      5.0 measured     100.0 assumed      0 %     1.00     105.0  excluded
-000000065a5a5a5a      8.0 measured     100.0 assumed      0 %     1.00     108.0  backing off
-000000055a5a5a5a      9.0 measured     100.0 assumed      0 %     1.00     109.0  banned
-000000045a5a5a5a     11.0 measured     100.0 assumed      0 %     1.00     111.0  draining
-000000085a5a5a5a    100.0 assumed      100.0 assumed      0 %     1.00     200.0  unmeasured
-000000095a5a5a5a    100.0 assumed      100.0 assumed      0 %     1.00     200.0  departed
-000000075a5a5a5a    900.0 measured     100.0 assumed      0 %     1.00    1000.0  too far
-000000035a5a5a5a     10.0 measured     100.0 assumed    100 %        -         -  full
+    let table = "\
+path to 0000005a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a: 12 relays, 2 eligible; \
+1 departed, 1 full, 1 draining, 1 backing off, 1 banned, 3 excluded, 1 too far, 1 unmeasured
+a leg: requester to relay, b leg: relay to target, round trips in ms; \
+score: (a + b) x penalty for load, less is better
+relay      endpoint          load  circuit            a leg            b leg  penalty   score  verdict
+00000001…  9.0.0.1:4000    40/100  closed    12.0 measured   100.0 assumed       1.03   114.9  chosen
+00000002…  9.0.0.2:4000     0/100  closed    80.0 measured   100.0 assumed       1.00   180.0  worse
+0000000a…  9.0.0.10:4000    0/100  closed     5.0 measured   100.0 assumed       1.00   105.0  excluded
+0000005a…  9.0.0.90:4000    0/100  closed     5.0 measured   100.0 assumed       1.00   105.0  excluded
+0000005b…  9.0.0.91:4000    0/100  closed     5.0 measured   100.0 assumed       1.00   105.0  excluded
+00000006…  9.0.0.6:4000     0/100  open       8.0 measured   100.0 assumed       1.00   108.0  backing off
+00000005…  9.0.0.5:4000     0/100  closed     9.0 measured   100.0 assumed       1.00   109.0  banned
+00000004…  9.0.0.4:4000     0/100  closed    11.0 measured   100.0 assumed       1.00   111.0  draining
+00000008…  9.0.0.8:4000     0/100  closed   100.0 assumed    100.0 assumed       1.00   200.0  unmeasured
+00000009…  9.0.0.9:4000     0/100  closed   100.0 assumed    100.0 assumed       1.00   200.0  departed
+00000007…  9.0.0.7:4000     0/100  closed   900.0 measured   100.0 assumed       1.00  1000.0  too far
+00000003…  9.0.0.3:4000   100/100  closed    10.0 measured   100.0 assumed          -       -  full
 ";
-    let shown = explain(&zoo(), &ask()).to_string();
-    let lines = |text: &str| {
-        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        // Equal scores are in any order.
-        lines[3..6].sort_unstable();
-        lines
-    };
-    assert_eq!(lines(&shown), lines(expected), "\n{shown}");
+    let explanation = explain(&zoo(), &ask());
+    assert_eq!(explanation.to_string(), table, "\n{explanation}");
+    let line = explanation.of(&id(3)).expect("held").to_string();
+    let whole = "000000035a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a  9.0.0.3:4000  \
+                 100/100  closed  10.0 measured  100.0 assumed  -  -  full";
+    assert_eq!(line, whole);
+}
+
+#[test]
+fn a_precision_limits_the_relays_that_are_shown() {
+    let explanation = explain(&zoo(), &ask());
+    let whole = explanation.to_string();
+    for (shown, lines, last) in [
+        (0, 2, "... and 12 more"),
+        (1, 5, "... and 11 more"),
+        (11, 15, "... and 1 more"),
+        (12, 15, ""),
+        (13, 15, ""),
+    ] {
+        let text = format!("{explanation:.shown$}");
+        assert_eq!(text.lines().count(), lines, "{text}");
+        match last {
+            "" => assert_eq!(text, whole),
+            last => assert_eq!(text.lines().last(), Some(last)),
+        }
+        assert_eq!(text.lines().next(), whole.lines().next());
+    }
+}
+
+#[test]
+fn ids_that_begin_alike_are_told_apart() {
+    let world = world();
+    let mut like_1 = [0x5a; 32];
+    like_1[..4].copy_from_slice(&1_u32.to_be_bytes());
+    like_1[9] = 0x5b;
+    let like_1 = relay_registry::NodeId::from(like_1);
+    world.join(1);
+    world.join(2);
+    world.register(like_1, endpoint(3)).unwrap();
+    // Also where only one of them is shown.
+    for shown in [1, 2, 3] {
+        let text = format!("{:.shown$}", explain(&world, &FindOptions::new()));
+        assert!(!text.contains("00000001…"), "{text}");
+    }
+    let text = explain(&world, &FindOptions::new()).to_string();
+    for id in [
+        "000000015a5a5a5a5a5a…",
+        "000000015a5a5a5a5a5b…",
+        "00000002…",
+    ] {
+        assert_eq!(text.matches(id).count(), 1, "{id} in\n{text}");
+    }
+}
+
+#[test]
+fn it_counts_the_eligible_and_the_others_by_their_reason() {
+    let explanation = explain(&zoo(), &ask());
+    assert_eq!(explanation.target(), id(TARGET));
+    assert_eq!(explanation.eligible(), 2);
+    let rejections = explanation.rejections();
+    assert_eq!((rejections.excluded, rejections.full), (3, 1));
+    assert_eq!(rejections.total(), 10);
+
+    let world = world();
+    world.join(1);
+    world.fail(1, Failure::TimedOut);
+    let explanation = explain(&world, &FindOptions::new());
+    assert_eq!(explanation.chosen().count(), 1, "as a last resort");
+    assert_eq!(explanation.eligible(), 0);
+    let summary = explanation.to_string();
+    let summary = summary.lines().next().expect("a summary");
+    assert!(
+        summary.ends_with(": 1 relay, 0 eligible; 1 backing off"),
+        "{summary}"
+    );
 }
 
 #[test]

@@ -112,3 +112,40 @@ fn s08_ids_that_differ_in_length_only_are_different_relays() {
     }
     assert_eq!(world.relay_count(), 0);
 }
+
+/// The longest ids share all bytes but the last, or are a prefix of another.
+#[test]
+fn s08_ids_of_63_and_64_bytes_are_found_leased_excluded_and_targets() {
+    use relay_registry::{FindOptions, NodeId, NodeIdError};
+    let world = world();
+    let long = |len: usize, last: u8| {
+        let mut bytes = vec![7; len];
+        bytes[len - 1] = last;
+        NodeId::from_bytes(&bytes).expect("a valid length")
+    };
+    let ids = [long(63, 1), long(63, 7), long(64, 1), long(64, 7)];
+    for id in ids {
+        assert_eq!(world.register(id, endpoint(1)), Ok(Registration::New));
+        assert_eq!(world.register(id, endpoint(1)), Ok(Registration::Renewed));
+    }
+    for id in ids {
+        let others = ids.into_iter().filter(|other| *other != id);
+        let only = FindOptions::new().exclude(others.clone());
+        let found = world.find_relay_with(&non_relay(), &only);
+        assert_eq!(found.map(|relay| relay.node_id()), Ok(id));
+        let lease = world.lease(&id).expect("there is room");
+        assert_eq!(lease.relay().node_id(), id);
+        let mut found: Vec<NodeId> = world
+            .find_relays(&id, &FindOptions::new().max_results(4))
+            .into_iter()
+            .map(|relay| relay.node_id())
+            .collect();
+        found.sort_unstable();
+        let mut others: Vec<NodeId> = others.collect();
+        others.sort_unstable();
+        assert_eq!(found, others, "all but the target");
+    }
+    assert!(!world.is_relay(&long(62, 7)));
+    let refused = NodeId::from_bytes(&[7; 65]);
+    assert_eq!(refused, Err(NodeIdError::TooLong { len: 65 }));
+}

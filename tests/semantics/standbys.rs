@@ -325,3 +325,86 @@ fn a_list_begins_with_the_relay_whose_trial_it_used_up() {
     assert_eq!(list(), [1, 2]);
     assert_eq!(list(), [2, 3], "while the trial is under way");
 }
+
+/// Relays of which these are on one machine are at 10 ms and above; the others at 300 ms and above.
+fn crowded_machine(crowd: u32, others: u32) -> World {
+    let world = relays(&[]);
+    for n in 0..crowd {
+        let rtt = latency(ms(10) + Duration::from_micros(100) * n);
+        enter(&world, n, &format!("9.1.1.1:{}", n + 1), &rtt);
+    }
+    for n in crowd..crowd + others {
+        let rtt = latency(ms(300) + ms(2) * n);
+        enter(&world, n, &format!("9.2.1.{}:1", n % 250 + 1), &rtt);
+    }
+    world.maintain();
+    world
+}
+
+#[test]
+fn a_standby_is_on_another_machine_whatever_that_costs() {
+    for cost in [0.01, 0.15, 1.0] {
+        let of = |world: &World, k| {
+            let options = FindOptions::new().max_results(k).max_spread_cost(cost);
+            let explained = world.explain(&non_relay(), &options);
+            let listed = numbers(&world.find_relays(&non_relay(), &options));
+            let chosen: Vec<u32> = explained.chosen().map(|it| number(it.relay)).collect();
+            assert_eq!(chosen, listed);
+            listed
+        };
+        let world = crowded_machine(10, 3);
+        assert_eq!(of(&world, 1), [0]);
+        assert_eq!(of(&world, 2), [0, 10]);
+        assert_eq!(of(&world, 3), [0, 10, 11]);
+        assert_eq!(of(&world, 6), [0, 10, 11, 12, 1, 2], "no further machine");
+        world.report(10, 99);
+        assert_eq!(of(&world, 2), [0, 11], "nearly full, it is worse");
+        // A relay that failed lately is no better than one on the same machine.
+        for n in 10..13 {
+            world.fail(n, Failure::Refused);
+        }
+        world.advance(secs(2));
+        assert_eq!(of(&world, 2), [0, 1]);
+    }
+}
+
+/// A caller that wants no spread at all gets none.
+#[test]
+fn without_spread_the_score_alone_decides() {
+    let world = crowded_machine(20, 3);
+    let options = FindOptions::new().max_spread_cost(0.0);
+    assert_eq!(best_two(&world, options), [0, 1]);
+}
+
+/// The search looks at so many relays beyond the answer, and no further.
+#[test]
+fn the_search_for_another_machine_is_bounded() {
+    let second = |crowd| best_two(&crowded_machine(crowd, 1), FindOptions::new());
+    assert_eq!(second(17), [0, 17]);
+    assert_eq!(second(18), [0, 1]);
+}
+
+#[test]
+fn where_all_are_on_one_machine_the_best_are_taken() {
+    let world = crowded_machine(40, 0);
+    for k in [2, 3, 32] {
+        let list = world.find_relays(&non_relay(), &FindOptions::new().max_results(k));
+        assert_eq!(numbers(&list), (0..k as u32).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn one_machine_is_one_name_or_address_whatever_the_port_and_the_label() {
+    for (one, other) in [
+        ("9.1.1.1:1", "9.1.1.1:2"),
+        ("[2620:fe::1]:1", "[2620:fe::1]:2"),
+        ("a.example:1", "A.example:2"),
+    ] {
+        let world = relays(&[
+            (one, 100_000, Some("first")),
+            (other, 101_000, Some("second")),
+            ("9.9.9.9:1", 900_000, None),
+        ]);
+        assert_eq!(best_two(&world, FindOptions::new()), [0, 2], "{one}");
+    }
+}

@@ -11,6 +11,8 @@ mod admission;
 mod background;
 mod bans;
 mod capacity;
+mod closing;
+mod endpoints;
 mod trials;
 mod visibility;
 

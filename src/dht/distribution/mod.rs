@@ -30,16 +30,47 @@ use super::wake_flags::WakeFlags;
 use crate::relay::NodeId;
 use crate::sync::unmodelled::OnceLock;
 use crate::sync::unmodelled::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use crate::sync::unmodelled::thread::{self, JoinHandle};
+use crate::sync::unmodelled::thread::{self, JoinHandle, Thread, ThreadId};
 use crate::sync::{Arc, Mutex, Weak, park_timeout};
 use state::{DhtState, Job, Role};
 
-/// The running DHT of a registry. Dropping it withdraws this node's relay and ends the threads.
+/// The running DHT of a registry. Dropping it withdraws this node's relay and ends the threads,
+/// unless it was closed before.
 pub(crate) struct Distribution {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<Thread>,
+    ending: Mutex<Ending>,
+    /// The threads of callers that are inside a call of the engine or the probe, or close to it.
+    inside: Mutex<Vec<ThreadId>>,
+}
+
+/// What shows that the threads have ended; empty once one thread has waited for that.
+#[derive(Default)]
+struct Ending {
+    handles: Vec<JoinHandle<()>>,
     /// Disconnected once all threads have ended.
-    alive: Mutex<Option<Receiver<()>>>,
+    alive: Option<Receiver<()>>,
+}
+
+/// Notes that this thread makes calls of the engine, until it is dropped.
+struct Inside<'a>(&'a Mutex<Vec<ThreadId>>);
+
+impl<'a> Inside<'a> {
+    fn enter(threads: &'a Mutex<Vec<ThreadId>>) -> Self {
+        threads.lock().push(thread::current().id());
+        Self(threads)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        let current = thread::current().id();
+        let mut threads = self.0.lock();
+        // Only one of them: an engine may call the registry that calls it.
+        if let Some(at) = threads.iter().position(|&thread| thread == current) {
+            threads.swap_remove(at);
+        }
+    }
 }
 
 struct Shared {
@@ -91,7 +122,8 @@ impl Distribution {
                 max_sleep: tick.clamp(Duration::from_millis(1), Duration::from_millis(100)),
             }),
             threads: Vec::new(),
-            alive: Mutex::new(None),
+            ending: Mutex::default(),
+            inside: Mutex::default(),
         })
     }
 
@@ -108,7 +140,7 @@ impl Distribution {
     pub(crate) fn start(&mut self, backend: Weak<dyn RegistryBackend>) -> io::Result<()> {
         let _ = self.shared.backend.set(backend);
         let (alive, ended) = channel();
-        *self.alive.lock() = Some(ended);
+        self.ending.lock().alive = Some(ended);
         let options = &self.shared.options;
         if options.worker_threads == 0 {
             return Ok(());
@@ -121,8 +153,9 @@ impl Distribution {
         let engine = std::iter::repeat_n(Role::Engine, options.worker_threads);
         for role in engine.chain(std::iter::repeat_n(Role::Probe, probes)) {
             // If it fails, the caller drops `self`, which ends the threads started so far.
-            let thread = self.spawn(role, alive.clone())?;
-            self.threads.push(thread);
+            let handle = self.spawn(role, alive.clone())?;
+            self.threads.push(handle.thread().clone());
+            self.ending.lock().handles.push(handle);
         }
         self.register_threads();
         Ok(())
@@ -130,8 +163,7 @@ impl Distribution {
 
     #[cfg(not(relay_loom))]
     fn register_threads(&self) {
-        let workers = self.threads.iter().map(|thread| thread.thread().clone());
-        self.shared.wake_flags.set_workers(workers);
+        self.shared.wake_flags.set_workers(self.threads.clone());
     }
 
     /// Models set workers of their own, which are threads of loom.
@@ -148,17 +180,31 @@ impl Distribution {
             })
     }
 
-    /// Does all that is due, on this thread, and returns the number of steps.
+    /// Does all that is due, on this thread, and returns the number of steps. Nothing is, once
+    /// it is closed.
     pub(crate) fn run_due(&self) -> usize {
-        let steps = std::iter::repeat_with(|| self.shared.step(Role::Both));
-        steps
+        let _inside = Inside::enter(&self.inside);
+        let step = || match self.shared.wake_flags.is_stopped() {
+            true => Step::Ended,
+            false => self.shared.step(Role::Both),
+        };
+        let steps = std::iter::repeat_with(step);
+        let worked = steps
             .take(MAX_STEPS)
             .take_while(|step| *step == Step::Worked)
-            .count()
+            .count();
+        // The engine or the probe may have closed it.
+        if self.shared.wake_flags.is_stopped() {
+            self.shared.withdraw();
+        }
+        worked
     }
 
     /// See [`Registry::offer_record`](crate::Registry::offer_record).
     pub(crate) fn offer_record(&self, record: &SignedRecord) -> Result<OfferOutcome, RejectReason> {
+        if self.shared.wake_flags.is_stopped() {
+            return Err(RejectReason::NotLearning);
+        }
         self.shared
             .offer_record(record, None)
             .unwrap_or(Err(RejectReason::NotLearning))
@@ -167,6 +213,9 @@ impl Distribution {
     /// See [`Registry::request_record`](crate::Registry::request_record).
     pub(crate) fn request_record(&self, relay: &NodeId) -> bool {
         let shared = &self.shared;
+        if shared.wake_flags.is_stopped() {
+            return false;
+        }
         let Some(now) = shared.backend().and_then(|backend| shared.now(&*backend)) else {
             return false;
         };
@@ -197,38 +246,62 @@ impl Distribution {
         self.shared.state.lock().stats()
     }
 
-    fn is_own_thread(&self) -> bool {
+    /// Whether this thread is one of its own, or is inside a call of the engine or the probe.
+    pub(crate) fn is_own_thread(&self) -> bool {
         let current = thread::current().id();
-        self.threads
-            .iter()
-            .any(|thread| thread.thread().id() == current)
+        let is_worker = self.threads.iter().any(|thread| thread.id() == current);
+        is_worker || self.inside.lock().contains(&current)
     }
 
-    /// Waits until all threads have ended; false if they have not by `deadline`.
-    fn wait_for_threads(&self, deadline: Instant) -> bool {
-        let Some(alive) = self.alive.lock().take() else {
-            return true;
-        };
+    /// Makes the threads withdraw this node's relay and end.
+    pub(crate) fn stop(&self) {
+        self.shared.wake_flags.stop();
+        for thread in &self.threads {
+            thread.unpark();
+        }
+    }
+
+    /// After [`stop`](Self::stop): withdraws this node's relay if there is no thread for that,
+    /// and waits for the end of all that was begun, for the shutdown timeout at most.
+    pub(crate) fn finish(&self) {
+        let options = &self.shared.options;
+        let deadline = options.deadline(options.shutdown_timeout);
+        if options.worker_threads == 0 {
+            let _inside = Inside::enter(&self.inside);
+            self.shared.withdraw();
+        }
+        self.wait_for_threads(deadline);
+        while !self.inside.lock().is_empty() && Instant::now() < deadline {
+            park_timeout(Duration::from_millis(1));
+        }
+    }
+
+    /// Waits until all threads have ended, also if another thread waits for them; after the
+    /// deadline it leaves them alone.
+    fn wait_for_threads(&self, deadline: Instant) {
+        // Locked while it waits, so that other threads wait for the same end. The threads
+        // themselves never take the lock.
+        let Ending { handles, alive } = &mut *self.ending.lock();
         let left = deadline.saturating_duration_since(Instant::now());
-        alive.recv_timeout(left) == Err(RecvTimeoutError::Disconnected)
+        let ended = |alive: Receiver<()>| alive.recv_timeout(left);
+        match alive.take().map(ended) {
+            None | Some(Err(RecvTimeoutError::Disconnected)) => {
+                for thread in handles.drain(..) {
+                    // A panic of the thread must not become a panic of this one.
+                    let _ = thread.join();
+                }
+            }
+            Some(_) => handles.clear(),
+        }
     }
 }
 
 impl Drop for Distribution {
     fn drop(&mut self) {
-        self.shared.wake_flags.stop();
-        for thread in &self.threads {
-            thread.thread().unpark();
-        }
-        if self.is_own_thread() {
-            return;
-        }
-        let options = &self.shared.options;
-        if self.wait_for_threads(options.deadline(options.shutdown_timeout)) {
-            for thread in self.threads.drain(..) {
-                // A panic of the thread must not become a panic of this drop.
-                let _ = thread.join();
-            }
+        self.stop();
+        if !self.is_own_thread() {
+            let options = &self.shared.options;
+            self.wait_for_threads(options.deadline(options.shutdown_timeout));
         }
     }
 }

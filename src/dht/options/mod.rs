@@ -314,8 +314,8 @@ impl DhtOptions {
         self
     }
 
-    /// The longest time for which the drop of the last handle of the registry waits until its
-    /// relay is withdrawn and its threads have ended: at most a minute. Threads that still
+    /// The longest time for which [`Registry::close`](crate::Registry::close), or the drop of
+    /// the last handle of the registry, waits until its relay is withdrawn and its threads have ended: at most a minute. Threads that still
     /// run then are detached. Default: 1 s.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
@@ -326,7 +326,8 @@ impl DhtOptions {
     /// [`Limits::max_in_flight`](super::Limits::max_in_flight) are started. With 0, requests
     /// and probes are made by
     /// [`Registry::run_distribution`](crate::Registry::run_distribution) only, and the drop
-    /// of the registry withdraws nothing. Default: 2.
+    /// of the registry withdraws nothing ([`Registry::close`](crate::Registry::close) does).
+    /// Default: 2.
     pub fn worker_threads(mut self, threads: usize) -> Self {
         self.worker_threads = threads;
         self

@@ -17,7 +17,9 @@ use std::time::Duration;
 impl From<RegisterError> for LearnError {
     fn from(error: RegisterError) -> Self {
         match error {
-            RegisterError::Full { .. } | RegisterError::Backlogged { .. } => Self::NoRoom,
+            RegisterError::Full { .. }
+            | RegisterError::Backlogged { .. }
+            | RegisterError::EndpointTaken { .. } => Self::NoRoom,
             _ => Self::Invalid,
         }
     }
@@ -55,8 +57,7 @@ impl Inner {
             if self.has_expired(now, options) {
                 return Err(LearnError::Expired);
             }
-            let outcome = self.try_register(&request, now, &epoch::pin());
-            match outcome {
+            match self.attempt(&request, now) {
                 Ok(registration) => {
                     self.relays.counters.count_registration(&Ok(registration));
                     if registration != Registration::Renewed {

@@ -144,6 +144,25 @@ impl DhtHandle {
         Waiting(self.0.as_ref())
     }
 
+    /// Makes the threads withdraw this node's relay and end.
+    pub(in crate::registry) fn stop(&self) {
+        if let Some(distribution) = &self.0 {
+            distribution.stop();
+        }
+    }
+
+    /// Afterwards: waits for that, for the shutdown timeout at most.
+    pub(in crate::registry) fn finish(&self) {
+        if let Some(distribution) = &self.0 {
+            distribution.finish();
+        }
+    }
+
+    /// Whether this thread is one of its own, or is inside a call of the engine or the probe.
+    pub(in crate::registry) fn is_own_thread(&self) -> bool {
+        self.0.as_ref().is_some_and(Distribution::is_own_thread)
+    }
+
     pub(in crate::registry) fn fill_in(&self, stats: &mut Stats) {
         stats.dht = self.distribution().map(Distribution::stats);
     }

@@ -9,7 +9,7 @@ impl RegistryBuilder {
     /// Publishes this node's relay through `engine`, and learns the relays of other nodes, as the
     /// options say. Default: no DHT.
     ///
-    /// Separate threads do that, and end with the registry. Of the registry's methods, only
+    /// Separate threads do that, and end with the registry or its [`close`](Registry::close). Of the registry's methods, only
     /// [`Registry::find_relay_wait`] waits for learned relays, and
     /// [`Registry::run_distribution`] calls the engine. [`dht`](crate::dht) describes the checks
     /// of learned relays, and the attacks that are not defended.
@@ -24,7 +24,7 @@ impl Registry {
     /// be one. If the record is found and a probe of the relay succeeds, the relay is registered
     /// as a learned relay.
     ///
-    /// Returns false if the registry has no DHT or no probe, if `relay` is this node, if the relay
+    /// Returns false if the registry has no DHT or no probe, or was [closed](Registry::close), if `relay` is this node, if the relay
     /// had no new record within the last
     /// [`negative_cache_ttl`](crate::dht::DhtOptions::negative_cache_ttl), or if 1,024 lookups
     /// are pending.
@@ -51,13 +51,15 @@ impl Registry {
     }
 
     /// The latest record of this node's relay that the engine stored: an announcement or a
-    /// withdrawal. Peers may be [offered](Self::offer_record) it. None before the first.
+    /// withdrawal. Peers may be [offered](Self::offer_record) it. None before the first, and after
+    /// [`close`](Self::close).
     #[must_use]
     pub fn own_record(&self) -> Option<SignedRecord> {
         self.distribution().and_then(Distribution::own_record)
     }
 
-    /// The ids of the learned relays. A relay that expired since its last probe may be among them.
+    /// The ids of the learned relays. A relay that expired since its last probe, or since the
+    /// registry was [closed](Self::close), may be among them.
     #[must_use]
     pub fn learned_relays(&self) -> Vec<NodeId> {
         self.distribution()

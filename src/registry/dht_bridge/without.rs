@@ -67,5 +67,13 @@ impl DhtHandle {
         Waiting {}
     }
 
+    pub(in crate::registry) fn stop(&self) {}
+
+    pub(in crate::registry) fn finish(&self) {}
+
+    pub(in crate::registry) fn is_own_thread(&self) -> bool {
+        false
+    }
+
     pub(in crate::registry) fn fill_in(&self, _: &mut Stats) {}
 }

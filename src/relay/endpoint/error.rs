@@ -24,9 +24,12 @@ pub enum EndpointError {
     /// There is more than one colon outside brackets. Put an IPv6 address in brackets, to
     /// tell it from its port.
     UnbracketedIpv6,
-    /// The brackets do not hold an IPv6 address, or are not closed. A scope (`%eth0`) is
-    /// not part of an address.
+    /// The brackets do not hold an IPv6 address, or are not closed; or a host with several
+    /// colons is none. A scope (`%eth0`) is not part of an address.
     InvalidIpv6,
+    /// The host that [`Endpoint::new`](super::Endpoint::new) got ends with a port. Give the
+    /// host alone, or parse the whole text.
+    PortInHost,
     /// The host is missing.
     EmptyHost,
     /// The name is longer than 253 bytes.
@@ -68,6 +71,14 @@ pub enum EndpointError {
     /// At registration: the host cannot be reached across the internet, and
     /// the policy is [`AddressPolicy::PublicOnly`](crate::AddressPolicy::PublicOnly).
     NotPublic,
+    /// At registration: the name has an underscore, so it is that of a service and not of a
+    /// host (RFC 8552), and the policy is
+    /// [`AddressPolicy::PublicOnly`](crate::AddressPolicy::PublicOnly). Register the name of a
+    /// host.
+    Underscore {
+        /// Where the first one is, in bytes from the start of the name.
+        index: usize,
+    },
 }
 
 impl fmt::Display for EndpointError {
@@ -84,7 +95,10 @@ impl fmt::Display for EndpointError {
             Self::UnbracketedIpv6 => {
                 f.write_str("an IPv6 address is written in brackets, as in [2001:db8::1]:443")
             }
-            Self::InvalidIpv6 => f.write_str("there is no IPv6 address in the brackets"),
+            Self::InvalidIpv6 => f.write_str(
+                "an IPv6 address is expected, as in 2001:db8::1, without a scope such as %eth0",
+            ),
+            Self::PortInHost => f.write_str("a port follows the host, which is given without it"),
             Self::EmptyHost => f.write_str("the host is empty"),
             Self::NameTooLong { len } => {
                 write!(f, "a name has at most {MAX_NAME_LEN} bytes, not {len}")
@@ -113,6 +127,10 @@ impl fmt::Display for EndpointError {
                 f.write_str("a link-local IPv6 address cannot be dialled without its zone")
             }
             Self::NotPublic => f.write_str("the host cannot be reached across the internet"),
+            Self::Underscore { index } => write!(
+                f,
+                "the name has an underscore at byte {index}, which no public name of a host has"
+            ),
         }
     }
 }

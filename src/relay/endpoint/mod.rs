@@ -8,7 +8,7 @@ mod tests;
 pub use error::EndpointError;
 
 use crate::relay::AddressPolicy;
-use crate::relay::reach::{is_link_local_v6, is_public_ip, is_public_name};
+use crate::relay::reach::{is_link_local_v6, is_public_ip, is_public_name, underscore_in};
 use crate::sync::Arc;
 use hostname::valid_name;
 use std::fmt;
@@ -75,6 +75,55 @@ enum Repr {
 }
 
 impl Endpoint {
+    /// Makes an endpoint of a host, which is an IP address or a DNS name, and a port.
+    ///
+    /// An IPv6 address may be in brackets, and is written without a scope (`%eth0`). A host
+    /// that is no address is read as by [`from_name`](Self::from_name). Nothing is resolved.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError::ZeroPort`]; [`EndpointError::InvalidIpv6`], where there are brackets or
+    /// several colons; [`EndpointError::PortInHost`] or [`EndpointError::Scheme`], if the host
+    /// has a port after it or a scheme before it; or what is wrong with the name.
+    ///
+    /// ```
+    /// use relay_registry::{Endpoint, EndpointError};
+    ///
+    /// for (host, text) in [
+    ///     ("192.0.2.1", "192.0.2.1:443"),
+    ///     ("2001:db8::1", "[2001:db8::1]:443"),
+    ///     ("[2001:db8::1]", "[2001:db8::1]:443"),
+    ///     ("Relay.Example.com", "relay.example.com:443"),
+    /// ] {
+    ///     assert_eq!(Endpoint::new(host, 443)?.to_string(), text);
+    /// }
+    /// let refused = Endpoint::new("relay.example.com:443", 443);
+    /// assert_eq!(refused, Err(EndpointError::PortInHost));
+    /// # Ok::<(), EndpointError>(())
+    /// ```
+    pub fn new(host: &str, port: u16) -> Result<Self, EndpointError> {
+        if port == 0 {
+            return Err(EndpointError::ZeroPort);
+        }
+        if let Some(rest) = host.strip_prefix('[') {
+            let (ip, rest) = split_brackets(rest)?;
+            return match rest {
+                "" => Ok(Self::from_ip(ip.into(), port)),
+                rest if rest.starts_with(':') => Err(EndpointError::PortInHost),
+                _ => Err(EndpointError::InvalidIpv6),
+            };
+        }
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(Self::from_ip(ip, port));
+        }
+        match host.split_once(':') {
+            Some((before, after)) if is_scheme(before, after) => Err(EndpointError::Scheme),
+            Some((_, after)) if after.contains(':') => Err(EndpointError::InvalidIpv6),
+            Some(_) => Err(EndpointError::PortInHost),
+            None => Self::from_name(host, port),
+        }
+    }
+
     /// Makes an endpoint of a DNS name.
     ///
     /// The name follows the rules for hostnames (RFC 952, relaxed by RFC 1123, section 2.1,
@@ -85,7 +134,7 @@ impl Endpoint {
     /// internationalised name in its ASCII form (`xn--…`).
     ///
     /// A name that ends in a number is refused, because resolvers take it for an IPv4
-    /// address: `0x7f.1` is loopback. For an address use `From<SocketAddr>`, or parse it.
+    /// address: `0x7f.1` is loopback. For an address use [`new`](Self::new).
     ///
     /// # Errors
     ///
@@ -126,6 +175,17 @@ impl Endpoint {
         }
     }
 
+    /// Whether another endpoint has the same host.
+    #[inline]
+    pub(crate) fn shares_host_with(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Repr::V4 { ip, .. }, Repr::V4 { ip: other, .. }) => ip == other,
+            (Repr::V6 { ip, .. }, Repr::V6 { ip: other, .. }) => ip == other,
+            (Repr::Name { name, .. }, Repr::Name { name: other, .. }) => name == other,
+            _ => false,
+        }
+    }
+
     /// The port.
     #[must_use]
     pub const fn port(&self) -> u16 {
@@ -152,16 +212,28 @@ impl Endpoint {
             can_be_dialled(ip)?;
         }
         match policy {
-            AddressPolicy::PublicOnly if !self.is_public() => Err(EndpointError::NotPublic),
-            AddressPolicy::PublicOnly | AddressPolicy::Any => Ok(()),
+            AddressPolicy::PublicOnly => self.check_public(),
+            AddressPolicy::Any => Ok(()),
         }
     }
 
     /// Whether the address or the name is one that can be reached across the internet.
     pub(crate) fn is_public(&self) -> bool {
-        match self.host() {
+        self.check_public().is_ok()
+    }
+
+    /// The same, and why not.
+    fn check_public(&self) -> Result<(), EndpointError> {
+        let is_public = match self.host() {
             Host::Ip(ip) => is_public_ip(ip),
-            Host::Name(name) => is_public_name(name),
+            Host::Name(name) => match underscore_in(name) {
+                Some(index) => return Err(EndpointError::Underscore { index }),
+                None => is_public_name(name),
+            },
+        };
+        match is_public {
+            true => Ok(()),
+            false => Err(EndpointError::NotPublic),
         }
     }
 }
@@ -199,8 +271,7 @@ impl FromStr for Endpoint {
     /// 65535 in decimal digits, without a sign or leading zeros. There is no scheme.
     fn from_str(text: &str) -> Result<Self, EndpointError> {
         if let Some(rest) = text.strip_prefix('[') {
-            let (ip, rest) = rest.split_once(']').ok_or(EndpointError::InvalidIpv6)?;
-            let ip: Ipv6Addr = ip.parse().map_err(|_| EndpointError::InvalidIpv6)?;
+            let (ip, rest) = split_brackets(rest)?;
             let port = rest.strip_prefix(':').ok_or(EndpointError::MissingPort)?;
             return Ok(Self::from_ip(ip.into(), parse_port(port)?));
         }
@@ -282,6 +353,13 @@ fn is_scheme(before: &str, after: &str) -> bool {
     before.starts_with(|first: char| first.is_ascii_alphabetic())
         && before.bytes().all(is_scheme_char)
         && (after.starts_with("//") || after.contains(':') && !is_group)
+}
+
+/// The IPv6 address before a closing bracket, and what follows that.
+fn split_brackets(opened: &str) -> Result<(Ipv6Addr, &str), EndpointError> {
+    let (ip, rest) = opened.split_once(']').ok_or(EndpointError::InvalidIpv6)?;
+    let ip = ip.parse().map_err(|_| EndpointError::InvalidIpv6)?;
+    Ok((ip, rest))
 }
 
 /// Parses a port in the one spelling that [`Endpoint`] writes.

@@ -88,6 +88,24 @@ fn different_endpoints_differ() {
 }
 
 #[test]
+fn hosts_are_shared_whatever_the_port() {
+    let hosts = [
+        "192.0.2.1",
+        "192.0.2.2",
+        "2001:db8::1",
+        "2001:db8::2",
+        "a.example",
+        "b.example",
+    ];
+    for (i, one) in hosts.iter().enumerate() {
+        for (j, other) in hosts.iter().enumerate() {
+            let at = |host, port| Endpoint::new(host, port).unwrap();
+            assert_eq!(at(one, 1).shares_host_with(&at(other, 2)), i == j);
+        }
+    }
+}
+
+#[test]
 fn mapped_addresses_are_ipv4_from_sockets_too() {
     let mapped: SocketAddr = "[::ffff:10.0.0.1]:80".parse().unwrap();
     assert_eq!(Endpoint::from(mapped), endpoint("10.0.0.1:80"));
@@ -294,6 +312,62 @@ fn only_the_public_policy_refuses_private_hosts() {
 }
 
 #[test]
+fn a_host_is_an_address_or_a_name() {
+    let new = |host: &str| Endpoint::new(host, 443);
+    for (host, text) in [
+        ("192.0.2.1", "192.0.2.1:443"),
+        ("2001:db8::1", "[2001:db8::1]:443"),
+        ("[2001:DB8:0::1]", "[2001:db8::1]:443"),
+        ("::ffff:192.0.2.1", "192.0.2.1:443"),
+        ("[::ffff:192.0.2.1]", "192.0.2.1:443"),
+        ("Relay.Example.COM.", "relay.example.com:443"),
+        ("_turn._udp.a", "_turn._udp.a:443"),
+        ("localhost", "localhost:443"),
+    ] {
+        assert_eq!(new(host), Ok(endpoint(text)), "{host}");
+        assert_eq!(Endpoint::new(host, 0), Err(EndpointError::ZeroPort));
+    }
+    for (host, error) in [
+        ("", EndpointError::EmptyHost),
+        ("[]", EndpointError::InvalidIpv6),
+        ("[::1", EndpointError::InvalidIpv6),
+        ("[192.0.2.1]", EndpointError::InvalidIpv6),
+        ("[::1]x", EndpointError::InvalidIpv6),
+        ("[fe80::1%eth0]", EndpointError::InvalidIpv6),
+        ("fe80::1%3", EndpointError::InvalidIpv6),
+        ("1:2:3", EndpointError::InvalidIpv6),
+        ("a:b:c", EndpointError::InvalidIpv6),
+        ("[::1]:443", EndpointError::PortInHost),
+        ("192.0.2.1:443", EndpointError::PortInHost),
+        ("relay.example:443", EndpointError::PortInHost),
+        ("relay.example:", EndpointError::PortInHost),
+        ("https://relay.example", EndpointError::Scheme),
+        ("turn:relay.example:3478", EndpointError::Scheme),
+        ("192.0.2.256", EndpointError::NumericName),
+        ("a b", EndpointError::InvalidCharacter { index: 1 }),
+        ("a]", EndpointError::InvalidCharacter { index: 1 }),
+        ("a..b", EndpointError::EmptyLabel),
+    ] {
+        assert_eq!(new(host), Err(error), "{host}");
+    }
+}
+
+#[test]
+fn only_the_public_policy_refuses_underscores() {
+    for (text, index) in [
+        ("_turn._udp.example.com:1", 0),
+        ("a.b_c.example.com:1", 3),
+        ("host_.local:1", 4),
+    ] {
+        let named = endpoint(text);
+        assert_eq!(named.check(AddressPolicy::Any), Ok(()), "{text}");
+        assert!(!named.is_public());
+        let refused = named.check(AddressPolicy::PublicOnly);
+        assert_eq!(refused, Err(EndpointError::Underscore { index }), "{text}");
+    }
+}
+
+#[test]
 fn a_clone_shares_its_name() {
     let (Repr::Name { name: a, .. }, Repr::Name { name: b, .. }) = ({
         let named = endpoint("relay.example.com:1");
@@ -321,7 +395,18 @@ fn errors_explain_themselves() {
             refusal("::1"),
             "an IPv6 address is written in brackets, as in [2001:db8::1]:443",
         ),
-        (refusal("[a]:1"), "there is no IPv6 address in the brackets"),
+        (
+            refusal("[a]:1"),
+            "an IPv6 address is expected, as in 2001:db8::1, without a scope such as %eth0",
+        ),
+        (
+            Endpoint::new("a:1", 1).unwrap_err(),
+            "a port follows the host, which is given without it",
+        ),
+        (
+            EndpointError::Underscore { index: 4 },
+            "the name has an underscore at byte 4, which no public name of a host has",
+        ),
         (refusal(":1"), "the host is empty"),
         (
             name_refusal(&name_of(254)),

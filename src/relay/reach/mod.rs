@@ -6,4 +6,4 @@ mod addresses;
 mod names;
 
 pub(super) use addresses::{is_link_local_v6, is_public_ip};
-pub(super) use names::is_public_name;
+pub(super) use names::{is_public_name, underscore_in};

@@ -17,15 +17,20 @@ const NOT_PUBLIC: [&str; 8] = [
     "test",      // RFC 6761, section 6.2
 ];
 
-/// Whether `name`, in lower case, can mean the same host everywhere.
+/// Whether `name`, in lower case and without underscores, can mean the same host everywhere.
 ///
-/// A single label cannot: resolvers complete it from a list of their own. A name with an
-/// underscore is that of a service and not of a host (RFC 8552).
+/// A single label cannot: resolvers complete it from a list of their own.
 pub(in crate::relay) fn is_public_name(name: &str) -> bool {
     let Some((_, top)) = name.rsplit_once('.') else {
         return false;
     };
-    !NOT_PUBLIC.contains(&top) && !name.contains('_')
+    !NOT_PUBLIC.contains(&top)
+}
+
+/// Where the first underscore is. A name that has one is that of a service and not of a host
+/// (RFC 8552).
+pub(in crate::relay) fn underscore_in(name: &str) -> Option<usize> {
+    name.find('_')
 }
 
 #[cfg(test)]
@@ -48,10 +53,16 @@ mod tests {
             "relay.test",
             "relay.invalid",
             "relay.alt",
-            "_turn._udp.example.com",
         ] {
             assert!(!is_public_name(name), "{name}");
         }
+    }
+
+    #[test]
+    fn the_first_underscore_is_found() {
+        assert_eq!(underscore_in("_turn._udp.example.com"), Some(0));
+        assert_eq!(underscore_in("a_b.example_"), Some(1));
+        assert_eq!(underscore_in("relay.example.com"), None);
     }
 
     #[test]

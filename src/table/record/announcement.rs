@@ -45,6 +45,11 @@ impl Announcement {
         std::iter::once(&self.endpoint).chain(self.also_at())
     }
 
+    /// Whether it is reached at this endpoint.
+    pub(crate) fn is_at(&self, endpoint: &Endpoint) -> bool {
+        self.endpoints().any(|one| one == endpoint)
+    }
+
     pub(crate) fn failure_domain(&self) -> Option<&str> {
         self.details.as_ref()?.failure_domain.as_deref()
     }
@@ -56,7 +61,6 @@ impl Announcement {
     }
 
     /// The endpoints beside the main one.
-    #[allow(dead_code, reason = "searches by family will ask for it")]
     pub(crate) fn also_at(&self) -> &[Endpoint] {
         let also_at = self.details.as_ref().map(|it| it.also_at.as_deref());
         also_at.flatten().unwrap_or_default()

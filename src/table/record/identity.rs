@@ -53,11 +53,16 @@ impl Handle {
     pub(crate) const GENERATION_BITS: u32 = u32::BITS - LEN_BITS;
 }
 
-/// The lower bits of `generation_and_len`: the length of the identity.
+/// The lower bits of `generation_and_len`: the length of the identity, less one.
+///
+/// So all lengths of an id fit, for no id is empty. A record that was never used reads as if
+/// it had an id of one byte, zero. That is harmless, as the id is that a vacant record keeps
+/// from its last tenure: no bucket names a vacant record, and a thread that is not pinned
+/// accepts no lifecycle word but one that is live.
 const LEN_BITS: u32 = 6;
-pub(super) const LEN_MASK: u32 = (1 << LEN_BITS) - 1;
+const LEN_MASK: u32 = (1 << LEN_BITS) - 1;
 
-const _: () = assert!(NodeId::MAX_LEN as u32 <= LEN_MASK);
+const _: () = assert!(NodeId::MAX_LEN as u32 - 1 <= LEN_MASK);
 
 impl Extra {
     /// Whether a long id goes on as `id` does.
@@ -177,5 +182,10 @@ impl Record {
 /// The length of the identity.
 #[inline]
 fn len_in(generation_and_len: u32) -> u8 {
-    (generation_and_len & LEN_MASK) as u8
+    (generation_and_len & LEN_MASK) as u8 + 1
+}
+
+/// The word with another length, 1 to [`NodeId::MAX_LEN`].
+pub(super) fn with_len(generation_and_len: u32, len: u8) -> u32 {
+    generation_and_len & !LEN_MASK | u32::from(len - 1)
 }

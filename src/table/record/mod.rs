@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! record: identity[0..32] | lifecycle | load | circuit | generation, length | rtt
-//! extra:  RTT window | identity[32..63] | inbox link | number of arrival
+//! extra:  RTT window | identity[32..64] | inbox link | number of arrival
 //! ```
 //!
 //! # The states of a record
@@ -38,7 +38,7 @@
 //!   thread that is not pinned compares the generation before and after; see
 //!   [`Record::lifecycle_if_named`].
 //! - **Generation**: the upper bits of `generation_and_len`; the lower ones hold the length
-//!   of the identity, and are written with it. Handles that are kept outside the table (in
+//!   of the identity, less one, and are written with it. Handles that are kept outside the table (in
 //!   snapshots and runs) carry the generation. After a departure no earlier handle matches,
 //!   also if the relay comes back. A relay that is forgotten, and a placeholder, raise none:
 //!   they are not live, and no search uses a handle of them.
@@ -71,7 +71,7 @@ use crate::relay::{NodeId, Rejection};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable, fence};
 use crate::table::snapshot::{Context, FilterId, Weight};
 use crate::time::Tick;
-use identity::{AtomicWords, LEN_MASK};
+use identity::{AtomicWords, with_len};
 use rtt::RttWord;
 use rtt_window::RttWindow;
 
@@ -243,7 +243,7 @@ impl Record {
         // thread that closed the record has raised the generation.
         let word = self.generation_and_len.load(Ordering::Relaxed);
         self.generation_and_len
-            .store(word & !LEN_MASK | u32::from(id.len_u8()), Ordering::Relaxed);
+            .store(with_len(word, id.len_u8()), Ordering::Relaxed);
         extra.window.clear(0);
         if let Some((reported_at, micros)) = rtt_seed {
             extra

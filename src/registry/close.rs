@@ -1,0 +1,34 @@
+//! Closing: the threads end, and the registry goes on without them.
+//!
+//! 1. Calls read the clock themselves from here on, before the thread ends that raised the
+//!    tick. So at no moment does neither.
+//! 2. All threads are told to end, before one is waited for. The DHT's withdraw this node's
+//!    relay first.
+//! 3. This thread waits for them, unless it is one of them, or is inside a call that one of
+//!    them, or a caller on their behalf, made. The others' end may depend on this thread's
+//!    return, so it does not wait for those either.
+
+use crate::registry::Shared;
+use crate::registry::maintenance_thread::MaintenanceThreads;
+
+impl Shared {
+    pub(super) fn close(&self) {
+        self.inner.relays.timeline.give_up_thread();
+        self.dht.stop();
+        if let Some(threads) = &self.threads {
+            threads.stop();
+        }
+        if self.is_own_thread() {
+            return;
+        }
+        self.dht.finish();
+        if let Some(threads) = &self.threads {
+            threads.join();
+        }
+    }
+
+    fn is_own_thread(&self) -> bool {
+        let threads = self.threads.as_ref();
+        self.dht.is_own_thread() || threads.is_some_and(MaintenanceThreads::is_own_thread)
+    }
+}

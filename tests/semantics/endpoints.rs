@@ -1,0 +1,148 @@
+//! Several ids at one endpoint: they are shown, and refused if the builder asks for that.
+
+use crate::common::*;
+use relay_registry::{Endpoint, NodeId, RegisterError, Registration};
+
+fn shared() -> Endpoint {
+    "9.9.9.9:4433".parse().unwrap()
+}
+
+fn exclusive() -> World {
+    world_with(|builder| builder.one_id_per_endpoint(true))
+}
+
+fn enter(world: &World, n: u32, at: &Endpoint) -> Result<Registration, RegisterError> {
+    world.register(id(n), at.clone())
+}
+
+#[track_caller]
+fn assert_taken(world: &World, n: u32, at: &Endpoint, by: u32) {
+    match enter(world, n, at) {
+        Err(RegisterError::EndpointTaken {
+            endpoint, by: held, ..
+        }) => {
+            assert_eq!((endpoint, held), (at.clone(), id(by)));
+        }
+        other => panic!("relay {n}: {other:?}"),
+    }
+}
+
+fn at(world: &World, endpoint: &Endpoint) -> Vec<u32> {
+    world.at(endpoint).into_iter().map(number).collect()
+}
+
+#[test]
+fn all_live_relays_at_an_endpoint_are_shown() {
+    let world = world();
+    for n in [3, 1, 2] {
+        assert_eq!(enter(&world, n, &shared()), Ok(Registration::New));
+    }
+    world.join(4);
+    assert_eq!(at(&world, &shared()), [1, 2, 3]);
+    assert_eq!(at(&world, &endpoint(4)), [4]);
+    assert_eq!(world.at(&endpoint(5)), [] as [NodeId; 0]);
+    let other_port = "9.9.9.9:4434".parse().unwrap();
+    assert_eq!(world.at(&other_port), [] as [NodeId; 0]);
+
+    world.leave(1);
+    enter(&world, 2, &other_port).unwrap();
+    assert_eq!(at(&world, &shared()), [3]);
+    assert_eq!(at(&world, &other_port), [2]);
+    world.advance(TTL);
+    assert_eq!(world.at(&shared()), [] as [NodeId; 0]);
+}
+
+#[test]
+fn a_second_id_at_an_endpoint_is_refused_and_changes_nothing() {
+    let world = exclusive();
+    assert_eq!(enter(&world, 1, &shared()), Ok(Registration::New));
+    assert_taken(&world, 2, &shared(), 1);
+    assert!(!world.has(2));
+    world.join(2);
+    assert_taken(&world, 2, &shared(), 1);
+    assert_eq!(world.info(2).endpoint(), &endpoint(2));
+    assert_eq!(at(&world, &shared()), [1]);
+    assert_eq!(world.stats().refused, 2);
+
+    // Another spelling and another transport to the same address are the same endpoint.
+    assert_taken(&world, 3, &"[::ffff:9.9.9.9]:4433".parse().unwrap(), 1);
+    let named = Endpoint::new("relay.example", 1).unwrap();
+    enter(&world, 3, &named).unwrap();
+    assert_taken(&world, 4, &Endpoint::new("RELAY.example.", 1).unwrap(), 3);
+    // The holder itself renews as it likes.
+    assert_eq!(enter(&world, 1, &shared()), Ok(Registration::Renewed));
+    let changed = capacity(3).latency(ms(3)).restarted(true);
+    let renewed = world.register_with(id(1), shared(), &changed);
+    assert_eq!(renewed, Ok(Registration::Renewed));
+}
+
+#[test]
+fn an_endpoint_is_free_again_once_its_relay_left_expired_or_moved() {
+    let world = exclusive();
+    enter(&world, 1, &shared()).unwrap();
+    world.leave(1);
+    assert_eq!(enter(&world, 2, &shared()), Ok(Registration::New));
+    assert_taken(&world, 1, &shared(), 2);
+
+    world.renew_with(2, &options());
+    assert_eq!(world.info(2).endpoint(), &endpoint(2), "it moved");
+    assert_eq!(enter(&world, 3, &shared()), Ok(Registration::New));
+    assert_taken(&world, 2, &shared(), 3);
+
+    world.advance(TTL);
+    assert_eq!(enter(&world, 4, &shared()), Ok(Registration::New));
+    assert_taken(&world, 3, &shared(), 4);
+    // A relay that comes back late finds another one there, and goes elsewhere.
+    assert_eq!(enter(&world, 3, &endpoint(3)), Ok(Registration::Returned));
+}
+
+/// With and without a pass in between, and without the time of a grace.
+#[test]
+fn a_relay_that_returns_to_its_endpoint_is_what_it_was() {
+    for (left, grace) in [(true, TTL), (false, TTL), (true, ms(0)), (false, ms(0))] {
+        let world = world_with(|builder| builder.one_id_per_endpoint(true).return_grace(grace));
+        enter(&world, 1, &shared()).unwrap();
+        match left {
+            true => world.leave(1),
+            false => world.advance(TTL),
+        }
+        let back = match grace.is_zero() {
+            true => Registration::New,
+            false => Registration::Returned,
+        };
+        assert_eq!(enter(&world, 1, &shared()), Ok(back));
+        assert_taken(&world, 2, &shared(), 1);
+    }
+}
+
+#[test]
+fn a_registration_that_fails_takes_no_endpoint() {
+    let world = world_with(|builder| builder.one_id_per_endpoint(true).max_relays(1));
+    world.join(1);
+    assert!(enter(&world, 2, &shared()).is_err(), "full");
+    world.leave(1);
+    assert_eq!(enter(&world, 3, &shared()), Ok(Registration::New));
+}
+
+/// Many times as many relays and endpoints come and go as are noted at a time.
+#[test]
+fn what_is_noted_of_endpoints_that_were_left_is_dropped() {
+    let world = exclusive();
+    world.join(0);
+    for n in 1..=10_000 {
+        world.join(n);
+        world.leave(n);
+    }
+    assert_taken(&world, 1, &endpoint(0), 0);
+    assert_eq!(enter(&world, 1, &endpoint(9_999)), Ok(Registration::New));
+    assert_taken(&world, 2, &endpoint(9_999), 1);
+}
+
+#[test]
+fn by_default_relays_may_share_an_endpoint() {
+    let world = world();
+    for n in 1..=3 {
+        assert_eq!(enter(&world, n, &shared()), Ok(Registration::New));
+        assert_eq!(enter(&world, n, &shared()), Ok(Registration::Renewed));
+    }
+}
