@@ -55,6 +55,7 @@ impl Inner {
         let is_time = pace == Pace::Eager
             || self.sorter.may_sort_again()
             || sorter::backlog(relays) == Backlog::Overdue;
+        publication.prepare_free_units();
         self.coordinates.apply_measurements(relays);
         let sorted = is_time && self.sort();
         relays.table.reclaim();

@@ -88,9 +88,11 @@ impl Criteria<'_> {
         self.if_eligible(record, |reason| reason == Rejection::Excluded, |_, _| ())
     }
 
-    /// Why a relay is not eligible that is so but for the maximum latency of the call.
+    /// Why a relay is counted as not eligible that is so but for the maximum latency of the
+    /// call, or for its exclusions; or that has become so.
     pub(crate) fn out_of_reach(&self, record: &RecordRef<'_>) -> Rejection {
         match record.rtt_micros() {
+            _ if self.options.max_latency.is_none() && self.asks_for_several() => Rejection::Full,
             Some(_) if self.requester().is_none() => Rejection::TooFar,
             _ => Rejection::Unmeasured,
         }
@@ -148,7 +150,7 @@ impl Criteria<'_> {
             }
         }
         let load = live.announced_load();
-        if let Some(reason) = load.rejection() {
+        if let Some(reason) = load.rejection_of(self.units().get()) {
             return Err(reason);
         }
         if let Some(max_latency) = self.options.max_latency {
@@ -247,6 +249,7 @@ mod tests {
     use crate::table::Table;
     use crate::table::record::Announcement;
     use crate::table::snapshot::SelectionSettings;
+    use std::num::NonZeroU32;
 
     /// Runs a test with a table that has a relay of one unit, and criteria that it meets.
     fn with_a_relay(test: impl FnOnce(&Table, Criteria<'_>, RecordRef<'_>)) {
@@ -290,13 +293,13 @@ mod tests {
     #[test]
     fn a_relay_that_was_renewed_and_given_a_unit_back_is_not_confirmed_as_it_was() {
         with_a_relay(|_, criteria, record| {
-            let (unit, live) = record.lease(None).unwrap();
+            let (unit, live) = record.lease(NonZeroU32::MIN, None).unwrap();
             let endpoint = Endpoint::from_name("other.example", 1).unwrap();
             let other = Announcement::new(endpoint, 1, Duration::from_secs(1));
             assert_eq!(live.renew(Tick(2), Some(other)), Ok(true));
             drop(unit);
-            assert!(!live.has_room());
-            assert!(record.observe_live().unwrap().has_room());
+            assert!(!live.has_room(1));
+            assert!(record.observe_live().unwrap().has_room(1));
             assert!(criteria.evaluate(&record).is_ok());
         });
     }
@@ -306,7 +309,7 @@ mod tests {
     fn a_relay_with_room_by_its_load_alone_is_full() {
         with_a_relay(|_, criteria, record| {
             record.set_capacity(3);
-            let (unit, _) = record.lease(None).unwrap();
+            let (unit, _) = record.lease(NonZeroU32::MIN, None).unwrap();
             assert_eq!(record.load().rejection(), None);
             let evaluated = criteria.evaluate(&record);
             assert_eq!(evaluated.map(|_| ()), Err(Rejection::Full));

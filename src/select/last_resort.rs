@@ -6,7 +6,7 @@ use crate::select::branch_and_bound::{Bounds, Objective, depth_first};
 use crate::select::candidate::Candidate;
 use crate::select::scope::SearchScope;
 use crate::table::RecordRef;
-use crate::table::snapshot::{Earliest, FANOUT, Leaves, Snapshot, SummaryWord};
+use crate::table::snapshot::{Earliest, FANOUT, Leaves, Snapshot, SummaryWord, Wanted};
 use crate::time::Tick;
 
 /// The preferred relay if it is a last resort, else the one that has backed off longest.
@@ -64,7 +64,9 @@ impl<'g> LastResort<'_, 'g> {
             return;
         };
         let earliest = suspended.earliest();
-        if earliest < self.limit && self.scope.latency_limit.is_unlimited() {
+        let is_any =
+            !self.scope.criteria.asks_for_several() && self.scope.latency_limit.is_unlimited();
+        if earliest < self.limit && is_any {
             self.visit_leaf(part, suspended.longest(part.summaries.top()));
         }
         if earliest < self.limit {
@@ -109,6 +111,8 @@ impl Objective for LastResort<'_, '_> {
             return [Earliest::NEVER; FANOUT];
         };
         let since = suspended.since.words(level, node).map(Earliest::number);
+        let criteria = &self.scope.criteria;
+        let since = criteria.with_enough_units(since, part, Wanted::LastResort, (level, node));
         let limit = self.scope.latency_limit;
         if limit.is_unlimited() {
             return since;

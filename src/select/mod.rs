@@ -20,6 +20,9 @@
 //! - [`pair`]: the peers gave views. The bound follows from positions, legs and penalties.
 //! - [`last_resort`]: all relays back off. The bound is the tick since which one has done so.
 //!
+//! Each of them leaves out children below which no relay has as many [`units`] free as the
+//! call asks for.
+//!
 //! At a leaf the search evaluates the record itself. If the summary was wrong, the search
 //! refreshes the leaf.
 //!
@@ -54,6 +57,7 @@ mod scope;
 mod search;
 mod several;
 mod spread;
+mod units;
 
 pub use explain::{Explained, Explanation, LegSource, Verdict};
 pub use options::FindOptions;

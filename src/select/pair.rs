@@ -9,7 +9,7 @@ use crate::select::path::Views;
 use crate::select::peer_view::PeerView;
 use crate::select::scope::SearchScope;
 use crate::simd::{Kernel, Lanes, splats, widest};
-use crate::table::snapshot::{FANOUT, Leaves, Located, Node, joint_figures, least_figures};
+use crate::table::snapshot::{FANOUT, Leaves, Located, Node, Wanted, joint_figures, least_figures};
 
 /// See the module's description.
 pub(crate) struct Pair<'l, 'g, C> {
@@ -232,13 +232,15 @@ impl<'g, C: BestSoFar<'g>> Objective for Pair<'_, 'g, C> {
     const IS_RANDOM: bool = true;
 
     fn lower_bounds(&mut self, part: &Leaves, level: usize, node: usize) -> Bounds<f32> {
+        let criteria = &self.scope.criteria;
         let pair = self;
-        widest(BoundsKernel {
+        let bounds = widest(BoundsKernel {
             pair,
             part,
             level,
             node,
-        })
+        });
+        criteria.with_enough_units(bounds, part, Wanted::Eligible, (level, node))
     }
 
     fn limit(&self) -> f32 {

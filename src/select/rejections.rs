@@ -1,12 +1,14 @@
 //! How many relays are not eligible for which reason, counted without a visit to each.
 //!
-//! The trees count their leaves by state, whenever one changes. Two reasons are those of the
+//! The trees count their leaves by state, whenever one changes. Other reasons are those of the
 //! call. Its exclusions are looked up one by one. Since the call found no relay, all relays
-//! that are otherwise eligible are beyond its maximum latency.
+//! that are otherwise eligible are beyond its maximum latency, or have fewer units free than
+//! it asks for. If it has both conditions, some relays are [sampled](count_by_sample).
 
 use crate::errors::Rejections;
 use crate::relay::{NodeId, Rejection};
 use crate::select::scope::SearchScope;
+use crate::table::RecordRef;
 use crate::table::snapshot::{LeafState, Snapshot};
 
 /// The counts for a call that found no relay.
@@ -16,12 +18,22 @@ pub(crate) fn count(scope: &SearchScope<'_>, snapshot: &Snapshot) -> Rejections 
     for &reason in Rejection::ALL {
         *rejections.count_mut(reason) = counts.rejected(reason);
     }
-    // Without a maximum latency, relays that are eligible by now have become so since.
-    if scope.criteria.options.max_latency.is_some() {
-        rejections.too_far = counts.of(LeafState::Measured);
-        rejections.unmeasured = counts.of(LeafState::Unmeasured);
+    let criteria = &scope.criteria;
+    let (measured, unmeasured) = (
+        counts.of(LeafState::Measured),
+        counts.of(LeafState::Unmeasured),
+    );
+    let is_limited = criteria.options.max_latency.is_some();
+    if criteria.asks_for_several() && (!is_limited || criteria.is_beyond_all(snapshot)) {
+        rejections.full += measured + unmeasured;
+    } else if criteria.asks_for_several() {
+        count_by_sample(scope, snapshot, measured + unmeasured, &mut rejections);
+    } else if is_limited {
+        rejections.too_far = measured;
+        rejections.unmeasured = unmeasured;
         count_by_requester(scope, &mut rejections);
     }
+    // Without a condition of the call, relays that are eligible by now have become so since.
     count_excluded(scope, &mut rejections);
     rejections
 }
@@ -38,6 +50,37 @@ fn count_by_requester(scope: &SearchScope<'_>, rejections: &mut Rejections) {
     });
     rejections.too_far = too_far.count().min(eligible);
     rejections.unmeasured = eligible - rejections.too_far;
+}
+
+/// At most so many relays are sampled in each part of the snapshot, and so many leaves read.
+const SAMPLED: usize = 64;
+const READ: usize = 256;
+
+/// Of relays that are eligible to other callers, counts those that have too few units free,
+/// and those that are beyond the maximum latency. Sampled are the first in order; the others
+/// are counted in the same proportion. So the count is exact among few relays.
+fn count_by_sample(
+    scope: &SearchScope<'_>,
+    snapshot: &Snapshot,
+    eligible: usize,
+    rejections: &mut Rejections,
+) {
+    let mut sampled = Rejections::default();
+    for part in snapshot.parts() {
+        let others = |&slot: &usize| part.state_at(slot).is_eligible();
+        let slots = (0..part.len()).take(READ).filter(others).take(SAMPLED);
+        for record in slots.filter_map(|slot| scope.resolve(part, slot)) {
+            *sampled.count_mut(reason_without_exclusion(scope, &record)) += 1;
+        }
+    }
+    let all = sampled.full + sampled.too_far + sampled.unmeasured;
+    let share = |count: usize| match all {
+        0 => 0,
+        _ => (count as u128 * eligible as u128 / all as u128) as usize,
+    };
+    rejections.too_far = share(sampled.too_far);
+    rejections.unmeasured = share(sampled.unmeasured);
+    rejections.full += eligible - rejections.too_far - rejections.unmeasured;
 }
 
 /// Counts the relays that the call excludes under that reason, and no longer under another.
@@ -62,8 +105,13 @@ fn other_reason(scope: &SearchScope<'_>, id: &NodeId) -> Option<Rejection> {
     if !record.lifecycle().is_live_at(scope.criteria.tick) {
         return None;
     }
-    Some(match scope.criteria.check_unexcluded(&record) {
+    Some(reason_without_exclusion(scope, &record))
+}
+
+/// The reason under which a relay counts if the call does not exclude it.
+fn reason_without_exclusion(scope: &SearchScope<'_>, record: &RecordRef<'_>) -> Rejection {
+    match scope.criteria.check_unexcluded(record) {
         Err(reason) => reason,
-        Ok(()) => scope.criteria.out_of_reach(&record),
-    })
+        Ok(()) => scope.criteria.out_of_reach(record),
+    }
 }

@@ -14,7 +14,7 @@ use crate::select::scope::SearchScope;
 use crate::sync::epoch::Guard;
 use crate::table::record::Access;
 use crate::table::snapshot::{PendingSet, Snapshot};
-use crate::table::{RecordRef, Table, Unit};
+use crate::table::{RecordRef, Table, Units};
 
 /// How many relays one call refreshes at most because their suspension has ended, in each part
 /// of the snapshot, and how many because their round trip has lapsed. A call that finds no
@@ -53,12 +53,14 @@ impl<'g> Search<'g> {
         self.first_claimed(|candidate| self.claim(candidate).then_some(*candidate))
     }
 
-    /// A unit of the best relay that has one.
-    pub(crate) fn lease(&self) -> Option<(Candidate<'g>, Unit)> {
+    /// The units that the call asks for, of the best relay that has as many.
+    pub(crate) fn lease(&self) -> Option<(Candidate<'g>, Units)> {
         self.first_claimed(|candidate| {
-            let (unit, record) = candidate.record.lease(Some(self.snapshot)).ok()?;
+            let units = self.scope.criteria.units();
+            let leased = candidate.record.lease(units, Some(self.snapshot));
+            let (units, record) = leased.ok()?;
             self.claim(candidate)
-                .then_some((candidate.with_record(record), unit))
+                .then_some((candidate.with_record(record), units))
         })
     }
 

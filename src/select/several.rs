@@ -53,7 +53,9 @@ impl<'g> Search<'g> {
             pool.truncate(count);
             return pool;
         }
-        spread(&pool, count, self.scope.criteria.options.max_spread_cost)
+        let criteria = &self.scope.criteria;
+        let cost = criteria.options.max_spread_cost;
+        spread(&pool, count, cost, criteria.units())
     }
 
     /// Refreshes all relays whose round trip has lapsed.

@@ -12,10 +12,16 @@ use crate::relay::Host;
 use crate::select::candidate::Candidate;
 use crate::table::record::Announcement;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 /// Chooses `count` distinct relays from a pool that is sorted best first. A path may be
-/// longer by the share `cost` for the sake of another domain.
-pub(crate) fn spread<'g>(pool: &[Candidate<'g>], count: usize, cost: f64) -> Vec<Candidate<'g>> {
+/// longer by the share `cost` for the sake of another domain. Each has so many `units` free.
+pub(crate) fn spread<'g>(
+    pool: &[Candidate<'g>],
+    count: usize,
+    cost: f64,
+    units: NonZeroU32,
+) -> Vec<Candidate<'g>> {
     let mut chosen: Vec<Candidate<'g>> = Vec::with_capacity(count.min(pool.len()));
     let mut states = vec![PoolState::Open; pool.len()];
     while let Some(first) = states.iter().position(|&state| state != PoolState::Done) {
@@ -31,7 +37,7 @@ pub(crate) fn spread<'g>(pool: &[Candidate<'g>], count: usize, cost: f64) -> Vec
         // A relay that returned meanwhile may be met in two generations.
         let id = candidate.record.identity();
         let is_new = !chosen.iter().any(|other| other.record.is_of(&id));
-        if is_new && candidate.is_confirmed() {
+        if is_new && candidate.is_confirmed(units) {
             chosen.push(candidate);
         }
     }

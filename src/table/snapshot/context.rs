@@ -2,6 +2,7 @@
 
 use crate::sync::{AtomicBool, AtomicU64, Ordering, Padded};
 use crate::table::record::{BackOff, BackOffRange, Record};
+use crate::table::snapshot::free_units::UnitsAsked;
 use crate::table::snapshot::outage::Outage;
 use crate::table::snapshot::score::Bins;
 use crate::time::{Tick, Watch};
@@ -63,6 +64,7 @@ pub(crate) struct Context {
     may_have_suspended: AtomicBool,
     /// Whether every part of the snapshot has coarse bins.
     is_coarse: AtomicBool,
+    pub(crate) units_asked: UnitsAsked,
 }
 
 impl Context {
@@ -74,6 +76,7 @@ impl Context {
             outage: Outage::default(),
             may_have_suspended: AtomicBool::new(false),
             is_coarse: AtomicBool::new(false),
+            units_asked: UnitsAsked::default(),
         }
     }
 

@@ -146,16 +146,20 @@ fn rtt_lane(record: &Record) -> u64 {
     }
 }
 
-/// Whether a change of load leaves the leaf of the relay as it is.
+/// Whether a change of load leaves the leaf of the relay as it is in each tree. Those of
+/// [free units](super::free_units) count up to `most` at most.
 pub(crate) fn is_alike(
     record: &Record,
     one: Load,
     other: Load,
     settings: &SelectionSettings,
     bins: Bins,
+    most: u32,
 ) -> bool {
-    Leaf::of_unsuspended(record, one, settings, bins)
-        == Leaf::of_unsuspended(record, other, settings, bins)
+    // Of one unit, the summary says enough.
+    (most == 1 || one.free_units(most) == other.free_units(most))
+        && Leaf::of_unsuspended(record, one, settings, bins)
+            == Leaf::of_unsuspended(record, other, settings, bins)
 }
 
 /// A word of the summary tree, of a leaf or a node.

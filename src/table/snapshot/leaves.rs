@@ -4,6 +4,7 @@ use crate::relay::Rejection;
 use crate::sync::{AtomicU32, AtomicU64, OnceBox, Ordering, Padded, ZeroedSlice, prefetch};
 use crate::table::record::{Handle, Subject};
 use crate::table::snapshot::context::Context;
+use crate::table::snapshot::free_units::FreeUnits;
 use crate::table::snapshot::geometry::Geometry;
 use crate::table::snapshot::lanes::{BestChildren, best_children};
 use crate::table::snapshot::leaf::{Leaf, Summary, SummaryWord};
@@ -25,6 +26,8 @@ pub(crate) struct Leaves {
     pub(crate) bins: Bins,
     /// Where the relays are, if the position of any is known.
     pub(crate) located: Option<Located>,
+    /// If calls had asked for several units when this part was made.
+    pub(crate) free_units: Option<Box<FreeUnits>>,
 }
 
 /// What there is in addition where positions of relays are known.
@@ -63,12 +66,24 @@ impl Leaves {
             counts: Padded::default(),
             bins,
             located: None,
+            free_units: None,
         }
     }
 
     pub(super) fn locate(&mut self, geometry: Geometry) {
         let joint = Tree::new(self.len(), false);
         self.located = Some(Located { geometry, joint });
+    }
+
+    /// From now on counts free units up to so many, unless that is one. Only before the first
+    /// leaf is computed.
+    pub(super) fn count_free_units(&mut self, most: u32) {
+        self.free_units = (most > 1).then(|| Box::new(FreeUnits::new(self.len(), most)));
+    }
+
+    /// Up to how many free units are counted.
+    pub(super) fn most_free_units(&self) -> u32 {
+        self.free_units.as_ref().map_or(1, |free| free.most())
     }
 
     /// How many slots there are, filled or not.
@@ -123,12 +138,12 @@ impl Leaves {
     ///    eligible, there is nothing to do: a renewal that follows refreshes the leaf itself.
     /// 2. If the relay is suspended, the trees of suspensions are told when that ends.
     /// 3. The summary is recomputed, and the words above; the states are counted. Then the
-    ///    tree for pairs, if this part has one.
+    ///    tree for pairs and that of free units, if this part has them.
     /// 4. If the trees of suspensions do not agree with the record now, they are corrected.
     ///
     /// A search is to see at every moment that a relay is eligible, or that its suspension is
     /// due. So step 2 comes before step 3, and step 4 takes a suspension out only after the
-    /// root has the summary.
+    /// roots have the summary and the free units.
     pub(crate) fn refresh(
         &self,
         slot: usize,
@@ -164,6 +179,9 @@ impl Leaves {
             let joint = || self.joint_of(located, slot, context);
             located.joint.set(slot, joint);
         }
+        if let Some(free) = &self.free_units {
+            free.set(slot, || self.free_units_of(free, subject, context));
+        }
         if context.may_have_suspended() {
             self.correct_suspension(slot, subject, context);
         }
@@ -184,6 +202,10 @@ impl Leaves {
             let joint = || self.joint_of(located, slot, context);
             located.joint.update(slot, to_root, joint);
         }
+        // Also if the summary is the same: free units change more often.
+        if let Some(free) = &self.free_units {
+            free.update(slot, to_root, || self.free_units_of(free, subject, context));
+        }
     }
 
     /// Computes all words above the leaves.
@@ -191,6 +213,9 @@ impl Leaves {
         self.summaries.join_all();
         if let Some(located) = &self.located {
             located.joint.join_all();
+        }
+        if let Some(free) = &self.free_units {
+            free.join_all();
         }
     }
 
@@ -240,6 +265,12 @@ impl Leaves {
         let summary = SummaryWord(self.summaries.leaf(slot));
         let height = located.geometry.height(slot);
         summary.joint(self.bins, &context.settings, height)
+    }
+
+    /// The fields of the tree of free units that follow from the record of a relay.
+    fn free_units_of(&self, free: &FreeUnits, subject: &Subject<'_>, context: &Context) -> u64 {
+        let state = SummaryWord(self.leaf_now(subject, context).summary).state();
+        free.fields(state, subject.record.load())
     }
 
     fn leaf_now(&self, subject: &Subject<'_>, context: &Context) -> Leaf {

@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod changes;
+mod free_units;
 mod tree;
 
 use super::context::SelectionSettings;

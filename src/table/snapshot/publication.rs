@@ -29,7 +29,7 @@
 //! A handle in the base could be mistaken for a later generation of its record only after 2^26
 //! generations within one snapshot. Each adds an arrival, and runs are merged long before.
 
-use crate::sync::epoch::Guard;
+use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
 use crate::table::record::{Extra, Handle, Load, Record, Subject};
 use crate::table::snapshot::base::{Base, MergedRelay};
@@ -163,12 +163,16 @@ impl Snapshot {
         }
     }
 
+    /// Trees of runs count as many free units as that of the base.
     fn fresh_run(&self) -> Arc<Run> {
         // Each is longer than the one before, so that there are few.
         let wanted = (self.base.len() / 64).max(self.arrivals());
         let capacity = wanted.clamp(RUN_MIN, RUN_MAX);
         let first = self.newest_run().next_number();
-        Arc::new(Run::new(capacity as u32, first, self.base.leaves.bins))
+        let mut run = Run::new(capacity as u32, first, self.base.leaves.bins);
+        let most = self.base.leaves.most_free_units();
+        run.leaves.count_free_units(most);
+        Arc::new(run)
     }
 
     fn newest_run(&self) -> &Run {
@@ -289,6 +293,11 @@ impl Publication {
     /// The handle is read after the change: the relay may leave and return meanwhile, and
     /// then has another leaf. The returning thread touches the load before it computes that
     /// leaf. So either it sees this change, or this thread sees the other handle.
+    ///
+    /// If more units are free afterwards, up to the most that calls ask for, the relay may have
+    /// become eligible to one of these. While calls ask for one unit, that is so if the relay
+    /// was not eligible to any before. The thread is pinned, from before it reads how many
+    /// calls ask for; see [`free_units`](super::free_units).
     #[inline]
     pub(in crate::table) fn change_load<E>(
         &self,
@@ -296,10 +305,11 @@ impl Publication {
         (record, extra): (&Record, &Extra),
         next: impl Fn(Load) -> Result<Load, E>,
     ) -> Result<(), E> {
+        let most = self.context.units_asked.most();
         let mut pending = None;
         let change = record.update_load(|load| {
             let next = next(load)?;
-            if pending.is_none() && load.rejection().is_some() && next.rejection().is_none() {
+            if pending.is_none() && next.free_units(most) > load.free_units(most) {
                 pending = Some(self.begin_pending(index));
             }
             Ok(next)
@@ -337,7 +347,8 @@ impl Publication {
         snapshot: Option<&Snapshot>,
     ) {
         let Context { settings, .. } = &self.context;
-        if is_alike(subject.record, before, after, settings, self.context.bins()) {
+        let (bins, most) = (self.context.bins(), self.context.units_asked.most());
+        if is_alike(subject.record, before, after, settings, bins, most) {
             return;
         }
         match snapshot.filter(|snapshot| self.is_latest(snapshot)) {
@@ -382,7 +393,19 @@ impl Publication {
     /// Whether a merge would do more than drop departed relays.
     pub(crate) fn wants_merge(&self) -> bool {
         // Relaxed: a later pass sees it if this one does not.
-        self.is_unsorted.load(Ordering::Relaxed) || self.load().arrivals() > 0
+        let snapshot = self.load();
+        let counted = snapshot.base.leaves.most_free_units();
+        self.is_unsorted.load(Ordering::Relaxed)
+            || snapshot.arrivals() > 0
+            || counted < self.context.units_asked.settled()
+    }
+
+    /// If calls ask for more units than the trees count, has a later merge count them. Not
+    /// while pinned: often the merge that follows is that merge.
+    pub(crate) fn prepare_free_units(&self) {
+        if self.context.units_asked.begin_grace(&epoch::pin()) {
+            epoch::collect();
+        }
     }
 
     /// Waits for the right to merge.
@@ -416,7 +439,10 @@ impl Publication {
         let relays = before.base.iter().map(|(_, relay)| relay).chain(arrivals);
         let mut merged = Vec::with_capacity(before.base.len() + before.arrivals());
         merged.extend(relays.filter_map(describe));
-        let next = Arc::new(Base::new(merged));
+        let mut next = Base::new(merged);
+        let most = self.context.units_asked.settled();
+        next.leaves.count_free_units(most);
+        let next = Arc::new(next);
         // Step 4. The bins change before the next base is published: `is_alike` compares
         // changes of load by the finest bins of any part.
         if next.leaves.bins == Bins::FINE {
@@ -473,7 +499,10 @@ impl Publication {
                 number: snapshot.number,
             };
             // Arrivals are compared with the relays of the base, so they have the same bins.
-            match after.newest_run().leaves.bins == next.leaves.bins {
+            let (run, base) = (&after.newest_run().leaves, &next.leaves);
+            let is_like_base =
+                run.bins == base.bins && run.most_free_units() == base.most_free_units();
+            match is_like_base {
                 true => after,
                 false => after.with_fresh_run(),
             }

@@ -2,7 +2,7 @@
 
 use super::context::SelectionSettings;
 use super::fixture::Relays;
-use super::leaf::Leaf;
+use super::leaf::{Leaf, SummaryWord};
 use super::leaves::Leaves;
 use super::publication::Snapshot;
 use super::tree::{FANOUT, Join, Tree};
@@ -16,7 +16,10 @@ const CAPACITY: u32 = 3;
 
 fn relays(count: usize) -> Relays {
     let relays = Relays::new(count, CAPACITY);
-    relays.publication.context.expect_suspended();
+    let context = &relays.publication.context;
+    context.expect_suspended();
+    context.units_asked.ask(CAPACITY);
+    context.units_asked.settle_now();
     relays
 }
 
@@ -72,6 +75,9 @@ impl Relays {
                 assert_joined(&suspended.due, part.len(), "due");
                 assert_joined(&suspended.since, part.len(), "since");
             }
+            if let Some(free) = &part.free_units {
+                assert_joined(free.tree(), part.len(), "free units");
+            }
             (0..part.len()).for_each(|slot| self.scan_slot(part, slot));
         }
         assert_eq!(snapshot.iter().count(), self.len());
@@ -86,6 +92,11 @@ impl Relays {
         let subject = self.subject(relay.index as usize);
         let leaf = Leaf::of(&subject, &SelectionSettings::FOR_TESTS, part.bins, Tick(0));
         assert_eq!(summary, leaf.summary, "{relay:?}");
+        if let Some(free) = &part.free_units {
+            let state = SummaryWord(summary).state();
+            let expected = free.fields(state, subject.record.load());
+            assert_eq!(free.tree().leaf(slot), expected, "{relay:?}");
+        }
         // If the leaf is due too early, that costs a refresh; if too late, a find would miss
         // the relay.
         let due = part
@@ -143,6 +154,8 @@ fn trees_say_what_a_scan_finds_after_changes_beside_merges() {
     relays.scan();
     relays.merge();
     relays.scan();
+    let snapshot = Arc::clone(&relays.publication.load());
+    assert!(snapshot.base.leaves.free_units.is_some());
 }
 
 /// Four threads change the same two relays.
