@@ -53,7 +53,7 @@ fn count_by_requester(scope: &SearchScope<'_>, rejections: &mut Rejections) {
 }
 
 /// At most so many relays are sampled in each part of the snapshot, and so many leaves read.
-const SAMPLED: usize = 64;
+const SAMPLED: usize = 128;
 const READ: usize = 256;
 
 /// Of relays that are eligible to other callers, counts those that have too few units free,
