@@ -49,7 +49,7 @@ impl Error for FindError {}
 /// [maintenance](crate::Maintenance) thread that takes one tick at most. A relay whose
 /// back-off or ban is over is no longer counted for it by the first find of that tick.
 /// Where a call asks for [several units](crate::FindOptions::units) and has a maximum latency,
-/// and more than 128 relays are eligible to others, the first 128 are looked at, and the rest is
+/// and more than 128 relays are eligible to others, some of these are looked at, and the rest is
 /// divided between `full`, `too_far` and `unmeasured` in the same proportion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]

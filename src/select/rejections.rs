@@ -7,9 +7,10 @@
 
 use crate::errors::Rejections;
 use crate::relay::{NodeId, Rejection};
+use crate::select::branch_and_bound::{Bounds, Objective, depth_first};
 use crate::select::scope::SearchScope;
 use crate::table::RecordRef;
-use crate::table::snapshot::{LeafState, Snapshot};
+use crate::table::snapshot::{LeafState, Leaves, Snapshot, SummaryWord};
 
 /// The counts for a call that found no relay.
 pub(crate) fn count(scope: &SearchScope<'_>, snapshot: &Snapshot) -> Rejections {
@@ -52,27 +53,32 @@ fn count_by_requester(scope: &SearchScope<'_>, rejections: &mut Rejections) {
     rejections.unmeasured = eligible - rejections.too_far;
 }
 
-/// At most so many relays are sampled in each part of the snapshot, and so many leaves read.
-const SAMPLED: usize = 128;
-const READ: usize = 256;
+/// If more relays are eligible to other callers, some leaves are sampled: about so many, all
+/// over the order of each part.
+const EXACT: usize = 128;
+const SAMPLED: usize = 256;
 
 /// Of relays that are eligible to other callers, counts those that have too few units free,
-/// and those that are beyond the maximum latency. Sampled are the first in order; the others
-/// are counted in the same proportion. So the count is exact among few relays.
+/// and those that are beyond the maximum latency. If they are many, some are looked at, and
+/// the others are counted in the same proportion.
 fn count_by_sample(
     scope: &SearchScope<'_>,
     snapshot: &Snapshot,
     eligible: usize,
     rejections: &mut Rejections,
 ) {
-    let mut sampled = Rejections::default();
+    let mut sample = Sample {
+        scope,
+        counts: Rejections::default(),
+        left: EXACT,
+    };
     for part in snapshot.parts() {
-        let others = |&slot: &usize| part.state_at(slot).is_eligible();
-        let slots = (0..part.len()).take(READ).filter(others).take(SAMPLED);
-        for record in slots.filter_map(|slot| scope.resolve(part, slot)) {
-            *sampled.count_mut(reason_without_exclusion(scope, &record)) += 1;
+        match eligible {
+            ..=EXACT => depth_first(&mut sample, part),
+            _ => sample.add_some(part),
         }
     }
+    let sampled = sample.counts;
     let all = sampled.full + sampled.too_far + sampled.unmeasured;
     let share = |count: usize| match all {
         0 => 0,
@@ -81,6 +87,56 @@ fn count_by_sample(
     rejections.too_far = share(sampled.too_far);
     rejections.unmeasured = share(sampled.unmeasured);
     rejections.full += eligible - rejections.too_far - rejections.unmeasured;
+}
+
+/// The reasons of some relays that are eligible to other callers.
+struct Sample<'l, 'g> {
+    scope: &'l SearchScope<'g>,
+    counts: Rejections,
+    /// How many more are visited.
+    left: usize,
+}
+
+impl Sample<'_, '_> {
+    fn add_some(&mut self, part: &Leaves) {
+        let slots = (0..part.len()).step_by(part.len().div_ceil(SAMPLED));
+        let eligible = slots.filter(|&slot| part.state_at(slot).is_eligible());
+        eligible.for_each(|slot| self.add(part, slot));
+    }
+
+    fn add(&mut self, part: &Leaves, slot: usize) {
+        if let Some(record) = self.scope.resolve(part, slot) {
+            let reason = reason_without_exclusion(self.scope, &record);
+            *self.counts.count_mut(reason) += 1;
+        }
+    }
+}
+
+/// Visits all that are eligible, in order.
+impl Objective for Sample<'_, '_> {
+    type Bound = f32;
+
+    const IS_RANDOM: bool = false;
+
+    fn lower_bounds(&mut self, part: &Leaves, level: usize, node: usize) -> Bounds<f32> {
+        let words = part.summaries.words(level, node);
+        words.map(|word| match SummaryWord(word).score_rank() {
+            0 => f32::INFINITY,
+            _ => 0.0,
+        })
+    }
+
+    fn limit(&self) -> f32 {
+        match self.left {
+            0 => 0.0,
+            _ => f32::INFINITY,
+        }
+    }
+
+    fn visit_leaf(&mut self, part: &Leaves, slot: usize) {
+        self.left -= 1;
+        self.add(part, slot);
+    }
 }
 
 /// Counts the relays that the call excludes under that reason, and no longer under another.

@@ -30,6 +30,7 @@ mod regressions;
 mod renewal;
 mod standbys;
 mod stickiness;
+mod units;
 mod values;
 mod views;
 mod visibility;

@@ -176,7 +176,8 @@ const REGAINED: Way = Way {
         Some(registry.lease(&id(1)).expect("a unit"))
     },
     is_seen: |registry| relay(registry).is_some_and(|relay| relay.current_load() == 0),
-    options: || FindOptions::new().units(2),
+    // A preference, for without any condition a find would look at the record first.
+    options: || FindOptions::new().units(2).prefer(id(2)),
     ..RELEASED
 };
 
