@@ -54,7 +54,8 @@ MUTANTS = [
      """        let mut pending = None;
         let change = record.update_load(|load| {
             let next = next(load)?;
-            if pending.is_none() && next.free_units(most) > load.free_units(most) {
+            let has_most = load.rejection_of(most).is_none();
+            if !has_most && pending.is_none() && next.free_units(most) > load.free_units(most) {
                 pending = Some(self.begin_pending(index));
             }
             Ok(next)
@@ -65,7 +66,8 @@ MUTANTS = [
         let mut pending = None;
         let change = record.update_load(|load| {
             let next = next(load)?;
-            if pending.is_none() && next.free_units(most) > load.free_units(most) {
+            let has_most = load.rejection_of(most).is_none();
+            if !has_most && pending.is_none() && next.free_units(most) > load.free_units(most) {
                 pending = Some(self.begin_pending(index));
             }
             Ok(next)
@@ -204,8 +206,7 @@ MUTANTS = [
      "        fence(Ordering::Release);\n", "",
      "a_look_without_a_pin_sees_one_generation"),
     ("lease beyond the capacity", "src/table/record/load.rs",
-     "u64::from(self.total()) + u64::from(units) > u64::from(capacity)",
-     "u64::from(self.total()) + u64::from(units) > u64::from(capacity) + 1",
+     "wanted() > u64::from(capacity)", "wanted() > u64::from(capacity) + 1",
      "the_last_unit_of_a_record_is_taken_once"),
     ("lease taken by a store", "src/table/record/mod.rs",
      "self.update_load(|load| load.with_lease(units, capacity))",

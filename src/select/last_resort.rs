@@ -5,6 +5,7 @@ use crate::relay::Rejection;
 use crate::select::branch_and_bound::{Bounds, Objective, depth_first};
 use crate::select::candidate::Candidate;
 use crate::select::scope::SearchScope;
+use crate::select::units::EnoughUnits;
 use crate::table::RecordRef;
 use crate::table::snapshot::{Earliest, FANOUT, Leaves, Snapshot, SummaryWord, Wanted};
 use crate::time::Tick;
@@ -70,7 +71,18 @@ impl<'g> LastResort<'_, 'g> {
             self.visit_leaf(part, suspended.longest(part.summaries.top()));
         }
         if earliest < self.limit {
-            depth_first(self, part);
+            self.search_whole(part);
+        }
+    }
+
+    fn search_whole(&mut self, part: &Leaves) {
+        let criteria = &self.scope.criteria;
+        match criteria.asks_for_several() {
+            false => depth_first(self, part),
+            true => {
+                let mut several = EnoughUnits::new(self, criteria, Wanted::LastResort);
+                depth_first(&mut several, part);
+            }
         }
     }
 
@@ -111,8 +123,6 @@ impl Objective for LastResort<'_, '_> {
             return [Earliest::NEVER; FANOUT];
         };
         let since = suspended.since.words(level, node).map(Earliest::number);
-        let criteria = &self.scope.criteria;
-        let since = criteria.with_enough_units(since, part, Wanted::LastResort, (level, node));
         let limit = self.scope.latency_limit;
         if limit.is_unlimited() {
             return since;

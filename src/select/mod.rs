@@ -20,8 +20,8 @@
 //! - [`pair`]: the peers gave views. The bound follows from positions, legs and penalties.
 //! - [`last_resort`]: all relays back off. The bound is the tick since which one has done so.
 //!
-//! Each of them leaves out children below which no relay has as many [`units`] free as the
-//! call asks for.
+//! If a call asks for several [`units`], children are left out below which no relay has as many
+//! free.
 //!
 //! At a leaf the search evaluates the record itself. If the summary was wrong, the search
 //! refreshes the leaf.

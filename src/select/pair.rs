@@ -9,7 +9,7 @@ use crate::select::path::Views;
 use crate::select::peer_view::PeerView;
 use crate::select::scope::SearchScope;
 use crate::simd::{Kernel, Lanes, splats, widest};
-use crate::table::snapshot::{FANOUT, Leaves, Located, Node, Wanted, joint_figures, least_figures};
+use crate::table::snapshot::{FANOUT, Leaves, Located, Node, joint_figures, least_figures};
 
 /// See the module's description.
 pub(crate) struct Pair<'l, 'g, C> {
@@ -231,22 +231,23 @@ impl<'g, C: BestSoFar<'g>> Objective for Pair<'_, 'g, C> {
 
     const IS_RANDOM: bool = true;
 
+    #[inline(always)]
     fn lower_bounds(&mut self, part: &Leaves, level: usize, node: usize) -> Bounds<f32> {
-        let criteria = &self.scope.criteria;
         let pair = self;
-        let bounds = widest(BoundsKernel {
+        widest(BoundsKernel {
             pair,
             part,
             level,
             node,
-        });
-        criteria.with_enough_units(bounds, part, Wanted::Eligible, (level, node))
+        })
     }
 
+    #[inline(always)]
     fn limit(&self) -> f32 {
         self.best_so_far.limit() * self.share()
     }
 
+    #[inline(always)]
     fn visit_leaf(&mut self, part: &Leaves, slot: usize) {
         let Some(record) = self.scope.resolve(part, slot) else {
             return;

@@ -3,13 +3,13 @@
 
 use crate::select::best_so_far::BestSoFar;
 use crate::select::branch_and_bound::{Bounds, Objective};
-use crate::select::scope::{LatencyLimit, SearchScope};
+use crate::select::scope::SearchScope;
 use crate::simd::{Four, Lanes};
 use crate::sync::{lasting_random_bits, random_bits};
 use crate::table::record::Handle;
 use crate::table::snapshot::{
-    BestChildren, Bins, FANOUT, LeastFigures, Leaves, Node, Snapshot, SummaryWord, Wanted,
-    best_children, least_figures, pick,
+    BestChildren, Bins, FANOUT, LeastFigures, Leaves, Node, Snapshot, SummaryWord, best_children,
+    least_figures, pick,
 };
 use crate::time::Tick;
 
@@ -24,17 +24,33 @@ impl<'g, C: BestSoFar<'g>> Objective for Plain<'_, 'g, C> {
 
     const IS_RANDOM: bool = true;
 
-    #[inline]
+    // Also in the objective around this one, if a call asks for several units.
+    #[inline(always)]
     fn lower_bounds(&mut self, part: &Leaves, level: usize, node: usize) -> Bounds<f32> {
-        let bounds = by_summaries(part, (level, node), self.scope.latency_limit);
-        let criteria = &self.scope.criteria;
-        criteria.with_enough_units(bounds, part, Wanted::Eligible, (level, node))
+        let limit = self.scope.latency_limit;
+        let summaries = part.summaries.node(level, node);
+        if FANOUT % Four::MANY != 0 {
+            return summaries.words().map(|word| match SummaryWord(word) {
+                summary if summary.score_rank() > 0 && limit.admits(summary) => {
+                    part.bins.least(summary.score_rank())
+                }
+                _ => f32::INFINITY,
+            });
+        }
+        match limit.is_unlimited() {
+            true => four_by_four(summaries, part.bins, |least| least.score),
+            false => four_by_four(summaries, part.bins, |least| {
+                limit.restrict(&least, least.score)
+            }),
+        }
     }
 
+    #[inline(always)]
     fn limit(&self) -> f32 {
         self.best_so_far.limit()
     }
 
+    #[inline(always)]
     fn visit_leaf(&mut self, part: &Leaves, slot: usize) {
         let Some(record) = self.scope.resolve(part, slot) else {
             return;
@@ -42,26 +58,6 @@ impl<'g, C: BestSoFar<'g>> Objective for Plain<'_, 'g, C> {
         let path_micros = self.scope.criteria.path_micros(&record);
         self.scope
             .visit(&record, path_micros, &mut self.best_so_far);
-    }
-}
-
-/// A bound for each word of a node within the limit.
-#[inline(always)]
-fn by_summaries(part: &Leaves, (level, node): (usize, usize), limit: LatencyLimit) -> Bounds<f32> {
-    let summaries = part.summaries.node(level, node);
-    if FANOUT % Four::MANY != 0 {
-        return summaries.words().map(|word| match SummaryWord(word) {
-            summary if summary.score_rank() > 0 && limit.admits(summary) => {
-                part.bins.least(summary.score_rank())
-            }
-            _ => f32::INFINITY,
-        });
-    }
-    match limit.is_unlimited() {
-        true => four_by_four(summaries, part.bins, |least| least.score),
-        false => four_by_four(summaries, part.bins, |least| {
-            limit.restrict(&least, least.score)
-        }),
     }
 }
 

@@ -11,9 +11,10 @@ use crate::select::pair::Pair;
 use crate::select::plain::{Plain, best_relay};
 use crate::select::rejections;
 use crate::select::scope::SearchScope;
+use crate::select::units::EnoughUnits;
 use crate::sync::epoch::Guard;
 use crate::table::record::Access;
-use crate::table::snapshot::{PendingSet, Snapshot};
+use crate::table::snapshot::{PendingSet, Snapshot, Wanted};
 use crate::table::{RecordRef, Table, Units};
 
 /// How many relays one call refreshes at most because their suspension has ended, in each part
@@ -182,16 +183,33 @@ impl<'g> Search<'g> {
         match scope.criteria.views {
             None => {
                 let mut plain = Plain { scope, best_so_far };
-                search_parts(&mut plain, snapshot, is_best_first);
+                self.search_parts(&mut plain, snapshot, is_best_first);
                 plain.best_so_far
             }
             Some(views) => {
                 let mut pair = Pair::new(scope, views, best_so_far, !is_best_first);
                 pair.visit_published();
                 if pair.may_find_more() {
-                    search_parts(&mut pair, snapshot, is_best_first);
+                    self.search_parts(&mut pair, snapshot, is_best_first);
                 }
                 pair.best_so_far
+            }
+        }
+    }
+
+    /// Searches parts for relays with as many free units as the call asks for.
+    fn search_parts<O: Objective>(
+        &self,
+        objective: &mut O,
+        snapshot: &Snapshot,
+        is_best_first: bool,
+    ) {
+        let criteria = &self.scope.criteria;
+        match criteria.asks_for_several() {
+            false => search_parts(objective, snapshot, is_best_first),
+            true => {
+                let mut several = EnoughUnits::new(objective, criteria, Wanted::Eligible);
+                search_parts(&mut several, snapshot, is_best_first);
             }
         }
     }

@@ -1,7 +1,10 @@
-//! Calls for several units: which children of a node may have a relay with so many free.
+//! Calls for several units: a search leaves out children of a node below which no relay has
+//! so many free.
+//!
+//! This is an objective around another one, so that calls for one unit pay nothing for it.
 
 use crate::limits::MAX_CAPACITY;
-use crate::select::branch_and_bound::{Bound, Bounds};
+use crate::select::branch_and_bound::{Bound, Bounds, Objective};
 use crate::select::criteria::Criteria;
 use crate::table::snapshot::{Leaves, Snapshot, Wanted};
 use std::num::NonZeroU32;
@@ -19,44 +22,6 @@ impl Criteria<'_> {
         self.units() != NonZeroU32::MIN
     }
 
-    /// The bounds of a node's children, without those below which no relay has enough units.
-    #[inline(always)]
-    pub(crate) fn with_enough_units<B: Bound>(
-        &self,
-        bounds: Bounds<B>,
-        part: &Leaves,
-        wanted: Wanted,
-        at: (usize, usize),
-    ) -> Bounds<B> {
-        match self.asks_for_several() {
-            false => bounds,
-            true => self.restrict(bounds, part, wanted, at),
-        }
-    }
-
-    #[inline(never)]
-    fn restrict<B: Bound>(
-        &self,
-        mut bounds: Bounds<B>,
-        part: &Leaves,
-        wanted: Wanted,
-        at: (usize, usize),
-    ) -> Bounds<B> {
-        let units = self.units().get();
-        let enough = match &part.free_units {
-            _ if units > MAX_CAPACITY => 0,
-            // The records decide.
-            None => return bounds,
-            Some(free) => free.children_with(units, wanted, at),
-        };
-        for (child, bound) in bounds.iter_mut().enumerate() {
-            if enough >> child & 1 == 0 {
-                *bound = B::NEVER;
-            }
-        }
-        bounds
-    }
-
     /// Whether the trees say that no relay that is eligible to others has enough units.
     pub(crate) fn is_beyond_all(&self, snapshot: &Snapshot) -> bool {
         let units = self.units().get();
@@ -65,5 +30,57 @@ impl Criteria<'_> {
             free.is_some_and(|free| !free.may_have(units))
         };
         units > MAX_CAPACITY || snapshot.parts().all(is_beyond)
+    }
+}
+
+/// See the module's description.
+pub(crate) struct EnoughUnits<'o, O> {
+    objective: &'o mut O,
+    units: u32,
+    wanted: Wanted,
+}
+
+impl<'o, O: Objective> EnoughUnits<'o, O> {
+    pub(crate) fn new(objective: &'o mut O, criteria: &Criteria<'_>, wanted: Wanted) -> Self {
+        Self {
+            objective,
+            units: criteria.units().get(),
+            wanted,
+        }
+    }
+
+    /// A bit for each child of a node below which there may be a relay with enough units.
+    fn children(&self, part: &Leaves, at: (usize, usize)) -> u32 {
+        match &part.free_units {
+            _ if self.units > MAX_CAPACITY => 0,
+            // The records decide.
+            None => u32::MAX,
+            Some(free) => free.children_with(self.units, self.wanted, at),
+        }
+    }
+}
+
+impl<O: Objective> Objective for EnoughUnits<'_, O> {
+    type Bound = O::Bound;
+
+    const IS_RANDOM: bool = O::IS_RANDOM;
+
+    fn lower_bounds(&mut self, part: &Leaves, level: usize, node: usize) -> Bounds<O::Bound> {
+        let mut bounds = self.objective.lower_bounds(part, level, node);
+        let enough = self.children(part, (level, node));
+        for (child, bound) in bounds.iter_mut().enumerate() {
+            if enough >> child & 1 == 0 {
+                *bound = O::Bound::NEVER;
+            }
+        }
+        bounds
+    }
+
+    fn limit(&self) -> O::Bound {
+        self.objective.limit()
+    }
+
+    fn visit_leaf(&mut self, part: &Leaves, slot: usize) {
+        self.objective.visit_leaf(part, slot);
     }
 }

@@ -101,7 +101,7 @@ impl Load {
     /// Why a lease of one unit would be refused, if it would, by the capacity in the word.
     #[inline]
     pub(crate) fn rejection(self) -> Option<Rejection> {
-        self.rejection_of(1)
+        self.rejection_if(|| self.total() >= self.capacity())
     }
 
     /// The same for a lease of so many units.
@@ -113,11 +113,17 @@ impl Load {
     /// The same for a relay with this capacity.
     #[inline]
     pub(crate) fn rejection_at(self, units: u32, capacity: u32) -> Option<Rejection> {
+        let wanted = || u64::from(self.total()) + u64::from(units);
+        self.rejection_if(|| wanted() > u64::from(capacity))
+    }
+
+    #[inline(always)]
+    fn rejection_if(self, is_full: impl FnOnce() -> bool) -> Option<Rejection> {
         if self.is_closed() {
             Some(Rejection::Departed)
         } else if self.is_draining() {
             Some(Rejection::Draining)
-        } else if u64::from(self.total()) + u64::from(units) > u64::from(capacity) {
+        } else if is_full() {
             Some(Rejection::Full)
         } else {
             None

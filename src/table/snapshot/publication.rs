@@ -309,7 +309,8 @@ impl Publication {
         let mut pending = None;
         let change = record.update_load(|load| {
             let next = next(load)?;
-            if pending.is_none() && next.free_units(most) > load.free_units(most) {
+            let has_most = load.rejection_of(most).is_none();
+            if !has_most && pending.is_none() && next.free_units(most) > load.free_units(most) {
                 pending = Some(self.begin_pending(index));
             }
             Ok(next)
