@@ -597,7 +597,7 @@ MUTANTS = [
      "the_last_unit_is_leased_once"),
     ("of several units one is released", "src/table/lease.rs",
      "record.release_lease_of_removed(self.count.get())", "record.release_lease_of_removed(1)",
-     "a_release_of_several_units_and_a_departure_give_the_record_back_once"),
+     "a_release_and_the_end_of_the_registry_agree_on_who_frees_the_store"),
     ("last lease of several units is not the last", "src/table/lease.rs",
      "before.leases() > self.count.get()", "before.leases() > 1",
      "a_release_of_several_units_and_a_departure_give_the_record_back_once"),
