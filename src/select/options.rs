@@ -217,10 +217,10 @@ impl FindOptions {
     ///
     /// Scores do not depend on the units: they go by the load as it is. The price of a find
     /// that ends in "none" does not depend on how many relays have too few units. For that, the
-    /// registry counts free units in a further tree (9 bytes for each slot of the search tree), up to the
-    /// most that any call has asked for, rounded up to a power of two. No call waits for the
-    /// tree: the [maintenance](crate::Maintenance) pass after the first such call makes it, or a
-    /// later one if a thread is inside a call. Until then, and for relays that arrived
+    /// registry counts free units in a further tree (9 bytes for each slot of the search tree),
+    /// up to the most that any call has asked for, rounded up to a power of two. No call waits
+    /// for the tree: the [maintenance](crate::Maintenance) pass after the first such call makes
+    /// it, or a later one if a thread is inside a call. Until then, and for relays that arrived
     /// meanwhile, calls for several units visit the relays that have any free. From then on
     /// each lease and release on a relay with fewer free units than that writes the tree. A
     /// registry whose calls all ask for one unit has no such tree.
