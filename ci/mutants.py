@@ -54,7 +54,8 @@ MUTANTS = [
      """        let mut pending = None;
         let change = record.update_load(|load| {
             let next = next(load)?;
-            if pending.is_none() && load.rejection().is_some() && next.rejection().is_none() {
+            let has_most = load.rejection_of(most).is_none();
+            if !has_most && pending.is_none() && next.free_units(most) > load.free_units(most) {
                 pending = Some(self.begin_pending(index));
             }
             Ok(next)
@@ -65,7 +66,8 @@ MUTANTS = [
         let mut pending = None;
         let change = record.update_load(|load| {
             let next = next(load)?;
-            if pending.is_none() && load.rejection().is_some() && next.rejection().is_none() {
+            let has_most = load.rejection_of(most).is_none();
+            if !has_most && pending.is_none() && next.free_units(most) > load.free_units(most) {
                 pending = Some(self.begin_pending(index));
             }
             Ok(next)
@@ -204,11 +206,11 @@ MUTANTS = [
      "        fence(Ordering::Release);\n", "",
      "a_look_without_a_pin_sees_one_generation"),
     ("lease beyond the capacity", "src/table/record/load.rs",
-     "self.total() >= capacity", "self.total() > capacity",
+     "wanted() > u64::from(capacity)", "wanted() > u64::from(capacity) + 1",
      "the_last_unit_of_a_record_is_taken_once"),
     ("lease taken by a store", "src/table/record/mod.rs",
-     "self.update_load(|load| load.with_lease(capacity))",
-     "{ let was = self.load(); was.with_lease(capacity).inspect(|load| self.load.store(load.bits(), Ordering::Release)).map(|load| (was, load)) }",
+     "self.update_load(|load| load.with_lease(units, capacity))",
+     "{ let was = self.load(); was.with_lease(units, capacity).inspect(|load| self.load.store(load.bits(), Ordering::Release)).map(|load| (was, load)) }",
      "the_last_unit_of_a_record_is_taken_once"),
     ("lease on a closed record", "src/table/record/load.rs",
      "        if self.is_closed() {\n            Some(Rejection::Departed)\n        } else if",
@@ -399,9 +401,24 @@ MUTANTS = [
      "slots[at].load(Ordering::Acquire)", "slots[at].load(Ordering::Relaxed)",
      "a_change_that_is_seen_is_pending_or_over"),
     ("release is not marked as pending", "src/table/snapshot/publication.rs",
-     "load.rejection().is_some() && next.rejection().is_none() {",
-     "load.rejection().is_some() && next.rejection().is_some() {",
+     "next.free_units(most) > load.free_units(most) {",
+     "next.free_units(most) > load.free_units(most) + 9 {",
      "a_released_relay_is_found at its bound"),
+    ("release that gives a relay enough units is not marked as pending", "src/table/snapshot/publication.rs",
+     "next.free_units(most) > load.free_units(most) {", "next.free_units(1) > load.free_units(1) {",
+     "a_relay_that_regains_units_is_found at its bound"),
+    ("free units counted before the grace period is over", "src/table/snapshot/publication.rs",
+     "let most = self.context.units_asked.settled();", "let most = self.context.units_asked.most();",
+     "a_release_from_before_units_were_asked_for_is_found"),
+    ("merge does not count free units", "src/table/snapshot/leaves.rs",
+     "free.set(slot, || self.free_units_of(free, subject, context));", "let _ = free;",
+     "a_release_beside_the_merge_that_makes_the_tree_is_in_it"),
+    ("lease changes no count of free units", "src/table/snapshot/leaf.rs",
+     "(most == 1 || one.free_units(most) == other.free_units(most))", "(true)",
+     "lib::table::snapshot::tests::trees_say_what_a_scan_finds_after_changes_beside_merges"),
+    ("units of possible last resorts count as those of eligible relays", "src/table/snapshot/free_units.rs",
+     "LeafState::LastResort => free << NUMBER_BITS,", "LeafState::LastResort => free,",
+     "lib::table::snapshot::free_units::tests::children_with_too_few_units_are_told_from_others"),
     ("pending release ends before the refresh", "src/table/snapshot/publication.rs",
      "        match pending {\n            Some(_) =>",
      "        match pending.map(drop) {\n            Some(()) =>",
@@ -454,7 +471,7 @@ MUTANTS = [
      "Err(reason) if live.is_current() =>", "Err(reason) =>",
      "a_refusal_is_not_made_of_two_moments"),
     ("free capacity reported without a second check of the lifecycle", "src/table/record_ref.rs",
-     "rejection_at(capacity).is_none() && self.is_current()", "rejection_at(capacity).is_none()",
+     "rejection_at(units, capacity).is_none() && self.is_current()", "rejection_at(units, capacity).is_none()",
      "room_is_not_made_of_two_moments"),
     ("load read without acquire before the second check of the lifecycle", "src/table/record/mod.rs",
      "Load::from_bits(self.load.load(Ordering::Acquire))", "Load::from_bits(self.load.load(Ordering::Relaxed))",
@@ -575,9 +592,18 @@ MUTANTS = [
      "        self.retired_announcements.push(index, link);\n", "        let _ = link;\n",
      "memory::s11_renewals_leave_nothing_behind"),
     ("lease released twice", "src/table/lease.rs",
-     "        if !store.release_lease(self.index) {",
-     "        store.release_lease(self.index);\n        if !store.release_lease(self.index) {",
+     "        if !store.release_lease(self.index, self.count.get()) {",
+     "        store.release_lease(self.index, self.count.get());\n        if !store.release_lease(self.index, self.count.get()) {",
      "the_last_unit_is_leased_once"),
+    ("of several units one is released", "src/table/lease.rs",
+     "record.release_lease_of_removed(self.count.get())", "record.release_lease_of_removed(1)",
+     "a_release_and_the_end_of_the_registry_agree_on_who_frees_the_store"),
+    ("last lease of several units is not the last", "src/table/lease.rs",
+     "before.leases() > self.count.get()", "before.leases() > 1",
+     "a_release_of_several_units_and_a_departure_give_the_record_back_once"),
+    ("several units leased where one is free", "src/table/record/load.rs",
+     "match self.rejection_at(units, capacity) {", "match self.rejection_at(1, capacity) {",
+     "units_are_leased_together_or_not_at_all"),
     ("report counts own leases once more", "src/table/record/load.rs",
      "total.saturating_sub(self.leases())", "total",
      "lib::table::record::load::tests::a_report_counts_what_others_put_there"),

@@ -79,7 +79,7 @@
 //!
 //! [`evidence`] lists what shows each of them.
 //!
-//! - **Eligible.** A relay that is handed out is live, below its capacity, not
+//! - **Eligible.** A relay that is handed out is live, has the units asked for free, is not
 //!   draining, not banned, not backing off (except as a
 //!   [last resort](RelayInfo::is_last_resort)), not the target, not this node, not
 //!   excluded, and within the latency asked for. It is a candidate for every call
@@ -89,7 +89,8 @@
 //! - **Capacity is never exceeded** by [leases](Lease), under any interleaving.
 //!   Leases belong to the relay, not to one of its registrations: they count when it
 //!   comes back, however late, unless it [restarted](RegisterOptions::restarted). A
-//!   dropped lease returns its unit once. No lease is refused while there is room,
+//!   lease takes [all its units](FindOptions::units) or none, and returns them once,
+//!   when it is dropped. No lease is refused while there is room,
 //!   except at the instant at which [a capacity is lowered or a relay
 //!   leaves](Registry::lease).
 //! - **Late is not gone.** A relay that registers again within its
@@ -128,6 +129,7 @@
 //! - A renewal that changes what its relay announced may allocate.
 //! - The search tree has a part for the relays of the last merge, and parts for later
 //!   arrivals. The first failure or ban in a part allocates 17 bytes for each slot in it.
+//!   (What calls for [several units](FindOptions::units) need, maintenance allocates.)
 //!
 //! Memory is reclaimed by maintenance, and by registrations, at most 64 records and
 //! announcements each.

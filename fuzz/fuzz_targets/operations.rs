@@ -74,7 +74,7 @@ fn operation(u: &mut Unstructured, tick: Duration) -> Result<Operation> {
     Ok(match u.int_in_range(0..=31)? {
         0..=4 => Operation::Register(node_id(u)?, endpoint(u)?, change(u, tick)?),
         5 => Operation::Unregister(node_id(u)?),
-        6 => Operation::Lease(node_id(u)?),
+        6 => Operation::Lease(node_id(u)?, units(u)?),
         7 => Operation::DropLease(u.arbitrary::<u8>()?.into()),
         8 => Operation::Reserve(node_id(u)?, query(u, tick)?),
         9 => Operation::Find(node_id(u)?, query(u, tick)?),
@@ -215,6 +215,7 @@ fn query(u: &mut Unstructured, tick: Duration) -> Result<Query<NodeId>> {
             .collect::<Result<_>>()?,
         max_latency: optional(u, |u| span(u, tick))?,
         allow_unmeasured: u.arbitrary()?,
+        units: units(u)?,
         ..plain
     };
     Ok(match u.arbitrary()? {
@@ -227,6 +228,16 @@ fn query(u: &mut Unstructured, tick: Duration) -> Result<Query<NodeId>> {
             target_view: optional(u, view)?,
             ..asked
         },
+    })
+}
+
+/// Mostly as many as some relays have.
+fn units(u: &mut Unstructured) -> Result<u32> {
+    Ok(match u.int_in_range(0..=15)? {
+        0..=7 => 1,
+        8..=13 => u.int_in_range(2..=5)?,
+        14 => u.int_in_range(6..=120)?,
+        _ => u.int_in_range(1..=u32::MAX)?,
     })
 }
 

@@ -57,13 +57,17 @@ impl Error for FindError {}
 /// keeps its previous count until a sweep or a find detects that it expired. With a
 /// [maintenance](crate::Maintenance) thread that takes one tick at most. A relay whose
 /// back-off or ban is over is no longer counted for it by the first find of that tick.
+/// Where a call asks for [several units](crate::FindOptions::units) and has a maximum latency,
+/// and more than 128 relays are eligible to others, some of these are looked at, and the rest is
+/// divided between `full`, `too_far` and `unmeasured` in the same proportion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Rejections {
     /// Unregistered or expired since the relays were last sorted. The next maintenance
     /// pass drops them.
     pub departed: usize,
-    /// All their units are taken.
+    /// All their units are taken, or fewer are free than the call
+    /// [asks for](crate::FindOptions::units).
     pub full: usize,
     /// They take no new leases.
     pub draining: usize,
@@ -125,7 +129,8 @@ impl Rejections {
 pub enum LeaseError {
     /// No such relay is registered, or it has expired.
     UnknownRelay,
-    /// The load of the relay is at its capacity. A lease may succeed when another one has
+    /// The load of the relay is at its capacity, or leaves fewer units free than were asked
+    /// for. Unless these are more than the capacity, a lease may succeed when another one has
     /// been dropped.
     #[non_exhaustive]
     Full {
@@ -143,7 +148,10 @@ impl fmt::Display for LeaseError {
         match self {
             Self::UnknownRelay => f.write_str("the relay is not registered, or has expired"),
             Self::Full { capacity } => {
-                write!(f, "the relay is full at its capacity of {capacity}")
+                write!(
+                    f,
+                    "the relay has too few free units, at its capacity of {capacity}"
+                )
             }
             Self::Draining => f.write_str("the relay is draining and takes no new leases"),
             Self::Banned => f.write_str("the operator banned the relay"),
@@ -238,7 +246,7 @@ mod tests {
             ),
             (
                 LeaseError::Full { capacity: 8 },
-                "the relay is full at its capacity of 8",
+                "the relay has too few free units, at its capacity of 8",
             ),
             (
                 LeaseError::Draining,

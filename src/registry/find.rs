@@ -12,6 +12,7 @@ use crate::sync::epoch::{self, Guard};
 use crate::sync::park_timeout;
 use crate::table::snapshot::Snapshot;
 use crate::time::Tick;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 /// How long a call that waits for a relay sleeps at most.
@@ -100,13 +101,16 @@ impl Inner {
         let now = self.relays.present();
         let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         let best = self.fast_path(target, options, now, &snapshot, &guard);
-        let taken = best.and_then(|best| Some((best, best.record.lease(Some(&snapshot)).ok()?)));
+        let taken = best.and_then(|best| {
+            let leased = best.record.lease(options.units, Some(&snapshot));
+            Some((best, leased.ok()?))
+        });
         match taken {
-            Some((best, (unit, record))) => {
+            Some((best, (units, record))) => {
                 let relay = self
                     .relays
                     .describe_candidate(&best.with_record(record), now);
-                Ok(Lease::new(relay, unit, best.circuit.sequence()))
+                Ok(Lease::new(relay, units, best.circuit.sequence()))
             }
             None => self.reserve_slow_path(target, options, now, &snapshot, &guard),
         }
@@ -128,17 +132,17 @@ impl Inner {
             snapshot,
             guard,
             |search| match search.lease() {
-                Some((candidate, unit)) => {
+                Some((candidate, units)) => {
                     let sequence = candidate.circuit.sequence();
                     let relay = self.relays.describe_candidate(&candidate, now);
-                    Ok(Lease::new(relay, unit, sequence))
+                    Ok(Lease::new(relay, units, sequence))
                 }
                 None => Err(self.none_available(search)),
             },
         )
     }
 
-    pub(super) fn lease(&self, relay: &NodeId) -> Result<Lease, LeaseError> {
+    pub(super) fn lease(&self, relay: &NodeId, units: NonZeroU32) -> Result<Lease, LeaseError> {
         let now = self.relays.present();
         let guard = epoch::pin();
         let record = self
@@ -150,10 +154,10 @@ impl Inner {
         if circuit.is_banned(now) {
             return Err(LeaseError::Banned);
         }
-        match record.lease(None) {
-            Ok((unit, record)) => {
+        match record.lease(units, None) {
+            Ok((units, record)) => {
                 let relay = self.relays.describe(&record, now);
-                Ok(Lease::new(relay, unit, circuit.sequence()))
+                Ok(Lease::new(relay, units, circuit.sequence()))
             }
             Err((reason, capacity)) => Err(match reason {
                 Rejection::Full => LeaseError::Full { capacity },
@@ -218,9 +222,10 @@ impl Inner {
         guard: &Guard,
         act: impl FnOnce(&Search<'_>) -> R,
     ) -> R {
-        let filters = &self.relays.publication().context.filters;
+        let context = &self.relays.publication().context;
+        context.units_asked.ask(options.units.get());
         let filter = options.filter.as_ref();
-        let filter = filter.and_then(|filter| filters.find(filter));
+        let filter = filter.and_then(|filter| context.filters.find(filter));
         let with = |views: Option<&Views<'_>>| {
             let criteria = Criteria {
                 filter,

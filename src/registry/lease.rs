@@ -1,13 +1,14 @@
-//! [`Lease`]: one unit of a relay's capacity.
+//! [`Lease`]: units of a relay's capacity.
 
 use crate::registry::reputation::{record_failure, record_success};
 use crate::relay::RelayInfo;
 use crate::table::record::{Failure, Source};
-use crate::table::{RecordRef, Unit};
+use crate::table::{RecordRef, Units};
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
-/// One unit of a relay's capacity, returned when dropped.
+/// One unit of a relay's capacity, or [as many](crate::FindOptions::units) as were asked for,
+/// returned together when dropped.
 ///
 /// It may be sent to another thread and dropped there. It may outlive the relay's
 /// registration and the registry itself: then the registry's records and announcements (200
@@ -28,10 +29,10 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// assert_eq!(registry.relay(&relay).unwrap().current_load(), 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "dropping a lease returns the unit"]
+#[must_use = "dropping a lease returns its units"]
 pub struct Lease {
     relay: RelayInfo,
-    unit: Unit,
+    units: Units,
     /// The sequence of the relay's circuit before the lease was taken.
     sequence: u16,
 }
@@ -41,10 +42,10 @@ impl UnwindSafe for Lease {}
 impl RefUnwindSafe for Lease {}
 
 impl Lease {
-    pub(super) fn new(relay: RelayInfo, unit: Unit, sequence: u16) -> Self {
+    pub(super) fn new(relay: RelayInfo, units: Units, sequence: u16) -> Self {
         Self {
             relay,
-            unit,
+            units,
             sequence,
         }
     }
@@ -61,6 +62,14 @@ impl Lease {
     #[must_use]
     pub fn payload(&self) -> Option<&[u8]> {
         self.relay.payload()
+    }
+
+    /// How many units of the relay's capacity it has, at least one: as many as the
+    /// [options](crate::FindOptions::units) or [`lease_units`](crate::Registry::lease_units)
+    /// asked for. Dropping it returns all of them.
+    #[must_use]
+    pub fn units(&self) -> u32 {
+        self.units.count().get()
     }
 
     /// Reports that the relay serves this lease. False, and nothing recorded, while the relay
@@ -103,7 +112,7 @@ impl Lease {
     ///
     /// It is a [failure](crate::Registry::report_failure) like any other, with one
     /// exception: if the relay is failing already, and the lease is from before that, it
-    /// counts as part of the same fault. The unit stays taken until the lease is
+    /// counts as part of the same fault. The units stay taken until the lease is
     /// dropped. Lock-free, without system call.
     pub fn failed(&self, failure: Failure) -> bool {
         self.report(|record, source| record_failure(record, failure, source))
@@ -113,8 +122,8 @@ impl Lease {
         let source = Source::Lease {
             sequence: self.sequence,
         };
-        let now = self.unit.present();
-        self.unit.with_record(|record| {
+        let now = self.units.present();
+        self.units.with_record(|record| {
             let is_live = record.lifecycle().is_live_at(now);
             if is_live {
                 report(&record, source);

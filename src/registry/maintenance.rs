@@ -57,6 +57,7 @@ impl Inner {
             || has_new_filters
             || self.sorter.may_sort_again()
             || sorter::backlog(relays) == Backlog::Overdue;
+        publication.prepare_free_units();
         self.coordinates.apply_measurements(relays);
         let sorted = is_time && self.sort();
         relays.table.reclaim();

@@ -56,6 +56,7 @@ use inner::Inner;
 use maintenance_thread::MaintenanceThreads;
 use std::fmt;
 use std::io;
+use std::num::NonZeroU32;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, SystemTime};
 
@@ -346,7 +347,8 @@ impl Registry {
         self.inner().find_relays(target, options)
     }
 
-    /// Finds the best relay and takes a unit of its capacity, as one step.
+    /// Finds the best relay and takes a unit of its capacity, or as many as the options
+    /// [ask for](FindOptions::units), as one step.
     ///
     /// Leases never exceed the capacity, under any interleaving, also with renewals that lower it.
     /// Otherwise this is as [`find_relay_with`](Self::find_relay_with). It writes the relay's load.
@@ -373,7 +375,35 @@ impl Registry {
     ///
     /// A [`LeaseError`]: the relay is not registered, banned, full, or draining.
     pub fn lease(&self, relay: &NodeId) -> Result<Lease, LeaseError> {
-        self.inner().lease(relay)
+        self.inner().lease(relay, NonZeroU32::MIN)
+    }
+
+    /// Takes so many units of capacity of a named relay, all or none, in one
+    /// [lease](Lease::units). 0 counts as 1. Otherwise this is as [`lease`](Self::lease).
+    ///
+    /// ```
+    /// # use relay_registry::{LeaseError, NodeId, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// let capacity = RegisterOptions::new().capacity(5);
+    /// registry.register_with(relay, SocketAddr::from(([192, 0, 2, 1], 4433)), &capacity)?;
+    ///
+    /// let three = registry.lease_units(&relay, 3)?;
+    /// assert_eq!(three.units(), 3);
+    /// let refused = registry.lease_units(&relay, 3).unwrap_err();
+    /// assert!(matches!(refused, LeaseError::Full { capacity: 5, .. }));
+    /// assert!(registry.lease_units(&relay, 2).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`lease`](Self::lease). [`LeaseError::Full`] means that fewer units are free; if more
+    /// than its `capacity` are asked for, no release helps.
+    pub fn lease_units(&self, relay: &NodeId, units: u32) -> Result<Lease, LeaseError> {
+        let units = NonZeroU32::new(units).unwrap_or(NonZeroU32::MIN);
+        self.inner().lease(relay, units)
     }
 
     /// All live relays, in no particular order.
@@ -889,8 +919,8 @@ impl Registry {
         self.shared.close();
     }
 
-    /// Counters and gauges. Visits all records to count leases, and waits for a pass that removes
-    /// relays: for a metrics endpoint, not for a hot path.
+    /// Counters and gauges. Visits all records to count leased units, and waits for a pass that
+    /// removes relays: for a metrics endpoint, not for a hot path.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.inner().stats();

@@ -25,7 +25,8 @@ pub struct Stats {
     /// Relays that left or expired and whose grace has not ended. Those that are kept for
     /// their leases, a ban or draining are not counted.
     pub remembered: usize,
-    /// Leases held, also those on relays that left.
+    /// Units of capacity in the leases that are held, also of those on relays that left. A lease
+    /// of [several units](crate::FindOptions::units) counts as so many.
     pub leases: usize,
     /// Records of forgotten relays that are not reclaimed yet: a thread may still see them, or
     /// neither a registration nor a maintenance pass has reclaimed them. While a thread is stalled

@@ -52,11 +52,6 @@ impl Filter {
         self.family = Some(family);
     }
 
-    /// Whether any label matters.
-    pub(crate) fn has_labels(&self) -> bool {
-        !(self.require.is_empty() && self.avoid.is_empty())
-    }
-
     /// Whether a relay with these labels has those that it must have, and none of those that
     /// it must not have.
     pub(crate) fn admits_labels(&self, labels: &[Label]) -> bool {

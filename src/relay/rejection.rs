@@ -30,7 +30,7 @@ macro_rules! rejections {
 rejections! {
     /// It left or expired.
     Departed: "departed",
-    /// All its units are taken.
+    /// All its units are taken, or fewer are free than the call asks for.
     Full: "full",
     /// It takes no new leases.
     Draining: "draining",

@@ -4,6 +4,7 @@ use crate::table::LiveRecord;
 use crate::table::record::{Circuit, Load};
 use crate::table::snapshot::{Weight, score};
 use std::cmp::Ordering;
+use std::num::NonZeroU32;
 
 /// What an eligible relay is worth to a call.
 #[derive(Clone, Copy, Debug)]
@@ -100,9 +101,10 @@ impl<'g> Candidate<'g> {
         self.evaluation.score.total_cmp(&other.evaluation.score)
     }
 
-    /// Whether the announcement by which it was evaluated is still in force, and leaves room.
+    /// Whether the announcement by which it was evaluated is still in force, and leaves room
+    /// for so many units.
     #[inline]
-    pub(crate) fn is_confirmed(&self) -> bool {
-        self.record.has_room()
+    pub(crate) fn is_confirmed(&self, units: NonZeroU32) -> bool {
+        self.record.has_room(units.get())
     }
 }

@@ -96,14 +96,16 @@ impl Criteria<'_> {
         self.evaluate(&record).ok()
     }
 
-    /// Why a relay would not be eligible if the call did not exclude it.
+    /// Why a relay would not be eligible if the call did not exclude its id.
     pub(crate) fn check_unexcluded(&self, record: &RecordRef<'_>) -> Result<(), Rejection> {
         self.if_eligible(record, |reason| reason == Rejection::Excluded, |_, _| ())
     }
 
-    /// Why a relay is not eligible that is so but for the maximum latency of the call.
+    /// Why a relay is counted as not eligible that is so but for the maximum latency of the
+    /// call, or for its exclusions; or that has become so.
     pub(crate) fn out_of_reach(&self, record: &RecordRef<'_>) -> Rejection {
         match record.rtt_micros() {
+            _ if self.options.max_latency.is_none() && self.asks_for_several() => Rejection::Full,
             Some(_) if self.requester().is_none() => Rejection::TooFar,
             _ => Rejection::Unmeasured,
         }
@@ -161,11 +163,11 @@ impl Criteria<'_> {
             }
         }
         let load = live.announced_load();
-        if let Some(reason) = load.rejection() {
+        if let Some(reason) = load.rejection_of(self.units().get()) {
             return Err(reason);
         }
         if self.options.is_filtered() {
-            self.check_announced(live, ignores(Rejection::Excluded))?;
+            self.check_announced(live)?;
         }
         if let Some(max_latency) = self.options.max_latency {
             self.check_latency(record, max_latency)?;
@@ -224,13 +226,9 @@ impl Criteria<'_> {
 
     /// Whether a relay announces what the call asks for.
     #[cold]
-    fn check_announced(
-        &self,
-        live: &LiveRecord<'_>,
-        ignores_domain: bool,
-    ) -> Result<(), Rejection> {
+    fn check_announced(&self, live: &LiveRecord<'_>) -> Result<(), Rejection> {
         let announcement = live.announcement();
-        if !ignores_domain && self.options.excludes_domain_of(announcement) {
+        if self.options.excludes_domain_of(announcement) {
             return Err(Rejection::Excluded);
         }
         if let Some(filter) = &self.options.filter {
@@ -285,6 +283,7 @@ mod tests {
     use crate::table::record::Announcement;
     use crate::table::snapshot::SelectionSettings;
     use crate::table::{Beginning, Table};
+    use std::num::NonZeroU32;
 
     /// Runs a test with a table that has a relay of one unit, and criteria that it meets.
     fn with_a_relay(test: impl FnOnce(&Table, Criteria<'_>, RecordRef<'_>)) {
@@ -335,13 +334,13 @@ mod tests {
     #[test]
     fn a_relay_that_was_renewed_and_given_a_unit_back_is_not_confirmed_as_it_was() {
         with_a_relay(|_, criteria, record| {
-            let (unit, live) = record.lease(None).unwrap();
+            let (unit, live) = record.lease(NonZeroU32::MIN, None).unwrap();
             let endpoint = Endpoint::from_name("other.example", 1).unwrap();
             let other = Announcement::new(endpoint, 1, Duration::from_secs(1));
             assert_eq!(live.renew(Tick(2), Some(other)), Ok(true));
             drop(unit);
-            assert!(!live.has_room());
-            assert!(record.observe_live().unwrap().has_room());
+            assert!(!live.has_room(1));
+            assert!(record.observe_live().unwrap().has_room(1));
             assert!(criteria.evaluate(&record).is_ok());
         });
     }
@@ -351,7 +350,7 @@ mod tests {
     fn a_relay_with_room_by_its_load_alone_is_full() {
         with_a_relay(|_, criteria, record| {
             record.set_capacity(3);
-            let (unit, _) = record.lease(None).unwrap();
+            let (unit, _) = record.lease(NonZeroU32::MIN, None).unwrap();
             assert_eq!(record.load().rejection(), None);
             let evaluated = criteria.evaluate(&record);
             assert_eq!(evaluated.map(|_| ()), Err(Rejection::Full));

@@ -117,7 +117,8 @@ pub enum Verdict {
     BackingOff,
     /// It takes no new leases.
     Draining,
-    /// All its units are taken.
+    /// All its units are taken, or fewer are free than the call
+    /// [asks for](crate::FindOptions::units).
     Full,
     /// It was measured, and is beyond the maximum latency of the call.
     TooFar,

@@ -5,8 +5,9 @@ use crate::relay::Rejection;
 use crate::select::branch_and_bound::{Bounds, Objective, depth_first};
 use crate::select::candidate::Candidate;
 use crate::select::scope::SearchScope;
+use crate::select::units::EnoughUnits;
 use crate::table::RecordRef;
-use crate::table::snapshot::{Earliest, FANOUT, Leaves, Snapshot, TierPart};
+use crate::table::snapshot::{Earliest, FANOUT, Leaves, Snapshot, TierPart, Wanted};
 use crate::time::Tick;
 
 /// The preferred relay if it is a last resort, else the one that has backed off longest.
@@ -65,11 +66,24 @@ impl<'g> LastResort<'_, 'g> {
             return;
         };
         let earliest = suspended.earliest();
-        if earliest < self.limit && self.scope.latency_limit.is_unlimited() {
+        let is_any =
+            !self.scope.criteria.asks_for_several() && self.scope.latency_limit.is_unlimited();
+        if earliest < self.limit && is_any {
             self.visit_leaf(part, suspended.longest(part.leaves.top()));
         }
         if earliest < self.limit {
-            depth_first(self, part);
+            self.search_whole(part);
+        }
+    }
+
+    fn search_whole(&mut self, part: TierPart<'_>) {
+        let criteria = &self.scope.criteria;
+        match criteria.asks_for_several() {
+            false => depth_first(self, part),
+            true => {
+                let mut several = EnoughUnits::new(self, criteria, Wanted::LastResort);
+                depth_first(&mut several, part);
+            }
         }
     }
 

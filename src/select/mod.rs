@@ -20,6 +20,9 @@
 //! - [`pair`]: the peers gave views. The bound follows from positions, legs and penalties.
 //! - [`last_resort`]: all relays back off. The bound is the tick since which one has done so.
 //!
+//! If a call asks for several [`units`], children are left out below which no relay has as many
+//! free.
+//!
 //! At a leaf the search evaluates the record itself. If the summary was wrong, the search
 //! refreshes the leaf.
 //!
@@ -55,6 +58,7 @@ mod scope;
 mod search;
 mod several;
 mod spread;
+mod units;
 
 pub use explain::{Explained, Explanation, LegSource, Verdict};
 pub use options::FindOptions;

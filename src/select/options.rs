@@ -1,5 +1,6 @@
 //! [`FindOptions`]: what a call asks for.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::relay::{Filter, IpFamily, NodeId};
@@ -42,6 +43,7 @@ pub struct FindOptions {
     pub(crate) exclude_domains: Vec<Box<str>>,
     /// Whether there is a filter or an excluded domain.
     is_filtered: bool,
+    pub(crate) units: NonZeroU32,
 }
 
 /// Up to so many excluded ids are compared one by one.
@@ -114,7 +116,7 @@ impl FindOptions {
         !self.has_views() && self.preference.is_none() && !self.is_restricted()
     }
 
-    /// At most three results, nothing excluded, any latency, no views, no preference.
+    /// At most three results, nothing excluded, any latency, no views, no preference, one unit.
     pub const fn new() -> Self {
         Self {
             max_results: 3,
@@ -128,6 +130,7 @@ impl FindOptions {
             filter: None,
             exclude_domains: Vec::new(),
             is_filtered: false,
+            units: NonZeroU32::MIN,
         }
     }
 
@@ -303,6 +306,47 @@ impl FindOptions {
         self
     }
 
+    /// How many units of capacity a [lease](crate::Registry::reserve) takes, all from one relay
+    /// and all or none; by default 1, and 0 counts as 1. Relays with fewer free units are not
+    /// eligible, in finds either, and count as [full](crate::Rejections::full). More than
+    /// [`MAX_CAPACITY`](crate::MAX_CAPACITY) is no error: then no relay is eligible.
+    ///
+    /// ```
+    /// # use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// let room_for_ten = RegisterOptions::new().capacity(10);
+    /// registry.register_with(relay, SocketAddr::from(([192, 0, 2, 1], 4433)), &room_for_ten)?;
+    ///
+    /// // A conference of six, for which the relay has to have room as a whole.
+    /// let six = FindOptions::new().units(6);
+    /// let conference = registry.reserve(&NodeId::from([9; 32]), &six)?;
+    /// assert_eq!(conference.units(), 6);
+    /// assert_eq!(registry.relay(&relay).unwrap().current_load(), 6);
+    /// assert!(registry.reserve(&NodeId::from([9; 32]), &six).is_err());
+    /// drop(conference);
+    /// assert_eq!(registry.relay(&relay).unwrap().current_load(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Scores do not depend on the units: they go by the load as it is. The price of a find
+    /// that ends in "none" does not depend on how many relays have too few units. For that, the
+    /// registry counts free units in a further tree (9 bytes for each slot of the search tree),
+    /// up to the most that any call has asked for, rounded up to a power of two. No call waits
+    /// for the tree: the [maintenance](crate::Maintenance) pass after the first such call makes
+    /// it, or a later one if a thread is inside a call. Until then, and for relays that arrived
+    /// meanwhile, calls for several units visit the relays that have any free. From then on
+    /// each lease and release on a relay with fewer free units than that writes the tree. A
+    /// registry whose calls all ask for one unit has no such tree.
+    pub const fn units(mut self, units: u32) -> Self {
+        self.units = match NonZeroU32::new(units) {
+            Some(units) => units,
+            None => NonZeroU32::MIN,
+        };
+        self
+    }
+
     /// Whether relays whose round trip is unknown are eligible with a
     /// [`max_latency`](Self::max_latency); by default not. Without one, this has no effect.
     pub const fn allow_unmeasured(mut self, allow: bool) -> Self {
@@ -335,6 +379,8 @@ mod tests {
         assert_eq!(options.exclude.capacity(), 0);
         assert_eq!(options.max_latency, None);
         assert!(!options.allow_unmeasured);
+        assert_eq!(options.units.get(), 1);
+        assert_eq!(options.units(0).units.get(), 1);
     }
 
     #[test]

@@ -140,7 +140,7 @@ impl<'l, 'g, C: BestSoFar<'g>> Pair<'l, 'g, C> {
         let [longest, infinite] = splats(&[MAX_RTT.as_secs_f32() * 1e6, f32::INFINITY]);
         let mut bounds = [f32::INFINITY; FANOUT];
         for at in (0..FANOUT).step_by(L::MANY) {
-            let least = least_figures(summaries, at, part.bins, assumed);
+            let least = least_figures(summaries, at, part.precision.bins, assumed);
             let legs = L::of(legs, at);
             let bound = match self.views.requester() {
                 None => {
@@ -244,6 +244,7 @@ impl<'g, C: BestSoFar<'g>> Objective for Pair<'_, 'g, C> {
 
     const IS_RANDOM: bool = true;
 
+    #[inline(always)]
     fn lower_bounds(&mut self, part: TierPart<'_>, level: usize, node: usize) -> Bounds<f32> {
         let pair = self;
         widest(BoundsKernel {
@@ -254,10 +255,12 @@ impl<'g, C: BestSoFar<'g>> Objective for Pair<'_, 'g, C> {
         })
     }
 
+    #[inline(always)]
     fn limit(&self) -> f32 {
         self.best_so_far.limit() * self.share()
     }
 
+    #[inline(always)]
     fn visit_leaf(&mut self, part: TierPart<'_>, slot: usize) {
         let Some(record) = self.scope.resolve(part.leaves, slot) else {
             return;

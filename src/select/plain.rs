@@ -24,10 +24,11 @@ impl<'g, C: BestSoFar<'g>> Objective for Plain<'_, 'g, C> {
 
     const IS_RANDOM: bool = true;
 
-    #[inline]
+    // Also in the objective around this one, if a call asks for several units.
+    #[inline(always)]
     fn lower_bounds(&mut self, part: TierPart<'_>, level: usize, node: usize) -> Bounds<f32> {
         let limit = self.scope.latency_limit;
-        let bins = part.leaves.bins;
+        let bins = part.leaves.precision.bins;
         let summaries = part.trees.summaries.node(level, node);
         if FANOUT % Four::MANY != 0 {
             return summaries.words().map(|word| match SummaryWord(word) {
@@ -43,10 +44,12 @@ impl<'g, C: BestSoFar<'g>> Objective for Plain<'_, 'g, C> {
         }
     }
 
+    #[inline(always)]
     fn limit(&self) -> f32 {
         self.best_so_far.limit()
     }
 
+    #[inline(always)]
     fn visit_leaf(&mut self, part: TierPart<'_>, slot: usize) {
         let Some(record) = self.scope.resolve(part.leaves, slot) else {
             return;
@@ -118,6 +121,6 @@ const DRAWN: usize = 2;
 fn least_score(part: &Leaves, best: BestChildren) -> f32 {
     match best.score_rank {
         0 => f32::INFINITY,
-        rank => part.bins.least(rank),
+        rank => part.precision.bins.least(rank),
     }
 }

@@ -126,6 +126,8 @@ impl<'g> SearchScope<'g> {
                 context.raise_leaf_tick(self.criteria.tick);
                 record.refresh(false);
             }
+            // Its leaf says rightly that others may have it.
+            Rejection::Full if record.load().rejection().is_none() => {}
             Rejection::Full | Rejection::Draining | Rejection::BackingOff | Rejection::Banned => {
                 record.refresh(false)
             }

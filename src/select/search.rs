@@ -11,10 +11,11 @@ use crate::select::pair::Pair;
 use crate::select::plain::{Plain, best_relay};
 use crate::select::rejections;
 use crate::select::scope::SearchScope;
+use crate::select::units::EnoughUnits;
 use crate::sync::epoch::Guard;
 use crate::table::record::Access;
-use crate::table::snapshot::{PendingSet, Snapshot, TierPart};
-use crate::table::{RecordRef, Table, Unit};
+use crate::table::snapshot::{PendingSet, Snapshot, TierPart, Wanted};
+use crate::table::{RecordRef, Table, Units};
 
 /// How many relays one call refreshes at most because their suspension has ended, in each part
 /// of the snapshot, and how many because their round trip has lapsed. A call that finds no
@@ -53,12 +54,14 @@ impl<'g> Search<'g> {
         self.first_claimed(|candidate| self.claim(candidate).then_some(*candidate))
     }
 
-    /// A unit of the best relay that has one.
-    pub(crate) fn lease(&self) -> Option<(Candidate<'g>, Unit)> {
+    /// The units that the call asks for, of the best relay that has as many.
+    pub(crate) fn lease(&self) -> Option<(Candidate<'g>, Units)> {
         self.first_claimed(|candidate| {
-            let (unit, record) = candidate.record.lease(Some(self.snapshot)).ok()?;
+            let units = self.scope.criteria.units();
+            let leased = candidate.record.lease(units, Some(self.snapshot));
+            let (units, record) = leased.ok()?;
             self.claim(candidate)
-                .then_some((candidate.with_record(record), unit))
+                .then_some((candidate.with_record(record), units))
         })
     }
 
@@ -214,7 +217,7 @@ impl<'g> Search<'g> {
         if is_plain && snapshot.tier(tier, filter).all(is_empty) {
             return None;
         }
-        let best_so_far = Best::new(snapshot.base.leaves.bins);
+        let best_so_far = Best::new(snapshot.base.leaves.precision.bins);
         self.collect(snapshot, tier, best_so_far, false).found
     }
 
@@ -232,16 +235,33 @@ impl<'g> Search<'g> {
         match scope.criteria.views {
             None => {
                 let mut plain = Plain { scope, best_so_far };
-                search_parts(&mut plain, parts, is_best_first);
+                self.search_parts(&mut plain, parts, is_best_first);
                 plain.best_so_far
             }
             Some(views) => {
                 let mut pair = Pair::new(scope, views, tier, best_so_far, !is_best_first);
                 pair.visit_published();
                 if pair.may_find_more() {
-                    search_parts(&mut pair, parts, is_best_first);
+                    self.search_parts(&mut pair, parts, is_best_first);
                 }
                 pair.best_so_far
+            }
+        }
+    }
+
+    /// Searches parts for relays with as many free units as the call asks for.
+    fn search_parts<'a, O: Objective>(
+        &self,
+        objective: &mut O,
+        parts: impl Iterator<Item = TierPart<'a>>,
+        is_best_first: bool,
+    ) {
+        let criteria = &self.scope.criteria;
+        match criteria.asks_for_several() {
+            false => search_parts(objective, parts, is_best_first),
+            true => {
+                let mut several = EnoughUnits::new(objective, criteria, Wanted::Eligible);
+                search_parts(&mut several, parts, is_best_first);
             }
         }
     }

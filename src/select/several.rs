@@ -84,8 +84,9 @@ impl<'g> Search<'g> {
             chosen.truncate(count);
             return;
         }
-        let max_spread_cost = self.scope.criteria.options.max_spread_cost;
-        spread(&pool, count, max_spread_cost, has_machines, chosen);
+        let criteria = &self.scope.criteria;
+        let cost = criteria.options.max_spread_cost;
+        spread(&pool, count, cost, criteria.units(), has_machines, chosen);
     }
 
     /// Refreshes all relays whose round trip has lapsed.

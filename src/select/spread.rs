@@ -17,15 +17,18 @@ use crate::relay::Host;
 use crate::select::candidate::Candidate;
 use crate::table::record::Announcement;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 /// Adds distinct relays from a pool that is sorted best first to those that were chosen, up
 /// to `count` in all. A path may be longer by the share `cost` for the sake of another domain;
 /// with 0, nothing is spread. `has_machines` is false only if all of them that have not failed
 /// lately are on one machine.
+/// Each has so many `units` free.
 pub(crate) fn spread<'g>(
     pool: &[Candidate<'g>],
     count: usize,
     cost: f64,
+    units: NonZeroU32,
     mut has_machines: bool,
     chosen: &mut Vec<Candidate<'g>>,
 ) {
@@ -51,7 +54,7 @@ pub(crate) fn spread<'g>(
         // A relay that returned meanwhile may be met in two generations.
         let id = candidate.record.identity();
         let is_new = !chosen.iter().any(|other| other.record.is_of(&id));
-        if is_new && candidate.is_confirmed() {
+        if is_new && candidate.is_confirmed(units) {
             chosen.push(candidate);
         }
     }

@@ -1,22 +1,27 @@
-//! One leased unit of capacity: how it is taken and released.
+//! A lease: some units of a relay's capacity, how they are taken and released together.
+//!
+//! The load word counts the units of all leases. A lease has at least one unit. So the count
+//! is zero when no lease is left, and a lease is the last one if no more than its own units
+//! are counted. What holds because "our lease is counted" holds for any number of units.
 //!
 //! To take one ([`RecordRef::lease`]):
 //!
 //! 1. The thread loads the lifecycle with acquire: live. It reads the announced capacity.
-//! 2. A compare-and-swap (acquire and release) of the load adds a lease, if the record is
-//!    neither closed nor draining, and its load is below that capacity.
+//! 2. A compare-and-swap (acquire and release) of the load adds the units, all or none: if
+//!    the record is neither closed nor draining, and its load with them is at most that
+//!    capacity.
 //! 3. It loads the lifecycle again, with acquire because it reads the announcement, too. If the
-//!    relay has departed since, or announces less than its load, it releases the unit and
+//!    relay has departed since, or announces less than its load, it releases the units and
 //!    starts again.
 //!
-//! To release one ([`Unit`], when dropped): pinned, a compare-and-swap (acquire and release)
-//! of the load subtracts a lease, unless the record is unreachable or detached. If it is, a
+//! To release one ([`Units`], when dropped): pinned, a compare-and-swap (acquire and release)
+//! of the load subtracts its units, unless the record is unreachable or detached. If it is, a
 //! `fetch_sub` (acquire and release) does. The last lease then frees the record to the slab,
 //! or drops the reference to the store that the registry left at its end.
 //!
 //! Each change of the load refreshes the leaf of the relay (`Publication::change_load`). If
-//! the relay was full, a pending change is open meanwhile. The last lease of a record that is
-//! kept for its leases pushes it to the inbox of the wheel.
+//! the relay had too few free units for some call, a pending change is open meanwhile. The
+//! last lease of a record that is kept for its leases pushes it to the inbox of the wheel.
 
 use crate::relay::Rejection;
 use crate::sync::{Arc, epoch};
@@ -27,53 +32,56 @@ use crate::table::store::Store;
 use crate::time::Tick;
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
+use std::num::NonZeroU32;
 
-/// One unit of a relay's capacity, released once, when dropped, from any
-/// thread.
+/// Units of a relay's capacity, at least one, released once and together, when dropped,
+/// from any thread.
 ///
 /// It keeps the memory of its record; it keeps neither the relay registered nor the registry
 /// alive. Releasing is lock-free: one compare-and-swap and, if the rank of the relay changes,
 /// an update of its leaf and of the words above.
-pub(crate) struct Unit {
+pub(crate) struct Units {
     store: *const Store,
     index: u32,
+    count: NonZeroU32,
 }
 
 // SAFETY: a store is `Sync`, and a lease may be released from any thread.
-unsafe impl Send for Unit {}
-// SAFETY: a shared unit offers nothing.
-unsafe impl Sync for Unit {}
+unsafe impl Send for Units {}
+// SAFETY: what is shared offers no change.
+unsafe impl Sync for Units {}
 
 impl<'g> RecordRef<'g> {
-    /// Takes one unit of the announced capacity, and returns it with the live record; or
-    /// returns the reason for the rejection, with the capacity that it was decided by (0 of a
-    /// relay that left).
+    /// Takes so many units of the announced capacity, and returns them with the live record;
+    /// or returns the reason for the rejection, with the capacity that it was decided by (0 of
+    /// a relay that left).
     ///
     /// A renewal or a departure may come between the load of the lifecycle and the change of
-    /// the load. So the lifecycle is read again: a rejection counts if nothing changed, and a
-    /// unit is released, before any caller has it, if by now there is no room for it. So no
-    /// unit exceeds the capacity that was announced when it was taken, and none is of a relay
-    /// that had left. Until such a unit is released, other threads cannot take it.
+    /// the load. So the lifecycle is read again: a rejection counts if nothing changed, and
+    /// units are released, before any caller has them, if by now there is no room for them. So
+    /// no unit exceeds the capacity that was announced when it was taken, and none is of a
+    /// relay that had left. Until such units are released, other threads cannot take them.
     ///
     /// `snapshot` is one that the caller has loaded; its leaf is recomputed.
     #[inline]
     pub(crate) fn lease(
         &self,
+        units: NonZeroU32,
         snapshot: Option<&Snapshot>,
-    ) -> Result<(Unit, LiveRecord<'g>), (Rejection, u32)> {
+    ) -> Result<(Units, LiveRecord<'g>), (Rejection, u32)> {
         loop {
             let Some(live) = self.observe_live() else {
                 return Err((Rejection::Departed, 0));
             };
             let capacity = live.announcement().capacity;
-            match self.record.take_lease(capacity) {
+            match self.record.take_lease(units.get(), capacity) {
                 Ok(change) => {
-                    // SAFETY: the lease was taken just now, on the record at that index.
-                    let unit = unsafe { Unit::taken(self.store, self.index) };
+                    // SAFETY: the units were taken just now, on the record at that index.
+                    let taken = unsafe { Units::taken(self.store, self.index, units) };
                     if let Some(live) = self.allowing(change.1.total()) {
                         let publication = &self.store.publication;
                         publication.refresh_load(&self.subject(), change, snapshot);
-                        return Ok((unit, live));
+                        return Ok((taken, live));
                     }
                 }
                 Err(reason) if live.is_current() => return Err((reason, capacity)),
@@ -91,12 +99,13 @@ impl<'g> RecordRef<'g> {
 }
 
 impl Store {
-    /// Releases one unit; if the record is unreachable or detached, changes nothing and
-    /// returns false. Only while pinned: without the lease, only the pin keeps the store.
-    fn release_lease(&self, index: u32) -> bool {
+    /// Releases a lease of so many units; if the record is unreachable or detached, changes
+    /// nothing and returns false. Only while pinned: without the lease, only the pin keeps the
+    /// store.
+    fn release_lease(&self, index: u32, units: u32) -> bool {
         let is_idle = Cell::new(false);
         let without_lease = |load: Load| {
-            let after = load.without_lease().ok_or(())?;
+            let after = load.without_lease(units).ok_or(())?;
             is_idle.set(after.is_closed() && after.leases() == 0);
             Ok::<_, ()>(after)
         };
@@ -110,19 +119,25 @@ impl Store {
     }
 }
 
-impl Unit {
+impl Units {
     /// Represents a lease.
     ///
     /// # Safety
     ///
-    /// The caller took that lease on the record at `index` of this store, and makes no
-    /// other unit of it.
+    /// The caller took a lease of `count` units on the record at `index` of this store, and
+    /// represents it only once.
     #[inline]
-    unsafe fn taken(store: &Arc<Store>, index: u32) -> Self {
+    unsafe fn taken(store: &Arc<Store>, index: u32, count: NonZeroU32) -> Self {
         Self {
             store: Arc::as_ptr(store),
             index,
+            count,
         }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> NonZeroU32 {
+        self.count
     }
 
     /// The present tick, for a call through the lease. To be called before the thread pins,
@@ -148,13 +163,14 @@ impl Unit {
         })
     }
 
-    /// Releases one unit of a record that is unreachable or detached. The last lease frees the
-    /// record, or drops the reference to the store that an ended registry left. Only while
+    /// Releases the units on a record that is unreachable or detached. The last lease frees
+    /// the record, or drops the reference to the store that an ended registry left. Only while
     /// pinned.
     #[cold]
     fn release_removed(&self, record: &Record) {
-        let before = record.release_lease_of_removed();
-        if before.leases() > 1 {
+        let before = record.release_lease_of_removed(self.count.get());
+        // Each other lease has at least one unit more.
+        if before.leases() > self.count.get() {
             return;
         }
         if before.has(Load::DETACHED) {
@@ -169,14 +185,14 @@ impl Unit {
     }
 }
 
-impl Drop for Unit {
+impl Drop for Units {
     fn drop(&mut self) {
         // Pinned: once our lease is released, only this keeps the store.
         let _guard = epoch::pin();
         // SAFETY: our lease is counted, so the registry owns the store or has
         // left a reference to it with the record.
         let store = unsafe { &*self.store };
-        if !store.release_lease(self.index) {
+        if !store.release_lease(self.index, self.count.get()) {
             self.release_removed(store.record(self.index));
         }
     }

@@ -47,7 +47,7 @@
 //! |---|---|---|
 //! | [`store`] | the content of an announcement's cell | the [`slab`] gives an index to one taker; it is written before it is published, and dropped once no thread can reach it |
 //! | [`record_ref`] | the announcement that a word names | the word was read from this record under this guard |
-//! | [`lease`] | a lease's pointer to the store | the lease is counted, so the registry holds the store or has left a reference with the record |
+//! | [`lease`] | a lease's pointer to the store | its units are counted, so the registry holds the store or has left a reference with the record |
 //! | [`reclaim`] | a round's pointer to the store | the store is held, or in limbo, while a round is under way |
 //! | [`crate::sync::OnceBox`], which has further segments and indices | memory that is installed when it is first needed | the pointer changes once, from null, and is freed by the drop alone |
 //! | `sync/zeroed.rs`, and each `Zeroable` | memory full of zeros, taken for values | atomics, for which zero is a value |
@@ -96,7 +96,7 @@ mod models;
 pub(crate) use admission::{AdmitOutcome, Beginning, CreateError, Placeholder, Staged};
 pub(crate) use departure::Closing;
 pub(crate) use index::Hash;
-pub(crate) use lease::Unit;
+pub(crate) use lease::Units;
 pub(crate) use reclaim::free_deferred;
 pub(crate) use record_ref::{LiveRecord, ObservedRecord, RecordRef};
 pub(crate) use store::Exhausted;
@@ -195,7 +195,7 @@ impl Table {
         self.store.push_rounds();
     }
 
-    /// Leases out, on live and departed relays; visits every record.
+    /// Units leased out, on live and departed relays; visits every record.
     pub(crate) fn leases(&self) -> usize {
         (0..self.store.high_water())
             .map(|index| self.store.record(index).load().leases() as usize)

@@ -178,15 +178,16 @@ mod tests {
     use crate::relay::NodeId;
     use crate::table::record::Announcement;
     use crate::table::snapshot::SelectionSettings;
-    use crate::table::{Table, Unit};
+    use crate::table::{Table, Units};
     use crate::time::{Tick, Timeline};
+    use std::num::NonZeroU32;
     use std::sync::Weak;
     use std::sync::mpsc::channel;
     use std::thread;
     use std::time::Duration;
 
     /// A table with one relay, what tells whether its announcement was dropped, and a unit.
-    fn leased() -> (Table, Weak<str>, Unit) {
+    fn leased() -> (Table, Weak<str>, Units) {
         let table = Table::new(1, SelectionSettings::FOR_TESTS, Timeline::for_tests()).unwrap();
         let (id, label) = (NodeId::from([1; 32]), Arc::from("rack 1"));
         let endpoint = std::net::SocketAddr::from(([192, 0, 2, 1], 4433)).into();
@@ -206,7 +207,7 @@ mod tests {
             let staged = staged.unwrap();
             let record = staged.record();
             let _ = staged.admit(None);
-            record.lease(None).map(|(unit, _)| unit)
+            record.lease(NonZeroU32::MIN, None).map(|(unit, _)| unit)
         };
         (
             table,

@@ -437,11 +437,11 @@ impl<'g> LiveRecord<'g> {
         self.load().with_capacity(self.announcement().capacity)
     }
 
-    /// Whether there was room while the word was in force.
+    /// Whether there was room for so many units while the word was in force.
     #[inline]
-    pub(crate) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self, units: u32) -> bool {
         let capacity = self.announcement().capacity;
-        self.load().rejection_at(capacity).is_none() && self.is_current()
+        self.load().rejection_at(units, capacity).is_none() && self.is_current()
     }
 }
 

@@ -41,7 +41,8 @@ pub fn find_options(query: &Query<NodeId>) -> FindOptions {
         .max_spread_cost(0.0)
         .max_results(query.max_results)
         .exclude(query.excluded.iter().copied())
-        .allow_unmeasured(query.allow_unmeasured);
+        .allow_unmeasured(query.allow_unmeasured)
+        .units(query.units);
     let options = match query.max_latency {
         Some(max) => options.max_latency(max),
         None => options,

@@ -57,7 +57,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     /// room is beyond the limit, or it was within the last minute and there was no success since.
     fn is_outage(&mut self, id: &K) -> bool {
         let of_access = |accesses: &[Access]| {
-            let has_room = |relay: &&Record<E>| !relay.draining && !relay.is_full();
+            let has_room = |relay: &&Record<E>| !relay.draining && !relay.lacks(1);
             let relays = self.relays.iter();
             let counted = relays.filter(|(_, relay)| has_room(relay));
             let counted = counted

@@ -96,6 +96,8 @@ pub struct Query<K> {
     /// The round trips to relays that the requester and the target measured.
     pub requester_view: Option<BTreeMap<K, Duration>>,
     pub target_view: Option<BTreeMap<K, Duration>>,
+    /// How many units a lease takes.
+    pub units: u32,
 }
 
 impl<K: Ord> Query<K> {
@@ -152,6 +154,7 @@ pub enum Obstacle {
 #[derive(Clone, Debug)]
 pub struct Held<K> {
     pub id: K,
+    pub units: u32,
     serial: u64,
     /// How many failures of the relay counted before the lease was taken.
     failures: u64,
@@ -246,8 +249,8 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         self.relays.get_mut(id).or(gone)
     }
 
-    /// Takes one unit, or returns every reason for a refusal; none for an unknown relay.
-    pub fn lease(&mut self, id: &K) -> Result<Held<K>, Vec<Obstacle>> {
+    /// Takes so many units, or returns every reason for a refusal; none for an unknown relay.
+    pub fn lease(&mut self, id: &K, units: u32) -> Result<Held<K>, Vec<Obstacle>> {
         let tick = self.tick;
         let Some(relay) = self.relays.get_mut(id) else {
             return Err(Vec::new());
@@ -256,13 +259,14 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         let is_banned = relay.circuit.is_banned_at(tick);
         obstacles.extend(is_banned.then_some(Obstacle::Banned));
         obstacles.extend(relay.draining.then_some(Obstacle::Draining));
-        obstacles.extend(relay.is_full().then_some(Obstacle::Full));
+        obstacles.extend(relay.lacks(units).then_some(Obstacle::Full));
         if !obstacles.is_empty() {
             return Err(obstacles);
         }
-        relay.leases += 1;
+        relay.leases += units;
         Ok(Held {
             id: *id,
+            units,
             serial: relay.serial,
             failures: relay.circuit.failures(),
         })
@@ -271,7 +275,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
     pub fn release(&mut self, held: &Held<K>) {
         if let Some(relay) = self.known(&held.id) {
             if relay.serial == held.serial {
-                relay.leases -= 1;
+                relay.leases -= held.units;
             }
         }
     }

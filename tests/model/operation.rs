@@ -33,7 +33,8 @@ pub enum Operation {
     /// `Change::default()` is also tried with the shorter `register`.
     Register(NodeId, Endpoint, Change),
     Unregister(NodeId),
-    Lease(NodeId),
+    /// So many units of one relay.
+    Lease(NodeId, u32),
     /// Drops a held lease; the index wraps around.
     DropLease(usize),
     Reserve(NodeId, Query<NodeId>),
@@ -117,5 +118,6 @@ pub fn unconditional() -> Query<NodeId> {
         preferred: None,
         requester_view: None,
         target_view: None,
+        units: 1,
     }
 }

@@ -34,6 +34,7 @@ impl<E> Record<E> {
         self.leases.saturating_add(self.base)
     }
 
+    /// The units of its leases.
     pub fn leases(&self) -> u32 {
         self.leases
     }
@@ -46,8 +47,9 @@ impl<E> Record<E> {
             .map(Duration::from_micros)
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.load() >= self.capacity
+    /// Whether fewer units are free.
+    pub(super) fn lacks(&self, units: u32) -> bool {
+        self.load().saturating_add(units) > self.capacity
     }
 
     pub(super) fn renew(

@@ -100,7 +100,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             _ => None,
         });
         obstacles.extend(relay.draining.then_some(Obstacle::Draining));
-        obstacles.extend(relay.is_full().then_some(Obstacle::Full));
+        obstacles.extend(relay.lacks(query.units).then_some(Obstacle::Full));
         obstacles.extend(distance);
         obstacles
     }

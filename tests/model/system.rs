@@ -79,7 +79,7 @@ impl System {
                 let was_there = self.registry.unregister(&id);
                 assert_eq!(was_there, self.model.unregister(&id));
             }
-            Operation::Lease(id) => self.lease(id),
+            Operation::Lease(id, units) => self.lease(id, units),
             Operation::DropLease(index) => self.drop_lease(index),
             Operation::Reserve(target, query) => self.reserve(target, &query),
             Operation::Find(target, query) => self.find(target, &query),
@@ -219,8 +219,12 @@ impl System {
         crowd(size).for_each(|id| self.register(id, &endpoint, &change));
     }
 
-    fn lease(&mut self, id: NodeId) {
-        match (self.registry.lease(&id), self.model.lease(&id)) {
+    fn lease(&mut self, id: NodeId, units: u32) {
+        let outcome = match units {
+            1 => self.registry.lease(&id),
+            _ => self.registry.lease_units(&id, units),
+        };
+        match (outcome, self.model.lease(&id, units)) {
             (Ok(lease), Ok(held)) => self.hold(lease, held),
             (Err(LeaseError::UnknownRelay), Err(reasons)) => assert_eq!(reasons, []),
             (Err(LeaseError::Banned), Err(reasons)) => {
@@ -242,7 +246,10 @@ impl System {
             Ok(lease) => {
                 let relay = lease.relay().node_id();
                 self.check_choice(relay, &target, query);
-                let held = self.model.lease(&relay).expect("an eligible relay");
+                let held = self
+                    .model
+                    .lease(&relay, query.units)
+                    .expect("an eligible relay");
                 self.hold(lease, held);
                 self.model.hand_out(&relay);
             }
@@ -253,10 +260,14 @@ impl System {
     /// Whether the load that a lease shows includes the lease itself is not promised.
     fn hold(&mut self, lease: Lease, held: Held<NodeId>) {
         let shown = lease.relay();
+        assert_eq!(lease.units(), held.units);
         let record = self.model.relay(&held.id).expect("just leased");
         let after = record.load();
         let load = shown.current_load();
-        assert!(load == after || load + 1 == after, "{load}, not {after}");
+        assert!(
+            load == after || load + held.units == after,
+            "{load}, not {after}"
+        );
         check_info(shown, &held.id, record, load);
         self.leases.push((lease, held));
     }

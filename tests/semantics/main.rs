@@ -36,6 +36,7 @@ mod slow_start;
 mod standbys;
 mod stickiness;
 mod tiers;
+mod units;
 mod values;
 mod views;
 mod visibility;

@@ -52,7 +52,7 @@ impl Relay {
             (Some(max), Some(rtt)) => rtt <= max,
             (Some(_), None) => conditions.allow_unmeasured,
         };
-        self.state == State::Fine && self.load < self.capacity && is_near
+        self.state == State::Fine && self.load + conditions.units <= self.capacity && is_near
     }
 }
 
@@ -60,6 +60,7 @@ impl Relay {
 struct Conditions {
     max_latency: Option<Duration>,
     allow_unmeasured: bool,
+    units: u32,
 }
 
 /// The registry, and its true state.
@@ -86,6 +87,9 @@ impl Scene {
             world.report(n, relay.load);
         }
         if merged {
+            // Free units are counted once a call has asked for several.
+            let units = FindOptions::new().units(conditions.units);
+            let _ = world.find_relay_with(&non_relay(), &units);
             world.maintain();
         }
         for (n, relay) in (0..).zip(&relays) {
@@ -112,6 +116,7 @@ impl Scene {
         let excluded = excluded.filter(|(_, relay)| relay.state == State::Excluded);
         let options = excluding(excluded.map(|(n, _)| n))
             .max_spread_cost(0.0)
+            .units(self.conditions.units)
             .allow_unmeasured(self.conditions.allow_unmeasured);
         match self.conditions.max_latency {
             Some(max) => options.max_latency(max),
@@ -182,11 +187,12 @@ fn rtt() -> impl Strategy<Value = Option<Duration>> {
 }
 
 fn conditions() -> impl Strategy<Value = Conditions> {
-    (prop::option::weighted(0.3, 1..200_u64), any::<bool>()).prop_map(|(max, allow_unmeasured)| {
-        Conditions {
-            max_latency: max.map(ms),
-            allow_unmeasured,
-        }
+    let units = prop_oneof![3 => Just(1), 2 => 2..=8_u32];
+    let max_latency = prop::option::weighted(0.3, 1..200_u64);
+    (max_latency, any::<bool>(), units).prop_map(|(max, allow_unmeasured, units)| Conditions {
+        max_latency: max.map(ms),
+        allow_unmeasured,
+        units,
     })
 }
 

@@ -72,7 +72,7 @@ fn operation(settings: Settings<NodeId>) -> impl Strategy<Value = Operation> {
     prop_oneof![
         14 => register,
         3 => any_node().prop_map(Unregister),
-        5 => any_node().prop_map(Lease),
+        5 => (any_node(), units()).prop_map(|(id, units)| Lease(id, units)),
         6 => any::<usize>().prop_map(DropLease),
         6 => (any_node(), query()).prop_map(|(target, query)| Reserve(target, query)),
         5 => (any_node(), query()).prop_map(|(target, query)| Find(target, query)),
@@ -248,6 +248,16 @@ fn many_excluded() -> impl Strategy<Value = std::collections::BTreeSet<NodeId>> 
     btree_set((0..NODES + CROWD).prop_map(node), 9..NODES + CROWD)
 }
 
+/// Mostly as many as some relays have: see `detailed`.
+fn units() -> impl Strategy<Value = u32> {
+    prop_oneof![
+        12 => Just(1),
+        8 => 2..=4_u32,
+        2 => 5..=120_u32,
+        1 => prop_oneof![Just(CAPACITY_CEILING), Just(CAPACITY_CEILING + 1), Just(u32::MAX)],
+    ]
+}
+
 fn query() -> impl Strategy<Value = Query<NodeId>> {
     let wishes = (
         0..=NODES + 1,
@@ -259,14 +269,16 @@ fn query() -> impl Strategy<Value = Query<NodeId>> {
         ]),
         any::<bool>(),
         option::weighted(0.3, any_node()),
+        units(),
     )
         .prop_map(
-            |(max_results, excluded, max_latency, allow_unmeasured, preferred)| Query {
+            |(max_results, excluded, max_latency, allow_unmeasured, preferred, units)| Query {
                 max_results,
                 excluded,
                 max_latency,
                 allow_unmeasured,
                 preferred,
+                units,
                 ..unconditional()
             },
         );

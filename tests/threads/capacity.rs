@@ -11,7 +11,7 @@ use std::thread;
 
 const THREADS: u32 = 6;
 
-/// A count of held leases, independent of the registry's.
+/// A count of leased units, independent of the registry's.
 ///
 /// A lease is added after it was taken, and removed before it is released. So the count is never higher
 /// than the true number.
@@ -41,18 +41,47 @@ impl Account {
     }
 
     fn enter(&self, lease: &Lease) {
-        let held = self.of(lease).fetch_add(1, Ordering::SeqCst) + 1;
+        let units = lease.units();
+        let held = self.of(lease).fetch_add(units, Ordering::SeqCst) + units;
         let capacity = self.capacity;
         assert!(
             held <= capacity,
-            "{held} leases where {capacity} are allowed"
+            "{held} units where {capacity} are allowed"
         );
     }
 
     fn give_back(&self, lease: Lease) {
-        self.of(&lease).fetch_sub(1, Ordering::SeqCst);
+        self.of(&lease).fetch_sub(lease.units(), Ordering::SeqCst);
         drop(lease);
     }
+}
+
+/// The same with leases of several units each.
+fn take_and_give_back_units(world: &World, account: &Account, seed: u32) {
+    let mut held: VecDeque<Lease> = VecDeque::new();
+    for turn in seed..seed + 4_000 {
+        let units = 1 + turn % 3;
+        let lease = match turn % 4 {
+            0 => world.lease_units(&id(turn % 4), units).ok(),
+            _ => world
+                .reserve(&non_relay(), &FindOptions::new().units(units))
+                .ok(),
+        };
+        if let Some(lease) = lease {
+            assert_eq!(lease.units(), units);
+            account.enter(&lease);
+            held.push_back(lease);
+        }
+        if turn % 8 == 0 {
+            thread::yield_now();
+        }
+        if held.len() > 2 || turn % 2 == 0 {
+            held.pop_front()
+                .into_iter()
+                .for_each(|lease| account.give_back(lease));
+        }
+    }
+    held.into_iter().for_each(|lease| account.give_back(lease));
 }
 
 /// Takes and releases leases, and holds a few, so that the relays are mostly full.
@@ -109,6 +138,52 @@ fn capacity_is_never_exceeded_while_renewals_and_reports_change_it() {
         world.report(n, 0);
         assert_eq!(world.load(n), 0, "relay {n} lost a unit");
     }
+}
+
+#[test]
+fn capacity_is_never_exceeded_by_leases_of_several_units() {
+    let world = world();
+    (0..4).for_each(|n| world.join_with(n, &capacity(5)));
+    let account = Account::of_relays(4, 5);
+    // The merges count free units, once the first call has asked for several.
+    while_running(
+        || _ = world.maintain(),
+        || {
+            at_once(THREADS, |seed| {
+                take_and_give_back_units(&world, &account, seed)
+            })
+        },
+    );
+    (0..4).for_each(|n| assert_eq!(world.load(n), 0, "relay {n} lost a unit"));
+    assert_eq!(world.stats().leases, 0);
+    let all = FindOptions::new().units(5);
+    let leases = (0..4).map(|_| world.reserve(&non_relay(), &all).expect("all are free"));
+    assert_eq!(leases.collect::<Vec<_>>().len(), 4);
+}
+
+/// A thread that gives units back, or sees that another one did, finds them.
+#[test]
+fn units_that_were_given_back_are_found_at_once() {
+    const ROUNDS: u32 = 2_000;
+    let world = world();
+    // There is room for three, apart from one relay for which all threads contend.
+    (0..40).for_each(|n| world.join_with(n, &capacity(3)));
+    world.join_with(40, &capacity(4 * THREADS));
+    let four = FindOptions::new().units(4);
+    while_running(
+        || _ = world.maintain(),
+        || {
+            at_once(THREADS, |_| {
+                for _ in 0..ROUNDS {
+                    // No more than four units for each thread are out, so there is room.
+                    let lease = world.reserve(&non_relay(), &four).expect("four units");
+                    assert_eq!(number(lease.relay().node_id()), 40);
+                    assert_eq!(lease.units(), 4);
+                }
+            })
+        },
+    );
+    assert_eq!(world.load(40), 0);
 }
 
 /// Yields to other threads.

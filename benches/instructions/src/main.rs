@@ -11,7 +11,7 @@ mod randomness;
 use fastrand::Rng;
 use instances::topology::{View, World};
 use instances::{Instance, Loads, Recipe, RoundTrips, empty_registry_on, endpoint, random_ids};
-use relay_registry::{FindOptions, ManualClock, NodeId, RegisterOptions, Registration};
+use relay_registry::{FindOptions, ManualClock, NodeId, RegisterOptions, Registration, Registry};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -47,6 +47,7 @@ fn main() {
         change(it);
     }
     come_and_go();
+    ask_for_units();
 }
 
 /// A small capacity, which is soon used up.
@@ -158,4 +159,36 @@ fn come_and_go() {
         });
         count("unregister", &new_ids, |id| registry.unregister(id));
     }
+}
+
+/// Three units for each call. Where no relay has so many, all have two.
+fn ask_for_units() {
+    let targets = random_ids(CALLS, &mut Rng::with_seed(u64::MAX));
+    let options = FindOptions::new().units(3);
+    for Instance { registry, .. } in &instances(&SETTLED) {
+        count_units(registry, &options);
+        count("find_relay_with 3 units, equilibrium", &targets, |target| {
+            black_box(registry.find_relay_with(target, &options)).is_ok()
+        });
+        count("reserve 3 units + drop, equilibrium", &targets, |target| {
+            black_box(registry.reserve(target, &options)).is_ok()
+        });
+    }
+    let recipe = Recipe::new(RELAYS, RoundTrips::Measured).capacity(10);
+    for Instance { registry, ids, .. } in &instances(&recipe) {
+        for id in ids {
+            registry.report_load(id, 8);
+        }
+        count_units(registry, &options);
+        count("find_relay_with 3 units, none", &targets, |target| {
+            black_box(registry.find_relay_with(target, &options)).is_err()
+        });
+    }
+}
+
+/// Has maintenance make the trees of free units, which it does after the first call for several.
+fn count_units(registry: &Registry, options: &FindOptions) {
+    let none = options.clone().max_latency(Duration::ZERO);
+    let _ = registry.find_relay_with(&random_ids(1, &mut Rng::with_seed(7))[0], &none);
+    (0..4).for_each(|_| _ = registry.maintain());
 }

@@ -164,6 +164,66 @@ fn what_changed_is_found_beside_a_merge(way: Way) {
     });
 }
 
+/// Two units are asked for, and the second one to be free is given back. The trees count free
+/// units from the start.
+const REGAINED: Way = Way {
+    prepare: |registry| {
+        with_capacity(registry, 2);
+        let units_asked = &registry.inner().relays.publication().context.units_asked;
+        units_asked.ask(2);
+        units_asked.settle_now();
+        merge(registry);
+        Some(registry.lease(&id(1)).expect("a unit"))
+    },
+    is_seen: |registry| relay(registry).is_some_and(|relay| relay.current_load() == 0),
+    // A preference, for without any condition a find would look at the record first.
+    options: || FindOptions::new().units(2).prefer(id(2)),
+    ..RELEASED
+};
+
+#[test]
+fn a_relay_that_regains_units_is_found() {
+    what_is_seen_is_found(REGAINED);
+}
+
+#[test]
+fn a_relay_that_regains_units_is_found_beside_a_merge() {
+    what_changed_is_found_beside_a_merge(REGAINED);
+}
+
+/// The merge makes the tree of free units.
+#[test]
+fn a_relay_that_regains_units_is_found_beside_the_first_count() {
+    let uncounted = |registry: &Registry| {
+        with_capacity(registry, 2);
+        let lease = registry.lease(&id(1)).expect("a unit");
+        let units_asked = &registry.inner().relays.publication().context.units_asked;
+        units_asked.ask(2);
+        units_asked.settle_now();
+        Some(lease)
+    };
+    what_changed_is_found_beside_a_merge(Way {
+        prepare: uncounted,
+        ..REGAINED
+    });
+}
+
+/// The capacity is raised to two units, and two are asked for.
+#[test]
+fn a_relay_of_a_raised_capacity_is_found_for_several_units() {
+    what_is_seen_is_found(Way {
+        prepare: |registry| {
+            let unit = (REGAINED.prepare)(registry);
+            with_capacity(registry, 1);
+            drop(unit);
+            None
+        },
+        change: |registry, _| with_capacity(registry, 2),
+        is_seen: |registry| relay(registry).is_some_and(|relay| relay.capacity() == 2),
+        ..REGAINED
+    });
+}
+
 #[test]
 fn a_released_relay_is_found() {
     what_is_seen_is_found(RELEASED);

@@ -1,11 +1,17 @@
 //! Models of leases: against each other, renewals, departures and the registry's end.
 
 use super::*;
+use std::num::NonZeroU32;
 
-pub(super) fn lease(table: &Table, n: u8) -> Option<Unit> {
+pub(super) fn lease(table: &Table, n: u8) -> Option<Units> {
+    lease_units(table, n, 1)
+}
+
+fn lease_units(table: &Table, n: u8, count: u32) -> Option<Units> {
+    let count = NonZeroU32::new(count)?;
     let guard = epoch::pin();
-    let (unit, _) = table.find(&id(n), &guard)?.lease(None).ok()?;
-    Some(unit)
+    let (units, _) = table.find(&id(n), &guard)?.lease(count, None).ok()?;
+    Some(units)
 }
 
 #[test]
@@ -21,6 +27,24 @@ fn the_last_unit_is_leased_once() {
         drop((ours, theirs));
         assert_eq!(table.leases(), 0);
         assert!(lease(&table, 1).is_some());
+    });
+}
+
+/// Of three units, two leases of two are not both taken; and none is taken in part.
+#[test]
+fn units_are_leased_together_or_not_at_all() {
+    check(2, || {
+        let table = table(1);
+        register(&table, 1, 3);
+        let other = Arc::clone(&table);
+        let theirs = thread::spawn(move || lease_units(&other, 1, 2));
+        let ours = lease_units(&table, 1, 2);
+        let theirs = theirs.join().unwrap();
+        assert!(ours.is_some() ^ theirs.is_some());
+        assert_eq!(table.leases(), 2);
+        drop((ours, theirs));
+        assert_eq!(table.leases(), 0);
+        assert!(lease_units(&table, 1, 3).is_some());
     });
 }
 
@@ -105,7 +129,7 @@ fn room_is_not_made_of_two_moments() {
             yield_point();
         });
         yield_point();
-        assert!(!live.has_room());
+        assert!(!live.has_room(1));
         drop(guard);
         renewing.join().unwrap();
     });
@@ -154,6 +178,25 @@ fn a_release_beside_a_return_gives_the_unit_back() {
     });
 }
 
+/// Two units that are released beside a departure and a return can be leased again together.
+#[test]
+fn a_release_of_several_units_beside_a_return_gives_all_back() {
+    check(2, || {
+        let table = table(1);
+        register(&table, 1, 2);
+        let units = lease_units(&table, 1, 2).unwrap();
+        let other = Arc::clone(&table);
+        let returning = thread::spawn(move || {
+            leave(&other, 1);
+            register(&other, 1, 2);
+        });
+        drop(units);
+        returning.join().unwrap();
+        assert_eq!(table.leases(), 0);
+        assert!(lease_units(&table, 1, 2).is_some());
+    });
+}
+
 /// A relay whose unit is leased has no other one, also beside a departure and a return.
 #[test]
 fn no_unit_is_leased_twice_over_a_return() {
@@ -177,10 +220,20 @@ fn no_unit_is_leased_twice_over_a_return() {
 /// twice, and not never.
 #[test]
 fn a_release_and_a_departure_give_the_record_back_once() {
-    check(2, || {
+    are_given_back_once(|table| lease(table, 1));
+}
+
+/// The same for a lease of several units.
+#[test]
+fn a_release_of_several_units_and_a_departure_give_the_record_back_once() {
+    are_given_back_once(|table| lease_units(table, 1, 2));
+}
+
+fn are_given_back_once(lease: fn(&Table) -> Option<Units>) {
+    check(2, move || {
         let table = table(1);
-        register(&table, 1, 1);
-        let unit = lease(&table, 1).unwrap();
+        register(&table, 1, 2);
+        let units = lease(&table).unwrap();
         let index = {
             let guard = epoch::pin();
             table.find(&id(1), &guard).unwrap().index()
@@ -194,7 +247,7 @@ fn a_release_and_a_departure_give_the_record_back_once() {
                 other.store.on_unreachable(index);
             }
         });
-        drop(unit);
+        drop(units);
         leaving.join().unwrap();
         collect_all();
         let guard = epoch::pin();
@@ -210,8 +263,11 @@ fn a_release_and_a_departure_give_the_record_back_once() {
 fn a_release_and_the_end_of_the_registry_agree_on_who_frees_the_store() {
     check(2, || {
         let table = table(1);
-        register(&table, 1, 2);
-        let units = [lease(&table, 1).unwrap(), lease(&table, 1).unwrap()];
+        register(&table, 1, 3);
+        let units = [
+            lease(&table, 1).unwrap(),
+            lease_units(&table, 1, 2).unwrap(),
+        ];
         let store = Arc::downgrade(&table.store);
         let releasing = thread::spawn(move || drop(units));
         drop(table);

@@ -9,7 +9,8 @@
 //!
 //! A lease is taken by one compare-and-swap of the whole word, so it is decided
 //! at once against the last free unit, a renewal that lowers the capacity, a
-//! fresh load report, draining, and the relay's departure.
+//! fresh load report, draining, and the relay's departure. A lease has one or more
+//! units. The lowest field counts the units of all leases: it is zero when no lease is left.
 
 use crate::limits::MAX_CAPACITY;
 use crate::relay::Rejection;
@@ -35,9 +36,6 @@ impl Load {
     pub(in crate::table) const DETACHED: u64 = 1 << 62;
     /// The relay takes no new leases.
     pub(in crate::table) const DRAINING: u64 = 1 << 63;
-    /// One lease.
-    pub(in crate::table) const LEASE: u64 = 1;
-
     #[inline]
     pub(in crate::table) fn from_bits(bits: u64) -> Self {
         Self(bits)
@@ -55,7 +53,7 @@ impl Load {
         Self(u64::from(capacity) << CAPACITY_SHIFT)
     }
 
-    /// Leases given by this registry and not yet released.
+    /// Units that this registry has leased out and that were not released yet.
     #[inline]
     pub(crate) fn leases(self) -> u32 {
         (self.0 & FIELD_MASK) as u32
@@ -100,45 +98,67 @@ impl Load {
         self.0 & flag != 0
     }
 
-    /// Why a lease would be refused, if it would, by the capacity in the word.
+    /// Why a lease of one unit would be refused, if it would, by the capacity in the word.
     #[inline]
     pub(crate) fn rejection(self) -> Option<Rejection> {
-        self.rejection_at(self.capacity())
+        self.rejection_if(|| self.total() >= self.capacity())
     }
 
-    /// Why a lease on a relay of `capacity` units would be refused, if it would.
+    /// The same for a lease of so many units.
     #[inline]
-    pub(crate) fn rejection_at(self, capacity: u32) -> Option<Rejection> {
+    pub(crate) fn rejection_of(self, units: u32) -> Option<Rejection> {
+        self.rejection_at(units, self.capacity())
+    }
+
+    /// The same for a relay with this capacity.
+    #[inline]
+    pub(crate) fn rejection_at(self, units: u32, capacity: u32) -> Option<Rejection> {
+        let wanted = || u64::from(self.total()) + u64::from(units);
+        self.rejection_if(|| wanted() > u64::from(capacity))
+    }
+
+    #[inline(always)]
+    fn rejection_if(self, is_full: impl FnOnce() -> bool) -> Option<Rejection> {
         if self.is_closed() {
             Some(Rejection::Departed)
         } else if self.is_draining() {
             Some(Rejection::Draining)
-        } else if self.total() >= capacity {
+        } else if is_full() {
             Some(Rejection::Full)
         } else {
             None
         }
     }
 
-    /// With one lease more, of `capacity` units.
+    /// How many units a new lease could take, up to so many; 0 if any lease would be refused.
     #[inline]
-    pub(in crate::table) fn with_lease(self, capacity: u32) -> Result<Self, Rejection> {
-        match self.rejection_at(capacity) {
-            // Below the capacity, so the count cannot leave its field.
-            None => Ok(Self(self.0 + Self::LEASE)),
+    pub(crate) fn free_units(self, most: u32) -> u32 {
+        if self.is_closed() || self.is_draining() {
+            return 0;
+        }
+        self.capacity().saturating_sub(self.total()).min(most)
+    }
+
+    /// With a further lease of so many units, at least one, on a relay with this capacity.
+    #[inline]
+    pub(in crate::table) fn with_lease(self, units: u32, capacity: u32) -> Result<Self, Rejection> {
+        match self.rejection_at(units, capacity) {
+            // At most the capacity, so the count cannot leave its field.
+            None => Ok(Self(self.0 + u64::from(units))),
             Some(reason) => Err(reason),
         }
     }
 
-    /// With one lease less. `None` if the record is unreachable or detached: the caller has
-    /// to use [`release_lease_of_removed`](super::Record::release_lease_of_removed), for
-    /// the last lease then frees the record, or drops a reference to the store.
+    /// Without a lease of so many units. `None` if the record is unreachable or detached: the
+    /// caller has to use
+    /// [`release_lease_of_removed`](super::Record::release_lease_of_removed), for the last
+    /// lease then frees the record, or drops a reference to the store.
     #[inline]
-    pub(in crate::table) fn without_lease(self) -> Option<Self> {
+    pub(in crate::table) fn without_lease(self, units: u32) -> Option<Self> {
         if self.has(Self::UNREACHABLE | Self::DETACHED) {
             return None;
         }
-        Some(Self(self.0 - Self::LEASE))
+        Some(Self(self.0 - u64::from(units)))
     }
 
     /// With what the relay says of its total load: what exceeds this
@@ -190,12 +210,37 @@ mod tests {
     #[test]
     fn leases_stop_at_the_capacity() {
         let mut load = Load::idle(2);
-        load = load.with_lease(2).unwrap().with_lease(2).unwrap();
-        assert_eq!(load.with_lease(2), Err(Rejection::Full));
-        assert_eq!(load.with_lease(1), Err(Rejection::Full));
-        assert_eq!(load.with_lease(3).unwrap().leases(), 3);
+        load = load.with_lease(1, 2).unwrap().with_lease(1, 2).unwrap();
+        assert_eq!(load.with_lease(1, 2), Err(Rejection::Full));
+        assert_eq!(load.with_lease(1, 1), Err(Rejection::Full));
+        assert_eq!(load.with_lease(1, 3).unwrap().leases(), 3);
         assert_eq!(load.rejection(), Some(Rejection::Full));
         assert_eq!(load.with_capacity(3).rejection(), None);
+    }
+
+    #[test]
+    fn units_are_leased_together_or_not_at_all() {
+        let load = Load::idle(5).with_report(1).with_lease(3, 5).unwrap();
+        assert_eq!((load.leases(), load.total()), (3, 4));
+        assert_eq!(load.with_lease(2, 5), Err(Rejection::Full));
+        assert_eq!(load.rejection_of(2), Some(Rejection::Full));
+        assert_eq!(load.rejection_of(1), None);
+        for units in [MAX_CAPACITY, MAX_CAPACITY + 1, u32::MAX] {
+            assert_eq!(load.with_lease(units, MAX_CAPACITY), Err(Rejection::Full));
+        }
+        assert_eq!(load.without_lease(3), Some(Load::idle(5).with_report(1)));
+        let all = Load::idle(MAX_CAPACITY).with_lease(MAX_CAPACITY, MAX_CAPACITY);
+        assert_eq!(all.unwrap().leases(), MAX_CAPACITY);
+    }
+
+    #[test]
+    fn free_units_are_those_that_a_lease_could_take() {
+        let load = Load::idle(5).with_report(1);
+        assert_eq!((load.free_units(9), load.free_units(3)), (4, 3));
+        assert_eq!(load.with_report(7).free_units(9), 0);
+        assert_eq!(load.with_draining(true).free_units(9), 0);
+        let closed = Load::from_bits(load.bits() | Load::CLOSED);
+        assert_eq!(closed.free_units(9), 0);
     }
 
     #[test]
@@ -204,9 +249,9 @@ mod tests {
         assert_eq!(load.reported(), MAX_CAPACITY);
         load = load.with_report(0);
         for _ in 0..MAX_CAPACITY {
-            load = load.with_lease(MAX_CAPACITY).unwrap();
+            load = load.with_lease(1, MAX_CAPACITY).unwrap();
         }
-        assert_eq!(load.with_lease(MAX_CAPACITY), Err(Rejection::Full));
+        assert_eq!(load.with_lease(1, MAX_CAPACITY), Err(Rejection::Full));
         load = load.with_report(u32::MAX);
         assert_eq!(
             (load.leases(), load.reported()),
@@ -218,16 +263,16 @@ mod tests {
 
     #[test]
     fn a_report_counts_what_others_put_there() {
-        let load = Load::idle(10).with_lease(10).unwrap();
+        let load = Load::idle(10).with_lease(1, 10).unwrap();
         assert_eq!(load.with_report(4).total(), 4);
         assert_eq!(load.with_report(0).total(), 1, "own leases always count");
-        let later = load.with_report(4).with_lease(10).unwrap();
+        let later = load.with_report(4).with_lease(1, 10).unwrap();
         assert_eq!(later.total(), 5, "own picks since the report add up");
     }
 
     #[test]
     fn flags_refuse_in_the_order_of_finality() {
-        let full = Load::idle(1).with_lease(1).unwrap().with_draining(true);
+        let full = Load::idle(1).with_lease(1, 1).unwrap().with_draining(true);
         assert_eq!(full.rejection(), Some(Rejection::Draining));
         let closed = Load::from_bits(full.bits() | Load::CLOSED);
         assert_eq!(closed.rejection(), Some(Rejection::Departed));

@@ -404,17 +404,22 @@ impl Record {
         Load::from_bits(self.load.load(Ordering::Acquire))
     }
 
-    /// Takes one of `capacity` units, or says why not; the words before and after.
+    /// Takes so many units, at least one, of a relay with this capacity, or says why not; the
+    /// words before and after.
     #[inline]
-    pub(in crate::table) fn take_lease(&self, capacity: u32) -> Result<(Load, Load), Rejection> {
-        self.update_load(|load| load.with_lease(capacity))
+    pub(in crate::table) fn take_lease(
+        &self,
+        units: u32,
+        capacity: u32,
+    ) -> Result<(Load, Load), Rejection> {
+        self.update_load(|load| load.with_lease(units, capacity))
     }
 
-    /// Releases one unit of a record that is unreachable or detached; returns the word
-    /// before.
-    pub(in crate::table) fn release_lease_of_removed(&self) -> Load {
+    /// Releases a lease of so many units on a record that is unreachable or detached; returns
+    /// the word before. The lease was the last one if that word has no more units leased.
+    pub(in crate::table) fn release_lease_of_removed(&self, units: u32) -> Load {
         // AcqRel: the last release sees what the other holders did before theirs.
-        Load::from_bits(self.load.fetch_sub(Load::LEASE, Ordering::AcqRel))
+        Load::from_bits(self.load.fetch_sub(units.into(), Ordering::AcqRel))
     }
 
     /// Sets flags; returns the word before.

@@ -113,10 +113,41 @@ fn the_last_unit_of_a_record_is_taken_once() {
     check(3, || {
         let record = idle(1);
         let other = Arc::clone(&record);
-        let taking = thread::spawn(move || other.take_lease(1).is_ok());
-        let ours = record.take_lease(1).is_ok();
+        let taking = thread::spawn(move || other.take_lease(1, 1).is_ok());
+        let ours = record.take_lease(1, 1).is_ok();
         assert!(ours ^ taking.join().unwrap());
         assert_eq!(record.load().leases(), 1);
+    });
+}
+
+/// Three units are not enough for two leases of two, whatever is left in between.
+#[test]
+fn of_two_leases_that_do_not_both_fit_one_is_taken_whole() {
+    check(3, || {
+        let record = idle(3);
+        let other = Arc::clone(&record);
+        let taking = thread::spawn(move || other.take_lease(2, 3).is_ok());
+        let ours = record.take_lease(2, 3).is_ok();
+        assert!(ours ^ taking.join().unwrap());
+        assert_eq!(record.load().leases(), 2);
+        assert!(record.take_lease(1, 3).is_ok());
+    });
+}
+
+/// Whichever of two leases is released last, one of the threads sees that none is left.
+#[test]
+fn of_two_leases_of_several_units_one_is_the_last() {
+    check(3, || {
+        let record = idle(5);
+        assert!(record.take_lease(2, 5).is_ok() && record.take_lease(3, 5).is_ok());
+        record.set_flags(Load::CLOSED | Load::UNREACHABLE);
+        let other = Arc::clone(&record);
+        let is_last =
+            |record: &Record, units| record.release_lease_of_removed(units).leases() == units;
+        let releasing = thread::spawn(move || is_last(&other, 2));
+        let ours = is_last(&record, 3);
+        assert!(ours ^ releasing.join().unwrap());
+        assert_eq!(record.load().leases(), 0);
     });
 }
 
@@ -126,7 +157,7 @@ fn a_report_beside_a_lease_counts_neither_twice() {
         let record = idle(10);
         let other = Arc::clone(&record);
         let reporting = thread::spawn(move || other.change_load(|load| load.with_report(4)));
-        assert!(record.take_lease(10).is_ok());
+        assert!(record.take_lease(1, 10).is_ok());
         reporting.join().unwrap();
         // Four were there at the report, ours among them or after it.
         assert!([4, 5].contains(&record.load().total()));
@@ -139,10 +170,10 @@ fn draining_begins_for_all_leases_not_yet_taken() {
     check(3, || {
         let record = idle(10);
         let other = Arc::clone(&record);
-        let leasing = thread::spawn(move || other.take_lease(10).is_ok());
+        let leasing = thread::spawn(move || other.take_lease(1, 10).is_ok());
         record.change_load(|load| load.with_draining(true));
         let taken_before = record.load().leases();
-        assert!(record.take_lease(10).is_err());
+        assert!(record.take_lease(1, 10).is_err());
         leasing.join().unwrap();
         assert_eq!(record.load().leases(), taken_before);
     });
@@ -153,7 +184,7 @@ fn a_departure_beside_a_lease_lets_no_lease_follow() {
     check(3, || {
         let record = idle(10);
         let other = Arc::clone(&record);
-        let leasing = thread::spawn(move || other.take_lease(10).is_ok());
+        let leasing = thread::spawn(move || other.take_lease(1, 10).is_ok());
         let leases = record.set_flags(Load::CLOSED).leases();
         let taken = leasing.join().unwrap();
         assert_eq!(record.load().leases(), leases);

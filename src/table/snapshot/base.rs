@@ -13,7 +13,7 @@ use crate::coordinates::Coordinate;
 use crate::table::record::Handle;
 use crate::table::snapshot::filters::FilterId;
 use crate::table::snapshot::geometry::Geometry;
-use crate::table::snapshot::leaves::Leaves;
+use crate::table::snapshot::leaves::{Leaves, Precision};
 use crate::table::snapshot::score::Bins;
 use crate::table::snapshot::tree::{FANOUT, span};
 
@@ -42,9 +42,10 @@ const FEW: usize = 64;
 const NO_SLOT: u32 = u32::MAX;
 
 impl Base {
-    /// With a forest for each of these filters.
+    /// Its trees count up to so many free units. With a forest for each of these filters.
     pub(crate) fn new(
         mut merged: Vec<MergedRelay>,
+        most_free_units: u32,
         filters: impl Iterator<Item = FilterId>,
     ) -> Self {
         merged.sort_unstable_by_key(|it| (it.position.is_none(), it.own_micros, it.relay.index));
@@ -63,12 +64,16 @@ impl Base {
             Bins::COARSE
         };
         let slot_of = |it: &MergedRelay| slot_by_index[it.relay.index as usize] as usize;
+        let precision = Precision {
+            bins,
+            most_free_units,
+        };
         let is_located = merged.iter().any(|it| it.position.is_some());
         let geometry = is_located.then(|| {
             let located = merged.iter().map(|it| (slot_of(it), it.position));
             Geometry::new(located, last, top_for(last + 1) + 1)
         });
-        let leaves = Leaves::new(last + 1, bins, filters, geometry);
+        let leaves = Leaves::new(last + 1, precision, filters, geometry);
         for it in &merged {
             leaves.put(slot_of(it), it.relay);
         }
@@ -219,7 +224,7 @@ mod tests {
         for relays in SIZES {
             for located in [0, 1, 2] {
                 let merged = merged(relays, |index| index % 2 < located);
-                let base = Base::new(merged.clone(), std::iter::empty());
+                let base = Base::new(merged.clone(), 1, std::iter::empty());
                 assert_eq!((base.len(), base.iter().count()), (relays, relays));
                 for it in &merged {
                     let slot = base.slot_of(it.relay).expect("a slot");
@@ -241,7 +246,7 @@ mod tests {
     #[test]
     fn relays_without_a_position_are_in_order_of_the_round_trip() {
         let merged = merged(1_000, |_| false);
-        let base = Base::new(merged.clone(), std::iter::empty());
+        let base = Base::new(merged.clone(), 1, std::iter::empty());
         let own = |(_, relay): (usize, Handle)| merged[relay.index as usize].own_micros;
         assert!(base.iter().map(own).is_sorted());
     }
@@ -250,7 +255,7 @@ mod tests {
     #[test]
     fn a_relay_is_as_likely_to_be_chosen_as_another() {
         for relays in [2, 65, 129, 1_000, 1_025, 16_385] {
-            let base = Base::new(merged(relays, |_| false), std::iter::empty());
+            let base = Base::new(merged(relays, |_| false), 1, std::iter::empty());
             let occupied: Vec<usize> = base.iter().map(|(slot, _)| slot).collect();
             let mut chances = vec![1.0; occupied.len()];
             for level in 0..=base.leaves.top() {
@@ -279,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_bounding_box_has_all_relays_below_it() {
-        let base = Base::new(merged(5_000, |index| index % 10 > 0), std::iter::empty());
+        let base = Base::new(merged(5_000, |index| index % 10 > 0), 1, std::iter::empty());
         let geometry = base.leaves.geometry.as_ref().unwrap();
         let from = [3e4; Coordinate::DIMENSIONS];
         for (slot, _) in base.iter() {

@@ -4,6 +4,7 @@ use crate::sync::{AtomicBool, AtomicU64, Ordering, Padded};
 use crate::table::record::{BackOff, BackOffRange, Record};
 use crate::table::snapshot::filters::Filters;
 use crate::table::snapshot::forest::TierSet;
+use crate::table::snapshot::free_units::UnitsAsked;
 use crate::table::snapshot::outage::Outage;
 use crate::table::snapshot::score::Bins;
 use crate::time::{Tick, Watch};
@@ -96,6 +97,7 @@ pub(crate) struct Context {
     pub(crate) filters: Filters,
     /// Whether the base has the position of any relay.
     is_located: AtomicBool,
+    pub(crate) units_asked: UnitsAsked,
 }
 
 impl Context {
@@ -111,6 +113,7 @@ impl Context {
             tier_moves: AtomicU64::default(),
             filters: Filters::new(),
             is_located: AtomicBool::new(false),
+            units_asked: UnitsAsked::default(),
         }
     }
 

@@ -38,15 +38,18 @@ impl Relays {
         self.records.len()
     }
 
-    pub(super) fn subject(&self, index: usize) -> Subject<'_> {
+    pub(super) fn parts(&self, index: usize) -> Parts<'_> {
         let (record, extra) = &self.records[index];
-        let parts = Parts {
+        Parts {
             record,
             extra,
             policies: &self.policies,
             index: index as u32,
-        };
-        parts.with_handle(Handle {
+        }
+    }
+
+    pub(super) fn subject(&self, index: usize) -> Subject<'_> {
+        self.parts(index).with_handle(Handle {
             index: index as u32,
             generation: 0,
         })

@@ -37,11 +37,12 @@ use crate::sync::{AtomicU32, AtomicU64, OnceBox, Ordering, Padded};
 use crate::table::record::Subject;
 use crate::table::snapshot::context::Context;
 use crate::table::snapshot::filters::FilterId;
+use crate::table::snapshot::free_units::FreeUnits;
 use crate::table::snapshot::geometry::Geometry;
 use crate::table::snapshot::lanes::{BestChildren, best_children};
 use crate::table::snapshot::leaf::{Leaf, Summary, SummaryWord};
 use crate::table::snapshot::leaf_state::{LeafState, StateCounts};
-use crate::table::snapshot::score::Bins;
+use crate::table::snapshot::leaves::Precision;
 use crate::table::snapshot::tree::Tree;
 
 /// See the module's description.
@@ -62,6 +63,17 @@ pub(crate) struct TierTrees {
     pub(crate) summaries: Tree<Summary>,
     /// If positions are known: see [`leaf`](super::leaf).
     pub(crate) joint: Option<Tree<Summary>>,
+    /// If calls had asked for several units when the part was made.
+    pub(crate) free_units: Option<Box<FreeUnits>>,
+}
+
+/// What the trees of a part have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) slots: usize,
+    pub(super) has_positions: bool,
+    /// See [`free_units`](super::free_units).
+    pub(super) most_free_units: u32,
 }
 
 /// What the leaves of a relay in a part are computed from.
@@ -70,7 +82,7 @@ pub(super) struct LeafSource<'a> {
     pub(super) slot: usize,
     pub(super) subject: &'a Subject<'a>,
     pub(super) context: &'a Context,
-    pub(super) bins: Bins,
+    pub(super) precision: Precision,
     pub(super) geometry: &'a Option<Geometry>,
     /// How many slots the part has.
     pub(super) slots: usize,
@@ -84,7 +96,21 @@ impl LeafSource<'_> {
             return 0;
         }
         let tick = self.context.leaf_tick();
-        Leaf::of(self.subject, self.context, self.bins, tick).summary
+        Leaf::of(self.subject, self.context, self.precision.bins, tick).summary
+    }
+
+    /// The fields of the tree of free units.
+    fn free_units(&self, tier: u8, filter: Option<FilterId>, free: &FreeUnits) -> u64 {
+        let state = SummaryWord(self.summary(tier, filter)).state();
+        free.fields(state, self.subject.record.load())
+    }
+
+    fn shape(&self) -> Shape {
+        Shape {
+            slots: self.slots,
+            has_positions: self.geometry.is_some(),
+            most_free_units: self.precision.most_free_units,
+        }
     }
 
     #[inline(always)]
@@ -97,15 +123,15 @@ impl LeafSource<'_> {
         let summary = SummaryWord(trees.summaries.leaf(self.slot));
         let geometry = self.geometry.as_ref();
         let height = geometry.map_or(0.0, |geometry| geometry.height(self.slot));
-        summary.joint(self.bins, &self.context.settings, height)
+        summary.joint(self.precision.bins, &self.context.settings, height)
     }
 }
 
 impl Forest {
-    pub(super) fn new(filter: Option<FilterId>, slots: usize, has_positions: bool) -> Self {
+    pub(super) fn new(filter: Option<FilterId>, shape: Shape) -> Self {
         Self {
             filter,
-            lowest: TierTrees::new(slots, has_positions),
+            lowest: TierTrees::new(shape),
             higher: OnceBox::new(),
             counts: Padded::default(),
         }
@@ -132,7 +158,7 @@ impl Forest {
     #[cold]
     fn higher_trees_of(&self, source: &LeafSource<'_>, tier: u8) -> &TierTrees {
         let higher = self.higher.get_or_init(HigherTiers::new);
-        let make = || TierTrees::new(source.slots, source.geometry.is_some());
+        let make = || TierTrees::new(source.shape());
         higher.get_or_make(tier, make, || {
             source.subject.record.touch_load();
         })
@@ -175,6 +201,11 @@ impl Forest {
         if let Some(joint) = trees.joint.as_ref().filter(|_| to_root || before != after) {
             joint.update(source.slot, to_root, || source.joint(trees));
         }
+        // Also if the summary is the same: free units change more often.
+        if let Some(free) = &trees.free_units {
+            let fields = || source.free_units(tier, self.filter, free);
+            free.update(source.slot, to_root, fields);
+        }
     }
 
     /// [`refresh`](Self::refresh) for trees that are [joined](Self::join_all) later.
@@ -185,6 +216,9 @@ impl Forest {
         self.recount(before, after);
         if let Some(joint) = &trees.joint {
             joint.set(source.slot, || source.joint(trees));
+        }
+        if let Some(free) = &trees.free_units {
+            free.set(source.slot, || source.free_units(tier, self.filter, free));
         }
     }
 
@@ -229,10 +263,16 @@ impl Forest {
 }
 
 impl TierTrees {
-    pub(super) fn new(leaves: usize, has_positions: bool) -> Self {
+    fn new(shape: Shape) -> Self {
+        let Shape {
+            slots,
+            has_positions,
+            most_free_units: most,
+        } = shape;
         Self {
-            summaries: Tree::new(leaves, false),
-            joint: has_positions.then(|| Tree::new(leaves, false)),
+            summaries: Tree::new(slots, false),
+            joint: has_positions.then(|| Tree::new(slots, false)),
+            free_units: (most > 1).then(|| Box::new(FreeUnits::new(slots, most))),
         }
     }
 
@@ -247,6 +287,9 @@ impl TierTrees {
         self.summaries.join_all();
         if let Some(joint) = &self.joint {
             joint.join_all();
+        }
+        if let Some(free) = &self.free_units {
+            free.join_all();
         }
     }
 }

@@ -159,14 +159,20 @@ fn rtt_lane(record: &Record) -> u64 {
     }
 }
 
-/// Whether a change of load leaves the leaf of the relay as it is.
+/// Whether a change of load leaves the leaf of the relay as it is in each tree. Those of
+/// [free units](super::free_units) count up to `most` at most.
 pub(crate) fn is_alike(
     subject: &Subject<'_>,
     one: Load,
     other: Load,
     context: &Context,
     bins: Bins,
+    most: u32,
 ) -> bool {
+    // Of one unit, the summary says enough.
+    if most != 1 && one.free_units(most) != other.free_units(most) {
+        return false;
+    }
     let (record, settings) = (subject.record, &context.settings);
     match subject.weight(context) {
         None => {

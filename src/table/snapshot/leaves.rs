@@ -4,7 +4,7 @@ use crate::sync::{AtomicU64, OnceBox, Ordering, ZeroedSlice, prefetch};
 use crate::table::record::{Handle, Subject};
 use crate::table::snapshot::context::Context;
 use crate::table::snapshot::filters::FilterId;
-use crate::table::snapshot::forest::{Forest, LeafSource, TierTrees};
+use crate::table::snapshot::forest::{Forest, LeafSource, Shape, TierTrees};
 use crate::table::snapshot::geometry::Geometry;
 use crate::table::snapshot::leaf::{Leaf, SummaryWord};
 use crate::table::snapshot::leaf_state::LeafState;
@@ -23,9 +23,17 @@ pub(crate) struct Leaves {
     filtered: Box<[Forest]>,
     /// Allocated when the first relay is suspended.
     suspended: OnceBox<Suspended>,
-    pub(crate) bins: Bins,
+    pub(crate) precision: Precision,
     /// Where the relays are, if the position of any is known.
     pub(crate) geometry: Option<Geometry>,
+}
+
+/// How finely the trees of a part tell relays apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Precision {
+    pub(crate) bins: Bins,
+    /// Up to how many [free units](super::free_units) they count; with 1, no tree does.
+    pub(crate) most_free_units: u32,
 }
 
 /// The relays of one tier in a part.
@@ -59,17 +67,22 @@ impl Leaves {
     /// With a forest for each of these filters.
     pub(crate) fn new(
         slots: usize,
-        bins: Bins,
+        precision: Precision,
         filters: impl Iterator<Item = FilterId>,
         geometry: Option<Geometry>,
     ) -> Self {
-        let forest = |filter| Forest::new(filter, slots, geometry.is_some());
+        let shape = Shape {
+            slots,
+            has_positions: geometry.is_some(),
+            most_free_units: precision.most_free_units,
+        };
+        let forest = |filter| Forest::new(filter, shape);
         Self {
             slots: ZeroedSlice::new_or_abort(slots.max(1)),
             all: forest(None),
             filtered: filters.map(|filter| forest(Some(filter))).collect(),
             suspended: OnceBox::new(),
-            bins,
+            precision,
             geometry,
         }
     }
@@ -90,6 +103,11 @@ impl Leaves {
     pub(crate) fn forest(&self, filter: FilterId) -> Option<&Forest> {
         let mut forests = self.filtered.iter();
         forests.find(|forest| forest.filter == Some(filter))
+    }
+
+    /// The trees of all tiers in which any relay was, the lowest first.
+    pub(crate) fn each_tier(&self) -> impl Iterator<Item = &TierTrees> {
+        self.all.each_tier().map(|(_, trees)| trees)
     }
 
     /// The words of a node in the summary tree of each tier.
@@ -149,12 +167,12 @@ impl Leaves {
     ///    eligible, there is nothing to do: a renewal that follows refreshes the leaf itself.
     /// 2. If the relay is suspended, the trees of suspensions are told when that ends.
     /// 3. The summary is recomputed, and the words above; the states are counted. Then the
-    ///    tree for pairs, if this part has one.
+    ///    tree for pairs and that of free units, if this part has them.
     /// 4. If the trees of suspensions do not agree with the record now, they are corrected.
     ///
     /// A search is to see at every moment that a relay is eligible, or that its suspension is
     /// due. So step 2 comes before step 3, and step 4 takes a suspension out only after the
-    /// root has the summary.
+    /// roots have the summary and the free units.
     pub(crate) fn refresh(
         &self,
         slot: usize,
@@ -186,7 +204,7 @@ impl Leaves {
             slot,
             subject,
             context,
-            bins: self.bins,
+            precision: self.precision,
             geometry: &self.geometry,
             slots: self.len(),
         }
@@ -269,7 +287,7 @@ impl Leaves {
     }
 
     fn leaf_at(&self, subject: &Subject<'_>, context: &Context, tick: Tick) -> Leaf {
-        Leaf::of(subject, context, self.bins, tick)
+        Leaf::of(subject, context, self.precision.bins, tick)
     }
 
     /// The trees of suspended relays, once there was any.

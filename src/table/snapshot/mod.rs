@@ -11,8 +11,9 @@
 //! - A [*summary word*](leaf) is a leaf or a word above leaves. It holds the ranks of the
 //!   best score, the shortest round trip and the least penalty of all relays below it. Each
 //!   level of the [tree](tree) has one word for 16 words of the level below. Other trees of
-//!   the same shape have [joint figures](leaf) for pairs, and the ends of
-//!   [suspensions](suspended).
+//!   the same shape have [joint figures](leaf) for pairs, the ends of
+//!   [suspensions](suspended), and the [free units](free_units) of relays once a call has
+//!   asked for several.
 //! - A [*pending change*](pending) is a change under way by which a relay may become
 //!   eligible.
 //!
@@ -26,7 +27,8 @@
 //!   refreshes the leaf and goes on.
 //! - A leaf must not hide a relay that is eligible. So a change by which a relay may become
 //!   eligible is pending until the root has it, and a search that finds no relay also checks
-//!   the records of pending changes.
+//!   the records of pending changes. Where calls ask for several units, that is so for each
+//!   change by which a relay may have enough of them for some call.
 //! - Time changes records without a thread that refreshes leaves. The first search that
 //!   meets an expired relay refreshes its leaf; the first search after the end of a
 //!   suspension refreshes the leaf of that relay.
@@ -47,6 +49,7 @@ mod filters;
 #[cfg(test)]
 mod fixture;
 mod forest;
+mod free_units;
 mod geometry;
 mod lanes;
 mod leaf;
@@ -67,12 +70,14 @@ mod tree;
 pub(crate) use base::MergedRelay;
 pub(crate) use context::{Context, SelectionSettings};
 pub(crate) use filters::{FilterId, Filters};
+pub(crate) use forest::TierTrees;
+pub(crate) use free_units::Wanted;
 pub(crate) use geometry::Boxes;
 pub(crate) use lanes::{
     BestChildren, LeastFigures, best_children, joint_figures, least_figures, pick,
 };
 pub(crate) use leaf::SummaryWord;
-pub(crate) use leaf_state::{LeafState, StateCounts};
+pub(crate) use leaf_state::LeafState;
 pub(crate) use leaves::{Leaves, TierPart};
 pub(crate) use pending::{PendingChange, PendingChanges, PendingSet};
 pub(crate) use publication::{Backlog, Merger, Publication, Snapshot};

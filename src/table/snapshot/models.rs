@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod changes;
+mod free_units;
 mod tiers;
 mod tree;
 
@@ -56,7 +57,7 @@ impl Relays {
     /// record.
     pub(super) fn consistent_state(&self, index: usize) -> LeafState {
         let snapshot = Arc::clone(&self.publication.load());
-        let bins = snapshot.base.leaves.bins;
+        let bins = snapshot.base.leaves.precision.bins;
         let tick = self.publication.context.leaf_tick();
         let (subject, context) = (self.subject(index), &self.publication.context);
         let expected = Leaf::of(&subject, context, bins, tick);

@@ -30,7 +30,7 @@
 //! generations within one snapshot. Each adds an arrival, and runs are merged long before.
 
 use crate::coordinates::Coordinate;
-use crate::sync::epoch::Guard;
+use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
 use crate::table::record::{Extra, Handle, Load, Parts, Subject};
 use crate::table::snapshot::base::{Base, MergedRelay};
@@ -38,7 +38,7 @@ use crate::table::snapshot::context::{Context, SelectionSettings};
 use crate::table::snapshot::filters::{FilterId, Filters};
 use crate::table::snapshot::leaf::is_alike;
 use crate::table::snapshot::leaf_state::{LeafState, StateCounts};
-use crate::table::snapshot::leaves::{Leaves, TierPart};
+use crate::table::snapshot::leaves::{Leaves, Precision, TierPart};
 use crate::table::snapshot::pending::{PendingChange, PendingChanges};
 use crate::table::snapshot::run::Run;
 use crate::table::snapshot::score::Bins;
@@ -126,16 +126,6 @@ impl Snapshot {
         counts
     }
 
-    /// How many of the relays that pass a filter are in each state; `None` if a part has no
-    /// forest for it.
-    pub(crate) fn counts_of(&self, filter: FilterId) -> Option<StateCounts> {
-        let mut counts = StateCounts::default();
-        for part in self.parts() {
-            counts.add(&part.forest(filter)?.counts());
-        }
-        Some(counts)
-    }
-
     /// Whether any suspension has ended at `tick`.
     #[inline]
     pub(crate) fn are_due(&self, tick: Tick) -> bool {
@@ -186,17 +176,15 @@ impl Snapshot {
         }
     }
 
+    /// Trees of runs count as many free units as that of the base.
     fn fresh_run(&self, filters: &Filters) -> Arc<Run> {
         // Each is longer than the one before, so that there are few.
         let wanted = (self.base.len() / 64).max(self.arrivals());
         let capacity = wanted.clamp(RUN_MIN, RUN_MAX);
         let first = self.newest_run().next_number();
-        Arc::new(Run::new(
-            capacity as u32,
-            first,
-            self.base.leaves.bins,
-            filters.active(),
-        ))
+        let precision = self.base.leaves.precision;
+        let filters = filters.active();
+        Arc::new(Run::new(capacity as u32, first, precision, filters))
     }
 
     fn newest_run(&self) -> &Run {
@@ -235,12 +223,15 @@ impl Publication {
     pub(crate) fn new(settings: SelectionSettings, watch: Watch) -> Self {
         Self {
             current: Swap::new(Arc::new(Snapshot {
-                base: Arc::new(Base::new(Vec::new(), iter::empty())),
+                base: Arc::new(Base::new(Vec::new(), 1, iter::empty())),
                 next: None,
                 runs: vec![Arc::new(Run::new(
                     RUN_MIN as u32,
                     0,
-                    Bins::FINE,
+                    Precision {
+                        bins: Bins::FINE,
+                        most_free_units: 1,
+                    },
                     iter::empty(),
                 ))],
                 number: 0,
@@ -337,6 +328,11 @@ impl Publication {
     /// The handle is read after the change: the relay may leave and return meanwhile, and
     /// then has another leaf. The returning thread touches the load before it computes that
     /// leaf. So either it sees this change, or this thread sees the other handle.
+    ///
+    /// If more units are free afterwards, up to the most that calls ask for, the relay may have
+    /// become eligible to one of these. While calls ask for one unit, that is so if the relay
+    /// was not eligible to any before. The thread is pinned, from before it reads how many
+    /// calls ask for; see [`free_units`](super::free_units).
     #[inline]
     pub(in crate::table) fn change_load<E>(
         &self,
@@ -344,11 +340,13 @@ impl Publication {
         parts: Parts<'_>,
         next: impl Fn(Load) -> Result<Load, E>,
     ) -> Result<(), E> {
+        let most = self.context.units_asked.most();
         let mut pending = None;
         let record = parts.record;
         let change = record.update_load(|load| {
             let next = next(load)?;
-            if pending.is_none() && load.rejection().is_some() && next.rejection().is_none() {
+            let has_most = load.rejection_of(most).is_none();
+            if !has_most && pending.is_none() && next.free_units(most) > load.free_units(most) {
                 pending = Some(self.begin_pending(index));
             }
             Ok(next)
@@ -382,7 +380,8 @@ impl Publication {
         snapshot: Option<&Snapshot>,
     ) {
         let context = &self.context;
-        if is_alike(subject, before, after, context, context.bins()) {
+        let (bins, most) = (context.bins(), context.units_asked.most());
+        if is_alike(subject, before, after, context, bins, most) {
             return;
         }
         match snapshot.filter(|snapshot| self.is_latest(snapshot)) {
@@ -427,7 +426,19 @@ impl Publication {
     /// Whether a merge would do more than drop departed relays.
     pub(crate) fn wants_merge(&self) -> bool {
         // Relaxed: a later pass sees it if this one does not.
-        self.is_unsorted.load(Ordering::Relaxed) || self.load().arrivals() > 0
+        let snapshot = self.load();
+        let counted = snapshot.base.leaves.precision.most_free_units;
+        self.is_unsorted.load(Ordering::Relaxed)
+            || snapshot.arrivals() > 0
+            || counted < self.context.units_asked.settled()
+    }
+
+    /// If calls ask for more units than the trees count, has a later merge count them. Not
+    /// while pinned: often the merge that follows is that merge.
+    pub(crate) fn prepare_free_units(&self) {
+        if self.context.units_asked.begin_grace(&epoch::pin()) {
+            epoch::collect();
+        }
     }
 
     /// Waits for the right to merge.
@@ -461,10 +472,11 @@ impl Publication {
         let relays = before.base.iter().map(|(_, relay)| relay).chain(arrivals);
         let mut merged = Vec::with_capacity(before.base.len() + before.arrivals());
         merged.extend(relays.filter_map(describe));
-        let next = Arc::new(Base::new(merged, self.context.filters.active()));
+        let most = self.context.units_asked.settled();
+        let next = Arc::new(Base::new(merged, most, self.context.filters.active()));
         // Step 4. The bins change before the next base is published: `is_alike` compares
         // changes of load by the finest bins of any part.
-        if next.leaves.bins == Bins::FINE {
+        if next.leaves.precision.bins == Bins::FINE {
             self.context.set_bins(Bins::FINE);
         }
         self.publish(merger, |snapshot| Snapshot {
@@ -519,13 +531,16 @@ impl Publication {
                 number: snapshot.number,
             };
             // Arrivals are compared with the relays of the base, so they have the same bins.
-            match after.newest_run().leaves.bins == next.leaves.bins {
+            match after.newest_run().leaves.precision == next.leaves.precision {
                 true => after,
                 false => after.with_fresh_run(&self.context.filters),
             }
         });
         self.context.set_located(next.leaves.geometry.is_some());
-        let is_fine = self.load().parts().any(|part| part.bins == Bins::FINE);
+        let is_fine = self
+            .load()
+            .parts()
+            .any(|part| part.precision.bins == Bins::FINE);
         self.context.set_bins(match is_fine {
             true => Bins::FINE,
             false => Bins::COARSE,

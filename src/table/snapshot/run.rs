@@ -12,8 +12,7 @@
 use crate::sync::{AtomicU64, Ordering, Padded};
 use crate::table::record::{Extra, Handle};
 use crate::table::snapshot::filters::FilterId;
-use crate::table::snapshot::leaves::Leaves;
-use crate::table::snapshot::score::Bins;
+use crate::table::snapshot::leaves::{Leaves, Precision};
 use crate::table::snapshot::tree::FANOUT;
 
 /// The bit of the claim counter that stops claims.
@@ -35,7 +34,7 @@ impl Run {
     pub(crate) fn new(
         capacity: u32,
         first: u32,
-        bins: Bins,
+        precision: Precision,
         filters: impl Iterator<Item = FilterId>,
     ) -> Self {
         let nodes = capacity.div_ceil(FANOUT as u32).next_power_of_two();
@@ -44,7 +43,7 @@ impl Run {
             capacity,
             first,
             nodes_log2: nodes.ilog2(),
-            leaves: Leaves::new(nodes as usize * FANOUT, bins, filters, None),
+            leaves: Leaves::new(nodes as usize * FANOUT, precision, filters, None),
         }
     }
 
@@ -140,24 +139,30 @@ fn reversed(number: u32, bits: u32) -> usize {
 mod tests {
     use super::*;
     use crate::sync::Zeroable;
+    use crate::table::snapshot::score::Bins;
     use std::collections::BTreeSet;
+
+    const PRECISION: Precision = Precision {
+        bins: Bins::FINE,
+        most_free_units: 1,
+    };
 
     #[test]
     fn slots_are_distinct_and_spread() {
         for capacity in [1, 3, 64, 65, 256, 1_000, 5_000] {
-            let run = Run::new(capacity, 7, Bins::FINE, std::iter::empty());
+            let run = Run::new(capacity, 7, PRECISION, std::iter::empty());
             let slots: BTreeSet<_> = (0..capacity).map(|claim| run.slot(claim)).collect();
             assert_eq!(slots.len(), capacity as usize);
             assert!(slots.iter().all(|&slot| slot < run.leaves.len()));
         }
-        let run = Run::new(256, 0, Bins::FINE, std::iter::empty());
+        let run = Run::new(256, 0, PRECISION, std::iter::empty());
         let nodes: BTreeSet<_> = (0..4).map(|claim| run.slot(claim) / FANOUT).collect();
         assert_eq!(nodes.len(), 4);
     }
 
     #[test]
     fn an_arrival_is_found_by_its_number() {
-        let run = Run::new(2, u32::MAX, Bins::FINE, std::iter::empty());
+        let run = Run::new(2, u32::MAX, PRECISION, std::iter::empty());
         let handles = [1, 2].map(|index| Handle {
             index,
             generation: 9,

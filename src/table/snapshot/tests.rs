@@ -2,7 +2,7 @@
 
 use super::context::SelectionSettings;
 use super::fixture::Relays;
-use super::leaf::Leaf;
+use super::leaf::{Leaf, SummaryWord};
 use super::leaves::Leaves;
 use super::publication::Snapshot;
 use super::tree::{FANOUT, Join, Tree};
@@ -16,7 +16,10 @@ const CAPACITY: u32 = 3;
 
 fn relays(count: usize) -> Relays {
     let relays = Relays::new(count, CAPACITY);
-    relays.publication.context.expect_suspended();
+    let context = &relays.publication.context;
+    context.expect_suspended();
+    context.units_asked.ask(CAPACITY);
+    context.units_asked.settle_now();
     relays
 }
 
@@ -70,6 +73,9 @@ impl Relays {
         for part in snapshot.parts() {
             for (_, trees) in part.all.each_tier() {
                 assert_joined(&trees.summaries, part.len(), "summaries");
+                if let Some(free) = &trees.free_units {
+                    assert_joined(free.tree(), part.len(), "free units");
+                }
             }
             if let Some(suspended) = part.suspended() {
                 assert_joined(&suspended.due, part.len(), "due");
@@ -86,11 +92,23 @@ impl Relays {
             return;
         };
         let subject = self.subject(relay.index as usize);
-        let leaf = Leaf::of(&subject, &self.publication.context, part.bins, Tick(0));
+        let leaf = Leaf::of(
+            &subject,
+            &self.publication.context,
+            part.precision.bins,
+            Tick(0),
+        );
         for (tier, summary) in part.all.leaves_at(slot) {
             let is_own = subject.tier() == tier;
             let expected = if is_own { leaf.summary } else { 0 };
             assert_eq!(summary, expected, "{relay:?} in tier {tier}");
+        }
+        for (_, trees) in part.all.each_tier() {
+            if let Some(free) = &trees.free_units {
+                let state = SummaryWord(trees.summaries.leaf(slot)).state();
+                let expected = free.fields(state, subject.record.load());
+                assert_eq!(free.tree().leaf(slot), expected, "{relay:?}");
+            }
         }
         // If the leaf is due too early, that costs a refresh; if too late, a find would miss
         // the relay.
@@ -149,6 +167,8 @@ fn trees_say_what_a_scan_finds_after_changes_beside_merges() {
     relays.scan();
     relays.merge();
     relays.scan();
+    let snapshot = Arc::clone(&relays.publication.load());
+    assert!(snapshot.base.leaves.all.lowest.free_units.is_some());
 }
 
 /// Four threads change the same two relays.

@@ -233,7 +233,7 @@ impl System {
         assert!(registered.contains(&info.registered_at()), "{info:?}");
     }
 
-    /// Counters are exact after a maintenance pass. Leases on departed relays may count.
+    /// Counters are exact after a maintenance pass. Units leased of departed relays may count.
     pub(super) fn check_stats(&self) {
         let stats = self.registry.stats();
         let counters = Counters {
@@ -253,7 +253,8 @@ impl System {
             "{stats:?}"
         );
         let live = self.model.relays().values().map(|relay| relay.leases());
-        let leases = live.sum::<u32>() as usize..=self.leases.len();
+        let held = self.leases.iter().map(|(_, held)| held.units);
+        let leases = live.sum::<u32>() as usize..=held.sum::<u32>() as usize;
         assert!(
             leases.contains(&stats.leases),
             "{} of {leases:?}",
