@@ -250,7 +250,7 @@ pub use errors::{
     BanError, FindError, LeaseError, OperatorError, PeerViewError, RegisterError, Rejections,
     RenewError,
 };
-pub use limits::{MAX_CAPACITY, MAX_RELAYS, MAX_RTT};
+pub use limits::{MAX_CAPACITY, MAX_PEERS, MAX_RELAYS, MAX_RTT};
 pub use registry::{
     BuildError, Lease, Maintenance, MaintenanceReport, Registration, Registry, RegistryBuilder,
     Stats,
@@ -259,7 +259,9 @@ pub use relay::{
     AddressPolicy, AddressPolicyError, CircuitState, Endpoint, EndpointError, Host, NatType,
     NatTypeError, NodeId, NodeIdError, RegisterOptions, RelayInfo,
 };
-pub use select::{Explained, Explanation, FindOptions, LegSource, PeerView, Verdict};
+pub use select::{
+    Explained, Explanation, FindOptions, LegSource, PeerView, PeerViewDecodeError, Verdict,
+};
 pub use table::record::Failure;
 pub use time::{Clock, ManualClock};
 

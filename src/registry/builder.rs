@@ -1,11 +1,12 @@
 //! [`RegistryBuilder`]: the settings of a registry, checked when it is built.
 
-use crate::limits::MAX_RELAYS;
+use crate::limits::{MAX_PEERS, MAX_RELAYS};
 use crate::registry::Registry;
 use crate::registry::build_error::{BuildError, MIN_TICK};
 use crate::registry::counters::Counters;
 use crate::registry::dht_bridge::{DhtLink, DhtSetup};
 use crate::registry::inner::Inner;
+use crate::registry::peers::Peers;
 use crate::registry::relays::Relays;
 use crate::registry::reputation::Reputation;
 use crate::registry::settings::{Settings, is_countable, longest_ttl};
@@ -67,6 +68,8 @@ pub struct RegistryBuilder {
     max_ejected_share: f64,
     return_grace: Option<Duration>,
     back_off: (Duration, Duration),
+    max_peers: usize,
+    peer_ttl: Duration,
     pub(super) dht: DhtSetup,
 }
 
@@ -89,6 +92,8 @@ impl RegistryBuilder {
             max_ejected_share: 0.5,
             return_grace: None,
             back_off: (BackOffRange::SHORTEST, BackOffRange::LONGEST),
+            max_peers: 10_000,
+            peer_ttl: Duration::from_secs(3_600),
             dht: DhtSetup::default(),
         }
     }
@@ -239,6 +244,25 @@ impl RegistryBuilder {
         self
     }
 
+    /// Of how many peers the registry remembers the [view](Registry::update_peer): up to
+    /// [`MAX_PEERS`], by default 10,000. With 0 it remembers none.
+    ///
+    /// If a view comes from one peer more, the one that was updated longest ago is forgotten.
+    /// Address space is reserved when the first view comes. Memory, about 390 bytes for each
+    /// peer, is used as peers come, and used again.
+    pub fn max_peers(mut self, peers: usize) -> Self {
+        self.max_peers = peers;
+        self
+    }
+
+    /// How long the [view](Registry::update_peer) of a peer is remembered after its last update:
+    /// above zero, by default an hour. Rounded up to a tick, so a view counts for up to a tick
+    /// longer, and at no time shorter.
+    pub fn peer_ttl(mut self, ttl: Duration) -> Self {
+        self.peer_ttl = ttl;
+        self
+    }
+
     /// Builds the registry.
     ///
     /// # Errors
@@ -275,7 +299,8 @@ impl RegistryBuilder {
             reputation,
             counters: Counters::default(),
         };
-        Ok(Inner::new(relays, link))
+        let peers = Peers::new(self.max_peers, nanos(self.peer_ttl));
+        Ok(Inner::new(relays, peers, link))
     }
 
     pub(super) fn check(&self) -> Result<Settings, BuildError> {
@@ -308,6 +333,7 @@ impl RegistryBuilder {
                 share: self.max_ejected_share,
             });
         }
+        self.check_peers()?;
         let assumed_rtt_micros = sane_micros(assumed_rtt)
             .filter(|_| !assumed_rtt.is_zero())
             .ok_or(BuildError::InvalidAssumedRtt { assumed_rtt })?;
@@ -324,6 +350,23 @@ impl RegistryBuilder {
             back_off_range: self.back_off_range()?,
             has_maintenance_thread: self.maintenance == Maintenance::Thread,
         })
+    }
+
+    fn check_peers(&self) -> Result<(), BuildError> {
+        let &Self {
+            max_peers,
+            peer_ttl,
+            tick,
+            ..
+        } = self;
+        if max_peers > MAX_PEERS {
+            return Err(BuildError::InvalidMaxPeers { max_peers });
+        }
+        let max = longest_ttl(tick);
+        if peer_ttl.is_zero() || peer_ttl > max {
+            return Err(BuildError::InvalidPeerTtl { ttl: peer_ttl, max });
+        }
+        Ok(())
     }
 
     /// The range of back-offs, if ticks can count it.
@@ -353,6 +396,8 @@ impl fmt::Debug for RegistryBuilder {
             .field("max_ejected_share", &self.max_ejected_share)
             .field("return_grace", &self.return_grace)
             .field("back_off", &self.back_off)
+            .field("max_peers", &self.max_peers)
+            .field("peer_ttl", &self.peer_ttl)
             .finish_non_exhaustive()
     }
 }

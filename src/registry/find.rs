@@ -6,7 +6,8 @@ use crate::registry::inner::Inner;
 use crate::registry::lease::Lease;
 use crate::relay::{NodeId, Rejection, RelayInfo};
 use crate::select::{
-    Candidate, Criteria, Explanation, FindOptions, LatencyLimit, Search, SearchScope, Views,
+    Candidate, Criteria, Explanation, FindOptions, LatencyLimit, PeerView, Search, SearchScope,
+    Views,
 };
 use crate::sync::epoch::{self, Guard};
 use crate::sync::park_timeout;
@@ -16,6 +17,12 @@ use std::time::{Duration, Instant};
 
 /// How long a call that waits for a relay sleeps at most.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// What the registry remembers of the peers at the ends of a path.
+struct RememberedViews {
+    requester: Option<PeerView>,
+    target: Option<PeerView>,
+}
 
 impl Inner {
     pub(super) fn find_relay(
@@ -179,7 +186,7 @@ impl Inner {
         snapshot: &Snapshot,
         guard: &'g Guard,
     ) -> Option<Candidate<'g>> {
-        if !options.is_plain() {
+        if !options.is_plain() || (self.peers.are_any() && self.peers.knows(target, now)) {
             return None;
         }
         let criteria = self.criteria(target, options, now, None);
@@ -195,12 +202,14 @@ impl Inner {
         views: Option<&'a Views<'a>>,
     ) -> Criteria<'a> {
         Criteria {
-            target,
+            target: Some(target),
+            requester: options.requester.as_ref(),
             local: self.relays.settings.local_id.as_ref(),
             options,
             views,
             tick: now,
             assumed_rtt_micros: self.relays.settings.assumed_rtt_micros,
+            target_leg_micros: self.relays.settings.assumed_rtt_micros,
         }
     }
 
@@ -216,26 +225,62 @@ impl Inner {
     ) -> R {
         let with = |views: Option<&Views<'_>>| {
             let criteria = self.criteria(target, options, now, views);
-            act(&Search {
-                scope: SearchScope {
-                    table: &self.relays.table,
-                    guard,
-                    latency_limit: LatencyLimit::of(&criteria),
-                    criteria,
-                },
-                snapshot,
-                max_ejected_share: self.relays.settings.max_ejected_share,
-            })
+            act(&self.search_by(criteria, snapshot, guard))
         };
-        if !options.has_views() {
+        let remembered = self.remembered_views(target, options, now);
+        let requester = options.requester_view.as_ref();
+        let requester = requester.or(remembered.requester.as_ref());
+        let target_view = options.target_view.as_ref().or(remembered.target.as_ref());
+        if requester.is_none() && target_view.is_none() {
             return with(None);
         }
-        let views = Views::resolve(options, &self.relays.table, snapshot, guard);
+        let table = &self.relays.table;
+        let views = Views::resolve(requester, target_view, table, snapshot, guard);
         with(Some(&views))
     }
 
+    pub(super) fn search_by<'a>(
+        &'a self,
+        criteria: Criteria<'a>,
+        snapshot: &'a Snapshot,
+        guard: &'a Guard,
+    ) -> Search<'a> {
+        Search {
+            scope: SearchScope {
+                table: &self.relays.table,
+                guard,
+                latency_limit: LatencyLimit::of(&criteria),
+                criteria,
+            },
+            snapshot,
+            max_ejected_share: self.relays.settings.max_ejected_share,
+        }
+    }
+
+    /// The views that take the place of those that the options do not have.
+    fn remembered_views(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+        now: Tick,
+    ) -> RememberedViews {
+        let local = self.relays.settings.local_id.as_ref();
+        let view_of = |peer| self.peers.view_of(peer, now);
+        let requester = options.requester.as_ref();
+        let requester =
+            requester.filter(|&it| options.requester_view.is_none() && Some(it) != local);
+        RememberedViews {
+            // Of a peer that is not known, no leg is: not this node's own either.
+            requester: requester.map(|peer| view_of(peer).unwrap_or_default()),
+            target: match options.target_view {
+                Some(_) => None,
+                None => view_of(target),
+            },
+        }
+    }
+
     #[cold]
-    fn none_available(&self, search: &Search<'_>) -> FindError {
+    pub(super) fn none_available(&self, search: &Search<'_>) -> FindError {
         self.link.notify_miss();
         FindError::NoRelaysAvailable {
             rejections: search.rejections(),

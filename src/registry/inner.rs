@@ -7,6 +7,7 @@
 use crate::registry::coordinates::Coordinates;
 use crate::registry::dht_bridge::DhtLink;
 use crate::registry::expiry::Expiry;
+use crate::registry::peers::Peers;
 use crate::registry::probe_schedule::ProbeSchedule;
 use crate::registry::relays::Relays;
 use crate::registry::sorter::Sorter;
@@ -19,18 +20,20 @@ pub(crate) struct Inner {
     pub(super) sorter: Sorter,
     pub(super) coordinates: Coordinates,
     pub(super) probes: ProbeSchedule,
+    pub(super) peers: Peers,
     /// To the DHT that publishes this node's relay and learns of others.
     pub(super) link: DhtLink,
 }
 
 impl Inner {
-    pub(super) fn new(relays: Relays, link: DhtLink) -> Self {
+    pub(super) fn new(relays: Relays, peers: Peers, link: DhtLink) -> Self {
         Self {
             relays,
             expiry: Expiry::new(),
             sorter: Sorter::new(),
             coordinates: Coordinates::default(),
             probes: ProbeSchedule::default(),
+            peers,
             link,
         }
     }

@@ -52,6 +52,7 @@ impl Inner {
         if publication.context.outage.take_deferred() {
             relays.table.end_outage();
         }
+        self.peers.remove_expired(now);
         let is_time = pace == Pace::Eager
             || self.sorter.may_sort_again()
             || sorter::backlog(relays) == Backlog::Overdue;

@@ -6,6 +6,7 @@ use crate::select::best_so_far::{Best, BestSoFar};
 use crate::select::branch_and_bound::{Objective, best_first, depth_first};
 use crate::select::candidate::Candidate;
 use crate::select::criteria::Criteria;
+use crate::select::home;
 use crate::select::last_resort::last_resort;
 use crate::select::pair::Pair;
 use crate::select::plain::{Plain, best_relay};
@@ -164,6 +165,9 @@ impl<'g> Search<'g> {
         if is_plain && snapshot.parts().all(|part| part.root().score_rank == 0) {
             return None;
         }
+        if self.scope.criteria.is_home() {
+            return home::best(&self.scope, snapshot);
+        }
         let best_so_far = Best::new(snapshot.base.leaves.bins);
         self.collect(snapshot, best_so_far, false).found
     }
@@ -198,6 +202,9 @@ impl<'g> Search<'g> {
     pub(crate) fn preferred_over(&self, best: &Candidate<'g>) -> Option<Candidate<'g>> {
         let preference = self.scope.criteria.options.preference.as_ref()?;
         let record = self.scope.table.find(&preference.relay, self.scope.guard)?;
+        if self.scope.criteria.is_home() {
+            return home::kept(&self.scope.criteria, preference, record, best);
+        }
         let preferred = self.scope.criteria.candidate(record)?;
         let (preferred_micros, best_micros) = self.scope.criteria.known_micros(&preferred, best);
         let is_kept = !preferred.is_on_trial()
@@ -214,6 +221,10 @@ impl<'g> Search<'g> {
             Ok(Access::Free) => true,
             Ok(Access::OnTrial) => self.begin_trial(candidate),
             Err(Rejection::BackingOff) if candidate.is_last_resort => self.begin_trial(candidate),
+            // The home relay of a call that has the trial already.
+            Err(Rejection::BackingOff) => {
+                self.scope.criteria.is_home() && candidate.circuit.is_trial_under_way()
+            }
             Err(_) => false,
         }
     }
