@@ -30,7 +30,7 @@ fn teach(world: &World, n: u32, x: f32, y: f32) {
     let peer = place(x, y);
     let rtt = peer.rtt_to(&place_of(n));
     let view = published([(n, rtt)]).coordinate(peer);
-    world.update_peer(&non_relay(), &view);
+    world.update_peer(&teacher(), &view);
 }
 
 #[track_caller]
