@@ -239,6 +239,8 @@ mod registry;
 mod relay;
 mod rtt;
 mod select;
+#[cfg(feature = "serde")]
+mod serde_impls;
 mod simd;
 mod sync;
 mod table;

@@ -33,5 +33,6 @@ mod renewal;
 mod standbys;
 mod stickiness;
 mod values;
+mod view_bytes;
 mod views;
 mod visibility;
