@@ -62,7 +62,7 @@ pub struct Rejections {
     pub backing_off: usize,
     /// Banned by the operator.
     pub banned: usize,
-    /// The target, this node, and those that the options exclude.
+    /// The target, the requester, this node, and those that the options exclude.
     pub excluded: usize,
     /// They were measured, and are beyond the maximum latency.
     pub too_far: usize,

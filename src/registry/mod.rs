@@ -272,8 +272,10 @@ impl Registry {
     /// within 5 % where views of peers are given and many relays tie. Among relays that are equal
     /// within this, one is drawn at random, so that callers do not all choose the same one.
     ///
-    /// The answer is live, has capacity left and does not drain. It is never the target, nor this
-    /// node.
+    /// The answer is live, has capacity left and does not drain. It is never the target, nor the
+    /// [requester](FindOptions::requester), nor this node. The view of the target and that of the
+    /// requester are looked up among [those remembered](Self::update_peer), unless the options have
+    /// them.
     ///
     /// # Errors
     ///

@@ -38,7 +38,7 @@ rejections! {
     BackingOff: "backing off",
     /// The operator banned it.
     Banned: "banned",
-    /// It is the target, this node, or excluded by the call.
+    /// It is the target, the requester, this node, or excluded by the call.
     Excluded: "excluded",
     /// It was measured, and is beyond the maximum latency of the call.
     TooFar: "too far",

@@ -67,7 +67,7 @@ pub enum Verdict {
     Worse,
     /// It left or expired.
     Departed,
-    /// It is the target, this node, or excluded.
+    /// It is the target, the requester, this node, or excluded.
     Excluded,
     /// The operator banned it.
     Banned,

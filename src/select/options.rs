@@ -8,7 +8,7 @@ use crate::select::peer_view::PeerView;
 use crate::table::RecordRef;
 
 /// What a call asks for, beyond a relay that is live, has room, and is neither the target nor
-/// this node.
+/// the requester nor this node.
 ///
 /// Options can be built once and used for many calls. They allocate only if something is
 /// [excluded](Self::exclude).

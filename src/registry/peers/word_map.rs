@@ -110,7 +110,9 @@ impl<const KEY: usize, const VALUE: usize> WordMap<KEY, VALUE> {
             // If any word above is from a later filling, then the generation below is, too: this
             // fence meets the one of `fill`.
             fence(Ordering::Acquire);
-            if entry[GENERATION].load(Ordering::Relaxed) != generation {
+            // Acquire: if it differs, the next attempt sees the link that was set past the entry
+            // before that was filled anew.
+            if entry[GENERATION].load(Ordering::Acquire) != generation {
                 return Err(());
             }
             if value.is_some() {
@@ -184,7 +186,8 @@ impl<const KEY: usize, const VALUE: usize> WordMap<KEY, VALUE> {
     ) -> Link {
         let entry = self.entry(index);
         let generation = (entry[GENERATION].load(Ordering::Relaxed) + 1) & GENERATION_MASK;
-        entry[GENERATION].store(generation, Ordering::Relaxed);
+        // Release: see `try_get`.
+        entry[GENERATION].store(generation, Ordering::Release);
         // A reader that sees any word below sees the generation above: see `try_get`.
         fence(Ordering::Release);
         let content = [next, hash].into_iter().chain(*key).chain(*value);
