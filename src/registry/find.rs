@@ -6,8 +6,7 @@ use crate::registry::inner::Inner;
 use crate::registry::lease::Lease;
 use crate::relay::{NodeId, Rejection, RelayInfo};
 use crate::select::{
-    Candidate, Criteria, Explanation, FindOptions, LatencyLimit, PeerView, Search, SearchScope,
-    Views,
+    Candidate, Criteria, Explanation, FindOptions, LatencyLimit, Search, SearchScope, Views,
 };
 use crate::sync::epoch::{self, Guard};
 use crate::sync::park_timeout;
@@ -17,12 +16,6 @@ use std::time::{Duration, Instant};
 
 /// How long a call that waits for a relay sleeps at most.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
-
-/// What the registry remembers of the peers at the ends of a path.
-struct RememberedViews {
-    requester: Option<PeerView>,
-    target: Option<PeerView>,
-}
 
 impl Inner {
     pub(super) fn find_relay(
@@ -227,10 +220,24 @@ impl Inner {
             let criteria = self.criteria(target, options, now, views);
             act(&self.search_by(criteria, snapshot, guard))
         };
-        let remembered = self.remembered_views(target, options, now);
-        let requester = options.requester_view.as_ref();
-        let requester = requester.or(remembered.requester.as_ref());
-        let target_view = options.target_view.as_ref().or(remembered.target.as_ref());
+        // What is remembered stays here, in place of what the options do not have.
+        let (remembered_requester, remembered_target);
+        let requester = match (&options.requester_view, self.other_requester(options)) {
+            (Some(given), _) => Some(given),
+            (None, Some(peer)) => {
+                // Of a peer that is not known, no leg is: not this node's own either.
+                remembered_requester = self.peers.view_of(peer, now).unwrap_or_default();
+                Some(&remembered_requester)
+            }
+            (None, None) => None,
+        };
+        let target_view = match &options.target_view {
+            None if self.peers.are_any() => {
+                remembered_target = self.peers.view_of(target, now);
+                remembered_target.as_ref()
+            }
+            given => given.as_ref(),
+        };
         if requester.is_none() && target_view.is_none() {
             return with(None);
         }
@@ -257,26 +264,13 @@ impl Inner {
         }
     }
 
-    /// The views that take the place of those that the options do not have.
-    fn remembered_views(
-        &self,
-        target: &NodeId,
-        options: &FindOptions,
-        now: Tick,
-    ) -> RememberedViews {
+    /// The peer that asks, if that is not this node.
+    fn other_requester<'a>(&self, options: &'a FindOptions) -> Option<&'a NodeId> {
         let local = self.relays.settings.local_id.as_ref();
-        let view_of = |peer| self.peers.view_of(peer, now);
-        let requester = options.requester.as_ref();
-        let requester =
-            requester.filter(|&it| options.requester_view.is_none() && Some(it) != local);
-        RememberedViews {
-            // Of a peer that is not known, no leg is: not this node's own either.
-            requester: requester.map(|peer| view_of(peer).unwrap_or_default()),
-            target: match options.target_view {
-                Some(_) => None,
-                None => view_of(target),
-            },
-        }
+        options
+            .requester
+            .as_ref()
+            .filter(|&peer| Some(peer) != local)
     }
 
     #[cold]

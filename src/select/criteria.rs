@@ -38,9 +38,9 @@ impl Criteria<'_> {
     /// between these differ, and the announcement decides.
     #[inline(always)]
     pub(crate) fn evaluate<'g>(&self, record: &RecordRef<'g>) -> Result<Candidate<'g>, Rejection> {
-        self.if_eligible(record, none_ignored, |live, load| {
-            Candidate::new(live, Evaluation::new(self.path_micros(record), load))
-        })
+        let (live, load) = self.if_eligible(record, none_ignored, |live, load| (live, load))?;
+        let path_micros = self.path_micros(record);
+        Ok(Candidate::new(live, Evaluation::new(path_micros, load)))
     }
 
     /// [`evaluate`](Self::evaluate), also of a relay that is backing off.

@@ -70,3 +70,20 @@ fn a_key_behind_a_removed_one_is_found() {
         assert_eq!((read(&map, 1), read(&map, 3)), (None, Some(30)));
     });
 }
+
+/// A key is added behind another one, in an entry that was never filled.
+#[test]
+fn a_key_that_is_added_is_read_whole() {
+    check(3, || {
+        let map = Arc::new(map(2));
+        put(&map, 0, 1, 10);
+        let writer = thread::spawn({
+            let map = Arc::clone(&map);
+            move || put(&map, 1, 2, 20)
+        });
+        let second = read(&map, 2);
+        assert!(second.is_none_or(|value| value == 20));
+        writer.join().unwrap();
+        assert_eq!((read(&map, 1), read(&map, 2)), (Some(10), Some(20)));
+    });
+}
