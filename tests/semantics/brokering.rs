@@ -53,7 +53,7 @@ fn broker() -> World {
 fn two_ids_are_enough_where_both_views_are_remembered() {
     let world = broker();
     world.update_peer(&a(), view_of_a());
-    world.update_peer(&b(), &view_of_b());
+    world.update_peer(&b(), view_of_b());
     for _ in 0..5 {
         assert_eq!(world.found_with(&asked_by(a())), Some(BETWEEN));
         let lease = world.reserve(&b(), &asked_by(a())).expect("a relay");

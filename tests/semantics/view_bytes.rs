@@ -136,7 +136,7 @@ fn the_layout_is_as_documented() {
 fn a_full_view_has_the_most_bytes() {
     let mut view = PeerView::new().coordinate(place(1.0, 2.0));
     for n in 0..PeerView::MAX_MEASURED {
-        let relay = NodeId::from_bytes(&vec![n as u8; NodeId::MAX_LEN]).unwrap();
+        let relay = NodeId::from_bytes(&[n as u8; NodeId::MAX_LEN]).unwrap();
         view = view.measured(relay, ms(1)).unwrap();
     }
     assert_eq!(view.to_bytes().len(), PeerView::MAX_BYTES);
