@@ -105,8 +105,8 @@ impl<const KEY: usize, const VALUE: usize> WordMap<KEY, VALUE> {
         while let Some(Link { index, generation }) = Link::of(link) {
             let entry = self.entry(index);
             let value = has_key(entry, hash, key).then(|| first_words(&entry[HEADER + KEY..]));
-            // Acquire: as above, of the next entry.
-            link = entry[NEXT].load(Ordering::Acquire);
+            // Relaxed: the fence makes it acquire, as above, of the next entry.
+            link = entry[NEXT].load(Ordering::Relaxed);
             // If any word above is from a later filling, then the generation below is, too: this
             // fence meets the one of `fill`.
             fence(Ordering::Acquire);
