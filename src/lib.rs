@@ -33,6 +33,26 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A broker finds relays for two peers elsewhere. It gives what they say of themselves to the
+//! registry, which remembers it, and then names the two:
+//!
+//! ```
+//! # use relay_registry::{Endpoint, FindOptions, NodeId, PeerView, Registry};
+//! # use std::time::Duration;
+//! # let registry = Registry::new();
+//! # let relay = NodeId::from([7; 32]);
+//! # registry.register(relay, "relay.example:4433".parse::<Endpoint>()?)?;
+//! # let [a, b] = [8, 9].map(|n| NodeId::from([n; 32]));
+//! # let view_of_a = PeerView::new().measured(relay, Duration::from_millis(5))?;
+//! # let view_of_b = PeerView::new().measured(relay, Duration::from_millis(9))?;
+//! registry.update_peer(&a, view_of_a);
+//! registry.update_peer(&b, view_of_b);
+//! let relay = registry.find_relay_with(&b, &FindOptions::new().requester(a))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A peer that others will call finds a relay for itself by [`Registry::find_home_relay`].
+//!
 //! # How a relay is chosen
 //!
 //! The best relay has the lowest `e / (1 - u^4)`, where `e` is the expected round
@@ -54,7 +74,8 @@
 //!   [too many](RegistryBuilder::max_ejected_share) fail at once, that counts as an
 //!   outage of this node's own network, and raises no relay's back-off.
 //! - **A relay in use is kept** until another is clearly better, if the requester
-//!   [asks for it](FindOptions::prefer).
+//!   [asks for it](FindOptions::prefer); a [home relay](Registry::find_home_relay) also
+//!   while it is on trial after failures.
 //! - **Several results fail apart.** [`Registry::find_relays`] prefers standbys in
 //!   other networks and [failure domains](RegisterOptions::failure_domain), if that
 //!   costs little.
@@ -81,7 +102,8 @@
 //!
 //! - **Eligible.** A relay that is handed out is live, has the units asked for free, is not
 //!   draining, not banned, not backing off (except as a
-//!   [last resort](RelayInfo::is_last_resort)), not the target, not this node, not
+//!   [last resort](RelayInfo::is_last_resort)), not the target, not the
+//!   [requester](FindOptions::requester), not this node, not
 //!   excluded, and within the latency asked for. It is a candidate for every call
 //!   that starts after its registration returned, and for none that starts after its
 //!   departure. A deadline counts at once with [`Maintenance::Manual`]. With
@@ -112,7 +134,8 @@
 //!   [`Registry::relay_count`] are weakly consistent.
 //! - **Memory is bounded** by [`max_relays`](RegistryBuilder::max_relays), whatever
 //!   the churn, a stalled reader or a stopped maintenance thread, plus one record for
-//!   each absent relay that has a lease, a ban or draining.
+//!   each absent relay that has a lease, a ban or draining. Views of peers are bounded by
+//!   [`max_peers`](RegistryBuilder::max_peers).
 //! - **No panics** on any input. Round trips and loads are checked before they count.
 //!
 //! # Concurrency
@@ -145,9 +168,10 @@
 //! [`Maintenance::Manual`], it is the first call to see a new tick. A lease, a report or
 //! a measurement that changes a relay's rank writes to a tree of summaries that all finds
 //! read. Locks guard maintenance, for which no other operation waits (see
-//! [`Maintenance`]), and coordinates, for which
-//! [`Registry::stats`], [`Registry::update_peer`] and the coordinate calls wait.
-//! A registration that sets [labels](RegisterOptions::labels) takes a lock of its own.
+//! [`Maintenance`]), and coordinates and changes of peers' views, for which
+//! [`Registry::stats`], [`Registry::update_peer`] and the coordinate calls wait. A find reads the
+//! view of a peer without a lock. A registration that sets
+//! [labels](RegisterOptions::labels) takes a lock of its own.
 //!
 //! # Performance
 //!
@@ -163,7 +187,8 @@
 //! # Limits
 //!
 //! - At most [`MAX_RELAYS`] relays of at most [`MAX_CAPACITY`] units, round trips of
-//!   at most [`MAX_RTT`], ids of at most [`NodeId::MAX_LEN`] bytes.
+//!   at most [`MAX_RTT`], ids of at most [`NodeId::MAX_LEN`] bytes, views of at most
+//!   [`MAX_PEERS`] peers.
 //! - If targets publish nothing, the leg to each counts as
 //!   [`assumed_rtt`](RegistryBuilder::assumed_rtt). Half of the paths are then within
 //!   1.2 times the best; a tenth are beyond 2.
@@ -220,6 +245,12 @@
 //! - `conformance`, for tests of engines and of what uses them: `dht::conformance`, the
 //!   suite that every engine passes; faults of `dht::Memory`; and `dht::RawMemory`, a raw
 //!   Kademlia store. Implies `dht`.
+//! - `serde`: `Serialize` and `Deserialize` for the values: [`NodeId`], [`Endpoint`],
+//!   [`NatType`] and [`AddressPolicy`] as their text, [`CircuitState`], [`Failure`] and
+//!   [`Registration`] as names such as `half-open`, [`Coordinate`] and [`PeerView`] as
+//!   their parts. What is deserialised is checked as the constructors check it. A
+//!   [`RelayInfo`] is what a registry says, so it is serialised only. Options are built in
+//!   code, and are neither.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Where the links lead. The empty line ends the list above.
@@ -244,6 +275,8 @@ mod registry;
 mod relay;
 mod rtt;
 mod select;
+#[cfg(feature = "serde")]
+mod serde_impls;
 mod simd;
 mod sync;
 mod table;
@@ -255,7 +288,7 @@ pub use errors::{
     BanError, FindError, LabelScope, LeaseError, OperatorError, PeerViewError, RegisterError,
     Rejections, RenewError,
 };
-pub use limits::{MAX_CAPACITY, MAX_RELAYS, MAX_RTT};
+pub use limits::{MAX_CAPACITY, MAX_PEERS, MAX_RELAYS, MAX_RTT};
 pub use registry::{
     BuildError, Lease, Maintenance, MaintenanceReport, Registration, Registry, RegistryBuilder,
     Stats,
@@ -264,7 +297,9 @@ pub use relay::{
     AddressPolicy, AddressPolicyError, CircuitState, Endpoint, EndpointError, Host, IpFamily,
     NatType, NatTypeError, NodeId, NodeIdError, RegisterOptions, RelayInfo,
 };
-pub use select::{Explained, Explanation, FindOptions, LegSource, PeerView, Verdict};
+pub use select::{
+    Explained, Explanation, FindOptions, LegSource, PeerView, PeerViewDecodeError, Verdict,
+};
 pub use table::record::Failure;
 pub use time::{Clock, ManualClock};
 

@@ -48,3 +48,7 @@ pub(crate) const MAX_COST: f64 = 10.0;
 ///
 /// A longer one means that the peer is unreachable, not that it is far away.
 pub const MAX_RTT: Duration = Duration::from_secs(10);
+
+/// The most peers whose views one registry can be built to
+/// [remember](crate::RegistryBuilder::max_peers).
+pub const MAX_PEERS: usize = 16_000_000;

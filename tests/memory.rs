@@ -318,6 +318,9 @@ fn what_is_called_millions_of_times_does_not_allocate() {
     }
     world.maintain();
     let (plain, near) = (FindOptions::new(), within(ms(50)));
+    let (peer, asked_by_peer) = (id(2_000), FindOptions::new().requester(id(2_000)));
+    world.update_peer(&peer, published([(3, ms(5)), (4, ms(6))]));
+    world.update_peer(&id(7), published([(3, ms(9)), (5, ms(6))]));
     let all_of_it = || {
         for n in 0..200 {
             let renewed = world.register(id(n), endpoint(n));
@@ -330,6 +333,8 @@ fn what_is_called_millions_of_times_does_not_allocate() {
             drop(world.lease(&id(n)).expect("a free unit"));
             drop(world.reserve(&id(n), &near).expect("near ones"));
             assert!(world.found_with(&plain).is_some() && world.found().is_some());
+            drop(world.reserve(&id(n), &asked_by_peer).expect("some relay"));
+            assert!(world.find_home_relay(&plain).is_ok());
         }
     };
     all_of_it();

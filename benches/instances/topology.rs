@@ -77,7 +77,7 @@ impl World {
                 let view = coordinate_of(&place)
                     .measured(*id, rtt(at, &place))
                     .expect("a sane time");
-                registry.update_peer(&random_id(rng), &view);
+                registry.update_peer(&random_id(rng), view);
             }
         }
         registry.maintain();

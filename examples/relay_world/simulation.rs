@@ -167,6 +167,8 @@ impl<'a> Simulation<'a> {
                 .maintenance(Maintenance::Manual)
                 .clock(clock.clone())
                 .local_id(world.id(home))
+                // What a target says is in the options of each call.
+                .max_peers(0)
                 .build()
                 .map_err(Failure::registry)
         };

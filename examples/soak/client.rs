@@ -349,7 +349,7 @@ impl Client {
     fn update_peer(&mut self) {
         let view = self.view();
         let peer = relays::id(self.any_relay());
-        let learned = self.registry.update_peer(&peer, &view);
+        let learned = self.registry.update_peer(&peer, view);
         self.tally.views += 1;
         let place = self.registry.coordinate();
         if learned > PeerView::MAX_MEASURED || !place.position().iter().all(|x| x.is_finite()) {

@@ -2,12 +2,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use relay_registry::{Endpoint, Host, NatType, NodeId, NodeIdError};
+use relay_registry::{Endpoint, Host, NatType, NodeId, NodeIdError, PeerView};
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 fuzz_target!(|bytes: &[u8]| {
     identity_of_bytes(bytes);
+    view_of_peer(bytes);
     if let Ok(text) = str::from_utf8(bytes) {
         identity_of_text(text);
         endpoint(text);
@@ -28,6 +29,14 @@ fn identity_of_bytes(bytes: &[u8]) {
             assert!(len == bytes.len() && len > NodeId::MAX_LEN);
         }
         Err(error) => panic!("{error}"),
+    }
+}
+
+/// A view has one form: bytes that are accepted are those that it is written in.
+fn view_of_peer(bytes: &[u8]) {
+    match PeerView::from_bytes(bytes) {
+        Ok(view) => assert_eq!(view.to_bytes(), bytes),
+        Err(error) => assert!(!error.to_string().is_empty()),
     }
 }
 

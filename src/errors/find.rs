@@ -75,7 +75,7 @@ pub struct Rejections {
     pub backing_off: usize,
     /// Banned by the operator.
     pub banned: usize,
-    /// The target, this node, and those that the options exclude.
+    /// The target, the requester, this node, and those that the options exclude.
     pub excluded: usize,
     /// They lack a label that the call [requires](crate::FindOptions::require), or have one
     /// that it [avoids](crate::FindOptions::avoid).

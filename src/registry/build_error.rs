@@ -3,7 +3,7 @@
 #[cfg(feature = "dht")]
 use crate::dht::DhtOptionsError;
 use crate::errors::write_invalid_ttl;
-use crate::limits::{MAX_RELAYS, MAX_RTT};
+use crate::limits::{MAX_PEERS, MAX_RELAYS, MAX_RTT};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -69,6 +69,22 @@ pub enum BuildError {
         /// The longest that ticks can count.
         countable: Duration,
     },
+    /// The number of peers whose views are remembered is above [`MAX_PEERS`]. Choose one
+    /// within.
+    #[non_exhaustive]
+    InvalidMaxPeers {
+        /// The number that was asked for.
+        max_peers: usize,
+    },
+    /// The time for which the view of a peer is remembered is zero, or longer than ticks can
+    /// count. Choose one between. To remember no views, choose no peers.
+    #[non_exhaustive]
+    InvalidPeerTtl {
+        /// The time that was asked for.
+        ttl: Duration,
+        /// The longest.
+        max: Duration,
+    },
     /// There is no memory for tables of this size. Choose fewer relays.
     OutOfMemory,
     /// The operating system did not start a thread. Try again, or choose
@@ -126,6 +142,17 @@ impl fmt::Display for BuildError {
             Self::InvalidBackOff { max, countable, .. } => write!(
                 f,
                 "the longest back-off is {max:?}, longer than the {countable:?} that ticks can count"
+            ),
+            Self::InvalidMaxPeers { max_peers } => {
+                write!(f, "max_peers is {max_peers}, above {MAX_PEERS}")
+            }
+            Self::InvalidPeerTtl { ttl, max } if ttl > max => write!(
+                f,
+                "the TTL of peers is {ttl:?}, longer than the {max:?} that ticks can count"
+            ),
+            Self::InvalidPeerTtl { .. } => f.write_str(
+                "the TTL of peers is 0ns: choose one above zero, or max_peers of 0 to remember \
+                 none",
             ),
             Self::OutOfMemory => {
                 f.write_str("there is no memory for tables of this size: choose fewer relays")
@@ -220,6 +247,27 @@ mod tests {
                     countable,
                 },
                 "the longest back-off is 18446744073709551615s, longer than the 10s that ticks can count",
+            ),
+            (
+                BuildError::InvalidMaxPeers {
+                    max_peers: 16_000_001,
+                },
+                "max_peers is 16000001, above 16000000",
+            ),
+            (
+                BuildError::InvalidPeerTtl {
+                    ttl: Duration::ZERO,
+                    max: countable,
+                },
+                "the TTL of peers is 0ns: choose one above zero, or max_peers of 0 to remember \
+                 none",
+            ),
+            (
+                BuildError::InvalidPeerTtl {
+                    ttl: Duration::from_secs(11),
+                    max: countable,
+                },
+                "the TTL of peers is 11s, longer than the 10s that ticks can count",
             ),
             (
                 BuildError::OutOfMemory,

@@ -1,11 +1,12 @@
 //! [`RegistryBuilder`]: the settings of a registry, checked when it is built.
 
-use crate::limits::MAX_RELAYS;
+use crate::limits::{MAX_PEERS, MAX_RELAYS};
 use crate::registry::Registry;
 use crate::registry::build_error::{BuildError, MIN_TICK};
 use crate::registry::counters::Counters;
 use crate::registry::dht_bridge::{DhtLink, DhtSetup};
 use crate::registry::inner::Inner;
+use crate::registry::peers::Peers;
 use crate::registry::relays::Relays;
 use crate::registry::reputation::Reputation;
 use crate::registry::settings::{Settings, is_countable, longest_ttl};
@@ -69,6 +70,8 @@ pub struct RegistryBuilder {
     back_off: (Duration, Duration),
     slow_start: Duration,
     one_id_per_endpoint: bool,
+    max_peers: usize,
+    peer_ttl: Duration,
     pub(super) dht: DhtSetup,
 }
 
@@ -93,6 +96,8 @@ impl RegistryBuilder {
             back_off: (BackOffRange::SHORTEST, BackOffRange::LONGEST),
             slow_start: Duration::ZERO,
             one_id_per_endpoint: false,
+            max_peers: 10_000,
+            peer_ttl: Duration::from_secs(3_600),
             dht: DhtSetup::default(),
         }
     }
@@ -299,6 +304,25 @@ impl RegistryBuilder {
         self
     }
 
+    /// Of how many peers the registry remembers the [view](Registry::update_peer): up to
+    /// [`MAX_PEERS`], by default 10,000. With 0 it remembers none.
+    ///
+    /// If a view comes from one peer more, the one that was updated longest ago is forgotten.
+    /// Address space is reserved when the first view comes. Memory, about 390 bytes for each
+    /// peer, is used as peers come, and used again.
+    pub fn max_peers(mut self, peers: usize) -> Self {
+        self.max_peers = peers;
+        self
+    }
+
+    /// How long the [view](Registry::update_peer) of a peer is remembered after its last update:
+    /// above zero, by default an hour. Rounded up to a tick, so a view counts for up to a tick
+    /// longer, and at no time shorter.
+    pub fn peer_ttl(mut self, ttl: Duration) -> Self {
+        self.peer_ttl = ttl;
+        self
+    }
+
     /// Builds the registry.
     ///
     /// # Errors
@@ -336,7 +360,8 @@ impl RegistryBuilder {
             reputation,
             counters: Counters::default(),
         };
-        Ok(Inner::new(relays, link))
+        let peers = Peers::new(self.max_peers, nanos(self.peer_ttl));
+        Ok(Inner::new(relays, peers, link))
     }
 
     pub(super) fn check(&self) -> Result<Settings, BuildError> {
@@ -369,6 +394,7 @@ impl RegistryBuilder {
                 share: self.max_ejected_share,
             });
         }
+        self.check_peers()?;
         let assumed_rtt_micros = sane_micros(assumed_rtt)
             .filter(|_| !assumed_rtt.is_zero())
             .ok_or(BuildError::InvalidAssumedRtt { assumed_rtt })?;
@@ -387,6 +413,23 @@ impl RegistryBuilder {
             one_id_per_endpoint: self.one_id_per_endpoint,
             has_maintenance_thread: self.maintenance == Maintenance::Thread,
         })
+    }
+
+    fn check_peers(&self) -> Result<(), BuildError> {
+        let &Self {
+            max_peers,
+            peer_ttl,
+            tick,
+            ..
+        } = self;
+        if max_peers > MAX_PEERS {
+            return Err(BuildError::InvalidMaxPeers { max_peers });
+        }
+        let max = longest_ttl(tick);
+        if peer_ttl.is_zero() || peer_ttl > max {
+            return Err(BuildError::InvalidPeerTtl { ttl: peer_ttl, max });
+        }
+        Ok(())
     }
 
     /// The range of back-offs, if ticks can count it.
@@ -418,6 +461,8 @@ impl fmt::Debug for RegistryBuilder {
             .field("back_off", &self.back_off)
             .field("slow_start", &self.slow_start)
             .field("one_id_per_endpoint", &self.one_id_per_endpoint)
+            .field("max_peers", &self.max_peers)
+            .field("peer_ttl", &self.peer_ttl)
             .finish_non_exhaustive()
     }
 }

@@ -14,6 +14,7 @@ use crate::select::PeerView;
 use crate::sync::epoch;
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use crate::table::record::Handle;
+use crate::time::Tick;
 
 /// The map, and what is on its way there.
 #[derive(Debug, Default)]
@@ -62,12 +63,17 @@ impl Coordinates {
         map.provisional(relay).copied()
     }
 
-    pub(super) fn update_peer(&self, relays: &Relays, peer: &NodeId, view: &PeerView) -> usize {
+    pub(super) fn update_peer(
+        &self,
+        relays: &Relays,
+        peer: &NodeId,
+        view: &PeerView,
+        now: Tick,
+    ) -> usize {
         self.enable();
         let Some(coordinate) = &view.coordinate else {
             return 0;
         };
-        let now = relays.present();
         let mut map = self.map.lock();
         let others = view.pairs().filter(|(relay, _)| *relay != peer);
         let held = others.filter(|(relay, _)| relays.is_live(relay, now));

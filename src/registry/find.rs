@@ -186,7 +186,7 @@ impl Inner {
         snapshot: &Snapshot,
         guard: &'g Guard,
     ) -> Option<Candidate<'g>> {
-        if !options.is_plain() {
+        if !options.is_plain() || (self.peers.are_any() && self.peers.knows(target, now)) {
             return None;
         }
         let criteria = self.criteria(target, options, now, None);
@@ -202,13 +202,15 @@ impl Inner {
         views: Option<&'a Views<'a>>,
     ) -> Criteria<'a> {
         Criteria {
-            target,
+            target: Some(target),
+            requester: options.requester.as_ref(),
             local: self.relays.settings.local_id.as_ref(),
             options,
             filter: None,
             views,
             tick: now,
             assumed_rtt_micros: self.relays.settings.assumed_rtt_micros,
+            target_leg_micros: self.relays.settings.assumed_rtt_micros,
         }
     }
 
@@ -231,26 +233,63 @@ impl Inner {
                 filter,
                 ..self.criteria(target, options, now, views)
             };
-            act(&Search {
-                scope: SearchScope {
-                    table: &self.relays.table,
-                    guard,
-                    latency_limit: LatencyLimit::of(&criteria),
-                    criteria,
-                },
-                snapshot,
-                max_ejected_share: self.relays.settings.max_ejected_share,
-            })
+            act(&self.search_by(criteria, snapshot, guard))
         };
-        if !options.has_views() {
+        // What is remembered stays here, in place of what the options do not have.
+        let (remembered_requester, remembered_target);
+        let requester = match (&options.requester_view, self.other_requester(options)) {
+            (Some(given), _) => Some(given),
+            (None, Some(peer)) => {
+                // Of a peer that is not known, no leg is: not this node's own either.
+                remembered_requester = self.peers.view_of(peer, now).unwrap_or_default();
+                Some(&remembered_requester)
+            }
+            (None, None) => None,
+        };
+        let target_view = match &options.target_view {
+            None if self.peers.are_any() => {
+                remembered_target = self.peers.view_of(target, now);
+                remembered_target.as_ref()
+            }
+            given => given.as_ref(),
+        };
+        if requester.is_none() && target_view.is_none() {
             return with(None);
         }
-        let views = Views::resolve(options, &self.relays.table, snapshot, guard);
+        let table = &self.relays.table;
+        let views = Views::resolve(requester, target_view, table, snapshot, guard);
         with(Some(&views))
     }
 
+    pub(super) fn search_by<'a>(
+        &'a self,
+        criteria: Criteria<'a>,
+        snapshot: &'a Snapshot,
+        guard: &'a Guard,
+    ) -> Search<'a> {
+        Search {
+            scope: SearchScope {
+                table: &self.relays.table,
+                guard,
+                latency_limit: LatencyLimit::of(&criteria),
+                criteria,
+            },
+            snapshot,
+            max_ejected_share: self.relays.settings.max_ejected_share,
+        }
+    }
+
+    /// The peer that asks, if that is not this node.
+    fn other_requester<'a>(&self, options: &'a FindOptions) -> Option<&'a NodeId> {
+        let local = self.relays.settings.local_id.as_ref();
+        options
+            .requester
+            .as_ref()
+            .filter(|&peer| Some(peer) != local)
+    }
+
     #[cold]
-    fn none_available(&self, search: &Search<'_>) -> FindError {
+    pub(super) fn none_available(&self, search: &Search<'_>) -> FindError {
         self.link.notify_miss();
         FindError::NoRelaysAvailable {
             rejections: search.rejections(),
@@ -260,7 +299,7 @@ impl Inner {
     pub(super) fn explain(&self, target: &NodeId, options: &FindOptions) -> Explanation {
         let now = self.relays.present();
         let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
-        let explain = |search: &Search<'_>| search.explain(options.max_results);
+        let explain = |search: &Search<'_>| search.explain(target, options.max_results);
         self.search(target, options, now, &snapshot, &guard, explain)
     }
 }

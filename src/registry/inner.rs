@@ -9,6 +9,7 @@ use crate::registry::dht_bridge::DhtLink;
 use crate::registry::distinct_labels::DistinctLabels;
 use crate::registry::endpoint_owners::EndpointOwners;
 use crate::registry::expiry::Expiry;
+use crate::registry::peers::Peers;
 use crate::registry::probe_schedule::ProbeSchedule;
 use crate::registry::relays::Relays;
 use crate::registry::sorter::Sorter;
@@ -23,12 +24,13 @@ pub(crate) struct Inner {
     pub(super) probes: ProbeSchedule,
     pub(super) labels: DistinctLabels,
     pub(super) endpoint_owners: EndpointOwners,
+    pub(super) peers: Peers,
     /// To the DHT that publishes this node's relay and learns of others.
     pub(super) link: DhtLink,
 }
 
 impl Inner {
-    pub(super) fn new(relays: Relays, link: DhtLink) -> Self {
+    pub(super) fn new(relays: Relays, peers: Peers, link: DhtLink) -> Self {
         let endpoint_owners = EndpointOwners::new(relays.settings.one_id_per_endpoint);
         Self {
             relays,
@@ -38,6 +40,7 @@ impl Inner {
             probes: ProbeSchedule::default(),
             labels: DistinctLabels::default(),
             endpoint_owners,
+            peers,
             link,
         }
     }

@@ -53,6 +53,7 @@ impl Inner {
             relays.table.end_outage();
         }
         let has_new_filters = relays.table.activate_filters();
+        self.peers.remove_expired(now);
         let is_time = pace == Pace::Eager
             || has_new_filters
             || self.sorter.may_sort_again()

@@ -8,7 +8,7 @@ use crate::relay::NodeId;
 use crate::rtt::sane_micros;
 use crate::select::PeerView;
 use crate::table::record::{Circuit, Failure, Source};
-use crate::time::Tick;
+use crate::time::{Moment, Tick};
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -62,8 +62,27 @@ impl Inner {
         self.coordinates.of_relay(&self.relays, relay)
     }
 
+    /// Remembers the view of a peer, and learns from it where relays are.
     pub(super) fn update_peer(&self, peer: &NodeId, view: &PeerView) -> usize {
-        self.coordinates.update_peer(&self.relays, peer, view)
+        let now = self.relays.timeline.advance();
+        match self.peer_deadline(now) {
+            Some(until) if !view.is_empty() => self.peers.remember(peer, view, until, now.tick),
+            _ => {
+                self.peers.forget(peer, now.tick);
+            }
+        }
+        self.coordinates
+            .update_peer(&self.relays, peer, view, now.tick)
+    }
+
+    /// Until when a view counts that came now; `None` at the end of time.
+    fn peer_deadline(&self, now: Moment) -> Option<Tick> {
+        self.relays.timeline.deadline(now, self.peers.ttl_nanos())
+    }
+
+    pub(super) fn forget_peer(&self, peer: &NodeId) -> bool {
+        let now = self.relays.present();
+        self.peers.forget(peer, now)
     }
 
     pub(super) fn report_load(&self, relay: &NodeId, total: u32) -> bool {

@@ -88,7 +88,7 @@ fn a_thread_that_waits_for_the_map_does_not_hold_up_reclamation() {
     let map = inner.coordinates.map.lock();
     thread::scope(|scope| {
         let calls = [
-            scope.spawn(|| assert_eq!(registry.update_peer(&peer, &view), 1)),
+            scope.spawn(|| assert_eq!(registry.update_peer(&peer, view), 1)),
             scope.spawn(|| {
                 // Known or not, as `update_peer` is first or last.
                 let _ = registry.relay_coordinate(&relay);

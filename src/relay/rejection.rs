@@ -38,7 +38,8 @@ rejections! {
     BackingOff: "backing off",
     /// The operator banned it.
     Banned: "banned",
-    /// It is the target, this node, or excluded by the call, by its id or failure domain.
+    /// It is the target, the requester, this node, or excluded by the call, by its id or
+    /// failure domain.
     Excluded: "excluded",
     /// It lacks a label that the call requires, or has one that the call avoids.
     Labels: "with other labels",

@@ -24,7 +24,8 @@ pub(crate) struct Best<'g> {
     pub(crate) found: Option<Candidate<'g>>,
     score: f32,
     limit: f32,
-    bins: Bins,
+    /// By this factor, lower bounds of scores are too low at most.
+    slack: f32,
     /// How many more relays are compared exactly.
     exact: usize,
 }
@@ -34,20 +35,24 @@ const EXACT: usize = 8;
 
 impl<'g> Best<'g> {
     pub(crate) fn new(bins: Bins) -> Self {
+        Self::within(1.0 + bins.width())
+    }
+
+    /// For lower bounds that are too low by this factor at most.
+    pub(crate) fn within(slack: f32) -> Self {
         Self {
             found: None,
             score: f32::INFINITY,
             limit: f32::INFINITY,
-            bins,
+            slack,
             exact: EXACT,
         }
     }
 
     fn count_one(&mut self) {
         self.exact = self.exact.saturating_sub(1);
-        // Lower bounds of scores are too low by that share at most.
         self.limit = match self.exact {
-            0 => self.score / (1.0 + self.bins.width()),
+            0 => self.score / self.slack,
             _ => self.score,
         };
     }

@@ -14,17 +14,22 @@ use std::time::Duration;
 /// What one call asks for.
 #[derive(Clone, Copy)]
 pub(crate) struct Criteria<'a> {
-    pub(crate) target: &'a NodeId,
+    /// `None` if this node asks for a home relay: then the path is its own leg alone.
+    pub(crate) target: Option<&'a NodeId>,
+    /// The peer that asks, if that is not this node and its id is known.
+    pub(crate) requester: Option<&'a NodeId>,
     pub(crate) local: Option<&'a NodeId>,
     pub(crate) options: &'a FindOptions,
     /// The forests to search, if there are any for the filter of the options.
     pub(crate) filter: Option<FilterId>,
-    /// What is known of the pair, if the options have views.
+    /// What is known of the pair, if there is a view of either peer.
     pub(crate) views: Option<&'a Views<'a>>,
     /// Relays are eligible or not as of this tick.
     pub(crate) tick: Tick,
     /// What an unmeasured leg counts as.
     pub(crate) assumed_rtt_micros: u32,
+    /// What the leg to the target counts as without views.
+    pub(crate) target_leg_micros: u32,
 }
 
 impl Criteria<'_> {
@@ -111,6 +116,12 @@ impl Criteria<'_> {
         }
     }
 
+    /// Whether a home relay for this node is asked for.
+    #[inline(always)]
+    pub(crate) fn is_home(&self) -> bool {
+        self.target.is_none()
+    }
+
     /// The view of the requester, unless that is this node.
     pub(crate) fn requester(&self) -> Option<&ResolvedView> {
         self.views?.requester()
@@ -179,7 +190,7 @@ impl Criteria<'_> {
     #[inline(always)]
     pub(crate) fn path_micros(&self, record: &RecordRef<'_>) -> u32 {
         match self.views {
-            None => self.own_micros(record) + self.assumed_rtt_micros,
+            None => self.own_micros(record) + self.target_leg_micros,
             Some(_) => self.legs(record).path_micros(),
         }
     }
@@ -219,7 +230,8 @@ impl Criteria<'_> {
 
     #[inline(always)]
     fn excludes(&self, record: &RecordRef<'_>) -> bool {
-        record.is_of(self.target)
+        self.target.is_some_and(|target| record.is_of(target))
+            || self.requester.is_some_and(|peer| record.is_of(peer))
             || self.local.is_some_and(|local| record.is_of(local))
             || self.options.excludes(record)
     }
@@ -308,13 +320,15 @@ mod tests {
         let record = staged.record();
         staged.admit(None);
         let criteria = Criteria {
-            target: &NodeId::from([2; 32]),
+            target: Some(&NodeId::from([2; 32])),
+            requester: None,
             local: None,
             options: &FindOptions::new(),
             filter: None,
             views: None,
             tick: Tick(1),
             assumed_rtt_micros: 1,
+            target_leg_micros: 1,
         };
         test(&table, criteria, record);
     }

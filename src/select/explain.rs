@@ -109,7 +109,7 @@ pub enum Verdict {
     Tier,
     /// It left or expired.
     Departed,
-    /// It is the target, this node, or excluded.
+    /// It is the target, the requester, this node, or excluded.
     Excluded,
     /// The operator banned it.
     Banned,
@@ -242,8 +242,8 @@ impl Verdict {
 }
 
 impl Search<'_> {
-    /// Evaluates every relay exactly, and hands none out.
-    pub(crate) fn explain(&self, count: usize) -> Explanation {
+    /// Evaluates every relay exactly for a path to the target, and hands none out.
+    pub(crate) fn explain(&self, target: &NodeId, count: usize) -> Explanation {
         self.refresh_lapsed_rtts();
         let chosen = self.chosen(count);
         let positions: HashMap<NodeId, usize> = (0..)
@@ -294,7 +294,7 @@ impl Search<'_> {
         });
         relays.dedup_by_key(|explained| explained.relay);
         Explanation {
-            target: *self.scope.criteria.target,
+            target: *target,
             relays,
         }
     }

@@ -14,10 +14,11 @@
 //! a node, a lower bound of the scores below each child. The child with the least bound is
 //! visited next. A child whose bound is not below the *limit* is pruned. The limit is the
 //! score of the worst relay among the [best so far](best_so_far), so it falls as better relays
-//! are found. There are three objectives:
+//! are found. There are four objectives:
 //!
 //! - [`plain`]: nothing is known of the pair. The bound is the best score in the summary.
 //! - [`pair`]: the peers gave views. The bound follows from positions, legs and penalties.
+//! - [`home`]: this node's own leg alone counts. The bound follows from legs and penalties.
 //! - [`last_resort`]: all relays back off. The bound is the tick since which one has done so.
 //!
 //! If a call asks for several [`units`], children are left out below which no relay has as many
@@ -47,6 +48,7 @@ mod candidate;
 mod criteria;
 mod explain;
 mod explanation_table;
+mod home;
 mod last_resort;
 mod options;
 mod pair;
@@ -62,7 +64,7 @@ mod units;
 
 pub use explain::{Explained, Explanation, LegSource, Verdict};
 pub use options::FindOptions;
-pub use peer_view::PeerView;
+pub use peer_view::{PeerView, PeerViewDecodeError};
 
 pub(crate) use candidate::Candidate;
 pub(crate) use criteria::Criteria;

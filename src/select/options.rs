@@ -11,7 +11,7 @@ use crate::table::RecordRef;
 use crate::table::record::Announcement;
 
 /// What a call asks for, beyond a relay that is live, has room, and is neither the target nor
-/// this node.
+/// the requester nor this node.
 ///
 /// Options can be built once and used for many calls. They allocate only if something is
 /// [excluded](Self::exclude), or a [label](Self::require) or [family](Self::family) asked for.
@@ -33,6 +33,7 @@ pub struct FindOptions {
     pub(crate) exclude: Vec<NodeId>,
     pub(crate) max_latency: Option<Duration>,
     pub(crate) allow_unmeasured: bool,
+    pub(crate) requester: Option<NodeId>,
     pub(crate) requester_view: Option<PeerView>,
     pub(crate) target_view: Option<PeerView>,
     pub(crate) preference: Option<Preference>,
@@ -113,7 +114,10 @@ impl FindOptions {
     /// Whether the summaries of a snapshot decide alone.
     #[inline]
     pub(crate) const fn is_plain(&self) -> bool {
-        !self.has_views() && self.preference.is_none() && !self.is_restricted()
+        !self.has_views()
+            && self.requester.is_none()
+            && self.preference.is_none()
+            && !self.is_restricted()
     }
 
     /// At most three results, nothing excluded, any latency, no views, no preference, one unit.
@@ -123,6 +127,7 @@ impl FindOptions {
             exclude: Vec::new(),
             max_latency: None,
             allow_unmeasured: false,
+            requester: None,
             requester_view: None,
             target_view: None,
             preference: None,
@@ -237,8 +242,52 @@ impl FindOptions {
         self
     }
 
-    /// What the target knows of its own round trips to relays. Without this, the leg from each
-    /// relay to the target counts as the [assumed](crate::RegistryBuilder::assumed_rtt) round
+    /// The peer that asks, if that is not this node: for a broker, which finds relays for two
+    /// peers elsewhere.
+    ///
+    /// The relay with this id is never handed out; it counts as
+    /// [excluded](crate::Rejections::excluded), as the target does. The leg from the requester to
+    /// a relay is known by the view of the requester: the one in these
+    /// [options](Self::requester_view), else the one that the registry
+    /// [remembers](crate::Registry::update_peer). If there is neither, this leg counts as the
+    /// [assumed](crate::RegistryBuilder::assumed_rtt) round trip to all relays. It is in no case
+    /// what this node measured. So with a [`max_latency`](Self::max_latency), a requester of
+    /// which nothing is known gets no relay, unless unmeasured ones are
+    /// [allowed](Self::allow_unmeasured).
+    ///
+    /// With the id of this node, the requester is this node, as by default.
+    ///
+    /// ```
+    /// use relay_registry::{FindOptions, NodeId, PeerView, Registry};
+    /// # use std::net::SocketAddr;
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// let [near_a, near_b] = [1, 2].map(|n| NodeId::from([n; 32]));
+    /// registry.register(near_a, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    /// registry.register(near_b, SocketAddr::from(([198, 51, 100, 1], 4433)))?;
+    ///
+    /// // Each peer has told this node what it measured.
+    /// let [a, b] = [8, 9].map(|n| NodeId::from([n; 32]));
+    /// let ms = Duration::from_millis;
+    /// let view_of_a = PeerView::new().measured(near_a, ms(5))?.measured(near_b, ms(70))?;
+    /// let view_of_b = PeerView::new().measured(near_a, ms(90))?.measured(near_b, ms(6))?;
+    /// registry.update_peer(&a, view_of_a);
+    /// registry.update_peer(&b, view_of_b);
+    ///
+    /// // Which relay between a and b? 70 + 6 ms is less than 5 + 90 ms.
+    /// let relay = registry.find_relay_with(&b, &FindOptions::new().requester(a))?;
+    /// assert_eq!(relay.node_id(), near_b);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn requester(mut self, peer: NodeId) -> Self {
+        self.requester = Some(peer);
+        self
+    }
+
+    /// What the target knows of its own round trips to relays. It goes before a view of the target
+    /// that the registry [remembers](crate::Registry::update_peer). Without either, the leg from
+    /// each relay to the target counts as the [assumed](crate::RegistryBuilder::assumed_rtt) round
     /// trip.
     ///
     /// For relays that the view names, its round trips count. For all others the leg is
@@ -250,8 +299,9 @@ impl FindOptions {
         self
     }
 
-    /// What a requester other than this node knows of its own round trips to relays. By
-    /// default the requester is this node, and its round trips are those that it
+    /// What a requester other than this node knows of its own round trips to relays. It goes
+    /// before a view that the registry remembers of the [requester](Self::requester). By default
+    /// the requester is this node, and its round trips are those that it
     /// [measured](crate::Registry::record_rtt).
     ///
     /// With a [`max_latency`](Self::max_latency), only relays that the view names are then

@@ -5,7 +5,6 @@
 //! it is assumed. What relays say of themselves is not used.
 
 use crate::coordinates::{Coordinate, CoordinateBatch, Each, LandmarkEstimate};
-use crate::select::options::FindOptions;
 use crate::select::peer_view::PeerView;
 use crate::simd::{Lanes, splats};
 use crate::sync::epoch::Guard;
@@ -120,15 +119,16 @@ impl Legs {
 
 impl<'a> Views<'a> {
     pub(crate) fn resolve(
-        options: &FindOptions,
+        requester: Option<&PeerView>,
+        target: Option<&PeerView>,
         table: &Table,
         snapshot: &'a Snapshot,
         guard: &Guard,
     ) -> Self {
         let resolve = |view: &PeerView| ResolvedView::resolve(view, table, snapshot, guard);
         Self {
-            requester: options.requester_view.as_ref().map(resolve),
-            target: options.target_view.as_ref().map(resolve),
+            requester: requester.map(resolve),
+            target: target.map(resolve),
             snapshot,
         }
     }

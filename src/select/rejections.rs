@@ -180,11 +180,15 @@ impl Objective for Sample<'_, '_> {
 /// Counts the relays that the call excludes under that reason, and no longer under another.
 fn count_excluded(scope: &SearchScope<'_>, rejections: &mut Rejections) {
     let criteria = &scope.criteria;
-    let local = criteria.local.filter(|&local| local != criteria.target);
-    let is_other = |id: &&NodeId| *id != criteria.target && Some(*id) != local;
+    let target = criteria.target;
+    let local = criteria.local.filter(|&local| Some(local) != target);
+    let is_other = |id: &&NodeId| Some(*id) != target && Some(*id) != local;
+    let requester = criteria.requester.filter(is_other);
     // These are sorted, and distinct.
-    let listed = criteria.options.exclude.iter().filter(is_other);
-    for id in std::iter::once(criteria.target).chain(local).chain(listed) {
+    let listed = criteria.options.exclude.iter();
+    let listed = listed.filter(|id| is_other(id) && Some(*id) != requester);
+    let named = target.into_iter().chain(local).chain(requester);
+    for id in named.chain(listed) {
         if let Some(other) = other_reason(scope, id) {
             let count = rejections.count_mut(other);
             *count = count.saturating_sub(1);

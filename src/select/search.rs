@@ -6,6 +6,7 @@ use crate::select::best_so_far::{Best, BestSoFar};
 use crate::select::branch_and_bound::{Objective, best_first, depth_first};
 use crate::select::candidate::{Candidate, InTier};
 use crate::select::criteria::Criteria;
+use crate::select::home;
 use crate::select::last_resort::last_resort;
 use crate::select::pair::Pair;
 use crate::select::plain::{Plain, best_relay};
@@ -217,6 +218,9 @@ impl<'g> Search<'g> {
         if is_plain && snapshot.tier(tier, filter).all(is_empty) {
             return None;
         }
+        if self.scope.criteria.is_home() {
+            return home::best(self, snapshot, tier);
+        }
         let best_so_far = Best::new(snapshot.base.leaves.precision.bins);
         self.collect(snapshot, tier, best_so_far, false).found
     }
@@ -250,7 +254,7 @@ impl<'g> Search<'g> {
     }
 
     /// Searches parts for relays with as many free units as the call asks for.
-    fn search_parts<'a, O: Objective>(
+    pub(crate) fn search_parts<'a, O: Objective>(
         &self,
         objective: &mut O,
         parts: impl Iterator<Item = TierPart<'a>>,
@@ -271,6 +275,9 @@ impl<'g> Search<'g> {
     pub(crate) fn preferred_over(&self, best: &InTier<'g>) -> Option<Candidate<'g>> {
         let preference = self.scope.criteria.options.preference.as_ref()?;
         let record = self.scope.table.find(&preference.relay, self.scope.guard)?;
+        if self.scope.criteria.is_home() {
+            return home::kept(&self.scope.criteria, preference, record, best);
+        }
         let preferred = self.scope.criteria.candidate(record)?;
         let criteria = &self.scope.criteria;
         let (preferred_micros, best_micros) = criteria.known_micros(&preferred, &best.candidate);
@@ -289,6 +296,10 @@ impl<'g> Search<'g> {
             Ok(Access::Free) => true,
             Ok(Access::OnTrial) => self.begin_trial(candidate),
             Err(Rejection::BackingOff) if candidate.is_last_resort => self.begin_trial(candidate),
+            // The home relay of a call that has the trial already.
+            Err(Rejection::BackingOff) => {
+                self.scope.criteria.is_home() && candidate.circuit.is_trial_under_way()
+            }
             Err(_) => false,
         }
     }

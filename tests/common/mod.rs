@@ -51,6 +51,11 @@ pub fn non_relay() -> NodeId {
     id(u32::MAX)
 }
 
+/// A peer that teaches where relays are, and is no target.
+pub fn teacher() -> NodeId {
+    id(u32::MAX - 1)
+}
+
 /// A public address of the node with this number.
 pub fn endpoint(n: u32) -> Endpoint {
     let [_, a, b, c] = n.to_be_bytes();

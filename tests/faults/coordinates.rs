@@ -35,7 +35,7 @@ fn two_sides() -> World {
         for n in 0..RELAYS {
             let rtt = peer.rtt_to(&place_of_relay(n));
             let view = published([(n, rtt)]).coordinate(peer);
-            world.update_peer(&non_relay(), &view);
+            world.update_peer(&non_relay(), view);
         }
     }
     world.maintain();
@@ -72,7 +72,7 @@ fn what_a_peer_tells_each_time_is_taken_in_sooner_or_later() {
     let relay = place(20.0, 10.0);
     let tell = |peer: Coordinate, detour: Duration| {
         let view = published([(1, peer.rtt_to(&relay) + detour)]).coordinate(peer);
-        world.update_peer(&non_relay(), &view)
+        world.update_peer(&non_relay(), view)
     };
     let tell_straight = |n: u16| {
         let angle = f32::from(n % 16) / 16.0 * std::f32::consts::TAU;

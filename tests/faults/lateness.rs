@@ -47,7 +47,7 @@ const FURTHER: [Look; 5] = [
         it.relay_coordinate(&id(1)).is_some()
     }),
     ("learn", |it| {
-        it.update_peer(&non_relay(), &published([(1, ms(1))])) > 0
+        it.update_peer(&non_relay(), published([(1, ms(1))])) > 0
     }),
     ("unban", |it| it.unban(&id(1))),
     ("banned", |it| !it.banned().is_empty()),

@@ -14,6 +14,7 @@ mod states;
 mod topology;
 
 mod fairness;
+mod home;
 mod limits;
 mod lists;
 mod membership;

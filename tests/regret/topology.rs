@@ -67,7 +67,7 @@ impl Topology {
             for _ in 0..WITNESSES {
                 let peer = anywhere(&mut rng);
                 let view = published([(n, peer.rtt_to(at))]).coordinate(peer);
-                scene.world.update_peer(&non_relay(), &view);
+                scene.world.update_peer(&non_relay(), view);
             }
         }
         scene.world.maintain();

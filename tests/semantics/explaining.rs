@@ -377,7 +377,7 @@ fn teach(world: &World, n: u32, relay: Coordinate) {
         let around = turn as f32 * 2.4;
         let peer = place(100.0 * around.sin(), 100.0 * around.cos());
         let view = published([(n, peer.rtt_to(&relay))]).coordinate(peer);
-        world.update_peer(&non_relay(), &view);
+        world.update_peer(&non_relay(), view);
     }
 }
 

@@ -49,7 +49,7 @@ fn a_relay_that_claims_to_be_everywhere_wins_no_more_picks_than_an_honest_one() 
     world.renew_with(LIAR, &latency(next_to_nothing));
     for x in 0..400 {
         let view = published([(LIAR, next_to_nothing)]).coordinate(place(x as f32 / 2.0, 0.0));
-        assert_eq!(world.update_peer(&id(LIAR), &view), 0);
+        assert_eq!(world.update_peer(&id(LIAR), view), 0);
     }
     world.maintain();
     assert_eq!(picks_of_the_liar(&world), honest);
@@ -63,7 +63,7 @@ fn a_relay_that_says_the_others_are_far_wins_hardly_more_picks_than_an_honest_on
     for _ in 0..2 {
         for n in (0..WITH_A_LIAR).filter(|&n| n != LIAR) {
             let view = published([(n, MAX_RTT)]).coordinate(place_of(n));
-            world.update_peer(&id(LIAR), &view);
+            world.update_peer(&id(LIAR), view);
         }
     }
     world.maintain();

@@ -78,7 +78,7 @@ impl Square {
                 let peer = self.somewhere();
                 let rtt = peer.rtt_to(&self.relays[n as usize]);
                 let view = published([(n, rtt)]).coordinate(peer);
-                self.world.update_peer(&non_relay(), &view);
+                self.world.update_peer(&teacher(), view);
             }
         }
         self.world.maintain();

@@ -30,7 +30,7 @@ fn teach(world: &World, n: u32, x: f32, y: f32) {
     let peer = place(x, y);
     let rtt = peer.rtt_to(&place_of(n));
     let view = published([(n, rtt)]).coordinate(peer);
-    world.update_peer(&non_relay(), &view);
+    world.update_peer(&teacher(), view);
 }
 
 #[track_caller]
@@ -135,7 +135,7 @@ fn a_relay_behind_a_slow_link_is_as_near_as_assumed_to_a_target_without_a_positi
             let (sin, cos) = (round as f32).sin_cos();
             let peer = at(x + 40.0 * cos, 40.0 * sin, 10_000.0);
             let view = published([(n, peer.rtt_to(&relay))]).coordinate(peer);
-            world.update_peer(&non_relay(), &view);
+            world.update_peer(&non_relay(), view);
         }
         let rtt = match n {
             NEAR => 5,
@@ -186,7 +186,7 @@ fn what_a_relay_says_of_itself_teaches_nothing() {
     let before = world.relay_coordinate(&id(5));
     for _ in 0..200 {
         let liar = published([(5, Duration::from_micros(1))]).coordinate(place(0.0, 0.0));
-        assert_eq!(world.update_peer(&id(5), &liar), 0);
+        assert_eq!(world.update_peer(&id(5), liar), 0);
     }
     assert_eq!(world.relay_coordinate(&id(5)), before);
 }
@@ -195,11 +195,11 @@ fn what_a_relay_says_of_itself_teaches_nothing() {
 fn a_view_without_a_coordinate_teaches_nothing() {
     let world = world();
     world.join(1);
-    assert_eq!(world.update_peer(&non_relay(), &published([(1, ms(5))])), 0);
+    assert_eq!(world.update_peer(&non_relay(), published([(1, ms(5))])), 0);
     assert_eq!(world.relay_coordinate(&id(1)), None);
     let view = published([(1, ms(5)), (2, ms(5))]).coordinate(place(0.0, 0.0));
     assert_eq!(
-        world.update_peer(&non_relay(), &view),
+        world.update_peer(&non_relay(), view),
         1,
         "of the one that is held"
     );

@@ -139,7 +139,7 @@ impl Simulation<'_> {
         let view = PeerView::new().coordinate(coordinate);
         let view = self.with_round_trips(view, answered);
         for registry in &self.registries {
-            registry.update_peer(&self.world.id(node), &view);
+            registry.update_peer(&self.world.id(node), view);
         }
     }
 

@@ -236,6 +236,11 @@ impl Circuit {
         self.state() != State::Closed
     }
 
+    /// Whether a caller has the relay on trial, and has not reported the outcome.
+    pub(crate) fn is_trial_under_way(self) -> bool {
+        self.state() == State::Trial
+    }
+
     /// What to tell of it.
     #[inline]
     pub(crate) fn public_state(self, now: Tick) -> CircuitState {

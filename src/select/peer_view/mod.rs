@@ -1,5 +1,10 @@
 //! [`PeerView`]: what a peer knows of its own round trips to relays.
 
+mod decode_error;
+mod wire;
+
+pub use decode_error::PeerViewDecodeError;
+
 use crate::coordinates::Coordinate;
 use crate::errors::PeerViewError;
 use crate::relay::NodeId;
@@ -12,7 +17,8 @@ use std::time::Duration;
 /// Peers measure this, and tell it to the node that finds relays for them. In
 /// [`FindOptions`](crate::FindOptions) it lets the registry rank relays by the whole path, and
 /// not by this node's leg alone. A peer that lies gets a worse relay; other peers do not. The
-/// embedder stores views, and decides which peers it trusts.
+/// registry [remembers](crate::Registry::update_peer) the views that the embedder gives it; the
+/// embedder decides which peers it trusts. A view travels as [bytes](Self::to_bytes).
 ///
 /// ```
 /// use relay_registry::{FindOptions, NodeId, PeerView};
@@ -65,6 +71,25 @@ impl PeerView {
     pub const fn coordinate(mut self, coordinate: Coordinate) -> Self {
         self.coordinate = Some(coordinate);
         self
+    }
+
+    /// The relays that the peer measured, in the order in which they were added, and their round
+    /// trips.
+    pub fn round_trips(&self) -> impl Iterator<Item = (NodeId, Duration)> {
+        self.pairs()
+            .map(|(relay, micros)| (*relay, Duration::from_micros(micros.into())))
+    }
+
+    /// The network coordinate of the peer, if the view has one.
+    #[must_use]
+    pub const fn position(&self) -> Option<Coordinate> {
+        self.coordinate
+    }
+
+    /// Whether the view says nothing: no round trip, and no coordinate.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pairs().next().is_none() && self.coordinate.is_none()
     }
 
     /// The relays that the peer measured.

@@ -1,0 +1,34 @@
+//! Finding a home relay for this node.
+
+use crate::errors::FindError;
+use crate::registry::inner::Inner;
+use crate::relay::RelayInfo;
+use crate::select::{Criteria, FindOptions};
+use crate::sync::epoch;
+
+impl Inner {
+    pub(super) fn find_home_relay(&self, options: &FindOptions) -> Result<RelayInfo, FindError> {
+        let now = self.relays.present();
+        let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
+        let settings = &self.relays.settings;
+        let context = &self.relays.publication().context;
+        context.units_asked.ask(options.units.get());
+        let filter = options.filter.as_ref();
+        let criteria = Criteria {
+            target: None,
+            requester: None,
+            local: settings.local_id.as_ref(),
+            options,
+            filter: filter.and_then(|filter| context.filters.find(filter)),
+            views: None,
+            tick: now,
+            assumed_rtt_micros: settings.assumed_rtt_micros,
+            target_leg_micros: 0,
+        };
+        let search = self.search_by(criteria, &snapshot, &guard);
+        match search.best() {
+            Some(best) => Ok(self.relays.describe_candidate(&best, now)),
+            None => Err(self.none_available(&search)),
+        }
+    }
+}
