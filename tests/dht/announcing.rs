@@ -300,6 +300,10 @@ fn labels_of_learned_relays_use_up_no_room() {
     let one_more = RegisterOptions::new().labels(["1/0"]);
     let refused = reader.registry.register_with(id(120), home(120), &one_more);
     assert!(matches!(refused, Err(RegisterError::TooManyLabels { .. })));
+    // Which labels are in use is counted anew: those of learned relays are not.
+    assert!(reader.registry.unregister(&id(107)));
+    let outcome = reader.registry.register_with(id(120), home(120), &one_more);
+    assert_eq!(outcome, Ok(Registration::New));
     // A local relay of the same id has its own labels and counts.
     let outcome = reader.registry.register(id(1), home(1));
     assert_eq!(outcome, Ok(Registration::New));

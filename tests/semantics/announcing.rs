@@ -277,9 +277,8 @@ fn labels_of_a_relay_that_expired_count_while_it_is_remembered() {
     world.join_with(7, &eight_of(7).ttl(secs(5)));
     assert_eq!(world.pass(secs(5)), 1);
     is_too_many(&world, 9);
-    // A lease or a ban keeps the record, and not what the relay announced.
-    world.set_draining(&id(7), true).unwrap();
-    world.pass(secs(51));
+    // Its grace ends, though no pass has forgotten it.
+    world.advance(secs(51));
     world.join_with(9, &options().labels(["another"]));
 }
 
