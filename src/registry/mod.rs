@@ -988,18 +988,17 @@ impl Registry {
     /// alone.
     ///
     /// Returns when the threads have ended; those of the DHT, and the withdrawal, within
-    /// [`DhtOptions::shutdown_timeout`](crate::dht::DhtOptions::shutdown_timeout). DHT threads
-    /// that still run then are left to end by themselves. Without
-    /// [worker threads](crate::dht::DhtOptions::worker_threads), this thread makes the
-    /// withdrawal, which dropping the registry does not. Nothing is published or learned
-    /// afterwards, and learned relays expire at their deadlines.
+    /// `DhtOptions::shutdown_timeout`. DHT threads that still run then are left to end by
+    /// themselves. If the DHT has no worker threads, this thread makes the withdrawal, which
+    /// dropping the registry does not. Nothing is published or learned afterwards, and learned
+    /// relays expire at their deadlines.
     ///
     /// Any thread may call this, at any time and more than once. A call beside another one waits
     /// for the same end; a later one returns at once, and so does the drop of the last handle.
     /// The embedder's clock, engine and probe may call this, too. If the registry's own thread, or
-    /// [`run_distribution`](Self::run_distribution), called them, this does not wait: threads end,
-    /// and the relay is withdrawn, once these calls have returned. A clock that hangs on a thread
-    /// of the registry holds this up. No other call waits for it.
+    /// `run_distribution`, called them, this does not wait: threads end, and the relay is
+    /// withdrawn, once these calls have returned. A clock that hangs on a thread of the registry
+    /// holds this up. No other call waits for it.
     ///
     /// ```
     /// use relay_registry::{NodeId, Registry};
