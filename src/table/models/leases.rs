@@ -264,9 +264,10 @@ fn a_release_and_the_end_of_the_registry_agree_on_who_frees_the_store() {
     check(2, || {
         let table = table(1);
         register(&table, 1, 3);
+        // Dropped in this order.
         let units = [
-            lease(&table, 1).unwrap(),
             lease_units(&table, 1, 2).unwrap(),
+            lease(&table, 1).unwrap(),
         ];
         let store = Arc::downgrade(&table.store);
         let releasing = thread::spawn(move || drop(units));
