@@ -316,8 +316,8 @@ impl RegistryBuilder {
     }
 
     /// How long the [view](Registry::update_peer) of a peer is remembered after its last update:
-    /// above zero, by default an hour. Rounded up to a tick, so a view counts for up to a tick
-    /// longer, and at no time shorter.
+    /// above zero, by default an hour. It is counted in ticks, and rounded up: a view counts for up
+    /// to two ticks longer, and at no time shorter.
     pub fn peer_ttl(mut self, ttl: Duration) -> Self {
         self.peer_ttl = ttl;
         self

@@ -8,7 +8,7 @@ use crate::relay::NodeId;
 use crate::rtt::sane_micros;
 use crate::select::PeerView;
 use crate::table::record::{Circuit, Failure, Source};
-use crate::time::{Moment, Tick};
+use crate::time::Tick;
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -64,20 +64,23 @@ impl Inner {
 
     /// Remembers the view of a peer, and learns from it where relays are.
     pub(super) fn update_peer(&self, peer: &NodeId, view: &PeerView) -> usize {
-        let now = self.relays.timeline.advance();
-        match self.peer_deadline(now) {
-            Some(until) if !view.is_empty() => self.peers.remember(peer, view, until, now.tick),
-            _ => {
-                self.peers.forget(peer, now.tick);
-            }
+        let now = self.relays.present();
+        match view.is_empty() {
+            false => self
+                .peers
+                .remember(peer, view, self.peer_deadline(now), now),
+            true => _ = self.peers.forget(peer, now),
         }
-        self.coordinates
-            .update_peer(&self.relays, peer, view, now.tick)
+        self.coordinates.update_peer(&self.relays, peer, view, now)
     }
 
-    /// Until when a view counts that came now; `None` at the end of time.
-    fn peer_deadline(&self, now: Moment) -> Option<Tick> {
-        self.relays.timeline.deadline(now, self.peers.ttl_nanos())
+    /// Until when a view counts that came at this tick, or before the next one.
+    fn peer_deadline(&self, now: Tick) -> Tick {
+        let ticks = self
+            .peers
+            .ttl_nanos()
+            .div_ceil(self.relays.timeline.tick_nanos());
+        Tick(now.0.saturating_add(ticks).saturating_add(1))
     }
 
     pub(super) fn forget_peer(&self, peer: &NodeId) -> bool {

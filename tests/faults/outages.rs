@@ -420,7 +420,8 @@ fn probes_that_succeed_do_not_cure_a_relay_that_fails_all_callers() {
     let world = network::World::new();
     let learned = network::id(1);
     let relay = world.relay(1);
-    let reader = world.reader();
+    // Beside a local relay of the same tier.
+    let reader = world.node_with(world.options().learned_tier(0));
     let local = reader
         .registry
         .register_with(id(2), endpoint(2), &latency(ms(300)));
