@@ -18,8 +18,8 @@ use crate::registry::request::{AttemptError, Registration, Request};
 use crate::relay::{Endpoint, NodeId};
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{Mutex, MutexGuard, random_hasher};
-use crate::table::LiveRecord;
-use crate::table::record::Origin;
+use crate::table::record::{Announcement, Origin};
+use crate::table::{LiveRecord, RecordRef};
 use crate::time::Moment;
 use std::collections::HashMap;
 
@@ -51,14 +51,14 @@ impl EndpointOwners {
 impl Owners {
     /// Notes who came to some endpoints, and drops the entries that `is_current` rejects, at a
     /// constant price on average.
-    fn note<'e>(
+    fn note(
         &mut self,
         relay: &NodeId,
-        endpoints: impl Iterator<Item = &'e Endpoint>,
+        endpoints: Vec<Endpoint>,
         is_current: impl Fn(&NodeId, &Endpoint) -> bool,
     ) {
         for endpoint in endpoints {
-            self.by_endpoint.insert(endpoint.clone(), *relay);
+            self.by_endpoint.insert(endpoint, *relay);
         }
         if self.by_endpoint.len() > 2 * self.pruned_to + 1024 {
             self.by_endpoint
@@ -80,13 +80,32 @@ impl Inner {
         let Some(mut owners) = owners else {
             return self.try_register(request, now, &guard);
         };
-        self.check_unowned(&owners, request, &guard)?;
+        let endpoints = self.endpoints_after(request, &guard);
+        self.check_unowned(&owners, request, &endpoints, &guard)?;
         let registration = self.try_register(request, now, &guard)?;
         drop(guard);
-        owners.note(request.id, request.endpoints(), |owner, endpoint| {
+        owners.note(request.id, endpoints, |owner, endpoint| {
             self.live_at(owner, endpoint, &epoch::pin()).is_some()
         });
         Ok(registration)
+    }
+
+    /// Where the relay is reached after the registration: if that gives no further endpoints, a
+    /// relay that is live or returns keeps those that it had.
+    fn endpoints_after(&self, request: &Request<'_>, guard: &Guard) -> Vec<Endpoint> {
+        let mut endpoints = vec![request.endpoint.clone()];
+        let options = request.options.details.as_deref();
+        match options.and_then(|options| options.also_at.as_ref()) {
+            Some(given) => endpoints.extend_from_slice(given),
+            None => {
+                let table = &self.relays.table;
+                let record = table.find_known(request.hash, request.id, guard);
+                let record = record.map(RecordRef::observe);
+                let last = record.and_then(|record| record.announcement());
+                endpoints.extend_from_slice(last.map_or(&[], Announcement::also_at));
+            }
+        }
+        endpoints
     }
 
     /// Rejects a relay at the endpoint of another live one. One that was learned makes way for a
@@ -95,9 +114,10 @@ impl Inner {
         &self,
         owners: &Owners,
         request: &Request<'_>,
+        endpoints: &[Endpoint],
         guard: &Guard,
     ) -> Result<(), AttemptError> {
-        for endpoint in request.endpoints() {
+        for endpoint in endpoints {
             let owner = owners.by_endpoint.get(endpoint);
             let Some(owner) = owner.filter(|owner| *owner != request.id) else {
                 continue;

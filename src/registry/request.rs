@@ -52,13 +52,6 @@ pub(super) struct Request<'a> {
     pub(super) origin: Origin,
 }
 
-impl Request<'_> {
-    /// Where the relay is reached from now on.
-    pub(super) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        std::iter::once(self.endpoint)
-    }
-}
-
 /// Why one attempt to register did not succeed.
 pub(super) enum AttemptError {
     /// Another thread changed what the attempt was based on.

@@ -13,7 +13,7 @@
 //! at all. (Tor's path selection and Kademlia's lookups
 //! spread over prefixes for the same reason.)
 
-use crate::relay::Host;
+use crate::relay::{Endpoint, Host};
 use crate::select::candidate::Candidate;
 use crate::table::record::Announcement;
 use std::net::IpAddr;
@@ -129,9 +129,21 @@ fn announcement<'g>(candidate: &Candidate<'g>) -> &'g Announcement {
     candidate.record.announcement()
 }
 
-/// Whether two relays are at one host.
+/// Whether two relays are at one host, by any of their endpoints.
+#[inline]
 pub(crate) fn is_one_machine(one: &Announcement, other: &Announcement) -> bool {
     one.endpoint.shares_host_with(&other.endpoint)
+        || (one.has_further_endpoints() || other.has_further_endpoints())
+            && share_any_host(one, other)
+}
+
+#[cold]
+fn share_any_host(one: &Announcement, other: &Announcement) -> bool {
+    let is_there = |endpoint: &Endpoint| {
+        let mut others = other.endpoints();
+        others.any(|of_other| endpoint.shares_host_with(of_other))
+    };
+    one.endpoints().any(is_there)
 }
 
 /// Whether two relays are in one failure domain.

@@ -1,5 +1,6 @@
 //! Several ids at one endpoint: they are shown, and refused if the builder asks for that.
 
+use crate::assert_is;
 use crate::common::*;
 use relay_registry::{Endpoint, NodeId, RegisterError, Registration};
 
@@ -94,6 +95,32 @@ fn an_endpoint_is_free_again_once_its_relay_left_expired_or_moved() {
     assert_taken(&world, 3, &shared(), 4);
     // A relay that comes back late finds another one there, and goes elsewhere.
     assert_eq!(enter(&world, 3, &endpoint(3)), Ok(Registration::Returned));
+}
+
+#[test]
+fn further_endpoints_count_as_the_main_one_does() {
+    let world = exclusive();
+    let [a, b, c] = [101, 102, 103].map(endpoint);
+    let also_at = |endpoint: &Endpoint| options().also_at([endpoint.clone()]);
+    world.join_with(1, &also_at(&a));
+    assert_eq!(at(&world, &a), [1]);
+    assert_taken(&world, 2, &a, 1);
+    let refused = world.register_with(id(2), endpoint(2), &also_at(&endpoint(1)));
+    assert_is!(refused, Err(RegisterError::EndpointTaken { by, .. }) if by == id(1));
+    // A renewal keeps them, unless it gives others.
+    world.renew(1);
+    assert_taken(&world, 2, &a, 1);
+    world.renew_with(1, &also_at(&b));
+    world.join_with(2, &also_at(&a));
+    assert_eq!((at(&world, &a), at(&world, &b)), (vec![2], vec![1]));
+
+    // A relay that comes back late finds another one at a further endpoint that it had.
+    world.advance(TTL);
+    world.join_with(3, &also_at(&b));
+    let refused = world.register_with(id(1), endpoint(1), &options());
+    assert_is!(refused, Err(RegisterError::EndpointTaken { by, .. }) if by == id(3));
+    world.join_with(1, &also_at(&c));
+    assert_eq!(at(&world, &b), [3]);
 }
 
 /// With and without a pass in between, and without the time of a grace.

@@ -408,3 +408,14 @@ fn one_machine_is_one_name_or_address_whatever_the_port_and_the_label() {
         assert_eq!(best_two(&world, FindOptions::new()), [0, 2], "{one}");
     }
 }
+
+#[test]
+fn a_relay_at_a_further_endpoint_of_another_is_on_its_machine() {
+    let world = world_with(|builder| builder.assumed_rtt(NEXT_TO_NOTHING));
+    let also: Endpoint = "9.9.9.9:1".parse().unwrap();
+    enter(&world, 0, "9.1.1.1:1", &latency(ms(100)).also_at([also]));
+    enter(&world, 1, "9.9.9.9:2", &latency(ms(101)));
+    enter(&world, 2, "9.5.5.5:1", &latency(ms(110)));
+    world.maintain();
+    assert_eq!(best_two(&world, FindOptions::new()), [0, 2]);
+}
