@@ -1,5 +1,7 @@
 //! [`FindOptions`]: what a call asks for.
 
+mod asked;
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 
