@@ -310,6 +310,19 @@ impl RegistryBuilder {
     /// If a view comes from one peer more, the one that was updated longest ago is forgotten.
     /// Address space is reserved when the first view comes. Memory, about 390 bytes for each
     /// peer, is used as peers come, and used again.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, PeerView, Registry};
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::builder().max_peers(1).build()?;
+    /// let [relay, a, b] = [1, 8, 9].map(|n| NodeId::from([n; 32]));
+    /// let view = PeerView::new().measured(relay, Duration::from_millis(5))?;
+    /// registry.update_peer(&a, view);
+    /// registry.update_peer(&b, view);
+    /// assert!(!registry.forget_peer(&a), "it had made room for b");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn max_peers(mut self, peers: usize) -> Self {
         self.max_peers = peers;
         self
@@ -318,6 +331,17 @@ impl RegistryBuilder {
     /// How long the [view](Registry::update_peer) of a peer is remembered after its last update:
     /// above zero, by default an hour. It is counted in ticks, and rounded up: a view counts for up
     /// to two ticks longer, and at no time shorter.
+    ///
+    /// ```
+    /// use relay_registry::Registry;
+    /// use std::time::Duration;
+    ///
+    /// // Peers of this network send their view every ten minutes.
+    /// let registry = Registry::builder()
+    ///     .peer_ttl(Duration::from_secs(30 * 60))
+    ///     .build()?;
+    /// # Ok::<(), relay_registry::BuildError>(())
+    /// ```
     pub fn peer_ttl(mut self, ttl: Duration) -> Self {
         self.peer_ttl = ttl;
         self

@@ -541,6 +541,21 @@ impl Registry {
     /// needed to speak to it and is not the registry's business.
     ///
     /// Costs what [`is_relay`](Self::is_relay) costs, and a reference count.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    /// use std::sync::Arc;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// let options = RegisterOptions::new().payload(b"/dns4/relay.example/udp/4433/quic-v1");
+    /// registry.register_with(relay, SocketAddr::from(([192, 0, 2, 1], 4433)), &options)?;
+    ///
+    /// let payload: Arc<[u8]> = registry.payload(&relay).expect("it announced one");
+    /// assert!(payload.starts_with(b"/dns4/"));
+    /// # Ok::<(), relay_registry::RegisterError>(())
+    /// ```
     #[must_use]
     pub fn payload(&self, id: &NodeId) -> Option<Arc<[u8]>> {
         self.inner().payload(id)
@@ -702,6 +717,19 @@ impl Registry {
     ///
     /// What was learned from it about relays stays. A find that starts after this has returned does
     /// not use the view. Waits for other threads that update peers: not for a hot path.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, PeerView, Registry};
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// let [relay, peer] = [1, 8].map(|n| NodeId::from([n; 32]));
+    /// let view = PeerView::new().measured(relay, Duration::from_millis(12))?;
+    /// registry.update_peer(&peer, view);
+    /// assert!(registry.forget_peer(&peer));
+    /// assert!(!registry.forget_peer(&peer), "it was forgotten before");
+    /// # Ok::<(), relay_registry::PeerViewError>(())
+    /// ```
     pub fn forget_peer(&self, peer: &NodeId) -> bool {
         self.inner().forget_peer(peer)
     }
@@ -806,6 +834,26 @@ impl Registry {
     /// # Errors
     ///
     /// An [`OperatorError`]: the cost is out of range; or as [`set_tier`](Self::set_tier).
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, OperatorError, Registry};
+    /// # use std::net::SocketAddr;
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// let [near, far, target] = [1, 2, 9].map(|n| NodeId::from([n; 32]));
+    /// for (relay, host, ms) in [(near, 1, 20), (far, 2, 60)] {
+    ///     registry.register(relay, SocketAddr::from(([192, 0, 2, host], 4433)))?;
+    ///     registry.record_rtt(&relay, Duration::from_millis(ms));
+    /// }
+    /// // The traffic of the near one is expensive. (20 + 100) * 1.5 is more than 60 + 100.
+    /// registry.set_cost(&near, 1.5)?;
+    /// assert_eq!(registry.find_relay(&target)?.node_id(), far);
+    ///
+    /// let refused = registry.set_cost(&near, 0.0);
+    /// assert!(matches!(refused, Err(OperatorError::InvalidCost { min: 0.1, max: 10.0, .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_cost(&self, relay: &NodeId, cost: f64) -> Result<(), OperatorError> {
         self.inner().set_cost(relay, cost)
     }
@@ -815,6 +863,25 @@ impl Registry {
     ///
     /// Costs what [`set_draining`](Self::set_draining), [`unban`](Self::unban) and
     /// [`set_tier`](Self::set_tier) cost.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// let options = RegisterOptions::new().tier(2);
+    /// registry.register_with(relay, SocketAddr::from(([192, 0, 2, 1], 4433)), &options)?;
+    ///
+    /// registry.set_tier(&relay, 0)?;
+    /// registry.ban(&relay, Duration::from_secs(60))?;
+    /// assert!(registry.lift(&relay));
+    /// let now = registry.relay(&relay).expect("it is live");
+    /// assert_eq!((now.tier(), now.is_banned()), (2, false));
+    /// assert!(!registry.lift(&relay), "there was nothing left");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn lift(&self, relay: &NodeId) -> bool {
         self.inner().lift(relay)
     }

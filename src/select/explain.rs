@@ -85,8 +85,12 @@ use std::time::Duration;
 ///     .family(IpFamily::V4)
 ///     .units(4)
 ///     .max_results(1);
+/// let explanation = registry.explain(&target, &options);
+/// assert_eq!((explanation.target(), explanation.options()), (target, &options));
+/// assert_eq!((explanation.eligible(), explanation.rejections().total()), (2, 2));
+/// assert!(explanation.relays()[0].labels().eq(["eu", "udp"]));
 /// assert_eq!(
-///     registry.explain(&target, &options).to_string(),
+///     explanation.to_string(),
 ///     "\
 /// path to 09090909: 4 relays, 2 eligible; 1 with other labels, 1 of a higher tier
 /// asked for: at most 1 result; requester 08080808; 4 units; label \"udp\"; over IPv4

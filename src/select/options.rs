@@ -16,7 +16,8 @@ use crate::table::record::Announcement;
 /// the requester nor this node.
 ///
 /// Options can be built once and used for many calls. They allocate only if something is
-/// [excluded](Self::exclude), or a [label](Self::require) or [family](Self::family) asked for.
+/// [excluded](Self::exclude), or a [label](Self::require) or [family](Self::family) asked for:
+/// build such options beforehand, and clone them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -165,8 +166,9 @@ impl FindOptions {
     /// failed. Each call of this method adds to the ones before.
     ///
     /// A failure domain is what the relay [named](crate::RegisterOptions::failure_domain), and
-    /// no network. A find costs one more descent for each relay of these domains that would
-    /// have been chosen.
+    /// no network. Each relay of these domains that would have been chosen costs a find one more
+    /// look at a relay. There are no trees for that, as for [labels](Self::require): domains are
+    /// for what has just failed, and a kind of relay is a label.
     ///
     /// ```
     /// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
@@ -194,6 +196,23 @@ impl FindOptions {
     /// Labels that a relay must have: all of them. Each call of this method adds to the ones
     /// before.
     ///
+    /// # Cost
+    ///
+    /// A *filter* is what is required, what is [avoided](Self::avoid) and the
+    /// [family](Self::family), together. The registry has search trees for the first 16
+    /// different filters that calls ask for, and keeps them. With these trees a find costs about
+    /// what one without a filter costs, however many relays do not pass. It gets them by
+    /// maintenance: the first call notes the filter, a [pass](crate::Maintenance) computes which
+    /// relays pass, and the merge that follows makes the trees. Until then, with any further
+    /// filter, and if there was no memory, each relay that does not pass and would have been
+    /// chosen costs a find one more look at a relay. So ask for few different filters.
+    ///
+    /// A filter in use takes about 9 bytes for each relay and each tier in use; as much again
+    /// where [positions](crate::Registry::update_peer) of relays are known, and where calls ask for
+    /// several [units](Self::units). Each change of a relay that passes updates these trees, too.
+    /// The first filter also reserves 16 bytes for each relay. A call with options that were built
+    /// before allocates nothing; building them does.
+    ///
     /// ```
     /// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
     /// # use std::net::SocketAddr;
@@ -215,6 +234,21 @@ impl FindOptions {
 
     /// Labels that a relay must not have: none of them. Each call of this method adds to the
     /// ones before. Costs as [`require`](Self::require).
+    ///
+    /// ```
+    /// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let [metered, other, target] = [1, 2, 9].map(|n| NodeId::from([n; 32]));
+    /// let options = RegisterOptions::new().labels(["metered"]);
+    /// registry.register_with(metered, SocketAddr::from(([192, 0, 2, 1], 4433)), &options)?;
+    /// registry.register(other, SocketAddr::from(([192, 0, 2, 2], 4433)))?;
+    ///
+    /// let options = FindOptions::new().avoid(["metered"]);
+    /// assert_eq!(registry.find_relay_with(&target, &options)?.node_id(), other);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn avoid(mut self, labels: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.filter_mut().avoid(labels);
         self
@@ -224,6 +258,20 @@ impl FindOptions {
     /// address of that family, or with a name, which may resolve to one. [Further
     /// endpoints](crate::RegisterOptions::also_at) count, too. Costs as
     /// [`require`](Self::require).
+    ///
+    /// ```
+    /// use relay_registry::{Endpoint, FindOptions, IpFamily, NodeId, RegisterOptions, Registry};
+    ///
+    /// let registry = Registry::new();
+    /// let [one, other, target] = [1, 2, 9].map(|n| NodeId::from([n; 32]));
+    /// registry.register(one, "192.0.2.1:4433".parse::<Endpoint>()?)?;
+    /// let also_over_v6 = RegisterOptions::new().also_at(["[2001:db8::2]:4433".parse::<Endpoint>()?]);
+    /// registry.register_with(other, "192.0.2.2:4433".parse::<Endpoint>()?, &also_over_v6)?;
+    ///
+    /// let options = FindOptions::new().family(IpFamily::V6);
+    /// assert_eq!(registry.find_relay_with(&target, &options)?.node_id(), other);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn family(mut self, family: IpFamily) -> Self {
         self.filter_mut().set_family(family);
         self
