@@ -202,7 +202,8 @@ impl RegistryBuilder {
     /// (Compare Envoy's `max_ejection_percent`.) Two rules follow.
     ///
     /// - A find with no other eligible relay gets one that is backing off, as a *last
-    ///   resort*: the preferred one, else the one that has backed off for longest. Here the
+    ///   resort*: the preferred one, else, of any tier, the one that has backed off for longest.
+    ///   Here the
     ///   share is of the relays that would otherwise be eligible to this call. So if no other
     ///   relay is eligible, the share is 1. Only if the limit is 1 as well, the find fails.
     /// - A failure beyond the share begins an *outage*: see

@@ -271,9 +271,11 @@ impl Registry {
 
     /// The best relay for a path to `target` that meets the options.
     ///
-    /// The score of a relay is `e / (1 - u^4)`, lower is better, with the expected round trip of
-    /// the path `e` and the utilisation of the relay `u`. An unknown round trip counts as the
-    /// assumed one. The score of the answer is within 1/32 of the best, by the loads of that
+    /// The score of a relay is `cost * e / (1 - u^4)`, lower is better, with its
+    /// [cost](RegisterOptions::cost), by default 1, the expected round trip of the path `e` and the
+    /// utilisation of the relay `u`. An unknown round trip counts as the assumed one. A relay of a
+    /// higher [tier](RegisterOptions::tier) is handed out only if none of a lower one is eligible.
+    /// Within the tier, the score of the answer is within 1/32 of the best, by the loads of that
     /// moment and by what is known of the path: within 1/512 where at most 64 relays are merged,
     /// within 5 % where views of peers are given and many relays tie. Among relays that are equal
     /// within this, one is drawn at random, so that callers do not all choose the same one.
@@ -302,6 +304,10 @@ impl Registry {
     /// have been the answer costs one more descent. So does each relay that expired since the last
     /// maintenance pass, for the first call that meets it. With views of peers or a limit on the
     /// round trip it opens more nodes: those that may hold a better relay than the best so far.
+    /// Each tier in use has a tree of its own: where no relay of a tier is eligible to anyone, that
+    /// costs a look at the root. [Labels and families](FindOptions::require) have trees of their
+    /// own after a maintenance pass.
+    ///
     /// Load, draining, departure and round trips count as of this moment, and
     /// [positions](Self::update_peer) as of the last maintenance pass.
     #[inline]
@@ -316,14 +322,14 @@ impl Registry {
     /// The best home relay for this node: the one over which any other peer reaches it.
     ///
     /// Only the leg from this node to the relay counts. The score is that leg times
-    /// `1 / (1 - u^4)`, with the utilisation `u` of the relay; lower is better. Relays that were
+    /// `cost / (1 - u^4)`, with the cost and the utilisation `u` of the relay; lower is better. Relays that were
     /// [measured](Self::record_rtt) come first, however far they are. The others follow, with the
     /// [assumed](RegistryBuilder::assumed_rtt) round trip: if no relay was measured, the answer is
     /// the one with the least utilisation. The score of the answer is within 3.4 % of the best, and
     /// within 0.4 % where at most 64 relays are merged. Of relays that are equal within this, one
     /// is drawn at random.
     ///
-    /// The options count as in [`find_relay_with`](Self::find_relay_with), but for the
+    /// Options, tiers and costs count as in [`find_relay_with`](Self::find_relay_with), but for the
     /// [requester](FindOptions::requester) and the views of peers, which are ignored. There is no
     /// target. This node itself is never the answer.
     ///
@@ -625,8 +631,9 @@ impl Registry {
     /// The likeliest choices come first, by score, where an unmeasured leg counts as the assumed
     /// round trip. Relays that drain or are banned, and this node, are left out. A relay is
     /// returned again only after a tenth of the lifetime, if it is still due then, or after it was
-    /// [forgotten](Self::forget_rtt), also if it leaves and returns meanwhile. So a caller that asks for a few relays repeatedly gets all of
-    /// them in turn, and a relay with one bad measurement gets another chance.
+    /// [forgotten](Self::forget_rtt), also if it leaves and returns meanwhile. So a caller that
+    /// asks for a few relays repeatedly gets all of them in turn, and a relay with one bad
+    /// measurement gets another chance.
     ///
     /// Visits all records, a thousand under one pin, and waits for another thread that does so: not
     /// for a hot path. Remembers the relays returned for a tenth of the lifetime, in about 80 bytes
@@ -1040,10 +1047,12 @@ impl Registry {
     /// One maintenance pass: raises the tick, removes relays that are due, sorts the relays by
     /// round trip if anything changed, and reclaims memory.
     ///
-    /// Needed with [`Maintenance::Manual`] and after [`close`](Self::close) only, as seldom as stale order and memory are
-    /// acceptable: an expired relay is not handed out in any case. These wait for it, too: the
-    /// ranks of relays whose round trip has lapsed, positions that were learned, trials after an
-    /// outage beyond the first 64 relays, and [`Stats::expirations`]. Takes the maintenance locks,
+    /// Needed with [`Maintenance::Manual`] and after [`close`](Self::close) only, as seldom as
+    /// stale order and memory are acceptable: an expired relay is not handed out in any case. These
+    /// wait for it, too: the ranks of relays whose round trip has lapsed, and of those that
+    /// [start slowly](RegistryBuilder::slow_start); positions that were learned; the search trees
+    /// for [filters](FindOptions::require) and [several units](FindOptions::units); trials after an
+    /// outage beyond the first 64 relays; and [`Stats::expirations`]. Takes the maintenance locks,
     /// so that passes run one after another. No call on the hot path waits for them.
     pub fn maintain(&self) -> MaintenanceReport {
         self.inner().maintain()

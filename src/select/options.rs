@@ -205,7 +205,8 @@ impl FindOptions {
     /// maintenance: the first call notes the filter, a [pass](crate::Maintenance) computes which
     /// relays pass, and the merge that follows makes the trees. Until then, with any further
     /// filter, and if there was no memory, each relay that does not pass and would have been
-    /// chosen costs a find one more look at a relay. So ask for few different filters.
+    /// chosen costs a find one more look at a relay. So ask for few different filters. A search for
+    /// a [last resort](crate::RelayInfo::is_last_resort) has no such trees.
     ///
     /// A filter in use takes about 9 bytes for each relay and each tier in use; as much again
     /// where [positions](crate::Registry::update_peer) of relays are known, and where calls ask for
