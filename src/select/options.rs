@@ -396,11 +396,13 @@ impl FindOptions {
     /// score alone decides.
     ///
     /// Else, and whatever it costs, no result is on the machine of an earlier one, which is to say
-    /// at the same IP address or name, while the search meets others that did not fail lately.
+    /// at the same IP address or name by any of their endpoints, while the search meets others that
+    /// did not fail lately.
     /// For up to four machines it looks at up to 16 relays beyond the answer.
     ///
     /// A failure domain is an IPv4 /24, an IPv6 /48, a DNS name, or a
-    /// [name](crate::RegisterOptions::failure_domain) that the relay gave. Answers of more
+    /// [name](crate::RegisterOptions::failure_domain) that the relay gave.
+    /// [Further endpoints](crate::RegisterOptions::also_at) count as the main one does. Answers of more
     /// than 32 results are not spread.
     pub fn max_spread_cost(mut self, share: f64) -> Self {
         self.max_spread_cost = unit_interval(share);
