@@ -190,16 +190,16 @@
 //!
 //! # Performance
 //!
-//! A look-up touches two cache lines. [`Registry::find_relay`] descends a tree with 16
-//! children per node, to the best relay, and checks that one: three nodes for 4,096
-//! relays, five for a million. The cost does not depend on how many relays are full,
-//! failing, draining or gone, and "none" costs about as much. Each relay that a call
-//! excludes, or that another thread takes first, costs one more descent. Each tier has a
-//! tree of its own, and so have the first 16 [filters](FindOptions::require) by label and
-//! family that calls ask for: a find among the relays that pass costs what a find costs. A find for a
-//! pair of peers bounds the paths through all relays below a node by their positions,
-//! and opens the nodes that may hold the best. The repository's BENCHMARKS.md has the
-//! measurements, and the cases in which other maps and a scan are faster.
+//! A look-up touches two cache lines. [`Registry::find_relay`] descends a tree with 16 children per
+//! node, to the best relay, and checks that one: three nodes for 4,096 relays, five for a million.
+//! The cost does not depend on how many relays are full, failing, draining or gone, and "none"
+//! costs about as much. Each relay that a call excludes, or that another thread takes first, costs
+//! one more descent. Each tier has a tree of its own, and so have the first 16
+//! [filters](FindOptions::require) by label and family that calls ask for: a find among the relays
+//! that pass costs what a find costs. A find for a pair of peers bounds the paths through all
+//! relays below a node by their positions, and opens the nodes that may hold the best. The
+//! repository's BENCHMARKS.md has the measurements, and the cases in which other maps and a scan
+//! are faster.
 //!
 //! # Limits
 //!

@@ -201,11 +201,10 @@ impl RegistryBuilder {
     /// If more relays fail, the likely cause is this node's own network, not the relays.
     /// (Compare Envoy's `max_ejection_percent`.) Two rules follow.
     ///
-    /// - A find with no other eligible relay gets one that is backing off, as a *last
-    ///   resort*: the preferred one, else, of any tier, the one that has backed off for longest.
-    ///   Here the
-    ///   share is of the relays that would otherwise be eligible to this call. So if no other
-    ///   relay is eligible, the share is 1. Only if the limit is 1 as well, the find fails.
+    /// - A find with no other eligible relay gets one that is backing off, as a *last resort*: the
+    ///   preferred one, else, of any tier, the one that has backed off for longest. Here the share
+    ///   is of the relays that would otherwise be eligible to this call. So if no other relay is
+    ///   eligible, the share is 1. Only if the limit is 1 as well, the find fails.
     /// - A failure beyond the share begins an *outage*: see
     ///   [`report_failure`](Registry::report_failure). Here the share is of the relays that
     ///   are eligible to a call without options, or would be if they were not backing off,

@@ -322,7 +322,8 @@ impl Registry {
     /// The best home relay for this node: the one over which any other peer reaches it.
     ///
     /// Only the leg from this node to the relay counts. The score is that leg times
-    /// `cost / (1 - u^4)`, with the cost and the utilisation `u` of the relay; lower is better. Relays that were
+    /// `cost / (1 - u^4)`, with the cost and the utilisation `u` of the relay; lower is better. Of
+    /// the lowest tier that has any eligible relay, those that were
     /// [measured](Self::record_rtt) come first, however far they are. The others follow, with the
     /// [assumed](RegistryBuilder::assumed_rtt) round trip: if no relay was measured, the answer is
     /// the one with the least utilisation. The score of the answer is within 3.4 % of the best, and
@@ -340,7 +341,7 @@ impl Registry {
     /// 10 ms and by a third of the own leg, or as
     /// [`prefer_with`](FindOptions::prefer_with) says. (By these two measures Tailscale changes its
     /// home.) An unmeasured relay is never clearly better than a measured one. The home is left if
-    /// it is not eligible, or above nine tenths of its capacity.
+    /// it is not eligible, if one of a lower tier is, or above nine tenths of its capacity.
     ///
     /// This holds across failures, too. While all relays back off, the home is the
     /// [last resort](RelayInfo::is_last_resort). When its back-off is over and it is on trial, it

@@ -91,8 +91,8 @@ impl RegisterOptions {
         self
     }
 
-    /// The failure domain of the relay, such as the name of its rack, site or operator: 1
-    /// to 63 bytes without control characters. Relays of one domain may fail together. By default it is
+    /// The failure domain of the relay, such as the name of its rack, site or operator: 1 to 63
+    /// bytes without control characters. Relays of one domain may fail together. By default it is
     /// only the relay's network.
     ///
     /// If a find asks for several relays, it prefers those in different domains: see

@@ -8,6 +8,7 @@ use crate::select::path::Leg;
 use crate::select::search::Search;
 use crate::sync::Arc;
 use crate::table::snapshot::{Weight, penalty};
+use crate::table::{LiveRecord, RecordRef};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
@@ -332,40 +333,17 @@ impl Search<'_> {
         let position = |relay: &NodeId| positions.get(relay).copied();
         // The highest tier of those that would be handed out.
         let highest = chosen.iter().map(|(_, tier, _)| *tier).max().unwrap_or(0);
-        let mut relays: Vec<Explained> = Vec::new();
-        for record in self.records() {
-            let id = record.identity();
-            let verdict = match (position(&id), self.scope.criteria.evaluate(&record)) {
+        let explain_one = |record: RecordRef<'_>| {
+            let is_chosen = position(&record.identity());
+            let verdict = match (is_chosen, self.scope.criteria.evaluate(&record)) {
                 (Some(position), _) => chosen[position].2,
                 (None, Ok(_)) if record.tier() > highest => Verdict::Tier,
                 (None, Ok(_)) => Verdict::Worse,
                 (None, Err(reason)) => reason.into(),
             };
-            let Some(record) = record.observe_live() else {
-                continue;
-            };
-            let load = record.announced_load();
-            let legs = self.scope.criteria.legs(&record);
-            let (tier, cost) = record.tier_and_cost();
-            let details = &record.announcement().details;
-            relays.push(Explained {
-                relay: id,
-                verdict,
-                endpoint: record.announcement().endpoint.clone(),
-                load: load.total(),
-                capacity: load.capacity(),
-                requester_leg: Duration::from_micros(legs.requester.micros().into()),
-                requester_leg_source: legs.requester.into(),
-                target_leg: Duration::from_micros(legs.target.micros().into()),
-                target_leg_source: legs.target.into(),
-                utilisation: load.utilisation().into(),
-                circuit: record.circuit().public_state(self.scope.criteria.tick),
-                penalty: penalty(load, record.weight().unwrap_or(Weight::PLAIN)).into(),
-                tier,
-                cost: cost.factor(),
-                labels: details.as_ref().and_then(|details| details.labels.clone()),
-            });
-        }
+            Some(self.explained(&record.observe_live()?, verdict))
+        };
+        let mut relays: Vec<Explained> = self.records().filter_map(explain_one).collect();
         relays.sort_by(|one, other| {
             let order = |it: &Explained| (it.verdict.rank(), position(&it.relay), it.tier);
             order(one)
@@ -377,6 +355,30 @@ impl Search<'_> {
             target: *target,
             options: self.scope.criteria.options.clone(),
             relays,
+        }
+    }
+
+    fn explained(&self, record: &LiveRecord<'_>, verdict: Verdict) -> Explained {
+        let load = record.announced_load();
+        let legs = self.scope.criteria.legs(record);
+        let (tier, cost) = record.tier_and_cost();
+        let details = &record.announcement().details;
+        Explained {
+            relay: record.identity(),
+            verdict,
+            endpoint: record.announcement().endpoint.clone(),
+            load: load.total(),
+            capacity: load.capacity(),
+            requester_leg: Duration::from_micros(legs.requester.micros().into()),
+            requester_leg_source: legs.requester.into(),
+            target_leg: Duration::from_micros(legs.target.micros().into()),
+            target_leg_source: legs.target.into(),
+            utilisation: load.utilisation().into(),
+            circuit: record.circuit().public_state(self.scope.criteria.tick),
+            penalty: penalty(load, record.weight().unwrap_or(Weight::PLAIN)).into(),
+            tier,
+            cost: cost.factor(),
+            labels: details.as_ref().and_then(|details| details.labels.clone()),
         }
     }
 

@@ -1,6 +1,8 @@
 //! [`FindOptions`]: what a call asks for.
 
 mod asked;
+#[cfg(test)]
+mod tests;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -401,9 +403,9 @@ impl FindOptions {
     /// For up to four machines it looks at up to 16 relays beyond the answer.
     ///
     /// A failure domain is an IPv4 /24, an IPv6 /48, a DNS name, or a
-    /// [name](crate::RegisterOptions::failure_domain) that the relay gave.
-    /// [Further endpoints](crate::RegisterOptions::also_at) count as the main one does. Answers of more
-    /// than 32 results are not spread.
+    /// [name](crate::RegisterOptions::failure_domain) that the relay gave. [Further
+    /// endpoints](crate::RegisterOptions::also_at) count as the main one does. Answers of more than
+    /// 32 results are not spread.
     pub fn max_spread_cost(mut self, share: f64) -> Self {
         self.max_spread_cost = unit_interval(share);
         self
@@ -466,43 +468,5 @@ fn unit_interval(share: f64) -> f64 {
 impl Default for FindOptions {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn defaults_ask_for_little() {
-        let options = FindOptions::default();
-        assert_eq!(options, FindOptions::new());
-        assert_eq!(options.max_results, 3);
-        assert_eq!(options.exclude, []);
-        assert_eq!(options.exclude.capacity(), 0);
-        assert_eq!(options.max_latency, None);
-        assert!(!options.allow_unmeasured);
-        assert_eq!(options.units.get(), 1);
-        assert_eq!(options.units(0).units.get(), 1);
-    }
-
-    #[test]
-    fn exclusions_add_up() {
-        let [a, b, c] = [1, 2, 3].map(|n| NodeId::from([n; 32]));
-        let options = FindOptions::new().exclude([a]).exclude(vec![b, c]);
-        assert_eq!(options.exclude, [a, b, c]);
-    }
-
-    #[test]
-    fn each_setter_sets_its_own_field_and_the_last_call_wins() {
-        let options = FindOptions::new()
-            .max_results(1)
-            .max_results(0)
-            .max_latency(Duration::from_millis(80))
-            .allow_unmeasured(true);
-        assert_eq!(options.max_results, 0);
-        assert_eq!(options.max_latency, Some(Duration::from_millis(80)));
-        assert!(options.allow_unmeasured);
-        assert!(!options.allow_unmeasured(false).allow_unmeasured);
     }
 }
