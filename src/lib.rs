@@ -177,10 +177,12 @@
 //! few steps of another thread that is removing, forgetting or bringing back the same
 //! relay.
 //!
-//! A find writes no shared memory, with three exceptions: it hands out a relay on
+//! A find writes no shared memory, with four exceptions: it hands out a relay on
 //! trial; it meets a relay whose summary is out of date (its deadline, back-off or
-//! round trip is over, or a change is under way) and updates that; or, with
-//! [`Maintenance::Manual`], it is the first call to see a new tick. A lease, a report or
+//! round trip is over, or a change is under way) and updates that; it asks for a
+//! [filter](FindOptions::require) or a number of [units](FindOptions::units) that
+//! maintenance does not know yet; or, with [`Maintenance::Manual`], it is the first call to
+//! see a new tick. A lease, a report or
 //! a measurement that changes a relay's rank writes to a tree of summaries that all finds
 //! read. Locks guard maintenance, for which no other operation waits (see
 //! [`Maintenance`]), and coordinates and changes of peers' views, for which

@@ -207,8 +207,8 @@ impl RegistryBuilder {
     ///   eligible, the share is 1. Only if the limit is 1 as well, the find fails.
     /// - A failure beyond the share begins an *outage*: see
     ///   [`report_failure`](Registry::report_failure). Here the share is of the relays that
-    ///   are eligible to a call without options, or would be if they were not backing off,
-    ///   by the counters of that moment. An expired relay counts until a pass removes it:
+    ///   are eligible to a call without options, of any tier, or would be if they were not
+    ///   backing off, by the counters of that moment. An expired relay counts until a pass removes it:
     ///   at most one tick with a maintenance thread.
     ///
     /// Relays that are draining, banned or full do not count in either share. Both shares
