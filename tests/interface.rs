@@ -117,7 +117,8 @@ fn peers() -> Outcome {
     let registry = registry();
     let peer = id(8);
     let view = PeerView::new().measured(id(1), ms(5))?;
-    let taught: usize = registry.update_peer(&peer, &view);
+    let borrowed: &PeerView = &view;
+    let taught: usize = registry.update_peer(&peer, borrowed);
     assert_eq!(taught, 0, "it has no coordinate");
     let taught: usize = registry.update_peer(&peer, view);
     assert_eq!(taught, 0);
