@@ -737,7 +737,7 @@ MUTANTS = [
      "semantics::slow_start::a_newcomer_takes_its_share_of_a_tenth_first_and_more_later"),
     ("ranks of newcomers are not recomputed as time passes", "src/table/policy_updates.rs",
      "if now > arrived_at {\n            self.refresh(false);", "if false {\n            self.refresh(false);",
-     "semantics::slow_start::a_newcomer_takes_its_share_of_a_tenth_first_and_more_later"),
+     "semantics::slow_start::the_rank_of_a_newcomer_follows_as_time_passes"),
     ("labels to avoid are ignored", "src/relay/filter.rs",
      "&& !self.avoid.iter().any(|label| labels.contains(label))", "",
      "semantics::labels::a_relay_has_all_required_labels_and_none_to_avoid"),
