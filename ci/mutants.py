@@ -752,7 +752,7 @@ MUTANTS = [
      "if self.options.excludes_domain_of(announcement) {", "if false {",
      "semantics::labels::excluded_domains_are_those_that_relays_named"),
     ("further endpoints are no part of a machine", "src/select/spread.rs",
-     "|| !are_single && all()", "|| !are_single && all() && false",
+     "(one.details.is_some() || other.details.is_some()) &&", "false &&",
      "semantics::standbys::further_endpoints_tell_that_two_relays_are_on_one_machine"),
     ("labels of learned relays count", "src/registry/distinct_labels.rs",
      "announced.origin == Origin::Learned || is_over", "is_over",

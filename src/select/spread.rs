@@ -134,19 +134,28 @@ pub(crate) fn is_one_machine(one: &Announcement, other: &Announcement) -> bool {
 }
 
 /// Whether any endpoint of one relay and any of another are so.
-#[inline]
+#[inline(always)]
 fn have_endpoints(
     one: &Announcement,
     other: &Announcement,
     are_so: impl Fn(&Endpoint, &Endpoint) -> bool,
 ) -> bool {
-    // Few relays have several endpoints.
-    let are_single = one.also_at().is_empty() && other.also_at().is_empty();
-    let all = || {
-        one.endpoints()
-            .any(|one| other.endpoints().any(|other| are_so(one, other)))
-    };
-    are_so(&one.endpoint, &other.endpoint) || !are_single && all()
+    if are_so(&one.endpoint, &other.endpoint) {
+        return true;
+    }
+    // Few relays have further endpoints, or anything else that only some announce.
+    (one.details.is_some() || other.details.is_some()) && have_further(one, other, are_so)
+}
+
+#[cold]
+#[inline(never)]
+fn have_further(
+    one: &Announcement,
+    other: &Announcement,
+    are_so: impl Fn(&Endpoint, &Endpoint) -> bool,
+) -> bool {
+    let mut endpoints = one.endpoints();
+    endpoints.any(|one| other.endpoints().any(|other| are_so(one, other)))
 }
 
 /// Whether two relays are in one failure domain.
