@@ -688,8 +688,8 @@ impl Registry {
     /// relay far. Many views of one peer do: use the views of all peers equally often. A position
     /// counts in finds after the next maintenance pass.
     ///
-    /// Reads the clock. Waits for other threads that update peers, use positions or sort: not for a
-    /// hot path.
+    /// Reads the clock with [`Maintenance::Manual`] only. Waits for other threads that update peers,
+    /// use positions or sort: not for a hot path.
     ///
     /// A broker keeps the views of its peers up to date, and then names two peers:
     ///
