@@ -55,9 +55,9 @@
 //!
 //! # How a relay is chosen
 //!
-//! The best relay has the lowest `e / (1 - u^4)`, where `e` is the expected round
-//! trip from the requester over the relay to the target, and `u` the relay's
-//! utilisation.
+//! The best relay has the lowest `cost * e / (1 - u^4)`, where `e` is the expected round
+//! trip from the requester over the relay to the target, `u` the relay's utilisation,
+//! and the [cost](RegisterOptions::cost) 1 unless it or the operator says otherwise.
 //!
 //! - **Both legs count.** A leg is exact if this node [measured](Registry::record_rtt)
 //!   it or a peer [published](PeerView) it. Otherwise it is estimated between network
@@ -79,9 +79,18 @@
 //! - **Several results fail apart.** [`Registry::find_relays`] prefers standbys in
 //!   other networks and [failure domains](RegisterOptions::failure_domain), if that
 //!   costs little.
-//! - **The operator decides.** [Draining](Registry::set_draining) and
-//!   [bans](Registry::ban) outlive renewals. [`Registry::explain`] says for each
-//!   relay why it would be handed out or not.
+//! - **The operator decides.** [Draining](Registry::set_draining),
+//!   [bans](Registry::ban), [tiers](Registry::set_tier) and
+//!   [costs](Registry::set_cost) outlive renewals. A relay of a higher tier is handed out
+//!   only if none of a lower one is eligible: own relays first, others in need.
+//!   [`Registry::explain`] says for each relay why it would be handed out or not.
+//! - **A call says what it needs**: [labels](FindOptions::require) that a relay has or
+//!   [has not](FindOptions::avoid), an [address family](FindOptions::family), several
+//!   [units](FindOptions::units) of capacity, a [maximum
+//!   latency](FindOptions::max_latency), no relay of a [failure
+//!   domain](FindOptions::exclude_domains).
+//! - **Newcomers [start slowly](RegistryBuilder::slow_start)**, if the builder says so: they
+//!   are not given all new sessions at once.
 //!
 //! On a measured matrix of 490 nodes, with relays that come, go and crash, at a load
 //! of 0.6, paths are 1.07 times the best at the median and 1.27 times at the 90th
@@ -93,7 +102,8 @@
 //!
 //! A registry can publish the relay that its node is, and learn of others, through a
 //! distributed hash table: see [`dht`]. A learned relay is handed out only after a
-//! [probe] of yours succeeded. Threads of its own do that work: no call
+//! [probe] of yours succeeded, and by default only if no local one is eligible: it is in
+//! tier 1. Threads of its own do that work: no call
 //! waits for an engine, except [`Registry::find_relay_wait`].
 //!
 //! # Guarantees
@@ -103,10 +113,12 @@
 //! - **Eligible.** A relay that is handed out is live, has the units asked for free, is not
 //!   draining, not banned, not backing off (except as a
 //!   [last resort](RelayInfo::is_last_resort)), not the target, not the
-//!   [requester](FindOptions::requester), not this node, not
-//!   excluded, and within the latency asked for. It is a candidate for every call
-//!   that starts after its registration returned, and for none that starts after its
-//!   departure. A deadline counts at once with [`Maintenance::Manual`]. With
+//!   [requester](FindOptions::requester), not this node, not excluded by id or failure
+//!   domain, within the latency asked for, with the labels and of the family asked for,
+//!   and of the lowest [tier](RegisterOptions::tier) that has any such relay. (A list is
+//!   filled from higher tiers when the lower ones have too few.) It is a candidate for
+//!   every call that starts after its registration returned, and for none that starts after
+//!   its departure. A deadline counts at once with [`Maintenance::Manual`]. With
 //!   [`Maintenance::Thread`] it counts within a tick, plus what the scheduler adds.
 //! - **Capacity is never exceeded** by [leases](Lease), under any interleaving.
 //!   Leases belong to the relay, not to one of its registrations: they count when it
@@ -118,13 +130,14 @@
 //! - **Late is not gone.** A relay that registers again within its
 //!   [grace](RegistryBuilder::return_grace) [keeps](Registration::Returned) its
 //!   leases, load, round trips and circuit and, if it had expired, what it announced.
-//!   Draining and bans hold until they are lifted.
+//!   Draining, bans, and the operator's tiers and costs hold until they are
+//!   [lifted](Registry::lift).
 //! - **The bound on relays is strict.** At the bound, renewals succeed, and no relay
 //!   is refused for one that is gone or one that was never admitted.
 //! - **"None" means none.** A relay that is eligible throughout a call is found.
 //!   [`FindError`] counts the reasons.
 //! - **The best means the best.** The score of an answer is within 1/32 of the best
-//!   among all eligible relays, by the loads of that moment, with limits and
+//!   among all eligible relays of its tier, by the loads of that moment, with limits and
 //!   exclusions as well; within 1/512 where there are at most 64 relays; within 5 %
 //!   for a pair of peers, by what the registry knows of the legs.
 //! - **Membership is linearizable** per id, but for a relay that
@@ -134,8 +147,8 @@
 //!   [`Registry::relay_count`] are weakly consistent.
 //! - **Memory is bounded** by [`max_relays`](RegistryBuilder::max_relays), whatever
 //!   the churn, a stalled reader or a stopped maintenance thread, plus one record for
-//!   each absent relay that has a lease, a ban or draining. Views of peers are bounded by
-//!   [`max_peers`](RegistryBuilder::max_peers).
+//!   each absent relay that has a lease or a setting of the operator. Views of peers are
+//!   bounded by [`max_peers`](RegistryBuilder::max_peers).
 //! - **No panics** on any input. Round trips and loads are checked before they count.
 //!
 //! # Concurrency
@@ -151,8 +164,10 @@
 //!   default clock makes no system call on common platforms.
 //! - A renewal that changes what its relay announced may allocate.
 //! - The search tree has a part for the relays of the last merge, and parts for later
-//!   arrivals. The first failure or ban in a part allocates 17 bytes for each slot in it.
-//!   (What calls for [several units](FindOptions::units) need, maintenance allocates.)
+//!   arrivals. The first failure or ban in a part allocates 17 bytes for each slot in it,
+//!   the first relay of each [tier](RegisterOptions::tier) above 0 about 9. (What calls for
+//!   [several units](FindOptions::units) and for [labels](FindOptions::require) need,
+//!   maintenance allocates.)
 //!
 //! Memory is reclaimed by maintenance, and by registrations, at most 64 records and
 //! announcements each.
@@ -162,10 +177,12 @@
 //! few steps of another thread that is removing, forgetting or bringing back the same
 //! relay.
 //!
-//! A find writes no shared memory, with three exceptions: it hands out a relay on
+//! A find writes no shared memory, with four exceptions: it hands out a relay on
 //! trial; it meets a relay whose summary is out of date (its deadline, back-off or
-//! round trip is over, or a change is under way) and updates that; or, with
-//! [`Maintenance::Manual`], it is the first call to see a new tick. A lease, a report or
+//! round trip is over, or a change is under way) and updates that; it asks for a
+//! [filter](FindOptions::require) or a number of [units](FindOptions::units) that
+//! maintenance does not know yet; or, with [`Maintenance::Manual`], it is the first call to
+//! see a new tick. A lease, a report or
 //! a measurement that changes a relay's rank writes to a tree of summaries that all finds
 //! read. Locks guard maintenance, for which no other operation waits (see
 //! [`Maintenance`]), and coordinates and changes of peers' views, for which
@@ -175,14 +192,16 @@
 //!
 //! # Performance
 //!
-//! A look-up touches two cache lines. [`Registry::find_relay`] descends a tree with 16
-//! children per node, to the best relay, and checks that one: three nodes for 4,096
-//! relays, five for a million. The cost does not depend on how many relays are full,
-//! failing, draining or gone, and "none" costs about as much. Each relay that a call
-//! excludes, or that another thread takes first, costs one more descent. A find for a
-//! pair of peers bounds the paths through all relays below a node by their positions,
-//! and opens the nodes that may hold the best. The repository's BENCHMARKS.md has the
-//! measurements, and the cases in which other maps and a scan are faster.
+//! A look-up touches two cache lines. [`Registry::find_relay`] descends a tree with 16 children per
+//! node, to the best relay, and checks that one: three nodes for 4,096 relays, five for a million.
+//! The cost does not depend on how many relays are full, failing, draining or gone, and "none"
+//! costs about as much. Each relay that a call excludes, or that another thread takes first, costs
+//! one more descent. Each tier has a tree of its own, and so have the first 16
+//! [filters](FindOptions::require) by label and family that calls ask for: a find among the relays
+//! that pass costs what a find costs. A find for a pair of peers bounds the paths through all
+//! relays below a node by their positions, and opens the nodes that may hold the best. The
+//! repository's BENCHMARKS.md has the measurements, and the cases in which other maps and a scan
+//! are faster.
 //!
 //! # Limits
 //!
@@ -212,9 +231,17 @@
 //!   relay with leases is remembered until its last lease ends.
 //! - A relay has up to 8 labels of 32 bytes, 8 further endpoints and 512 bytes of payload.
 //!   Local relays have up to 64 different labels together.
-//! - Draining and bans are kept for up to 65,536 ids that were never registered, and
-//!   for all that were, in a record of some 150 bytes each, until they are lifted or
-//!   the ban ends. An embedder that bans automatically must lift automatically.
+//! - The first 16 different [filters](FindOptions::require) by label and family have search
+//!   trees, for as long as the registry lives, and these only after a maintenance pass. Until
+//!   then, and for any other filter or excluded [failure
+//!   domain](FindOptions::exclude_domains), each relay that does not pass and would have been
+//!   chosen costs one more look at a relay.
+//! - The trees of a tier or a filter take about 9 bytes for each relay that is merged,
+//!   whether it is in that tier and passes or not.
+//! - Settings of the operator (draining, bans, tiers, costs) are kept for up to 65,536 ids
+//!   that were never registered, and for all that were, in a record of some 150 bytes each,
+//!   until they are lifted or the ban ends. An embedder that bans automatically must lift
+//!   automatically.
 //! - No state is persisted.
 //! - Expiry is checked in [ticks](RegistryBuilder::tick). With
 //!   [`Maintenance::Thread`], a relay is handed out for up to a tick after its

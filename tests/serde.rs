@@ -139,7 +139,9 @@ proptest! {
 fn what_is_known_of_a_relay_can_be_written() {
     let world = world();
     let options = RegisterOptions::new().capacity(7).nat(NatType::FullCone);
-    world.join_with(1, &options);
+    let options = options.tier(2).cost(1.5).labels(["udp", "eu"]);
+    let options = options.also_at([endpoint(3)]).failure_domain("rack-7");
+    world.join_with(1, &options.payload([1, 2]));
     world.measure(1, ms(18));
     world.advance(secs(2));
     let lease = world.reserve(&non_relay(), &FindOptions::new()).unwrap();
@@ -158,6 +160,15 @@ fn what_is_known_of_a_relay_can_be_written() {
             "latency_age_ms": relay.latency_age().unwrap().as_millis() as u64,
             "registered_at_ms": millis(relay.registered_at()),
             "expires_at_ms": millis(relay.expires_at()),
+            "expires_in_ms": relay.expires_in().as_millis() as u64,
+            "ttl_ms": relay.ttl().as_millis() as u64,
+            "tier": 2,
+            "cost": 1.5,
+            "labels": ["eu", "udp"],
+            "also_at": [endpoint(3).to_string()],
+            "failure_domain": "rack-7",
+            "payload": [1, 2],
+            "coordinate": null,
             "nat": "full-cone",
             "draining": false,
             "banned": false,

@@ -57,9 +57,10 @@ impl Error for FindError {}
 /// keeps its previous count until a sweep or a find detects that it expired. With a
 /// [maintenance](crate::Maintenance) thread that takes one tick at most. A relay whose
 /// back-off or ban is over is no longer counted for it by the first find of that tick.
-/// Where a call asks for [several units](crate::FindOptions::units) and has a maximum latency,
-/// and more than 128 relays are eligible to others, some of these are looked at, and the rest is
-/// divided between `full`, `too_far` and `unmeasured` in the same proportion.
+/// A call may ask for [labels](crate::FindOptions::require), a family or other failure domains, or
+/// for [several units](crate::FindOptions::units) within a maximum latency. If more than 128 relays
+/// are eligible to others then, some of these are looked at, and the rest is divided between the
+/// reasons of the call in the same proportion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Rejections {

@@ -20,7 +20,6 @@ pub enum OperatorError {
     },
     /// The relay is not registered, and settings are kept already for the most
     /// relays that were never held. [Lift](crate::Registry::lift) one of those.
-    #[non_exhaustive]
     TooMany {
         /// The most such relays.
         max: usize,
@@ -57,7 +56,6 @@ pub enum BanError {
     },
     /// The relay is not registered, and settings are kept already for the most
     /// relays that were never held. [Lift](crate::Registry::lift) one of those.
-    #[non_exhaustive]
     TooMany {
         /// The most such relays.
         max: usize,

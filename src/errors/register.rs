@@ -124,7 +124,6 @@ pub enum RegisterError {
     },
     /// This node's own relay is published through a DHT, and its record would be
     /// too long. Shorten its payload, or give fewer labels or further endpoints.
-    #[non_exhaustive]
     TooLargeToPublish {
         /// The length that the record could have, in bytes.
         len: usize,

@@ -201,14 +201,14 @@ impl RegistryBuilder {
     /// If more relays fail, the likely cause is this node's own network, not the relays.
     /// (Compare Envoy's `max_ejection_percent`.) Two rules follow.
     ///
-    /// - A find with no other eligible relay gets one that is backing off, as a *last
-    ///   resort*: the preferred one, else the one that has backed off for longest. Here the
-    ///   share is of the relays that would otherwise be eligible to this call. So if no other
-    ///   relay is eligible, the share is 1. Only if the limit is 1 as well, the find fails.
+    /// - A find with no other eligible relay gets one that is backing off, as a *last resort*: the
+    ///   preferred one, else, of any tier, the one that has backed off for longest. Here the share
+    ///   is of the relays that would otherwise be eligible to this call. So if no other relay is
+    ///   eligible, the share is 1. Only if the limit is 1 as well, the find fails.
     /// - A failure beyond the share begins an *outage*: see
     ///   [`report_failure`](Registry::report_failure). Here the share is of the relays that
-    ///   are eligible to a call without options, or would be if they were not backing off,
-    ///   by the counters of that moment. An expired relay counts until a pass removes it:
+    ///   are eligible to a call without options, of any tier, or would be if they were not
+    ///   backing off, by the counters of that moment. An expired relay counts until a pass removes it:
     ///   at most one tick with a maintenance thread.
     ///
     /// Relays that are draining, banned or full do not count in either share. Both shares
@@ -310,6 +310,19 @@ impl RegistryBuilder {
     /// If a view comes from one peer more, the one that was updated longest ago is forgotten.
     /// Address space is reserved when the first view comes. Memory, about 390 bytes for each
     /// peer, is used as peers come, and used again.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, PeerView, Registry};
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::builder().max_peers(1).build()?;
+    /// let [relay, a, b] = [1, 8, 9].map(|n| NodeId::from([n; 32]));
+    /// let view = PeerView::new().measured(relay, Duration::from_millis(5))?;
+    /// registry.update_peer(&a, view);
+    /// registry.update_peer(&b, view);
+    /// assert!(!registry.forget_peer(&a), "it had made room for b");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn max_peers(mut self, peers: usize) -> Self {
         self.max_peers = peers;
         self
@@ -318,6 +331,17 @@ impl RegistryBuilder {
     /// How long the [view](Registry::update_peer) of a peer is remembered after its last update:
     /// above zero, by default an hour. It is counted in ticks, and rounded up: a view counts for up
     /// to two ticks longer, and at no time shorter.
+    ///
+    /// ```
+    /// use relay_registry::Registry;
+    /// use std::time::Duration;
+    ///
+    /// // Peers of this network send their view every ten minutes.
+    /// let registry = Registry::builder()
+    ///     .peer_ttl(Duration::from_secs(30 * 60))
+    ///     .build()?;
+    /// # Ok::<(), relay_registry::BuildError>(())
+    /// ```
     pub fn peer_ttl(mut self, ttl: Duration) -> Self {
         self.peer_ttl = ttl;
         self

@@ -1,10 +1,10 @@
 //! The bound on different labels.
 //!
 //! The relays that are registered locally, or expired and may return, have up to 64 different
-//! labels together. (One that left would announce anew.) A registration that sets labels claims them first, under a lock that nothing else
-//! takes. Nothing is counted down when a relay leaves, renews with other labels or is
-//! forgotten, so none of these pays for the bound. Instead, a claim that would exceed it counts
-//! anew, from all records, which labels are still in use.
+//! labels together. (One that left would announce anew.) A registration that sets labels claims
+//! them first, under a lock that nothing else takes. Nothing is counted down when a relay leaves,
+//! renews with other labels or is forgotten, so none of these pays for the bound. Instead, a claim
+//! that would exceed it counts anew, from all records, which labels are still in use.
 //!
 //! Labels of registrations that are under way count as in use. A relay that restarts moves to
 //! another record, and a visit of all records may miss it; so the visit is repeated if a relay

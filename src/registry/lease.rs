@@ -59,6 +59,19 @@ impl Lease {
 
     /// The payload that the relay [announced](crate::RegisterOptions::payload), if any, as of
     /// when the lease was taken.
+    ///
+    /// ```
+    /// # use relay_registry::{NodeId, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// let options = RegisterOptions::new().payload(b"https://relay.example./");
+    /// registry.register_with(relay, SocketAddr::from(([192, 0, 2, 1], 4433)), &options)?;
+    ///
+    /// let lease = registry.lease(&relay)?;
+    /// assert_eq!(lease.payload(), Some(&b"https://relay.example./"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn payload(&self) -> Option<&[u8]> {
         self.relay.payload()
@@ -67,6 +80,17 @@ impl Lease {
     /// How many units of the relay's capacity it has, at least one: as many as the
     /// [options](crate::FindOptions::units) or [`lease_units`](crate::Registry::lease_units)
     /// asked for. Dropping it returns all of them.
+    ///
+    /// ```
+    /// # use relay_registry::{NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    /// assert_eq!(registry.lease(&relay)?.units(), 1);
+    /// assert_eq!(registry.lease_units(&relay, 6)?.units(), 6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn units(&self) -> u32 {
         self.units.count().get()

@@ -271,9 +271,11 @@ impl Registry {
 
     /// The best relay for a path to `target` that meets the options.
     ///
-    /// The score of a relay is `e / (1 - u^4)`, lower is better, with the expected round trip of
-    /// the path `e` and the utilisation of the relay `u`. An unknown round trip counts as the
-    /// assumed one. The score of the answer is within 1/32 of the best, by the loads of that
+    /// The score of a relay is `cost * e / (1 - u^4)`, lower is better, with its
+    /// [cost](RegisterOptions::cost), by default 1, the expected round trip of the path `e` and the
+    /// utilisation of the relay `u`. An unknown round trip counts as the assumed one. A relay of a
+    /// higher [tier](RegisterOptions::tier) is handed out only if none of a lower one is eligible.
+    /// Within the tier, the score of the answer is within 1/32 of the best, by the loads of that
     /// moment and by what is known of the path: within 1/512 where at most 64 relays are merged,
     /// within 5 % where views of peers are given and many relays tie. Among relays that are equal
     /// within this, one is drawn at random, so that callers do not all choose the same one.
@@ -293,15 +295,21 @@ impl Registry {
     ///
     /// Lock-free, without allocation or system call of its own. (The
     /// [crate's description](crate#concurrency) says what the epoch collector adds now and then.)
-    /// It writes nothing that threads share, with three exceptions: it claims the trial of a relay
+    /// It writes nothing that threads share, with four exceptions: it claims the trial of a relay
     /// that [failed](Self::report_failure) and is handed out; it updates the summary of a relay
-    /// that it finds out of date; and with [`Maintenance::Manual`] it may raise the tick.
+    /// that it finds out of date; it notes [filters](FindOptions::require) and numbers of
+    /// [units](FindOptions::units) for the next maintenance pass, if they are new; and with
+    /// [`Maintenance::Manual`] it may raise the tick.
     ///
     /// It descends a tree to the best relay: five nodes for a million relays, whatever state they
     /// are in, also if the answer is "none". Each relay that the options exclude and that would
     /// have been the answer costs one more descent. So does each relay that expired since the last
     /// maintenance pass, for the first call that meets it. With views of peers or a limit on the
     /// round trip it opens more nodes: those that may hold a better relay than the best so far.
+    /// Each tier in use has a tree of its own: where no relay of a tier is eligible to anyone, that
+    /// costs a look at the root. [Labels and families](FindOptions::require) have trees of their
+    /// own after a maintenance pass.
+    ///
     /// Load, draining, departure and round trips count as of this moment, and
     /// [positions](Self::update_peer) as of the last maintenance pass.
     #[inline]
@@ -316,14 +324,15 @@ impl Registry {
     /// The best home relay for this node: the one over which any other peer reaches it.
     ///
     /// Only the leg from this node to the relay counts. The score is that leg times
-    /// `1 / (1 - u^4)`, with the utilisation `u` of the relay; lower is better. Relays that were
+    /// `cost / (1 - u^4)`, with the cost and the utilisation `u` of the relay; lower is better. Of
+    /// the lowest tier that has any eligible relay, those that were
     /// [measured](Self::record_rtt) come first, however far they are. The others follow, with the
     /// [assumed](RegistryBuilder::assumed_rtt) round trip: if no relay was measured, the answer is
     /// the one with the least utilisation. The score of the answer is within 3.4 % of the best, and
     /// within 0.4 % where at most 64 relays are merged. Of relays that are equal within this, one
     /// is drawn at random.
     ///
-    /// The options count as in [`find_relay_with`](Self::find_relay_with), but for the
+    /// Options, tiers and costs count as in [`find_relay_with`](Self::find_relay_with), but for the
     /// [requester](FindOptions::requester) and the views of peers, which are ignored. There is no
     /// target. This node itself is never the answer.
     ///
@@ -334,7 +343,7 @@ impl Registry {
     /// 10 ms and by a third of the own leg, or as
     /// [`prefer_with`](FindOptions::prefer_with) says. (By these two measures Tailscale changes its
     /// home.) An unmeasured relay is never clearly better than a measured one. The home is left if
-    /// it is not eligible, or above nine tenths of its capacity.
+    /// it is not eligible, if one of a lower tier is, or above nine tenths of its capacity.
     ///
     /// This holds across failures, too. While all relays back off, the home is the
     /// [last resort](RelayInfo::is_last_resort). When its back-off is over and it is on trial, it
@@ -541,6 +550,21 @@ impl Registry {
     /// needed to speak to it and is not the registry's business.
     ///
     /// Costs what [`is_relay`](Self::is_relay) costs, and a reference count.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    /// use std::sync::Arc;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// let options = RegisterOptions::new().payload(b"/dns4/relay.example/udp/4433/quic-v1");
+    /// registry.register_with(relay, SocketAddr::from(([192, 0, 2, 1], 4433)), &options)?;
+    ///
+    /// let payload: Arc<[u8]> = registry.payload(&relay).expect("it announced one");
+    /// assert!(payload.starts_with(b"/dns4/"));
+    /// # Ok::<(), relay_registry::RegisterError>(())
+    /// ```
     #[must_use]
     pub fn payload(&self, id: &NodeId) -> Option<Arc<[u8]>> {
         self.inner().payload(id)
@@ -610,8 +634,9 @@ impl Registry {
     /// The likeliest choices come first, by score, where an unmeasured leg counts as the assumed
     /// round trip. Relays that drain or are banned, and this node, are left out. A relay is
     /// returned again only after a tenth of the lifetime, if it is still due then, or after it was
-    /// [forgotten](Self::forget_rtt), also if it leaves and returns meanwhile. So a caller that asks for a few relays repeatedly gets all of
-    /// them in turn, and a relay with one bad measurement gets another chance.
+    /// [forgotten](Self::forget_rtt), also if it leaves and returns meanwhile. So a caller that
+    /// asks for a few relays repeatedly gets all of them in turn, and a relay with one bad
+    /// measurement gets another chance.
     ///
     /// Visits all records, a thousand under one pin, and waits for another thread that does so: not
     /// for a hot path. Remembers the relays returned for a tenth of the lifetime, in about 80 bytes
@@ -663,8 +688,8 @@ impl Registry {
     /// relay far. Many views of one peer do: use the views of all peers equally often. A position
     /// counts in finds after the next maintenance pass.
     ///
-    /// Reads the clock. Waits for other threads that update peers, use positions or sort: not for a
-    /// hot path.
+    /// Reads the clock with [`Maintenance::Manual`] only. Waits for other threads that update peers,
+    /// use positions or sort: not for a hot path.
     ///
     /// A broker keeps the views of its peers up to date, and then names two peers:
     ///
@@ -702,6 +727,19 @@ impl Registry {
     ///
     /// What was learned from it about relays stays. A find that starts after this has returned does
     /// not use the view. Waits for other threads that update peers: not for a hot path.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, PeerView, Registry};
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// let [relay, peer] = [1, 8].map(|n| NodeId::from([n; 32]));
+    /// let view = PeerView::new().measured(relay, Duration::from_millis(12))?;
+    /// registry.update_peer(&peer, view);
+    /// assert!(registry.forget_peer(&peer));
+    /// assert!(!registry.forget_peer(&peer), "it was forgotten before");
+    /// # Ok::<(), relay_registry::PeerViewError>(())
+    /// ```
     pub fn forget_peer(&self, peer: &NodeId) -> bool {
         self.inner().forget_peer(peer)
     }
@@ -806,6 +844,26 @@ impl Registry {
     /// # Errors
     ///
     /// An [`OperatorError`]: the cost is out of range; or as [`set_tier`](Self::set_tier).
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, OperatorError, Registry};
+    /// # use std::net::SocketAddr;
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// let [near, far, target] = [1, 2, 9].map(|n| NodeId::from([n; 32]));
+    /// for (relay, host, ms) in [(near, 1, 20), (far, 2, 60)] {
+    ///     registry.register(relay, SocketAddr::from(([192, 0, 2, host], 4433)))?;
+    ///     registry.record_rtt(&relay, Duration::from_millis(ms));
+    /// }
+    /// // The traffic of the near one is expensive. (20 + 100) * 1.5 is more than 60 + 100.
+    /// registry.set_cost(&near, 1.5)?;
+    /// assert_eq!(registry.find_relay(&target)?.node_id(), far);
+    ///
+    /// let refused = registry.set_cost(&near, 0.0);
+    /// assert!(matches!(refused, Err(OperatorError::InvalidCost { min: 0.1, max: 10.0, .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_cost(&self, relay: &NodeId, cost: f64) -> Result<(), OperatorError> {
         self.inner().set_cost(relay, cost)
     }
@@ -815,6 +873,25 @@ impl Registry {
     ///
     /// Costs what [`set_draining`](Self::set_draining), [`unban`](Self::unban) and
     /// [`set_tier`](Self::set_tier) cost.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// let options = RegisterOptions::new().tier(2);
+    /// registry.register_with(relay, SocketAddr::from(([192, 0, 2, 1], 4433)), &options)?;
+    ///
+    /// registry.set_tier(&relay, 0)?;
+    /// registry.ban(&relay, Duration::from_secs(60))?;
+    /// assert!(registry.lift(&relay));
+    /// let now = registry.relay(&relay).expect("it is live");
+    /// assert_eq!((now.tier(), now.is_banned()), (2, false));
+    /// assert!(!registry.lift(&relay), "there was nothing left");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn lift(&self, relay: &NodeId) -> bool {
         self.inner().lift(relay)
     }
@@ -973,10 +1050,12 @@ impl Registry {
     /// One maintenance pass: raises the tick, removes relays that are due, sorts the relays by
     /// round trip if anything changed, and reclaims memory.
     ///
-    /// Needed with [`Maintenance::Manual`] and after [`close`](Self::close) only, as seldom as stale order and memory are
-    /// acceptable: an expired relay is not handed out in any case. These wait for it, too: the
-    /// ranks of relays whose round trip has lapsed, positions that were learned, trials after an
-    /// outage beyond the first 64 relays, and [`Stats::expirations`]. Takes the maintenance locks,
+    /// Needed with [`Maintenance::Manual`] and after [`close`](Self::close) only, as seldom as
+    /// stale order and memory are acceptable: an expired relay is not handed out in any case. These
+    /// wait for it, too: the ranks of relays whose round trip has lapsed, and of those that
+    /// [start slowly](RegistryBuilder::slow_start); positions that were learned; the search trees
+    /// for [filters](FindOptions::require) and [several units](FindOptions::units); trials after an
+    /// outage beyond the first 64 relays; and [`Stats::expirations`]. Takes the maintenance locks,
     /// so that passes run one after another. No call on the hot path waits for them.
     pub fn maintain(&self) -> MaintenanceReport {
         self.inner().maintain()

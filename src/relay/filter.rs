@@ -52,6 +52,20 @@ impl Filter {
         self.family = Some(family);
     }
 
+    /// Labels that a relay must have, in the order of their names.
+    pub(crate) fn required(&self) -> &[Label] {
+        &self.require
+    }
+
+    /// Labels that a relay must not have, in the order of their names.
+    pub(crate) fn avoided(&self) -> &[Label] {
+        &self.avoid
+    }
+
+    pub(crate) fn family(&self) -> Option<IpFamily> {
+        self.family
+    }
+
     /// Whether a relay with these labels has those that it must have, and none of those that
     /// it must not have.
     pub(crate) fn admits_labels(&self, labels: &[Label]) -> bool {

@@ -14,6 +14,34 @@ use std::time::{Duration, SystemTime};
 /// they may be those after its return. So the latency may be unknown although the call
 /// asked for a maximum latency. A clone does not allocate: an IP address is held inline; a
 /// DNS name, and what else has no fixed size, is shared.
+///
+/// ```
+/// use relay_registry::{Endpoint, NodeId, RegisterOptions, Registry};
+/// use std::time::Duration;
+///
+/// let registry = Registry::new();
+/// let relay = NodeId::from([1; 32]);
+/// let over_v6: Endpoint = "[2001:db8::1]:4433".parse()?;
+/// let options = RegisterOptions::new()
+///     .ttl(Duration::from_secs(120))
+///     .tier(1)
+///     .cost(1.5)
+///     .labels(["udp", "eu"])
+///     .also_at([over_v6.clone()])
+///     .failure_domain("rack-7")
+///     .payload(b"https://relay.example./");
+/// registry.register_with(relay, "192.0.2.1:4433".parse::<Endpoint>()?, &options)?;
+///
+/// let relay = registry.relay(&relay).expect("it is live");
+/// assert_eq!(relay.ttl(), Duration::from_secs(120));
+/// assert_eq!((relay.tier(), relay.cost()), (1, 1.5));
+/// assert!(relay.labels().eq(["eu", "udp"]) && relay.has_label("udp"));
+/// assert_eq!(relay.also_at(), [over_v6]);
+/// assert_eq!(relay.failure_domain(), Some("rack-7"));
+/// assert_eq!(relay.payload(), Some(&b"https://relay.example./"[..]));
+/// assert_eq!((relay.latency_age(), relay.coordinate()), (None, None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 // Held as the registry holds it: durations and times are computed when they are asked for.
 #[derive(Clone, PartialEq)]
 pub struct RelayInfo {

@@ -91,8 +91,8 @@ impl RegisterOptions {
         self
     }
 
-    /// The failure domain of the relay, such as the name of its rack, site or operator: 1
-    /// to 63 bytes without control characters. Relays of one domain may fail together. By default it is
+    /// The failure domain of the relay, such as the name of its rack, site or operator: 1 to 63
+    /// bytes without control characters. Relays of one domain may fail together. By default it is
     /// only the relay's network.
     ///
     /// If a find asks for several relays, it prefers those in different domains: see
@@ -120,20 +120,24 @@ impl RegisterOptions {
     /// is eligible: own relays first, those of others in need.
     ///
     /// Not distributed: each registry has its own order of relays. One that learns relays from
-    /// a DHT gives them a tier by the options of its DHT.
+    /// a DHT gives them a tier by the options of its DHT, by default 1. Each tier in use takes
+    /// about 9 bytes for each relay, or 18 where [positions](crate::Registry::update_peer) are
+    /// known. [`Registry::set_tier`](crate::Registry::set_tier) goes before this.
     ///
     /// ```
-    /// use relay_registry::{NodeId, RegisterOptions, Registry};
+    /// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
     /// # use std::net::SocketAddr;
     ///
     /// let registry = Registry::new();
     /// let [own, rented, target] = [1, 2, 9].map(|n| NodeId::from([n; 32]));
     /// let at = |host| SocketAddr::from(([192, 0, 2, host], 4433));
-    /// registry.register(own, at(1))?;
+    /// registry.register_with(own, at(1), &RegisterOptions::new().capacity(1))?;
     /// registry.register_with(rented, at(2), &RegisterOptions::new().tier(1))?;
-    /// assert_eq!(registry.relay(&rented).unwrap().tier(), 1);
-    /// # let _ = target;
-    /// # Ok::<(), relay_registry::RegisterError>(())
+    ///
+    /// let first = registry.reserve(&target, &FindOptions::new())?;
+    /// let second = registry.reserve(&target, &FindOptions::new())?;
+    /// assert_eq!((first.relay().node_id(), second.relay().node_id()), (own, rented));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn tier(mut self, tier: u8) -> Self {
         self.details_mut().tier = Some(tier);

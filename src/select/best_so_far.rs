@@ -91,8 +91,8 @@ const EXTRA_FOR_MACHINES: usize = 16;
 const MACHINES: usize = 4;
 
 /// Keeps the best few relays, and some more, so that an answer can be
-/// [spread](super::spread): over machines, and over failure domains where that costs little. Relays on trial are
-/// kept apart, for they come last in an answer.
+/// [spread](super::spread): over machines, and over failure domains where that costs little.
+/// Relays on trial are kept apart, for they come last in an answer.
 pub(crate) struct TopK<'g> {
     /// In no order.
     kept: Vec<Candidate<'g>>,

@@ -1,11 +1,14 @@
 //! [`Explanation`]: which relays would be handed out, which not, and why.
 
 use crate::errors::Rejections;
-use crate::relay::{CircuitState, Endpoint, NodeId, Rejection};
+use crate::relay::{CircuitState, Endpoint, Label, NodeId, Rejection};
 use crate::select::candidate::{Candidate, InTier};
+use crate::select::options::FindOptions;
 use crate::select::path::Leg;
 use crate::select::search::Search;
+use crate::sync::Arc;
 use crate::table::snapshot::{Weight, penalty};
+use crate::table::{LiveRecord, RecordRef};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
@@ -15,11 +18,13 @@ use std::time::Duration;
 /// [`Registry::explain`](crate::Registry::explain).
 ///
 /// Relays that would be handed out are first, then other eligible ones, then those that are
-/// not eligible; each group best first.
+/// not eligible; each group by tier, and the best first.
 ///
-/// It displays as a table: a summary, what the columns mean, and a line for each relay. A
-/// precision limits the relays that are shown: `{:.20}` writes the first 20. Ids are cut to as
-/// many digits as tell them apart from all others of the explanation, at least 8.
+/// It displays as a table: a summary, what the call asked for, what the columns mean, and a line
+/// for each relay. A precision limits the relays that are shown: `{:.20}` writes the first 20.
+/// Ids are cut to as many digits as tell them apart from all others of the explanation, at least
+/// 8. What is at its default for the call is left out of the summary. Tiers, costs and labels
+/// have a column only if any relay has one.
 ///
 /// ```
 /// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
@@ -43,6 +48,7 @@ use std::time::Duration;
 ///     format!("{explanation:.3}"),
 ///     "\
 /// path to 09090909: 4 relays, 2 eligible; 1 full, 1 draining
+/// asked for: at most 1 result
 /// a leg: requester to relay, b leg: relay to target, round trips in ms; \
 /// score: (a + b) x penalty for load, less is better
 /// relay      endpoint          load  circuit           a leg            b leg  penalty  score  verdict
@@ -54,9 +60,57 @@ use std::time::Duration;
 /// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// A call with options, where relays have labels, tiers and costs:
+///
+/// ```
+/// use relay_registry::{FindOptions, IpFamily, NodeId, RegisterOptions, Registry};
+/// # use std::net::SocketAddr;
+///
+/// let registry = Registry::new();
+/// let plain = RegisterOptions::new;
+/// for (n, options) in [
+///     (1, plain().labels(["eu", "udp"])),
+///     (2, plain().labels(["eu", "udp", "tcp-443", "hardware-aes"]).cost(1.5)),
+///     (3, plain().labels(["udp"]).tier(1)),
+///     (4, plain()),
+/// ] {
+///     let endpoint = SocketAddr::from(([192, 0, 2, n], 4433));
+///     registry.register_with(NodeId::from([n; 32]), endpoint, &options)?;
+/// }
+///
+/// let target = NodeId::from_bytes(&[9; 4])?;
+/// let options = FindOptions::new()
+///     .requester(NodeId::from_bytes(&[8; 4])?)
+///     .require(["udp"])
+///     .family(IpFamily::V4)
+///     .units(4)
+///     .max_results(1);
+/// let explanation = registry.explain(&target, &options);
+/// assert_eq!((explanation.target(), explanation.options()), (target, &options));
+/// assert_eq!((explanation.eligible(), explanation.rejections().total()), (2, 2));
+/// assert!(explanation.relays()[0].labels().eq(["eu", "udp"]));
+/// assert_eq!(
+///     explanation.to_string(),
+///     "\
+/// path to 09090909: 4 relays, 2 eligible; 1 with other labels, 1 of a higher tier
+/// asked for: at most 1 result; requester 08080808; 4 units; label \"udp\"; over IPv4
+/// a leg: requester to relay, b leg: relay to target, round trips in ms; \
+/// score: (a + b) x penalty for load and cost, less is better; labels: +n for n more; \
+/// tier: lower ones go first; full: fewer than 4 units are free
+/// relay      endpoint        labels                tier  cost   load  circuit            a leg            b leg  penalty  score  verdict
+/// 01010101…  192.0.2.1:4433  eu, udp                  0     1  0/100  closed   100.0 assumed    100.0 assumed       1.00  200.0  chosen
+/// 02020202…  192.0.2.2:4433  eu, hardware-aes, +2     0   1.5  0/100  closed   100.0 assumed    100.0 assumed       1.50  300.0  worse
+/// 03030303…  192.0.2.3:4433  udp                      1     1  0/100  closed   100.0 assumed    100.0 assumed       1.00  200.0  of a higher tier
+/// 04040404…  192.0.2.4:4433  -                        0     1  0/100  closed   100.0 assumed    100.0 assumed       1.00  200.0  with other labels
+/// "
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
     target: NodeId,
+    options: FindOptions,
     relays: Vec<Explained>,
 }
 
@@ -87,8 +141,17 @@ pub struct Explained {
     /// The state of its circuit breaker.
     pub circuit: CircuitState,
     /// The factor on the path for the load and the [cost](crate::RegisterOptions::cost):
-    /// `cost / (1 - u^4)`; infinite for a relay that is full.
+    /// `cost / (1 - u^4)`, with the utilisation `u`, during a
+    /// [slow start](crate::RegistryBuilder::slow_start) that of the part of the capacity which
+    /// counts; infinite for a relay that is full.
     pub penalty: f64,
+    /// Its tier: what the operator [set](crate::Registry::set_tier), else what it
+    /// [registered with](crate::RegisterOptions::tier), by default 0.
+    pub tier: u8,
+    /// Its cost: what the operator [set](crate::Registry::set_cost), else what it
+    /// [registered with](crate::RegisterOptions::cost), by default 1.
+    pub cost: f64,
+    labels: Option<Arc<[Label]>>,
 }
 
 /// Whether a relay would be handed out, or why not.
@@ -151,10 +214,22 @@ impl Explained {
         self.requester_leg + self.target_leg
     }
 
+    /// The [labels](crate::RegisterOptions::labels) of the relay, in the order of their bytes.
+    pub fn labels(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
+        let labels = self.labels.as_deref().unwrap_or_default();
+        labels.iter().map(|label| &*label.name)
+    }
+
     /// The score in milliseconds, lower is better: the path times the penalty.
     #[must_use]
     pub fn score_ms(&self) -> f64 {
         self.path().as_secs_f64() * 1e3 * self.penalty
+    }
+
+    fn by_score(&self, other: &Self) -> Ordering {
+        let scores = self.score_ms().partial_cmp(&other.score_ms());
+        let scores = scores.unwrap_or(Ordering::Equal);
+        scores.then_with(|| self.relay.cmp(&other.relay))
     }
 }
 
@@ -163,6 +238,11 @@ impl Explanation {
     #[must_use]
     pub fn target(&self) -> NodeId {
         self.target
+    }
+
+    /// What the call asked for.
+    pub fn options(&self) -> &FindOptions {
+        &self.options
     }
 
     /// How many relays are eligible: those that would be handed out, but for last resorts, and
@@ -253,49 +333,52 @@ impl Search<'_> {
         let position = |relay: &NodeId| positions.get(relay).copied();
         // The highest tier of those that would be handed out.
         let highest = chosen.iter().map(|(_, tier, _)| *tier).max().unwrap_or(0);
-        let mut relays: Vec<Explained> = Vec::new();
-        for record in self.records() {
-            let id = record.identity();
-            let verdict = match (position(&id), self.scope.criteria.evaluate(&record)) {
+        let explain_one = |record: RecordRef<'_>| {
+            let is_chosen = position(&record.identity());
+            let verdict = match (is_chosen, self.scope.criteria.evaluate(&record)) {
                 (Some(position), _) => chosen[position].2,
                 (None, Ok(_)) if record.tier() > highest => Verdict::Tier,
                 (None, Ok(_)) => Verdict::Worse,
                 (None, Err(reason)) => reason.into(),
             };
-            let Some(record) = record.observe_live() else {
-                continue;
-            };
-            let load = record.announced_load();
-            let legs = self.scope.criteria.legs(&record);
-            relays.push(Explained {
-                relay: id,
-                verdict,
-                endpoint: record.announcement().endpoint.clone(),
-                load: load.total(),
-                capacity: load.capacity(),
-                requester_leg: Duration::from_micros(legs.requester.micros().into()),
-                requester_leg_source: legs.requester.into(),
-                target_leg: Duration::from_micros(legs.target.micros().into()),
-                target_leg_source: legs.target.into(),
-                utilisation: load.utilisation().into(),
-                circuit: record.circuit().public_state(self.scope.criteria.tick),
-                penalty: penalty(load, record.weight().unwrap_or(Weight::PLAIN)).into(),
-            });
-        }
+            Some(self.explained(&record.observe_live()?, verdict))
+        };
+        let mut relays: Vec<Explained> = self.records().filter_map(explain_one).collect();
         relays.sort_by(|one, other| {
-            let rank =
-                |explained: &Explained| (explained.verdict.rank(), position(&explained.relay));
-            rank(one).cmp(&rank(other)).then(
-                one.score_ms()
-                    .partial_cmp(&other.score_ms())
-                    .unwrap_or(Ordering::Equal)
-                    .then_with(|| one.relay.cmp(&other.relay)),
-            )
+            let order = |it: &Explained| (it.verdict.rank(), position(&it.relay), it.tier);
+            order(one)
+                .cmp(&order(other))
+                .then_with(|| one.by_score(other))
         });
         relays.dedup_by_key(|explained| explained.relay);
         Explanation {
             target: *target,
+            options: self.scope.criteria.options.clone(),
             relays,
+        }
+    }
+
+    fn explained(&self, record: &LiveRecord<'_>, verdict: Verdict) -> Explained {
+        let load = record.announced_load();
+        let legs = self.scope.criteria.legs(record);
+        let (tier, cost) = record.tier_and_cost();
+        let details = &record.announcement().details;
+        Explained {
+            relay: record.identity(),
+            verdict,
+            endpoint: record.announcement().endpoint.clone(),
+            load: load.total(),
+            capacity: load.capacity(),
+            requester_leg: Duration::from_micros(legs.requester.micros().into()),
+            requester_leg_source: legs.requester.into(),
+            target_leg: Duration::from_micros(legs.target.micros().into()),
+            target_leg_source: legs.target.into(),
+            utilisation: load.utilisation().into(),
+            circuit: record.circuit().public_state(self.scope.criteria.tick),
+            penalty: penalty(load, record.weight().unwrap_or(Weight::PLAIN)).into(),
+            tier,
+            cost: cost.factor(),
+            labels: details.as_ref().and_then(|details| details.labels.clone()),
         }
     }
 

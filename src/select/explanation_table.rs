@@ -1,7 +1,8 @@
 //! An [`Explanation`] as a table for people.
 //!
 //! A column is one entry of [`COLUMNS`]: its title, how it is aligned, and what it shows of a
-//! relay. Columns are as wide as what is printed in them.
+//! relay. Columns are as wide as what is printed in them. Some are left out if they would show
+//! the default for every relay of the explanation.
 
 use crate::relay::{CircuitState, NodeId};
 use crate::select::explain::{Explained, Explanation, LegSource};
@@ -12,12 +13,17 @@ struct Column {
     title: &'static str,
     is_right_aligned: bool,
     cell: fn(&Explained, &ShortIds) -> String,
+    /// Whether the column is shown if any relay has this.
+    is_worth_showing: fn(&Explained) -> bool,
 }
 
 /// What the operator or the relay said of itself comes before load and circuit.
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 12] = [
     Column::left("relay", |it, ids| ids.shown(&it.relay)),
     Column::left("endpoint", |it, _| it.endpoint.to_string()),
+    Column::left("labels", |it, _| labels(it)).if_any(has_labels),
+    Column::right("tier", |it, _| it.tier.to_string()).if_any(has_tier),
+    Column::right("cost", |it, _| it.cost.to_string()).if_any(has_cost),
     Column::right("load", |it, _| format!("{}/{}", it.load, it.capacity)),
     Column::left("circuit", |it, _| it.circuit.to_string()),
     Column::right("a leg", |it, _| {
@@ -35,15 +41,13 @@ const COLUMNS: [Column; 9] = [
     Column::left("verdict", |it, _| verdict(it)),
 ];
 
-const LEGEND: &str = "a leg: requester to relay, b leg: relay to target, round trips in ms; \
-                      score: (a + b) x penalty for load, less is better";
-
 impl Column {
     const fn left(title: &'static str, cell: fn(&Explained, &ShortIds) -> String) -> Self {
         Self {
             title,
             is_right_aligned: false,
             cell,
+            is_worth_showing: |_| true,
         }
     }
 
@@ -52,7 +56,63 @@ impl Column {
             title,
             is_right_aligned: true,
             cell,
+            is_worth_showing: |_| true,
         }
+    }
+
+    const fn if_any(self, is_worth_showing: fn(&Explained) -> bool) -> Self {
+        Self {
+            is_worth_showing,
+            ..self
+        }
+    }
+}
+
+/// The columns that are worth showing for these relays.
+fn columns_for(relays: &[Explained]) -> Vec<&'static Column> {
+    let is_shown = |column: &&Column| relays.iter().any(column.is_worth_showing);
+    COLUMNS.iter().filter(is_shown).collect()
+}
+
+fn has_labels(explained: &Explained) -> bool {
+    explained.labels().len() > 0
+}
+
+fn has_tier(explained: &Explained) -> bool {
+    explained.tier != 0
+}
+
+fn has_cost(explained: &Explained) -> bool {
+    explained.cost != 1.0
+}
+
+/// Labels are left out from this width of their column on, but not the first one.
+const LABELS_WIDTH: usize = 24;
+
+/// How many labels of a relay fit into their column.
+fn fitting_labels(explained: &Explained) -> usize {
+    let widths = explained.labels().map(|label| label.chars().count() + 2);
+    let sums = widths.scan(0, |sum, width| {
+        *sum += width;
+        Some(*sum)
+    });
+    let fitting = sums.take_while(|&sum| sum <= LABELS_WIDTH + 2).count();
+    fitting.max(1).min(explained.labels().len())
+}
+
+/// As many labels as fit, and how many more there are.
+fn labels(explained: &Explained) -> String {
+    let fitting = fitting_labels(explained);
+    let shown: Vec<&str> = explained.labels().take(fitting).collect();
+    let shown = shown.join(", ");
+    let more = explained.labels().len() - fitting;
+    if more > 0 {
+        return format!("{shown}, +{more}");
+    }
+    if shown.is_empty() {
+        "-".to_owned()
+    } else {
+        shown
     }
 }
 
@@ -114,16 +174,16 @@ fn common_digits(one: &NodeId, other: &NodeId) -> usize {
     2 * bytes + usize::from(differing.is_some_and(|(a, b)| a >> 4 == b >> 4))
 }
 
-/// A summary, the meaning of the columns, and a line for each relay. With a precision, as in
-/// `{:.20}`, at most so many relays, and how many more there are.
+/// A summary, what the call asked for, the meaning of the columns, and a line for each relay.
+/// With a precision, as in `{:.20}`, at most so many relays, and how many more there are.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_summary(f, self)?;
         let relays = self.relays();
         let shown = f.precision().unwrap_or(usize::MAX).min(relays.len());
         if shown > 0 {
-            writeln!(f, "{LEGEND}")?;
-            write_table(f, &relays[..shown], &ShortIds::of(relays))?;
+            write_legend(f, self)?;
+            write_table(f, relays, shown)?;
         }
         match relays.len() - shown {
             0 => Ok(()),
@@ -142,31 +202,62 @@ fn write_summary(f: &mut fmt::Formatter<'_>, explanation: &Explanation) -> fmt::
     )?;
     let rejections = explanation.rejections();
     match rejections.total() {
-        0 => writeln!(f),
-        _ => writeln!(f, "; {rejections}"),
+        0 => writeln!(f)?,
+        _ => writeln!(f, "; {rejections}")?,
+    }
+    let asked = explanation.options().asked();
+    match asked.is_empty() {
+        true => Ok(()),
+        false => writeln!(f, "asked for: {}", asked.join("; ")),
     }
 }
 
-fn write_table(f: &mut fmt::Formatter<'_>, relays: &[Explained], ids: &ShortIds) -> fmt::Result {
-    let titles = COLUMNS.map(|column| column.title.to_owned());
-    let cells = |explained: &Explained| COLUMNS.map(|column| (column.cell)(explained, ids));
-    let lines: Vec<_> = std::iter::once(titles)
-        .chain(relays.iter().map(cells))
-        .collect();
+/// What the columns mean that are shown.
+fn write_legend(f: &mut fmt::Formatter<'_>, explanation: &Explanation) -> fmt::Result {
+    let any = |is_worth_showing: fn(&Explained) -> bool| {
+        explanation.relays().iter().any(is_worth_showing)
+    };
+    f.write_str("a leg: requester to relay, b leg: relay to target, round trips in ms; ")?;
+    let and_cost = if any(has_cost) { " and cost" } else { "" };
+    write!(
+        f,
+        "score: (a + b) x penalty for load{and_cost}, less is better"
+    )?;
+    if any(|it| fitting_labels(it) < it.labels().len()) {
+        f.write_str("; labels: +n for n more")?;
+    }
+    if any(has_tier) {
+        f.write_str("; tier: lower ones go first")?;
+    }
+    match explanation.options().units.get() {
+        1 => writeln!(f),
+        units => writeln!(f, "; full: fewer than {units} units are free"),
+    }
+}
+
+/// The first relays, in columns that suit all.
+fn write_table(f: &mut fmt::Formatter<'_>, relays: &[Explained], shown: usize) -> fmt::Result {
+    let (columns, ids) = (columns_for(relays), ShortIds::of(relays));
+    let titles = columns.iter().map(|column| column.title.to_owned());
+    let mut lines: Vec<Vec<String>> = vec![titles.collect()];
+    for explained in &relays[..shown] {
+        let cells = columns.iter().map(|column| (column.cell)(explained, &ids));
+        lines.push(cells.collect());
+    }
     let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max();
-    let widths: [usize; COLUMNS.len()] = std::array::from_fn(|at| width(at).unwrap_or(0));
-    lines
-        .iter()
-        .try_for_each(|line| write_line(f, line, widths))
+    let widths: Vec<usize> = (0..columns.len()).filter_map(width).collect();
+    let mut lines = lines.iter();
+    lines.try_for_each(|line| write_line(f, line, &columns, &widths))
 }
 
 fn write_line(
     f: &mut fmt::Formatter<'_>,
-    line: &[String; COLUMNS.len()],
-    widths: [usize; COLUMNS.len()],
+    line: &[String],
+    columns: &[&Column],
+    widths: &[usize],
 ) -> fmt::Result {
-    let last = COLUMNS.len() - 1;
-    for (at, (column, width)) in COLUMNS.iter().zip(widths).enumerate() {
+    let last = columns.len() - 1;
+    for (at, (column, &width)) in columns.iter().zip(widths).enumerate() {
         let cell = &line[at];
         match column.is_right_aligned {
             true => write!(f, "{cell:>width$}  ")?,
@@ -181,13 +272,11 @@ fn write_line(
 impl fmt::Display for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ids = ShortIds { sorted: Vec::new() };
-        let cells = COLUMNS.map(|column| (column.cell)(self, &ids));
-        f.write_str(
-            cells
-                .map(|cell| cell.trim_end().to_owned())
-                .join("  ")
-                .as_str(),
-        )
+        for (at, column) in columns_for(std::slice::from_ref(self)).iter().enumerate() {
+            let space = if at > 0 { "  " } else { "" };
+            write!(f, "{space}{}", (column.cell)(self, &ids).trim_end())?;
+        }
+        Ok(())
     }
 }
 

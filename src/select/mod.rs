@@ -24,6 +24,11 @@
 //! If a call asks for several [`units`], children are left out below which no relay has as many
 //! free.
 //!
+//! A search goes through the tiers in use, the lowest first, and ends in the first one in which a
+//! relay is eligible. In each it visits the trees of that tier: those over all relays or, if the
+//! call has labels or a family and there is one, those of the forest for its
+//! [filter](crate::table::snapshot::Filters).
+//!
 //! At a leaf the search evaluates the record itself. If the summary was wrong, the search
 //! refreshes the leaf.
 //!

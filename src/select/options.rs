@@ -1,5 +1,9 @@
 //! [`FindOptions`]: what a call asks for.
 
+mod asked;
+#[cfg(test)]
+mod tests;
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -14,7 +18,8 @@ use crate::table::record::Announcement;
 /// the requester nor this node.
 ///
 /// Options can be built once and used for many calls. They allocate only if something is
-/// [excluded](Self::exclude), or a [label](Self::require) or [family](Self::family) asked for.
+/// [excluded](Self::exclude), or a [label](Self::require) or [family](Self::family) asked for:
+/// build such options beforehand, and clone them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -163,8 +168,9 @@ impl FindOptions {
     /// failed. Each call of this method adds to the ones before.
     ///
     /// A failure domain is what the relay [named](crate::RegisterOptions::failure_domain), and
-    /// no network. A find costs one more descent for each relay of these domains that would
-    /// have been chosen.
+    /// no network. Each relay of these domains that would have been chosen costs a find one more
+    /// look at a relay. There are no trees for that, as for [labels](Self::require): domains are
+    /// for what has just failed, and a kind of relay is a label.
     ///
     /// ```
     /// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
@@ -192,6 +198,24 @@ impl FindOptions {
     /// Labels that a relay must have: all of them. Each call of this method adds to the ones
     /// before.
     ///
+    /// # Cost
+    ///
+    /// A *filter* is what is required, what is [avoided](Self::avoid) and the
+    /// [family](Self::family), together. The registry has search trees for the first 16
+    /// different filters that calls ask for, and keeps them. With these trees a find costs about
+    /// what one without a filter costs, however many relays do not pass. It gets them by
+    /// maintenance: the first call notes the filter, a [pass](crate::Maintenance) computes which
+    /// relays pass, and the merge that follows makes the trees. Until then, with any further
+    /// filter, and if there was no memory, each relay that does not pass and would have been
+    /// chosen costs a find one more look at a relay. So ask for few different filters. A search for
+    /// a [last resort](crate::RelayInfo::is_last_resort) has no such trees.
+    ///
+    /// A filter in use takes about 9 bytes for each relay and each tier in use; as much again
+    /// where [positions](crate::Registry::update_peer) of relays are known, and where calls ask for
+    /// several [units](Self::units). Each change of a relay that passes updates these trees, too.
+    /// The first filter also reserves 16 bytes for each relay. A call with options that were built
+    /// before allocates nothing; building them does.
+    ///
     /// ```
     /// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
     /// # use std::net::SocketAddr;
@@ -213,6 +237,21 @@ impl FindOptions {
 
     /// Labels that a relay must not have: none of them. Each call of this method adds to the
     /// ones before. Costs as [`require`](Self::require).
+    ///
+    /// ```
+    /// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let [metered, other, target] = [1, 2, 9].map(|n| NodeId::from([n; 32]));
+    /// let options = RegisterOptions::new().labels(["metered"]);
+    /// registry.register_with(metered, SocketAddr::from(([192, 0, 2, 1], 4433)), &options)?;
+    /// registry.register(other, SocketAddr::from(([192, 0, 2, 2], 4433)))?;
+    ///
+    /// let options = FindOptions::new().avoid(["metered"]);
+    /// assert_eq!(registry.find_relay_with(&target, &options)?.node_id(), other);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn avoid(mut self, labels: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.filter_mut().avoid(labels);
         self
@@ -222,6 +261,20 @@ impl FindOptions {
     /// address of that family, or with a name, which may resolve to one. [Further
     /// endpoints](crate::RegisterOptions::also_at) count, too. Costs as
     /// [`require`](Self::require).
+    ///
+    /// ```
+    /// use relay_registry::{Endpoint, FindOptions, IpFamily, NodeId, RegisterOptions, Registry};
+    ///
+    /// let registry = Registry::new();
+    /// let [one, other, target] = [1, 2, 9].map(|n| NodeId::from([n; 32]));
+    /// registry.register(one, "192.0.2.1:4433".parse::<Endpoint>()?)?;
+    /// let also_over_v6 = RegisterOptions::new().also_at(["[2001:db8::2]:4433".parse::<Endpoint>()?]);
+    /// registry.register_with(other, "192.0.2.2:4433".parse::<Endpoint>()?, &also_over_v6)?;
+    ///
+    /// let options = FindOptions::new().family(IpFamily::V6);
+    /// assert_eq!(registry.find_relay_with(&target, &options)?.node_id(), other);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn family(mut self, family: IpFamily) -> Self {
         self.filter_mut().set_family(family);
         self
@@ -345,12 +398,14 @@ impl FindOptions {
     /// score alone decides.
     ///
     /// Else, and whatever it costs, no result is on the machine of an earlier one, which is to say
-    /// at the same IP address or name, while the search meets others that did not fail lately.
+    /// at the same IP address or name by any of their endpoints, while the search meets others that
+    /// did not fail lately.
     /// For up to four machines it looks at up to 16 relays beyond the answer.
     ///
     /// A failure domain is an IPv4 /24, an IPv6 /48, a DNS name, or a
-    /// [name](crate::RegisterOptions::failure_domain) that the relay gave. Answers of more
-    /// than 32 results are not spread.
+    /// [name](crate::RegisterOptions::failure_domain) that the relay gave. [Further
+    /// endpoints](crate::RegisterOptions::also_at) count as the main one does. Answers of more than
+    /// 32 results are not spread.
     pub fn max_spread_cost(mut self, share: f64) -> Self {
         self.max_spread_cost = unit_interval(share);
         self
@@ -413,43 +468,5 @@ fn unit_interval(share: f64) -> f64 {
 impl Default for FindOptions {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn defaults_ask_for_little() {
-        let options = FindOptions::default();
-        assert_eq!(options, FindOptions::new());
-        assert_eq!(options.max_results, 3);
-        assert_eq!(options.exclude, []);
-        assert_eq!(options.exclude.capacity(), 0);
-        assert_eq!(options.max_latency, None);
-        assert!(!options.allow_unmeasured);
-        assert_eq!(options.units.get(), 1);
-        assert_eq!(options.units(0).units.get(), 1);
-    }
-
-    #[test]
-    fn exclusions_add_up() {
-        let [a, b, c] = [1, 2, 3].map(|n| NodeId::from([n; 32]));
-        let options = FindOptions::new().exclude([a]).exclude(vec![b, c]);
-        assert_eq!(options.exclude, [a, b, c]);
-    }
-
-    #[test]
-    fn each_setter_sets_its_own_field_and_the_last_call_wins() {
-        let options = FindOptions::new()
-            .max_results(1)
-            .max_results(0)
-            .max_latency(Duration::from_millis(80))
-            .allow_unmeasured(true);
-        assert_eq!(options.max_results, 0);
-        assert_eq!(options.max_latency, Some(Duration::from_millis(80)));
-        assert!(options.allow_unmeasured);
-        assert!(!options.allow_unmeasured(false).allow_unmeasured);
     }
 }

@@ -1,17 +1,17 @@
 //! The choice of several relays that do not fail together.
 //!
-//! Two relays are in one *failure domain* if their addresses are in one network (an IPv4 /24
-//! or an IPv6 /48), if they have the same name, or if they gave the same name for it.
+//! Two relays are in one *failure domain* if any of their addresses are in one network (an IPv4
+//! /24 or an IPv6 /48), if they have the same name, or if they gave the same name for it.
 //! Each further relay of an answer is the best one that shares no domain with those before.
 //! If its path is too much longer, or its score too much worse, than that of the best relay
 //! left, it is the latter. A relay that is nearly full or failed lately is not preferred for
 //! its domain, for it would be a poor standby.
 //!
-//! Two relays at one host, whatever their ports, are one *machine*. It fails as a whole, so a
-//! relay on the machine of another one is no standby for it. It follows only if no other relay
-//! is left that has not failed lately, whatever that costs; unless the caller wants no spread
-//! at all. (Tor's path selection and Kademlia's lookups
-//! spread over prefixes for the same reason.)
+//! Two relays at one host, by any of their endpoints and whatever the ports, are one *machine*.
+//! It fails as a whole, so a relay on the machine of another one is no standby for it. It
+//! follows only if no other relay is left that has not failed lately, whatever that costs;
+//! unless the caller wants no spread at all. (Tor's path selection and Kademlia's lookups spread
+//! over prefixes for the same reason.)
 
 use crate::relay::{Endpoint, Host};
 use crate::select::candidate::Candidate;
@@ -22,8 +22,7 @@ use std::num::NonZeroU32;
 /// Adds distinct relays from a pool that is sorted best first to those that were chosen, up
 /// to `count` in all. A path may be longer by the share `cost` for the sake of another domain;
 /// with 0, nothing is spread. `has_machines` is false only if all of them that have not failed
-/// lately are on one machine.
-/// Each has so many `units` free.
+/// lately are on one machine. Each relay that is added has so many `units` free.
 pub(crate) fn spread<'g>(
     pool: &[Candidate<'g>],
     count: usize,
@@ -130,30 +129,43 @@ fn announcement<'g>(candidate: &Candidate<'g>) -> &'g Announcement {
 }
 
 /// Whether two relays are at one host, by any of their endpoints.
-#[inline]
 pub(crate) fn is_one_machine(one: &Announcement, other: &Announcement) -> bool {
-    one.endpoint.shares_host_with(&other.endpoint)
-        || (one.has_further_endpoints() || other.has_further_endpoints())
-            && share_any_host(one, other)
+    have_endpoints(one, other, Endpoint::shares_host_with)
+}
+
+/// Whether any endpoint of one relay and any of another are so.
+#[inline(always)]
+fn have_endpoints(
+    one: &Announcement,
+    other: &Announcement,
+    are_so: impl Fn(&Endpoint, &Endpoint) -> bool,
+) -> bool {
+    if are_so(&one.endpoint, &other.endpoint) {
+        return true;
+    }
+    // Few relays have further endpoints, or anything else that only some announce.
+    (one.details.is_some() || other.details.is_some()) && have_further(one, other, are_so)
 }
 
 #[cold]
-fn share_any_host(one: &Announcement, other: &Announcement) -> bool {
-    let is_there = |endpoint: &Endpoint| {
-        let mut others = other.endpoints();
-        others.any(|of_other| endpoint.shares_host_with(of_other))
-    };
-    one.endpoints().any(is_there)
+#[inline(never)]
+fn have_further(
+    one: &Announcement,
+    other: &Announcement,
+    are_so: impl Fn(&Endpoint, &Endpoint) -> bool,
+) -> bool {
+    let mut endpoints = one.endpoints();
+    endpoints.any(|one| other.endpoints().any(|other| are_so(one, other)))
 }
 
 /// Whether two relays are in one failure domain.
 fn share(one: &Announcement, other: &Announcement) -> bool {
     let domains = one.failure_domain().zip(other.failure_domain());
     domains.is_some_and(|(one, other)| one == other)
-        || match (one.endpoint.host(), other.endpoint.host()) {
+        || have_endpoints(one, other, |one, other| match (one.host(), other.host()) {
             (Host::Ip(one), Host::Ip(other)) => is_one_network(one, other),
             (one, other) => one == other,
-        }
+        })
 }
 
 fn is_one_network(one: IpAddr, other: IpAddr) -> bool {

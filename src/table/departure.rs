@@ -2,8 +2,8 @@
 //!
 //! 1. A thread finds the record and loads its lifecycle with acquire: live. The relay leaves,
 //!    or its deadline has passed.
-//! 2. It puts the record into `departures` (acquire and release), so that a registering thread which needs the room
-//!    can help ([`help_departures`](Table::help_departures)).
+//! 2. It puts the record into `departures` (acquire and release), so that a registering thread
+//!    which needs the room can help ([`help_departures`](Table::help_departures)).
 //! 3. A compare-and-swap (acquire and release) changes the lifecycle from live to
 //!    *departing* ([`depart`](Table::depart)). This decides between departure, renewal and
 //!    expiry: each is a compare-and-swap of the word that its thread loaded.

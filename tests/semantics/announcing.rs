@@ -435,7 +435,7 @@ fn the_position_is_that_of_the_last_merge() {
     // Peers at known places measured relay 1.
     for (n, x) in [(10, 0.0), (11, 40.0), (12, 20.0), (13, 30.0)].repeat(8) {
         let view = published([(1, ms(25))]).coordinate(place(x, 10.0));
-        world.update_peer(&id(n), &view);
+        world.update_peer(&id(n), view);
     }
     assert_eq!(world.info(1).coordinate(), None, "not merged yet");
     world.maintain();

@@ -244,7 +244,7 @@ fn a_view_is_forgotten_after_its_ttl_without_maintenance() {
     world.update_peer(&a(), view_of_a());
     world.advance(ttl - ms(1));
     assert!(is_known(&world, a()), "since the last update");
-    world.advance(TICK);
+    world.advance(2 * TICK);
     assert!(!is_known(&world, a()));
     assert!(!world.forget_peer(&a()));
     world.update_peer(&a(), view_of_a());

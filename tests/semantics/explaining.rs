@@ -208,6 +208,7 @@ fn it_reads_as_a_table() {
     let table = "\
 path to 0000005a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a: 12 relays, 2 eligible; \
 1 departed, 1 full, 1 draining, 1 backing off, 1 banned, 3 excluded, 1 too far, 1 unmeasured
+asked for: at most 1 result; 1 relay excluded; within 500ms
 a leg: requester to relay, b leg: relay to target, round trips in ms; \
 score: (a + b) x penalty for load, less is better
 relay      endpoint          load  circuit            a leg            b leg  penalty   score  verdict
@@ -237,11 +238,11 @@ fn a_precision_limits_the_relays_that_are_shown() {
     let explanation = explain(&zoo(), &ask());
     let whole = explanation.to_string();
     for (shown, lines, last) in [
-        (0, 2, "... and 12 more"),
-        (1, 5, "... and 11 more"),
-        (11, 15, "... and 1 more"),
-        (12, 15, ""),
-        (13, 15, ""),
+        (0, 3, "... and 12 more"),
+        (1, 6, "... and 11 more"),
+        (11, 16, "... and 1 more"),
+        (12, 16, ""),
+        (13, 16, ""),
     ] {
         let text = format!("{explanation:.shown$}");
         assert_eq!(text.lines().count(), lines, "{text}");

@@ -17,6 +17,7 @@ mod eligibility;
 mod endpoints;
 mod expiry;
 mod explaining;
+mod explaining_options;
 mod failures;
 mod home;
 mod hostile_reports;

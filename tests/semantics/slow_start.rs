@@ -58,6 +58,20 @@ fn a_newcomer_takes_its_share_of_a_tenth_first_and_more_later() {
     assert!(taken_by_newcomer(&world, 68) >= 60);
 }
 
+/// Its load and round trip stay as they are: time alone makes it the better one.
+#[test]
+fn the_rank_of_a_newcomer_follows_as_time_passes() {
+    let world = slow();
+    loaded(&world);
+    world.join_with(9, &latency(ms(50)).capacity(100));
+    world.report(9, 9);
+    world.maintain(); // merged: later passes have no reason to compute its leaf anew
+    assert_ne!(reserve(&world).0, id(9), "nine of ten units count as taken");
+    world.clock.advance(SLOW_START);
+    world.maintain();
+    assert_eq!(reserve(&world).0, id(9), "nine of a hundred");
+}
+
 #[test]
 fn it_makes_no_relay_ineligible() {
     let world = slow();

@@ -368,6 +368,26 @@ fn a_standby_is_on_another_machine_whatever_that_costs() {
     }
 }
 
+/// One machine with an address of each family, on which each relay has another main one.
+#[test]
+fn further_endpoints_tell_that_two_relays_are_on_one_machine() {
+    for (first, second) in [
+        ("9.1.1.1:1", "[2620:fe::1]:2"),
+        ("[2620:fe::1]:1", "9.1.1.1:2"),
+    ] {
+        let world = world_with(|builder| builder.assumed_rtt(NEXT_TO_NOTHING));
+        let also_at = |port: u16| -> [Endpoint; 2] {
+            ["9.1.1.1", "2620:fe::1"].map(|host| Endpoint::new(host, port).expect("an address"))
+        };
+        enter(&world, 0, first, &latency(ms(100)).also_at(also_at(1)));
+        enter(&world, 1, second, &latency(ms(101)));
+        enter(&world, 2, "9.9.9.9:1", &latency(ms(500)));
+        assert_eq!(best_two(&world, FindOptions::new()), [0, 2]);
+        let options = FindOptions::new().max_spread_cost(0.0);
+        assert_eq!(best_two(&world, options), [0, 1]);
+    }
+}
+
 /// A caller that wants no spread at all gets none.
 #[test]
 fn without_spread_the_score_alone_decides() {

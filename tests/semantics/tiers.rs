@@ -242,7 +242,7 @@ fn a_lease_by_id_heeds_no_tier() {
     assert_eq!(lease.relay().tier(), 2);
     assert_eq!(
         world.lease(&id(2)).unwrap_err().to_string(),
-        "the relay is full at its capacity of 1"
+        "the relay has too few free units, at its capacity of 1"
     );
     assert_is!(
         world.lease(&id(2)),

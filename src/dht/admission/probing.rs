@@ -17,8 +17,9 @@ impl Admission {
         self.remote.begin_probe(now)
     }
 
-    /// Whether the probe of this relay has a short deadline: it is the first of what the record announces,
-    /// and more candidates wait for their first probe than a probe interval has time for.
+    /// Whether the probe of this relay has a short deadline: it is the first of what the record
+    /// announces, and more candidates wait for their first probe than a probe interval has time
+    /// for.
     pub(in crate::dht) fn is_short_probe(&self, id: &NodeId) -> bool {
         let is_first = self.remote.get(id).is_some_and(|relay| !relay.was_probed);
         is_first && self.remote.unprobed() > self.policy.short_probes_above

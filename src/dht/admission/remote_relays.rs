@@ -104,8 +104,8 @@ impl RemoteRelays {
         }
     }
 
-    /// Replaces the record of a relay whose endpoints or payload have changed. It is an unprobed candidate
-    /// again, whatever its key did before, unless it has earned priority.
+    /// Replaces the record of a relay whose endpoints or payload have changed. It is an unprobed
+    /// candidate again, whatever its key did before, unless it has earned priority.
     pub(super) fn relocate(&mut self, record: &SignedRecord, endpoint: &Endpoint, now: Duration) {
         let id = record.node_id();
         let Some(before) = self.remove(&id) else {

@@ -314,9 +314,9 @@ impl DhtOptions {
         self
     }
 
-    /// The longest time for which [`Registry::close`](crate::Registry::close), or the drop of
-    /// the last handle of the registry, waits until its relay is withdrawn and its threads have ended: at most a minute. Threads that still
-    /// run then are detached. Default: 1 s.
+    /// The longest time for which [`Registry::close`](crate::Registry::close), or the drop of the
+    /// last handle of the registry, waits until its relay is withdrawn and its threads have ended:
+    /// at most a minute. Threads that still run then are detached. Default: 1 s.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
         self

@@ -1,5 +1,6 @@
-//! [`PublishProgress`]: the progress of one signed record. It is stored, then listed in the directory,
-//! then the listing is rechecked, because a concurrent write of another node may undo it.
+//! [`PublishProgress`]: the progress of one signed record. It is stored, then listed in the
+//! directory, then the listing is rechecked, because a concurrent write of another node may undo
+//! it.
 
 use std::time::Duration;
 

@@ -132,6 +132,8 @@ impl Announcement {
     ///     .with_also_at(["[2001:db8::7]:4433".parse()?])?
     ///     .with_payload(b"/dns4/relay.example/udp/4433/quic-v1")?;
     /// assert_eq!(announcement.labels().collect::<Vec<_>>(), ["eu", "udp"]);
+    /// assert_eq!(announcement.also_at(), ["[2001:db8::7]:4433".parse()?]);
+    /// assert_eq!(announcement.payload(), Some(&b"/dns4/relay.example/udp/4433/quic-v1"[..]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn with_labels(

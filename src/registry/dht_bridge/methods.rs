@@ -9,10 +9,10 @@ impl RegistryBuilder {
     /// Publishes this node's relay through `engine`, and learns the relays of other nodes, as the
     /// options say. Default: no DHT.
     ///
-    /// Separate threads do that, and end with the registry or its [`close`](Registry::close). Of the registry's methods, only
-    /// [`Registry::find_relay_wait`] waits for learned relays, and
-    /// [`Registry::run_distribution`] calls the engine. [`dht`](crate::dht) describes the checks
-    /// of learned relays, and the attacks that are not defended.
+    /// Separate threads do that, and end with the registry or its [`close`](Registry::close). Of
+    /// the registry's methods, only [`Registry::find_relay_wait`] waits for learned relays, and
+    /// [`Registry::run_distribution`] calls the engine. [`dht`](crate::dht) describes the checks of
+    /// learned relays, and the attacks that are not defended.
     pub fn dht(mut self, engine: impl RelayDht, options: DhtOptions) -> Self {
         self.dht = DhtSetup::new(engine, options);
         self
@@ -24,10 +24,10 @@ impl Registry {
     /// be one. If the record is found and a probe of the relay succeeds, the relay is registered
     /// as a learned relay.
     ///
-    /// Returns false if the registry has no DHT or no probe, or was [closed](Registry::close), if `relay` is this node, if the relay
-    /// had no new record within the last
-    /// [`negative_cache_ttl`](crate::dht::DhtOptions::negative_cache_ttl), or if 1,024 lookups
-    /// are pending.
+    /// Returns false if the registry has no DHT or no probe, or was [closed](Registry::close), if
+    /// `relay` is this node, if the relay had no new record within the last
+    /// [`negative_cache_ttl`](crate::dht::DhtOptions::negative_cache_ttl), or if 1,024 lookups are
+    /// pending.
     ///
     /// Takes the lock of the DHT for a short time: not for hot paths.
     pub fn request_record(&self, relay: &NodeId) -> bool {

@@ -432,3 +432,16 @@ fn a_relay_that_is_renewed_after_it_was_left_out_is_found() {
         assert_eq!(registry.is_relay(&id(1)), is_found(&registry));
     });
 }
+
+/// A search goes from tier to tier, upwards. A relay that moves down meanwhile is found.
+#[test]
+fn a_relay_that_moves_to_a_lower_tier_is_found() {
+    check(2, || {
+        let (_, registry) = registry();
+        register(&registry, 1).unwrap();
+        registry.set_tier(&id(1), 1).unwrap();
+        let (one, other) = (registry.clone(), registry.clone());
+        let moving = move || one.set_tier(&id(1), 0).unwrap();
+        at_once(moving, move || assert!(is_found(&other)));
+    });
+}

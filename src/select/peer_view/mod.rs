@@ -75,18 +75,44 @@ impl PeerView {
 
     /// The relays that the peer measured, in the order in which they were added, and their round
     /// trips.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, PeerView};
+    /// use std::time::Duration;
+    ///
+    /// let [near, far] = [1, 2].map(|n| NodeId::from([n; 32]));
+    /// let ms = Duration::from_millis;
+    /// let view = PeerView::new().measured(near, ms(7))?.measured(far, ms(70))?;
+    /// assert!(view.round_trips().eq([(near, ms(7)), (far, ms(70))]));
+    /// # Ok::<(), relay_registry::PeerViewError>(())
+    /// ```
     pub fn round_trips(&self) -> impl Iterator<Item = (NodeId, Duration)> {
         self.pairs()
             .map(|(relay, micros)| (*relay, Duration::from_micros(micros.into())))
     }
 
     /// The network coordinate of the peer, if the view has one.
+    ///
+    /// ```
+    /// use relay_registry::{PeerView, Vivaldi};
+    ///
+    /// let coordinate = Vivaldi::new().coordinate();
+    /// assert_eq!(PeerView::new().coordinate(coordinate).position(), Some(coordinate));
+    /// assert_eq!(PeerView::new().position(), None);
+    /// ```
     #[must_use]
     pub const fn position(&self) -> Option<Coordinate> {
         self.coordinate
     }
 
     /// Whether the view says nothing: no round trip, and no coordinate.
+    ///
+    /// ```
+    /// use relay_registry::{PeerView, Vivaldi};
+    ///
+    /// assert!(PeerView::new().is_empty());
+    /// assert!(!PeerView::new().coordinate(Vivaldi::new().coordinate()).is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pairs().next().is_none() && self.coordinate.is_none()

@@ -61,6 +61,18 @@ impl PeerView {
     /// Writes the [bytes](Self::to_bytes) of the view to the start of a buffer, without allocation.
     /// How many there are; `None`, and nothing is written, if the buffer is too short.
     /// [`MAX_BYTES`](Self::MAX_BYTES) are enough for any view.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, PeerView};
+    /// use std::time::Duration;
+    ///
+    /// let view = PeerView::new().measured(NodeId::from([1; 32]), Duration::from_millis(7))?;
+    /// let mut buffer = [0; PeerView::MAX_BYTES];
+    /// assert_eq!(view.write_to(&mut buffer), Some(39));
+    /// assert_eq!(buffer[..39], view.to_bytes());
+    /// assert_eq!(view.write_to(&mut buffer[..38]), None);
+    /// # Ok::<(), relay_registry::PeerViewError>(())
+    /// ```
     pub fn write_to(&self, buffer: &mut [u8]) -> Option<usize> {
         let buffer = buffer.get_mut(..self.encoded_len())?;
         let mut writer = Writer { rest: &mut *buffer };
@@ -86,6 +98,15 @@ impl PeerView {
     /// # Errors
     ///
     /// A [`PeerViewDecodeError`] that names the first thing that is wrong.
+    ///
+    /// ```
+    /// use relay_registry::{PeerView, PeerViewDecodeError};
+    ///
+    /// let empty = PeerView::new().to_bytes();
+    /// assert_eq!(PeerView::from_bytes(&empty), Ok(PeerView::new()));
+    /// let refused = PeerView::from_bytes(&[9, 0]);
+    /// assert!(matches!(refused, Err(PeerViewDecodeError::UnknownVersion { version: 9, .. })));
+    /// ```
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PeerViewDecodeError> {
         let mut reader = Reader { bytes, at: 0 };
         let [version] = reader.take()?;

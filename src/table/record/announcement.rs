@@ -45,12 +45,6 @@ impl Announcement {
         std::iter::once(&self.endpoint).chain(self.also_at())
     }
 
-    #[inline]
-    pub(crate) fn has_further_endpoints(&self) -> bool {
-        let details = self.details.as_ref();
-        details.is_some_and(|details| details.also_at.is_some())
-    }
-
     /// Whether it is reached at this endpoint.
     pub(crate) fn is_at(&self, endpoint: &Endpoint) -> bool {
         self.endpoints().any(|one| one == endpoint)

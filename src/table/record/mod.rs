@@ -37,11 +37,11 @@
 //!   relay is raised, before the record is retired, so the pin delays the next tenure. A
 //!   thread that is not pinned compares the generation before and after; see
 //!   [`Record::lifecycle_if_named`].
-//! - **Generation**: the upper bits of `generation_and_len`; the lower ones hold the length
-//!   of the identity, less one, and are written with it. Handles that are kept outside the table (in
-//!   snapshots and runs) carry the generation. After a departure no earlier handle matches,
-//!   also if the relay comes back. A relay that is forgotten, and a placeholder, raise none:
-//!   they are not live, and no search uses a handle of them.
+//! - **Generation**: the upper bits of `generation_and_len`; the lower ones hold the length of the
+//!   identity, less one, and are written with it. Handles that are kept outside the table (in
+//!   snapshots and runs) carry the generation. After a departure no earlier handle matches, also if
+//!   the relay comes back. A relay that is forgotten, and a placeholder, raise none: they are not
+//!   live, and no search uses a handle of them.
 //! - **An unreachable record** without leases is freed once: by the thread that takes it
 //!   from those reclaimable, in a batch, or by its last lease. The load word decides which.
 

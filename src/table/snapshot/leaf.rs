@@ -1,6 +1,7 @@
 //! What the trees say of one relay.
 //!
-//! A word of the summary tree has four lanes:
+//! It says the same in each [forest](super::forest) that has the relay, in the trees of its
+//! tier. In all others the leaf is zero. A word of a summary tree has four lanes:
 //!
 //! ```text
 //!  63     49   48    47       32 31      16 15        0
@@ -13,11 +14,11 @@
 //! A [rank](Bins::rank) stands for a range of figures; a higher rank means a lower figure.
 //! The leaf of an eligible relay has the rank of its score where nothing is known of the
 //! pair, the rank of its round trip from this node (or the flag, if that was not measured),
-//! and the rank of the penalty for its load. The leaf of any other relay has no score rank,
-//! and the number of its [state](LeafState) in the lowest lane. If the relay may be a last
+//! and the rank of the penalty for its load and cost. The leaf of any other relay has no score
+//! rank, and the number of its [state](LeafState) in the lowest lane. If the relay may be a last
 //! resort, the leaf also has the RTT rank or the flag.
 //!
-//! If positions of relays are known, the *joint* tree has three more ranks for each relay:
+//! If positions of relays are known, a *joint* tree has three more ranks for each relay:
 //! of `(own leg + height + distance) x penalty`, for three
 //! [distances](SelectionSettings::distance_marks) to a target. A summary word alone gives a
 //! weak bound, since the relay with the least leg is often not the one with the least

@@ -6,22 +6,27 @@
 //! - A [`Snapshot`] has one *base* and some *runs*. The base has the relays that the last
 //!   merge sorted. A run has relays that arrived since, in order of arrival. Each of these
 //!   *parts* can be searched by itself.
-//! - A part has one *slot* for each relay, and one *leaf* for each slot. A slot holds the
-//!   handle of a record. A leaf is derived from that record.
-//! - A [*summary word*](leaf) is a leaf or a word above leaves. It holds the ranks of the
-//!   best score, the shortest round trip and the least penalty of all relays below it. Each
-//!   level of the [tree](tree) has one word for 16 words of the level below. Other trees of
-//!   the same shape have [joint figures](leaf) for pairs, the ends of
-//!   [suspensions](suspended), and the [free units](free_units) of relays once a call has
+//! - A part has one *slot* for each relay. A slot holds the handle of a record.
+//! - A [*tree*](tree) over a part has one *leaf* for each slot, derived from that record. Each
+//!   level above has one word for 16 words of the level below. A word of a [*summary
+//!   tree*](leaf) holds the ranks of the best score, the shortest round trip and the least
+//!   penalty of all relays below it. Other trees of the same shape have [joint
+//!   figures](leaf) for pairs, and the [free units](free_units) of relays once a call has
 //!   asked for several.
+//! - A [*forest*](forest) has such trees for each tier. A relay has leaves in the trees of its
+//!   tier; in those of the other tiers its slot has empty leaves. A part has one forest with
+//!   all its relays, and one for each active [*filter*](filters) with those that pass it. Most
+//!   registries have one tier and no filter, so each part has one summary tree.
+//! - Two further trees of a part have the ends of [suspensions](suspended), whatever the tier.
 //! - A [*pending change*](pending) is a change under way by which a relay may become
 //!   eligible.
 //!
 //! # How it changes
 //!
 //! The record decides; trees never do. A thread changes the record first, then recomputes
-//! the leaf, then the words above as far as they change. A search that comes to a leaf checks
-//! the record itself.
+//! the leaf in each tree that has one, and the words above as far as they change. A search
+//! that comes to a leaf checks the record itself. How a relay moves from the trees of one tier
+//! to those of another is described in [`forest`].
 //!
 //! - A leaf may say for a moment that a relay is eligible which is not. Then the search
 //!   refreshes the leaf and goes on.
