@@ -319,8 +319,9 @@ mod tests {
         let staged = staged.unwrap();
         let record = staged.record();
         staged.admit(None);
+        let target = NodeId::from([2; 32]);
         let criteria = Criteria {
-            target: Some(&NodeId::from([2; 32])),
+            target: Some(&target),
             requester: None,
             local: None,
             options: &FindOptions::new(),
