@@ -1,7 +1,7 @@
 //! Models of a reader beside a writer.
 
 use super::word_map::WordMap;
-use crate::sync::{Arc, check};
+use crate::sync::{Arc, check, yield_point};
 use loom::thread;
 
 /// One bucket, so all keys are in one chain.
@@ -79,8 +79,12 @@ fn a_key_that_is_added_is_read_whole() {
         put(&map, 0, 1, 10);
         let writer = thread::spawn({
             let map = Arc::clone(&map);
-            move || put(&map, 1, 2, 20)
+            move || {
+                put(&map, 1, 2, 20);
+                yield_point();
+            }
         });
+        yield_point();
         let second = read(&map, 2);
         assert!(second.is_none_or(|value| value == 20));
         writer.join().unwrap();
