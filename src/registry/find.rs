@@ -211,6 +211,7 @@ impl Inner {
             tick: now,
             assumed_rtt_micros: self.relays.settings.assumed_rtt_micros,
             target_leg_micros: self.relays.settings.assumed_rtt_micros,
+            has_policies: true,
         }
     }
 
@@ -228,9 +229,11 @@ impl Inner {
         context.units_asked.ask(options.units.get());
         let filter = options.filter.as_ref();
         let filter = filter.and_then(|filter| context.filters.find(filter));
+        let has_policies = self.relays.table.has_policies();
         let with = |views: Option<&Views<'_>>| {
             let criteria = Criteria {
                 filter,
+                has_policies,
                 ..self.criteria(target, options, now, views)
             };
             act(&self.search_by(criteria, snapshot, guard))

@@ -24,6 +24,7 @@ impl Inner {
             tick: now,
             assumed_rtt_micros: settings.assumed_rtt_micros,
             target_leg_micros: 0,
+            has_policies: self.relays.table.has_policies(),
         };
         let search = self.search_by(criteria, &snapshot, &guard);
         match search.best() {

@@ -30,6 +30,9 @@ pub(crate) struct Criteria<'a> {
     pub(crate) assumed_rtt_micros: u32,
     /// What the leg to the target counts as without views.
     pub(crate) target_leg_micros: u32,
+    /// Whether any relay had a tier, a cost or a slow start when the call began. If not, a
+    /// relay that gets one during the call may be evaluated without.
+    pub(crate) has_policies: bool,
 }
 
 impl Criteria<'_> {
@@ -43,7 +46,7 @@ impl Criteria<'_> {
     pub(crate) fn evaluate<'g>(&self, record: &RecordRef<'g>) -> Result<Candidate<'g>, Rejection> {
         self.if_eligible(record, none_ignored, |live, load| {
             let path_micros = self.path_micros(record);
-            Candidate::new(live, Evaluation::new(path_micros, load, record.weight()))
+            Candidate::new(live, self.evaluation(record, path_micros, load))
         })
     }
 
@@ -62,7 +65,7 @@ impl Criteria<'_> {
         let ignores = |reason| reason == Rejection::BackingOff;
         self.if_eligible(record, ignores, |live, load| {
             let path_micros = self.path_micros(record);
-            let evaluation = Evaluation::new(path_micros, load, record.weight());
+            let evaluation = self.evaluation(record, path_micros, load);
             Candidate {
                 is_last_resort: true,
                 ..Candidate::new(live, evaluation)
@@ -82,9 +85,18 @@ impl Criteria<'_> {
         act: impl FnOnce(Candidate<'g>),
     ) -> Result<(), Rejection> {
         self.if_eligible(record, none_ignored, |live, load| {
-            let evaluation = Evaluation::new(path_micros, load, record.weight());
+            let evaluation = self.evaluation(record, path_micros, load);
             act(Candidate::new(live, evaluation));
         })
+    }
+
+    #[inline(always)]
+    fn evaluation(&self, record: &RecordRef<'_>, path_micros: u32, load: Load) -> Evaluation {
+        let weight = match self.has_policies {
+            true => record.weight(),
+            false => None,
+        };
+        Evaluation::new(path_micros, load, weight)
     }
 
     /// What a relay would be worth if it were eligible, from the first cache line of its
@@ -92,7 +104,7 @@ impl Criteria<'_> {
     #[inline(always)]
     pub(crate) fn estimate(&self, record: &RecordRef<'_>, path_micros: u32) -> (Evaluation, Load) {
         let load = record.load();
-        (Evaluation::new(path_micros, load, record.weight()), load)
+        (self.evaluation(record, path_micros, load), load)
     }
 
     /// The relay as a candidate, if it is eligible.
@@ -260,10 +272,9 @@ impl Criteria<'_> {
         record: &RecordRef<'_>,
         max_latency: Duration,
     ) -> Result<(), Rejection> {
-        let is_own_leg = self.requester().is_none();
-        let leg = match is_own_leg && record.has_lapsed(self.tick) {
-            true => None,
-            false => self.legs(record).requester.measured(),
+        let leg = match self.views {
+            Some(views) if views.requester().is_some() => self.legs(record).requester.measured(),
+            _ => record.rtt_micros().filter(|_| !record.has_lapsed(self.tick)),
         };
         match leg {
             Some(rtt) if rtt <= micros_at_most(max_latency) => Ok(()),
@@ -330,6 +341,7 @@ mod tests {
             tick: Tick(1),
             assumed_rtt_micros: 1,
             target_leg_micros: 1,
+            has_policies: true,
         };
         test(&table, criteria, record);
     }

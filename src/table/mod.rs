@@ -307,6 +307,12 @@ impl Table {
         self.at(index, guard)
     }
 
+    /// Whether any relay may have a tier, a cost, a filter that it passes, or a slow start.
+    #[inline]
+    pub(crate) fn has_policies(&self) -> bool {
+        self.store.has_policies()
+    }
+
     /// The record at `index`, unless it is vacant.
     pub(crate) fn record_at<'g>(&'g self, index: u32, guard: &'g Guard) -> Option<RecordRef<'g>> {
         let record = self.at(index, guard);

@@ -216,7 +216,8 @@ impl<'g> RecordRef<'g> {
     /// Whether a round trip is in force that has lapsed at a tick.
     #[inline]
     pub(crate) fn has_lapsed(&self, now: Tick) -> bool {
-        self.record.rtt_micros().is_some() && self.measurement(self.nanos_of(now)).is_none()
+        let oldest = self.oldest_sample(self.nanos_of(now));
+        self.record.has_lapsed(self.extra(), oldest)
     }
 
     /// The tick at which what counts now lapses; for the thread that has just read the

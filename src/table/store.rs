@@ -154,6 +154,12 @@ impl Store {
         }
     }
 
+    /// Whether any record may have a policy that is not that of any relay.
+    #[inline]
+    pub(super) fn has_policies(&self) -> bool {
+        self.policies.are_any()
+    }
+
     /// The policy of a record, unless it is that of any relay.
     #[inline]
     pub(super) fn policy(&self, index: u32) -> Option<&Policy> {

@@ -39,6 +39,12 @@ impl Policies {
         Self(OnceBox::new())
     }
 
+    /// Whether any record may have one that is not that of any relay.
+    #[inline]
+    pub(in crate::table) fn are_any(&self) -> bool {
+        self.0.get().is_some()
+    }
+
     /// The policy of a record, unless it is that of any relay.
     #[inline(always)]
     pub(in crate::table) fn get(&self, index: u32) -> Option<&Policy> {

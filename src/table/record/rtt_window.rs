@@ -175,6 +175,15 @@ impl RttWindow {
         })
     }
 
+    /// Whether any sample or seed from `oldest` on is there.
+    #[inline]
+    pub(crate) fn has_any_since(&self, oldest: Second) -> bool {
+        let first = (oldest.0 + 1) << VALUE_BITS;
+        // Relaxed: a sample carries nothing but itself.
+        let bits = |word: &AtomicU64| word.load(Ordering::Relaxed) & !SEED;
+        self.0.iter().any(|word| bits(word) >= first)
+    }
+
     /// When the latest sample was taken that is [in force](Self::in_force), or the
     /// seed reported.
     #[inline]
