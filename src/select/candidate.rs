@@ -39,6 +39,8 @@ pub(crate) struct Candidate<'g> {
     /// Its circuit, which says whether it is on trial.
     pub(crate) circuit: Circuit,
     pub(crate) is_last_resort: bool,
+    /// The tier in which it was found.
+    pub(crate) tier: u8,
 }
 
 #[cold]
@@ -46,30 +48,12 @@ fn weighted_score(path_micros: u32, load: Load, weight: Weight) -> f32 {
     score(path_micros, load, weight)
 }
 
-/// An eligible relay, and the tier in which it was found.
-#[derive(Clone, Copy)]
-pub(crate) struct InTier<'g> {
-    pub(crate) tier: u8,
-    pub(crate) candidate: Candidate<'g>,
-}
-
-impl InTier<'_> {
-    pub(crate) fn is_lowest(&self) -> bool {
-        self.tier == 0
-    }
-
-    /// Orders them best first.
-    pub(crate) fn by_tier_and_score(&self, other: &Self) -> Ordering {
-        let by_tier = self.tier.cmp(&other.tier);
-        by_tier.then_with(|| self.candidate.by_score(&other.candidate))
-    }
-}
-
 /// A relay above this utilisation is neither kept as the preferred one nor chosen for its
 /// failure domain.
 const BUSY: f32 = 0.9;
 
 impl<'g> Candidate<'g> {
+    /// In the lowest tier.
     #[inline]
     pub(crate) fn new(record: LiveRecord<'g>, evaluation: Evaluation) -> Self {
         Self {
@@ -77,7 +61,13 @@ impl<'g> Candidate<'g> {
             evaluation,
             circuit: record.circuit(),
             is_last_resort: false,
+            tier: 0,
         }
+    }
+
+    /// The same relay, found in another tier.
+    pub(crate) fn in_tier(self, tier: u8) -> Self {
+        Self { tier, ..self }
     }
 
     /// The same relay with a later lifecycle word.
@@ -94,6 +84,12 @@ impl<'g> Candidate<'g> {
 
     pub(crate) fn is_busy(&self) -> bool {
         self.record.announced_load().utilisation() > BUSY
+    }
+
+    /// Orders candidates of several tiers best first.
+    pub(crate) fn by_tier_and_score(&self, other: &Self) -> Ordering {
+        let by_tier = self.tier.cmp(&other.tier);
+        by_tier.then_with(|| self.by_score(other))
     }
 
     /// Orders candidates best first.

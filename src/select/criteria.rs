@@ -274,7 +274,9 @@ impl Criteria<'_> {
     ) -> Result<(), Rejection> {
         let leg = match self.views {
             Some(views) if views.requester().is_some() => self.legs(record).requester.measured(),
-            _ => record.rtt_micros().filter(|_| !record.has_lapsed(self.tick)),
+            _ => record
+                .rtt_micros()
+                .filter(|_| !record.has_lapsed(self.tick)),
         };
         match leg {
             Some(rtt) if rtt <= micros_at_most(max_latency) => Ok(()),

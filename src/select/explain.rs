@@ -2,7 +2,7 @@
 
 use crate::errors::Rejections;
 use crate::relay::{CircuitState, Endpoint, Label, NodeId, Rejection};
-use crate::select::candidate::{Candidate, InTier};
+use crate::select::candidate::Candidate;
 use crate::select::options::FindOptions;
 use crate::select::path::Leg;
 use crate::select::search::Search;
@@ -398,7 +398,7 @@ impl Search<'_> {
         if count <= 1 {
             return vec![match self.preferred_over(&best) {
                 Some(kept) => chosen(&kept, Verdict::Kept),
-                None => chosen(&best.candidate, Verdict::Chosen),
+                None => chosen(&best, Verdict::Chosen),
             }];
         }
         let mut all = Vec::new();
@@ -411,13 +411,9 @@ impl Search<'_> {
 }
 
 /// The best relay of the lowest tier.
-fn best_of<'g>(tiers: &[(u8, Vec<Candidate<'g>>)]) -> Option<InTier<'g>> {
+fn best_of<'g>(tiers: &[(u8, Vec<Candidate<'g>>)]) -> Option<Candidate<'g>> {
     let (tier, pool) = tiers.first()?;
-    let candidate = *pool.first()?;
-    Some(InTier {
-        tier: *tier,
-        candidate,
-    })
+    Some(pool.first()?.in_tier(*tier))
 }
 
 impl From<Rejection> for Verdict {

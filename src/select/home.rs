@@ -6,7 +6,7 @@
 
 use crate::select::best_so_far::{Best, BestSoFar};
 use crate::select::branch_and_bound::{Bounds, Objective};
-use crate::select::candidate::{Candidate, InTier};
+use crate::select::candidate::Candidate;
 use crate::select::criteria::Criteria;
 use crate::select::options::Preference;
 use crate::select::scope::SearchScope;
@@ -50,9 +50,8 @@ pub(crate) fn kept<'g>(
     criteria: &Criteria<'_>,
     preference: &Preference,
     record: RecordRef<'g>,
-    best: &InTier<'g>,
+    best: &Candidate<'g>,
 ) -> Option<Candidate<'g>> {
-    let (tier, best) = (best.tier, &best.candidate);
     let preferred = match record.circuit().is_trial_under_way() {
         true => Candidate {
             is_last_resort: false,
@@ -64,7 +63,7 @@ pub(crate) fn kept<'g>(
     let is_comparable = is_measured(best) || !is_measured(&preferred);
     let (preferred_micros, best_micros) = criteria.known_micros(&preferred, best);
     let is_left = is_comparable && preference.is_worth_leaving(preferred_micros, best_micros);
-    (record.tier() <= tier && !preferred.is_busy() && !is_left).then_some(preferred)
+    (record.tier() <= best.tier && !preferred.is_busy() && !is_left).then_some(preferred)
 }
 
 /// See the module's description.

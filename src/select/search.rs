@@ -4,7 +4,7 @@ use crate::errors::Rejections;
 use crate::relay::Rejection;
 use crate::select::best_so_far::{Best, BestSoFar};
 use crate::select::branch_and_bound::{Objective, best_first, depth_first};
-use crate::select::candidate::{Candidate, InTier};
+use crate::select::candidate::Candidate;
 use crate::select::criteria::Criteria;
 use crate::select::home;
 use crate::select::last_resort::last_resort;
@@ -94,7 +94,7 @@ impl<'g> Search<'g> {
     fn choose(&self) -> Option<Candidate<'g>> {
         let best = self.best_eligible()?;
         let kept = self.preferred_over(&best);
-        Some(kept.unwrap_or(best.candidate))
+        Some(kept.unwrap_or(best))
     }
 
     /// The best relay of the lowest tier that has any; `None` only if no relay is eligible
@@ -111,7 +111,7 @@ impl<'g> Search<'g> {
     ///
     /// Step 2 alone is enough if it finds a relay of the lowest tier. If a relay has moved to
     /// another tier meanwhile, the search may have passed it: then all is done again.
-    pub(crate) fn best_eligible(&self) -> Option<InTier<'g>> {
+    pub(crate) fn best_eligible(&self) -> Option<Candidate<'g>> {
         let publication = self.scope.table.publication();
         loop {
             let moves = publication.context.tier_moves();
@@ -121,7 +121,7 @@ impl<'g> Search<'g> {
             let are_all_refreshed =
                 self.refresh_ended_suspensions(self.snapshot, REFRESHED_AT_ONCE);
             let mut best = self.best_in(self.snapshot, None);
-            if best.as_ref().is_some_and(InTier::is_lowest) {
+            if best.is_some_and(|best| best.tier == 0) {
                 return best;
             }
             if !(is_latest && are_all_refreshed) {
@@ -139,7 +139,7 @@ impl<'g> Search<'g> {
     /// The best relay of the current snapshot, after all suspended relays that are due there
     /// were refreshed; or `other`, unless that is of a higher tier.
     #[cold]
-    fn best_in_current(&self, other: Option<InTier<'g>>) -> Option<InTier<'g>> {
+    fn best_in_current(&self, other: Option<Candidate<'g>>) -> Option<Candidate<'g>> {
         let snapshot = self.scope.table.publication().load();
         self.refresh_ended_suspensions(&snapshot, usize::MAX);
         self.best_in(&snapshot, other)
@@ -148,20 +148,24 @@ impl<'g> Search<'g> {
     /// The best of the relays with pending changes; or `other`, unless that is of a higher
     /// tier.
     #[cold]
-    fn best_pending(&self, pending: &PendingSet, other: Option<InTier<'g>>) -> Option<InTier<'g>> {
+    fn best_pending(
+        &self,
+        pending: &PendingSet,
+        other: Option<Candidate<'g>>,
+    ) -> Option<Candidate<'g>> {
         let evaluate = |index| {
             let record = self.scope.table.record_at(index, self.scope.guard)?;
             let candidate = self.scope.criteria.candidate(record)?;
-            let tier = record.tier();
-            Some(InTier { tier, candidate })
+            Some(candidate.in_tier(record.tier()))
         };
         // Changes without a slot may be of any record.
         let best = if pending.has_overflowed() {
             let all = 0..self.scope.table.high_water();
-            all.filter_map(evaluate).min_by(InTier::by_tier_and_score)
+            all.filter_map(evaluate)
+                .min_by(Candidate::by_tier_and_score)
         } else {
             let pending = pending.indices().filter_map(evaluate);
-            pending.min_by(InTier::by_tier_and_score)
+            pending.min_by(Candidate::by_tier_and_score)
         };
         match (best, other) {
             (Some(best), Some(other)) if best.tier >= other.tier => Some(other),
@@ -185,9 +189,9 @@ impl<'g> Search<'g> {
 
     /// The best relay of a snapshot in the lowest tier that has any; or `other`, unless that
     /// is of a higher tier.
-    fn best_in(&self, snapshot: &Snapshot, other: Option<InTier<'g>>) -> Option<InTier<'g>> {
+    fn best_in(&self, snapshot: &Snapshot, other: Option<Candidate<'g>>) -> Option<Candidate<'g>> {
         if let Some(candidate) = self.best_in_tier(snapshot, 0) {
-            return Some(InTier { tier: 0, candidate });
+            return Some(candidate);
         }
         let context = &self.scope.table.publication().context;
         match context.has_higher_tiers() {
@@ -197,14 +201,18 @@ impl<'g> Search<'g> {
     }
 
     #[cold]
-    fn best_above(&self, snapshot: &Snapshot, other: Option<InTier<'g>>) -> Option<InTier<'g>> {
+    fn best_above(
+        &self,
+        snapshot: &Snapshot,
+        other: Option<Candidate<'g>>,
+    ) -> Option<Candidate<'g>> {
         let tiers = self.scope.table.publication().context.tiers().skip(1);
         for tier in tiers {
             if other.as_ref().is_some_and(|other| other.tier <= tier) {
                 break;
             }
             if let Some(candidate) = self.best_in_tier(snapshot, tier) {
-                return Some(InTier { tier, candidate });
+                return Some(candidate.in_tier(tier));
             }
         }
         other
@@ -272,7 +280,7 @@ impl<'g> Search<'g> {
 
     /// The preferred relay, if it is eligible, not of a higher tier than `best`, and `best` is
     /// not sufficiently better.
-    pub(crate) fn preferred_over(&self, best: &InTier<'g>) -> Option<Candidate<'g>> {
+    pub(crate) fn preferred_over(&self, best: &Candidate<'g>) -> Option<Candidate<'g>> {
         let preference = self.scope.criteria.options.preference.as_ref()?;
         let record = self.scope.table.find(&preference.relay, self.scope.guard)?;
         if self.scope.criteria.is_home() {
@@ -280,7 +288,7 @@ impl<'g> Search<'g> {
         }
         let preferred = self.scope.criteria.candidate(record)?;
         let criteria = &self.scope.criteria;
-        let (preferred_micros, best_micros) = criteria.known_micros(&preferred, &best.candidate);
+        let (preferred_micros, best_micros) = criteria.known_micros(&preferred, best);
         let is_kept = record.tier() <= best.tier
             && !preferred.is_on_trial()
             && !preferred.is_busy()

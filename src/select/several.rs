@@ -25,8 +25,7 @@ impl<'g> Search<'g> {
                 if pool.is_empty() {
                     // Summaries may lag behind.
                     best = best.or_else(|| self.best_eligible());
-                    let in_tier = best.filter(|best| best.tier <= tier);
-                    pool.extend(in_tier.map(|best| best.candidate));
+                    pool.extend(best.filter(|best| best.tier <= tier));
                 }
                 while pool.first().is_some_and(|first| !self.claim(first)) {
                     pool.remove(0);
