@@ -9,7 +9,7 @@ use crate::sync::{lasting_random_bits, random_bits};
 use crate::table::record::Handle;
 use crate::table::snapshot::{
     BestChildren, Bins, FANOUT, LeastFigures, Leaves, Node, Snapshot, SummaryWord, TierPart,
-    best_children, least_figures, pick,
+    TierTrees, best_children, least_figures, pick,
 };
 use crate::time::Tick;
 
@@ -75,20 +75,26 @@ fn four_by_four(
     bounds
 }
 
-/// One of the best relays of the lowest tier by the summaries, in the long run each with the
-/// same probability. `None` if there is none, or a suspension has ended, which needs a full search.
+/// One of the best relays by the summaries of some trees, in the long run each with the same
+/// probability. `None` if there is none, or a suspension has ended, which needs a full search.
+/// `trees` says which trees of each part, if it has any.
 ///
 /// For 64 calls a thread draws from the same 256 of many equal relays, so that these stay in
 /// its caches.
 #[inline(always)]
-pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
+pub(crate) fn best_relay<'s>(
+    snapshot: &'s Snapshot,
+    tick: Tick,
+    trees: impl Fn(&'s Leaves) -> Option<&'s TierTrees>,
+) -> Option<Handle> {
     let base = &snapshot.base.leaves;
+    let root = |part| trees(part).map_or(BestChildren::NONE, TierTrees::root);
     let (random, lasting) = (random_bits(), lasting_random_bits());
-    let (mut part, mut best) = (base, base.all.lowest.root());
+    let (mut part, mut best) = (base, root(base));
     let mut least = least_score(base, best);
     let mut are_due = base.are_due(tick);
     for run in snapshot.runs.iter().filter(|run| run.len() > 0) {
-        let root = run.leaves.all.lowest.root();
+        let root = root(&run.leaves);
         are_due |= run.leaves.are_due(tick);
         let is_drawn = || {
             let (run, all) = (run.len() as u64, (snapshot.base.len() + run.len()) as u64);
@@ -99,7 +105,7 @@ pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
             (part, best, least) = (&run.leaves, root, score);
         }
     }
-    let mut node = 0;
+    let (trees, mut node) = (trees(part)?, 0);
     for level in (0..=part.top()).rev() {
         if best.score_rank == 0 || are_due {
             return None;
@@ -107,7 +113,7 @@ pub(crate) fn best_relay(snapshot: &Snapshot, tick: Tick) -> Option<Handle> {
         let random = if level < DRAWN { random } else { lasting };
         node = node * FANOUT + pick(best.mask, random >> (4 * level)) as usize;
         if level > 0 {
-            best = best_children(part.all.lowest.summaries.words(level - 1, node));
+            best = best_children(trees.summaries.words(level - 1, node));
         }
     }
     part.at(node)

@@ -15,7 +15,7 @@ use crate::select::scope::SearchScope;
 use crate::select::units::EnoughUnits;
 use crate::sync::epoch::Guard;
 use crate::table::record::Access;
-use crate::table::snapshot::{PendingSet, Snapshot, TierPart, Wanted};
+use crate::table::snapshot::{Leaves, PendingSet, Snapshot, TierPart, Wanted};
 use crate::table::{RecordRef, Table, Units};
 
 /// How many relays one call refreshes at most because their suspension has ended, in each part
@@ -36,13 +36,14 @@ impl<'g> Search<'g> {
     /// One of the best relays in the simplest case: nothing is known of the pair, the best
     /// relay by the summaries is eligible, and it is not on trial.
     #[inline(always)]
-    pub(crate) fn fast_path(
+    pub(crate) fn fast_path<'s>(
         table: &'g Table,
         criteria: &Criteria<'_>,
-        snapshot: &Snapshot,
+        snapshot: &'s Snapshot,
         guard: &'g Guard,
     ) -> Option<Candidate<'g>> {
-        let record = table.resolve(best_relay(snapshot, criteria.tick)?, guard)?;
+        let lowest = |part: &'s Leaves| Some(&part.all.lowest);
+        let record = table.resolve(best_relay(snapshot, criteria.tick, lowest)?, guard)?;
         // The time of the measurement is read last.
         record.prefetch_extra();
         let best = criteria.if_eligible_at_all(&record)?;
@@ -229,8 +230,38 @@ impl<'g> Search<'g> {
         if self.scope.criteria.is_home() {
             return home::best(self, snapshot, tier);
         }
+        if self.is_plain_in(tier) {
+            if let Some(candidate) = self.drawn(snapshot, tier) {
+                return Some(candidate);
+            }
+        }
         let best_so_far = Best::new(snapshot.base.leaves.precision.bins);
         self.collect(snapshot, tier, best_so_far, false).found
+    }
+
+    /// Whether the summaries of a tier decide alone. Not of the one from which the
+    /// [fast path](Self::fast_path) has drawn a relay already.
+    fn is_plain_in(&self, tier: u8) -> bool {
+        let criteria = &self.scope.criteria;
+        let options = criteria.options;
+        let has_fast_path = tier == 0 && !options.is_filtered();
+        let has_trees = options.filter.is_none() || criteria.filter.is_some();
+        !has_fast_path && has_trees && criteria.views.is_none() && options.max_latency.is_none()
+    }
+
+    /// One of the best relays of a tier by the summaries, if it is eligible and not on trial.
+    #[inline(never)]
+    fn drawn(&self, snapshot: &Snapshot, tier: u8) -> Option<Candidate<'g>> {
+        let SearchScope {
+            table,
+            guard,
+            criteria,
+            ..
+        } = &self.scope;
+        let trees = |part| Some(Leaves::tier(part, tier, criteria.filter)?.trees);
+        let record = table.resolve(best_relay(snapshot, criteria.tick, trees)?, guard)?;
+        let best = criteria.candidate(record)?;
+        (record.tier() == tier && !best.is_on_trial()).then_some(best)
     }
 
     /// Searches a tier until no further relay can be better: best first in all parts together,

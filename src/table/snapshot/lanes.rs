@@ -22,6 +22,14 @@ pub(crate) struct BestChildren {
     pub(crate) mask: u32,
 }
 
+impl BestChildren {
+    /// Of a tree without relays.
+    pub(crate) const NONE: Self = Self {
+        score_rank: 0,
+        mask: 0,
+    };
+}
+
 /// The maximum of each lane, and the flag if any word has it.
 #[inline(always)]
 pub(super) fn join<const N: usize>(words: [u64; N]) -> u64 {
