@@ -124,12 +124,12 @@ fn views_take_a_bounded_number_of_bytes() {
     (0..10).for_each(|_| _ = world.maintain());
     let before = live_bytes();
     let view = published([(3, ms(5)), (4, ms(6)), (5, ms(7))]);
-    world.update_peer(&non_relay(), &view);
+    world.update_peer(&non_relay(), view);
     let reserved = live_bytes() - before;
     let per_peer = reserved as f64 / f64::from(PEERS);
     assert!((100.0..=600.0).contains(&per_peer), "{per_peer} bytes");
     for n in 0..10 * PEERS {
-        world.update_peer(&id(1_000 + n), &view);
+        world.update_peer(&id(1_000 + n), view);
         world.forget_peer(&id(500 + n));
         assert!(
             world

@@ -220,7 +220,8 @@ impl Scene {
     }
 
     fn merge(&self, trees: Trees) {
-        let ask = |options: &FindOptions| _ = self.world.find_relay_with(&non_relay(), options);
+        // A call for a home searches the trees that it asks for, even if the first relay that is met would do.
+        let ask = |options: &FindOptions| _ = self.world.find_home_relay(options);
         match trees {
             Trees::Arrivals => return,
             // Free units are counted once a call has asked for several.
