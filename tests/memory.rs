@@ -5,39 +5,47 @@
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "memory/cost.rs"]
+mod cost;
 
 use common::*;
 use relay_registry::{FindOptions, RegisterError, Registration};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The system's allocator, with a count for each thread.
+/// The system's allocator, with a count of allocations for each thread, and of the bytes that are allocated
+/// and not freed.
 struct Counting;
+
+static LIVE_BYTES: AtomicIsize = AtomicIsize::new(0);
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
-fn count_allocation() {
+fn count_allocation(layout: Layout) {
+    LIVE_BYTES.fetch_add(layout.size() as isize, Ordering::Relaxed);
     let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
 }
 
 // SAFETY: everything is left to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count_allocation();
+        count_allocation(layout);
         // SAFETY: as the caller promised.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count_allocation();
+        count_allocation(layout);
         // SAFETY: as the caller promised.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        LIVE_BYTES.fetch_sub(layout.size() as isize, Ordering::Relaxed);
         // SAFETY: as the caller promised.
         unsafe { System.dealloc(memory, layout) }
     }

@@ -1,5 +1,6 @@
 //! A client: it calls every query, holds leases, and checks every answer.
 
+mod asked;
 mod checks;
 
 use std::cell::RefCell;
@@ -9,12 +10,15 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use parking_lot::Mutex;
-use relay_registry::{FindOptions, Lease, LeaseError, PeerView, Registry, RelayInfo, Vivaldi};
+use relay_registry::{Lease, LeaseError, PeerView, Registry, RelayInfo, Vivaldi};
 
 use crate::ledger::Ledger;
 use crate::memory;
-use crate::relays::{self, Announced, NEAR, PERMANENT, TRANSIENTS};
+use crate::relays::{self, Announced, PERMANENT, TRANSIENTS};
+
 use crate::tally::Tally;
+
+use asked::{Asked, MAX_UNITS};
 
 /// How many leases one client holds at most.
 pub const MAX_HELD: usize = 24;
@@ -29,12 +33,14 @@ pub struct Held {
     _lease: Lease,
     relay: u32,
     announced: Announced,
+    units: u32,
     ledger: Arc<Ledger>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.ledger.remove_lease(self.relay, self.announced);
+        self.ledger
+            .remove_lease(self.relay, self.announced, self.units);
     }
 }
 
@@ -104,7 +110,8 @@ impl Client {
     /// Makes one call.
     pub fn step(&mut self) {
         match self.rng.u32(..1000) {
-            0..380 => self.find(),
+            0..340 => self.find(),
+            340..380 => self.find_home(),
             380..620 => self.reserve(),
             620..720 => self.lease_by_name(),
             720..770 => self.find_several(),
@@ -112,7 +119,8 @@ impl Client {
             900..940 => self.count(),
             940..950 => self.list(),
             950..965 => self.explain(),
-            965..990 => self.update_peer(),
+            965..985 => self.update_peer(),
+            985..990 => self.forget_peer(),
             _ => self.read_gauges(),
         }
         while self.held.len() > MAX_HELD {
@@ -132,31 +140,8 @@ impl Client {
         self.rng.u32(..self.ledger.relays())
     }
 
-    /// The target: in half of the calls a relay, which must not be handed out.
-    fn target(&mut self) -> Option<u32> {
-        self.rng.bool().then(|| self.any_relay())
-    }
-
-    fn options(&mut self) -> Asked {
-        let target = self.target();
-        let mut asked = Asked {
-            target,
-            excluded: Vec::new(),
-            is_near: self.rng.u32(..8) == 0,
-            options: FindOptions::new(),
-        };
-        if self.rng.u32(..4) == 0 {
-            asked.excluded = (0..8).map(|_| self.any_relay()).collect();
-            let ids = asked.excluded.iter().copied().map(relays::id);
-            asked.options = asked.options.exclude(ids);
-        }
-        if asked.is_near {
-            asked.options = asked.options.max_latency(NEAR);
-        }
-        if self.rng.u32(..16) == 0 {
-            let preferred = self.any_relay();
-            asked.options = asked.options.prefer(relays::id(preferred));
-        }
+    fn asked(&mut self) -> Asked {
+        let mut asked = Asked::any(&self.ledger, &mut self.rng);
         if self.rng.u32(..16) == 0 {
             let view = self.view();
             asked.options = asked.options.target_view(view);
@@ -184,20 +169,31 @@ impl Client {
     }
 
     fn find(&mut self) {
-        let asked = self.options();
+        let asked = self.asked();
         let mark = self.ledger.mark();
         let found = self
             .registry
             .find_relay_with(&asked.target_id(), &asked.options);
         self.tally.finds += 1;
         match found {
-            Ok(info) => self.check_hand_out(&info, &asked, &mark),
+            Ok(info) => self.check_hand_out(&info, &asked, &mark, 1),
+            Err(error) => self.check_none(&error, &asked, &mark),
+        }
+    }
+
+    fn find_home(&mut self) {
+        let asked = self.asked().for_home();
+        let mark = self.ledger.mark();
+        let found = self.registry.find_home_relay(&asked.options);
+        self.tally.homes += 1;
+        match found {
+            Ok(info) => self.check_hand_out(&info, &asked, &mark, 1),
             Err(error) => self.check_none(&error, &asked, &mark),
         }
     }
 
     fn reserve(&mut self) {
-        let asked = self.options();
+        let asked = self.asked();
         let mark = self.ledger.mark();
         let reserved = self.registry.reserve(&asked.target_id(), &asked.options);
         self.tally.reservations += 1;
@@ -205,14 +201,14 @@ impl Client {
             Ok(lease) => {
                 let info = lease.relay().clone();
                 self.take(lease);
-                self.check_hand_out(&info, &asked, &mark);
+                self.check_hand_out(&info, &asked, &mark, 1);
             }
             Err(error) => self.check_none(&error, &asked, &mark),
         }
     }
 
     fn find_several(&mut self) {
-        let mut asked = self.options();
+        let mut asked = self.asked();
         let most = self.rng.usize(..12);
         asked.options = asked.options.max_results(most);
         let mark = self.ledger.mark();
@@ -226,7 +222,7 @@ impl Client {
                 .fault(format!("{} found of {most}: {distinct:?}", found.len()));
         }
         for info in &found {
-            self.check_hand_out(info, &asked, &mark);
+            self.check_hand_out(info, &asked, &mark, most);
         }
     }
 
@@ -250,7 +246,8 @@ impl Client {
 
     fn lease_one(&mut self, relay: u32) -> bool {
         let mark = self.ledger.mark();
-        match self.registry.lease(&relays::id(relay)) {
+        let units = 1 + self.rng.u32(..MAX_UNITS);
+        match self.registry.lease_units(&relays::id(relay), units) {
             Ok(lease) => {
                 let info = lease.relay().clone();
                 self.take(lease);
@@ -274,11 +271,13 @@ impl Client {
         if relay < PERMANENT {
             return; // It is never full, so it has no counts.
         }
-        self.ledger.add_lease(relay, announced);
+        let units = lease.units();
+        self.ledger.add_lease(relay, announced, units);
         self.held.push_back(Held {
             ledger: Arc::clone(&self.ledger),
             relay,
             announced,
+            units,
             _lease: lease,
         });
     }
@@ -331,7 +330,7 @@ impl Client {
     }
 
     fn explain(&mut self) {
-        let asked = self.options();
+        let asked = self.asked();
         let mark = self.ledger.mark();
         let explanation = self.registry.explain(&asked.target_id(), &asked.options);
         self.tally.explanations += 1;
@@ -348,13 +347,26 @@ impl Client {
 
     fn update_peer(&mut self) {
         let view = self.view();
-        let peer = relays::id(self.any_relay());
+        let peer = relays::id(self.any_peer());
         let learned = self.registry.update_peer(&peer, view);
         self.tally.views += 1;
         let place = self.registry.coordinate();
         if learned > PeerView::MAX_MEASURED || !place.position().iter().all(|x| x.is_finite()) {
             self.ledger
                 .fault(format!("learned {learned}, and is at {place:?}"));
+        }
+    }
+
+    fn forget_peer(&mut self) {
+        let peer = relays::id(self.any_peer());
+        self.tally.forgotten_peers += u64::from(self.registry.forget_peer(&peer));
+    }
+
+    /// A relay, or a node that is none.
+    fn any_peer(&mut self) -> u32 {
+        match self.rng.bool() {
+            true => self.any_relay(),
+            false => relays::peer(&mut self.rng),
         }
     }
 
@@ -384,24 +396,6 @@ impl Client {
         if banned > self.ledger.relays() as usize {
             self.ledger.fault(format!("{banned} bans"));
         }
-    }
-}
-
-/// The options of one call.
-struct Asked {
-    target: Option<u32>,
-    excluded: Vec<u32>,
-    is_near: bool,
-    options: FindOptions,
-}
-
-impl Asked {
-    fn target_id(&self) -> relay_registry::NodeId {
-        self.target.map_or_else(relays::non_relay, relays::id)
-    }
-
-    fn rules_out(&self, relay: u32) -> bool {
-        self.target == Some(relay) || self.excluded.contains(&relay)
     }
 }
 

@@ -83,7 +83,7 @@ struct Failing {
 }
 
 /// The leases of a relay between two restarts, over all its registrations: for each capacity, how many
-/// are certainly held that were taken at this capacity or a smaller one.
+/// units are certainly held that were taken at this capacity or a smaller one.
 ///
 /// When the last of these was taken, all of them were held, and the capacity was at most this. So the
 /// count never exceeds the capacity, even if that was raised and lowered in between.
@@ -366,23 +366,23 @@ impl Incarnation {
 
 /// Leases.
 impl Ledger {
-    /// Counts a lease after it was taken.
-    pub fn add_lease(&self, relay: u32, announced: Announced) {
+    /// Counts the units of a lease after it was taken.
+    pub fn add_lease(&self, relay: u32, announced: Announced, units: u32) {
         for (leases, capacity) in self.counts(relay, announced) {
-            let leases = leases.fetch_add(1, SeqCst) + 1;
-            if leases > capacity {
+            let leased = leases.fetch_add(units, SeqCst) + units;
+            if leased > capacity {
                 let relay = relays::name(relay);
                 self.fault(format!(
-                    "{relay}: {leases} leases of {capacity}: {announced:?}"
+                    "{relay}: {leased} units of {capacity} leased: {announced:?}"
                 ));
             }
         }
     }
 
-    /// Removes a lease before it is released.
-    pub fn remove_lease(&self, relay: u32, announced: Announced) {
+    /// Removes the units of a lease before it is released.
+    pub fn remove_lease(&self, relay: u32, announced: Announced, units: u32) {
         for (leases, _) in self.counts(relay, announced) {
-            leases.fetch_sub(1, SeqCst);
+            leases.fetch_sub(units, SeqCst);
         }
     }
 

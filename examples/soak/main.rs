@@ -4,8 +4,9 @@
 //!
 //! - Owners make their relays register, renew, be late, restart, lapse, leave, fail and return. There are
 //!   more relays than the registry has room for.
-//! - An operator drains and bans relays, whether they are held or not.
-//! - Clients call every query, hold leases, and end after 150 ms. Others replace them.
+//! - An operator drains and bans relays, and sets their tiers and costs, whether they are held or not.
+//! - Clients call every query, with filters, for other peers and for several units, hold leases, and end after
+//!   150 ms. Others replace them. They tell more views of peers than the registry remembers.
 //! - One owner stalls inside its calls.
 //!
 //! Meanwhile maintenance pauses now and then, and the clock jumps by milliseconds or hours. All relays of

@@ -1,5 +1,5 @@
-//! The operator: it drains and bans relays by id, whether they are held, gone or never registered, and
-//! lifts that again. Each setting holds until it is lifted.
+//! The operator: it drains and bans relays by id, and sets their tiers and costs, whether they are held, gone
+//! or never registered, and lifts that again. Each setting holds until it is lifted.
 
 use std::time::Duration;
 
@@ -22,10 +22,12 @@ pub struct Operator<'a> {
     tally: Tally,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq)]
 struct OperatorState {
     drains: bool,
     bans: bool,
+    tier: Option<u8>,
+    cost: Option<f64>,
 }
 
 impl<'a> Operator<'a> {
@@ -46,6 +48,7 @@ impl<'a> Operator<'a> {
             match self.rng.u32(..16) {
                 0 => self.drain(relay),
                 1 => self.ban(relay),
+                2 => self.set_tier(relay),
                 _ => {}
             }
         }
@@ -55,12 +58,14 @@ impl<'a> Operator<'a> {
     pub fn step(&mut self) {
         let relay = self.rng.u32(PERMANENT..self.ledger.relays());
         let state = self.states[relay as usize];
-        match self.rng.u32(..16) {
+        match self.rng.u32(..20) {
             0 if !state.drains => self.drain(relay),
             1 if !state.bans => self.ban(relay),
             2..6 if state.drains => self.end_draining(relay),
             6..10 if state.bans => self.unban(relay),
-            10..13 if state.drains || state.bans => self.lift(relay),
+            10..13 if state != OperatorState::default() => self.lift(relay),
+            16..18 => self.set_tier(relay),
+            18 => self.set_cost(relay),
             _ => {}
         }
         self.check_info(relay);
@@ -123,6 +128,27 @@ impl<'a> Operator<'a> {
         self.may_be_free(relay);
     }
 
+    fn set_tier(&mut self, relay: u32) {
+        let tier = match relays::is_in_reserve(relay) {
+            true => self.rng.u8(1..9),
+            false => self.rng.u8(..3),
+        };
+        if let Err(error) = self.registry.set_tier(&relays::id(relay), tier) {
+            self.fault(relay, format_args!("tier not set: {error}"));
+        }
+        self.states[relay as usize].tier = Some(tier);
+        self.tally.policies += 1;
+    }
+
+    fn set_cost(&mut self, relay: u32) {
+        let cost = f64::from(self.rng.u32(1..=100)) / 10.0;
+        if let Err(error) = self.registry.set_cost(&relays::id(relay), cost) {
+            self.fault(relay, format_args!("cost not set: {error}"));
+        }
+        self.states[relay as usize].cost = Some(cost);
+        self.tally.policies += 1;
+    }
+
     fn lift(&mut self, relay: u32) {
         let account = self.account(relay);
         account.draining.clear();
@@ -149,6 +175,18 @@ impl<'a> Operator<'a> {
         };
         self.tally.checked += 1;
         let state = self.states[relay as usize];
+        let is_tier = state.tier.is_none_or(|tier| tier == info.tier());
+        let is_cost = state.cost.is_none_or(|cost| cost == info.cost());
+        if !is_tier || !is_cost {
+            let (tier, cost) = (info.tier(), info.cost());
+            self.fault(
+                relay,
+                format_args!(
+                    "tier {tier}, not {:?}; cost {cost}, not {:?}",
+                    state.tier, state.cost
+                ),
+            );
+        }
         if (info.is_draining(), info.is_banned()) != (state.drains, state.bans) {
             let (is_draining, is_banned) = (info.is_draining(), info.is_banned());
             self.fault(

@@ -9,9 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
-use relay_registry::{
-    CircuitState, Failure, RegisterError, RegisterOptions, Registration, Registry,
-};
+use relay_registry::{CircuitState, Failure, RegisterError, Registration, Registry};
 
 use crate::clock;
 use crate::events::Conditions;
@@ -409,8 +407,10 @@ impl<'a> Owner<'a> {
         restarted: bool,
     ) -> Result<Registration, RegisterError> {
         let relay = self.owned[index].relay;
-        let options = RegisterOptions::new()
+        let options = relays::options(relay, announced)
             .capacity(CAPACITIES[usize::from(announced.capacity_index)])
+            .tier(self.tier_of(relay))
+            .cost(self.rng.f64() + 0.5)
             .ttl(TTL)
             .restarted(restarted)
             .failure_domain(Arc::clone(&self.label));
@@ -421,6 +421,14 @@ impl<'a> Owner<'a> {
         self.tally.registered(&outcome);
         self.tally.restarted += u64::from(restarted && outcome.is_ok());
         outcome
+    }
+
+    fn tier_of(&mut self, relay: u32) -> u8 {
+        match self.rng.u32(..8) {
+            _ if relays::is_in_reserve(relay) => self.rng.u8(1..4),
+            0 => self.rng.u8(..3),
+            _ => 0,
+        }
     }
 
     fn leave(&mut self, index: usize) {

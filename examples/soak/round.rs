@@ -20,7 +20,7 @@ use crate::ledger::{Ledger, Settings, micros};
 use crate::memory;
 use crate::operator::Operator;
 use crate::owner::{LONG_STALL, Owner, SHORT_STALL, TICK};
-use crate::relays::{self, Announced, BOUNDLESS, PERMANENT};
+use crate::relays::{self, Announced, BOUNDLESS, MAX_PEERS, PERMANENT};
 use crate::tally::Tally;
 use crate::transients::{self, Transients};
 
@@ -74,7 +74,7 @@ pub fn run(
         clock: StallingClock::new(time.clone()),
         time,
         shared: Arc::default(),
-        label: Arc::from("soak"),
+        label: Arc::from(relays::DOMAIN),
         seeds: AtomicU64::new(args.seed.wrapping_add(number << 20)),
         over: AtomicBool::new(false),
     };
@@ -179,6 +179,7 @@ impl Round {
             .clock(self.clock.clone())
             .local_id(relays::id(relays::local(&self.ledger)))
             .max_ejected_share(settings.max_ejected_share)
+            .max_peers(MAX_PEERS)
             .build()
             .map_err(|error| error.to_string())
     }
@@ -206,16 +207,16 @@ impl Round {
 
     /// Registers the permanent relays.
     fn register_permanent(&self, registry: &Registry) {
-        let options = RegisterOptions::new()
-            .capacity(BOUNDLESS)
-            .ttl(PERMANENT_TTL)
-            .latency(Duration::from_millis(900))
-            .failure_domain(Arc::clone(&self.label));
         for relay in 0..PERMANENT {
             let announced = Announced {
                 incarnation: 0,
                 capacity_index: 0,
             };
+            let options = relays::options(relay, announced)
+                .capacity(BOUNDLESS)
+                .ttl(PERMANENT_TTL)
+                .latency(Duration::from_millis(900))
+                .failure_domain(Arc::clone(&self.label));
             let endpoint = relays::endpoint(relay, announced);
             let account = self.ledger.account(relay);
             account.set_expiry(u64::MAX - 1, u64::MAX);
@@ -422,8 +423,11 @@ impl Round {
                 .ledger
                 .fault("a small registry was not built".to_owned());
         };
-        let options = RegisterOptions::new().failure_domain(Arc::clone(&self.label));
         for relay in 0..8 {
+            let options = RegisterOptions::new()
+                .failure_domain(Arc::clone(&self.label))
+                .labels(relays::labels(relay))
+                .tier(rng.u8(..3));
             let endpoint = relays::endpoint(
                 relay,
                 Announced {
@@ -436,7 +440,8 @@ impl Round {
                     .fault(format!("refused by a small registry: {error}"));
             }
         }
-        let reserve = |_| registry.reserve(&relays::non_relay(), &FindOptions::new());
+        let even = FindOptions::new().require(["even"]).units(2);
+        let reserve = |_| registry.reserve(&relays::non_relay(), &even);
         let leases: Vec<_> = (0..rng.u32(..32)).filter_map(|n| reserve(n).ok()).collect();
         for relay in 0..rng.u32(..8) {
             registry.unregister(&relays::id(relay));

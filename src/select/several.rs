@@ -17,28 +17,58 @@ impl<'g> Search<'g> {
             1 => return self.best().into_iter().collect(),
             _ => {}
         }
-        let mut chosen = Vec::new();
-        let mut best = None;
-        for tier in self.scope.table.publication().context.tiers() {
-            let (mut pool, has_machines) = self.pool(tier, count - chosen.len());
+        let context = &self.scope.table.publication().context;
+        loop {
+            let moves = context.tier_moves();
+            let (mut chosen, mut best) = (Vec::new(), None);
+            for tier in context.tiers() {
+                self.add_best_of_tier(tier, count, &mut best, &mut chosen);
+                if chosen.len() == count {
+                    return chosen;
+                }
+            }
+            // A relay that moved to a lower tier meanwhile may have been passed.
+            let are_all = !context.has_higher_tiers() || context.tier_moves() == moves;
+            match chosen.is_empty() {
+                true => return self.best().into_iter().collect(),
+                false if are_all || has_trial(&chosen) => return chosen,
+                false => {}
+            }
+        }
+    }
+
+    /// Adds the best relays of a tier to those of the lower ones, up to `count` in all. `best` is
+    /// the best of all, if it was searched for because a lower tier had none.
+    fn add_best_of_tier(
+        &self,
+        tier: u8,
+        count: usize,
+        best: &mut Option<Candidate<'g>>,
+        chosen: &mut Vec<Candidate<'g>>,
+    ) {
+        let of_lower_tiers = chosen.len();
+        loop {
+            let (mut pool, has_machines) = self.pool(tier, count - of_lower_tiers);
             if chosen.is_empty() {
                 if pool.is_empty() {
                     // Summaries may lag behind.
-                    best = best.or_else(|| self.best_eligible());
+                    *best = best.or_else(|| self.best_eligible());
                     pool.extend(best.filter(|best| best.tier <= tier));
                 }
                 while pool.first().is_some_and(|first| !self.claim(first)) {
                     pool.remove(0);
                 }
             }
-            self.spread(pool, count, has_machines, &mut chosen);
-            if chosen.len() == count {
-                break;
+            let has_changed = self.spread(pool, count, has_machines, chosen);
+            if chosen.len() == count || !has_changed {
+                return;
             }
-        }
-        match chosen.is_empty() {
-            true => self.best().into_iter().collect(),
-            false => chosen,
+            *best = None;
+            // The pool has few more relays than were wanted. One that has changed took the place
+            // of another one there, or is still among the best.
+            if !has_trial(chosen) {
+                chosen.truncate(of_lower_tiers);
+            }
         }
     }
 
@@ -69,23 +99,24 @@ impl<'g> Search<'g> {
 
     /// Adds candidates, which are sorted best first, to those that were chosen, up to `count`
     /// in all, such that no two are in one failure domain where that costs little.
-    /// `has_machines` says whether they may be on several machines.
+    /// `has_machines` says whether they may be on several machines. Whether any was left out
+    /// because it has changed since it was evaluated.
     pub(crate) fn spread(
         &self,
         mut pool: Vec<Candidate<'g>>,
         count: usize,
         has_machines: bool,
         chosen: &mut Vec<Candidate<'g>>,
-    ) {
+    ) -> bool {
         if count > FEW {
             chosen.append(&mut pool);
             keep_distinct(chosen);
             chosen.truncate(count);
-            return;
+            return false;
         }
         let criteria = &self.scope.criteria;
         let cost = criteria.options.max_spread_cost;
-        spread(&pool, count, cost, criteria.units(), has_machines, chosen);
+        spread(&pool, count, cost, criteria.units(), has_machines, chosen)
     }
 
     /// Refreshes all relays whose round trip has lapsed.
@@ -111,6 +142,11 @@ impl<'g> Search<'g> {
         }
         tiers.into_iter().collect()
     }
+}
+
+/// Whether the call has claimed the trial of one of them. That is not given back.
+fn has_trial(chosen: &[Candidate<'_>]) -> bool {
+    chosen.first().is_some_and(Candidate::is_on_trial)
 }
 
 /// Of a relay that returned meanwhile, and was met in two generations, keeps the first.

@@ -30,7 +30,8 @@ pub(crate) fn spread<'g>(
     units: NonZeroU32,
     mut has_machines: bool,
     chosen: &mut Vec<Candidate<'g>>,
-) {
+) -> bool {
+    let mut has_changed = false;
     chosen.reserve(count.saturating_sub(chosen.len()).min(pool.len()));
     let mut states = vec![PoolState::Open; pool.len()];
     while let Some(first) = states.iter().position(|&state| state != PoolState::Done) {
@@ -53,10 +54,12 @@ pub(crate) fn spread<'g>(
         // A relay that returned meanwhile may be met in two generations.
         let id = candidate.record.identity();
         let is_new = !chosen.iter().any(|other| other.record.is_of(&id));
-        if is_new && candidate.is_confirmed(units) {
-            chosen.push(candidate);
+        match is_new && candidate.is_confirmed(units) {
+            true => chosen.push(candidate),
+            false => has_changed |= is_new,
         }
     }
+    has_changed
 }
 
 /// What is known of a relay in the pool.

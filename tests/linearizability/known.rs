@@ -39,16 +39,16 @@ fn what_happens_one_after_another_is_possible() {
     assert_possible(&[]);
     assert_possible(&[
         JOIN,
-        (2, Operation::Lease(7), Answer::Leased, 3),
-        (4, Operation::Lease(8), Answer::Full(1), 5),
+        (2, Operation::Lease(7, 1), Answer::Leased, 3),
+        (4, Operation::Lease(8, 1), Answer::Full(1), 5),
         (6, Operation::Find, Answer::Unseen, 7),
         (8, Operation::Register(TWO), Answer::Renewed, 9),
-        (10, Operation::Reserve(8), Answer::Leased, 11),
+        (10, Operation::Reserve(8, 1), Answer::Leased, 11),
         (12, Operation::Release(7), Answer::Done, 13),
         (14, Operation::Find, Answer::Seen(TWO), 15),
         (16, Operation::Unregister, Answer::Yes, 17),
         (18, Operation::Release(8), Answer::Done, 19),
-        (20, Operation::Lease(9), Answer::Unknown, 21),
+        (20, Operation::Lease(9, 1), Answer::Unknown, 21),
     ]);
 }
 
@@ -71,7 +71,7 @@ fn what_overlaps_may_happen_in_either_order() {
 fn a_relay_is_there_once_its_registration_has_returned() {
     assert_impossible(&[JOIN, (2, Operation::IsRelay, Answer::No, 3)]);
     assert_impossible(&[JOIN, (2, Operation::Find, Answer::Unseen, 3)]);
-    assert_impossible(&[JOIN, (2, Operation::Lease(1), Answer::Unknown, 3)]);
+    assert_impossible(&[JOIN, (2, Operation::Lease(1, 1), Answer::Unknown, 3)]);
 }
 
 #[test]
@@ -123,8 +123,8 @@ fn the_last_unit_is_leased_once() {
     let leases = |second| {
         [
             JOIN,
-            (2, Operation::Lease(1), Answer::Leased, 5),
-            (3, Operation::Reserve(2), second, 4),
+            (2, Operation::Lease(1, 1), Answer::Leased, 5),
+            (3, Operation::Reserve(2, 1), second, 4),
         ]
     };
     assert_possible(&leases(Answer::Unseen));
@@ -134,18 +134,18 @@ fn the_last_unit_is_leased_once() {
 #[test]
 fn a_unit_that_was_given_back_is_free() {
     let give_back = (4, Operation::Release(1), Answer::Done, 5);
-    let leased = (2, Operation::Lease(1), Answer::Leased, 3);
+    let leased = (2, Operation::Lease(1, 1), Answer::Leased, 3);
     assert_possible(&[
         JOIN,
         leased,
         give_back,
-        (6, Operation::Lease(2), Answer::Leased, 7),
+        (6, Operation::Lease(2, 1), Answer::Leased, 7),
     ]);
     assert_impossible(&[
         JOIN,
         leased,
         give_back,
-        (6, Operation::Lease(2), Answer::Full(1), 7),
+        (6, Operation::Lease(2, 1), Answer::Full(1), 7),
     ]);
 }
 
@@ -156,8 +156,8 @@ fn a_refusal_names_the_capacity_at_which_the_relay_is_full() {
     let refused = |capacity| {
         [
             (0, Operation::Register(ROOMY), Answer::New, 1),
-            (2, Operation::Lease(1), Answer::Leased, 3),
-            (4, Operation::Lease(2), Answer::Full(capacity), 7),
+            (2, Operation::Lease(1, 1), Answer::Leased, 3),
+            (4, Operation::Lease(2, 1), Answer::Full(capacity), 7),
             (5, Operation::Register(ONE), Answer::Renewed, 6),
         ]
     };
@@ -172,7 +172,7 @@ fn what_is_found_has_room_on_the_terms_that_are_seen() {
     let found = |terms| {
         [
             JOIN,
-            (2, Operation::Lease(1), Answer::Leased, 3),
+            (2, Operation::Lease(1, 1), Answer::Leased, 3),
             (4, Operation::Find, Answer::Seen(terms), 9),
             (5, Operation::Register(MOVED), Answer::Renewed, 6),
             (7, Operation::Release(1), Answer::Done, 8),
@@ -188,9 +188,9 @@ fn no_unit_is_leased_of_a_relay_that_was_seen_to_be_gone() {
     let leased = |seen| {
         [
             JOIN,
-            (2, Operation::Lease(1), Answer::Leased, 3),
+            (2, Operation::Lease(1, 1), Answer::Leased, 3),
             (4, Operation::Unregister, Answer::Yes, 11),
-            (5, Operation::Lease(2), Answer::Leased, 10),
+            (5, Operation::Lease(2, 1), Answer::Leased, 10),
             (6, Operation::IsRelay, seen, 7),
             (8, Operation::Release(1), Answer::Done, 9),
         ]
@@ -204,15 +204,68 @@ fn no_unit_is_leased_of_a_relay_that_was_seen_to_be_gone() {
 fn an_old_lease_counts_when_its_relay_comes_back() {
     let came_back = [
         JOIN,
-        (2, Operation::Lease(1), Answer::Leased, 3),
+        (2, Operation::Lease(1, 1), Answer::Leased, 3),
         (4, Operation::Unregister, Answer::Yes, 5),
         (6, Operation::Register(ONE), Answer::Returned, 7),
     ];
     let with = |last| [&came_back[..], &[last]].concat();
-    assert_possible(&with((8, Operation::Lease(2), Answer::Full(1), 9)));
-    assert_impossible(&with((8, Operation::Lease(2), Answer::Leased, 9)));
+    assert_possible(&with((8, Operation::Lease(2, 1), Answer::Full(1), 9)));
+    assert_impossible(&with((8, Operation::Lease(2, 1), Answer::Leased, 9)));
     let released = with((8, Operation::Release(1), Answer::Done, 9));
     let with = |last| [&released[..], &[last]].concat();
-    assert_possible(&with((10, Operation::Lease(2), Answer::Leased, 11)));
-    assert_impossible(&with((10, Operation::Lease(2), Answer::Full(1), 11)));
+    assert_possible(&with((10, Operation::Lease(2, 1), Answer::Leased, 11)));
+    assert_impossible(&with((10, Operation::Lease(2, 1), Answer::Full(1), 11)));
+}
+
+/// Several units are free together, or not at all.
+#[test]
+fn units_are_leased_together() {
+    const THREE: Terms = terms(1, 3);
+    let leases = |second| {
+        [
+            (0, Operation::Register(THREE), Answer::New, 1),
+            (2, Operation::Lease(1, 2), Answer::Leased, 5),
+            (3, Operation::Reserve(2, 2), second, 4),
+            (6, Operation::Lease(3, 1), Answer::Leased, 7),
+        ]
+    };
+    assert_possible(&leases(Answer::Unseen));
+    assert_impossible(&leases(Answer::Leased));
+    let given_back = |last| {
+        let leases = leases(Answer::Unseen);
+        let release = (8, Operation::Release(1), Answer::Done, 9);
+        [
+            &leases[..],
+            &[release, (10, Operation::Lease(4, 2), last, 11)],
+        ]
+        .concat()
+    };
+    assert_possible(&given_back(Answer::Leased));
+    assert_impossible(&given_back(Answer::Full(3)));
+}
+
+/// It outlasts departures, until it is lifted.
+#[test]
+fn the_operators_tier_holds_until_it_is_lifted() {
+    let at_the_end = |last: &[Step]| {
+        let before = [
+            (0, Operation::SetTier(2), Answer::Done, 1),
+            (2, Operation::Register(ONE), Answer::New, 3),
+            (4, Operation::Unregister, Answer::Yes, 5),
+            (6, Operation::Tier, Answer::Unseen, 7),
+            (8, Operation::Register(ONE), Answer::Returned, 9),
+        ];
+        [&before[..], last].concat()
+    };
+    let seen = |tier| (14, Operation::Tier, Answer::InTier(tier), 15);
+    let lift = (10, Operation::Lift, Answer::Done, 11);
+    assert_possible(&at_the_end(&[seen(2)]));
+    assert_impossible(&at_the_end(&[seen(0)]));
+    assert_possible(&at_the_end(&[lift, seen(0)]));
+    assert_impossible(&at_the_end(&[lift, seen(2)]));
+    let set_beside_lift = (10, Operation::SetTier(1), Answer::Done, 13);
+    for tier in [0, 1] {
+        assert_possible(&at_the_end(&[lift, set_beside_lift, seen(tier)]));
+    }
+    assert_impossible(&at_the_end(&[lift, set_beside_lift, seen(2)]));
 }

@@ -64,8 +64,12 @@ fn may_be_refused_in_passing(refused: &Call<Relay>, history: &[Call<Relay>]) -> 
         Operation::Unregister => call.answer == Answer::Yes,
         _ => false,
     };
-    let takes =
-        |call: &Call<Relay>| matches!(call.operation, Operation::Lease(_) | Operation::Reserve(_));
+    let takes = |call: &Call<Relay>| {
+        matches!(
+            call.operation,
+            Operation::Lease(..) | Operation::Reserve(..)
+        )
+    };
     let is_refused = match refused.answer {
         Answer::Full(_) => true,
         Answer::Unseen => takes(refused) || matches!(refused.operation, Operation::Find),

@@ -87,14 +87,18 @@ impl<S: Subject> Actor<'_, S> {
     fn act(&mut self) {
         let relay = self.first + self.rng.u32(..RELAYS);
         self.next_token += 1;
-        let operation = match self.rng.u32(..20) {
+        let units = 1 + self.rng.u32(..5) / 4;
+        let operation = match self.rng.u32(..24) {
             0..5 => Operation::Register(self.terms(relay)),
             5..8 => Operation::Unregister,
             8 => Operation::IsRelay,
             9..11 => Operation::Relay,
             11..13 => Operation::Find,
-            13..16 => Operation::Lease(self.next_token),
-            16..18 => Operation::Reserve(self.next_token),
+            13..16 => Operation::Lease(self.next_token, units),
+            16..18 => Operation::Reserve(self.next_token, units),
+            18 => Operation::SetTier(self.rng.u8(..3)),
+            19 => Operation::Lift,
+            20..22 => Operation::Tier,
             _ => match self.held.pop() {
                 Some(held) => return self.release(held),
                 None => Operation::Relay,

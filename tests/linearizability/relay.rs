@@ -1,7 +1,7 @@
 //! The sequential specification of one relay.
 
 use crate::checker::Specification;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// The number of a lease, chosen by the caller.
 pub type Token = u32;
@@ -21,10 +21,16 @@ pub enum Operation {
     Relay,
     /// A find that excludes all other relays.
     Find,
-    Lease(Token),
+    /// Of so many units.
+    Lease(Token, u32),
     /// The same with a lease: a reservation.
-    Reserve(Token),
+    Reserve(Token, u32),
     Release(Token),
+    /// The operator sets the tier. Relays announce tier 0.
+    SetTier(u8),
+    Lift,
+    /// A look-up of the tier.
+    Tier,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +42,7 @@ pub enum Answer {
     No,
     Seen(Terms),
     Unseen,
+    InTier(u8),
     Leased,
     Unknown,
     /// With this capacity.
@@ -43,19 +50,27 @@ pub enum Answer {
     Done,
 }
 
-/// The current registration, if there is one, and the leases of all registrations.
+/// The current registration, if there is one, the units leased over all registrations, and the tier that the
+/// operator said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Relay {
     terms: Option<Terms>,
-    leases: BTreeSet<Token>,
+    leases: BTreeMap<Token, u32>,
+    tier: Option<u8>,
     /// Whether it was ever registered.
     is_known: bool,
 }
 
 impl Relay {
-    fn available(&self) -> Option<Terms> {
-        self.terms
-            .filter(|terms| self.leases.len() < terms.capacity as usize)
+    /// The registration, if it has so many units free.
+    fn available(&self, units: u32) -> Option<Terms> {
+        let leased: u32 = self.leases.values().sum();
+        self.terms.filter(|terms| leased + units <= terms.capacity)
+    }
+
+    /// The tier of any registration.
+    fn tier(&self) -> u8 {
+        self.tier.unwrap_or(0)
     }
 
     fn registered(&self, terms: Terms) -> Self {
@@ -80,6 +95,7 @@ impl Relay {
             Answer::No,
             seen,
             Answer::Unseen,
+            Answer::InTier(self.tier()),
             Answer::Leased,
             Answer::Unknown,
             Answer::Full(capacity),
@@ -97,7 +113,7 @@ impl Specification for Relay {
 
     fn after(&self, operation: &Operation, answer: &Answer) -> Option<Self> {
         let stays = |it_may: bool| it_may.then(|| self.clone());
-        let (held, available) = (self.terms, self.available());
+        let held = self.terms;
         match (*operation, *answer) {
             (Operation::Register(terms), Answer::New) => {
                 (held.is_none() && !self.is_known).then(|| self.registered(terms))
@@ -112,25 +128,37 @@ impl Specification for Relay {
             }),
             (Operation::IsRelay, Answer::Yes) => stays(held.is_some()),
             (Operation::Unregister | Operation::IsRelay, Answer::No)
-            | (Operation::Relay, Answer::Unseen)
-            | (Operation::Lease(_), Answer::Unknown) => stays(held.is_none()),
+            | (Operation::Relay | Operation::Tier, Answer::Unseen)
+            | (Operation::Lease(..), Answer::Unknown) => stays(held.is_none()),
             (Operation::Relay, Answer::Seen(terms)) => stays(held? == terms),
-            (Operation::Find, Answer::Seen(terms)) => stays(available? == terms),
-            (Operation::Find | Operation::Reserve(_), Answer::Unseen) => stays(available.is_none()),
-            (Operation::Lease(token) | Operation::Reserve(token), Answer::Leased) => {
-                available?;
+            (Operation::Tier, Answer::InTier(tier)) => stays(held.is_some() && self.tier() == tier),
+            (Operation::Find, Answer::Seen(terms)) => stays(self.available(1)? == terms),
+            (Operation::Find, Answer::Unseen) => stays(self.available(1).is_none()),
+            (Operation::Reserve(_, units), Answer::Unseen) => {
+                stays(self.available(units).is_none())
+            }
+            (Operation::Lease(token, units) | Operation::Reserve(token, units), Answer::Leased) => {
+                self.available(units)?;
                 let mut after = self.clone();
-                after.leases.insert(token);
+                after.leases.insert(token, units);
                 Some(after)
             }
-            (Operation::Lease(_), Answer::Full(capacity)) => {
-                stays(available.is_none() && held?.capacity == capacity)
+            (Operation::Lease(_, units), Answer::Full(capacity)) => {
+                stays(self.available(units).is_none() && held?.capacity == capacity)
             }
             (Operation::Release(token), Answer::Done) => {
                 let mut after = self.clone();
                 after.leases.remove(&token);
                 Some(after)
             }
+            (Operation::SetTier(tier), Answer::Done) => Some(Self {
+                tier: Some(tier),
+                ..self.clone()
+            }),
+            (Operation::Lift, Answer::Done) => Some(Self {
+                tier: None,
+                ..self.clone()
+            }),
             _ => None,
         }
     }

@@ -44,6 +44,7 @@ impl Subject for InRegistry {
 
     fn forget(&self, relay: u32) {
         self.0.unregister(&id(relay));
+        self.0.lift(&id(relay));
         self.0.maintain();
     }
 
@@ -70,19 +71,34 @@ impl Subject for InRegistry {
             Operation::IsRelay => yes_or_no(world.is_relay(&id)),
             Operation::Relay => seen(world.relay(&id)),
             Operation::Find => seen(world.find_relay_with(&non_relay(), &only(relay)).ok()),
-            Operation::Lease(_) => match world.lease(&id) {
+            Operation::Lease(_, units) => match world.lease_units(&id, units) {
                 Ok(lease) => return (Answer::Leased, Some(lease)),
                 Err(LeaseError::UnknownRelay) => Answer::Unknown,
                 Err(LeaseError::Full { capacity, .. }) => Answer::Full(capacity),
                 Err(error) => panic!("unexpected: {error}"),
             },
-            Operation::Reserve(_) => match world.reserve(&non_relay(), &only(relay)) {
-                Ok(lease) => return (Answer::Leased, Some(lease)),
-                Err(_) => Answer::Unseen,
-            },
+            Operation::Reserve(_, units) => {
+                match world.reserve(&non_relay(), &only(relay).units(units)) {
+                    Ok(lease) => return (Answer::Leased, Some(lease)),
+                    Err(_) => Answer::Unseen,
+                }
+            }
             Operation::Release(_) => {
                 drop(returned);
                 Answer::Done
+            }
+            Operation::SetTier(tier) => {
+                assert_eq!(world.set_tier(&id, tier), Ok(()));
+                Answer::Done
+            }
+            // Whether there was anything to lift is not asked: several calls at once may say so.
+            Operation::Lift => {
+                world.lift(&id);
+                Answer::Done
+            }
+            Operation::Tier => {
+                let info = world.relay(&id);
+                info.map_or(Answer::Unseen, |info| Answer::InTier(info.tier()))
             }
         };
         (answer, None)

@@ -15,7 +15,7 @@ const THREADS: u32 = 6;
 ///
 /// A lease is added after it was taken, and removed before it is released. So the count is never higher
 /// than the true number.
-struct Account {
+pub struct Account {
     held: Vec<AtomicU32>,
     capacity: u32,
     /// Which entry of the account a lease belongs to.
@@ -32,7 +32,7 @@ impl Account {
         }
     }
 
-    fn of_relays(relays: u32, capacity: u32) -> Self {
+    pub fn of_relays(relays: u32, capacity: u32) -> Self {
         Self::new(relays, capacity, |relay| number(relay.node_id()))
     }
 
@@ -40,7 +40,7 @@ impl Account {
         &self.held[(self.entry)(lease.relay()) as usize]
     }
 
-    fn enter(&self, lease: &Lease) {
+    pub fn enter(&self, lease: &Lease) {
         let units = lease.units();
         let held = self.of(lease).fetch_add(units, Ordering::SeqCst) + units;
         let capacity = self.capacity;
@@ -50,7 +50,7 @@ impl Account {
         );
     }
 
-    fn give_back(&self, lease: Lease) {
+    pub fn give_back(&self, lease: Lease) {
         self.of(&lease).fetch_sub(lease.units(), Ordering::SeqCst);
         drop(lease);
     }

@@ -1,5 +1,5 @@
-//! The rules under real threads: capacity, admission, visibility, expiry, trials, bans, and the
-//! maintenance thread.
+//! The rules under real threads: capacity, admission, visibility, expiry, trials, bans, tiers,
+//! labels, and the maintenance thread.
 //!
 //! Threads synchronise by barriers and channels. Tests poll only for the work of background threads, with a
 //! generous deadline.
@@ -13,6 +13,7 @@ mod bans;
 mod capacity;
 mod closing;
 mod endpoints;
+mod policies;
 mod trials;
 mod visibility;
 

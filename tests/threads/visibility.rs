@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use crate::{at_once, join, join_with, register_patiently, while_running};
-use relay_registry::{FindOptions, NatType, RegisterError, RegisterOptions};
+use relay_registry::{FindOptions, NatType, RegisterError, RegisterOptions, Registration};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -137,6 +137,35 @@ fn listing_and_counting_never_miss_a_relay_that_stays() {
     };
     while_running(churn, || at_once(2, list));
     assert_eq!(world.relay_count(), STABLE as usize);
+}
+
+/// A relay that is registered anew during a call leaves no gap in a list.
+#[test]
+fn a_list_has_as_many_relays_as_stay() {
+    const STABLE: u32 = 4;
+    let world = world_of(64);
+    for n in 0..2 * STABLE {
+        // The others are nearer.
+        let rtt = ms(if n < STABLE { 200 } else { 5 });
+        world.join_with(n, &latency(rtt));
+    }
+    let mut turn = 0;
+    let register_anew = || {
+        turn += 1;
+        let address = endpoint(1_000 + turn % 7);
+        let outcome = register_patiently(&world, STABLE + turn % STABLE, address, &options());
+        assert_eq!(outcome, Ok(Registration::Renewed));
+    };
+    let three = FindOptions::new().max_spread_cost(0.0);
+    let list = |_| {
+        for _ in 0..10_000 {
+            let list = world.find_relays(&non_relay(), &three);
+            assert_eq!(list.len(), 3, "{list:?}");
+            let near = |relay: &u32| *relay >= STABLE;
+            assert!(numbers(&list).iter().all(near), "{list:?}");
+        }
+    };
+    while_running(register_anew, || at_once(2, list));
 }
 
 /// Two registrations of relay 0 that differ in everything.

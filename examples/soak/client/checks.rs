@@ -14,8 +14,19 @@ impl Client {
             .fault(format!("{}: {what}", relays::name(relay)));
     }
 
-    pub(super) fn check_hand_out(&mut self, info: &RelayInfo, asked: &Asked, mark: &Mark) {
+    /// Of an answer with so many relays at most.
+    pub(super) fn check_hand_out(
+        &mut self,
+        info: &RelayInfo,
+        asked: &Asked,
+        mark: &Mark,
+        most: usize,
+    ) {
         let relay = relays::number(&info.node_id());
+        if relays::is_in_reserve(relay) && self.certainly_eligible(asked, mark) >= most {
+            let tier = info.tier();
+            self.fault(relay, &format!("of tier {tier}, with others of tier 0"));
+        }
         self.check(info, mark, "handed out");
         self.check_asked(relay, asked);
         // After a jump of the clock, a measurement may be too old. A relay that left and returned during
@@ -33,7 +44,10 @@ impl Client {
 
     pub(super) fn check_asked(&self, relay: u32, asked: &Asked) {
         if asked.rules_out(relay) || relay == relays::local(&self.ledger) {
-            self.fault(relay, "handed out: the target, this node or excluded");
+            self.fault(
+                relay,
+                "handed out: target, requester, this node or not asked for",
+            );
         }
     }
 
@@ -51,12 +65,23 @@ impl Client {
         }
     }
 
-    /// Endpoint and capacity are of one registration.
+    /// Endpoint, capacity and payload are of one registration, and the labels are those of the relay.
     pub(super) fn check_announcement(&self, info: &RelayInfo) {
         let relay = relays::number(&info.node_id());
         let capacity_index = relays::announced(info).capacity_index;
         if relays::capacity(relay, capacity_index) != Some(info.capacity()) {
             self.fault(relay, &format!("torn: {info:?}"));
+        }
+        let payload = relays::payload(relay, info.endpoint().port());
+        if info.payload() != payload.as_ref().map(|bytes| &bytes[..]) {
+            self.fault(relay, &format!("payload {:?}: {info:?}", info.payload()));
+        }
+        let labels = relays::labels(relay).iter();
+        if !labels.copied().all(|label| info.has_label(label)) {
+            self.fault(relay, &format!("lost labels: {info:?}"));
+        }
+        if relays::is_in_reserve(relay) && info.tier() == 0 {
+            self.fault(relay, "in tier 0");
         }
     }
 
@@ -68,10 +93,11 @@ impl Client {
         );
         let is_of_it =
             |held: &&Held| held.relay == relay && held.announced.incarnation == incarnation;
-        let own = self.held.iter().filter(is_of_it).count();
-        if (info.current_load() as usize) < own {
+        let own = self.held.iter().filter(is_of_it);
+        let own = own.map(|held| held.units).sum::<u32>();
+        if info.current_load() < own {
             let load = info.current_load();
-            self.fault(relay, &format!("load {load}, with {own} leases held"));
+            self.fault(relay, &format!("load {load}, with {own} units held"));
         }
     }
 
@@ -88,13 +114,21 @@ impl Client {
     /// No relay was found: then all permanent relays are excluded or too far.
     pub(super) fn check_none(&mut self, error: &FindError, asked: &Asked, mark: &Mark) {
         self.tally.found_none += 1;
-        let will_do = |relay| {
-            let is_usable = self.ledger.account(relay).usable.was_certain_at(mark);
-            is_usable && !asked.rules_out(relay) && self.ledger.is_held(relay, mark)
-        };
-        if !asked.is_near && (0..PERMANENT).any(will_do) {
+        if self.certainly_eligible(asked, mark) > 0 {
             self.ledger
                 .fault(format!("no relay found, though there is one: {error}"));
+        }
+    }
+
+    /// How many permanent relays were certainly eligible during the whole call. They are of tier 0.
+    fn certainly_eligible(&self, asked: &Asked, mark: &Mark) -> usize {
+        let will_do = |relay: &u32| {
+            let is_usable = self.ledger.account(*relay).usable.was_certain_at(mark);
+            is_usable && !asked.rules_out(*relay) && self.ledger.is_held(*relay, mark)
+        };
+        match asked.is_near {
+            true => 0,
+            false => (0..PERMANENT).filter(will_do).count(),
         }
     }
 }

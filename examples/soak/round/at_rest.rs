@@ -8,7 +8,7 @@ use std::time::Duration;
 use relay_registry::{Maintenance, Registry, Stats};
 
 use super::Round;
-use crate::relays::{self, PERMANENT};
+use crate::relays::{self, MAX_PEERS, PERMANENT};
 use crate::tally::Tally;
 
 /// How often reclamation is attempted. Each attempt advances the epoch.
@@ -78,7 +78,21 @@ impl Round {
             self.ledger
                 .fault(format!("at rest: {remembered} remembered, {most} at most"));
         }
+        self.check_peers(registry);
         self.check_load_reports(registry);
+    }
+
+    /// No more peers are remembered than the registry was told, whatever was forgotten or evicted.
+    fn check_peers(&self, registry: &Registry) {
+        let all = (0..self.ledger.relays()).chain(relays::peers());
+        let forget = |peer: u32| registry.forget_peer(&relays::id(peer));
+        let remembered = all.clone().filter(|&peer| forget(peer)).count();
+        let left = all.filter(|&peer| forget(peer)).count();
+        if remembered > MAX_PEERS || left > 0 {
+            self.ledger.fault(format!(
+                "at rest: {remembered} peers remembered, {MAX_PEERS} at most; {left} not forgotten"
+            ));
+        }
     }
 
     /// Once all relays have left, all settings are lifted and time has passed, the registry is empty.
