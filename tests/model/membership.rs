@@ -125,11 +125,10 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             let announced = record.seed.take();
             (record.seed, record.window) = (before.seed, before.window);
             record.forget_before(self.oldest_sample(time_of(self.settings.tick, self.tick)));
-            if announced.is_some() {
-                record.window.forget_before(self.oldest_sample(now));
-            }
-            if record.window.minimum().is_none() {
-                record.seed = announced.or(record.seed);
+            let oldest = self.oldest_sample(now);
+            let is_measured = record.window.latest().is_some_and(|it| it >= oldest);
+            if announced.is_some() && !is_measured {
+                (record.seed, record.window) = (announced, Window::default());
             }
             if !change.restarted {
                 record.base = before.base;

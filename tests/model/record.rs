@@ -66,8 +66,8 @@ impl<E> Record<E> {
         self.capacity = change.capacity.unwrap_or(self.capacity);
         self.nat = change.nat.or(self.nat);
         if let Some(rtt) = change.latency {
-            self.window.forget_before(oldest);
-            if self.window.minimum().is_none() {
+            if self.window.latest().is_none_or(|latest| latest < oldest) {
+                self.window = Window::default();
                 self.seed = Some((second, whole_micros(rtt)));
             }
         }
@@ -105,7 +105,8 @@ impl<E> Record<E> {
     }
 }
 
-/// The minimum of recent round trips. The window moves when a sample arrives, not when time passes.
+/// The minimum of recent round trips. The window moves when a sample arrives, not when time passes: until
+/// the latest sample lapses, it counts as a whole.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Window {
     /// For each slice, the minimum and the second of the latest sample.
@@ -122,7 +123,7 @@ impl Window {
         self.slices.retain(|&s, _| s + SLICES > slice);
     }
 
-    pub(super) fn forget_before(&mut self, oldest: u64) {
+    fn forget_before(&mut self, oldest: u64) {
         self.slices.retain(|_, (_, latest)| *latest >= oldest);
     }
 
@@ -130,7 +131,7 @@ impl Window {
         self.slices.values().map(|(minimum, _)| *minimum).min()
     }
 
-    fn latest(&self) -> Option<u64> {
+    pub(super) fn latest(&self) -> Option<u64> {
         self.slices.values().map(|(_, latest)| *latest).max()
     }
 }
