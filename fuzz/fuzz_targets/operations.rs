@@ -9,7 +9,8 @@ mod model;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use model::{
-    Change, Fault, NODES, Nat, Operation, Query, Settings, Step, System, Wave, node, unconditional,
+    Change, Fault, NODES, Nat, Operation, Query, RankChange, Settings, Step, System, Wave, node,
+    unconditional,
 };
 use relay_registry::{Endpoint, NodeId, PeerView};
 use std::collections::BTreeMap;
@@ -71,7 +72,7 @@ fn settings(u: &mut Unstructured) -> Result<Settings<NodeId>> {
 }
 
 fn operation(u: &mut Unstructured, tick: Duration) -> Result<Operation> {
-    Ok(match u.int_in_range(0..=31)? {
+    Ok(match u.int_in_range(0..=35)? {
         0..=4 => Operation::Register(node_id(u)?, endpoint(u)?, change(u, tick)?),
         5 => Operation::Unregister(node_id(u)?),
         6 => Operation::Lease(node_id(u)?, units(u)?),
@@ -101,6 +102,8 @@ fn operation(u: &mut Unstructured, tick: Duration) -> Result<Operation> {
             capacity: u.int_in_range(1..=3)?,
         },
         29 => Operation::ChangeCrowd(u.int_in_range(1..=16)?, wave(u)?),
+        30..=31 => Operation::SetTier(node_id(u)?, tier(u)?),
+        32 => Operation::SetCost(node_id(u)?, cost(u)?),
         _ => Operation::Advance(Step::Exactly(span(u, tick)?)),
     })
 }
@@ -179,6 +182,24 @@ fn change(u: &mut Unstructured, tick: Duration) -> Result<Change> {
         },
         ttl: optional(u, |u| span(u, tick))?,
         restarted: u.ratio(1, 5)?,
+        rank: RankChange {
+            tier: optional(u, tier)?,
+            cost: optional(u, cost)?,
+        },
+    })
+}
+
+/// Mostly one of the lowest.
+fn tier(u: &mut Unstructured) -> Result<u8> {
+    let n: u8 = u.arbitrary()?;
+    Ok(if n < 240 { n % 3 } else { n })
+}
+
+/// Any number, and mostly one that is a cost.
+fn cost(u: &mut Unstructured) -> Result<f64> {
+    Ok(match u.int_in_range(0..=15)? {
+        0..=14 => f64::from(u.arbitrary::<u8>()?) / 25.0,
+        _ => u.arbitrary()?,
     })
 }
 

@@ -33,6 +33,12 @@ pub fn register_options(change: &Change) -> RegisterOptions {
     if let Some(ttl) = change.ttl {
         options = options.ttl(ttl);
     }
+    if let Some(tier) = change.rank.tier {
+        options = options.tier(tier);
+    }
+    if let Some(cost) = change.rank.cost {
+        options = options.cost(cost);
+    }
     options.restarted(change.restarted)
 }
 
@@ -108,6 +114,7 @@ pub fn refusal(error: &RegisterError) -> Refusal {
         RegisterError::InvalidCapacity { capacity, .. } => Refusal::Capacity(*capacity),
         RegisterError::InvalidTtl { ttl, .. } => Refusal::Ttl(*ttl),
         RegisterError::InvalidLatency { latency, .. } => Refusal::Latency(*latency),
+        RegisterError::InvalidCost { cost, .. } => Refusal::Cost(*cost),
         RegisterError::ClockExhausted => Refusal::ClockExhausted,
         RegisterError::InvalidEndpoint(fault) => Refusal::Address(match fault {
             EndpointError::ZeroPort => AddressFault::ZeroPort,

@@ -2,9 +2,10 @@
 
 use super::address::{address_fault, can_relay};
 use super::record::Window;
+use super::tiers::is_valid_cost;
 use super::{
     Address, Admission, CAPACITY_CEILING, Change, Circuit, DEFAULT_CAPACITY, Gone, LAST_DEADLINE,
-    Model, Record, Refusal, is_countable, is_sane, time_of, whole_micros,
+    Model, Rank, Record, Refusal, is_countable, is_sane, time_of, whole_micros,
 };
 use std::time::Duration;
 
@@ -231,6 +232,8 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
                 .filter(|latency| !is_sane(*latency))
                 .map(Refusal::Latency),
         );
+        let cost = change.rank.cost.filter(|&cost| !is_valid_cost(cost));
+        faults.extend(cost.map(Refusal::Cost));
         faults
     }
 
@@ -241,6 +244,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             endpoint,
             capacity: change.capacity.unwrap_or(DEFAULT_CAPACITY),
             nat: change.nat,
+            rank: Rank::default().changed(&change.rank),
             draining: false,
             circuit: Circuit::new(),
             registered: now,

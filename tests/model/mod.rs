@@ -12,6 +12,7 @@ mod operation;
 mod record;
 mod selection;
 mod system;
+mod tiers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,7 +22,9 @@ pub use circuit::{Access, Circuit, Fault, Source, Trust};
 pub use operation::{NODES, Operation, Step, Wave, node, unconditional};
 pub use record::Record;
 use record::second_of;
+
 pub use system::System;
+pub use tiers::{Rank, RankChange};
 
 pub const DEFAULT_CAPACITY: u32 = 100;
 pub const CAPACITY_CEILING: u32 = (1 << 20) - 1;
@@ -74,6 +77,7 @@ pub struct Change {
     pub nat: Option<Nat>,
     pub ttl: Option<Duration>,
     pub restarted: bool,
+    pub rank: RankChange,
 }
 
 /// A relay that left or lapsed.
@@ -127,7 +131,7 @@ pub enum Admission {
     Returned,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Refusal {
     Full,
     NotReachable(Nat),
@@ -135,6 +139,7 @@ pub enum Refusal {
     Capacity(u32),
     Ttl(Duration),
     Latency(Duration),
+    Cost(f64),
     ClockExhausted,
 }
 
@@ -178,6 +183,8 @@ pub struct Model<K, E> {
     bans: BTreeMap<K, u64>,
     /// The relays that are draining, held or not.
     draining: BTreeSet<K>,
+    /// What the operator says of tiers and costs, of relays held or not.
+    said: BTreeMap<K, RankChange>,
     gone: BTreeMap<K, Gone<E>>,
     /// The tick of the last failure beyond the limit, during an outage of this node's network.
     outage: Option<u64>,
@@ -195,6 +202,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             relays: BTreeMap::new(),
             bans: BTreeMap::new(),
             draining: BTreeSet::new(),
+            said: BTreeMap::new(),
             gone: BTreeMap::new(),
             outage: None,
             serials: 0,

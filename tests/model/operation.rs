@@ -50,6 +50,8 @@ pub enum Operation {
     Renew(NodeId),
     Lift(NodeId),
     SetDraining(NodeId, bool),
+    SetTier(NodeId, u8),
+    SetCost(NodeId, f64),
     ReportFailure(NodeId, Fault),
     ReportSuccess(NodeId),
     /// Reported through a held lease; the index wraps around.

@@ -1,6 +1,6 @@
 //! The model of one relay.
 
-use super::{Change, Circuit, Nat, time_of, whole_micros};
+use super::{Change, Circuit, Nat, Rank, RankChange, time_of, whole_micros};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,13 +13,15 @@ pub struct Record<E> {
     pub endpoint: E,
     pub capacity: u32,
     pub nat: Option<Nat>,
+    /// As it announced it.
+    pub(super) rank: Rank,
     pub draining: bool,
     pub circuit: Circuit,
     /// The clock's reading when this record was first registered.
     pub registered: Duration,
     /// The first tick at which the relay is no longer live.
     pub deadline: u64,
-    pub(super) ttl: Duration,
+    pub ttl: Duration,
     pub(super) serial: u64,
     pub(super) leases: u32,
     /// The reported load, without our own leases.
@@ -65,6 +67,7 @@ impl<E> Record<E> {
         self.deadline = deadline;
         self.capacity = change.capacity.unwrap_or(self.capacity);
         self.nat = change.nat.or(self.nat);
+        self.rank = self.rank.changed(&change.rank);
         if let Some(rtt) = change.latency {
             if self.window.latest().is_none_or(|latest| latest < oldest) {
                 self.window = Window::default();
@@ -79,6 +82,10 @@ impl<E> Record<E> {
             capacity: change.capacity.or(Some(self.capacity)),
             nat: change.nat.or(self.nat),
             ttl: change.ttl.or(Some(self.ttl)),
+            rank: RankChange {
+                tier: change.rank.tier.or(Some(self.rank.tier)),
+                cost: change.rank.cost.or(Some(self.rank.cost)),
+            },
             ..change.clone()
         }
     }
@@ -90,15 +97,19 @@ impl<E> Record<E> {
 
     /// Forgets samples from before this second. Returns whether there were any.
     pub(super) fn forget_before(&mut self, oldest: u64) -> bool {
-        let latest = self.window.latest().or(self.seed.map(|(second, _)| second));
-        let has_lapsed = latest.is_some_and(|latest| latest < oldest);
+        let has_lapsed = self.latest_sample().is_some_and(|latest| latest < oldest);
         if has_lapsed {
             self.forget_rtt();
         }
         has_lapsed
     }
 
-    /// Lower is better. Must not be called for a full relay.
+    /// In which second the round trip was measured last, or announced.
+    pub fn latest_sample(&self) -> Option<u64> {
+        self.window.latest().or(self.seed.map(|(second, _)| second))
+    }
+
+    /// The score before the cost: lower is better. Must not be called for a full relay.
     pub fn score(&self, path: Duration) -> f64 {
         let utilisation = f64::from(self.load()) / f64::from(self.capacity);
         path.as_secs_f64() / (1.0 - utilisation.powi(4))

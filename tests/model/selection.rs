@@ -3,32 +3,57 @@
 use super::{Access, Address, Model, Obstacle, Query, Record};
 use std::time::Duration;
 
+/// A relay that is eligible if no tier counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate<K> {
+    pub id: K,
+    pub tier: u8,
+    pub score: f64,
+    pub is_on_trial: bool,
+}
+
 impl<K: Copy + Ord, E: Address> Model<K, E> {
-    /// The eligible relays with their scores, best first.
-    pub fn eligible(&self, target: &K, query: &Query<K>) -> Vec<(K, f64)> {
-        let mut eligible: Vec<_> = self
+    /// All relays that are eligible if no tier counts: the lowest tier first, and in it the best.
+    pub fn candidates(&self, target: &K, query: &Query<K>) -> Vec<Candidate<K>> {
+        let eligible = self
             .relays
             .iter()
-            .filter(|(id, relay)| self.obstacles(id, relay, target, query).is_empty())
+            .filter(|(id, relay)| self.obstacles(id, relay, target, query).is_empty());
+        let mut candidates: Vec<_> = eligible
             .map(|(id, relay)| {
-                (
-                    *id,
-                    relay.score(query.path(id, relay, self.settings.assumed_rtt)),
-                )
+                let rank = self.rank(id, relay);
+                let path = query.path(id, relay, self.settings.assumed_rtt);
+                Candidate {
+                    id: *id,
+                    tier: rank.tier,
+                    score: rank.cost * relay.score(path),
+                    is_on_trial: relay.circuit.access(self.tick) != Access::Free,
+                }
             })
             .collect();
-        eligible.sort_by(|a, b| a.1.total_cmp(&b.1));
-        eligible
+        candidates.sort_by(|a, b| a.tier.cmp(&b.tier).then(a.score.total_cmp(&b.score)));
+        candidates
+    }
+
+    /// The eligible relays, best first: [candidates](Self::candidates) of the lowest tier that has any.
+    pub fn eligible(&self, target: &K, query: &Query<K>) -> Vec<Candidate<K>> {
+        let mut candidates = self.candidates(target, query);
+        let lowest = candidates.first().map(|first| first.tier);
+        candidates.retain(|candidate| Some(candidate.tier) == lowest);
+        candidates
     }
 
     /// What a find of one relay hands out: `best`, or the preferred relay.
     pub fn handed_out(&self, best: &K, target: &K, query: &Query<K>) -> K {
+        let tier = self.rank(best, &self.relays[best]).tier;
         let keeps = |preferred: &K| {
             let relay = self.relays.get(preferred)?;
+            let best = &self.relays[best];
             let may_stay = self.obstacles(preferred, relay, target, query).is_empty()
+                && self.rank(preferred, relay).tier <= tier
                 && relay.circuit.access(self.tick) == Access::Free
                 && f64::from(relay.load()) <= f64::from(relay.capacity) * 0.9;
-            (may_stay && !self.is_worth_leaving(relay, &self.relays[best])).then_some(())
+            (may_stay && !self.is_worth_leaving(relay, best)).then_some(())
         };
         query
             .preferred
@@ -48,16 +73,19 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         gain >= 10_000 && gain as f64 >= current as f64 * (1.0 / 3.0)
     }
 
-    /// [`Model::eligible`] for the rest of a list that begins with `first`: relays on trial are last.
-    pub fn listed_after(&self, first: &K, target: &K, query: &Query<K>) -> Vec<(K, f64)> {
-        let mut others = self.eligible(target, query);
-        others.retain(|(id, _)| id != first);
-        others.sort_by_key(|(id, _)| self.relays[id].circuit.access(self.tick) != Access::Free);
-        others
+    /// The list that begins with `first`, as far as scores decide: each tier after the lower ones, and the
+    /// relays on trial last in their tier.
+    pub fn list(&self, first: &K, target: &K, query: &Query<K>) -> Vec<Candidate<K>> {
+        let mut list = self.candidates(target, query);
+        let at = list.iter().position(|it| it.id == *first);
+        let first = list.remove(at.expect("a candidate"));
+        list.sort_by_key(|it| (it.tier, it.is_on_trial));
+        list.insert(0, first);
+        list
     }
 
     /// The relays that may be a last resort, if no other relay is eligible: the preferred one, or those that
-    /// have been backing off for longest.
+    /// have been backing off for longest. Tiers do not count.
     pub fn last_resorts(&self, target: &K, query: &Query<K>) -> Vec<K> {
         if self.settings.max_ejected_share >= 1.0 {
             return Vec::new();

@@ -8,7 +8,7 @@ use super::{Admission, Change, Counters, Fault, Held, Model, Obstacle, Query, Re
 use checks::check_info;
 use relay_registry::{
     AddressPolicy, BanError, Endpoint, Lease, LeaseError, Maintenance, ManualClock, NodeId,
-    RegisterError, Registration, Registry,
+    OperatorError, RegisterError, Registration, Registry,
 };
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -126,6 +126,18 @@ impl System {
             Operation::SetDraining(id, draining) => {
                 assert_eq!(self.registry.set_draining(&id, draining), Ok(()));
                 self.model.set_draining(&id, draining);
+            }
+            Operation::SetTier(id, tier) => {
+                assert_eq!(self.registry.set_tier(&id, tier), Ok(()));
+                self.model.set_tier(id, tier);
+            }
+            Operation::SetCost(id, cost) => {
+                let taken = match self.registry.set_cost(&id, cost) {
+                    Ok(()) => true,
+                    Err(OperatorError::InvalidCost { .. }) => false,
+                    Err(error) => panic!("{error}"),
+                };
+                assert_eq!(taken, self.model.set_cost(id, cost), "{cost}");
             }
             // An explanation does not show whether the local node is backing off.
             Operation::ReportFailure(id, _) if self.settings.local == Some(id) => {}
@@ -268,7 +280,8 @@ impl System {
             load == after || load + held.units == after,
             "{load}, not {after}"
         );
-        check_info(shown, &held.id, record, load);
+        let rank = self.model.rank(&held.id, record);
+        check_info(shown, &held.id, record, (rank, load));
         self.leases.push((lease, held));
     }
 

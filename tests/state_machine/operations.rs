@@ -2,8 +2,8 @@
 
 use crate::common::{ms, secs};
 use crate::model::{
-    CAPACITY_CEILING, Change, Fault, NODES, Nat, Operation, Query, RTT_CEILING, Settings, Step,
-    Wave, node, unconditional,
+    CAPACITY_CEILING, Change, Fault, NODES, Nat, Operation, Query, RTT_CEILING, RankChange,
+    Settings, Step, Wave, node, unconditional,
 };
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -86,6 +86,8 @@ fn operation(settings: Settings<NodeId>) -> impl Strategy<Value = Operation> {
         2 => any_node().prop_map(Renew),
         1 => any_node().prop_map(Lift),
         3 => (any_node(), any::<bool>()).prop_map(|(id, draining)| SetDraining(id, draining)),
+        2 => (any_node(), tier()).prop_map(|(id, tier)| SetTier(id, tier)),
+        2 => (any_node(), cost()).prop_map(|(id, cost)| SetCost(id, cost)),
         6 => (any_node(), fault()).prop_map(|(id, fault)| ReportFailure(id, fault)),
         4 => any_node().prop_map(ReportSuccess),
         3 => (any::<usize>(), fault()).prop_map(|(lease, fault)| LeaseFails(lease, fault)),
@@ -156,17 +158,21 @@ fn detailed(settings: &Settings<NodeId>) -> impl Strategy<Value = (SocketAddr, C
         option::of(rtt()),
         ttl,
         restarted,
+        rank(),
     )
-        .prop_map(|((address, nat), capacity, latency, ttl, restarted)| {
-            let change = Change {
-                capacity,
-                latency,
-                nat,
-                ttl,
-                restarted,
-            };
-            (address, change)
-        })
+        .prop_map(
+            |((address, nat), capacity, latency, ttl, restarted, rank)| {
+                let change = Change {
+                    capacity,
+                    latency,
+                    nat,
+                    ttl,
+                    restarted,
+                    rank,
+                };
+                (address, change)
+            },
+        )
 }
 
 fn public_address() -> impl Strategy<Value = SocketAddr> {
@@ -229,6 +235,23 @@ fn rtt() -> impl Strategy<Value = Duration> {
 
 fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![Just(Fault::Refused), Just(Fault::TimedOut)]
+}
+
+fn rank() -> impl Strategy<Value = RankChange> {
+    (option::weighted(0.2, tier()), option::weighted(0.2, cost()))
+        .prop_map(|(tier, cost)| RankChange { tier, cost })
+}
+
+fn tier() -> impl Strategy<Value = u8> {
+    prop_oneof![6 => 0..3_u8, 1 => any::<u8>()]
+}
+
+fn cost() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        4 => prop_oneof![Just(0.1), Just(0.5), Just(1.0), Just(2.0), Just(10.0)],
+        4 => 0.1..=10.0,
+        1 => prop_oneof![Just(0.0), Just(-1.0), Just(10.001), Just(f64::INFINITY)],
+    ]
 }
 
 fn ban(tick: Duration) -> impl Strategy<Value = Duration> {

@@ -2,10 +2,9 @@
 
 use super::super::conversions::*;
 use super::super::operation::{NODES, node, non_relay, unconditional};
-use super::super::{Access, Counters, Obstacle, Query, Record, time_of};
+use super::super::{Access, Counters, Obstacle, Query, Rank, Record, time_of};
 use super::System;
 use relay_registry::{Endpoint, FindError, FindOptions, NodeId, Rejections, RelayInfo, Verdict};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl System {
@@ -28,42 +27,57 @@ impl System {
 
     pub(super) fn find_many(&mut self, target: NodeId, query: &Query<NodeId>) {
         let found = self.registry.find_relays(&target, &find_options(query));
-        let eligible = self.model.eligible(&target, query);
-        if eligible.is_empty() && query.max_results > 0 {
+        let candidates = self.model.candidates(&target, query);
+        if candidates.is_empty() && query.max_results > 0 {
             return self.check_last_resort_in(&found, &target, query);
         }
         assert_eq!(
             found.len(),
-            eligible.len().min(query.max_results),
-            "{eligible:?}, not {found:?}\n{}",
+            candidates.len().min(query.max_results),
+            "{candidates:?}, not {found:?}\n{}",
             self.registry.explain(&target, &find_options(query)),
         );
-        if let (1, [info]) = (query.max_results, &found[..]) {
-            self.check_choice(info.node_id(), &target, query);
-            self.check_relay(info);
-            return self.model.hand_out(&info.node_id());
-        }
-        let scores: BTreeMap<NodeId, f64> = eligible.iter().copied().collect();
         let Some(first) = found.first().map(RelayInfo::node_id) else {
             return;
         };
-        let others = self.model.listed_after(&first, &target, query);
-        let expected = eligible.iter().take(1).chain(&others);
+        self.check_choice_in_list(&first, &found, &target, query);
+        found.iter().for_each(|info| self.check_relay(info));
+        self.model.hand_out(&first);
+    }
+
+    /// The first is one of the best of the lowest tier; a preference counts for it if it is alone. The others
+    /// are as the list that begins with it.
+    fn check_choice_in_list(
+        &self,
+        first: &NodeId,
+        found: &[RelayInfo],
+        target: &NodeId,
+        query: &Query<NodeId>,
+    ) {
+        let preferred = query.preferred.filter(|_| query.max_results == 1);
+        let of_first = Query {
+            preferred,
+            ..query.clone()
+        };
+        self.check_choice(*first, target, &of_first);
+        let list = self.model.list(first, target, query);
         let mut seen = Vec::new();
-        for (info, (_, best)) in found.iter().zip(expected) {
+        for (info, expected) in found.iter().zip(&list) {
             let id = info.node_id();
             assert!(!seen.contains(&id), "{id:?} twice");
             seen.push(id);
-            let score = *scores.get(&id).expect("an eligible relay");
+            let listed = list.iter().find(|it| it.id == id);
+            let listed = listed.expect("an eligible relay");
+            let is_in_place =
+                (listed.tier, listed.is_on_trial) == (expected.tier, expected.is_on_trial);
+            assert!(is_in_place, "{listed:?} in place of {expected:?}");
             if self.settled {
                 assert!(
-                    self.is_as_good(score, *best, query),
-                    "{score} where {best} was to be had"
+                    self.is_as_good(listed.score, expected.score, query),
+                    "{listed:?} where {expected:?} was to be had"
                 );
             }
-            self.check_relay(info);
         }
-        self.model.hand_out(&first);
     }
 
     fn check_last_resort_in(
@@ -90,17 +104,17 @@ impl System {
             let is_swept = self.departed_since_maintenance() == 0;
             return assert!(last_resorts.contains(&relay) || !is_swept, "not {relay:?}");
         }
-        let chosen = eligible.iter().find(|(id, _)| *id == relay);
-        let (_, score) = chosen.unwrap_or_else(|| panic!("{relay:?} is not eligible"));
-        let (_, best) = eligible[0];
+        let chosen = eligible.iter().find(|it| it.id == relay);
+        let chosen = chosen.unwrap_or_else(|| panic!("{relay:?} is not eligible"));
+        let best = &eligible[0];
         let ties = eligible
             .iter()
-            .filter(|(_, score)| self.is_as_good(*score, best, query));
-        let mut expected = ties.map(|(id, _)| self.model.handed_out(id, target, query));
+            .filter(|it| self.is_as_good(it.score, best.score, query));
+        let mut expected = ties.map(|it| self.model.handed_out(&it.id, target, query));
         if self.settled {
             assert!(
                 expected.any(|id| id == relay),
-                "{relay:?} with {score} where {best} was to be had"
+                "{chosen:?} where {best:?} was to be had"
             );
         }
     }
@@ -134,6 +148,7 @@ impl System {
             );
         }
         assert!(rejections.departed <= departed, "{rejections:?}");
+        assert_eq!(rejections.tier, 0);
     }
 
     fn departed_since_maintenance(&self) -> u64 {
@@ -201,7 +216,12 @@ impl System {
     fn check_relay(&mut self, info: &RelayInfo) {
         let id = info.node_id();
         let record = self.model.relay(&id).expect("a relay that is held");
-        check_info(info, &id, record, record.load());
+        check_info(
+            info,
+            &id,
+            record,
+            (self.model.rank(&id, record), record.load()),
+        );
         self.check_trust(info);
         self.check_times(info);
     }
@@ -231,6 +251,21 @@ impl System {
         let earliest = origin + record.registered.saturating_sub(self.settings.tick);
         let registered = earliest..=origin + record.registered;
         assert!(registered.contains(&info.registered_at()), "{info:?}");
+        self.check_spans(info);
+    }
+
+    /// Spans are counted from the present tick on.
+    fn check_spans(&self, info: &RelayInfo) {
+        let record = self.model.relay(&info.node_id()).expect("just seen");
+        let last = Duration::from_nanos(u64::MAX);
+        let time = |tick| time_of(self.settings.tick, tick).min(last);
+        let now = time(self.model.tick());
+        assert_eq!(info.ttl(), record.ttl.min(last));
+        assert_eq!(info.expires_in(), time(record.deadline) - now);
+        // What was measured later in the tick is as good as new.
+        let measured = record.latest_sample().map(Duration::from_secs);
+        let age = measured.map(|at| now.saturating_sub(at));
+        assert_eq!(info.latency_age(), age);
     }
 
     /// Counters are exact after a maintenance pass. Units leased of departed relays may count.
@@ -263,7 +298,12 @@ impl System {
     }
 }
 
-pub(super) fn check_info(info: &RelayInfo, id: &NodeId, record: &Record<Endpoint>, load: u32) {
+pub(super) fn check_info(
+    info: &RelayInfo,
+    id: &NodeId,
+    record: &Record<Endpoint>,
+    (rank, load): (Rank, u32),
+) {
     assert_eq!(info.node_id(), *id);
     assert_eq!(*info.endpoint(), record.endpoint);
     assert_eq!(info.capacity(), record.capacity);
@@ -271,6 +311,7 @@ pub(super) fn check_info(info: &RelayInfo, id: &NodeId, record: &Record<Endpoint
     assert_eq!(info.latency(), record.latency());
     assert_eq!(info.nat(), record.nat.map(nat_type));
     assert_eq!(info.is_draining(), record.draining);
+    assert_eq!((info.tier(), info.cost()), (rank.tier, rank.cost));
 }
 
 fn counts(rejections: &Rejections) -> [(Obstacle, usize); 7] {
