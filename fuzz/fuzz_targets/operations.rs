@@ -9,7 +9,7 @@ mod model;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use model::{
-    Change, Fault, NODES, Nat, Operation, Query, RankChange, Settings, Step, System, Wave, node,
+    Change, DetailChange, Family, Fault, Filter, NODES, Nat, Operation, Query, RankChange, Settings, Step, System, Wave, node,
     unconditional,
 };
 use relay_registry::{Endpoint, NodeId, PeerView};
@@ -72,7 +72,7 @@ fn settings(u: &mut Unstructured) -> Result<Settings<NodeId>> {
 }
 
 fn operation(u: &mut Unstructured, tick: Duration) -> Result<Operation> {
-    Ok(match u.int_in_range(0..=35)? {
+    Ok(match u.int_in_range(0..=37)? {
         0..=4 => Operation::Register(node_id(u)?, endpoint(u)?, change(u, tick)?),
         5 => Operation::Unregister(node_id(u)?),
         6 => Operation::Lease(node_id(u)?, units(u)?),
@@ -104,6 +104,7 @@ fn operation(u: &mut Unstructured, tick: Duration) -> Result<Operation> {
         29 => Operation::ChangeCrowd(u.int_in_range(1..=16)?, wave(u)?),
         30..=31 => Operation::SetTier(node_id(u)?, tier(u)?),
         32 => Operation::SetCost(node_id(u)?, cost(u)?),
+        33 => Operation::UseUpFilters,
         _ => Operation::Advance(Step::Exactly(span(u, tick)?)),
     })
 }
@@ -170,7 +171,7 @@ fn endpoint(u: &mut Unstructured) -> Result<Endpoint> {
     })
 }
 
-fn change(u: &mut Unstructured, tick: Duration) -> Result<Change> {
+fn change(u: &mut Unstructured, tick: Duration) -> Result<Change<Endpoint>> {
     Ok(Change {
         capacity: optional(u, number)?,
         latency: optional(u, |u| span(u, tick))?,
@@ -185,6 +186,54 @@ fn change(u: &mut Unstructured, tick: Duration) -> Result<Change> {
         rank: RankChange {
             tier: optional(u, tier)?,
             cost: optional(u, cost)?,
+        },
+        details: details(u)?,
+    })
+}
+
+/// Mostly none.
+fn details(u: &mut Unstructured) -> Result<DetailChange<Endpoint>> {
+    if u.ratio(2, 3)? {
+        return Ok(DetailChange::default());
+    }
+    let further = |u: &mut Unstructured| (0..few(u)?).map(|_| endpoint(u)).collect();
+    Ok(DetailChange {
+        labels: optional(u, |u| (0..few(u)?).map(|_| label(u)).collect())?,
+        also_at: optional(u, further)?,
+    })
+}
+
+/// Seldom more than a relay may have.
+fn few(u: &mut Unstructured) -> Result<usize> {
+    match u.int_in_range(0..=15)? {
+        0..=14 => u.int_in_range(0..=3),
+        _ => u.int_in_range(4..=12),
+    }
+}
+
+/// One of few, so that relays have those that calls ask for; or any other.
+fn label(u: &mut Unstructured) -> Result<String> {
+    Ok(match u.int_in_range(0..=15)? {
+        n @ 0..=14 => ["eu", "udp", "tcp", "metered"][n % 4].to_owned(),
+        _ => "x".repeat(u.int_in_range(0..=40)?),
+    })
+}
+
+fn filter(u: &mut Unstructured) -> Result<Filter> {
+    if u.arbitrary()? {
+        return Ok(Filter::default());
+    }
+    Ok(Filter {
+        require: (0..u.int_in_range(0..=2)?)
+            .map(|_| label(u))
+            .collect::<Result<_>>()?,
+        avoid: (0..u.int_in_range(0..=1)?)
+            .map(|_| label(u))
+            .collect::<Result<_>>()?,
+        family: match u.int_in_range(0..=3)? {
+            0 => Some(Family::V4),
+            1 => Some(Family::V6),
+            _ => None,
         },
     })
 }
@@ -237,6 +286,7 @@ fn query(u: &mut Unstructured, tick: Duration) -> Result<Query<NodeId>> {
         max_latency: optional(u, |u| span(u, tick))?,
         allow_unmeasured: u.arbitrary()?,
         units: units(u)?,
+        filter: filter(u)?,
         ..plain
     };
     Ok(match u.arbitrary()? {

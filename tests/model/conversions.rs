@@ -1,9 +1,9 @@
 //! Conversions from the model's types to the registry's.
 
-use super::{Address, AddressFault, Change, Fault, Nat, Query, Refusal, Trust};
+use super::{Address, AddressFault, Change, Family, Fault, Filter, Nat, Query, Refusal, Trust};
 use relay_registry::{
-    CircuitState, Endpoint, EndpointError, Failure, FindOptions, NatType, NodeId, PeerView,
-    RegisterError, RegisterOptions,
+    CircuitState, Endpoint, EndpointError, Failure, FindOptions, IpFamily, NatType, NodeId,
+    PeerView, RegisterError, RegisterOptions,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ impl Address for Endpoint {
     }
 }
 
-pub fn register_options(change: &Change) -> RegisterOptions {
+pub fn register_options(change: &Change<Endpoint>) -> RegisterOptions {
     let mut options = RegisterOptions::new();
     if let Some(capacity) = change.capacity {
         options = options.capacity(capacity);
@@ -39,6 +39,12 @@ pub fn register_options(change: &Change) -> RegisterOptions {
     if let Some(cost) = change.rank.cost {
         options = options.cost(cost);
     }
+    if let Some(labels) = &change.details.labels {
+        options = options.labels(labels);
+    }
+    if let Some(also_at) = &change.details.also_at {
+        options = options.also_at(also_at.iter().cloned());
+    }
     options.restarted(change.restarted)
 }
 
@@ -49,6 +55,7 @@ pub fn find_options(query: &Query<NodeId>) -> FindOptions {
         .exclude(query.excluded.iter().copied())
         .allow_unmeasured(query.allow_unmeasured)
         .units(query.units);
+    let options = filtered(options, &query.filter);
     let options = match query.max_latency {
         Some(max) => options.max_latency(max),
         None => options,
@@ -63,6 +70,20 @@ pub fn find_options(query: &Query<NodeId>) -> FindOptions {
     };
     match &query.target_view {
         Some(view) => options.target_view(peer_view(view)),
+        None => options,
+    }
+}
+
+fn filtered(mut options: FindOptions, filter: &Filter) -> FindOptions {
+    if !filter.require.is_empty() {
+        options = options.require(&filter.require);
+    }
+    if !filter.avoid.is_empty() {
+        options = options.avoid(&filter.avoid);
+    }
+    match filter.family {
+        Some(Family::V4) => options.family(IpFamily::V4),
+        Some(Family::V6) => options.family(IpFamily::V6),
         None => options,
     }
 }
@@ -115,16 +136,26 @@ pub fn refusal(error: &RegisterError) -> Refusal {
         RegisterError::InvalidTtl { ttl, .. } => Refusal::Ttl(*ttl),
         RegisterError::InvalidLatency { latency, .. } => Refusal::Latency(*latency),
         RegisterError::InvalidCost { cost, .. } => Refusal::Cost(*cost),
+        RegisterError::InvalidLabel { label, .. } => Refusal::Label(label.to_string()),
+        RegisterError::TooManyLabels { count, .. } => Refusal::TooManyLabels(*count),
+        RegisterError::TooManyEndpoints { count, .. } => Refusal::TooManyEndpoints(*count),
+        RegisterError::InvalidFurtherEndpoint { reason, .. } => {
+            Refusal::FurtherAddress(address_fault(reason))
+        }
         RegisterError::ClockExhausted => Refusal::ClockExhausted,
-        RegisterError::InvalidEndpoint(fault) => Refusal::Address(match fault {
-            EndpointError::ZeroPort => AddressFault::ZeroPort,
-            EndpointError::Unspecified => AddressFault::Unspecified,
-            EndpointError::Multicast => AddressFault::Multicast,
-            EndpointError::Broadcast => AddressFault::Broadcast,
-            EndpointError::LinkLocal => AddressFault::LinkLocal,
-            EndpointError::NotPublic => AddressFault::NotPublic,
-            other => panic!("an unexpected fault of an address: {other:?}"),
-        }),
+        RegisterError::InvalidEndpoint(fault) => Refusal::Address(address_fault(fault)),
         other => panic!("an unexpected refusal: {other:?}"),
+    }
+}
+
+fn address_fault(fault: &EndpointError) -> AddressFault {
+    match fault {
+        EndpointError::ZeroPort => AddressFault::ZeroPort,
+        EndpointError::Unspecified => AddressFault::Unspecified,
+        EndpointError::Multicast => AddressFault::Multicast,
+        EndpointError::Broadcast => AddressFault::Broadcast,
+        EndpointError::LinkLocal => AddressFault::LinkLocal,
+        EndpointError::NotPublic => AddressFault::NotPublic,
+        other => panic!("an unexpected fault of an address: {other:?}"),
     }
 }

@@ -6,7 +6,9 @@
 mod address;
 mod circuit;
 mod conversions;
+mod details;
 mod failures;
+mod filters;
 mod membership;
 mod operation;
 mod record;
@@ -19,6 +21,8 @@ use std::time::Duration;
 
 pub use address::{Address, AddressFault, Nat};
 pub use circuit::{Access, Circuit, Fault, Source, Trust};
+pub use details::{DetailChange, Details};
+pub use filters::{Family, Filter};
 pub use operation::{NODES, Operation, Step, Wave, node, unconditional};
 pub use record::Record;
 use record::second_of;
@@ -70,14 +74,29 @@ impl<K> Settings<K> {
 }
 
 /// What a registration sets. `None` means the default or, for a renewal, the current value.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Change {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change<E> {
     pub capacity: Option<u32>,
     pub latency: Option<Duration>,
     pub nat: Option<Nat>,
     pub ttl: Option<Duration>,
     pub restarted: bool,
     pub rank: RankChange,
+    pub details: DetailChange<E>,
+}
+
+impl<E> Default for Change<E> {
+    fn default() -> Self {
+        Self {
+            capacity: None,
+            latency: None,
+            nat: None,
+            ttl: None,
+            restarted: false,
+            rank: RankChange::default(),
+            details: DetailChange::default(),
+        }
+    }
 }
 
 /// A relay that left or lapsed.
@@ -102,6 +121,7 @@ pub struct Query<K> {
     pub target_view: Option<BTreeMap<K, Duration>>,
     /// How many units a lease takes.
     pub units: u32,
+    pub filter: Filter,
 }
 
 impl<K: Ord> Query<K> {
@@ -110,14 +130,14 @@ impl<K: Ord> Query<K> {
     }
 
     /// The round trip from the requester.
-    fn first_leg<E>(&self, id: &K, relay: &Record<E>) -> Option<Duration> {
+    fn first_leg<E: Address>(&self, id: &K, relay: &Record<E>) -> Option<Duration> {
         match &self.requester_view {
             Some(view) => view.get(id).copied(),
             None => relay.latency(),
         }
     }
 
-    fn path<E>(&self, id: &K, relay: &Record<E>, assumed_rtt: Duration) -> Duration {
+    fn path<E: Address>(&self, id: &K, relay: &Record<E>, assumed_rtt: Duration) -> Duration {
         let second = self.target_view.as_ref().and_then(|view| view.get(id));
         let first = self.first_leg(id, relay);
         first.unwrap_or(assumed_rtt) + second.copied().unwrap_or(assumed_rtt)
@@ -140,6 +160,10 @@ pub enum Refusal {
     Ttl(Duration),
     Latency(Duration),
     Cost(f64),
+    Label(String),
+    TooManyLabels(usize),
+    FurtherAddress(AddressFault),
+    TooManyEndpoints(usize),
     ClockExhausted,
 }
 
@@ -150,9 +174,26 @@ pub enum Obstacle {
     Banned,
     BackingOff,
     Draining,
+    /// No unit is free.
     Full,
+    /// Fewer units are free than the call asks for.
+    TooFewUnits,
+    Labels,
+    Family,
     TooFar,
     Unmeasured,
+}
+
+impl Obstacle {
+    /// A relay counts under an obstacle of the lowest class: an exclusion goes before what holds for all
+    /// callers, and that before what a call asks for.
+    pub fn class(self) -> u8 {
+        match self {
+            Self::Excluded => 0,
+            Self::Banned | Self::BackingOff | Self::Draining | Self::Full => 1,
+            Self::TooFewUnits | Self::Labels | Self::Family | Self::TooFar | Self::Unmeasured => 2,
+        }
+    }
 }
 
 /// A lease. It is valid through all registrations of its relay, until that registers as restarted.

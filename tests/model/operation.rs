@@ -1,6 +1,6 @@
 //! The operations of random histories, for proptest and for the fuzzer.
 
-use super::{Change, Fault, Query, Settings};
+use super::{Change, Fault, Filter, Query, Settings};
 use relay_registry::{Endpoint, NodeId};
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub fn node(index: usize) -> NodeId {
 #[derive(Clone, Debug)]
 pub enum Operation {
     /// `Change::default()` is also tried with the shorter `register`.
-    Register(NodeId, Endpoint, Change),
+    Register(NodeId, Endpoint, Change<Endpoint>),
     Unregister(NodeId),
     /// So many units of one relay.
     Lease(NodeId, u32),
@@ -61,6 +61,8 @@ pub enum Operation {
     Ban(NodeId, Duration),
     Unban(NodeId),
     Maintain,
+    /// Asks for more different filters than the registry keeps search trees for.
+    UseUpFilters,
     Advance(Step),
     /// Registers the first `size` nodes of the crowd.
     RegisterCrowd {
@@ -121,5 +123,6 @@ pub fn unconditional() -> Query<NodeId> {
         requester_view: None,
         target_view: None,
         units: 1,
+        filter: Filter::default(),
     }
 }

@@ -1,6 +1,6 @@
 //! The model of one relay.
 
-use super::{Change, Circuit, Nat, Rank, RankChange, time_of, whole_micros};
+use super::{Address, Change, Circuit, Details, Nat, Rank, RankChange, time_of, whole_micros};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ pub struct Record<E> {
     pub nat: Option<Nat>,
     /// As it announced it.
     pub(super) rank: Rank,
+    pub details: Details<E>,
     pub draining: bool,
     pub circuit: Circuit,
     /// The clock's reading when this record was first registered.
@@ -31,7 +32,7 @@ pub struct Record<E> {
     pub(super) window: Window,
 }
 
-impl<E> Record<E> {
+impl<E: Address> Record<E> {
     pub fn load(&self) -> u32 {
         self.leases.saturating_add(self.base)
     }
@@ -57,11 +58,12 @@ impl<E> Record<E> {
     pub(super) fn renew(
         &mut self,
         endpoint: E,
-        change: &Change,
+        change: &Change<E>,
         (second, oldest): (u64, u64),
         ttl: Duration,
         deadline: u64,
     ) {
+        self.details = self.details.changed(&change.details, &endpoint);
         self.endpoint = endpoint;
         self.ttl = ttl;
         self.deadline = deadline;
@@ -77,7 +79,7 @@ impl<E> Record<E> {
     }
 
     /// The announcement of a relay that returns after an expiry: the old one with this change.
-    pub(super) fn keeps(&self, change: &Change) -> Change {
+    pub(super) fn keeps(&self, change: &Change<E>) -> Change<E> {
         Change {
             capacity: change.capacity.or(Some(self.capacity)),
             nat: change.nat.or(self.nat),
@@ -86,6 +88,7 @@ impl<E> Record<E> {
                 tier: change.rank.tier.or(Some(self.rank.tier)),
                 cost: change.rank.cost.or(Some(self.rank.cost)),
             },
+            details: self.details.kept(&change.details),
             ..change.clone()
         }
     }

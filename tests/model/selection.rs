@@ -128,7 +128,11 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             _ => None,
         });
         obstacles.extend(relay.draining.then_some(Obstacle::Draining));
-        obstacles.extend(relay.lacks(query.units).then_some(Obstacle::Full));
+        obstacles.extend(match relay.lacks(1) {
+            true => Some(Obstacle::Full),
+            false => relay.lacks(query.units).then_some(Obstacle::TooFewUnits),
+        });
+        obstacles.extend(query.filter.obstacles(relay));
         obstacles.extend(distance);
         obstacles
     }

@@ -3,8 +3,10 @@
 mod checks;
 
 use super::conversions::*;
-use super::operation::{Operation, Wave, crowd};
-use super::{Admission, Change, Counters, Fault, Held, Model, Obstacle, Query, Refusal, Settings};
+use super::operation::{Operation, Wave, crowd, non_relay, unconditional};
+use super::{
+    Admission, Change, Counters, Fault, Filter, Held, Model, Obstacle, Query, Refusal, Settings,
+};
 use checks::check_info;
 use relay_registry::{
     AddressPolicy, BanError, Endpoint, Lease, LeaseError, Maintenance, ManualClock, NodeId,
@@ -173,6 +175,7 @@ impl System {
                 assert_eq!(was_banned, self.model.unban(&id));
             }
             Operation::Maintain => self.maintain(),
+            Operation::UseUpFilters => self.use_up_filters(),
             Operation::RegisterCrowd { size, capacity } => self.register_crowd(size, capacity),
             Operation::ChangeCrowd(one_in, wave) => crowd(self.crowd)
                 .step_by(one_in)
@@ -191,7 +194,7 @@ impl System {
         }
     }
 
-    fn register(&mut self, id: NodeId, endpoint: &Endpoint, change: &Change) {
+    fn register(&mut self, id: NodeId, endpoint: &Endpoint, change: &Change<Endpoint>) {
         let outcome = if *change == Change::default() {
             self.registry.register(id, endpoint.clone())
         } else {
@@ -283,6 +286,20 @@ impl System {
         let rank = self.model.rank(&held.id, record);
         check_info(shown, &held.id, record, (rank, load));
         self.leases.push((lease, held));
+    }
+
+    fn use_up_filters(&mut self) {
+        for n in 0..20 {
+            let filter = Filter {
+                require: [format!("unused-{n}")].into(),
+                ..Filter::default()
+            };
+            let query = Query {
+                filter,
+                ..unconditional()
+            };
+            self.find(non_relay(), &query);
+        }
     }
 
     fn drop_lease(&mut self, index: usize) {

@@ -2,13 +2,13 @@
 
 use crate::common::{ms, secs};
 use crate::model::{
-    CAPACITY_CEILING, Change, Fault, NODES, Nat, Operation, Query, RTT_CEILING, RankChange,
-    Settings, Step, Wave, node, unconditional,
+    CAPACITY_CEILING, Change, DetailChange, Family, Fault, Filter, NODES, Nat, Operation, Query,
+    RTT_CEILING, RankChange, Settings, Step, Wave, node, unconditional,
 };
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
-use relay_registry::NodeId;
+use relay_registry::{Endpoint, NodeId};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -96,6 +96,7 @@ fn operation(settings: Settings<NodeId>) -> impl Strategy<Value = Operation> {
         2 => (any_node(), ban(settings.tick)).prop_map(|(id, duration)| Ban(id, duration)),
         1 => any_node().prop_map(Unban),
         5 => Just(Maintain),
+        1 => Just(UseUpFilters),
         8 => step().prop_map(Advance),
         1 => (1..=3_u32).prop_map(|capacity| RegisterCrowd { size: CROWD, capacity }),
         2 => (1..=6_usize, wave()).prop_map(|(one_in, wave)| ChangeCrowd(one_in, wave)),
@@ -132,13 +133,15 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn registration(
     settings: &Settings<NodeId>,
-) -> impl Strategy<Value = (NodeId, SocketAddr, Change)> + use<> {
+) -> impl Strategy<Value = (NodeId, SocketAddr, Change<Endpoint>)> + use<> {
     let plain = public_address().prop_map(|address| (address, Change::default()));
     (any_node(), prop_oneof![2 => plain, 3 => detailed(settings)])
         .prop_map(|(id, (address, change))| (id, address, change))
 }
 
-fn detailed(settings: &Settings<NodeId>) -> impl Strategy<Value = (SocketAddr, Change)> + use<> {
+fn detailed(
+    settings: &Settings<NodeId>,
+) -> impl Strategy<Value = (SocketAddr, Change<Endpoint>)> + use<> {
     let capacity = option::of(prop_oneof![
         12 => 1..=4_u32,
         1 => Just(CAPACITY_CEILING),
@@ -159,9 +162,10 @@ fn detailed(settings: &Settings<NodeId>) -> impl Strategy<Value = (SocketAddr, C
         ttl,
         restarted,
         rank(),
+        details(),
     )
         .prop_map(
-            |((address, nat), capacity, latency, ttl, restarted, rank)| {
+            |((address, nat), capacity, latency, ttl, restarted, rank, details)| {
                 let change = Change {
                     capacity,
                     latency,
@@ -169,6 +173,7 @@ fn detailed(settings: &Settings<NodeId>) -> impl Strategy<Value = (SocketAddr, C
                     ttl,
                     restarted,
                     rank,
+                    details,
                 };
                 (address, change)
             },
@@ -242,6 +247,43 @@ fn rank() -> impl Strategy<Value = RankChange> {
         .prop_map(|(tier, cost)| RankChange { tier, cost })
 }
 
+fn details() -> impl Strategy<Value = DetailChange<Endpoint>> {
+    let labels = prop_oneof![
+        12 => vec(label(), 0..4),
+        1 => vec("[a-z]{0,2}|\u{7f}|ü{16,17}", 1..10),
+    ];
+    let endpoint = || public_address().prop_map(Endpoint::from);
+    let also_at = prop_oneof![
+        8 => vec(endpoint(), 0..3),
+        1 => vec(endpoint(), 7..10),
+        1 => address_and_nat().prop_map(|(address, _)| vec![address.into()]),
+    ];
+    (
+        option::weighted(0.4, labels),
+        option::weighted(0.3, also_at),
+    )
+        .prop_map(|(labels, also_at)| DetailChange { labels, also_at })
+}
+
+fn label() -> impl Strategy<Value = String> {
+    proptest::sample::select(&["eu", "udp", "tcp", "metered"][..]).prop_map(str::to_owned)
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    let family = prop_oneof![Just(Family::V4), Just(Family::V6)];
+    let asked = (
+        btree_set(label(), 0..3),
+        btree_set(label(), 0..2),
+        option::weighted(0.3, family),
+    );
+    let asked = asked.prop_map(|(require, avoid, family)| Filter {
+        require,
+        avoid,
+        family,
+    });
+    prop_oneof![2 => Just(Filter::default()), 1 => asked]
+}
+
 fn tier() -> impl Strategy<Value = u8> {
     prop_oneof![6 => 0..3_u8, 1 => any::<u8>()]
 }
@@ -293,16 +335,20 @@ fn query() -> impl Strategy<Value = Query<NodeId>> {
         any::<bool>(),
         option::weighted(0.3, any_node()),
         units(),
+        filter(),
     )
         .prop_map(
-            |(max_results, excluded, max_latency, allow_unmeasured, preferred, units)| Query {
-                max_results,
-                excluded,
-                max_latency,
-                allow_unmeasured,
-                preferred,
-                units,
-                ..unconditional()
+            |(max_results, excluded, max_latency, allow_unmeasured, preferred, units, filter)| {
+                Query {
+                    max_results,
+                    excluded,
+                    max_latency,
+                    allow_unmeasured,
+                    preferred,
+                    units,
+                    filter,
+                    ..unconditional()
+                }
             },
         );
     prop_oneof![1 => Just(unconditional()), 2 => wishes]

@@ -119,7 +119,7 @@ impl System {
         }
     }
 
-    /// Each live relay must be rejected once, for a reason that holds. Until the next maintenance pass, a
+    /// Each live relay must be rejected once, for a reason that holds and under which it counts. Until the next maintenance pass, a
     /// relay past its deadline may count as before, also in the share of backing-off relays.
     pub(super) fn check_none(&self, error: &FindError, target: &NodeId, query: &Query<NodeId>) {
         assert_eq!(self.model.eligible(target, query), []);
@@ -129,22 +129,21 @@ impl System {
         let FindError::NoRelaysAvailable { rejections, .. } = error else {
             panic!("{error:?}");
         };
-        let reasons: Vec<Vec<Obstacle>> = self
-            .model
-            .relays()
-            .iter()
-            .map(|(id, relay)| self.model.obstacles(id, relay, target, query))
+        let relays = self.model.relays().iter();
+        let reasons: Vec<Vec<Obstacle>> = relays
+            .map(|(id, relay)| countable(self.model.obstacles(id, relay, target, query)))
             .collect();
         let departed = self.departed_since_maintenance() as usize;
         let live = rejections.total() - rejections.departed;
         assert!((reasons.len()..=reasons.len() + departed).contains(&live));
-        for (obstacle, count) in counts(rejections) {
-            let possible = reasons.iter().filter(|of_one| of_one.contains(&obstacle));
-            let certain = reasons.iter().filter(|of_one| **of_one == [obstacle]);
+        for (obstacles, count) in counts(rejections) {
+            let is_among = |one: &Obstacle| obstacles.contains(one);
+            let possible = reasons.iter().filter(|of_one| of_one.iter().any(is_among));
+            let certain = reasons.iter().filter(|of_one| of_one.iter().all(is_among));
             let bounds = certain.count()..=possible.count() + departed;
             assert!(
                 bounds.contains(&count),
-                "{count} {obstacle:?}, not {bounds:?}"
+                "{count} {obstacles:?}, not {bounds:?}"
             );
         }
         assert!(rejections.departed <= departed, "{rejections:?}");
@@ -312,16 +311,27 @@ pub(super) fn check_info(
     assert_eq!(info.nat(), record.nat.map(nat_type));
     assert_eq!(info.is_draining(), record.draining);
     assert_eq!((info.tier(), info.cost()), (rank.tier, rank.cost));
+    assert!(info.labels().eq(&record.details.labels), "{info:?}");
+    assert_eq!(info.also_at(), record.details.also_at);
 }
 
-fn counts(rejections: &Rejections) -> [(Obstacle, usize); 7] {
+/// The obstacles under one of which a relay counts.
+fn countable(mut obstacles: Vec<Obstacle>) -> Vec<Obstacle> {
+    let lowest = obstacles.iter().map(|it| it.class()).min();
+    obstacles.retain(|it| Some(it.class()) == lowest);
+    obstacles
+}
+
+fn counts(rejections: &Rejections) -> [(&'static [Obstacle], usize); 9] {
     [
-        (Obstacle::Excluded, rejections.excluded),
-        (Obstacle::Banned, rejections.banned),
-        (Obstacle::BackingOff, rejections.backing_off),
-        (Obstacle::Draining, rejections.draining),
-        (Obstacle::Full, rejections.full),
-        (Obstacle::TooFar, rejections.too_far),
-        (Obstacle::Unmeasured, rejections.unmeasured),
+        (&[Obstacle::Excluded], rejections.excluded),
+        (&[Obstacle::Banned], rejections.banned),
+        (&[Obstacle::BackingOff], rejections.backing_off),
+        (&[Obstacle::Draining], rejections.draining),
+        (&[Obstacle::Full, Obstacle::TooFewUnits], rejections.full),
+        (&[Obstacle::Labels], rejections.labels),
+        (&[Obstacle::Family], rejections.family),
+        (&[Obstacle::TooFar], rejections.too_far),
+        (&[Obstacle::Unmeasured], rejections.unmeasured),
     ]
 }
