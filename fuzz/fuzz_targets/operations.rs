@@ -200,6 +200,7 @@ fn details(u: &mut Unstructured) -> Result<DetailChange<Endpoint>> {
     Ok(DetailChange {
         labels: optional(u, |u| (0..few(u)?).map(|_| label(u)).collect())?,
         also_at: optional(u, further)?,
+        domain: optional(u, domain)?,
     })
 }
 
@@ -219,6 +220,13 @@ fn label(u: &mut Unstructured) -> Result<String> {
     })
 }
 
+fn domain(u: &mut Unstructured) -> Result<String> {
+    Ok(match u.int_in_range(0..=15)? {
+        n @ 0..=14 => format!("rack-{}", n % 3),
+        _ => "x".repeat(u.int_in_range(0..=70)?),
+    })
+}
+
 fn filter(u: &mut Unstructured) -> Result<Filter> {
     if u.arbitrary()? {
         return Ok(Filter::default());
@@ -235,6 +243,9 @@ fn filter(u: &mut Unstructured) -> Result<Filter> {
             1 => Some(Family::V6),
             _ => None,
         },
+        exclude_domains: (0..u.int_in_range(0..=1)?)
+            .map(|_| domain(u))
+            .collect::<Result<_>>()?,
     })
 }
 

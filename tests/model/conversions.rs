@@ -45,6 +45,9 @@ pub fn register_options(change: &Change<Endpoint>) -> RegisterOptions {
     if let Some(also_at) = &change.details.also_at {
         options = options.also_at(also_at.iter().cloned());
     }
+    if let Some(name) = &change.details.domain {
+        options = options.failure_domain(name.as_str());
+    }
     options.restarted(change.restarted)
 }
 
@@ -80,6 +83,9 @@ fn filtered(mut options: FindOptions, filter: &Filter) -> FindOptions {
     }
     if !filter.avoid.is_empty() {
         options = options.avoid(&filter.avoid);
+    }
+    if !filter.exclude_domains.is_empty() {
+        options = options.exclude_domains(&filter.exclude_domains);
     }
     match filter.family {
         Some(Family::V4) => options.family(IpFamily::V4),
@@ -136,6 +142,7 @@ pub fn refusal(error: &RegisterError) -> Refusal {
         RegisterError::InvalidTtl { ttl, .. } => Refusal::Ttl(*ttl),
         RegisterError::InvalidLatency { latency, .. } => Refusal::Latency(*latency),
         RegisterError::InvalidCost { cost, .. } => Refusal::Cost(*cost),
+        RegisterError::InvalidFailureDomain { len, .. } => Refusal::Domain(*len),
         RegisterError::InvalidLabel { label, .. } => Refusal::Label(label.to_string()),
         RegisterError::TooManyLabels { count, .. } => Refusal::TooManyLabels(*count),
         RegisterError::TooManyEndpoints { count, .. } => Refusal::TooManyEndpoints(*count),

@@ -1,4 +1,4 @@
-//! What only some relays announce: labels, and further endpoints.
+//! What only some relays announce: labels, further endpoints, and a failure domain.
 
 use super::address::address_fault;
 use super::{Address, Refusal};
@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 const MOST_LABELS: usize = 8;
 const MOST_FURTHER_ENDPOINTS: usize = 8;
 const LONGEST_LABEL: usize = 32;
+const LONGEST_DOMAIN: usize = 63;
 
 /// What is in force.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +15,7 @@ pub struct Details<E> {
     pub labels: BTreeSet<String>,
     /// Without the main endpoint, each once.
     pub also_at: Vec<E>,
+    pub domain: Option<String>,
 }
 
 /// What a registration sets, as it is given.
@@ -21,6 +23,7 @@ pub struct Details<E> {
 pub struct DetailChange<E> {
     pub labels: Option<Vec<String>>,
     pub also_at: Option<Vec<E>>,
+    pub domain: Option<String>,
 }
 
 impl<E> Default for Details<E> {
@@ -28,6 +31,7 @@ impl<E> Default for Details<E> {
         Self {
             labels: BTreeSet::new(),
             also_at: Vec::new(),
+            domain: None,
         }
     }
 }
@@ -37,6 +41,7 @@ impl<E> Default for DetailChange<E> {
         Self {
             labels: None,
             also_at: None,
+            domain: None,
         }
     }
 }
@@ -48,6 +53,7 @@ impl<E: Address> Details<E> {
         Self {
             labels: labels.map_or_else(|| self.labels.clone(), |it| it.iter().cloned().collect()),
             also_at: further(change.also_at.as_ref().unwrap_or(&self.also_at), main),
+            domain: change.domain.clone().or_else(|| self.domain.clone()),
         }
     }
 
@@ -58,6 +64,7 @@ impl<E: Address> Details<E> {
         DetailChange {
             labels: change.labels.clone().or_else(|| Some(labels())),
             also_at: change.also_at.clone().or_else(|| Some(also_at())),
+            domain: change.domain.clone().or_else(|| self.domain.clone()),
         }
     }
 }
@@ -71,6 +78,8 @@ impl<E: Address> DetailChange<E> {
             .map(|label| Refusal::Label((*label).clone()))
             .collect();
         faults.extend((labels.len() > MOST_LABELS).then_some(Refusal::TooManyLabels(labels.len())));
+        let domain = self.domain.as_ref().filter(|name| !is_valid_domain(name));
+        faults.extend(domain.map(|name| Refusal::Domain(name.len())));
         let given = self.also_at.as_deref().unwrap_or_default();
         let of_endpoints = given.iter().filter_map(|it| address_fault(it, public_only));
         faults.extend(of_endpoints.map(Refusal::FurtherAddress));
@@ -83,6 +92,10 @@ impl<E: Address> DetailChange<E> {
 
 fn is_valid_label(label: &str) -> bool {
     (1..=LONGEST_LABEL).contains(&label.len()) && !label.chars().any(char::is_control)
+}
+
+fn is_valid_domain(name: &str) -> bool {
+    (1..=LONGEST_DOMAIN).contains(&name.len()) && !name.chars().any(char::is_control)
 }
 
 fn further<E: Address>(given: &[E], main: &E) -> Vec<E> {

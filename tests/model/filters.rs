@@ -17,6 +17,8 @@ pub struct Filter {
     pub avoid: BTreeSet<String>,
     /// The family over which it must be reachable, by any of its endpoints.
     pub family: Option<Family>,
+    /// Failure domains that a relay must not have named.
+    pub exclude_domains: BTreeSet<String>,
 }
 
 impl Filter {
@@ -28,8 +30,11 @@ impl Filter {
         let is_reachable = self
             .family
             .is_none_or(|family| endpoints.any(|endpoint| is_of(family, endpoint)));
+        let domain = relay.details.domain.as_ref();
+        let is_excluded = domain.is_some_and(|name| self.exclude_domains.contains(name));
         let mut obstacles = Vec::new();
         obstacles.extend((!has_labels).then_some(Obstacle::Labels));
+        obstacles.extend(is_excluded.then_some(Obstacle::Domain));
         obstacles.extend((!is_reachable).then_some(Obstacle::Family));
         obstacles
     }

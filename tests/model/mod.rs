@@ -164,6 +164,8 @@ pub enum Refusal {
     TooManyLabels(usize),
     FurtherAddress(AddressFault),
     TooManyEndpoints(usize),
+    /// The length of an invalid name.
+    Domain(usize),
     ClockExhausted,
 }
 
@@ -178,6 +180,8 @@ pub enum Obstacle {
     Full,
     /// Fewer units are free than the call asks for.
     TooFewUnits,
+    /// Its failure domain is excluded.
+    Domain,
     Labels,
     Family,
     TooFar,
@@ -191,7 +195,12 @@ impl Obstacle {
         match self {
             Self::Excluded => 0,
             Self::Banned | Self::BackingOff | Self::Draining | Self::Full => 1,
-            Self::TooFewUnits | Self::Labels | Self::Family | Self::TooFar | Self::Unmeasured => 2,
+            Self::TooFewUnits
+            | Self::Domain
+            | Self::Labels
+            | Self::Family
+            | Self::TooFar
+            | Self::Unmeasured => 2,
         }
     }
 }

@@ -258,15 +258,25 @@ fn details() -> impl Strategy<Value = DetailChange<Endpoint>> {
         1 => vec(endpoint(), 7..10),
         1 => address_and_nat().prop_map(|(address, _)| vec![address.into()]),
     ];
-    (
+    let domain = prop_oneof![12 => domain(), 1 => "[a-z]{0,1}|\u{85}|ü{31,32}"];
+    let set = (
         option::weighted(0.4, labels),
         option::weighted(0.3, also_at),
-    )
-        .prop_map(|(labels, also_at)| DetailChange { labels, also_at })
+        option::weighted(0.4, domain),
+    );
+    set.prop_map(|(labels, also_at, domain)| DetailChange {
+        labels,
+        also_at,
+        domain,
+    })
 }
 
 fn label() -> impl Strategy<Value = String> {
     proptest::sample::select(&["eu", "udp", "tcp", "metered"][..]).prop_map(str::to_owned)
+}
+
+fn domain() -> impl Strategy<Value = String> {
+    proptest::sample::select(&["rack-1", "rack-2", "rack-3"][..]).prop_map(str::to_owned)
 }
 
 fn filter() -> impl Strategy<Value = Filter> {
@@ -275,11 +285,13 @@ fn filter() -> impl Strategy<Value = Filter> {
         btree_set(label(), 0..3),
         btree_set(label(), 0..2),
         option::weighted(0.3, family),
+        btree_set(domain(), 0..2),
     );
-    let asked = asked.prop_map(|(require, avoid, family)| Filter {
+    let asked = asked.prop_map(|(require, avoid, family, exclude_domains)| Filter {
         require,
         avoid,
         family,
+        exclude_domains,
     });
     prop_oneof![2 => Just(Filter::default()), 1 => asked]
 }

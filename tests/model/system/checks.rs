@@ -313,6 +313,7 @@ pub(super) fn check_info(
     assert_eq!((info.tier(), info.cost()), (rank.tier, rank.cost));
     assert!(info.labels().eq(&record.details.labels), "{info:?}");
     assert_eq!(info.also_at(), record.details.also_at);
+    assert_eq!(info.failure_domain(), record.details.domain.as_deref());
 }
 
 /// The obstacles under one of which a relay counts.
@@ -324,7 +325,7 @@ fn countable(mut obstacles: Vec<Obstacle>) -> Vec<Obstacle> {
 
 fn counts(rejections: &Rejections) -> [(&'static [Obstacle], usize); 9] {
     [
-        (&[Obstacle::Excluded], rejections.excluded),
+        (&[Obstacle::Excluded, Obstacle::Domain], rejections.excluded),
         (&[Obstacle::Banned], rejections.banned),
         (&[Obstacle::BackingOff], rejections.backing_off),
         (&[Obstacle::Draining], rejections.draining),
