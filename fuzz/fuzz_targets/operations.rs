@@ -9,11 +9,10 @@ mod model;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use model::{
-    Change, DetailChange, Family, Fault, Filter, NODES, Nat, Operation, Query, RankChange, Settings, Step, System, Wave, node,
+    Change, DetailChange, Family, Fault, Filter, NODES, Nat, Operation, Query, RankChange, Settings, Step, System, View, Wave, node,
     unconditional,
 };
 use relay_registry::{Endpoint, NodeId, PeerView};
-use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -68,11 +67,16 @@ fn settings(u: &mut Unstructured) -> Result<Settings<NodeId>> {
         max_ejected_share: f64::from(u.int_in_range(0..=4_u8)?) / 4.0,
         return_grace: optional(u, |u| span(u, tick))?,
         clock_starts_at: span(u, tick)?,
+        max_peers: match u.int_in_range(0..=3)? {
+            3 => 10_000,
+            few => few,
+        },
+        peer_ttl: span(u, tick)?,
     })
 }
 
 fn operation(u: &mut Unstructured, tick: Duration) -> Result<Operation> {
-    Ok(match u.int_in_range(0..=37)? {
+    Ok(match u.int_in_range(0..=40)? {
         0..=4 => Operation::Register(node_id(u)?, endpoint(u)?, change(u, tick)?),
         5 => Operation::Unregister(node_id(u)?),
         6 => Operation::Lease(node_id(u)?, units(u)?),
@@ -105,6 +109,8 @@ fn operation(u: &mut Unstructured, tick: Duration) -> Result<Operation> {
         30..=31 => Operation::SetTier(node_id(u)?, tier(u)?),
         32 => Operation::SetCost(node_id(u)?, cost(u)?),
         33 => Operation::UseUpFilters,
+        34..=35 => Operation::UpdatePeer(node_id(u)?, view(u)?),
+        36 => Operation::ForgetPeer(node_id(u)?),
         _ => Operation::Advance(Step::Exactly(span(u, tick)?)),
     })
 }
@@ -281,16 +287,16 @@ fn wave(u: &mut Unstructured) -> Result<Wave> {
     })
 }
 
-/// Either views or a preferred relay: the model has no rule for both.
 fn query(u: &mut Unstructured, tick: Duration) -> Result<Query<NodeId>> {
-    let plain = Query {
-        max_results: u.int_in_range(0..=NODES + 20)?,
-        ..unconditional()
-    };
+    let max_results = u.int_in_range(0..=NODES + 20)?;
     if u.arbitrary()? {
-        return Ok(plain);
+        return Ok(Query {
+            max_results,
+            ..unconditional()
+        });
     }
-    let asked = Query {
+    Ok(Query {
+        max_results,
         excluded: (0..u.int_in_range(0..=3)?)
             .map(|_| node_id(u))
             .collect::<Result<_>>()?,
@@ -298,18 +304,10 @@ fn query(u: &mut Unstructured, tick: Duration) -> Result<Query<NodeId>> {
         allow_unmeasured: u.arbitrary()?,
         units: units(u)?,
         filter: filter(u)?,
-        ..plain
-    };
-    Ok(match u.arbitrary()? {
-        true => Query {
-            preferred: optional(u, node_id)?,
-            ..asked
-        },
-        false => Query {
-            requester_view: optional(u, view)?,
-            target_view: optional(u, view)?,
-            ..asked
-        },
+        preferred: optional(u, node_id)?,
+        requester: optional(u, node_id)?,
+        requester_view: optional(u, view)?,
+        target_view: optional(u, view)?,
     })
 }
 
@@ -323,7 +321,7 @@ fn units(u: &mut Unstructured) -> Result<u32> {
     })
 }
 
-fn view(u: &mut Unstructured) -> Result<BTreeMap<NodeId, Duration>> {
+fn view(u: &mut Unstructured) -> Result<View<NodeId>> {
     (0..u.int_in_range(0..=PeerView::MAX_MEASURED)?)
         .map(|_| {
             let micros = 1 + 16 * u64::from(u.arbitrary::<u16>()?);

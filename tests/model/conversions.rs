@@ -1,13 +1,13 @@
 //! Conversions from the model's types to the registry's.
 
-use super::{Address, AddressFault, Change, Family, Fault, Filter, Nat, Query, Refusal, Trust};
+use super::{
+    Address, AddressFault, Change, Family, Fault, Filter, Nat, Query, Refusal, Trust, View,
+};
 use relay_registry::{
     CircuitState, Endpoint, EndpointError, Failure, FindOptions, IpFamily, NatType, NodeId,
     PeerView, RegisterError, RegisterOptions,
 };
-use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Duration;
 
 impl Address for Endpoint {
     fn ip(&self) -> Option<IpAddr> {
@@ -67,6 +67,10 @@ pub fn find_options(query: &Query<NodeId>) -> FindOptions {
         Some(preferred) => options.prefer(preferred),
         None => options,
     };
+    let options = match query.requester {
+        Some(peer) => options.requester(peer),
+        None => options,
+    };
     let options = match &query.requester_view {
         Some(view) => options.requester_view(peer_view(view)),
         None => options,
@@ -94,7 +98,7 @@ fn filtered(mut options: FindOptions, filter: &Filter) -> FindOptions {
     }
 }
 
-fn peer_view(measured: &BTreeMap<NodeId, Duration>) -> PeerView {
+pub fn peer_view(measured: &View<NodeId>) -> PeerView {
     measured.iter().fold(PeerView::new(), |view, (&id, &rtt)| {
         view.measured(id, rtt).expect("a sane round trip")
     })

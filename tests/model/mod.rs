@@ -4,6 +4,7 @@
 //! relays only, because each call that raises the tick also removes the relays that are due.
 
 mod address;
+mod call;
 mod circuit;
 mod conversions;
 mod details;
@@ -11,6 +12,7 @@ mod failures;
 mod filters;
 mod membership;
 mod operation;
+mod peers;
 mod record;
 mod selection;
 mod system;
@@ -20,10 +22,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use address::{Address, AddressFault, Nat};
+pub use call::{Call, Leg, Legs};
 pub use circuit::{Access, Circuit, Fault, Source, Trust};
 pub use details::{DetailChange, Details};
 pub use filters::{Family, Filter};
 pub use operation::{NODES, Operation, Step, Wave, node, unconditional};
+use peers::Remembered;
+pub use peers::View;
 pub use record::Record;
 use record::second_of;
 
@@ -53,6 +58,8 @@ pub struct Settings<K> {
     /// By default the relay's own TTL.
     pub return_grace: Option<Duration>,
     pub clock_starts_at: Duration,
+    pub max_peers: usize,
+    pub peer_ttl: Duration,
 }
 
 impl<K> Settings<K> {
@@ -62,6 +69,8 @@ impl<K> Settings<K> {
             && is_countable(self.ttl, self.tick)
             && is_sane(self.assumed_rtt)
             && !self.assumed_rtt.is_zero()
+            && !self.peer_ttl.is_zero()
+            && is_countable(self.peer_ttl.max(self.tick), self.tick)
     }
 
     /// The clock's reading after a step, since the registry was built. The clock has 64 bits of nanoseconds.
@@ -116,32 +125,14 @@ pub struct Query<K> {
     pub allow_unmeasured: bool,
     /// Kept by a find of one relay, unless the best is much better.
     pub preferred: Option<K>,
+    /// Who asks, if that is not this node.
+    pub requester: Option<K>,
     /// The round trips to relays that the requester and the target measured.
-    pub requester_view: Option<BTreeMap<K, Duration>>,
-    pub target_view: Option<BTreeMap<K, Duration>>,
+    pub requester_view: Option<View<K>>,
+    pub target_view: Option<View<K>>,
     /// How many units a lease takes.
     pub units: u32,
     pub filter: Filter,
-}
-
-impl<K: Ord> Query<K> {
-    pub fn has_views(&self) -> bool {
-        self.requester_view.is_some() || self.target_view.is_some()
-    }
-
-    /// The round trip from the requester.
-    fn first_leg<E: Address>(&self, id: &K, relay: &Record<E>) -> Option<Duration> {
-        match &self.requester_view {
-            Some(view) => view.get(id).copied(),
-            None => relay.latency(),
-        }
-    }
-
-    fn path<E: Address>(&self, id: &K, relay: &Record<E>, assumed_rtt: Duration) -> Duration {
-        let second = self.target_view.as_ref().and_then(|view| view.get(id));
-        let first = self.first_leg(id, relay);
-        first.unwrap_or(assumed_rtt) + second.copied().unwrap_or(assumed_rtt)
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,6 +227,9 @@ pub struct Model<K, E> {
     /// What the operator says of tiers and costs, of relays held or not.
     said: BTreeMap<K, RankChange>,
     gone: BTreeMap<K, Gone<E>>,
+    /// The peers whose views are remembered, the one that was updated longest ago first.
+    peers: Vec<Remembered<K>>,
+    keeps_positions: bool,
     /// The tick of the last failure beyond the limit, during an outage of this node's network.
     outage: Option<u64>,
     serials: u64,
@@ -254,6 +248,8 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             draining: BTreeSet::new(),
             said: BTreeMap::new(),
             gone: BTreeMap::new(),
+            peers: Vec::new(),
+            keeps_positions: false,
             outage: None,
             serials: 0,
             restarts: 0,

@@ -1,6 +1,6 @@
 //! The operations of random histories, for proptest and for the fuzzer.
 
-use super::{Change, Fault, Filter, Query, Settings};
+use super::{Change, Fault, Filter, Query, Settings, View};
 use relay_registry::{Endpoint, NodeId};
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub enum Operation {
     SetDraining(NodeId, bool),
     SetTier(NodeId, u8),
     SetCost(NodeId, f64),
+    UpdatePeer(NodeId, View<NodeId>),
+    ForgetPeer(NodeId),
     ReportFailure(NodeId, Fault),
     ReportSuccess(NodeId),
     /// Reported through a held lease; the index wraps around.
@@ -120,6 +122,7 @@ pub fn unconditional() -> Query<NodeId> {
         max_latency: None,
         allow_unmeasured: false,
         preferred: None,
+        requester: None,
         requester_view: None,
         target_view: None,
         units: 1,

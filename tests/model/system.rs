@@ -1,6 +1,7 @@
 //! The registry and its model: each operation is applied to both, and the answers are compared.
 
 mod checks;
+mod views;
 
 use super::conversions::*;
 use super::operation::{Operation, Wave, crowd, non_relay, unconditional};
@@ -45,6 +46,8 @@ impl System {
             .assumed_rtt(settings.assumed_rtt)
             .rtt_lifetime(settings.rtt_lifetime)
             .max_ejected_share(settings.max_ejected_share)
+            .max_peers(settings.max_peers)
+            .peer_ttl(settings.peer_ttl)
             .maintenance(Maintenance::Manual)
             .clock(clock.clone());
         if let Some(local) = settings.local {
@@ -140,6 +143,15 @@ impl System {
                     Err(error) => panic!("{error}"),
                 };
                 assert_eq!(taken, self.model.set_cost(id, cost), "{cost}");
+            }
+            Operation::UpdatePeer(peer, view) => {
+                // A view without a coordinate teaches nothing.
+                assert_eq!(self.registry.update_peer(&peer, peer_view(&view)), 0);
+                self.model.update_peer(peer, view);
+            }
+            Operation::ForgetPeer(peer) => {
+                let was_known = self.registry.forget_peer(&peer);
+                assert_eq!(was_known, self.model.forget_peer(&peer));
             }
             // An explanation does not show whether the local node is backing off.
             Operation::ReportFailure(id, _) if self.settings.local == Some(id) => {}
@@ -257,10 +269,11 @@ impl System {
     }
 
     fn reserve(&mut self, target: NodeId, query: &Query<NodeId>) {
+        let call = self.call(target, query);
         match self.registry.reserve(&target, &find_options(query)) {
             Ok(lease) => {
                 let relay = lease.relay().node_id();
-                self.check_choice(relay, &target, query);
+                self.check_choice(relay, &call);
                 let held = self
                     .model
                     .lease(&relay, query.units)
@@ -268,7 +281,7 @@ impl System {
                 self.hold(lease, held);
                 self.model.hand_out(&relay);
             }
-            Err(error) => self.check_none(&error, &target, query),
+            Err(error) => self.check_none(&error, &call),
         }
     }
 

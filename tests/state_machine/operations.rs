@@ -3,12 +3,12 @@
 use crate::common::{ms, secs};
 use crate::model::{
     CAPACITY_CEILING, Change, DetailChange, Family, Fault, Filter, NODES, Nat, Operation, Query,
-    RTT_CEILING, RankChange, Settings, Step, Wave, node, unconditional,
+    RTT_CEILING, RankChange, Settings, Step, View, Wave, node, unconditional,
 };
-use proptest::collection::{btree_set, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
-use relay_registry::{Endpoint, NodeId};
+use relay_registry::{Endpoint, NodeId, PeerView};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -48,7 +48,11 @@ fn settings() -> impl Strategy<Value = Settings<NodeId>> {
         0.4,
         prop_oneof![Just(Duration::ZERO), Just(secs(2)), Just(secs(86_400 * 3))],
     );
-    let times = (assumed, lifetime, grace);
+    let peers = (
+        prop_oneof![1 => 0..3_usize, 2 => Just(10_000)],
+        prop_oneof![Just(ms(1)), Just(secs(60)), Just(secs(3_600))],
+    );
+    let times = (assumed, lifetime, grace, peers);
     (max_relays, pace, local, any::<bool>(), times, ejected).prop_map(
         |(max_relays, (tick, ttl), local, public_only, times, max_ejected_share)| Settings {
             max_relays,
@@ -61,6 +65,8 @@ fn settings() -> impl Strategy<Value = Settings<NodeId>> {
             max_ejected_share,
             return_grace: times.2,
             clock_starts_at: Duration::ZERO,
+            max_peers: times.3.0,
+            peer_ttl: times.3.1,
         },
     )
 }
@@ -88,6 +94,8 @@ fn operation(settings: Settings<NodeId>) -> impl Strategy<Value = Operation> {
         3 => (any_node(), any::<bool>()).prop_map(|(id, draining)| SetDraining(id, draining)),
         2 => (any_node(), tier()).prop_map(|(id, tier)| SetTier(id, tier)),
         2 => (any_node(), cost()).prop_map(|(id, cost)| SetCost(id, cost)),
+        3 => (any_node(), view()).prop_map(|(peer, view)| UpdatePeer(peer, view)),
+        1 => any_node().prop_map(ForgetPeer),
         6 => (any_node(), fault()).prop_map(|(id, fault)| ReportFailure(id, fault)),
         4 => any_node().prop_map(ReportSuccess),
         3 => (any::<usize>(), fault()).prop_map(|(lease, fault)| LeaseFails(lease, fault)),
@@ -335,6 +343,23 @@ fn units() -> impl Strategy<Value = u32> {
     ]
 }
 
+fn view() -> impl Strategy<Value = View<NodeId>> {
+    let rtt = prop_oneof![
+        Just(ms(10)),
+        (1..300_000_u64).prop_map(Duration::from_micros)
+    ];
+    btree_map(any_node(), rtt, 0..=PeerView::MAX_MEASURED)
+}
+
+/// A requester, and views of both peers.
+fn peers() -> impl Strategy<Value = (Option<NodeId>, Option<View<NodeId>>, Option<View<NodeId>>)> {
+    (
+        option::weighted(0.3, any_node()),
+        option::weighted(0.15, view()),
+        option::weighted(0.15, view()),
+    )
+}
+
 fn query() -> impl Strategy<Value = Query<NodeId>> {
     let wishes = (
         0..=NODES + 1,
@@ -348,9 +373,19 @@ fn query() -> impl Strategy<Value = Query<NodeId>> {
         option::weighted(0.3, any_node()),
         units(),
         filter(),
+        peers(),
     )
         .prop_map(
-            |(max_results, excluded, max_latency, allow_unmeasured, preferred, units, filter)| {
+            |(
+                max_results,
+                excluded,
+                max_latency,
+                allow_unmeasured,
+                preferred,
+                units,
+                filter,
+                peers,
+            )| {
                 Query {
                     max_results,
                     excluded,
@@ -359,7 +394,9 @@ fn query() -> impl Strategy<Value = Query<NodeId>> {
                     preferred,
                     units,
                     filter,
-                    ..unconditional()
+                    requester: peers.0,
+                    requester_view: peers.1,
+                    target_view: peers.2,
                 }
             },
         );

@@ -2,13 +2,14 @@
 
 use super::super::conversions::*;
 use super::super::operation::{NODES, node, non_relay, unconditional};
-use super::super::{Access, Counters, Obstacle, Query, Rank, Record, time_of};
+use super::super::{Access, Call, Counters, Obstacle, Query, Rank, Record, time_of};
 use super::System;
 use relay_registry::{Endpoint, FindError, FindOptions, NodeId, Rejections, RelayInfo, Verdict};
 use std::time::Duration;
 
 impl System {
     pub(super) fn find(&mut self, target: NodeId, query: &Query<NodeId>) {
+        let call = self.call(target, query);
         let outcome = if *query == unconditional() {
             self.registry.find_relay(&target)
         } else {
@@ -17,19 +18,20 @@ impl System {
         };
         match outcome {
             Ok(info) => {
-                self.check_choice(info.node_id(), &target, query);
+                self.check_choice(info.node_id(), &call);
                 self.check_relay(&info);
                 self.model.hand_out(&info.node_id());
             }
-            Err(error) => self.check_none(&error, &target, query),
+            Err(error) => self.check_none(&error, &call),
         }
     }
 
     pub(super) fn find_many(&mut self, target: NodeId, query: &Query<NodeId>) {
+        let call = self.call(target, query);
         let found = self.registry.find_relays(&target, &find_options(query));
-        let candidates = self.model.candidates(&target, query);
+        let candidates = self.model.candidates(&call);
         if candidates.is_empty() && query.max_results > 0 {
-            return self.check_last_resort_in(&found, &target, query);
+            return self.check_last_resort_in(&found, &call);
         }
         assert_eq!(
             found.len(),
@@ -40,27 +42,20 @@ impl System {
         let Some(first) = found.first().map(RelayInfo::node_id) else {
             return;
         };
-        self.check_choice_in_list(&first, &found, &target, query);
+        self.check_choice_in_list(&first, &found, &call);
         found.iter().for_each(|info| self.check_relay(info));
         self.model.hand_out(&first);
     }
 
     /// The first is one of the best of the lowest tier; a preference counts for it if it is alone. The others
     /// are as the list that begins with it.
-    fn check_choice_in_list(
-        &self,
-        first: &NodeId,
-        found: &[RelayInfo],
-        target: &NodeId,
-        query: &Query<NodeId>,
-    ) {
-        let preferred = query.preferred.filter(|_| query.max_results == 1);
-        let of_first = Query {
-            preferred,
-            ..query.clone()
-        };
-        self.check_choice(*first, target, &of_first);
-        let list = self.model.list(first, target, query);
+    fn check_choice_in_list(&self, first: &NodeId, found: &[RelayInfo], call: &Call<NodeId>) {
+        let mut of_first = call.clone();
+        if call.query.max_results > 1 {
+            of_first.query.preferred = None;
+        }
+        self.check_choice(*first, &of_first);
+        let list = self.model.list(first, call);
         let mut seen = Vec::new();
         for (info, expected) in found.iter().zip(&list) {
             let id = info.node_id();
@@ -73,20 +68,15 @@ impl System {
             assert!(is_in_place, "{listed:?} in place of {expected:?}");
             if self.settled {
                 assert!(
-                    self.is_as_good(listed.score, expected.score, query),
+                    self.is_as_good(listed.score, expected.score, call),
                     "{listed:?} where {expected:?} was to be had"
                 );
             }
         }
     }
 
-    fn check_last_resort_in(
-        &mut self,
-        found: &[RelayInfo],
-        target: &NodeId,
-        query: &Query<NodeId>,
-    ) {
-        let last_resorts = self.model.last_resorts(target, query);
+    fn check_last_resort_in(&mut self, found: &[RelayInfo], call: &Call<NodeId>) {
+        let last_resorts = self.model.last_resorts(call);
         // Relays past their deadline count in the share of backing-off relays until they are swept.
         let is_swept = self.departed_since_maintenance() == 0;
         assert!(found.len() == last_resorts.len().min(1) || (!is_swept && found.len() <= 1));
@@ -97,10 +87,10 @@ impl System {
         }
     }
 
-    pub(super) fn check_choice(&self, relay: NodeId, target: &NodeId, query: &Query<NodeId>) {
-        let eligible = self.model.eligible(target, query);
+    pub(super) fn check_choice(&self, relay: NodeId, call: &Call<NodeId>) {
+        let eligible = self.model.eligible(call);
         if eligible.is_empty() {
-            let last_resorts = self.model.last_resorts(target, query);
+            let last_resorts = self.model.last_resorts(call);
             let is_swept = self.departed_since_maintenance() == 0;
             return assert!(last_resorts.contains(&relay) || !is_swept, "not {relay:?}");
         }
@@ -109,8 +99,8 @@ impl System {
         let best = &eligible[0];
         let ties = eligible
             .iter()
-            .filter(|it| self.is_as_good(it.score, best.score, query));
-        let mut expected = ties.map(|it| self.model.handed_out(&it.id, target, query));
+            .filter(|it| self.is_as_good(it.score, best.score, call));
+        let mut expected = ties.map(|it| self.model.handed_out(&it.id, call));
         if self.settled {
             assert!(
                 expected.any(|id| id == relay),
@@ -121,17 +111,17 @@ impl System {
 
     /// Each live relay must be rejected once, for a reason that holds and under which it counts. Until the next maintenance pass, a
     /// relay past its deadline may count as before, also in the share of backing-off relays.
-    pub(super) fn check_none(&self, error: &FindError, target: &NodeId, query: &Query<NodeId>) {
-        assert_eq!(self.model.eligible(target, query), []);
+    pub(super) fn check_none(&self, error: &FindError, call: &Call<NodeId>) {
+        assert_eq!(self.model.eligible(call), []);
         if self.departed_since_maintenance() == 0 {
-            assert_eq!(self.model.last_resorts(target, query), []);
+            assert_eq!(self.model.last_resorts(call), []);
         }
         let FindError::NoRelaysAvailable { rejections, .. } = error else {
             panic!("{error:?}");
         };
         let relays = self.model.relays().iter();
         let reasons: Vec<Vec<Obstacle>> = relays
-            .map(|(id, relay)| countable(self.model.obstacles(id, relay, target, query)))
+            .map(|(id, relay)| countable(self.model.obstacles(id, relay, call)))
             .collect();
         let departed = self.departed_since_maintenance() as usize;
         let live = rejections.total() - rejections.departed;
@@ -158,10 +148,10 @@ impl System {
 
     /// The precision of ranks: 1/512 among few relays, 1/32 among many, 1/20 for a pair of peers. Scores are
     /// in single precision.
-    fn is_as_good(&self, score: f64, best: f64, query: &Query<NodeId>) -> bool {
+    fn is_as_good(&self, score: f64, best: f64, call: &Call<NodeId>) -> bool {
         const FEW: usize = 64;
         let tolerance = match self.settings.max_relays {
-            _ if query.has_views() => 0.05,
+            _ if call.has_views() => 0.05,
             ..=FEW => 1.0 / 512.0,
             _ => 1.0 / 32.0,
         };
