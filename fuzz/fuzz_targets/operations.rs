@@ -76,7 +76,7 @@ fn settings(u: &mut Unstructured) -> Result<Settings<NodeId>> {
 }
 
 fn operation(u: &mut Unstructured, tick: Duration) -> Result<Operation> {
-    Ok(match u.int_in_range(0..=40)? {
+    Ok(match u.int_in_range(0..=42)? {
         0..=4 => Operation::Register(node_id(u)?, endpoint(u)?, change(u, tick)?),
         5 => Operation::Unregister(node_id(u)?),
         6 => Operation::Lease(node_id(u)?, units(u)?),
@@ -111,6 +111,7 @@ fn operation(u: &mut Unstructured, tick: Duration) -> Result<Operation> {
         33 => Operation::UseUpFilters,
         34..=35 => Operation::UpdatePeer(node_id(u)?, view(u)?),
         36 => Operation::ForgetPeer(node_id(u)?),
+        37..=38 => Operation::FindHome(query(u, tick)?),
         _ => Operation::Advance(Step::Exactly(span(u, tick)?)),
     })
 }

@@ -10,6 +10,7 @@ mod conversions;
 mod details;
 mod failures;
 mod filters;
+mod home;
 mod membership;
 mod operation;
 mod peers;
@@ -32,6 +33,7 @@ pub use peers::View;
 pub use record::Record;
 use record::second_of;
 
+use selection::Candidate;
 pub use system::System;
 pub use tiers::{Rank, RankChange};
 

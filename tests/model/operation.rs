@@ -41,6 +41,7 @@ pub enum Operation {
     /// A query without conditions is also tried with the shorter `find_relay`.
     Find(NodeId, Query<NodeId>),
     FindMany(NodeId, Query<NodeId>),
+    FindHome(Query<NodeId>),
     RecordRtt(NodeId, Duration),
     ForgetRtt(NodeId),
     ForgetRtts,

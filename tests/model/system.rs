@@ -1,6 +1,7 @@
 //! The registry and its model: each operation is applied to both, and the answers are compared.
 
 mod checks;
+mod home;
 mod views;
 
 use super::conversions::*;
@@ -89,6 +90,7 @@ impl System {
             Operation::Reserve(target, query) => self.reserve(target, &query),
             Operation::Find(target, query) => self.find(target, &query),
             Operation::FindMany(target, query) => self.find_many(target, &query),
+            Operation::FindHome(query) => self.find_home(&query),
             Operation::RecordRtt(id, rtt) => {
                 let taken = self.registry.record_rtt(&id, rtt);
                 assert_eq!(taken, self.model.record_rtt(&id, rtt));
@@ -273,7 +275,7 @@ impl System {
         match self.registry.reserve(&target, &find_options(query)) {
             Ok(lease) => {
                 let relay = lease.relay().node_id();
-                self.check_choice(relay, &call);
+                self.check_choice(lease.relay(), &call);
                 let held = self
                     .model
                     .lease(&relay, query.units)

@@ -83,6 +83,7 @@ fn operation(settings: Settings<NodeId>) -> impl Strategy<Value = Operation> {
         6 => (any_node(), query()).prop_map(|(target, query)| Reserve(target, query)),
         5 => (any_node(), query()).prop_map(|(target, query)| Find(target, query)),
         4 => (any_node(), query()).prop_map(|(target, query)| FindMany(target, query)),
+        4 => query().prop_map(FindHome),
         5 => (any_node(), rtt()).prop_map(|(id, rtt)| RecordRtt(id, rtt)),
         1 => any_node().prop_map(ForgetRtt),
         1 => Just(ForgetRtts),

@@ -18,7 +18,7 @@ impl System {
         };
         match outcome {
             Ok(info) => {
-                self.check_choice(info.node_id(), &call);
+                self.check_choice(&info, &call);
                 self.check_relay(&info);
                 self.model.hand_out(&info.node_id());
             }
@@ -42,20 +42,20 @@ impl System {
         let Some(first) = found.first().map(RelayInfo::node_id) else {
             return;
         };
-        self.check_choice_in_list(&first, &found, &call);
+        self.check_choice_in_list(&found, &call);
         found.iter().for_each(|info| self.check_relay(info));
         self.model.hand_out(&first);
     }
 
     /// The first is one of the best of the lowest tier; a preference counts for it if it is alone. The others
     /// are as the list that begins with it.
-    fn check_choice_in_list(&self, first: &NodeId, found: &[RelayInfo], call: &Call<NodeId>) {
+    fn check_choice_in_list(&self, found: &[RelayInfo], call: &Call<NodeId>) {
         let mut of_first = call.clone();
         if call.query.max_results > 1 {
             of_first.query.preferred = None;
         }
-        self.check_choice(*first, &of_first);
-        let list = self.model.list(first, call);
+        self.check_choice(&found[0], &of_first);
+        let list = self.model.list(&found[0].node_id(), call);
         let mut seen = Vec::new();
         for (info, expected) in found.iter().zip(&list) {
             let id = info.node_id();
@@ -81,19 +81,24 @@ impl System {
         let is_swept = self.departed_since_maintenance() == 0;
         assert!(found.len() == last_resorts.len().min(1) || (!is_swept && found.len() <= 1));
         for info in found {
-            assert!(last_resorts.contains(&info.node_id()) || !is_swept);
+            let is_one = last_resorts.contains(&info.node_id()) && info.is_last_resort();
+            assert!(is_one || !is_swept);
             self.check_relay(info);
             self.model.hand_out(&info.node_id());
         }
     }
 
-    pub(super) fn check_choice(&self, relay: NodeId, call: &Call<NodeId>) {
+    /// The one that is handed out, or the first of a list.
+    pub(super) fn check_choice(&self, info: &RelayInfo, call: &Call<NodeId>) {
+        let relay = info.node_id();
         let eligible = self.model.eligible(call);
         if eligible.is_empty() {
             let last_resorts = self.model.last_resorts(call);
             let is_swept = self.departed_since_maintenance() == 0;
-            return assert!(last_resorts.contains(&relay) || !is_swept, "not {relay:?}");
+            let is_one = last_resorts.contains(&relay) && info.is_last_resort();
+            return assert!(is_one || !is_swept, "not {relay:?}");
         }
+        assert!(!info.is_last_resort(), "{info:?}");
         let chosen = eligible.iter().find(|it| it.id == relay);
         let chosen = chosen.unwrap_or_else(|| panic!("{relay:?} is not eligible"));
         let best = &eligible[0];
@@ -202,7 +207,7 @@ impl System {
         }
     }
 
-    fn check_relay(&mut self, info: &RelayInfo) {
+    pub(super) fn check_relay(&mut self, info: &RelayInfo) {
         let id = info.node_id();
         let record = self.model.relay(&id).expect("a relay that is held");
         check_info(
