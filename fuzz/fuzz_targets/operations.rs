@@ -9,10 +9,10 @@ mod model;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use model::{
-    Change, Fault, NODES, Nat, Operation, Query, Settings, Step, System, Wave, node, unconditional,
+    Change, DetailChange, Family, Fault, Filter, NODES, Nat, Operation, Query, RankChange, Settings, Step, System, View, Wave, node,
+    unconditional,
 };
 use relay_registry::{Endpoint, NodeId, PeerView};
-use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -67,11 +67,16 @@ fn settings(u: &mut Unstructured) -> Result<Settings<NodeId>> {
         max_ejected_share: f64::from(u.int_in_range(0..=4_u8)?) / 4.0,
         return_grace: optional(u, |u| span(u, tick))?,
         clock_starts_at: span(u, tick)?,
+        max_peers: match u.int_in_range(0..=3)? {
+            3 => 10_000,
+            few => few,
+        },
+        peer_ttl: span(u, tick)?,
     })
 }
 
 fn operation(u: &mut Unstructured, tick: Duration) -> Result<Operation> {
-    Ok(match u.int_in_range(0..=31)? {
+    Ok(match u.int_in_range(0..=42)? {
         0..=4 => Operation::Register(node_id(u)?, endpoint(u)?, change(u, tick)?),
         5 => Operation::Unregister(node_id(u)?),
         6 => Operation::Lease(node_id(u)?, units(u)?),
@@ -101,6 +106,12 @@ fn operation(u: &mut Unstructured, tick: Duration) -> Result<Operation> {
             capacity: u.int_in_range(1..=3)?,
         },
         29 => Operation::ChangeCrowd(u.int_in_range(1..=16)?, wave(u)?),
+        30..=31 => Operation::SetTier(node_id(u)?, tier(u)?),
+        32 => Operation::SetCost(node_id(u)?, cost(u)?),
+        33 => Operation::UseUpFilters,
+        34..=35 => Operation::UpdatePeer(node_id(u)?, view(u)?),
+        36 => Operation::ForgetPeer(node_id(u)?),
+        37..=38 => Operation::FindHome(query(u, tick)?),
         _ => Operation::Advance(Step::Exactly(span(u, tick)?)),
     })
 }
@@ -167,7 +178,7 @@ fn endpoint(u: &mut Unstructured) -> Result<Endpoint> {
     })
 }
 
-fn change(u: &mut Unstructured, tick: Duration) -> Result<Change> {
+fn change(u: &mut Unstructured, tick: Duration) -> Result<Change<Endpoint>> {
     Ok(Change {
         capacity: optional(u, number)?,
         latency: optional(u, |u| span(u, tick))?,
@@ -179,6 +190,83 @@ fn change(u: &mut Unstructured, tick: Duration) -> Result<Change> {
         },
         ttl: optional(u, |u| span(u, tick))?,
         restarted: u.ratio(1, 5)?,
+        rank: RankChange {
+            tier: optional(u, tier)?,
+            cost: optional(u, cost)?,
+        },
+        details: details(u)?,
+    })
+}
+
+/// Mostly none.
+fn details(u: &mut Unstructured) -> Result<DetailChange<Endpoint>> {
+    if u.ratio(2, 3)? {
+        return Ok(DetailChange::default());
+    }
+    let further = |u: &mut Unstructured| (0..few(u)?).map(|_| endpoint(u)).collect();
+    Ok(DetailChange {
+        labels: optional(u, |u| (0..few(u)?).map(|_| label(u)).collect())?,
+        also_at: optional(u, further)?,
+        domain: optional(u, domain)?,
+    })
+}
+
+/// Seldom more than a relay may have.
+fn few(u: &mut Unstructured) -> Result<usize> {
+    match u.int_in_range(0..=15)? {
+        0..=14 => u.int_in_range(0..=3),
+        _ => u.int_in_range(4..=12),
+    }
+}
+
+/// One of few, so that relays have those that calls ask for; or any other.
+fn label(u: &mut Unstructured) -> Result<String> {
+    Ok(match u.int_in_range(0..=15)? {
+        n @ 0..=14 => ["eu", "udp", "tcp", "metered"][n % 4].to_owned(),
+        _ => "x".repeat(u.int_in_range(0..=40)?),
+    })
+}
+
+fn domain(u: &mut Unstructured) -> Result<String> {
+    Ok(match u.int_in_range(0..=15)? {
+        n @ 0..=14 => format!("rack-{}", n % 3),
+        _ => "x".repeat(u.int_in_range(0..=70)?),
+    })
+}
+
+fn filter(u: &mut Unstructured) -> Result<Filter> {
+    if u.arbitrary()? {
+        return Ok(Filter::default());
+    }
+    Ok(Filter {
+        require: (0..u.int_in_range(0..=2)?)
+            .map(|_| label(u))
+            .collect::<Result<_>>()?,
+        avoid: (0..u.int_in_range(0..=1)?)
+            .map(|_| label(u))
+            .collect::<Result<_>>()?,
+        family: match u.int_in_range(0..=3)? {
+            0 => Some(Family::V4),
+            1 => Some(Family::V6),
+            _ => None,
+        },
+        exclude_domains: (0..u.int_in_range(0..=1)?)
+            .map(|_| domain(u))
+            .collect::<Result<_>>()?,
+    })
+}
+
+/// Mostly one of the lowest.
+fn tier(u: &mut Unstructured) -> Result<u8> {
+    let n: u8 = u.arbitrary()?;
+    Ok(if n < 240 { n % 3 } else { n })
+}
+
+/// Any number, and mostly one that is a cost.
+fn cost(u: &mut Unstructured) -> Result<f64> {
+    Ok(match u.int_in_range(0..=15)? {
+        0..=14 => f64::from(u.arbitrary::<u8>()?) / 25.0,
+        _ => u.arbitrary()?,
     })
 }
 
@@ -200,34 +288,27 @@ fn wave(u: &mut Unstructured) -> Result<Wave> {
     })
 }
 
-/// Either views or a preferred relay: the model has no rule for both.
 fn query(u: &mut Unstructured, tick: Duration) -> Result<Query<NodeId>> {
-    let plain = Query {
-        max_results: u.int_in_range(0..=NODES + 20)?,
-        ..unconditional()
-    };
+    let max_results = u.int_in_range(0..=NODES + 20)?;
     if u.arbitrary()? {
-        return Ok(plain);
+        return Ok(Query {
+            max_results,
+            ..unconditional()
+        });
     }
-    let asked = Query {
+    Ok(Query {
+        max_results,
         excluded: (0..u.int_in_range(0..=3)?)
             .map(|_| node_id(u))
             .collect::<Result<_>>()?,
         max_latency: optional(u, |u| span(u, tick))?,
         allow_unmeasured: u.arbitrary()?,
         units: units(u)?,
-        ..plain
-    };
-    Ok(match u.arbitrary()? {
-        true => Query {
-            preferred: optional(u, node_id)?,
-            ..asked
-        },
-        false => Query {
-            requester_view: optional(u, view)?,
-            target_view: optional(u, view)?,
-            ..asked
-        },
+        filter: filter(u)?,
+        preferred: optional(u, node_id)?,
+        requester: optional(u, node_id)?,
+        requester_view: optional(u, view)?,
+        target_view: optional(u, view)?,
     })
 }
 
@@ -241,7 +322,7 @@ fn units(u: &mut Unstructured) -> Result<u32> {
     })
 }
 
-fn view(u: &mut Unstructured) -> Result<BTreeMap<NodeId, Duration>> {
+fn view(u: &mut Unstructured) -> Result<View<NodeId>> {
     (0..u.int_in_range(0..=PeerView::MAX_MEASURED)?)
         .map(|_| {
             let micros = 1 + 16 * u64::from(u.arbitrary::<u16>()?);

@@ -95,10 +95,10 @@ impl Inner {
             self.arrival(!is_remembered, now),
         )?;
         let returning = returning.ok_or(AttemptError::Conflict)?;
-        if is_remembered {
-            record.refresh_rtt(now.tick);
-        } else {
+        if !is_remembered {
             record.forget_rtt(now.nanos);
+        } else if record.has_lapsed(now.tick) {
+            record.refresh_rtt(now.tick);
         }
         if let Some(seed) = request.rtt_seed {
             self.relays.seed_rtt(&record, now.nanos, seed);

@@ -193,15 +193,16 @@ impl<'g> TopK<'g> {
         }
     }
 
-    /// Best first. Relays on trial are last, unless one of them is the best of all.
-    pub(crate) fn into_list(mut self) -> Vec<Candidate<'g>> {
+    /// Best first. Relays on trial are last, unless one of them is the best of all and the list
+    /// begins the answer.
+    pub(crate) fn into_list(mut self, begins_answer: bool) -> Vec<Candidate<'g>> {
         self.kept = sorted(&self.kept);
         self.on_trial.sort_by(Candidate::by_score);
         let best = self
             .kept
             .first()
             .map_or(f32::INFINITY, |best| best.evaluation.score);
-        let is_best = |first: &Candidate<'_>| first.evaluation.score < best;
+        let is_best = |first: &Candidate<'_>| begins_answer && first.evaluation.score < best;
         if self.on_trial.first().is_some_and(is_best) {
             self.kept.insert(0, self.on_trial.remove(0));
         }

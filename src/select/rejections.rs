@@ -67,7 +67,8 @@ fn count_by_requester(scope: &SearchScope<'_>, rejections: &mut Rejections) {
     let eligible = rejections.too_far + rejections.unmeasured;
     let too_far = requester.published_indices().filter(|&index| {
         let record = scope.table.record_seen_at(index, scope.guard);
-        scope.criteria.evaluate(&record).err() == Some(Rejection::TooFar)
+        // Those that the call excludes as well: they are taken out below.
+        scope.criteria.check_unexcluded(&record) == Err(Rejection::TooFar)
     });
     rejections.too_far = too_far.count().min(eligible);
     rejections.unmeasured = eligible - rejections.too_far;

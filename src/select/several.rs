@@ -48,7 +48,8 @@ impl<'g> Search<'g> {
     ) {
         let of_lower_tiers = chosen.len();
         loop {
-            let (mut pool, has_machines) = self.pool(tier, count - of_lower_tiers);
+            let left = count - of_lower_tiers;
+            let (mut pool, has_machines) = self.pool(tier, left, chosen.is_empty());
             if chosen.is_empty() {
                 if pool.is_empty() {
                     // Summaries may lag behind.
@@ -72,9 +73,9 @@ impl<'g> Search<'g> {
         }
     }
 
-    /// The best relays of a tier for an answer with up to `count` of them, best first, and
-    /// whether they may be on several machines.
-    fn pool(&self, tier: u8, count: usize) -> (Vec<Candidate<'g>>, bool) {
+    /// The best relays of a tier for an answer with up to `count` of them, which it may begin,
+    /// best first, and whether they may be on several machines.
+    fn pool(&self, tier: u8, count: usize, begins_answer: bool) -> (Vec<Candidate<'g>>, bool) {
         // Up to as many as the call asks for.
         let mut are_all_refreshed = self.refresh_ended_suspensions(self.snapshot, count);
         let max_spread_cost = self.scope.criteria.options.max_spread_cost;
@@ -82,7 +83,7 @@ impl<'g> Search<'g> {
             let best_so_far = TopK::new(count, max_spread_cost);
             let best = self.collect(self.snapshot, tier, best_so_far, true);
             let has_machines = best.has_machines();
-            (best.into_list(), has_machines)
+            (best.into_list(begins_answer), has_machines)
         };
         let (mut pool, mut has_machines) = collect();
         // Some of the relays that were refreshed may be full or draining.
@@ -135,10 +136,10 @@ impl<'g> Search<'g> {
                 tiers.entry(record.tier()).or_default().push(candidate);
             }
         }
-        for all in tiers.values_mut() {
+        for (at, all) in tiers.values_mut().enumerate() {
             all.sort_by(Candidate::by_score);
             keep_distinct(all);
-            put_trials_last(all);
+            put_trials_last(all, at == 0);
         }
         tiers.into_iter().collect()
     }
@@ -155,9 +156,9 @@ fn keep_distinct(candidates: &mut Vec<Candidate<'_>>) {
     candidates.retain(|candidate| seen.insert(candidate.record.identity()));
 }
 
-/// Moves relays on trial behind the others, unless one of them is the best of all.
-fn put_trials_last(best_first: &mut [Candidate<'_>]) {
-    if let [_, others @ ..] = best_first {
-        others.sort_by_key(Candidate::is_on_trial);
-    }
+/// Moves relays on trial behind the others, unless one of them is the best of all and begins
+/// the answer.
+fn put_trials_last(best_first: &mut [Candidate<'_>], begins_answer: bool) {
+    let kept = usize::from(begins_answer).min(best_first.len());
+    best_first[kept..].sort_by_key(Candidate::is_on_trial);
 }

@@ -170,8 +170,11 @@ impl<'g> RecordRef<'g> {
     pub(crate) fn seed_rtt(&self, elapsed_nanos: u64, micros: u32) -> RttUpdate {
         let oldest = self.oldest_sample(elapsed_nanos);
         let extra = self.extra();
-        self.record.add_seed(extra, elapsed_nanos, micros, oldest);
-        self.refresh_rtt_by(oldest)
+        match self.record.add_seed(extra, elapsed_nanos, micros, oldest) {
+            true => self.refresh_rtt_by(oldest),
+            // What was measured counts as it was when the latest sample came.
+            false => RttUpdate::Unchanged,
+        }
     }
 
     /// Recomputes the round trip in force from the samples, as of a tick, and the leaves of the

@@ -22,7 +22,7 @@ pub enum AddressFault {
 }
 
 /// The parts of an endpoint that the address rules use.
-pub trait Address: Clone {
+pub trait Address: Clone + PartialEq {
     fn ip(&self) -> Option<IpAddr>;
     fn port(&self) -> u16;
 }

@@ -104,6 +104,11 @@ impl Circuit {
         }
     }
 
+    /// Whether a caller has the relay on trial, and has not reported the outcome.
+    pub fn is_tried(&self) -> bool {
+        self.is_tried
+    }
+
     /// How many failures have counted.
     pub fn failures(&self) -> u64 {
         self.failures

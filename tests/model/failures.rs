@@ -137,10 +137,10 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         }
     }
 
-    /// Returns whether there was a ban or draining to lift.
+    /// Returns whether there was any word of the operator to lift.
     pub fn lift(&mut self, id: &K) -> bool {
         let was_draining = self.draining.contains(id);
         self.set_draining(id, false);
-        self.unban(id) | was_draining
+        self.unban(id) | was_draining | self.said.remove(id).is_some()
     }
 }

@@ -2,9 +2,10 @@
 
 use super::address::{address_fault, can_relay};
 use super::record::Window;
+use super::tiers::is_valid_cost;
 use super::{
-    Address, Admission, CAPACITY_CEILING, Change, Circuit, DEFAULT_CAPACITY, Gone, LAST_DEADLINE,
-    Model, Record, Refusal, is_countable, is_sane, time_of, whole_micros,
+    Address, Admission, CAPACITY_CEILING, Change, Circuit, DEFAULT_CAPACITY, Details, Gone,
+    LAST_DEADLINE, Model, Rank, Record, Refusal, is_countable, is_sane, time_of, whole_micros,
 };
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         now: Duration,
         id: K,
         endpoint: E,
-        change: &Change,
+        change: &Change<E>,
         is_new: bool,
     ) -> Result<Admission, Vec<Refusal>> {
         let faults = self.faults(&endpoint, change);
@@ -78,7 +79,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         now: Duration,
         id: &K,
         endpoint: &E,
-        change: &Change,
+        change: &Change<E>,
         is_remembered: bool,
     ) -> Vec<Refusal> {
         let held = self.relays.get(id);
@@ -103,7 +104,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         &mut self,
         now: Duration,
         endpoint: E,
-        change: &Change,
+        change: &Change<E>,
         gone: Gone<E>,
         is_remembered: bool,
     ) -> Record<E> {
@@ -125,11 +126,10 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             let announced = record.seed.take();
             (record.seed, record.window) = (before.seed, before.window);
             record.forget_before(self.oldest_sample(time_of(self.settings.tick, self.tick)));
-            if announced.is_some() {
-                record.window.forget_before(self.oldest_sample(now));
-            }
-            if record.window.minimum().is_none() {
-                record.seed = announced.or(record.seed);
+            let oldest = self.oldest_sample(now);
+            let is_measured = record.window.latest().is_some_and(|it| it >= oldest);
+            if announced.is_some() && !is_measured {
+                (record.seed, record.window) = (announced, Window::default());
             }
             if !change.restarted {
                 record.base = before.base;
@@ -204,7 +204,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         due.len()
     }
 
-    fn faults(&self, endpoint: &E, change: &Change) -> Vec<Refusal> {
+    fn faults(&self, endpoint: &E, change: &Change<E>) -> Vec<Refusal> {
         let mut faults = Vec::new();
         let address = address_fault(endpoint, self.settings.public_only);
         faults.extend(address.map(Refusal::Address));
@@ -232,16 +232,23 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
                 .filter(|latency| !is_sane(*latency))
                 .map(Refusal::Latency),
         );
+        let cost = change.rank.cost.filter(|&cost| !is_valid_cost(cost));
+        faults.extend(cost.map(Refusal::Cost));
+        let public_only = self.settings.public_only;
+        faults.extend(change.details.faults(endpoint, public_only));
         faults
     }
 
-    fn admit(&mut self, now: Duration, endpoint: E, change: &Change) -> Record<E> {
+    fn admit(&mut self, now: Duration, endpoint: E, change: &Change<E>) -> Record<E> {
         self.serials += 1;
         let ttl = change.ttl.unwrap_or(self.settings.ttl);
+        let details = Details::default().changed(&change.details, &endpoint);
         Record {
             endpoint,
             capacity: change.capacity.unwrap_or(DEFAULT_CAPACITY),
             nat: change.nat,
+            rank: Rank::default().changed(&change.rank),
+            details,
             draining: false,
             circuit: Circuit::new(),
             registered: now,

@@ -4,24 +4,38 @@
 //! relays only, because each call that raises the tick also removes the relays that are due.
 
 mod address;
+mod call;
 mod circuit;
 mod conversions;
+mod details;
 mod failures;
+mod filters;
+mod home;
 mod membership;
 mod operation;
+mod peers;
 mod record;
 mod selection;
 mod system;
+mod tiers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use address::{Address, AddressFault, Nat};
+pub use call::{Call, Leg, Legs};
 pub use circuit::{Access, Circuit, Fault, Source, Trust};
+pub use details::{DetailChange, Details};
+pub use filters::{Family, Filter};
 pub use operation::{NODES, Operation, Step, Wave, node, unconditional};
+use peers::Remembered;
+pub use peers::View;
 pub use record::Record;
 use record::second_of;
+
+use selection::Candidate;
 pub use system::System;
+pub use tiers::{Rank, RankChange};
 
 pub const DEFAULT_CAPACITY: u32 = 100;
 pub const CAPACITY_CEILING: u32 = (1 << 20) - 1;
@@ -46,6 +60,8 @@ pub struct Settings<K> {
     /// By default the relay's own TTL.
     pub return_grace: Option<Duration>,
     pub clock_starts_at: Duration,
+    pub max_peers: usize,
+    pub peer_ttl: Duration,
 }
 
 impl<K> Settings<K> {
@@ -55,6 +71,8 @@ impl<K> Settings<K> {
             && is_countable(self.ttl, self.tick)
             && is_sane(self.assumed_rtt)
             && !self.assumed_rtt.is_zero()
+            && !self.peer_ttl.is_zero()
+            && is_countable(self.peer_ttl.max(self.tick), self.tick)
     }
 
     /// The clock's reading after a step, since the registry was built. The clock has 64 bits of nanoseconds.
@@ -67,13 +85,29 @@ impl<K> Settings<K> {
 }
 
 /// What a registration sets. `None` means the default or, for a renewal, the current value.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Change {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change<E> {
     pub capacity: Option<u32>,
     pub latency: Option<Duration>,
     pub nat: Option<Nat>,
     pub ttl: Option<Duration>,
     pub restarted: bool,
+    pub rank: RankChange,
+    pub details: DetailChange<E>,
+}
+
+impl<E> Default for Change<E> {
+    fn default() -> Self {
+        Self {
+            capacity: None,
+            latency: None,
+            nat: None,
+            ttl: None,
+            restarted: false,
+            rank: RankChange::default(),
+            details: DetailChange::default(),
+        }
+    }
 }
 
 /// A relay that left or lapsed.
@@ -93,31 +127,14 @@ pub struct Query<K> {
     pub allow_unmeasured: bool,
     /// Kept by a find of one relay, unless the best is much better.
     pub preferred: Option<K>,
+    /// Who asks, if that is not this node.
+    pub requester: Option<K>,
     /// The round trips to relays that the requester and the target measured.
-    pub requester_view: Option<BTreeMap<K, Duration>>,
-    pub target_view: Option<BTreeMap<K, Duration>>,
+    pub requester_view: Option<View<K>>,
+    pub target_view: Option<View<K>>,
     /// How many units a lease takes.
     pub units: u32,
-}
-
-impl<K: Ord> Query<K> {
-    pub fn has_views(&self) -> bool {
-        self.requester_view.is_some() || self.target_view.is_some()
-    }
-
-    /// The round trip from the requester.
-    fn first_leg<E>(&self, id: &K, relay: &Record<E>) -> Option<Duration> {
-        match &self.requester_view {
-            Some(view) => view.get(id).copied(),
-            None => relay.latency(),
-        }
-    }
-
-    fn path<E>(&self, id: &K, relay: &Record<E>, assumed_rtt: Duration) -> Duration {
-        let second = self.target_view.as_ref().and_then(|view| view.get(id));
-        let first = self.first_leg(id, relay);
-        first.unwrap_or(assumed_rtt) + second.copied().unwrap_or(assumed_rtt)
-    }
+    pub filter: Filter,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +144,7 @@ pub enum Admission {
     Returned,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Refusal {
     Full,
     NotReachable(Nat),
@@ -135,6 +152,13 @@ pub enum Refusal {
     Capacity(u32),
     Ttl(Duration),
     Latency(Duration),
+    Cost(f64),
+    Label(String),
+    TooManyLabels(usize),
+    FurtherAddress(AddressFault),
+    TooManyEndpoints(usize),
+    /// The length of an invalid name.
+    Domain(usize),
     ClockExhausted,
 }
 
@@ -145,9 +169,33 @@ pub enum Obstacle {
     Banned,
     BackingOff,
     Draining,
+    /// No unit is free.
     Full,
+    /// Fewer units are free than the call asks for.
+    TooFewUnits,
+    /// Its failure domain is excluded.
+    Domain,
+    Labels,
+    Family,
     TooFar,
     Unmeasured,
+}
+
+impl Obstacle {
+    /// A relay counts under an obstacle of the lowest class: an exclusion goes before what holds for all
+    /// callers, and that before what a call asks for.
+    pub fn class(self) -> u8 {
+        match self {
+            Self::Excluded => 0,
+            Self::Banned | Self::BackingOff | Self::Draining | Self::Full => 1,
+            Self::TooFewUnits
+            | Self::Domain
+            | Self::Labels
+            | Self::Family
+            | Self::TooFar
+            | Self::Unmeasured => 2,
+        }
+    }
 }
 
 /// A lease. It is valid through all registrations of its relay, until that registers as restarted.
@@ -178,7 +226,12 @@ pub struct Model<K, E> {
     bans: BTreeMap<K, u64>,
     /// The relays that are draining, held or not.
     draining: BTreeSet<K>,
+    /// What the operator says of tiers and costs, of relays held or not.
+    said: BTreeMap<K, RankChange>,
     gone: BTreeMap<K, Gone<E>>,
+    /// The peers whose views are remembered, the one that was updated longest ago first.
+    peers: Vec<Remembered<K>>,
+    keeps_positions: bool,
     /// The tick of the last failure beyond the limit, during an outage of this node's network.
     outage: Option<u64>,
     serials: u64,
@@ -195,7 +248,10 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             relays: BTreeMap::new(),
             bans: BTreeMap::new(),
             draining: BTreeSet::new(),
+            said: BTreeMap::new(),
             gone: BTreeMap::new(),
+            peers: Vec::new(),
+            keeps_positions: false,
             outage: None,
             serials: 0,
             restarts: 0,

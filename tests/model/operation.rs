@@ -1,6 +1,6 @@
 //! The operations of random histories, for proptest and for the fuzzer.
 
-use super::{Change, Fault, Query, Settings};
+use super::{Change, Fault, Filter, Query, Settings, View};
 use relay_registry::{Endpoint, NodeId};
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub fn node(index: usize) -> NodeId {
 #[derive(Clone, Debug)]
 pub enum Operation {
     /// `Change::default()` is also tried with the shorter `register`.
-    Register(NodeId, Endpoint, Change),
+    Register(NodeId, Endpoint, Change<Endpoint>),
     Unregister(NodeId),
     /// So many units of one relay.
     Lease(NodeId, u32),
@@ -41,6 +41,7 @@ pub enum Operation {
     /// A query without conditions is also tried with the shorter `find_relay`.
     Find(NodeId, Query<NodeId>),
     FindMany(NodeId, Query<NodeId>),
+    FindHome(Query<NodeId>),
     RecordRtt(NodeId, Duration),
     ForgetRtt(NodeId),
     ForgetRtts,
@@ -50,6 +51,10 @@ pub enum Operation {
     Renew(NodeId),
     Lift(NodeId),
     SetDraining(NodeId, bool),
+    SetTier(NodeId, u8),
+    SetCost(NodeId, f64),
+    UpdatePeer(NodeId, View<NodeId>),
+    ForgetPeer(NodeId),
     ReportFailure(NodeId, Fault),
     ReportSuccess(NodeId),
     /// Reported through a held lease; the index wraps around.
@@ -59,6 +64,8 @@ pub enum Operation {
     Ban(NodeId, Duration),
     Unban(NodeId),
     Maintain,
+    /// Asks for more different filters than the registry keeps search trees for.
+    UseUpFilters,
     Advance(Step),
     /// Registers the first `size` nodes of the crowd.
     RegisterCrowd {
@@ -116,8 +123,10 @@ pub fn unconditional() -> Query<NodeId> {
         max_latency: None,
         allow_unmeasured: false,
         preferred: None,
+        requester: None,
         requester_view: None,
         target_view: None,
         units: 1,
+        filter: Filter::default(),
     }
 }

@@ -1,6 +1,6 @@
 //! The model of one relay.
 
-use super::{Change, Circuit, Nat, time_of, whole_micros};
+use super::{Address, Change, Circuit, Details, Nat, Rank, RankChange, time_of, whole_micros};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,13 +13,16 @@ pub struct Record<E> {
     pub endpoint: E,
     pub capacity: u32,
     pub nat: Option<Nat>,
+    /// As it announced it.
+    pub(super) rank: Rank,
+    pub details: Details<E>,
     pub draining: bool,
     pub circuit: Circuit,
     /// The clock's reading when this record was first registered.
     pub registered: Duration,
     /// The first tick at which the relay is no longer live.
     pub deadline: u64,
-    pub(super) ttl: Duration,
+    pub ttl: Duration,
     pub(super) serial: u64,
     pub(super) leases: u32,
     /// The reported load, without our own leases.
@@ -29,7 +32,7 @@ pub struct Record<E> {
     pub(super) window: Window,
 }
 
-impl<E> Record<E> {
+impl<E: Address> Record<E> {
     pub fn load(&self) -> u32 {
         self.leases.saturating_add(self.base)
     }
@@ -55,30 +58,37 @@ impl<E> Record<E> {
     pub(super) fn renew(
         &mut self,
         endpoint: E,
-        change: &Change,
+        change: &Change<E>,
         (second, oldest): (u64, u64),
         ttl: Duration,
         deadline: u64,
     ) {
+        self.details = self.details.changed(&change.details, &endpoint);
         self.endpoint = endpoint;
         self.ttl = ttl;
         self.deadline = deadline;
         self.capacity = change.capacity.unwrap_or(self.capacity);
         self.nat = change.nat.or(self.nat);
+        self.rank = self.rank.changed(&change.rank);
         if let Some(rtt) = change.latency {
-            self.window.forget_before(oldest);
-            if self.window.minimum().is_none() {
+            if self.window.latest().is_none_or(|latest| latest < oldest) {
+                self.window = Window::default();
                 self.seed = Some((second, whole_micros(rtt)));
             }
         }
     }
 
     /// The announcement of a relay that returns after an expiry: the old one with this change.
-    pub(super) fn keeps(&self, change: &Change) -> Change {
+    pub(super) fn keeps(&self, change: &Change<E>) -> Change<E> {
         Change {
             capacity: change.capacity.or(Some(self.capacity)),
             nat: change.nat.or(self.nat),
             ttl: change.ttl.or(Some(self.ttl)),
+            rank: RankChange {
+                tier: change.rank.tier.or(Some(self.rank.tier)),
+                cost: change.rank.cost.or(Some(self.rank.cost)),
+            },
+            details: self.details.kept(&change.details),
             ..change.clone()
         }
     }
@@ -90,22 +100,27 @@ impl<E> Record<E> {
 
     /// Forgets samples from before this second. Returns whether there were any.
     pub(super) fn forget_before(&mut self, oldest: u64) -> bool {
-        let latest = self.window.latest().or(self.seed.map(|(second, _)| second));
-        let has_lapsed = latest.is_some_and(|latest| latest < oldest);
+        let has_lapsed = self.latest_sample().is_some_and(|latest| latest < oldest);
         if has_lapsed {
             self.forget_rtt();
         }
         has_lapsed
     }
 
-    /// Lower is better. Must not be called for a full relay.
+    /// In which second the round trip was measured last, or announced.
+    pub fn latest_sample(&self) -> Option<u64> {
+        self.window.latest().or(self.seed.map(|(second, _)| second))
+    }
+
+    /// The score before the cost: lower is better. Must not be called for a full relay.
     pub fn score(&self, path: Duration) -> f64 {
         let utilisation = f64::from(self.load()) / f64::from(self.capacity);
         path.as_secs_f64() / (1.0 - utilisation.powi(4))
     }
 }
 
-/// The minimum of recent round trips. The window moves when a sample arrives, not when time passes.
+/// The minimum of recent round trips. The window moves when a sample arrives, not when time passes: until
+/// the latest sample lapses, it counts as a whole.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Window {
     /// For each slice, the minimum and the second of the latest sample.
@@ -122,7 +137,7 @@ impl Window {
         self.slices.retain(|&s, _| s + SLICES > slice);
     }
 
-    pub(super) fn forget_before(&mut self, oldest: u64) {
+    fn forget_before(&mut self, oldest: u64) {
         self.slices.retain(|_, (_, latest)| *latest >= oldest);
     }
 
@@ -130,7 +145,7 @@ impl Window {
         self.slices.values().map(|(minimum, _)| *minimum).min()
     }
 
-    fn latest(&self) -> Option<u64> {
+    pub(super) fn latest(&self) -> Option<u64> {
         self.slices.values().map(|(_, latest)| *latest).max()
     }
 }

@@ -1,14 +1,18 @@
 //! The registry and its model: each operation is applied to both, and the answers are compared.
 
 mod checks;
+mod home;
+mod views;
 
 use super::conversions::*;
-use super::operation::{Operation, Wave, crowd};
-use super::{Admission, Change, Counters, Fault, Held, Model, Obstacle, Query, Refusal, Settings};
+use super::operation::{Operation, Wave, crowd, non_relay, unconditional};
+use super::{
+    Admission, Change, Counters, Fault, Filter, Held, Model, Obstacle, Query, Refusal, Settings,
+};
 use checks::check_info;
 use relay_registry::{
     AddressPolicy, BanError, Endpoint, Lease, LeaseError, Maintenance, ManualClock, NodeId,
-    RegisterError, Registration, Registry,
+    OperatorError, RegisterError, Registration, Registry,
 };
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -43,6 +47,8 @@ impl System {
             .assumed_rtt(settings.assumed_rtt)
             .rtt_lifetime(settings.rtt_lifetime)
             .max_ejected_share(settings.max_ejected_share)
+            .max_peers(settings.max_peers)
+            .peer_ttl(settings.peer_ttl)
             .maintenance(Maintenance::Manual)
             .clock(clock.clone());
         if let Some(local) = settings.local {
@@ -84,6 +90,7 @@ impl System {
             Operation::Reserve(target, query) => self.reserve(target, &query),
             Operation::Find(target, query) => self.find(target, &query),
             Operation::FindMany(target, query) => self.find_many(target, &query),
+            Operation::FindHome(query) => self.find_home(&query),
             Operation::RecordRtt(id, rtt) => {
                 let taken = self.registry.record_rtt(&id, rtt);
                 assert_eq!(taken, self.model.record_rtt(&id, rtt));
@@ -127,6 +134,27 @@ impl System {
                 assert_eq!(self.registry.set_draining(&id, draining), Ok(()));
                 self.model.set_draining(&id, draining);
             }
+            Operation::SetTier(id, tier) => {
+                assert_eq!(self.registry.set_tier(&id, tier), Ok(()));
+                self.model.set_tier(id, tier);
+            }
+            Operation::SetCost(id, cost) => {
+                let taken = match self.registry.set_cost(&id, cost) {
+                    Ok(()) => true,
+                    Err(OperatorError::InvalidCost { .. }) => false,
+                    Err(error) => panic!("{error}"),
+                };
+                assert_eq!(taken, self.model.set_cost(id, cost), "{cost}");
+            }
+            Operation::UpdatePeer(peer, view) => {
+                // A view without a coordinate teaches nothing.
+                assert_eq!(self.registry.update_peer(&peer, peer_view(&view)), 0);
+                self.model.update_peer(peer, view);
+            }
+            Operation::ForgetPeer(peer) => {
+                let was_known = self.registry.forget_peer(&peer);
+                assert_eq!(was_known, self.model.forget_peer(&peer));
+            }
             // An explanation does not show whether the local node is backing off.
             Operation::ReportFailure(id, _) if self.settings.local == Some(id) => {}
             Operation::ReportFailure(id, fault) => {
@@ -161,6 +189,7 @@ impl System {
                 assert_eq!(was_banned, self.model.unban(&id));
             }
             Operation::Maintain => self.maintain(),
+            Operation::UseUpFilters => self.use_up_filters(),
             Operation::RegisterCrowd { size, capacity } => self.register_crowd(size, capacity),
             Operation::ChangeCrowd(one_in, wave) => crowd(self.crowd)
                 .step_by(one_in)
@@ -179,7 +208,7 @@ impl System {
         }
     }
 
-    fn register(&mut self, id: NodeId, endpoint: &Endpoint, change: &Change) {
+    fn register(&mut self, id: NodeId, endpoint: &Endpoint, change: &Change<Endpoint>) {
         let outcome = if *change == Change::default() {
             self.registry.register(id, endpoint.clone())
         } else {
@@ -242,10 +271,11 @@ impl System {
     }
 
     fn reserve(&mut self, target: NodeId, query: &Query<NodeId>) {
+        let call = self.call(target, query);
         match self.registry.reserve(&target, &find_options(query)) {
             Ok(lease) => {
                 let relay = lease.relay().node_id();
-                self.check_choice(relay, &target, query);
+                self.check_choice(lease.relay(), &call);
                 let held = self
                     .model
                     .lease(&relay, query.units)
@@ -253,7 +283,7 @@ impl System {
                 self.hold(lease, held);
                 self.model.hand_out(&relay);
             }
-            Err(error) => self.check_none(&error, &target, query),
+            Err(error) => self.check_none(&error, &call),
         }
     }
 
@@ -268,8 +298,23 @@ impl System {
             load == after || load + held.units == after,
             "{load}, not {after}"
         );
-        check_info(shown, &held.id, record, load);
+        let rank = self.model.rank(&held.id, record);
+        check_info(shown, &held.id, record, (rank, load));
         self.leases.push((lease, held));
+    }
+
+    fn use_up_filters(&mut self) {
+        for n in 0..20 {
+            let filter = Filter {
+                require: [format!("unused-{n}")].into(),
+                ..Filter::default()
+            };
+            let query = Query {
+                filter,
+                ..unconditional()
+            };
+            self.find(non_relay(), &query);
+        }
     }
 
     fn drop_lease(&mut self, index: usize) {

@@ -2,7 +2,7 @@
 
 use crate::assert_is;
 use crate::common::*;
-use relay_registry::{MAX_RTT, RegisterError};
+use relay_registry::{MAX_RTT, RegisterError, Registration};
 use std::time::Duration;
 
 const WINDOW: Duration = Duration::from_secs(300);
@@ -149,4 +149,35 @@ fn s06_round_trips_to_unknown_relays_are_refused() {
     world.join_with(2, &ttl(secs(1)));
     world.pass(secs(1));
     (1..=3).for_each(|n| assert!(!world.record_rtt(&id(n), ms(10)), "{n}"));
+}
+
+/// Samples lapsed one by one when the relay returned, or when a registration gave a latency.
+#[test]
+fn the_least_of_the_window_stands_until_the_latest_measurement_lapses() {
+    for with_latency in [false, true] {
+        let world = world_with(|builder| builder.rtt_lifetime(secs(3_600)).return_grace(secs(60)));
+        let join = |ttl_of_it| {
+            let options = ttl(ttl_of_it);
+            let options = match with_latency {
+                true => options.latency(ms(5)),
+                false => options,
+            };
+            world
+                .register_with(id(1), endpoint(1), &options)
+                .expect("a valid registration")
+        };
+        join(secs(3_650));
+        world.measure(1, ms(10));
+        world.advance(secs(100));
+        world.measure(1, ms(20));
+        world.advance(secs(3_540));
+        // The first sample is older than the lifetime.
+        assert_eq!(join(secs(10)), Registration::Renewed);
+        assert_eq!(world.info(1).latency(), Some(ms(10)));
+        world.advance(secs(20));
+        assert_eq!(join(secs(3_650)), Registration::Returned);
+        assert_eq!(world.info(1).latency(), Some(ms(10)));
+        world.advance(secs(41));
+        assert_eq!(world.info(1).latency(), None);
+    }
 }

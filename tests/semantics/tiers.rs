@@ -80,6 +80,27 @@ fn a_list_is_filled_from_higher_tiers() {
     }
 }
 
+/// The best relay of a higher tier once stood before the others of that tier although it was on trial.
+#[test]
+fn a_relay_on_trial_is_the_last_of_its_tier_unless_the_list_begins_with_it() {
+    let world = world();
+    for (n, of, rtt) in [(0, 0, 90), (1, 1, 10), (2, 1, 50)] {
+        world.join_with(n, &latency(ms(rtt)).tier(of));
+    }
+    world.fail(1, Failure::Refused);
+    world.pass(secs(2));
+    let options = FindOptions::new().max_results(3).max_spread_cost(0.0);
+    let explained = world.explain(&non_relay(), &options);
+    let explained = explained.chosen().map(|it| number(it.relay));
+    assert!(explained.eq([0, 2, 1]));
+    assert_eq!(
+        numbers(&world.find_relays(&non_relay(), &options)),
+        [0, 2, 1]
+    );
+    world.leave(0);
+    assert_eq!(numbers(&world.find_relays(&non_relay(), &options)), [1, 2]);
+}
+
 #[test]
 fn a_preferred_relay_of_a_higher_tier_is_not_kept() {
     let world = one_in_each();

@@ -163,6 +163,18 @@ fn a_maximum_latency_is_the_requesters() {
     }
 }
 
+/// It once counted as excluded and as unmeasured.
+#[test]
+fn a_relay_that_is_excluded_and_too_far_for_the_requester_counts_once() {
+    for relays in CROWDS {
+        let world = crowd(relays);
+        let options = from(published([(1, ms(31)), (2, ms(32))])).max_latency(ms(30));
+        let rejections = world.rejections(&options.exclude([id(1)]));
+        assert_eq!((rejections.excluded, rejections.too_far), (1, 1));
+        assert_eq!(rejections.total() as u32, relays);
+    }
+}
+
 #[test]
 fn relays_that_are_not_held_are_ignored() {
     for relays in CROWDS {

@@ -2,13 +2,13 @@
 
 use crate::common::{ms, secs};
 use crate::model::{
-    CAPACITY_CEILING, Change, Fault, NODES, Nat, Operation, Query, RTT_CEILING, Settings, Step,
-    Wave, node, unconditional,
+    CAPACITY_CEILING, Change, DetailChange, Family, Fault, Filter, NODES, Nat, Operation, Query,
+    RTT_CEILING, RankChange, Settings, Step, View, Wave, node, unconditional,
 };
-use proptest::collection::{btree_set, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
-use relay_registry::NodeId;
+use relay_registry::{Endpoint, NodeId, PeerView};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -48,7 +48,11 @@ fn settings() -> impl Strategy<Value = Settings<NodeId>> {
         0.4,
         prop_oneof![Just(Duration::ZERO), Just(secs(2)), Just(secs(86_400 * 3))],
     );
-    let times = (assumed, lifetime, grace);
+    let peers = (
+        prop_oneof![1 => 0..3_usize, 2 => Just(10_000)],
+        prop_oneof![Just(ms(1)), Just(secs(60)), Just(secs(3_600))],
+    );
+    let times = (assumed, lifetime, grace, peers);
     (max_relays, pace, local, any::<bool>(), times, ejected).prop_map(
         |(max_relays, (tick, ttl), local, public_only, times, max_ejected_share)| Settings {
             max_relays,
@@ -61,6 +65,8 @@ fn settings() -> impl Strategy<Value = Settings<NodeId>> {
             max_ejected_share,
             return_grace: times.2,
             clock_starts_at: Duration::ZERO,
+            max_peers: times.3.0,
+            peer_ttl: times.3.1,
         },
     )
 }
@@ -77,6 +83,7 @@ fn operation(settings: Settings<NodeId>) -> impl Strategy<Value = Operation> {
         6 => (any_node(), query()).prop_map(|(target, query)| Reserve(target, query)),
         5 => (any_node(), query()).prop_map(|(target, query)| Find(target, query)),
         4 => (any_node(), query()).prop_map(|(target, query)| FindMany(target, query)),
+        4 => query().prop_map(FindHome),
         5 => (any_node(), rtt()).prop_map(|(id, rtt)| RecordRtt(id, rtt)),
         1 => any_node().prop_map(ForgetRtt),
         1 => Just(ForgetRtts),
@@ -86,6 +93,10 @@ fn operation(settings: Settings<NodeId>) -> impl Strategy<Value = Operation> {
         2 => any_node().prop_map(Renew),
         1 => any_node().prop_map(Lift),
         3 => (any_node(), any::<bool>()).prop_map(|(id, draining)| SetDraining(id, draining)),
+        2 => (any_node(), tier()).prop_map(|(id, tier)| SetTier(id, tier)),
+        2 => (any_node(), cost()).prop_map(|(id, cost)| SetCost(id, cost)),
+        3 => (any_node(), view()).prop_map(|(peer, view)| UpdatePeer(peer, view)),
+        1 => any_node().prop_map(ForgetPeer),
         6 => (any_node(), fault()).prop_map(|(id, fault)| ReportFailure(id, fault)),
         4 => any_node().prop_map(ReportSuccess),
         3 => (any::<usize>(), fault()).prop_map(|(lease, fault)| LeaseFails(lease, fault)),
@@ -94,6 +105,7 @@ fn operation(settings: Settings<NodeId>) -> impl Strategy<Value = Operation> {
         2 => (any_node(), ban(settings.tick)).prop_map(|(id, duration)| Ban(id, duration)),
         1 => any_node().prop_map(Unban),
         5 => Just(Maintain),
+        1 => Just(UseUpFilters),
         8 => step().prop_map(Advance),
         1 => (1..=3_u32).prop_map(|capacity| RegisterCrowd { size: CROWD, capacity }),
         2 => (1..=6_usize, wave()).prop_map(|(one_in, wave)| ChangeCrowd(one_in, wave)),
@@ -130,13 +142,15 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn registration(
     settings: &Settings<NodeId>,
-) -> impl Strategy<Value = (NodeId, SocketAddr, Change)> + use<> {
+) -> impl Strategy<Value = (NodeId, SocketAddr, Change<Endpoint>)> + use<> {
     let plain = public_address().prop_map(|address| (address, Change::default()));
     (any_node(), prop_oneof![2 => plain, 3 => detailed(settings)])
         .prop_map(|(id, (address, change))| (id, address, change))
 }
 
-fn detailed(settings: &Settings<NodeId>) -> impl Strategy<Value = (SocketAddr, Change)> + use<> {
+fn detailed(
+    settings: &Settings<NodeId>,
+) -> impl Strategy<Value = (SocketAddr, Change<Endpoint>)> + use<> {
     let capacity = option::of(prop_oneof![
         12 => 1..=4_u32,
         1 => Just(CAPACITY_CEILING),
@@ -156,17 +170,23 @@ fn detailed(settings: &Settings<NodeId>) -> impl Strategy<Value = (SocketAddr, C
         option::of(rtt()),
         ttl,
         restarted,
+        rank(),
+        details(),
     )
-        .prop_map(|((address, nat), capacity, latency, ttl, restarted)| {
-            let change = Change {
-                capacity,
-                latency,
-                nat,
-                ttl,
-                restarted,
-            };
-            (address, change)
-        })
+        .prop_map(
+            |((address, nat), capacity, latency, ttl, restarted, rank, details)| {
+                let change = Change {
+                    capacity,
+                    latency,
+                    nat,
+                    ttl,
+                    restarted,
+                    rank,
+                    details,
+                };
+                (address, change)
+            },
+        )
 }
 
 fn public_address() -> impl Strategy<Value = SocketAddr> {
@@ -231,6 +251,72 @@ fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![Just(Fault::Refused), Just(Fault::TimedOut)]
 }
 
+fn rank() -> impl Strategy<Value = RankChange> {
+    (option::weighted(0.2, tier()), option::weighted(0.2, cost()))
+        .prop_map(|(tier, cost)| RankChange { tier, cost })
+}
+
+fn details() -> impl Strategy<Value = DetailChange<Endpoint>> {
+    let labels = prop_oneof![
+        12 => vec(label(), 0..4),
+        1 => vec("[a-z]{0,2}|\u{7f}|ü{16,17}", 1..10),
+    ];
+    let endpoint = || public_address().prop_map(Endpoint::from);
+    let also_at = prop_oneof![
+        8 => vec(endpoint(), 0..3),
+        1 => vec(endpoint(), 7..10),
+        1 => address_and_nat().prop_map(|(address, _)| vec![address.into()]),
+    ];
+    let domain = prop_oneof![12 => domain(), 1 => "[a-z]{0,1}|\u{85}|ü{31,32}"];
+    let set = (
+        option::weighted(0.4, labels),
+        option::weighted(0.3, also_at),
+        option::weighted(0.4, domain),
+    );
+    set.prop_map(|(labels, also_at, domain)| DetailChange {
+        labels,
+        also_at,
+        domain,
+    })
+}
+
+fn label() -> impl Strategy<Value = String> {
+    proptest::sample::select(&["eu", "udp", "tcp", "metered"][..]).prop_map(str::to_owned)
+}
+
+fn domain() -> impl Strategy<Value = String> {
+    proptest::sample::select(&["rack-1", "rack-2", "rack-3"][..]).prop_map(str::to_owned)
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    let family = prop_oneof![Just(Family::V4), Just(Family::V6)];
+    let asked = (
+        btree_set(label(), 0..3),
+        btree_set(label(), 0..2),
+        option::weighted(0.3, family),
+        btree_set(domain(), 0..2),
+    );
+    let asked = asked.prop_map(|(require, avoid, family, exclude_domains)| Filter {
+        require,
+        avoid,
+        family,
+        exclude_domains,
+    });
+    prop_oneof![2 => Just(Filter::default()), 1 => asked]
+}
+
+fn tier() -> impl Strategy<Value = u8> {
+    prop_oneof![6 => 0..3_u8, 1 => any::<u8>()]
+}
+
+fn cost() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        4 => prop_oneof![Just(0.1), Just(0.5), Just(1.0), Just(2.0), Just(10.0)],
+        4 => 0.1..=10.0,
+        1 => prop_oneof![Just(0.0), Just(-1.0), Just(10.001), Just(f64::INFINITY)],
+    ]
+}
+
 fn ban(tick: Duration) -> impl Strategy<Value = Duration> {
     prop_oneof![
         4 => Just(secs(60)),
@@ -258,6 +344,23 @@ fn units() -> impl Strategy<Value = u32> {
     ]
 }
 
+fn view() -> impl Strategy<Value = View<NodeId>> {
+    let rtt = prop_oneof![
+        Just(ms(10)),
+        (1..300_000_u64).prop_map(Duration::from_micros)
+    ];
+    btree_map(any_node(), rtt, 0..=PeerView::MAX_MEASURED)
+}
+
+/// A requester, and views of both peers.
+fn peers() -> impl Strategy<Value = (Option<NodeId>, Option<View<NodeId>>, Option<View<NodeId>>)> {
+    (
+        option::weighted(0.3, any_node()),
+        option::weighted(0.15, view()),
+        option::weighted(0.15, view()),
+    )
+}
+
 fn query() -> impl Strategy<Value = Query<NodeId>> {
     let wishes = (
         0..=NODES + 1,
@@ -270,16 +373,32 @@ fn query() -> impl Strategy<Value = Query<NodeId>> {
         any::<bool>(),
         option::weighted(0.3, any_node()),
         units(),
+        filter(),
+        peers(),
     )
         .prop_map(
-            |(max_results, excluded, max_latency, allow_unmeasured, preferred, units)| Query {
+            |(
                 max_results,
                 excluded,
                 max_latency,
                 allow_unmeasured,
                 preferred,
                 units,
-                ..unconditional()
+                filter,
+                peers,
+            )| {
+                Query {
+                    max_results,
+                    excluded,
+                    max_latency,
+                    allow_unmeasured,
+                    preferred,
+                    units,
+                    filter,
+                    requester: peers.0,
+                    requester_view: peers.1,
+                    target_view: peers.2,
+                }
             },
         );
     prop_oneof![1 => Just(unconditional()), 2 => wishes]

@@ -108,19 +108,21 @@ impl Record {
         }
     }
 
-    /// Adds a figure that counts while there is no measurement from `oldest` on; then
-    /// likewise.
+    /// Adds a figure that counts while there is no measurement from `oldest` on; whether that
+    /// changed the window. Then likewise.
     pub(in crate::table) fn add_seed(
         &self,
         extra: &Extra,
         elapsed_nanos: u64,
         micros: u32,
         oldest: Second,
-    ) {
-        if extra.window.seed(elapsed_nanos, micros, oldest) {
+    ) -> bool {
+        let is_added = extra.window.seed(elapsed_nanos, micros, oldest);
+        if is_added {
             // SeqCst: see `refresh_rtt`.
             fence(Ordering::SeqCst);
         }
+        is_added
     }
 
     /// Recomputes the round trip in force from the window, where samples from `oldest` on
