@@ -10,7 +10,7 @@ use crate::select::{
 };
 use crate::sync::epoch::{self, Guard};
 use crate::sync::park_timeout;
-use crate::table::snapshot::Snapshot;
+use crate::table::snapshot::{FilterId, Snapshot};
 use crate::time::Tick;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -65,6 +65,9 @@ impl Inner {
         snapshot: &Snapshot,
         guard: &Guard,
     ) -> Result<RelayInfo, FindError> {
+        if let Some(best) = self.fast_path_by_tiers(target, options, now, snapshot, guard) {
+            return Ok(self.relays.describe_candidate(&best, now));
+        }
         self.search(
             target,
             options,
@@ -101,19 +104,25 @@ impl Inner {
         let now = self.relays.present();
         let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         let best = self.fast_path(target, options, now, &snapshot, &guard);
-        let taken = best.and_then(|best| {
-            let leased = best.record.lease(options.units, Some(&snapshot));
-            Some((best, leased.ok()?))
-        });
-        match taken {
-            Some((best, (units, record))) => {
-                let relay = self
-                    .relays
-                    .describe_candidate(&best.with_record(record), now);
-                Ok(Lease::new(relay, units, best.circuit.sequence()))
-            }
+        match best.and_then(|best| self.lease_of(&best, options, &snapshot, now)) {
+            Some(lease) => Ok(lease),
             None => self.reserve_slow_path(target, options, now, &snapshot, &guard),
         }
+    }
+
+    /// The units that a call asks for, of a relay, if it has as many.
+    #[inline(always)]
+    fn lease_of(
+        &self,
+        best: &Candidate<'_>,
+        options: &FindOptions,
+        snapshot: &Snapshot,
+        now: Tick,
+    ) -> Option<Lease> {
+        let (units, record) = best.record.lease(options.units, Some(snapshot)).ok()?;
+        let candidate = best.with_record(record);
+        let relay = self.relays.describe_candidate(&candidate, now);
+        Some(Lease::new(relay, units, best.circuit.sequence()))
     }
 
     #[inline(never)]
@@ -125,6 +134,10 @@ impl Inner {
         snapshot: &Snapshot,
         guard: &Guard,
     ) -> Result<Lease, FindError> {
+        let best = self.fast_path_by_tiers(target, options, now, snapshot, guard);
+        if let Some(lease) = best.and_then(|best| self.lease_of(&best, options, snapshot, now)) {
+            return Ok(lease);
+        }
         self.search(
             target,
             options,
@@ -193,6 +206,51 @@ impl Inner {
         Search::fast_path(&self.relays.table, &criteria, snapshot, guard)
     }
 
+    /// The same in a filter's trees, or among several tiers.
+    #[inline(always)]
+    fn fast_path_by_tiers<'g>(
+        &'g self,
+        target: &NodeId,
+        options: &FindOptions,
+        now: Tick,
+        snapshot: &Snapshot,
+        guard: &'g Guard,
+    ) -> Option<Candidate<'g>> {
+        let context = &self.relays.publication().context;
+        let has_others = options.is_filtered() || context.has_higher_tiers();
+        match has_others && options.is_plain_but_for_filters() {
+            true => self.best_by_tiers(target, options, now, snapshot, guard),
+            false => None,
+        }
+    }
+
+    #[inline(never)]
+    fn best_by_tiers<'g>(
+        &'g self,
+        target: &NodeId,
+        options: &FindOptions,
+        now: Tick,
+        snapshot: &Snapshot,
+        guard: &'g Guard,
+    ) -> Option<Candidate<'g>> {
+        let filter = self.filter_of(options);
+        let has_trees = options.filter.is_none() || filter.is_some();
+        if !has_trees || (self.peers.are_any() && self.peers.knows(target, now)) {
+            return None;
+        }
+        let criteria = Criteria {
+            filter,
+            ..self.criteria(target, options, now, None)
+        };
+        Search::fast_path_by_tiers(&self.relays.table, &criteria, snapshot, guard)
+    }
+
+    /// The filter that a call asks for, if there are trees for it or will be.
+    pub(super) fn filter_of(&self, options: &FindOptions) -> Option<FilterId> {
+        let filters = &self.relays.publication().context.filters;
+        filters.find(options.filter.as_ref()?)
+    }
+
     #[inline(always)]
     fn criteria<'a>(
         &'a self,
@@ -227,8 +285,7 @@ impl Inner {
     ) -> R {
         let context = &self.relays.publication().context;
         context.units_asked.ask(options.units.get());
-        let filter = options.filter.as_ref();
-        let filter = filter.and_then(|filter| context.filters.find(filter));
+        let filter = self.filter_of(options);
         let has_policies = self.relays.table.has_policies();
         let with = |views: Option<&Views<'_>>| {
             let criteria = Criteria {

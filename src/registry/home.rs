@@ -13,13 +13,12 @@ impl Inner {
         let settings = &self.relays.settings;
         let context = &self.relays.publication().context;
         context.units_asked.ask(options.units.get());
-        let filter = options.filter.as_ref();
         let criteria = Criteria {
             target: None,
             requester: None,
             local: settings.local_id.as_ref(),
             options,
-            filter: filter.and_then(|filter| context.filters.find(filter)),
+            filter: self.filter_of(options),
             views: None,
             tick: now,
             assumed_rtt_micros: settings.assumed_rtt_micros,

@@ -93,12 +93,6 @@ impl FindOptions {
         }
     }
 
-    /// Whether a relay that is eligible to other calls may not be so to this one.
-    #[inline]
-    pub(crate) const fn is_restricted(&self) -> bool {
-        self.is_filtered || self.max_latency.is_some()
-    }
-
     /// Whether what a relay announces decides whether it is eligible.
     #[inline]
     pub(crate) const fn is_filtered(&self) -> bool {
@@ -119,10 +113,16 @@ impl FindOptions {
     /// Whether the summaries of a snapshot decide alone.
     #[inline]
     pub(crate) const fn is_plain(&self) -> bool {
+        self.is_plain_but_for_filters() && !self.is_filtered
+    }
+
+    /// Whether they do so for the relays that announce what the call asks for.
+    #[inline]
+    pub(crate) const fn is_plain_but_for_filters(&self) -> bool {
         !self.has_views()
             && self.requester.is_none()
             && self.preference.is_none()
-            && !self.is_restricted()
+            && self.max_latency.is_none()
     }
 
     /// At most three results, nothing excluded, any latency, no views, no preference, one unit.

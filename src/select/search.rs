@@ -51,6 +51,31 @@ impl<'g> Search<'g> {
         (!best.is_on_trial() && !lapsed).then_some(best)
     }
 
+    /// The same for a call with a filter that has trees, or one that a higher tier answers.
+    ///
+    /// A relay of a higher tier is the answer only if the summaries say that no relay of a
+    /// lower one is eligible, and do not lag behind: see [`best_eligible`](Self::best_eligible).
+    pub(crate) fn fast_path_by_tiers(
+        table: &'g Table,
+        criteria: &Criteria<'_>,
+        snapshot: &Snapshot,
+        guard: &'g Guard,
+    ) -> Option<Candidate<'g>> {
+        let publication = table.publication();
+        let moves = publication.context.tier_moves();
+        let may_lag = !publication.pending.read().is_empty()
+            || !publication.is_latest(snapshot)
+            || snapshot.are_due(criteria.tick);
+        let mut tiers = publication.context.tiers();
+        let tier = tiers.find(|&tier| !snapshot.is_empty(tier, criteria.filter))?;
+        let trees = |part| Some(Leaves::tier(part, tier, criteria.filter)?.trees);
+        let record = table.resolve(best_relay(snapshot, criteria.tick, trees)?, guard)?;
+        let best = criteria.candidate(record)?.in_tier(tier);
+        let is_lowest = tier == 0 || !(may_lag || publication.context.tier_moves() != moves);
+        let is_best = is_lowest && record.tier() == tier && !best.is_on_trial();
+        (is_best && !record.has_lapsed(criteria.tick)).then_some(best)
+    }
+
     /// The best relay, as far as summaries tell scores apart; `None` if none is eligible.
     pub(crate) fn best(&self) -> Option<Candidate<'g>> {
         self.first_claimed(|candidate| self.claim(candidate).then_some(*candidate))
@@ -222,46 +247,14 @@ impl<'g> Search<'g> {
     fn best_in_tier(&self, snapshot: &Snapshot, tier: u8) -> Option<Candidate<'g>> {
         // Without views the roots alone say whether any relay is eligible.
         let is_plain = self.scope.criteria.views.is_none();
-        let is_empty = |part: TierPart<'_>| part.trees.root().score_rank == 0;
-        let filter = self.scope.criteria.filter;
-        if is_plain && snapshot.tier(tier, filter).all(is_empty) {
+        if is_plain && snapshot.is_empty(tier, self.scope.criteria.filter) {
             return None;
         }
         if self.scope.criteria.is_home() {
             return home::best(self, snapshot, tier);
         }
-        if self.is_plain_in(tier) {
-            if let Some(candidate) = self.drawn(snapshot, tier) {
-                return Some(candidate);
-            }
-        }
         let best_so_far = Best::new(snapshot.base.leaves.precision.bins);
         self.collect(snapshot, tier, best_so_far, false).found
-    }
-
-    /// Whether the summaries of a tier decide alone. Not of the one from which the
-    /// [fast path](Self::fast_path) has drawn a relay already.
-    fn is_plain_in(&self, tier: u8) -> bool {
-        let criteria = &self.scope.criteria;
-        let options = criteria.options;
-        let has_fast_path = tier == 0 && !options.is_filtered();
-        let has_trees = options.filter.is_none() || criteria.filter.is_some();
-        !has_fast_path && has_trees && criteria.views.is_none() && options.max_latency.is_none()
-    }
-
-    /// One of the best relays of a tier by the summaries, if it is eligible and not on trial.
-    #[inline(never)]
-    fn drawn(&self, snapshot: &Snapshot, tier: u8) -> Option<Candidate<'g>> {
-        let SearchScope {
-            table,
-            guard,
-            criteria,
-            ..
-        } = &self.scope;
-        let trees = |part| Some(Leaves::tier(part, tier, criteria.filter)?.trees);
-        let record = table.resolve(best_relay(snapshot, criteria.tick, trees)?, guard)?;
-        let best = criteria.candidate(record)?;
-        (record.tier() == tier && !best.is_on_trial()).then_some(best)
     }
 
     /// Searches a tier until no further relay can be better: best first in all parts together,

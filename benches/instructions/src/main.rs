@@ -48,6 +48,8 @@ fn main() {
     }
     come_and_go();
     ask_for_units();
+    ask_for_labels();
+    answer_from_a_higher_tier();
 }
 
 /// A small capacity, which is soon used up.
@@ -183,6 +185,36 @@ fn ask_for_units() {
         count("find_relay_with 3 units, none", &targets, |target| {
             black_box(registry.find_relay_with(target, &options)).is_err()
         });
+    }
+}
+
+/// Every second relay has the label.
+fn ask_for_labels() {
+    let targets = random_ids(CALLS, &mut Rng::with_seed(u64::MAX));
+    let options = FindOptions::new().require(["udp"]);
+    for Instance { registry, ids, .. } in &instances(&SETTLED) {
+        let labelled = RegisterOptions::new().labels(["udp"]);
+        for id in ids.iter().step_by(2) {
+            let renewed = registry.register_with(*id, endpoint(), &labelled);
+            renewed.expect("a renewal");
+        }
+        // Maintenance makes the trees after the first call.
+        let _ = registry.find_relay_with(&targets[0], &options);
+        (0..4).for_each(|_| _ = registry.maintain());
+        count("find_relay_with a label, equilibrium", &targets, |target| {
+            black_box(registry.find_relay_with(target, &options)).is_ok()
+        });
+    }
+}
+
+/// As in a registry that has learned all its relays.
+fn answer_from_a_higher_tier() {
+    let targets = random_ids(CALLS, &mut Rng::with_seed(u64::MAX));
+    for it in &instances(&SETTLED) {
+        for id in &it.ids {
+            it.registry.set_tier(id, 1).expect("the relay is held");
+        }
+        find(it, &targets, "find_relay, all in tier 1, equilibrium");
     }
 }
 

@@ -119,6 +119,13 @@ impl Snapshot {
         self.parts().filter_map(move |part| part.tier(tier, filter))
     }
 
+    /// Whether the summaries say that no relay of a tier is eligible.
+    #[inline]
+    pub(crate) fn is_empty(&self, tier: u8, filter: Option<FilterId>) -> bool {
+        let mut parts = self.tier(tier, filter);
+        parts.all(|part| part.trees.root().score_rank == 0)
+    }
+
     /// How many relays are in each state.
     pub(crate) fn counts(&self) -> StateCounts {
         let mut counts = StateCounts::default();
