@@ -54,10 +54,7 @@ pub(crate) fn kept<'g>(
 ) -> Option<Candidate<'g>> {
     let (tier, best) = (best.tier, &best.candidate);
     let preferred = match record.circuit().is_trial_under_way() {
-        true => Candidate {
-            is_last_resort: false,
-            ..criteria.evaluate_as_last_resort(&record).ok()?
-        },
+        true => criteria.evaluate_on_trial(&record).ok()?,
         false => criteria.candidate(record)?,
     };
     let is_measured = |candidate: &Candidate<'_>| candidate.record.rtt_micros().is_some();
