@@ -17,10 +17,32 @@ impl<'g> Search<'g> {
             1 => return self.best().into_iter().collect(),
             _ => {}
         }
+        let context = &self.scope.table.publication().context;
         let mut chosen = Vec::new();
+        loop {
+            let moves = context.tier_moves();
+            self.choose_by_tier(count, &mut chosen);
+            if chosen.len() == count || context.tier_moves() == moves {
+                break;
+            }
+            // The search may have passed a relay that moved to another tier. The first one stays,
+            // for its trial may have been claimed.
+            chosen.truncate(1);
+        }
+        match chosen.is_empty() {
+            true => self.best().into_iter().collect(),
+            false => chosen,
+        }
+    }
+
+    /// Adds the best relays of each tier to those that were chosen, the lowest tier first, up to
+    /// `count` in all.
+    fn choose_by_tier(&self, count: usize, chosen: &mut Vec<Candidate<'g>>) {
+        // Those that were chosen before may be met again.
+        let most = count + chosen.len();
         let mut best = None;
         for tier in self.scope.table.publication().context.tiers() {
-            let (mut pool, has_machines) = self.pool(tier, count - chosen.len());
+            let (mut pool, has_machines) = self.pool(tier, most - chosen.len(), chosen);
             if chosen.is_empty() {
                 if pool.is_empty() {
                     // Summaries may lag behind.
@@ -32,25 +54,21 @@ impl<'g> Search<'g> {
                     pool.remove(0);
                 }
             }
-            self.spread(pool, count, has_machines, &mut chosen);
+            self.spread(pool, count, has_machines, chosen);
             if chosen.len() == count {
                 break;
             }
         }
-        match chosen.is_empty() {
-            true => self.best().into_iter().collect(),
-            false => chosen,
-        }
     }
 
-    /// The best relays of a tier for an answer with up to `count` of them, best first, and
-    /// whether they may be on several machines.
-    fn pool(&self, tier: u8, count: usize) -> (Vec<Candidate<'g>>, bool) {
+    /// The best relays of a tier for an answer with up to `count` of them beside those that
+    /// were `chosen`, best first, and whether all of these may be on several machines.
+    fn pool(&self, tier: u8, count: usize, chosen: &[Candidate<'g>]) -> (Vec<Candidate<'g>>, bool) {
         // Up to as many as the call asks for.
         let mut are_all_refreshed = self.refresh_ended_suspensions(self.snapshot, count);
         let max_spread_cost = self.scope.criteria.options.max_spread_cost;
         let collect = || {
-            let best_so_far = TopK::new(count, max_spread_cost);
+            let best_so_far = TopK::new(count, max_spread_cost, chosen);
             let best = self.collect(self.snapshot, tier, best_so_far, true);
             let has_machines = best.has_machines();
             (best.into_list(), has_machines)
@@ -84,9 +102,23 @@ impl<'g> Search<'g> {
             chosen.truncate(count);
             return;
         }
+        let cost = self.scope.criteria.options.max_spread_cost;
+        let confirm = |candidate: &Candidate<'g>, is_first| self.confirmed(candidate, is_first);
+        spread(&pool, count, cost, confirm, has_machines, chosen);
+    }
+
+    /// A candidate that is still eligible: if it was renewed since it was evaluated, on its new
+    /// terms. The first of an answer may be on a trial that this call has claimed.
+    fn confirmed(&self, candidate: &Candidate<'g>, is_first: bool) -> Option<Candidate<'g>> {
         let criteria = &self.scope.criteria;
-        let cost = criteria.options.max_spread_cost;
-        spread(&pool, count, cost, criteria.units(), has_machines, chosen);
+        if candidate.is_confirmed(criteria.units()) {
+            return Some(*candidate);
+        }
+        let record = *candidate.record;
+        match is_first && candidate.is_on_trial() {
+            true => criteria.evaluate_on_trial(&record).ok(),
+            false => criteria.candidate(record),
+        }
     }
 
     /// Refreshes all relays whose round trip has lapsed.

@@ -17,17 +17,17 @@ use crate::relay::{Endpoint, Host};
 use crate::select::candidate::Candidate;
 use crate::table::record::Announcement;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 
 /// Adds distinct relays from a pool that is sorted best first to those that were chosen, up
 /// to `count` in all. A path may be longer by the share `cost` for the sake of another domain;
 /// with 0, nothing is spread. `has_machines` is false only if all of them that have not failed
-/// lately are on one machine. Each relay that is added has so many `units` free.
+/// lately are on one machine. `confirm` says whether a relay is still eligible; it is told
+/// whether the relay is the first of the answer.
 pub(crate) fn spread<'g>(
     pool: &[Candidate<'g>],
     count: usize,
     cost: f64,
-    units: NonZeroU32,
+    confirm: impl Fn(&Candidate<'g>, bool) -> Option<Candidate<'g>>,
     mut has_machines: bool,
     chosen: &mut Vec<Candidate<'g>>,
 ) {
@@ -53,8 +53,8 @@ pub(crate) fn spread<'g>(
         // A relay that returned meanwhile may be met in two generations.
         let id = candidate.record.identity();
         let is_new = !chosen.iter().any(|other| other.record.is_of(&id));
-        if is_new && candidate.is_confirmed(units) {
-            chosen.push(candidate);
+        if is_new {
+            chosen.extend(confirm(&candidate, chosen.is_empty()));
         }
     }
 }
