@@ -722,7 +722,7 @@ MUTANTS = [
      "            false => criteria.candidate(record),\n        }\n", "            false => None,\n        }\n",
      "threads::terms::a_relay_whose_other_labels_change_is_in_each_list"),
     ("list is not searched again after a move between tiers", "src/select/several.rs",
-     "if chosen.len() == count || context.tier_moves() == moves {", "if moves <= u64::MAX {",
+     "if chosen.len() == count || count > FEW || context.tier_moves() == moves {", "if moves <= u64::MAX {",
      "threads::terms::a_relay_that_moves_between_tiers_is_in_each_list"),
     ("machines of a list are forgotten from tier to tier", "src/select/best_so_far.rs",
      "        chosen.iter().for_each(|candidate| machines.note(candidate));\n", "",

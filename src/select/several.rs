@@ -22,7 +22,8 @@ impl<'g> Search<'g> {
         loop {
             let moves = context.tier_moves();
             self.choose_by_tier(count, &mut chosen);
-            if chosen.len() == count || context.tier_moves() == moves {
+            // A long list takes long, and relays might move each time.
+            if chosen.len() == count || count > FEW || context.tier_moves() == moves {
                 break;
             }
             // The search may have passed a relay that moved to another tier. The first one stays,
