@@ -78,7 +78,11 @@ impl Inner {
         let is_newcomer = !replaced.is_some_and(|before| before.is_remembered(now.tick));
         Beginning {
             rtt_seed: request.rtt_seed,
-            arrived_at: self.arrival(is_newcomer, now),
+            arrived_at: match replaced {
+                // A slow start goes on.
+                Some(before) if !is_newcomer => before.record().arrived_at(),
+                _ => self.arrival(is_newcomer, now),
+            },
             before: replaced.map(Closing::record),
         }
     }

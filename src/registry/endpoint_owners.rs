@@ -80,7 +80,7 @@ impl Inner {
         let Some(mut owners) = owners else {
             return self.try_register(request, now, &guard);
         };
-        let endpoints = self.endpoints_after(request, &guard);
+        let endpoints = self.endpoints_after(request, now, &guard);
         self.check_unowned(&owners, request, &endpoints, &guard)?;
         let registration = self.try_register(request, now, &guard)?;
         drop(guard);
@@ -91,17 +91,21 @@ impl Inner {
     }
 
     /// Where the relay is reached after the registration: if that gives no further endpoints, a
-    /// relay that is live or returns keeps those that it had.
-    fn endpoints_after(&self, request: &Request<'_>, guard: &Guard) -> Vec<Endpoint> {
+    /// local relay that is live or returns keeps those that it had.
+    fn endpoints_after(&self, request: &Request<'_>, now: Moment, guard: &Guard) -> Vec<Endpoint> {
         let mut endpoints = vec![request.endpoint.clone()];
         let options = request.options.details.as_deref();
         match options.and_then(|options| options.also_at.as_ref()) {
             Some(given) => endpoints.extend_from_slice(given),
+            None if request.origin == Origin::Learned => {}
             None => {
                 let table = &self.relays.table;
                 let record = table.find_known(request.hash, request.id, guard);
                 let record = record.map(RecordRef::observe);
-                let last = record.and_then(|record| record.announcement());
+                let kept = record.filter(|record| {
+                    record.word().is_live() || record.word().is_remembered_at(now.tick)
+                });
+                let last = kept.and_then(|record| record.announcement());
                 endpoints.extend_from_slice(last.map_or(&[], Announcement::also_at));
             }
         }

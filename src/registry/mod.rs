@@ -419,7 +419,8 @@ impl Registry {
     /// [`find_relay_with`](Self::find_relay_with), until no standby can follow that costs little
     /// enough, and it has met up to four machines or 16 further relays. Beyond the answer, these
     /// are at most 28 relays for an answer of three, at most 64 for one of up to 32, and none for
-    /// a longer one, which is not spread.
+    /// a longer one, which is not spread, and may lack a relay that moves to another tier
+    /// meanwhile.
     #[must_use]
     pub fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
         self.inner().find_relays(target, options)

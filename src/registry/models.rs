@@ -1,6 +1,7 @@
 //! Models of whole operations beside maintenance and each other.
 
 mod found;
+mod moves;
 mod outages;
 mod resets;
 

@@ -121,6 +121,9 @@ struct Machines<'g> {
     others: [Option<&'g Announcement>; MACHINES - 1],
     /// How many more machines are noted, and looked for.
     lacking: usize,
+    /// Whether any of them has further endpoints. Then two of those that share a machine with
+    /// the first may share none with each other.
+    have_further: bool,
 }
 
 impl<'g> Machines<'g> {
@@ -129,18 +132,20 @@ impl<'g> Machines<'g> {
             first: None,
             others: [None; MACHINES - 1],
             lacking: wanted.min(MACHINES),
+            have_further: false,
         }
     }
 
-    /// Whether they are several.
+    /// Whether they may be several.
     fn are_several(&self) -> bool {
-        self.others[0].is_some()
+        self.others[0].is_some() || self.have_further
     }
 
     #[inline]
     fn note(&mut self, candidate: &Candidate<'g>) {
         if self.lacking > 0 {
             let of = candidate.record.announcement();
+            self.have_further |= !of.also_at().is_empty();
             match self.first {
                 Some(first) if is_one_machine(first, of) => {}
                 Some(_) => self.note_other(of),
@@ -169,8 +174,13 @@ impl<'g> Machines<'g> {
 }
 
 impl<'g> TopK<'g> {
-    /// For an answer of `count` relays, at least 1.
-    pub(crate) fn new(count: usize, max_spread_cost: f64) -> Self {
+    /// For an answer of `count` relays, at least 1, beside those that were `chosen`.
+    pub(crate) fn new(count: usize, max_spread_cost: f64, chosen: &[Candidate<'g>]) -> Self {
+        let mut machines = match count {
+            ..=FEW if max_spread_cost > 0.0 => Machines::wanted(count + chosen.len()),
+            _ => Machines::wanted(0),
+        };
+        chosen.iter().for_each(|candidate| machines.note(candidate));
         let (some, for_each) = EXTRA;
         let extra = match count {
             ..=FEW => (some + for_each * count).min(EXTRA_AT_MOST),
@@ -181,10 +191,7 @@ impl<'g> TopK<'g> {
             on_trial: Vec::new(),
             count,
             scores: BinaryHeap::with_capacity(count.min(FEW)),
-            machines: match count {
-                ..=FEW if max_spread_cost > 0.0 => Machines::wanted(count),
-                _ => Machines::wanted(0),
-            },
+            machines,
             extra_for_slack: extra.saturating_sub(EXTRA_FOR_MACHINES),
             limit: f32::INFINITY,
             slack: 1.0 + max_spread_cost as f32,

@@ -73,6 +73,18 @@ impl Criteria<'_> {
         })
     }
 
+    /// [`evaluate`](Self::evaluate), also of a relay whose trial is under way.
+    pub(crate) fn evaluate_on_trial<'g>(
+        &self,
+        record: &RecordRef<'g>,
+    ) -> Result<Candidate<'g>, Rejection> {
+        let candidate = self.evaluate_as_last_resort(record)?;
+        Ok(Candidate {
+            is_last_resort: false,
+            ..candidate
+        })
+    }
+
     /// Passes the relay as a candidate to `act` if it is eligible, where the path is known.
     ///
     /// Not returned, for a reason in its place would lie in the middle of a field: the
@@ -189,9 +201,7 @@ impl Criteria<'_> {
         if let Some(reason) = load.rejection_of(self.units().get()) {
             return Err(reason);
         }
-        if self.options.is_filtered() {
-            self.check_announced(live)?;
-        }
+        self.check_terms(live)?;
         if let Some(max_latency) = self.options.max_latency {
             self.check_latency(record, max_latency)?;
         }
@@ -248,7 +258,15 @@ impl Criteria<'_> {
             || self.options.excludes(record)
     }
 
-    /// Whether a relay announces what the call asks for.
+    /// Whether a relay announces what the call asks for, if it asks for anything of that.
+    #[inline(always)]
+    pub(crate) fn check_terms(&self, live: &LiveRecord<'_>) -> Result<(), Rejection> {
+        match self.options.is_filtered() {
+            true => self.check_announced(live),
+            false => Ok(()),
+        }
+    }
+
     #[cold]
     fn check_announced(&self, live: &LiveRecord<'_>) -> Result<(), Rejection> {
         let announcement = live.announcement();

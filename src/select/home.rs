@@ -53,10 +53,7 @@ pub(crate) fn kept<'g>(
     best: &Candidate<'g>,
 ) -> Option<Candidate<'g>> {
     let preferred = match record.circuit().is_trial_under_way() {
-        true => Candidate {
-            is_last_resort: false,
-            ..criteria.evaluate_as_last_resort(&record).ok()?
-        },
+        true => criteria.evaluate_on_trial(&record).ok()?,
         false => criteria.candidate(record)?,
     };
     let is_measured = |candidate: &Candidate<'_>| candidate.record.rtt_micros().is_some();

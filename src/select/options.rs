@@ -231,7 +231,7 @@ impl FindOptions {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn require(mut self, labels: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        self.filter_mut().require(labels);
+        self.change_filter(|filter| filter.require(labels));
         self
     }
 
@@ -253,7 +253,7 @@ impl FindOptions {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn avoid(mut self, labels: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        self.filter_mut().avoid(labels);
+        self.change_filter(|filter| filter.avoid(labels));
         self
     }
 
@@ -276,13 +276,16 @@ impl FindOptions {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn family(mut self, family: IpFamily) -> Self {
-        self.filter_mut().set_family(family);
+        self.change_filter(|filter| filter.set_family(family));
         self
     }
 
-    fn filter_mut(&mut self) -> &mut Filter {
-        self.is_filtered = true;
-        Arc::make_mut(self.filter.get_or_insert_default())
+    /// A filter that admits all relays is none: it takes no trees.
+    fn change_filter(&mut self, change: impl FnOnce(&mut Filter)) {
+        let mut filter = self.filter.take().unwrap_or_default();
+        change(Arc::make_mut(&mut filter));
+        self.filter = (*filter != Filter::default()).then_some(filter);
+        self.is_filtered |= self.filter.is_some();
     }
 
     /// The longest eligible round trip from the requester to the relay, by default any.

@@ -87,6 +87,8 @@ impl<'g> Search<'g> {
             let units = self.scope.criteria.units();
             let leased = candidate.record.lease(units, Some(self.snapshot));
             let (units, record) = leased.ok()?;
+            // It may have been renewed since it was evaluated.
+            self.scope.criteria.check_terms(&record).ok()?;
             self.claim(candidate)
                 .then_some((candidate.with_record(record), units))
         })

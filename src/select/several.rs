@@ -6,6 +6,9 @@ use crate::select::search::{REFRESHED_AT_ONCE, Search};
 use crate::select::spread::spread;
 use std::collections::{BTreeMap, HashSet};
 
+/// So often at most a list is filled up from one tier, if relays leave meanwhile.
+const ROUNDS: usize = 8;
+
 impl<'g> Search<'g> {
     /// The best `count` relays, best first and distinct; fewer only if no more are eligible.
     /// Those of a higher tier follow if the lower ones have too few.
@@ -18,72 +21,71 @@ impl<'g> Search<'g> {
             _ => {}
         }
         let context = &self.scope.table.publication().context;
+        let mut chosen = Vec::new();
         loop {
             let moves = context.tier_moves();
-            let (mut chosen, mut best) = (Vec::new(), None);
-            for tier in context.tiers() {
-                self.add_best_of_tier(tier, count, &mut best, &mut chosen);
+            self.choose_by_tier(count, &mut chosen);
+            // A long list takes long, and relays might move each time.
+            if chosen.len() == count || count > FEW || context.tier_moves() == moves {
+                break;
+            }
+            // The search may have passed a relay that moved to another tier. The first one stays,
+            // for its trial may have been claimed.
+            chosen.truncate(1);
+        }
+        match chosen.is_empty() {
+            true => self.best().into_iter().collect(),
+            false => chosen,
+        }
+    }
+
+    /// Adds the best relays of each tier to those that were chosen, the lowest tier first, up to
+    /// `count` in all.
+    fn choose_by_tier(&self, count: usize, chosen: &mut Vec<Candidate<'g>>) {
+        // Those that were chosen before may be met again.
+        let most = count + chosen.len();
+        let mut best = None;
+        for tier in self.scope.table.publication().context.tiers() {
+            let of_lower_tiers = chosen.len();
+            for _ in 0..ROUNDS {
+                let (mut pool, has_machines) = self.pool(tier, most - chosen.len(), chosen);
+                if chosen.is_empty() {
+                    if pool.is_empty() {
+                        // Summaries may lag behind.
+                        best = best.or_else(|| self.best_eligible());
+                        pool.extend(best.filter(|best| best.tier <= tier));
+                    }
+                    while pool.first().is_some_and(|first| !self.claim(first)) {
+                        pool.remove(0);
+                    }
+                }
+                let has_lost = self.spread(pool, count, has_machines, chosen);
                 if chosen.len() == count {
-                    return chosen;
+                    return;
                 }
-            }
-            // A relay that moved to a lower tier meanwhile may have been passed.
-            let are_all = !context.has_higher_tiers() || context.tier_moves() == moves;
-            match chosen.is_empty() {
-                true => return self.best().into_iter().collect(),
-                false if are_all || has_trial(&chosen) => return chosen,
-                false => {}
+                if !has_lost {
+                    break;
+                }
+                // The pool has few more relays than were wanted, and one that is not eligible any
+                // more took the place of another. The first one stays if its trial was claimed.
+                let has_trial = chosen.first().is_some_and(Candidate::is_on_trial);
+                chosen.truncate(of_lower_tiers.max(has_trial.into()));
+                best = None;
             }
         }
     }
 
-    /// Adds the best relays of a tier to those of the lower ones, up to `count` in all. `best` is
-    /// the best of all, if it was searched for because a lower tier had none.
-    fn add_best_of_tier(
-        &self,
-        tier: u8,
-        count: usize,
-        best: &mut Option<Candidate<'g>>,
-        chosen: &mut Vec<Candidate<'g>>,
-    ) {
-        let of_lower_tiers = chosen.len();
-        loop {
-            let left = count - of_lower_tiers;
-            let (mut pool, has_machines) = self.pool(tier, left, chosen.is_empty());
-            if chosen.is_empty() {
-                if pool.is_empty() {
-                    // Summaries may lag behind.
-                    *best = best.or_else(|| self.best_eligible());
-                    pool.extend(best.filter(|best| best.tier <= tier));
-                }
-                while pool.first().is_some_and(|first| !self.claim(first)) {
-                    pool.remove(0);
-                }
-            }
-            let has_changed = self.spread(pool, count, has_machines, chosen);
-            if chosen.len() == count || !has_changed {
-                return;
-            }
-            *best = None;
-            // The pool has few more relays than were wanted. One that has changed took the place
-            // of another one there, or is still among the best.
-            if !has_trial(chosen) {
-                chosen.truncate(of_lower_tiers);
-            }
-        }
-    }
-
-    /// The best relays of a tier for an answer with up to `count` of them, which it may begin,
-    /// best first, and whether they may be on several machines.
-    fn pool(&self, tier: u8, count: usize, begins_answer: bool) -> (Vec<Candidate<'g>>, bool) {
+    /// The best relays of a tier for an answer with up to `count` of them beside those that
+    /// were `chosen`, best first, and whether all of these may be on several machines.
+    fn pool(&self, tier: u8, count: usize, chosen: &[Candidate<'g>]) -> (Vec<Candidate<'g>>, bool) {
         // Up to as many as the call asks for.
         let mut are_all_refreshed = self.refresh_ended_suspensions(self.snapshot, count);
         let max_spread_cost = self.scope.criteria.options.max_spread_cost;
         let collect = || {
-            let best_so_far = TopK::new(count, max_spread_cost);
+            let best_so_far = TopK::new(count, max_spread_cost, chosen);
             let best = self.collect(self.snapshot, tier, best_so_far, true);
             let has_machines = best.has_machines();
-            (best.into_list(begins_answer), has_machines)
+            (best.into_list(chosen.is_empty()), has_machines)
         };
         let (mut pool, mut has_machines) = collect();
         // Some of the relays that were refreshed may be full or draining.
@@ -101,7 +103,7 @@ impl<'g> Search<'g> {
     /// Adds candidates, which are sorted best first, to those that were chosen, up to `count`
     /// in all, such that no two are in one failure domain where that costs little.
     /// `has_machines` says whether they may be on several machines. Whether any was left out
-    /// because it has changed since it was evaluated.
+    /// because it is not eligible any more.
     pub(crate) fn spread(
         &self,
         mut pool: Vec<Candidate<'g>>,
@@ -115,9 +117,23 @@ impl<'g> Search<'g> {
             chosen.truncate(count);
             return false;
         }
+        let cost = self.scope.criteria.options.max_spread_cost;
+        let confirm = |candidate: &Candidate<'g>, is_first| self.confirmed(candidate, is_first);
+        spread(&pool, count, cost, confirm, has_machines, chosen)
+    }
+
+    /// A candidate that is still eligible: if it was renewed since it was evaluated, on its new
+    /// terms. The first of an answer may be on a trial that this call has claimed.
+    fn confirmed(&self, candidate: &Candidate<'g>, is_first: bool) -> Option<Candidate<'g>> {
         let criteria = &self.scope.criteria;
-        let cost = criteria.options.max_spread_cost;
-        spread(&pool, count, cost, criteria.units(), has_machines, chosen)
+        if candidate.is_confirmed(criteria.units()) {
+            return Some(*candidate);
+        }
+        let record = *candidate.record;
+        match is_first && candidate.is_on_trial() {
+            true => criteria.evaluate_on_trial(&record).ok(),
+            false => criteria.candidate(record),
+        }
     }
 
     /// Refreshes all relays whose round trip has lapsed.
@@ -143,11 +159,6 @@ impl<'g> Search<'g> {
         }
         tiers.into_iter().collect()
     }
-}
-
-/// Whether the call has claimed the trial of one of them. That is not given back.
-fn has_trial(chosen: &[Candidate<'_>]) -> bool {
-    chosen.first().is_some_and(Candidate::is_on_trial)
 }
 
 /// Of a relay that returned meanwhile, and was met in two generations, keeps the first.

@@ -17,21 +17,21 @@ use crate::relay::{Endpoint, Host};
 use crate::select::candidate::Candidate;
 use crate::table::record::Announcement;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 
 /// Adds distinct relays from a pool that is sorted best first to those that were chosen, up
 /// to `count` in all. A path may be longer by the share `cost` for the sake of another domain;
 /// with 0, nothing is spread. `has_machines` is false only if all of them that have not failed
-/// lately are on one machine. Each relay that is added has so many `units` free.
+/// lately are on one machine. `confirm` says whether a relay is still eligible; it is told
+/// whether the relay is the first of the answer. Returns whether any was not.
 pub(crate) fn spread<'g>(
     pool: &[Candidate<'g>],
     count: usize,
     cost: f64,
-    units: NonZeroU32,
+    confirm: impl Fn(&Candidate<'g>, bool) -> Option<Candidate<'g>>,
     mut has_machines: bool,
     chosen: &mut Vec<Candidate<'g>>,
 ) -> bool {
-    let mut has_changed = false;
+    let mut has_lost = false;
     chosen.reserve(count.saturating_sub(chosen.len()).min(pool.len()));
     let mut states = vec![PoolState::Open; pool.len()];
     while let Some(first) = states.iter().position(|&state| state != PoolState::Done) {
@@ -54,12 +54,13 @@ pub(crate) fn spread<'g>(
         // A relay that returned meanwhile may be met in two generations.
         let id = candidate.record.identity();
         let is_new = !chosen.iter().any(|other| other.record.is_of(&id));
-        match is_new && candidate.is_confirmed(units) {
-            true => chosen.push(candidate),
-            false => has_changed |= is_new,
+        if is_new {
+            let confirmed = confirm(&candidate, chosen.is_empty());
+            has_lost |= confirmed.is_none();
+            chosen.extend(confirmed);
         }
     }
-    has_changed
+    has_lost
 }
 
 /// What is known of a relay in the pool.

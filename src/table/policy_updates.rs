@@ -90,9 +90,14 @@ impl RecordRef<'_> {
         }
     }
 
+    /// When the relay arrived, if it started slowly.
+    pub(crate) fn arrived_at(&self) -> Option<Tick> {
+        self.store.policy(self.index)?.arrived_at()
+    }
+
     /// Brings the leaves of a relay that starts slowly up to date; when to do that again.
     pub(crate) fn continue_slow_start(&self, now: Tick) -> Option<Tick> {
-        let arrived_at = self.store.policy(self.index)?.arrived_at()?;
+        let arrived_at = self.arrived_at()?;
         let settings = &self.publication().context.settings;
         let next = settings.next_step_of_slow_start(arrived_at, now);
         // At the first visit, the leaf is new.

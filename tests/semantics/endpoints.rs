@@ -177,3 +177,22 @@ fn by_default_relays_may_share_an_endpoint() {
         assert_eq!(enter(&world, n, &shared()), Ok(Registration::Renewed));
     }
 }
+
+/// The endpoint that it gives up by that has another relay by now.
+#[test]
+fn a_relay_that_comes_back_after_its_grace_needs_no_endpoint_of_before() {
+    let world = world_with(|builder| builder.one_id_per_endpoint(true).ttl(secs(5)));
+    let main: Endpoint = "9.8.8.8:4433".parse().unwrap();
+    let both = options().also_at([shared()]);
+    world.register_with(id(1), main.clone(), &both).unwrap();
+    world.advance(secs(6));
+    assert_eq!(enter(&world, 2, &shared()), Ok(Registration::New));
+    // Within its grace it would be at both again.
+    let refused = enter(&world, 1, &main);
+    assert_is!(refused, Err(RegisterError::EndpointTaken { endpoint, .. }) if endpoint == shared());
+    world.advance(secs(3));
+    enter(&world, 2, &shared()).unwrap();
+    world.advance(secs(3));
+    assert_eq!(enter(&world, 1, &main), Ok(Registration::New));
+    assert_eq!(at(&world, &shared()), [2]);
+}

@@ -111,3 +111,20 @@ fn one_that_comes_back_after_its_grace_is_a_newcomer_again() {
     world.join_with(9, &latency(ms(50)).capacity(100));
     assert!(taken_by_newcomer(&world, 68) <= 14);
 }
+
+/// Whether or not it had leases, which a restart leaves behind with the record that it had.
+#[test]
+fn a_slow_start_goes_on_across_a_restart() {
+    for has_leases in [false, true] {
+        let world = slow();
+        loaded(&world);
+        world.join_with(9, &latency(ms(50)).capacity(100));
+        let _void = has_leases.then(|| world.lease(&id(9)).unwrap());
+        world.renew_with(9, &options().restarted(true));
+        let at_first = taken_by_newcomer(&world, 68);
+        assert!((5..=14).contains(&at_first), "{at_first}, {has_leases}");
+        world.clock.advance(SLOW_START);
+        world.maintain();
+        assert!(taken_by_newcomer(&world, 68) >= 60, "{has_leases}");
+    }
+}

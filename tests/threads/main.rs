@@ -14,6 +14,7 @@ mod capacity;
 mod closing;
 mod endpoints;
 mod policies;
+mod terms;
 mod trials;
 mod visibility;
 

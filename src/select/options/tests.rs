@@ -32,3 +32,15 @@ fn each_setter_sets_its_own_field_and_the_last_call_wins() {
     assert!(options.allow_unmeasured);
     assert!(!options.allow_unmeasured(false).allow_unmeasured);
 }
+
+/// It would take the trees of a filter that is worth some.
+#[test]
+fn what_admits_all_relays_is_no_filter() {
+    let none = [""; 0];
+    let options = FindOptions::new().require(none).avoid(none);
+    assert_eq!(options, FindOptions::new().exclude_domains(none));
+    assert!(options.is_plain() && options.filter.is_none());
+    assert!(!options.clone().require(["udp"]).is_plain());
+    let kept = options.require(["udp"]).avoid(none);
+    assert!(kept.filter.is_some() && !kept.is_plain());
+}

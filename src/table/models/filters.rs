@@ -64,3 +64,20 @@ fn a_relay_that_is_renewed_beside_does_not_pass_any_more() {
         assert_eq!(passes(&table), Some(false));
     });
 }
+
+/// A thread finds no memory for the policy of its relay while the filter is activated.
+#[test]
+fn filters_that_are_given_up_beside_their_activation_stay_so() {
+    check(2, || {
+        let table = asked();
+        assert_eq!(register(&table, 1, 1), AdmitOutcome::Admitted);
+        let other = Arc::clone(&table);
+        let giving_up = thread::spawn(move || {
+            other.publication().context.filters.give_up();
+            yield_point();
+        });
+        assert!(table.activate_filters());
+        giving_up.join().unwrap();
+        assert_eq!(passes(&table), None);
+    });
+}

@@ -21,7 +21,7 @@
 //! each relay that they meet.
 
 use crate::relay::Filter;
-use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, OnceBox, Ordering};
+use crate::sync::{Arc, AtomicU32, Mutex, OnceBox, Ordering};
 use crate::table::record::Announcement;
 use std::fmt;
 
@@ -42,13 +42,15 @@ pub(crate) struct Filters {
     filters: [OnceBox<Arc<Filter>>; Filters::MAX],
     /// A bit for each that registrations compute.
     installed: AtomicU32,
-    /// A bit for each that parts have a forest for.
+    /// A bit for each that parts have a forest for; and one that is set for good if there was no
+    /// memory, so that none is active any more, whichever is activated at that moment.
     active: AtomicU32,
     /// Those that were asked for; its memory is taken at the start.
     wanted: Mutex<Vec<Arc<Filter>>>,
-    /// Set for good if there was no memory.
-    are_given_up: AtomicBool,
 }
+
+const GIVEN_UP: u32 = 1 << 31;
+const _: () = assert!(Filters::MAX < 31);
 
 impl Filters {
     /// The most filters with forests.
@@ -60,7 +62,6 @@ impl Filters {
             installed: AtomicU32::default(),
             active: AtomicU32::default(),
             wanted: Mutex::new(Vec::with_capacity(Self::MAX)),
-            are_given_up: AtomicBool::new(false),
         }
     }
 
@@ -89,7 +90,8 @@ impl Filters {
     /// Those that parts have a forest for.
     pub(crate) fn active(&self) -> impl Iterator<Item = FilterId> {
         // Acquire: the records have been computed.
-        each(self.active.load(Ordering::Acquire))
+        let active = self.active.load(Ordering::Acquire);
+        each(if active & GIVEN_UP == 0 { active } else { 0 })
     }
 
     /// The number of a filter, if it is active. If it is not known, it is asked for.
@@ -147,22 +149,19 @@ impl Filters {
 
     /// The parts that are made from now on have a forest for these.
     pub(crate) fn activate(&self, bits: u32) {
-        if !self.are_given_up() {
-            // Release: the records have been computed.
-            self.active.fetch_or(bits, Ordering::Release);
-        }
+        // Release: the records have been computed.
+        self.active.fetch_or(bits, Ordering::Release);
     }
 
     /// There is no memory to compute them for every record.
     #[cold]
     pub(crate) fn give_up(&self) {
         // Relaxed: a find that sees this late may have searched a forest without the record.
-        self.are_given_up.store(true, Ordering::Relaxed);
-        self.active.store(0, Ordering::Relaxed);
+        self.active.fetch_or(GIVEN_UP, Ordering::Relaxed);
     }
 
     fn are_given_up(&self) -> bool {
-        self.are_given_up.load(Ordering::Relaxed)
+        self.active.load(Ordering::Relaxed) & GIVEN_UP != 0
     }
 }
 

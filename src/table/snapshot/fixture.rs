@@ -96,10 +96,15 @@ impl Relays {
         context.expect_tier(tier);
         let _pending = self.publication.begin_pending(index as u32);
         context.expect_tier_move();
+        self.set_tier(index, tier);
+        self.publication.refresh(&subject, true);
+    }
+
+    /// Changes the policy, and not the leaf.
+    pub(super) fn set_tier(&self, index: usize, tier: u8) {
         let policy = self.policies.ensure(index as u32, self.len() as u32);
         let policy = policy.expect("there is memory");
         policy.change(|word| word.with_tier(Some(tier)));
-        self.publication.refresh(&subject, true);
     }
 
     /// Changes the load word, and not the leaf.

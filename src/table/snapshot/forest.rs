@@ -21,9 +21,9 @@
 //! - Each thread recomputes by what it reads in the record then. If it read the last tier and
 //!   wrote its leaf, either the first thread recomputes that leaf later, or this thread's
 //!   compare-and-swap fails, and it reads the new tier.
-//! - A thread that makes trees touches the load before it recomputes. Of this touch and that of
-//!   the first thread, one is the later. Either the first thread finds those trees, or this
-//!   thread reads the new tier.
+//! - A thread that recomputes in a higher tier touches the load after it has made or found the
+//!   trees there. Of this touch and that of the first thread, one is the later. Either the first
+//!   thread finds those trees, or this thread reads the new tier.
 //!
 //! The leaf in the new tier is there before that in the last one is gone, so a search that
 //! goes upwards meets a relay that moves up. A relay that moves down may pass it:
@@ -146,7 +146,8 @@ impl Forest {
         }
     }
 
-    /// The trees of the tier of a relay; if they are made here, its record is touched.
+    /// The trees of the tier of a relay, to recompute its leaf there; above the lowest tier, its
+    /// record is touched.
     #[inline(always)]
     fn trees_of(&self, source: &LeafSource<'_>) -> (u8, &TierTrees) {
         match source.subject.tier() {
@@ -158,10 +159,10 @@ impl Forest {
     #[cold]
     fn higher_trees_of(&self, source: &LeafSource<'_>, tier: u8) -> &TierTrees {
         let higher = self.higher.get_or_init(HigherTiers::new);
-        let make = || TierTrees::new(source.shape());
-        higher.get_or_make(tier, make, || {
-            source.subject.record.touch_load();
-        })
+        let trees = higher.get_or_make(tier, || TierTrees::new(source.shape()));
+        // Also if another thread made them, perhaps for another relay.
+        source.subject.record.touch_load();
+        trees
     }
 
     /// The trees of all tiers in which any relay was, the lowest first.
@@ -176,8 +177,8 @@ impl Forest {
     pub(super) fn hides(&self, source: &LeafSource<'_>) -> bool {
         // The word of a rejected relay has nothing but the state.
         let departed = const { LeafState::Rejected(Rejection::Departed).number() as u64 };
-        let (_, trees) = self.trees_of(source);
-        trees.summaries.leaf(source.slot) == departed
+        let trees = self.trees(source.subject.tier());
+        trees.is_some_and(|trees| trees.summaries.leaf(source.slot) == departed)
     }
 
     /// Recomputes the leaf of a relay, and the words above as far as they change; up to the
@@ -327,21 +328,14 @@ impl HigherTiers {
         self.trees[usize::from(tier) - 1].get()
     }
 
-    /// The same, made by `make` unless there are any; `on_made` is called after that.
-    pub(super) fn get_or_make(
-        &self,
-        tier: u8,
-        make: impl FnOnce() -> TierTrees,
-        on_made: impl FnOnce(),
-    ) -> &TierTrees {
+    /// The same, made by `make` unless there are any.
+    pub(super) fn get_or_make(&self, tier: u8, make: impl FnOnce() -> TierTrees) -> &TierTrees {
         if let Some(trees) = self.get(tier) {
             return trees;
         }
         // First: a thread that finds the trees also finds them among all.
         self.made.add(tier);
-        let trees = self.trees[usize::from(tier) - 1].get_or_init(make);
-        on_made();
-        trees
+        self.trees[usize::from(tier) - 1].get_or_init(make)
     }
 
     /// The trees that were made, the lowest tier first.

@@ -61,6 +61,32 @@ fn a_move_beside_a_merge_leaves_one_leaf() {
     leave_one_leaf(to_tier_1, Relays::merge, LeafState::Unmeasured);
 }
 
+/// The trees of the tier that the relay leaves are made by a thread that changes another relay.
+#[test]
+fn a_move_beside_trees_that_another_relay_needs_leaves_one_leaf() {
+    check(2, || {
+        let relays = merged(2);
+        relays.change_load(1, |load| load.with_report(CAPACITY));
+        // As in the next base, whose trees are not made yet.
+        relays.set_tier(0, 1);
+        relays.set_tier(1, 1);
+        let (one, other) = (Arc::clone(&relays), Arc::clone(&relays));
+        let making = thread::spawn(move || {
+            one.publication.refresh_touched(&one.subject(1), false);
+            yield_point();
+        });
+        let moving = thread::spawn(move || {
+            other.change_tier(0, 0);
+            yield_point();
+        });
+        fill(&relays);
+        making.join().unwrap();
+        moving.join().unwrap();
+        let full = LeafState::Rejected(Rejection::Full);
+        assert_eq!(relays.consistent_state(0), full);
+    });
+}
+
 /// A search that goes from tier to tier finds the relay, or a pending change, or sees that a
 /// relay has moved meanwhile.
 fn is_found_beside(moves: fn(&Relays)) {
