@@ -120,6 +120,8 @@ impl Inner {
         now: Tick,
     ) -> Option<Lease> {
         let (units, record) = best.record.lease(options.units, Some(snapshot)).ok()?;
+        // It may have been renewed since it was chosen.
+        options.check_terms(&record).ok()?;
         let candidate = best.with_record(record);
         let relay = self.relays.describe_candidate(&candidate, now);
         Some(Lease::new(relay, units, best.circuit.sequence()))
@@ -217,8 +219,8 @@ impl Inner {
         guard: &'g Guard,
     ) -> Option<Candidate<'g>> {
         let context = &self.relays.publication().context;
-        let has_others = options.is_filtered() || context.has_higher_tiers();
-        match has_others && options.is_plain_but_for_filters() {
+        let has_others = || options.is_filtered() || context.has_higher_tiers();
+        match options.is_plain_but_for_filters() && has_others() {
             true => self.best_by_tiers(target, options, now, snapshot, guard),
             false => None,
         }
@@ -246,6 +248,7 @@ impl Inner {
     }
 
     /// The filter that a call asks for, if there are trees for it or will be.
+    #[inline(always)]
     pub(super) fn filter_of(&self, options: &FindOptions) -> Option<FilterId> {
         let filters = &self.relays.publication().context.filters;
         filters.find(options.filter.as_ref()?)

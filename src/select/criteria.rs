@@ -201,7 +201,7 @@ impl Criteria<'_> {
         if let Some(reason) = load.rejection_of(self.units().get()) {
             return Err(reason);
         }
-        self.check_terms(live)?;
+        self.options.check_terms(live)?;
         if let Some(max_latency) = self.options.max_latency {
             self.check_latency(record, max_latency)?;
         }
@@ -256,32 +256,6 @@ impl Criteria<'_> {
             || self.requester.is_some_and(|peer| record.is_of(peer))
             || self.local.is_some_and(|local| record.is_of(local))
             || self.options.excludes(record)
-    }
-
-    /// Whether a relay announces what the call asks for, if it asks for anything of that.
-    #[inline(always)]
-    pub(crate) fn check_terms(&self, live: &LiveRecord<'_>) -> Result<(), Rejection> {
-        match self.options.is_filtered() {
-            true => self.check_announced(live),
-            false => Ok(()),
-        }
-    }
-
-    #[cold]
-    fn check_announced(&self, live: &LiveRecord<'_>) -> Result<(), Rejection> {
-        let announcement = live.announcement();
-        if self.options.excludes_domain_of(announcement) {
-            return Err(Rejection::Excluded);
-        }
-        if let Some(filter) = &self.options.filter {
-            if !filter.admits_labels(announcement.labels()) {
-                return Err(Rejection::Labels);
-            }
-            if !filter.admits_endpoints(announcement.endpoints()) {
-                return Err(Rejection::Family);
-            }
-        }
-        Ok(())
     }
 
     #[cold]

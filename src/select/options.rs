@@ -7,12 +7,12 @@ mod tests;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::relay::{Filter, IpFamily, NodeId};
+use crate::relay::{Filter, IpFamily, NodeId, Rejection};
 use crate::rtt::micros_at_most;
 use crate::select::peer_view::PeerView;
 use crate::sync::Arc;
-use crate::table::RecordRef;
 use crate::table::record::Announcement;
+use crate::table::{LiveRecord, RecordRef};
 
 /// What a call asks for, beyond a relay that is live, has room, and is neither the target nor
 /// the requester nor this node.
@@ -99,8 +99,33 @@ impl FindOptions {
         self.is_filtered
     }
 
+    /// Whether a relay announces what the call asks for, if it asks for anything of that.
+    #[inline(always)]
+    pub(crate) fn check_terms(&self, live: &LiveRecord<'_>) -> Result<(), Rejection> {
+        match self.is_filtered {
+            true => self.check_announcement(live.announcement()),
+            false => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn check_announcement(&self, announcement: &Announcement) -> Result<(), Rejection> {
+        if self.excludes_domain_of(announcement) {
+            return Err(Rejection::Excluded);
+        }
+        if let Some(filter) = &self.filter {
+            if !filter.admits_labels(announcement.labels()) {
+                return Err(Rejection::Labels);
+            }
+            if !filter.admits_endpoints(announcement.endpoints()) {
+                return Err(Rejection::Family);
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the failure domain of a relay is excluded.
-    pub(crate) fn excludes_domain_of(&self, announcement: &Announcement) -> bool {
+    fn excludes_domain_of(&self, announcement: &Announcement) -> bool {
         let is_listed = |name: &str| {
             let names = &self.exclude_domains;
             names

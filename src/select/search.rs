@@ -70,7 +70,7 @@ impl<'g> Search<'g> {
         let tier = tiers.find(|&tier| !snapshot.is_empty(tier, criteria.filter))?;
         let trees = |part| Some(Leaves::tier(part, tier, criteria.filter)?.trees);
         let record = table.resolve(best_relay(snapshot, criteria.tick, trees)?, guard)?;
-        let best = criteria.candidate(record)?.in_tier(tier);
+        let best = criteria.if_eligible_at_all(&record)?.in_tier(tier);
         let is_lowest = tier == 0 || !(may_lag || publication.context.tier_moves() != moves);
         let is_best = is_lowest && record.tier() == tier && !best.is_on_trial();
         (is_best && !record.has_lapsed(criteria.tick)).then_some(best)
@@ -88,7 +88,7 @@ impl<'g> Search<'g> {
             let leased = candidate.record.lease(units, Some(self.snapshot));
             let (units, record) = leased.ok()?;
             // It may have been renewed since it was evaluated.
-            self.scope.criteria.check_terms(&record).ok()?;
+            self.scope.criteria.options.check_terms(&record).ok()?;
             self.claim(candidate)
                 .then_some((candidate.with_record(record), units))
         })

@@ -283,6 +283,14 @@ impl TierTrees {
         best_children(self.summaries.words(self.summaries.top(), 0))
     }
 
+    /// Whether the words of the root say that no relay is eligible.
+    #[inline(always)]
+    pub(crate) fn are_empty(&self) -> bool {
+        let root = self.summaries.words(self.summaries.top(), 0);
+        let any = root.iter().fold(0, |any, word| any | word);
+        SummaryWord(any).score_rank() == 0
+    }
+
     /// Computes all words above the leaves.
     pub(super) fn join_all(&self) {
         self.summaries.join_all();

@@ -123,7 +123,7 @@ impl Snapshot {
     #[inline]
     pub(crate) fn is_empty(&self, tier: u8, filter: Option<FilterId>) -> bool {
         let mut parts = self.tier(tier, filter);
-        parts.all(|part| part.trees.root().score_rank == 0)
+        parts.all(|part| part.trees.are_empty())
     }
 
     /// How many relays are in each state.
