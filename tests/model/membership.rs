@@ -233,7 +233,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
                 .map(Refusal::Latency),
         );
         let cost = change.rank.cost.filter(|&cost| !is_valid_cost(cost));
-        faults.extend(cost.map(Refusal::Cost));
+        faults.extend(cost.map(|cost| Refusal::Cost(cost.to_bits())));
         let public_only = self.settings.public_only;
         faults.extend(change.details.faults(endpoint, public_only));
         faults

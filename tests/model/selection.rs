@@ -1,6 +1,42 @@
 //! Eligibility and ranking.
 
-use super::{Access, Address, Call, Model, Obstacle, Record};
+use super::{Access, Address, Call, Model, Record};
+
+/// Why a live relay is not handed out, or not leased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    Excluded,
+    Banned,
+    BackingOff,
+    Draining,
+    /// No unit is free.
+    Full,
+    /// Fewer units are free than the call asks for.
+    TooFewUnits,
+    /// Its failure domain is excluded.
+    Domain,
+    Labels,
+    Family,
+    TooFar,
+    Unmeasured,
+}
+
+impl Obstacle {
+    /// A relay counts under an obstacle of the lowest class: an exclusion goes before what holds for all
+    /// callers, and that before what a call asks for.
+    pub fn class(self) -> u8 {
+        match self {
+            Self::Excluded => 0,
+            Self::Banned | Self::BackingOff | Self::Draining | Self::Full => 1,
+            Self::TooFewUnits
+            | Self::Domain
+            | Self::Labels
+            | Self::Family
+            | Self::TooFar
+            | Self::Unmeasured => 2,
+        }
+    }
+}
 
 /// A relay that is eligible if no tier counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
