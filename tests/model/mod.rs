@@ -12,6 +12,7 @@ mod failures;
 mod filters;
 mod home;
 mod membership;
+mod newcomers;
 mod operation;
 mod peers;
 mod record;
@@ -63,6 +64,7 @@ pub struct Settings<K> {
     pub clock_starts_at: Duration,
     pub max_peers: usize,
     pub peer_ttl: Duration,
+    pub slow_start: Duration,
 }
 
 impl<K> Settings<K> {

@@ -44,6 +44,8 @@ pub struct Candidate<K> {
     pub id: K,
     pub tier: u8,
     pub score: f64,
+    /// By which the registry may still rank it.
+    pub ranked: f64,
     pub is_on_trial: bool,
 }
 
@@ -57,16 +59,18 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         let mut candidates: Vec<_> = eligible
             .map(|(id, relay)| {
                 let rank = self.rank(id, relay);
+                let shares = self.shares(relay);
                 let path = call.path(id, relay, self.settings.assumed_rtt);
                 Candidate {
                     id: *id,
                     tier: rank.tier,
-                    score: rank.cost * relay.score(path),
+                    score: rank.cost * relay.score(path, shares.0),
+                    ranked: rank.cost * relay.score(path, shares.1),
                     is_on_trial: relay.circuit.access(self.tick) != Access::Free,
                 }
             })
             .collect();
-        candidates.sort_by(|a, b| a.tier.cmp(&b.tier).then(a.score.total_cmp(&b.score)));
+        candidates.sort_by(|a, b| a.tier.cmp(&b.tier).then(a.ranked.total_cmp(&b.ranked)));
         candidates
     }
 

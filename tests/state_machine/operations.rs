@@ -53,7 +53,8 @@ fn settings() -> impl Strategy<Value = Settings<NodeId>> {
         prop_oneof![1 => 0..3_usize, 2 => Just(10_000)],
         prop_oneof![Just(ms(1)), Just(secs(60)), Just(secs(3_600))],
     );
-    let times = (assumed, lifetime, grace, peers);
+    let slow_start = prop_oneof![4 => Just(Duration::ZERO), 1 => Just(ms(50)), 1 => Just(secs(60)), 1 => Just(secs(600))];
+    let times = (assumed, lifetime, grace, peers, slow_start);
     (max_relays, pace, local, any::<bool>(), times, ejected).prop_map(
         |(max_relays, (tick, ttl), local, public_only, times, max_ejected_share)| Settings {
             max_relays,
@@ -68,6 +69,7 @@ fn settings() -> impl Strategy<Value = Settings<NodeId>> {
             clock_starts_at: Duration::ZERO,
             max_peers: times.3.0,
             peer_ttl: times.3.1,
+            slow_start: times.4,
         },
     )
 }
