@@ -72,6 +72,7 @@ fn settings(u: &mut Unstructured) -> Result<Settings<NodeId>> {
             few => few,
         },
         peer_ttl: span(u, tick)?,
+        slow_start: optional(u, |u| span(u, tick))?.unwrap_or_default(),
     })
 }
 

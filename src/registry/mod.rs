@@ -412,8 +412,9 @@ impl Registry {
     /// Each relay after the first is the best one in
     /// [another failure domain](FindOptions::max_spread_cost) than those before it, if that costs
     /// little, and on another machine (IP address or name) whatever it costs, as long as the
-    /// search meets one; so the second is a standby. Relays on trial come last, and only one in
-    /// the first place claims its trial.
+    /// search meets one; so the second is a standby. Those of a higher tier follow if the lower
+    /// ones have too few. Relays on trial come last in their tier, but for one that is the best of
+    /// all: it is first, and only there claims its trial.
     ///
     /// Lock-free; allocates the answer. It visits the relays best first, by the same scores as
     /// [`find_relay_with`](Self::find_relay_with), until no standby can follow that costs little

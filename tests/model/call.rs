@@ -1,8 +1,27 @@
 //! One call: what it asks for, and what is known of the path through each relay.
 
-use super::{Address, Model, Query, Record};
-use std::collections::BTreeMap;
+use super::{Address, Filter, Model, Record, View};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+/// What a call asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query<K> {
+    pub max_results: usize,
+    pub excluded: BTreeSet<K>,
+    pub max_latency: Option<Duration>,
+    pub allow_unmeasured: bool,
+    /// Kept by a find of one relay, unless the best is much better.
+    pub preferred: Option<K>,
+    /// Who asks, if that is not this node.
+    pub requester: Option<K>,
+    /// The round trips to relays that the requester and the target measured.
+    pub requester_view: Option<View<K>>,
+    pub target_view: Option<View<K>>,
+    /// How many units a lease takes.
+    pub units: u32,
+    pub filter: Filter,
+}
 
 #[derive(Clone, Debug)]
 pub struct Call<K> {

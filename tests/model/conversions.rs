@@ -145,7 +145,7 @@ pub fn refusal(error: &RegisterError) -> Refusal {
         RegisterError::InvalidCapacity { capacity, .. } => Refusal::Capacity(*capacity),
         RegisterError::InvalidTtl { ttl, .. } => Refusal::Ttl(*ttl),
         RegisterError::InvalidLatency { latency, .. } => Refusal::Latency(*latency),
-        RegisterError::InvalidCost { cost, .. } => Refusal::Cost(*cost),
+        RegisterError::InvalidCost { cost, .. } => Refusal::Cost(cost.to_bits()),
         RegisterError::InvalidFailureDomain { len, .. } => Refusal::Domain(*len),
         RegisterError::InvalidLabel { label, .. } => Refusal::Label(label.to_string()),
         RegisterError::TooManyLabels { count, .. } => Refusal::TooManyLabels(*count),

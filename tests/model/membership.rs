@@ -50,6 +50,9 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             if change.restarted {
                 self.restarts += u64::from(record.leases > 0);
                 self.serials = fresh;
+                if record.leases > 0 {
+                    record.arrived_at = None;
+                }
                 (record.serial, record.leases, record.base) = (fresh, 0, 0);
             }
             self.counters.renewals += 1;
@@ -123,6 +126,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             (record.serial, record.leases) = (before.serial, before.leases);
         }
         if is_remembered {
+            record.arrived_at = None;
             let announced = record.seed.take();
             (record.seed, record.window) = (before.seed, before.window);
             record.forget_before(self.oldest_sample(time_of(self.settings.tick, self.tick)));
@@ -233,7 +237,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
                 .map(Refusal::Latency),
         );
         let cost = change.rank.cost.filter(|&cost| !is_valid_cost(cost));
-        faults.extend(cost.map(Refusal::Cost));
+        faults.extend(cost.map(|cost| Refusal::Cost(cost.to_bits())));
         let public_only = self.settings.public_only;
         faults.extend(change.details.faults(endpoint, public_only));
         faults
@@ -254,6 +258,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             registered: now,
             deadline: self.deadline(now, ttl),
             ttl,
+            arrived_at: self.arrival(),
             serial: self.serials,
             leases: 0,
             base: 0,

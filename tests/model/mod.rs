@@ -12,6 +12,7 @@ mod failures;
 mod filters;
 mod home;
 mod membership;
+mod newcomers;
 mod operation;
 mod peers;
 mod record;
@@ -23,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use address::{Address, AddressFault, Nat};
-pub use call::{Call, Leg, Legs};
+pub use call::{Call, Leg, Legs, Query};
 pub use circuit::{Access, Circuit, Fault, Source, Trust};
 pub use details::{DetailChange, Details};
 pub use filters::{Family, Filter};
@@ -34,6 +35,7 @@ pub use record::Record;
 use record::second_of;
 
 use selection::Candidate;
+pub use selection::Obstacle;
 pub use system::System;
 pub use tiers::{Rank, RankChange};
 
@@ -62,6 +64,7 @@ pub struct Settings<K> {
     pub clock_starts_at: Duration,
     pub max_peers: usize,
     pub peer_ttl: Duration,
+    pub slow_start: Duration,
 }
 
 impl<K> Settings<K> {
@@ -119,24 +122,6 @@ struct Gone<E> {
     has_lapsed: bool,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub struct Query<K> {
-    pub max_results: usize,
-    pub excluded: BTreeSet<K>,
-    pub max_latency: Option<Duration>,
-    pub allow_unmeasured: bool,
-    /// Kept by a find of one relay, unless the best is much better.
-    pub preferred: Option<K>,
-    /// Who asks, if that is not this node.
-    pub requester: Option<K>,
-    /// The round trips to relays that the requester and the target measured.
-    pub requester_view: Option<View<K>>,
-    pub target_view: Option<View<K>>,
-    /// How many units a lease takes.
-    pub units: u32,
-    pub filter: Filter,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     New,
@@ -152,7 +137,8 @@ pub enum Refusal {
     Capacity(u32),
     Ttl(Duration),
     Latency(Duration),
-    Cost(f64),
+    /// The bits of a cost, for what is not a number equals nothing.
+    Cost(u64),
     Label(String),
     TooManyLabels(usize),
     FurtherAddress(AddressFault),
@@ -160,42 +146,6 @@ pub enum Refusal {
     /// The length of an invalid name.
     Domain(usize),
     ClockExhausted,
-}
-
-/// Why a live relay is not handed out, or not leased.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Obstacle {
-    Excluded,
-    Banned,
-    BackingOff,
-    Draining,
-    /// No unit is free.
-    Full,
-    /// Fewer units are free than the call asks for.
-    TooFewUnits,
-    /// Its failure domain is excluded.
-    Domain,
-    Labels,
-    Family,
-    TooFar,
-    Unmeasured,
-}
-
-impl Obstacle {
-    /// A relay counts under an obstacle of the lowest class: an exclusion goes before what holds for all
-    /// callers, and that before what a call asks for.
-    pub fn class(self) -> u8 {
-        match self {
-            Self::Excluded => 0,
-            Self::Banned | Self::BackingOff | Self::Draining | Self::Full => 1,
-            Self::TooFewUnits
-            | Self::Domain
-            | Self::Labels
-            | Self::Family
-            | Self::TooFar
-            | Self::Unmeasured => 2,
-        }
-    }
 }
 
 /// A lease. It is valid through all registrations of its relay, until that registers as restarted.
@@ -241,7 +191,9 @@ pub struct Model<K, E> {
 }
 
 impl<K: Copy + Ord, E: Address> Model<K, E> {
-    pub fn new(settings: Settings<K>) -> Self {
+    /// The assumed round trip is kept to the microsecond.
+    pub fn new(mut settings: Settings<K>) -> Self {
+        settings.assumed_rtt = Duration::from_micros(whole_micros(settings.assumed_rtt));
         Self {
             settings,
             tick: 0,
@@ -351,6 +303,10 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
 
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    pub fn assumed_rtt(&self) -> Duration {
+        self.settings.assumed_rtt
     }
 
     pub fn tick(&self) -> u64 {

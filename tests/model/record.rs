@@ -23,6 +23,8 @@ pub struct Record<E> {
     /// The first tick at which the relay is no longer live.
     pub deadline: u64,
     pub ttl: Duration,
+    /// The tick at which it arrived, while it starts slowly.
+    pub(super) arrived_at: Option<u64>,
     pub(super) serial: u64,
     pub(super) leases: u32,
     /// The reported load, without our own leases.
@@ -112,9 +114,12 @@ impl<E: Address> Record<E> {
         self.window.latest().or(self.seed.map(|(second, _)| second))
     }
 
-    /// The score before the cost: lower is better. Must not be called for a full relay.
-    pub fn score(&self, path: Duration) -> f64 {
-        let utilisation = f64::from(self.load()) / f64::from(self.capacity);
+    /// The score before the cost, if this share of the capacity counts: lower is better. Must not be called
+    /// for a full relay.
+    pub fn score(&self, path: Duration, share: f64) -> f64 {
+        const MOST: f64 = 1.0 - 1.0 / 256.0;
+        let whole = f64::from(self.load()) / f64::from(self.capacity);
+        let utilisation = (whole / share).min(MOST).max(whole);
         path.as_secs_f64() / (1.0 - utilisation.powi(4))
     }
 }

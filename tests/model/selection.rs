@@ -1,6 +1,42 @@
 //! Eligibility and ranking.
 
-use super::{Access, Address, Call, Model, Obstacle, Record};
+use super::{Access, Address, Call, Model, Record};
+
+/// Why a live relay is not handed out, or not leased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    Excluded,
+    Banned,
+    BackingOff,
+    Draining,
+    /// No unit is free.
+    Full,
+    /// Fewer units are free than the call asks for.
+    TooFewUnits,
+    /// Its failure domain is excluded.
+    Domain,
+    Labels,
+    Family,
+    TooFar,
+    Unmeasured,
+}
+
+impl Obstacle {
+    /// A relay counts under an obstacle of the lowest class: an exclusion goes before what holds for all
+    /// callers, and that before what a call asks for.
+    pub fn class(self) -> u8 {
+        match self {
+            Self::Excluded => 0,
+            Self::Banned | Self::BackingOff | Self::Draining | Self::Full => 1,
+            Self::TooFewUnits
+            | Self::Domain
+            | Self::Labels
+            | Self::Family
+            | Self::TooFar
+            | Self::Unmeasured => 2,
+        }
+    }
+}
 
 /// A relay that is eligible if no tier counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -8,6 +44,8 @@ pub struct Candidate<K> {
     pub id: K,
     pub tier: u8,
     pub score: f64,
+    /// By which the registry may still rank it.
+    pub ranked: f64,
     pub is_on_trial: bool,
 }
 
@@ -21,16 +59,18 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
         let mut candidates: Vec<_> = eligible
             .map(|(id, relay)| {
                 let rank = self.rank(id, relay);
+                let shares = self.shares(relay);
                 let path = call.path(id, relay, self.settings.assumed_rtt);
                 Candidate {
                     id: *id,
                     tier: rank.tier,
-                    score: rank.cost * relay.score(path),
+                    score: rank.cost * relay.score(path, shares.0),
+                    ranked: rank.cost * relay.score(path, shares.1),
                     is_on_trial: relay.circuit.access(self.tick) != Access::Free,
                 }
             })
             .collect();
-        candidates.sort_by(|a, b| a.tier.cmp(&b.tier).then(a.score.total_cmp(&b.score)));
+        candidates.sort_by(|a, b| a.tier.cmp(&b.tier).then(a.ranked.total_cmp(&b.ranked)));
         candidates
     }
 

@@ -48,6 +48,7 @@ impl System {
             .rtt_lifetime(settings.rtt_lifetime)
             .max_ejected_share(settings.max_ejected_share)
             .max_peers(settings.max_peers)
+            .slow_start(settings.slow_start)
             .peer_ttl(settings.peer_ttl)
             .maintenance(Maintenance::Manual)
             .clock(clock.clone());
@@ -198,6 +199,8 @@ impl System {
                 let step = step.duration(&self.settings);
                 self.clock.advance(step);
                 self.now = self.settings.after(self.now, step);
+                // The ranks of newcomers wait for the next pass.
+                self.settled &= self.settings.slow_start.is_zero();
                 // Every call reads the clock.
                 self.model.maintain(self.now);
             }

@@ -7,6 +7,7 @@ mod common;
 mod model;
 
 mod operations;
+mod queries;
 
 use model::System;
 use operations::{History, history};

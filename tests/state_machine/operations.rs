@@ -1,19 +1,20 @@
 //! The probability of each operation in a history.
 
+use super::queries::{query, units, view};
 use crate::common::{ms, secs};
 use crate::model::{
-    CAPACITY_CEILING, Change, DetailChange, Family, Fault, Filter, NODES, Nat, Operation, Query,
-    RTT_CEILING, RankChange, Settings, Step, View, Wave, node, unconditional,
+    CAPACITY_CEILING, Change, DetailChange, Fault, NODES, Nat, Operation, RTT_CEILING, RankChange,
+    Settings, Step, Wave, node,
 };
-use proptest::collection::{btree_map, btree_set, vec};
+use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use relay_registry::{Endpoint, NodeId, PeerView};
+use relay_registry::{Endpoint, NodeId};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The size of the crowd.
-const CROWD: usize = 40;
+pub const CROWD: usize = 40;
 
 #[derive(Clone, Debug)]
 pub struct History {
@@ -52,7 +53,8 @@ fn settings() -> impl Strategy<Value = Settings<NodeId>> {
         prop_oneof![1 => 0..3_usize, 2 => Just(10_000)],
         prop_oneof![Just(ms(1)), Just(secs(60)), Just(secs(3_600))],
     );
-    let times = (assumed, lifetime, grace, peers);
+    let slow_start = prop_oneof![4 => Just(Duration::ZERO), 1 => Just(ms(50)), 1 => Just(secs(60)), 1 => Just(secs(600))];
+    let times = (assumed, lifetime, grace, peers, slow_start);
     (max_relays, pace, local, any::<bool>(), times, ejected).prop_map(
         |(max_relays, (tick, ttl), local, public_only, times, max_ejected_share)| Settings {
             max_relays,
@@ -67,6 +69,7 @@ fn settings() -> impl Strategy<Value = Settings<NodeId>> {
             clock_starts_at: Duration::ZERO,
             max_peers: times.3.0,
             peer_ttl: times.3.1,
+            slow_start: times.4,
         },
     )
 }
@@ -124,7 +127,7 @@ fn wave() -> impl Strategy<Value = Wave> {
 }
 
 /// The first few nodes are the busiest.
-fn any_node() -> impl Strategy<Value = NodeId> {
+pub fn any_node() -> impl Strategy<Value = NodeId> {
     prop_oneof![3 => 0..3_usize, 2 => 0..NODES].prop_map(node)
 }
 
@@ -280,29 +283,12 @@ fn details() -> impl Strategy<Value = DetailChange<Endpoint>> {
     })
 }
 
-fn label() -> impl Strategy<Value = String> {
+pub fn label() -> impl Strategy<Value = String> {
     proptest::sample::select(&["eu", "udp", "tcp", "metered"][..]).prop_map(str::to_owned)
 }
 
-fn domain() -> impl Strategy<Value = String> {
+pub fn domain() -> impl Strategy<Value = String> {
     proptest::sample::select(&["rack-1", "rack-2", "rack-3"][..]).prop_map(str::to_owned)
-}
-
-fn filter() -> impl Strategy<Value = Filter> {
-    let family = prop_oneof![Just(Family::V4), Just(Family::V6)];
-    let asked = (
-        btree_set(label(), 0..3),
-        btree_set(label(), 0..2),
-        option::weighted(0.3, family),
-        btree_set(domain(), 0..2),
-    );
-    let asked = asked.prop_map(|(require, avoid, family, exclude_domains)| Filter {
-        require,
-        avoid,
-        family,
-        exclude_domains,
-    });
-    prop_oneof![2 => Just(Filter::default()), 1 => asked]
 }
 
 fn tier() -> impl Strategy<Value = u8> {
@@ -327,79 +313,4 @@ fn ban(tick: Duration) -> impl Strategy<Value = Duration> {
 
 fn load() -> impl Strategy<Value = u32> {
     prop_oneof![10 => 0..6_u32, 2 => 0..120_u32, 1 => 0..=CAPACITY_CEILING]
-}
-
-/// Most of the crowd: more relays than a search compares one by one.
-fn many_excluded() -> impl Strategy<Value = std::collections::BTreeSet<NodeId>> {
-    btree_set((0..NODES + CROWD).prop_map(node), 9..NODES + CROWD)
-}
-
-/// Mostly as many as some relays have: see `detailed`.
-fn units() -> impl Strategy<Value = u32> {
-    prop_oneof![
-        12 => Just(1),
-        8 => 2..=4_u32,
-        2 => 5..=120_u32,
-        1 => prop_oneof![Just(CAPACITY_CEILING), Just(CAPACITY_CEILING + 1), Just(u32::MAX)],
-    ]
-}
-
-fn view() -> impl Strategy<Value = View<NodeId>> {
-    let rtt = prop_oneof![
-        Just(ms(10)),
-        (1..300_000_u64).prop_map(Duration::from_micros)
-    ];
-    btree_map(any_node(), rtt, 0..=PeerView::MAX_MEASURED)
-}
-
-/// A requester, and views of both peers.
-fn peers() -> impl Strategy<Value = (Option<NodeId>, Option<View<NodeId>>, Option<View<NodeId>>)> {
-    (
-        option::weighted(0.3, any_node()),
-        option::weighted(0.15, view()),
-        option::weighted(0.15, view()),
-    )
-}
-
-fn query() -> impl Strategy<Value = Query<NodeId>> {
-    let wishes = (
-        0..=NODES + 1,
-        prop_oneof![4 => btree_set(any_node(), 0..4), 1 => many_excluded()],
-        option::of(prop_oneof![
-            Just(ms(10)),
-            Just(ms(100)),
-            (1..300_u64).prop_map(ms)
-        ]),
-        any::<bool>(),
-        option::weighted(0.3, any_node()),
-        units(),
-        filter(),
-        peers(),
-    )
-        .prop_map(
-            |(
-                max_results,
-                excluded,
-                max_latency,
-                allow_unmeasured,
-                preferred,
-                units,
-                filter,
-                peers,
-            )| {
-                Query {
-                    max_results,
-                    excluded,
-                    max_latency,
-                    allow_unmeasured,
-                    preferred,
-                    units,
-                    filter,
-                    requester: peers.0,
-                    requester_view: peers.1,
-                    target_view: peers.2,
-                }
-            },
-        );
-    prop_oneof![1 => Just(unconditional()), 2 => wishes]
 }

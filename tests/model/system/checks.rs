@@ -68,7 +68,7 @@ impl System {
             assert!(is_in_place, "{listed:?} in place of {expected:?}");
             if self.settled {
                 assert!(
-                    self.is_as_good(listed.score, expected.score, call),
+                    self.is_as_good(listed.score, expected.ranked, call),
                     "{listed:?} where {expected:?} was to be had"
                 );
             }
@@ -104,7 +104,7 @@ impl System {
         let best = &eligible[0];
         let ties = eligible
             .iter()
-            .filter(|it| self.is_as_good(it.score, best.score, call));
+            .filter(|it| self.is_as_good(it.score, best.ranked, call));
         let mut expected = ties.map(|it| self.model.handed_out(&it.id, call));
         if self.settled {
             assert!(

@@ -39,7 +39,7 @@ impl System {
             ..=64 => 0.004,
             _ => 0.034,
         };
-        let limit = best.score * (1.0 + share) * 1.000_1;
+        let limit = best.ranked * (1.0 + share) * 1.000_1;
         let ties = homes.iter().filter(|it| it.score <= limit);
         let mut expected = ties.map(|it| self.model.home(&it.id, call));
         if self.settled {

@@ -46,7 +46,7 @@ impl System {
         match (source, known) {
             (LegSource::Measured, Leg::Measured(rtt)) if !has_view => assert_eq!(length, rtt),
             (LegSource::Published, Leg::Measured(rtt)) if has_view => assert_eq!(length, rtt),
-            (LegSource::Assumed, Leg::Assumed) => assert_eq!(length, self.settings.assumed_rtt),
+            (LegSource::Assumed, Leg::Assumed) => assert_eq!(length, self.model.assumed_rtt()),
             (LegSource::Estimated, Leg::Assumed) if may_be_estimated => return Some(length),
             other => panic!("{other:?}"),
         }
