@@ -27,7 +27,7 @@ pub struct System {
     leases: Vec<(Lease, Held<NodeId>)>,
     /// The time of day at the clock's origin, by the first relay that was read.
     origin: Option<SystemTime>,
-    /// No round trip has changed since the last maintenance pass, so the order must be exact.
+    /// Ranks need no maintenance pass, so the order must be exact. What is measured counts at once.
     settled: bool,
     /// The model's counters at the last maintenance pass.
     counted: Counters,
@@ -95,17 +95,14 @@ impl System {
             Operation::RecordRtt(id, rtt) => {
                 let taken = self.registry.record_rtt(&id, rtt);
                 assert_eq!(taken, self.model.record_rtt(&id, rtt));
-                self.settled &= !taken;
             }
             Operation::ForgetRtt(id) => {
                 let is_known = self.registry.forget_rtt(&id);
                 assert_eq!(is_known, self.model.forget_rtt(&id));
-                self.settled &= !is_known;
             }
             Operation::ForgetRtts => {
                 self.registry.forget_rtts();
                 self.model.forget_rtts();
-                self.settled = false;
             }
             Operation::DueForProbe(max) => {
                 let due = self.registry.due_for_probe(max);
@@ -224,10 +221,8 @@ impl System {
             .register(self.now, id, endpoint.clone(), change, is_new);
         match (outcome, expected) {
             (Ok(Registration::New), Ok(Admission::New))
-            | (Ok(Registration::Returned), Ok(Admission::Returned)) => {}
-            (Ok(Registration::Renewed), Ok(Admission::Renewed)) => {
-                self.settled &= change.latency.is_none();
-            }
+            | (Ok(Registration::Returned), Ok(Admission::Returned))
+            | (Ok(Registration::Renewed), Ok(Admission::Renewed)) => {}
             (Err(RegisterError::Full { max, .. }), Err(reasons))
                 if reasons.contains(&Refusal::Full) =>
             {
