@@ -280,7 +280,9 @@ impl RegistryBuilder {
     /// [`RegisterError::EndpointTaken`](crate::RegisterError::EndpointTaken), until that relay
     /// leaves, expires or moves to another endpoint. (Two ports of one host are two endpoints.)
     /// The same holds for relays learned from a DHT, but one that was learned is removed if a
-    /// local one registers at its endpoint. [`Registry::at`] shows who is there.
+    /// local one registers at its endpoint. Further endpoints that a learned relay claims do not
+    /// count, since nothing has shown that it is there. [`Registry::at`] shows which relays name
+    /// an endpoint.
     ///
     /// Registrations take turns with it: each one takes a lock, but for a renewal that changes
     /// nothing and gives no latency. It keeps about 150 bytes for each endpoint.

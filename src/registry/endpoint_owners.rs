@@ -9,6 +9,9 @@
 //! relay says whether it is live and still there. So nothing has to be done when a relay leaves,
 //! expires or moves. Entries that became stale are dropped now and then.
 //!
+//! The further endpoints of a learned relay are not checked, and take none from another relay:
+//! its record claims them, and nothing has shown that it is there.
+//!
 //! A relay past its deadline could be renewed at this moment by a thread that read an earlier
 //! tick. So it departs before another relay takes its endpoint.
 
@@ -90,14 +93,14 @@ impl Inner {
         Ok(registration)
     }
 
-    /// Where the relay is reached after the registration: if that gives no further endpoints, a
-    /// local relay that is live or returns keeps those that it had.
+    /// The endpoints that the relay takes: if the registration gives no further ones, a local
+    /// relay that is live or returns keeps those that it had.
     fn endpoints_after(&self, request: &Request<'_>, now: Moment, guard: &Guard) -> Vec<Endpoint> {
         let mut endpoints = vec![request.endpoint.clone()];
         let options = request.options.details.as_deref();
         match options.and_then(|options| options.also_at.as_ref()) {
+            _ if request.origin == Origin::Learned => {}
             Some(given) => endpoints.extend_from_slice(given),
-            None if request.origin == Origin::Learned => {}
             None => {
                 let table = &self.relays.table;
                 let record = table.find_known(request.hash, request.id, guard);
@@ -113,7 +116,7 @@ impl Inner {
     }
 
     /// Rejects a relay at the endpoint of another live one. One that was learned makes way for a
-    /// local one.
+    /// local one, if no other endpoint is taken.
     fn check_unowned(
         &self,
         owners: &Owners,
@@ -121,6 +124,7 @@ impl Inner {
         endpoints: &[Endpoint],
         guard: &Guard,
     ) -> Result<(), AttemptError> {
+        let mut learned = None;
         for endpoint in endpoints {
             let owner = owners.by_endpoint.get(endpoint);
             let Some(owner) = owner.filter(|owner| *owner != request.id) else {
@@ -134,18 +138,24 @@ impl Inner {
                 return Err(AttemptError::Conflict);
             }
             if live.announcement().origin == Origin::Learned && request.origin == Origin::Local {
-                self.remove_learned(*live);
-                return Err(AttemptError::LearnedRemoved);
+                learned = Some(live);
+                continue;
             }
             return Err(AttemptError::Rejected(RegisterError::EndpointTaken {
                 endpoint: endpoint.clone(),
                 by: *owner,
             }));
         }
-        Ok(())
+        match learned {
+            Some(live) => {
+                self.remove_learned(*live);
+                Err(AttemptError::LearnedRemoved)
+            }
+            None => Ok(()),
+        }
     }
 
-    /// The record of a relay that is at an endpoint, and has not departed.
+    /// The record of a relay that has taken an endpoint, and has not departed.
     fn live_at<'g>(
         &'g self,
         relay: &NodeId,
@@ -155,7 +165,12 @@ impl Inner {
         let table = &self.relays.table;
         let record = table.find_known(table.hash(relay), relay, guard)?;
         let live = record.observe_live()?;
-        live.announcement().is_at(endpoint).then_some(live)
+        let announcement = live.announcement();
+        let is_there = match announcement.origin {
+            Origin::Local => announcement.is_at(endpoint),
+            Origin::Learned => announcement.endpoint == *endpoint,
+        };
+        is_there.then_some(live)
     }
 }
 

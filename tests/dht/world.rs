@@ -176,8 +176,12 @@ impl World {
 
     /// The record that node `n` would publish now.
     pub fn says(&self, n: u8, endpoint: &str) -> SignedRecord {
-        let now = relay_registry::Clock::now(&self.wall);
         let announcement = Announcement::new(endpoint.parse().unwrap(), 10).unwrap();
+        self.says_all(n, announcement)
+    }
+
+    pub fn says_all(&self, n: u8, announcement: Announcement) -> SignedRecord {
+        let now = relay_registry::Clock::now(&self.wall);
         let record =
             RelayRecord::announce(announcement, next_sequence(None, now), now, TTL).unwrap();
         SignedRecord::sign(&record, &key(n), &Network::default()).unwrap()

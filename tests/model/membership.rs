@@ -50,9 +50,6 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             if change.restarted {
                 self.restarts += u64::from(record.leases > 0);
                 self.serials = fresh;
-                if record.leases > 0 {
-                    record.arrived_at = None;
-                }
                 (record.serial, record.leases, record.base) = (fresh, 0, 0);
             }
             self.counters.renewals += 1;

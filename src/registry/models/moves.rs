@@ -59,6 +59,31 @@ fn a_lower_relay_that_moves_up_is_found_before_higher_ones() {
     the_lower_one_is_found_beside_its_move(0, 1);
 }
 
+/// Relay 1 is given its unit back; relay 2 is in a higher tier. The thread that sees the room
+/// finds it, although the leaf may lag behind.
+#[test]
+fn a_lower_relay_that_has_room_again_is_found_before_higher_ones() {
+    check(1, || {
+        let (_, registry) = registry_of_two();
+        with_capacity(&registry, 1);
+        let lease = registry.lease(&id(1)).expect("a unit");
+        register(&registry, 2).unwrap();
+        registry.set_tier(&id(2), 1).unwrap();
+        let other = registry.clone();
+        let releasing = move || {
+            drop(lease);
+            yield_point();
+        };
+        let finding = move || {
+            yield_point();
+            let has_room = relay(&other).is_some_and(|relay| relay.current_load() == 0);
+            let found = other.find_relay(&id(9)).expect("a relay");
+            assert!(!has_room || found.node_id() == id(1));
+        };
+        at_once(releasing, finding);
+    });
+}
+
 fn labelled(registry: &Registry, n: u8, labels: &[&str]) {
     let options = RegisterOptions::new().labels(labels);
     registry.register_with(id(n), endpoint(), &options).unwrap();
@@ -119,12 +144,11 @@ fn a_relay_that_ceases_to_pass_a_filter_is_not_found() {
     });
 }
 
-/// It is leased on the terms that it was chosen for.
-#[test]
-fn a_relay_that_ceases_to_pass_a_filter_is_not_leased() {
-    check(1, || {
+/// It is leased on the terms that it was chosen for. `prepare` registers it with the label.
+fn it_is_not_leased_once_it_fails_the_filter(prepare: fn(&Registry)) {
+    check(1, move || {
         let (_, registry) = registry();
-        labelled(&registry, 1, &["udp"]);
+        prepare(&registry);
         let (one, other) = (registry.clone(), registry.clone());
         let leasing = move || {
             let lease = other.reserve(&id(9), &with_label());
@@ -133,4 +157,14 @@ fn a_relay_that_ceases_to_pass_a_filter_is_not_leased() {
         at_once(move || labelled(&one, 1, &["tcp"]), leasing);
         assert_eq!(relay(&registry).map(|relay| relay.current_load()), Some(0));
     });
+}
+
+#[test]
+fn a_relay_that_ceases_to_pass_a_filter_is_not_leased() {
+    it_is_not_leased_once_it_fails_the_filter(|registry| labelled(registry, 1, &["udp"]));
+}
+
+#[test]
+fn a_relay_that_ceases_to_pass_a_filter_with_trees_is_not_leased() {
+    it_is_not_leased_once_it_fails_the_filter(|registry| prepare_label(registry, &["udp"]));
 }
