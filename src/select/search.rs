@@ -181,24 +181,29 @@ impl<'g> Search<'g> {
         pending: &PendingSet,
         other: Option<Candidate<'g>>,
     ) -> Option<Candidate<'g>> {
-        let evaluate = |index| {
-            let record = self.scope.table.record_at(index, self.scope.guard)?;
-            let candidate = self.scope.criteria.candidate(record)?;
-            Some(candidate.in_tier(record.tier()))
-        };
-        // Changes without a slot may be of any record.
-        let best = if pending.has_overflowed() {
-            let all = 0..self.scope.table.high_water();
-            all.filter_map(evaluate)
-                .min_by(Candidate::by_tier_and_score)
-        } else {
-            let pending = pending.indices().filter_map(evaluate);
-            pending.min_by(Candidate::by_tier_and_score)
-        };
+        let pending = self.pending_candidates(pending);
+        let best = pending.min_by(Candidate::by_tier_and_score);
         match (best, other) {
             (Some(best), Some(other)) if best.tier >= other.tier => Some(other),
             (best, other) => best.or(other),
         }
+    }
+
+    /// The eligible ones of the relays with pending changes.
+    pub(crate) fn pending_candidates(
+        &self,
+        pending: &PendingSet,
+    ) -> impl Iterator<Item = Candidate<'g>> {
+        // Changes without a slot may be of any record.
+        let all = match pending.has_overflowed() {
+            true => 0..self.scope.table.high_water(),
+            false => 0..0,
+        };
+        pending.indices().chain(all).filter_map(|index| {
+            let record = self.scope.table.record_at(index, self.scope.guard)?;
+            let candidate = self.scope.criteria.candidate(record)?;
+            Some(candidate.in_tier(record.tier()))
+        })
     }
 
     /// Refreshes relays whose suspension has ended, up to so many in each part; whether

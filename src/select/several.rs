@@ -4,6 +4,7 @@ use crate::select::best_so_far::{FEW, TopK};
 use crate::select::candidate::Candidate;
 use crate::select::search::{REFRESHED_AT_ONCE, Search};
 use crate::select::spread::spread;
+use crate::table::snapshot::{PendingSet, Snapshot};
 use std::collections::{BTreeMap, HashSet};
 
 /// So often at most a list is filled up from one tier, if relays leave meanwhile.
@@ -20,18 +21,23 @@ impl<'g> Search<'g> {
             1 => return self.best().into_iter().collect(),
             _ => {}
         }
-        let context = &self.scope.table.publication().context;
+        let publication = self.scope.table.publication();
+        let context = &publication.context;
         let mut chosen = Vec::new();
         loop {
+            // In this order: see `best_eligible`.
             let moves = context.tier_moves();
-            self.choose_by_tier(count, &mut chosen);
+            let pending = publication.pending.read();
+            let snapshot = publication.load();
+            let is_latest = publication.is_latest(&snapshot);
+            self.choose_by_tier(&snapshot, count, &mut chosen);
+            self.add_pending(&pending, count, &mut chosen);
+            let has_missed_none = is_latest && context.tier_moves() == moves;
             // A long list takes long, and relays might move each time.
-            if chosen.len() == count || count > FEW || context.tier_moves() == moves {
+            if has_missed_none || is_of_lowest_tier(&chosen, count) || count > FEW {
                 break;
             }
-            // The search may have passed a relay that moved to another tier. The first one stays,
-            // for its trial may have been claimed.
-            chosen.truncate(1);
+            chosen.truncate(claimed(&chosen));
         }
         match chosen.is_empty() {
             true => self.best().into_iter().collect(),
@@ -41,14 +47,15 @@ impl<'g> Search<'g> {
 
     /// Adds the best relays of each tier to those that were chosen, the lowest tier first, up to
     /// `count` in all.
-    fn choose_by_tier(&self, count: usize, chosen: &mut Vec<Candidate<'g>>) {
+    fn choose_by_tier(&self, snapshot: &Snapshot, count: usize, chosen: &mut Vec<Candidate<'g>>) {
         // Those that were chosen before may be met again.
         let most = count + chosen.len();
         let mut best = None;
         for tier in self.scope.table.publication().context.tiers() {
             let of_lower_tiers = chosen.len();
             for _ in 0..ROUNDS {
-                let (mut pool, has_machines) = self.pool(tier, most - chosen.len(), chosen);
+                let wanted = most - chosen.len();
+                let (mut pool, has_machines) = self.pool(snapshot, tier, wanted, chosen);
                 if chosen.is_empty() {
                     if pool.is_empty() {
                         // Summaries may lag behind.
@@ -67,30 +74,50 @@ impl<'g> Search<'g> {
                     break;
                 }
                 // The pool has few more relays than were wanted, and one that is not eligible any
-                // more took the place of another. The first one stays if its trial was claimed.
-                let has_trial = chosen.first().is_some_and(Candidate::is_on_trial);
-                chosen.truncate(of_lower_tiers.max(has_trial.into()));
+                // more took the place of another.
+                chosen.truncate(of_lower_tiers.max(claimed(chosen)));
                 best = None;
             }
         }
     }
 
+    /// Adds eligible relays with pending changes, which the search may have missed, to a list
+    /// that is not full, or has relays of a higher tier.
+    #[inline]
+    fn add_pending(&self, pending: &PendingSet, count: usize, chosen: &mut Vec<Candidate<'g>>) {
+        let may_lack_some = !is_of_lowest_tier(chosen, count);
+        if may_lack_some && !pending.is_empty() && !chosen.is_empty() {
+            for candidate in self.pending_candidates(pending) {
+                insert_by_tier(candidate, chosen);
+            }
+            chosen.truncate(count);
+        }
+    }
+
     /// The best relays of a tier for an answer with up to `count` of them beside those that
     /// were `chosen`, best first, and whether all of these may be on several machines.
-    fn pool(&self, tier: u8, count: usize, chosen: &[Candidate<'g>]) -> (Vec<Candidate<'g>>, bool) {
+    fn pool(
+        &self,
+        snapshot: &Snapshot,
+        tier: u8,
+        count: usize,
+        chosen: &[Candidate<'g>],
+    ) -> (Vec<Candidate<'g>>, bool) {
         // Up to as many as the call asks for.
-        let mut are_all_refreshed = self.refresh_ended_suspensions(self.snapshot, count);
+        let mut are_all_refreshed = self.refresh_ended_suspensions(snapshot, count);
         let max_spread_cost = self.scope.criteria.options.max_spread_cost;
         let collect = || {
             let best_so_far = TopK::new(count, max_spread_cost, chosen);
-            let best = self.collect(self.snapshot, tier, best_so_far, true);
+            let best = self.collect(snapshot, tier, best_so_far, true);
             let has_machines = best.has_machines();
-            (best.into_list(chosen.is_empty()), has_machines)
+            let mut pool = best.into_list(chosen.is_empty());
+            pool.iter_mut().for_each(|candidate| candidate.tier = tier);
+            (pool, has_machines)
         };
         let (mut pool, mut has_machines) = collect();
         // Some of the relays that were refreshed may be full or draining.
         while pool.len() < count && !are_all_refreshed {
-            are_all_refreshed = self.refresh_ended_suspensions(self.snapshot, count);
+            are_all_refreshed = self.refresh_ended_suspensions(snapshot, count);
             (pool, has_machines) = collect();
         }
         let refreshed = pool.iter().filter(|it| self.refresh_lapsed_rtt(it));
@@ -130,10 +157,11 @@ impl<'g> Search<'g> {
             return Some(*candidate);
         }
         let record = *candidate.record;
-        match is_first && candidate.is_on_trial() {
+        let renewed = match is_first && candidate.is_on_trial() {
             true => criteria.evaluate_on_trial(&record).ok(),
             false => criteria.candidate(record),
-        }
+        };
+        Some(renewed?.in_tier(candidate.tier))
     }
 
     /// Refreshes all relays whose round trip has lapsed.
@@ -158,6 +186,28 @@ impl<'g> Search<'g> {
             put_trials_last(all, at == 0);
         }
         tiers.into_iter().collect()
+    }
+}
+
+/// Whether a list is full, and has no relay above the lowest tier.
+fn is_of_lowest_tier(chosen: &[Candidate<'_>], count: usize) -> bool {
+    chosen.len() == count && chosen.last().is_some_and(|last| last.tier == 0)
+}
+
+/// How many of the first relays stay in an answer that is searched for again: a trial that the
+/// call has claimed for it is not given back.
+fn claimed(chosen: &[Candidate<'_>]) -> usize {
+    chosen.first().is_some_and(Candidate::is_on_trial).into()
+}
+
+/// Adds a relay behind those of its tier, unless it is on trial, or there already.
+fn insert_by_tier<'g>(candidate: Candidate<'g>, chosen: &mut Vec<Candidate<'g>>) {
+    let id = candidate.record.identity();
+    let is_known = chosen.iter().any(|other| other.record.is_of(&id));
+    if !is_known && !candidate.is_on_trial() {
+        let at = chosen.iter().position(|other| other.tier > candidate.tier);
+        let at = at.unwrap_or(chosen.len()).max(claimed(chosen));
+        chosen.insert(at, candidate);
     }
 }
 

@@ -82,8 +82,9 @@ impl RecordRef<'_> {
     /// before it is admitted, and after room was [made](Self::prepare_policy).
     pub(super) fn begin_return(&self, announced: PolicyWord, arrived_at: Option<Tick>) {
         if let Some(policy) = self.store.policy(self.index) {
-            self.publication().context.expect_tier(announced.tier());
-            policy.change(|word| word.with_announced(announced));
+            let context = &self.publication().context;
+            let announced = |word: PolicyWord| word.with_announced(announced);
+            policy.change(announced, |tier| context.expect_tier(tier));
             if arrived_at.is_some() {
                 policy.ramp_up_from(arrived_at);
             }
@@ -123,10 +124,11 @@ impl RecordRef<'_> {
 
     fn apply_policy(&self, policy: &Policy, next: impl Fn(PolicyWord) -> PolicyWord) {
         let context: &Context = &self.publication().context;
-        context.expect_tier(next(policy.word()).tier());
         let _pending = self.begin_pending();
-        context.expect_tier_move();
-        policy.change(next);
+        policy.change(next, |tier| {
+            context.expect_tier(tier);
+            context.expect_tier_move();
+        });
         self.refresh(true);
     }
 

@@ -214,7 +214,7 @@ fn what_never_holds_is_never_answered_while_tiers_and_labels_change() {
         .for_each(|question| assert_best(&world, question));
 }
 
-/// A list of all has every relay that stays, though it moves from tier to tier meanwhile.
+/// A list that is not long has every relay that stays, though it moves from tier to tier meanwhile.
 #[test]
 fn a_list_misses_no_relay_that_moves() {
     let world = world_of(64);
@@ -228,12 +228,9 @@ fn a_list_misses_no_relay_that_moves() {
     };
     let list = |_| {
         for _ in 0..3_000 {
-            let some = world.find_relays(&non_relay(), &FindOptions::new().max_results(16));
-            let all = world.find_relays(&non_relay(), &all());
-            for list in [some, all] {
-                let distinct: BTreeSet<u32> = numbers(&list).into_iter().collect();
-                assert_eq!((list.len(), distinct.len()), (12, 12), "{distinct:?}");
-            }
+            let list = world.find_relays(&non_relay(), &FindOptions::new().max_results(32));
+            let distinct: BTreeSet<u32> = numbers(&list).into_iter().collect();
+            assert_eq!((list.len(), distinct.len()), (12, 12), "{distinct:?}");
         }
     };
     while_running(move_one, || at_once(THREADS, list));

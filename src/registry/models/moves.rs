@@ -84,6 +84,28 @@ fn a_lower_relay_that_has_room_again_is_found_before_higher_ones() {
     });
 }
 
+/// Relay 1 is in tier 0, and relay 2 moves there.
+#[test]
+fn a_list_has_a_relay_that_moves() {
+    check(1, || {
+        let (_, registry) = registry_of_two();
+        register(&registry, 1).unwrap();
+        register(&registry, 2).unwrap();
+        registry.set_tier(&id(2), 1).unwrap();
+        let (one, other) = (registry.clone(), registry.clone());
+        let moving = move || {
+            one.set_tier(&id(2), 0).unwrap();
+            yield_point();
+        };
+        let listing = move || {
+            yield_point();
+            let options = FindOptions::new().max_results(3);
+            assert_eq!(other.find_relays(&id(9), &options).len(), 2);
+        };
+        at_once(moving, listing);
+    });
+}
+
 fn labelled(registry: &Registry, n: u8, labels: &[&str]) {
     let options = RegisterOptions::new().labels(labels);
     registry.register_with(id(n), endpoint(), &options).unwrap();

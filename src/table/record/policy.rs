@@ -210,14 +210,23 @@ impl Policy {
         self.ramp.load(Ordering::Relaxed).checked_sub(1).map(Tick)
     }
 
-    /// Changes the word by what `next` makes of it; whether that is a change.
-    pub(in crate::table) fn change(&self, next: impl Fn(PolicyWord) -> PolicyWord) -> bool {
+    /// Changes the word by what `next` makes of it; whether that is a change. `before_move` is
+    /// called with the tier to which the relay moves, if it does.
+    pub(in crate::table) fn change(
+        &self,
+        next: impl Fn(PolicyWord) -> PolicyWord,
+        before_move: impl Fn(u8),
+    ) -> bool {
         let mut seen = self.word();
         while next(seen) != seen {
+            let wanted = next(seen);
+            if wanted.tier() != seen.tier() {
+                before_move(wanted.tier());
+            }
             // AcqRel: publishes the pending change, and sees those of earlier events.
             match self.word.compare_exchange_weak(
                 seen.0,
-                next(seen).0,
+                wanted.0,
                 Ordering::AcqRel,
                 Ordering::Acquire,
             ) {

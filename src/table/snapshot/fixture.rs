@@ -104,7 +104,7 @@ impl Relays {
     pub(super) fn set_tier(&self, index: usize, tier: u8) {
         let policy = self.policies.ensure(index as u32, self.len() as u32);
         let policy = policy.expect("there is memory");
-        policy.change(|word| word.with_tier(Some(tier)));
+        policy.change(|word| word.with_tier(Some(tier)), |_| ());
     }
 
     /// Changes the load word, and not the leaf.
