@@ -35,9 +35,9 @@ pub enum Maintenance {
     ///
     /// `relay-registry` makes a maintenance pass every tick. It sorts for at most an
     /// eighth of its time. With hundreds of thousands of relays, more than one tick
-    /// passes before arrivals are [merged](crate#search-trees) and new positions count. Finds see arrivals,
-    /// loads and round trips at once in any case. While the thread sorts, expired relays
-    /// occupy memory, but are not handed out.
+    /// passes before arrivals are [merged](crate#search-trees) and new positions count.
+    /// Finds see arrivals, loads and round trips at once in any case. While the thread
+    /// sorts, expired relays occupy memory, but are not handed out.
     ///
     /// After the machine was suspended, the clock is read within one tick of resumption.
     /// (Most systems do not count suspended time in a thread's sleep, so the thread
