@@ -73,7 +73,8 @@
 //!   failed longest ago is handed out as a last resort. If
 //!   [too many](RegistryBuilder::max_ejected_share) fail at once, that counts as an
 //!   outage of this node's own network, and raises no relay's back-off.
-//! - **A relay in use is kept** until another is clearly better, if the requester
+//! - **A relay in use is kept** until the round trip over another is clearly shorter, one of
+//!   a lower tier is eligible, or it is nearly full, if the requester
 //!   [asks for it](FindOptions::prefer); a [home relay](Registry::find_home_relay) also
 //!   while it is on trial after failures.
 //! - **Several results fail apart.** [`Registry::find_relays`] prefers standbys in
@@ -138,8 +139,10 @@
 //!   [`FindError`] counts the reasons.
 //! - **The best means the best.** The score of an answer is within 1/32 of the best
 //!   among all eligible relays of its tier, by the loads of that moment, with limits and
-//!   exclusions as well; within 1/512 where there are at most 64 relays; within 5 %
-//!   for a pair of peers, by what the registry knows of the legs.
+//!   exclusions as well; within 1/512 where at most 64 relays are
+//!   [merged](crate#search-trees); within 5 % for a pair of peers, by what the registry
+//!   knows of the legs. For a [home](Registry::find_home_relay) it is within 3.4 %, and
+//!   within 0.4 % where at most 64 relays are merged.
 //! - **Membership is linearizable** per id, but for a relay that
 //!   [restarts](RegisterOptions::restarted) while it has leases: it is absent while that
 //!   call moves it to another record. Endpoint, capacity and expiry of a
@@ -163,19 +166,24 @@
 //! - A renewal reads the [`Clock`], as does every call with [`Maintenance::Manual`]. The
 //!   default clock makes no system call on common platforms.
 //! - A renewal that changes what its relay announced may allocate.
-//! - The search tree has a part for the relays of the last merge, and parts for later
-//!   arrivals. The first failure or ban in a part allocates 17 bytes for each slot in it,
-//!   the first relay of each [tier](RegisterOptions::tier) above 0 about 9. (What calls for
-//!   [several units](FindOptions::units) and for [labels](FindOptions::require) need,
-//!   maintenance allocates.)
+//! - In each part of the [search trees](crate#search-trees), the first failure or ban
+//!   allocates memory, and so does the first relay of each [tier](RegisterOptions::tier)
+//!   above 0. (What calls for [several units](FindOptions::units) and for
+//!   [labels](FindOptions::require) need, maintenance allocates.)
 //!
 //! Memory is reclaimed by maintenance, and by registrations, at most 64 records and
 //! announcements each.
 //!
-//! New registrations and departures are lock-free, with one exception. A
-//! registration, or a call of `set_draining`, `ban`, `unban` or `lift`, waits for a
-//! few steps of another thread that is removing, forgetting or bringing back the same
-//! relay.
+//! New registrations and departures are lock-free, with three exceptions:
+//!
+//! - A registration waits for a few steps of another thread that is removing, forgetting or
+//!   bringing back the same relay. So does a call of `set_draining`, `set_tier`,
+//!   `set_cost`, `ban`, `unban`, `lift`, `forget_rtt` or `reset_circuit`.
+//! - A registration that sets [labels](RegisterOptions::labels) takes a lock that only such
+//!   registrations take, unless it renews a relay, changes nothing and gives no latency.
+//!   The thread that has the lock may visit all records, up to 8 times.
+//! - With [`one_id_per_endpoint`](RegistryBuilder::one_id_per_endpoint), each registration
+//!   takes a lock, unless it renews a relay, changes nothing and gives no latency.
 //!
 //! A find writes no shared memory, with four exceptions: it hands out a relay on
 //! trial; it meets a relay whose summary is out of date (its deadline, back-off or
@@ -187,8 +195,35 @@
 //! read. Locks guard maintenance, for which no other operation waits (see
 //! [`Maintenance`]), and coordinates and changes of peers' views, for which
 //! [`Registry::stats`], [`Registry::update_peer`] and the coordinate calls wait. A find reads the
-//! view of a peer without a lock. A registration that sets
-//! [labels](RegisterOptions::labels) takes a lock of its own.
+//! view of a peer without a lock.
+//!
+//! # Search trees
+//!
+//! Finds search trees. These words describe them:
+//!
+//! - A maintenance pass *merges* the relays: it sorts all that are registered, and makes trees
+//!   over them. Relays that arrive later are in smaller trees, *runs*, until the next merge
+//!   takes them in.
+//! - The trees over the merged relays are a *part*, and so are those over each run. Each relay
+//!   has a *slot* in one part. A run has slots for relays that are still to come.
+//! - The *leaf* of a relay is what a tree says of it, in one word of 8 bytes. Each word above
+//!   summarises the 16 words below it.
+//! - A *rank* is a figure, such as the score, that is rounded to fit into such a word. Scores of
+//!   one rank differ by 1/32 at most, and by 1/512 where at most 64 relays are merged. A change
+//!   that leaves all ranks of a leaf the same writes nothing to the trees.
+//!
+//! The memory that they take, in bytes for each slot:
+//!
+//! - 9 for each [tier](RegisterOptions::tier) in which a relay of the part is, or was since the
+//!   last merge, and for tier 0 in any case. In each of these, 9 more where
+//!   [positions](Registry::update_peer) are known, and 9 more once calls have asked for [several
+//!   units](FindOptions::units).
+//! - As much again for each [filter](FindOptions::require) that has trees.
+//! - 17 from the first failure or ban of a relay in the part on.
+//!
+//! A relay takes this in the trees of all tiers and filters of its part, whether it is in the
+//! tier and passes the filter or not. The first tier, cost, filter or [slow
+//! start](RegistryBuilder::slow_start) in a registry also reserves 16 bytes for each relay.
 //!
 //! # Performance
 //!
@@ -215,7 +250,7 @@
 //!   percentile. The more relays, the more that counts: with 240 relays instead of 49,
 //!   paths are 1.11 and 1.38 times the best instead of 1.07 and 1.27.
 //! - Relays whose scores are within 1/32 of each other count as equal (1/512 where at
-//!   most 64 relays are merged).
+//!   most 64 relays are [merged](crate#search-trees)).
 //! - A learned position counts after the next maintenance pass.
 //! - If many relays tie for a pair of peers, a find accepts one within 5 % of the best
 //!   after it has opened eight nodes with relays.
@@ -232,12 +267,11 @@
 //! - A relay has up to 8 labels of 32 bytes, 8 further endpoints and 512 bytes of payload.
 //!   Local relays have up to 64 different labels together.
 //! - The first 16 different [filters](FindOptions::require) by label and family have search
-//!   trees, for as long as the registry lives, and these only after a maintenance pass. Until
-//!   then, and for any other filter or excluded [failure
+//!   trees, for as long as the registry lives, and these only after a maintenance pass: do not
+//!   build filters from what peers send. Until then, and for any other filter or excluded [failure
 //!   domain](FindOptions::exclude_domains), each relay that does not pass and would have been
 //!   chosen costs one more look at a relay.
-//! - The trees of a tier or a filter take about 9 bytes for each relay that is merged,
-//!   whether it is in that tier and passes or not.
+//! - Each tier and each filter takes [memory](crate#search-trees) for trees of its own.
 //! - Settings of the operator (draining, bans, tiers, costs) are kept for up to 65,536 ids
 //!   that were never registered, and for all that were, in a record of some 150 bytes each,
 //!   until they are lifted or the ban ends. An embedder that bans automatically must lift

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// space.
 pub const MAX_RELAYS: usize = 8_000_000;
 
-/// The largest capacity a relay may declare: 1,048,575 leases.
+/// The largest capacity a relay may declare: 1,048,575 units.
 ///
 /// Load and capacity share one atomic word, so that one compare-and-swap decides a
 /// reservation. This is the largest number that fits its bits.

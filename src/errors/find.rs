@@ -48,8 +48,17 @@ impl Error for FindError {}
 
 /// How many relays are not eligible, by reason.
 ///
-/// Each relay counts once: under `excluded` if the call excludes its id; else under the
-/// reason that holds for all callers; else under its round trip.
+/// Each relay counts once, under the first of these that holds:
+///
+/// 1. It departed.
+/// 2. The call excludes its id.
+/// 3. It is banned, or backs off.
+/// 4. It drains.
+/// 5. It has too few free units.
+/// 6. The call excludes its failure domain.
+/// 7. It has other labels than the call asks for.
+/// 8. It is not reachable over the family that the call asks for.
+/// 9. It is too far, or unmeasured.
 ///
 /// The counts come from counters that each change of a relay updates, so their price does
 /// not depend on the number of relays. They are as of the end of the call, and may miss

@@ -19,7 +19,7 @@ pub enum OperatorError {
         max: f64,
     },
     /// The relay is not registered, and settings are kept already for the most
-    /// relays that were never held. [Lift](crate::Registry::lift) one of those.
+    /// relays that were never registered. [Lift](crate::Registry::lift) one of those.
     TooMany {
         /// The most such relays.
         max: usize,
@@ -55,7 +55,7 @@ pub enum BanError {
         max: Duration,
     },
     /// The relay is not registered, and settings are kept already for the most
-    /// relays that were never held. [Lift](crate::Registry::lift) one of those.
+    /// relays that were never registered. [Lift](crate::Registry::lift) one of those.
     TooMany {
         /// The most such relays.
         max: usize,

@@ -35,9 +35,9 @@ pub enum Maintenance {
     ///
     /// `relay-registry` makes a maintenance pass every tick. It sorts for at most an
     /// eighth of its time. With hundreds of thousands of relays, more than one tick
-    /// passes before arrivals are merged and new positions count. Finds see arrivals,
-    /// loads and round trips at once in any case. While the thread sorts, expired relays
-    /// occupy memory, but are not handed out.
+    /// passes before arrivals are [merged](crate#search-trees) and new positions count.
+    /// Finds see arrivals, loads and round trips at once in any case. While the thread
+    /// sorts, expired relays occupy memory, but are not handed out.
     ///
     /// After the machine was suspended, the clock is read within one tick of resumption.
     /// (Most systems do not count suspended time in a thread's sleep, so the thread
@@ -208,8 +208,8 @@ impl RegistryBuilder {
     /// - A failure beyond the share begins an *outage*: see
     ///   [`report_failure`](Registry::report_failure). Here the share is of the relays that
     ///   are eligible to a call without options, of any tier, or would be if they were not
-    ///   backing off, by the counters of that moment. An expired relay counts until a pass removes it:
-    ///   at most one tick with a maintenance thread.
+    ///   backing off, by the counters of that moment. An expired relay counts until a pass
+    ///   removes it: at most one tick with a maintenance thread.
     ///
     /// Relays that are draining, banned or full do not count in either share. Both shares
     /// are read from counters, and relays that back off are kept in the order in which they
@@ -252,20 +252,43 @@ impl RegistryBuilder {
     /// tenth of its capacity when it arrives, and the whole after this time, growing evenly in
     /// between. So it is not given all new sessions at once while the others carry theirs.
     ///
-    /// Any length is accepted. A slow start never makes a relay ineligible: if no better one
-    /// has room, a newcomer is filled. A relay that [returns](crate::Registration::Returned),
-    /// renews or restarts is no newcomer. The ranks of newcomers follow at most a sixteenth of
-    /// this time later, by maintenance passes, and whenever their load changes. (Compare
-    /// Envoy's `slow_start_config` and the `slow_start` of NGINX.)
+    /// Any length is accepted. A newcomer whose load reaches the part that counts ranks as nearly
+    /// full, at 64 times the score that it has without load, until that part has grown. With a
+    /// capacity of 10 or less, that is so from its first unit on. A slow start never makes a relay
+    /// ineligible: if no better one has room, a newcomer is filled. (Compare Envoy's
+    /// `slow_start_config` and the `slow_start` of NGINX.)
+    ///
+    /// When a process starts, all its relays are newcomers. A learned relay is one each time it is
+    /// learned. A relay that [returns](crate::Registration::Returned) or renews is none. One that
+    /// restarts goes on with the slow start that it began.
+    ///
+    /// The ranks of newcomers follow at most a sixteenth of this time later, by maintenance passes,
+    /// and whenever their load changes. A slow start takes 16 bytes for each relay.
     ///
     /// ```
-    /// use relay_registry::Registry;
+    /// use relay_registry::{FindOptions, Maintenance, ManualClock, NodeId, Registry};
+    /// # use std::net::SocketAddr;
     /// use std::time::Duration;
     ///
+    /// let (clock, minute) = (ManualClock::new(), Duration::from_secs(60));
     /// let registry = Registry::builder()
-    ///     .slow_start(Duration::from_secs(60))
+    ///     .slow_start(minute)
+    ///     .maintenance(Maintenance::Manual)
+    ///     .clock(clock.clone())
     ///     .build()?;
-    /// # Ok::<(), relay_registry::BuildError>(())
+    /// let [old, new, target] = [1, 2, 9].map(|n| NodeId::from([n; 32]));
+    /// registry.register(old, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    /// clock.advance(minute);
+    /// registry.register(new, SocketAddr::from(([192, 0, 2, 2], 4433)))?;
+    ///
+    /// // Both have a capacity of 100. Of the newcomer's, 10 units count, and 9 of these are taken.
+    /// registry.report_load(&old, 30);
+    /// registry.report_load(&new, 9);
+    /// assert_eq!(registry.find_relay(&target)?.node_id(), old);
+    /// clock.advance(minute);
+    /// registry.maintain();
+    /// assert_eq!(registry.find_relay(&target)?.node_id(), new);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn slow_start(mut self, time: Duration) -> Self {
         self.slow_start = time;
@@ -280,9 +303,10 @@ impl RegistryBuilder {
     /// [`RegisterError::EndpointTaken`](crate::RegisterError::EndpointTaken), until that relay
     /// leaves, expires or moves to another endpoint. (Two ports of one host are two endpoints.)
     /// The same holds for relays learned from a DHT, but one that was learned is removed if a
-    /// local one registers at its endpoint. Further endpoints that a learned relay claims do not
-    /// count, since nothing has shown that it is there. [`Registry::at`] shows which relays name
-    /// an endpoint.
+    /// local one registers at its endpoint. The [further
+    /// endpoints](crate::RegisterOptions::also_at) of local relays are checked, too. Those that a
+    /// learned relay claims do not count, since nothing has shown that it is there. Names are
+    /// compared as text. [`Registry::at`] shows which relays name an endpoint.
     ///
     /// Registrations take turns with it: each one takes a lock, but for a renewal that changes
     /// nothing and gives no latency. It keeps about 150 bytes for each endpoint.
@@ -332,17 +356,25 @@ impl RegistryBuilder {
 
     /// How long the [view](Registry::update_peer) of a peer is remembered after its last update:
     /// above zero, by default an hour. It is counted in ticks, and rounded up: a view counts for up
-    /// to two ticks longer, and at no time shorter.
+    /// to two ticks longer, and not shorter unless [`max_peers`](Self::max_peers) or
+    /// [`forget_peer`](Registry::forget_peer) ends it earlier.
     ///
     /// ```
-    /// use relay_registry::Registry;
+    /// use relay_registry::{Maintenance, ManualClock, NodeId, PeerView, Registry};
     /// use std::time::Duration;
     ///
+    /// let (clock, minute) = (ManualClock::new(), Duration::from_secs(60));
     /// // Peers of this network send their view every ten minutes.
     /// let registry = Registry::builder()
-    ///     .peer_ttl(Duration::from_secs(30 * 60))
+    ///     .peer_ttl(30 * minute)
+    ///     .maintenance(Maintenance::Manual)
+    ///     .clock(clock.clone())
     ///     .build()?;
-    /// # Ok::<(), relay_registry::BuildError>(())
+    /// let [relay, peer] = [1, 8].map(|n| NodeId::from([n; 32]));
+    /// registry.update_peer(&peer, PeerView::new().measured(relay, Duration::from_millis(12))?);
+    /// clock.advance(31 * minute);
+    /// assert!(!registry.forget_peer(&peer), "it was forgotten before");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn peer_ttl(mut self, ttl: Duration) -> Self {
         self.peer_ttl = ttl;

@@ -4,9 +4,9 @@
 //!    tick. So at no moment does neither.
 //! 2. All threads are told to end, before one is waited for. The DHT's withdraw this node's
 //!    relay first.
-//! 3. This thread waits for them, unless it is one of them, or is inside a call that one of
-//!    them, or a caller on their behalf, made. The others' end may depend on this thread's
-//!    return, so it does not wait for those either.
+//! 3. The calling thread waits until all of them have ended. It waits for none of them if it is
+//!    one of them, or if it is inside a call of the embedder's code that one of them or
+//!    `run_distribution` made: the end of the others may depend on its return.
 
 use crate::registry::Shared;
 use crate::registry::maintenance_thread::MaintenanceThreads;

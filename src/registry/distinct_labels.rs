@@ -1,7 +1,8 @@
 //! The bound on different labels.
 //!
 //! The relays that are registered locally, or expired and may return, have up to 64 different
-//! labels together. (One that left would announce anew.) A registration that sets labels claims
+//! labels together. (The labels of a relay that left do not count: it does not get them back when
+//! it returns.) A registration that sets labels claims
 //! them first, under a lock that nothing else takes. Nothing is counted down when a relay leaves,
 //! renews with other labels or is forgotten, so none of these pays for the bound. Instead, a claim
 //! that would exceed it counts anew, from all records, which labels are still in use.

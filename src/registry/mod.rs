@@ -194,8 +194,10 @@ impl Registry {
     ///
     /// Lock-free, and linearizable with the other operations on the same id. If another thread is
     /// just removing the relay or bringing it back, this waits for the few steps of that thread.
-    /// One that sets [labels](RegisterOptions::labels) which the relay does not have waits for
-    /// others that do.
+    /// One that sets [labels](RegisterOptions::labels) takes a lock that only such registrations
+    /// take, unless it renews a relay, changes nothing and gives no latency. The thread that has
+    /// the lock may visit all records, up to 8 times.
+    ///
     /// The bound on the number of relays is never exceeded, and no relay is rejected because of a
     /// registration that fails.
     ///
@@ -276,9 +278,10 @@ impl Registry {
     /// utilisation of the relay `u`. An unknown round trip counts as the assumed one. A relay of a
     /// higher [tier](RegisterOptions::tier) is handed out only if none of a lower one is eligible.
     /// Within the tier, the score of the answer is within 1/32 of the best, by the loads of that
-    /// moment and by what is known of the path: within 1/512 where at most 64 relays are merged,
-    /// within 5 % where views of peers are given and many relays tie. Among relays that are equal
-    /// within this, one is drawn at random, so that callers do not all choose the same one.
+    /// moment and by what is known of the path: within 1/512 where at most 64 relays are
+    /// [merged](crate#search-trees), within 5 % where views of peers are given and many relays
+    /// tie. Among relays that are equal within this, one is drawn at random, so that callers do not
+    /// all choose the same one.
     ///
     /// The answer is live, has capacity left and does not drain. It is never the target, nor the
     /// [requester](FindOptions::requester), nor this node. The view of the target and that of the
@@ -329,8 +332,8 @@ impl Registry {
     /// [measured](Self::record_rtt) come first, however far they are. The others follow, with the
     /// [assumed](RegistryBuilder::assumed_rtt) round trip: if no relay was measured, the answer is
     /// the one with the least utilisation. The score of the answer is within 3.4 % of the best, and
-    /// within 0.4 % where at most 64 relays are merged. Of relays that are equal within this, one
-    /// is drawn at random.
+    /// within 0.4 % where at most 64 relays are [merged](crate#search-trees). Of relays that are
+    /// equal within this, one is drawn at random.
     ///
     /// Options, tiers and costs count as in [`find_relay_with`](Self::find_relay_with), but for the
     /// [requester](FindOptions::requester) and the views of peers, which are ignored. There is no
@@ -343,7 +346,12 @@ impl Registry {
     /// 10 ms and by a third of the own leg, or as
     /// [`prefer_with`](FindOptions::prefer_with) says. (By these two measures Tailscale changes its
     /// home.) An unmeasured relay is never clearly better than a measured one. The home is left if
-    /// it is not eligible, if one of a lower tier is, or above nine tenths of its capacity.
+    /// it is not eligible, if a relay of a lower tier is eligible, or if its load is above nine
+    /// tenths of its capacity.
+    ///
+    /// Only round trips are compared. Costs do not count here, and load does only above nine tenths
+    /// of the capacity. To move callers off a relay, [drain](Self::set_draining) it, or
+    /// [give](Self::set_tier) it a higher tier than that of another one.
     ///
     /// This holds across failures, too. While all relays back off, the home is the
     /// [last resort](RelayInfo::is_last_resort). When its back-off is over and it is on trial, it
@@ -432,8 +440,8 @@ impl Registry {
     ///
     /// Leases never exceed the capacity, under any interleaving, also with renewals that lower it.
     /// Otherwise this is as [`find_relay_with`](Self::find_relay_with). It writes the relay's load.
-    /// If that changes the rank of the relay's score, it also writes the relay's leaf in the tree
-    /// and the words above that change with it.
+    /// If that changes the rank of the relay's score, it also writes the relay's leaf in the
+    /// [search trees](crate#search-trees), and the words above that change with it.
     ///
     /// # Errors
     ///
@@ -496,8 +504,11 @@ impl Registry {
         self.inner().all_relays()
     }
 
-    /// The ids of all live relays at this endpoint, in their order; as consistent as
+    /// The ids of all live relays at this endpoint, sorted; as consistent as
     /// [`relays`](Self::relays).
+    ///
+    /// [Further endpoints](RegisterOptions::also_at) count, too. Names are compared as text: a
+    /// name and the address that it resolves to are two endpoints.
     ///
     /// It shows when one process registers several ids at one address. To refuse that, see
     /// [`one_id_per_endpoint`](RegistryBuilder::one_id_per_endpoint). Lock-free; visits all
@@ -531,9 +542,8 @@ impl Registry {
     /// Whether a relay is live.
     ///
     /// Wait-free, linearizable but for a [restart](RegisterOptions::restarted) under way. Reads two
-    /// cache lines and writes none. The deadline is compared
-    /// with the current tick, for which this reads the [clock](crate::Clock) with
-    /// [`Maintenance::Manual`].
+    /// cache lines and writes none. The deadline is compared with the current tick, for which this
+    /// reads the [clock](crate::Clock) with [`Maintenance::Manual`].
     #[inline]
     #[must_use]
     pub fn is_relay(&self, id: &NodeId) -> bool {
@@ -548,8 +558,8 @@ impl Registry {
         self.inner().relay(id)
     }
 
-    /// The [payload](RegisterOptions::payload) of a relay, if it is live and has one: what is
-    /// needed to speak to it and is not the registry's business.
+    /// The [payload](RegisterOptions::payload) of a relay, if it is live and has one: bytes that
+    /// the relay announced, and that the registry does not interpret.
     ///
     /// Costs what [`is_relay`](Self::is_relay) costs, and a reference count.
     ///
@@ -634,8 +644,11 @@ impl Registry {
     /// half of [`rtt_lifetime`](crate::RegistryBuilder::rtt_lifetime) ago.
     ///
     /// The likeliest choices come first, by score, where an unmeasured leg counts as the assumed
-    /// round trip. Relays that drain or are banned, and this node, are left out. A relay is
-    /// returned again only after a tenth of the lifetime, if it is still due then, or after it was
+    /// round trip. Costs count in this score, and tiers do not. Relays that back off are included,
+    /// and so are those that are full, which come last. Relays that drain or are banned, and this
+    /// node, are left out.
+    ///
+    /// A relay is returned again only after a tenth of the lifetime, if it is still due then, or after it was
     /// [forgotten](Self::forget_rtt), also if it leaves and returns meanwhile. So a caller that
     /// asks for a few relays repeatedly gets all of them in turn, and a relay with one bad
     /// measurement gets another chance.
@@ -671,8 +684,9 @@ impl Registry {
         self.inner().relay_coordinate(relay)
     }
 
-    /// Remembers what a peer says of itself, and learns from it where relays are; from how many of
-    /// its round trips.
+    /// Remembers what a peer says of itself, and learns from it where relays are. Returns how many
+    /// of its round trips taught the position of a relay. 0 does not mean that the view was not
+    /// remembered.
     ///
     /// **Remembering.** From now on each call with this peer as the target, or as the
     /// [requester](FindOptions::requester), uses the view, unless its options have one of the same
@@ -690,8 +704,8 @@ impl Registry {
     /// relay far. Many views of one peer do: use the views of all peers equally often. A position
     /// counts in finds after the next maintenance pass.
     ///
-    /// Reads the clock with [`Maintenance::Manual`] only. Waits for other threads that update peers,
-    /// use positions or sort: not for a hot path.
+    /// Reads the clock with [`Maintenance::Manual`] only. Waits for other threads that update
+    /// peers, use positions or sort: not for a hot path.
     ///
     /// A broker keeps the views of its peers up to date, and then names two peers:
     ///
@@ -746,11 +760,11 @@ impl Registry {
         self.inner().forget_peer(peer)
     }
 
-    /// Records the total load of a relay, leases of this registry included; false if it is not
-    /// held.
+    /// Records the total load of a relay in units, those in leases of this registry included;
+    /// false if it is not registered.
     ///
-    /// What the report exceeds this registry's leases by, at this moment, was put there by others,
-    /// and is added to the leases from then on. Totals beyond
+    /// What the report exceeds the units in this registry's leases by, at this moment, was put
+    /// there by others, and is added to them from then on. Totals beyond
     /// [`MAX_CAPACITY`](crate::MAX_CAPACITY) count as that. Lock-free, without allocation.
     ///
     /// The report must be of this moment. If it was measured earlier, when there were fewer or more
@@ -759,8 +773,8 @@ impl Registry {
         self.inner().report_load(relay, load)
     }
 
-    /// Records the load that others put on a relay, leases of this registry not included; false if
-    /// it is not registered.
+    /// Records the load in units that others put on a relay, leases of this registry not included;
+    /// false if it is not registered.
     ///
     /// It is right however late it arrives, in any order with leases and their release. Figures
     /// beyond [`MAX_CAPACITY`](crate::MAX_CAPACITY) count as that. Lock-free, without allocation.
@@ -776,7 +790,8 @@ impl Registry {
     /// returns, no new lease on the relay is given.
     ///
     /// For a relay that is registered or remembered, this costs one compare-and-swap and an update
-    /// of its leaf in the search tree. For any other id it allocates a record of about 150 bytes.
+    /// of its leaf in the [search trees](crate#search-trees). For any other id it allocates a
+    /// record of about 150 bytes.
     /// Ending the draining always succeeds.
     ///
     /// # Errors
@@ -809,9 +824,9 @@ impl Registry {
     /// Leases stay. After this returns, calls that start later go by it.
     ///
     /// For a relay that is registered or remembered, this costs one compare-and-swap and an
-    /// update of its leaf in the trees of all tiers in use, each with about nine bytes for each
-    /// relay. For any other id it allocates a record of about 150 bytes. The first tier or cost
-    /// in a registry also reserves 16 bytes for each relay.
+    /// update of its leaf in the trees of all tiers in use. For any other id it allocates a record
+    /// of about 150 bytes. Which memory the trees of a tier take is said under [search
+    /// trees](crate#search-trees).
     ///
     /// # Errors
     ///
@@ -870,8 +885,12 @@ impl Registry {
         self.inner().set_cost(relay, cost)
     }
 
-    /// Forgets all that the operator said of a relay: draining, ban, tier and cost. Whether there
-    /// was anything. Tier and cost are those of its registration again.
+    /// Forgets all that the operator said of a relay: draining, ban, tier and cost. Returns whether
+    /// any of these was set. Tier and cost are those of its registration again.
+    ///
+    /// The settings are lifted one after another, not in one step: another call may see some of
+    /// them lifted and others not yet. If the relay was failing before a ban that is lifted, it is
+    /// handed out on trial.
     ///
     /// Costs what [`set_draining`](Self::set_draining), [`unban`](Self::unban) and
     /// [`set_tier`](Self::set_tier) cost.
@@ -929,8 +948,8 @@ impl Registry {
     ///
     /// Report your own attempts, and be careful with what peers report of others. Lock-free,
     /// without system call: one compare-and-swap of the relay's circuit, a few loads of counters,
-    /// and an update of its leaf in the search tree. The first failure or ban among the relays of
-    /// the last merge, or among a run of later arrivals, allocates 17 bytes for each slot there.
+    /// and an update of its leaf in the [search trees](crate#search-trees). The first failure or
+    /// ban in a part of these allocates memory.
     ///
     /// ```
     /// use relay_registry::{CircuitState, Failure, NodeId, Registry};
@@ -1005,12 +1024,41 @@ impl Registry {
     ///
     /// A [`BanError`]: too long; or, only for a relay that is neither registered nor remembered,
     /// too many (65,536), or no memory.
+    ///
+    /// ```
+    /// use relay_registry::{LeaseError, NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.ban(&relay, Duration::from_secs(3600))?; // before it is known
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    /// assert_eq!(registry.lease(&relay).unwrap_err(), LeaseError::Banned);
+    /// assert!(registry.find_relay(&NodeId::from([9; 32])).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn ban(&self, relay: &NodeId, duration: Duration) -> Result<(), BanError> {
         self.inner().ban(relay, duration)
     }
 
     /// Ends the ban of a relay; whether there was one. If the relay was failing before, it is
     /// handed out on trial.
+    ///
+    /// ```
+    /// use relay_registry::{NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    /// registry.ban(&relay, Duration::from_secs(3600))?;
+    /// assert!(registry.unban(&relay));
+    /// assert!(registry.lease(&relay).is_ok());
+    /// assert!(!registry.unban(&relay), "it was not banned any more");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unban(&self, relay: &NodeId) -> bool {
         self.inner().unban(relay)
     }
@@ -1022,9 +1070,13 @@ impl Registry {
         self.inner().banned()
     }
 
-    /// Lists for every relay whether it would be handed out for a path to `target` now, and why:
-    /// by [`find_relays`](Self::find_relays), or by
-    /// [`find_relay_with`](Self::find_relay_with) if at most one result is asked for.
+    /// Lists for every relay whether it would be handed out for a path to `target` now, and why.
+    ///
+    /// With default options this explains [`find_relays`](Self::find_relays), which returns up to
+    /// three relays. To explain [`find_relay_with`](Self::find_relay_with) or
+    /// [`reserve`](Self::reserve), set [`max_results(1)`](FindOptions::max_results). With more
+    /// results a [preference](FindOptions::prefer) does not count.
+    /// [`find_home_relay`](Self::find_home_relay) cannot be explained.
     ///
     /// Judges all relays by their exact scores and hands none out. A find may return another one
     /// that is [about as good](Self::find_relay_with). Lock-free; allocates the answer and visits
@@ -1073,6 +1125,8 @@ impl Registry {
     /// themselves. If the DHT has no worker threads, this thread makes the withdrawal, which
     /// dropping the registry does not. Nothing is published or learned afterwards, and learned
     /// relays expire at their deadlines.
+    ///
+    /// For a registry without threads and without a DHT, this does nothing.
     ///
     /// Any thread may call this, at any time and more than once. A call beside another one waits
     /// for the same end; a later one returns at once, and so does the drop of the last handle.

@@ -124,14 +124,14 @@ impl RelayInfo {
         &self.endpoint
     }
 
-    /// How many leases the relay serves at a time.
+    /// How many units the relay has: the most that all leases on it may have at a time.
     #[must_use]
     pub fn capacity(&self) -> u32 {
         self.capacity
     }
 
-    /// The relay's load: this registry's leases on it, and the load from elsewhere as of the
-    /// last report.
+    /// The relay's load: the units in this registry's leases on it, and what others put there as
+    /// of the last report.
     ///
     /// It exceeds the capacity only if a report says so, or after a renewal that lowered the
     /// capacity.

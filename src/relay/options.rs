@@ -8,7 +8,11 @@ use std::time::Duration;
 ///
 /// An option that is not set takes its default if the relay is new. If the relay is
 /// renewed, or [returns](crate::Registration::Returned) after it expired, it stays as it
-/// was. `register_with` checks the values.
+/// was. If the relay left and returns, the option takes its default again.
+///
+/// [`latency`](Self::latency) and [`restarted`](Self::restarted) concern one call only. A failure
+/// domain, a NAT type and a TTL can be replaced by a renewal, and not be removed.
+/// `register_with` checks the values.
 ///
 /// ```
 /// use std::time::Duration;
@@ -45,14 +49,15 @@ impl RegisterOptions {
         }
     }
 
-    /// How many leases the relay serves at a time: 1 to
-    /// [`MAX_CAPACITY`](crate::MAX_CAPACITY), by default 100.
+    /// How many units the relay has, which is the most that all [leases](crate::Lease) on it may
+    /// have at a time: 1 to [`MAX_CAPACITY`](crate::MAX_CAPACITY), by default 100. A lease takes
+    /// one unit, or [several](crate::FindOptions::units).
     ///
     /// Other values are refused with
     /// [`RegisterError::InvalidCapacity`](crate::RegisterError::InvalidCapacity).
     /// A renewal that lowers the capacity below the present load revokes no lease.
-    pub const fn capacity(mut self, leases: u32) -> Self {
-        self.capacity = Some(leases);
+    pub const fn capacity(mut self, units: u32) -> Self {
+        self.capacity = Some(units);
         self
     }
 
@@ -92,13 +97,34 @@ impl RegisterOptions {
     }
 
     /// The failure domain of the relay, such as the name of its rack, site or operator: 1 to 63
-    /// bytes without control characters. Relays of one domain may fail together. By default it is
-    /// only the relay's network.
+    /// bytes without control characters. Relays of one domain may fail together. By default a relay
+    /// has no such name.
     ///
-    /// If a find asks for several relays, it prefers those in different domains: see
-    /// [`FindOptions::max_spread_cost`](crate::FindOptions::max_spread_cost). Other values
-    /// are refused with
+    /// If a find asks for several relays, it prefers those in different domains and networks: see
+    /// [`FindOptions::max_spread_cost`](crate::FindOptions::max_spread_cost). A call can
+    /// [exclude](crate::FindOptions::exclude_domains) domains by these names. Other values are
+    /// refused with
     /// [`RegisterError::InvalidFailureDomain`](crate::RegisterError::InvalidFailureDomain).
+    ///
+    /// ```
+    /// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// let [near, beside, elsewhere, target] = [1, 2, 3, 9].map(|n| NodeId::from([n; 32]));
+    /// for (relay, net, rack, ms) in
+    ///     [(near, 1, "rack-7", 10), (beside, 2, "rack-7", 11), (elsewhere, 3, "rack-8", 20)]
+    /// {
+    ///     let options = RegisterOptions::new().failure_domain(rack);
+    ///     registry.register_with(relay, SocketAddr::from(([198, 51, net, 1], 4433)), &options)?;
+    ///     registry.record_rtt(&relay, Duration::from_millis(ms));
+    /// }
+    /// // The standby is in another rack, although that is a few milliseconds farther away.
+    /// let found = registry.find_relays(&target, &FindOptions::new().max_results(2));
+    /// assert_eq!(found.iter().map(|it| it.node_id()).collect::<Vec<_>>(), [near, elsewhere]);
+    /// # Ok::<(), relay_registry::RegisterError>(())
+    /// ```
     pub fn failure_domain(mut self, name: impl Into<Arc<str>>) -> Self {
         self.details_mut().failure_domain = Some(name.into());
         self
@@ -116,13 +142,17 @@ impl RegisterOptions {
         self
     }
 
-    /// The tier of the relay, by default 0. A relay is handed out only if none of a lower tier
-    /// is eligible: own relays first, those of others in need.
+    /// The tier of the relay, 0 to 255, by default 0. A relay is handed out only if none of a lower
+    /// tier is eligible, whatever their scores and [costs](Self::cost) are: own relays first, those
+    /// of others in need.
     ///
     /// Not distributed: each registry has its own order of relays. One that learns relays from
-    /// a DHT gives them a tier by the options of its DHT, by default 1. Each tier in use takes
-    /// about 9 bytes for each relay, or 18 where [positions](crate::Registry::update_peer) are
-    /// known. [`Registry::set_tier`](crate::Registry::set_tier) goes before this.
+    /// a DHT gives them a tier by the options of its DHT, by default 1.
+    /// [`Registry::set_tier`](crate::Registry::set_tier) overrides this.
+    ///
+    /// Use few tiers. Each has [search trees](crate#search-trees) of its own, which take memory.
+    /// For as long as the registry lives, each search that finds no relay of a lower tier looks at
+    /// each tier that any relay ever had.
     ///
     /// ```
     /// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
@@ -180,9 +210,10 @@ impl RegisterOptions {
     /// have up to 64 different labels together. Labels of relays that are learned from a DHT do
     /// not count. When a relay replaces its labels, the old ones and the new ones count together.
     ///
-    /// A registration that sets labels which the relay does not have takes a lock that only
-    /// such registrations take. If it would be one label too many by those that were ever used,
-    /// it visits all records, to see which are still in use.
+    /// A registration that sets labels takes a lock that only such registrations take, unless it
+    /// renews a relay, changes nothing and gives no latency. The thread that has the lock may visit
+    /// all records, up to 8 times: it does so if there would be too many labels by those that were
+    /// ever used, to see which are still in use.
     ///
     /// ```
     /// use relay_registry::{NodeId, RegisterOptions, Registry};
@@ -232,7 +263,7 @@ impl RegisterOptions {
 
     /// Up to 512 bytes that are kept with the relay and distributed through a DHT with it, by
     /// default none. The registry does not interpret them: they may be a certificate's
-    /// fingerprint, a multiaddress or a URL. No bytes remove the payload.
+    /// fingerprint, a multiaddress or a URL. An empty payload removes it.
     ///
     /// A longer one is refused with
     /// [`RegisterError::PayloadTooLong`](crate::RegisterError::PayloadTooLong). A relay without

@@ -17,8 +17,9 @@ use std::time::Duration;
 /// For every relay, whether it would be handed out now, and why: the result of
 /// [`Registry::explain`](crate::Registry::explain).
 ///
-/// Relays that would be handed out are first, then other eligible ones, then those that are
-/// not eligible; each group by tier, and the best first.
+/// Relays that would be handed out are first. Those follow that are worse, or only of a higher
+/// tier, and then those that are not eligible for another reason; each group by tier, and the
+/// best first.
 ///
 /// It displays as a table: a summary, what the call asked for, what the columns mean, and a line
 /// for each relay. A precision limits the relays that are shown: `{:.20}` writes the first 20.
@@ -124,9 +125,10 @@ pub struct Explained {
     pub verdict: Verdict,
     /// Where the relay listens.
     pub endpoint: Endpoint,
-    /// Its load: the leases of this registry, and what others put there by the last report.
+    /// Its load: the units in leases of this registry, and what others put there by the last
+    /// report.
     pub load: u32,
-    /// How many leases it serves at a time.
+    /// How many units it has: the most that all leases on it may have at a time.
     pub capacity: u32,
     /// The expected round trip from the requester to the relay.
     pub requester_leg: Duration,
@@ -168,7 +170,8 @@ pub enum Verdict {
     /// It is eligible, but others are better or, in an answer of several, in other failure
     /// domains.
     Worse,
-    /// It is eligible, but of a higher tier than those that would be handed out.
+    /// It is of a higher tier than those that would be handed out. It would be eligible if no
+    /// relay of a lower tier were.
     Tier,
     /// It left or expired.
     Departed,

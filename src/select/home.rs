@@ -88,7 +88,7 @@ impl Home<'_, '_> {
         least.score.if_below(infinite, bound, infinite)
     }
 
-    /// The same for one word.
+    /// A looser bound for one word, where a node has too few words for vectors (loom).
     fn bound(&self, summary: SummaryWord, bins: Bins, assumed: f32) -> f32 {
         let is_admitted = self.scope.latency_limit.admits(summary);
         if summary.score_rank() == 0 || !is_admitted {

@@ -17,9 +17,9 @@ use crate::table::{LiveRecord, RecordRef};
 /// What a call asks for, beyond a relay that is live, has room, and is neither the target nor
 /// the requester nor this node.
 ///
-/// Options can be built once and used for many calls. They allocate only if something is
-/// [excluded](Self::exclude), or a [label](Self::require) or [family](Self::family) asked for:
-/// build such options beforehand, and clone them.
+/// Build them once, and pass a reference: each call takes `&FindOptions`. Building allocates only
+/// if something is [excluded](Self::exclude), or a [label](Self::require) or
+/// [family](Self::family) asked for. A find or a reservation allocates nothing for them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -135,13 +135,13 @@ impl FindOptions {
         announcement.failure_domain().is_some_and(is_listed)
     }
 
-    /// Whether the summaries of a snapshot decide alone.
+    /// Whether the summaries name the likely answer; its record is then checked.
     #[inline]
     pub(crate) const fn is_plain(&self) -> bool {
         self.is_plain_but_for_filters() && !self.is_filtered
     }
 
-    /// Whether they do so for the relays that announce what the call asks for.
+    /// The same, with the trees over the relays that announce what the call asks for.
     #[inline]
     pub(crate) const fn is_plain_but_for_filters(&self) -> bool {
         !self.has_views()
@@ -150,7 +150,7 @@ impl FindOptions {
             && self.max_latency.is_none()
     }
 
-    /// At most three results, nothing excluded, any latency, no views, no preference, one unit.
+    /// Asks for nothing: at most three results, one unit.
     pub const fn new() -> Self {
         Self {
             max_results: 3,
@@ -182,6 +182,21 @@ impl FindOptions {
     /// A find costs one more descent for each excluded relay that would have been chosen. If
     /// none is found, each excluded relay is looked up once, so that it counts as
     /// [excluded](crate::Rejections::excluded).
+    ///
+    /// ```
+    /// use relay_registry::{FindOptions, NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::new();
+    /// let [one, other, target] = [1, 2, 9].map(|n| NodeId::from([n; 32]));
+    /// for (relay, host) in [(one, 1), (other, 2)] {
+    ///     registry.register(relay, SocketAddr::from(([192, 0, 2, host], 4433)))?;
+    /// }
+    /// let tried = registry.find_relay(&target)?.node_id();
+    /// let next = registry.find_relay_with(&target, &FindOptions::new().exclude([tried]))?;
+    /// assert_ne!(next.node_id(), tried);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn exclude(mut self, ids: impl IntoIterator<Item = NodeId>) -> Self {
         self.exclude.extend(ids);
         self.exclude.sort_unstable();
@@ -192,10 +207,11 @@ impl FindOptions {
     /// Failure domains whose relays must not be handed out, such as that of a relay which just
     /// failed. Each call of this method adds to the ones before.
     ///
-    /// A failure domain is what the relay [named](crate::RegisterOptions::failure_domain), and
-    /// no network. Each relay of these domains that would have been chosen costs a find one more
-    /// look at a relay. There are no trees for that, as for [labels](Self::require): domains are
-    /// for what has just failed, and a kind of relay is a label.
+    /// Only [names](crate::RegisterOptions::failure_domain) that relays gave count here, not their
+    /// networks, which count for [standbys](Self::max_spread_cost). Each relay of these domains
+    /// that would have been chosen costs a find one more look at a relay. There are no trees for
+    /// that, as for [labels](Self::require): domains are for what has just failed, and a kind of
+    /// relay is a label.
     ///
     /// ```
     /// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
@@ -223,6 +239,9 @@ impl FindOptions {
     /// Labels that a relay must have: all of them. Each call of this method adds to the ones
     /// before.
     ///
+    /// A label that no relay can have, such as one that is too long, is no error. If it is
+    /// required, no relay is found; if it is avoided, that excludes none.
+    ///
     /// # Cost
     ///
     /// A *filter* is what is required, what is [avoided](Self::avoid) and the
@@ -232,14 +251,14 @@ impl FindOptions {
     /// maintenance: the first call notes the filter, a [pass](crate::Maintenance) computes which
     /// relays pass, and the merge that follows makes the trees. Until then, with any further
     /// filter, and if there was no memory, each relay that does not pass and would have been
-    /// chosen costs a find one more look at a relay. So ask for few different filters. A search for
-    /// a [last resort](crate::RelayInfo::is_last_resort) has no such trees.
+    /// chosen costs a find one more look at a relay. A search for a [last
+    /// resort](crate::RelayInfo::is_last_resort) has no such trees.
     ///
-    /// A filter in use takes about 9 bytes for each relay and each tier in use; as much again
-    /// where [positions](crate::Registry::update_peer) of relays are known, and where calls ask for
-    /// several [units](Self::units). Each change of a relay that passes updates these trees, too.
-    /// The first filter also reserves 16 bytes for each relay. A call with options that were built
-    /// before allocates nothing; building them does.
+    /// So ask for few different filters, and never build them from what peers send: 16 different
+    /// ones use up the trees for as long as the registry lives.
+    ///
+    /// Which memory these trees take is said under [search trees](crate#search-trees). Each change
+    /// of a relay that passes updates them, too.
     ///
     /// ```
     /// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
@@ -366,7 +385,7 @@ impl FindOptions {
         self
     }
 
-    /// What the target knows of its own round trips to relays. It goes before a view of the target
+    /// What the target knows of its own round trips to relays. It overrides a view of the target
     /// that the registry [remembers](crate::Registry::update_peer). Without either, the leg from
     /// each relay to the target counts as the [assumed](crate::RegistryBuilder::assumed_rtt) round
     /// trip.
@@ -380,9 +399,9 @@ impl FindOptions {
         self
     }
 
-    /// What a requester other than this node knows of its own round trips to relays. It goes
-    /// before a view that the registry remembers of the [requester](Self::requester). By default
-    /// the requester is this node, and its round trips are those that it
+    /// What a requester other than this node knows of its own round trips to relays. It overrides
+    /// a view that the registry remembers of the [requester](Self::requester). By default the
+    /// requester is this node, and its round trips are those that it
     /// [measured](crate::Registry::record_rtt).
     ///
     /// With a [`max_latency`](Self::max_latency), only relays that the view names are then
@@ -396,9 +415,35 @@ impl FindOptions {
     /// better by at least 10 ms and a third of the path (the rule of Tailscale and iroh; see
     /// [`prefer_with`](Self::prefer_with)).
     ///
-    /// A preferred relay must be eligible. If it is on trial after failures, or above nine
-    /// tenths of its capacity, it is not kept. The preference counts in calls for a single relay.
-    /// Among [last resorts](crate::RelayInfo::is_last_resort) the preferred relay is first.
+    /// The preferred relay is kept only if it is eligible and no relay of a lower tier is. It is
+    /// not kept while it is on trial after failures (but see
+    /// [`find_home_relay`](crate::Registry::find_home_relay)), or if its load is above nine tenths
+    /// of its capacity.
+    ///
+    /// Only round trips are compared. Costs do not count here, and load does only above nine tenths
+    /// of the capacity. To move callers off a relay, [drain](crate::Registry::set_draining) it, or
+    /// [give](crate::Registry::set_tier) it a higher tier than that of another one.
+    ///
+    /// The preference counts in calls for a single relay. Among [last
+    /// resorts](crate::RelayInfo::is_last_resort) the preferred relay is first.
+    ///
+    /// ```
+    /// use relay_registry::{FindOptions, NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// let [near, far, target] = [1, 2, 9].map(|n| NodeId::from([n; 32]));
+    /// for (relay, host, ms) in [(near, 1, 20), (far, 2, 28)] {
+    ///     registry.register(relay, SocketAddr::from(([192, 0, 2, host], 4433)))?;
+    ///     registry.record_rtt(&relay, Duration::from_millis(ms));
+    /// }
+    /// assert_eq!(registry.find_relay(&target)?.node_id(), near);
+    /// // The other one is in use, and 8 ms are no reason to change.
+    /// let options = FindOptions::new().prefer(far);
+    /// assert_eq!(registry.find_relay_with(&target, &options)?.node_id(), far);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn prefer(mut self, relay: NodeId) -> Self {
         self.preference = Some(Preference {
             relay,
@@ -413,6 +458,23 @@ impl FindOptions {
     /// [`prefer`](Self::prefer) first; without it, this has no effect.
     ///
     /// The paths are the expected ones, without a leg that is assumed for both.
+    ///
+    /// ```
+    /// use relay_registry::{FindOptions, NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// let [near, far, target] = [1, 2, 9].map(|n| NodeId::from([n; 32]));
+    /// for (relay, host, ms) in [(near, 1, 20), (far, 2, 28)] {
+    ///     registry.register(relay, SocketAddr::from(([192, 0, 2, host], 4433)))?;
+    ///     registry.record_rtt(&relay, Duration::from_millis(ms));
+    /// }
+    /// // 8 ms are enough to change, and they are more than a tenth of 28 ms.
+    /// let options = FindOptions::new().prefer(far).prefer_with(Duration::from_millis(5), 0.1);
+    /// assert_eq!(registry.find_relay_with(&target, &options)?.node_id(), near);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn prefer_with(mut self, gain: Duration, share: f64) -> Self {
         if let Some(preference) = &mut self.preference {
             preference.least_gain = gain;
@@ -425,12 +487,13 @@ impl FindOptions {
     /// failure domain than those before. By default 0.15; clamped to 0..=1. With 0, the
     /// score alone decides.
     ///
-    /// Else, and whatever it costs, no result is on the machine of an earlier one, which is to say
-    /// at the same IP address or name by any of their endpoints, while the search meets others that
-    /// did not fail lately.
-    /// For up to four machines it looks at up to 16 relays beyond the answer.
+    /// If there is no such relay at this cost, the next result is the best one on another machine
+    /// than the results before it, whatever it costs. A machine is an IP address or a name; that of
+    /// each endpoint of a relay counts. A relay on the machine of an earlier result follows only if
+    /// the search meets no other one that did not fail lately. For up to four machines the search
+    /// looks at up to 16 relays beyond the answer.
     ///
-    /// A failure domain is an IPv4 /24, an IPv6 /48, a DNS name, or a
+    /// Here a failure domain is an IPv4 /24, an IPv6 /48, a DNS name, or a
     /// [name](crate::RegisterOptions::failure_domain) that the relay gave. [Further
     /// endpoints](crate::RegisterOptions::also_at) count as the main one does. Answers of more than
     /// 32 results are not spread.
@@ -463,15 +526,22 @@ impl FindOptions {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// Scores do not depend on the units: they go by the load as it is. The price of a find
-    /// that ends in "none" does not depend on how many relays have too few units. For that, the
-    /// registry counts free units in a further tree (9 bytes for each slot of the search tree),
-    /// up to the most that any call has asked for, rounded up to a power of two. No call waits
-    /// for the tree: the [maintenance](crate::Maintenance) pass after the first such call makes
-    /// it, or a later one if a thread is inside a call. Until then, and for relays that arrived
-    /// meanwhile, calls for several units visit the relays that have any free. From then on
-    /// each lease and release on a relay with fewer free units than that writes the tree. A
-    /// registry whose calls all ask for one unit has no such tree.
+    /// Scores do not depend on the units: they go by the load as it is.
+    ///
+    /// # Cost
+    ///
+    /// The price of a find that ends in "none" does not depend on how many relays have too few
+    /// units. For that, the registry counts free units in further [search
+    /// trees](crate#search-trees). It counts up to the most that calls have asked for, rounded up
+    /// to a power of two. This number is never lowered.
+    ///
+    /// No call waits for these trees. The [maintenance](crate::Maintenance) pass after the first
+    /// such call that had to search makes them, or a later one if a thread is inside a call. (A
+    /// call that is answered at once does not ask for them, and
+    /// [`lease_units`](crate::Registry::lease_units) never does.) Until then, and for relays that
+    /// arrived meanwhile, calls for several units visit the relays that have any free. From then on
+    /// each lease and release on a relay with fewer free units than that number writes to the
+    /// trees. A registry whose calls all ask for one unit has no such trees.
     pub const fn units(mut self, units: u32) -> Self {
         self.units = match NonZeroU32::new(units) {
             Some(units) => units,

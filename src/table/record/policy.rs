@@ -9,8 +9,8 @@
 //! +---------+-----+-----------------+----------------+----------+----------+---------+
 //! ```
 //!
-//! Costs are in thousandths, and zero if there is none. What the operator said goes before
-//! what the relay announced.
+//! Costs are in thousandths, and zero if there is none. What the operator said overrides what
+//! the relay announced.
 //!
 //! Most relays have none of this, and most registries none such relay. So policies are apart
 //! from the records, in memory that is taken when the first relay needs it. All zeros: tier

@@ -2,8 +2,8 @@
 //!
 //! A find with a [`Filter`] searches the relays that pass it, as if there were no others. For
 //! that, each part of a snapshot has a [forest](super::forest) for each *active* filter. There
-//! are at most [16](Filters::MAX) filters: the first ones that are asked for. A find with any other
-//! filter searches all relays, and checks each that it meets.
+//! are at most [16](Filters::MAX) filters: the first ones that are asked for. A find with any
+//! other filter searches all relays, and checks each that it meets.
 //!
 //! # How a filter becomes active
 //!
@@ -13,7 +13,9 @@
 //!    installed filter whether its relay passes, and keeps that in the policy of the record.
 //! 3. The pass touches the admission word, and then computes the same for each record. A
 //!    registration from before step 2 was admitted, and the pass sees its record; or it is
-//!    admitted after the touch, sees the filter then, and computes it itself.
+//!    admitted after the touch, sees the filter then, and computes it itself. A relay may be
+//!    renewed beside the visit. Then the thread that renews it computes the same for what it
+//!    announces now (`copy_policy` in `table/policy_updates.rs`).
 //! 4. The pass *activates* the filter: each part that is made from now on has a forest for
 //!    it. The next merge follows.
 //!
@@ -42,8 +44,9 @@ pub(crate) struct Filters {
     filters: [OnceBox<Arc<Filter>>; Filters::MAX],
     /// A bit for each that registrations compute.
     installed: AtomicU32,
-    /// A bit for each that parts have a forest for; and one that is set for good if there was no
-    /// memory, so that none is active any more, whichever is activated at that moment.
+    /// A bit for each active filter. One more bit, [`GIVEN_UP`], is set if there was no memory:
+    /// then no filter is active, whatever the other bits say. It is never cleared, so a thread
+    /// that activates a filter at that moment does not undo it.
     active: AtomicU32,
     /// Those that were asked for; its memory is taken at the start.
     wanted: Mutex<Vec<Arc<Filter>>>,
@@ -87,7 +90,7 @@ impl Filters {
         self.filters[usize::from(id.0)].get()
     }
 
-    /// Those that parts have a forest for.
+    /// Those for which parts made from now on have a forest.
     pub(crate) fn active(&self) -> impl Iterator<Item = FilterId> {
         // Acquire: the records have been computed.
         let active = self.active.load(Ordering::Acquire);

@@ -459,8 +459,8 @@ impl Publication {
     }
 
     /// Merges all relays into a new base, in the six steps of the module's description.
-    /// `describe` says what is known
-    /// of a relay, or `None` if it has departed. `subject` finds the record of a handle.
+    /// `describe` says what is known of a relay, or `None` if it has departed. `subject` finds
+    /// the record of a handle.
     pub(crate) fn merge<'a>(
         &self,
         merger: &mut Merger,
