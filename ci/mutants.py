@@ -752,7 +752,7 @@ MUTANTS = [
      "self.others[0].is_some() || self.have_further", "self.others[0].is_some()",
      "semantics::machines::a_relay_on_two_machines_hides_no_standby"),
     ("restart ends a slow start", "src/registry/admit.rs",
-     "Some(before) if before.was_live() => before.record().arrived_at(),", "Some(_) if !is_newcomer => None,",
+     "Some(before) if !is_newcomer => before.record().arrived_at(),", "Some(_) if !is_newcomer => None,",
      "semantics::slow_start::a_slow_start_goes_on_across_a_restart"),
     ("endpoints of before the grace count", "src/registry/endpoint_owners.rs",
      "record.word().is_live() || record.word().is_remembered_at(now.tick)", "now.tick <= now.tick",

@@ -79,8 +79,8 @@ impl Inner {
         Beginning {
             rtt_seed: request.rtt_seed,
             arrived_at: match replaced {
-                // It restarts, and its slow start goes on.
-                Some(before) if before.was_live() => before.record().arrived_at(),
+                // A slow start goes on.
+                Some(before) if !is_newcomer => before.record().arrived_at(),
                 _ => self.arrival(is_newcomer, now),
             },
             before: replaced.map(Closing::record),

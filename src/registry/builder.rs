@@ -259,8 +259,8 @@ impl RegistryBuilder {
     /// `slow_start_config` and the `slow_start` of NGINX.)
     ///
     /// When a process starts, all its relays are newcomers. A learned relay is one each time it is
-    /// learned. A relay that [returns](crate::Registration::Returned) or renews is none. One that
-    /// restarts goes on with the slow start that it began.
+    /// learned. A relay that renews, restarts or [returns](crate::Registration::Returned) is none: it
+    /// goes on with the slow start that it began, if that has not ended.
     ///
     /// The ranks of newcomers follow at most a sixteenth of this time later, by maintenance passes,
     /// and whenever their load changes. A slow start takes 16 bytes for each relay.

@@ -78,11 +78,6 @@ pub(crate) struct Closing<'g> {
 }
 
 impl<'g> Closing<'g> {
-    /// Whether its relay was live.
-    pub(crate) fn was_live(&self) -> bool {
-        self.last.word().is_live()
-    }
-
     /// Whether its relay was live, or its grace had not ended.
     pub(crate) fn is_remembered(&self, now: Tick) -> bool {
         self.last.word().is_remembered_at(now)

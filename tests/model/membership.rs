@@ -123,7 +123,7 @@ impl<K: Copy + Ord, E: Address> Model<K, E> {
             (record.serial, record.leases) = (before.serial, before.leases);
         }
         if is_remembered {
-            record.arrived_at = None;
+            record.arrived_at = before.arrived_at;
             let announced = record.seed.take();
             (record.seed, record.window) = (before.seed, before.window);
             record.forget_before(self.oldest_sample(time_of(self.settings.tick, self.tick)));
