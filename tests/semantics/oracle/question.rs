@@ -112,7 +112,7 @@ pub fn question() -> impl Strategy<Value = Question> {
     let require = prop_oneof![3 => Just(vec![]), 2 => subsequence(&LABELS[..], 1..=2)];
     let avoid = prop_oneof![3 => Just(vec![]), 2 => subsequence(&LABELS[..], 1..=2)];
     let family =
-        prop_oneof![4 => Just(None), 1 => Just(Some(IpFamily::V4)), 1 => Just(Some(IpFamily::V6))];
+        prop_oneof![2 => Just(None), 1 => Just(Some(IpFamily::V4)), 1 => Just(Some(IpFamily::V6))];
     let domains = prop_oneof![2 => Just(vec![]), 1 => subsequence(&DOMAINS[..], 1..=2)];
     let all = (
         max_latency,

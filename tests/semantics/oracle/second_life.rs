@@ -1,7 +1,7 @@
 //! Several questions about one registry, before and after a merge, and again after all relays have changed.
 
 use super::question::{Question, question};
-use super::relay::relay;
+use super::relay::{Relay, relay};
 use super::scene::{Scene, Trees, trees};
 use super::{FEW, config};
 use crate::common::*;
@@ -45,13 +45,19 @@ impl Scene {
     }
 }
 
+/// Both lives of so few relays that often none is eligible, or of more.
+fn lives() -> impl Strategy<Value = (Vec<Relay>, Vec<Relay>)> {
+    let count = prop_oneof![1..8_usize, 0..FEW];
+    count.prop_flat_map(|count| (vec(relay(), count), vec(relay(), count)))
+}
+
 proptest! {
     #![proptest_config(config(2))]
 
     /// Each call has filters that others asked for before, or not.
     #[test]
     fn after_all_relays_have_changed_answers_are_as_right(
-        (first, second) in (0..FEW).prop_flat_map(|count| (vec(relay(), count), vec(relay(), count))),
+        (first, second) in lives(),
         questions in vec(question(), 1..4),
         trees in trees(),
         is_merged: bool,
