@@ -13,8 +13,8 @@ mod bans;
 mod capacity;
 mod closing;
 mod endpoints;
+mod lists;
 mod policies;
-mod terms;
 mod trials;
 mod visibility;
 

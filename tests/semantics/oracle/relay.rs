@@ -59,6 +59,12 @@ pub enum Change {
     Arrived,
 }
 
+impl State {
+    pub const fn is_gone(self) -> bool {
+        matches!(self, Self::Left | Self::Lapsed)
+    }
+}
+
 impl Reach {
     pub fn is_over(self, family: IpFamily) -> bool {
         match self {

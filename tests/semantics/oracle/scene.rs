@@ -110,9 +110,9 @@ impl Scene {
 
     fn change_one(&self, n: u32, former: State) {
         let (world, relay) = (&self.world, self.relay(n));
-        let outcome = match former {
-            State::Left | State::Lapsed => Registration::Returned,
-            _ => Registration::Renewed,
+        let outcome = match former.is_gone() {
+            true => Registration::Returned,
+            false => Registration::Renewed,
         };
         assert_eq!(self.register(n, &relay.announcement(n)), outcome);
         world.lift(&id(n));
@@ -165,12 +165,13 @@ impl Scene {
                 State::Left => world.leave(n),
             }
         }
-        let is_gone = |relay: &Relay| matches!(relay.state, State::Left | State::Lapsed);
-        let gone = self.all().filter(|(_, relay)| is_gone(relay)).count();
         world.advance(secs(1));
         // A ban raises the tick and changes nothing else here.
         assert_eq!(world.ban(&non_relay(), secs(60)), Ok(()));
-        self.departures += gone;
+        self.departures += self
+            .all()
+            .filter(|(_, relay)| relay.state.is_gone())
+            .count();
     }
 
     /// By these, lists are in the order of scores.
