@@ -52,7 +52,7 @@ fn lives() -> impl Strategy<Value = (Vec<Relay>, Vec<Relay>)> {
 }
 
 proptest! {
-    #![proptest_config(config(2))]
+    #![proptest_config(config(1))]
 
     /// Each call has filters that others asked for before, or not.
     #[test]
