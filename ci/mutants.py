@@ -738,7 +738,7 @@ MUTANTS = [
      "dht::learning::a_further_endpoint_that_a_learned_relay_claims_blocks_no_other_relay"),
     ("relay of a list that was renewed meanwhile is dropped", "src/select/several.rs",
      "            false => criteria.candidate(record),\n        };\n", "            false => None,\n        };\n",
-     "threads::terms::a_relay_whose_other_labels_change_is_in_each_list"),
+     "threads::lists::a_relay_whose_other_labels_change_is_in_each_list"),
     ("list is not searched again after a move between tiers", "src/select/several.rs",
      "let has_missed_none = is_latest && context.tier_moves() == moves;", "let has_missed_none = is_latest && moves <= u64::MAX;",
      "a_list_has_a_relay_that_moves"),

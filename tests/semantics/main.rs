@@ -30,7 +30,6 @@ mod load;
 mod machines;
 mod membership;
 mod oracle;
-mod oracle_terms;
 mod outage;
 mod pairs;
 mod positions;

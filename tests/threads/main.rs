@@ -13,8 +13,8 @@ mod bans;
 mod capacity;
 mod closing;
 mod endpoints;
+mod lists;
 mod policies;
-mod terms;
 mod trials;
 mod visibility;
 
@@ -78,6 +78,13 @@ fn register_patiently(
             outcome => return outcome,
         }
     }
+}
+
+/// Renews a relay with other options.
+#[track_caller]
+fn renew_with(world: &World, n: u32, options: &RegisterOptions) {
+    let outcome = register_patiently(world, n, endpoint(n), options);
+    assert_eq!(outcome, Ok(Registration::Renewed), "relay {n}");
 }
 
 /// Registers a relay that must be new.

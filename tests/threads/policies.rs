@@ -3,7 +3,7 @@
 
 use crate::capacity::Account;
 use crate::common::*;
-use crate::{at_once, register_patiently, while_running};
+use crate::{at_once, register_patiently, renew_with, while_running};
 use relay_registry::{FindOptions, IpFamily, Lease, RegisterOptions, Registration, RelayInfo};
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};
@@ -214,26 +214,23 @@ fn what_never_holds_is_never_answered_while_tiers_and_labels_change() {
         .for_each(|question| assert_best(&world, question));
 }
 
-/// A list that is not long has every relay that stays, though it moves from tier to tier meanwhile.
+/// In half of the time the relay has the label.
 #[test]
-fn a_list_misses_no_relay_that_moves() {
-    let world = world_of(64);
-    (0..12).for_each(|n| world.join_with(n, &latency(ms(10)).tier((n % 3) as u8)));
-    world.maintain();
-    let mut turn = 0;
-    let move_one = || {
-        turn += 1;
-        let n = turn % 12;
-        assert_eq!(world.set_tier(&id(n), (turn / 12 % 3) as u8), Ok(()));
+fn a_lease_is_on_terms_that_the_call_asked_for() {
+    let world = world();
+    world.join_with(1, &options().labels(["udp"]));
+    let renew = || {
+        renew_with(&world, 1, &options().labels(["tcp"]));
+        renew_with(&world, 1, &options().labels(["udp"]));
     };
-    let list = |_| {
-        for _ in 0..3_000 {
-            let list = world.find_relays(&non_relay(), &FindOptions::new().max_results(32));
-            let distinct: BTreeSet<u32> = numbers(&list).into_iter().collect();
-            assert_eq!((list.len(), distinct.len()), (12, 12), "{distinct:?}");
+    let with_label = FindOptions::new().require(["udp"]);
+    while_running(renew, || {
+        for _ in 0..200_000 {
+            if let Ok(lease) = world.reserve(&non_relay(), &with_label) {
+                assert!(lease.relay().has_label("udp"), "{:?}", lease.relay());
+            }
         }
-    };
-    while_running(move_one, || at_once(THREADS, list));
+    });
 }
 
 /// How a relay ranks: by tier and score, for a call or for a home.

@@ -2,14 +2,18 @@
 //! test creates each state, so it shares no fault with the rules in `tests/model`, from which a state follows.
 
 mod question;
+mod rejections;
+mod relay;
 mod scene;
+mod second_life;
 
 use crate::common::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use question::question;
+use relay::{Relay, relay};
 use relay_registry::{NodeId, RelayInfo};
-use scene::{MANY, Relay, Scene, relay, trees};
+use scene::{MANY, Scene, trees};
 
 /// Up to this many relays, ranks have the fine precision.
 const FEW: usize = 64;
@@ -158,6 +162,7 @@ proptest! {
         let scene = Scene::new(relays, question, trees);
         scene.check_find_and_reserve();
         scene.check_home();
+        scene.check_rejections();
     }
 
     #[test]

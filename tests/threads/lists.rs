@@ -1,9 +1,9 @@
-//! Renewals and moves between tiers beside finds: a relay is handed out on terms that the call
-//! asked for, and one that is eligible throughout is in each list.
+//! Lists beside renewals and moves between tiers: a relay that is eligible throughout is in each.
 
 use crate::common::*;
-use crate::{register_patiently, while_running};
-use relay_registry::{FindOptions, RegisterOptions, Registration};
+use crate::{at_once, renew_with, while_running};
+use relay_registry::{FindOptions, RegisterOptions};
+use std::collections::BTreeSet;
 
 const CALLS: usize = 20_000;
 
@@ -13,30 +13,6 @@ fn two_results() -> FindOptions {
 
 fn with_label() -> FindOptions {
     two_results().require(["udp"])
-}
-
-/// Renews relay 1.
-fn renew(world: &World, options: &RegisterOptions) {
-    let renewed = register_patiently(world, 1, endpoint(1), options);
-    assert_eq!(renewed, Ok(Registration::Renewed));
-}
-
-/// In half of the time it has the label.
-#[test]
-fn a_lease_is_on_terms_that_the_call_asked_for() {
-    let world = world();
-    world.join_with(1, &options().labels(["udp"]));
-    let renew = || {
-        renew(&world, &options().labels(["tcp"]));
-        renew(&world, &options().labels(["udp"]));
-    };
-    while_running(renew, || {
-        for _ in 0..10 * CALLS {
-            if let Ok(lease) = world.reserve(&non_relay(), &with_label()) {
-                assert!(lease.relay().has_label("udp"), "{:?}", lease.relay());
-            }
-        }
-    });
 }
 
 /// Relays 1 and 2 are in tiers 0 and 1, and eligible throughout.
@@ -71,11 +47,12 @@ fn a_relay_that_sends_heartbeats_is_in_each_list() {
 #[test]
 fn a_relay_whose_other_labels_change_is_in_each_list() {
     both_are_in_each_list(options().labels(["udp"]), &with_label(), |world| {
-        renew(&world, &options().labels(["udp", "eu"]));
-        renew(&world, &options().labels(["udp"]));
+        renew_with(world, 1, &options().labels(["udp", "eu"]));
+        renew_with(world, 1, &options().labels(["udp"]));
     });
 }
 
+/// A list for as many relays as there are.
 #[test]
 fn a_relay_that_moves_between_tiers_is_in_each_list() {
     let world = world();
@@ -93,4 +70,26 @@ fn a_relay_that_moves_between_tiers_is_in_each_list() {
             assert_eq!(list, [1, 2]);
         }
     });
+}
+
+/// Lists for more relays than there are, while one after the other moves.
+#[test]
+fn a_list_misses_no_relay_that_moves() {
+    let world = world_of(64);
+    (0..12).for_each(|n| world.join_with(n, &latency(ms(10)).tier((n % 3) as u8)));
+    world.maintain();
+    let mut turn = 0;
+    let move_one = || {
+        turn += 1;
+        let n = turn % 12;
+        assert_eq!(world.set_tier(&id(n), (turn / 12 % 3) as u8), Ok(()));
+    };
+    let list = |_| {
+        for _ in 0..3_000 {
+            let list = world.find_relays(&non_relay(), &FindOptions::new().max_results(32));
+            let distinct: BTreeSet<u32> = numbers(&list).into_iter().collect();
+            assert_eq!((list.len(), distinct.len()), (12, 12), "{distinct:?}");
+        }
+    };
+    while_running(move_one, || at_once(2, list));
 }
