@@ -9,8 +9,8 @@ mod model;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use model::{
-    Change, DetailChange, Family, Fault, Filter, NODES, Nat, Operation, Query, RankChange, Settings, Step, System, View, Wave, node,
-    unconditional,
+    Change, DetailChange, Family, Fault, Filter, NODES, Nat, Operation, Query, RankChange,
+    Settings, Step, System, View, Wave, node, unconditional,
 };
 use relay_registry::{Endpoint, NodeId, PeerView};
 use std::net::{Ipv6Addr, SocketAddr};

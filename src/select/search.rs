@@ -63,7 +63,7 @@ impl<'g> Search<'g> {
     ) -> Option<Candidate<'g>> {
         let publication = table.publication();
         let moves = publication.context.tier_moves();
-        let may_lag = !publication.pending.read().is_empty()
+        let may_lag = publication.pending.read().is_some()
             || !publication.is_latest(snapshot)
             || snapshot.are_due(criteria.tick);
         let mut tiers = publication.context.tiers();
@@ -155,8 +155,8 @@ impl<'g> Search<'g> {
             if !(is_latest && are_all_refreshed) {
                 best = self.best_in_current(best);
             }
-            if !pending.is_empty() {
-                best = self.best_pending(&pending, best);
+            if let Some(pending) = &pending {
+                best = self.best_pending(pending, best);
             }
             if publication.context.tier_moves() == moves {
                 return best;

@@ -31,7 +31,9 @@ impl<'g> Search<'g> {
             let snapshot = publication.load();
             let is_latest = publication.is_latest(&snapshot);
             self.choose_by_tier(&snapshot, count, &mut chosen);
-            self.add_pending(&pending, count, &mut chosen);
+            if let Some(pending) = &pending {
+                self.add_pending(pending, count, &mut chosen);
+            }
             let has_missed_none = is_latest && context.tier_moves() == moves;
             // A long list takes long, and relays might move each time.
             if has_missed_none || is_of_lowest_tier(&chosen, count) || count > FEW {
@@ -83,10 +85,10 @@ impl<'g> Search<'g> {
 
     /// Adds eligible relays with pending changes, which the search may have missed, to a list
     /// that is not full, or has relays of a higher tier.
-    #[inline]
+    #[cold]
     fn add_pending(&self, pending: &PendingSet, count: usize, chosen: &mut Vec<Candidate<'g>>) {
         let may_lack_some = !is_of_lowest_tier(chosen, count);
-        if may_lack_some && !pending.is_empty() && !chosen.is_empty() {
+        if may_lack_some && !chosen.is_empty() {
             for candidate in self.pending_candidates(pending) {
                 insert_by_tier(candidate, chosen);
             }

@@ -269,10 +269,11 @@ impl Table {
                 self.count_out(&record);
             }
         };
-        let departures = self.departures.read();
-        departures.indices().for_each(help);
-        if departures.has_overflowed() {
-            (0..self.store.high_water()).for_each(help);
+        if let Some(departures) = self.departures.read() {
+            departures.indices().for_each(help);
+            if departures.has_overflowed() {
+                (0..self.store.high_water()).for_each(help);
+            }
         }
     }
 

@@ -163,10 +163,10 @@ impl Table {
     /// How many records are live, their deadline passed or not; `None` while departures are
     /// in progress, which only a look at their records could tell apart.
     pub(crate) fn count(&self, guard: &Guard) -> Option<usize> {
-        self.departures
-            .read()
-            .is_empty()
-            .then(|| self.help_unfinished(guard).count())
+        match self.departures.read() {
+            None => Some(self.help_unfinished(guard).count()),
+            Some(_) => None,
+        }
     }
 
     /// About as many as there are records.

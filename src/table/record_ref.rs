@@ -219,7 +219,7 @@ impl<'g> RecordRef<'g> {
     /// Whether a round trip is in force that has lapsed at a tick.
     #[inline]
     pub(crate) fn has_lapsed(&self, now: Tick) -> bool {
-        let oldest = self.oldest_sample(self.nanos_of(now));
+        let oldest = || self.oldest_sample(self.nanos_of(now));
         self.record.has_lapsed(self.extra(), oldest)
     }
 

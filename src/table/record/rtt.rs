@@ -78,8 +78,12 @@ impl Record {
 
     /// Whether a round trip is in force without a sample from `oldest` on.
     #[inline]
-    pub(in crate::table) fn has_lapsed(&self, extra: &Extra, oldest: Second) -> bool {
-        self.rtt_micros().is_some() && !extra.window.has_any_since(oldest)
+    pub(in crate::table) fn has_lapsed(
+        &self,
+        extra: &Extra,
+        oldest: impl FnOnce() -> Second,
+    ) -> bool {
+        self.rtt_micros().is_some() && !extra.window.has_any_since(oldest())
     }
 
     /// When the latest sample was taken, if one from `oldest` on is there; for the thread
