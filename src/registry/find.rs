@@ -272,6 +272,7 @@ impl Inner {
             tick: now,
             assumed_rtt_micros: self.relays.settings.assumed_rtt_micros,
             target_leg_micros: self.relays.settings.assumed_rtt_micros,
+            // The fast path evaluates nothing.
             has_policies: true,
         }
     }

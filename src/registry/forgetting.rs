@@ -99,7 +99,7 @@ fn reasons_to_keep(record: &RecordRef<'_>, tick: Tick) -> Reasons {
     let load = record.touch_load();
     let circuit = record.circuit();
     let until = circuit.is_banned(tick).then(|| circuit.until());
-    let is_said = load.is_draining() || record.policy_word().is_of_operator();
+    let is_said = load.is_draining() || record.policy_word().has_operator_setting();
     Reasons {
         are_any: load.leases() > 0 || is_said || until.is_some(),
         until,

@@ -143,7 +143,7 @@ impl Inner {
             was_draining
         });
         let had_policy = self.relays.update_each_record(relay, |record| {
-            let had_policy = record.policy_word().is_of_operator();
+            let had_policy = record.policy_word().has_operator_setting();
             // It needs no memory: what the record has stays, or there is none.
             let _ = record.change_policy(PolicyWord::without_operator);
             had_policy

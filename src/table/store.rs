@@ -154,13 +154,13 @@ impl Store {
         }
     }
 
-    /// Whether any record may have a policy that is not that of any relay.
+    /// Whether any record may have a policy that is not the default.
     #[inline]
     pub(super) fn has_policies(&self) -> bool {
         self.policies.are_any()
     }
 
-    /// The policy of a record, unless it is that of any relay.
+    /// The policy of a record; `None` if no memory was taken for it, which means the default.
     #[inline]
     pub(super) fn policy(&self, index: u32) -> Option<&Policy> {
         self.policies.get(index)

@@ -135,7 +135,7 @@ impl<'a> Parts<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// `None` if it is that of any relay.
+    /// `None` if it is the default.
     #[inline(always)]
     fn policy(&self) -> Option<&'a Policy> {
         self.policies.get(self.handle.index)

@@ -31,7 +31,7 @@ pub(in crate::table) struct Policy {
     ramp: AtomicU64,
 }
 
-/// The policies of all records, once any record has one that is not that of any relay.
+/// The policies of all records, once any record has one that is not the default.
 pub(in crate::table) struct Policies(OnceBox<Segments<Policy>>);
 
 impl Policies {
@@ -39,13 +39,13 @@ impl Policies {
         Self(OnceBox::new())
     }
 
-    /// Whether any record may have one that is not that of any relay.
+    /// Whether any record may have one that is not the default.
     #[inline]
     pub(in crate::table) fn are_any(&self) -> bool {
         self.0.get().is_some()
     }
 
-    /// The policy of a record, unless it is that of any relay.
+    /// The policy of a record; `None` if no memory was taken for it, which means the default.
     #[inline(always)]
     pub(in crate::table) fn get(&self, index: u32) -> Option<&Policy> {
         self.0.get()?.find(index)
@@ -134,7 +134,7 @@ impl PolicyWord {
     }
 
     /// Whether the operator said anything of tier or cost.
-    pub(crate) fn is_of_operator(self) -> bool {
+    pub(crate) fn has_operator_setting(self) -> bool {
         !self.of_operator().is_default()
     }
 
@@ -260,10 +260,10 @@ mod tests {
         assert_eq!((announced.tier(), announced.cost()), (7, other));
         let said = announced.with_tier(Some(0)).with_cost(Some(cost));
         assert_eq!((said.tier(), said.cost()), (0, cost));
-        assert!(said.is_of_operator());
+        assert!(said.has_operator_setting());
         let lifted = said.with_tier(None).with_cost(None);
         assert_eq!((lifted.tier(), lifted.cost()), (7, Cost::ONE));
-        assert!(!lifted.is_of_operator());
+        assert!(!lifted.has_operator_setting());
         assert_eq!(said.of_operator().tier(), 0);
     }
 

@@ -27,7 +27,7 @@
 //!
 //! The leaf in the new tier is there before that in the last one is gone, so a search that
 //! goes upwards meets a relay that moves up. A relay that moves down may pass it:
-//! [`Context`] counts moves, and a search that found no relay of a lower tier looks again if
+//! [`Context`] counts moves, and a search whose answer is not of the lowest tier looks again if
 //! the count has changed.
 //!
 //! The same holds for a relay that passes a filter by another announcement, or no longer.

@@ -37,7 +37,7 @@ fn is_reached(snapshot: &Snapshot) -> bool {
 /// As a find for two units does: pending changes are read before the trees.
 fn is_found(relays: &Relays) -> bool {
     let pending = relays.publication.pending.read();
-    let is_pending = !pending.is_empty();
+    let is_pending = pending.is_some();
     let snapshot = Arc::clone(&relays.publication.load());
     is_reached(&snapshot) || is_pending
 }
