@@ -157,11 +157,13 @@ impl Expiry {
 
     /// Makes an expired record depart, unless another thread was faster.
     pub(super) fn expire(&self, relays: &Relays, record: LiveRecord<'_>) -> bool {
+        // Before it departs: sweeps that end after that say nothing of its deadline.
+        let since = self.expired_since(record.word());
         let departed = relays.table.depart(record);
         let expired = departed.is_some();
         if let Some(closing) = departed {
             relays.counters.count_expiration();
-            self.remember(relays, closing, self.expired_since(record.word()), true);
+            self.remember(relays, closing, since, true);
         }
         expired
     }
