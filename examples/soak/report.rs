@@ -11,10 +11,8 @@ use crate::tally::Tally;
 
 /// How many rounds pass before memory is checked.
 const WARM_UP: usize = 4;
-/// Random growth that is allowed: small registries that wait to be freed, and the trees of filters and
-/// tiers in snapshots that a stalled thread holds. Under ThreadSanitizer that is 18 MiB more in some
-/// rounds than in others.
-const FLOOR_SLACK: usize = 32 << 20;
+/// Random growth that is allowed: one more small registry that waits to be freed.
+const FLOOR_SLACK: usize = 4 << 20;
 /// Growth between rounds that is allowed, such as garbage bags of the epoch collector, of 2 KiB each,
 /// that no thread has emptied yet.
 const REST_SLACK: usize = 256 << 10;

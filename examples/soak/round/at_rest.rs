@@ -163,7 +163,7 @@ impl Round {
     /// Every announcement must be freed.
     pub(super) fn await_reclamation(&self) {
         for _ in 0..RECLAMATION_ATTEMPTS {
-            if Arc::strong_count(&self.label) == 1 {
+            if self.announcements() == 0 {
                 return;
             }
             // Building and dropping a registry also reclaims memory of earlier ones.
@@ -174,8 +174,17 @@ impl Round {
                     .build(),
             );
         }
-        let left = Arc::strong_count(&self.label) - 1;
+        let left = self.announcements();
         self.ledger
             .fault(format!("{left} records were never freed"));
+    }
+
+    /// How many announcements exist, of all registries of this round.
+    fn announcements(&self) -> usize {
+        let labels = [&self.label, &self.small_label];
+        labels
+            .map(|label| Arc::strong_count(label) - 1)
+            .iter()
+            .sum()
     }
 }
