@@ -248,21 +248,21 @@ impl RegistryBuilder {
         self
     }
 
-    /// For how long a newcomer starts slowly, by default not at all: zero. Its score counts a
+    /// For how long a new relay starts slowly, by default not at all: zero. Its score counts a
     /// tenth of its capacity when it arrives, and the whole after this time, growing evenly in
     /// between. So it is not given all new sessions at once while the others carry theirs.
     ///
-    /// Any length is accepted. A newcomer whose load reaches the part that counts ranks as nearly
+    /// Any length is accepted. A new relay whose load reaches the part that counts ranks as nearly
     /// full, at 64 times the score that it has without load, until that part has grown. With a
     /// capacity of 10 or less, that is so from its first unit on. A slow start never makes a relay
-    /// ineligible: if no better one has room, a newcomer is filled. (Compare Envoy's
+    /// ineligible: if no better one has room, a new relay is filled. (Compare Envoy's
     /// `slow_start_config` and the `slow_start` of NGINX.)
     ///
-    /// When a process starts, all its relays are newcomers. A learned relay is one each time it is
-    /// learned. A relay that renews, restarts or [returns](crate::Registration::Returned) is none: it
+    /// When a process starts, all its relays are new. A learned relay is new each time it is
+    /// learned. A relay that renews, restarts or [returns](crate::Registration::Returned) is not: it
     /// goes on with the slow start that it began, if that has not ended.
     ///
-    /// The ranks of newcomers follow at most a sixteenth of this time later, by maintenance passes,
+    /// The ranks of new relays follow at most a sixteenth of this time later, by maintenance passes,
     /// and whenever their load changes. A slow start takes 16 bytes for each relay.
     ///
     /// ```
@@ -281,7 +281,7 @@ impl RegistryBuilder {
     /// clock.advance(minute);
     /// registry.register(new, SocketAddr::from(([192, 0, 2, 2], 4433)))?;
     ///
-    /// // Both have a capacity of 100. Of the newcomer's, 10 units count, and 9 of these are taken.
+    /// // Both have a capacity of 100. Of that of the new one, 10 units count, and 9 of these are taken.
     /// registry.report_load(&old, 30);
     /// registry.report_load(&new, 9);
     /// assert_eq!(registry.find_relay(&target)?.node_id(), old);

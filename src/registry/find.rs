@@ -201,7 +201,7 @@ impl Inner {
         snapshot: &Snapshot,
         guard: &'g Guard,
     ) -> Option<Candidate<'g>> {
-        if !options.is_plain() || (self.peers.are_any() && self.peers.knows(target, now)) {
+        if !options.is_plain() || self.peers.knows(target, now) {
             return None;
         }
         let criteria = self.criteria(target, options, now, None);
@@ -237,7 +237,7 @@ impl Inner {
     ) -> Option<Candidate<'g>> {
         let filter = self.filter_of(options);
         let has_trees = options.filter.is_none() || filter.is_some();
-        if !has_trees || (self.peers.are_any() && self.peers.knows(target, now)) {
+        if !has_trees || self.peers.knows(target, now) {
             return None;
         }
         let criteria = Criteria {

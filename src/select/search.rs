@@ -32,6 +32,42 @@ pub(crate) struct Search<'g> {
     pub(crate) max_ejected_share: f64,
 }
 
+/// What a search reads before the summaries of a snapshot, to know afterwards what they may have
+/// lacked: see [`Search::best_eligible`].
+pub(crate) struct BeforeSearch {
+    moves: u64,
+    pub(crate) pending: Option<PendingSet>,
+    /// Whether the snapshot was the current one.
+    pub(crate) is_latest: bool,
+}
+
+impl BeforeSearch {
+    #[inline(always)]
+    pub(crate) fn read(table: &Table, snapshot: &Snapshot) -> Self {
+        let publication = table.publication();
+        // In this order: a move is counted after its pending change has begun.
+        let moves = publication.context.tier_moves();
+        let pending = publication.pending.read();
+        Self {
+            moves,
+            pending,
+            is_latest: publication.is_latest(snapshot),
+        }
+    }
+
+    /// Whether a relay has moved to another tier since, which the search may have passed.
+    #[inline(always)]
+    pub(crate) fn has_moved(&self, table: &Table) -> bool {
+        table.publication().context.tier_moves() != self.moves
+    }
+
+    /// Whether the summaries lacked no change, and no relay has moved.
+    #[inline(always)]
+    fn has_all(&self, table: &Table) -> bool {
+        self.pending.is_none() && self.is_latest && !self.has_moved(table)
+    }
+}
+
 impl<'g> Search<'g> {
     /// One of the best relays in the simplest case: nothing is known of the pair, the best
     /// relay by the summaries is eligible, and it is not on trial.
@@ -61,17 +97,14 @@ impl<'g> Search<'g> {
         snapshot: &Snapshot,
         guard: &'g Guard,
     ) -> Option<Candidate<'g>> {
-        let publication = table.publication();
-        let moves = publication.context.tier_moves();
-        let may_lag = publication.pending.read().is_some()
-            || !publication.is_latest(snapshot)
-            || snapshot.are_due(criteria.tick);
-        let mut tiers = publication.context.tiers();
+        let before = BeforeSearch::read(table, snapshot);
+        let are_due = snapshot.are_due(criteria.tick);
+        let mut tiers = table.publication().context.tiers();
         let tier = tiers.find(|&tier| !snapshot.is_empty(tier, criteria.filter))?;
         let trees = |part| Some(Leaves::tier(part, tier, criteria.filter)?.trees);
         let record = table.resolve(best_relay(snapshot, criteria.tick, trees)?, guard)?;
         let best = criteria.if_eligible_at_all(&record)?.in_tier(tier);
-        let is_lowest = tier == 0 || !(may_lag || publication.context.tier_moves() != moves);
+        let is_lowest = tier == 0 || (before.has_all(table) && !are_due);
         let is_best = is_lowest && record.tier() == tier && !best.is_on_trial();
         (is_best && !record.has_lapsed(criteria.tick)).then_some(best)
     }
@@ -140,11 +173,9 @@ impl<'g> Search<'g> {
     /// Step 2 alone is enough if it finds a relay of the lowest tier. If a relay has moved to
     /// another tier meanwhile, the search may have passed it: then all is done again.
     pub(crate) fn best_eligible(&self) -> Option<Candidate<'g>> {
-        let publication = self.scope.table.publication();
+        let table = self.scope.table;
         loop {
-            let moves = publication.context.tier_moves();
-            let pending = publication.pending.read();
-            let is_latest = publication.is_latest(self.snapshot);
+            let before = BeforeSearch::read(table, self.snapshot);
             // Before the search, which may miss relays that other threads refresh meanwhile.
             let are_all_refreshed =
                 self.refresh_ended_suspensions(self.snapshot, REFRESHED_AT_ONCE);
@@ -152,13 +183,13 @@ impl<'g> Search<'g> {
             if best.is_some_and(|best| best.tier == 0) {
                 return best;
             }
-            if !(is_latest && are_all_refreshed) {
+            if !(before.is_latest && are_all_refreshed) {
                 best = self.best_in_current(best);
             }
-            if let Some(pending) = &pending {
+            if let Some(pending) = &before.pending {
                 best = self.best_pending(pending, best);
             }
-            if publication.context.tier_moves() == moves {
+            if !before.has_moved(table) {
                 return best;
             }
         }

@@ -2,8 +2,8 @@
 
 use crate::select::best_so_far::{FEW, TopK};
 use crate::select::candidate::Candidate;
-use crate::select::search::{REFRESHED_AT_ONCE, Search};
-use crate::select::spread::spread;
+use crate::select::search::{BeforeSearch, REFRESHED_AT_ONCE, Search};
+use crate::select::spread::{is_among, spread};
 use crate::table::snapshot::{PendingSet, Snapshot};
 use std::collections::{BTreeMap, HashSet};
 
@@ -21,20 +21,16 @@ impl<'g> Search<'g> {
             1 => return self.best().into_iter().collect(),
             _ => {}
         }
-        let publication = self.scope.table.publication();
-        let context = &publication.context;
+        let table = self.scope.table;
         let mut chosen = Vec::new();
         loop {
-            // In this order: see `best_eligible`.
-            let moves = context.tier_moves();
-            let pending = publication.pending.read();
-            let snapshot = publication.load();
-            let is_latest = publication.is_latest(&snapshot);
+            let snapshot = table.publication().load();
+            let before = BeforeSearch::read(table, &snapshot);
             self.choose_by_tier(&snapshot, count, &mut chosen);
-            if let Some(pending) = &pending {
+            if let Some(pending) = &before.pending {
                 self.add_pending(pending, count, &mut chosen);
             }
-            let has_missed_none = is_latest && context.tier_moves() == moves;
+            let has_missed_none = before.is_latest && !before.has_moved(table);
             // A long list takes long, and relays might move each time.
             if has_missed_none || is_of_lowest_tier(&chosen, count) || count > FEW {
                 break;
@@ -204,9 +200,7 @@ fn claimed(chosen: &[Candidate<'_>]) -> usize {
 
 /// Adds a relay behind those of its tier, unless it is on trial, or there already.
 fn insert_by_tier<'g>(candidate: Candidate<'g>, chosen: &mut Vec<Candidate<'g>>) {
-    let id = candidate.record.identity();
-    let is_known = chosen.iter().any(|other| other.record.is_of(&id));
-    if !is_known && !candidate.is_on_trial() {
+    if !is_among(&candidate, chosen) && !candidate.is_on_trial() {
         let at = chosen.iter().position(|other| other.tier > candidate.tier);
         let at = at.unwrap_or(chosen.len()).max(claimed(chosen));
         chosen.insert(at, candidate);

@@ -52,15 +52,19 @@ pub(crate) fn spread<'g>(
         states[next] = PoolState::Done;
         let candidate = pool[next];
         // A relay that returned meanwhile may be met in two generations.
-        let id = candidate.record.identity();
-        let is_new = !chosen.iter().any(|other| other.record.is_of(&id));
-        if is_new {
+        if !is_among(&candidate, chosen) {
             let confirmed = confirm(&candidate, chosen.is_empty());
             has_lost |= confirmed.is_none();
             chosen.extend(confirmed);
         }
     }
     has_lost
+}
+
+/// Whether a relay was chosen, perhaps in another generation.
+pub(crate) fn is_among(candidate: &Candidate<'_>, chosen: &[Candidate<'_>]) -> bool {
+    let id = candidate.record.identity();
+    chosen.iter().any(|other| other.record.is_of(&id))
 }
 
 /// What is known of a relay in the pool.

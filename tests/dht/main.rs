@@ -4,6 +4,7 @@ mod admission;
 mod announcing;
 mod building;
 mod closing;
+mod endpoints;
 mod engines;
 mod freshness;
 mod learning;

@@ -66,8 +66,13 @@ impl Peers {
     }
 
     /// Whether the view of a peer is remembered.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn knows(&self, peer: &NodeId, now: Tick) -> bool {
+        self.are_any() && self.has_view_of(peer, now)
+    }
+
+    #[inline(never)]
+    fn has_view_of(&self, peer: &NodeId, now: Tick) -> bool {
         self.find::<TICK_WORDS>(peer, now).is_some()
     }
 
