@@ -331,6 +331,7 @@ pub mod evidence {}
 
 mod coordinates;
 mod errors;
+mod events;
 mod limits;
 mod registry;
 mod relay;
@@ -349,6 +350,7 @@ pub use errors::{
     BanError, FindError, LabelScope, LeaseError, OperatorError, PeerViewError, RegisterError,
     Rejections, RenewError,
 };
+pub use events::{Event, Events, RecvError};
 pub use limits::{MAX_CAPACITY, MAX_PEERS, MAX_RELAYS, MAX_RTT};
 pub use registry::{
     BuildError, Lease, Maintenance, MaintenanceReport, Registration, Registry, RegistryBuilder,

@@ -22,6 +22,7 @@ impl Inner {
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
         let relays = &self.relays;
+        let _wakes = relays.wake_guard();
         let outcome = check(&relays.settings, endpoint, options).and_then(|rtt_seed| {
             let _claim = match &options.details {
                 None => None,
@@ -37,8 +38,9 @@ impl Inner {
             })
         });
         relays.counters.count_registration(&outcome);
-        if outcome.is_ok() {
-            self.link.notify_change(id);
+        match &outcome {
+            Ok(_) => self.link.notify_change(id),
+            Err(error) => relays.publish_refusal(id, error),
         }
         outcome
     }

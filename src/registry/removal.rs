@@ -10,11 +10,12 @@ use crate::registry::inner::Inner;
 use crate::relay::NodeId;
 use crate::sync::epoch::{self, Guard};
 use crate::table::record::Origin;
-use crate::table::{LiveRecord, RecordRef};
+use crate::table::{Departure, LiveRecord, RecordRef};
 
 impl Inner {
     /// Removes a relay, learned or local; false if it is not live.
     pub(super) fn unregister(&self, id: &NodeId) -> bool {
+        let _wakes = self.relays.wake_guard();
         let left = self.remove_live(id);
         if left {
             self.relays.counters.count_unregistration();
@@ -29,6 +30,7 @@ impl Inner {
         let guard = epoch::pin();
         while let Some(record) = relays.find_live(id, now, &guard) {
             if let Some(closing) = relays.table.depart(record) {
+                closing.publish_departed(Departure::Left);
                 self.expiry.remember(relays, closing, now, false);
                 return true;
             }
@@ -78,6 +80,7 @@ impl Inner {
                 return false;
             };
             if let Some(closing) = relays.table.depart(learned) {
+                closing.publish_departed(Departure::Left);
                 relays.counters.count_unregistration();
                 let now = relays.timeline.tick();
                 self.expiry.remember(relays, closing, now, false);

@@ -174,6 +174,11 @@ pub(crate) mod epoch {
         fn drop(&mut self) {}
     }
 
+    #[cfg(debug_assertions)]
+    pub(crate) fn is_pinned() -> bool {
+        false
+    }
+
     impl Guard {
         pub(crate) fn defer(&self, free: impl FnOnce() + Send + 'static) {
             std::mem::forget(free);
@@ -193,6 +198,11 @@ pub(crate) mod epoch {
 
     pub(crate) fn pin() -> Guard {
         Guard(crossbeam_epoch::pin())
+    }
+
+    #[cfg(debug_assertions)]
+    pub(crate) fn is_pinned() -> bool {
+        false
     }
 
     impl Guard {

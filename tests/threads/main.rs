@@ -13,6 +13,7 @@ mod bans;
 mod capacity;
 mod closing;
 mod endpoints;
+mod events;
 mod lists;
 mod policies;
 mod trials;
