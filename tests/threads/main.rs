@@ -18,6 +18,7 @@ mod lists;
 mod policies;
 mod trials;
 mod visibility;
+mod waiting;
 
 use common::{World, endpoint, id, options};
 use relay_registry::{Endpoint, RegisterError, RegisterOptions, Registration};
