@@ -174,7 +174,6 @@ pub(crate) mod epoch {
         fn drop(&mut self) {}
     }
 
-    #[cfg(debug_assertions)]
     pub(crate) fn is_pinned() -> bool {
         false
     }
@@ -200,7 +199,6 @@ pub(crate) mod epoch {
         Guard(crossbeam_epoch::pin())
     }
 
-    #[cfg(debug_assertions)]
     pub(crate) fn is_pinned() -> bool {
         false
     }

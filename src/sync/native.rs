@@ -156,7 +156,6 @@ pub(crate) mod epoch {
     }
 
     /// Whether this thread is pinned.
-    #[cfg(debug_assertions)]
     pub(crate) fn is_pinned() -> bool {
         HANDLE.try_with(LocalHandle::is_pinned).unwrap_or(false)
     }
