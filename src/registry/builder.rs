@@ -26,7 +26,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Maintenance {
-    /// Two threads, started by [`build`](RegistryBuilder::build) and joined by
+    /// Two threads, started by [`build`](RegistryBuilder::build) and ended by
     /// [`close`](Registry::close), or when the last handle is dropped.
     ///
     /// `relay-clock` reads the [clock](Clock) once a tick, and does nothing else. So a
