@@ -115,6 +115,17 @@ impl Rejections {
         *self.count_mut(reason)
     }
 
+    /// The reason of most relays; of several such reasons the first one. `None` if no relay is
+    /// registered.
+    pub(crate) fn main(self) -> Option<Rejection> {
+        let counted = Rejection::ALL.iter().filter(|&&it| self.count(it) > 0);
+        // `max_by_key` returns the last of several.
+        counted
+            .rev()
+            .max_by_key(|&&reason| self.count(reason))
+            .copied()
+    }
+
     /// The count of a reason.
     pub(crate) fn count_mut(&mut self, reason: Rejection) -> &mut usize {
         match reason {

@@ -24,6 +24,18 @@ impl Inner {
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<RelayInfo, FindError> {
+        self.calls.count_find();
+        self.look_for_relay(target, options)
+            .inspect_err(|error| self.calls.count_refusal(error))
+    }
+
+    /// A find that is not counted.
+    #[inline(always)]
+    fn look_for_relay(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+    ) -> Result<RelayInfo, FindError> {
         let now = self.relays.present();
         let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         match self.fast_path(target, options, now, &snapshot, &guard) {
@@ -32,7 +44,7 @@ impl Inner {
         }
     }
 
-    /// Searches until there is an answer, or the time is over.
+    /// Searches until there is an answer, or the time is over. Counts as one find.
     pub(super) fn find_relay_wait(
         &self,
         target: &NodeId,
@@ -40,14 +52,26 @@ impl Inner {
         longest: Duration,
         dht: &DhtHandle,
     ) -> Result<RelayInfo, FindError> {
-        let first = self.find_relay(target, options);
+        self.calls.count_find();
+        self.wait_for_relay(target, options, longest, dht)
+            .inspect_err(|error| self.calls.count_refusal(error))
+    }
+
+    fn wait_for_relay(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+        longest: Duration,
+        dht: &DhtHandle,
+    ) -> Result<RelayInfo, FindError> {
+        let first = self.look_for_relay(target, options);
         if first.is_ok() || longest.is_zero() {
             return first;
         }
         let _waiting = dht.wait();
         let begun = Instant::now();
         loop {
-            let found = self.find_relay(target, options);
+            let found = self.look_for_relay(target, options);
             let left = longest.saturating_sub(begun.elapsed());
             if found.is_ok() || left.is_zero() {
                 return found;
@@ -82,12 +106,17 @@ impl Inner {
     }
 
     pub(super) fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
+        self.calls.count_find();
         let now = self.relays.present();
         let describe = |candidate: &Candidate<'_>| self.relays.describe_candidate(candidate, now);
         let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         let found: Vec<RelayInfo> =
             self.search(target, options, now, &snapshot, &guard, |search| {
                 let best = search.best_of(options.max_results);
+                // A call for no relay at all is not refused.
+                if best.is_empty() && options.max_results > 0 {
+                    self.calls.count_refusal_by(&search.rejections());
+                }
                 best.iter().map(describe).collect()
             });
         if found.is_empty() {
@@ -101,6 +130,13 @@ impl Inner {
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<Lease, FindError> {
+        self.calls.count_reservation();
+        self.look_for_lease(target, options)
+            .inspect_err(|error| self.calls.count_refusal(error))
+    }
+
+    #[inline(always)]
+    fn look_for_lease(&self, target: &NodeId, options: &FindOptions) -> Result<Lease, FindError> {
         let now = self.relays.present();
         let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         let best = self.fast_path(target, options, now, &snapshot, &guard);

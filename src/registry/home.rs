@@ -8,6 +8,12 @@ use crate::sync::epoch;
 
 impl Inner {
     pub(super) fn find_home_relay(&self, options: &FindOptions) -> Result<RelayInfo, FindError> {
+        self.calls.count_find();
+        self.look_for_home(options)
+            .inspect_err(|error| self.calls.count_refusal(error))
+    }
+
+    fn look_for_home(&self, options: &FindOptions) -> Result<RelayInfo, FindError> {
         let now = self.relays.present();
         let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         let settings = &self.relays.settings;

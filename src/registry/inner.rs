@@ -4,6 +4,7 @@
 //! them. The files that implement operations on [`Inner`] put the components together; no
 //! component names any of those files, nor `Inner`.
 
+use crate::registry::call_counts::CallCounts;
 use crate::registry::coordinates::Coordinates;
 use crate::registry::dht_bridge::DhtLink;
 use crate::registry::distinct_labels::DistinctLabels;
@@ -25,6 +26,7 @@ pub(crate) struct Inner {
     pub(super) labels: DistinctLabels,
     pub(super) endpoint_owners: EndpointOwners,
     pub(super) peers: Peers,
+    pub(super) calls: CallCounts,
     /// To the DHT that publishes this node's relay and learns of others.
     pub(super) link: DhtLink,
 }
@@ -41,6 +43,7 @@ impl Inner {
             labels: DistinctLabels::default(),
             endpoint_owners,
             peers,
+            calls: CallCounts::default(),
             link,
         }
     }

@@ -4,6 +4,7 @@ mod admit;
 mod announcement;
 mod build_error;
 mod builder;
+mod call_counts;
 mod circuit_history;
 mod close;
 mod coordinates;
