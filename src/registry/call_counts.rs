@@ -9,7 +9,7 @@
 //! The cells of a registry are numbered as those of all others, so it has as many as there
 //! may be threads with a number.
 
-use crate::errors::{FindError, Rejections};
+use crate::errors::Rejections;
 use crate::relay::Rejection;
 // No model checks counts, and each would have one more step for every find. That numbers of
 // threads are handed over rightly has a model of its own.
@@ -69,15 +69,10 @@ impl CallCounts {
         self.count(|cell| &cell.reservations);
     }
 
-    /// Counts a call of either kind that found no relay.
+    /// Counts a call of either kind that found no relay, by how many relays were rejected for
+    /// which reason.
     #[cold]
-    pub(super) fn count_refusal(&self, error: &FindError) {
-        let FindError::NoRelaysAvailable { rejections } = error;
-        self.count_refusal_by(rejections);
-    }
-
-    /// The same, by how many relays were rejected for which reason.
-    pub(super) fn count_refusal_by(&self, rejections: &Rejections) {
+    pub(super) fn count_refusal(&self, rejections: &Rejections) {
         let reason = rejections.main();
         let place = reason.map_or(NO_RELAYS, |reason| reason as usize);
         self.count(|cell| &cell.refusals[place]);

@@ -18,6 +18,15 @@ use std::time::{Duration, Instant};
 /// How long a call that waits for a relay sleeps at most.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
+/// What it means that a search found no relay.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The call ends, and counts as refused.
+    Counts,
+    /// The call goes on.
+    IsNoOutcome,
+}
+
 impl Inner {
     pub(super) fn find_relay(
         &self,
@@ -25,22 +34,22 @@ impl Inner {
         options: &FindOptions,
     ) -> Result<RelayInfo, FindError> {
         self.calls.count_find();
-        self.look_for_relay(target, options)
-            .inspect_err(|error| self.calls.count_refusal(error))
+        self.look_for_relay(target, options, Refusal::Counts)
     }
 
-    /// A find that is not counted.
+    /// A find that is not counted itself.
     #[inline(always)]
     fn look_for_relay(
         &self,
         target: &NodeId,
         options: &FindOptions,
+        refusal: Refusal,
     ) -> Result<RelayInfo, FindError> {
         let now = self.relays.present();
         let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         match self.fast_path(target, options, now, &snapshot, &guard) {
             Some(best) => Ok(self.relays.describe_candidate(&best, now)),
-            None => self.find_slow_path(target, options, now, &snapshot, &guard),
+            None => self.find_slow_path(target, options, refusal, now, &snapshot, &guard),
         }
     }
 
@@ -53,8 +62,11 @@ impl Inner {
         dht: &DhtHandle,
     ) -> Result<RelayInfo, FindError> {
         self.calls.count_find();
-        self.wait_for_relay(target, options, longest, dht)
-            .inspect_err(|error| self.calls.count_refusal(error))
+        let found = self.wait_for_relay(target, options, longest, dht);
+        if let Err(FindError::NoRelaysAvailable { rejections }) = &found {
+            self.calls.count_refusal(rejections);
+        }
+        found
     }
 
     fn wait_for_relay(
@@ -64,14 +76,15 @@ impl Inner {
         longest: Duration,
         dht: &DhtHandle,
     ) -> Result<RelayInfo, FindError> {
-        let first = self.look_for_relay(target, options);
+        let look = || self.look_for_relay(target, options, Refusal::IsNoOutcome);
+        let first = look();
         if first.is_ok() || longest.is_zero() {
             return first;
         }
         let _waiting = dht.wait();
         let begun = Instant::now();
         loop {
-            let found = self.look_for_relay(target, options);
+            let found = look();
             let left = longest.saturating_sub(begun.elapsed());
             if found.is_ok() || left.is_zero() {
                 return found;
@@ -85,6 +98,7 @@ impl Inner {
         &self,
         target: &NodeId,
         options: &FindOptions,
+        refusal: Refusal,
         now: Tick,
         snapshot: &Snapshot,
         guard: &Guard,
@@ -100,7 +114,7 @@ impl Inner {
             guard,
             |search| match search.best() {
                 Some(best) => Ok(self.relays.describe_candidate(&best, now)),
-                None => Err(self.none_available(search)),
+                None => Err(self.none_available(search, refusal)),
             },
         )
     }
@@ -115,7 +129,7 @@ impl Inner {
                 let best = search.best_of(options.max_results);
                 // A call for no relay at all is not refused.
                 if best.is_empty() && options.max_results > 0 {
-                    self.calls.count_refusal_by(&search.rejections());
+                    self.calls.count_refusal(&search.rejections());
                 }
                 best.iter().map(describe).collect()
             });
@@ -131,12 +145,6 @@ impl Inner {
         options: &FindOptions,
     ) -> Result<Lease, FindError> {
         self.calls.count_reservation();
-        self.look_for_lease(target, options)
-            .inspect_err(|error| self.calls.count_refusal(error))
-    }
-
-    #[inline(always)]
-    fn look_for_lease(&self, target: &NodeId, options: &FindOptions) -> Result<Lease, FindError> {
         let now = self.relays.present();
         let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         let best = self.fast_path(target, options, now, &snapshot, &guard);
@@ -188,7 +196,7 @@ impl Inner {
                     let relay = self.relays.describe_candidate(&candidate, now);
                     Ok(Lease::new(relay, units, sequence))
                 }
-                None => Err(self.none_available(search)),
+                None => Err(self.none_available(search, Refusal::Counts)),
             },
         )
     }
@@ -389,11 +397,13 @@ impl Inner {
     }
 
     #[cold]
-    pub(super) fn none_available(&self, search: &Search<'_>) -> FindError {
+    pub(super) fn none_available(&self, search: &Search<'_>, refusal: Refusal) -> FindError {
         self.link.notify_miss();
-        FindError::NoRelaysAvailable {
-            rejections: search.rejections(),
+        let rejections = search.rejections();
+        if refusal == Refusal::Counts {
+            self.calls.count_refusal(&rejections);
         }
+        FindError::NoRelaysAvailable { rejections }
     }
 
     pub(super) fn explain(&self, target: &NodeId, options: &FindOptions) -> Explanation {
