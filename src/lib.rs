@@ -331,6 +331,7 @@ pub mod evidence {}
 
 mod coordinates;
 mod errors;
+mod footprint;
 mod limits;
 mod registry;
 mod relay;
@@ -351,8 +352,8 @@ pub use errors::{
 };
 pub use limits::{MAX_CAPACITY, MAX_PEERS, MAX_RELAYS, MAX_RTT};
 pub use registry::{
-    BuildError, Lease, Maintenance, MaintenanceReport, Registration, Registry, RegistryBuilder,
-    Stats,
+    BuildError, Lease, Maintenance, MaintenanceReport, MemoryStats, Metric, MetricKind, MetricUnit,
+    Refusals, Registration, Registry, RegistryBuilder, RelayStates, Stats,
 };
 pub use relay::{
     AddressPolicy, AddressPolicyError, CircuitState, Endpoint, EndpointError, Host, IpFamily,

@@ -10,6 +10,7 @@
 //! may be threads with a number.
 
 use crate::errors::Rejections;
+use crate::footprint::Footprint;
 use crate::relay::Rejection;
 // No model checks counts, and each would have one more step for every find. That numbers of
 // threads are handed over rightly has a model of its own.
@@ -95,9 +96,8 @@ impl CallCounts {
         }
     }
 
-    /// The bytes that the cells take.
-    pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.cells)
+    pub(super) fn footprint(&self) -> Footprint {
+        Footprint::of_items::<Padded<Cell>>(self.cells.len())
     }
 
     pub(super) fn totals(&self) -> CallTotals {

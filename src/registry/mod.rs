@@ -46,7 +46,7 @@ pub use builder::{Maintenance, RegistryBuilder};
 pub use lease::Lease;
 pub use maintenance::MaintenanceReport;
 pub use request::Registration;
-pub use stats::Stats;
+pub use stats::{MemoryStats, Metric, MetricKind, MetricUnit, Refusals, RelayStates, Stats};
 
 use crate::coordinates::Coordinate;
 use crate::errors::{BanError, FindError, LeaseError, OperatorError, RegisterError, RenewError};
@@ -1151,15 +1151,6 @@ impl Registry {
     /// ```
     pub fn close(&self) {
         self.shared.close();
-    }
-
-    /// Counters and gauges. Visits all records to count leased units, and waits for a pass that
-    /// removes relays: for a metrics endpoint, not for a hot path.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        let mut stats = self.inner().stats();
-        self.shared.dht.fill_in(&mut stats);
-        stats
     }
 }
 

@@ -9,6 +9,7 @@
 //! Arrivals are numbered through all runs. A record keeps the number of its arrival, by
 //! which its slot is found until the run is merged.
 
+use crate::footprint::Footprint;
 use crate::sync::{AtomicU64, Ordering, Padded};
 use crate::table::record::{Extra, Handle};
 use crate::table::snapshot::filters::FilterId;
@@ -45,6 +46,10 @@ impl Run {
             nodes_log2: nodes.ilog2(),
             leaves: Leaves::new(nodes as usize * FANOUT, precision, filters, None),
         }
+    }
+
+    pub(super) fn footprint(&self) -> Footprint {
+        Footprint::of::<Self>() + self.leaves.footprint()
     }
 
     /// The number after the last one of this run.
