@@ -10,6 +10,7 @@ use crate::registry::dht_bridge::DhtLink;
 use crate::registry::distinct_labels::DistinctLabels;
 use crate::registry::endpoint_owners::EndpointOwners;
 use crate::registry::expiry::Expiry;
+use crate::registry::exporter::Exporter;
 use crate::registry::peers::Peers;
 use crate::registry::probe_schedule::ProbeSchedule;
 use crate::registry::relays::Relays;
@@ -27,12 +28,14 @@ pub(crate) struct Inner {
     pub(super) endpoint_owners: EndpointOwners,
     pub(super) peers: Peers,
     pub(super) calls: CallCounts,
+    /// To the facade for metrics.
+    pub(super) exporter: Exporter,
     /// To the DHT that publishes this node's relay and learns of others.
     pub(super) link: DhtLink,
 }
 
 impl Inner {
-    pub(super) fn new(relays: Relays, peers: Peers, link: DhtLink) -> Self {
+    pub(super) fn new(relays: Relays, peers: Peers, exporter: Exporter, link: DhtLink) -> Self {
         let endpoint_owners = EndpointOwners::new(relays.settings.one_id_per_endpoint);
         Self {
             relays,
@@ -44,6 +47,7 @@ impl Inner {
             endpoint_owners,
             peers,
             calls: CallCounts::default(),
+            exporter,
             link,
         }
     }

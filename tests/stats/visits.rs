@@ -3,7 +3,6 @@
 use crate::common::*;
 use relay_registry::{Failure, FindOptions, Metric, MetricKind, MetricUnit, Stats};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
 fn visited(stats: &Stats) -> Vec<Metric> {
     let mut all = Vec::new();
@@ -143,8 +142,8 @@ fn prometheus(stats: &Stats) -> String {
     let (mut text, mut last) = (String::new(), "");
     stats.visit(&mut |metric| {
         if metric.name != last {
-            writeln!(text, "# HELP {} {}", metric.name, metric.help).unwrap();
-            writeln!(text, "# TYPE {} {}", metric.name, metric.kind).unwrap();
+            text += &format!("# HELP {} {}\n", metric.name, metric.help);
+            text += &format!("# TYPE {} {}\n", metric.name, metric.kind);
             last = metric.name;
         }
         let labels = metric
@@ -152,7 +151,7 @@ fn prometheus(stats: &Stats) -> String {
             .iter()
             .map(|(name, value)| format!("{name}={value:?}"));
         let labels = labels.collect::<Vec<_>>().join(",");
-        writeln!(text, "{}{{{labels}}} {}", metric.name, metric.value).unwrap();
+        text += &format!("{}{{{labels}}} {}\n", metric.name, metric.value);
     });
     text
 }

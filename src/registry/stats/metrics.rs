@@ -24,19 +24,18 @@ impl Stats {
     ///
     /// ```
     /// use relay_registry::{Registry, Stats};
-    /// use std::fmt::Write;
     ///
     /// fn prometheus(stats: &Stats) -> String {
     ///     let (mut text, mut last) = (String::new(), "");
     ///     stats.visit(&mut |metric| {
     ///         if metric.name != last {
-    ///             writeln!(text, "# HELP {} {}", metric.name, metric.help).unwrap();
-    ///             writeln!(text, "# TYPE {} {}", metric.name, metric.kind).unwrap();
+    ///             text += &format!("# HELP {} {}\n", metric.name, metric.help);
+    ///             text += &format!("# TYPE {} {}\n", metric.name, metric.kind);
     ///             last = metric.name;
     ///         }
     ///         let labels = metric.labels.iter().map(|(name, value)| format!("{name}={value:?}"));
     ///         let labels = labels.collect::<Vec<_>>().join(",");
-    ///         writeln!(text, "{}{{{labels}}} {}", metric.name, metric.value).unwrap();
+    ///         text += &format!("{}{{{labels}}} {}\n", metric.name, metric.value);
     ///     });
     ///     text
     /// }

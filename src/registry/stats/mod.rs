@@ -77,7 +77,7 @@ pub struct Stats {
     /// Maintenance passes completed.
     pub maintenance_passes: u64,
     /// Panics of the clock in the [maintenance threads](crate::Maintenance::Thread), which
-    /// go on.
+    /// go on; and, with the feature `metrics`, of the recorder.
     pub maintenance_panics: u64,
     /// What is published and learned; `None` without
     /// [`dht`](crate::RegistryBuilder::dht).

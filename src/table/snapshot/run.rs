@@ -19,6 +19,9 @@ use crate::table::snapshot::tree::FANOUT;
 /// The bit of the claim counter that stops claims.
 const SEALED: u64 = 1 << 63;
 
+/// The bytes of memory that the system gives at a time.
+const PAGE: usize = 4096;
+
 /// See the module's description.
 pub(crate) struct Run {
     claimed: Padded<AtomicU64>,
@@ -48,8 +51,11 @@ impl Run {
         }
     }
 
+    /// Arrivals are spread over it: each one uses a page of the slots, and one of the trees.
     pub(super) fn footprint(&self) -> Footprint {
-        Footprint::of::<Self>() + self.leaves.footprint()
+        let Footprint { used, reserved } = self.leaves.footprint();
+        let used = used.min(self.len() * 2 * PAGE);
+        Footprint::of::<Self>() + Footprint { used, reserved }
     }
 
     /// The number after the last one of this run.
