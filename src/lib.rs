@@ -185,12 +185,13 @@
 //! - With [`one_id_per_endpoint`](RegistryBuilder::one_id_per_endpoint), each registration
 //!   takes a lock, unless it renews a relay, changes nothing and gives no latency.
 //!
-//! A find writes no shared memory, with four exceptions: it hands out a relay on
+//! A find writes no shared memory, with five exceptions: it hands out a relay on
 //! trial; it meets a relay whose summary is out of date (its deadline, back-off or
 //! round trip is over, or a change is under way) and updates that; it asks for a
 //! [filter](FindOptions::require) or a number of [units](FindOptions::units) that
-//! maintenance does not know yet; or, with [`Maintenance::Manual`], it is the first call to
-//! see a new tick. A lease, a report or
+//! maintenance does not know yet; with [`Maintenance::Manual`], it is the first call to
+//! see a new tick; or more than 128 threads of the process use registries, so that those
+//! beyond count their calls in one place. A lease, a report or
 //! a measurement that changes a relay's rank writes to a tree of summaries that all finds
 //! read. Locks guard maintenance, for which no other operation waits (see
 //! [`Maintenance`]), and coordinates and changes of peers' views, for which
@@ -306,6 +307,9 @@
 //! - `conformance`, for tests of engines and of what uses them: `dht::conformance`, the
 //!   suite that every engine passes; faults of `dht::Memory`; and `dht::RawMemory`, a raw
 //!   Kademlia store. Implies `dht`.
+//! - `metrics`: the figures of [`Stats`] go to the recorder of the crate `metrics`, described
+//!   and named by the conventions of Prometheus; see `RegistryBuilder::metrics_interval`.
+//!   [`Stats::visit`] has them for any other system, without this feature.
 //! - `serde`: `Serialize` and `Deserialize` for the values: [`NodeId`], [`Endpoint`],
 //!   [`NatType`] and [`AddressPolicy`] as their text, [`CircuitState`], [`Failure`] and
 //!   [`Registration`] as names such as `half-open`, [`Coordinate`] and [`PeerView`] as

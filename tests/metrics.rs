@@ -11,6 +11,7 @@ use metrics::{
 use relay_registry::{FindOptions, Metric, MetricKind, MetricUnit, Registry, RegistryBuilder};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -241,6 +242,30 @@ fn registries_of_different_names_write_to_different_series() {
     );
 }
 
+/// The recorder of the whole process is used only here: elsewhere, threads have their own.
+#[test]
+fn the_maintenance_thread_records_by_itself() {
+    let kept = Kept::default();
+    let content = Arc::clone(&kept.0);
+    metrics::set_global_recorder(kept).unwrap_or_else(|_| panic!("there is one"));
+    let kept = Kept(content);
+    let registry = Registry::builder()
+        .name("by itself")
+        .metrics_interval(Duration::ZERO)
+        .tick(ms(1))
+        .build()
+        .expect("a valid registry");
+    registry.register(id(1), endpoint(1)).unwrap();
+    let labels = [("registry", "by itself")];
+    while kept.value("relay_registry_relays", &labels) != Some(1.0) {
+        thread::sleep(ms(1));
+    }
+    registry.close();
+    let writes = kept.writes();
+    registry.unregister(&id(1));
+    assert_eq!(kept.writes(), writes, "the thread has ended");
+}
+
 /// Panics at the first series.
 struct Panicking;
 
@@ -298,7 +323,7 @@ impl Recorder for Calling {
             registry.register(id(2), endpoint(2)).unwrap();
             assert!(registry.find_relay(&non_relay()).is_ok());
             assert_eq!(registry.stats().relays, 2);
-            registry.coordinate();
+            let _ = registry.coordinate();
             registry.maintain();
             registry.close();
         }

@@ -301,11 +301,13 @@ impl Registry {
     ///
     /// Lock-free, without allocation or system call of its own. (The
     /// [crate's description](crate#concurrency) says what the epoch collector adds now and then.)
-    /// It writes nothing that threads share, with four exceptions: it claims the trial of a relay
+    /// It writes nothing that threads share, with five exceptions: it claims the trial of a relay
     /// that [failed](Self::report_failure) and is handed out; it updates the summary of a relay
     /// that it finds out of date; it notes [filters](FindOptions::require) and numbers of
-    /// [units](FindOptions::units) for the next maintenance pass, if they are new; and with
-    /// [`Maintenance::Manual`] it may raise the tick.
+    /// [units](FindOptions::units) for the next maintenance pass, if they are new; with
+    /// [`Maintenance::Manual`] it may raise the tick; and where more than 128 threads use
+    /// registries, those beyond [count](crate::Stats::finds) their calls in one place. All others
+    /// count in a place of their own, for a few instructions.
     ///
     /// It descends a tree to the best relay: five nodes for a million relays, whatever state they
     /// are in, also if the answer is "none". Each relay that the options exclude and that would

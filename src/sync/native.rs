@@ -227,3 +227,43 @@ pub(crate) mod epoch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::THREAD_INDICES;
+    use std::cell::RefCell;
+    use std::sync::mpsc::{Sender, channel};
+
+    /// Sends whether its thread has a number when it is dropped.
+    struct Observer(Sender<bool>);
+
+    impl Drop for Observer {
+        fn drop(&mut self) {
+            let _ = self.0.send(claim_thread_index() < THREAD_INDICES);
+        }
+    }
+
+    thread_local! {
+        static EARLY: RefCell<Option<Observer>> = const { RefCell::new(None) };
+        static LATE: RefCell<Option<Observer>> = const { RefCell::new(None) };
+    }
+
+    /// Variables of a thread are dropped in the order in which they were first used, or in the
+    /// reverse one. So of two observers, one is dropped before the number is given back, and the
+    /// other one afterwards.
+    #[test]
+    fn a_thread_whose_number_is_given_back_does_not_use_it() {
+        let (sender, receiver) = channel();
+        let thread = std::thread::spawn(move || {
+            EARLY.set(Some(Observer(sender.clone())));
+            let index = claim_thread_index();
+            LATE.set(Some(Observer(sender)));
+            assert_eq!(index, thread_index());
+        });
+        thread.join().expect("it has not panicked");
+        let mut seen: Vec<bool> = receiver.iter().collect();
+        seen.sort_unstable();
+        assert_eq!(seen, [false, true]);
+    }
+}
