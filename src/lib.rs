@@ -238,12 +238,13 @@
 //! (A [`Lease::failed`] that opens a circuit is such a change, and so is the third
 //! [`Lease::succeeded`], which closes it.) Such a call then wakes the tasks that wait, at its end.
 //!
-//! A find writes no shared memory, with four exceptions: it hands out a relay on
+//! A find writes no shared memory, with five exceptions: it hands out a relay on
 //! trial; it meets a relay whose summary is out of date (its deadline, back-off or
 //! round trip is over, or a change is under way) and updates that; it asks for a
 //! [filter](FindOptions::require) or a number of [units](FindOptions::units) that
-//! maintenance does not know yet; or, with [`Maintenance::Manual`], it is the first call to
-//! see a new tick. A lease, a report or
+//! maintenance does not know yet; with [`Maintenance::Manual`], it is the first call to
+//! see a new tick; or more than 128 threads of the process use registries, so that those
+//! beyond count their calls in one place. A lease, a report or
 //! a measurement that changes a relay's rank writes to a tree of summaries that all finds
 //! read. Locks guard maintenance, for which no other operation waits (see
 //! [`Maintenance`]), and coordinates and changes of peers' views, for which
@@ -360,6 +361,9 @@
 //!   suite that every engine passes; faults of `dht::Memory`; and `dht::RawMemory`, a raw
 //!   Kademlia store. Implies `dht`.
 //! - `stream`: [`Events`] is a `futures_core::Stream`.
+//! - `metrics`: the figures of [`Stats`] go to the recorder of the crate `metrics`, described
+//!   and named by the conventions of Prometheus; see `RegistryBuilder::metrics_interval`.
+//!   [`Stats::visit`] has them for any other system, without this feature.
 //! - `serde`: `Serialize` and `Deserialize` for the values: [`NodeId`], [`Endpoint`],
 //!   [`NatType`] and [`AddressPolicy`] as their text, [`CircuitState`], [`Failure`] and
 //!   [`Registration`] as names such as `half-open`, [`Coordinate`] and [`PeerView`] as
@@ -386,6 +390,7 @@ pub mod evidence {}
 mod coordinates;
 mod errors;
 mod events;
+mod footprint;
 mod limits;
 mod registry;
 mod relay;
@@ -407,8 +412,8 @@ pub use errors::{
 pub use events::{Event, Events, RecvError};
 pub use limits::{MAX_CAPACITY, MAX_PEERS, MAX_RELAYS, MAX_RTT};
 pub use registry::{
-    BuildError, Lease, Maintenance, MaintenanceReport, Registration, Registry, RegistryBuilder,
-    Stats,
+    BuildError, Lease, Maintenance, MaintenanceReport, MemoryStats, Metric, MetricKind, MetricUnit,
+    Refusals, Registration, Registry, RegistryBuilder, RelayStates, Stats,
 };
 pub use relay::{
     AddressPolicy, AddressPolicyError, CircuitState, Endpoint, EndpointError, Host, IpFamily,

@@ -47,7 +47,7 @@ pub use reject_reason::RejectReason;
 pub use stats::DhtStats;
 
 pub(crate) use backend::{LearnError, LocalRelay, RegistryBackend};
-pub(crate) use distribution::Distribution;
+pub(crate) use distribution::{Distribution, StatsReader};
 pub(crate) use record::{longest_record_len, record_len};
 pub(crate) use wake_flags::WakeFlags;
 

@@ -4,11 +4,13 @@
 //! them. The files that implement operations on [`Inner`] put the components together; no
 //! component names any of those files, nor `Inner`.
 
+use crate::registry::call_counts::CallCounts;
 use crate::registry::coordinates::Coordinates;
 use crate::registry::dht_bridge::DhtLink;
 use crate::registry::distinct_labels::DistinctLabels;
 use crate::registry::endpoint_owners::EndpointOwners;
 use crate::registry::expiry::Expiry;
+use crate::registry::exporter::Exporter;
 use crate::registry::peers::Peers;
 use crate::registry::probe_schedule::ProbeSchedule;
 use crate::registry::relays::Relays;
@@ -25,12 +27,15 @@ pub(crate) struct Inner {
     pub(super) labels: DistinctLabels,
     pub(super) endpoint_owners: EndpointOwners,
     pub(super) peers: Peers,
+    pub(super) calls: CallCounts,
+    /// To the facade for metrics.
+    pub(super) exporter: Exporter,
     /// To the DHT that publishes this node's relay and learns of others.
     pub(super) link: DhtLink,
 }
 
 impl Inner {
-    pub(super) fn new(relays: Relays, peers: Peers, link: DhtLink) -> Self {
+    pub(super) fn new(relays: Relays, peers: Peers, exporter: Exporter, link: DhtLink) -> Self {
         let endpoint_owners = EndpointOwners::new(relays.settings.one_id_per_endpoint);
         Self {
             relays,
@@ -41,6 +46,8 @@ impl Inner {
             labels: DistinctLabels::default(),
             endpoint_owners,
             peers,
+            calls: CallCounts::default(),
+            exporter,
             link,
         }
     }

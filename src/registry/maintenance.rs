@@ -65,6 +65,7 @@ impl Inner {
         relays.table.reclaim();
         free_deferred();
         relays.counters.count_pass();
+        self.export_if_due(now);
         MaintenanceReport {
             expired,
             sorted,
