@@ -347,12 +347,12 @@ mod wheel;
 pub use coordinates::{Coordinate, CoordinateError, Landmark, ObserveError, Vivaldi};
 pub use errors::{
     BanError, FindError, LabelScope, LeaseError, OperatorError, PeerViewError, RegisterError,
-    Rejections, RenewError,
+    Rejections, RenewError, SyncError,
 };
 pub use limits::{MAX_CAPACITY, MAX_PEERS, MAX_RELAYS, MAX_RTT};
 pub use registry::{
     BuildError, Lease, Maintenance, MaintenanceReport, Registration, Registry, RegistryBuilder,
-    Stats,
+    SourceRelay, Stats, SyncReport,
 };
 pub use relay::{
     AddressPolicy, AddressPolicyError, CircuitState, Endpoint, EndpointError, Host, IpFamily,

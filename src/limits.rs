@@ -38,6 +38,12 @@ pub(crate) const MAX_FURTHER_ENDPOINTS: usize = 8;
 /// The longest payload, in bytes.
 pub(crate) const MAX_PAYLOAD_LEN: usize = 512;
 
+/// The most tags of sources of relays that are listed at a time.
+pub(crate) const MAX_TAGS: usize = 64;
+
+/// The longest tag of a source, in bytes.
+pub(crate) const MAX_TAG_LEN: usize = 64;
+
 /// The least factor on a relay's score.
 pub(crate) const MIN_COST: f64 = 0.1;
 

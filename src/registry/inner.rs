@@ -13,6 +13,7 @@ use crate::registry::peers::Peers;
 use crate::registry::probe_schedule::ProbeSchedule;
 use crate::registry::relays::Relays;
 use crate::registry::sorter::Sorter;
+use crate::registry::sources::Sources;
 use std::fmt;
 
 /// The components of one registry.
@@ -25,6 +26,7 @@ pub(crate) struct Inner {
     pub(super) labels: DistinctLabels,
     pub(super) endpoint_owners: EndpointOwners,
     pub(super) peers: Peers,
+    pub(super) sources: Sources,
     /// To the DHT that publishes this node's relay and learns of others.
     pub(super) link: DhtLink,
 }
@@ -41,6 +43,7 @@ impl Inner {
             labels: DistinctLabels::default(),
             endpoint_owners,
             peers,
+            sources: Sources::default(),
             link,
         }
     }

@@ -15,6 +15,7 @@ mod closing;
 mod endpoints;
 mod lists;
 mod policies;
+mod sources;
 mod trials;
 mod visibility;
 
