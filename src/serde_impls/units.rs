@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A duration as a number of seconds, exact to the nanosecond up to a hundred days.
+/// A duration as a number of seconds, exact to the nanosecond up to ten days.
 #[derive(Clone, Copy)]
 pub(super) struct Seconds(pub(super) Duration);
 
