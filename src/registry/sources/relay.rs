@@ -6,8 +6,8 @@ use crate::relay::{Endpoint, NodeId, RegisterOptions};
 /// registers.
 ///
 /// It is made of a pair of id and endpoint, or of a triple with the options. With the feature
-/// `serde` it is read from `{"id": "c0ffee", "endpoint": "relay.example:4433"}`, with the
-/// [options](RegisterOptions) under `"options"` if there are any; unknown fields are refused.
+/// `serde` it is [read](crate#serialised-form) from `{"id": "c0ffee", "endpoint":
+/// "relay.example:4433"}`, with the [options](RegisterOptions) under `"options"` if there are any.
 ///
 /// ```
 /// use relay_registry::{Endpoint, NodeId, RegisterOptions, SourceRelay};
