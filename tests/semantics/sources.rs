@@ -272,15 +272,15 @@ fn an_endpoint_passes_to_another_id() {
     let report = world.sync_source("file", [(id(2), at.clone())]).unwrap();
     assert_eq!(counts(&report), [1, 0, 0, 1, 0]);
     assert_eq!(world.at(&at), [id(2)]);
-    // What an entry does not list is free for others at once.
-    let with_further = options().also_at([further.clone()]);
+    // What an entry does not list is not claimed, although the relay had it.
+    let with_further = options().also_at([further.clone()]).ttl(secs(9));
     world
         .sync_source("file", [(id(2), at.clone(), with_further)])
         .unwrap();
-    world.register(id(3), endpoint(3)).unwrap();
-    let list = [(id(2), at), (id(3), further)];
-    let report = world.sync_source("file", list).unwrap();
-    assert_eq!(counts(&report), [0, 2, 0, 0, 0]);
+    world.advance(secs(9));
+    world.register(id(3), further).unwrap();
+    let report = world.sync_source("file", [(id(2), at)]).unwrap();
+    assert_eq!(counts(&report), [0, 0, 1, 0, 0]);
 }
 
 #[test]
