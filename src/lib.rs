@@ -107,6 +107,53 @@
 //! tier 1. Threads of its own do that work: no call
 //! waits for an engine, except [`Registry::find_relay_wait`].
 //!
+//! # Events
+//!
+//! [`Registry::events`] tells any number of subscribers of every change of membership and standing:
+//! relays that join, leave, expire, change, drain, are banned, or whose circuits open and close. A
+//! copy that [follows the events](Events#a-copy-that-follows-the-registry) has what
+//! [`Registry::relays`] has. A slow subscriber delays nothing: it is told how many events it
+//! [missed](Event::Missed).
+//!
+//! # Using it from tokio
+//!
+//! Or from any other runtime: the registry has no runtime, no timer and no I/O of its own. Finds,
+//! leases and reports are far shorter than a task may run, so call them as they are. These calls
+//! wait:
+//!
+//! | call | in a task |
+//! |---|---|
+//! | [`find_relay_wait`](Registry::find_relay_wait) | [`find_relay_async`](Registry::find_relay_async), inside the runtime's time-out |
+//! | [`Events::recv`] | [`Events::next`], or with the feature `stream` as a stream |
+//! | [`close`](Registry::close) | [`closed`](Registry::closed) |
+//! | [`maintain`](Registry::maintain), which may sort all relays | leave it to [`Maintenance::Thread`], or call it where blocking is allowed |
+//!
+//! A [`Lease`] may be held across an `await`, and dropped in any task. The drop of the last handle
+//! ends the threads, and waits for none. A [probe] or an engine of the DHT is called by threads of
+//! the registry, where it may block: a runtime's handle can run a future there
+//! (`Handle::block_on`).
+//!
+//! ```
+//! # use relay_registry::{FindOptions, NodeId, Registry};
+//! # use std::net::SocketAddr;
+//! # mod tokio { pub mod time {
+//! #     pub async fn timeout<T>(_: std::time::Duration, future: impl Future<Output = T>) -> Result<T, std::fmt::Error> { Ok(future.await) }
+//! # } }
+//! # use std::time::Duration;
+//! async fn connect(registry: &Registry, peer: NodeId) -> Result<(), Box<dyn std::error::Error>> {
+//!     let options = FindOptions::new().requester(peer);
+//!     let search = registry.find_relay_async(&peer, &options);
+//!     let relay = tokio::time::timeout(Duration::from_secs(5), search).await??;
+//!     let lease = registry.lease(&relay.node_id())?; // or `reserve`, which chooses and takes
+//!     // .. serve the session ..
+//!     lease.succeeded();
+//!     Ok(())
+//! }
+//! # let registry = Registry::new();
+//! # registry.register(NodeId::from([1; 32]), SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+//! # pollster::block_on(connect(&registry, NodeId::from([9; 32])))
+//! ```
+//!
 //! # Guarantees
 //!
 //! [`evidence`] lists what shows each of them.
@@ -184,6 +231,12 @@
 //!   The thread that has the lock may visit all records, up to 8 times.
 //! - With [`one_id_per_endpoint`](RegistryBuilder::one_id_per_endpoint), each registration
 //!   takes a lock, unless it renews a relay, changes nothing and gives no latency.
+//!
+//! While there is a [subscription](Registry::events), a call that changes the membership or the
+//! standing of a relay takes the lock of the events, for as long as it takes to copy a
+//! [`RelayInfo`]. Finds, leases, plain renewals, loads and round trips take no lock in any case.
+//! (A [`Lease::failed`] that opens a circuit is such a change, and so is the third
+//! [`Lease::succeeded`], which closes it.) Such a call then wakes the tasks that wait, at its end.
 //!
 //! A find writes no shared memory, with four exceptions: it hands out a relay on
 //! trial; it meets a relay whose summary is out of date (its deadline, back-off or
@@ -306,6 +359,7 @@
 //! - `conformance`, for tests of engines and of what uses them: `dht::conformance`, the
 //!   suite that every engine passes; faults of `dht::Memory`; and `dht::RawMemory`, a raw
 //!   Kademlia store. Implies `dht`.
+//! - `stream`: [`Events`] is a `futures_core::Stream`.
 //! - `serde`: types can be written and read in any format that the crate `serde` has.
 //!
 //! # Serialised form
@@ -351,6 +405,7 @@ pub mod evidence {}
 
 mod coordinates;
 mod errors;
+mod events;
 mod limits;
 mod registry;
 mod relay;
@@ -369,6 +424,7 @@ pub use errors::{
     BanError, FindError, LabelScope, LeaseError, OperatorError, PeerViewError, RegisterError,
     Rejections, RenewError, SyncError,
 };
+pub use events::{Event, Events, RecvError};
 pub use limits::{MAX_CAPACITY, MAX_PEERS, MAX_RELAYS, MAX_RTT};
 pub use registry::{
     BuildError, Lease, Maintenance, MaintenanceReport, Registration, Registry, RegistryBuilder,

@@ -35,6 +35,9 @@ pub(crate) const MAX_LABEL_LEN: usize = 32;
 /// The most endpoints of a relay besides the one that it is registered at.
 pub(crate) const MAX_FURTHER_ENDPOINTS: usize = 8;
 
+/// The most events that a registry keeps for its subscribers.
+pub(crate) const MAX_EVENT_CAPACITY: usize = 1 << 20;
+
 /// The longest payload, in bytes.
 pub(crate) const MAX_PAYLOAD_LEN: usize = 512;
 

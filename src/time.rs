@@ -197,6 +197,8 @@ impl Timeline {
         Watch {
             current: Arc::clone(&self.current),
             timeline: Arc::downgrade(self),
+            wall_origin: self.wall_origin,
+            tick_nanos: self.tick_nanos,
         }
     }
 
@@ -288,12 +290,6 @@ impl Timeline {
         calendar_time(self.wall_origin, self.nanos_of(tick))
     }
 
-    /// The calendar time of its start.
-    #[inline]
-    pub(crate) fn wall_origin(&self) -> SystemTime {
-        self.wall_origin
-    }
-
     /// Nanoseconds from its start to a tick.
     #[inline]
     pub(crate) fn nanos_of(&self, tick: Tick) -> u64 {
@@ -306,12 +302,25 @@ impl Timeline {
 pub(crate) struct Watch {
     current: Arc<Padded<Current>>,
     timeline: Weak<Timeline>,
+    wall_origin: SystemTime,
+    tick_nanos: u64,
 }
 
 impl Watch {
     /// The current tick as it was last raised.
     pub(crate) fn tick(&self) -> Tick {
         self.current.tick()
+    }
+
+    /// The calendar time of its start.
+    #[inline]
+    pub(crate) fn wall_origin(&self) -> SystemTime {
+        self.wall_origin
+    }
+
+    /// As [`Timeline::wall_time_of`].
+    pub(crate) fn wall_time_of(&self, tick: Tick) -> SystemTime {
+        calendar_time(self.wall_origin, tick.0.saturating_mul(self.tick_nanos))
     }
 
     /// As [`Timeline::present`].

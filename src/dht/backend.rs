@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use crate::dht::record::Announcement;
+use crate::dht::reject_reason::RejectReason;
 use crate::relay::NodeId;
 
 /// The registry, as the DHT sees it. The DHT may register and remove learned relays; it may
 /// only read local ones.
 ///
-/// Only [`now`](Self::now) calls the clock, which is the embedder's code. The DHT calls the
-/// other methods with its lock held.
+/// Only [`now`](Self::now) calls the clock, and only [`wake_waiting`](Self::wake_waiting) wakes
+/// tasks, which are the embedder's code. The DHT calls the other methods with its lock held.
 pub(crate) trait RegistryBackend: Send + Sync {
     /// Reads the registry's monotonic clock.
     fn now(&self) -> Duration;
@@ -44,6 +45,15 @@ pub(crate) trait RegistryBackend: Send + Sync {
 
     /// Removes a relay if it is a learned one; false if it is not.
     fn unregister_learned(&self, id: &NodeId) -> bool;
+
+    /// Publishes that a record was rejected.
+    fn record_rejected(&self, id: &NodeId, reason: RejectReason);
+
+    /// Whether a call waits for a relay.
+    fn is_relay_awaited(&self) -> bool;
+
+    /// Wakes what waits for a change that the DHT made. Not called with the lock held.
+    fn wake_waiting(&self);
 
     /// The approximate number of registered relays, local and learned.
     fn relay_count(&self) -> usize;

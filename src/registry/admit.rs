@@ -37,6 +37,7 @@ impl Inner {
         }
         let in_flight = self.expiry.in_flight();
         let deadline = self.future_deadline(now, announcement.ttl_nanos)?;
+        let registered_at = announcement.registered_at;
         let staged = table.stage(
             (request.id, request.hash),
             announcement,
@@ -63,6 +64,13 @@ impl Inner {
                 }
                 drop(pending);
                 drop(in_flight);
+                match replaced {
+                    Some(before) if before.is_counted() => record.publish_updated(),
+                    _ => {
+                        let returned = replaced.is_some_and(|it| it.is_remembered(now.tick));
+                        record.publish_joined(registered_at, returned);
+                    }
+                }
                 Ok(())
             }
             AdmitOutcome::AlreadyPresent | AdmitOutcome::Full => Err(AttemptError::Conflict),

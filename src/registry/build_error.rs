@@ -76,6 +76,15 @@ pub enum BuildError {
         /// The number that was asked for.
         max_peers: usize,
     },
+    /// The number of events that are kept for subscribers is 0, or above the most. Choose one
+    /// between.
+    #[non_exhaustive]
+    InvalidEventCapacity {
+        /// The number that was asked for.
+        capacity: usize,
+        /// The most.
+        max: usize,
+    },
     /// The time for which the view of a peer is remembered is zero, or longer than ticks can
     /// count. Choose one between. To remember no views, choose no peers.
     #[non_exhaustive]
@@ -145,6 +154,9 @@ impl fmt::Display for BuildError {
             ),
             Self::InvalidMaxPeers { max_peers } => {
                 write!(f, "max_peers is {max_peers}, above {MAX_PEERS}")
+            }
+            Self::InvalidEventCapacity { capacity, max } => {
+                write!(f, "the event capacity is from 1 to {max}, not {capacity}")
             }
             Self::InvalidPeerTtl { ttl, max } if ttl > max => write!(
                 f,
@@ -253,6 +265,13 @@ mod tests {
                     max_peers: 16_000_001,
                 },
                 "max_peers is 16000001, above 16000000",
+            ),
+            (
+                BuildError::InvalidEventCapacity {
+                    capacity: 0,
+                    max: 1_048_576,
+                },
+                "the event capacity is from 1 to 1048576, not 0",
             ),
             (
                 BuildError::InvalidPeerTtl {

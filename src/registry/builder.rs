@@ -1,6 +1,7 @@
 //! [`RegistryBuilder`]: the settings of a registry, checked when it is built.
 
-use crate::limits::{MAX_PEERS, MAX_RELAYS};
+use crate::events::EventLog;
+use crate::limits::{MAX_EVENT_CAPACITY, MAX_PEERS, MAX_RELAYS};
 use crate::registry::Registry;
 use crate::registry::build_error::{BuildError, MIN_TICK};
 use crate::registry::counters::Counters;
@@ -25,7 +26,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Maintenance {
-    /// Two threads, started by [`build`](RegistryBuilder::build) and joined by
+    /// Two threads, started by [`build`](RegistryBuilder::build) and ended by
     /// [`close`](Registry::close), or when the last handle is dropped.
     ///
     /// `relay-clock` reads the [clock](Clock) once a tick, and does nothing else. So a
@@ -71,6 +72,7 @@ pub struct RegistryBuilder {
     slow_start: Duration,
     one_id_per_endpoint: bool,
     max_peers: usize,
+    event_capacity: usize,
     peer_ttl: Duration,
     pub(super) dht: DhtSetup,
 }
@@ -97,6 +99,7 @@ impl RegistryBuilder {
             slow_start: Duration::ZERO,
             one_id_per_endpoint: false,
             max_peers: 10_000,
+            event_capacity: 4_096,
             peer_ttl: Duration::from_secs(3_600),
             dht: DhtSetup::default(),
         }
@@ -381,6 +384,28 @@ impl RegistryBuilder {
         self
     }
 
+    /// How many events are kept for [subscribers](Registry::events): the oldest is dropped for
+    /// a further one, whether all have read it or not. From 1 to 1,048,576, by default 4,096. They
+    /// take memory while there is a subscriber: some 300 bytes each.
+    ///
+    /// ```
+    /// use relay_registry::{Event, NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    ///
+    /// let registry = Registry::builder().event_capacity(1).build()?;
+    /// let events = registry.events();
+    /// for n in 1..=3 {
+    ///     registry.register(NodeId::from([n; 32]), SocketAddr::from(([192, 0, 2, n], 4433)))?;
+    /// }
+    /// assert_eq!(events.try_recv(), Ok(Event::Missed(2)));
+    /// assert_eq!(events.try_recv()?.id(), Some(NodeId::from([3; 32])));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn event_capacity(mut self, events: usize) -> Self {
+        self.event_capacity = events;
+        self
+    }
+
     /// Builds the registry.
     ///
     /// # Errors
@@ -408,7 +433,8 @@ impl RegistryBuilder {
             slow_start_nanos: settings.slow_start_nanos,
         };
         let timeline = Arc::new(timeline);
-        let table = Table::new(self.max_relays, terms, timeline.watch());
+        let events = Arc::new(EventLog::new(self.event_capacity));
+        let table = Table::new(self.max_relays, terms, timeline.watch(), events);
         let table = table.ok_or(BuildError::OutOfMemory)?;
         let reputation = Reputation::new().ok_or(BuildError::OutOfMemory)?;
         let relays = Relays {
@@ -453,6 +479,12 @@ impl RegistryBuilder {
             });
         }
         self.check_peers()?;
+        if !(1..=MAX_EVENT_CAPACITY).contains(&self.event_capacity) {
+            return Err(BuildError::InvalidEventCapacity {
+                capacity: self.event_capacity,
+                max: MAX_EVENT_CAPACITY,
+            });
+        }
         let assumed_rtt_micros = sane_micros(assumed_rtt)
             .filter(|_| !assumed_rtt.is_zero())
             .ok_or(BuildError::InvalidAssumedRtt { assumed_rtt })?;
@@ -521,6 +553,7 @@ impl fmt::Debug for RegistryBuilder {
             .field("one_id_per_endpoint", &self.one_id_per_endpoint)
             .field("max_peers", &self.max_peers)
             .field("peer_ttl", &self.peer_ttl)
+            .field("event_capacity", &self.event_capacity)
             .finish_non_exhaustive()
     }
 }

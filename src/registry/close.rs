@@ -3,21 +3,47 @@
 //! 1. Calls read the clock themselves from here on, before the thread ends that raised the
 //!    tick. So at no moment does neither.
 //! 2. All threads are told to end, before one is waited for. The DHT's withdraw this node's
-//!    relay first.
-//! 3. The calling thread waits until all of them have ended. It waits for none of them if it is
-//!    one of them, or if it is inside a call of the embedder's code that one of them or
+//!    relay first. Subscriptions are closed, and what waits for a relay is woken.
+//! 3. [`Registry::close`] waits until all of them have ended. It waits for none of them if it is
+//!    called by one of them, or inside a call of the embedder's code that one of them or
 //!    `run_distribution` made: the end of the others may depend on its return.
+//!
+//! A task that awaits [`Registry::closed`] is woken by the last thread that ends. The drop of the
+//! last handle waits for no thread.
 
-use crate::registry::Shared;
 use crate::registry::maintenance_thread::MaintenanceThreads;
+use crate::registry::{Registry, Shared};
+
+impl Registry {
+    /// As [`close`](Self::close), but waits without blocking a thread of a runtime.
+    ///
+    /// The first poll tells the threads to end. The future is ready when they have. It has no
+    /// limit of its own: an engine of the DHT that exceeds its deadlines delays it. Where the
+    /// DHT has no worker threads, the first poll withdraws this
+    /// node's relay itself, and waits for the engine. It may be dropped: the threads end all the
+    /// same.
+    ///
+    /// ```
+    /// # use relay_registry::Registry;
+    /// # pollster::block_on(async {
+    /// let registry = Registry::new();
+    /// registry.closed().await;
+    /// registry.maintain(); // from here on, maintenance is the caller's
+    /// # });
+    /// ```
+    pub async fn closed(&self) {
+        let shared = &self.shared;
+        shared.begin_close();
+        if !shared.is_own_thread() {
+            shared.dht.withdraw_without_threads();
+            shared.running.opened().await;
+        }
+    }
+}
 
 impl Shared {
     pub(super) fn close(&self) {
-        self.inner.relays.timeline.give_up_thread();
-        self.dht.stop();
-        if let Some(threads) = &self.threads {
-            threads.stop();
-        }
+        self.begin_close();
         if self.is_own_thread() {
             return;
         }
@@ -27,8 +53,24 @@ impl Shared {
         }
     }
 
+    /// Tells all threads to end.
+    fn begin_close(&self) {
+        self.inner.relays.timeline.give_up_thread();
+        self.dht.stop();
+        if let Some(threads) = &self.threads {
+            threads.stop();
+        }
+        self.inner.relays.events().close();
+    }
+
     fn is_own_thread(&self) -> bool {
         let threads = self.threads.as_ref();
         self.dht.is_own_thread() || threads.is_some_and(MaintenanceThreads::is_own_thread)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.begin_close();
     }
 }

@@ -2,12 +2,11 @@
 
 use crate::registry::inner::Inner;
 use crate::registry::relays::Relays;
-use crate::relay::{AskedAt, Endpoint, NodeId, RelayInfo};
+use crate::relay::{Endpoint, NodeId, RelayInfo};
 use crate::select::Candidate;
 use crate::sync::Arc;
 use crate::sync::epoch;
 use crate::table::LiveRecord;
-use crate::table::record::{Announcement, Circuit};
 use crate::time::Tick;
 use std::cmp::Reverse;
 
@@ -15,66 +14,16 @@ impl Relays {
     /// What the record says at `now`.
     #[inline(always)]
     pub(super) fn describe(&self, record: &LiveRecord<'_>, now: Tick) -> RelayInfo {
-        self.describe_as(record, record.circuit(), false, now)
+        record.describe(record.circuit(), false, now)
     }
 
     /// The same of a candidate, as it was judged.
     #[inline(always)]
     pub(super) fn describe_candidate(&self, candidate: &Candidate<'_>, now: Tick) -> RelayInfo {
-        let (record, circuit) = (&candidate.record, candidate.circuit);
         let is_last_resort = candidate.is_last_resort;
-        self.describe_as(record, circuit, is_last_resort, now)
-    }
-
-    /// Inlined, so that it is written where the caller wants it.
-    #[inline(always)]
-    fn describe_as(
-        &self,
-        record: &LiveRecord<'_>,
-        circuit: Circuit,
-        last_resort: bool,
-        now: Tick,
-    ) -> RelayInfo {
-        let &Announcement {
-            ref endpoint,
-            capacity,
-            nat,
-            origin: _,
-            ttl_nanos,
-            registered_at,
-            // The policy has them, and what the operator says.
-            tier: _,
-            cost: _,
-            ref details,
-        } = record.announcement();
-        let (tier, cost) = record.tier_and_cost();
-        // What may call a function comes first: it is then not held beside what is to be dropped.
-        let coordinate = self.publication().position_of(|| record.handle());
-        let load = record.load();
-        let elapsed_nanos = self.timeline.nanos_of(now);
-        let measurement = record.measurement(elapsed_nanos);
-        RelayInfo {
-            node_id: record.identity(),
-            capacity,
-            current_load: load.total(),
-            rtt_micros: measurement.map(|it| it.micros),
-            rtt_second: measurement.map_or(0, |it| it.latest.number()),
-            origin: self.timeline.wall_origin(),
-            registered_at,
-            expires_at: self.timeline.nanos_of(record.word().deadline()),
-            asked_at: AskedAt(elapsed_nanos),
-            ttl_nanos,
-            tier,
-            cost,
-            coordinate,
-            nat,
-            draining: load.is_draining(),
-            banned: circuit.is_banned(now),
-            circuit: circuit.public_state(now),
-            last_resort,
-            endpoint: endpoint.clone(),
-            details: details.clone(),
-        }
+        candidate
+            .record
+            .describe(candidate.circuit, is_last_resort, now)
     }
 }
 

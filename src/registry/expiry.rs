@@ -20,7 +20,7 @@ use crate::registry::forgetting::{self, GoneQueue};
 use crate::registry::relays::Relays;
 use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, Padded, epoch};
 use crate::table::record::{Lifecycle, Origin, State};
-use crate::table::{Closing, LiveRecord};
+use crate::table::{Closing, Departure, LiveRecord};
 use crate::time::Tick;
 use crate::wheel::Wheel;
 
@@ -162,6 +162,7 @@ impl Expiry {
         let departed = relays.table.depart(record);
         let expired = departed.is_some();
         if let Some(closing) = departed {
+            closing.publish_departed(Departure::Expired);
             relays.counters.count_expiration();
             self.remember(relays, closing, since, true);
         }

@@ -1,7 +1,6 @@
 //! Finding a relay, and taking a unit of it.
 
 use crate::errors::{FindError, LeaseError};
-use crate::registry::dht_bridge::DhtHandle;
 use crate::registry::inner::Inner;
 use crate::registry::lease::Lease;
 use crate::relay::{NodeId, Rejection, RelayInfo};
@@ -9,14 +8,9 @@ use crate::select::{
     Candidate, Criteria, Explanation, FindOptions, LatencyLimit, Search, SearchScope, Views,
 };
 use crate::sync::epoch::{self, Guard};
-use crate::sync::park_timeout;
 use crate::table::snapshot::{FilterId, Snapshot};
 use crate::time::Tick;
 use std::num::NonZeroU32;
-use std::time::{Duration, Instant};
-
-/// How long a call that waits for a relay sleeps at most.
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 impl Inner {
     pub(super) fn find_relay(
@@ -29,30 +23,6 @@ impl Inner {
         match self.fast_path(target, options, now, &snapshot, &guard) {
             Some(best) => Ok(self.relays.describe_candidate(&best, now)),
             None => self.find_slow_path(target, options, now, &snapshot, &guard),
-        }
-    }
-
-    /// Searches until there is an answer, or the time is over.
-    pub(super) fn find_relay_wait(
-        &self,
-        target: &NodeId,
-        options: &FindOptions,
-        longest: Duration,
-        dht: &DhtHandle,
-    ) -> Result<RelayInfo, FindError> {
-        let first = self.find_relay(target, options);
-        if first.is_ok() || longest.is_zero() {
-            return first;
-        }
-        let _waiting = dht.wait();
-        let begun = Instant::now();
-        loop {
-            let found = self.find_relay(target, options);
-            let left = longest.saturating_sub(begun.elapsed());
-            if found.is_ok() || left.is_zero() {
-                return found;
-            }
-            park_timeout(left.min(POLL_INTERVAL));
         }
     }
 

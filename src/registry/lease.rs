@@ -146,6 +146,7 @@ impl Lease {
         let source = Source::Lease {
             sequence: self.sequence,
         };
+        let _wakes = self.units.wake_guard();
         let now = self.units.present();
         self.units.with_record(|record| {
             let is_live = record.lifecycle().is_live_at(now);

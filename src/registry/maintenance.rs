@@ -44,6 +44,7 @@ impl Inner {
     /// One maintenance pass, which does not read the clock.
     pub(super) fn run_maintenance(&self, now: Tick, pace: Pace) -> MaintenanceReport {
         let relays = &self.relays;
+        let _wakes = relays.wake_guard();
         let publication = relays.publication();
         let expired = self.sweep(now);
         // All of them, so that few are left for finds to do it.

@@ -4,11 +4,12 @@
 //! out later than one tick after its deadline, however long the passes take. The other one
 //! makes the maintenance passes.
 //!
-//! Both hold the [`Inner`] that the handles share, but no handle: [`Registry::close`], or the
-//! last handle that is dropped, stops and joins them.
+//! Both hold the [`Inner`] that the handles share, but no handle: [`Registry::close`] stops and
+//! joins them, and the last handle that is dropped stops them. They free the memory then.
 //!
 //! [`Registry::close`]: crate::Registry::close
 
+use crate::events::{Latch, Running};
 use crate::registry::inner::Inner;
 use crate::registry::maintenance::Pace;
 use crate::sync::unmodelled::thread::{self, JoinHandle, Thread};
@@ -82,14 +83,15 @@ impl Signals {
 
 impl MaintenanceThreads {
     /// Starts the threads. The tick is raised, and a pass made, once a tick.
-    pub(super) fn start(inner: Arc<Inner>) -> io::Result<Self> {
+    pub(super) fn start(inner: Arc<Inner>, running: &Arc<Latch>) -> io::Result<Self> {
         let tick = inner.relays.settings.tick;
         let maintained = Arc::clone(&inner);
         // A pass is requested once a tick, unless the clock hangs or panics.
         let pause = tick.saturating_mul(2);
-        let maintainer = Worker::start("relay-registry", pause, move || run_pass(&maintained))?;
+        let pass = move || run_pass(&maintained);
+        let maintainer = Worker::start("relay-registry", pause, running.enter(), pass)?;
         let waker = maintainer.waker.clone();
-        let ticker = Worker::start("relay-clock", tick, move || {
+        let ticker = Worker::start("relay-clock", tick, running.enter(), move || {
             if raise_tick(&inner) {
                 waker.request();
             }
@@ -138,12 +140,18 @@ impl Waker {
 }
 
 impl Worker {
-    fn start(name: &str, pause: Duration, pass: impl FnMut() + Send + 'static) -> io::Result<Self> {
+    fn start(
+        name: &str,
+        pause: Duration,
+        running: Running,
+        pass: impl FnMut() + Send + 'static,
+    ) -> io::Result<Self> {
         let signals = Arc::new(Signals::default());
         let received = Arc::clone(&signals);
-        let handle = thread::Builder::new()
-            .name(name.into())
-            .spawn(move || received.run(pause, pass))?;
+        let handle = thread::Builder::new().name(name.into()).spawn(move || {
+            received.run(pause, pass);
+            drop(running);
+        })?;
         let thread = handle.thread().clone();
         Ok(Self {
             waker: Waker { signals, thread },
@@ -169,9 +177,6 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.waker.stop();
-        if !self.is_current() {
-            self.join();
-        }
     }
 }
 

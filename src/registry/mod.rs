@@ -12,6 +12,7 @@ mod describe;
 mod dht_bridge;
 mod distinct_labels;
 mod endpoint_owners;
+mod events;
 mod expiry;
 mod find;
 mod forgetting;
@@ -40,6 +41,7 @@ mod sources;
 mod stats;
 #[cfg(all(test, not(relay_loom)))]
 mod tests;
+mod wait;
 
 pub use build_error::BuildError;
 pub use builder::{Maintenance, RegistryBuilder};
@@ -51,6 +53,7 @@ pub use stats::Stats;
 
 use crate::coordinates::Coordinate;
 use crate::errors::{BanError, FindError, LeaseError, OperatorError, RegisterError, RenewError};
+use crate::events::Latch;
 use crate::relay::{Endpoint, NodeId, RegisterOptions, RelayInfo};
 use crate::select::{Explanation, FindOptions, PeerView};
 use crate::sync::Arc;
@@ -99,10 +102,12 @@ pub struct Registry {
 impl UnwindSafe for Registry {}
 impl RefUnwindSafe for Registry {}
 
-/// Fields are dropped in order: the threads end before their work does.
+/// What all handles share.
 struct Shared {
     dht: DhtHandle,
     threads: Option<MaintenanceThreads>,
+    /// The threads of both.
+    running: Arc<Latch>,
     inner: Arc<Inner>,
 }
 
@@ -142,17 +147,19 @@ impl Registry {
 
     fn start(inner: Inner, mut dht: DhtHandle) -> io::Result<Self> {
         let inner = Arc::new(inner);
+        let running = Arc::default();
         let threads = inner
             .relays
             .settings
             .has_maintenance_thread
-            .then(|| MaintenanceThreads::start(Arc::clone(&inner)))
+            .then(|| MaintenanceThreads::start(Arc::clone(&inner), &running))
             .transpose()?;
-        dht.start(&inner)?;
+        dht.start(&inner, &running)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 dht,
                 threads,
+                running,
                 inner,
             }),
         })
@@ -417,8 +424,7 @@ impl Registry {
         options: &FindOptions,
         longest: Duration,
     ) -> Result<RelayInfo, FindError> {
-        let dht = &self.shared.dht;
-        self.inner().find_relay_wait(target, options, longest, dht)
+        self.inner().find_relay_wait(target, options, longest)
     }
 
     /// The best relays for a path to `target`, best first and distinct: at most
@@ -1130,13 +1136,16 @@ impl Registry {
     /// Returns when the threads have ended; those of the DHT, and the withdrawal, within
     /// `DhtOptions::shutdown_timeout`. DHT threads that still run then are left to end by
     /// themselves. If the DHT has no worker threads, this thread makes the withdrawal, which
-    /// dropping the registry does not. Nothing is published or learned afterwards, and learned
+    /// dropping the registry does not. [Subscriptions](Self::events) are closed. Nothing is published or learned afterwards, and learned
     /// relays expire at their deadlines.
     ///
     /// For a registry without threads and without a DHT, this does nothing.
     ///
     /// Any thread may call this, at any time and more than once. A call beside another one waits
-    /// for the same end; a later one returns at once, and so does the drop of the last handle.
+    /// for the same end; a later one returns at once. The drop of the last handle ends the threads
+    /// as well, but waits for none of them: a process that exits then may do so before the relay is
+    /// withdrawn. [`closed`](Self::closed) waits without blocking a thread of a runtime.
+    ///
     /// The embedder's clock, engine and probe may call this, too. If the registry's own thread, or
     /// `run_distribution`, called them, this does not wait: threads end, and the relay is
     /// withdrawn, once these calls have returned. A clock that hangs on a thread of the registry

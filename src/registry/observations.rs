@@ -101,6 +101,7 @@ impl Inner {
     }
 
     pub(super) fn report_failure(&self, relay: &NodeId, failure: Failure) -> bool {
+        let _wakes = self.relays.wake_guard();
         let now = self.relays.present();
         self.relays.with_live(relay, now, |record| {
             record_failure(&record, failure, Source::Id);
@@ -108,12 +109,14 @@ impl Inner {
     }
 
     pub(super) fn report_success(&self, relay: &NodeId) -> bool {
+        let _wakes = self.relays.wake_guard();
         let now = self.relays.present();
         self.relays
             .with_live(relay, now, |record| record_success(&record, Source::Id))
     }
 
     pub(super) fn reset_circuit(&self, relay: &NodeId) -> bool {
+        let _wakes = self.relays.wake_guard();
         let now = self.relays.present();
         let is_known = self.relays.update_each_record(relay, |record| {
             let was_failing = record.circuit().is_penalised();
@@ -125,6 +128,7 @@ impl Inner {
     }
 
     pub(super) fn reset_circuits(&self) {
+        let _wakes = self.relays.wake_guard();
         let relays = &self.relays;
         relays.publication().context.outage.end();
         relays.reputation.reset_circuits(|| {

@@ -44,6 +44,7 @@ impl From<NotKept> for BanError {
 
 impl Inner {
     pub(super) fn set_draining(&self, relay: &NodeId, draining: bool) -> Result<(), OperatorError> {
+        let _wakes = self.relays.wake_guard();
         let update = |record: &RecordRef<'_>| {
             record.set_draining(draining);
             Ok(())
@@ -82,6 +83,7 @@ impl Inner {
         relay: &NodeId,
         next: impl Fn(PolicyWord) -> PolicyWord,
     ) -> Result<(), OperatorError> {
+        let _wakes = self.relays.wake_guard();
         let begin = |circuit| Placeholder {
             policy: next(PolicyWord::default()),
             ..Placeholder::new(circuit)
@@ -91,6 +93,7 @@ impl Inner {
     }
 
     pub(super) fn ban(&self, relay: &NodeId, duration: Duration) -> Result<(), BanError> {
+        let _wakes = self.relays.wake_guard();
         let banned = self.ban_for(relay, duration);
         self.link.notify_change(relay);
         banned
@@ -121,6 +124,7 @@ impl Inner {
     }
 
     pub(super) fn unban(&self, relay: &NodeId) -> bool {
+        let _wakes = self.relays.wake_guard();
         let unbanned = self.unban_at(relay, self.relays.present());
         self.link.notify_change(relay);
         unbanned
@@ -135,6 +139,7 @@ impl Inner {
     }
 
     pub(super) fn lift(&self, relay: &NodeId) -> bool {
+        let _wakes = self.relays.wake_guard();
         // Before anything changes: the clock is the embedder's and may panic.
         let now = self.relays.present();
         let was_draining = self.relays.update_each_record(relay, |record| {
@@ -197,7 +202,11 @@ impl Inner {
             let saved = self.relays.reputation.saved(relay);
             let known = begin(saved.unwrap_or(Circuit::CLOSED));
             match table.create_placeholder((relay, hash), known, &epoch::pin()) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    let publish = |record: &RecordRef<'_>| record.publish_operator_settings();
+                    self.relays.update_record(relay, publish);
+                    return Ok(());
+                }
                 Err(CreateError::Overtaken) => {}
                 Err(CreateError::TooMany) if has_forgotten_excess => return Err(NotKept::TooMany),
                 Err(CreateError::TooMany) => {

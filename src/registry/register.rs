@@ -23,13 +23,14 @@ impl Inner {
         endpoint: &Endpoint,
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
+        let _wakes = self.relays.wake_guard();
         let outcome = self.try_register_local(id, endpoint, options, false, TimeSource::Clock);
         self.conclude_registration(id, &outcome);
         outcome
     }
 
     /// Registers a relay with options that may be the whole of what it announces. The caller
-    /// [concludes](Self::conclude_registration) it.
+    /// [concludes](Self::conclude_registration) it, and wakes what waits for a relay.
     pub(super) fn try_register_local(
         &self,
         id: &NodeId,
@@ -56,15 +57,16 @@ impl Inner {
         self.register_checked(&request, time)
     }
 
-    /// Counts the outcome of a registration, and tells the DHT if it concerns it.
+    /// Counts the outcome of a registration, and tells subscribers or the DHT.
     pub(super) fn conclude_registration(
         &self,
         id: &NodeId,
         outcome: &Result<Registration, RegisterError>,
     ) {
         self.relays.counters.count_registration(outcome);
-        if outcome.is_ok() {
-            self.link.notify_change(id);
+        match outcome {
+            Ok(_) => self.link.notify_change(id),
+            Err(error) => self.relays.publish_refusal(id, error),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The relays of one registry: the base that every component builds on.
 
+use crate::events::{EventLog, WakeGuard};
 use crate::registry::counters::Counters;
 use crate::registry::reputation::Reputation;
 use crate::registry::settings::Settings;
@@ -30,6 +31,17 @@ impl Relays {
     #[inline]
     pub(super) fn present(&self) -> Tick {
         self.timeline.present()
+    }
+
+    /// To which changes are published.
+    pub(super) fn events(&self) -> &Arc<EventLog> {
+        &self.publication().context.events
+    }
+
+    /// For a call that changes relays: its first value.
+    #[inline]
+    pub(super) fn wake_guard(&self) -> WakeGuard<'_> {
+        self.events().wake_guard()
     }
 
     /// The snapshots that finds search.

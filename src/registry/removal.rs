@@ -10,17 +10,19 @@ use crate::registry::inner::Inner;
 use crate::relay::NodeId;
 use crate::sync::epoch::{self, Guard};
 use crate::table::record::Origin;
-use crate::table::{LiveRecord, RecordRef};
+use crate::table::{Departure, LiveRecord, RecordRef};
 use crate::time::Tick;
 
 impl Inner {
     /// Removes a relay, learned or local; false if it is not live.
     pub(super) fn unregister(&self, id: &NodeId) -> bool {
+        let _wakes = self.relays.wake_guard();
         let left = self.remove_live(id, self.relays.present(), |_| true);
         self.conclude_departure(id, left)
     }
 
-    /// The same for a relay that is registered here, and not one that was learned.
+    /// The same for a relay that is registered here, and not one that was learned. The caller wakes
+    /// what waits for events.
     pub(super) fn unregister_local(&self, id: &NodeId, now: Tick) -> bool {
         let left = self.remove_live(id, now, |origin| origin == Origin::Local);
         self.conclude_departure(id, left)
@@ -43,6 +45,7 @@ impl Inner {
                 return false;
             }
             if let Some(closing) = relays.table.depart(record) {
+                closing.publish_departed(Departure::Left);
                 self.expiry.remember(relays, closing, now, false);
                 return true;
             }
@@ -92,6 +95,7 @@ impl Inner {
                 return false;
             };
             if let Some(closing) = relays.table.depart(learned) {
+                closing.publish_departed(Departure::Left);
                 relays.counters.count_unregistration();
                 let now = relays.timeline.tick();
                 self.expiry.remember(relays, closing, now, false);

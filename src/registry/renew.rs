@@ -219,6 +219,10 @@ impl Inner {
         if is_sooner {
             self.relays.table.enqueue_for_wheel(&record);
         }
+        if pending.is_some() || request.options.restarted {
+            drop(pending);
+            record.publish_updated();
+        }
         Ok(())
     }
 }

@@ -87,6 +87,7 @@ impl Inner {
         let in_flight = self.expiry.in_flight();
         let deadline = self.future_deadline(now, announcement.ttl_nanos)?;
         let loses_load = request.options.restarted || !is_remembered;
+        let registered_at = announcement.registered_at;
         let returning = self.relays.table.bring_back(
             record,
             announcement,
@@ -112,6 +113,7 @@ impl Inner {
         record.refresh(true);
         recheck_outage_end(&record);
         drop((pending, in_flight));
+        record.publish_joined(registered_at, is_remembered);
         Ok(())
     }
 

@@ -308,6 +308,7 @@ mod tests {
             1,
             SelectionSettings::FOR_TESTS,
             crate::time::Timeline::for_tests(),
+            crate::events::EventLog::for_tests(),
         )
         .unwrap();
         let guard = epoch::pin();

@@ -174,6 +174,10 @@ pub(crate) mod epoch {
         fn drop(&mut self) {}
     }
 
+    pub(crate) fn is_pinned() -> bool {
+        false
+    }
+
     impl Guard {
         pub(crate) fn defer(&self, free: impl FnOnce() + Send + 'static) {
             std::mem::forget(free);
@@ -193,6 +197,10 @@ pub(crate) mod epoch {
 
     pub(crate) fn pin() -> Guard {
         Guard(crossbeam_epoch::pin())
+    }
+
+    pub(crate) fn is_pinned() -> bool {
+        false
     }
 
     impl Guard {

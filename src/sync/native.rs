@@ -155,6 +155,11 @@ pub(crate) mod epoch {
         )
     }
 
+    /// Whether this thread is pinned.
+    pub(crate) fn is_pinned() -> bool {
+        HANDLE.try_with(LocalHandle::is_pinned).unwrap_or(false)
+    }
+
     impl Guard {
         /// Runs `free` once no thread that is pinned now remains pinned.
         pub(crate) fn defer(&self, free: impl FnOnce() + Send + 'static) {

@@ -46,9 +46,12 @@ impl RecordRef<'_> {
         let context = &self.store.publication.context;
         context.expect_suspended();
         let _pending = self.begin_pending();
-        let has_changed = self.record.change_circuit(next);
+        let changed = self.record.change_circuit(next);
         self.refresh(true);
-        has_changed
+        if let Some(change) = changed {
+            self.publish_circuit(change);
+        }
+        changed.is_some()
     }
 
     /// How long the relay backs off, counted from now.

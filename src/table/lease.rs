@@ -23,6 +23,7 @@
 //! the relay had too few free units for some call, a pending change is open meanwhile. The
 //! last lease of a record that is kept for its leases pushes it to the inbox of the wheel.
 
+use crate::events::WakeGuard;
 use crate::relay::Rejection;
 use crate::sync::{Arc, epoch};
 use crate::table::record::{Load, Record};
@@ -146,6 +147,16 @@ impl Units {
         // SAFETY: our lease is counted, so the registry owns the store or has left a
         // reference to it with the record.
         unsafe { &*self.store }.publication.context.watch.present()
+    }
+
+    /// For a call through the lease that changes the relay: its first value.
+    pub(crate) fn wake_guard(&self) -> WakeGuard<'_> {
+        // SAFETY: as in `present`.
+        unsafe { &*self.store }
+            .publication
+            .context
+            .events
+            .wake_guard()
     }
 
     /// Calls `act` with the record. The lease keeps it from being reused for another id; the

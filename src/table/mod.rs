@@ -74,8 +74,10 @@ mod admission;
 mod admission_word;
 mod bucket;
 mod byte_search;
+mod changes;
 mod circuit_updates;
 mod departure;
+mod description;
 mod index;
 mod lease;
 mod permits;
@@ -94,6 +96,7 @@ mod store;
 mod models;
 
 pub(crate) use admission::{AdmitOutcome, Beginning, CreateError, Placeholder, Staged};
+pub(crate) use changes::Departure;
 pub(crate) use departure::Closing;
 pub(crate) use index::Hash;
 pub(crate) use lease::Units;
@@ -101,6 +104,7 @@ pub(crate) use reclaim::free_deferred;
 pub(crate) use record_ref::{LiveRecord, ObservedRecord, RecordRef};
 pub(crate) use store::Exhausted;
 
+use crate::events::EventLog;
 use crate::limits::MAX_RELAYS;
 use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
@@ -143,6 +147,7 @@ impl Table {
         max_relays: usize,
         settings: SelectionSettings,
         watch: Watch,
+        events: Arc<EventLog>,
     ) -> Option<Self> {
         assert!(max_relays <= MAX_RELAYS, "words have no room for more");
         Some(Self {
@@ -152,7 +157,7 @@ impl Table {
             departures: PendingChanges::default(),
             gone: GoneCounts::default(),
             max_relays,
-            store: ManuallyDrop::new(Arc::new(Store::new(max_relays, settings, watch)?)),
+            store: ManuallyDrop::new(Arc::new(Store::new(max_relays, settings, watch, events)?)),
         })
     }
 

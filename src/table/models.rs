@@ -34,6 +34,7 @@ fn table(max_relays: usize) -> Arc<Table> {
             max_relays,
             SelectionSettings::FOR_TESTS,
             Timeline::for_tests(),
+            crate::events::EventLog::for_tests(),
         )
         .expect("there is memory"),
     )

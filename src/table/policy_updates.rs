@@ -118,18 +118,22 @@ impl RecordRef<'_> {
             return Ok(());
         }
         let policy = self.store.ensure_policy(self.index).ok_or(Exhausted)?;
-        self.apply_policy(policy, next);
+        if self.apply_policy(policy, next) {
+            self.publish_updated();
+        }
         Ok(())
     }
 
-    fn apply_policy(&self, policy: &Policy, next: impl Fn(PolicyWord) -> PolicyWord) {
+    /// Whether that changed anything.
+    fn apply_policy(&self, policy: &Policy, next: impl Fn(PolicyWord) -> PolicyWord) -> bool {
         let context: &Context = &self.publication().context;
         let _pending = self.begin_pending();
-        policy.change(next, |tier| {
+        let has_changed = policy.change(next, |tier| {
             context.expect_tier(tier);
             context.expect_tier_move();
         });
         self.refresh(true);
+        has_changed
     }
 
     /// Copies what is announced of the policy, if it differs; whether it did. See

@@ -188,7 +188,13 @@ mod tests {
 
     /// A table with one relay, what tells whether its announcement was dropped, and a unit.
     fn leased() -> (Table, Weak<str>, Units) {
-        let table = Table::new(1, SelectionSettings::FOR_TESTS, Timeline::for_tests()).unwrap();
+        let table = Table::new(
+            1,
+            SelectionSettings::FOR_TESTS,
+            Timeline::for_tests(),
+            crate::events::EventLog::for_tests(),
+        )
+        .unwrap();
         let (id, label) = (NodeId::from([1; 32]), Arc::from("rack 1"));
         let endpoint = std::net::SocketAddr::from(([192, 0, 2, 1], 4433)).into();
         let weak = Arc::downgrade(&label);

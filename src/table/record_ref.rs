@@ -21,6 +21,7 @@ use crate::table::record::{
 use crate::table::snapshot::{PendingChange, Publication, Weight};
 use crate::table::store::{Exhausted, Store};
 use crate::time::Tick;
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::ops::Deref;
 
@@ -242,7 +243,7 @@ impl<'g> RecordRef<'g> {
 
     /// The nanoseconds from the beginning to a tick.
     #[inline]
-    fn nanos_of(&self, tick: Tick) -> u64 {
+    pub(super) fn nanos_of(&self, tick: Tick) -> u64 {
         let settings = &self.store.publication.context.settings;
         tick.0.saturating_mul(settings.tick_nanos)
     }
@@ -265,7 +266,14 @@ impl<'g> RecordRef<'g> {
 
     /// Starts or ends draining.
     pub(crate) fn set_draining(&self, draining: bool) {
-        self.change_load(|load| load.with_draining(draining));
+        let was_draining = Cell::new(draining);
+        self.change_load(|load| {
+            was_draining.set(load.is_draining());
+            load.with_draining(draining)
+        });
+        if was_draining.get() != draining {
+            self.publish_draining(draining);
+        }
     }
 
     /// Stores a capacity beside the load.

@@ -15,6 +15,7 @@
 //! - A lease may outlive the registry. For each record that has leases then, one reference
 //!   to the store is left, which the last lease of the record drops.
 
+use crate::events::EventLog;
 use crate::limits::MAX_CAPACITY;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
@@ -101,6 +102,7 @@ impl Store {
         max_relays: usize,
         settings: SelectionSettings,
         watch: Watch,
+        events: Arc<EventLog>,
     ) -> Option<Self> {
         // The others are allocated once so many are in reclamation or leased.
         let usual = u32::try_from(max_relays + SPARE_PERMITS).ok()?;
@@ -121,7 +123,7 @@ impl Store {
             reclaimable_announcements: TaggedStack::default(),
             round: AtomicBool::default(),
             inbox: Inbox::default(),
-            publication: Publication::new(settings, watch),
+            publication: Publication::new(settings, watch, events),
         })
     }
 

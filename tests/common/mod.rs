@@ -1,6 +1,8 @@
 //! A registry on a manual clock, with helpers for tests.
 #![allow(dead_code, reason = "each test crate uses its own part of the world")]
 
+pub mod mirror;
+
 use relay_registry::{
     CircuitState, Coordinate, Endpoint, Failure, FindError, FindOptions, Lease, Maintenance,
     ManualClock, NodeId, PeerView, RegisterOptions, Registration, Registry, RegistryBuilder,

@@ -15,6 +15,7 @@ mod closing;
 mod completeness;
 mod eligibility;
 mod endpoints;
+mod events;
 mod expiry;
 mod explaining;
 mod explaining_options;

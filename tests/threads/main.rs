@@ -13,11 +13,13 @@ mod bans;
 mod capacity;
 mod closing;
 mod endpoints;
+mod events;
 mod lists;
 mod policies;
 mod sources;
 mod trials;
 mod visibility;
+mod waiting;
 
 use common::{World, endpoint, id, options};
 use relay_registry::{Endpoint, RegisterError, RegisterOptions, Registration};

@@ -27,6 +27,7 @@ use super::record::{MAX_VALUE_LEN, SignedRecord};
 use super::reject_reason::RejectReason;
 use super::stats::DhtStats;
 use super::wake_flags::WakeFlags;
+use crate::events::{Latch, Running};
 use crate::relay::NodeId;
 use crate::sync::unmodelled::OnceLock;
 use crate::sync::unmodelled::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -137,7 +138,11 @@ impl Distribution {
     }
 
     /// Starts the threads.
-    pub(crate) fn start(&mut self, backend: Weak<dyn RegistryBackend>) -> io::Result<()> {
+    pub(crate) fn start(
+        &mut self,
+        backend: Weak<dyn RegistryBackend>,
+        running: &Arc<Latch>,
+    ) -> io::Result<()> {
         let _ = self.shared.backend.set(backend);
         let (alive, ended) = channel();
         self.ending.lock().alive = Some(ended);
@@ -153,7 +158,7 @@ impl Distribution {
         let engine = std::iter::repeat_n(Role::Engine, options.worker_threads);
         for role in engine.chain(std::iter::repeat_n(Role::Probe, probes)) {
             // If it fails, the caller drops `self`, which ends the threads started so far.
-            let handle = self.spawn(role, alive.clone())?;
+            let handle = self.spawn(role, alive.clone(), running.enter())?;
             self.threads.push(handle.thread().clone());
             self.ending.lock().handles.push(handle);
         }
@@ -170,13 +175,13 @@ impl Distribution {
     #[cfg(relay_loom)]
     fn register_threads(&self) {}
 
-    fn spawn(&self, role: Role, alive: Sender<()>) -> io::Result<JoinHandle<()>> {
+    fn spawn(&self, role: Role, alive: Sender<()>, running: Running) -> io::Result<JoinHandle<()>> {
         let shared = Arc::clone(&self.shared);
         thread::Builder::new()
             .name("relay-registry-dht".into())
             .spawn(move || {
                 shared.work(role);
-                drop(alive);
+                drop((alive, running));
             })
     }
 
@@ -224,16 +229,6 @@ impl Distribution {
         is_requested
     }
 
-    /// Wakes the current thread whenever a relay is learned, until
-    /// [`stop_waiting`](Self::stop_waiting).
-    pub(crate) fn start_waiting(&self) {
-        self.shared.state.lock().start_waiting();
-    }
-
-    pub(crate) fn stop_waiting(&self) {
-        self.shared.state.lock().stop_waiting();
-    }
-
     pub(crate) fn own_record(&self) -> Option<SignedRecord> {
         self.shared.state.lock().own_record()
     }
@@ -266,13 +261,18 @@ impl Distribution {
     pub(crate) fn finish(&self) {
         let options = &self.shared.options;
         let deadline = options.deadline(options.shutdown_timeout);
-        if options.worker_threads == 0 {
-            let _inside = Inside::enter(&self.inside);
-            self.shared.withdraw();
-        }
+        self.withdraw_without_threads();
         self.wait_for_threads(deadline);
         while !self.inside.lock().is_empty() && Instant::now() < deadline {
             park_timeout(Duration::from_millis(1));
+        }
+    }
+
+    /// After [`stop`](Self::stop): withdraws this node's relay, if there is no thread for that.
+    pub(crate) fn withdraw_without_threads(&self) {
+        if self.shared.options.worker_threads == 0 {
+            let _inside = Inside::enter(&self.inside);
+            self.shared.withdraw();
         }
     }
 
@@ -299,10 +299,6 @@ impl Distribution {
 impl Drop for Distribution {
     fn drop(&mut self) {
         self.stop();
-        if !self.is_own_thread() {
-            let options = &self.shared.options;
-            self.wait_for_threads(options.deadline(options.shutdown_timeout));
-        }
     }
 }
 
@@ -351,6 +347,7 @@ impl Shared {
             state.observe(flags, &*backend, now);
             state.next(role, now)
         };
+        backend.wake_waiting();
         drop(backend);
         if flags.need_engine() && role == Role::Probe {
             self.wake_flags.notify_work();
@@ -399,6 +396,8 @@ impl Shared {
                     let now = self.now(&*backend).unwrap_or(started);
                     let mut state = self.state.lock();
                     state.probe_finished(&relay, &announcement, outcome, panicked, &*backend, now);
+                    drop(state);
+                    backend.wake_waiting();
                 }
             }
         }
@@ -439,6 +438,7 @@ impl Shared {
             .state
             .lock()
             .offer_record(record, shard, &*backend, now);
+        backend.wake_waiting();
         if outcome == Ok(OfferOutcome::Candidate) {
             self.wake_flags.notify_work();
         }

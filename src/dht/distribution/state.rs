@@ -20,7 +20,6 @@ use crate::dht::retry::EngineBreaker;
 use crate::dht::stats::DhtStats;
 use crate::dht::wake_flags::Flags;
 use crate::relay::NodeId;
-use crate::sync::{Thread, current_thread};
 
 /// A call of the engine or the probe, to be made without the lock.
 #[derive(Clone, Debug)]
@@ -53,8 +52,8 @@ pub(super) struct DhtState {
     breaker: EngineBreaker,
     random: Rng,
     stats: DhtStats,
-    /// Threads to wake when a relay is learned.
-    waiting: Vec<Thread>,
+    /// Whether a call waited for a relay at the last step.
+    is_awaited: bool,
 }
 
 impl DhtState {
@@ -88,12 +87,13 @@ impl DhtState {
             admission: learns.then(admission),
             breaker: EngineBreaker::new(),
             random,
-            waiting: Vec::new(),
+            is_awaited: false,
         }
     }
 
     /// Applies the wake flags, the present state of the registry and the time.
     pub(super) fn observe(&mut self, flags: Flags, backend: &dyn RegistryBackend, now: Now) {
+        self.is_awaited = backend.is_relay_awaited();
         if let (Some(own), Some(publisher)) = (&self.own, &mut self.publisher) {
             publisher.observe(backend.local_relay(own), now.at);
         }
@@ -186,7 +186,10 @@ impl DhtState {
             Ok(OfferOutcome::Candidate | OfferOutcome::Renewed) => self.stats.accepted += 1,
             Ok(OfferOutcome::Withdrawn) => self.stats.withdrawn += 1,
             Ok(OfferOutcome::Known) => {}
-            Err(reason) => self.stats.count_rejected(reason),
+            Err(reason) => {
+                self.stats.count_rejected(reason);
+                backend.record_rejected(&id, reason);
+            }
         }
         outcome
     }
@@ -209,8 +212,7 @@ impl DhtState {
             .as_ref()
             .is_some_and(|it| !it.is_known(&node))
         {
-            let stop_at_first = !self.waiting.is_empty();
-            self.request(node, stop_at_first, now.at);
+            self.request(node, self.is_awaited, now.at);
             if let Some(discovery) = &mut self.discovery {
                 discovery.note_listed(&node, shard);
             }
@@ -332,7 +334,6 @@ impl DhtState {
         };
         if admission.probe_finished(relay, probed, outcome, backend, now) {
             self.stats.admitted += 1;
-            self.wake_waiting();
         }
     }
 
@@ -341,21 +342,6 @@ impl DhtState {
     }
 
     /// Wakes the current thread whenever a relay is learned.
-    pub(super) fn start_waiting(&mut self) {
-        self.waiting.push(current_thread());
-    }
-
-    pub(super) fn stop_waiting(&mut self) {
-        let current = current_thread().id();
-        self.waiting.retain(|thread| thread.id() != current);
-    }
-
-    fn wake_waiting(&self) {
-        for thread in &self.waiting {
-            thread.unpark();
-        }
-    }
-
     /// The withdrawal of this node's relay, and the shards to leave, if it was published. Later
     /// calls return none, and nothing more is published.
     pub(super) fn final_tombstone(&mut self, wall: Duration) -> Option<(SignedRecord, Vec<u16>)> {

@@ -1,7 +1,7 @@
 //! [`RegistryBackend`]: the operations that the DHT calls on the registry.
 
 use super::publishable::published;
-use crate::dht::{Announcement, LearnError, Load, LocalRelay, RegistryBackend};
+use crate::dht::{Announcement, LearnError, Load, LocalRelay, RegistryBackend, RejectReason};
 use crate::registry::inner::Inner;
 use crate::registry::reputation::{record_failure, record_success};
 use crate::relay::{DetailOptions, NodeId, RegisterOptions};
@@ -9,8 +9,8 @@ use crate::sync::epoch;
 use crate::table::record::{Failure, Origin, Source};
 use std::time::Duration;
 
-/// Only `now` reads the clock, which is the embedder's code. The caller of the other methods
-/// holds a lock.
+/// Only `now` reads the clock, and `wake_waiting` wakes tasks, which are the embedder's code. The
+/// caller of the other methods holds a lock.
 impl RegistryBackend for Inner {
     fn now(&self) -> Duration {
         Duration::from_nanos(self.relays.timeline.advance().nanos)
@@ -85,6 +85,18 @@ impl RegistryBackend for Inner {
         let guard = epoch::pin();
         let found = self.relays.find_live(id, now, &guard);
         found.is_some_and(|record| self.remove_learned(*record))
+    }
+
+    fn record_rejected(&self, id: &NodeId, reason: RejectReason) {
+        self.relays.publish_rejection(id, reason);
+    }
+
+    fn is_relay_awaited(&self) -> bool {
+        self.relays.events().is_relay_awaited()
+    }
+
+    fn wake_waiting(&self) {
+        drop(self.relays.wake_guard());
     }
 
     fn relay_count(&self) -> usize {

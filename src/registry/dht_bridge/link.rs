@@ -3,6 +3,7 @@
 use crate::dht::{
     DhtOptions, DhtOptionsError, Distribution, RegistryBackend, RelayDht, WakeFlags, record_len,
 };
+use crate::events::Latch;
 use crate::registry::build_error::BuildError;
 use crate::registry::stats::Stats;
 use crate::relay::NodeId;
@@ -34,12 +35,9 @@ pub(super) struct Terms {
     pub(super) learned_tier: u8,
 }
 
-/// Owns the running DHT, if there is one. Dropping it ends the DHT.
+/// Owns the running DHT, if there is one. Dropping it ends the DHT, without waiting for it.
 #[derive(Default)]
 pub(in crate::registry) struct DhtHandle(Option<Distribution>);
-
-/// While it exists, its thread is woken whenever a relay is learned.
-pub(in crate::registry) struct Waiting<'a>(Option<&'a Distribution>);
 
 impl DhtSetup {
     pub(super) fn new(engine: impl RelayDht, options: DhtOptions) -> Self {
@@ -128,20 +126,13 @@ impl DhtHandle {
     pub(in crate::registry) fn start(
         &mut self,
         backend: &Arc<impl RegistryBackend + 'static>,
+        running: &Arc<Latch>,
     ) -> io::Result<()> {
         let backend = Arc::downgrade(backend);
         match &mut self.0 {
-            Some(distribution) => distribution.start(backend as Weak<dyn RegistryBackend>),
+            Some(distribution) => distribution.start(backend as Weak<dyn RegistryBackend>, running),
             None => Ok(()),
         }
-    }
-
-    /// Wakes the current thread whenever a relay is learned.
-    pub(in crate::registry) fn wait(&self) -> Waiting<'_> {
-        if let Some(distribution) = &self.0 {
-            distribution.start_waiting();
-        }
-        Waiting(self.0.as_ref())
     }
 
     /// Makes the threads withdraw this node's relay and end.
@@ -158,6 +149,13 @@ impl DhtHandle {
         }
     }
 
+    /// Withdraws this node's relay on this thread, if there are no others for that.
+    pub(in crate::registry) fn withdraw_without_threads(&self) {
+        if let Some(distribution) = &self.0 {
+            distribution.withdraw_without_threads();
+        }
+    }
+
     /// Whether this thread is one of its own, or is inside a call of the engine or the probe.
     pub(in crate::registry) fn is_own_thread(&self) -> bool {
         self.0.as_ref().is_some_and(Distribution::is_own_thread)
@@ -169,13 +167,5 @@ impl DhtHandle {
 
     pub(super) fn distribution(&self) -> Option<&Distribution> {
         self.0.as_ref()
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if let Some(distribution) = self.0 {
-            distribution.stop_waiting();
-        }
     }
 }

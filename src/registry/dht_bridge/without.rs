@@ -1,6 +1,7 @@
 //! The same types in a build without the feature `dht`. They are empty.
 
 use crate::errors::RegisterError;
+use crate::events::Latch;
 use crate::registry::build_error::BuildError;
 use crate::registry::stats::Stats;
 use crate::relay::NodeId;
@@ -17,8 +18,6 @@ pub(in crate::registry) struct DhtLink {}
 
 #[derive(Default)]
 pub(in crate::registry) struct DhtHandle {}
-
-pub(in crate::registry) struct Waiting {}
 
 impl DhtSetup {
     pub(in crate::registry) fn own_id(
@@ -59,17 +58,15 @@ impl DhtLink {
 }
 
 impl DhtHandle {
-    pub(in crate::registry) fn start<T>(&mut self, _: &Arc<T>) -> io::Result<()> {
+    pub(in crate::registry) fn start<T>(&mut self, _: &Arc<T>, _: &Arc<Latch>) -> io::Result<()> {
         Ok(())
-    }
-
-    pub(in crate::registry) fn wait(&self) -> Waiting {
-        Waiting {}
     }
 
     pub(in crate::registry) fn stop(&self) {}
 
     pub(in crate::registry) fn finish(&self) {}
+
+    pub(in crate::registry) fn withdraw_without_threads(&self) {}
 
     pub(in crate::registry) fn is_own_thread(&self) -> bool {
         false

@@ -112,7 +112,8 @@ impl Registry {
     /// Any thread may call this. The list is read, and the clock, before anything is locked or
     /// changed. Then calls of one registry run one after another, each as a whole; of two for one
     /// tag, the later one decides. No other operation waits for them, and each relay is visible as
-    /// soon as it is registered. Costs a registration for each entry. Remembers the ids of each
+    /// soon as it is registered. Tasks that wait for events or for a relay are woken when the call
+    /// ends. Costs a registration for each entry. Remembers the ids of each
     /// tag, in about 80 bytes each, for as long as the process runs.
     pub fn sync_source<R: Into<SourceRelay>>(
         &self,
@@ -130,6 +131,8 @@ impl Registry {
 
     #[inline(never)]
     fn sync_list(&self, tag: &str, list: List, read: Moment) -> Result<SyncReport, SyncError> {
+        // Dropped after the lock: wakers are the embedder's code.
+        let _wakes = self.inner().relays.wake_guard();
         let mut tags = self.inner().sources.0.lock();
         if !list.entries.is_empty() {
             tags.check_room(tag)?;

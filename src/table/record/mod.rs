@@ -58,7 +58,7 @@ mod rtt_window;
 
 pub(crate) use announcement::{Announcement, Origin};
 pub use circuit::Failure;
-pub(crate) use circuit::{Access, BackOff, BackOffRange, Circuit, Fault, Source};
+pub(crate) use circuit::{Access, BackOff, BackOffRange, Circuit, CircuitChange, Fault, Source};
 pub(crate) use identity::Handle;
 pub(crate) use lifecycle::{Lifecycle, State};
 pub(crate) use load::Load;
@@ -351,15 +351,19 @@ impl Record {
 
     /// Brings the circuit forward by one event; not written when that changes
     /// nothing. Whether it changed.
-    pub(in crate::table) fn change_circuit(&self, next: impl Fn(Circuit) -> Circuit) -> bool {
-        let mut seen = self.circuit();
-        while next(seen) != seen {
-            match self.try_change_circuit(seen, next(seen)) {
-                Ok(()) => return true,
-                Err(current) => seen = current,
+    pub(in crate::table) fn change_circuit(
+        &self,
+        next: impl Fn(Circuit) -> Circuit,
+    ) -> Option<CircuitChange> {
+        let mut before = self.circuit();
+        while next(before) != before {
+            let after = next(before);
+            match self.try_change_circuit(before, after) {
+                Ok(()) => return Some(CircuitChange { before, after }),
+                Err(current) => before = current,
             }
         }
-        false
+        None
     }
 
     /// Takes over what is known of the relay from the record that it had before.

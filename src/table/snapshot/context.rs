@@ -1,6 +1,7 @@
 //! What leaves are computed with, besides the records.
 
-use crate::sync::{AtomicBool, AtomicU64, Ordering, Padded};
+use crate::events::EventLog;
+use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering, Padded};
 use crate::table::record::{BackOff, BackOffRange, Record};
 use crate::table::snapshot::filters::Filters;
 use crate::table::snapshot::forest::TierSet;
@@ -98,10 +99,12 @@ pub(crate) struct Context {
     /// Whether the base has the position of any relay.
     is_located: AtomicBool,
     pub(crate) units_asked: UnitsAsked,
+    /// To which changes are published.
+    pub(crate) events: Arc<EventLog>,
 }
 
 impl Context {
-    pub(crate) fn new(settings: SelectionSettings, watch: Watch) -> Self {
+    pub(crate) fn new(settings: SelectionSettings, watch: Watch, events: Arc<EventLog>) -> Self {
         Self {
             settings,
             watch,
@@ -114,6 +117,7 @@ impl Context {
             filters: Filters::new(),
             is_located: AtomicBool::new(false),
             units_asked: UnitsAsked::default(),
+            events,
         }
     }
 

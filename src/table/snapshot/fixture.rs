@@ -30,7 +30,11 @@ impl Relays {
         Self {
             records,
             policies: Policies::new(),
-            publication: Publication::new(SelectionSettings::FOR_TESTS, Timeline::for_tests()),
+            publication: Publication::new(
+                SelectionSettings::FOR_TESTS,
+                Timeline::for_tests(),
+                crate::events::EventLog::for_tests(),
+            ),
         }
     }
 

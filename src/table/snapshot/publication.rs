@@ -30,6 +30,7 @@
 //! generations within one snapshot. Each adds an arrival, and runs are merged long before.
 
 use crate::coordinates::Coordinate;
+use crate::events::EventLog;
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
 use crate::table::record::{Extra, Handle, Load, Parts, Subject};
@@ -227,7 +228,7 @@ const HEAVY: usize = 3;
 const SMALL: usize = 4096;
 
 impl Publication {
-    pub(crate) fn new(settings: SelectionSettings, watch: Watch) -> Self {
+    pub(crate) fn new(settings: SelectionSettings, watch: Watch, events: Arc<EventLog>) -> Self {
         Self {
             current: Swap::new(Arc::new(Snapshot {
                 base: Arc::new(Base::new(Vec::new(), 1, iter::empty())),
@@ -246,7 +247,7 @@ impl Publication {
             latest: Padded(AtomicU64::default()),
             is_unsorted: AtomicBool::new(false),
             merger: Mutex::new(Merger::default()),
-            context: Context::new(settings, watch),
+            context: Context::new(settings, watch, events),
             pending: PendingChanges::default(),
         }
     }

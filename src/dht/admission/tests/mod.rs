@@ -101,6 +101,14 @@ impl RegistryBackend for Registry {
 
     fn probe_succeeded(&self, _: &NodeId, _: Duration) {}
 
+    fn record_rejected(&self, _: &NodeId, _: RejectReason) {}
+
+    fn is_relay_awaited(&self) -> bool {
+        false
+    }
+
+    fn wake_waiting(&self) {}
+
     fn probe_failed(&self, id: &NodeId) {
         if let Some(held) = self.relays.lock().unwrap().get_mut(id) {
             held.failed = true;

@@ -73,6 +73,13 @@ impl fmt::Display for Failure {
     }
 }
 
+/// A change that one thread made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CircuitChange {
+    pub(crate) before: Circuit,
+    pub(crate) after: Circuit,
+}
+
 /// How it is known that an attempt went well or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -222,6 +229,11 @@ impl Circuit {
     #[inline]
     pub(crate) fn is_banned(self, now: Tick) -> bool {
         self.0 & BANNED != 0 && self.until() > now
+    }
+
+    /// When the ban ends that is in force.
+    pub(crate) fn banned_until(self, now: Tick) -> Option<Tick> {
+        self.is_banned(now).then(|| self.until())
     }
 
     /// When the ban or the back-off ends; meaningful for those only.

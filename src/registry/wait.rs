@@ -1,0 +1,95 @@
+//! Waiting for a relay: by a thread, or by a task.
+
+use crate::errors::FindError;
+use crate::events::waker_of_this_thread;
+use crate::registry::Registry;
+use crate::registry::inner::Inner;
+use crate::relay::{NodeId, RelayInfo};
+use crate::select::FindOptions;
+use crate::sync::park_timeout;
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// How long a thread that waits for a relay sleeps at most.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+impl Registry {
+    /// As [`find_relay_with`](Self::find_relay_with), but waits until there is a relay. It needs
+    /// no runtime, and no timer: to limit the wait, use the time-out of the runtime. If the
+    /// future is dropped, nothing is left behind.
+    ///
+    /// It searches again as soon as a relay is registered or learned, or changes what it
+    /// announces; when draining, bans, tiers, costs or circuits change; and with each
+    /// maintenance pass, for all else: units that are released, loads and round trips, back-offs
+    /// that end. So it may be one [tick](crate::RegistryBuilder::tick) late; with
+    /// [`Maintenance::Manual`](crate::Maintenance::Manual), until
+    /// [`maintain`](Self::maintain) is called. Each such search costs what a find costs.
+    ///
+    /// ```
+    /// # use relay_registry::{FindOptions, NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    /// let registry = Registry::new();
+    /// let relay = NodeId::from([1; 32]);
+    /// let late = registry.clone();
+    /// std::thread::spawn(move || late.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433))));
+    ///
+    /// let (target, options) = (NodeId::from([9; 32]), FindOptions::new());
+    /// let found = pollster::block_on(registry.find_relay_async(&target, &options))?;
+    /// assert_eq!(found.node_id(), relay);
+    /// # Ok::<(), relay_registry::FindError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// That of the last search, once the registry is [closed](Self::close).
+    pub async fn find_relay_async(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+    ) -> Result<RelayInfo, FindError> {
+        let inner = self.inner();
+        let first = inner.find_relay(target, options);
+        if first.is_ok() {
+            return first;
+        }
+        let events = inner.relays.events();
+        let mut waiting = events.wait_for_relay();
+        poll_fn(|context| {
+            events.register_finder(&mut waiting, context.waker());
+            let is_closed = events.is_closed();
+            match inner.find_relay(target, options) {
+                Err(_) if !is_closed => Poll::Pending,
+                found => Poll::Ready(found),
+            }
+        })
+        .await
+    }
+}
+
+impl Inner {
+    /// Searches until there is an answer, or the time is over.
+    pub(super) fn find_relay_wait(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+        longest: Duration,
+    ) -> Result<RelayInfo, FindError> {
+        let first = self.find_relay(target, options);
+        if first.is_ok() || longest.is_zero() {
+            return first;
+        }
+        let events = self.relays.events();
+        let (mut waiting, waker) = (events.wait_for_relay(), waker_of_this_thread());
+        let begun = Instant::now();
+        loop {
+            events.register_finder(&mut waiting, &waker);
+            let found = self.find_relay(target, options);
+            let left = longest.saturating_sub(begun.elapsed());
+            if found.is_ok() || left.is_zero() {
+                return found;
+            }
+            park_timeout(left.min(POLL_INTERVAL));
+        }
+    }
+}

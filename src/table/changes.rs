@@ -1,0 +1,146 @@
+//! Publishes what changed of a relay; see [`events`](crate::events).
+
+use crate::events::{Event, EventLog};
+use crate::relay::{CircuitState, NodeId, RelayInfo};
+use crate::sync::Arc;
+use crate::table::departure::Closing;
+use crate::table::record::{CircuitChange, Origin};
+use crate::table::record_ref::RecordRef;
+use crate::time::Tick;
+
+/// How a relay departs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Departure {
+    Left,
+    Expired,
+}
+
+/// A relay that is being described, under the lock of the log.
+struct Described {
+    id: NodeId,
+    tick: u64,
+    relay: Option<RelayInfo>,
+}
+
+impl RecordRef<'_> {
+    pub(crate) fn events(&self) -> &Arc<EventLog> {
+        &self.publication().context.events
+    }
+
+    /// Publishes that the relay was admitted which was registered at this moment.
+    pub(crate) fn publish_joined(&self, registered_at: u64, returned: bool) {
+        self.events().publish(|| {
+            let announcement = self.observe_live()?.announcement();
+            // If it left and came back since, that is published by another thread.
+            let is_the_same = announcement.registered_at == registered_at;
+            let learned = announcement.origin == Origin::Learned;
+            let Described { id, tick, relay } = self.described();
+            is_the_same.then_some(Event::Joined {
+                id,
+                tick,
+                relay: relay?,
+                returned,
+                learned,
+            })
+        });
+    }
+
+    /// Publishes that what the relay announces has changed, or what the operator says of it.
+    pub(crate) fn publish_updated(&self) {
+        self.events().publish(|| {
+            let Described { id, tick, relay } = self.described();
+            let relay = relay?;
+            Some(Event::Updated { id, tick, relay })
+        });
+    }
+
+    /// Publishes that draining began or was lifted, unless another thread changed it since.
+    pub(super) fn publish_draining(&self, draining: bool) {
+        self.events().publish(|| {
+            let Described { id, tick, relay } = self.described();
+            (self.load().is_draining() == draining).then_some(Event::Draining {
+                id,
+                tick,
+                draining,
+                relay,
+            })
+        });
+    }
+
+    /// Publishes how the circuit has changed, if it opened or closed, and whether a ban began,
+    /// changed or was lifted.
+    pub(super) fn publish_circuit(&self, CircuitChange { before, after }: CircuitChange) {
+        let now = self.publication().context.now();
+        if before.banned_until(now) != after.banned_until(now) {
+            self.publish_ban();
+        }
+        let (before, after) = (before.public_state(now), after.public_state(now));
+        if before != after && after != CircuitState::HalfOpen {
+            self.publish_circuit_state();
+        }
+    }
+
+    /// Publishes the ban as it is now: the last event tells of the last change.
+    fn publish_ban(&self) {
+        self.events().publish(|| {
+            let watch = &self.publication().context.watch;
+            let until = self.circuit().banned_until(watch.tick());
+            let Described { id, tick, relay } = self.described();
+            Some(Event::Banned {
+                id,
+                tick,
+                until: until.map(|until| watch.wall_time_of(until)),
+                relay,
+            })
+        });
+    }
+
+    /// Publishes the circuit as it is now, unless it is on trial.
+    fn publish_circuit_state(&self) {
+        self.events().publish(|| {
+            let now = self.publication().context.now();
+            let state = self.circuit().public_state(now);
+            let Described { id, tick, relay } = self.described();
+            match state {
+                CircuitState::Open => Some(Event::CircuitOpened { id, tick, relay }),
+                CircuitState::Closed => Some(Event::CircuitClosed { id, tick, relay }),
+                CircuitState::HalfOpen => None,
+            }
+        });
+    }
+
+    /// Publishes the draining and the ban that a new placeholder begins with.
+    pub(crate) fn publish_operator_settings(&self) {
+        if self.load().is_draining() {
+            self.publish_draining(true);
+        }
+        if self.circuit().is_banned(self.publication().context.now()) {
+            self.publish_ban();
+        }
+    }
+
+    fn described(&self) -> Described {
+        let now = self.publication().context.now();
+        let describe = |live: super::LiveRecord<'_>| live.describe(live.circuit(), false, now);
+        Described {
+            id: self.identity(),
+            tick: now.0,
+            relay: self.observe_live().map(describe),
+        }
+    }
+}
+
+impl Closing<'_> {
+    /// Publishes that the relay departed: before it can come back.
+    pub(crate) fn publish_departed(&self, departure: Departure) {
+        let record = self.record();
+        record.events().publish(|| {
+            let Tick(tick) = record.publication().context.now();
+            let id = record.identity();
+            Some(match departure {
+                Departure::Left => Event::Left { id, tick },
+                Departure::Expired => Event::Expired { id, tick },
+            })
+        });
+    }
+}
