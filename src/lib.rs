@@ -364,12 +364,32 @@
 //! - `metrics`: the figures of [`Stats`] go to the recorder of the crate `metrics`, described
 //!   and named by the conventions of Prometheus; see `RegistryBuilder::metrics_interval`.
 //!   [`Stats::visit`] has them for any other system, without this feature.
-//! - `serde`: `Serialize` and `Deserialize` for the values: [`NodeId`], [`Endpoint`],
-//!   [`NatType`] and [`AddressPolicy`] as their text, [`CircuitState`], [`Failure`] and
-//!   [`Registration`] as names such as `half-open`, [`Coordinate`] and [`PeerView`] as
-//!   their parts. What is deserialised is checked as the constructors check it. A
-//!   [`RelayInfo`] is what a registry says, so it is serialised only. Options are built in
-//!   code, and are neither.
+//! - `serde`: types can be written and read in any format that the crate `serde` has.
+//!
+//! # Serialised form
+//!
+//! With the feature `serde`. Written and read: ids, endpoints, coordinates, [`PeerView`],
+//! [`RegisterOptions`], [`FindOptions`], [`SourceRelay`], and enumerations without parts. Only
+//! written, because a registry says it: [`RelayInfo`], [`Explanation`], [`Stats`],
+//! [`Rejections`], [`MaintenanceReport`], [`SyncReport`], and the errors of its methods. The
+//! form is the same in all of them:
+//!
+//! - Ids, endpoints, [`NatType`] and [`AddressPolicy`] are their text. Other enumerations are
+//!   names such as `half-open`.
+//! - Durations are numbers of seconds, in fields whose names end in `_seconds`; exact to the
+//!   nanosecond up to ten days. Times are numbers of seconds since the Unix epoch, in fields
+//!   whose names end in `_unix_seconds`.
+//! - Payloads are hexadecimal digits. Coordinates are parts in the units of
+//!   [`Coordinate::new`].
+//! - Errors are a `kind`, such as `invalid-capacity`, which stays as it is, and a `message`,
+//!   which is for people.
+//! - Everything else is a map with the names of its fields or methods. What is not there, or
+//!   not set, or infinite, is null.
+//!
+//! What is read is checked as the constructors check it; options are checked by the call that
+//! gets them. An option that is left out has its default. A field of options or of a
+//! [`SourceRelay`] that is not known is refused, and one of a [`PeerView`] or a [`Coordinate`]
+//! is ignored, because a peer may be newer.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Where the links lead. The empty line ends the list above.
@@ -407,13 +427,13 @@ mod wheel;
 pub use coordinates::{Coordinate, CoordinateError, Landmark, ObserveError, Vivaldi};
 pub use errors::{
     BanError, FindError, LabelScope, LeaseError, OperatorError, PeerViewError, RegisterError,
-    Rejections, RenewError,
+    Rejections, RenewError, SyncError,
 };
 pub use events::{Event, Events, RecvError};
 pub use limits::{MAX_CAPACITY, MAX_PEERS, MAX_RELAYS, MAX_RTT};
 pub use registry::{
     BuildError, Lease, Maintenance, MaintenanceReport, MemoryStats, Metric, MetricKind, MetricUnit,
-    Refusals, Registration, Registry, RegistryBuilder, RelayStates, Stats,
+    Refusals, Registration, Registry, RegistryBuilder, RelayStates, SourceRelay, Stats, SyncReport,
 };
 pub use relay::{
     AddressPolicy, AddressPolicyError, CircuitState, Endpoint, EndpointError, Host, IpFamily,

@@ -7,6 +7,7 @@ use super::reject_reason::RejectReason;
 ///
 /// Fields of type `u64` count events since the registry was built.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct DhtStats {
     /// Whether the registry has a key, which it needs to publish.
@@ -50,6 +51,10 @@ pub struct DhtStats {
     /// pause for a back-off.
     pub breaker_open: bool,
     /// By the number of the reason.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "crate::serde_impls::by_reason")
+    )]
     pub(crate) refused: [u64; RejectReason::ALL.len()],
 }
 

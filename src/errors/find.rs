@@ -70,6 +70,7 @@ impl Error for FindError {}
 /// are eligible to others then, some of these are looked at, and the rest is divided between the
 /// reasons of the call in the same proportion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Rejections {
     /// Unregistered or expired since the relays were last sorted. The next maintenance

@@ -108,6 +108,7 @@ impl Inner {
         match options.and_then(|options| options.also_at.as_ref()) {
             _ if request.origin == Origin::Learned => {}
             Some(given) => endpoints.extend_from_slice(given),
+            None if request.is_whole => {}
             None => {
                 let table = &self.relays.table;
                 let record = table.find_known(request.hash, request.id, guard);

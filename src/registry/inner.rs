@@ -15,6 +15,7 @@ use crate::registry::peers::Peers;
 use crate::registry::probe_schedule::ProbeSchedule;
 use crate::registry::relays::Relays;
 use crate::registry::sorter::Sorter;
+use crate::registry::sources::Sources;
 use std::fmt;
 
 /// The components of one registry.
@@ -30,6 +31,7 @@ pub(crate) struct Inner {
     pub(super) calls: CallCounts,
     /// To the facade for metrics.
     pub(super) exporter: Exporter,
+    pub(super) sources: Sources,
     /// To the DHT that publishes this node's relay and learns of others.
     pub(super) link: DhtLink,
 }
@@ -48,6 +50,7 @@ impl Inner {
             peers,
             calls: CallCounts::default(),
             exporter,
+            sources: Sources::default(),
             link,
         }
     }

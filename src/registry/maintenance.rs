@@ -14,6 +14,7 @@ use crate::time::Tick;
 
 /// What one maintenance pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct MaintenanceReport {
     /// Relays removed because their deadline had passed.

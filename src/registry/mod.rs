@@ -40,6 +40,7 @@ mod request;
 mod returning;
 mod settings;
 mod sorter;
+mod sources;
 mod stats;
 #[cfg(all(test, not(relay_loom)))]
 mod tests;
@@ -50,6 +51,7 @@ pub use builder::{Maintenance, RegistryBuilder};
 pub use lease::Lease;
 pub use maintenance::MaintenanceReport;
 pub use request::Registration;
+pub use sources::{SourceRelay, SyncReport};
 pub use stats::{MemoryStats, Metric, MetricKind, MetricUnit, Refusals, RelayStates, Stats};
 
 use crate::coordinates::Coordinate;
@@ -236,12 +238,17 @@ impl Registry {
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
         let registration = self.inner().register(id, endpoint, options)?;
+        self.merge_after(registration);
+        Ok(registration)
+    }
+
+    /// Sorts arrivals in, or has the maintenance thread do it, if there are many.
+    fn merge_after(&self, registration: Registration) {
         if registration != Registration::Renewed && self.inner().merge_if_due() {
             if let Some(threads) = &self.shared.threads {
                 threads.wake();
             }
         }
-        Ok(registration)
     }
 
     /// Renews a relay without changing what it announced: only the deadline moves.

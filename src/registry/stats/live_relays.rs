@@ -18,6 +18,7 @@ use crate::time::Tick;
 ///    or this node's own relay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct RelayStates {
     /// A call without options may be given these.
     pub eligible: usize,

@@ -18,6 +18,7 @@ use crate::table::TableFootprint;
 /// process are not part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct MemoryStats {
     /// Ids, states and measurements of relays, also of those that are remembered or await
     /// reclamation.

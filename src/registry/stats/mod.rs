@@ -23,6 +23,7 @@ use std::time::Duration;
 /// Each figure is right on its own. Together they are no snapshot, because other calls go
 /// on while they are gathered.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Stats {
     /// Registrations of relays that were not registered, those that returned included.
@@ -65,6 +66,13 @@ pub struct Stats {
     /// leases, a ban or draining.
     pub awaiting_reclamation: usize,
     /// Time since relays were last sorted, in whole ticks.
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            rename = "snapshot_age_seconds",
+            serialize_with = "crate::serde_impls::seconds"
+        )
+    )]
     pub snapshot_age: Duration,
     /// Relays in sorted order, including those departed since.
     pub snapshot_len: usize,

@@ -10,6 +10,7 @@ use crate::relay::Rejection;
 /// first there. So each call counts once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Refusals {
     /// No relay was registered, nor had one departed since the relays were last sorted.
     pub no_relays: u64,
