@@ -370,7 +370,7 @@
 //!
 //! With the feature `serde`. Written and read: ids, endpoints, coordinates, [`PeerView`],
 //! [`RegisterOptions`], [`FindOptions`], [`SourceRelay`], and enumerations without parts. Only
-//! written, because a registry says it: [`RelayInfo`], [`Explanation`], [`Stats`],
+//! written, because a registry says it: [`RelayInfo`], [`Event`], [`Explanation`], [`Stats`],
 //! [`Rejections`], [`MaintenanceReport`], [`SyncReport`], and the errors of its methods. The
 //! form is the same in all of them:
 //!

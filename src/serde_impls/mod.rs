@@ -20,6 +20,7 @@
 #[cfg(feature = "dht")]
 mod dht;
 mod errors;
+mod events;
 mod find;
 mod names;
 mod peers;

@@ -7,6 +7,7 @@ mod common;
 #[cfg(feature = "dht")]
 mod dht;
 mod errors;
+mod events;
 mod known;
 mod options;
 mod reports;
