@@ -96,11 +96,11 @@ pub struct Stats {
 impl Registry {
     /// Counters and gauges.
     ///
-    /// Visits all records twice, at most a thousand under one pin: some 20 ns for each relay. Takes the
-    /// locks of maintenance and, one after another, of what it measures the memory of: it waits
-    /// for a pass that removes relays, for the calls about coordinates and peers, and for
-    /// [`due_for_probe`](Self::due_for_probe). No call on the hot path waits for it. For a
-    /// metrics endpoint, not for a hot path.
+    /// Visits all records twice, at most a thousand under one pin. Takes the locks of maintenance
+    /// and, one after another, of what it measures the memory of: it waits for a pass that removes
+    /// relays, for the calls about coordinates and peers, and for
+    /// [`due_for_probe`](Self::due_for_probe). No call on the hot path waits for it. For a metrics
+    /// endpoint, not for a hot path.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.inner().stats()
