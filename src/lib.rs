@@ -105,7 +105,8 @@
 //! distributed hash table: see [`dht`]. A learned relay is handed out only after a
 //! [probe] of yours succeeded, and by default only if no local one is eligible: it is in
 //! tier 1. Threads of its own do that work: no call
-//! waits for an engine, except [`Registry::find_relay_wait`].
+//! waits for an engine, except [`Registry::find_relay_wait`] and
+//! [`Registry::find_relay_async`].
 //!
 //! # Events
 //!

@@ -1,9 +1,5 @@
 //! The public interface that the second edition fixes, used line by line as it is written there:
 //! other code relies on these names and types. What each of them does is tested elsewhere.
-//!
-//! Left out is what the edition fixes but the crate does not have yet: events, asynchronous
-//! calls, state that outlives the process, and figures for metrics systems with the features for
-//! them; so also what a builder or `Stats` has for these, and a calendar for the whole registry.
 
 use relay_registry::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -242,6 +238,50 @@ fn building() -> Outcome {
         .max_ejected_share(0.5);
     let built: Result<Registry, BuildError> = builder.build();
     built?;
+    Ok(())
+}
+
+#[test]
+fn knowing() -> Outcome {
+    let registry = Registry::builder().event_capacity(4_096).build()?;
+    let events: Events = registry.events();
+    registry.register(id(1), at(1))?;
+    let received: Result<Event, RecvError> = events.recv(ms(500));
+    match received? {
+        Event::Joined {
+            id: of,
+            tick: _,
+            relay,
+            returned: false,
+            learned: false,
+            ..
+        } => assert_eq!((of, relay.node_id()), (id(1), id(1))),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(events.try_recv(), Err(RecvError::Empty));
+    registry.set_draining(&id(1), true)?;
+    let next: Option<Event> = pollster::block_on(events.next());
+    assert!(matches!(next, Some(Event::Draining { .. })));
+    registry.lift(&id(1));
+    let _ = |event: Event| match event {
+        Event::Updated { .. } | Event::Left { .. } | Event::Expired { .. } => 0,
+        Event::CircuitOpened { .. } | Event::CircuitClosed { .. } | Event::Banned { .. } => 0,
+        Event::Missed(number) => number,
+        _ => 0,
+    };
+
+    let found: Result<RelayInfo, FindError> =
+        pollster::block_on(registry.find_relay_async(&id(9), &FindOptions::new()));
+    assert_eq!(found?.node_id(), id(1));
+
+    let stats: Stats = registry.stats();
+    assert_eq!((stats.finds, stats.reservations), (1, 0));
+    let mut names = Vec::new();
+    stats.visit(&mut |metric: Metric| names.push((metric.name, metric.unit, metric.kind)));
+    assert!(names.len() > 20);
+    pollster::block_on(registry.closed());
+    assert!(events.recv(Duration::MAX).is_ok(), "what is left");
+    assert_eq!(events.recv(Duration::MAX), Err(RecvError::Closed));
     Ok(())
 }
 
