@@ -242,7 +242,7 @@ fn building() -> Outcome {
 }
 
 #[test]
-fn knowing() -> Outcome {
+fn changes_and_figures() -> Outcome {
     let registry = Registry::builder().event_capacity(4_096).build()?;
     let events: Events = registry.events();
     registry.register(id(1), at(1))?;

@@ -41,6 +41,7 @@ struct Refusals {
 }
 
 /// What a subscriber reads from the log.
+#[allow(clippy::large_enum_variant, reason = "it is taken apart at once")]
 pub(super) enum Read {
     Event(Event),
     /// There is none that it has not read.
