@@ -343,6 +343,7 @@ mod simd;
 mod sync;
 mod table;
 mod time;
+mod trace;
 mod wheel;
 
 pub use coordinates::{Coordinate, CoordinateError, Landmark, ObserveError, Vivaldi};

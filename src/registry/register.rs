@@ -40,7 +40,10 @@ impl Inner {
         relays.counters.count_registration(&outcome);
         match &outcome {
             Ok(_) => self.link.notify_change(id),
-            Err(error) => relays.publish_refusal(id, error),
+            Err(error) => {
+                relays.trace.note_refusal(error);
+                relays.publish_refusal(id, error);
+            }
         }
         outcome
     }
