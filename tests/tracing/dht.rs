@@ -226,7 +226,6 @@ fn relays_that_passed_a_probe_hold_against_liars_in_many_networks() {
             let _ = reader.registry.offer_record(record);
             reader.work();
         };
-        let is_honest = |n: u8| n <= 3;
         let honest: Vec<NodeId> = (1..=3).map(id).collect();
         (1..=3).for_each(|n| offer(&issued(n, &home(n).to_string(), EPOCH)));
         until(&world, &[&reader], || {
@@ -237,7 +236,6 @@ fn relays_that_passed_a_probe_hold_against_liars_in_many_networks() {
         (1..=3).for_each(|n| offer(&issued(n, &home(n).to_string(), renewed)));
         for n in 4..=100 {
             world.breaks(n);
-            assert!(!is_honest(n));
             offer(&issued(n, &home(n).to_string(), EPOCH + secs(280)));
         }
         assert_eq!(warnings_of(&recorder, SLOW).len(), 0);
@@ -289,6 +287,7 @@ fn a_subscriber_may_call_the_dht_and_panic_in_it() {
         recorder.set_broken(true);
         for _ in 0..100 {
             reader.work();
+            relay.registry.register(id(1), home(1)).unwrap();
             relay.work();
             world.advance(secs(60));
         }

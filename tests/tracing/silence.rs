@@ -18,7 +18,7 @@ fn no_operation_on_relays_says_anything() {
             world.renew(n);
             world.renew_with(n, &capacity(n));
             assert_eq!(world.registry.renew(&id(n)), Ok(()));
-            world.report(n, 1);
+            world.report(n, 0);
             assert!(world.is_relay(&id(n)) && world.relay(&id(n)).is_some());
         }
         world.find_relay(&non_relay()).unwrap();
