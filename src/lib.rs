@@ -312,6 +312,36 @@
 //!   their parts. What is deserialised is checked as the constructors check it. A
 //!   [`RelayInfo`] is what a registry says, so it is serialised only. Options are built in
 //!   code, and are neither.
+//! - `tracing`: spans and events for the subscribers of the crate `tracing`; see [below](#tracing).
+//!
+//! # Tracing
+//!
+//! With the feature `tracing`, a registry tells the subscriber of the crate of that name:
+//!
+//! | target | level | what | fields |
+//! |---|---|---|---|
+//! | `relay_registry::registry` | info | events: built, closes | `max_relays`, `ttl_seconds`, `tick_seconds` |
+//! | | debug | span `close` | |
+//! | | warn | a registration was refused: backlogged, full, too many different labels | `awaiting_reclamation`, `max_relays`, `max_labels` |
+//! | `relay_registry::maintenance` | debug | span `pass`, and in it `sort` | `expired`, `sorted`, `awaiting_reclamation` |
+//! | | warn | code of the embedder panicked | `maintenance_panics` |
+//! | `relay_registry::clock` | warn | the registry's clock went back | `behind_seconds` |
+//! | | warn | the wall clock seems slow or fast, by records of at least 3 network prefixes | `prefixes`, `of_prefixes`, `median_seconds` |
+//! | `relay_registry::dht` | debug | spans `publish`, `query`, `probe` | `relay`, `shard`, `is_withdrawal`, `endpoint`, `outcome`, `error`, `panicked` |
+//! | | debug | events: a relay was learned, a record was rejected | `relay`, `reason` |
+//! | | warn | the engine fails, so that requests pause | `error`, `panicked`, `engine_failures` |
+//! | | info | the engine answers again | |
+//!
+//! Each kind of warning is given at most once a minute of the registry's time, and so is that of an
+//! engine that answers again. The field `suppressed` says for how many others it stands. Changes of
+//! local relays are not told: [`Registry::events`] does that.
+//!
+//! Nothing is said by an operation on relays, but for [`close`](Registry::close). What happens in
+//! one is told by the next maintenance pass, or the next step of the DHT, on the thread that makes
+//! it: a thread of the registry, or the caller of [`maintain`](Registry::maintain) or
+//! `run_distribution`. The subscriber is called with no lock held, and may call the registry. If it
+//! panics, the registry goes on, and counts that in [`Stats::maintenance_panics`] or
+//! `DhtStats::panics`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Where the links lead. The empty line ends the list above.

@@ -475,5 +475,11 @@ mod tests {
         let now = timeline.advance();
         assert_eq!(now.tick, Tick(10));
         assert_eq!(timeline.deadline(now, 5_000_000_000), Some(Tick(15)));
+        assert_eq!(timeline.behind(10), Some(7_000_000_000));
+        assert_eq!(
+            timeline.behind(3),
+            None,
+            "a tick that the clock has reached"
+        );
     }
 }

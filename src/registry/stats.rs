@@ -45,7 +45,7 @@ pub struct Stats {
     /// Maintenance passes completed.
     pub maintenance_passes: u64,
     /// Panics of the clock in the [maintenance threads](crate::Maintenance::Thread), which
-    /// go on.
+    /// go on. With the feature `tracing`, also panics of the subscriber.
     pub maintenance_panics: u64,
     /// What is published and learned; `None` without
     /// [`dht`](crate::RegistryBuilder::dht).

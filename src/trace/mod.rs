@@ -25,6 +25,8 @@ mod noted;
 mod registry;
 #[cfg(feature = "tracing")]
 mod subscriber;
+#[cfg(all(test, feature = "tracing", not(relay_loom)))]
+mod tests;
 #[cfg(feature = "tracing")]
 pub(crate) use {noted::Noted, registry::RegistryTrace};
 

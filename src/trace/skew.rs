@@ -4,7 +4,7 @@
 //! lie, and keys and announced addresses cost nothing. So:
 //!
 //! - Of each key and each network prefix, one record counts: the last issued of those heard within
-//!   [`WINDOW`].
+//!   [`WINDOW`]. In the prefix of a relay that passed a probe, other keys do not count.
 //! - At least [`MIN_PREFIXES`] prefixes must agree.
 //! - As soon as so many prefixes are of relays that passed a probe at the announced endpoint, only
 //!   these count. Until then, a liar that announces more prefixes than are honest can cause a
@@ -84,7 +84,7 @@ impl Evidence {
             heard_at: at,
         };
         let off = heard.off;
-        if !self.replace_older(&heard) {
+        if !self.replace_older(&heard, issue.is_proven) {
             return None;
         }
         let table = match issue.is_proven {
@@ -100,17 +100,28 @@ impl Evidence {
     }
 
     /// Removes what no longer counts beside `new`; false if `new` does not count.
-    fn replace_older(&mut self, new: &Heard) -> bool {
+    fn replace_older(&mut self, new: &Heard, is_proven: bool) -> bool {
+        let is_recent = |old: &Heard| new.heard_at.saturating_sub(old.heard_at) < WINDOW;
+        let is_later = |old: &Heard| old.issued_at > new.issued_at;
         let mut counts = true;
-        for table in [&mut self.proven, &mut self.others] {
-            table.retain(|old| {
-                let is_same = old.id == new.id || old.prefix == new.prefix;
-                let is_recent = new.heard_at.saturating_sub(old.heard_at) < WINDOW;
-                let is_later = is_same && is_recent && old.issued_at > new.issued_at;
-                counts &= !is_later;
-                is_recent && (!is_same || is_later)
-            });
-        }
+        self.proven.retain(|old| {
+            let is_key = old.id == new.id;
+            if !is_recent(old) || !(is_key || old.prefix == new.prefix) {
+                return is_recent(old);
+            }
+            // Only its own key takes the place of a relay from one that passed no probe.
+            let stays = is_later(old) || !(is_key || is_proven);
+            counts &= !stays;
+            stays
+        });
+        self.others.retain(|old| {
+            if !is_recent(old) || !(old.id == new.id || old.prefix == new.prefix) {
+                return is_recent(old);
+            }
+            let stays = is_later(old) && !is_proven;
+            counts &= !stays;
+            stays
+        });
         counts
     }
 
@@ -155,7 +166,7 @@ mod tests {
     use super::*;
 
     const S: fn(u64) -> Duration = Duration::from_secs;
-    const WALL: Duration = S(1_800_000_000);
+    const WALL: Duration = Duration::from_secs(1_800_000_000);
 
     struct Fixture(Evidence, Duration);
 
@@ -229,6 +240,8 @@ mod tests {
         }
         for n in 4..=200 {
             assert_eq!(heard.note(n, n as u8, false, 200), None);
+            let claims_the_prefix_of_another = heard.note(n, 1 + n as u8 % 3, false, 200);
+            assert_eq!(claims_the_prefix_of_another, None);
         }
         for n in 1..=3 {
             let expected = if n == 3 { slow(3, 3, 100) } else { None };
