@@ -52,7 +52,6 @@ impl Inner {
         let span = trace.pass_span();
         let report = self.run_pass(now, pace);
         span.ended(report.expired, report.sorted, report.awaiting_reclamation);
-        drop(span);
         let now = timeline.elapsed();
         let panics = trace.warn(now, timeline.went_back(), counters.panics());
         (0..panics).for_each(|_| counters.count_panic());

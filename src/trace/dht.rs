@@ -305,9 +305,9 @@ impl DhtTrace {
 pub(crate) struct JobSpan<'a>(InSpan<'a>);
 
 impl JobSpan<'_> {
-    /// Records how the job ended.
+    /// Records how the job ended, and ends the span.
     pub(crate) fn ended(
-        &self,
+        self,
         outcome: &Result<impl fmt::Debug, impl fmt::Display>,
         panicked: bool,
     ) {

@@ -181,8 +181,8 @@ impl Warning {
 }
 
 impl PassSpan<'_> {
-    /// Records what the pass did.
-    pub(crate) fn ended(&self, expired: usize, sorted: bool, awaiting_reclamation: usize) {
+    /// Records what the pass did, and ends the span.
+    pub(crate) fn ended(self, expired: usize, sorted: bool, awaiting_reclamation: usize) {
         self.0.record(|span| {
             span.record("expired", expired);
             span.record("sorted", sorted);
@@ -192,8 +192,8 @@ impl PassSpan<'_> {
 }
 
 impl SortSpan<'_> {
-    /// Records whether anything had changed.
-    pub(crate) fn ended(&self, sorted: bool) {
+    /// Records whether anything had changed, and ends the span.
+    pub(crate) fn ended(self, sorted: bool) {
         self.0.record(|span| {
             span.record("sorted", sorted);
         });

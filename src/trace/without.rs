@@ -48,9 +48,9 @@ impl RegistryTrace {
 }
 
 impl PassSpan {
-    pub(crate) fn ended(&self, _: usize, _: bool, _: usize) {}
+    pub(crate) fn ended(self, _: usize, _: bool, _: usize) {}
 }
 
 impl SortSpan {
-    pub(crate) fn ended(&self, _: bool) {}
+    pub(crate) fn ended(self, _: bool) {}
 }

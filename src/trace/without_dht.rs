@@ -54,5 +54,5 @@ impl DhtTrace {
 }
 
 impl JobSpan {
-    pub(crate) fn ended(&self, _: &Result<impl fmt::Debug, impl fmt::Display>, _: bool) {}
+    pub(crate) fn ended(self, _: &Result<impl fmt::Debug, impl fmt::Display>, _: bool) {}
 }

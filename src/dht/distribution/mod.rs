@@ -399,7 +399,6 @@ impl Shared {
                 let panicked = outcome.is_err();
                 let outcome = outcome.unwrap_or(Err(ProbeError::Unreachable));
                 span.ended(&outcome, panicked);
-                drop(span);
                 if let Some(backend) = self.backend() {
                     let now = self.now(&*backend).unwrap_or(started);
                     let mut state = self.state.lock();
