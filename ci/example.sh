@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Proves that the main jobs do what they promise. relay_world, in a small world:
 # one JSON object, no promise broken, the same simulation for the same seed. mesh,
-# with every engine: all relays found, nothing forged or replayed believed. Both:
-# one clear line on stderr for a bad argument or file.
+# with every engine: all relays found, nothing forged or replayed believed.
+# config_reload, while its file changes: the relays are those of the last list that
+# could be read. All: one clear line on stderr for a bad argument or file.
 #
 #   ci/example.sh [SECONDS [OPTION...]]    simulated seconds (default 60), and
 #                                          further options for the example
@@ -12,7 +13,8 @@ need python3 python3
 seconds=${1:-60}
 shift $(($# > 0 ? 1 : 0))
 # With all features, so that the crate is the one that ci/test.sh and ci/soak.sh built.
-run cargo build --release --all-features --example relay_world --example mesh
+run cargo build --release --all-features --example relay_world --example mesh \
+    --example config_reload
 relay_world=$target/release/examples/relay_world
 answers=$(mktemp -d)
 trap 'rm -rf "$answers"' EXIT
@@ -71,6 +73,62 @@ refuses "$relay_world" --load minus-one
 refuses "$relay_world" --rule best
 refuses "$relay_world" --rtt "$answers/absent"
 refuses "$relay_world" --rtt "$answers/matrix"
+
+# A file of relays that changes: two relays, then a file that is no list, then another list.
+reload=$target/release/examples/config_reload
+refuses "$reload"
+refuses "$reload" "$answers/relays.json" --every never
+printf '+ %s\n' "$reload, while its file changes" >&2
+python3 - "$reload" "$answers/relays.json" <<'PYTHON'
+import json
+import os
+import subprocess
+import sys
+
+program, path = sys.argv[1:]
+
+
+def write(text):
+    """Replaces the file as a whole."""
+    with open(path + ".new", "w") as file:
+        file.write(text)
+    os.replace(path + ".new", path)
+
+
+def entry(number, **options):
+    return {"id": f"{number:02x}", "endpoint": f"192.0.2.{number}:4433", "options": options}
+
+
+def is_so(what, found, wanted):
+    if found != wanted:
+        sys.exit(f"{what}: {found}, not {wanted}")
+
+
+def capacities(answer):
+    return {relay["node_id"]: relay["capacity"] for relay in answer["relays"]}
+
+
+write(json.dumps([entry(1, capacity=500), entry(2), entry(3, capacity=0)]))
+running = subprocess.Popen(
+    ["timeout", "60", program, path, "--every", "0.02", "--reloads", "2"],
+    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+first = json.loads(running.stdout.readline())
+is_so("relays of the first list", capacities(first), {"01": 500, "02": 100})
+refused = [(it["relay"], it["error"]["kind"]) for it in first["report"]["refused"]]
+is_so("what the first list has wrong", refused, [("03", "invalid-capacity")])
+
+write("[{]")
+complaint = running.stderr.readline()
+is_so("the file is named", path in complaint, True)
+
+write(json.dumps([entry(1), entry(4, labels=["eu"])]))
+second = json.loads(running.stdout.readline())
+is_so("relays of the second list", capacities(second), {"01": 100, "04": 100})
+counts = {name: second["report"][name] for name in ("registered", "renewed", "removed")}
+is_so("what the second list changed", counts, {"registered": 1, "renewed": 1, "removed": 1})
+is_so("exit code", running.wait(), 0)
+is_so("further complaints", running.stderr.read(), "")
+PYTHON
 
 # The mesh, first without the engine over BitTorrent's DHT, which needs no speed to refuse.
 run cargo build --features conformance --example mesh

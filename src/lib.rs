@@ -107,6 +107,53 @@
 //! tier 1. Threads of its own do that work: no call
 //! waits for an engine, except [`Registry::find_relay_wait`].
 //!
+//! # Events
+//!
+//! [`Registry::events`] tells any number of subscribers of every change of membership and standing:
+//! relays that join, leave, expire, change, drain, are banned, or whose circuits open and close. A
+//! copy that [follows the events](Events#a-copy-that-follows-the-registry) has what
+//! [`Registry::relays`] has. A slow subscriber delays nothing: it is told how many events it
+//! [missed](Event::Missed).
+//!
+//! # Using it from tokio
+//!
+//! Or from any other runtime: the registry has no runtime, no timer and no I/O of its own. Finds,
+//! leases and reports are far shorter than a task may run, so call them as they are. These calls
+//! wait:
+//!
+//! | call | in a task |
+//! |---|---|
+//! | [`find_relay_wait`](Registry::find_relay_wait) | [`find_relay_async`](Registry::find_relay_async), inside the runtime's time-out |
+//! | [`Events::recv`] | [`Events::next`], or with the feature `stream` as a stream |
+//! | [`close`](Registry::close) | [`closed`](Registry::closed) |
+//! | [`maintain`](Registry::maintain), which may sort all relays | leave it to [`Maintenance::Thread`], or call it where blocking is allowed |
+//!
+//! A [`Lease`] may be held across an `await`, and dropped in any task. The drop of the last handle
+//! ends the threads, and waits for none. A [probe] or an engine of the DHT is called by threads of
+//! the registry, where it may block: a runtime's handle can run a future there
+//! (`Handle::block_on`).
+//!
+//! ```
+//! # use relay_registry::{FindOptions, NodeId, Registry};
+//! # use std::net::SocketAddr;
+//! # mod tokio { pub mod time {
+//! #     pub async fn timeout<T>(_: std::time::Duration, future: impl Future<Output = T>) -> Result<T, std::fmt::Error> { Ok(future.await) }
+//! # } }
+//! # use std::time::Duration;
+//! async fn connect(registry: &Registry, peer: NodeId) -> Result<(), Box<dyn std::error::Error>> {
+//!     let options = FindOptions::new().requester(peer);
+//!     let search = registry.find_relay_async(&peer, &options);
+//!     let relay = tokio::time::timeout(Duration::from_secs(5), search).await??;
+//!     let lease = registry.lease(&relay.node_id())?; // or `reserve`, which chooses and takes
+//!     // .. serve the session ..
+//!     lease.succeeded();
+//!     Ok(())
+//! }
+//! # let registry = Registry::new();
+//! # registry.register(NodeId::from([1; 32]), SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+//! # pollster::block_on(connect(&registry, NodeId::from([9; 32])))
+//! ```
+//!
 //! # Guarantees
 //!
 //! [`evidence`] lists what shows each of them.
@@ -185,12 +232,19 @@
 //! - With [`one_id_per_endpoint`](RegistryBuilder::one_id_per_endpoint), each registration
 //!   takes a lock, unless it renews a relay, changes nothing and gives no latency.
 //!
-//! A find writes no shared memory, with four exceptions: it hands out a relay on
+//! While there is a [subscription](Registry::events), a call that changes the membership or the
+//! standing of a relay takes the lock of the events, for as long as it takes to copy a
+//! [`RelayInfo`]. Finds, leases, plain renewals, loads and round trips take no lock in any case.
+//! (A [`Lease::failed`] that opens a circuit is such a change, and so is the third
+//! [`Lease::succeeded`], which closes it.) Such a call then wakes the tasks that wait, at its end.
+//!
+//! A find writes no shared memory, with five exceptions: it hands out a relay on
 //! trial; it meets a relay whose summary is out of date (its deadline, back-off or
 //! round trip is over, or a change is under way) and updates that; it asks for a
 //! [filter](FindOptions::require) or a number of [units](FindOptions::units) that
-//! maintenance does not know yet; or, with [`Maintenance::Manual`], it is the first call to
-//! see a new tick. A lease, a report or
+//! maintenance does not know yet; with [`Maintenance::Manual`], it is the first call to
+//! see a new tick; or more than 128 threads of the process use registries, so that those
+//! beyond count their calls in one place. A lease, a report or
 //! a measurement that changes a relay's rank writes to a tree of summaries that all finds
 //! read. Locks guard maintenance, for which no other operation waits (see
 //! [`Maintenance`]), and coordinates and changes of peers' views, for which
@@ -306,13 +360,37 @@
 //! - `conformance`, for tests of engines and of what uses them: `dht::conformance`, the
 //!   suite that every engine passes; faults of `dht::Memory`; and `dht::RawMemory`, a raw
 //!   Kademlia store. Implies `dht`.
-//! - `serde`: `Serialize` and `Deserialize` for the values: [`NodeId`], [`Endpoint`],
-//!   [`NatType`] and [`AddressPolicy`] as their text, [`CircuitState`], [`Failure`] and
-//!   [`Registration`] as names such as `half-open`, [`Coordinate`] and [`PeerView`] as
-//!   their parts. What is deserialised is checked as the constructors check it. A
-//!   [`RelayInfo`] is what a registry says, so it is serialised only. Options are built in
-//!   code, and are neither.
+//! - `stream`: [`Events`] is a `futures_core::Stream`.
+//! - `metrics`: the figures of [`Stats`] go to the recorder of the crate `metrics`, described
+//!   and named by the conventions of Prometheus; see `RegistryBuilder::metrics_interval`.
+//!   [`Stats::visit`] has them for any other system, without this feature.
+//! - `serde`: types can be written and read in any format that the crate `serde` has.
 //! - `tracing`: spans and events for the subscribers of the crate `tracing`; see [below](#tracing).
+//!
+//! # Serialised form
+//!
+//! With the feature `serde`. Written and read: ids, endpoints, coordinates, [`PeerView`],
+//! [`RegisterOptions`], [`FindOptions`], [`SourceRelay`], and enumerations without parts. Only
+//! written, because a registry says it: [`RelayInfo`], [`Explanation`], [`Stats`],
+//! [`Rejections`], [`MaintenanceReport`], [`SyncReport`], and the errors of its methods. The
+//! form is the same in all of them:
+//!
+//! - Ids, endpoints, [`NatType`] and [`AddressPolicy`] are their text. Other enumerations are
+//!   names such as `half-open`.
+//! - Durations are numbers of seconds, in fields whose names end in `_seconds`; exact to the
+//!   nanosecond up to ten days. Times are numbers of seconds since the Unix epoch, in fields
+//!   whose names end in `_unix_seconds`.
+//! - Payloads are hexadecimal digits. Coordinates are parts in the units of
+//!   [`Coordinate::new`].
+//! - Errors are a `kind`, such as `invalid-capacity`, which stays as it is, and a `message`,
+//!   which is for people.
+//! - Everything else is a map with the names of its fields or methods. What is not there, or
+//!   not set, or infinite, is null.
+//!
+//! What is read is checked as the constructors check it; options are checked by the call that
+//! gets them. An option that is left out has its default. A field of options or of a
+//! [`SourceRelay`] that is not known is refused, and one of a [`PeerView`] or a [`Coordinate`]
+//! is ignored, because a peer may be newer.
 //!
 //! # Tracing
 //!
@@ -362,6 +440,7 @@ pub mod evidence {}
 mod coordinates;
 mod errors;
 mod events;
+mod footprint;
 mod limits;
 mod registry;
 mod relay;
@@ -379,13 +458,13 @@ mod wheel;
 pub use coordinates::{Coordinate, CoordinateError, Landmark, ObserveError, Vivaldi};
 pub use errors::{
     BanError, FindError, LabelScope, LeaseError, OperatorError, PeerViewError, RegisterError,
-    Rejections, RenewError,
+    Rejections, RenewError, SyncError,
 };
 pub use events::{Event, Events, RecvError};
 pub use limits::{MAX_CAPACITY, MAX_PEERS, MAX_RELAYS, MAX_RTT};
 pub use registry::{
-    BuildError, Lease, Maintenance, MaintenanceReport, Registration, Registry, RegistryBuilder,
-    Stats,
+    BuildError, Lease, Maintenance, MaintenanceReport, MemoryStats, Metric, MetricKind, MetricUnit,
+    Refusals, Registration, Registry, RegistryBuilder, RelayStates, SourceRelay, Stats, SyncReport,
 };
 pub use relay::{
     AddressPolicy, AddressPolicyError, CircuitState, Endpoint, EndpointError, Host, IpFamily,

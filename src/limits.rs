@@ -41,6 +41,12 @@ pub(crate) const MAX_EVENT_CAPACITY: usize = 1 << 20;
 /// The longest payload, in bytes.
 pub(crate) const MAX_PAYLOAD_LEN: usize = 512;
 
+/// The most tags of sources of relays that are listed at a time.
+pub(crate) const MAX_TAGS: usize = 64;
+
+/// The longest tag of a source, in bytes.
+pub(crate) const MAX_TAG_LEN: usize = 64;
+
 /// The least factor on a relay's score.
 pub(crate) const MIN_COST: f64 = 0.1;
 

@@ -267,6 +267,16 @@ impl Timeline {
         &self.went_back
     }
 
+    /// An earlier reading of the clock, or the current tick if that is later. For a call that
+    /// holds a lock, and so does not read the clock.
+    pub(crate) fn no_earlier_than(&self, read: Moment) -> Moment {
+        let tick = self.tick();
+        Moment {
+            nanos: read.nanos.max(self.nanos_of(tick)),
+            tick,
+        }
+    }
+
     /// The first tick by which a TTL has fully passed since `now`. `None` if it cannot be
     /// counted in nanoseconds.
     #[inline]

@@ -7,6 +7,8 @@
 mod common;
 #[path = "memory/cost.rs"]
 mod cost;
+#[path = "memory/estimate.rs"]
+mod estimate;
 
 use common::*;
 use relay_registry::{FindOptions, RegisterError, Registration};

@@ -2,6 +2,7 @@
 
 use super::ObserveError;
 use super::{Coordinate, Landmark, Vivaldi};
+use crate::footprint::Footprint;
 use crate::relay::NodeId;
 use crate::sync::random_hasher;
 use std::collections::HashMap;
@@ -27,6 +28,10 @@ impl CoordinateMap {
             own: Vivaldi::new(),
             relays: HashMap::with_hasher(random_hasher()),
         }
+    }
+
+    pub(crate) fn footprint(&self) -> Footprint {
+        Footprint::of_hash_map::<(NodeId, Landmark)>(self.relays.capacity())
     }
 
     /// This node's coordinate.

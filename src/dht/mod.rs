@@ -48,7 +48,7 @@ pub use stats::DhtStats;
 
 pub(crate) use admission::Prefix;
 pub(crate) use backend::{LearnError, LocalRelay, RegistryBackend};
-pub(crate) use distribution::Distribution;
+pub(crate) use distribution::{Distribution, StatsReader};
 pub(crate) use record::{longest_record_len, record_len};
 pub(crate) use wake_flags::WakeFlags;
 

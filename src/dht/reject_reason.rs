@@ -80,6 +80,32 @@ impl RejectReason {
         Self::Full,
         Self::NotLearning,
     ];
+
+    /// The reason as one word, for metrics: lower case, with underscores.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::WrongNode => "wrong_node",
+            Self::Own => "own",
+            Self::NotAllowed => "not_allowed",
+            Self::PrivateAddress => "private_address",
+            Self::Name => "name",
+            Self::NotReachable => "not_reachable",
+            Self::Replayed => "replayed",
+            Self::Withdrawn => "withdrawn",
+            Self::Expired => "expired",
+            Self::FromTheFuture => "from_the_future",
+            Self::Conflict => "conflict",
+            Self::Forgotten => "forgotten",
+            Self::HeldLocally => "held_locally",
+            Self::TooManyOfPrefix => "too_many_of_prefix",
+            Self::TooOften => "too_often",
+            Self::FailedProbes => "failed_probes",
+            Self::Full => "full",
+            Self::NotLearning => "not_learning",
+        }
+    }
 }
 
 impl From<&CandidateError> for RejectReason {

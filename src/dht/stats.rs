@@ -7,6 +7,7 @@ use super::reject_reason::RejectReason;
 ///
 /// Fields of type `u64` count events since the registry was built.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct DhtStats {
     /// Whether the registry has a key, which it needs to publish.
@@ -50,7 +51,12 @@ pub struct DhtStats {
     /// Whether the circuit breaker of the engine is open: after 5 failures in a row, requests
     /// pause for a back-off.
     pub breaker_open: bool,
-    pub(super) refused: [u64; RejectReason::ALL.len()],
+    /// By the number of the reason.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "crate::serde_impls::by_reason")
+    )]
+    pub(crate) refused: [u64; RejectReason::ALL.len()],
 }
 
 impl DhtStats {
@@ -64,6 +70,19 @@ impl DhtStats {
     #[must_use]
     pub fn refused_in_all(&self) -> u64 {
         self.refused.iter().sum()
+    }
+
+    /// Records from other nodes that were rejected: each reason by its
+    /// [name](RejectReason::name), in the order of [`RejectReason::ALL`], with its count.
+    ///
+    /// ```
+    /// # use relay_registry::dht::DhtStats;
+    /// let stats = DhtStats::default();
+    /// assert!(stats.refused_by_name().any(|(name, count)| name == "replayed" && count == 0));
+    /// ```
+    pub fn refused_by_name(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let reasons = RejectReason::ALL.iter();
+        reasons.map(|&reason| (reason.name(), self.refused(reason)))
     }
 
     pub(super) fn count_rejected(&mut self, reason: RejectReason) {

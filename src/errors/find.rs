@@ -33,8 +33,7 @@ impl fmt::Display for FindError {
 impl fmt::Display for Rejections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
-        for &reason in Rejection::ALL {
-            let count = self.count(reason);
+        for (reason, count) in self.by_reason() {
             if count != 0 {
                 write!(f, "{separator}{count} {}", reason.name())?;
                 separator = ", ";
@@ -71,6 +70,7 @@ impl Error for FindError {}
 /// are eligible to others then, some of these are looked at, and the rest is divided between the
 /// reasons of the call in the same proportion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Rejections {
     /// Unregistered or expired since the relays were last sorted. The next maintenance
@@ -107,12 +107,51 @@ impl Rejections {
     /// that [departed](Self::departed) since the relays were last sorted.
     #[must_use]
     pub fn total(&self) -> usize {
-        let counts = Rejection::ALL.iter().map(|&reason| self.count(reason));
-        counts.fold(0, usize::saturating_add)
+        let counts = self.by_reason().map(|(_, count)| count);
+        counts.into_iter().fold(0, usize::saturating_add)
     }
 
-    fn count(mut self, reason: Rejection) -> usize {
-        *self.count_mut(reason)
+    /// The reason of most relays; of several such reasons the first one. `None` if no relay is
+    /// registered.
+    pub(crate) fn main(&self) -> Option<Rejection> {
+        let (mut main, mut most) = (None, 0);
+        for (reason, count) in self.by_reason() {
+            if count > most {
+                (main, most) = (Some(reason), count);
+            }
+        }
+        main
+    }
+
+    /// Each reason with its count, in the order of the reasons.
+    #[inline(always)]
+    fn by_reason(&self) -> [(Rejection, usize); Rejection::ALL.len()] {
+        let &Self {
+            departed,
+            full,
+            draining,
+            backing_off,
+            banned,
+            excluded,
+            labels,
+            family,
+            too_far,
+            unmeasured,
+            tier,
+        } = self;
+        [
+            (Rejection::Departed, departed),
+            (Rejection::Full, full),
+            (Rejection::Draining, draining),
+            (Rejection::BackingOff, backing_off),
+            (Rejection::Banned, banned),
+            (Rejection::Excluded, excluded),
+            (Rejection::Labels, labels),
+            (Rejection::Family, family),
+            (Rejection::TooFar, too_far),
+            (Rejection::Unmeasured, unmeasured),
+            (Rejection::Tier, tier),
+        ]
     }
 
     /// The count of a reason.

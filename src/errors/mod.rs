@@ -4,8 +4,10 @@
 mod find;
 mod operator;
 mod register;
+mod sync;
 
 pub use find::{FindError, LeaseError, PeerViewError, Rejections};
 pub use operator::{BanError, OperatorError};
 pub(crate) use register::write_invalid_ttl;
 pub use register::{LabelScope, RegisterError, RenewError};
+pub use sync::SyncError;

@@ -7,7 +7,7 @@
 
 use crate::registry::request::Request;
 use crate::relay::{Cost, DetailOptions, Endpoint, RegisterOptions};
-use crate::table::record::{Announcement, Origin};
+use crate::table::record::Announcement;
 use crate::time::{Moment, nanos};
 use std::time::Duration;
 
@@ -46,8 +46,7 @@ pub(super) fn first(
 
 /// The announcement after a renewal; `None` if the renewal changes nothing of it.
 pub(super) fn amended(current: &Announcement, request: &Request<'_>) -> Option<Announcement> {
-    if request.origin == Origin::Learned {
-        // A record is the whole of what a learned relay announces.
+    if request.is_whole {
         let ttl = Duration::from_nanos(current.ttl_nanos);
         let whole = first(request, current.registered_at, ttl);
         return (whole != *current).then_some(whole);

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// The shortest tick.
 pub(super) const MIN_TICK: Duration = Duration::from_millis(1);
 
+/// The longest name of a registry, in bytes.
+pub(super) const MAX_NAME_LEN: usize = 64;
+
 /// Why a registry was not built.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -94,6 +97,13 @@ pub enum BuildError {
         /// The longest.
         max: Duration,
     },
+    /// The [name](crate::RegistryBuilder::name) of the registry is empty, or longer than 64
+    /// bytes. Choose a shorter one, or none.
+    #[non_exhaustive]
+    InvalidName {
+        /// Its length in bytes.
+        len: usize,
+    },
     /// There is no memory for tables of this size. Choose fewer relays.
     OutOfMemory,
     /// The operating system did not start a thread. Try again, or choose
@@ -165,6 +175,10 @@ impl fmt::Display for BuildError {
             Self::InvalidPeerTtl { .. } => f.write_str(
                 "the TTL of peers is 0ns: choose one above zero, or max_peers of 0 to remember \
                  none",
+            ),
+            Self::InvalidName { len } => write!(
+                f,
+                "the name of the registry has {len} bytes, not 1 to {MAX_NAME_LEN}"
             ),
             Self::OutOfMemory => {
                 f.write_str("there is no memory for tables of this size: choose fewer relays")
@@ -287,6 +301,10 @@ mod tests {
                     max: countable,
                 },
                 "the TTL of peers is 11s, longer than the 10s that ticks can count",
+            ),
+            (
+                BuildError::InvalidName { len: 0 },
+                "the name of the registry has 0 bytes, not 1 to 64",
             ),
             (
                 BuildError::OutOfMemory,

@@ -3,9 +3,10 @@
 use crate::events::EventLog;
 use crate::limits::{MAX_EVENT_CAPACITY, MAX_PEERS, MAX_RELAYS};
 use crate::registry::Registry;
-use crate::registry::build_error::{BuildError, MIN_TICK};
+use crate::registry::build_error::{BuildError, MAX_NAME_LEN, MIN_TICK};
 use crate::registry::counters::Counters;
 use crate::registry::dht_bridge::{DhtLink, DhtSetup};
+use crate::registry::exporter::ExporterSettings;
 use crate::registry::inner::Inner;
 use crate::registry::peers::Peers;
 use crate::registry::relays::Relays;
@@ -27,7 +28,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Maintenance {
-    /// Two threads, started by [`build`](RegistryBuilder::build) and joined by
+    /// Two threads, started by [`build`](RegistryBuilder::build) and ended by
     /// [`close`](Registry::close), or when the last handle is dropped.
     ///
     /// `relay-clock` reads the [clock](Clock) once a tick, and does nothing else. So a
@@ -75,6 +76,8 @@ pub struct RegistryBuilder {
     max_peers: usize,
     event_capacity: usize,
     peer_ttl: Duration,
+    name: Option<Arc<str>>,
+    pub(super) exporter: ExporterSettings,
     pub(super) dht: DhtSetup,
 }
 
@@ -102,6 +105,8 @@ impl RegistryBuilder {
             max_peers: 10_000,
             event_capacity: 4_096,
             peer_ttl: Duration::from_secs(3_600),
+            name: None,
+            exporter: ExporterSettings::default(),
             dht: DhtSetup::default(),
         }
     }
@@ -407,6 +412,16 @@ impl RegistryBuilder {
         self
     }
 
+    /// The name of this registry, which tells it from others in the same process: 1 to 64
+    /// bytes; by default it has none.
+    ///
+    /// It is the label `registry` of what is recorded with the feature `metrics`. It need not be
+    /// unique.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     /// Builds the registry.
     ///
     /// # Errors
@@ -450,7 +465,8 @@ impl RegistryBuilder {
             trace: RegistryTrace::default(),
         };
         let peers = Peers::new(self.max_peers, nanos(self.peer_ttl));
-        Ok(Inner::new(relays, peers, link))
+        let exporter = self.exporter.exporter(relays.settings.name.as_ref());
+        Ok(Inner::new(relays, peers, exporter, link))
     }
 
     pub(super) fn check(&self) -> Result<Settings, BuildError> {
@@ -490,11 +506,13 @@ impl RegistryBuilder {
                 max: MAX_EVENT_CAPACITY,
             });
         }
+        self.check_name()?;
         let assumed_rtt_micros = sane_micros(assumed_rtt)
             .filter(|_| !assumed_rtt.is_zero())
             .ok_or(BuildError::InvalidAssumedRtt { assumed_rtt })?;
         let own_id = self.dht.own_id(self.local_id)?;
         Ok(Settings {
+            name: self.name.clone(),
             ttl,
             tick,
             local_id: self.local_id.or(own_id),
@@ -525,6 +543,15 @@ impl RegistryBuilder {
             return Err(BuildError::InvalidPeerTtl { ttl: peer_ttl, max });
         }
         Ok(())
+    }
+
+    fn check_name(&self) -> Result<(), BuildError> {
+        match &self.name {
+            Some(name) if !(1..=MAX_NAME_LEN).contains(&name.len()) => {
+                Err(BuildError::InvalidName { len: name.len() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The range of back-offs, if ticks can count it.
@@ -559,6 +586,7 @@ impl fmt::Debug for RegistryBuilder {
             .field("max_peers", &self.max_peers)
             .field("peer_ttl", &self.peer_ttl)
             .field("event_capacity", &self.event_capacity)
+            .field("name", &self.name)
             .finish_non_exhaustive()
     }
 }

@@ -17,6 +17,7 @@
 //! lost. At worst one new relay in 8,000 is taken for another that failed, and is
 //! tried before it is trusted.
 
+use crate::footprint::Footprint;
 use crate::relay::NodeId;
 use crate::sync::{AtomicBool, AtomicU64, Ordering, ZeroedSlice, random_hasher};
 use crate::table::record::Circuit;
@@ -43,6 +44,15 @@ impl CircuitHistory {
             is_used: AtomicBool::new(false),
             hasher: random_hasher(),
         })
+    }
+
+    /// It counts as used as a whole once any of it is.
+    pub(super) fn footprint(&self) -> Footprint {
+        let used = match self.is_used.load(Ordering::Relaxed) {
+            true => self.slots.len(),
+            false => 0,
+        };
+        Footprint::of_some::<AtomicU64>(used, self.slots.len())
     }
 
     /// Replaces the circuit of a relay; one without penalties takes no slot.

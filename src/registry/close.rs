@@ -18,8 +18,8 @@ impl Registry {
     /// As [`close`](Self::close), but waits without blocking a thread of a runtime.
     ///
     /// The first poll tells the threads to end. The future is ready when they have. It has no
-    /// limit of its own: an engine of the DHT that exceeds its deadlines delays it. Without
-    /// [worker threads](crate::dht::DhtOptions::worker_threads), the first poll withdraws this
+    /// limit of its own: an engine of the DHT that exceeds its deadlines delays it. Where the
+    /// DHT has no worker threads, the first poll withdraws this
     /// node's relay itself, and waits for the engine. It may be dropped: the threads end all the
     /// same.
     ///

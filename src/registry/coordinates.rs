@@ -7,6 +7,7 @@
 //! gives one; until then a registry keeps no positions.
 
 use crate::coordinates::{Coordinate, CoordinateMap};
+use crate::footprint::Footprint;
 use crate::registry::measurement_buffer::{BufferedRtt, MeasurementBuffer};
 use crate::registry::relays::Relays;
 use crate::relay::NodeId;
@@ -31,6 +32,11 @@ impl Coordinates {
         if self.is_enabled() {
             self.buffer.put(BufferedRtt { relay, micros });
         }
+    }
+
+    pub(super) fn footprint(&self) -> Footprint {
+        let map = self.if_enabled().map(|map| map.lock().footprint());
+        map.unwrap_or_default() + self.buffer.footprint()
     }
 
     /// The map, if any call has asked for it so far.

@@ -15,6 +15,7 @@ use crate::errors::{LabelScope, RegisterError};
 use crate::limits::MAX_DISTINCT_LABELS;
 use crate::registry::forgetting::remembered_until;
 use crate::registry::relays::Relays;
+use crate::registry::request::TimeSource;
 use crate::relay::{DetailOptions, Label};
 use crate::sync::{Arc, Mutex};
 use crate::table::ObservedRecord;
@@ -50,14 +51,22 @@ impl DistinctLabels {
         &self,
         options: &DetailOptions,
         relays: &Relays,
+        time: TimeSource,
     ) -> Result<Option<Claim<'_>>, RegisterError> {
-        let labels = options.labels.iter().flatten().next();
-        labels.map(|labels| self.claim(labels, relays)).transpose()
+        let Some(labels) = options.labels.iter().flatten().next() else {
+            return Ok(None);
+        };
+        // Before the lock: this may read the clock, which is the embedder's code.
+        let now = time.present(&relays.timeline);
+        self.claim(labels, relays, now).map(Some)
     }
 
-    fn claim(&self, labels: &Arc<[Label]>, relays: &Relays) -> Result<Claim<'_>, RegisterError> {
-        // Before the lock: this may read the clock, which is the embedder's code.
-        let now = relays.present();
+    fn claim(
+        &self,
+        labels: &Arc<[Label]>,
+        relays: &Relays,
+        now: Tick,
+    ) -> Result<Claim<'_>, RegisterError> {
         let mut known = self.0.lock();
         if known.count_with(labels) > MAX_DISTINCT_LABELS {
             known.names = in_use(relays, now);

@@ -16,6 +16,7 @@
 //! tick. So it departs before another relay takes its endpoint.
 
 use crate::errors::RegisterError;
+use crate::footprint::Footprint;
 use crate::registry::inner::Inner;
 use crate::registry::request::{AttemptError, Registration, Request};
 use crate::relay::{Endpoint, NodeId};
@@ -42,6 +43,12 @@ impl EndpointOwners {
             pruned_to: 0,
         };
         Self(one_id_per_endpoint.then(|| Mutex::new(none())))
+    }
+
+    pub(super) fn footprint(&self) -> Footprint {
+        self.lock().map_or_else(Footprint::default, |owners| {
+            Footprint::of_hash_map::<(Endpoint, NodeId)>(owners.by_endpoint.capacity())
+        })
     }
 
     /// The right to bring a relay to an endpoint, after waiting for the thread that has it. The
@@ -101,6 +108,7 @@ impl Inner {
         match options.and_then(|options| options.also_at.as_ref()) {
             _ if request.origin == Origin::Learned => {}
             Some(given) => endpoints.extend_from_slice(given),
+            None if request.is_whole => {}
             None => {
                 let table = &self.relays.table;
                 let record = table.find_known(request.hash, request.id, guard);

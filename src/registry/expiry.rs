@@ -16,6 +16,7 @@
 //! a sweep reads that count by one. So if the count is zero, each deadline up to the tick is
 //! in the inbox.
 
+use crate::footprint::Footprint;
 use crate::registry::forgetting::{self, GoneQueue};
 use crate::registry::relays::Relays;
 use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, Padded, epoch};
@@ -74,9 +75,11 @@ impl Expiry {
         self.schedule.lock()
     }
 
-    /// How many records are on the wheel.
-    pub(super) fn wheel_len(&self) -> usize {
-        self.schedule.lock().wheel.len()
+    /// How many records are on the wheel, and what it and the relays that are gone take.
+    pub(super) fn wheel_len_and_footprint(&self) -> (usize, Footprint) {
+        let schedule = self.schedule.lock();
+        let Schedule { wheel, gone_queue } = &*schedule;
+        (wheel.len(), wheel.footprint() + gone_queue.footprint())
     }
 
     /// The tick up to which everything due has departed.

@@ -12,17 +12,38 @@ use crate::table::snapshot::{FilterId, Snapshot};
 use crate::time::Tick;
 use std::num::NonZeroU32;
 
+/// What it means that a search found no relay.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The call ends, and counts as refused.
+    Counts,
+    /// The call goes on.
+    IsNoOutcome,
+}
+
 impl Inner {
     pub(super) fn find_relay(
         &self,
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<RelayInfo, FindError> {
+        self.calls.count_find();
+        self.look_for_relay(target, options, Refusal::Counts)
+    }
+
+    /// A find that is not counted itself.
+    #[inline(always)]
+    pub(super) fn look_for_relay(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+        refusal: Refusal,
+    ) -> Result<RelayInfo, FindError> {
         let now = self.relays.present();
         let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         match self.fast_path(target, options, now, &snapshot, &guard) {
             Some(best) => Ok(self.relays.describe_candidate(&best, now)),
-            None => self.find_slow_path(target, options, now, &snapshot, &guard),
+            None => self.find_slow_path(target, options, refusal, now, &snapshot, &guard),
         }
     }
 
@@ -31,6 +52,7 @@ impl Inner {
         &self,
         target: &NodeId,
         options: &FindOptions,
+        refusal: Refusal,
         now: Tick,
         snapshot: &Snapshot,
         guard: &Guard,
@@ -46,18 +68,23 @@ impl Inner {
             guard,
             |search| match search.best() {
                 Some(best) => Ok(self.relays.describe_candidate(&best, now)),
-                None => Err(self.none_available(search)),
+                None => Err(self.none_available(search, refusal)),
             },
         )
     }
 
     pub(super) fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
+        self.calls.count_find();
         let now = self.relays.present();
         let describe = |candidate: &Candidate<'_>| self.relays.describe_candidate(candidate, now);
         let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         let found: Vec<RelayInfo> =
             self.search(target, options, now, &snapshot, &guard, |search| {
                 let best = search.best_of(options.max_results);
+                // A call for no relay at all is not refused.
+                if best.is_empty() && options.max_results > 0 {
+                    self.calls.count_refusal(&search.rejections());
+                }
                 best.iter().map(describe).collect()
             });
         if found.is_empty() {
@@ -71,6 +98,7 @@ impl Inner {
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<Lease, FindError> {
+        self.calls.count_reservation();
         let now = self.relays.present();
         let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         let best = self.fast_path(target, options, now, &snapshot, &guard);
@@ -122,7 +150,7 @@ impl Inner {
                     let relay = self.relays.describe_candidate(&candidate, now);
                     Ok(Lease::new(relay, units, sequence))
                 }
-                None => Err(self.none_available(search)),
+                None => Err(self.none_available(search, Refusal::Counts)),
             },
         )
     }
@@ -323,11 +351,13 @@ impl Inner {
     }
 
     #[cold]
-    pub(super) fn none_available(&self, search: &Search<'_>) -> FindError {
+    pub(super) fn none_available(&self, search: &Search<'_>, refusal: Refusal) -> FindError {
         self.link.notify_miss();
-        FindError::NoRelaysAvailable {
-            rejections: search.rejections(),
+        let rejections = search.rejections();
+        if refusal == Refusal::Counts {
+            self.calls.count_refusal(&rejections);
         }
+        FindError::NoRelaysAvailable { rejections }
     }
 
     pub(super) fn explain(&self, target: &NodeId, options: &FindOptions) -> Explanation {

@@ -1,5 +1,6 @@
 //! How long the records of relays that are gone are kept, and when they are forgotten.
 
+use crate::footprint::Footprint;
 use crate::registry::relays::Relays;
 use crate::table::record::{Announcement, Handle, Origin};
 use crate::table::{ObservedRecord, RecordRef};
@@ -40,6 +41,10 @@ impl GoneQueue {
             self.handles.retain(|&gone| is_current(gone));
             self.pruned_to = self.handles.len();
         }
+    }
+
+    pub(super) fn footprint(&self) -> Footprint {
+        Footprint::of_items::<Handle>(self.handles.capacity())
     }
 
     pub(super) fn pop(&mut self) -> Option<Handle> {

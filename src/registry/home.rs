@@ -1,6 +1,7 @@
 //! Finding a home relay for this node.
 
 use crate::errors::FindError;
+use crate::registry::find::Refusal;
 use crate::registry::inner::Inner;
 use crate::relay::RelayInfo;
 use crate::select::{Criteria, FindOptions};
@@ -8,6 +9,7 @@ use crate::sync::epoch;
 
 impl Inner {
     pub(super) fn find_home_relay(&self, options: &FindOptions) -> Result<RelayInfo, FindError> {
+        self.calls.count_find();
         let now = self.relays.present();
         let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         let settings = &self.relays.settings;
@@ -28,7 +30,7 @@ impl Inner {
         let search = self.search_by(criteria, &snapshot, &guard);
         match search.best() {
             Some(best) => Ok(self.relays.describe_candidate(&best, now)),
-            None => Err(self.none_available(&search)),
+            None => Err(self.none_available(&search, Refusal::Counts)),
         }
     }
 }

@@ -4,15 +4,18 @@
 //! them. The files that implement operations on [`Inner`] put the components together; no
 //! component names any of those files, nor `Inner`.
 
+use crate::registry::call_counts::CallCounts;
 use crate::registry::coordinates::Coordinates;
 use crate::registry::dht_bridge::DhtLink;
 use crate::registry::distinct_labels::DistinctLabels;
 use crate::registry::endpoint_owners::EndpointOwners;
 use crate::registry::expiry::Expiry;
+use crate::registry::exporter::Exporter;
 use crate::registry::peers::Peers;
 use crate::registry::probe_schedule::ProbeSchedule;
 use crate::registry::relays::Relays;
 use crate::registry::sorter::Sorter;
+use crate::registry::sources::Sources;
 use std::fmt;
 
 /// The components of one registry.
@@ -25,12 +28,16 @@ pub(crate) struct Inner {
     pub(super) labels: DistinctLabels,
     pub(super) endpoint_owners: EndpointOwners,
     pub(super) peers: Peers,
+    pub(super) calls: CallCounts,
+    /// To the facade for metrics.
+    pub(super) exporter: Exporter,
+    pub(super) sources: Sources,
     /// To the DHT that publishes this node's relay and learns of others.
     pub(super) link: DhtLink,
 }
 
 impl Inner {
-    pub(super) fn new(relays: Relays, peers: Peers, link: DhtLink) -> Self {
+    pub(super) fn new(relays: Relays, peers: Peers, exporter: Exporter, link: DhtLink) -> Self {
         let endpoint_owners = EndpointOwners::new(relays.settings.one_id_per_endpoint);
         Self {
             relays,
@@ -41,6 +48,9 @@ impl Inner {
             labels: DistinctLabels::default(),
             endpoint_owners,
             peers,
+            calls: CallCounts::default(),
+            exporter,
+            sources: Sources::default(),
             link,
         }
     }

@@ -15,6 +15,7 @@ use crate::time::Tick;
 
 /// What one maintenance pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct MaintenanceReport {
     /// Relays removed because their deadline had passed.
@@ -82,6 +83,7 @@ impl Inner {
         relays.table.reclaim();
         free_deferred();
         relays.counters.count_pass();
+        self.export_if_due(now);
         MaintenanceReport {
             expired,
             sorted,

@@ -14,9 +14,7 @@ use crate::registry::inner::Inner;
 use crate::registry::maintenance::Pace;
 use crate::sync::unmodelled::thread::{self, JoinHandle, Thread};
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering, park_timeout};
-use std::any::Any;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 /// The running threads; dropping this ends them.
@@ -182,36 +180,16 @@ impl Drop for Worker {
 
 /// Raises the tick; whether the clock could be read.
 fn raise_tick(inner: &Inner) -> bool {
-    runs_without_panic(inner, || {
+    // The clock is read before anything changes, so the next pass goes on from a sound state.
+    inner.relays.counters.catch_panic(|| {
         inner.relays.timeline.advance();
     })
 }
 
 fn run_pass(inner: &Inner) {
-    runs_without_panic(inner, || {
+    inner.relays.counters.catch_panic(|| {
         inner.run_maintenance(inner.relays.timeline.tick(), Pace::Paced);
     });
-}
-
-/// Whether a pass ended without a panic, such as the embedder's clock may cause. It
-/// is read before anything changes, so the next pass goes on from a sound state.
-fn runs_without_panic(inner: &Inner, pass: impl FnOnce()) -> bool {
-    match catch_unwind(AssertUnwindSafe(pass)) {
-        Ok(()) => true,
-        Err(payload) => {
-            inner.relays.counters.count_panic();
-            drop_payload(payload);
-            false
-        }
-    }
-}
-
-/// Drops what a panic carried. That may panic again; what the second one carries
-/// is left alone.
-fn drop_payload(payload: Box<dyn Any + Send>) {
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(second);
-    }
 }
 
 #[cfg(all(test, relay_loom))]

@@ -1,5 +1,6 @@
 //! Round trips on their way from the hot path to the coordinate map.
 
+use crate::footprint::Footprint;
 use crate::limits::MAX_RTT;
 use crate::sync::{AtomicU64, Ordering};
 use crate::table::record::Handle;
@@ -73,6 +74,10 @@ impl Default for MeasurementBuffer {
 }
 
 impl MeasurementBuffer {
+    pub(super) fn footprint(&self) -> Footprint {
+        Footprint::of_items::<AtomicU64>(self.0.len())
+    }
+
     /// Stores a round trip above zero, of at most [`MAX_RTT`].
     pub(super) fn put(&self, measurement: BufferedRtt) {
         // Relaxed: a measurement carries nothing but itself.

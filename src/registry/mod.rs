@@ -4,6 +4,7 @@ mod admit;
 mod announcement;
 mod build_error;
 mod builder;
+mod call_counts;
 mod circuit_history;
 mod close;
 mod coordinates;
@@ -14,6 +15,7 @@ mod distinct_labels;
 mod endpoint_owners;
 mod events;
 mod expiry;
+mod exporter;
 mod find;
 mod forgetting;
 mod home;
@@ -26,6 +28,7 @@ mod measurement_buffer;
 mod models;
 mod observations;
 mod operator;
+mod panics;
 mod peers;
 mod probe_schedule;
 mod register;
@@ -37,6 +40,7 @@ mod request;
 mod returning;
 mod settings;
 mod sorter;
+mod sources;
 mod stats;
 #[cfg(all(test, not(relay_loom)))]
 mod tests;
@@ -47,7 +51,8 @@ pub use builder::{Maintenance, RegistryBuilder};
 pub use lease::Lease;
 pub use maintenance::MaintenanceReport;
 pub use request::Registration;
-pub use stats::Stats;
+pub use sources::{SourceRelay, SyncReport};
+pub use stats::{MemoryStats, Metric, MetricKind, MetricUnit, Refusals, RelayStates, Stats};
 
 use crate::coordinates::Coordinate;
 use crate::errors::{BanError, FindError, LeaseError, OperatorError, RegisterError, RenewError};
@@ -233,12 +238,17 @@ impl Registry {
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
         let registration = self.inner().register(id, endpoint, options)?;
+        self.merge_after(registration);
+        Ok(registration)
+    }
+
+    /// Sorts arrivals in, or has the maintenance thread do it, if there are many.
+    fn merge_after(&self, registration: Registration) {
         if registration != Registration::Renewed && self.inner().merge_if_due() {
             if let Some(threads) = &self.shared.threads {
                 threads.wake();
             }
         }
-        Ok(registration)
     }
 
     /// Renews a relay without changing what it announced: only the deadline moves.
@@ -305,11 +315,13 @@ impl Registry {
     ///
     /// Lock-free, without allocation or system call of its own. (The
     /// [crate's description](crate#concurrency) says what the epoch collector adds now and then.)
-    /// It writes nothing that threads share, with four exceptions: it claims the trial of a relay
+    /// It writes nothing that threads share, with five exceptions: it claims the trial of a relay
     /// that [failed](Self::report_failure) and is handed out; it updates the summary of a relay
     /// that it finds out of date; it notes [filters](FindOptions::require) and numbers of
-    /// [units](FindOptions::units) for the next maintenance pass, if they are new; and with
-    /// [`Maintenance::Manual`] it may raise the tick.
+    /// [units](FindOptions::units) for the next maintenance pass, if they are new; with
+    /// [`Maintenance::Manual`] it may raise the tick; and where more than 128 threads use
+    /// registries, those beyond [count](crate::Stats::finds) their calls in one place. All others
+    /// count in a place of their own, for a few instructions.
     ///
     /// It descends a tree to the best relay: five nodes for a million relays, whatever state they
     /// are in, also if the answer is "none". Each relay that the options exclude and that would
@@ -1159,15 +1171,6 @@ impl Registry {
     /// ```
     pub fn close(&self) {
         self.shared.close();
-    }
-
-    /// Counters and gauges. Visits all records to count leased units, and waits for a pass that
-    /// removes relays: for a metrics endpoint, not for a hot path.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        let mut stats = self.inner().stats();
-        self.shared.dht.fill_in(&mut stats);
-        stats
     }
 }
 

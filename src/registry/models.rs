@@ -1,5 +1,6 @@
 //! Models of whole operations beside maintenance and each other.
 
+mod events;
 mod found;
 mod moves;
 mod outages;

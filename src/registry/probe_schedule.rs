@@ -1,5 +1,6 @@
 //! Which relays to measure next.
 
+use crate::footprint::Footprint;
 use crate::registry::relays::Relays;
 use crate::relay::NodeId;
 use crate::sync::{Mutex, random_hasher};
@@ -43,6 +44,10 @@ impl Default for ProbeSchedule {
 }
 
 impl ProbeSchedule {
+    pub(super) fn footprint(&self) -> Footprint {
+        Footprint::of_hash_map::<(NodeId, u64)>(self.0.lock().capacity())
+    }
+
     /// Has a relay returned again as soon as it is due.
     pub(super) fn forget(&self, relay: &NodeId) {
         self.0.lock().remove(relay);

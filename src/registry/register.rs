@@ -3,7 +3,9 @@
 use crate::errors::RegisterError;
 use crate::registry::announcement;
 use crate::registry::inner::Inner;
-use crate::registry::request::{AttemptError, Registration, Request, check, check_reachable};
+use crate::registry::request::{
+    AttemptError, Registration, Request, TimeSource, check, check_reachable,
+};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::epoch::Guard;
 use crate::sync::yield_now;
@@ -21,41 +23,68 @@ impl Inner {
         endpoint: &Endpoint,
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
-        let relays = &self.relays;
-        let _wakes = relays.wake_guard();
-        let outcome = check(&relays.settings, endpoint, options).and_then(|rtt_seed| {
-            let _claim = match &options.details {
-                None => None,
-                Some(details) => self.labels.claim_of(details, relays)?,
-            };
-            self.register_checked(&Request {
-                id,
-                hash: relays.table.hash(id),
-                endpoint,
-                options,
-                rtt_seed,
-                origin: Origin::Local,
-            })
-        });
-        relays.counters.count_registration(&outcome);
-        match &outcome {
-            Ok(_) => self.link.notify_change(id),
-            Err(error) => {
-                relays.trace.note_refusal(error);
-                relays.publish_refusal(id, error);
-            }
-        }
+        let _wakes = self.relays.wake_guard();
+        let outcome = self.try_register_local(id, endpoint, options, false, TimeSource::Clock);
+        self.conclude_registration(id, &outcome);
         outcome
     }
 
-    fn register_checked(&self, request: &Request<'_>) -> Result<Registration, RegisterError> {
+    /// Registers a relay with options that may be the whole of what it announces. The caller
+    /// [concludes](Self::conclude_registration) it, and wakes what waits for a relay.
+    pub(super) fn try_register_local(
+        &self,
+        id: &NodeId,
+        endpoint: &Endpoint,
+        options: &RegisterOptions,
+        is_whole: bool,
+        time: TimeSource,
+    ) -> Result<Registration, RegisterError> {
+        let relays = &self.relays;
+        let rtt_seed = check(&relays.settings, endpoint, options)?;
+        let _claim = match &options.details {
+            None => None,
+            Some(details) => self.labels.claim_of(details, relays, time)?,
+        };
+        let request = Request {
+            id,
+            hash: relays.table.hash(id),
+            endpoint,
+            options,
+            rtt_seed,
+            origin: Origin::Local,
+            is_whole,
+        };
+        self.register_checked(&request, time)
+    }
+
+    /// Counts the outcome of a registration, and tells subscribers or the DHT.
+    pub(super) fn conclude_registration(
+        &self,
+        id: &NodeId,
+        outcome: &Result<Registration, RegisterError>,
+    ) {
+        self.relays.counters.count_registration(outcome);
+        match outcome {
+            Ok(_) => self.link.notify_change(id),
+            Err(error) => {
+                self.relays.trace.note_refusal(error);
+                self.relays.publish_refusal(id, error);
+            }
+        }
+    }
+
+    fn register_checked(
+        &self,
+        request: &Request<'_>,
+        time: TimeSource,
+    ) -> Result<Registration, RegisterError> {
         let relays = &self.relays;
         let mut attempts_left = MAX_ATTEMPTS;
         let mut reading = None;
         loop {
             // The clock is the embedder's: it is not called while pinned, nor after
             // anything has changed for which this call would have to be repeated.
-            let now = reading.take().unwrap_or_else(|| relays.timeline.advance());
+            let now = reading.take().unwrap_or_else(|| time.now(&relays.timeline));
             // Nothing is pinned afterwards: a thread that helps must not be.
             match self.attempt(request, now) {
                 Ok(registration) => return Ok(registration),

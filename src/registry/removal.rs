@@ -11,12 +11,24 @@ use crate::relay::NodeId;
 use crate::sync::epoch::{self, Guard};
 use crate::table::record::Origin;
 use crate::table::{Departure, LiveRecord, RecordRef};
+use crate::time::Tick;
 
 impl Inner {
     /// Removes a relay, learned or local; false if it is not live.
     pub(super) fn unregister(&self, id: &NodeId) -> bool {
         let _wakes = self.relays.wake_guard();
-        let left = self.remove_live(id);
+        let left = self.remove_live(id, self.relays.present(), |_| true);
+        self.conclude_departure(id, left)
+    }
+
+    /// The same for a relay that is registered here, and not one that was learned. The caller wakes
+    /// what waits for events.
+    pub(super) fn unregister_local(&self, id: &NodeId, now: Tick) -> bool {
+        let left = self.remove_live(id, now, |origin| origin == Origin::Local);
+        self.conclude_departure(id, left)
+    }
+
+    fn conclude_departure(&self, id: &NodeId, left: bool) -> bool {
         if left {
             self.relays.counters.count_unregistration();
             self.link.notify_change(id);
@@ -24,11 +36,14 @@ impl Inner {
         left
     }
 
-    fn remove_live(&self, id: &NodeId) -> bool {
+    /// Makes a relay depart that is live at `now`, if it comes from where `accept` says.
+    fn remove_live(&self, id: &NodeId, now: Tick, accept: impl Fn(Origin) -> bool) -> bool {
         let relays = &self.relays;
-        let now = relays.present();
         let guard = epoch::pin();
         while let Some(record) = relays.find_live(id, now, &guard) {
+            if !accept(record.announcement().origin) {
+                return false;
+            }
             if let Some(closing) = relays.table.depart(record) {
                 closing.publish_departed(Departure::Left);
                 self.expiry.remember(relays, closing, now, false);

@@ -64,12 +64,18 @@ impl Inner {
         if options.latency.is_some() || options.restarted {
             return false;
         }
-        self.postpone(id, |current| !is_changed(current, endpoint, options))
+        // The clock is the embedder's: it is not called while pinned.
+        let now = self.relays.timeline.advance();
+        self.postpone(id, now, |current| !is_changed(current, endpoint, options))
     }
 
     /// Renews a relay that is registered here, without changing what it announced.
     pub(super) fn renew_by_id(&self, id: &NodeId) -> bool {
-        let is_renewed = self.postpone(id, |_| true);
+        self.renew_by_id_at(id, self.relays.timeline.advance())
+    }
+
+    pub(super) fn renew_by_id_at(&self, id: &NodeId, now: Moment) -> bool {
+        let is_renewed = self.postpone(id, now, |_| true);
         if is_renewed {
             self.relays.counters.count_renewal();
             self.link.notify_change(id);
@@ -79,9 +85,7 @@ impl Inner {
 
     /// Moves the deadline of a local relay, if `accept` returns true for its announcement.
     #[inline(always)]
-    fn postpone(&self, id: &NodeId, accept: impl Fn(&Announcement) -> bool) -> bool {
-        // The clock is the embedder's: it is not called while pinned.
-        let now = self.relays.timeline.advance();
+    fn postpone(&self, id: &NodeId, now: Moment, accept: impl Fn(&Announcement) -> bool) -> bool {
         let guard = epoch::pin();
         let Some(record) = self.relays.table.find_to_renew(id, &guard) else {
             return false;

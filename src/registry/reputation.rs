@@ -19,6 +19,7 @@
 //!    come first and the history second, since a record that is forgotten meanwhile moves
 //!    its circuit from the first to the second.
 
+use crate::footprint::Footprint;
 use crate::registry::circuit_history::CircuitHistory;
 use crate::relay::NodeId;
 use crate::sync::{AtomicU32, Ordering};
@@ -36,6 +37,12 @@ pub(crate) struct Reputation {
     history: CircuitHistory,
     circuit_resets: ResetCount,
     rtt_resets: ResetCount,
+}
+
+impl Reputation {
+    pub(super) fn footprint(&self) -> Footprint {
+        self.history.footprint()
+    }
 }
 
 /// How often something of all relays was reset at once.

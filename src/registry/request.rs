@@ -13,6 +13,7 @@ use crate::relay::{
 use crate::rtt::sane_micros;
 use crate::table::record::Origin;
 use crate::table::{Exhausted, Hash};
+use crate::time::{Moment, Tick, Timeline};
 use std::fmt;
 
 /// What a successful registration was.
@@ -50,6 +51,35 @@ pub(super) struct Request<'a> {
     pub(super) options: &'a RegisterOptions,
     pub(super) rtt_seed: Option<u32>,
     pub(super) origin: Origin,
+    /// Whether the options are the whole of what the relay announces, so that what they do not
+    /// set goes back to its default. They then set a TTL. Otherwise it stays as it was.
+    pub(super) is_whole: bool,
+}
+
+/// Where a registration has the time from.
+#[derive(Clone, Copy)]
+pub(super) enum TimeSource {
+    /// The clock, which is the embedder's code: the caller holds no lock.
+    Clock,
+    /// A reading that was made before the caller took a lock.
+    Reading(Moment),
+}
+
+impl TimeSource {
+    pub(super) fn now(self, timeline: &Timeline) -> Moment {
+        match self {
+            Self::Clock => timeline.advance(),
+            Self::Reading(read) => timeline.no_earlier_than(read),
+        }
+    }
+
+    /// The tick: with [`Clock`](Self::Clock), that is one load if a thread raises it.
+    pub(super) fn present(self, timeline: &Timeline) -> Tick {
+        match self {
+            Self::Clock => timeline.present(),
+            Self::Reading(_) => timeline.tick(),
+        }
+    }
 }
 
 /// Why one attempt to register did not succeed.

@@ -1,6 +1,7 @@
 //! How a registry was built.
 
 use crate::relay::{AddressPolicy, NodeId};
+use crate::sync::Arc;
 use crate::table::record::{BackOffRange, Lifecycle};
 use crate::time::nanos;
 use std::time::Duration;
@@ -8,6 +9,8 @@ use std::time::Duration;
 /// The settings of the builder, checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// The name that tells this registry from others in the process.
+    pub(super) name: Option<Arc<str>>,
     pub(super) ttl: Duration,
     pub(super) tick: Duration,
     pub(super) local_id: Option<NodeId>,

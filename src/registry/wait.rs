@@ -3,6 +3,7 @@
 use crate::errors::FindError;
 use crate::events::waker_of_this_thread;
 use crate::registry::Registry;
+use crate::registry::find::Refusal;
 use crate::registry::inner::Inner;
 use crate::relay::{NodeId, RelayInfo};
 use crate::select::FindOptions;
@@ -49,7 +50,9 @@ impl Registry {
         options: &FindOptions,
     ) -> Result<RelayInfo, FindError> {
         let inner = self.inner();
-        let first = inner.find_relay(target, options);
+        let look = || inner.look_for_relay(target, options, Refusal::IsNoOutcome);
+        inner.calls.count_find();
+        let first = look();
         if first.is_ok() {
             return first;
         }
@@ -58,9 +61,9 @@ impl Registry {
         poll_fn(|context| {
             events.register_finder(&mut waiting, context.waker());
             let is_closed = events.is_closed();
-            match inner.find_relay(target, options) {
+            match look() {
                 Err(_) if !is_closed => Poll::Pending,
-                found => Poll::Ready(found),
+                found => Poll::Ready(inner.counted(found)),
             }
         })
         .await
@@ -68,14 +71,34 @@ impl Registry {
 }
 
 impl Inner {
-    /// Searches until there is an answer, or the time is over.
+    /// Searches until there is an answer, or the time is over. Counts as one find.
     pub(super) fn find_relay_wait(
         &self,
         target: &NodeId,
         options: &FindOptions,
         longest: Duration,
     ) -> Result<RelayInfo, FindError> {
-        let first = self.find_relay(target, options);
+        self.calls.count_find();
+        let found = self.wait_for_relay(target, options, longest);
+        self.counted(found)
+    }
+
+    /// Counts a refusal with which a call that waited ends.
+    fn counted(&self, found: Result<RelayInfo, FindError>) -> Result<RelayInfo, FindError> {
+        if let Err(FindError::NoRelaysAvailable { rejections }) = &found {
+            self.calls.count_refusal(rejections);
+        }
+        found
+    }
+
+    fn wait_for_relay(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+        longest: Duration,
+    ) -> Result<RelayInfo, FindError> {
+        let look = || self.look_for_relay(target, options, Refusal::IsNoOutcome);
+        let first = look();
         if first.is_ok() || longest.is_zero() {
             return first;
         }
@@ -84,7 +107,7 @@ impl Inner {
         let begun = Instant::now();
         loop {
             events.register_finder(&mut waiting, &waker);
-            let found = self.find_relay(target, options);
+            let found = look();
             let left = longest.saturating_sub(begun.elapsed());
             if found.is_ok() || left.is_zero() {
                 return found;

@@ -1,6 +1,7 @@
 //! [`Details`]: what only some relays announce.
 
 use super::{Cost, Endpoint, Label};
+use crate::footprint::{Footprint, share_of};
 use crate::sync::Arc;
 
 /// What only some relays announce. A relay that announces none of it has no details, and
@@ -27,10 +28,37 @@ impl Details {
         payload: None,
     };
 
+    /// Of shared details, and of what they point to: a share of each, if others share it.
+    pub(crate) fn footprint(shared: &Arc<Self>) -> Footprint {
+        let Self {
+            failure_domain,
+            labels,
+            also_at,
+            payload,
+        } = &**shared;
+        let each = [
+            failure_domain.as_ref().map(share_of),
+            labels.as_ref().map(share_of_labels),
+            also_at.as_ref().map(share_of_endpoints),
+            payload.as_ref().map(share_of),
+        ];
+        share_of(shared) + each.into_iter().flatten().sum()
+    }
+
     /// `None` if there are none.
     pub(crate) fn shared(self) -> Option<Arc<Self>> {
         (self != Self::NONE).then(|| Arc::new(self))
     }
+}
+
+fn share_of_labels(labels: &Arc<[Label]>) -> Footprint {
+    let names = labels.iter().map(|label| label.name.len()).sum::<usize>();
+    share_of(labels) + Footprint::of_bytes(names / Arc::strong_count(labels))
+}
+
+fn share_of_endpoints(endpoints: &Arc<[Endpoint]>) -> Footprint {
+    let names: Footprint = endpoints.iter().map(Endpoint::footprint).sum();
+    share_of(endpoints) + Footprint::of_bytes(names.used / Arc::strong_count(endpoints))
 }
 
 /// What the options of a registration say of the details, and of tier and cost, which are as

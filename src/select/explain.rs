@@ -153,7 +153,7 @@ pub struct Explained {
     /// Its cost: what the operator [set](crate::Registry::set_cost), else what it
     /// [registered with](crate::RegisterOptions::cost), by default 1.
     pub cost: f64,
-    labels: Option<Arc<[Label]>>,
+    pub(crate) labels: Option<Arc<[Label]>>,
 }
 
 /// Whether a relay would be handed out, or why not.

@@ -55,7 +55,7 @@ mod explain;
 mod explanation_table;
 mod home;
 mod last_resort;
-mod options;
+pub(crate) mod options;
 mod pair;
 mod path;
 mod peer_view;

@@ -48,7 +48,7 @@ pub struct FindOptions {
     /// Sorted, each once.
     pub(crate) exclude_domains: Vec<Box<str>>,
     /// Whether there is a filter or an excluded domain.
-    is_filtered: bool,
+    pub(crate) is_filtered: bool,
     pub(crate) units: NonZeroU32,
 }
 
@@ -64,6 +64,10 @@ pub(crate) struct Preference {
 }
 
 impl Preference {
+    /// What must be gained, unless the options say otherwise: in time, and as a share of the path.
+    pub(crate) const LEAST_GAIN: Duration = Duration::from_millis(10);
+    pub(crate) const LEAST_SHARE: f64 = 1.0 / 3.0;
+
     /// Whether the best path is so much shorter than the current one that the requester should
     /// change.
     pub(crate) fn is_worth_leaving(&self, current_micros: u32, best_micros: u32) -> bool {
@@ -447,8 +451,8 @@ impl FindOptions {
     pub const fn prefer(mut self, relay: NodeId) -> Self {
         self.preference = Some(Preference {
             relay,
-            least_gain: Duration::from_millis(10),
-            least_share: 1.0 / 3.0,
+            least_gain: Preference::LEAST_GAIN,
+            least_share: Preference::LEAST_SHARE,
         });
         self
     }

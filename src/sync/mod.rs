@@ -17,6 +17,7 @@ use std::ops::Deref;
 #[cfg(not(relay_loom))]
 mod native;
 mod once_box;
+mod thread_index;
 #[cfg(not(relay_loom))]
 mod zeroed;
 #[cfg(not(relay_loom))]
@@ -37,6 +38,7 @@ mod delays;
 pub(crate) use once_box::OnceBox;
 pub(crate) use std::sync::atomic::Ordering;
 pub(crate) use std::sync::{Arc, Weak};
+pub(crate) use thread_index::THREAD_INDICES;
 
 /// What is the operating system's in every build. The model checker does not see it:
 /// models have threads of their own, and are built without the engines of the DHT.

@@ -153,6 +153,15 @@ pub(crate) fn stripe(_stripes: usize) -> usize {
     0
 }
 
+/// Models have threads without a number, for those of loom share the variables of a thread.
+pub(crate) fn thread_index() -> usize {
+    usize::MAX
+}
+
+pub(crate) fn claim_thread_index() -> usize {
+    usize::MAX
+}
+
 /// Models have no time: parked is parked.
 pub(crate) fn park_timeout(_timeout: std::time::Duration) {
     loom::thread::park();
@@ -174,7 +183,6 @@ pub(crate) mod epoch {
         fn drop(&mut self) {}
     }
 
-    #[cfg(debug_assertions)]
     pub(crate) fn is_pinned() -> bool {
         false
     }
@@ -200,7 +208,6 @@ pub(crate) mod epoch {
         Guard(crossbeam_epoch::pin())
     }
 
-    #[cfg(debug_assertions)]
     pub(crate) fn is_pinned() -> bool {
         false
     }

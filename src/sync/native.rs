@@ -1,6 +1,9 @@
 //! What the ordinary build synchronises with.
 
 use super::Arc;
+use super::thread_index::ThreadIndices;
+use std::cell::Cell;
+use std::sync::LazyLock;
 
 pub(crate) use parking_lot::{Mutex, MutexGuard};
 pub(crate) use std::sync::atomic::fence;
@@ -71,7 +74,6 @@ pub(crate) fn random_bits() -> u64 {
 /// Sixty-four random bits of this thread's own that stay the same for some calls.
 #[inline]
 pub(crate) fn lasting_random_bits() -> u64 {
-    use std::cell::Cell;
     const CALLS: u32 = 64;
     thread_local! {
         static BITS: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
@@ -124,6 +126,54 @@ pub(crate) fn stripe(stripes: usize) -> usize {
     THREAD.try_with(|thread| *thread).unwrap_or(0) & (stripes - 1)
 }
 
+/// The number of this thread, below [`THREAD_INDICES`], which no other thread has meanwhile.
+/// If it has none, because too many threads have one or it has almost ended, a number that
+/// is not below.
+///
+/// [`THREAD_INDICES`]: super::THREAD_INDICES
+#[inline(always)]
+pub(crate) fn thread_index() -> usize {
+    INDEX.with(Cell::get)
+}
+
+/// The same for a thread that had no number when it last looked: claims one.
+#[cold]
+pub(crate) fn claim_thread_index() -> usize {
+    if INDEX.get() == UNCLAIMED {
+        // In the teardown of a thread, the owner may be gone: then there is none to give a
+        // number back.
+        let claimed = OWNER.try_with(|_| INDICES.claim()).ok().flatten();
+        INDEX.set(claimed.unwrap_or(NO_INDEX));
+    }
+    INDEX.get()
+}
+
+/// The thread has claimed no number so far.
+const UNCLAIMED: usize = usize::MAX - 1;
+/// The thread has none, and gets none.
+const NO_INDEX: usize = usize::MAX;
+
+static INDICES: LazyLock<ThreadIndices> = LazyLock::new(ThreadIndices::default);
+
+thread_local! {
+    /// It has no destructor, so it can be read at any time.
+    static INDEX: Cell<usize> = const { Cell::new(UNCLAIMED) };
+    static OWNER: IndexOwner = const { IndexOwner };
+}
+
+/// Gives the number of its thread back.
+struct IndexOwner;
+
+impl Drop for IndexOwner {
+    fn drop(&mut self) {
+        // First: destructors that run later must not use the number.
+        let index = INDEX.replace(NO_INDEX);
+        if index < super::THREAD_INDICES {
+            INDICES.release(index);
+        }
+    }
+}
+
 /// Epochs of a collector private to this crate: a long pin in another library
 /// must not hold back what we retire.
 pub(crate) mod epoch {
@@ -156,7 +206,6 @@ pub(crate) mod epoch {
     }
 
     /// Whether this thread is pinned.
-    #[cfg(debug_assertions)]
     pub(crate) fn is_pinned() -> bool {
         HANDLE.try_with(LocalHandle::is_pinned).unwrap_or(false)
     }
@@ -181,5 +230,45 @@ pub(crate) mod epoch {
         for _ in 0..4 {
             pin().flush();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::THREAD_INDICES;
+    use std::cell::RefCell;
+    use std::sync::mpsc::{Sender, channel};
+
+    /// Sends whether its thread has a number when it is dropped.
+    struct Observer(Sender<bool>);
+
+    impl Drop for Observer {
+        fn drop(&mut self) {
+            let _ = self.0.send(claim_thread_index() < THREAD_INDICES);
+        }
+    }
+
+    thread_local! {
+        static EARLY: RefCell<Option<Observer>> = const { RefCell::new(None) };
+        static LATE: RefCell<Option<Observer>> = const { RefCell::new(None) };
+    }
+
+    /// Variables of a thread are dropped in the order in which they were first used, or in the
+    /// reverse one. So of two observers, one is dropped before the number is given back, and the
+    /// other one afterwards.
+    #[test]
+    fn a_thread_whose_number_is_given_back_does_not_use_it() {
+        let (sender, receiver) = channel();
+        let thread = std::thread::spawn(move || {
+            EARLY.set(Some(Observer(sender.clone())));
+            let index = claim_thread_index();
+            LATE.set(Some(Observer(sender)));
+            assert_eq!(index, thread_index());
+        });
+        thread.join().expect("it has not panicked");
+        let mut seen: Vec<bool> = receiver.iter().collect();
+        seen.sort_unstable();
+        assert_eq!(seen, [false, true]);
     }
 }

@@ -8,6 +8,7 @@
 //! full, the record goes to a further index, twice as large, which is made when it is first
 //! needed. Look-ups go on there from then on.
 
+use crate::footprint::Footprint;
 use crate::sync::{OnceBox, ZeroedSlice};
 use crate::table::bucket::{Bucket, BucketEntry, Fingerprint};
 
@@ -65,6 +66,13 @@ impl Index {
             buckets: ZeroedSlice::new(buckets)?,
             further: OnceBox::new(),
         })
+    }
+
+    /// Records are all over it, so all of it counts as used.
+    pub(super) fn footprint(&self) -> Footprint {
+        let further = self.further.get();
+        let further = further.map_or_else(Footprint::default, Self::footprint);
+        Footprint::of_items::<Bucket>(self.buckets.len()) + further
     }
 
     /// The further index, which is made if there is none; `None` when the memory is not

@@ -105,6 +105,7 @@ pub(crate) use record_ref::{LiveRecord, ObservedRecord, RecordRef};
 pub(crate) use store::Exhausted;
 
 use crate::events::EventLog;
+use crate::footprint::Footprint;
 use crate::limits::MAX_RELAYS;
 use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
@@ -138,6 +139,15 @@ pub(crate) struct Table {
     gone: GoneCounts,
     max_relays: usize,
     store: ManuallyDrop<Arc<Store>>,
+}
+
+/// The memory of a table, without what its announcements point to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TableFootprint {
+    pub(crate) records: Footprint,
+    pub(crate) announcements: Footprint,
+    pub(crate) index: Footprint,
+    pub(crate) snapshots: Footprint,
 }
 
 impl Table {
@@ -198,6 +208,15 @@ impl Table {
     /// frees a batch of it.
     pub(crate) fn help_reclamation(&self) {
         self.store.push_rounds();
+    }
+
+    pub(crate) fn footprint(&self) -> TableFootprint {
+        TableFootprint {
+            records: self.store.footprint_of_records(),
+            announcements: self.store.footprint_of_announcements(),
+            index: self.index.footprint(),
+            snapshots: self.store.publication.footprint(),
+        }
     }
 
     /// Units leased out, on live and departed relays; visits every record.

@@ -3,6 +3,7 @@
 //! The first segment is allocated at once, zeroed, so its memory is touched only
 //! as far as it is used; each further one doubles the whole.
 
+use crate::footprint::Footprint;
 use crate::sync::{OnceBox, Zeroable, ZeroedSlice, prefetch};
 
 const SEGMENTS: usize = 32;
@@ -22,6 +23,13 @@ impl<T: Zeroable + Send + Sync> Segments<T> {
             first: ZeroedSlice::new(len.max(1) as usize)?,
             further: std::array::from_fn(|_| OnceBox::new()),
         })
+    }
+
+    /// If so many items were used so far.
+    pub(super) fn footprint(&self, used: u32) -> Footprint {
+        let further = self.further.iter().filter_map(OnceBox::get);
+        let further: usize = further.map(|items| items.len()).sum();
+        Footprint::of_some::<T>(used as usize, self.first.len() + further)
     }
 
     /// The item at an index for which there was [room](Self::ensure).

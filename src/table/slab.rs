@@ -9,6 +9,7 @@
 //! - An index returned by [`take`](Slab::take) belongs to its taker alone until it is freed,
 //!   and there is an item at it.
 
+use crate::footprint::Footprint;
 use crate::sync::epoch::Guard;
 use crate::sync::{AtomicU32, Ordering, Padded, Zeroable};
 use crate::table::segments::Segments;
@@ -61,6 +62,11 @@ impl<T: Zeroable + Send + Sync> Slab<T> {
     pub(super) fn high_water(&self) -> u32 {
         // Acquire: the segments of all indices below exist.
         self.fresh.load(Ordering::Acquire)
+    }
+
+    pub(super) fn footprint(&self) -> Footprint {
+        let used = self.high_water();
+        self.items.footprint(used) + self.links.footprint(used)
     }
 
     /// Takes a vacant item. If there is none, calls `refill`, which returns whether it freed

@@ -16,6 +16,7 @@
 //!   to the store is left, which the last lease of the record drops.
 
 use crate::events::EventLog;
+use crate::footprint::Footprint;
 use crate::limits::MAX_CAPACITY;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
@@ -176,6 +177,17 @@ impl Store {
     /// One more than the highest index that was ever in use.
     pub(super) fn high_water(&self) -> u32 {
         self.records.high_water()
+    }
+
+    /// Of all records, with what goes with them.
+    pub(super) fn footprint_of_records(&self) -> Footprint {
+        let used = self.high_water();
+        self.records.footprint() + self.extras.footprint(used) + self.policies.footprint(used)
+    }
+
+    /// Of all announcements, without what they point to.
+    pub(super) fn footprint_of_announcements(&self) -> Footprint {
+        self.announcements.footprint()
     }
 
     /// Records retired and neither freed yet nor left to their leases.

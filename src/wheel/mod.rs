@@ -18,6 +18,7 @@ mod models;
 
 pub(crate) use inbox::Inbox;
 
+use crate::footprint::Footprint;
 use crate::limits::TICK_BITS;
 use crate::time::Tick;
 
@@ -76,6 +77,10 @@ impl Wheel {
     /// How many records are on the wheel.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    pub(crate) fn footprint(&self) -> Footprint {
+        Footprint::of_some::<Links>(self.links.len(), self.links.capacity())
     }
 
     /// Puts a record into the list of `deadline`, and takes it out of the list that it was

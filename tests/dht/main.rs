@@ -8,5 +8,6 @@ mod endpoints;
 mod engines;
 mod freshness;
 mod learning;
+mod sources;
 mod threads;
 mod world;

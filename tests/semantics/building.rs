@@ -40,6 +40,21 @@ fn tables_that_there_is_no_memory_for_are_refused() {
     }
 }
 
+#[test]
+fn a_name_has_1_to_64_bytes() {
+    let named = |name: &str| {
+        let manual = Registry::builder().maintenance(Maintenance::Manual);
+        manual.name(name).build()
+    };
+    for len in [1, 64] {
+        assert!(named(&"x".repeat(len)).is_ok(), "{len}");
+    }
+    for len in [0, 65] {
+        let refused = named(&"x".repeat(len));
+        assert_is!(refused, Err(BuildError::InvalidName { len: refused, .. }) if refused == len);
+    }
+}
+
 /// No thread can have a stack of a million gigabytes.
 #[cfg(target_os = "linux")]
 #[test]

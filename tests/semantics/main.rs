@@ -38,6 +38,8 @@ mod reference_behaviours;
 mod regressions;
 mod renewal;
 mod slow_start;
+mod sources;
+mod sources_model;
 mod standbys;
 mod stickiness;
 mod tiers;

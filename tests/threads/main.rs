@@ -16,6 +16,7 @@ mod endpoints;
 mod events;
 mod lists;
 mod policies;
+mod sources;
 mod trials;
 mod visibility;
 mod waiting;

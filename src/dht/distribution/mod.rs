@@ -13,6 +13,7 @@
 mod query;
 mod state;
 
+use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -72,6 +73,24 @@ impl Drop for Inside<'_> {
         if let Some(at) = threads.iter().position(|&thread| thread == current) {
             threads.swap_remove(at);
         }
+    }
+}
+
+/// Reads the counters and the present state of a DHT, if that still exists.
+#[derive(Clone, Default)]
+pub(crate) struct StatsReader(Weak<Shared>);
+
+impl StatsReader {
+    pub(crate) fn read(&self) -> Option<DhtStats> {
+        let shared = self.0.upgrade()?;
+        let stats = shared.state.lock().stats();
+        Some(stats)
+    }
+}
+
+impl fmt::Debug for StatsReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StatsReader")
     }
 }
 
@@ -240,8 +259,9 @@ impl Distribution {
         self.shared.state.lock().learned_relays()
     }
 
-    pub(crate) fn stats(&self) -> DhtStats {
-        self.shared.state.lock().stats()
+    /// Reads counters and present state for as long as this exists.
+    pub(crate) fn stats(&self) -> StatsReader {
+        StatsReader(Arc::downgrade(&self.shared))
     }
 
     /// Whether this thread is one of its own, or is inside a call of the engine or the probe.

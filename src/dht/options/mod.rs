@@ -314,8 +314,8 @@ impl DhtOptions {
         self
     }
 
-    /// The longest time for which [`Registry::close`](crate::Registry::close), or the drop of the
-    /// last handle of the registry, waits until its relay is withdrawn and its threads have ended:
+    /// The longest time that the withdrawal of this node's relay may take at the end, and for which
+    /// [`Registry::close`](crate::Registry::close) waits for that and for the end of the threads:
     /// at most a minute. Threads that still run then are detached. Default: 1 s.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;

@@ -43,6 +43,8 @@ impl Inner {
             options,
             rtt_seed,
             origin: Origin::Learned,
+            // A record is the whole of what a learned relay announces.
+            is_whole: true,
         };
         loop {
             if self.is_held(id, Origin::Local) || self.is_local_in_grace(request.hash, id) {

@@ -1,11 +1,11 @@
 //! The types through which the registry reaches its DHT.
 
 use crate::dht::{
-    DhtOptions, DhtOptionsError, Distribution, RegistryBackend, RelayDht, WakeFlags, record_len,
+    DhtOptions, DhtOptionsError, DhtStats, Distribution, RegistryBackend, RelayDht, StatsReader,
+    WakeFlags, record_len,
 };
 use crate::events::Latch;
 use crate::registry::build_error::BuildError;
-use crate::registry::stats::Stats;
 use crate::relay::NodeId;
 use crate::sync::{Arc, Weak};
 use std::io;
@@ -22,6 +22,7 @@ pub(in crate::registry) struct DhtLink(Option<Connection>);
 #[derive(Debug)]
 struct Connection {
     wake_flags: Arc<WakeFlags>,
+    stats: StatsReader,
     terms: Terms,
 }
 
@@ -78,14 +79,18 @@ impl DhtSetup {
             max_record: record_len(distribution.max_value()),
             learned_tier,
         };
-        let link = DhtLink::new(distribution.wake_flags(), terms);
+        let link = DhtLink::new(distribution.wake_flags(), distribution.stats(), terms);
         Ok((DhtHandle(Some(distribution)), link))
     }
 }
 
 impl DhtLink {
-    pub(super) fn new(wake_flags: Arc<WakeFlags>, terms: Terms) -> Self {
-        Self(Some(Connection { wake_flags, terms }))
+    pub(super) fn new(wake_flags: Arc<WakeFlags>, stats: StatsReader, terms: Terms) -> Self {
+        Self(Some(Connection {
+            wake_flags,
+            stats,
+            terms,
+        }))
     }
 
     /// The longest record of the relay `id`, if it is the one that is published.
@@ -103,6 +108,11 @@ impl DhtLink {
 
     pub(in crate::registry) fn is_connected(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// What it has published and learned, while it exists.
+    pub(in crate::registry) fn stats(&self) -> Option<DhtStats> {
+        self.0.as_ref()?.stats.read()
     }
 
     #[inline]
@@ -159,10 +169,6 @@ impl DhtHandle {
     /// Whether this thread is one of its own, or is inside a call of the engine or the probe.
     pub(in crate::registry) fn is_own_thread(&self) -> bool {
         self.0.as_ref().is_some_and(Distribution::is_own_thread)
-    }
-
-    pub(in crate::registry) fn fill_in(&self, stats: &mut Stats) {
-        stats.dht = self.distribution().map(Distribution::stats);
     }
 
     pub(super) fn distribution(&self) -> Option<&Distribution> {

@@ -1,7 +1,7 @@
 //! Models of learned relays beside local registrations.
 
 use super::{DhtHandle, DhtLink};
-use crate::dht::{Announcement, LearnError, RegistryBackend, WakeFlags};
+use crate::dht::{Announcement, LearnError, RegistryBackend, StatsReader, WakeFlags};
 use crate::registry::models::{TTL, builder, endpoint, id, register};
 use crate::registry::{Registration, Registry};
 use crate::sync::{Arc, check};
@@ -11,7 +11,11 @@ use loom::thread;
 fn learning_registry() -> Registry {
     let builder = builder().1;
     let settings = builder.check().expect("valid settings");
-    let link = DhtLink::new(Arc::new(WakeFlags::new()), Default::default());
+    let link = DhtLink::new(
+        Arc::new(WakeFlags::new()),
+        StatsReader::default(),
+        Default::default(),
+    );
     let inner = builder.inner(settings, link).expect("memory");
     Registry::start(inner, DhtHandle::default()).expect("no threads")
 }

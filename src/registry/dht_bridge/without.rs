@@ -3,7 +3,6 @@
 use crate::errors::RegisterError;
 use crate::events::Latch;
 use crate::registry::build_error::BuildError;
-use crate::registry::stats::Stats;
 use crate::relay::NodeId;
 use crate::sync::Arc;
 use crate::table::record::Announcement;
@@ -71,6 +70,4 @@ impl DhtHandle {
     pub(in crate::registry) fn is_own_thread(&self) -> bool {
         false
     }
-
-    pub(in crate::registry) fn fill_in(&self, _: &mut Stats) {}
 }

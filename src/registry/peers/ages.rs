@@ -4,6 +4,7 @@
 //! wait in a queue, so that an entry is used again as late as possible: a reader that is still
 //! at it would have to begin anew. Memory is taken as entries come into use.
 
+use crate::footprint::Footprint;
 use std::collections::VecDeque;
 
 /// So many entries stay free where possible.
@@ -48,8 +49,12 @@ impl Ages {
         self.len
     }
 
+    pub(super) fn footprint(&self) -> Footprint {
+        Footprint::of_items::<Neighbours>(self.neighbours.capacity())
+            + Footprint::of_items::<u32>(self.free.capacity())
+    }
+
     /// How many entries were ever in use.
-    #[cfg(all(test, not(relay_loom)))]
     pub(super) fn used(&self) -> usize {
         self.neighbours.len()
     }

@@ -12,6 +12,7 @@ mod models;
 mod packing;
 mod word_map;
 
+use crate::footprint::Footprint;
 use crate::relay::NodeId;
 use crate::select::PeerView;
 use crate::sync::{AtomicU32, Mutex, OnceBox, Ordering, random_hasher};
@@ -55,6 +56,14 @@ impl Peers {
 
     pub(super) fn ttl_nanos(&self) -> u64 {
         self.ttl_nanos
+    }
+
+    pub(super) fn footprint(&self) -> Footprint {
+        let Some(views) = self.views.get() else {
+            return Footprint::default();
+        };
+        let ages = views.ages.lock();
+        Footprint::of::<Views>() + ages.footprint() + views.map.footprint(ages.used())
     }
 
     /// Whether any view may be remembered.

@@ -20,6 +20,7 @@
 //! A generation has 39 bits. A reader would have to stall while one entry is filled exactly
 //! 2^39 times, or a multiple, to take the content of one for that of another.
 
+use crate::footprint::Footprint;
 use crate::sync::{AtomicU64, Ordering, ZeroedSlice, fence};
 
 const INDEX_BITS: u32 = 25;
@@ -120,6 +121,12 @@ impl<const KEY: usize, const VALUE: usize> WordMap<KEY, VALUE> {
             }
         }
         Ok(None)
+    }
+
+    /// If so many entries were ever in use. Keys are all over the buckets.
+    pub(super) fn footprint(&self, used: usize) -> Footprint {
+        Footprint::of_items::<AtomicU64>(self.buckets.len())
+            + Footprint::of_some::<AtomicU64>(used * Self::ENTRY, self.entries.len())
     }
 
     /// Where a key is, for the writer.

@@ -7,6 +7,7 @@ mod tests;
 
 pub use error::EndpointError;
 
+use crate::footprint::{Footprint, share_of};
 use crate::relay::AddressPolicy;
 use crate::relay::reach::{is_link_local_v6, is_public_ip, is_public_name, underscore_in};
 use crate::sync::Arc;
@@ -200,6 +201,14 @@ impl Endpoint {
         match self.host() {
             Host::Ip(ip) => Some(SocketAddr::new(ip, self.port())),
             Host::Name(_) => None,
+        }
+    }
+
+    /// Of what it points to: a share of its name.
+    pub(crate) fn footprint(&self) -> Footprint {
+        match &self.0 {
+            Repr::Name { name, port: _ } => share_of(name),
+            Repr::V4 { .. } | Repr::V6 { .. } => Footprint::default(),
         }
     }
 

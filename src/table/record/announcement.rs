@@ -6,6 +6,7 @@
 //! compare-and-swap; the old one is retired. So a thread that read the word sees an
 //! endpoint, a capacity and a deadline that belong together.
 
+use crate::footprint::Footprint;
 use crate::relay::{Cost, Details, Endpoint, Filter, Label, NatType};
 use crate::sync::Arc;
 
@@ -48,6 +49,12 @@ impl Announcement {
     /// Whether it is reached at this endpoint.
     pub(crate) fn is_at(&self, endpoint: &Endpoint) -> bool {
         self.endpoints().any(|one| one == endpoint)
+    }
+
+    /// Of what it points to.
+    pub(crate) fn footprint(&self) -> Footprint {
+        let details = self.details.as_ref().map(Details::footprint);
+        self.endpoint.footprint() + details.unwrap_or_default()
     }
 
     pub(crate) fn failure_domain(&self) -> Option<&str> {

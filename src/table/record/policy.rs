@@ -16,6 +16,7 @@
 //! from the records, in memory that is taken when the first relay needs it. All zeros: tier
 //! 0, cost 1, no ramp.
 
+use crate::footprint::Footprint;
 use crate::relay::Cost;
 use crate::sync::{AtomicU64, OnceBox, Ordering, Zeroable};
 use crate::table::record::Announcement;
@@ -43,6 +44,12 @@ impl Policies {
     #[inline]
     pub(in crate::table) fn are_any(&self) -> bool {
         self.0.get().is_some()
+    }
+
+    /// If so many records were used so far.
+    pub(in crate::table) fn footprint(&self, used: u32) -> Footprint {
+        let policies = self.0.get();
+        policies.map_or_else(Footprint::default, |policies| policies.footprint(used))
     }
 
     /// The policy of a record; `None` if no memory was taken for it, which means the default.

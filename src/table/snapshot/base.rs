@@ -10,6 +10,7 @@
 //! algorithms", 1989.)
 
 use crate::coordinates::Coordinate;
+use crate::footprint::Footprint;
 use crate::table::record::Handle;
 use crate::table::snapshot::filters::FilterId;
 use crate::table::snapshot::geometry::Geometry;
@@ -42,6 +43,12 @@ const FEW: usize = 64;
 const NO_SLOT: u32 = u32::MAX;
 
 impl Base {
+    pub(super) fn footprint(&self) -> Footprint {
+        Footprint::of::<Self>()
+            + Footprint::of_items::<u32>(self.slot_by_index.len())
+            + self.leaves.footprint()
+    }
+
     /// Its trees count up to so many free units. With a forest for each of these filters.
     pub(crate) fn new(
         mut merged: Vec<MergedRelay>,

@@ -32,6 +32,7 @@
 //!
 //! The same holds for a relay that passes a filter by another announcement, or no longer.
 
+use crate::footprint::Footprint;
 use crate::relay::Rejection;
 use crate::sync::{AtomicU32, AtomicU64, OnceBox, Ordering, Padded};
 use crate::table::record::Subject;
@@ -135,6 +136,16 @@ impl Forest {
             higher: OnceBox::new(),
             counts: Padded::default(),
         }
+    }
+
+    /// Without itself, for it is in a part.
+    pub(super) fn footprint(&self) -> Footprint {
+        let higher = self.higher.get().map(|_| Footprint::of::<HigherTiers>());
+        let trees = self.each_tier().map(|(tier, trees)| match tier {
+            0 => trees.footprint(),
+            _ => Footprint::of::<TierTrees>() + trees.footprint(),
+        });
+        higher.into_iter().chain(trees).sum()
     }
 
     /// The trees of a tier, if any relay was there.
@@ -275,6 +286,17 @@ impl TierTrees {
             joint: has_positions.then(|| Tree::new(slots, false)),
             free_units: (most > 1).then(|| Box::new(FreeUnits::new(slots, most))),
         }
+    }
+
+    fn footprint(&self) -> Footprint {
+        let Self {
+            summaries,
+            joint,
+            free_units,
+        } = self;
+        let joint = joint.iter().map(Tree::footprint);
+        let free_units = free_units.iter().map(|free| free.footprint());
+        joint.chain(free_units).sum::<Footprint>() + summaries.footprint()
     }
 
     /// The words of the root that have the best score.

@@ -43,6 +43,7 @@
 //! the thread is pinned while it changes the load. If it was pinned in step 1, it has finished
 //! before step 2. If it was pinned later, it read what step 1 had read.
 
+use crate::footprint::Footprint;
 use crate::limits::MAX_CAPACITY;
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, Ordering};
@@ -90,6 +91,10 @@ impl FreeUnits {
             most,
             tree: Tree::new(leaves, false),
         }
+    }
+
+    pub(super) fn footprint(&self) -> Footprint {
+        Footprint::of::<Self>() + self.tree.footprint()
     }
 
     #[cfg(all(test, not(relay_loom)))]

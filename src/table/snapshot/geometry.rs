@@ -2,6 +2,7 @@
 //! word above the leaves.
 
 use crate::coordinates::{Coordinate, CoordinateBatch};
+use crate::footprint::Footprint;
 use crate::simd::Lanes;
 use crate::table::snapshot::tree::FANOUT;
 
@@ -151,6 +152,14 @@ impl Geometry {
             positions: positions.into_boxed_slice(),
             boxes: boxes.into_boxed_slice(),
         }
+    }
+
+    pub(super) fn footprint(&self) -> Footprint {
+        let located = self.positions.iter().flatten().count();
+        let boxes = self.boxes.iter().map(|level| level.len()).sum();
+        Footprint::of_items::<Option<Box<CoordinateBatch>>>(self.positions.len())
+            + Footprint::of_items::<CoordinateBatch>(located)
+            + Footprint::of_items::<Boxes>(boxes)
     }
 
     /// The positions of the relays in a node of leaves.

@@ -1,5 +1,6 @@
 //! Some relays, each in a slot, and the trees over them.
 
+use crate::footprint::Footprint;
 use crate::sync::{AtomicU64, OnceBox, Ordering, ZeroedSlice, prefetch};
 use crate::table::record::{Handle, Subject};
 use crate::table::snapshot::context::Context;
@@ -85,6 +86,28 @@ impl Leaves {
             precision,
             geometry,
         }
+    }
+
+    /// Without itself, for it is in a base or a run.
+    pub(super) fn footprint(&self) -> Footprint {
+        let Self {
+            slots,
+            all,
+            filtered,
+            suspended,
+            precision: _,
+            geometry,
+        } = self;
+        let filtered: Footprint = filtered
+            .iter()
+            .map(|forest| Footprint::of::<Forest>() + forest.footprint())
+            .sum();
+        let suspended = suspended.get().map(Suspended::footprint);
+        let geometry = geometry.as_ref().map(Geometry::footprint);
+        Footprint::of_items::<AtomicU64>(slots.len())
+            + all.footprint()
+            + filtered
+            + suspended.into_iter().chain(geometry).sum()
     }
 
     /// The relays of one tier, if there may be any: of those that pass a filter, where there

@@ -31,6 +31,7 @@
 
 use crate::coordinates::Coordinate;
 use crate::events::EventLog;
+use crate::footprint::Footprint;
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
 use crate::table::record::{Extra, Handle, Load, Parts, Subject};
@@ -96,6 +97,13 @@ pub(crate) enum Backlog {
 }
 
 impl Snapshot {
+    fn footprint(&self) -> Footprint {
+        let bases = iter::once(&self.base).chain(&self.next);
+        let bases: Footprint = bases.map(|base| base.footprint()).sum();
+        let runs: Footprint = self.runs.iter().map(|run| run.footprint()).sum();
+        bases + runs
+    }
+
     /// How many slots of all runs are claimed; some may be empty or closed.
     #[inline]
     pub(crate) fn arrivals(&self) -> usize {
@@ -250,6 +258,13 @@ impl Publication {
             context: Context::new(settings, watch, events),
             pending: PendingChanges::default(),
         }
+    }
+
+    /// Of the current snapshot, and of those that it replaced and that readers still hold. The
+    /// latter are left out while a merge is under way.
+    pub(crate) fn footprint(&self) -> Footprint {
+        let replaced = self.try_merger().map(|merger| merger.footprint());
+        self.load().footprint() + replaced.unwrap_or_default()
     }
 
     /// The current snapshot; to be held for the caller's operation, and not longer.
@@ -575,6 +590,13 @@ impl Publication {
 }
 
 impl Merger {
+    /// Of the bases and runs that were replaced and are not dropped yet.
+    fn footprint(&self) -> Footprint {
+        let bases: Footprint = self.bases.iter().map(|base| base.footprint()).sum();
+        let runs: Footprint = self.runs.iter().map(|run| run.footprint()).sum();
+        bases + runs
+    }
+
     /// Drops what no reader holds any more.
     fn drop_unused(&mut self) {
         self.snapshots.retain(|kept| Arc::strong_count(kept) > 1);

@@ -9,6 +9,7 @@
 //! Arrivals are numbered through all runs. A record keeps the number of its arrival, by
 //! which its slot is found until the run is merged.
 
+use crate::footprint::Footprint;
 use crate::sync::{AtomicU64, Ordering, Padded};
 use crate::table::record::{Extra, Handle};
 use crate::table::snapshot::filters::FilterId;
@@ -17,6 +18,9 @@ use crate::table::snapshot::tree::FANOUT;
 
 /// The bit of the claim counter that stops claims.
 const SEALED: u64 = 1 << 63;
+
+/// The bytes of memory that the system gives at a time.
+const PAGE: usize = 4096;
 
 /// See the module's description.
 pub(crate) struct Run {
@@ -45,6 +49,13 @@ impl Run {
             nodes_log2: nodes.ilog2(),
             leaves: Leaves::new(nodes as usize * FANOUT, precision, filters, None),
         }
+    }
+
+    /// Arrivals are spread over it: each one uses a page of the slots, and one of the trees.
+    pub(super) fn footprint(&self) -> Footprint {
+        let Footprint { used, reserved } = self.leaves.footprint();
+        let used = used.min(self.len() * 2 * PAGE);
+        Footprint::of::<Self>() + Footprint { used, reserved }
     }
 
     /// The number after the last one of this run.

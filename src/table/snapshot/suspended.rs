@@ -5,6 +5,7 @@
 //! a relay has backed off, if it is rejected for nothing else, so that a search for a last
 //! resort finds the one that has backed off longest.
 
+use crate::footprint::Footprint;
 use crate::table::snapshot::tree::{FANOUT, Join, Tree, Words, span};
 use crate::time::Tick;
 
@@ -63,6 +64,10 @@ impl Suspended {
             due: Tree::new(leaves, true),
             since: Tree::new(leaves, true),
         }
+    }
+
+    pub(super) fn footprint(&self) -> Footprint {
+        Footprint::of::<Self>() + self.due.footprint() + self.since.footprint()
     }
 
     /// The fields of a leaf in both trees.

@@ -34,6 +34,7 @@
 //! not stop where a word needs no change: another thread may have set that word, and not yet
 //! the one above.
 
+use crate::footprint::Footprint;
 use crate::sync::{AtomicU64, Ordering, Zeroable, ZeroedSlice, prefetch};
 use std::marker::PhantomData;
 
@@ -106,6 +107,11 @@ impl<J: Join> Tree<J> {
             levels: levels.into_boxed_slice(),
             join: PhantomData,
         }
+    }
+
+    pub(crate) fn footprint(&self) -> Footprint {
+        let nodes = self.levels.iter().map(|level| level.len()).sum();
+        Footprint::of_items::<Node>(nodes)
     }
 
     /// The level of the root.

@@ -1,37 +1,15 @@
-//! The feature `serde`: values as JSON and back, checked as the constructors check them.
+//! Values: ids, endpoints, names, coordinates and views.
 
-#[path = "common/mod.rs"]
-mod common;
-
-use common::*;
+use crate::common::*;
+use crate::{assert_is, refusal};
 use proptest::prelude::*;
 use relay_registry::{
-    AddressPolicy, CircuitState, Coordinate, Endpoint, Failure, FindOptions, NatType, NodeId,
-    PeerView, RegisterOptions, Registration,
+    AddressPolicy, CircuitState, Coordinate, Endpoint, Failure, IpFamily, LabelScope, LegSource,
+    NatType, NodeId, PeerView, Registration, Verdict,
 };
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use std::fmt::Debug;
-use std::time::{Duration, UNIX_EPOCH};
-
-#[track_caller]
-fn assert_is<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T, expected: Value) {
-    assert_eq!(serde_json::to_value(&value).unwrap(), expected);
-    let text = serde_json::to_string(&value).unwrap();
-    assert_eq!(serde_json::from_str::<T>(&text).unwrap(), value, "borrowed");
-    assert_eq!(
-        serde_json::from_value::<T>(expected).unwrap(),
-        value,
-        "owned"
-    );
-}
-
-#[track_caller]
-fn refusal<T: DeserializeOwned + Debug>(json: Value) -> String {
-    let refused = serde_json::from_value::<T>(json).expect_err("what must not be");
-    refused.to_string()
-}
+use serde_json::json;
+use std::time::Duration;
 
 #[test]
 fn ids_and_endpoints_are_their_strings() {
@@ -67,6 +45,33 @@ fn enumerations_are_their_names() {
     assert_is(CircuitState::Closed, json!("closed"));
     assert_is(CircuitState::HalfOpen, json!("half-open"));
     assert_is(CircuitState::Open, json!("open"));
+    assert_is(IpFamily::V4, json!("ipv4"));
+    assert_is(IpFamily::V6, json!("ipv6"));
+    assert_is(LabelScope::Relay, json!("relay"));
+    assert_is(LabelScope::Registry, json!("registry"));
+    assert_is(LegSource::Measured, json!("measured"));
+    assert_is(LegSource::Published, json!("published"));
+    assert_is(LegSource::Estimated, json!("estimated"));
+    assert_is(LegSource::Assumed, json!("assumed"));
+    for (verdict, name) in [
+        (Verdict::Chosen, "chosen"),
+        (Verdict::Kept, "kept"),
+        (Verdict::LastResort, "last-resort"),
+        (Verdict::Worse, "worse"),
+        (Verdict::Tier, "tier"),
+        (Verdict::Departed, "departed"),
+        (Verdict::Excluded, "excluded"),
+        (Verdict::Banned, "banned"),
+        (Verdict::BackingOff, "backing-off"),
+        (Verdict::Draining, "draining"),
+        (Verdict::Full, "full"),
+        (Verdict::TooFar, "too-far"),
+        (Verdict::Unmeasured, "unmeasured"),
+        (Verdict::Labels, "labels"),
+        (Verdict::Family, "family"),
+    ] {
+        assert_is(verdict, json!(name));
+    }
     assert_is(Failure::Refused, json!("refused"));
     assert_is(Failure::TimedOut, json!("timed-out"));
     assert_is(Registration::New, json!("new"));
@@ -101,8 +106,8 @@ fn views_are_checked() {
     let relay = |n: u32| id(n).to_string();
     let view = published([(1, ms(5)), (2, ms(7))]);
     let measured = json!([
-        { "relay": relay(1), "rtt_us": 5_000 },
-        { "relay": relay(2), "rtt_us": 7_000 },
+        { "relay": relay(1), "rtt_seconds": 0.005 },
+        { "relay": relay(2), "rtt_seconds": 0.007 },
     ]);
     let json = json!({ "measured": measured, "coordinate": null });
     assert_is(view, json);
@@ -112,9 +117,15 @@ fn views_are_checked() {
         PeerView::new(),
         json!({ "measured": [], "coordinate": null }),
     );
-    let far = json!({ "measured": [{ "relay": relay(1), "rtt_us": 10_000_001 }] });
+    let far = json!({ "measured": [{ "relay": relay(1), "rtt_seconds": 10.000001 }] });
     assert!(refusal::<PeerView>(far).contains("the RTT is 10.000001s"));
-    let crowd = (0..1_000).map(|n| json!({ "relay": relay(n), "rtt_us": 1 }));
+    for impossible in [json!(-0.001), json!(1e30), json!("5ms"), json!(null)] {
+        let view = json!({ "measured": [{ "relay": relay(1), "rtt_seconds": impossible }] });
+        assert!(refusal::<PeerView>(view).contains("invalid"));
+    }
+    let newer = json!({ "measured": measured, "coordinate": null, "battery": 0.5 });
+    assert_eq!(serde_json::from_value::<PeerView>(newer).unwrap(), view);
+    let crowd = (0..1_000).map(|n| json!({ "relay": relay(n), "rtt_seconds": 1 }));
     let crowd = json!({ "measured": Vec::from_iter(crowd) });
     assert!(refusal::<PeerView>(crowd).contains("three relays already"));
 }
@@ -133,50 +144,6 @@ proptest! {
         let text = serde_json::to_string(&view).unwrap();
         prop_assert_eq!(serde_json::from_str::<PeerView>(&text).unwrap(), view);
     }
-}
-
-#[test]
-fn what_is_known_of_a_relay_can_be_written() {
-    let world = world();
-    let options = RegisterOptions::new().capacity(7).nat(NatType::FullCone);
-    let options = options.tier(2).cost(1.5).labels(["udp", "eu"]);
-    let options = options.also_at([endpoint(3)]).failure_domain("rack-7");
-    world.join_with(1, &options.payload([1, 2]));
-    world.measure(1, ms(18));
-    world.advance(secs(2));
-    let lease = world.reserve(&non_relay(), &FindOptions::new()).unwrap();
-    let relay = world.info(1);
-    let millis =
-        |time: std::time::SystemTime| time.duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
-    let json = serde_json::to_value(&relay).unwrap();
-    assert_eq!(
-        json,
-        json!({
-            "node_id": id(1).to_string(),
-            "endpoint": endpoint(1).to_string(),
-            "capacity": 7,
-            "current_load": 1,
-            "latency_us": 18_000,
-            "latency_age_ms": relay.latency_age().unwrap().as_millis() as u64,
-            "registered_at_ms": millis(relay.registered_at()),
-            "expires_at_ms": millis(relay.expires_at()),
-            "expires_in_ms": relay.expires_in().as_millis() as u64,
-            "ttl_ms": relay.ttl().as_millis() as u64,
-            "tier": 2,
-            "cost": 1.5,
-            "labels": ["eu", "udp"],
-            "also_at": [endpoint(3).to_string()],
-            "failure_domain": "rack-7",
-            "payload": [1, 2],
-            "coordinate": null,
-            "nat": "full-cone",
-            "draining": false,
-            "banned": false,
-            "circuit": "closed",
-            "last_resort": false,
-        })
-    );
-    drop(lease);
 }
 
 /// An embedder's own messages.
