@@ -68,8 +68,7 @@ impl Wakers {
     /// Wakes all that wait. Not to be called while pinned, nor with a lock held.
     #[cold]
     pub(crate) fn wake_all(&self) {
-        #[cfg(debug_assertions)]
-        assert!(!epoch::is_pinned(), "a waker is the embedder's code");
+        debug_assert!(!epoch::is_pinned(), "a waker is the embedder's code");
         let woken = {
             let mut slots = self.slots.lock();
             let woken = std::mem::take(&mut slots.wakers);

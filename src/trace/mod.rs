@@ -5,7 +5,7 @@
 //! never called while an epoch is pinned or a lock is held. What happens inside a call is *noted*
 //! there, in atomics or under the lock that is held anyway. The next maintenance pass says what
 //! the registry noted, and the next step of the DHT what the DHT noted; both say it at their end.
-//! All calls of the subscriber go through [`Subscriber`], which catches panics.
+//! All calls of the subscriber go through `Subscriber`, which catches panics.
 //!
 //! | part | holds | says it |
 //! |---|---|---|

@@ -1,8 +1,6 @@
 //! [`Subscriber`]: all calls of the embedder's subscriber.
 
-#[cfg(debug_assertions)]
-use crate::sync::epoch;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, epoch};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracing::Span;
 
@@ -23,8 +21,7 @@ impl Subscriber {
     /// Calls the subscriber; not to be called while pinned, nor with a lock held. None if it
     /// panicked.
     pub(super) fn call<R>(&self, call: impl FnOnce() -> R) -> Option<R> {
-        #[cfg(debug_assertions)]
-        assert!(!epoch::is_pinned(), "a subscriber is the embedder's code");
+        debug_assert!(!epoch::is_pinned(), "a subscriber is the embedder's code");
         let outcome = catch_unwind(AssertUnwindSafe(call));
         outcome
             .map_err(|payload| {
