@@ -366,6 +366,7 @@
 //!   and named by the conventions of Prometheus; see `RegistryBuilder::metrics_interval`.
 //!   [`Stats::visit`] has them for any other system, without this feature.
 //! - `serde`: types can be written and read in any format that the crate `serde` has.
+//! - `tracing`: spans and events for the subscribers of the crate `tracing`; see [below](#tracing).
 //!
 //! # Serialised form
 //!
@@ -391,6 +392,35 @@
 //! gets them. An option that is left out has its default. A field of options or of a
 //! [`SourceRelay`] that is not known is refused, and one of a [`PeerView`] or a [`Coordinate`]
 //! is ignored, because a peer may be newer.
+//!
+//! # Tracing
+//!
+//! With the feature `tracing`, a registry tells the subscriber of the crate of that name:
+//!
+//! | target | level | what | fields |
+//! |---|---|---|---|
+//! | `relay_registry::registry` | info | events: built, closes | `max_relays`, `ttl_seconds`, `tick_seconds` |
+//! | | debug | span `close` | |
+//! | | warn | a registration was refused: backlogged, full, too many different labels | `awaiting_reclamation`, `max_relays`, `max_labels` |
+//! | `relay_registry::maintenance` | debug | span `pass`, and in it `sort` | `expired`, `sorted`, `awaiting_reclamation` |
+//! | | warn | code of the embedder panicked | `maintenance_panics` |
+//! | `relay_registry::clock` | warn | the registry's clock went back | `behind_seconds` |
+//! | | warn | the wall clock seems slow or fast, by records of at least 3 network prefixes | `prefixes`, `of_prefixes`, `median_seconds` |
+//! | `relay_registry::dht` | debug | spans `publish`, `query`, `probe` | `relay`, `shard`, `is_withdrawal`, `endpoint`, `outcome`, `error`, `panicked` |
+//! | | debug | events: a relay was learned, a record was rejected | `relay`, `reason` |
+//! | | warn | the engine fails, so that requests pause | `error`, `panicked`, `engine_failures` |
+//! | | info | the engine answers again | |
+//!
+//! Each kind of warning is given at most once a minute of the registry's time, and so is that of an
+//! engine that answers again. The field `suppressed` says for how many others it stands. Changes of
+//! local relays are not told: [`Registry::events`] does that.
+//!
+//! Nothing is said by an operation on relays, but for [`close`](Registry::close). What happens in
+//! one is told by the next maintenance pass, or the next step of the DHT, on the thread that makes
+//! it: a thread of the registry, or the caller of [`maintain`](Registry::maintain) or
+//! `run_distribution`. The subscriber is called with no lock held, and may call the registry. If it
+//! panics, the registry goes on, and counts that in [`Stats::maintenance_panics`] or
+//! `DhtStats::panics`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Where the links lead. The empty line ends the list above.
@@ -423,6 +453,7 @@ mod simd;
 mod sync;
 mod table;
 mod time;
+mod trace;
 mod wheel;
 
 pub use coordinates::{Coordinate, CoordinateError, Landmark, ObserveError, Vivaldi};

@@ -12,12 +12,14 @@ mod system;
 pub(crate) use system::MonotonicClock;
 
 use crate::sync::{Arc, AtomicU64, Ordering, Padded, Weak, unmodelled};
+use crate::trace::Noted;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 /// A source of monotonic time.
 ///
-/// Readings that go backwards are ignored.
+/// Readings that go backwards are ignored. With the feature `tracing`, one from before the current
+/// tick is followed by a second reading, and a warning if that is from before it, too.
 ///
 /// # When it is read
 ///
@@ -107,6 +109,8 @@ pub(crate) struct Timeline {
     ticks_per_64_bits: u64,
     /// Shared with leases, which may outlive the registry.
     current: Arc<Padded<Current>>,
+    /// How far readings went back, in nanoseconds at least.
+    went_back: Noted,
 }
 
 /// The current tick, and what raises it.
@@ -149,6 +153,7 @@ impl Timeline {
             tick_nanos,
             ticks_per_64_bits: u64::MAX / tick_nanos,
             current: Arc::new(Padded(current)),
+            went_back: Noted::default(),
         }
     }
 
@@ -238,12 +243,28 @@ impl Timeline {
                 .tick
                 .fetch_max(read_tick, Ordering::AcqRel)
                 .max(read_tick);
+        } else if read_tick < tick {
+            self.went_back.note_if(|| self.behind(tick));
         }
         Moment {
             // A reading from before the current tick went backwards.
             nanos: reading.max(tick.saturating_mul(self.tick_nanos)),
             tick: Tick(tick),
         }
+    }
+
+    /// By how much the clock is behind a tick that was raised before, in nanoseconds at least. A
+    /// reading from before the tick does not show that: this thread may have been preempted
+    /// between it and the look at the tick. So the clock is read again.
+    fn behind(&self, tick: u64) -> Option<u64> {
+        let reading = nanos(self.clock.now().saturating_sub(self.origin));
+        let behind = self.nanos_of(Tick(tick)).checked_sub(reading)?;
+        (behind > 0).then_some(behind)
+    }
+
+    /// What was noted of readings that went back.
+    pub(crate) fn went_back(&self) -> &Noted {
+        &self.went_back
     }
 
     /// An earlier reading of the clock, or the current tick if that is later. For a call that
@@ -464,5 +485,11 @@ mod tests {
         let now = timeline.advance();
         assert_eq!(now.tick, Tick(10));
         assert_eq!(timeline.deadline(now, 5_000_000_000), Some(Tick(15)));
+        assert_eq!(timeline.behind(10), Some(7_000_000_000));
+        assert_eq!(
+            timeline.behind(3),
+            None,
+            "a tick that the clock has reached"
+        );
     }
 }

@@ -46,6 +46,7 @@ pub use record::{
 pub use reject_reason::RejectReason;
 pub use stats::DhtStats;
 
+pub(crate) use admission::Prefix;
 pub(crate) use backend::{LearnError, LocalRelay, RegistryBackend};
 pub(crate) use distribution::{Distribution, StatsReader};
 pub(crate) use record::{longest_record_len, record_len};

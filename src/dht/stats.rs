@@ -45,7 +45,8 @@ pub struct DhtStats {
     pub absent: usize,
     /// Requests that failed because of the engine, panics included.
     pub engine_failures: u64,
-    /// Panics of the engine, the probe or a clock. All were caught.
+    /// Panics of the engine, the probe or a clock, and with the feature `tracing` of the
+    /// subscriber. All were caught.
     pub panics: u64,
     /// Whether the circuit breaker of the engine is open: after 5 failures in a row, requests
     /// pause for a back-off.

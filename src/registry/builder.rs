@@ -19,6 +19,7 @@ use crate::table::Table;
 use crate::table::record::BackOffRange;
 use crate::table::snapshot::SelectionSettings;
 use crate::time::{Clock, MonotonicClock, Timeline, nanos};
+use crate::trace::RegistryTrace;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
@@ -432,7 +433,10 @@ impl RegistryBuilder {
         let setup = std::mem::take(&mut self.dht);
         let (dht, link) = setup.prepare(self.max_relays, self.tick)?;
         let inner = self.inner(settings, link)?;
-        Registry::start(inner, dht).map_err(|error| BuildError::Thread { kind: error.kind() })
+        let registry = Registry::start(inner, dht)
+            .map_err(|error| BuildError::Thread { kind: error.kind() })?;
+        registry.inner().relays.say_built();
+        Ok(registry)
     }
 
     /// The components that the handles share.
@@ -458,6 +462,7 @@ impl RegistryBuilder {
             table,
             reputation,
             counters: Counters::default(),
+            trace: RegistryTrace::default(),
         };
         let peers = Peers::new(self.max_peers, nanos(self.peer_ttl));
         let exporter = self.exporter.exporter(relays.settings.name.as_ref());

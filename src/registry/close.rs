@@ -43,6 +43,7 @@ impl Registry {
 
 impl Shared {
     pub(super) fn close(&self) {
+        let _span = self.inner.relays.trace.close_span();
         self.begin_close();
         if self.is_own_thread() {
             return;
@@ -61,6 +62,7 @@ impl Shared {
             threads.stop();
         }
         self.inner.relays.events().close();
+        self.inner.relays.trace.closing();
     }
 
     fn is_own_thread(&self) -> bool {

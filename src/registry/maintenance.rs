@@ -7,6 +7,7 @@
 //! proportion.
 
 use crate::registry::inner::Inner;
+use crate::registry::relays::Relays;
 use crate::registry::sorter;
 use crate::table::free_deferred;
 use crate::table::snapshot::Backlog;
@@ -43,6 +44,22 @@ impl Inner {
 
     /// One maintenance pass, which does not read the clock.
     pub(super) fn run_maintenance(&self, now: Tick, pace: Pace) -> MaintenanceReport {
+        let Relays {
+            timeline,
+            counters,
+            trace,
+            ..
+        } = &self.relays;
+        let span = trace.pass_span();
+        let report = self.run_pass(now, pace);
+        span.ended(report.expired, report.sorted, report.awaiting_reclamation);
+        let now = timeline.elapsed();
+        let panics = trace.warn(now, timeline.went_back(), counters.panics());
+        (0..panics).for_each(|_| counters.count_panic());
+        report
+    }
+
+    fn run_pass(&self, now: Tick, pace: Pace) -> MaintenanceReport {
         let relays = &self.relays;
         let _wakes = relays.wake_guard();
         let publication = relays.publication();
@@ -62,7 +79,7 @@ impl Inner {
             || sorter::backlog(relays) == Backlog::Overdue;
         publication.prepare_free_units();
         self.coordinates.apply_measurements(relays);
-        let sorted = is_time && self.sort();
+        let sorted = is_time && self.sort_in_span();
         relays.table.reclaim();
         free_deferred();
         relays.counters.count_pass();
@@ -78,6 +95,13 @@ impl Inner {
     pub(super) fn sweep(&self, tick: Tick) -> usize {
         let mut schedule = self.expiry.schedule();
         self.expiry.sweep(&self.relays, &mut schedule, tick)
+    }
+
+    fn sort_in_span(&self) -> bool {
+        let span = self.relays.trace.sort_span();
+        let sorted = self.sort();
+        span.ended(sorted);
+        sorted
     }
 
     /// Sorts all relays anew, if anything changed.

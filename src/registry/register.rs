@@ -66,7 +66,10 @@ impl Inner {
         self.relays.counters.count_registration(outcome);
         match outcome {
             Ok(_) => self.link.notify_change(id),
-            Err(error) => self.relays.publish_refusal(id, error),
+            Err(error) => {
+                self.relays.trace.note_refusal(error);
+                self.relays.publish_refusal(id, error);
+            }
         }
     }
 

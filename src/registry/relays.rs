@@ -11,6 +11,7 @@ use crate::table::record::{RttUpdate, State};
 use crate::table::snapshot::Publication;
 use crate::table::{LiveRecord, ObservedRecord, RecordRef, Table};
 use crate::time::{Tick, Timeline};
+use crate::trace::RegistryTrace;
 
 /// Records by id, the time they are judged by, and what outlives a record.
 pub(crate) struct Relays {
@@ -19,6 +20,7 @@ pub(crate) struct Relays {
     pub(super) table: Table,
     pub(super) reputation: Reputation,
     pub(super) counters: Counters,
+    pub(super) trace: RegistryTrace,
 }
 
 /// How many records are visited under one pin.
@@ -31,6 +33,12 @@ impl Relays {
     #[inline]
     pub(super) fn present(&self) -> Tick {
         self.timeline.present()
+    }
+
+    /// Tells the subscriber of `tracing` that the registry was built.
+    pub(super) fn say_built(&self) {
+        let Settings { ttl, tick, .. } = self.settings;
+        self.trace.built(self.table.max_relays(), ttl, tick);
     }
 
     /// To which changes are published.

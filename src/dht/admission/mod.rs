@@ -41,6 +41,7 @@ use fastrand::Rng;
 
 pub(super) use policy::AdmissionPolicy;
 pub(super) use quotas::PerPrefix;
+pub(crate) use quotas::Prefix;
 
 use super::backend::{LearnError, Now, RegistryBackend};
 use super::expiring_map::ExpiringMap;
@@ -132,6 +133,12 @@ impl Admission {
     /// Whether a relay is a candidate or verified.
     pub(super) fn is_known(&self, id: &NodeId) -> bool {
         self.remote.get(id).is_some()
+    }
+
+    /// Whether a relay passed a probe at its endpoint, and that has this prefix.
+    pub(super) fn is_proven(&self, id: &NodeId, prefix: &Prefix) -> bool {
+        let relay = self.remote.get(id);
+        relay.is_some_and(|relay| relay.is_verified && relay.prefix == *prefix)
     }
 
     /// Checks a record from any source, and applies it if it is accepted.

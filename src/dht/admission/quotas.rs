@@ -8,7 +8,7 @@ use crate::relay::{Endpoint, Host};
 /// A range in which one operator can easily have many addresses: an IPv4 /24, an IPv6 /48, or
 /// the last two labels of a DNS name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Prefix {
+pub(crate) enum Prefix {
     V4([u8; 3]),
     V6([u8; 6]),
     Domain(Box<str>),
@@ -18,7 +18,7 @@ pub(super) enum Prefix {
 const NAT64: [u8; 12] = [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0];
 
 impl Prefix {
-    pub(super) fn of(endpoint: &Endpoint) -> Self {
+    pub(crate) fn of(endpoint: &Endpoint) -> Self {
         match endpoint.host() {
             Host::Ip(IpAddr::V4(ip)) => {
                 let [a, b, c, _] = ip.octets();

@@ -34,6 +34,7 @@ use crate::sync::unmodelled::OnceLock;
 use crate::sync::unmodelled::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use crate::sync::unmodelled::thread::{self, JoinHandle, Thread, ThreadId};
 use crate::sync::{Arc, Mutex, Weak, park_timeout};
+use crate::trace::DhtTrace;
 use state::{DhtState, Job, Role};
 
 /// The running DHT of a registry. Dropping it withdraws this node's relay and ends the threads,
@@ -98,6 +99,7 @@ struct Shared {
     options: DhtOptions,
     wake_flags: Arc<WakeFlags>,
     state: Mutex<DhtState>,
+    trace: DhtTrace,
     backend: OnceLock<Weak<dyn RegistryBackend>>,
     /// The longest sleep of a thread. The clocks are the embedder's, so a thread can't know how
     /// long to sleep until a given time.
@@ -137,6 +139,7 @@ impl Distribution {
                 options: limit_threads(options, limits),
                 wake_flags: Arc::new(WakeFlags::new()),
                 state: Mutex::new(state),
+                trace: DhtTrace::default(),
                 backend: OnceLock::new(),
                 max_value: limits.max_value.min(MAX_VALUE_LEN),
                 max_sleep: tick.clamp(Duration::from_millis(1), Duration::from_millis(100)),
@@ -362,13 +365,15 @@ impl Shared {
         let Some(now) = self.now(&*backend) else {
             return Step::Idle;
         };
-        let job = {
+        let (job, unsaid) = {
             let mut state = self.state.lock();
+            (0..self.trace.take_panics()).for_each(|_| state.count_panic());
             state.observe(flags, &*backend, now);
-            state.next(role, now)
+            (state.next(role, now), state.notes.take())
         };
         backend.wake_waiting();
         drop(backend);
+        self.trace.say(unsaid, now.at);
         if flags.need_engine() && role == Role::Probe {
             self.wake_flags.notify_work();
         }
@@ -406,12 +411,14 @@ impl Shared {
                 let deadline = self.options.probe_deadline;
                 let deadline = if is_short { deadline / 4 } else { deadline };
                 let probe = self.options.probe.as_ref();
+                let span = self.trace.probe_span(&relay, announcement.endpoint());
                 let outcome = catch_panic(|| match probe {
                     Some(probe) => probe.probe_announced(&relay, &announcement, deadline),
                     None => Err(ProbeError::Unreachable),
                 });
                 let panicked = outcome.is_err();
                 let outcome = outcome.unwrap_or(Err(ProbeError::Unreachable));
+                span.ended(&outcome, panicked);
                 if let Some(backend) = self.backend() {
                     let now = self.now(&*backend).unwrap_or(started);
                     let mut state = self.state.lock();
@@ -434,15 +441,19 @@ impl Shared {
     fn publish(&self, action: &Action, timeout: Duration) -> (Result<(), DhtError>, bool) {
         let deadline = self.options.deadline(timeout);
         let engine = &self.engine;
+        let (shard, record) = action.target();
+        let span = self
+            .trace
+            .publish_span(&record.node_id(), shard, record.is_tombstone());
         let outcome = catch_panic(|| match action {
             Action::Put(record) => engine.put(record, deadline),
             Action::Join(shard, record) => engine.join(*shard, record, deadline),
             Action::Leave(shard, tombstone) => engine.leave(*shard, tombstone, deadline),
         });
-        match outcome {
-            Ok(outcome) => (outcome.map(|_| ()), false),
-            Err(()) => (Err(DhtError::Closed), true),
-        }
+        let panicked = outcome.is_err();
+        let outcome = outcome.unwrap_or(Err(DhtError::Closed));
+        span.ended(&outcome, panicked);
+        (outcome.map(|_| ()), panicked)
     }
 
     /// Offers a record to the admission. `shard` is the shard of the directory that listed it.

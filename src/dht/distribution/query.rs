@@ -48,6 +48,11 @@ impl Shared {
             Query::Sweep(shard) => Some(shard),
             Query::Lookup { .. } => None,
         };
+        let node = match query {
+            Query::Sweep(_) => None,
+            Query::Lookup { node, .. } => Some(node),
+        };
+        let span = self.trace.query_span(node, shard);
         let mut read = Read::new(self, shard);
         let answer = catch_panic(|| match *query {
             Query::Sweep(shard) => {
@@ -73,7 +78,9 @@ impl Shared {
         if let (Some(shard), Ok(_)) = (shard, &answer) {
             read.report_shard(shard);
         }
-        (answer.map(|answer| read.outcome(&answer)), panicked)
+        let outcome = answer.map(|answer| read.outcome(&answer));
+        span.ended(&outcome, panicked);
+        (outcome, panicked)
     }
 }
 

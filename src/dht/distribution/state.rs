@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::dht::admission::{Admission, OfferOutcome};
+use crate::dht::admission::{Admission, OfferOutcome, Prefix};
 use crate::dht::backend::{Now, RegistryBackend};
 use crate::dht::discovery::{Discovery, Query, QueryOutcome};
 use crate::dht::engine::{DhtError, Limits};
@@ -20,6 +20,7 @@ use crate::dht::retry::EngineBreaker;
 use crate::dht::stats::DhtStats;
 use crate::dht::wake_flags::Flags;
 use crate::relay::NodeId;
+use crate::trace::{DhtNotes, Issue};
 
 /// A call of the engine or the probe, to be made without the lock.
 #[derive(Clone, Debug)]
@@ -52,6 +53,7 @@ pub(super) struct DhtState {
     breaker: EngineBreaker,
     random: Rng,
     stats: DhtStats,
+    pub(super) notes: DhtNotes,
     /// Whether a call waited for a relay at the last step.
     is_awaited: bool,
 }
@@ -87,6 +89,7 @@ impl DhtState {
             admission: learns.then(admission),
             breaker: EngineBreaker::new(),
             random,
+            notes: DhtNotes::default(),
             is_awaited: false,
         }
     }
@@ -191,6 +194,8 @@ impl DhtState {
                 backend.record_rejected(&id, reason);
             }
         }
+        let issue = || issue_of(record, self.admission.as_ref()?);
+        self.notes.offered(&id, outcome, (now.at, now.wall), issue);
         outcome
     }
 
@@ -303,6 +308,7 @@ impl DhtState {
     /// Updates the breaker. Errors about the request itself do not count as failures.
     fn count_engine_outcome(&mut self, error: Option<&DhtError>, panicked: bool, now: Duration) {
         self.stats.panics += u64::from(panicked);
+        let was_open = self.breaker.is_open();
         match error {
             Some(
                 DhtError::Timeout
@@ -315,6 +321,9 @@ impl DhtState {
             }
             _ => self.breaker.succeed(),
         }
+        let opened = (was_open, self.breaker.is_open());
+        self.notes
+            .engine_called(error, panicked, self.stats.engine_failures, opened);
     }
 
     pub(super) fn probe_finished(
@@ -334,6 +343,7 @@ impl DhtState {
         };
         if admission.probe_finished(relay, probed, outcome, backend, now) {
             self.stats.admitted += 1;
+            self.notes.admitted(relay);
         }
     }
 
@@ -380,4 +390,16 @@ impl DhtState {
         }
         stats
     }
+}
+
+/// When an announcement was issued, and whether its relay passed a probe at that endpoint.
+fn issue_of(record: &SignedRecord, admission: &Admission) -> Option<Issue> {
+    let announcement = record.record().announcement()?;
+    let prefix = Prefix::of(announcement.endpoint());
+    Some(Issue {
+        is_proven: admission.is_proven(&record.node_id(), &prefix),
+        prefix,
+        issued_at: record.record().issued_at(),
+        expires_at: record.record().expires_at(),
+    })
 }

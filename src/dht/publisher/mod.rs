@@ -52,6 +52,16 @@ pub(super) enum Action {
     Leave(u16, SignedRecord),
 }
 
+impl Action {
+    /// The shard of the directory, if it concerns one, and the record.
+    pub(super) fn target(&self) -> (Option<u16>, &SignedRecord) {
+        match self {
+            Self::Put(record) => (None, record),
+            Self::Join(shard, record) | Self::Leave(shard, record) => (Some(*shard), record),
+        }
+    }
+}
+
 /// The state and the schedule of publication.
 #[derive(Debug)]
 pub(super) struct Publisher {

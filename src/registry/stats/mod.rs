@@ -85,7 +85,8 @@ pub struct Stats {
     /// Maintenance passes completed.
     pub maintenance_passes: u64,
     /// Panics of the clock in the [maintenance threads](crate::Maintenance::Thread), which
-    /// go on; and, with the feature `metrics`, of the recorder.
+    /// go on; and, with the feature `metrics`, of the recorder, and with `tracing` of the
+    /// subscriber.
     pub maintenance_panics: u64,
     /// What is published and learned; `None` without
     /// [`dht`](crate::RegistryBuilder::dht).
