@@ -329,6 +329,8 @@ pub mod dht;
 #[doc = include_str!("evidence.md")]
 pub mod evidence {}
 
+#[cfg(any(feature = "dht", feature = "persistence"))]
+mod cbor;
 mod coordinates;
 mod errors;
 mod limits;

@@ -3,7 +3,6 @@
 //!
 //! Each module uses only those above it in this list:
 //!
-//! - `cbor`: reads and writes deterministic CBOR;
 //! - `announcement`, `contents`: the fields of a record;
 //! - `codec`: the encoding of the fields;
 //! - `key`, `network`: the signer, and the network that a record belongs to;
@@ -11,7 +10,6 @@
 //! - `freshness`: whether a record is the latest of its node.
 
 mod announcement;
-mod cbor;
 mod codec;
 mod contents;
 mod error;
@@ -24,7 +22,8 @@ use std::time::Duration;
 
 pub use announcement::{Announcement, FailureDomain, Load};
 pub use contents::RelayRecord;
-pub use error::{CborError, KeyError, RecordError};
+pub use crate::cbor::CborError;
+pub use error::{KeyError, RecordError};
 pub use freshness::{Freshness, SequenceMemory, next_sequence};
 pub use key::SecretKey;
 pub use network::Network;
