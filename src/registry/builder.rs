@@ -16,7 +16,7 @@ use crate::sync::{Arc, random_key};
 use crate::table::Table;
 use crate::table::record::BackOffRange;
 use crate::table::snapshot::SelectionSettings;
-use crate::time::{Clock, MonotonicClock, Timeline, nanos};
+use crate::time::{Clock, MonotonicClock, SystemCalendar, Timeline, nanos};
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
@@ -61,6 +61,7 @@ pub struct RegistryBuilder {
     tick: Duration,
     maintenance: Maintenance,
     clock: Box<dyn Clock>,
+    wall_clock: Arc<dyn Clock>,
     local_id: Option<NodeId>,
     address_policy: AddressPolicy,
     assumed_rtt: Duration,
@@ -75,7 +76,7 @@ pub struct RegistryBuilder {
     pub(super) dht: DhtSetup,
 }
 
-/// It calls the embedder's clock and engine only in `build`, which consumes it.
+/// It calls the embedder's clocks and engine only in `build`, which consumes it.
 impl UnwindSafe for RegistryBuilder {}
 impl RefUnwindSafe for RegistryBuilder {}
 
@@ -87,6 +88,7 @@ impl RegistryBuilder {
             tick: Duration::from_millis(100),
             maintenance: Maintenance::default(),
             clock: Box::new(MonotonicClock::new()),
+            wall_clock: Arc::new(SystemCalendar),
             local_id: None,
             address_policy: AddressPolicy::default(),
             assumed_rtt: Duration::from_millis(100),
@@ -150,6 +152,42 @@ impl RegistryBuilder {
     /// platforms, no system call.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Box::new(clock);
+        self
+    }
+
+    /// The calendar: a clock that reads the time since the Unix epoch, by default that of the
+    /// operating system.
+    ///
+    /// It is read once by [`build`](Self::build). All calendar times that the registry gives, such
+    /// as [`RelayInfo::registered_at`](crate::RelayInfo::registered_at) and the end of a
+    /// [ban](Registry::banned), are counted from there by the [clock](Self::clock). With a DHT, it
+    /// also dates the records that are signed, and decides which records have expired. If the
+    /// registry is saved, it dates the save; it then says how much time has passed when that is
+    /// restored. All else goes by the clock.
+    ///
+    /// As the clock, it is the embedder's code: see [`Clock`].
+    ///
+    /// ```
+    /// use relay_registry::{Maintenance, ManualClock, NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    /// use std::time::{Duration, UNIX_EPOCH};
+    ///
+    /// let (clock, calendar) = (ManualClock::new(), ManualClock::new());
+    /// calendar.advance(Duration::from_secs(1_800_000_000));
+    /// let registry = Registry::builder()
+    ///     .maintenance(Maintenance::Manual)
+    ///     .clock(clock.clone())
+    ///     .wall_clock(calendar)
+    ///     .build()?;
+    /// clock.advance(Duration::from_secs(60));
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    /// let registered = registry.relay(&relay).unwrap().registered_at();
+    /// assert_eq!(registered, UNIX_EPOCH + Duration::from_secs(1_800_000_060));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wall_clock(mut self, clock: impl Clock) -> Self {
+        self.wall_clock = Arc::new(clock);
         self
     }
 
@@ -390,14 +428,15 @@ impl RegistryBuilder {
     pub fn build(mut self) -> Result<Registry, BuildError> {
         let settings = self.check()?;
         let setup = std::mem::take(&mut self.dht);
-        let (dht, link) = setup.prepare(self.max_relays, self.tick)?;
+        let (dht, link) = setup.prepare(self.max_relays, self.tick, &self.wall_clock)?;
         let inner = self.inner(settings, link)?;
         Registry::start(inner, dht).map_err(|error| BuildError::Thread { kind: error.kind() })
     }
 
     /// The components that the handles share.
     pub(super) fn inner(self, settings: Settings, link: DhtLink) -> Result<Inner, BuildError> {
-        let timeline = Timeline::new(self.clock, self.tick, settings.has_maintenance_thread);
+        let wall = self.wall_clock.now();
+        let timeline = Timeline::new(self.clock, wall, self.tick, settings.has_maintenance_thread);
         let terms = SelectionSettings {
             assumed_micros: settings.assumed_rtt_micros,
             tick_nanos: timeline.tick_nanos(),

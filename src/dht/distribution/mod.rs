@@ -32,6 +32,7 @@ use crate::sync::unmodelled::OnceLock;
 use crate::sync::unmodelled::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use crate::sync::unmodelled::thread::{self, JoinHandle, Thread, ThreadId};
 use crate::sync::{Arc, Mutex, Weak, park_timeout};
+use crate::time::Clock;
 use state::{DhtState, Job, Role};
 
 /// The running DHT of a registry. Dropping it withdraws this node's relay and ends the threads,
@@ -76,6 +77,8 @@ impl Drop for Inside<'_> {
 struct Shared {
     engine: Arc<dyn RelayDht>,
     options: DhtOptions,
+    /// The registry's calendar.
+    wall_clock: Arc<dyn Clock>,
     wake_flags: Arc<WakeFlags>,
     state: Mutex<DhtState>,
     backend: OnceLock<Weak<dyn RegistryBackend>>,
@@ -105,6 +108,7 @@ impl Distribution {
         options: DhtOptions,
         max_relays: usize,
         tick: Duration,
+        wall_clock: Arc<dyn Clock>,
     ) -> Result<Self, DhtOptionsError> {
         options.check(max_relays)?;
         let limits =
@@ -115,6 +119,7 @@ impl Distribution {
             shared: Arc::new(Shared {
                 engine,
                 options: limit_threads(options, limits),
+                wall_clock,
                 wake_flags: Arc::new(WakeFlags::new()),
                 state: Mutex::new(state),
                 backend: OnceLock::new(),
@@ -315,7 +320,7 @@ impl Shared {
     fn now(&self, backend: &dyn RegistryBackend) -> Option<Now> {
         let now = catch_panic(|| Now {
             at: backend.now(),
-            wall: self.options.wall_clock.now(),
+            wall: self.wall_clock.now(),
         });
         if now.is_err() {
             self.state.lock().count_panic();
@@ -448,7 +453,7 @@ impl Shared {
     /// Withdraws this node's relay, within the shutdown timeout. The first thread to call this
     /// does so; for the others there is nothing left.
     fn withdraw(&self) {
-        let Ok(wall) = catch_panic(|| self.options.wall_clock.now()) else {
+        let Ok(wall) = catch_panic(|| self.wall_clock.now()) else {
             return;
         };
         let Some((tombstone, shards)) = self.state.lock().final_tombstone(wall) else {

@@ -7,6 +7,7 @@ use crate::registry::build_error::BuildError;
 use crate::registry::stats::Stats;
 use crate::relay::NodeId;
 use crate::sync::{Arc, Weak};
+use crate::time::Clock;
 use std::io;
 use std::time::Duration;
 
@@ -69,12 +70,14 @@ impl DhtSetup {
         self,
         max_relays: usize,
         tick: Duration,
+        wall_clock: &Arc<dyn Clock>,
     ) -> Result<(DhtHandle, DhtLink), BuildError> {
         let Some((engine, options)) = self.0 else {
             return Ok(Default::default());
         };
         let (own, learned_tier) = (options.own(), options.tier_of_learned());
-        let distribution = Distribution::prepare(engine, options, max_relays, tick)?;
+        let distribution =
+            Distribution::prepare(engine, options, max_relays, tick, Arc::clone(wall_clock))?;
         let terms = Terms {
             own,
             max_record: record_len(distribution.max_value()),

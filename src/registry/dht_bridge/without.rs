@@ -6,6 +6,7 @@ use crate::registry::stats::Stats;
 use crate::relay::NodeId;
 use crate::sync::Arc;
 use crate::table::record::Announcement;
+use crate::time::Clock;
 use std::io;
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ impl DhtSetup {
         self,
         _: usize,
         _: Duration,
+        _: &Arc<dyn Clock>,
     ) -> Result<(DhtHandle, DhtLink), BuildError> {
         Ok(Default::default())
     }
