@@ -150,9 +150,8 @@ impl Current {
 }
 
 impl Timeline {
-    /// Starts at the clock's present reading, which is the time `wall` since the Unix epoch.
-    /// `tick` must not be zero. `has_thread` says that a thread will [advance](Self::advance) it
-    /// once a tick.
+    /// The same as [`resumed`](Self::resumed), from zero.
+    #[cfg(test)]
     pub(crate) fn new(
         clock: Box<dyn Clock>,
         wall: Duration,
@@ -162,7 +161,9 @@ impl Timeline {
         Self::resumed(clock, wall, tick, has_thread, 0)
     }
 
-    /// The same, where so many nanoseconds have been counted before.
+    /// Starts at the clock's present reading, which is the time `wall` since the Unix epoch.
+    /// `tick` must not be zero. `has_thread` says that a thread will [advance](Self::advance) it
+    /// once a tick. So many nanoseconds have been counted before.
     pub(crate) fn resumed(
         clock: Box<dyn Clock>,
         wall: Duration,

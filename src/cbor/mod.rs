@@ -284,7 +284,6 @@ impl MapWriter {
     }
 
     /// As [`entry`](Self::entry), with a value that is already encoded.
-    #[cfg(any(feature = "dht", test))]
     pub(crate) fn encoded_entry(&mut self, key: u64, value: &[u8]) {
         self.key(key);
         self.entries.0.extend_from_slice(value);

@@ -48,6 +48,10 @@ pub use stats::DhtStats;
 
 pub(crate) use backend::{LearnError, LocalRelay, RegistryBackend};
 pub(crate) use distribution::Distribution;
+#[cfg(feature = "persistence")]
+pub(crate) use distribution::{DistributionMemory, SavedMemory};
+#[cfg(feature = "persistence")]
+pub(crate) use record::SavedSequence;
 pub(crate) use record::{longest_record_len, record_len};
 pub(crate) use wake_flags::WakeFlags;
 

@@ -7,6 +7,7 @@ use crate::registry::counters::Counters;
 use crate::registry::dht_bridge::{DhtLink, DhtSetup};
 use crate::registry::inner::Inner;
 use crate::registry::peers::Peers;
+use crate::registry::persistence::SaveSetup;
 use crate::registry::relays::Relays;
 use crate::registry::reputation::Reputation;
 use crate::registry::settings::{Settings, is_countable, longest_ttl};
@@ -74,6 +75,7 @@ pub struct RegistryBuilder {
     max_peers: usize,
     peer_ttl: Duration,
     pub(super) dht: DhtSetup,
+    pub(super) persistence: SaveSetup,
 }
 
 /// It calls the embedder's clocks and engine only in `build`, which consumes it.
@@ -101,6 +103,7 @@ impl RegistryBuilder {
             max_peers: 10_000,
             peer_ttl: Duration::from_secs(3_600),
             dht: DhtSetup::default(),
+            persistence: SaveSetup::default(),
         }
     }
 
@@ -429,14 +432,24 @@ impl RegistryBuilder {
         let settings = self.check()?;
         let setup = std::mem::take(&mut self.dht);
         let (dht, link) = setup.prepare(self.max_relays, self.tick, &self.wall_clock)?;
-        let inner = self.inner(settings, link)?;
-        Registry::start(inner, dht).map_err(|error| BuildError::Thread { kind: error.kind() })
+        let wall_clock = Arc::clone(&self.wall_clock);
+        let mut saves = std::mem::take(&mut self.persistence);
+        let inner = self.inner(settings, link, &mut saves)?;
+        Registry::start(inner, dht, saves, wall_clock)
+            .map_err(|error| BuildError::Thread { kind: error.kind() })
     }
 
-    /// The components that the handles share.
-    pub(super) fn inner(self, settings: Settings, link: DhtLink) -> Result<Inner, BuildError> {
+    /// The components that the handles share. Reads both clocks.
+    pub(super) fn inner(
+        self,
+        settings: Settings,
+        link: DhtLink,
+        saves: &mut SaveSetup,
+    ) -> Result<Inner, BuildError> {
         let wall = self.wall_clock.now();
-        let timeline = Timeline::new(self.clock, wall, self.tick, settings.has_maintenance_thread);
+        let base_nanos = saves.begin(wall, self.tick);
+        let has_thread = settings.has_maintenance_thread;
+        let timeline = Timeline::resumed(self.clock, wall, self.tick, has_thread, base_nanos);
         let terms = SelectionSettings {
             assumed_micros: settings.assumed_rtt_micros,
             tick_nanos: timeline.tick_nanos(),
@@ -492,6 +505,7 @@ impl RegistryBuilder {
             });
         }
         self.check_peers()?;
+        self.persistence.check()?;
         let assumed_rtt_micros = sane_micros(assumed_rtt)
             .filter(|_| !assumed_rtt.is_zero())
             .ok_or(BuildError::InvalidAssumedRtt { assumed_rtt })?;

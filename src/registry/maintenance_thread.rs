@@ -1,16 +1,18 @@
-//! The two maintenance threads.
+//! The two maintenance threads, and the one that saves.
 //!
 //! One reads the clock and raises the tick, and does nothing else. So no relay is handed
 //! out later than one tick after its deadline, however long the passes take. The other one
-//! makes the maintenance passes.
+//! makes the maintenance passes. It also looks whether a save is due, and wakes the thread that
+//! makes it, if the builder asked for saves.
 //!
-//! Both hold the [`Inner`] that the handles share, but no handle: [`Registry::close`], or the
+//! All hold the [`Inner`] that the handles share, but no handle: [`Registry::close`], or the
 //! last handle that is dropped, stops and joins them.
 //!
 //! [`Registry::close`]: crate::Registry::close
 
 use crate::registry::inner::Inner;
 use crate::registry::maintenance::Pace;
+use crate::registry::persistence::Saver;
 use crate::sync::unmodelled::thread::{self, JoinHandle, Thread};
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering, park_timeout};
 use std::any::Any;
@@ -23,7 +25,11 @@ use std::time::Duration;
 pub(crate) struct MaintenanceThreads {
     ticker: Worker,
     maintainer: Worker,
+    saver: Option<Worker>,
 }
+
+/// How long the thread that saves sleeps if it is not woken.
+const SAVER_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// A thread that makes one pass after another; dropping this ends it.
 #[derive(Debug)]
@@ -82,19 +88,36 @@ impl Signals {
 
 impl MaintenanceThreads {
     /// Starts the threads. The tick is raised, and a pass made, once a tick.
-    pub(super) fn start(inner: Arc<Inner>) -> io::Result<Self> {
+    pub(super) fn start(inner: Arc<Inner>, saver: &Arc<Saver>) -> io::Result<Self> {
+        let saving = saver
+            .has_schedule()
+            .then(|| start_saving(Arc::clone(saver)))
+            .transpose()?;
+        let (saves, save_waker) = (
+            Arc::clone(saver),
+            saving.as_ref().map(|it| it.waker.clone()),
+        );
         let tick = inner.relays.settings.tick;
         let maintained = Arc::clone(&inner);
         // A pass is requested once a tick, unless the clock hangs or panics.
         let pause = tick.saturating_mul(2);
-        let maintainer = Worker::start("relay-registry", pause, move || run_pass(&maintained))?;
+        let maintainer = Worker::start("relay-registry", pause, move || {
+            run_pass(&maintained);
+            if let Some(waker) = save_waker.as_ref().filter(|_| saves.is_due()) {
+                waker.request();
+            }
+        })?;
         let waker = maintainer.waker.clone();
         let ticker = Worker::start("relay-clock", tick, move || {
             if raise_tick(&inner) {
                 waker.request();
             }
         })?;
-        Ok(Self { ticker, maintainer })
+        Ok(Self {
+            ticker,
+            maintainer,
+            saver: saving,
+        })
     }
 
     /// Requests a pass now; lock-free.
@@ -106,17 +129,24 @@ impl MaintenanceThreads {
     pub(super) fn stop(&self) {
         self.ticker.waker.stop();
         self.maintainer.waker.stop();
+        if let Some(saver) = &self.saver {
+            saver.waker.stop();
+        }
     }
 
     /// Waits until the threads have ended, also if another thread waits for them.
     pub(super) fn join(&self) {
         self.ticker.join();
         self.maintainer.join();
+        if let Some(saver) = &self.saver {
+            saver.join();
+        }
     }
 
     /// Whether this thread is one of them.
     pub(super) fn is_own_thread(&self) -> bool {
-        self.ticker.is_current() || self.maintainer.is_current()
+        let is_saver = self.saver.as_ref().is_some_and(Worker::is_current);
+        self.ticker.is_current() || self.maintainer.is_current() || is_saver
     }
 }
 
@@ -173,6 +203,11 @@ impl Drop for Worker {
             self.join();
         }
     }
+}
+
+/// Starts the thread that saves whenever it is woken and a save is due.
+fn start_saving(saver: Arc<Saver>) -> io::Result<Worker> {
+    Worker::start("relay-save", SAVER_PAUSE, move || saver.save_if_due())
 }
 
 /// Raises the tick; whether the clock could be read.

@@ -26,6 +26,7 @@ mod models;
 mod observations;
 mod operator;
 mod peers;
+mod persistence;
 mod probe_schedule;
 mod register;
 mod relays;
@@ -44,6 +45,8 @@ pub use build_error::BuildError;
 pub use builder::{Maintenance, RegistryBuilder};
 pub use lease::Lease;
 pub use maintenance::MaintenanceReport;
+#[cfg(feature = "persistence")]
+pub use persistence::RestoreReport;
 pub use request::Registration;
 pub use stats::Stats;
 
@@ -53,9 +56,11 @@ use crate::relay::{Endpoint, NodeId, RegisterOptions, RelayInfo};
 use crate::select::{Explanation, FindOptions, PeerView};
 use crate::sync::Arc;
 use crate::table::record::Failure;
+use crate::time::Clock;
 use dht_bridge::DhtHandle;
 use inner::Inner;
 use maintenance_thread::MaintenanceThreads;
+use persistence::{SaveSetup, Saver};
 use std::borrow::Borrow;
 use std::fmt;
 use std::io;
@@ -97,11 +102,22 @@ pub struct Registry {
 impl UnwindSafe for Registry {}
 impl RefUnwindSafe for Registry {}
 
-/// Fields are dropped in order: the threads end before their work does.
+/// Fields are dropped in order: the threads end before the last save is made, and before their
+/// work ends.
 struct Shared {
     dht: DhtHandle,
     threads: Option<MaintenanceThreads>,
+    saver: LastSave,
     inner: Arc<Inner>,
+}
+
+/// Makes the last save when it is dropped, unless that was made before.
+struct LastSave(Arc<Saver>);
+
+impl Drop for LastSave {
+    fn drop(&mut self) {
+        self.0.save_at_end();
+    }
 }
 
 impl Registry {
@@ -138,19 +154,27 @@ impl Registry {
         RegistryBuilder::new()
     }
 
-    fn start(inner: Inner, mut dht: DhtHandle) -> io::Result<Self> {
+    fn start(
+        inner: Inner,
+        mut dht: DhtHandle,
+        saves: SaveSetup,
+        wall_clock: Arc<dyn Clock>,
+    ) -> io::Result<Self> {
         let inner = Arc::new(inner);
+        let saver = Arc::new(saves.finish(&inner, &dht, wall_clock));
         let threads = inner
             .relays
             .settings
             .has_maintenance_thread
-            .then(|| MaintenanceThreads::start(Arc::clone(&inner)))
+            .then(|| MaintenanceThreads::start(Arc::clone(&inner), &saver))
             .transpose()?;
         dht.start(&inner)?;
+        let saver = LastSave(saver);
         Ok(Self {
             shared: Arc::new(Shared {
                 dht,
                 threads,
+                saver,
                 inner,
             }),
         })
@@ -1109,13 +1133,19 @@ impl Registry {
     /// wait for it, too: the ranks of relays whose round trip has lapsed, and of those that
     /// [start slowly](RegistryBuilder::slow_start); positions that were learned; the search trees
     /// for [filters](FindOptions::require) and [several units](FindOptions::units); trials after an
-    /// outage beyond the first 64 relays; and [`Stats::expirations`]. Takes the maintenance locks,
+    /// outage beyond the first 64 relays; [saves](RegistryBuilder) at intervals; and
+    /// [`Stats::expirations`]. Takes the maintenance locks,
     /// so that passes run one after another. No call on the hot path waits for them.
     pub fn maintain(&self) -> MaintenanceReport {
-        self.inner().maintain()
+        let report = self.inner().maintain();
+        if self.shared.threads.is_none() {
+            self.shared.saver.0.save_if_due();
+        }
+        report
     }
 
-    /// Ends the threads of this registry, and withdraws this node's relay from the DHT. All
+    /// Ends the threads of this registry, withdraws this node's relay from the DHT, and makes the
+    /// last save, if the builder asked for saves. All
     /// handles go on working, as with [`Maintenance::Manual`]: from here on calls read the
     /// [clock](crate::Clock) themselves, and passes are made by [`maintain`](Self::maintain)
     /// alone.
@@ -1158,6 +1188,7 @@ impl Registry {
     pub fn stats(&self) -> Stats {
         let mut stats = self.inner().stats();
         self.shared.dht.fill_in(&mut stats);
+        self.shared.saver.0.fill_in(&mut stats);
         stats
     }
 }

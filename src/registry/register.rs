@@ -34,6 +34,7 @@ impl Inner {
                 options,
                 rtt_seed,
                 origin: Origin::Local,
+                resumed: None,
             })
         });
         relays.counters.count_registration(&outcome);
@@ -99,7 +100,8 @@ impl Inner {
         let found = relays.table.find_known(request.hash, request.id, guard);
         let Some(record) = found else {
             let ttl = relays.settings.ttl;
-            let announcement = announcement::first(request, now.nanos, ttl);
+            let registered_at = request.resumed.map_or(now.nanos, |it| it.registered_at);
+            let announcement = announcement::first(request, registered_at, ttl);
             self.link.check_publishable(request.id, &announcement)?;
             self.admit(request, now, announcement, None, guard)?;
             return Ok(Registration::New);

@@ -13,6 +13,7 @@ use crate::relay::{
 use crate::rtt::sane_micros;
 use crate::table::record::Origin;
 use crate::table::{Exhausted, Hash};
+use crate::time::Tick;
 use std::fmt;
 
 /// What a successful registration was.
@@ -50,6 +51,16 @@ pub(super) struct Request<'a> {
     pub(super) options: &'a RegisterOptions,
     pub(super) rtt_seed: Option<u32>,
     pub(super) origin: Origin,
+    /// Set for a relay that is restored, and was registered before the registry was saved.
+    pub(super) resumed: Option<Resumed>,
+}
+
+/// What a registration that was saved goes on from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resumed {
+    /// In nanoseconds of the registry's time.
+    pub(super) registered_at: u64,
+    pub(super) deadline: Tick,
 }
 
 /// Why one attempt to register did not succeed.

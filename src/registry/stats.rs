@@ -47,6 +47,11 @@ pub struct Stats {
     /// Panics of the clock in the [maintenance threads](crate::Maintenance::Thread), which
     /// go on.
     pub maintenance_panics: u64,
+    /// Saves to a file that the registry made [by itself](crate::RegistryBuilder). 0 without the
+    /// feature `persistence`, here and below.
+    pub saves: u64,
+    /// Such saves that failed.
+    pub failed_saves: u64,
     /// What is published and learned; `None` without
     /// [`dht`](crate::RegistryBuilder::dht).
     #[cfg(feature = "dht")]
@@ -75,6 +80,8 @@ impl Inner {
             wheel_len: self.expiry.wheel_len(),
             maintenance_passes: self.relays.counters.passes(),
             maintenance_panics: self.relays.counters.panics(),
+            saves: 0,
+            failed_saves: 0,
             #[cfg(feature = "dht")]
             dht: None,
         }

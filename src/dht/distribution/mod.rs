@@ -11,6 +11,8 @@
 //! call. So a call that never returns keeps the state alive, but not the registry.
 
 mod query;
+#[cfg(feature = "persistence")]
+mod saved;
 mod state;
 
 use std::io;
@@ -33,6 +35,8 @@ use crate::sync::unmodelled::mpsc::{Receiver, RecvTimeoutError, Sender, channel}
 use crate::sync::unmodelled::thread::{self, JoinHandle, Thread, ThreadId};
 use crate::sync::{Arc, Mutex, Weak, park_timeout};
 use crate::time::Clock;
+#[cfg(feature = "persistence")]
+pub(crate) use saved::{DistributionMemory, SavedMemory};
 use state::{DhtState, Job, Role};
 
 /// The running DHT of a registry. Dropping it withdraws this node's relay and ends the threads,

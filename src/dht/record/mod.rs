@@ -20,10 +20,12 @@ mod signed;
 
 use std::time::Duration;
 
+pub use crate::cbor::CborError;
 pub use announcement::{Announcement, FailureDomain, Load};
 pub use contents::RelayRecord;
-pub use crate::cbor::CborError;
 pub use error::{KeyError, RecordError};
+#[cfg(feature = "persistence")]
+pub(crate) use freshness::SavedSequence;
 pub use freshness::{Freshness, SequenceMemory, next_sequence};
 pub use key::SecretKey;
 pub use network::Network;

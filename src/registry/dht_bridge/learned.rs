@@ -43,6 +43,7 @@ impl Inner {
             options,
             rtt_seed,
             origin: Origin::Learned,
+            resumed: None,
         };
         loop {
             if self.is_held(id, Origin::Local) || self.is_local_in_grace(request.hash, id) {

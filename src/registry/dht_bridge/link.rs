@@ -1,5 +1,7 @@
 //! The types through which the registry reaches its DHT.
 
+#[cfg(feature = "persistence")]
+use crate::dht::DistributionMemory;
 use crate::dht::{
     DhtOptions, DhtOptionsError, Distribution, RegistryBackend, RelayDht, WakeFlags, record_len,
 };
@@ -38,6 +40,10 @@ pub(super) struct Terms {
 /// Owns the running DHT, if there is one. Dropping it ends the DHT.
 #[derive(Default)]
 pub(in crate::registry) struct DhtHandle(Option<Distribution>);
+
+/// What the DHT remembers, if there is one, also once it has ended.
+#[cfg(feature = "persistence")]
+pub(in crate::registry) struct DhtMemory(pub(super) Option<DistributionMemory>);
 
 /// While it exists, its thread is woken whenever a relay is learned.
 pub(in crate::registry) struct Waiting<'a>(Option<&'a Distribution>);

@@ -2,6 +2,8 @@
 
 use crate::errors::RegisterError;
 use crate::registry::build_error::BuildError;
+#[cfg(feature = "persistence")]
+use crate::registry::persistence::fields::{FieldError, Fields, Kind};
 use crate::registry::stats::Stats;
 use crate::relay::NodeId;
 use crate::sync::Arc;
@@ -20,6 +22,36 @@ pub(in crate::registry) struct DhtLink {}
 pub(in crate::registry) struct DhtHandle {}
 
 pub(in crate::registry) struct Waiting {}
+
+/// There is nothing to remember. Entries of a save that a DHT wrote are skipped.
+#[cfg(feature = "persistence")]
+pub(in crate::registry) struct DhtMemory {}
+
+#[cfg(feature = "persistence")]
+pub(in crate::registry) fn check_saved(_: Kind, _: &Fields<'_>) -> Result<(), FieldError> {
+    Ok(())
+}
+
+#[cfg(feature = "persistence")]
+impl DhtMemory {
+    pub(in crate::registry) fn save(
+        &self,
+        _: impl FnMut(Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(feature = "persistence")]
+impl DhtHandle {
+    pub(in crate::registry) fn memory(&self) -> DhtMemory {
+        DhtMemory {}
+    }
+
+    pub(in crate::registry) fn restore<S, T>(&self, _: &S, _: &T) -> (usize, usize) {
+        (0, 0)
+    }
+}
 
 impl DhtSetup {
     pub(in crate::registry) fn own_id(
