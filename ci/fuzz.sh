@@ -4,7 +4,7 @@
 # `coordinates` moves network coordinates by any numbers, `records` decodes and
 # checks records of remote nodes, `engine_answers` lets a registry learn from a
 # hostile engine, `matrix` reads files of round trips as the example
-# `relay_world` does.
+# `relay_world` does, `restore` restores a registry from any bytes.
 #
 #   ci/fuzz.sh [--minutes M] [TARGET...]    M minutes for each target instead
 #                                           of 8 seconds; by default for all
@@ -16,7 +16,7 @@ if [[ ${1:-} == --minutes ]]; then
     shift 2
 fi
 targets=("$@")
-[[ $# -gt 0 ]] || targets=(operations parsing coordinates records engine_answers matrix)
+[[ $# -gt 0 ]] || targets=(operations parsing coordinates records engine_answers matrix restore)
 
 need g++ g++
 if ! cargo fuzz --version >/dev/null 2>&1; then

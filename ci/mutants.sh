@@ -41,7 +41,7 @@ groups=("$@")
 for group in "${groups[@]}"; do
     case $group in
         codec)
-            seed codec 'src/dht/record/{cbor,codec}.rs' '--lib --test records' record:: bytes:: vectors::
+            seed codec 'src/{cbor/mod,dht/record/codec}.rs' '--lib --test records' cbor:: record:: bytes:: vectors::
             ;;
         scoring)
             seed scoring 'src/{table/snapshot/score,select/candidate,select/criteria}.rs' '--lib --test semantics' \

@@ -331,7 +331,8 @@
 //!   that were never registered, and for all that were, in a record of some 150 bytes each,
 //!   until they are lifted or the ban ends. An embedder that bans automatically must lift
 //!   automatically.
-//! - No state is persisted.
+//! - State is persisted only if the embedder asks for it, and most of it: [`Registry::save`] says
+//!   what is, and what is not.
 //! - Expiry is checked in [ticks](RegistryBuilder::tick). With
 //!   [`Maintenance::Thread`], a relay is handed out for up to a tick after its
 //!   deadline, and for as long as that thread does not run.
@@ -356,7 +357,9 @@
 //! # Features
 //!
 //! - `dht`, on by default: the module [`dht`] and what the registry has for it. Without
-//!   it there is no cryptography and no codec among the dependencies.
+//!   it and `persistence` there is no cryptography and no codec among the dependencies.
+//! - `persistence`, on by default: [`Registry::save`], [`RegistryBuilder::restore`] and what
+//!   belongs to them. It needs a codec and a hash, which `dht` needs, too.
 //! - `mainline`: `dht::Mainline`, an engine over BitTorrent's DHT. Implies `dht`.
 //! - `conformance`, for tests of engines and of what uses them: `dht::conformance`, the
 //!   suite that every engine passes; faults of `dht::Memory`; and `dht::RawMemory`, a raw
@@ -429,6 +432,11 @@
 #![cfg_attr(not(feature = "dht"), doc = "[`dht`]: #features")]
 #![cfg_attr(not(feature = "dht"), doc = "[`dht::threats`]: #features")]
 #![cfg_attr(not(feature = "dht"), doc = "[probe]: #features")]
+#![cfg_attr(not(feature = "persistence"), doc = "[`Registry::save`]: #features")]
+#![cfg_attr(
+    not(feature = "persistence"),
+    doc = "[`RegistryBuilder::restore`]: #features"
+)]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 #![warn(missing_debug_implementations, unreachable_pub)]
 
@@ -438,6 +446,8 @@ pub mod dht;
 #[doc = include_str!("evidence.md")]
 pub mod evidence {}
 
+#[cfg(any(feature = "dht", feature = "persistence"))]
+mod cbor;
 mod coordinates;
 mod errors;
 mod events;
@@ -456,13 +466,19 @@ mod time;
 mod trace;
 mod wheel;
 
+#[cfg(feature = "persistence")]
+pub use cbor::CborError;
 pub use coordinates::{Coordinate, CoordinateError, Landmark, ObserveError, Vivaldi};
+#[cfg(feature = "persistence")]
+pub use errors::RestoreError;
 pub use errors::{
     BanError, FindError, LabelScope, LeaseError, OperatorError, PeerViewError, RegisterError,
     Rejections, RenewError, SyncError,
 };
 pub use events::{Event, Events, RecvError};
 pub use limits::{MAX_CAPACITY, MAX_PEERS, MAX_RELAYS, MAX_RTT};
+#[cfg(feature = "persistence")]
+pub use registry::RestoreReport;
 pub use registry::{
     BuildError, Lease, Maintenance, MaintenanceReport, MemoryStats, Metric, MetricKind, MetricUnit,
     Refusals, Registration, Registry, RegistryBuilder, RelayStates, SourceRelay, Stats, SyncReport,

@@ -14,7 +14,7 @@ pub(crate) use system::MonotonicClock;
 use crate::sync::{Arc, AtomicU64, Ordering, Padded, Weak, unmodelled};
 use crate::trace::Noted;
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A source of monotonic time.
 ///
@@ -86,7 +86,8 @@ impl Clock for ManualClock {
     }
 }
 
-/// A moment in units of the registry's tick, counted from when it was built.
+/// A moment in units of the registry's tick, counted from when it was built. (A registry that was
+/// restored counts on from the moment at which it was saved.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tick(pub(crate) u64);
 
@@ -99,10 +100,25 @@ pub(crate) struct Moment {
     pub(crate) tick: Tick,
 }
 
+/// The operating system's calendar, as the time since the Unix epoch.
+#[derive(Debug)]
+pub(crate) struct SystemCalendar;
+
+impl Clock for SystemCalendar {
+    fn now(&self) -> Duration {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+    }
+}
+
 /// The registry's time: a clock, an origin and the current tick.
 pub(crate) struct Timeline {
     clock: Box<dyn Clock>,
     origin: Duration,
+    /// What it counts from, in nanoseconds: zero, or when another registry was saved that this
+    /// one goes on from.
+    base_nanos: u64,
     wall_origin: SystemTime,
     tick_nanos: u64,
     /// 2^64 / `tick_nanos`, rounded down, or one less.
@@ -138,18 +154,37 @@ impl Current {
 }
 
 impl Timeline {
-    /// Starts at the clock's present reading. `tick` must not be zero. `has_thread`
-    /// says that a thread will [advance](Self::advance) it once a tick.
-    pub(crate) fn new(clock: Box<dyn Clock>, tick: Duration, has_thread: bool) -> Self {
+    /// The same as [`resumed`](Self::resumed), from zero.
+    #[cfg(test)]
+    pub(crate) fn new(
+        clock: Box<dyn Clock>,
+        wall: Duration,
+        tick: Duration,
+        has_thread: bool,
+    ) -> Self {
+        Self::resumed(clock, wall, tick, has_thread, 0)
+    }
+
+    /// Starts at the clock's present reading, which is the time `wall` since the Unix epoch.
+    /// `tick` must not be zero. `has_thread` says that a thread will [advance](Self::advance) it
+    /// once a tick. So many nanoseconds have been counted before.
+    pub(crate) fn resumed(
+        clock: Box<dyn Clock>,
+        wall: Duration,
+        tick: Duration,
+        has_thread: bool,
+        base_nanos: u64,
+    ) -> Self {
         let tick_nanos = nanos(tick).max(1);
         let current = Current {
-            tick: AtomicU64::default(),
+            tick: AtomicU64::new(base_nanos / tick_nanos),
             has_thread: has_thread.into(),
         };
         Self {
             origin: clock.now(),
             clock,
-            wall_origin: SystemTime::now(),
+            base_nanos,
+            wall_origin: calendar_origin(wall, base_nanos),
             tick_nanos,
             ticks_per_64_bits: u64::MAX / tick_nanos,
             current: Arc::new(Padded(current)),
@@ -160,7 +195,8 @@ impl Timeline {
     #[cfg(test)]
     pub(crate) fn for_tests() -> Watch {
         let clock = Box::new(ManualClock::new());
-        Arc::new(Self::new(clock, Duration::from_secs(1), true)).watch()
+        let timeline = Self::new(clock, Duration::ZERO, Duration::from_secs(1), true);
+        Arc::new(timeline).watch()
     }
 
     /// The tick that a call uses. The call asks for it once, at its start, before it pins
@@ -233,7 +269,8 @@ impl Timeline {
     /// or hold a lock: the clock is the embedder's code.
     #[inline]
     pub(crate) fn advance(&self) -> Moment {
-        let reading = nanos(self.clock.now().saturating_sub(self.origin));
+        let since_origin = nanos(self.clock.now().saturating_sub(self.origin));
+        let reading = since_origin.saturating_add(self.base_nanos);
         let (read_tick, _) = self.whole_ticks(reading);
         let mut tick = self.tick().0;
         if tick < read_tick {
@@ -372,6 +409,14 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
+/// The calendar time `nanos` nanoseconds before `wall`, a time since the Unix epoch. If the
+/// system's calendar does not reach so far, the epoch.
+fn calendar_origin(wall: Duration, nanos: u64) -> SystemTime {
+    let now = UNIX_EPOCH.checked_add(wall);
+    now.and_then(|now| now.checked_sub(Duration::from_nanos(nanos)))
+        .unwrap_or(UNIX_EPOCH)
+}
+
 /// The time `nanos` nanoseconds after `origin`. If that is beyond the end of the
 /// calendar, `origin`.
 pub(crate) fn calendar_time(origin: SystemTime, nanos: u64) -> SystemTime {
@@ -385,7 +430,7 @@ mod tests {
     use super::*;
 
     fn with(clock: impl Clock, tick: Duration) -> Timeline {
-        Timeline::new(Box::new(clock), tick, true)
+        Timeline::new(Box::new(clock), Duration::ZERO, tick, true)
     }
 
     fn timeline(tick_millis: u64) -> (ManualClock, Timeline) {
@@ -410,11 +455,28 @@ mod tests {
         for has_thread in [true, false] {
             let clock = ManualClock::new();
             let tick = Duration::from_millis(100);
-            let timeline = Timeline::new(Box::new(clock.clone()), tick, has_thread);
+            let timeline = Timeline::new(Box::new(clock.clone()), Duration::ZERO, tick, has_thread);
             clock.advance(tick * 2);
             let read = if has_thread { Tick(0) } else { Tick(2) };
             assert_eq!((timeline.present(), timeline.tick()), (read, read));
         }
+    }
+
+    #[test]
+    fn a_timeline_that_is_resumed_counts_on_and_has_the_same_calendar() {
+        let clock = ManualClock::new();
+        clock.advance(Duration::from_secs(7));
+        let (wall, tick) = (Duration::from_secs(1_000), Duration::from_millis(100));
+        let base = 60 * 1_000_000_000 + 1;
+        let timeline = Timeline::resumed(Box::new(clock.clone()), wall, tick, false, base);
+        assert_eq!(timeline.tick(), Tick(600));
+        assert_eq!(timeline.advance().nanos, base);
+        clock.advance(Duration::from_millis(100));
+        assert_eq!(timeline.present(), Tick(601));
+        let began = UNIX_EPOCH + wall - Duration::from_nanos(base);
+        assert_eq!(timeline.wall_origin, began);
+        let end = calendar_origin(Duration::MAX, 0);
+        assert_eq!(end, UNIX_EPOCH, "beyond the calendar");
     }
 
     #[test]

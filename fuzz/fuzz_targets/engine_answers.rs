@@ -222,7 +222,6 @@ fuzz_target!(|input: (Vec<Step>, Vec<u8>)| {
         .key(own)
         .worker_threads(0)
         .seed(1)
-        .wall_clock(wall.clone())
         .max_updates_per_minute(u32::MAX)
         .probe(move |relay: &NodeId, endpoint: &Endpoint, _| {
             noted.lock().unwrap().push((*relay, endpoint.clone()));
@@ -236,6 +235,7 @@ fuzz_target!(|input: (Vec<Step>, Vec<u8>)| {
         .max_relays(8)
         .maintenance(Maintenance::Manual)
         .clock(clock.clone())
+        .wall_clock(wall.clone())
         .dht(Hostile(Mutex::new(answers)), options)
         .build()
         .unwrap();

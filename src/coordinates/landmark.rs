@@ -1,6 +1,8 @@
 //! [`Landmark`]: the coordinate of a node that does not measure by itself.
 
 use super::Coordinate;
+#[cfg(feature = "persistence")]
+use super::MAX_MICROS;
 use super::ObserveError;
 use super::repeated_outliers::RepeatedOutliers;
 use super::spring::{bounded_error, relax};
@@ -161,6 +163,58 @@ impl Landmark {
         let reach = STEP * self.deviation;
         self.centre += (STEP * (residual - self.centre)).clamp(-reach, reach);
         self.deviation = (self.deviation * step).clamp(MIN_DEVIATION, MAX_DEVIATION);
+    }
+}
+
+/// What of a [`Landmark`] outlives the process: all but the refused sample that it keeps in case
+/// it is repeated.
+#[cfg(feature = "persistence")]
+#[derive(Clone, Debug)]
+pub(crate) struct SavedLandmark {
+    pub(crate) coordinate: Coordinate,
+    pub(crate) centre: f32,
+    pub(crate) deviation: f32,
+    pub(crate) samples: u16,
+    pub(crate) reported: u16,
+}
+
+#[cfg(feature = "persistence")]
+impl Landmark {
+    pub(crate) fn saved(&self) -> SavedLandmark {
+        let &Self {
+            coordinate,
+            centre,
+            deviation,
+            samples,
+            reported,
+            repeated: _,
+        } = self;
+        SavedLandmark {
+            coordinate,
+            centre,
+            deviation,
+            samples,
+            reported,
+        }
+    }
+
+    /// The same with these parts, within their bounds.
+    pub(crate) fn restored(saved: SavedLandmark) -> Self {
+        let SavedLandmark {
+            coordinate,
+            centre,
+            deviation,
+            samples,
+            reported,
+        } = saved;
+        Self {
+            coordinate,
+            centre: centre.clamp(-2.0 * MAX_MICROS, 2.0 * MAX_MICROS),
+            deviation: deviation.clamp(MIN_DEVIATION, MAX_DEVIATION),
+            samples,
+            reported: reported.min(samples),
+            repeated: RepeatedOutliers::new(),
+        }
     }
 }
 

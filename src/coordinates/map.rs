@@ -84,6 +84,30 @@ impl CoordinateMap {
     }
 }
 
+#[cfg(feature = "persistence")]
+impl CoordinateMap {
+    /// The relays that have a coordinate, in no order.
+    pub(crate) fn relays(&self) -> Vec<NodeId> {
+        self.relays.keys().copied().collect()
+    }
+
+    pub(crate) fn landmark(&self, relay: &NodeId) -> Option<&Landmark> {
+        self.relays.get(relay)
+    }
+
+    pub(crate) fn vivaldi(&self) -> &Vivaldi {
+        &self.own
+    }
+
+    pub(crate) fn restore(&mut self, relay: NodeId, landmark: Landmark) {
+        self.relays.insert(relay, landmark);
+    }
+
+    pub(crate) fn restore_own(&mut self, own: Vivaldi) {
+        self.own = own;
+    }
+}
+
 impl Default for CoordinateMap {
     fn default() -> Self {
         Self::new()

@@ -32,6 +32,8 @@ pub use vivaldi::Vivaldi;
 pub(crate) use batch::{CoordinateBatch, Each};
 pub(crate) use landmark_estimate::LandmarkEstimate;
 pub(crate) use map::CoordinateMap;
+#[cfg(feature = "persistence")]
+pub(crate) use {landmark::SavedLandmark, vivaldi::SavedVivaldi};
 
 use crate::limits::MAX_RTT;
 

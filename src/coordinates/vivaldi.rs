@@ -151,6 +151,52 @@ impl Vivaldi {
     }
 }
 
+/// What of a [`Vivaldi`] outlives the process: all but the refused samples that it keeps in case
+/// they are repeated.
+#[cfg(feature = "persistence")]
+#[derive(Clone, Debug)]
+pub(crate) struct SavedVivaldi {
+    pub(crate) coordinate: Coordinate,
+    /// The oldest first.
+    pub(crate) residuals: Vec<f32>,
+    pub(crate) plain_residuals: Vec<f32>,
+}
+
+#[cfg(feature = "persistence")]
+impl Vivaldi {
+    pub(crate) fn saved(&self) -> SavedVivaldi {
+        let Self {
+            coordinate,
+            residuals,
+            plain_residuals,
+            repeated: _,
+        } = self;
+        SavedVivaldi {
+            coordinate: *coordinate,
+            residuals: residuals.oldest_first().collect(),
+            plain_residuals: plain_residuals.oldest_first().collect(),
+        }
+    }
+
+    /// The same with these parts; of too many residuals, the latest count.
+    pub(crate) fn restored(saved: SavedVivaldi) -> Self {
+        let mut restored = Self::new();
+        let SavedVivaldi {
+            coordinate,
+            residuals,
+            plain_residuals,
+        } = saved;
+        restored.coordinate = coordinate;
+        residuals
+            .into_iter()
+            .for_each(|residual| restored.residuals.push(residual));
+        plain_residuals
+            .into_iter()
+            .for_each(|residual| restored.plain_residuals.push(residual));
+        restored
+    }
+}
+
 impl Default for Vivaldi {
     fn default() -> Self {
         Self::new()
@@ -202,6 +248,12 @@ impl<const WINDOW: usize> Recent<WINDOW> {
         self.values[self.next] = value;
         self.next = (self.next + 1) % WINDOW;
         self.len = WINDOW.min(self.len + 1);
+    }
+
+    #[cfg(feature = "persistence")]
+    fn oldest_first(&self) -> impl Iterator<Item = f32> {
+        let first = self.next + WINDOW - self.len;
+        (first..first + self.len).map(|at| self.values[at % WINDOW])
     }
 
     fn sum(&self) -> f32 {

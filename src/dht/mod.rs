@@ -49,6 +49,10 @@ pub use stats::DhtStats;
 pub(crate) use admission::Prefix;
 pub(crate) use backend::{LearnError, LocalRelay, RegistryBackend};
 pub(crate) use distribution::{Distribution, StatsReader};
+#[cfg(feature = "persistence")]
+pub(crate) use distribution::{DistributionMemory, SavedMemory};
+#[cfg(feature = "persistence")]
+pub(crate) use record::SavedSequence;
 pub(crate) use record::{longest_record_len, record_len};
 pub(crate) use wake_flags::WakeFlags;
 

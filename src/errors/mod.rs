@@ -4,10 +4,14 @@
 mod find;
 mod operator;
 mod register;
+#[cfg(feature = "persistence")]
+mod restore;
 mod sync;
 
 pub use find::{FindError, LeaseError, PeerViewError, Rejections};
 pub use operator::{BanError, OperatorError};
 pub(crate) use register::write_invalid_ttl;
 pub use register::{LabelScope, RegisterError, RenewError};
+#[cfg(feature = "persistence")]
+pub use restore::RestoreError;
 pub use sync::SyncError;

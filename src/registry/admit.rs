@@ -36,7 +36,10 @@ impl Inner {
             self.ensure_room(request, guard)?;
         }
         let in_flight = self.expiry.in_flight();
-        let deadline = self.future_deadline(now, announcement.ttl_nanos)?;
+        let deadline = match request.resumed {
+            Some(resumed) => resumed.deadline,
+            None => self.future_deadline(now, announcement.ttl_nanos)?,
+        };
         let registered_at = announcement.registered_at;
         let staged = table.stage(
             (request.id, request.hash),
@@ -83,7 +86,8 @@ impl Inner {
         now: Moment,
         replaced: Option<&Closing<'g>>,
     ) -> Beginning<'g> {
-        let is_newcomer = !replaced.is_some_and(|before| before.is_remembered(now.tick));
+        let is_newcomer = request.resumed.is_none()
+            && !replaced.is_some_and(|before| before.is_remembered(now.tick));
         Beginning {
             rtt_seed: request.rtt_seed,
             arrived_at: match replaced {

@@ -104,6 +104,12 @@ pub enum BuildError {
         /// Its length in bytes.
         len: usize,
     },
+    /// The interval of saves is zero. Choose one above.
+    #[non_exhaustive]
+    InvalidSaveInterval {
+        /// The interval that was asked for.
+        every: Duration,
+    },
     /// There is no memory for tables of this size. Choose fewer relays.
     OutOfMemory,
     /// The operating system did not start a thread. Try again, or choose
@@ -144,6 +150,12 @@ impl fmt::Display for BuildError {
                 f,
                 "the assumed RTT is {assumed_rtt:?}, not above zero and up to {MAX_RTT:?}"
             ),
+            Self::InvalidSaveInterval { every } => {
+                write!(
+                    f,
+                    "the interval of saves is {every:?}: choose one above zero"
+                )
+            }
             Self::InvalidRttLifetime { rtt_lifetime } => {
                 write!(f, "the RTT lifetime is {rtt_lifetime:?}, shorter than 1s")
             }

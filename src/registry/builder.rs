@@ -9,6 +9,7 @@ use crate::registry::dht_bridge::{DhtLink, DhtSetup};
 use crate::registry::exporter::ExporterSettings;
 use crate::registry::inner::Inner;
 use crate::registry::peers::Peers;
+use crate::registry::persistence::SaveSetup;
 use crate::registry::relays::Relays;
 use crate::registry::reputation::Reputation;
 use crate::registry::settings::{Settings, is_countable, longest_ttl};
@@ -18,7 +19,7 @@ use crate::sync::{Arc, random_key};
 use crate::table::Table;
 use crate::table::record::BackOffRange;
 use crate::table::snapshot::SelectionSettings;
-use crate::time::{Clock, MonotonicClock, Timeline, nanos};
+use crate::time::{Clock, MonotonicClock, SystemCalendar, Timeline, nanos};
 use crate::trace::RegistryTrace;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -64,6 +65,7 @@ pub struct RegistryBuilder {
     tick: Duration,
     maintenance: Maintenance,
     clock: Box<dyn Clock>,
+    wall_clock: Arc<dyn Clock>,
     local_id: Option<NodeId>,
     address_policy: AddressPolicy,
     assumed_rtt: Duration,
@@ -79,9 +81,10 @@ pub struct RegistryBuilder {
     name: Option<Arc<str>>,
     pub(super) exporter: ExporterSettings,
     pub(super) dht: DhtSetup,
+    pub(super) persistence: SaveSetup,
 }
 
-/// It calls the embedder's clock and engine only in `build`, which consumes it.
+/// It calls the embedder's clocks and engine only in `build`, which consumes it.
 impl UnwindSafe for RegistryBuilder {}
 impl RefUnwindSafe for RegistryBuilder {}
 
@@ -93,6 +96,7 @@ impl RegistryBuilder {
             tick: Duration::from_millis(100),
             maintenance: Maintenance::default(),
             clock: Box::new(MonotonicClock::new()),
+            wall_clock: Arc::new(SystemCalendar),
             local_id: None,
             address_policy: AddressPolicy::default(),
             assumed_rtt: Duration::from_millis(100),
@@ -108,6 +112,7 @@ impl RegistryBuilder {
             name: None,
             exporter: ExporterSettings::default(),
             dht: DhtSetup::default(),
+            persistence: SaveSetup::default(),
         }
     }
 
@@ -159,6 +164,42 @@ impl RegistryBuilder {
     /// platforms, no system call.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Box::new(clock);
+        self
+    }
+
+    /// The calendar: a clock that reads the time since the Unix epoch, by default that of the
+    /// operating system.
+    ///
+    /// It is read once by [`build`](Self::build). All calendar times that the registry gives, such
+    /// as [`RelayInfo::registered_at`](crate::RelayInfo::registered_at) and the end of a
+    /// [ban](Registry::banned), are counted from there by the [clock](Self::clock). With a DHT, it
+    /// also dates the records that are signed, and decides which records have expired. If the
+    /// registry is saved, it dates the save; it then says how much time has passed when that is
+    /// restored. All else goes by the clock.
+    ///
+    /// As the clock, it is the embedder's code: see [`Clock`].
+    ///
+    /// ```
+    /// use relay_registry::{Maintenance, ManualClock, NodeId, Registry};
+    /// # use std::net::SocketAddr;
+    /// use std::time::{Duration, UNIX_EPOCH};
+    ///
+    /// let (clock, calendar) = (ManualClock::new(), ManualClock::new());
+    /// calendar.advance(Duration::from_secs(1_800_000_000));
+    /// let registry = Registry::builder()
+    ///     .maintenance(Maintenance::Manual)
+    ///     .clock(clock.clone())
+    ///     .wall_clock(calendar)
+    ///     .build()?;
+    /// clock.advance(Duration::from_secs(60));
+    /// let relay = NodeId::from([1; 32]);
+    /// registry.register(relay, SocketAddr::from(([192, 0, 2, 1], 4433)))?;
+    /// let registered = registry.relay(&relay).unwrap().registered_at();
+    /// assert_eq!(registered, UNIX_EPOCH + Duration::from_secs(1_800_000_060));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wall_clock(mut self, clock: impl Clock) -> Self {
+        self.wall_clock = Arc::new(clock);
         self
     }
 
@@ -431,17 +472,27 @@ impl RegistryBuilder {
     pub fn build(mut self) -> Result<Registry, BuildError> {
         let settings = self.check()?;
         let setup = std::mem::take(&mut self.dht);
-        let (dht, link) = setup.prepare(self.max_relays, self.tick)?;
-        let inner = self.inner(settings, link)?;
-        let registry = Registry::start(inner, dht)
+        let (dht, link) = setup.prepare(self.max_relays, self.tick, &self.wall_clock)?;
+        let wall_clock = Arc::clone(&self.wall_clock);
+        let mut saves = std::mem::take(&mut self.persistence);
+        let inner = self.inner(settings, link, &mut saves)?;
+        let registry = Registry::start(inner, dht, saves, wall_clock)
             .map_err(|error| BuildError::Thread { kind: error.kind() })?;
         registry.inner().relays.say_built();
         Ok(registry)
     }
 
-    /// The components that the handles share.
-    pub(super) fn inner(self, settings: Settings, link: DhtLink) -> Result<Inner, BuildError> {
-        let timeline = Timeline::new(self.clock, self.tick, settings.has_maintenance_thread);
+    /// The components that the handles share. Reads both clocks.
+    pub(super) fn inner(
+        self,
+        settings: Settings,
+        link: DhtLink,
+        saves: &mut SaveSetup,
+    ) -> Result<Inner, BuildError> {
+        let wall = self.wall_clock.now();
+        let base_nanos = saves.begin(wall, self.tick);
+        let has_thread = settings.has_maintenance_thread;
+        let timeline = Timeline::resumed(self.clock, wall, self.tick, has_thread, base_nanos);
         let terms = SelectionSettings {
             assumed_micros: settings.assumed_rtt_micros,
             tick_nanos: timeline.tick_nanos(),
@@ -507,6 +558,7 @@ impl RegistryBuilder {
             });
         }
         self.check_name()?;
+        self.persistence.check()?;
         let assumed_rtt_micros = sane_micros(assumed_rtt)
             .filter(|_| !assumed_rtt.is_zero())
             .ok_or(BuildError::InvalidAssumedRtt { assumed_rtt })?;

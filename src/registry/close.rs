@@ -7,11 +7,15 @@
 //! 3. [`Registry::close`] waits until all of them have ended. It waits for none of them if it is
 //!    called by one of them, or inside a call of the embedder's code that one of them or
 //!    `run_distribution` made: the end of the others may depend on its return.
+//! 4. The last save is made, if the builder asked for saves: by the thread that saves, which ends
+//!    last; without one, by this thread.
 //!
 //! A task that awaits [`Registry::closed`] is woken by the last thread that ends. The drop of the
 //! last handle waits for no thread.
 
 use crate::registry::maintenance_thread::MaintenanceThreads;
+#[cfg(feature = "persistence")]
+use crate::registry::persistence::Saver;
 use crate::registry::{Registry, Shared};
 
 impl Registry {
@@ -34,10 +38,14 @@ impl Registry {
     pub async fn closed(&self) {
         let shared = &self.shared;
         shared.begin_close();
-        if !shared.is_own_thread() {
-            shared.dht.withdraw_without_threads();
-            shared.running.opened().await;
+        if shared.is_own_thread() {
+            shared.begin_last_save();
+            return;
         }
+        shared.dht.withdraw_without_threads();
+        shared.running.opened().await;
+        shared.begin_last_save();
+        shared.saving.opened().await;
     }
 }
 
@@ -46,15 +54,20 @@ impl Shared {
         let _span = self.inner.relays.trace.close_span();
         self.begin_close();
         if self.is_own_thread() {
+            self.begin_last_save();
             return;
         }
         self.dht.finish();
         if let Some(threads) = &self.threads {
             threads.join();
         }
+        self.begin_last_save();
+        if let Some(threads) = &self.threads {
+            threads.join_saving();
+        }
     }
 
-    /// Tells all threads to end.
+    /// Tells all threads to end, but for the one that saves.
     fn begin_close(&self) {
         self.inner.relays.timeline.give_up_thread();
         self.dht.stop();
@@ -65,14 +78,28 @@ impl Shared {
         self.inner.relays.trace.closing();
     }
 
+    /// Tells the thread that saves to make the last save and to end; without one, saves here.
+    fn begin_last_save(&self) {
+        match &self.threads {
+            Some(threads) => threads.stop_saving(),
+            None => self.saver.save_at_end(),
+        }
+    }
+
     fn is_own_thread(&self) -> bool {
         let threads = self.threads.as_ref();
         self.dht.is_own_thread() || threads.is_some_and(MaintenanceThreads::is_own_thread)
+    }
+
+    #[cfg(feature = "persistence")]
+    pub(super) fn saver(&self) -> &Saver {
+        &self.saver
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
         self.begin_close();
+        self.begin_last_save();
     }
 }

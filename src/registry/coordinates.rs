@@ -110,6 +110,18 @@ impl Coordinates {
     }
 }
 
+#[cfg(feature = "persistence")]
+impl Coordinates {
+    /// Changes the map of a registry that is just being built.
+    pub(super) fn restore(&self, relays: &Relays, restore: impl FnOnce(&mut CoordinateMap)) {
+        self.enable();
+        let mut map = self.map.lock();
+        restore(&mut map);
+        limit(relays, &mut map);
+        relays.publication().mark_unsorted();
+    }
+}
+
 fn identity_of(relays: &Relays, relay: Handle) -> Option<NodeId> {
     let guard = epoch::pin();
     let record = relays.table.record_at(relay.index, &guard)?;

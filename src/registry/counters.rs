@@ -12,6 +12,8 @@ pub(crate) struct Counters {
     stripes: [Padded<Stripe>; STRIPES],
     passes: AtomicU64,
     panics: AtomicU64,
+    saves: AtomicU64,
+    failed_saves: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +71,22 @@ impl Counters {
 
     pub(super) fn panics(&self) -> u64 {
         get(&self.panics)
+    }
+
+    #[cfg_attr(not(feature = "persistence"), allow(dead_code))]
+    pub(super) fn count_save(&self, has_succeeded: bool) {
+        add_one(match has_succeeded {
+            true => &self.saves,
+            false => &self.failed_saves,
+        });
+    }
+
+    pub(super) fn saves(&self) -> u64 {
+        get(&self.saves)
+    }
+
+    pub(super) fn failed_saves(&self) -> u64 {
+        get(&self.failed_saves)
     }
 
     pub(super) fn totals(&self) -> Totals {

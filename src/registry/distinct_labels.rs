@@ -13,7 +13,7 @@
 
 use crate::errors::{LabelScope, RegisterError};
 use crate::limits::MAX_DISTINCT_LABELS;
-use crate::registry::forgetting::remembered_until;
+use crate::registry::forgetting::{grace_of, remembered_until};
 use crate::registry::relays::Relays;
 use crate::registry::request::TimeSource;
 use crate::relay::{DetailOptions, Label};
@@ -150,7 +150,7 @@ fn add_labels(
         true => !word.is_remembered_at(now),
         // It is past its deadline, but no sweep has met it.
         false if word.is_live() && !word.is_live_at(now) => {
-            remembered_until(relays, announced, word.deadline()) <= now
+            remembered_until(relays, grace_of(relays, announced), word.deadline()) <= now
         }
         false => false,
     };

@@ -193,7 +193,10 @@ impl Expiry {
         let now = relays.timeline.tick();
         let last = closing.announcement();
         let local = last.filter(|last| last.origin == Origin::Local);
-        match local.map(|last| forgetting::remembered_until(relays, last, since)) {
+        match local.map(|last| {
+            let grace = forgetting::grace_of(relays, last);
+            forgetting::remembered_until(relays, grace, since)
+        }) {
             Some(until) if until > now => {
                 closing.remember_until(until, lapsed);
                 self.drain_occasionally(relays);

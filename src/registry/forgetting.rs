@@ -15,10 +15,14 @@ pub(super) fn is_local_in_grace(record: &ObservedRecord<'_>, now: Tick) -> bool 
     is_in_grace && last.is_some_and(|last| last.origin == Origin::Local)
 }
 
-/// Until when a relay is remembered that left or expired at `since`.
-pub(super) fn remembered_until(relays: &Relays, announcement: &Announcement, since: Tick) -> Tick {
+/// For how long a relay is remembered that announced this, in nanoseconds.
+pub(super) fn grace_of(relays: &Relays, announcement: &Announcement) -> u64 {
     let grace = relays.settings.return_grace_nanos;
-    let grace = grace.unwrap_or(announcement.ttl_nanos);
+    grace.unwrap_or(announcement.ttl_nanos)
+}
+
+/// Until when a relay with this grace is remembered that left or expired at `since`.
+pub(super) fn remembered_until(relays: &Relays, grace: u64, since: Tick) -> Tick {
     let ticks = grace.div_ceil(relays.timeline.tick_nanos());
     Tick(since.0.saturating_add(ticks))
 }

@@ -1,8 +1,9 @@
-//! The two maintenance threads.
+//! The two maintenance threads, and the one that saves.
 //!
 //! One reads the clock and raises the tick, and does nothing else. So no relay is handed
 //! out later than one tick after its deadline, however long the passes take. The other one
-//! makes the maintenance passes.
+//! makes the maintenance passes. It also looks whether a save is due, and wakes the thread that
+//! makes it, if the builder asked for saves.
 //!
 //! Both hold the [`Inner`] that the handles share, but no handle: [`Registry::close`] stops and
 //! joins them, and the last handle that is dropped stops them. They free the memory then.
@@ -12,6 +13,7 @@
 use crate::events::{Latch, Running};
 use crate::registry::inner::Inner;
 use crate::registry::maintenance::Pace;
+use crate::registry::persistence::Saver;
 use crate::sync::unmodelled::thread::{self, JoinHandle, Thread};
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering, park_timeout};
 use std::io;
@@ -22,7 +24,11 @@ use std::time::Duration;
 pub(crate) struct MaintenanceThreads {
     ticker: Worker,
     maintainer: Worker,
+    saving: Option<Worker>,
 }
+
+/// How long the thread that saves sleeps if it is not woken.
+const SAVER_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// A thread that makes one pass after another; dropping this ends it.
 #[derive(Debug)]
@@ -81,20 +87,45 @@ impl Signals {
 
 impl MaintenanceThreads {
     /// Starts the threads. The tick is raised, and a pass made, once a tick.
-    pub(super) fn start(inner: Arc<Inner>, running: &Arc<Latch>) -> io::Result<Self> {
+    pub(super) fn start(
+        inner: &Arc<Inner>,
+        running: &Arc<Latch>,
+        saver: &Arc<Saver>,
+        saving: &Arc<Latch>,
+    ) -> io::Result<Self> {
+        let saving = saver
+            .has_schedule()
+            .then(|| start_saving(Arc::clone(saver), saving.enter()))
+            .transpose()?;
         let tick = inner.relays.settings.tick;
-        let maintained = Arc::clone(&inner);
         // A pass is requested once a tick, unless the clock hangs or panics.
         let pause = tick.saturating_mul(2);
-        let pass = move || run_pass(&maintained);
-        let maintainer = Worker::start("relay-registry", pause, running.enter(), pass)?;
-        let waker = maintainer.waker.clone();
-        let ticker = Worker::start("relay-clock", tick, running.enter(), move || {
-            if raise_tick(&inner) {
+        let (maintained, saves) = (Arc::clone(inner), Arc::clone(saver));
+        let save_waker = saving.as_ref().map(|saving| saving.waker.clone());
+        let pass = move || {
+            run_pass(&maintained);
+            if let Some(waker) = save_waker.as_ref().filter(|_| saves.is_due()) {
                 waker.request();
             }
+        };
+        let maintainer = Worker::start("relay-registry", running.enter(), move |signals| {
+            signals.run(pause, pass);
         })?;
-        Ok(Self { ticker, maintainer })
+        let waker = maintainer.waker.clone();
+        let ticked = Arc::clone(inner);
+        let raise = move || {
+            if raise_tick(&ticked) {
+                waker.request();
+            }
+        };
+        let ticker = Worker::start("relay-clock", running.enter(), move |signals| {
+            signals.run(tick, raise);
+        })?;
+        Ok(Self {
+            ticker,
+            maintainer,
+            saving,
+        })
     }
 
     /// Requests a pass now; lock-free.
@@ -102,28 +133,38 @@ impl MaintenanceThreads {
         self.maintainer.waker.request();
     }
 
-    /// Makes the threads end, after the passes that they are making.
+    /// Makes the maintenance threads end, after the passes that they are making.
     pub(super) fn stop(&self) {
         self.ticker.waker.stop();
         self.maintainer.waker.stop();
     }
 
-    /// Waits until the threads have ended, also if another thread waits for them.
+    /// Waits until these have ended, also if another thread waits for them.
     pub(super) fn join(&self) {
         self.ticker.join();
         self.maintainer.join();
     }
 
+    /// Makes the thread that saves end, after the last save.
+    pub(super) fn stop_saving(&self) {
+        if let Some(saving) = &self.saving {
+            saving.waker.stop();
+        }
+    }
+
+    /// Waits until that has ended.
+    pub(super) fn join_saving(&self) {
+        if let Some(saving) = &self.saving {
+            saving.join();
+        }
+    }
+
     /// Whether this thread is one of them.
     pub(super) fn is_own_thread(&self) -> bool {
-        self.ticker.is_current() || self.maintainer.is_current()
-    }
-}
-
-impl Drop for MaintenanceThreads {
-    fn drop(&mut self) {
-        // Both, before either is waited for.
-        self.stop();
+        let saving = self.saving.as_ref();
+        self.ticker.is_current()
+            || self.maintainer.is_current()
+            || saving.is_some_and(Worker::is_current)
     }
 }
 
@@ -140,14 +181,13 @@ impl Waker {
 impl Worker {
     fn start(
         name: &str,
-        pause: Duration,
         running: Running,
-        pass: impl FnMut() + Send + 'static,
+        work: impl FnOnce(&Signals) + Send + 'static,
     ) -> io::Result<Self> {
         let signals = Arc::new(Signals::default());
         let received = Arc::clone(&signals);
         let handle = thread::Builder::new().name(name.into()).spawn(move || {
-            received.run(pause, pass);
+            work(&received);
             drop(running);
         })?;
         let thread = handle.thread().clone();
@@ -176,6 +216,14 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.waker.stop();
     }
+}
+
+/// Starts the thread that saves whenever it is woken and a save is due, and at its end.
+fn start_saving(saver: Arc<Saver>, running: Running) -> io::Result<Worker> {
+    Worker::start("relay-save", running, move |signals| {
+        signals.run(SAVER_PAUSE, || saver.save_if_due());
+        saver.save_at_end();
+    })
 }
 
 /// Raises the tick; whether the clock could be read.

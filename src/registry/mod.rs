@@ -30,6 +30,7 @@ mod observations;
 mod operator;
 mod panics;
 mod peers;
+mod persistence;
 mod probe_schedule;
 mod register;
 mod relays;
@@ -50,6 +51,8 @@ pub use build_error::BuildError;
 pub use builder::{Maintenance, RegistryBuilder};
 pub use lease::Lease;
 pub use maintenance::MaintenanceReport;
+#[cfg(feature = "persistence")]
+pub use persistence::RestoreReport;
 pub use request::Registration;
 pub use sources::{SourceRelay, SyncReport};
 pub use stats::{MemoryStats, Metric, MetricKind, MetricUnit, Refusals, RelayStates, Stats};
@@ -61,9 +64,11 @@ use crate::relay::{Endpoint, NodeId, RegisterOptions, RelayInfo};
 use crate::select::{Explanation, FindOptions, PeerView};
 use crate::sync::Arc;
 use crate::table::record::Failure;
+use crate::time::Clock;
 use dht_bridge::DhtHandle;
 use inner::Inner;
 use maintenance_thread::MaintenanceThreads;
+use persistence::{SaveSetup, Saver};
 use std::borrow::Borrow;
 use std::fmt;
 use std::io;
@@ -109,8 +114,11 @@ impl RefUnwindSafe for Registry {}
 struct Shared {
     dht: DhtHandle,
     threads: Option<MaintenanceThreads>,
-    /// The threads of both.
+    saver: Arc<Saver>,
+    /// The threads of the DHT, and of maintenance.
     running: Arc<Latch>,
+    /// The thread that saves, if there is one.
+    saving: Arc<Latch>,
     inner: Arc<Inner>,
 }
 
@@ -148,21 +156,29 @@ impl Registry {
         RegistryBuilder::new()
     }
 
-    fn start(inner: Inner, mut dht: DhtHandle) -> io::Result<Self> {
+    fn start(
+        inner: Inner,
+        mut dht: DhtHandle,
+        saves: SaveSetup,
+        wall_clock: Arc<dyn Clock>,
+    ) -> io::Result<Self> {
         let inner = Arc::new(inner);
-        let running = Arc::default();
+        let (running, saving) = (Arc::default(), Arc::default());
+        let saver = Arc::new(saves.finish(&inner, &dht, wall_clock));
         let threads = inner
             .relays
             .settings
             .has_maintenance_thread
-            .then(|| MaintenanceThreads::start(Arc::clone(&inner), &running))
+            .then(|| MaintenanceThreads::start(&inner, &running, &saver, &saving))
             .transpose()?;
         dht.start(&inner, &running)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 dht,
                 threads,
+                saver,
                 running,
+                saving,
                 inner,
             }),
         })
@@ -1127,13 +1143,19 @@ impl Registry {
     /// wait for it, too: the ranks of relays whose round trip has lapsed, and of those that
     /// [start slowly](RegistryBuilder::slow_start); positions that were learned; the search trees
     /// for [filters](FindOptions::require) and [several units](FindOptions::units); trials after an
-    /// outage beyond the first 64 relays; and [`Stats::expirations`]. Takes the maintenance locks,
+    /// outage beyond the first 64 relays; [saves](RegistryBuilder) at intervals; and
+    /// [`Stats::expirations`]. Takes the maintenance locks,
     /// so that passes run one after another. No call on the hot path waits for them.
     pub fn maintain(&self) -> MaintenanceReport {
-        self.inner().maintain()
+        let report = self.inner().maintain();
+        if self.shared.threads.is_none() {
+            self.shared.saver.save_if_due();
+        }
+        report
     }
 
-    /// Ends the threads of this registry, and withdraws this node's relay from the DHT. All
+    /// Ends the threads of this registry, withdraws this node's relay from the DHT, and makes the
+    /// last save, if the builder asked for saves. All
     /// handles go on working, as with [`Maintenance::Manual`]: from here on calls read the
     /// [clock](crate::Clock) themselves, and passes are made by [`maintain`](Self::maintain)
     /// alone.

@@ -75,7 +75,7 @@ impl Inner {
     }
 
     /// Until when a view counts that came at this tick, or before the next one.
-    fn peer_deadline(&self, now: Tick) -> Tick {
+    pub(super) fn peer_deadline(&self, now: Tick) -> Tick {
         let ticks = self
             .peers
             .ttl_nanos()

@@ -53,6 +53,7 @@ impl Inner {
             rtt_seed,
             origin: Origin::Local,
             is_whole,
+            resumed: None,
         };
         self.register_checked(&request, time)
     }
@@ -133,7 +134,8 @@ impl Inner {
         let found = relays.table.find_known(request.hash, request.id, guard);
         let Some(record) = found else {
             let ttl = relays.settings.ttl;
-            let announcement = announcement::first(request, now.nanos, ttl);
+            let registered_at = request.resumed.map_or(now.nanos, |it| it.registered_at);
+            let announcement = announcement::first(request, registered_at, ttl);
             self.link.check_publishable(request.id, &announcement)?;
             self.admit(request, now, announcement, None, guard)?;
             return Ok(Registration::New);

@@ -12,6 +12,7 @@ use crate::table::snapshot::Publication;
 use crate::table::{LiveRecord, ObservedRecord, RecordRef, Table};
 use crate::time::{Tick, Timeline};
 use crate::trace::RegistryTrace;
+use std::convert::Infallible;
 
 /// Records by id, the time they are judged by, and what outlives a record.
 pub(crate) struct Relays {
@@ -114,6 +115,17 @@ impl Relays {
 
     /// The same for every record that is not vacant.
     pub(super) fn for_each_known(&self, mut visit: impl FnMut(ObservedRecord<'_>)) {
+        let between = || Ok::<_, Infallible>(());
+        let Ok(()) = self.for_each_known_in_turns(&mut visit, between);
+    }
+
+    /// The same, with a call now and then that is made without a pin; an error of that ends the
+    /// visit.
+    pub(super) fn for_each_known_in_turns<E>(
+        &self,
+        mut visit: impl FnMut(ObservedRecord<'_>),
+        mut between: impl FnMut() -> Result<(), E>,
+    ) -> Result<(), E> {
         let high_water = self.table.high_water();
         for start in (0..high_water).step_by(PER_PIN as usize) {
             let guard = epoch::pin();
@@ -122,7 +134,10 @@ impl Relays {
                     visit(record.observe());
                 }
             }
+            drop(guard);
+            between()?;
         }
+        Ok(())
     }
 
     /// Updates the record of a relay, if its id has one. If another record replaces it

@@ -83,6 +83,12 @@ impl Reputation {
         self.history.insert(&record.identity(), circuit);
     }
 
+    /// Keeps the circuit of an id that has no record.
+    #[cfg(feature = "persistence")]
+    pub(super) fn keep(&self, relay: &NodeId, circuit: Circuit) {
+        self.history.insert(relay, circuit);
+    }
+
     /// The circuit that a new record of this id begins with.
     #[inline]
     pub(super) fn saved(&self, relay: &NodeId) -> Option<Circuit> {

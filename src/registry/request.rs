@@ -54,6 +54,16 @@ pub(super) struct Request<'a> {
     /// Whether the options are the whole of what the relay announces, so that what they do not
     /// set goes back to its default. They then set a TTL. Otherwise it stays as it was.
     pub(super) is_whole: bool,
+    /// Set for a relay that is restored, and was registered before the registry was saved.
+    pub(super) resumed: Option<Resumed>,
+}
+
+/// What a registration that was saved goes on from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resumed {
+    /// In nanoseconds of the registry's time.
+    pub(super) registered_at: u64,
+    pub(super) deadline: Tick,
 }
 
 /// Where a registration has the time from.

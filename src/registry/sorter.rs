@@ -37,6 +37,12 @@ impl Sorter {
         }
     }
 
+    /// Sets when they were sorted, for a registry that is restored.
+    #[cfg(feature = "persistence")]
+    pub(super) fn set_sorted_at(&self, nanos: u64) {
+        self.sorted_at.store(nanos, Ordering::Relaxed);
+    }
+
     /// When relays were last sorted, in nanoseconds of the registry's time.
     pub(super) fn sorted_at(&self) -> u64 {
         // Relaxed, here and below: these pace the work and order nothing.

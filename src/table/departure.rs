@@ -302,6 +302,12 @@ impl Table {
         self.gone.remembered()
     }
 
+    /// How many should be remembered at most.
+    #[cfg(feature = "persistence")]
+    pub(crate) fn max_remembered(&self) -> usize {
+        permits::remembered(self.max_relays)
+    }
+
     /// Whether more are remembered than there should be.
     pub(crate) fn is_to_forget(&self) -> bool {
         self.gone.remembered() > permits::remembered(self.max_relays)

@@ -14,6 +14,8 @@ use crate::limits::MAX_CAPACITY;
 use crate::relay::{Cost, NodeId};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, prefetch};
+#[cfg(feature = "persistence")]
+use crate::table::record::RttSample;
 use crate::table::record::{
     Announcement, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Parts, Policy, PolicyWord,
     Record, RttUpdate, Second, Subject,
@@ -215,6 +217,12 @@ impl<'g> RecordRef<'g> {
     pub(crate) fn measurement(&self, elapsed_nanos: u64) -> Option<Measurement> {
         let oldest = self.oldest_sample(elapsed_nanos);
         self.record.measurement(self.extra(), oldest)
+    }
+
+    /// What the window of round trips holds, in no order.
+    #[cfg(feature = "persistence")]
+    pub(crate) fn rtt_samples(&self) -> impl Iterator<Item = RttSample> {
+        self.extra().rtt_samples()
     }
 
     /// Whether a round trip is in force that has lapsed at a tick.

@@ -235,7 +235,7 @@ fn a_panicking_clock_is_contained_and_counted() {
     let _relay = world.relay(1);
     let is_broken = Arc::new(AtomicBool::new(false));
     let wall = Breaking(world.wall.clone(), Arc::clone(&is_broken));
-    let node = world.node_with(world.options().wall_clock(wall));
+    let node = world.node_of(world.builder().wall_clock(wall), world.options());
     is_broken.store(true, Ordering::Relaxed);
     world.advance(secs(120));
     node.work();

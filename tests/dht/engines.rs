@@ -224,7 +224,10 @@ fn a_clock_that_went_back_does_not_silence_a_relay() {
     // The process starts anew, four minutes in the past.
     let behind = relay_registry::ManualClock::new();
     behind.advance(crate::world::EPOCH - secs(240));
-    let again = world.node_with(world.options().key(crate::world::key(1)).wall_clock(behind));
+    let again = world.node_of(
+        world.builder().wall_clock(behind),
+        world.options().key(crate::world::key(1)),
+    );
     again.registry.register(id(1), home(1)).unwrap();
     until(&world, &[&again], || again.stats().published);
     assert!(again.registry.own_record().unwrap().sequence() > said);

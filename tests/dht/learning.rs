@@ -228,9 +228,7 @@ fn a_node_is_not_handed_out_to_itself() {
 fn a_registry_without_a_probe_learns_nothing() {
     let world = World::new();
     let relay = world.relay(1);
-    let options = DhtOptions::new()
-        .wall_clock(world.wall.clone())
-        .worker_threads(0);
+    let options = DhtOptions::new().worker_threads(0);
     let deaf = world.node_with(options);
     deaf.work();
     assert!(!deaf.knows(1) && !deaf.stats().learns);

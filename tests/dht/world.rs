@@ -128,7 +128,6 @@ impl World {
     pub fn options(&self) -> DhtOptions {
         let (broken, probed) = (Arc::clone(&self.broken), Arc::clone(&self.probed));
         DhtOptions::new()
-            .wall_clock(self.wall.clone())
             .worker_threads(0)
             .seed(1)
             .probe(move |relay: &NodeId, _: &Endpoint, _| {
@@ -145,11 +144,17 @@ impl World {
         Registry::builder()
             .maintenance(Maintenance::Manual)
             .clock(self.clock.clone())
+            .wall_clock(self.wall.clone())
     }
 
     pub fn node_with(&self, options: DhtOptions) -> Node {
+        self.node_of(self.builder(), options)
+    }
+
+    /// A node whose registry has these settings.
+    pub fn node_of(&self, builder: RegistryBuilder, options: DhtOptions) -> Node {
         let dht = self.dht.connect();
-        let registry = self.builder().dht(dht.clone(), options).build().unwrap();
+        let registry = builder.dht(dht.clone(), options).build().unwrap();
         Node { registry, dht }
     }
 

@@ -206,7 +206,6 @@ fn learner(max_relays: usize) -> (Registry, ManualClock, ManualClock) {
     wall.advance(secs(1_800_000_000));
     let dht = Memory::builder().clock(clock.clone()).build();
     let options = DhtOptions::new()
-        .wall_clock(wall.clone())
         .worker_threads(0)
         .seed(1)
         .probe(|_: &NodeId, _: &Endpoint, _| Ok(RTT));
@@ -214,6 +213,7 @@ fn learner(max_relays: usize) -> (Registry, ManualClock, ManualClock) {
         .max_relays(max_relays)
         .maintenance(Maintenance::Manual)
         .clock(clock.clone())
+        .wall_clock(wall.clone())
         .dht(dht, options)
         .build();
     (registry.unwrap(), clock, wall)

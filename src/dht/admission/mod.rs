@@ -31,6 +31,8 @@ mod quotas;
 mod remote_relay;
 mod remote_relays;
 mod requery;
+#[cfg(feature = "persistence")]
+mod saved;
 #[cfg(all(test, not(relay_loom)))]
 mod tests;
 mod track_record;
@@ -42,6 +44,8 @@ use fastrand::Rng;
 pub(super) use policy::AdmissionPolicy;
 pub(super) use quotas::PerPrefix;
 pub(crate) use quotas::Prefix;
+#[cfg(feature = "persistence")]
+pub(crate) use saved::SavedRemote;
 
 use super::backend::{LearnError, Now, RegistryBackend};
 use super::expiring_map::ExpiringMap;

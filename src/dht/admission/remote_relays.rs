@@ -246,6 +246,15 @@ impl RemoteRelays {
             .collect()
     }
 
+    /// The relays with ids in a range, in order.
+    #[cfg(feature = "persistence")]
+    pub(super) fn range(
+        &self,
+        ids: impl std::ops::RangeBounds<NodeId>,
+    ) -> impl Iterator<Item = &RemoteRelay> {
+        self.relays.range(ids).map(|(_, relay)| relay)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&NodeId, &RemoteRelay)> {
         self.relays.iter()
     }

@@ -11,6 +11,8 @@
 //! call. So a call that never returns keeps the state alive, but not the registry.
 
 mod query;
+#[cfg(feature = "persistence")]
+mod saved;
 mod state;
 
 use std::fmt;
@@ -34,7 +36,10 @@ use crate::sync::unmodelled::OnceLock;
 use crate::sync::unmodelled::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use crate::sync::unmodelled::thread::{self, JoinHandle, Thread, ThreadId};
 use crate::sync::{Arc, Mutex, Weak, park_timeout};
+use crate::time::Clock;
 use crate::trace::DhtTrace;
+#[cfg(feature = "persistence")]
+pub(crate) use saved::{DistributionMemory, SavedMemory};
 use state::{DhtState, Job, Role};
 
 /// The running DHT of a registry. Dropping it withdraws this node's relay and ends the threads,
@@ -97,6 +102,8 @@ impl fmt::Debug for StatsReader {
 struct Shared {
     engine: Arc<dyn RelayDht>,
     options: DhtOptions,
+    /// The registry's calendar.
+    wall_clock: Arc<dyn Clock>,
     wake_flags: Arc<WakeFlags>,
     state: Mutex<DhtState>,
     trace: DhtTrace,
@@ -127,6 +134,7 @@ impl Distribution {
         options: DhtOptions,
         max_relays: usize,
         tick: Duration,
+        wall_clock: Arc<dyn Clock>,
     ) -> Result<Self, DhtOptionsError> {
         options.check(max_relays)?;
         let limits =
@@ -137,6 +145,7 @@ impl Distribution {
             shared: Arc::new(Shared {
                 engine,
                 options: limit_threads(options, limits),
+                wall_clock,
                 wake_flags: Arc::new(WakeFlags::new()),
                 state: Mutex::new(state),
                 trace: DhtTrace::default(),
@@ -334,7 +343,7 @@ impl Shared {
     fn now(&self, backend: &dyn RegistryBackend) -> Option<Now> {
         let now = catch_panic(|| Now {
             at: backend.now(),
-            wall: self.options.wall_clock.now(),
+            wall: self.wall_clock.now(),
         });
         if now.is_err() {
             self.state.lock().count_panic();
@@ -479,7 +488,7 @@ impl Shared {
     /// Withdraws this node's relay, within the shutdown timeout. The first thread to call this
     /// does so; for the others there is nothing left.
     fn withdraw(&self) {
-        let Ok(wall) = catch_panic(|| self.options.wall_clock.now()) else {
+        let Ok(wall) = catch_panic(|| self.wall_clock.now()) else {
             return;
         };
         let Some((tombstone, shards)) = self.state.lock().final_tombstone(wall) else {

@@ -56,6 +56,9 @@ pub(super) struct DhtState {
     pub(super) notes: DhtNotes,
     /// Whether a call waited for a relay at the last step.
     is_awaited: bool,
+    /// The highest sequence that this node signed, once the publisher has ended.
+    #[cfg(feature = "persistence")]
+    last_own_sequence: Option<u64>,
 }
 
 impl DhtState {
@@ -91,6 +94,8 @@ impl DhtState {
             random,
             notes: DhtNotes::default(),
             is_awaited: false,
+            #[cfg(feature = "persistence")]
+            last_own_sequence: None,
         }
     }
 
@@ -355,7 +360,13 @@ impl DhtState {
     /// The withdrawal of this node's relay, and the shards to leave, if it was published. Later
     /// calls return none, and nothing more is published.
     pub(super) fn final_tombstone(&mut self, wall: Duration) -> Option<(SignedRecord, Vec<u16>)> {
-        self.publisher.take()?.final_tombstone(wall)
+        let mut publisher = self.publisher.take()?;
+        let tombstone = publisher.final_tombstone(wall);
+        #[cfg(feature = "persistence")]
+        {
+            self.last_own_sequence = publisher.last_sequence();
+        }
+        tombstone
     }
 
     /// The latest record of this node that the engine stored.
@@ -402,4 +413,29 @@ fn issue_of(record: &SignedRecord, admission: &Admission) -> Option<Issue> {
         issued_at: record.record().issued_at(),
         expires_at: record.record().expires_at(),
     })
+}
+
+#[cfg(feature = "persistence")]
+impl DhtState {
+    /// The id of this node, and the highest sequence that it has signed.
+    pub(super) fn own_sequence(&self) -> Option<(NodeId, u64)> {
+        let publisher = self.publisher.as_ref();
+        let last = publisher.and_then(Publisher::last_sequence);
+        Some((self.own?, last.or(self.last_own_sequence)?))
+    }
+
+    /// What this node signs next has a higher sequence.
+    pub(super) fn restore_own_sequence(&mut self, id: &NodeId, sequence: u64) {
+        if let Some(publisher) = self.publisher.as_mut().filter(|_| self.own == Some(*id)) {
+            publisher.restore_sequence(sequence);
+        }
+    }
+
+    pub(super) fn admission(&self) -> Option<&Admission> {
+        self.admission.as_ref()
+    }
+
+    pub(super) fn admission_mut(&mut self) -> Option<&mut Admission> {
+        self.admission.as_mut()
+    }
 }

@@ -5,13 +5,12 @@ mod derived;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::probe::Probe;
 use super::record::{Network, SecretKey};
 use crate::relay::{AddressPolicy, NodeId};
 use crate::sync::Arc;
-use crate::time::Clock;
 
 pub use check::DhtOptionsError;
 
@@ -67,20 +66,7 @@ pub struct DhtOptions {
     pub(super) shutdown_timeout: Duration,
     pub(super) worker_threads: usize,
     pub(super) probe_threads: usize,
-    pub(super) wall_clock: Box<dyn Clock>,
     pub(super) seed: Option<u64>,
-}
-
-/// The operating system's wall clock, as the time since the Unix epoch.
-#[derive(Debug)]
-struct SystemWallClock;
-
-impl Clock for SystemWallClock {
-    fn now(&self) -> Duration {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-    }
 }
 
 impl Default for DhtOptions {
@@ -119,7 +105,6 @@ impl DhtOptions {
             shutdown_timeout: Duration::from_secs(1),
             worker_threads: 2,
             probe_threads: 2,
-            wall_clock: Box::new(SystemWallClock),
             seed: None,
         }
     }
@@ -336,14 +321,6 @@ impl DhtOptions {
     /// The number of threads that call the probe: 1 to 64. Default: 2.
     pub fn probe_threads(mut self, threads: usize) -> Self {
         self.probe_threads = threads;
-        self
-    }
-
-    /// A clock that reads the time since the Unix epoch. It dates the records that are
-    /// signed, and decides which records have expired. All schedules use the registry's own
-    /// clock. Default: the clock of the operating system.
-    pub fn wall_clock(mut self, clock: impl Clock) -> Self {
-        self.wall_clock = Box::new(clock);
         self
     }
 

@@ -143,6 +143,18 @@ impl Publisher {
         self.stored.as_ref()
     }
 
+    /// The highest sequence that was signed.
+    #[cfg(feature = "persistence")]
+    pub(super) fn last_sequence(&self) -> Option<u64> {
+        self.last_sequence
+    }
+
+    /// A sequence that was signed by an earlier process: none that is not above it is signed.
+    #[cfg(feature = "persistence")]
+    pub(super) fn restore_sequence(&mut self, sequence: u64) {
+        self.last_sequence = self.last_sequence.max(Some(sequence));
+    }
+
     /// The action that is due, unless another is in flight. An action that has not ended after
     /// [`Intervals::timeout`] does not count as in flight.
     pub(super) fn next(&mut self, now: Now, random: &mut Rng) -> Option<Action> {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use cbor4ii::core::dec::Decode;
 use cbor4ii::core::types::Bytes;
 
-use super::cbor::{MapEntry, MapWriter, array, decode, elements, entries, item};
 use super::contents::Unknown;
 use super::{
     Announcement, FailureDomain, Load, MAX_TTL, MAX_VALUE_LEN, RecordError, RelayRecord, micros,
 };
+use crate::cbor::{MapEntry, MapWriter, array, decode, elements, entries, item};
 use crate::relay::{Endpoint, Host, Label, NatType, further_endpoints};
 use crate::sync::Arc;
 

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::{Announcement, MAX_TTL, RecordError, cbor, micros};
+use super::{Announcement, MAX_TTL, RecordError, micros};
+use crate::cbor;
 
 /// The contents of a relay's record: an announcement, or the withdrawal of all
 /// earlier announcements.

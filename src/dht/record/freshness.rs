@@ -19,6 +19,8 @@
 //! next record. A replay is never accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
+#[cfg(feature = "persistence")]
+use std::ops::Bound;
 use std::time::Duration;
 
 use super::{MAX_SKEW, MAX_TTL, RelayRecord, SignedRecord, micros};
@@ -92,7 +94,7 @@ impl Freshness {
 /// The caller passes the time since the Unix epoch. If that clock steps ahead and
 /// back, then valid records may be rejected, but no replay is accepted. The memory
 /// is not persistent: after a restart the process accepts the newest valid record
-/// that it observes.
+/// that it observes. (What a registry remembers is part of its saves.)
 ///
 /// A call costs two look-ups in ordered maps, plus one for each entry that it
 /// evicts. Share a value behind a lock.
@@ -225,6 +227,10 @@ impl SequenceMemory {
             withdrawn: record.is_tombstone(),
             signature: *record.signature(),
         };
+        self.insert(key, latest);
+    }
+
+    fn insert(&mut self, key: [u8; 32], latest: LatestSequence) {
         self.by_sequence.insert((latest.sequence, key));
         if let Some(previous) = self.entries.insert(key, latest) {
             self.by_sequence.remove(&(previous.sequence, key));
@@ -258,6 +264,85 @@ impl SequenceMemory {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+}
+
+/// An entry of a [`SequenceMemory`].
+#[cfg(feature = "persistence")]
+#[derive(Clone, Debug)]
+pub(crate) struct SavedSequence {
+    pub(crate) key: [u8; 32],
+    pub(crate) sequence: u64,
+    pub(crate) withdrawn: bool,
+    pub(crate) signature: [u8; 64],
+}
+
+#[cfg(feature = "persistence")]
+impl SavedSequence {
+    /// That of a record.
+    pub(crate) fn of(record: &SignedRecord) -> Self {
+        Self {
+            key: *record.public_key(),
+            sequence: record.sequence(),
+            withdrawn: record.is_tombstone(),
+            signature: *record.signature(),
+        }
+    }
+}
+
+#[cfg(feature = "persistence")]
+impl SequenceMemory {
+    /// The lowest sequence that is accepted of a node without an entry.
+    pub(in crate::dht) fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    /// Raises that.
+    pub(in crate::dht) fn raise_floor(&mut self, floor: u64) {
+        self.floor = self.floor.max(floor);
+    }
+
+    /// Up to so many entries after a key, in the order of the keys.
+    pub(in crate::dht) fn some_after(
+        &self,
+        key: Option<[u8; 32]>,
+        most: usize,
+    ) -> Vec<SavedSequence> {
+        let after = key.map_or(Bound::Unbounded, Bound::Excluded);
+        let entries = self.entries.range((after, Bound::Unbounded)).take(most);
+        let saved = entries.map(|(key, latest)| {
+            let &LatestSequence {
+                sequence,
+                withdrawn,
+                signature,
+            } = latest;
+            SavedSequence {
+                key: *key,
+                sequence,
+                withdrawn,
+                signature,
+            }
+        });
+        saved.collect()
+    }
+
+    /// Remembers an entry that was saved, unless a higher sequence is remembered.
+    pub(in crate::dht) fn restore(&mut self, saved: SavedSequence) {
+        let SavedSequence {
+            key,
+            sequence,
+            withdrawn,
+            signature,
+        } = saved;
+        let highest = self.entries.get(&key).map(|latest| latest.sequence);
+        if highest.is_none_or(|highest| highest < sequence) {
+            let latest = LatestSequence {
+                sequence,
+                withdrawn,
+                signature,
+            };
+            self.insert(key, latest);
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 //!
 //! Each module uses only those above it in this list:
 //!
-//! - `cbor`: reads and writes deterministic CBOR;
 //! - `announcement`, `contents`: the fields of a record;
 //! - `codec`: the encoding of the fields;
 //! - `key`, `network`: the signer, and the network that a record belongs to;
@@ -11,7 +10,6 @@
 //! - `freshness`: whether a record is the latest of its node.
 
 mod announcement;
-mod cbor;
 mod codec;
 mod contents;
 mod error;
@@ -22,9 +20,12 @@ mod signed;
 
 use std::time::Duration;
 
+pub use crate::cbor::CborError;
 pub use announcement::{Announcement, FailureDomain, Load};
 pub use contents::RelayRecord;
-pub use error::{CborError, KeyError, RecordError};
+pub use error::{KeyError, RecordError};
+#[cfg(feature = "persistence")]
+pub(crate) use freshness::SavedSequence;
 pub use freshness::{Freshness, SequenceMemory, next_sequence};
 pub use key::SecretKey;
 pub use network::Network;

@@ -45,6 +45,7 @@ impl Inner {
             origin: Origin::Learned,
             // A record is the whole of what a learned relay announces.
             is_whole: true,
+            resumed: None,
         };
         loop {
             if self.is_held(id, Origin::Local) || self.is_local_in_grace(request.hash, id) {

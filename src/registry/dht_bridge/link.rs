@@ -1,5 +1,7 @@
 //! The types through which the registry reaches its DHT.
 
+#[cfg(feature = "persistence")]
+use crate::dht::DistributionMemory;
 use crate::dht::{
     DhtOptions, DhtOptionsError, DhtStats, Distribution, RegistryBackend, RelayDht, StatsReader,
     WakeFlags, record_len,
@@ -8,6 +10,7 @@ use crate::events::Latch;
 use crate::registry::build_error::BuildError;
 use crate::relay::NodeId;
 use crate::sync::{Arc, Weak};
+use crate::time::Clock;
 use std::io;
 use std::time::Duration;
 
@@ -40,6 +43,10 @@ pub(super) struct Terms {
 #[derive(Default)]
 pub(in crate::registry) struct DhtHandle(Option<Distribution>);
 
+/// What the DHT remembers, if there is one, also once it has ended.
+#[cfg(feature = "persistence")]
+pub(in crate::registry) struct DhtMemory(pub(super) Option<DistributionMemory>);
+
 impl DhtSetup {
     pub(super) fn new(engine: impl RelayDht, options: DhtOptions) -> Self {
         Self(Some((Arc::new(engine), options)))
@@ -68,12 +75,14 @@ impl DhtSetup {
         self,
         max_relays: usize,
         tick: Duration,
+        wall_clock: &Arc<dyn Clock>,
     ) -> Result<(DhtHandle, DhtLink), BuildError> {
         let Some((engine, options)) = self.0 else {
             return Ok(Default::default());
         };
         let (own, learned_tier) = (options.own(), options.tier_of_learned());
-        let distribution = Distribution::prepare(engine, options, max_relays, tick)?;
+        let distribution =
+            Distribution::prepare(engine, options, max_relays, tick, Arc::clone(wall_clock))?;
         let terms = Terms {
             own,
             max_record: record_len(distribution.max_value()),

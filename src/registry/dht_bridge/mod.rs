@@ -18,10 +18,18 @@ mod methods;
 mod models;
 #[cfg(feature = "dht")]
 mod publishable;
+#[cfg(all(feature = "dht", feature = "persistence"))]
+mod saved;
 #[cfg(not(feature = "dht"))]
 mod without;
 
+#[cfg(all(feature = "dht", feature = "persistence"))]
+pub(super) use link::DhtMemory;
 #[cfg(feature = "dht")]
 pub(super) use link::{DhtHandle, DhtLink, DhtSetup};
+#[cfg(all(feature = "dht", feature = "persistence"))]
+pub(super) use saved::check_saved;
 #[cfg(not(feature = "dht"))]
 pub(super) use without::{DhtHandle, DhtLink, DhtSetup};
+#[cfg(all(not(feature = "dht"), feature = "persistence"))]
+pub(super) use without::{DhtMemory, check_saved};

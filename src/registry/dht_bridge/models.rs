@@ -3,8 +3,10 @@
 use super::{DhtHandle, DhtLink};
 use crate::dht::{Announcement, LearnError, RegistryBackend, StatsReader, WakeFlags};
 use crate::registry::models::{TTL, builder, endpoint, id, register};
+use crate::registry::persistence::SaveSetup;
 use crate::registry::{Registration, Registry};
 use crate::sync::{Arc, check};
+use crate::time::ManualClock;
 use loom::thread;
 
 /// A registry with a link to a DHT, and without threads.
@@ -16,8 +18,10 @@ fn learning_registry() -> Registry {
         StatsReader::default(),
         Default::default(),
     );
-    let inner = builder.inner(settings, link).expect("memory");
-    Registry::start(inner, DhtHandle::default()).expect("no threads")
+    let mut saves = SaveSetup::default();
+    let inner = builder.inner(settings, link, &mut saves).expect("memory");
+    let calendar = Arc::new(ManualClock::new());
+    Registry::start(inner, DhtHandle::default(), saves, calendar).expect("no threads")
 }
 
 fn learn_relay(registry: &Registry, n: u8) -> Result<(), LearnError> {

@@ -3,9 +3,12 @@
 use crate::errors::RegisterError;
 use crate::events::Latch;
 use crate::registry::build_error::BuildError;
+#[cfg(feature = "persistence")]
+use crate::registry::persistence::fields::{FieldError, Fields, Kind};
 use crate::relay::NodeId;
 use crate::sync::Arc;
 use crate::table::record::Announcement;
+use crate::time::Clock;
 use std::io;
 use std::time::Duration;
 
@@ -17,6 +20,36 @@ pub(in crate::registry) struct DhtLink {}
 
 #[derive(Default)]
 pub(in crate::registry) struct DhtHandle {}
+
+/// There is nothing to remember. Entries of a save that a DHT wrote are skipped.
+#[cfg(feature = "persistence")]
+pub(in crate::registry) struct DhtMemory {}
+
+#[cfg(feature = "persistence")]
+pub(in crate::registry) fn check_saved(_: Kind, _: &Fields<'_>) -> Result<(), FieldError> {
+    Ok(())
+}
+
+#[cfg(feature = "persistence")]
+impl DhtMemory {
+    pub(in crate::registry) fn save(
+        &self,
+        _: impl FnMut(Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(feature = "persistence")]
+impl DhtHandle {
+    pub(in crate::registry) fn memory(&self) -> DhtMemory {
+        DhtMemory {}
+    }
+
+    pub(in crate::registry) fn restore<S, T>(&self, _: &S, _: &T) -> (usize, usize) {
+        (0, 0)
+    }
+}
 
 impl DhtSetup {
     pub(in crate::registry) fn own_id(
@@ -30,6 +63,7 @@ impl DhtSetup {
         self,
         _: usize,
         _: Duration,
+        _: &Arc<dyn Clock>,
     ) -> Result<(DhtHandle, DhtLink), BuildError> {
         Ok(Default::default())
     }

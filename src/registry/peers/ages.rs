@@ -63,6 +63,15 @@ impl Ages {
         (self.oldest != NONE).then_some(self.oldest)
     }
 
+    /// The entries that are in use, the oldest first.
+    #[cfg(feature = "persistence")]
+    pub(super) fn oldest_first(&self) -> impl Iterator<Item = u32> {
+        std::iter::successors(self.oldest(), |&entry| {
+            let newer = self.neighbours[entry as usize].newer;
+            (newer != NONE).then_some(newer)
+        })
+    }
+
     /// An entry that is not in use.
     pub(super) fn take_free(&mut self) -> u32 {
         let is_scarce = self.free.len() <= SPARE && self.neighbours.len() < self.most;

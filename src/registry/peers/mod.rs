@@ -129,6 +129,26 @@ impl Peers {
         self.set_count(&ages);
     }
 
+    /// The peers whose views are remembered, the oldest view first.
+    #[cfg(feature = "persistence")]
+    pub(super) fn oldest_first(&self) -> Vec<NodeId> {
+        let Some(views) = self.views.get() else {
+            return Vec::new();
+        };
+        let ages = views.ages.lock();
+        let ids = ages
+            .oldest_first()
+            .filter_map(|entry| packing::unpack_id(&views.map.key(entry).1));
+        ids.collect()
+    }
+
+    /// The view of a peer, if it is remembered, and until when.
+    #[cfg(feature = "persistence")]
+    pub(super) fn view_until(&self, peer: &NodeId, now: Tick) -> Option<(PeerView, Tick)> {
+        let words = self.find::<VIEW_WORDS>(peer, now)?;
+        Some((packing::unpack_view(&words), packing::until(&words)))
+    }
+
     /// Forgets the view of a peer; whether it counted at `now`.
     pub(super) fn forget(&self, peer: &NodeId, now: Tick) -> bool {
         let Some(views) = self.views.get() else {

@@ -33,7 +33,7 @@ pub(super) fn pack_id(id: &NodeId) -> [u64; ID_WORDS] {
 }
 
 /// `None` if the length is not that of an id.
-fn unpack_id(words: &[u64]) -> Option<NodeId> {
+pub(super) fn unpack_id(words: &[u64]) -> Option<NodeId> {
     let mut bytes = [0; 8 * (ID_WORDS - 1)];
     for (chunk, word) in bytes.chunks_mut(8).zip(&words[1..]) {
         chunk.copy_from_slice(&word.to_ne_bytes());

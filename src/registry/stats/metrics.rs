@@ -69,6 +69,8 @@ impl Stats {
             ref memory,
             maintenance_passes,
             maintenance_panics,
+            saves,
+            failed_saves,
             #[cfg(feature = "dht")]
             ref dht,
         } = self;
@@ -172,6 +174,16 @@ impl Stats {
             "relay_registry_maintenance_panics_total",
             "Panics of the embedder's code in maintenance passes.",
             maintenance_panics,
+        );
+        visitor.counter(
+            "relay_registry_saves_total",
+            "Saves at intervals and at the end.",
+            saves,
+        );
+        visitor.counter(
+            "relay_registry_failed_saves_total",
+            "Such saves that failed.",
+            failed_saves,
         );
         #[cfg(feature = "dht")]
         if let Some(dht) = dht {

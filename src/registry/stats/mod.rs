@@ -88,6 +88,11 @@ pub struct Stats {
     /// go on; and, with the feature `metrics`, of the recorder, and with `tracing` of the
     /// subscriber.
     pub maintenance_panics: u64,
+    /// Saves to a file that the registry made [by itself](crate::RegistryBuilder). 0 without the
+    /// feature `persistence`, here and below.
+    pub saves: u64,
+    /// Such saves that failed.
+    pub failed_saves: u64,
     /// What is published and learned; `None` without
     /// [`dht`](crate::RegistryBuilder::dht).
     #[cfg(feature = "dht")]
@@ -140,6 +145,8 @@ impl Inner {
             memory: self.memory(live.details, expiry),
             maintenance_passes: self.relays.counters.passes(),
             maintenance_panics: self.relays.counters.panics(),
+            saves: self.relays.counters.saves(),
+            failed_saves: self.relays.counters.failed_saves(),
             #[cfg(feature = "dht")]
             dht: self.link.stats(),
         }

@@ -65,6 +65,8 @@ pub(crate) use load::Load;
 pub(crate) use policy::PolicyWord;
 pub(in crate::table) use policy::{Policies, Policy};
 pub(crate) use rtt::RttUpdate;
+#[cfg(feature = "persistence")]
+pub(crate) use rtt_window::RttSample;
 pub(crate) use rtt_window::{Measurement, Second};
 
 use crate::relay::{NodeId, Rejection};
@@ -201,6 +203,12 @@ unsafe impl Zeroable for Extra {
 }
 
 impl Extra {
+    /// The round trips of the window.
+    #[cfg(feature = "persistence")]
+    pub(in crate::table) fn rtt_samples(&self) -> impl Iterator<Item = RttSample> {
+        self.window.samples()
+    }
+
     /// The link of the wheel's inbox.
     pub(in crate::table) fn inbox_link(&self) -> &AtomicU32 {
         &self.inbox_link

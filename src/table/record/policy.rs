@@ -145,6 +145,14 @@ impl PolicyWord {
         !self.of_operator().is_default()
     }
 
+    /// The tier and the cost that the operator said, if any.
+    #[cfg(feature = "persistence")]
+    pub(crate) fn said_by_operator(self) -> (Option<u8>, Option<Cost>) {
+        let has_tier = self.0 & HAS_OPERATOR_TIER != 0;
+        let tier = has_tier.then_some((self.0 >> OPERATOR_TIER_SHIFT) as u8);
+        (tier, cost_at(self.0, OPERATOR_COST_SHIFT))
+    }
+
     #[cold]
     pub(in crate::table) fn is_in(self, tier: u8, filter: Option<FilterId>) -> bool {
         self.tier() == tier && filter.is_none_or(|filter| self.passes(filter))

@@ -54,6 +54,17 @@ pub(crate) struct Measurement {
     pub(crate) latest: Second,
 }
 
+/// A round trip of a window.
+#[cfg(feature = "persistence")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RttSample {
+    /// Of the latest of the measurements of which this is the least.
+    pub(crate) second: Second,
+    pub(crate) micros: u32,
+    /// Whether it was reported, and not measured.
+    pub(crate) is_seed: bool,
+}
+
 /// A word taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sample {
@@ -240,6 +251,17 @@ impl RttWindow {
                 Err(current) => seen = current,
             }
         }
+    }
+
+    /// The samples, in no order.
+    #[cfg(feature = "persistence")]
+    pub(crate) fn samples(&self) -> impl Iterator<Item = RttSample> {
+        let samples = self.0.each_ref().map(load).into_iter().flatten();
+        samples.map(|sample| RttSample {
+            second: sample.latest,
+            micros: sample.micros,
+            is_seed: sample.is_seed,
+        })
     }
 
     /// Takes over the samples of another window.

@@ -39,6 +39,8 @@
 //! many callers want the trial, one gets it.
 
 mod back_off;
+#[cfg(feature = "persistence")]
+mod saved;
 #[cfg(all(test, not(relay_loom)))]
 mod tests;
 

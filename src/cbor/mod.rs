@@ -6,9 +6,11 @@
 //! differently. `cbor4ii` decodes and encodes single items. The reader encodes
 //! each decoded item again and compares the bytes.
 //!
-//! Records use integers, byte and text strings, arrays, maps, booleans and null.
-//! Floating-point numbers and tags have several encodings of one value, so they
-//! are not supported.
+//! The records of the DHT and the files of saved registries use integers, byte and
+//! text strings, arrays, maps, booleans and null. Floating-point numbers and tags
+//! have several encodings of one value, so they are not supported.
+
+mod error;
 
 use std::cmp::Ordering;
 use std::convert::Infallible;
@@ -18,17 +20,17 @@ use cbor4ii::core::dec::{Decode, Error, Read, Reference, if_major, low};
 use cbor4ii::core::enc::{self, Encode, Write};
 use cbor4ii::core::{major, marker, types};
 
-use super::CborError;
+pub use error::CborError;
 
 /// The maximum nesting depth of arrays and maps, including the outermost map.
 const MAX_DEPTH: usize = 8;
 
 /// An entry of the outermost map: its key, and the encoding of its value.
-pub(super) type MapEntry<'a> = (u64, &'a [u8]);
+pub(crate) type MapEntry<'a> = (u64, &'a [u8]);
 
 /// The entries of `bytes`, sorted by key. Fails unless the bytes are exactly one
 /// deterministic map with unsigned keys.
-pub(super) fn entries(bytes: &[u8]) -> Result<Vec<MapEntry<'_>>, CborError> {
+pub(crate) fn entries(bytes: &[u8]) -> Result<Vec<MapEntry<'_>>, CborError> {
     let mut reader = Reader { bytes, at: 0 };
     if reader
         .peek()
@@ -48,19 +50,20 @@ pub(super) fn entries(bytes: &[u8]) -> Result<Vec<MapEntry<'_>>, CborError> {
 
 /// Checks that `bytes` are exactly one deterministic item that may be the value of
 /// a [`MapEntry`].
-pub(super) fn check_value(bytes: &[u8]) -> Result<(), CborError> {
+#[cfg(any(feature = "dht", test))]
+pub(crate) fn check_value(bytes: &[u8]) -> Result<(), CborError> {
     let mut reader = Reader { bytes, at: 0 };
     reader.skip_item(2)?;
     reader.end()
 }
 
 /// Decodes `bytes` as one item of the type `T`; `None` if it has another type.
-pub(super) fn decode<'a, T: Decode<'a>>(bytes: &'a [u8]) -> Option<T> {
+pub(crate) fn decode<'a, T: Decode<'a>>(bytes: &'a [u8]) -> Option<T> {
     T::decode(&mut Reader { bytes, at: 0 }).ok()
 }
 
 /// The encodings of the elements of an array; `None` if `bytes` are none.
-pub(super) fn elements(bytes: &[u8]) -> Option<Vec<&[u8]>> {
+pub(crate) fn elements(bytes: &[u8]) -> Option<Vec<&[u8]>> {
     let mut reader = Reader { bytes, at: 0 };
     let is_array = if_major(reader.peek()?) == major::ARRAY;
     let len = is_array.then(|| reader.length(1, types::Array::len).ok())??;
@@ -74,14 +77,14 @@ pub(super) fn elements(bytes: &[u8]) -> Option<Vec<&[u8]>> {
 }
 
 /// The encoding of one item.
-pub(super) fn item(value: impl Encode) -> Vec<u8> {
+pub(crate) fn item(value: impl Encode) -> Vec<u8> {
     let mut item = Buffer::default();
     ignore_infallible(value.encode(&mut item));
     item.0
 }
 
 /// The encoding of an array of items that are encoded already.
-pub(super) fn array(items: impl ExactSizeIterator<Item = Vec<u8>>) -> Vec<u8> {
+pub(crate) fn array(items: impl ExactSizeIterator<Item = Vec<u8>>) -> Vec<u8> {
     let mut array = Buffer::default();
     ignore_infallible(types::Array::bounded(items.len(), &mut array));
     items.for_each(|item| array.0.extend(item));
@@ -269,19 +272,19 @@ impl Write for Expected<'_> {
 
 /// Encodes one map. The caller adds the entries sorted by key.
 #[derive(Default)]
-pub(super) struct MapWriter {
+pub(crate) struct MapWriter {
     len: usize,
     entries: Buffer,
 }
 
 impl MapWriter {
-    pub(super) fn entry(&mut self, key: u64, value: impl Encode) {
+    pub(crate) fn entry(&mut self, key: u64, value: impl Encode) {
         self.key(key);
         ignore_infallible(value.encode(&mut self.entries));
     }
 
     /// As [`entry`](Self::entry), with a value that is already encoded.
-    pub(super) fn encoded_entry(&mut self, key: u64, value: &[u8]) {
+    pub(crate) fn encoded_entry(&mut self, key: u64, value: &[u8]) {
         self.key(key);
         self.entries.0.extend_from_slice(value);
     }
@@ -291,7 +294,7 @@ impl MapWriter {
         ignore_infallible(key.encode(&mut self.entries));
     }
 
-    pub(super) fn finish(self) -> Vec<u8> {
+    pub(crate) fn finish(self) -> Vec<u8> {
         let mut map = Buffer::default();
         ignore_infallible(types::Map::bounded(self.len, &mut map));
         map.0.extend_from_slice(&self.entries.0);
