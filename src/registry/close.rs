@@ -21,11 +21,14 @@ use crate::registry::{Registry, Shared};
 impl Registry {
     /// As [`close`](Self::close), but waits without blocking a thread of a runtime.
     ///
-    /// The first poll tells the threads to end. The future is ready when they have. It has no
-    /// limit of its own: an engine of the DHT that exceeds its deadlines delays it. Where the
-    /// DHT has no worker threads, the first poll withdraws this
-    /// node's relay itself, and waits for the engine. It may be dropped: the threads end all the
-    /// same.
+    /// The first poll tells the threads to end. The future is ready when they have, and the last
+    /// save is made, if the builder asked for saves. It has no limit of its own: an engine of the
+    /// DHT that exceeds its deadlines delays it. Where the DHT has no worker threads, the first poll
+    /// withdraws this node's relay itself, and waits for the engine; with
+    /// [`Maintenance::Manual`](crate::Maintenance::Manual), a poll makes the last save itself.
+    ///
+    /// If it is dropped before it is ready, the threads end all the same, and the last save is left
+    /// to another call, or to the drop of the last handle.
     ///
     /// ```
     /// # use relay_registry::Registry;

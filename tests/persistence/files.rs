@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A folder of its own, removed in the end.
 pub struct Folder(PathBuf);
@@ -188,7 +188,37 @@ fn the_drop_of_the_last_handle_saves() {
         assert!(!path.exists());
         other.register(id(2), crate::common::endpoint(2)).unwrap();
         drop(other);
+        // With threads, the drop waits for none of them.
+        let deadline = Instant::now() + secs(60);
+        while !path.exists() {
+            assert!(Instant::now() < deadline, "no save");
+            std::thread::yield_now();
+        }
         assert_eq!(live_in(&path), 2);
+    }
+}
+
+#[test]
+fn a_task_that_waits_for_the_end_finds_the_last_save() {
+    for maintenance in [Maintenance::Thread, Maintenance::Manual] {
+        let folder = Folder::new(&format!("closed-{maintenance:?}"));
+        let path = folder.file();
+        let registry = Registry::builder()
+            .maintenance(maintenance)
+            .save_to(&path, secs(3_600))
+            .build()
+            .unwrap();
+        registry
+            .register(id(1), crate::common::endpoint(1))
+            .unwrap();
+        pollster::block_on(registry.closed());
+        assert_eq!(live_in(&path), 1);
+        registry
+            .register(id(2), crate::common::endpoint(2))
+            .unwrap();
+        registry.close();
+        drop(registry);
+        assert_eq!(live_in(&path), 1, "nothing is saved by itself any more");
     }
 }
 

@@ -97,7 +97,7 @@ impl RegistryBuilder {
     ///     .save_to(&path, Duration::from_secs(60))
     ///     .build()?;
     /// assert_eq!(registry.restored(), None);
-    /// drop(registry); // saves
+    /// registry.close(); // saves
     ///
     /// let again = Registry::builder().restore_from(&path)?.build()?;
     /// assert_eq!(again.restored().unwrap().live, 0);
@@ -115,15 +115,18 @@ impl RegistryBuilder {
     /// Has the registry save itself to a file: at intervals, which are above zero and counted by
     /// its [clock](Self::clock), and at the end. Default: it does not.
     ///
-    /// Each save replaces the file as [`Registry::save_to`] does. The last one is made by
-    /// [`close`](Registry::close), or else by the drop of the last handle, after all threads of the
-    /// registry have ended. After `close` nothing more is saved by itself, so that another process
-    /// may take over the file. No two registries may save to one file.
+    /// Each save replaces the file as [`Registry::save_to`] does. The last one is made at the end:
+    /// [`close`](Registry::close) and [`closed`](Registry::closed) return when it is made, and after
+    /// all other threads of the registry have ended. The drop of the last handle has it made, too,
+    /// but does not wait for it: a process that exits at once may lose it. After the last one
+    /// nothing more is saved by itself, so that another process may take over the file. No two
+    /// registries may save to one file.
     ///
     /// With [`Maintenance::Thread`](crate::Maintenance::Thread) a thread of its own saves,
     /// `relay-save`, so expiry never waits for a disk. With
     /// [`Maintenance::Manual`](crate::Maintenance::Manual), [`maintain`](Registry::maintain) saves
-    /// if it is time.
+    /// if it is time, and the calls that end the registry, or the drop, make the last save
+    /// themselves.
     ///
     /// A save that fails is [counted](crate::Stats::failed_saves), and the next one is tried after
     /// an interval. The file is then as it was. [`Registry::last_save_error`] says what went wrong.

@@ -114,7 +114,8 @@ impl Registry {
     /// tag, the later one decides. No other operation waits for them, and each relay is visible as
     /// soon as it is registered. Tasks that wait for events or for a relay are woken when the call
     /// ends. Costs a registration for each entry. Remembers the ids of each
-    /// tag, in about 80 bytes each, for as long as the process runs.
+    /// tag, in about 80 bytes each, for as long as the process runs: tags are not saved, so a
+    /// relay that the list dropped while the process was down expires, and is not removed.
     pub fn sync_source<R: Into<SourceRelay>>(
         &self,
         tag: &str,
