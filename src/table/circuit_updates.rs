@@ -45,9 +45,10 @@ impl RecordRef<'_> {
         }
         let context = &self.store.publication.context;
         context.expect_suspended();
-        let _pending = self.begin_pending();
+        let pending = self.begin_pending();
         let changed = self.record.change_circuit(next);
         self.refresh(true);
+        drop(pending);
         if let Some(change) = changed {
             self.publish_circuit(change);
         }
