@@ -28,6 +28,7 @@ impl RecordRef<'_> {
     }
 
     /// Publishes that the relay was admitted which was registered at this moment.
+    #[inline]
     pub(crate) fn publish_joined(&self, registered_at: u64, returned: bool) {
         self.events().publish(|| {
             let announcement = self.observe_live()?.announcement();
@@ -46,6 +47,7 @@ impl RecordRef<'_> {
     }
 
     /// Publishes that what the relay announces has changed, or what the operator says of it.
+    #[inline]
     pub(crate) fn publish_updated(&self) {
         self.events().publish(|| {
             let Described { id, tick, relay } = self.described();
@@ -132,6 +134,7 @@ impl RecordRef<'_> {
 
 impl Closing<'_> {
     /// Publishes that the relay departed: before it can come back.
+    #[inline]
     pub(crate) fn publish_departed(&self, departure: Departure) {
         let record = self.record();
         record.events().publish(|| {
