@@ -353,6 +353,13 @@ impl Shared {
         }
     }
 
+    /// Wakes what waits for a change, or counts a panic: wakers are the embedder's code.
+    fn wake_waiting(&self, backend: &dyn RegistryBackend) {
+        if catch_panic(|| backend.wake_waiting()).is_err() {
+            self.state.lock().count_panic();
+        }
+    }
+
     /// Updates the state, and does one job if one is due.
     fn step(&self, role: Role) -> Step {
         let Some(backend) = self.backend() else {
@@ -367,7 +374,7 @@ impl Shared {
             state.observe(flags, &*backend, now);
             state.next(role, now)
         };
-        backend.wake_waiting();
+        self.wake_waiting(&*backend);
         drop(backend);
         if flags.need_engine() && role == Role::Probe {
             self.wake_flags.notify_work();
@@ -417,7 +424,7 @@ impl Shared {
                     let mut state = self.state.lock();
                     state.probe_finished(&relay, &announcement, outcome, panicked, &*backend, now);
                     drop(state);
-                    backend.wake_waiting();
+                    self.wake_waiting(&*backend);
                 }
             }
         }
@@ -458,7 +465,7 @@ impl Shared {
             .state
             .lock()
             .offer_record(record, shard, &*backend, now);
-        backend.wake_waiting();
+        self.wake_waiting(&*backend);
         if outcome == Ok(OfferOutcome::Candidate) {
             self.wake_flags.notify_work();
         }
