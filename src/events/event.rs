@@ -30,7 +30,7 @@ pub enum Event {
         learned: bool,
     },
     /// A relay announces something else than before, or restarted, or the operator set its tier
-    /// or cost.
+    /// or cost. Rarely also published of a relay that was renewed just when its deadline passed.
     #[non_exhaustive]
     Updated {
         /// The id of the relay.

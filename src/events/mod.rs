@@ -17,6 +17,11 @@
 //! the two steps. So of any change either the subscriber sees the result, or the thread sees
 //! the subscriber.
 //!
+//! A plain renewal publishes nothing, with one exception: a thread that lists all relays after
+//! the deadline may have left out the relay, which a renewal from before then postpones. Of the
+//! two, either the listing sees the renewal, or the renewal sees that the deadline had passed, and
+//! publishes the relay. See [`settled_at`](crate::table::ObservedRecord::settled_at).
+//!
 //! # What it costs
 //!
 //! Without subscribers: a fence and a load, for calls that change membership or standing. Finds,

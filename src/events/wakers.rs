@@ -1,7 +1,9 @@
 //! Tasks and threads that wait, by their wakers.
 
 use crate::sync::{Arc, AtomicU32, Mutex, Ordering, Thread, current_thread, epoch};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Wake, Waker};
+use std::thread::panicking;
 
 /// A list of wakers, each of which is woken once.
 ///
@@ -65,7 +67,8 @@ impl Wakers {
         self.waiting.load(Ordering::Relaxed) != 0
     }
 
-    /// Wakes all that wait. Not to be called while pinned, nor with a lock held.
+    /// Wakes all that wait. Not to be called while pinned, nor with a lock held. If a waker
+    /// panics, the others are woken first.
     #[cold]
     pub(crate) fn wake_all(&self) {
         debug_assert!(!epoch::is_pinned(), "a waker is the embedder's code");
@@ -76,15 +79,31 @@ impl Wakers {
             self.store_count(&slots);
             woken
         };
-        for (_, waker) in woken.into_iter().flatten() {
-            waker.wake();
-        }
+        wake_each(woken.into_iter().flatten().map(|(_, waker)| waker));
     }
 
     fn store_count(&self, slots: &Slots) {
         let count = (slots.wakers.len() - slots.vacant.len()) as u32;
         // Relaxed: written under the lock; see `are_any`.
         self.waiting.store(count, Ordering::Relaxed);
+    }
+}
+
+fn wake_each(wakers: impl Iterator<Item = Waker>) {
+    let mut first_panic = None;
+    for waker in wakers {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            match first_panic {
+                None => first_panic = Some(payload),
+                // Its drop could panic again.
+                Some(_) => std::mem::forget(payload),
+            }
+        }
+    }
+    match first_panic {
+        Some(payload) if !panicking() => resume_unwind(payload),
+        // The panic that goes on already is enough: a second one would abort.
+        payload => std::mem::forget(payload),
     }
 }
 

@@ -107,7 +107,7 @@ impl Relays {
     /// that never was, without staying pinned for long.
     pub(super) fn for_each_live(&self, now: Tick, mut visit: impl FnMut(LiveRecord<'_>)) {
         self.for_each_known(|record| {
-            if let Some(record) = record.live_at(now) {
+            if let Some(record) = record.settled_at(now) {
                 visit(record);
             }
         });

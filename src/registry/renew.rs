@@ -8,7 +8,9 @@
 //!    (acquire and release) replaces the deadline alone. If it fails, the thread starts again,
 //!    by the steps below.
 //! 3. The old deadline may have passed by the tick of the leaves (acquire); then a search may
-//!    have left the relay out, and the thread refreshes its leaf.
+//!    have left the relay out, and the thread refreshes its leaf. It may have passed by the
+//!    current tick (acquire); then a subscriber may have left the relay out, and the thread
+//!    publishes it.
 //!
 //! The wheel is not touched: it finds the new deadline when the old one is due.
 //!
@@ -114,11 +116,17 @@ impl Inner {
     }
 
     /// Restores the leaf of a renewed relay, if a search may have taken it out at the very
-    /// tick of its old deadline.
+    /// tick of its old deadline; and publishes it, if a subscriber may have left it out then.
     #[inline(always)]
     fn restore_leaf(&self, record: &RecordRef<'_>, before: Lifecycle) {
         if !before.is_live_at(self.relays.publication().context.leaf_tick()) {
             record.refresh(true);
+        }
+        // See `ObservedRecord::settled_at`.
+        if !before.is_live_at(self.relays.timeline.tick()) {
+            // This rarely happens. Where the call holds no guard that wakes subscribers, the next
+            // one does, as that of a maintenance pass.
+            record.publish_updated();
         }
     }
 

@@ -1,7 +1,7 @@
 //! Tests that hold a lock, a pin or a thread inside a registry, and look what else goes on.
 
 use crate::registry::{Maintenance, Registry};
-use crate::relay::{NodeId, RegisterOptions};
+use crate::relay::{NodeId, RegisterOptions, RelayInfo};
 use crate::select::PeerView;
 use crate::sync::epoch;
 use crate::table::record::Announcement;
@@ -215,6 +215,27 @@ fn a_capacity_that_was_raised_beside_a_failed_restart_counts() {
         closing.leave_as_it_was();
     }
     assert!(registry.find_relay(&id(9)).is_ok());
+}
+
+/// The operator begins to drain the relay while it is closing. His thread repeats that afterwards,
+/// when it changes nothing.
+#[test]
+fn draining_that_began_beside_a_failed_restart_is_told_of_the_live_relay() {
+    let registry = manual();
+    registry.register(id(1), ENDPOINT).unwrap();
+    let events = registry.events();
+    let relays = &registry.inner().relays;
+    {
+        let guard = epoch::pin();
+        let live = relays.find_live(&id(1), relays.present(), &guard).unwrap();
+        let closing = relays.table.close_live(live).unwrap();
+        live.set_draining(true);
+        closing.leave_as_it_was();
+    }
+    registry.set_draining(&id(1), true).unwrap();
+    let told = std::iter::from_fn(|| events.try_recv().ok());
+    let told = told.filter_map(|event| event.relay().map(RelayInfo::is_draining));
+    assert_eq!(told.last(), Some(true));
 }
 
 fn manual() -> Registry {

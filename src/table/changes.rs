@@ -4,7 +4,7 @@ use crate::events::{Event, EventLog};
 use crate::relay::{CircuitState, NodeId, RelayInfo};
 use crate::sync::Arc;
 use crate::table::departure::Closing;
-use crate::table::record::{CircuitChange, Origin};
+use crate::table::record::{Circuit, CircuitChange, Origin};
 use crate::table::record_ref::RecordRef;
 use crate::time::Tick;
 
@@ -76,8 +76,10 @@ impl RecordRef<'_> {
         if before.banned_until(now) != after.banned_until(now) {
             self.publish_ban();
         }
-        let (before, after) = (before.public_state(now), after.public_state(now));
-        if before != after && after != CircuitState::HalfOpen {
+        let opened_or_closed = before.is_failing() != after.is_failing();
+        let is_open = |circuit: Circuit| circuit.public_state(now) == CircuitState::Open;
+        // By the circuits alone, where it matters: a short back-off may be over by now.
+        if opened_or_closed || (is_open(after) && !is_open(before)) {
             self.publish_circuit_state();
         }
     }
@@ -97,17 +99,15 @@ impl RecordRef<'_> {
         });
     }
 
-    /// Publishes the circuit as it is now, unless it is on trial.
+    /// Publishes the circuit as it is now. One that opened may be on trial already.
     fn publish_circuit_state(&self) {
         self.events().publish(|| {
-            let now = self.publication().context.now();
-            let state = self.circuit().public_state(now);
+            let is_failing = self.circuit().is_failing();
             let Described { id, tick, relay } = self.described();
-            match state {
-                CircuitState::Open => Some(Event::CircuitOpened { id, tick, relay }),
-                CircuitState::Closed => Some(Event::CircuitClosed { id, tick, relay }),
-                CircuitState::HalfOpen => None,
-            }
+            Some(match is_failing {
+                true => Event::CircuitOpened { id, tick, relay },
+                false => Event::CircuitClosed { id, tick, relay },
+            })
         });
     }
 

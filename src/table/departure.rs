@@ -130,7 +130,7 @@ impl<'g> Closing<'g> {
     /// Leaves a record that was live or gone as it was found.
     pub(crate) fn leave_as_it_was(self) {
         let last = self.last.word();
-        let _pending = self.last.begin_pending();
+        let pending = self.last.begin_pending();
         if !self.is_counted {
             self.table.gone.count(last);
             if last.is_kept() {
@@ -142,6 +142,9 @@ impl<'g> Closing<'g> {
         // A renewal from before may have found the record closing, and copied nothing.
         self.last.copy_announced();
         self.last.refresh(true);
+        drop(pending);
+        // What changed while it was closing was published of a relay that was not live.
+        self.last.publish_updated();
     }
 
     /// Removes it from the table. A record that is counted has been replaced by another one.

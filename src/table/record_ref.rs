@@ -389,6 +389,18 @@ impl<'g> ObservedRecord<'g> {
         word.is_live_at(tick).then_some(LiveRecord { seen, word })
     }
 
+    /// The same, for a caller that relies on the relay being gone otherwise: one that was
+    /// past its deadline is read once more, so that a renewal from before that is seen, or else
+    /// sees the tick, and [publishes](Self::publish_updated) the relay.
+    pub(crate) fn settled_at(self, tick: Tick) -> Option<LiveRecord<'g>> {
+        let is_late = self.word.is_live() && !self.word.is_live_at(tick);
+        let word = match is_late {
+            true => self.record.touch_lifecycle(),
+            false => self.word,
+        };
+        Self { word, ..self }.live_at(tick)
+    }
+
     /// What the relay announced, if the word names that.
     pub(crate) fn announcement(&self) -> Option<&'g Announcement> {
         let index = self.word.announced()?;

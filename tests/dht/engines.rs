@@ -1,15 +1,19 @@
 //! Engines that fail, panic and return false records.
 
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use relay_registry::dht::{
     Answer, CandidateSink, DhtError, DhtOptions, DhtOptionsError, Faults, Lie, Limits, ProbeError,
     Put, RejectReason, RelayDht, SignedRecord,
 };
-use relay_registry::{BuildError, NodeId, Registry};
+use relay_registry::{BuildError, FindOptions, NodeId, Registry};
 
-use crate::world::{World, home, id, secs, until};
+use crate::world::{World, home, id, non_relay, secs, until};
 
 #[test]
 fn a_failing_engine_is_left_alone_and_used_again_when_it_works() {
@@ -231,4 +235,28 @@ fn a_clock_that_went_back_does_not_silence_a_relay() {
     again.registry.register(id(1), home(1)).unwrap();
     until(&world, &[&again], || again.stats().published);
     assert!(again.registry.own_record().unwrap().sequence() > said);
+}
+
+#[test]
+fn a_panicking_waker_is_contained_and_counted() {
+    struct Panicking;
+    impl Wake for Panicking {
+        fn wake(self: Arc<Self>) {
+            panic!("a bad waker");
+        }
+    }
+    let world = World::new();
+    let _relay = world.relay(1);
+    let node = world.reader();
+    let (target, options) = (non_relay(), FindOptions::new());
+    let mut search = pin!(node.registry.find_relay_async(&target, &options));
+    let waker = Waker::from(Arc::new(Panicking));
+    let polled = search.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    node.registry.run_distribution();
+    assert_eq!(node.stats().panics, 1);
+    node.work();
+    assert!(node.knows(1));
+    let polled = search.poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_ready());
 }

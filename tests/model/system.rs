@@ -79,6 +79,10 @@ impl System {
         })
     }
 
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     pub fn perform(&mut self, operation: Operation) {
         match operation {
             Operation::Register(id, endpoint, change) => self.register(id, &endpoint, &change),

@@ -88,6 +88,26 @@ fn a_copy_that_missed_events_and_asks_again_is_right() {
     assert!(copies_are_right(8, 150) > 0);
 }
 
+/// The circuit of a relay opens while another thread lets time pass, more than it backs off.
+#[test]
+fn a_circuit_whose_back_off_ends_at_once_is_told_to_be_open() {
+    for round in 0..1_000 {
+        let tick = ms(1);
+        let world = world_with(|builder| builder.tick(tick).back_off(tick, tick).ttl(secs(3_600)));
+        world.join(1);
+        let mut mirror = Mirror::of(&world);
+        at_once(2, |thread| match thread {
+            0 => assert!(world.report_failure(&id(1), Failure::Refused)),
+            _ => (0..100).for_each(|_| {
+                world.advance(tick);
+                assert!(world.is_relay(&id(1)));
+            }),
+        });
+        mirror.follow(&world);
+        assert_eq!(mirror.relays, standings(&world), "round {round}");
+    }
+}
+
 #[test]
 fn a_thread_that_waits_is_woken_by_each_event() {
     let world = world();

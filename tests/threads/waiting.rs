@@ -6,6 +6,7 @@ use crate::assert_is;
 use crate::common::*;
 use relay_registry::{Clock, Event, FindError, FindOptions, ManualClock, RecvError, Registry};
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -115,6 +116,35 @@ fn close_ends_a_search_that_waits_with_what_it_found_last() {
         let ended = waiting.join().expect("no panic");
         assert_is!(ended, Err(FindError::NoRelaysAvailable { rejections, .. }) if rejections.draining == 1);
     });
+}
+
+struct Panicking;
+
+impl Wake for Panicking {
+    fn wake(self: Arc<Self>) {
+        panic!("a waker that panics");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_leaves_no_other_one_unwoken() {
+    let world = world();
+    let (target, options) = (non_relay(), FindOptions::new());
+    let counting = Arc::new(Counting::default());
+    let panicking = || Waker::from(Arc::new(Panicking));
+    let wakers = [panicking(), Waker::from(Arc::clone(&counting)), panicking()];
+    let mut searches = wakers.map(|waker| {
+        let mut search = Box::pin(world.find_relay_async(&target, &options));
+        let polled = search.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        search
+    });
+    assert!(catch_unwind(AssertUnwindSafe(|| world.join(1))).is_err());
+    assert_eq!(counting.woken(), 1);
+    let mut context = Context::from_waker(Waker::noop());
+    for search in &mut searches {
+        assert!(search.as_mut().poll(&mut context).is_ready());
+    }
 }
 
 #[test]

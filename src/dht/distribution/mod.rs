@@ -365,6 +365,13 @@ impl Shared {
         }
     }
 
+    /// Wakes what waits for a change, or counts a panic: wakers are the embedder's code.
+    fn wake_waiting(&self, backend: &dyn RegistryBackend) {
+        if catch_panic(|| backend.wake_waiting()).is_err() {
+            self.state.lock().count_panic();
+        }
+    }
+
     /// Updates the state, and does one job if one is due.
     fn step(&self, role: Role) -> Step {
         let Some(backend) = self.backend() else {
@@ -380,7 +387,7 @@ impl Shared {
             state.observe(flags, &*backend, now);
             (state.next(role, now), state.notes.take())
         };
-        backend.wake_waiting();
+        self.wake_waiting(&*backend);
         drop(backend);
         self.trace.say(unsaid, now.at);
         if flags.need_engine() && role == Role::Probe {
@@ -433,7 +440,7 @@ impl Shared {
                     let mut state = self.state.lock();
                     state.probe_finished(&relay, &announcement, outcome, panicked, &*backend, now);
                     drop(state);
-                    backend.wake_waiting();
+                    self.wake_waiting(&*backend);
                 }
             }
         }
@@ -478,7 +485,7 @@ impl Shared {
             .state
             .lock()
             .offer_record(record, shard, &*backend, now);
-        backend.wake_waiting();
+        self.wake_waiting(&*backend);
         if outcome == Ok(OfferOutcome::Candidate) {
             self.wake_flags.notify_work();
         }

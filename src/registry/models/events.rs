@@ -1,6 +1,6 @@
 //! Models of events: the last one of a relay says what the relay is.
 
-use super::{id, register, registry};
+use super::{TTL, id, register, registry};
 use crate::events::{Event, Events};
 use crate::registry::Registry;
 use crate::sync::{check, yield_point};
@@ -15,7 +15,7 @@ struct Copy {
 
 impl Copy {
     fn of(registry: &Registry) -> Self {
-        let relay = registry.relay(&id(1));
+        let relay = registry.relays().pop();
         Self {
             is_live: relay.is_some(),
             is_draining: relay.is_some_and(|relay| relay.is_draining()),
@@ -118,4 +118,26 @@ fn a_relay_that_joins_while_it_is_removed_is_what_its_last_event_says() {
 #[test]
 fn draining_that_begins_and_ends_at_once_is_what_the_last_event_says() {
     a_copy_is_right_after(2, true, [drain, undrain], true);
+}
+
+/// The subscriber reads all relays at the deadline of this one, which a renewal from before that
+/// postpones afterwards.
+#[test]
+fn a_relay_that_is_renewed_at_its_deadline_beside_a_subscription_is_not_missed() {
+    check(2, || {
+        let (clock, registry) = registry();
+        register(&registry, 1).unwrap();
+        clock.advance(TTL / 2);
+        let other = registry.clone();
+        let renewing = thread::spawn(move || {
+            let _ = other.renew(&id(1));
+            yield_point();
+        });
+        yield_point();
+        clock.advance(TTL / 2);
+        let events = registry.events();
+        let copy = Copy::of(&registry);
+        renewing.join().unwrap();
+        assert_eq!(copy.follow(&events), Copy::of(&registry));
+    });
 }

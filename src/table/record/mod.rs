@@ -275,6 +275,12 @@ impl Record {
         Lifecycle::from_bits(self.lifecycle.load(Ordering::Acquire))
     }
 
+    /// The same, by a read-modify-write: a thread that replaces the word afterwards sees what
+    /// this one has seen.
+    pub(in crate::table) fn touch_lifecycle(&self) -> Lifecycle {
+        Lifecycle::from_bits(self.lifecycle.fetch_or(0, Ordering::AcqRel))
+    }
+
     /// Whether the relay is past its deadline, and has not departed.
     pub(in crate::table) fn is_late(&self, tick: Tick) -> bool {
         let word = self.lifecycle();
