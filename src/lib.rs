@@ -188,7 +188,8 @@
 //! }
 //! # let registry = Registry::new();
 //! # registry.register(NodeId::from([1; 32]), SocketAddr::from(([192, 0, 2, 1], 4433)))?;
-//! # pollster::block_on(connect(&registry, NodeId::from([9; 32])))
+//! # pollster::block_on(connect(&registry, NodeId::from([9; 32])))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Guarantees
