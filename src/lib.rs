@@ -116,6 +116,33 @@
 //! [`Registry::relays`] has. A slow subscriber delays nothing: it is told how many events it
 //! [missed](Event::Missed).
 //!
+//! # Figures
+//!
+//! [`Registry::stats`] has them all. Take them once for each page or scrape, not for each session:
+//! it visits all records.
+//!
+//! | for | do |
+//! |---|---|
+//! | Prometheus, without a further crate | [`Stats::visit`] for each scrape; its example writes the text that Prometheus reads |
+//! | a recorder of the crate `metrics`, such as that of `metrics-exporter-prometheus` | switch on the feature `metrics`, and install the recorder before the registry is built; `RegistryBuilder::metrics_interval` says how often it gets them |
+//! | a dashboard that reads JSON | switch on the feature `serde`; see [below](#serialised-form) |
+//! | logs | switch on the feature `tracing`; see [below](#tracing) |
+//!
+//! # Across a restart
+//!
+//! With the feature `persistence`, which is on by default, a service restores from the file to which
+//! it saves: [`RegistryBuilder::restore_from`], then [`RegistryBuilder::save_to`] with the same path.
+//! [`Registry::save`] says what is kept and what is not.
+//!
+//! | if | then |
+//! |---|---|
+//! | there is no file, as at the first start | nothing is restored, and that is no error |
+//! | [`close`](Registry::close) or [`closed`](Registry::closed) returns | the last save is made |
+//! | the process ends after the drop of the last handle, without either | the last save may be missing; the one before is there |
+//! | the process is killed, or crashes | what changed since the last save is lost |
+//! | a save fails, as on a full disk | the file stays as it was, and the registry works on; [`Stats::failed_saves`] counts it, [`Registry::last_save_error`] says why, and the next one is tried after an interval |
+//! | the file is another one, or was cut or altered | `restore_from` is an error, and nothing is restored; to start all the same, first move the file away, since the next save replaces it |
+//!
 //! # Using it from tokio
 //!
 //! Or from any other runtime: the registry has no runtime, no timer and no I/O of its own. Finds,
@@ -128,11 +155,20 @@
 //! | [`Events::recv`] | [`Events::next`], or with the feature `stream` as a stream |
 //! | [`close`](Registry::close) | [`closed`](Registry::closed) |
 //! | [`maintain`](Registry::maintain), which may sort all relays | leave it to [`Maintenance::Thread`], or call it where blocking is allowed |
+//! | [`Registry::save`] and `Registry::save_to`, which write a file; [`RegistryBuilder::restore_from`], which reads one | leave saves to [`RegistryBuilder::save_to`], restore before the tasks start, or call them where blocking is allowed |
+//! | [`stats`](Registry::stats), for a maintenance pass; [`sync_source`](Registry::sync_source), for another call of it; [`due_for_probe`](Registry::due_for_probe) and [`forget_rtt`](Registry::forget_rtt), for each other | call them as they are; with hundreds of thousands of relays, where blocking is allowed |
 //!
-//! A [`Lease`] may be held across an `await`, and dropped in any task. The drop of the last handle
-//! ends the threads, and waits for none. A [probe] or an engine of the DHT is called by threads of
-//! the registry, where it may block: a runtime's handle can run a future there
-//! (`Handle::block_on`).
+//! Calls that visit all records, such as [`relays`](Registry::relays) and
+//! [`explain`](Registry::explain), wait for nothing, but take long with so many relays, too.
+//!
+//! A [`Lease`] may be held across an `await`, and dropped in any task. A [probe] or an engine of the
+//! DHT is called by threads of the registry, where it may block: a runtime's handle can run a future
+//! there (`Handle::block_on`).
+//!
+//! To end a service, await [`closed`](Registry::closed), by any handle: this node's relay is
+//! withdrawn, the last save is made, and tasks that wait for an event or a relay get an answer. The
+//! drop of the last handle has the same done, but waits for none of it. Without threads, the drop makes
+//! the last save itself, and withdraws nothing.
 //!
 //! ```
 //! # use relay_registry::{FindOptions, NodeId, Registry};
@@ -142,7 +178,7 @@
 //! # } }
 //! # use std::time::Duration;
 //! async fn connect(registry: &Registry, peer: NodeId) -> Result<(), Box<dyn std::error::Error>> {
-//!     let options = FindOptions::new().requester(peer);
+//!     let options = FindOptions::new(); // from this node to the peer
 //!     let search = registry.find_relay_async(&peer, &options);
 //!     let relay = tokio::time::timeout(Duration::from_secs(5), search).await??;
 //!     let lease = registry.lease(&relay.node_id())?; // or `reserve`, which chooses and takes
@@ -152,7 +188,8 @@
 //! }
 //! # let registry = Registry::new();
 //! # registry.register(NodeId::from([1; 32]), SocketAddr::from(([192, 0, 2, 1], 4433)))?;
-//! # pollster::block_on(connect(&registry, NodeId::from([9; 32])))
+//! # pollster::block_on(connect(&registry, NodeId::from([9; 32])))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Guarantees
@@ -222,7 +259,7 @@
 //! Memory is reclaimed by maintenance, and by registrations, at most 64 records and
 //! announcements each.
 //!
-//! New registrations and departures are lock-free, with three exceptions:
+//! New registrations and departures are lock-free, with four exceptions:
 //!
 //! - A registration waits for a few steps of another thread that is removing, forgetting or
 //!   bringing back the same relay. So does a call of `set_draining`, `set_tier`,
@@ -232,12 +269,14 @@
 //!   The thread that has the lock may visit all records, up to 8 times.
 //! - With [`one_id_per_endpoint`](RegistryBuilder::one_id_per_endpoint), each registration
 //!   takes a lock, unless it renews a relay, changes nothing and gives no latency.
+//! - While there is a [subscription](Registry::events), a call that changes the membership or the
+//!   standing of a relay takes the lock of the events, for as long as it takes to copy a
+//!   [`RelayInfo`]. A report that opens or closes a circuit is such a change, such as
+//!   [`Lease::failed`], or the third [`Lease::succeeded`].
 //!
-//! While there is a [subscription](Registry::events), a call that changes the membership or the
-//! standing of a relay takes the lock of the events, for as long as it takes to copy a
-//! [`RelayInfo`]. Finds, leases, plain renewals, loads and round trips take no lock in any case.
-//! (A [`Lease::failed`] that opens a circuit is such a change, and so is the third
-//! [`Lease::succeeded`], which closes it.) Such a call then wakes the tasks that wait, at its end.
+//! Finds, leases, plain renewals, loads and round trips take no lock in any case. At its end, a call
+//! that changes membership or standing wakes what waits for an event or for a relay. Only if anything
+//! waits, it takes a lock for that.
 //!
 //! A find writes no shared memory, with five exceptions: it hands out a relay on
 //! trial; it meets a relay whose summary is out of date (its deadline, back-off or
@@ -344,6 +383,8 @@
 //!   renewals are not affected.
 //! - Ticks are counted up to 2^37: 4 years of the shortest tick, a millisecond, and 400
 //!   of the default tick. After that no registration is accepted.
+//! - Up to 64 [sources](Registry::sync_source) have relays. Their ids are remembered in about 80
+//!   bytes each, beside the bound on memory.
 //! - A lease keeps memory of its registry after the last handle was dropped: 200 bytes for
 //!   each record that was ever in use at once, and the last search tree.
 //! - Choices among equals, and the lengths of back-offs, are drawn from `fastrand`'s
@@ -356,6 +397,8 @@
 //!
 //! # Features
 //!
+//! Off unless said otherwise.
+//!
 //! - `dht`, on by default: the module [`dht`] and what the registry has for it. Without
 //!   it and `persistence` there is no cryptography and no codec among the dependencies.
 //! - `persistence`, on by default: [`Registry::save`], [`RegistryBuilder::restore`] and what
@@ -367,8 +410,9 @@
 //! - `stream`: [`Events`] is a `futures_core::Stream`.
 //! - `metrics`: the figures of [`Stats`] go to the recorder of the crate `metrics`, described
 //!   and named by the conventions of Prometheus; see `RegistryBuilder::metrics_interval`.
-//!   [`Stats::visit`] has them for any other system, without this feature.
-//! - `serde`: types can be written and read in any format that the crate `serde` has.
+//!   [`Stats::visit`] has them for any other system, without this feature; see [above](#figures).
+//! - `serde`: types can be written and read in any format that the crate `serde` has; see
+//!   [below](#serialised-form).
 //! - `tracing`: spans and events for the subscribers of the crate `tracing`; see [below](#tracing).
 //!
 //! # Serialised form
@@ -396,6 +440,27 @@
 //! [`SourceRelay`] that is not known is refused, and one of a [`PeerView`] or a [`Coordinate`]
 //! is ignored, because a peer may be newer.
 //!
+//! The page of a dashboard, by the crate `serde_json`:
+//!
+//! ```
+//! # #[cfg(feature = "serde")] {
+//! # use relay_registry::{FindOptions, NodeId, Registry};
+//! # use serde_json::json;
+//! # let registry = Registry::new();
+//! # let endpoint = std::net::SocketAddr::from(([192, 0, 2, 1], 4433));
+//! # registry.register(NodeId::from([1; 32]), endpoint).unwrap();
+//! # let target = NodeId::from([9; 32]);
+//! let page = json!({
+//!     "stats": registry.stats(),
+//!     "relays": registry.relays(),
+//!     "explanation": registry.explain(&target, &FindOptions::new().max_results(1)),
+//! });
+//! assert_eq!(page["stats"]["relay_states"]["eligible"], 1);
+//! assert_eq!(page["relays"][0]["endpoint"], "192.0.2.1:4433");
+//! assert_eq!(page["explanation"]["relays"][0]["verdict"], "chosen");
+//! # }
+//! ```
+//!
 //! # Tracing
 //!
 //! With the feature `tracing`, a registry tells the subscriber of the crate of that name:
@@ -416,7 +481,12 @@
 //!
 //! Each kind of warning is given at most once a minute of the registry's time, and so is that of an
 //! engine that answers again. The field `suppressed` says for how many others it stands. Changes of
-//! local relays are not told: [`Registry::events`] does that.
+//! local relays are not told: [`Registry::events`] does that. Nor are saves: watch
+//! [`Stats::failed_saves`]. Nothing tells the registries of one process apart.
+//!
+//! Any subscriber will do. With that of `tracing-subscriber`, the filter
+//! `relay_registry=info` shows the warnings and what is beside them, `relay_registry=debug` the spans,
+//! too.
 //!
 //! Nothing is said by an operation on relays, but for [`close`](Registry::close). What happens in
 //! one is told by the next maintenance pass, or the next step of the DHT, on the thread that makes
@@ -435,7 +505,10 @@
 #![cfg_attr(not(feature = "persistence"), doc = "[`Registry::save`]: #features")]
 #![cfg_attr(
     not(feature = "persistence"),
-    doc = "[`RegistryBuilder::restore`]: #features"
+    doc = "[`RegistryBuilder::restore`]: #features",
+    doc = "[`RegistryBuilder::restore_from`]: #features",
+    doc = "[`RegistryBuilder::save_to`]: #features",
+    doc = "[`Registry::last_save_error`]: #features"
 )]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 #![warn(missing_debug_implementations, unreachable_pub)]
@@ -493,7 +566,7 @@ pub use select::{
 pub use table::record::Failure;
 pub use time::{Clock, ManualClock};
 
-// Its example is compiled and run with the tests.
-#[cfg(doctest)]
+// Its examples are compiled and run with the tests. One of them saves.
+#[cfg(all(doctest, feature = "persistence"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 /// [`Registry::events`](crate::Registry::events).
 ///
 /// `tick` counts the [ticks](crate::RegistryBuilder::tick) of the registry since it was built,
-/// up to when the event was published. `relay` is the relay as it was then. It may tell of later
+/// up to when the event was published. A registry that was [restored](crate#across-a-restart)
+/// counts on from the one that was saved. `relay` is the relay as it was then. It may tell of later
 /// changes, too, which then have events of their own.
 ///
 /// The events that have a `relay` without an `Option` are about live relays.

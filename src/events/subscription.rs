@@ -36,6 +36,10 @@ use std::time::{Duration, Instant};
 /// trip and position, the deadline, and what time alone changes (a deadline, ban or back-off
 /// ends).
 ///
+/// A thread calls [`recv`](Self::recv) for each event, and a task [`next`](Self::next). Either keeps
+/// a handle to call `relays`, so the drop of the other handles does not end it:
+/// [`close`](crate::Registry::close) does.
+///
 /// ```
 /// use relay_registry::{Event, NodeId, Registry};
 /// use std::collections::HashMap;

@@ -308,9 +308,10 @@ impl RegistryBuilder {
     /// ineligible: if no better one has room, a new relay is filled. (Compare Envoy's
     /// `slow_start_config` and the `slow_start` of NGINX.)
     ///
-    /// When a process starts, all its relays are new. A learned relay is new each time it is
-    /// learned. A relay that renews, restarts or [returns](crate::Registration::Returned) is not: it
-    /// goes on with the slow start that it began, if that has not ended.
+    /// When a process starts, all its relays are new, but for those that it
+    /// [restores](crate#across-a-restart). A learned relay is new each time it is learned. A relay
+    /// that renews, restarts or [returns](crate::Registration::Returned) is not: it goes on with the
+    /// slow start that it began, if that has not ended.
     ///
     /// The ranks of new relays follow at most a sixteenth of this time later, by maintenance passes,
     /// and whenever their load changes. A slow start takes 16 bytes for each relay.
@@ -456,8 +457,8 @@ impl RegistryBuilder {
     /// The name of this registry, which tells it from others in the same process: 1 to 64
     /// bytes; by default it has none.
     ///
-    /// It is the label `registry` of what is recorded with the feature `metrics`. It need not be
-    /// unique.
+    /// It is the label `registry` of what is recorded with the feature `metrics`, and of nothing
+    /// else. It need not be unique.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
         self

@@ -221,8 +221,9 @@ impl Registry {
     /// # Concurrency and cost
     ///
     /// Lock-free, and linearizable with the other operations on the same id. If another thread is
-    /// just removing the relay or bringing it back, this waits for the few steps of that thread.
-    /// One that sets [labels](RegisterOptions::labels) takes a lock that only such registrations
+    /// just removing the relay or bringing it back, this waits for the few steps of that thread. While
+    /// there is a [subscription](Self::events), a registration that changes anything but the deadline
+    /// takes the lock of the events. One that sets [labels](RegisterOptions::labels) takes a lock that only such registrations
     /// take, unless it renews a relay, changes nothing and gives no latency. The thread that has
     /// the lock may visit all records, up to 8 times.
     ///
@@ -434,7 +435,8 @@ impl Registry {
     ///
     /// Returns as soon as [`find_relay_with`](Self::find_relay_with) has an answer: because
     /// a relay was registered, or has room again, or was learned from a DHT (which a miss
-    /// asks for). It looks again about every 10 ms, and whenever a relay was learned.
+    /// asks for). It looks again about every 10 ms, and whenever a relay was learned. Blocks the
+    /// calling thread meanwhile: in a task, use [`find_relay_async`](Self::find_relay_async).
     ///
     /// # Errors
     ///
@@ -1143,9 +1145,10 @@ impl Registry {
     /// wait for it, too: the ranks of relays whose round trip has lapsed, and of those that
     /// [start slowly](RegistryBuilder::slow_start); positions that were learned; the search trees
     /// for [filters](FindOptions::require) and [several units](FindOptions::units); trials after an
-    /// outage beyond the first 64 relays; [saves](RegistryBuilder) at intervals; and
-    /// [`Stats::expirations`]. Takes the maintenance locks,
-    /// so that passes run one after another. No call on the hot path waits for them.
+    /// outage beyond the first 64 relays; [saves](crate#across-a-restart) at intervals, unless the
+    /// registry is closed; figures for the feature `metrics`; tasks that
+    /// [wait for a relay](Self::find_relay_async); and [`Stats::expirations`]. Takes the maintenance
+    /// locks, so that passes run one after another. No call on the hot path waits for them.
     pub fn maintain(&self) -> MaintenanceReport {
         let report = self.inner().maintain();
         if self.shared.threads.is_none() {
@@ -1155,23 +1158,21 @@ impl Registry {
     }
 
     /// Ends the threads of this registry, withdraws this node's relay from the DHT, and makes the
-    /// last save, if the builder asked for saves. All
-    /// handles go on working, as with [`Maintenance::Manual`]: from here on calls read the
-    /// [clock](crate::Clock) themselves, and passes are made by [`maintain`](Self::maintain)
-    /// alone.
+    /// last save, if the builder asked for saves. [Subscriptions](Self::events) and
+    /// [searches that wait](Self::find_relay_async) end. All handles go on working, as with
+    /// [`Maintenance::Manual`]: from here on calls read the [clock](crate::Clock) themselves, and
+    /// passes are made by [`maintain`](Self::maintain) alone.
     ///
     /// Returns when the threads have ended; those of the DHT, and the withdrawal, within
     /// `DhtOptions::shutdown_timeout`. DHT threads that still run then are left to end by
     /// themselves. If the DHT has no worker threads, this thread makes the withdrawal, which
-    /// dropping the registry does not. [Subscriptions](Self::events) are closed. Nothing is published or learned afterwards, and learned
-    /// relays expire at their deadlines.
-    ///
-    /// For a registry without threads and without a DHT, this does nothing.
+    /// dropping the registry does not. Nothing is published or learned afterwards, and learned relays
+    /// expire at their deadlines.
     ///
     /// Any thread may call this, at any time and more than once. A call beside another one waits
     /// for the same end; a later one returns at once. The drop of the last handle ends the threads
     /// as well, but waits for none of them: a process that exits then may do so before the relay is
-    /// withdrawn. [`closed`](Self::closed) waits without blocking a thread of a runtime.
+    /// withdrawn and the last save made. [`closed`](Self::closed) waits without blocking a thread of a runtime.
     ///
     /// The embedder's clock, engine and probe may call this, too. If the registry's own thread, or
     /// `run_distribution`, called them, this does not wait: threads end, and the relay is

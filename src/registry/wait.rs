@@ -20,6 +20,10 @@ impl Registry {
     /// no runtime, and no timer: to limit the wait, use the time-out of the runtime. If the
     /// future is dropped, nothing is left behind.
     ///
+    /// It takes no unit of capacity: [lease](Self::lease) the answer, or
+    /// [reserve](Self::reserve) one. If that is refused, because another caller was first, call this
+    /// again.
+    ///
     /// It searches again as soon as a relay is registered or learned, or changes what it
     /// announces; when draining, bans, tiers, costs or circuits change; and with each
     /// maintenance pass, for all else: units that are released, loads and round trips, back-offs

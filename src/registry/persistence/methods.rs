@@ -38,13 +38,16 @@ impl RegistryBuilder {
     /// said of any of these is kept, and so are their bans and back-offs.
     /// [`Registry::restored`] counts all this.
     ///
+    /// A restored relay is no event, and no registration in [`Stats`](crate::Stats).
+    ///
     /// The checksum shows whether a file was altered by accident. It does not show who wrote it:
     /// restore what only you can write.
     ///
     /// # Errors
     ///
     /// A [`RestoreError`]: the reader failed, or this is no save, one of another version, or one
-    /// that was cut or altered. The builder is consumed, so build another one to go on without.
+    /// that was cut or altered. The builder is consumed, so build another one to go on without. If
+    /// that one [saves](Self::save_to) to the same file, move the file away first: it is replaced.
     ///
     /// # Cost
     ///
@@ -113,14 +116,16 @@ impl RegistryBuilder {
     }
 
     /// Has the registry save itself to a file: at intervals, which are above zero and counted by
-    /// its [clock](Self::clock), and at the end. Default: it does not.
+    /// its [clock](Self::clock), and at the end. Default: it does not. The first save is made when an
+    /// interval has passed since [`build`](Self::build), which does not look whether the path can be
+    /// written: the folder must be there. To learn that at once, call [`Registry::save_to`].
     ///
     /// Each save replaces the file as [`Registry::save_to`] does. The last one is made at the end:
     /// [`close`](Registry::close) and [`closed`](Registry::closed) return when it is made, and after
     /// all other threads of the registry have ended. The drop of the last handle has it made, too,
     /// but does not wait for it: a process that exits at once may lose it. After the last one
     /// nothing more is saved by itself, so that another process may take over the file. No two
-    /// registries may save to one file.
+    /// registries may save to one file, which nothing checks.
     ///
     /// With [`Maintenance::Thread`](crate::Maintenance::Thread) a thread of its own saves,
     /// `relay-save`, so expiry never waits for a disk. With
@@ -130,6 +135,7 @@ impl RegistryBuilder {
     ///
     /// A save that fails is [counted](crate::Stats::failed_saves), and the next one is tried after
     /// an interval. The file is then as it was. [`Registry::last_save_error`] says what went wrong.
+    /// If the process is killed, what changed since the last save is lost.
     pub fn save_to(mut self, path: impl Into<PathBuf>, every: Duration) -> Self {
         let path = path.into();
         self.persistence.schedule = Some(Schedule { path, every });
@@ -152,7 +158,8 @@ impl Registry {
     ///
     /// Not written are leases and loads, for their sessions are gone; keys; the circuits of
     /// relays that were forgotten; relays that were learned, beside their records; outliers of
-    /// round trips that wait for a repetition; and counters.
+    /// round trips that wait for a repetition; which relays a [source](Registry::sync_source) has;
+    /// events; and counters.
     ///
     /// # Errors
     ///
@@ -188,7 +195,8 @@ impl Registry {
     ///
     /// The save is written to a file beside it, with `.new` behind its name, then synced and
     /// renamed, and then the folder is synced (on Unix). On Unix the file can be read by its owner
-    /// only. A call waits for another one of the same registry.
+    /// only. The folder must be there, with room for both files. A call waits for another one of the
+    /// same registry, and for the disk.
     ///
     /// # Errors
     ///

@@ -97,9 +97,14 @@ impl Registry {
     /// # Relays that expire
     ///
     /// A call is a registration: the relays that it lists expire after their TTL, unless they are
-    /// renewed. So call this again within the TTL, also if the list has not changed; or give the
-    /// entries a [TTL](crate::RegisterOptions::ttl) as long as the list is to hold. A listed relay
-    /// that expired or was unregistered meanwhile is registered again by the next call.
+    /// renewed. So call this again within the TTL, also if the list has not changed: every third of
+    /// it, so that two calls may fail, as the example `config_reload` does. Or give the entries a
+    /// [TTL](crate::RegisterOptions::ttl) as long as the list is to hold. A listed relay that expired
+    /// or was unregistered meanwhile is registered again by the next call.
+    ///
+    /// If the registry is [saved and restored](crate#across-a-restart), call this after each start. A
+    /// relay that the list lost while the process was down is not removed, but expires: its TTL is
+    /// how long it may be handed out by mistake.
     ///
     /// # Errors
     ///
@@ -114,8 +119,7 @@ impl Registry {
     /// tag, the later one decides. No other operation waits for them, and each relay is visible as
     /// soon as it is registered. Tasks that wait for events or for a relay are woken when the call
     /// ends. Costs a registration for each entry. Remembers the ids of each
-    /// tag, in about 80 bytes each, for as long as the process runs: tags are not saved, so a
-    /// relay that the list dropped while the process was down expires, and is not removed.
+    /// tag, in about 80 bytes each: tags are not saved.
     pub fn sync_source<R: Into<SourceRelay>>(
         &self,
         tag: &str,

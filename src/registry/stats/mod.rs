@@ -37,8 +37,10 @@ pub struct Stats {
     /// Calls of `register` and `register_with` that failed.
     pub refused: u64,
     /// Calls of [`find_relay`](Registry::find_relay), [`find_relay_with`](Registry::find_relay_with),
-    /// [`find_relay_wait`](Registry::find_relay_wait), [`find_home_relay`](Registry::find_home_relay)
-    /// and [`find_relays`](Registry::find_relays), whether they found a relay or not.
+    /// [`find_relay_wait`](Registry::find_relay_wait),
+    /// [`find_relay_async`](Registry::find_relay_async), [`find_home_relay`](Registry::find_home_relay)
+    /// and [`find_relays`](Registry::find_relays), whether they found a relay or not. One that waits
+    /// counts once.
     pub finds: u64,
     /// Calls of [`reserve`](Registry::reserve), whether they got a lease or not.
     pub reservations: u64,
@@ -88,7 +90,7 @@ pub struct Stats {
     /// go on; and, with the feature `metrics`, of the recorder, and with `tracing` of the
     /// subscriber.
     pub maintenance_panics: u64,
-    /// Saves to a file that the registry made [by itself](crate::RegistryBuilder). 0 without the
+    /// Saves to a file that the registry made [by itself](crate#across-a-restart). 0 without the
     /// feature `persistence`, here and below.
     pub saves: u64,
     /// Such saves that failed.
