@@ -19,7 +19,7 @@
 #                                              at 2; each model for 60 seconds
 source "$(dirname "$0")/common.sh"
 
-limits=(RELAY_LOOM_SECONDS=15)
+limits=(RELAY_LOOM_SECONDS=8)
 epochs=(RELAY_LOOM_PREEMPTIONS=1 RELAY_LOOM_SECONDS=5)
 if [[ ${1:-} == --long ]]; then
     seconds=${2:-60}

@@ -235,6 +235,7 @@ fn saves_that_fail_are_counted_and_the_error_can_be_seen() {
     );
     let error = process.last_save_error().expect("it failed");
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    assert!(error.to_string().contains("relays.save"), "{error}");
     process.pass(secs(59));
     assert_eq!(process.stats().failed_saves, 1, "not before an interval");
     fs::create_dir_all(path.parent().unwrap()).unwrap();

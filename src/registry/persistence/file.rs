@@ -40,7 +40,12 @@ pub(super) fn replace(
         // The old file is as it was. If this fails, too, the next attempt removes it.
         let _ = fs::remove_file(&beside);
     }
-    replaced
+    replaced.map_err(|error| named(path, &error))
+}
+
+/// The same error, with the file that it is about.
+pub(super) fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 fn replace_by(

@@ -1,6 +1,7 @@
 //! The public methods of [`RegistryBuilder`] and [`Registry`] that concern saves.
 
 use super::RestoreReport;
+use super::file;
 use super::saved::Saved;
 use super::saver::Schedule;
 use crate::errors::RestoreError;
@@ -108,10 +109,11 @@ impl RegistryBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn restore_from(self, path: impl AsRef<Path>) -> Result<Self, RestoreError> {
+        let path = path.as_ref();
         match File::open(path) {
             Ok(file) => self.restore(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(file::named(path, &error).into()),
         }
     }
 
