@@ -391,7 +391,7 @@ impl<'g> ObservedRecord<'g> {
 
     /// The same, for a caller that relies on the relay being gone otherwise: one that was
     /// past its deadline is read once more, so that a renewal from before that is seen, or else
-    /// sees the tick, and [publishes](Self::publish_updated) the relay.
+    /// sees the tick, and [publishes](RecordRef::publish_updated) the relay.
     pub(crate) fn settled_at(self, tick: Tick) -> Option<LiveRecord<'g>> {
         let is_late = self.word.is_live() && !self.word.is_live_at(tick);
         let word = match is_late {
