@@ -118,6 +118,8 @@ pub fn run(
             round.check_counts(&registry, &mut tally);
             round.check_empties(&registry);
         }
+        // The drop waits for no thread: without this, one of them might free the memory later.
+        registry.close();
         // In odd rounds, leases are released during the drop and after it.
         drop(registry);
         join(&round.ledger, releaser, &mut tally);
