@@ -3,7 +3,6 @@
 use super::Arc;
 use super::thread_index::ThreadIndices;
 use std::cell::Cell;
-use std::sync::LazyLock;
 
 pub(crate) use parking_lot::{Mutex, MutexGuard};
 pub(crate) use std::sync::atomic::fence;
@@ -153,7 +152,7 @@ const UNCLAIMED: usize = usize::MAX - 1;
 /// The thread has none, and gets none.
 const NO_INDEX: usize = usize::MAX;
 
-static INDICES: LazyLock<ThreadIndices> = LazyLock::new(ThreadIndices::default);
+static INDICES: ThreadIndices = ThreadIndices::new();
 
 thread_local! {
     /// It has no destructor, so it can be read at any time.

@@ -20,7 +20,13 @@ macro_rules! stepped_atomic {
 
         #[allow(dead_code)]
         impl $name {
+            #[cfg(relay_loom)]
             pub(crate) fn new(value: $value) -> Self {
+                Self(inner::$name::new(value))
+            }
+
+            #[cfg(not(relay_loom))]
+            pub(crate) const fn new(value: $value) -> Self {
                 Self(inner::$name::new(value))
             }
 

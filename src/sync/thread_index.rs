@@ -28,6 +28,13 @@ pub(crate) struct ThreadIndices {
 }
 
 impl ThreadIndices {
+    #[cfg(not(relay_loom))]
+    pub(super) const fn new() -> Self {
+        Self {
+            words: [const { AtomicU64::new(0) }; WORDS],
+        }
+    }
+
     /// Claims the lowest number that no thread has; `None` if all are claimed.
     pub(crate) fn claim(&self) -> Option<usize> {
         (0..WORDS).find_map(|at| {
