@@ -526,6 +526,7 @@ mod errors;
 mod events;
 mod footprint;
 mod limits;
+mod panics;
 mod registry;
 mod relay;
 mod rtt;

@@ -1,5 +1,6 @@
 //! Tasks and threads that wait, by their wakers.
 
+use crate::panics::drop_payload;
 use crate::sync::{Arc, AtomicU32, Mutex, Ordering, Thread, current_thread, epoch};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Wake, Waker};
@@ -95,15 +96,15 @@ fn wake_each(wakers: impl Iterator<Item = Waker>) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
             match first_panic {
                 None => first_panic = Some(payload),
-                // Its drop could panic again.
-                Some(_) => std::mem::forget(payload),
+                Some(_) => drop_payload(payload),
             }
         }
     }
     match first_panic {
         Some(payload) if !panicking() => resume_unwind(payload),
         // The panic that goes on already is enough: a second one would abort.
-        payload => std::mem::forget(payload),
+        Some(payload) => drop_payload(payload),
+        None => {}
     }
 }
 

@@ -1,7 +1,7 @@
 //! Panics of the embedder's code, which must not end a thread of the registry.
 
+use crate::panics::drop_payload;
 use crate::registry::counters::Counters;
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl Counters {
@@ -16,13 +16,5 @@ impl Counters {
                 false
             }
         }
-    }
-}
-
-/// Drops what a panic carried. That may panic again; what the second one carries
-/// is left alone.
-fn drop_payload(payload: Box<dyn Any + Send>) {
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(second);
     }
 }

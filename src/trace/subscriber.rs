@@ -27,7 +27,7 @@ impl Subscriber {
             .map_err(|payload| {
                 // Relaxed: a counter. The drop of a payload could panic again.
                 self.panics.fetch_add(1, Ordering::Relaxed);
-                std::mem::forget(payload);
+                crate::panics::drop_payload(payload);
             })
             .ok()
     }

@@ -31,6 +31,7 @@ use super::reject_reason::RejectReason;
 use super::stats::DhtStats;
 use super::wake_flags::WakeFlags;
 use crate::events::{Latch, Running};
+use crate::panics::drop_payload;
 use crate::relay::NodeId;
 use crate::sync::unmodelled::OnceLock;
 use crate::sync::unmodelled::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -513,10 +514,7 @@ impl Shared {
 
 /// Calls code of the embedder or of an engine, which may panic.
 fn catch_panic<R>(call: impl FnOnce() -> R) -> Result<R, ()> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
-        // The drop of a payload could panic again.
-        std::mem::forget(payload);
-    })
+    catch_unwind(AssertUnwindSafe(call)).map_err(drop_payload)
 }
 
 /// Starts no more threads than the engine allows requests in flight.

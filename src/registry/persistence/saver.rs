@@ -15,6 +15,7 @@
 use super::RestoreReport;
 use super::file;
 use super::save::SavedAt;
+use crate::panics::drop_payload;
 use crate::registry::dht_bridge::DhtMemory;
 use crate::registry::inner::Inner;
 use crate::sync::unmodelled::{AtomicBool, AtomicU64};
@@ -133,8 +134,7 @@ impl Saver {
         };
         let saved = catch_unwind(AssertUnwindSafe(|| self.save_to(&schedule.path)));
         let saved = saved.unwrap_or_else(|payload| {
-            // The drop of a payload could panic again.
-            std::mem::forget(payload);
+            drop_payload(payload);
             Err(io::Error::other("a clock panicked"))
         });
         self.inner.relays.counters.count_save(saved.is_ok());

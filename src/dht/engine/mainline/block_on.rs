@@ -23,8 +23,7 @@ pub(super) enum NoResult {
 /// Runs `call` and catches a panic.
 pub(super) fn catch_panic<T>(call: impl FnOnce() -> T) -> Result<T, NoResult> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
-        // Dropping the payload could panic again.
-        std::mem::forget(payload);
+        crate::panics::drop_payload(payload);
         NoResult::Panicked
     })
 }
