@@ -8,8 +8,8 @@ use std::thread::panicking;
 
 /// A list of wakers, each of which is woken once.
 ///
-/// A waker is the embedder's code in four ways: it is cloned, compared, woken and dropped. All
-/// four happen without the lock.
+/// A waker is the embedder's code in three ways: it is cloned, woken and dropped. All three
+/// happen without the lock.
 #[derive(Debug, Default)]
 pub(crate) struct Wakers {
     slots: Mutex<Slots>,

@@ -1,7 +1,7 @@
 //! [`Subscriber`]: all calls of the embedder's subscriber.
 
+use crate::panics::catch_panic;
 use crate::sync::{AtomicU64, Ordering, epoch};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracing::Span;
 
 /// The subscriber of the present thread. It may panic: the call goes on without it.
@@ -22,14 +22,12 @@ impl Subscriber {
     /// panicked.
     pub(super) fn call<R>(&self, call: impl FnOnce() -> R) -> Option<R> {
         debug_assert!(!epoch::is_pinned(), "a subscriber is the embedder's code");
-        let outcome = catch_unwind(AssertUnwindSafe(call));
+        let outcome = catch_panic(call);
+        if outcome.is_none() {
+            // Relaxed: a counter.
+            self.panics.fetch_add(1, Ordering::Relaxed);
+        }
         outcome
-            .map_err(|payload| {
-                // Relaxed: a counter. The drop of a payload could panic again.
-                self.panics.fetch_add(1, Ordering::Relaxed);
-                crate::panics::drop_payload(payload);
-            })
-            .ok()
     }
 
     /// Enters the span that `make` makes.

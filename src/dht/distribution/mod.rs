@@ -17,7 +17,6 @@ mod state;
 
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::admission::OfferOutcome;
@@ -31,7 +30,6 @@ use super::reject_reason::RejectReason;
 use super::stats::DhtStats;
 use super::wake_flags::WakeFlags;
 use crate::events::{Latch, Running};
-use crate::panics::drop_payload;
 use crate::relay::NodeId;
 use crate::sync::unmodelled::OnceLock;
 use crate::sync::unmodelled::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -514,7 +512,7 @@ impl Shared {
 
 /// Calls code of the embedder or of an engine, which may panic.
 fn catch_panic<R>(call: impl FnOnce() -> R) -> Result<R, ()> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(drop_payload)
+    crate::panics::catch_panic(call).ok_or(())
 }
 
 /// Starts no more threads than the engine allows requests in flight.

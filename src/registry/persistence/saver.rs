@@ -15,14 +15,13 @@
 use super::RestoreReport;
 use super::file;
 use super::save::SavedAt;
-use crate::panics::drop_payload;
+use crate::panics::catch_panic;
 use crate::registry::dht_bridge::DhtMemory;
 use crate::registry::inner::Inner;
 use crate::sync::unmodelled::{AtomicBool, AtomicU64};
 use crate::sync::{Arc, Mutex, Ordering};
 use crate::time::{Clock, nanos};
 use std::io::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -132,11 +131,8 @@ impl Saver {
         let Some(schedule) = &self.schedule else {
             return;
         };
-        let saved = catch_unwind(AssertUnwindSafe(|| self.save_to(&schedule.path)));
-        let saved = saved.unwrap_or_else(|payload| {
-            drop_payload(payload);
-            Err(io::Error::other("a clock panicked"))
-        });
+        let saved = catch_panic(|| self.save_to(&schedule.path));
+        let saved = saved.unwrap_or_else(|| Err(io::Error::other("a clock panicked")));
         self.inner.relays.counters.count_save(saved.is_ok());
         *self.last_error.lock() = saved.err().map(Arc::new);
     }

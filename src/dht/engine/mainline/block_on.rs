@@ -2,14 +2,13 @@
 //! panics of the future.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::super::slots::Abandoned;
-use crate::sync::Arc;
-use crate::sync::unmodelled::thread::{self, Thread};
+use crate::events::waker_of_this_thread;
+use crate::sync::unmodelled::thread;
 
 /// Why a future has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,10 +21,7 @@ pub(super) enum NoResult {
 
 /// Runs `call` and catches a panic.
 pub(super) fn catch_panic<T>(call: impl FnOnce() -> T) -> Result<T, NoResult> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
-        crate::panics::drop_payload(payload);
-        NoResult::Panicked
-    })
+    crate::panics::catch_panic(call).ok_or(NoResult::Panicked)
 }
 
 /// Calls `poll` until it returns a result or the deadline has passed.
@@ -33,7 +29,7 @@ pub(super) fn block_on<T>(
     deadline: Instant,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Result<T, NoResult> {
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let waker = waker_of_this_thread();
     let mut context = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(result) = catch_panic(|| poll(&mut context))? {
@@ -45,14 +41,6 @@ pub(super) fn block_on<T>(
         }
         // Returns at once if the thread was unparked since `poll`.
         thread::park_timeout(left);
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
     }
 }
 
