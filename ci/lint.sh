@@ -6,7 +6,7 @@ source "$(dirname "$0")/common.sh"
 
 run cargo clippy --all-targets --all-features -- -D warnings
 # Without test doubles, and without the DHT.
-run cargo clippy --all-targets -- -D warnings
+run cargo clippy --lib -- -D warnings
 run cargo clippy --all-targets --no-default-features -- -D warnings
 # `--profile test` checks the library as its unit tests see it.
 run env RUSTFLAGS="--cfg relay_loom" CARGO_TARGET_DIR="$target/loom" \
