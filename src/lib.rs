@@ -519,6 +519,8 @@ pub mod dht;
 #[doc = include_str!("evidence.md")]
 pub mod evidence {}
 
+pub mod guide;
+
 #[cfg(any(feature = "dht", feature = "persistence"))]
 mod cbor;
 mod coordinates;
