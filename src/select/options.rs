@@ -416,8 +416,8 @@ impl FindOptions {
     }
 
     /// A relay to keep, such as the one in use. It is handed out unless the best relay is
-    /// better by at least 10 ms and a third of the path (the rule of Tailscale and iroh; see
-    /// [`prefer_with`](Self::prefer_with)).
+    /// better by at least 10 ms and a third of the path (the rule of Tailscale; iroh has the
+    /// third; see [`prefer_with`](Self::prefer_with)).
     ///
     /// The preferred relay is kept only if it is eligible and no relay of a lower tier is. It is
     /// not kept while it is on trial after failures (but see
