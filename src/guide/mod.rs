@@ -16,6 +16,9 @@
 #[doc = include_str!("quick_start.md")]
 pub mod quick_start {}
 
+#[doc = include_str!("serialised_form.md")]
+pub mod serialised_form {}
+
 #[doc = include_str!("tokio.md")]
 // Where the links lead. The empty line ends the page above.
 #[doc = ""]
@@ -57,6 +60,3 @@ pub mod cookbook {}
 
 #[doc = include_str!("errors.md")]
 pub mod errors {}
-
-#[doc = include_str!("serialised_form.md")]
-pub mod serialised_form {}
